@@ -1,0 +1,64 @@
+/*-------------------------------------------------------------------------
+ *
+ * sketch.h
+ *	  One bit a dim: the sketch of a token, and queries against sketches.
+ *
+ * RaBitQ (Gao and Long, SIGMOD 2024): with o = R(x - mean), keep sign(o) and
+ * the factor f = |o|^2 / |o|_1; then  f * sum(sign(o) * Rq)  is an unbiased
+ * estimate of <q, x - mean>. Estimates of inner product add q . mean; those
+ * of L2 are of the key  <q, x> - |x|^2/2  (larger is nearer), whose second
+ * term is kept beside the factor.
+ *
+ * Tokens given to this floor are prepared: normalised where the metric is
+ * cosine. Plain C without PostgreSQL; never allocates.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef COLBERT_SKETCH_H
+#define COLBERT_SKETCH_H
+
+#include "codec/rotation.h"
+#include "kernels/kernels.h"
+
+typedef struct SketchParams
+{
+	const Rotation *rotation;
+	const float *mean;			/* rotation->dim floats */
+	bool		has_add;		/* L2 */
+} SketchParams;
+
+/* Bytes of one block of 16 tokens. */
+static inline size_t
+sketch_block_size(const SketchParams *params)
+{
+	return kernel_sketch_block_size(params->rotation->padded, params->has_add);
+}
+
+static inline uint32_t
+sketch_blocks_for(uint32_t ntokens)
+{
+	return ntokens / SKETCH_BLOCK_TOKENS + (ntokens % SKETCH_BLOCK_TOKENS != 0);
+}
+
+/* Floats of scratch that the calls below need. */
+static inline size_t
+sketch_scratch_floats(const SketchParams *params)
+{
+	return 2 * (size_t) params->rotation->padded;
+}
+
+/* Encode n (1 .. 16) row-major tokens into one block; the rest of the block repeats the last. */
+extern void sketch_encode_block(const SketchParams *params, const float *tokens, uint32_t n, uint8_t *block, float *scratch);
+
+/* Write the sketch of one token into lane (0 .. 15) of a block, leaving the others. */
+extern void sketch_encode_lane(const SketchParams *params, const float *token, uint32_t lane, uint8_t *block, float *scratch);
+
+/*
+ * Prepare a query: ntokens x dim prepared floats into memory of
+ * sketch_query_size(). scratch: ntokens * (padded + 1) floats.
+ */
+extern size_t sketch_query_size(const SketchParams *params, uint32_t ntokens);
+extern KernelSketchQuery *sketch_query_prepare(const SketchParams *params, const float *tokens, uint32_t ntokens,
+											   void *memory, float *scratch);
+
+#endif							/* COLBERT_SKETCH_H */

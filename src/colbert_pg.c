@@ -1,0 +1,24 @@
+/*-------------------------------------------------------------------------
+ *
+ * colbert_pg.c
+ *	  Loading of the library: kernels, settings, hooks.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "fmgr.h"
+#include "kernels/kernels.h"
+#include "settings.h"
+#include "utils/guc.h"
+
+PG_MODULE_MAGIC;
+
+PGDLLEXPORT void _PG_init(void);
+
+void
+_PG_init(void)
+{
+	kernels_init();
+	settings_init();
+}

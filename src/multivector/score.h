@@ -1,0 +1,45 @@
+/*-------------------------------------------------------------------------
+ *
+ * score.h
+ *	  Exact scores of a stored multivector against a prepared query.
+ *
+ * The one place that defines maxsim, maxsim_cosine and maxsim_l2: the SQL
+ * functions, the operators and the exact stage of an index scan call these,
+ * so their bits agree by construction.
+ *
+ *	maxsim			sum over q, in order, in double, of the best dot
+ *	maxsim_cosine	the same with q normalised and d divided by |d|; a zero
+ *					vector has cosine 0 with everything
+ *	maxsim_l2		sum over q of |q - d| for the d nearest by the expanded
+ *					form; the distance itself is taken from differences, so
+ *					that equal tokens are at distance 0
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef COLBERT_SCORE_H
+#define COLBERT_SCORE_H
+
+#include "multivector/multivector.h"
+
+typedef enum Metric
+{
+	METRIC_IP = 0,				/* maxsim */
+	METRIC_COSINE = 1,			/* maxsim_cosine */
+	METRIC_L2 = 2				/* maxsim_l2 */
+} Metric;
+
+typedef struct ScoreQuery ScoreQuery;
+
+/* Prepare a query in the current memory context; everything hangs off one palloc. */
+extern ScoreQuery *score_prepare(const MultiVector *query, Metric metric);
+
+/* The SQL-visible value: larger is better for IP and COSINE, smaller for L2. Errors where dims differ (22000). */
+extern double score_document(ScoreQuery *query, const MultiVector *doc);
+
+/*
+ * The same, and for each query token the document token that it matched and
+ * how well (similarity; for L2 the distance). Either array may be NULL.
+ */
+extern double score_document_matches(ScoreQuery *query, const MultiVector *doc, uint32 *doc_token, float *similarity);
+
+#endif							/* COLBERT_SCORE_H */

@@ -1,0 +1,63 @@
+/*-------------------------------------------------------------------------
+ *
+ * settings.c
+ *	  The colbert.* settings of a session.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include <limits.h>
+
+#include "kernels/kernels.h"
+#include "settings.h"
+#include "utils/guc.h"
+
+int			colbert_probes = 0;
+int			colbert_ef_search = 0;
+int			colbert_candidates = 0;
+int			colbert_rerank = 0;
+int			colbert_pending_limit = 65536;
+
+static char *colbert_simd = NULL;
+
+/* Refuse an instruction set that this machine, or this build, lacks. */
+static bool
+check_simd(char **newval, void **extra, GucSource source)
+{
+	if (strcmp(*newval, "auto") == 0 || kernels_supported(*newval))
+		return true;
+	GUC_check_errdetail("This machine or this build has no \"%s\" kernels.", *newval);
+	GUC_check_errhint("Supported values are \"auto\" and those that this machine has among \"scalar\", \"avx2\", \"avx512\", \"avx512vnni\", \"amx\" and \"neon\".");
+	return false;
+}
+
+static void
+assign_simd(const char *newval, void *extra)
+{
+	kernels_select(newval);
+}
+
+void
+settings_init(void)
+{
+	DefineCustomIntVariable("colbert.probes", "Nodes probed for each query token.",
+							"0 means the index's option, or else what the index chooses.",
+							&colbert_probes, 0, 0, 1048576, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("colbert.ef_search", "Size of the dynamic candidate list of the graph search.",
+							"0 means the index's option, or else what the index chooses.",
+							&colbert_ef_search, 0, 0, 10000, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("colbert.candidates", "Documents that are narrowed by their sketches.",
+							"0 means the index's option, or else what the index chooses.",
+							&colbert_candidates, 0, 0, 10000000, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("colbert.rerank", "Documents that are reranked by their code rows.",
+							"0 means the index's option, or else what the index chooses.",
+							&colbert_rerank, 0, 0, 10000000, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("colbert.pending_limit", "Tokens that may be pending before an insert merges them into the index.",
+							NULL,
+							&colbert_pending_limit, 65536, 0, INT_MAX, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("colbert.simd", "Instruction set of the kernels.",
+							   "\"auto\" is the best that this machine has.",
+							   &colbert_simd, "auto", PGC_USERSET, 0, check_simd, assign_simd, NULL);
+	MarkGUCPrefixReserved("colbert");
+}

@@ -1,0 +1,24 @@
+/*-------------------------------------------------------------------------
+ *
+ * settings.h
+ *	  The colbert.* settings of a session.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef COLBERT_SETTINGS_H
+#define COLBERT_SETTINGS_H
+
+#include "compat/pg_compat.h"
+
+/* 0 = the index's option, or else chosen by the index. */
+extern int	colbert_probes;
+extern int	colbert_ef_search;
+extern int	colbert_candidates;
+extern int	colbert_rerank;
+
+/* Tokens that may be pending before an insert merges them. */
+extern int	colbert_pending_limit;
+
+extern void settings_init(void);
+
+#endif							/* COLBERT_SETTINGS_H */
