@@ -1,0 +1,68 @@
+/*-------------------------------------------------------------------------
+ *
+ * graph.h
+ *	  The HNSW graph over the nodes of an index, in its pages.
+ *
+ * Malkov and Yashunin 2018 (HNSW), with neighbours' sketches beside their
+ * ordinals as in SymphonyQG (Gou et al. 2025): a hop reads one neighbour page,
+ * estimates all neighbours from their sketches at once, and computes the
+ * exact similarity of a node only when it is expanded.
+ *
+ * One writer at a time (a build, or a merge under the merge lock); readers at
+ * any time. Nodes are never removed, so a reader's entry point and every
+ * ordinal it holds stay valid. A new node is written (vector, neighbours)
+ * before any other node points at it.
+ *
+ * The graph is built by L2 distance between prepared vectors whatever the
+ * metric; a search takes its key from the query.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef COLBERT_GRAPH_H
+#define COLBERT_GRAPH_H
+
+#include "codec/sketch.h"
+#include "storage/storage.h"
+
+/*
+ * Open for searching or growing. *meta belongs to the caller and must live as
+ * long; graph_insert keeps it up to date (and the meta page too). params'
+ * rotation and mean must live as long; its has_add is ignored.
+ */
+typedef struct Graph Graph;
+extern Graph *graph_open(ColbertIndex *index, MetaPageData *meta, const SketchParams *params);
+extern void graph_close(Graph *graph);
+
+/* How nodes are ranked for a query. */
+typedef enum GraphKey
+{
+	GRAPH_KEY_IP,				/* <q, x>: searches of maxsim and cosine */
+	GRAPH_KEY_L2				/* <q, x> - |x|^2/2: construction, assignment, searches of L2 */
+} GraphKey;
+
+typedef struct GraphHit
+{
+	uint32		node;
+	float		key;			/* exact, from the node's binary16 vector */
+} GraphHit;
+
+/*
+ * The nearest nodes of one prepared vector (dim floats), nearest first.
+ * hits has room for ef; returns how many were found. Checks for interrupts;
+ * *hops, where not NULL, is increased by the nodes expanded.
+ */
+extern uint32 graph_search(Graph *graph, const float *vector, GraphKey key, uint32 ef, GraphHit *hits, uint64 *hops);
+
+/*
+ * Add a node with an empty posting list; returns its ordinal. Deterministic:
+ * the level is drawn from the index's seed and the ordinal.
+ */
+extern uint32 graph_insert(Graph *graph, const float *vector);
+
+/* Item sizes of the graph's arrays, and the largest m whose neighbours fit on a page (0: none does). */
+extern size_t graph_node_size(uint32 dim);
+extern size_t graph_neighbours_size(uint32 dim, uint32 m);	/* lowest level: 2m neighbours */
+extern size_t graph_upper_size(uint32 dim, uint32 m);	/* levels above: m neighbours */
+extern uint32 graph_largest_m(uint32 dim);
+
+#endif							/* COLBERT_GRAPH_H */

@@ -1,0 +1,55 @@
+/*-------------------------------------------------------------------------
+ *
+ * postings.h
+ *	  Posting lists: the documents of each node.
+ *
+ * Variable-length segments, many to a page, found through NodeEntry.postings.
+ * One writer at a time (build, merge or sweep, under the merge lock); readers
+ * at any time. A segment that moves is written to its new page, the node is
+ * turned to it and the old copy removed in one change.
+ *
+ * Lock order within a change: node page, then posting pages by block number.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef COLBERT_POSTINGS_H
+#define COLBERT_POSTINGS_H
+
+#include "storage/storage.h"
+
+/* Growing result of reads. docs may hold an ordinal twice: once from each segment of a chain. */
+typedef struct PostingBuffer
+{
+	uint32	   *docs;
+	uint32		count;
+	uint32		capacity;
+} PostingBuffer;
+
+/*
+ * Append the documents of a node to the buffer (grown in the current memory
+ * context). Bounds-checked; restarts from the node where a segment has moved.
+ */
+extern void postings_read(ColbertIndex *index, const MetaPageData *meta, uint32 node, PostingBuffer *out);
+
+/* Bulk: write whole lists in any node order, filling pages one after another. */
+typedef struct PostingsBuilder PostingsBuilder;
+extern PostingsBuilder *postings_build_begin(ColbertIndex *index, const MetaPageData *meta);
+
+/* docs: sorted, distinct, count >= 1; the node's list must be empty. */
+extern void postings_build_add(PostingsBuilder *builder, uint32 node, const uint32 *docs, uint32 count);
+extern void postings_build_end(PostingsBuilder *builder);
+
+/*
+ * Add documents (sorted, distinct) to a node's list. Idempotent: one that is
+ * there already stays there once. Returns how many were added.
+ */
+extern uint32 postings_add(ColbertIndex *index, const MetaPageData *meta, uint32 node, const uint32 *docs, uint32 count);
+
+/*
+ * Remove from all lists the documents whose bit is set (bit d & 7 of byte
+ * d >> 3, for d < ndocs). Pages' free space is recorded. Returns entries left.
+ * Interruptible; may stop half-way and be run again.
+ */
+extern uint64 postings_sweep(ColbertIndex *index, const MetaPageData *meta, const uint8 *dead, uint32 ndocs);
+
+#endif							/* COLBERT_POSTINGS_H */

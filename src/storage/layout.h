@@ -1,0 +1,247 @@
+/*-------------------------------------------------------------------------
+ *
+ * layout.h
+ *	  Every struct that stands on a page of an index, with its size checked.
+ *
+ * Block 0 is the meta page. Every other block belongs to the extent of one
+ * page array, or is a posting page. A page names its kind in its special
+ * area; an all-zero page is an array page that nothing was written to.
+ *
+ * Page arrays: items of one fixed size, addressed by a 32-bit ordinal, never
+ * straddling pages. Their pd_lower and pd_upper both stand at the special
+ * area, so that generic WAL sees no hole in them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef COLBERT_LAYOUT_H
+#define COLBERT_LAYOUT_H
+
+#include "compat/pg_compat.h"
+
+#include "storage/block.h"
+#include "storage/bufpage.h"
+#include "storage/itemptr.h"
+#include "storage/off.h"
+
+#define COLBERT_MAGIC		0x4C4F4342	/* "BCOL" */
+#define COLBERT_VERSION		1
+
+#define META_BLOCK			0
+
+#define INVALID_ORDINAL		((uint32) 0xFFFFFFFF)
+
+typedef enum PageKind
+{
+	PAGE_META = 1,
+	PAGE_ARRAY = 2,
+	PAGE_POSTINGS = 3
+} PageKind;
+
+typedef struct PageTrailer
+{
+	uint16		kind;			/* a PageKind */
+	uint16		array;			/* an ArrayKind, on array pages */
+	uint32		magic;
+} PageTrailer;
+
+StaticAssertDecl(sizeof(PageTrailer) == 8, "on-disk size of PageTrailer");
+
+/* Bytes that the items of one array page share. */
+#define PAGE_PAYLOAD (BLCKSZ - MAXALIGN(SizeOfPageHeaderData) - MAXALIGN(sizeof(PageTrailer)))
+
+/* The page arrays of an index. On-disk numbers. */
+typedef enum ArrayKind
+{
+	ARRAY_DOCS = 0,				/* DocEntry */
+	ARRAY_SKETCHES = 1,			/* sketch blocks of 16 tokens */
+	ARRAY_ROWS = 2,				/* code rows of the codec */
+	ARRAY_PENDING_ROWS = 3,		/* sq8 rows of pending documents, where the codec has no rows */
+	ARRAY_QUEUE = 4,			/* uint32 ordinals of pending documents */
+	ARRAY_NULLS = 5,			/* NullEntry */
+	ARRAY_PARAMS = 6,			/* float4: the mean of the tokens, dim of them */
+	ARRAY_NODES = 7,			/* NodeEntry and its vector */
+	ARRAY_NEIGHBOURS = 8,		/* NeighbourList: a node's neighbours on the lowest level */
+	ARRAY_UPPER = 9,			/* UpperEntry and a NeighbourList: a node on a level above */
+	ARRAY_COUNT = 10
+} ArrayKind;
+
+#define MAX_EXTENTS 48
+
+typedef struct Extent
+{
+	BlockNumber start;
+	uint32		npages;
+} Extent;
+
+typedef struct ArrayMeta
+{
+	uint32		nitems;			/* items handed out */
+	uint32		item_size;		/* bytes; 0 where this index has no such array */
+	uint32		nextents;
+	Extent		extents[MAX_EXTENTS];
+} ArrayMeta;
+
+StaticAssertDecl(sizeof(ArrayMeta) == 12 + 8 * MAX_EXTENTS, "on-disk size of ArrayMeta");
+
+/* Free document slots are kept by how many sketch blocks they have room for. */
+#define FREE_CLASSES 64
+
+/* On-disk numbers of the finders. */
+typedef enum FinderKind
+{
+	FINDER_HNSW = 1
+} FinderKind;
+
+typedef struct MetaPageData
+{
+	uint32		magic;
+	uint32		version;
+
+	/* Structure: fixed when the index is made. */
+	uint16		dim;
+	uint8		metric;			/* a Metric */
+	uint8		codec;			/* a CodecId */
+	uint8		finder;			/* a FinderKind */
+	uint8		unused[3];
+	uint32		m;
+	uint32		ef_construction;
+	uint32		tokens_per_node;	/* as resolved: never 0 */
+	uint32		unused2;
+	uint64		seed;
+
+	/* Counters. Documents and tokens count what is live: not dead, not free. */
+	uint64		live_tokens;
+	uint32		live_docs;
+	uint32		dead_docs;		/* dead, not yet freed */
+	uint32		free_docs;		/* slots on the free lists */
+	uint32		live_nulls;
+
+	/* Pending documents: queue items head .. tail - 1. */
+	uint32		queue_head;
+	uint32		queue_tail;
+	uint64		pending_tokens;
+
+	/* Grows when the mean is trained anew: sketches of another epoch say nothing. */
+	uint32		epoch;
+
+	/* Graph: the entry point, and its level. */
+	uint32		entry_node;		/* INVALID_ORDINAL where there are no nodes */
+	uint32		entry_level;
+
+	uint32		null_free_head; /* NullEntry ordinals, INVALID_ORDINAL ends */
+
+	/* Posting entries, those of dead documents included. */
+	uint64		postings;
+
+	uint32		free_head[FREE_CLASSES];	/* document ordinals, INVALID_ORDINAL ends */
+
+	ArrayMeta	arrays[ARRAY_COUNT];
+} MetaPageData;
+
+StaticAssertDecl(offsetof(MetaPageData, seed) == 32, "on-disk offset of MetaPageData.seed");
+StaticAssertDecl(offsetof(MetaPageData, free_head) == 104, "on-disk offset of MetaPageData.free_head");
+StaticAssertDecl(offsetof(MetaPageData, arrays) == 360, "on-disk offset of MetaPageData.arrays");
+StaticAssertDecl(sizeof(MetaPageData) <= PAGE_PAYLOAD, "MetaPageData fits on its page");
+
+/*
+ * A document. Slots begin as zeroes (DOC_NONE), are reserved with their place
+ * in the other arrays, become live when all of it is written, dead when
+ * VACUUM says so, and free once no posting refers to them. A slot keeps its
+ * place in the other arrays for good.
+ */
+typedef enum DocState
+{
+	DOC_NONE = 0,
+	DOC_RESERVED = 1,
+	DOC_LIVE = 2,
+	DOC_DEAD = 3,
+	DOC_FREE = 4
+} DocState;
+
+#define DOC_PENDING 0x01		/* DocEntry.flags: in the queue, in no posting list */
+
+typedef struct DocEntry
+{
+	ItemPointerData tid;
+	uint8		state;			/* a DocState */
+	uint8		flags;
+	uint32		ntokens;		/* of a free slot: the next free slot of its class */
+	uint32		capacity;		/* code rows that the slot owns */
+	uint32		first_block;	/* first sketch block */
+	uint32		first_row;		/* first code row */
+	uint32		first_pending_row;
+	uint32		epoch;			/* of the sketches */
+} DocEntry;
+
+StaticAssertDecl(sizeof(DocEntry) == 32, "on-disk size of DocEntry");
+
+/* A heap row whose document is NULL. */
+typedef struct NullEntry
+{
+	ItemPointerData tid;
+	uint16		state;			/* DOC_NONE, DOC_LIVE or DOC_FREE */
+	uint32		next_free;
+} NullEntry;
+
+StaticAssertDecl(sizeof(NullEntry) == 12, "on-disk size of NullEntry");
+
+/* Where a posting segment stands. */
+typedef struct PostingRef
+{
+	BlockNumber block;			/* InvalidBlockNumber: the list is empty */
+	OffsetNumber offset;
+	uint16		unused;
+} PostingRef;
+
+StaticAssertDecl(sizeof(PostingRef) == 8, "on-disk size of PostingRef");
+
+/*
+ * One item of a posting page: a sorted run of distinct document ordinals of
+ * one node. A long list is a chain of segments, the newest first. The node
+ * number is the owner stamp: a reader that finds another node's segment where
+ * its node sent it reads the node again.
+ */
+typedef struct PostingSegment
+{
+	uint32		node;
+	uint32		count;
+	PostingRef	next;
+	uint32		docs[FLEXIBLE_ARRAY_MEMBER];
+} PostingSegment;
+
+StaticAssertDecl(offsetof(PostingSegment, docs) == 16, "on-disk offset of PostingSegment.docs");
+
+/* A node: a representative vector, binary16, after the struct. */
+typedef struct NodeEntry
+{
+	PostingRef	postings;
+	uint32		upper;			/* its UpperEntry on level 1; INVALID_ORDINAL where it has none */
+	float		half_norm;		/* |vector|^2 / 2 */
+	uint16		vector[FLEXIBLE_ARRAY_MEMBER];
+} NodeEntry;
+
+StaticAssertDecl(offsetof(NodeEntry, vector) == 16, "on-disk offset of NodeEntry.vector");
+
+/*
+ * Neighbours of a node on one level: count, then the ordinals of as many
+ * nodes as there are lanes (a multiple of 16), then one sketch block for each
+ * 16 of them. The sketches carry addends whatever the metric: the graph is
+ * built by L2 distance, and an inner-product query leaves the addends unread.
+ */
+typedef struct NeighbourList
+{
+	uint32		count;
+	uint32		nodes[FLEXIBLE_ARRAY_MEMBER];
+} NeighbourList;
+
+/* A node on a level above the lowest; followed by its NeighbourList. */
+typedef struct UpperEntry
+{
+	uint32		node;
+	uint32		level;
+	uint32		above;			/* the same node's entry one level up, or INVALID_ORDINAL */
+} UpperEntry;
+
+StaticAssertDecl(sizeof(UpperEntry) == 12, "on-disk size of UpperEntry");
+
+#endif							/* COLBERT_LAYOUT_H */
