@@ -1,0 +1,316 @@
+/*-------------------------------------------------------------------------
+ *
+ * pack.c
+ *	  Queries laid out for the kernels, and the rows of sq8.
+ *
+ * One portable version for all instruction sets, compiled without any of
+ * their flags: a query is packed once and then scores thousands of documents.
+ * All arithmetic is exactly defined, so a query or a row packs to the same
+ * bytes on every machine.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <float.h>
+
+#include "kernels/kernels_internal.h"
+
+#define PACK_ALIGNMENT 64
+
+/* a * b and a + b that stay at SIZE_MAX once they overflowed. */
+static size_t
+mul_saturated(size_t a, size_t b)
+{
+	size_t		result;
+
+	return __builtin_mul_overflow(a, b, &result) ? SIZE_MAX : result;
+}
+
+static size_t
+add_saturated(size_t a, size_t b)
+{
+	size_t		result;
+
+	return __builtin_add_overflow(a, b, &result) ? SIZE_MAX : result;
+}
+
+static char *
+align_up(void *p)
+{
+	return (char *) (((uintptr_t) p + PACK_ALIGNMENT - 1) & ~(uintptr_t) (PACK_ALIGNMENT - 1));
+}
+
+static uint32_t
+groups_of(uint32_t n, uint32_t size)
+{
+	return n / size + (n % size != 0);
+}
+
+/* ------------------------------------------------------------------------
+ * Float queries
+ * ------------------------------------------------------------------------
+ */
+
+static uint32_t
+query_lanes(uint32_t ntokens)
+{
+	return ntokens <= 4 ? 4 : ntokens <= 8 ? 8 : 16;
+}
+
+static size_t
+query_pack_floats(uint32_t ntokens, uint32_t dim)
+{
+	uint32_t	lanes = query_lanes(ntokens);
+
+	return mul_saturated((size_t) groups_of(ntokens, lanes) * lanes, dim);
+}
+
+size_t
+kernel_query_size(uint32_t ntokens, uint32_t dim)
+{
+	size_t		floats = add_saturated(query_pack_floats(ntokens, dim),
+									   KERNEL_SCRATCH_ROWS * kernel_scratch_stride(dim));
+
+	/* The struct, up to the alignment of pack, pack rounded up for scratch. */
+	return add_saturated(mul_saturated(floats, sizeof(float)), sizeof(KernelQuery) + 2 * PACK_ALIGNMENT);
+}
+
+KernelQuery *
+kernel_query_pack(void *memory, const float *tokens, uint32_t ntokens, uint32_t dim)
+{
+	KernelQuery *q = memory;
+	size_t		packed = query_pack_floats(ntokens, dim);
+
+	q->ntokens = ntokens;
+	q->dim = dim;
+	q->lanes = query_lanes(ntokens);
+	q->ngroups = groups_of(ntokens, q->lanes);
+	q->pack = (float *) align_up(q + 1);
+	q->scratch = (float *) align_up(q->pack + packed);
+
+	for (uint32_t slot = 0; slot < kernel_query_slots(q); slot++)
+	{
+		float	   *out = q->pack + (size_t) (slot / q->lanes) * dim * q->lanes + slot % q->lanes;
+		const float *token = tokens + (size_t) slot * dim;
+
+		for (uint32_t k = 0; k < dim; k++)
+			out[(size_t) k * q->lanes] = slot < ntokens ? token[k] : 0.0f;
+	}
+	return q;
+}
+
+float
+kernel_norm(const float *x, uint32_t dim)
+{
+	float		sum = 0.0f;
+
+	for (uint32_t k = 0; k < dim; k++)
+		sum = fmaf(x[k], x[k], sum);
+	return sqrtf(sum);
+}
+
+/* ------------------------------------------------------------------------
+ * sq8: symmetric, one scale a token
+ * ------------------------------------------------------------------------
+ */
+
+#define SQ8_LARGEST 127
+#define SQ8_BIAS 128
+
+static float
+sq8_scale(const float *token, uint32_t dim)
+{
+	float		largest = 0.0f;
+
+	for (uint32_t k = 0; k < dim; k++)
+	{
+		float		magnitude = fabsf(token[k]);
+
+		largest = magnitude > largest ? magnitude : largest;
+	}
+	return largest / SQ8_LARGEST;
+}
+
+/*
+ * The code of x: x / scale to nearest even. A scale among the subnormals is
+ * coarse, so that the quotient can pass 127; a token of zeros has scale 0.
+ */
+static int
+sq8_code(float x, float scale)
+{
+	const float round_to_integer = 0x1.8p23f;
+	float		code = x / scale;
+
+	if (!(scale > 0.0f) || !(code == code))
+		return 0;
+	code = code > SQ8_LARGEST ? SQ8_LARGEST : code < -SQ8_LARGEST ? -SQ8_LARGEST : code;
+	return (int) ((code + round_to_integer) - round_to_integer);
+}
+
+size_t
+kernel_sq8_query_size(uint32_t ntokens, uint32_t dim)
+{
+	size_t		slots = (size_t) groups_of(ntokens, 16) * 16;
+	size_t		codes = mul_saturated(slots, ((size_t) dim + 3) & ~(size_t) 3);
+	size_t		params = mul_saturated(slots, sizeof(int32_t) + sizeof(float));
+
+	return add_saturated(add_saturated(codes, params), sizeof(KernelSq8Query) + PACK_ALIGNMENT);
+}
+
+KernelSq8Query *
+kernel_sq8_pack(void *memory, const float *tokens, uint32_t ntokens, uint32_t dim)
+{
+	KernelSq8Query *q = memory;
+	uint32_t	slots;
+
+	q->ntokens = ntokens;
+	q->dim = dim;
+	q->dim4 = (dim + 3) & ~(uint32_t) 3;
+	q->ngroups = groups_of(ntokens, 16);
+	slots = kernel_sq8_slots(q);
+	q->pack = (int8_t *) align_up(q + 1);
+	q->correction = (int32_t *) (q->pack + (size_t) slots * q->dim4);
+	q->scale = (float *) (q->correction + slots);
+
+	for (uint32_t slot = 0; slot < slots; slot++)
+	{
+		int8_t	   *out = q->pack + (size_t) (slot / 16) * q->dim4 * 16 + (slot % 16) * 4;
+		const float *token = tokens + (size_t) slot * dim;
+		float		scale = slot < ntokens ? sq8_scale(token, dim) : 0.0f;
+		int32_t		sum = 0;
+
+		for (uint32_t k = 0; k < q->dim4; k++)
+		{
+			int			code = slot < ntokens && k < dim ? sq8_code(token[k], scale) : 0;
+
+			out[(size_t) (k / 4) * 64 + k % 4] = (int8_t) code;
+			sum += code;
+		}
+		q->correction[slot] = SQ8_BIAS * sum;
+		q->scale[slot] = scale;
+	}
+	return q;
+}
+
+void
+kernel_sq8_encode(const float *token, uint32_t dim, bool has_add, float add, uint8_t *row)
+{
+	float		scale = sq8_scale(token, dim);
+	uint32_t	padded = (dim + 3) & ~(uint32_t) 3;
+
+	memcpy(row, &scale, sizeof(float));
+	row += sizeof(float);
+	if (has_add)
+	{
+		memcpy(row, &add, sizeof(float));
+		row += sizeof(float);
+	}
+	for (uint32_t k = 0; k < dim; k++)
+		row[k] = (uint8_t) (sq8_code(token[k], scale) + SQ8_BIAS);
+	memset(row + dim, SQ8_BIAS, padded - dim);
+}
+
+void
+kernel_sq8_decode(const uint8_t *row, uint32_t dim, bool has_add, float *token)
+{
+	float		scale = load_float(row);
+	const uint8_t *codes = row + sizeof(float) * (has_add ? 2 : 1);
+
+	for (uint32_t k = 0; k < dim; k++)
+		token[k] = (float) (codes[k] - SQ8_BIAS) * scale;
+}
+
+/* ------------------------------------------------------------------------
+ * Sketches
+ * ------------------------------------------------------------------------
+ */
+
+#define SKETCH_MOST_STEPS 63	/* four table entries add up in a byte */
+#define SKETCH_LARGEST_TOTAL 65535
+
+size_t
+kernel_sketch_query_size(uint32_t ntokens, uint32_t dim)
+{
+	size_t		lut = mul_saturated(mul_saturated(ntokens, dim), 4);
+	size_t		params = mul_saturated(ntokens, 3 * sizeof(float));
+
+	return add_saturated(add_saturated(lut, params), sizeof(KernelSketchQuery) + PACK_ALIGNMENT);
+}
+
+/* How far apart the smallest and the largest sum of +-q over four dims are. */
+static double
+sketch_nibble_range(const float *q)
+{
+	return 2.0 * (fabs((double) q[0]) + fabs((double) q[1]) + fabs((double) q[2]) + fabs((double) q[3]));
+}
+
+/* The sixteen entries of one nibble: the sum above its minimum, in steps of delta. */
+static void
+sketch_fill_nibble(const float *q, double delta, uint32_t steps, uint8_t *entries)
+{
+	for (uint32_t n = 0; n < 16; n++)
+	{
+		double		above = 0.0;
+		uint32_t	entry = 0;
+
+		for (uint32_t j = 0; j < 4; j++)
+		{
+			bool		positive = q[j] > 0.0f;
+
+			if (((n >> j) & 1) == positive)
+				above += 2.0 * fabs((double) q[j]);
+		}
+		if (delta > 0.0)
+			entry = min_uint32((uint32_t) (above / delta + 0.5), steps);
+		entries[n] = (uint8_t) entry;
+	}
+}
+
+static void
+sketch_pack_token(KernelSketchQuery *s, uint32_t token, const float *q)
+{
+	uint32_t	nnibbles = s->dim / 4;
+	uint32_t	steps = min_uint32(SKETCH_MOST_STEPS, SKETCH_LARGEST_TOTAL / (nnibbles > 0 ? nnibbles : 1));
+	double		widest = 0.0;
+	double		minimum = 0.0;
+	uint8_t    *lut = s->lut + (size_t) token * s->dim * 4;
+
+	for (uint32_t n = 0; n < nnibbles; n++)
+	{
+		double		range = sketch_nibble_range(q + (size_t) n * 4);
+
+		widest = range > widest ? range : widest;
+		minimum -= range / 2;
+	}
+	s->delta[token] = (float) (widest / steps);
+	s->base[token] = (float) minimum;
+
+	for (uint32_t n = 0; n < nnibbles; n++)
+	{
+		/* Nibble n is the low or the high half of byte n / 2; four bytes a step of 32 dims. */
+		uint8_t    *entries = lut + (size_t) (n / 8) * 128 + (n % 2) * 64 + (n / 2 % 4) * 16;
+
+		sketch_fill_nibble(q + (size_t) n * 4, s->delta[token], steps, entries);
+	}
+}
+
+KernelSketchQuery *
+kernel_sketch_pack(void *memory, const float *rotated, const float *constant,
+				   uint32_t ntokens, uint32_t dim, bool has_add)
+{
+	KernelSketchQuery *s = memory;
+
+	s->ntokens = ntokens;
+	s->dim = dim;
+	s->has_add = has_add;
+	s->lut = (uint8_t *) align_up(s + 1);
+	s->delta = (float *) (s->lut + (size_t) ntokens * dim * 4);
+	s->base = s->delta + ntokens;
+	s->constant = s->base + ntokens;
+
+	for (uint32_t token = 0; token < ntokens; token++)
+	{
+		s->constant[token] = constant[token];
+		sketch_pack_token(s, token, rotated + (size_t) token * dim);
+	}
+	return s;
+}
