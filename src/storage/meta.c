@@ -1,0 +1,73 @@
+/*-------------------------------------------------------------------------
+ *
+ * meta.c
+ *	  The meta page.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "storage/storage.h"
+
+static void
+check_meta(Relation rel, const MetaPageData *meta)
+{
+	if (meta->magic != COLBERT_MAGIC)
+		ereport(ERROR,
+				(errcode(ERRCODE_INDEX_CORRUPTED),
+				 errmsg("index \"%s\" is not a colbert_pg index", RelationGetRelationName(rel)),
+				 errhint("REINDEX it.")));
+	if (meta->version != COLBERT_VERSION)
+		ereport(ERROR,
+				(errcode(ERRCODE_INDEX_CORRUPTED),
+				 errmsg("index \"%s\" has format version %u, expected %u",
+						RelationGetRelationName(rel), meta->version, (unsigned) COLBERT_VERSION),
+				 errhint("REINDEX it.")));
+	for (int i = 0; i < ARRAY_COUNT; i++)
+		if (meta->arrays[i].nextents > MAX_EXTENTS || meta->arrays[i].item_size > PAGE_PAYLOAD)
+			ereport(ERROR,
+					(errcode(ERRCODE_INDEX_CORRUPTED),
+					 errmsg("index \"%s\" has a damaged meta page", RelationGetRelationName(rel)),
+					 errhint("REINDEX it.")));
+}
+
+Buffer
+meta_lock(ColbertIndex *index, int mode)
+{
+	Buffer		buffer = ReadBuffer(index->rel, META_BLOCK);
+	Page		page;
+
+	LockBuffer(buffer, mode);
+	page = BufferGetPage(buffer);
+	page_check(index->rel, META_BLOCK, page, PAGE_META, 0);
+	check_meta(index->rel, meta_data(page));
+	return buffer;
+}
+
+void
+meta_read(ColbertIndex *index, MetaPageData *meta)
+{
+	Buffer		buffer = meta_lock(index, BUFFER_LOCK_SHARE);
+
+	memcpy(meta, meta_data(BufferGetPage(buffer)), sizeof(MetaPageData));
+	UnlockReleaseBuffer(buffer);
+}
+
+void
+meta_write_graph(ColbertIndex *index, const MetaPageData *meta)
+{
+	static const ArrayKind owned[] = {ARRAY_NODES, ARRAY_NEIGHBOURS, ARRAY_UPPER};
+	Buffer		buffer = meta_lock(index, BUFFER_LOCK_EXCLUSIVE);
+	Change		change;
+	MetaPageData *to;
+
+	change_begin(&change, index);
+	to = meta_data(change_page(&change, buffer, false));
+	for (int i = 0; i < lengthof(owned); i++)
+		to->arrays[owned[i]] = meta->arrays[owned[i]];
+	to->entry_node = meta->entry_node;
+	to->entry_level = meta->entry_level;
+	to->postings = meta->postings;
+	change_commit(&change);
+	UnlockReleaseBuffer(buffer);
+}

@@ -1,0 +1,55 @@
+/*-------------------------------------------------------------------------
+ *
+ * page.c
+ *	  What all pages of an index share: their trailer, and its check.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "storage/storage.h"
+
+void
+page_init(Page page, PageKind kind, ArrayKind array)
+{
+	PageTrailer *trailer;
+
+	PageInit(page, BLCKSZ, sizeof(PageTrailer));
+	trailer = page_trailer(page);
+	trailer->kind = kind;
+	trailer->array = array;
+	trailer->magic = COLBERT_MAGIC;
+
+	/* Generic WAL zeroes the hole between pd_lower and pd_upper: leave none. */
+	if (kind != PAGE_POSTINGS)
+	{
+		((PageHeader) page)->pd_lower = ((PageHeader) page)->pd_special;
+		((PageHeader) page)->pd_upper = ((PageHeader) page)->pd_special;
+	}
+}
+
+void
+page_check(Relation rel, BlockNumber block, Page page, PageKind kind, ArrayKind array)
+{
+	PageTrailer *trailer;
+
+	if (PageIsNew(page) ||
+		PageGetSpecialSize(page) != MAXALIGN(sizeof(PageTrailer)) ||
+		PageGetPageSize(page) != BLCKSZ)
+		ereport(ERROR,
+				(errcode(ERRCODE_INDEX_CORRUPTED),
+				 errmsg("index \"%s\" has an unexpected page at block %u",
+						RelationGetRelationName(rel), block),
+				 errhint("REINDEX it.")));
+
+	trailer = page_trailer(page);
+	if (trailer->magic != COLBERT_MAGIC || trailer->kind != kind ||
+		(kind == PAGE_ARRAY && trailer->array != array))
+		ereport(ERROR,
+				(errcode(ERRCODE_INDEX_CORRUPTED),
+				 errmsg("index \"%s\" has a page of the wrong kind at block %u",
+						RelationGetRelationName(rel), block),
+				 errdetail("Expected kind %d of array %d, not kind %d of array %d.",
+						   (int) kind, (int) array, (int) trailer->kind, (int) trailer->array),
+				 errhint("REINDEX it.")));
+}
