@@ -39,4 +39,7 @@ extern void rotation_init(Rotation *rotation, uint32_t dim, uint64_t seed);
 /* out has padded floats; in has dim; they may not overlap. */
 extern void rotation_apply(const Rotation *rotation, const float *in, float *out);
 
+/* The rotation of in - centre, without a copy of the difference. */
+extern void rotation_apply_centred(const Rotation *rotation, const float *in, const float *centre, float *out);
+
 #endif							/* COLBERT_ROTATION_H */

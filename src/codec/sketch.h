@@ -5,9 +5,24 @@
  *
  * RaBitQ (Gao and Long, SIGMOD 2024): with o = R(x - mean), keep sign(o) and
  * the factor f = |o|^2 / |o|_1; then  f * sum(sign(o) * Rq)  is an unbiased
- * estimate of <q, x - mean>. Estimates of inner product add q . mean; those
- * of L2 are of the key  <q, x> - |x|^2/2  (larger is nearer), whose second
- * term is kept beside the factor.
+ * estimate of <q, x - mean>. Estimates of inner product add q . mean, as the
+ * query's constant.
+ *
+ * Estimates of L2 are of the key  <q, x> - |x|^2/2  (larger is nearer), with
+ * both sides centred:
+ *
+ *		<q, x> - |x|^2/2  =  <q - mean, x - mean>  - |x - mean|^2/2
+ *							 + <q, mean> - |mean|^2/2
+ *
+ * The first term is estimated from the bits (its error grows with |q - mean|,
+ * less than |q|), the second is kept beside the factor, and the rest belongs
+ * to the query alone: it is the query's constant. So a norm that all tokens
+ * share costs none of the 11 bits of the second term. Keys of sketches and of
+ * code rows are comparable in both metrics.
+ *
+ * Factor and second term are binary16: they saturate where |x - mean| is
+ * above about 400,000 (and 361 for L2), and lose bits below about 1e-4 (and
+ * 0.01): tokens much longer or shorter than 1 should be scaled for L2.
  *
  * Tokens given to this floor are prepared: normalised where the metric is
  * cosine. Plain C without PostgreSQL; never allocates.

@@ -1,0 +1,93 @@
+/*-------------------------------------------------------------------------
+ *
+ * codec_sq8.c
+ *	  Rows of int8 with one scale a token; the layout is the kernel's.
+ *
+ * For L2 a row is a point of its own, the decoded token x': its add is
+ * -|x'|^2/2, so that a key orders by the distance to x'. With -|x|^2/2 the
+ * rounding error e = x' - x would enter as <q, e>; this way it is only
+ * <q - x, e>, small for the near tokens, which are the ones that matter.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "codec/codec.h"
+
+#include <string.h>
+
+static size_t
+sq8_row_size(CodecShape shape)
+{
+	return kernel_sq8_row_size(shape.dim, shape.has_add);
+}
+
+static void
+sq8_decode(CodecShape shape, const uint8_t *row, float *token)
+{
+	kernel_sq8_decode(row, shape.dim, shape.has_add, token);
+}
+
+/* |x'|^2 of an encoded row: exact but for the scale. dims are too few to overflow. */
+static float
+decoded_square(CodecShape shape, const uint8_t *row)
+{
+	const uint8_t *codes = row + 2 * sizeof(float);
+	int32_t		sum = 0;
+	float		scale;
+
+	memcpy(&scale, row, sizeof(scale));
+	for (uint32_t i = 0; i < shape.dim; i++)
+	{
+		int32_t		code = (int32_t) codes[i] - 128;
+
+		sum += code * code;
+	}
+	return scale * (scale * (float) sum);
+}
+
+static void
+sq8_encode(CodecShape shape, const float *token, uint8_t *row)
+{
+	kernel_sq8_encode(token, shape.dim, shape.has_add, 0.0f, row);
+	if (shape.has_add)
+	{
+		float		add = -0.5f * decoded_square(shape, row);
+
+		memcpy(row + sizeof(float), &add, sizeof(add));
+	}
+}
+
+static size_t
+sq8_query_size(CodecShape shape, uint32_t ntokens)
+{
+	return kernel_sq8_query_size(ntokens, shape.dim);
+}
+
+static void *
+sq8_query_prepare(CodecShape shape, const float *tokens, uint32_t ntokens, void *memory)
+{
+	return kernel_sq8_pack(memory, tokens, ntokens, shape.dim);
+}
+
+static uint32_t
+sq8_query_slots(const void *query)
+{
+	return kernel_sq8_slots(query);
+}
+
+static void
+sq8_score_rows(CodecShape shape, const void *query, const uint8_t *rows, uint32_t nrows, float *best)
+{
+	kernels->sq8_rows(query, rows, nrows, shape.has_add, best);
+}
+
+const Codec codec_sq8 = {
+	.id = CODEC_SQ8,
+	.name = "sq8",
+	.row_size = sq8_row_size,
+	.encode = sq8_encode,
+	.decode = sq8_decode,
+	.query_size = sq8_query_size,
+	.query_prepare = sq8_query_prepare,
+	.query_slots = sq8_query_slots,
+	.score_rows = sq8_score_rows,
+};

@@ -1,0 +1,161 @@
+/*-------------------------------------------------------------------------
+ *
+ * sketch.c
+ *	  One bit a dim: encoding tokens and preparing queries (RaBitQ).
+ *
+ * Sums run in eight strands of a fixed order, so that the compiler may use
+ * vectors and every instruction set still gives the same bits.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "codec/sketch.h"
+
+#include <string.h>
+
+#define STRANDS 8
+#define LARGEST_HALF 65504.0f
+
+static inline float
+sum_strands(const float *s)
+{
+	return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+}
+
+static float
+dot_product(const float *a, const float *b, uint32_t n)
+{
+	float		s[STRANDS] = {0};
+	uint32_t	i = 0;
+
+	for (; i + STRANDS <= n; i += STRANDS)
+		for (int j = 0; j < STRANDS; j++)
+			s[j] += a[i + j] * b[i + j];
+	for (; i < n; i++)
+		s[i % STRANDS] += a[i] * b[i];
+	return sum_strands(s);
+}
+
+/* |o|_1 and |o|^2; n is a multiple of STRANDS. */
+static void
+both_norms(const float *o, uint32_t n, float *absolute, float *squared)
+{
+	float		a[STRANDS] = {0};
+	float		s[STRANDS] = {0};
+
+	for (uint32_t i = 0; i < n; i += STRANDS)
+		for (int j = 0; j < STRANDS; j++)
+		{
+			a[j] += __builtin_fabsf(o[i + j]);
+			s[j] += o[i + j] * o[i + j];
+		}
+	*absolute = sum_strands(a);
+	*squared = sum_strands(s);
+}
+
+/* Nearest binary16, the largest finite one where it would be infinite (or is NaN). */
+static uint16_t
+half_saturated(float value)
+{
+	float		magnitude = __builtin_fabsf(value);
+
+	if (!(magnitude <= LARGEST_HALF))
+		value = value < 0 ? -LARGEST_HALF : LARGEST_HALF;
+	return kernel_float_to_half(value);
+}
+
+static inline void
+store_half(uint8_t *block, size_t position, uint32_t lane, uint16_t half)
+{
+	memcpy(block + position + lane * sizeof(half), &half, sizeof(half));
+}
+
+/* The signs of eight dims as a byte, the first dim lowest; 1 is positive. */
+static inline uint8_t
+sign_byte(const float *o)
+{
+	unsigned	bits = 0;
+
+	for (int j = 0; j < 8; j++)
+		bits |= (unsigned) (o[j] >= 0) << j;
+	return (uint8_t) bits;
+}
+
+void
+sketch_encode_lane(const SketchParams *params, const float *token, uint32_t lane, uint8_t *block, float *scratch)
+{
+	uint32_t	padded = params->rotation->padded;
+	size_t		factors = (size_t) SKETCH_BLOCK_TOKENS * (padded / 8);
+	float		absolute,
+				squared;
+
+	rotation_apply_centred(params->rotation, token, params->mean, scratch);
+	for (uint32_t p = 0; p < padded / 8; p++)
+		block[(size_t) p * SKETCH_BLOCK_TOKENS + lane] = sign_byte(scratch + 8 * (size_t) p);
+
+	both_norms(scratch, padded, &absolute, &squared);
+	store_half(block, factors, lane, half_saturated(absolute == 0 ? 0 : squared / absolute));
+	if (params->has_add)
+		store_half(block, factors + SKETCH_BLOCK_TOKENS * sizeof(uint16_t), lane,
+				   half_saturated(-0.5f * squared));
+}
+
+/* Copy one lane of a block over those above it. */
+static void
+repeat_lane(const SketchParams *params, uint32_t lane, uint8_t *block)
+{
+	uint32_t	nbytes = params->rotation->padded / 8;
+	uint8_t    *half = block + (size_t) SKETCH_BLOCK_TOKENS * nbytes;
+
+	for (uint32_t p = 0; p < nbytes; p++)
+	{
+		uint8_t    *row = block + (size_t) p * SKETCH_BLOCK_TOKENS;
+
+		memset(row + lane + 1, row[lane], SKETCH_BLOCK_TOKENS - 1 - lane);
+	}
+	for (int part = 0; part < (params->has_add ? 2 : 1); part++)
+	{
+		for (uint32_t i = lane + 1; i < SKETCH_BLOCK_TOKENS; i++)
+			memcpy(half + i * sizeof(uint16_t), half + lane * sizeof(uint16_t), sizeof(uint16_t));
+		half += SKETCH_BLOCK_TOKENS * sizeof(uint16_t);
+	}
+}
+
+void
+sketch_encode_block(const SketchParams *params, const float *tokens, uint32_t n, uint8_t *block, float *scratch)
+{
+	for (uint32_t i = 0; i < n; i++)
+		sketch_encode_lane(params, tokens + (size_t) i * params->rotation->dim, i, block, scratch);
+	repeat_lane(params, n - 1, block);
+}
+
+size_t
+sketch_query_size(const SketchParams *params, uint32_t ntokens)
+{
+	return kernel_sketch_query_size(ntokens, params->rotation->padded);
+}
+
+KernelSketchQuery *
+sketch_query_prepare(const SketchParams *params, const float *tokens, uint32_t ntokens,
+					 void *memory, float *scratch)
+{
+	const Rotation *rotation = params->rotation;
+	uint32_t	dim = rotation->dim;
+	float	   *rotated = scratch;
+	float	   *constant = scratch + (size_t) ntokens * rotation->padded;
+	float		shared = 0;
+
+	if (params->has_add)
+		shared = 0.5f * dot_product(params->mean, params->mean, dim);
+	for (uint32_t i = 0; i < ntokens; i++)
+	{
+		const float *token = tokens + (size_t) i * dim;
+		float	   *out = rotated + (size_t) i * rotation->padded;
+
+		if (params->has_add)
+			rotation_apply_centred(rotation, token, params->mean, out);
+		else
+			rotation_apply(rotation, token, out);
+		constant[i] = dot_product(token, params->mean, dim) - shared;
+	}
+	return kernel_sketch_pack(memory, rotated, constant, ntokens, rotation->padded, params->has_add);
+}
