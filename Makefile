@@ -4,28 +4,75 @@ EXTENSION = colbert_pg
 EXTVERSION = 0.1.0
 MODULE_big = colbert_pg
 
-OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
+OBJS := $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 
 # The install script is the concatenation of its parts, in the order of their names.
-SQL_PARTS = $(sort $(wildcard sql/parts/*.sql))
+SQL_PARTS := $(sort $(wildcard sql/parts/*.sql))
 DATA_built = sql/$(EXTENSION)--$(EXTVERSION).sql
-EXTRA_CLEAN = sql/$(EXTENSION)--$(EXTVERSION).sql
 
-REGRESS = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
-REGRESS_OPTS = --inputdir=test --expecteddir=. --outputdir=test/out
+# test/expected is a link to expected/: pg_regress looks for outputs beside its inputs.
+REGRESS := $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
+REGRESS_OPTS = --inputdir=test --outputdir=test/out
+ISOLATION := $(patsubst test/isolation/specs/%.spec,%,$(sort $(wildcard test/isolation/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test/isolation --outputdir=test/out/isolation --load-extension=$(EXTENSION)
 
 # Scores are defined by one chain of fused multiply-adds: the compiler must not contract on its own.
-PG_CPPFLAGS = -Isrc
+PG_CPPFLAGS = -Isrc -MMD -MP
 PG_CFLAGS = -std=gnu11 -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wno-declaration-after-statement -ffp-contract=off -fno-math-errno
 
-PG_CONFIG ?= pg_config
+EXTRA_CLEAN = $(DATA_built) $(OBJS:.o=.d) build test/out
+
 # Kernels are compiled file by file for their instruction set, which bitcode would not repeat.
 override with_llvm = no
-PGXS := $(shell $(PG_CONFIG) --pgxs)
+
+.DEFAULT_GOAL := all
+PG_CONFIG ?= $(or $(shell command -v pg_config),/usr/lib/postgresql/15/bin/pg_config)
+PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
+
+ifneq ($(PGXS),)
 include $(PGXS)
+
+# Objects are rebuilt when a header, the server's version, the compiler or its flags change.
+$(OBJS): build/flags
+build/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(VERSION) $(CC) $(CPPFLAGS) $(CFLAGS)' | cmp -s - $@ || echo '$(VERSION) $(CC) $(CPPFLAGS) $(CFLAGS)' >$@
+-include $(OBJS:.o=.d)
+else
+all install uninstall installcheck clean:
+	@echo "$(PG_CONFIG): no build files of a PostgreSQL server. 'make deps' installs them on Debian; or set PG_CONFIG=/path/to/pg_config." >&2; exit 1
+endif
 
 src/kernels/%_avx2.o: CFLAGS += -mavx2 -mfma -mf16c -O3
 src/kernels/%_avx512.o: CFLAGS += -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx512vbmi -mfma -mf16c -O3
 
-sql/$(EXTENSION)--$(EXTVERSION).sql: $(SQL_PARTS)
+$(DATA_built): $(SQL_PARTS)
+	@mkdir -p $(@D)
 	cat $^ >$@
+
+# These install what they need, find its pg_config (or take PG_CONFIG) and run make again: they work on a bare machine.
+deps:
+	@tools/install-deps build demo test
+demo demo-psql:
+	@tools/demo $@
+test:
+	@tools/test
+test-%:
+	@tools/test $*
+bench-%: FORCE
+	@tools/bench $*
+
+help:
+	@echo 'make                build the extension'
+	@echo 'make install        install it into the server of PG_CONFIG ($(PG_CONFIG))'
+	@echo 'make installcheck   run the regression tests on a running server of your own'
+	@echo
+	@echo 'These install missing Debian packages, and use a private throw-away server:'
+	@echo 'make demo           real questions, answers in words, and how fast'
+	@echo 'make demo-psql      the same data, in psql'
+	@echo 'make test           every test; make test-SUITE for one of: $(shell tools/test --list 2>/dev/null)'
+	@echo 'make bench-medquad  build time, size, latency and recall; make bench-kernels'
+	@echo 'make deps           only install the packages'
+
+.PHONY: deps demo demo-psql test help FORCE
+FORCE:

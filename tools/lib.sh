@@ -1,0 +1,69 @@
+# lib.sh: what the scripts in this folder share. POSIX sh, sourced; $0 must be in tools/.
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+python=/usr/bin/python3
+debian_pg_config=/usr/lib/postgresql/15/bin/pg_config
+
+die() {
+	echo "${0##*/}: $*" >&2
+	exit 1
+}
+
+# The pg_config to build with: the caller's choice, or else Debian's PostgreSQL 15, or else what the PATH has.
+find_pg_config() {
+	if [ -z "${PG_CONFIG:-}" ]; then
+		if [ -x $debian_pg_config ]; then PG_CONFIG=$debian_pg_config; else PG_CONFIG=$(command -v pg_config) || PG_CONFIG=; fi
+	fi
+	[ -n "$PG_CONFIG" ] && "$PG_CONFIG" --version >/dev/null 2>&1 || die "no pg_config: install PostgreSQL 15 with its headers, or set PG_CONFIG"
+	export PG_CONFIG
+}
+
+# sub_make ARGUMENT...: make in the project, for PG_CONFIG, whatever make called this script.
+sub_make() {
+	env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL make -C "$root" --no-print-directory -j"$(nproc)" PG_CONFIG="$PG_CONFIG" "$@"
+}
+
+# Install into the server of PG_CONFIG; by sudo where its folders are not ours.
+install_extension() {
+	if [ -w "$("$PG_CONFIG" --pkglibdir)" ] && [ -w "$("$PG_CONFIG" --sharedir)/extension" ]; then
+		sub_make install
+	else
+		command -v sudo >/dev/null || die "cannot write to $("$PG_CONFIG" --pkglibdir): be root, or install sudo"
+		sudo make -C "$root" --no-print-directory PG_CONFIG="$PG_CONFIG" install
+	fi
+}
+
+# step LABEL COMMAND...: run a command that may take long. Its output goes to a log, which is shown if it fails; meanwhile
+# a terminal shows the seconds and the last line of the log, anything else a dot every two seconds.
+step() {
+	step_label=$1
+	shift
+	step_log=$(mktemp)
+	step_start=$(date +%s)
+	[ -t 1 ] || printf '%-34s' "$step_label"
+	"$@" >"$step_log" 2>&1 &
+	step_pid=$!
+	trap 'kill $step_pid 2>/dev/null; wait $step_pid; rm -f "$step_log"; exit 130' INT TERM HUP
+	step_ticks=0
+	while kill -0 $step_pid 2>/dev/null; do
+		if [ -t 1 ]; then
+			printf '\r\033[K%-34s%4d s  %.60s' "$step_label" $(($(date +%s) - step_start)) "$(tail -c 400 "$step_log" | tr '\r' '\n' | tail -n 1)"
+		elif [ $((step_ticks % 10)) = 9 ]; then
+			printf .
+		fi
+		step_ticks=$((step_ticks + 1))
+		sleep 0.2
+	done
+	step_rc=0
+	wait $step_pid || step_rc=$?
+	trap - INT TERM HUP
+	if [ -t 1 ]; then printf '\r\033[K%-34s' "$step_label"; fi
+	if [ $step_rc = 0 ]; then
+		printf '%5d s\n' $(($(date +%s) - step_start))
+	else
+		printf ' failed (exit %d)\n' $step_rc
+		tail -n 60 "$step_log" >&2
+	fi
+	rm -f "$step_log"
+	return $step_rc
+}
