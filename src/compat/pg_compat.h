@@ -20,6 +20,11 @@
 #error "colbert_pg stores floats as they stand in memory and needs a little-endian machine"
 #endif
 
+/* The macros of varlena moved out of postgres.h in 16. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 /* Add zeroed pages at the end of a relation's main fork: smgrzeroextend came with 16. */
 #if PG_VERSION_NUM >= 160000
 #define compat_zero_extend(smgr, start, npages) \

@@ -15,9 +15,10 @@
  *	scales		ntokens float4, int8 only; an element is code * scale
  *	elements	ntokens x dim, row-major
  *
- * Invariants: every element is finite; norms are computed here and never
- * read from a client. A datum that breaks them is an internal error, and
- * multivector_check() finds it before anything reads past its end.
+ * Invariants: every element is finite, no token is longer than
+ * MULTIVECTOR_MAX_NORM (so that no score of two multivectors overflows), and
+ * norms are computed here and never read from a client. The sizes of a datum
+ * are checked before anything reads past its end.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,6 +32,9 @@
 #define MULTIVECTOR_MAX_DIM 16000
 #define MULTIVECTOR_VERSION 1
 
+/* Squares and products of norms stay far from the largest float4, 3.4e38. */
+#define MULTIVECTOR_MAX_NORM 1e18f
+
 typedef struct MultiVector
 {
 	int32		vl_len_;
@@ -40,6 +44,9 @@ typedef struct MultiVector
 	uint8		version;
 	float		norms[FLEXIBLE_ARRAY_MEMBER];
 } MultiVector;
+
+/* Bytes before the norms. */
+#define MULTIVECTOR_HEADER offsetof(MultiVector, norms)
 
 static inline const float *
 multivector_scales(const MultiVector *mv)
@@ -61,13 +68,41 @@ extern MultiVector *multivector_from_datum(Datum datum);
 /* A new multivector with zeroed elements; errors (54000) where it would not fit in a datum. */
 extern MultiVector *multivector_alloc(uint32 ntokens, uint32 dim, KernelElement element);
 
-/* Compute the norms once the elements (and scales) stand. */
+/* Compute the norms once the elements (and scales) stand; errors (22003) where a token is not finite, or too long. */
 extern void multivector_set_norms(MultiVector *mv);
 
 /* Widen tokens first .. first+n-1 to n x dim floats. */
 extern void multivector_tokens(const MultiVector *mv, uint32 first, uint32 n, float *out);
 
+/*
+ * Store n x dim floats as tokens first .. first+n-1, in the multivector's
+ * element format; errors (22003) where the format cannot hold them.
+ */
+extern void multivector_store_tokens(MultiVector *mv, uint32 first, uint32 n, const float *tokens);
+
+/* A new multivector of ntokens x dim floats, with its norms. */
+extern MultiVector *multivector_from_floats(const float *tokens, uint32 ntokens, uint32 dim, KernelElement element);
+
+/* The same values in another element format; mv itself where it has that format already. */
+extern MultiVector *multivector_convert(MultiVector *mv, KernelElement element);
+
+/* Tokens, dim and element of a datum, reading no more than that of a toasted one. */
+extern void multivector_peek(Datum datum, MultiVector *header);
+
+/* Error (22000): "expected 128 dimensions, not 96". */
+pg_attribute_noreturn()
+extern void multivector_dim_error(uint32 expected, uint32 actual);
+
+/* Names of elements: "float4", "float2", "int8". Parsing one errors (22023) where it is none of them. */
+extern const char *multivector_element_name(KernelElement element);
+extern KernelElement multivector_element_from_name(const char *name);
+
+/* Enforce a typmod: check the dims, convert the element format. -1 takes everything. */
+extern MultiVector *multivector_apply_typmod(MultiVector *mv, int32 typmod);
+
 /* typmod: dim in the low 16 bits, element + 1 in the next 8 (0 = any); -1 = none. */
 #define MULTIVECTOR_TYPMOD_DIM(typmod) ((typmod) < 0 ? 0 : ((typmod) & 0xFFFF))
+#define MULTIVECTOR_TYPMOD_ELEMENT(typmod) ((typmod) < 0 ? 0 : ((typmod) >> 16 & 0xFF))
+#define MULTIVECTOR_TYPMOD(dim, element) ((int32) ((dim) | ((element) + 1) << 16))
 
 #endif							/* COLBERT_MULTIVECTOR_H */

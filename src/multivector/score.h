@@ -42,4 +42,11 @@ extern double score_document(ScoreQuery *query, const MultiVector *doc);
  */
 extern double score_document_matches(ScoreQuery *query, const MultiVector *doc, uint32 *doc_token, float *similarity);
 
+/*
+ * The value of the ordering operator (smaller is closer) from that of the
+ * function: <#> is -maxsim, <=> is the number of query tokens less
+ * maxsim_cosine, <-> is maxsim_l2.
+ */
+extern double score_to_distance(const ScoreQuery *query, double score);
+
 #endif							/* COLBERT_SCORE_H */

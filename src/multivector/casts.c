@@ -1,0 +1,199 @@
+/*-------------------------------------------------------------------------
+ *
+ * casts.c
+ *	  Multivectors from arrays, raw bytes and JSON, and back to arrays.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "multivector/arrays.h"
+#include "multivector/io.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/memutils.h"
+
+PG_FUNCTION_INFO_V1(multivector_from_array);
+PG_FUNCTION_INFO_V1(multivector_to_array);
+PG_FUNCTION_INFO_V1(multivector_from_bytea);
+PG_FUNCTION_INFO_V1(multivector_from_json);
+PG_FUNCTION_INFO_V1(multivector_from_jsonb);
+
+/* Widen count array elements of a numeric type; what float4 cannot hold becomes infinite and is refused later. */
+static void
+read_numbers(Oid type, const Datum *datums, int count, float *out)
+{
+	for (int i = 0; i < count; i++)
+	{
+		switch (type)
+		{
+			case FLOAT8OID:
+				out[i] = (float) DatumGetFloat8(datums[i]);
+				break;
+			case NUMERICOID:
+				out[i] = (float) DatumGetFloat8(DirectFunctionCall1(numeric_float8, datums[i]));
+				break;
+			case INT4OID:
+				out[i] = (float) DatumGetInt32(datums[i]);
+				break;
+		}
+	}
+}
+
+bool
+multivector_array_type_is_numeric(Oid element_type)
+{
+	return element_type == FLOAT4OID || element_type == FLOAT8OID ||
+		element_type == NUMERICOID || element_type == INT4OID;
+}
+
+/* The values of an array of numbers, row-major; palloc'd unless they can be read in place. */
+float *
+multivector_array_values(ArrayType *array, int count)
+{
+	Oid			type = ARR_ELEMTYPE(array);
+	Datum	   *datums;
+	float	   *values;
+	int			n;
+
+	if (array_contains_nulls(array))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("elements of a multivector cannot be NULL")));
+	if (type == FLOAT4OID)
+		return (float *) ARR_DATA_PTR(array);
+
+	values = palloc((Size) count * sizeof(float));
+	if (type == FLOAT8OID)
+		deconstruct_array(array, type, sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &datums, NULL, &n);
+	else if (type == INT4OID)
+		deconstruct_array(array, type, sizeof(int32), true, TYPALIGN_INT, &datums, NULL, &n);
+	else
+		deconstruct_array(array, type, -1, false, TYPALIGN_INT, &datums, NULL, &n);
+	read_numbers(type, datums, n, values);
+	pfree(datums);
+	return values;
+}
+
+MultiVector *
+multivector_from_numbers(ArrayType *array)
+{
+	int			count = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+
+	if (count == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("a multivector must have at least one token"),
+				 errhint("Store NULL where there is no embedding.")));
+	if (ARR_NDIM(array) != 2)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("a multivector is made from an array of two dimensions, not %d", ARR_NDIM(array)),
+				 errhint("Write a single token as ARRAY[[0.1,0.2]].")));
+	return multivector_from_floats(multivector_array_values(array, count),
+								   ARR_DIMS(array)[0], ARR_DIMS(array)[1], KERNEL_FLOAT4);
+}
+
+/* The casts from arrays of numbers: (array, typmod, explicit). */
+Datum
+multivector_from_array(PG_FUNCTION_ARGS)
+{
+	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(0);
+
+	PG_RETURN_POINTER(multivector_apply_typmod(multivector_from_numbers(array), PG_GETARG_INT32(1)));
+}
+
+ArrayType *
+multivector_float_array(int ndim, const int *dims, float **values)
+{
+	int			lower_bounds[2] = {1, 1};
+	Size		count = ndim == 1 ? (Size) dims[0] : mul_size(dims[0], dims[1]);
+	Size		size = add_size(ARR_OVERHEAD_NONULLS(ndim), mul_size(count, sizeof(float)));
+	ArrayType  *array;
+
+	if (size > MaxAllocSize)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("array of %zu numbers is too large", count)));
+	array = palloc0(size);
+	SET_VARSIZE(array, size);
+	array->ndim = ndim;
+	array->dataoffset = 0;
+	array->elemtype = FLOAT4OID;
+	memcpy(ARR_DIMS(array), dims, ndim * sizeof(int));
+	memcpy(ARR_LBOUND(array), lower_bounds, ndim * sizeof(int));
+	*values = (float *) ARR_DATA_PTR(array);
+	return array;
+}
+
+Datum
+multivector_to_array(PG_FUNCTION_ARGS)
+{
+	MultiVector *mv = PG_GETARG_MULTIVECTOR(0);
+	int			dims[2] = {(int) mv->ntokens, mv->dim};
+	float	   *values;
+	ArrayType  *array = multivector_float_array(2, dims, &values);
+
+	multivector_tokens(mv, 0, mv->ntokens, values);
+	PG_RETURN_ARRAYTYPE_P(array);
+}
+
+/* multivector(bytea, dims, element): raw little-endian numbers, what numpy's tobytes() gives. */
+Datum
+multivector_from_bytea(PG_FUNCTION_ARGS)
+{
+	bytea	   *bytes = PG_GETARG_BYTEA_PP(0);
+	int32		dim = PG_GETARG_INT32(1);
+	KernelElement element = multivector_element_from_name(text_to_cstring(PG_GETARG_TEXT_PP(2)));
+	Size		size = VARSIZE_ANY_EXHDR(bytes);
+	Size		token_size;
+	MultiVector *mv;
+
+	if (element == KERNEL_INT8)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("raw bytes of a multivector are float4 or float2, not int8"),
+				 errhint("Send float4 or float2, and cast to multivector(%d, int8).", dim)));
+	if (dim < 1 || dim > MULTIVECTOR_MAX_DIM)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("number of dimensions must be between 1 and %d, not %d", MULTIVECTOR_MAX_DIM, dim)));
+	token_size = dim * kernel_element_size(element);
+	if (size == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("a multivector must have at least one token"),
+				 errhint("Store NULL where there is no embedding.")));
+	if (size % token_size != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("expected a multiple of %zu bytes, not %zu", token_size, size),
+				 errdetail("A token of %d dimensions of %s takes %zu bytes.",
+						   dim, multivector_element_name(element), token_size)));
+
+	mv = multivector_alloc((uint32) (size / token_size), dim, element);
+	memcpy(multivector_elements(mv), VARDATA_ANY(bytes), size);
+	multivector_set_norms(mv);
+	PG_RETURN_POINTER(mv);
+}
+
+Datum
+multivector_from_json(PG_FUNCTION_ARGS)
+{
+	text	   *json = PG_GETARG_TEXT_PP(0);
+	MultiVector *mv = multivector_from_text(VARDATA_ANY(json), VARSIZE_ANY_EXHDR(json));
+
+	PG_RETURN_POINTER(multivector_apply_typmod(mv, PG_GETARG_INT32(1)));
+}
+
+Datum
+multivector_from_jsonb(PG_FUNCTION_ARGS)
+{
+	Jsonb	   *json = PG_GETARG_JSONB_P(0);
+	char	   *text = JsonbToCString(NULL, &json->root, VARSIZE(json));
+
+	PG_RETURN_POINTER(multivector_apply_typmod(multivector_from_text(text, strlen(text)), PG_GETARG_INT32(1)));
+}

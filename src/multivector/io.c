@@ -1,0 +1,336 @@
+/*-------------------------------------------------------------------------
+ *
+ * io.c
+ *	  Text and binary input and output of multivectors, and their typmod.
+ *
+ * What the bytes mean is decided in parse.c; here they are given memory and
+ * their faults become errors.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "catalog/pg_type.h"
+#include "common/shortest_dec.h"
+#include "lib/stringinfo.h"
+#include "libpq/pqformat.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "multivector/io.h"
+#include "multivector/parse.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+
+/* Characters of the offending text that a message shows. */
+#define CONTEXT_CHARACTERS 20
+
+PG_FUNCTION_INFO_V1(multivector_in);
+PG_FUNCTION_INFO_V1(multivector_out);
+PG_FUNCTION_INFO_V1(multivector_recv);
+PG_FUNCTION_INFO_V1(multivector_send);
+PG_FUNCTION_INFO_V1(multivector_typmod_in);
+PG_FUNCTION_INFO_V1(multivector_typmod_out);
+PG_FUNCTION_INFO_V1(multivector_enforce_typmod);
+
+/* The next few characters of a text, for a message. */
+static char *
+text_near(const char *text, size_t length, size_t position)
+{
+	int			available = (int) Min(length - position, CONTEXT_CHARACTERS * MAX_MULTIBYTE_CHAR_LEN);
+
+	if (available == 0)
+		return "the end of the text";
+	return psprintf("\"%s\"", pnstrdup(text + position,
+									   pg_mbcharcliplen(text + position, available, CONTEXT_CHARACTERS)));
+}
+
+/* Turn a fault of a text into an error. */
+pg_attribute_noreturn()
+static void
+text_error(const char *text, size_t length, const ParseResult *result)
+{
+	int			character = pg_mbstrlen_with_len(text, (int) result->position) + 1;
+	const char *near = text_near(text, length, result->position);
+
+	switch (result->status)
+	{
+		case PARSE_NOT_NESTED:
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+					 errmsg("invalid input syntax for type multivector"),
+					 errdetail("A multivector is a list of tokens, and this is a list of numbers."),
+					 errhint("Write a single token with two pairs of brackets: [[0.1,0.2]].")));
+			break;
+		case PARSE_NO_TOKENS:
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_EXCEPTION),
+					 errmsg("a multivector must have at least one token"),
+					 errhint("Store NULL where there is no embedding.")));
+			break;
+		case PARSE_NO_DIMS:
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_EXCEPTION),
+					 errmsg("a token must have at least one dimension")));
+			break;
+		case PARSE_RAGGED:
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_EXCEPTION),
+					 errmsg("expected %u dimension%s, not %u", result->dim, result->dim == 1 ? "" : "s",
+							result->row_dim),
+					 errdetail("Token %u, at character %d, differs from those before it.",
+							   result->ntokens + 1, character)));
+			break;
+		case PARSE_NOT_FINITE:
+			ereport(ERROR,
+					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+					 errmsg("elements of a multivector must be finite numbers"),
+					 errdetail("Found %s at character %d.", near, character)));
+			break;
+		case PARSE_OUT_OF_RANGE:
+			ereport(ERROR,
+					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+					 errmsg("number is out of range for an element of a multivector"),
+					 errdetail("Found %s at character %d.", near, character)));
+			break;
+		case PARSE_TOO_MANY_DIMS:
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("a token cannot have more than %d dimensions", MULTIVECTOR_MAX_DIM)));
+			break;
+		case PARSE_SYNTAX:
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+					 errmsg("invalid input syntax for type multivector"),
+					 errdetail("Expected %s at character %d, found %s.", result->expected, character, near)));
+			break;
+		default:
+			elog(ERROR, "unexpected status %d of the text parser", (int) result->status);
+	}
+}
+
+MultiVector *
+multivector_from_text(const char *text, size_t length)
+{
+	size_t		capacity = parse_text_capacity(text, length);
+	float	   *values;
+	ParseResult result;
+	MultiVector *mv;
+
+	if (capacity > MaxAllocSize / sizeof(float))
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("multivector of more than %zu numbers is too large", MaxAllocSize / sizeof(float))));
+
+	values = palloc(capacity * sizeof(float));
+	result = parse_text(text, length, values, capacity);
+	if (result.status != PARSE_OK)
+		text_error(text, length, &result);
+	mv = multivector_from_floats(values, result.ntokens, result.dim, KERNEL_FLOAT4);
+	pfree(values);
+	return mv;
+}
+
+Datum
+multivector_in(PG_FUNCTION_ARGS)
+{
+	char	   *text = PG_GETARG_CSTRING(0);
+
+	PG_RETURN_POINTER(multivector_apply_typmod(multivector_from_text(text, strlen(text)), PG_GETARG_INT32(2)));
+}
+
+/* Append one token, [0.1,0.2]. Each number is the shortest that reads back as the same float4. */
+static void
+append_token(StringInfo text, const float *token, uint32 dim)
+{
+	char	   *at;
+
+	enlargeStringInfo(text, dim * FLOAT_SHORTEST_DECIMAL_LEN + 2);
+	at = text->data + text->len;
+	for (uint32 k = 0; k < dim; k++)
+	{
+		*at++ = k == 0 ? '[' : ',';
+		at += float_to_shortest_decimal_bufn(token[k], at);
+	}
+	*at++ = ']';
+	*at = '\0';
+	text->len = (int) (at - text->data);
+}
+
+Datum
+multivector_out(PG_FUNCTION_ARGS)
+{
+	MultiVector *mv = PG_GETARG_MULTIVECTOR(0);
+	float	   *token = palloc(mv->dim * sizeof(float));
+	StringInfoData text;
+
+	initStringInfo(&text);
+	for (uint32 t = 0; t < mv->ntokens; t++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		appendStringInfoChar(&text, t == 0 ? '[' : ',');
+		multivector_tokens(mv, t, 1, token);
+		append_token(&text, token, mv->dim);
+	}
+	appendStringInfoChar(&text, ']');
+	PG_RETURN_CSTRING(text.data);
+}
+
+/* Turn a fault of a binary value into an error. */
+pg_attribute_noreturn()
+static void
+binary_error(const uint8 *bytes, size_t length, const ParseResult *result)
+{
+	switch (result->status)
+	{
+		case PARSE_BAD_VERSION:
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+					 errmsg("binary multivector has version %d, expected %d", bytes[0], PARSE_BINARY_VERSION)));
+			break;
+		case PARSE_BAD_ELEMENT:
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+					 errmsg("binary multivector has no element %d", bytes[1])));
+			break;
+		case PARSE_BAD_SIZE:
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+					 errmsg("binary multivector has %zu bytes, expected %llu",
+							length, (unsigned long long) result->expected_size)));
+			break;
+		case PARSE_NO_TOKENS:
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_EXCEPTION),
+					 errmsg("a multivector must have at least one token")));
+			break;
+		case PARSE_NO_DIMS:
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_EXCEPTION),
+					 errmsg("a token must have at least one dimension")));
+			break;
+		case PARSE_TOO_MANY_DIMS:
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("a token cannot have more than %d dimensions", MULTIVECTOR_MAX_DIM)));
+			break;
+		case PARSE_NOT_FINITE:
+			ereport(ERROR,
+					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+					 errmsg("elements of a multivector must be finite numbers"),
+					 errdetail("The element at byte %zu of the binary multivector is not.", result->position)));
+			break;
+		case PARSE_BAD_SCALE:
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+					 errmsg("binary multivector has an int8 token that is not normalized"),
+					 errdetail("The largest absolute code of a token is 127 and its scale is a normal positive number, or all of them are 0."),
+					 errhint("Send float4 elements and let the column's type convert them.")));
+			break;
+		default:
+			elog(ERROR, "unexpected status %d of the binary parser", (int) result->status);
+	}
+}
+
+Datum
+multivector_recv(PG_FUNCTION_ARGS)
+{
+	StringInfo	message = (StringInfo) PG_GETARG_POINTER(0);
+	const uint8 *bytes = (const uint8 *) message->data + message->cursor;
+	size_t		length = message->len - message->cursor;
+	ParseResult result = parse_binary_header(bytes, length);
+	MultiVector *mv;
+	size_t		scales_size;
+
+	if (result.status == PARSE_OK)
+		result = parse_binary_body(bytes, &result);
+	if (result.status != PARSE_OK)
+		binary_error(bytes, length, &result);
+
+	/* What follows the header stands as it does in a datum, after the norms. */
+	mv = multivector_alloc(result.ntokens, result.dim, result.element);
+	scales_size = (char *) multivector_elements(mv) - (char *) (mv->norms + mv->ntokens);
+	memcpy((char *) multivector_elements(mv) - scales_size, bytes + PARSE_BINARY_HEADER, length - PARSE_BINARY_HEADER);
+	message->cursor = message->len;
+	multivector_set_norms(mv);
+	PG_RETURN_POINTER(multivector_apply_typmod(mv, PG_GETARG_INT32(2)));
+}
+
+Datum
+multivector_send(PG_FUNCTION_ARGS)
+{
+	MultiVector *mv = PG_GETARG_MULTIVECTOR(0);
+	const char *body = (const char *) (mv->norms + mv->ntokens);
+	uint8		header[PARSE_BINARY_HEADER];
+	StringInfoData message;
+
+	parse_binary_write_header(header, mv->element, mv->dim, mv->ntokens);
+	pq_begintypsend(&message);
+	pq_sendbytes(&message, (const char *) header, sizeof(header));
+	pq_sendbytes(&message, body, (int) ((const char *) mv + VARSIZE(mv) - body));
+	PG_RETURN_BYTEA_P(pq_endtypsend(&message));
+}
+
+Datum
+multivector_typmod_in(PG_FUNCTION_ARGS)
+{
+	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(0);
+	Datum	   *modifiers;
+	int			n;
+	KernelElement element = KERNEL_FLOAT4;
+	char	   *end;
+	long		dim;
+
+	deconstruct_array(array, CSTRINGOID, -2, false, TYPALIGN_CHAR, &modifiers, NULL, &n);
+	if (n < 1 || n > 2)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("multivector takes one or two modifiers, not %d", n),
+				 errhint("Write multivector(128) or multivector(128, float2).")));
+
+	errno = 0;
+	dim = strtol(DatumGetCString(modifiers[0]), &end, 10);
+	if (*end != '\0' || end == DatumGetCString(modifiers[0]))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("number of dimensions of multivector must be an integer, not \"%s\"",
+						DatumGetCString(modifiers[0])),
+				 errhint("Write multivector(128) or multivector(128, float2).")));
+	if (errno != 0 || dim < 1 || dim > MULTIVECTOR_MAX_DIM)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("number of dimensions of multivector must be between 1 and %d, not %s",
+						MULTIVECTOR_MAX_DIM, DatumGetCString(modifiers[0]))));
+	if (n == 2)
+		element = multivector_element_from_name(DatumGetCString(modifiers[1]));
+	PG_RETURN_INT32(MULTIVECTOR_TYPMOD((int32) dim, element));
+}
+
+Datum
+multivector_typmod_out(PG_FUNCTION_ARGS)
+{
+	int32		typmod = PG_GETARG_INT32(0);
+	int			element = MULTIVECTOR_TYPMOD_ELEMENT(typmod) - 1;
+
+	if (typmod < 0)
+		PG_RETURN_CSTRING(pstrdup(""));
+	if (element <= KERNEL_FLOAT4 || element > KERNEL_INT8)
+		PG_RETURN_CSTRING(psprintf("(%d)", MULTIVECTOR_TYPMOD_DIM(typmod)));
+	PG_RETURN_CSTRING(psprintf("(%d,%s)", MULTIVECTOR_TYPMOD_DIM(typmod), multivector_element_name(element)));
+}
+
+/* The length coercion: what fits already is passed on without reading it. */
+Datum
+multivector_enforce_typmod(PG_FUNCTION_ARGS)
+{
+	int32		typmod = PG_GETARG_INT32(1);
+	MultiVector header;
+
+	if (typmod < 0)
+		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
+	multivector_peek(PG_GETARG_DATUM(0), &header);
+	if (header.dim == MULTIVECTOR_TYPMOD_DIM(typmod) &&
+		header.element + 1 == MULTIVECTOR_TYPMOD_ELEMENT(typmod))
+		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
+	PG_RETURN_POINTER(multivector_apply_typmod(PG_GETARG_MULTIVECTOR(0), typmod));
+}

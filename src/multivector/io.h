@@ -1,0 +1,16 @@
+/*-------------------------------------------------------------------------
+ *
+ * io.h
+ *	  Text input of multivectors, for casts from types that hold text.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef COLBERT_MULTIVECTOR_IO_H
+#define COLBERT_MULTIVECTOR_IO_H
+
+#include "multivector/multivector.h"
+
+/* Parse [[0.1,0.2],[0.3,0.4]]; the text need not end in a NUL. */
+extern MultiVector *multivector_from_text(const char *text, size_t length);
+
+#endif							/* COLBERT_MULTIVECTOR_IO_H */

@@ -1,0 +1,513 @@
+/*-------------------------------------------------------------------------
+ *
+ * parse.c
+ *	  From bytes of a client to the elements of a multivector.
+ *
+ * The text parser is one pass of a cursor over [[..],[..]]. Numbers take a
+ * fast path: up to 19 digits as an integer times a power of ten, in double.
+ * That is within a few units of the last place of the true value, so its
+ * rounding to float4 is certain unless it lies that close to the middle of
+ * two neighbouring float4 values; then, and where the exponent is extreme,
+ * strtof decides.
+ *
+ * Invariant: cursor->at <= cursor->end, and nothing at or after end is read.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "multivector/parse.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Digits of a number that fit in 64 bits, and those that can decide a rounding to float4 (112, and some). */
+#define FAST_DIGITS 19
+#define SLOW_DIGITS 128
+
+/* Powers of ten that the fast path uses. */
+#define FAST_EXPONENT 64
+
+typedef struct Cursor
+{
+	const char *at;
+	const char *end;
+} Cursor;
+
+/* A decimal number: 0.digits... times ten to the exponent, as it was read. */
+typedef struct Decimal
+{
+	bool		negative;
+	uint64_t	mantissa;		/* the first FAST_DIGITS digits */
+	int64_t		exponent;		/* mantissa * 10^exponent */
+	const char *digits;			/* first significant digit, for the slow path */
+	const char *digits_end;
+	int64_t		digits_exponent;	/* exponent of the first significant digit */
+} Decimal;
+
+static const double powers_of_ten[FAST_EXPONENT + 1] = {
+	1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9,
+	1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19,
+	1e20, 1e21, 1e22, 1e23, 1e24, 1e25, 1e26, 1e27, 1e28, 1e29,
+	1e30, 1e31, 1e32, 1e33, 1e34, 1e35, 1e36, 1e37, 1e38, 1e39,
+	1e40, 1e41, 1e42, 1e43, 1e44, 1e45, 1e46, 1e47, 1e48, 1e49,
+	1e50, 1e51, 1e52, 1e53, 1e54, 1e55, 1e56, 1e57, 1e58, 1e59,
+	1e60, 1e61, 1e62, 1e63, 1e64
+};
+
+static inline bool
+is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static inline void
+skip_space(Cursor *cursor)
+{
+	while (cursor->at < cursor->end &&
+		   (*cursor->at == ' ' || (*cursor->at >= '\t' && *cursor->at <= '\r')))
+		cursor->at++;
+}
+
+/* Skip white space, then take the character c if it stands there. */
+static inline bool
+take(Cursor *cursor, char c)
+{
+	skip_space(cursor);
+	if (cursor->at == cursor->end || *cursor->at != c)
+		return false;
+	cursor->at++;
+	return true;
+}
+
+/* Does a lower-case word stand at p, in any case? */
+static bool
+word_at(const char *p, const char *end, const char *word)
+{
+	for (; *word; p++, word++)
+	{
+		if (p == end || (*p | 0x20) != *word)
+			return false;
+	}
+	return true;
+}
+
+/* NaN, inf and infinity with an optional sign: numbers to others, errors to us. */
+static bool
+not_finite_at(const Cursor *cursor)
+{
+	const char *p = cursor->at;
+
+	if (p < cursor->end && (*p == '-' || *p == '+'))
+		p++;
+	return word_at(p, cursor->end, "nan") || word_at(p, cursor->end, "inf");
+}
+
+/* Read the optional exponent; an 'e' without digits is left where it stands. */
+static int64_t
+read_exponent(Cursor *cursor)
+{
+	const char *p = cursor->at;
+	bool		negative = false;
+	int64_t		exponent = 0;
+
+	if (p == cursor->end || (*p | 0x20) != 'e')
+		return 0;
+	p++;
+	if (p < cursor->end && (*p == '-' || *p == '+'))
+		negative = *p++ == '-';
+	if (p == cursor->end || !is_digit(*p))
+		return 0;
+	for (; p < cursor->end && is_digit(*p); p++)
+	{
+		/* No text is long enough for its digits to make up for this. */
+		if (exponent < INT64_C(1000000000000))
+			exponent = exponent * 10 + (*p - '0');
+	}
+	cursor->at = p;
+	return negative ? -exponent : exponent;
+}
+
+/* Read a number as digits and exponent. False where none stands. */
+static bool
+read_decimal(Cursor *cursor, Decimal *decimal)
+{
+	const char *p = cursor->at;
+	const char *end = cursor->end;
+	const char *point = NULL;
+	bool		any_digit = false;
+	int			ndigits = 0;
+	int64_t		dropped = 0;	/* integer digits that the mantissa has no room for */
+	int64_t		fraction = 0;	/* fraction digits in the mantissa */
+	int64_t		lead = 0;		/* zeros between the point and the first significant digit */
+
+	memset(decimal, 0, sizeof(*decimal));
+	if (p < end && (*p == '-' || *p == '+'))
+		decimal->negative = *p++ == '-';
+	for (; p < end; p++)
+	{
+		if (*p == '.' && point == NULL)
+		{
+			point = p;
+			continue;
+		}
+		if (!is_digit(*p))
+			break;
+		any_digit = true;
+		if (ndigits == 0 && *p == '0')
+		{
+			fraction += point != NULL;
+			lead += point != NULL;
+			continue;
+		}
+		if (ndigits == 0)
+		{
+			decimal->digits = p;
+			decimal->digits_exponent = point != NULL ? -lead - 1 : 0;
+		}
+		else if (point == NULL)
+			decimal->digits_exponent++;
+		if (ndigits < FAST_DIGITS)
+		{
+			decimal->mantissa = decimal->mantissa * 10 + (uint64_t) (*p - '0');
+			fraction += point != NULL;
+			ndigits++;
+		}
+		else
+			dropped += point == NULL;
+	}
+	if (!any_digit)
+		return false;
+	decimal->digits_end = p;
+	cursor->at = p;
+
+	int64_t		exponent = read_exponent(cursor);
+
+	decimal->exponent = exponent + dropped - fraction;
+	decimal->digits_exponent += exponent;
+	return true;
+}
+
+/*
+ * The slow path: hand strtof a short number that rounds as the long one does.
+ * What lies between two float4 values and their middle is decided by 112
+ * digits, and after those only by whether anything follows.
+ */
+static float
+decimal_to_float_slow(const Decimal *decimal)
+{
+	char		text[SLOW_DIGITS + 32];
+	int			n = 0;
+	bool		more = false;
+	int64_t		exponent = decimal->digits_exponent;
+
+	for (const char *p = decimal->digits; p < decimal->digits_end; p++)
+	{
+		if (*p == '.')
+			continue;
+		if (n < SLOW_DIGITS)
+		{
+			text[n++] = *p;
+			if (n == 1)
+				text[n++] = '.';
+		}
+		else if (*p != '0')
+			more = true;
+	}
+	if (more)
+		text[n++] = '1';
+
+	/* Beyond these bounds the result is zero or infinity whatever the digits are. */
+	if (exponent > 400)
+		exponent = 400;
+	if (exponent < -400)
+		exponent = -400;
+
+	unsigned	magnitude = (unsigned) (exponent < 0 ? -exponent : exponent);
+
+	text[n++] = 'e';
+	text[n++] = exponent < 0 ? '-' : '+';
+	text[n++] = (char) ('0' + magnitude / 100);
+	text[n++] = (char) ('0' + magnitude / 10 % 10);
+	text[n++] = (char) ('0' + magnitude % 10);
+	text[n] = '\0';
+	return strtof(text, NULL);
+}
+
+/* The float4 nearest to a decimal, ties to even; infinity where none is near. */
+static float
+decimal_to_float(const Decimal *decimal)
+{
+	float		value;
+
+	if (decimal->mantissa == 0)
+		return decimal->negative ? -0.0f : 0.0f;
+
+	if (decimal->exponent >= -FAST_EXPONENT && decimal->exponent <= FAST_EXPONENT)
+	{
+		double		power = powers_of_ten[decimal->exponent < 0 ? -decimal->exponent : decimal->exponent];
+		double		approximate = (double) decimal->mantissa;
+		uint64_t	bits;
+		uint32_t	below;
+
+		approximate = decimal->exponent < 0 ? approximate / power : approximate * power;
+		memcpy(&bits, &approximate, sizeof(bits));
+
+		/* The 29 bits that float4 lacks; 0x10000000 is the middle. Four roundings: less than 8 units off. */
+		below = (uint32_t) (bits & 0x1FFFFFFF);
+		if (approximate >= FLT_MIN && approximate < FLT_MAX && (below < 0x10000000 - 8 || below > 0x10000000 + 8))
+		{
+			value = (float) approximate;
+			return decimal->negative ? -value : value;
+		}
+	}
+	value = decimal_to_float_slow(decimal);
+	return decimal->negative ? -value : value;
+}
+
+static ParseStatus
+fail(ParseResult *result, ParseStatus status, const char *expected)
+{
+	result->status = status;
+	result->expected = expected;
+	return status;
+}
+
+/* Parse one number; the cursor stays at its start where it fails. */
+static ParseStatus
+parse_number(Cursor *cursor, float *value, ParseResult *result)
+{
+	const char *start;
+	Decimal		decimal;
+
+	skip_space(cursor);
+	start = cursor->at;
+	if (!read_decimal(cursor, &decimal))
+	{
+		if (not_finite_at(cursor))
+			return fail(result, PARSE_NOT_FINITE, NULL);
+		return fail(result, PARSE_SYNTAX, "a number");
+	}
+	*value = decimal_to_float(&decimal);
+	if (isinf(*value))
+	{
+		cursor->at = start;
+		return fail(result, PARSE_OUT_OF_RANGE, NULL);
+	}
+	return PARSE_OK;
+}
+
+/* Parse one token, [0.1,0.2], to values; *n becomes its dims. */
+static ParseStatus
+parse_token(Cursor *cursor, float *values, size_t capacity, uint32_t *n, ParseResult *result)
+{
+	*n = 0;
+	if (!take(cursor, '['))
+		return fail(result, PARSE_SYNTAX, "\"[\"");
+	if (take(cursor, ']'))
+		return fail(result, PARSE_NO_DIMS, NULL);
+	do
+	{
+		if (*n == PARSE_MAX_DIM)
+			return fail(result, PARSE_TOO_MANY_DIMS, NULL);
+		if (*n == capacity)
+			return fail(result, PARSE_TOO_MANY_VALUES, NULL);
+		if (parse_number(cursor, &values[*n], result) != PARSE_OK)
+			return result->status;
+		(*n)++;
+	} while (take(cursor, ','));
+	if (!take(cursor, ']'))
+		return fail(result, PARSE_SYNTAX, "\",\" or \"]\"");
+	return PARSE_OK;
+}
+
+/* Parse the tokens between the outer brackets. */
+static ParseStatus
+parse_tokens(Cursor *cursor, float *values, size_t capacity, ParseResult *result)
+{
+	Cursor		start;
+	size_t		used = 0;
+	uint32_t	n;
+
+	do
+	{
+		if (result->ntokens == UINT32_MAX)
+			return fail(result, PARSE_TOO_MANY_VALUES, NULL);
+		skip_space(cursor);
+		start = *cursor;
+		if (parse_token(cursor, values + used, capacity - used, &n, result) != PARSE_OK)
+			return result->status;
+		if (result->ntokens > 0 && n != result->dim)
+		{
+			*cursor = start;
+			result->row_dim = n;
+			return fail(result, PARSE_RAGGED, NULL);
+		}
+		result->dim = n;
+		result->ntokens++;
+		used += n;
+	} while (take(cursor, ','));
+	return PARSE_OK;
+}
+
+/* Does the cursor stand at a number, so that the text was one token without its outer brackets? */
+static bool
+number_follows(Cursor cursor)
+{
+	Decimal		decimal;
+
+	skip_space(&cursor);
+	return read_decimal(&cursor, &decimal) || not_finite_at(&cursor);
+}
+
+size_t
+parse_text_capacity(const char *text, size_t length)
+{
+	size_t		n = 1;
+
+	for (size_t i = 0; i < length; i++)
+		n += text[i] == ',';
+	return n;
+}
+
+ParseResult
+parse_text(const char *text, size_t length, float *values, size_t capacity)
+{
+	Cursor		cursor = {text, text + length};
+	ParseResult result = {.status = PARSE_OK};
+
+	result.element = KERNEL_FLOAT4;
+	if (!take(&cursor, '['))
+		fail(&result, PARSE_SYNTAX, "\"[\"");
+	else if (take(&cursor, ']'))
+		fail(&result, PARSE_NO_TOKENS, NULL);
+	else if (number_follows(cursor))
+		fail(&result, PARSE_NOT_NESTED, NULL);
+	else if (parse_tokens(&cursor, values, capacity, &result) == PARSE_OK)
+	{
+		if (!take(&cursor, ']'))
+			fail(&result, PARSE_SYNTAX, "\",\" or \"]\"");
+		else
+		{
+			skip_space(&cursor);
+			if (cursor.at != cursor.end)
+				fail(&result, PARSE_SYNTAX, "the end of the text");
+		}
+	}
+	result.position = (size_t) (cursor.at - text);
+	return result;
+}
+
+static uint32_t
+read_uint32(const uint8_t *p)
+{
+	return (uint32_t) p[0] | (uint32_t) p[1] << 8 | (uint32_t) p[2] << 16 | (uint32_t) p[3] << 24;
+}
+
+static ParseResult
+binary_fail(ParseResult result, ParseStatus status, size_t position)
+{
+	result.status = status;
+	result.position = position;
+	return result;
+}
+
+ParseResult
+parse_binary_header(const uint8_t *bytes, size_t length)
+{
+	ParseResult result = {.status = PARSE_OK};
+	uint64_t	token_size;
+
+	result.expected_size = PARSE_BINARY_HEADER;
+	if (length < PARSE_BINARY_HEADER)
+		return binary_fail(result, PARSE_BAD_SIZE, length);
+	if (bytes[0] != PARSE_BINARY_VERSION)
+		return binary_fail(result, PARSE_BAD_VERSION, 0);
+	if (bytes[1] > KERNEL_INT8)
+		return binary_fail(result, PARSE_BAD_ELEMENT, 1);
+	result.element = (KernelElement) bytes[1];
+	result.dim = (uint32_t) bytes[2] | (uint32_t) bytes[3] << 8;
+	result.ntokens = read_uint32(bytes + 4);
+	if (result.dim == 0)
+		return binary_fail(result, PARSE_NO_DIMS, 2);
+	if (result.dim > PARSE_MAX_DIM)
+		return binary_fail(result, PARSE_TOO_MANY_DIMS, 2);
+	if (result.ntokens == 0)
+		return binary_fail(result, PARSE_NO_TOKENS, 4);
+
+	/* At most 2^32 x (16,000 x 4 + 4): no overflow in 64 bits. */
+	token_size = (uint64_t) result.dim * kernel_element_size(result.element);
+	if (result.element == KERNEL_INT8)
+		token_size += sizeof(float);
+	result.expected_size += token_size * result.ntokens;
+	if (result.expected_size != length)
+		return binary_fail(result, PARSE_BAD_SIZE, length);
+	return result;
+}
+
+/* Does an int8 token stand as we would have written it? */
+static bool
+int8_token_is_canonical(float scale, const int8_t *codes, uint32_t dim)
+{
+	int			largest = 0;
+
+	for (uint32_t k = 0; k < dim; k++)
+	{
+		int			magnitude = codes[k] < 0 ? -codes[k] : codes[k];
+
+		if (magnitude > largest)
+			largest = magnitude;
+	}
+	if (scale == 0.0f)
+		return !signbit(scale) && largest == 0;
+	return scale >= FLT_MIN && scale <= FLT_MAX && largest == 127;
+}
+
+ParseResult
+parse_binary_body(const uint8_t *bytes, const ParseResult *header)
+{
+	size_t		nvalues = (size_t) header->ntokens * header->dim;
+	const uint8_t *body = bytes + PARSE_BINARY_HEADER;
+
+	switch (header->element)
+	{
+		case KERNEL_FLOAT4:
+			for (size_t i = 0; i < nvalues; i++)
+			{
+				if ((read_uint32(body + 4 * i) & 0x7F800000) == 0x7F800000)
+					return binary_fail(*header, PARSE_NOT_FINITE, (size_t) (body + 4 * i - bytes));
+			}
+			break;
+		case KERNEL_FLOAT2:
+			for (size_t i = 0; i < nvalues; i++)
+			{
+				if ((body[2 * i + 1] & 0x7C) == 0x7C)
+					return binary_fail(*header, PARSE_NOT_FINITE, (size_t) (body + 2 * i - bytes));
+			}
+			break;
+		case KERNEL_INT8:
+			for (size_t t = 0; t < header->ntokens; t++)
+			{
+				const uint8_t *codes = body + sizeof(float) * header->ntokens + t * header->dim;
+				uint32_t	bits = read_uint32(body + sizeof(float) * t);
+				float		scale;
+
+				memcpy(&scale, &bits, sizeof(scale));
+				if (!int8_token_is_canonical(scale, (const int8_t *) codes, header->dim))
+					return binary_fail(*header, PARSE_BAD_SCALE, (size_t) (codes - bytes));
+			}
+			break;
+	}
+	return *header;
+}
+
+void
+parse_binary_write_header(uint8_t *bytes, KernelElement element, uint32_t dim, uint32_t ntokens)
+{
+	bytes[0] = PARSE_BINARY_VERSION;
+	bytes[1] = (uint8_t) element;
+	bytes[2] = (uint8_t) dim;
+	bytes[3] = (uint8_t) (dim >> 8);
+	for (int i = 0; i < 4; i++)
+		bytes[4 + i] = (uint8_t) (ntokens >> (8 * i));
+}

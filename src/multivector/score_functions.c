@@ -1,0 +1,171 @@
+/*-------------------------------------------------------------------------
+ *
+ * score_functions.c
+ *	  The SQL functions and operators of scores.
+ *
+ * A statement scores many documents with one query, so each call site keeps
+ * its prepared query in fn_extra, and compares the query that it is given
+ * with the one it has.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "access/detoast.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "multivector/score.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#include "utils/tuplestore.h"
+
+/* What a call site keeps. */
+typedef struct QueryCache
+{
+	MemoryContext context;		/* of query and prepared */
+	struct varlena *query;		/* as it was given, toast pointers included */
+	ScoreQuery *prepared;
+} QueryCache;
+
+PG_FUNCTION_INFO_V1(multivector_maxsim);
+PG_FUNCTION_INFO_V1(multivector_maxsim_cosine);
+PG_FUNCTION_INFO_V1(multivector_maxsim_l2);
+PG_FUNCTION_INFO_V1(multivector_maxsim_distance);
+PG_FUNCTION_INFO_V1(multivector_maxsim_cosine_distance);
+PG_FUNCTION_INFO_V1(multivector_maxsim_tokens);
+
+/*
+ * The query as bytes that identify it: a pointer to a value on disk will do,
+ * since a statement's snapshot keeps that value where it is; one into memory
+ * will not.
+ */
+static struct varlena *
+query_bytes(Datum datum)
+{
+	struct varlena *query = (struct varlena *) DatumGetPointer(datum);
+
+	if (VARATT_IS_EXTERNAL(query) && !VARATT_IS_EXTERNAL_ONDISK(query))
+		return detoast_external_attr(query);
+	return query;
+}
+
+static bool
+same_bytes(const struct varlena *a, const struct varlena *b)
+{
+	return VARSIZE_ANY(a) == VARSIZE_ANY(b) && memcmp(a, b, VARSIZE_ANY(a)) == 0;
+}
+
+/* Prepare a query and remember it. */
+static ScoreQuery *
+cache_query(QueryCache *cache, struct varlena *query, Metric metric)
+{
+	MemoryContext old = CurrentMemoryContext;
+	MultiVector *mv;
+
+	cache->prepared = NULL;
+	MemoryContextReset(cache->context);
+	MemoryContextSwitchTo(cache->context);
+	cache->query = palloc_extended(VARSIZE_ANY(query), MCXT_ALLOC_HUGE);
+	memcpy(cache->query, query, VARSIZE_ANY(query));
+	mv = multivector_from_datum(PointerGetDatum(cache->query));
+	cache->prepared = score_prepare(mv, metric);
+	if ((Pointer) mv != (Pointer) cache->query)
+		pfree(mv);
+	MemoryContextSwitchTo(old);
+	return cache->prepared;
+}
+
+/* The prepared query of this call. */
+static ScoreQuery *
+prepared_query(FunctionCallInfo fcinfo, int argument, Metric metric)
+{
+	struct varlena *query = query_bytes(PG_GETARG_DATUM(argument));
+	FmgrInfo   *flinfo = fcinfo->flinfo;
+	QueryCache *cache;
+
+	if (flinfo == NULL)
+		return score_prepare(multivector_from_datum(PointerGetDatum(query)), metric);
+
+	cache = flinfo->fn_extra;
+	if (cache == NULL)
+	{
+		cache = MemoryContextAllocZero(flinfo->fn_mcxt, sizeof(QueryCache));
+		cache->context = AllocSetContextCreate(flinfo->fn_mcxt, "colbert_pg query", ALLOCSET_DEFAULT_SIZES);
+		flinfo->fn_extra = cache;
+	}
+	if (cache->prepared != NULL && same_bytes(cache->query, query))
+		return cache->prepared;
+	return cache_query(cache, query, metric);
+}
+
+/* Score argument 0 with argument 1: the function's value, or the operator's. */
+static Datum
+score_arguments(FunctionCallInfo fcinfo, Metric metric, bool distance)
+{
+	ScoreQuery *query = prepared_query(fcinfo, 1, metric);
+	MultiVector *doc = PG_GETARG_MULTIVECTOR(0);
+	double		score = score_document(query, doc);
+
+	PG_FREE_IF_COPY(doc, 0);
+	PG_RETURN_FLOAT8(distance ? score_to_distance(query, score) : score);
+}
+
+Datum
+multivector_maxsim(PG_FUNCTION_ARGS)
+{
+	return score_arguments(fcinfo, METRIC_IP, false);
+}
+
+Datum
+multivector_maxsim_cosine(PG_FUNCTION_ARGS)
+{
+	return score_arguments(fcinfo, METRIC_COSINE, false);
+}
+
+/* maxsim_l2(doc, query), which is doc <-> query too. */
+Datum
+multivector_maxsim_l2(PG_FUNCTION_ARGS)
+{
+	return score_arguments(fcinfo, METRIC_L2, false);
+}
+
+/* doc <#> query */
+Datum
+multivector_maxsim_distance(PG_FUNCTION_ARGS)
+{
+	return score_arguments(fcinfo, METRIC_IP, true);
+}
+
+/* doc <=> query */
+Datum
+multivector_maxsim_cosine_distance(PG_FUNCTION_ARGS)
+{
+	return score_arguments(fcinfo, METRIC_COSINE, true);
+}
+
+/* A row a query token: the document token that it matched, and how well. */
+Datum
+multivector_maxsim_tokens(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	MultiVector *doc = PG_GETARG_MULTIVECTOR(0);
+	MultiVector *query = PG_GETARG_MULTIVECTOR(1);
+	ScoreQuery *prepared = score_prepare(query, METRIC_IP);
+	uint32	   *doc_token = palloc_extended(query->ntokens * sizeof(uint32), MCXT_ALLOC_HUGE);
+	float	   *similarity = palloc_extended(query->ntokens * sizeof(float), MCXT_ALLOC_HUGE);
+
+	InitMaterializedSRF(fcinfo, 0);
+	score_document_matches(prepared, doc, doc_token, similarity);
+	for (uint32 t = 0; t < query->ntokens; t++)
+	{
+		Datum		values[3];
+		bool		nulls[3] = {false, false, false};
+
+		CHECK_FOR_INTERRUPTS();
+		values[0] = Int32GetDatum((int32) t + 1);
+		values[1] = Int32GetDatum((int32) doc_token[t] + 1);
+		values[2] = Float8GetDatum(similarity[t]);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	return (Datum) 0;
+}
