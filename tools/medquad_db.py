@@ -1,0 +1,119 @@
+"""MedQuAD in a database: load it, index it, ask it, and how good the answers are. For the demo and the benchmarks.
+
+psycopg finds the server by PGHOST and its kin, as tools/with-server sets them.
+"""
+import os, statistics, struct, threading, time
+import psycopg
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+FILES = os.path.join(ROOT, 'build', 'medquad')
+TABLES = {
+    'passages': 'CREATE TABLE passages (id int PRIMARY KEY, source text, body text, doc multivector(128, float2))',
+    'questions': 'CREATE TABLE questions (id int PRIMARY KEY, source text, question text, short multivector(128), long multivector(128))',
+    'exact': 'CREATE TABLE exact (question int, rank int, passage int, PRIMARY KEY (question, rank))',
+}
+TOP = 'SELECT id, maxsim(doc, $1) AS score FROM passages ORDER BY score DESC LIMIT 10'
+CHUNK = 1 << 20
+
+
+def connect():
+    return psycopg.connect(autocommit=True)
+
+
+def load(conn, step):
+    """Create and fill the tables from the files that tools/medquad writes."""
+    conn.execute('CREATE EXTENSION IF NOT EXISTS colbert_pg')
+    total, done = sum(os.path.getsize(f'{FILES}/{name}.bin') for name in TABLES), 0
+    for name, definition in TABLES.items():
+        conn.execute(definition)
+        with open(f'{FILES}/{name}.bin', 'rb') as f, conn.cursor().copy(f'COPY {name} FROM STDIN (FORMAT binary)') as copy:
+            while data := f.read(CHUNK):
+                copy.write(data)
+                done += len(data)
+                step.detail = f'{done >> 20} of {total >> 20} MB'
+    conn.execute('VACUUM ANALYZE')
+
+
+def build_index(statement, step):
+    """Run CREATE INDEX, and show what pg_stat_progress_create_index says meanwhile."""
+    failure = []
+
+    def build():
+        try:
+            with connect() as conn:
+                conn.execute(statement)
+        except Exception as e:
+            failure.append(e)
+
+    builder = threading.Thread(target=build)
+    builder.start()
+    with connect() as conn:
+        while builder.is_alive():
+            row = conn.execute('SELECT phase, tuples_done, tuples_total FROM pg_stat_progress_create_index').fetchone()
+            if row:
+                step.detail = f'{row[0]} {row[1]:,} of {row[2]:,}' if row[2] else row[0]
+            builder.join(.2)
+    if failure:
+        raise failure[0]
+
+
+def queries(conn, kind, n):
+    """n questions evenly over all of them, as (id, the multivector's binary form). kind: short or long."""
+    rows = conn.execute(f'SELECT id, {kind} FROM questions ORDER BY id', binary=True).fetchall()
+    return [rows[i * len(rows) // n] for i in range(n)]
+
+
+class Asker:
+    """One prepared statement of one parameter, run straight through libpq so that the client's own work hardly counts."""
+
+    def __init__(self, conn, statement=TOP):
+        self.pgconn = conn.pgconn
+        conn.execute('DEALLOCATE ALL')
+        self.check(self.pgconn.prepare(b'ask', statement.encode()))
+
+    def check(self, result):
+        if result.status not in (psycopg.pq.ExecStatus.COMMAND_OK, psycopg.pq.ExecStatus.TUPLES_OK):
+            raise RuntimeError(result.error_message.decode())
+        return result
+
+    def ask(self, query):
+        """[(id, score)]"""
+        result = self.check(self.pgconn.exec_prepared(b'ask', [query], [1], result_format=1))
+        return [(struct.unpack('!i', result.get_value(i, 0))[0], struct.unpack('!d', result.get_value(i, 1))[0])
+                for i in range(result.ntuples)]
+
+    def timed(self, queries):
+        """(milliseconds, answers) of each query."""
+        times, answers = [], []
+        for _, query in queries:
+            start = time.perf_counter()
+            answers.append(self.ask(query))
+            times.append((time.perf_counter() - start) * 1000)
+        return times, answers
+
+
+def tenth_scores(conn, kind, queries):
+    """The exact score of the tenth best passage of each query: what an answer must reach to be among the ten best, ties included.
+
+    For short queries the exact top ten is part of the data set; for long ones the caller measures it by sequential scan.
+    """
+    scores = dict(conn.execute(f'SELECT q.id, maxsim(p.doc, q.{kind}) FROM questions q JOIN exact e ON e.question = q.id AND e.rank = 10 '
+                               'JOIN passages p ON p.id = e.passage').fetchall())
+    return [scores[id] for id, _ in queries]
+
+
+def recall(answers, tenths):
+    """Mean share of the ten answers that are as good as the exact tenth."""
+    return statistics.mean(sum(score >= tenth - 1e-6 for _, score in answer) / 10 for answer, tenth in zip(answers, tenths))
+
+
+def percentile(values, share):
+    return sorted(values)[min(len(values) - 1, int(share * len(values)))]
+
+
+def machine(conn):
+    """What the figures were measured on, in words."""
+    with open('/proc/cpuinfo') as f:
+        models = [line.split(':')[1].strip() for line in f if line.startswith('model name')]
+    show = lambda name: conn.execute(f'SHOW {name}').fetchone()[0]
+    return f"{models[0] if models else os.uname().machine}, {os.cpu_count()} CPUs; PostgreSQL {show('server_version').split()[0]}, shared_buffers {show('shared_buffers')}"
