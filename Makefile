@@ -43,8 +43,7 @@ all install uninstall installcheck clean:
 	@echo "$(PG_CONFIG): no build files of a PostgreSQL server. 'make deps' installs them on Debian; or set PG_CONFIG=/path/to/pg_config." >&2; exit 1
 endif
 
-src/kernels/%_avx2.o: CFLAGS += -mavx2 -mfma -mf16c -O3
-src/kernels/%_avx512.o: CFLAGS += -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni -mavx512vbmi -mfma -mf16c -O3
+include src/kernels/flags.mk
 
 $(DATA_built): $(SQL_PARTS)
 	@mkdir -p $(@D)

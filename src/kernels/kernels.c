@@ -11,6 +11,10 @@
  */
 #include "kernels/kernels_internal.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 typedef struct Implementation
 {
 	const KernelOps *ops;
@@ -23,14 +27,59 @@ always(void)
 	return true;
 }
 
+#if defined(__x86_64__)
+
+/* The builtins know whether the operating system saves the registers, but not every compiler's knows F16C. */
+static bool
+has_f16c(void)
+{
+	unsigned int eax,
+				ebx,
+				ecx,
+				edx;
+
+	return __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & bit_F16C) != 0;
+}
+
+static bool
+has_avx2(void)
+{
+	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
+}
+
+static bool
+has_avx512(void)
+{
+	return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+		__builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+
+static bool
+has_avx512vnni(void)
+{
+	return has_avx512() && __builtin_cpu_supports("avx512vnni");
+}
+
+#endif
+
 static const Implementation implementations[] = {
 	{&kernels_scalar, always},
+#if defined(__x86_64__)
+	{&kernels_avx2, has_avx2},
+	{&kernels_avx512, has_avx512},
+	{&kernels_avx512vnni, has_avx512vnni},
+#endif
 };
 
 #define NIMPLEMENTATIONS (sizeof(implementations) / sizeof(implementations[0]))
 
 static const char *const names[] = {
 	"scalar",
+#if defined(__x86_64__)
+	"avx2",
+	"avx512",
+	"avx512vnni",
+#endif
 	NULL
 };
 

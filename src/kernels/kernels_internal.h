@@ -23,6 +23,14 @@
 #endif
 
 #define KERNEL_INLINE static inline __attribute__((always_inline))
+
+/* Before a loop of constant length over registers: it must vanish, or its array would live in memory. */
+#if defined(__clang__)
+#define KERNEL_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define KERNEL_UNROLL _Pragma("GCC unroll 32")
+#endif
+
 /* Rows that a query's scratch holds: the largest block of rows of any kernel. */
 #define KERNEL_SCRATCH_ROWS 16
 
@@ -41,6 +49,15 @@ KERNEL_INLINE float
 load_float(const void *p)
 {
 	float		value;
+
+	memcpy(&value, p, sizeof(value));
+	return value;
+}
+
+KERNEL_INLINE int32_t
+load_int32(const void *p)
+{
+	int32_t		value;
 
 	memcpy(&value, p, sizeof(value));
 	return value;

@@ -1,0 +1,524 @@
+/*-------------------------------------------------------------------------
+ *
+ * kernels_avx2.c
+ *	  The kernels for AVX2 with FMA and F16C: 8 floats a register.
+ *
+ * The same tiles as kernels_avx512.c, in half as many registers of half the
+ * width: 16 query tokens take two registers a row, and a tile is six rows
+ * high.
+ *
+ *-------------------------------------------------------------------------
+ */
+#if defined(__x86_64__)
+
+#include "kernels/kernels_x86.h"
+
+/* ------------------------------------------------------------------------
+ * Tiles of dot products
+ * ------------------------------------------------------------------------
+ */
+
+#define TILE16_MOST_ROWS 6		/* 12 accumulators, 2 query registers, 1 broadcast */
+#define TILE8_MOST_ROWS 12
+
+/* 16 query tokens in two registers; nrows is a constant wherever this is expanded. */
+KERNEL_INLINE void
+dot_tile16(const KernelQuery *q, const float *pack, const char *rows, size_t stride, float *dots, const int nrows)
+{
+	__m256		low[TILE16_MOST_ROWS];
+	__m256		high[TILE16_MOST_ROWS];
+	const char *base[ROW_BASES];
+	uint32_t	dim = q->dim;
+
+	set_row_bases(base, rows, stride, nrows);
+	KERNEL_UNROLL
+	for (int i = 0; i < nrows; i++)
+		low[i] = high[i] = _mm256_setzero_ps();
+	for (size_t k = 0; k < dim; k++)
+	{
+		__m256		q0 = _mm256_load_ps(pack + k * 16);
+		__m256		q1 = _mm256_load_ps(pack + k * 16 + 8);
+
+		KERNEL_UNROLL
+		for (int i = 0; i < nrows; i++)
+		{
+			__m256		d = _mm256_set1_ps(load_float(row_at(base, stride, i) + k * 4));
+
+			low[i] = _mm256_fmadd_ps(q0, d, low[i]);
+			high[i] = _mm256_fmadd_ps(q1, d, high[i]);
+		}
+	}
+	KERNEL_UNROLL
+	for (int i = 0; i < nrows; i++)
+	{
+		_mm256_store_ps(dots + i * 16, low[i]);
+		_mm256_store_ps(dots + i * 16 + 8, high[i]);
+	}
+}
+
+/* Transpose the 4 x 4 floats of both 128-bit lanes: register j, element c becomes register c, element j. */
+KERNEL_INLINE void
+transpose_in_lanes(__m256 *r)
+{
+	__m256		lo01 = _mm256_unpacklo_ps(r[0], r[1]);
+	__m256		hi01 = _mm256_unpackhi_ps(r[0], r[1]);
+	__m256		lo23 = _mm256_unpacklo_ps(r[2], r[3]);
+	__m256		hi23 = _mm256_unpackhi_ps(r[2], r[3]);
+
+	r[0] = _mm256_shuffle_ps(lo01, lo23, 0x44);
+	r[1] = _mm256_shuffle_ps(lo01, lo23, 0xEE);
+	r[2] = _mm256_shuffle_ps(hi01, hi23, 0x44);
+	r[3] = _mm256_shuffle_ps(hi01, hi23, 0xEE);
+}
+
+/* Four floats, or the first 'left' of them and zeros without reading past these. */
+KERNEL_INLINE __m128
+load_quad(const char *p, const uint32_t left)
+{
+	float		quad[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+
+	if (left >= 4)
+		return _mm_loadu_ps((const float *) p);
+	memcpy(quad, p, left * sizeof(float));
+	return _mm_loadu_ps(quad);
+}
+
+/* Four dims of 8 rows: register c holds dim c of all rows in order. */
+KERNEL_INLINE void
+load_rows_transposed(const char *rows, size_t stride, const uint32_t left, __m256 *d)
+{
+	KERNEL_UNROLL
+	for (int j = 0; j < 4; j++)
+		d[j] = _mm256_insertf128_ps(_mm256_castps128_ps256(load_quad(rows + j * stride, left)),
+									load_quad(rows + (j + 4) * stride, left), 1);
+	transpose_in_lanes(d);
+}
+
+/* Multiply up to four dims of 16 rows into their accumulators, acc[half * 4 + query token]. */
+KERNEL_INLINE void
+add_quad_rows16(const float *pack, const char *rows, size_t stride, const uint32_t left, __m256 *acc)
+{
+	KERNEL_UNROLL
+	for (int half = 0; half < 2; half++)
+	{
+		__m256		d[4];
+
+		load_rows_transposed(rows + half * 8 * stride, stride, left, d);
+		KERNEL_UNROLL
+		for (int c = 0; c < 4; c++)
+		{
+			if (c >= (int) left)
+				break;
+			KERNEL_UNROLL
+			for (int t = 0; t < 4; t++)
+				acc[half * 4 + t] = _mm256_fmadd_ps(_mm256_set1_ps(pack[c * 4 + t]), d[c], acc[half * 4 + t]);
+		}
+	}
+}
+
+/*
+ * 4 query tokens and 16 rows, rows in the lanes: four query tokens in a
+ * register of 8 would waste half of every multiply-add, and transposing the
+ * rows costs less than that.
+ */
+static void
+dot_tile4_rows16(const KernelQuery *q, const float *pack, const char *rows, size_t stride, float *dots)
+{
+	__m256		acc[8];
+	uint32_t	dim = q->dim;
+
+	KERNEL_UNROLL
+	for (int i = 0; i < 8; i++)
+		acc[i] = _mm256_setzero_ps();
+	for (; dim >= 4; dim -= 4, pack += 16, rows += 4 * sizeof(float))
+		add_quad_rows16(pack, rows, stride, 4, acc);
+	if (dim == 3)
+		add_quad_rows16(pack, rows, stride, 3, acc);
+	else if (dim == 2)
+		add_quad_rows16(pack, rows, stride, 2, acc);
+	else if (dim == 1)
+		add_quad_rows16(pack, rows, stride, 1, acc);
+
+	/* Back to a row after another: lane L of register j of a half is row 4L + j. */
+	KERNEL_UNROLL
+	for (int half = 0; half < 2; half++)
+	{
+		transpose_in_lanes(acc + half * 4);
+		KERNEL_UNROLL
+		for (int j = 0; j < 4; j++)
+		{
+			_mm_store_ps(dots + (half * 8 + j) * 4, _mm256_castps256_ps128(acc[half * 4 + j]));
+			_mm_store_ps(dots + (half * 8 + 4 + j) * 4, _mm256_extractf128_ps(acc[half * 4 + j], 1));
+		}
+	}
+}
+
+#define TILE16(n) dot_tile16(q, pack, rows, stride, dots, n)
+#define TILE8(n) dot_tile8(q, pack, rows, stride, dots, n)
+#define TILE4(n) dot_tile4(q, pack, rows, stride, dots, n)
+
+TILES_6(DEFINE_TILE, tile16, TILE16)
+TILES_12(DEFINE_TILE, tile8, TILE8)
+TILES_15(DEFINE_TILE, tile4, TILE4)
+
+static const DotTile tiles16[] = {NULL, TILES_6(TILE_ENTRY, tile16, _)};
+static const DotTile tiles8[] = {NULL, TILES_12(TILE_ENTRY, tile8, _)};
+static const DotTile tiles4[] = {NULL, TILES_15(TILE_ENTRY, tile4, _) dot_tile4_rows16};
+
+static void
+avx2_maxima16(const KernelRows *rows, const TileResult *tile, uint32_t at, float *best, uint32_t *best_row)
+{
+	x86_maxima8(rows, tile, at, best, best_row);
+	x86_maxima8(rows, tile, at + 8, best, best_row);
+}
+
+static void
+avx2_keys16(const KernelRows *rows, const TileResult *tile, uint32_t at, float *keys, size_t nslots)
+{
+	x86_keys8(rows, tile, at, keys, nslots);
+	x86_keys8(rows, tile, at + 8, keys, nslots);
+}
+
+/* ------------------------------------------------------------------------
+ * Elements
+ * ------------------------------------------------------------------------
+ */
+
+static void
+avx2_half_to_float(const uint16_t *in, float *out, size_t n)
+{
+	size_t		whole = n & ~(size_t) 7;
+
+	for (size_t i = 0; i < whole; i += 8)
+		_mm256_storeu_ps(out + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *) (in + i))));
+	for (size_t i = whole; i < n; i++)
+		out[i] = _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(load_uint16(in + i))));
+}
+
+static void
+avx2_float_to_half(const float *in, uint16_t *out, size_t n)
+{
+	size_t		whole = n & ~(size_t) 7;
+
+	for (size_t i = 0; i < whole; i += 8)
+		_mm_storeu_si128((__m128i *) (out + i), _mm256_cvtps_ph(_mm256_loadu_ps(in + i), _MM_FROUND_TO_NEAREST_INT));
+	for (size_t i = whole; i < n; i++)
+		out[i] = (uint16_t) _mm_cvtsi128_si32(_mm_cvtps_ph(_mm_set_ss(in[i]), _MM_FROUND_TO_NEAREST_INT));
+}
+
+static void
+avx2_int8_to_float(const int8_t *in, float scale, float *out, size_t n)
+{
+	__m256		factor = _mm256_set1_ps(scale);
+	size_t		whole = n & ~(size_t) 7;
+
+	for (size_t i = 0; i < whole; i += 8)
+	{
+		__m256i		codes = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *) (in + i)));
+
+		_mm256_storeu_ps(out + i, _mm256_mul_ps(_mm256_cvtepi32_ps(codes), factor));
+	}
+	for (size_t i = whole; i < n; i++)
+		out[i] = (float) in[i] * scale;
+}
+
+static const TileKernels avx2_tiles = {
+	.lanes4 = {
+		.one = {.most_rows = 16, .full_first = true, .groups = 1, .tiles = tiles4},
+		.maxima = x86_maxima4, .keys = x86_keys4,
+	},
+	.lanes8 = {
+		.one = {.most_rows = TILE8_MOST_ROWS, .groups = 1, .tiles = tiles8},
+		.maxima = x86_maxima8, .keys = x86_keys8,
+	},
+	.lanes16 = {
+		.one = {.most_rows = TILE16_MOST_ROWS, .groups = 1, .tiles = tiles16},
+		.pair = {.most_rows = TILE16_MOST_ROWS, .groups = 1, .tiles = tiles16},
+		.maxima = avx2_maxima16, .keys = avx2_keys16,
+	},
+	.half_to_float = avx2_half_to_float,
+	.int8_to_float = avx2_int8_to_float,
+};
+
+static void
+avx2_maxsim_rows(const KernelQuery *q, const KernelRows *rows, float *best, uint32_t *best_row)
+{
+	TileSink	sink = {best, best_row, NULL};
+
+	tile_run(&avx2_tiles, q, rows, &sink);
+}
+
+static void
+avx2_dot_matrix(const KernelQuery *q, const KernelRows *rows, float *out)
+{
+	TileSink	sink = {NULL, NULL, out};
+
+	tile_run(&avx2_tiles, q, rows, &sink);
+}
+
+/* ------------------------------------------------------------------------
+ * sq8: see kernels_avx512.c
+ * ------------------------------------------------------------------------
+ */
+
+#define SQ8_MOST_ROWS 4
+#define SQ8_CHUNK 512			/* dims of a row widened at a time */
+
+/* The products of four dims of 8 query tokens with one row, added to acc. */
+KERNEL_INLINE __m256i
+sq8_add_quad(__m256i acc, __m256i even, __m256i odd, const int32_t *words)
+{
+	acc = _mm256_add_epi32(acc, _mm256_madd_epi16(even, _mm256_set1_epi32(words[0])));
+	return _mm256_add_epi32(acc, _mm256_madd_epi16(odd, _mm256_set1_epi32(words[1])));
+}
+
+/* One half of the 16 query tokens of a group: the 8 whose packed codes begin at pack. */
+KERNEL_INLINE void
+sq8_half_tile(const int8_t *pack, int32_t words[][SQ8_CHUNK / 2], uint32_t ndims, __m256i *acc, const int nrows)
+{
+	for (uint32_t k = 0; k < ndims / 2; k += 2, pack += 64)
+	{
+		__m256i		bytes = _mm256_loadu_si256((const __m256i *) pack);
+		__m256i		even = _mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8);
+		__m256i		odd = _mm256_srai_epi16(bytes, 8);
+
+		KERNEL_UNROLL
+		for (int i = 0; i < nrows; i++)
+			acc[i] = sq8_add_quad(acc[i], even, odd, &words[i][k]);
+	}
+}
+
+KERNEL_INLINE void
+sq8_tile(const KernelSq8Query *q, uint32_t group, const uint8_t *codes, size_t stride, int32_t *sums,
+		 const int nrows)
+{
+	int32_t		words[SQ8_MOST_ROWS][SQ8_CHUNK / 2];
+	const int8_t *pack = q->pack + (size_t) group * q->dim4 * 16;
+	const __m256i *correction = (const __m256i *) (q->correction + group * 16);
+	__m256i		low[SQ8_MOST_ROWS];
+	__m256i		high[SQ8_MOST_ROWS];
+
+	KERNEL_UNROLL
+	for (int i = 0; i < nrows; i++)
+	{
+		low[i] = _mm256_sub_epi32(_mm256_setzero_si256(), _mm256_loadu_si256(correction));
+		high[i] = _mm256_sub_epi32(_mm256_setzero_si256(), _mm256_loadu_si256(correction + 1));
+	}
+	for (uint32_t start = 0; start < q->dim4; start += SQ8_CHUNK)
+	{
+		uint32_t	n = min_uint32(q->dim4 - start, SQ8_CHUNK);
+
+		for (int i = 0; i < nrows; i++)
+			sq8_widen_row(codes + i * stride + start, n, words[i]);
+		sq8_half_tile(pack + (size_t) start * 16, words, n, low, nrows);
+		sq8_half_tile(pack + (size_t) start * 16 + 32, words, n, high, nrows);
+	}
+	KERNEL_UNROLL
+	for (int i = 0; i < nrows; i++)
+	{
+		_mm256_store_si256((__m256i *) (sums + i * 16), low[i]);
+		_mm256_store_si256((__m256i *) (sums + i * 16 + 8), high[i]);
+	}
+}
+
+#define SQ8_TILE(n) sq8_tile(q, group, codes, stride, sums, n)
+
+TILES_4(DEFINE_SQ8_TILE, sq8_tile, SQ8_TILE)
+
+static const Sq8Tile sq8_tiles[] = {NULL, TILES_4(TILE_ENTRY, sq8_tile, _)};
+
+static void
+avx2_sq8_maxima(const Sq8Result *tile, uint32_t group, const float *query_scale, float *best)
+{
+	for (uint32_t half = 0; half < 16; half += 8)
+	{
+		__m256		scales = _mm256_loadu_ps(query_scale + half);
+		__m256		largest = _mm256_loadu_ps(best + half);
+
+		for (uint32_t r = 0; r < tile->nrows; r++)
+		{
+			const int32_t *sums = tile->sums + (r * tile->ngroups + group) * 16 + half;
+			__m256		products = _mm256_cvtepi32_ps(_mm256_load_si256((const __m256i *) sums));
+			__m256		scale = _mm256_mul_ps(_mm256_set1_ps(sq8_row_scale(tile, r)), scales);
+			__m256		key = _mm256_fmadd_ps(products, scale, _mm256_set1_ps(sq8_row_add(tile, r)));
+
+			largest = _mm256_max_ps(key, largest);
+		}
+		_mm256_storeu_ps(best + half, largest);
+	}
+}
+
+static const Sq8Kernels avx2_sq8 = {
+	.one = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
+	.pair = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
+	.maxima = avx2_sq8_maxima,
+};
+
+static void
+avx2_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *best)
+{
+	sq8_run(&avx2_sq8, q, rows, nrows, has_add, best);
+}
+
+/* ------------------------------------------------------------------------
+ * Sketches: see kernels_sketch512.h; here a register holds 2 byte positions
+ * ------------------------------------------------------------------------
+ */
+
+/* Query tokens that share the loading and splitting of codes. */
+#define SKETCH_TOKENS 2
+
+/*
+ * Byte sums of 32 dims for one query token, from the nibbles of positions 0
+ * and 1 in low[0] and high[0], 2 and 3 in low[1] and high[1].
+ */
+KERNEL_INLINE __m256i
+sketch_look_up(const uint8_t *lut, const __m256i *low, const __m256i *high)
+{
+	const __m256i *table = (const __m256i *) lut;
+	__m256i		sum01 = _mm256_add_epi8(_mm256_shuffle_epi8(_mm256_load_si256(table), low[0]),
+										_mm256_shuffle_epi8(_mm256_load_si256(table + 2), high[0]));
+	__m256i		sum23 = _mm256_add_epi8(_mm256_shuffle_epi8(_mm256_load_si256(table + 1), low[1]),
+										_mm256_shuffle_epi8(_mm256_load_si256(table + 3), high[1]));
+
+	return _mm256_add_epi8(sum01, sum23);
+}
+
+/*
+ * 16-bit totals of the 16 tokens of a block, in order, for the query tokens
+ * from 'token' on; ntokens is a constant wherever this is expanded.
+ */
+KERNEL_INLINE void
+sketch_totals(const KernelSketchQuery *q, const uint8_t *block, uint32_t token, __m256i *totals, const int ntokens)
+{
+	const __m256i nibble = _mm256_set1_epi8(15);
+	const __m256i low_byte = _mm256_set1_epi16(0xFF);
+	const uint8_t *lut = q->lut + (size_t) token * q->dim * 4;
+	__m256i		even[SKETCH_TOKENS];
+	__m256i		odd[SKETCH_TOKENS];
+
+	KERNEL_UNROLL
+	for (int t = 0; t < ntokens; t++)
+		even[t] = odd[t] = _mm256_setzero_si256();
+	for (uint32_t k = 0; k < q->dim; k += 32, block += 64, lut += 128)
+	{
+		__m256i		low[2];
+		__m256i		high[2];
+
+		KERNEL_UNROLL
+		for (int i = 0; i < 2; i++)
+		{
+			__m256i		bytes = _mm256_loadu_si256((const __m256i *) block + i);
+
+			low[i] = _mm256_and_si256(bytes, nibble);
+			high[i] = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), nibble);
+		}
+		KERNEL_UNROLL
+		for (int t = 0; t < ntokens; t++)
+		{
+			__m256i		sums = sketch_look_up(lut + t * (size_t) q->dim * 4, low, high);
+
+			even[t] = _mm256_add_epi16(even[t], _mm256_and_si256(sums, low_byte));
+			odd[t] = _mm256_add_epi16(odd[t], _mm256_srli_epi16(sums, 8));
+		}
+	}
+
+	/* Interleave tokens 0, 2 .. and 1, 3 .., then add the two lanes: the low one has 0 .. 7, the high one the rest. */
+	KERNEL_UNROLL
+	for (int t = 0; t < ntokens; t++)
+	{
+		__m256i		first = _mm256_unpacklo_epi16(even[t], odd[t]);
+		__m256i		second = _mm256_unpackhi_epi16(even[t], odd[t]);
+
+		totals[t] = _mm256_add_epi16(_mm256_permute2x128_si256(first, second, 0x20),
+									 _mm256_permute2x128_si256(first, second, 0x31));
+	}
+}
+
+/* The estimates of 8 of the 16 tokens of a block. */
+KERNEL_INLINE __m256
+sketch_estimate(const KernelSketchQuery *q, uint32_t token, const uint8_t *halves, __m128i totals)
+{
+	__m256		total = _mm256_cvtepi32_ps(_mm256_cvtepu16_epi32(totals));
+	__m256		sum = _mm256_fmadd_ps(_mm256_set1_ps(q->delta[token]), total, _mm256_set1_ps(q->base[token]));
+	__m256		factor = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *) halves));
+	__m256		estimate = _mm256_fmadd_ps(factor, sum, _mm256_set1_ps(q->constant[token]));
+
+	if (!q->has_add)
+		return estimate;
+	return _mm256_add_ps(estimate, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *) (halves + 32))));
+}
+
+KERNEL_INLINE void
+sketch_update(const KernelSketchQuery *q, const uint8_t *block, uint32_t token, float *state, const int ntokens)
+{
+	const uint8_t *halves = block + (size_t) q->dim * 2;
+	__m256i		totals[SKETCH_TOKENS];
+
+	sketch_totals(q, block, token, totals, ntokens);
+	KERNEL_UNROLL
+	for (int t = 0; t < ntokens; t++)
+	{
+		float	   *best = state + (size_t) (token + t) * SKETCH_BLOCK_TOKENS;
+		__m256		low = sketch_estimate(q, token + t, halves, _mm256_castsi256_si128(totals[t]));
+		__m256		high = sketch_estimate(q, token + t, halves + 16, _mm256_extracti128_si256(totals[t], 1));
+
+		_mm256_storeu_ps(best, _mm256_max_ps(low, _mm256_loadu_ps(best)));
+		_mm256_storeu_ps(best + 8, _mm256_max_ps(high, _mm256_loadu_ps(best + 8)));
+	}
+}
+
+static void
+avx2_sketch_blocks(const KernelSketchQuery *q, const uint8_t *blocks, uint32_t nblocks, float *state)
+{
+	size_t		block_size = kernel_sketch_block_size(q->dim, q->has_add);
+	uint32_t	whole = q->ntokens - q->ntokens % SKETCH_TOKENS;
+
+	for (uint32_t b = 0; b < nblocks; b++, blocks += block_size)
+	{
+		for (uint32_t token = 0; token < whole; token += SKETCH_TOKENS)
+			sketch_update(q, blocks, token, state, SKETCH_TOKENS);
+		if (whole < q->ntokens)
+			sketch_update(q, blocks, whole, state, 1);
+	}
+}
+
+static void
+avx2_sketch_scores(const KernelSketchQuery *q, uint32_t token, const uint8_t *block, float *scores)
+{
+	const uint8_t *halves = block + (size_t) q->dim * 2;
+	__m256i		totals[SKETCH_TOKENS];
+
+	sketch_totals(q, block, token, totals, 1);
+	_mm256_storeu_ps(scores, sketch_estimate(q, token, halves, _mm256_castsi256_si128(totals[0])));
+	_mm256_storeu_ps(scores + 8, sketch_estimate(q, token, halves + 16, _mm256_extracti128_si256(totals[0], 1)));
+}
+
+static void
+avx2_sketch_finish(const KernelSketchQuery *q, const float *state, float *best)
+{
+	for (uint32_t token = 0; token < q->ntokens; token++, state += SKETCH_BLOCK_TOKENS)
+	{
+		__m256		eighths = _mm256_max_ps(_mm256_loadu_ps(state), _mm256_loadu_ps(state + 8));
+		__m128		quarters = _mm_max_ps(_mm256_castps256_ps128(eighths), _mm256_extractf128_ps(eighths, 1));
+		__m128		halves = _mm_max_ps(quarters, _mm_movehl_ps(quarters, quarters));
+		__m128		largest = _mm_max_ss(halves, _mm_movehdup_ps(halves));
+
+		/* Zero is added for the sign of a zero, as in the scalar twin. */
+		best[token] = _mm_cvtss_f32(largest) + 0.0f;
+	}
+}
+
+const KernelOps kernels_avx2 = {
+	.name = "avx2",
+	.maxsim_rows = avx2_maxsim_rows,
+	.dot_matrix = avx2_dot_matrix,
+	.sq8_rows = avx2_sq8_rows,
+	.sketch_blocks = avx2_sketch_blocks,
+	.sketch_finish = avx2_sketch_finish,
+	.sketch_scores = avx2_sketch_scores,
+	.half_to_float = avx2_half_to_float,
+	.float_to_half = avx2_float_to_half,
+};
+
+#endif							/* __x86_64__ */

@@ -1,0 +1,47 @@
+/*-------------------------------------------------------------------------
+ *
+ * kernels_avx512.h
+ *	  Parts in 512-bit registers that the AVX-512 files share.
+ *
+ * Included and compiled by each of them, from the plain one (F, BW, DQ, VL)
+ * upwards.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef COLBERT_KERNELS_AVX512_H
+#define COLBERT_KERNELS_AVX512_H
+
+#include <immintrin.h>
+
+#include "kernels/kernels_tiles.h"
+
+/* What the better ones inherit from the plain one. */
+extern void avx512_maxsim_rows(const KernelQuery *q, const KernelRows *rows, float *best, uint32_t *best_row);
+extern void avx512_dot_matrix(const KernelQuery *q, const KernelRows *rows, float *out);
+extern void avx512_sketch_finish(const KernelSketchQuery *q, const float *state, float *best);
+extern void avx512_half_to_float(const uint16_t *in, float *out, size_t n);
+extern void avx512_float_to_half(const float *in, uint16_t *out, size_t n);
+
+/* And from the one with VNNI. */
+extern void avx512vnni_sketch_blocks(const KernelSketchQuery *q, const uint8_t *blocks, uint32_t nblocks, float *state);
+extern void avx512vnni_sketch_scores(const KernelSketchQuery *q, uint32_t token, const uint8_t *block, float *scores);
+
+/* Running maxima of one column of an sq8 tile. */
+static void
+avx512_sq8_maxima(const Sq8Result *tile, uint32_t group, const float *query_scale, float *best)
+{
+	__m512		scales = _mm512_loadu_ps(query_scale);
+	__m512		largest = _mm512_loadu_ps(best);
+
+	for (uint32_t r = 0; r < tile->nrows; r++)
+	{
+		__m512i		sums = _mm512_load_si512(tile->sums + (r * tile->ngroups + group) * 16);
+		__m512		scale = _mm512_mul_ps(_mm512_set1_ps(sq8_row_scale(tile, r)), scales);
+		__m512		key = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), scale, _mm512_set1_ps(sq8_row_add(tile, r)));
+
+		largest = _mm512_max_ps(key, largest);
+	}
+	_mm512_storeu_ps(best, largest);
+}
+
+#endif							/* COLBERT_KERNELS_AVX512_H */

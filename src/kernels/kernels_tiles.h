@@ -1,0 +1,324 @@
+/*-------------------------------------------------------------------------
+ *
+ * kernels_tiles.h
+ *	  What the float kernels of all vector instruction sets have in common.
+ *
+ * A tile is a block of document rows times one group of query tokens (or
+ * two): an instruction set brings functions that compute the dot products of
+ * a tile of a fixed height, and a function that widens rows. Here is the rest:
+ * cutting a run of rows into tiles, turning dots into keys, and the maxima.
+ *
+ * Included by one file an instruction set, after <immintrin.h> or its like;
+ * everything is inlined there and compiled for that instruction set. The
+ * loops over lanes below are written for the compiler's vectorizer, which
+ * turns each into one or two instructions.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef COLBERT_KERNELS_TILES_H
+#define COLBERT_KERNELS_TILES_H
+
+#include "kernels/kernels_internal.h"
+
+#define TILE_MOST_ROWS 16
+#define TILE_MOST_FLOATS (TILE_MOST_ROWS * 32)
+
+/*
+ * Dot products of a fixed number of rows with one group of query tokens at
+ * pack, or with that group and the next: dots[(row * groups + group) * lanes + lane].
+ */
+typedef void (*DotTile) (const KernelQuery *q, const float *pack, const char *rows, size_t stride, float *dots);
+
+/* Tiles of one shape by height; tiles[0] is unused. */
+typedef struct TileShape
+{
+	uint32_t	most_rows;
+	bool		full_first;		/* the highest tile is a better kind: as many of it as fit */
+	uint32_t	groups;
+	const DotTile *tiles;
+} TileShape;
+
+/* A tile's dots and where it stands in the run and in the query. */
+typedef struct TileResult
+{
+	const float *dots;
+	uint32_t	width;			/* floats of a row of dots: lanes * groups */
+	uint32_t	first_row;		/* of the run */
+	uint32_t	nrows;
+	uint32_t	first_slot;		/* of the query */
+} TileResult;
+
+/*
+ * Finish the slots at .. at + lanes - 1 of a tile's width: update running
+ * maxima (best_row may be NULL), or write keys, nslots floats a row.
+ */
+typedef void (*TileMaxima) (const KernelRows *rows, const TileResult *tile, uint32_t at,
+							float *best, uint32_t *best_row);
+typedef void (*TileKeys) (const KernelRows *rows, const TileResult *tile, uint32_t at, float *keys, size_t nslots);
+
+/* What an instruction set brings for queries of so many lanes. */
+typedef struct TileLanes
+{
+	TileShape	one;			/* one group at a time */
+	TileShape	pair;			/* two groups at a time; the same where there is no such shape */
+	TileMaxima	maxima;
+	TileKeys	keys;
+} TileLanes;
+
+typedef struct TileKernels
+{
+	TileLanes	lanes4;
+	TileLanes	lanes8;
+	TileLanes	lanes16;
+	void		(*half_to_float) (const uint16_t *in, float *out, size_t n);
+	void		(*int8_to_float) (const int8_t *in, float scale, float *out, size_t n);
+} TileKernels;
+
+/*
+ * Where nrows rows from row i on can be read as floats: in place, or widened
+ * into the query's scratch, a tile at a time.
+ */
+KERNEL_INLINE const char *
+tile_rows(const TileKernels *k, const KernelQuery *q, const KernelRows *rows, uint32_t i, uint32_t nrows,
+		  size_t *stride)
+{
+	size_t		scratch_stride = kernel_scratch_stride(q->dim);
+
+	if (rows->element == KERNEL_FLOAT4)
+	{
+		*stride = rows->stride;
+		return (const char *) row_bytes(rows, i);
+	}
+
+	for (uint32_t r = 0; r < nrows; r++)
+	{
+		const void *in = row_bytes(rows, i + r);
+		float	   *out = q->scratch + r * scratch_stride;
+
+		if (rows->element == KERNEL_FLOAT2)
+			k->half_to_float(in, out, q->dim);
+		else
+			k->int8_to_float(in, row_param(rows, rows->scale, i + r, 1.0f), out, q->dim);
+	}
+	*stride = scratch_stride * sizeof(float);
+	return (const char *) q->scratch;
+}
+
+/* The constants that turn the dots of row r of a tile into keys. */
+KERNEL_INLINE float
+tile_mul(const KernelRows *rows, const TileResult *tile, uint32_t r)
+{
+	return row_param(rows, rows->mul, tile->first_row + r, 1.0f);
+}
+
+KERNEL_INLINE float
+tile_add(const KernelRows *rows, const TileResult *tile, uint32_t r)
+{
+	return row_param(rows, rows->add, tile->first_row + r, 0.0f);
+}
+
+/* What becomes of the tiles of a run: maxima, or (keys not NULL) all keys. */
+typedef struct TileSink
+{
+	float	   *best;
+	uint32_t   *best_row;
+	float	   *keys;
+} TileSink;
+
+KERNEL_INLINE void
+tile_finish(const TileLanes *k, const KernelQuery *q, const KernelRows *rows, const TileResult *tile,
+			const TileSink *sink)
+{
+	for (uint32_t at = 0; at < tile->width; at += q->lanes)
+	{
+		if (sink->keys != NULL)
+			k->keys(rows, tile, at, sink->keys, kernel_query_slots(q));
+		else
+			k->maxima(rows, tile, at, sink->best, sink->best_row);
+	}
+}
+
+/* The height of the next tile when 'left' rows are left. */
+KERNEL_INLINE uint32_t
+tile_height(const TileShape *shape, uint32_t left)
+{
+	if (shape->full_first && left >= shape->most_rows)
+		return shape->most_rows;
+	return next_block_rows(left, shape->most_rows);
+}
+
+/*
+ * Walk a run of rows tile by tile. All query tokens see a block of rows
+ * before the next block is touched, so a row is read from memory once.
+ */
+KERNEL_INLINE void
+tile_run(const TileKernels *kernels_of_isa, const KernelQuery *q, const KernelRows *rows, const TileSink *sink)
+{
+	float		dots[TILE_MOST_FLOATS] __attribute__((aligned(64)));
+	const TileLanes *k = q->lanes == 4 ? &kernels_of_isa->lanes4 :
+		q->lanes == 8 ? &kernels_of_isa->lanes8 : &kernels_of_isa->lanes16;
+	uint32_t	nrows;
+
+	for (uint32_t i = 0; i < rows->nrows; i += nrows)
+	{
+		const char *block;
+		size_t		stride;
+		const TileShape *shape;
+
+		nrows = tile_height(q->ngroups > 1 ? &k->pair : &k->one, rows->nrows - i);
+		block = tile_rows(kernels_of_isa, q, rows, i, nrows, &stride);
+		for (uint32_t group = 0; group < q->ngroups; group += shape->groups)
+		{
+			TileResult	tile;
+
+			shape = q->ngroups - group > 1 ? &k->pair : &k->one;
+			shape->tiles[nrows] (q, q->pack + (size_t) group * q->dim * q->lanes, block, stride, dots);
+
+			tile.dots = dots;
+			tile.width = shape->groups * q->lanes;
+			tile.first_row = i;
+			tile.nrows = nrows;
+			tile.first_slot = group * q->lanes;
+			tile_finish(k, q, rows, &tile, sink);
+		}
+	}
+}
+
+/*
+ * Pointers to every third row. With the two multiples of the stride that
+ * addressing modes can add, few registers reach many rows.
+ */
+#define ROW_BASES ((TILE_MOST_ROWS + 2) / 3)
+
+KERNEL_INLINE void
+set_row_bases(const char **base, const char *rows, size_t stride, const int nrows)
+{
+	KERNEL_UNROLL
+	for (int i = 0; i < (nrows + 2) / 3; i++)
+		base[i] = rows + i * 3 * stride;
+}
+
+KERNEL_INLINE const char *
+row_at(const char *const *base, size_t stride, const int i)
+{
+	return base[i / 3] + i % 3 * stride;
+}
+
+/*
+ * Tiles of every height from an expression in n: TILES_16(DEFINE_TILE, name,
+ * EXPRESSION) defines name_1 to name_16, {NULL, TILES_16(TILE_ENTRY, name, _)}
+ * is their table.
+ */
+#define DEFINE_TILE(name, expression, n) \
+static void \
+name##_##n(const KernelQuery *q, const float *pack, const char *rows, size_t stride, float *dots) \
+{ \
+	expression(n); \
+}
+#define TILE_ENTRY(name, expression, n) name##_##n,
+
+#define TILES_4(m, name, expression) \
+	m(name, expression, 1) m(name, expression, 2) m(name, expression, 3) m(name, expression, 4)
+#define TILES_6(m, name, expression) \
+	TILES_4(m, name, expression) m(name, expression, 5) m(name, expression, 6)
+#define TILES_8(m, name, expression) \
+	TILES_6(m, name, expression) m(name, expression, 7) m(name, expression, 8)
+#define TILES_12(m, name, expression) TILES_8(m, name, expression) \
+	m(name, expression, 9) m(name, expression, 10) m(name, expression, 11) m(name, expression, 12)
+#define TILES_15(m, name, expression) TILES_12(m, name, expression) \
+	m(name, expression, 13) m(name, expression, 14) m(name, expression, 15)
+#define TILES_16(m, name, expression) TILES_15(m, name, expression) m(name, expression, 16)
+
+/* ------------------------------------------------------------------------
+ * sq8
+ * ------------------------------------------------------------------------
+ */
+
+/*
+ * Integer dot products, less the correction, of a fixed number of rows with
+ * one group of 16 query tokens, or with that group and the next:
+ * sums[(row * groups + group) * 16 + token]. codes is where the first row's
+ * codes begin.
+ */
+typedef void (*Sq8Tile) (const KernelSq8Query *q, uint32_t group, const uint8_t *codes, size_t stride,
+						 int32_t *sums);
+
+typedef struct Sq8Shape
+{
+	uint32_t	most_rows;
+	uint32_t	groups;
+	const Sq8Tile *tiles;		/* by height; tiles[0] is unused */
+} Sq8Shape;
+
+/* The rows of a tile of sums. */
+typedef struct Sq8Result
+{
+	const int32_t *sums;
+	const uint8_t *rows;		/* where the first row begins: scale, add */
+	size_t		stride;
+	uint32_t	nrows;
+	uint32_t	ngroups;
+	bool		has_add;
+} Sq8Result;
+
+typedef struct Sq8Kernels
+{
+	Sq8Shape	one;
+	Sq8Shape	pair;
+	/* Update the 16 running maxima at best from column 'group' of the tile. */
+	void		(*maxima) (const Sq8Result *tile, uint32_t group, const float *query_scale, float *best);
+} Sq8Kernels;
+
+KERNEL_INLINE float
+sq8_row_scale(const Sq8Result *tile, uint32_t r)
+{
+	return load_float(tile->rows + r * tile->stride);
+}
+
+KERNEL_INLINE float
+sq8_row_add(const Sq8Result *tile, uint32_t r)
+{
+	return tile->has_add ? load_float(tile->rows + r * tile->stride + sizeof(float)) : 0.0f;
+}
+
+KERNEL_INLINE void
+sq8_run(const Sq8Kernels *k, const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *best)
+{
+	int32_t		sums[TILE_MOST_FLOATS] __attribute__((aligned(64)));
+	size_t		stride = kernel_sq8_row_size(q->dim, has_add);
+	uint32_t	most_rows = q->ngroups > 1 ? k->pair.most_rows : k->one.most_rows;
+
+	while (nrows > 0)
+	{
+		uint32_t	height = next_block_rows(nrows, most_rows);
+		const uint8_t *codes = rows + sizeof(float) * (has_add ? 2 : 1);
+		const Sq8Shape *shape;
+
+		for (uint32_t group = 0; group < q->ngroups; group += shape->groups)
+		{
+			Sq8Result	tile;
+
+			shape = q->ngroups - group > 1 ? &k->pair : &k->one;
+			tile.sums = sums;
+			tile.rows = rows;
+			tile.stride = stride;
+			tile.nrows = height;
+			tile.ngroups = shape->groups;
+			tile.has_add = has_add;
+			shape->tiles[height] (q, group, codes, stride, sums);
+			for (uint32_t g = 0; g < shape->groups; g++)
+				k->maxima(&tile, g, q->scale + (group + g) * 16, best + (group + g) * 16);
+		}
+		rows += height * stride;
+		nrows -= height;
+	}
+}
+
+#define DEFINE_SQ8_TILE(name, expression, n) \
+static void \
+name##_##n(const KernelSq8Query *q, uint32_t group, const uint8_t *codes, size_t stride, int32_t *sums) \
+{ \
+	expression(n); \
+}
+
+#endif							/* COLBERT_KERNELS_TILES_H */

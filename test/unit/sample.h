@@ -1,0 +1,100 @@
+/*-------------------------------------------------------------------------
+ *
+ * sample.h
+ *	  Made-up vectors for the unit tests: repeatable, and unfriendly.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef COLBERT_SAMPLE_H
+#define COLBERT_SAMPLE_H
+
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef enum SampleKind
+{
+	SAMPLE_ORDINARY,			/* uniform in -1 .. 1 */
+	SAMPLE_TINY,				/* products among the subnormals and below */
+	SAMPLE_HUGE,				/* sums overflow, infinities cancel to NaN */
+	SAMPLE_ZEROS,				/* zeros of both signs */
+	SAMPLE_EQUAL,				/* few distinct values: many equal maxima */
+	SAMPLE_MIXED,				/* any of the above, value by value */
+	SAMPLE_KINDS
+} SampleKind;
+
+static const char *const sample_names[] = {"ordinary", "tiny", "huge", "zeros", "equal", "mixed"};
+
+static uint64_t sample_state = 0x9E3779B97F4A7C15;
+
+static inline uint32_t
+sample_bits(void)
+{
+	sample_state ^= sample_state << 13;
+	sample_state ^= sample_state >> 7;
+	sample_state ^= sample_state << 17;
+	return (uint32_t) (sample_state >> 32);
+}
+
+/* low .. high, both included. */
+static inline uint32_t
+sample_range(uint32_t low, uint32_t high)
+{
+	return low + sample_bits() % (high - low + 1);
+}
+
+static inline float
+sample_float(SampleKind kind)
+{
+	float		uniform = (float) (int32_t) sample_bits() * 0x1p-31f;
+
+	switch (kind)
+	{
+		case SAMPLE_TINY:
+			return uniform * ((sample_bits() & 1) ? 0x1p-75f : 0x1p-140f);
+		case SAMPLE_HUGE:
+			return uniform * ((sample_bits() & 1) ? 0x1p127f : 0x1p66f);
+		case SAMPLE_ZEROS:
+			return uniform > 0.9f ? 1.0f : uniform > 0 ? 0.0f : -0.0f;
+		case SAMPLE_EQUAL:
+			return (float) ((int32_t) (sample_bits() % 3) - 1) * 0.5f;
+		case SAMPLE_MIXED:
+			return sample_float((SampleKind) (sample_bits() % SAMPLE_MIXED));
+		default:
+			return uniform;
+	}
+}
+
+static inline void *
+sample_memory(size_t size)
+{
+	void	   *p = malloc(size > 0 ? size : 1);
+
+	if (p == NULL)
+	{
+		fprintf(stderr, "out of memory\n");
+		exit(2);
+	}
+	return p;
+}
+
+static inline float *
+sample_floats(SampleKind kind, size_t n)
+{
+	float	   *floats = sample_memory(n * sizeof(float));
+
+	for (size_t i = 0; i < n; i++)
+		floats[i] = sample_float(kind);
+	return floats;
+}
+
+/* The same bits, any NaN being as good as any other. */
+static inline bool
+same_float(float a, float b)
+{
+	return memcmp(&a, &b, sizeof(float)) == 0 || (isnan(a) && isnan(b));
+}
+
+#endif							/* COLBERT_SAMPLE_H */

@@ -1,0 +1,500 @@
+/*-------------------------------------------------------------------------
+ *
+ * test_kernels_codes.c
+ *	  The kernels over codes: sq8 rows, sketches, and conversions of elements.
+ *	  Every instruction set against the scalar twin, bit for bit; and the
+ *	  twin's error against floats, within the bounds that the codes promise.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "kernels/kernels.h"
+#include "sample.h"
+#include "tap.h"
+
+#define MOST_SETS 16
+static const KernelOps *sets[MOST_SETS];
+static bool agreed[MOST_SETS];
+static int	nsets;
+
+static void
+find_sets(void)
+{
+	for (const char *const *name = kernels_names(); *name != NULL; name++)
+	{
+		if (kernels_select(*name))
+			sets[nsets++] = kernels;
+		else
+			tap_skip(*name, "this processor does not have it");
+	}
+	kernels_init();
+}
+
+static void
+begin(void)
+{
+	for (int i = 0; i < nsets; i++)
+		agreed[i] = true;
+}
+
+static void
+report(const char *what)
+{
+	for (int i = 1; i < nsets; i++)
+		tap_ok(agreed[i], "%s: %s equals scalar", sets[i]->name, what);
+}
+
+static bool
+same_floats(const float *expected, const float *got, size_t n, const char *what, uint32_t ntokens, uint32_t nrows,
+			uint32_t dim)
+{
+	for (size_t i = 0; i < n; i++)
+	{
+		if (same_float(expected[i], got[i]))
+			continue;
+		tap_diag("%s[%zu] is %a, not %a: %u tokens, %u rows, dim %u", what, i, got[i], expected[i], ntokens, nrows, dim);
+		return false;
+	}
+	return true;
+}
+
+/* n running maxima before the first run. */
+static float *
+lowest(size_t n)
+{
+	float	   *best = sample_memory(n * sizeof(float));
+
+	for (size_t i = 0; i < n; i++)
+		best[i] = -INFINITY;
+	return best;
+}
+
+/* ------------------------------------------------------------------------
+ * sq8
+ * ------------------------------------------------------------------------
+ */
+
+/* Rows of any bytes that could stand in an index, at an odd address. */
+static uint8_t *
+sq8_random_rows(uint32_t nrows, uint32_t dim, bool has_add, SampleKind kind)
+{
+	size_t		row_size = kernel_sq8_row_size(dim, has_add);
+	uint8_t    *memory = sample_memory(1 + nrows * row_size);
+	float	   *token = sample_floats(kind, dim);
+
+	for (uint32_t i = 0; i < nrows; i++)
+	{
+		if (i == 0 || sample_range(0, 3) > 0)
+		{
+			for (uint32_t k = 0; k < dim; k++)
+				token[k] = sample_float(kind);
+		}
+		kernel_sq8_encode(token, dim, has_add, sample_float(kind), memory + 1 + i * row_size);
+	}
+	free(token);
+	return memory;
+}
+
+static void
+check_sq8(uint32_t ntokens, uint32_t nrows, uint32_t dim, bool has_add, SampleKind kind)
+{
+	float	   *tokens = sample_floats(kind, (size_t) ntokens * dim);
+	KernelSq8Query *q = kernel_sq8_pack(sample_memory(kernel_sq8_query_size(ntokens, dim)), tokens, ntokens, dim);
+	uint8_t    *rows = sq8_random_rows(nrows, dim, has_add, kind);
+	size_t		row_size = kernel_sq8_row_size(dim, has_add);
+	uint32_t	nslots = kernel_sq8_slots(q);
+	float	   *expected = lowest(nslots);
+
+	sets[0]->sq8_rows(q, rows + 1, nrows, has_add, expected);
+	for (int i = 1; i < nsets; i++)
+	{
+		float	   *got = lowest(nslots);
+		uint32_t	split = nrows / 3;
+
+		sets[i]->sq8_rows(q, rows + 1, split, has_add, got);
+		sets[i]->sq8_rows(q, rows + 1 + split * row_size, nrows - split, has_add, got);
+		agreed[i] = same_floats(expected, got, nslots, "sq8 best", ntokens, nrows, dim) && agreed[i];
+		free(got);
+	}
+	free(expected);
+	free(rows);
+	free(q);
+	free(tokens);
+}
+
+static void
+test_sq8(void)
+{
+	static const uint32_t large[] = {96, 127, 128, 129, 512, 516, 768, 1024, 7000};
+
+	begin();
+	for (uint32_t ntokens = 1; ntokens <= 40; ntokens++)
+	{
+		for (uint32_t nrows = 0; nrows <= 40; nrows++)
+			check_sq8(ntokens, nrows, sample_range(1, 70), sample_range(0, 1), (SampleKind) sample_range(0, SAMPLE_KINDS - 1));
+	}
+	for (uint32_t dim = 1; dim <= 140; dim++)
+	{
+		for (int kind = 0; kind < SAMPLE_KINDS; kind++)
+			check_sq8(sample_range(1, 40), sample_range(1, 40), dim, sample_range(0, 1), (SampleKind) kind);
+	}
+	for (size_t i = 0; i < sizeof(large) / sizeof(large[0]); i++)
+	{
+		check_sq8(5, 19, large[i], false, SAMPLE_ORDINARY);
+		check_sq8(33, 35, large[i], true, SAMPLE_ORDINARY);
+	}
+	report("sq8 rows");
+}
+
+/* The codes at their limits: the largest sums that can occur. */
+static void
+test_sq8_extremes(void)
+{
+	const uint32_t dim = 16000;
+	float	   *token = sample_memory(2 * dim * sizeof(float));
+	uint8_t    *row = sample_memory(kernel_sq8_row_size(dim, false));
+	KernelSq8Query *q;
+	bool		exact = true;
+
+	for (uint32_t k = 0; k < 2 * dim; k++)
+		token[k] = k < dim ? 127.0f : -127.0f;
+	q = kernel_sq8_pack(sample_memory(kernel_sq8_query_size(2, dim)), token, 2, dim);
+	kernel_sq8_encode(token, dim, false, 0, row);
+	for (int i = 0; i < nsets; i++)
+	{
+		float	   *best = lowest(16);
+
+		sets[i]->sq8_rows(q, row, 1, false, best);
+		exact = exact && best[0] == 16129.0f * dim && best[1] == -16129.0f * dim;
+		free(best);
+	}
+	tap_ok(exact, "sq8: the largest sums do not overflow");
+	free(q);
+	free(row);
+	free(token);
+}
+
+/* How far from the true inner product a score can be when both sides are rounded to half a scale. */
+static double
+sq8_bound(const float *a, const float *b, uint32_t dim, double scale_a, double scale_b)
+{
+	double		bound = 0;
+
+	for (uint32_t k = 0; k < dim; k++)
+		bound += fabs(a[k]) * scale_b / 2 + fabs(b[k]) * scale_a / 2 + scale_a * scale_b / 4;
+	return bound * 1.0001 + 1e-6 * dim;
+}
+
+static void
+test_sq8_error(void)
+{
+	bool		within = true;
+	bool		decodes = true;
+
+	for (uint32_t dim = 1; dim <= 200; dim++)
+	{
+		float	   *q = sample_floats(SAMPLE_ORDINARY, dim);
+		float	   *d = sample_floats(SAMPLE_ORDINARY, dim);
+		float	   *decoded = sample_memory(dim * sizeof(float));
+		float	   *best = lowest(16);
+		uint8_t    *row = sample_memory(kernel_sq8_row_size(dim, true));
+		KernelSq8Query *packed = kernel_sq8_pack(sample_memory(kernel_sq8_query_size(1, dim)), q, 1, dim);
+		double		exact = 0.25;
+		float		scale;
+
+		kernel_sq8_encode(d, dim, true, 0.25f, row);
+		memcpy(&scale, row, sizeof(scale));
+		kernel_sq8_decode(row, dim, true, decoded);
+		for (uint32_t k = 0; k < dim; k++)
+		{
+			exact += (double) q[k] * d[k];
+			decodes = decodes && fabs(decoded[k] - d[k]) <= scale * 0.50001;
+		}
+		sets[0]->sq8_rows(packed, row, 1, true, best);
+		within = within && fabs(best[0] - exact) <= sq8_bound(q, d, dim, packed->scale[0], scale);
+		free(q);
+		free(d);
+		free(decoded);
+		free(best);
+		free(row);
+		free(packed);
+	}
+	tap_ok(within, "sq8: scores are within the error of rounding both sides");
+	tap_ok(decodes, "sq8: a decoded element is within half a scale");
+}
+
+/* ------------------------------------------------------------------------
+ * Sketches
+ * ------------------------------------------------------------------------
+ */
+
+/* Blocks of any bits, with factors of the kind; at an odd address. */
+static uint8_t *
+sketch_random_blocks(uint32_t nblocks, uint32_t dim, bool has_add, SampleKind kind)
+{
+	size_t		block_size = kernel_sketch_block_size(dim, has_add);
+	uint8_t    *memory = sample_memory(1 + nblocks * block_size);
+
+	for (size_t i = 0; i < nblocks * block_size; i++)
+		memory[1 + i] = (uint8_t) sample_bits();
+	for (uint32_t b = 0; b < nblocks; b++)
+	{
+		uint8_t    *halves = memory + 1 + b * block_size + (size_t) dim * 2;
+
+		for (size_t i = 0; i < block_size - (size_t) dim * 2; i += 2)
+		{
+			uint16_t	half = kernel_float_to_half(sample_float(kind));
+
+			memcpy(halves + i, &half, sizeof(half));
+		}
+	}
+	return memory;
+}
+
+static void
+check_sketch(uint32_t ntokens, uint32_t nblocks, uint32_t dim, bool has_add, SampleKind kind)
+{
+	float	   *rotated = sample_floats(kind, (size_t) ntokens * dim);
+	float	   *constant = sample_floats(kind, ntokens);
+	KernelSketchQuery *q = kernel_sketch_pack(sample_memory(kernel_sketch_query_size(ntokens, dim)), rotated, constant,
+											  ntokens, dim, has_add);
+	uint8_t    *blocks = sketch_random_blocks(nblocks, dim, has_add, kind);
+	size_t		nstates = (size_t) ntokens * SKETCH_BLOCK_TOKENS;
+	float	   *expected = lowest(nstates);
+	float	   *expected_best = lowest(ntokens);
+	float		scores[2][SKETCH_BLOCK_TOKENS];
+	uint32_t	token = sample_range(0, ntokens - 1);
+
+	sets[0]->sketch_blocks(q, blocks + 1, nblocks, expected);
+	sets[0]->sketch_finish(q, expected, expected_best);
+	sets[0]->sketch_scores(q, token, blocks + 1, scores[0]);
+	for (int i = 1; i < nsets; i++)
+	{
+		float	   *got = lowest(nstates);
+		float	   *best = lowest(ntokens);
+
+		sets[i]->sketch_blocks(q, blocks + 1, nblocks, got);
+		sets[i]->sketch_finish(q, got, best);
+		sets[i]->sketch_scores(q, token, blocks + 1, scores[1]);
+		agreed[i] = same_floats(expected, got, nstates, "sketch state", ntokens, nblocks, dim) &&
+			same_floats(expected_best, best, ntokens, "sketch best", ntokens, nblocks, dim) &&
+			same_floats(scores[0], scores[1], SKETCH_BLOCK_TOKENS, "sketch scores", ntokens, nblocks, dim) && agreed[i];
+		free(got);
+		free(best);
+	}
+	free(rotated);
+	free(constant);
+	free(q);
+	free(blocks);
+	free(expected);
+	free(expected_best);
+}
+
+static void
+test_sketch(void)
+{
+	begin();
+	for (uint32_t ntokens = 1; ntokens <= 40; ntokens++)
+	{
+		for (uint32_t nblocks = 1; nblocks <= 6; nblocks++)
+			check_sketch(ntokens, nblocks, 32 * sample_range(1, 9), sample_range(0, 1), SAMPLE_ORDINARY);
+	}
+	for (int kind = 0; kind < SAMPLE_KINDS; kind++)
+	{
+		for (uint32_t dim = 32; dim <= 512; dim += 32)
+			check_sketch(sample_range(1, 20), sample_range(1, 4), dim, sample_range(0, 1), (SampleKind) kind);
+	}
+	check_sketch(3, 2, 768, true, SAMPLE_ORDINARY);
+	check_sketch(3, 2, 1024, false, SAMPLE_ORDINARY);
+	check_sketch(2, 1, 16000, true, SAMPLE_EQUAL);
+	report("sketches");
+}
+
+/* Every nibble set to the pattern of the query: the largest totals that can occur, and the sum of all |q|. */
+static void
+test_sketch_extremes(void)
+{
+	const uint32_t dim = 16000;
+	float	   *rotated = sample_memory(dim * sizeof(float));
+	float		constant = 0.0f;
+	uint8_t    *block = sample_memory(kernel_sketch_block_size(dim, false));
+	KernelSketchQuery *q;
+	uint16_t	one = kernel_float_to_half(1.0f);
+	bool		exact = true;
+
+	for (uint32_t k = 0; k < dim; k++)
+		rotated[k] = 1.0f;
+	memset(block, 0xFF, (size_t) dim * 2);
+	for (int t = 0; t < SKETCH_BLOCK_TOKENS; t++)
+		memcpy(block + (size_t) dim * 2 + t * 2, &one, sizeof(one));
+	q = kernel_sketch_pack(sample_memory(kernel_sketch_query_size(1, dim)), rotated, &constant, 1, dim, false);
+	for (int i = 0; i < nsets; i++)
+	{
+		float		scores[SKETCH_BLOCK_TOKENS];
+
+		sets[i]->sketch_scores(q, 0, block, scores);
+		exact = exact && fabsf(scores[3] - (float) dim) < 1e-3f * dim;
+	}
+	tap_ok(exact, "sketch: the largest totals do not overflow");
+	free(rotated);
+	free(block);
+	free(q);
+}
+
+/* An estimate is the signed sum of the query, times the factor, but for the rounding of each table entry. */
+static void
+test_sketch_error(void)
+{
+	bool		within = true;
+
+	for (uint32_t dim = 32; dim <= 512; dim += 32)
+	{
+		float	   *rotated = sample_floats(SAMPLE_ORDINARY, dim);
+		float		constant = 0.5f;
+		uint8_t    *block = sketch_random_blocks(1, dim, true, SAMPLE_ORDINARY);
+		KernelSketchQuery *q = kernel_sketch_pack(sample_memory(kernel_sketch_query_size(1, dim)), rotated, &constant, 1,
+												  dim, true);
+		float		scores[SKETCH_BLOCK_TOKENS];
+
+		sets[0]->sketch_scores(q, 0, block + 1, scores);
+		for (uint32_t t = 0; t < SKETCH_BLOCK_TOKENS; t++)
+		{
+			uint16_t	halves[2];
+			double		sum = 0;
+			double		factor;
+
+			memcpy(&halves[0], block + 1 + dim * 2 + t * 2, 2);
+			memcpy(&halves[1], block + 1 + dim * 2 + 32 + t * 2, 2);
+			factor = kernel_half_to_float(halves[0]);
+			for (uint32_t k = 0; k < dim; k++)
+				sum += (block[1 + k / 8 * 16 + t] >> (k % 8) & 1) ? rotated[k] : -rotated[k];
+			within = within && fabs(scores[t] - (factor * sum + 0.5 + kernel_half_to_float(halves[1]))) <=
+				fabs(factor) * (dim / 4) * q->delta[0] / 2 + 1e-5 * dim;
+		}
+		free(rotated);
+		free(block);
+		free(q);
+	}
+	tap_ok(within, "sketch: estimates are within the rounding of the tables");
+}
+
+/* ------------------------------------------------------------------------
+ * Elements
+ * ------------------------------------------------------------------------
+ */
+
+static void
+test_half_round_trip(void)
+{
+	bool		exact = true;
+	bool		even = true;
+
+	for (uint32_t h = 0; h <= 0xFFFF; h++)
+	{
+		float		f = kernel_half_to_float((uint16_t) h);
+
+		if (isnan(f))
+			exact = exact && (h & 0x7C00) == 0x7C00 && isnan(kernel_half_to_float(kernel_float_to_half(f)));
+		else
+			exact = exact && kernel_float_to_half(f) == h;
+	}
+	/* Halfway between neighbours goes to the even one, a hair beside it to the nearer. */
+	for (uint32_t h = 0; h < 0x7BFF; h++)
+	{
+		float		low = kernel_half_to_float((uint16_t) h);
+		float		middle = low + (kernel_half_to_float((uint16_t) (h + 1)) - low) / 2;
+
+		even = even && kernel_float_to_half(middle) == h + (h & 1) &&
+			kernel_float_to_half(nextafterf(middle, 0)) == h && kernel_float_to_half(nextafterf(middle, INFINITY)) == h + 1;
+	}
+	tap_ok(exact, "half: all values go to float and back");
+	tap_ok(even, "half: rounds to nearest even");
+	tap_ok(kernel_float_to_half(65519.996f) == 0x7BFF && kernel_float_to_half(65520.0f) == 0x7C00 &&
+		   kernel_float_to_half(-INFINITY) == 0xFC00, "half: infinity from 65,520 on");
+}
+
+static void
+test_conversions(void)
+{
+	const uint32_t all = 0x10000;
+	uint16_t   *halves = sample_memory(all * sizeof(uint16_t));
+	uint16_t   *narrow[2];
+	float	   *floats[2];
+
+	for (int i = 0; i < 2; i++)
+	{
+		narrow[i] = sample_memory(all * sizeof(uint16_t));
+		floats[i] = sample_memory(all * sizeof(float));
+	}
+	for (uint32_t h = 0; h < all; h++)
+		halves[h] = (uint16_t) h;
+	begin();
+	sets[0]->half_to_float(halves, floats[0], all);
+	for (int i = 1; i < nsets; i++)
+	{
+		sets[i]->half_to_float(halves, floats[1], all);
+		agreed[i] = memcmp(floats[0], floats[1], all * sizeof(float)) == 0;
+	}
+	for (uint32_t n = 0; n < 40; n++)
+	{
+		uint32_t	bits[40];
+
+		for (uint32_t i = 0; i < n; i++)
+			bits[i] = sample_bits() & (sample_bits() % 4 == 0 ? 0xBFFFFFFF : 0xC7FFFFFF);
+		for (int i = 0; i < nsets; i++)
+		{
+			memset(narrow[i > 0], 0x55, 42 * sizeof(uint16_t));
+			sets[i]->float_to_half((const float *) bits, narrow[i > 0], n);
+			agreed[i] = agreed[i] && memcmp(narrow[0], narrow[i > 0], 42 * sizeof(uint16_t)) == 0;
+		}
+	}
+	report("conversions of elements");
+	free(halves);
+	for (int i = 0; i < 2; i++)
+	{
+		free(narrow[i]);
+		free(floats[i]);
+	}
+}
+
+/* ------------------------------------------------------------------------
+ * Dispatch and sizes
+ * ------------------------------------------------------------------------
+ */
+
+static void
+test_dispatch(void)
+{
+	const char *in_use = kernels->name;
+	bool		listed = false;
+
+	for (const char *const *name = kernels_names(); *name != NULL; name++)
+	{
+		listed = listed || strcmp(*name, in_use) == 0;
+		if (kernels_select(*name) != kernels_supported(*name) ||
+			(kernels_supported(*name) && strcmp(kernels->name, *name) != 0))
+			tap_ok(false, "selecting %s", *name);
+	}
+	tap_ok(listed, "the implementation in use is one of those listed");
+	tap_ok(!kernels_select("mmx") && !kernels_supported("mmx"), "an unknown name is refused");
+	tap_ok(kernels_select("scalar") && strcmp(kernels->name, "scalar") == 0, "scalar runs anywhere");
+	tap_ok(kernels_select("auto") && kernels == sets[nsets - 1], "auto takes the last one supported");
+	tap_ok(kernel_query_size(UINT32_MAX, UINT32_MAX) == SIZE_MAX || sizeof(size_t) > 8 ||
+		   kernel_query_size(UINT32_MAX, UINT32_MAX) > (size_t) UINT32_MAX * UINT32_MAX, "sizes do not wrap around");
+	tap_ok(kernel_norm((const float[]) {3, 4}, 2) == 5.0f, "norm");
+}
+
+int
+main(void)
+{
+	find_sets();
+	test_sq8();
+	test_sq8_extremes();
+	test_sq8_error();
+	test_sketch();
+	test_sketch_extremes();
+	test_sketch_error();
+	test_half_round_trip();
+	test_conversions();
+	test_dispatch();
+	return tap_done();
+}
