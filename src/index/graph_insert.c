@@ -1,0 +1,504 @@
+/*-------------------------------------------------------------------------
+ *
+ * graph_insert.c
+ *	  Growing the graph by one node (Malkov and Yashunin 2018, algorithm 1).
+ *
+ * Order of writes: the node with its own neighbour lists, then the meta page
+ * that counts it, then the links back to it, one list a change. Until the
+ * meta page counts a node nothing names it, and what stands in its place is
+ * overwritten by the next insert; a crash among the links back leaves a node
+ * that fewer paths lead to.
+ *
+ * There is one writer, so what it reads stays as it is until it writes. It
+ * keeps copies of nodes, whose vectors never change.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "codec/splitmix.h"
+#include "index/graph_internal.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+/* The share of maintenance_work_mem that copies of nodes may take: one in so many. */
+#define CACHE_SHARE 4
+#define FEWEST_CACHED 1024
+
+/* Copies of nodes: node n in slot n mod nslots. */
+typedef struct NodeCache
+{
+	uint32	   *owner;			/* INVALID_ORDINAL where empty */
+	char	   *entries;
+	size_t		entry_size;
+	uint32		nslots;			/* a power of two */
+	uint32		largest;		/* nslots may grow to that */
+} NodeCache;
+
+/* The links of the new node on one level, either way. */
+typedef struct LevelLinks
+{
+	uint32		count;
+	uint32	   *upper;			/* NodeHead.upper of each neighbour */
+	Edge	   *forward;
+	Edge	   *back;
+} LevelLinks;
+
+struct GraphWriter
+{
+	NodeCache	cache;
+	bool		meta_dirty;		/* the meta page lags behind graph->meta */
+
+	/* The new node. */
+	uint32		node;
+	uint32		level;
+	uint32		upper;			/* its first UpperEntry */
+	NodeEntry  *entry;
+	float	   *vector;			/* as stored: rounded to binary16 */
+	float	   *rotated;
+	LevelLinks	links[GRAPH_MAX_LEVEL + 1];
+
+	/* Scratch for choosing neighbours. */
+	float	   *pool;			/* rows of vectors */
+	uint32	   *pool_nodes;
+	NodeHead   *pool_heads;
+	GraphCandidate *candidates;
+	uint32	   *chosen;
+	bool	   *kept;
+	float	   *other_rotated;
+	char	   *item;			/* a list to be written */
+};
+
+/* ---- copies of nodes ---- */
+
+static void
+cache_allocate(Graph *graph, NodeCache *cache, uint32 nslots)
+{
+	cache->owner = MemoryContextAllocHuge(graph->context, mul_size(nslots, sizeof(uint32)));
+	cache->entries = MemoryContextAllocHuge(graph->context, mul_size(nslots, cache->entry_size));
+	cache->nslots = nslots;
+	memset(cache->owner, 0xFF, nslots * sizeof(uint32));
+}
+
+static void
+cache_init(Graph *graph, NodeCache *cache)
+{
+	size_t		budget = (size_t) maintenance_work_mem * 1024 / CACHE_SHARE;
+
+	cache->entry_size = graph_node_size(graph->dim);
+	cache->largest = FEWEST_CACHED;
+	while (cache->largest < ((uint32) 1 << 30) &&
+		   budget / (cache->entry_size + sizeof(uint32)) >= (size_t) cache->largest * 2)
+		cache->largest *= 2;
+	cache_allocate(graph, cache, FEWEST_CACHED);
+}
+
+static NodeEntry *
+cache_entry(const NodeCache *cache, uint32 node)
+{
+	return (NodeEntry *) (cache->entries + (node & (cache->nslots - 1)) * cache->entry_size);
+}
+
+static void
+cache_put(NodeCache *cache, uint32 node, const void *entry)
+{
+	cache->owner[node & (cache->nslots - 1)] = node;
+	memcpy(cache_entry(cache, node), entry, cache->entry_size);
+}
+
+/* Make slots for so many nodes, as far as allowed. */
+static void
+cache_grow(Graph *graph, NodeCache *cache, uint32 nnodes)
+{
+	while (cache->nslots < nnodes && cache->nslots < cache->largest)
+	{
+		NodeCache	old = *cache;
+
+		cache_allocate(graph, cache, old.nslots * 2);
+		for (uint32 i = 0; i < old.nslots; i++)
+			if (old.owner[i] != INVALID_ORDINAL)
+				cache_put(cache, old.owner[i], cache_entry(&old, old.owner[i]));
+		pfree(old.owner);
+		pfree(old.entries);
+	}
+}
+
+const NodeEntry *
+graph_cached_node(Graph *graph, uint32 node)
+{
+	NodeCache  *cache;
+
+	if (graph->writer == NULL)
+		return NULL;
+	cache = &graph->writer->cache;
+	if (cache->owner[node & (cache->nslots - 1)] != node)
+	{
+		char	   *data;
+		Buffer		buffer = parray_read(graph->index, graph->meta, ARRAY_NODES, node, &data);
+
+		if (data == NULL)
+			graph_corrupted(graph, "entry", node);
+		cache_put(cache, node, data);
+		UnlockReleaseBuffer(buffer);
+	}
+	return cache_entry(cache, node);
+}
+
+/* ---- the writer ---- */
+
+static Edge *
+allocate_edges(Graph *graph, uint32 count)
+{
+	Edge	   *edges = palloc(count * sizeof(Edge));
+	uint8	   *signs = palloc(count * (graph->padded / 8));
+
+	for (uint32 i = 0; i < count; i++)
+		edges[i].signs = signs + i * (graph->padded / 8);
+	return edges;
+}
+
+static GraphWriter *
+writer_create(Graph *graph)
+{
+	MemoryContext caller = MemoryContextSwitchTo(graph->context);
+	GraphWriter *writer = palloc0(sizeof(GraphWriter));
+	uint32		rows = Max(graph->meta->ef_construction, edges_limit(graph->m, 0)) + 1;
+
+	cache_init(graph, &writer->cache);
+	writer->entry = palloc0(graph_node_size(graph->dim));
+	writer->vector = palloc0(graph->width * sizeof(float));
+	writer->rotated = palloc(graph->padded * sizeof(float));
+	writer->other_rotated = palloc(graph->padded * sizeof(float));
+	for (uint32 level = 0; level <= GRAPH_MAX_LEVEL; level++)
+	{
+		uint32		limit = edges_limit(graph->m, level);
+
+		writer->links[level].upper = palloc(limit * sizeof(uint32));
+		writer->links[level].forward = allocate_edges(graph, limit);
+		writer->links[level].back = allocate_edges(graph, limit);
+	}
+
+	/* half_to_float writes dim floats of a row: what is past them stays zero. */
+	writer->pool = MemoryContextAllocExtended(graph->context, mul_size(mul_size(rows, graph->width), sizeof(float)),
+											  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	writer->pool_nodes = palloc(rows * sizeof(uint32));
+	writer->pool_heads = palloc(rows * sizeof(NodeHead));
+	writer->candidates = palloc(rows * sizeof(GraphCandidate));
+	writer->chosen = palloc(rows * sizeof(uint32));
+	writer->kept = palloc(rows * sizeof(bool));
+	writer->item = palloc0(Max(graph_neighbours_size(graph->dim, graph->m),
+							   graph_upper_size(graph->dim, graph->m)));
+	MemoryContextSwitchTo(caller);
+	return writer;
+}
+
+void
+graph_close(Graph *graph)
+{
+	if (graph->writer != NULL && graph->writer->meta_dirty)
+		meta_write_graph(graph->index, graph->meta);
+	MemoryContextDelete(graph->context);
+}
+
+/* One node in m reaches each next level. */
+static uint32
+draw_level(const MetaPageData *meta, uint32 node)
+{
+	uint64		state = meta->seed ^ ((uint64) node << 32 | node);
+	uint64		draw = splitmix_next(&state);
+	uint64		chance = PG_UINT64_MAX / Max(meta->m, 2);
+	uint32		level = 0;
+
+	while (draw < chance && level < GRAPH_MAX_LEVEL)
+	{
+		chance /= Max(meta->m, 2);
+		level++;
+	}
+	return level;
+}
+
+/* Room for a node with so many upper entries in the three arrays. */
+static void
+make_room(Graph *graph, uint32 level)
+{
+	static const ArrayKind kinds[] = {ARRAY_NODES, ARRAY_NEIGHBOURS, ARRAY_UPPER};
+	Buffer		meta_buffer = InvalidBuffer;
+
+	for (int i = 0; i < lengthof(kinds); i++)
+	{
+		const ArrayMeta *array = &graph->meta->arrays[kinds[i]];
+		uint32		count = kinds[i] == ARRAY_UPPER ? level : 1;
+		uint64		pages = 0;
+
+		for (uint32 j = 0; j < array->nextents; j++)
+			pages += array->extents[j].npages;
+		if ((uint64) array->nitems + count <= pages * parray_per_page(array))
+			continue;
+		if (!BufferIsValid(meta_buffer))
+			meta_buffer = meta_lock(graph->index, BUFFER_LOCK_EXCLUSIVE);
+		parray_make_room(graph->index, meta_buffer, graph->meta, kinds[i], count);
+	}
+	if (BufferIsValid(meta_buffer))
+		UnlockReleaseBuffer(meta_buffer);
+}
+
+/* ---- choosing neighbours ---- */
+
+/* Choose the new node's neighbours on a level among graph->results. */
+static void
+choose_neighbours(Graph *graph, uint32 level)
+{
+	GraphWriter *writer = graph->writer;
+	LevelLinks *links = &writer->links[level];
+	uint32		n = graph->results.count;
+
+	for (uint32 i = 0; i < n; i++)
+	{
+		float	   *row = writer->pool + (size_t) i * graph->width;
+
+		writer->pool_nodes[i] = graph->results.hits[i].node;
+		writer->pool_heads[i] = graph_read_node(graph, writer->pool_nodes[i], row);
+		writer->candidates[i] = (GraphCandidate) {i, graph_distance(writer->vector, row, graph->width)};
+	}
+	graph_sort_candidates(writer->candidates, n);
+	links->count = graph_select_neighbours(writer->pool, graph->width, writer->candidates, n,
+										   edges_limit(graph->m, level), writer->chosen);
+
+	for (uint32 i = 0; i < links->count; i++)
+	{
+		uint32		row = writer->candidates[writer->chosen[i]].row;
+		Edge	   *forward = &links->forward[i];
+		Edge	   *back = &links->back[i];
+
+		rotation_apply(graph->rotation, writer->pool + (size_t) row * graph->width, writer->other_rotated);
+		edge_encode(writer->rotated, writer->other_rotated, graph->padded, forward);
+		edge_encode(writer->other_rotated, writer->rotated, graph->padded, back);
+		forward->node = writer->pool_nodes[row];
+		forward->half_norm = writer->pool_heads[row].half_norm;
+		back->node = writer->node;
+		back->half_norm = writer->entry->half_norm;
+		links->upper[i] = writer->pool_heads[row].upper;
+	}
+}
+
+/* Find and choose neighbours on every level of the new node. */
+static void
+find_neighbours(Graph *graph)
+{
+	GraphWriter *writer = graph->writer;
+	uint32		top = graph->meta->entry_level;
+
+	for (uint32 level = 0; level <= writer->level; level++)
+		writer->links[level].count = 0;
+	if (!graph_start(graph))
+		return;
+	graph_set_query(graph, writer->vector, GRAPH_KEY_L2);
+	for (uint32 level = top; level > writer->level; level--)
+		graph_walk(graph, level, 1);
+	for (uint32 level = Min(top, writer->level) + 1; level-- > 0;)
+	{
+		graph_walk(graph, level, graph->meta->ef_construction);
+		choose_neighbours(graph, level);
+	}
+}
+
+/* ---- writing ---- */
+
+/* Build the item of the new node's list on a level in writer->item. */
+static void
+build_list_item(Graph *graph, uint32 level)
+{
+	GraphWriter *writer = graph->writer;
+	LevelLinks *links = &writer->links[level];
+	char	   *data = writer->item;
+	EdgeList	edges = {.lanes = edges_lanes(graph->m, level), .padded = graph->padded};
+
+	if (level > 0)
+	{
+		UpperEntry *upper = (UpperEntry *) data;
+
+		upper->node = writer->node;
+		upper->level = level;
+		upper->above = level < writer->level ? writer->upper + level : INVALID_ORDINAL;
+		data += sizeof(UpperEntry);
+	}
+	edges.list = (NeighbourList *) data;
+	memset(data, 0, edges_list_size(edges.padded, edges.lanes));
+	for (uint32 i = 0; i < links->count; i++)
+		edge_put(edges, i, &links->forward[i]);
+	edges.list->count = links->count;
+}
+
+/* Write the new node and its lists, where nothing leads to yet. */
+static void
+write_node(Graph *graph)
+{
+	GraphWriter *writer = graph->writer;
+
+	parray_copy_in(graph->index, graph->meta, ARRAY_NODES, writer->node, 1, writer->entry);
+	for (uint32 level = 0; level <= writer->level; level++)
+	{
+		uint32		item;
+		ArrayKind	kind = graph_list_item(graph, writer->upper, writer->node, level, &item);
+
+		build_list_item(graph, level);
+		parray_copy_in(graph->index, graph->meta, kind, item, 1, writer->item);
+	}
+	cache_put(&writer->cache, writer->node, writer->entry);
+}
+
+/*
+ * A full list, and one edge more: choose which stay. Sets writer->kept for
+ * each lane; returns whether the new node is chosen.
+ */
+static bool
+choose_kept(Graph *graph, uint32 node, const uint32 *lanes, uint32 count, uint32 level)
+{
+	GraphWriter *writer = graph->writer;
+	uint32		nchosen;
+	bool		chosen = false;
+
+	graph_read_node(graph, node, graph->vector);
+	for (uint32 i = 0; i <= count; i++)
+	{
+		float	   *row = writer->pool + (size_t) i * graph->width;
+
+		if (i < count && lanes[i] >= graph->meta->arrays[ARRAY_NODES].nitems)
+			graph_corrupted(graph, "neighbours", node);
+		graph_read_node(graph, i < count ? lanes[i] : writer->node, row);
+		writer->candidates[i] = (GraphCandidate) {i, graph_distance(graph->vector, row, graph->width)};
+	}
+	graph_sort_candidates(writer->candidates, count + 1);
+	nchosen = graph_select_neighbours(writer->pool, graph->width, writer->candidates, count + 1,
+									  edges_limit(graph->m, level), writer->chosen);
+
+	memset(writer->kept, 0, count * sizeof(bool));
+	for (uint32 i = 0; i < nchosen; i++)
+	{
+		uint32		row = writer->candidates[writer->chosen[i]].row;
+
+		if (row < count)
+			writer->kept[row] = true;
+		else
+			chosen = true;
+	}
+	return chosen;
+}
+
+/* Keep the lanes of writer->kept, moved together. */
+static void
+drop_edges(EdgeList edges, const bool *kept)
+{
+	uint32		count = 0;
+
+	for (uint32 lane = 0; lane < edges.list->count; lane++)
+	{
+		if (!kept[lane])
+			continue;
+		if (lane != count)
+			edge_move(edges, lane, count);
+		count++;
+	}
+	edges.list->count = count;
+}
+
+/* Add the edge from a neighbour back to the new node. */
+static void
+link_back(Graph *graph, uint32 node, uint32 upper, uint32 level, const Edge *edge)
+{
+	GraphWriter *writer = graph->writer;
+	uint32		item;
+	ArrayKind	kind = graph_list_item(graph, upper, node, level, &item);
+	Buffer		buffer;
+	Change		change;
+	EdgeList	edges;
+	char	   *data;
+	uint32		count;
+	bool		full;
+	bool		add = true;
+
+	buffer = parray_read(graph->index, graph->meta, kind, item, &data);
+	edges = graph_list(graph, data, node, level);
+	count = edges.list->count;
+	full = count >= edges_limit(graph->m, level);
+	if (full)
+		memcpy(graph->lane_nodes, edges.list->nodes, count * sizeof(uint32));
+	UnlockReleaseBuffer(buffer);
+	if (full)
+		add = choose_kept(graph, node, graph->lane_nodes, count, level);
+
+	buffer = parray_lock(graph->index, graph->meta, kind, item);
+	change_begin(&change, graph->index);
+	edges = graph_list(graph, parray_change(&change, buffer, graph->meta, kind, item), node, level);
+	if (full)
+		drop_edges(edges, writer->kept);
+	if (add && edges.list->count < edges.lanes)
+		edge_put(edges, edges.list->count++, edge);
+	change_commit(&change);
+	UnlockReleaseBuffer(buffer);
+}
+
+/* Draw the level of the next node, and take its places. */
+static void
+take_places(Graph *graph)
+{
+	GraphWriter *writer = graph->writer;
+	MetaPageData *meta = graph->meta;
+
+	writer->level = draw_level(meta, meta->arrays[ARRAY_NODES].nitems);
+	make_room(graph, writer->level);
+	writer->node = parray_take(meta, ARRAY_NODES, 1);
+	parray_take(meta, ARRAY_NEIGHBOURS, 1);
+	writer->upper = writer->level > 0 ? parray_take(meta, ARRAY_UPPER, writer->level) : INVALID_ORDINAL;
+}
+
+/* The new node's entry, and its vector as readers will see it. */
+static void
+set_vector(Graph *graph, const float *vector)
+{
+	GraphWriter *writer = graph->writer;
+	NodeEntry  *entry = writer->entry;
+
+	kernels->float_to_half(vector, entry->vector, graph->dim);
+	kernels->half_to_float(entry->vector, writer->vector, graph->dim);
+	rotation_apply(graph->rotation, writer->vector, writer->rotated);
+	entry->half_norm = 0.5f * graph_dot(writer->vector, writer->vector, graph->width);
+	entry->upper = writer->upper;
+	entry->postings = (PostingRef) {.block = InvalidBlockNumber};
+}
+
+uint32
+graph_insert(Graph *graph, const float *vector)
+{
+	MetaPageData *meta = graph->meta;
+	GraphWriter *writer;
+
+	CHECK_FOR_INTERRUPTS();
+	if (graph->writer == NULL)
+		graph->writer = writer_create(graph);
+	writer = graph->writer;
+	take_places(graph);
+	cache_grow(graph, &writer->cache, meta->arrays[ARRAY_NODES].nitems);
+	set_vector(graph, vector);
+	find_neighbours(graph);
+	write_node(graph);
+
+	if (meta->entry_node == INVALID_ORDINAL || writer->level > meta->entry_level)
+	{
+		meta->entry_node = writer->node;
+		meta->entry_level = writer->level;
+	}
+	if (graph->index->building)
+		writer->meta_dirty = true;
+	else
+		meta_write_graph(graph->index, meta);
+
+	for (uint32 level = 0; level <= writer->level; level++)
+	{
+		LevelLinks *links = &writer->links[level];
+
+		for (uint32 i = 0; i < links->count; i++)
+			link_back(graph, links->forward[i].node, links->upper[i], level, &links->back[i]);
+	}
+	return writer->node;
+}

@@ -1,0 +1,178 @@
+/*-------------------------------------------------------------------------
+ *
+ * graph_internal.h
+ *	  What the files of the graph share.
+ *
+ * An edge from node c to node x keeps a sketch of x - c, not of x: near the
+ * query, where it matters, both x - c and q - c are short, and the error of
+ * the estimate is proportional to their product. With d = x - c, f its
+ * factor and S its signs (RaBitQ),
+ *
+ *		<q - c, d>  ~  f * (S . Rq) - f * (S . Rc)
+ *		<q, x> - |x|^2/2  =  (<q, c> - |c|^2/2) + <q - c, d> - |d|^2/2
+ *
+ * so that the query is rotated once a search, and everything else that
+ * depends on c and x alone is one addend kept with the edge. |x|^2/2 stands
+ * beside it and turns the estimate into one of <q, x>.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef COLBERT_GRAPH_INTERNAL_H
+#define COLBERT_GRAPH_INTERNAL_H
+
+#include "index/graph.h"
+#include "index/graph_select.h"
+#include "nodes/pg_list.h"
+#include "utils/palloc.h"
+
+/* Levels above the lowest: m >= 2 keeps the chance of more than that below 2^-16 a node. */
+#define GRAPH_MAX_LEVEL 16
+
+/* ---- neighbour lists on pages (graph_edges.c) ---- */
+
+#define EDGE_LANES SKETCH_BLOCK_TOKENS
+
+/* 16 edges of a NeighbourList; these blocks follow its ordinals. */
+typedef struct EdgeBlock
+{
+	float		add[EDGE_LANES];
+	float		half_norm[EDGE_LANES];	/* |x|^2 / 2 of the neighbour */
+	uint8		sketch[FLEXIBLE_ARRAY_MEMBER];	/* a sketch block without addends */
+} EdgeBlock;
+
+StaticAssertDecl(offsetof(EdgeBlock, sketch) == 128, "on-disk offset of EdgeBlock.sketch");
+
+/* The neighbour list of one node on one level, on a page or in memory. */
+typedef struct EdgeList
+{
+	NeighbourList *list;
+	uint32		lanes;
+	uint32		padded;
+} EdgeList;
+
+/* One edge, encoded. */
+typedef struct Edge
+{
+	uint32		node;
+	float		add;
+	float		half_norm;
+	uint16		factor;
+	uint8	   *signs;			/* padded / 8 bytes */
+} Edge;
+
+/* Most neighbours on a level, and the lanes that hold them. */
+static inline uint32
+edges_limit(uint32 m, uint32 level)
+{
+	return level == 0 ? 2 * m : m;
+}
+
+static inline uint32
+edges_lanes(uint32 m, uint32 level)
+{
+	return (edges_limit(m, level) + EDGE_LANES - 1) / EDGE_LANES * EDGE_LANES;
+}
+
+extern size_t edges_list_size(uint32 padded, uint32 lanes);
+
+/* Encode the edge between two rotated vectors; sets all but node and half_norm. */
+extern void edge_encode(const float *from, const float *to, uint32 padded, Edge *edge);
+extern void edge_put(EdgeList edges, uint32 lane, const Edge *edge);
+extern void edge_move(EdgeList edges, uint32 from, uint32 to);
+
+/*
+ * Estimate the keys of all neighbours of a list. base is the key
+ * <q, c> - |c|^2/2 of the list's own node. Returns their count; nodes and
+ * estimates have room for all lanes. Never allocates or errors.
+ */
+extern uint32 edges_estimate(EdgeList edges, const KernelSketchQuery *query, GraphKey key, float base,
+							 uint32 *nodes, float *estimates);
+
+/* ---- the walk (graph_search.c) ---- */
+
+/* A binary heap with the largest key on top. */
+typedef struct HitHeap
+{
+	GraphHit   *hits;
+	uint32		count;
+	uint32		capacity;
+} HitHeap;
+
+/* Nodes seen on this walk: open addressing, INVALID_ORDINAL where empty. */
+typedef struct VisitedSet
+{
+	uint32	   *slots;
+	uint32		nslots;			/* in use: a power of two */
+	uint32		capacity;		/* allocated */
+	uint32		count;
+} VisitedSet;
+
+typedef struct GraphWriter GraphWriter;
+
+struct Graph
+{
+	ColbertIndex *index;
+	MetaPageData *meta;
+	const Rotation *rotation;
+	MemoryContext context;
+	uint32		dim;
+	uint32		width;			/* graph_width(dim) */
+	uint32		padded;			/* rotation->padded */
+	uint32		m;
+
+	/* The query. */
+	GraphKey	key;
+	float	   *query;			/* width floats */
+	float	   *rotated;		/* padded floats */
+	void	   *sketch_memory;
+	KernelSketchQuery *sketch;
+
+	/* The walk: the frontier by estimate, the results by negated key. */
+	HitHeap		frontier;
+	HitHeap		results;
+	VisitedSet	visited;
+	uint64		hops;
+	float	   *vector;			/* width floats: the node being looked at */
+	uint32	   *lane_nodes;
+	float	   *lane_estimates;
+
+	GraphWriter *writer;		/* NULL until the first insert */
+};
+
+/* What a NodeEntry says besides its vector. */
+typedef struct NodeHead
+{
+	float		half_norm;
+	uint32		upper;
+} NodeHead;
+
+/* Read a node: its vector, widened, into width floats of vector. */
+extern NodeHead graph_read_node(Graph *graph, uint32 node, float *vector);
+
+/* The array and item of a node's neighbour list on a level; upper as its NodeHead says. */
+extern ArrayKind graph_list_item(Graph *graph, uint32 upper, uint32 node, uint32 level, uint32 *item);
+
+/* The list that stands at data (of parray_read, parray_lock or parray_change), checked to be that node's. */
+extern EdgeList graph_list(Graph *graph, char *data, uint32 node, uint32 level);
+
+/* Report a page that cannot be right. */
+extern void graph_corrupted(Graph *graph, const char *what, uint32 node) pg_attribute_noreturn();
+
+/* Set the query of the walks that follow (dim floats). */
+extern void graph_set_query(Graph *graph, const float *vector, GraphKey key);
+
+/* Put the entry point into the results, where a walk starts; false where the graph is empty. */
+extern bool graph_start(Graph *graph);
+
+/*
+ * Walk one level from the nodes in graph->results to the ef nearest, which
+ * replace them.
+ */
+extern void graph_walk(Graph *graph, uint32 level, uint32 ef);
+
+/* ---- the writer (graph_insert.c) ---- */
+
+/* The writer's copy of a node, where graph->writer keeps one; or NULL. */
+extern const NodeEntry *graph_cached_node(Graph *graph, uint32 node);
+
+#endif							/* COLBERT_GRAPH_INTERNAL_H */
