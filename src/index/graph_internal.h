@@ -98,14 +98,24 @@ typedef struct HitHeap
 	uint32		capacity;
 } HitHeap;
 
-/* Nodes seen on this walk: open addressing, INVALID_ORDINAL where empty. */
-typedef struct VisitedSet
+/* A node that a walk has seen from other nodes. */
+typedef struct Sighting
 {
-	uint32	   *slots;
-	uint32		nslots;			/* in use: a power of two */
-	uint32		capacity;		/* allocated */
+	uint32		node;			/* INVALID_ORDINAL: an empty slot */
+	uint32		estimates;		/* how many mean is of, or NODE_EXPANDED */
+	float		mean;
+	float		queued;			/* the mean that it was last queued by */
+} Sighting;
+
+#define NODE_EXPANDED ((uint32) 0)
+
+/* Open addressing. */
+typedef struct SightingTable
+{
+	Sighting   *slots;
+	uint32		nslots;			/* a power of two */
 	uint32		count;
-} VisitedSet;
+} SightingTable;
 
 typedef struct GraphWriter GraphWriter;
 
@@ -130,7 +140,7 @@ struct Graph
 	/* The walk: the frontier by estimate, the results by negated key. */
 	HitHeap		frontier;
 	HitHeap		results;
-	VisitedSet	visited;
+	SightingTable sightings;
 	uint64		hops;
 	float	   *vector;			/* width floats: the node being looked at */
 	uint32	   *lane_nodes;

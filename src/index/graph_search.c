@@ -8,6 +8,13 @@
  * ordered by estimates and the results by exact keys (Gou et al. 2025): a
  * node's exact key is computed only when the walk comes to it.
  *
+ * Every edge to a node gives an estimate of its own, whose error is nearly
+ * independent of the others'. A node is ranked by the mean of those seen so
+ * far: the walk neither runs after one estimate that is too high nor forgets
+ * a node for one that is too low. The frontier is not searched for entries to
+ * change. A mean that has risen is queued once more; an entry whose node's
+ * mean has fallen is queued anew when it comes to the top.
+ *
  * One page is locked at a time, shared, and nothing is allocated meanwhile.
  *
  *-------------------------------------------------------------------------
@@ -20,7 +27,7 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-#define FEWEST_SLOTS 512
+#define FEWEST_SLOTS 1024
 
 /* ---- heaps ---- */
 
@@ -91,61 +98,109 @@ heap_pop(HitHeap *heap)
 	return top;
 }
 
-/* ---- visited nodes ---- */
+/* ---- sightings ---- */
 
-static inline uint32
-visited_slot(const VisitedSet *visited, uint32 node)
+/* The node's slot, or the empty one where it belongs. */
+static inline Sighting *
+find_sighting(const SightingTable *table, uint32 node)
 {
-	uint32		slot = (node * 0x9E3779B1U) >> 7 & (visited->nslots - 1);
+	uint32		i = (node * 0x9E3779B1U) >> 7 & (table->nslots - 1);
 
-	while (visited->slots[slot] != INVALID_ORDINAL && visited->slots[slot] != node)
-		slot = (slot + 1) & (visited->nslots - 1);
-	return slot;
+	while (table->slots[i].node != node && table->slots[i].node != INVALID_ORDINAL)
+		i = (i + 1) & (table->nslots - 1);
+	return &table->slots[i];
 }
 
-/* Note a node; false where it was there. There must be room. */
-static inline bool
-visited_add(VisitedSet *visited, uint32 node)
-{
-	uint32		slot = visited_slot(visited, node);
-
-	if (visited->slots[slot] == node)
-		return false;
-	visited->slots[slot] = node;
-	visited->count++;
-	return true;
-}
-
-/* Use so many slots (a power of two), all empty. */
+/* Forget all nodes. */
 static void
-visited_clear(VisitedSet *visited, uint32 nslots, MemoryContext context)
+clear_sightings(SightingTable *table, MemoryContext context)
 {
-	if (nslots > visited->capacity)
+	if (table->slots == NULL)
 	{
-		if (visited->slots != NULL)
-			pfree(visited->slots);
-		visited->slots = MemoryContextAllocHuge(context, mul_size(nslots, sizeof(uint32)));
-		visited->capacity = nslots;
+		table->nslots = FEWEST_SLOTS;
+		table->slots = MemoryContextAlloc(context, FEWEST_SLOTS * sizeof(Sighting));
 	}
-	memset(visited->slots, 0xFF, nslots * sizeof(uint32));
-	visited->nslots = nslots;
-	visited->count = 0;
+	memset(table->slots, 0xFF, table->nslots * sizeof(Sighting));
+	table->count = 0;
 }
 
 /* Make room for more nodes: at most half of the slots are taken. */
 static void
-visited_reserve(VisitedSet *visited, uint32 more, MemoryContext context)
+reserve_sightings(SightingTable *table, uint32 more, MemoryContext context)
 {
-	VisitedSet	grown = {0};
+	while ((table->count + more) * 2 > table->nslots)
+	{
+		SightingTable old = *table;
 
-	if ((visited->count + more) * 2 <= visited->nslots)
-		return;
-	visited_clear(&grown, visited->nslots * 2, context);
-	for (uint32 i = 0; i < visited->nslots; i++)
-		if (visited->slots[i] != INVALID_ORDINAL)
-			visited_add(&grown, visited->slots[i]);
-	pfree(visited->slots);
-	*visited = grown;
+		table->nslots *= 2;
+		table->slots = MemoryContextAllocHuge(context, mul_size(table->nslots, sizeof(Sighting)));
+		memset(table->slots, 0xFF, table->nslots * sizeof(Sighting));
+		for (uint32 i = 0; i < old.nslots; i++)
+			if (old.slots[i].node != INVALID_ORDINAL)
+				*find_sighting(table, old.slots[i].node) = old.slots[i];
+		pfree(old.slots);
+	}
+}
+
+/* Queue a node by its mean. The frontier must have room. */
+static inline void
+queue_node(HitHeap *frontier, Sighting *sighting)
+{
+	sighting->queued = sighting->mean;
+	heap_push(frontier, sighting->node, sighting->mean);
+}
+
+/*
+ * Take in an estimate of a node; worst is the key that it must beat to be of
+ * interest. There must be room in the table and in the frontier.
+ */
+static inline void
+add_estimate(Graph *graph, uint32 node, float estimate, float worst)
+{
+	Sighting   *sighting = find_sighting(&graph->sightings, node);
+
+	if (sighting->node == INVALID_ORDINAL)
+	{
+		if (!(estimate > worst))
+			return;
+		graph->sightings.count++;
+		*sighting = (Sighting) {.node = node, .estimates = 1, .mean = estimate};
+		queue_node(&graph->frontier, sighting);
+	}
+	else if (sighting->estimates != NODE_EXPANDED)
+	{
+		sighting->mean += (estimate - sighting->mean) / (float) ++sighting->estimates;
+		if (sighting->mean > sighting->queued && sighting->mean > worst)
+			queue_node(&graph->frontier, sighting);
+	}
+}
+
+/*
+ * Take the best node of the frontier out of it, to be expanded: the first
+ * whose entry does not overstate its mean. False where none beats worst.
+ */
+static bool
+next_node(Graph *graph, float worst, uint32 *node)
+{
+	while (graph->frontier.count > 0)
+	{
+		GraphHit	top = heap_pop(&graph->frontier);
+		Sighting   *sighting = find_sighting(&graph->sightings, top.node);
+
+		if (!(top.key > worst))
+			return false;
+		if (sighting->estimates == NODE_EXPANDED)
+			continue;
+		if (sighting->mean < top.key)
+		{
+			queue_node(&graph->frontier, sighting);
+			continue;
+		}
+		sighting->estimates = NODE_EXPANDED;
+		*node = top.node;
+		return true;
+	}
+	return false;
 }
 
 /* ---- the walk ---- */
@@ -206,15 +261,10 @@ add_neighbours(Graph *graph, uint32 node, NodeHead head, float base, uint32 leve
 
 	UnlockReleaseBuffer(buffer);
 	heap_reserve(&graph->frontier, count, graph->context);
-	visited_reserve(&graph->visited, count, graph->context);
+	reserve_sightings(&graph->sightings, count, graph->context);
 	for (uint32 i = 0; i < count; i++)
-	{
-		uint32		neighbour = graph->lane_nodes[i];
-		float		estimate = graph->lane_estimates[i];
-
-		if (estimate > worst && neighbour < nnodes && visited_add(&graph->visited, neighbour))
-			heap_push(&graph->frontier, neighbour, estimate);
-	}
+		if (graph->lane_nodes[i] < nnodes)
+			add_estimate(graph, graph->lane_nodes[i], graph->lane_estimates[i], worst);
 }
 
 /* Come to a node: its exact key, then its neighbours. */
@@ -234,29 +284,21 @@ void
 graph_walk(Graph *graph, uint32 level, uint32 ef)
 {
 	uint32		nstart = graph->results.count;
+	uint32		node;
 
-	visited_clear(&graph->visited, Max(graph->visited.nslots, FEWEST_SLOTS), graph->context);
-	visited_reserve(&graph->visited, nstart, graph->context);
+	clear_sightings(&graph->sightings, graph->context);
+	reserve_sightings(&graph->sightings, nstart, graph->context);
 	graph->frontier.count = 0;
 	heap_reserve(&graph->frontier, nstart, graph->context);
 	for (uint32 i = 0; i < nstart; i++)
-	{
-		GraphHit	start = graph->results.hits[i];
-
-		visited_add(&graph->visited, start.node);
-		heap_push(&graph->frontier, start.node, -start.key);
-	}
+		add_estimate(graph, graph->results.hits[i].node, -graph->results.hits[i].key, -INFINITY);
 	graph->results.count = 0;
 	heap_reserve(&graph->results, ef, graph->context);
 
-	while (graph->frontier.count > 0)
+	while (next_node(graph, worst_key(graph, ef), &node))
 	{
-		GraphHit	next = heap_pop(&graph->frontier);
-
-		if (next.key <= worst_key(graph, ef))
-			break;
 		CHECK_FOR_INTERRUPTS();
-		expand(graph, next.node, level, ef);
+		expand(graph, node, level, ef);
 	}
 }
 

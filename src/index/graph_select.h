@@ -37,10 +37,10 @@ extern void graph_sort_candidates(GraphCandidate *candidates, uint32_t n);
 
 /*
  * Choose at most limit neighbours among n sorted candidates (Malkov and
- * Yashunin, algorithm 4): one is chosen if it is nearer to the node that
- * chooses than to every neighbour chosen before. vectors holds rows of width
- * floats. Writes the indexes into candidates of the chosen, in their order;
- * returns how many.
+ * Yashunin, algorithm 4, relaxed by a factor as in Vamana): one is chosen
+ * unless it is clearly nearer to a neighbour chosen before than to the node
+ * that chooses. vectors holds rows of width floats. Writes the indexes into
+ * candidates of the chosen, in their order; returns how many.
  */
 extern uint32_t graph_select_neighbours(const float *vectors, uint32_t width, const GraphCandidate *candidates,
 										uint32_t n, uint32_t limit, uint32_t *chosen);
