@@ -12,7 +12,7 @@ DATA_built = sql/$(EXTENSION)--$(EXTVERSION).sql
 
 # test/expected is a link to expected/: pg_regress looks for outputs beside its inputs.
 REGRESS := $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
-REGRESS_OPTS = --inputdir=test --outputdir=test/out
+REGRESS_OPTS = --inputdir=test --outputdir=test/out --load-extension=$(EXTENSION)
 ISOLATION := $(patsubst test/isolation/specs/%.spec,%,$(sort $(wildcard test/isolation/specs/*.spec)))
 ISOLATION_OPTS = --inputdir=test/isolation --outputdir=test/out/isolation --load-extension=$(EXTENSION)
 

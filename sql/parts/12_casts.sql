@@ -60,3 +60,8 @@ CREATE FUNCTION multivector(bytes bytea, dims integer, element text DEFAULT 'flo
 	AS 'MODULE_PATHNAME', 'multivector_from_bytea' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION multivector(bytea, integer, text)
 	IS 'multivector from raw little-endian float4 or float2 numbers';
+
+CREATE FUNCTION multivector(tokens anyarray) RETURNS multivector
+	AS 'MODULE_PATHNAME', 'multivector_from_anyarray' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION multivector(anyarray)
+	IS 'multivector from an array of numbers of two dimensions, or from vector[] or halfvec[] of extension "vector"';

@@ -171,7 +171,7 @@ multivector_from_bytea(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
 				 errmsg("expected a multiple of %zu bytes, not %zu", token_size, size),
-				 errdetail("A token of %d dimensions of %s takes %zu bytes.",
+				 errdetail("A token of %d x %s takes %zu bytes.",
 						   dim, multivector_element_name(element), token_size)));
 
 	mv = multivector_alloc((uint32) (size / token_size), dim, element);

@@ -101,7 +101,7 @@ multivector_alloc(uint32 ntokens, uint32 dim, KernelElement element)
 	if (size > MaxAllocSize)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("multivector of %u tokens of %u dimensions is too large", ntokens, dim),
+				 errmsg("multivector of %u x %u elements is too large", ntokens, dim),
 				 errdetail("It would take %llu bytes, and a value can have %zu.",
 						   (unsigned long long) size, (Size) MaxAllocSize)));
 
@@ -358,5 +358,11 @@ multivector_apply_typmod(MultiVector *mv, int32 typmod)
 		multivector_dim_error(MULTIVECTOR_TYPMOD_DIM(typmod), mv->dim);
 	if (MULTIVECTOR_TYPMOD_ELEMENT(typmod) == 0)
 		return mv;
+
+	/* The coercion can be called with any number. */
+	if (MULTIVECTOR_TYPMOD_ELEMENT(typmod) > KERNEL_INT8 + 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid type modifier of multivector: %d", typmod)));
 	return multivector_convert(mv, (KernelElement) (MULTIVECTOR_TYPMOD_ELEMENT(typmod) - 1));
 }

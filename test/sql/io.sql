@@ -1,0 +1,65 @@
+-- Text and binary input and output.
+\pset format unaligned
+\pset tuples_only on
+
+-- White space, signs, forms of numbers.
+SELECT E' [\t[ 1 , +2.5 ,-3. ,.5]\n,\r[1e2,1E-2,1.5e+1,-0] ] '::multivector;
+SELECT '[[1]]'::multivector, '[[0.1,0.2],[0.3,0.4]]'::multivector;
+
+-- The shortest text that reads back as the same float4.
+SELECT '[[0.1,0.10000000149011612,16777217,1e-45,1.17549435e-38,1e17,3.1415927410125732]]'::multivector;
+
+-- Rounding is that of float4: correct in the last bit, halfway cases to even, however many digits there are.
+SELECT count(*), bool_and(('[[' || t || ']]')::multivector::real[] = ARRAY[ARRAY[t::real]])
+FROM (
+	SELECT CASE i % 6
+		WHEN 0 THEN (sin(i) * 10::float8 ^ (i % 30 - 20))::text
+		WHEN 1 THEN ((sin(i) * 1000)::real)::text
+		WHEN 2 THEN ((16777216 + i)::numeric * 2 + 1)::text
+		WHEN 3 THEN (1 + (2 * i + 1) * 0.000000059604644775390625)::text
+		WHEN 4 THEN (1 + (2 * i + 1) * 0.000000059604644775390625 + 1e-60)::text
+		ELSE (1 + (2 * i + 1) * 0.000000059604644775390625 - 1e-60)::text
+	END AS t FROM generate_series(1, 3000) i) AS s;
+SELECT '[[1.00000005960464477539062500000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000001,1.000000059604644775390625,1.000000178813934326171875]]'::multivector;
+SELECT '[[00000000000000000000000000000000000000000001.5,0.000000000000000000000000000000000000000000001e45,123456789012345678901234567890e-29,0e99999999999999999999,1e-99999999999999999999]]'::multivector;
+
+-- json.dumps() of Python is read as it is; other types print as float4 would.
+SELECT '[[0.10000000149011612, -0.5], [1e-05, 3.0]]'::json::multivector, '[[0.1, 1e5]]'::jsonb::multivector;
+
+-- Text and back, for each element format.
+SELECT count(*), bool_and(d::text::multivector = d),
+	bool_and(d::multivector(5, float2)::text::multivector(5, float2) = d::multivector(5, float2))
+FROM (SELECT ARRAY[ARRAY[sin(i), cos(i * i), sin(i) ^ 9, 1.0 / i, exp(-i / 100.0)], ARRAY[i, -i, 0, i / 3.0, 1]]::multivector AS d
+	  FROM generate_series(1, 1000) i) AS s;
+
+-- The binary format, byte by byte: version, element, dim, tokens, scales of int8, elements, little endian.
+SELECT multivector_send('[[1,2],[-3,0.5]]');
+SELECT multivector_send('[[1,2],[-3,0.5]]'::multivector(2, float2));
+SELECT multivector_send('[[1,2],[-3,0.5]]'::multivector(2, int8));
+
+-- COPY BINARY there and back.
+CREATE TABLE io_test (id int, doc multivector, half multivector(2, float2), byte multivector(2, int8));
+INSERT INTO io_test
+SELECT i, d, d, d FROM (
+	SELECT i, (SELECT array_agg(ARRAY[sin(i * j), cos(i + j)]) FROM generate_series(1, i % 5 + 1) j)::multivector AS d
+	FROM generate_series(1, 100) i) AS s;
+\copy io_test TO PROGRAM 'cat >"$PG_ABS_BUILDDIR/io_test.bin"' (FORMAT binary)
+CREATE TABLE io_copy (LIKE io_test);
+\copy io_copy FROM PROGRAM 'cat "$PG_ABS_BUILDDIR/io_test.bin"' (FORMAT binary)
+SELECT count(*), bool_and(a.doc = b.doc AND a.half = b.half AND a.byte = b.byte),
+	bool_and(multivector_send(a.byte) = multivector_send(b.byte))
+FROM io_test a JOIN io_copy b USING (id);
+
+-- Receiving enforces the column's type.
+CREATE TABLE io_column (id int, a multivector(2, int8), b multivector(2), c multivector(2, float2));
+\copy io_column FROM PROGRAM 'cat "$PG_ABS_BUILDDIR/io_test.bin"' (FORMAT binary)
+SELECT count(*), bool_and(a = doc::multivector(2, int8) AND b = half AND c = byte::multivector(2, float2))
+FROM io_column JOIN io_test USING (id);
+CREATE TABLE io_other (id int, a multivector(3), b multivector, c multivector);
+\copy io_other FROM PROGRAM 'cat "$PG_ABS_BUILDDIR/io_test.bin"' (FORMAT binary)
+\! rm -f "$PG_ABS_BUILDDIR/io_test.bin"
+
+-- COPY as text, with quotes and without.
+\copy io_test (id, doc) TO PROGRAM 'head -n 2' (FORMAT csv)
+\copy (SELECT doc FROM io_test ORDER BY id LIMIT 2) TO PROGRAM 'cat'
+DROP TABLE io_test, io_copy, io_column, io_other;
