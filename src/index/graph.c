@@ -15,21 +15,28 @@
 #include "utils/memutils.h"
 
 size_t
+graph_vector_size(uint32 dim)
+{
+	return TYPEALIGN(sizeof(uint32), offsetof(VertexEntry, vector) + (size_t) dim * sizeof(uint16));
+}
+
+size_t
 graph_node_size(uint32 dim)
 {
-	return TYPEALIGN(sizeof(uint32), offsetof(NodeEntry, vector) + (size_t) dim * sizeof(uint16));
+	return sizeof(NodeEntry);
 }
 
 size_t
 graph_neighbours_size(uint32 dim, uint32 m)
 {
-	return edges_list_size(rotation_padded(dim), edges_lanes(m, 0));
+	return graph_vector_size(dim) + edges_list_size(rotation_padded(dim), edges_lanes(m, 0));
 }
 
 size_t
 graph_upper_size(uint32 dim, uint32 m)
 {
-	return sizeof(UpperEntry) + edges_list_size(rotation_padded(dim), edges_lanes(m, 1));
+	return sizeof(UpperEntry) + graph_vector_size(dim) +
+		edges_list_size(rotation_padded(dim), edges_lanes(m, 1));
 }
 
 uint32
@@ -37,20 +44,18 @@ graph_largest_m(uint32 dim)
 {
 	uint32		m = 0;
 
-	if (graph_node_size(dim) > PAGE_PAYLOAD)
-		return 0;
 	while (graph_neighbours_size(dim, m + 1) <= PAGE_PAYLOAD && graph_upper_size(dim, m + 1) <= PAGE_PAYLOAD)
 		m++;
 	return m;
 }
 
 void
-graph_corrupted(Graph *graph, const char *what, uint32 node)
+graph_corrupted(Graph *graph, uint32 vertex, uint32 level)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INDEX_CORRUPTED),
-			 errmsg("index \"%s\" has a damaged graph: %s of node %u",
-					RelationGetRelationName(graph->index->rel), what, node),
+			 errmsg("index \"%s\" has a damaged graph: vertex %u of level %u",
+					RelationGetRelationName(graph->index->rel), vertex, level),
 			 errhint("REINDEX it.")));
 }
 
@@ -93,69 +98,39 @@ graph_open(ColbertIndex *index, MetaPageData *meta, const SketchParams *params)
 	graph->vector = palloc0(graph->width * sizeof(float));
 	graph->rotated = palloc(graph->padded * sizeof(float));
 	graph->sketch_memory = palloc(kernel_sketch_query_size(1, graph->padded));
-	graph->lane_nodes = palloc(lanes * sizeof(uint32));
+	graph->lane_vertices = palloc(lanes * sizeof(uint32));
 	graph->lane_estimates = palloc(lanes * sizeof(float));
 	MemoryContextSwitchTo(caller);
 	return graph;
 }
 
-NodeHead
-graph_read_node(Graph *graph, uint32 node, float *vector)
+Vertex
+graph_vertex_parts(const Graph *graph, char *data, uint32 vertex, uint32 level)
 {
-	const NodeEntry *entry = graph_cached_node(graph, node);
-	Buffer		buffer = InvalidBuffer;
-	NodeHead	head;
+	Vertex		parts;
 
-	if (entry == NULL)
-	{
-		char	   *data;
-
-		buffer = parray_read(graph->index, graph->meta, ARRAY_NODES, node, &data);
-		if (data == NULL)
-			graph_corrupted(graph, "entry", node);
-		entry = (const NodeEntry *) data;
-	}
-	head.half_norm = entry->half_norm;
-	head.upper = entry->upper;
-	kernels->half_to_float(entry->vector, vector, graph->dim);
-	if (BufferIsValid(buffer))
-		UnlockReleaseBuffer(buffer);
-	return head;
-}
-
-ArrayKind
-graph_list_item(Graph *graph, uint32 upper, uint32 node, uint32 level, uint32 *item)
-{
-	if (level == 0)
-	{
-		*item = node;
-		return ARRAY_NEIGHBOURS;
-	}
-	*item = upper + (level - 1);
-	if (upper == INVALID_ORDINAL || *item >= graph->meta->arrays[ARRAY_UPPER].nitems)
-		graph_corrupted(graph, "upper entry", node);
-	return ARRAY_UPPER;
-}
-
-EdgeList
-graph_list(Graph *graph, char *data, uint32 node, uint32 level)
-{
-	EdgeList	edges;
-
-	edges.lanes = edges_lanes(graph->m, level);
-	edges.padded = graph->padded;
-	if (data == NULL)
-		graph_corrupted(graph, "neighbours", node);
+	parts.node = vertex;
 	if (level > 0)
 	{
-		UpperEntry *upper = (UpperEntry *) data;
-
-		if (upper->node != node || upper->level != level)
-			graph_corrupted(graph, "upper entry", node);
+		parts.node = ((UpperEntry *) data)->node;
 		data += sizeof(UpperEntry);
 	}
-	edges.list = (NeighbourList *) data;
-	if (edges.list->count > edges.lanes)
-		graph_corrupted(graph, "neighbours", node);
-	return edges;
+	parts.entry = (VertexEntry *) data;
+	parts.edges.list = (NeighbourList *) (data + graph_vector_size(graph->dim));
+	parts.edges.lanes = edges_lanes(graph->m, level);
+	parts.edges.padded = graph->padded;
+	return parts;
+}
+
+Vertex
+graph_vertex(Graph *graph, char *data, uint32 vertex, uint32 level)
+{
+	Vertex		parts;
+
+	if (data == NULL || (level > 0 && ((UpperEntry *) data)->level != level))
+		graph_corrupted(graph, vertex, level);
+	parts = graph_vertex_parts(graph, data, vertex, level);
+	if (parts.edges.list->count > parts.edges.lanes)
+		graph_corrupted(graph, vertex, level);
+	return parts;
 }

@@ -25,14 +25,14 @@ edge_block_size(uint32 padded)
 size_t
 edges_list_size(uint32 padded, uint32 lanes)
 {
-	return offsetof(NeighbourList, nodes) + lanes * sizeof(uint32) +
+	return offsetof(NeighbourList, vertices) + lanes * sizeof(uint32) +
 		lanes / EDGE_LANES * edge_block_size(padded);
 }
 
 static EdgeBlock *
 edge_block(EdgeList edges, uint32 block)
 {
-	return (EdgeBlock *) ((char *) (edges.list->nodes + edges.lanes) + block * edge_block_size(edges.padded));
+	return (EdgeBlock *) ((char *) (edges.list->vertices + edges.lanes) + block * edge_block_size(edges.padded));
 }
 
 /* The signs of eight dims as a byte, the first dim lowest; 1 is positive. */
@@ -88,7 +88,7 @@ edge_put(EdgeList edges, uint32 lane, const Edge *edge)
 	uint32		column = lane % EDGE_LANES;
 	uint16	   *factors = (uint16 *) (block->sketch + edges.padded / 8 * EDGE_LANES);
 
-	edges.list->nodes[lane] = edge->node;
+	edges.list->vertices[lane] = edge->vertex;
 	block->add[column] = edge->add;
 	block->half_norm[column] = edge->half_norm;
 	for (uint32 p = 0; p < edges.padded / 8; p++)
@@ -105,7 +105,7 @@ edge_move(EdgeList edges, uint32 from, uint32 to)
 	uint32		j = to % EDGE_LANES;
 	size_t		factors = edges.padded / 8 * EDGE_LANES;
 
-	edges.list->nodes[to] = edges.list->nodes[from];
+	edges.list->vertices[to] = edges.list->vertices[from];
 	target->add[j] = source->add[i];
 	target->half_norm[j] = source->half_norm[i];
 	for (uint32 p = 0; p < edges.padded / 8; p++)
@@ -115,11 +115,11 @@ edge_move(EdgeList edges, uint32 from, uint32 to)
 
 uint32
 edges_estimate(EdgeList edges, const KernelSketchQuery *query, GraphKey key, float base,
-			   uint32 *nodes, float *estimates)
+			   uint32 *vertices, float *estimates)
 {
 	uint32		count = edges.list->count;
 
-	memcpy(nodes, edges.list->nodes, count * sizeof(uint32));
+	memcpy(vertices, edges.list->vertices, count * sizeof(uint32));
 	for (uint32 lane = 0; lane < count; lane += EDGE_LANES)
 	{
 		EdgeBlock  *block = edge_block(edges, lane / EDGE_LANES);

@@ -10,7 +10,7 @@
  * that fewer paths lead to.
  *
  * There is one writer, so what it reads stays as it is until it writes. It
- * keeps copies of nodes, whose vectors never change.
+ * keeps copies of vectors, which never change.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,58 +21,57 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-/* The share of maintenance_work_mem that copies of nodes may take: one in so many. */
+/* The share of maintenance_work_mem that copies of vectors may take: one in so many. */
 #define CACHE_SHARE 4
 #define FEWEST_CACHED 1024
 
-/* Copies of nodes: node n in slot n mod nslots. */
-typedef struct NodeCache
+/* Copies of node vectors (VertexEntry): that of node n in slot n mod nslots. */
+typedef struct VectorCache
 {
 	uint32	   *owner;			/* INVALID_ORDINAL where empty */
 	char	   *entries;
 	size_t		entry_size;
 	uint32		nslots;			/* a power of two */
 	uint32		largest;		/* nslots may grow to that */
-} NodeCache;
+} VectorCache;
 
 /* The links of the new node on one level, either way. */
 typedef struct LevelLinks
 {
 	uint32		count;
-	uint32	   *upper;			/* NodeHead.upper of each neighbour */
 	Edge	   *forward;
 	Edge	   *back;
 } LevelLinks;
 
 struct GraphWriter
 {
-	NodeCache	cache;
+	VectorCache cache;
 	bool		meta_dirty;		/* the meta page lags behind graph->meta */
 
 	/* The new node. */
 	uint32		node;
 	uint32		level;
 	uint32		upper;			/* its first UpperEntry */
-	NodeEntry  *entry;
+	VertexEntry *entry;
 	float	   *vector;			/* as stored: rounded to binary16 */
 	float	   *rotated;
 	LevelLinks	links[GRAPH_MAX_LEVEL + 1];
 
 	/* Scratch for choosing neighbours. */
 	float	   *pool;			/* rows of vectors */
-	uint32	   *pool_nodes;
-	NodeHead   *pool_heads;
+	float	   *pool_norms;		/* half norms */
+	uint32	   *pool_vertices;
 	GraphCandidate *candidates;
 	uint32	   *chosen;
 	bool	   *kept;
 	float	   *other_rotated;
-	char	   *item;			/* a list to be written */
+	char	   *item;			/* a vertex to be written */
 };
 
-/* ---- copies of nodes ---- */
+/* ---- copies of vectors ---- */
 
 static void
-cache_allocate(Graph *graph, NodeCache *cache, uint32 nslots)
+cache_allocate(Graph *graph, VectorCache *cache, uint32 nslots)
 {
 	cache->owner = MemoryContextAllocHuge(graph->context, mul_size(nslots, sizeof(uint32)));
 	cache->entries = MemoryContextAllocHuge(graph->context, mul_size(nslots, cache->entry_size));
@@ -81,11 +80,11 @@ cache_allocate(Graph *graph, NodeCache *cache, uint32 nslots)
 }
 
 static void
-cache_init(Graph *graph, NodeCache *cache)
+cache_init(Graph *graph, VectorCache *cache)
 {
 	size_t		budget = (size_t) maintenance_work_mem * 1024 / CACHE_SHARE;
 
-	cache->entry_size = graph_node_size(graph->dim);
+	cache->entry_size = graph_vector_size(graph->dim);
 	cache->largest = FEWEST_CACHED;
 	while (cache->largest < ((uint32) 1 << 30) &&
 		   budget / (cache->entry_size + sizeof(uint32)) >= (size_t) cache->largest * 2)
@@ -93,14 +92,14 @@ cache_init(Graph *graph, NodeCache *cache)
 	cache_allocate(graph, cache, FEWEST_CACHED);
 }
 
-static NodeEntry *
-cache_entry(const NodeCache *cache, uint32 node)
+static VertexEntry *
+cache_entry(const VectorCache *cache, uint32 node)
 {
-	return (NodeEntry *) (cache->entries + (node & (cache->nslots - 1)) * cache->entry_size);
+	return (VertexEntry *) (cache->entries + (node & (cache->nslots - 1)) * cache->entry_size);
 }
 
 static void
-cache_put(NodeCache *cache, uint32 node, const void *entry)
+cache_put(VectorCache *cache, uint32 node, const void *entry)
 {
 	cache->owner[node & (cache->nslots - 1)] = node;
 	memcpy(cache_entry(cache, node), entry, cache->entry_size);
@@ -108,11 +107,11 @@ cache_put(NodeCache *cache, uint32 node, const void *entry)
 
 /* Make slots for so many nodes, as far as allowed. */
 static void
-cache_grow(Graph *graph, NodeCache *cache, uint32 nnodes)
+cache_grow(Graph *graph, VectorCache *cache, uint32 nnodes)
 {
 	while (cache->nslots < nnodes && cache->nslots < cache->largest)
 	{
-		NodeCache	old = *cache;
+		VectorCache	old = *cache;
 
 		cache_allocate(graph, cache, old.nslots * 2);
 		for (uint32 i = 0; i < old.nslots; i++)
@@ -123,25 +122,33 @@ cache_grow(Graph *graph, NodeCache *cache, uint32 nnodes)
 	}
 }
 
-const NodeEntry *
-graph_cached_node(Graph *graph, uint32 node)
+/* Widen the vector of a vertex into width floats; returns its half norm. */
+static float
+read_vector(Graph *graph, uint32 level, uint32 vertex, float *vector)
 {
-	NodeCache  *cache;
+	VectorCache *cache = &graph->writer->cache;
+	Buffer		buffer = InvalidBuffer;
+	VertexEntry *entry;
+	float		half_norm;
 
-	if (graph->writer == NULL)
-		return NULL;
-	cache = &graph->writer->cache;
-	if (cache->owner[node & (cache->nslots - 1)] != node)
+	if (level == 0 && cache->owner[vertex & (cache->nslots - 1)] == vertex)
+		entry = cache_entry(cache, vertex);
+	else
 	{
 		char	   *data;
-		Buffer		buffer = parray_read(graph->index, graph->meta, ARRAY_NODES, node, &data);
 
-		if (data == NULL)
-			graph_corrupted(graph, "entry", node);
-		cache_put(cache, node, data);
-		UnlockReleaseBuffer(buffer);
+		if (vertex >= graph->meta->arrays[graph_array(level)].nitems)
+			graph_corrupted(graph, vertex, level);
+		buffer = parray_read(graph->index, graph->meta, graph_array(level), vertex, &data);
+		entry = graph_vertex(graph, data, vertex, level).entry;
+		if (level == 0)
+			cache_put(cache, vertex, entry);
 	}
-	return cache_entry(cache, node);
+	half_norm = entry->half_norm;
+	kernels->half_to_float(entry->vector, vector, graph->dim);
+	if (BufferIsValid(buffer))
+		UnlockReleaseBuffer(buffer);
+	return half_norm;
 }
 
 /* ---- the writer ---- */
@@ -165,7 +172,7 @@ writer_create(Graph *graph)
 	uint32		rows = Max(graph->meta->ef_construction, edges_limit(graph->m, 0)) + 1;
 
 	cache_init(graph, &writer->cache);
-	writer->entry = palloc0(graph_node_size(graph->dim));
+	writer->entry = palloc0(graph_vector_size(graph->dim));
 	writer->vector = palloc0(graph->width * sizeof(float));
 	writer->rotated = palloc(graph->padded * sizeof(float));
 	writer->other_rotated = palloc(graph->padded * sizeof(float));
@@ -173,7 +180,6 @@ writer_create(Graph *graph)
 	{
 		uint32		limit = edges_limit(graph->m, level);
 
-		writer->links[level].upper = palloc(limit * sizeof(uint32));
 		writer->links[level].forward = allocate_edges(graph, limit);
 		writer->links[level].back = allocate_edges(graph, limit);
 	}
@@ -181,8 +187,8 @@ writer_create(Graph *graph)
 	/* half_to_float writes dim floats of a row: what is past them stays zero. */
 	writer->pool = MemoryContextAllocExtended(graph->context, mul_size(mul_size(rows, graph->width), sizeof(float)),
 											  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	writer->pool_nodes = palloc(rows * sizeof(uint32));
-	writer->pool_heads = palloc(rows * sizeof(NodeHead));
+	writer->pool_norms = palloc(rows * sizeof(float));
+	writer->pool_vertices = palloc(rows * sizeof(uint32));
 	writer->candidates = palloc(rows * sizeof(GraphCandidate));
 	writer->chosen = palloc(rows * sizeof(uint32));
 	writer->kept = palloc(rows * sizeof(bool));
@@ -244,6 +250,28 @@ make_room(Graph *graph, uint32 level)
 
 /* ---- choosing neighbours ---- */
 
+/* The new node's own vertex on a level. */
+static uint32
+own_vertex(const GraphWriter *writer, uint32 level)
+{
+	return level == 0 ? writer->node : writer->upper + (level - 1);
+}
+
+/* Encode the edges between the new node and one in the pool. */
+static void
+encode_link(Graph *graph, uint32 row, uint32 level, Edge *forward, Edge *back)
+{
+	GraphWriter *writer = graph->writer;
+
+	rotation_apply(graph->rotation, writer->pool + (size_t) row * graph->width, writer->other_rotated);
+	edge_encode(writer->rotated, writer->other_rotated, graph->padded, forward);
+	edge_encode(writer->other_rotated, writer->rotated, graph->padded, back);
+	forward->vertex = writer->pool_vertices[row];
+	forward->half_norm = writer->pool_norms[row];
+	back->vertex = own_vertex(writer, level);
+	back->half_norm = writer->entry->half_norm;
+}
+
 /* Choose the new node's neighbours on a level among graph->results. */
 static void
 choose_neighbours(Graph *graph, uint32 level)
@@ -256,29 +284,15 @@ choose_neighbours(Graph *graph, uint32 level)
 	{
 		float	   *row = writer->pool + (size_t) i * graph->width;
 
-		writer->pool_nodes[i] = graph->results.hits[i].node;
-		writer->pool_heads[i] = graph_read_node(graph, writer->pool_nodes[i], row);
+		writer->pool_vertices[i] = graph->results.hits[i].node;
+		writer->pool_norms[i] = read_vector(graph, level, writer->pool_vertices[i], row);
 		writer->candidates[i] = (GraphCandidate) {i, graph_distance(writer->vector, row, graph->width)};
 	}
 	graph_sort_candidates(writer->candidates, n);
 	links->count = graph_select_neighbours(writer->pool, graph->width, writer->candidates, n,
 										   edges_limit(graph->m, level), writer->chosen);
-
 	for (uint32 i = 0; i < links->count; i++)
-	{
-		uint32		row = writer->candidates[writer->chosen[i]].row;
-		Edge	   *forward = &links->forward[i];
-		Edge	   *back = &links->back[i];
-
-		rotation_apply(graph->rotation, writer->pool + (size_t) row * graph->width, writer->other_rotated);
-		edge_encode(writer->rotated, writer->other_rotated, graph->padded, forward);
-		edge_encode(writer->other_rotated, writer->rotated, graph->padded, back);
-		forward->node = writer->pool_nodes[row];
-		forward->half_norm = writer->pool_heads[row].half_norm;
-		back->node = writer->node;
-		back->half_norm = writer->entry->half_norm;
-		links->upper[i] = writer->pool_heads[row].upper;
-	}
+		encode_link(graph, writer->candidates[writer->chosen[i]].row, level, &links->forward[i], &links->back[i]);
 }
 
 /* Find and choose neighbours on every level of the new node. */
@@ -286,86 +300,79 @@ static void
 find_neighbours(Graph *graph)
 {
 	GraphWriter *writer = graph->writer;
-	uint32		top = graph->meta->entry_level;
 
 	for (uint32 level = 0; level <= writer->level; level++)
 		writer->links[level].count = 0;
 	if (!graph_start(graph))
 		return;
 	graph_set_query(graph, writer->vector, GRAPH_KEY_L2);
-	for (uint32 level = top; level > writer->level; level--)
-		graph_walk(graph, level, 1);
-	for (uint32 level = Min(top, writer->level) + 1; level-- > 0;)
+	for (uint32 level = graph->meta->entry_level + 1; level-- > 0;)
 	{
-		graph_walk(graph, level, graph->meta->ef_construction);
-		choose_neighbours(graph, level);
+		if (level <= writer->level)
+		{
+			graph_walk(graph, level, graph->meta->ef_construction);
+			choose_neighbours(graph, level);
+		}
+		else
+			graph_walk(graph, level, 1);
+		if (level > 0)
+			graph_descend(graph, level);
 	}
 }
 
 /* ---- writing ---- */
 
-/* Build the item of the new node's list on a level in writer->item. */
+/* Build the item of the new node's vertex on a level in writer->item. */
 static void
-build_list_item(Graph *graph, uint32 level)
+build_vertex(Graph *graph, uint32 level)
 {
 	GraphWriter *writer = graph->writer;
 	LevelLinks *links = &writer->links[level];
-	char	   *data = writer->item;
-	EdgeList	edges = {.lanes = edges_lanes(graph->m, level), .padded = graph->padded};
+	Vertex		vertex;
 
+	memset(writer->item, 0, graph->meta->arrays[graph_array(level)].item_size);
 	if (level > 0)
-	{
-		UpperEntry *upper = (UpperEntry *) data;
-
-		upper->node = writer->node;
-		upper->level = level;
-		upper->above = level < writer->level ? writer->upper + level : INVALID_ORDINAL;
-		data += sizeof(UpperEntry);
-	}
-	edges.list = (NeighbourList *) data;
-	memset(data, 0, edges_list_size(edges.padded, edges.lanes));
+		*(UpperEntry *) writer->item = (UpperEntry) {.node = writer->node, .level = level};
+	vertex = graph_vertex_parts(graph, writer->item, own_vertex(writer, level), level);
+	memcpy(vertex.entry, writer->entry, graph_vector_size(graph->dim));
 	for (uint32 i = 0; i < links->count; i++)
-		edge_put(edges, i, &links->forward[i]);
-	edges.list->count = links->count;
+		edge_put(vertex.edges, i, &links->forward[i]);
+	vertex.edges.list->count = links->count;
 }
 
-/* Write the new node and its lists, where nothing leads to yet. */
+/* Write the new node, to which nothing leads yet. */
 static void
 write_node(Graph *graph)
 {
 	GraphWriter *writer = graph->writer;
+	NodeEntry	node = {.postings.block = InvalidBlockNumber, .upper = writer->upper};
 
-	parray_copy_in(graph->index, graph->meta, ARRAY_NODES, writer->node, 1, writer->entry);
+	parray_copy_in(graph->index, graph->meta, ARRAY_NODES, writer->node, 1, &node);
 	for (uint32 level = 0; level <= writer->level; level++)
 	{
-		uint32		item;
-		ArrayKind	kind = graph_list_item(graph, writer->upper, writer->node, level, &item);
-
-		build_list_item(graph, level);
-		parray_copy_in(graph->index, graph->meta, kind, item, 1, writer->item);
+		build_vertex(graph, level);
+		parray_copy_in(graph->index, graph->meta, graph_array(level), own_vertex(writer, level), 1, writer->item);
 	}
 	cache_put(&writer->cache, writer->node, writer->entry);
 }
 
 /*
- * A full list, and one edge more: choose which stay. Sets writer->kept for
- * each lane; returns whether the new node is chosen.
+ * A full list, and an edge to the new node: choose which stay. Sets
+ * writer->kept for each lane; returns whether the new edge is to be added.
  */
 static bool
-choose_kept(Graph *graph, uint32 node, const uint32 *lanes, uint32 count, uint32 level)
+choose_kept(Graph *graph, uint32 vertex, const uint32 *lanes, uint32 count, uint32 level)
 {
 	GraphWriter *writer = graph->writer;
 	uint32		nchosen;
-	bool		chosen = false;
+	bool		add = false;
 
-	graph_read_node(graph, node, graph->vector);
+	read_vector(graph, level, vertex, graph->vector);
 	for (uint32 i = 0; i <= count; i++)
 	{
 		float	   *row = writer->pool + (size_t) i * graph->width;
 
-		if (i < count && lanes[i] >= graph->meta->arrays[ARRAY_NODES].nitems)
-			graph_corrupted(graph, "neighbours", node);
-		graph_read_node(graph, i < count ? lanes[i] : writer->node, row);
+		read_vector(graph, level, i < count ? lanes[i] : own_vertex(writer, level), row);
 		writer->candidates[i] = (GraphCandidate) {i, graph_distance(graph->vector, row, graph->width)};
 	}
 	graph_sort_candidates(writer->candidates, count + 1);
@@ -380,9 +387,9 @@ choose_kept(Graph *graph, uint32 node, const uint32 *lanes, uint32 count, uint32
 		if (row < count)
 			writer->kept[row] = true;
 		else
-			chosen = true;
+			add = true;
 	}
-	return chosen;
+	return add;
 }
 
 /* Keep the lanes of writer->kept, moved together. */
@@ -404,34 +411,29 @@ drop_edges(EdgeList edges, const bool *kept)
 
 /* Add the edge from a neighbour back to the new node. */
 static void
-link_back(Graph *graph, uint32 node, uint32 upper, uint32 level, const Edge *edge)
+link_back(Graph *graph, uint32 vertex, uint32 level, const Edge *edge)
 {
-	GraphWriter *writer = graph->writer;
-	uint32		item;
-	ArrayKind	kind = graph_list_item(graph, upper, node, level, &item);
-	Buffer		buffer;
-	Change		change;
-	EdgeList	edges;
+	ArrayKind	array = graph_array(level);
 	char	   *data;
-	uint32		count;
-	bool		full;
+	Buffer		buffer = parray_read(graph->index, graph->meta, array, vertex, &data);
+	EdgeList	edges = graph_vertex(graph, data, vertex, level).edges;
+	uint32		count = edges.list->count;
+	bool		full = count >= edges_limit(graph->m, level);
 	bool		add = true;
+	Change		change;
 
-	buffer = parray_read(graph->index, graph->meta, kind, item, &data);
-	edges = graph_list(graph, data, node, level);
-	count = edges.list->count;
-	full = count >= edges_limit(graph->m, level);
 	if (full)
-		memcpy(graph->lane_nodes, edges.list->nodes, count * sizeof(uint32));
+		memcpy(graph->lane_vertices, edges.list->vertices, count * sizeof(uint32));
 	UnlockReleaseBuffer(buffer);
 	if (full)
-		add = choose_kept(graph, node, graph->lane_nodes, count, level);
+		add = choose_kept(graph, vertex, graph->lane_vertices, count, level);
 
-	buffer = parray_lock(graph->index, graph->meta, kind, item);
+	buffer = parray_lock(graph->index, graph->meta, array, vertex);
 	change_begin(&change, graph->index);
-	edges = graph_list(graph, parray_change(&change, buffer, graph->meta, kind, item), node, level);
+	data = parray_change(&change, buffer, graph->meta, array, vertex);
+	edges = graph_vertex(graph, data, vertex, level).edges;
 	if (full)
-		drop_edges(edges, writer->kept);
+		drop_edges(edges, graph->writer->kept);
 	if (add && edges.list->count < edges.lanes)
 		edge_put(edges, edges.list->count++, edge);
 	change_commit(&change);
@@ -452,19 +454,16 @@ take_places(Graph *graph)
 	writer->upper = writer->level > 0 ? parray_take(meta, ARRAY_UPPER, writer->level) : INVALID_ORDINAL;
 }
 
-/* The new node's entry, and its vector as readers will see it. */
+/* The new node's vector, as readers will see it. */
 static void
 set_vector(Graph *graph, const float *vector)
 {
 	GraphWriter *writer = graph->writer;
-	NodeEntry  *entry = writer->entry;
 
-	kernels->float_to_half(vector, entry->vector, graph->dim);
-	kernels->half_to_float(entry->vector, writer->vector, graph->dim);
+	kernels->float_to_half(vector, writer->entry->vector, graph->dim);
+	kernels->half_to_float(writer->entry->vector, writer->vector, graph->dim);
 	rotation_apply(graph->rotation, writer->vector, writer->rotated);
-	entry->half_norm = 0.5f * graph_dot(writer->vector, writer->vector, graph->width);
-	entry->upper = writer->upper;
-	entry->postings = (PostingRef) {.block = InvalidBlockNumber};
+	writer->entry->half_norm = 0.5f * graph_dot(writer->vector, writer->vector, graph->width);
 }
 
 uint32
@@ -498,7 +497,7 @@ graph_insert(Graph *graph, const float *vector)
 		LevelLinks *links = &writer->links[level];
 
 		for (uint32 i = 0; i < links->count; i++)
-			link_back(graph, links->forward[i].node, links->upper[i], level, &links->back[i]);
+			link_back(graph, links->forward[i].vertex, level, &links->back[i]);
 	}
 	return writer->node;
 }

@@ -3,7 +3,7 @@
  * graph_internal.h
  *	  What the files of the graph share.
  *
- * An edge from node c to node x keeps a sketch of x - c, not of x: near the
+ * An edge from vertex c to vertex x keeps a sketch of x - c, not of x: near the
  * query, where it matters, both x - c and q - c are short, and the error of
  * the estimate is proportional to their product. With d = x - c, f its
  * factor and S its signs (RaBitQ),
@@ -32,17 +32,9 @@
 
 #define EDGE_LANES SKETCH_BLOCK_TOKENS
 
-/* 16 edges of a NeighbourList; these blocks follow its ordinals. */
-typedef struct EdgeBlock
-{
-	float		add[EDGE_LANES];
-	float		half_norm[EDGE_LANES];	/* |x|^2 / 2 of the neighbour */
-	uint8		sketch[FLEXIBLE_ARRAY_MEMBER];	/* a sketch block without addends */
-} EdgeBlock;
+StaticAssertDecl(lengthof(((EdgeBlock *) NULL)->add) == EDGE_LANES, "lanes of EdgeBlock");
 
-StaticAssertDecl(offsetof(EdgeBlock, sketch) == 128, "on-disk offset of EdgeBlock.sketch");
-
-/* The neighbour list of one node on one level, on a page or in memory. */
+/* A neighbour list, on a page or in memory. */
 typedef struct EdgeList
 {
 	NeighbourList *list;
@@ -53,7 +45,7 @@ typedef struct EdgeList
 /* One edge, encoded. */
 typedef struct Edge
 {
-	uint32		node;
+	uint32		vertex;
 	float		add;
 	float		half_norm;
 	uint16		factor;
@@ -75,18 +67,18 @@ edges_lanes(uint32 m, uint32 level)
 
 extern size_t edges_list_size(uint32 padded, uint32 lanes);
 
-/* Encode the edge between two rotated vectors; sets all but node and half_norm. */
+/* Encode the edge between two rotated vectors; sets all but vertex and half_norm. */
 extern void edge_encode(const float *from, const float *to, uint32 padded, Edge *edge);
 extern void edge_put(EdgeList edges, uint32 lane, const Edge *edge);
 extern void edge_move(EdgeList edges, uint32 from, uint32 to);
 
 /*
  * Estimate the keys of all neighbours of a list. base is the key
- * <q, c> - |c|^2/2 of the list's own node. Returns their count; nodes and
- * estimates have room for all lanes. Never allocates or errors.
+ * <q, c> - |c|^2/2 of the list's own vertex. Returns their count; vertices
+ * and estimates have room for all lanes. Never allocates or errors.
  */
 extern uint32 edges_estimate(EdgeList edges, const KernelSketchQuery *query, GraphKey key, float base,
-							 uint32 *nodes, float *estimates);
+							 uint32 *vertices, float *estimates);
 
 /* ---- the walk (graph_search.c) ---- */
 
@@ -98,16 +90,16 @@ typedef struct HitHeap
 	uint32		capacity;
 } HitHeap;
 
-/* A node that a walk has seen from other nodes. */
+/* A vertex that a walk has seen from others. */
 typedef struct Sighting
 {
-	uint32		node;			/* INVALID_ORDINAL: an empty slot */
-	uint32		estimates;		/* how many mean is of, or NODE_EXPANDED */
+	uint32		vertex;			/* INVALID_ORDINAL: an empty slot */
+	uint32		estimates;		/* how many mean is of, or VERTEX_EXPANDED */
 	float		mean;
 	float		queued;			/* the mean that it was last queued by */
 } Sighting;
 
-#define NODE_EXPANDED ((uint32) 0)
+#define VERTEX_EXPANDED ((uint32) 0)
 
 /* Open addressing. */
 typedef struct SightingTable
@@ -137,52 +129,58 @@ struct Graph
 	void	   *sketch_memory;
 	KernelSketchQuery *sketch;
 
-	/* The walk: the frontier by estimate, the results by negated key. */
+	/* The walk, over vertices of one level: the frontier by estimate, the results by negated key. */
 	HitHeap		frontier;
 	HitHeap		results;
 	SightingTable sightings;
 	uint64		hops;
-	float	   *vector;			/* width floats: the node being looked at */
-	uint32	   *lane_nodes;
+	float	   *vector;			/* width floats: the vertex being looked at */
+	uint32	   *lane_vertices;
 	float	   *lane_estimates;
 
 	GraphWriter *writer;		/* NULL until the first insert */
 };
 
-/* What a NodeEntry says besides its vector. */
-typedef struct NodeHead
+/* Bytes of a VertexEntry with its vector. */
+extern size_t graph_vector_size(uint32 dim);
+
+/* The array that holds the vertices of a level. */
+static inline ArrayKind
+graph_array(uint32 level)
 {
-	float		half_norm;
-	uint32		upper;
-} NodeHead;
+	return level == 0 ? ARRAY_NEIGHBOURS : ARRAY_UPPER;
+}
 
-/* Read a node: its vector, widened, into width floats of vector. */
-extern NodeHead graph_read_node(Graph *graph, uint32 node, float *vector);
+/* A vertex, on a page or in memory. */
+typedef struct Vertex
+{
+	uint32		node;
+	VertexEntry *entry;
+	EdgeList	edges;
+} Vertex;
 
-/* The array and item of a node's neighbour list on a level; upper as its NodeHead says. */
-extern ArrayKind graph_list_item(Graph *graph, uint32 upper, uint32 node, uint32 level, uint32 *item);
+/* The parts of the item at data. */
+extern Vertex graph_vertex_parts(const Graph *graph, char *data, uint32 vertex, uint32 level);
 
-/* The list that stands at data (of parray_read, parray_lock or parray_change), checked to be that node's. */
-extern EdgeList graph_list(Graph *graph, char *data, uint32 node, uint32 level);
+/* The vertex that stands at data (of parray_read, parray_lock or parray_change), checked. */
+extern Vertex graph_vertex(Graph *graph, char *data, uint32 vertex, uint32 level);
 
 /* Report a page that cannot be right. */
-extern void graph_corrupted(Graph *graph, const char *what, uint32 node) pg_attribute_noreturn();
+extern void graph_corrupted(Graph *graph, uint32 vertex, uint32 level) pg_attribute_noreturn();
 
 /* Set the query of the walks that follow (dim floats). */
 extern void graph_set_query(Graph *graph, const float *vector, GraphKey key);
 
-/* Put the entry point into the results, where a walk starts; false where the graph is empty. */
+/* Put the entry point into the results, on its level; false where the graph is empty. */
 extern bool graph_start(Graph *graph);
 
 /*
- * Walk one level from the nodes in graph->results to the ef nearest, which
+ * Walk one level from the vertices in graph->results to the ef nearest, which
  * replace them.
  */
 extern void graph_walk(Graph *graph, uint32 level, uint32 ef);
 
-/* ---- the writer (graph_insert.c) ---- */
-
-/* The writer's copy of a node, where graph->writer keeps one; or NULL. */
-extern const NodeEntry *graph_cached_node(Graph *graph, uint32 node);
+/* Turn the vertices of a level in graph->results into the same nodes' on the level below. */
+extern void graph_descend(Graph *graph, uint32 level);
 
 #endif							/* COLBERT_GRAPH_INTERNAL_H */

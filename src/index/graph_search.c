@@ -100,18 +100,18 @@ heap_pop(HitHeap *heap)
 
 /* ---- sightings ---- */
 
-/* The node's slot, or the empty one where it belongs. */
+/* The vertex's slot, or the empty one where it belongs. */
 static inline Sighting *
-find_sighting(const SightingTable *table, uint32 node)
+find_sighting(const SightingTable *table, uint32 vertex)
 {
-	uint32		i = (node * 0x9E3779B1U) >> 7 & (table->nslots - 1);
+	uint32		i = (vertex * 0x9E3779B1U) >> 7 & (table->nslots - 1);
 
-	while (table->slots[i].node != node && table->slots[i].node != INVALID_ORDINAL)
+	while (table->slots[i].vertex != vertex && table->slots[i].vertex != INVALID_ORDINAL)
 		i = (i + 1) & (table->nslots - 1);
 	return &table->slots[i];
 }
 
-/* Forget all nodes. */
+/* Forget all vertices. */
 static void
 clear_sightings(SightingTable *table, MemoryContext context)
 {
@@ -124,7 +124,7 @@ clear_sightings(SightingTable *table, MemoryContext context)
 	table->count = 0;
 }
 
-/* Make room for more nodes: at most half of the slots are taken. */
+/* Make room for more vertices: at most half of the slots are taken. */
 static void
 reserve_sightings(SightingTable *table, uint32 more, MemoryContext context)
 {
@@ -136,51 +136,51 @@ reserve_sightings(SightingTable *table, uint32 more, MemoryContext context)
 		table->slots = MemoryContextAllocHuge(context, mul_size(table->nslots, sizeof(Sighting)));
 		memset(table->slots, 0xFF, table->nslots * sizeof(Sighting));
 		for (uint32 i = 0; i < old.nslots; i++)
-			if (old.slots[i].node != INVALID_ORDINAL)
-				*find_sighting(table, old.slots[i].node) = old.slots[i];
+			if (old.slots[i].vertex != INVALID_ORDINAL)
+				*find_sighting(table, old.slots[i].vertex) = old.slots[i];
 		pfree(old.slots);
 	}
 }
 
-/* Queue a node by its mean. The frontier must have room. */
+/* Queue a vertex by its mean. The frontier must have room. */
 static inline void
-queue_node(HitHeap *frontier, Sighting *sighting)
+queue_vertex(HitHeap *frontier, Sighting *sighting)
 {
 	sighting->queued = sighting->mean;
-	heap_push(frontier, sighting->node, sighting->mean);
+	heap_push(frontier, sighting->vertex, sighting->mean);
 }
 
 /*
- * Take in an estimate of a node; worst is the key that it must beat to be of
+ * Take in an estimate of a vertex; worst is the key that it must beat to be of
  * interest. There must be room in the table and in the frontier.
  */
 static inline void
-add_estimate(Graph *graph, uint32 node, float estimate, float worst)
+add_estimate(Graph *graph, uint32 vertex, float estimate, float worst)
 {
-	Sighting   *sighting = find_sighting(&graph->sightings, node);
+	Sighting   *sighting = find_sighting(&graph->sightings, vertex);
 
-	if (sighting->node == INVALID_ORDINAL)
+	if (sighting->vertex == INVALID_ORDINAL)
 	{
 		if (!(estimate > worst))
 			return;
 		graph->sightings.count++;
-		*sighting = (Sighting) {.node = node, .estimates = 1, .mean = estimate};
-		queue_node(&graph->frontier, sighting);
+		*sighting = (Sighting) {.vertex = vertex, .estimates = 1, .mean = estimate};
+		queue_vertex(&graph->frontier, sighting);
 	}
-	else if (sighting->estimates != NODE_EXPANDED)
+	else if (sighting->estimates != VERTEX_EXPANDED)
 	{
 		sighting->mean += (estimate - sighting->mean) / (float) ++sighting->estimates;
 		if (sighting->mean > sighting->queued && sighting->mean > worst)
-			queue_node(&graph->frontier, sighting);
+			queue_vertex(&graph->frontier, sighting);
 	}
 }
 
 /*
- * Take the best node of the frontier out of it, to be expanded: the first
+ * Take the best vertex of the frontier out of it, to be expanded: the first
  * whose entry does not overstate its mean. False where none beats worst.
  */
 static bool
-next_node(Graph *graph, float worst, uint32 *node)
+next_vertex(Graph *graph, float worst, uint32 *vertex)
 {
 	while (graph->frontier.count > 0)
 	{
@@ -189,15 +189,15 @@ next_node(Graph *graph, float worst, uint32 *node)
 
 		if (!(top.key > worst))
 			return false;
-		if (sighting->estimates == NODE_EXPANDED)
+		if (sighting->estimates == VERTEX_EXPANDED)
 			continue;
 		if (sighting->mean < top.key)
 		{
-			queue_node(&graph->frontier, sighting);
+			queue_vertex(&graph->frontier, sighting);
 			continue;
 		}
-		sighting->estimates = NODE_EXPANDED;
-		*node = top.node;
+		sighting->estimates = VERTEX_EXPANDED;
+		*vertex = top.node;
 		return true;
 	}
 	return false;
@@ -220,18 +220,50 @@ bool
 graph_start(Graph *graph)
 {
 	const MetaPageData *meta = graph->meta;
+	uint32		entry = meta->entry_node;
 
 	graph->results.count = 0;
-	if (meta->entry_node == INVALID_ORDINAL)
+	if (entry == INVALID_ORDINAL)
 		return false;
-	if (meta->entry_node >= meta->arrays[ARRAY_NODES].nitems || meta->entry_level > GRAPH_MAX_LEVEL)
-		graph_corrupted(graph, "entry point", meta->entry_node);
+	if (entry >= meta->arrays[ARRAY_NODES].nitems || meta->entry_level > GRAPH_MAX_LEVEL)
+		graph_corrupted(graph, entry, meta->entry_level);
+	if (meta->entry_level > 0)
+	{
+		char	   *data;
+		Buffer		buffer = parray_read(graph->index, meta, ARRAY_NODES, entry, &data);
+
+		entry = data != NULL ? ((NodeEntry *) data)->upper : INVALID_ORDINAL;
+		UnlockReleaseBuffer(buffer);
+		if (entry == INVALID_ORDINAL)
+			graph_corrupted(graph, meta->entry_node, 0);
+		entry += meta->entry_level - 1;
+	}
 	heap_reserve(&graph->results, 1, graph->context);
-	heap_push(&graph->results, meta->entry_node, -INFINITY);
+	heap_push(&graph->results, entry, -INFINITY);
 	return true;
 }
 
-/* The key that a node must beat to enter the ef results. */
+void
+graph_descend(Graph *graph, uint32 level)
+{
+	for (uint32 i = 0; i < graph->results.count; i++)
+	{
+		GraphHit   *hit = &graph->results.hits[i];
+
+		if (level > 1)
+			hit->node--;
+		else
+		{
+			char	   *data;
+			Buffer		buffer = parray_read(graph->index, graph->meta, ARRAY_UPPER, hit->node, &data);
+
+			hit->node = graph_vertex(graph, data, hit->node, level).node;
+			UnlockReleaseBuffer(buffer);
+		}
+	}
+}
+
+/* The key that a vertex must beat to enter the ef results. */
 static float
 worst_key(const Graph *graph, uint32 ef)
 {
@@ -239,52 +271,58 @@ worst_key(const Graph *graph, uint32 ef)
 }
 
 static void
-add_result(Graph *graph, uint32 node, float key, uint32 ef)
+add_result(Graph *graph, uint32 vertex, float key, uint32 ef)
 {
 	if (graph->results.count < ef)
-		heap_push(&graph->results, node, -key);
+		heap_push(&graph->results, vertex, -key);
 	else if (key > worst_key(graph, ef))
-		heap_replace_top(&graph->results, (GraphHit) {node, -key});
+		heap_replace_top(&graph->results, (GraphHit) {vertex, -key});
 }
 
-/* Put the neighbours of a node that promise to be among the results into the frontier. */
+/*
+ * Come to a vertex: its exact key, and estimates of its neighbours, which go
+ * into the frontier if they promise to be among the results. Those that were
+ * added since the meta data was read are passed over.
+ */
 static void
-add_neighbours(Graph *graph, uint32 node, NodeHead head, float base, uint32 level, float worst)
+expand(Graph *graph, uint32 vertex, uint32 level, uint32 ef)
 {
-	uint32		nnodes = graph->meta->arrays[ARRAY_NODES].nitems;
-	uint32		item;
-	ArrayKind	kind = graph_list_item(graph, head.upper, node, level, &item);
+	ArrayKind	array = graph_array(level);
+	uint32		nvertices = graph->meta->arrays[array].nitems;
 	char	   *data;
-	Buffer		buffer = parray_read(graph->index, graph->meta, kind, item, &data);
-	uint32		count = edges_estimate(graph_list(graph, data, node, level), graph->sketch, graph->key, base,
-									   graph->lane_nodes, graph->lane_estimates);
+	Buffer		buffer;
+	Vertex		parts;
+	float		similarity;
+	float		base;
+	float		worst;
+	uint32		count;
 
+	if (vertex >= nvertices)
+		graph_corrupted(graph, vertex, level);
+	buffer = parray_read(graph->index, graph->meta, array, vertex, &data);
+	parts = graph_vertex(graph, data, vertex, level);
+	kernels->half_to_float(parts.entry->vector, graph->vector, graph->dim);
+	similarity = graph_dot(graph->query, graph->vector, graph->width);
+	base = similarity - parts.entry->half_norm;
+	count = edges_estimate(parts.edges, graph->sketch, graph->key, base,
+						   graph->lane_vertices, graph->lane_estimates);
 	UnlockReleaseBuffer(buffer);
+
+	graph->hops++;
+	add_result(graph, vertex, graph->key == GRAPH_KEY_IP ? similarity : base, ef);
+	worst = worst_key(graph, ef);
 	heap_reserve(&graph->frontier, count, graph->context);
 	reserve_sightings(&graph->sightings, count, graph->context);
 	for (uint32 i = 0; i < count; i++)
-		if (graph->lane_nodes[i] < nnodes)
-			add_estimate(graph, graph->lane_nodes[i], graph->lane_estimates[i], worst);
-}
-
-/* Come to a node: its exact key, then its neighbours. */
-static void
-expand(Graph *graph, uint32 node, uint32 level, uint32 ef)
-{
-	NodeHead	head = graph_read_node(graph, node, graph->vector);
-	float		similarity = graph_dot(graph->query, graph->vector, graph->width);
-	float		base = similarity - head.half_norm;
-
-	graph->hops++;
-	add_result(graph, node, graph->key == GRAPH_KEY_IP ? similarity : base, ef);
-	add_neighbours(graph, node, head, base, level, worst_key(graph, ef));
+		if (graph->lane_vertices[i] < nvertices)
+			add_estimate(graph, graph->lane_vertices[i], graph->lane_estimates[i], worst);
 }
 
 void
 graph_walk(Graph *graph, uint32 level, uint32 ef)
 {
 	uint32		nstart = graph->results.count;
-	uint32		node;
+	uint32		vertex;
 
 	clear_sightings(&graph->sightings, graph->context);
 	reserve_sightings(&graph->sightings, nstart, graph->context);
@@ -295,10 +333,10 @@ graph_walk(Graph *graph, uint32 level, uint32 ef)
 	graph->results.count = 0;
 	heap_reserve(&graph->results, ef, graph->context);
 
-	while (next_node(graph, worst_key(graph, ef), &node))
+	while (next_vertex(graph, worst_key(graph, ef), &vertex))
 	{
 		CHECK_FOR_INTERRUPTS();
-		expand(graph, node, level, ef);
+		expand(graph, vertex, level, ef);
 	}
 }
 
@@ -312,7 +350,10 @@ graph_search(Graph *graph, const float *vector, GraphKey key, uint32 ef, GraphHi
 	graph->hops = 0;
 	graph_set_query(graph, vector, key);
 	for (uint32 level = graph->meta->entry_level; level > 0; level--)
+	{
 		graph_walk(graph, level, 1);
+		graph_descend(graph, level);
+	}
 	graph_walk(graph, 0, ef);
 
 	count = graph->results.count;

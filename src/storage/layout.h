@@ -59,9 +59,9 @@ typedef enum ArrayKind
 	ARRAY_QUEUE = 4,			/* uint32 ordinals of pending documents */
 	ARRAY_NULLS = 5,			/* NullEntry */
 	ARRAY_PARAMS = 6,			/* float4: the mean of the tokens, dim of them */
-	ARRAY_NODES = 7,			/* NodeEntry and its vector */
-	ARRAY_NEIGHBOURS = 8,		/* NeighbourList: a node's neighbours on the lowest level */
-	ARRAY_UPPER = 9,			/* UpperEntry and a NeighbourList: a node on a level above */
+	ARRAY_NODES = 7,			/* NodeEntry */
+	ARRAY_NEIGHBOURS = 8,		/* vertex: a node on the lowest level of the graph */
+	ARRAY_UPPER = 9,			/* UpperEntry and vertex: a node on a level above */
 	ARRAY_COUNT = 10
 } ArrayKind;
 
@@ -211,37 +211,64 @@ typedef struct PostingSegment
 
 StaticAssertDecl(offsetof(PostingSegment, docs) == 16, "on-disk offset of PostingSegment.docs");
 
-/* A node: a representative vector, binary16, after the struct. */
+/* A node, beside its place in the graph. */
 typedef struct NodeEntry
 {
 	PostingRef	postings;
 	uint32		upper;			/* its UpperEntry on level 1; INVALID_ORDINAL where it has none */
-	float		half_norm;		/* |vector|^2 / 2 */
-	uint16		vector[FLEXIBLE_ARRAY_MEMBER];
+	uint32		unused;
 } NodeEntry;
 
-StaticAssertDecl(offsetof(NodeEntry, vector) == 16, "on-disk offset of NodeEntry.vector");
+StaticAssertDecl(sizeof(NodeEntry) == 16, "on-disk size of NodeEntry");
 
 /*
- * Neighbours of a node on one level: count, then the ordinals of as many
- * nodes as there are lanes (a multiple of 16), then one sketch block for each
- * 16 of them. The sketches carry addends whatever the metric: the graph is
- * built by L2 distance, and an inner-product query leaves the addends unread.
+ * A node on one level of the graph: its vector and its neighbours, together,
+ * so that a hop reads one page. On the lowest level vertex n is node n; on a
+ * level above a vertex is named by the ordinal of its UpperEntry. The vector
+ * is dim binary16 numbers, filled up to a multiple of 4 bytes; a NeighbourList
+ * follows.
+ */
+typedef struct VertexEntry
+{
+	float		half_norm;		/* |vector|^2 / 2 */
+	uint16		vector[FLEXIBLE_ARRAY_MEMBER];
+} VertexEntry;
+
+StaticAssertDecl(offsetof(VertexEntry, vector) == 4, "on-disk offset of VertexEntry.vector");
+
+/*
+ * Neighbours of a vertex: count, then as many vertices of the same level as
+ * there are lanes (a multiple of 16), then one EdgeBlock for each 16 of them.
  */
 typedef struct NeighbourList
 {
 	uint32		count;
-	uint32		nodes[FLEXIBLE_ARRAY_MEMBER];
+	uint32		vertices[FLEXIBLE_ARRAY_MEMBER];
 } NeighbourList;
 
-/* A node on a level above the lowest; followed by its NeighbourList. */
+StaticAssertDecl(offsetof(NeighbourList, vertices) == 4, "on-disk offset of NeighbourList.vertices");
+
+/*
+ * 16 edges, from a vertex c to a vertex x each, with d = x - c and f and S its
+ * factor and signs: add = -f * (S . Rc) - |d|^2/2. The sketch block is of the
+ * d, without addends.
+ */
+typedef struct EdgeBlock
+{
+	float		add[16];
+	float		half_norm[16];	/* |x|^2 / 2 */
+	uint8		sketch[FLEXIBLE_ARRAY_MEMBER];
+} EdgeBlock;
+
+StaticAssertDecl(offsetof(EdgeBlock, sketch) == 128, "on-disk offset of EdgeBlock.sketch");
+
+/* A node on a level above the lowest; its entries stand one after another, from level 1 up. A vertex follows. */
 typedef struct UpperEntry
 {
 	uint32		node;
 	uint32		level;
-	uint32		above;			/* the same node's entry one level up, or INVALID_ORDINAL */
 } UpperEntry;
 
-StaticAssertDecl(sizeof(UpperEntry) == 12, "on-disk size of UpperEntry");
+StaticAssertDecl(sizeof(UpperEntry) == 8, "on-disk size of UpperEntry");
 
 #endif							/* COLBERT_LAYOUT_H */
