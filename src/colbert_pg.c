@@ -7,6 +7,7 @@
  */
 #include "compat/pg_compat.h"
 
+#include "access/access.h"
 #include "fmgr.h"
 #include "kernels/kernels.h"
 #include "settings.h"
@@ -21,4 +22,5 @@ _PG_init(void)
 {
 	kernels_init();
 	settings_init();
+	options_init();
 }

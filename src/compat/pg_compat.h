@@ -38,4 +38,44 @@
 	} while (0)
 #endif
 
+/* tuplesort_getdatum took a copy argument in 16. */
+#if PG_VERSION_NUM >= 160000
+#define compat_tuplesort_getdatum(state, value, isnull) \
+	tuplesort_getdatum(state, true, false, value, isnull, NULL)
+#else
+#define compat_tuplesort_getdatum(state, value, isnull) \
+	tuplesort_getdatum(state, true, value, isnull, NULL)
+#endif
+
+/* The physical name of a relation, in its SMgrRelation, was renamed in 16. */
+#if PG_VERSION_NUM >= 160000
+#define compat_smgr_locator smgr_rlocator.locator
+#else
+#define compat_smgr_locator smgr_rnode.node
+#endif
+
+/* vacuum_delay_point learned whether it runs for ANALYZE in 18. */
+#if PG_VERSION_NUM >= 180000
+#define compat_vacuum_delay_point() vacuum_delay_point(false)
+#else
+#define compat_vacuum_delay_point() vacuum_delay_point()
+#endif
+
+/* Whether an access method builds in parallel is asked of it since 17; before, it decides itself. */
+#if PG_VERSION_NUM >= 170000
+#define compat_set_build_parallel(am) ((am)->amcanbuildparallel = true)
+#else
+#define compat_set_build_parallel(am) ((void) (am))
+#endif
+
+/* Ownership of all kinds of objects is asked of one function since 16. */
+#if PG_VERSION_NUM >= 160000
+#define compat_object_ownercheck(class, object, role) object_ownercheck(class, object, role)
+#else
+#define compat_object_ownercheck(class, object, role) pg_class_ownercheck(object, role)
+#endif
+
+/* The wait event of a parallel build's leader moved with the generated wait events of 17. */
+#include "utils/wait_event.h"
+
 #endif							/* COLBERT_PG_COMPAT_H */

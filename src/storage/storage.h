@@ -5,7 +5,7 @@
  *
  * Lock order, for everyone: meta page, then documents, sketches, code rows,
  * pending rows, queue, nodes, neighbours, upper entries, posting pages; within
- * one of these by block number. Readers hold one page lock at a time, except
+ * one of these by block number, unless the meta page is held exclusively. Readers hold one page lock at a time, except
  * that a reader may hold the meta page shared while it reads the queue.
  *
  *-------------------------------------------------------------------------
@@ -113,6 +113,12 @@ static inline uint32
 parray_run(const ArrayMeta *array, uint32 item)
 {
 	return parray_per_page(array) - item % parray_per_page(array);
+}
+
+static inline bool
+parray_same_page(const ArrayMeta *array, uint32 a, uint32 b)
+{
+	return a / parray_per_page(array) == b / parray_per_page(array);
 }
 
 /*

@@ -1,0 +1,27 @@
+-- Seeing and keeping an index.
+
+CREATE FUNCTION colbert_index_info(index regclass,
+	OUT access_method text, OUT quantizer text, OUT dims integer,
+	OUT documents bigint, OUT tokens bigint, OUT null_documents bigint,
+	OUT nodes bigint, OUT tokens_per_node integer,
+	OUT pending_documents bigint, OUT pending_tokens bigint,
+	OUT dead_documents bigint, OUT free_documents bigint,
+	OUT postings bigint, OUT postings_per_node float8,
+	OUT directory_bytes bigint, OUT sketch_bytes bigint, OUT code_bytes bigint,
+	OUT graph_bytes bigint, OUT posting_bytes bigint, OUT total_bytes bigint)
+	AS 'MODULE_PATHNAME', 'colbert_index_info' LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION colbert_index_info(regclass) IS 'what a colbert_pg index holds, and the bytes of its parts';
+
+CREATE FUNCTION colbert_merge(index regclass) RETURNS bigint
+	AS 'MODULE_PATHNAME', 'colbert_merge' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION colbert_merge(regclass) IS 'merge the pending documents of an index into it; returns how many there were';
+
+CREATE FUNCTION colbert_last_scan(
+	OUT index regclass, OUT query_tokens integer,
+	OUT probes integer, OUT ef_search integer, OUT candidates integer, OUT rerank integer,
+	OUT hops bigint, OUT nodes bigint, OUT postings bigint, OUT gathered bigint, OUT pending bigint,
+	OUT narrowed bigint, OUT reranked bigint, OUT fetched bigint, OUT scored bigint,
+	OUT emitted bigint, OUT late bigint, OUT widenings integer, OUT exhaustive boolean,
+	OUT find_ms float8, OUT gather_ms float8, OUT narrow_ms float8, OUT rerank_ms float8, OUT exact_ms float8)
+	AS 'MODULE_PATHNAME', 'colbert_last_scan' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
+COMMENT ON FUNCTION colbert_last_scan() IS 'what the last index scan of this session did, stage by stage';

@@ -1,0 +1,96 @@
+/*-------------------------------------------------------------------------
+ *
+ * access.h
+ *	  The verbs of the access methods: one file each.
+ *
+ *	handler.c		what an access method can do		options.c	WITH (...)
+ *	build*.c		CREATE INDEX						insert.c	INSERT
+ *	scan.c			ORDER BY maxsim(...)				vacuum.c	VACUUM
+ *	cost.c			what a scan costs					validate.c	operator classes
+ *	info.c			colbert_index_info, colbert_merge
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef COLBERT_ACCESS_H
+#define COLBERT_ACCESS_H
+
+#include "compat/pg_compat.h"
+
+#include "access/amapi.h"
+#include "access/genam.h"
+#include "index/view.h"
+#include "nodes/execnodes.h"
+#include "nodes/pathnodes.h"
+
+/* Support functions of an operator class. */
+#define SUPPORT_SCORE		1	/* the similarity whose DESC the index serves (or, for L2, the distance) */
+#define SUPPORT_COUNT		1
+
+/* Ordering operators of an operator class. */
+#define STRATEGY_NULLS_LAST		1	/* <#>, <=>, <-> */
+#define STRATEGY_NULLS_FIRST	2	/* the same order, NULL documents first: the planner's own */
+#define STRATEGY_COUNT			2
+
+/* Values of WITH (...). 0 means that the index chooses. */
+typedef struct ColbertOptions
+{
+	int32		vl_len_;
+	int			m;
+	int			ef_construction;
+	int			tokens_per_node;
+	int			quantizer;		/* a CodecId */
+	int			probes;
+	int			ef_search;
+	int			candidates;
+	int			rerank;
+} ColbertOptions;
+
+/* options.c */
+extern void options_init(void);
+extern bytea *colbert_hnsw_options(Datum reloptions, bool validate);
+
+/* The options of an index, defaults where it has none. */
+extern ColbertOptions options_of(Relation index);
+
+/* build.c */
+extern IndexBuildResult *colbert_build(Relation heap, Relation index, IndexInfo *info);
+extern void colbert_build_empty(Relation index);
+
+/* insert.c */
+extern bool colbert_insert(Relation index, Datum *values, bool *isnull, ItemPointer heap_tid, Relation heap,
+						   IndexUniqueCheck check_unique, bool index_unchanged, IndexInfo *info);
+
+/* scan.c */
+extern IndexScanDesc colbert_beginscan(Relation index, int nkeys, int norderbys);
+extern void colbert_rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys, int norderbys);
+extern bool colbert_gettuple(IndexScanDesc scan, ScanDirection direction);
+extern void colbert_endscan(IndexScanDesc scan);
+
+/* vacuum.c */
+extern IndexBulkDeleteResult *colbert_bulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
+												 IndexBulkDeleteCallback callback, void *callback_state);
+extern IndexBulkDeleteResult *colbert_vacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats);
+
+/* cost.c */
+extern void colbert_costestimate(PlannerInfo *root, IndexPath *path, double loop_count, Cost *startup_cost,
+								 Cost *total_cost, Selectivity *selectivity, double *correlation, double *pages);
+
+/* validate.c */
+extern bool colbert_validate(Oid opclass);
+
+/* handler.c: the metric of an index, from its operator class; phases of a build. */
+extern Metric colbert_metric(Relation index);
+extern char *colbert_phase_name(int64 phase);
+
+typedef enum BuildPhase
+{
+	PHASE_INITIALIZE = 1,		/* PROGRESS_CREATEIDX_SUBPHASE_INITIALIZE */
+	PHASE_SAMPLE,
+	PHASE_TRAIN,
+	PHASE_GRAPH,
+	PHASE_ENCODE,
+	PHASE_POSTINGS,
+	PHASE_LOG
+} BuildPhase;
+
+#endif							/* COLBERT_ACCESS_H */

@@ -1,0 +1,286 @@
+/*-------------------------------------------------------------------------
+ *
+ * build.c
+ *	  CREATE INDEX: the order of its steps (build.h tells what each does).
+ *
+ * Pages are written without WAL and without being asked for again by anyone
+ * else; the whole index is logged at the end. An error takes the whole
+ * relation with it, so nothing here cleans up after itself.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "access/build.h"
+#include "access/xloginsert.h"
+#include "catalog/index.h"
+#include "commands/progress.h"
+#include "index/create.h"
+#include "index/docstore.h"
+#include "index/merge.h"
+#include "index/postings.h"
+#include "miscadmin.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/planner.h"
+#include "pgstat.h"
+#include "storage/smgr.h"
+#include "utils/lsyscache.h"
+
+static void
+report_phase(BuildPhase phase)
+{
+	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase);
+}
+
+char *
+colbert_phase_name(int64 phase)
+{
+	switch (phase)
+	{
+		case PHASE_INITIALIZE:
+			return "initializing";
+		case PHASE_SAMPLE:
+			return "sampling tokens";
+		case PHASE_TRAIN:
+			return "training centroids";
+		case PHASE_GRAPH:
+			return "building graph";
+		case PHASE_ENCODE:
+			return "encoding documents";
+		case PHASE_POSTINGS:
+			return "writing postings";
+		case PHASE_LOG:
+			return "logging index";
+		default:
+			return NULL;
+	}
+}
+
+/* The dimensions that the indexed column declares. */
+static uint32
+declared_dim(Relation index)
+{
+	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(index), 0);
+	int32		typmod = att->atttypmod;
+
+	if (typmod < 0)
+		(void) getBaseTypeAndTypmod(att->atttypid, &typmod);
+	if (MULTIVECTOR_TYPMOD_DIM(typmod) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("column \"%s\" does not have dimensions", NameStr(att->attname)),
+				 errhint("Declare them, as in multivector(128), or index a cast: ((doc::multivector(128))).")));
+	return MULTIVECTOR_TYPMOD_DIM(typmod);
+}
+
+/* The meta data that a new index of this relation has. */
+static void
+new_meta(Relation index, MetaPageData *meta)
+{
+	ColbertOptions options = options_of(index);
+	IndexShape	shape = {
+		.dim = declared_dim(index),
+		.metric = colbert_metric(index),
+		.codec = options.quantizer,
+		.m = options.m,
+		.ef_construction = options.ef_construction,
+		.tokens_per_node = options.tokens_per_node,
+	};
+
+	create_meta(&shape, meta);
+}
+
+static void
+write_meta_page(Relation index)
+{
+	MetaPageData meta;
+	Buffer		buffer;
+
+	new_meta(index, &meta);
+	buffer = ReadBuffer(index, P_NEW);
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	create_meta_page(BufferGetPage(buffer), &meta);
+	MarkBufferDirty(buffer);
+	UnlockReleaseBuffer(buffer);
+}
+
+void
+colbert_build_empty(Relation index)
+{
+	MetaPageData meta;
+	PGAlignedBlock block;
+
+	/* The init fork of an unlogged index: generic WAL never logs it. */
+	new_meta(index, &meta);
+	create_meta_page((Page) block.data, &meta);
+	PageSetChecksumInplace((Page) block.data, META_BLOCK);
+	smgrextend(RelationGetSmgr(index), INIT_FORKNUM, META_BLOCK, block.data, true);
+	log_newpage(&RelationGetSmgr(index)->compat_smgr_locator, INIT_FORKNUM, META_BLOCK, (Page) block.data, true);
+	smgrimmedsync(RelationGetSmgr(index), INIT_FORKNUM);
+}
+
+/* Step 1 and what follows from it: the mean, and how tokens will find nodes. */
+static TokenSample *
+sample_table(Build *build)
+{
+	IndexView  *view = build->view;
+	TokenSample *sample;
+	float	   *mean;
+
+	report_phase(PHASE_SAMPLE);
+	sample = build_sample(build);
+	if (build->counts.ndocs >= INVALID_ORDINAL || build->counts.ntokens >= INVALID_ORDINAL)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("cannot index " UINT64_FORMAT " documents of " UINT64_FORMAT " tokens in one index",
+						build->counts.ndocs, build->counts.ntokens),
+				 errhint("Partition the table.")));
+
+	docstore_presize(view, build->counts.ndocs, build->counts.ntokens, build->counts.nblocks);
+	if (sample->count > 0)
+	{
+		mean = palloc(view->dim * sizeof(float));
+		train_mean(sample, mean);
+		view_write_mean(view, mean);
+		pfree(mean);
+	}
+	if (build->counts.ntokens < train_min_tokens(&view->meta))
+		build->mode = BUILD_PENDING;
+	else if (view->meta.tokens_per_node == 1)
+		build->mode = BUILD_EVERY_TOKEN;
+	else
+		build->mode = BUILD_TRAINED;
+	return sample;
+}
+
+/* Step 2. */
+static void
+train_nodes(Build *build, TokenSample *sample)
+{
+	report_phase(PHASE_TRAIN);
+	train_centroids(build->view, sample, build->counts.ntokens, &build->trained);
+	build->node_of = palloc_extended(mul_size(build->trained.ncentroids, sizeof(uint32)), MCXT_ALLOC_HUGE);
+	report_phase(PHASE_GRAPH);
+	train_insert_nodes(build->view, &build->trained, build->node_of);
+}
+
+/* Step 3 by this backend alone. */
+static Tuplesortstate *
+encode_alone(Build *build)
+{
+	Tuplesortstate *sort = build_sort_begin(maintenance_work_mem, NULL);
+	BuildEncoder encoder;
+
+	build_encoder_init(&encoder, build->view, build->mode, &build->trained, build->node_of, sort);
+	encoder.report = true;
+	build_encode(&encoder, build->heap, build->info, NULL);
+	build_encoder_end(&encoder);
+	tuplesort_performsort(sort);
+	return sort;
+}
+
+/* Step 4: the sorted pairs, node by node. */
+static void
+write_postings(Build *build, Tuplesortstate *sort)
+{
+	PostingsBuilder *builder;
+	PostingBuffer docs = {0};
+	uint32		node = INVALID_ORDINAL;
+	Datum		value;
+	bool		isnull;
+
+	report_phase(PHASE_POSTINGS);
+	view_refresh(build->view);
+	builder = postings_build_begin(&build->view->index, &build->view->meta);
+	docs.capacity = 1024;
+	docs.docs = palloc(docs.capacity * sizeof(uint32));
+	while (compat_tuplesort_getdatum(sort, &value, &isnull))
+	{
+		uint64		pair = (uint64) DatumGetInt64(value);
+		uint32		doc = (uint32) pair;
+
+		CHECK_FOR_INTERRUPTS();
+		if (node != pair >> 32 && docs.count > 0)
+		{
+			postings_build_add(builder, node, docs.docs, docs.count);
+			build->postings += docs.count;
+			docs.count = 0;
+		}
+		node = (uint32) (pair >> 32);
+		/* A long document comes in chunks, each of which may have met the node. */
+		if (docs.count > 0 && docs.docs[docs.count - 1] == doc)
+			continue;
+		if (docs.count == docs.capacity)
+		{
+			docs.capacity *= 2;
+			docs.docs = repalloc_huge(docs.docs, mul_size(docs.capacity, sizeof(uint32)));
+		}
+		docs.docs[docs.count++] = doc;
+	}
+	if (docs.count > 0)
+		postings_build_add(builder, node, docs.docs, docs.count);
+	build->postings += docs.count;
+	postings_build_end(builder);
+	build->view->meta.postings = build->postings;
+	meta_write_graph(&build->view->index, &build->view->meta);
+}
+
+/* Step 5. */
+static void
+log_index(Relation index)
+{
+	report_phase(PHASE_LOG);
+	if (RelationNeedsWAL(index))
+		log_newpage_range(index, MAIN_FORKNUM, 0, RelationGetNumberOfBlocks(index), true);
+}
+
+/* Workers that the planner would use, for the mode of build that can use them. */
+static int
+workers_for(Build *build)
+{
+	if (build->mode != BUILD_TRAINED)
+		return 0;
+	return plan_create_index_workers(RelationGetRelid(build->heap), RelationGetRelid(build->index));
+}
+
+static void
+encode_and_post(Build *build)
+{
+	int			nworkers = workers_for(build);
+	BuildLeader *leader = nworkers > 0 ? build_parallel_begin(build, nworkers) : NULL;
+	Tuplesortstate *sort;
+
+	report_phase(PHASE_ENCODE);
+	pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_TOTAL, build->counts.ndocs + build->counts.nnulls);
+	sort = leader != NULL ? build_parallel_encode(build, leader) : encode_alone(build);
+	if (build->mode != BUILD_PENDING)
+		write_postings(build, sort);
+	tuplesort_end(sort);
+	if (leader != NULL)
+		build_parallel_end(leader);
+}
+
+IndexBuildResult *
+colbert_build(Relation heap, Relation index, IndexInfo *info)
+{
+	Build		build = {.heap = heap, .index = index, .info = info};
+	IndexBuildResult *result = palloc(sizeof(IndexBuildResult));
+	TokenSample *sample;
+
+	if (RelationGetNumberOfBlocks(index) != 0)
+		elog(ERROR, "index \"%s\" already contains data", RelationGetRelationName(index));
+
+	report_phase(PHASE_INITIALIZE);
+	write_meta_page(index);
+	build.view = view_open(index, true, VIEW_WITHOUT_PENDING);
+	sample = sample_table(&build);
+	if (build.mode == BUILD_TRAINED)
+		train_nodes(&build, sample);
+	sample_free(sample);
+	encode_and_post(&build);
+	log_index(index);
+
+	result->heap_tuples = build.reltuples;
+	result->index_tuples = build.counts.ndocs + build.counts.nnulls;
+	return result;
+}

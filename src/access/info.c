@@ -1,0 +1,183 @@
+/*-------------------------------------------------------------------------
+ *
+ * info.c
+ *	  Seeing and keeping an index: colbert_index_info, colbert_merge,
+ *	  colbert_last_scan.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "access/access.h"
+#include "access/relation.h"
+#include "catalog/index.h"
+#include "catalog/pg_class.h"
+#include "commands/defrem.h"
+#include "funcapi.h"
+#include "index/merge.h"
+#include "miscadmin.h"
+#include "search/search.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rls.h"
+
+PG_FUNCTION_INFO_V1(colbert_index_info);
+PG_FUNCTION_INFO_V1(colbert_merge);
+PG_FUNCTION_INFO_V1(colbert_last_scan);
+
+/* Open an index of ours; errors (42809) for anything else. */
+static Relation
+open_index(Oid oid, LOCKMODE mode)
+{
+	Relation	index = relation_open(oid, mode);
+
+	if (index->rd_rel->relkind != RELKIND_INDEX || index->rd_indam == NULL ||
+		index->rd_indam->ambuild != colbert_build)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a colbert_pg index", RelationGetRelationName(index))));
+	if (RELATION_IS_OTHER_TEMP(index))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot access temporary indexes of other sessions")));
+	return index;
+}
+
+static void
+fill_tuple_desc(FunctionCallInfo fcinfo, TupleDesc *desc)
+{
+	if (get_call_result_type(fcinfo, NULL, desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	*desc = BlessTupleDesc(*desc);
+}
+
+/* Bytes of the extents of some arrays. */
+static int64
+array_bytes(const MetaPageData *meta, ArrayKind first, ArrayKind last)
+{
+	int64		bytes = 0;
+
+	for (int kind = first; kind <= (int) last; kind++)
+		for (uint32 i = 0; i < meta->arrays[kind].nextents; i++)
+			bytes += (int64) meta->arrays[kind].extents[i].npages * BLCKSZ;
+	return bytes;
+}
+
+/*
+ * One row about an index. Needs SELECT on the table, as its contents do.
+ */
+Datum
+colbert_index_info(PG_FUNCTION_ARGS)
+{
+	Relation	index = open_index(PG_GETARG_OID(0), AccessShareLock);
+	IndexView  *view;
+	const MetaPageData *meta;
+	TupleDesc	desc;
+	Datum		values[20];
+	bool		nulls[20] = {0};
+	int			n = 0;
+	int64		total;
+	int64		arrays;
+
+	if (pg_class_aclcheck(index->rd_index->indrelid, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, get_rel_name(index->rd_index->indrelid));
+	fill_tuple_desc(fcinfo, &desc);
+	view = view_open(index, false, VIEW_WITHOUT_PENDING);
+	meta = &view->meta;
+	total = (int64) RelationGetNumberOfBlocks(index) * BLCKSZ;
+	arrays = array_bytes(meta, 0, ARRAY_COUNT - 1);
+
+	values[n++] = CStringGetTextDatum(get_am_name(index->rd_rel->relam));
+	values[n++] = CStringGetTextDatum(view->codec->name);
+	values[n++] = Int32GetDatum(meta->dim);
+	values[n++] = Int64GetDatum(meta->live_docs);
+	values[n++] = Int64GetDatum((int64) meta->live_tokens);
+	values[n++] = Int64GetDatum(meta->live_nulls);
+	values[n++] = Int64GetDatum(meta->arrays[ARRAY_NODES].nitems);
+	values[n++] = Int32GetDatum(meta->tokens_per_node);
+	values[n++] = Int64GetDatum(meta->queue_tail - meta->queue_head);
+	values[n++] = Int64GetDatum((int64) meta->pending_tokens);
+	values[n++] = Int64GetDatum(meta->dead_docs);
+	values[n++] = Int64GetDatum(meta->free_docs);
+	values[n++] = Int64GetDatum((int64) meta->postings);
+	values[n++] = Float8GetDatum(meta->arrays[ARRAY_NODES].nitems > 0
+								 ? (double) meta->postings / meta->arrays[ARRAY_NODES].nitems : 0);
+	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_DOCS, ARRAY_DOCS));
+	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_SKETCHES, ARRAY_SKETCHES));
+	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_ROWS, ARRAY_PENDING_ROWS));
+	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_NODES, ARRAY_UPPER));
+	values[n++] = Int64GetDatum(total - arrays - BLCKSZ);
+	values[n++] = Int64GetDatum(total);
+
+	relation_close(index, AccessShareLock);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
+}
+
+/* Merge what is pending now; returns the number of documents. Needs ownership of the index. */
+Datum
+colbert_merge(PG_FUNCTION_ARGS)
+{
+	Relation	index;
+	uint64		merged;
+
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("recovery is in progress"),
+				 errhint("Pending documents are merged on the primary.")));
+	index = open_index(PG_GETARG_OID(0), RowExclusiveLock);
+	if (!compat_object_ownercheck(RelationRelationId, RelationGetRelid(index), GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_INDEX, RelationGetRelationName(index));
+	merged = merge_pending(index, MERGE_WAIT);
+	relation_close(index, RowExclusiveLock);
+	PG_RETURN_INT64((int64) merged);
+}
+
+static Datum
+stage_ms(SearchStage stage)
+{
+	return Float8GetDatum(INSTR_TIME_GET_MILLISEC(search_counters.time[stage]));
+}
+
+/*
+ * What this backend's last index scan did; no row before the first. Counts
+ * tell of rows that a policy may hide, so row-level security withholds them.
+ */
+Datum
+colbert_last_scan(PG_FUNCTION_ARGS)
+{
+	const SearchCounters *c = &search_counters;
+	Oid			table = c->valid ? IndexGetRelation(c->index, true) : InvalidOid;
+	TupleDesc	desc;
+	Datum		values[24];
+	bool		nulls[24] = {0};
+	int			n = 0;
+
+	fill_tuple_desc(fcinfo, &desc);
+	if (!OidIsValid(table) || check_enable_rls(table, InvalidOid, true) == RLS_ENABLED)
+		PG_RETURN_NULL();
+
+	values[n++] = ObjectIdGetDatum(c->index);
+	values[n++] = Int32GetDatum(c->query_tokens);
+	values[n++] = Int32GetDatum(c->settings.probes);
+	values[n++] = Int32GetDatum(c->settings.ef_search);
+	values[n++] = Int32GetDatum(c->settings.candidates);
+	values[n++] = Int32GetDatum(c->settings.rerank);
+	values[n++] = Int64GetDatum((int64) c->hops);
+	values[n++] = Int64GetDatum((int64) c->nodes);
+	values[n++] = Int64GetDatum((int64) c->postings);
+	values[n++] = Int64GetDatum((int64) c->gathered);
+	values[n++] = Int64GetDatum((int64) c->pending);
+	values[n++] = Int64GetDatum((int64) c->narrowed);
+	values[n++] = Int64GetDatum((int64) c->reranked);
+	values[n++] = Int64GetDatum((int64) c->fetched);
+	values[n++] = Int64GetDatum((int64) c->scored);
+	values[n++] = Int64GetDatum((int64) c->emitted);
+	values[n++] = Int64GetDatum((int64) c->late);
+	values[n++] = Int32GetDatum(c->widenings);
+	values[n++] = BoolGetDatum(c->exhaustive);
+	for (int stage = 0; stage < STAGE_COUNT; stage++)
+		values[n++] = stage_ms(stage);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
+}

@@ -1,0 +1,87 @@
+/*-------------------------------------------------------------------------
+ *
+ * options.c
+ *	  WITH (...) of an index.
+ *
+ * Structural options (m, ef_construction, tokens_per_node, quantizer) are
+ * copied to the meta page when the index is built, and read only from there
+ * afterwards: ALTER INDEX can change reloptions, not the pages.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "access/access.h"
+#include "access/reloptions.h"
+
+#define DEFAULT_M				16
+#define DEFAULT_EF_CONSTRUCTION	64
+#define DEFAULT_QUANTIZER		CODEC_SQ8
+
+static relopt_kind hnsw_kind;
+
+static relopt_enum_elt_def quantizers[] = {
+	{"sq8", CODEC_SQ8},
+	{"flat", CODEC_FLAT},
+	{"bit", CODEC_BIT},
+	{NULL, 0}
+};
+
+/* Scan defaults, which every access method takes. */
+static void
+add_scan_options(relopt_kind kind)
+{
+	add_int_reloption(kind, "probes", "Nodes probed for each query token (0 = chosen by the index)",
+					  0, 0, 1048576, AccessExclusiveLock);
+	add_int_reloption(kind, "candidates", "Documents narrowed by their sketches (0 = chosen by the index)",
+					  0, 0, 10000000, AccessExclusiveLock);
+	add_int_reloption(kind, "rerank", "Documents reranked by their code rows (0 = chosen by the index)",
+					  0, 0, 10000000, AccessExclusiveLock);
+	add_enum_reloption(kind, "quantizer", "Codec of the code rows", quantizers, DEFAULT_QUANTIZER,
+					   "Valid values are \"sq8\", \"flat\" and \"bit\".", AccessExclusiveLock);
+}
+
+void
+options_init(void)
+{
+	hnsw_kind = add_reloption_kind();
+	add_scan_options(hnsw_kind);
+	add_int_reloption(hnsw_kind, "m", "Neighbours of a node on each level of the graph (twice as many on the lowest)",
+					  DEFAULT_M, 2, 100, AccessExclusiveLock);
+	add_int_reloption(hnsw_kind, "ef_construction", "Size of the dynamic candidate list while the graph is built",
+					  DEFAULT_EF_CONSTRUCTION, 4, 1000, AccessExclusiveLock);
+	add_int_reloption(hnsw_kind, "tokens_per_node", "Tokens for each node of the graph (0 = chosen by the index)",
+					  0, 0, 1000000, AccessExclusiveLock);
+	add_int_reloption(hnsw_kind, "ef_search", "Size of the dynamic candidate list of a search (0 = chosen by the index)",
+					  0, 0, 10000, AccessExclusiveLock);
+}
+
+bytea *
+colbert_hnsw_options(Datum reloptions, bool validate)
+{
+	static const relopt_parse_elt table[] = {
+		{"m", RELOPT_TYPE_INT, offsetof(ColbertOptions, m)},
+		{"ef_construction", RELOPT_TYPE_INT, offsetof(ColbertOptions, ef_construction)},
+		{"tokens_per_node", RELOPT_TYPE_INT, offsetof(ColbertOptions, tokens_per_node)},
+		{"quantizer", RELOPT_TYPE_ENUM, offsetof(ColbertOptions, quantizer)},
+		{"probes", RELOPT_TYPE_INT, offsetof(ColbertOptions, probes)},
+		{"ef_search", RELOPT_TYPE_INT, offsetof(ColbertOptions, ef_search)},
+		{"candidates", RELOPT_TYPE_INT, offsetof(ColbertOptions, candidates)},
+		{"rerank", RELOPT_TYPE_INT, offsetof(ColbertOptions, rerank)},
+	};
+
+	return (bytea *) build_reloptions(reloptions, validate, hnsw_kind, sizeof(ColbertOptions), table, lengthof(table));
+}
+
+ColbertOptions
+options_of(Relation index)
+{
+	ColbertOptions options = {0};
+
+	if (index->rd_options != NULL)
+		return *(ColbertOptions *) index->rd_options;
+	options.m = DEFAULT_M;
+	options.ef_construction = DEFAULT_EF_CONSTRUCTION;
+	options.quantizer = DEFAULT_QUANTIZER;
+	return options;
+}

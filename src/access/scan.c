@@ -1,0 +1,263 @@
+/*-------------------------------------------------------------------------
+ *
+ * scan.c
+ *	  Index scans: ORDER BY maxsim(doc, query), and IS [NOT] NULL.
+ *
+ * Rows come in three runs: the documents that are NULL (first, or last, or
+ * not at all), and the others in exact order. Without an order to keep (no
+ * ORDER BY, or a NULL query, for which SQL leaves the order open) every live
+ * document comes once in the order of the directory.
+ *
+ * Ordinals and heap TIDs may be reused while a scan holds them: harmless
+ * under an MVCC snapshot, so other snapshots are refused.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "access/access.h"
+#include "access/relscan.h"
+#include "index/docstore.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "search/exact.h"
+#include "settings.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+/* Runs of a scan, in the order in which they may come. */
+typedef enum ScanRun
+{
+	RUN_NULLS_FIRST,
+	RUN_DOCUMENTS,
+	RUN_NULLS_LAST,
+	RUN_END
+} ScanRun;
+
+/* Items read a page at a time: NULL rows, or documents in directory order. */
+typedef struct PageCursor
+{
+	uint32		next;			/* item to read next */
+	char	   *items;			/* copy of the page */
+	uint32		first;			/* ordinal of items[0] */
+	uint32		count;
+} PageCursor;
+
+typedef struct ColbertScan
+{
+	MemoryContext context;		/* reset by rescan */
+	bool		started;
+	bool		want_nulls;
+	bool		want_documents;
+	bool		nulls_first;
+	MultiVector *query;			/* NULL: no order to keep */
+	ScanRun		run;
+	IndexView  *view;
+	Search	   *search;
+	ExactStage *exact;
+	PageCursor	cursor;
+} ColbertScan;
+
+IndexScanDesc
+colbert_beginscan(Relation index, int nkeys, int norderbys)
+{
+	IndexScanDesc scan = RelationGetIndexScan(index, nkeys, norderbys);
+	ColbertScan *state = palloc0(sizeof(ColbertScan));
+
+	state->context = AllocSetContextCreate(CurrentMemoryContext, "colbert scan", ALLOCSET_DEFAULT_SIZES);
+	scan->opaque = state;
+	return scan;
+}
+
+static void
+release(ColbertScan *state)
+{
+	if (state->exact != NULL)
+		exact_end(state->exact);
+	if (state->search != NULL)
+		search_end(state->search);
+	state->exact = NULL;
+	state->search = NULL;
+	state->view = NULL;
+	state->query = NULL;
+	state->started = false;
+	MemoryContextReset(state->context);
+}
+
+void
+colbert_endscan(IndexScanDesc scan)
+{
+	ColbertScan *state = scan->opaque;
+
+	release(state);
+	MemoryContextDelete(state->context);
+	pfree(state);
+	scan->opaque = NULL;
+}
+
+/* What IS NULL and IS NOT NULL leave of the two kinds of rows. */
+static void
+apply_null_tests(ColbertScan *state, IndexScanDesc scan)
+{
+	state->want_nulls = true;
+	state->want_documents = true;
+	for (int i = 0; i < scan->numberOfKeys; i++)
+	{
+		if (scan->keyData[i].sk_flags & SK_SEARCHNULL)
+			state->want_documents = false;
+		else
+			state->want_nulls = false;
+	}
+}
+
+void
+colbert_rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys, int norderbys)
+{
+	ColbertScan *state = scan->opaque;
+
+	release(state);
+	if (keys != NULL && scan->numberOfKeys > 0)
+		memmove(scan->keyData, keys, scan->numberOfKeys * sizeof(ScanKeyData));
+	if (orderbys != NULL && scan->numberOfOrderBys > 0)
+		memmove(scan->orderByData, orderbys, scan->numberOfOrderBys * sizeof(ScanKeyData));
+
+	apply_null_tests(state, scan);
+	state->nulls_first = scan->numberOfOrderBys > 0 &&
+		scan->orderByData[0].sk_strategy == STRATEGY_NULLS_FIRST;
+}
+
+/* The query of the scan, detoasted into the scan's memory; NULL where there is no order to keep. */
+static MultiVector *
+scan_query(IndexScanDesc scan)
+{
+	if (scan->numberOfOrderBys == 0 || (scan->orderByData[0].sk_flags & SK_ISNULL))
+		return NULL;
+	return multivector_from_datum(scan->orderByData[0].sk_argument);
+}
+
+/* Session settings win over the index's options; 0 leaves it to the index. */
+static SearchSettings
+scan_settings(Relation index)
+{
+	ColbertOptions options = options_of(index);
+
+	return (SearchSettings)
+	{
+		.probes = colbert_probes > 0 ? colbert_probes : options.probes,
+		.ef_search = colbert_ef_search > 0 ? colbert_ef_search : options.ef_search,
+		.candidates = colbert_candidates > 0 ? colbert_candidates : options.candidates,
+		.rerank = colbert_rerank > 0 ? colbert_rerank : options.rerank,
+	};
+}
+
+static void
+start(IndexScanDesc scan)
+{
+	ColbertScan *state = scan->opaque;
+	MemoryContext old = MemoryContextSwitchTo(state->context);
+	SearchSettings settings = scan_settings(scan->indexRelation);
+
+	if (!IsMVCCSnapshot(scan->xs_snapshot))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("colbert_pg indexes can only be scanned under an MVCC snapshot")));
+
+	pgstat_count_index_scan(scan->indexRelation);
+	state->view = view_open(scan->indexRelation, false, VIEW_WITH_PENDING);
+	state->query = scan_query(scan);
+	if (state->query != NULL)
+	{
+		view_check_dims(state->view, state->query);
+		if (state->want_documents)
+		{
+			state->search = search_begin(state->view, state->query, &settings);
+			state->exact = exact_begin(state->search, scan->heapRelation, scan->xs_snapshot, state->query);
+		}
+	}
+	state->cursor = (PageCursor) {.items = palloc(PAGE_PAYLOAD)};
+	state->run = state->nulls_first ? RUN_NULLS_FIRST : RUN_DOCUMENTS;
+	state->started = true;
+	MemoryContextSwitchTo(old);
+}
+
+/* The next item of an array that a cursor walks; NULL at the end. */
+static char *
+cursor_next(ColbertScan *state, ArrayKind kind, uint32 *ordinal)
+{
+	PageCursor *cursor = &state->cursor;
+	const ArrayMeta *array = &state->view->meta.arrays[kind];
+
+	if (cursor->next >= array->nitems)
+		return NULL;
+	if (cursor->next >= cursor->first + cursor->count)
+	{
+		CHECK_FOR_INTERRUPTS();
+		cursor->first = cursor->next;
+		cursor->count = Min(parray_run(array, cursor->next), array->nitems - cursor->next);
+		parray_copy_out(&state->view->index, &state->view->meta, kind, cursor->first, cursor->count, cursor->items);
+	}
+	*ordinal = cursor->next++;
+	return cursor->items + (size_t) (*ordinal - cursor->first) * array->item_size;
+}
+
+/* The next NULL row. */
+static bool
+next_null(ColbertScan *state, ItemPointer tid)
+{
+	NullEntry  *entry;
+	uint32		ordinal;
+
+	if (!state->want_nulls || state->view->meta.live_nulls == 0)
+		return false;
+	while ((entry = (NullEntry *) cursor_next(state, ARRAY_NULLS, &ordinal)) != NULL)
+		if (entry->state == DOC_LIVE)
+		{
+			*tid = entry->tid;
+			return true;
+		}
+	return false;
+}
+
+/* The next document: in exact order, or in the order of the directory. */
+static bool
+next_document(ColbertScan *state, ItemPointer tid)
+{
+	DocEntry   *entry;
+	uint32		ordinal;
+
+	if (!state->want_documents)
+		return false;
+	if (state->exact != NULL)
+		return exact_next(state->exact, tid);
+	while ((entry = (DocEntry *) cursor_next(state, ARRAY_DOCS, &ordinal)) != NULL)
+		if (entry->state == DOC_LIVE)
+		{
+			*tid = entry->tid;
+			return true;
+		}
+	return false;
+}
+
+bool
+colbert_gettuple(IndexScanDesc scan, ScanDirection direction)
+{
+	ColbertScan *state = scan->opaque;
+
+	Assert(ScanDirectionIsForward(direction));
+	if (!state->started)
+		start(scan);
+
+	scan->xs_recheck = false;
+	scan->xs_recheckorderby = false;
+	for (; state->run < RUN_END; state->run++)
+	{
+		bool		nulls = state->run != RUN_DOCUMENTS;
+
+		if (nulls && state->nulls_first != (state->run == RUN_NULLS_FIRST))
+			continue;
+		if (nulls ? next_null(state, &scan->xs_heaptid) : next_document(state, &scan->xs_heaptid))
+			return true;
+		state->cursor.next = state->cursor.first = state->cursor.count = 0;
+	}
+	return false;
+}

@@ -1,0 +1,281 @@
+/*-------------------------------------------------------------------------
+ *
+ * vacuum.c
+ *	  VACUUM: flag dead documents, merge pending ones, free ordinals.
+ *
+ * bulkdelete flags. cleanup merges what is pending, sweeps the posting lists
+ * where more than a tenth of the documents is dead, and then frees the
+ * ordinals that were dead before the sweep began: no list names them any
+ * more. Reservations that an error or a crash left behind are freed too.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "access/access.h"
+#include "commands/vacuum.h"
+#include "index/docstore.h"
+#include "index/merge.h"
+#include "index/postings.h"
+#include "miscadmin.h"
+#include "storage/indexfsm.h"
+#include "utils/memutils.h"
+
+/* Sweep where at least this share of the documents is dead: dead entries cost searches time and nothing else. */
+#define SWEEP_SHARE 0.1
+
+/* ---- bulkdelete ---- */
+
+typedef struct DeadItems
+{
+	uint32		count;
+	uint32		slots[PAGE_PAYLOAD / sizeof(NullEntry)];
+} DeadItems;
+
+/* Write off documents of one directory page; the meta page counts them. */
+static void
+kill_documents(IndexView *view, uint32 first, const DeadItems *dead)
+{
+	Buffer		meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
+	Buffer		buffer = parray_lock(&view->index, &view->meta, ARRAY_DOCS, first);
+	MetaPageData *meta;
+	Change		change;
+
+	change_begin(&change, &view->index);
+	meta = meta_data(change_page(&change, meta_buffer, false));
+	for (uint32 i = 0; i < dead->count; i++)
+	{
+		DocEntry   *entry = (DocEntry *) parray_change(&change, buffer, &view->meta, ARRAY_DOCS, first + dead->slots[i]);
+
+		entry->state = DOC_DEAD;
+		meta->live_docs--;
+		meta->live_tokens -= entry->ntokens;
+		meta->dead_docs++;
+	}
+	change_commit(&change);
+	UnlockReleaseBuffer(buffer);
+	UnlockReleaseBuffer(meta_buffer);
+}
+
+static void
+kill_nulls(IndexView *view, uint32 first, const DeadItems *dead)
+{
+	Buffer		meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
+	Buffer		buffer = parray_lock(&view->index, &view->meta, ARRAY_NULLS, first);
+	MetaPageData *meta;
+	Change		change;
+
+	change_begin(&change, &view->index);
+	meta = meta_data(change_page(&change, meta_buffer, false));
+	for (uint32 i = 0; i < dead->count; i++)
+	{
+		NullEntry  *entry = (NullEntry *) parray_change(&change, buffer, &view->meta, ARRAY_NULLS, first + dead->slots[i]);
+
+		entry->state = DOC_FREE;
+		entry->next_free = meta->null_free_head;
+		meta->null_free_head = first + dead->slots[i];
+		meta->live_nulls--;
+	}
+	change_commit(&change);
+	UnlockReleaseBuffer(buffer);
+	UnlockReleaseBuffer(meta_buffer);
+}
+
+typedef struct BulkDelete
+{
+	IndexView  *view;
+	IndexBulkDeleteResult *stats;
+	IndexBulkDeleteCallback callback;
+	void	   *callback_state;
+	char	   *items;			/* a copy of one page */
+} BulkDelete;
+
+/* Ask about one row of the index. */
+static bool
+is_dead(BulkDelete *bulk, ItemPointer tid)
+{
+	if (bulk->callback(tid, bulk->callback_state))
+	{
+		bulk->stats->tuples_removed++;
+		return true;
+	}
+	bulk->stats->num_index_tuples++;
+	return false;
+}
+
+/* Go through one array page by page: documents, or NULL rows. */
+static void
+delete_from(BulkDelete *bulk, ArrayKind kind)
+{
+	IndexView  *view = bulk->view;
+	const ArrayMeta *array = &view->meta.arrays[kind];
+	DeadItems	dead;
+
+	for (uint32 first = 0; first < array->nitems; first += parray_per_page(array))
+	{
+		uint32		run = Min(parray_per_page(array), array->nitems - first);
+
+		compat_vacuum_delay_point();
+		parray_copy_out(&view->index, &view->meta, kind, first, run, bulk->items);
+		dead.count = 0;
+		for (uint32 i = 0; i < run; i++)
+		{
+			/* Both kinds of entries begin with the heap TID. */
+			ItemPointer tid = (ItemPointer) (bulk->items + (size_t) i * array->item_size);
+			bool		live = kind == ARRAY_DOCS
+				? ((DocEntry *) tid)->state == DOC_LIVE
+				: ((NullEntry *) tid)->state == DOC_LIVE;
+
+			if (live && is_dead(bulk, tid))
+				dead.slots[dead.count++] = i;
+		}
+		if (dead.count > 0 && kind == ARRAY_DOCS)
+			kill_documents(view, first, &dead);
+		else if (dead.count > 0)
+			kill_nulls(view, first, &dead);
+	}
+}
+
+IndexBulkDeleteResult *
+colbert_bulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
+				   IndexBulkDeleteCallback callback, void *callback_state)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert vacuum", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old;
+	BulkDelete	bulk = {.callback = callback, .callback_state = callback_state};
+
+	if (stats == NULL)
+		stats = palloc0(sizeof(IndexBulkDeleteResult));
+	old = MemoryContextSwitchTo(context);
+	bulk.stats = stats;
+	bulk.view = view_open(info->index, false, VIEW_WITHOUT_PENDING);
+	bulk.items = palloc(PAGE_PAYLOAD);
+	stats->num_index_tuples = 0;
+	delete_from(&bulk, ARRAY_DOCS);
+	delete_from(&bulk, ARRAY_NULLS);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return stats;
+}
+
+/* ---- cleanup ---- */
+
+typedef struct OrdinalList
+{
+	uint32	   *items;
+	uint32		count;
+	uint32		capacity;
+} OrdinalList;
+
+static void
+ordinals_add(OrdinalList *list, uint32 doc)
+{
+	if (list->count == list->capacity)
+	{
+		list->capacity = Max(list->capacity * 2, 1024);
+		list->items = list->items == NULL
+			? palloc_extended(mul_size(list->capacity, sizeof(uint32)), MCXT_ALLOC_HUGE)
+			: repalloc_huge(list->items, mul_size(list->capacity, sizeof(uint32)));
+	}
+	list->items[list->count++] = doc;
+}
+
+typedef struct Leftovers
+{
+	OrdinalList dead;			/* in no queue */
+	OrdinalList reserved;
+} Leftovers;
+
+static void
+collect_leftovers(IndexView *view, uint32 doc, const DocEntry *entry, void *arg)
+{
+	Leftovers  *leftovers = arg;
+
+	if (entry->state == DOC_DEAD && !(entry->flags & DOC_PENDING))
+		ordinals_add(&leftovers->dead, doc);
+	else if (entry->state == DOC_RESERVED)
+		ordinals_add(&leftovers->reserved, doc);
+}
+
+/* Take the dead out of all posting lists, then free them. The merge lock is held. */
+static void
+sweep(IndexView *view, const OrdinalList *dead)
+{
+	uint32		ndocs = view->meta.arrays[ARRAY_DOCS].nitems;
+	uint8	   *bits = palloc_extended(ndocs / 8 + 1, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+
+	for (uint32 i = 0; i < dead->count; i++)
+		bits[dead->items[i] >> 3] |= 1 << (dead->items[i] & 7);
+	view->meta.postings = postings_sweep(&view->index, &view->meta, bits, ndocs);
+	meta_write_graph(&view->index, &view->meta);
+	docstore_push_free(view, dead->items, dead->count);
+	pfree(bits);
+}
+
+/*
+ * Free reservations that nobody will publish: those that stand while no
+ * appender is at work. Appenders wait for as long as this takes.
+ */
+static void
+free_reserved(IndexView *view, OrdinalList *reserved)
+{
+	uint32		kept = 0;
+
+	if (reserved->count == 0)
+		return;
+	docstore_lock_append(view->index.rel, ExclusiveLock);
+	for (uint32 i = 0; i < reserved->count; i++)
+	{
+		DocEntry	entry;
+
+		if (docstore_entry(view, reserved->items[i], &entry) && entry.state == DOC_RESERVED)
+			reserved->items[kept++] = reserved->items[i];
+	}
+	docstore_push_free(view, reserved->items, kept);
+	docstore_unlock_append(view->index.rel, ExclusiveLock);
+}
+
+static void
+clean(Relation index)
+{
+	IndexView  *view;
+	Leftovers	leftovers = {0};
+
+	merge_lock(index, MERGE_WAIT);
+	merge_pending_locked(index);
+	view = view_open(index, false, VIEW_WITHOUT_PENDING);
+	docstore_walk(view, collect_leftovers, &leftovers);
+	if (leftovers.dead.count > 0 &&
+		leftovers.dead.count >= SWEEP_SHARE * ((double) view->meta.live_docs + leftovers.dead.count))
+		sweep(view, &leftovers.dead);
+	merge_unlock(index);
+	free_reserved(view, &leftovers.reserved);
+}
+
+IndexBulkDeleteResult *
+colbert_vacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
+{
+	MemoryContext context;
+	MemoryContext old;
+	MetaPageData meta;
+	ColbertIndex index = {info->index, false};
+
+	if (info->analyze_only)
+		return stats;
+	if (stats == NULL)
+		stats = palloc0(sizeof(IndexBulkDeleteResult));
+
+	context = AllocSetContextCreate(CurrentMemoryContext, "colbert vacuum", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	clean(info->index);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+
+	meta_read(&index, &meta);
+	IndexFreeSpaceMapVacuum(info->index);
+	stats->num_pages = RelationGetNumberOfBlocks(info->index);
+	stats->pages_free = 0;
+	stats->num_index_tuples = (double) meta.live_docs + meta.live_nulls;
+	stats->estimated_count = false;
+	return stats;
+}

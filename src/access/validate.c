@@ -1,0 +1,113 @@
+/*-------------------------------------------------------------------------
+ *
+ * validate.c
+ *	  Operator classes: two ordering operators and one support function.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "access/access.h"
+#include "access/amvalidate.h"
+#include "access/htup_details.h"
+#include "catalog/pg_amop.h"
+#include "catalog/pg_amproc.h"
+#include "catalog/pg_opclass.h"
+#include "catalog/pg_opfamily.h"
+#include "catalog/pg_type.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/regproc.h"
+#include "utils/syscache.h"
+
+/* Report what is wrong with an operator family; amvalidate reports at INFO. */
+#define complain(...) \
+	ereport(INFO, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION), errmsg(__VA_ARGS__)))
+
+static bool
+check_operators(const char *family, Oid type, CatCList *operators)
+{
+	bool		valid = true;
+	uint32		seen = 0;
+
+	for (int i = 0; i < operators->n_members; i++)
+	{
+		Form_pg_amop form = (Form_pg_amop) GETSTRUCT(&operators->members[i]->tuple);
+
+		if (form->amopstrategy < 1 || form->amopstrategy > STRATEGY_COUNT ||
+			form->amoppurpose != AMOP_ORDER || get_op_rettype(form->amopopr) != FLOAT8OID ||
+			!check_amop_signature(form->amopopr, FLOAT8OID, form->amoplefttype, form->amoprighttype))
+		{
+			complain("operator family \"%s\" contains operator %s that is no ordering operator of its strategies",
+					 family, format_operator(form->amopopr));
+			valid = false;
+		}
+		else if (form->amoplefttype == type && form->amoprighttype == type)
+			seen |= 1 << form->amopstrategy;
+	}
+	if (seen != ((1 << STRATEGY_NULLS_LAST) | (1 << STRATEGY_NULLS_FIRST)))
+	{
+		complain("operator family \"%s\" is missing an ordering operator", family);
+		valid = false;
+	}
+	return valid;
+}
+
+static bool
+check_functions(const char *family, Oid type, CatCList *functions)
+{
+	bool		valid = true;
+	bool		seen = false;
+
+	for (int i = 0; i < functions->n_members; i++)
+	{
+		Form_pg_amproc form = (Form_pg_amproc) GETSTRUCT(&functions->members[i]->tuple);
+
+		if (form->amprocnum != SUPPORT_SCORE ||
+			!check_amproc_signature(form->amproc, FLOAT8OID, true, 2, 2, form->amproclefttype, form->amprocrighttype))
+		{
+			complain("operator family \"%s\" contains function %s that is no score of two multivectors",
+					 family, format_procedure(form->amproc));
+			valid = false;
+		}
+		else if (form->amproclefttype == type)
+			seen = true;
+	}
+	if (!seen)
+	{
+		complain("operator family \"%s\" is missing support function %d", family, SUPPORT_SCORE);
+		valid = false;
+	}
+	return valid;
+}
+
+bool
+colbert_validate(Oid opclass)
+{
+	HeapTuple	class_tuple = SearchSysCache1(CLAOID, ObjectIdGetDatum(opclass));
+	Form_pg_opclass class;
+	HeapTuple	family_tuple;
+	CatCList   *operators;
+	CatCList   *functions;
+	char	   *family;
+	bool		valid;
+
+	if (!HeapTupleIsValid(class_tuple))
+		elog(ERROR, "cache lookup failed for operator class %u", opclass);
+	class = (Form_pg_opclass) GETSTRUCT(class_tuple);
+	family_tuple = SearchSysCache1(OPFAMILYOID, ObjectIdGetDatum(class->opcfamily));
+	if (!HeapTupleIsValid(family_tuple))
+		elog(ERROR, "cache lookup failed for operator family %u", class->opcfamily);
+	family = NameStr(((Form_pg_opfamily) GETSTRUCT(family_tuple))->opfname);
+
+	operators = SearchSysCacheList1(AMOPSTRATEGY, ObjectIdGetDatum(class->opcfamily));
+	functions = SearchSysCacheList1(AMPROCNUM, ObjectIdGetDatum(class->opcfamily));
+	valid = check_operators(family, class->opcintype, operators);
+	valid = check_functions(family, class->opcintype, functions) && valid;
+
+	ReleaseCatCacheList(functions);
+	ReleaseCatCacheList(operators);
+	ReleaseSysCache(family_tuple);
+	ReleaseSysCache(class_tuple);
+	return valid;
+}

@@ -1,0 +1,34 @@
+/*-------------------------------------------------------------------------
+ *
+ * create.h
+ *	  A new index: its structure, as it will stand on the meta page.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef COLBERT_CREATE_H
+#define COLBERT_CREATE_H
+
+#include "index/view.h"
+
+/* What the structural options ask for; 0 = chosen here. */
+typedef struct IndexShape
+{
+	uint32		dim;
+	Metric		metric;
+	CodecId		codec;
+	uint32		m;
+	uint32		ef_construction;
+	uint32		tokens_per_node;
+} IndexShape;
+
+/*
+ * Fill the meta data of an index without documents. Errors (54000) with a
+ * HINT where a token of that dim, its sketches or its neighbours do not fit on
+ * a page; m is lowered (with a NOTICE) where its neighbours do not fit.
+ */
+extern void create_meta(const IndexShape *shape, MetaPageData *meta);
+
+/* Make a page the meta page of a new index. */
+extern void create_meta_page(Page page, const MetaPageData *meta);
+
+#endif							/* COLBERT_CREATE_H */

@@ -1,0 +1,387 @@
+/*-------------------------------------------------------------------------
+ *
+ * docstore.c
+ *	  Appending documents to an index, and reading them.
+ *
+ * Lock order: meta page, directory page, queue page or a second directory
+ * page. The pages of sketches
+ * and rows are locked one at a time with nothing else held: until it is
+ * published, nobody but its appender knows of the slot.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "index/docstore.h"
+#include "miscadmin.h"
+
+/* Tokens that are widened, encoded and copied in at a time: a multiple of the sketch block. */
+#define CHUNK_TOKENS 512
+
+/* pending rows exist where the codec's rows cannot be decoded */
+static inline bool
+has_pending_rows(const IndexView *view)
+{
+	return view->row_size == 0;
+}
+
+/* ---- encoding ---- */
+
+typedef struct Encoder
+{
+	IndexView  *view;
+	float	   *tokens;
+	float	   *scratch;
+	uint8	   *blocks;
+	uint8	   *rows;
+} Encoder;
+
+static void
+encoder_init(Encoder *encoder, IndexView *view, uint32 ntokens)
+{
+	uint32		chunk = Min(ntokens, CHUNK_TOKENS);
+	size_t		row_size = Max(view->row_size, codec_sq8.row_size(view->shape));
+
+	encoder->view = view;
+	encoder->tokens = palloc_extended(mul_size(chunk, view->dim * sizeof(float)), MCXT_ALLOC_HUGE);
+	encoder->scratch = palloc(sketch_scratch_floats(&view->sketch) * sizeof(float));
+	encoder->blocks = palloc_extended(mul_size(sketch_blocks_for(chunk), sketch_block_size(&view->sketch)), MCXT_ALLOC_HUGE);
+	encoder->rows = palloc_extended(mul_size(chunk, row_size), MCXT_ALLOC_HUGE);
+}
+
+static void
+encoder_free(Encoder *encoder)
+{
+	pfree(encoder->tokens);
+	pfree(encoder->scratch);
+	pfree(encoder->blocks);
+	pfree(encoder->rows);
+}
+
+/* Sketch n tokens from encoder->tokens and copy the blocks in; first is a multiple of the block size. */
+static void
+write_sketches(Encoder *encoder, const DocEntry *entry, uint32 first, uint32 n)
+{
+	IndexView  *view = encoder->view;
+	size_t		block_size = sketch_block_size(&view->sketch);
+
+	for (uint32 i = 0; i < n; i += SKETCH_BLOCK_TOKENS)
+		sketch_encode_block(&view->sketch, encoder->tokens + (size_t) i * view->dim,
+							Min(n - i, SKETCH_BLOCK_TOKENS),
+							encoder->blocks + (i / SKETCH_BLOCK_TOKENS) * block_size, encoder->scratch);
+	parray_copy_in(&view->index, &view->meta, ARRAY_SKETCHES,
+				   entry->first_block + first / SKETCH_BLOCK_TOKENS, sketch_blocks_for(n), encoder->blocks);
+}
+
+static void
+write_rows(Encoder *encoder, const Codec *codec, ArrayKind array, uint32 first_row, uint32 n)
+{
+	IndexView  *view = encoder->view;
+	size_t		row_size = codec->row_size(view->shape);
+
+	for (uint32 i = 0; i < n; i++)
+		codec->encode(view->shape, encoder->tokens + (size_t) i * view->dim, encoder->rows + i * row_size);
+	parray_copy_in(&view->index, &view->meta, array, first_row, n, encoder->rows);
+}
+
+static void
+write_tokens(IndexView *view, const DocEntry *entry, const MultiVector *mv)
+{
+	Encoder		encoder;
+
+	encoder_init(&encoder, view, mv->ntokens);
+	for (uint32 first = 0; first < mv->ntokens; first += CHUNK_TOKENS)
+	{
+		uint32		n = Min(mv->ntokens - first, CHUNK_TOKENS);
+
+		CHECK_FOR_INTERRUPTS();
+		view_prepare_tokens(view, mv, first, n, encoder.tokens);
+		write_sketches(&encoder, entry, first, n);
+		if (view->row_size > 0)
+			write_rows(&encoder, view->codec, ARRAY_ROWS, entry->first_row + first, n);
+		else if (entry->flags & DOC_PENDING)
+			write_rows(&encoder, &codec_sq8, ARRAY_PENDING_ROWS, entry->first_pending_row + first, n);
+	}
+	encoder_free(&encoder);
+}
+
+/* ---- reserving and publishing ---- */
+
+/*
+ * Write a slot's directory entry and the meta data in one change; with them
+ * take the slot off its free list (free not NULL), or put it in the queue at
+ * its end. The meta page is held exclusively, and view->meta is what it is to
+ * hold. No other writer locks two of these pages without the meta page.
+ */
+static void
+write_slot(IndexView *view, Buffer meta_buffer, uint32 doc, const DocEntry *entry, const FreeSlot *free)
+{
+	ColbertIndex *index = &view->index;
+	MetaPageData *meta = &view->meta;
+	Buffer		buffer = parray_lock(index, meta, ARRAY_DOCS, doc);
+	Buffer		other = InvalidBuffer;
+	bool		enqueue = entry->state == DOC_LIVE && (entry->flags & DOC_PENDING);
+	uint32		before = free != NULL ? free->before : INVALID_ORDINAL;
+	Change		change;
+
+	if (enqueue)
+		other = parray_lock(index, meta, ARRAY_QUEUE, meta->queue_tail - 1);
+	else if (before != INVALID_ORDINAL && !parray_same_page(&meta->arrays[ARRAY_DOCS], before, doc))
+		other = parray_lock(index, meta, ARRAY_DOCS, before);
+
+	change_begin(&change, index);
+	memcpy(meta_data(change_page(&change, meta_buffer, false)), meta, sizeof(MetaPageData));
+	memcpy(parray_change(&change, buffer, meta, ARRAY_DOCS, doc), entry, sizeof(DocEntry));
+	if (enqueue)
+		memcpy(parray_change(&change, other, meta, ARRAY_QUEUE, meta->queue_tail - 1), &doc, sizeof(uint32));
+	else if (before != INVALID_ORDINAL)
+		((DocEntry *) parray_change(&change, BufferIsValid(other) ? other : buffer,
+									meta, ARRAY_DOCS, before))->ntokens = free->next;
+	change_commit(&change);
+	if (BufferIsValid(other))
+		UnlockReleaseBuffer(other);
+	UnlockReleaseBuffer(buffer);
+}
+
+/* Hand out fresh items of every array for a new slot. The meta page is held exclusively. */
+static uint32
+take_fresh(IndexView *view, Buffer meta_buffer, uint32 ntokens, DocEntry *entry)
+{
+	MetaPageData *meta = &view->meta;
+	uint32		nblocks = sketch_blocks_for(ntokens);
+
+	parray_make_room(&view->index, meta_buffer, meta, ARRAY_DOCS, 1);
+	parray_make_room(&view->index, meta_buffer, meta, ARRAY_SKETCHES, nblocks);
+	parray_make_room(&view->index, meta_buffer, meta, ARRAY_ROWS, ntokens);
+
+	memset(entry, 0, sizeof(DocEntry));
+	entry->capacity = ntokens;
+	entry->first_block = parray_take(meta, ARRAY_SKETCHES, nblocks);
+	entry->first_row = parray_take(meta, ARRAY_ROWS, ntokens);
+	return parray_take(meta, ARRAY_DOCS, 1);
+}
+
+/* Reserve a slot for a document; *entry is what stands in it now. */
+static uint32
+reserve(IndexView *view, ItemPointer tid, uint32 ntokens, DocPlace place, DocEntry *entry)
+{
+	Buffer		meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
+	bool		pending_rows = place == DOC_IN_QUEUE && has_pending_rows(view);
+	uint32		epoch = view->meta.epoch;
+	FreeSlot	free;
+	bool		reused;
+	uint32		doc;
+
+	memcpy(&view->meta, meta_data(BufferGetPage(meta_buffer)), sizeof(MetaPageData));
+	if (view->meta.epoch != epoch)
+	{
+		UnlockReleaseBuffer(meta_buffer);
+		view->meta.epoch = epoch;
+		view_refresh(view);
+		return reserve(view, tid, ntokens, place, entry);
+	}
+	if (pending_rows)
+		parray_make_room(&view->index, meta_buffer, &view->meta, ARRAY_PENDING_ROWS, ntokens);
+	reused = docstore_find_free(view, ntokens, &free, entry);
+	doc = reused ? free.doc : take_fresh(view, meta_buffer, ntokens, entry);
+	if (pending_rows)
+		entry->first_pending_row = parray_take(&view->meta, ARRAY_PENDING_ROWS, ntokens);
+
+	entry->tid = *tid;
+	entry->state = DOC_RESERVED;
+	entry->flags = place == DOC_IN_QUEUE ? DOC_PENDING : 0;
+	entry->ntokens = ntokens;
+	entry->epoch = view->meta.epoch;
+	write_slot(view, meta_buffer, doc, entry, reused ? &free : NULL);
+	UnlockReleaseBuffer(meta_buffer);
+	return doc;
+}
+
+/* Make a written document live, and put it in the queue where it belongs there. */
+static void
+publish(IndexView *view, uint32 doc, DocEntry *entry)
+{
+	Buffer		meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
+	MetaPageData *meta = &view->meta;
+
+	memcpy(meta, meta_data(BufferGetPage(meta_buffer)), sizeof(MetaPageData));
+	if (entry->flags & DOC_PENDING)
+	{
+		if (meta->queue_tail == meta->arrays[ARRAY_QUEUE].nitems)
+		{
+			parray_make_room(&view->index, meta_buffer, meta, ARRAY_QUEUE, 1);
+			parray_take(meta, ARRAY_QUEUE, 1);
+		}
+		meta->queue_tail++;
+		meta->pending_tokens += entry->ntokens;
+	}
+	meta->live_docs++;
+	meta->live_tokens += entry->ntokens;
+	entry->state = DOC_LIVE;
+
+	write_slot(view, meta_buffer, doc, entry, NULL);
+	UnlockReleaseBuffer(meta_buffer);
+}
+
+uint32
+docstore_append(IndexView *view, ItemPointer tid, const MultiVector *mv, DocPlace place)
+{
+	DocEntry	entry;
+	uint32		doc;
+
+	view_check_dims(view, mv);
+	docstore_lock_append(view->index.rel, ShareLock);
+	doc = reserve(view, tid, mv->ntokens, place, &entry);
+	write_tokens(view, &entry, mv);
+	publish(view, doc, &entry);
+	docstore_unlock_append(view->index.rel, ShareLock);
+	return doc;
+}
+
+void
+docstore_append_null(IndexView *view, ItemPointer tid)
+{
+	Buffer		meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
+	MetaPageData *meta = &view->meta;
+	NullEntry	entry;
+	uint32		item;
+	Buffer		buffer;
+	Change		change;
+
+	memcpy(meta, meta_data(BufferGetPage(meta_buffer)), sizeof(MetaPageData));
+	if (meta->null_free_head != INVALID_ORDINAL)
+	{
+		item = meta->null_free_head;
+		parray_copy_out(&view->index, meta, ARRAY_NULLS, item, 1, &entry);
+		meta->null_free_head = entry.next_free;
+	}
+	else
+	{
+		parray_make_room(&view->index, meta_buffer, meta, ARRAY_NULLS, 1);
+		item = parray_take(meta, ARRAY_NULLS, 1);
+	}
+	meta->live_nulls++;
+
+	memset(&entry, 0, sizeof(entry));
+	entry.tid = *tid;
+	entry.state = DOC_LIVE;
+	entry.next_free = INVALID_ORDINAL;
+	buffer = parray_lock(&view->index, meta, ARRAY_NULLS, item);
+	change_begin(&change, &view->index);
+	memcpy(meta_data(change_page(&change, meta_buffer, false)), meta, sizeof(MetaPageData));
+	memcpy(parray_change(&change, buffer, meta, ARRAY_NULLS, item), &entry, sizeof(entry));
+	change_commit(&change);
+	UnlockReleaseBuffer(buffer);
+	UnlockReleaseBuffer(meta_buffer);
+}
+
+void
+docstore_presize(IndexView *view, uint32 ndocs, uint64 ntokens, uint64 nblocks)
+{
+	Buffer		meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
+
+	memcpy(&view->meta, meta_data(BufferGetPage(meta_buffer)), sizeof(MetaPageData));
+	parray_make_room(&view->index, meta_buffer, &view->meta, ARRAY_DOCS, ndocs);
+	parray_make_room(&view->index, meta_buffer, &view->meta, ARRAY_SKETCHES, (uint32) Min(nblocks, INVALID_ORDINAL - 1));
+	parray_make_room(&view->index, meta_buffer, &view->meta, ARRAY_ROWS, (uint32) Min(ntokens, INVALID_ORDINAL - 1));
+	UnlockReleaseBuffer(meta_buffer);
+}
+
+/* ---- reading ---- */
+
+bool
+docstore_entry(IndexView *view, uint32 doc, DocEntry *entry)
+{
+	Buffer		buffer;
+	char	   *data;
+
+	if (doc >= view->meta.arrays[ARRAY_DOCS].nitems)
+		return false;
+	buffer = parray_read(&view->index, &view->meta, ARRAY_DOCS, doc, &data);
+	if (data != NULL)
+		memcpy(entry, data, sizeof(DocEntry));
+	UnlockReleaseBuffer(buffer);
+	return data != NULL && entry->state != DOC_NONE;
+}
+
+void
+docstore_vectors(IndexView *view, const DocEntry *entry, uint32 first, uint32 n, float *out)
+{
+	const Codec *codec = has_pending_rows(view) ? &codec_sq8 : view->codec;
+	ArrayKind	array = has_pending_rows(view) ? ARRAY_PENDING_ROWS : ARRAY_ROWS;
+	uint32		row = (has_pending_rows(view) ? entry->first_pending_row : entry->first_row) + first;
+	size_t		row_size = codec->row_size(view->shape);
+	uint8	   *rows = palloc_extended(mul_size(n, row_size), MCXT_ALLOC_HUGE);
+
+	parray_copy_out(&view->index, &view->meta, array, row, n, rows);
+	for (uint32 i = 0; i < n; i++)
+		codec->decode(view->shape, rows + i * row_size, out + (size_t) i * view->dim);
+	pfree(rows);
+}
+
+void
+docstore_resketch(IndexView *view, uint32 doc, const DocEntry *entry)
+{
+	Encoder		encoder;
+	DocEntry   *stored;
+	Buffer		buffer;
+	Change		change;
+
+	encoder_init(&encoder, view, entry->ntokens);
+	for (uint32 first = 0; first < entry->ntokens; first += CHUNK_TOKENS)
+	{
+		uint32		n = Min(entry->ntokens - first, CHUNK_TOKENS);
+
+		CHECK_FOR_INTERRUPTS();
+		docstore_vectors(view, entry, first, n, encoder.tokens);
+		write_sketches(&encoder, entry, first, n);
+	}
+	encoder_free(&encoder);
+
+	buffer = parray_lock(&view->index, &view->meta, ARRAY_DOCS, doc);
+	change_begin(&change, &view->index);
+	stored = (DocEntry *) parray_change(&change, buffer, &view->meta, ARRAY_DOCS, doc);
+	stored->epoch = view->meta.epoch;
+	change_commit(&change);
+	UnlockReleaseBuffer(buffer);
+}
+
+void
+docstore_clear_pending(IndexView *view, const uint32 *docs, uint32 ndocs)
+{
+	uint32		i = 0;
+
+	while (i < ndocs)
+	{
+		uint32		run = parray_run(&view->meta.arrays[ARRAY_DOCS], docs[i]);
+		uint32		end = docs[i] + run;
+		Buffer		buffer = parray_lock(&view->index, &view->meta, ARRAY_DOCS, docs[i]);
+		Change		change;
+
+		change_begin(&change, &view->index);
+		for (; i < ndocs && docs[i] < end; i++)
+			((DocEntry *) parray_change(&change, buffer, &view->meta, ARRAY_DOCS, docs[i]))->flags &= ~DOC_PENDING;
+		change_commit(&change);
+		UnlockReleaseBuffer(buffer);
+	}
+}
+
+void
+docstore_walk(IndexView *view, DocVisitor visit, void *arg)
+{
+	const ArrayMeta *array = &view->meta.arrays[ARRAY_DOCS];
+	DocEntry   *entries = palloc(PAGE_PAYLOAD);
+
+	for (uint32 doc = 0; doc < array->nitems;)
+	{
+		uint32		run = Min(parray_run(array, doc), array->nitems - doc);
+
+		CHECK_FOR_INTERRUPTS();
+		parray_copy_out(&view->index, &view->meta, ARRAY_DOCS, doc, run, entries);
+		for (uint32 i = 0; i < run; i++)
+			if (entries[i].state != DOC_NONE)
+				visit(view, doc + i, &entries[i], arg);
+		doc += run;
+	}
+	pfree(entries);
+}

@@ -1,0 +1,101 @@
+/*-------------------------------------------------------------------------
+ *
+ * docstore.h
+ *	  The documents of an index: directory, sketches and code rows.
+ *
+ * A document is an ordinal. Appending reserves its place (a free slot that
+ * has room, or fresh items of each array) under the meta page, writes its
+ * sketches and rows, and publishes the directory entry last: a crash or an
+ * error before that leaves a reserved slot that nothing refers to, which
+ * VACUUM frees. Appenders hold the append lock shared from reserving to
+ * publishing; VACUUM takes it exclusively to see which reservations are left.
+ *
+ * Heavyweight locks (LockPage on the index; the block numbers are names):
+ * the merge lock is taken before the append lock, both before any page lock.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef COLBERT_DOCSTORE_H
+#define COLBERT_DOCSTORE_H
+
+#include "index/view.h"
+#include "storage/lmgr.h"
+
+#define APPEND_LOCK_BLOCK	0
+#define MERGE_LOCK_BLOCK	1
+
+/* Whether an appended document waits in the queue, or its caller writes its postings. */
+typedef enum DocPlace
+{
+	DOC_IN_QUEUE,
+	DOC_IN_POSTINGS
+} DocPlace;
+
+/*
+ * Add a document; returns its ordinal. view->meta is refreshed on the way.
+ * tid: the heap row. Errors (22000) where dims differ. Needs no lock held.
+ */
+extern uint32 docstore_append(IndexView *view, ItemPointer tid, const MultiVector *mv, DocPlace place);
+
+/* Add a row whose document is NULL. */
+extern void docstore_append_null(IndexView *view, ItemPointer tid);
+
+/* A build that knows: room for so many documents, tokens and sketch blocks at once. */
+extern void docstore_presize(IndexView *view, uint32 ndocs, uint64 ntokens, uint64 nblocks);
+
+/* The directory entry of a document; false where there is none (never written, or beyond the end). */
+extern bool docstore_entry(IndexView *view, uint32 doc, DocEntry *entry);
+
+/*
+ * Read the vectors of a document (ntokens x dim prepared floats) back from its
+ * code rows, or its pending rows where the codec has none.
+ */
+extern void docstore_vectors(IndexView *view, const DocEntry *entry, uint32 first, uint32 n, float *out);
+
+/* Write the sketches of a document anew, under the view's mean and epoch, from its rows. */
+extern void docstore_resketch(IndexView *view, uint32 doc, const DocEntry *entry);
+
+/* Clear DOC_PENDING of these documents (ascending ordinals). */
+extern void docstore_clear_pending(IndexView *view, const uint32 *docs, uint32 ndocs);
+
+/* Walk the directory: calls back for every entry that was ever written, with no lock held. */
+typedef void (*DocVisitor) (IndexView *view, uint32 doc, const DocEntry *entry, void *arg);
+extern void docstore_walk(IndexView *view, DocVisitor visit, void *arg);
+
+/* ---- docstore_free.c ---- */
+
+/* A slot found on a free list: its list, the slot before it (INVALID_ORDINAL: the list's head) and the one after. */
+typedef struct FreeSlot
+{
+	uint32		doc;
+	uint32		class;
+	uint32		before;
+	uint32		next;
+} FreeSlot;
+
+/*
+ * Find a free slot with room for ntokens, and its entry. Takes it off its
+ * list in view->meta; the caller holds the meta page exclusively and writes
+ * that, and free->next into the slot before it, in the change that reserves it.
+ */
+extern bool docstore_find_free(IndexView *view, uint32 ntokens, FreeSlot *free, DocEntry *entry);
+
+/*
+ * Put these slots (ascending ordinals; dead or reserved ones that nothing
+ * refers to) on the free lists.
+ */
+extern void docstore_push_free(IndexView *view, const uint32 *docs, uint32 ndocs);
+
+static inline void
+docstore_lock_append(Relation rel, LOCKMODE mode)
+{
+	LockPage(rel, APPEND_LOCK_BLOCK, mode);
+}
+
+static inline void
+docstore_unlock_append(Relation rel, LOCKMODE mode)
+{
+	UnlockPage(rel, APPEND_LOCK_BLOCK, mode);
+}
+
+#endif							/* COLBERT_DOCSTORE_H */

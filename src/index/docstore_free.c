@@ -1,0 +1,116 @@
+/*-------------------------------------------------------------------------
+ *
+ * docstore_free.c
+ *	  Free document slots, in lists by how many sketch blocks they hold.
+ *
+ * A slot keeps its sketch blocks and code rows for good, so a free one serves
+ * a document that is no larger. The lists are chained through the directory:
+ * DocEntry.ntokens of a free slot is the next one.
+ *
+ * Lock order: meta page, directory pages by block number.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "index/docstore.h"
+#include "miscadmin.h"
+#include "port/pg_bitutils.h"
+
+/* Classes up to this many blocks hold one size each; above, a power of two each. */
+#define EXACT_CLASSES 48
+
+/* How far down a list to look for a slot with room, and how many larger classes to try. */
+#define FREE_LOOKS 16
+#define LARGER_CLASSES 2
+
+static uint32
+free_class(uint32 ntokens)
+{
+	uint32		nblocks = sketch_blocks_for(ntokens);
+
+	if (nblocks <= EXACT_CLASSES)
+		return Max(nblocks, 1) - 1;
+	return Min(EXACT_CLASSES + pg_leftmost_one_pos32(nblocks / EXACT_CLASSES), FREE_CLASSES - 1);
+}
+
+/* The entry of a slot on a free list; the list is cut (and the slots lost until REINDEX) where it is damaged. */
+static bool
+free_entry(IndexView *view, uint32 doc, DocEntry *entry)
+{
+	return doc != INVALID_ORDINAL && docstore_entry(view, doc, entry) && entry->state == DOC_FREE;
+}
+
+/* Look down one list for a slot with room. */
+static bool
+find_in_class(IndexView *view, uint32 class, uint32 ntokens, FreeSlot *free, DocEntry *entry)
+{
+	free->class = class;
+	free->before = INVALID_ORDINAL;
+	free->doc = view->meta.free_head[class];
+	for (int looks = 0; looks < FREE_LOOKS && free_entry(view, free->doc, entry); looks++)
+	{
+		free->next = entry->ntokens;
+		if (entry->capacity >= ntokens)
+			return true;
+		free->before = free->doc;
+		free->doc = free->next;
+	}
+	return false;
+}
+
+bool
+docstore_find_free(IndexView *view, uint32 ntokens, FreeSlot *free, DocEntry *entry)
+{
+	uint32		class = free_class(ntokens);
+
+	if (view->meta.free_docs == 0)
+		return false;
+	for (uint32 c = class; c <= class + LARGER_CLASSES && c < FREE_CLASSES; c++)
+	{
+		if (!find_in_class(view, c, ntokens, free, entry))
+			continue;
+		if (free->before == INVALID_ORDINAL)
+			view->meta.free_head[c] = free->next;
+		view->meta.free_docs--;
+		return true;
+	}
+	return false;
+}
+
+void
+docstore_push_free(IndexView *view, const uint32 *docs, uint32 ndocs)
+{
+	uint32		i = 0;
+
+	while (i < ndocs)
+	{
+		uint32		end = docs[i] + parray_run(&view->meta.arrays[ARRAY_DOCS], docs[i]);
+		Buffer		meta_buffer;
+		Buffer		buffer;
+		Change		change;
+		MetaPageData *stored;
+
+		CHECK_FOR_INTERRUPTS();
+		meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
+		buffer = parray_lock(&view->index, &view->meta, ARRAY_DOCS, docs[i]);
+		change_begin(&change, &view->index);
+		stored = meta_data(change_page(&change, meta_buffer, false));
+		for (; i < ndocs && docs[i] < end; i++)
+		{
+			DocEntry   *entry = (DocEntry *) parray_change(&change, buffer, &view->meta, ARRAY_DOCS, docs[i]);
+			uint32		class = free_class(entry->capacity);
+
+			if (entry->state == DOC_DEAD && stored->dead_docs > 0)
+				stored->dead_docs--;
+			entry->state = DOC_FREE;
+			entry->flags = 0;
+			entry->ntokens = stored->free_head[class];
+			stored->free_head[class] = docs[i];
+			stored->free_docs++;
+		}
+		change_commit(&change);
+		UnlockReleaseBuffer(buffer);
+		UnlockReleaseBuffer(meta_buffer);
+	}
+}

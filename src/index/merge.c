@@ -1,0 +1,447 @@
+/*-------------------------------------------------------------------------
+ *
+ * merge.c
+ *	  Moving pending documents into the posting lists.
+ *
+ * Each token goes to the nearest node; while the index has fewer nodes than
+ * one for tokens_per_node tokens, the tokens farthest from any node become
+ * nodes themselves. An index without nodes stays pending until it has enough
+ * tokens, and is then trained on its pending documents, which are all it has.
+ *
+ * Lock order: merge lock, then page locks as elsewhere.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include <math.h>
+
+#include "index/docstore.h"
+#include "index/graph.h"
+#include "index/merge.h"
+#include "index/postings.h"
+#include "index/train.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+/* Tokens of a batch: what is held in memory at a time, bounded by maintenance_work_mem as well. */
+#define BATCH_TOKENS 65536
+
+/* Search width when looking for a token's node. */
+#define ASSIGN_EF 16
+
+/* A token's node, as one sortable number, and then the document. */
+typedef uint64 Posting;
+
+typedef struct Merge
+{
+	IndexView  *view;
+	Graph	   *graph;
+	uint32		ndocs;
+	uint32	   *docs;			/* ordinals of the batch, in queue order */
+	uint32		ntokens;
+	uint32		capacity;
+	float	   *tokens;			/* of the batch's live documents */
+	uint32	   *owner;			/* document of each token */
+	GraphHit   *nearest;		/* node of each token */
+	uint64		merged_tokens;	/* of all queue entries in the batch, dead ones included */
+} Merge;
+
+bool
+merge_lock(Relation rel, MergeWait wait)
+{
+	if (wait == MERGE_IF_FREE)
+		return ConditionalLockPage(rel, MERGE_LOCK_BLOCK, ExclusiveLock);
+	LockPage(rel, MERGE_LOCK_BLOCK, ExclusiveLock);
+	return true;
+}
+
+void
+merge_unlock(Relation rel)
+{
+	UnlockPage(rel, MERGE_LOCK_BLOCK, ExclusiveLock);
+}
+
+static bool
+still_pending(IndexView *view, uint32 doc, DocEntry *entry)
+{
+	return docstore_entry(view, doc, entry) && entry->state == DOC_LIVE &&
+		entry->ntokens > 0 && entry->ntokens <= entry->capacity;
+}
+
+/* ---- the first nodes ---- */
+
+/* A sample of the pending documents' tokens, read back from their rows. */
+static TokenSample *
+sample_pending(IndexView *view)
+{
+	TokenSample *sample = sample_create(view->dim, (Size) maintenance_work_mem * 1024 / 2);
+	float	   *tokens = palloc_extended(mul_size(SKETCH_BLOCK_TOKENS, view->dim * sizeof(float)), MCXT_ALLOC_HUGE);
+
+	for (uint32 i = 0; i < view->npending; i++)
+	{
+		DocEntry	entry;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!still_pending(view, view->pending[i], &entry))
+			continue;
+		for (uint32 first = 0; first < entry.ntokens; first += SKETCH_BLOCK_TOKENS)
+		{
+			uint32		n = Min(entry.ntokens - first, SKETCH_BLOCK_TOKENS);
+
+			docstore_vectors(view, &entry, first, n, tokens);
+			for (uint32 t = 0; t < n; t++)
+				sample_add(sample, sample_hash(ItemPointerGetBlockNumberNoCheck(&entry.tid),
+											   ItemPointerGetOffsetNumberNoCheck(&entry.tid), first + t),
+						   tokens + (size_t) t * view->dim);
+		}
+	}
+	pfree(tokens);
+	return sample;
+}
+
+static void
+train_first_nodes(IndexView *view)
+{
+	TokenSample *sample = sample_pending(view);
+	float	   *mean = palloc(view->dim * sizeof(float));
+	KmeansResult result;
+	uint32	   *node_of;
+
+	if (sample->count == 0)
+		return;
+	train_mean(sample, mean);
+	view_write_mean(view, mean);
+	for (uint32 i = 0; i < view->npending; i++)
+	{
+		DocEntry	entry;
+
+		if (still_pending(view, view->pending[i], &entry))
+			docstore_resketch(view, view->pending[i], &entry);
+	}
+	train_centroids(view, sample, view->meta.live_tokens, &result);
+	node_of = palloc_extended(mul_size(result.ncentroids, sizeof(uint32)), MCXT_ALLOC_HUGE);
+	train_insert_nodes(view, &result, node_of);
+}
+
+/* ---- one batch ---- */
+
+/* Read the vectors of as many queued documents as fit; at least one. */
+static void
+load_batch(Merge *merge, uint32 from, uint32 to)
+{
+	IndexView  *view = merge->view;
+
+	merge->ndocs = 0;
+	merge->ntokens = 0;
+	merge->docs = palloc_extended(mul_size(to - from, sizeof(uint32)), MCXT_ALLOC_HUGE);
+	parray_copy_out(&view->index, &view->meta, ARRAY_QUEUE, from, to - from, merge->docs);
+	for (; merge->ndocs < to - from; merge->ndocs++)
+	{
+		uint32		doc = merge->docs[merge->ndocs];
+		DocEntry	entry;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!still_pending(view, doc, &entry))
+			continue;
+		if (merge->ntokens + (uint64) entry.ntokens > merge->capacity)
+		{
+			if (merge->ntokens > 0)
+				break;
+			merge->capacity = entry.ntokens;
+			merge->tokens = repalloc_huge(merge->tokens, mul_size(merge->capacity, view->dim * sizeof(float)));
+			merge->owner = repalloc_huge(merge->owner, mul_size(merge->capacity, sizeof(uint32)));
+			merge->nearest = repalloc_huge(merge->nearest, mul_size(merge->capacity, sizeof(GraphHit)));
+		}
+		docstore_vectors(view, &entry, 0, entry.ntokens, merge->tokens + (size_t) merge->ntokens * view->dim);
+		for (uint32 t = 0; t < entry.ntokens; t++)
+			merge->owner[merge->ntokens++] = doc;
+	}
+}
+
+static void
+find_nearest(Merge *merge, uint32 token)
+{
+	GraphHit	hits[ASSIGN_EF];
+
+	CHECK_FOR_INTERRUPTS();
+	if (graph_search(merge->graph, merge->tokens + (size_t) token * merge->view->dim, GRAPH_KEY_L2,
+					 ASSIGN_EF, hits, NULL) == 0)
+		elog(ERROR, "index \"%s\" has an empty graph", RelationGetRelationName(merge->view->index.rel));
+	merge->nearest[token] = hits[0];
+}
+
+/* Squared distance of a token to its node, from the key. */
+static float
+distance(const Merge *merge, uint32 token)
+{
+	const float *x = merge->tokens + (size_t) token * merge->view->dim;
+	float		norm = kernel_norm(x, merge->view->dim);
+
+	return norm * norm - 2 * merge->nearest[token].key;
+}
+
+typedef struct FarToken
+{
+	uint32		token;
+	float		distance;
+} FarToken;
+
+static int
+compare_far(const void *a, const void *b)
+{
+	const FarToken *x = a;
+	const FarToken *y = b;
+
+	if (x->distance != y->distance)
+		return x->distance > y->distance ? -1 : 1;
+	return x->token < y->token ? -1 : x->token > y->token;
+}
+
+/*
+ * Let the tokens that are farthest from any node become nodes, as many as the
+ * index is short of. One that a node made just before is near to is passed
+ * over: its distance is looked up again.
+ */
+static void
+grow_nodes(Merge *merge)
+{
+	IndexView  *view = merge->view;
+	uint64		wanted = view->meta.live_tokens / view->meta.tokens_per_node;
+	uint64		have = view->meta.arrays[ARRAY_NODES].nitems;
+	uint64		quota = Min(wanted > have ? wanted - have : 0, merge->ntokens);
+	FarToken   *far;
+
+	if (quota == 0)
+		return;
+	far = palloc_extended(mul_size(merge->ntokens, sizeof(FarToken)), MCXT_ALLOC_HUGE);
+	for (uint32 i = 0; i < merge->ntokens; i++)
+		far[i] = (FarToken) {i, distance(merge, i)};
+	qsort(far, merge->ntokens, sizeof(FarToken), compare_far);
+	for (uint32 i = 0; i < merge->ntokens && quota > 0; i++)
+	{
+		uint32		token = far[i].token;
+
+		CHECK_FOR_INTERRUPTS();
+		find_nearest(merge, token);
+		if (distance(merge, token) < far[i].distance * 0.5f || distance(merge, token) <= 0)
+			continue;
+		merge->nearest[token].node = graph_insert(merge->graph, merge->tokens + (size_t) token * view->dim);
+		quota--;
+	}
+	pfree(far);
+}
+
+static int
+compare_postings(const void *a, const void *b)
+{
+	Posting		x = *(const Posting *) a;
+	Posting		y = *(const Posting *) b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Add the batch's documents to the lists of their tokens' nodes; returns the entries added. */
+static uint64
+write_postings(Merge *merge)
+{
+	Posting    *postings = palloc_extended(mul_size(merge->ntokens, sizeof(Posting)), MCXT_ALLOC_HUGE);
+	uint32	   *docs = palloc_extended(mul_size(merge->ntokens, sizeof(uint32)), MCXT_ALLOC_HUGE);
+	uint64		added = 0;
+
+	for (uint32 i = 0; i < merge->ntokens; i++)
+		postings[i] = (uint64) merge->nearest[i].node << 32 | merge->owner[i];
+	qsort(postings, merge->ntokens, sizeof(Posting), compare_postings);
+	for (uint32 i = 0; i < merge->ntokens;)
+	{
+		uint32		node = (uint32) (postings[i] >> 32);
+		uint32		n = 0;
+
+		CHECK_FOR_INTERRUPTS();
+		for (; i < merge->ntokens && postings[i] >> 32 == node; i++)
+			if (n == 0 || docs[n - 1] != (uint32) postings[i])
+				docs[n++] = (uint32) postings[i];
+		added += postings_add(&merge->view->index, &merge->view->meta, node, docs, n);
+	}
+	pfree(postings);
+	pfree(docs);
+	return added;
+}
+
+static int
+compare_ordinals(const void *a, const void *b)
+{
+	uint32		x = *(const uint32 *) a;
+	uint32		y = *(const uint32 *) b;
+
+	return x < y ? -1 : x > y;
+}
+
+/*
+ * Take the batch out of the queue; an empty queue starts over at its
+ * beginning, and so do the pending rows where no appender is about to use
+ * rows that it has reserved.
+ */
+static void
+advance_queue(Merge *merge, uint64 added, uint64 merged_tokens)
+{
+	IndexView  *view = merge->view;
+	bool		alone = ConditionalLockPage(view->index.rel, APPEND_LOCK_BLOCK, ExclusiveLock);
+	Buffer		buffer;
+	Change		change;
+	MetaPageData *meta;
+
+	qsort(merge->docs, merge->ndocs, sizeof(uint32), compare_ordinals);
+	docstore_clear_pending(view, merge->docs, merge->ndocs);
+
+	buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
+	change_begin(&change, &view->index);
+	meta = meta_data(change_page(&change, buffer, false));
+	meta->postings += added;
+	meta->queue_head += merge->ndocs;
+	meta->pending_tokens -= Min(meta->pending_tokens, merged_tokens);
+	if (meta->queue_head >= meta->queue_tail)
+	{
+		meta->queue_head = 0;
+		meta->queue_tail = 0;
+		meta->pending_tokens = 0;
+		if (alone)
+			meta->arrays[ARRAY_PENDING_ROWS].nitems = 0;
+	}
+	change_commit(&change);
+	UnlockReleaseBuffer(buffer);
+	if (alone)
+		docstore_unlock_append(view->index.rel, ExclusiveLock);
+}
+
+/* The queue entries' tokens, dead documents' too, as they were counted when they were queued. */
+static uint64
+queued_tokens(Merge *merge)
+{
+	uint64		tokens = 0;
+
+	for (uint32 i = 0; i < merge->ndocs; i++)
+	{
+		DocEntry	entry;
+
+		if (docstore_entry(merge->view, merge->docs[i], &entry))
+			tokens += entry.ntokens;
+	}
+	return tokens;
+}
+
+static void
+merge_batch(Merge *merge, uint32 from, uint32 to)
+{
+	load_batch(merge, from, to);
+	for (uint32 i = 0; i < merge->ntokens; i++)
+		find_nearest(merge, i);
+	grow_nodes(merge);
+	advance_queue(merge, write_postings(merge), queued_tokens(merge));
+	pfree(merge->docs);
+}
+
+/* ---- an index without nodes ---- */
+
+/* Queued documents that are dead: nothing will merge them, so they are taken out here. */
+static uint32
+dead_in_queue(IndexView *view, uint32 *dead)
+{
+	uint32		ndead = 0;
+
+	for (uint32 i = 0; i < view->npending; i++)
+	{
+		DocEntry	entry;
+
+		CHECK_FOR_INTERRUPTS();
+		if (docstore_entry(view, view->pending[i], &entry) && entry.state == DOC_DEAD)
+			dead[ndead++] = view->pending[i];
+	}
+	qsort(dead, ndead, sizeof(uint32), compare_ordinals);
+	return ndead;
+}
+
+/*
+ * Take the dead out of the queue of an index that has no nodes yet. The
+ * queue's pages are rewritten one by one while the meta page is held: entries
+ * only move towards the head, so a crash in between leaves some of them
+ * twice, and loses none.
+ */
+static void
+compact_queue(IndexView *view)
+{
+	uint32	   *dead = palloc_extended(mul_size(view->npending, sizeof(uint32)), MCXT_ALLOC_HUGE);
+	uint32		ndead = dead_in_queue(view, dead);
+	MetaPageData *meta = &view->meta;
+	Buffer		buffer;
+	Change		change;
+	uint32	   *queue;
+	uint32		n;
+	uint32		kept = 0;
+
+	if (ndead == 0)
+		return;
+	buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
+	memcpy(meta, meta_data(BufferGetPage(buffer)), sizeof(MetaPageData));
+	n = meta->queue_tail - meta->queue_head;
+	queue = palloc_extended(mul_size(n, sizeof(uint32)), MCXT_ALLOC_HUGE);
+	parray_copy_out(&view->index, meta, ARRAY_QUEUE, meta->queue_head, n, queue);
+	for (uint32 i = 0; i < n; i++)
+		if (bsearch(&queue[i], dead, ndead, sizeof(uint32), compare_ordinals) == NULL)
+			queue[kept++] = queue[i];
+	parray_copy_in(&view->index, meta, ARRAY_QUEUE, meta->queue_head, kept, queue);
+
+	change_begin(&change, &view->index);
+	meta_data(change_page(&change, buffer, false))->queue_tail = meta->queue_head + kept;
+	change_commit(&change);
+	UnlockReleaseBuffer(buffer);
+	docstore_clear_pending(view, dead, ndead);
+}
+
+/* ---- the whole ---- */
+
+uint64
+merge_pending_locked(Relation rel)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert merge", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	IndexView  *view = view_open(rel, false, VIEW_WITH_PENDING);
+	uint32		tail = view->meta.queue_tail;
+	uint64		merged = 0;
+	Merge		merge = {view};
+
+	if (view->npending > 0 && view->meta.entry_node == INVALID_ORDINAL &&
+		view->meta.live_tokens >= train_min_tokens(&view->meta))
+		train_first_nodes(view);
+	if (view->npending > 0 && view->meta.entry_node == INVALID_ORDINAL)
+		compact_queue(view);
+	if (view->npending > 0 && view->meta.entry_node != INVALID_ORDINAL)
+	{
+		merge.capacity = Min(BATCH_TOKENS, Max((Size) maintenance_work_mem * 512 / (view->dim * sizeof(float)), 256));
+		merge.tokens = palloc_extended(mul_size(merge.capacity, view->dim * sizeof(float)), MCXT_ALLOC_HUGE);
+		merge.owner = palloc_extended(mul_size(merge.capacity, sizeof(uint32)), MCXT_ALLOC_HUGE);
+		merge.nearest = palloc_extended(mul_size(merge.capacity, sizeof(GraphHit)), MCXT_ALLOC_HUGE);
+		merge.graph = graph_open(&view->index, &view->meta, &view->sketch);
+		for (uint32 head = view->meta.queue_head; head < tail; head += merge.ndocs)
+		{
+			merge_batch(&merge, head, tail);
+			merged += merge.ndocs;
+		}
+		graph_close(merge.graph);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return merged;
+}
+
+uint64
+merge_pending(Relation rel, MergeWait wait)
+{
+	uint64		merged;
+
+	if (!merge_lock(rel, wait))
+		return 0;
+	merged = merge_pending_locked(rel);
+	merge_unlock(rel);
+	return merged;
+}

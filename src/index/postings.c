@@ -1,0 +1,194 @@
+/*-------------------------------------------------------------------------
+ *
+ * postings.c
+ *	  Posting pages, and reading posting lists.
+ *
+ * A reader holds one page lock at a time, so a segment may move between the
+ * look at what refers to it and the look at its page. It then finds another
+ * node's segment there, or none, and begins again at the node. If it finds a
+ * later segment of the same node, it reads on through the whole list, and may
+ * meet some documents twice.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "index/postings_internal.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+
+/* A list that moves away so often under a reader is not a list. */
+#define MOST_ATTEMPTS 1000
+
+/* However few documents the reader knows of, a list of so many is no cycle yet. */
+#define FEWEST_STEPS (1 << 20)
+
+/* ---- pages ---- */
+
+void
+postings_corrupted(ColbertIndex *index, uint32 node)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INDEX_CORRUPTED),
+			 errmsg("index \"%s\" has a damaged posting list: that of node %u",
+					RelationGetRelationName(index->rel), node),
+			 errhint("REINDEX it.")));
+}
+
+PostingRef
+postings_head(ColbertIndex *index, const MetaPageData *meta, uint32 node)
+{
+	PostingRef	head = no_segment();
+	char	   *data;
+	Buffer		buffer;
+
+	if (node >= meta->arrays[ARRAY_NODES].nitems)
+		postings_corrupted(index, node);
+	buffer = parray_read(index, meta, ARRAY_NODES, node, &data);
+	if (data != NULL)
+		head = ((NodeEntry *) data)->postings;
+	UnlockReleaseBuffer(buffer);
+	return head;
+}
+
+Buffer
+postings_lock(ColbertIndex *index, BlockNumber block, int mode)
+{
+	Buffer		buffer = ReadBuffer(index->rel, block);
+
+	LockBuffer(buffer, mode);
+	page_check(index->rel, block, BufferGetPage(buffer), PAGE_POSTINGS, 0);
+	return buffer;
+}
+
+PostingSegment *
+postings_segment_at(ColbertIndex *index, Page page, OffsetNumber offset)
+{
+	ItemId		item;
+	PostingSegment *segment;
+
+	if (offset < FirstOffsetNumber || offset > PageGetMaxOffsetNumber(page))
+		return NULL;
+	item = PageGetItemId(page, offset);
+	if (!ItemIdIsNormal(item))
+		return NULL;
+	segment = (PostingSegment *) PageGetItem(page, item);
+	if (ItemIdGetOffset(item) % sizeof(uint32) != 0 ||
+		ItemIdGetOffset(item) + ItemIdGetLength(item) > ((PageHeader) page)->pd_special ||
+		ItemIdGetLength(item) < segment_size(0) ||
+		ItemIdGetLength(item) != segment_size(segment->count) ||
+		segment->count > SEGMENT_MAX_DOCS)
+		ereport(ERROR,
+				(errcode(ERRCODE_INDEX_CORRUPTED),
+				 errmsg("index \"%s\" has a damaged posting page", RelationGetRelationName(index->rel)),
+				 errhint("REINDEX it.")));
+	return segment;
+}
+
+PostingSegment *
+postings_own_segment(ColbertIndex *index, Page page, OffsetNumber offset, uint32 node)
+{
+	PostingSegment *segment = postings_segment_at(index, page, offset);
+
+	if (segment == NULL || segment->node != node)
+		postings_corrupted(index, node);
+	return segment;
+}
+
+void
+postings_set_head(Change *change, Buffer node_buffer, const MetaPageData *meta, uint32 node, PostingRef head)
+{
+	NodeEntry  *entry = (NodeEntry *) parray_change(change, node_buffer, meta, ARRAY_NODES, node);
+
+	entry->postings = head;
+}
+
+bool
+postings_overwrite(Page page, OffsetNumber offset, const PostingSegment *segment)
+{
+	Size		size = segment_size(segment->count);
+	Size		held = MAXALIGN(ItemIdGetLength(PageGetItemId(page, offset)));
+
+	if (MAXALIGN(size) > PageGetExactFreeSpace(page) + held)
+		return false;
+	return PageIndexTupleOverwrite(page, offset, (Item) segment, size);
+}
+
+/* ---- reading ---- */
+
+static void
+reserve(PostingBuffer *out, uint32 more)
+{
+	Size		needed = add_size(out->count, more);
+
+	if (needed <= out->capacity)
+		return;
+	needed = Max(needed, Max((Size) out->capacity * 2, 1024));
+	if (needed > PG_UINT32_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("too many postings")));
+	if (out->docs == NULL)
+		out->docs = MemoryContextAllocHuge(CurrentMemoryContext, mul_size(needed, sizeof(uint32)));
+	else
+		out->docs = repalloc_huge(out->docs, mul_size(needed, sizeof(uint32)));
+	out->capacity = (uint32) needed;
+}
+
+/*
+ * Read one segment and turn *ref to the next. False where it has moved. There
+ * must be room for its documents; ordinals from ndocs on are left out.
+ */
+static bool
+read_segment(ColbertIndex *index, uint32 node, PostingRef *ref, uint32 ndocs, PostingBuffer *out)
+{
+	Buffer		buffer = postings_lock(index, ref->block, BUFFER_LOCK_SHARE);
+	PostingSegment *segment = postings_segment_at(index, BufferGetPage(buffer), ref->offset);
+	bool		found = segment != NULL && segment->node == node;
+
+	if (found)
+	{
+		out->count += run_copy_below(segment->docs, segment->count, ndocs, out->docs + out->count);
+		*ref = segment->next;
+	}
+	UnlockReleaseBuffer(buffer);
+	return found;
+}
+
+/* Read a whole list; false where a segment moved meanwhile. */
+static bool
+read_list(ColbertIndex *index, const MetaPageData *meta, uint32 node, PostingBuffer *out)
+{
+	uint32		ndocs = meta->arrays[ARRAY_DOCS].nitems;
+	PostingRef	ref = postings_head(index, meta, node);
+	uint64		allowed = 2 * (uint64) Max(ndocs, FEWEST_STEPS);
+
+	while (is_segment(ref))
+	{
+		uint32		before = out->count;
+
+		CHECK_FOR_INTERRUPTS();
+		reserve(out, SEGMENT_MAX_DOCS);
+		if (!read_segment(index, node, &ref, ndocs, out))
+			return false;
+		if (allowed < out->count - before + 1)
+			postings_corrupted(index, node);
+		allowed -= out->count - before + 1;
+	}
+	return true;
+}
+
+void
+postings_read(ColbertIndex *index, const MetaPageData *meta, uint32 node, PostingBuffer *out)
+{
+	uint32		before = out->count;
+
+	for (int attempt = 0; attempt < MOST_ATTEMPTS; attempt++)
+	{
+		if (read_list(index, meta, node, out))
+			return;
+		out->count = before;
+		CHECK_FOR_INTERRUPTS();
+	}
+	postings_corrupted(index, node);
+}

@@ -1,0 +1,285 @@
+/*-------------------------------------------------------------------------
+ *
+ * postings_sweep.c
+ *	  Removing dead documents from all posting lists.
+ *
+ * First page by page, one change each: segments shrink where they stand, to
+ * nothing if need be. Then list by list, for those that shrank: segments that
+ * are empty are unlinked, and neighbours that have come to fit into one
+ * segment are joined. Each step leaves lists that are whole, so a sweep may
+ * stop anywhere.
+ *
+ * Posting pages are the blocks that belong to no extent of a page array. The
+ * extents are those of the caller's meta data: blocks that became an extent
+ * later than that are told by their kind, and new ones are passed over.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "index/postings_internal.h"
+#include "miscadmin.h"
+#include "storage/freespace.h"
+
+typedef struct Sweep
+{
+	ColbertIndex *index;
+	const MetaPageData *meta;
+	const uint8 *dead;
+	uint32		ndocs;
+	uint8	   *shrunk;			/* a bit for each node of which a segment shrank */
+	uint32		nnodes;
+	uint64		left;
+} Sweep;
+
+/* ---- page by page ---- */
+
+/* Documents of a page that are dead; counts the others as left. */
+static uint32
+count_dead(Sweep *sweep, Page page)
+{
+	OffsetNumber end = PageGetMaxOffsetNumber(page);
+	uint32		total = 0;
+
+	for (OffsetNumber offset = FirstOffsetNumber; offset <= end; offset++)
+	{
+		PostingSegment *segment = postings_segment_at(sweep->index, page, offset);
+		uint32		dead;
+
+		if (segment == NULL)
+			continue;
+		dead = run_count_set(segment->docs, segment->count, sweep->dead, sweep->ndocs);
+		sweep->left += segment->count - dead;
+		total += dead;
+	}
+	return total;
+}
+
+/* Shrink the segments of a page that is being changed. */
+static void
+shrink_segments(Sweep *sweep, Page page)
+{
+	OffsetNumber end = PageGetMaxOffsetNumber(page);
+
+	for (OffsetNumber offset = FirstOffsetNumber; offset <= end; offset++)
+	{
+		PostingSegment *segment = postings_segment_at(sweep->index, page, offset);
+		SegmentBuffer kept;
+
+		if (segment == NULL)
+			continue;
+		kept.segment = *segment;
+		kept.segment.count = run_drop_set(segment->docs, segment->count, sweep->dead, sweep->ndocs,
+										  kept.segment.docs);
+		if (kept.segment.count == segment->count)
+			continue;
+		if (segment->node < sweep->nnodes)
+			sweep->shrunk[segment->node >> 3] |= 1 << (segment->node & 7);
+		if (!postings_overwrite(page, offset, &kept.segment))
+			elog(ERROR, "failed to shrink a posting segment");
+	}
+}
+
+static void
+sweep_page(Sweep *sweep, BlockNumber block)
+{
+	Buffer		buffer = ReadBuffer(sweep->index->rel, block);
+	Page		page = BufferGetPage(buffer);
+	Change		change;
+	Size		room;
+
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	if (PageIsNew(page) || PageGetSpecialSize(page) != MAXALIGN(sizeof(PageTrailer)) ||
+		page_trailer(page)->kind != PAGE_POSTINGS)
+	{
+		UnlockReleaseBuffer(buffer);
+		return;
+	}
+	page_check(sweep->index->rel, block, page, PAGE_POSTINGS, 0);
+	if (count_dead(sweep, page) > 0)
+	{
+		change_begin(&change, sweep->index);
+		shrink_segments(sweep, change_page(&change, buffer, false));
+		change_commit(&change);
+	}
+	room = PageGetFreeSpace(BufferGetPage(buffer));
+	UnlockReleaseBuffer(buffer);
+	RecordPageWithFreeSpace(sweep->index->rel, block, room);
+}
+
+static int
+compare_extents(const void *a, const void *b)
+{
+	const Extent *x = a;
+	const Extent *y = b;
+
+	return x->start < y->start ? -1 : x->start > y->start;
+}
+
+/* All extents of all arrays, by block; returns how many. */
+static int
+sorted_extents(const MetaPageData *meta, Extent *extents)
+{
+	int			n = 0;
+
+	for (int i = 0; i < ARRAY_COUNT; i++)
+		for (uint32 j = 0; j < meta->arrays[i].nextents; j++)
+			extents[n++] = meta->arrays[i].extents[j];
+	qsort(extents, n, sizeof(Extent), compare_extents);
+	return n;
+}
+
+static void
+sweep_pages(Sweep *sweep)
+{
+	Extent	   *extents = palloc(ARRAY_COUNT * MAX_EXTENTS * sizeof(Extent));
+	int			nextents = sorted_extents(sweep->meta, extents);
+	BlockNumber nblocks = RelationGetNumberOfBlocks(sweep->index->rel);
+	BlockNumber block = META_BLOCK + 1;
+
+	for (int i = 0; i <= nextents; i++)
+	{
+		BlockNumber end = i < nextents ? Min(extents[i].start, nblocks) : nblocks;
+
+		for (; block < end; block++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			sweep_page(sweep, block);
+		}
+		if (i < nextents)
+			block = Max(block, extents[i].start + extents[i].npages);
+	}
+	pfree(extents);
+}
+
+/* ---- list by list ---- */
+
+/* A copy of a segment of a list. */
+static void
+copy_segment(Sweep *sweep, uint32 node, PostingRef ref, SegmentBuffer *copy)
+{
+	Buffer		buffer = postings_lock(sweep->index, ref.block, BUFFER_LOCK_SHARE);
+	PostingSegment *segment = postings_own_segment(sweep->index, BufferGetPage(buffer), ref.offset, node);
+
+	memcpy(copy, segment, segment_size(segment->count));
+	UnlockReleaseBuffer(buffer);
+}
+
+/* Remove the empty head of a list, turning the node to what follows. */
+static void
+unlink_head(Sweep *sweep, uint32 node, PostingRef head, PostingRef next)
+{
+	Buffer		node_buffer = parray_lock(sweep->index, sweep->meta, ARRAY_NODES, node);
+	Buffer		buffer = postings_lock(sweep->index, head.block, BUFFER_LOCK_EXCLUSIVE);
+	Change		change;
+	Page		page;
+
+	change_begin(&change, sweep->index);
+	postings_set_head(&change, node_buffer, sweep->meta, node, next);
+	page = change_page(&change, buffer, false);
+	postings_own_segment(sweep->index, page, head.offset, node);
+	PageIndexTupleDeleteNoCompact(page, head.offset);
+	change_commit(&change);
+	UnlockReleaseBuffer(buffer);
+	UnlockReleaseBuffer(node_buffer);
+}
+
+/*
+ * Join a segment and the one after it, if they fit into one and its page has
+ * room. *joined is the copy of the first, and afterwards what stands there.
+ */
+static bool
+join_next(Sweep *sweep, uint32 node, PostingRef ref, SegmentBuffer *joined)
+{
+	PostingRef	next = joined->segment.next;
+	SegmentBuffer first = *joined;
+	SegmentBuffer second;
+	Buffer		lower;
+	Buffer		upper = InvalidBuffer;
+	Change		change;
+	bool		fits;
+
+	copy_segment(sweep, node, next, &second);
+	if (first.segment.count + second.segment.count > SEGMENT_MAX_DOCS)
+		return false;
+	joined->segment.next = second.segment.next;
+	joined->segment.count = run_merge(first.segment.docs, first.segment.count,
+									  second.segment.docs, second.segment.count, joined->segment.docs);
+
+	lower = postings_lock(sweep->index, Min(ref.block, next.block), BUFFER_LOCK_EXCLUSIVE);
+	if (ref.block != next.block)
+		upper = postings_lock(sweep->index, Max(ref.block, next.block), BUFFER_LOCK_EXCLUSIVE);
+	change_begin(&change, sweep->index);
+	{
+		Page		page = change_page(&change, ref.block <= next.block ? lower : upper, false);
+		Page		next_page = change_page(&change, next.block <= ref.block ? lower : upper, false);
+
+		postings_own_segment(sweep->index, page, ref.offset, node);
+		postings_own_segment(sweep->index, next_page, next.offset, node);
+		PageIndexTupleDeleteNoCompact(next_page, next.offset);
+		fits = postings_overwrite(page, ref.offset, &joined->segment);
+	}
+	if (fits)
+		change_commit(&change);
+	else
+		change_cancel(&change);
+	UnlockReleaseBuffer(lower);
+	if (BufferIsValid(upper))
+		UnlockReleaseBuffer(upper);
+	if (!fits)
+		*joined = first;
+	return fits;
+}
+
+/* Unlink the empty segments of a list and join small ones. */
+static void
+tidy_list(Sweep *sweep, uint32 node)
+{
+	PostingRef	ref = postings_head(sweep->index, sweep->meta, node);
+	uint64		allowed = (uint64) RelationGetNumberOfBlocks(sweep->index->rel) * MaxOffsetNumber;
+	SegmentBuffer segment;
+
+	while (is_segment(ref))
+	{
+		copy_segment(sweep, node, ref, &segment);
+		if (segment.segment.count > 0)
+			break;
+		unlink_head(sweep, node, ref, segment.segment.next);
+		ref = segment.segment.next;
+	}
+	while (is_segment(ref))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (allowed-- == 0)
+			postings_corrupted(sweep->index, node);
+		copy_segment(sweep, node, ref, &segment);
+		while (is_segment(segment.segment.next) && join_next(sweep, node, ref, &segment))
+			CHECK_FOR_INTERRUPTS();
+		ref = segment.segment.next;
+	}
+}
+
+uint64
+postings_sweep(ColbertIndex *index, const MetaPageData *meta, const uint8 *dead, uint32 ndocs)
+{
+	Sweep		sweep = {
+		.index = index,
+		.meta = meta,
+		.dead = dead,
+		.ndocs = ndocs,
+		.nnodes = meta->arrays[ARRAY_NODES].nitems
+	};
+
+	sweep.shrunk = palloc_extended(sweep.nnodes / 8 + 1, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	sweep_pages(&sweep);
+	for (uint32 node = 0; node < sweep.nnodes; node++)
+	{
+		if ((sweep.shrunk[node >> 3] >> (node & 7) & 1) == 0)
+			continue;
+		CHECK_FOR_INTERRUPTS();
+		tidy_list(&sweep, node);
+	}
+	pfree(sweep.shrunk);
+	FreeSpaceMapVacuum(index->rel);
+	return sweep.left;
+}

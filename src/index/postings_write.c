@@ -1,0 +1,412 @@
+/*-------------------------------------------------------------------------
+ *
+ * postings_write.c
+ *	  Writing posting lists: one document batch at a time, or in bulk.
+ *
+ * A list grows in its first segment: in place where the page has room, else
+ * on another page, with the node turned to it and the old copy removed in the
+ * same change. A full first segment gets a new one put before it.
+ *
+ * There is one writer, so a segment that it has read stays as it is until it
+ * writes. Locks are taken in the order: node page, posting pages by block.
+ *
+ * The free space map only suggests: it is not logged, so after a crash it may
+ * name pages of any kind. Only an initialised posting page is ever taken.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "index/postings_internal.h"
+#include "miscadmin.h"
+#include "storage/freespace.h"
+
+/* Suggestions of the free space map to try before a page is added. */
+#define MOST_TRIES 4
+
+/* Room that a build leaves on each page for its segments to grow. */
+#define BUILD_RESERVE (BLCKSZ / 10)
+
+struct PostingsBuilder
+{
+	ColbertIndex *index;
+	const MetaPageData *meta;
+	Buffer		current;		/* pinned, not locked; invalid before the first page */
+};
+
+/* A locked page to put a segment on, and the locked page where its old copy stands. */
+typedef struct Placement
+{
+	Buffer		target;
+	bool		target_is_new;
+	BlockNumber replaced_block;	/* InvalidBlockNumber: there is no old copy */
+	Buffer		replaced;
+} Placement;
+
+/* ---- pages ---- */
+
+/* Put a segment on a page that has room for it; returns its offset. */
+static OffsetNumber
+add_segment(Page page, const PostingSegment *segment)
+{
+	OffsetNumber end = OffsetNumberNext(PageGetMaxOffsetNumber(page));
+	OffsetNumber offset = FirstOffsetNumber;
+
+	while (offset < end && ItemIdIsUsed(PageGetItemId(page, offset)))
+		offset = OffsetNumberNext(offset);
+	offset = PageAddItem(page, (Item) segment, segment_size(segment->count), offset, true, false);
+	if (offset == InvalidOffsetNumber)
+		elog(ERROR, "failed to add a posting segment");
+	return offset;
+}
+
+/* Bytes that a segment may take on a page that was suggested. */
+static Size
+page_room(Page page)
+{
+	if (PageIsNew(page) || PageGetSpecialSize(page) != MAXALIGN(sizeof(PageTrailer)) ||
+		page_trailer(page)->magic != COLBERT_MAGIC || page_trailer(page)->kind != PAGE_POSTINGS)
+		return 0;
+	return PageGetFreeSpace(page);
+}
+
+static void
+record_room(ColbertIndex *index, BlockNumber block, Size room)
+{
+	RecordPageWithFreeSpace(index->rel, block, room);
+	FreeSpaceMapVacuumRange(index->rel, block, block + 1);
+}
+
+static Buffer
+lock_block(ColbertIndex *index, BlockNumber block)
+{
+	Buffer		buffer = ReadBuffer(index->rel, block);
+
+	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	return buffer;
+}
+
+/* Lock a suggested page and the replaced one in order; false, and no locks, where it has no room. */
+static bool
+try_target(ColbertIndex *index, BlockNumber block, Size size, Placement *placement)
+{
+	bool		replaces = BlockNumberIsValid(placement->replaced_block);
+	Size		room;
+
+	if (replaces && placement->replaced_block < block)
+		placement->replaced = postings_lock(index, placement->replaced_block, BUFFER_LOCK_EXCLUSIVE);
+	placement->target = lock_block(index, block);
+	room = page_room(BufferGetPage(placement->target));
+	if (room >= MAXALIGN(size))
+	{
+		if (replaces && !BufferIsValid(placement->replaced))
+			placement->replaced = postings_lock(index, placement->replaced_block, BUFFER_LOCK_EXCLUSIVE);
+		return true;
+	}
+
+	UnlockReleaseBuffer(placement->target);
+	if (BufferIsValid(placement->replaced))
+		UnlockReleaseBuffer(placement->replaced);
+	placement->replaced = InvalidBuffer;
+	record_room(index, block, room);
+	return false;
+}
+
+/*
+ * Find and lock a page with room for a segment, together with the one that
+ * holds its old copy. Asks for more than is needed: what grew will grow.
+ */
+static void
+lock_placement(ColbertIndex *index, Size size, Placement *placement)
+{
+	Size		wanted = Min(size + size / 4, BLCKSZ / 2);
+
+	placement->target_is_new = false;
+	placement->replaced = InvalidBuffer;
+	for (int i = 0; i < MOST_TRIES; i++)
+	{
+		BlockNumber block = GetPageWithFreeSpace(index->rel, wanted);
+
+		if (!BlockNumberIsValid(block))
+			break;
+		if (block == placement->replaced_block)
+			record_room(index, block, 0);	/* recorded anew once it is replaced */
+		else if (try_target(index, block, size, placement))
+			return;
+	}
+	if (BlockNumberIsValid(placement->replaced_block))
+		placement->replaced = postings_lock(index, placement->replaced_block, BUFFER_LOCK_EXCLUSIVE);
+	placement->target = storage_new_page(index);
+	placement->target_is_new = true;
+}
+
+/* The page of a target, registered with a change; initialised if it is new. */
+static Page
+change_target(Change *change, Buffer target, bool is_new)
+{
+	Page		page = change_page(change, target, is_new);
+
+	if (is_new)
+		page_init(page, PAGE_POSTINGS, 0);
+	return page;
+}
+
+/*
+ * Put a segment on a page with room and make it the head of its node's list.
+ * replaced: where its old copy stands, which is removed; or no segment.
+ */
+static void
+place_head(ColbertIndex *index, const MetaPageData *meta, const PostingSegment *segment, PostingRef replaced)
+{
+	Buffer		node_buffer = parray_lock(index, meta, ARRAY_NODES, segment->node);
+	Placement	placement = {.replaced_block = replaced.block};
+	PostingRef	head = no_segment();
+	Change		change;
+	Page		page;
+	Size		target_room;
+	Size		replaced_room = 0;
+
+	lock_placement(index, segment_size(segment->count), &placement);
+	change_begin(&change, index);
+	page = change_target(&change, placement.target, placement.target_is_new);
+	head.block = BufferGetBlockNumber(placement.target);
+	head.offset = add_segment(page, segment);
+	target_room = PageGetFreeSpace(page);
+	if (is_segment(replaced))
+	{
+		page = change_page(&change, placement.replaced, false);
+		postings_own_segment(index, page, replaced.offset, segment->node);
+		PageIndexTupleDeleteNoCompact(page, replaced.offset);
+		replaced_room = PageGetFreeSpace(page);
+	}
+	postings_set_head(&change, node_buffer, meta, segment->node, head);
+	change_commit(&change);
+
+	UnlockReleaseBuffer(placement.target);
+	if (is_segment(replaced))
+	{
+		UnlockReleaseBuffer(placement.replaced);
+		record_room(index, replaced.block, replaced_room);
+	}
+	UnlockReleaseBuffer(node_buffer);
+	record_room(index, head.block, target_room);
+}
+
+/* ---- adding to a list ---- */
+
+/*
+ * Write a grown copy of the head over it, if its page has room. The page is
+ * locked by the caller.
+ */
+static bool
+grow_in_place(ColbertIndex *index, Buffer buffer, OffsetNumber offset, const PostingSegment *segment)
+{
+	Page		page = BufferGetPage(buffer);
+	Size		held = MAXALIGN(ItemIdGetLength(PageGetItemId(page, offset)));
+	Change		change;
+
+	if (MAXALIGN(segment_size(segment->count)) > PageGetExactFreeSpace(page) + held)
+		return false;
+	change_begin(&change, index);
+	if (!postings_overwrite(change_page(&change, buffer, false), offset, segment))
+		elog(ERROR, "failed to grow a posting segment");
+	change_commit(&change);
+	return true;
+}
+
+/*
+ * Merge documents into the head segment as far as it can take them; returns
+ * how many of docs were taken (all that are in it already count as taken),
+ * and adds to *added those that are new.
+ */
+static uint32
+add_to_head(ColbertIndex *index, const MetaPageData *meta, uint32 node, PostingRef head,
+			const uint32 *docs, uint32 count, uint32 *added)
+{
+	SegmentBuffer merged;
+	Buffer		buffer = postings_lock(index, head.block, BUFFER_LOCK_EXCLUSIVE);
+	PostingSegment *segment = postings_own_segment(index, BufferGetPage(buffer), head.offset, node);
+	uint32		taken = Min(count, SEGMENT_MAX_DOCS - segment->count);
+	uint32		grown;
+	bool		done;
+
+	merged.segment = *segment;
+	merged.segment.count = run_merge(segment->docs, segment->count, docs, taken, merged.segment.docs);
+	grown = merged.segment.count - segment->count;
+	done = grown == 0 || grow_in_place(index, buffer, head.offset, &merged.segment);
+	UnlockReleaseBuffer(buffer);
+	if (!done)
+		place_head(index, meta, &merged.segment, head);
+	*added += grown;
+	return taken;
+}
+
+/* Is a list one segment, which no document needs to be looked for outside of? */
+static bool
+is_single(ColbertIndex *index, uint32 node, PostingRef head, uint32 *count)
+{
+	Buffer		buffer = postings_lock(index, head.block, BUFFER_LOCK_SHARE);
+	PostingSegment *segment = postings_own_segment(index, BufferGetPage(buffer), head.offset, node);
+	bool		single = !is_segment(segment->next);
+
+	*count = segment->count;
+	UnlockReleaseBuffer(buffer);
+	return single;
+}
+
+static int
+compare_docs(const void *a, const void *b)
+{
+	uint32		x = *(const uint32 *) a;
+	uint32		y = *(const uint32 *) b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* Those of docs that are not in a node's list, into a new array. */
+static uint32 *
+new_docs(ColbertIndex *index, const MetaPageData *meta, uint32 node, const uint32 *docs, uint32 *count)
+{
+	PostingBuffer present = {0};
+	uint32	   *fresh = palloc_extended(mul_size(*count, sizeof(uint32)), MCXT_ALLOC_HUGE);
+
+	postings_read(index, meta, node, &present);
+	qsort(present.docs, present.count, sizeof(uint32), compare_docs);
+	*count = run_subtract(docs, *count, present.docs, present.count, fresh);
+	if (present.docs != NULL)
+		pfree(present.docs);
+	return fresh;
+}
+
+/* Put documents that are in no segment of a list into new segments before its head. */
+static void
+add_segments(ColbertIndex *index, const MetaPageData *meta, uint32 node, const uint32 *docs, uint32 count)
+{
+	while (count > 0)
+	{
+		SegmentBuffer fresh = {.segment.node = node};
+
+		CHECK_FOR_INTERRUPTS();
+		fresh.segment.count = Min(count, SEGMENT_MAX_DOCS);
+		fresh.segment.next = postings_head(index, meta, node);
+		memcpy(fresh.segment.docs, docs, fresh.segment.count * sizeof(uint32));
+		place_head(index, meta, &fresh.segment, no_segment());
+		docs += fresh.segment.count;
+		count -= fresh.segment.count;
+	}
+}
+
+uint32
+postings_add(ColbertIndex *index, const MetaPageData *meta, uint32 node, const uint32 *docs, uint32 count)
+{
+	PostingRef	head = postings_head(index, meta, node);
+	uint32		added = 0;
+	uint32		held;
+	uint32	   *fresh;
+	uint32		nfresh = count;
+	uint32		taken = 0;
+
+	if (!is_segment(head))
+	{
+		add_segments(index, meta, node, docs, count);
+		return count;
+	}
+	if (is_single(index, node, head, &held) && count <= SEGMENT_MAX_DOCS - held)
+	{
+		add_to_head(index, meta, node, head, docs, count, &added);
+		return added;
+	}
+
+	fresh = new_docs(index, meta, node, docs, &nfresh);
+	if (nfresh > 0)
+		taken = add_to_head(index, meta, node, head, fresh, nfresh, &added);
+	add_segments(index, meta, node, fresh + taken, nfresh - taken);
+	pfree(fresh);
+	return nfresh;
+}
+
+/* ---- bulk ---- */
+
+PostingsBuilder *
+postings_build_begin(ColbertIndex *index, const MetaPageData *meta)
+{
+	PostingsBuilder *builder = palloc0(sizeof(PostingsBuilder));
+
+	builder->index = index;
+	builder->meta = meta;
+	builder->current = InvalidBuffer;
+	return builder;
+}
+
+/* Let go of the current page, which is not locked. */
+static void
+finish_page(PostingsBuilder *builder)
+{
+	BlockNumber block = BufferGetBlockNumber(builder->current);
+	Size		room;
+
+	LockBuffer(builder->current, BUFFER_LOCK_SHARE);
+	room = PageGetFreeSpace(BufferGetPage(builder->current));
+	UnlockReleaseBuffer(builder->current);
+	builder->current = InvalidBuffer;
+	RecordPageWithFreeSpace(builder->index->rel, block, room);
+}
+
+/* Lock a page with room for a segment of that size; *is_new where it must be initialised. */
+static void
+lock_current(PostingsBuilder *builder, Size size, bool *is_new)
+{
+	*is_new = false;
+	if (BufferIsValid(builder->current))
+	{
+		Page		page = BufferGetPage(builder->current);
+
+		LockBuffer(builder->current, BUFFER_LOCK_EXCLUSIVE);
+		if (PageGetFreeSpace(page) >= MAXALIGN(size) + BUILD_RESERVE)
+			return;
+		LockBuffer(builder->current, BUFFER_LOCK_UNLOCK);
+		finish_page(builder);
+	}
+	builder->current = storage_new_page(builder->index);
+	*is_new = true;
+}
+
+void
+postings_build_add(PostingsBuilder *builder, uint32 node, const uint32 *docs, uint32 count)
+{
+	PostingRef	head = no_segment();
+
+	while (count > 0)
+	{
+		SegmentBuffer fresh = {.segment.node = node};
+		Buffer		node_buffer = parray_lock(builder->index, builder->meta, ARRAY_NODES, node);
+		Change		change;
+		bool		is_new;
+
+		fresh.segment.next = head;
+		fresh.segment.count = Min(count, SEGMENT_MAX_DOCS);
+		memcpy(fresh.segment.docs, docs, fresh.segment.count * sizeof(uint32));
+
+		lock_current(builder, segment_size(fresh.segment.count), &is_new);
+		change_begin(&change, builder->index);
+		head.block = BufferGetBlockNumber(builder->current);
+		head.offset = add_segment(change_target(&change, builder->current, is_new), &fresh.segment);
+		postings_set_head(&change, node_buffer, builder->meta, node, head);
+		change_commit(&change);
+		LockBuffer(builder->current, BUFFER_LOCK_UNLOCK);
+		UnlockReleaseBuffer(node_buffer);
+
+		docs += fresh.segment.count;
+		count -= fresh.segment.count;
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+void
+postings_build_end(PostingsBuilder *builder)
+{
+	if (BufferIsValid(builder->current))
+		finish_page(builder);
+	FreeSpaceMapVacuum(builder->index->rel);
+	pfree(builder);
+}

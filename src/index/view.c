@@ -1,0 +1,154 @@
+/*-------------------------------------------------------------------------
+ *
+ * view.c
+ *	  What a scan, an insert or a merge knows of an index.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include <float.h>
+#include <math.h>
+
+#include "index/view.h"
+
+static void
+read_mean(IndexView *view)
+{
+	if (view->meta.arrays[ARRAY_PARAMS].nitems >= view->dim)
+		parray_copy_out(&view->index, &view->meta, ARRAY_PARAMS, 0, view->dim, view->mean);
+	else
+		memset(view->mean, 0, view->dim * sizeof(float));
+}
+
+/* As read_mean, called while the meta page is held, so that all is of one moment. */
+static void
+read_pending(IndexView *view)
+{
+	view->npending = view->meta.queue_tail - view->meta.queue_head;
+	view->pending = NULL;
+	if (view->npending == 0)
+		return;
+	view->pending = palloc_extended(mul_size(view->npending, sizeof(uint32)), MCXT_ALLOC_HUGE);
+	parray_copy_out(&view->index, &view->meta, ARRAY_QUEUE, view->meta.queue_head, view->npending, view->pending);
+}
+
+static void
+check_parameters(const IndexView *view)
+{
+	if (view->meta.dim == 0 || view->meta.dim > MULTIVECTOR_MAX_DIM || view->meta.metric > METRIC_L2 ||
+		codec_by_id(view->meta.codec) == NULL || view->meta.queue_tail < view->meta.queue_head)
+		ereport(ERROR,
+				(errcode(ERRCODE_INDEX_CORRUPTED),
+				 errmsg("index \"%s\" has a damaged meta page", RelationGetRelationName(view->index.rel)),
+				 errhint("REINDEX it.")));
+}
+
+IndexView *
+view_open(Relation rel, bool building, ViewPending pending)
+{
+	IndexView  *view = palloc0(sizeof(IndexView));
+	Rotation   *rotation;
+	Buffer		buffer;
+
+	view->index.rel = rel;
+	view->index.building = building;
+	buffer = meta_lock(&view->index, BUFFER_LOCK_SHARE);
+	memcpy(&view->meta, meta_data(BufferGetPage(buffer)), sizeof(MetaPageData));
+	check_parameters(view);
+	view->dim = view->meta.dim;
+	view->mean = palloc(view->dim * sizeof(float));
+	read_mean(view);
+	if (pending == VIEW_WITH_PENDING)
+		read_pending(view);
+	UnlockReleaseBuffer(buffer);
+
+	view->metric = view->meta.metric;
+	view->codec = codec_by_id(view->meta.codec);
+	view->shape.dim = view->dim;
+	view->shape.has_add = view->metric == METRIC_L2;
+	view->row_size = view->codec->row_size(view->shape);
+	rotation = palloc(rotation_size(view->dim));
+	rotation_init(rotation, view->dim, view->meta.seed);
+	view->sketch.rotation = rotation;
+	view->sketch.mean = view->mean;
+	view->sketch.has_add = view->shape.has_add;
+	return view;
+}
+
+void
+view_refresh(IndexView *view)
+{
+	uint32		epoch = view->meta.epoch;
+
+	meta_read(&view->index, &view->meta);
+	check_parameters(view);
+	if (view->meta.epoch != epoch)
+		read_mean(view);
+}
+
+void
+view_write_mean(IndexView *view, const float *mean)
+{
+	Buffer		buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
+	Change		change;
+	MetaPageData *stored;
+
+	memcpy(&view->meta, meta_data(BufferGetPage(buffer)), sizeof(MetaPageData));
+	if (view->meta.arrays[ARRAY_PARAMS].nitems < view->dim)
+	{
+		parray_make_room(&view->index, buffer, &view->meta, ARRAY_PARAMS, view->dim);
+		parray_take(&view->meta, ARRAY_PARAMS, view->dim);
+	}
+	memcpy(view->mean, mean, view->dim * sizeof(float));
+	parray_copy_in(&view->index, &view->meta, ARRAY_PARAMS, 0, view->dim, mean);
+	view->meta.epoch++;
+
+	change_begin(&change, &view->index);
+	stored = meta_data(change_page(&change, buffer, false));
+	stored->arrays[ARRAY_PARAMS] = view->meta.arrays[ARRAY_PARAMS];
+	stored->epoch = view->meta.epoch;
+	change_commit(&change);
+	UnlockReleaseBuffer(buffer);
+}
+
+void
+view_prepare_tokens(const IndexView *view, const MultiVector *mv, uint32 first, uint32 n, float *out)
+{
+	multivector_tokens(mv, first, n, out);
+	if (view->metric != METRIC_COSINE)
+		return;
+	for (uint32 i = 0; i < n; i++)
+	{
+		float		norm = mv->norms[first + i];
+		float		inverse = norm > 0 ? 1.0f / norm : 0.0f;
+
+		for (uint32 k = 0; k < view->dim; k++)
+			out[(size_t) i * view->dim + k] *= inverse;
+	}
+}
+
+void
+view_check_dims(const IndexView *view, const MultiVector *mv)
+{
+	if (mv->dim != view->dim)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("expected %u dimensions, not %u", view->dim, (unsigned) mv->dim)));
+}
+
+float
+view_score(const IndexView *view, const float *keys, const float *query_norms, uint32 ntokens)
+{
+	float		score = 0;
+
+	if (view->metric != METRIC_L2)
+		for (uint32 i = 0; i < ntokens; i++)
+			score += keys[i];
+	else
+		for (uint32 i = 0; i < ntokens; i++)
+			score -= sqrtf(Max(0.0f, query_norms[i] - 2 * keys[i]));
+
+	/* Huge elements can overflow: such a document is last, never unordered. */
+	return score > -FLT_MAX ? score : -FLT_MAX;
+}

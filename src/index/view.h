@@ -1,0 +1,62 @@
+/*-------------------------------------------------------------------------
+ *
+ * view.h
+ *	  What a scan, an insert or a merge knows of an index: a copy of its meta
+ *	  data, and the parameters that tokens are prepared and encoded with.
+ *
+ * Tokens are prepared before anything approximate sees them: normalised
+ * where the metric is cosine, as they are otherwise.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef COLBERT_VIEW_H
+#define COLBERT_VIEW_H
+
+#include "codec/codec.h"
+#include "codec/sketch.h"
+#include "multivector/score.h"
+#include "storage/storage.h"
+
+typedef struct IndexView
+{
+	ColbertIndex index;
+	MetaPageData meta;			/* as of view_open or view_refresh */
+	Metric		metric;
+	uint32		dim;
+	const Codec *codec;
+	CodecShape	shape;
+	size_t		row_size;		/* 0 where the codec has no rows */
+	SketchParams sketch;
+	float	   *mean;			/* dim floats, of epoch meta.epoch */
+	uint32	   *pending;		/* ordinals in the queue, where they were asked for */
+	uint32		npending;
+} IndexView;
+
+typedef enum ViewPending
+{
+	VIEW_WITHOUT_PENDING,
+	VIEW_WITH_PENDING			/* copy the queue too, as of the same moment as the meta data */
+} ViewPending;
+
+/* Open in the current memory context, which must live as long as the view. */
+extern IndexView *view_open(Relation rel, bool building, ViewPending pending);
+
+/* Set what follows from view->meta; rereads the mean where the epoch changed. */
+extern void view_refresh(IndexView *view);
+
+/* Write the mean and a new epoch, on the meta page and in the view. */
+extern void view_write_mean(IndexView *view, const float *mean);
+
+/* Widen tokens first .. first+n-1 of a document and prepare them. */
+extern void view_prepare_tokens(const IndexView *view, const MultiVector *mv, uint32 first, uint32 n, float *out);
+
+/* Errors (22000) where a document or query has other dims than the index. */
+extern void view_check_dims(const IndexView *view, const MultiVector *mv);
+
+/*
+ * The approximate score of a document from its best keys, one a query token:
+ * their sum; for L2 minus the sum of distances. query_norms are |q|^2.
+ */
+extern float view_score(const IndexView *view, const float *keys, const float *query_norms, uint32 ntokens);
+
+#endif							/* COLBERT_VIEW_H */

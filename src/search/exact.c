@@ -1,0 +1,269 @@
+/*-------------------------------------------------------------------------
+ *
+ * exact.c
+ *	  The last stage of a search: heap rows in exact order.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "access/tableam.h"
+#include "catalog/index.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "search/exact.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+/* Rows fetched before the first is emitted: enough to know how large errors are. */
+#define FIRST_WINDOW 8
+
+/* An estimate is taken to be off by its mean error and so many standard deviations. */
+#define ERROR_DEVIATIONS 3.0
+
+typedef struct ExactRow
+{
+	double		score;			/* larger is nearer */
+	uint32		doc;
+	ItemPointerData tid;
+} ExactRow;
+
+/* A max-heap of rows by score: what is fetched and not emitted, or what is late. */
+typedef struct RowHeap
+{
+	ExactRow   *rows;
+	uint32		count;
+	uint32		capacity;
+} RowHeap;
+
+struct ExactStage
+{
+	Search	   *search;
+	MemoryContext context;
+	MemoryContext row_context;	/* reset for each row: detoasted columns */
+	ScoreQuery *query;
+	Snapshot	snapshot;
+	Relation	heap;
+	IndexFetchTableData *fetch;
+	TupleTableSlot *slot;
+	IndexInfo  *info;
+	EState	   *estate;			/* only where the index is on an expression */
+	RowHeap		ready;
+	RowHeap		late;
+	bool		emitted_any;
+	double		last_emitted;
+	ErrorStats	errors;			/* of estimates, against exact scores */
+};
+
+/* ---- heap of rows ---- */
+
+static inline bool
+row_nearer(const ExactRow *a, const ExactRow *b)
+{
+	return a->score > b->score || (a->score == b->score && a->doc < b->doc);
+}
+
+static void
+rows_push(MemoryContext context, RowHeap *heap, ExactRow row)
+{
+	uint32		at = heap->count;
+
+	if (heap->count == heap->capacity)
+	{
+		uint32		capacity = Max(heap->capacity * 2, 64);
+		Size		size = mul_size(capacity, sizeof(ExactRow));
+
+		heap->rows = heap->rows == NULL ? MemoryContextAllocHuge(context, size) : repalloc_huge(heap->rows, size);
+		heap->capacity = capacity;
+	}
+	heap->count++;
+	while (at > 0 && row_nearer(&row, &heap->rows[(at - 1) / 2]))
+	{
+		heap->rows[at] = heap->rows[(at - 1) / 2];
+		at = (at - 1) / 2;
+	}
+	heap->rows[at] = row;
+}
+
+static ExactRow
+rows_pop(RowHeap *heap)
+{
+	ExactRow	top = heap->rows[0];
+	ExactRow	last = heap->rows[--heap->count];
+	uint32		at = 0;
+
+	for (;;)
+	{
+		uint32		child = 2 * at + 1;
+
+		if (child >= heap->count)
+			break;
+		if (child + 1 < heap->count && row_nearer(&heap->rows[child + 1], &heap->rows[child]))
+			child++;
+		if (!row_nearer(&heap->rows[child], &last))
+			break;
+		heap->rows[at] = heap->rows[child];
+		at = child;
+	}
+	if (heap->count > 0)
+		heap->rows[at] = last;
+	return top;
+}
+
+/* ---- scoring a heap row ---- */
+
+ExactStage *
+exact_begin(Search *search, Relation heap, Snapshot snapshot, const MultiVector *query)
+{
+	MemoryContext old = MemoryContextSwitchTo(search->context);
+	ExactStage *stage = palloc0(sizeof(ExactStage));
+
+	stage->search = search;
+	stage->context = search->context;
+	stage->row_context = AllocSetContextCreate(search->context, "colbert exact row", ALLOCSET_DEFAULT_SIZES);
+	stage->query = score_prepare(query, search->view->metric);
+	stage->snapshot = snapshot;
+	stage->heap = heap;
+	stage->fetch = table_index_fetch_begin(heap);
+	stage->slot = table_slot_create(heap, NULL);
+	stage->info = BuildIndexInfo(search->view->index.rel);
+	if (stage->info->ii_Expressions != NIL)
+		stage->estate = CreateExecutorState();
+	MemoryContextSwitchTo(old);
+	return stage;
+}
+
+void
+exact_end(ExactStage *stage)
+{
+	table_index_fetch_end(stage->fetch);
+	ExecDropSingleTupleTableSlot(stage->slot);
+	if (stage->estate != NULL)
+		FreeExecutorState(stage->estate);
+}
+
+/* The indexed value of the row in the slot. */
+static Datum
+indexed_value(ExactStage *stage, bool *isnull)
+{
+	AttrNumber	attno = stage->info->ii_IndexAttrNumbers[0];
+	Datum		values[INDEX_MAX_KEYS];
+	bool		nulls[INDEX_MAX_KEYS];
+
+	if (attno != 0)
+		return slot_getattr(stage->slot, attno, isnull);
+	GetPerTupleExprContext(stage->estate)->ecxt_scantuple = stage->slot;
+	FormIndexDatum(stage->info, stage->slot, stage->estate, values, nulls);
+	*isnull = nulls[0];
+	return values[0];
+}
+
+/* Fetch and score one row; false where it is not visible (or is NULL by now). */
+static bool
+score_row(ExactStage *stage, const RankedDoc *doc, double *score)
+{
+	ItemPointerData tid = doc->tid;
+	MemoryContext old;
+	bool		call_again = false;
+	bool		found = false;
+
+	search_counters.fetched++;
+	if (!table_index_fetch_tuple(stage->fetch, &tid, stage->snapshot, stage->slot, &call_again, NULL))
+		return false;
+
+	old = MemoryContextSwitchTo(stage->row_context);
+	{
+		bool		isnull;
+		Datum		value = indexed_value(stage, &isnull);
+
+		if (!isnull)
+		{
+			*score = score_document(stage->query, multivector_from_datum(value));
+			found = true;
+		}
+	}
+	MemoryContextSwitchTo(old);
+	ExecClearTuple(stage->slot);
+	MemoryContextReset(stage->row_context);
+	if (stage->estate != NULL)
+		ResetPerTupleExprContext(stage->estate);
+	search_counters.scored += found;
+	return found;
+}
+
+/* Fetch the next document in the order of estimates. */
+static void
+fetch_next(ExactStage *stage)
+{
+	RankedDoc	doc;
+	ExactRow	row;
+	instr_time	start;
+
+	if (!search_next(stage->search, &doc))
+		return;
+	stage_start(&start);
+	if (score_row(stage, &doc, &row.score))
+	{
+		if (stage->search->view->metric == METRIC_L2)
+			row.score = -row.score;
+		errors_learn(&stage->errors, row.score - doc.candidate.score);
+		row.doc = doc.candidate.doc;
+		row.tid = doc.tid;
+		if (stage->emitted_any && row.score > stage->last_emitted)
+		{
+			search_counters.late++;
+			rows_push(stage->context, &stage->late, row);
+		}
+		else
+			rows_push(stage->context, &stage->ready, row);
+	}
+	stage_stop(STAGE_EXACT, start);
+}
+
+/*
+ * Fetch until the best row in hand is above what any document not fetched is
+ * expected to score: first those that are reranked, then those in the pool.
+ */
+static void
+fetch_enough(ExactStage *stage)
+{
+	for (;;)
+	{
+		float		estimate;
+		double		bound;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!search_peek(stage->search, &estimate))
+			return;
+		if (stage->ready.count == 0 || stage->errors.count < FIRST_WINDOW ||
+			stage->ready.rows[0].score < errors_bound(&stage->errors, estimate, ERROR_DEVIATIONS))
+			fetch_next(stage);
+		else if (search_pool_bound(stage->search, &bound) &&
+				 stage->ready.rows[0].score < errors_bound(&stage->errors, bound, ERROR_DEVIATIONS))
+			search_rerank_more(stage->search);
+		else
+			return;
+	}
+}
+
+bool
+exact_next(ExactStage *stage, ItemPointer tid)
+{
+	ExactRow	row;
+
+	fetch_enough(stage);
+
+	if (stage->ready.count > 0)
+	{
+		row = rows_pop(&stage->ready);
+		stage->emitted_any = true;
+		stage->last_emitted = row.score;
+	}
+	else if (stage->late.count > 0)
+		row = rows_pop(&stage->late);
+	else
+		return false;
+	search_counters.emitted++;
+	*tid = row.tid;
+	return true;
+}

@@ -1,0 +1,29 @@
+/*-------------------------------------------------------------------------
+ *
+ * exact.h
+ *	  The last stage of a search: heap rows in the exact order of the score of
+ *	  the stored column.
+ *
+ * Rows are fetched in the order of their estimates, a window ahead: the best
+ * row in hand is emitted once its exact score is above what the next estimate
+ * could still become, judged by the errors of the estimates seen so far. A
+ * row that beats one already emitted is late: it is held back and comes, best
+ * first, when nothing else is left.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef COLBERT_EXACT_H
+#define COLBERT_EXACT_H
+
+#include "search/search.h"
+
+typedef struct ExactStage ExactStage;
+
+/* heap rows are read with table_index_fetch_tuple under the snapshot; columns as the index's definition says. */
+extern ExactStage *exact_begin(Search *search, Relation heap, Snapshot snapshot, const MultiVector *query);
+
+/* The next row in exact order; false at the end of all live documents. */
+extern bool exact_next(ExactStage *stage, ItemPointer tid);
+extern void exact_end(ExactStage *stage);
+
+#endif							/* COLBERT_EXACT_H */

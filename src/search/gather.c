@@ -1,0 +1,183 @@
+/*-------------------------------------------------------------------------
+ *
+ * gather.c
+ *	  From query tokens to documents: the nodes nearest to each token, and
+ *	  their postings summed to an estimate a document.
+ *
+ * A document's estimate is the sum, over the query tokens, of the similarity
+ * of the best probed node that lists it; where none does, the similarity of
+ * the last node probed for that token is imputed (as PLAID does). Nodes of a
+ * token come nearest first, so the first that names a document is its best.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include <float.h>
+#include <math.h>
+
+#include "common/hashfn.h"
+#include "index/postings.h"
+#include "miscadmin.h"
+#include "port/pg_bitutils.h"
+#include "search/search.h"
+
+/* The postings of one probed node: docs[start .. start + count) of the buffer. */
+typedef struct Probe
+{
+	uint32		token;
+	float		gain;			/* similarity over the last probe of the token */
+	uint32		start;
+	uint32		count;
+} Probe;
+
+typedef struct ProbeList
+{
+	Probe	   *probes;
+	uint32		count;
+	PostingBuffer postings;
+} ProbeList;
+
+/* The similarity that a key stands for. */
+static float
+similarity(const Search *search, uint32 token, float key)
+{
+	if (search->view->metric != METRIC_L2)
+		return key;
+	return -sqrtf(Max(0.0f, search->query.norms[token] - 2 * key));
+}
+
+/* Read the postings of the best nodes of one query token. */
+static void
+probe_token(Search *search, uint32 token, const GraphHit *hits, uint32 nhits, ProbeList *list)
+{
+	IndexView  *view = search->view;
+	float		miss = similarity(search, token, hits[nhits - 1].key);
+
+	for (uint32 i = 0; i < nhits; i++)
+	{
+		Probe	   *probe = &list->probes[list->count];
+
+		probe->token = token;
+		probe->gain = similarity(search, token, hits[i].key) - miss;
+		probe->start = list->postings.count;
+		postings_read(&view->index, &view->meta, hits[i].node, &list->postings);
+		probe->count = list->postings.count - probe->start;
+		list->count++;
+	}
+}
+
+/* find: the nodes of every query token, and their postings. */
+static void
+probe_all(Search *search, uint32 probes, uint32 ef, ProbeList *list)
+{
+	SearchQuery *query = &search->query;
+	GraphKey	key = search->view->metric == METRIC_L2 ? GRAPH_KEY_L2 : GRAPH_KEY_IP;
+	GraphHit   *hits = palloc(mul_size(ef, sizeof(GraphHit)));
+	instr_time	start;
+
+	list->probes = palloc_extended(mul_size(mul_size(query->ntokens, probes), sizeof(Probe)), MCXT_ALLOC_HUGE);
+	list->count = 0;
+	memset(&list->postings, 0, sizeof(PostingBuffer));
+
+	for (uint32 token = 0; token < query->ntokens; token++)
+	{
+		uint32		nhits;
+
+		CHECK_FOR_INTERRUPTS();
+		stage_start(&start);
+		nhits = graph_search(search->graph, query->tokens + (size_t) token * search->view->dim,
+							 key, ef, hits, &search_counters.hops);
+		stage_stop(STAGE_FIND, start);
+		if (nhits == 0)
+			continue;
+		stage_start(&start);
+		probe_token(search, token, hits, Min(nhits, probes), list);
+		stage_stop(STAGE_GATHER, start);
+	}
+	search_counters.nodes += list->count;
+	search_counters.postings += list->postings.count;
+	pfree(hits);
+}
+
+/* Sums of gains by document: a hash table with open addressing. */
+typedef struct GatherSlot
+{
+	uint32		doc;
+	uint32		stamp;			/* last token that gained, plus 1; 0 = empty slot */
+	float		score;
+} GatherSlot;
+
+typedef struct GatherTable
+{
+	GatherSlot *slots;
+	uint32		mask;
+} GatherTable;
+
+static void
+table_init(GatherTable *table, uint32 npostings)
+{
+	uint64		size = pg_nextpower2_64(Max((uint64) npostings * 2, 64));
+
+	table->slots = palloc_extended(mul_size(size, sizeof(GatherSlot)), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	table->mask = (uint32) (size - 1);
+}
+
+static inline void
+table_gain(GatherTable *table, uint32 doc, uint32 stamp, float gain)
+{
+	uint32		at = murmurhash32(doc) & table->mask;
+	GatherSlot *slot = &table->slots[at];
+
+	while (slot->stamp != 0 && slot->doc != doc)
+	{
+		at = (at + 1) & table->mask;
+		slot = &table->slots[at];
+	}
+	if (slot->stamp == stamp)
+		return;
+	slot->doc = doc;
+	slot->stamp = stamp;
+	slot->score += gain;
+}
+
+/* gather: sum the gains of every document that is named and not seen. */
+static void
+sum_gains(Search *search, const ProbeList *list, CandidateList *out)
+{
+	uint32		ndocs = search->view->meta.arrays[ARRAY_DOCS].nitems;
+	GatherTable table;
+
+	table_init(&table, list->postings.count);
+	for (uint32 i = 0; i < list->count; i++)
+	{
+		const Probe *probe = &list->probes[i];
+		const uint32 *docs = list->postings.docs + probe->start;
+
+		for (uint32 j = 0; j < probe->count; j++)
+			if (docs[j] < ndocs)
+				table_gain(&table, docs[j], probe->token + 1, probe->gain);
+	}
+	for (uint64 i = 0; i <= table.mask; i++)
+		if (table.slots[i].stamp != 0 && !search_seen(search, table.slots[i].doc))
+			candidates_add(out, table.slots[i].doc, table.slots[i].score);
+	pfree(table.slots);
+}
+
+void
+search_gather(Search *search, uint32 probes, uint32 ef, uint32 limit, CandidateList *list)
+{
+	ProbeList	probed;
+	instr_time	start;
+
+	probe_all(search, probes, ef, &probed);
+	stage_start(&start);
+	sum_gains(search, &probed, list);
+	search_counters.gathered += list->count;
+	candidates_select(list->items, list->count, limit);
+	list->count = Min(list->count, limit);
+	pfree(probed.probes);
+	if (probed.postings.docs != NULL)
+		pfree(probed.postings.docs);
+	stage_stop(STAGE_GATHER, start);
+}

@@ -1,0 +1,277 @@
+/*-------------------------------------------------------------------------
+ *
+ * search.c
+ *	  The driver of a search: batches of documents in estimated order.
+ *
+ * The pool holds documents that were narrowed and not reranked. A batch takes
+ * the best of it; when the pool is empty the search widens: four times the
+ * probes and candidates at each level, and in the end every live document
+ * that was not seen. Batches double, so that a scan of everything stays
+ * n log n.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include <float.h>
+
+#include "index/docstore.h"
+#include "miscadmin.h"
+#include "search/search.h"
+#include "utils/memutils.h"
+
+/* A widening multiplies probes and candidates by this. */
+#define WIDEN_FACTOR 4
+
+SearchCounters search_counters;
+
+/* Short queries have fewer chances to meet a document, so they probe more nodes a token. */
+#define SHORT_QUERY_TOKENS	8
+#define AUTO_PROBES_SHORT	16
+#define AUTO_PROBES_LONG	8
+#define AUTO_EF_FACTOR		2
+#define AUTO_CANDIDATES		400
+#define AUTO_RERANK			64
+
+SearchSettings
+search_resolve(const IndexView *view, uint32 ntokens, const SearchSettings *asked)
+{
+	SearchSettings settings = *asked;
+	uint32		probes = ntokens <= SHORT_QUERY_TOKENS ? AUTO_PROBES_SHORT : AUTO_PROBES_LONG;
+
+	/* Asked for ef_search alone, all that it finds is probed: the classical recipe. */
+	if (settings.probes == 0)
+		settings.probes = settings.ef_search > 0 ? settings.ef_search : probes;
+	if (settings.ef_search == 0)
+		settings.ef_search = settings.probes * AUTO_EF_FACTOR;
+	settings.ef_search = Max(settings.ef_search, settings.probes);
+	if (settings.candidates == 0)
+		settings.candidates = AUTO_CANDIDATES;
+	if (settings.rerank == 0)
+		settings.rerank = AUTO_RERANK;
+	settings.candidates = Max(settings.candidates, settings.rerank);
+	return settings;
+}
+
+static void
+prepare_query(Search *search, const MultiVector *mv)
+{
+	IndexView  *view = search->view;
+	SearchQuery *query = &search->query;
+	uint32		n = mv->ntokens;
+	Size		nslots = Max(n, SKETCH_BLOCK_TOKENS);
+	float	   *scratch;
+
+	query->ntokens = n;
+	query->tokens = palloc_extended(mul_size(n, view->dim * sizeof(float)), MCXT_ALLOC_HUGE);
+	view_prepare_tokens(view, mv, 0, n, query->tokens);
+	query->norms = palloc_extended(mul_size(n, sizeof(float)), MCXT_ALLOC_HUGE);
+	for (uint32 i = 0; i < n; i++)
+	{
+		float		norm = view->metric == METRIC_COSINE && mv->norms[i] > 0 ? 1.0f : mv->norms[i];
+
+		query->norms[i] = norm * norm;
+	}
+
+	query->state = palloc_extended(mul_size(mul_size(n, SKETCH_BLOCK_TOKENS), sizeof(float)), MCXT_ALLOC_HUGE);
+	scratch = palloc_extended(mul_size(n, (view->sketch.rotation->padded + 1) * sizeof(float)), MCXT_ALLOC_HUGE);
+	query->sketch = sketch_query_prepare(&view->sketch, query->tokens, n,
+										 palloc_extended(sketch_query_size(&view->sketch, n), MCXT_ALLOC_HUGE), scratch);
+	pfree(scratch);
+
+	if (view->row_size > 0)
+	{
+		void	   *memory = palloc_extended(view->codec->query_size(view->shape, n), MCXT_ALLOC_HUGE);
+
+		query->rows = view->codec->query_prepare(view->shape, query->tokens, n, memory);
+		nslots = Max(nslots, view->codec->query_slots(query->rows));
+	}
+	query->keys = palloc_extended(mul_size(nslots, sizeof(float)), MCXT_ALLOC_HUGE);
+}
+
+Search *
+search_begin(IndexView *view, const MultiVector *query, const SearchSettings *settings)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert search", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Search	   *search = palloc0(sizeof(Search));
+
+	view_check_dims(view, query);
+	search->view = view;
+	search->context = context;
+	search->settings = search_resolve(view, query->ntokens, settings);
+	search->batch = search->settings.rerank;
+	search->seen = palloc_extended(view->meta.arrays[ARRAY_DOCS].nitems / 8 + 1, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	prepare_query(search, query);
+	if (view->meta.entry_node != INVALID_ORDINAL)
+		search->graph = graph_open(&view->index, &view->meta, &view->sketch);
+
+	memset(&search_counters, 0, sizeof(search_counters));
+	search_counters.valid = true;
+	search_counters.index = RelationGetRelid(view->index.rel);
+	search_counters.settings = search->settings;
+	search_counters.query_tokens = query->ntokens;
+	MemoryContextSwitchTo(old);
+	return search;
+}
+
+void
+search_end(Search *search)
+{
+	if (search->graph != NULL)
+		graph_close(search->graph);
+	MemoryContextDelete(search->context);
+}
+
+/* What was added to the pool has been seen, and is not to come again. */
+static void
+mark_seen(Search *search, uint32 from)
+{
+	for (uint32 i = from; i < search->pool.count; i++)
+		search->seen[search->pool.items[i].doc >> 3] |= 1 << (search->pool.items[i].doc & 7);
+}
+
+/* Pending documents are in no posting list: all of them are narrowed with the first batch. */
+static void
+add_pending(Search *search)
+{
+	IndexView  *view = search->view;
+
+	for (uint32 i = 0; i < view->npending; i++)
+		if (view->pending[i] < view->meta.arrays[ARRAY_DOCS].nitems && !search_seen(search, view->pending[i]))
+		{
+			candidates_add(&search->pool, view->pending[i], 0);
+			search->seen[view->pending[i] >> 3] |= 1 << (view->pending[i] & 7);
+		}
+	search_counters.pending = search->pool.count;
+}
+
+/* Every live document that was not seen, by sketch. */
+static void
+widen_to_all(Search *search)
+{
+	search_narrow_all(search, &search->pool);
+	mark_seen(search, 0);
+	search->complete = true;
+	search_counters.exhaustive = true;
+}
+
+/* The documents that so many probes a token gather, and at first the pending ones, by sketch. */
+static void
+widen_by_probes(Search *search, uint32 probes, uint32 ef, uint32 limit)
+{
+	CandidateList list = {0};
+
+	if (search->level == 0)
+		add_pending(search);
+	else
+		search_counters.widenings++;
+	search->level++;
+
+	search_gather(search, probes, ef, limit, &list);
+	for (uint32 i = 0; i < list.count; i++)
+		if (!search_seen(search, list.items[i].doc))
+			candidates_add(&search->pool, list.items[i].doc, list.items[i].score);
+	if (list.items != NULL)
+		pfree(list.items);
+	mark_seen(search, 0);
+	search_narrow(search, &search->pool);
+}
+
+/* More documents into the empty pool. */
+static void
+widen(Search *search)
+{
+	const SearchSettings *settings = &search->settings;
+	uint64		nodes = search->view->meta.arrays[ARRAY_NODES].nitems;
+	uint64		factor = 1;
+
+	for (uint32 i = 0; i < search->level; i++)
+		factor *= WIDEN_FACTOR;
+	if (search->graph == NULL ||
+		settings->probes * factor * WIDEN_FACTOR > nodes ||
+		settings->candidates * factor * 2 > search->view->meta.live_docs)
+		widen_to_all(search);
+	else
+		widen_by_probes(search, (uint32) (settings->probes * factor),
+						(uint32) Min(settings->ef_search * factor, nodes),
+						(uint32) (settings->candidates * factor));
+}
+
+/* Rerank the best of the pool. */
+static void
+rerank_batch(Search *search)
+{
+	CandidateList *pool = &search->pool;
+	uint32		n = Min(search->batch, pool->count);
+
+	candidates_select(pool->items, pool->count, n);
+	search_rerank(search, pool->items, n);
+	pool->count -= n;
+	memmove(pool->items, pool->items + n, (size_t) pool->count * sizeof(Candidate));
+	search->pool_best = -FLT_MAX;
+	for (uint32 i = 0; i < pool->count; i++)
+		search->pool_best = Max(search->pool_best, pool->items[i].score);
+	if (search->batch < PG_UINT32_MAX / 2)
+		search->batch *= 2;
+}
+
+/* Sketch errors are larger, and a late row costs less than reranking everything. */
+#define POOL_DEVIATIONS 2.0
+
+bool
+search_pool_bound(const Search *search, double *bound)
+{
+	if (search->pool.count == 0)
+		return false;
+	*bound = errors_bound(&search->sketch_errors, search->pool_best, POOL_DEVIATIONS);
+	return true;
+}
+
+void
+search_rerank_more(Search *search)
+{
+	MemoryContext old = MemoryContextSwitchTo(search->context);
+
+	rerank_batch(search);
+	MemoryContextSwitchTo(old);
+}
+
+/* Make ranked hold something, if anything is left. */
+static bool
+fill(Search *search)
+{
+	while (search->nranked == 0)
+	{
+		MemoryContext old;
+
+		CHECK_FOR_INTERRUPTS();
+		if (search->pool.count == 0 && search->complete)
+			return false;
+		old = MemoryContextSwitchTo(search->context);
+		if (search->pool.count == 0)
+			widen(search);
+		else
+			rerank_batch(search);
+		MemoryContextSwitchTo(old);
+	}
+	return true;
+}
+
+bool
+search_peek(Search *search, float *score)
+{
+	if (!fill(search))
+		return false;
+	*score = search->ranked[search->nranked - 1].candidate.score;
+	return true;
+}
+
+bool
+search_next(Search *search, RankedDoc *doc)
+{
+	if (!fill(search))
+		return false;
+	*doc = search->ranked[--search->nranked];
+	return true;
+}

@@ -1,0 +1,205 @@
+/*-------------------------------------------------------------------------
+ *
+ * search.h
+ *	  The pipeline of a search: find -> gather -> narrow -> rerank -> exact.
+ *
+ *	find	the nodes nearest to each query token (finder)
+ *	gather	their postings, summed to an estimate a document
+ *	narrow	the best of these, and all pending ones, by their sketches
+ *	rerank	the best of those by their code rows
+ *	exact	fetch the heap row, score the stored column, emit in exact order
+ *
+ * A search is asked for documents in the order of their estimates. Whenever
+ * it runs out it reranks more of what it narrowed, then widens (more probes),
+ * and in the end goes through every live document by sketch: it gives each
+ * live document exactly once, and ends only when all were given.
+ *
+ * Nothing here holds a lock or a pin between calls.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef COLBERT_SEARCH_H
+#define COLBERT_SEARCH_H
+
+#include "access/relscan.h"
+#include "index/graph.h"
+#include "index/view.h"
+#include "portability/instr_time.h"
+
+/* As resolved for a search: never 0. */
+typedef struct SearchSettings
+{
+	uint32		probes;
+	uint32		ef_search;
+	uint32		candidates;
+	uint32		rerank;
+} SearchSettings;
+
+typedef enum SearchStage
+{
+	STAGE_FIND,
+	STAGE_GATHER,
+	STAGE_NARROW,
+	STAGE_RERANK,
+	STAGE_EXACT,
+	STAGE_COUNT
+} SearchStage;
+
+/* What the last scan of this backend did: colbert_last_scan(). */
+typedef struct SearchCounters
+{
+	bool		valid;
+	Oid			index;
+	SearchSettings settings;
+	uint32		query_tokens;
+	uint64		hops;			/* graph nodes expanded */
+	uint64		nodes;			/* nodes probed */
+	uint64		postings;		/* posting entries read */
+	uint64		gathered;		/* documents they named */
+	uint64		pending;		/* pending documents scored */
+	uint64		narrowed;		/* documents scored by sketch */
+	uint64		reranked;		/* documents scored by code rows */
+	uint64		fetched;		/* heap rows asked for */
+	uint64		scored;			/* visible ones, scored exactly */
+	uint64		emitted;
+	uint64		late;
+	uint32		widenings;
+	bool		exhaustive;
+	instr_time	time[STAGE_COUNT];
+} SearchCounters;
+
+extern SearchCounters search_counters;
+
+/* A document and its estimate; larger is nearer. */
+typedef struct Candidate
+{
+	uint32		doc;
+	float		score;
+} Candidate;
+
+typedef struct CandidateList
+{
+	Candidate  *items;
+	uint32		count;
+	uint32		capacity;
+} CandidateList;
+
+/* A candidate and where its heap row is. */
+typedef struct RankedDoc
+{
+	Candidate	candidate;
+	ItemPointerData tid;
+} RankedDoc;
+
+/* The query, prepared for every stage. */
+typedef struct SearchQuery
+{
+	uint32		ntokens;
+	float	   *tokens;			/* ntokens x dim, prepared */
+	float	   *norms;			/* |q|^2 of each */
+	float	   *keys;			/* scratch: best keys, enough for any kernel's slots */
+	KernelSketchQuery *sketch;
+	float	   *state;			/* scratch of the sketch scan */
+	void	   *rows;			/* of the codec; NULL where it has no rows */
+} SearchQuery;
+
+/* How far estimates were off so far: running mean and variance (Welford 1962). */
+typedef struct ErrorStats
+{
+	uint64		count;
+	double		mean;
+	double		squares;
+} ErrorStats;
+
+typedef struct Search
+{
+	IndexView  *view;
+	MemoryContext context;		/* everything of this search */
+	SearchSettings settings;
+	SearchQuery query;
+	Graph	   *graph;			/* NULL where there are no nodes */
+	CandidateList pool;			/* narrowed, not reranked yet */
+	RankedDoc  *ranked;			/* reranked, best last; given from the end */
+	uint32		nranked;
+	uint32		ranked_capacity;
+	uint32		batch;			/* documents that the next batch reranks */
+	uint32		level;			/* widenings so far */
+	bool		complete;		/* every live document has been in the pool */
+	uint8	   *seen;			/* bit a document: has been in the pool */
+	float		pool_best;		/* the best estimate in the pool */
+	ErrorStats	sketch_errors;	/* of sketches, against code rows */
+} Search;
+
+/* ---- search.c ---- */
+
+/* settings: 0 where the index chooses. Allocates in a child of the current context. */
+extern Search *search_begin(IndexView *view, const MultiVector *query, const SearchSettings *settings);
+extern void search_end(Search *search);
+
+/* The next document by estimate, without and with taking it; false when all were given. */
+extern bool search_peek(Search *search, float *score);
+extern bool search_next(Search *search, RankedDoc *doc);
+
+/*
+ * The most that a document which is narrowed and not yet reranked is expected
+ * to be estimated at; false where there is none. search_rerank_more reranks
+ * the best of them.
+ */
+extern bool search_pool_bound(const Search *search, double *bound);
+extern void search_rerank_more(Search *search);
+
+/* What settings of 0 mean for a query of so many tokens. */
+extern SearchSettings search_resolve(const IndexView *view, uint32 ntokens, const SearchSettings *asked);
+
+/* ---- the stages ---- */
+
+/* find.c, gather.c: nodes of each token, then the best documents by their postings, into list. */
+extern void search_gather(Search *search, uint32 probes, uint32 ef, uint32 limit, CandidateList *list);
+
+/* narrow.c: score documents by sketch, replacing their scores; drops those that are not live. */
+extern void search_narrow(Search *search, CandidateList *list);
+
+/* narrow.c: score every live document that is not seen by sketch, into list. */
+extern void search_narrow_all(Search *search, CandidateList *list);
+
+/* rerank.c: score by code rows, and append to search->ranked, in order. */
+extern void search_rerank(Search *search, const Candidate *candidates, uint32 count);
+
+/* ---- candidates.c ---- */
+
+extern void candidates_add(CandidateList *list, uint32 doc, float score);
+
+/* Move the best n (by score, then lower ordinal) to the front, in no order. */
+extern void candidates_select(Candidate *items, uint32 count, uint32 n);
+extern void candidates_sort_by_doc(Candidate *items, uint32 count);
+
+static inline bool
+search_seen(const Search *search, uint32 doc)
+{
+	return search->seen[doc >> 3] & (1 << (doc & 7));
+}
+
+/* ---- errors.c ---- */
+
+extern void errors_learn(ErrorStats *errors, double error);
+
+/* What an estimate is taken to stand for at the most: so many deviations above its mean error. */
+extern double errors_bound(const ErrorStats *errors, double estimate, double deviations);
+
+/* Times of a stage, for the counters. */
+static inline void
+stage_start(instr_time *start)
+{
+	INSTR_TIME_SET_CURRENT(*start);
+}
+
+static inline void
+stage_stop(SearchStage stage, instr_time start)
+{
+	instr_time	now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_ACCUM_DIFF(search_counters.time[stage], now, start);
+}
+
+#endif							/* COLBERT_SEARCH_H */
