@@ -65,7 +65,7 @@ typedef enum ArrayKind
 	ARRAY_COUNT = 10
 } ArrayKind;
 
-#define MAX_EXTENTS 48
+#define MAX_EXTENTS 64
 
 typedef struct Extent
 {

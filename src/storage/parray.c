@@ -16,9 +16,9 @@
 #include "storage/smgr.h"
 #include "storage/storage.h"
 
-/* Extents grow by a quarter of the array, then by half, then by all of it, so that MAX_EXTENTS reach 2^32 pages. */
-#define EXTENTS_BY_QUARTER	16
-#define EXTENTS_BY_HALF		40
+/* Extents grow by a sixteenth of the array, then by a quarter, then by all of it, so that MAX_EXTENTS reach 2^32 pages. */
+#define EXTENTS_BY_SIXTEENTH	24
+#define EXTENTS_BY_QUARTER		48
 
 static uint32
 array_pages(const ArrayMeta *array)
@@ -178,17 +178,17 @@ extend_relation(Relation rel, uint32 npages)
 
 /* Pages of the next extent of an array that needs at least so many more. */
 static uint32
-extent_size(const ColbertIndex *index, const ArrayMeta *array, uint32 needed)
+extent_size(const ArrayMeta *array, uint32 needed)
 {
 	uint32		have = array_pages(array);
 	uint32		growth;
 
 	if (array->nextents == 0)
 		growth = 1;
+	else if (array->nextents < EXTENTS_BY_SIXTEENTH)
+		growth = have / 16;
 	else if (array->nextents < EXTENTS_BY_QUARTER)
-		growth = index->building ? have / 16 : have / 4;
-	else if (array->nextents < EXTENTS_BY_HALF)
-		growth = have / 2;
+		growth = have / 4;
 	else
 		growth = have;
 	return Max(needed, Max(growth, 1));
@@ -237,7 +237,7 @@ parray_make_room(ColbertIndex *index, Buffer meta_buffer, MetaPageData *meta, Ar
 				 errmsg("index \"%s\" is full", RelationGetRelationName(index->rel)),
 				 errhint("REINDEX it, or partition the table.")));
 
-	extent.npages = extent_size(index, array, (uint32) (pages_wanted - have));
+	extent.npages = extent_size(array, (uint32) (pages_wanted - have));
 	extent.start = extend_relation(index->rel, extent.npages);
 	enter_extent(index, meta_buffer, meta, kind, extent);
 }
