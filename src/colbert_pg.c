@@ -10,6 +10,7 @@
 #include "access/access.h"
 #include "fmgr.h"
 #include "kernels/kernels.h"
+#include "planner/planner.h"
 #include "settings.h"
 #include "utils/guc.h"
 
@@ -23,4 +24,5 @@ _PG_init(void)
 	kernels_init();
 	settings_init();
 	options_init();
+	planner_init();
 }

@@ -3,25 +3,29 @@
  * cost.c
  *	  What a scan costs.
  *
- * Before the first row come find, gather, narrow and rerank, whose work is
- * bounded by the settings, not by the table; every row after it costs a heap
- * fetch (which core adds) and an exact score. Units are cpu_operator_cost,
- * of about 25 ns where a page read from cache is about 10 us.
+ * Before the first row of an order come find, gather, narrow and rerank,
+ * whose work is bounded by the settings, not by the table; each row then
+ * costs an exact score. Without an order the directory is read from end to
+ * end. Core adds the heap fetches to both.
+ *
+ * Costs are counted in operators: cpu_operator_cost is about 25 ns where a
+ * page read from the cache is about 10 us.
  *
  *-------------------------------------------------------------------------
  */
 #include "compat/pg_compat.h"
-
-#include <math.h>
 
 #include "access/access.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "utils/selfuncs.h"
 
-/* A whole search before its first row, at the most; and of each document where the table is smaller. */
+/* A whole search before its first row, at the most; and of each document where the index holds few. */
 #define SEARCH_OPERATORS	40000
 #define DOCUMENT_OPERATORS	40
+
+/* Opening an index, and preparing the query. */
+#define START_OPERATORS		2000
 
 /* Detoasting and scoring one stored column. */
 #define EXACT_OPERATORS		600
@@ -30,21 +34,21 @@ void
 colbert_costestimate(PlannerInfo *root, IndexPath *path, double loop_count, Cost *startup_cost,
 					 Cost *total_cost, Selectivity *selectivity, double *correlation, double *pages)
 {
-	double		rows = Max(path->indexinfo->rel->tuples, 1);
-	double		work = Min(SEARCH_OPERATORS, rows * DOCUMENT_OPERATORS);
 	GenericCosts costs = {0};
+	double		start = START_OPERATORS;
+	double		row_operators = 1;
 
+	/* For the rows that null tests and the predicate of a partial index leave. */
 	genericcostestimate(root, path, loop_count, &costs);
-	*startup_cost = work * cpu_operator_cost;
-	*total_cost = *startup_cost + costs.indexSelectivity * rows * EXACT_OPERATORS * cpu_operator_cost;
+
+	if (path->indexorderbys != NIL)
+	{
+		start += Min(SEARCH_OPERATORS, path->indexinfo->tuples * DOCUMENT_OPERATORS);
+		row_operators = EXACT_OPERATORS;
+	}
+	*startup_cost = start * cpu_operator_cost;
+	*total_cost = *startup_cost + costs.numIndexTuples * (cpu_index_tuple_cost + row_operators * cpu_operator_cost);
 	*selectivity = costs.indexSelectivity;
 	*correlation = 0;
 	*pages = costs.numIndexPages;
-
-	/* Without an order or a NULL test to serve, a sequential scan does the same for less. */
-	if (path->indexorderbys == NIL && path->indexclauses == NIL)
-	{
-		*startup_cost = disable_cost;
-		*total_cost = disable_cost;
-	}
 }

@@ -75,6 +75,25 @@
 #define compat_object_ownercheck(class, object, role) pg_class_ownercheck(object, role)
 #endif
 
+/* Whether a path key descends: strategies gave way to comparison types in 18. */
+#if PG_VERSION_NUM >= 180000
+#define compat_pathkey_descends(pathkey) ((pathkey)->pk_cmptype == COMPARE_GT)
+#else
+#define compat_pathkey_descends(pathkey) ((pathkey)->pk_strategy == BTGreaterStrategyNumber)
+#endif
+
+/* Members of an equivalence class, with those of a child relation, which stand apart since 18. */
+#if PG_VERSION_NUM >= 180000
+#define CompatMemberIterator EquivalenceMemberIterator
+#define compat_members_begin(it, class, relids) setup_eclass_member_iterator(it, class, relids)
+#define compat_members_next(it, class) eclass_member_iterator_next(it)
+#else
+#define CompatMemberIterator int
+#define compat_members_begin(it, class, relids) ((void) (*(it) = 0))
+#define compat_members_next(it, class) \
+	(*(it) < list_length((class)->ec_members) ? list_nth((class)->ec_members, (*(it))++) : NULL)
+#endif
+
 /* The wait event of a parallel build's leader moved with the generated wait events of 17. */
 #include "utils/wait_event.h"
 
