@@ -18,6 +18,7 @@
 #include "access/access.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
+#include "utils/float.h"
 #include "utils/selfuncs.h"
 
 /* A whole search before its first row, at the most; and of each document where the index holds few. */
@@ -37,6 +38,21 @@ colbert_costestimate(PlannerInfo *root, IndexPath *path, double loop_count, Cost
 	GenericCosts costs = {0};
 	double		start = START_OPERATORS;
 	double		row_operators = 1;
+
+	/*
+	 * Where a query needs no column, core thinks that any index could give
+	 * rows without looking into the table. Not ours, whose scans pin no page
+	 * that would keep VACUUM from recycling a heap TID under them.
+	 */
+	if (path->path.pathtype == T_IndexOnlyScan)
+	{
+		compat_disable_path(&path->path);
+		*startup_cost = *total_cost = get_float8_infinity();
+		*selectivity = 1;
+		*correlation = 0;
+		*pages = 0;
+		return;
+	}
 
 	/* For the rows that null tests and the predicate of a partial index leave. */
 	genericcostestimate(root, path, loop_count, &costs);

@@ -63,11 +63,16 @@ colbert_metric(Relation index)
 		{multivector_maxsim_cosine, METRIC_COSINE},
 		{multivector_maxsim_l2, METRIC_L2},
 	};
-	FmgrInfo   *score = index_getprocinfo(index, 1, SUPPORT_SCORE);
 
-	for (int i = 0; i < lengthof(scores); i++)
-		if (score->fn_addr == scores[i].function)
-			return scores[i].metric;
+	/* An operator class may lack the function, which core takes for an internal error. */
+	if (OidIsValid(index_getprocid(index, 1, SUPPORT_SCORE)))
+	{
+		FmgrInfo   *score = index_getprocinfo(index, 1, SUPPORT_SCORE);
+
+		for (int i = 0; i < lengthof(scores); i++)
+			if (score->fn_addr == scores[i].function)
+				return scores[i].metric;
+	}
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
 			 errmsg("operator class of index \"%s\" does not order by a score of colbert_pg",

@@ -26,12 +26,16 @@ PG_FUNCTION_INFO_V1(colbert_index_info);
 PG_FUNCTION_INFO_V1(colbert_merge);
 PG_FUNCTION_INFO_V1(colbert_last_scan);
 
-/* Open an index of ours; errors (42809) for anything else. */
+/* Open an index of ours; errors (42704, 42809) for anything else. */
 static Relation
 open_index(Oid oid, LOCKMODE mode)
 {
-	Relation	index = relation_open(oid, mode);
+	Relation	index = try_relation_open(oid, mode);
 
+	if (index == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("there is no index with OID %u", oid)));
 	if (index->rd_rel->relkind != RELKIND_INDEX || index->rd_indam == NULL ||
 		index->rd_indam->ambuild != colbert_build)
 		ereport(ERROR,

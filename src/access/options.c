@@ -24,6 +24,7 @@ static relopt_enum_elt_def quantizers[] = {
 	{"sq8", CODEC_SQ8},
 	{"flat", CODEC_FLAT},
 	{"bit", CODEC_BIT},
+	{"pg_catalog.bit", CODEC_BIT},	/* what the parser makes of bit without quotes */
 	{NULL, 0}
 };
 

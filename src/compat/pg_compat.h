@@ -94,6 +94,13 @@
 	(*(it) < list_length((class)->ec_members) ? list_nth((class)->ec_members, (*(it))++) : NULL)
 #endif
 
+/* Costs are compared after the number of disabled nodes since 18: more than any path that is worth having. */
+#if PG_VERSION_NUM >= 180000
+#define compat_disable_path(path) ((path)->disabled_nodes = 2)
+#else
+#define compat_disable_path(path) ((void) (path))
+#endif
+
 /* The wait event of a parallel build's leader moved with the generated wait events of 17. */
 #include "utils/wait_event.h"
 

@@ -1,0 +1,259 @@
+-- Which orders become a plain Index Scan, and that the rows are those of a sort.
+-- Nothing is preloaded: every \c begins a session that has not used the extension.
+\set QUIET on
+\pset format unaligned
+\pset tuples_only on
+SET client_min_messages = warning;
+
+-- Documents of 1 to 4 tokens; every 50th is NULL; no two score alike. What is compared here is plans and orders, not
+-- recall, so the indexes look at every document.
+CREATE FUNCTION planner_tokens(n int, seed int) RETURNS multivector LANGUAGE sql IMMUTABLE AS $$
+	SELECT array_agg(token ORDER BY i)::multivector(4)
+	FROM (SELECT i, array_agg((x * x % 1000003 / 500001.5 - 1)::real ORDER BY k) AS token
+		  FROM generate_series(1, n) i, generate_series(1, 4) k, LATERAL (SELECT (i * 7919 + k * 104729 + seed * 15485863::bigint) % 1000003 AS x) AS t
+		  GROUP BY i) AS t
+$$;
+CREATE TABLE planner_docs (id int PRIMARY KEY, lang text, doc multivector(4));
+INSERT INTO planner_docs
+	SELECT i, (ARRAY['de', 'en', 'fr'])[1 + i % 3], CASE WHEN i % 50 > 0 THEN planner_tokens(1 + i % 4, i) END FROM generate_series(1, 500) i;
+CREATE INDEX planner_maxsim ON planner_docs USING colbert_hnsw (doc) WITH (quantizer = flat, rerank = 10000);
+CREATE INDEX planner_cosine ON planner_docs USING colbert_hnsw (doc multivector_cosine_ops) WITH (quantizer = flat, rerank = 10000);
+CREATE INDEX planner_l2 ON planner_docs USING colbert_hnsw (doc multivector_l2_ops) WITH (quantizer = flat, rerank = 10000);
+CREATE TABLE planner_queries (id int PRIMARY KEY, q multivector(4));
+INSERT INTO planner_queries SELECT i, planner_tokens(3, 1000 + i) FROM generate_series(1, 5) i;
+INSERT INTO planner_queries VALUES (6, NULL);
+VACUUM ANALYZE planner_docs, planner_queries;
+
+-- The plan of a query that gives id and score; and whether its rows by index are its rows by sort. The order of rows
+-- whose score is NULL is anyone's, so these are only counted.
+CREATE FUNCTION planner_rows(query text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	result text;
+BEGIN
+	EXECUTE 'SELECT concat_ws('' '', count(*), ''rows,'', count(*) - count(score), ''without score:'',
+		string_agg(id || '' '' || score, '', '' ORDER BY n) FILTER (WHERE score IS NOT NULL),
+		string_agg(n::text, '' '' ORDER BY n) FILTER (WHERE score IS NULL))
+		FROM (SELECT id, score, row_number() OVER () AS n FROM (' || query || ') AS t) AS t' INTO result;
+	RETURN result;
+END $$;
+CREATE FUNCTION planner_check(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+	by_index text;
+	by_sort text;
+BEGIN
+	RETURN QUERY EXECUTE 'EXPLAIN (COSTS OFF) ' || query;
+	PERFORM set_config('enable_sort', 'off', true), set_config('enable_seqscan', 'off', true);
+	by_index := planner_rows(query);
+	PERFORM set_config('enable_sort', 'on', true), set_config('enable_seqscan', 'on', true), set_config('enable_indexscan', 'off', true);
+	by_sort := planner_rows(query);
+	PERFORM set_config('enable_indexscan', 'on', true);
+	RETURN NEXT CASE WHEN by_index = by_sort THEN 'same: ' || split_part(by_index, ':', 1) ELSE 'DIFFERENT: ' || by_index || E'\n' || by_sort END;
+END $$;
+
+-- The first statement of a session, which names no type and no function of the extension but the score.
+\c
+SELECT count(*) FROM pg_settings WHERE name LIKE 'colbert.%';
+EXPLAIN (COSTS OFF) SELECT id FROM planner_docs ORDER BY maxsim(doc, (SELECT q FROM planner_queries WHERE id = 1)) DESC LIMIT 5;
+\c
+SELECT id FROM planner_docs ORDER BY maxsim(doc, (SELECT q FROM planner_queries WHERE id = 1)) DESC NULLS LAST LIMIT 5;
+\c
+EXPLAIN (COSTS OFF) SELECT id FROM planner_docs ORDER BY maxsim(doc, '[[1,2,3,4]]') DESC LIMIT 5;
+
+-- Each score by the operator class that is for it, NULL documents where SQL puts them.
+SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4],[4,-3,2,1]]') AS score FROM planner_docs ORDER BY score DESC LIMIT 30 $$);
+SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4],[4,-3,2,1]]') AS score FROM planner_docs ORDER BY score DESC NULLS FIRST LIMIT 30 $$);
+SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4],[4,-3,2,1]]') AS score FROM planner_docs ORDER BY score DESC NULLS LAST LIMIT 30 $$);
+SELECT planner_check($$ SELECT id, maxsim_cosine(doc, '[[1,2,3,4],[4,-3,2,1]]') AS score FROM planner_docs ORDER BY score DESC LIMIT 30 $$);
+SELECT planner_check($$ SELECT id, maxsim_cosine(doc, '[[1,2,3,4],[4,-3,2,1]]') AS score FROM planner_docs ORDER BY score DESC NULLS LAST LIMIT 30 $$);
+SELECT planner_check($$ SELECT id, maxsim_l2(doc, '[[1,2,3,4],[4,-3,2,1]]') AS score FROM planner_docs ORDER BY score LIMIT 30 $$);
+SELECT planner_check($$ SELECT id, maxsim_l2(doc, '[[1,2,3,4],[4,-3,2,1]]') AS score FROM planner_docs ORDER BY score NULLS FIRST LIMIT 30 $$);
+
+-- The operators, of which core knows only the plain form.
+SELECT planner_check($$ SELECT id, doc <#> '[[1,2,3,4]]' AS score FROM planner_docs ORDER BY score LIMIT 30 $$);
+SELECT planner_check($$ SELECT id, doc <=> '[[1,2,3,4]]' AS score FROM planner_docs ORDER BY score LIMIT 30 $$);
+SELECT planner_check($$ SELECT id, doc <-> '[[1,2,3,4]]' AS score FROM planner_docs ORDER BY score LIMIT 30 $$);
+SELECT planner_check($$ SELECT id, doc <#> '[[1,2,3,4]]' AS score FROM planner_docs ORDER BY score NULLS FIRST LIMIT 30 $$);
+SELECT planner_check($$ SELECT id, maxsim_distance(doc, '[[1,2,3,4]]') AS score FROM planner_docs ORDER BY score LIMIT 30 $$);
+
+-- All rows.
+SET enable_sort = off;
+SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4],[4,-3,2,1]]') AS score FROM planner_docs ORDER BY score DESC $$);
+SELECT planner_check($$ SELECT id, maxsim_cosine(doc, '[[1,2,3,4],[4,-3,2,1]]') AS score FROM planner_docs ORDER BY score DESC NULLS LAST $$);
+SELECT planner_check($$ SELECT id, maxsim_l2(doc, '[[1,2,3,4],[4,-3,2,1]]') AS score FROM planner_docs ORDER BY score $$);
+RESET enable_sort;
+
+-- Conditions: NULL tests go to the index, others are filters.
+SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM planner_docs WHERE doc IS NOT NULL ORDER BY score DESC LIMIT 30 $$);
+SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM planner_docs WHERE doc IS NULL ORDER BY score DESC LIMIT 30 $$);
+SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM planner_docs WHERE lang = 'en' AND id > 100 ORDER BY score DESC LIMIT 30 $$);
+SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM planner_docs WHERE lang = 'en' AND doc IS NOT NULL ORDER BY score DESC LIMIT 30 $$);
+SELECT planner_check($$ SELECT id, NULL::float8 AS score FROM planner_docs WHERE doc IS NULL $$);
+
+-- More keys sort each run of equal scores.
+INSERT INTO planner_docs SELECT 1000 - i, 'en', planner_tokens(2, 10000) FROM generate_series(1, 9) i;
+SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM planner_docs ORDER BY score DESC NULLS LAST, id LIMIT 200 $$);
+SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM planner_docs WHERE doc IS NOT NULL ORDER BY score DESC, id DESC LIMIT 200 $$);
+SELECT planner_check($$ SELECT id, doc <#> '[[1,2,3,4]]' AS score FROM planner_docs ORDER BY score, id LIMIT 200 $$);
+DELETE FROM planner_docs WHERE id > 500;
+
+-- Without enable_indexscan the same rows come from a sort.
+SET enable_indexscan = off;
+EXPLAIN (COSTS OFF) SELECT id FROM planner_docs ORDER BY maxsim(doc, '[[1,2,3,4]]') DESC LIMIT 5;
+RESET enable_indexscan;
+
+-- Where the query may come from: parameters, expressions of them, and the outer row.
+PREPARE planner_prepared(multivector) AS SELECT id FROM planner_docs ORDER BY maxsim(doc, $1) DESC NULLS LAST LIMIT 3;
+SET plan_cache_mode = force_custom_plan;
+EXPLAIN (COSTS OFF) EXECUTE planner_prepared('[[1,2,3,4]]');
+EXECUTE planner_prepared('[[1,2,3,4]]');
+EXPLAIN (COSTS OFF) EXECUTE planner_prepared(NULL);
+SET plan_cache_mode = force_generic_plan;
+EXPLAIN (COSTS OFF) EXECUTE planner_prepared('[[1,2,3,4]]');
+EXECUTE planner_prepared('[[1,2,3,4]]');
+EXECUTE planner_prepared('[[-1,2,-3,4],[1,1,1,1]]');
+SELECT id FROM planner_docs WHERE doc IS NOT NULL ORDER BY maxsim(doc, '[[-1,2,-3,4],[1,1,1,1]]') DESC LIMIT 3 OFFSET 0;
+CREATE TEMP TABLE planner_null AS EXECUTE planner_prepared(NULL);
+SELECT count(*) FROM planner_null;
+EXECUTE planner_prepared('[[1,2,3]]');
+RESET plan_cache_mode;
+PREPARE planner_cast(text) AS SELECT id FROM planner_docs ORDER BY maxsim(doc, $1::multivector(4, float2)) DESC NULLS LAST LIMIT 3;
+SET plan_cache_mode = force_generic_plan;
+EXPLAIN (COSTS OFF) EXECUTE planner_cast('[[1,2,3,4]]');
+EXECUTE planner_cast('[[1,2,3,4]]');
+RESET plan_cache_mode;
+SELECT planner_check($$ SELECT id, maxsim(doc, (SELECT q FROM planner_queries WHERE id = 2)) AS score FROM planner_docs ORDER BY score DESC LIMIT 30 $$);
+SELECT planner_check($$ SELECT d.id, maxsim(doc, v) AS score FROM planner_docs d, (VALUES ('[[1,2,3,4]]'::multivector)) AS q(v) ORDER BY score DESC LIMIT 30 $$);
+SELECT planner_check($$ WITH q AS (SELECT '[[1,2,3,4]]'::multivector AS v) SELECT d.id, maxsim(doc, v) AS score FROM planner_docs d, q ORDER BY score DESC LIMIT 30 $$);
+SELECT planner_check($$ SELECT d.id, d.score FROM planner_queries q,
+	LATERAL (SELECT id, maxsim(doc, q.q) AS score FROM planner_docs ORDER BY maxsim(doc, q.q) DESC NULLS LAST LIMIT 7) AS d WHERE q.id < 6 $$);
+SELECT planner_check($$ SELECT q.id, (SELECT d.score FROM (SELECT maxsim(doc, q.q) AS score FROM planner_docs ORDER BY 1 DESC NULLS LAST LIMIT 1) AS d) AS score
+	FROM planner_queries q $$);
+
+-- Views, sub-selects, common table expressions, windows, row locks, joins.
+CREATE VIEW planner_view AS SELECT id, doc FROM planner_docs WHERE lang <> 'fr';
+CREATE VIEW planner_barrier WITH (security_barrier) AS SELECT id, doc FROM planner_docs WHERE lang <> 'fr';
+SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM planner_view ORDER BY score DESC LIMIT 30 $$);
+SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM planner_barrier ORDER BY score DESC LIMIT 30 $$);
+SELECT planner_check($$ SELECT id, score FROM (SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM planner_docs) AS t WHERE id <> 7 ORDER BY score DESC LIMIT 30 $$);
+SELECT planner_check($$ WITH t AS MATERIALIZED (SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM planner_docs ORDER BY score DESC LIMIT 30) SELECT * FROM t $$);
+SELECT planner_check($$ SELECT id, score FROM (SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score,
+	row_number() OVER (ORDER BY maxsim(doc, '[[1,2,3,4]]') DESC NULLS LAST) AS place FROM planner_docs) AS t WHERE place <= 5 $$);
+EXPLAIN (COSTS OFF) SELECT id FROM planner_docs WHERE doc IS NOT NULL ORDER BY maxsim(doc, '[[1,2,3,4]]') DESC LIMIT 3 FOR UPDATE;
+SELECT id FROM planner_docs WHERE doc IS NOT NULL ORDER BY maxsim(doc, '[[1,2,3,4]]') DESC LIMIT 3 FOR UPDATE;
+SELECT planner_check($$ SELECT d.id, maxsim(d.doc, '[[1,2,3,4]]') AS score FROM planner_docs d JOIN planner_docs e ON e.id = d.id + 1 ORDER BY score DESC LIMIT 30 $$);
+
+-- Row security: its conditions are filters above the index.
+CREATE ROLE regress_planner_reader;
+GRANT SELECT ON planner_docs TO regress_planner_reader;
+ALTER TABLE planner_docs ENABLE ROW LEVEL SECURITY;
+CREATE POLICY planner_policy ON planner_docs USING (lang = 'en');
+SET ROLE regress_planner_reader;
+SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM planner_docs ORDER BY score DESC LIMIT 30 $$);
+SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM planner_docs WHERE doc IS NOT NULL ORDER BY score DESC LIMIT 30 $$);
+RESET ROLE;
+ALTER TABLE planner_docs DISABLE ROW LEVEL SECURITY;
+DROP POLICY planner_policy ON planner_docs;
+
+-- Orders that no index of ours gives.
+EXPLAIN (COSTS OFF) SELECT id FROM planner_docs ORDER BY maxsim(doc, '[[1,2,3,4]]') LIMIT 5;
+EXPLAIN (COSTS OFF) SELECT id FROM planner_docs ORDER BY maxsim_l2(doc, '[[1,2,3,4]]') DESC LIMIT 5;
+EXPLAIN (COSTS OFF) SELECT id FROM planner_docs ORDER BY doc <#> '[[1,2,3,4]]' DESC LIMIT 5;
+EXPLAIN (COSTS OFF) SELECT id FROM planner_docs ORDER BY maxsim('[[1,2,3,4]]', doc) DESC LIMIT 5;
+EXPLAIN (COSTS OFF) SELECT id FROM planner_docs ORDER BY maxsim(doc, doc) DESC LIMIT 5;
+EXPLAIN (COSTS OFF) SELECT id FROM planner_docs ORDER BY id, maxsim(doc, '[[1,2,3,4]]') DESC LIMIT 5;
+CREATE FUNCTION planner_volatile() RETURNS multivector LANGUAGE plpgsql VOLATILE AS $$ BEGIN RETURN '[[1,2,3,4]]'; END $$;
+CREATE FUNCTION planner_stable() RETURNS multivector LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN '[[1,2,3,4]]'; END $$;
+EXPLAIN (COSTS OFF) SELECT id FROM planner_docs ORDER BY maxsim(doc, planner_volatile()) DESC LIMIT 5;
+SELECT planner_check($$ SELECT id, maxsim(doc, planner_stable()) AS score FROM planner_docs ORDER BY score DESC LIMIT 30 $$);
+EXPLAIN (COSTS OFF) SELECT id FROM planner_docs ORDER BY maxsim(doc, first_value('[[1,2,3,4]]'::multivector) OVER ()) DESC LIMIT 5;
+EXPLAIN (COSTS OFF) SELECT lang FROM planner_docs GROUP BY lang, doc ORDER BY maxsim(doc, (array_agg('[[1,2,3,4]]'::multivector))[1]) DESC LIMIT 5;
+EXPLAIN (COSTS OFF) SELECT id FROM planner_docs TABLESAMPLE bernoulli (50) REPEATABLE (1) ORDER BY maxsim(doc, '[[1,2,3,4]]') DESC LIMIT 5;
+EXPLAIN (COSTS OFF) SELECT id FROM planner_docs WHERE false ORDER BY maxsim(doc, '[[1,2,3,4]]') DESC LIMIT 5;
+
+-- A score is known by its function, not by its name.
+CREATE SCHEMA planner_other;
+CREATE FUNCTION planner_other.maxsim(multivector, multivector) RETURNS float8 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN 1; END $$;
+EXPLAIN (COSTS OFF) SELECT id FROM planner_docs ORDER BY planner_other.maxsim(doc, '[[1,2,3,4]]') DESC LIMIT 5;
+ALTER FUNCTION maxsim(multivector, multivector) RENAME TO planner_renamed;
+EXPLAIN (COSTS OFF) SELECT id FROM planner_docs ORDER BY planner_renamed(doc, '[[1,2,3,4]]') DESC LIMIT 5;
+ALTER FUNCTION planner_renamed(multivector, multivector) RENAME TO maxsim;
+
+-- An index of another operator class is of no use.
+DROP INDEX planner_maxsim;
+EXPLAIN (COSTS OFF) SELECT id FROM planner_docs ORDER BY maxsim(doc, '[[1,2,3,4]]') DESC LIMIT 5;
+DROP INDEX planner_cosine, planner_l2;
+CREATE INDEX planner_maxsim ON planner_docs USING colbert_hnsw (doc) WITH (quantizer = flat, rerank = 10000);
+EXPLAIN (COSTS OFF) SELECT id FROM planner_docs ORDER BY maxsim_cosine(doc, '[[1,2,3,4]]') DESC LIMIT 5;
+EXPLAIN (COSTS OFF) SELECT id FROM planner_docs ORDER BY maxsim_l2(doc, '[[1,2,3,4]]') LIMIT 5;
+
+-- Partial indexes, where the query implies their predicate.
+DROP INDEX planner_maxsim;
+CREATE INDEX planner_partial ON planner_docs USING colbert_hnsw (doc) WITH (quantizer = flat, rerank = 10000) WHERE lang = 'en';
+CREATE INDEX planner_not_null ON planner_docs USING colbert_hnsw (doc multivector_cosine_ops) WITH (quantizer = flat, rerank = 10000) WHERE doc IS NOT NULL;
+ANALYZE planner_docs;
+SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM planner_docs WHERE lang = 'en' ORDER BY score DESC LIMIT 30 $$);
+SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM planner_docs WHERE lang = 'en' AND doc IS NOT NULL ORDER BY score DESC LIMIT 30 $$);
+SELECT planner_check($$ SELECT id, maxsim_cosine(doc, '[[1,2,3,4]]') AS score FROM planner_docs WHERE doc IS NOT NULL ORDER BY score DESC LIMIT 30 $$);
+EXPLAIN (COSTS OFF) SELECT id FROM planner_docs WHERE lang = 'de' ORDER BY maxsim(doc, '[[1,2,3,4]]') DESC LIMIT 5;
+EXPLAIN (COSTS OFF) SELECT id FROM planner_docs ORDER BY maxsim_cosine(doc, '[[1,2,3,4]]') DESC LIMIT 5;
+DROP INDEX planner_partial, planner_not_null;
+
+-- Indexes on expressions, and on a domain.
+CREATE DOMAIN planner_domain AS multivector(4) CHECK (num_tokens(VALUE) < 100);
+CREATE TABLE planner_kinds (id int, raw multivector, dom planner_domain);
+INSERT INTO planner_kinds SELECT id, doc, doc FROM planner_docs;
+CREATE INDEX planner_expression ON planner_kinds USING colbert_hnsw ((raw::multivector(4))) WITH (quantizer = flat, rerank = 10000);
+CREATE INDEX planner_normalized ON planner_kinds USING colbert_hnsw ((l2_normalize(raw)::multivector(4))) WITH (quantizer = flat, rerank = 10000);
+CREATE INDEX planner_on_domain ON planner_kinds USING colbert_hnsw (dom) WITH (quantizer = flat, rerank = 10000);
+ANALYZE planner_kinds;
+SELECT planner_check($$ SELECT id, maxsim(raw::multivector(4), '[[1,2,3,4]]') AS score FROM planner_kinds ORDER BY score DESC LIMIT 30 $$);
+SELECT planner_check($$ SELECT id, maxsim(l2_normalize(raw)::multivector(4), '[[1,2,3,4]]') AS score FROM planner_kinds ORDER BY score DESC LIMIT 30 $$);
+SELECT planner_check($$ SELECT id, maxsim(dom, '[[1,2,3,4]]') AS score FROM planner_kinds ORDER BY score DESC LIMIT 30 $$);
+SELECT planner_check($$ SELECT id, maxsim(dom, '[[1,2,3,4]]'::planner_domain) AS score FROM planner_kinds WHERE dom IS NOT NULL ORDER BY score DESC LIMIT 30 $$);
+EXPLAIN (COSTS OFF) SELECT id FROM planner_kinds ORDER BY maxsim(raw, '[[1,2,3,4]]') DESC LIMIT 5;
+
+-- Partitions, inheritance and UNION ALL: the orders of the parts are merged.
+CREATE TABLE planner_parts (id int, lang text, doc multivector(4)) PARTITION BY LIST (lang);
+CREATE TABLE planner_parts_de PARTITION OF planner_parts FOR VALUES IN ('de');
+CREATE TABLE planner_parts_en PARTITION OF planner_parts FOR VALUES IN ('en');
+CREATE TABLE planner_parts_fr (note text, doc multivector(4), lang text, id int);
+ALTER TABLE planner_parts_fr DROP note;
+ALTER TABLE planner_parts ATTACH PARTITION planner_parts_fr FOR VALUES IN ('fr');
+CREATE INDEX planner_parts_doc ON planner_parts USING colbert_hnsw (doc) WITH (quantizer = flat, rerank = 10000);
+INSERT INTO planner_parts SELECT id, lang, doc FROM planner_docs;
+CREATE TABLE planner_heir (extra text) INHERITS (planner_docs);
+INSERT INTO planner_heir SELECT id + 1000, lang, planner_tokens(3, id + 1000) FROM planner_docs;
+CREATE INDEX planner_maxsim ON planner_docs USING colbert_hnsw (doc) WITH (quantizer = flat, rerank = 10000);
+CREATE INDEX planner_heir_maxsim ON planner_heir USING colbert_hnsw (doc) WITH (quantizer = flat, rerank = 10000);
+ANALYZE planner_parts, planner_docs, planner_heir;
+SET max_parallel_workers_per_gather = 0;
+SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM planner_parts ORDER BY score DESC LIMIT 50 $$);
+SET enable_sort = off;
+SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM planner_parts ORDER BY score DESC NULLS LAST $$);
+RESET enable_sort;
+SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM planner_parts WHERE lang <> 'fr' AND doc IS NOT NULL ORDER BY score DESC, id LIMIT 50 $$);
+SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM planner_parts WHERE lang = 'de' ORDER BY score DESC LIMIT 50 $$);
+SELECT planner_check($$ SELECT id, doc <#> '[[1,2,3,4]]' AS score FROM planner_parts ORDER BY score LIMIT 50 $$);
+SELECT planner_check($$ SELECT d.id, d.score FROM planner_queries q,
+	LATERAL (SELECT id, maxsim(doc, q.q) AS score FROM planner_parts WHERE doc IS NOT NULL ORDER BY score DESC LIMIT 7) AS d WHERE q.id < 6 $$);
+SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM planner_docs ORDER BY score DESC NULLS LAST LIMIT 50 $$);
+SELECT planner_check($$ SELECT id, score FROM (SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM ONLY planner_docs
+	UNION ALL SELECT id, maxsim(dom, '[[1,2,3,4]]') FROM planner_kinds WHERE id < 300) AS t ORDER BY score DESC NULLS LAST LIMIT 50 $$);
+
+-- What it costs: so few rows that all are wanted are sorted, and so is a whole table; nothing else scans the index.
+CREATE TABLE planner_few AS SELECT id, doc FROM ONLY planner_docs WHERE id <= 8;
+ALTER TABLE planner_few ALTER doc TYPE multivector(4);
+CREATE INDEX ON planner_few USING colbert_hnsw (doc) WITH (quantizer = flat, rerank = 10000);
+ANALYZE planner_few;
+EXPLAIN (COSTS OFF) SELECT id FROM planner_few ORDER BY maxsim(doc, '[[1,2,3,4]]') DESC LIMIT 10;
+EXPLAIN (COSTS OFF) SELECT id FROM ONLY planner_docs ORDER BY maxsim(doc, '[[1,2,3,4]]') DESC;
+EXPLAIN (COSTS OFF) SELECT count(*) FROM ONLY planner_docs;
+EXPLAIN (COSTS OFF) SELECT count(*) FROM ONLY planner_docs WHERE doc IS NOT NULL;
+
+DROP VIEW planner_view, planner_barrier;
+DROP TABLE planner_few, planner_parts, planner_heir, planner_kinds, planner_docs, planner_queries, planner_null;
+DROP DOMAIN planner_domain;
+DROP FUNCTION planner_other.maxsim;
+DROP SCHEMA planner_other;
+DROP FUNCTION planner_tokens, planner_rows, planner_check, planner_volatile, planner_stable;
+DROP ROLE regress_planner_reader;
