@@ -82,13 +82,14 @@ extern uint32 edges_estimate(EdgeList edges, const KernelSketchQuery *query, Gra
 
 /* ---- the walk (graph_search.c) ---- */
 
-/* A binary heap with the largest key on top. */
-typedef struct HitHeap
+/* The best hits so far, at most capacity of them: an array sorted by key, the worst first. */
+typedef struct HitPool
 {
 	GraphHit   *hits;
 	uint32		count;
 	uint32		capacity;
-} HitHeap;
+	uint32		allocated;
+} HitPool;
 
 /* A vertex that a walk has seen from others. */
 typedef struct Sighting
@@ -129,9 +130,9 @@ struct Graph
 	void	   *sketch_memory;
 	KernelSketchQuery *sketch;
 
-	/* The walk, over vertices of one level: the frontier by estimate, the results by negated key. */
-	HitHeap		frontier;
-	HitHeap		results;
+	/* The walk, over vertices of one level: the frontier by estimate, the results by exact key. */
+	HitPool		frontier;
+	HitPool		results;
 	SightingTable sightings;
 	uint64		hops;
 	float	   *vector;			/* width floats: the vertex being looked at */

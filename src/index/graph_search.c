@@ -8,12 +8,15 @@
  * ordered by estimates and the results by exact keys (Gou et al. 2025): a
  * node's exact key is computed only when the walk comes to it.
  *
- * Every edge to a node gives an estimate of its own, whose error is nearly
- * independent of the others'. A node is ranked by the mean of those seen so
- * far: the walk neither runs after one estimate that is too high nor forgets
- * a node for one that is too low. The frontier is not searched for entries to
- * change. A mean that has risen is queued once more; an entry whose node's
- * mean has fallen is queued anew when it comes to the top.
+ * Every edge to a vertex gives an estimate of its own, whose error is nearly
+ * independent of the others'. A vertex is ranked by the mean of those that
+ * made it look worth a visit: the walk neither runs after one estimate that is
+ * too high nor forgets a vertex for one that is too low. Entries of the
+ * frontier are never changed. A mean that has risen is queued once more; one
+ * that has fallen is queued anew when its entry comes to the top.
+ *
+ * The frontier keeps no more entries than results are wanted: what is not
+ * among the ef best by estimate hardly ever is among them by its exact key.
  *
  * One page is locked at a time, shared, and nothing is allocated meanwhile.
  *
@@ -27,75 +30,64 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-#define FEWEST_SLOTS 1024
+#define FEWEST_SLOTS 512
+#define SHORTEST_FRONTIER 16
 
-/* ---- heaps ---- */
+/* ---- pools ---- */
 
+/* Empty a pool, and let it keep so many hits. */
 static void
-heap_reserve(HitHeap *heap, uint32 more, MemoryContext context)
+pool_reset(HitPool *pool, uint32 capacity, MemoryContext context)
 {
-	uint32		needed = heap->count + more;
-
-	if (needed <= heap->capacity)
+	pool->count = 0;
+	pool->capacity = capacity;
+	if (capacity <= pool->allocated)
 		return;
-	needed = Max(needed, Max(heap->capacity * 2, 64));
-	if (heap->hits == NULL)
-		heap->hits = MemoryContextAllocHuge(context, mul_size(needed, sizeof(GraphHit)));
+	if (pool->hits != NULL)
+		pfree(pool->hits);
+	pool->hits = MemoryContextAllocHuge(context, mul_size(capacity, sizeof(GraphHit)));
+	pool->allocated = capacity;
+}
+
+/* The key that a hit must beat to enter. */
+static inline float
+pool_worst(const HitPool *pool)
+{
+	return pool->count < pool->capacity ? -INFINITY : pool->hits[0].key;
+}
+
+/* How many hits have a smaller key. Without branches that depend on keys: they could not be predicted. */
+static inline uint32
+pool_rank(const HitPool *pool, float key)
+{
+	const GraphHit *hits = pool->hits;
+	uint32		below = 0;
+	uint32		n = pool->count;
+
+	while (n > 1)
+	{
+		uint32		half = n / 2;
+
+		below += half * (uint32) (hits[below + half - 1].key < key);
+		n -= half;
+	}
+	return n == 0 ? 0 : below + (uint32) (hits[below].key < key);
+}
+
+/* Add a hit, dropping the worst where the pool is full. */
+static inline void
+pool_add(HitPool *pool, uint32 node, float key)
+{
+	GraphHit   *hits = pool->hits;
+	uint32		rank = pool_rank(pool, key);
+
+	if (pool->count < pool->capacity)
+		memmove(hits + rank + 1, hits + rank, (pool->count++ - rank) * sizeof(GraphHit));
+	else if (rank == 0)
+		return;
 	else
-		heap->hits = repalloc_huge(heap->hits, mul_size(needed, sizeof(GraphHit)));
-	heap->capacity = needed;
-}
-
-/* Put a hit where the hole at position i is, moving it up. */
-static void
-heap_sift_up(HitHeap *heap, uint32 i, GraphHit hit)
-{
-	while (i > 0)
-	{
-		uint32		parent = (i - 1) / 2;
-
-		if (heap->hits[parent].key >= hit.key)
-			break;
-		heap->hits[i] = heap->hits[parent];
-		i = parent;
-	}
-	heap->hits[i] = hit;
-}
-
-/* Put a hit on top and let it sink. */
-static void
-heap_replace_top(HitHeap *heap, GraphHit hit)
-{
-	uint32		i = 0;
-	uint32		child;
-
-	while ((child = 2 * i + 1) < heap->count)
-	{
-		if (child + 1 < heap->count && heap->hits[child + 1].key > heap->hits[child].key)
-			child++;
-		if (hit.key >= heap->hits[child].key)
-			break;
-		heap->hits[i] = heap->hits[child];
-		i = child;
-	}
-	heap->hits[i] = hit;
-}
-
-static void
-heap_push(HitHeap *heap, uint32 node, float key)
-{
-	heap_sift_up(heap, heap->count++, (GraphHit) {node, key});
-}
-
-static GraphHit
-heap_pop(HitHeap *heap)
-{
-	GraphHit	top = heap->hits[0];
-
-	heap->count--;
-	if (heap->count > 0)
-		heap_replace_top(heap, heap->hits[heap->count]);
-	return top;
+		memmove(hits, hits + 1, --rank * sizeof(GraphHit));
+	hits[rank] = (GraphHit) {node, key};
 }
 
 /* ---- sightings ---- */
@@ -142,27 +134,22 @@ reserve_sightings(SightingTable *table, uint32 more, MemoryContext context)
 	}
 }
 
-/* Queue a vertex by its mean. The frontier must have room. */
+/* Queue a vertex by its mean. */
 static inline void
-queue_vertex(HitHeap *frontier, Sighting *sighting)
+queue_vertex(HitPool *frontier, Sighting *sighting)
 {
 	sighting->queued = sighting->mean;
-	heap_push(frontier, sighting->vertex, sighting->mean);
+	pool_add(frontier, sighting->vertex, sighting->mean);
 }
 
-/*
- * Take in an estimate of a vertex; worst is the key that it must beat to be of
- * interest. There must be room in the table and in the frontier.
- */
+/* Take in an estimate of a vertex. There must be room in the table. */
 static inline void
-add_estimate(Graph *graph, uint32 vertex, float estimate, float worst)
+add_estimate(Graph *graph, uint32 vertex, float estimate)
 {
 	Sighting   *sighting = find_sighting(&graph->sightings, vertex);
 
 	if (sighting->vertex == INVALID_ORDINAL)
 	{
-		if (!(estimate > worst))
-			return;
 		graph->sightings.count++;
 		*sighting = (Sighting) {.vertex = vertex, .estimates = 1, .mean = estimate};
 		queue_vertex(&graph->frontier, sighting);
@@ -170,30 +157,31 @@ add_estimate(Graph *graph, uint32 vertex, float estimate, float worst)
 	else if (sighting->estimates != VERTEX_EXPANDED)
 	{
 		sighting->mean += (estimate - sighting->mean) / (float) ++sighting->estimates;
-		if (sighting->mean > sighting->queued && sighting->mean > worst)
+		if (sighting->mean > sighting->queued)
 			queue_vertex(&graph->frontier, sighting);
 	}
 }
 
 /*
- * Take the best vertex of the frontier out of it, to be expanded: the first
- * whose entry does not overstate its mean. False where none beats worst.
+ * Take the best vertex out of the frontier, to be expanded: the first whose
+ * entry does not overstate its mean. False where none beats the results.
  */
 static bool
-next_vertex(Graph *graph, float worst, uint32 *vertex)
+next_vertex(Graph *graph, uint32 *vertex)
 {
-	while (graph->frontier.count > 0)
+	HitPool    *frontier = &graph->frontier;
+	float		worst = pool_worst(&graph->results);
+
+	while (frontier->count > 0 && frontier->hits[frontier->count - 1].key > worst)
 	{
-		GraphHit	top = heap_pop(&graph->frontier);
+		GraphHit	top = frontier->hits[--frontier->count];
 		Sighting   *sighting = find_sighting(&graph->sightings, top.node);
 
-		if (!(top.key > worst))
-			return false;
 		if (sighting->estimates == VERTEX_EXPANDED)
 			continue;
 		if (sighting->mean < top.key)
 		{
-			queue_vertex(&graph->frontier, sighting);
+			queue_vertex(frontier, sighting);
 			continue;
 		}
 		sighting->estimates = VERTEX_EXPANDED;
@@ -222,7 +210,7 @@ graph_start(Graph *graph)
 	const MetaPageData *meta = graph->meta;
 	uint32		entry = meta->entry_node;
 
-	graph->results.count = 0;
+	pool_reset(&graph->results, 1, graph->context);
 	if (entry == INVALID_ORDINAL)
 		return false;
 	if (entry >= meta->arrays[ARRAY_NODES].nitems || meta->entry_level > GRAPH_MAX_LEVEL)
@@ -238,8 +226,7 @@ graph_start(Graph *graph)
 			graph_corrupted(graph, meta->entry_node, 0);
 		entry += meta->entry_level - 1;
 	}
-	heap_reserve(&graph->results, 1, graph->context);
-	heap_push(&graph->results, entry, -INFINITY);
+	pool_add(&graph->results, entry, INFINITY);
 	return true;
 }
 
@@ -263,29 +250,49 @@ graph_descend(Graph *graph, uint32 level)
 	}
 }
 
-/* The key that a vertex must beat to enter the ef results. */
+/*
+ * The key that an estimate must beat to be looked at. A frontier that lacks
+ * only the vertex that is being expanded counts as full.
+ */
 static float
-worst_key(const Graph *graph, uint32 ef)
+worst_of_interest(const Graph *graph)
 {
-	return graph->results.count < ef ? -INFINITY : -graph->results.hits[0].key;
-}
+	const HitPool *frontier = &graph->frontier;
+	float		worst = pool_worst(&graph->results);
 
-static void
-add_result(Graph *graph, uint32 vertex, float key, uint32 ef)
-{
-	if (graph->results.count < ef)
-		heap_push(&graph->results, vertex, -key);
-	else if (key > worst_key(graph, ef))
-		heap_replace_top(&graph->results, (GraphHit) {vertex, -key});
+	if (frontier->count > 0 && frontier->count + 1 >= frontier->capacity)
+		worst = Max(worst, frontier->hits[0].key);
+	return worst;
 }
 
 /*
- * Come to a vertex: its exact key, and estimates of its neighbours, which go
- * into the frontier if they promise to be among the results. Those that were
- * added since the meta data was read are passed over.
+ * Keep of a list's estimates, in graph's lanes, those that promise to enter
+ * the results and the frontier. Vertices that were added since the meta data
+ * was read are passed over. Returns how many.
  */
+static uint32
+filter_lanes(Graph *graph, uint32 count, uint32 nvertices)
+{
+	uint32	   *vertices = graph->lane_vertices;
+	float	   *estimates = graph->lane_estimates;
+	float		worst = worst_of_interest(graph);
+	uint32		kept = 0;
+
+	for (uint32 i = 0; i < count; i++)
+	{
+		uint32		vertex = vertices[i];
+		float		estimate = estimates[i];
+
+		vertices[kept] = vertex;
+		estimates[kept] = estimate;
+		kept += (uint32) (estimate > worst) & (uint32) (vertex < nvertices);
+	}
+	return kept;
+}
+
+/* Come to a vertex: its exact key, and estimates of its neighbours. */
 static void
-expand(Graph *graph, uint32 vertex, uint32 level, uint32 ef)
+expand(Graph *graph, uint32 vertex, uint32 level)
 {
 	ArrayKind	array = graph_array(level);
 	uint32		nvertices = graph->meta->arrays[array].nitems;
@@ -294,7 +301,6 @@ expand(Graph *graph, uint32 vertex, uint32 level, uint32 ef)
 	Vertex		parts;
 	float		similarity;
 	float		base;
-	float		worst;
 	uint32		count;
 
 	if (vertex >= nvertices)
@@ -309,13 +315,11 @@ expand(Graph *graph, uint32 vertex, uint32 level, uint32 ef)
 	UnlockReleaseBuffer(buffer);
 
 	graph->hops++;
-	add_result(graph, vertex, graph->key == GRAPH_KEY_IP ? similarity : base, ef);
-	worst = worst_key(graph, ef);
-	heap_reserve(&graph->frontier, count, graph->context);
+	pool_add(&graph->results, vertex, graph->key == GRAPH_KEY_IP ? similarity : base);
+	count = filter_lanes(graph, count, nvertices);
 	reserve_sightings(&graph->sightings, count, graph->context);
 	for (uint32 i = 0; i < count; i++)
-		if (graph->lane_vertices[i] < nvertices)
-			add_estimate(graph, graph->lane_vertices[i], graph->lane_estimates[i], worst);
+		add_estimate(graph, graph->lane_vertices[i], graph->lane_estimates[i]);
 }
 
 void
@@ -324,19 +328,17 @@ graph_walk(Graph *graph, uint32 level, uint32 ef)
 	uint32		nstart = graph->results.count;
 	uint32		vertex;
 
+	pool_reset(&graph->frontier, Max(Max(ef, nstart), SHORTEST_FRONTIER), graph->context);
 	clear_sightings(&graph->sightings, graph->context);
 	reserve_sightings(&graph->sightings, nstart, graph->context);
-	graph->frontier.count = 0;
-	heap_reserve(&graph->frontier, nstart, graph->context);
 	for (uint32 i = 0; i < nstart; i++)
-		add_estimate(graph, graph->results.hits[i].node, -graph->results.hits[i].key, -INFINITY);
-	graph->results.count = 0;
-	heap_reserve(&graph->results, ef, graph->context);
+		add_estimate(graph, graph->results.hits[i].node, graph->results.hits[i].key);
+	pool_reset(&graph->results, ef, graph->context);
 
-	while (next_vertex(graph, worst_key(graph, ef), &vertex))
+	while (next_vertex(graph, &vertex))
 	{
 		CHECK_FOR_INTERRUPTS();
-		expand(graph, vertex, level, ef);
+		expand(graph, vertex, level);
 	}
 }
 
@@ -357,12 +359,8 @@ graph_search(Graph *graph, const float *vector, GraphKey key, uint32 ef, GraphHi
 	graph_walk(graph, 0, ef);
 
 	count = graph->results.count;
-	for (uint32 i = count; i-- > 0;)
-	{
-		GraphHit	worst = heap_pop(&graph->results);
-
-		hits[i] = (GraphHit) {worst.node, -worst.key};
-	}
+	for (uint32 i = 0; i < count; i++)
+		hits[i] = graph->results.hits[count - 1 - i];
 	if (hops != NULL)
 		*hops += graph->hops;
 	return count;
