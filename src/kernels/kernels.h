@@ -91,6 +91,12 @@ typedef struct KernelRows
 	const float *mul;
 	const float *add;
 	size_t		param_stride;	/* usually sizeof(float), or the stride */
+
+	/*
+	 * Where the rows begin that will be scored next, or NULL: their first
+	 * bytes are brought into cache meanwhile. Never read as memory.
+	 */
+	const void *next;
 } KernelRows;
 
 /* An int8 query for sq8 rows; see kernel_sq8_pack. */
@@ -146,16 +152,18 @@ kernel_sketch_block_size(uint32_t dim, bool has_add)
 
 /*
  * A query for sketches: for each query token a table for every 4 dims of the
- * sum of +-q over them, in at most 63 steps (fewer where a 16-bit total could
- * overflow). The estimate of a token is
- *		factor * (delta * total + base) + constant [+ add]
+ * sum of +-q over them, in at most 31 steps (fewer where a 16-bit total could
+ * overflow): eight entries add up in a byte, and their rounding is a tenth of
+ * the error of the one-bit code itself. The estimate of a token is
+ *		factor * (delta * total + base) + constant + add
+ * as two fused multiply-adds and an addition, add being 0 where there is none.
  */
 typedef struct KernelSketchQuery
 {
 	uint32_t	ntokens;
 	uint32_t	dim;			/* multiple of 32 */
 	bool		has_add;
-	uint8_t    *lut;			/* [token][dim/32][low, high nibble][4 bytes][16], 64-byte aligned */
+	uint8_t    *lut;			/* [dim/32][token][low, high nibble][4 bytes][16], 64-byte aligned */
 	float	   *delta;
 	float	   *base;
 	float	   *constant;		/* what the mean contributes: q . mean */

@@ -23,26 +23,27 @@
 
 /* 16 query tokens in two registers; nrows is a constant wherever this is expanded. */
 KERNEL_INLINE void
-dot_tile16(const KernelQuery *q, const float *pack, const char *rows, size_t stride, float *dots, const int nrows)
+dot_tile16(const KernelQuery *q, const float *pack, const TileRows *rows, float *dots, const int nrows)
 {
 	__m256		low[TILE16_MOST_ROWS];
 	__m256		high[TILE16_MOST_ROWS];
 	const char *base[ROW_BASES];
 	uint32_t	dim = q->dim;
 
-	set_row_bases(base, rows, stride, nrows);
+	set_row_bases(base, rows, nrows);
 	KERNEL_UNROLL
 	for (int i = 0; i < nrows; i++)
 		low[i] = high[i] = _mm256_setzero_ps();
 	for (size_t k = 0; k < dim; k++)
 	{
+		tile_prefetch(rows, k);
 		__m256		q0 = _mm256_load_ps(pack + k * 16);
 		__m256		q1 = _mm256_load_ps(pack + k * 16 + 8);
 
 		KERNEL_UNROLL
 		for (int i = 0; i < nrows; i++)
 		{
-			__m256		d = _mm256_set1_ps(load_float(row_at(base, stride, i) + k * 4));
+			__m256		d = _mm256_set1_ps(load_float(row_at(base, rows->stride, i) + k * 4));
 
 			low[i] = _mm256_fmadd_ps(q0, d, low[i]);
 			high[i] = _mm256_fmadd_ps(q1, d, high[i]);
@@ -56,114 +57,24 @@ dot_tile16(const KernelQuery *q, const float *pack, const char *rows, size_t str
 	}
 }
 
-/* Transpose the 4 x 4 floats of both 128-bit lanes: register j, element c becomes register c, element j. */
-KERNEL_INLINE void
-transpose_in_lanes(__m256 *r)
-{
-	__m256		lo01 = _mm256_unpacklo_ps(r[0], r[1]);
-	__m256		hi01 = _mm256_unpackhi_ps(r[0], r[1]);
-	__m256		lo23 = _mm256_unpacklo_ps(r[2], r[3]);
-	__m256		hi23 = _mm256_unpackhi_ps(r[2], r[3]);
-
-	r[0] = _mm256_shuffle_ps(lo01, lo23, 0x44);
-	r[1] = _mm256_shuffle_ps(lo01, lo23, 0xEE);
-	r[2] = _mm256_shuffle_ps(hi01, hi23, 0x44);
-	r[3] = _mm256_shuffle_ps(hi01, hi23, 0xEE);
-}
-
-/* Four floats, or the first 'left' of them and zeros without reading past these. */
-KERNEL_INLINE __m128
-load_quad(const char *p, const uint32_t left)
-{
-	float		quad[4] = {0.0f, 0.0f, 0.0f, 0.0f};
-
-	if (left >= 4)
-		return _mm_loadu_ps((const float *) p);
-	memcpy(quad, p, left * sizeof(float));
-	return _mm_loadu_ps(quad);
-}
-
-/* Four dims of 8 rows: register c holds dim c of all rows in order. */
-KERNEL_INLINE void
-load_rows_transposed(const char *rows, size_t stride, const uint32_t left, __m256 *d)
-{
-	KERNEL_UNROLL
-	for (int j = 0; j < 4; j++)
-		d[j] = _mm256_insertf128_ps(_mm256_castps128_ps256(load_quad(rows + j * stride, left)),
-									load_quad(rows + (j + 4) * stride, left), 1);
-	transpose_in_lanes(d);
-}
-
-/* Multiply up to four dims of 16 rows into their accumulators, acc[half * 4 + query token]. */
-KERNEL_INLINE void
-add_quad_rows16(const float *pack, const char *rows, size_t stride, const uint32_t left, __m256 *acc)
-{
-	KERNEL_UNROLL
-	for (int half = 0; half < 2; half++)
-	{
-		__m256		d[4];
-
-		load_rows_transposed(rows + half * 8 * stride, stride, left, d);
-		KERNEL_UNROLL
-		for (int c = 0; c < 4; c++)
-		{
-			if (c >= (int) left)
-				break;
-			KERNEL_UNROLL
-			for (int t = 0; t < 4; t++)
-				acc[half * 4 + t] = _mm256_fmadd_ps(_mm256_set1_ps(pack[c * 4 + t]), d[c], acc[half * 4 + t]);
-		}
-	}
-}
-
-/*
- * 4 query tokens and 16 rows, rows in the lanes: four query tokens in a
- * register of 8 would waste half of every multiply-add, and transposing the
- * rows costs less than that.
- */
-static void
-dot_tile4_rows16(const KernelQuery *q, const float *pack, const char *rows, size_t stride, float *dots)
-{
-	__m256		acc[8];
-	uint32_t	dim = q->dim;
-
-	KERNEL_UNROLL
-	for (int i = 0; i < 8; i++)
-		acc[i] = _mm256_setzero_ps();
-	for (; dim >= 4; dim -= 4, pack += 16, rows += 4 * sizeof(float))
-		add_quad_rows16(pack, rows, stride, 4, acc);
-	if (dim == 3)
-		add_quad_rows16(pack, rows, stride, 3, acc);
-	else if (dim == 2)
-		add_quad_rows16(pack, rows, stride, 2, acc);
-	else if (dim == 1)
-		add_quad_rows16(pack, rows, stride, 1, acc);
-
-	/* Back to a row after another: lane L of register j of a half is row 4L + j. */
-	KERNEL_UNROLL
-	for (int half = 0; half < 2; half++)
-	{
-		transpose_in_lanes(acc + half * 4);
-		KERNEL_UNROLL
-		for (int j = 0; j < 4; j++)
-		{
-			_mm_store_ps(dots + (half * 8 + j) * 4, _mm256_castps256_ps128(acc[half * 4 + j]));
-			_mm_store_ps(dots + (half * 8 + 4 + j) * 4, _mm256_extractf128_ps(acc[half * 4 + j], 1));
-		}
-	}
-}
-
-#define TILE16(n) dot_tile16(q, pack, rows, stride, dots, n)
-#define TILE8(n) dot_tile8(q, pack, rows, stride, dots, n)
-#define TILE4(n) dot_tile4(q, pack, rows, stride, dots, n)
+#define TILE16(n) dot_tile16(q, pack, rows, dots, n)
+#define TILE8(n) dot_tile8(q, pack, rows, dots, n)
+#define TILE4(n) dot_tile4(q, pack, rows, dots, n)
 
 TILES_6(DEFINE_TILE, tile16, TILE16)
 TILES_12(DEFINE_TILE, tile8, TILE8)
-TILES_15(DEFINE_TILE, tile4, TILE4)
+TILES_8(DEFINE_TILE, tile4, TILE4)
+
+static void
+tile4_rows16(const KernelQuery *q, const float *pack, const TileRows *rows, float *dots)
+{
+	dot_tile4_transposed(q, pack, rows, dots, 2, 1);
+}
 
 static const DotTile tiles16[] = {NULL, TILES_6(TILE_ENTRY, tile16, _)};
 static const DotTile tiles8[] = {NULL, TILES_12(TILE_ENTRY, tile8, _)};
-static const DotTile tiles4[] = {NULL, TILES_15(TILE_ENTRY, tile4, _) dot_tile4_rows16};
+static const DotTile tiles4[] = {NULL, TILES_8(TILE_ENTRY, tile4, _)
+	tile4_rows16, tile4_rows16, tile4_rows16, tile4_rows16, tile4_rows16, tile4_rows16, tile4_rows16, tile4_rows16};
 
 static void
 avx2_maxima16(const KernelRows *rows, const TileResult *tile, uint32_t at, float *best, uint32_t *best_row)
@@ -289,7 +200,7 @@ sq8_half_tile(const int8_t *pack, int32_t words[][SQ8_CHUNK / 2], uint32_t ndims
 }
 
 KERNEL_INLINE void
-sq8_tile(const KernelSq8Query *q, uint32_t group, const uint8_t *codes, size_t stride, int32_t *sums,
+sq8_tile(const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t *sums,
 		 const int nrows)
 {
 	int32_t		words[SQ8_MOST_ROWS][SQ8_CHUNK / 2];
@@ -309,7 +220,9 @@ sq8_tile(const KernelSq8Query *q, uint32_t group, const uint8_t *codes, size_t s
 		uint32_t	n = min_uint32(q->dim4 - start, SQ8_CHUNK);
 
 		for (int i = 0; i < nrows; i++)
-			sq8_widen_row(codes + i * stride + start, n, words[i]);
+			sq8_widen_row((const uint8_t *) codes->first + i * codes->stride + start, n, words[i]);
+		for (uint32_t k = 0; k < n; k += 4)
+			tile_prefetch(codes, start + k);
 		sq8_half_tile(pack + (size_t) start * 16, words, n, low, nrows);
 		sq8_half_tile(pack + (size_t) start * 16 + 32, words, n, high, nrows);
 	}
@@ -321,7 +234,7 @@ sq8_tile(const KernelSq8Query *q, uint32_t group, const uint8_t *codes, size_t s
 	}
 }
 
-#define SQ8_TILE(n) sq8_tile(q, group, codes, stride, sums, n)
+#define SQ8_TILE(n) sq8_tile(q, group, codes, sums, n)
 
 TILES_4(DEFINE_SQ8_TILE, sq8_tile, SQ8_TILE)
 
@@ -369,19 +282,39 @@ avx2_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool
 #define SKETCH_TOKENS 2
 
 /*
- * Byte sums of 32 dims for one query token, from the nibbles of positions 0
- * and 1 in low[0] and high[0], 2 and 3 in low[1] and high[1].
+ * sums += byte sums of 32 dims for one query token, from the nibbles of
+ * positions 0 and 1 in low[0] and high[0], of 2 and 3 in low[1] and high[1].
  */
 KERNEL_INLINE __m256i
-sketch_look_up(const uint8_t *lut, const __m256i *low, const __m256i *high)
+sketch_look_up(__m256i sums, const uint8_t *lut, const __m256i *low, const __m256i *high)
 {
 	const __m256i *table = (const __m256i *) lut;
-	__m256i		sum01 = _mm256_add_epi8(_mm256_shuffle_epi8(_mm256_load_si256(table), low[0]),
-										_mm256_shuffle_epi8(_mm256_load_si256(table + 2), high[0]));
-	__m256i		sum23 = _mm256_add_epi8(_mm256_shuffle_epi8(_mm256_load_si256(table + 1), low[1]),
-										_mm256_shuffle_epi8(_mm256_load_si256(table + 3), high[1]));
 
-	return _mm256_add_epi8(sum01, sum23);
+	sums = _mm256_add_epi8(sums, _mm256_shuffle_epi8(_mm256_load_si256(table), low[0]));
+	sums = _mm256_add_epi8(sums, _mm256_shuffle_epi8(_mm256_load_si256(table + 1), low[1]));
+	sums = _mm256_add_epi8(sums, _mm256_shuffle_epi8(_mm256_load_si256(table + 2), high[0]));
+	return _mm256_add_epi8(sums, _mm256_shuffle_epi8(_mm256_load_si256(table + 3), high[1]));
+}
+
+/* Sums, in bytes, of 32 dims for the query tokens whose tables begin at lut, added to sums. */
+KERNEL_INLINE void
+sketch_add_step(const uint8_t *codes, const uint8_t *lut, __m256i *sums, const int ntokens)
+{
+	const __m256i nibble = _mm256_set1_epi8(15);
+	__m256i		low[2];
+	__m256i		high[2];
+
+	KERNEL_UNROLL
+	for (int i = 0; i < 2; i++)
+	{
+		__m256i		bytes = _mm256_loadu_si256((const __m256i *) codes + i);
+
+		low[i] = _mm256_and_si256(bytes, nibble);
+		high[i] = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), nibble);
+	}
+	KERNEL_UNROLL
+	for (int t = 0; t < ntokens; t++)
+		sums[t] = sketch_look_up(sums[t], lut + t * SKETCH_LUT_SIZE, low, high);
 }
 
 /*
@@ -391,35 +324,30 @@ sketch_look_up(const uint8_t *lut, const __m256i *low, const __m256i *high)
 KERNEL_INLINE void
 sketch_totals(const KernelSketchQuery *q, const uint8_t *block, uint32_t token, __m256i *totals, const int ntokens)
 {
-	const __m256i nibble = _mm256_set1_epi8(15);
 	const __m256i low_byte = _mm256_set1_epi16(0xFF);
-	const uint8_t *lut = q->lut + (size_t) token * q->dim * 4;
+	const uint8_t *lut = q->lut + (size_t) token * SKETCH_LUT_SIZE;
+	size_t		lut_stride = (size_t) q->ntokens * SKETCH_LUT_SIZE;
 	__m256i		even[SKETCH_TOKENS];
 	__m256i		odd[SKETCH_TOKENS];
+	__m256i		sums[SKETCH_TOKENS];
 
 	KERNEL_UNROLL
 	for (int t = 0; t < ntokens; t++)
 		even[t] = odd[t] = _mm256_setzero_si256();
-	for (uint32_t k = 0; k < q->dim; k += 32, block += 64, lut += 128)
+	for (uint32_t k = 0; k < q->dim;)
 	{
-		__m256i		low[2];
-		__m256i		high[2];
+		uint32_t	end = min_uint32(k + SKETCH_BYTE_DIMS / 2, q->dim);
 
 		KERNEL_UNROLL
-		for (int i = 0; i < 2; i++)
-		{
-			__m256i		bytes = _mm256_loadu_si256((const __m256i *) block + i);
-
-			low[i] = _mm256_and_si256(bytes, nibble);
-			high[i] = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), nibble);
-		}
+		for (int t = 0; t < ntokens; t++)
+			sums[t] = _mm256_setzero_si256();
+		for (; k < end; k += 32, lut += lut_stride, block += 64)
+			sketch_add_step(block, lut, sums, ntokens);
 		KERNEL_UNROLL
 		for (int t = 0; t < ntokens; t++)
 		{
-			__m256i		sums = sketch_look_up(lut + t * (size_t) q->dim * 4, low, high);
-
-			even[t] = _mm256_add_epi16(even[t], _mm256_and_si256(sums, low_byte));
-			odd[t] = _mm256_add_epi16(odd[t], _mm256_srli_epi16(sums, 8));
+			even[t] = _mm256_add_epi16(even[t], _mm256_and_si256(sums[t], low_byte));
+			odd[t] = _mm256_add_epi16(odd[t], _mm256_srli_epi16(sums[t], 8));
 		}
 	}
 
@@ -445,7 +373,7 @@ sketch_estimate(const KernelSketchQuery *q, uint32_t token, const uint8_t *halve
 	__m256		estimate = _mm256_fmadd_ps(factor, sum, _mm256_set1_ps(q->constant[token]));
 
 	if (!q->has_add)
-		return estimate;
+		return _mm256_add_ps(estimate, _mm256_setzero_ps());
 	return _mm256_add_ps(estimate, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *) (halves + 32))));
 }
 

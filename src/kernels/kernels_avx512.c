@@ -25,7 +25,7 @@
 
 /* 16 query tokens a register, or 32 in two; nrows and ngroups are constants wherever this is expanded. */
 KERNEL_INLINE void
-dot_tile16(const KernelQuery *q, const float *pack, const char *rows, size_t stride, float *dots,
+dot_tile16(const KernelQuery *q, const float *pack, const TileRows *rows, float *dots,
 		   const int nrows, const int ngroups)
 {
 	__m512		acc[PAIR_MOST_ROWS * 2];
@@ -33,20 +33,21 @@ dot_tile16(const KernelQuery *q, const float *pack, const char *rows, size_t str
 	uint32_t	dim = q->dim;
 	const float *second = pack + (size_t) dim * 16;
 
-	set_row_bases(base, rows, stride, nrows);
+	set_row_bases(base, rows, nrows);
 	KERNEL_UNROLL
 	for (int i = 0; i < nrows * ngroups; i++)
 		acc[i] = _mm512_setzero_ps();
 
 	for (size_t k = 0; k < dim; k++)
 	{
+		tile_prefetch(rows, k);
 		__m512		q0 = _mm512_load_ps(pack + k * 16);
 		__m512		q1 = ngroups > 1 ? _mm512_load_ps(second + k * 16) : q0;
 
 		KERNEL_UNROLL
 		for (int i = 0; i < nrows; i++)
 		{
-			__m512		d = _mm512_set1_ps(load_float(row_at(base, stride, i) + k * 4));
+			__m512		d = _mm512_set1_ps(load_float(row_at(base, rows->stride, i) + k * 4));
 
 			acc[i * ngroups] = _mm512_fmadd_ps(q0, d, acc[i * ngroups]);
 			if (ngroups > 1)
@@ -59,101 +60,34 @@ dot_tile16(const KernelQuery *q, const float *pack, const char *rows, size_t str
 		_mm512_store_ps(dots + i * 16, acc[i]);
 }
 
-/* Transpose the 4 x 4 floats of every 128-bit lane: register j, element c becomes register c, element j. */
-KERNEL_INLINE void
-transpose_in_lanes(__m512 *r)
-{
-	__m512		lo01 = _mm512_unpacklo_ps(r[0], r[1]);
-	__m512		hi01 = _mm512_unpackhi_ps(r[0], r[1]);
-	__m512		lo23 = _mm512_unpacklo_ps(r[2], r[3]);
-	__m512		hi23 = _mm512_unpackhi_ps(r[2], r[3]);
-
-	r[0] = _mm512_shuffle_ps(lo01, lo23, 0x44);
-	r[1] = _mm512_shuffle_ps(lo01, lo23, 0xEE);
-	r[2] = _mm512_shuffle_ps(hi01, hi23, 0x44);
-	r[3] = _mm512_shuffle_ps(hi01, hi23, 0xEE);
-}
-
-/* Dims k .. k+3 of 16 rows, of which 'mask' are there: register c holds dim k + c of all rows in order. */
-KERNEL_INLINE void
-load_rows_transposed(const char *rows, size_t stride, size_t k, __mmask8 mask, __m512 *d)
-{
-	rows += k * 4;
-	KERNEL_UNROLL
-	for (int j = 0; j < 4; j++)
-	{
-		const char *row = rows + j * stride;
-		__m512		quad = _mm512_castps128_ps512(_mm_maskz_loadu_ps(mask, row));
-
-		quad = _mm512_insertf32x4(quad, _mm_maskz_loadu_ps(mask, row + 4 * stride), 1);
-		quad = _mm512_insertf32x4(quad, _mm_maskz_loadu_ps(mask, row + 8 * stride), 2);
-		d[j] = _mm512_insertf32x4(quad, _mm_maskz_loadu_ps(mask, row + 12 * stride), 3);
-	}
-	transpose_in_lanes(d);
-}
-
-/*
- * 4 query tokens and 16 rows, rows in the lanes: four query tokens in a
- * register of 16 would waste three quarters of every multiply-add, and
- * transposing the rows costs less than that.
- */
-static void
-dot_tile4_rows16(const KernelQuery *q, const float *pack, const char *rows, size_t stride, float *dots)
-{
-	__m512		acc[4];
-	__m512		d[4];
-	uint32_t	whole = q->dim & ~(uint32_t) 3;
-	uint32_t	left = q->dim & 3;
-
-	for (int t = 0; t < 4; t++)
-		acc[t] = _mm512_setzero_ps();
-	for (size_t k = 0; k < whole; k += 4)
-	{
-		load_rows_transposed(rows, stride, k, 0xF, d);
-		KERNEL_UNROLL
-		for (int c = 0; c < 4; c++)
-		{
-			KERNEL_UNROLL
-			for (int t = 0; t < 4; t++)
-				acc[t] = _mm512_fmadd_ps(_mm512_set1_ps(pack[(k + c) * 4 + t]), d[c], acc[t]);
-		}
-	}
-	if (left > 0)
-	{
-		load_rows_transposed(rows, stride, whole, (__mmask8) ((1 << left) - 1), d);
-		for (uint32_t c = 0; c < left; c++)
-		{
-			for (int t = 0; t < 4; t++)
-				acc[t] = _mm512_fmadd_ps(_mm512_set1_ps(pack[(size_t) (whole + c) * 4 + t]), d[c], acc[t]);
-		}
-	}
-
-	/* Back to a row after another: lane L of register j is row 4L + j. */
-	transpose_in_lanes(acc);
-	KERNEL_UNROLL
-	for (int j = 0; j < 4; j++)
-	{
-		_mm_store_ps(dots + j * 4, _mm512_castps512_ps128(acc[j]));
-		_mm_store_ps(dots + (4 + j) * 4, _mm512_extractf32x4_ps(acc[j], 1));
-		_mm_store_ps(dots + (8 + j) * 4, _mm512_extractf32x4_ps(acc[j], 2));
-		_mm_store_ps(dots + (12 + j) * 4, _mm512_extractf32x4_ps(acc[j], 3));
-	}
-}
-
-#define TILE16(n) dot_tile16(q, pack, rows, stride, dots, n, 1)
-#define TILE16_PAIR(n) dot_tile16(q, pack, rows, stride, dots, n, 2)
-#define TILE8(n) dot_tile8(q, pack, rows, stride, dots, n)
-#define TILE4(n) dot_tile4(q, pack, rows, stride, dots, n)
+#define TILE16(n) dot_tile16(q, pack, rows, dots, n, 1)
+#define TILE16_PAIR(n) dot_tile16(q, pack, rows, dots, n, 2)
+#define TILE8(n) dot_tile8(q, pack, rows, dots, n)
+#define TILE4(n) dot_tile4(q, pack, rows, dots, n)
 
 TILES_16(DEFINE_TILE, tile16, TILE16)
 TILES_12(DEFINE_TILE, tile16_pair, TILE16_PAIR)
 TILES_16(DEFINE_TILE, tile8, TILE8)
-TILES_15(DEFINE_TILE, tile4, TILE4)
+TILES_8(DEFINE_TILE, tile4, TILE4)
+
+static void
+tile4_rows16(const KernelQuery *q, const float *pack, const TileRows *rows, float *dots)
+{
+	dot_tile4_transposed(q, pack, rows, dots, 2, 2);
+}
+
+static void
+tile4_rows24(const KernelQuery *q, const float *pack, const TileRows *rows, float *dots)
+{
+	dot_tile4_transposed(q, pack, rows, dots, 3, 3);
+}
 
 static const DotTile tiles16[] = {NULL, TILES_16(TILE_ENTRY, tile16, _)};
 static const DotTile tiles16_pair[] = {NULL, TILES_12(TILE_ENTRY, tile16_pair, _)};
 static const DotTile tiles8[] = {NULL, TILES_16(TILE_ENTRY, tile8, _)};
-static const DotTile tiles4[] = {NULL, TILES_15(TILE_ENTRY, tile4, _) dot_tile4_rows16};
+static const DotTile tiles4[] = {NULL, TILES_8(TILE_ENTRY, tile4, _)
+	tile4_rows16, tile4_rows16, tile4_rows16, tile4_rows16, tile4_rows16, tile4_rows16, tile4_rows16, tile4_rows16,
+	tile4_rows24, tile4_rows24, tile4_rows24, tile4_rows24, tile4_rows24, tile4_rows24, tile4_rows24, tile4_rows24};
 
 /* ------------------------------------------------------------------------
  * From dots to keys and maxima
@@ -250,7 +184,7 @@ avx512_int8_to_float(const int8_t *in, float scale, float *out, size_t n)
 
 static const TileKernels avx512_tiles = {
 	.lanes4 = {
-		.one = {.most_rows = 16, .full_first = true, .groups = 1, .tiles = tiles4},
+		.one = {.most_rows = 24, .groups = 1, .tiles = tiles4},
 		.maxima = x86_maxima4, .keys = x86_keys4,
 	},
 	.lanes8 = {
@@ -294,7 +228,7 @@ avx512_dot_matrix(const KernelQuery *q, const KernelRows *rows, float *out)
 #define SQ8_CHUNK 512			/* dims of a row widened at a time */
 
 KERNEL_INLINE void
-sq8_tile(const KernelSq8Query *q, uint32_t group, const uint8_t *codes, size_t stride, int32_t *sums,
+sq8_tile(const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t *sums,
 		 const int nrows)
 {
 	int32_t		words[SQ8_MOST_ROWS][SQ8_CHUNK / 2];
@@ -309,13 +243,14 @@ sq8_tile(const KernelSq8Query *q, uint32_t group, const uint8_t *codes, size_t s
 		uint32_t	n = min_uint32(q->dim4 - start, SQ8_CHUNK);
 
 		for (int i = 0; i < nrows; i++)
-			sq8_widen_row(codes + i * stride + start, n, words[i]);
+			sq8_widen_row((const uint8_t *) codes->first + i * codes->stride + start, n, words[i]);
 		for (uint32_t k = 0; k < n / 2; k += 2, pack += 64)
 		{
 			__m512i		bytes = _mm512_loadu_si512(pack);
 			__m512i		even = _mm512_srai_epi16(_mm512_slli_epi16(bytes, 8), 8);
 			__m512i		odd = _mm512_srai_epi16(bytes, 8);
 
+			tile_prefetch(codes, start + k * 2);
 			KERNEL_UNROLL
 			for (int i = 0; i < nrows; i++)
 			{
@@ -329,7 +264,7 @@ sq8_tile(const KernelSq8Query *q, uint32_t group, const uint8_t *codes, size_t s
 		_mm512_store_si512(sums + i * 16, acc[i]);
 }
 
-#define SQ8_TILE(n) sq8_tile(q, group, codes, stride, sums, n)
+#define SQ8_TILE(n) sq8_tile(q, group, codes, sums, n)
 
 TILES_8(DEFINE_SQ8_TILE, sq8_tile, SQ8_TILE)
 
@@ -362,11 +297,26 @@ sketch_add_quads(__m512i total, __m512i bytes)
 
 #include "kernels/kernels_sketch512.h"
 
+/* Transpose the 4 x 4 floats of every 128-bit lane: register j, element c becomes register c, element j. */
+KERNEL_INLINE void
+transpose_in_lanes512(__m512 *r)
+{
+	__m512		lo01 = _mm512_unpacklo_ps(r[0], r[1]);
+	__m512		hi01 = _mm512_unpackhi_ps(r[0], r[1]);
+	__m512		lo23 = _mm512_unpacklo_ps(r[2], r[3]);
+	__m512		hi23 = _mm512_unpackhi_ps(r[2], r[3]);
+
+	r[0] = _mm512_shuffle_ps(lo01, lo23, 0x44);
+	r[1] = _mm512_shuffle_ps(lo01, lo23, 0xEE);
+	r[2] = _mm512_shuffle_ps(hi01, hi23, 0x44);
+	r[3] = _mm512_shuffle_ps(hi01, hi23, 0xEE);
+}
+
 /* The maxima of the lanes of 16 query tokens, token 4L + i at every element of lane L of x[i]. */
 KERNEL_INLINE __m512
 sketch_max_in_lanes(__m512 *x)
 {
-	transpose_in_lanes(x);
+	transpose_in_lanes512(x);
 	return _mm512_max_ps(_mm512_max_ps(x[0], x[1]), _mm512_max_ps(x[2], x[3]));
 }
 

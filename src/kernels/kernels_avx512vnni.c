@@ -20,7 +20,7 @@
 
 /* nrows and ngroups are constants wherever this is expanded. */
 KERNEL_INLINE void
-sq8_tile(const KernelSq8Query *q, uint32_t group, const uint8_t *codes, size_t stride, int32_t *sums,
+sq8_tile(const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t *sums,
 		 const int nrows, const int ngroups)
 {
 	__m512i		acc[SQ8_PAIR_MOST_ROWS * 2];
@@ -29,7 +29,7 @@ sq8_tile(const KernelSq8Query *q, uint32_t group, const uint8_t *codes, size_t s
 	const int8_t *pack = q->pack + (size_t) group * dim4 * 16;
 	const int8_t *second = pack + (size_t) dim4 * 16;
 
-	set_row_bases(base, (const char *) codes, stride, nrows);
+	set_row_bases(base, codes, nrows);
 	KERNEL_UNROLL
 	for (int i = 0; i < nrows * ngroups; i++)
 		acc[i] = _mm512_sub_epi32(_mm512_setzero_si512(),
@@ -40,10 +40,11 @@ sq8_tile(const KernelSq8Query *q, uint32_t group, const uint8_t *codes, size_t s
 		__m512i		q0 = _mm512_loadu_si512(pack + k * 16);
 		__m512i		q1 = ngroups > 1 ? _mm512_loadu_si512(second + k * 16) : q0;
 
+		tile_prefetch(codes, k);
 		KERNEL_UNROLL
 		for (int i = 0; i < nrows; i++)
 		{
-			__m512i		d = _mm512_set1_epi32(load_int32(row_at(base, stride, i) + k));
+			__m512i		d = _mm512_set1_epi32(load_int32(row_at(base, codes->stride, i) + k));
 
 			acc[i * ngroups] = _mm512_dpbusd_epi32(acc[i * ngroups], d, q0);
 			if (ngroups > 1)
@@ -56,8 +57,8 @@ sq8_tile(const KernelSq8Query *q, uint32_t group, const uint8_t *codes, size_t s
 		_mm512_store_si512(sums + i * 16, acc[i]);
 }
 
-#define SQ8_TILE(n) sq8_tile(q, group, codes, stride, sums, n, 1)
-#define SQ8_TILE_PAIR(n) sq8_tile(q, group, codes, stride, sums, n, 2)
+#define SQ8_TILE(n) sq8_tile(q, group, codes, sums, n, 1)
+#define SQ8_TILE_PAIR(n) sq8_tile(q, group, codes, sums, n, 2)
 
 TILES_16(DEFINE_SQ8_TILE, sq8_tile, SQ8_TILE)
 TILES_12(DEFINE_SQ8_TILE, sq8_tile_pair, SQ8_TILE_PAIR)

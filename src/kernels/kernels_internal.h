@@ -32,7 +32,7 @@
 #endif
 
 /* Rows that a query's scratch holds: the largest block of rows of any kernel. */
-#define KERNEL_SCRATCH_ROWS 16
+#define KERNEL_SCRATCH_ROWS 24
 
 /*
  * Floats from one row of the scratch to the next. The odd cache line keeps
@@ -43,6 +43,14 @@ kernel_scratch_stride(uint32_t dim)
 {
 	return (((size_t) dim + 15) & ~(size_t) 15) + 16;
 }
+
+/*
+ * Entries of a sketch query's tables are at most this, so that the eight
+ * nibbles of a byte position in four steps of 32 dims add up in a byte.
+ */
+#define SKETCH_MOST_STEPS 31
+#define SKETCH_BYTE_DIMS 128
+#define SKETCH_LUT_SIZE 128		/* bytes of a query token's tables for 32 dims */
 
 /* Unaligned loads that the compiler folds into the instruction that uses them. */
 KERNEL_INLINE float

@@ -120,13 +120,13 @@ scalar_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bo
 static uint32_t
 sketch_total(const KernelSketchQuery *q, uint32_t token, const uint8_t *block, uint32_t lane)
 {
-	const uint8_t *lut = q->lut + (size_t) token * q->dim * 4;
 	uint32_t	total = 0;
 
 	for (uint32_t p = 0; p < q->dim / 8; p++)
 	{
 		uint8_t		bits = block[(size_t) p * 16 + lane];
-		const uint8_t *low = lut + (size_t) (p / 4) * 128 + (p % 4) * 16;
+		const uint8_t *lut = q->lut + ((size_t) (p / 4) * q->ntokens + token) * SKETCH_LUT_SIZE;
+		const uint8_t *low = lut + (p % 4) * 16;
 
 		total += low[bits & 15] + low[64 + (bits >> 4)];
 	}
@@ -143,10 +143,10 @@ scalar_sketch_scores(const KernelSketchQuery *q, uint32_t token, const uint8_t *
 	{
 		float		total = (float) sketch_total(q, token, block, lane);
 		float		sum = fmaf(q->delta[token], total, q->base[token]);
+		float		factor = kernel_half_to_float(load_uint16(factors + lane * 2));
+		float		add = q->has_add ? kernel_half_to_float(load_uint16(adds + lane * 2)) : 0.0f;
 
-		scores[lane] = fmaf(kernel_half_to_float(load_uint16(factors + lane * 2)), sum, q->constant[token]);
-		if (q->has_add)
-			scores[lane] += kernel_half_to_float(load_uint16(adds + lane * 2));
+		scores[lane] = fmaf(factor, sum, q->constant[token]) + add;
 	}
 }
 

@@ -20,14 +20,36 @@
 
 #include "kernels/kernels_internal.h"
 
-#define TILE_MOST_ROWS 16
-#define TILE_MOST_FLOATS (TILE_MOST_ROWS * 32)
+#define CACHE_WAY 4096			/* bytes apart that share a set of a first-level cache */
+#define TILE_MOST_ROWS KERNEL_SCRATCH_ROWS
+#define TILE_MOST_FLOATS (16 * 32)	/* of dots: 16 rows of a group of 16, or 12 of two */
+
+/*
+ * The rows of a tile; and what will be scored after them: bytes to bring into
+ * cache, ahead_step of them with each step through the dims, while the
+ * multiply-adds keep the core busy. A burst of prefetches before a document
+ * waits for itself; spread out like this they hide most of the latency.
+ */
+typedef struct TileRows
+{
+	const char *first;
+	size_t		stride;
+	uint32_t	nrows;
+	const char *ahead;
+	size_t		ahead_step;
+} TileRows;
+
+KERNEL_INLINE void
+tile_prefetch(const TileRows *rows, size_t k)
+{
+	__builtin_prefetch(rows->ahead + k * rows->ahead_step, 0, 3);
+}
 
 /*
  * Dot products of a fixed number of rows with one group of query tokens at
  * pack, or with that group and the next: dots[(row * groups + group) * lanes + lane].
  */
-typedef void (*DotTile) (const KernelQuery *q, const float *pack, const char *rows, size_t stride, float *dots);
+typedef void (*DotTile) (const KernelQuery *q, const float *pack, const TileRows *rows, float *dots);
 
 /* Tiles of one shape by height; tiles[0] is unused. */
 typedef struct TileShape
@@ -75,33 +97,38 @@ typedef struct TileKernels
 } TileKernels;
 
 /*
- * Where nrows rows from row i on can be read as floats: in place, or widened
- * into the query's scratch, a tile at a time.
+ * Rows i .. i + nrows - 1 as floats: in place, or widened into the query's
+ * scratch, a tile at a time. Rows that are whole ways of a first-level cache
+ * apart would evict each other, and are copied there too. What comes after
+ * them is the next rows of the run, or what the caller says.
  */
-KERNEL_INLINE const char *
-tile_rows(const TileKernels *k, const KernelQuery *q, const KernelRows *rows, uint32_t i, uint32_t nrows,
-		  size_t *stride)
+KERNEL_INLINE TileRows
+tile_rows(const TileKernels *k, const KernelQuery *q, const KernelRows *rows, uint32_t i, uint32_t nrows)
 {
 	size_t		scratch_stride = kernel_scratch_stride(q->dim);
+	TileRows	tile = {(const char *) row_bytes(rows, i), rows->stride, nrows, rows->next, 0};
 
-	if (rows->element == KERNEL_FLOAT4)
-	{
-		*stride = rows->stride;
-		return (const char *) row_bytes(rows, i);
-	}
+	if (i + nrows < rows->nrows || rows->next == NULL)
+		tile.ahead = tile.first + nrows * rows->stride;
+	tile.ahead_step = (nrows * rows->stride + q->dim - 1) / q->dim;
+	if (rows->element == KERNEL_FLOAT4 && rows->stride % CACHE_WAY != 0)
+		return tile;
 
 	for (uint32_t r = 0; r < nrows; r++)
 	{
 		const void *in = row_bytes(rows, i + r);
 		float	   *out = q->scratch + r * scratch_stride;
 
-		if (rows->element == KERNEL_FLOAT2)
+		if (rows->element == KERNEL_FLOAT4)
+			memcpy(out, in, q->dim * sizeof(float));
+		else if (rows->element == KERNEL_FLOAT2)
 			k->half_to_float(in, out, q->dim);
 		else
 			k->int8_to_float(in, row_param(rows, rows->scale, i + r, 1.0f), out, q->dim);
 	}
-	*stride = scratch_stride * sizeof(float);
-	return (const char *) q->scratch;
+	tile.first = (const char *) q->scratch;
+	tile.stride = scratch_stride * sizeof(float);
+	return tile;
 }
 
 /* The constants that turn the dots of row r of a tile into keys. */
@@ -161,18 +188,18 @@ tile_run(const TileKernels *kernels_of_isa, const KernelQuery *q, const KernelRo
 
 	for (uint32_t i = 0; i < rows->nrows; i += nrows)
 	{
-		const char *block;
-		size_t		stride;
+		TileRows	block;
 		const TileShape *shape;
 
 		nrows = tile_height(q->ngroups > 1 ? &k->pair : &k->one, rows->nrows - i);
-		block = tile_rows(kernels_of_isa, q, rows, i, nrows, &stride);
+		block = tile_rows(kernels_of_isa, q, rows, i, nrows);
 		for (uint32_t group = 0; group < q->ngroups; group += shape->groups)
 		{
 			TileResult	tile;
 
 			shape = q->ngroups - group > 1 ? &k->pair : &k->one;
-			shape->tiles[nrows] (q, q->pack + (size_t) group * q->dim * q->lanes, block, stride, dots);
+			shape->tiles[nrows] (q, q->pack + (size_t) group * q->dim * q->lanes, &block, dots);
+			block.ahead_step = 0;
 
 			tile.dots = dots;
 			tile.width = shape->groups * q->lanes;
@@ -191,11 +218,11 @@ tile_run(const TileKernels *kernels_of_isa, const KernelQuery *q, const KernelRo
 #define ROW_BASES ((TILE_MOST_ROWS + 2) / 3)
 
 KERNEL_INLINE void
-set_row_bases(const char **base, const char *rows, size_t stride, const int nrows)
+set_row_bases(const char **base, const TileRows *rows, const int nrows)
 {
 	KERNEL_UNROLL
 	for (int i = 0; i < (nrows + 2) / 3; i++)
-		base[i] = rows + i * 3 * stride;
+		base[i] = rows->first + i * 3 * rows->stride;
 }
 
 KERNEL_INLINE const char *
@@ -211,7 +238,7 @@ row_at(const char *const *base, size_t stride, const int i)
  */
 #define DEFINE_TILE(name, expression, n) \
 static void \
-name##_##n(const KernelQuery *q, const float *pack, const char *rows, size_t stride, float *dots) \
+name##_##n(const KernelQuery *q, const float *pack, const TileRows *rows, float *dots) \
 { \
 	expression(n); \
 }
@@ -237,11 +264,10 @@ name##_##n(const KernelQuery *q, const float *pack, const char *rows, size_t str
 /*
  * Integer dot products, less the correction, of a fixed number of rows with
  * one group of 16 query tokens, or with that group and the next:
- * sums[(row * groups + group) * 16 + token]. codes is where the first row's
- * codes begin.
+ * sums[(row * groups + group) * 16 + token]. codes are the rows without what
+ * stands before their codes.
  */
-typedef void (*Sq8Tile) (const KernelSq8Query *q, uint32_t group, const uint8_t *codes, size_t stride,
-						 int32_t *sums);
+typedef void (*Sq8Tile) (const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t *sums);
 
 typedef struct Sq8Shape
 {
@@ -291,7 +317,8 @@ sq8_run(const Sq8Kernels *k, const KernelSq8Query *q, const uint8_t *rows, uint3
 	while (nrows > 0)
 	{
 		uint32_t	height = next_block_rows(nrows, most_rows);
-		const uint8_t *codes = rows + sizeof(float) * (has_add ? 2 : 1);
+		const char *first = (const char *) rows + sizeof(float) * (has_add ? 2 : 1);
+		TileRows	codes = {first, stride, height, first + height * stride, (height * stride + q->dim - 1) / q->dim};
 		const Sq8Shape *shape;
 
 		for (uint32_t group = 0; group < q->ngroups; group += shape->groups)
@@ -305,7 +332,8 @@ sq8_run(const Sq8Kernels *k, const KernelSq8Query *q, const uint8_t *rows, uint3
 			tile.nrows = height;
 			tile.ngroups = shape->groups;
 			tile.has_add = has_add;
-			shape->tiles[height] (q, group, codes, stride, sums);
+			shape->tiles[height] (q, group, &codes, sums);
+			codes.ahead_step = 0;
 			for (uint32_t g = 0; g < shape->groups; g++)
 				k->maxima(&tile, g, q->scale + (group + g) * 16, best + (group + g) * 16);
 		}
@@ -316,7 +344,7 @@ sq8_run(const Sq8Kernels *k, const KernelSq8Query *q, const uint8_t *rows, uint3
 
 #define DEFINE_SQ8_TILE(name, expression, n) \
 static void \
-name##_##n(const KernelSq8Query *q, uint32_t group, const uint8_t *codes, size_t stride, int32_t *sums) \
+name##_##n(const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t *sums) \
 { \
 	expression(n); \
 }

@@ -224,7 +224,6 @@ kernel_sq8_decode(const uint8_t *row, uint32_t dim, bool has_add, float *token)
  * ------------------------------------------------------------------------
  */
 
-#define SKETCH_MOST_STEPS 63	/* four table entries add up in a byte */
 #define SKETCH_LARGEST_TOTAL 65535
 
 size_t
@@ -272,7 +271,6 @@ sketch_pack_token(KernelSketchQuery *s, uint32_t token, const float *q)
 	uint32_t	steps = min_uint32(SKETCH_MOST_STEPS, SKETCH_LARGEST_TOTAL / (nnibbles > 0 ? nnibbles : 1));
 	double		widest = 0.0;
 	double		minimum = 0.0;
-	uint8_t    *lut = s->lut + (size_t) token * s->dim * 4;
 
 	for (uint32_t n = 0; n < nnibbles; n++)
 	{
@@ -287,8 +285,9 @@ sketch_pack_token(KernelSketchQuery *s, uint32_t token, const float *q)
 	for (uint32_t n = 0; n < nnibbles; n++)
 	{
 		/* Nibble n is the low or the high half of byte n / 2; four bytes a step of 32 dims. */
-		uint8_t    *entries = lut + (size_t) (n / 8) * 128 + (n % 2) * 64 + (n / 2 % 4) * 16;
+		uint8_t    *entries = s->lut + ((size_t) (n / 8) * s->ntokens + token) * SKETCH_LUT_SIZE;
 
+		entries += (n % 2) * 64 + (n / 2 % 4) * 16;
 		sketch_fill_nibble(q + (size_t) n * 4, s->delta[token], steps, entries);
 	}
 }
