@@ -6,19 +6,19 @@
 CREATE TYPE multivector;
 
 CREATE FUNCTION multivector_in(cstring, oid, integer) RETURNS multivector
-	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 30000;
 COMMENT ON FUNCTION multivector_in(cstring, oid, integer) IS 'I/O';
 
 CREATE FUNCTION multivector_out(multivector) RETURNS cstring
-	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 45000;
 COMMENT ON FUNCTION multivector_out(multivector) IS 'I/O';
 
 CREATE FUNCTION multivector_recv(internal, oid, integer) RETURNS multivector
-	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 6000;
 COMMENT ON FUNCTION multivector_recv(internal, oid, integer) IS 'I/O';
 
 CREATE FUNCTION multivector_send(multivector) RETURNS bytea
-	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 3000;
 COMMENT ON FUNCTION multivector_send(multivector) IS 'I/O';
 
 CREATE FUNCTION multivector_typmod_in(cstring[]) RETURNS integer
@@ -42,7 +42,7 @@ CREATE TYPE multivector (
 COMMENT ON TYPE multivector IS 'set of token embeddings: multivector(dims [, float4 | float2 | int8])';
 
 CREATE FUNCTION multivector(multivector, integer, boolean) RETURNS multivector
-	AS 'MODULE_PATHNAME', 'multivector_enforce_typmod' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+	AS 'MODULE_PATHNAME', 'multivector_enforce_typmod' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 500;
 COMMENT ON FUNCTION multivector(multivector, integer, boolean)
 	IS 'enforce the dimensions and the element format of a column';
 

@@ -1,7 +1,7 @@
 -- Casts from and to other types, and constructors.
 
 CREATE FUNCTION multivector(real[], integer, boolean) RETURNS multivector
-	AS 'MODULE_PATHNAME', 'multivector_from_array' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+	AS 'MODULE_PATHNAME', 'multivector_from_array' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 8000;
 COMMENT ON FUNCTION multivector(real[], integer, boolean) IS 'multivector from an array of two dimensions, tokens by dimensions';
 
 CREATE CAST (real[] AS multivector)
@@ -9,7 +9,7 @@ CREATE CAST (real[] AS multivector)
 COMMENT ON CAST (real[] AS multivector) IS 'multivector from an array of two dimensions, tokens by dimensions';
 
 CREATE FUNCTION multivector(double precision[], integer, boolean) RETURNS multivector
-	AS 'MODULE_PATHNAME', 'multivector_from_array' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+	AS 'MODULE_PATHNAME', 'multivector_from_array' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 15000;
 COMMENT ON FUNCTION multivector(double precision[], integer, boolean) IS 'multivector from an array of two dimensions, tokens by dimensions';
 
 CREATE CAST (double precision[] AS multivector)
@@ -17,7 +17,7 @@ CREATE CAST (double precision[] AS multivector)
 COMMENT ON CAST (double precision[] AS multivector) IS 'multivector from an array of two dimensions, tokens by dimensions';
 
 CREATE FUNCTION multivector(numeric[], integer, boolean) RETURNS multivector
-	AS 'MODULE_PATHNAME', 'multivector_from_array' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+	AS 'MODULE_PATHNAME', 'multivector_from_array' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100000;
 COMMENT ON FUNCTION multivector(numeric[], integer, boolean) IS 'multivector from an array of two dimensions, tokens by dimensions';
 
 CREATE CAST (numeric[] AS multivector)
@@ -25,7 +25,7 @@ CREATE CAST (numeric[] AS multivector)
 COMMENT ON CAST (numeric[] AS multivector) IS 'multivector from an array of two dimensions, tokens by dimensions';
 
 CREATE FUNCTION multivector(integer[], integer, boolean) RETURNS multivector
-	AS 'MODULE_PATHNAME', 'multivector_from_array' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+	AS 'MODULE_PATHNAME', 'multivector_from_array' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 15000;
 COMMENT ON FUNCTION multivector(integer[], integer, boolean) IS 'multivector from an array of two dimensions, tokens by dimensions';
 
 CREATE CAST (integer[] AS multivector)
@@ -33,7 +33,7 @@ CREATE CAST (integer[] AS multivector)
 COMMENT ON CAST (integer[] AS multivector) IS 'multivector from an array of two dimensions, tokens by dimensions';
 
 CREATE FUNCTION multivector(json, integer, boolean) RETURNS multivector
-	AS 'MODULE_PATHNAME', 'multivector_from_json' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+	AS 'MODULE_PATHNAME', 'multivector_from_json' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 30000;
 COMMENT ON FUNCTION multivector(json, integer, boolean) IS 'multivector from an array of arrays of numbers';
 
 CREATE CAST (json AS multivector)
@@ -41,7 +41,7 @@ CREATE CAST (json AS multivector)
 COMMENT ON CAST (json AS multivector) IS 'multivector from an array of arrays of numbers';
 
 CREATE FUNCTION multivector(jsonb, integer, boolean) RETURNS multivector
-	AS 'MODULE_PATHNAME', 'multivector_from_jsonb' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+	AS 'MODULE_PATHNAME', 'multivector_from_jsonb' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 200000;
 COMMENT ON FUNCTION multivector(jsonb, integer, boolean) IS 'multivector from an array of arrays of numbers';
 
 CREATE CAST (jsonb AS multivector)
@@ -49,7 +49,7 @@ CREATE CAST (jsonb AS multivector)
 COMMENT ON CAST (jsonb AS multivector) IS 'multivector from an array of arrays of numbers';
 
 CREATE FUNCTION multivector_to_array(doc multivector) RETURNS real[]
-	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 3000;
 COMMENT ON FUNCTION multivector_to_array(multivector) IS 'array of two dimensions, tokens by dimensions';
 
 CREATE CAST (multivector AS real[])
@@ -57,11 +57,11 @@ CREATE CAST (multivector AS real[])
 COMMENT ON CAST (multivector AS real[]) IS 'array of two dimensions, tokens by dimensions';
 
 CREATE FUNCTION multivector(bytes bytea, dims integer, element text DEFAULT 'float4') RETURNS multivector
-	AS 'MODULE_PATHNAME', 'multivector_from_bytea' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+	AS 'MODULE_PATHNAME', 'multivector_from_bytea' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 6000;
 COMMENT ON FUNCTION multivector(bytea, integer, text)
 	IS 'multivector from raw little-endian float4 or float2 numbers';
 
 CREATE FUNCTION multivector(tokens anyarray) RETURNS multivector
-	AS 'MODULE_PATHNAME', 'multivector_from_anyarray' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+	AS 'MODULE_PATHNAME', 'multivector_from_anyarray' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 8000;
 COMMENT ON FUNCTION multivector(anyarray)
 	IS 'multivector from an array of numbers of two dimensions, or from vector[] or halfvec[] of extension "vector"';

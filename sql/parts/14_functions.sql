@@ -1,36 +1,36 @@
 -- What a multivector consists of, and what can be made from it.
 
 CREATE FUNCTION num_tokens(doc multivector) RETURNS integer
-	AS 'MODULE_PATHNAME', 'multivector_num_tokens' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+	AS 'MODULE_PATHNAME', 'multivector_num_tokens' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 500;
 COMMENT ON FUNCTION num_tokens(multivector) IS 'number of tokens';
 
 CREATE FUNCTION dims(doc multivector) RETURNS integer
-	AS 'MODULE_PATHNAME', 'multivector_dims' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+	AS 'MODULE_PATHNAME', 'multivector_dims' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 500;
 COMMENT ON FUNCTION dims(multivector) IS 'number of dimensions of a token';
 
 CREATE FUNCTION token(doc multivector, i integer) RETURNS real[]
-	AS 'MODULE_PATHNAME', 'multivector_token' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+	AS 'MODULE_PATHNAME', 'multivector_token' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 3000;
 COMMENT ON FUNCTION token(multivector, integer) IS 'the i-th token, counted from 1';
 
 CREATE FUNCTION unnest(doc multivector, OUT ordinal integer, OUT embedding real[]) RETURNS SETOF record
-	AS 'MODULE_PATHNAME', 'multivector_unnest' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE ROWS 64;
+	AS 'MODULE_PATHNAME', 'multivector_unnest' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 3000 ROWS 64;
 COMMENT ON FUNCTION unnest(multivector) IS 'a row for each token, ordinals counted from 1';
 
 CREATE FUNCTION l2_normalize(doc multivector) RETURNS multivector
-	AS 'MODULE_PATHNAME', 'multivector_l2_normalize' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 2000;
+	AS 'MODULE_PATHNAME', 'multivector_l2_normalize' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 8000;
 COMMENT ON FUNCTION l2_normalize(multivector) IS 'every token divided by its norm; a zero token stays zero';
 
 CREATE FUNCTION mean_pool(doc multivector) RETURNS real[]
-	AS 'MODULE_PATHNAME', 'multivector_mean_pool' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 1000;
+	AS 'MODULE_PATHNAME', 'multivector_mean_pool' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 4000;
 COMMENT ON FUNCTION mean_pool(multivector) IS 'the mean of the tokens';
 
 CREATE FUNCTION pool_tokens(doc multivector, factor integer) RETURNS multivector
-	AS 'MODULE_PATHNAME', 'multivector_pool_tokens' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 20000;
+	AS 'MODULE_PATHNAME', 'multivector_pool_tokens' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 40000;
 COMMENT ON FUNCTION pool_tokens(multivector, integer)
 	IS 'similar tokens replaced by their mean, so that one of factor tokens remains';
 
 CREATE FUNCTION multivector_concat(multivector, multivector) RETURNS multivector
-	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 5000;
 COMMENT ON FUNCTION multivector_concat(multivector, multivector) IS 'implementation of || operator';
 
 CREATE OPERATOR || (LEFTARG = multivector, RIGHTARG = multivector, FUNCTION = multivector_concat);

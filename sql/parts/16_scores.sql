@@ -1,33 +1,37 @@
 -- Scores, and the operators that order by them.
+--
+-- COST is in simple operators: with 65 tokens of 128 dimensions and a query of
+-- 16 tokens a score takes 14 us, 12 of them to fetch the document out of line,
+-- and i + 1 takes 4.3 ns.
 
 CREATE FUNCTION maxsim(doc multivector, query multivector) RETURNS float8
-	AS 'MODULE_PATHNAME', 'multivector_maxsim' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 2000;
+	AS 'MODULE_PATHNAME', 'multivector_maxsim' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 3000;
 COMMENT ON FUNCTION maxsim(multivector, multivector)
 	IS 'sum over the query''s tokens of their largest inner product with a token of the document';
 
 CREATE FUNCTION maxsim_cosine(doc multivector, query multivector) RETURNS float8
-	AS 'MODULE_PATHNAME', 'multivector_maxsim_cosine' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 2000;
+	AS 'MODULE_PATHNAME', 'multivector_maxsim_cosine' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 3000;
 COMMENT ON FUNCTION maxsim_cosine(multivector, multivector)
 	IS 'sum over the query''s tokens of their largest cosine with a token of the document';
 
 CREATE FUNCTION maxsim_l2(doc multivector, query multivector) RETURNS float8
-	AS 'MODULE_PATHNAME', 'multivector_maxsim_l2' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 2000;
+	AS 'MODULE_PATHNAME', 'multivector_maxsim_l2' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 3000;
 COMMENT ON FUNCTION maxsim_l2(multivector, multivector)
 	IS 'sum over the query''s tokens of their distance to the nearest token of the document';
 
 CREATE FUNCTION maxsim_distance(doc multivector, query multivector) RETURNS float8
-	AS 'MODULE_PATHNAME', 'multivector_maxsim_distance' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 2000;
+	AS 'MODULE_PATHNAME', 'multivector_maxsim_distance' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 3000;
 COMMENT ON FUNCTION maxsim_distance(multivector, multivector)
 	IS 'implementation of <#> operator';
 
 CREATE FUNCTION maxsim_cosine_distance(doc multivector, query multivector) RETURNS float8
-	AS 'MODULE_PATHNAME', 'multivector_maxsim_cosine_distance' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 2000;
+	AS 'MODULE_PATHNAME', 'multivector_maxsim_cosine_distance' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 3000;
 COMMENT ON FUNCTION maxsim_cosine_distance(multivector, multivector)
 	IS 'implementation of <=> operator';
 
 CREATE FUNCTION maxsim_tokens(doc multivector, query multivector,
 	OUT query_token integer, OUT doc_token integer, OUT similarity float8) RETURNS SETOF record
-	AS 'MODULE_PATHNAME', 'multivector_maxsim_tokens' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 2000 ROWS 32;
+	AS 'MODULE_PATHNAME', 'multivector_maxsim_tokens' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 3000 ROWS 32;
 COMMENT ON FUNCTION maxsim_tokens(multivector, multivector)
 	IS 'the document token that each query token matches, and their inner product: the terms of maxsim';
 

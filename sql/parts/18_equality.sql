@@ -1,19 +1,19 @@
 -- Equality, for DISTINCT, GROUP BY, hash joins and hash partitions.
 
 CREATE FUNCTION multivector_eq(multivector, multivector) RETURNS boolean
-	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 5000;
 COMMENT ON FUNCTION multivector_eq(multivector, multivector) IS 'implementation of = operator';
 
 CREATE FUNCTION multivector_ne(multivector, multivector) RETURNS boolean
-	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 5000;
 COMMENT ON FUNCTION multivector_ne(multivector, multivector) IS 'implementation of <> operator';
 
 CREATE FUNCTION multivector_hash(multivector) RETURNS integer
-	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 5000;
 COMMENT ON FUNCTION multivector_hash(multivector) IS 'hash';
 
 CREATE FUNCTION multivector_hash_extended(multivector, bigint) RETURNS bigint
-	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 5000;
 COMMENT ON FUNCTION multivector_hash_extended(multivector, bigint) IS 'hash';
 
 CREATE OPERATOR = (

@@ -25,6 +25,17 @@
 #include "varatt.h"
 #endif
 
+/* Input functions report errors softly since 16, for COPY that skips bad rows; before that there is ERROR. */
+#if PG_VERSION_NUM >= 160000
+#include "nodes/miscnodes.h"
+#else
+#define errsave(context, ...) \
+	do { \
+		(void) (context); \
+		ereport(ERROR, __VA_ARGS__); \
+	} while (0)
+#endif
+
 /* Add zeroed pages at the end of a relation's main fork: smgrzeroextend came with 16. */
 #if PG_VERSION_NUM >= 160000
 #define compat_zero_extend(smgr, start, npages) \

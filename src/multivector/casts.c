@@ -184,7 +184,7 @@ Datum
 multivector_from_json(PG_FUNCTION_ARGS)
 {
 	text	   *json = PG_GETARG_TEXT_PP(0);
-	MultiVector *mv = multivector_from_text(VARDATA_ANY(json), VARSIZE_ANY_EXHDR(json));
+	MultiVector *mv = multivector_from_text(NULL, VARDATA_ANY(json), VARSIZE_ANY_EXHDR(json));
 
 	PG_RETURN_POINTER(multivector_apply_typmod(mv, PG_GETARG_INT32(1)));
 }
@@ -195,5 +195,5 @@ multivector_from_jsonb(PG_FUNCTION_ARGS)
 	Jsonb	   *json = PG_GETARG_JSONB_P(0);
 	char	   *text = JsonbToCString(NULL, &json->root, VARSIZE(json));
 
-	PG_RETURN_POINTER(multivector_apply_typmod(multivector_from_text(text, strlen(text)), PG_GETARG_INT32(1)));
+	PG_RETURN_POINTER(multivector_apply_typmod(multivector_from_text(NULL, text, strlen(text)), PG_GETARG_INT32(1)));
 }

@@ -45,10 +45,9 @@ text_near(const char *text, size_t length, size_t position)
 									   pg_mbcharcliplen(text + position, available, CONTEXT_CHARACTERS)));
 }
 
-/* Turn a fault of a text into an error. */
-pg_attribute_noreturn()
+/* Turn a fault of a text into an error, a soft one where the context asks for that. */
 static void
-text_error(const char *text, size_t length, const ParseResult *result)
+text_error(Node *context, const char *text, size_t length, const ParseResult *result)
 {
 	int			character = pg_mbstrlen_with_len(text, (int) result->position) + 1;
 	const char *near = text_near(text, length, result->position);
@@ -56,50 +55,46 @@ text_error(const char *text, size_t length, const ParseResult *result)
 	switch (result->status)
 	{
 		case PARSE_NOT_NESTED:
-			ereport(ERROR,
+			errsave(context,
 					(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 					 errmsg("invalid input syntax for type multivector"),
 					 errdetail("A multivector is a list of tokens, and this is a list of numbers."),
 					 errhint("Write a single token with two pairs of brackets: [[0.1,0.2]].")));
 			break;
 		case PARSE_NO_TOKENS:
-			ereport(ERROR,
+			errsave(context,
 					(errcode(ERRCODE_DATA_EXCEPTION),
 					 errmsg("a multivector must have at least one token"),
 					 errhint("Store NULL where there is no embedding.")));
 			break;
 		case PARSE_NO_DIMS:
-			ereport(ERROR,
+			errsave(context,
 					(errcode(ERRCODE_DATA_EXCEPTION),
 					 errmsg("a token must have at least one dimension")));
 			break;
 		case PARSE_RAGGED:
-			ereport(ERROR,
+			errsave(context,
 					(errcode(ERRCODE_DATA_EXCEPTION),
-					 errmsg("expected %u dimension%s, not %u", result->dim, result->dim == 1 ? "" : "s",
-							result->row_dim),
+					 MULTIVECTOR_DIM_MESSAGE(result->dim, result->row_dim),
 					 errdetail("Token %u, at character %d, differs from those before it.",
 							   result->ntokens + 1, character)));
 			break;
 		case PARSE_NOT_FINITE:
-			ereport(ERROR,
-					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-					 errmsg("elements of a multivector must be finite numbers"),
-					 errdetail("Found %s at character %d.", near, character)));
-			break;
 		case PARSE_OUT_OF_RANGE:
-			ereport(ERROR,
+			errsave(context,
 					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+					 result->status == PARSE_NOT_FINITE ?
+					 errmsg("elements of a multivector must be finite numbers") :
 					 errmsg("number is out of range for an element of a multivector"),
 					 errdetail("Found %s at character %d.", near, character)));
 			break;
 		case PARSE_TOO_MANY_DIMS:
-			ereport(ERROR,
+			errsave(context,
 					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 					 errmsg("a token cannot have more than %d dimensions", MULTIVECTOR_MAX_DIM)));
 			break;
 		case PARSE_SYNTAX:
-			ereport(ERROR,
+			errsave(context,
 					(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 					 errmsg("invalid input syntax for type multivector"),
 					 errdetail("Expected %s at character %d, found %s.", result->expected, character, near)));
@@ -110,7 +105,7 @@ text_error(const char *text, size_t length, const ParseResult *result)
 }
 
 MultiVector *
-multivector_from_text(const char *text, size_t length)
+multivector_from_text(Node *context, const char *text, size_t length)
 {
 	size_t		capacity = parse_text_capacity(text, length);
 	float	   *values;
@@ -125,7 +120,10 @@ multivector_from_text(const char *text, size_t length)
 	values = palloc(capacity * sizeof(float));
 	result = parse_text(text, length, values, capacity);
 	if (result.status != PARSE_OK)
-		text_error(text, length, &result);
+	{
+		text_error(context, text, length, &result);
+		return NULL;
+	}
 	mv = multivector_from_floats(values, result.ntokens, result.dim, KERNEL_FLOAT4);
 	pfree(values);
 	return mv;
@@ -135,8 +133,19 @@ Datum
 multivector_in(PG_FUNCTION_ARGS)
 {
 	char	   *text = PG_GETARG_CSTRING(0);
+	int32		typmod = PG_GETARG_INT32(2);
+	MultiVector *mv = multivector_from_text(fcinfo->context, text, strlen(text));
 
-	PG_RETURN_POINTER(multivector_apply_typmod(multivector_from_text(text, strlen(text)), PG_GETARG_INT32(2)));
+	if (mv == NULL)
+		PG_RETURN_NULL();
+	if (typmod >= 0 && mv->dim != MULTIVECTOR_TYPMOD_DIM(typmod))
+	{
+		errsave(fcinfo->context,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 MULTIVECTOR_DIM_MESSAGE(MULTIVECTOR_TYPMOD_DIM(typmod), mv->dim)));
+		PG_RETURN_NULL();
+	}
+	PG_RETURN_POINTER(multivector_apply_typmod(mv, typmod));
 }
 
 /* Append one token, [0.1,0.2]. Each number is the shortest that reads back as the same float4. */

@@ -10,7 +10,10 @@
 
 #include "multivector/multivector.h"
 
-/* Parse [[0.1,0.2],[0.3,0.4]]; the text need not end in a NUL. */
-extern MultiVector *multivector_from_text(const char *text, size_t length);
+/*
+ * Parse [[0.1,0.2],[0.3,0.4]]; the text need not end in a NUL. Returns NULL
+ * where the context of an input function (NULL elsewhere) took the error.
+ */
+extern MultiVector *multivector_from_text(Node *context, const char *text, size_t length);
 
 #endif							/* COLBERT_MULTIVECTOR_IO_H */

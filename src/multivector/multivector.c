@@ -326,7 +326,7 @@ multivector_dim_error(uint32 expected, uint32 actual)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_DATA_EXCEPTION),
-			 errmsg("expected %u dimension%s, not %u", expected, expected == 1 ? "" : "s", actual)));
+			 MULTIVECTOR_DIM_MESSAGE(expected, actual)));
 }
 
 const char *

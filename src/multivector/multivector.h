@@ -89,7 +89,9 @@ extern MultiVector *multivector_convert(MultiVector *mv, KernelElement element);
 /* Tokens, dim and element of a datum, reading no more than that of a toasted one. */
 extern void multivector_peek(Datum datum, MultiVector *header);
 
-/* Error (22000): "expected 128 dimensions, not 96". */
+/* errmsg for wrong dims, and the error (22000): "expected 128 dimensions, not 96". */
+#define MULTIVECTOR_DIM_MESSAGE(expected, actual) \
+	errmsg("expected %u dimension%s, not %u", expected, (expected) == 1 ? "" : "s", actual)
 pg_attribute_noreturn()
 extern void multivector_dim_error(uint32 expected, uint32 actual);
 

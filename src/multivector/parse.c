@@ -45,14 +45,21 @@ typedef struct Decimal
 	int64_t		digits_exponent;	/* exponent of the first significant digit */
 } Decimal;
 
-static const double powers_of_ten[FAST_EXPONENT + 1] = {
-	1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9,
-	1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19,
-	1e20, 1e21, 1e22, 1e23, 1e24, 1e25, 1e26, 1e27, 1e28, 1e29,
-	1e30, 1e31, 1e32, 1e33, 1e34, 1e35, 1e36, 1e37, 1e38, 1e39,
-	1e40, 1e41, 1e42, 1e43, 1e44, 1e45, 1e46, 1e47, 1e48, 1e49,
-	1e50, 1e51, 1e52, 1e53, 1e54, 1e55, 1e56, 1e57, 1e58, 1e59,
-	1e60, 1e61, 1e62, 1e63, 1e64
+/* 1e-64 .. 1e64; those beyond 1e22 and below 1 are rounded, which the bound in decimal_to_float() includes. */
+static const double powers_of_ten[2 * FAST_EXPONENT + 1] = {
+	1e-64, 1e-63, 1e-62, 1e-61, 1e-60, 1e-59, 1e-58, 1e-57, 1e-56, 1e-55,
+	1e-54, 1e-53, 1e-52, 1e-51, 1e-50, 1e-49, 1e-48, 1e-47, 1e-46, 1e-45,
+	1e-44, 1e-43, 1e-42, 1e-41, 1e-40, 1e-39, 1e-38, 1e-37, 1e-36, 1e-35,
+	1e-34, 1e-33, 1e-32, 1e-31, 1e-30, 1e-29, 1e-28, 1e-27, 1e-26, 1e-25,
+	1e-24, 1e-23, 1e-22, 1e-21, 1e-20, 1e-19, 1e-18, 1e-17, 1e-16, 1e-15,
+	1e-14, 1e-13, 1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5,
+	1e-4, 1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2, 1e3, 1e4, 1e5,
+	1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+	1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22, 1e23, 1e24, 1e25,
+	1e26, 1e27, 1e28, 1e29, 1e30, 1e31, 1e32, 1e33, 1e34, 1e35,
+	1e36, 1e37, 1e38, 1e39, 1e40, 1e41, 1e42, 1e43, 1e44, 1e45,
+	1e46, 1e47, 1e48, 1e49, 1e50, 1e51, 1e52, 1e53, 1e54, 1e55,
+	1e56, 1e57, 1e58, 1e59, 1e60, 1e61, 1e62, 1e63, 1e64
 };
 
 static inline bool
@@ -128,7 +135,73 @@ read_exponent(Cursor *cursor)
 	return negative ? -exponent : exponent;
 }
 
-/* Read a number as digits and exponent. False where none stands. */
+/*
+ * Append a run of digits to a number, eight at a time while there are as
+ * many. The number may overflow; the caller counts.
+ */
+static inline const char *
+read_digits(const char *p, const char *end, uint64_t *number)
+{
+	while (end - p >= 8)
+	{
+		uint64_t	chunk;
+
+		/* Are all eight bytes 0x30 .. 0x39? */
+		memcpy(&chunk, p, sizeof(chunk));
+		if ((chunk & UINT64_C(0xF0F0F0F0F0F0F0F0)) != UINT64_C(0x3030303030303030) ||
+			((chunk + UINT64_C(0x0606060606060606)) & UINT64_C(0xF0F0F0F0F0F0F0F0)) != UINT64_C(0x3030303030303030))
+			break;
+
+		/* The first digit is the lowest byte: join neighbours to pairs, to fours, to eight. */
+		chunk -= UINT64_C(0x3030303030303030);
+		chunk = (chunk * 10 + (chunk >> 8)) & UINT64_C(0x00FF00FF00FF00FF);
+		chunk = (chunk * 100 + (chunk >> 16)) & UINT64_C(0x0000FFFF0000FFFF);
+		chunk = (chunk * 10000 + (chunk >> 32)) & UINT64_C(0x00000000FFFFFFFF);
+		*number = *number * 100000000 + chunk;
+		p += 8;
+	}
+	for (; p < end && is_digit(*p); p++)
+		*number = *number * 10 + (uint64_t) (*p - '0');
+	return p;
+}
+
+/*
+ * Read a number of at most FAST_DIGITS digits, leading zeros included. False
+ * where none stands, and where it has more: the cursor stays then, and
+ * decimal has no digits for the slow path.
+ */
+static inline bool
+read_short_decimal(Cursor *cursor, Decimal *decimal)
+{
+	const char *p = cursor->at;
+	const char *end = cursor->end;
+	const char *digits;
+	uint64_t	mantissa = 0;
+	int64_t		fraction = 0;
+	ptrdiff_t	ndigits;
+
+	decimal->negative = false;
+	if (p < end && (*p == '-' || *p == '+'))
+		decimal->negative = *p++ == '-';
+	digits = p;
+	p = read_digits(p, end, &mantissa);
+	ndigits = p - digits;
+	if (p < end && *p == '.')
+	{
+		digits = ++p;
+		p = read_digits(p, end, &mantissa);
+		fraction = p - digits;
+		ndigits += fraction;
+	}
+	if (ndigits == 0 || ndigits > FAST_DIGITS)
+		return false;
+	cursor->at = p;
+	decimal->mantissa = mantissa;
+	decimal->exponent = read_exponent(cursor) - fraction;
+	return true;
+}
+
+/* Read any number as digits and exponent. False where none stands. */
 static bool
 read_decimal(Cursor *cursor, Decimal *decimal)
 {
@@ -234,35 +307,28 @@ decimal_to_float_slow(const Decimal *decimal)
 	return strtof(text, NULL);
 }
 
-/* The float4 nearest to a decimal, ties to even; infinity where none is near. */
-static float
-decimal_to_float(const Decimal *decimal)
+/* The float4 nearest to a decimal, sign aside. False where only the slow path can tell. */
+static inline bool
+decimal_to_float_fast(const Decimal *decimal, float *value)
 {
-	float		value;
+	double		approximate;
+	uint64_t	bits;
+	uint32_t	below;
 
+	*value = 0.0f;
 	if (decimal->mantissa == 0)
-		return decimal->negative ? -0.0f : 0.0f;
+		return true;
+	if (decimal->exponent < -FAST_EXPONENT || decimal->exponent > FAST_EXPONENT)
+		return false;
 
-	if (decimal->exponent >= -FAST_EXPONENT && decimal->exponent <= FAST_EXPONENT)
-	{
-		double		power = powers_of_ten[decimal->exponent < 0 ? -decimal->exponent : decimal->exponent];
-		double		approximate = (double) decimal->mantissa;
-		uint64_t	bits;
-		uint32_t	below;
-
-		approximate = decimal->exponent < 0 ? approximate / power : approximate * power;
-		memcpy(&bits, &approximate, sizeof(bits));
-
-		/* The 29 bits that float4 lacks; 0x10000000 is the middle. Four roundings: less than 8 units off. */
-		below = (uint32_t) (bits & 0x1FFFFFFF);
-		if (approximate >= FLT_MIN && approximate < FLT_MAX && (below < 0x10000000 - 8 || below > 0x10000000 + 8))
-		{
-			value = (float) approximate;
-			return decimal->negative ? -value : value;
-		}
-	}
-	value = decimal_to_float_slow(decimal);
-	return decimal->negative ? -value : value;
+	/* Of the 29 bits that float4 lacks, 0x10000000 is the middle. Four roundings: less than 8 units off. */
+	approximate = (double) decimal->mantissa * powers_of_ten[decimal->exponent + FAST_EXPONENT];
+	memcpy(&bits, &approximate, sizeof(bits));
+	below = (uint32_t) (bits & 0x1FFFFFFF);
+	if (approximate < FLT_MIN || approximate >= FLT_MAX || (below >= 0x10000000 - 8 && below <= 0x10000000 + 8))
+		return false;
+	*value = (float) approximate;
+	return true;
 }
 
 static ParseStatus
@@ -274,7 +340,7 @@ fail(ParseResult *result, ParseStatus status, const char *expected)
 }
 
 /* Parse one number; the cursor stays at its start where it fails. */
-static ParseStatus
+static inline ParseStatus
 parse_number(Cursor *cursor, float *value, ParseResult *result)
 {
 	const char *start;
@@ -282,18 +348,21 @@ parse_number(Cursor *cursor, float *value, ParseResult *result)
 
 	skip_space(cursor);
 	start = cursor->at;
-	if (!read_decimal(cursor, &decimal))
-	{
-		if (not_finite_at(cursor))
-			return fail(result, PARSE_NOT_FINITE, NULL);
-		return fail(result, PARSE_SYNTAX, "a number");
-	}
-	*value = decimal_to_float(&decimal);
-	if (isinf(*value))
+	if (!read_short_decimal(cursor, &decimal) || !decimal_to_float_fast(&decimal, value))
 	{
 		cursor->at = start;
-		return fail(result, PARSE_OUT_OF_RANGE, NULL);
+		if (!read_decimal(cursor, &decimal))
+			return fail(result, not_finite_at(cursor) ? PARSE_NOT_FINITE : PARSE_SYNTAX, "a number");
+		if (!decimal_to_float_fast(&decimal, value))
+			*value = decimal_to_float_slow(&decimal);
+		if (isinf(*value))
+		{
+			cursor->at = start;
+			return fail(result, PARSE_OUT_OF_RANGE, NULL);
+		}
 	}
+	if (decimal.negative)
+		*value = -*value;
 	return PARSE_OK;
 }
 
