@@ -1,0 +1,70 @@
+/*-------------------------------------------------------------------------
+ *
+ * fuzz_recv.c
+ *	  Any bytes as a binary multivector.
+ *
+ * Beyond what the sanitizers see: what is accepted has exactly the size that
+ * its header asks for, only finite values, and a header that is written back
+ * as it was read.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "multivector/parse.h"
+#include "fuzz.h"
+
+/* Element i as a number; binary16 is only checked for not being all ones in the exponent. */
+static double
+element_value(const uint8_t *body, const ParseResult *shape, size_t i)
+{
+	float		value;
+	uint16_t	half;
+
+	switch (shape->element)
+	{
+		case KERNEL_FLOAT4:
+			memcpy(&value, body + i * sizeof(float), sizeof(float));
+			return value;
+		case KERNEL_FLOAT2:
+			memcpy(&half, body + i * sizeof(half), sizeof(half));
+			return (half >> 10 & 31) == 31 ? NAN : 0;
+		case KERNEL_INT8:
+			memcpy(&value, body + i / shape->dim * sizeof(float), sizeof(float));
+			return (double) value * (int8_t) body[shape->ntokens * sizeof(float) + i];
+	}
+	abort();
+}
+
+static void
+check_accepted(const uint8_t *data, size_t size, const ParseResult *shape)
+{
+	size_t		n = (size_t) shape->ntokens * shape->dim;
+	size_t		scales = shape->element == KERNEL_INT8 ? shape->ntokens * sizeof(float) : 0;
+	uint8_t		header[PARSE_BINARY_HEADER];
+
+	FUZZ_CHECK(shape->ntokens > 0 && shape->dim > 0 && shape->dim <= PARSE_MAX_DIM);
+	FUZZ_CHECK(size == PARSE_BINARY_HEADER + scales + n * kernel_element_size(shape->element));
+	for (size_t i = 0; i < n; i++)
+		FUZZ_CHECK(isfinite(element_value(data + PARSE_BINARY_HEADER, shape, i)));
+	parse_binary_write_header(header, shape->element, shape->dim, shape->ntokens);
+	FUZZ_CHECK(memcmp(header, data, sizeof(header)) == 0);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	ParseResult result = parse_binary_header(data, size);
+
+	FUZZ_CHECK(result.position <= size);
+	if (result.status == PARSE_OK)
+	{
+		result = parse_binary_body(data, &result);
+		FUZZ_CHECK(result.position <= size);
+		if (result.status == PARSE_OK)
+			check_accepted(data, size, &result);
+	}
+	return 0;
+}

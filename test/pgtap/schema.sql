@@ -1,0 +1,97 @@
+-- What the extension creates, and that all of it is commented and declared as what it is.
+--
+-- The first half asks the catalogs for every member of the extension, so it covers objects that are added later.
+BEGIN;
+SELECT no_plan();
+
+CREATE TEMP VIEW members AS
+	SELECT d.classid, d.objid, pg_describe_object(d.classid, d.objid, 0) AS description
+	FROM pg_depend d JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+	WHERE e.extname = 'colbert_pg' AND d.deptype = 'e';
+
+CREATE TEMP VIEW member_functions AS
+	SELECT p.*, p.oid::regprocedure::text AS signature,
+		-- Support of aggregates gets NULL states.
+		EXISTS (SELECT FROM pg_aggregate a WHERE p.oid IN (a.aggtransfn, a.aggcombinefn, a.aggfinalfn)) AS is_aggregate_support,
+		-- What looks at indexes and sessions, or is an access method, is named colbert_; everything else computes.
+		p.proname LIKE 'colbert\_%' AS is_administrative
+	FROM members m JOIN pg_proc p ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid;
+
+SELECT has_extension('colbert_pg');
+SELECT cmp_ok(count(*), '>=', 60::bigint, 'the extension has members') FROM members;
+
+-- Every object has a comment.
+SELECT isnt(coalesce(obj_description(objid, classid::regclass::name), ''), '', description || ' has a comment')
+FROM members ORDER BY description;
+
+-- Functions that compute are immutable, strict and parallel safe.
+SELECT is(provolatile, 'i', signature || ' is immutable') FROM member_functions WHERE NOT is_administrative ORDER BY signature;
+SELECT is(proparallel, 's', signature || ' is parallel safe') FROM member_functions WHERE NOT is_administrative ORDER BY signature;
+SELECT ok(proisstrict, signature || ' is strict')
+FROM member_functions WHERE NOT is_administrative AND NOT is_aggregate_support AND prokind = 'f' ORDER BY signature;
+-- What reads or changes indexes and sessions is not immutable.
+SELECT isnt(provolatile, 'i', signature || ' is not immutable') FROM member_functions WHERE is_administrative ORDER BY signature;
+-- Nothing runs with its owner's rights, and nothing promises not to leak what errors tell.
+SELECT ok(NOT prosecdef AND NOT proleakproof, signature || ' is neither SECURITY DEFINER nor LEAKPROOF')
+FROM member_functions ORDER BY signature;
+SELECT is(coalesce(proconfig::text, ''), '', signature || ' sets no parameter') FROM member_functions ORDER BY signature;
+-- A score costs thousands of simple operators.
+SELECT cmp_ok(procost, '>=', 500::real, signature || ' has a cost of its own')
+FROM member_functions
+WHERE (proname LIKE 'maxsim%' AND proargtypes::oid[] = '{multivector,multivector}'::regtype[]::oid[]) OR proname IN ('pool_tokens', 'l2_normalize', 'mean_pool')
+ORDER BY signature;
+-- Operators are made from members, and equality can be hashed.
+SELECT ok(EXISTS (SELECT FROM member_functions p WHERE p.oid = o.oprcode), o.oid::regoperator || ' calls a function of the extension')
+FROM members m JOIN pg_operator o ON m.classid = 'pg_operator'::regclass AND m.objid = o.oid ORDER BY o.oid::regoperator::text;
+
+-- The type.
+SELECT has_type('multivector');
+SELECT results_eq($$SELECT typlen::int, typstorage::text, typalign::text, typcategory::text FROM pg_type WHERE oid = 'multivector'::regtype$$,
+	$$VALUES (-1, 'e', 'i', 'U')$$, 'multivector is stored out of line, uncompressed, and aligned to 4 bytes');
+
+-- Operators: name, function, result.
+SELECT ok(EXISTS (SELECT FROM pg_operator o WHERE o.oprname = name AND o.oprleft = 'multivector'::regtype AND o.oprright = 'multivector'::regtype
+	AND o.oprresult = result::regtype AND o.oprcode::regproc::text = function), format('multivector %s multivector is %s', name, function))
+FROM (VALUES ('<#>', 'maxsim_distance', 'float8'), ('<=>', 'maxsim_cosine_distance', 'float8'), ('<->', 'maxsim_l2', 'float8'),
+	('<~#>', 'maxsim_distance', 'float8'), ('<~=>', 'maxsim_cosine_distance', 'float8'), ('<~->', 'maxsim_l2', 'float8'),
+	('=', 'multivector_eq', 'boolean'), ('<>', 'multivector_ne', 'boolean'), ('||', 'multivector_concat', 'multivector')) AS v(name, function, result);
+SELECT ok(oprcanhash AND oprnegate = '<>(multivector,multivector)'::regoperator AND oprcom = oid, '= can be hashed, is symmetric, and is negated by <>')
+FROM pg_operator WHERE oid = '=(multivector,multivector)'::regoperator;
+
+-- Functions that users call: their arguments by name, and what they return.
+SELECT is(pg_get_function_arguments(f::regprocedure) || ' -> ' || pg_get_function_result(f::regprocedure), expected, f)
+FROM (VALUES
+	('maxsim(multivector,multivector)', 'doc multivector, query multivector -> double precision'),
+	('maxsim_cosine(multivector,multivector)', 'doc multivector, query multivector -> double precision'),
+	('maxsim_l2(multivector,multivector)', 'doc multivector, query multivector -> double precision'),
+	('maxsim_tokens(multivector,multivector)', 'doc multivector, query multivector, OUT query_token integer, OUT doc_token integer, OUT similarity double precision -> SETOF record'),
+	('num_tokens(multivector)', 'doc multivector -> integer'),
+	('dims(multivector)', 'doc multivector -> integer'),
+	('token(multivector,integer)', 'doc multivector, i integer -> real[]'),
+	('unnest(multivector)', 'doc multivector, OUT ordinal integer, OUT embedding real[] -> SETOF record'),
+	('l2_normalize(multivector)', 'doc multivector -> multivector'),
+	('mean_pool(multivector)', 'doc multivector -> real[]'),
+	('pool_tokens(multivector,integer)', 'doc multivector, factor integer -> multivector'),
+	('multivector(bytea,integer,text)', 'bytes bytea, dims integer, element text DEFAULT ''float4''::text -> multivector'),
+	('multivector(anyarray)', 'tokens anyarray -> multivector'),
+	('multivector_agg(real[])', 'token real[] -> multivector')) AS v(f, expected);
+
+-- Casts.
+SELECT cast_context_is('multivector', 'multivector', 'implicit');
+SELECT cast_context_is(source, 'multivector', 'assignment')
+FROM unnest(ARRAY['real[]', 'double precision[]', 'numeric[]', 'integer[]', 'json', 'jsonb']) AS source;
+SELECT cast_context_is('multivector', 'real[]', 'assignment');
+
+-- Equality for DISTINCT and joins.
+SELECT ok(opcdefault AND amname = 'hash', 'multivector_hash_ops is the default operator class of hash indexes')
+FROM pg_opclass c JOIN pg_am a ON a.oid = c.opcmethod WHERE opcname = 'multivector_hash_ops';
+SELECT ok(amvalidate(oid), opcname || ' is valid')
+FROM pg_opclass WHERE opcintype = 'multivector'::regtype ORDER BY opcname;
+
+-- The extension can be moved to another schema, and works there.
+CREATE SCHEMA elsewhere;
+SELECT lives_ok('ALTER EXTENSION colbert_pg SET SCHEMA elsewhere', 'the extension is relocatable');
+SELECT is(elsewhere.maxsim('[[1,2]]', '[[3,4]]'), 11::float8, 'and works in another schema');
+
+SELECT * FROM finish();
+ROLLBACK;
