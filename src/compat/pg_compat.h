@@ -112,6 +112,15 @@
 #define compat_disable_path(path) ((void) (path))
 #endif
 
+/* ReadRecentBuffer takes a relation's locator, which was renamed in 16. */
+#if PG_VERSION_NUM >= 160000
+#define compat_read_recent_buffer(rel, block, buffer) \
+	ReadRecentBuffer((rel)->rd_locator, MAIN_FORKNUM, block, buffer)
+#else
+#define compat_read_recent_buffer(rel, block, buffer) \
+	ReadRecentBuffer((rel)->rd_node, MAIN_FORKNUM, block, buffer)
+#endif
+
 /* The wait event of a parallel build's leader moved with the generated wait events of 17. */
 #include "utils/wait_event.h"
 

@@ -54,7 +54,7 @@ postings_head(ColbertIndex *index, const MetaPageData *meta, uint32 node)
 Buffer
 postings_lock(ColbertIndex *index, BlockNumber block, int mode)
 {
-	Buffer		buffer = ReadBuffer(index->rel, block);
+	Buffer		buffer = storage_read_buffer(index->rel, block);
 
 	LockBuffer(buffer, mode);
 	page_check(index->rel, block, BufferGetPage(buffer), PAGE_POSTINGS, 0);

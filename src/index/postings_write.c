@@ -80,7 +80,7 @@ record_room(ColbertIndex *index, BlockNumber block, Size room)
 static Buffer
 lock_block(ColbertIndex *index, BlockNumber block)
 {
-	Buffer		buffer = ReadBuffer(index->rel, block);
+	Buffer		buffer = storage_read_buffer(index->rel, block);
 
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 	return buffer;

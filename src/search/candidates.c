@@ -85,17 +85,42 @@ candidates_select(Candidate *items, uint32 count, uint32 n)
 	}
 }
 
-static int
-compare_docs(const void *a, const void *b)
-{
-	uint32		x = ((const Candidate *) a)->doc;
-	uint32		y = ((const Candidate *) b)->doc;
+/* A digit of the radix sort. */
+#define RADIX_BITS 11
 
-	return x < y ? -1 : x > y;
-}
-
+/* Least significant digit first; ordinals are mostly small, so digits that all share are skipped. */
 void
-candidates_sort_by_doc(Candidate *items, uint32 count)
+candidates_sort_by_doc(CandidateList *list)
 {
-	qsort(items, count, sizeof(Candidate), compare_docs);
+	Candidate  *from = list->items;
+	Candidate  *to;
+	uint32		largest = 0;
+
+	if (list->count < 2)
+		return;
+	for (uint32 i = 0; i < list->count; i++)
+		largest = Max(largest, from[i].doc);
+	to = palloc_extended(mul_size(list->capacity, sizeof(Candidate)), MCXT_ALLOC_HUGE);
+	for (int shift = 0; shift < 32 && largest >> shift > 0; shift += RADIX_BITS)
+	{
+		uint32		starts[1 << RADIX_BITS] = {0};
+		uint32		sum = 0;
+		Candidate  *swapped = from;
+
+		for (uint32 i = 0; i < list->count; i++)
+			starts[from[i].doc >> shift & ((1 << RADIX_BITS) - 1)]++;
+		for (int digit = 0; digit < 1 << RADIX_BITS; digit++)
+		{
+			uint32		n = starts[digit];
+
+			starts[digit] = sum;
+			sum += n;
+		}
+		for (uint32 i = 0; i < list->count; i++)
+			to[starts[from[i].doc >> shift & ((1 << RADIX_BITS) - 1)]++] = from[i];
+		from = to;
+		to = swapped;
+	}
+	list->items = from;
+	pfree(to);
 }

@@ -3,9 +3,8 @@
  * narrow.c
  *	  Documents scored by their sketches.
  *
- * Documents are taken in the order of their ordinals, so that the directory
- * and the sketches are read page by page. Sketches are scored in place, under
- * a share lock on their page: the kernel neither allocates nor fails.
+ * Documents are taken in the order of their ordinals, so that each page of
+ * the directory is read once and the sketches come in the order of the file.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,37 +15,8 @@
 
 #include "index/docstore.h"
 #include "miscadmin.h"
+#include "search/runs.h"
 #include "search/search.h"
-
-/* Estimate of a document by its sketches; +inf where they are of another epoch, so that its rows decide. */
-static float
-sketch_score(Search *search, const DocEntry *entry)
-{
-	IndexView  *view = search->view;
-	SearchQuery *query = &search->query;
-	const ArrayMeta *array = &view->meta.arrays[ARRAY_SKETCHES];
-	uint32		block = entry->first_block;
-	uint32		left = sketch_blocks_for(entry->ntokens);
-
-	if (entry->epoch != view->meta.epoch)
-		return FLT_MAX;
-	for (uint32 i = 0; i < query->ntokens * SKETCH_BLOCK_TOKENS; i++)
-		query->state[i] = -INFINITY;
-	while (left > 0)
-	{
-		uint32		run = Min(parray_run(array, block), left);
-		char	   *data;
-		Buffer		buffer = parray_read(&view->index, &view->meta, ARRAY_SKETCHES, block, &data);
-
-		if (data != NULL)
-			kernels->sketch_blocks(query->sketch, (uint8 *) data, run, query->state);
-		UnlockReleaseBuffer(buffer);
-		block += run;
-		left -= run;
-	}
-	kernels->sketch_finish(query->sketch, query->state, query->keys);
-	return view_score(view, query->keys, query->norms, query->ntokens);
-}
 
 static inline bool
 is_live(const DocEntry *entry)
@@ -54,36 +24,99 @@ is_live(const DocEntry *entry)
 	return entry->state == DOC_LIVE && entry->ntokens > 0 && entry->ntokens <= entry->capacity;
 }
 
+/* Score a run of sketch blocks; the document's last run makes its estimate. */
+static void
+score_blocks(Search *search, const Run *run, const uint8 *blocks, void *arg)
+{
+	SearchQuery *query = &search->query;
+	Candidate  *candidates = arg;
+
+	if (run->first)
+		for (uint32 i = 0; i < query->ntokens * SKETCH_BLOCK_TOKENS; i++)
+			query->state[i] = -INFINITY;
+	kernels->sketch_blocks(query->sketch, blocks, run->count, query->state);
+	if (!run->last)
+		return;
+	kernels->sketch_finish(query->sketch, query->state, query->keys);
+	candidates[run->which].score = view_score(search->view, query->keys, query->norms, query->ntokens);
+}
+
+/* Lay out a live document's sketches; where they are of another epoch, let its rows decide. */
+static void
+add_sketches(Search *search, RunList *runs, const DocEntry *entry, Candidate *candidates, uint32 which)
+{
+	candidates[which].score = FLT_MAX;
+	if (entry->epoch == search->view->meta.epoch)
+		runs_add(search, runs, which, entry->first_block, sketch_blocks_for(entry->ntokens));
+}
+
+/*
+ * Keep the live ones of candidates from..to, which stand on one directory
+ * page, at items[kept] on; returns the new count.
+ */
+static uint32
+look_up(Search *search, CandidateList *list, uint32 from, uint32 to, uint32 kept, RunList *runs)
+{
+	IndexView  *view = search->view;
+	uint32		first = list->items[from].doc;
+	char	   *data;
+	Buffer		buffer = parray_read(&view->index, &view->meta, ARRAY_DOCS, first, &data);
+	uint32		nlive = 0;
+	DocEntry	entries[PAGE_PAYLOAD / sizeof(DocEntry)];
+
+	/* Copied out, because laying out runs allocates. */
+	for (uint32 i = from; data != NULL && i < to; i++)
+	{
+		const DocEntry *entry = (const DocEntry *) data + (list->items[i].doc - first);
+
+		if (is_live(entry))
+		{
+			entries[nlive] = *entry;
+			list->items[kept + nlive++].doc = list->items[i].doc;
+		}
+	}
+	UnlockReleaseBuffer(buffer);
+	for (uint32 i = 0; i < nlive; i++)
+		add_sketches(search, runs, &entries[i], list->items, kept + i);
+	return kept + nlive;
+}
+
 void
 search_narrow(Search *search, CandidateList *list)
 {
-	IndexView  *view = search->view;
+	const ArrayMeta *directory = &search->view->meta.arrays[ARRAY_DOCS];
+	RunList		runs = {ARRAY_SKETCHES};
 	uint32		kept = 0;
 	instr_time	start;
 
 	stage_start(&start);
-	candidates_sort_by_doc(list->items, list->count);
-	for (uint32 i = 0; i < list->count; i++)
+	candidates_sort_by_doc(list);
+	for (uint32 from = 0, to; from < list->count; from = to)
 	{
-		Candidate  *candidate = &list->items[i];
-		DocEntry	entry;
+		uint32		end = list->items[from].doc + parray_run(directory, list->items[from].doc);
 
-		if (i % 64 == 0)
-			CHECK_FOR_INTERRUPTS();
-		if (!docstore_entry(view, candidate->doc, &entry) || !is_live(&entry))
-			continue;
-		list->items[kept].score = sketch_score(search, &entry);
-		list->items[kept++].doc = candidate->doc;
+		for (to = from + 1; to < list->count && list->items[to].doc < end; to++)
+			;
+		kept = look_up(search, list, from, to, kept, &runs);
 	}
 	list->count = kept;
+	runs_score(search, &runs, score_blocks, list->items);
+	if (runs.runs != NULL)
+		pfree(runs.runs);
 	search_counters.narrowed += kept;
 	stage_stop(STAGE_NARROW, start);
 }
+
+/* ---- everything ---- */
+
+/* Documents that are laid out before they are scored. */
+#define WALK_BATCH 4096
 
 typedef struct NarrowAll
 {
 	Search	   *search;
 	CandidateList *list;
+	RunList		runs;
 } NarrowAll;
 
 static void
@@ -91,19 +124,26 @@ narrow_visit(IndexView *view, uint32 doc, const DocEntry *entry, void *arg)
 {
 	NarrowAll  *all = arg;
 
-	if (is_live(entry) && !search_seen(all->search, doc))
-		candidates_add(all->list, doc, sketch_score(all->search, entry));
+	if (!is_live(entry) || search_seen(all->search, doc))
+		return;
+	candidates_add(all->list, doc, 0);
+	add_sketches(all->search, &all->runs, entry, all->list->items, all->list->count - 1);
+	if (all->runs.count >= WALK_BATCH)
+		runs_score(all->search, &all->runs, score_blocks, all->list->items);
 }
 
 void
 search_narrow_all(Search *search, CandidateList *list)
 {
-	NarrowAll	all = {search, list};
+	NarrowAll	all = {search, list, {ARRAY_SKETCHES}};
 	uint32		before = list->count;
 	instr_time	start;
 
 	stage_start(&start);
 	docstore_walk(search->view, narrow_visit, &all);
+	runs_score(search, &all.runs, score_blocks, list->items);
+	if (all.runs.runs != NULL)
+		pfree(all.runs.runs);
 	search_counters.narrowed += list->count - before;
 	stage_stop(STAGE_NARROW, start);
 }

@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * rerank.c
- *	  Documents scored by their code rows, in place, under a share lock on
- *	  their page: the kernel neither allocates nor fails.
+ *	  Documents scored by their code rows.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,34 +11,27 @@
 #include <math.h>
 
 #include "index/docstore.h"
-#include "miscadmin.h"
+#include "search/runs.h"
 #include "search/search.h"
 
-static float
-row_score(Search *search, const DocEntry *entry)
+/* Score a run of code rows; the document's last run makes its estimate. */
+static void
+score_rows(Search *search, const Run *run, const uint8 *rows, void *arg)
 {
 	IndexView  *view = search->view;
 	SearchQuery *query = &search->query;
-	const ArrayMeta *array = &view->meta.arrays[ARRAY_ROWS];
-	uint32		nslots = view->codec->query_slots(query->rows);
-	uint32		row = entry->first_row;
-	uint32		left = entry->ntokens;
+	RankedDoc  *ranked = (RankedDoc *) arg + run->which;
+	float		sketched = ranked->candidate.score;
 
-	for (uint32 i = 0; i < nslots; i++)
-		query->keys[i] = -INFINITY;
-	while (left > 0)
-	{
-		uint32		run = Min(parray_run(array, row), left);
-		char	   *data;
-		Buffer		buffer = parray_read(&view->index, &view->meta, ARRAY_ROWS, row, &data);
-
-		if (data != NULL)
-			view->codec->score_rows(view->shape, query->rows, (uint8 *) data, run, query->keys);
-		UnlockReleaseBuffer(buffer);
-		row += run;
-		left -= run;
-	}
-	return view_score(view, query->keys, query->norms, query->ntokens);
+	if (run->first)
+		for (uint32 i = view->codec->query_slots(query->rows); i-- > 0;)
+			query->keys[i] = -INFINITY;
+	view->codec->score_rows(view->shape, query->rows, rows, run->count, query->keys);
+	if (!run->last)
+		return;
+	ranked->candidate.score = view_score(view, query->keys, query->norms, query->ntokens);
+	if (sketched < FLT_MAX)
+		errors_learn(&search->sketch_errors, ranked->candidate.score - sketched);
 }
 
 /* Worse first: documents are given from the end of the list. */
@@ -72,31 +64,34 @@ void
 search_rerank(Search *search, const Candidate *candidates, uint32 count)
 {
 	IndexView  *view = search->view;
+	RankedDoc  *added;
+	RunList		runs = {ARRAY_ROWS};
+	uint32		n = 0;
 	instr_time	start;
 
 	stage_start(&start);
 	reserve_ranked(search, count);
+	added = search->ranked + search->nranked;
 	for (uint32 i = 0; i < count; i++)
 	{
-		RankedDoc  *ranked = &search->ranked[search->nranked];
 		DocEntry	entry;
 
-		if (i % 64 == 0)
-			CHECK_FOR_INTERRUPTS();
 		if (!docstore_entry(view, candidates[i].doc, &entry) || entry.state != DOC_LIVE ||
 			entry.ntokens > entry.capacity)
 			continue;
-		ranked->candidate = candidates[i];
-		ranked->tid = entry.tid;
+		added[n].candidate = candidates[i];
+		added[n].tid = entry.tid;
 		if (search->query.rows != NULL)
-		{
-			ranked->candidate.score = row_score(search, &entry);
-			if (candidates[i].score < FLT_MAX)
-				errors_learn(&search->sketch_errors, ranked->candidate.score - candidates[i].score);
-		}
-		search->nranked++;
+			runs_add(search, &runs, n, entry.first_row, entry.ntokens);
+		n++;
 	}
-	search_counters.reranked += search->query.rows != NULL ? count : 0;
+	runs_score(search, &runs, score_rows, added);
+	if (runs.runs != NULL)
+	{
+		pfree(runs.runs);
+		search_counters.reranked += n;
+	}
+	search->nranked += n;
 	qsort(search->ranked, search->nranked, sizeof(RankedDoc), compare_ranked);
 	stage_stop(STAGE_RERANK, start);
 }

@@ -171,7 +171,7 @@ extern void candidates_add(CandidateList *list, uint32 doc, float score);
 
 /* Move the best n (by score, then lower ordinal) to the front, in no order. */
 extern void candidates_select(Candidate *items, uint32 count, uint32 n);
-extern void candidates_sort_by_doc(Candidate *items, uint32 count);
+extern void candidates_sort_by_doc(CandidateList *list);
 
 static inline bool
 search_seen(const Search *search, uint32 doc)

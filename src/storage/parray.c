@@ -66,7 +66,7 @@ parray_read(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint3
 {
 	uint32		slot;
 	BlockNumber block = parray_block(index->rel, meta, kind, item, &slot);
-	Buffer		buffer = ReadBuffer(index->rel, block);
+	Buffer		buffer = storage_read_buffer(index->rel, block);
 	Page		page;
 
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
@@ -86,7 +86,7 @@ parray_lock(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint3
 {
 	uint32		slot;
 	BlockNumber block = parray_block(index->rel, meta, kind, item, &slot);
-	Buffer		buffer = ReadBuffer(index->rel, block);
+	Buffer		buffer = storage_read_buffer(index->rel, block);
 	Page		page;
 
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
@@ -255,7 +255,7 @@ Buffer
 storage_new_page(ColbertIndex *index)
 {
 	BlockNumber block = extend_relation(index->rel, 1);
-	Buffer		buffer = ReadBuffer(index->rel, block);
+	Buffer		buffer = storage_read_buffer(index->rel, block);
 
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 	return buffer;

@@ -46,6 +46,9 @@ page_trailer(Page page)
  */
 extern void page_check(Relation rel, BlockNumber block, Page page, PageKind kind, ArrayKind array);
 
+/* Pin a page, as ReadBuffer does, by a hint of where it was last (hints.c). */
+extern Buffer storage_read_buffer(Relation rel, BlockNumber block);
+
 /* ---- changes: the one WAL wrapper (change.c) ---- */
 
 #define CHANGE_MAX_PAGES MAX_GENERIC_XLOG_PAGES

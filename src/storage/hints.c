@@ -1,0 +1,64 @@
+/*-------------------------------------------------------------------------
+ *
+ * hints.c
+ *	  Reading pages by hints of where they were last.
+ *
+ * A search reads thousands of pages that stay in shared buffers, and looking
+ * each up in the buffer mapping table costs more than scoring what is on it.
+ * So a backend remembers the buffer of each block: four bytes a page, in the
+ * relation's cache entry, which PostgreSQL frees when the relation changes.
+ * A hint may be wrong at any time: ReadRecentBuffer checks it under the
+ * buffer's header lock.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "storage/storage.h"
+#include "utils/memutils.h"
+
+typedef struct BufferHints
+{
+	uint32		nblocks;
+	Buffer		buffers[FLEXIBLE_ARRAY_MEMBER];
+} BufferHints;
+
+/* The hint of a block, growing the table to hold it; NULL where it cannot. */
+static Buffer *
+hint_of(Relation rel, BlockNumber block)
+{
+	BufferHints *hints = rel->rd_amcache;
+	uint32		nblocks;
+	Size		size;
+
+	if (hints != NULL && block < hints->nblocks)
+		return &hints->buffers[block];
+
+	nblocks = Max(block + 1, RelationGetNumberOfBlocks(rel));
+	size = offsetof(BufferHints, buffers) + (Size) nblocks * sizeof(Buffer);
+	hints = MemoryContextAllocExtended(rel->rd_indexcxt, size, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO | MCXT_ALLOC_NO_OOM);
+	if (hints == NULL)
+		return NULL;
+	hints->nblocks = nblocks;
+	if (rel->rd_amcache != NULL)
+	{
+		BufferHints *old = rel->rd_amcache;
+
+		memcpy(hints->buffers, old->buffers, (Size) old->nblocks * sizeof(Buffer));
+		pfree(old);
+	}
+	rel->rd_amcache = hints;
+	return &hints->buffers[block];
+}
+
+Buffer
+storage_read_buffer(Relation rel, BlockNumber block)
+{
+	Buffer	   *hint = RelationUsesLocalBuffers(rel) ? NULL : hint_of(rel, block);
+
+	if (hint == NULL)
+		return ReadBuffer(rel, block);
+	if (!BufferIsValid(*hint) || !compat_read_recent_buffer(rel, block, *hint))
+		*hint = ReadBuffer(rel, block);
+	return *hint;
+}
