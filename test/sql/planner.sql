@@ -85,7 +85,7 @@ RESET enable_sort;
 -- Conditions: NULL tests go to the index, others are filters.
 SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM planner_docs WHERE doc IS NOT NULL ORDER BY score DESC LIMIT 30 $$);
 SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM planner_docs WHERE doc IS NULL ORDER BY score DESC LIMIT 30 $$);
-SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM planner_docs WHERE lang = 'en' AND id > 100 ORDER BY score DESC LIMIT 30 $$);
+SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM planner_docs WHERE lang = 'en' AND id > 100 ORDER BY score DESC LIMIT 10 $$);
 SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM planner_docs WHERE lang = 'en' AND doc IS NOT NULL ORDER BY score DESC LIMIT 30 $$);
 SELECT planner_check($$ SELECT id, NULL::float8 AS score FROM planner_docs WHERE doc IS NULL $$);
 
