@@ -71,7 +71,15 @@ extern IndexBulkDeleteResult *colbert_bulkdelete(IndexVacuumInfo *info, IndexBul
 												 IndexBulkDeleteCallback callback, void *callback_state);
 extern IndexBulkDeleteResult *colbert_vacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats);
 
-/* cost.c */
+/*
+ * cost.c
+ *
+ * A scan's order may miss rows that belong in it until late: a person who
+ * asks for the best of many wants that. Grouping, merging and max() would
+ * give wrong answers, so the order has to be asked for, by ORDER BY or by a
+ * window, to be of use.
+ */
+extern bool colbert_order_will_do(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey);
 extern void colbert_costestimate(PlannerInfo *root, IndexPath *path, double loop_count, Cost *startup_cost,
 								 Cost *total_cost, Selectivity *selectivity, double *correlation, double *pages);
 

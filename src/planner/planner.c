@@ -70,7 +70,7 @@ add_ordered_path(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index)
 	OpExpr	   *order_by = order_match_pathkey(index, pathkey);
 	IndexPath  *path;
 
-	if (order_by == NULL)
+	if (order_by == NULL || !colbert_order_will_do(root, rel, pathkey))
 		return;
 	path = create_index_path(root, index, null_tests(index),
 							 list_make1(order_by), list_make1_int(0), list_make1(pathkey),

@@ -170,6 +170,22 @@ EXPLAIN (COSTS OFF) SELECT lang FROM planner_docs GROUP BY lang, doc ORDER BY ma
 EXPLAIN (COSTS OFF) SELECT id FROM planner_docs TABLESAMPLE bernoulli (50) REPEATABLE (1) ORDER BY maxsim(doc, '[[1,2,3,4]]') DESC LIMIT 5;
 EXPLAIN (COSTS OFF) SELECT id FROM planner_docs WHERE false ORDER BY maxsim(doc, '[[1,2,3,4]]') DESC LIMIT 5;
 
+-- What an order that may miss a row is not good enough for: groups, merges, the greatest of all.
+-- Windows may have it.
+EXPLAIN (COSTS OFF) SELECT max(maxsim(doc, '[[1,2,3,4]]')) FROM planner_docs;
+EXPLAIN (COSTS OFF) SELECT min(doc <#> '[[1,2,3,4]]') FROM planner_docs;
+EXPLAIN (COSTS OFF) SELECT maxsim(doc, '[[1,2,3,4]]') AS score, count(*) FROM planner_docs GROUP BY score LIMIT 5;
+EXPLAIN (COSTS OFF) SELECT DISTINCT ON (doc <#> '[[1,2,3,4]]') id FROM planner_docs LIMIT 5;
+SET enable_hashjoin = off;
+SET enable_nestloop = off;
+EXPLAIN (COSTS OFF) SELECT d.id FROM planner_docs d JOIN planner_queries q ON maxsim(d.doc, '[[1,2,3,4]]') = q.id ORDER BY maxsim(d.doc, '[[1,2,3,4]]') DESC LIMIT 5;
+EXPLAIN (COSTS OFF) SELECT d.id FROM planner_docs d LEFT JOIN planner_queries q ON maxsim(d.doc, '[[1,2,3,4]]') = q.id ORDER BY maxsim(d.doc, '[[1,2,3,4]]') DESC LIMIT 5;
+RESET enable_hashjoin;
+RESET enable_nestloop;
+SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score, rank() OVER (ORDER BY maxsim(doc, '[[1,2,3,4]]') DESC)
+	FROM planner_docs ORDER BY score DESC LIMIT 30 $$);
+SELECT planner_check($$ SELECT DISTINCT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM planner_docs ORDER BY score DESC LIMIT 30 $$);
+
 -- A score is known by its function, not by its name.
 CREATE SCHEMA planner_other;
 CREATE FUNCTION planner_other.maxsim(multivector, multivector) RETURNS float8 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN 1; END $$;
