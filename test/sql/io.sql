@@ -60,6 +60,6 @@ CREATE TABLE io_other (id int, a multivector(3), b multivector, c multivector);
 \! rm -f "$PG_ABS_BUILDDIR/io_test.bin"
 
 -- COPY as text, with quotes and without.
-\copy io_test (id, doc) TO PROGRAM 'head -n 2' (FORMAT csv)
+\copy io_test (id, doc) TO PROGRAM 'sed -n 1,2p' (FORMAT csv)
 \copy (SELECT doc FROM io_test ORDER BY id LIMIT 2) TO PROGRAM 'cat'
 DROP TABLE io_test, io_copy, io_column, io_other;
