@@ -1,0 +1,241 @@
+
+=pod
+
+ColbertTest - what the TAP tests share: servers, MedQuAD in tables, recall, and what must hold of an index at any time.
+
+The data are the files of tools/medquad, in the folder that COLBERT_DATA names (tools/run-tap sets it).
+
+=cut
+
+package ColbertTest;
+
+use strict;
+use warnings;
+
+use Exporter 'import';
+use IPC::Run ();
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+our @EXPORT = qw(new_node load_questions load_passages exact_tenths recall in_exact_order index_is_sound uses_index start_sql stop_sql
+  add_churn wait_for_rows);
+
+# What makes the planner take the index whatever it costs.
+our $by_index = 'SET enable_seqscan = off; SET enable_sort = off;';
+
+# new_node(NAME, init option...): a running server with the extension in its database.
+sub new_node
+{
+	my ($name, %init) = @_;
+	my $node = PostgreSQL::Test::Cluster->new($name);
+
+	$node->init(%init);
+	$node->append_conf('postgresql.conf', <<'CONF');
+shared_buffers = 256MB
+max_wal_size = 2GB
+maintenance_work_mem = 128MB
+max_connections = 20
+autovacuum = off
+jit = off
+log_statement = none
+log_line_prefix = '%m [%p] %e '
+CONF
+	$node->start;
+	$node->safe_psql('postgres', 'CREATE EXTENSION colbert_pg');
+	return $node;
+}
+
+# Load the questions, and the exact top 100 passages of each.
+sub load_questions
+{
+	my ($node) = @_;
+
+	$node->safe_psql('postgres', <<"SQL");
+CREATE TABLE questions (id int PRIMARY KEY, source text, question text, short multivector(128), long multivector(128));
+CREATE TABLE exact (question int, rank int, passage int);
+COPY questions FROM '$ENV{COLBERT_DATA}/questions.bin' (FORMAT binary);
+COPY exact FROM '$ENV{COLBERT_DATA}/exact.bin' (FORMAT binary);
+ANALYZE;
+SQL
+	return;
+}
+
+# load_passages(NODE, TABLE, COUNT, PERSISTENCE): the first COUNT passages (all by default) into a new table.
+sub load_passages
+{
+	my ($node, $table, $count, $persistence) = @_;
+
+	$count //= 2**31 - 1;
+	$persistence //= '';
+	$node->safe_psql('postgres', <<"SQL");
+CREATE $persistence TABLE $table (id int PRIMARY KEY, source text, body text, doc multivector(128, float2));
+COPY $table FROM '$ENV{COLBERT_DATA}/passages.bin' (FORMAT binary) WHERE id <= $count;
+ANALYZE $table;
+SQL
+	return;
+}
+
+# n of the 1,000 questions, evenly over all of them.
+sub chosen
+{
+	my ($n) = @_;
+
+	return "q.id * $n / 1000 > (q.id - 1) * $n / 1000";
+}
+
+# exact_tenths(NODE, TABLE, KIND, N): measure by sequential scan, for N queries of a kind (short or long), the score of the
+# tenth best row, into tenths_TABLE_KIND: what an answer must reach to be among the ten best, ties included.
+sub exact_tenths
+{
+	my ($node, $table, $kind, $n) = @_;
+	my $chosen = chosen($n);
+
+	$node->safe_psql('postgres', <<"SQL");
+SET enable_indexscan = off;
+SET min_parallel_table_scan_size = 0;
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET work_mem = '64MB';
+DROP TABLE IF EXISTS tenths_${table}_$kind;
+CREATE TABLE tenths_${table}_$kind AS
+SELECT question, min(score) AS tenth
+FROM (SELECT question, score, row_number() OVER (PARTITION BY question ORDER BY score DESC) AS rank
+      FROM (SELECT q.id AS question, maxsim(p.doc, q.$kind) AS score FROM $table p, questions q WHERE $chosen) AS scored) AS ranked
+WHERE rank <= 10 GROUP BY question;
+SQL
+	return;
+}
+
+# recall(NODE, TABLE, KIND, N, SETTINGS): mean recall at 10 of the index, against what exact_tenths() measured before.
+sub recall
+{
+	my ($node, $table, $kind, $n, $settings) = @_;
+	my $chosen = chosen($n);
+
+	$settings //= '';
+	return $node->safe_psql('postgres', <<"SQL");
+$by_index
+$settings
+SELECT round(avg(hits), 4)
+FROM (SELECT count(*) FILTER (WHERE r.score >= t.tenth) / 10.0 AS hits
+      FROM questions q JOIN tenths_${table}_$kind t ON t.question = q.id,
+           LATERAL (SELECT maxsim(doc, q.$kind) AS score FROM $table ORDER BY doc <#> q.$kind LIMIT 10) AS r
+      WHERE $chosen GROUP BY q.id) AS answers;
+SQL
+}
+
+# in_exact_order(NODE, TABLE, KIND, N, LIMIT): how many of N queries get their rows in the order of the exact score.
+sub in_exact_order
+{
+	my ($node, $table, $kind, $n, $limit) = @_;
+	my $chosen = chosen($n);
+
+	return $node->safe_psql('postgres', <<"SQL");
+$by_index
+SELECT count(*)
+FROM questions q,
+     LATERAL (SELECT bool_and(ordered) AS ordered, count(*) AS rows
+              FROM (SELECT coalesce(lag(score) OVER (ORDER BY n) >= score, true) AS ordered
+                    FROM (SELECT row_number() OVER () AS n, maxsim(doc, q.$kind) AS score
+                          FROM (SELECT doc FROM $table ORDER BY doc <#> q.$kind LIMIT $limit) AS found) AS numbered) AS compared) AS o
+WHERE $chosen AND o.ordered AND o.rows = $limit;
+SQL
+}
+
+# uses_index(NODE, STATEMENT, TEST NAME): the plan is an Index Scan.
+sub uses_index
+{
+	my ($node, $statement, $name) = @_;
+
+	return like($node->safe_psql('postgres', "EXPLAIN (COSTS OFF) $statement"), qr/Index Scan using/, $name);
+}
+
+# index_is_sound(NODE, TABLE, TEST NAME): a search without a LIMIT gives every row once, whatever is pending or dead; each of some
+# rows is found by its own embedding; and the index's checker has nothing to say.
+sub index_is_sound
+{
+	my ($node, $table, $name) = @_;
+	my $rows = $node->safe_psql('postgres', "SET enable_indexscan = off; SELECT count(*) FROM $table");
+
+	is( $node->safe_psql('postgres', <<"SQL"), "$rows|$rows", "$name: a whole scan gives each of $rows rows once");
+$by_index
+SELECT count(*), count(DISTINCT id) FROM (SELECT id FROM $table ORDER BY doc <#> (SELECT short FROM questions WHERE id = 1)) AS scan;
+SQL
+	is( $node->safe_psql('postgres', <<"SQL"), '', "$name: rows are found by their own embeddings");
+$by_index
+SELECT p.id
+FROM $table p,
+     LATERAL (SELECT max(maxsim(doc, p.doc)) AS best, bool_or(id = p.id) AS found
+              FROM (SELECT id, doc FROM $table ORDER BY doc <#> p.doc LIMIT 10) AS r) AS search
+WHERE p.doc IS NOT NULL AND (p.id % greatest(1, $rows / 300) = 0 OR p.id > 1000000)
+      AND NOT (found OR best >= maxsim(p.doc, p.doc));
+SQL
+	if ($node->safe_psql('postgres', q{SELECT count(*) FROM pg_proc WHERE proname = 'colbert_index_check'}) > 0)
+	{
+		my ($rc, $out, $err) = $node->psql('postgres',
+			"SELECT colbert_index_check(indexrelid::regclass) FROM pg_index WHERE indrelid = '$table'::regclass AND indexrelid::regclass::text NOT LIKE '%pkey'");
+		is("$rc$err", '0', "$name: colbert_index_check");
+	}
+	return;
+}
+
+# add_churn(NODE, TABLE): a procedure that inserts, updates and deletes rows of a table at random, each in a transaction of its
+# own, taking them from a table "pool" of the same columns.
+sub add_churn
+{
+	my ($node, $table) = @_;
+
+	$node->safe_psql('postgres', <<"SQL");
+CREATE PROCEDURE churn(steps int) LANGUAGE plpgsql AS \$\$
+DECLARE
+	pick int;
+	rows int := (SELECT max(id) FROM pool);
+BEGIN
+	FOR i IN 1 .. steps LOOP
+		pick := 1 + floor(random() * rows);
+		IF random() < .3 THEN
+			DELETE FROM $table WHERE id = pick;
+		ELSE
+			INSERT INTO $table SELECT * FROM pool WHERE id = pick
+			ON CONFLICT (id) DO UPDATE SET doc = excluded.doc, body = excluded.body || 'x';
+		END IF;
+		COMMIT;
+	END LOOP;
+END \$\$;
+SQL
+	return;
+}
+
+# start_sql(NODE, SQL): run statements in a psql of their own, in the background. stop_sql(HANDLE) waits for it and returns its errors.
+sub start_sql
+{
+	my ($node, $sql) = @_;
+	my $handle = { out => '', err => '' };
+
+	$handle->{run} = IPC::Run::start(
+		[ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), '-f', '-' ],
+		'<', \$sql, '>', \$handle->{out}, '2>', \$handle->{err});
+	return $handle;
+}
+
+sub stop_sql
+{
+	my ($handle) = @_;
+
+	IPC::Run::finish($handle->{run});
+	return $handle->{err};
+}
+
+# wait_for_rows(NODE, TABLE, N): until a table has more than N changes behind it.
+sub wait_for_rows
+{
+	my ($node, $table, $n) = @_;
+
+	$node->poll_query_until('postgres',
+		"SELECT sum(n_tup_ins + n_tup_upd + n_tup_del) > $n FROM pg_stat_user_tables WHERE relname = '$table'")
+	  or BAIL_OUT("nothing happens to $table");
+	return;
+}
+
+1;
