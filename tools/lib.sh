@@ -29,7 +29,7 @@ install_extension() {
 		sub_make install
 	else
 		command -v sudo >/dev/null || die "cannot write to $("$PG_CONFIG" --pkglibdir): be root, or install sudo"
-		sudo make -C "$root" --no-print-directory PG_CONFIG="$PG_CONFIG" install
+		sudo make -C "$root" --no-print-directory PG_CONFIG="$PG_CONFIG" COPT="${COPT:-}" install
 	fi
 }
 

@@ -2,7 +2,7 @@
 
 psycopg finds the server by PGHOST and its kin, as tools/with-server sets them.
 """
-import os, statistics, struct, threading, time
+import os, statistics, struct, subprocess, threading, time
 import psycopg
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -13,48 +13,53 @@ TABLES = {
     'exact': 'CREATE TABLE exact (question int, rank int, passage int, PRIMARY KEY (question, rank))',
 }
 TOP = 'SELECT id, maxsim(doc, $1) AS score FROM passages ORDER BY score DESC LIMIT 10'
-CHUNK = 1 << 20
 
 
 def connect():
     return psycopg.connect(autocommit=True)
 
 
+def watch(work, step, progress):
+    """Run work() in a thread; meanwhile what the query progress gives, a text, is the step's detail."""
+    failure = []
+
+    def run():
+        try:
+            work()
+        except Exception as e:
+            failure.append(e)
+
+    worker = threading.Thread(target=run)
+    worker.start()
+    with connect() as conn:
+        while worker.is_alive():
+            row = conn.execute(progress).fetchone()
+            if row:
+                step.detail = row[0]
+            worker.join(.2)
+    if failure:
+        raise failure[0]
+
+
 def load(conn, step):
-    """Create and fill the tables from the files that tools/medquad writes."""
+    """Create and fill the tables from the files that tools/medquad writes, by psql: its COPY is five times as fast as psycopg's."""
     conn.execute('CREATE EXTENSION IF NOT EXISTS colbert_pg')
-    total, done = sum(os.path.getsize(f'{FILES}/{name}.bin') for name in TABLES), 0
+    command = ['psql', '-Xq', '-v', 'ON_ERROR_STOP=1']
     for name, definition in TABLES.items():
         conn.execute(definition)
-        with open(f'{FILES}/{name}.bin', 'rb') as f, conn.cursor().copy(f'COPY {name} FROM STDIN (FORMAT binary)') as copy:
-            while data := f.read(CHUNK):
-                copy.write(data)
-                done += len(data)
-                step.detail = f'{done >> 20} of {total >> 20} MB'
+        command += ['-c', f"\\copy {name} from '{FILES}/{name}.bin' (format binary)"]
+    watch(lambda: subprocess.run(command, check=True), step,
+          "SELECT format('%s: %s rows', relid::regclass, tuples_processed) FROM pg_stat_progress_copy")
     conn.execute('VACUUM ANALYZE')
 
 
 def build_index(statement, step):
-    """Run CREATE INDEX, and show what pg_stat_progress_create_index says meanwhile."""
-    failure = []
-
     def build():
-        try:
-            with connect() as conn:
-                conn.execute(statement)
-        except Exception as e:
-            failure.append(e)
+        with connect() as conn:
+            conn.execute(statement)
 
-    builder = threading.Thread(target=build)
-    builder.start()
-    with connect() as conn:
-        while builder.is_alive():
-            row = conn.execute('SELECT phase, tuples_done, tuples_total FROM pg_stat_progress_create_index').fetchone()
-            if row:
-                step.detail = f'{row[0]} {row[1]:,} of {row[2]:,}' if row[2] else row[0]
-            builder.join(.2)
-    if failure:
-        raise failure[0]
+    watch(build, step, "SELECT phase || CASE WHEN tuples_total > 0 THEN format(', %s of %s', tuples_done, tuples_total) ELSE '' END "
+          'FROM pg_stat_progress_create_index')
 
 
 def queries(conn, kind, n):

@@ -1,0 +1,126 @@
+#!/usr/bin/python3
+"""The documentation tells the truth: its examples run, and its tables agree with the catalog. TAP output.
+
+Runs on the server that PGHOST names, in databases of its own.
+"""
+import os, re, subprocess, sys
+import psycopg
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+count = failures = 0
+
+
+def check(good, name, *details):
+    global count, failures
+    count += 1
+    failures += not good
+    print(f"{'ok' if good else 'not ok'} {count} - {name}")
+    if not good:
+        for detail in details:
+            print('\n'.join('# ' + line for line in str(detail).splitlines()))
+
+
+def read(name):
+    with open(os.path.join(ROOT, name)) as f:
+        return f.read()
+
+
+def database(name):
+    with psycopg.connect(dbname='postgres', autocommit=True) as conn:
+        conn.execute(f'CREATE DATABASE {name}')
+    return dict(os.environ, PGDATABASE=name)
+
+
+def examples_run(page, number):
+    """Every block after <!-- tour: LANGUAGE --> runs without an error and prints something, each page in a database of its own."""
+    env = database(f'docs_{number}')
+    for n, (language, code) in enumerate(re.findall(r'<!-- tour: (\w+) -->\n```\w+\n(.*?)```', read(page), re.S), 1):
+        command = ['psql', '-Xq', '-v', 'ON_ERROR_STOP=1'] if language == 'sql' else ['/usr/bin/python3', '-']
+        run = subprocess.run(command, input=code, capture_output=True, text=True, cwd=ROOT, env=env)
+        check(run.returncode == 0 and not run.stderr, f'{page}: example {n} ({language}) runs', run.stdout, run.stderr)
+        check(run.stdout.strip() != '', f'{page}: example {n} ({language}) prints something')
+
+
+def table_after(text, marker):
+    """The rows of the Markdown table after <!-- marker -->, without the header, cells without backquotes."""
+    found = re.search(r'<!-- ' + re.escape(marker) + r' -->\n\|.*\n\|[-|: ]*\n((?:\|.*\n)+)', text)
+    return [[re.sub(r'[`\\]', '', cell).strip() for cell in line.strip('|').split(' | ')] for line in found.group(1).splitlines()] if found else []
+
+
+def same(documented, actual, name):
+    documented, actual = sorted(set(documented)), sorted(set(actual))
+    check(documented == actual, name, 'not documented: ' + ', '.join(map(str, sorted(set(actual) - set(documented)))),
+          'documented, but not there: ' + ', '.join(map(str, sorted(set(documented) - set(actual)))))
+
+
+def settings_agree(conn, readme):
+    conn.execute("LOAD 'colbert_pg'")
+    actual = conn.execute("SELECT name, boot_val FROM pg_settings WHERE name LIKE 'colbert.%'").fetchall()
+    same([(row[0], row[1]) for row in table_after(readme, 'table: settings')], actual, 'the table of settings agrees with pg_settings')
+
+
+def options_agree(conn, readme):
+    """Every documented option is accepted with its documented default, and the source knows no other."""
+    documented = table_after(readme, 'table: options')
+    conn.execute('CREATE TABLE options_test (doc multivector(4))')
+    for name, default, *_ in documented:
+        try:
+            conn.execute(f'CREATE INDEX ON options_test USING colbert_hnsw (doc) WITH ({name} = {default})')
+            check(True, f'option {name} = {default} is accepted')
+        except psycopg.Error as e:
+            check(False, f'option {name} = {default} is accepted', e)
+    source = read('src/access/options.c')
+    same([row[0] for row in documented], re.findall(r'add_\w+_reloption\(\w+, "(\w+)"', source), 'the table of options agrees with the source')
+
+
+def names_agree(conn, readme):
+    """Every function, operator, operator class and access method that a person calls is in a table, and nothing else is."""
+    member = ("JOIN pg_depend d ON d.objid = {0}.oid AND d.classid = '{1}'::regclass AND d.deptype = 'e' "
+              "JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'colbert_pg'")
+    functions = conn.execute(f"""SELECT DISTINCT proname FROM pg_proc p {member.format('p', 'pg_proc')}
+        WHERE 'internal'::regtype <> ALL (p.proargtypes) AND p.prorettype NOT IN ('index_am_handler'::regtype, 'internal'::regtype)
+          AND NOT EXISTS (SELECT FROM pg_operator o WHERE o.oprcode = p.oid AND p.proname NOT IN ('maxsim_l2'))
+          AND proname !~ '^multivector_(in|out|send|recv|typmod_in|typmod_out|hash|hash_extended|to_array)$'
+          AND obj_description(p.oid, 'pg_proc') !~ '^(implementation of|I/O|internal)'""").fetchall()
+    documented = [re.match(r'\w+', row[0]).group() for marker in ('functions', 'scores', 'seeing') for row in table_after(readme, f'table: {marker}')]
+    same(documented, [name for name, in functions], 'the tables of functions agree with the catalog')
+    operators = conn.execute(f"SELECT oprname FROM pg_operator o {member.format('o', 'pg_operator')} WHERE oprname !~ '~'").fetchall()
+    same([row[0] for row in table_after(readme, 'table: operators')], [name for name, in operators], 'the table of operators agrees with the catalog')
+    classes = conn.execute(f"SELECT opcname FROM pg_opclass c {member.format('c', 'pg_opclass')} JOIN pg_am a ON a.oid = c.opcmethod "
+                           "WHERE amname LIKE 'colbert%'").fetchall()
+    same([row[0] for row in table_after(readme, 'table: operator classes')], [name for name, in classes], 'the table of operator classes agrees with the catalog')
+
+
+def versions_agree():
+    version = re.search(r"default_version = '(.*)'", read('colbert_pg.control')).group(1)
+    check(f'EXTVERSION = {version}\n' in read('Makefile'), 'Makefile has the version of the control file')
+    check(read('META.json').count(f'"version": "{version}"') == 2, 'META.json has the version of the control file')
+    check(f'## {version}' in read('CHANGELOG.md'), 'CHANGELOG.md has the version of the control file')
+
+
+def links_lead_somewhere(pages):
+    for page in pages:
+        for target in re.findall(r'\]\((?!https?:)([^)#]+)', read(page)):
+            check(os.path.exists(os.path.join(ROOT, os.path.dirname(page), target)), f'{page}: link to {target}')
+
+
+def main():
+    pages = ['README.md'] + sorted('doc/' + name for name in os.listdir(os.path.join(ROOT, 'doc')) if name.endswith('.md'))
+    readme = read('README.md')
+    for number, page in enumerate(pages):
+        if '<!-- tour:' in read(page):
+            examples_run(page, number)
+    database('docs_catalog')
+    with psycopg.connect(dbname='docs_catalog', autocommit=True) as conn:
+        conn.execute('CREATE EXTENSION colbert_pg')
+        settings_agree(conn, readme)
+        options_agree(conn, readme)
+        names_agree(conn, readme)
+    versions_agree()
+    links_lead_somewhere(pages)
+    print(f'1..{count}')
+    sys.exit(failures != 0)
+
+
+if __name__ == '__main__':
+    main()
