@@ -11,6 +11,7 @@ WIDTH = 110
 PSQL = r"""
 \set ask 'SELECT id, round(maxsim(doc, :''q'')::numeric, 3) AS score, left(body, 90) AS passage FROM passages ORDER BY maxsim(doc, :''q'') DESC LIMIT 5;'
 \pset linestyle unicode
+\pset pager off
 \timing on
 \echo
 \echo 'passages (id, source, body, doc) and questions (id, source, question, short, long) are there. Ask your own:'
@@ -46,7 +47,7 @@ def show_plan(conn, query):
     print('\nThe statement and its plan:\n\n  ' + SEARCH.replace('\n', '\n  ') + ';\n')
     conn.execute("SET plan_cache_mode = force_generic_plan")
     conn.execute(f'PREPARE search AS {SEARCH}')
-    for line, in conn.execute(f"EXPLAIN EXECUTE search('{query}')"):
+    for line, in conn.execute(f"EXPLAIN (COSTS OFF) EXECUTE search('{query}')"):
         print('  ' + line)
     conn.execute('RESET plan_cache_mode')
 
@@ -91,4 +92,7 @@ def main(argv):
 
 
 if __name__ == '__main__':
-    sys.exit(main(sys.argv))
+    try:
+        sys.exit(main(sys.argv))
+    except KeyboardInterrupt:
+        sys.exit(130)
