@@ -69,7 +69,10 @@ def queries(conn, kind, n):
 
 
 class Asker:
-    """One prepared statement of one parameter, run straight through libpq so that the client's own work hardly counts."""
+    """One prepared statement of one parameter, run straight through libpq so that the client's own work hardly counts.
+
+    psycopg deallocates every statement after a DROP: make a new one then.
+    """
 
     def __init__(self, conn, statement=TOP):
         self.pgconn = conn.pgconn
