@@ -6,4 +6,7 @@ AVX512_FLAGS = -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -O
 %_avx2.o: CFLAGS += -mavx2 -mfma -mf16c -O3
 %_avx512.o: CFLAGS += $(AVX512_FLAGS)
 %_avx512vnni.o: CFLAGS += $(AVX512_FLAGS) -mavx512vnni
+# gcc 11, clang 12; without these the file has no kernels
+AMX_FLAGS := $(shell echo 'int none;' | $(CC) -mamx-tile -mamx-int8 -x c -c -o /dev/null - 2>/dev/null && echo -mamx-tile -mamx-int8)
+%_amx.o: CFLAGS += $(AVX512_FLAGS) -mavx512vnni $(AMX_FLAGS)
 endif

@@ -13,6 +13,10 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #endif
 
 typedef struct Implementation
@@ -60,6 +64,40 @@ has_avx512vnni(void)
 	return has_avx512() && __builtin_cpu_supports("avx512vnni");
 }
 
+/* Whether tiles of bytes work in this process; asking for them is part of the answer. */
+static bool
+amx_granted(void)
+{
+#if defined(COLBERT_AMX_EMULATED)
+	return true;
+#elif defined(__linux__)
+	const unsigned int tile_and_int8 = 3u << 24;
+	const unsigned long request_permission = 0x1023;	/* ARCH_REQ_XCOMP_PERM */
+	const unsigned long tile_data = 18; /* XFEATURE_XTILEDATA */
+	unsigned int eax,
+				ebx,
+				ecx,
+				edx;
+
+	if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) || (edx & tile_and_int8) != tile_and_int8)
+		return false;
+	/* The kernel saves tiles, 8 kB of state, only for processes that asked for it. */
+	return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+#else
+	return false;
+#endif
+}
+
+static bool
+has_amx(void)
+{
+	static int	answer = -1;	/* not asked yet */
+
+	if (answer < 0)
+		answer = kernels_amx_built && has_avx512vnni() && amx_granted();
+	return answer;
+}
+
 #endif
 
 static const Implementation implementations[] = {
@@ -68,6 +106,7 @@ static const Implementation implementations[] = {
 	{&kernels_avx2, has_avx2},
 	{&kernels_avx512, has_avx512},
 	{&kernels_avx512vnni, has_avx512vnni},
+	{&kernels_amx, has_amx},
 #endif
 };
 
@@ -79,6 +118,7 @@ static const char *const names[] = {
 	"avx2",
 	"avx512",
 	"avx512vnni",
+	"amx",
 #endif
 	NULL
 };

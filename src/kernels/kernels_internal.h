@@ -122,6 +122,7 @@ extern const KernelOps kernels_avx2;
 extern const KernelOps kernels_avx512;
 extern const KernelOps kernels_avx512vnni;
 extern const KernelOps kernels_amx;
+extern const bool kernels_amx_built;
 #elif defined(__aarch64__)
 extern const KernelOps kernels_neon;
 #endif

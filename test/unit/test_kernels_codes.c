@@ -26,6 +26,9 @@ find_sets(void)
 		else
 			tap_skip(*name, "this processor does not have it");
 	}
+#if defined(COLBERT_AMX_EMULATED)
+	tap_diag("amx runs by emulation here");
+#endif
 	kernels_init();
 }
 
