@@ -17,6 +17,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
+#elif defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
 #endif
 
 typedef struct Implementation
@@ -98,6 +101,18 @@ has_amx(void)
 	return answer;
 }
 
+#elif defined(__aarch64__)
+
+static bool
+has_neondot(void)
+{
+#if defined(__linux__)
+	return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+#else
+	return false;
+#endif
+}
+
 #endif
 
 static const Implementation implementations[] = {
@@ -107,6 +122,9 @@ static const Implementation implementations[] = {
 	{&kernels_avx512, has_avx512},
 	{&kernels_avx512vnni, has_avx512vnni},
 	{&kernels_amx, has_amx},
+#elif defined(__aarch64__)
+	{&kernels_neon, always},
+	{&kernels_neondot, has_neondot},
 #endif
 };
 
@@ -119,6 +137,9 @@ static const char *const names[] = {
 	"avx512",
 	"avx512vnni",
 	"amx",
+#elif defined(__aarch64__)
+	"neon",
+	"neondot",
 #endif
 	NULL
 };

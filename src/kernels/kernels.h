@@ -181,7 +181,7 @@ extern KernelSketchQuery *kernel_sketch_pack(void *memory, const float *rotated,
  */
 typedef struct KernelOps
 {
-	const char *name;			/* scalar, avx2, avx512, avx512vnni, amx, neon */
+	const char *name;			/* scalar, avx2, avx512, avx512vnni, amx; neon, neondot */
 
 	/*
 	 * Running maxima of key over a run of rows. best and best_row have

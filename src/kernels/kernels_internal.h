@@ -125,6 +125,7 @@ extern const KernelOps kernels_amx;
 extern const bool kernels_amx_built;
 #elif defined(__aarch64__)
 extern const KernelOps kernels_neon;
+extern const KernelOps kernels_neondot;
 #endif
 
 #endif							/* COLBERT_KERNELS_INTERNAL_H */
