@@ -14,8 +14,6 @@
 
 #include "index/graph_internal.h"
 
-#define LARGEST_HALF 65504.0f
-
 static size_t
 edge_block_size(uint32 padded)
 {

@@ -454,13 +454,15 @@ take_places(Graph *graph)
 	writer->upper = writer->level > 0 ? parray_take(meta, ARRAY_UPPER, writer->level) : INVALID_ORDINAL;
 }
 
-/* The new node's vector, as readers will see it. */
+/* The new node's vector, as readers will see it: finite whatever it was. */
 static void
 set_vector(Graph *graph, const float *vector)
 {
 	GraphWriter *writer = graph->writer;
 
-	kernels->float_to_half(vector, writer->entry->vector, graph->dim);
+	for (uint32 k = 0; k < graph->dim; k++)
+		writer->vector[k] = Max(-LARGEST_HALF, Min(vector[k], LARGEST_HALF));
+	kernels->float_to_half(writer->vector, writer->entry->vector, graph->dim);
 	kernels->half_to_float(writer->entry->vector, writer->vector, graph->dim);
 	rotation_apply(graph->rotation, writer->vector, writer->rotated);
 	writer->entry->half_norm = 0.5f * graph_dot(writer->vector, writer->vector, graph->width);

@@ -28,6 +28,9 @@
 /* Levels above the lowest: m >= 2 keeps the chance of more than that below 2^-16 a node. */
 #define GRAPH_MAX_LEVEL 16
 
+/* Of binary16. */
+#define LARGEST_HALF 65504.0f
+
 /* ---- neighbour lists on pages (graph_edges.c) ---- */
 
 #define EDGE_LANES SKETCH_BLOCK_TOKENS
