@@ -65,6 +65,7 @@ extern void kmeans_train(const KmeansInput *input, const KmeansHooks *hooks, Kme
 typedef struct KmeansAssigner KmeansAssigner;
 extern KmeansAssigner *kmeans_assigner_create(const KmeansResult *result, uint32_t dim, uint32_t nparents_probed,
 											  const KmeansHooks *hooks);
+extern void kmeans_assigner_release(KmeansAssigner *assigner);
 extern void kmeans_assign(KmeansAssigner *assigner, const float *tokens, uint32_t n, uint32_t *centroid, float *similarity);
 
 #endif							/* COLBERT_KMEANS_H */

@@ -29,7 +29,8 @@ struct KmeansAssigner
 	const KmeansHooks *hooks;
 	const float *centroids;
 	const uint32_t *child_start;
-	const float *add;			/* of the centroids */
+	float	   *add;			/* of the centroids */
+	float	   *parent_add;
 	CentroidRows parents;
 	uint32_t	dim;
 	uint32_t	nprobes;
@@ -44,12 +45,12 @@ struct KmeansAssigner
 	float	   *best;			/* batch */
 };
 
-static const float *
+static float *
 norms_of(const float *rows, uint32_t nrows, uint32_t dim, const KmeansHooks *hooks)
 {
 	float	   *add = kmeans_alloc(hooks, nrows, 1, sizeof(float));
 
-	kmeans_adds(rows, nrows, dim, add);
+	kmeans_adds(rows, nrows, dim, add, hooks);
 	return add;
 }
 
@@ -70,7 +71,8 @@ kmeans_assigner_create(const KmeansResult *result, uint32_t dim, uint32_t nparen
 	a->child_start = result->child_start;
 	a->add = norms_of(result->centroids, result->ncentroids, dim, hooks);
 	a->parents.rows = result->parents;
-	a->parents.add = norms_of(result->parents, nparents, dim, hooks);
+	a->parent_add = norms_of(result->parents, nparents, dim, hooks);
+	a->parents.add = a->parent_add;
 	a->parents.nrows = nparents;
 	a->parents.first = 0;
 	nearest_init(&a->nearest, dim, hooks);
@@ -83,6 +85,21 @@ kmeans_assigner_create(const KmeansResult *result, uint32_t dim, uint32_t nparen
 	a->group_start = kmeans_alloc(hooks, (size_t) nparents + 1, 1, sizeof(uint32_t));
 	a->best = kmeans_alloc(hooks, a->batch, 1, sizeof(float));
 	return a;
+}
+
+void
+kmeans_assigner_release(KmeansAssigner *assigner)
+{
+	const KmeansHooks *hooks = assigner->hooks;
+	void	   *const parts[] = {
+		assigner->best, assigner->group_start, assigner->pairs, assigner->probes, assigner->chunk_probes,
+		assigner->probe_keys, assigner->keys, assigner->parent_add, assigner->add,
+	};
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		hooks->release(hooks->arg, parts[i]);
+	nearest_release(&assigner->nearest);
+	hooks->release(hooks->arg, assigner);
 }
 
 /* Insert a parent among the best of a slot; its key beats the last one's. */

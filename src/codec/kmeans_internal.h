@@ -15,7 +15,15 @@
 extern void *kmeans_alloc(const KmeansHooks *hooks, size_t n, size_t a, size_t b);
 
 /* add[i] = -|row i|^2/2, which turns inner products into L2 keys. */
-extern void kmeans_adds(const float *rows, uint32_t nrows, uint32_t dim, float *add);
+extern void kmeans_adds(const float *rows, uint32_t nrows, uint32_t dim, float *add, const KmeansHooks *hooks);
+
+/* In loops of little work: look for interrupts every 16,384th time. */
+static inline void
+kmeans_tick(const KmeansHooks *hooks, uint32_t i)
+{
+	if (i % 16384 == 0)
+		hooks->interrupt(hooks->arg);
+}
 
 /* Centroids (or parents) as a nearest search sees them; rows are numbered from first. */
 typedef struct CentroidRows

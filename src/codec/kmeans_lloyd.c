@@ -55,6 +55,8 @@ lloyd_start(Lloyd *lloyd)
 		uint32_t	point = lloyd->order[first + splitmix_next(&state) % (end - first)];
 
 		kernels->half_to_float(lloyd->sample + (size_t) point * lloyd->dim, centroid_at(lloyd, i), lloyd->dim);
+		if (i % 64 == 0)
+			lloyd->hooks->interrupt(lloyd->hooks->arg);
 	}
 }
 
@@ -129,6 +131,8 @@ move_centroids(Lloyd *lloyd)
 		float	   *centroid = centroid_at(lloyd, c);
 		float		share;
 
+		if (c % 64 == 0)
+			lloyd->hooks->interrupt(lloyd->hooks->arg);
 		if (lloyd->counts[c] == 0)
 		{
 			nempty++;
@@ -254,7 +258,7 @@ lloyd_run(Lloyd *lloyd)
 	lloyd_start(lloyd);
 	for (uint32_t i = 0; i < lloyd->iterations; i++)
 	{
-		kmeans_adds(lloyd->centroids, lloyd->ncentroids, lloyd->dim, lloyd->add);
+		kmeans_adds(lloyd->centroids, lloyd->ncentroids, lloyd->dim, lloyd->add, lloyd->hooks);
 		for (uint32_t s = 0; s < lloyd->nsegments; s++)
 			lloyd_segment(lloyd, s);
 		reduce_segments(lloyd);

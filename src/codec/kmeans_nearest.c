@@ -31,7 +31,7 @@ kmeans_alloc(const KmeansHooks *hooks, size_t n, size_t a, size_t b)
 }
 
 void
-kmeans_adds(const float *rows, uint32_t nrows, uint32_t dim, float *add)
+kmeans_adds(const float *rows, uint32_t nrows, uint32_t dim, float *add, const KmeansHooks *hooks)
 {
 	for (uint32_t i = 0; i < nrows; i++)
 	{
@@ -39,6 +39,8 @@ kmeans_adds(const float *rows, uint32_t nrows, uint32_t dim, float *add)
 		float		s[8] = {0};
 		uint32_t	k = 0;
 
+		if (i % 64 == 0)
+			hooks->interrupt(hooks->arg);
 		for (; k + 8 <= dim; k += 8)
 			for (int j = 0; j < 8; j++)
 				s[j] += row[k + j] * row[k + j];

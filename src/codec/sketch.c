@@ -14,6 +14,7 @@
 
 #define STRANDS 8
 #define LARGEST_HALF 65504.0f
+#define HALF_SIGN 0x8000
 
 static inline float
 sum_strands(const float *s)
@@ -52,15 +53,11 @@ both_norms(const float *o, uint32_t n, float *absolute, float *squared)
 	*squared = sum_strands(s);
 }
 
-/* Nearest binary16, the largest finite one where it would be infinite (or is NaN). */
+/* Nearest binary16 of a length, the largest finite one where it is beyond (a NaN came of infinities). */
 static uint16_t
-half_saturated(float value)
+half_saturated(float length)
 {
-	float		magnitude = __builtin_fabsf(value);
-
-	if (!(magnitude <= LARGEST_HALF))
-		value = value < 0 ? -LARGEST_HALF : LARGEST_HALF;
-	return kernel_float_to_half(value);
+	return kernel_float_to_half(length <= LARGEST_HALF ? length : LARGEST_HALF);
 }
 
 static inline void
@@ -96,7 +93,7 @@ sketch_encode_lane(const SketchParams *params, const float *token, uint32_t lane
 	store_half(block, factors, lane, half_saturated(absolute == 0 ? 0 : squared / absolute));
 	if (params->has_add)
 		store_half(block, factors + SKETCH_BLOCK_TOKENS * sizeof(uint16_t), lane,
-				   half_saturated(-0.5f * squared));
+				   half_saturated(0.5f * squared) | HALF_SIGN);
 }
 
 /* Copy one lane of a block over those above it. */

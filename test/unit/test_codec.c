@@ -1,0 +1,592 @@
+/*-------------------------------------------------------------------------
+ *
+ * test_codec.c
+ *	  Rotation, sketches and code rows, beside plain arithmetic in double.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "codec/codec.h"
+#include "codec/sketch.h"
+#include "sample.h"
+#include "tap.h"
+
+/* ------------------------------------------------------------------------
+ * Helpers
+ * ------------------------------------------------------------------------
+ */
+
+static double
+inner(const float *a, const float *b, size_t n)
+{
+	double		sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += (double) a[i] * b[i];
+	return sum;
+}
+
+/* The key that a codec approximates: <q, x>, or <q, x> - |x|^2/2. */
+static double
+exact_key(const float *q, const float *x, size_t dim, bool has_add)
+{
+	return inner(q, x, dim) - (has_add ? inner(x, x, dim) / 2 : 0);
+}
+
+static float
+gaussian(void)
+{
+	float		sum = 0;
+
+	for (int i = 0; i < 6; i++)
+		sum += sample_float(SAMPLE_ORDINARY);
+	return sum * 0.70710678f;
+}
+
+/* n random vectors of length about 'spread', around a common vector of length 'shift'; unit length on request. */
+static float *
+cloud(uint32_t n, uint32_t dim, float shift, float spread, bool unit)
+{
+	float	   *x = sample_memory(sizeof(float) * n * dim);
+
+	for (uint32_t i = 0; i < n; i++)
+	{
+		float	   *row = x + (size_t) i * dim;
+		double		length;
+
+		for (uint32_t k = 0; k < dim; k++)
+			row[k] = (spread * gaussian() + shift * (k % 3 == 0 ? 1.5f : k % 3 == 1 ? -0.8f : 0.3f)) / sqrtf((float) dim);
+		length = sqrt(inner(row, row, dim));
+		for (uint32_t k = 0; k < dim && unit; k++)
+			row[k] = (float) (row[k] / length);
+	}
+	return x;
+}
+
+static float *
+mean_of(const float *x, uint32_t n, uint32_t dim)
+{
+	float	   *mean = sample_memory(sizeof(float) * dim);
+
+	for (uint32_t k = 0; k < dim; k++)
+	{
+		double		sum = 0;
+
+		for (uint32_t i = 0; i < n; i++)
+			sum += x[(size_t) i * dim + k];
+		mean[k] = (float) (sum / n);
+	}
+	return mean;
+}
+
+static Rotation *
+new_rotation(uint32_t dim, uint64_t seed)
+{
+	Rotation   *rotation = sample_memory(rotation_size(dim));
+
+	rotation_init(rotation, dim, seed);
+	return rotation;
+}
+
+/* ------------------------------------------------------------------------
+ * Rotation
+ * ------------------------------------------------------------------------
+ */
+
+/* Lengths and inner products are kept, and no dim of the input stays in a few of the output. */
+static bool
+rotation_is_orthonormal(uint32_t dim)
+{
+	Rotation   *rotation = new_rotation(dim, dim * 77);
+	float	   *in = sample_floats(SAMPLE_ORDINARY, 4 * (size_t) dim);
+	float	   *out = sample_memory(sizeof(float) * 4 * rotation->padded);
+	bool		good = true;
+
+	for (int i = 0; i < 4; i++)
+		rotation_apply(rotation, in + (size_t) i * dim, out + (size_t) i * rotation->padded);
+	for (int i = 0; i < 4; i++)
+		for (int j = 0; j <= i; j++)
+		{
+			const float *a = in + (size_t) i * dim;
+			const float *b = in + (size_t) j * dim;
+			double		before = inner(a, b, dim);
+			double		after = inner(out + (size_t) i * rotation->padded, out + (size_t) j * rotation->padded, rotation->padded);
+			double		scale = sqrt(inner(a, a, dim) * inner(b, b, dim));
+
+			good = good && fabs(before - after) <= 2e-6 * scale;
+		}
+	free(out);
+	free(in);
+	free(rotation);
+	return good;
+}
+
+static void
+test_rotation(void)
+{
+	const uint32_t dims[] = {96, 100, 127, 128, 129, 768, 1000, 1024, 4100, 16000};
+	uint32_t	good = 0;
+
+	for (uint32_t dim = 1; dim <= 70; dim++)
+		good += rotation_is_orthonormal(dim);
+	tap_ok(good == 70, "rotation is orthonormal: %u of dims 1 .. 70", good);
+	for (size_t i = 0; i < sizeof(dims) / sizeof(dims[0]); i++)
+		tap_ok(rotation_is_orthonormal(dims[i]), "rotation is orthonormal for %u dims", dims[i]);
+}
+
+/* One coordinate spreads over all others: no output of a unit vector is large. */
+static void
+test_mixing(void)
+{
+	const uint32_t dims[] = {96, 128, 768, 1000};
+
+	for (size_t i = 0; i < sizeof(dims) / sizeof(dims[0]); i++)
+	{
+		uint32_t	dim = dims[i];
+		Rotation   *rotation = new_rotation(dim, 5);
+		float	   *in = sample_memory(sizeof(float) * dim);
+		float	   *out = sample_memory(sizeof(float) * rotation->padded);
+		float		largest = 0;
+
+		for (uint32_t k = 0; k < dim; k++)
+		{
+			memset(in, 0, sizeof(float) * dim);
+			in[k] = 1;
+			rotation_apply(rotation, in, out);
+			for (uint32_t j = 0; j < rotation->padded; j++)
+				largest = fmaxf(largest, fabsf(out[j]));
+		}
+		tap_ok(largest < 7 / sqrtf((float) rotation->padded), "%u dims: the largest entry is %.2f / sqrt(dim)", dim,
+			   largest * sqrtf((float) rotation->padded));
+		free(out);
+		free(in);
+		free(rotation);
+	}
+}
+
+/* What is on disk depends on these bits: a change of them is a change of format. */
+static void
+test_rotation_bits(void)
+{
+	const uint32_t dims[] = {20, 128, 200};
+	const uint64_t expected[] = {UINT64_C(0x8d24eee0dabf84e0), UINT64_C(0x28b44b401c89723b), UINT64_C(0x028f1fda4c7f9ba1)};
+
+	for (size_t i = 0; i < sizeof(dims) / sizeof(dims[0]); i++)
+	{
+		uint32_t	dim = dims[i];
+		Rotation   *rotation = new_rotation(dim, 42);
+		float	   *in = sample_memory(sizeof(float) * dim);
+		float	   *centre = calloc(dim, sizeof(float));
+		float	   *out = sample_memory(sizeof(float) * 2 * rotation->padded);
+		uint64_t	hash = UINT64_C(14695981039346656037);
+
+		for (uint32_t k = 0; k < dim; k++)
+			in[k] = 1.0f / (float) (k + 3);
+		rotation_apply(rotation, in, out);
+		rotation_apply_centred(rotation, in, centre, out + rotation->padded);
+		for (size_t j = 0; j < sizeof(float) * rotation->padded; j++)
+			hash = (hash ^ ((uint8_t *) out)[j]) * UINT64_C(1099511628211);
+		tap_ok(hash == expected[i], "%u dims: the bits of the format (%016llx)", dim, (unsigned long long) hash);
+		tap_ok(memcmp(out, out + rotation->padded, sizeof(float) * rotation->padded) == 0,
+			   "%u dims: centred on zero is the same", dim);
+		free(out);
+		free(centre);
+		free(in);
+		free(rotation);
+	}
+}
+
+/* ------------------------------------------------------------------------
+ * Sketches
+ * ------------------------------------------------------------------------
+ */
+
+typedef struct SketchErrors
+{
+	double		bias;			/* of all errors, relative to their spread */
+	double		spread;			/* root mean square, relative to what RaBitQ expects */
+	double		beyond;			/* share of errors beyond 2.6 expected spreads; 0.01 for a normal */
+} SketchErrors;
+
+/* Estimates of nqueries x ntokens pairs beside the exact keys. */
+static SketchErrors
+sketch_errors(const SketchParams *params, const float *x, uint32_t ntokens, const float *q, uint32_t nqueries)
+{
+	uint32_t	dim = params->rotation->dim;
+	uint32_t	padded = params->rotation->padded;
+	uint8_t    *block = sample_memory(sketch_block_size(params));
+	float	   *scratch = sample_memory(sizeof(float) * (sketch_scratch_floats(params) + nqueries * (padded + 1)));
+	void	   *memory = sample_memory(sketch_query_size(params, nqueries));
+	KernelSketchQuery *query = sketch_query_prepare(params, q, nqueries, memory, scratch);
+	SketchErrors errors = {0};
+	double		n = (double) ntokens * nqueries;
+
+	for (uint32_t i = 0; i < ntokens; i++)
+	{
+		const float *token = x + (size_t) i * dim;
+		double		length = 0;
+
+		for (uint32_t k = 0; k < dim; k++)
+			length += ((double) token[k] - params->mean[k]) * ((double) token[k] - params->mean[k]);
+		if (i % SKETCH_BLOCK_TOKENS == 0)
+			sketch_encode_block(params, token, ntokens - i < 16 ? ntokens - i : 16, block, scratch);
+		for (uint32_t t = 0; t < nqueries; t++)
+		{
+			const float *qt = q + (size_t) t * dim;
+			float		scores[SKETCH_BLOCK_TOKENS];
+			double		side = 0;
+			double		along = 0;
+			double		expected,
+						error;
+
+			for (uint32_t k = 0; k < dim; k++)
+			{
+				double		v = (double) qt[k] - (params->has_add ? params->mean[k] : 0);
+
+				side += v * v;
+				along += v * ((double) token[k] - params->mean[k]);
+			}
+			/* Only what of q is orthogonal to o errs: (pi/2 - 1) |o|^2 of it a dim (Gao and Long 2024, 3.2). */
+			expected = sqrt((M_PI / 2 - 1) / padded * fmax(side * length - along * along, 1e-12));
+			kernels->sketch_scores(query, t, block, scores);
+			error = (scores[i % SKETCH_BLOCK_TOKENS] - exact_key(qt, token, dim, params->has_add)) / expected;
+			errors.bias += error / n;
+			errors.spread += error * error / n;
+			errors.beyond += (fabs(error) > 2.6) / n;
+		}
+	}
+	errors.spread = sqrt(errors.spread);
+	free(memory);
+	free(scratch);
+	free(block);
+	return errors;
+}
+
+/* Estimates have the mean and the spread that the paper promises, whatever mean the tokens share. */
+static void
+test_sketch_errors(uint32_t dim, float shift, bool has_add)
+{
+	enum
+	{
+		TOKENS = 300, QUERIES = 24
+	};
+	Rotation   *rotation = new_rotation(dim, 3);
+	float	   *x = cloud(TOKENS, dim, shift, 1, true);
+	float	   *q = cloud(QUERIES, dim, shift, 1, true);
+	float	   *mean = mean_of(x, TOKENS, dim);
+	SketchParams params = {rotation, mean, has_add};
+	SketchErrors errors = sketch_errors(&params, x, TOKENS, q, QUERIES);
+
+	tap_ok(fabs(errors.bias) < 0.12 && errors.spread < 1.12 && errors.beyond < 0.03,
+		   "sketch, %u dims, shift %.1f, %s: bias %.3f, spread %.3f of the expected, %.4f beyond 2.6", dim, shift,
+		   has_add ? "L2" : "inner product", errors.bias, errors.spread, errors.beyond);
+	free(mean);
+	free(q);
+	free(x);
+	free(rotation);
+}
+
+/* A norm that all tokens share costs nothing of the 11 bits that L2 keeps. */
+static void
+test_sketch_shared_norm(void)
+{
+	test_sketch_errors(128, 30.0f, true);
+}
+
+/* Lanes are independent, what is past the last token repeats it, and estimates agree with a plain decoding. */
+static void
+test_sketch_layout(bool has_add)
+{
+	enum
+	{
+		DIM = 70, TOKENS = 5
+	};
+	Rotation   *rotation = new_rotation(DIM, 9);
+	float	   *x = cloud(TOKENS, DIM, 0.5f, 1, false);
+	float	   *mean = mean_of(x, TOKENS, DIM);
+	SketchParams params = {rotation, mean, has_add};
+	size_t		size = sketch_block_size(&params);
+	float	   *scratch = sample_memory(sizeof(float) * sketch_scratch_floats(&params));
+	uint8_t    *block = sample_memory(size);
+	uint8_t    *lanes = sample_memory(size);
+	bool		signs = true;
+
+	memset(lanes, 0xEE, size);
+	sketch_encode_block(&params, x, TOKENS, block, scratch);
+	for (uint32_t lane = 16; lane-- > 0;)
+	{
+		const float *token = x + (size_t) (lane < TOKENS ? lane : TOKENS - 1) * DIM;
+
+		sketch_encode_lane(&params, token, lane, lanes, scratch);
+		rotation_apply_centred(rotation, token, mean, scratch);
+		for (uint32_t k = 0; k < rotation->padded; k++)
+			signs = signs && ((block[(size_t) (k / 8) * 16 + lane] >> (k % 8)) & 1) == (scratch[k] >= 0);
+	}
+	tap_ok(memcmp(block, lanes, size) == 0, "a block equals its lanes encoded one by one, the last repeated%s",
+		   has_add ? " (L2)" : "");
+	tap_ok(signs, "bits are the signs of the rotated token");
+	tap_ok(size == 16 * (96 / 8 + (has_add ? 4 : 2)), "a block of 96 padded dims has %zu bytes", size);
+	free(lanes);
+	free(block);
+	free(scratch);
+	free(mean);
+	free(x);
+	free(rotation);
+}
+
+/* Factors and addends stay finite, whatever the token; the zero token has factor 0. */
+static void
+test_sketch_extremes(void)
+{
+	enum
+	{
+		DIM = 40
+	};
+	const float sizes[] = {0.0f, 1e-45f, 1e-38f, 1e-6f, 1.0f, 300.0f, 1e5f, 1e18f, 1e30f, 3.4e38f};
+	Rotation   *rotation = new_rotation(DIM, 1);
+	float		mean[DIM] = {0};
+	SketchParams params = {rotation, mean, true};
+	uint8_t    *block = sample_memory(sketch_block_size(&params));
+	float	   *scratch = sample_memory(sizeof(float) * sketch_scratch_floats(&params));
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+	{
+		float		token[DIM];
+		uint16_t	halves[2];
+		float		factor,
+					add,
+					norm;
+
+		for (int k = 0; k < DIM; k++)
+			token[k] = (k % 2 ? 1 : -1) * sizes[i];
+		norm = sizes[i] * sqrtf(DIM);
+		sketch_encode_block(&params, token, 1, block, scratch);
+		memcpy(&halves[0], block + 16 * 64 / 8, sizeof(uint16_t));
+		memcpy(&halves[1], block + 16 * 64 / 8 + 32, sizeof(uint16_t));
+		factor = kernel_half_to_float(halves[0]);
+		add = kernel_half_to_float(halves[1]);
+		tap_ok(isfinite(factor) && isfinite(add) && factor >= 0 && add <= 0 &&
+			   (norm * norm / 2 > 65504 ? add == -65504 : fabsf(add + norm * norm / 2) <= 0.001f * norm * norm + 1e-7f) &&
+			   (sizes[i] > 0 || factor == 0) && (norm < 1e8f || factor == 65504),
+			   "token of length %g: factor %g, addend %g", norm, factor, add);
+	}
+	free(scratch);
+	free(block);
+	free(rotation);
+}
+
+/* ------------------------------------------------------------------------
+ * Code rows
+ * ------------------------------------------------------------------------
+ */
+
+typedef struct RowErrors
+{
+	double		decode;			/* largest error of an element, relative to the token's largest */
+	double		key;			/* largest error of a key, relative to the lengths */
+	bool		maxima;			/* one run over all rows gives the largest key */
+} RowErrors;
+
+/* Decode and score n tokens one by one, then in one run. */
+static RowErrors
+row_errors(const Codec *codec, CodecShape shape, const float *x, uint32_t n, const float *q, uint32_t nqueries)
+{
+	size_t		row_size = codec->row_size(shape);
+	uint8_t    *rows = sample_memory(row_size * n);
+	void	   *query = codec->query_prepare(shape, q, nqueries, sample_memory(codec->query_size(shape, nqueries)));
+	uint32_t	slots = codec->query_slots(query);
+	float	   *best = sample_memory(sizeof(float) * slots);
+	float	   *largest = sample_memory(sizeof(float) * slots);
+	float	   *decoded = sample_memory(sizeof(float) * shape.dim);
+	RowErrors	errors = {0, 0, true};
+
+	for (uint32_t t = 0; t < slots; t++)
+		largest[t] = -INFINITY;
+	for (uint32_t i = 0; i < n; i++)
+	{
+		const float *token = x + (size_t) i * shape.dim;
+		float		widest = 0;
+
+		codec->encode(shape, token, rows + i * row_size);
+		codec->decode(shape, rows + i * row_size, decoded);
+		for (uint32_t k = 0; k < shape.dim; k++)
+			widest = fmaxf(widest, fabsf(token[k]));
+		for (uint32_t k = 0; k < shape.dim; k++)
+			errors.decode = fmax(errors.decode, fabs((double) decoded[k] - token[k]) / widest);
+
+		for (uint32_t t = 0; t < slots; t++)
+			best[t] = -INFINITY;
+		codec->score_rows(shape, query, rows + i * row_size, 1, best);
+		for (uint32_t t = 0; t < nqueries; t++)
+		{
+			const float *qt = q + (size_t) t * shape.dim;
+			double		lengths = sqrt(inner(qt, qt, shape.dim) * inner(token, token, shape.dim)) +
+				(shape.has_add ? inner(token, token, shape.dim) : 0);
+
+			errors.key = fmax(errors.key, fabs(best[t] - exact_key(qt, token, shape.dim, shape.has_add)) / lengths);
+			largest[t] = fmaxf(largest[t], best[t]);
+		}
+	}
+	for (uint32_t t = 0; t < slots; t++)
+		best[t] = -INFINITY;
+	codec->score_rows(shape, query, rows, n / 2, best);
+	codec->score_rows(shape, query, rows + n / 2 * row_size, n - n / 2, best);
+	for (uint32_t t = 0; t < nqueries; t++)
+		errors.maxima = errors.maxima && same_float(best[t], largest[t]);
+	free(decoded);
+	free(largest);
+	free(best);
+	free(query);
+	free(rows);
+	return errors;
+}
+
+static void
+test_rows(const Codec *codec, double decode_bound, double key_bound)
+{
+	const uint32_t dims[] = {1, 2, 3, 5, 31, 64, 96, 100, 128, 768, 1000};
+	const uint32_t queries[] = {1, 4, 5, 16, 33};
+
+	for (size_t i = 0; i < sizeof(dims) / sizeof(dims[0]); i++)
+	{
+		for (int has_add = 0; has_add <= 1; has_add++)
+		{
+			CodecShape	shape = {dims[i], has_add};
+			uint32_t	nqueries = queries[i % 5];
+			float	   *x = cloud(37, dims[i], 0.7f, 1, false);
+			float	   *q = cloud(nqueries, dims[i], 0.7f, 1, false);
+			RowErrors	errors = row_errors(codec, shape, x, 37, q, nqueries);
+
+			tap_ok(errors.decode <= decode_bound && errors.key <= key_bound && errors.maxima,
+				   "%s, %u dims, %s: decoded within %.2g, keys within %.2g, maxima of runs", codec->name, dims[i],
+				   has_add ? "L2" : "inner product", errors.decode, errors.key);
+			free(q);
+			free(x);
+		}
+	}
+}
+
+/* Rows of tiny and huge tokens keep their proportions; a zero token scores its zero. */
+static void
+test_row_extremes(const Codec *codec)
+{
+	const float sizes[] = {1e-30f, 1e-10f, 1e10f, 1e18f};
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+	{
+		CodecShape	shape = {48, false};
+		float	   *x = cloud(10, 48, 0, sizes[i], false);
+		float	   *q = cloud(3, 48, 0, 1, true);
+		RowErrors	errors = row_errors(codec, shape, x, 10, q, 3);
+
+		tap_ok(errors.decode <= 0.005 && errors.key <= 0.03 && errors.maxima, "%s: tokens of length %g", codec->name, sizes[i]);
+		free(q);
+		free(x);
+	}
+	for (int has_add = 0; has_add <= 1; has_add++)
+	{
+		CodecShape	shape = {48, has_add};
+		float		zero[48] = {0};
+		float	   *q = cloud(1, 48, 0, 1, true);
+		uint8_t    *row = sample_memory(codec->row_size(shape));
+		void	   *query = codec->query_prepare(shape, q, 1, sample_memory(codec->query_size(shape, 1)));
+		float		best[16];
+
+		for (int t = 0; t < 16; t++)
+			best[t] = -INFINITY;
+		codec->encode(shape, zero, row);
+		codec->score_rows(shape, query, row, 1, best);
+		tap_ok(best[0] == 0, "%s: a zero token scores 0%s", codec->name, has_add ? " (L2)" : "");
+		free(query);
+		free(row);
+		free(q);
+	}
+}
+
+/* The nearest row by L2 key is the nearest point, a stored token being nearest to itself. */
+static void
+test_nearest_by_l2(const Codec *codec)
+{
+	enum
+	{
+		DIM = 64, TOKENS = 200
+	};
+	CodecShape	shape = {DIM, true};
+	size_t		row_size = codec->row_size(shape);
+	float	   *x = cloud(TOKENS, DIM, 2.0f, 1, false);
+	uint8_t    *rows = sample_memory(row_size * TOKENS);
+	void	   *memory = sample_memory(codec->query_size(shape, 1));
+	uint32_t	right = 0;
+
+	for (uint32_t i = 0; i < TOKENS; i++)
+		codec->encode(shape, x + (size_t) i * DIM, rows + i * row_size);
+	for (uint32_t i = 0; i < TOKENS; i++)
+	{
+		void	   *query = codec->query_prepare(shape, x + (size_t) i * DIM, 1, memory);
+		uint32_t	nearest = 0;
+		float		most = -INFINITY;
+
+		for (uint32_t j = 0; j < TOKENS; j++)
+		{
+			float		best[16];
+
+			for (int t = 0; t < 16; t++)
+				best[t] = -INFINITY;
+			codec->score_rows(shape, query, rows + j * row_size, 1, best);
+			if (best[0] > most)
+			{
+				most = best[0];
+				nearest = j;
+			}
+		}
+		right += nearest == i;
+	}
+	tap_ok(right == TOKENS, "%s, L2: %u of %d tokens are nearest to themselves", codec->name, right, TOKENS);
+	free(memory);
+	free(rows);
+	free(x);
+}
+
+static void
+test_table(void)
+{
+	CodecShape	shape = {128, true};
+
+	tap_ok(codec_by_name("sq8") == &codec_sq8 && codec_by_name("flat") == &codec_flat && codec_by_name("bit") == &codec_bit,
+		   "codecs by name");
+	tap_ok(codec_by_name("none") == NULL && codec_by_name("") == NULL && codec_by_id(0) == NULL, "no codec of other names");
+	tap_ok(codec_by_id(1) == &codec_sq8 && codec_by_id(2) == &codec_flat && codec_by_id(3) == &codec_bit, "codecs by number");
+	tap_ok(codec_sq8.row_size(shape) == 136 && codec_flat.row_size(shape) == 516 && codec_bit.row_size(shape) == 0,
+		   "row sizes");
+}
+
+int
+main(void)
+{
+	kernels_init();
+	test_rotation();
+	test_mixing();
+	test_rotation_bits();
+	for (int has_add = 0; has_add <= 1; has_add++)
+	{
+		test_sketch_errors(64, 0, has_add);
+		test_sketch_errors(100, 0.6f, has_add);
+		test_sketch_errors(128, 0, has_add);
+		test_sketch_errors(128, 0.6f, has_add);
+		test_sketch_errors(768, 0.6f, has_add);
+		test_sketch_layout(has_add);
+	}
+	test_sketch_shared_norm();
+	test_sketch_extremes();
+	test_table();
+	test_rows(&codec_sq8, 0.004, 0.03);
+	test_rows(&codec_flat, 0, 1e-6);
+	test_row_extremes(&codec_sq8);
+	test_row_extremes(&codec_flat);
+	test_nearest_by_l2(&codec_sq8);
+	test_nearest_by_l2(&codec_flat);
+	return tap_done();
+}

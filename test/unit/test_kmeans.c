@@ -1,0 +1,517 @@
+/*-------------------------------------------------------------------------
+ *
+ * test_kmeans.c
+ *	  Two-level k-means: known clusters, determinism, degenerate input,
+ *	  quality beside a plain Lloyd, and assignment beside exhaustive search.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "codec/kmeans.h"
+#include "codec/splitmix.h"
+#include "kernels/kernels.h"
+#include "tap.h"
+
+/* ------------------------------------------------------------------------
+ * Memory that is counted, and a clock of interrupts
+ * ------------------------------------------------------------------------
+ */
+
+typedef struct Counters
+{
+	long		allocated;
+	long		released;
+	long		interrupts;
+} Counters;
+
+static void *
+count_alloc(void *arg, size_t bytes)
+{
+	void	   *memory = malloc(bytes);
+
+	((Counters *) arg)->allocated++;
+	if (memory == NULL)
+		abort();
+	memset(memory, 0xA5, bytes);	/* what is read must have been written */
+	return memory;
+}
+
+static void
+count_release(void *arg, void *memory)
+{
+	((Counters *) arg)->released++;
+	free(memory);
+}
+
+static void
+count_interrupt(void *arg)
+{
+	((Counters *) arg)->interrupts++;
+}
+
+static Counters counters;
+static long trained;
+
+static const KmeansHooks hooks = {count_alloc, count_release, count_interrupt, &counters};
+
+static void
+free_result(KmeansResult *result)
+{
+	free(result->parents);
+	free(result->centroids);
+	free(result->child_start);
+}
+
+/* ------------------------------------------------------------------------
+ * Points
+ * ------------------------------------------------------------------------
+ */
+
+static float
+uniform(uint64_t *state)
+{
+	return (float) ((double) (splitmix_next(state) >> 11) * 0x1p-53);
+}
+
+static float
+gaussian(uint64_t *state)
+{
+	float		sum = 0;
+
+	for (int i = 0; i < 12; i++)
+		sum += uniform(state);
+	return sum - 6;
+}
+
+/* n points around nclusters random centres, with the given noise; NULL centres are not returned. */
+static uint16_t *
+clustered_points(uint32_t n, uint32_t dim, uint32_t nclusters, float noise, float *centres)
+{
+	uint64_t	state = 11;
+	uint16_t   *points = malloc(sizeof(uint16_t) * n * dim);
+	float	   *own = malloc(sizeof(float) * nclusters * dim);
+
+	for (uint32_t i = 0; i < nclusters * dim; i++)
+		own[i] = gaussian(&state);
+	for (uint32_t i = 0; i < n; i++)
+		for (uint32_t k = 0; k < dim; k++)
+			points[(size_t) i * dim + k] =
+				kernel_float_to_half(own[(size_t) (i % nclusters) * dim + k] + noise * gaussian(&state));
+	if (centres != NULL)
+		memcpy(centres, own, sizeof(float) * nclusters * dim);
+	free(own);
+	return points;
+}
+
+static float *
+widened(const uint16_t *points, size_t n)
+{
+	float	   *out = malloc(sizeof(float) * n);
+
+	kernels->half_to_float(points, out, n);
+	return out;
+}
+
+static double
+squared_distance(const float *a, const float *b, uint32_t dim)
+{
+	double		sum = 0;
+
+	for (uint32_t k = 0; k < dim; k++)
+		sum += ((double) a[k] - b[k]) * ((double) a[k] - b[k]);
+	return sum;
+}
+
+/* Nearest row of a to x, by plain loops. */
+static uint32_t
+nearest_row(const float *rows, uint32_t nrows, const float *x, uint32_t dim, double *distance)
+{
+	uint32_t	best = 0;
+
+	*distance = INFINITY;
+	for (uint32_t i = 0; i < nrows; i++)
+	{
+		double		d = squared_distance(rows + (size_t) i * dim, x, dim);
+
+		if (d < *distance)
+		{
+			*distance = d;
+			best = i;
+		}
+	}
+	return best;
+}
+
+/* Mean squared distance of points to the nearest centroid of all. */
+static double
+mean_distortion(const float *points, uint32_t n, const float *centroids, uint32_t ncentroids, uint32_t dim)
+{
+	double		sum = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+	{
+		double		distance;
+
+		nearest_row(centroids, ncentroids, points + (size_t) i * dim, dim, &distance);
+		sum += distance;
+	}
+	return sum / n;
+}
+
+static KmeansResult
+train(const uint16_t *sample, uint64_t nsample, uint32_t dim, uint32_t ncentroids, uint32_t nparents)
+{
+	KmeansInput input = {
+		.sample = sample,
+		.nsample = nsample,
+		.dim = dim,
+		.ncentroids = ncentroids,
+		.nparents = nparents,
+		.seed = 42,
+	};
+	KmeansResult result;
+
+	kmeans_train(&input, &hooks, &result);
+	trained++;
+	return result;
+}
+
+/* child_start rises from 0 to ncentroids, every parent has a child, and all numbers are finite. */
+static bool
+well_formed(const KmeansResult *result, uint32_t dim)
+{
+	if (result->nparents == 0 || result->child_start[0] != 0 ||
+		result->child_start[result->nparents] != result->ncentroids)
+		return false;
+	for (uint32_t p = 0; p < result->nparents; p++)
+		if (result->child_start[p] >= result->child_start[p + 1])
+			return false;
+	for (size_t i = 0; i < (size_t) result->nparents * dim; i++)
+		if (!isfinite(result->parents[i]))
+			return false;
+	for (size_t i = 0; i < (size_t) result->ncentroids * dim; i++)
+		if (!isfinite(result->centroids[i]))
+			return false;
+	return true;
+}
+
+/* ------------------------------------------------------------------------
+ * Training
+ * ------------------------------------------------------------------------
+ */
+
+static void
+test_known_clusters(uint32_t nparents)
+{
+	enum
+	{
+		DIM = 24, CLUSTERS = 20, POINTS = 4000, CENTROIDS = 160
+	};
+	float	   *centres = malloc(sizeof(float) * CLUSTERS * DIM);
+	uint16_t   *points = clustered_points(POINTS, DIM, CLUSTERS, 0.01f, centres);
+	KmeansResult result = train(points, POINTS, DIM, CENTROIDS, nparents);
+	uint32_t	found = 0;
+
+	for (uint32_t i = 0; i < CLUSTERS; i++)
+	{
+		double		distance;
+
+		nearest_row(result.centroids, result.ncentroids, centres + (size_t) i * DIM, DIM, &distance);
+		found += distance < DIM * 0.01 * 0.01;
+	}
+	tap_ok(well_formed(&result, DIM), "%u parents: well formed", nparents);
+	tap_ok(result.ncentroids == CENTROIDS, "%u parents: all %u centroids came", nparents, result.ncentroids);
+	tap_ok(found == CLUSTERS, "%u parents: %u of %d clusters found", nparents, found, CLUSTERS);
+	free_result(&result);
+	free(points);
+	free(centres);
+}
+
+/* The same bits again, on every instruction set; so many parents that their sums run in segments. */
+static void
+test_determinism(void)
+{
+	enum
+	{
+		DIM = 20, POINTS = 9000, CENTROIDS = 1024
+	};
+	uint16_t   *points = clustered_points(POINTS, DIM, 500, 0.5f, NULL);
+	KmeansResult first;
+	KmeansResult again;
+
+	kernels_select("scalar");
+	first = train(points, POINTS, DIM, CENTROIDS, 0);
+	for (const char *const *name = kernels_names(); *name != NULL; name++)
+	{
+		if (!kernels_select(*name))
+			continue;
+		again = train(points, POINTS, DIM, CENTROIDS, 0);
+		tap_ok(first.ncentroids == again.ncentroids && first.nparents == again.nparents &&
+		   memcmp(first.centroids, again.centroids, sizeof(float) * DIM * first.ncentroids) == 0 &&
+		   memcmp(first.parents, again.parents, sizeof(float) * DIM * first.nparents) == 0 &&
+		   memcmp(first.child_start, again.child_start, sizeof(uint32_t) * (first.nparents + 1)) == 0,
+		   "the same bits with %s", *name);
+		free_result(&again);
+	}
+	kernels_select("auto");
+	tap_ok(first.ncentroids == CENTROIDS, "%u centroids", first.ncentroids);
+	free_result(&first);
+	free(points);
+}
+
+/* A flat Lloyd by plain loops, for comparison. */
+static double
+plain_lloyd(const float *points, uint32_t n, uint32_t dim, uint32_t ncentroids, int iterations)
+{
+	float	   *centroids = malloc(sizeof(float) * ncentroids * dim);
+	double	   *sums = malloc(sizeof(double) * ncentroids * dim);
+	uint32_t   *counts = malloc(sizeof(uint32_t) * ncentroids);
+	double		distortion;
+
+	for (uint32_t c = 0; c < ncentroids; c++)
+		memcpy(centroids + (size_t) c * dim, points + (size_t) ((uint64_t) c * n / ncentroids) * dim, sizeof(float) * dim);
+	for (int i = 0; i < iterations; i++)
+	{
+		memset(sums, 0, sizeof(double) * ncentroids * dim);
+		memset(counts, 0, sizeof(uint32_t) * ncentroids);
+		for (uint32_t p = 0; p < n; p++)
+		{
+			double		distance;
+			uint32_t	c = nearest_row(centroids, ncentroids, points + (size_t) p * dim, dim, &distance);
+
+			counts[c]++;
+			for (uint32_t k = 0; k < dim; k++)
+				sums[(size_t) c * dim + k] += points[(size_t) p * dim + k];
+		}
+		for (uint32_t c = 0; c < ncentroids; c++)
+			for (uint32_t k = 0; k < dim && counts[c] > 0; k++)
+				centroids[(size_t) c * dim + k] = (float) (sums[(size_t) c * dim + k] / counts[c]);
+	}
+	distortion = mean_distortion(points, n, centroids, ncentroids, dim);
+	free(counts);
+	free(sums);
+	free(centroids);
+	return distortion;
+}
+
+static void
+test_quality(void)
+{
+	enum
+	{
+		DIM = 16, POINTS = 4000, CENTROIDS = 100
+	};
+	uint16_t   *points = clustered_points(POINTS, DIM, 300, 0.3f, NULL);
+	float	   *floats = widened(points, (size_t) POINTS * DIM);
+	double		plain = plain_lloyd(floats, POINTS, DIM, CENTROIDS, 8);
+	KmeansResult flat = train(points, POINTS, DIM, CENTROIDS, 1);
+	KmeansResult levels = train(points, POINTS, DIM, CENTROIDS, 0);
+	double		flat_distortion = mean_distortion(floats, POINTS, flat.centroids, flat.ncentroids, DIM);
+	double		levels_distortion = mean_distortion(floats, POINTS, levels.centroids, levels.ncentroids, DIM);
+
+	tap_ok(flat_distortion < 1.03 * plain, "flat: distortion %.4f, plain Lloyd %.4f", flat_distortion, plain);
+	tap_ok(levels_distortion < 1.12 * plain, "two levels: distortion %.4f, plain Lloyd %.4f", levels_distortion, plain);
+	free_result(&levels);
+	free_result(&flat);
+	free(floats);
+	free(points);
+}
+
+/* Train on n points of which distinct are distinct, and see how many centroids come. */
+static void
+check_degenerate(const char *what, const uint16_t *points, uint32_t n, uint32_t dim, uint32_t wanted, uint32_t expected)
+{
+	for (uint32_t nparents = 0; nparents <= 1; nparents++)
+	{
+		KmeansResult result = train(points, n, dim, wanted, nparents);
+
+		tap_ok(well_formed(&result, dim) && result.ncentroids == expected,
+		   "%s, %s: %u centroids of %u wanted, expected %u", what, nparents == 1 ? "flat" : "two levels",
+		   result.ncentroids, wanted, expected);
+		free_result(&result);
+	}
+}
+
+static void
+test_degenerate(void)
+{
+	enum
+	{
+		DIM = 20, POINTS = 4000
+	};
+	uint16_t   *points = calloc((size_t) POINTS * DIM, sizeof(uint16_t));
+
+	check_degenerate("zero vectors", points, POINTS, DIM, 200, 1);
+	for (uint32_t i = 0; i < POINTS * DIM; i++)
+		points[i] = kernel_float_to_half(0.1f * (float) (i % DIM) - 0.7f);
+	check_degenerate("all equal", points, POINTS, DIM, 200, 1);
+	check_degenerate("one point", points, 1, DIM, 200, 1);
+	check_degenerate("two equal points", points, 2, DIM, 2, 1);
+	check_degenerate("no centroid wanted", points, 100, DIM, 0, 1);
+	for (uint32_t i = 0; i < POINTS; i++)
+		points[(size_t) i * DIM] = kernel_float_to_half((float) (i % 10));
+	check_degenerate("ten distinct points", points, POINTS, DIM, 200, 10);
+	check_degenerate("ten distinct points, in blocks", points, 10, DIM, 10, 10);
+	for (uint32_t i = 0; i < POINTS; i++)
+		points[(size_t) i * DIM] = kernel_float_to_half(i < POINTS / 2 ? 5.0f : (float) (i % 1000));
+	check_degenerate("half of the points equal", points, POINTS, DIM, 200, 200);
+	for (uint32_t i = 0; i < 300 * DIM; i++)
+		points[i] = (uint16_t) (0x3000 + (i * 7919) % 0x0c00);
+	check_degenerate("as many centroids as points", points, 300, DIM, 300, 300);
+	check_degenerate("more centroids than points", points, 300, DIM, 1000, 300);
+	free(points);
+}
+
+/* The largest halves beside subnormal ones: squares of 10^10 swamp the differences, and all stays finite. */
+static void
+test_extreme_points(void)
+{
+	enum
+	{
+		DIM = 20, POINTS = 500
+	};
+	uint16_t   *points = malloc(sizeof(uint16_t) * POINTS * DIM);
+
+	for (uint32_t i = 0; i < POINTS * DIM; i++)
+		points[i] = (uint16_t) (i % DIM == 0 ? 0x7bff : i % DIM == 1 ? 0xfbff : i % DIM == 2 ? i / DIM : 0x3c00 + i / DIM);
+	for (uint32_t nparents = 0; nparents <= 1; nparents++)
+	{
+		KmeansResult result = train(points, POINTS, DIM, 100, nparents);
+
+		tap_ok(well_formed(&result, DIM), "largest and smallest halves: %u centroids, all finite", result.ncentroids);
+		free_result(&result);
+	}
+	free(points);
+}
+
+/* Every dim works, the odd ones too, and large ones within memory that is given back. */
+static void
+test_dims(void)
+{
+	const uint32_t dims[] = {1, 2, 3, 7, 17, 100, 1100};
+
+	for (size_t i = 0; i < sizeof(dims) / sizeof(dims[0]); i++)
+	{
+		uint32_t	dim = dims[i];
+		uint16_t   *points = clustered_points(200, dim, 50, 0.3f, NULL);
+		long		before = counters.allocated - counters.released;
+		KmeansResult result = train(points, 200, dim, 70, 0);
+
+		tap_ok(well_formed(&result, dim) && result.ncentroids == 70, "%u dims: %u centroids", dim, result.ncentroids);
+		tap_ok(counters.allocated - counters.released - before == 3, "%u dims: only the result is kept", dim);
+		free_result(&result);
+		free(points);
+	}
+}
+
+/* ------------------------------------------------------------------------
+ * Assignment
+ * ------------------------------------------------------------------------
+ */
+
+static void
+test_assignment(void)
+{
+	enum
+	{
+		DIM = 33, POINTS = 3000, CENTROIDS = 150
+	};
+	uint16_t   *points = clustered_points(POINTS, DIM, 300, 0.4f, NULL);
+	float	   *tokens = widened(points, (size_t) POINTS * DIM);
+	KmeansResult result = train(points, POINTS, DIM, CENTROIDS, 0);
+	KmeansAssigner *all = kmeans_assigner_create(&result, DIM, result.nparents, &hooks);
+	KmeansAssigner *few = kmeans_assigner_create(&result, DIM, 4, &hooks);
+	uint32_t   *exact = malloc(sizeof(uint32_t) * POINTS);
+	uint32_t   *probed = malloc(sizeof(uint32_t) * POINTS);
+	float	   *similarity = malloc(sizeof(float) * POINTS);
+	uint32_t	right = 0;
+	uint32_t	same = 0;
+	uint32_t	alone = 0;
+	double		worst = 0;
+
+	kmeans_assign(all, tokens, POINTS, exact, similarity);
+	kmeans_assign(few, tokens, POINTS, probed, NULL);
+	for (uint32_t i = 0; i < POINTS; i++)
+	{
+		const float *x = tokens + (size_t) i * DIM;
+		double		best;
+		double		key = 0;
+		uint32_t	one;
+		float		one_similarity;
+
+		nearest_row(result.centroids, result.ncentroids, x, DIM, &best);
+		right += squared_distance(result.centroids + (size_t) exact[i] * DIM, x, DIM) <= best * (1 + 1e-5);
+		for (uint32_t k = 0; k < DIM; k++)
+			key += (x[k] - 0.5 * result.centroids[(size_t) exact[i] * DIM + k]) * result.centroids[(size_t) exact[i] * DIM + k];
+		worst = fmax(worst, fabs(key - similarity[i]));
+		same += exact[i] == probed[i];
+		if (i % 50 == 0)
+		{
+			kmeans_assign(all, x, 1, &one, &one_similarity);
+			alone += one == exact[i] && one_similarity == similarity[i];
+		}
+	}
+	tap_ok(right == POINTS, "probing all parents is exhaustive search: %u of %d", right, POINTS);
+	tap_ok(worst < 1e-4, "similarity is <x, c> - |c|^2/2: largest error %g", worst);
+	tap_ok(same > POINTS * 9 / 10, "4 of %u parents: %u of %d the same", result.nparents, same, POINTS);
+	tap_ok(alone == POINTS / 50, "a token alone gets what it got among others");
+	kmeans_assigner_release(few);
+	kmeans_assigner_release(all);
+	free(similarity);
+	free(probed);
+	free(exact);
+	free_result(&result);
+	free(tokens);
+	free(points);
+}
+
+/* Tokens of any size get some centroid. */
+static void
+test_extreme_tokens(void)
+{
+	enum
+	{
+		DIM = 8
+	};
+	const float sizes[] = {0.0f, 1e-40f, 1e-20f, 1e10f, 1e20f, 3e38f, -3e38f};
+	uint16_t   *points = clustered_points(2000, DIM, 200, 0.4f, NULL);
+	KmeansResult result = train(points, 2000, DIM, 100, 0);
+	KmeansAssigner *assigner = kmeans_assigner_create(&result, DIM, 3, &hooks);
+	bool		within = true;
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+	{
+		float		token[DIM];
+		uint32_t	centroid = UINT32_MAX;
+
+		for (int k = 0; k < DIM; k++)
+			token[k] = k % 2 ? sizes[i] : -sizes[i];
+		kmeans_assign(assigner, token, 1, &centroid, NULL);
+		within = within && centroid < result.ncentroids;
+	}
+	kmeans_assigner_release(assigner);
+	tap_ok(within, "zero, subnormal and huge tokens are assigned");
+	free_result(&result);
+	free(points);
+}
+
+int
+main(void)
+{
+	kernels_init();
+	test_known_clusters(0);
+	test_known_clusters(1);
+	test_determinism();
+	test_quality();
+	test_degenerate();
+	test_extreme_points();
+	test_dims();
+	test_assignment();
+	test_extreme_tokens();
+	tap_ok(counters.interrupts > 1000, "%ld looks for interrupts", counters.interrupts);
+	tap_ok(counters.allocated - counters.released == 3 * trained, "assigners give all memory back");
+	return tap_done();
+}
