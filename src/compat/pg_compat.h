@@ -121,6 +121,13 @@
 	ReadRecentBuffer((rel)->rd_node, MAIN_FORKNUM, block, buffer)
 #endif
 
+/* Before a declaration: the function does not return. */
+#if PG_VERSION_NUM >= 180000
+#define compat_noreturn pg_noreturn
+#else
+#define compat_noreturn pg_attribute_noreturn()
+#endif
+
 /* The wait event of a parallel build's leader moved with the generated wait events of 17. */
 #include "utils/wait_event.h"
 

@@ -170,7 +170,8 @@ extern Vertex graph_vertex_parts(const Graph *graph, char *data, uint32 vertex, 
 extern Vertex graph_vertex(Graph *graph, char *data, uint32 vertex, uint32 level);
 
 /* Report a page that cannot be right. */
-extern void graph_corrupted(Graph *graph, uint32 vertex, uint32 level) pg_attribute_noreturn();
+compat_noreturn
+extern void graph_corrupted(Graph *graph, uint32 vertex, uint32 level);
 
 /* Set the query of the walks that follow (dim floats). */
 extern void graph_set_query(Graph *graph, const float *vector, GraphKey key);

@@ -43,7 +43,8 @@ is_segment(PostingRef ref)
 	return ref.block != InvalidBlockNumber;
 }
 
-extern void postings_corrupted(ColbertIndex *index, uint32 node) pg_attribute_noreturn();
+compat_noreturn
+extern void postings_corrupted(ColbertIndex *index, uint32 node);
 
 /* The head of a node's list, as it stands. */
 extern PostingRef postings_head(ColbertIndex *index, const MetaPageData *meta, uint32 node);

@@ -186,7 +186,7 @@ multivector_out(PG_FUNCTION_ARGS)
 }
 
 /* Turn a fault of a binary value into an error. */
-pg_attribute_noreturn()
+compat_noreturn
 static void
 binary_error(const uint8 *bytes, size_t length, const ParseResult *result)
 {

@@ -115,7 +115,7 @@ multivector_alloc(uint32 ntokens, uint32 dim, KernelElement element)
 }
 
 /* Say what is wrong with a token (counted from 0) whose norm is not one that we store. */
-pg_attribute_noreturn()
+compat_noreturn
 static void
 bad_token_error(const float *token, uint32 number, uint32 dim, float norm)
 {

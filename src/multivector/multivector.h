@@ -92,7 +92,7 @@ extern void multivector_peek(Datum datum, MultiVector *header);
 /* errmsg for wrong dims, and the error (22000): "expected 128 dimensions, not 96". */
 #define MULTIVECTOR_DIM_MESSAGE(expected, actual) \
 	errmsg("expected %u dimension%s, not %u", expected, (expected) == 1 ? "" : "s", actual)
-pg_attribute_noreturn()
+compat_noreturn
 extern void multivector_dim_error(uint32 expected, uint32 actual);
 
 /* Names of elements: "float4", "float2", "int8". Parsing one errors (22023) where it is none of them. */
