@@ -26,14 +26,18 @@
 
 /*
  * Open for searching or growing. *meta belongs to the caller and must live as
- * long; graph_insert keeps it up to date (and the meta page too). params'
- * rotation and mean must live as long; its has_add is ignored.
+ * long; graph_insert keeps it up to date (and the meta page too: while
+ * building, when the graph is closed). params' rotation must live as long; the
+ * sketches of edges need no mean, so they are of no epoch.
  */
 typedef struct Graph Graph;
 extern Graph *graph_open(ColbertIndex *index, MetaPageData *meta, const SketchParams *params);
 extern void graph_close(Graph *graph);
 
-/* How nodes are ranked for a query. */
+/*
+ * How nodes are ranked for a query. The graph guides a search by L2 well, and
+ * one by inner product as well as the nodes are of one length.
+ */
 typedef enum GraphKey
 {
 	GRAPH_KEY_IP,				/* <q, x>: searches of maxsim and cosine */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * postings_write.c
- *	  Writing posting lists: one document batch at a time, or in bulk.
+ *	  Writing posting lists: a batch of documents at a time, or in bulk.
  *
  * A list grows in its first segment: in place where the page has room, else
  * on another page, with the node turned to it and the old copy removed in the
@@ -214,44 +214,48 @@ grow_in_place(ColbertIndex *index, Buffer buffer, OffsetNumber offset, const Pos
 	return true;
 }
 
+/* A list that is added to, as its node names it. */
+typedef struct PostingList
+{
+	ColbertIndex *index;
+	const MetaPageData *meta;
+	uint32		node;
+	PostingRef	head;
+} PostingList;
+
 /*
  * Merge documents into the head segment as far as it can take them; returns
- * how many of docs were taken (all that are in it already count as taken),
- * and adds to *added those that are new.
+ * how many of docs were taken, and in *added how many of these are new.
  */
 static uint32
-add_to_head(ColbertIndex *index, const MetaPageData *meta, uint32 node, PostingRef head,
-			const uint32 *docs, uint32 count, uint32 *added)
+add_to_head(const PostingList *list, const uint32 *docs, uint32 count, uint32 *added)
 {
 	SegmentBuffer merged;
-	Buffer		buffer = postings_lock(index, head.block, BUFFER_LOCK_EXCLUSIVE);
-	PostingSegment *segment = postings_own_segment(index, BufferGetPage(buffer), head.offset, node);
+	Buffer		buffer = postings_lock(list->index, list->head.block, BUFFER_LOCK_EXCLUSIVE);
+	PostingSegment *segment = postings_own_segment(list->index, BufferGetPage(buffer), list->head.offset, list->node);
 	uint32		taken = Min(count, SEGMENT_MAX_DOCS - segment->count);
-	uint32		grown;
 	bool		done;
 
 	merged.segment = *segment;
 	merged.segment.count = run_merge(segment->docs, segment->count, docs, taken, merged.segment.docs);
-	grown = merged.segment.count - segment->count;
-	done = grown == 0 || grow_in_place(index, buffer, head.offset, &merged.segment);
+	*added = merged.segment.count - segment->count;
+	done = *added == 0 || grow_in_place(list->index, buffer, list->head.offset, &merged.segment);
 	UnlockReleaseBuffer(buffer);
 	if (!done)
-		place_head(index, meta, &merged.segment, head);
-	*added += grown;
+		place_head(list->index, list->meta, &merged.segment, list->head);
 	return taken;
 }
 
-/* Is a list one segment, which no document needs to be looked for outside of? */
+/* Is a list one segment that so many documents fit into? */
 static bool
-is_single(ColbertIndex *index, uint32 node, PostingRef head, uint32 *count)
+fits_single(const PostingList *list, uint32 count)
 {
-	Buffer		buffer = postings_lock(index, head.block, BUFFER_LOCK_SHARE);
-	PostingSegment *segment = postings_own_segment(index, BufferGetPage(buffer), head.offset, node);
-	bool		single = !is_segment(segment->next);
+	Buffer		buffer = postings_lock(list->index, list->head.block, BUFFER_LOCK_SHARE);
+	PostingSegment *segment = postings_own_segment(list->index, BufferGetPage(buffer), list->head.offset, list->node);
+	bool		fits = !is_segment(segment->next) && count <= SEGMENT_MAX_DOCS - segment->count;
 
-	*count = segment->count;
 	UnlockReleaseBuffer(buffer);
-	return single;
+	return fits;
 }
 
 static int
@@ -263,15 +267,16 @@ compare_docs(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Those of docs that are not in a node's list, into a new array. */
+/* Those of docs that are not in a list, into a new array. */
 static uint32 *
-new_docs(ColbertIndex *index, const MetaPageData *meta, uint32 node, const uint32 *docs, uint32 *count)
+new_docs(const PostingList *list, const uint32 *docs, uint32 *count)
 {
 	PostingBuffer present = {0};
 	uint32	   *fresh = palloc_extended(mul_size(*count, sizeof(uint32)), MCXT_ALLOC_HUGE);
 
-	postings_read(index, meta, node, &present);
-	qsort(present.docs, present.count, sizeof(uint32), compare_docs);
+	postings_read(list->index, list->meta, list->node, &present);
+	if (present.count > 0)
+		qsort(present.docs, present.count, sizeof(uint32), compare_docs);
 	*count = run_subtract(docs, *count, present.docs, present.count, fresh);
 	if (present.docs != NULL)
 		pfree(present.docs);
@@ -280,17 +285,17 @@ new_docs(ColbertIndex *index, const MetaPageData *meta, uint32 node, const uint3
 
 /* Put documents that are in no segment of a list into new segments before its head. */
 static void
-add_segments(ColbertIndex *index, const MetaPageData *meta, uint32 node, const uint32 *docs, uint32 count)
+add_segments(const PostingList *list, const uint32 *docs, uint32 count)
 {
 	while (count > 0)
 	{
-		SegmentBuffer fresh = {.segment.node = node};
+		SegmentBuffer fresh = {.segment.node = list->node};
 
 		CHECK_FOR_INTERRUPTS();
 		fresh.segment.count = Min(count, SEGMENT_MAX_DOCS);
-		fresh.segment.next = postings_head(index, meta, node);
+		fresh.segment.next = postings_head(list->index, list->meta, list->node);
 		memcpy(fresh.segment.docs, docs, fresh.segment.count * sizeof(uint32));
-		place_head(index, meta, &fresh.segment, no_segment());
+		place_head(list->index, list->meta, &fresh.segment, no_segment());
 		docs += fresh.segment.count;
 		count -= fresh.segment.count;
 	}
@@ -299,30 +304,30 @@ add_segments(ColbertIndex *index, const MetaPageData *meta, uint32 node, const u
 uint32
 postings_add(ColbertIndex *index, const MetaPageData *meta, uint32 node, const uint32 *docs, uint32 count)
 {
-	PostingRef	head = postings_head(index, meta, node);
-	uint32		added = 0;
-	uint32		held;
-	uint32	   *fresh;
-	uint32		nfresh = count;
+	PostingList list = {index, meta, node, postings_head(index, meta, node)};
+	uint32		added;
 	uint32		taken = 0;
+	uint32	   *fresh;
 
-	if (!is_segment(head))
+	if (count == 0)
+		return 0;
+	if (!is_segment(list.head))
 	{
-		add_segments(index, meta, node, docs, count);
+		add_segments(&list, docs, count);
 		return count;
 	}
-	if (is_single(index, node, head, &held) && count <= SEGMENT_MAX_DOCS - held)
+	if (fits_single(&list, count))
 	{
-		add_to_head(index, meta, node, head, docs, count, &added);
+		add_to_head(&list, docs, count, &added);
 		return added;
 	}
 
-	fresh = new_docs(index, meta, node, docs, &nfresh);
-	if (nfresh > 0)
-		taken = add_to_head(index, meta, node, head, fresh, nfresh, &added);
-	add_segments(index, meta, node, fresh + taken, nfresh - taken);
+	fresh = new_docs(&list, docs, &count);
+	if (count > 0)
+		taken = add_to_head(&list, fresh, count, &added);
+	add_segments(&list, fresh + taken, count - taken);
 	pfree(fresh);
-	return nfresh;
+	return count;
 }
 
 /* ---- bulk ---- */
