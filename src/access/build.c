@@ -207,7 +207,7 @@ write_postings(Build *build, Tuplesortstate *sort)
 			docs.count = 0;
 		}
 		node = (uint32) (pair >> 32);
-		/* A long document comes in chunks, each of which may have met the node. */
+		/* Several tokens of a document may have met the node. */
 		if (docs.count > 0 && docs.docs[docs.count - 1] == doc)
 			continue;
 		if (docs.count == docs.capacity)

@@ -67,6 +67,14 @@ typedef struct BuildEncoder
 	MetaPageData *graph_meta;	/* the graph's own: appending refreshes the view's */
 	Tuplesortstate *sort;
 	MemoryContext row_context;	/* reset for each row */
+
+	/* Tokens waiting to be assigned together: a batch fills the kernel's chunks. */
+	float	   *tokens;			/* capacity x dim */
+	uint32	   *owners;			/* document of each */
+	uint32	   *nodes;			/* of each, once assigned */
+	uint32		ntokens;
+	uint32		capacity;
+
 	uint64		done;
 	bool		report;			/* progress, in the leader */
 } BuildEncoder;

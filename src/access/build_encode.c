@@ -18,9 +18,10 @@
 #include "pgstat.h"
 #include "utils/memutils.h"
 
-/* Tokens assigned at a time, and parents whose children are looked at for each. */
-#define CHUNK_TOKENS 256
-#define ASSIGN_PARENTS 4
+/* Tokens assigned at a time, as memory allows, and parents whose children are looked at for each. */
+#define MOST_BATCH_TOKENS	16384
+#define LEAST_BATCH_TOKENS	256
+#define ASSIGN_PARENTS		4
 
 Tuplesortstate *
 build_sort_begin(int work_mem, SortCoordinate coordinate)
@@ -36,6 +37,11 @@ build_encoder_init(BuildEncoder *encoder, IndexView *view, BuildMode mode,
 	encoder->view = view;
 	encoder->mode = mode;
 	encoder->sort = sort;
+	encoder->capacity = Min(MOST_BATCH_TOKENS,
+							Max((Size) maintenance_work_mem * 1024 / 16 / (view->dim * sizeof(float)), LEAST_BATCH_TOKENS));
+	encoder->tokens = palloc_extended(mul_size(encoder->capacity, view->dim * sizeof(float)), MCXT_ALLOC_HUGE);
+	encoder->owners = palloc(encoder->capacity * sizeof(uint32));
+	encoder->nodes = palloc(encoder->capacity * sizeof(uint32));
 	encoder->row_context = AllocSetContextCreate(CurrentMemoryContext, "colbert build row", ALLOCSET_DEFAULT_SIZES);
 	if (mode == BUILD_TRAINED)
 	{
@@ -50,81 +56,80 @@ build_encoder_init(BuildEncoder *encoder, IndexView *view, BuildMode mode,
 	}
 }
 
-void
-build_encoder_end(BuildEncoder *encoder)
-{
-	if (encoder->graph != NULL)
-		graph_close(encoder->graph);
-	MemoryContextDelete(encoder->row_context);
-}
-
-static int
-compare_nodes(const void *a, const void *b)
-{
-	uint32		x = *(const uint32 *) a;
-	uint32		y = *(const uint32 *) b;
-
-	return x < y ? -1 : x > y;
-}
-
-/* The nodes of n prepared tokens. */
+/* The nodes of the waiting tokens. */
 static void
-find_nodes(BuildEncoder *encoder, const float *tokens, uint32 n, uint32 *nodes)
+find_nodes(BuildEncoder *encoder)
 {
 	if (encoder->mode == BUILD_EVERY_TOKEN)
 	{
-		for (uint32 i = 0; i < n; i++)
+		for (uint32 i = 0; i < encoder->ntokens; i++)
 		{
 			CHECK_FOR_INTERRUPTS();
-			nodes[i] = graph_insert(encoder->graph, tokens + (size_t) i * encoder->view->dim);
+			encoder->nodes[i] = graph_insert(encoder->graph, encoder->tokens + (size_t) i * encoder->view->dim);
 		}
 		return;
 	}
-	kmeans_assign(encoder->assigner, tokens, n, nodes, NULL);
-	for (uint32 i = 0; i < n; i++)
-		nodes[i] = encoder->node_of[nodes[i]];
+	kmeans_assign(encoder->assigner, encoder->tokens, encoder->ntokens, encoder->nodes, NULL);
+	for (uint32 i = 0; i < encoder->ntokens; i++)
+		encoder->nodes[i] = encoder->node_of[encoder->nodes[i]];
 }
 
-/* Put a pair of each distinct node and the document into the sort. */
+/* Put the pairs of nodes and documents into the sort; a document may name a node more than once. */
 static void
-put_pairs(BuildEncoder *encoder, uint32 *nodes, uint32 n, uint32 doc)
+flush_tokens(BuildEncoder *encoder)
 {
-	qsort(nodes, n, sizeof(uint32), compare_nodes);
-	for (uint32 i = 0; i < n; i++)
-		if (i == 0 || nodes[i] != nodes[i - 1])
-			tuplesort_putdatum(encoder->sort, Int64GetDatum((int64) ((uint64) nodes[i] << 32 | doc)), false);
+	if (encoder->ntokens == 0)
+		return;
+	find_nodes(encoder);
+	for (uint32 i = 0; i < encoder->ntokens; i++)
+		tuplesort_putdatum(encoder->sort,
+						   Int64GetDatum((int64) ((uint64) encoder->nodes[i] << 32 | encoder->owners[i])), false);
+	encoder->ntokens = 0;
+}
+
+static void
+queue_tokens(BuildEncoder *encoder, const MultiVector *mv, uint32 doc)
+{
+	uint32		dim = encoder->view->dim;
+
+	for (uint32 first = 0; first < mv->ntokens;)
+	{
+		uint32		n = Min(mv->ntokens - first, encoder->capacity - encoder->ntokens);
+
+		view_prepare_tokens(encoder->view, mv, first, n, encoder->tokens + (size_t) encoder->ntokens * dim);
+		for (uint32 i = 0; i < n; i++)
+			encoder->owners[encoder->ntokens++] = doc;
+		first += n;
+		if (encoder->ntokens == encoder->capacity)
+			flush_tokens(encoder);
+	}
+}
+
+void
+build_encoder_end(BuildEncoder *encoder)
+{
+	flush_tokens(encoder);
+	if (encoder->graph != NULL)
+		graph_close(encoder->graph);
+	MemoryContextDelete(encoder->row_context);
 }
 
 static void
 encode_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool alive, void *arg)
 {
 	BuildEncoder *encoder = arg;
-	IndexView  *view = encoder->view;
 	MemoryContext old = MemoryContextSwitchTo(encoder->row_context);
 
 	if (isnull[0])
-		docstore_append_null(view, tid);
+		docstore_append_null(encoder->view, tid);
 	else
 	{
 		MultiVector *mv = multivector_from_datum(values[0]);
-		uint32		doc = docstore_append(view, tid, mv,
+		uint32		doc = docstore_append(encoder->view, tid, mv,
 										  encoder->mode == BUILD_PENDING ? DOC_IN_QUEUE : DOC_IN_POSTINGS);
 
 		if (encoder->mode != BUILD_PENDING)
-		{
-			float	   *tokens = palloc(Min(mv->ntokens, CHUNK_TOKENS) * view->dim * sizeof(float));
-			uint32		nodes[CHUNK_TOKENS];
-
-			for (uint32 first = 0; first < mv->ntokens; first += CHUNK_TOKENS)
-			{
-				uint32		n = Min(mv->ntokens - first, CHUNK_TOKENS);
-
-				CHECK_FOR_INTERRUPTS();
-				view_prepare_tokens(view, mv, first, n, tokens);
-				find_nodes(encoder, tokens, n, nodes);
-				put_pairs(encoder, nodes, n, doc);
-			}
-		}
+			queue_tokens(encoder, mv, doc);
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(encoder->row_context);

@@ -335,4 +335,5 @@ kmeans_train(const KmeansInput *input, const KmeansHooks *hooks, KmeansResult *r
 	plan_children(&t);
 	train_all_children(&t);
 	training_end(&t);
+	kmeans_refine(input, hooks, result);
 }

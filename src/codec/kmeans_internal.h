@@ -108,4 +108,7 @@ extern uint32_t count_distinct(const Nearest *nearest, const uint16_t *sample, c
 extern void allot_children(const KmeansHooks *hooks, const uint32_t *ndistinct, uint32_t nparents, uint32_t wanted,
 						   uint32_t *nchildren);
 
+/* Lloyd iterations over both levels, in place (kmeans_refine.c). */
+extern void kmeans_refine(const KmeansInput *input, const KmeansHooks *hooks, KmeansResult *result);
+
 #endif							/* COLBERT_KMEANS_INTERNAL_H */
