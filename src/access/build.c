@@ -140,8 +140,7 @@ sample_table(Build *build)
 	if (sample->count > 0)
 	{
 		mean = palloc(view->dim * sizeof(float));
-		train_mean(sample, mean);
-		view_write_mean(view, mean);
+		view_write_mean(view, mean, train_mean(sample, mean));
 		pfree(mean);
 	}
 	if (build->counts.ntokens < train_min_tokens(&view->meta))

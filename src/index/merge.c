@@ -110,8 +110,7 @@ train_first_nodes(IndexView *view)
 
 	if (sample->count == 0)
 		return;
-	train_mean(sample, mean);
-	view_write_mean(view, mean);
+	view_write_mean(view, mean, train_mean(sample, mean));
 	for (uint32 i = 0; i < view->npending; i++)
 	{
 		DocEntry	entry;

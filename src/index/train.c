@@ -113,9 +113,10 @@ train_min_tokens(const MetaPageData *meta)
 	return (uint64) MIN_NODES * Max(meta->tokens_per_node, 4);
 }
 
-void
+float
 train_mean(const TokenSample *sample, float *mean)
 {
+	double		squares = 0;
 	double	   *sums = palloc0(sample->dim * sizeof(double));
 	float	   *token = palloc(sample->dim * sizeof(float));
 
@@ -125,7 +126,10 @@ train_mean(const TokenSample *sample, float *mean)
 			CHECK_FOR_INTERRUPTS();
 		kernels->half_to_float(sample->vectors + i * sample->dim, token, sample->dim);
 		for (uint32 k = 0; k < sample->dim; k++)
+		{
 			sums[k] += token[k];
+			squares += (double) token[k] * token[k];
+		}
 	}
 	for (uint32 k = 0; k < sample->dim; k++)
 	{
@@ -136,6 +140,8 @@ train_mean(const TokenSample *sample, float *mean)
 	}
 	pfree(sums);
 	pfree(token);
+	squares = sample->count > 0 ? sqrt(squares / sample->count) : 0;
+	return isfinite(squares) ? (float) squares : 0;
 }
 
 static void *

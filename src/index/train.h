@@ -39,8 +39,8 @@ extern void sample_free(TokenSample *sample);
 /* Fewer tokens than this are searched exhaustively: no nodes are made. */
 extern uint64 train_min_tokens(const MetaPageData *meta);
 
-/* The mean of the sample, dim floats. */
-extern void train_mean(const TokenSample *sample, float *mean);
+/* The mean of the sample, dim floats; returns the root mean square of its lengths. */
+extern float train_mean(const TokenSample *sample, float *mean);
 
 /*
  * Centroids for an index of so many tokens, by two-level k-means. Allocates

@@ -88,7 +88,7 @@ view_refresh(IndexView *view)
 }
 
 void
-view_write_mean(IndexView *view, const float *mean)
+view_write_mean(IndexView *view, const float *mean, float token_norm)
 {
 	Buffer		buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
 	Change		change;
@@ -103,11 +103,13 @@ view_write_mean(IndexView *view, const float *mean)
 	memcpy(view->mean, mean, view->dim * sizeof(float));
 	parray_copy_in(&view->index, &view->meta, ARRAY_PARAMS, 0, view->dim, mean);
 	view->meta.epoch++;
+	view->meta.token_norm = token_norm;
 
 	change_begin(&change, &view->index);
 	stored = meta_data(change_page(&change, buffer, false));
 	stored->arrays[ARRAY_PARAMS] = view->meta.arrays[ARRAY_PARAMS];
 	stored->epoch = view->meta.epoch;
+	stored->token_norm = token_norm;
 	change_commit(&change);
 	UnlockReleaseBuffer(buffer);
 }

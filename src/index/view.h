@@ -44,8 +44,8 @@ extern IndexView *view_open(Relation rel, bool building, ViewPending pending);
 /* Set what follows from view->meta; rereads the mean where the epoch changed. */
 extern void view_refresh(IndexView *view);
 
-/* Write the mean and a new epoch, on the meta page and in the view. */
-extern void view_write_mean(IndexView *view, const float *mean);
+/* Write the mean, the usual length of tokens and a new epoch, on the meta page and in the view. */
+extern void view_write_mean(IndexView *view, const float *mean, float token_norm);
 
 /* Widen tokens first .. first+n-1 of a document and prepare them. */
 extern void view_prepare_tokens(const IndexView *view, const MultiVector *mv, uint32 first, uint32 n, float *out);

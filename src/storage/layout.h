@@ -106,7 +106,7 @@ typedef struct MetaPageData
 	uint32		m;
 	uint32		ef_construction;
 	uint32		tokens_per_node;	/* as resolved: never 0 */
-	uint32		unused2;
+	float		token_norm;		/* root mean square of the tokens' lengths, when the mean was trained; 0 before */
 	uint64		seed;
 
 	/* Counters. Documents and tokens count what is live: not dead, not free. */
