@@ -25,30 +25,44 @@
 
 SearchCounters search_counters;
 
-/* Short queries have fewer chances to meet a document, so they probe more nodes a token. */
-#define SHORT_QUERY_TOKENS	8
-#define AUTO_PROBES_SHORT	16
-#define AUTO_PROBES_LONG	8
-#define AUTO_EF_FACTOR		2
-#define AUTO_CANDIDATES		400
-#define AUTO_RERANK			64
+/*
+ * What 0 means, measured on MedQuAD (doc/tuning.md): a short query has fewer
+ * chances to meet a document, so it probes more nodes a token, and its
+ * estimates are coarser, so it narrows and reranks more of what it meets.
+ */
+#define AUTO_PROBES_ALL_TOKENS		192
+#define LEAST_AUTO_PROBES			8
+#define MOST_AUTO_PROBES			40
+#define AUTO_CANDIDATES_ALL_TOKENS	16000
+#define LEAST_AUTO_CANDIDATES		800
+#define MOST_AUTO_CANDIDATES		3000
+#define AUTO_RERANK_ALL_TOKENS		800
+#define LEAST_AUTO_RERANK			64
+#define MOST_AUTO_RERANK			128
+
+/* A share of a total for each query token, within bounds. */
+static uint32
+share(uint32 total, uint32 ntokens, uint32 least, uint32 most)
+{
+	return Min(Max(total / ntokens, least), most);
+}
 
 SearchSettings
 search_resolve(const IndexView *view, uint32 ntokens, const SearchSettings *asked)
 {
 	SearchSettings settings = *asked;
-	uint32		probes = ntokens <= SHORT_QUERY_TOKENS ? AUTO_PROBES_SHORT : AUTO_PROBES_LONG;
 
 	/* Asked for ef_search alone, all that it finds is probed: the classical recipe. */
 	if (settings.probes == 0)
-		settings.probes = settings.ef_search > 0 ? settings.ef_search : probes;
+		settings.probes = settings.ef_search > 0 ? settings.ef_search
+			: share(AUTO_PROBES_ALL_TOKENS, ntokens, LEAST_AUTO_PROBES, MOST_AUTO_PROBES);
 	if (settings.ef_search == 0)
-		settings.ef_search = settings.probes * AUTO_EF_FACTOR;
+		settings.ef_search = settings.probes + settings.probes / 2;
 	settings.ef_search = Max(settings.ef_search, settings.probes);
 	if (settings.candidates == 0)
-		settings.candidates = AUTO_CANDIDATES;
+		settings.candidates = share(AUTO_CANDIDATES_ALL_TOKENS, ntokens, LEAST_AUTO_CANDIDATES, MOST_AUTO_CANDIDATES);
 	if (settings.rerank == 0)
-		settings.rerank = AUTO_RERANK;
+		settings.rerank = share(AUTO_RERANK_ALL_TOKENS, ntokens, LEAST_AUTO_RERANK, MOST_AUTO_RERANK);
 	settings.candidates = Max(settings.candidates, settings.rerank);
 	return settings;
 }
