@@ -165,6 +165,54 @@ hook_interrupt(void *arg)
 
 const KmeansHooks train_hooks = {hook_alloc, hook_release, hook_interrupt, NULL};
 
+/*
+ * The length that all tokens of the sample have, within a hundredth; or 0.
+ */
+static float
+common_length(const TokenSample *sample)
+{
+	float	   *token = palloc(sample->dim * sizeof(float));
+	float		shortest = INFINITY;
+	float		longest = 0;
+
+	for (uint64 i = 0; i < sample->count; i++)
+	{
+		float		length;
+
+		if (i % 4096 == 0)
+			CHECK_FOR_INTERRUPTS();
+		kernels->half_to_float(sample->vectors + i * sample->dim, token, sample->dim);
+		length = kernel_norm(token, sample->dim);
+		shortest = Min(shortest, length);
+		longest = Max(longest, length);
+	}
+	pfree(token);
+	return longest <= 1.01f * shortest ? 0.5f * (shortest + longest) : 0;
+}
+
+/*
+ * Give centroids the length of the tokens, where these have one. A mean of
+ * normalised tokens is the shorter the more they differ, which says nothing
+ * about where its tokens point: left as they are, tight centroids would come
+ * before nearer ones, in searches by inner product above all.
+ */
+static void
+restore_length(const TokenSample *sample, KmeansResult *result)
+{
+	float		wanted = common_length(sample);
+
+	if (!(wanted > 0) || !isfinite(wanted))
+		return;
+	for (uint32 i = 0; i < result->ncentroids; i++)
+	{
+		float	   *centroid = result->centroids + (size_t) i * sample->dim;
+		float		length = kernel_norm(centroid, sample->dim);
+
+		for (uint32 k = 0; length > 0 && k < sample->dim; k++)
+			centroid[k] *= wanted / length;
+	}
+}
+
 void
 train_centroids(const IndexView *view, TokenSample *sample, uint64 ntokens, KmeansResult *result)
 {
@@ -189,6 +237,7 @@ train_centroids(const IndexView *view, TokenSample *sample, uint64 ntokens, Kmea
 	input.ncentroids = (uint32) Min(ncentroids, INVALID_ORDINAL / 2);
 	input.seed = view->meta.seed;
 	kmeans_train(&input, &train_hooks, result);
+	restore_length(sample, result);
 }
 
 void
