@@ -5,9 +5,9 @@
  *	  their postings summed to an estimate a document.
  *
  * A document's estimate is the sum, over the query tokens, of the similarity
- * of the best probed node that lists it; where none does, the similarity of
- * the last node probed for that token is imputed (as PLAID does). Nodes of a
- * token come nearest first, so the first that names a document is its best.
+ * of the best probed node that lists it; where none does, somewhat less than
+ * the similarity of the last node probed for that token is imputed. Nodes of
+ * a token come nearest first, so the first that names a document is its best.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,11 +22,17 @@
 #include "port/pg_bitutils.h"
 #include "search/search.h"
 
+/*
+ * How far below the last probed node a node that was not probed is taken to
+ * be, for vectors of length 1. Measured on MedQuAD: .05 to .1 did best.
+ */
+#define MISS_MARGIN 0.08f
+
 /* The postings of one probed node: docs[start .. start + count) of the buffer. */
 typedef struct Probe
 {
 	uint32		token;
-	float		gain;			/* similarity over the last probe of the token */
+	float		gain;			/* similarity over that of a miss */
 	uint32		start;
 	uint32		count;
 } Probe;
@@ -76,7 +82,9 @@ static void
 probe_token(Search *search, uint32 token, float scale, const GraphHit *hits, uint32 nhits, ProbeList *list)
 {
 	IndexView  *view = search->view;
-	float		miss = similarity(search, token, hits[nhits - 1].key, scale);
+	float		margin = MISS_MARGIN * view->meta.token_norm *
+		(view->metric == METRIC_L2 ? 1.0f : sqrtf(search->query.norms[token]));
+	float		miss = similarity(search, token, hits[nhits - 1].key, scale) - margin;
 
 	for (uint32 i = 0; i < nhits; i++)
 	{
