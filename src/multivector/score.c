@@ -158,7 +158,10 @@ find_best(ScoreQuery *query, const MultiVector *doc, bool want_rows)
 		multivector_dim_error(doc->dim, query->dim);
 
 	for (uint32 s = 0; s < slots; s++)
+	{
 		query->best[s] = -INFINITY;
+		query->best_row[s] = 0; /* a damaged document may have no row that wins */
+	}
 
 	rows.element = (KernelElement) doc->element;
 	rows.stride = doc->dim * kernel_element_size(rows.element);
@@ -222,7 +225,7 @@ score_to_distance(const ScoreQuery *query, double score)
 	switch (query->metric)
 	{
 		case METRIC_IP:
-			return -score;
+			return 0.0 - score; /* no negative zero */
 		case METRIC_COSINE:
 			return query->ntokens - score;
 		case METRIC_L2:

@@ -100,3 +100,29 @@ SELECT pg_temp.fails($$SELECT ('[[' || repeat('0.5,', 16000) || '1]]')::multivec
 -- Larger than a value can be: refused before memory is taken.
 SELECT pg_temp.fails($$SELECT multivector(textsend(repeat(repeat(chr(1), 10000), 36000)), 1, 'float2')$$);
 DROP TABLE hostile_large;
+
+-- Values that are damaged on disk, or were never ours: seen before anything is read past their end.
+CREATE CAST (bytea AS multivector) WITHOUT FUNCTION;
+CREATE FUNCTION pg_temp.damaged(value bytea) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	states text[] := '{}';
+	expression text;
+BEGIN
+	FOREACH expression IN ARRAY ARRAY['num_tokens(@)', 'dims(@)', '@::text', 'multivector_send(@)', '@::real[]', 'token(@, 1)', 'count(*) FROM unnest(@)',
+		'l2_normalize(@)', 'mean_pool(@)', 'pool_tokens(@, 2)', '@ || @', $q$@ || '[[1]]'$q$, '@ = @', $q$@ = '[[1]]'$q$, 'multivector_hash(@)',
+		'@::multivector(1)', '@::multivector(1, int8)', $q$maxsim(@, '[[1]]')$q$, $q$maxsim('[[1]]', @)$q$, $q$maxsim_cosine(@, '[[1]]')$q$,
+		$q$maxsim_l2('[[1]]', @)$q$, 'maxsim(@, @)', 'maxsim_l2(@, @)', 'count(*) FROM maxsim_tokens(@, @)'] LOOP
+		BEGIN
+			EXECUTE replace('SELECT ' || expression, '@', '$1::multivector') USING value;
+			states := states || 'fine'::text;
+		EXCEPTION WHEN others THEN
+			states := states || sqlstate::text;
+		END;
+	END LOOP;
+	RETURN (SELECT string_agg(DISTINCT s, ' ') FROM unnest(states) s);
+END $$;
+-- The first is a good one; what reads no more than the header finds nothing wrong with some.
+SELECT v, pg_temp.damaged(v::bytea) FROM unnest(ARRAY['\x01000000010000010000803f0000803f', '', '\x01', '\x0100000001000001', '\x0100000001000001000080', '\x01000000010000010000803f', '\x01000000010000010000803f0000803f00',
+	'\x00000000010000010000803f0000803f', '\x01000000000000010000803f0000803f', '\xffffffffff3e00010000803f0000803f', '\x0100000001000301', '\x01000000010000020000803f0000803f',
+	'\xffffffff010000010000803f0000803f', '\x000000400100000100', '\x0000008000800001', '\x01000000010000010000c07f0000c07f']) AS v;
+DROP CAST (bytea AS multivector);
