@@ -191,13 +191,20 @@ multivector_tokens(const MultiVector *mv, uint32 first, uint32 n, float *out)
 	}
 }
 
+/* Round a number of at most 2^22 to the nearest integer, ties to even, by pushing its fraction out of a float4. */
+static inline float
+round_code(float x)
+{
+	return (x + 12582912.0f) - 12582912.0f;
+}
+
 /* Is every value of a token a code times this scale, exactly? */
 static bool
 token_has_scale(const float *token, uint32 dim, float scale)
 {
 	for (uint32 k = 0; k < dim; k++)
 	{
-		if (rintf(token[k] / scale) * scale != token[k])
+		if (round_code(token[k] / scale) * scale != token[k])
 			return false;
 	}
 	return true;
@@ -242,7 +249,7 @@ quantize_token(const float *token, uint32 dim, int8 *codes)
 	}
 
 	for (uint32 k = 0; k < dim; k++)
-		codes[k] = (int8) rintf(token[k] / scale);
+		codes[k] = (int8) round_code(token[k] / scale);
 	return scale;
 }
 
