@@ -52,7 +52,8 @@ same_answers('deletes and VACUUM');
 # Read from the standby all the while the primary changes everything.
 add_churn($primary, 'passages');
 my @writers = map { start_sql($primary, $_) } ("LOAD 'colbert_pg'; SET colbert.pending_limit = 4000; CALL churn(2000);", "VACUUM passages; SELECT pg_sleep(.1);\n" x 20);
-my $reader = start_sql($standby, "$ColbertTest::by_index\n" . "SELECT count(*) FROM (SELECT id FROM passages ORDER BY doc <#> (SELECT short FROM questions WHERE id = 1 + floor(random() * 1000)) LIMIT 100) s;\n" x 1000);
+my $reader = start_sql($standby, join "\n", $ColbertTest::by_index,
+	map { "SELECT count(*) FROM (SELECT id FROM passages ORDER BY doc <#> (SELECT short FROM questions WHERE id = $_) LIMIT 100) AS found;" } 1 .. 1000);
 is(stop_sql($_), '', 'the primary meets no error') for @writers;
 is(stop_sql($reader), '', 'nor does the reader of the standby');
 unlike($reader->{out}, qr/^(?!100$)/m, 'which gets all its rows');

@@ -17,9 +17,10 @@ use IPC::Run ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
+use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(new_node load_questions load_passages exact_tenths recall in_exact_order index_is_sound uses_index start_sql stop_sql
-  add_churn wait_for_rows);
+  add_churn kill_all start_after_kill);
 
 # What makes the planner take the index whatever it costs.
 our $by_index = 'SET enable_seqscan = off; SET enable_sort = off;';
@@ -143,12 +144,12 @@ WHERE $chosen AND o.ordered AND o.rows = $limit;
 SQL
 }
 
-# uses_index(NODE, STATEMENT, TEST NAME): the plan is an Index Scan.
+# uses_index(NODE, EXPLAIN, TEST NAME): the plan is an Index Scan by an index on the embeddings.
 sub uses_index
 {
-	my ($node, $statement, $name) = @_;
+	my ($node, $explain, $name) = @_;
 
-	return like($node->safe_psql('postgres', "EXPLAIN (COSTS OFF) $statement"), qr/Index Scan using/, $name);
+	return like($node->safe_psql('postgres', $explain), qr/Index Scan using \w+_index/, $name);
 }
 
 # index_is_sound(NODE, TABLE, TEST NAME): a search without a LIMIT gives every row once, whatever is pending or dead; each of some
@@ -158,6 +159,7 @@ sub index_is_sound
 	my ($node, $table, $name) = @_;
 	my $rows = $node->safe_psql('postgres', "SET enable_indexscan = off; SELECT count(*) FROM $table");
 
+	uses_index($node, "$by_index EXPLAIN (COSTS OFF) SELECT id FROM $table ORDER BY doc <#> (SELECT short FROM questions WHERE id = 1)", "$name: by the index");
 	is( $node->safe_psql('postgres', <<"SQL"), "$rows|$rows", "$name: a whole scan gives each of $rows rows once");
 $by_index
 SELECT count(*), count(DISTINCT id) FROM (SELECT id FROM $table ORDER BY doc <#> (SELECT short FROM questions WHERE id = 1)) AS scan;
@@ -168,7 +170,7 @@ SELECT p.id
 FROM $table p,
      LATERAL (SELECT max(maxsim(doc, p.doc)) AS best, bool_or(id = p.id) AS found
               FROM (SELECT id, doc FROM $table ORDER BY doc <#> p.doc LIMIT 10) AS r) AS search
-WHERE p.doc IS NOT NULL AND (p.id % greatest(1, $rows / 300) = 0 OR p.id > 1000000)
+WHERE p.doc IS NOT NULL AND (p.id % greatest(1, $rows / 150) = 0 OR p.id > 1000000)
       AND NOT (found OR best >= maxsim(p.doc, p.doc));
 SQL
 	if ($node->safe_psql('postgres', q{SELECT count(*) FROM pg_proc WHERE proname = 'colbert_index_check'}) > 0)
@@ -212,10 +214,13 @@ sub start_sql
 {
 	my ($node, $sql) = @_;
 	my $handle = { out => '', err => '' };
+	my $script = PostgreSQL::Test::Utils::tempdir() . '/script.sql';
 
+	# not by a pipe, which would be filled only while we wait
+	append_to_file($script, $sql);
 	$handle->{run} = IPC::Run::start(
-		[ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), '-f', '-' ],
-		'<', \$sql, '>', \$handle->{out}, '2>', \$handle->{err});
+		[ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), '-f', $script ],
+		'<', '/dev/null', '>', \$handle->{out}, '2>', \$handle->{err});
 	return $handle;
 }
 
@@ -227,15 +232,30 @@ sub stop_sql
 	return $handle->{err};
 }
 
-# wait_for_rows(NODE, TABLE, N): until a table has more than N changes behind it.
-sub wait_for_rows
+# kill_all(NODE): kill -9 of the postmaster and all of its processes, as good as at once. Left alone, these would work on.
+sub kill_all
 {
-	my ($node, $table, $n) = @_;
+	my ($node) = @_;
+	my ($postmaster) = split /\n/, slurp_file($node->data_dir . '/postmaster.pid');
 
-	$node->poll_query_until('postgres',
-		"SELECT sum(n_tup_ins + n_tup_upd + n_tup_del) > $n FROM pg_stat_user_tables WHERE relname = '$table'")
-	  or BAIL_OUT("nothing happens to $table");
+	kill 'STOP', $postmaster;
+	kill 'KILL', $postmaster, split ' ', `ps -o pid= --ppid $postmaster`;
+	$node->kill9;
 	return;
+}
+
+# start_after_kill(NODE): the last processes of a server that was killed may hold its shared memory for a moment.
+sub start_after_kill
+{
+	my ($node) = @_;
+
+	for (1 .. 300)
+	{
+		return if $node->start(fail_ok => 1);
+		usleep(100_000);
+		$node->stop('fast', fail_ok => 1);
+	}
+	BAIL_OUT('the server does not start after kill -9');
 }
 
 1;
