@@ -233,4 +233,16 @@ extern uint16_t kernel_float_to_half(float f);
 /* |x| by the canonical chain: sqrtf of the fmaf chain of x[k] * x[k]. */
 extern float kernel_norm(const float *x, uint32_t dim);
 
+/*
+ * Bring bytes that will be scored soon into cache: all of a document's sketch,
+ * or the first kilobyte of its code rows (the kernels fetch ahead of
+ * themselves from there). Float rows: KernelRows.next does it better.
+ */
+static inline void
+kernels_prefetch(const void *p, size_t bytes)
+{
+	for (size_t i = 0; i < bytes; i += 64)
+		__builtin_prefetch((const char *) p + i, 0, 3);
+}
+
 #endif							/* COLBERT_KERNELS_H */

@@ -22,6 +22,7 @@
 
 #define CACHE_WAY 4096			/* bytes apart that share a set of a first-level cache */
 #define TILE_MOST_ROWS KERNEL_SCRATCH_ROWS
+#define STREAM_MOST_ROWS 16		/* where the caller says what comes next: taller tiles starve for lines out of cache */
 #define TILE_MOST_FLOATS (16 * 32)	/* of dots: 16 rows of a group of 16, or 12 of two */
 
 /*
@@ -167,8 +168,10 @@ tile_finish(const TileLanes *k, const KernelQuery *q, const KernelRows *rows, co
 
 /* The height of the next tile when 'left' rows are left. */
 KERNEL_INLINE uint32_t
-tile_height(const TileShape *shape, uint32_t left)
+tile_height(const TileShape *shape, const KernelRows *rows, uint32_t left)
 {
+	if (rows->next != NULL)
+		return next_block_rows(left, min_uint32(shape->most_rows, STREAM_MOST_ROWS));
 	if (shape->full_first && left >= shape->most_rows)
 		return shape->most_rows;
 	return next_block_rows(left, shape->most_rows);
@@ -191,7 +194,7 @@ tile_run(const TileKernels *kernels_of_isa, const KernelQuery *q, const KernelRo
 		TileRows	block;
 		const TileShape *shape;
 
-		nrows = tile_height(q->ngroups > 1 ? &k->pair : &k->one, rows->nrows - i);
+		nrows = tile_height(q->ngroups > 1 ? &k->pair : &k->one, rows, rows->nrows - i);
 		block = tile_rows(kernels_of_isa, q, rows, i, nrows);
 		for (uint32_t group = 0; group < q->ngroups; group += shape->groups)
 		{

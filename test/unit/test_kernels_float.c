@@ -81,6 +81,7 @@ case_init(Case *c, uint32_t ntokens, uint32_t nrows, uint32_t dim, SampleKind ki
 	c->rows.scale = sample_range(0, 3) > 0 ? c->params : NULL;
 	c->rows.mul = sample_range(0, 1) ? c->params + 1 : NULL;
 	c->rows.add = sample_range(0, 1) ? c->params + 2 : NULL;
+	c->rows.next = sample_range(0, 1) ? c->memory : NULL;
 }
 
 static void
