@@ -13,8 +13,8 @@
  * ordinal it holds stay valid. A new node is written (vector, neighbours)
  * before any other node points at it.
  *
- * The graph is built by L2 distance between prepared vectors whatever the
- * metric; a search takes its key from the query.
+ * The graph is built and searched by L2 distance between prepared vectors,
+ * whatever the metric: it is a poor guide to the order of inner products.
  *
  *-------------------------------------------------------------------------
  */
@@ -34,28 +34,18 @@ typedef struct Graph Graph;
 extern Graph *graph_open(ColbertIndex *index, MetaPageData *meta, const SketchParams *params);
 extern void graph_close(Graph *graph);
 
-/*
- * How nodes are ranked for a query. The graph guides a search by L2 well, and
- * one by inner product as well as the nodes are of one length.
- */
-typedef enum GraphKey
-{
-	GRAPH_KEY_IP,				/* <q, x>: searches of maxsim and cosine */
-	GRAPH_KEY_L2				/* <q, x> - |x|^2/2: construction, assignment, searches of L2 */
-} GraphKey;
-
 typedef struct GraphHit
 {
 	uint32		node;
-	float		key;			/* exact, from the node's binary16 vector */
+	float		key;			/* <q, x> - |x|^2/2, exact for the node's binary16 vector */
 } GraphHit;
 
 /*
- * The nearest nodes of one prepared vector (dim floats), nearest first.
+ * The nodes nearest by L2 to one vector (dim floats), nearest first.
  * hits has room for ef; returns how many were found. Checks for interrupts;
  * *hops, where not NULL, is increased by the nodes expanded.
  */
-extern uint32 graph_search(Graph *graph, const float *vector, GraphKey key, uint32 ef, GraphHit *hits, uint64 *hops);
+extern uint32 graph_search(Graph *graph, const float *vector, uint32 ef, GraphHit *hits, uint64 *hops);
 
 /*
  * Add a node with an empty posting list; returns its ordinal. Deterministic:

@@ -88,7 +88,6 @@ edge_put(EdgeList edges, uint32 lane, const Edge *edge)
 
 	edges.list->vertices[lane] = edge->vertex;
 	block->add[column] = edge->add;
-	block->half_norm[column] = edge->half_norm;
 	for (uint32 p = 0; p < edges.padded / 8; p++)
 		block->sketch[p * EDGE_LANES + column] = edge->signs[p];
 	factors[column] = edge->factor;
@@ -105,14 +104,13 @@ edge_move(EdgeList edges, uint32 from, uint32 to)
 
 	edges.list->vertices[to] = edges.list->vertices[from];
 	target->add[j] = source->add[i];
-	target->half_norm[j] = source->half_norm[i];
 	for (uint32 p = 0; p < edges.padded / 8; p++)
 		target->sketch[p * EDGE_LANES + j] = source->sketch[p * EDGE_LANES + i];
 	((uint16 *) (target->sketch + factors))[j] = ((uint16 *) (source->sketch + factors))[i];
 }
 
 uint32
-edges_estimate(EdgeList edges, const KernelSketchQuery *query, GraphKey key, float base,
+edges_estimate(EdgeList edges, const KernelSketchQuery *query, float base,
 			   uint32 *vertices, float *estimates)
 {
 	uint32		count = edges.list->count;
@@ -126,9 +124,6 @@ edges_estimate(EdgeList edges, const KernelSketchQuery *query, GraphKey key, flo
 		kernels->sketch_scores(query, 0, block->sketch, out);
 		for (int i = 0; i < EDGE_LANES; i++)
 			out[i] += block->add[i] + base;
-		if (key == GRAPH_KEY_IP)
-			for (int i = 0; i < EDGE_LANES; i++)
-				out[i] += block->half_norm[i];
 	}
 	return count;
 }

@@ -59,7 +59,6 @@ struct GraphWriter
 
 	/* Scratch for choosing neighbours. */
 	float	   *pool;			/* rows of vectors */
-	float	   *pool_norms;		/* half norms */
 	uint32	   *pool_vertices;
 	GraphCandidate *candidates;
 	uint32	   *chosen;
@@ -122,14 +121,13 @@ cache_grow(Graph *graph, VectorCache *cache, uint32 nnodes)
 	}
 }
 
-/* Widen the vector of a vertex into width floats; returns its half norm. */
-static float
+/* Widen the vector of a vertex into width floats. */
+static void
 read_vector(Graph *graph, uint32 level, uint32 vertex, float *vector)
 {
 	VectorCache *cache = &graph->writer->cache;
 	Buffer		buffer = InvalidBuffer;
 	VertexEntry *entry;
-	float		half_norm;
 
 	if (level == 0 && cache->owner[vertex & (cache->nslots - 1)] == vertex)
 		entry = cache_entry(cache, vertex);
@@ -144,11 +142,9 @@ read_vector(Graph *graph, uint32 level, uint32 vertex, float *vector)
 		if (level == 0)
 			cache_put(cache, vertex, entry);
 	}
-	half_norm = entry->half_norm;
 	kernels->half_to_float(entry->vector, vector, graph->dim);
 	if (BufferIsValid(buffer))
 		UnlockReleaseBuffer(buffer);
-	return half_norm;
 }
 
 /* ---- the writer ---- */
@@ -187,7 +183,6 @@ writer_create(Graph *graph)
 	/* half_to_float writes dim floats of a row: what is past them stays zero. */
 	writer->pool = MemoryContextAllocExtended(graph->context, mul_size(mul_size(rows, graph->width), sizeof(float)),
 											  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	writer->pool_norms = palloc(rows * sizeof(float));
 	writer->pool_vertices = palloc(rows * sizeof(uint32));
 	writer->candidates = palloc(rows * sizeof(GraphCandidate));
 	writer->chosen = palloc(rows * sizeof(uint32));
@@ -267,9 +262,7 @@ encode_link(Graph *graph, uint32 row, uint32 level, Edge *forward, Edge *back)
 	edge_encode(writer->rotated, writer->other_rotated, graph->padded, forward);
 	edge_encode(writer->other_rotated, writer->rotated, graph->padded, back);
 	forward->vertex = writer->pool_vertices[row];
-	forward->half_norm = writer->pool_norms[row];
 	back->vertex = own_vertex(writer, level);
-	back->half_norm = writer->entry->half_norm;
 }
 
 /* Choose the new node's neighbours on a level among graph->results. */
@@ -285,7 +278,7 @@ choose_neighbours(Graph *graph, uint32 level)
 		float	   *row = writer->pool + (size_t) i * graph->width;
 
 		writer->pool_vertices[i] = graph->results.hits[i].node;
-		writer->pool_norms[i] = read_vector(graph, level, writer->pool_vertices[i], row);
+		read_vector(graph, level, writer->pool_vertices[i], row);
 		writer->candidates[i] = (GraphCandidate) {i, graph_distance(writer->vector, row, graph->width)};
 	}
 	graph_sort_candidates(writer->candidates, n);
@@ -305,7 +298,7 @@ find_neighbours(Graph *graph)
 		writer->links[level].count = 0;
 	if (!graph_start(graph))
 		return;
-	graph_set_query(graph, writer->vector, GRAPH_KEY_L2);
+	graph_set_query(graph, writer->vector);
 	for (uint32 level = graph->meta->entry_level + 1; level-- > 0;)
 	{
 		if (level <= writer->level)

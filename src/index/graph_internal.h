@@ -50,7 +50,6 @@ typedef struct Edge
 {
 	uint32		vertex;
 	float		add;
-	float		half_norm;
 	uint16		factor;
 	uint8	   *signs;			/* padded / 8 bytes */
 } Edge;
@@ -70,7 +69,7 @@ edges_lanes(uint32 m, uint32 level)
 
 extern size_t edges_list_size(uint32 padded, uint32 lanes);
 
-/* Encode the edge between two rotated vectors; sets all but vertex and half_norm. */
+/* Encode the edge between two rotated vectors; sets all but vertex. */
 extern void edge_encode(const float *from, const float *to, uint32 padded, Edge *edge);
 extern void edge_put(EdgeList edges, uint32 lane, const Edge *edge);
 extern void edge_move(EdgeList edges, uint32 from, uint32 to);
@@ -80,7 +79,7 @@ extern void edge_move(EdgeList edges, uint32 from, uint32 to);
  * <q, c> - |c|^2/2 of the list's own vertex. Returns their count; vertices
  * and estimates have room for all lanes. Never allocates or errors.
  */
-extern uint32 edges_estimate(EdgeList edges, const KernelSketchQuery *query, GraphKey key, float base,
+extern uint32 edges_estimate(EdgeList edges, const KernelSketchQuery *query, float base,
 							 uint32 *vertices, float *estimates);
 
 /* ---- the walk (graph_search.c) ---- */
@@ -127,7 +126,6 @@ struct Graph
 	uint32		m;
 
 	/* The query. */
-	GraphKey	key;
 	float	   *query;			/* width floats */
 	float	   *rotated;		/* padded floats */
 	void	   *sketch_memory;
@@ -174,7 +172,7 @@ compat_noreturn
 extern void graph_corrupted(Graph *graph, uint32 vertex, uint32 level);
 
 /* Set the query of the walks that follow (dim floats). */
-extern void graph_set_query(Graph *graph, const float *vector, GraphKey key);
+extern void graph_set_query(Graph *graph, const float *vector);
 
 /* Put the entry point into the results, on its level; false where the graph is empty. */
 extern bool graph_start(Graph *graph);

@@ -194,11 +194,10 @@ next_vertex(Graph *graph, uint32 *vertex)
 /* ---- the walk ---- */
 
 void
-graph_set_query(Graph *graph, const float *vector, GraphKey key)
+graph_set_query(Graph *graph, const float *vector)
 {
 	float		constant = 0;
 
-	graph->key = key;
 	memcpy(graph->query, vector, graph->dim * sizeof(float));
 	rotation_apply(graph->rotation, vector, graph->rotated);
 	graph->sketch = kernel_sketch_pack(graph->sketch_memory, graph->rotated, &constant, 1, graph->padded, false);
@@ -310,12 +309,12 @@ expand(Graph *graph, uint32 vertex, uint32 level)
 	kernels->half_to_float(parts.entry->vector, graph->vector, graph->dim);
 	similarity = graph_dot(graph->query, graph->vector, graph->width);
 	base = similarity - parts.entry->half_norm;
-	count = edges_estimate(parts.edges, graph->sketch, graph->key, base,
+	count = edges_estimate(parts.edges, graph->sketch, base,
 						   graph->lane_vertices, graph->lane_estimates);
 	UnlockReleaseBuffer(buffer);
 
 	graph->hops++;
-	pool_add(&graph->results, vertex, graph->key == GRAPH_KEY_IP ? similarity : base);
+	pool_add(&graph->results, vertex, base);
 	count = filter_lanes(graph, count, nvertices);
 	reserve_sightings(&graph->sightings, count, graph->context);
 	for (uint32 i = 0; i < count; i++)
@@ -343,14 +342,14 @@ graph_walk(Graph *graph, uint32 level, uint32 ef)
 }
 
 uint32
-graph_search(Graph *graph, const float *vector, GraphKey key, uint32 ef, GraphHit *hits, uint64 *hops)
+graph_search(Graph *graph, const float *vector, uint32 ef, GraphHit *hits, uint64 *hops)
 {
 	uint32		count;
 
 	if (ef == 0 || !graph_start(graph))
 		return 0;
 	graph->hops = 0;
-	graph_set_query(graph, vector, key);
+	graph_set_query(graph, vector);
 	for (uint32 level = graph->meta->entry_level; level > 0; level--)
 	{
 		graph_walk(graph, level, 1);

@@ -164,7 +164,7 @@ find_nearest(Merge *merge, uint32 token)
 	GraphHit	hits[ASSIGN_EF];
 
 	CHECK_FOR_INTERRUPTS();
-	if (graph_search(merge->graph, merge->tokens + (size_t) token * merge->view->dim, GRAPH_KEY_L2,
+	if (graph_search(merge->graph, merge->tokens + (size_t) token * merge->view->dim,
 					 ASSIGN_EF, hits, NULL) == 0)
 		elog(ERROR, "index \"%s\" has an empty graph", RelationGetRelationName(merge->view->index.rel));
 	merge->nearest[token] = hits[0];

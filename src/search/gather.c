@@ -121,7 +121,7 @@ probe_all(Search *search, uint32 probes, uint32 ef, ProbeList *list)
 		CHECK_FOR_INTERRUPTS();
 		stage_start(&start);
 		vector = token_to_find(search, token, scaled, &scale);
-		nhits = graph_search(search->graph, vector, GRAPH_KEY_L2, ef, hits, &search_counters.hops);
+		nhits = graph_search(search->graph, vector, ef, hits, &search_counters.hops);
 		stage_stop(STAGE_FIND, start);
 		if (nhits == 0)
 			continue;

@@ -256,11 +256,10 @@ StaticAssertDecl(offsetof(NeighbourList, vertices) == 4, "on-disk offset of Neig
 typedef struct EdgeBlock
 {
 	float		add[16];
-	float		half_norm[16];	/* |x|^2 / 2 */
 	uint8		sketch[FLEXIBLE_ARRAY_MEMBER];
 } EdgeBlock;
 
-StaticAssertDecl(offsetof(EdgeBlock, sketch) == 128, "on-disk offset of EdgeBlock.sketch");
+StaticAssertDecl(offsetof(EdgeBlock, sketch) == 64, "on-disk offset of EdgeBlock.sketch");
 
 /* A node on a level above the lowest; its entries stand one after another, from level 1 up. A vertex follows. */
 typedef struct UpperEntry

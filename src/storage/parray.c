@@ -67,17 +67,19 @@ parray_read(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint3
 	uint32		slot;
 	BlockNumber block = parray_block(index->rel, meta, kind, item, &slot);
 	Buffer		buffer = storage_read_buffer(index->rel, block);
-	Page		page;
+	Page		page = BufferGetPage(buffer);
+
+	/* What the lines below touch comes from memory while the lock is taken. */
+	__builtin_prefetch(page);
+	__builtin_prefetch((char *) page + BLCKSZ - sizeof(PageTrailer));
+	*data = item_pointer(page, &meta->arrays[kind], slot);
+	__builtin_prefetch(*data);
 
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	page = BufferGetPage(buffer);
 	if (PageIsNew(page))
 		*data = NULL;
 	else
-	{
 		page_check(index->rel, block, page, PAGE_ARRAY, kind);
-		*data = item_pointer(page, &meta->arrays[kind], slot);
-	}
 	return buffer;
 }
 
