@@ -14,13 +14,13 @@ DATA_built = sql/$(EXTENSION)--$(EXTVERSION).sql
 REGRESS := $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
 REGRESS_OPTS = --inputdir=test --outputdir=test/out --load-extension=$(EXTENSION)
 ISOLATION := $(patsubst test/isolation/specs/%.spec,%,$(sort $(wildcard test/isolation/specs/*.spec)))
-ISOLATION_OPTS = --inputdir=test/isolation --outputdir=test/out/isolation --load-extension=$(EXTENSION)
+ISOLATION_OPTS = --inputdir=test/isolation --outputdir=test/isolation/out --load-extension=$(EXTENSION)
 
 # Scores are defined by one chain of fused multiply-adds: the compiler must not contract on its own.
 PG_CPPFLAGS = -Isrc -MMD -MP
 PG_CFLAGS = -std=gnu11 -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers -Wno-declaration-after-statement -ffp-contract=off -fno-math-errno
 
-EXTRA_CLEAN = $(DATA_built) $(OBJS:.o=.d) build test/out
+EXTRA_CLEAN = $(DATA_built) $(OBJS:.o=.d) build test/out test/isolation/out
 
 # Kernels are compiled file by file for their instruction set, which bitcode would not repeat.
 override with_llvm = no
