@@ -3,9 +3,10 @@
  * runs.c
  *	  Scoring the items of many documents, with the next ones on their way.
  *
- * Up to LOOKAHEAD pages are pinned at a time; one is locked. Any bytes give
- * some estimate, so of a page only what bounds the reading is checked, all
- * of which stands in its header's cache line.
+ * One page is pinned at a time: more than eight pins would leave the array in
+ * which a backend counts them. Any bytes give some estimate, so that a page
+ * is of its array is looked up in its header alone, whose cache line is
+ * there, and not in its trailer.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,10 +15,9 @@
 #include "miscadmin.h"
 #include "search/runs.h"
 
-/* Pages pinned ahead, and the bytes of each that are fetched ahead: the rest streams. */
-#define LOOKAHEAD		8
-#define PREFETCH_BYTES	2048
-#define CACHE_LINE		64
+/* How many runs ahead, and how many bytes of each, are fetched: the rest streams. */
+#define LOOKAHEAD		6
+#define PREFETCH_BYTES	1536
 
 void
 runs_add(Search *search, RunList *list, uint32 which, uint32 first, uint32 n)
@@ -49,24 +49,11 @@ runs_add(Search *search, RunList *list, uint32 which, uint32 first, uint32 n)
 	}
 }
 
-static inline char *
-run_items(const Run *run, size_t item_size)
+/* Where a run's items begin on its page. */
+static inline size_t
+run_offset(const Run *run, size_t item_size)
 {
-	return PageGetContents(BufferGetPage(run->buffer)) + run->slot * item_size;
-}
-
-/* Pin a run's page, and ask for its bytes. */
-static inline void
-start_run(Relation rel, Run *run, size_t item_size)
-{
-	const char *items;
-	size_t		bytes = Min(run->count * item_size, PREFETCH_BYTES);
-
-	run->buffer = storage_read_buffer(rel, run->block);
-	items = run_items(run, item_size);
-	__builtin_prefetch(BufferGetPage(run->buffer));
-	for (size_t i = 0; i < bytes; i += CACHE_LINE)
-		__builtin_prefetch(items + i);
+	return MAXALIGN(SizeOfPageHeaderData) + run->slot * item_size;
 }
 
 void
@@ -74,24 +61,26 @@ runs_score(Search *search, RunList *list, RunScorer score, void *arg)
 {
 	Relation	rel = search->view->index.rel;
 	size_t		item_size = search->view->meta.arrays[list->kind].item_size;
-	uint32		started = 0;
 
 	for (uint32 i = 0; i < list->count; i++)
 	{
-		Run		   *run = &list->runs[i];
-		PageHeader	header;
+		const Run  *run = &list->runs[i];
+		const Run  *ahead = &list->runs[Min(i + LOOKAHEAD, list->count - 1)];
+		Buffer		buffer;
+		Page		page;
 
 		if (i % 256 == 0)
 			CHECK_FOR_INTERRUPTS();
-		for (; started < list->count && started <= i + LOOKAHEAD; started++)
-			start_run(rel, &list->runs[started], item_size);
+		storage_prefetch(rel, ahead->block, run_offset(ahead, item_size),
+						 Min(ahead->count * item_size, PREFETCH_BYTES));
 
-		LockBuffer(run->buffer, BUFFER_LOCK_SHARE);
-		header = (PageHeader) BufferGetPage(run->buffer);
-		if (header->pd_lower != header->pd_special || header->pd_upper != header->pd_special)
-			page_check(rel, run->block, (Page) header, PAGE_ARRAY, list->kind);
-		score(search, run, (const uint8 *) run_items(run, item_size), arg);
-		UnlockReleaseBuffer(run->buffer);
+		buffer = storage_read_buffer(rel, run->block);
+		LockBuffer(buffer, BUFFER_LOCK_SHARE);
+		page = BufferGetPage(buffer);
+		if (((PageHeader) page)->pd_lower != ((PageHeader) page)->pd_special)
+			page_check(rel, run->block, page, PAGE_ARRAY, list->kind);
+		score(search, run, (const uint8 *) page + run_offset(run, item_size), arg);
+		UnlockReleaseBuffer(buffer);
 	}
 	list->count = 0;
 }

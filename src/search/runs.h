@@ -5,8 +5,8 @@
  *
  * A document's sketches (or code rows) are consecutive items of a page array:
  * a run on one page, or several. The runs of all documents are laid out
- * first; then each is scored in place while the pages of those ahead are
- * pinned and their bytes are fetched into the CPU's cache.
+ * first; then each is scored in place while the bytes of those ahead are
+ * fetched into the CPU's cache.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,7 +24,6 @@ typedef struct Run
 	uint32		count;
 	uint32		slot;
 	BlockNumber block;
-	Buffer		buffer;
 } Run;
 
 typedef struct RunList

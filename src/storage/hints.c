@@ -14,8 +14,11 @@
  */
 #include "compat/pg_compat.h"
 
+#include "storage/buf_internals.h"
 #include "storage/storage.h"
 #include "utils/memutils.h"
+
+#define CACHE_LINE 64
 
 typedef struct BufferHints
 {
@@ -61,4 +64,19 @@ storage_read_buffer(Relation rel, BlockNumber block)
 	if (!BufferIsValid(*hint) || !compat_read_recent_buffer(rel, block, *hint))
 		*hint = ReadBuffer(rel, block);
 	return *hint;
+}
+
+void
+storage_prefetch(Relation rel, BlockNumber block, size_t offset, size_t bytes)
+{
+	BufferHints *hints = rel->rd_amcache;
+	const char *page;
+
+	if (hints == NULL || block >= hints->nblocks || !BufferIsValid(hints->buffers[block]))
+		return;
+	__builtin_prefetch(GetBufferDescriptor(hints->buffers[block] - 1));
+	page = BufferGetBlock(hints->buffers[block]);
+	__builtin_prefetch(page);
+	for (size_t i = 0; i < bytes; i += CACHE_LINE)
+		__builtin_prefetch(page + offset + i);
 }

@@ -49,6 +49,13 @@ extern void page_check(Relation rel, BlockNumber block, Page page, PageKind kind
 /* Pin a page, as ReadBuffer does, by a hint of where it was last (hints.c). */
 extern Buffer storage_read_buffer(Relation rel, BlockNumber block);
 
+/*
+ * Fetch bytes of a page into the CPU's cache, and what it takes to pin it, if
+ * there is a hint of where it is. Pins nothing: a hint that is wrong fetches
+ * something else, to no harm.
+ */
+extern void storage_prefetch(Relation rel, BlockNumber block, size_t offset, size_t bytes);
+
 /* ---- changes: the one WAL wrapper (change.c) ---- */
 
 #define CHANGE_MAX_PAGES MAX_GENERIC_XLOG_PAGES
