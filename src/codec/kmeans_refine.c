@@ -6,7 +6,7 @@
  * Children trained within their parents ignore that a point near a border is
  * nearer to another parent's child: on real tokens that costs 15% of the
  * distortion. A few Lloyd iterations, with points assigned among the children
- * of their best parents, take most of it back. A parent is then the mean of
+ * of their best parents, take half of that back. A parent is then the mean of
  * its children's points.
  *
  * One worker, points in their order: deterministic.
@@ -17,8 +17,8 @@
 
 #include <string.h>
 
-#define REFINE_ROUNDS	3
-#define REFINE_PARENTS	8
+#define REFINE_ROUNDS	2
+#define REFINE_PARENTS	4
 
 /* Points that are widened and assigned at a time. */
 #define REFINE_CHUNK	8192
