@@ -279,7 +279,7 @@ avx2_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool
  */
 
 /* Query tokens that share the loading and splitting of codes. */
-#define SKETCH_TOKENS 2
+#define SKETCH_TOKENS 4
 
 /*
  * sums += byte sums of 32 dims for one query token, from the nibbles of
@@ -406,8 +406,8 @@ avx2_sketch_blocks(const KernelSketchQuery *q, const uint8_t *blocks, uint32_t n
 	{
 		for (uint32_t token = 0; token < whole; token += SKETCH_TOKENS)
 			sketch_update(q, blocks, token, state, SKETCH_TOKENS);
-		if (whole < q->ntokens)
-			sketch_update(q, blocks, whole, state, 1);
+		for (uint32_t token = whole; token < q->ntokens; token++)
+			sketch_update(q, blocks, token, state, 1);
 	}
 }
 

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 typedef enum SampleKind
 {
@@ -78,6 +79,41 @@ sample_memory(size_t size)
 		exit(2);
 	}
 	return p;
+}
+
+/*
+ * Memory that ends where a page without any access begins: reading one byte
+ * beyond it ends the program, also by instructions that sanitizers do not see
+ * through.
+ */
+#define SAMPLE_PAGE ((size_t) 65536)
+
+static inline size_t
+sample_guarded_pages(size_t size)
+{
+	return (size + SAMPLE_PAGE - 1) / SAMPLE_PAGE * SAMPLE_PAGE;
+}
+
+static inline void *
+sample_guarded(size_t size)
+{
+	size_t		pages = sample_guarded_pages(size);
+	char	   *p = mmap(NULL, pages + SAMPLE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED || mprotect(p + pages, SAMPLE_PAGE, PROT_NONE) != 0)
+	{
+		fprintf(stderr, "out of memory\n");
+		exit(2);
+	}
+	return p + pages - size;
+}
+
+static inline void
+sample_guarded_free(void *p, size_t size)
+{
+	size_t		pages = sample_guarded_pages(size);
+
+	munmap((char *) p + size - pages, pages + SAMPLE_PAGE);
 }
 
 static inline float *

@@ -46,15 +46,28 @@ report(const char *what)
 		tap_ok(agreed[i], "%s: %s equals scalar", sets[i]->name, what);
 }
 
+/* The shape that is being tested, for what is printed where it fails. */
+static uint32_t case_tokens;
+static uint32_t case_rows;
+static uint32_t case_dim;
+
+static void
+set_case(uint32_t ntokens, uint32_t nrows, uint32_t dim)
+{
+	case_tokens = ntokens;
+	case_rows = nrows;
+	case_dim = dim;
+}
+
 static bool
-same_floats(const float *expected, const float *got, size_t n, const char *what, uint32_t ntokens, uint32_t nrows,
-			uint32_t dim)
+same_floats(const float *expected, const float *got, size_t n, const char *what)
 {
 	for (size_t i = 0; i < n; i++)
 	{
 		if (same_float(expected[i], got[i]))
 			continue;
-		tap_diag("%s[%zu] is %a, not %a: %u tokens, %u rows, dim %u", what, i, got[i], expected[i], ntokens, nrows, dim);
+		tap_diag("%s[%zu] is %a, not %a: %u tokens, %u rows, dim %u", what, i, got[i], expected[i],
+				 case_tokens, case_rows, case_dim);
 		return false;
 	}
 	return true;
@@ -76,12 +89,12 @@ lowest(size_t n)
  * ------------------------------------------------------------------------
  */
 
-/* Rows of any bytes that could stand in an index, at an odd address. */
+/* Rows of any bytes that could stand in an index. */
 static uint8_t *
 sq8_random_rows(uint32_t nrows, uint32_t dim, bool has_add, SampleKind kind)
 {
 	size_t		row_size = kernel_sq8_row_size(dim, has_add);
-	uint8_t    *memory = sample_memory(1 + nrows * row_size);
+	uint8_t    *memory = sample_guarded(nrows * row_size);
 	float	   *token = sample_floats(kind, dim);
 
 	for (uint32_t i = 0; i < nrows; i++)
@@ -91,7 +104,7 @@ sq8_random_rows(uint32_t nrows, uint32_t dim, bool has_add, SampleKind kind)
 			for (uint32_t k = 0; k < dim; k++)
 				token[k] = sample_float(kind);
 		}
-		kernel_sq8_encode(token, dim, has_add, sample_float(kind), memory + 1 + i * row_size);
+		kernel_sq8_encode(token, dim, has_add, sample_float(kind), memory + i * row_size);
 	}
 	free(token);
 	return memory;
@@ -107,19 +120,20 @@ check_sq8(uint32_t ntokens, uint32_t nrows, uint32_t dim, bool has_add, SampleKi
 	uint32_t	nslots = kernel_sq8_slots(q);
 	float	   *expected = lowest(nslots);
 
-	sets[0]->sq8_rows(q, rows + 1, nrows, has_add, expected);
+	set_case(ntokens, nrows, dim);
+	sets[0]->sq8_rows(q, rows, nrows, has_add, expected);
 	for (int i = 1; i < nsets; i++)
 	{
 		float	   *got = lowest(nslots);
 		uint32_t	split = nrows / 3;
 
-		sets[i]->sq8_rows(q, rows + 1, split, has_add, got);
-		sets[i]->sq8_rows(q, rows + 1 + split * row_size, nrows - split, has_add, got);
-		agreed[i] = same_floats(expected, got, nslots, "sq8 best", ntokens, nrows, dim) && agreed[i];
+		sets[i]->sq8_rows(q, rows, split, has_add, got);
+		sets[i]->sq8_rows(q, rows + split * row_size, nrows - split, has_add, got);
+		agreed[i] = same_floats(expected, got, nslots, "sq8 best") && agreed[i];
 		free(got);
 	}
 	free(expected);
-	free(rows);
+	sample_guarded_free(rows, nrows * row_size);
 	free(q);
 	free(tokens);
 }
@@ -230,18 +244,18 @@ test_sq8_error(void)
  * ------------------------------------------------------------------------
  */
 
-/* Blocks of any bits, with factors of the kind; at an odd address. */
+/* Blocks of any bits, with factors of the kind. */
 static uint8_t *
 sketch_random_blocks(uint32_t nblocks, uint32_t dim, bool has_add, SampleKind kind)
 {
 	size_t		block_size = kernel_sketch_block_size(dim, has_add);
-	uint8_t    *memory = sample_memory(1 + nblocks * block_size);
+	uint8_t    *memory = sample_guarded(nblocks * block_size);
 
 	for (size_t i = 0; i < nblocks * block_size; i++)
-		memory[1 + i] = (uint8_t) sample_bits();
+		memory[i] = (uint8_t) sample_bits();
 	for (uint32_t b = 0; b < nblocks; b++)
 	{
-		uint8_t    *halves = memory + 1 + b * block_size + (size_t) dim * 2;
+		uint8_t    *halves = memory + b * block_size + (size_t) dim * 2;
 
 		for (size_t i = 0; i < block_size - (size_t) dim * 2; i += 2)
 		{
@@ -267,27 +281,28 @@ check_sketch(uint32_t ntokens, uint32_t nblocks, uint32_t dim, bool has_add, Sam
 	float		scores[2][SKETCH_BLOCK_TOKENS];
 	uint32_t	token = sample_range(0, ntokens - 1);
 
-	sets[0]->sketch_blocks(q, blocks + 1, nblocks, expected);
+	set_case(ntokens, nblocks, dim);
+	sets[0]->sketch_blocks(q, blocks, nblocks, expected);
 	sets[0]->sketch_finish(q, expected, expected_best);
-	sets[0]->sketch_scores(q, token, blocks + 1, scores[0]);
+	sets[0]->sketch_scores(q, token, blocks, scores[0]);
 	for (int i = 1; i < nsets; i++)
 	{
 		float	   *got = lowest(nstates);
 		float	   *best = lowest(ntokens);
 
-		sets[i]->sketch_blocks(q, blocks + 1, nblocks, got);
+		sets[i]->sketch_blocks(q, blocks, nblocks, got);
 		sets[i]->sketch_finish(q, got, best);
-		sets[i]->sketch_scores(q, token, blocks + 1, scores[1]);
-		agreed[i] = same_floats(expected, got, nstates, "sketch state", ntokens, nblocks, dim) &&
-			same_floats(expected_best, best, ntokens, "sketch best", ntokens, nblocks, dim) &&
-			same_floats(scores[0], scores[1], SKETCH_BLOCK_TOKENS, "sketch scores", ntokens, nblocks, dim) && agreed[i];
+		sets[i]->sketch_scores(q, token, blocks, scores[1]);
+		agreed[i] = same_floats(expected, got, nstates, "sketch state") &&
+			same_floats(expected_best, best, ntokens, "sketch best") &&
+			same_floats(scores[0], scores[1], SKETCH_BLOCK_TOKENS, "sketch scores") && agreed[i];
 		free(got);
 		free(best);
 	}
 	free(rotated);
 	free(constant);
 	free(q);
-	free(blocks);
+	sample_guarded_free(blocks, nblocks * kernel_sketch_block_size(dim, has_add));
 	free(expected);
 	free(expected_best);
 }
@@ -310,6 +325,37 @@ test_sketch(void)
 	check_sketch(3, 2, 1024, false, SAMPLE_ORDINARY);
 	check_sketch(2, 1, 16000, true, SAMPLE_EQUAL);
 	report("sketches");
+}
+
+/* The end of a document, where maxima are zeros of both signs or nothing was found. */
+static void
+test_sketch_finish(void)
+{
+	begin();
+	for (uint32_t ntokens = 1; ntokens <= 40; ntokens++)
+	{
+		KernelSketchQuery q = {.ntokens = ntokens};
+		size_t		nstates = (size_t) ntokens * SKETCH_BLOCK_TOKENS;
+		float	   *state = sample_guarded(nstates * sizeof(float));
+		float	   *expected = lowest(ntokens);
+
+		for (size_t i = 0; i < nstates; i++)
+			state[i] = ntokens % 3 == 0 ? sample_float(SAMPLE_MIXED) :
+				sample_range(0, 20) > 0 ? -INFINITY : sample_range(0, 1) ? -0.0f : 0.0f;
+		set_case(ntokens, 0, 0);
+		sets[0]->sketch_finish(&q, state, expected);
+		for (int i = 1; i < nsets; i++)
+		{
+			float	   *got = lowest(ntokens);
+
+			sets[i]->sketch_finish(&q, state, got);
+			agreed[i] = same_floats(expected, got, ntokens, "finish") && agreed[i];
+			free(got);
+		}
+		sample_guarded_free(state, nstates * sizeof(float));
+		free(expected);
+	}
+	report("the end of a document");
 }
 
 /* Every nibble set to the pattern of the query: the largest totals that can occur, and the sum of all |q|. */
@@ -358,23 +404,23 @@ test_sketch_error(void)
 												  dim, true);
 		float		scores[SKETCH_BLOCK_TOKENS];
 
-		sets[0]->sketch_scores(q, 0, block + 1, scores);
+		sets[0]->sketch_scores(q, 0, block, scores);
 		for (uint32_t t = 0; t < SKETCH_BLOCK_TOKENS; t++)
 		{
 			uint16_t	halves[2];
 			double		sum = 0;
 			double		factor;
 
-			memcpy(&halves[0], block + 1 + dim * 2 + t * 2, 2);
-			memcpy(&halves[1], block + 1 + dim * 2 + 32 + t * 2, 2);
+			memcpy(&halves[0], block + dim * 2 + t * 2, 2);
+			memcpy(&halves[1], block + dim * 2 + 32 + t * 2, 2);
 			factor = kernel_half_to_float(halves[0]);
 			for (uint32_t k = 0; k < dim; k++)
-				sum += (block[1 + k / 8 * 16 + t] >> (k % 8) & 1) ? rotated[k] : -rotated[k];
+				sum += (block[k / 8 * 16 + t] >> (k % 8) & 1) ? rotated[k] : -rotated[k];
 			within = within && fabs(scores[t] - (factor * sum + 0.5 + kernel_half_to_float(halves[1]))) <=
 				fabs(factor) * (dim / 4) * q->delta[0] / 2 + 1e-5 * dim;
 		}
 		free(rotated);
-		free(block);
+		sample_guarded_free(block, kernel_sketch_block_size(dim, true));
 		free(q);
 	}
 	tap_ok(within, "sketch: estimates are within the rounding of the tables");
@@ -494,6 +540,7 @@ main(void)
 	test_sq8_extremes();
 	test_sq8_error();
 	test_sketch();
+	test_sketch_finish();
 	test_sketch_extremes();
 	test_sketch_error();
 	test_half_round_trip();
