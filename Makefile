@@ -31,6 +31,7 @@ PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
 
 ifneq ($(PGXS),)
 include $(PGXS)
+include src/kernels/flags.mk
 
 # Objects are rebuilt when a header, the server's version, the compiler or its flags change.
 $(OBJS): build/flags
@@ -43,7 +44,6 @@ all install uninstall installcheck clean:
 	@echo "$(PG_CONFIG): no build files of a PostgreSQL server. 'make deps' installs them on Debian; or set PG_CONFIG=/path/to/pg_config." >&2; exit 1
 endif
 
-include src/kernels/flags.mk
 
 $(DATA_built): $(SQL_PARTS)
 	@mkdir -p $(@D)

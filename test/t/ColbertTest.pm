@@ -239,7 +239,14 @@ sub kill_all
 	my ($postmaster) = split /\n/, slurp_file($node->data_dir . '/postmaster.pid');
 
 	kill 'STOP', $postmaster;
-	kill 'KILL', $postmaster, split ' ', `ps -o pid= --ppid $postmaster`;
+	for my $stat (glob '/proc/[0-9]*/stat')
+	{
+		# the process may be gone already; its name, in parentheses, may hold blanks
+		open(my $fh, '<', $stat) or next;
+		my ($pid, $parent) = (<$fh> // '') =~ /^(\d+) \(.*\) \S (\d+) /;
+		close($fh);
+		kill 'KILL', $pid if ($parent // 0) == $postmaster;
+	}
 	$node->kill9;
 	return;
 }
