@@ -57,8 +57,9 @@ typedef struct KmeansResult
 extern void kmeans_train(const KmeansInput *input, const KmeansHooks *hooks, KmeansResult *result);
 
 /*
- * Assign tokens to centroids: among the children of the nparents_probed best
- * parents of each. tokens: n x dim floats. centroid[i], and where not NULL
+ * Assign tokens to centroids: among the children of the best parents of each,
+ * at most nparents_probed, less those much farther than the nearest (none are
+ * left out when all are probed). tokens: n x dim floats. centroid[i], and where not NULL
  * similarity[i] = <x, c> - |c|^2/2. The assigner holds packed copies of the
  * result's norms and scratch; make one a worker.
  */

@@ -26,6 +26,7 @@
 typedef struct Refinement
 {
 	const KmeansInput *input;
+	const KmeansHooks *hooks;
 	KmeansResult *result;
 	KmeansAssigner *assigner;
 	float	   *points;			/* REFINE_CHUNK x dim */
@@ -34,6 +35,7 @@ typedef struct Refinement
 	uint32_t   *counts;			/* ncentroids */
 } Refinement;
 
+/* Sums are of differences to the centroid, as in kmeans_lloyd.c: equal points leave it exact. */
 static void
 add_points(Refinement *r, uint32_t n)
 {
@@ -41,11 +43,13 @@ add_points(Refinement *r, uint32_t n)
 
 	for (uint32_t i = 0; i < n; i++)
 	{
-		float	   *sum = r->sums + (size_t) r->assigned[i] * dim;
+		size_t		at = (size_t) r->assigned[i] * dim;
 		const float *point = r->points + (size_t) i * dim;
 
+		if (i % 256 == 0)
+			r->hooks->interrupt(r->hooks->arg);
 		for (uint32_t k = 0; k < dim; k++)
-			sum[k] += point[k];
+			r->sums[at + k] += point[k] - r->result->centroids[at + k];
 		r->counts[r->assigned[i]]++;
 	}
 }
@@ -57,8 +61,14 @@ move_centroids(Refinement *r)
 	uint32_t	dim = r->input->dim;
 
 	for (uint32_t c = 0; c < r->result->ncentroids; c++)
+	{
+		size_t		at = (size_t) c * dim;
+
+		if (c % 64 == 0)
+			r->hooks->interrupt(r->hooks->arg);
 		for (uint32_t k = 0; k < dim && r->counts[c] > 0; k++)
-			r->result->centroids[(size_t) c * dim + k] = r->sums[(size_t) c * dim + k] / (float) r->counts[c];
+			r->result->centroids[at + k] += r->sums[at + k] / (float) r->counts[c];
+	}
 }
 
 static void
@@ -76,21 +86,26 @@ move_parents(Refinement *r)
 			npoints += r->counts[c];
 		if (npoints == 0)
 			continue;
+		r->hooks->interrupt(r->hooks->arg);
 		memset(parent, 0, sizeof(float) * dim);
 		for (uint32_t c = result->child_start[p]; c < result->child_start[p + 1]; c++)
+		{
+			float		share = (float) r->counts[c] / (float) npoints;
+
 			for (uint32_t k = 0; k < dim; k++)
-				parent[k] += r->sums[(size_t) c * dim + k] / (float) npoints;
+				parent[k] += share * result->centroids[(size_t) c * dim + k];
+		}
 	}
 }
 
 static void
-refine_once(Refinement *r, const KmeansHooks *hooks)
+refine_once(Refinement *r)
 {
 	uint32_t	dim = r->input->dim;
 
 	memset(r->sums, 0, sizeof(float) * dim * r->result->ncentroids);
 	memset(r->counts, 0, sizeof(uint32_t) * r->result->ncentroids);
-	r->assigner = kmeans_assigner_create(r->result, dim, REFINE_PARENTS, hooks);
+	r->assigner = kmeans_assigner_create(r->result, dim, REFINE_PARENTS, r->hooks);
 	for (uint64_t start = 0; start < r->input->nsample; start += REFINE_CHUNK)
 	{
 		uint64_t	left = r->input->nsample - start;
@@ -108,7 +123,7 @@ refine_once(Refinement *r, const KmeansHooks *hooks)
 void
 kmeans_refine(const KmeansInput *input, const KmeansHooks *hooks, KmeansResult *result)
 {
-	Refinement	r = {.input = input, .result = result};
+	Refinement	r = {.input = input, .hooks = hooks, .result = result};
 
 	if (result->nparents < 2)
 		return;
@@ -117,7 +132,7 @@ kmeans_refine(const KmeansInput *input, const KmeansHooks *hooks, KmeansResult *
 	r.sums = kmeans_alloc(hooks, result->ncentroids, input->dim, sizeof(float));
 	r.counts = kmeans_alloc(hooks, result->ncentroids, 1, sizeof(uint32_t));
 	for (int round = 0; round < REFINE_ROUNDS; round++)
-		refine_once(&r, hooks);
+		refine_once(&r);
 	hooks->release(hooks->arg, r.counts);
 	hooks->release(hooks->arg, r.sums);
 	hooks->release(hooks->arg, r.assigned);
