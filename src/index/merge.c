@@ -28,7 +28,7 @@
 #define BATCH_TOKENS 65536
 
 /* Search width when looking for a token's node. */
-#define ASSIGN_EF 16
+#define ASSIGN_EF 8
 
 /* A token's node, as one sortable number, and then the document. */
 typedef uint64 Posting;
