@@ -18,8 +18,6 @@
 #include "storage/storage.h"
 #include "utils/memutils.h"
 
-#define CACHE_LINE 64
-
 typedef struct BufferHints
 {
 	uint32		nblocks;

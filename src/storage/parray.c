@@ -69,11 +69,12 @@ parray_read(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint3
 	Buffer		buffer = storage_read_buffer(index->rel, block);
 	Page		page = BufferGetPage(buffer);
 
-	/* What the lines below touch comes from memory while the lock is taken. */
+	/* What the lines below touch, and the item, come from memory while the lock is taken. */
 	__builtin_prefetch(page);
 	__builtin_prefetch((char *) page + BLCKSZ - sizeof(PageTrailer));
 	*data = item_pointer(page, &meta->arrays[kind], slot);
-	__builtin_prefetch(*data);
+	for (size_t i = 0; i < meta->arrays[kind].item_size; i += CACHE_LINE)
+		__builtin_prefetch(*data + i);
 
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	if (PageIsNew(page))

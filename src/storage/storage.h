@@ -19,6 +19,9 @@
 #include "storage/bufmgr.h"
 #include "utils/rel.h"
 
+/* Bytes that come from memory at a time. */
+#define CACHE_LINE 64
+
 /*
  * An index, opened. building: pages are written without WAL, and the caller
  * logs the whole index at the end.
