@@ -133,6 +133,12 @@ colbert_merge(PG_FUNCTION_ARGS)
 	index = open_index(PG_GETARG_OID(0), RowExclusiveLock);
 	if (!compat_object_ownercheck(RelationRelationId, RelationGetRelid(index), GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_INDEX, RelationGetRelationName(index));
+	/* A concurrent build is at work on it, or has failed: its pages are nobody else's to change. */
+	if (!index->rd_index->indisready)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("index \"%s\" is not ready", RelationGetRelationName(index)),
+				 errhint("Wait until it is built; if that failed, drop it or REINDEX it.")));
 	merged = merge_pending(index, MERGE_WAIT);
 	relation_close(index, RowExclusiveLock);
 	PG_RETURN_INT64((int64) merged);

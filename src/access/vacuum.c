@@ -223,7 +223,7 @@ free_reserved(IndexView *view, OrdinalList *reserved)
 
 	if (reserved->count == 0)
 		return;
-	docstore_lock_append(view->index.rel, ExclusiveLock);
+	docstore_lock(view->index.rel, LOCK_APPEND, ExclusiveLock);
 	for (uint32 i = 0; i < reserved->count; i++)
 	{
 		DocEntry	entry;
@@ -232,7 +232,7 @@ free_reserved(IndexView *view, OrdinalList *reserved)
 			reserved->items[kept++] = reserved->items[i];
 	}
 	docstore_push_free(view, reserved->items, kept);
-	docstore_unlock_append(view->index.rel, ExclusiveLock);
+	docstore_unlock(view->index.rel, LOCK_APPEND, ExclusiveLock);
 }
 
 static void

@@ -128,6 +128,13 @@
 #define compat_noreturn pg_attribute_noreturn()
 #endif
 
+/* ConditionalLockTuple was given a way to log a failure in 18. */
+#if PG_VERSION_NUM >= 180000
+#define compat_conditional_lock_tuple(rel, tid, mode) ConditionalLockTuple(rel, tid, mode, false)
+#else
+#define compat_conditional_lock_tuple(rel, tid, mode) ConditionalLockTuple(rel, tid, mode)
+#endif
+
 /* The wait event of a parallel build's leader moved with the generated wait events of 17. */
 #include "utils/wait_event.h"
 

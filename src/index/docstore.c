@@ -230,11 +230,11 @@ docstore_append(IndexView *view, ItemPointer tid, const MultiVector *mv, DocPlac
 	uint32		doc;
 
 	view_check_dims(view, mv);
-	docstore_lock_append(view->index.rel, ShareLock);
+	docstore_lock(view->index.rel, LOCK_APPEND, ShareLock);
 	doc = reserve(view, tid, mv->ntokens, place, &entry);
 	write_tokens(view, &entry, mv);
 	publish(view, doc, &entry);
-	docstore_unlock_append(view->index.rel, ShareLock);
+	docstore_unlock(view->index.rel, LOCK_APPEND, ShareLock);
 	return doc;
 }
 

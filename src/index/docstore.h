@@ -10,8 +10,10 @@
  * VACUUM frees. Appenders hold the append lock shared from reserving to
  * publishing; VACUUM takes it exclusively to see which reservations are left.
  *
- * Heavyweight locks (LockPage on the index; the block numbers are names):
- * the merge lock is taken before the append lock, both before any page lock.
+ * Heavyweight locks: the merge lock is taken before the append lock, both
+ * before any page lock. They are tuple locks on the index, whose "tuples" are
+ * names only: PostgreSQL lets nobody wait for another lock while holding one
+ * of a page (it asserts that before 17), and looks for no deadlock through it.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,8 +23,45 @@
 #include "index/view.h"
 #include "storage/lmgr.h"
 
-#define APPEND_LOCK_BLOCK	0
-#define MERGE_LOCK_BLOCK	1
+typedef enum IndexLock
+{
+	LOCK_APPEND,
+	LOCK_MERGE
+} IndexLock;
+
+static inline ItemPointerData
+docstore_lock_name(IndexLock lock)
+{
+	ItemPointerData name;
+
+	ItemPointerSet(&name, (BlockNumber) lock, FirstOffsetNumber);
+	return name;
+}
+
+static inline void
+docstore_lock(Relation rel, IndexLock lock, LOCKMODE mode)
+{
+	ItemPointerData name = docstore_lock_name(lock);
+
+	LockTuple(rel, &name, mode);
+}
+
+/* False, at once, where somebody else holds it. */
+static inline bool
+docstore_lock_if_free(Relation rel, IndexLock lock, LOCKMODE mode)
+{
+	ItemPointerData name = docstore_lock_name(lock);
+
+	return compat_conditional_lock_tuple(rel, &name, mode);
+}
+
+static inline void
+docstore_unlock(Relation rel, IndexLock lock, LOCKMODE mode)
+{
+	ItemPointerData name = docstore_lock_name(lock);
+
+	UnlockTuple(rel, &name, mode);
+}
 
 /* Whether an appended document waits in the queue, or its caller writes its postings. */
 typedef enum DocPlace
@@ -85,17 +124,5 @@ extern bool docstore_find_free(IndexView *view, uint32 ntokens, FreeSlot *free, 
  * refers to) on the free lists.
  */
 extern void docstore_push_free(IndexView *view, const uint32 *docs, uint32 ndocs);
-
-static inline void
-docstore_lock_append(Relation rel, LOCKMODE mode)
-{
-	LockPage(rel, APPEND_LOCK_BLOCK, mode);
-}
-
-static inline void
-docstore_unlock_append(Relation rel, LOCKMODE mode)
-{
-	UnlockPage(rel, APPEND_LOCK_BLOCK, mode);
-}
 
 #endif							/* COLBERT_DOCSTORE_H */

@@ -51,15 +51,15 @@ bool
 merge_lock(Relation rel, MergeWait wait)
 {
 	if (wait == MERGE_IF_FREE)
-		return ConditionalLockPage(rel, MERGE_LOCK_BLOCK, ExclusiveLock);
-	LockPage(rel, MERGE_LOCK_BLOCK, ExclusiveLock);
+		return docstore_lock_if_free(rel, LOCK_MERGE, ExclusiveLock);
+	docstore_lock(rel, LOCK_MERGE, ExclusiveLock);
 	return true;
 }
 
 void
 merge_unlock(Relation rel)
 {
-	UnlockPage(rel, MERGE_LOCK_BLOCK, ExclusiveLock);
+	docstore_unlock(rel, LOCK_MERGE, ExclusiveLock);
 }
 
 static bool
@@ -152,6 +152,9 @@ load_batch(Merge *merge, uint32 from, uint32 to)
 			merge->owner = repalloc_huge(merge->owner, mul_size(merge->capacity, sizeof(uint32)));
 			merge->nearest = repalloc_huge(merge->nearest, mul_size(merge->capacity, sizeof(GraphHit)));
 		}
+		/* Its appender had begun before the mean was trained. */
+		if (entry.epoch != view->meta.epoch)
+			docstore_resketch(view, doc, &entry);
 		docstore_vectors(view, &entry, 0, entry.ntokens, merge->tokens + (size_t) merge->ntokens * view->dim);
 		for (uint32 t = 0; t < entry.ntokens; t++)
 			merge->owner[merge->ntokens++] = doc;
@@ -285,7 +288,7 @@ static void
 advance_queue(Merge *merge, uint64 added, uint64 merged_tokens)
 {
 	IndexView  *view = merge->view;
-	bool		alone = ConditionalLockPage(view->index.rel, APPEND_LOCK_BLOCK, ExclusiveLock);
+	bool		alone = docstore_lock_if_free(view->index.rel, LOCK_APPEND, ExclusiveLock);
 	Buffer		buffer;
 	Change		change;
 	MetaPageData *meta;
@@ -297,6 +300,7 @@ advance_queue(Merge *merge, uint64 added, uint64 merged_tokens)
 	change_begin(&change, &view->index);
 	meta = meta_data(change_page(&change, buffer, false));
 	meta->postings += added;
+	view->meta.postings = meta->postings;	/* the next batch's nodes write it back */
 	meta->queue_head += merge->ndocs;
 	meta->pending_tokens -= Min(meta->pending_tokens, merged_tokens);
 	if (meta->queue_head >= meta->queue_tail)
@@ -310,7 +314,7 @@ advance_queue(Merge *merge, uint64 added, uint64 merged_tokens)
 	change_commit(&change);
 	UnlockReleaseBuffer(buffer);
 	if (alone)
-		docstore_unlock_append(view->index.rel, ExclusiveLock);
+		docstore_unlock(view->index.rel, LOCK_APPEND, ExclusiveLock);
 }
 
 /* The queue entries' tokens, dead documents' too, as they were counted when they were queued. */
@@ -342,19 +346,23 @@ merge_batch(Merge *merge, uint32 from, uint32 to)
 
 /* ---- an index without nodes ---- */
 
-/* Queued documents that are dead: nothing will merge them, so they are taken out here. */
+/* Queued documents that are dead: nothing will merge them, so they are taken out here. *tokens: theirs, in sum. */
 static uint32
-dead_in_queue(IndexView *view, uint32 *dead)
+dead_in_queue(IndexView *view, uint32 *dead, uint64 *tokens)
 {
 	uint32		ndead = 0;
+
+	*tokens = 0;
 
 	for (uint32 i = 0; i < view->npending; i++)
 	{
 		DocEntry	entry;
 
 		CHECK_FOR_INTERRUPTS();
-		if (docstore_entry(view, view->pending[i], &entry) && entry.state == DOC_DEAD)
-			dead[ndead++] = view->pending[i];
+		if (!docstore_entry(view, view->pending[i], &entry) || entry.state != DOC_DEAD)
+			continue;
+		dead[ndead++] = view->pending[i];
+		*tokens += entry.ntokens;
 	}
 	qsort(dead, ndead, sizeof(uint32), compare_ordinals);
 	return ndead;
@@ -370,8 +378,10 @@ static void
 compact_queue(IndexView *view)
 {
 	uint32	   *dead = palloc_extended(mul_size(view->npending, sizeof(uint32)), MCXT_ALLOC_HUGE);
-	uint32		ndead = dead_in_queue(view, dead);
+	uint64		dead_tokens;
+	uint32		ndead = dead_in_queue(view, dead, &dead_tokens);
 	MetaPageData *meta = &view->meta;
+	MetaPageData *stored;
 	Buffer		buffer;
 	Change		change;
 	uint32	   *queue;
@@ -391,7 +401,9 @@ compact_queue(IndexView *view)
 	parray_copy_in(&view->index, meta, ARRAY_QUEUE, meta->queue_head, kept, queue);
 
 	change_begin(&change, &view->index);
-	meta_data(change_page(&change, buffer, false))->queue_tail = meta->queue_head + kept;
+	stored = meta_data(change_page(&change, buffer, false));
+	stored->queue_tail = meta->queue_head + kept;
+	stored->pending_tokens -= Min(stored->pending_tokens, dead_tokens);
 	change_commit(&change);
 	UnlockReleaseBuffer(buffer);
 	docstore_clear_pending(view, dead, ndead);

@@ -7,6 +7,8 @@
  */
 #include "compat/pg_compat.h"
 
+#include <float.h>
+
 #include "access/tableam.h"
 #include "catalog/index.h"
 #include "executor/executor.h"
@@ -206,7 +208,9 @@ fetch_next(ExactStage *stage)
 	{
 		if (stage->search->view->metric == METRIC_L2)
 			row.score = -row.score;
-		errors_learn(&stage->errors, row.score - doc.candidate.score);
+		/* A document whose sketches are of another epoch, and that has no rows, has no estimate. */
+		if (doc.candidate.score < FLT_MAX)
+			errors_learn(&stage->errors, row.score - doc.candidate.score);
 		row.doc = doc.candidate.doc;
 		row.tid = doc.tid;
 		if (stage->emitted_any && row.score > stage->last_emitted)
