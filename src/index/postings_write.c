@@ -86,13 +86,21 @@ lock_block(ColbertIndex *index, BlockNumber block)
 	return buffer;
 }
 
-/* Lock a suggested page and the replaced one in order; false, and no locks, where it has no room. */
+/*
+ * Lock a suggested page and the replaced one in order; false, and no locks,
+ * where it has no room, or where a crash took the page and left the suggestion.
+ */
 static bool
 try_target(ColbertIndex *index, BlockNumber block, Size size, Placement *placement)
 {
 	bool		replaces = BlockNumberIsValid(placement->replaced_block);
 	Size		room;
 
+	if (block >= RelationGetNumberOfBlocks(index->rel))
+	{
+		record_room(index, block, 0);
+		return false;
+	}
 	if (replaces && placement->replaced_block < block)
 		placement->replaced = postings_lock(index, placement->replaced_block, BUFFER_LOCK_EXCLUSIVE);
 	placement->target = lock_block(index, block);

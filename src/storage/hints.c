@@ -35,7 +35,10 @@ hint_of(Relation rel, BlockNumber block)
 	if (hints != NULL && block < hints->nblocks)
 		return &hints->buffers[block];
 
+	/* An index that grows page by page is not to copy the table for each. */
 	nblocks = Max(block + 1, RelationGetNumberOfBlocks(rel));
+	if (hints != NULL)
+		nblocks = Max(nblocks, hints->nblocks + hints->nblocks / 8);
 	size = offsetof(BufferHints, buffers) + (Size) nblocks * sizeof(Buffer);
 	hints = MemoryContextAllocExtended(rel->rd_indexcxt, size, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO | MCXT_ALLOC_NO_OOM);
 	if (hints == NULL)
