@@ -16,8 +16,8 @@
 #include "search/runs.h"
 
 /* How many runs ahead, and how many bytes of each, are fetched: the rest streams. */
-#define LOOKAHEAD		6
-#define PREFETCH_BYTES	1536
+#define LOOKAHEAD		3
+#define PREFETCH_BYTES	4096
 
 void
 runs_add(Search *search, RunList *list, uint32 which, uint32 first, uint32 n)
