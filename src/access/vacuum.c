@@ -235,6 +235,27 @@ free_reserved(IndexView *view, OrdinalList *reserved)
 	docstore_unlock(view->index.rel, LOCK_APPEND, ExclusiveLock);
 }
 
+/*
+ * Pending rows start over only when none is in use: a merge that finds an
+ * appender at work leaves them, and where there always is one they would grow
+ * for ever. Here appenders wait while the few documents that came since the
+ * merge before are merged.
+ */
+static void
+merge_all(Relation index)
+{
+	MetaPageData meta;
+	ColbertIndex opened = {index, false};
+
+	merge_pending_locked(index);
+	meta_read(&opened, &meta);
+	if (meta.entry_node == INVALID_ORDINAL || meta.arrays[ARRAY_PENDING_ROWS].nitems == 0)
+		return;
+	docstore_lock(index, LOCK_APPEND, ExclusiveLock);
+	merge_pending_locked(index);
+	docstore_unlock(index, LOCK_APPEND, ExclusiveLock);
+}
+
 static void
 clean(Relation index)
 {
@@ -242,7 +263,7 @@ clean(Relation index)
 	Leftovers	leftovers = {0};
 
 	merge_lock(index, MERGE_WAIT);
-	merge_pending_locked(index);
+	merge_all(index);
 	view = view_open(index, false, VIEW_WITHOUT_PENDING);
 	docstore_walk(view, collect_leftovers, &leftovers);
 	if (leftovers.dead.count > 0 &&

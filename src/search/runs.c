@@ -69,8 +69,8 @@ runs_score(Search *search, RunList *list, RunScorer score, void *arg)
 		Buffer		buffer;
 		Page		page;
 
-		if (i % 256 == 0)
-			CHECK_FOR_INTERRUPTS();
+		/* Each time: a query of very many tokens takes long on one page. */
+		CHECK_FOR_INTERRUPTS();
 		storage_prefetch(rel, ahead->block, run_offset(ahead, item_size),
 						 Min(ahead->count * item_size, PREFETCH_BYTES));
 
