@@ -65,7 +65,7 @@ build_sample(Build *build)
 {
 	Sampling	sampling = {build};
 
-	sampling.sample = sample_create(build->view->dim, (Size) maintenance_work_mem * 1024 / 2);
+	sampling.sample = sample_create(build->view->dim, (Size) maintenance_work_mem * 1024 / 4 * 3);
 	sampling.row_context = AllocSetContextCreate(CurrentMemoryContext, "colbert build row", ALLOCSET_DEFAULT_SIZES);
 	build->reltuples = table_index_build_scan(build->heap, build->index, build->info, false, false,
 											  sample_row, &sampling, NULL);

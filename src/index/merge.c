@@ -75,7 +75,7 @@ still_pending(IndexView *view, uint32 doc, DocEntry *entry)
 static TokenSample *
 sample_pending(IndexView *view)
 {
-	TokenSample *sample = sample_create(view->dim, (Size) maintenance_work_mem * 1024 / 2);
+	TokenSample *sample = sample_create(view->dim, (Size) maintenance_work_mem * 1024 / 4 * 3);
 	float	   *tokens = palloc_extended(mul_size(SKETCH_BLOCK_TOKENS, view->dim * sizeof(float)), MCXT_ALLOC_HUGE);
 
 	for (uint32 i = 0; i < view->npending; i++)

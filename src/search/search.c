@@ -30,12 +30,12 @@ SearchCounters search_counters;
  * chances to meet a document, so it probes more nodes a token, and its
  * estimates are coarser, so it narrows and reranks more of what it meets.
  */
-#define AUTO_PROBES_ALL_TOKENS		176
+#define AUTO_PROBES_ALL_TOKENS		192
 #define LEAST_AUTO_PROBES			8
-#define MOST_AUTO_PROBES			36
-#define AUTO_CANDIDATES_ALL_TOKENS	9600
+#define MOST_AUTO_PROBES			40
+#define AUTO_CANDIDATES_ALL_TOKENS	12800
 #define LEAST_AUTO_CANDIDATES		400
-#define MOST_AUTO_CANDIDATES		1800
+#define MOST_AUTO_CANDIDATES		2200
 #define AUTO_RERANK_ALL_TOKENS		800
 #define LEAST_AUTO_RERANK			64
 #define MOST_AUTO_RERANK			128
