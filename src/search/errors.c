@@ -23,10 +23,14 @@ errors_learn(ErrorStats *errors, double error)
 	errors->squares += delta * (error - errors->mean);
 }
 
+/* Estimates are sums of float4: below this share of one, errors are chance that the next may exceed. */
+#define LEAST_DEVIATION 4e-6
+
 double
 errors_bound(const ErrorStats *errors, double estimate, double deviations)
 {
 	double		deviation = errors->count > 1 ? sqrt(errors->squares / (errors->count - 1)) : 0;
 
+	deviation = Max(deviation, LEAST_DEVIATION * fabs(estimate));
 	return estimate + errors->mean + deviations * deviation;
 }
