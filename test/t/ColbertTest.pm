@@ -85,33 +85,43 @@ sub chosen
 	return "q.id * $n / 1000 > (q.id - 1) * $n / 1000";
 }
 
-# exact_tenths(NODE, TABLE, KIND, N): measure by sequential scan, for N queries of a kind (short or long), the score of the
-# tenth best row, into tenths_TABLE_KIND: what an answer must reach to be among the ten best, ties included.
+# exact_tenths(NODE, KIND, N): the exact score of the tenth best passage of N queries of a kind (short or long), into the table
+# tenths_KIND: what an answer must reach to be among the ten best, ties included. The exact answers to short queries come with the
+# data set; those to long ones are measured by sequential scan. "passages" must hold all of them.
 sub exact_tenths
 {
-	my ($node, $table, $kind, $n) = @_;
+	my ($node, $kind, $n) = @_;
 	my $chosen = chosen($n);
 
+	if ($kind eq 'short')
+	{
+		$node->safe_psql('postgres', <<"SQL");
+CREATE TABLE tenths_short AS
+SELECT q.id AS question, maxsim(p.doc, q.short) AS tenth
+FROM questions q JOIN exact e ON e.question = q.id AND e.rank = 10 JOIN passages p ON p.id = e.passage
+WHERE $chosen;
+SQL
+		return;
+	}
 	$node->safe_psql('postgres', <<"SQL");
 SET enable_indexscan = off;
 SET min_parallel_table_scan_size = 0;
 SET parallel_setup_cost = 0;
 SET parallel_tuple_cost = 0;
 SET work_mem = '64MB';
-DROP TABLE IF EXISTS tenths_${table}_$kind;
-CREATE TABLE tenths_${table}_$kind AS
+CREATE TABLE tenths_$kind AS
 SELECT question, min(score) AS tenth
 FROM (SELECT question, score, row_number() OVER (PARTITION BY question ORDER BY score DESC) AS rank
-      FROM (SELECT q.id AS question, maxsim(p.doc, q.$kind) AS score FROM $table p, questions q WHERE $chosen) AS scored) AS ranked
+      FROM (SELECT q.id AS question, maxsim(p.doc, q.$kind) AS score FROM passages p, questions q WHERE $chosen) AS scored) AS ranked
 WHERE rank <= 10 GROUP BY question;
 SQL
 	return;
 }
 
-# recall(NODE, TABLE, KIND, N, SETTINGS): mean recall at 10 of the index, against what exact_tenths() measured before.
+# recall(NODE, KIND, N, SETTINGS): mean recall at 10 of the index, against what exact_tenths() measured before.
 sub recall
 {
-	my ($node, $table, $kind, $n, $settings) = @_;
+	my ($node, $kind, $n, $settings) = @_;
 	my $chosen = chosen($n);
 
 	$settings //= '';
@@ -120,8 +130,8 @@ $by_index
 $settings
 SELECT round(avg(hits), 4)
 FROM (SELECT count(*) FILTER (WHERE r.score >= t.tenth) / 10.0 AS hits
-      FROM questions q JOIN tenths_${table}_$kind t ON t.question = q.id,
-           LATERAL (SELECT maxsim(doc, q.$kind) AS score FROM $table ORDER BY doc <#> q.$kind LIMIT 10) AS r
+      FROM questions q JOIN tenths_$kind t ON t.question = q.id,
+           LATERAL (SELECT maxsim(doc, q.$kind) AS score FROM passages ORDER BY doc <#> q.$kind LIMIT 10) AS r
       WHERE $chosen GROUP BY q.id) AS answers;
 SQL
 }
