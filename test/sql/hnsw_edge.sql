@@ -1,4 +1,6 @@
 -- colbert_hnsw at its edges: what the counters say after merges and VACUUM, and indexes that are not ready.
+-- enable_seqscan = off makes costs that would have every statement compiled.
+SET jit = off;
 \set QUIET on
 SET client_min_messages = warning;
 SET enable_seqscan = off;
