@@ -16,7 +16,7 @@ TOP = 'SELECT id, maxsim(doc, $1) AS score FROM passages ORDER BY score DESC LIM
 
 
 def connect():
-    return psycopg.connect(autocommit=True)
+    return psycopg.connect(autocommit=True, prepare_threshold=None)
 
 
 def watch(work, step, progress):
@@ -71,13 +71,16 @@ def queries(conn, kind, n):
 class Asker:
     """One prepared statement of one parameter, run straight through libpq so that the client's own work hardly counts.
 
-    psycopg deallocates every statement after a DROP: make a new one then.
+    A new one is planned anew; one may keep a plan from before a SET.
     """
 
     def __init__(self, conn, statement=TOP):
-        self.pgconn = conn.pgconn
-        conn.execute('DEALLOCATE ALL')
-        self.check(self.pgconn.prepare(b'ask', statement.encode()))
+        self.pgconn, self.name = conn.pgconn, f'ask_{id(self)}'.encode()
+        self.check(self.pgconn.prepare(self.name, statement.encode()))
+
+    def __del__(self):
+        if self.pgconn.status == psycopg.pq.ConnStatus.OK:
+            self.pgconn.exec_(b'DEALLOCATE ' + self.name)
 
     def check(self, result):
         if result.status not in (psycopg.pq.ExecStatus.COMMAND_OK, psycopg.pq.ExecStatus.TUPLES_OK):
@@ -86,7 +89,7 @@ class Asker:
 
     def ask(self, query):
         """[(id, score)]"""
-        result = self.check(self.pgconn.exec_prepared(b'ask', [query], [1], result_format=1))
+        result = self.check(self.pgconn.exec_prepared(self.name, [query], [1], result_format=1))
         return [(struct.unpack('!i', result.get_value(i, 0))[0], struct.unpack('!d', result.get_value(i, 1))[0])
                 for i in range(result.ntuples)]
 

@@ -100,7 +100,7 @@ def versions_agree():
 
 def links_lead_somewhere(pages):
     for page in pages:
-        for target in re.findall(r'\]\((?!https?:)([^)#]+)', read(page)):
+        for target in sorted(set(re.findall(r'\]\((?!https?:|#)([^)#]+)', read(page)))):
             check(os.path.exists(os.path.join(ROOT, os.path.dirname(page), target)), f'{page}: link to {target}')
 
 
