@@ -81,6 +81,7 @@ new_meta(Relation index, MetaPageData *meta)
 	IndexShape	shape = {
 		.dim = declared_dim(index),
 		.metric = colbert_metric(index),
+		.finder = FINDER_HNSW,
 		.codec = options.quantizer,
 		.m = options.m,
 		.ef_construction = options.ef_construction,
@@ -158,9 +159,8 @@ train_nodes(Build *build, TokenSample *sample)
 {
 	report_phase(PHASE_TRAIN);
 	train_centroids(build->view, sample, build->counts.ntokens, &build->trained);
-	build->node_of = palloc_extended(mul_size(build->trained.ncentroids, sizeof(uint32)), MCXT_ALLOC_HUGE);
 	report_phase(PHASE_GRAPH);
-	train_insert_nodes(build->view, &build->trained, build->node_of);
+	build->node_of = train_store_nodes(build->view, &build->trained);
 }
 
 /* Step 3 by this backend alone. */
@@ -221,7 +221,7 @@ write_postings(Build *build, Tuplesortstate *sort)
 	build->postings += docs.count;
 	postings_build_end(builder);
 	build->view->meta.postings = build->postings;
-	meta_write_graph(&build->view->index, &build->view->meta);
+	meta_write_nodes(&build->view->index, &build->view->meta);
 }
 
 /* Step 5. */

@@ -21,7 +21,6 @@
 #include "access/access.h"
 #include "access/tableam.h"
 #include "codec/kmeans.h"
-#include "index/graph.h"
 #include "index/train.h"
 #include "utils/tuplesort.h"
 
@@ -63,8 +62,8 @@ typedef struct BuildEncoder
 	BuildMode	mode;
 	KmeansAssigner *assigner;
 	const uint32 *node_of;
-	Graph	   *graph;			/* BUILD_EVERY_TOKEN */
-	MetaPageData *graph_meta;	/* the graph's own: appending refreshes the view's */
+	void	   *finder;			/* BUILD_EVERY_TOKEN */
+	MetaPageData *finder_meta;	/* the finder's own: appending refreshes the view's */
 	Tuplesortstate *sort;
 	MemoryContext row_context;	/* reset for each row */
 

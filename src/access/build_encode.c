@@ -50,9 +50,9 @@ build_encoder_init(BuildEncoder *encoder, IndexView *view, BuildMode mode,
 	}
 	else if (mode == BUILD_EVERY_TOKEN)
 	{
-		encoder->graph_meta = palloc(sizeof(MetaPageData));
-		*encoder->graph_meta = view->meta;
-		encoder->graph = graph_open(&view->index, encoder->graph_meta, &view->sketch);
+		encoder->finder_meta = palloc(sizeof(MetaPageData));
+		*encoder->finder_meta = view->meta;
+		encoder->finder = view->finder->open(&view->index, encoder->finder_meta, &view->sketch);
 	}
 }
 
@@ -65,7 +65,8 @@ find_nodes(BuildEncoder *encoder)
 		for (uint32 i = 0; i < encoder->ntokens; i++)
 		{
 			CHECK_FOR_INTERRUPTS();
-			encoder->nodes[i] = graph_insert(encoder->graph, encoder->tokens + (size_t) i * encoder->view->dim);
+			encoder->nodes[i] = encoder->view->finder->add(encoder->finder,
+														   encoder->tokens + (size_t) i * encoder->view->dim);
 		}
 		return;
 	}
@@ -109,8 +110,8 @@ void
 build_encoder_end(BuildEncoder *encoder)
 {
 	flush_tokens(encoder);
-	if (encoder->graph != NULL)
-		graph_close(encoder->graph);
+	if (encoder->finder != NULL)
+		encoder->view->finder->close(encoder->finder);
 	MemoryContextDelete(encoder->row_context);
 }
 

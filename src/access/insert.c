@@ -25,7 +25,7 @@ merge_is_due(const IndexView *view)
 
 	if (meta->pending_tokens <= (uint64) colbert_pending_limit)
 		return false;
-	return meta->entry_node != INVALID_ORDINAL || meta->live_tokens >= train_min_tokens(meta);
+	return has_nodes(meta) || meta->live_tokens >= train_min_tokens(meta);
 }
 
 bool

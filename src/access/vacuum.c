@@ -207,7 +207,7 @@ sweep(IndexView *view, const OrdinalList *dead)
 	for (uint32 i = 0; i < dead->count; i++)
 		bits[dead->items[i] >> 3] |= 1 << (dead->items[i] & 7);
 	view->meta.postings = postings_sweep(&view->index, &view->meta, bits, ndocs);
-	meta_write_graph(&view->index, &view->meta);
+	meta_write_nodes(&view->index, &view->meta);
 	docstore_push_free(view, dead->items, dead->count);
 	pfree(bits);
 }
@@ -249,7 +249,7 @@ merge_all(Relation index)
 
 	merge_pending_locked(index);
 	meta_read(&opened, &meta);
-	if (meta.entry_node == INVALID_ORDINAL || meta.arrays[ARRAY_PENDING_ROWS].nitems == 0)
+	if (!has_nodes(&meta) || meta.arrays[ARRAY_PENDING_ROWS].nitems == 0)
 		return;
 	docstore_lock(index, LOCK_APPEND, ExclusiveLock);
 	merge_pending_locked(index);

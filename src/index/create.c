@@ -8,7 +8,6 @@
 #include "compat/pg_compat.h"
 
 #include "index/create.h"
-#include "index/graph.h"
 
 /* Measured on a million tokens: about one node for 64 tokens (doc/tuning.md). */
 #define AUTO_TOKENS_PER_NODE 64
@@ -18,25 +17,24 @@
 
 /* The largest dim up to MULTIVECTOR_MAX_DIM for which every fixed-size item fits on a page. */
 static bool
-fits(uint32 dim, const Codec *codec, bool has_add)
+fits(const Finder *finder, uint32 dim, const Codec *codec, bool has_add)
 {
 	CodecShape	shape = {dim, has_add};
 
 	return codec->row_size(shape) <= PAGE_PAYLOAD &&
 		codec_sq8.row_size(shape) <= PAGE_PAYLOAD &&
 		kernel_sketch_block_size(rotation_padded(dim), has_add) <= PAGE_PAYLOAD &&
-		graph_node_size(dim) <= PAGE_PAYLOAD &&
-		graph_largest_m(dim) >= 2;
+		finder->fits(dim);
 }
 
 static void
-check_dim(uint32 dim, const Codec *codec, bool has_add)
+check_dim(const Finder *finder, uint32 dim, const Codec *codec, bool has_add)
 {
 	uint32		largest = MULTIVECTOR_MAX_DIM;
 
-	if (fits(dim, codec, has_add))
+	if (fits(finder, dim, codec, has_add))
 		return;
-	while (largest > 1 && !fits(largest, codec, has_add))
+	while (largest > 1 && !fits(finder, largest, codec, has_add))
 		largest--;
 	ereport(ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -45,36 +43,24 @@ check_dim(uint32 dim, const Codec *codec, bool has_add)
 			 errhint("Reduce the dimensions of the embeddings, or use another quantizer.")));
 }
 
-static uint32
-fitting_m(uint32 m, uint32 dim)
-{
-	uint32		largest = graph_largest_m(dim);
-
-	if (m <= largest)
-		return m;
-	ereport(NOTICE,
-			(errmsg("m is lowered from %u to %u", m, largest),
-			 errdetail("The neighbours of a node and their sketches must fit on a page.")));
-	return largest;
-}
-
 void
 create_meta(const IndexShape *shape, MetaPageData *meta)
 {
+	const Finder *finder = finder_by_kind(shape->finder);
 	const Codec *codec = codec_by_id(shape->codec);
 	bool		has_add = shape->metric == METRIC_L2;
 	CodecShape	row_shape = {shape->dim, has_add};
 	ArrayMeta  *arrays = meta->arrays;
 
-	check_dim(shape->dim, codec, has_add);
+	check_dim(finder, shape->dim, codec, has_add);
 	memset(meta, 0, sizeof(MetaPageData));
 	meta->magic = COLBERT_MAGIC;
 	meta->version = COLBERT_VERSION;
 	meta->dim = shape->dim;
 	meta->metric = shape->metric;
 	meta->codec = shape->codec;
-	meta->finder = FINDER_HNSW;
-	meta->m = fitting_m(shape->m, shape->dim);
+	meta->finder = shape->finder;
+	meta->m = shape->m;
 	meta->ef_construction = shape->ef_construction;
 	meta->tokens_per_node = shape->tokens_per_node > 0 ? shape->tokens_per_node : AUTO_TOKENS_PER_NODE;
 	meta->seed = INDEX_SEED;
@@ -91,9 +77,7 @@ create_meta(const IndexShape *shape, MetaPageData *meta)
 	arrays[ARRAY_QUEUE].item_size = sizeof(uint32);
 	arrays[ARRAY_NULLS].item_size = sizeof(NullEntry);
 	arrays[ARRAY_PARAMS].item_size = sizeof(float);
-	arrays[ARRAY_NODES].item_size = graph_node_size(shape->dim);
-	arrays[ARRAY_NEIGHBOURS].item_size = graph_neighbours_size(shape->dim, meta->m);
-	arrays[ARRAY_UPPER].item_size = graph_upper_size(shape->dim, meta->m);
+	finder->lay_out(meta);
 }
 
 void

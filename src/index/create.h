@@ -15,6 +15,7 @@ typedef struct IndexShape
 {
 	uint32		dim;
 	Metric		metric;
+	FinderKind	finder;
 	CodecId		codec;
 	uint32		m;
 	uint32		ef_construction;

@@ -104,6 +104,12 @@ graph_open(ColbertIndex *index, MetaPageData *meta, const SketchParams *params)
 	return graph;
 }
 
+const MetaPageData *
+graph_meta(const Graph *graph)
+{
+	return graph->meta;
+}
+
 Vertex
 graph_vertex_parts(const Graph *graph, char *data, uint32 vertex, uint32 level)
 {

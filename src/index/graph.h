@@ -22,6 +22,7 @@
 #define COLBERT_GRAPH_H
 
 #include "codec/sketch.h"
+#include "index/hits.h"
 #include "storage/storage.h"
 
 /*
@@ -34,18 +35,16 @@ typedef struct Graph Graph;
 extern Graph *graph_open(ColbertIndex *index, MetaPageData *meta, const SketchParams *params);
 extern void graph_close(Graph *graph);
 
-typedef struct GraphHit
-{
-	uint32		node;
-	float		key;			/* <q, x> - |x|^2/2, exact for the node's binary16 vector */
-} GraphHit;
+/* The meta data that it was opened with. */
+extern const MetaPageData *graph_meta(const Graph *graph);
 
 /*
- * The nodes nearest by L2 to one vector (dim floats), nearest first.
- * hits has room for ef; returns how many were found. Checks for interrupts;
- * *hops, where not NULL, is increased by the nodes expanded.
+ * The n nodes nearest by L2 to one vector (dim floats), nearest first, as a
+ * walk that keeps ef of them finds. Returns how many were found; their keys
+ * are exact for the nodes' binary16 vectors. Checks for interrupts; *hops,
+ * where not NULL, is increased by the nodes expanded.
  */
-extern uint32 graph_search(Graph *graph, const float *vector, uint32 ef, GraphHit *hits, uint64 *hops);
+extern uint32 graph_search(Graph *graph, const float *vector, uint32 ef, uint32 n, NodeHit *hits, uint64 *hops);
 
 /*
  * Add a node with an empty posting list; returns its ordinal. Deterministic:

@@ -197,7 +197,7 @@ void
 graph_close(Graph *graph)
 {
 	if (graph->writer != NULL && graph->writer->meta_dirty)
-		meta_write_graph(graph->index, graph->meta);
+		meta_write_nodes(graph->index, graph->meta);
 	MemoryContextDelete(graph->context);
 }
 
@@ -485,7 +485,7 @@ graph_insert(Graph *graph, const float *vector)
 	if (graph->index->building)
 		writer->meta_dirty = true;
 	else
-		meta_write_graph(graph->index, meta);
+		meta_write_nodes(graph->index, meta);
 
 	for (uint32 level = 0; level <= writer->level; level++)
 	{

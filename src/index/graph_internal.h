@@ -84,15 +84,6 @@ extern uint32 edges_estimate(EdgeList edges, const KernelSketchQuery *query, flo
 
 /* ---- the walk (graph_search.c) ---- */
 
-/* The best hits so far, at most capacity of them: an array sorted by key, the worst first. */
-typedef struct HitPool
-{
-	GraphHit   *hits;
-	uint32		count;
-	uint32		capacity;
-	uint32		allocated;
-} HitPool;
-
 /* A vertex that a walk has seen from others. */
 typedef struct Sighting
 {

@@ -33,63 +33,6 @@
 #define FEWEST_SLOTS 512
 #define SHORTEST_FRONTIER 16
 
-/* ---- pools ---- */
-
-/* Empty a pool, and let it keep so many hits. */
-static void
-pool_reset(HitPool *pool, uint32 capacity, MemoryContext context)
-{
-	pool->count = 0;
-	pool->capacity = capacity;
-	if (capacity <= pool->allocated)
-		return;
-	if (pool->hits != NULL)
-		pfree(pool->hits);
-	pool->hits = MemoryContextAllocHuge(context, mul_size(capacity, sizeof(GraphHit)));
-	pool->allocated = capacity;
-}
-
-/* The key that a hit must beat to enter. */
-static inline float
-pool_worst(const HitPool *pool)
-{
-	return pool->count < pool->capacity ? -INFINITY : pool->hits[0].key;
-}
-
-/* How many hits have a smaller key. Without branches that depend on keys: they could not be predicted. */
-static inline uint32
-pool_rank(const HitPool *pool, float key)
-{
-	const GraphHit *hits = pool->hits;
-	uint32		below = 0;
-	uint32		n = pool->count;
-
-	while (n > 1)
-	{
-		uint32		half = n / 2;
-
-		below += half * (uint32) (hits[below + half - 1].key < key);
-		n -= half;
-	}
-	return n == 0 ? 0 : below + (uint32) (hits[below].key < key);
-}
-
-/* Add a hit, dropping the worst where the pool is full. */
-static inline void
-pool_add(HitPool *pool, uint32 node, float key)
-{
-	GraphHit   *hits = pool->hits;
-	uint32		rank = pool_rank(pool, key);
-
-	if (pool->count < pool->capacity)
-		memmove(hits + rank + 1, hits + rank, (pool->count++ - rank) * sizeof(GraphHit));
-	else if (rank == 0)
-		return;
-	else
-		memmove(hits, hits + 1, --rank * sizeof(GraphHit));
-	hits[rank] = (GraphHit) {node, key};
-}
-
 /* ---- sightings ---- */
 
 /* The vertex's slot, or the empty one where it belongs. */
@@ -174,7 +117,7 @@ next_vertex(Graph *graph, uint32 *vertex)
 
 	while (frontier->count > 0 && frontier->hits[frontier->count - 1].key > worst)
 	{
-		GraphHit	top = frontier->hits[--frontier->count];
+		NodeHit	top = frontier->hits[--frontier->count];
 		Sighting   *sighting = find_sighting(&graph->sightings, top.node);
 
 		if (sighting->estimates == VERTEX_EXPANDED)
@@ -234,7 +177,7 @@ graph_descend(Graph *graph, uint32 level)
 {
 	for (uint32 i = 0; i < graph->results.count; i++)
 	{
-		GraphHit   *hit = &graph->results.hits[i];
+		NodeHit   *hit = &graph->results.hits[i];
 
 		if (level > 1)
 			hit->node--;
@@ -342,10 +285,8 @@ graph_walk(Graph *graph, uint32 level, uint32 ef)
 }
 
 uint32
-graph_search(Graph *graph, const float *vector, uint32 ef, GraphHit *hits, uint64 *hops)
+graph_search(Graph *graph, const float *vector, uint32 ef, uint32 n, NodeHit *hits, uint64 *hops)
 {
-	uint32		count;
-
 	if (ef == 0 || !graph_start(graph))
 		return 0;
 	graph->hops = 0;
@@ -357,10 +298,7 @@ graph_search(Graph *graph, const float *vector, uint32 ef, GraphHit *hits, uint6
 	}
 	graph_walk(graph, 0, ef);
 
-	count = graph->results.count;
-	for (uint32 i = 0; i < count; i++)
-		hits[i] = graph->results.hits[count - 1 - i];
 	if (hops != NULL)
 		*hops += graph->hops;
-	return count;
+	return pool_best(&graph->results, n, hits);
 }

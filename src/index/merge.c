@@ -3,9 +3,9 @@
  * merge.c
  *	  Moving pending documents into the posting lists.
  *
- * Each token goes to the nearest node; while the index has fewer nodes than
- * one for tokens_per_node tokens, the tokens farthest from any node become
- * nodes themselves. An index without nodes stays pending until it has enough
+ * Each token goes to the nearest node; where the finder can add nodes, and
+ * has fewer than one for tokens_per_node tokens, the tokens farthest from any
+ * node become nodes themselves. An index without nodes stays pending until it has enough
  * tokens, and is then trained on its pending documents, which are all it has.
  *
  * Lock order: merge lock, then page locks as elsewhere.
@@ -17,7 +17,6 @@
 #include <math.h>
 
 #include "index/docstore.h"
-#include "index/graph.h"
 #include "index/merge.h"
 #include "index/postings.h"
 #include "index/train.h"
@@ -27,23 +26,20 @@
 /* Tokens of a batch: what is held in memory at a time, bounded by maintenance_work_mem as well. */
 #define BATCH_TOKENS 65536
 
-/* Search width when looking for a token's node. */
-#define ASSIGN_EF 8
-
 /* A token's node, as one sortable number, and then the document. */
 typedef uint64 Posting;
 
 typedef struct Merge
 {
 	IndexView  *view;
-	Graph	   *graph;
+	void	   *finder;
 	uint32		ndocs;
 	uint32	   *docs;			/* ordinals of the batch, in queue order */
 	uint32		ntokens;
 	uint32		capacity;
 	float	   *tokens;			/* of the batch's live documents */
 	uint32	   *owner;			/* document of each token */
-	GraphHit   *nearest;		/* node of each token */
+	NodeHit   *nearest;		/* node of each token */
 	uint64		merged_tokens;	/* of all queue entries in the batch, dead ones included */
 } Merge;
 
@@ -106,7 +102,6 @@ train_first_nodes(IndexView *view)
 	TokenSample *sample = sample_pending(view);
 	float	   *mean = palloc(view->dim * sizeof(float));
 	KmeansResult result;
-	uint32	   *node_of;
 
 	if (sample->count == 0)
 		return;
@@ -119,8 +114,7 @@ train_first_nodes(IndexView *view)
 			docstore_resketch(view, view->pending[i], &entry);
 	}
 	train_centroids(view, sample, view->meta.live_tokens, &result);
-	node_of = palloc_extended(mul_size(result.ncentroids, sizeof(uint32)), MCXT_ALLOC_HUGE);
-	train_insert_nodes(view, &result, node_of);
+	train_store_nodes(view, &result);
 }
 
 /* ---- one batch ---- */
@@ -150,7 +144,7 @@ load_batch(Merge *merge, uint32 from, uint32 to)
 			merge->capacity = entry.ntokens;
 			merge->tokens = repalloc_huge(merge->tokens, mul_size(merge->capacity, view->dim * sizeof(float)));
 			merge->owner = repalloc_huge(merge->owner, mul_size(merge->capacity, sizeof(uint32)));
-			merge->nearest = repalloc_huge(merge->nearest, mul_size(merge->capacity, sizeof(GraphHit)));
+			merge->nearest = repalloc_huge(merge->nearest, mul_size(merge->capacity, sizeof(NodeHit)));
 		}
 		/* Its appender had begun before the mean was trained. */
 		if (entry.epoch != view->meta.epoch)
@@ -162,15 +156,11 @@ load_batch(Merge *merge, uint32 from, uint32 to)
 }
 
 static void
-find_nearest(Merge *merge, uint32 token)
+find_nearest(Merge *merge, uint32 first, uint32 n)
 {
-	GraphHit	hits[ASSIGN_EF];
+	IndexView  *view = merge->view;
 
-	CHECK_FOR_INTERRUPTS();
-	if (graph_search(merge->graph, merge->tokens + (size_t) token * merge->view->dim,
-					 ASSIGN_EF, hits, NULL) == 0)
-		elog(ERROR, "index \"%s\" has an empty graph", RelationGetRelationName(merge->view->index.rel));
-	merge->nearest[token] = hits[0];
+	view->finder->assign(merge->finder, merge->tokens + (size_t) first * view->dim, n, merge->nearest + first);
 }
 
 /* Squared distance of a token to its node, from the key. */
@@ -214,7 +204,7 @@ grow_nodes(Merge *merge)
 	uint64		quota = Min(wanted > have ? wanted - have : 0, merge->ntokens);
 	FarToken   *far;
 
-	if (quota == 0)
+	if (view->finder->add == NULL || quota == 0)
 		return;
 	far = palloc_extended(mul_size(merge->ntokens, sizeof(FarToken)), MCXT_ALLOC_HUGE);
 	for (uint32 i = 0; i < merge->ntokens; i++)
@@ -225,10 +215,10 @@ grow_nodes(Merge *merge)
 		uint32		token = far[i].token;
 
 		CHECK_FOR_INTERRUPTS();
-		find_nearest(merge, token);
+		find_nearest(merge, token, 1);
 		if (distance(merge, token) < far[i].distance * 0.5f || distance(merge, token) <= 0)
 			continue;
-		merge->nearest[token].node = graph_insert(merge->graph, merge->tokens + (size_t) token * view->dim);
+		merge->nearest[token].node = view->finder->add(merge->finder, merge->tokens + (size_t) token * view->dim);
 		quota--;
 	}
 	pfree(far);
@@ -337,8 +327,7 @@ static void
 merge_batch(Merge *merge, uint32 from, uint32 to)
 {
 	load_batch(merge, from, to);
-	for (uint32 i = 0; i < merge->ntokens; i++)
-		find_nearest(merge, i);
+	find_nearest(merge, 0, merge->ntokens);
 	grow_nodes(merge);
 	advance_queue(merge, write_postings(merge), queued_tokens(merge));
 	pfree(merge->docs);
@@ -421,24 +410,24 @@ merge_pending_locked(Relation rel)
 	uint64		merged = 0;
 	Merge		merge = {view};
 
-	if (view->npending > 0 && view->meta.entry_node == INVALID_ORDINAL &&
+	if (view->npending > 0 && !has_nodes(&view->meta) &&
 		view->meta.live_tokens >= train_min_tokens(&view->meta))
 		train_first_nodes(view);
-	if (view->npending > 0 && view->meta.entry_node == INVALID_ORDINAL)
+	if (view->npending > 0 && !has_nodes(&view->meta))
 		compact_queue(view);
-	if (view->npending > 0 && view->meta.entry_node != INVALID_ORDINAL)
+	if (view->npending > 0 && has_nodes(&view->meta))
 	{
 		merge.capacity = Min(BATCH_TOKENS, Max((Size) maintenance_work_mem * 512 / (view->dim * sizeof(float)), 256));
 		merge.tokens = palloc_extended(mul_size(merge.capacity, view->dim * sizeof(float)), MCXT_ALLOC_HUGE);
 		merge.owner = palloc_extended(mul_size(merge.capacity, sizeof(uint32)), MCXT_ALLOC_HUGE);
-		merge.nearest = palloc_extended(mul_size(merge.capacity, sizeof(GraphHit)), MCXT_ALLOC_HUGE);
-		merge.graph = graph_open(&view->index, &view->meta, &view->sketch);
+		merge.nearest = palloc_extended(mul_size(merge.capacity, sizeof(NodeHit)), MCXT_ALLOC_HUGE);
+		merge.finder = view->finder->open(&view->index, &view->meta, &view->sketch);
 		for (uint32 head = view->meta.queue_head; head < tail; head += merge.ndocs)
 		{
 			merge_batch(&merge, head, tail);
 			merged += merge.ndocs;
 		}
-		graph_close(merge.graph);
+		view->finder->close(merge.finder);
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);

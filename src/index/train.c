@@ -10,8 +10,6 @@
 #include <math.h>
 
 #include "common/hashfn.h"
-#include "common/pg_prng.h"
-#include "index/graph.h"
 #include "index/train.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
@@ -240,28 +238,13 @@ train_centroids(const IndexView *view, TokenSample *sample, uint64 ntokens, Kmea
 	restore_length(sample, result);
 }
 
-void
-train_insert_nodes(IndexView *view, const KmeansResult *result, uint32 *node_of)
+uint32 *
+train_store_nodes(IndexView *view, const KmeansResult *result)
 {
-	Graph	   *graph = graph_open(&view->index, &view->meta, &view->sketch);
-	uint32		n = result->ncentroids;
-	uint32	   *order = palloc_extended(mul_size(n, sizeof(uint32)), MCXT_ALLOC_HUGE);
-	pg_prng_state random;
+	uint32	   *node_of = palloc_extended(mul_size(result->ncentroids, sizeof(uint32)), MCXT_ALLOC_HUGE);
+	void	   *state = view->finder->open(&view->index, &view->meta, &view->sketch);
 
-	/* Fisher-Yates: centroids come grouped by parent, which would make a lopsided graph. */
-	pg_prng_seed(&random, view->meta.seed);
-	for (uint32 i = 0; i < n; i++)
-	{
-		uint32		j = (uint32) pg_prng_uint64_range(&random, 0, i);
-
-		order[i] = order[j];
-		order[j] = i;
-	}
-	for (uint32 i = 0; i < n; i++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		node_of[order[i]] = graph_insert(graph, result->centroids + (size_t) order[i] * view->dim);
-	}
-	graph_close(graph);
-	pfree(order);
+	view->finder->store(state, result, node_of);
+	view->finder->close(state);
+	return node_of;
 }

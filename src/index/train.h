@@ -52,10 +52,7 @@ extern void train_centroids(const IndexView *view, TokenSample *sample, uint64 n
 /* Callbacks for k-means: palloc in the current context, and interrupts. */
 extern const KmeansHooks train_hooks;
 
-/*
- * Make the centroids nodes of the graph, in an order that is shuffled by the
- * seed; node_of[c] is the node of centroid c. view->meta is kept up to date.
- */
-extern void train_insert_nodes(IndexView *view, const KmeansResult *result, uint32 *node_of);
+/* Make the centroids the nodes of the index; returns the node of each. view->meta is kept up to date. */
+extern uint32 *train_store_nodes(IndexView *view, const KmeansResult *result);
 
 #endif							/* COLBERT_TRAIN_H */

@@ -37,7 +37,7 @@ static void
 check_parameters(const IndexView *view)
 {
 	if (view->meta.dim == 0 || view->meta.dim > MULTIVECTOR_MAX_DIM || view->meta.metric > METRIC_L2 ||
-		codec_by_id(view->meta.codec) == NULL || view->meta.queue_tail < view->meta.queue_head)
+		codec_by_id(view->meta.codec) == NULL || finder_by_kind(view->meta.finder) == NULL || view->meta.queue_tail < view->meta.queue_head)
 		ereport(ERROR,
 				(errcode(ERRCODE_INDEX_CORRUPTED),
 				 errmsg("index \"%s\" has a damaged meta page", RelationGetRelationName(view->index.rel)),
@@ -64,6 +64,7 @@ view_open(Relation rel, bool building, ViewPending pending)
 	UnlockReleaseBuffer(buffer);
 
 	view->metric = view->meta.metric;
+	view->finder = finder_by_kind(view->meta.finder);
 	view->codec = codec_by_id(view->meta.codec);
 	view->shape.dim = view->dim;
 	view->shape.has_add = view->metric == METRIC_L2;

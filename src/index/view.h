@@ -14,6 +14,7 @@
 
 #include "codec/codec.h"
 #include "codec/sketch.h"
+#include "index/finder.h"
 #include "multivector/score.h"
 #include "storage/storage.h"
 
@@ -23,6 +24,7 @@ typedef struct IndexView
 	MetaPageData meta;			/* as of view_open or view_refresh */
 	Metric		metric;
 	uint32		dim;
+	const Finder *finder;
 	const Codec *codec;
 	CodecShape	shape;
 	size_t		row_size;		/* 0 where the codec has no rows */

@@ -45,26 +45,33 @@ typedef struct ProbeList
 } ProbeList;
 
 /*
- * Nodes are found by L2 distance whatever the metric: the graph is built by
- * it, and on real questions the nodes nearest so held more of the answers
+ * Nodes are found by L2 distance whatever the metric: on real questions the nodes nearest so held more of the answers
  * than those of the largest inner product, which favours tight clusters. An
  * inner product does not tell the length of the query, so the token is given
- * the length that document tokens have; *scale takes keys back.
+ * the length that document tokens have; scales take keys back.
  */
 static const float *
-token_to_find(const Search *search, uint32 token, float *scaled, float *scale)
+tokens_to_find(const Search *search, float *scales)
 {
+	const SearchQuery *query = &search->query;
 	uint32		dim = search->view->dim;
-	const float *vector = search->query.tokens + (size_t) token * dim;
-	float		norm = sqrtf(search->query.norms[token]);
 	float		length = search->view->meta.token_norm;
+	float	   *scaled;
 
-	*scale = 1;
-	if (search->view->metric == METRIC_L2 || !(norm > 0) || !(length > 0))
-		return vector;
-	*scale = norm / length;
-	for (uint32 k = 0; k < dim; k++)
-		scaled[k] = vector[k] / *scale;
+	for (uint32 t = 0; t < query->ntokens; t++)
+		scales[t] = 1;
+	if (search->view->metric == METRIC_L2 || !(length > 0))
+		return query->tokens;
+	scaled = palloc_extended(mul_size(query->ntokens, dim * sizeof(float)), MCXT_ALLOC_HUGE);
+	for (uint32 t = 0; t < query->ntokens; t++)
+	{
+		float		norm = sqrtf(query->norms[t]);
+
+		if (norm > 0)
+			scales[t] = norm / length;
+		for (size_t k = (size_t) t * dim; k < ((size_t) t + 1) * dim; k++)
+			scaled[k] = query->tokens[k] / scales[t];
+	}
 	return scaled;
 }
 
@@ -79,7 +86,7 @@ similarity(const Search *search, uint32 token, float key, float scale)
 
 /* Read the postings of the best nodes of one query token. */
 static void
-probe_token(Search *search, uint32 token, float scale, const GraphHit *hits, uint32 nhits, ProbeList *list)
+probe_token(Search *search, uint32 token, float scale, const NodeHit *hits, uint32 nhits, ProbeList *list)
 {
 	IndexView  *view = search->view;
 	float		margin = MISS_MARGIN * view->meta.token_norm *
@@ -99,40 +106,49 @@ probe_token(Search *search, uint32 token, float scale, const GraphHit *hits, uin
 	}
 }
 
-/* find: the nodes of every query token, and their postings. */
+/* find: the nodes of every query token. */
+static void
+find_nodes(Search *search, FindQuery *find, float *scales, NodeHit *hits, uint32 *nhits)
+{
+	instr_time	start;
+
+	stage_start(&start);
+	find->tokens = tokens_to_find(search, scales);
+	search->view->finder->find(search->finder, find, hits, nhits);
+	if (find->tokens != search->query.tokens)
+		pfree((void *) find->tokens);
+	search_counters.hops += find->hops;
+	stage_stop(STAGE_FIND, start);
+}
+
+/* The nodes of every query token, and their postings. */
 static void
 probe_all(Search *search, uint32 probes, uint32 ef, ProbeList *list)
 {
-	SearchQuery *query = &search->query;
-	GraphHit   *hits = palloc(mul_size(ef, sizeof(GraphHit)));
-	float	   *scaled = palloc(search->view->dim * sizeof(float));
+	FindQuery	find = {.ntokens = search->query.ntokens, .probes = probes, .ef = ef};
+	NodeHit    *hits = palloc_extended(mul_size(mul_size(find.ntokens, probes), sizeof(NodeHit)), MCXT_ALLOC_HUGE);
+	uint32	   *nhits = palloc_extended(mul_size(find.ntokens, sizeof(uint32)), MCXT_ALLOC_HUGE);
+	float	   *scales = palloc_extended(mul_size(find.ntokens, sizeof(float)), MCXT_ALLOC_HUGE);
 	instr_time	start;
 
-	list->probes = palloc_extended(mul_size(mul_size(query->ntokens, probes), sizeof(Probe)), MCXT_ALLOC_HUGE);
+	find_nodes(search, &find, scales, hits, nhits);
+
+	stage_start(&start);
+	list->probes = palloc_extended(mul_size(mul_size(find.ntokens, probes), sizeof(Probe)), MCXT_ALLOC_HUGE);
 	list->count = 0;
 	memset(&list->postings, 0, sizeof(PostingBuffer));
-
-	for (uint32 token = 0; token < query->ntokens; token++)
+	for (uint32 token = 0; token < find.ntokens; token++)
 	{
-		uint32		nhits;
-		float		scale;
-		const float *vector;
-
 		CHECK_FOR_INTERRUPTS();
-		stage_start(&start);
-		vector = token_to_find(search, token, scaled, &scale);
-		nhits = graph_search(search->graph, vector, ef, hits, &search_counters.hops);
-		stage_stop(STAGE_FIND, start);
-		if (nhits == 0)
-			continue;
-		stage_start(&start);
-		probe_token(search, token, scale, hits, Min(nhits, probes), list);
-		stage_stop(STAGE_GATHER, start);
+		if (nhits[token] > 0)
+			probe_token(search, token, scales[token], hits + (size_t) token * probes, nhits[token], list);
 	}
 	search_counters.nodes += list->count;
 	search_counters.postings += list->postings.count;
 	pfree(hits);
-	pfree(scaled);
+	pfree(nhits);
+	pfree(scales);
+	stage_stop(STAGE_GATHER, start);
 }
 
 /* Sums of gains by document: a hash table with open addressing. */

@@ -117,8 +117,8 @@ search_begin(IndexView *view, const MultiVector *query, const SearchSettings *se
 	search->batch = search->settings.rerank;
 	search->seen = palloc_extended(view->meta.arrays[ARRAY_DOCS].nitems / 8 + 1, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	prepare_query(search, query);
-	if (view->meta.entry_node != INVALID_ORDINAL)
-		search->graph = graph_open(&view->index, &view->meta, &view->sketch);
+	if (has_nodes(&view->meta))
+		search->finder = view->finder->open(&view->index, &view->meta, &view->sketch);
 
 	memset(&search_counters, 0, sizeof(search_counters));
 	search_counters.valid = true;
@@ -132,8 +132,8 @@ search_begin(IndexView *view, const MultiVector *query, const SearchSettings *se
 void
 search_end(Search *search)
 {
-	if (search->graph != NULL)
-		graph_close(search->graph);
+	if (search->finder != NULL)
+		search->view->finder->close(search->finder);
 	MemoryContextDelete(search->context);
 }
 
@@ -202,7 +202,7 @@ widen(Search *search)
 
 	for (uint32 i = 0; i < search->level; i++)
 		factor *= WIDEN_FACTOR;
-	if (search->graph == NULL ||
+	if (search->finder == NULL ||
 		settings->probes * factor * WIDEN_FACTOR > nodes ||
 		settings->candidates * factor * 2 > search->view->meta.live_docs)
 		widen_to_all(search);

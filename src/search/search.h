@@ -22,7 +22,6 @@
 #define COLBERT_SEARCH_H
 
 #include "access/relscan.h"
-#include "index/graph.h"
 #include "index/view.h"
 #include "portability/instr_time.h"
 
@@ -117,7 +116,7 @@ typedef struct Search
 	MemoryContext context;		/* everything of this search */
 	SearchSettings settings;
 	SearchQuery query;
-	Graph	   *graph;			/* NULL where there are no nodes */
+	void	   *finder;			/* NULL where there are no nodes */
 	CandidateList pool;			/* narrowed, not reranked yet */
 	RankedDoc  *ranked;			/* reranked, best last; given from the end */
 	uint32		nranked;
@@ -153,7 +152,7 @@ extern SearchSettings search_resolve(const IndexView *view, uint32 ntokens, cons
 
 /* ---- the stages ---- */
 
-/* find.c, gather.c: nodes of each token, then the best documents by their postings, into list. */
+/* gather.c: nodes of each token, then the best documents by their postings, into list. */
 extern void search_gather(Search *search, uint32 probes, uint32 ef, uint32 limit, CandidateList *list);
 
 /* narrow.c: score documents by sketch, replacing their scores; drops those that are not live. */

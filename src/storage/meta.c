@@ -54,7 +54,7 @@ meta_read(ColbertIndex *index, MetaPageData *meta)
 }
 
 void
-meta_write_graph(ColbertIndex *index, const MetaPageData *meta)
+meta_write_nodes(ColbertIndex *index, const MetaPageData *meta)
 {
 	static const ArrayKind owned[] = {ARRAY_NODES, ARRAY_NEIGHBOURS, ARRAY_UPPER};
 	Buffer		buffer = meta_lock(index, BUFFER_LOCK_EXCLUSIVE);

@@ -105,7 +105,7 @@ extern void meta_read(ColbertIndex *index, MetaPageData *meta);
  * of nodes, neighbours and upper entries, the entry point and the number of
  * postings. Its caller is the one writer of these (a build or a merge).
  */
-extern void meta_write_graph(ColbertIndex *index, const MetaPageData *meta);
+extern void meta_write_nodes(ColbertIndex *index, const MetaPageData *meta);
 
 /* ---- page arrays (parray.c) ---- */
 
