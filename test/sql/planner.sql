@@ -154,6 +154,64 @@ SELECT planner_plan($$ SELECT id FROM planner_docs WHERE doc IS NOT NULL ORDER B
 SELECT id FROM planner_docs WHERE doc IS NOT NULL ORDER BY maxsim(doc, '[[1,2,3,4]]') DESC LIMIT 3 FOR UPDATE;
 SELECT planner_check($$ SELECT d.id, maxsim(d.doc, '[[1,2,3,4]]') AS score FROM planner_docs d JOIN planner_docs e ON e.id = d.id + 1 ORDER BY score DESC LIMIT 30 $$);
 
+-- Other ways to say it: by position, with ties, as a set operation's branch, below an aggregate, an update of the best.
+SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM planner_docs ORDER BY 2 DESC NULLS LAST LIMIT 30 $$);
+SELECT planner_plan($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') FROM planner_docs WHERE doc IS NOT NULL ORDER BY maxsim DESC OFFSET 5 LIMIT 30 $$);
+SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM planner_docs ORDER BY score DESC NULLS LAST FETCH FIRST 30 ROWS WITH TIES $$);
+SELECT planner_check($$ SELECT t.id, t.score FROM (SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM planner_docs WHERE doc IS NOT NULL ORDER BY score DESC LIMIT 9) AS t
+	JOIN planner_docs d USING (id) ORDER BY score DESC $$);
+SELECT planner_check($$ (SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM planner_docs WHERE doc IS NOT NULL ORDER BY score DESC LIMIT 5)
+	UNION ALL (SELECT id, maxsim(doc, '[[-4,3,2,1]]') FROM planner_docs WHERE doc IS NOT NULL ORDER BY 2 DESC LIMIT 5) ORDER BY score DESC $$);
+SELECT planner_plan($$ SELECT array_agg(id) FROM (SELECT id FROM planner_docs ORDER BY maxsim(doc, '[[1,2,3,4]]') DESC NULLS LAST LIMIT 4) AS t $$);
+SELECT array_agg(id) FROM (SELECT id FROM planner_docs ORDER BY maxsim(doc, '[[1,2,3,4]]') DESC NULLS LAST LIMIT 4) AS t;
+BEGIN;
+WITH best AS (SELECT id FROM planner_docs ORDER BY maxsim(doc, '[[1,2,3,4]]') DESC NULLS LAST LIMIT 4 FOR UPDATE SKIP LOCKED),
+	changed AS (UPDATE planner_docs d SET lang = lang FROM best WHERE d.id = best.id RETURNING d.id)
+SELECT array_agg(id ORDER BY id) FROM changed;
+ROLLBACK;
+
+-- Functions: static and dynamic statements, loops, parameters and variables; a cursor that is read to and fro.
+CREATE FUNCTION planner_static(q multivector, n int) RETURNS SETOF int LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN QUERY SELECT id FROM planner_docs WHERE doc IS NOT NULL ORDER BY maxsim(doc, q) DESC LIMIT n;
+END $$;
+CREATE FUNCTION planner_loop(q multivector, n int) RETURNS SETOF int LANGUAGE plpgsql AS $$
+DECLARE
+	found record;
+BEGIN
+	FOR found IN SELECT id, maxsim(doc, q) AS score FROM planner_docs ORDER BY score DESC NULLS LAST LOOP
+		RETURN NEXT found.id;
+		n := n - 1;
+		EXIT WHEN n = 0;
+	END LOOP;
+END $$;
+CREATE FUNCTION planner_dynamic(q multivector, n int) RETURNS SETOF int LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN QUERY EXECUTE 'SELECT id FROM planner_docs WHERE doc IS NOT NULL ORDER BY doc <#> $1 LIMIT $2' USING q, n;
+END $$;
+CREATE FUNCTION planner_inlined(q multivector) RETURNS TABLE (id int, score float8) LANGUAGE sql STABLE
+	AS 'SELECT id, maxsim(doc, q) FROM planner_docs WHERE doc IS NOT NULL';
+SELECT n, array(SELECT planner_static('[[1,2,3,4]]', n)), array(SELECT planner_loop('[[1,2,3,4]]', n)), array(SELECT planner_dynamic('[[1,2,3,4]]', n))
+	FROM generate_series(1, 7) AS n;
+SELECT planner_check($$ SELECT id, score FROM planner_inlined('[[1,2,3,4]]') ORDER BY score DESC LIMIT 30 $$);
+BEGIN;
+DECLARE planner_cursor SCROLL CURSOR FOR SELECT id FROM planner_docs ORDER BY maxsim(doc, '[[1,2,3,4]]') DESC NULLS LAST;
+FETCH 3 FROM planner_cursor;
+FETCH BACKWARD 2 FROM planner_cursor;
+FETCH ABSOLUTE 5 FROM planner_cursor;
+CLOSE planner_cursor;
+DECLARE planner_cursor NO SCROLL CURSOR WITH HOLD FOR SELECT id FROM planner_docs WHERE doc IS NOT NULL ORDER BY doc <#> '[[1,2,3,4]]' LIMIT 6;
+FETCH 2 FROM planner_cursor;
+COMMIT;
+FETCH 2 FROM planner_cursor;
+CLOSE planner_cursor;
+DROP FUNCTION planner_static, planner_loop, planner_dynamic, planner_inlined;
+
+-- What an index of ours does not have.
+CREATE INDEX ON planner_docs USING colbert_hnsw (doc) INCLUDE (id);
+CREATE INDEX ON planner_docs USING colbert_hnsw (doc, doc);
+CREATE UNIQUE INDEX ON planner_docs USING colbert_hnsw (doc);
+
 -- Row security: its conditions are filters above the index.
 CREATE ROLE regress_planner_reader;
 GRANT SELECT ON planner_docs TO regress_planner_reader;
