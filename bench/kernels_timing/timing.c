@@ -395,6 +395,46 @@ table_forms(void)
 }
 
 /* ------------------------------------------------------------------------
+ * All keys of one long run, as for the centroids of an index
+ * ------------------------------------------------------------------------
+ */
+
+#define CENTROIDS 16384
+
+static float
+centroid_keys(const Query *q, const uint8_t *rows, float *keys)
+{
+	kernels->sq8_keys(q->sq8, rows, CENTROIDS, false, keys);
+	return keys[0];
+}
+
+static void
+table_centroids(void)
+{
+	static const uint32_t ntokens[] = {5, 16, 32};
+	Documents	d = make_documents((Shape) {0, CENTROIDS});
+	float	   *keys = allocate((size_t) CENTROIDS * MOST_QUERY * sizeof(float));
+
+	printf("\nall keys of %d sq8 rows: microseconds\n%-23s", CENTROIDS, "");
+	for (int s = 1; s < nsets; s++)
+		printf("%12s", sets[s]);
+	printf("\n");
+	for (size_t i = 0; i < sizeof(ntokens) / sizeof(ntokens[0]); i++)
+	{
+		Query		q = make_query((Shape) {ntokens[i], CENTROIDS});
+
+		printf("%3u tokens%13s", ntokens[i], "");
+		for (int s = 1; s < nsets; s++)
+		{
+			kernels_select(sets[s]);
+			printf("%12.1f", TIME(centroid_keys(&q, d.sq8, keys)));
+		}
+		printf("\n");
+		fflush(stdout);
+	}
+}
+
+/* ------------------------------------------------------------------------
  * Documents out of cache
  * ------------------------------------------------------------------------
  */
@@ -538,6 +578,7 @@ main(int argc, char **argv)
 	find_sets();
 	table_metrics();
 	table_forms();
+	table_centroids();
 	if (!hot_only)
 		table_memory();
 	print_floors();

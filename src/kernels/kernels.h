@@ -196,6 +196,9 @@ typedef struct KernelOps
 	/* Running maxima over sq8 rows of kernel_sq8_row_size() bytes, one after another. */
 	void		(*sq8_rows) (const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *best);
 
+	/* All keys of such rows: out[row * kernel_sq8_slots() + slot]; fastest where out is aligned to 64 bytes. */
+	void		(*sq8_keys) (const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *out);
+
 	/*
 	 * Running maxima over sketch blocks: state is ntokens x 16 floats, a
 	 * maximum for each query token and lane, set to -INFINITY by the caller.

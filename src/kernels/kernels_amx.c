@@ -47,7 +47,7 @@ typedef struct __attribute__((packed)) TileConfig
 
 _Static_assert(sizeof(TileConfig) == 64, "layout of the tile configuration");
 
-/* A run of rows in blocks of equal height; the last overlaps with the one before it, which changes no maximum. */
+/* A run of rows in blocks of equal height; the last overlaps with the one before it, which changes no maximum or key. */
 typedef struct TileRun
 {
 	const KernelSq8Query *q;
@@ -90,10 +90,16 @@ configure_tiles(const TileRun *run)
 	_tile_loadconfig(&config);
 }
 
+static size_t
+block_first_row(const TileRun *run, uint32_t block)
+{
+	return min_uint32(block * run->height, run->nrows - run->height);
+}
+
 static const uint8_t *
 block_rows(const TileRun *run, uint32_t block)
 {
-	return run->rows + min_uint32(block * run->height, run->nrows - run->height) * run->stride;
+	return run->rows + block_first_row(run, block) * run->stride;
 }
 
 /* One step through the dims for up to four blocks whose codes of these dims begin at codes[]. */
@@ -156,9 +162,10 @@ multiply_blocks(const TileRun *run, uint32_t first_block, uint32_t nblocks, uint
 }
 
 static void
-score_blocks(const TileRun *run, uint32_t first_block, uint32_t nblocks, float *best)
+score_blocks(const TileRun *run, uint32_t first_block, uint32_t nblocks, Sq8Sink sink)
 {
 	int32_t		sums[BLOCKS][MOST_TILE_ROWS * 16] __attribute__((aligned(64)));
+	size_t		nslots = kernel_sq8_slots(run->q);
 
 	for (uint32_t group = 0; group < run->q->ngroups; group++)
 	{
@@ -166,14 +173,18 @@ score_blocks(const TileRun *run, uint32_t first_block, uint32_t nblocks, float *
 		for (uint32_t block = 0; block < nblocks; block++)
 		{
 			Sq8Result	tile = {sums[block], block_rows(run, first_block + block), run->stride, run->height, 1, run->has_add};
+			size_t		key = block_first_row(run, first_block + block) * nslots + group * 16;
 
-			avx512_sq8_maxima(&tile, 0, run->q->scale + group * 16, best + group * 16);
+			if (sink.keys != NULL)
+				avx512_sq8_write(&tile, 0, run->q->scale + group * 16, sink.keys + key, nslots);
+			else
+				avx512_sq8_maxima(&tile, 0, run->q->scale + group * 16, sink.best + group * 16);
 		}
 	}
 }
 
 static void
-amx_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *best)
+run_tiles(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, Sq8Sink sink)
 {
 	TileRun		run = {q, rows, kernel_sq8_row_size(q->dim, has_add), sizeof(float) * (has_add ? 2 : 1), nrows, 0, has_add};
 	uint32_t	nblocks;
@@ -184,8 +195,20 @@ amx_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool 
 	nblocks = (nrows + run.height - 1) / run.height;
 	configure_tiles(&run);
 	for (uint32_t block = 0; block < nblocks; block += BLOCKS)
-		score_blocks(&run, block, min_uint32(nblocks - block, BLOCKS), best);
+		score_blocks(&run, block, min_uint32(nblocks - block, BLOCKS), sink);
 	_tile_release();
+}
+
+static void
+amx_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *best)
+{
+	run_tiles(q, rows, nrows, has_add, (Sq8Sink) {best, NULL});
+}
+
+static void
+amx_sq8_keys(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *out)
+{
+	run_tiles(q, rows, nrows, has_add, (Sq8Sink) {NULL, out});
 }
 
 const KernelOps kernels_amx = {
@@ -193,6 +216,7 @@ const KernelOps kernels_amx = {
 	.maxsim_rows = avx512_maxsim_rows,
 	.dot_matrix = avx512_dot_matrix,
 	.sq8_rows = amx_sq8_rows,
+	.sq8_keys = amx_sq8_keys,
 	.sketch_blocks = avx512vnni_sketch_blocks,
 	.sketch_finish = avx512_sketch_finish,
 	.sketch_scores = avx512vnni_sketch_scores,

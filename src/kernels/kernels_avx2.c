@@ -240,6 +240,17 @@ TILES_4(DEFINE_SQ8_TILE, sq8_tile, SQ8_TILE)
 
 static const Sq8Tile sq8_tiles[] = {NULL, TILES_4(TILE_ENTRY, sq8_tile, _)};
 
+/* Eight of the keys of row r in one column of an sq8 tile. */
+KERNEL_INLINE __m256
+sq8_key(const Sq8Result *tile, uint32_t group, uint32_t r, uint32_t half, __m256 query_scale)
+{
+	const int32_t *sums = tile->sums + (r * tile->ngroups + group) * 16 + half;
+	__m256		products = _mm256_cvtepi32_ps(_mm256_load_si256((const __m256i *) sums));
+	__m256		scale = _mm256_mul_ps(_mm256_set1_ps(sq8_row_scale(tile, r)), query_scale);
+
+	return _mm256_fmadd_ps(products, scale, _mm256_set1_ps(sq8_row_add(tile, r)));
+}
+
 static void
 avx2_sq8_maxima(const Sq8Result *tile, uint32_t group, const float *query_scale, float *best)
 {
@@ -249,15 +260,20 @@ avx2_sq8_maxima(const Sq8Result *tile, uint32_t group, const float *query_scale,
 		__m256		largest = _mm256_loadu_ps(best + half);
 
 		for (uint32_t r = 0; r < tile->nrows; r++)
-		{
-			const int32_t *sums = tile->sums + (r * tile->ngroups + group) * 16 + half;
-			__m256		products = _mm256_cvtepi32_ps(_mm256_load_si256((const __m256i *) sums));
-			__m256		scale = _mm256_mul_ps(_mm256_set1_ps(sq8_row_scale(tile, r)), scales);
-			__m256		key = _mm256_fmadd_ps(products, scale, _mm256_set1_ps(sq8_row_add(tile, r)));
-
-			largest = _mm256_max_ps(key, largest);
-		}
+			largest = _mm256_max_ps(sq8_key(tile, group, r, half, scales), largest);
 		_mm256_storeu_ps(best + half, largest);
+	}
+}
+
+static void
+avx2_sq8_write(const Sq8Result *tile, uint32_t group, const float *query_scale, float *out, size_t nslots)
+{
+	for (uint32_t half = 0; half < 16; half += 8)
+	{
+		__m256		scales = _mm256_loadu_ps(query_scale + half);
+
+		for (uint32_t r = 0; r < tile->nrows; r++)
+			_mm256_storeu_ps(out + r * nslots + half, sq8_key(tile, group, r, half, scales));
 	}
 }
 
@@ -265,12 +281,19 @@ static const Sq8Kernels avx2_sq8 = {
 	.one = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
 	.pair = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
 	.maxima = avx2_sq8_maxima,
+	.keys = avx2_sq8_write,
 };
 
 static void
 avx2_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *best)
 {
-	sq8_run(&avx2_sq8, q, rows, nrows, has_add, best);
+	sq8_run(&avx2_sq8, q, rows, nrows, has_add, (Sq8Sink) {best, NULL});
+}
+
+static void
+avx2_sq8_keys(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *out)
+{
+	sq8_run(&avx2_sq8, q, rows, nrows, has_add, (Sq8Sink) {NULL, out});
 }
 
 /* ------------------------------------------------------------------------
@@ -442,6 +465,7 @@ const KernelOps kernels_avx2 = {
 	.maxsim_rows = avx2_maxsim_rows,
 	.dot_matrix = avx2_dot_matrix,
 	.sq8_rows = avx2_sq8_rows,
+	.sq8_keys = avx2_sq8_keys,
 	.sketch_blocks = avx2_sketch_blocks,
 	.sketch_finish = avx2_sketch_finish,
 	.sketch_scores = avx2_sketch_scores,

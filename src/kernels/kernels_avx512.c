@@ -274,12 +274,19 @@ static const Sq8Kernels avx512_sq8 = {
 	.one = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
 	.pair = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
 	.maxima = avx512_sq8_maxima,
+	.keys = avx512_sq8_write,
 };
 
 static void
 avx512_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *best)
 {
-	sq8_run(&avx512_sq8, q, rows, nrows, has_add, best);
+	sq8_run(&avx512_sq8, q, rows, nrows, has_add, (Sq8Sink) {best, NULL});
+}
+
+static void
+avx512_sq8_keys(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *out)
+{
+	sq8_run(&avx512_sq8, q, rows, nrows, has_add, (Sq8Sink) {NULL, out});
 }
 
 /* ------------------------------------------------------------------------
@@ -356,6 +363,7 @@ const KernelOps kernels_avx512 = {
 	.maxsim_rows = avx512_maxsim_rows,
 	.dot_matrix = avx512_dot_matrix,
 	.sq8_rows = avx512_sq8_rows,
+	.sq8_keys = avx512_sq8_keys,
 	.sketch_blocks = sketch_blocks,
 	.sketch_finish = avx512_sketch_finish,
 	.sketch_scores = sketch_scores,

@@ -70,12 +70,19 @@ static const Sq8Kernels avx512vnni_sq8 = {
 	.one = {.most_rows = 16, .groups = 1, .tiles = sq8_tiles},
 	.pair = {.most_rows = SQ8_PAIR_MOST_ROWS, .groups = 2, .tiles = sq8_tiles_pair},
 	.maxima = avx512_sq8_maxima,
+	.keys = avx512_sq8_write,
 };
 
 static void
 avx512vnni_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *best)
 {
-	sq8_run(&avx512vnni_sq8, q, rows, nrows, has_add, best);
+	sq8_run(&avx512vnni_sq8, q, rows, nrows, has_add, (Sq8Sink) {best, NULL});
+}
+
+static void
+avx512vnni_sq8_keys(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *out)
+{
+	sq8_run(&avx512vnni_sq8, q, rows, nrows, has_add, (Sq8Sink) {NULL, out});
 }
 
 /* ------------------------------------------------------------------------
@@ -108,6 +115,7 @@ const KernelOps kernels_avx512vnni = {
 	.maxsim_rows = avx512_maxsim_rows,
 	.dot_matrix = avx512_dot_matrix,
 	.sq8_rows = avx512vnni_sq8_rows,
+	.sq8_keys = avx512vnni_sq8_keys,
 	.sketch_blocks = avx512vnni_sketch_blocks,
 	.sketch_finish = avx512_sketch_finish,
 	.sketch_scores = avx512vnni_sketch_scores,

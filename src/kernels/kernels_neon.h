@@ -27,6 +27,16 @@ neon_larger(float32x4_t key, float32x4_t largest)
 	return vbslq_f32(vcgtq_f32(key, largest), key, largest);
 }
 
+/* Four of the keys of row r in one column of an sq8 tile. */
+KERNEL_INLINE float32x4_t
+neon_sq8_key(const Sq8Result *tile, uint32_t group, uint32_t r, uint32_t quad, float32x4_t query_scale)
+{
+	int32x4_t	sums = vld1q_s32(tile->sums + (r * tile->ngroups + group) * 16 + quad);
+	float32x4_t scale = vmulq_n_f32(query_scale, sq8_row_scale(tile, r));
+
+	return vfmaq_f32(vdupq_n_f32(sq8_row_add(tile, r)), vcvtq_f32_s32(sums), scale);
+}
+
 /* Running maxima of one column of an sq8 tile. */
 static void
 neon_sq8_maxima(const Sq8Result *tile, uint32_t group, const float *query_scale, float *best)
@@ -37,14 +47,21 @@ neon_sq8_maxima(const Sq8Result *tile, uint32_t group, const float *query_scale,
 		float32x4_t largest = vld1q_f32(best + quad);
 
 		for (uint32_t r = 0; r < tile->nrows; r++)
-		{
-			int32x4_t	sums = vld1q_s32(tile->sums + (r * tile->ngroups + group) * 16 + quad);
-			float32x4_t scale = vmulq_n_f32(scales, sq8_row_scale(tile, r));
-			float32x4_t key = vfmaq_f32(vdupq_n_f32(sq8_row_add(tile, r)), vcvtq_f32_s32(sums), scale);
-
-			largest = neon_larger(key, largest);
-		}
+			largest = neon_larger(neon_sq8_key(tile, group, r, quad, scales), largest);
 		vst1q_f32(best + quad, largest);
+	}
+}
+
+/* All keys of one column. */
+static void
+neon_sq8_write(const Sq8Result *tile, uint32_t group, const float *query_scale, float *out, size_t nslots)
+{
+	for (uint32_t quad = 0; quad < 16; quad += 4)
+	{
+		float32x4_t scales = vld1q_f32(query_scale + quad);
+
+		for (uint32_t r = 0; r < tile->nrows; r++)
+			vst1q_f32(out + r * nslots + quad, neon_sq8_key(tile, group, r, quad, scales));
 	}
 }
 

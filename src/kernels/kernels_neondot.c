@@ -78,12 +78,19 @@ static const Sq8Kernels neondot_sq8 = {
 	.one = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
 	.pair = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
 	.maxima = neon_sq8_maxima,
+	.keys = neon_sq8_write,
 };
 
 static void
 neondot_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *best)
 {
-	sq8_run(&neondot_sq8, q, rows, nrows, has_add, best);
+	sq8_run(&neondot_sq8, q, rows, nrows, has_add, (Sq8Sink) {best, NULL});
+}
+
+static void
+neondot_sq8_keys(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *out)
+{
+	sq8_run(&neondot_sq8, q, rows, nrows, has_add, (Sq8Sink) {NULL, out});
 }
 
 const KernelOps kernels_neondot = {
@@ -91,6 +98,7 @@ const KernelOps kernels_neondot = {
 	.maxsim_rows = neon_maxsim_rows,
 	.dot_matrix = neon_dot_matrix,
 	.sq8_rows = neondot_sq8_rows,
+	.sq8_keys = neondot_sq8_keys,
 	.sketch_blocks = neon_sketch_blocks,
 	.sketch_finish = neon_sketch_finish,
 	.sketch_scores = neon_sketch_scores,

@@ -94,6 +94,16 @@ sq8_dot(const KernelSq8Query *q, uint32_t slot, const uint8_t *codes)
 	return sum;
 }
 
+static float
+sq8_key(const KernelSq8Query *q, uint32_t slot, const uint8_t *row, bool has_add)
+{
+	float		scale = load_float(row);
+	float		add = has_add ? load_float(row + sizeof(float)) : 0.0f;
+	const uint8_t *codes = row + sizeof(float) * (has_add ? 2 : 1);
+
+	return fmaf((float) sq8_dot(q, slot, codes), scale * q->scale[slot], add);
+}
+
 static void
 scalar_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *best)
 {
@@ -101,18 +111,26 @@ scalar_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bo
 
 	for (uint32_t i = 0; i < nrows; i++)
 	{
-		const uint8_t *row = rows + i * row_size;
-		float		scale = load_float(row);
-		float		add = has_add ? load_float(row + sizeof(float)) : 0.0f;
-		const uint8_t *codes = row + sizeof(float) * (has_add ? 2 : 1);
-
 		for (uint32_t slot = 0; slot < kernel_sq8_slots(q); slot++)
 		{
-			float		key = fmaf((float) sq8_dot(q, slot, codes), scale * q->scale[slot], add);
+			float		key = sq8_key(q, slot, rows + i * row_size, has_add);
 
 			if (key > best[slot])
 				best[slot] = key;
 		}
+	}
+}
+
+static void
+scalar_sq8_keys(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *out)
+{
+	size_t		row_size = kernel_sq8_row_size(q->dim, has_add);
+	uint32_t	nslots = kernel_sq8_slots(q);
+
+	for (uint32_t i = 0; i < nrows; i++)
+	{
+		for (uint32_t slot = 0; slot < nslots; slot++)
+			out[(size_t) i * nslots + slot] = sq8_key(q, slot, rows + i * row_size, has_add);
 	}
 }
 
@@ -206,6 +224,7 @@ const KernelOps kernels_scalar = {
 	.maxsim_rows = scalar_maxsim_rows,
 	.dot_matrix = scalar_dot_matrix,
 	.sq8_rows = scalar_sq8_rows,
+	.sq8_keys = scalar_sq8_keys,
 	.sketch_blocks = scalar_sketch_blocks,
 	.sketch_finish = scalar_sketch_finish,
 	.sketch_scores = scalar_sketch_scores,

@@ -296,7 +296,16 @@ typedef struct Sq8Kernels
 	Sq8Shape	pair;
 	/* Update the 16 running maxima at best from column 'group' of the tile. */
 	void		(*maxima) (const Sq8Result *tile, uint32_t group, const float *query_scale, float *best);
+	/* Write the 16 keys of each row of that column, nslots floats a row. */
+	void		(*keys) (const Sq8Result *tile, uint32_t group, const float *query_scale, float *out, size_t nslots);
 } Sq8Kernels;
+
+/* What becomes of a run of rows: maxima, or (keys not NULL) all keys. */
+typedef struct Sq8Sink
+{
+	float	   *best;
+	float	   *keys;
+} Sq8Sink;
 
 KERNEL_INLINE float
 sq8_row_scale(const Sq8Result *tile, uint32_t r)
@@ -311,7 +320,7 @@ sq8_row_add(const Sq8Result *tile, uint32_t r)
 }
 
 KERNEL_INLINE void
-sq8_run(const Sq8Kernels *k, const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *best)
+sq8_run(const Sq8Kernels *k, const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, Sq8Sink sink)
 {
 	int32_t		sums[TILE_MOST_FLOATS] __attribute__((aligned(64)));
 	size_t		stride = kernel_sq8_row_size(q->dim, has_add);
@@ -338,10 +347,19 @@ sq8_run(const Sq8Kernels *k, const KernelSq8Query *q, const uint8_t *rows, uint3
 			shape->tiles[height] (q, group, &codes, sums);
 			codes.ahead_step = 0;
 			for (uint32_t g = 0; g < shape->groups; g++)
-				k->maxima(&tile, g, q->scale + (group + g) * 16, best + (group + g) * 16);
+			{
+				size_t		slot = (size_t) (group + g) * 16;
+
+				if (sink.keys != NULL)
+					k->keys(&tile, g, q->scale + slot, sink.keys + slot, kernel_sq8_slots(q));
+				else
+					k->maxima(&tile, g, q->scale + slot, sink.best + slot);
+			}
 		}
 		rows += height * stride;
 		nrows -= height;
+		if (sink.keys != NULL)
+			sink.keys += (size_t) height * kernel_sq8_slots(q);
 	}
 }
 

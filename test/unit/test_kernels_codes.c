@@ -110,6 +110,28 @@ sq8_random_rows(uint32_t nrows, uint32_t dim, bool has_add, SampleKind kind)
 	return memory;
 }
 
+/* Whether the keys of all rows have those maxima. */
+static bool
+maxima_of_keys(const float *keys, uint32_t nrows, uint32_t nslots, const float *best)
+{
+	float	   *largest = lowest(nslots);
+	bool		same;
+
+	for (uint32_t i = 0; i < nrows; i++)
+	{
+		for (uint32_t slot = 0; slot < nslots; slot++)
+		{
+			if (keys[(size_t) i * nslots + slot] > largest[slot])
+				largest[slot] = keys[(size_t) i * nslots + slot];
+		}
+	}
+	same = same_floats(best, largest, nslots, "maximum of sq8 keys");
+	free(largest);
+	return same;
+}
+
+static bool sq8_keys_are_maxima = true;
+
 static void
 check_sq8(uint32_t ntokens, uint32_t nrows, uint32_t dim, bool has_add, SampleKind kind)
 {
@@ -118,20 +140,29 @@ check_sq8(uint32_t ntokens, uint32_t nrows, uint32_t dim, bool has_add, SampleKi
 	uint8_t    *rows = sq8_random_rows(nrows, dim, has_add, kind);
 	size_t		row_size = kernel_sq8_row_size(dim, has_add);
 	uint32_t	nslots = kernel_sq8_slots(q);
+	size_t		nkeys = (size_t) nrows * nslots;
 	float	   *expected = lowest(nslots);
+	float	   *expected_keys = sample_guarded(nkeys * sizeof(float));
 
 	set_case(ntokens, nrows, dim);
 	sets[0]->sq8_rows(q, rows, nrows, has_add, expected);
+	sets[0]->sq8_keys(q, rows, nrows, has_add, expected_keys);
 	for (int i = 1; i < nsets; i++)
 	{
 		float	   *got = lowest(nslots);
+		float	   *keys = sample_guarded(nkeys * sizeof(float));
 		uint32_t	split = nrows / 3;
 
 		sets[i]->sq8_rows(q, rows, split, has_add, got);
 		sets[i]->sq8_rows(q, rows + split * row_size, nrows - split, has_add, got);
-		agreed[i] = same_floats(expected, got, nslots, "sq8 best") && agreed[i];
+		sets[i]->sq8_keys(q, rows, nrows, has_add, keys);
+		agreed[i] = same_floats(expected, got, nslots, "sq8 best") &&
+			same_floats(expected_keys, keys, nkeys, "sq8 keys") && agreed[i];
+		sample_guarded_free(keys, nkeys * sizeof(float));
 		free(got);
 	}
+	sq8_keys_are_maxima = sq8_keys_are_maxima && maxima_of_keys(expected_keys, nrows, nslots, expected);
+	sample_guarded_free(expected_keys, nkeys * sizeof(float));
 	free(expected);
 	sample_guarded_free(rows, nrows * row_size);
 	free(q);
@@ -160,6 +191,7 @@ test_sq8(void)
 		check_sq8(33, 35, large[i], true, SAMPLE_ORDINARY);
 	}
 	report("sq8 rows");
+	tap_ok(sq8_keys_are_maxima, "sq8: the largest keys are the maxima");
 }
 
 /* The codes at their limits: the largest sums that can occur. */
