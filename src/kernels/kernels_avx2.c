@@ -278,6 +278,7 @@ avx2_sq8_write(const Sq8Result *tile, uint32_t group, const float *query_scale, 
 }
 
 static const Sq8Kernels avx2_sq8 = {
+	.half = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
 	.one = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
 	.pair = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
 	.maxima = avx2_sq8_maxima,

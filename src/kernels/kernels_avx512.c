@@ -271,6 +271,7 @@ TILES_8(DEFINE_SQ8_TILE, sq8_tile, SQ8_TILE)
 static const Sq8Tile sq8_tiles[] = {NULL, TILES_8(TILE_ENTRY, sq8_tile, _)};
 
 static const Sq8Kernels avx512_sq8 = {
+	.half = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
 	.one = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
 	.pair = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
 	.maxima = avx512_sq8_maxima,

@@ -16,6 +16,7 @@
  * ------------------------------------------------------------------------
  */
 
+#define SQ8_MOST_ROWS 16
 #define SQ8_PAIR_MOST_ROWS 12	/* two groups: 24 accumulators, 2 query registers, 1 broadcast */
 
 /* nrows and ngroups are constants wherever this is expanded. */
@@ -57,17 +58,55 @@ sq8_tile(const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t
 		_mm512_store_si512(sums + i * 16, acc[i]);
 }
 
+/* The first 8 tokens of a group; the others are padding, whose sums are zero. */
+KERNEL_INLINE void
+sq8_half_tile(const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t *sums, const int nrows)
+{
+	__m256i		acc[SQ8_MOST_ROWS];
+	const char *base[ROW_BASES];
+	uint32_t	dim4 = q->dim4;
+	const int8_t *pack = q->pack + (size_t) group * dim4 * 16;
+
+	set_row_bases(base, codes, nrows);
+	KERNEL_UNROLL
+	for (int i = 0; i < nrows; i++)
+		acc[i] = _mm256_sub_epi32(_mm256_setzero_si256(),
+								  _mm256_loadu_si256((const __m256i *) (q->correction + group * 16)));
+
+	for (size_t k = 0; k < dim4; k += 4)
+	{
+		__m256i		tokens = _mm256_loadu_si256((const __m256i *) (pack + k * 16));
+
+		tile_prefetch(codes, k);
+		KERNEL_UNROLL
+		for (int i = 0; i < nrows; i++)
+		{
+			__m256i		d = _mm256_set1_epi32(load_int32(row_at(base, codes->stride, i) + k));
+
+			acc[i] = _mm256_dpbusd_epi32(acc[i], d, tokens);
+		}
+	}
+
+	KERNEL_UNROLL
+	for (int i = 0; i < nrows; i++)
+		_mm512_store_si512(sums + i * 16, _mm512_zextsi256_si512(acc[i]));
+}
+
+#define SQ8_HALF_TILE(n) sq8_half_tile(q, group, codes, sums, n)
 #define SQ8_TILE(n) sq8_tile(q, group, codes, sums, n, 1)
 #define SQ8_TILE_PAIR(n) sq8_tile(q, group, codes, sums, n, 2)
 
+TILES_16(DEFINE_SQ8_TILE, sq8_half_tile, SQ8_HALF_TILE)
 TILES_16(DEFINE_SQ8_TILE, sq8_tile, SQ8_TILE)
 TILES_12(DEFINE_SQ8_TILE, sq8_tile_pair, SQ8_TILE_PAIR)
 
+static const Sq8Tile sq8_half_tiles[] = {NULL, TILES_16(TILE_ENTRY, sq8_half_tile, _)};
 static const Sq8Tile sq8_tiles[] = {NULL, TILES_16(TILE_ENTRY, sq8_tile, _)};
 static const Sq8Tile sq8_tiles_pair[] = {NULL, TILES_12(TILE_ENTRY, sq8_tile_pair, _)};
 
 static const Sq8Kernels avx512vnni_sq8 = {
-	.one = {.most_rows = 16, .groups = 1, .tiles = sq8_tiles},
+	.half = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_half_tiles},
+	.one = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
 	.pair = {.most_rows = SQ8_PAIR_MOST_ROWS, .groups = 2, .tiles = sq8_tiles_pair},
 	.maxima = avx512_sq8_maxima,
 	.keys = avx512_sq8_write,

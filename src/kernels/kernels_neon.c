@@ -301,6 +301,7 @@ DEFINE_SQ8_TILE(sq8_tile, SQ8_TILE, 2)
 static const Sq8Tile sq8_tiles[] = {NULL, sq8_tile_1, sq8_tile_2};
 
 static const Sq8Kernels neon_sq8 = {
+	.half = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
 	.one = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
 	.pair = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
 	.maxima = neon_sq8_maxima,

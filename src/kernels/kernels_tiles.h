@@ -292,6 +292,7 @@ typedef struct Sq8Result
 
 typedef struct Sq8Kernels
 {
+	Sq8Shape	half;			/* the first 8 tokens of a group; the same as one where there is no such shape */
 	Sq8Shape	one;
 	Sq8Shape	pair;
 	/* Update the 16 running maxima at best from column 'group' of the tile. */
@@ -319,12 +320,21 @@ sq8_row_add(const Sq8Result *tile, uint32_t r)
 	return tile->has_add ? load_float(tile->rows + r * tile->stride + sizeof(float)) : 0.0f;
 }
 
+/* Which tiles multiply the query tokens from 'group' on. */
+KERNEL_INLINE const Sq8Shape *
+sq8_shape(const Sq8Kernels *k, const KernelSq8Query *q, uint32_t group)
+{
+	uint32_t	left = q->ntokens - group * 16;
+
+	return left > 16 ? &k->pair : left > 8 ? &k->one : &k->half;
+}
+
 KERNEL_INLINE void
 sq8_run(const Sq8Kernels *k, const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, Sq8Sink sink)
 {
 	int32_t		sums[TILE_MOST_FLOATS] __attribute__((aligned(64)));
 	size_t		stride = kernel_sq8_row_size(q->dim, has_add);
-	uint32_t	most_rows = q->ngroups > 1 ? k->pair.most_rows : k->one.most_rows;
+	uint32_t	most_rows = sq8_shape(k, q, 0)->most_rows;
 
 	while (nrows > 0)
 	{
@@ -337,7 +347,7 @@ sq8_run(const Sq8Kernels *k, const KernelSq8Query *q, const uint8_t *rows, uint3
 		{
 			Sq8Result	tile;
 
-			shape = q->ngroups - group > 1 ? &k->pair : &k->one;
+			shape = sq8_shape(k, q, group);
 			tile.sums = sums;
 			tile.rows = rows;
 			tile.stride = stride;
