@@ -1,5 +1,8 @@
--- colbert_hnsw as an index: what can be indexed, which rows come, in which order, and what is refused.
+-- An access method's index: what can be indexed, which rows come, in which order, and what is refused.
 -- Document i of most tables below is [[i,0]], so that maxsim with [[1,0]] is i.
+-- The name of the file that leads here says which access method is tested: hnsw_index.sql and ivf_index.sql are links to this one.
+SELECT CASE WHEN current_setting('application_name') LIKE '%/ivf%' THEN 'colbert_ivf' ELSE 'colbert_hnsw' END AS method \gset
+SELECT CASE :'method' WHEN 'colbert_ivf' THEN 'lists = 375' ELSE 'tokens_per_node = 4' END AS few_tokens \gset
 \set QUIET on
 \pset null NULL
 SET client_min_messages = warning;
@@ -19,7 +22,7 @@ END $$;
 
 -- An empty table: no rows, until there are some.
 CREATE TABLE index_empty (id int, doc multivector(2));
-CREATE INDEX index_empty_doc ON index_empty USING colbert_hnsw (doc);
+CREATE INDEX index_empty_doc ON index_empty USING :method (doc);
 SELECT index_plan($$ SELECT id FROM index_empty ORDER BY maxsim(doc, '[[1,0]]') DESC LIMIT 3 $$);
 SELECT id FROM index_empty ORDER BY maxsim(doc, '[[1,0]]') DESC LIMIT 3;
 SELECT documents, tokens, null_documents, nodes, pending_documents FROM colbert_index_info('index_empty_doc');
@@ -35,14 +38,14 @@ SELECT id FROM index_empty ORDER BY maxsim(doc, '[[1,0]]') DESC LIMIT 3;
 -- A tiny one: one document of one token of one dimension.
 CREATE TABLE index_tiny (doc multivector(1));
 INSERT INTO index_tiny VALUES ('[[-2]]');
-CREATE INDEX ON index_tiny USING colbert_hnsw (doc);
+CREATE INDEX ON index_tiny USING :method (doc);
 SELECT doc, maxsim(doc, '[[3]]') FROM index_tiny ORDER BY 2 DESC LIMIT 10;
 SELECT doc FROM index_tiny ORDER BY maxsim(doc, '[[0],[0],[0],[0],[0],[0],[0],[0],[0],[0],[0],[0],[0],[0],[0],[0],[0],[0],[0],[0]]') DESC;
 
 -- NULL documents come first under DESC, last where asked, and not at all WHERE doc IS NOT NULL; before the index and after it.
 CREATE TABLE index_nulls (id int PRIMARY KEY, doc multivector(2));
 INSERT INTO index_nulls SELECT i, CASE WHEN i % 4 > 0 THEN format('[[%s,0]]', i)::multivector END FROM generate_series(1, 8) i;
-CREATE INDEX index_nulls_doc ON index_nulls USING colbert_hnsw (doc);
+CREATE INDEX index_nulls_doc ON index_nulls USING :method (doc);
 INSERT INTO index_nulls SELECT i, CASE WHEN i % 4 > 0 THEN format('[[%s,0]]', i)::multivector END FROM generate_series(9, 12) i;
 SELECT id, maxsim(doc, '[[1,0]]') FROM index_nulls ORDER BY 2 DESC, id;
 SELECT id, maxsim(doc, '[[1,0]]') FROM index_nulls ORDER BY 2 DESC NULLS LAST, id;
@@ -64,7 +67,7 @@ SELECT documents, null_documents FROM colbert_index_info('index_nulls_doc');
 
 CREATE TABLE index_all_null (id int, doc multivector(2));
 INSERT INTO index_all_null SELECT i FROM generate_series(1, 3) i;
-CREATE INDEX index_all_null_doc ON index_all_null USING colbert_hnsw (doc);
+CREATE INDEX index_all_null_doc ON index_all_null USING :method (doc);
 SELECT count(*) FROM (SELECT id FROM index_all_null ORDER BY maxsim(doc, '[[1,0]]') DESC) t;
 SELECT count(*) FROM (SELECT id FROM index_all_null ORDER BY maxsim(doc, '[[1,0]]') DESC NULLS LAST LIMIT 2) t;
 SELECT count(*) FROM (SELECT id FROM index_all_null WHERE doc IS NOT NULL ORDER BY maxsim(doc, '[[1,0]]') DESC) t;
@@ -74,7 +77,7 @@ SELECT id FROM index_all_null ORDER BY maxsim(doc, '[[1,0]]') DESC NULLS LAST LI
 -- Equal documents: each comes once.
 CREATE TABLE index_equal (id int, doc multivector(2));
 INSERT INTO index_equal SELECT i, '[[1,2],[3,4]]' FROM generate_series(1, 2000) i;
-CREATE INDEX index_equal_doc ON index_equal USING colbert_hnsw (doc);
+CREATE INDEX index_equal_doc ON index_equal USING :method (doc);
 INSERT INTO index_equal SELECT i, '[[1,2],[3,4]]' FROM generate_series(2001, 2100) i;
 SELECT count(*), count(DISTINCT id), min(score), max(score)
 FROM (SELECT id, maxsim(doc, '[[1,0],[0,1]]') AS score FROM index_equal ORDER BY score DESC) t;
@@ -83,7 +86,7 @@ SELECT count(*), count(DISTINCT id) FROM (SELECT id FROM index_equal WHERE id % 
 -- Every document comes, in order, however many are asked for; a filter does not make a LIMIT come back short.
 CREATE TABLE index_docs (id int PRIMARY KEY, doc multivector(2));
 INSERT INTO index_docs SELECT i, format('[[%s,0],[-1,1]]', i)::multivector FROM generate_series(1, 1000) i;
-CREATE INDEX index_docs_doc ON index_docs USING colbert_hnsw (doc) WITH (quantizer = flat, rerank = 10000);
+CREATE INDEX index_docs_doc ON index_docs USING :method (doc) WITH (quantizer = flat, rerank = 10000);
 SELECT id FROM index_docs ORDER BY maxsim(doc, '[[1,0]]') DESC LIMIT 5;
 SELECT id FROM index_docs ORDER BY maxsim(doc, '[[1,0]]') DESC OFFSET 995 LIMIT 100;
 SELECT count(*), count(DISTINCT id), count(*) FILTER (WHERE id = 1001 - place)
@@ -163,60 +166,64 @@ INSERT INTO index_docs VALUES (3000, '[[1,2,3]]');
 -- Element formats, of documents and of queries.
 CREATE TABLE index_elements (id int, half multivector(2, float2), byte multivector(2, int8));
 INSERT INTO index_elements SELECT i, format('[[%s,0]]', i)::multivector, format('[[%s,0]]', i)::multivector FROM generate_series(1, 100) i;
-CREATE INDEX ON index_elements USING colbert_hnsw (half);
-CREATE INDEX ON index_elements USING colbert_hnsw (byte multivector_l2_ops) WITH (quantizer = bit);
+CREATE INDEX ON index_elements USING :method (half);
+CREATE INDEX ON index_elements USING :method (byte multivector_l2_ops) WITH (quantizer = bit);
 SELECT id, maxsim(half, '[[1,0]]'::multivector(2, int8)) FROM index_elements ORDER BY 2 DESC LIMIT 3;
 SELECT id FROM index_elements ORDER BY byte <-> '[[50,0]]'::multivector(2, float2), id LIMIT 3;
 
 -- Operator classes, each for its score.
 CREATE TABLE index_scores (id int, doc multivector(2));
 INSERT INTO index_scores VALUES (1, '[[1,0]]'), (2, '[[2,2]]'), (3, '[[0,9]]'), (4, '[[-3,1]]');
-CREATE INDEX index_scores_maxsim ON index_scores USING colbert_hnsw (doc multivector_maxsim_ops);
-CREATE INDEX index_scores_cosine ON index_scores USING colbert_hnsw (doc multivector_cosine_ops);
-CREATE INDEX index_scores_l2 ON index_scores USING colbert_hnsw (doc multivector_l2_ops);
+CREATE INDEX index_scores_maxsim ON index_scores USING :method (doc multivector_maxsim_ops);
+CREATE INDEX index_scores_cosine ON index_scores USING :method (doc multivector_cosine_ops);
+CREATE INDEX index_scores_l2 ON index_scores USING :method (doc multivector_l2_ops);
 SELECT id, maxsim(doc, '[[1,0]]') FROM index_scores ORDER BY 2 DESC;
 SELECT id, maxsim_cosine(doc, '[[1,0]]') FROM index_scores ORDER BY 2 DESC;
 SELECT id, maxsim_l2(doc, '[[1,0]]') FROM index_scores ORDER BY 2;
-SELECT opcname, amvalidate(oid) FROM pg_opclass WHERE opcmethod = (SELECT oid FROM pg_am WHERE amname = 'colbert_hnsw') ORDER BY 1;
-SELECT property, pg_indexam_has_property((SELECT oid FROM pg_am WHERE amname = 'colbert_hnsw'), property) AS method,
+SELECT opcname, amvalidate(oid) FROM pg_opclass WHERE opcmethod = (SELECT oid FROM pg_am WHERE amname = :'method') ORDER BY 1;
+SELECT property, pg_indexam_has_property((SELECT oid FROM pg_am WHERE amname = :'method'), property) AS method,
 	pg_index_has_property('index_docs_doc', property) AS index, pg_index_column_has_property('index_docs_doc', 1, property) AS column
 FROM unnest(ARRAY['can_order', 'can_unique', 'can_multi_col', 'can_exclude', 'can_include', 'clusterable', 'index_scan', 'bitmap_scan',
 	'backward_scan', 'orderable', 'distance_orderable', 'returnable', 'search_array', 'search_nulls']) property;
 
 -- Operator classes that are none: amvalidate says why, and an index on one is refused.
-CREATE OPERATOR CLASS index_half_ops FOR TYPE multivector USING colbert_hnsw AS
+CREATE OPERATOR CLASS index_half_ops FOR TYPE multivector USING :method AS
 	OPERATOR 1 <#> (multivector, multivector) FOR ORDER BY float_ops;
 CREATE FUNCTION index_score(multivector, multivector) RETURNS float8 LANGUAGE sql IMMUTABLE AS 'SELECT 1.0::float8';
-CREATE OPERATOR CLASS index_own_ops FOR TYPE multivector USING colbert_hnsw AS
+CREATE OPERATOR CLASS index_own_ops FOR TYPE multivector USING :method AS
 	OPERATOR 1 <#> (multivector, multivector) FOR ORDER BY float_ops,
 	OPERATOR 2 <~#> (multivector, multivector) FOR ORDER BY float_ops,
 	FUNCTION 1 index_score(multivector, multivector);
 SET client_min_messages = info;
 SELECT opcname, amvalidate(oid) FROM pg_opclass WHERE opcname IN ('index_half_ops', 'index_own_ops') ORDER BY 1;
 SET client_min_messages = warning;
-CREATE INDEX ON index_scores USING colbert_hnsw (doc index_half_ops);
-CREATE INDEX ON index_scores USING colbert_hnsw (doc index_own_ops);
-DROP OPERATOR FAMILY index_half_ops USING colbert_hnsw;
-DROP OPERATOR FAMILY index_own_ops USING colbert_hnsw;
+CREATE INDEX ON index_scores USING :method (doc index_half_ops);
+CREATE INDEX ON index_scores USING :method (doc index_own_ops);
+DROP OPERATOR FAMILY index_half_ops USING :method;
+DROP OPERATOR FAMILY index_own_ops USING :method;
 
--- What cannot be indexed.
-CREATE INDEX ON index_docs USING colbert_hnsw (id);
-CREATE INDEX ON index_docs USING colbert_hnsw (doc, doc);
-CREATE UNIQUE INDEX ON index_docs USING colbert_hnsw (doc);
-CREATE INDEX ON index_docs USING colbert_hnsw (doc) INCLUDE (id);
-CREATE INDEX ON index_docs USING colbert_hnsw (doc DESC);
-CREATE INDEX ON index_docs USING colbert_hnsw (doc NULLS LAST);
-CREATE INDEX ON index_docs USING colbert_hnsw (doc vector_ops);
+-- What cannot be indexed. The method's name is left out of what is said.
+CREATE FUNCTION index_refused(statement text, method text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	EXECUTE format(statement, method);
+	RETURN 'not refused';
+EXCEPTION WHEN others THEN
+	RETURN replace(sqlerrm, method, 'METHOD');
+END $$;
+SELECT index_refused(statement, :'method') FROM unnest(ARRAY[
+	'CREATE INDEX ON index_docs USING %s (id)', 'CREATE INDEX ON index_docs USING %s (doc, doc)', 'CREATE UNIQUE INDEX ON index_docs USING %s (doc)',
+	'CREATE INDEX ON index_docs USING %s (doc) INCLUDE (id)', 'CREATE INDEX ON index_docs USING %s (doc DESC)',
+	'CREATE INDEX ON index_docs USING %s (doc NULLS LAST)', 'CREATE INDEX ON index_docs USING %s (doc vector_ops)']) statement;
 CLUSTER index_docs USING index_docs_doc;
 CREATE TABLE index_dims (id int, any_dims multivector, many multivector(16000), wide multivector(4096, float2));
-CREATE INDEX ON index_dims USING colbert_hnsw (any_dims);
+CREATE INDEX ON index_dims USING :method (any_dims);
 -- How many dimensions fit on a page depends on the layout of pages, so DETAIL stays away.
 \set VERBOSITY terse
-CREATE INDEX ON index_dims USING colbert_hnsw (many);
-CREATE INDEX ON index_dims USING colbert_hnsw (wide);
-CREATE INDEX ON index_dims USING colbert_hnsw (wide) WITH (quantizer = flat);
+CREATE INDEX ON index_dims USING :method (many);
+CREATE INDEX ON index_dims USING :method (wide);
+CREATE INDEX ON index_dims USING :method (wide) WITH (quantizer = flat);
 \set VERBOSITY default
-CREATE INDEX ON index_dims USING colbert_hnsw ((any_dims::multivector(2)));
+CREATE INDEX ON index_dims USING :method ((any_dims::multivector(2)));
 INSERT INTO index_dims (id, any_dims) VALUES (1, '[[1,0]]');
 INSERT INTO index_dims (id, any_dims) VALUES (2, '[[1,0,0]]');
 SELECT id FROM index_dims ORDER BY maxsim(any_dims::multivector(2), '[[1,0]]') DESC;
@@ -232,34 +239,26 @@ ALTER TABLE index_tiny ALTER doc TYPE multivector(2) USING '[[1,2]]';
 SELECT doc, maxsim(doc, '[[3,1]]') FROM index_tiny ORDER BY 2 DESC;
 SELECT dims, documents FROM colbert_index_info('index_tiny_doc_idx');
 
--- Options and their ranges.
-CREATE INDEX index_options ON index_scores USING colbert_hnsw (doc)
-	WITH (m = 8, ef_construction = 32, tokens_per_node = 2, quantizer = bit, probes = 4, ef_search = 20, candidates = 50, rerank = 10);
+-- Options that all methods have, and their ranges.
+CREATE INDEX index_options ON index_scores USING :method (doc) WITH (quantizer = bit, probes = 4, candidates = 50, rerank = 10);
 SELECT unnest(reloptions) FROM pg_class WHERE relname = 'index_options';
-SELECT access_method, quantizer, tokens_per_node FROM colbert_index_info('index_options');
+SELECT access_method = :'method' AS method, quantizer FROM colbert_index_info('index_options');
 SELECT id FROM index_scores ORDER BY maxsim(doc, '[[1,0]]') DESC;
-CREATE INDEX ON index_scores USING colbert_hnsw (doc) WITH (m = 1);
-CREATE INDEX ON index_scores USING colbert_hnsw (doc) WITH (m = 101);
-CREATE INDEX ON index_scores USING colbert_hnsw (doc) WITH (ef_construction = 3);
-CREATE INDEX ON index_scores USING colbert_hnsw (doc) WITH (ef_construction = 1001);
-CREATE INDEX ON index_scores USING colbert_hnsw (doc) WITH (tokens_per_node = -1);
-CREATE INDEX ON index_scores USING colbert_hnsw (doc) WITH (tokens_per_node = 1000001);
-CREATE INDEX ON index_scores USING colbert_hnsw (doc) WITH (quantizer = float4);
-CREATE INDEX ON index_scores USING colbert_hnsw (doc) WITH (probes = -1);
-CREATE INDEX ON index_scores USING colbert_hnsw (doc) WITH (ef_search = 10001);
-CREATE INDEX ON index_scores USING colbert_hnsw (doc) WITH (candidates = many);
-CREATE INDEX ON index_scores USING colbert_hnsw (doc) WITH (rerank = -1);
-CREATE INDEX ON index_scores USING colbert_hnsw (doc) WITH (lists = 10);
--- Those of a scan can be changed at any time; those of the structure wait for REINDEX.
-ALTER INDEX index_options SET (rerank = 20, quantizer = sq8, tokens_per_node = 3);
-SELECT quantizer, tokens_per_node FROM colbert_index_info('index_options');
+CREATE INDEX ON index_scores USING :method (doc) WITH (quantizer = float4);
+CREATE INDEX ON index_scores USING :method (doc) WITH (probes = -1);
+CREATE INDEX ON index_scores USING :method (doc) WITH (candidates = many);
+CREATE INDEX ON index_scores USING :method (doc) WITH (rerank = -1);
+CREATE INDEX ON index_scores USING :method (doc) WITH (no_such_option = 10);
+-- Those of a scan can be changed at any time; the codec waits for REINDEX.
+ALTER INDEX index_options SET (rerank = 20, quantizer = sq8);
+SELECT quantizer FROM colbert_index_info('index_options');
 SELECT id FROM index_scores ORDER BY maxsim(doc, '[[1,0]]') DESC;
 INSERT INTO index_scores VALUES (5, '[[5,5]]');
 REINDEX INDEX index_options;
-SELECT quantizer, tokens_per_node, documents FROM colbert_index_info('index_options');
+SELECT quantizer, documents FROM colbert_index_info('index_options');
 SELECT id FROM index_scores ORDER BY maxsim(doc, '[[1,0]]') DESC;
 ALTER INDEX index_options RESET (rerank, quantizer);
-ALTER INDEX index_options SET (m = 1000);
+ALTER INDEX index_options SET (probes = 2000000);
 
 -- The settings of a session.
 SET colbert.probes = -1;
@@ -280,7 +279,7 @@ RESET colbert.rerank;
 
 -- Unlogged and temporary tables, materialized views.
 CREATE UNLOGGED TABLE index_unlogged (id int, doc multivector(2));
-CREATE INDEX ON index_unlogged USING colbert_hnsw (doc);
+CREATE INDEX ON index_unlogged USING :method (doc);
 INSERT INTO index_unlogged SELECT id, doc FROM index_scores;
 SELECT id FROM index_unlogged ORDER BY maxsim(doc, '[[1,0]]') DESC;
 ALTER TABLE index_unlogged SET LOGGED;
@@ -288,11 +287,11 @@ SELECT id FROM index_unlogged ORDER BY maxsim(doc, '[[1,0]]') DESC;
 ALTER TABLE index_unlogged SET UNLOGGED;
 CREATE TEMP TABLE index_temp AS SELECT id, doc FROM index_unlogged;
 ALTER TABLE index_temp ALTER doc TYPE multivector(2);
-CREATE INDEX ON index_temp USING colbert_hnsw (doc);
+CREATE INDEX ON index_temp USING :method (doc);
 INSERT INTO index_temp VALUES (6, '[[6,6]]');
 SELECT id FROM index_temp ORDER BY maxsim(doc, '[[1,0]]') DESC;
 CREATE MATERIALIZED VIEW index_view AS SELECT id, doc::multivector(2) FROM index_scores;
-CREATE INDEX ON index_view USING colbert_hnsw (doc);
+CREATE INDEX ON index_view USING :method (doc);
 INSERT INTO index_scores VALUES (6, '[[6,6]]');
 SELECT id FROM index_view ORDER BY maxsim(doc, '[[1,0]]') DESC;
 REFRESH MATERIALIZED VIEW index_view;
@@ -301,7 +300,7 @@ SELECT id FROM index_view ORDER BY maxsim(doc, '[[1,0]]') DESC;
 -- Partial and expression indexes follow updates.
 CREATE TABLE index_partial (id int, lang text, tokens real[]);
 INSERT INTO index_partial SELECT i, CASE WHEN i <= 5 THEN 'en' ELSE 'de' END, ARRAY[[i, 0]] FROM generate_series(1, 10) i;
-CREATE INDEX ON index_partial USING colbert_hnsw ((tokens::multivector::multivector(2))) WHERE lang = 'en';
+CREATE INDEX ON index_partial USING :method ((tokens::multivector::multivector(2))) WHERE lang = 'en';
 SELECT index_plan($$ SELECT count(*) FROM index_partial WHERE lang = 'en' $$);
 SELECT index_plan($$ SELECT id FROM index_partial WHERE lang = 'en' ORDER BY maxsim(tokens::multivector::multivector(2), '[[1,0]]') DESC $$);
 UPDATE index_partial SET lang = 'en' WHERE id = 8;
@@ -315,7 +314,7 @@ INSERT INTO index_partial VALUES (12, 'en', '{{1,2,3}}');
 -- Rows come and go, with vacuum between: the right ones come, once each.
 CREATE TABLE index_churn (id int, doc multivector(2));
 INSERT INTO index_churn SELECT i, format('[[%s,1],[-1,%s],[-2,%s]]', i, i, i % 7)::multivector FROM generate_series(1, 500) i;
-CREATE INDEX index_churn_doc ON index_churn USING colbert_hnsw (doc) WITH (quantizer = flat, rerank = 10000, tokens_per_node = 4);
+CREATE INDEX index_churn_doc ON index_churn USING :method (doc) WITH (quantizer = flat, rerank = 10000, :few_tokens);
 SELECT nodes > 0, pending_documents FROM colbert_index_info('index_churn_doc');
 DELETE FROM index_churn WHERE id % 2 = 0;
 VACUUM index_churn;
@@ -343,4 +342,4 @@ SELECT colbert_index_info(0);
 DROP MATERIALIZED VIEW index_view;
 DROP TABLE index_empty, index_tiny, index_nulls, index_all_null, index_equal, index_docs, index_queries, index_elements, index_scores, index_dims,
 	index_unlogged, index_temp, index_partial, index_churn;
-DROP FUNCTION index_score, index_plan;
+DROP FUNCTION index_score, index_plan, index_refused;
