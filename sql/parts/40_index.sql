@@ -8,7 +8,7 @@ CREATE FUNCTION colbert_index_info(index regclass,
 	OUT dead_documents bigint, OUT free_documents bigint,
 	OUT postings bigint, OUT postings_per_node float8,
 	OUT directory_bytes bigint, OUT sketch_bytes bigint, OUT code_bytes bigint,
-	OUT graph_bytes bigint, OUT posting_bytes bigint, OUT total_bytes bigint)
+	OUT node_bytes bigint, OUT posting_bytes bigint, OUT total_bytes bigint)
 	AS 'MODULE_PATHNAME', 'colbert_index_info' LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION colbert_index_info(regclass) IS 'what a colbert_pg index holds, and the bytes of its parts';
 

@@ -38,6 +38,7 @@ typedef struct ColbertOptions
 	int			m;
 	int			ef_construction;
 	int			tokens_per_node;
+	int			lists;
 	int			quantizer;		/* a CodecId */
 	int			probes;
 	int			ef_search;
@@ -48,6 +49,7 @@ typedef struct ColbertOptions
 /* options.c */
 extern void options_init(void);
 extern bytea *colbert_hnsw_options(Datum reloptions, bool validate);
+extern bytea *colbert_ivf_options(Datum reloptions, bool validate);
 
 /* The options of an index, defaults where it has none. */
 extern ColbertOptions options_of(Relation index);
@@ -86,8 +88,11 @@ extern void colbert_costestimate(PlannerInfo *root, IndexPath *path, double loop
 /* validate.c */
 extern bool colbert_validate(Oid opclass);
 
-/* handler.c: the metric of an index, from its operator class; phases of a build. */
+/* handler.c: the metric of an index, from its operator class; its finder, from its access method. */
 extern Metric colbert_metric(Relation index);
+extern FinderKind colbert_finder(Relation index);
+
+/* build.c: phases of a build. */
 extern char *colbert_phase_name(int64 phase);
 
 typedef enum BuildPhase

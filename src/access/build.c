@@ -81,11 +81,12 @@ new_meta(Relation index, MetaPageData *meta)
 	IndexShape	shape = {
 		.dim = declared_dim(index),
 		.metric = colbert_metric(index),
-		.finder = FINDER_HNSW,
+		.finder = colbert_finder(index),
 		.codec = options.quantizer,
 		.m = options.m,
 		.ef_construction = options.ef_construction,
 		.tokens_per_node = options.tokens_per_node,
+		.lists = options.lists,
 	};
 
 	create_meta(&shape, meta);

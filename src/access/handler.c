@@ -12,9 +12,11 @@
 #include "fmgr.h"
 
 PG_FUNCTION_INFO_V1(colbert_hnsw_handler);
+PG_FUNCTION_INFO_V1(colbert_ivf_handler);
 
-Datum
-colbert_hnsw_handler(PG_FUNCTION_ARGS)
+/* The verbs of both access methods, which differ in their options, and so in their finders. */
+static IndexAmRoutine *
+make_routine(amoptions_function options)
 {
 	IndexAmRoutine *am = makeNode(IndexAmRoutine);
 
@@ -33,14 +35,32 @@ colbert_hnsw_handler(PG_FUNCTION_ARGS)
 	am->ambulkdelete = colbert_bulkdelete;
 	am->amvacuumcleanup = colbert_vacuumcleanup;
 	am->amcostestimate = colbert_costestimate;
-	am->amoptions = colbert_hnsw_options;
+	am->amoptions = options;
 	am->ambuildphasename = colbert_phase_name;
 	am->amvalidate = colbert_validate;
 	am->ambeginscan = colbert_beginscan;
 	am->amrescan = colbert_rescan;
 	am->amgettuple = colbert_gettuple;
 	am->amendscan = colbert_endscan;
-	PG_RETURN_POINTER(am);
+	return am;
+}
+
+Datum
+colbert_hnsw_handler(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_POINTER(make_routine(colbert_hnsw_options));
+}
+
+Datum
+colbert_ivf_handler(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_POINTER(make_routine(colbert_ivf_options));
+}
+
+FinderKind
+colbert_finder(Relation index)
+{
+	return index->rd_indam->amoptions == colbert_ivf_options ? FINDER_IVF : FINDER_HNSW;
 }
 
 extern Datum multivector_maxsim(PG_FUNCTION_ARGS);

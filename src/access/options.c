@@ -3,7 +3,7 @@
  * options.c
  *	  WITH (...) of an index.
  *
- * Structural options (m, ef_construction, tokens_per_node, quantizer) are
+ * Structural options (m, ef_construction, tokens_per_node, lists, quantizer) are
  * copied to the meta page when the index is built, and read only from there
  * afterwards: ALTER INDEX can change reloptions, not the pages.
  *
@@ -19,6 +19,7 @@
 #define DEFAULT_QUANTIZER		CODEC_SQ8
 
 static relopt_kind hnsw_kind;
+static relopt_kind ivf_kind;
 
 static relopt_enum_elt_def quantizers[] = {
 	{"sq8", CODEC_SQ8},
@@ -55,6 +56,11 @@ options_init(void)
 					  0, 0, 1000000, AccessExclusiveLock);
 	add_int_reloption(hnsw_kind, "ef_search", "Size of the dynamic candidate list of a search (0 = chosen by the index)",
 					  0, 0, 10000, AccessExclusiveLock);
+
+	ivf_kind = add_reloption_kind();
+	add_scan_options(ivf_kind);
+	add_int_reloption(ivf_kind, "lists", "Inverted lists (0 = chosen by the index)",
+					  0, 0, 1048576, AccessExclusiveLock);
 }
 
 bytea *
@@ -72,6 +78,20 @@ colbert_hnsw_options(Datum reloptions, bool validate)
 	};
 
 	return (bytea *) build_reloptions(reloptions, validate, hnsw_kind, sizeof(ColbertOptions), table, lengthof(table));
+}
+
+bytea *
+colbert_ivf_options(Datum reloptions, bool validate)
+{
+	static const relopt_parse_elt table[] = {
+		{"lists", RELOPT_TYPE_INT, offsetof(ColbertOptions, lists)},
+		{"quantizer", RELOPT_TYPE_ENUM, offsetof(ColbertOptions, quantizer)},
+		{"probes", RELOPT_TYPE_INT, offsetof(ColbertOptions, probes)},
+		{"candidates", RELOPT_TYPE_INT, offsetof(ColbertOptions, candidates)},
+		{"rerank", RELOPT_TYPE_INT, offsetof(ColbertOptions, rerank)},
+	};
+
+	return (bytea *) build_reloptions(reloptions, validate, ivf_kind, sizeof(ColbertOptions), table, lengthof(table));
 }
 
 ColbertOptions

@@ -63,6 +63,7 @@ create_meta(const IndexShape *shape, MetaPageData *meta)
 	meta->m = shape->m;
 	meta->ef_construction = shape->ef_construction;
 	meta->tokens_per_node = shape->tokens_per_node > 0 ? shape->tokens_per_node : AUTO_TOKENS_PER_NODE;
+	meta->lists = shape->lists;
 	meta->seed = INDEX_SEED;
 	meta->entry_node = INVALID_ORDINAL;
 	meta->null_free_head = INVALID_ORDINAL;

@@ -20,6 +20,7 @@ typedef struct IndexShape
 	uint32		m;
 	uint32		ef_construction;
 	uint32		tokens_per_node;
+	uint32		lists;
 } IndexShape;
 
 /*

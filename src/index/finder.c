@@ -11,6 +11,7 @@
 
 static const Finder *const finders[] = {
 	&graph_finder,
+	&lists_finder,
 };
 
 const Finder *

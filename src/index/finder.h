@@ -68,6 +68,7 @@ typedef struct Finder
 } Finder;
 
 extern const Finder graph_finder;
+extern const Finder lists_finder;
 
 /* NULL where there is none. */
 extern const Finder *finder_by_kind(int kind);

@@ -22,6 +22,11 @@
 
 #define MIN_NODES 256
 
+/* Where their number was asked for: fewer tokens are as fast to go through. */
+#define LEAST_TOKENS_FOR_LISTS 2048
+
+#define MAX_LISTS 1048576
+
 /* ---- the sample ---- */
 
 TokenSample *
@@ -108,6 +113,8 @@ sample_add(TokenSample *sample, uint32 hash, const float *token)
 uint64
 train_min_tokens(const MetaPageData *meta)
 {
+	if (meta->lists > 0)
+		return Max((uint64) meta->lists * POOR_POINTS_PER_CENTROID, LEAST_TOKENS_FOR_LISTS);
 	return (uint64) MIN_NODES * Max(meta->tokens_per_node, 4);
 }
 
@@ -211,11 +218,20 @@ restore_length(const TokenSample *sample, KmeansResult *result)
 	}
 }
 
+/* How many nodes an index of so many tokens should have. */
+static uint64
+wanted_nodes(const MetaPageData *meta, uint64 ntokens)
+{
+	if (meta->lists > 0)
+		return meta->lists;
+	return Max(Min(ntokens / meta->tokens_per_node, meta->finder == FINDER_IVF ? MAX_LISTS : PG_UINT64_MAX), 1);
+}
+
 void
 train_centroids(const IndexView *view, TokenSample *sample, uint64 ntokens, KmeansResult *result)
 {
 	KmeansInput input = {0};
-	uint64		wanted = Max(ntokens / view->meta.tokens_per_node, 1);
+	uint64		wanted = wanted_nodes(&view->meta, ntokens);
 	uint64		room = (Size) maintenance_work_mem * 1024 / 4 / (view->dim * sizeof(float));
 	uint64		ncentroids = Min(wanted, Max(Min(room, sample->count), 1));
 

@@ -62,7 +62,10 @@ typedef enum ArrayKind
 	ARRAY_NODES = 7,			/* NodeEntry */
 	ARRAY_NEIGHBOURS = 8,		/* vertex: a node on the lowest level of the graph */
 	ARRAY_UPPER = 9,			/* UpperEntry and vertex: a node on a level above */
-	ARRAY_COUNT = 10
+	ARRAY_PARENTS = 10,			/* sq8 rows: the upper level of centroids */
+	ARRAY_CHILDREN = 11,		/* ListSpan: of each parent */
+	ARRAY_CENTROIDS = 12,		/* sq8 rows: node n is centroid n */
+	ARRAY_COUNT = 13
 } ArrayKind;
 
 #define MAX_EXTENTS 64
@@ -89,8 +92,16 @@ StaticAssertDecl(sizeof(ArrayMeta) == 12 + 8 * MAX_EXTENTS, "on-disk size of Arr
 /* On-disk numbers of the finders. */
 typedef enum FinderKind
 {
-	FINDER_HNSW = 1
+	FINDER_HNSW = 1,
+	FINDER_IVF = 2
 } FinderKind;
+
+/* Tokens that were assigned to their nearest nodes. */
+typedef struct Assigned
+{
+	uint64		tokens;
+	double		squares;		/* of their distances, summed */
+} Assigned;
 
 typedef struct MetaPageData
 {
@@ -106,6 +117,8 @@ typedef struct MetaPageData
 	uint32		m;
 	uint32		ef_construction;
 	uint32		tokens_per_node;	/* as resolved: never 0 */
+	uint32		lists;			/* of colbert_ivf; 0: by tokens_per_node */
+	uint32		reserved;
 	float		token_norm;		/* root mean square of the tokens' lengths, when the mean was trained; 0 before */
 	uint64		seed;
 
@@ -124,8 +137,8 @@ typedef struct MetaPageData
 	/* Grows when the mean is trained anew: sketches of another epoch say nothing. */
 	uint32		epoch;
 
-	/* Graph: the entry point, and its level. */
-	uint32		entry_node;		/* INVALID_ORDINAL where there are no nodes */
+	/* INVALID_ORDINAL where there are no nodes; of a graph, the entry point and its level. */
+	uint32		entry_node;
 	uint32		entry_level;
 
 	uint32		null_free_head; /* NullEntry ordinals, INVALID_ORDINAL ends */
@@ -133,14 +146,18 @@ typedef struct MetaPageData
 	/* Posting entries, those of dead documents included. */
 	uint64		postings;
 
+	/* Tokens that nodes were trained for, and others since: how many, and their squared distances to their nodes. */
+	Assigned	trained;
+	Assigned	merged;
+
 	uint32		free_head[FREE_CLASSES];	/* document ordinals, INVALID_ORDINAL ends */
 
 	ArrayMeta	arrays[ARRAY_COUNT];
 } MetaPageData;
 
-StaticAssertDecl(offsetof(MetaPageData, seed) == 32, "on-disk offset of MetaPageData.seed");
-StaticAssertDecl(offsetof(MetaPageData, free_head) == 104, "on-disk offset of MetaPageData.free_head");
-StaticAssertDecl(offsetof(MetaPageData, arrays) == 360, "on-disk offset of MetaPageData.arrays");
+StaticAssertDecl(offsetof(MetaPageData, seed) == 40, "on-disk offset of MetaPageData.seed");
+StaticAssertDecl(offsetof(MetaPageData, free_head) == 144, "on-disk offset of MetaPageData.free_head");
+StaticAssertDecl(offsetof(MetaPageData, arrays) == 400, "on-disk offset of MetaPageData.arrays");
 StaticAssertDecl(sizeof(MetaPageData) <= PAGE_PAYLOAD, "MetaPageData fits on its page");
 
 /*
@@ -211,7 +228,7 @@ typedef struct PostingSegment
 
 StaticAssertDecl(offsetof(PostingSegment, docs) == 16, "on-disk offset of PostingSegment.docs");
 
-/* A node, beside its place in the graph. */
+/* A node, beside its vector. */
 typedef struct NodeEntry
 {
 	PostingRef	postings;
@@ -269,5 +286,14 @@ typedef struct UpperEntry
 } UpperEntry;
 
 StaticAssertDecl(sizeof(UpperEntry) == 8, "on-disk size of UpperEntry");
+
+/* The children of a parent: centroids first .. first + count - 1. */
+typedef struct ListSpan
+{
+	uint32		first;
+	uint32		count;
+} ListSpan;
+
+StaticAssertDecl(sizeof(ListSpan) == 8, "on-disk size of ListSpan");
 
 #endif							/* COLBERT_LAYOUT_H */

@@ -1,0 +1,29 @@
+-- The access method colbert_ivf and its operator classes.
+
+CREATE FUNCTION colbert_ivf_handler(internal) RETURNS index_am_handler
+	AS 'MODULE_PATHNAME', 'colbert_ivf_handler' LANGUAGE C VOLATILE STRICT;
+COMMENT ON FUNCTION colbert_ivf_handler(internal) IS 'handler of the access method colbert_ivf';
+
+CREATE ACCESS METHOD colbert_ivf TYPE INDEX HANDLER colbert_ivf_handler;
+COMMENT ON ACCESS METHOD colbert_ivf IS 'late-interaction search: inverted lists of documents under two levels of trained centroids';
+
+CREATE OPERATOR CLASS multivector_maxsim_ops DEFAULT FOR TYPE multivector USING colbert_ivf AS
+	OPERATOR 1 <#> (multivector, multivector) FOR ORDER BY float_ops,
+	OPERATOR 2 <~#> (multivector, multivector) FOR ORDER BY float_ops,
+	FUNCTION 1 maxsim(multivector, multivector);
+COMMENT ON OPERATOR CLASS multivector_maxsim_ops USING colbert_ivf IS 'order by maxsim';
+COMMENT ON OPERATOR FAMILY multivector_maxsim_ops USING colbert_ivf IS 'order by maxsim';
+
+CREATE OPERATOR CLASS multivector_cosine_ops FOR TYPE multivector USING colbert_ivf AS
+	OPERATOR 1 <=> (multivector, multivector) FOR ORDER BY float_ops,
+	OPERATOR 2 <~=> (multivector, multivector) FOR ORDER BY float_ops,
+	FUNCTION 1 maxsim_cosine(multivector, multivector);
+COMMENT ON OPERATOR CLASS multivector_cosine_ops USING colbert_ivf IS 'order by maxsim_cosine';
+COMMENT ON OPERATOR FAMILY multivector_cosine_ops USING colbert_ivf IS 'order by maxsim_cosine';
+
+CREATE OPERATOR CLASS multivector_l2_ops FOR TYPE multivector USING colbert_ivf AS
+	OPERATOR 1 <-> (multivector, multivector) FOR ORDER BY float_ops,
+	OPERATOR 2 <~-> (multivector, multivector) FOR ORDER BY float_ops,
+	FUNCTION 1 maxsim_l2(multivector, multivector);
+COMMENT ON OPERATOR CLASS multivector_l2_ops USING colbert_ivf IS 'order by maxsim_l2';
+COMMENT ON OPERATOR FAMILY multivector_l2_ops USING colbert_ivf IS 'order by maxsim_l2';
