@@ -93,7 +93,7 @@ colbert_index_info(PG_FUNCTION_ARGS)
 	arrays = array_bytes(meta, 0, ARRAY_COUNT - 1);
 
 	values[n++] = CStringGetTextDatum(get_am_name(index->rd_rel->relam));
-	values[n++] = CStringGetTextDatum(view->codec->name);
+	values[n++] = CStringGetTextDatum(view->coder.codec->name);
 	values[n++] = Int32GetDatum(meta->dim);
 	values[n++] = Int64GetDatum(meta->live_docs);
 	values[n++] = Int64GetDatum((int64) meta->live_tokens);

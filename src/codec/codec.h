@@ -14,6 +14,7 @@
 #ifndef COLBERT_CODEC_H
 #define COLBERT_CODEC_H
 
+#include "codec/rotation.h"
 #include "kernels/kernels.h"
 
 /* On-disk numbers: never reuse one. */
@@ -24,28 +25,47 @@ typedef enum CodecId
 	CODEC_BIT = 3				/* no rows: sketches narrow, the stored column decides */
 } CodecId;
 
+/* What the size of a row depends on. */
 typedef struct CodecShape
 {
 	uint32_t	dim;
 	bool		has_add;		/* L2 */
 } CodecShape;
 
-typedef struct Codec
+typedef struct Codec Codec;
+
+/* A codec with all that it encodes with. */
+typedef struct Coder
+{
+	const Codec *codec;
+	CodecShape	shape;
+	const Rotation *rotation;	/* of shape.dim */
+} Coder;
+
+struct Codec
 {
 	CodecId		id;
 	const char *name;			/* as in WITH (quantizer = ...) */
 
+	/* Documents cannot be read back from the rows: a pending one has rows of sq8 beside them until it is merged. */
+	bool		coarse;
+
 	/* Bytes of a row; 0 where the codec has none, and then all below is NULL. */
 	size_t		(*row_size) (CodecShape shape);
-	void		(*encode) (CodecShape shape, const float *token, uint8_t *row);
-	void		(*decode) (CodecShape shape, const uint8_t *row, float *token);
+
+	/* Floats of scratch that encode and decode need; NULL = none. */
+	size_t		(*scratch_floats) (CodecShape shape);
+
+	/* n x dim floats into n rows, and one row back into dim floats. */
+	void		(*encode) (const Coder *coder, const float *tokens, uint32_t n, uint8_t *rows, float *scratch);
+	void		(*decode) (const Coder *coder, const uint8_t *row, float *token, float *scratch);
 
 	/* A query against rows: bytes, preparation, number of best slots, running maxima. */
 	size_t		(*query_size) (CodecShape shape, uint32_t ntokens);
-	void	   *(*query_prepare) (CodecShape shape, const float *tokens, uint32_t ntokens, void *memory);
+	void	   *(*query_prepare) (const Coder *coder, const float *tokens, uint32_t ntokens, void *memory);
 	uint32_t	(*query_slots) (const void *query);
-	void		(*score_rows) (CodecShape shape, const void *query, const uint8_t *rows, uint32_t nrows, float *best);
-} Codec;
+	void		(*score_rows) (const Coder *coder, const void *query, const uint8_t *rows, uint32_t nrows, float *best);
+};
 
 extern const Codec codec_sq8;
 extern const Codec codec_flat;
@@ -54,5 +74,17 @@ extern const Codec codec_bit;
 /* NULL where there is none. */
 extern const Codec *codec_by_id(int id);
 extern const Codec *codec_by_name(const char *name);
+
+static inline size_t
+coder_row_size(const Coder *coder)
+{
+	return coder->codec->row_size(coder->shape);
+}
+
+static inline size_t
+coder_scratch_floats(const Coder *coder)
+{
+	return coder->codec->scratch_floats == NULL ? 0 : coder->codec->scratch_floats(coder->shape);
+}
 
 #endif							/* COLBERT_CODEC_H */

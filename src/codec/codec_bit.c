@@ -16,5 +16,6 @@ bit_row_size(CodecShape shape)
 const Codec codec_bit = {
 	.id = CODEC_BIT,
 	.name = "bit",
+	.coarse = true,
 	.row_size = bit_row_size,
 };

@@ -25,7 +25,7 @@ flat_row_size(CodecShape shape)
 }
 
 static void
-flat_encode(CodecShape shape, const float *token, uint8_t *row)
+encode_row(CodecShape shape, const float *token, uint8_t *row)
 {
 	if (shape.has_add)
 	{
@@ -38,9 +38,16 @@ flat_encode(CodecShape shape, const float *token, uint8_t *row)
 }
 
 static void
-flat_decode(CodecShape shape, const uint8_t *row, float *token)
+flat_encode(const Coder *coder, const float *tokens, uint32_t n, uint8_t *rows, float *scratch)
 {
-	memcpy(token, row + header_size(shape), sizeof(float) * (size_t) shape.dim);
+	for (uint32_t i = 0; i < n; i++)
+		encode_row(coder->shape, tokens + (size_t) i * coder->shape.dim, rows + i * flat_row_size(coder->shape));
+}
+
+static void
+flat_decode(const Coder *coder, const uint8_t *row, float *token, float *scratch)
+{
+	memcpy(token, row + header_size(coder->shape), sizeof(float) * (size_t) coder->shape.dim);
 }
 
 static size_t
@@ -50,9 +57,9 @@ flat_query_size(CodecShape shape, uint32_t ntokens)
 }
 
 static void *
-flat_query_prepare(CodecShape shape, const float *tokens, uint32_t ntokens, void *memory)
+flat_query_prepare(const Coder *coder, const float *tokens, uint32_t ntokens, void *memory)
 {
-	return kernel_query_pack(memory, tokens, ntokens, shape.dim);
+	return kernel_query_pack(memory, tokens, ntokens, coder->shape.dim);
 }
 
 static uint32_t
@@ -62,8 +69,9 @@ flat_query_slots(const void *query)
 }
 
 static void
-flat_score_rows(CodecShape shape, const void *query, const uint8_t *rows, uint32_t nrows, float *best)
+flat_score_rows(const Coder *coder, const void *query, const uint8_t *rows, uint32_t nrows, float *best)
 {
+	CodecShape	shape = coder->shape;
 	KernelRows	run = {
 		.rows = rows + header_size(shape),
 		.stride = flat_row_size(shape),

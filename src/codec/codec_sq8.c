@@ -21,9 +21,9 @@ sq8_row_size(CodecShape shape)
 }
 
 static void
-sq8_decode(CodecShape shape, const uint8_t *row, float *token)
+sq8_decode(const Coder *coder, const uint8_t *row, float *token, float *scratch)
 {
-	kernel_sq8_decode(row, shape.dim, shape.has_add, token);
+	kernel_sq8_decode(row, coder->shape.dim, coder->shape.has_add, token);
 }
 
 /* |x'|^2 of an encoded row: exact but for the scale. dims are too few to overflow. */
@@ -45,7 +45,7 @@ decoded_square(CodecShape shape, const uint8_t *row)
 }
 
 static void
-sq8_encode(CodecShape shape, const float *token, uint8_t *row)
+encode_row(CodecShape shape, const float *token, uint8_t *row)
 {
 	kernel_sq8_encode(token, shape.dim, shape.has_add, 0.0f, row);
 	if (shape.has_add)
@@ -56,6 +56,13 @@ sq8_encode(CodecShape shape, const float *token, uint8_t *row)
 	}
 }
 
+static void
+sq8_encode(const Coder *coder, const float *tokens, uint32_t n, uint8_t *rows, float *scratch)
+{
+	for (uint32_t i = 0; i < n; i++)
+		encode_row(coder->shape, tokens + (size_t) i * coder->shape.dim, rows + i * sq8_row_size(coder->shape));
+}
+
 static size_t
 sq8_query_size(CodecShape shape, uint32_t ntokens)
 {
@@ -63,9 +70,9 @@ sq8_query_size(CodecShape shape, uint32_t ntokens)
 }
 
 static void *
-sq8_query_prepare(CodecShape shape, const float *tokens, uint32_t ntokens, void *memory)
+sq8_query_prepare(const Coder *coder, const float *tokens, uint32_t ntokens, void *memory)
 {
-	return kernel_sq8_pack(memory, tokens, ntokens, shape.dim);
+	return kernel_sq8_pack(memory, tokens, ntokens, coder->shape.dim);
 }
 
 static uint32_t
@@ -75,9 +82,9 @@ sq8_query_slots(const void *query)
 }
 
 static void
-sq8_score_rows(CodecShape shape, const void *query, const uint8_t *rows, uint32_t nrows, float *best)
+sq8_score_rows(const Coder *coder, const void *query, const uint8_t *rows, uint32_t nrows, float *best)
 {
-	kernels->sq8_rows(query, rows, nrows, shape.has_add, best);
+	kernels->sq8_rows(query, rows, nrows, coder->shape.has_add, best);
 }
 
 const Codec codec_sq8 = {

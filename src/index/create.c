@@ -73,7 +73,7 @@ create_meta(const IndexShape *shape, MetaPageData *meta)
 	arrays[ARRAY_DOCS].item_size = sizeof(DocEntry);
 	arrays[ARRAY_SKETCHES].item_size = kernel_sketch_block_size(rotation_padded(shape->dim), has_add);
 	arrays[ARRAY_ROWS].item_size = codec->row_size(row_shape);
-	if (arrays[ARRAY_ROWS].item_size == 0)
+	if (codec->coarse)
 		arrays[ARRAY_PENDING_ROWS].item_size = codec_sq8.row_size(row_shape);
 	arrays[ARRAY_QUEUE].item_size = sizeof(uint32);
 	arrays[ARRAY_NULLS].item_size = sizeof(NullEntry);

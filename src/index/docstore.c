@@ -18,11 +18,11 @@
 /* Tokens that are widened, encoded and copied in at a time: a multiple of the sketch block. */
 #define CHUNK_TOKENS 512
 
-/* pending rows exist where the codec's rows cannot be decoded */
+/* Whether pending documents have rows beside those of the codec. */
 static inline bool
 has_pending_rows(const IndexView *view)
 {
-	return view->row_size == 0;
+	return view->coder.codec->coarse;
 }
 
 /* ---- encoding ---- */
@@ -31,7 +31,7 @@ typedef struct Encoder
 {
 	IndexView  *view;
 	float	   *tokens;
-	float	   *scratch;
+	float	   *scratch;		/* for sketches and codes */
 	uint8	   *blocks;
 	uint8	   *rows;
 } Encoder;
@@ -40,11 +40,12 @@ static void
 encoder_init(Encoder *encoder, IndexView *view, uint32 ntokens)
 {
 	uint32		chunk = Min(ntokens, CHUNK_TOKENS);
-	size_t		row_size = Max(view->row_size, codec_sq8.row_size(view->shape));
+	size_t		row_size = Max(view->row_size, coder_row_size(&view->pending_coder));
+	size_t		scratch = Max(sketch_scratch_floats(&view->sketch), coder_scratch_floats(&view->coder));
 
 	encoder->view = view;
 	encoder->tokens = palloc_extended(mul_size(chunk, view->dim * sizeof(float)), MCXT_ALLOC_HUGE);
-	encoder->scratch = palloc(sketch_scratch_floats(&view->sketch) * sizeof(float));
+	encoder->scratch = palloc_extended(mul_size(scratch, sizeof(float)), MCXT_ALLOC_HUGE);
 	encoder->blocks = palloc_extended(mul_size(sketch_blocks_for(chunk), sketch_block_size(&view->sketch)), MCXT_ALLOC_HUGE);
 	encoder->rows = palloc_extended(mul_size(chunk, row_size), MCXT_ALLOC_HUGE);
 }
@@ -74,13 +75,11 @@ write_sketches(Encoder *encoder, const DocEntry *entry, uint32 first, uint32 n)
 }
 
 static void
-write_rows(Encoder *encoder, const Codec *codec, ArrayKind array, uint32 first_row, uint32 n)
+write_rows(Encoder *encoder, const Coder *coder, ArrayKind array, uint32 first_row, uint32 n)
 {
 	IndexView  *view = encoder->view;
-	size_t		row_size = codec->row_size(view->shape);
 
-	for (uint32 i = 0; i < n; i++)
-		codec->encode(view->shape, encoder->tokens + (size_t) i * view->dim, encoder->rows + i * row_size);
+	coder->codec->encode(coder, encoder->tokens, n, encoder->rows, encoder->scratch);
 	parray_copy_in(&view->index, &view->meta, array, first_row, n, encoder->rows);
 }
 
@@ -98,9 +97,9 @@ write_tokens(IndexView *view, const DocEntry *entry, const MultiVector *mv)
 		view_prepare_tokens(view, mv, first, n, encoder.tokens);
 		write_sketches(&encoder, entry, first, n);
 		if (view->row_size > 0)
-			write_rows(&encoder, view->codec, ARRAY_ROWS, entry->first_row + first, n);
-		else if (entry->flags & DOC_PENDING)
-			write_rows(&encoder, &codec_sq8, ARRAY_PENDING_ROWS, entry->first_pending_row + first, n);
+			write_rows(&encoder, &view->coder, ARRAY_ROWS, entry->first_row + first, n);
+		if (has_pending_rows(view) && (entry->flags & DOC_PENDING))
+			write_rows(&encoder, &view->pending_coder, ARRAY_PENDING_ROWS, entry->first_pending_row + first, n);
 	}
 	encoder_free(&encoder);
 }
@@ -307,16 +306,18 @@ docstore_entry(IndexView *view, uint32 doc, DocEntry *entry)
 void
 docstore_vectors(IndexView *view, const DocEntry *entry, uint32 first, uint32 n, float *out)
 {
-	const Codec *codec = has_pending_rows(view) ? &codec_sq8 : view->codec;
+	const Coder *coder = &view->pending_coder;
 	ArrayKind	array = has_pending_rows(view) ? ARRAY_PENDING_ROWS : ARRAY_ROWS;
 	uint32		row = (has_pending_rows(view) ? entry->first_pending_row : entry->first_row) + first;
-	size_t		row_size = codec->row_size(view->shape);
+	size_t		row_size = coder_row_size(coder);
 	uint8	   *rows = palloc_extended(mul_size(n, row_size), MCXT_ALLOC_HUGE);
+	float	   *scratch = palloc(coder_scratch_floats(coder) * sizeof(float));
 
 	parray_copy_out(&view->index, &view->meta, array, row, n, rows);
 	for (uint32 i = 0; i < n; i++)
-		codec->decode(view->shape, rows + i * row_size, out + (size_t) i * view->dim);
+		coder->codec->decode(coder, rows + i * row_size, out + (size_t) i * view->dim, scratch);
 	pfree(rows);
+	pfree(scratch);
 }
 
 void

@@ -87,7 +87,7 @@ extern bool docstore_entry(IndexView *view, uint32 doc, DocEntry *entry);
 
 /*
  * Read the vectors of a document (ntokens x dim prepared floats) back from its
- * code rows, or its pending rows where the codec has none.
+ * code rows, or where the codec is coarse its pending rows.
  */
 extern void docstore_vectors(IndexView *view, const DocEntry *entry, uint32 first, uint32 n, float *out);
 

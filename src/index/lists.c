@@ -143,6 +143,7 @@ lists_assign(void *state, const float *tokens, uint32 ntokens, NodeHit *nearest)
 static void
 store_rows(Lists *lists, ArrayKind array, const float *vectors, uint32 n)
 {
+	const Coder coder = {&codec_sq8, row_shape(lists->dim)};
 	uint8	   *rows = palloc(STORE_ROWS * lists->row_size);
 
 	for (uint32 first = 0; first < n; first += STORE_ROWS)
@@ -150,9 +151,7 @@ store_rows(Lists *lists, ArrayKind array, const float *vectors, uint32 n)
 		uint32		count = Min(n - first, STORE_ROWS);
 
 		CHECK_FOR_INTERRUPTS();
-		for (uint32 i = 0; i < count; i++)
-			codec_sq8.encode(row_shape(lists->dim), vectors + (size_t) (first + i) * lists->dim,
-							 rows + i * lists->row_size);
+		codec_sq8.encode(&coder, vectors + (size_t) first * lists->dim, count, rows, NULL);
 		parray_copy_in(lists->index, lists->meta, array, first, count, rows);
 	}
 	pfree(rows);

@@ -65,15 +65,19 @@ view_open(Relation rel, bool building, ViewPending pending)
 
 	view->metric = view->meta.metric;
 	view->finder = finder_by_kind(view->meta.finder);
-	view->codec = codec_by_id(view->meta.codec);
-	view->shape.dim = view->dim;
-	view->shape.has_add = view->metric == METRIC_L2;
-	view->row_size = view->codec->row_size(view->shape);
 	rotation = palloc(rotation_size(view->dim));
 	rotation_init(rotation, view->dim, view->meta.seed);
+	view->coder.codec = codec_by_id(view->meta.codec);
+	view->coder.shape.dim = view->dim;
+	view->coder.shape.has_add = view->metric == METRIC_L2;
+	view->coder.rotation = rotation;
+	view->row_size = coder_row_size(&view->coder);
+	view->pending_coder = view->coder;
+	if (view->coder.codec->coarse)
+		view->pending_coder.codec = &codec_sq8;
 	view->sketch.rotation = rotation;
 	view->sketch.mean = view->mean;
-	view->sketch.has_add = view->shape.has_add;
+	view->sketch.has_add = view->coder.shape.has_add;
 	return view;
 }
 

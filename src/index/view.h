@@ -25,8 +25,8 @@ typedef struct IndexView
 	Metric		metric;
 	uint32		dim;
 	const Finder *finder;
-	const Codec *codec;
-	CodecShape	shape;
+	Coder		coder;			/* of the code rows */
+	Coder		pending_coder;	/* of what a pending document is read back from: the same, or sq8 where that is too coarse */
 	size_t		row_size;		/* 0 where the codec has no rows */
 	SketchParams sketch;
 	float	   *mean;			/* dim floats, of epoch meta.epoch */

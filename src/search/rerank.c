@@ -24,9 +24,9 @@ score_rows(Search *search, const Run *run, const uint8 *rows, void *arg)
 	float		sketched = ranked->candidate.score;
 
 	if (run->first)
-		for (uint32 i = view->codec->query_slots(query->rows); i-- > 0;)
+		for (uint32 i = view->coder.codec->query_slots(query->rows); i-- > 0;)
 			query->keys[i] = -INFINITY;
-	view->codec->score_rows(view->shape, query->rows, rows, run->count, query->keys);
+	view->coder.codec->score_rows(&view->coder, query->rows, rows, run->count, query->keys);
 	if (!run->last)
 		return;
 	ranked->candidate.score = view_score(view, query->keys, query->norms, query->ntokens);

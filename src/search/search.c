@@ -95,10 +95,10 @@ prepare_query(Search *search, const MultiVector *mv)
 
 	if (view->row_size > 0)
 	{
-		void	   *memory = palloc_extended(view->codec->query_size(view->shape, n), MCXT_ALLOC_HUGE);
+		void	   *memory = palloc_extended(view->coder.codec->query_size(view->coder.shape, n), MCXT_ALLOC_HUGE);
 
-		query->rows = view->codec->query_prepare(view->shape, query->tokens, n, memory);
-		nslots = Max(nslots, view->codec->query_slots(query->rows));
+		query->rows = view->coder.codec->query_prepare(&view->coder, query->tokens, n, memory);
+		nslots = Max(nslots, view->coder.codec->query_slots(query->rows));
 	}
 	query->keys = palloc_extended(mul_size(nslots, sizeof(float)), MCXT_ALLOC_HUGE);
 }

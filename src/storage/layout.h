@@ -55,7 +55,7 @@ typedef enum ArrayKind
 	ARRAY_DOCS = 0,				/* DocEntry */
 	ARRAY_SKETCHES = 1,			/* sketch blocks of 16 tokens */
 	ARRAY_ROWS = 2,				/* code rows of the codec */
-	ARRAY_PENDING_ROWS = 3,		/* sq8 rows of pending documents, where the codec has no rows */
+	ARRAY_PENDING_ROWS = 3,		/* sq8 rows of pending documents, where the codec is coarse */
 	ARRAY_QUEUE = 4,			/* uint32 ordinals of pending documents */
 	ARRAY_NULLS = 5,			/* NullEntry */
 	ARRAY_PARAMS = 6,			/* float4: the mean of the tokens, dim of them */

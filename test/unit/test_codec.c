@@ -392,11 +392,13 @@ typedef struct RowErrors
 
 /* Decode and score n tokens one by one, then in one run. */
 static RowErrors
-row_errors(const Codec *codec, CodecShape shape, const float *x, uint32_t n, const float *q, uint32_t nqueries)
+row_errors(const Coder *coder, const float *x, uint32_t n, const float *q, uint32_t nqueries)
 {
+	const Codec *codec = coder->codec;
+	CodecShape	shape = coder->shape;
 	size_t		row_size = codec->row_size(shape);
 	uint8_t    *rows = sample_memory(row_size * n);
-	void	   *query = codec->query_prepare(shape, q, nqueries, sample_memory(codec->query_size(shape, nqueries)));
+	void	   *query = codec->query_prepare(coder, q, nqueries, sample_memory(codec->query_size(shape, nqueries)));
 	uint32_t	slots = codec->query_slots(query);
 	float	   *best = sample_memory(sizeof(float) * slots);
 	float	   *largest = sample_memory(sizeof(float) * slots);
@@ -410,8 +412,8 @@ row_errors(const Codec *codec, CodecShape shape, const float *x, uint32_t n, con
 		const float *token = x + (size_t) i * shape.dim;
 		float		widest = 0;
 
-		codec->encode(shape, token, rows + i * row_size);
-		codec->decode(shape, rows + i * row_size, decoded);
+		codec->encode(coder, token, 1, rows + i * row_size, NULL);
+		codec->decode(coder, rows + i * row_size, decoded, NULL);
 		for (uint32_t k = 0; k < shape.dim; k++)
 			widest = fmaxf(widest, fabsf(token[k]));
 		for (uint32_t k = 0; k < shape.dim; k++)
@@ -419,7 +421,7 @@ row_errors(const Codec *codec, CodecShape shape, const float *x, uint32_t n, con
 
 		for (uint32_t t = 0; t < slots; t++)
 			best[t] = -INFINITY;
-		codec->score_rows(shape, query, rows + i * row_size, 1, best);
+		codec->score_rows(coder, query, rows + i * row_size, 1, best);
 		for (uint32_t t = 0; t < nqueries; t++)
 		{
 			const float *qt = q + (size_t) t * shape.dim;
@@ -432,8 +434,8 @@ row_errors(const Codec *codec, CodecShape shape, const float *x, uint32_t n, con
 	}
 	for (uint32_t t = 0; t < slots; t++)
 		best[t] = -INFINITY;
-	codec->score_rows(shape, query, rows, n / 2, best);
-	codec->score_rows(shape, query, rows + n / 2 * row_size, n - n / 2, best);
+	codec->score_rows(coder, query, rows, n / 2, best);
+	codec->score_rows(coder, query, rows + n / 2 * row_size, n - n / 2, best);
 	for (uint32_t t = 0; t < nqueries; t++)
 		errors.maxima = errors.maxima && same_float(best[t], largest[t]);
 	free(decoded);
@@ -454,11 +456,11 @@ test_rows(const Codec *codec, double decode_bound, double key_bound)
 	{
 		for (int has_add = 0; has_add <= 1; has_add++)
 		{
-			CodecShape	shape = {dims[i], has_add};
+			Coder		coder = {codec, {dims[i], has_add}};
 			uint32_t	nqueries = queries[i % 5];
 			float	   *x = cloud(37, dims[i], 0.7f, 1, false);
 			float	   *q = cloud(nqueries, dims[i], 0.7f, 1, false);
-			RowErrors	errors = row_errors(codec, shape, x, 37, q, nqueries);
+			RowErrors	errors = row_errors(&coder, x, 37, q, nqueries);
 
 			tap_ok(errors.decode <= decode_bound && errors.key <= key_bound && errors.maxima,
 				   "%s, %u dims, %s: decoded within %.2g, keys within %.2g, maxima of runs", codec->name, dims[i],
@@ -477,10 +479,10 @@ test_row_extremes(const Codec *codec)
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
 	{
-		CodecShape	shape = {48, false};
+		Coder		coder = {codec, {48, false}};
 		float	   *x = cloud(10, 48, 0, sizes[i], false);
 		float	   *q = cloud(3, 48, 0, 1, true);
-		RowErrors	errors = row_errors(codec, shape, x, 10, q, 3);
+		RowErrors	errors = row_errors(&coder, x, 10, q, 3);
 
 		tap_ok(errors.decode <= 0.005 && errors.key <= 0.03 && errors.maxima, "%s: tokens of length %g", codec->name, sizes[i]);
 		free(q);
@@ -488,17 +490,17 @@ test_row_extremes(const Codec *codec)
 	}
 	for (int has_add = 0; has_add <= 1; has_add++)
 	{
-		CodecShape	shape = {48, has_add};
+		Coder		coder = {codec, {48, has_add}};
 		float		zero[48] = {0};
 		float	   *q = cloud(1, 48, 0, 1, true);
-		uint8_t    *row = sample_memory(codec->row_size(shape));
-		void	   *query = codec->query_prepare(shape, q, 1, sample_memory(codec->query_size(shape, 1)));
+		uint8_t    *row = sample_memory(coder_row_size(&coder));
+		void	   *query = codec->query_prepare(&coder, q, 1, sample_memory(codec->query_size(coder.shape, 1)));
 		float		best[16];
 
 		for (int t = 0; t < 16; t++)
 			best[t] = -INFINITY;
-		codec->encode(shape, zero, row);
-		codec->score_rows(shape, query, row, 1, best);
+		codec->encode(&coder, zero, 1, row, NULL);
+		codec->score_rows(&coder, query, row, 1, best);
 		tap_ok(best[0] == 0, "%s: a zero token scores 0%s", codec->name, has_add ? " (L2)" : "");
 		free(query);
 		free(row);
@@ -514,18 +516,17 @@ test_nearest_by_l2(const Codec *codec)
 	{
 		DIM = 64, TOKENS = 200
 	};
-	CodecShape	shape = {DIM, true};
-	size_t		row_size = codec->row_size(shape);
+	Coder		coder = {codec, {DIM, true}};
+	size_t		row_size = coder_row_size(&coder);
 	float	   *x = cloud(TOKENS, DIM, 2.0f, 1, false);
 	uint8_t    *rows = sample_memory(row_size * TOKENS);
-	void	   *memory = sample_memory(codec->query_size(shape, 1));
+	void	   *memory = sample_memory(codec->query_size(coder.shape, 1));
 	uint32_t	right = 0;
 
-	for (uint32_t i = 0; i < TOKENS; i++)
-		codec->encode(shape, x + (size_t) i * DIM, rows + i * row_size);
+	codec->encode(&coder, x, TOKENS, rows, NULL);
 	for (uint32_t i = 0; i < TOKENS; i++)
 	{
-		void	   *query = codec->query_prepare(shape, x + (size_t) i * DIM, 1, memory);
+		void	   *query = codec->query_prepare(&coder, x + (size_t) i * DIM, 1, memory);
 		uint32_t	nearest = 0;
 		float		most = -INFINITY;
 
@@ -535,7 +536,7 @@ test_nearest_by_l2(const Codec *codec)
 
 			for (int t = 0; t < 16; t++)
 				best[t] = -INFINITY;
-			codec->score_rows(shape, query, rows + j * row_size, 1, best);
+			codec->score_rows(&coder, query, rows + j * row_size, 1, best);
 			if (best[0] > most)
 			{
 				most = best[0];
