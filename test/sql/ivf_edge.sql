@@ -58,6 +58,35 @@ CREATE INDEX ivf_zero_doc ON ivf_zero USING colbert_ivf (doc multivector_cosine_
 SELECT nodes, pending_documents FROM colbert_index_info('ivf_zero_doc');
 SELECT * FROM ivf_rows('ivf_zero', '<=>', '[[1,1,1,1,1,1,1,0]]');
 
+-- Drift: tokens of another kind lie farther from the lists, and crowd into few; a REINDEX mends it.
+CREATE FUNCTION ivf_random(i int, shift float8) RETURNS multivector LANGUAGE sql IMMUTABLE AS $$
+	SELECT array_agg(token ORDER BY t)::real[]::multivector
+	FROM (SELECT t, array_agg((hashint8(i * 1000 + t * 100 + k) / 2147483648.0 + shift * (k % 3))::real ORDER BY k) AS token
+		  FROM generate_series(1, 8) t, generate_series(1, 16) k GROUP BY t) s
+$$;
+CREATE TABLE ivf_drift AS SELECT i AS id, ivf_random(i, 0)::multivector(16) AS doc FROM generate_series(1, 3000) i;
+CREATE INDEX ivf_drift_doc ON ivf_drift USING colbert_ivf (doc);
+CREATE FUNCTION ivf_fit(OUT far bool, OUT uneven bool, OUT advice text) LANGUAGE sql AS $$
+	SELECT merged_distance > 1.5 * trained_distance, imbalance > 2, regexp_replace(advice, '[0-9.]+', 'N', 'g') FROM colbert_index_info('ivf_drift_doc')
+$$;
+SELECT * FROM ivf_fit();
+INSERT INTO ivf_drift SELECT i, ivf_random(i, 0) FROM generate_series(3001, 3600) i;
+VACUUM ivf_drift;
+SELECT * FROM ivf_fit();
+INSERT INTO ivf_drift SELECT i, ivf_random(i, 5) FROM generate_series(3601, 4800) i;
+VACUUM ivf_drift;
+SELECT * FROM ivf_fit();
+REINDEX INDEX ivf_drift_doc;
+SELECT * FROM ivf_fit();
+-- An empty index, and one that must train: what to do is said in words.
+CREATE TABLE ivf_later (id int, doc multivector(16));
+CREATE INDEX ivf_later_doc ON ivf_later USING colbert_ivf (doc);
+SELECT nodes, imbalance, trained_distance, merged_distance, advice FROM colbert_index_info('ivf_later_doc');
+INSERT INTO ivf_later SELECT id, doc FROM ivf_drift;
+SELECT nodes, advice FROM colbert_index_info('ivf_later_doc');
+VACUUM ivf_later;
+SELECT nodes > 0 AS trained, advice FROM colbert_index_info('ivf_later_doc');
+
 -- More dims than a graph could hold.
 CREATE TABLE ivf_wide AS SELECT i AS id, ivf_doc(i, 2, 3000)::multivector(3000) AS doc FROM generate_series(1, 20) i;
 CREATE INDEX ivf_wide_doc ON ivf_wide USING colbert_ivf (doc);
