@@ -24,7 +24,7 @@ our @EXPORT = qw(@methods each_method new_node load_questions load_passages crea
 
 # The access methods, each without its "colbert_". A test that is not about one of them runs over all: in one server, over a table
 # for each, named passages_METHOD, with the index passages_METHOD_index.
-our @methods = qw(hnsw);
+our @methods = qw(hnsw ivf);
 
 # What makes the planner take the index whatever it costs.
 our $by_index = 'SET enable_seqscan = off; SET enable_sort = off;';
