@@ -23,6 +23,7 @@ CREATE FUNCTION colbert_last_scan(
 	OUT hops bigint, OUT nodes bigint, OUT postings bigint, OUT gathered bigint, OUT pending bigint,
 	OUT narrowed bigint, OUT reranked bigint, OUT fetched bigint, OUT scored bigint,
 	OUT emitted bigint, OUT late bigint, OUT widenings integer, OUT exhaustive boolean,
-	OUT find_ms float8, OUT gather_ms float8, OUT narrow_ms float8, OUT rerank_ms float8, OUT exact_ms float8)
+	OUT find_ms float8, OUT gather_ms float8, OUT narrow_ms float8, OUT rerank_ms float8, OUT exact_ms float8,
+	OUT tested bigint, OUT passed bigint, OUT passes integer)
 	AS 'MODULE_PATHNAME', 'colbert_last_scan' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION colbert_last_scan() IS 'what the last index scan of this session did, stage by stage';

@@ -189,8 +189,8 @@ colbert_last_scan(PG_FUNCTION_ARGS)
 	const SearchCounters *c = &search_counters;
 	Oid			table = c->valid ? IndexGetRelation(c->index, true) : InvalidOid;
 	TupleDesc	desc;
-	Datum		values[24];
-	bool		nulls[24] = {0};
+	Datum		values[28];
+	bool		nulls[28] = {0};
 	int			n = 0;
 
 	fill_tuple_desc(fcinfo, &desc);
@@ -218,5 +218,8 @@ colbert_last_scan(PG_FUNCTION_ARGS)
 	values[n++] = BoolGetDatum(c->exhaustive);
 	for (int stage = 0; stage < STAGE_COUNT; stage++)
 		values[n++] = stage_ms(stage);
+	values[n++] = Int64GetDatum((int64) c->tested);
+	values[n++] = Int64GetDatum((int64) c->passed);
+	values[n++] = Int32GetDatum(c->passes);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
 }

@@ -94,7 +94,7 @@ FROM (SELECT id, row_number() OVER () AS place FROM (SELECT id FROM index_docs O
 SELECT id FROM index_docs WHERE id % 300 = 1 ORDER BY maxsim(doc, '[[1,0]]') DESC LIMIT 5;
 SELECT id FROM index_docs WHERE id < 0 ORDER BY maxsim(doc, '[[1,0]]') DESC LIMIT 5;
 SELECT id FROM index_docs ORDER BY maxsim(doc, '[[1,0]]') DESC LIMIT 0;
-SELECT index, query_tokens, emitted, late FROM colbert_last_scan();
+SELECT index, query_tokens, tested, passed, emitted, late FROM colbert_last_scan();
 
 -- Uncommitted rows are seen by their own transaction alone, rolled back ones by none.
 BEGIN;
