@@ -8,7 +8,6 @@
 #include "compat/pg_compat.h"
 
 #include "access/access.h"
-#include "executor/lend_quals.h"
 #include "fmgr.h"
 #include "kernels/kernels.h"
 #include "planner/planner.h"
@@ -26,5 +25,4 @@ _PG_init(void)
 	settings_init();
 	options_init();
 	planner_init();
-	lend_quals_init();
 }

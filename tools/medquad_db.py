@@ -62,9 +62,14 @@ def build_index(statement, step):
           'FROM pg_stat_progress_create_index')
 
 
+def all_of(conn, statement):
+    """Its rows, multivectors in their binary form."""
+    return conn.execute(statement, binary=True).fetchall()
+
+
 def queries(conn, kind, n):
     """n questions evenly over all of them, as (id, the multivector's binary form). kind: short or long."""
-    rows = conn.execute(f'SELECT id, {kind} FROM questions ORDER BY id', binary=True).fetchall()
+    rows = all_of(conn, f'SELECT id, {kind} FROM questions ORDER BY id')
     return [rows[i * len(rows) // n] for i in range(n)]
 
 
@@ -103,19 +108,23 @@ class Asker:
         return times, answers
 
 
-def tenth_scores(conn, kind, queries):
-    """The exact score of the tenth best passage of each query: what an answer must reach to be among the ten best, ties included.
+def scores_at(conn, kind, queries, rank):
+    """The exact score of the passage of that rank for each query: what an answer must reach to be among so many best, ties included.
 
-    For short queries the exact top ten is part of the data set; for long ones the caller measures it by sequential scan.
+    For short queries the exact top hundred is part of the data set; for long ones the caller measures it by sequential scan.
     """
-    scores = dict(conn.execute(f'SELECT q.id, maxsim(p.doc, q.{kind}) FROM questions q JOIN exact e ON e.question = q.id AND e.rank = 10 '
+    scores = dict(conn.execute(f'SELECT q.id, maxsim(p.doc, q.{kind}) FROM questions q JOIN exact e ON e.question = q.id AND e.rank = {rank} '
                                'JOIN passages p ON p.id = e.passage').fetchall())
     return [scores[id] for id, _ in queries]
 
 
-def recall(answers, tenths):
-    """Mean share of the ten answers that are as good as the exact tenth."""
-    return statistics.mean(sum(score >= tenth - 1e-6 for _, score in answer) / 10 for answer, tenth in zip(answers, tenths))
+def tenth_scores(conn, kind, queries):
+    return scores_at(conn, kind, queries, 10)
+
+
+def recall(answers, last, k=10):
+    """Mean share of the k answers that are as good as the exact k-th."""
+    return statistics.mean(sum(score >= least - 1e-6 for _, score in answer) / k for answer, least in zip(answers, last))
 
 
 def percentile(values, share):

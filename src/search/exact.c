@@ -14,7 +14,6 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "search/exact.h"
-#include "search/late.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -24,7 +23,14 @@
 /* An estimate is taken to be off by its mean error and so many standard deviations. */
 #define ERROR_DEVIATIONS 3.0
 
-/* A max-heap of rows by score: what is fetched and not emitted. */
+typedef struct ExactRow
+{
+	double		score;			/* larger is nearer */
+	uint32		doc;
+	ItemPointerData tid;
+} ExactRow;
+
+/* A max-heap of rows by score: what is fetched and not emitted, or what is late. */
 typedef struct RowHeap
 {
 	ExactRow   *rows;
@@ -44,10 +50,8 @@ struct ExactStage
 	TupleTableSlot *slot;
 	IndexInfo  *info;
 	EState	   *estate;			/* only where the index is on an expression */
-	const RowFilter *filter;
 	RowHeap		ready;
-	uint32		ready_limit;	/* then the best is emitted, whatever may come */
-	LateRows   *late;			/* NULL: none so far */
+	RowHeap		late;
 	bool		emitted_any;
 	double		last_emitted;
 	ErrorStats	errors;			/* of estimates, against exact scores */
@@ -110,41 +114,8 @@ rows_pop(RowHeap *heap)
 
 /* ---- scoring a heap row ---- */
 
-/* Fetch the row of a document into the slot; false where it is not visible. */
-static bool
-fetch_row(ExactStage *stage, const ItemPointerData *tid)
-{
-	ItemPointerData chain = *tid;	/* moves on to the visible tuple */
-	bool		call_again = false;
-
-	search_counters.fetched++;
-	return table_index_fetch_tuple(stage->fetch, &chain, stage->snapshot, stage->slot, &call_again, NULL);
-}
-
-/* Does the row in the slot pass the filter? */
-static bool
-row_passes(ExactStage *stage)
-{
-	bool		passes = stage->filter->passes(stage->filter->arg, stage->slot);
-
-	search_counters.tested++;
-	search_counters.passed += passes;
-	return passes;
-}
-
-/* Of the search: is this row visible, and wanted? */
-static bool
-admits(void *arg, const ItemPointerData *tid)
-{
-	ExactStage *stage = arg;
-	bool		admitted = fetch_row(stage, tid) && row_passes(stage);
-
-	ExecClearTuple(stage->slot);
-	return admitted;
-}
-
 ExactStage *
-exact_begin(Search *search, Relation heap, Snapshot snapshot, const MultiVector *query, const RowFilter *filter)
+exact_begin(Search *search, Relation heap, Snapshot snapshot, const MultiVector *query)
 {
 	MemoryContext old = MemoryContextSwitchTo(search->context);
 	ExactStage *stage = palloc0(sizeof(ExactStage));
@@ -160,10 +131,6 @@ exact_begin(Search *search, Relation heap, Snapshot snapshot, const MultiVector 
 	stage->info = BuildIndexInfo(search->view->index.rel);
 	if (stage->info->ii_Expressions != NIL)
 		stage->estate = CreateExecutorState();
-	stage->ready_limit = search->batch_limit;
-	stage->filter = filter;
-	if (filter != NULL)
-		search->filter = (SearchFilter) {admits, stage};
 	MemoryContextSwitchTo(old);
 	return stage;
 }
@@ -171,8 +138,6 @@ exact_begin(Search *search, Relation heap, Snapshot snapshot, const MultiVector 
 void
 exact_end(ExactStage *stage)
 {
-	if (stage->late != NULL)
-		late_end(stage->late);
 	table_index_fetch_end(stage->fetch);
 	ExecDropSingleTupleTableSlot(stage->slot);
 	if (stage->estate != NULL)
@@ -195,54 +160,37 @@ indexed_value(ExactStage *stage, bool *isnull)
 	return values[0];
 }
 
-/* Score the row in the slot; false where its document is NULL by now. */
+/* Fetch and score one row; false where it is not visible (or is NULL by now). */
 static bool
-score_row(ExactStage *stage, double *score)
+score_row(ExactStage *stage, const RankedDoc *doc, double *score)
 {
-	MemoryContext old = MemoryContextSwitchTo(stage->row_context);
-	bool		isnull;
-	Datum		value = indexed_value(stage, &isnull);
+	ItemPointerData tid = doc->tid;
+	MemoryContext old;
+	bool		call_again = false;
+	bool		found = false;
 
-	if (!isnull)
-		*score = score_document(stage->query, multivector_from_datum(value));
+	search_counters.fetched++;
+	if (!table_index_fetch_tuple(stage->fetch, &tid, stage->snapshot, stage->slot, &call_again, NULL))
+		return false;
+
+	old = MemoryContextSwitchTo(stage->row_context);
+	{
+		bool		isnull;
+		Datum		value = indexed_value(stage, &isnull);
+
+		if (!isnull)
+		{
+			*score = score_document(stage->query, multivector_from_datum(value));
+			found = true;
+		}
+	}
 	MemoryContextSwitchTo(old);
+	ExecClearTuple(stage->slot);
 	MemoryContextReset(stage->row_context);
 	if (stage->estate != NULL)
 		ResetPerTupleExprContext(stage->estate);
-	search_counters.scored += !isnull;
-	return !isnull;
-}
-
-/* Fetch, test and score one row; false where it is not visible, not wanted or NULL. */
-static bool
-get_row(ExactStage *stage, const RankedDoc *doc, double *score)
-{
-	bool		found = fetch_row(stage, &doc->tid);
-
-	if (found && stage->filter != NULL && !doc->tested)
-	{
-		found = row_passes(stage);
-		stage->search->tested++;
-		stage->search->passed += found;
-	}
-	found = found && score_row(stage, score);
-	ExecClearTuple(stage->slot);
+	search_counters.scored += found;
 	return found;
-}
-
-/* A row that beats one already emitted comes last. */
-static void
-keep_row(ExactStage *stage, ExactRow row)
-{
-	if (!stage->emitted_any || row.score <= stage->last_emitted)
-	{
-		rows_push(stage->context, &stage->ready, row);
-		return;
-	}
-	search_counters.late++;
-	if (stage->late == NULL)
-		stage->late = late_begin(stage->context);
-	late_add(stage->late, &row);
 }
 
 /* Fetch the next document in the order of estimates. */
@@ -256,7 +204,7 @@ fetch_next(ExactStage *stage)
 	if (!search_next(stage->search, &doc))
 		return;
 	stage_start(&start);
-	if (get_row(stage, &doc, &row.score))
+	if (score_row(stage, &doc, &row.score))
 	{
 		if (stage->search->view->metric == METRIC_L2)
 			row.score = -row.score;
@@ -265,7 +213,13 @@ fetch_next(ExactStage *stage)
 			errors_learn(&stage->errors, row.score - doc.candidate.score);
 		row.doc = doc.candidate.doc;
 		row.tid = doc.tid;
-		keep_row(stage, row);
+		if (stage->emitted_any && row.score > stage->last_emitted)
+		{
+			search_counters.late++;
+			rows_push(stage->context, &stage->late, row);
+		}
+		else
+			rows_push(stage->context, &stage->ready, row);
 	}
 	stage_stop(STAGE_EXACT, start);
 }
@@ -283,7 +237,7 @@ fetch_enough(ExactStage *stage)
 		double		bound;
 
 		CHECK_FOR_INTERRUPTS();
-		if (stage->ready.count >= stage->ready_limit || !search_peek(stage->search, &estimate))
+		if (!search_peek(stage->search, &estimate))
 			return;
 		if (stage->ready.count == 0 || stage->errors.count < FIRST_WINDOW ||
 			stage->ready.rows[0].score < errors_bound(&stage->errors, estimate, ERROR_DEVIATIONS))
@@ -309,7 +263,9 @@ exact_next(ExactStage *stage, ItemPointer tid)
 		stage->emitted_any = true;
 		stage->last_emitted = row.score;
 	}
-	else if (stage->late == NULL || !late_next(stage->late, &row))
+	else if (stage->late.count > 0)
+		row = rows_pop(&stage->late);
+	else
 		return false;
 	search_counters.emitted++;
 	*tid = row.tid;

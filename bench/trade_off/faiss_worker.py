@@ -1,0 +1,152 @@
+"""FAISS at the token-level part of a search: a process of its own, on one thread, that answers requests.
+
+A request is a line of JSON on standard input, {"do": NAME, ...}; the answer a line of JSON on standard output. Tokens, documents and queries
+come from the server that PGHOST names. The coarse quantizer is trained once, and every token assigned once, for all codecs.
+"""
+import gc, json, os, statistics, sys, time
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, 'tools'))
+import faiss
+import numpy as np
+import medquad_db as db
+
+DTYPES = {0: '<f4', 1: '<f2'}
+METRICS = {'ip': faiss.METRIC_INNER_PRODUCT, 'l2': faiss.METRIC_L2}
+ID_BYTES = 8
+ASSIGN_CHUNK = 65536
+
+
+def tokens_of(value):
+    """The rows of a multivector's binary form, as float32."""
+    return np.frombuffer(value, DTYPES[value[1]], offset=8).reshape(-1, int.from_bytes(value[2:4], 'little')).astype(np.float32)
+
+
+def seconds(work):
+    start = time.perf_counter()
+    result = work()
+    return time.perf_counter() - start, result
+
+
+def peak_bytes():
+    with open('/proc/self/status') as f:
+        return next(int(line.split()[1]) * 1024 for line in f if line.startswith('VmHWM'))
+
+
+def reset_peak():
+    gc.collect()
+    with open('/proc/self/clear_refs', 'w') as f:
+        f.write('5')
+
+
+class Worker:
+    def __init__(self):
+        faiss.omp_set_num_threads(1)
+        self.index = self.quantizer = None
+
+    def probe(self):
+        """Seconds of a small piece of training, for the choice of OPENBLAS_CORETYPE."""
+        x = np.random.default_rng(1).random((8192, 128), dtype=np.float32)
+        flat = faiss.IndexFlatIP(128)
+        flat.add(x)
+        flat.search(x[:512], 1)
+        return {'seconds': min(seconds(lambda: flat.search(x, 1))[0] for _ in range(3))}
+
+    def load(self, documents, metric):
+        """documents: a query that gives (id, multivector)."""
+        self.metric = METRICS[metric]
+        with db.connect() as conn:
+            rows = db.all_of(conn, documents)
+        parts = [tokens_of(value) for _, value in rows]
+        self.doc = np.repeat([id for id, _ in rows], [len(part) for part in parts])
+        self.x = np.concatenate(parts)
+        self.queries = {}
+        return {'tokens': len(self.x), 'dims': self.x.shape[1]}
+
+    def ask(self, name, queries, truth):
+        """queries: a query that gives (id, multivector). truth: {id: [id of a document that belongs to the answer]}."""
+        with db.connect() as conn:
+            rows = db.all_of(conn, queries)
+        self.queries[name] = [(tokens_of(value), truth[str(id)]) for id, value in rows if str(id) in truth]
+        return {'queries': len(self.queries[name])}
+
+    def coarse(self, lists, sample, iterations):
+        """Train the coarse quantizer on a random sample, and assign every token."""
+        d = self.x.shape[1]
+        spherical = self.metric == faiss.METRIC_INNER_PRODUCT
+        clustering = faiss.Clustering(d, lists)
+        clustering.niter, clustering.spherical, clustering.seed = iterations, spherical, 1
+        clustering.min_points_per_centroid, clustering.max_points_per_centroid = 1, len(self.x)
+        picked = np.sort(np.random.default_rng(1).permutation(len(self.x))[:sample])
+        self.quantizer = faiss.IndexFlatIP(d) if spherical else faiss.IndexFlatL2(d)
+        reset_peak()
+        train, _ = seconds(lambda: clustering.train(self.x[picked], self.quantizer))
+        assign, self.lists = seconds(self.assign)
+        return {'train': train, 'assign': assign, 'peak': peak_bytes(), 'sample': len(picked)}
+
+    def assign(self):
+        chunks = [self.quantizer.search(self.x[i:i + ASSIGN_CHUNK], 1)[1] for i in range(0, len(self.x), ASSIGN_CHUNK)]
+        return np.concatenate(chunks).ravel()
+
+    def make(self, codec, pq_m, pq_iterations):
+        d, coarse = self.x.shape[1], (self.quantizer, self.x.shape[1], self.quantizer.ntotal if self.quantizer else 0)
+        scalar = {'sq8': faiss.ScalarQuantizer.QT_8bit, 'sq4': faiss.ScalarQuantizer.QT_4bit}
+        if codec == 'exact':
+            return faiss.IndexFlat(d, self.metric)
+        if codec == 'flat':
+            return faiss.IndexIVFFlat(*coarse, self.metric)
+        if codec == 'bit':
+            return faiss.IndexIVFRaBitQ(*coarse, self.metric)
+        if codec == 'pq':
+            index = faiss.IndexIVFPQ(*coarse, pq_m, 8, self.metric)
+            index.pq.cp.niter = pq_iterations
+            return index
+        return faiss.IndexIVFScalarQuantizer(*coarse, scalar[codec], self.metric)
+
+    def build(self, codec, pq_m=0, pq_iterations=25):
+        """codec exact is IndexFlat, any other an IndexIVF over the coarse quantizer."""
+        self.index = None
+        reset_peak()
+        self.index = index = self.make(codec, pq_m, pq_iterations)
+        if codec == 'exact':
+            add, _ = seconds(lambda: index.add(self.x))
+            return {'train': 0, 'add': add, 'bytes': self.x.shape[1] * 4, 'peak': peak_bytes()}
+        train, _ = seconds(lambda: index.train(self.x))
+        add, _ = seconds(self.add)
+        return {'train': train, 'add': add, 'bytes': index.code_size + ID_BYTES, 'peak': peak_bytes()}
+
+    def add(self):
+        """Encode all tokens into the lists that they are assigned to."""
+        for i in range(0, len(self.x), ASSIGN_CHUNK):
+            x, lists = self.x[i:i + ASSIGN_CHUNK], self.lists[i:i + ASSIGN_CHUNK]
+            ids = np.arange(i, i + len(x))
+            self.index.add_core(len(x), faiss.swig_ptr(x), faiss.swig_ptr(ids), faiss.swig_ptr(lists))
+
+    def search(self, name, k, nprobe=1, n=None):
+        """
+        The k nearest tokens of each query token, united to documents: median milliseconds, and the share of the truth that is among
+        them. Scoring these documents exactly would come on top.
+        """
+        if isinstance(self.index, faiss.IndexIVF):
+            self.index.nprobe = nprobe
+        times, shares, sizes = [], [], []
+        queries = self.queries[name][:n]
+        for tokens, _ in queries[:len(queries) // 2][:10]:
+            self.index.search(tokens, k)
+        for tokens, wanted in queries:
+            start = time.perf_counter()
+            found = np.unique(self.doc[self.index.search(tokens, k)[1].ravel()])
+            times.append((time.perf_counter() - start) * 1000)
+            shares.append(np.isin(wanted, found).mean())
+            sizes.append(len(found))
+        return {'ms': statistics.median(times), 'recall': float(np.mean(shares)), 'documents': float(np.mean(sizes))}
+
+
+def main():
+    worker = Worker()
+    for line in sys.stdin:
+        request = json.loads(line)
+        print(json.dumps(getattr(worker, request.pop('do'))(**request)), flush=True)
+
+
+if __name__ == '__main__':
+    main()

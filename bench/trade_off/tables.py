@@ -1,0 +1,67 @@
+"""The tables that bench/trade-off prints."""
+from trade_off.medquad_part import KINDS, NEAREST
+
+MB = 2 ** 20
+
+
+def number(value, form):
+    width = int(form.partition('.')[0].lstrip(',') or 0)
+    return f'{value:{form}}' if value is not None else ' ' * width
+
+
+def print_ours(rows):
+    print(f"\n{'':22}{'build':>8}{'build':>8}{'bytes':>9}" + ''.join(f'   {title:^34}' for title in ('short queries', '16 tokens')))
+    print(f"{'':22}{'s':>8}{'MB':>8}{'a token':>9}" + f"   {'ms @10':>8}{'recall':>8}{'ms @100':>10}{'recall':>8}" * 2)
+    for row in rows:
+        line = f"{row['label']:22}" + number(row.get('build'), '8.1f') + number(row['peak'] / MB if 'peak' in row else None, '8.0f')
+        line += number(row['bytes'], '9.1f')
+        for kind in KINDS:
+            ten, hundred = row[kind][10], row[kind][100]
+            line += f"   {ten['ms']:8.3f}{ten['recall']:8.4f}{hundred['ms']:10.3f}{hundred['recall']:8.4f}"
+        print(line)
+
+
+def print_faiss(rows, coarse):
+    print(f"\nFAISS, one thread, the token-level part: {NEAREST['short']} (16 tokens: {NEAREST['long']}) nearest tokens of each query token, united to documents, which")
+    print('remain to be fetched and scored; recall is that of the exact ten among them. The coarse quantizer is trained and tokens are assigned once for all:')
+    print(f"train {coarse['train']:.1f} s on {coarse['sample']:,} tokens, assign {coarse['assign']:.1f} s.")
+    print(f"{'':22}{'train':>8}{'encode':>8}{'peak':>8}{'bytes':>9}" + ''.join(f'   {title:^26}' for title in ('short queries', '16 tokens')))
+    print(f"{'':22}{'codec s':>8}{'s':>8}{'MB':>8}{'a token':>9}" + f"   {'ms':>8}{'recall':>8}{'documents':>10}" * 2)
+    for row in rows:
+        line = f"{row['label']:22}{row['train']:8.1f}{row['add']:8.1f}{row['peak'] / MB:8.0f}{row['bytes']:9.1f}"
+        for kind in KINDS:
+            line += f"   {row[kind]['ms']:8.3f}{row[kind]['recall']:8.4f}{row[kind]['documents']:10.0f}"
+        print(line)
+
+
+def print_phases(rows, theirs, coarse):
+    """Ours beside FAISS's: training, and everything from there to an index."""
+    faiss = {row['label']: row for row in theirs}
+    print(f"\n{'seconds to build, one process':32}" + f"{'colbert_pg':>30}{'FAISS':>22}{'ratio':>16}")
+    print(f"{'':32}{'sample':>10}{'train':>10}{'the rest':>10}{'train':>11}{'the rest':>11}{'train':>8}{'rest':>8}")
+    for row in rows:
+        if 'phases' not in row:
+            continue
+        sample = sum(s for name, s in row['phases'].items() if 'sampl' in name)
+        train = sum(s for name, s in row['phases'].items() if 'train' in name or 'graph' in name)
+        rest = row['build'] - sample - train
+        line = f"{row['label']:32}{sample:10.2f}{train:10.2f}{rest:10.2f}"
+        if row['label'] in faiss:
+            other = faiss[row['label']]
+            times = (coarse['train'] + other['train'], coarse['assign'] + other['add'])
+            line += f'{times[0]:11.2f}{times[1]:11.2f}{times[0] / train:8.1f}{times[1] / rest:8.1f}'
+        print(line)
+
+
+def print_exercise(part):
+    rows = part.rows
+    print(f"\n{len(part.tables['vectors']):,} random vectors of 64 dims, L2, the 4 nearest, {len(part.queries):,} queries one at a time")
+    print(f"{'':28}{'nprobe':>8}{'':3}{'colbert_pg':^26}{'':3}{'FAISS, one thread':^26}{'':3}{'documents that colbert_pg':^30}")
+    print(' ' * 36 + f"   {'build s':>8}{'ms':>9}{'recall@4':>9}" * 2 + f"   {'narrowed':>10}{'reranked':>10}{'fetched':>10}")
+    for row in rows:
+        line = f"{row['index']:28}{row['nprobe'] or '':>8}"
+        for side in (row['ours'], row['faiss']):
+            line += '   ' + (f"{number(side['build'], '8.2f')}{side['ms']:9.3f}{side['recall']:9.4f}" if side else ' ' * 26)
+        if 'scan' in row['ours']:
+            line += '   ' + ''.join(f'{n:10,}' for n in row['ours']['scan'])
+        print(line)

@@ -1,0 +1,74 @@
+"""A CREATE INDEX seen from outside: seconds of each phase, and the most memory that its processes had at one time."""
+import re, threading, time
+import medquad_db as db
+
+PHASES = 'SELECT phase FROM pg_stat_progress_create_index WHERE pid = {pid}'
+WORKERS = 'SELECT pid FROM pg_stat_activity WHERE leader_pid = {pid}'
+MEMORY_EVERY = 5    # polls
+
+
+def private_bytes(pid):
+    with open(f'/proc/{pid}/status') as f:
+        return next(int(line.split()[1]) * 1024 for line in f if line.startswith('RssAnon'))
+
+
+def dynamic_shared_bytes(pid):
+    """What a process has mapped and touched of the segments that parallel workers share; shared_buffers are not among them."""
+    total, ours = 0, False
+    with open(f'/proc/{pid}/smaps') as f:
+        for line in f:
+            if re.match(r'[0-9a-f]+-[0-9a-f]+ ', line):
+                ours = '/PostgreSQL.' in line or 'pg_dynshmem' in line
+            elif ours and line.startswith('Rss:'):
+                total += int(line.split()[1]) * 1024
+    return total
+
+
+class Watch:
+    """with Watch(pid, step) as watch: ... watch.phases, watch.peak (0 where /proc of another user's processes is closed)"""
+
+    def __init__(self, pid, step):
+        self.pid, self.step = pid, step
+        self.phases, self.peak = {}, 0
+        self.done = threading.Event()
+
+    def memory(self, conn):
+        workers = [pid for pid, in conn.execute(WORKERS.format(pid=self.pid))]
+        try:
+            now = private_bytes(self.pid) + sum(private_bytes(pid) for pid in workers) + (dynamic_shared_bytes(self.pid) if workers else 0)
+        except (OSError, StopIteration):    # a worker that has just ended, or a closed /proc
+            return
+        self.peak = max(self.peak, now)
+
+    def run(self):
+        with db.connect() as conn:
+            last, polls = time.perf_counter(), 0
+            while not self.done.wait(.02):
+                row = conn.execute(PHASES.format(pid=self.pid)).fetchone()
+                now = time.perf_counter()
+                if row:
+                    phase = row[0].partition(': ')[2] or row[0]
+                    self.phases[phase] = self.phases.get(phase, 0) + now - last
+                    self.step.detail = phase
+                last = now
+                if polls % MEMORY_EVERY == 0:
+                    self.memory(conn)
+                polls += 1
+
+    def __enter__(self):
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.done.set()
+        self.thread.join()
+
+
+def create_index(conn, statement, step):
+    """Returns (seconds, {phase: seconds}, bytes of memory at the most)."""
+    with Watch(conn.info.backend_pid, step) as watch:
+        start = time.perf_counter()
+        conn.execute(statement)
+        taken = time.perf_counter() - start
+    return taken, watch.phases, watch.peak
