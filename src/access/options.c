@@ -23,6 +23,7 @@ static relopt_kind ivf_kind;
 
 static relopt_enum_elt_def quantizers[] = {
 	{"sq8", CODEC_SQ8},
+	{"sq4", CODEC_SQ4},
 	{"flat", CODEC_FLAT},
 	{"bit", CODEC_BIT},
 	{"pg_catalog.bit", CODEC_BIT},	/* what the parser makes of bit without quotes */
@@ -40,7 +41,7 @@ add_scan_options(relopt_kind kind)
 	add_int_reloption(kind, "rerank", "Documents reranked by their code rows (0 = chosen by the index)",
 					  0, 0, 10000000, AccessExclusiveLock);
 	add_enum_reloption(kind, "quantizer", "Codec of the code rows", quantizers, DEFAULT_QUANTIZER,
-					   "Valid values are \"sq8\", \"flat\" and \"bit\".", AccessExclusiveLock);
+					   "Valid values are \"sq8\", \"sq4\", \"flat\" and \"bit\".", AccessExclusiveLock);
 }
 
 void

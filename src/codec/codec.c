@@ -13,6 +13,7 @@ static const Codec *const codecs[] = {
 	&codec_sq8,
 	&codec_flat,
 	&codec_bit,
+	&codec_sq4,
 };
 
 #define NUM_CODECS (sizeof(codecs) / sizeof(codecs[0]))

@@ -22,7 +22,8 @@ typedef enum CodecId
 {
 	CODEC_SQ8 = 1,
 	CODEC_FLAT = 2,				/* float4 rows */
-	CODEC_BIT = 3				/* no rows: sketches narrow, the stored column decides */
+	CODEC_BIT = 3,				/* no rows: sketches narrow, the stored column decides */
+	CODEC_SQ4 = 4
 } CodecId;
 
 /* What the size of a row depends on. */
@@ -70,6 +71,7 @@ struct Codec
 extern const Codec codec_sq8;
 extern const Codec codec_flat;
 extern const Codec codec_bit;
+extern const Codec codec_sq4;
 
 /* NULL where there is none. */
 extern const Codec *codec_by_id(int id);

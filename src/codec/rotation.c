@@ -9,9 +9,7 @@
  * the length of the vector: only what would overflow as a norm can overflow.
  *
  * Every output is one tree of single-precision additions whatever the vector
- * width, so all instruction sets give the same bits. The loops are written
- * over vectors of four floats, which every compiler we use maps to the
- * baseline instruction set (SSE2, NEON) at any optimisation level.
+ * width, so all instruction sets give the same bits.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,31 +18,14 @@
 #include <math.h>
 #include <string.h>
 
+#include "codec/quad.h"
 #include "codec/splitmix.h"
-
-typedef float Quad __attribute__((vector_size(16)));
 
 #ifdef __clang__
 #define quad_swizzle(q, a, b, c, d) __builtin_shufflevector(q, q, a, b, c, d)
 #else
-typedef int32_t QuadIndex __attribute__((vector_size(16)));
-#define quad_swizzle(q, a, b, c, d) __builtin_shuffle(q, (QuadIndex) {a, b, c, d})
+#define quad_swizzle(q, a, b, c, d) __builtin_shuffle(q, (IntQuad) {a, b, c, d})
 #endif
-
-static inline Quad
-quad_load(const float *p)
-{
-	Quad		q;
-
-	memcpy(&q, p, sizeof(q));
-	return q;
-}
-
-static inline void
-quad_store(float *p, Quad q)
-{
-	memcpy(p, &q, sizeof(q));
-}
 
 /* The largest power of two that is not above padded. */
 static uint32_t
@@ -204,4 +185,24 @@ rotation_apply_centred(const Rotation *rotation, const float *in, const float *c
 	for (uint32_t i = rotation->dim; i < rotation->padded; i++)
 		out[i] = 0.0f;
 	transform_passes(rotation, out);
+}
+
+/* A window's transform is its own inverse, and so is a flip of signs. */
+void
+rotation_revert(const Rotation *rotation, float *in, float *out)
+{
+	uint32_t	padded = rotation->padded;
+	uint32_t	length = window_length(padded);
+
+	for (int pass = ROTATION_PASSES - 1; pass >= 0; pass--)
+	{
+		const float *signs = rotation->signs + (size_t) pass * padded;
+
+		if (length < padded)
+			transform_window(in + (padded - length), length);
+		transform_window(in, length);
+		for (uint32_t i = 0; i < padded; i += 4)
+			quad_store(in + i, quad_load(in + i) * quad_load(signs + i));
+	}
+	memcpy(out, in, rotation->dim * sizeof(float));
 }

@@ -42,4 +42,7 @@ extern void rotation_apply(const Rotation *rotation, const float *in, float *out
 /* The rotation of in - centre, without a copy of the difference. */
 extern void rotation_apply_centred(const Rotation *rotation, const float *in, const float *centre, float *out);
 
+/* Back: in has padded floats and is overwritten; out has dim. */
+extern void rotation_revert(const Rotation *rotation, float *in, float *out);
+
 #endif							/* COLBERT_ROTATION_H */

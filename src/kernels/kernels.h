@@ -136,6 +136,22 @@ extern void kernel_sq8_encode(const float *token, uint32_t dim, bool has_add, fl
 extern void kernel_sq8_decode(const uint8_t *row, uint32_t dim, bool has_add, float *token);
 
 /*
+ * An sq4 row: float scale, [float add where has_add], then dim/2 bytes; byte i
+ * has the codes of dim i (low) and dim i + dim/2 (high). dim is a multiple of
+ * 32. A code stands for a level, given here as sq8 has it, + 128: those of
+ * Lloyd and Max for a normal of deviation 46.
+ */
+static const uint8_t kernel_sq4_levels[16] __attribute__((unused)) = {
+	2, 33, 54, 70, 85, 98, 110, 122, 134, 146, 158, 171, 186, 202, 223, 254
+};
+
+static inline size_t
+kernel_sq4_row_size(uint32_t dim, bool has_add)
+{
+	return sizeof(float) * (has_add ? 2 : 1) + dim / 2;
+}
+
+/*
  * Sketches: one bit a dim in blocks of 16 tokens. A block holds dim/8 byte
  * positions x 16 tokens (byte p of token t at block[p * 16 + t]; bit j of it,
  * lowest first, is the sign of dim 8p + j: 1 is positive), then 16 binary16
@@ -198,6 +214,9 @@ typedef struct KernelOps
 
 	/* All keys of such rows: out[row * kernel_sq8_slots() + slot]; fastest where out is aligned to 64 bytes. */
 	void		(*sq8_keys) (const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *out);
+
+	/* Unpack sq4 rows into sq8 rows of the same dim, scale and add. */
+	void		(*sq4_unpack) (const uint8_t *rows, uint32_t nrows, uint32_t dim, bool has_add, uint8_t *out);
 
 	/*
 	 * Running maxima over sketch blocks: state is ntokens x 16 floats, a

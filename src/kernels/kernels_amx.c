@@ -217,6 +217,7 @@ const KernelOps kernels_amx = {
 	.dot_matrix = avx512_dot_matrix,
 	.sq8_rows = amx_sq8_rows,
 	.sq8_keys = amx_sq8_keys,
+	.sq4_unpack = avx2_sq4_unpack,
 	.sketch_blocks = avx512vnni_sketch_blocks,
 	.sketch_finish = avx512_sketch_finish,
 	.sketch_scores = avx512vnni_sketch_scores,

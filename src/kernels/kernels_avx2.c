@@ -297,6 +297,31 @@ avx2_sq8_keys(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool
 	sq8_run(&avx2_sq8, q, rows, nrows, has_add, (Sq8Sink) {NULL, out});
 }
 
+void
+avx2_sq4_unpack(const uint8_t *rows, uint32_t nrows, uint32_t dim, bool has_add, uint8_t *out)
+{
+	const __m128i levels = _mm_loadu_si128((const __m128i *) kernel_sq4_levels);
+	const __m128i nibble = _mm_set1_epi8(15);
+	uint32_t	header = sizeof(float) * (has_add ? 2 : 1);
+	uint32_t	half = dim / 2;
+
+	for (uint32_t i = 0; i < nrows; i++)
+	{
+		memcpy(out, rows, header);
+		for (uint32_t k = header; k < header + half; k += 16)
+		{
+			__m128i		codes = _mm_loadu_si128((const __m128i *) (rows + k));
+			__m128i		low = _mm_and_si128(codes, nibble);
+			__m128i		high = _mm_and_si128(_mm_srli_epi16(codes, 4), nibble);
+
+			_mm_storeu_si128((__m128i *) (out + k), _mm_shuffle_epi8(levels, low));
+			_mm_storeu_si128((__m128i *) (out + half + k), _mm_shuffle_epi8(levels, high));
+		}
+		rows += kernel_sq4_row_size(dim, has_add);
+		out += kernel_sq8_row_size(dim, has_add);
+	}
+}
+
 /* ------------------------------------------------------------------------
  * Sketches: see kernels_sketch512.h; here a register holds 2 byte positions
  * ------------------------------------------------------------------------
@@ -467,6 +492,7 @@ const KernelOps kernels_avx2 = {
 	.dot_matrix = avx2_dot_matrix,
 	.sq8_rows = avx2_sq8_rows,
 	.sq8_keys = avx2_sq8_keys,
+	.sq4_unpack = avx2_sq4_unpack,
 	.sketch_blocks = avx2_sketch_blocks,
 	.sketch_finish = avx2_sketch_finish,
 	.sketch_scores = avx2_sketch_scores,

@@ -365,6 +365,7 @@ const KernelOps kernels_avx512 = {
 	.dot_matrix = avx512_dot_matrix,
 	.sq8_rows = avx512_sq8_rows,
 	.sq8_keys = avx512_sq8_keys,
+	.sq4_unpack = avx2_sq4_unpack,
 	.sketch_blocks = sketch_blocks,
 	.sketch_finish = avx512_sketch_finish,
 	.sketch_scores = sketch_scores,

@@ -123,6 +123,9 @@ extern const KernelOps kernels_avx512;
 extern const KernelOps kernels_avx512vnni;
 extern const KernelOps kernels_amx;
 extern const bool kernels_amx_built;
+
+/* Limited by memory: nothing is gained by wider registers. */
+extern void avx2_sq4_unpack(const uint8_t *rows, uint32_t nrows, uint32_t dim, bool has_add, uint8_t *out);
 #elif defined(__aarch64__)
 extern const KernelOps kernels_neon;
 extern const KernelOps kernels_neondot;

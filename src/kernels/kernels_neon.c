@@ -320,6 +320,28 @@ neon_sq8_keys(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool
 	sq8_run(&neon_sq8, q, rows, nrows, has_add, (Sq8Sink) {NULL, out});
 }
 
+void
+neon_sq4_unpack(const uint8_t *rows, uint32_t nrows, uint32_t dim, bool has_add, uint8_t *out)
+{
+	const uint8x16_t levels = vld1q_u8(kernel_sq4_levels);
+	uint32_t	header = sizeof(float) * (has_add ? 2 : 1);
+	uint32_t	half = dim / 2;
+
+	for (uint32_t i = 0; i < nrows; i++)
+	{
+		memcpy(out, rows, header);
+		for (uint32_t k = header; k < header + half; k += 16)
+		{
+			uint8x16_t	codes = vld1q_u8(rows + k);
+
+			vst1q_u8(out + k, vqtbl1q_u8(levels, vandq_u8(codes, vdupq_n_u8(15))));
+			vst1q_u8(out + half + k, vqtbl1q_u8(levels, vshrq_n_u8(codes, 4)));
+		}
+		rows += kernel_sq4_row_size(dim, has_add);
+		out += kernel_sq8_row_size(dim, has_add);
+	}
+}
+
 /* ------------------------------------------------------------------------
  * Sketches: a table lookup for each byte position of the 16 tokens of a block
  * ------------------------------------------------------------------------
@@ -414,6 +436,7 @@ const KernelOps kernels_neon = {
 	.dot_matrix = neon_dot_matrix,
 	.sq8_rows = neon_sq8_rows,
 	.sq8_keys = neon_sq8_keys,
+	.sq4_unpack = neon_sq4_unpack,
 	.sketch_blocks = neon_sketch_blocks,
 	.sketch_finish = neon_sketch_finish,
 	.sketch_scores = neon_sketch_scores,

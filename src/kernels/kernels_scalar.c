@@ -134,6 +134,25 @@ scalar_sq8_keys(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bo
 	}
 }
 
+static void
+scalar_sq4_unpack(const uint8_t *rows, uint32_t nrows, uint32_t dim, bool has_add, uint8_t *out)
+{
+	uint32_t	header = sizeof(float) * (has_add ? 2 : 1);
+	uint32_t	half = dim / 2;
+
+	for (uint32_t i = 0; i < nrows; i++)
+	{
+		memcpy(out, rows, header);
+		for (uint32_t k = 0; k < half; k++)
+		{
+			out[header + k] = kernel_sq4_levels[rows[header + k] & 15];
+			out[header + half + k] = kernel_sq4_levels[rows[header + k] >> 4];
+		}
+		rows += kernel_sq4_row_size(dim, has_add);
+		out += kernel_sq8_row_size(dim, has_add);
+	}
+}
+
 /* The sum of a token's table entries for lane 'lane' of a block. */
 static uint32_t
 sketch_total(const KernelSketchQuery *q, uint32_t token, const uint8_t *block, uint32_t lane)
@@ -225,6 +244,7 @@ const KernelOps kernels_scalar = {
 	.dot_matrix = scalar_dot_matrix,
 	.sq8_rows = scalar_sq8_rows,
 	.sq8_keys = scalar_sq8_keys,
+	.sq4_unpack = scalar_sq4_unpack,
 	.sketch_blocks = scalar_sketch_blocks,
 	.sketch_finish = scalar_sketch_finish,
 	.sketch_scores = scalar_sketch_scores,

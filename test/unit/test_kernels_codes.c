@@ -271,6 +271,46 @@ test_sq8_error(void)
 	tap_ok(decodes, "sq8: a decoded element is within half a scale");
 }
 
+/* Rows of four bits, unpacked: the same bytes from all, and codes where the layout says. */
+static void
+test_sq4_unpack(void)
+{
+	bool		laid_out = true;
+
+	begin();
+	for (uint32_t i = 0; i < 400; i++)
+	{
+		uint32_t	dim = 32 * sample_range(1, 40);
+		uint32_t	nrows = sample_range(0, 5);
+		bool		has_add = sample_range(0, 1);
+		size_t		header = has_add ? 8 : 4;
+		size_t		in_size = nrows * kernel_sq4_row_size(dim, has_add);
+		size_t		out_size = nrows * kernel_sq8_row_size(dim, has_add);
+		uint8_t    *rows = sample_guarded(in_size);
+		uint8_t    *expected = sample_guarded(out_size);
+
+		for (size_t j = 0; j < in_size; j++)
+			rows[j] = (uint8_t) sample_bits();
+		sets[0]->sq4_unpack(rows, nrows, dim, has_add, expected);
+		for (int s = 1; s < nsets; s++)
+		{
+			uint8_t    *got = sample_guarded(out_size);
+
+			sets[s]->sq4_unpack(rows, nrows, dim, has_add, got);
+			agreed[s] = agreed[s] && memcmp(expected, got, out_size) == 0;
+			sample_guarded_free(got, out_size);
+		}
+		if (nrows > 0)
+			laid_out = laid_out && memcmp(rows, expected, header) == 0 &&
+				expected[header + 7] == kernel_sq4_levels[rows[header + 7] & 15] &&
+				expected[header + dim / 2 + 7] == kernel_sq4_levels[rows[header + 7] >> 4];
+		sample_guarded_free(expected, out_size);
+		sample_guarded_free(rows, in_size);
+	}
+	report("sq4 rows");
+	tap_ok(laid_out, "sq4: the low half of a byte is of the first half of the dims");
+}
+
 /* ------------------------------------------------------------------------
  * Sketches
  * ------------------------------------------------------------------------
@@ -571,6 +611,7 @@ main(void)
 	test_sq8();
 	test_sq8_extremes();
 	test_sq8_error();
+	test_sq4_unpack();
 	test_sketch();
 	test_sketch_finish();
 	test_sketch_extremes();
