@@ -9,8 +9,9 @@
  * are the rows, the key is  <x, c> - |c|^2/2.
  *
  * Deterministic for a seed: the same sample gives the same centroids, on any
- * ISA and however the work items are shared out: items touch disjoint memory,
- * and every reduction runs in a fixed order.
+ * ISA and for any team: items touch disjoint memory, and every reduction runs
+ * in a fixed order. The participants of a team call kmeans_train with equal
+ * input, and each gets the result.
  *
  * Plain C without PostgreSQL. The caller gives memory through the alloc
  * callback and may stop the run from the interrupt callback (by longjmp:
@@ -24,24 +25,49 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "codec/team.h"
+
 typedef struct KmeansHooks
 {
 	void	   *(*alloc) (void *arg, size_t bytes);
 	void		(*release) (void *arg, void *memory);
 	void		(*interrupt) (void *arg);	/* called at least every few ms */
+	void		(*progress) (void *arg, double done);	/* 0 .. 1, of the training; may be NULL */
 	void	   *arg;
+	Team	   *team;			/* NULL: this caller alone */
 } KmeansHooks;
 
+/*
+ * The points are rows of binary16 (half the memory of floats) that stand in
+ * chunks of 2^chunk_shift rows: they come from several hands, in no order, and
+ * grow in number until the last is known.
+ */
 typedef struct KmeansInput
 {
-	const uint16_t *sample;		/* nsample x dim binary16, row-major: half the memory of floats */
+	const uint16_t *const *chunks;
+	uint32_t	chunk_shift;
+	const uint32_t *rows;		/* the row of each point; NULL: the first nsample rows as they stand */
 	uint64_t	nsample;
 	uint32_t	dim;
 	uint32_t	ncentroids;		/* wanted; fewer come back where the sample has fewer distinct points */
 	uint32_t	nparents;		/* 0 = about sqrt(ncentroids); 1 = one flat level */
 	uint32_t	iterations;		/* of each level; 0 = default */
+	size_t		scratch;		/* bytes for points in floats, of each participant; 0 = default */
 	uint64_t	seed;
 } KmeansInput;
+
+static inline const uint16_t *
+kmeans_row(const KmeansInput *input, uint32_t row)
+{
+	return input->chunks[row >> input->chunk_shift] +
+		(size_t) (row & (((uint32_t) 1 << input->chunk_shift) - 1)) * input->dim;
+}
+
+static inline uint32_t
+kmeans_row_of_point(const KmeansInput *input, uint64_t point)
+{
+	return input->rows != NULL ? input->rows[point] : (uint32_t) point;
+}
 
 /* Children of parent p are centroids child_start[p] .. child_start[p + 1] - 1. */
 typedef struct KmeansResult
@@ -53,7 +79,7 @@ typedef struct KmeansResult
 	uint32_t   *child_start;	/* nparents + 1 */
 } KmeansResult;
 
-/* Everything in result comes from hooks->alloc. nsample must be at least 1. */
+/* Everything in result comes from the team's share, or hooks->alloc. nsample must be at least 1. */
 extern void kmeans_train(const KmeansInput *input, const KmeansHooks *hooks, KmeansResult *result);
 
 /*
@@ -61,7 +87,7 @@ extern void kmeans_train(const KmeansInput *input, const KmeansHooks *hooks, Kme
  * at most nparents_probed, less those much farther than the nearest (none are
  * left out when all are probed). tokens: n x dim floats. centroid[i], and where not NULL
  * similarity[i] = <x, c> - |c|^2/2. The assigner holds packed copies of the
- * result's norms and scratch; make one a worker.
+ * result's norms and scratch; make one for each participant: assigning is no work of a team.
  */
 typedef struct KmeansAssigner KmeansAssigner;
 extern KmeansAssigner *kmeans_assigner_create(const KmeansResult *result, uint32_t dim, uint32_t nparents_probed,

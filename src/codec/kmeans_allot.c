@@ -49,7 +49,7 @@ distinct_table_slots(uint32_t npoints)
  * differ count as one with a chance of about one in 10^9: it is only a share.
  */
 uint32_t
-count_distinct(const Nearest *nearest, const uint16_t *sample, const uint32_t *order, uint32_t n, uint32_t *table)
+count_distinct(const Nearest *nearest, const KmeansInput *input, const uint32_t *order, uint32_t n, uint32_t *table)
 {
 	size_t		mask = distinct_table_slots(n) - 1;
 	uint32_t	ndistinct = 0;
@@ -57,7 +57,7 @@ count_distinct(const Nearest *nearest, const uint16_t *sample, const uint32_t *o
 	memset(table, 0, sizeof(uint32_t) * (mask + 1));
 	for (uint32_t i = 0; i < n; i++)
 	{
-		uint64_t	hash = hash_point(sample + (size_t) order[i] * nearest->dim, nearest->dim);
+		uint64_t	hash = hash_point(kmeans_row(input, order[i]), nearest->dim);
 		uint32_t	fingerprint = (uint32_t) (hash >> 32) | 1;
 		size_t		at = hash & mask;
 

@@ -14,6 +14,17 @@
 /* Room for n items of a x b bytes; asks for SIZE_MAX, which no allocator grants, where that overflows. */
 extern void *kmeans_alloc(const KmeansHooks *hooks, size_t n, size_t a, size_t b);
 
+/* The same for all participants of the team. */
+extern void *kmeans_share(const KmeansHooks *hooks, size_t n, size_t a, size_t b);
+extern void kmeans_unshare(const KmeansHooks *hooks, void *memory);
+
+/* A phase of hooks->team. */
+static inline void
+kmeans_run(const KmeansHooks *hooks, uint32_t nitems, TeamWork work, void *arg)
+{
+	team_run(hooks->team, nitems, work, arg);
+}
+
 /* add[i] = -|row i|^2/2, which turns inner products into L2 keys. */
 extern void kmeans_adds(const float *rows, uint32_t nrows, uint32_t dim, float *add, const KmeansHooks *hooks);
 
@@ -70,12 +81,12 @@ nearest_slots(const Nearest *nearest)
 	return (nearest->chunk + 15) / 16 * 16;
 }
 
-/* Points of a sample, by their numbers, and the flat k-means over them. */
+/* Some points of a sample, and the flat k-means over them: by the team of hooks, which shares all arrays but nearest's. */
 typedef struct Lloyd
 {
 	const KmeansHooks *hooks;
-	const uint16_t *sample;
-	const uint32_t *order;		/* the points: numbers into sample */
+	const KmeansInput *input;
+	const uint32_t *order;		/* the points: rows of input */
 	uint32_t	npoints;
 	uint32_t	dim;
 	uint32_t	ncentroids;
@@ -84,6 +95,7 @@ typedef struct Lloyd
 	uint64_t	seed;
 	float	   *centroids;		/* ncentroids x dim: the result */
 	uint32_t   *assigned;		/* by point */
+	uint32_t   *found;			/* one number: centroids that have points */
 	float	   *add;			/* ncentroids */
 	float	   *sums;			/* nsegments x ncentroids x dim */
 	uint32_t   *counts;			/* nsegments x ncentroids */
@@ -96,19 +108,42 @@ typedef struct Lloyd
 /* Returns how many centroids have points; they come first. */
 extern uint32_t lloyd_run(Lloyd *lloyd);
 
-/* Load n points of the sample, by their numbers, into the scratch, as floats. */
-extern void lloyd_load(Nearest *nearest, const uint16_t *sample, const uint32_t *order, uint32_t n);
+/* Load n points, by their rows, as floats. */
+extern void kmeans_load(const KmeansInput *input, const uint32_t *order, uint32_t n, float *out);
 
-/* How many of n points, by their numbers in order, differ; table has distinct_table_slots(n) entries. */
+/* Load n points from a point on; order is scratch for their rows. */
+extern void kmeans_load_points(const KmeansInput *input, uint64_t first, uint32_t n, uint32_t *order, float *out);
+
+/* How many of n points, by their rows, differ; table has distinct_table_slots(n) entries. */
 extern size_t distinct_table_slots(uint32_t npoints);
-extern uint32_t count_distinct(const Nearest *nearest, const uint16_t *sample, const uint32_t *order, uint32_t n,
+extern uint32_t count_distinct(const Nearest *nearest, const KmeansInput *input, const uint32_t *order, uint32_t n,
 							   uint32_t *table);
+
+/*
+ * Group points: order[start[g]] .. order[start[g + 1] - 1] are the rows of
+ * those of group g, by number. group: of each point; start: ngroups + 1.
+ */
+extern void kmeans_group(const KmeansInput *input, const KmeansHooks *hooks, const uint32_t *group, uint32_t ngroups,
+						 uint32_t *start, uint32_t *order);
 
 /* Allot wanted (at least nparents) children to parents that have ndistinct[] (at least 1) distinct points. */
 extern void allot_children(const KmeansHooks *hooks, const uint32_t *ndistinct, uint32_t nparents, uint32_t wanted,
 						   uint32_t *nchildren);
 
-/* Lloyd iterations over both levels, in place (kmeans_refine.c). */
-extern void kmeans_refine(const KmeansInput *input, const KmeansHooks *hooks, KmeansResult *result);
+/* Lloyd iterations over both levels, in place (kmeans_refine.c). assigned and order: nsample each, shared. */
+extern void kmeans_refine(const KmeansInput *input, const KmeansHooks *hooks, KmeansResult *result,
+						  uint32_t *assigned, uint32_t *order);
+
+/* Where the work of the phases begins and ends, as shares of the whole: measured at 64 to 4,096 lists a parent. */
+#define PROGRESS_PARENTS	0.03
+#define PROGRESS_PARTITION	0.10
+#define PROGRESS_CHILDREN	0.42
+
+static inline void
+kmeans_progress(const KmeansHooks *hooks, double from, double to, uint32_t item, uint32_t nitems)
+{
+	if (hooks->progress != NULL)
+		hooks->progress(hooks->arg, from + (to - from) * item / nitems);
+}
 
 #endif							/* COLBERT_KMEANS_INTERNAL_H */

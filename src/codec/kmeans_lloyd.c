@@ -5,7 +5,8 @@
  *
  * Centroids start at random points, one from each of as many equal parts of
  * the points. An iteration assigns and sums the points segment by segment
- * (segments touch disjoint memory), then adds up the segments in their order.
+ * (the work items of the team), then one participant adds up the segments in
+ * their order.
  * What is summed is the difference to the old centroid: small numbers, and
  * zero where all points of a cluster are equal, whose centroid is then exact.
  *
@@ -33,19 +34,11 @@ centroid_at(const Lloyd *lloyd, uint32_t i)
 	return lloyd->centroids + (size_t) i * lloyd->dim;
 }
 
-void
-lloyd_load(Nearest *nearest, const uint16_t *sample, const uint32_t *order, uint32_t n)
-{
-	uint32_t	dim = nearest->dim;
-
-	for (uint32_t i = 0; i < n; i++)
-		kernels->half_to_float(sample + (size_t) order[i] * dim, nearest->points + (size_t) i * dim, dim);
-}
-
-/* The centroid of each stratum is a random point of it: distinct points, and spread like the sample. */
+/* Work item: the centroid of each stratum is a random point of it: distinct points, and spread like the sample. */
 static void
-lloyd_start(Lloyd *lloyd)
+lloyd_start(void *arg, uint32_t item)
 {
+	Lloyd	   *lloyd = arg;
 	uint64_t	state = lloyd->seed;
 
 	for (uint32_t i = 0; i < lloyd->ncentroids; i++)
@@ -54,10 +47,11 @@ lloyd_start(Lloyd *lloyd)
 		uint32_t	end = (uint32_t) (((uint64_t) i + 1) * lloyd->npoints / lloyd->ncentroids);
 		uint32_t	point = lloyd->order[first + splitmix_next(&state) % (end - first)];
 
-		kernels->half_to_float(lloyd->sample + (size_t) point * lloyd->dim, centroid_at(lloyd, i), lloyd->dim);
+		kernels->half_to_float(kmeans_row(lloyd->input, point), centroid_at(lloyd, i), lloyd->dim);
 		if (i % 64 == 0)
 			lloyd->hooks->interrupt(lloyd->hooks->arg);
 	}
+	kmeans_adds(lloyd->centroids, lloyd->ncentroids, lloyd->dim, lloyd->add, lloyd->hooks);
 }
 
 /* Add the difference of one point to its centroid. */
@@ -70,8 +64,9 @@ add_difference(const float *restrict point, const float *restrict centroid, uint
 
 /* Work item of an iteration: assign the points of a segment, and sum them. */
 static void
-lloyd_segment(Lloyd *lloyd, uint32_t segment)
+lloyd_segment(void *arg, uint32_t segment)
 {
+	Lloyd	   *lloyd = arg;
 	uint32_t	dim = lloyd->dim;
 	uint32_t	start = (uint32_t) ((uint64_t) segment * lloyd->npoints / lloyd->nsegments);
 	uint32_t	end = (uint32_t) (((uint64_t) segment + 1) * lloyd->npoints / lloyd->nsegments);
@@ -86,7 +81,7 @@ lloyd_segment(Lloyd *lloyd, uint32_t segment)
 	{
 		uint32_t	n = end - start < nearest->chunk ? end - start : nearest->chunk;
 
-		lloyd_load(nearest, lloyd->sample, lloyd->order + start, n);
+		kmeans_load(lloyd->input, lloyd->order + start, n, nearest->points);
 		nearest_pack(nearest, n);
 		nearest_find(nearest, &centroids);
 		for (uint32_t i = 0; i < n; i++)
@@ -176,7 +171,7 @@ measure_clusters(Lloyd *lloyd)
 		uint32_t	left = lloyd->npoints - start;
 		uint32_t	n = left < nearest->chunk ? left : nearest->chunk;
 
-		lloyd_load(nearest, lloyd->sample, lloyd->order + start, n);
+		kmeans_load(lloyd->input, lloyd->order + start, n, nearest->points);
 		for (uint32_t i = 0; i < n; i++)
 		{
 			uint32_t	c = lloyd->assigned[start + i];
@@ -221,8 +216,7 @@ fill_empty(Lloyd *lloyd, uint32_t nempty)
 		if (lloyd->distortion[from] <= 0)
 			break;
 		point = lloyd->farthest[from];
-		kernels->half_to_float(lloyd->sample + (size_t) lloyd->order[point] * lloyd->dim,
-							   centroid_at(lloyd, c), lloyd->dim);
+		kernels->half_to_float(kmeans_row(lloyd->input, lloyd->order[point]), centroid_at(lloyd, c), lloyd->dim);
 		lloyd->assigned[point] = c;
 		lloyd->counts[from]--;
 		lloyd->counts[c] = 1;
@@ -231,6 +225,21 @@ fill_empty(Lloyd *lloyd, uint32_t nempty)
 		lloyd->hooks->interrupt(lloyd->hooks->arg);
 	}
 	return nempty;
+}
+
+/* Work item: what follows from the sums of all segments. */
+static void
+lloyd_move(void *arg, uint32_t item)
+{
+	Lloyd	   *lloyd = arg;
+	uint32_t	nempty;
+
+	reduce_segments(lloyd);
+	nempty = move_centroids(lloyd);
+	if (nempty > 0)
+		nempty = fill_empty(lloyd, nempty);
+	*lloyd->found = lloyd->ncentroids - nempty;
+	kmeans_adds(lloyd->centroids, lloyd->ncentroids, lloyd->dim, lloyd->add, lloyd->hooks);
 }
 
 /* Close the gaps that empty centroids leave. */
@@ -250,22 +259,13 @@ drop_empty(Lloyd *lloyd)
 	return kept;
 }
 
-uint32_t
-lloyd_run(Lloyd *lloyd)
+/* Work item: once more a place for the empty ones, or none. */
+static void
+lloyd_finish(void *arg, uint32_t item)
 {
-	uint32_t	nempty = 0;
+	Lloyd	   *lloyd = arg;
+	uint32_t	nempty = lloyd->ncentroids - *lloyd->found;
 
-	lloyd_start(lloyd);
-	for (uint32_t i = 0; i < lloyd->iterations; i++)
-	{
-		kmeans_adds(lloyd->centroids, lloyd->ncentroids, lloyd->dim, lloyd->add, lloyd->hooks);
-		for (uint32_t s = 0; s < lloyd->nsegments; s++)
-			lloyd_segment(lloyd, s);
-		reduce_segments(lloyd);
-		nempty = move_centroids(lloyd);
-		if (nempty > 0)
-			nempty = fill_empty(lloyd, nempty);
-	}
 	for (int i = 0; i < LAST_RESEEDINGS && nempty > 0; i++)
 	{
 		uint32_t	before = nempty;
@@ -274,5 +274,18 @@ lloyd_run(Lloyd *lloyd)
 		if (nempty == before)
 			break;
 	}
-	return drop_empty(lloyd);
+	*lloyd->found = drop_empty(lloyd);
+}
+
+uint32_t
+lloyd_run(Lloyd *lloyd)
+{
+	kmeans_run(lloyd->hooks, 1, lloyd_start, lloyd);
+	for (uint32_t i = 0; i < lloyd->iterations; i++)
+	{
+		kmeans_run(lloyd->hooks, lloyd->nsegments, lloyd_segment, lloyd);
+		kmeans_run(lloyd->hooks, 1, lloyd_move, lloyd);
+	}
+	kmeans_run(lloyd->hooks, 1, lloyd_finish, lloyd);
+	return *lloyd->found;
 }

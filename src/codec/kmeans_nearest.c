@@ -30,6 +30,27 @@ kmeans_alloc(const KmeansHooks *hooks, size_t n, size_t a, size_t b)
 	return hooks->alloc(hooks->arg, bytes > 0 ? bytes : 1);
 }
 
+void *
+kmeans_share(const KmeansHooks *hooks, size_t n, size_t a, size_t b)
+{
+	size_t		bytes;
+
+	if (hooks->team == NULL)
+		return kmeans_alloc(hooks, n, a, b);
+	if (__builtin_mul_overflow(n, a, &bytes) || __builtin_mul_overflow(bytes, b, &bytes))
+		bytes = SIZE_MAX;
+	return hooks->team->share(hooks->team->arg, bytes > 0 ? bytes : 1);
+}
+
+void
+kmeans_unshare(const KmeansHooks *hooks, void *memory)
+{
+	if (hooks->team == NULL)
+		hooks->release(hooks->arg, memory);
+	else
+		hooks->team->unshare(hooks->team->arg, memory);
+}
+
 void
 kmeans_adds(const float *rows, uint32_t nrows, uint32_t dim, float *add, const KmeansHooks *hooks)
 {

@@ -168,7 +168,7 @@ hook_interrupt(void *arg)
 	CHECK_FOR_INTERRUPTS();
 }
 
-const KmeansHooks train_hooks = {hook_alloc, hook_release, hook_interrupt, NULL};
+const KmeansHooks train_hooks = {.alloc = hook_alloc, .release = hook_release, .interrupt = hook_interrupt};
 
 /*
  * The length that all tokens of the sample have, within a hundredth; or 0.
@@ -245,7 +245,8 @@ train_centroids(const IndexView *view, TokenSample *sample, uint64 ntokens, Kmea
 	if (sample->count > ncentroids * WANTED_POINTS_PER_CENTROID)
 		sample_trim(sample, (uint32) ((double) sample->threshold * (ncentroids * WANTED_POINTS_PER_CENTROID) / sample->count));
 
-	input.sample = sample->vectors;
+	input.chunks = (const uint16 *const *) &sample->vectors;
+	input.chunk_shift = 31;
 	input.nsample = sample->count;
 	input.dim = view->dim;
 	input.ncentroids = (uint32) Min(ncentroids, INVALID_ORDINAL / 2);

@@ -1,12 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * test_kmeans.c
- *	  Two-level k-means: known clusters, determinism, degenerate input,
- *	  quality beside a plain Lloyd, and assignment beside exhaustive search.
+ *	  Two-level k-means: known clusters, determinism for any instruction set
+ *	  and any team, degenerate input, quality beside a plain Lloyd, and
+ *	  assignment beside exhaustive search.
  *
  *-------------------------------------------------------------------------
  */
 #include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,7 +58,9 @@ count_interrupt(void *arg)
 static Counters counters;
 static long trained;
 
-static const KmeansHooks hooks = {count_alloc, count_release, count_interrupt, &counters};
+static const KmeansHooks hooks = {
+	.alloc = count_alloc, .release = count_release, .interrupt = count_interrupt, .arg = &counters,
+};
 
 static void
 free_result(KmeansResult *result)
@@ -165,7 +170,8 @@ static KmeansResult
 train(const uint16_t *sample, uint64_t nsample, uint32_t dim, uint32_t ncentroids, uint32_t nparents)
 {
 	KmeansInput input = {
-		.sample = sample,
+		.chunks = &sample,
+		.chunk_shift = 31,
 		.nsample = nsample,
 		.dim = dim,
 		.ncentroids = ncentroids,
@@ -230,6 +236,15 @@ test_known_clusters(uint32_t nparents)
 	free(centres);
 }
 
+static bool
+same_result(const KmeansResult *a, const KmeansResult *b, uint32_t dim)
+{
+	return a->ncentroids == b->ncentroids && a->nparents == b->nparents &&
+		memcmp(a->centroids, b->centroids, sizeof(float) * dim * a->ncentroids) == 0 &&
+		memcmp(a->parents, b->parents, sizeof(float) * dim * a->nparents) == 0 &&
+		memcmp(a->child_start, b->child_start, sizeof(uint32_t) * (a->nparents + 1)) == 0;
+}
+
 /* The same bits again, on every instruction set; so many parents that their sums run in segments. */
 static void
 test_determinism(void)
@@ -249,16 +264,156 @@ test_determinism(void)
 		if (!kernels_select(*name))
 			continue;
 		again = train(points, POINTS, DIM, CENTROIDS, 0);
-		tap_ok(first.ncentroids == again.ncentroids && first.nparents == again.nparents &&
-		   memcmp(first.centroids, again.centroids, sizeof(float) * DIM * first.ncentroids) == 0 &&
-		   memcmp(first.parents, again.parents, sizeof(float) * DIM * first.nparents) == 0 &&
-		   memcmp(first.child_start, again.child_start, sizeof(uint32_t) * (first.nparents + 1)) == 0,
-		   "the same bits with %s", *name);
+		tap_ok(same_result(&first, &again, DIM), "the same bits with %s", *name);
 		free_result(&again);
 	}
 	kernels_select("auto");
 	tap_ok(first.ncentroids == CENTROIDS, "%u centroids", first.ncentroids);
 	free_result(&first);
+	free(points);
+}
+
+/* ------------------------------------------------------------------------
+ * Teams of threads
+ * ------------------------------------------------------------------------
+ */
+
+typedef struct Threads
+{
+	uint32_t	n;
+	atomic_uint_fast64_t claims;
+	pthread_barrier_t barrier;
+	void	   *shared;
+} Threads;
+
+typedef struct Participant
+{
+	Threads    *threads;
+	pthread_t	thread;
+	Counters	counters;
+	const KmeansInput *input;
+	KmeansResult result;
+} Participant;
+
+static uint64_t
+thread_claim(void *arg)
+{
+	return atomic_fetch_add(&((Participant *) arg)->threads->claims, 1);
+}
+
+static void
+thread_meet(void *arg)
+{
+	pthread_barrier_wait(&((Participant *) arg)->threads->barrier);
+}
+
+static void *
+thread_share(void *arg, size_t bytes)
+{
+	Threads    *threads = ((Participant *) arg)->threads;
+	void	   *memory;
+
+	if (pthread_barrier_wait(&threads->barrier) == PTHREAD_BARRIER_SERIAL_THREAD)
+	{
+		threads->shared = malloc(bytes);
+		memset(threads->shared, 0xA5, bytes);
+	}
+	pthread_barrier_wait(&threads->barrier);
+	memory = threads->shared;
+	pthread_barrier_wait(&threads->barrier);
+	return memory;
+}
+
+static void
+thread_unshare(void *arg, void *memory)
+{
+	if (pthread_barrier_wait(&((Participant *) arg)->threads->barrier) == PTHREAD_BARRIER_SERIAL_THREAD)
+		free(memory);
+}
+
+static void *
+participate(void *arg)
+{
+	Participant *self = arg;
+	Team		team = {
+		.nparticipants = self->threads->n, .claim = thread_claim, .meet = thread_meet,
+		.share = thread_share, .unshare = thread_unshare, .arg = self,
+	};
+	KmeansHooks own = {
+		.alloc = count_alloc, .release = count_release, .interrupt = count_interrupt, .arg = &self->counters,
+		.team = &team,
+	};
+
+	kmeans_train(self->input, &own, &self->result);
+	return NULL;
+}
+
+/* Train by a team of n; all of its participants must have the same result. */
+static KmeansResult
+train_by_team(const KmeansInput *input, uint32_t n)
+{
+	Threads		threads = {.n = n};
+	Participant participants[8] = {0};
+	bool		agreed = true;
+	bool		released = true;
+
+	pthread_barrier_init(&threads.barrier, NULL, n);
+	for (uint32_t i = 0; i < n; i++)
+	{
+		participants[i].threads = &threads;
+		participants[i].input = input;
+		pthread_create(&participants[i].thread, NULL, participate, &participants[i]);
+	}
+	for (uint32_t i = 0; i < n; i++)
+	{
+		pthread_join(participants[i].thread, NULL);
+		agreed = agreed && memcmp(&participants[0].result, &participants[i].result, sizeof(KmeansResult)) == 0;
+		released = released && participants[i].counters.allocated == participants[i].counters.released;
+	}
+	pthread_barrier_destroy(&threads.barrier);
+	tap_ok(agreed, "a team of %u agrees", n);
+	tap_ok(released, "a team of %u keeps no memory of its own", n);
+	return participants[0].result;
+}
+
+/* The same bits whoever trains: alone, by teams, and from rows that stand in chunks in another order. */
+static void
+test_teams(uint32_t npoints, uint32_t dim, uint32_t ncentroids)
+{
+	enum
+	{
+		SHIFT = 8
+	};
+	static const uint32_t sizes[] = {1, 2, 3, 5};
+	uint16_t   *points = clustered_points(npoints, dim, 500, 0.5f, NULL);
+	uint16_t   *mixed = malloc(sizeof(uint16_t) * npoints * dim);
+	uint32_t   *rows = malloc(sizeof(uint32_t) * npoints);
+	const uint16_t **chunks = malloc(sizeof(uint16_t *) * ((npoints >> SHIFT) + 1));
+	KmeansInput input = {
+		.chunks = chunks, .chunk_shift = SHIFT, .rows = rows, .nsample = npoints,
+		.dim = dim, .ncentroids = ncentroids, .scratch = 100000, .seed = 42,
+	};
+	KmeansResult alone = train(points, npoints, dim, ncentroids, 0);
+
+	for (uint32_t i = 0; i < npoints; i++)
+	{
+		rows[i] = npoints - 1 - i;
+		memcpy(mixed + (size_t) rows[i] * dim, points + (size_t) i * dim, sizeof(uint16_t) * dim);
+	}
+	for (uint32_t c = 0; c <= npoints >> SHIFT; c++)
+		chunks[c] = mixed + ((size_t) c << SHIFT) * dim;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+	{
+		KmeansResult result = train_by_team(&input, sizes[i]);
+
+		tap_ok(same_result(&alone, &result, dim), "%u points, %u centroids: a team of %u gives the same bits",
+			   npoints, ncentroids, sizes[i]);
+		free_result(&result);
+	}
+	free_result(&alone);
+	free(chunks);
+	free(rows);
+	free(mixed);
 	free(points);
 }
 
@@ -505,6 +660,9 @@ main(void)
 	test_known_clusters(0);
 	test_known_clusters(1);
 	test_determinism();
+	test_teams(20000, 20, 2048);
+	test_teams(3000, 7, 100);
+	test_teams(40, 4, 1000);
 	test_quality();
 	test_degenerate();
 	test_extreme_points();
