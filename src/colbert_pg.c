@@ -8,6 +8,7 @@
 #include "compat/pg_compat.h"
 
 #include "access/access.h"
+#include "executor/lend_quals.h"
 #include "fmgr.h"
 #include "kernels/kernels.h"
 #include "planner/planner.h"
@@ -25,4 +26,5 @@ _PG_init(void)
 	settings_init();
 	options_init();
 	planner_init();
+	lend_quals_init();
 }

@@ -8,9 +8,10 @@ CREATE FUNCTION colbert_index_info(index regclass,
 	OUT dead_documents bigint, OUT free_documents bigint,
 	OUT postings bigint, OUT postings_per_node float8,
 	OUT directory_bytes bigint, OUT sketch_bytes bigint, OUT code_bytes bigint,
-	OUT node_bytes bigint, OUT posting_bytes bigint, OUT total_bytes bigint)
+	OUT node_bytes bigint, OUT posting_bytes bigint, OUT total_bytes bigint,
+	OUT imbalance float8, OUT trained_distance float8, OUT merged_distance float8, OUT advice text)
 	AS 'MODULE_PATHNAME', 'colbert_index_info' LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION colbert_index_info(regclass) IS 'what a colbert_pg index holds, and the bytes of its parts';
+COMMENT ON FUNCTION colbert_index_info(regclass) IS 'what a colbert_pg index holds, the bytes of its parts, and how well its nodes fit';
 
 CREATE FUNCTION colbert_merge(index regclass) RETURNS bigint
 	AS 'MODULE_PATHNAME', 'colbert_merge' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
@@ -22,6 +23,7 @@ CREATE FUNCTION colbert_last_scan(
 	OUT hops bigint, OUT nodes bigint, OUT postings bigint, OUT gathered bigint, OUT pending bigint,
 	OUT narrowed bigint, OUT reranked bigint, OUT fetched bigint, OUT scored bigint,
 	OUT emitted bigint, OUT late bigint, OUT widenings integer, OUT exhaustive boolean,
-	OUT find_ms float8, OUT gather_ms float8, OUT narrow_ms float8, OUT rerank_ms float8, OUT exact_ms float8)
+	OUT find_ms float8, OUT gather_ms float8, OUT narrow_ms float8, OUT rerank_ms float8, OUT exact_ms float8,
+	OUT tested bigint, OUT passed bigint, OUT passes integer)
 	AS 'MODULE_PATHNAME', 'colbert_last_scan' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION colbert_last_scan() IS 'what the last index scan of this session did, stage by stage';

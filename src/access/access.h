@@ -21,6 +21,7 @@
 #include "index/view.h"
 #include "nodes/execnodes.h"
 #include "nodes/pathnodes.h"
+#include "search/exact.h"
 
 /* Support functions of an operator class. */
 #define SUPPORT_SCORE		1	/* the similarity whose DESC the index serves (or, for L2, the distance) */
@@ -66,6 +67,9 @@ extern bool colbert_insert(Relation index, Datum *values, bool *isnull, ItemPoin
 extern IndexScanDesc colbert_beginscan(Relation index, int nkeys, int norderbys);
 extern void colbert_rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys, int norderbys);
 extern bool colbert_gettuple(IndexScanDesc scan, ScanDirection direction);
+
+/* Of the documents, give only those whose rows pass. filter outlives the scan. */
+extern void colbert_set_filter(IndexScanDesc scan, const RowFilter *filter);
 extern void colbert_endscan(IndexScanDesc scan);
 
 /* vacuum.c */

@@ -175,6 +175,7 @@ encode_alone(Build *build)
 	encoder.report = true;
 	build_encode(&encoder, build->heap, build->info, NULL);
 	build_encoder_end(&encoder);
+	build->assigned = encoder.assigned;
 	tuplesort_performsort(sort);
 	return sort;
 }
@@ -222,6 +223,7 @@ write_postings(Build *build, Tuplesortstate *sort)
 	build->postings += docs.count;
 	postings_build_end(builder);
 	build->view->meta.postings = build->postings;
+	build->view->meta.trained = build->assigned;
 	meta_write_nodes(&build->view->index, &build->view->meta);
 }
 

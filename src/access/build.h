@@ -53,6 +53,7 @@ typedef struct Build
 	uint32	   *node_of;		/* of each centroid */
 	double		reltuples;
 	uint64		postings;
+	Assigned	assigned;
 } Build;
 
 /* One participant of the encoding pass. */
@@ -71,9 +72,11 @@ typedef struct BuildEncoder
 	float	   *tokens;			/* capacity x dim */
 	uint32	   *owners;			/* document of each */
 	uint32	   *nodes;			/* of each, once assigned */
+	float	   *keys;			/* of each with its node */
 	uint32		ntokens;
 	uint32		capacity;
 
+	Assigned	assigned;
 	uint64		done;
 	bool		report;			/* progress, in the leader */
 } BuildEncoder;

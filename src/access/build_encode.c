@@ -42,6 +42,7 @@ build_encoder_init(BuildEncoder *encoder, IndexView *view, BuildMode mode,
 	encoder->tokens = palloc_extended(mul_size(encoder->capacity, view->dim * sizeof(float)), MCXT_ALLOC_HUGE);
 	encoder->owners = palloc(encoder->capacity * sizeof(uint32));
 	encoder->nodes = palloc(encoder->capacity * sizeof(uint32));
+	encoder->keys = palloc(encoder->capacity * sizeof(float));
 	encoder->row_context = AllocSetContextCreate(CurrentMemoryContext, "colbert build row", ALLOCSET_DEFAULT_SIZES);
 	if (mode == BUILD_TRAINED)
 	{
@@ -70,9 +71,12 @@ find_nodes(BuildEncoder *encoder)
 		}
 		return;
 	}
-	kmeans_assign(encoder->assigner, encoder->tokens, encoder->ntokens, encoder->nodes, NULL);
+	kmeans_assign(encoder->assigner, encoder->tokens, encoder->ntokens, encoder->nodes, encoder->keys);
 	for (uint32 i = 0; i < encoder->ntokens; i++)
+	{
 		encoder->nodes[i] = encoder->node_of[encoder->nodes[i]];
+		assigned_add(&encoder->assigned, encoder->tokens + (size_t) i * encoder->view->dim, encoder->view->dim, encoder->keys[i]);
+	}
 }
 
 /* Put the pairs of nodes and documents into the sort; a document may name a node more than once. */

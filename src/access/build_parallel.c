@@ -48,6 +48,7 @@ typedef struct BuildShared
 	ConditionVariable done;
 	int			participants_done;
 	double		reltuples;
+	Assigned	assigned;
 } BuildShared;
 
 #define SHARED_SCAN(shared) \
@@ -210,6 +211,8 @@ participate(BuildShared *shared, Sharedsort *sharedsort, BuildEncoder *encoder, 
 	SpinLockAcquire(&shared->mutex);
 	shared->participants_done++;
 	shared->reltuples += reltuples;
+	shared->assigned.tokens += encoder->assigned.tokens;
+	shared->assigned.squares += encoder->assigned.squares;
 	SpinLockRelease(&shared->mutex);
 	ConditionVariableSignal(&shared->done);
 }
@@ -257,6 +260,7 @@ build_parallel_encode(Build *build, BuildLeader *leader)
 	participate(leader->shared, leader->sort, &encoder, build->heap, build->info);
 	wait_for_participants(leader);
 	build->reltuples = leader->shared->reltuples;
+	build->assigned = leader->shared->assigned;
 
 	coordinate->isWorker = false;
 	coordinate->nParticipants = leader->participants;

@@ -8,12 +8,15 @@
  */
 #include "compat/pg_compat.h"
 
+#include <math.h>
+
 #include "access/access.h"
 #include "access/relation.h"
 #include "catalog/index.h"
 #include "catalog/pg_class.h"
 #include "commands/defrem.h"
 #include "funcapi.h"
+#include "index/drift.h"
 #include "index/merge.h"
 #include "miscadmin.h"
 #include "search/search.h"
@@ -68,6 +71,31 @@ array_bytes(const MetaPageData *meta, ArrayKind first, ArrayKind last)
 	return bytes;
 }
 
+/* A number, or NULL where it is none. */
+static Datum
+float_or_null(double value, bool *isnull)
+{
+	*isnull = isnan(value);
+	return Float8GetDatum(value);
+}
+
+/* The last columns of colbert_index_info: how well the nodes fit. */
+static void
+put_drift(IndexView *view, Datum *values, bool *nulls)
+{
+	Drift		drift;
+	char	   *advice;
+
+	drift_measure(view, &drift);
+	advice = drift_advice(view, &drift);
+	values[0] = float_or_null(drift.imbalance, &nulls[0]);
+	values[1] = float_or_null(drift.trained_distance, &nulls[1]);
+	values[2] = float_or_null(drift.merged_distance, &nulls[2]);
+	nulls[3] = advice == NULL;
+	if (advice != NULL)
+		values[3] = CStringGetTextDatum(advice);
+}
+
 /*
  * One row about an index. Needs SELECT on the table, as its contents do.
  */
@@ -78,8 +106,8 @@ colbert_index_info(PG_FUNCTION_ARGS)
 	IndexView  *view;
 	const MetaPageData *meta;
 	TupleDesc	desc;
-	Datum		values[20];
-	bool		nulls[20] = {0};
+	Datum		values[24];
+	bool		nulls[24] = {0};
 	int			n = 0;
 	int64		total;
 	int64		arrays;
@@ -110,9 +138,10 @@ colbert_index_info(PG_FUNCTION_ARGS)
 	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_DOCS, ARRAY_DOCS));
 	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_SKETCHES, ARRAY_SKETCHES));
 	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_ROWS, ARRAY_PENDING_ROWS));
-	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_NODES, ARRAY_UPPER));
+	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_NODES, ARRAY_CENTROIDS));
 	values[n++] = Int64GetDatum(total - arrays - BLCKSZ);
 	values[n++] = Int64GetDatum(total);
+	put_drift(view, values + n, nulls + n);
 
 	relation_close(index, AccessShareLock);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
@@ -160,8 +189,8 @@ colbert_last_scan(PG_FUNCTION_ARGS)
 	const SearchCounters *c = &search_counters;
 	Oid			table = c->valid ? IndexGetRelation(c->index, true) : InvalidOid;
 	TupleDesc	desc;
-	Datum		values[24];
-	bool		nulls[24] = {0};
+	Datum		values[28];
+	bool		nulls[28] = {0};
 	int			n = 0;
 
 	fill_tuple_desc(fcinfo, &desc);
@@ -189,5 +218,8 @@ colbert_last_scan(PG_FUNCTION_ARGS)
 	values[n++] = BoolGetDatum(c->exhaustive);
 	for (int stage = 0; stage < STAGE_COUNT; stage++)
 		values[n++] = stage_ms(stage);
+	values[n++] = Int64GetDatum((int64) c->tested);
+	values[n++] = Int64GetDatum((int64) c->passed);
+	values[n++] = Int32GetDatum(c->passes);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
 }

@@ -55,6 +55,7 @@ typedef struct ColbertScan
 	IndexView  *view;
 	Search	   *search;
 	ExactStage *exact;
+	const RowFilter *filter;	/* kept by rescans; NULL: none */
 	PageCursor	cursor;
 } ColbertScan;
 
@@ -67,6 +68,14 @@ colbert_beginscan(Relation index, int nkeys, int norderbys)
 	state->context = AllocSetContextCreate(CurrentMemoryContext, "colbert scan", ALLOCSET_DEFAULT_SIZES);
 	scan->opaque = state;
 	return scan;
+}
+
+void
+colbert_set_filter(IndexScanDesc scan, const RowFilter *filter)
+{
+	ColbertScan *state = scan->opaque;
+
+	state->filter = filter;
 }
 
 static void
@@ -171,7 +180,8 @@ start(IndexScanDesc scan)
 		if (state->want_documents)
 		{
 			state->search = search_begin(state->view, state->query, &settings);
-			state->exact = exact_begin(state->search, scan->heapRelation, scan->xs_snapshot, state->query);
+			state->exact = exact_begin(state->search, scan->heapRelation, scan->xs_snapshot, state->query,
+									   state->filter);
 		}
 	}
 	state->cursor = (PageCursor) {.items = palloc(PAGE_PAYLOAD)};

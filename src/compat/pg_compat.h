@@ -135,6 +135,17 @@
 #define compat_conditional_lock_tuple(rel, tid, mode) ConditionalLockTuple(rel, tid, mode)
 #endif
 
+/* Begin the scan of an index scan node; since 18 with its counters. */
+#if PG_VERSION_NUM >= 180000
+#define compat_index_beginscan(node, snapshot) \
+	index_beginscan((node)->ss.ss_currentRelation, (node)->iss_RelationDesc, snapshot, &(node)->iss_Instrument, \
+					(node)->iss_NumScanKeys, (node)->iss_NumOrderByKeys)
+#else
+#define compat_index_beginscan(node, snapshot) \
+	index_beginscan((node)->ss.ss_currentRelation, (node)->iss_RelationDesc, snapshot, \
+					(node)->iss_NumScanKeys, (node)->iss_NumOrderByKeys)
+#endif
+
 /* The wait event of a parallel build's leader moved with the generated wait events of 17. */
 #include "utils/wait_event.h"
 

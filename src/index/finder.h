@@ -80,4 +80,22 @@ has_nodes(const MetaPageData *meta)
 	return meta->entry_node != INVALID_ORDINAL;
 }
 
+/* Squared distance of a vector to a node, from its key: |x|^2 - 2 (<x, c> - |c|^2/2). */
+static inline double
+hit_distance(const float *vector, uint32 dim, float key)
+{
+	double		norm = kernel_norm(vector, dim);
+	double		distance = norm * norm - 2 * (double) key;
+
+	return isfinite(distance) ? Max(distance, 0) : 0;
+}
+
+/* Count a token that was assigned to a node. */
+static inline void
+assigned_add(Assigned *assigned, const float *vector, uint32 dim, float key)
+{
+	assigned->tokens++;
+	assigned->squares += hit_distance(vector, dim, key);
+}
+
 #endif							/* COLBERT_FINDER_H */

@@ -40,7 +40,7 @@ typedef struct Merge
 	float	   *tokens;			/* of the batch's live documents */
 	uint32	   *owner;			/* document of each token */
 	NodeHit   *nearest;		/* node of each token */
-	uint64		merged_tokens;	/* of all queue entries in the batch, dead ones included */
+	bool		trained;		/* this merge has made the nodes */
 } Merge;
 
 bool
@@ -163,14 +163,23 @@ find_nearest(Merge *merge, uint32 first, uint32 n)
 	view->finder->assign(merge->finder, merge->tokens + (size_t) first * view->dim, n, merge->nearest + first);
 }
 
-/* Squared distance of a token to its node, from the key. */
+/* Squared distance of a token to its node. */
 static float
 distance(const Merge *merge, uint32 token)
 {
-	const float *x = merge->tokens + (size_t) token * merge->view->dim;
-	float		norm = kernel_norm(x, merge->view->dim);
+	return (float) hit_distance(merge->tokens + (size_t) token * merge->view->dim, merge->view->dim,
+								merge->nearest[token].key);
+}
 
-	return norm * norm - 2 * merge->nearest[token].key;
+/* How far the batch's tokens are from their nodes: those that these were trained on, and others. */
+static void
+count_assigned(Merge *merge)
+{
+	IndexView  *view = merge->view;
+	Assigned   *assigned = merge->trained ? &view->meta.trained : &view->meta.merged;
+
+	for (uint32 i = 0; i < merge->ntokens; i++)
+		assigned_add(assigned, merge->tokens + (size_t) i * view->dim, view->dim, merge->nearest[i].key);
 }
 
 typedef struct FarToken
@@ -291,6 +300,8 @@ advance_queue(Merge *merge, uint64 added, uint64 merged_tokens)
 	meta = meta_data(change_page(&change, buffer, false));
 	meta->postings += added;
 	view->meta.postings = meta->postings;	/* the next batch's nodes write it back */
+	meta->trained = view->meta.trained;
+	meta->merged = view->meta.merged;
 	meta->queue_head += merge->ndocs;
 	meta->pending_tokens -= Min(meta->pending_tokens, merged_tokens);
 	if (meta->queue_head >= meta->queue_tail)
@@ -328,6 +339,7 @@ merge_batch(Merge *merge, uint32 from, uint32 to)
 {
 	load_batch(merge, from, to);
 	find_nearest(merge, 0, merge->ntokens);
+	count_assigned(merge);
 	grow_nodes(merge);
 	advance_queue(merge, write_postings(merge), queued_tokens(merge));
 	pfree(merge->docs);
@@ -412,7 +424,10 @@ merge_pending_locked(Relation rel)
 
 	if (view->npending > 0 && !has_nodes(&view->meta) &&
 		view->meta.live_tokens >= train_min_tokens(&view->meta))
+	{
 		train_first_nodes(view);
+		merge.trained = true;
+	}
 	if (view->npending > 0 && !has_nodes(&view->meta))
 		compact_queue(view);
 	if (view->npending > 0 && has_nodes(&view->meta))

@@ -14,6 +14,7 @@
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "search/exact.h"
+#include "search/late.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -23,14 +24,7 @@
 /* An estimate is taken to be off by its mean error and so many standard deviations. */
 #define ERROR_DEVIATIONS 3.0
 
-typedef struct ExactRow
-{
-	double		score;			/* larger is nearer */
-	uint32		doc;
-	ItemPointerData tid;
-} ExactRow;
-
-/* A max-heap of rows by score: what is fetched and not emitted, or what is late. */
+/* A max-heap of rows by score: what is fetched and not emitted. */
 typedef struct RowHeap
 {
 	ExactRow   *rows;
@@ -50,8 +44,10 @@ struct ExactStage
 	TupleTableSlot *slot;
 	IndexInfo  *info;
 	EState	   *estate;			/* only where the index is on an expression */
+	const RowFilter *filter;
 	RowHeap		ready;
-	RowHeap		late;
+	uint32		ready_limit;	/* then the best is emitted, whatever may come */
+	LateRows   *late;			/* NULL: none so far */
 	bool		emitted_any;
 	double		last_emitted;
 	ErrorStats	errors;			/* of estimates, against exact scores */
@@ -114,8 +110,41 @@ rows_pop(RowHeap *heap)
 
 /* ---- scoring a heap row ---- */
 
+/* Fetch the row of a document into the slot; false where it is not visible. */
+static bool
+fetch_row(ExactStage *stage, const ItemPointerData *tid)
+{
+	ItemPointerData chain = *tid;	/* moves on to the visible tuple */
+	bool		call_again = false;
+
+	search_counters.fetched++;
+	return table_index_fetch_tuple(stage->fetch, &chain, stage->snapshot, stage->slot, &call_again, NULL);
+}
+
+/* Does the row in the slot pass the filter? */
+static bool
+row_passes(ExactStage *stage)
+{
+	bool		passes = stage->filter->passes(stage->filter->arg, stage->slot);
+
+	search_counters.tested++;
+	search_counters.passed += passes;
+	return passes;
+}
+
+/* Of the search: is this row visible, and wanted? */
+static bool
+admits(void *arg, const ItemPointerData *tid)
+{
+	ExactStage *stage = arg;
+	bool		admitted = fetch_row(stage, tid) && row_passes(stage);
+
+	ExecClearTuple(stage->slot);
+	return admitted;
+}
+
 ExactStage *
-exact_begin(Search *search, Relation heap, Snapshot snapshot, const MultiVector *query)
+exact_begin(Search *search, Relation heap, Snapshot snapshot, const MultiVector *query, const RowFilter *filter)
 {
 	MemoryContext old = MemoryContextSwitchTo(search->context);
 	ExactStage *stage = palloc0(sizeof(ExactStage));
@@ -131,6 +160,10 @@ exact_begin(Search *search, Relation heap, Snapshot snapshot, const MultiVector 
 	stage->info = BuildIndexInfo(search->view->index.rel);
 	if (stage->info->ii_Expressions != NIL)
 		stage->estate = CreateExecutorState();
+	stage->ready_limit = search->batch_limit;
+	stage->filter = filter;
+	if (filter != NULL)
+		search->filter = (SearchFilter) {admits, stage};
 	MemoryContextSwitchTo(old);
 	return stage;
 }
@@ -138,6 +171,8 @@ exact_begin(Search *search, Relation heap, Snapshot snapshot, const MultiVector 
 void
 exact_end(ExactStage *stage)
 {
+	if (stage->late != NULL)
+		late_end(stage->late);
 	table_index_fetch_end(stage->fetch);
 	ExecDropSingleTupleTableSlot(stage->slot);
 	if (stage->estate != NULL)
@@ -160,37 +195,54 @@ indexed_value(ExactStage *stage, bool *isnull)
 	return values[0];
 }
 
-/* Fetch and score one row; false where it is not visible (or is NULL by now). */
+/* Score the row in the slot; false where its document is NULL by now. */
 static bool
-score_row(ExactStage *stage, const RankedDoc *doc, double *score)
+score_row(ExactStage *stage, double *score)
 {
-	ItemPointerData tid = doc->tid;
-	MemoryContext old;
-	bool		call_again = false;
-	bool		found = false;
+	MemoryContext old = MemoryContextSwitchTo(stage->row_context);
+	bool		isnull;
+	Datum		value = indexed_value(stage, &isnull);
 
-	search_counters.fetched++;
-	if (!table_index_fetch_tuple(stage->fetch, &tid, stage->snapshot, stage->slot, &call_again, NULL))
-		return false;
-
-	old = MemoryContextSwitchTo(stage->row_context);
-	{
-		bool		isnull;
-		Datum		value = indexed_value(stage, &isnull);
-
-		if (!isnull)
-		{
-			*score = score_document(stage->query, multivector_from_datum(value));
-			found = true;
-		}
-	}
+	if (!isnull)
+		*score = score_document(stage->query, multivector_from_datum(value));
 	MemoryContextSwitchTo(old);
-	ExecClearTuple(stage->slot);
 	MemoryContextReset(stage->row_context);
 	if (stage->estate != NULL)
 		ResetPerTupleExprContext(stage->estate);
-	search_counters.scored += found;
+	search_counters.scored += !isnull;
+	return !isnull;
+}
+
+/* Fetch, test and score one row; false where it is not visible, not wanted or NULL. */
+static bool
+get_row(ExactStage *stage, const RankedDoc *doc, double *score)
+{
+	bool		found = fetch_row(stage, &doc->tid);
+
+	if (found && stage->filter != NULL && !doc->tested)
+	{
+		found = row_passes(stage);
+		stage->search->tested++;
+		stage->search->passed += found;
+	}
+	found = found && score_row(stage, score);
+	ExecClearTuple(stage->slot);
 	return found;
+}
+
+/* A row that beats one already emitted comes last. */
+static void
+keep_row(ExactStage *stage, ExactRow row)
+{
+	if (!stage->emitted_any || row.score <= stage->last_emitted)
+	{
+		rows_push(stage->context, &stage->ready, row);
+		return;
+	}
+	search_counters.late++;
+	if (stage->late == NULL)
+		stage->late = late_begin(stage->context);
+	late_add(stage->late, &row);
 }
 
 /* Fetch the next document in the order of estimates. */
@@ -204,7 +256,7 @@ fetch_next(ExactStage *stage)
 	if (!search_next(stage->search, &doc))
 		return;
 	stage_start(&start);
-	if (score_row(stage, &doc, &row.score))
+	if (get_row(stage, &doc, &row.score))
 	{
 		if (stage->search->view->metric == METRIC_L2)
 			row.score = -row.score;
@@ -213,13 +265,7 @@ fetch_next(ExactStage *stage)
 			errors_learn(&stage->errors, row.score - doc.candidate.score);
 		row.doc = doc.candidate.doc;
 		row.tid = doc.tid;
-		if (stage->emitted_any && row.score > stage->last_emitted)
-		{
-			search_counters.late++;
-			rows_push(stage->context, &stage->late, row);
-		}
-		else
-			rows_push(stage->context, &stage->ready, row);
+		keep_row(stage, row);
 	}
 	stage_stop(STAGE_EXACT, start);
 }
@@ -237,7 +283,7 @@ fetch_enough(ExactStage *stage)
 		double		bound;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!search_peek(stage->search, &estimate))
+		if (stage->ready.count >= stage->ready_limit || !search_peek(stage->search, &estimate))
 			return;
 		if (stage->ready.count == 0 || stage->errors.count < FIRST_WINDOW ||
 			stage->ready.rows[0].score < errors_bound(&stage->errors, estimate, ERROR_DEVIATIONS))
@@ -263,9 +309,7 @@ exact_next(ExactStage *stage, ItemPointer tid)
 		stage->emitted_any = true;
 		stage->last_emitted = row.score;
 	}
-	else if (stage->late.count > 0)
-		row = rows_pop(&stage->late);
-	else
+	else if (stage->late == NULL || !late_next(stage->late, &row))
 		return false;
 	search_counters.emitted++;
 	*tid = row.tid;

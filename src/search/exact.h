@@ -10,6 +10,9 @@
  * row that beats one already emitted is late: it is held back and comes, best
  * first, when nothing else is left.
  *
+ * Rows that a filter does not let pass are dropped before they are scored, as
+ * early as it pays: they are never detoasted, and never make another row late.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef COLBERT_EXACT_H
@@ -19,8 +22,20 @@
 
 typedef struct ExactStage ExactStage;
 
-/* heap rows are read with table_index_fetch_tuple under the snapshot; columns as the index's definition says. */
-extern ExactStage *exact_begin(Search *search, Relation heap, Snapshot snapshot, const MultiVector *query);
+/* Quals of the statement on a row of the table. Called with no lock held; leaves the slot as it is. */
+typedef struct RowFilter
+{
+	bool		(*passes) (void *arg, TupleTableSlot *row);
+	void	   *arg;
+} RowFilter;
+
+/*
+ * heap rows are read with table_index_fetch_tuple under the snapshot; columns
+ * as the index's definition says. filter: NULL, or what rows must pass to be
+ * emitted; it has to outlive the stage.
+ */
+extern ExactStage *exact_begin(Search *search, Relation heap, Snapshot snapshot, const MultiVector *query,
+							   const RowFilter *filter);
 
 /* The next row in exact order; false at the end of all live documents. */
 extern bool exact_next(ExactStage *stage, ItemPointer tid);

@@ -18,6 +18,9 @@
 #include "search/runs.h"
 #include "search/search.h"
 
+/* Runs that are laid out before they are scored. */
+#define WALK_BATCH 4096
+
 static inline bool
 is_live(const DocEntry *entry)
 {
@@ -89,6 +92,8 @@ search_narrow(Search *search, CandidateList *list)
 	uint32		kept = 0;
 	instr_time	start;
 
+	if (list->count == 0)
+		return;
 	stage_start(&start);
 	candidates_sort_by_doc(list);
 	for (uint32 from = 0, to; from < list->count; from = to)
@@ -98,6 +103,8 @@ search_narrow(Search *search, CandidateList *list)
 		for (to = from + 1; to < list->count && list->items[to].doc < end; to++)
 			;
 		kept = look_up(search, list, from, to, kept, &runs);
+		if (runs.count >= WALK_BATCH)
+			runs_score(search, &runs, score_blocks, list->items);
 	}
 	list->count = kept;
 	runs_score(search, &runs, score_blocks, list->items);
@@ -107,43 +114,76 @@ search_narrow(Search *search, CandidateList *list)
 	stage_stop(STAGE_NARROW, start);
 }
 
-/* ---- everything ---- */
+void
+search_test(Search *search, CandidateList *list)
+{
+	uint32		kept = 0;
+	instr_time	start;
 
-/* Documents that are laid out before they are scored. */
-#define WALK_BATCH 4096
+	stage_start(&start);
+	candidates_sort_by_doc(list);
+	for (uint32 i = 0; i < list->count; i++)
+	{
+		DocEntry	entry;
+
+		CHECK_FOR_INTERRUPTS();
+		if (docstore_entry(search->view, list->items[i].doc, &entry) && is_live(&entry) &&
+			search_admits(search, &entry.tid))
+			list->items[kept++] = list->items[i];
+	}
+	list->count = kept;
+	stage_stop(STAGE_NARROW, start);
+}
+
+/* ---- everything ---- */
 
 typedef struct NarrowAll
 {
 	Search	   *search;
-	CandidateList *list;
 	RunList		runs;
 } NarrowAll;
+
+/* Score what is laid out; only then may the pool be cut. */
+static void
+score_batch(NarrowAll *all)
+{
+	runs_score(all->search, &all->runs, score_blocks, all->search->pool.items);
+	pool_cut(all->search);
+}
 
 static void
 narrow_visit(IndexView *view, uint32 doc, const DocEntry *entry, void *arg)
 {
 	NarrowAll  *all = arg;
+	Search	   *search = all->search;
 
-	if (!is_live(entry) || search_seen(all->search, doc))
+	if (!is_live(entry) || search_seen(search, doc))
 		return;
-	candidates_add(all->list, doc, 0);
-	add_sketches(all->search, &all->runs, entry, all->list->items, all->list->count - 1);
+	search_mark_seen(search, doc);
+	if (search->pool_tested)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!search_admits(search, &entry->tid))
+			return;
+	}
+	candidates_add(&search->pool, doc, 0);
+	add_sketches(search, &all->runs, entry, search->pool.items, search->pool.count - 1);
+	search->narrowed++;
+	search_counters.narrowed++;
 	if (all->runs.count >= WALK_BATCH)
-		runs_score(all->search, &all->runs, score_blocks, all->list->items);
+		score_batch(all);
 }
 
 void
-search_narrow_all(Search *search, CandidateList *list)
+search_narrow_all(Search *search)
 {
-	NarrowAll	all = {search, list, {ARRAY_SKETCHES}};
-	uint32		before = list->count;
+	NarrowAll	all = {search, {ARRAY_SKETCHES}};
 	instr_time	start;
 
 	stage_start(&start);
 	docstore_walk(search->view, narrow_visit, &all);
-	runs_score(search, &all.runs, score_blocks, list->items);
+	score_batch(&all);
 	if (all.runs.runs != NULL)
 		pfree(all.runs.runs);
-	search_counters.narrowed += list->count - before;
 	stage_stop(STAGE_NARROW, start);
 }

@@ -11,6 +11,7 @@
 #include <math.h>
 
 #include "index/docstore.h"
+#include "miscadmin.h"
 #include "search/runs.h"
 #include "search/search.h"
 
@@ -60,12 +61,34 @@ reserve_ranked(Search *search, uint32 count)
 	search->ranked_capacity = needed;
 }
 
+/* Runs that are laid out before they are scored. */
+#define RERANK_BATCH 4096
+
+/* One row in so many passes: test rows first, and score by code rows what is left. */
+#define FEW_BEFORE_RERANKING 2
+
+/* Where is a document's heap row, is it live, and is it wanted? */
+static bool
+find_row(Search *search, const Candidate *candidate, bool test, DocEntry *entry, RankedDoc *ranked)
+{
+	CHECK_FOR_INTERRUPTS();
+	if (!docstore_entry(search->view, candidate->doc, entry) || entry->state != DOC_LIVE ||
+		entry->ntokens > entry->capacity)
+		return false;
+	if (test && !search_admits(search, &entry->tid))
+		return false;
+	ranked->candidate = *candidate;
+	ranked->tid = entry->tid;
+	ranked->tested = test || search->pool_tested;
+	return true;
+}
+
 void
 search_rerank(Search *search, const Candidate *candidates, uint32 count)
 {
-	IndexView  *view = search->view;
 	RankedDoc  *added;
 	RunList		runs = {ARRAY_ROWS};
+	bool		test = !search->pool_tested && search_few_pass(search, FEW_BEFORE_RERANKING);
 	uint32		n = 0;
 	instr_time	start;
 
@@ -76,14 +99,13 @@ search_rerank(Search *search, const Candidate *candidates, uint32 count)
 	{
 		DocEntry	entry;
 
-		if (!docstore_entry(view, candidates[i].doc, &entry) || entry.state != DOC_LIVE ||
-			entry.ntokens > entry.capacity)
+		if (!find_row(search, &candidates[i], test, &entry, &added[n]))
 			continue;
-		added[n].candidate = candidates[i];
-		added[n].tid = entry.tid;
 		if (search->query.rows != NULL)
 			runs_add(search, &runs, n, entry.first_row, entry.ntokens);
 		n++;
+		if (runs.count >= RERANK_BATCH)
+			runs_score(search, &runs, score_rows, added);
 	}
 	runs_score(search, &runs, score_rows, added);
 	if (runs.runs != NULL)

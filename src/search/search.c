@@ -4,10 +4,8 @@
  *	  The driver of a search: batches of documents in estimated order.
  *
  * The pool holds documents that were narrowed and not reranked. A batch takes
- * the best of it; when the pool is empty the search widens: four times the
- * probes and candidates at each level, and in the end every live document
- * that was not seen. Batches double, so that a scan of everything stays
- * n log n.
+ * the best of it. Batches double, so that a scan of everything stays n log n,
+ * up to what memory allows.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,9 +17,6 @@
 #include "miscadmin.h"
 #include "search/search.h"
 #include "utils/memutils.h"
-
-/* A widening multiplies probes and candidates by this. */
-#define WIDEN_FACTOR 4
 
 SearchCounters search_counters;
 
@@ -115,6 +110,7 @@ search_begin(IndexView *view, const MultiVector *query, const SearchSettings *se
 	search->context = context;
 	search->settings = search_resolve(view, query->ntokens, settings);
 	search->batch = search->settings.rerank;
+	pool_begin(search);
 	search->seen = palloc_extended(view->meta.arrays[ARRAY_DOCS].nitems / 8 + 1, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	prepare_query(search, query);
 	if (has_nodes(&view->meta))
@@ -137,81 +133,6 @@ search_end(Search *search)
 	MemoryContextDelete(search->context);
 }
 
-/* What was added to the pool has been seen, and is not to come again. */
-static void
-mark_seen(Search *search, uint32 from)
-{
-	for (uint32 i = from; i < search->pool.count; i++)
-		search->seen[search->pool.items[i].doc >> 3] |= 1 << (search->pool.items[i].doc & 7);
-}
-
-/* Pending documents are in no posting list: all of them are narrowed with the first batch. */
-static void
-add_pending(Search *search)
-{
-	IndexView  *view = search->view;
-
-	for (uint32 i = 0; i < view->npending; i++)
-		if (view->pending[i] < view->meta.arrays[ARRAY_DOCS].nitems && !search_seen(search, view->pending[i]))
-		{
-			candidates_add(&search->pool, view->pending[i], 0);
-			search->seen[view->pending[i] >> 3] |= 1 << (view->pending[i] & 7);
-		}
-	search_counters.pending = search->pool.count;
-}
-
-/* Every live document that was not seen, by sketch. */
-static void
-widen_to_all(Search *search)
-{
-	search_narrow_all(search, &search->pool);
-	mark_seen(search, 0);
-	search->complete = true;
-	search_counters.exhaustive = true;
-}
-
-/* The documents that so many probes a token gather, and at first the pending ones, by sketch. */
-static void
-widen_by_probes(Search *search, uint32 probes, uint32 ef, uint32 limit)
-{
-	CandidateList list = {0};
-
-	if (search->level == 0)
-		add_pending(search);
-	else
-		search_counters.widenings++;
-	search->level++;
-
-	search_gather(search, probes, ef, limit, &list);
-	for (uint32 i = 0; i < list.count; i++)
-		if (!search_seen(search, list.items[i].doc))
-			candidates_add(&search->pool, list.items[i].doc, list.items[i].score);
-	if (list.items != NULL)
-		pfree(list.items);
-	mark_seen(search, 0);
-	search_narrow(search, &search->pool);
-}
-
-/* More documents into the empty pool. */
-static void
-widen(Search *search)
-{
-	const SearchSettings *settings = &search->settings;
-	uint64		nodes = search->view->meta.arrays[ARRAY_NODES].nitems;
-	uint64		factor = 1;
-
-	for (uint32 i = 0; i < search->level; i++)
-		factor *= WIDEN_FACTOR;
-	if (search->finder == NULL ||
-		settings->probes * factor * WIDEN_FACTOR > nodes ||
-		settings->candidates * factor * 2 > search->view->meta.live_docs)
-		widen_to_all(search);
-	else
-		widen_by_probes(search, (uint32) (settings->probes * factor),
-						(uint32) Min(settings->ef_search * factor, nodes),
-						(uint32) (settings->candidates * factor));
-}
-
 /* Rerank the best of the pool. */
 static void
 rerank_batch(Search *search)
@@ -222,23 +143,28 @@ rerank_batch(Search *search)
 	candidates_select(pool->items, pool->count, n);
 	search_rerank(search, pool->items, n);
 	pool->count -= n;
+	search->taken += n;
 	memmove(pool->items, pool->items + n, (size_t) pool->count * sizeof(Candidate));
 	search->pool_best = -FLT_MAX;
 	for (uint32 i = 0; i < pool->count; i++)
 		search->pool_best = Max(search->pool_best, pool->items[i].score);
-	if (search->batch < PG_UINT32_MAX / 2)
-		search->batch *= 2;
+	search->batch = Min(search->batch * 2, search->batch_limit);
 }
 
-/* Sketch errors are larger, and a late row costs less than reranking everything. */
-#define POOL_DEVIATIONS 2.0
+/*
+ * Sketch errors are larger, and a late row costs less than reranking
+ * everything; where few rows are wanted of many, missing one weighs more.
+ */
+#define POOL_DEVIATIONS				2.0
+#define POOL_DEVIATIONS_FILTERED	3.0
 
 bool
 search_pool_bound(const Search *search, double *bound)
 {
-	if (search->pool.count == 0)
+	if (search->pool.count == 0 || search->nranked >= search->batch_limit)
 		return false;
-	*bound = errors_bound(&search->sketch_errors, search->pool_best, POOL_DEVIATIONS);
+	*bound = errors_bound(&search->sketch_errors, search->pool_best,
+						  search->filter.admits != NULL ? POOL_DEVIATIONS_FILTERED : POOL_DEVIATIONS);
 	return true;
 }
 
@@ -263,8 +189,8 @@ fill(Search *search)
 		if (search->pool.count == 0 && search->complete)
 			return false;
 		old = MemoryContextSwitchTo(search->context);
-		if (search->pool.count == 0)
-			widen(search);
+		if (pool_is_short(search))
+			pool_widen(search);
 		else
 			rerank_batch(search);
 		MemoryContextSwitchTo(old);

@@ -10,9 +10,14 @@
  *	exact	fetch the heap row, score the stored column, emit in exact order
  *
  * A search is asked for documents in the order of their estimates. Whenever
- * it runs out it reranks more of what it narrowed, then widens (more probes),
- * and in the end goes through every live document by sketch: it gives each
- * live document exactly once, and ends only when all were given.
+ * it runs out it reranks more of what it narrowed; it widens (more probes, in
+ * the end every live document) before what it narrowed is too little to tell
+ * which come next. It gives each live document that is admitted exactly once,
+ * and ends only when all were given.
+ *
+ * Memory: a bit a document, and lists whose lengths follow from work_mem
+ * (pool.c). Where they cannot hold all documents that were narrowed, the
+ * worst are dropped, and found again by another pass through all of them.
  *
  * Nothing here holds a lock or a pin between calls.
  *
@@ -64,6 +69,9 @@ typedef struct SearchCounters
 	uint64		late;
 	uint32		widenings;
 	bool		exhaustive;
+	uint64		tested;			/* heap rows tested by the quals before they were scored */
+	uint64		passed;			/* those that passed */
+	uint32		passes;			/* through every document; more than one where work_mem could not hold all */
 	instr_time	time[STAGE_COUNT];
 } SearchCounters;
 
@@ -88,6 +96,7 @@ typedef struct RankedDoc
 {
 	Candidate	candidate;
 	ItemPointerData tid;
+	bool		tested;			/* its row is one that the filter admits */
 } RankedDoc;
 
 /* The query, prepared for every stage. */
@@ -101,6 +110,13 @@ typedef struct SearchQuery
 	float	   *state;			/* scratch of the sketch scan */
 	void	   *rows;			/* of the codec; NULL where it has no rows */
 } SearchQuery;
+
+/* Is this row wanted? Asked of rows that are scored, before they are, where there are quals to test. */
+typedef struct SearchFilter
+{
+	bool		(*admits) (void *arg, const ItemPointerData *tid);	/* NULL: all are */
+	void	   *arg;
+} SearchFilter;
 
 /* How far estimates were off so far: running mean and variance (Welford 1962). */
 typedef struct ErrorStats
@@ -117,14 +133,23 @@ typedef struct Search
 	SearchSettings settings;
 	SearchQuery query;
 	void	   *finder;			/* NULL where there are no nodes */
+	SearchFilter filter;
 	CandidateList pool;			/* narrowed, not reranked yet */
+	uint32		pool_limit;		/* the pool is cut to these when it is twice as many */
+	bool		pool_dropped;	/* by a cut, since the last pass began */
+	bool		pool_tested;	/* all in the pool were admitted */
 	RankedDoc  *ranked;			/* reranked, best last; given from the end */
 	uint32		nranked;
 	uint32		ranked_capacity;
 	uint32		batch;			/* documents that the next batch reranks */
+	uint32		batch_limit;
+	uint64		narrowed;		/* documents that have been narrowed so far */
+	uint64		taken;			/* documents that were taken from the pool so far */
+	uint64		tested;			/* rows that the filter was asked about */
+	uint64		passed;			/* rows that it admitted */
 	uint32		level;			/* widenings so far */
 	bool		complete;		/* every live document has been in the pool */
-	uint8	   *seen;			/* bit a document: has been in the pool */
+	uint8	   *seen;			/* bit a document: is or was in the pool, or is not admitted */
 	float		pool_best;		/* the best estimate in the pool */
 	ErrorStats	sketch_errors;	/* of sketches, against code rows */
 } Search;
@@ -150,6 +175,20 @@ extern void search_rerank_more(Search *search);
 /* What settings of 0 mean for a query of so many tokens. */
 extern SearchSettings search_resolve(const IndexView *view, uint32 ntokens, const SearchSettings *asked);
 
+/* ---- pool.c ---- */
+
+/* Set the limits that follow from work_mem. */
+extern void pool_begin(Search *search);
+
+/* Should more be narrowed before the next batch is taken? */
+extern bool pool_is_short(const Search *search);
+
+/* More documents into the pool, narrowed; the last time sets complete. */
+extern void pool_widen(Search *search);
+
+/* Where the pool has grown to twice its limit, drop the worse half: another pass finds it again. */
+extern void pool_cut(Search *search);
+
 /* ---- the stages ---- */
 
 /* gather.c: nodes of each token, then the best documents by their postings, into list. */
@@ -158,10 +197,13 @@ extern void search_gather(Search *search, uint32 probes, uint32 ef, uint32 limit
 /* narrow.c: score documents by sketch, replacing their scores; drops those that are not live. */
 extern void search_narrow(Search *search, CandidateList *list);
 
-/* narrow.c: score every live document that is not seen by sketch, into list. */
-extern void search_narrow_all(Search *search, CandidateList *list);
+/* narrow.c: drop those that are not admitted; before documents are narrowed, or after. */
+extern void search_test(Search *search, CandidateList *list);
 
-/* rerank.c: score by code rows, and append to search->ranked, in order. */
+/* narrow.c: score every live document that is not seen by sketch, into the pool, which is cut on the way. */
+extern void search_narrow_all(Search *search);
+
+/* rerank.c: score by code rows those that are admitted, and add them to search->ranked, in order. */
 extern void search_rerank(Search *search, const Candidate *candidates, uint32 count);
 
 /* ---- candidates.c ---- */
@@ -176,6 +218,35 @@ static inline bool
 search_seen(const Search *search, uint32 doc)
 {
 	return search->seen[doc >> 3] & (1 << (doc & 7));
+}
+
+static inline void
+search_mark_seen(Search *search, uint32 doc)
+{
+	search->seen[doc >> 3] |= 1 << (doc & 7);
+}
+
+static inline void
+search_forget(Search *search, uint32 doc)
+{
+	search->seen[doc >> 3] &= ~(1 << (doc & 7));
+}
+
+static inline bool
+search_admits(Search *search, const ItemPointerData *tid)
+{
+	bool		admitted = search->filter.admits(search->filter.arg, tid);
+
+	search->tested++;
+	search->passed += admitted;
+	return admitted;
+}
+
+/* Do so few rows pass that it is cheaper to test them than to take them a stage further? share: one in so many. */
+static inline bool
+search_few_pass(const Search *search, uint32 share)
+{
+	return search->filter.admits != NULL && search->passed * share < search->tested;
 }
 
 /* ---- errors.c ---- */

@@ -68,6 +68,8 @@ meta_write_nodes(ColbertIndex *index, const MetaPageData *meta)
 	to->entry_node = meta->entry_node;
 	to->entry_level = meta->entry_level;
 	to->postings = meta->postings;
+	to->trained = meta->trained;
+	to->merged = meta->merged;
 	change_commit(&change);
 	UnlockReleaseBuffer(buffer);
 }

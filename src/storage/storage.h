@@ -102,8 +102,7 @@ extern void meta_read(ColbertIndex *index, MetaPageData *meta);
 
 /*
  * Copy what one writer owns back to the meta page as one change: the arrays
- * of nodes, neighbours and upper entries, the entry point and the number of
- * postings. Its caller is the one writer of these (a build or a merge).
+ * of the finders, the entry point, the number of postings and what was assigned. Its caller is the one writer of these (a build or a merge).
  */
 extern void meta_write_nodes(ColbertIndex *index, const MetaPageData *meta);
 

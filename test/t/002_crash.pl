@@ -10,39 +10,48 @@ my $node = new_node('crash');
 
 load_questions($node);
 load_passages($node, 'pool', 2000);
-$node->safe_psql('postgres', <<'SQL');
-CREATE TABLE passages (LIKE pool);
-ALTER TABLE passages ADD PRIMARY KEY (id);
-INSERT INTO passages SELECT * FROM pool WHERE id <= 1000;
-CREATE INDEX passages_index ON passages USING colbert_hnsw (doc);
-SQL
-add_churn($node, 'passages');
+create_tables($node, 'id <= 1000');
+add_churn($node);
 
 srand(42);
 for my $round (1 .. 6)
 {
 	# a small limit makes inserts merge, too; in every other round
 	my $limit = $round % 2 ? 'SET colbert.pending_limit = 4000;' : '';
-	my @clients = map { start_sql($node, "LOAD 'colbert_pg'; $limit CALL churn(100000);") } 1 .. 2;
-	push @clients, start_sql($node, "VACUUM passages;\n" x 1000);
-	push @clients, start_sql($node, "SELECT colbert_merge('passages_index'), pg_sleep(.02);\n" x 1000) if $round > 3;
+	my @clients;
 
+	for my $table (map { "passages_$_" } @methods)
+	{
+		push @clients, map { start_sql($node, "LOAD 'colbert_pg'; $limit CALL churn('$table', 100000);") } 1 .. 2;
+		push @clients, start_sql($node, "VACUUM $table;\n" x 1000);
+		push @clients, start_sql($node, "SELECT colbert_merge('${table}_index'), pg_sleep(.02);\n" x 1000) if $round > 3;
+	}
 	usleep(700_000 + rand(1_500_000));
 	kill_all($node);
 	stop_sql($_) for @clients;
 	start_after_kill($node);
-	cmp_ok($node->safe_psql('postgres', "SELECT count(*) FROM passages WHERE body LIKE '%x'"), '>', 100, "crash $round: there were changes");
-	index_is_sound($node, 'passages', "crash $round");
+	each_method("crash $round", sub {
+		my ($method, $table) = @_;
+
+		cmp_ok($node->safe_psql('postgres', "SELECT count(*) FROM $table WHERE body LIKE '%x'"), '>', 100, 'there were changes');
+		index_is_sound($node, $table, 'afterwards');
+	});
 }
 
 # A crash in the middle of a build leaves no index, and the table can be indexed afterwards.
-my $build = start_sql($node, 'CREATE INDEX second_index ON pool USING colbert_hnsw (doc);');
+my @builds = map { start_sql($node, "CREATE INDEX second_${_}_index ON pool USING colbert_$_ (doc);") } @methods;
 usleep(150_000);
 kill_all($node);
-stop_sql($build);
+stop_sql($_) for @builds;
 start_after_kill($node);
-$node->safe_psql('postgres', 'DROP INDEX IF EXISTS second_index; CREATE INDEX second_index ON pool USING colbert_hnsw (doc)');
-index_is_sound($node, 'pool', 'after a crash during CREATE INDEX');
+each_method('a crash during CREATE INDEX', sub {
+	my ($method) = @_;
+	my $index = "second_${method}_index";
+
+	$node->safe_psql('postgres', "DROP INDEX IF EXISTS $index; CREATE INDEX $index ON pool USING colbert_$method (doc)");
+	index_is_sound($node, 'pool', 'the table can be indexed');
+	$node->safe_psql('postgres', "DROP INDEX $index");
+});
 
 $node->stop;
 done_testing();

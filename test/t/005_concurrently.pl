@@ -9,25 +9,26 @@ my $node = new_node('concurrently');
 
 load_questions($node);
 load_passages($node, 'pool', 3000);
-$node->safe_psql('postgres', <<'SQL');
-UPDATE pool SET doc = NULL WHERE id % 20 = 0;
-CREATE TABLE passages (LIKE pool);
-ALTER TABLE passages ADD PRIMARY KEY (id);
-INSERT INTO passages SELECT * FROM pool WHERE id <= 2000;
-SQL
-add_churn($node, 'passages');
+$node->safe_psql('postgres', 'UPDATE pool SET doc = NULL WHERE id % 20 = 0');
+create_tables($node, 'id <= 2000');
+add_churn($node);
 
-for my $statement ('CREATE INDEX CONCURRENTLY passages_index ON passages USING colbert_hnsw (doc)',
-	'REINDEX INDEX CONCURRENTLY passages_index', 'REINDEX TABLE CONCURRENTLY passages')
-{
-	my @writers = map { start_sql($node, 'CALL churn(1500);') } 1 .. 2;
+each_method('under writers', sub {
+	my ($method, $table) = @_;
 
-	$node->safe_psql('postgres', $statement);
-	is(stop_sql($_), '', "$statement: a writer meets no error") for @writers;
-	is($node->safe_psql('postgres', q{SELECT count(*) FROM pg_index WHERE indrelid = 'passages'::regclass AND indisvalid AND indisready}),
-		'2', "$statement: the indexes are valid");
-	index_is_sound($node, 'passages', $statement);
-}
+	$node->safe_psql('postgres', "DROP INDEX ${table}_index");
+	for my $statement ("CREATE INDEX CONCURRENTLY ${table}_index ON $table USING colbert_$method (doc)",
+		"REINDEX INDEX CONCURRENTLY ${table}_index", "REINDEX TABLE CONCURRENTLY $table")
+	{
+		my @writers = map { start_sql($node, "CALL churn('$table', 1200);") } 1 .. 2;
+
+		$node->safe_psql('postgres', $statement);
+		is(stop_sql($_), '', "$statement: a writer meets no error") for @writers;
+		is($node->safe_psql('postgres', "SELECT count(*) FROM pg_index WHERE indrelid = '$table'::regclass AND indisvalid AND indisready"),
+			'2', "$statement: the indexes are valid");
+		index_is_sound($node, $table, $statement);
+	}
+});
 
 $node->stop;
 done_testing();

@@ -7,30 +7,56 @@ use Test::More;
 
 my $node = new_node('unlogged');
 
+# sql_for_each(SQL): run it for each table, which it calls %s.
+sub sql_for_each
+{
+	my ($sql) = @_;
+
+	for my $method (@methods)
+	{
+		$node->safe_psql('postgres', sprintf($sql, "passages_$method"));
+	}
+	return;
+}
+
+sub rows_of
+{
+	my ($table) = @_;
+
+	return $node->safe_psql('postgres', "SET enable_indexscan = off; SELECT count(*) FROM $table");
+}
+
+sub all_sound
+{
+	my ($name) = @_;
+
+	each_method($name, sub { index_is_sound($node, $_[1], $name) });
+	return;
+}
+
 load_questions($node);
 load_passages($node, 'pool', 1000);
-load_passages($node, 'passages', 500, 'UNLOGGED');
-$node->safe_psql('postgres', 'CREATE INDEX passages_index ON passages USING colbert_hnsw (doc)');
-$node->safe_psql('postgres', 'INSERT INTO passages SELECT * FROM pool WHERE id > 500');
-index_is_sound($node, 'passages', 'built and inserted');
+create_tables($node, 'id <= 500', 'UNLOGGED');
+sql_for_each('INSERT INTO %s SELECT * FROM pool WHERE id > 500');
+all_sound('built and inserted');
 
 $node->restart;
-index_is_sound($node, 'passages', 'after a clean restart');
+all_sound('after a clean restart');
 
 $node->stop('immediate');
 $node->start;
-is($node->safe_psql('postgres', 'SELECT count(*) FROM passages'), '0', 'a crash empties the table');
-index_is_sound($node, 'passages', 'emptied');
-$node->safe_psql('postgres', 'INSERT INTO passages SELECT * FROM pool');
-index_is_sound($node, 'passages', 'filled again');
-$node->safe_psql('postgres', 'VACUUM passages');
-index_is_sound($node, 'passages', 'filled again, and VACUUM');
+is(rows_of("passages_$_"), '0', "colbert_$_: a crash empties the table") for @methods;
+all_sound('emptied');
+sql_for_each('INSERT INTO %s SELECT * FROM pool');
+all_sound('filled again');
+sql_for_each('VACUUM %s');
+all_sound('filled again, and VACUUM');
 
-$node->safe_psql('postgres', 'ALTER TABLE passages SET LOGGED');
+sql_for_each('ALTER TABLE %s SET LOGGED');
 $node->stop('immediate');
 $node->start;
-is($node->safe_psql('postgres', 'SELECT count(*) FROM passages'), '1000', 'SET LOGGED: a crash loses nothing');
-index_is_sound($node, 'passages', 'SET LOGGED');
+is(rows_of("passages_$_"), '1000', "colbert_$_: SET LOGGED: a crash loses nothing") for @methods;
+all_sound('SET LOGGED');
 
 $node->stop;
 done_testing();

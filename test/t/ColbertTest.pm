@@ -19,11 +19,27 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
-our @EXPORT = qw(new_node load_questions load_passages exact_tenths recall in_exact_order index_is_sound uses_index start_sql stop_sql
-  add_churn kill_all start_after_kill);
+our @EXPORT = qw(@methods each_method new_node load_questions load_passages create_tables exact_tenths recall in_exact_order index_is_sound
+  uses_index start_sql stop_sql add_churn kill_all start_after_kill);
+
+# The access methods, each without its "colbert_". A test that is not about one of them runs over all: in one server, over a table
+# for each, named passages_METHOD, with the index passages_METHOD_index.
+our @methods = qw(hnsw ivf);
 
 # What makes the planner take the index whatever it costs.
 our $by_index = 'SET enable_seqscan = off; SET enable_sort = off;';
+
+# each_method(TEST NAME, CODE): a subtest for each method; the code gets the method and its table.
+sub each_method
+{
+	my ($name, $code) = @_;
+
+	for my $method (@methods)
+	{
+		subtest "colbert_$method: $name" => sub { $code->($method, "passages_$method") };
+	}
+	return;
+}
 
 # new_node(NAME, init option...): a running server with the extension in its database.
 sub new_node
@@ -74,6 +90,28 @@ CREATE $persistence TABLE $table (id int PRIMARY KEY, source text, body text, do
 COPY $table FROM '$ENV{COLBERT_DATA}/passages.bin' (FORMAT binary) WHERE id <= $count;
 ANALYZE $table;
 SQL
+	return;
+}
+
+# create_tables(NODE, CONDITION, PERSISTENCE): a table for each method, with those rows of "pool" that meet the condition, if one
+# is given, and its index.
+sub create_tables
+{
+	my ($node, $condition, $persistence) = @_;
+
+	$condition //= 'false';
+	$persistence //= '';
+	for my $method (@methods)
+	{
+		my $table = "passages_$method";
+
+		$node->safe_psql('postgres', <<"SQL");
+CREATE $persistence TABLE $table (LIKE pool);
+ALTER TABLE $table ADD PRIMARY KEY (id);
+INSERT INTO $table SELECT * FROM pool WHERE $condition;
+CREATE INDEX ${table}_index ON $table USING colbert_$method (doc);
+SQL
+	}
 	return;
 }
 
@@ -192,14 +230,14 @@ SQL
 	return;
 }
 
-# add_churn(NODE, TABLE): a procedure that inserts, updates and deletes rows of a table at random, each in a transaction of its
-# own, taking them from a table "pool" of the same columns.
+# add_churn(NODE): a procedure churn(TABLE, STEPS) that inserts, updates and deletes rows of a table at random, each in a transaction
+# of its own, taking them from a table "pool" of the same columns.
 sub add_churn
 {
-	my ($node, $table) = @_;
+	my ($node) = @_;
 
-	$node->safe_psql('postgres', <<"SQL");
-CREATE PROCEDURE churn(steps int) LANGUAGE plpgsql AS \$\$
+	$node->safe_psql('postgres', <<'SQL');
+CREATE PROCEDURE churn(target regclass, steps int) LANGUAGE plpgsql AS $$
 DECLARE
 	pick int;
 	rows int := (SELECT max(id) FROM pool);
@@ -207,14 +245,14 @@ BEGIN
 	FOR i IN 1 .. steps LOOP
 		pick := 1 + floor(random() * rows);
 		IF random() < .3 THEN
-			DELETE FROM $table WHERE id = pick;
+			EXECUTE format('DELETE FROM %s WHERE id = $1', target) USING pick;
 		ELSE
-			INSERT INTO $table SELECT * FROM pool WHERE id = pick
-			ON CONFLICT (id) DO UPDATE SET doc = excluded.doc, body = excluded.body || 'x';
+			EXECUTE format('INSERT INTO %s SELECT * FROM pool WHERE id = $1
+				ON CONFLICT (id) DO UPDATE SET doc = excluded.doc, body = excluded.body || ''x''', target) USING pick;
 		END IF;
 		COMMIT;
 	END LOOP;
-END \$\$;
+END $$;
 SQL
 	return;
 }

@@ -64,7 +64,7 @@ FROM edge_codecs, colbert_index_info((name || '_doc')::regclass), edge_rows(name
 
 -- Tokens that are all alike, or zero: one node serves them.
 CREATE TABLE edge_alike (id int, doc multivector(4));
-INSERT INTO edge_alike SELECT i, '[[0,0,0,0],[0,0,0,0]]' FROM generate_series(1, 700) i;
+INSERT INTO edge_alike SELECT i, '[[0,0,0,0],[0,0,0,0]]' FROM generate_series(1, 1100) i;
 CREATE INDEX edge_alike_doc ON edge_alike USING :method (doc multivector_cosine_ops) WITH (:few_tokens);
 INSERT INTO edge_alike SELECT i, '[[0,0,0,0],[0,0,0,0]]' FROM generate_series(1, 100) i;
 VACUUM edge_alike;

@@ -2,7 +2,7 @@
 -- Document i of most tables below is [[i,0]], so that maxsim with [[1,0]] is i.
 -- The name of the file that leads here says which access method is tested: hnsw_index.sql and ivf_index.sql are links to this one.
 SELECT CASE WHEN current_setting('application_name') LIKE '%/ivf%' THEN 'colbert_ivf' ELSE 'colbert_hnsw' END AS method \gset
-SELECT CASE :'method' WHEN 'colbert_ivf' THEN 'lists = 375' ELSE 'tokens_per_node = 4' END AS few_tokens \gset
+SELECT CASE :'method' WHEN 'colbert_ivf' THEN 'lists = 300' ELSE 'tokens_per_node = 4' END AS few_tokens \gset
 \set QUIET on
 \pset null NULL
 SET client_min_messages = warning;
@@ -94,7 +94,7 @@ FROM (SELECT id, row_number() OVER () AS place FROM (SELECT id FROM index_docs O
 SELECT id FROM index_docs WHERE id % 300 = 1 ORDER BY maxsim(doc, '[[1,0]]') DESC LIMIT 5;
 SELECT id FROM index_docs WHERE id < 0 ORDER BY maxsim(doc, '[[1,0]]') DESC LIMIT 5;
 SELECT id FROM index_docs ORDER BY maxsim(doc, '[[1,0]]') DESC LIMIT 0;
-SELECT index, query_tokens, emitted, late FROM colbert_last_scan();
+SELECT index, query_tokens, tested, passed, emitted, late FROM colbert_last_scan();
 
 -- Uncommitted rows are seen by their own transaction alone, rolled back ones by none.
 BEGIN;
@@ -313,7 +313,7 @@ INSERT INTO index_partial VALUES (12, 'en', '{{1,2,3}}');
 
 -- Rows come and go, with vacuum between: the right ones come, once each.
 CREATE TABLE index_churn (id int, doc multivector(2));
-INSERT INTO index_churn SELECT i, format('[[%s,1],[-1,%s],[-2,%s]]', i, i, i % 7)::multivector FROM generate_series(1, 500) i;
+INSERT INTO index_churn SELECT i, format('[[%s,1],[-1,%s],[-2,%s],[-3,5],[-4,%s]]', i, i, i % 7, i % 11)::multivector FROM generate_series(1, 500) i;
 CREATE INDEX index_churn_doc ON index_churn USING :method (doc) WITH (quantizer = flat, rerank = 10000, :few_tokens);
 SELECT nodes > 0, pending_documents FROM colbert_index_info('index_churn_doc');
 DELETE FROM index_churn WHERE id % 2 = 0;

@@ -1,0 +1,110 @@
+/*-------------------------------------------------------------------------
+ *
+ * drift.c
+ *	  How well the nodes of an index still fit its tokens, and when to make
+ *	  them anew.
+ *
+ * Nodes are trained once, on the tokens of that day. Tokens of another kind
+ * lie farther from them and crowd into few lists: searches then read more
+ * postings, or find less.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include <math.h>
+
+#include "index/drift.h"
+#include "index/postings.h"
+#include "index/train.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+/* Lists that are read, evenly chosen. */
+#define SAMPLED_LISTS 4096
+
+/* From here on a REINDEX pays: as many times the distance, at that share of the tokens; as many times the lists' tokens. */
+#define FAR_TIMES		1.15
+#define FAR_LENGTHS		0.01	/* and by that much of a token's length */
+#define FAR_SHARE		0.1
+#define CROWDED_TIMES	4.0
+
+/* Lists as uneven as that read this many times the postings of even ones. */
+#define UNEVEN_TIMES	4.0
+
+static double
+root_mean_square(const Assigned *assigned)
+{
+	return assigned->tokens > 0 ? sqrt(assigned->squares / assigned->tokens) : NAN;
+}
+
+static double
+measure_imbalance(IndexView *view)
+{
+	uint32		nnodes = view->meta.arrays[ARRAY_NODES].nitems;
+	uint32		stride = nnodes / SAMPLED_LISTS + 1;
+	double		sum = 0;
+	double		squares = 0;
+	uint32		n = 0;
+	PostingBuffer buffer = {0};
+
+	for (uint64 node = 0; node < nnodes; node += stride, n++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		buffer.count = 0;
+		postings_read(&view->index, &view->meta, (uint32) node, &buffer);
+		sum += buffer.count;
+		squares += (double) buffer.count * buffer.count;
+	}
+	if (buffer.docs != NULL)
+		pfree(buffer.docs);
+	return sum > 0 ? n * squares / (sum * sum) : 0;
+}
+
+void
+drift_measure(IndexView *view, Drift *drift)
+{
+	uint32		nnodes = view->meta.arrays[ARRAY_NODES].nitems;
+
+	drift->trained_distance = root_mean_square(&view->meta.trained);
+	drift->merged_distance = root_mean_square(&view->meta.merged);
+	drift->imbalance = measure_imbalance(view);
+	drift->tokens_per_list = nnodes > 0 ? (double) view->meta.live_tokens / nnodes : 0;
+}
+
+/* Tokens that were added since training, as a share of all. */
+static double
+merged_share(const MetaPageData *meta)
+{
+	uint64		all = meta->trained.tokens + meta->merged.tokens;
+
+	return all > 0 ? (double) meta->merged.tokens / all : 0;
+}
+
+char *
+drift_advice(const IndexView *view, const Drift *drift)
+{
+	const MetaPageData *meta = &view->meta;
+	StringInfoData advice;
+
+	initStringInfo(&advice);
+	if (!has_nodes(meta))
+	{
+		if (meta->live_tokens < train_min_tokens(meta))
+			return NULL;
+		return "There are enough tokens to train nodes: VACUUM the table, or call colbert_merge().";
+	}
+	if (merged_share(meta) > FAR_SHARE &&
+		drift->merged_distance > drift->trained_distance * FAR_TIMES + meta->token_norm * FAR_LENGTHS)
+		appendStringInfo(&advice, "REINDEX: the %.0f%% of the tokens that came after training lie %.3g from their nodes, those before %.3g.",
+						 100 * merged_share(meta), drift->merged_distance, drift->trained_distance);
+	else if (meta->finder == FINDER_IVF && meta->lists == 0 &&
+			 drift->tokens_per_list > CROWDED_TIMES * meta->tokens_per_node)
+		appendStringInfo(&advice, "REINDEX: the lists hold %.0f tokens each, where %u serve best.",
+						 drift->tokens_per_list, meta->tokens_per_node);
+	else if (drift->imbalance > UNEVEN_TIMES)
+		appendStringInfo(&advice, "REINDEX, or lower probes: the lists are uneven, a search reads %.1f times the postings of even ones.",
+						 drift->imbalance);
+	return advice.len > 0 ? advice.data : NULL;
+}

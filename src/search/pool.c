@@ -1,0 +1,209 @@
+/*-------------------------------------------------------------------------
+ *
+ * pool.c
+ *	  The documents that a search has narrowed and not reranked yet.
+ *
+ * The pool is filled at growing width: the settings' probes and candidates,
+ * with all pending documents; then four times the probes and candidates, and
+ * so on; in the end passes through every live document that was not seen.
+ *
+ * Memory follows from work_mem. A pool that grows to twice its limit is cut
+ * to the best of it, and what is dropped counts as not seen. Only a pass that
+ * dropped nothing has seen every document, so passes are repeated until then,
+ * each time the pool runs out: a search that is given little memory takes
+ * longer, and its result is the same.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "miscadmin.h"
+#include "search/search.h"
+
+/* A widening multiplies probes and candidates by this. */
+#define WIDEN_FACTOR 4
+
+/* With less than this a search would make no progress worth a pass. */
+#define LEAST_POOL	4096
+#define LEAST_BATCH 1024
+
+/* One row in so many passes: test rows first, in the order of the directory, and narrow what is left. */
+#define FEW_BEFORE_NARROWING 8
+
+/* What gathering takes for a posting, at the most: its ordinal, and slots of a table that is at least a quarter full. */
+#define GATHER_BYTES_PER_POSTING 64
+
+/*
+ * The best of what was narrowed are the best of all documents only as long
+ * as they are few among those that were narrowed: one in so many.
+ */
+#define NARROWED_FOR_EACH 8
+
+/* Rows that are likely wanted, where few pass: what LIMIT is unknown here. */
+#define LIKELY_LIMIT 10
+
+/*
+ * The pool, at twice its limit in a list that doubles as it grows, and the
+ * documents of a batch, reranked and fetched, take about as much as work_mem
+ * each; gathering takes it for the time of a widening.
+ */
+void
+pool_begin(Search *search)
+{
+	Size		memory = (Size) work_mem * 1024;
+
+	search->pool_limit = (uint32) Min(Max(memory / (4 * sizeof(Candidate)), LEAST_POOL), PG_UINT32_MAX / 8);
+	search->batch_limit = (uint32) Min(Max(memory / (4 * sizeof(RankedDoc)), LEAST_BATCH), PG_UINT32_MAX / 8);
+}
+
+static void
+cut_to_limit(Search *search)
+{
+	CandidateList *pool = &search->pool;
+
+	candidates_select(pool->items, pool->count, search->pool_limit);
+	for (uint32 i = search->pool_limit; i < pool->count; i++)
+		search_forget(search, pool->items[i].doc);
+	pool->count = search->pool_limit;
+	search->pool_dropped = true;
+}
+
+void
+pool_cut(Search *search)
+{
+	if (search->pool.count / 2 >= search->pool_limit)
+		cut_to_limit(search);
+}
+
+/* Narrow these documents, which are marked as seen, into the pool. */
+static void
+narrow_into_pool(Search *search, CandidateList *list)
+{
+	search_narrow(search, list);
+	search->narrowed += list->count;
+	for (uint32 i = 0; i < list->count; i++)
+		candidates_add(&search->pool, list->items[i].doc, list->items[i].score);
+	pool_cut(search);
+	list->count = 0;
+}
+
+/* Pending documents are in no posting list: all of them are narrowed with the first batch. */
+static void
+add_pending(Search *search)
+{
+	IndexView  *view = search->view;
+	CandidateList list = {0};
+
+	for (uint32 i = 0; i < view->npending; i++)
+	{
+		uint32		doc = view->pending[i];
+
+		if (doc >= view->meta.arrays[ARRAY_DOCS].nitems || search_seen(search, doc))
+			continue;
+		candidates_add(&list, doc, 0);
+		search_mark_seen(search, doc);
+		search_counters.pending++;
+		if (list.count == search->pool_limit)
+			narrow_into_pool(search, &list);
+	}
+	narrow_into_pool(search, &list);
+	if (list.items != NULL)
+		pfree(list.items);
+}
+
+/* Every live document that was not seen. */
+static void
+widen_to_all(Search *search)
+{
+	search->pool_dropped = false;
+	search->pool_tested = search_few_pass(search, FEW_BEFORE_NARROWING);
+	if (search->pool_tested)
+		search_test(search, &search->pool);
+	search_narrow_all(search);
+	search->complete = !search->pool_dropped;
+	search_counters.exhaustive = true;
+	search_counters.passes++;
+}
+
+/* The documents that so many probes a token gather. */
+static void
+widen_by_probes(Search *search, uint32 probes, uint32 ef, uint32 limit)
+{
+	CandidateList list = {0};
+	uint32		count = 0;
+
+	search_gather(search, probes, ef, limit, &list);
+	for (uint32 i = 0; i < list.count; i++)
+		if (!search_seen(search, list.items[i].doc))
+		{
+			search_mark_seen(search, list.items[i].doc);
+			list.items[count++] = list.items[i];
+		}
+	list.count = count;
+	narrow_into_pool(search, &list);
+	if (list.items != NULL)
+		pfree(list.items);
+}
+
+/* Is so wide a search no better than a pass through all documents, or too large for work_mem? */
+static bool
+is_too_wide(const Search *search, uint64 factor)
+{
+	const SearchSettings *settings = &search->settings;
+	const MetaPageData *meta = &search->view->meta;
+	uint64		nodes = meta->arrays[ARRAY_NODES].nitems;
+	uint64		postings;
+
+	if (search->finder == NULL ||
+		settings->probes * factor * WIDEN_FACTOR > nodes ||
+		settings->candidates * factor * 2 > meta->live_docs)
+		return true;
+	postings = settings->probes * factor * search->query.ntokens * (meta->postings / nodes + 1);
+	return factor > 1 && postings * GATHER_BYTES_PER_POSTING > (uint64) work_mem * 1024;
+}
+
+/* How many documents should have been narrowed for what is taken next. */
+static uint64
+wanted(const Search *search)
+{
+	uint64		depth = search->taken + search->batch;
+
+	if (search->filter.admits != NULL)
+		depth = Max(depth, LIKELY_LIMIT * (search->tested + 1) / (search->passed + 1));
+	return depth * NARROWED_FOR_EACH;
+}
+
+bool
+pool_is_short(const Search *search)
+{
+	if (search->complete)
+		return false;
+	return search->pool.count == 0 || (search->taken > 0 && search->narrowed < wanted(search));
+}
+
+void
+pool_widen(Search *search)
+{
+	const SearchSettings *settings = &search->settings;
+	uint64		factor = 1;
+
+	if (search->level == 0)
+		add_pending(search);
+	else
+		search_counters.widenings++;
+	for (uint32 i = 0; i < search->level; i++)
+		factor *= WIDEN_FACTOR;
+	while (search->level > 0 && settings->candidates * factor < wanted(search) && !is_too_wide(search, factor))
+	{
+		factor *= WIDEN_FACTOR;
+		search->level++;
+	}
+	if (is_too_wide(search, factor))
+		widen_to_all(search);
+	else
+	{
+		search->level++;
+		widen_by_probes(search, (uint32) (settings->probes * factor), (uint32) (settings->ef_search * factor),
+						(uint32) Min(settings->candidates * factor, search->pool_limit));
+	}
+}

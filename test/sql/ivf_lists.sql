@@ -1,0 +1,99 @@
+-- colbert_ivf at its edges: how many lists there are, and where training has little to go by.
+SET jit = off;
+\set QUIET on
+SET client_min_messages = warning;
+SET enable_seqscan = off;
+SET enable_sort = off;
+
+-- Document i: n tokens of so many dims, all different.
+CREATE FUNCTION ivf_doc(i int, n int, dims int) RETURNS multivector LANGUAGE sql IMMUTABLE AS $$
+	SELECT array_agg(token ORDER BY t)::real[]::multivector
+	FROM (SELECT t, array_agg(sin(i * 7919.0 + t * 104.729 + k * k * 1.37)::real ORDER BY k) AS token
+		  FROM generate_series(1, n) t, generate_series(1, dims) k GROUP BY t) s
+$$;
+
+-- Every row once, in exact order unless one was late.
+CREATE FUNCTION ivf_rows(name text, op text, query multivector, OUT n bigint, OUT ids bigint, OUT in_order bool) LANGUAGE plpgsql AS $$
+BEGIN
+	EXECUTE format('SELECT count(*), count(DISTINCT ctid), coalesce(bool_and(o), true)
+		FROM (SELECT ctid, s >= lag(s) OVER () AS o FROM
+			(SELECT ctid, doc %s $1 AS s FROM %I WHERE doc IS NOT NULL ORDER BY doc %s $1) r) r', op, name, op)
+	INTO n, ids, in_order USING query;
+	in_order := in_order OR (SELECT late > 0 FROM colbert_last_scan());
+END $$;
+
+-- lists: as many as asked for; 0 is one for 64 tokens; fewer tokens than it takes to train them are all pending.
+CREATE TABLE ivf_lists AS SELECT i AS id, ivf_doc(i, 10, 16)::multivector(16) AS doc FROM generate_series(1, 2000) i;
+CREATE INDEX ivf_asked ON ivf_lists USING colbert_ivf (doc) WITH (lists = 50);
+SELECT access_method, documents, tokens, nodes, pending_documents FROM colbert_index_info('ivf_asked');
+SELECT * FROM ivf_rows('ivf_lists', '<#>', ivf_doc(7, 3, 16));
+DROP INDEX ivf_asked;
+CREATE INDEX ivf_auto ON ivf_lists USING colbert_ivf (doc);
+SELECT nodes, pending_documents FROM colbert_index_info('ivf_auto');
+SELECT * FROM ivf_rows('ivf_lists', '<#>', ivf_doc(7, 3, 16));
+DROP INDEX ivf_auto;
+CREATE INDEX ivf_many ON ivf_lists USING colbert_ivf (doc) WITH (lists = 5000);
+SELECT nodes, pending_documents FROM colbert_index_info('ivf_many');
+SELECT * FROM ivf_rows('ivf_lists', '<#>', ivf_doc(7, 3, 16));
+
+-- It becomes an index at the merge that has enough tokens, and stays whole through what follows.
+INSERT INTO ivf_lists SELECT i, ivf_doc(i, 10, 16) FROM generate_series(2001, 4100) i;
+SELECT colbert_merge('ivf_many');
+SELECT nodes > 4000 AS trained, pending_documents FROM colbert_index_info('ivf_many');
+SELECT * FROM ivf_rows('ivf_lists', '<#>', ivf_doc(7, 3, 16));
+DELETE FROM ivf_lists WHERE id % 3 = 0;
+VACUUM ivf_lists;
+INSERT INTO ivf_lists SELECT i, ivf_doc(i, 10, 16) FROM generate_series(4101, 4600) i;
+SELECT * FROM ivf_rows('ivf_lists', '<#>', ivf_doc(7, 3, 16));
+REINDEX INDEX ivf_many;
+SELECT * FROM ivf_rows('ivf_lists', '<#>', ivf_doc(7, 3, 16));
+
+-- Tokens that are all equal, and zero vectors under cosine: one list, and every row.
+CREATE TABLE ivf_equal AS SELECT i AS id, array_fill(1::real, ARRAY[4, 8])::multivector(8) AS doc FROM generate_series(1, 1000) i;
+CREATE INDEX ivf_equal_doc ON ivf_equal USING colbert_ivf (doc multivector_l2_ops) WITH (lists = 20);
+SELECT nodes, pending_documents FROM colbert_index_info('ivf_equal_doc');
+SELECT * FROM ivf_rows('ivf_equal', '<->', '[[1,1,1,1,1,1,1,0]]');
+CREATE TABLE ivf_zero AS SELECT i AS id, array_fill(0::real, ARRAY[4, 8])::multivector(8) AS doc FROM generate_series(1, 1000) i;
+CREATE INDEX ivf_zero_doc ON ivf_zero USING colbert_ivf (doc multivector_cosine_ops) WITH (lists = 20);
+SELECT nodes, pending_documents FROM colbert_index_info('ivf_zero_doc');
+SELECT * FROM ivf_rows('ivf_zero', '<=>', '[[1,1,1,1,1,1,1,0]]');
+
+-- Drift: tokens of another kind lie farther from the lists, and crowd into few; a REINDEX mends it.
+CREATE FUNCTION ivf_random(i int, shift float8) RETURNS multivector LANGUAGE sql IMMUTABLE AS $$
+	SELECT array_agg(token ORDER BY t)::real[]::multivector
+	FROM (SELECT t, array_agg((hashint8(i * 1000 + t * 100 + k) / 2147483648.0 + shift * (k % 3))::real ORDER BY k) AS token
+		  FROM generate_series(1, 8) t, generate_series(1, 16) k GROUP BY t) s
+$$;
+CREATE TABLE ivf_drift AS SELECT i AS id, ivf_random(i, 0)::multivector(16) AS doc FROM generate_series(1, 3000) i;
+CREATE INDEX ivf_drift_doc ON ivf_drift USING colbert_ivf (doc);
+CREATE FUNCTION ivf_fit(OUT far bool, OUT uneven bool, OUT advice text) LANGUAGE sql AS $$
+	SELECT merged_distance > 1.5 * trained_distance, imbalance > 2, regexp_replace(advice, '[0-9.]+', 'N', 'g') FROM colbert_index_info('ivf_drift_doc')
+$$;
+SELECT * FROM ivf_fit();
+INSERT INTO ivf_drift SELECT i, ivf_random(i, 0) FROM generate_series(3001, 3600) i;
+VACUUM ivf_drift;
+SELECT * FROM ivf_fit();
+INSERT INTO ivf_drift SELECT i, ivf_random(i, 5) FROM generate_series(3601, 4800) i;
+VACUUM ivf_drift;
+SELECT * FROM ivf_fit();
+REINDEX INDEX ivf_drift_doc;
+SELECT * FROM ivf_fit();
+-- An empty index, and one that must train: what to do is said in words.
+CREATE TABLE ivf_later (id int, doc multivector(16));
+CREATE INDEX ivf_later_doc ON ivf_later USING colbert_ivf (doc);
+SELECT nodes, imbalance, trained_distance, merged_distance, advice FROM colbert_index_info('ivf_later_doc');
+INSERT INTO ivf_later SELECT id, doc FROM ivf_drift;
+SELECT nodes, advice FROM colbert_index_info('ivf_later_doc');
+VACUUM ivf_later;
+SELECT nodes > 0 AS trained, advice FROM colbert_index_info('ivf_later_doc');
+
+-- More dims than a graph could hold.
+CREATE TABLE ivf_wide AS SELECT i AS id, ivf_doc(i, 2, 3000)::multivector(3000) AS doc FROM generate_series(1, 20) i;
+CREATE INDEX ivf_wide_doc ON ivf_wide USING colbert_ivf (doc);
+SELECT * FROM ivf_rows('ivf_wide', '<#>', ivf_doc(7, 2, 3000));
+
+-- What the other access method takes is refused, and so are lists out of range.
+CREATE INDEX ON ivf_lists USING colbert_ivf (doc) WITH (m = 16);
+CREATE INDEX ON ivf_lists USING colbert_ivf (doc) WITH (lists = -1);
+CREATE INDEX ON ivf_lists USING colbert_ivf (doc) WITH (lists = 1048577);
+CREATE INDEX ON ivf_lists USING colbert_hnsw (doc) WITH (lists = 10);
