@@ -7,7 +7,7 @@
  *	build*.c		CREATE INDEX						insert.c	INSERT
  *	scan.c			ORDER BY maxsim(...)				vacuum.c	VACUUM
  *	cost.c			what a scan costs					validate.c	operator classes
- *	info.c			colbert_index_info, colbert_merge
+ *	info.c			colbert_index_info, colbert_merge	range.c		thresholds as values
  *
  *-------------------------------------------------------------------------
  */
@@ -25,12 +25,14 @@
 
 /* Support functions of an operator class. */
 #define SUPPORT_SCORE		1	/* the similarity whose DESC the index serves (or, for L2, the distance) */
-#define SUPPORT_COUNT		1
+#define SUPPORT_RANGE		2	/* makes the right operand of STRATEGY_RANGE */
+#define SUPPORT_COUNT		2
 
-/* Ordering operators of an operator class. */
+/* Operators of an operator class: two that order, one that searches. */
 #define STRATEGY_NULLS_LAST		1	/* <#>, <=>, <-> */
 #define STRATEGY_NULLS_FIRST	2	/* the same order, NULL documents first: the planner's own */
-#define STRATEGY_COUNT			2
+#define STRATEGY_RANGE			3	/* <#~@, <=~@, <-~@: a threshold, the planner's own too */
+#define STRATEGY_COUNT			3
 
 /* Values of WITH (...). 0 means that the index chooses. */
 typedef struct ColbertOptions

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * scan.c
- *	  Index scans: ORDER BY maxsim(doc, query), and IS [NOT] NULL.
+ *	  Index scans: ORDER BY maxsim(doc, query), WHERE maxsim(doc, query) >
+ *	  bound, and IS [NOT] NULL.
  *
  * Rows come in three runs: the documents that are NULL (first, or last, or
  * not at all), and the others in exact order. Without an order to keep (no
@@ -15,7 +16,10 @@
  */
 #include "compat/pg_compat.h"
 
+#include <math.h>
+
 #include "access/access.h"
+#include "access/range.h"
 #include "access/relscan.h"
 #include "index/docstore.h"
 #include "miscadmin.h"
@@ -50,7 +54,9 @@ typedef struct ColbertScan
 	bool		want_nulls;
 	bool		want_documents;
 	bool		nulls_first;
-	MultiVector *query;			/* NULL: no order to keep */
+	bool		recheck;		/* there is a bound */
+	MultiVector *query;			/* NULL: every document will do */
+	bool		ordered;
 	ScanRun		run;
 	IndexView  *view;
 	Search	   *search;
@@ -104,18 +110,26 @@ colbert_endscan(IndexScanDesc scan)
 	scan->opaque = NULL;
 }
 
-/* What IS NULL and IS NOT NULL leave of the two kinds of rows. */
+/* What IS NULL, IS NOT NULL and bounds leave of the two kinds of rows. */
 static void
-apply_null_tests(ColbertScan *state, IndexScanDesc scan)
+apply_keys(ColbertScan *state, IndexScanDesc scan)
 {
 	state->want_nulls = true;
 	state->want_documents = true;
+	state->recheck = false;
 	for (int i = 0; i < scan->numberOfKeys; i++)
 	{
-		if (scan->keyData[i].sk_flags & SK_SEARCHNULL)
+		const ScanKeyData *key = &scan->keyData[i];
+
+		if (key->sk_flags & SK_SEARCHNULL)
 			state->want_documents = false;
 		else
 			state->want_nulls = false;
+		if (key->sk_flags & (SK_SEARCHNULL | SK_SEARCHNOTNULL))
+			continue;
+		state->recheck = true;
+		if (key->sk_flags & SK_ISNULL)
+			state->want_documents = false;
 	}
 }
 
@@ -130,7 +144,7 @@ colbert_rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys, in
 	if (orderbys != NULL && scan->numberOfOrderBys > 0)
 		memmove(scan->orderByData, orderbys, scan->numberOfOrderBys * sizeof(ScanKeyData));
 
-	apply_null_tests(state, scan);
+	apply_keys(state, scan);
 	state->nulls_first = scan->numberOfOrderBys > 0 &&
 		scan->orderByData[0].sk_strategy == STRATEGY_NULLS_FIRST;
 }
@@ -142,6 +156,39 @@ scan_query(IndexScanDesc scan)
 	if (scan->numberOfOrderBys == 0 || (scan->orderByData[0].sk_flags & SK_ISNULL))
 		return NULL;
 	return multivector_from_datum(scan->orderByData[0].sk_argument);
+}
+
+static bool
+same_query(const MultiVector *a, const MultiVector *b)
+{
+	return VARSIZE(a) == VARSIZE(b) && memcmp(a, b, VARSIZE(a)) == 0;
+}
+
+/*
+ * The first bound of the scan: its query, unless the order has one, and the
+ * floor that it sets. Nothing is wanted where a part of it is NULL.
+ */
+static double
+scan_floor(ColbertScan *state, IndexScanDesc scan)
+{
+	for (int i = 0; i < scan->numberOfKeys && state->want_documents; i++)
+	{
+		ScoreRange	range;
+
+		if (scan->keyData[i].sk_flags & (SK_SEARCHNULL | SK_SEARCHNOTNULL))
+			continue;
+		if (!range_from_datum(scan->keyData[i].sk_argument, &range))
+		{
+			state->want_documents = false;
+			break;
+		}
+		view_check_dims(state->view, range.query);
+		if (state->query == NULL)
+			state->query = range.query;
+		if (same_query(state->query, range.query))
+			return range_floor(&range, state->view->metric);
+	}
+	return -INFINITY;
 }
 
 /* Session settings win over the index's options; 0 leaves it to the index. */
@@ -159,12 +206,27 @@ scan_settings(Relation index)
 	};
 }
 
+/* Begin the search of a scan that has a query. */
+static void
+start_search(ColbertScan *state, IndexScanDesc scan, double floor)
+{
+	SearchSettings settings = scan_settings(scan->indexRelation);
+
+	view_check_dims(state->view, state->query);
+	if (!state->want_documents)
+		return;
+	state->search = search_begin(state->view, state->query, &settings);
+	search_set_floor(state->search, floor, state->ordered ? SEARCH_NEAREST_FIRST : SEARCH_UNORDERED);
+	state->exact = exact_begin(state->search, scan->heapRelation, scan->xs_snapshot, state->query,
+							   state->filter);
+}
+
 static void
 start(IndexScanDesc scan)
 {
 	ColbertScan *state = scan->opaque;
 	MemoryContext old = MemoryContextSwitchTo(state->context);
-	SearchSettings settings = scan_settings(scan->indexRelation);
+	double		floor;
 
 	if (!IsMVCCSnapshot(scan->xs_snapshot))
 		ereport(ERROR,
@@ -174,16 +236,10 @@ start(IndexScanDesc scan)
 	pgstat_count_index_scan(scan->indexRelation);
 	state->view = view_open(scan->indexRelation, false, VIEW_WITH_PENDING);
 	state->query = scan_query(scan);
+	state->ordered = state->query != NULL;
+	floor = scan_floor(state, scan);
 	if (state->query != NULL)
-	{
-		view_check_dims(state->view, state->query);
-		if (state->want_documents)
-		{
-			state->search = search_begin(state->view, state->query, &settings);
-			state->exact = exact_begin(state->search, scan->heapRelation, scan->xs_snapshot, state->query,
-									   state->filter);
-		}
-	}
+		start_search(state, scan, floor);
 	state->cursor = (PageCursor) {.items = palloc(PAGE_PAYLOAD)};
 	state->run = state->nulls_first ? RUN_NULLS_FIRST : RUN_DOCUMENTS;
 	state->started = true;
@@ -228,7 +284,7 @@ next_null(ColbertScan *state, ItemPointer tid)
 	return false;
 }
 
-/* The next document: in exact order, or in the order of the directory. */
+/* The next document: in exact order, above the floor, or in the order of the directory. */
 static bool
 next_document(ColbertScan *state, ItemPointer tid)
 {
@@ -238,7 +294,7 @@ next_document(ColbertScan *state, ItemPointer tid)
 	if (!state->want_documents)
 		return false;
 	if (state->exact != NULL)
-		return exact_next(state->exact, tid);
+		return state->ordered ? exact_next(state->exact, tid) : exact_next_above(state->exact, tid);
 	while ((entry = (DocEntry *) cursor_next(state, ARRAY_DOCS, &ordinal)) != NULL)
 		if (entry->state == DOC_LIVE)
 		{
@@ -257,7 +313,7 @@ colbert_gettuple(IndexScanDesc scan, ScanDirection direction)
 	if (!state->started)
 		start(scan);
 
-	scan->xs_recheck = false;
+	scan->xs_recheck = state->recheck;
 	scan->xs_recheckorderby = false;
 	for (; state->run < RUN_END; state->run++)
 	{

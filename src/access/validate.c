@@ -1,7 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * validate.c
- *	  Operator classes: two ordering operators and one support function.
+ *	  Operator classes: two ordering operators, and what thresholds need.
+ *
+ * The operator and the function of ranges may be missing: then a threshold is
+ * a filter above the scan.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,6 +28,17 @@
 	ereport(INFO, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION), errmsg(__VA_ARGS__)))
 
 static bool
+is_operator_of_its_strategy(Form_pg_amop form)
+{
+	Oid			result = form->amopstrategy == STRATEGY_RANGE ? BOOLOID : FLOAT8OID;
+	char		purpose = form->amopstrategy == STRATEGY_RANGE ? AMOP_SEARCH : AMOP_ORDER;
+
+	return form->amopstrategy >= 1 && form->amopstrategy <= STRATEGY_COUNT &&
+		form->amoppurpose == purpose &&
+		check_amop_signature(form->amopopr, result, form->amoplefttype, form->amoprighttype);
+}
+
+static bool
 check_operators(const char *family, Oid type, CatCList *operators)
 {
 	bool		valid = true;
@@ -34,11 +48,9 @@ check_operators(const char *family, Oid type, CatCList *operators)
 	{
 		Form_pg_amop form = (Form_pg_amop) GETSTRUCT(&operators->members[i]->tuple);
 
-		if (form->amopstrategy < 1 || form->amopstrategy > STRATEGY_COUNT ||
-			form->amoppurpose != AMOP_ORDER || get_op_rettype(form->amopopr) != FLOAT8OID ||
-			!check_amop_signature(form->amopopr, FLOAT8OID, form->amoplefttype, form->amoprighttype))
+		if (!is_operator_of_its_strategy(form))
 		{
-			complain("operator family \"%s\" contains operator %s that is no ordering operator of its strategies",
+			complain("operator family \"%s\" contains operator %s that is not one of its strategy",
 					 family, format_operator(form->amopopr));
 			valid = false;
 		}
@@ -54,6 +66,22 @@ check_operators(const char *family, Oid type, CatCList *operators)
 }
 
 static bool
+is_function_of_its_number(Form_pg_amproc form)
+{
+	switch (form->amprocnum)
+	{
+		case SUPPORT_SCORE:
+			return check_amproc_signature(form->amproc, FLOAT8OID, true, 2, 2,
+										  form->amproclefttype, form->amprocrighttype);
+		case SUPPORT_RANGE:
+			return check_amproc_signature(form->amproc, get_func_rettype(form->amproc), true, 3, 3,
+										  form->amproclefttype, TEXTOID, FLOAT8OID);
+		default:
+			return false;
+	}
+}
+
+static bool
 check_functions(const char *family, Oid type, CatCList *functions)
 {
 	bool		valid = true;
@@ -63,14 +91,13 @@ check_functions(const char *family, Oid type, CatCList *functions)
 	{
 		Form_pg_amproc form = (Form_pg_amproc) GETSTRUCT(&functions->members[i]->tuple);
 
-		if (form->amprocnum != SUPPORT_SCORE ||
-			!check_amproc_signature(form->amproc, FLOAT8OID, true, 2, 2, form->amproclefttype, form->amprocrighttype))
+		if (!is_function_of_its_number(form))
 		{
-			complain("operator family \"%s\" contains function %s that is no score of two multivectors",
+			complain("operator family \"%s\" contains function %s that is not one of its number",
 					 family, format_procedure(form->amproc));
 			valid = false;
 		}
-		else if (form->amproclefttype == type)
+		else if (form->amprocnum == SUPPORT_SCORE && form->amproclefttype == type)
 			seen = true;
 	}
 	if (!seen)

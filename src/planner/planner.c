@@ -1,14 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * planner.c
- *	  Index paths for orders that core does not match to an index.
+ *	  Index paths for orders and thresholds that core does not match to an
+ *	  index.
  *
  * Core matches ORDER BY to an index only as an ascending operator call with
  * NULLs last. A person writes ORDER BY maxsim(doc, query) DESC. So for each
  * index of ours that gives the order that the query wants first, an ordinary
  * IndexPath is added, whose ordering clause is the operator's and whose path
  * key is the query's own; from there on core plans, costs and runs it as any
- * other index scan.
+ * other index scan. Likewise WHERE maxsim(doc, query) > bound (range_match.c).
  *
  * Nothing need be preloaded: before the hook is asked about a table, core has
  * opened the table's indexes, which calls the handler, which loads this
@@ -24,36 +25,75 @@
 #include "optimizer/restrictinfo.h"
 #include "planner/order_match.h"
 #include "planner/planner.h"
+#include "planner/range_match.h"
 
 static set_rel_pathlist_hook_type previous_hook;
 
-/* IS [NOT] NULL tests of the indexed expression, as index clauses. */
-static List *
-null_tests(IndexOptInfo *index)
+/* What an index scan can be told of a query's conditions, besides the order. */
+typedef struct Conditions
 {
-	List	   *clauses = NIL;
+	List	   *null_tests;		/* IndexClauses: IS [NOT] NULL of the indexed expression */
+	List	   *ranges;			/* IndexClauses: thresholds of the score */
+	List	   *queries;		/* what each of these scores with */
+} Conditions;
+
+static IndexClause *
+match_null_test(IndexOptInfo *index, RestrictInfo *restriction)
+{
+	NullTest   *test = (NullTest *) restriction->clause;
+	IndexClause *clause;
+
+	if (restriction->pseudoconstant ||
+		!IsA(test, NullTest) || test->argisrow ||
+		!match_index_to_operand((Node *) test->arg, 0, index) ||
+		!restriction_is_securely_promotable(restriction, index->rel))
+		return NULL;
+	clause = makeNode(IndexClause);
+	clause->rinfo = restriction;
+	clause->indexquals = list_make1(restriction);
+	clause->lossy = false;
+	clause->indexcol = 0;
+	clause->indexcols = NIL;
+	return clause;
+}
+
+static Conditions
+match_conditions(PlannerInfo *root, IndexOptInfo *index)
+{
+	Conditions	conditions = {NIL, NIL, NIL};
 	ListCell   *cell;
 
 	foreach(cell, index->indrestrictinfo)
 	{
 		RestrictInfo *restriction = lfirst_node(RestrictInfo, cell);
-		NullTest   *test = (NullTest *) restriction->clause;
 		IndexClause *clause;
+		Node	   *query;
 
-		if (restriction->pseudoconstant ||
-			!IsA(test, NullTest) || test->argisrow ||
-			!match_index_to_operand((Node *) test->arg, 0, index) ||
-			!restriction_is_securely_promotable(restriction, index->rel))
-			continue;
-		clause = makeNode(IndexClause);
-		clause->rinfo = restriction;
-		clause->indexquals = list_make1(restriction);
-		clause->lossy = false;
-		clause->indexcol = 0;
-		clause->indexcols = NIL;
-		clauses = lappend(clauses, clause);
+		if ((clause = match_null_test(index, restriction)) != NULL)
+			conditions.null_tests = lappend(conditions.null_tests, clause);
+		else if ((clause = range_match_restriction(root, index, restriction, &query)) != NULL)
+		{
+			conditions.ranges = lappend(conditions.ranges, clause);
+			conditions.queries = lappend(conditions.queries, query);
+		}
 	}
-	return clauses;
+	return conditions;
+}
+
+/* The thresholds of the scores of a query. */
+static List *
+ranges_of(const Conditions *conditions, Node *query)
+{
+	List	   *ranges = NIL;
+	ListCell   *clause;
+	ListCell   *other;
+
+	forboth(clause, conditions->ranges, other, conditions->queries)
+	{
+		if (equal(lfirst(other), query))
+			ranges = lappend(ranges, lfirst(clause));
+	}
+	return ranges;
 }
 
 /*
@@ -61,22 +101,39 @@ null_tests(IndexOptInfo *index)
  * ordering clauses as path keys; core sorts by the others incrementally.
  */
 static void
-add_ordered_path(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index)
+add_ordered_path(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index, const Conditions *conditions)
 {
 	PathKey    *pathkey = linitial_node(PathKey, root->query_pathkeys);
 	OpExpr	   *order_by = order_match_pathkey(index, pathkey);
+	List	   *clauses;
 	IndexPath  *path;
 
 	if (order_by == NULL || !colbert_order_will_do(root, rel, pathkey))
 		return;
-	path = create_index_path(root, index, null_tests(index),
+	clauses = list_concat_copy(conditions->null_tests, ranges_of(conditions, lsecond(order_by->args)));
+	path = create_index_path(root, index, clauses,
 							 list_make1(order_by), list_make1_int(0), list_make1(pathkey),
 							 ForwardScanDirection, false, rel->lateral_relids, 1.0, false);
 	add_path(rel, (Path *) path);
 }
 
+/* All documents within the thresholds, in no order. One query's alone, since a search is for one. */
 static void
-add_ordered_paths(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
+add_range_path(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index, const Conditions *conditions)
+{
+	List	   *clauses;
+	IndexPath  *path;
+
+	if (conditions->ranges == NIL)
+		return;
+	clauses = list_concat_copy(conditions->null_tests, ranges_of(conditions, linitial(conditions->queries)));
+	path = create_index_path(root, index, clauses, NIL, NIL, NIL,
+							 ForwardScanDirection, false, rel->lateral_relids, 1.0, false);
+	add_path(rel, (Path *) path);
+}
+
+static void
+add_paths(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 {
 	ListCell   *cell;
 
@@ -84,16 +141,20 @@ add_ordered_paths(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *
 		previous_hook(root, rel, rti, rte);
 
 	/* A parent has no rows of its own here, a sample is not the table, and of a dummy nothing is wanted. */
-	if (root->query_pathkeys == NIL || rte->rtekind != RTE_RELATION || rte->inh || rte->tablesample != NULL ||
-		IS_DUMMY_REL(rel))
+	if (rte->rtekind != RTE_RELATION || rte->inh || rte->tablesample != NULL || IS_DUMMY_REL(rel))
 		return;
 
 	foreach(cell, rel->indexlist)
 	{
 		IndexOptInfo *index = lfirst_node(IndexOptInfo, cell);
+		Conditions	conditions;
 
-		if (index->amcostestimate == colbert_costestimate && (index->indpred == NIL || index->predOK))
-			add_ordered_path(root, rel, index);
+		if (index->amcostestimate != colbert_costestimate || (index->indpred != NIL && !index->predOK))
+			continue;
+		conditions = match_conditions(root, index);
+		if (root->query_pathkeys != NIL)
+			add_ordered_path(root, rel, index, &conditions);
+		add_range_path(root, rel, index, &conditions);
 	}
 }
 
@@ -101,5 +162,5 @@ void
 planner_init(void)
 {
 	previous_hook = set_rel_pathlist_hook;
-	set_rel_pathlist_hook = add_ordered_paths;
+	set_rel_pathlist_hook = add_paths;
 }

@@ -21,6 +21,9 @@
 /* Rows fetched before the first is emitted: enough to know how large errors are. */
 #define FIRST_WINDOW 8
 
+/* Documents below the floor that teach how far estimates are off. */
+#define FLOOR_WINDOW 32
+
 /* An estimate is taken to be off by its mean error and so many standard deviations. */
 #define ERROR_DEVIATIONS 3.0
 
@@ -51,6 +54,7 @@ struct ExactStage
 	bool		emitted_any;
 	double		last_emitted;
 	ErrorStats	errors;			/* of estimates, against exact scores */
+	bool		below_floor;	/* errors are those of documents below the floor, and after */
 };
 
 /* ---- heap of rows ---- */
@@ -245,29 +249,48 @@ keep_row(ExactStage *stage, ExactRow row)
 	late_add(stage->late, &row);
 }
 
-/* Fetch the next document in the order of estimates. */
-static void
-fetch_next(ExactStage *stage)
+/*
+ * Fetch the next document in the order of estimates; false where there is no
+ * such row to be seen, or it is below the floor.
+ */
+static bool
+take_next(ExactStage *stage, ExactRow *row)
 {
 	RankedDoc	doc;
-	ExactRow	row;
 	instr_time	start;
+	bool		wanted = false;
 
 	if (!search_next(stage->search, &doc))
-		return;
+		return false;
 	stage_start(&start);
-	if (get_row(stage, &doc, &row.score))
+	if (get_row(stage, &doc, &row->score))
 	{
 		if (stage->search->view->metric == METRIC_L2)
-			row.score = -row.score;
+			row->score = -row->score;
 		/* A document whose sketches are of another epoch, and that has no rows, has no estimate. */
 		if (doc.candidate.score < FLT_MAX)
-			errors_learn(&stage->errors, row.score - doc.candidate.score);
-		row.doc = doc.candidate.doc;
-		row.tid = doc.tid;
-		keep_row(stage, row);
+			errors_learn(&stage->errors, row->score - doc.candidate.score);
+		row->doc = doc.candidate.doc;
+		row->tid = doc.tid;
+		wanted = row->score >= stage->search->floor;
 	}
 	stage_stop(STAGE_EXACT, start);
+	return wanted;
+}
+
+/* Is no document that is estimated at this, or worse, expected to reach the floor? (floor.c) */
+static bool
+is_below_floor(ExactStage *stage, float estimate)
+{
+	if (estimate >= stage->search->floor)
+		return false;
+	if (!stage->below_floor)
+	{
+		stage->below_floor = true;
+		memset(&stage->errors, 0, sizeof(ErrorStats));
+	}
+	return stage->errors.count >= FLOOR_WINDOW &&
+		errors_bound(&stage->errors, estimate, FLOOR_DEVIATIONS) < stage->search->floor;
 }
 
 /*
@@ -281,13 +304,19 @@ fetch_enough(ExactStage *stage)
 	{
 		float		estimate;
 		double		bound;
+		ExactRow	row;
 
 		CHECK_FOR_INTERRUPTS();
 		if (stage->ready.count >= stage->ready_limit || !search_peek(stage->search, &estimate))
 			return;
-		if (stage->ready.count == 0 || stage->errors.count < FIRST_WINDOW ||
+		if (is_below_floor(stage, estimate))
+			search_drop_ranked(stage->search);
+		else if (stage->ready.count == 0 || stage->errors.count < FIRST_WINDOW ||
 			stage->ready.rows[0].score < errors_bound(&stage->errors, estimate, ERROR_DEVIATIONS))
-			fetch_next(stage);
+		{
+			if (take_next(stage, &row))
+				keep_row(stage, row);
+		}
 		else if (search_pool_bound(stage->search, &bound) &&
 				 stage->ready.rows[0].score < errors_bound(&stage->errors, bound, ERROR_DEVIATIONS))
 			search_rerank_more(stage->search);
@@ -314,4 +343,37 @@ exact_next(ExactStage *stage, ItemPointer tid)
 	search_counters.emitted++;
 	*tid = row.tid;
 	return true;
+}
+
+bool
+exact_next_above(ExactStage *stage, ItemPointer tid)
+{
+	float		estimate;
+
+	while (search_peek(stage->search, &estimate))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (estimate >= stage->search->floor)
+		{
+			RankedDoc	doc;
+
+			search_next(stage->search, &doc);
+			*tid = doc.tid;
+			search_counters.emitted++;
+			return true;
+		}
+		if (is_below_floor(stage, estimate))
+			search_drop_ranked(stage->search);
+		else
+		{
+			ExactRow	row;
+
+			if (!take_next(stage, &row))
+				continue;
+			*tid = row.tid;
+			search_counters.emitted++;
+			return true;
+		}
+	}
+	return false;
 }

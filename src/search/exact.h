@@ -39,6 +39,12 @@ extern ExactStage *exact_begin(Search *search, Relation heap, Snapshot snapshot,
 
 /* The next row in exact order; false at the end of all live documents. */
 extern bool exact_next(ExactStage *stage, ItemPointer tid);
+
+/*
+ * The next row that may be above the floor of the search, in no order: the
+ * caller looks at its score. False at the end.
+ */
+extern bool exact_next_above(ExactStage *stage, ItemPointer tid);
 extern void exact_end(ExactStage *stage);
 
 #endif							/* COLBERT_EXACT_H */

@@ -75,6 +75,15 @@ pool_cut(Search *search)
 		cut_to_limit(search);
 }
 
+void
+pool_give_up(Search *search)
+{
+	search->pool.count = 0;
+	/* What a cut dropped was worse than what is left. */
+	if (search->passed_all)
+		search->complete = true;
+}
+
 /* Narrow these documents, which are marked as seen, into the pool. */
 static void
 narrow_into_pool(Search *search, CandidateList *list)
@@ -121,6 +130,7 @@ widen_to_all(Search *search)
 		search_test(search, &search->pool);
 	search_narrow_all(search);
 	search->complete = !search->pool_dropped;
+	search->passed_all = true;
 	search_counters.exhaustive = true;
 	search_counters.passes++;
 }
@@ -198,7 +208,8 @@ pool_widen(Search *search)
 		factor *= WIDEN_FACTOR;
 		search->level++;
 	}
-	if (is_too_wide(search, factor))
+	search->below_floor = false;
+	if (floor_wants_all(search) || is_too_wide(search, factor))
 		widen_to_all(search);
 	else
 	{

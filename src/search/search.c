@@ -12,6 +12,7 @@
 #include "compat/pg_compat.h"
 
 #include <float.h>
+#include <math.h>
 
 #include "index/docstore.h"
 #include "miscadmin.h"
@@ -110,6 +111,7 @@ search_begin(IndexView *view, const MultiVector *query, const SearchSettings *se
 	search->context = context;
 	search->settings = search_resolve(view, query->ntokens, settings);
 	search->batch = search->settings.rerank;
+	search->floor = -INFINITY;
 	pool_begin(search);
 	search->seen = palloc_extended(view->meta.arrays[ARRAY_DOCS].nitems / 8 + 1, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	prepare_query(search, query);
@@ -138,7 +140,7 @@ static void
 rerank_batch(Search *search)
 {
 	CandidateList *pool = &search->pool;
-	uint32		n = Min(search->batch, pool->count);
+	uint32		n = Min(floor_batch(search), pool->count);
 
 	candidates_select(pool->items, pool->count, n);
 	search_rerank(search, pool->items, n);
@@ -161,7 +163,7 @@ rerank_batch(Search *search)
 bool
 search_pool_bound(const Search *search, double *bound)
 {
-	if (search->pool.count == 0 || search->nranked >= search->batch_limit)
+	if (search->pool.count == 0 || search->nranked >= search->batch_limit || floor_ends_pool(search))
 		return false;
 	*bound = errors_bound(&search->sketch_errors, search->pool_best,
 						  search->filter.admits != NULL ? POOL_DEVIATIONS_FILTERED : POOL_DEVIATIONS);
@@ -186,6 +188,8 @@ fill(Search *search)
 		MemoryContext old;
 
 		CHECK_FOR_INTERRUPTS();
+		if (floor_ends_pool(search))
+			pool_give_up(search);
 		if (search->pool.count == 0 && search->complete)
 			return false;
 		old = MemoryContextSwitchTo(search->context);

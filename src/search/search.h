@@ -126,6 +126,13 @@ typedef struct ErrorStats
 	double		squares;
 } ErrorStats;
 
+/* Whether the nearest documents are wanted first, or all as soon as can be. */
+typedef enum SearchOrder
+{
+	SEARCH_NEAREST_FIRST,
+	SEARCH_UNORDERED
+} SearchOrder;
+
 typedef struct Search
 {
 	IndexView  *view;
@@ -149,9 +156,13 @@ typedef struct Search
 	uint64		passed;			/* rows that it admitted */
 	uint32		level;			/* widenings so far */
 	bool		complete;		/* every live document has been in the pool */
+	bool		passed_all;		/* or was dropped from it, being worse than all that stayed */
 	uint8	   *seen;			/* bit a document: is or was in the pool, or is not admitted */
 	float		pool_best;		/* the best estimate in the pool */
 	ErrorStats	sketch_errors;	/* of sketches, against code rows */
+	SearchOrder order;
+	double		floor;			/* documents below are not wanted; -INFINITY where all are */
+	bool		below_floor;	/* nothing in the pool is estimated to reach the floor */
 } Search;
 
 /* ---- search.c ---- */
@@ -159,6 +170,15 @@ typedef struct Search
 /* settings: 0 where the index chooses. Allocates in a child of the current context. */
 extern Search *search_begin(IndexView *view, const MultiVector *query, const SearchSettings *settings);
 extern void search_end(Search *search);
+
+/*
+ * From now on documents below a similarity (larger is nearer) are not wanted,
+ * but for those that cannot be told from others.
+ */
+extern void search_set_floor(Search *search, double floor, SearchOrder order);
+
+/* None of the documents that were reranked and not taken is wanted. */
+extern void search_drop_ranked(Search *search);
 
 /* The next document by estimate, without and with taking it; false when all were given. */
 extern bool search_peek(Search *search, float *score);
@@ -189,6 +209,9 @@ extern void pool_widen(Search *search);
 /* Where the pool has grown to twice its limit, drop the worse half: another pass finds it again. */
 extern void pool_cut(Search *search);
 
+/* Nothing that is in the pool is wanted. */
+extern void pool_give_up(Search *search);
+
 /* ---- the stages ---- */
 
 /* gather.c: nodes of each token, then the best documents by their postings, into list. */
@@ -205,6 +228,20 @@ extern void search_narrow_all(Search *search);
 
 /* rerank.c: score by code rows those that are admitted, and add them to search->ranked, in order. */
 extern void search_rerank(Search *search, const Candidate *candidates, uint32 count);
+
+/* ---- floor.c ---- */
+
+/* A document that seems to miss the floor by more than so many deviations is given up. */
+#define FLOOR_DEVIATIONS 3.0
+
+/* Is the next widening to go to every document? */
+extern bool floor_wants_all(const Search *search);
+
+/* How many of the pool to rerank next. */
+extern uint32 floor_batch(Search *search);
+
+/* Is nothing in the pool, whose best are reranked, expected to reach the floor? */
+extern bool floor_ends_pool(const Search *search);
 
 /* ---- candidates.c ---- */
 

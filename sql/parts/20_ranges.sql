@@ -1,0 +1,32 @@
+-- Ranges of a score: what a threshold, "maxsim(doc, query) > bound", is to an index.
+--
+-- People write the comparison; the planner says it to an index by these.
+
+CREATE TYPE multivector_range AS (query multivector, comparison text, bound float8);
+COMMENT ON TYPE multivector_range IS 'the documents whose score for a query is beyond a bound';
+
+CREATE FUNCTION multivector_range(query multivector, comparison text, bound float8) RETURNS multivector_range
+	AS 'MODULE_PATHNAME', 'multivector_range' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION multivector_range(multivector, text, float8)
+	IS 'documents whose score is > or >= a bound, or whose distance is < or <= one';
+
+CREATE FUNCTION maxsim_within(doc multivector, range multivector_range) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'multivector_maxsim_within' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 3000;
+COMMENT ON FUNCTION maxsim_within(multivector, multivector_range) IS 'implementation of <#~@ operator';
+
+CREATE FUNCTION maxsim_cosine_within(doc multivector, range multivector_range) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'multivector_maxsim_cosine_within' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 3000;
+COMMENT ON FUNCTION maxsim_cosine_within(multivector, multivector_range) IS 'implementation of <=~@ operator';
+
+CREATE FUNCTION maxsim_l2_within(doc multivector, range multivector_range) RETURNS boolean
+	AS 'MODULE_PATHNAME', 'multivector_maxsim_l2_within' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 3000;
+COMMENT ON FUNCTION maxsim_l2_within(multivector, multivector_range) IS 'implementation of <-~@ operator';
+
+CREATE OPERATOR <#~@ (LEFTARG = multivector, RIGHTARG = multivector_range, FUNCTION = maxsim_within, RESTRICT = matchingsel);
+COMMENT ON OPERATOR <#~@ (multivector, multivector_range) IS 'is maxsim, or <#>, within the range; used by the planner';
+
+CREATE OPERATOR <=~@ (LEFTARG = multivector, RIGHTARG = multivector_range, FUNCTION = maxsim_cosine_within, RESTRICT = matchingsel);
+COMMENT ON OPERATOR <=~@ (multivector, multivector_range) IS 'is maxsim_cosine, or <=>, within the range; used by the planner';
+
+CREATE OPERATOR <-~@ (LEFTARG = multivector, RIGHTARG = multivector_range, FUNCTION = maxsim_l2_within, RESTRICT = matchingsel);
+COMMENT ON OPERATOR <-~@ (multivector, multivector_range) IS 'is maxsim_l2 within the range; used by the planner';

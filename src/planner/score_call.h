@@ -1,0 +1,35 @@
+/*-------------------------------------------------------------------------
+ *
+ * score_call.h
+ *	  Is an expression a score, or a distance, of an index's documents?
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef COLBERT_SCORE_CALL_H
+#define COLBERT_SCORE_CALL_H
+
+#include "compat/pg_compat.h"
+
+#include "nodes/pathnodes.h"
+
+typedef enum ScoreCallKind
+{
+	CALL_OF_SCORE,				/* larger is nearer: maxsim(doc, query) */
+	CALL_OF_DISTANCE			/* smaller is nearer: doc <#> query, maxsim_l2(doc, query) */
+} ScoreCallKind;
+
+/* A function of two arguments, called by its name or as an operator. */
+typedef struct ScoreCall
+{
+	ScoreCallKind kind;
+	Node	   *doc;
+	Node	   *query;
+} ScoreCall;
+
+/* Match an expression to what the index orders by. False where it is anything else. */
+extern bool score_call_match(IndexOptInfo *index, Expr *expr, ScoreCall *call);
+
+/* Is this expression known before the scan starts? */
+extern bool score_call_is_known(Node *expr);
+
+#endif							/* COLBERT_SCORE_CALL_H */
