@@ -19,7 +19,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
-our @EXPORT = qw(@methods each_method new_node load_questions load_passages create_tables exact_tenths recall in_exact_order index_is_sound
+our @EXPORT = qw(@methods each_method new_node load_questions load_passages create_tables exact_tenths recall only_by in_exact_order index_is_sound
   uses_index start_sql stop_sql add_churn kill_all start_after_kill);
 
 # The access methods, each without its "colbert_". A test that is not about one of them runs over all: in one server, over a table
@@ -123,18 +123,18 @@ sub chosen
 	return "q.id * $n / 1000 > (q.id - 1) * $n / 1000";
 }
 
-# exact_tenths(NODE, KIND, N): the exact score of the tenth best passage of N queries of a kind (short or long), into the table
-# tenths_KIND: what an answer must reach to be among the ten best, ties included. The exact answers to short queries come with the
-# data set; those to long ones are measured by sequential scan. "passages" must hold all of them.
+# exact_tenths(NODE, KIND, N, TABLE): the exact score of the tenth best row of a table for N queries of a kind (short or long), into
+# the table tenths_KIND_TABLE: what an answer must reach to be among the ten best, ties included. Those of all passages to short
+# queries come with the data set; others are measured, each document fetched once for all queries.
 sub exact_tenths
 {
-	my ($node, $kind, $n) = @_;
+	my ($node, $kind, $n, $table) = @_;
 	my $chosen = chosen($n);
 
-	if ($kind eq 'short')
+	if ($kind eq 'short' && $table eq 'passages')
 	{
 		$node->safe_psql('postgres', <<"SQL");
-CREATE TABLE tenths_short AS
+CREATE TABLE tenths_short_passages AS
 SELECT q.id AS question, maxsim(p.doc, q.short) AS tenth
 FROM questions q JOIN exact e ON e.question = q.id AND e.rank = 10 JOIN passages p ON p.id = e.passage
 WHERE $chosen;
@@ -142,36 +142,47 @@ SQL
 		return;
 	}
 	$node->safe_psql('postgres', <<"SQL");
+SET work_mem = '256MB';
 SET enable_indexscan = off;
-SET min_parallel_table_scan_size = 0;
-SET parallel_setup_cost = 0;
-SET parallel_tuple_cost = 0;
-SET work_mem = '64MB';
-CREATE TABLE tenths_$kind AS
+CREATE TABLE tenths_${kind}_$table AS
 SELECT question, min(score) AS tenth
 FROM (SELECT question, score, row_number() OVER (PARTITION BY question ORDER BY score DESC) AS rank
-      FROM (SELECT q.id AS question, maxsim(p.doc, q.$kind) AS score FROM passages p, questions q WHERE $chosen) AS scored) AS ranked
+      FROM (SELECT q.id AS question, maxsim(p.doc, q.$kind) AS score
+            FROM (SELECT doc::multivector(128, float4) FROM $table OFFSET 0) AS p, questions q WHERE $chosen) AS scored) AS ranked
 WHERE rank <= 10 GROUP BY question;
 SQL
 	return;
 }
 
-# recall(NODE, KIND, N, SETTINGS): mean recall at 10 of the index, against what exact_tenths() measured before.
+# recall(NODE, KIND, N, TABLE, SQL before): mean recall at 10 of a table's index, against what exact_tenths() measured before.
 sub recall
 {
-	my ($node, $kind, $n, $settings) = @_;
+	my ($node, $kind, $n, $table, $before) = @_;
 	my $chosen = chosen($n);
 
-	$settings //= '';
+	$before //= '';
 	return $node->safe_psql('postgres', <<"SQL");
+$before
 $by_index
-$settings
 SELECT round(avg(hits), 4)
 FROM (SELECT count(*) FILTER (WHERE r.score >= t.tenth) / 10.0 AS hits
-      FROM questions q JOIN tenths_$kind t ON t.question = q.id,
-           LATERAL (SELECT maxsim(doc, q.$kind) AS score FROM passages ORDER BY doc <#> q.$kind LIMIT 10) AS r
+      FROM questions q JOIN tenths_${kind}_$table t ON t.question = q.id,
+           LATERAL (SELECT maxsim(doc, q.$kind) AS score FROM $table ORDER BY doc <#> q.$kind LIMIT 10) AS r
       WHERE $chosen GROUP BY q.id) AS answers;
 SQL
+}
+
+# only_by(NODE, INDEX): what to send before statements of which the plans are to use this one of a table's indexes. It lasts as
+# long as the session, and is then undone.
+sub only_by
+{
+	my ($node, $index) = @_;
+	my $others = $node->safe_psql('postgres', <<"SQL");
+SELECT string_agg(indexrelid::regclass::text, ', ') FROM pg_index JOIN pg_class c ON c.oid = indexrelid JOIN pg_am a ON a.oid = c.relam
+WHERE indrelid = (SELECT indrelid FROM pg_index WHERE indexrelid = '$index'::regclass) AND indexrelid <> '$index'::regclass AND amname LIKE 'colbert%';
+SQL
+
+	return $others eq '' ? '' : "BEGIN; DROP INDEX $others;";
 }
 
 # in_exact_order(NODE, TABLE, KIND, N, LIMIT): how many of N queries get their rows in the order of the exact score.
@@ -200,25 +211,26 @@ sub uses_index
 	return like($node->safe_psql('postgres', $explain), qr/Index Scan using \w+_index/, $name);
 }
 
-# index_is_sound(NODE, TABLE, TEST NAME): a search without a LIMIT gives every row once, whatever is pending or dead; each of some
-# rows is found by its own embedding; and the index's checker has nothing to say.
+# index_is_sound(NODE, TABLE, TEST NAME, SQL before): a search without a LIMIT gives every row once, whatever is pending or dead;
+# each of some rows is found by its own embedding; and the index's checker has nothing to say.
 sub index_is_sound
 {
-	my ($node, $table, $name) = @_;
+	my ($node, $table, $name, $before) = @_;
 	my $rows = $node->safe_psql('postgres', "SET enable_indexscan = off; SELECT count(*) FROM $table");
 
-	uses_index($node, "$by_index EXPLAIN (COSTS OFF) SELECT id FROM $table ORDER BY doc <#> (SELECT short FROM questions WHERE id = 1)", "$name: by the index");
+	$before = ($before // '') . $by_index;
+	uses_index($node, "$before EXPLAIN (COSTS OFF) SELECT id FROM $table ORDER BY doc <#> (SELECT short FROM questions WHERE id = 1)", "$name: by the index");
 	is( $node->safe_psql('postgres', <<"SQL"), "$rows|$rows", "$name: a whole scan gives each of $rows rows once");
-$by_index
+$before
 SELECT count(*), count(DISTINCT id) FROM (SELECT id FROM $table ORDER BY doc <#> (SELECT short FROM questions WHERE id = 1)) AS scan;
 SQL
 	is( $node->safe_psql('postgres', <<"SQL"), '', "$name: rows are found by their own embeddings");
-$by_index
+$before
 SELECT p.id
 FROM $table p,
      LATERAL (SELECT max(maxsim(doc, p.doc)) AS best, bool_or(id = p.id) AS found
               FROM (SELECT id, doc FROM $table ORDER BY doc <#> p.doc LIMIT 10) AS r) AS search
-WHERE p.doc IS NOT NULL AND (p.id % greatest(1, $rows / 150) = 0 OR p.id > 1000000)
+WHERE p.doc IS NOT NULL AND p.id % greatest(1, $rows / 40) = 0
       AND NOT (found OR best >= maxsim(p.doc, p.doc));
 SQL
 	if ($node->safe_psql('postgres', q{SELECT count(*) FROM pg_proc WHERE proname = 'colbert_index_check'}) > 0)
