@@ -91,6 +91,9 @@ extern bool colbert_order_will_do(PlannerInfo *root, RelOptInfo *rel, PathKey *p
 extern void colbert_costestimate(PlannerInfo *root, IndexPath *path, double loop_count, Cost *startup_cost,
 								 Cost *total_cost, Selectivity *selectivity, double *correlation, double *pages);
 
+/* info.c: open an index of ours; errors (42704, 42809) for anything else. */
+extern Relation colbert_open_index(Oid oid, LOCKMODE mode);
+
 /* validate.c */
 extern bool colbert_validate(Oid opclass);
 

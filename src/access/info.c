@@ -29,9 +29,8 @@ PG_FUNCTION_INFO_V1(colbert_index_info);
 PG_FUNCTION_INFO_V1(colbert_merge);
 PG_FUNCTION_INFO_V1(colbert_last_scan);
 
-/* Open an index of ours; errors (42704, 42809) for anything else. */
-static Relation
-open_index(Oid oid, LOCKMODE mode)
+Relation
+colbert_open_index(Oid oid, LOCKMODE mode)
 {
 	Relation	index = try_relation_open(oid, mode);
 
@@ -102,7 +101,7 @@ put_drift(IndexView *view, Datum *values, bool *nulls)
 Datum
 colbert_index_info(PG_FUNCTION_ARGS)
 {
-	Relation	index = open_index(PG_GETARG_OID(0), AccessShareLock);
+	Relation	index = colbert_open_index(PG_GETARG_OID(0), AccessShareLock);
 	IndexView  *view;
 	const MetaPageData *meta;
 	TupleDesc	desc;
@@ -159,7 +158,7 @@ colbert_merge(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("recovery is in progress"),
 				 errhint("Pending documents are merged on the primary.")));
-	index = open_index(PG_GETARG_OID(0), RowExclusiveLock);
+	index = colbert_open_index(PG_GETARG_OID(0), RowExclusiveLock);
 	if (!compat_object_ownercheck(RelationRelationId, RelationGetRelid(index), GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_INDEX, RelationGetRelationName(index));
 	/* A concurrent build is at work on it, or has failed: its pages are nobody else's to change. */

@@ -112,6 +112,9 @@ typedef struct FreeSlot
 	uint32		next;
 } FreeSlot;
 
+/* The list that a slot of so many tokens is kept on. */
+extern uint32 docstore_free_class(uint32 capacity);
+
 /*
  * Find a free slot with room for ntokens, and its entry. Takes it off its
  * list in view->meta; the caller holds the meta page exclusively and writes

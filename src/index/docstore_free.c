@@ -24,8 +24,8 @@
 #define FREE_LOOKS 16
 #define LARGER_CLASSES 2
 
-static uint32
-free_class(uint32 ntokens)
+uint32
+docstore_free_class(uint32 ntokens)
 {
 	uint32		nblocks = sketch_blocks_for(ntokens);
 
@@ -62,7 +62,7 @@ find_in_class(IndexView *view, uint32 class, uint32 ntokens, FreeSlot *free, Doc
 bool
 docstore_find_free(IndexView *view, uint32 ntokens, FreeSlot *free, DocEntry *entry)
 {
-	uint32		class = free_class(ntokens);
+	uint32		class = docstore_free_class(ntokens);
 
 	if (view->meta.free_docs == 0)
 		return false;
@@ -99,7 +99,7 @@ docstore_push_free(IndexView *view, const uint32 *docs, uint32 ndocs)
 		for (; i < ndocs && docs[i] < end; i++)
 		{
 			DocEntry   *entry = (DocEntry *) parray_change(&change, buffer, &view->meta, ARRAY_DOCS, docs[i]);
-			uint32		class = free_class(entry->capacity);
+			uint32		class = docstore_free_class(entry->capacity);
 
 			if (entry->state == DOC_DEAD && stored->dead_docs > 0)
 				stored->dead_docs--;

@@ -21,6 +21,7 @@
 #include "codec/kmeans.h"
 #include "codec/sketch.h"
 #include "index/hits.h"
+#include "storage/findings.h"
 #include "storage/storage.h"
 
 /* Query tokens, and how many nodes of each are wanted. */
@@ -65,6 +66,12 @@ typedef struct Finder
 
 	/* Make trained centroids the nodes of an index that has none; node_of[c] is set to the node of centroid c. */
 	void		(*store) (void *state, const KmeansResult *trained, uint32 *node_of);
+
+	/*
+	 * Report what is wrong with the nodes; encodings: compare what is encoded
+	 * of their vectors, too. The merge lock is held, so that they stand still.
+	 */
+	void		(*check) (ColbertIndex *index, MetaPageData *meta, const SketchParams *params, Findings *findings, bool encodings);
 } Finder;
 
 extern const Finder graph_finder;

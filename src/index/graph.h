@@ -23,6 +23,7 @@
 
 #include "codec/sketch.h"
 #include "index/hits.h"
+#include "storage/findings.h"
 #include "storage/storage.h"
 
 /*
@@ -51,6 +52,9 @@ extern uint32 graph_search(Graph *graph, const float *vector, uint32 ef, uint32 
  * the level is drawn from the index's seed and the ordinal.
  */
 extern uint32 graph_insert(Graph *graph, const float *vector);
+
+/* graph_check.c: Finder.check of the graph. */
+extern void graph_check(ColbertIndex *index, MetaPageData *meta, const SketchParams *params, Findings *findings, bool edges);
 
 /* Item sizes of the graph's arrays, and the largest m whose neighbours fit on a page (0: none does). */
 extern size_t graph_node_size(uint32 dim);

@@ -110,4 +110,5 @@ const Finder graph_finder = {
 	.assign = graph_assign,
 	.add = graph_add,
 	.store = graph_store,
+	.check = graph_check,
 };

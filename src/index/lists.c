@@ -218,4 +218,5 @@ const Finder lists_finder = {
 	.find = lists_find,
 	.assign = lists_assign,
 	.store = lists_store,
+	.check = lists_check,
 };

@@ -41,6 +41,9 @@ typedef struct Lists
 	uint64		looked_at;		/* parents */
 } Lists;
 
+/* lists_check.c: Finder.check of the lists. */
+extern void lists_check(ColbertIndex *index, MetaPageData *meta, const SketchParams *params, Findings *findings, bool encodings);
+
 /* Bytes of a row; the parents and the centroids have the same. */
 extern size_t lists_row_size(uint32 dim);
 

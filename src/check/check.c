@@ -1,0 +1,281 @@
+/*-------------------------------------------------------------------------
+ *
+ * check.c
+ *	  colbert_index_check: is an index what it should be?
+ *
+ * Takes AccessShareLock on the table and the index. Merges, and the last
+ * phase of VACUUM, wait until it is done; reading, inserting, updating and
+ * deleting go on.
+ *
+ * On a standby no lock stops the replay of WAL. There the whole check is made
+ * again where it found something, and what it finds each time is reported.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "access/access.h"
+#include "access/relation.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "catalog/index.h"
+#include "check/check.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/resowner.h"
+#include "utils/snapmgr.h"
+
+PG_FUNCTION_INFO_V1(colbert_index_check);
+
+/* On a standby: so many checks have to find the same, with a pause between them. */
+#define STANDBY_ROUNDS 3
+#define STANDBY_PAUSE_US 500000L
+
+/* ---- steps ---- */
+
+static bool
+tells_of_damage(int code)
+{
+	return code == ERRCODE_INDEX_CORRUPTED || code == ERRCODE_DATA_CORRUPTED;
+}
+
+bool
+check_try(Check *check, CheckStep step, void *arg, int64 item)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool done = false;
+
+	BeginInternalSubTransaction(NULL);
+	PG_TRY();
+	{
+		step(check, arg);
+		ReleaseCurrentSubTransaction();
+		done = true;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		if (!tells_of_damage(error->sqlerrcode))
+			PG_RE_THROW();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(context);
+		findings_add(check->findings, FINDING_ERROR, item, "%s", error->message);
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return done;
+}
+
+static void
+open_view(Check *check, void *arg)
+{
+	MemoryContextSwitchTo(arg);
+	check->view = view_open(check->index, false, VIEW_WITHOUT_PENDING);
+	check->nblocks = RelationGetNumberOfBlocks(check->index);
+	if (check->view->metric != colbert_metric(check->index))
+		findings_add(check->findings, FINDING_ERROR, META_BLOCK, "the index is of metric %d, its operator class of %d",
+					 (int) check->view->metric, (int) colbert_metric(check->index));
+}
+
+static void
+check_finder(Check *check)
+{
+	/* Whatever a finder keeps in its arrays is in use. */
+	for (int kind = ARRAY_PARAMS; kind < ARRAY_COUNT; kind++)
+		check_use(check, kind, 0, check->view->meta.arrays[kind].nitems);
+	check->view->finder->check(&check->view->index, &check->view->meta, &check->view->sketch, check->findings, check->rescore);
+}
+
+typedef struct CheckPart
+{
+	const char *name;
+	void		(*run) (Check *check);
+} CheckPart;
+
+/* A step of a part works in the context of its round, where its results stay. */
+typedef struct PartRun
+{
+	const CheckPart *part;
+	MemoryContext context;
+} PartRun;
+
+static void
+run_part(Check *check, void *arg)
+{
+	PartRun    *run = arg;
+
+	MemoryContextSwitchTo(run->context);
+	run->part->run(check);
+}
+
+/* ---- the whole ---- */
+
+/* All parts, in an order in which each finds ready what it relies on. */
+static void
+check_parts(Check *check, MemoryContext context)
+{
+	static const CheckPart parts[] = {
+		{"directory", check_directory},
+		{"queue", check_queue},
+		{"free slots", check_free},
+		{"nulls", check_nulls},
+		{"nodes", check_finder},
+		{"pages", check_pages},
+		{"postings", check_postings},
+	};
+	static const CheckPart extents = {"extents", check_extents};
+	static const CheckPart snapshot = {"directory", check_snapshot};
+	static const CheckPart heap = {"rows", check_heap};
+	PartRun		run = {&extents, context};
+
+	findings_begin_part(check->findings, "meta");
+	if (!check_try(check, open_view, context, META_BLOCK))
+		return;
+	findings_begin_part(check->findings, extents.name);
+	check_try(check, run_part, &run, NO_ITEM);
+	if (!check->extents_agree)
+		return;
+
+	run.part = &snapshot;
+	findings_begin_part(check->findings, snapshot.name);
+	check_try(check, run_part, &run, NO_ITEM);
+	for (int i = 0; i < lengthof(parts); i++)
+	{
+		run.part = &parts[i];
+		findings_begin_part(check->findings, run.part->name);
+		if (check->copied || run.part->run == check_pages)
+			check_try(check, run_part, &run, NO_ITEM);
+	}
+	if (check->copied && check->snapshot != NULL)
+	{
+		run.part = &heap;
+		findings_begin_part(check->findings, heap.name);
+		check_try(check, run_part, &run, NO_ITEM);
+	}
+}
+
+/* One whole check; its findings live in the caller's context. */
+static Findings *
+check_once(Relation index, Relation heap, bool against_table, bool rescore)
+{
+	Findings   *findings = findings_create();
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert check", ALLOCSET_DEFAULT_SIZES);
+	Check		check = {.index = index, .heap = heap, .rescore = rescore, .findings = findings};
+	bool		recovering = RecoveryInProgress();
+
+	if (against_table)
+		check.snapshot = RegisterSnapshot(GetTransactionSnapshot());
+	if (!recovering)
+		docstore_lock(index, LOCK_MERGE, ShareLock);
+	check_parts(&check, context);
+	if (!recovering)
+		docstore_unlock(index, LOCK_MERGE, ShareLock);
+	if (check.snapshot != NULL)
+		UnregisterSnapshot(check.snapshot);
+	MemoryContextDelete(context);
+	return findings;
+}
+
+static Findings *
+check_index(Relation index, Relation heap, bool against_table, bool rescore)
+{
+	Findings   *findings = check_once(index, heap, against_table, rescore);
+
+	for (int round = 1; round < STANDBY_ROUNDS && RecoveryInProgress() && findings->list != NIL; round++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		pg_usleep(STANDBY_PAUSE_US);
+		findings_intersect(findings, check_once(index, heap, against_table, rescore));
+	}
+	return findings;
+}
+
+/*
+ * Refuse what cannot be checked. A snapshot of a whole transaction may be
+ * older than an index whose build passed over rows that it still sees.
+ */
+static void
+check_preconditions(Relation index, bool against_table)
+{
+	if (!index->rd_index->indisvalid)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("index \"%s\" is not valid", RelationGetRelationName(index)),
+				 errhint("Drop it or REINDEX it.")));
+	if (index->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED && RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("index \"%s\" is unlogged, and empty during recovery", RelationGetRelationName(index))));
+	if (against_table && IsolationUsesXactSnapshot() && index->rd_index->indcheckxmin &&
+		!TransactionIdPrecedes(HeapTupleHeaderGetXmin(index->rd_indextuple->t_data), GetTransactionSnapshot()->xmin))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("index \"%s\" is too new for the snapshot of this transaction", RelationGetRelationName(index)),
+				 errhint("Check it in a new transaction.")));
+}
+
+static void
+put_findings(ReturnSetInfo *result, const Findings *findings)
+{
+	ListCell   *cell;
+
+	foreach(cell, findings->list)
+	{
+		const Finding *finding = lfirst(cell);
+		Datum		values[4];
+		bool		nulls[4] = {0};
+
+		values[0] = CStringGetTextDatum(finding->severity == FINDING_ERROR ? "error" : "warning");
+		values[1] = CStringGetTextDatum(finding->part);
+		values[2] = Int64GetDatum(finding->item);
+		nulls[2] = finding->item == NO_ITEM;
+		values[3] = CStringGetTextDatum(finding->message);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+}
+
+/*
+ * The index's predicate and expressions run with the rights of the table's
+ * owner, as they do in REINDEX.
+ */
+Datum
+colbert_index_check(PG_FUNCTION_ARGS)
+{
+	Oid			oid = PG_GETARG_OID(0);
+	bool		rescore = PG_GETARG_BOOL(2);
+	bool		against_table = PG_GETARG_BOOL(1) || rescore;
+	Oid			table = IndexGetRelation(oid, true);
+	Relation	heap = OidIsValid(table) ? try_relation_open(table, AccessShareLock) : NULL;
+	Relation	index = colbert_open_index(oid, AccessShareLock);
+	Oid			user;
+	int			security;
+	int			guc_level;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (heap == NULL || IndexGetRelation(oid, false) != RelationGetRelid(heap))
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("the table of index \"%s\" was dropped", RelationGetRelationName(index))));
+
+	GetUserIdAndSecContext(&user, &security);
+	SetUserIdAndSecContext(heap->rd_rel->relowner, security | SECURITY_RESTRICTED_OPERATION);
+	guc_level = NewGUCNestLevel();
+	compat_restrict_search_path();
+	check_preconditions(index, against_table);
+	put_findings((ReturnSetInfo *) fcinfo->resultinfo, check_index(index, heap, against_table, rescore));
+	AtEOXact_GUC(false, guc_level);
+	SetUserIdAndSecContext(user, security);
+
+	relation_close(index, AccessShareLock);
+	relation_close(heap, AccessShareLock);
+	PG_RETURN_NULL();
+}

@@ -1,0 +1,110 @@
+/*-------------------------------------------------------------------------
+ *
+ * check_extents.c
+ *	  Extent maps: extents lie within the file and apart from each other,
+ *	  have room for the items handed out, and items have the right size.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "check/check.h"
+
+static int
+compare_placed(const void *a, const void *b)
+{
+	const PlacedExtent *x = a;
+	const PlacedExtent *y = b;
+
+	if (x->extent.start != y->extent.start)
+		return x->extent.start < y->extent.start ? -1 : 1;
+	return (int) x->array - (int) y->array;
+}
+
+int
+check_sorted_extents(const MetaPageData *meta, PlacedExtent *extents)
+{
+	int			n = 0;
+
+	for (int kind = 0; kind < ARRAY_COUNT; kind++)
+		for (uint32 i = 0; i < meta->arrays[kind].nextents; i++)
+			extents[n++] = (PlacedExtent) {meta->arrays[kind].extents[i], kind};
+	qsort(extents, n, sizeof(PlacedExtent), compare_placed);
+	return n;
+}
+
+/* The size that items of an array must have; false where only the finder knows it. */
+static bool
+known_item_size(const IndexView *view, ArrayKind kind, size_t *size)
+{
+	switch (kind)
+	{
+		case ARRAY_DOCS:
+			*size = sizeof(DocEntry);
+			return true;
+		case ARRAY_SKETCHES:
+			*size = sketch_block_size(&view->sketch);
+			return true;
+		case ARRAY_ROWS:
+			*size = view->row_size;
+			return true;
+		case ARRAY_PENDING_ROWS:
+			*size = view->coder.codec->coarse ? coder_row_size(&view->pending_coder) : 0;
+			return true;
+		case ARRAY_QUEUE:
+			*size = sizeof(uint32);
+			return true;
+		case ARRAY_NULLS:
+			*size = sizeof(NullEntry);
+			return true;
+		default:
+			return false;
+	}
+}
+
+static void
+check_array(Check *check, ArrayKind kind)
+{
+	const ArrayMeta *array = &check->view->meta.arrays[kind];
+	uint64		npages = 0;
+	uint64		room;
+	size_t		size;
+
+	for (uint32 i = 0; i < array->nextents; i++)
+	{
+		Extent		extent = array->extents[i];
+
+		npages += extent.npages;
+		if (extent.npages == 0 || extent.start == META_BLOCK ||
+			(uint64) extent.start + extent.npages > check->nblocks)
+			findings_add(check->findings, FINDING_ERROR, extent.start,
+						 "extent %u of array %d has %u pages from block %u on, the file has %u",
+						 i, (int) kind, extent.npages, extent.start, check->nblocks);
+	}
+	if (known_item_size(check->view, kind, &size) && array->item_size != size)
+		findings_add(check->findings, FINDING_ERROR, NO_ITEM, "array %d has items of %u bytes, expected %zu",
+					 (int) kind, array->item_size, size);
+	if (array->item_size == 0)
+		return;					/* an array that this index does without */
+	room = npages * parray_per_page(array);
+	if (array->nitems > room)
+		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
+					 "array %d has room for " UINT64_FORMAT " items, and %u were handed out",
+					 (int) kind, room, array->nitems);
+}
+
+void
+check_extents(Check *check)
+{
+	PlacedExtent *extents = palloc(ARRAY_COUNT * MAX_EXTENTS * sizeof(PlacedExtent));
+	int			n = check_sorted_extents(&check->view->meta, extents);
+
+	for (int kind = 0; kind < ARRAY_COUNT; kind++)
+		check_array(check, kind);
+	for (int i = 1; i < n; i++)
+		if ((uint64) extents[i - 1].extent.start + extents[i - 1].extent.npages > extents[i].extent.start)
+			findings_add(check->findings, FINDING_ERROR, extents[i].extent.start,
+						 "extents of arrays %d and %d overlap", (int) extents[i - 1].array, (int) extents[i].array);
+	check->extents_agree = check->findings->in_part == 0;
+	pfree(extents);
+}

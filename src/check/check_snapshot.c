@@ -1,0 +1,94 @@
+/*-------------------------------------------------------------------------
+ *
+ * check_snapshot.c
+ *	  A copy of the meta data, the directory, the NULL rows and the queue, as
+ *	  of one moment.
+ *
+ * Takes 36 bytes a document, and 12 a NULL row.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "check/check.h"
+#include "miscadmin.h"
+
+/* Read items for nothing but that their pages are in memory afterwards. */
+static void
+warm(Check *check, ArrayKind kind, uint32 first, uint32 end)
+{
+	IndexView  *view = check->view;
+	const ArrayMeta *array = &view->meta.arrays[kind];
+
+	while (first < end)
+	{
+		char	   *data;
+
+		CHECK_FOR_INTERRUPTS();
+		UnlockReleaseBuffer(parray_read(&view->index, &view->meta, kind, first, &data));
+		first += Min(parray_run(array, first), end - first);
+	}
+}
+
+static void *
+copy_items(Check *check, ArrayKind kind, uint32 first, uint32 count)
+{
+	IndexView  *view = check->view;
+	void	   *copy = palloc_extended(Max(mul_size(count, view->meta.arrays[kind].item_size), 1), MCXT_ALLOC_HUGE);
+
+	parray_copy_out(&view->index, &view->meta, kind, first, count, copy);
+	return copy;
+}
+
+void
+check_snapshot(Check *check)
+{
+	MetaPageData *meta = &check->view->meta;
+	Buffer		buffer;
+
+	warm(check, ARRAY_DOCS, 0, meta->arrays[ARRAY_DOCS].nitems);
+	warm(check, ARRAY_NULLS, 0, meta->arrays[ARRAY_NULLS].nitems);
+	warm(check, ARRAY_QUEUE, meta->queue_head, Min(meta->queue_tail, meta->arrays[ARRAY_QUEUE].nitems));
+
+	buffer = meta_lock(&check->view->index, BUFFER_LOCK_SHARE);
+	memcpy(meta, meta_data(BufferGetPage(buffer)), sizeof(MetaPageData));
+	check->ndocs = meta->arrays[ARRAY_DOCS].nitems;
+	check->docs = copy_items(check, ARRAY_DOCS, 0, check->ndocs);
+	check->nnulls = meta->arrays[ARRAY_NULLS].nitems;
+	check->nulls = copy_items(check, ARRAY_NULLS, 0, check->nnulls);
+	if (meta->queue_head <= meta->queue_tail && meta->queue_tail <= meta->arrays[ARRAY_QUEUE].nitems)
+		check->nqueue = meta->queue_tail - meta->queue_head;
+	else
+		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
+					 "the queue has items %u to %u of %u", meta->queue_head, meta->queue_tail,
+					 meta->arrays[ARRAY_QUEUE].nitems);
+	check->queue = copy_items(check, ARRAY_QUEUE, meta->queue_head, check->nqueue);
+	UnlockReleaseBuffer(buffer);
+
+	check->nblocks = RelationGetNumberOfBlocks(check->index);
+	check->used = check_bits(check->nblocks);
+	check->queued = check_bits(check->ndocs);
+	check->copied = true;
+}
+
+uint8 *
+check_bits(uint64 n)
+{
+	return palloc_extended(n / 8 + 1, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+}
+
+void
+check_use(Check *check, ArrayKind kind, uint32 first, uint32 n)
+{
+	const MetaPageData *meta = &check->view->meta;
+	uint64		end = (uint64) first + n;
+
+	for (uint64 item = first; item < end; item += parray_run(&meta->arrays[kind], (uint32) item))
+	{
+		uint32		slot;
+		BlockNumber block = parray_block(check->index, meta, kind, (uint32) item, &slot);
+
+		if (block < check->nblocks)
+			bit_set(check->used, block);
+	}
+}
