@@ -14,11 +14,13 @@ $node->safe_psql('postgres', <<'SQL');
 -- Ids are unique in the table, so a search that gives one twice, or rows out of order under one snapshot, is at fault.
 CREATE PROCEDURE read(target regclass, steps int) LANGUAGE plpgsql AS $$
 DECLARE
+	pick int;
 	q multivector;
 	bad int;
 BEGIN
 	FOR i IN 1 .. steps LOOP
-		SELECT short INTO q FROM questions WHERE id = 1 + floor(random() * 1000);
+		pick := 1 + floor(random() * 1000);
+		SELECT short INTO STRICT q FROM questions WHERE id = pick;
 		EXECUTE format('SELECT count(*) - count(DISTINCT id) + count(*) FILTER (WHERE NOT ordered) + abs(count(*) - 50)
 			FROM (SELECT id, coalesce(lag(score) OVER (ORDER BY n) >= score, true) AS ordered
 				  FROM (SELECT id, score, row_number() OVER () AS n
