@@ -59,20 +59,54 @@ def settings_agree(conn, readme):
     same([(row[0], row[1]) for row in table_after(readme, 'table: settings')], actual, 'the table of settings agrees with pg_settings')
 
 
+METHODS = ('colbert_hnsw', 'colbert_ivf')
+
+
 def options_agree(conn, readme):
-    """Every documented option is accepted with its documented default, and the source knows no other."""
-    documented = table_after(readme, 'table: options')
-    conn.execute('CREATE TABLE options_test (doc multivector(4))')
-    for name, default, of, *_ in documented:
-        for method in ('colbert_hnsw', 'colbert_ivf'):
-            wanted = of in ('both', method)
-            try:
-                conn.execute(f'CREATE INDEX ON options_test USING {method} (doc) WITH ({name} = {default})')
-                check(wanted, f'{method} accepts option {name} = {default}')
-            except psycopg.Error as e:
-                check(not wanted, f'{method} does not accept option {name} = {default}', e)
+    """The README's options are those of doc/options.md, each of the methods that have it, with its default."""
+    reference = {row[0]: dict(zip(METHODS, row[2:4])) for row in table_after(read('doc/options.md'), 'table: settings and options')}
+    for name, default, of, *_ in table_after(readme, 'table: options'):
+        here = {method: default if of in ('both', method) else '-' for method in METHODS}
+        check(reference.pop(name, None) == here, f'README.md: option {name} is as in doc/options.md')
+    left = [name for name, defaults in reference.items() if set(defaults.values()) != {'-'}]
+    check(not left, 'README.md has all options of doc/options.md', *left)
+
+
+def error_of(conn, statement):
+    try:
+        conn.execute(statement)
+    except psycopg.Error as e:
+        return e.diag.message_primary + ' ' + (e.diag.message_detail or '')
+    return 'no error'
+
+
+def reference_agrees(conn, rows):
+    """doc/options.md: settings against pg_settings, options against what CREATE INDEX takes and refuses and against the source."""
+    conn.execute("LOAD 'colbert_pg'")
+    actual = [(name.removeprefix('colbert.'), default, f'{low} to {high}' if low else 'words') for name, default, low, high in
+              conn.execute("SELECT name, boot_val, min_val, max_val FROM pg_settings WHERE name LIKE 'colbert.%'").fetchall()]
+    same([(name, setting, values) for name, setting, _, _, values, _ in rows if setting != '-'], actual,
+         'doc/options.md: names, defaults and ranges of settings are those of pg_settings')
+    conn.execute('CREATE TABLE options_reference (doc multivector(4))')
+    for name, _, *defaults, values, _ in rows:
+        for method, default in zip(METHODS, defaults):
+            create = f'CREATE INDEX ON options_reference USING {method} (doc) WITH ({name} = '
+            if default == '-':
+                check('unrecognized parameter' in error_of(conn, create + '0)'), f'{method} has no option {name}')
+                continue
+            for value in [default] if ' to ' in values else values.split():
+                error = error_of(conn, create + value + ')')
+                check(error == 'no error', f'{method} takes {name} = {value}', error)
+            error = error_of(conn, create + '-1)')
+            check(' to '.join(re.findall(r'"(\d+)"', error)) == values or re.findall(r'"(\w+)"', error.split('Valid')[-1]) == values.split(),
+                  f'{method} takes for {name} what is documented', error, values)
     source = read('src/access/options.c')
-    same([row[0] for row in documented], set(re.findall(r'add_\w+_reloption\(\w+, "(\w+)"', source)), 'the table of options agrees with the source')
+    macros = dict(re.findall(r'#define (\w+)\s+(\w+)', source))
+    found = re.findall(r'add_(?:int|enum)_reloption\((\w+), "(\w+)", "[^"]*",\s*(?:quantizers, )?(\w+)', source)
+    in_source = [(name, method, macros.get(default, default).removeprefix('CODEC_').lower()) for kind, name, default in found
+                 for method in METHODS if kind in ('kind', method.removeprefix('colbert_') + '_kind')]
+    same([(name, method, default) for name, _, *defaults, _, _ in rows for method, default in zip(METHODS, defaults) if default != '-'], in_source,
+         'doc/options.md: names and defaults of options are those of the source')
 
 
 def names_agree(conn, readme):
@@ -117,6 +151,7 @@ def main():
         conn.execute('CREATE EXTENSION colbert_pg')
         settings_agree(conn, readme)
         options_agree(conn, readme)
+        reference_agrees(conn, table_after(read('doc/options.md'), 'table: settings and options'))
         names_agree(conn, readme)
     versions_agree()
     links_lead_somewhere(pages)
