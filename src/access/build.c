@@ -16,8 +16,6 @@
 #include "catalog/index.h"
 #include "commands/progress.h"
 #include "index/create.h"
-#include "index/docstore.h"
-#include "index/merge.h"
 #include "index/postings.h"
 #include "miscadmin.h"
 #include "optimizer/optimizer.h"
@@ -26,10 +24,16 @@
 #include "storage/smgr.h"
 #include "utils/lsyscache.h"
 
-static void
-report_phase(BuildPhase phase)
+void
+build_report_phase(const Build *build, BuildPhase phase)
 {
-	pgstat_progress_update_param(PROGRESS_CREATEIDX_SUBPHASE, phase);
+	static const int params[] = {
+		PROGRESS_CREATEIDX_SUBPHASE, PROGRESS_CREATEIDX_TUPLES_TOTAL, PROGRESS_CREATEIDX_TUPLES_DONE,
+	};
+	const int64 values[] = {phase, 0, 0};
+
+	if (build->leader)
+		pgstat_progress_update_multi_param(lengthof(params), params, values);
 }
 
 char *
@@ -121,65 +125,6 @@ colbert_build_empty(Relation index)
 	smgrimmedsync(RelationGetSmgr(index), INIT_FORKNUM);
 }
 
-/* Step 1 and what follows from it: the mean, and how tokens will find nodes. */
-static TokenSample *
-sample_table(Build *build)
-{
-	IndexView  *view = build->view;
-	TokenSample *sample;
-	float	   *mean;
-
-	report_phase(PHASE_SAMPLE);
-	sample = build_sample(build);
-	if (build->counts.ndocs >= INVALID_ORDINAL || build->counts.ntokens >= INVALID_ORDINAL)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("cannot index " UINT64_FORMAT " documents of " UINT64_FORMAT " tokens in one index",
-						build->counts.ndocs, build->counts.ntokens),
-				 errhint("Partition the table.")));
-
-	docstore_presize(view, build->counts.ndocs, build->counts.ntokens, build->counts.nblocks);
-	if (sample->count > 0)
-	{
-		mean = palloc(view->dim * sizeof(float));
-		view_write_mean(view, mean, train_mean(sample, mean));
-		pfree(mean);
-	}
-	if (build->counts.ntokens < train_min_tokens(&view->meta))
-		build->mode = BUILD_PENDING;
-	else if (view->meta.tokens_per_node == 1)
-		build->mode = BUILD_EVERY_TOKEN;
-	else
-		build->mode = BUILD_TRAINED;
-	return sample;
-}
-
-/* Step 2. */
-static void
-train_nodes(Build *build, TokenSample *sample)
-{
-	report_phase(PHASE_TRAIN);
-	train_centroids(build->view, sample, build->counts.ntokens, &build->trained);
-	report_phase(PHASE_GRAPH);
-	build->node_of = train_store_nodes(build->view, &build->trained);
-}
-
-/* Step 3 by this backend alone. */
-static Tuplesortstate *
-encode_alone(Build *build)
-{
-	Tuplesortstate *sort = build_sort_begin(maintenance_work_mem, NULL);
-	BuildEncoder encoder;
-
-	build_encoder_init(&encoder, build->view, build->mode, &build->trained, build->node_of, sort);
-	encoder.report = true;
-	build_encode(&encoder, build->heap, build->info, NULL);
-	build_encoder_end(&encoder);
-	build->assigned = encoder.assigned;
-	tuplesort_performsort(sort);
-	return sort;
-}
-
 /* Step 4: the sorted pairs, node by node. */
 static void
 write_postings(Build *build, Tuplesortstate *sort)
@@ -190,7 +135,7 @@ write_postings(Build *build, Tuplesortstate *sort)
 	Datum		value;
 	bool		isnull;
 
-	report_phase(PHASE_POSTINGS);
+	build_report_phase(build, PHASE_POSTINGS);
 	view_refresh(build->view);
 	builder = postings_build_begin(&build->view->index, &build->view->meta);
 	docs.capacity = 1024;
@@ -223,41 +168,52 @@ write_postings(Build *build, Tuplesortstate *sort)
 	build->postings += docs.count;
 	postings_build_end(builder);
 	build->view->meta.postings = build->postings;
-	build->view->meta.trained = build->assigned;
+	build->view->meta.trained = build->shared->assigned;
 	meta_write_nodes(&build->view->index, &build->view->meta);
 }
 
 /* Step 5. */
 static void
-log_index(Relation index)
+log_index(Build *build)
 {
-	report_phase(PHASE_LOG);
-	if (RelationNeedsWAL(index))
-		log_newpage_range(index, MAIN_FORKNUM, 0, RelationGetNumberOfBlocks(index), true);
+	build_report_phase(build, PHASE_LOG);
+	if (RelationNeedsWAL(build->index))
+		log_newpage_range(build->index, MAIN_FORKNUM, 0, RelationGetNumberOfBlocks(build->index), true);
 }
 
-/* Workers that the planner would use, for the mode of build that can use them. */
+/* Workers that the planner would use. Where every token becomes a node, there would be little for them to do. */
 static int
-workers_for(Build *build)
+workers_for(const Build *build)
 {
-	if (build->mode != BUILD_TRAINED)
+	if (build->view->meta.tokens_per_node == 1)
 		return 0;
-	return plan_create_index_workers(RelationGetRelid(build->heap), RelationGetRelid(build->index));
+	return Min(plan_create_index_workers(RelationGetRelid(build->heap), RelationGetRelid(build->index)),
+			   SAMPLE_PARTICIPANTS - 1);
 }
 
+/* Steps 1 to 4. */
 static void
-encode_and_post(Build *build)
+build_index(Build *build)
 {
 	int			nworkers = workers_for(build);
 	BuildLeader *leader = nworkers > 0 ? build_parallel_begin(build, nworkers) : NULL;
 	Tuplesortstate *sort;
 
-	report_phase(PHASE_ENCODE);
-	pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_TOTAL, build->counts.ndocs + build->counts.nnulls);
-	sort = leader != NULL ? build_parallel_encode(build, leader) : encode_alone(build);
+	if (leader == NULL)
+	{
+		build->shared = palloc(sizeof(BuildShared));
+		build_shared_init(build->shared, build);
+	}
+	sort = build_participate(build);
+	if (leader != NULL)
+	{
+		tuplesort_end(sort);
+		sort = build_parallel_sort(leader);
+	}
 	if (build->mode != BUILD_PENDING)
 		write_postings(build, sort);
 	tuplesort_end(sort);
+	build->reltuples = build->shared->reltuples;
 	if (leader != NULL)
 		build_parallel_end(leader);
 }
@@ -265,22 +221,17 @@ encode_and_post(Build *build)
 IndexBuildResult *
 colbert_build(Relation heap, Relation index, IndexInfo *info)
 {
-	Build		build = {.heap = heap, .index = index, .info = info};
+	Build		build = {.heap = heap, .index = index, .info = info, .leader = true};
 	IndexBuildResult *result = palloc(sizeof(IndexBuildResult));
-	TokenSample *sample;
 
 	if (RelationGetNumberOfBlocks(index) != 0)
 		elog(ERROR, "index \"%s\" already contains data", RelationGetRelationName(index));
 
-	report_phase(PHASE_INITIALIZE);
+	build_report_phase(&build, PHASE_INITIALIZE);
 	write_meta_page(index);
 	build.view = view_open(index, true, VIEW_WITHOUT_PENDING);
-	sample = sample_table(&build);
-	if (build.mode == BUILD_TRAINED)
-		train_nodes(&build, sample);
-	sample_free(sample);
-	encode_and_post(&build);
-	log_index(index);
+	build_index(&build);
+	log_index(&build);
 
 	result->heap_tuples = build.reltuples;
 	result->index_tuples = build.counts.ndocs + build.counts.nnulls;

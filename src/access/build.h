@@ -5,13 +5,18 @@
  *
  *	1. sample	one pass over the table: counts, and a sample of tokens
  *	2. train	the mean, centroids by k-means, a graph over them
- *	3. encode	a second pass, by parallel workers too: documents into the
- *				docstore, (node, document) pairs into a sort
+ *	3. encode	a second pass: documents into the docstore, (node, document)
+ *				pairs into a sort
  *	4. postings	the sorted pairs into posting lists
  *	5. log		the whole index as page images
  *
  * With one token a node there is nothing to train: in step 3 every token
  * becomes a node. With too few tokens for nodes the documents are pending.
+ *
+ * The leader and its parallel workers run steps 1 to 3 together, as a team
+ * (codec/team.h), and all by the same functions. Whether there are workers,
+ * and how many, makes no difference to the nodes nor to any answer: only the
+ * ordinals of documents depend on who came first.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,6 +27,9 @@
 #include "access/tableam.h"
 #include "codec/kmeans.h"
 #include "index/train.h"
+#include "storage/barrier.h"
+#include "storage/condition_variable.h"
+#include "storage/spin.h"
 #include "utils/tuplesort.h"
 
 /* How the tokens of a build find their nodes. */
@@ -41,20 +49,85 @@ typedef struct BuildCounts
 	uint64		nblocks;
 } BuildCounts;
 
+/* Passes over the table. */
+typedef enum BuildPass
+{
+	PASS_SAMPLE,
+	PASS_ENCODE,
+	BUILD_PASSES
+} BuildPass;
+
+/* What a team of processes shares: see build_team.c. */
+typedef struct TeamShared
+{
+	Barrier		barrier;
+	pg_atomic_uint64 claims;
+	dsa_pointer memory;			/* on its way from the leader to the others */
+} TeamShared;
+
+/* What the participants of a build share; one that is alone has it for itself. */
+typedef struct BuildShared
+{
+	Oid			heap;
+	Oid			index;
+	bool		concurrent;
+
+	slock_t		mutex;
+	ConditionVariable started;	/* the number of participants is known */
+	int			participants;	/* 0: not yet */
+	BuildCounts counts;			/* sums over the participants */
+	double		reltuples;
+	Assigned	assigned;
+
+	TeamShared	team;
+	SampleShared sample;
+} BuildShared;
+
+/* How a participant reaches the others. */
+typedef struct BuildCrew
+{
+	Team	   *team;
+	dsa_area   *area;
+	ParallelTableScanDesc scans[BUILD_PASSES];
+	Sharedsort *sort;
+} BuildCrew;
+
+/* A participant. */
 typedef struct Build
 {
 	Relation	heap;
 	Relation	index;
 	IndexInfo  *info;
 	IndexView  *view;
+	BuildShared *shared;
+	BuildCrew  *crew;			/* NULL: alone */
+	bool		leader;
 	BuildMode	mode;
-	BuildCounts counts;
+	BuildCounts counts;			/* of the whole table, after step 1 */
 	KmeansResult trained;
 	uint32	   *node_of;		/* of each centroid */
-	double		reltuples;
+	double		reltuples;		/* of the whole table, at the end */
 	uint64		postings;
-	Assigned	assigned;
 } Build;
+
+static inline int
+build_participants(const Build *build)
+{
+	return build->crew != NULL ? build->crew->team->nparticipants : 1;
+}
+
+static inline Team *
+build_team(const Build *build)
+{
+	return build->crew != NULL ? build->crew->team : NULL;
+}
+
+/* A scan of this participant's part of the table; NULL, a scan of one's own, where it is alone. */
+static inline TableScanDesc
+build_scan(const Build *build, BuildPass pass)
+{
+	return build->crew != NULL ? table_beginscan_parallel(build->heap, build->crew->scans[pass]) : NULL;
+}
 
 /* One participant of the encoding pass. */
 typedef struct BuildEncoder
@@ -81,22 +154,32 @@ typedef struct BuildEncoder
 	bool		report;			/* progress, in the leader */
 } BuildEncoder;
 
-/* build_sample.c */
+/* build.c: reported by the leader. */
+extern void build_report_phase(const Build *build, BuildPhase phase);
+
+/* build_steps.c: steps 1 to 3. Returns the participant's sort, performed. */
+extern Tuplesortstate *build_participate(Build *build);
+
+/* build_sample.c: step 1, and the sums of all participants' counts. */
 extern TokenSample *build_sample(Build *build);
 
-/* build_encode.c: encode what a scan brings; scan NULL is a scan of one's own. */
-extern void build_encoder_init(BuildEncoder *encoder, IndexView *view, BuildMode mode,
-							   const KmeansResult *trained, const uint32 *node_of, Tuplesortstate *sort);
-extern double build_encode(BuildEncoder *encoder, Relation heap, IndexInfo *info, TableScanDesc scan);
-extern void build_encoder_end(BuildEncoder *encoder);
+/* build_encode.c: step 3 */
+extern Tuplesortstate *build_encode(Build *build);
 
 /* Pairs as sortable numbers. */
 extern Tuplesortstate *build_sort_begin(int work_mem, SortCoordinate coordinate);
 
-/* build_parallel.c: step 3 with workers. Returns the sort, performed, or NULL where no worker could be had. */
+/* build_team.c */
+extern void build_team_init(TeamShared *shared, int participants);
+extern Team *build_team_open(TeamShared *shared, dsa_area *area, int participants, bool leader);
+
+/* build_parallel.c: workers, as many as can be had. Returns NULL, and changes nothing, where that is none. */
 typedef struct BuildLeader BuildLeader;
 extern BuildLeader *build_parallel_begin(Build *build, int nworkers);
-extern Tuplesortstate *build_parallel_encode(Build *build, BuildLeader *leader);
+extern Tuplesortstate *build_parallel_sort(BuildLeader *leader);
 extern void build_parallel_end(BuildLeader *leader);
+
+/* Set up what a build shares. */
+extern void build_shared_init(BuildShared *shared, const Build *build);
 
 #endif							/* COLBERT_BUILD_H */

@@ -23,33 +23,39 @@
 #define LEAST_BATCH_TOKENS	256
 #define ASSIGN_PARENTS		4
 
+/* Shares of maintenance_work_mem: the sorts, the tokens that wait to be assigned. The centroids have another (train.c). */
+#define SORT_PART			2
+#define TOKENS_PART			16
+
 Tuplesortstate *
 build_sort_begin(int work_mem, SortCoordinate coordinate)
 {
 	return tuplesort_begin_datum(INT8OID, Int8LessOperator, InvalidOid, false, work_mem, coordinate, TUPLESORT_NONE);
 }
 
-void
-build_encoder_init(BuildEncoder *encoder, IndexView *view, BuildMode mode,
-				   const KmeansResult *trained, const uint32 *node_of, Tuplesortstate *sort)
+static void
+encoder_init(BuildEncoder *encoder, Build *build, Tuplesortstate *sort)
 {
+	IndexView  *view = build->view;
+	Size		room = (Size) maintenance_work_mem * 1024 / TOKENS_PART / build_participants(build);
+
 	memset(encoder, 0, sizeof(BuildEncoder));
 	encoder->view = view;
-	encoder->mode = mode;
+	encoder->mode = build->mode;
 	encoder->sort = sort;
-	encoder->capacity = Min(MOST_BATCH_TOKENS,
-							Max((Size) maintenance_work_mem * 1024 / 16 / (view->dim * sizeof(float)), LEAST_BATCH_TOKENS));
+	encoder->report = build->leader;
+	encoder->capacity = Min(MOST_BATCH_TOKENS, Max(room / (view->dim * sizeof(float)), LEAST_BATCH_TOKENS));
 	encoder->tokens = palloc_extended(mul_size(encoder->capacity, view->dim * sizeof(float)), MCXT_ALLOC_HUGE);
 	encoder->owners = palloc(encoder->capacity * sizeof(uint32));
 	encoder->nodes = palloc(encoder->capacity * sizeof(uint32));
 	encoder->keys = palloc(encoder->capacity * sizeof(float));
 	encoder->row_context = AllocSetContextCreate(CurrentMemoryContext, "colbert build row", ALLOCSET_DEFAULT_SIZES);
-	if (mode == BUILD_TRAINED)
+	if (build->mode == BUILD_TRAINED)
 	{
-		encoder->node_of = node_of;
-		encoder->assigner = kmeans_assigner_create(trained, view->dim, ASSIGN_PARENTS, &train_hooks);
+		encoder->node_of = build->node_of;
+		encoder->assigner = kmeans_assigner_create(&build->trained, view->dim, ASSIGN_PARENTS, &train_hooks);
 	}
-	else if (mode == BUILD_EVERY_TOKEN)
+	else if (build->mode == BUILD_EVERY_TOKEN)
 	{
 		encoder->finder_meta = palloc(sizeof(MetaPageData));
 		*encoder->finder_meta = view->meta;
@@ -110,12 +116,18 @@ queue_tokens(BuildEncoder *encoder, const MultiVector *mv, uint32 doc)
 	}
 }
 
-void
-build_encoder_end(BuildEncoder *encoder)
+static void
+encoder_end(BuildEncoder *encoder)
 {
 	flush_tokens(encoder);
 	if (encoder->finder != NULL)
 		encoder->view->finder->close(encoder->finder);
+	if (encoder->assigner != NULL)
+		kmeans_assigner_release(encoder->assigner);
+	pfree(encoder->tokens);
+	pfree(encoder->owners);
+	pfree(encoder->nodes);
+	pfree(encoder->keys);
 	MemoryContextDelete(encoder->row_context);
 }
 
@@ -143,9 +155,43 @@ encode_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool al
 		pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, encoder->done);
 }
 
-double
-build_encode(BuildEncoder *encoder, Relation heap, IndexInfo *info, TableScanDesc scan)
+/* The sort of this participant's pairs. */
+static Tuplesortstate *
+own_sort(const Build *build)
 {
-	return table_index_build_scan(heap, encoder->view->index.rel, info, scan != NULL, encoder->report,
-								  encode_row, encoder, scan);
+	int			work_mem = Max(maintenance_work_mem / SORT_PART / build_participants(build), 64);
+	SortCoordinate coordinate = NULL;
+
+	if (build->crew != NULL)
+	{
+		coordinate = palloc0(sizeof(SortCoordinateData));
+		coordinate->isWorker = true;
+		coordinate->nParticipants = -1;
+		coordinate->sharedsort = build->crew->sort;
+	}
+	return build_sort_begin(work_mem, coordinate);
+}
+
+Tuplesortstate *
+build_encode(Build *build)
+{
+	BuildShared *shared = build->shared;
+	Tuplesortstate *sort = own_sort(build);
+	BuildEncoder encoder;
+	double		reltuples;
+
+	encoder_init(&encoder, build, sort);
+	if (build->leader)
+		pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_TOTAL, build->counts.ndocs + build->counts.nnulls);
+	reltuples = table_index_build_scan(build->heap, build->index, build->info, build->crew != NULL, build->leader,
+									   encode_row, &encoder, build_scan(build, PASS_ENCODE));
+	encoder_end(&encoder);
+	tuplesort_performsort(sort);
+
+	SpinLockAcquire(&shared->mutex);
+	shared->reltuples += reltuples;
+	shared->assigned.tokens += encoder.assigned.tokens;
+	shared->assigned.squares += encoder.assigned.squares;
+	SpinLockRelease(&shared->mutex);
+	return sort;
 }

@@ -18,6 +18,7 @@
 typedef struct Sampling
 {
 	Build	   *build;
+	BuildCounts counts;			/* of this participant */
 	TokenSample *sample;
 	MemoryContext row_context;
 } Sampling;
@@ -27,7 +28,7 @@ sample_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool al
 {
 	Sampling   *sampling = arg;
 	IndexView  *view = sampling->build->view;
-	BuildCounts *counts = &sampling->build->counts;
+	BuildCounts *counts = &sampling->counts;
 	MemoryContext old;
 	MultiVector *mv;
 	float	   *tokens;
@@ -60,15 +61,32 @@ sample_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool al
 	MemoryContextReset(sampling->row_context);
 }
 
+/* Add this participant's counts to the sums. */
+static void
+add_counts(BuildShared *shared, const BuildCounts *counts)
+{
+	SpinLockAcquire(&shared->mutex);
+	shared->counts.ndocs += counts->ndocs;
+	shared->counts.nnulls += counts->nnulls;
+	shared->counts.ntokens += counts->ntokens;
+	shared->counts.nblocks += counts->nblocks;
+	SpinLockRelease(&shared->mutex);
+}
+
 TokenSample *
 build_sample(Build *build)
 {
 	Sampling	sampling = {build};
 
-	sampling.sample = sample_create(build->view->dim, (Size) maintenance_work_mem * 1024 / 4 * 3);
+	sampling.sample = sample_open(&build->shared->sample, build->crew != NULL ? build->crew->area : NULL, build_team(build));
 	sampling.row_context = AllocSetContextCreate(CurrentMemoryContext, "colbert build row", ALLOCSET_DEFAULT_SIZES);
-	build->reltuples = table_index_build_scan(build->heap, build->index, build->info, false, false,
-											  sample_row, &sampling, NULL);
+	(void) table_index_build_scan(build->heap, build->index, build->info, build->crew != NULL, build->leader,
+								  sample_row, &sampling, build_scan(build, PASS_SAMPLE));
 	MemoryContextDelete(sampling.row_context);
+	add_counts(build->shared, &sampling.counts);
+
+	/* All participants meet there: then the sums are whole. */
+	sample_gather(sampling.sample);
+	build->counts = build->shared->counts;
 	return sampling.sample;
 }

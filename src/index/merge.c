@@ -71,9 +71,12 @@ still_pending(IndexView *view, uint32 doc, DocEntry *entry)
 static TokenSample *
 sample_pending(IndexView *view)
 {
-	TokenSample *sample = sample_create(view->dim, (Size) maintenance_work_mem * 1024 / 4 * 3);
+	SampleShared *shared = palloc(sizeof(SampleShared));
+	TokenSample *sample;
 	float	   *tokens = palloc_extended(mul_size(SKETCH_BLOCK_TOKENS, view->dim * sizeof(float)), MCXT_ALLOC_HUGE);
 
+	train_sample_init(shared, &view->meta);
+	sample = sample_open(shared, NULL, NULL);
 	for (uint32 i = 0; i < view->npending; i++)
 	{
 		DocEntry	entry;
@@ -92,6 +95,7 @@ sample_pending(IndexView *view)
 						   tokens + (size_t) t * view->dim);
 		}
 	}
+	sample_gather(sample);
 	pfree(tokens);
 	return sample;
 }
@@ -100,12 +104,13 @@ static void
 train_first_nodes(IndexView *view)
 {
 	TokenSample *sample = sample_pending(view);
-	float	   *mean = palloc(view->dim * sizeof(float));
+	TokenStatistics statistics;
 	KmeansResult result;
 
 	if (sample->count == 0)
 		return;
-	view_write_mean(view, mean, train_mean(sample, mean));
+	train_statistics(sample, &statistics);
+	view_write_mean(view, statistics.mean, statistics.token_norm);
 	for (uint32 i = 0; i < view->npending; i++)
 	{
 		DocEntry	entry;
@@ -113,8 +118,8 @@ train_first_nodes(IndexView *view)
 		if (still_pending(view, view->pending[i], &entry))
 			docstore_resketch(view, view->pending[i], &entry);
 	}
-	train_centroids(view, sample, view->meta.live_tokens, &result);
-	train_store_nodes(view, &result);
+	train_centroids(view, sample, &statistics, view->meta.live_tokens, &result);
+	train_store_nodes(view, &result, palloc_extended(mul_size(result.ncentroids, sizeof(uint32)), MCXT_ALLOC_HUGE));
 }
 
 /* ---- one batch ---- */

@@ -9,9 +9,11 @@
 
 #include <math.h>
 
-#include "common/hashfn.h"
+#include "access/parallel.h"
+#include "commands/progress.h"
 #include "index/train.h"
 #include "miscadmin.h"
+#include "pgstat.h"
 #include "utils/memutils.h"
 
 /* k-means gains little beyond this many points a centroid, and time grows with them. */
@@ -27,85 +29,152 @@
 
 #define MAX_LISTS 1048576
 
-/* ---- the sample ---- */
+/* However few the nodes, so many tokens are sampled, for the mean and what else is trained. */
+#define ENOUGH_TOKENS 65536
 
-TokenSample *
-sample_create(uint32 dim, Size bytes)
+/* Parts in which a sample is summed up, whoever does. */
+#define STATISTICS_PARTS 64
+
+/* Centroids of a work item. */
+#define ITEM_CENTROIDS 1024
+
+/* Shares of maintenance_work_mem: the sample, the centroids, the points that participants have in hand. */
+#define SAMPLE_PART		2
+#define CENTROIDS_PART	4
+#define SCRATCH_PART	8
+
+static Size
+memory_part(int part)
 {
-	TokenSample *sample = palloc0(sizeof(TokenSample));
-
-	sample->context = CurrentMemoryContext;
-	sample->dim = dim;
-	sample->limit = Max(bytes / (dim * sizeof(uint16) + sizeof(uint32)), 1);
-	sample->threshold = PG_UINT32_MAX;
-	return sample;
+	return (Size) maintenance_work_mem * 1024 / part;
 }
 
 void
-sample_free(TokenSample *sample)
+train_sample_init(SampleShared *shared, const MetaPageData *meta)
 {
-	if (sample->hashes != NULL)
+	SampleSize	enough = {.most = ENOUGH_TOKENS};
+
+	if (meta->lists > 0)
 	{
-		pfree(sample->hashes);
-		pfree(sample->vectors);
+		enough.share = PG_UINT32_MAX;
+		enough.most = Max(enough.most, (uint64) meta->lists * WANTED_POINTS_PER_CENTROID);
 	}
-	pfree(sample);
+	else
+		enough.share = meta->tokens_per_node / WANTED_POINTS_PER_CENTROID;
+	sample_init(shared, meta->dim, memory_part(SAMPLE_PART), enough);
 }
 
-uint32
-sample_hash(BlockNumber block, OffsetNumber offset, uint32 token)
+/* ---- statistics ---- */
+
+/* One part of a sample. */
+typedef struct PartSums
 {
-	return hash_combine(murmurhash32(block), hash_combine(murmurhash32(offset), murmurhash32(token)));
+	double		squares;
+	float		shortest;		/* squared lengths */
+	float		longest;
+} PartSums;
+
+typedef struct Statistics
+{
+	const TokenSample *sample;
+	PartSums   *parts;			/* STATISTICS_PARTS, shared */
+	double	   *sums;			/* STATISTICS_PARTS x dim, shared */
+} Statistics;
+
+static float
+squared_length(const float *token, uint32 dim)
+{
+	float		s[8] = {0};
+	uint32		k = 0;
+
+	for (; k + 8 <= dim; k += 8)
+		for (int j = 0; j < 8; j++)
+			s[j] += token[k + j] * token[k + j];
+	for (; k < dim; k++)
+		s[k % 8] += token[k] * token[k];
+	return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
 }
 
-/* Keep the tokens whose hash is below the threshold, in their order. */
+/* Work item: one part of the sample. */
 static void
-sample_trim(TokenSample *sample, uint32 threshold)
+sum_part(void *arg, uint32 part)
 {
-	uint64		kept = 0;
+	Statistics *statistics = arg;
+	const TokenSample *sample = statistics->sample;
+	uint32		dim = sample->dim;
+	double	   *sums = statistics->sums + (size_t) part * dim;
+	PartSums	own = {.shortest = INFINITY};
+	uint64		first = sample->count * part / STATISTICS_PARTS;
+	uint64		end = sample->count * (part + 1) / STATISTICS_PARTS;
+	float	   *token = palloc(dim * sizeof(float));
 
-	for (uint64 i = 0; i < sample->count; i++)
+	memset(sums, 0, dim * sizeof(double));
+	for (uint64 i = first; i < end; i++)
 	{
-		if (sample->hashes[i] >= threshold)
-			continue;
-		if (kept != i)
-		{
-			sample->hashes[kept] = sample->hashes[i];
-			memcpy(sample->vectors + kept * sample->dim, sample->vectors + i * sample->dim,
-				   sample->dim * sizeof(uint16));
-		}
-		kept++;
+		float		square;
+
+		if (i % 1024 == 0)
+			CHECK_FOR_INTERRUPTS();
+		kernels->half_to_float(sample_token(sample, i), token, dim);
+		for (uint32 k = 0; k < dim; k++)
+			sums[k] += token[k];
+		square = squared_length(token, dim);
+		own.squares += square;
+		own.shortest = Min(own.shortest, square);
+		own.longest = Max(own.longest, square);
 	}
-	sample->count = kept;
-	sample->threshold = threshold;
+	statistics->parts[part] = own;
+	pfree(token);
 }
 
 static void *
-grow(MemoryContext context, void *memory, Size size)
+sample_share(const TokenSample *sample, Size bytes)
 {
-	return memory == NULL ? MemoryContextAllocHuge(context, size) : repalloc_huge(memory, size);
+	return sample->team != NULL ? sample->team->share(sample->team->arg, bytes) : palloc_extended(bytes, MCXT_ALLOC_HUGE);
+}
+
+static void
+sample_unshare(const TokenSample *sample, void *memory)
+{
+	if (sample->team != NULL)
+		sample->team->unshare(sample->team->arg, memory);
+	else
+		pfree(memory);
 }
 
 void
-sample_add(TokenSample *sample, uint32 hash, const float *token)
+train_statistics(const TokenSample *sample, TokenStatistics *statistics)
 {
-	sample->offered++;
-	if (hash >= sample->threshold)
-		return;
-	while (sample->count >= sample->limit && sample->threshold > 1)
-		sample_trim(sample, sample->threshold / 2);
-	if (hash >= sample->threshold || sample->count >= sample->limit)
-		return;
-	if (sample->count == sample->capacity)
+	uint32		dim = sample->dim;
+	uint64		count = Max(sample->count, 1);
+	Statistics	work = {.sample = sample};
+	PartSums	all = {.shortest = INFINITY};
+
+	work.parts = sample_share(sample, STATISTICS_PARTS * sizeof(PartSums));
+	work.sums = sample_share(sample, mul_size(STATISTICS_PARTS * sizeof(double), dim));
+	team_run(sample->team, STATISTICS_PARTS, sum_part, &work);
+
+	statistics->mean = palloc(dim * sizeof(float));
+	for (uint32 k = 0; k < dim; k++)
 	{
-		sample->capacity = Min(Max(sample->capacity * 2, 1024), sample->limit);
-		sample->hashes = grow(sample->context, sample->hashes, mul_size(sample->capacity, sizeof(uint32)));
-		sample->vectors = grow(sample->context, sample->vectors,
-							   mul_size(sample->capacity, sample->dim * sizeof(uint16)));
+		double		sum = 0;
+
+		for (int part = 0; part < STATISTICS_PARTS; part++)
+			sum += work.sums[(size_t) part * dim + k];
+		/* Elements beyond the range of binary16 came as infinity: do without centring there. */
+		statistics->mean[k] = isfinite(sum) ? (float) (sum / count) : 0.0f;
 	}
-	sample->hashes[sample->count] = hash;
-	kernels->float_to_half(token, sample->vectors + sample->count * sample->dim, sample->dim);
-	sample->count++;
+	for (int part = 0; part < STATISTICS_PARTS; part++)
+	{
+		all.squares += work.parts[part].squares;
+		all.shortest = Min(all.shortest, work.parts[part].shortest);
+		all.longest = Max(all.longest, work.parts[part].longest);
+	}
+	statistics->token_norm = isfinite(all.squares) ? (float) sqrt(all.squares / count) : 0;
+	statistics->shortest = sqrtf(all.shortest);
+	statistics->longest = sqrtf(all.longest);
+	sample_unshare(sample, work.sums);
+	sample_unshare(sample, work.parts);
 }
 
 /* ---- training ---- */
@@ -116,37 +185,6 @@ train_min_tokens(const MetaPageData *meta)
 	if (meta->lists > 0)
 		return Max((uint64) meta->lists * POOR_POINTS_PER_CENTROID, LEAST_TOKENS_FOR_LISTS);
 	return (uint64) MIN_NODES * Max(meta->tokens_per_node, 4);
-}
-
-float
-train_mean(const TokenSample *sample, float *mean)
-{
-	double		squares = 0;
-	double	   *sums = palloc0(sample->dim * sizeof(double));
-	float	   *token = palloc(sample->dim * sizeof(float));
-
-	for (uint64 i = 0; i < sample->count; i++)
-	{
-		if (i % 4096 == 0)
-			CHECK_FOR_INTERRUPTS();
-		kernels->half_to_float(sample->vectors + i * sample->dim, token, sample->dim);
-		for (uint32 k = 0; k < sample->dim; k++)
-		{
-			sums[k] += token[k];
-			squares += (double) token[k] * token[k];
-		}
-	}
-	for (uint32 k = 0; k < sample->dim; k++)
-	{
-		mean[k] = sample->count > 0 ? (float) (sums[k] / sample->count) : 0.0f;
-		/* Elements beyond the range of binary16 came as infinity: do without centring there. */
-		if (!isfinite(mean[k]))
-			mean[k] = 0.0f;
-	}
-	pfree(sums);
-	pfree(token);
-	squares = sample->count > 0 ? sqrt(squares / sample->count) : 0;
-	return isfinite(squares) ? (float) squares : 0;
 }
 
 static void *
@@ -170,51 +208,45 @@ hook_interrupt(void *arg)
 
 const KmeansHooks train_hooks = {.alloc = hook_alloc, .release = hook_release, .interrupt = hook_interrupt};
 
-/*
- * The length that all tokens of the sample have, within a hundredth; or 0.
- */
+/* ---- centroids ---- */
+
+/* For tokens with one length, within a hundredth, that; else 0. */
 static float
-common_length(const TokenSample *sample)
+common_length(const TokenStatistics *statistics)
 {
-	float	   *token = palloc(sample->dim * sizeof(float));
-	float		shortest = INFINITY;
-	float		longest = 0;
-
-	for (uint64 i = 0; i < sample->count; i++)
-	{
-		float		length;
-
-		if (i % 4096 == 0)
-			CHECK_FOR_INTERRUPTS();
-		kernels->half_to_float(sample->vectors + i * sample->dim, token, sample->dim);
-		length = kernel_norm(token, sample->dim);
-		shortest = Min(shortest, length);
-		longest = Max(longest, length);
-	}
-	pfree(token);
-	return longest <= 1.01f * shortest ? 0.5f * (shortest + longest) : 0;
+	if (!isfinite(statistics->longest) || statistics->longest > 1.01f * statistics->shortest)
+		return 0;
+	return 0.5f * (statistics->shortest + statistics->longest);
 }
 
+typedef struct Restoring
+{
+	KmeansResult *result;
+	uint32		dim;
+	float		length;
+} Restoring;
+
 /*
- * Give centroids the length of the tokens, where these have one. A mean of
- * normalised tokens is the shorter the more they differ, which says nothing
- * about where its tokens point: left as they are, tight centroids would come
- * before nearer ones, in searches by inner product above all.
+ * Work item: give centroids the length of the tokens, where these have one. A
+ * mean of normalised tokens is the shorter the more they differ, which says
+ * nothing about where its tokens point: left as they are, tight centroids
+ * would come before nearer ones, in searches by inner product above all.
  */
 static void
-restore_length(const TokenSample *sample, KmeansResult *result)
+restore_length(void *arg, uint32 item)
 {
-	float		wanted = common_length(sample);
+	const Restoring *restoring = arg;
+	uint32		dim = restoring->dim;
+	uint32		end = Min(restoring->result->ncentroids, (item + 1) * ITEM_CENTROIDS);
 
-	if (!(wanted > 0) || !isfinite(wanted))
-		return;
-	for (uint32 i = 0; i < result->ncentroids; i++)
+	CHECK_FOR_INTERRUPTS();
+	for (uint32 i = item * ITEM_CENTROIDS; i < end; i++)
 	{
-		float	   *centroid = result->centroids + (size_t) i * sample->dim;
-		float		length = kernel_norm(centroid, sample->dim);
+		float	   *centroid = restoring->result->centroids + (size_t) i * dim;
+		float		length = kernel_norm(centroid, dim);
 
-		for (uint32 k = 0; length > 0 && k < sample->dim; k++)
-			centroid[k] *= wanted / length;
+		for (uint32 k = 0; length > 0 && k < dim; k++)
+			centroid[k] *= restoring->length / length;
 	}
 }
 
@@ -227,41 +259,64 @@ wanted_nodes(const MetaPageData *meta, uint64 ntokens)
 	return Max(Min(ntokens / meta->tokens_per_node, meta->finder == FINDER_IVF ? MAX_LISTS : PG_UINT64_MAX), 1);
 }
 
-void
-train_centroids(const IndexView *view, TokenSample *sample, uint64 ntokens, KmeansResult *result)
+/* Tokens of a sample that are trained on, as rows of a progress report. */
+static void
+report_progress(void *arg, double done)
 {
-	KmeansInput input = {0};
-	uint64		wanted = wanted_nodes(&view->meta, ntokens);
-	uint64		room = (Size) maintenance_work_mem * 1024 / 4 / (view->dim * sizeof(float));
-	uint64		ncentroids = Min(wanted, Max(Min(room, sample->count), 1));
+	const TokenSample *sample = arg;
 
-	if (ncentroids < wanted || sample->count < Min(ncentroids * POOR_POINTS_PER_CENTROID, ntokens))
-		ereport(NOTICE,
-				(errmsg("maintenance_work_mem holds only " UINT64_FORMAT " tokens to train " UINT64_FORMAT " nodes",
-						sample->count, wanted),
-				 errdetail("The index is built, but its searches are slower or find less."),
-				 errhint("Increase maintenance_work_mem and REINDEX.")));
-
-	if (sample->count > ncentroids * WANTED_POINTS_PER_CENTROID)
-		sample_trim(sample, (uint32) ((double) sample->threshold * (ncentroids * WANTED_POINTS_PER_CENTROID) / sample->count));
-
-	input.chunks = (const uint16 *const *) &sample->vectors;
-	input.chunk_shift = 31;
-	input.nsample = sample->count;
-	input.dim = view->dim;
-	input.ncentroids = (uint32) Min(ncentroids, INVALID_ORDINAL / 2);
-	input.seed = view->meta.seed;
-	kmeans_train(&input, &train_hooks, result);
-	restore_length(sample, result);
+	pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_TOTAL, sample->count);
+	pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, (int64) (done * sample->count));
 }
 
-uint32 *
-train_store_nodes(IndexView *view, const KmeansResult *result)
+static void
+tell_of_little_memory(const TokenSample *sample, uint64 wanted, uint64 ncentroids, uint64 ntokens)
 {
-	uint32	   *node_of = palloc_extended(mul_size(result->ncentroids, sizeof(uint32)), MCXT_ALLOC_HUGE);
+	if (ncentroids == wanted && sample->count >= Min(ncentroids * POOR_POINTS_PER_CENTROID, ntokens))
+		return;
+	ereport(NOTICE,
+			(errmsg("maintenance_work_mem holds only " UINT64_FORMAT " tokens to train " UINT64_FORMAT " nodes",
+					sample->count, wanted),
+			 errdetail("The index is built, but its searches are slower or find less."),
+			 errhint("Increase maintenance_work_mem and REINDEX.")));
+}
+
+void
+train_centroids(const IndexView *view, const TokenSample *sample, const TokenStatistics *statistics,
+				uint64 ntokens, KmeansResult *result)
+{
+	KmeansHooks hooks = train_hooks;
+	KmeansInput input = {0};
+	uint64		wanted = wanted_nodes(&view->meta, ntokens);
+	uint64		room = memory_part(CENTROIDS_PART) / (view->dim * sizeof(float));
+	uint64		ncentroids = Min(wanted, Max(Min(room, sample->count), 1));
+	Restoring	restoring = {.result = result, .dim = view->dim, .length = common_length(statistics)};
+
+	if (!IsParallelWorker())
+	{
+		tell_of_little_memory(sample, wanted, ncentroids, ntokens);
+		hooks.progress = view->index.building ? report_progress : NULL;
+	}
+	hooks.arg = (void *) sample;
+	hooks.team = sample->team;
+	input.chunks = sample->chunks;
+	input.chunk_shift = sample->chunk_shift;
+	input.rows = sample->rows;
+	input.nsample = Min(sample->count, ncentroids * WANTED_POINTS_PER_CENTROID);
+	input.dim = view->dim;
+	input.ncentroids = (uint32) Min(ncentroids, INVALID_ORDINAL / 2);
+	input.scratch = memory_part(SCRATCH_PART) / (sample->team != NULL ? sample->team->nparticipants : 1);
+	input.seed = view->meta.seed;
+	kmeans_train(&input, &hooks, result);
+	if (restoring.length > 0)
+		team_run(sample->team, (result->ncentroids + ITEM_CENTROIDS - 1) / ITEM_CENTROIDS, restore_length, &restoring);
+}
+
+void
+train_store_nodes(IndexView *view, const KmeansResult *result, uint32 *node_of)
+{
 	void	   *state = view->finder->open(&view->index, &view->meta, &view->sketch);
 
 	view->finder->store(state, result, node_of);
 	view->finder->close(state);
-	return node_of;
 }

@@ -4,8 +4,7 @@
  *	  From a sample of tokens to the mean and the nodes of an index.
  *
  * Used by a build and by the first merge of an index that began empty. The
- * sample is chosen by a hash of each token's place, so it does not depend on
- * the order in which tokens come, nor on who brings them.
+ * participants of a sample's team call these together, and get the same.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,46 +12,42 @@
 #define COLBERT_TRAIN_H
 
 #include "codec/kmeans.h"
+#include "index/sample.h"
 #include "index/view.h"
 
-typedef struct TokenSample
+/* What a sample says of all tokens. */
+typedef struct TokenStatistics
 {
-	MemoryContext context;
-	uint32		dim;
-	uint64		limit;			/* tokens at the most */
-	uint64		count;
-	uint64		capacity;
-	uint32		threshold;		/* tokens whose hash is below it are in */
-	uint32	   *hashes;
-	uint16	   *vectors;		/* count x dim binary16 */
-	uint64		offered;
-} TokenSample;
+	float	   *mean;			/* dim floats, in the current memory context */
+	float		token_norm;		/* root mean square of the lengths */
+	float		shortest;		/* lengths */
+	float		longest;
+} TokenStatistics;
 
-/* Room for as many tokens as bytes allow, at least one. */
-extern TokenSample *sample_create(uint32 dim, Size bytes);
-
-/* Offer a token; hash is of its place. */
-extern void sample_add(TokenSample *sample, uint32 hash, const float *token);
-extern uint32 sample_hash(BlockNumber block, OffsetNumber offset, uint32 token);
-extern void sample_free(TokenSample *sample);
+/*
+ * Begin a sample for an index, within the part of maintenance_work_mem that
+ * is meant for it; nothing in it depends on how many participants there are.
+ */
+extern void train_sample_init(SampleShared *shared, const MetaPageData *meta);
 
 /* Fewer tokens than this are searched exhaustively: no nodes are made. */
 extern uint64 train_min_tokens(const MetaPageData *meta);
 
-/* The mean of the sample, dim floats; returns the root mean square of its lengths. */
-extern float train_mean(const TokenSample *sample, float *mean);
+extern void train_statistics(const TokenSample *sample, TokenStatistics *statistics);
 
 /*
  * Centroids for an index of so many tokens, by two-level k-means. Allocates
- * in the current context. Says (NOTICE) where memory kept the sample or the
- * number of centroids below what serves best.
+ * in the current context, or from the team. Says (NOTICE) where memory kept
+ * the sample or the number of centroids below what serves best. A build
+ * reports its progress.
  */
-extern void train_centroids(const IndexView *view, TokenSample *sample, uint64 ntokens, KmeansResult *result);
+extern void train_centroids(const IndexView *view, const TokenSample *sample, const TokenStatistics *statistics,
+							uint64 ntokens, KmeansResult *result);
 
 /* Callbacks for k-means: palloc in the current context, and interrupts. */
 extern const KmeansHooks train_hooks;
 
-/* Make the centroids the nodes of the index; returns the node of each. view->meta is kept up to date. */
-extern uint32 *train_store_nodes(IndexView *view, const KmeansResult *result);
+/* Make the centroids the nodes of the index, by one process; sets the node of each. view->meta is kept up to date. */
+extern void train_store_nodes(IndexView *view, const KmeansResult *result, uint32 *node_of);
 
 #endif							/* COLBERT_TRAIN_H */

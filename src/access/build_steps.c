@@ -1,0 +1,109 @@
+/*-------------------------------------------------------------------------
+ *
+ * build_steps.c
+ *	  What the leader and the workers of a build do alike: steps 1 to 3.
+ *
+ * What only one may do, the leader does, and the others wait until it is
+ * done: to reserve space, to write the mean, and to store the nodes.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "access/build.h"
+#include "index/docstore.h"
+
+void
+build_shared_init(BuildShared *shared, const Build *build)
+{
+	memset(shared, 0, sizeof(BuildShared));
+	shared->heap = RelationGetRelid(build->heap);
+	shared->index = RelationGetRelid(build->index);
+	shared->concurrent = build->info->ii_Concurrent;
+	SpinLockInit(&shared->mutex);
+	ConditionVariableInit(&shared->started);
+	train_sample_init(&shared->sample, &build->view->meta);
+}
+
+/* Wait until the leader has done what the others are to see. */
+static void
+meet_after_leader(Build *build)
+{
+	if (build->crew == NULL)
+		return;
+	build->crew->team->meet(build->crew->team->arg);
+	if (!build->leader)
+		view_refresh(build->view);
+}
+
+static BuildMode
+choose_mode(const Build *build)
+{
+	const MetaPageData *meta = &build->view->meta;
+
+	if (build->counts.ntokens < train_min_tokens(meta))
+		return BUILD_PENDING;
+	return meta->tokens_per_node == 1 ? BUILD_EVERY_TOKEN : BUILD_TRAINED;
+}
+
+static void
+check_counts(const BuildCounts *counts)
+{
+	if (counts->ndocs >= INVALID_ORDINAL || counts->ntokens >= INVALID_ORDINAL)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("cannot index " UINT64_FORMAT " documents of " UINT64_FORMAT " tokens in one index",
+						counts->ndocs, counts->ntokens),
+				 errhint("Partition the table.")));
+}
+
+/* Room for all documents, and the mean that they will be sketched with. */
+static void
+prepare_index(Build *build, const TokenSample *sample, const TokenStatistics *statistics)
+{
+	docstore_presize(build->view, build->counts.ndocs, build->counts.ntokens, build->counts.nblocks);
+	if (sample->count > 0)
+		view_write_mean(build->view, statistics->mean, statistics->token_norm);
+}
+
+/* Step 2. */
+static void
+train_nodes(Build *build, const TokenSample *sample, const TokenStatistics *statistics)
+{
+	KmeansResult *trained = &build->trained;
+	Size		size;
+
+	build_report_phase(build, PHASE_TRAIN);
+	train_centroids(build->view, sample, statistics, build->counts.ntokens, trained);
+	size = mul_size(trained->ncentroids, sizeof(uint32));
+	if (build->crew == NULL)
+		build->node_of = palloc_extended(size, MCXT_ALLOC_HUGE);
+	else
+		build->node_of = build->crew->team->share(build->crew->team->arg, size);
+
+	build_report_phase(build, PHASE_GRAPH);
+	if (build->leader)
+		train_store_nodes(build->view, trained, build->node_of);
+	meet_after_leader(build);
+}
+
+Tuplesortstate *
+build_participate(Build *build)
+{
+	TokenSample *sample;
+	TokenStatistics statistics;
+
+	build_report_phase(build, PHASE_SAMPLE);
+	sample = build_sample(build);
+	check_counts(&build->counts);
+	train_statistics(sample, &statistics);
+	build->mode = choose_mode(build);
+	if (build->leader)
+		prepare_index(build, sample, &statistics);
+	meet_after_leader(build);
+	if (build->mode == BUILD_TRAINED)
+		train_nodes(build, sample, &statistics);
+	sample_free(sample);
+	build_report_phase(build, PHASE_ENCODE);
+	return build_encode(build);
+}

@@ -1,0 +1,115 @@
+/*-------------------------------------------------------------------------
+ *
+ * build_team.c
+ *	  The team of a parallel build: processes, by a barrier and a counter in
+ *	  dynamic shared memory.
+ *
+ * Memory comes from an area that grows as it is asked for. Waiting for the
+ * others checks for interrupts. Where one participant fails, the leader hears
+ * of it and fails, too, which ends the others: nobody waits for ever.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "access/build.h"
+
+/* What has been shared and not yet given back. */
+typedef struct SharedPiece
+{
+	void	   *address;		/* in this process */
+	dsa_pointer memory;
+} SharedPiece;
+
+typedef struct BuildTeam
+{
+	Team		team;
+	TeamShared *shared;
+	dsa_area   *area;
+	bool		leader;
+	SharedPiece *pieces;
+	int			npieces;
+	int			capacity;
+} BuildTeam;
+
+static uint64
+claim(void *arg)
+{
+	return pg_atomic_fetch_add_u64(&((BuildTeam *) arg)->shared->claims, 1);
+}
+
+static void
+meet(void *arg)
+{
+	BarrierArriveAndWait(&((BuildTeam *) arg)->shared->barrier, WAIT_EVENT_PARALLEL_CREATE_INDEX_SCAN);
+}
+
+static void *
+share(void *arg, size_t bytes)
+{
+	BuildTeam  *team = arg;
+	SharedPiece *piece;
+
+	if (team->npieces == team->capacity)
+	{
+		team->capacity *= 2;
+		team->pieces = repalloc(team->pieces, team->capacity * sizeof(SharedPiece));
+	}
+	if (team->leader)
+		team->shared->memory = dsa_allocate_extended(team->area, Max(bytes, 1), DSA_ALLOC_HUGE);
+	meet(team);
+	piece = &team->pieces[team->npieces++];
+	piece->memory = team->shared->memory;
+	piece->address = dsa_get_address(team->area, piece->memory);
+
+	/* The next one must not come before all have read this one. */
+	meet(team);
+	return piece->address;
+}
+
+static void
+unshare(void *arg, void *memory)
+{
+	BuildTeam  *team = arg;
+	int			i = 0;
+
+	while (i < team->npieces && team->pieces[i].address != memory)
+		i++;
+	if (i == team->npieces)
+		elog(ERROR, "memory was not shared by the team");
+
+	/* Nobody uses it any more. */
+	meet(team);
+	if (team->leader)
+		dsa_free(team->area, team->pieces[i].memory);
+	team->pieces[i] = team->pieces[--team->npieces];
+}
+
+void
+build_team_init(TeamShared *shared, int participants)
+{
+	BarrierInit(&shared->barrier, participants);
+	pg_atomic_init_u64(&shared->claims, 0);
+	shared->memory = InvalidDsaPointer;
+}
+
+Team *
+build_team_open(TeamShared *shared, dsa_area *area, int participants, bool leader)
+{
+	BuildTeam  *team = palloc0(sizeof(BuildTeam));
+
+	team->shared = shared;
+	team->area = area;
+	team->leader = leader;
+	team->capacity = 16;
+	team->pieces = palloc(team->capacity * sizeof(SharedPiece));
+	team->team = (Team) {
+		.nparticipants = participants,
+		.claim = claim,
+		.meet = meet,
+		.share = share,
+		.unshare = unshare,
+		.arg = team,
+	};
+	return &team->team;
+}
