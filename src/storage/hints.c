@@ -24,6 +24,21 @@ typedef struct BufferHints
 	Buffer		buffers[FLEXIBLE_ARRAY_MEMBER];
 } BufferHints;
 
+/* Refuse a block beyond the end of the file: what names it is damaged. Returns the blocks of the file. */
+static BlockNumber
+check_block(Relation rel, BlockNumber block)
+{
+	BlockNumber nblocks = RelationGetNumberOfBlocks(rel);
+
+	if (block >= nblocks)
+		ereport(ERROR,
+				(errcode(ERRCODE_INDEX_CORRUPTED),
+				 errmsg("index \"%s\" refers to block %u, and has %u",
+						RelationGetRelationName(rel), block, nblocks),
+				 errhint("REINDEX it.")));
+	return nblocks;
+}
+
 /* The hint of a block, growing the table to hold it; NULL where it cannot. */
 static Buffer *
 hint_of(Relation rel, BlockNumber block)
@@ -36,7 +51,7 @@ hint_of(Relation rel, BlockNumber block)
 		return &hints->buffers[block];
 
 	/* An index that grows page by page is not to copy the table for each. */
-	nblocks = Max(block + 1, RelationGetNumberOfBlocks(rel));
+	nblocks = check_block(rel, block);
 	if (hints != NULL)
 		nblocks = Max(nblocks, hints->nblocks + hints->nblocks / 8);
 	size = offsetof(BufferHints, buffers) + (Size) nblocks * sizeof(Buffer);
@@ -58,8 +73,14 @@ hint_of(Relation rel, BlockNumber block)
 Buffer
 storage_read_buffer(Relation rel, BlockNumber block)
 {
-	Buffer	   *hint = RelationUsesLocalBuffers(rel) ? NULL : hint_of(rel, block);
+	Buffer	   *hint;
 
+	if (RelationUsesLocalBuffers(rel))
+	{
+		check_block(rel, block);
+		return ReadBuffer(rel, block);
+	}
+	hint = hint_of(rel, block);
 	if (hint == NULL)
 		return ReadBuffer(rel, block);
 	if (!BufferIsValid(*hint) || !compat_read_recent_buffer(rel, block, *hint))

@@ -1,0 +1,223 @@
+# Damaged files: bits that flip, pages that are zeroed or torn, files that end too early, on pages of every kind, without checksums.
+# Whatever a statement meets is an error that says so, or does no harm, or is found by colbert_index_check; never a crash, a
+# hang or a wrong answer that nothing tells of. REINDEX mends it.
+#
+# COLBERT_SOAK=N makes N rounds instead of a few, COLBERT_SEED repeats a run.
+
+use strict;
+use warnings;
+use ColbertTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $rounds = $ENV{COLBERT_SOAK} // 8;
+my $seed = $ENV{COLBERT_SEED} // 20;
+srand($seed);
+note("COLBERT_SEED=$seed, $rounds rounds");
+
+my $block_size = 8192;
+my @array_names = qw(documents sketches rows pending_rows queue nulls params nodes neighbours upper parents children centroids);
+my @damages = qw(flip flip flip flip flip flip flip flip zero torn noise truncate);
+
+# Each table has an index of another kind, with documents that are merged, pending, dead, free and NULL.
+my @indexes = (
+	'colbert_hnsw (doc) WITH (tokens_per_node = 8, m = 4)',
+	'colbert_ivf (doc) WITH (lists = 60)',
+	'colbert_hnsw (doc multivector_l2_ops) WITH (tokens_per_node = 8, m = 4, quantizer = bit)',
+	'colbert_ivf (doc multivector_cosine_ops) WITH (lists = 60, quantizer = flat)',
+	'colbert_hnsw (doc multivector_cosine_ops) WITH (tokens_per_node = 1000000)',
+	'colbert_ivf (doc multivector_l2_ops) WITH (lists = 60, quantizer = bit)');
+my @operators = ('<#>', '<#>', '<->', '<=>', '<=>', '<->');
+my $copies = 4;
+
+my $node = new_node('damage', no_data_checksums => 1);
+
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE docs (id int PRIMARY KEY, doc multivector(16));
+INSERT INTO docs
+	SELECT i, CASE WHEN i % 20 > 0 THEN (SELECT multivector_agg(ARRAY(SELECT sin(i * 31 + t * 7 + d * d) FROM generate_series(1, 16) d)::real[])
+	                                     FROM generate_series(1, 1 + i % 20) t) END
+	FROM generate_series(1, 400) i;
+CREATE TABLE seen (round int, index text, step text, state text, message text);
+
+-- Run a statement, and note the error that it ends with.
+CREATE PROCEDURE try(round int, index text, step text, statement text) LANGUAGE plpgsql AS $$
+DECLARE
+	state text := '';
+	message text;
+BEGIN
+	BEGIN
+		EXECUTE statement;
+	EXCEPTION WHEN OTHERS THEN
+		GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT;
+	END;
+	INSERT INTO seen VALUES (round, index, step, state, message);
+	COMMIT;
+END $$;
+
+-- All rows of a table by its index, in the order in which they come, must be those of the table.
+CREATE FUNCTION whole_scan(target text, operator text) RETURNS void LANGUAGE plpgsql SET enable_seqscan = off SET enable_sort = off AS $$
+DECLARE
+	found int[];
+	wanted int[];
+BEGIN
+	EXECUTE format('SELECT array_agg(id) FROM (SELECT id FROM %s ORDER BY doc %s %L) AS scan', target, operator,
+		(SELECT doc FROM docs WHERE id = 39)) INTO found;
+	SET LOCAL enable_indexscan = off;
+	EXECUTE format('SELECT array_agg(id) FROM %s', target) INTO wanted;
+	IF (SELECT array_agg(i ORDER BY i) FROM unnest(found) i) IS DISTINCT FROM (SELECT array_agg(i ORDER BY i) FROM unnest(wanted) i) THEN
+		RAISE EXCEPTION 'expected % rows, not %', cardinality(wanted), cardinality(found);
+	END IF;
+END $$;
+SQL
+
+my @tables;
+for my $copy (1 .. $copies)
+{
+	for my $kind (0 .. $#indexes)
+	{
+		my $table = "d${kind}_$copy";
+
+		push @tables, { name => $table, operator => $operators[$kind] };
+		$node->safe_psql('postgres', <<"SQL");
+CREATE TABLE $table (id int PRIMARY KEY, doc multivector(16));
+INSERT INTO $table SELECT * FROM docs WHERE id <= 300;
+CREATE INDEX ${table}_index ON $table USING $indexes[$kind];
+SQL
+	}
+}
+
+# Documents in every state, in a fresh index.
+sub prepare
+{
+	my ($round) = @_;
+	my $sql = '';
+
+	for my $table (@tables)
+	{
+		my $name = $table->{name};
+
+		$sql .= <<"SQL";
+TRUNCATE $name; INSERT INTO $name SELECT * FROM docs WHERE id <= 300; REINDEX INDEX ${name}_index;
+DELETE FROM $name WHERE id <= 60; VACUUM $name; INSERT INTO $name SELECT * FROM docs WHERE id <= 20;
+DELETE FROM $name WHERE id BETWEEN 100 AND 110; VACUUM (INDEX_CLEANUP on) $name; INSERT INTO $name SELECT * FROM docs WHERE id > 350;
+SQL
+	}
+	$node->safe_psql('postgres', $sql);
+	$_->{file} = $node->data_dir . '/' . $node->safe_psql('postgres', "SELECT pg_relation_filepath('$_->{name}_index')") for @tables;
+	return;
+}
+
+sub kind_of
+{
+	my ($page) = @_;
+	my ($kind, $array, $magic) = unpack('vvV', substr($page, -8));
+
+	return 'empty' if $page !~ /[^\0]/;
+	return 'meta' if $kind == 1;
+	return 'postings' if $kind == 3;
+	return $array_names[$array];
+}
+
+# Damage one page of a file, of any kind as likely as of any other; returns what was done.
+sub damage
+{
+	my ($file) = @_;
+	my $bytes = slurp_file($file);
+	my %pages;
+
+	for my $block (0 .. length($bytes) / $block_size - 1)
+	{
+		push @{ $pages{ kind_of(substr($bytes, $block * $block_size, $block_size)) } }, $block;
+	}
+	delete $pages{empty};
+	my @kinds = sort keys %pages;
+	my $kind = $kinds[ rand @kinds ];
+	my $block = $pages{$kind}[ rand @{ $pages{$kind} } ];
+	my $what = $damages[ rand @damages ];
+	my $page = substr($bytes, $block * $block_size, $block_size);
+	my $place = '';
+
+	if ($what eq 'truncate')
+	{
+		$block = 1 + int rand(length($bytes) / $block_size - 1);
+		truncate($file, $block * $block_size) or die "truncate: $!";
+		return "truncated to $block blocks";
+	}
+	if ($what eq 'flip')
+	{
+		# where something is, mostly: the first part of a page, and its trailer
+		my @used = grep { substr($page, $_, 1) ne "\0" } 0 .. $block_size - 1;
+
+		$place = rand() < .7 ? $used[ rand @used ] : int rand $block_size;
+		vec($page, $place * 8 + int rand 8, 1) ^= 1;
+	}
+	$page = "\0" x $block_size if $what eq 'zero';
+	substr($page, 4096, 4096) = "\0" x 4096 if $what eq 'torn';
+	if ($what eq 'noise')
+	{
+		$place = 24 + 4 * int rand 2000;
+		substr($page, $place, 16) = pack('V4', map { int rand 2**32 } 1 .. 4);
+	}
+	open(my $fh, '+<:raw', $file) or die "$file: $!";
+	seek($fh, $block * $block_size, 0);
+	print $fh $page;
+	close($fh);
+	return "$what of $kind, block $block" . ($place ne '' ? ", byte $place" : '');
+}
+
+my %outcomes;
+my @wrong;
+my $runs = 0;
+for my $round (1 .. $rounds)
+{
+	prepare($round);
+	$node->stop;
+	$_->{damage} = damage($_->{file}) for @tables;
+	$node->start;
+	for my $table (@tables)
+	{
+		my ($name, $op) = ($table->{name}, $table->{operator});
+		my $failed = '';
+		my ($rc, $out, $err) = $node->psql('postgres', <<"SQL");
+SET statement_timeout = '60s';
+SET enable_seqscan = off;
+CALL try($round, '$name', 'search', \$\$SELECT id FROM $name ORDER BY doc $op (SELECT doc FROM docs WHERE id = 77) LIMIT 10\$\$);
+CALL try($round, '$name', 'scan', \$\$SELECT whole_scan('$name', '$op')\$\$);
+CALL try($round, '$name', 'info', \$\$SELECT colbert_index_info('${name}_index')\$\$);
+INSERT INTO seen SELECT $round, '$name', 'check', '', coalesce(string_agg(part || ': ' || message, '; '), '')
+	FROM colbert_index_check('${name}_index', heapallindexed => true, rescore => true);
+CALL try($round, '$name', 'insert', \$\$INSERT INTO $name SELECT * FROM docs WHERE id BETWEEN 301 AND 320\$\$);
+CALL try($round, '$name', 'update', \$\$UPDATE $name SET doc = doc || doc WHERE id BETWEEN 200 AND 210\$\$);
+CALL try($round, '$name', 'merge', \$\$SELECT colbert_merge('${name}_index')\$\$);
+DELETE FROM $name WHERE id BETWEEN 120 AND 160;
+SQL
+		$failed = $err if $rc != 0 || $err =~ /ERROR/;
+		# XX001 and XX002: data and index corrupted
+		my ($vacuum_rc, undef, $vacuum_err) = $node->psql('postgres', "\\set VERBOSITY verbose\nSET statement_timeout = '60s'; VACUUM $name;");
+		$failed .= $vacuum_err if $vacuum_rc != 0 && $vacuum_err !~ /ERROR:  XX00[12]/;
+		my $seen = $node->safe_psql('postgres', "SELECT step, state, message FROM seen WHERE round = $round AND index = '$name'");
+		my %step = map { /^(\w+)\|(\w*)\|(.*)$/s ? ($1 => [ $2, $3 ]) : () } split /\n/, $seen;
+		my @errors = grep { $step{$_}[0] ne '' } sort keys %step;
+
+		$failed .= "$_: $step{$_}[0] $step{$_}[1]\n" for grep { $step{$_}[0] !~ /^XX00[12]$/ && !($_ eq 'scan' && $step{$_}[0] eq 'P0001') } @errors;
+		my $checked = $step{check} ? $step{check}[1] : '';
+		my $missing = $step{scan} && $step{scan}[0] eq 'P0001';
+		$failed .= "rows are missing, and the checker finds nothing\n" if $missing && $checked eq '';
+		$failed .= "the checker finds nothing of a $table->{damage}\n" if $checked eq '' && $table->{damage} =~ /^(zero|truncated)/;
+		my $outcome = $failed ne '' ? 'wrong' : $checked ne '' ? (@errors ? 'errors, and found' : 'found') : @errors ? 'errors' : 'harmless';
+		$outcomes{$outcome}++;
+		$runs++;
+		push @wrong, "$name, round $round: $table->{damage}\n$failed" if $failed ne '';
+		note("$name, round $round: $table->{damage}: $outcome ($checked)");
+	}
+}
+is(join("\n", @wrong), '', "$runs damages: " . join(', ', map { "$outcomes{$_} $_" } sort keys %outcomes));
+unlike(slurp_file($node->logfile), qr/terminated by signal|PANIC|TRAP/, 'no process died');
+
+# What is damaged can be built anew, and nothing is lost.
+prepare(0);
+checker_is_content($node, $_->{name}, "$_->{name} after REINDEX") for @tables;
+
+$node->stop;
+done_testing();
