@@ -13,8 +13,7 @@ load_passages($node, 'pool', 2000);
 create_tables($node, 'id <= 1000');
 add_churn($node);
 
-srand(42);
-for my $round (1 .. 6)
+for my $round (1 .. rounds(6))
 {
 	# a small limit makes inserts merge, too; in every other round
 	my $limit = $round % 2 ? 'SET colbert.pending_limit = 4000;' : '';

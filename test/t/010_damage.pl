@@ -1,8 +1,6 @@
 # Damaged files: bits that flip, pages that are zeroed or torn, files that end too early, on pages of every kind, without checksums.
 # Whatever a statement meets is an error that says so, or does no harm, or is found by colbert_index_check; never a crash, a
 # hang or a wrong answer that nothing tells of. REINDEX mends it.
-#
-# COLBERT_SOAK=N makes N rounds instead of a few, COLBERT_SEED repeats a run.
 
 use strict;
 use warnings;
@@ -10,11 +8,7 @@ use ColbertTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $rounds = $ENV{COLBERT_SOAK} // 8;
-my $seed = $ENV{COLBERT_SEED} // 20;
-srand($seed);
-note("COLBERT_SEED=$seed, $rounds rounds");
-
+my $rounds = rounds(9);
 my $block_size = 8192;
 my @array_names = qw(documents sketches rows pending_rows queue nulls params nodes neighbours upper parents children centroids);
 my @damages = qw(flip flip flip flip flip flip flip flip zero torn noise truncate);

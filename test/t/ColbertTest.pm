@@ -20,7 +20,7 @@ use Test::More;
 use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(@methods each_method new_node load_questions load_passages create_tables exact_tenths recall only_by checker_is_content in_exact_order index_is_sound
-  uses_index start_sql stop_sql add_churn kill_all start_after_kill);
+  uses_index start_sql stop_sql add_churn kill_all start_after_kill rounds);
 
 # The access methods, each without its "colbert_". A test that is not about one of them runs over all: in one server, over a table
 # for each, named passages_METHOD, with the index passages_METHOD_index.
@@ -277,6 +277,19 @@ BEGIN
 END $$;
 SQL
 	return;
+}
+
+# rounds(N): how many rounds a test of faults goes, N of them or as many as COLBERT_SOAK says (make soak); seeds rand() so that
+# COLBERT_SEED repeats a run.
+sub rounds
+{
+	my ($n) = @_;
+	my $seed = $ENV{COLBERT_SEED} // 42;
+
+	$n = $ENV{COLBERT_SOAK} // $n;
+	srand($seed);
+	note("$n rounds; COLBERT_SEED=$seed COLBERT_SOAK=$n repeats them");
+	return $n;
 }
 
 # start_sql(NODE, SQL): run statements in a psql of their own, in the background. stop_sql(HANDLE) waits for it and returns its errors.

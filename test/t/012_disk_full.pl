@@ -1,0 +1,105 @@
+# A full disk: under an index, and under the WAL. A clean error (or, for WAL, a restart once there is room again), and nothing is lost.
+
+use strict;
+use warnings;
+use ColbertTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $disk = $ENV{COLBERT_DISK} // '';
+
+plan skip_all => 'needs a small disk of its own: run as root, where tmpfs can be mounted' if $disk eq '';
+
+my $node = new_node('full');
+my $free_mb = 96;
+
+# leave(MB): of the disk, by a file that takes the rest of what was free.
+sub leave
+{
+	my ($mb) = @_;
+	my $ballast = "$disk/ballast";
+
+	unlink $ballast;
+	return if $mb >= $free_mb;
+	my ($available) = `df -k --output=avail $disk` =~ /(\d+)\s*$/;
+	open(my $fh, '>', $ballast) or die "$ballast: $!";
+	print $fh "\0" x 1024 for 1 .. $available - $mb * 1024;
+	close($fh);
+	return;
+}
+
+mkdir "$disk/tablespace";
+load_questions($node);
+load_passages($node, 'pool', 2000);
+$node->safe_psql('postgres', "CREATE TABLESPACE small LOCATION '$disk/tablespace'");
+
+# A build that does not fit leaves nothing behind.
+for my $method (@methods)
+{
+	leave(6);
+	my ($rc, undef, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\nCREATE INDEX pool_index ON pool USING colbert_$method (doc) TABLESPACE small");
+	like($err, qr/ERROR:  53100: could not extend file/, "colbert_$method: a build that does not fit fails");
+	is($node->safe_psql('postgres', "SELECT count(*) FROM pg_class WHERE relname = 'pool_index'"), '0', 'and leaves no index');
+	leave($free_mb);
+	unlike(join(' ', map { -s } glob("$disk/tablespace/*/*/*")), qr/[1-9]/, 'and no bytes');
+}
+
+# Inserts, merges and VACUUM until the disk is full; the same after there is room again.
+$node->safe_psql('postgres', "SET default_tablespace = ''; SELECT 1");
+create_tables($node, 'id <= 500');
+each_method('a disk that fills up', sub {
+	my ($method, $table) = @_;
+	my $failures = 0;
+
+	$node->safe_psql('postgres', "ALTER INDEX ${table}_index SET TABLESPACE small");
+	leave(1);
+	for my $try (1 .. 8)
+	{
+		for my $sql ("LOAD 'colbert_pg'; SET colbert.pending_limit = 4000; INSERT INTO $table SELECT * FROM pool WHERE id BETWEEN 100 * $try + 501 AND 100 * $try + 700 ON CONFLICT DO NOTHING",
+			"SELECT colbert_merge('${table}_index')", "VACUUM $table", "UPDATE $table SET doc = doc WHERE id % 10 = $try")
+		{
+			my ($rc, undef, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\n$sql");
+
+			next if $rc == 0;
+			$failures++;
+			like($err, qr/ERROR:  53100: could not extend file/, "a clean error of: " . substr($sql, 0, 70)) or diag($sql);
+		}
+	}
+	cmp_ok($failures, '>', 3, "the disk was full: $failures statements failed");
+	checker_is_content($node, $table, 'on the full disk', q{severity = 'error'});
+	leave($free_mb);
+	$node->safe_psql('postgres', "INSERT INTO $table SELECT * FROM pool ON CONFLICT DO NOTHING; VACUUM $table");
+	index_is_sound($node, $table, 'once there is room');
+	$node->safe_psql('postgres', "DROP TABLE $table");
+});
+$node->stop;
+
+# The disk of the WAL: the server stops at once, and recovers when there is room.
+my $walled = new_node('wal', extra => [ '--waldir', "$disk/wal", '--wal-segsize', '1' ]);
+$walled->append_conf('postgresql.conf', "max_wal_size = 16MB\nmin_wal_size = 2MB");
+$walled->restart;
+load_questions($walled);
+load_passages($walled, 'pool', 1000);
+create_tables($walled, 'id <= 500');
+add_churn($walled);
+for my $round (1 .. rounds(1))
+{
+	leave(3);
+	my @clients = map { start_sql($walled, "LOAD 'colbert_pg'; SET colbert.pending_limit = 4000; CALL churn('passages_$_', 100000);") } @methods;
+	my $log = '';
+
+	for (1 .. 300)
+	{
+		$log = slurp_file($walled->logfile);
+		last if ($log =~ s/PANIC:  could not write to file//g) >= $round;
+		select(undef, undef, undef, .1);
+	}
+	stop_sql($_) for @clients;
+	like($log, qr/No space left/, "round $round: the WAL's disk was full");
+	kill_all($walled);
+	leave($free_mb);
+	start_after_kill($walled);
+	each_method("the WAL's disk was full", sub { index_is_sound($walled, $_[1], 'afterwards') });
+}
+$walled->stop;
+done_testing();
