@@ -70,6 +70,9 @@ extern IndexScanDesc colbert_beginscan(Relation index, int nkeys, int norderbys)
 extern void colbert_rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys, int norderbys);
 extern bool colbert_gettuple(IndexScanDesc scan, ScanDirection direction);
 
+/* The settings of a scan of the index, 0 where it is to choose. */
+extern SearchSettings scan_settings(Relation index);
+
 /* Of the documents, give only those whose rows pass. filter outlives the scan. */
 extern void colbert_set_filter(IndexScanDesc scan, const RowFilter *filter);
 extern void colbert_endscan(IndexScanDesc scan);

@@ -192,7 +192,7 @@ scan_floor(ColbertScan *state, IndexScanDesc scan)
 }
 
 /* Session settings win over the index's options; 0 leaves it to the index. */
-static SearchSettings
+SearchSettings
 scan_settings(Relation index)
 {
 	ColbertOptions options = options_of(index);

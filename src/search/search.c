@@ -44,7 +44,7 @@ share(uint32 total, uint32 ntokens, uint32 least, uint32 most)
 }
 
 SearchSettings
-search_resolve(const IndexView *view, uint32 ntokens, const SearchSettings *asked)
+search_resolve(uint32 ntokens, const SearchSettings *asked)
 {
 	SearchSettings settings = *asked;
 
@@ -109,7 +109,7 @@ search_begin(IndexView *view, const MultiVector *query, const SearchSettings *se
 	view_check_dims(view, query);
 	search->view = view;
 	search->context = context;
-	search->settings = search_resolve(view, query->ntokens, settings);
+	search->settings = search_resolve(query->ntokens, settings);
 	search->batch = search->settings.rerank;
 	search->floor = -INFINITY;
 	pool_begin(search);

@@ -193,7 +193,7 @@ extern bool search_pool_bound(const Search *search, double *bound);
 extern void search_rerank_more(Search *search);
 
 /* What settings of 0 mean for a query of so many tokens. */
-extern SearchSettings search_resolve(const IndexView *view, uint32 ntokens, const SearchSettings *asked);
+extern SearchSettings search_resolve(uint32 ntokens, const SearchSettings *asked);
 
 /* ---- pool.c ---- */
 

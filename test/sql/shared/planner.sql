@@ -333,6 +333,15 @@ SELECT planner_plan($$ SELECT id FROM ONLY planner_docs ORDER BY maxsim(doc, '[[
 SELECT planner_plan($$ SELECT count(*) FROM ONLY planner_docs $$);
 SELECT planner_plan($$ SELECT count(*) FROM ONLY planner_docs WHERE doc IS NOT NULL $$);
 
+-- Scores are computed by parallel workers, where a table is read as a whole.
+SET max_parallel_workers_per_gather = 2;
+SET min_parallel_table_scan_size = 0;
+SET parallel_setup_cost = 0;
+SELECT planner_plan($$ SELECT id FROM ONLY planner_docs ORDER BY maxsim(doc, '[[1,2,3,4]]') DESC $$);
+SELECT planner_plan($$ SELECT id FROM ONLY planner_docs WHERE maxsim(doc, '[[1,2,3,4]]') < 1 $$);
+SELECT planner_plan($$ SELECT id FROM ONLY planner_docs ORDER BY maxsim(doc, '[[1,2,3,4]]') DESC LIMIT 5 $$);
+SELECT count(*) FROM (SELECT id FROM ONLY planner_docs WHERE maxsim(doc, '[[1,2,3,4]]') < 1) AS t;
+
 DROP VIEW planner_view, planner_barrier;
 DROP TABLE planner_few, planner_parts, planner_heir, planner_kinds, planner_docs, planner_queries, planner_null;
 DROP DOMAIN planner_domain;
