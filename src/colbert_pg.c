@@ -26,5 +26,6 @@ _PG_init(void)
 	settings_init();
 	options_init();
 	planner_init();
+	seeing_init();
 	lend_quals_init();
 }

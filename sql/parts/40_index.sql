@@ -24,6 +24,8 @@ CREATE FUNCTION colbert_last_scan(
 	OUT narrowed bigint, OUT reranked bigint, OUT fetched bigint, OUT scored bigint,
 	OUT emitted bigint, OUT late bigint, OUT widenings integer, OUT exhaustive boolean,
 	OUT find_ms float8, OUT gather_ms float8, OUT narrow_ms float8, OUT rerank_ms float8, OUT exact_ms float8,
-	OUT tested bigint, OUT passed bigint, OUT passes integer)
+	OUT tested bigint, OUT passed bigint, OUT passes integer, OUT batches bigint, OUT automatic text[],
+	OUT find_hit bigint, OUT gather_hit bigint, OUT narrow_hit bigint, OUT rerank_hit bigint, OUT exact_hit bigint,
+	OUT find_read bigint, OUT gather_read bigint, OUT narrow_read bigint, OUT rerank_read bigint, OUT exact_read bigint)
 	AS 'MODULE_PATHNAME', 'colbert_last_scan' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION colbert_last_scan() IS 'what the last index scan of this session did, stage by stage';

@@ -8,6 +8,7 @@
  *	scan.c			ORDER BY maxsim(...)				vacuum.c	VACUUM
  *	cost.c			what a scan costs					validate.c	operator classes
  *	info.c			colbert_index_info, colbert_merge	range.c		thresholds as values
+ *	seeing.c		colbert_last_scan, EXPLAIN (ANALYZE)
  *
  *-------------------------------------------------------------------------
  */
@@ -76,6 +77,13 @@ extern SearchSettings scan_settings(Relation index);
 /* Of the documents, give only those whose rows pass. filter outlives the scan. */
 extern void colbert_set_filter(IndexScanDesc scan, const RowFilter *filter);
 extern void colbert_endscan(IndexScanDesc scan);
+
+/* What a scan has done so far, its earlier searches included. */
+extern SearchCounters colbert_scan_counters(IndexScanDesc scan);
+
+/* seeing.c */
+extern void counters_add(SearchCounters *sum, const SearchCounters *more);
+extern void seeing_init(void);
 
 /* vacuum.c */
 extern IndexBulkDeleteResult *colbert_bulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,

@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * info.c
- *	  Seeing and keeping an index: colbert_index_info, colbert_merge,
- *	  colbert_last_scan.
+ *	  Seeing and keeping an index: colbert_index_info, colbert_merge.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,15 +18,12 @@
 #include "index/drift.h"
 #include "index/merge.h"
 #include "miscadmin.h"
-#include "search/search.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/rls.h"
 
 PG_FUNCTION_INFO_V1(colbert_index_info);
 PG_FUNCTION_INFO_V1(colbert_merge);
-PG_FUNCTION_INFO_V1(colbert_last_scan);
 
 Relation
 colbert_open_index(Oid oid, LOCKMODE mode)
@@ -170,55 +166,4 @@ colbert_merge(PG_FUNCTION_ARGS)
 	merged = merge_pending(index, MERGE_WAIT);
 	relation_close(index, RowExclusiveLock);
 	PG_RETURN_INT64((int64) merged);
-}
-
-static Datum
-stage_ms(SearchStage stage)
-{
-	return Float8GetDatum(INSTR_TIME_GET_MILLISEC(search_counters.time[stage]));
-}
-
-/*
- * What this backend's last index scan did; no row before the first. Counts
- * tell of rows that a policy may hide, so row-level security withholds them.
- */
-Datum
-colbert_last_scan(PG_FUNCTION_ARGS)
-{
-	const SearchCounters *c = &search_counters;
-	Oid			table = c->valid ? IndexGetRelation(c->index, true) : InvalidOid;
-	TupleDesc	desc;
-	Datum		values[28];
-	bool		nulls[28] = {0};
-	int			n = 0;
-
-	fill_tuple_desc(fcinfo, &desc);
-	if (!OidIsValid(table) || check_enable_rls(table, InvalidOid, true) == RLS_ENABLED)
-		PG_RETURN_NULL();
-
-	values[n++] = ObjectIdGetDatum(c->index);
-	values[n++] = Int32GetDatum(c->query_tokens);
-	values[n++] = Int32GetDatum(c->settings.probes);
-	values[n++] = Int32GetDatum(c->settings.ef_search);
-	values[n++] = Int32GetDatum(c->settings.candidates);
-	values[n++] = Int32GetDatum(c->settings.rerank);
-	values[n++] = Int64GetDatum((int64) c->hops);
-	values[n++] = Int64GetDatum((int64) c->nodes);
-	values[n++] = Int64GetDatum((int64) c->postings);
-	values[n++] = Int64GetDatum((int64) c->gathered);
-	values[n++] = Int64GetDatum((int64) c->pending);
-	values[n++] = Int64GetDatum((int64) c->narrowed);
-	values[n++] = Int64GetDatum((int64) c->reranked);
-	values[n++] = Int64GetDatum((int64) c->fetched);
-	values[n++] = Int64GetDatum((int64) c->scored);
-	values[n++] = Int64GetDatum((int64) c->emitted);
-	values[n++] = Int64GetDatum((int64) c->late);
-	values[n++] = Int32GetDatum(c->widenings);
-	values[n++] = BoolGetDatum(c->exhaustive);
-	for (int stage = 0; stage < STAGE_COUNT; stage++)
-		values[n++] = stage_ms(stage);
-	values[n++] = Int64GetDatum((int64) c->tested);
-	values[n++] = Int64GetDatum((int64) c->passed);
-	values[n++] = Int32GetDatum(c->passes);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
 }

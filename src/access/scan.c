@@ -63,7 +63,12 @@ typedef struct ColbertScan
 	ExactStage *exact;
 	const RowFilter *filter;	/* kept by rescans; NULL: none */
 	PageCursor	cursor;
+	SearchCounters counters;	/* while others count */
+	SearchCounters earlier;		/* sum over the searches before this one */
 } ColbertScan;
+
+/* Whose counters search_counters are now; NULL where that scan is gone. */
+static ColbertScan *counting;
 
 IndexScanDesc
 colbert_beginscan(Relation index, int nkeys, int norderbys)
@@ -84,9 +89,67 @@ colbert_set_filter(IndexScanDesc scan, const RowFilter *filter)
 	state->filter = filter;
 }
 
+/* ---- counters: several scans may be at work in turns ---- */
+
+static void
+begin_counting(ColbertScan *state)
+{
+	if (counting == state)
+		return;
+	if (counting != NULL)
+		counting->counters = search_counters;
+	search_counters = state->counters;
+	counting = state;
+}
+
+static void
+end_counting(ColbertScan *state)
+{
+	if (state->search == NULL)
+		return;
+	if (counting == state)
+	{
+		state->counters = search_counters;
+		counting = NULL;
+	}
+	counters_add(&state->earlier, &state->counters);
+	state->counters = (SearchCounters) {0};
+}
+
+/* The scan's memory goes, perhaps because of an error. */
+static void
+forget_counting(void *arg)
+{
+	if (counting == arg)
+		counting = NULL;
+}
+
+static void
+watch_memory(ColbertScan *state)
+{
+	MemoryContextCallback *callback = MemoryContextAlloc(state->context, sizeof(MemoryContextCallback));
+
+	*callback = (MemoryContextCallback) {.func = forget_counting, .arg = state};
+	MemoryContextRegisterResetCallback(state->context, callback);
+}
+
+SearchCounters
+colbert_scan_counters(IndexScanDesc scan)
+{
+	const ColbertScan *state = scan->opaque;
+	SearchCounters sum = state->earlier;
+
+	if (state->search != NULL)
+		counters_add(&sum, counting == state ? &search_counters : &state->counters);
+	return sum;
+}
+
+/* ---- beginning and end ---- */
+
 static void
 release(ColbertScan *state)
 {
+	end_counting(state);
 	if (state->exact != NULL)
 		exact_end(state->exact);
 	if (state->search != NULL)
@@ -215,6 +278,8 @@ start_search(ColbertScan *state, IndexScanDesc scan, double floor)
 	view_check_dims(state->view, state->query);
 	if (!state->want_documents)
 		return;
+	watch_memory(state);
+	begin_counting(state);
 	state->search = search_begin(state->view, state->query, &settings);
 	search_set_floor(state->search, floor, state->ordered ? SEARCH_NEAREST_FIRST : SEARCH_UNORDERED);
 	state->exact = exact_begin(state->search, scan->heapRelation, scan->xs_snapshot, state->query,
@@ -294,7 +359,10 @@ next_document(ColbertScan *state, ItemPointer tid)
 	if (!state->want_documents)
 		return false;
 	if (state->exact != NULL)
+	{
+		begin_counting(state);
 		return state->ordered ? exact_next(state->exact, tid) : exact_next_above(state->exact, tid);
+	}
 	while ((entry = (DocEntry *) cursor_next(state, ARRAY_DOCS, &ordinal)) != NULL)
 		if (entry->state == DOC_LIVE)
 		{

@@ -153,6 +153,11 @@
 #define compat_restrict_search_path() ((void) 0)
 #endif
 
+/* EXPLAIN asks extensions about nodes since 18. */
+#if PG_VERSION_NUM >= 180000
+#define COMPAT_EXPLAIN_PER_NODE
+#endif
+
 /* The wait event of a parallel build's leader moved with the generated wait events of 17. */
 #include "utils/wait_event.h"
 

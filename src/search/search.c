@@ -20,6 +20,7 @@
 #include "utils/memutils.h"
 
 SearchCounters search_counters;
+BufferUsage search_pages;
 
 /*
  * What 0 means, measured on MedQuAD (doc/tuning.md): a short query has fewer
@@ -121,6 +122,9 @@ search_begin(IndexView *view, const MultiVector *query, const SearchSettings *se
 	memset(&search_counters, 0, sizeof(search_counters));
 	search_counters.valid = true;
 	search_counters.index = RelationGetRelid(view->index.rel);
+	search_counters.user = GetUserId();
+	search_counters.searches = 1;
+	search_counters.asked = *settings;
 	search_counters.settings = search->settings;
 	search_counters.query_tokens = query->ntokens;
 	MemoryContextSwitchTo(old);
@@ -144,6 +148,7 @@ rerank_batch(Search *search)
 
 	candidates_select(pool->items, pool->count, n);
 	search_rerank(search, pool->items, n);
+	search_counters.batches++;
 	pool->count -= n;
 	search->taken += n;
 	memmove(pool->items, pool->items + n, (size_t) pool->count * sizeof(Candidate));

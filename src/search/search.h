@@ -27,6 +27,7 @@
 #define COLBERT_SEARCH_H
 
 #include "access/relscan.h"
+#include "executor/instrument.h"
 #include "index/view.h"
 #include "portability/instr_time.h"
 
@@ -54,6 +55,9 @@ typedef struct SearchCounters
 {
 	bool		valid;
 	Oid			index;
+	Oid			user;
+	uint32		searches;		/* that are counted here: one, or those of a plan node */
+	SearchSettings asked;		/* 0 where the index chose */
 	SearchSettings settings;
 	uint32		query_tokens;
 	uint64		hops;			/* graph nodes expanded */
@@ -72,9 +76,13 @@ typedef struct SearchCounters
 	uint64		tested;			/* heap rows tested by the quals before they were scored */
 	uint64		passed;			/* those that passed */
 	uint32		passes;			/* through every document; more than one where work_mem could not hold all */
+	uint64		batches;		/* that were reranked */
 	instr_time	time[STAGE_COUNT];
+	int64		hit[STAGE_COUNT];	/* pages found in shared_buffers */
+	int64		read[STAGE_COUNT];	/* and others */
 } SearchCounters;
 
+/* Of the search that is at work, or was last. */
 extern SearchCounters search_counters;
 
 /* A document and its estimate; larger is nearer. */
@@ -293,10 +301,13 @@ extern void errors_learn(ErrorStats *errors, double error);
 /* What an estimate is taken to stand for at the most: so many deviations above its mean error. */
 extern double errors_bound(const ErrorStats *errors, double estimate, double deviations);
 
-/* Times of a stage, for the counters. */
+/* Times and pages of a stage, for the counters. Stages do not overlap: pages are counted from here on. */
+extern BufferUsage search_pages;
+
 static inline void
 stage_start(instr_time *start)
 {
+	search_pages = pgBufferUsage;
 	INSTR_TIME_SET_CURRENT(*start);
 }
 
@@ -307,6 +318,10 @@ stage_stop(SearchStage stage, instr_time start)
 
 	INSTR_TIME_SET_CURRENT(now);
 	INSTR_TIME_ACCUM_DIFF(search_counters.time[stage], now, start);
+	search_counters.hit[stage] += pgBufferUsage.shared_blks_hit - search_pages.shared_blks_hit +
+		pgBufferUsage.local_blks_hit - search_pages.local_blks_hit;
+	search_counters.read[stage] += pgBufferUsage.shared_blks_read - search_pages.shared_blks_read +
+		pgBufferUsage.local_blks_read - search_pages.local_blks_read;
 }
 
 #endif							/* COLBERT_SEARCH_H */
