@@ -15,8 +15,9 @@
  *
  * The leader and its parallel workers run steps 1 to 3 together, as a team
  * (codec/team.h), and all by the same functions. Whether there are workers,
- * and how many, makes no difference to the nodes nor to any answer: only the
- * ordinals of documents depend on who came first.
+ * and how many, makes no difference to the nodes nor to what they lead to:
+ * only the ordinals of documents depend on who came first, and with them
+ * which of equal candidates is cut off.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,0 +1,211 @@
+# CREATE INDEX: the same nodes and answers for any number of workers; cancelled at any moment it leaves nothing behind; it gets by
+# with 1 MB; and a kill -9 in its midst leaves a server that starts.
+
+use strict;
+use warnings;
+use ColbertTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time usleep);
+
+my $cancelled_builds = 50;
+my $node = new_node('build');
+# segments as files that can be counted
+$node->append_conf('postgresql.conf', <<'CONF');
+dynamic_shared_memory_type = mmap
+max_worker_processes = 8
+CONF
+$node->restart;
+
+load_questions($node);
+load_passages($node, 'pool', 3000);
+
+# The planner gives a table of this size no workers unless it is told to.
+$node->safe_psql('postgres', 'ALTER TABLE pool SET (parallel_workers = 4)');
+
+sub workers
+{
+	my ($workers) = @_;
+
+	return "SET max_parallel_maintenance_workers = $workers; SET maintenance_work_mem = '128MB';\n";
+}
+
+
+sub create_sql
+{
+	my ($method) = @_;
+
+	return "CREATE INDEX pool_index ON pool USING colbert_$method (doc);\n";
+}
+
+# segments(): files of dynamic shared memory: the control segment, and what the server itself has.
+sub segments
+{
+	my @files = glob($node->data_dir . '/pg_dynshmem/mmap.*');
+
+	return scalar @files;
+}
+
+my $segments_at_rest = segments();
+
+# left_behind(NAME): a build that failed is gone without a trace. Workers may take a moment to end.
+sub left_behind
+{
+	my ($name) = @_;
+	my $processes = q{SELECT count(*) FROM pg_stat_activity
+		WHERE backend_type IN ('client backend', 'parallel worker') AND pid <> pg_backend_pid()};
+
+	$node->poll_query_until('postgres', "SELECT ($processes) = 0") or fail("$name: a process stays");
+	# the first file of a dropped relation stays, empty, until a checkpoint
+	my $left = $node->safe_psql('postgres', <<'SQL');
+CHECKPOINT;
+SELECT format('relation %s', oid::regclass) FROM pg_class WHERE relname = 'pool_index'
+UNION ALL
+SELECT format('file %s', file) FROM pg_ls_dir('base/' || (SELECT oid FROM pg_database WHERE datname = current_database())) AS file
+WHERE file ~ '^[0-9]' AND pg_filenode_relation(0, substring(file FROM '^[0-9]+')::oid) IS NULL
+UNION ALL
+SELECT format('temporary file %s', name) FROM pg_ls_tmpdir()
+UNION ALL
+SELECT format('lock %s %s', locktype, mode) FROM pg_locks WHERE pid <> pg_backend_pid();
+SQL
+	is($left, '', "$name: no relation, no file, no lock is left");
+	is(segments(), $segments_at_rest, "$name: no shared memory is left");
+	return;
+}
+
+# What must not depend on the workers: how many nodes and postings there are, and the best of what the nearest node of each query
+# token brings, without a cut at which it were left to chance which of equal candidates is kept.
+sub fingerprint
+{
+	return $node->safe_psql('postgres', <<'SQL');
+SET enable_seqscan = off; SET enable_sort = off;
+LOAD 'colbert_pg';
+SET colbert.probes = 1; SET colbert.ef_search = 10; SET colbert.candidates = 3000; SET colbert.rerank = 3000;
+SELECT format('%s nodes, %s postings, answers %s', i.nodes, i.postings, a.digest)
+FROM colbert_index_info('pool_index') AS i,
+     (SELECT md5(string_agg(q.id || ':' || r.scores, ',' ORDER BY q.id)) AS digest
+      FROM questions q, LATERAL (SELECT string_agg(score::text, ' ' ORDER BY score) AS scores
+           FROM (SELECT maxsim(doc, q.short) AS score FROM pool ORDER BY doc <#> q.short LIMIT 10) AS found) AS r
+      WHERE q.id % 5 = 0) AS a;
+SQL
+}
+
+my %seconds;
+
+each_method('workers', sub {
+	my ($method) = @_;
+	my $first;
+
+	for my $workers (0, 0, 1, 1, 2, 2, 4)
+	{
+		my $start = time;
+
+		$node->safe_psql('postgres', workers($workers) . create_sql($method));
+		$seconds{$method} //= time - $start;
+		$first //= fingerprint();
+		is(fingerprint(), $first, "$workers workers");
+		checker_is_content($node, 'pool', "$workers workers");
+		$node->safe_psql('postgres', 'DROP INDEX pool_index');
+	}
+	left_behind('builds that end well');
+});
+
+# Fewer workers than were planned, and none.
+for my $slots (2, 0)
+{
+	$node->append_conf('postgresql.conf', "max_worker_processes = $slots");
+	$node->restart;
+	each_method("$slots worker slots", sub {
+		my ($method) = @_;
+
+		$node->safe_psql('postgres', workers(4) . create_sql($method));
+		index_is_sound($node, 'pool', 'built');
+		$node->safe_psql('postgres', 'DROP INDEX pool_index');
+	});
+}
+$node->append_conf('postgresql.conf', 'max_worker_processes = 8');
+$node->restart;
+
+each_method('maintenance_work_mem = 1MB', sub {
+	my ($method) = @_;
+
+	for my $workers (0, 2)
+	{
+		my ($rc, $out, $err) = $node->psql('postgres', workers($workers) . "SET maintenance_work_mem = '1MB'; " . create_sql($method));
+
+		is($rc, 0, "$workers workers: it is built");
+		like($err, qr/NOTICE:.*maintenance_work_mem holds only/, "$workers workers: a notice says what it costs");
+		index_is_sound($node, 'pool', "$workers workers");
+		$node->safe_psql('postgres', 'DROP INDEX pool_index');
+	}
+});
+
+# Cancelled at random moments, in three ways.
+srand(5);
+my @stopped = (0, 0, 0);
+my @latencies;
+
+for my $n (0 .. $cancelled_builds - 1)
+{
+	my $method = $methods[ $n % @methods ];
+	my $workers = int($n / @methods) % 2 ? 2 : 0;
+	my $way = $n % 3;
+	my $wait = rand(1.05 * $seconds{$method});
+	my $timeout = sprintf 'SET statement_timeout = %d;', $way == 2 ? 1 + 1000 * $wait : 0;
+	my $build = start_sql($node, "SET application_name = 'builder'; $timeout\n" . workers($workers) . create_sql($method));
+
+	if ($way < 2)
+	{
+		my $function = qw(pg_cancel_backend pg_terminate_backend) [$way];
+
+		usleep(1e6 * $wait);
+		$node->safe_psql('postgres', "SELECT $function(pid) FROM pg_stat_activity WHERE application_name = 'builder' AND backend_type = 'client backend'");
+	}
+	my $start = time;
+	my $error = stop_sql($build);
+
+	push @latencies, time - $start if $way < 2;
+	$stopped[$way]++ if $error =~ /canceling statement|terminating connection/;
+	$node->safe_psql('postgres', 'DROP INDEX IF EXISTS pool_index') if $error eq '';
+	left_behind("build $n") if $n % 10 == 9;
+}
+cmp_ok($stopped[$_], '>=', $cancelled_builds / 5, (qw(cancelled terminated timed-out))[$_] . " builds: $stopped[$_]") for 0 .. 2;
+note(sprintf 'slowest to stop: %.0f ms, the median %.0f ms', 1000 * (sort { $b <=> $a } @latencies)[0],
+	1000 * (sort { $a <=> $b } @latencies)[ @latencies / 2 ]);
+
+each_method('after the cancelled builds', sub {
+	$node->safe_psql('postgres', workers(2) . create_sql($_[0]));
+	index_is_sound($node, 'pool', 'built');
+	$node->safe_psql('postgres', 'DROP INDEX pool_index');
+});
+
+# A worker that is killed alone fails the build, and nothing else.
+my $build = start_sql($node, workers(2) . create_sql('ivf'));
+
+$node->poll_query_until('postgres', q{SELECT count(pg_terminate_backend(pid)) > 0 FROM pg_stat_activity WHERE backend_type = 'parallel worker'});
+like(stop_sql($build), qr/terminating connection|parallel worker/, 'a terminated worker fails the build');
+left_behind('a terminated worker');
+
+# kill -9 of everything.
+my $rows = $node->safe_psql('postgres', 'SELECT count(*), sum(num_tokens(doc)) FROM pool');
+
+for my $method (@methods)
+{
+	for my $share (.1, .4, .8)
+	{
+		my $build = start_sql($node, workers(2) . create_sql($method));
+
+		usleep(1e6 * $share * $seconds{$method});
+		kill_all($node);
+		stop_sql($build);
+		start_after_kill($node);
+		is($node->safe_psql('postgres', 'SELECT count(*), sum(num_tokens(doc)) FROM pool'), $rows, "colbert_$method: killed at $share, the table is whole");
+	}
+	$node->safe_psql('postgres', 'DROP INDEX IF EXISTS pool_index;' . workers(2) . create_sql($method));
+	index_is_sound($node, 'pool', "colbert_$method: built after kill -9");
+	$node->safe_psql('postgres', 'DROP INDEX pool_index');
+}
+is(segments(), $segments_at_rest, 'no shared memory is left of the killed server');
+
+$node->stop;
+done_testing();
