@@ -12,6 +12,7 @@ from trade_off.watch import create_index
 DIMS, NEAREST, LISTS, PQ_M = 64, 4, 100, 8
 NPROBES = (1, 10, 30)
 WARM = 20
+WIDE_RERANK = 1024
 SELECT = f'SELECT id, doc <-> $1 FROM vectors ORDER BY doc <-> $1 LIMIT {NEAREST}'
 INDEXES = (     # FAISS's name, ours, arguments of FAISS's build
     ('IndexIVFFlat nlist=100', f'lists = {LISTS}, quantizer = flat', {'codec': 'flat'}),
@@ -70,19 +71,25 @@ class ExercisePart:
         build = faiss.do('build', codec='exact')
         return {'build': build['add'], **faiss.do('search', name='vectors', k=NEAREST)}
 
+    def search(self, probes, candidates=0, rerank=0):
+        self.conn.execute(f'SET colbert.probes = {probes}; SET colbert.candidates = {candidates}; SET colbert.rerank = {rerank}')
+        ms, found = self.ask()
+        scan = self.conn.execute('SELECT narrowed, reranked, fetched FROM colbert_last_scan()').fetchone()
+        return {'ms': ms, 'recall': self.recall(found), 'scan': scan}
+
     def inverted(self, faiss, label, options, arguments):
         with Step(label) as step:
             seconds, phases, _ = create_index(self.conn, f'CREATE INDEX vectors_index ON vectors USING colbert_ivf (doc multivector_l2_ops) WITH ({options})', step)
             build = faiss.do('build', **arguments) if faiss else None
             for nprobe in NPROBES:
-                self.conn.execute(f'SET colbert.probes = {nprobe}')
-                ms, found = self.ask()
-                scan = self.conn.execute('SELECT narrowed, reranked, fetched FROM colbert_last_scan()').fetchone()
-                row = {'index': label, 'nprobe': nprobe, 'ours': {'build': seconds, 'phases': phases, 'ms': ms, 'recall': self.recall(found), 'scan': scan}}
+                # The documents of the lists that are probed, and some more where these are long
+                wide = {'candidates': nprobe * len(self.tables['vectors']) * 3 // (2 * LISTS), 'rerank': WIDE_RERANK}
+                row = {'index': label, 'nprobe': nprobe, 'ours': {'build': seconds, 'phases': phases, **self.search(nprobe)},
+                       'wide': {**wide, **self.search(nprobe, **wide)}}
                 row['faiss'] = {'build': self.coarse['train'] + self.coarse['assign'] + build['train'] + build['add'],
                                 **faiss.do('search', name='vectors', k=NEAREST, nprobe=nprobe)} if faiss else None
                 self.rows.append(row)
-            self.conn.execute('RESET colbert.probes; DROP INDEX vectors_index')
+            self.conn.execute('DROP INDEX vectors_index')
 
     def measure(self, faiss):
         self.flat(faiss)

@@ -15,6 +15,7 @@ IVF = 'USING colbert_ivf (doc) WITH (lists = {lists}, quantizer = %s)'
 CONFIGURATIONS = (  # label, name in the picture, index, arguments of FAISS's build
     ('IVF-Flat', 'flat', IVF % 'flat', {'codec': 'flat'}),
     ('IVF-SQ8', 'sq8', IVF % 'sq8', {'codec': 'sq8'}),
+    ('IVF-SQ4', 'sq4', IVF % 'sq4', {'codec': 'sq4'}),
     ('IVF, bit', 'bit', IVF % 'bit', {'codec': 'bit'}),
     ('colbert_hnsw, sq8', 'hnsw', 'USING colbert_hnsw (doc)', None),
 )

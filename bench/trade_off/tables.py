@@ -56,12 +56,14 @@ def print_phases(rows, theirs, coarse):
 def print_exercise(part):
     rows = part.rows
     print(f"\n{len(part.tables['vectors']):,} random vectors of 64 dims, L2, the 4 nearest, {len(part.queries):,} queries one at a time")
-    print(f"{'':28}{'nprobe':>8}{'':3}{'colbert_pg':^26}{'':3}{'FAISS, one thread':^26}{'':3}{'documents that colbert_pg':^30}")
-    print(' ' * 36 + f"   {'build s':>8}{'ms':>9}{'recall@4':>9}" * 2 + f"   {'narrowed':>10}{'reranked':>10}{'fetched':>10}")
+    print('(*: with colbert.candidates at what the probed lists hold, and colbert.rerank at 1,024; narrowed and reranked: documents of the last query)')
+    print(f"{'':26}{'nprobe':>7}{'':3}{'FAISS, one thread':^26}{'':3}{'colbert_pg, defaults':^44}{'':3}{'colbert_pg *':^36}")
+    print(' ' * 33 + f"   {'build s':>8}{'ms':>9}{'recall@4':>9}" * 2 + f"{'narrowed':>9}{'reranked':>9}   {'ms':>9}{'recall@4':>9}{'narrowed':>9}{'reranked':>9}")
     for row in rows:
-        line = f"{row['index']:28}{row['nprobe'] or '':>8}"
-        for side in (row['ours'], row['faiss']):
+        line = f"{row['index']:26}{row['nprobe'] or '':>7}"
+        for side in (row['faiss'], row['ours']):
             line += '   ' + (f"{number(side['build'], '8.2f')}{side['ms']:9.3f}{side['recall']:9.4f}" if side else ' ' * 26)
-        if 'scan' in row['ours']:
-            line += '   ' + ''.join(f'{n:10,}' for n in row['ours']['scan'])
+        if 'wide' in row:
+            line += ''.join(f'{n:9,}' for n in row['ours']['scan'][:2])
+            line += f"   {row['wide']['ms']:9.3f}{row['wide']['recall']:9.4f}" + ''.join(f'{n:9,}' for n in row['wide']['scan'][:2])
         print(line)
