@@ -378,7 +378,8 @@ dead_in_queue(IndexView *view, uint32 *dead, uint64 *tokens)
  * Take the dead out of the queue of an index that has no nodes yet. The
  * queue's pages are rewritten one by one while the meta page is held: entries
  * only move towards the head, so a crash in between leaves some of them
- * twice, and loses none.
+ * twice, and loses none. Their flags are cleared before: a dead document that
+ * still had its flag and was in no queue would never be freed.
  */
 static void
 compact_queue(IndexView *view)
@@ -396,6 +397,7 @@ compact_queue(IndexView *view)
 
 	if (ndead == 0)
 		return;
+	docstore_clear_pending(view, dead, ndead);
 	buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
 	memcpy(meta, meta_data(BufferGetPage(buffer)), sizeof(MetaPageData));
 	n = meta->queue_tail - meta->queue_head;
@@ -412,7 +414,6 @@ compact_queue(IndexView *view)
 	stored->pending_tokens -= Min(stored->pending_tokens, dead_tokens);
 	change_commit(&change);
 	UnlockReleaseBuffer(buffer);
-	docstore_clear_pending(view, dead, ndead);
 }
 
 /* ---- the whole ---- */
