@@ -33,35 +33,6 @@ check_sorted_extents(const MetaPageData *meta, PlacedExtent *extents)
 	return n;
 }
 
-/* The size that items of an array must have; false where only the finder knows it. */
-static bool
-known_item_size(const IndexView *view, ArrayKind kind, size_t *size)
-{
-	switch (kind)
-	{
-		case ARRAY_DOCS:
-			*size = sizeof(DocEntry);
-			return true;
-		case ARRAY_SKETCHES:
-			*size = sketch_block_size(&view->sketch);
-			return true;
-		case ARRAY_ROWS:
-			*size = view->row_size;
-			return true;
-		case ARRAY_PENDING_ROWS:
-			*size = view->coder.codec->coarse ? coder_row_size(&view->pending_coder) : 0;
-			return true;
-		case ARRAY_QUEUE:
-			*size = sizeof(uint32);
-			return true;
-		case ARRAY_NULLS:
-			*size = sizeof(NullEntry);
-			return true;
-		default:
-			return false;
-	}
-}
-
 static void
 check_array(Check *check, ArrayKind kind)
 {
@@ -81,7 +52,7 @@ check_array(Check *check, ArrayKind kind)
 						 "extent %u of array %d has %u pages from block %u on, the file has %u",
 						 i, (int) kind, extent.npages, extent.start, check->nblocks);
 	}
-	if (known_item_size(check->view, kind, &size) && array->item_size != size)
+	if (view_item_size(&check->view->meta, kind, &size) && array->item_size != size)
 		findings_add(check->findings, FINDING_ERROR, NO_ITEM, "array %d has items of %u bytes, expected %zu",
 					 (int) kind, array->item_size, size);
 	if (array->item_size == 0)

@@ -33,11 +33,64 @@ read_pending(IndexView *view)
 	parray_copy_out(&view->index, &view->meta, ARRAY_QUEUE, view->meta.queue_head, view->npending, view->pending);
 }
 
+bool
+view_item_size(const MetaPageData *meta, ArrayKind kind, size_t *size)
+{
+	const Codec *codec = codec_by_id(meta->codec);
+	CodecShape	shape = {.dim = meta->dim, .has_add = meta->metric == METRIC_L2};
+
+	switch (kind)
+	{
+		case ARRAY_DOCS:
+			*size = sizeof(DocEntry);
+			return true;
+		case ARRAY_SKETCHES:
+			*size = kernel_sketch_block_size(rotation_padded(shape.dim), shape.has_add);
+			return true;
+		case ARRAY_ROWS:
+			*size = codec->row_size(shape);
+			return true;
+		case ARRAY_PENDING_ROWS:
+			*size = codec->coarse ? codec_sq8.row_size(shape) : 0;
+			return true;
+		case ARRAY_QUEUE:
+			*size = sizeof(uint32);
+			return true;
+		case ARRAY_NULLS:
+			*size = sizeof(NullEntry);
+			return true;
+		case ARRAY_PARAMS:
+			*size = sizeof(float);
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* Are items as large as what is read as them? */
+static bool
+item_sizes_agree(const MetaPageData *meta)
+{
+	for (int kind = 0; kind < ARRAY_COUNT; kind++)
+	{
+		size_t		size;
+
+		if (view_item_size(meta, kind, &size) && meta->arrays[kind].item_size != size)
+			return false;
+	}
+	return true;
+}
+
+/* Refuse meta data by which something else would be read, or read as something else. */
 static void
 check_parameters(const IndexView *view)
 {
-	if (view->meta.dim == 0 || view->meta.dim > MULTIVECTOR_MAX_DIM || view->meta.metric > METRIC_L2 ||
-		codec_by_id(view->meta.codec) == NULL || finder_by_kind(view->meta.finder) == NULL || view->meta.queue_tail < view->meta.queue_head)
+	const MetaPageData *meta = &view->meta;
+
+	if (meta->dim == 0 || meta->dim > MULTIVECTOR_MAX_DIM || meta->metric > METRIC_L2 ||
+		codec_by_id(meta->codec) == NULL || finder_by_kind(meta->finder) == NULL ||
+		meta->queue_tail < meta->queue_head || meta->queue_tail > meta->arrays[ARRAY_QUEUE].nitems ||
+		!item_sizes_agree(meta))
 		ereport(ERROR,
 				(errcode(ERRCODE_INDEX_CORRUPTED),
 				 errmsg("index \"%s\" has a damaged meta page", RelationGetRelationName(view->index.rel)),

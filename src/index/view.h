@@ -43,6 +43,9 @@ typedef enum ViewPending
 /* Open in the current memory context, which must live as long as the view. */
 extern IndexView *view_open(Relation rel, bool building, ViewPending pending);
 
+/* The size that items of an array must have; false where only the finder knows it. The codec is one that there is. */
+extern bool view_item_size(const MetaPageData *meta, ArrayKind kind, size_t *size);
+
 /* Set what follows from view->meta; rereads the mean where the epoch changed. */
 extern void view_refresh(IndexView *view);
 

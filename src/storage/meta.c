@@ -9,6 +9,21 @@
 
 #include "storage/storage.h"
 
+/* Can an array hold what was handed out of it? */
+static bool
+array_agrees(const ArrayMeta *array)
+{
+	uint64		npages = 0;
+
+	if (array->nextents > MAX_EXTENTS || array->item_size > PAGE_PAYLOAD)
+		return false;
+	if (array->item_size == 0)
+		return true;
+	for (uint32 i = 0; i < array->nextents; i++)
+		npages += array->extents[i].npages;
+	return npages <= MaxBlockNumber && array->nitems <= npages * parray_per_page(array);
+}
+
 static void
 check_meta(Relation rel, const MetaPageData *meta)
 {
@@ -24,7 +39,7 @@ check_meta(Relation rel, const MetaPageData *meta)
 						RelationGetRelationName(rel), meta->version, (unsigned) COLBERT_VERSION),
 				 errhint("REINDEX it.")));
 	for (int i = 0; i < ARRAY_COUNT; i++)
-		if (meta->arrays[i].nextents > MAX_EXTENTS || meta->arrays[i].item_size > PAGE_PAYLOAD)
+		if (!array_agrees(&meta->arrays[i]))
 			ereport(ERROR,
 					(errcode(ERRCODE_INDEX_CORRUPTED),
 					 errmsg("index \"%s\" has a damaged meta page", RelationGetRelationName(rel)),
