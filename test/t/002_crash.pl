@@ -8,6 +8,9 @@ use Time::HiRes qw(usleep);
 
 my $node = new_node('crash');
 
+# What replaying WAL makes of a page is what the page was.
+$node->append_conf('postgresql.conf', "wal_consistency_checking = 'generic'");
+$node->reload;
 load_questions($node);
 load_passages($node, 'pool', 2000);
 create_tables($node, 'id <= 1000');
