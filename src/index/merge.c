@@ -187,6 +187,20 @@ count_assigned(Merge *merge)
 		assigned_add(assigned, merge->tokens + (size_t) i * view->dim, view->dim, merge->nearest[i].key);
 }
 
+/*
+ * Nodes are stored as halves: a token is off the node that it made itself by
+ * some 1e-7 of its squared length. One that is no farther off is served by it.
+ */
+#define SAME_TOKEN 1e-5
+
+static bool
+is_its_node(const Merge *merge, uint32 token)
+{
+	float		norm = kernel_norm(merge->tokens + (size_t) token * merge->view->dim, merge->view->dim);
+
+	return distance(merge, token) <= SAME_TOKEN * norm * norm;
+}
+
 typedef struct FarToken
 {
 	uint32		token;
@@ -229,8 +243,10 @@ grow_nodes(Merge *merge)
 		uint32		token = far[i].token;
 
 		CHECK_FOR_INTERRUPTS();
+		if (is_its_node(merge, token))
+			continue;
 		find_nearest(merge, token, 1);
-		if (distance(merge, token) < far[i].distance * 0.5f || distance(merge, token) <= 0)
+		if (distance(merge, token) < far[i].distance * 0.5f || is_its_node(merge, token))
 			continue;
 		merge->nearest[token].node = view->finder->add(merge->finder, merge->tokens + (size_t) token * view->dim);
 		quota--;

@@ -1,4 +1,6 @@
 -- colbert_hnsw's merges, which make nodes.
+-- Costs of set-returning functions would have every call compiled.
+SET jit = off;
 \set QUIET on
 SET client_min_messages = warning;
 
@@ -19,5 +21,15 @@ INSERT INTO merge_batches SELECT i, merge_doc(i, 10, 128) FROM generate_series(1
 SELECT colbert_merge('merge_batches_doc');
 RESET maintenance_work_mem;
 SELECT documents, pending_documents, postings > 3400 AS postings_of_all FROM colbert_index_info('merge_batches_doc');
-DROP TABLE merge_batches;
+
+-- Tokens that come again and again need one node each, and all nodes are found.
+CREATE TABLE merge_repeats (id int, doc multivector(32));
+CREATE INDEX merge_repeats_doc ON merge_repeats USING colbert_hnsw (doc) WITH (tokens_per_node = 4);
+INSERT INTO merge_repeats SELECT i, merge_doc(i % 50, 8, 32) FROM generate_series(1, 200) i;
+SELECT colbert_merge('merge_repeats_doc');
+INSERT INTO merge_repeats SELECT i, merge_doc(i % 100, 8, 32) FROM generate_series(201, 1000) i;
+SELECT colbert_merge('merge_repeats_doc');
+SELECT documents, nodes BETWEEN 400 AND 800 AS nodes FROM colbert_index_info('merge_repeats_doc');
+SELECT * FROM colbert_index_check('merge_repeats_doc', heapallindexed => true, rescore => true);
+DROP TABLE merge_batches, merge_repeats;
 DROP FUNCTION merge_doc;
