@@ -1,0 +1,165 @@
+# What it takes a crash or a race to bring about: a free space map of a longer file, a document whose sketches are older than the
+# nodes, and appenders that never rest.
+
+use strict;
+use warnings;
+use ColbertTest;
+use File::Copy;
+use Test::More;
+
+my $node = new_node('storage');
+
+# What makes many nodes of few tokens.
+my %few = (hnsw => 'tokens_per_node = 8', ivf => 'lists = 64');
+
+# query(SQL): its only value.
+sub query
+{
+	my ($sql) = @_;
+
+	return $node->safe_psql('postgres', $sql);
+}
+
+sub checked
+{
+	my ($index, $name) = @_;
+
+	is(query("SELECT * FROM colbert_index_check('$index', heapallindexed => true, rescore => true)"), '', "$name: nothing for the checker to find");
+	return;
+}
+
+# Small documents: 8 tokens of 32 dims, any two halves of 4 tokens.
+query(<<'SQL');
+CREATE TABLE halves (id int PRIMARY KEY, doc multivector(32));
+INSERT INTO halves
+SELECT id, l2_normalize(array_agg(token ORDER BY t)::real[]::multivector)
+FROM (SELECT id, t, array_agg((random() - .5)::real) AS token FROM generate_series(0, 99) id, generate_series(1, 4) t, generate_series(1, 32) GROUP BY id, t) AS tokens
+GROUP BY id;
+CREATE FUNCTION make_doc(id int) RETURNS multivector LANGUAGE sql STABLE AS
+	'SELECT a.doc || b.doc FROM halves a, halves b WHERE a.id = $1 % 100 AND b.id = ($1 / 100 * 7 + $1) % 100';
+SQL
+
+# The free space map is not logged: after a crash it may tell of pages that the file lost. Here it is another index's, of more pages.
+my %path;
+for my $method (@methods)
+{
+	for my $size ([ short => 300 ], [ long => 6000 ])
+	{
+		my ($name, $rows) = @$size;
+		my $table = "${name}_$method";
+
+		query(<<"SQL");
+CREATE TABLE $table (id int, doc multivector(32));
+INSERT INTO $table SELECT i, make_doc(i) FROM generate_series(1, $rows) i;
+CREATE INDEX ${table}_index ON $table USING colbert_$method (doc) WITH ($few{$method});
+DELETE FROM $table WHERE id % 2 = 0;
+SQL
+		query("VACUUM $table");
+		$path{$table} = $node->data_dir . '/' . query("SELECT pg_relation_filepath('${table}_index')");
+	}
+}
+$node->stop;
+copy("$path{\"long_$_\"}_fsm", "$path{\"short_$_\"}_fsm") or die "no free space map: $!" for @methods;
+$node->start;
+each_method('a free space map of a longer file', sub {
+	my ($method) = @_;
+	my $index = "short_${method}_index";
+
+	cmp_ok(query("SELECT pg_relation_size('long_${method}_index') / pg_relation_size('$index')"), '>', 5, 'it tells of pages beyond the end');
+	for my $round (1 .. 3)
+	{
+		query("INSERT INTO short_$method SELECT i, make_doc(i) FROM generate_series(1000, 1500) i");
+		is(query("SELECT colbert_merge('$index')"), '501', "merge $round");
+	}
+	is(query("SELECT pending_documents FROM colbert_index_info('$index')"), '0', 'everything is merged');
+	checked($index, 'afterwards');
+});
+
+# A document that takes so long to write that the index is trained meanwhile: its sketches are centred on another mean. Among its
+# tokens is one that no other document has.
+query(<<'SQL');
+CREATE PROCEDURE wait_for(what text) LANGUAGE plpgsql AS $$
+DECLARE
+	found_it bool := false;
+BEGIN
+	FOR i IN 1 .. 5000 LOOP
+		EXECUTE 'SELECT EXISTS (' || what || ')' INTO found_it;
+		EXIT WHEN found_it;
+		PERFORM pg_sleep(.001), pg_stat_clear_snapshot();
+	END LOOP;
+	IF NOT found_it THEN
+		RAISE EXCEPTION 'waited in vain for %', what;
+	END IF;
+END $$;
+CREATE TABLE large AS
+SELECT l2_normalize(array_agg(token)::real[]::multivector) || ARRAY[array_fill(1::real, ARRAY[32])]::multivector AS doc
+FROM (SELECT array_agg((random() - .5)::real) AS token FROM generate_series(1, 80000) t, generate_series(1, 32) GROUP BY t) AS tokens;
+SQL
+each_method('a document that is written while the index is trained', sub {
+	my ($method) = @_;
+
+	for my $quantizer ('sq8', 'bit')
+	{
+		my $table = "epoch_${method}_$quantizer";
+		my $index = "${table}_index";
+		my $best = "$ColbertTest::by_index SELECT id FROM $table ORDER BY doc <#> ARRAY[array_fill(1::real, ARRAY[32])]::multivector LIMIT 1";
+
+		query(<<"SQL");
+CREATE TABLE $table (id int, doc multivector(32));
+CREATE INDEX $index ON $table USING colbert_$method (doc) WITH (quantizer = $quantizer);
+SET colbert.pending_limit = 100000000;
+INSERT INTO $table SELECT i, make_doc(i) FROM generate_series(1, 2200) i;
+SQL
+		# The appender begins when the other looks for its lock, and the merge when it has it.
+		my $merge = start_sql($node, <<"SQL");
+SET application_name = 'merge $index';
+CALL wait_for('SELECT FROM pg_locks WHERE page = 0 AND relation = ''$index''::regclass AND mode = ''ShareLock''');
+SELECT colbert_merge('$index');
+SQL
+		query("CALL wait_for('SELECT FROM pg_stat_activity WHERE application_name = ''merge $index''')");
+		query("SET colbert.pending_limit = 100000000; INSERT INTO $table SELECT 0, doc FROM large");
+		is(stop_sql($merge), '', "$quantizer: the merge meets no error");
+		is(query("SELECT nodes > 0, pending_documents FROM colbert_index_info('$index')"), 't|1', "$quantizer: the index is trained, and one document came too late");
+		is(query($best), '0', "$quantizer: which is found");
+		is(query("$ColbertTest::by_index SELECT count(*), count(DISTINCT id) FROM (SELECT id FROM $table ORDER BY doc <#> make_doc(7)) AS whole"), '2201|2201',
+			"$quantizer: every row comes once");
+		checked($index, "$quantizer: before the next merge");
+		is(query("SELECT colbert_merge('$index')"), '1', "$quantizer: it is merged, too");
+		is(query($best), '0', "$quantizer: and found");
+		checked($index, "$quantizer: after it");
+	}
+});
+
+# With quantizer bit a document has rows only while it is pending. Their array starts over, even if there is an appender at any time.
+query(<<'SQL');
+CREATE PROCEDURE append(target regclass, rows int) LANGUAGE plpgsql AS $$
+BEGIN
+	FOR i IN 1 .. rows LOOP
+		EXECUTE format('INSERT INTO %s VALUES ($1, make_doc($1))', target) USING i;
+		COMMIT;
+	END LOOP;
+END $$;
+SQL
+my %clients;
+for my $method (@methods)
+{
+	my $table = "restless_$method";
+
+	query("CREATE TABLE $table (id int, doc multivector(32)); INSERT INTO $table SELECT i, make_doc(i) FROM generate_series(1, 400) i");
+	query("CREATE INDEX ${table}_index ON $table USING colbert_$method (doc) WITH ($few{$method}, quantizer = bit)");
+	push @{ $clients{$method} }, start_sql($node, "CALL append('$table', 6000)") for 1 .. 3;
+	push @{ $clients{$method} }, start_sql($node, "VACUUM $table; SELECT pg_sleep(.05);" x 60);
+}
+each_method('appenders that never rest', sub {
+	my ($method) = @_;
+	my $index = "restless_${method}_index";
+
+	is(stop_sql($_), '', 'no error') for @{ $clients{$method} };
+	my ($tokens, $bytes) = split /\|/, query("SELECT tokens, code_bytes FROM colbert_index_info('$index')");
+	cmp_ok($bytes, '<', $tokens * 36 / 3, "$bytes bytes of pending rows; those of all $tokens tokens would be " . $tokens * 36);
+	query("VACUUM restless_$method");
+	checked($index, 'afterwards');
+});
+
+$node->stop;
+done_testing();
