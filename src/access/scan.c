@@ -299,6 +299,7 @@ start(IndexScanDesc scan)
 				 errmsg("colbert_pg indexes can only be scanned under an MVCC snapshot")));
 
 	pgstat_count_index_scan(scan->indexRelation);
+	compat_count_search(scan);
 	state->view = view_open(scan->indexRelation, false, VIEW_WITH_PENDING);
 	state->query = scan_query(scan);
 	state->ordered = state->query != NULL;

@@ -153,6 +153,17 @@
 #define compat_restrict_search_path() ((void) 0)
 #endif
 
+/* EXPLAIN counts the searches of an index scan since 18. */
+#if PG_VERSION_NUM >= 180000
+#define compat_count_search(scan) \
+	do { \
+		if ((scan)->instrument != NULL) \
+			(scan)->instrument->nsearches++; \
+	} while (0)
+#else
+#define compat_count_search(scan) ((void) (scan))
+#endif
+
 /* EXPLAIN asks extensions about nodes since 18. */
 #if PG_VERSION_NUM >= 180000
 #define COMPAT_EXPLAIN_PER_NODE
