@@ -74,6 +74,52 @@ kernel_query_size(uint32_t ntokens, uint32_t dim)
 	return add_saturated(mul_saturated(floats, sizeof(float)), sizeof(KernelQuery) + 2 * PACK_ALIGNMENT);
 }
 
+/* Four floats, of any address. Only moved about: no instruction of this file computes with them. */
+typedef float Quad __attribute__((vector_size(16), aligned(4)));
+
+#if defined(__clang__) || __GNUC__ >= 12
+#define SHUFFLE(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#else
+typedef int QuadIndex __attribute__((vector_size(16)));
+#define SHUFFLE(a, b, i, j, k, l) __builtin_shuffle(a, b, (QuadIndex) {i, j, k, l})
+#endif
+
+/* Four elements of four tokens, dim apart, to four places of 'lanes' floats. */
+static inline void
+pack_square(const float *tokens, size_t dim, float *out, size_t lanes)
+{
+	Quad		a = *(const Quad *) tokens;
+	Quad		b = *(const Quad *) (tokens + dim);
+	Quad		c = *(const Quad *) (tokens + 2 * dim);
+	Quad		d = *(const Quad *) (tokens + 3 * dim);
+	Quad		ab = SHUFFLE(a, b, 0, 4, 1, 5);
+	Quad		cd = SHUFFLE(c, d, 0, 4, 1, 5);
+
+	*(Quad *) out = SHUFFLE(ab, cd, 0, 1, 4, 5);
+	*(Quad *) (out + lanes) = SHUFFLE(ab, cd, 2, 3, 6, 7);
+	ab = SHUFFLE(a, b, 2, 6, 3, 7);
+	cd = SHUFFLE(c, d, 2, 6, 3, 7);
+	*(Quad *) (out + 2 * lanes) = SHUFFLE(ab, cd, 0, 1, 4, 5);
+	*(Quad *) (out + 3 * lanes) = SHUFFLE(ab, cd, 2, 3, 6, 7);
+}
+
+/* n tokens (at most lanes) side by side; lanes without a token are zero. */
+static void
+pack_group(const float *tokens, uint32_t n, uint32_t dim, float *out, uint32_t lanes)
+{
+	uint32_t	quads = n / 4 * 4;
+	uint32_t	squares = dim / 4 * 4;
+
+	if (n < lanes)
+		memset(out, 0, sizeof(float) * lanes * dim);
+	for (uint32_t lane = 0; lane < quads; lane += 4)
+		for (uint32_t k = 0; k < squares; k += 4)
+			pack_square(tokens + (size_t) lane * dim + k, dim, out + (size_t) k * lanes + lane, lanes);
+	for (uint32_t lane = 0; lane < n; lane++)
+		for (uint32_t k = lane < quads ? squares : 0; k < dim; k++)
+			out[(size_t) k * lanes + lane] = tokens[(size_t) lane * dim + k];
+}
+
 KernelQuery *
 kernel_query_pack(void *memory, const float *tokens, uint32_t ntokens, uint32_t dim)
 {
@@ -87,13 +133,11 @@ kernel_query_pack(void *memory, const float *tokens, uint32_t ntokens, uint32_t 
 	q->pack = (float *) align_up(q + 1);
 	q->scratch = (float *) align_up(q->pack + packed);
 
-	for (uint32_t slot = 0; slot < kernel_query_slots(q); slot++)
+	for (uint32_t first = 0; first < ntokens; first += q->lanes)
 	{
-		float	   *out = q->pack + (size_t) (slot / q->lanes) * dim * q->lanes + slot % q->lanes;
-		const float *token = tokens + (size_t) slot * dim;
+		uint32_t	n = ntokens - first < q->lanes ? ntokens - first : q->lanes;
 
-		for (uint32_t k = 0; k < dim; k++)
-			out[(size_t) k * q->lanes] = slot < ntokens ? token[k] : 0.0f;
+		pack_group(tokens + (size_t) first * dim, n, dim, q->pack + (size_t) first * dim, q->lanes);
 	}
 	return q;
 }
