@@ -71,6 +71,7 @@ help:
 	@echo 'make demo-psql      the same data, in psql'
 	@echo 'make test           every test; make test-SUITE for one of: $(shell tools/test --list 2>/dev/null)'
 	@echo 'make bench-medquad  build time, size, latency and recall; make bench-filter, make bench-kernels'
+	@echo 'make bench-build    build time by phase with one process and two, and k-means beside FAISS (from PyPI)'
 	@echo 'make bench-trade-off  what each way to keep vectors costs and finds, beside FAISS (from PyPI): tables and a picture'
 	@echo 'make deps           only install the packages'
 
