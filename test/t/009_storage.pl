@@ -40,6 +40,7 @@ CREATE FUNCTION make_doc(id int) RETURNS multivector LANGUAGE sql STABLE AS
 SQL
 
 # The free space map is not logged: after a crash it may tell of pages that the file lost. Here it is another index's, of more pages.
+# PostgreSQL 15.20 suggests none of them by itself.
 my %path;
 for my $method (@methods)
 {

@@ -116,6 +116,34 @@ test_merge(void)
 	tap_ok(subtracted, "a difference is what the second run lacks");
 }
 
+/* A merge that was cut short is run again: what is there already comes once. Runs of one kind only are theirs alone. */
+static void
+test_again(void)
+{
+	static Set	a;
+	static Set	none;
+	uint32_t	out[2 * DOCS];
+	bool		again = true;
+	bool		alone = true;
+	bool		gone = true;
+	uint32_t	last[] = {UINT32_MAX - 2, UINT32_MAX - 1};
+
+	for (uint32_t round = 0; round < ROUNDS; round++)
+	{
+		draw(&a, sample_range(1, 20));
+		again &= is_run(out, run_merge(a.run, a.count, a.run, a.count, out), &a, &a, either);
+		alone &= is_run(out, run_merge(a.run, a.count, none.run, 0, out), &a, &a, either);
+		alone &= is_run(out, run_merge(none.run, 0, a.run, a.count, out), &a, &a, either);
+		gone &= run_subtract(a.run, a.count, a.run, a.count, out) == 0;
+		gone &= is_run(out, run_subtract(a.run, a.count, none.run, 0, out), &a, &a, either);
+	}
+	tap_ok(again, "a run merged with itself is itself");
+	tap_ok(alone, "a run merged with an empty one is itself");
+	tap_ok(gone, "a run without itself is empty, and without nothing is itself");
+	tap_ok(run_merge(last, 2, last + 1, 1, out) == 2 && out[0] == last[0] && out[1] == last[1] &&
+		   run_subtract(last, 2, last, 1, out) == 1 && out[0] == last[1], "the highest ordinals");
+}
+
 static void
 test_below(void)
 {
@@ -131,6 +159,7 @@ int
 main(void)
 {
 	test_merge();
+	test_again();
 	test_bits();
 	test_below();
 	return tap_done();
