@@ -44,6 +44,7 @@ for my $method (@methods)
 		'writer 2' => "LOAD 'colbert_pg'; SET colbert.pending_limit = 4000; CALL churn('$table', 2000);",
 		'reader 1' => "$ColbertTest::by_index CALL read('$table', 1200);",
 		'reader 2' => "$ColbertTest::by_index CALL read('$table', 1200);",
+		'checker' => "SELECT * FROM colbert_index_check('${table}_index', heapallindexed => true);\nSELECT pg_sleep(.1);\n" x 15,
 		'vacuum' => "VACUUM $table; SELECT pg_sleep(.1);\n" x 40,
 		'merge' => "SELECT colbert_merge('${table}_index'), pg_sleep(.1);\n" x 40);
 
@@ -54,9 +55,11 @@ each_method('all at once', sub {
 	my $clients = $running{$method};
 
 	is(stop_sql($clients->{$_}), '', "$_ meets no error") for sort keys %$clients;
+	is($clients->{checker}{out} =~ s/\n//gr, '', 'the checker finds nothing meanwhile');
 	index_is_sound($node, $table, 'after all that');
 	$node->safe_psql('postgres', "VACUUM $table");
 	index_is_sound($node, $table, 'and VACUUM');
+	checker_is_content($node, $table, 'in the end');
 });
 
 $node->stop;

@@ -53,10 +53,12 @@ each_method('deletes, updates, aborts and NULLs', sub {
 	is( $node->safe_psql('postgres', "$ColbertTest::by_index SELECT count(*) FROM (SELECT id FROM $table WHERE doc IS NOT NULL ORDER BY doc <#> (SELECT short FROM questions WHERE id = 1)) s"),
 		$node->safe_psql('postgres', "SELECT count(*) FROM $table WHERE id % 3 <> 0"),
 		'WHERE doc IS NOT NULL leaves out the NULLs');
+	checker_is_content($node, $table, 'before VACUUM FULL');
 	$node->safe_psql('postgres', "VACUUM FULL $table");
 	index_is_sound($node, $table, 'VACUUM FULL');
 	$node->safe_psql('postgres', "TRUNCATE $table; INSERT INTO $table SELECT * FROM pool WHERE id <= 50");
 	index_is_sound($node, $table, 'TRUNCATE');
+	checker_is_content($node, $table, 'in the end');
 });
 
 $node->stop;

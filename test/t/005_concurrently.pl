@@ -28,6 +28,7 @@ each_method('under writers', sub {
 			'2', "$statement: the indexes are valid");
 		index_is_sound($node, $table, $statement);
 	}
+	checker_is_content($node, $table, 'in the end');
 });
 
 $node->stop;
