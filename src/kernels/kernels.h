@@ -152,6 +152,53 @@ kernel_sq4_row_size(uint32_t dim, bool has_add)
 }
 
 /*
+ * A pq row: [float add where has_add], then the codes of m sub-quantizers, a
+ * byte each. A query for pq rows holds, for each sub-quantizer, the products
+ * of its tokens with all centroids, the tokens side by side: in groups of 16,
+ * the last of which has as many lanes as it needs (4, 8 or 16).
+ * key = the entries of the codes added up in order of the sub-quantizers, and add.
+ */
+#define PQ_CENTROIDS 256
+
+typedef struct KernelPqQuery
+{
+	uint32_t	ntokens;
+	uint32_t	m;
+	uint32_t	ngroups;
+	uint32_t	last_lanes;
+	float	   *tables;			/* [group][m][PQ_CENTROIDS][lanes], 64-byte aligned */
+} KernelPqQuery;
+
+static inline size_t
+kernel_pq_row_size(uint32_t m, bool has_add)
+{
+	return (has_add ? sizeof(float) : 0) + m;
+}
+
+static inline uint32_t
+kernel_pq_lanes(const KernelPqQuery *q, uint32_t group)
+{
+	return group + 1 < q->ngroups ? 16 : q->last_lanes;
+}
+
+static inline uint32_t
+kernel_pq_slots(const KernelPqQuery *q)
+{
+	return (q->ngroups - 1) * 16 + q->last_lanes;
+}
+
+/* The PQ_CENTROIDS x lanes entries of one sub-quantizer. */
+static inline float *
+kernel_pq_table(const KernelPqQuery *q, uint32_t group, uint32_t s)
+{
+	return q->tables + ((size_t) group * q->m * 16 + (size_t) s * kernel_pq_lanes(q, group)) * PQ_CENTROIDS;
+}
+
+/* A query without its entries, which are the caller's to fill in. */
+extern size_t kernel_pq_query_size(uint32_t ntokens, uint32_t m);
+extern KernelPqQuery *kernel_pq_lay_out(void *memory, uint32_t ntokens, uint32_t m);
+
+/*
  * Sketches: one bit a dim in blocks of 16 tokens. A block holds dim/8 byte
  * positions x 16 tokens (byte p of token t at block[p * 16 + t]; bit j of it,
  * lowest first, is the sign of dim 8p + j: 1 is positive), then 16 binary16
@@ -217,6 +264,9 @@ typedef struct KernelOps
 
 	/* Unpack sq4 rows into sq8 rows of the same dim, scale and add. */
 	void		(*sq4_unpack) (const uint8_t *rows, uint32_t nrows, uint32_t dim, bool has_add, uint8_t *out);
+
+	/* Running maxima over pq rows of kernel_pq_row_size() bytes, one after another. */
+	void		(*pq_rows) (const KernelPqQuery *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *best);
 
 	/*
 	 * Running maxima over sketch blocks: state is ntokens x 16 floats, a

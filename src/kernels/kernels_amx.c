@@ -218,6 +218,7 @@ const KernelOps kernels_amx = {
 	.sq8_rows = amx_sq8_rows,
 	.sq8_keys = amx_sq8_keys,
 	.sq4_unpack = avx2_sq4_unpack,
+	.pq_rows = avx512_pq_rows,
 	.sketch_blocks = avx512vnni_sketch_blocks,
 	.sketch_finish = avx512_sketch_finish,
 	.sketch_scores = avx512vnni_sketch_scores,

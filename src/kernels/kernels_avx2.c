@@ -11,6 +11,7 @@
  */
 #if defined(__x86_64__)
 
+#include "kernels/kernels_pq.h"
 #include "kernels/kernels_x86.h"
 
 /* ------------------------------------------------------------------------
@@ -486,6 +487,12 @@ avx2_sketch_finish(const KernelSketchQuery *q, const float *state, float *best)
 	}
 }
 
+static void
+avx2_pq_rows(const KernelPqQuery *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *best)
+{
+	pq_run(q, rows, nrows, has_add, best);
+}
+
 const KernelOps kernels_avx2 = {
 	.name = "avx2",
 	.maxsim_rows = avx2_maxsim_rows,
@@ -493,6 +500,7 @@ const KernelOps kernels_avx2 = {
 	.sq8_rows = avx2_sq8_rows,
 	.sq8_keys = avx2_sq8_keys,
 	.sq4_unpack = avx2_sq4_unpack,
+	.pq_rows = avx2_pq_rows,
 	.sketch_blocks = avx2_sketch_blocks,
 	.sketch_finish = avx2_sketch_finish,
 	.sketch_scores = avx2_sketch_scores,

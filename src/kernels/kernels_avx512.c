@@ -14,6 +14,7 @@
 #if defined(__x86_64__)
 
 #include "kernels/kernels_avx512.h"
+#include "kernels/kernels_pq.h"
 #include "kernels/kernels_x86.h"
 
 /* ------------------------------------------------------------------------
@@ -359,6 +360,12 @@ avx512_sketch_finish(const KernelSketchQuery *q, const float *state, float *best
 	}
 }
 
+void
+avx512_pq_rows(const KernelPqQuery *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *best)
+{
+	pq_run(q, rows, nrows, has_add, best);
+}
+
 const KernelOps kernels_avx512 = {
 	.name = "avx512",
 	.maxsim_rows = avx512_maxsim_rows,
@@ -366,6 +373,7 @@ const KernelOps kernels_avx512 = {
 	.sq8_rows = avx512_sq8_rows,
 	.sq8_keys = avx512_sq8_keys,
 	.sq4_unpack = avx2_sq4_unpack,
+	.pq_rows = avx512_pq_rows,
 	.sketch_blocks = sketch_blocks,
 	.sketch_finish = avx512_sketch_finish,
 	.sketch_scores = sketch_scores,

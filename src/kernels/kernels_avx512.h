@@ -18,6 +18,7 @@
 /* What the better ones inherit from the plain one. */
 extern void avx512_maxsim_rows(const KernelQuery *q, const KernelRows *rows, float *best, uint32_t *best_row);
 extern void avx512_dot_matrix(const KernelQuery *q, const KernelRows *rows, float *out);
+extern void avx512_pq_rows(const KernelPqQuery *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *best);
 extern void avx512_sketch_finish(const KernelSketchQuery *q, const float *state, float *best);
 extern void avx512_half_to_float(const uint16_t *in, float *out, size_t n);
 extern void avx512_float_to_half(const float *in, uint16_t *out, size_t n);

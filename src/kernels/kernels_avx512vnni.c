@@ -156,6 +156,7 @@ const KernelOps kernels_avx512vnni = {
 	.sq8_rows = avx512vnni_sq8_rows,
 	.sq8_keys = avx512vnni_sq8_keys,
 	.sq4_unpack = avx2_sq4_unpack,
+	.pq_rows = avx512_pq_rows,
 	.sketch_blocks = avx512vnni_sketch_blocks,
 	.sketch_finish = avx512_sketch_finish,
 	.sketch_scores = avx512vnni_sketch_scores,

@@ -12,6 +12,7 @@
 #if defined(__aarch64__)
 
 #include "kernels/kernels_neon.h"
+#include "kernels/kernels_pq.h"
 
 /* ------------------------------------------------------------------------
  * Tiles of dot products
@@ -430,6 +431,12 @@ neon_sketch_finish(const KernelSketchQuery *q, const float *state, float *best)
 	}
 }
 
+void
+neon_pq_rows(const KernelPqQuery *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *best)
+{
+	pq_run(q, rows, nrows, has_add, best);
+}
+
 const KernelOps kernels_neon = {
 	.name = "neon",
 	.maxsim_rows = neon_maxsim_rows,
@@ -437,6 +444,7 @@ const KernelOps kernels_neon = {
 	.sq8_rows = neon_sq8_rows,
 	.sq8_keys = neon_sq8_keys,
 	.sq4_unpack = neon_sq4_unpack,
+	.pq_rows = neon_pq_rows,
 	.sketch_blocks = neon_sketch_blocks,
 	.sketch_finish = neon_sketch_finish,
 	.sketch_scores = neon_sketch_scores,

@@ -15,6 +15,7 @@
 extern void neon_maxsim_rows(const KernelQuery *q, const KernelRows *rows, float *best, uint32_t *best_row);
 extern void neon_dot_matrix(const KernelQuery *q, const KernelRows *rows, float *out);
 extern void neon_sq4_unpack(const uint8_t *rows, uint32_t nrows, uint32_t dim, bool has_add, uint8_t *out);
+extern void neon_pq_rows(const KernelPqQuery *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *best);
 extern void neon_sketch_blocks(const KernelSketchQuery *q, const uint8_t *blocks, uint32_t nblocks, float *state);
 extern void neon_sketch_finish(const KernelSketchQuery *q, const float *state, float *best);
 extern void neon_sketch_scores(const KernelSketchQuery *q, uint32_t token, const uint8_t *block, float *scores);

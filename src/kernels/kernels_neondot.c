@@ -101,6 +101,7 @@ const KernelOps kernels_neondot = {
 	.sq8_rows = neondot_sq8_rows,
 	.sq8_keys = neondot_sq8_keys,
 	.sq4_unpack = neon_sq4_unpack,
+	.pq_rows = neon_pq_rows,
 	.sketch_blocks = neon_sketch_blocks,
 	.sketch_finish = neon_sketch_finish,
 	.sketch_scores = neon_sketch_scores,

@@ -153,6 +153,28 @@ scalar_sq4_unpack(const uint8_t *rows, uint32_t nrows, uint32_t dim, bool has_ad
 	}
 }
 
+static void
+scalar_pq_rows(const KernelPqQuery *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *best)
+{
+	for (uint32_t i = 0; i < nrows; i++, rows += kernel_pq_row_size(q->m, has_add))
+	{
+		const uint8_t *codes = rows + (has_add ? sizeof(float) : 0);
+
+		for (uint32_t slot = 0; slot < kernel_pq_slots(q); slot++)
+		{
+			uint32_t	lanes = kernel_pq_lanes(q, slot / 16);
+			float		key = kernel_pq_table(q, slot / 16, 0)[codes[0] * lanes + slot % 16];
+
+			for (uint32_t s = 1; s < q->m; s++)
+				key += kernel_pq_table(q, slot / 16, s)[codes[s] * lanes + slot % 16];
+			if (has_add)
+				key += load_float(rows);
+			if (key > best[slot])
+				best[slot] = key;
+		}
+	}
+}
+
 /* The sum of a token's table entries for lane 'lane' of a block. */
 static uint32_t
 sketch_total(const KernelSketchQuery *q, uint32_t token, const uint8_t *block, uint32_t lane)
@@ -245,6 +267,7 @@ const KernelOps kernels_scalar = {
 	.sq8_rows = scalar_sq8_rows,
 	.sq8_keys = scalar_sq8_keys,
 	.sq4_unpack = scalar_sq4_unpack,
+	.pq_rows = scalar_pq_rows,
 	.sketch_blocks = scalar_sketch_blocks,
 	.sketch_finish = scalar_sketch_finish,
 	.sketch_scores = scalar_sketch_scores,

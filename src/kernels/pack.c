@@ -264,6 +264,32 @@ kernel_sq8_decode(const uint8_t *row, uint32_t dim, bool has_add, float *token)
 }
 
 /* ------------------------------------------------------------------------
+ * pq
+ * ------------------------------------------------------------------------
+ */
+
+size_t
+kernel_pq_query_size(uint32_t ntokens, uint32_t m)
+{
+	size_t		entries = mul_saturated(mul_saturated(groups_of(ntokens, 16) * (size_t) 16, m), PQ_CENTROIDS);
+
+	return add_saturated(mul_saturated(entries, sizeof(float)), sizeof(KernelPqQuery) + PACK_ALIGNMENT);
+}
+
+KernelPqQuery *
+kernel_pq_lay_out(void *memory, uint32_t ntokens, uint32_t m)
+{
+	KernelPqQuery *q = memory;
+
+	q->ntokens = ntokens;
+	q->m = m;
+	q->ngroups = groups_of(ntokens, 16);
+	q->last_lanes = query_lanes((ntokens - 1) % 16 + 1);
+	q->tables = (float *) align_up(q + 1);
+	return q;
+}
+
+/* ------------------------------------------------------------------------
  * Sketches
  * ------------------------------------------------------------------------
  */

@@ -312,6 +312,59 @@ test_sq4_unpack(void)
 }
 
 /* ------------------------------------------------------------------------
+ * pq
+ * ------------------------------------------------------------------------
+ */
+
+static void
+check_pq(uint32_t ntokens, uint32_t nrows, uint32_t m, bool has_add, SampleKind kind)
+{
+	KernelPqQuery *q = kernel_pq_lay_out(sample_memory(kernel_pq_query_size(ntokens, m)), ntokens, m);
+	size_t		row_size = kernel_pq_row_size(m, has_add);
+	uint8_t    *rows = sample_guarded(nrows * row_size);
+	float	   *expected = lowest(kernel_pq_slots(q));
+
+	for (float *entry = q->tables; entry < kernel_pq_table(q, q->ngroups - 1, 0) + (size_t) m * PQ_CENTROIDS * q->last_lanes; entry++)
+		*entry = sample_float(kind);
+	for (uint32_t i = 0; i < nrows; i++)
+	{
+		float		add = sample_float(kind);
+
+		for (size_t j = 0; j < row_size; j++)
+			rows[i * row_size + j] = (uint8_t) sample_bits();
+		if (has_add)
+			memcpy(rows + i * row_size, &add, sizeof(add));
+	}
+	set_case(ntokens, nrows, m);
+	sets[0]->pq_rows(q, rows, nrows, has_add, expected);
+	for (int i = 1; i < nsets; i++)
+	{
+		float	   *got = lowest(kernel_pq_slots(q));
+		uint32_t	split = nrows / 3;
+
+		sets[i]->pq_rows(q, rows, split, has_add, got);
+		sets[i]->pq_rows(q, rows + split * row_size, nrows - split, has_add, got);
+		agreed[i] = same_floats(expected, got, kernel_pq_slots(q), "pq best") && agreed[i];
+		free(got);
+	}
+	free(expected);
+	sample_guarded_free(rows, nrows * row_size);
+	free(q);
+}
+
+static void
+test_pq(void)
+{
+	begin();
+	for (uint32_t ntokens = 1; ntokens <= 40; ntokens++)
+		for (uint32_t nrows = 0; nrows <= 12; nrows += 3)
+			check_pq(ntokens, nrows, sample_range(1, 9), sample_range(0, 1), (SampleKind) sample_range(0, SAMPLE_KINDS - 1));
+	for (uint32_t m = 1; m <= 40; m++)
+		check_pq(sample_range(1, 20), sample_range(1, 20), m, sample_range(0, 1), SAMPLE_ORDINARY);
+	report("pq rows");
+}
+
+/* ------------------------------------------------------------------------
  * Sketches
  * ------------------------------------------------------------------------
  */
@@ -612,6 +665,7 @@ main(void)
 	test_sq8_extremes();
 	test_sq8_error();
 	test_sq4_unpack();
+	test_pq();
 	test_sketch();
 	test_sketch_finish();
 	test_sketch_extremes();
