@@ -44,6 +44,7 @@ typedef struct ColbertOptions
 	int			tokens_per_node;
 	int			lists;
 	int			quantizer;		/* a CodecId */
+	int			pq_m;
 	int			probes;
 	int			ef_search;
 	int			candidates;

@@ -87,6 +87,7 @@ new_meta(Relation index, MetaPageData *meta)
 		.metric = colbert_metric(index),
 		.finder = colbert_finder(index),
 		.codec = options.quantizer,
+		.pq_m = options.pq_m,
 		.m = options.m,
 		.ef_construction = options.ef_construction,
 		.tokens_per_node = options.tokens_per_node,

@@ -57,13 +57,13 @@ check_counts(const BuildCounts *counts)
 				 errhint("Partition the table.")));
 }
 
-/* Room for all documents, and the mean that they will be sketched with. */
+/* Room for all documents, and what they will be encoded with. */
 static void
-prepare_index(Build *build, const TokenSample *sample, const TokenStatistics *statistics)
+prepare_index(Build *build, const TokenSample *sample, const TokenStatistics *statistics, const float *codebooks)
 {
 	docstore_presize(build->view, build->counts.ndocs, build->counts.ntokens, build->counts.nblocks);
 	if (sample->count > 0)
-		view_write_mean(build->view, statistics->mean, statistics->token_norm);
+		view_write_params(build->view, statistics->mean, statistics->token_norm, codebooks);
 }
 
 /* Step 2. */
@@ -92,14 +92,17 @@ build_participate(Build *build)
 {
 	TokenSample *sample;
 	TokenStatistics statistics;
+	float	   *codebooks = NULL;
 
 	build_report_phase(build, PHASE_SAMPLE);
 	sample = build_sample(build);
 	check_counts(&build->counts);
 	train_statistics(sample, &statistics);
 	build->mode = choose_mode(build);
+	if (build->mode != BUILD_PENDING)
+		codebooks = train_codebooks(build->view, sample);
 	if (build->leader)
-		prepare_index(build, sample, &statistics);
+		prepare_index(build, sample, &statistics, codebooks);
 	meet_after_leader(build);
 	if (build->mode == BUILD_TRAINED)
 		train_nodes(build, sample, &statistics);

@@ -3,7 +3,7 @@
  * options.c
  *	  WITH (...) of an index.
  *
- * Structural options (m, ef_construction, tokens_per_node, lists, quantizer) are
+ * Structural options (m, ef_construction, tokens_per_node, lists, quantizer, pq_m) are
  * copied to the meta page when the index is built, and read only from there
  * afterwards: ALTER INDEX can change reloptions, not the pages.
  *
@@ -17,6 +17,7 @@
 #define DEFAULT_M				16
 #define DEFAULT_EF_CONSTRUCTION	64
 #define DEFAULT_QUANTIZER		CODEC_SQ8
+#define DEFAULT_PQ_M			32
 
 static relopt_kind hnsw_kind;
 static relopt_kind ivf_kind;
@@ -24,6 +25,7 @@ static relopt_kind ivf_kind;
 static relopt_enum_elt_def quantizers[] = {
 	{"sq8", CODEC_SQ8},
 	{"sq4", CODEC_SQ4},
+	{"pq", CODEC_PQ},
 	{"flat", CODEC_FLAT},
 	{"bit", CODEC_BIT},
 	{"pg_catalog.bit", CODEC_BIT},	/* what the parser makes of bit without quotes */
@@ -41,7 +43,9 @@ add_scan_options(relopt_kind kind)
 	add_int_reloption(kind, "rerank", "Documents reranked by their code rows (0 = chosen by the index)",
 					  0, 0, 10000000, AccessExclusiveLock);
 	add_enum_reloption(kind, "quantizer", "Codec of the code rows", quantizers, DEFAULT_QUANTIZER,
-					   "Valid values are \"sq8\", \"sq4\", \"flat\" and \"bit\".", AccessExclusiveLock);
+					   "Valid values are \"sq8\", \"sq4\", \"pq\", \"flat\" and \"bit\".", AccessExclusiveLock);
+	add_int_reloption(kind, "pq_m", "Bytes of a token's code with the quantizer pq",
+					  DEFAULT_PQ_M, 1, MULTIVECTOR_MAX_DIM, AccessExclusiveLock);
 }
 
 void
@@ -72,6 +76,7 @@ colbert_hnsw_options(Datum reloptions, bool validate)
 		{"ef_construction", RELOPT_TYPE_INT, offsetof(ColbertOptions, ef_construction)},
 		{"tokens_per_node", RELOPT_TYPE_INT, offsetof(ColbertOptions, tokens_per_node)},
 		{"quantizer", RELOPT_TYPE_ENUM, offsetof(ColbertOptions, quantizer)},
+		{"pq_m", RELOPT_TYPE_INT, offsetof(ColbertOptions, pq_m)},
 		{"probes", RELOPT_TYPE_INT, offsetof(ColbertOptions, probes)},
 		{"ef_search", RELOPT_TYPE_INT, offsetof(ColbertOptions, ef_search)},
 		{"candidates", RELOPT_TYPE_INT, offsetof(ColbertOptions, candidates)},
@@ -87,6 +92,7 @@ colbert_ivf_options(Datum reloptions, bool validate)
 	static const relopt_parse_elt table[] = {
 		{"lists", RELOPT_TYPE_INT, offsetof(ColbertOptions, lists)},
 		{"quantizer", RELOPT_TYPE_ENUM, offsetof(ColbertOptions, quantizer)},
+		{"pq_m", RELOPT_TYPE_INT, offsetof(ColbertOptions, pq_m)},
 		{"probes", RELOPT_TYPE_INT, offsetof(ColbertOptions, probes)},
 		{"candidates", RELOPT_TYPE_INT, offsetof(ColbertOptions, candidates)},
 		{"rerank", RELOPT_TYPE_INT, offsetof(ColbertOptions, rerank)},
@@ -105,5 +111,6 @@ options_of(Relation index)
 	options.m = DEFAULT_M;
 	options.ef_construction = DEFAULT_EF_CONSTRUCTION;
 	options.quantizer = DEFAULT_QUANTIZER;
+	options.pq_m = DEFAULT_PQ_M;
 	return options;
 }

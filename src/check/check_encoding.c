@@ -79,7 +79,7 @@ rows_agree(EncodingCheck *state, const DocEntry *entry, uint32 first, uint32 n)
 {
 	IndexView  *view = state->check->view;
 
-	if (view->row_size > 0 &&
+	if (docstore_has_rows(view, entry) &&
 		!rows_are_of(state, &view->coder, ARRAY_ROWS, entry->first_row + first, n, state->tokens) &&
 		!rows_are_of(state, &view->coder, ARRAY_ROWS, entry->first_row + first, n, state->decoded))
 		return false;

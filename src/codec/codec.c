@@ -14,6 +14,7 @@ static const Codec *const codecs[] = {
 	&codec_flat,
 	&codec_bit,
 	&codec_sq4,
+	&codec_pq,
 };
 
 #define NUM_CODECS (sizeof(codecs) / sizeof(codecs[0]))

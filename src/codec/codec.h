@@ -7,13 +7,14 @@
  * (normalised where the metric is cosine); keys are larger for nearer:
  * the inner product, or for L2  <q, x> - |x|^2/2.
  *
- * Plain C without PostgreSQL; never allocates.
+ * Plain C without PostgreSQL; nothing but training allocates.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef COLBERT_CODEC_H
 #define COLBERT_CODEC_H
 
+#include "codec/kmeans.h"
 #include "codec/rotation.h"
 #include "kernels/kernels.h"
 
@@ -23,7 +24,8 @@ typedef enum CodecId
 	CODEC_SQ8 = 1,
 	CODEC_FLAT = 2,				/* float4 rows */
 	CODEC_BIT = 3,				/* no rows: sketches narrow, the stored column decides */
-	CODEC_SQ4 = 4
+	CODEC_SQ4 = 4,
+	CODEC_PQ = 5
 } CodecId;
 
 /* What the size of a row depends on. */
@@ -31,6 +33,7 @@ typedef struct CodecShape
 {
 	uint32_t	dim;
 	bool		has_add;		/* L2 */
+	uint32_t	pq_m;			/* pq: parts that the dims are cut into, at most rotation_padded(dim) */
 } CodecShape;
 
 typedef struct Codec Codec;
@@ -41,7 +44,16 @@ typedef struct Coder
 	const Codec *codec;
 	CodecShape	shape;
 	const Rotation *rotation;	/* of shape.dim */
+	const float *codebooks;		/* of a codec that is trained; NULL before, when there are no rows */
 } Coder;
+
+/* What a codec is trained on: a sample, and how to work. */
+typedef struct CodecTraining
+{
+	const KmeansInput *points;	/* chunks, rows, nsample, dim, scratch and seed count */
+	const KmeansHooks *hooks;
+	size_t		memory;			/* decides how many points are used, whoever works on them; 0 = default */
+} CodecTraining;
 
 struct Codec
 {
@@ -53,6 +65,10 @@ struct Codec
 
 	/* Bytes of a row; 0 where the codec has none, and then all below is NULL. */
 	size_t		(*row_size) (CodecShape shape);
+
+	/* Floats of the codebooks, and how they are found; NULL where nothing is trained. */
+	size_t		(*codebook_floats) (CodecShape shape);
+	void		(*train) (const Coder *coder, const CodecTraining *training, float *codebooks);
 
 	/* Floats of scratch that encode and decode need; NULL = none. */
 	size_t		(*scratch_floats) (CodecShape shape);
@@ -72,6 +88,7 @@ extern const Codec codec_sq8;
 extern const Codec codec_flat;
 extern const Codec codec_bit;
 extern const Codec codec_sq4;
+extern const Codec codec_pq;
 
 /* NULL where there is none. */
 extern const Codec *codec_by_id(int id);
@@ -81,6 +98,19 @@ static inline size_t
 coder_row_size(const Coder *coder)
 {
 	return coder->codec->row_size(coder->shape);
+}
+
+static inline size_t
+coder_codebook_floats(const Coder *coder)
+{
+	return coder->codec->codebook_floats == NULL ? 0 : coder->codec->codebook_floats(coder->shape);
+}
+
+/* Whether rows can be encoded and mean something: the codec has rows, and its codebooks if it needs them. */
+static inline bool
+coder_has_rows(const Coder *coder)
+{
+	return coder_row_size(coder) > 0 && (coder->codec->codebook_floats == NULL || coder->codebooks != NULL);
 }
 
 static inline size_t

@@ -133,6 +133,25 @@ fit(const float *x, uint32_t n, float *levels, int32_t *codes)
 	return scale;
 }
 
+/*
+ * |x'|^2 of the decoded token: what rotating back leaves of it, where dims are
+ * padded. Overwrites x and levels.
+ */
+static float
+decoded_square(const Rotation *rotation, float scale, float *x, float *levels)
+{
+	float		square = 0.0f;
+
+	if (rotation->dim == rotation->padded)
+		return scale * (scale * dot(levels, levels, rotation->padded));
+	for (uint32_t k = 0; k < rotation->padded; k++)
+		x[k] = scale * levels[k];
+	rotation_revert(rotation, x, levels);
+	for (uint32_t k = 0; k < rotation->dim; k++)
+		square += levels[k] * levels[k];
+	return square;
+}
+
 static void
 encode_row(const Coder *coder, const float *token, uint8_t *row, float *scratch)
 {
@@ -158,7 +177,7 @@ encode_row(const Coder *coder, const float *token, uint8_t *row, float *scratch)
 	row += sizeof(float);
 	if (coder->shape.has_add)
 	{
-		float		add = -0.5f * (scale * (scale * dot(levels, levels, padded)));
+		float		add = -0.5f * decoded_square(coder->rotation, scale, x, levels);
 
 		memcpy(row, &add, sizeof(float));
 		row += sizeof(float);

@@ -17,30 +17,42 @@
 
 /* The largest dim up to MULTIVECTOR_MAX_DIM for which every fixed-size item fits on a page. */
 static bool
-fits(const Finder *finder, uint32 dim, const Codec *codec, bool has_add)
+fits(const Finder *finder, const Codec *codec, CodecShape shape)
 {
-	CodecShape	shape = {dim, has_add};
+	uint32		dim = shape.dim;
 
 	return codec->row_size(shape) <= PAGE_PAYLOAD &&
 		codec_sq8.row_size(shape) <= PAGE_PAYLOAD &&
-		kernel_sketch_block_size(rotation_padded(dim), has_add) <= PAGE_PAYLOAD &&
+		kernel_sketch_block_size(rotation_padded(dim), shape.has_add) <= PAGE_PAYLOAD &&
 		finder->fits(dim);
 }
 
 static void
-check_dim(const Finder *finder, uint32 dim, const Codec *codec, bool has_add)
+check_dim(const Finder *finder, const Codec *codec, CodecShape shape)
 {
-	uint32		largest = MULTIVECTOR_MAX_DIM;
+	CodecShape	largest = shape;
 
-	if (fits(finder, dim, codec, has_add))
+	if (fits(finder, codec, shape))
 		return;
-	while (largest > 1 && !fits(finder, largest, codec, has_add))
-		largest--;
+	for (largest.dim = MULTIVECTOR_MAX_DIM; largest.dim > 1 && !fits(finder, codec, largest);)
+		largest.dim--;
 	ereport(ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-			 errmsg("cannot index %u dimensions with quantizer \"%s\"", dim, codec->name),
-			 errdetail("A token must fit on a page: at most %u dimensions.", largest),
+			 errmsg("cannot index %u dimensions with quantizer \"%s\"", shape.dim, codec->name),
+			 errdetail("A token must fit on a page: at most %u dimensions.", largest.dim),
 			 errhint("Reduce the dimensions of the embeddings, or use another quantizer.")));
+}
+
+static void
+check_pq_m(CodecShape shape)
+{
+	uint32		most = rotation_padded(shape.dim);
+
+	if (shape.pq_m > most)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("pq_m must not be above %u for %u dimensions", most, shape.dim),
+				 errhint("It is how many parts a token is cut into, and the bytes of its code; a quarter of the dimensions is usual.")));
 }
 
 void
@@ -49,16 +61,18 @@ create_meta(const IndexShape *shape, MetaPageData *meta)
 	const Finder *finder = finder_by_kind(shape->finder);
 	const Codec *codec = codec_by_id(shape->codec);
 	bool		has_add = shape->metric == METRIC_L2;
-	CodecShape	row_shape = {shape->dim, has_add};
+	CodecShape	row_shape = {shape->dim, has_add, shape->codec == CODEC_PQ ? shape->pq_m : 0};
 	ArrayMeta  *arrays = meta->arrays;
 
-	check_dim(finder, shape->dim, codec, has_add);
+	check_pq_m(row_shape);
+	check_dim(finder, codec, row_shape);
 	memset(meta, 0, sizeof(MetaPageData));
 	meta->magic = COLBERT_MAGIC;
 	meta->version = COLBERT_VERSION;
 	meta->dim = shape->dim;
 	meta->metric = shape->metric;
 	meta->codec = shape->codec;
+	meta->pq_m = row_shape.pq_m;
 	meta->finder = shape->finder;
 	meta->m = shape->m;
 	meta->ef_construction = shape->ef_construction;

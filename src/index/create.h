@@ -17,6 +17,7 @@ typedef struct IndexShape
 	Metric		metric;
 	FinderKind	finder;
 	CodecId		codec;
+	uint32		pq_m;			/* counts where the codec is pq */
 	uint32		m;
 	uint32		ef_construction;
 	uint32		tokens_per_node;
@@ -24,7 +25,8 @@ typedef struct IndexShape
 } IndexShape;
 
 /*
- * Fill the meta data of an index without documents. Errors (54000) with a
+ * Fill the meta data of an index without documents. Errors (22023) where pq_m
+ * is too large for the dims, and (54000) with a
  * HINT where a token of that dim, its sketches or its neighbours do not fit on
  * a page; m is lowered (with a NOTICE) where its neighbours do not fit.
  */

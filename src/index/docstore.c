@@ -96,7 +96,7 @@ write_tokens(IndexView *view, const DocEntry *entry, const MultiVector *mv)
 		CHECK_FOR_INTERRUPTS();
 		view_prepare_tokens(view, mv, first, n, encoder.tokens);
 		write_sketches(&encoder, entry, first, n);
-		if (view->row_size > 0)
+		if (coder_has_rows(&view->coder))
 			write_rows(&encoder, &view->coder, ARRAY_ROWS, entry->first_row + first, n);
 		if (has_pending_rows(view) && (entry->flags & DOC_PENDING))
 			write_rows(&encoder, &view->pending_coder, ARRAY_PENDING_ROWS, entry->first_pending_row + first, n);
@@ -336,6 +336,8 @@ docstore_resketch(IndexView *view, uint32 doc, const DocEntry *entry)
 		CHECK_FOR_INTERRUPTS();
 		docstore_vectors(view, entry, first, n, encoder.tokens);
 		write_sketches(&encoder, entry, first, n);
+		if (view->codebooks != NULL)
+			write_rows(&encoder, &view->coder, ARRAY_ROWS, entry->first_row + first, n);
 	}
 	encoder_free(&encoder);
 

@@ -91,7 +91,17 @@ extern bool docstore_entry(IndexView *view, uint32 doc, DocEntry *entry);
  */
 extern void docstore_vectors(IndexView *view, const DocEntry *entry, uint32 first, uint32 n, float *out);
 
-/* Write the sketches of a document anew, under the view's mean and epoch, from its rows. */
+/* Whether the code rows of a document are there and say something: those of a trained codec are of one epoch. */
+static inline bool
+docstore_has_rows(const IndexView *view, const DocEntry *entry)
+{
+	return coder_has_rows(&view->coder) && (view->codebooks == NULL || entry->epoch == view->meta.epoch);
+}
+
+/*
+ * Write the sketches of a document, and the rows of a codec that is trained,
+ * anew under the view's parameters and epoch.
+ */
 extern void docstore_resketch(IndexView *view, uint32 doc, const DocEntry *entry);
 
 /* Clear DOC_PENDING of these documents (ascending ordinals). */

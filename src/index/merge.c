@@ -110,7 +110,7 @@ train_first_nodes(IndexView *view)
 	if (sample->count == 0)
 		return;
 	train_statistics(sample, &statistics);
-	view_write_mean(view, statistics.mean, statistics.token_norm);
+	view_write_params(view, statistics.mean, statistics.token_norm, train_codebooks(view, sample));
 	for (uint32 i = 0; i < view->npending; i++)
 	{
 		DocEntry	entry;

@@ -208,6 +208,34 @@ hook_interrupt(void *arg)
 
 const KmeansHooks train_hooks = {.alloc = hook_alloc, .release = hook_release, .interrupt = hook_interrupt};
 
+/* ---- codebooks ---- */
+
+float *
+train_codebooks(const IndexView *view, const TokenSample *sample)
+{
+	Team	   *team = sample->team;
+	KmeansHooks hooks = train_hooks;
+	KmeansInput points = {
+		.chunks = sample->chunks,
+		.chunk_shift = sample->chunk_shift,
+		.rows = sample->rows,
+		.nsample = sample->count,
+		.dim = view->dim,
+		.scratch = memory_part(SCRATCH_PART) / (team != NULL ? team->nparticipants : 1),
+		.seed = view->meta.seed,
+	};
+	CodecTraining training = {&points, &hooks, memory_part(SCRATCH_PART)};
+	Size		size = mul_size(coder_codebook_floats(&view->coder), sizeof(float));
+	float	   *codebooks;
+
+	if (size == 0)
+		return NULL;
+	hooks.team = team;
+	codebooks = team != NULL ? team->share(team->arg, size) : palloc_extended(size, MCXT_ALLOC_HUGE);
+	view->coder.codec->train(&view->coder, &training, codebooks);
+	return codebooks;
+}
+
 /* ---- centroids ---- */
 
 /* For tokens with one length, within a hundredth, that; else 0. */

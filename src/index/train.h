@@ -35,6 +35,9 @@ extern uint64 train_min_tokens(const MetaPageData *meta);
 
 extern void train_statistics(const TokenSample *sample, TokenStatistics *statistics);
 
+/* The codebooks of the index's codec, in the current memory context or of the team; NULL where it has none. */
+extern float *train_codebooks(const IndexView *view, const TokenSample *sample);
+
 /*
  * Centroids for an index of so many tokens, by two-level k-means. Allocates
  * in the current context, or from the team. Says (NOTICE) where memory kept

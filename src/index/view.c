@@ -12,16 +12,26 @@
 
 #include "index/view.h"
 
+/* The mean and the codebooks, as far as they have been trained. */
 static void
-read_mean(IndexView *view)
+read_params(IndexView *view)
 {
-	if (view->meta.arrays[ARRAY_PARAMS].nitems >= view->dim)
+	uint32		nparams = view->meta.arrays[ARRAY_PARAMS].nitems;
+	uint32		ncodebooks = (uint32) coder_codebook_floats(&view->coder);
+
+	if (nparams >= view->dim)
 		parray_copy_out(&view->index, &view->meta, ARRAY_PARAMS, 0, view->dim, view->mean);
 	else
 		memset(view->mean, 0, view->dim * sizeof(float));
+	if (ncodebooks == 0 || nparams < view->dim + ncodebooks)
+		return;
+	if (view->codebooks == NULL)
+		view->codebooks = MemoryContextAllocHuge(view->context, ncodebooks * sizeof(float));
+	parray_copy_out(&view->index, &view->meta, ARRAY_PARAMS, view->dim, ncodebooks, view->codebooks);
+	view->coder.codebooks = view->codebooks;
 }
 
-/* As read_mean, called while the meta page is held, so that all is of one moment. */
+/* As read_params, called while the meta page is held, so that all is of one moment. */
 static void
 read_pending(IndexView *view)
 {
@@ -37,7 +47,7 @@ bool
 view_item_size(const MetaPageData *meta, ArrayKind kind, size_t *size)
 {
 	const Codec *codec = codec_by_id(meta->codec);
-	CodecShape	shape = {.dim = meta->dim, .has_add = meta->metric == METRIC_L2};
+	CodecShape	shape = {meta->dim, meta->metric == METRIC_L2, meta->pq_m};
 
 	switch (kind)
 	{
@@ -88,7 +98,8 @@ check_parameters(const IndexView *view)
 	const MetaPageData *meta = &view->meta;
 
 	if (meta->dim == 0 || meta->dim > MULTIVECTOR_MAX_DIM || meta->metric > METRIC_L2 ||
-		codec_by_id(meta->codec) == NULL || finder_by_kind(meta->finder) == NULL ||
+		codec_by_id(meta->codec) == NULL || (meta->codec == CODEC_PQ) != (meta->pq_m > 0) ||
+		meta->pq_m > rotation_padded(meta->dim) || finder_by_kind(meta->finder) == NULL ||
 		meta->queue_tail < meta->queue_head || meta->queue_tail > meta->arrays[ARRAY_QUEUE].nitems ||
 		!item_sizes_agree(meta))
 		ereport(ERROR,
@@ -97,32 +108,15 @@ check_parameters(const IndexView *view)
 				 errhint("REINDEX it.")));
 }
 
-IndexView *
-view_open(Relation rel, bool building, ViewPending pending)
+/* What follows from the structure of the index. */
+static void
+set_coders(IndexView *view)
 {
-	IndexView  *view = palloc0(sizeof(IndexView));
-	Rotation   *rotation;
-	Buffer		buffer;
+	Rotation   *rotation = palloc(rotation_size(view->dim));
 
-	view->index.rel = rel;
-	view->index.building = building;
-	buffer = meta_lock(&view->index, BUFFER_LOCK_SHARE);
-	memcpy(&view->meta, meta_data(BufferGetPage(buffer)), sizeof(MetaPageData));
-	check_parameters(view);
-	view->dim = view->meta.dim;
-	view->mean = palloc(view->dim * sizeof(float));
-	read_mean(view);
-	if (pending == VIEW_WITH_PENDING)
-		read_pending(view);
-	UnlockReleaseBuffer(buffer);
-
-	view->metric = view->meta.metric;
-	view->finder = finder_by_kind(view->meta.finder);
-	rotation = palloc(rotation_size(view->dim));
 	rotation_init(rotation, view->dim, view->meta.seed);
 	view->coder.codec = codec_by_id(view->meta.codec);
-	view->coder.shape.dim = view->dim;
-	view->coder.shape.has_add = view->metric == METRIC_L2;
+	view->coder.shape = (CodecShape) {view->dim, view->metric == METRIC_L2, view->meta.pq_m};
 	view->coder.rotation = rotation;
 	view->row_size = coder_row_size(&view->coder);
 	view->pending_coder = view->coder;
@@ -131,6 +125,29 @@ view_open(Relation rel, bool building, ViewPending pending)
 	view->sketch.rotation = rotation;
 	view->sketch.mean = view->mean;
 	view->sketch.has_add = view->coder.shape.has_add;
+}
+
+IndexView *
+view_open(Relation rel, bool building, ViewPending pending)
+{
+	IndexView  *view = palloc0(sizeof(IndexView));
+	Buffer		buffer;
+
+	view->context = CurrentMemoryContext;
+	view->index.rel = rel;
+	view->index.building = building;
+	buffer = meta_lock(&view->index, BUFFER_LOCK_SHARE);
+	memcpy(&view->meta, meta_data(BufferGetPage(buffer)), sizeof(MetaPageData));
+	check_parameters(view);
+	view->dim = view->meta.dim;
+	view->metric = view->meta.metric;
+	view->finder = finder_by_kind(view->meta.finder);
+	view->mean = palloc(view->dim * sizeof(float));
+	set_coders(view);
+	read_params(view);
+	if (pending == VIEW_WITH_PENDING)
+		read_pending(view);
+	UnlockReleaseBuffer(buffer);
 	return view;
 }
 
@@ -142,24 +159,34 @@ view_refresh(IndexView *view)
 	meta_read(&view->index, &view->meta);
 	check_parameters(view);
 	if (view->meta.epoch != epoch)
-		read_mean(view);
+		read_params(view);
+}
+
+/* Write floats of the parameters from item first on, making room for them. The meta page is held exclusively. */
+static void
+write_params(IndexView *view, Buffer meta_buffer, uint32 first, uint32 n, const float *values)
+{
+	uint32		have = view->meta.arrays[ARRAY_PARAMS].nitems;
+
+	if (have < first + n)
+	{
+		parray_make_room(&view->index, meta_buffer, &view->meta, ARRAY_PARAMS, first + n - have);
+		parray_take(&view->meta, ARRAY_PARAMS, first + n - have);
+	}
+	parray_copy_in(&view->index, &view->meta, ARRAY_PARAMS, first, n, values);
 }
 
 void
-view_write_mean(IndexView *view, const float *mean, float token_norm)
+view_write_params(IndexView *view, const float *mean, float token_norm, const float *codebooks)
 {
 	Buffer		buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
 	Change		change;
 	MetaPageData *stored;
 
 	memcpy(&view->meta, meta_data(BufferGetPage(buffer)), sizeof(MetaPageData));
-	if (view->meta.arrays[ARRAY_PARAMS].nitems < view->dim)
-	{
-		parray_make_room(&view->index, buffer, &view->meta, ARRAY_PARAMS, view->dim);
-		parray_take(&view->meta, ARRAY_PARAMS, view->dim);
-	}
-	memcpy(view->mean, mean, view->dim * sizeof(float));
-	parray_copy_in(&view->index, &view->meta, ARRAY_PARAMS, 0, view->dim, mean);
+	write_params(view, buffer, 0, view->dim, mean);
+	if (codebooks != NULL)
+		write_params(view, buffer, view->dim, (uint32) coder_codebook_floats(&view->coder), codebooks);
 	view->meta.epoch++;
 	view->meta.token_norm = token_norm;
 
@@ -170,6 +197,7 @@ view_write_mean(IndexView *view, const float *mean, float token_norm)
 	stored->token_norm = token_norm;
 	change_commit(&change);
 	UnlockReleaseBuffer(buffer);
+	read_params(view);
 }
 
 void

@@ -30,6 +30,8 @@ typedef struct IndexView
 	size_t		row_size;		/* 0 where the codec has no rows */
 	SketchParams sketch;
 	float	   *mean;			/* dim floats, of epoch meta.epoch */
+	float	   *codebooks;		/* of the coder, of that epoch; NULL where they are not trained, or not needed */
+	MemoryContext context;		/* where the view is */
 	uint32	   *pending;		/* ordinals in the queue, where they were asked for */
 	uint32		npending;
 } IndexView;
@@ -46,11 +48,14 @@ extern IndexView *view_open(Relation rel, bool building, ViewPending pending);
 /* The size that items of an array must have; false where only the finder knows it. The codec is one that there is. */
 extern bool view_item_size(const MetaPageData *meta, ArrayKind kind, size_t *size);
 
-/* Set what follows from view->meta; rereads the mean where the epoch changed. */
+/* Set what follows from view->meta; rereads mean and codebooks where the epoch changed. */
 extern void view_refresh(IndexView *view);
 
-/* Write the mean, the usual length of tokens and a new epoch, on the meta page and in the view. */
-extern void view_write_mean(IndexView *view, const float *mean, float token_norm);
+/*
+ * Write the mean, the usual length of tokens, codebooks (or NULL) and a new
+ * epoch, on the index's pages and in the view.
+ */
+extern void view_write_params(IndexView *view, const float *mean, float token_norm, const float *codebooks);
 
 /* Widen tokens first .. first+n-1 of a document and prepare them. */
 extern void view_prepare_tokens(const IndexView *view, const MultiVector *mv, uint32 first, uint32 n, float *out);

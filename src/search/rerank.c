@@ -101,7 +101,7 @@ search_rerank(Search *search, const Candidate *candidates, uint32 count)
 
 		if (!find_row(search, &candidates[i], test, &entry, &added[n]))
 			continue;
-		if (search->query.rows != NULL)
+		if (search->query.rows != NULL && docstore_has_rows(search->view, &entry))
 			runs_add(search, &runs, n, entry.first_row, entry.ntokens);
 		n++;
 		if (runs.count >= RERANK_BATCH)

@@ -90,7 +90,7 @@ prepare_query(Search *search, const MultiVector *mv)
 										 palloc_extended(sketch_query_size(&view->sketch, n), MCXT_ALLOC_HUGE), scratch);
 	pfree(scratch);
 
-	if (view->row_size > 0)
+	if (coder_has_rows(&view->coder))
 	{
 		void	   *memory = palloc_extended(view->coder.codec->query_size(view->coder.shape, n), MCXT_ALLOC_HUGE);
 

@@ -58,7 +58,7 @@ typedef enum ArrayKind
 	ARRAY_PENDING_ROWS = 3,		/* sq8 rows of pending documents, where the codec is coarse */
 	ARRAY_QUEUE = 4,			/* uint32 ordinals of pending documents */
 	ARRAY_NULLS = 5,			/* NullEntry */
-	ARRAY_PARAMS = 6,			/* float4: the mean of the tokens, dim of them */
+	ARRAY_PARAMS = 6,			/* float4: the mean of the tokens, dim of them, then the codec's codebooks where it has any */
 	ARRAY_NODES = 7,			/* NodeEntry */
 	ARRAY_NEIGHBOURS = 8,		/* vertex: a node on the lowest level of the graph */
 	ARRAY_UPPER = 9,			/* UpperEntry and vertex: a node on a level above */
@@ -118,7 +118,7 @@ typedef struct MetaPageData
 	uint32		ef_construction;
 	uint32		tokens_per_node;	/* as resolved: never 0 */
 	uint32		lists;			/* of colbert_ivf; 0: by tokens_per_node */
-	uint32		reserved;
+	uint32		pq_m;			/* parts that the dims are cut into, where the codec is pq; 0 otherwise */
 	float		token_norm;		/* root mean square of the tokens' lengths, when the mean was trained; 0 before */
 	uint64		seed;
 
@@ -134,7 +134,7 @@ typedef struct MetaPageData
 	uint32		queue_tail;
 	uint64		pending_tokens;
 
-	/* Grows when the mean is trained anew: sketches of another epoch say nothing. */
+	/* Grows when mean and codebooks are trained anew: what was encoded in another epoch says nothing. */
 	uint32		epoch;
 
 	/* INVALID_ORDINAL where there are no nodes; of a graph, the entry point and its level. */
@@ -187,7 +187,7 @@ typedef struct DocEntry
 	uint32		first_block;	/* first sketch block */
 	uint32		first_row;		/* first code row */
 	uint32		first_pending_row;
-	uint32		epoch;			/* of the sketches */
+	uint32		epoch;			/* of the sketches, and of the rows of a codec that is trained */
 } DocEntry;
 
 StaticAssertDecl(sizeof(DocEntry) == 32, "on-disk size of DocEntry");

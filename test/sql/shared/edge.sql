@@ -36,7 +36,7 @@ END $$;
 SET colbert.pending_limit = 0;
 CREATE TABLE edge_codecs AS
 	SELECT format('edge_%s_%s', codec, score) AS name, codec, score, op, :'method' AS method, :'few_tokens' AS few_tokens
-	FROM unnest('{sq8,sq4,flat,bit}'::text[]) codec, unnest('{maxsim,cosine,l2}'::text[], '{<#>,<=>,<->}'::text[]) s (score, op);
+	FROM unnest('{sq8,sq4,pq,flat,bit}'::text[]) codec, unnest('{maxsim,cosine,l2}'::text[], '{<#>,<=>,<->}'::text[]) s (score, op);
 DO $$
 DECLARE
 	r record;
@@ -49,7 +49,7 @@ BEGIN
 		EXECUTE format('DELETE FROM %I WHERE id %% 2 = 0', r.name);
 	END LOOP;
 END $$;
-VACUUM edge_sq8_maxsim, edge_sq8_cosine, edge_sq8_l2, edge_sq4_maxsim, edge_sq4_cosine, edge_sq4_l2, edge_flat_maxsim, edge_flat_cosine, edge_flat_l2, edge_bit_maxsim, edge_bit_cosine, edge_bit_l2;
+VACUUM edge_sq8_maxsim, edge_sq8_cosine, edge_sq8_l2, edge_sq4_maxsim, edge_sq4_cosine, edge_sq4_l2, edge_pq_maxsim, edge_pq_cosine, edge_pq_l2, edge_flat_maxsim, edge_flat_cosine, edge_flat_l2, edge_bit_maxsim, edge_bit_cosine, edge_bit_l2;
 DO $$
 DECLARE
 	r record;
