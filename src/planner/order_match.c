@@ -35,13 +35,13 @@ ordering_operator(IndexOptInfo *index, int strategy, Oid sort_family)
 }
 
 static OpExpr *
-match_member(IndexOptInfo *index, PathKey *pathkey, Expr *expr)
+match_member(PlannerInfo *root, IndexOptInfo *index, PathKey *pathkey, Expr *expr)
 {
 	ScoreCall	call;
 	Oid			operator;
 
 	if (!OidIsValid(ordering_operator(index, STRATEGY_NULLS_LAST, pathkey->pk_opfamily)) ||
-		!score_call_match(index, expr, &call) ||
+		!score_call_match(root, index, expr, &call) ||
 		compat_pathkey_descends(pathkey) != (call.kind == CALL_OF_SCORE))
 		return NULL;
 
@@ -54,7 +54,7 @@ match_member(IndexOptInfo *index, PathKey *pathkey, Expr *expr)
 }
 
 OpExpr *
-order_match_pathkey(IndexOptInfo *index, PathKey *pathkey)
+order_match_pathkey(PlannerInfo *root, IndexOptInfo *index, PathKey *pathkey)
 {
 	EquivalenceClass *class = pathkey->pk_eclass;
 	CompatMemberIterator members;
@@ -71,7 +71,7 @@ order_match_pathkey(IndexOptInfo *index, PathKey *pathkey)
 
 		if (!bms_equal(member->em_relids, index->rel->relids))
 			continue;
-		clause = match_member(index, pathkey, member->em_expr);
+		clause = match_member(root, index, pathkey, member->em_expr);
 		if (clause != NULL)
 			return clause;
 	}

@@ -13,6 +13,6 @@
 #include "nodes/pathnodes.h"
 
 /* The ordering clause "doc <op> query" whose index scan comes in the order of the path key; NULL where there is none. */
-extern OpExpr *order_match_pathkey(IndexOptInfo *index, PathKey *pathkey);
+extern OpExpr *order_match_pathkey(PlannerInfo *root, IndexOptInfo *index, PathKey *pathkey);
 
 #endif							/* COLBERT_ORDER_MATCH_H */

@@ -104,7 +104,7 @@ static void
 add_ordered_path(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index, const Conditions *conditions)
 {
 	PathKey    *pathkey = linitial_node(PathKey, root->query_pathkeys);
-	OpExpr	   *order_by = order_match_pathkey(index, pathkey);
+	OpExpr	   *order_by = order_match_pathkey(root, index, pathkey);
 	List	   *clauses;
 	IndexPath  *path;
 
@@ -132,6 +132,48 @@ add_range_path(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index, const Co
 	add_path(rel, (Path *) path);
 }
 
+/* How often a scan is done that takes parameters from these tables, at the least: as core estimates it. */
+static double
+loop_count(PlannerInfo *root, Relids outer)
+{
+	double		count = 0;
+	int			relid = -1;
+
+	while ((relid = bms_next_member(outer, relid)) >= 0)
+	{
+		RelOptInfo *rel = relid < root->simple_rel_array_size ? root->simple_rel_array[relid] : NULL;
+
+		if (rel != NULL && rel->rows > 0 && (count == 0 || rel->rows < count))
+			count = rel->rows;
+	}
+	return Max(count, 1);
+}
+
+/* Thresholds that come from joined tables: a scan for each of their rows. */
+static void
+add_joined_range_paths(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index)
+{
+	ListCell   *cell;
+
+	foreach(cell, rel->joininfo)
+	{
+		RestrictInfo *restriction = lfirst_node(RestrictInfo, cell);
+		IndexClause *clause;
+		Node	   *query;
+		Relids		outer;
+
+		if (!join_clause_is_movable_to(restriction, rel))
+			continue;
+		clause = range_match_restriction(root, index, restriction, &query);
+		if (clause == NULL)
+			continue;
+		outer = bms_union(restriction->clause_relids, rel->lateral_relids);
+		outer = bms_del_members(outer, rel->relids);
+		add_path(rel, (Path *) create_index_path(root, index, list_make1(clause), NIL, NIL, NIL,
+												 ForwardScanDirection, false, outer, loop_count(root, outer), false));
+	}
+}
+
 static void
 add_paths(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 {
@@ -155,6 +197,7 @@ add_paths(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 		if (root->query_pathkeys != NIL)
 			add_ordered_path(root, rel, index, &conditions);
 		add_range_path(root, rel, index, &conditions);
+		add_joined_range_paths(root, rel, index);
 	}
 }
 

@@ -60,7 +60,7 @@ as_float8(Node *number)
 
 /* Does a clause compare a score of the index's documents with a number, by an operator of the order that it sorts by? */
 static bool
-get_threshold(IndexOptInfo *index, OpExpr *clause, Threshold *threshold)
+get_threshold(PlannerInfo *root, IndexOptInfo *index, OpExpr *clause, Threshold *threshold)
 {
 	Oid			type = index->opcintype[0];
 	Oid			nearest = get_opfamily_member(index->opfamily[0], type, type, STRATEGY_NULLS_LAST);
@@ -72,9 +72,9 @@ get_threshold(IndexOptInfo *index, OpExpr *clause, Threshold *threshold)
 	threshold->strategy = get_op_opfamily_strategy(clause->opno, order);
 	if (threshold->strategy == 0)
 		return false;
-	if (score_call_match(index, linitial(clause->args), &threshold->call))
+	if (score_call_match(root, index, linitial(clause->args), &threshold->call))
 		number = lsecond(clause->args);
-	else if (score_call_match(index, lsecond(clause->args), &threshold->call))
+	else if (score_call_match(root, index, lsecond(clause->args), &threshold->call))
 	{
 		number = linitial(clause->args);
 		threshold->strategy = commuted(threshold->strategy);
@@ -82,7 +82,7 @@ get_threshold(IndexOptInfo *index, OpExpr *clause, Threshold *threshold)
 	else
 		return false;
 	threshold->bound = as_float8(number);
-	return threshold->bound != NULL && score_call_is_known(number);
+	return threshold->bound != NULL && score_call_is_known(root, index, number);
 }
 
 /* How the comparison is written in a range; NULL where it does not want the near documents. */
@@ -133,7 +133,7 @@ range_match_restriction(PlannerInfo *root, IndexOptInfo *index, RestrictInfo *re
 	IndexClause *clause;
 
 	if (restriction->pseudoconstant || !IsA(restriction->clause, OpExpr) ||
-		!get_threshold(index, (OpExpr *) restriction->clause, &threshold) ||
+		!get_threshold(root, index, (OpExpr *) restriction->clause, &threshold) ||
 		comparison(&threshold) == NULL ||
 		!restriction_is_securely_promotable(restriction, index->rel))
 		return NULL;

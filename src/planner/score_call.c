@@ -46,13 +46,14 @@ get_call(Expr *expr, ScoreCall *call)
 }
 
 /*
- * It may hold parameters, but no column of any table, and nothing that is
- * computed above the scan.
+ * It may hold parameters and columns of tables that are joined from outside,
+ * but no column of the table itself, and nothing that is computed above the
+ * scan.
  */
 bool
-score_call_is_known(Node *expr)
+score_call_is_known(PlannerInfo *root, IndexOptInfo *index, Node *expr)
 {
-	return !contain_var_clause(expr) &&
+	return !bms_overlap(pull_varnos(root, expr), index->rel->relids) &&
 		!contain_volatile_functions(expr) &&
 		!contain_agg_clause(expr) &&
 		!contain_window_function(expr) &&
@@ -60,7 +61,7 @@ score_call_is_known(Node *expr)
 }
 
 bool
-score_call_match(IndexOptInfo *index, Expr *expr, ScoreCall *call)
+score_call_match(PlannerInfo *root, IndexOptInfo *index, Expr *expr, ScoreCall *call)
 {
 	Oid			type = index->opcintype[0];
 	Oid			function = get_call(expr, call);
@@ -73,5 +74,5 @@ score_call_match(IndexOptInfo *index, Expr *expr, ScoreCall *call)
 		call->kind = CALL_OF_SCORE;
 	else
 		return false;
-	return match_index_to_operand(call->doc, 0, index) && score_call_is_known(call->query);
+	return match_index_to_operand(call->doc, 0, index) && score_call_is_known(root, index, call->query);
 }

@@ -27,9 +27,9 @@ typedef struct ScoreCall
 } ScoreCall;
 
 /* Match an expression to what the index orders by. False where it is anything else. */
-extern bool score_call_match(IndexOptInfo *index, Expr *expr, ScoreCall *call);
+extern bool score_call_match(PlannerInfo *root, IndexOptInfo *index, Expr *expr, ScoreCall *call);
 
 /* Is this expression known before the scan starts? */
-extern bool score_call_is_known(Node *expr);
+extern bool score_call_is_known(PlannerInfo *root, IndexOptInfo *index, Node *expr);
 
 #endif							/* COLBERT_SCORE_CALL_H */

@@ -107,6 +107,14 @@ SELECT threshold_plan($$ SELECT count(*) FROM threshold_docs WHERE maxsim(doc, '
 SELECT threshold_check($$ SELECT id FROM threshold_docs WHERE maxsim(doc, '[[1,2,3,4]]') > 6 OR maxsim(doc, '[[4,3,2,1]]') > 6 $$);
 SELECT threshold_check($$ SELECT q.id, d.n FROM threshold_queries q, LATERAL (SELECT count(*) AS n FROM threshold_docs WHERE maxsim(doc, q.q) > q.bound) AS d $$);
 
+-- Thresholds from joined tables: a search for each row.
+SELECT threshold_check($$ SELECT q.id * 10000 + d.id AS id FROM threshold_queries q JOIN threshold_docs d ON maxsim(d.doc, q.q) > q.bound $$);
+SELECT threshold_check($$ SELECT q.id * 10000 + d.id AS id FROM threshold_queries q LEFT JOIN threshold_docs d ON maxsim(d.doc, q.q) > q.bound + 1 AND d.lang = 'en' WHERE q.id < 4 $$);
+SELECT threshold_check($$ SELECT id FROM threshold_queries q WHERE EXISTS (SELECT FROM threshold_docs d WHERE q.bound <= maxsim(d.doc, q.q)) $$);
+SELECT threshold_check($$ SELECT a.id * 10000 + b.id AS id FROM threshold_docs a JOIN threshold_docs b ON maxsim_l2(b.doc, a.doc) <= .2 WHERE a.id < 20 $$);
+SELECT threshold_check($$ SELECT q.id * 10000 + d.id AS id FROM threshold_queries q, LATERAL (SELECT id FROM threshold_docs WHERE doc <=> q.q < .2) AS d $$);
+SELECT threshold_plan($$ SELECT q.id FROM threshold_queries q JOIN threshold_docs d ON maxsim(d.doc, q.q) > d.id $$);
+
 -- Far documents are no search, nor is a bound that is not known before it.
 SELECT threshold_plan($$ SELECT id FROM threshold_docs WHERE maxsim(doc, '[[1,2,3,4]]') < 4 $$);
 SELECT threshold_plan($$ SELECT id FROM threshold_docs WHERE maxsim_l2(doc, '[[1,2,3,4]]') > 4 $$);
