@@ -37,10 +37,15 @@
  * The best of what was narrowed are the best of all documents only as long
  * as they are few among those that were narrowed: one in so many.
  */
-#define NARROWED_FOR_EACH 8
+#define NARROWED_FOR_EACH 12
 
-/* Rows that are likely wanted, where few pass: what LIMIT is unknown here. */
-#define LIKELY_LIMIT 10
+/*
+ * Where few rows pass, how deep the search has to go is foreseen: so many are
+ * likely wanted (the LIMIT is unknown here). The first rows tell little about
+ * the share that passes, hence so many more are taken to have passed.
+ */
+#define LIKELY_LIMIT		10
+#define PASSED_BEFOREHAND	3
 
 /*
  * The pool, at twice its limit in a list that doubles as it grows, and the
@@ -172,15 +177,18 @@ is_too_wide(const Search *search, uint64 factor)
 	return factor > 1 && postings * GATHER_BYTES_PER_POSTING > (uint64) work_mem * 1024;
 }
 
-/* How many documents should have been narrowed for what is taken next. */
+/*
+ * How many documents should have been narrowed for what is given next. The
+ * first "rerank" are what the settings are for.
+ */
 static uint64
 wanted(const Search *search)
 {
-	uint64		depth = search->taken + search->batch;
+	double		depth = search->depth;
 
 	if (search->filter.admits != NULL)
-		depth = Max(depth, LIKELY_LIMIT * (search->tested + 1) / (search->passed + 1));
-	return depth * NARROWED_FOR_EACH;
+		depth = Max(depth, (double) LIKELY_LIMIT * search->tested / (search->passed + PASSED_BEFOREHAND));
+	return depth <= search->settings.rerank ? 0 : (uint64) (depth * NARROWED_FOR_EACH);
 }
 
 bool
@@ -188,7 +196,12 @@ pool_is_short(const Search *search)
 {
 	if (search->complete)
 		return false;
-	return search->pool.count == 0 || (search->taken > 0 && search->narrowed < wanted(search));
+	if (search->pool.count == 0 && search->nranked == 0)
+		return true;
+	/* The worse half of what a pass kept is no better than what it dropped, give or take an error. */
+	if (search->pool_dropped)
+		return search->pool.count < search->pool_limit / 2;
+	return search->narrowed < wanted(search);
 }
 
 void

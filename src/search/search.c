@@ -139,6 +139,43 @@ search_end(Search *search)
 	MemoryContextDelete(search->context);
 }
 
+/* Remember between which estimates a batch lies. */
+static void
+add_band(Search *search, const Candidate *batch, uint32 count)
+{
+	Band	   *band;
+
+	if (search->nbands < SEARCH_BANDS)
+		search->bands[search->nbands++] = (Band) {0, -FLT_MAX, FLT_MAX};
+	band = &search->bands[search->nbands - 1];
+	band->count += count;
+	for (uint32 i = 0; i < count; i++)
+	{
+		band->best = Max(band->best, batch[i].score);
+		band->worst = Min(band->worst, batch[i].score);
+	}
+}
+
+/* How many of the documents that were taken are estimated, by their sketches, to be at least as near? */
+static double
+depth_of(const Search *search, float score)
+{
+	double		estimate = score - search->sketch_errors.mean;
+	double		depth = 0;
+
+	for (uint32 i = 0; i < search->nbands; i++)
+	{
+		const Band *band = &search->bands[i];
+
+		if (estimate <= band->worst)
+			depth += band->count;
+		else if (estimate < band->best)
+			depth += band->count * (band->best - estimate) / (band->best - band->worst);
+	}
+	/* Where none is left out, those that were given are all that there are, but for equals. */
+	return search->filter.admits != NULL ? depth : Min(depth, search->given);
+}
+
 /* Rerank the best of the pool. */
 static void
 rerank_batch(Search *search)
@@ -147,10 +184,10 @@ rerank_batch(Search *search)
 	uint32		n = Min(floor_batch(search), pool->count);
 
 	candidates_select(pool->items, pool->count, n);
+	add_band(search, pool->items, n);
 	search_rerank(search, pool->items, n);
 	search_counters.batches++;
 	pool->count -= n;
-	search->taken += n;
 	memmove(pool->items, pool->items + n, (size_t) pool->count * sizeof(Candidate));
 	search->pool_best = -FLT_MAX;
 	for (uint32 i = 0; i < pool->count; i++)
@@ -160,10 +197,13 @@ rerank_batch(Search *search)
 
 /*
  * Sketch errors are larger, and a late row costs less than reranking
- * everything; where few rows are wanted of many, missing one weighs more.
+ * everything. Where few rows are wanted of many, missing one weighs more; and
+ * where all in the pool are wanted ones, reranking them costs little beside
+ * having found them.
  */
 #define POOL_DEVIATIONS				2.0
 #define POOL_DEVIATIONS_FILTERED	3.0
+#define POOL_DEVIATIONS_TESTED		5.0
 
 bool
 search_pool_bound(const Search *search, double *bound)
@@ -171,6 +211,7 @@ search_pool_bound(const Search *search, double *bound)
 	if (search->pool.count == 0 || search->nranked >= search->batch_limit || floor_ends_pool(search))
 		return false;
 	*bound = errors_bound(&search->sketch_errors, search->pool_best,
+						  search->pool_tested ? POOL_DEVIATIONS_TESTED :
 						  search->filter.admits != NULL ? POOL_DEVIATIONS_FILTERED : POOL_DEVIATIONS);
 	return true;
 }
@@ -184,27 +225,25 @@ search_rerank_more(Search *search)
 	MemoryContextSwitchTo(old);
 }
 
-/* Make ranked hold something, if anything is left. */
+/* Make ranked hold what comes next, if anything is left. */
 static bool
 fill(Search *search)
 {
-	while (search->nranked == 0)
-	{
-		MemoryContext old;
+	MemoryContext old = MemoryContextSwitchTo(search->context);
 
+	for (;;)
+	{
 		CHECK_FOR_INTERRUPTS();
-		if (floor_ends_pool(search))
+		if (search->nranked == 0 && floor_ends_pool(search))
 			pool_give_up(search);
-		if (search->pool.count == 0 && search->complete)
-			return false;
-		old = MemoryContextSwitchTo(search->context);
 		if (pool_is_short(search))
 			pool_widen(search);
-		else
-			rerank_batch(search);
-		MemoryContextSwitchTo(old);
+		else if (search->nranked > 0 || search->pool.count == 0)
+			break;
+		rerank_batch(search);
 	}
-	return true;
+	MemoryContextSwitchTo(old);
+	return search->nranked > 0;
 }
 
 bool
@@ -222,5 +261,7 @@ search_next(Search *search, RankedDoc *doc)
 	if (!fill(search))
 		return false;
 	*doc = search->ranked[--search->nranked];
+	search->given++;
+	search->depth = Max(search->depth, depth_of(search, doc->candidate.score));
 	return true;
 }

@@ -107,6 +107,16 @@ typedef struct RankedDoc
 	bool		tested;			/* its row is one that the filter admits */
 } RankedDoc;
 
+/* Of the documents of a batch: how many, and between which estimates by sketch. */
+typedef struct Band
+{
+	uint32		count;
+	float		best;
+	float		worst;
+} Band;
+
+#define SEARCH_BANDS 32
+
 /* The query, prepared for every stage. */
 typedef struct SearchQuery
 {
@@ -159,7 +169,10 @@ typedef struct Search
 	uint32		batch;			/* documents that the next batch reranks */
 	uint32		batch_limit;
 	uint64		narrowed;		/* documents that have been narrowed so far */
-	uint64		taken;			/* documents that were taken from the pool so far */
+	Band		bands[SEARCH_BANDS];	/* of the batches so far; the last is of all that came after */
+	uint32		nbands;
+	double		depth;			/* how many were narrowed that looked as good as what was given */
+	uint64		given;
 	uint64		tested;			/* rows that the filter was asked about */
 	uint64		passed;			/* rows that it admitted */
 	uint32		level;			/* widenings so far */

@@ -24,8 +24,8 @@ DECLARE
 BEGIN
 	SELECT i.documents, i.pending_documents, i.postings INTO documents, pending, postings FROM colbert_index_info('postings_index') i;
 	two_each := postings BETWEEN 1.95 * documents AND 2 * documents;
-	-- one probe: the list that all documents are in
-	PERFORM set_config('colbert.probes', '1', true), set_config('colbert.ef_search', '100', true), set_config('colbert.candidates', '100', true);
+	-- one probe: the list that all documents are in; a search that wants more, because of equal scores, goes to all documents without lists
+	PERFORM set_config('colbert.probes', '1', true), set_config('colbert.ef_search', '100', true), set_config('colbert.candidates', (documents * 2 / 5)::text, true);
 	PERFORM id FROM postings_docs ORDER BY doc <#> '[[1,0,0,0]]' LIMIT 1;
 	listed := s.postings FROM colbert_last_scan() s;
 	SELECT count(*) INTO findings FROM colbert_index_check('postings_index', heapallindexed => true, rescore => true);
