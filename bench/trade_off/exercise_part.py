@@ -16,6 +16,7 @@ WIDE_RERANK = 1024
 SELECT = f'SELECT id, doc <-> $1 FROM vectors ORDER BY doc <-> $1 LIMIT {NEAREST}'
 INDEXES = (     # FAISS's name, ours, arguments of FAISS's build
     ('IndexIVFFlat nlist=100', f'lists = {LISTS}, quantizer = flat', {'codec': 'flat'}),
+    ('IndexIVFPQ nlist=100 m=8', f'lists = {LISTS}, quantizer = pq, pq_m = {PQ_M}', {'codec': 'pq', 'pq_m': PQ_M}),
 )
 
 

@@ -9,13 +9,17 @@ SEQUENTIAL = 10      # queries of a scan of everything
 PROBES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 NEAREST = {'short': 200, 'long': 50}    # tokens that FAISS finds for each query token: what brings it to .95
 ITERATIONS, POINTS_PER_LIST = 5, 32     # of our k-means, for FAISS too
-DRAWN_OF_FAISS = ('flat', 'sq8')
+PQ_ITERATIONS = 12                      # of our codebooks; both take 65,536 points
+DRAWN_OF_FAISS = ('flat', 'pq 32')
 SELECT = 'SELECT id, maxsim(doc, $1) AS score FROM passages ORDER BY score DESC LIMIT {}'
 IVF = 'USING colbert_ivf (doc) WITH (lists = {lists}, quantizer = %s)'
 CONFIGURATIONS = (  # label, name in the picture, index, arguments of FAISS's build
     ('IVF-Flat', 'flat', IVF % 'flat', {'codec': 'flat'}),
     ('IVF-SQ8', 'sq8', IVF % 'sq8', {'codec': 'sq8'}),
     ('IVF-SQ4', 'sq4', IVF % 'sq4', {'codec': 'sq4'}),
+    ('IVF-PQ m=64', 'pq 64', IVF % 'pq, pq_m = 64', {'codec': 'pq', 'pq_m': 64, 'pq_iterations': PQ_ITERATIONS}),
+    ('IVF-PQ m=32', 'pq 32', IVF % 'pq, pq_m = 32', {'codec': 'pq', 'pq_m': 32, 'pq_iterations': PQ_ITERATIONS}),
+    ('IVF-PQ m=16', 'pq 16', IVF % 'pq, pq_m = 16', {'codec': 'pq', 'pq_m': 16, 'pq_iterations': PQ_ITERATIONS}),
     ('IVF, bit', 'bit', IVF % 'bit', {'codec': 'bit'}),
     ('colbert_hnsw, sq8', 'hnsw', 'USING colbert_hnsw (doc)', None),
 )
@@ -134,8 +138,9 @@ class MedquadPart:
 
     def curves(self):
         """For the picture: {kind: (ours, FAISS's)}."""
-        of = lambda rows, kind: [(row['name'], row['sweep'][kind]) for row in rows if 'sweep' in row]
-        return {kind: (of(self.ours, kind), of(self.theirs, kind)) for kind in KINDS}
+        swept = lambda rows: [row for row in rows if 'sweep' in row]
+        return {kind: ([(row['name'], row['sweep'][kind], row[kind][10]) for row in swept(self.ours)],
+                       [(row['name'], row['sweep'][kind]) for row in swept(self.theirs)]) for kind in KINDS}
 
 
 def thinned(values, n):

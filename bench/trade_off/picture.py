@@ -9,17 +9,17 @@ from matplotlib.ticker import FuncFormatter
 COLOURS = {'flat': '#000000', 'sq8': '#1f6fb4', 'sq4': '#2a9d5c', 'pq 64': '#f2a900', 'pq 32': '#e06c1f', 'pq 16': '#b5322a', 'bit': '#8a52b5',
            'hnsw': '#7f7f7f'}
 TITLES = {'short': 'questions, 4.9 tokens', 'long': '16 tokens'}
-LOWEST = .5
+LEAST_RANGE = .2
 
 
 def draw_panel(axes, kind, curves, dotted):
-    for label, points in curves:
+    for label, points, default in curves:
         colour = COLOURS[label]
-        axes.plot([p['ms'] for p in points], [p['recall'] for p in points], '-o', color=colour, markersize=3.5, linewidth=1.4, label=label)
+        axes.plot([p['ms'] for p in points], [p['recall'] for p in points], '-o', color=colour, markersize=3, linewidth=1.3, label=label)
+        axes.plot(default['ms'], default['recall'], 'D', color=colour, markersize=7, markeredgecolor='white', zorder=5)
     for label, points in dotted:
         axes.plot([p['ms'] for p in points], [p['recall'] for p in points], ':', color=COLOURS[label], linewidth=1.4, label=f'FAISS {label} *')
     axes.set_xscale('log')
-    axes.set_ylim(LOWEST, 1.005)
     axes.set_title(TITLES.get(kind, kind), fontsize=10)
     axes.set_xlabel('milliseconds a query (median, one connection)')
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f'{x:g}'))
@@ -29,10 +29,12 @@ def draw_panel(axes, kind, curves, dotted):
 
 
 def draw(folder, panels, caption):
-    """panels: {kind: ([(label, points)], [(label, points)])}, ours and FAISS's; a point is {ms, recall}."""
+    """panels: {kind: ([(label, points, point at the defaults)], [(label, points)])}, ours and FAISS's; a point is {ms, recall}."""
     figure, all_axes = pyplot.subplots(1, len(panels), figsize=(10, 4.6), sharey=True, squeeze=False)
     for axes, (kind, (curves, dotted)) in zip(all_axes[0], panels.items()):
         draw_panel(axes, kind, curves, dotted)
+    lowest = min(p['recall'] for curves, _ in panels.values() for _, points, _ in curves for p in points)
+    all_axes[0][0].set_ylim(min(lowest - .02, 1 - LEAST_RANGE), 1.005)
     all_axes[0][0].set_ylabel('recall@10')
     all_axes[0][-1].legend(fontsize=8, loc='lower right', framealpha=.95)
     figure.text(.01, .01, caption, fontsize=7.5, color='#555555', va='bottom')
