@@ -81,6 +81,7 @@ typedef struct BuildShared
 	Assigned	assigned;
 
 	TeamShared	team;
+	dsa_handle	sample_area;
 	SampleShared sample;
 } BuildShared;
 
@@ -89,6 +90,7 @@ typedef struct BuildCrew
 {
 	Team	   *team;
 	dsa_area   *area;
+	dsa_area   *sample_area;	/* NULL: no longer needed */
 	ParallelTableScanDesc scans[BUILD_PASSES];
 	Sharedsort *sort;
 } BuildCrew;

@@ -5,9 +5,10 @@
  *	  the leader, and ended.
  *
  * One parallel context serves all steps. Its segment holds what is of fixed
- * size and the beginning of an area; the sample, the centroids and what
- * training needs are allocated in the area as they come, so that it is no
- * larger than they are.
+ * size and the beginning of an area; the centroids and what training needs
+ * are allocated there as they come, so that it is no larger than they are.
+ * The sample has an area of its own, which is given back before the documents
+ * are encoded.
  *
  * The number of participants is that of the workers that could be started,
  * and the leader; workers wait until it is known.
@@ -98,6 +99,8 @@ share(BuildLeader *leader, const Build *build)
 	tuplesort_initialize_shared(leader->crew.sort, context->nworkers + 1, context->seg);
 	leader->crew.area = dsa_create_in_place(place(context, KEY_AREA, AREA_SIZE), AREA_SIZE,
 											LWTRANCHE_PARALLEL_QUERY_DSA, context->seg);
+	leader->crew.sample_area = dsa_create(LWTRANCHE_PARALLEL_QUERY_DSA);
+	leader->shared->sample_area = dsa_get_handle(leader->crew.sample_area);
 	leader->wal_usage = place(context, KEY_WAL_USAGE, mul_size(sizeof(WalUsage), context->nworkers));
 	leader->buffer_usage = place(context, KEY_BUFFER_USAGE, mul_size(sizeof(BufferUsage), context->nworkers));
 	strcpy(place(context, KEY_QUERY, strlen(query) + 1), query);
@@ -106,6 +109,8 @@ share(BuildLeader *leader, const Build *build)
 static void
 end_context(BuildLeader *leader)
 {
+	if (leader->crew.sample_area != NULL)
+		dsa_detach(leader->crew.sample_area);
 	if (leader->crew.area != NULL)
 		dsa_detach(leader->crew.area);
 	if (IsMVCCSnapshot(leader->snapshot))
@@ -227,6 +232,7 @@ colbert_build_worker(dsm_segment *seg, shm_toc *toc)
 	build.view = view_open(build.index, true, VIEW_WITHOUT_PENDING);
 
 	crew.area = dsa_attach_in_place(shm_toc_lookup(toc, KEY_AREA, false), seg);
+	crew.sample_area = dsa_attach(shared->sample_area);
 	for (int pass = 0; pass < BUILD_PASSES; pass++)
 		crew.scans[pass] = shm_toc_lookup(toc, KEY_SCANS + pass, false);
 	crew.sort = shm_toc_lookup(toc, KEY_SORT, false);

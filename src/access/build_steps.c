@@ -87,6 +87,17 @@ train_nodes(Build *build, const TokenSample *sample, const TokenStatistics *stat
 	meet_after_leader(build);
 }
 
+/* The memory goes back to the system. */
+static void
+drop_sample(Build *build, TokenSample *sample)
+{
+	sample_free(sample);
+	if (build->crew == NULL)
+		return;
+	dsa_detach(build->crew->sample_area);
+	build->crew->sample_area = NULL;
+}
+
 Tuplesortstate *
 build_participate(Build *build)
 {
@@ -106,7 +117,7 @@ build_participate(Build *build)
 	meet_after_leader(build);
 	if (build->mode == BUILD_TRAINED)
 		train_nodes(build, sample, &statistics);
-	sample_free(sample);
+	drop_sample(build, sample);
 	build_report_phase(build, PHASE_ENCODE);
 	return build_encode(build);
 }

@@ -21,8 +21,12 @@
 /* Tokens that a participant counts before it tells the others. */
 #define SETTLE_TOKENS 256
 
-/* Rows of a chunk at the least. */
-#define LEAST_CHUNK_SHIFT 6
+/* Of a chunk: rows at the least, and bytes from which on freed memory goes back to the system. */
+#define LEAST_CHUNK_SHIFT 5
+#define GOOD_CHUNK_BYTES (256 * 1024)
+
+/* Chunks of a full sample at the least: what participants have not filled is little. */
+#define LEAST_CHUNKS 16
 
 /* Tokens of a work item of ordering, about. */
 #define BUCKET_TOKENS 1024
@@ -98,7 +102,8 @@ sample_init(SampleShared *shared, uint32 dim, Size bytes, SampleSize enough)
 	shared->dim = dim;
 	shared->limit = Min(Max(bytes / sample_token_size(dim), 1), PG_INT32_MAX);
 	shared->chunk_shift = LEAST_CHUNK_SHIFT;
-	while (shared->limit >> shared->chunk_shift > SAMPLE_CHUNKS / 4)
+	while (shared->limit >> shared->chunk_shift > SAMPLE_CHUNKS / 4 ||
+		   (shared->limit >> shared->chunk_shift > LEAST_CHUNKS && chunk_size(shared) < GOOD_CHUNK_BYTES))
 		shared->chunk_shift++;
 	shared->enough_level = pg_leftmost_one_pos32(Max(enough.share, 1)) * SAMPLE_STEPS;
 
@@ -151,13 +156,13 @@ sample_hash(BlockNumber block, OffsetNumber offset, uint32 token)
 	return splitmix_next(&state);
 }
 
-/* The level of a hash: its zero bits in front, and by the three bits after the first one a step between. */
+/* The level of a hash: its zero bits in front, and by the bits after the first one a step between. */
 static inline uint32
 level_of(uint64 hash)
 {
 	int			zeros = 63 - pg_leftmost_one_pos64(hash | SAMPLE_STEPS);
 
-	return zeros * SAMPLE_STEPS + (SAMPLE_STEPS - 1 - (hash >> (60 - zeros) & (SAMPLE_STEPS - 1)));
+	return zeros * SAMPLE_STEPS + (SAMPLE_STEPS - 1 - (hash >> (63 - SAMPLE_STEP_BITS - zeros) & (SAMPLE_STEPS - 1)));
 }
 
 /* Keep of this participant's tokens those of a level, in their order. */

@@ -6,7 +6,7 @@
  *
  * Whether a token is in is decided by a hash of its place: the sample does
  * not depend on the order in which tokens come, nor on who brings them. Small
- * hashes are of high levels, eight to each halving; a token is in if its level
+ * hashes are of high levels, 16 to each halving; a token is in if its level
  * is no lower than the sample's, which rises as more tokens are seen than
  * there is room for. How many have been seen of each level is shared, so that
  * the last level is the same for any number of participants.
@@ -26,7 +26,8 @@
 #include "storage/off.h"
 #include "utils/dsa.h"
 
-#define SAMPLE_STEPS 8		/* of a halving */
+#define SAMPLE_STEP_BITS 4
+#define SAMPLE_STEPS (1 << SAMPLE_STEP_BITS)	/* of a halving */
 #define SAMPLE_LEVELS (64 * SAMPLE_STEPS)
 
 /* Chunks at the most: a full sample has half of them, each participant a few more that are not full. */
@@ -59,7 +60,7 @@ typedef struct SampleShared
 typedef struct TokenSample
 {
 	SampleShared *shared;
-	dsa_area   *area;			/* NULL: alone, in private memory */
+	dsa_area   *area;			/* of the chunks; NULL: alone, in private memory */
 	Team	   *team;			/* NULL: alone */
 	MemoryContext context;
 	uint32		dim;
@@ -92,6 +93,8 @@ extern void sample_init(SampleShared *shared, uint32 dim, Size bytes, SampleSize
 
 /* A participant's part, in the current memory context. area and team are NULL where it is alone. */
 extern TokenSample *sample_open(SampleShared *shared, dsa_area *area, Team *team);
+
+/* All participants. */
 extern void sample_free(TokenSample *sample);
 
 /* Offer a token; hash is of its place. */

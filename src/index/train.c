@@ -38,15 +38,15 @@
 /* Centroids of a work item. */
 #define ITEM_CENTROIDS 1024
 
-/* Shares of maintenance_work_mem: the sample, the centroids, the points that participants have in hand. */
-#define SAMPLE_PART		2
-#define CENTROIDS_PART	4
-#define SCRATCH_PART	8
+/* Sixteenths of maintenance_work_mem: the sample, the centroids, the points that all participants have in hand. */
+#define SAMPLE_MEMORY		11
+#define CENTROIDS_MEMORY	4
+#define SCRATCH_MEMORY		1
 
 static Size
-memory_part(int part)
+memory_part(int sixteenths)
 {
-	return (Size) maintenance_work_mem * 1024 / part;
+	return (Size) maintenance_work_mem * 1024 / 16 * sixteenths;
 }
 
 void
@@ -61,7 +61,7 @@ train_sample_init(SampleShared *shared, const MetaPageData *meta)
 	}
 	else
 		enough.share = meta->tokens_per_node / WANTED_POINTS_PER_CENTROID;
-	sample_init(shared, meta->dim, memory_part(SAMPLE_PART), enough);
+	sample_init(shared, meta->dim, memory_part(SAMPLE_MEMORY), enough);
 }
 
 /* ---- statistics ---- */
@@ -213,6 +213,8 @@ const KmeansHooks train_hooks = {.alloc = hook_alloc, .release = hook_release, .
 float *
 train_codebooks(const IndexView *view, const TokenSample *sample)
 {
+	/* There are no centroids yet. */
+	Size		memory = memory_part(CENTROIDS_MEMORY + SCRATCH_MEMORY);
 	Team	   *team = sample->team;
 	KmeansHooks hooks = train_hooks;
 	KmeansInput points = {
@@ -221,10 +223,10 @@ train_codebooks(const IndexView *view, const TokenSample *sample)
 		.rows = sample->rows,
 		.nsample = sample->count,
 		.dim = view->dim,
-		.scratch = memory_part(SCRATCH_PART) / (team != NULL ? team->nparticipants : 1),
+		.scratch = memory / (team != NULL ? team->nparticipants : 1),
 		.seed = view->meta.seed,
 	};
-	CodecTraining training = {&points, &hooks, memory_part(SCRATCH_PART)};
+	CodecTraining training = {&points, &hooks, memory};
 	Size		size = mul_size(coder_codebook_floats(&view->coder), sizeof(float));
 	float	   *codebooks;
 
@@ -316,7 +318,7 @@ train_centroids(const IndexView *view, const TokenSample *sample, const TokenSta
 	KmeansHooks hooks = train_hooks;
 	KmeansInput input = {0};
 	uint64		wanted = wanted_nodes(&view->meta, ntokens);
-	uint64		room = memory_part(CENTROIDS_PART) / (view->dim * sizeof(float));
+	uint64		room = memory_part(CENTROIDS_MEMORY) / (view->dim * sizeof(float));
 	uint64		ncentroids = Min(wanted, Max(Min(room, sample->count), 1));
 	Restoring	restoring = {.result = result, .dim = view->dim, .length = common_length(statistics)};
 
@@ -333,7 +335,7 @@ train_centroids(const IndexView *view, const TokenSample *sample, const TokenSta
 	input.nsample = Min(sample->count, ncentroids * WANTED_POINTS_PER_CENTROID);
 	input.dim = view->dim;
 	input.ncentroids = (uint32) Min(ncentroids, INVALID_ORDINAL / 2);
-	input.scratch = memory_part(SCRATCH_PART) / (sample->team != NULL ? sample->team->nparticipants : 1);
+	input.scratch = memory_part(SCRATCH_MEMORY) / (sample->team != NULL ? sample->team->nparticipants : 1);
 	input.seed = view->meta.seed;
 	kmeans_train(&input, &hooks, result);
 	if (restoring.length > 0)
