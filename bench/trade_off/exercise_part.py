@@ -28,7 +28,7 @@ def write(path, vectors):
 
 class ExercisePart:
     def __init__(self, conn, options):
-        self.conn = conn
+        self.conn, self.clock = conn, options.clock
         random = np.random.default_rng(1234)
         self.tables = {'vectors': random.random((options.vectors, DIMS), dtype=np.float32),
                        'vector_queries': random.random((options.vector_queries, DIMS), dtype=np.float32)}
@@ -53,7 +53,7 @@ class ExercisePart:
         """Median milliseconds, and the ids that each query finds."""
         asker = db.Asker(self.conn, SELECT)
         asker.timed(self.queries[:WARM])
-        times, answers = asker.timed(self.queries)
+        times, answers = self.clock.ask(asker, self.queries)
         return statistics.median(times), [[id for id, _ in answer] for answer in answers]
 
     def recall(self, found):
@@ -80,7 +80,7 @@ class ExercisePart:
 
     def inverted(self, faiss, label, options, arguments):
         with Step(label) as step:
-            seconds, phases, _ = create_index(self.conn, f'CREATE INDEX vectors_index ON vectors USING colbert_ivf (doc multivector_l2_ops) WITH ({options})', step)
+            seconds, phases, _ = create_index(self.conn, f'CREATE INDEX vectors_index ON vectors USING colbert_ivf (doc multivector_l2_ops) WITH ({options})', step, self.clock)
             build = faiss.do('build', **arguments) if faiss else None
             for nprobe in NPROBES:
                 # The documents of the lists that are probed, and some more where these are long

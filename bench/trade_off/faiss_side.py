@@ -10,11 +10,11 @@ def installed():
 
 
 class Faiss:
-    def __init__(self, core_type=''):
+    def __init__(self, core_type='', processor=False):
         env = dict(os.environ, OMP_NUM_THREADS='1', OPENBLAS_NUM_THREADS='1')
         if core_type:
             env['OPENBLAS_CORETYPE'] = core_type
-        self.process = subprocess.Popen([sys.executable, WORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
+        self.process = subprocess.Popen([sys.executable, WORKER] + ['--processor'] * processor, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
 
     def __enter__(self):
         return self
@@ -37,7 +37,7 @@ def fastest_core_type():
     times = {}
     for name in CORE_TYPES:
         try:
-            with Faiss(name) as faiss:
+            with Faiss(name, processor=True) as faiss:
                 times[name] = faiss.do('probe')['seconds']
         except RuntimeError:    # its instructions are not those of this processor
             pass

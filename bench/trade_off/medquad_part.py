@@ -28,6 +28,7 @@ CONFIGURATIONS = (  # label, name in the picture, index, arguments of FAISS's bu
 class MedquadPart:
     def __init__(self, conn, options):
         self.conn, self.options = conn, options
+        self.clock = options.clock
         self.queries = {kind: db.queries(conn, kind, n) for kind, n in (('short', options.short), ('long', options.long))}
         self.tokens = conn.execute('SELECT sum(num_tokens(doc)) FROM passages').fetchone()[0]
         self.lists, self.probes = options.lists, {}
@@ -66,7 +67,7 @@ class MedquadPart:
         queries, exact = (thinned(values, n) for values in (self.queries[kind], self.truth[kind][limit]))
         asker = db.Asker(self.conn, SELECT.format(limit))
         asker.timed(queries[:len(queries) // 2][:50])
-        times, answers = asker.timed(queries)
+        times, answers = self.clock.ask(asker, queries)
         return {'ms': statistics.median(times), 'recall': db.recall(answers, exact, limit)}
 
     def sequential(self):
@@ -87,7 +88,7 @@ class MedquadPart:
 
     def configuration(self, label, name, index):
         with Step(f'{label}: build') as step:
-            seconds, phases, peak = create_index(self.conn, f'CREATE INDEX passages_index ON passages {index.format(lists=self.lists)}', step)
+            seconds, phases, peak = create_index(self.conn, f'CREATE INDEX passages_index ON passages {index.format(lists=self.lists)}', step, self.clock)
         size, nodes = self.conn.execute("SELECT pg_relation_size('passages_index'), nodes FROM colbert_index_info('passages_index')").fetchone()
         row = {'label': label, 'name': name, 'build': seconds, 'phases': phases, 'peak': peak, 'bytes': size / self.tokens, 'nodes': nodes}
         with Step(f'{label}: queries') as step:

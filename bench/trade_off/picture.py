@@ -12,7 +12,7 @@ TITLES = {'short': 'questions, 4.9 tokens', 'long': '16 tokens'}
 LEAST_RANGE = .2
 
 
-def draw_panel(axes, kind, curves, dotted):
+def draw_panel(axes, kind, curves, dotted, unit):
     for label, points, default in curves:
         colour = COLOURS[label]
         axes.plot([p['ms'] for p in points], [p['recall'] for p in points], '-o', color=colour, markersize=3, linewidth=1.3, label=label)
@@ -21,18 +21,18 @@ def draw_panel(axes, kind, curves, dotted):
         axes.plot([p['ms'] for p in points], [p['recall'] for p in points], ':', color=COLOURS[label], linewidth=1.4, label=f'FAISS {label} *')
     axes.set_xscale('log')
     axes.set_title(TITLES.get(kind, kind), fontsize=10)
-    axes.set_xlabel('milliseconds a query (median, one connection)')
+    axes.set_xlabel(unit)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f'{x:g}'))
     axes.xaxis.set_minor_formatter(FuncFormatter(lambda x, _: f'{x:g}' if f'{x:g}'.lstrip('0.')[:1] in '25' else ''))
     axes.tick_params(which='both', labelsize=8)
     axes.grid(True, which='both', color='#e4e4e4', linewidth=.6)
 
 
-def draw(folder, panels, caption):
+def draw(folder, panels, unit, caption):
     """panels: {kind: ([(label, points, point at the defaults)], [(label, points)])}, ours and FAISS's; a point is {ms, recall}."""
     figure, all_axes = pyplot.subplots(1, len(panels), figsize=(10, 4.6), sharey=True, squeeze=False)
     for axes, (kind, (curves, dotted)) in zip(all_axes[0], panels.items()):
-        draw_panel(axes, kind, curves, dotted)
+        draw_panel(axes, kind, curves, dotted, unit)
     lowest = min(p['recall'] for curves, _ in panels.values() for _, points, _ in curves for p in points)
     all_axes[0][0].set_ylim(min(lowest - .02, 1 - LEAST_RANGE), 1.005)
     all_axes[0][0].set_ylabel('recall@10')

@@ -1,6 +1,7 @@
 """A CREATE INDEX seen from outside: seconds of each phase, and the most memory that its processes had at one time."""
-import re, threading, time
+import re, threading
 import medquad_db as db
+from trade_off.clock import Clock
 
 PHASES = 'SELECT phase FROM pg_stat_progress_create_index WHERE pid = {pid}'
 WORKERS = 'SELECT pid FROM pg_stat_activity WHERE leader_pid = {pid}'
@@ -27,8 +28,8 @@ def dynamic_shared_bytes(pid):
 class Watch:
     """with Watch(pid, step) as watch: ... watch.phases, watch.peak (0 where /proc of another user's processes is closed)"""
 
-    def __init__(self, pid, step):
-        self.pid, self.step = pid, step
+    def __init__(self, pid, step, clock):
+        self.pid, self.step, self.clock = pid, step, clock
         self.phases, self.peak = {}, 0
         self.done = threading.Event()
 
@@ -42,10 +43,10 @@ class Watch:
 
     def run(self):
         with db.connect() as conn:
-            last, polls = time.perf_counter(), 0
+            last, polls = self.clock.now(), 0
             while not self.done.wait(.02):
                 row = conn.execute(PHASES.format(pid=self.pid)).fetchone()
-                now = time.perf_counter()
+                now = self.clock.now()
                 if row:
                     phase = row[0].partition(': ')[2] or row[0]
                     self.phases[phase] = self.phases.get(phase, 0) + now - last
@@ -65,10 +66,8 @@ class Watch:
         self.thread.join()
 
 
-def create_index(conn, statement, step):
+def create_index(conn, statement, step, clock=Clock()):
     """Returns (seconds, {phase: seconds}, bytes of memory at the most)."""
-    with Watch(conn.info.backend_pid, step) as watch:
-        start = time.perf_counter()
-        conn.execute(statement)
-        taken = time.perf_counter() - start
+    with Watch(conn.info.backend_pid, step, clock) as watch:
+        taken, _ = clock.seconds(lambda: conn.execute(statement))
     return taken, watch.phases, watch.peak
