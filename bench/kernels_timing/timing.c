@@ -23,6 +23,7 @@
 #define MOST_QUERY 32
 #define MOST_ROWS 180
 #define MOST_SETS 8
+#define PQ_M 32
 
 /* Floors: how many times faster than the loop without -ffast-math. */
 #define FLOOR_MAXSIM 15.0
@@ -60,6 +61,7 @@ typedef struct Query
 	KernelQuery *packed;
 	KernelSq8Query *sq8;
 	KernelSketchQuery *sketch;
+	KernelPqQuery *pq;
 } Query;
 
 /* Documents one after another in each form; row_params holds 1/|d| and -|d|^2/2 of every row. */
@@ -72,6 +74,7 @@ typedef struct Documents
 	uint16_t   *halves;
 	int8_t	   *bytes;
 	uint8_t    *sq8;
+	uint8_t    *codes;			/* any bytes, for sq4 and pq */
 	uint8_t    *sketches;
 	size_t		sketch_size;	/* of a document */
 } Documents;
@@ -130,6 +133,10 @@ make_query(Shape shape)
 	q.sq8 = kernel_sq8_pack(allocate(kernel_sq8_query_size(shape.ntokens, DIM)), q.tokens, shape.ntokens, DIM);
 	q.sketch = kernel_sketch_pack(allocate(kernel_sketch_query_size(shape.ntokens, DIM)), q.tokens, constant,
 								  shape.ntokens, DIM, false);
+	q.pq = kernel_pq_lay_out(allocate(kernel_pq_query_size(shape.ntokens, PQ_M)), shape.ntokens, PQ_M);
+	for (uint32_t group = 0; group < q.pq->ngroups; group++)
+		for (size_t i = 0; i < (size_t) PQ_M * PQ_CENTROIDS * kernel_pq_lanes(q.pq, group); i++)
+			kernel_pq_table(q.pq, group, 0)[i] = (float) (int32_t) random_bits() * 0x1p-31f;
 	return q;
 }
 
@@ -161,6 +168,9 @@ make_documents(Shape shape)
 	d.halves = allocate(nrows * DIM * sizeof(uint16_t));
 	d.bytes = allocate(nrows * DIM);
 	d.sq8 = allocate(nrows * row_size);
+	d.codes = allocate(nrows * row_size);
+	for (size_t i = 0; i < nrows * row_size; i++)
+		d.codes[i] = (uint8_t) random_bits();
 	d.sketch_size = nblocks * block_size;
 	d.sketches = allocate(d.sketch_size);
 	for (size_t i = 0; i < nrows; i++)
@@ -230,6 +240,30 @@ score_sq8(const Query *q, const uint8_t *rows)
 	for (uint32_t slot = 0; slot < kernel_sq8_slots(q->sq8); slot++)
 		best[slot] = -INFINITY;
 	kernels->sq8_rows(q->sq8, rows, q->shape.nrows, false, best);
+	for (uint32_t t = 0; t < q->shape.ntokens; t++)
+		total += best[t];
+	return total;
+}
+
+/* Unpacked as its codec does. */
+static float
+score_sq4(const Query *q, const uint8_t *rows)
+{
+	static uint8_t unpacked[MOST_ROWS * (DIM + sizeof(float))];
+
+	kernels->sq4_unpack(rows, q->shape.nrows, DIM, false, unpacked);
+	return score_sq8(q, unpacked);
+}
+
+static float
+score_pq(const Query *q, const uint8_t *rows)
+{
+	float		best[MOST_QUERY];
+	float		total = 0;
+
+	for (uint32_t slot = 0; slot < kernel_pq_slots(q->pq); slot++)
+		best[slot] = -INFINITY;
+	kernels->pq_rows(q->pq, rows, q->shape.nrows, false, best);
 	for (uint32_t t = 0; t < q->shape.ntokens; t++)
 		total += best[t];
 	return total;
@@ -362,6 +396,10 @@ time_form(const Query *q, const Documents *d, int form)
 		return TIME(score_sq8(q, d->sq8));
 	if (form == 4)
 		return TIME(score_sketch(q, d->sketches));
+	if (form == 5)
+		return TIME(score_sq4(q, d->codes));
+	if (form == 6)
+		return TIME(score_pq(q, d->codes));
 	rows = document_rows(d, (KernelElement) form, 0);
 	return TIME(score_rows(q, &rows, MAXSIM));
 }
@@ -369,7 +407,7 @@ time_form(const Query *q, const Documents *d, int form)
 static void
 table_forms(void)
 {
-	static const char *const forms[] = {"float4", "float2", "int8", "sq8", "sketch"};
+	static const char *const forms[] = {"float4", "float2", "int8", "sq8", "sketch", "sq4", "pq 32"};
 
 	printf("\nwhat is stored, hot: microseconds a document, inner product\n%-23s", "");
 	for (int s = 1; s < nsets; s++)
@@ -380,7 +418,7 @@ table_forms(void)
 		Query		q = make_query(shapes[i]);
 		Documents	d = make_documents(shapes[i]);
 
-		for (int form = 0; form < 5; form++)
+		for (int form = 0; form < 7; form++)
 		{
 			print_shape(shapes[i], forms[form]);
 			for (int s = 1; s < nsets; s++)

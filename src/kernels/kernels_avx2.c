@@ -11,6 +11,7 @@
  */
 #if defined(__x86_64__)
 
+#define PQ_WIDTH 8
 #include "kernels/kernels_pq.h"
 #include "kernels/kernels_x86.h"
 

@@ -14,6 +14,7 @@
 #if defined(__x86_64__)
 
 #include "kernels/kernels_avx512.h"
+#define PQ_WIDTH 16
 #include "kernels/kernels_pq.h"
 #include "kernels/kernels_x86.h"
 

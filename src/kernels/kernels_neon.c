@@ -12,6 +12,7 @@
 #if defined(__aarch64__)
 
 #include "kernels/kernels_neon.h"
+#define PQ_WIDTH 4
 #include "kernels/kernels_pq.h"
 
 /* ------------------------------------------------------------------------

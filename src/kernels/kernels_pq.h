@@ -17,30 +17,45 @@
 
 #define PQ_BLOCK_ROWS 4
 
-/* A block of rows against one group of query tokens, for a number of lanes; nrows is a constant wherever it is expanded. */
+/* The most lanes that a register holds, set by who includes this: wider groups take several passes. */
+#ifndef PQ_WIDTH
+#error "PQ_WIDTH is not set"
+#endif
+
+/* The lanes of one group from first on. */
+typedef struct PqTables
+{
+	const float *first;
+	uint32_t	step;			/* lanes of an entry */
+	uint32_t	m;
+	bool		has_add;
+} PqTables;
+
+/* A block of rows, for a register of a number of lanes; nrows is a constant wherever it is expanded. */
 #define DEFINE_PQ_BLOCK(lanes) \
 typedef float PqLanes##lanes __attribute__((vector_size(4 * lanes))); \
 typedef int32_t PqMask##lanes __attribute__((vector_size(4 * lanes))); \
 \
 KERNEL_INLINE void \
-pq_block_##lanes(const float *tables, uint32_t m, const uint8_t *rows, bool has_add, float *best, const int nrows) \
+pq_block_##lanes(const PqTables *t, const uint8_t *rows, float *best, const int nrows) \
 { \
-	size_t		stride = kernel_pq_row_size(m, has_add); \
-	const uint8_t *codes = rows + stride - m; \
+	size_t		stride = kernel_pq_row_size(t->m, t->has_add); \
+	const uint8_t *codes = rows + stride - t->m; \
+	const float *table = t->first; \
 	PqLanes##lanes acc[PQ_BLOCK_ROWS]; \
 	PqLanes##lanes entry; \
 	PqLanes##lanes largest; \
 \
 	KERNEL_UNROLL \
 	for (int i = 0; i < nrows; i++) \
-		memcpy(&acc[i], tables + (size_t) codes[i * stride] * lanes, sizeof(entry)); \
-	for (uint32_t s = 1; s < m; s++) \
+		memcpy(&acc[i], table + (size_t) codes[i * stride] * t->step, sizeof(entry)); \
+	for (uint32_t s = 1; s < t->m; s++) \
 	{ \
-		tables += PQ_CENTROIDS * lanes; \
+		table += PQ_CENTROIDS * t->step; \
 		KERNEL_UNROLL \
 		for (int i = 0; i < nrows; i++) \
 		{ \
-			memcpy(&entry, tables + (size_t) codes[i * stride + s] * lanes, sizeof(entry)); \
+			memcpy(&entry, table + (size_t) codes[i * stride + s] * t->step, sizeof(entry)); \
 			acc[i] += entry; \
 		} \
 	} \
@@ -51,7 +66,7 @@ pq_block_##lanes(const float *tables, uint32_t m, const uint8_t *rows, bool has_
 	{ \
 		PqMask##lanes larger; \
 \
-		if (has_add) \
+		if (t->has_add) \
 			acc[i] += load_float(rows + i * stride); \
 		larger = acc[i] > largest; \
 		largest = (PqLanes##lanes) (((PqMask##lanes) acc[i] & larger) | ((PqMask##lanes) largest & ~larger)); \
@@ -60,37 +75,45 @@ pq_block_##lanes(const float *tables, uint32_t m, const uint8_t *rows, bool has_
 } \
 \
 KERNEL_INLINE void \
-pq_group_##lanes(const float *tables, uint32_t m, const uint8_t *rows, uint32_t nrows, bool has_add, float *best) \
+pq_group_##lanes(PqTables t, const uint8_t *rows, uint32_t nrows, float *best) \
 { \
-	size_t		stride = kernel_pq_row_size(m, has_add); \
+	size_t		stride = kernel_pq_row_size(t.m, t.has_add); \
 \
 	for (; nrows >= PQ_BLOCK_ROWS; nrows -= PQ_BLOCK_ROWS, rows += PQ_BLOCK_ROWS * stride) \
-		pq_block_##lanes(tables, m, rows, has_add, best, PQ_BLOCK_ROWS); \
+		pq_block_##lanes(&t, rows, best, PQ_BLOCK_ROWS); \
 	for (; nrows > 0; nrows--, rows += stride) \
-		pq_block_##lanes(tables, m, rows, has_add, best, 1); \
+		pq_block_##lanes(&t, rows, best, 1); \
 }
 
 DEFINE_PQ_BLOCK(4)
+#if PQ_WIDTH >= 8
 DEFINE_PQ_BLOCK(8)
+#endif
+#if PQ_WIDTH >= 16
 DEFINE_PQ_BLOCK(16)
+#endif
 
 KERNEL_INLINE void
 pq_run(const KernelPqQuery *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *best)
 {
-	for (uint32_t group = 0; group < q->ngroups; group++, best += 16)
+	for (uint32_t group = 0; group < q->ngroups; group++)
 	{
-		const float *tables = kernel_pq_table(q, group, 0);
+		uint32_t	lanes = kernel_pq_lanes(q, group);
+		PqTables	t = {kernel_pq_table(q, group, 0), lanes, q->m, has_add};
+		uint32_t	width = min_uint32(lanes, PQ_WIDTH);
 
-		switch (kernel_pq_lanes(q, group))
+		for (uint32_t lane = 0; lane < lanes; lane += width, t.first += width, best += width)
 		{
-			case 4:
-				pq_group_4(tables, q->m, rows, nrows, has_add, best);
-				break;
-			case 8:
-				pq_group_8(tables, q->m, rows, nrows, has_add, best);
-				break;
-			default:
-				pq_group_16(tables, q->m, rows, nrows, has_add, best);
+			if (width == 4)
+				pq_group_4(t, rows, nrows, best);
+#if PQ_WIDTH >= 8
+			else if (width == 8)
+				pq_group_8(t, rows, nrows, best);
+#endif
+#if PQ_WIDTH >= 16
+			else
+				pq_group_16(t, rows, nrows, best);
+#endif
 		}
 	}
 }
