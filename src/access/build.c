@@ -173,15 +173,6 @@ write_postings(Build *build, Tuplesortstate *sort)
 	meta_write_nodes(&build->view->index, &build->view->meta);
 }
 
-/* Step 5. */
-static void
-log_index(Build *build)
-{
-	build_report_phase(build, PHASE_LOG);
-	if (RelationNeedsWAL(build->index))
-		log_newpage_range(build->index, MAIN_FORKNUM, 0, RelationGetNumberOfBlocks(build->index), true);
-}
-
 /* Workers that the planner would use. Where every token becomes a node, there would be little for them to do. */
 static int
 workers_for(const Build *build)
@@ -192,7 +183,7 @@ workers_for(const Build *build)
 			   SAMPLE_PARTICIPANTS - 1);
 }
 
-/* Steps 1 to 4. */
+/* All steps. */
 static void
 build_index(Build *build)
 {
@@ -214,6 +205,7 @@ build_index(Build *build)
 	if (build->mode != BUILD_PENDING)
 		write_postings(build, sort);
 	tuplesort_end(sort);
+	build_log(build);
 	build->reltuples = build->shared->reltuples;
 	if (leader != NULL)
 		build_parallel_end(leader);
@@ -232,7 +224,6 @@ colbert_build(Relation heap, Relation index, IndexInfo *info)
 	write_meta_page(index);
 	build.view = view_open(index, true, VIEW_WITHOUT_PENDING);
 	build_index(&build);
-	log_index(&build);
 
 	result->heap_tuples = build.reltuples;
 	result->index_tuples = build.counts.ndocs + build.counts.nnulls;

@@ -13,8 +13,8 @@
  * With one token a node there is nothing to train: in step 3 every token
  * becomes a node. With too few tokens for nodes the documents are pending.
  *
- * The leader and its parallel workers run steps 1 to 3 together, as a team
- * (codec/team.h), and all by the same functions. Whether there are workers,
+ * The leader and its parallel workers run all steps but the fourth together,
+ * as a team (codec/team.h), and by the same functions. Whether there are workers,
  * and how many, makes no difference to the nodes nor to what they lead to:
  * only the ordinals of documents depend on who came first, and with them
  * which of equal candidates is cut off.
@@ -79,6 +79,7 @@ typedef struct BuildShared
 	BuildCounts counts;			/* sums over the participants */
 	double		reltuples;
 	Assigned	assigned;
+	BlockNumber nblocks;		/* of the index, to be logged */
 
 	TeamShared	team;
 	dsa_handle	sample_area;
@@ -162,6 +163,9 @@ extern void build_report_phase(const Build *build, BuildPhase phase);
 
 /* build_steps.c: steps 1 to 3. Returns the participant's sort, performed. */
 extern Tuplesortstate *build_participate(Build *build);
+
+/* Step 5, when the leader has written the last page. */
+extern void build_log(Build *build);
 
 /* build_sample.c: step 1, and the sums of all participants' counts. */
 extern TokenSample *build_sample(Build *build);

@@ -242,6 +242,7 @@ colbert_build_worker(dsm_segment *seg, shm_toc *toc)
 	InstrStartParallelQuery();
 	tuplesort_end(build_participate(&build));
 	crew.team->meet(crew.team->arg);
+	build_log(&build);
 	InstrEndParallelQuery(&buffer_usage[ParallelWorkerNumber], &wal_usage[ParallelWorkerNumber]);
 
 	dsa_detach(crew.area);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * build_steps.c
- *	  What the leader and the workers of a build do alike: steps 1 to 3.
+ *	  What the leader and the workers of a build do alike: all but step 4.
  *
  * What only one may do, the leader does, and the others wait until it is
  * done: to reserve space, to write the mean, and to store the nodes.
@@ -11,7 +11,13 @@
 #include "compat/pg_compat.h"
 
 #include "access/build.h"
+#include "access/xloginsert.h"
+#include "commands/progress.h"
 #include "index/docstore.h"
+#include "pgstat.h"
+
+/* Pages of a work item of logging. */
+#define LOG_BLOCKS 1024
 
 void
 build_shared_init(BuildShared *shared, const Build *build)
@@ -120,4 +126,30 @@ build_participate(Build *build)
 	drop_sample(build, sample);
 	build_report_phase(build, PHASE_ENCODE);
 	return build_encode(build);
+}
+
+/* Work item: page images of some blocks. */
+static void
+log_blocks(void *arg, uint32 item)
+{
+	const Build *build = arg;
+	BlockNumber start = item * LOG_BLOCKS;
+
+	if (build->leader)
+		pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, start);
+	log_newpage_range(build->index, MAIN_FORKNUM, start, Min(build->shared->nblocks, start + LOG_BLOCKS), true);
+}
+
+void
+build_log(Build *build)
+{
+	/* Whether to log is for the leader to say: a worker does not know that the index is new. */
+	if (build->leader && RelationNeedsWAL(build->index))
+		build->shared->nblocks = RelationGetNumberOfBlocks(build->index);
+	build_report_phase(build, PHASE_LOG);
+	if (build->leader)
+		pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_TOTAL, build->shared->nblocks);
+	if (build->crew != NULL)
+		build->crew->team->meet(build->crew->team->arg);
+	team_run(build_team(build), build->shared->nblocks / LOG_BLOCKS + 1, log_blocks, build);
 }

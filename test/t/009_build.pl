@@ -203,6 +203,9 @@ for my $method (@methods)
 	}
 	$node->safe_psql('postgres', 'DROP INDEX IF EXISTS pool_index;' . workers(2) . create_sql($method));
 	index_is_sound($node, 'pool', "colbert_$method: built after kill -9");
+	kill_all($node);
+	start_after_kill($node);
+	index_is_sound($node, 'pool', "colbert_$method: recovered from what leader and workers have logged");
 	$node->safe_psql('postgres', 'DROP INDEX pool_index');
 }
 is(segments(), $segments_at_rest, 'no shared memory is left of the killed server');
