@@ -134,10 +134,10 @@ extern void allot_children(const KmeansHooks *hooks, const uint32_t *ndistinct, 
 extern void kmeans_refine(const KmeansInput *input, const KmeansHooks *hooks, KmeansResult *result,
 						  uint32_t *assigned, uint32_t *order);
 
-/* Where the work of the phases begins and ends, as shares of the whole: measured at 64 to 4,096 lists a parent. */
-#define PROGRESS_PARENTS	0.03
-#define PROGRESS_PARTITION	0.10
-#define PROGRESS_CHILDREN	0.42
+/* Where the work of the phases ends, as a share of all multiply-adds, with 32 points a centroid; refining is the rest. */
+#define PROGRESS_PARENTS	0.02
+#define PROGRESS_PARTITION	0.09
+#define PROGRESS_CHILDREN	0.44
 
 static inline void
 kmeans_progress(const KmeansHooks *hooks, double from, double to, uint32_t item, uint32_t nitems)
