@@ -95,22 +95,13 @@ follow(PostingsCheck *postings, uint32 node, PostingRef ref)
 	}
 }
 
-static int
-compare_docs(const void *a, const void *b)
-{
-	uint32		x = *(const uint32 *) a;
-	uint32		y = *(const uint32 *) b;
-
-	return x < y ? -1 : x > y;
-}
-
 /* Look at the documents of one list. */
 static void
 check_list(PostingsCheck *postings, uint32 node)
 {
 	Check	   *check = postings->check;
 
-	qsort(postings->docs, postings->ndocs, sizeof(uint32), compare_docs);
+	qsort(postings->docs, postings->ndocs, sizeof(uint32), compare_ordinals);
 	for (uint32 i = 0; i < postings->ndocs; i++)
 	{
 		uint32		doc = postings->docs[i];

@@ -84,15 +84,6 @@ score_rows(Lists *lists, ArrayKind array, uint32 first, uint32 count)
 	}
 }
 
-static int
-compare_parents(const void *a, const void *b)
-{
-	uint32		x = *(const uint32 *) a;
-	uint32		y = *(const uint32 *) b;
-
-	return x < y ? -1 : x > y;
-}
-
 /* The parents in the pools, each once, in their order; returns how many. */
 static uint32
 chosen_parents(const Lists *lists, uint32 *parents)
@@ -103,7 +94,7 @@ chosen_parents(const Lists *lists, uint32 *parents)
 	for (uint32 t = 0; t < lists->ntokens; t++)
 		for (uint32 i = 0; i < lists->pools[t].count; i++)
 			parents[n++] = lists->pools[t].hits[i].node;
-	qsort(parents, n, sizeof(uint32), compare_parents);
+	qsort(parents, n, sizeof(uint32), compare_ordinals);
 	for (uint32 i = 0; i < n; i++)
 		if (distinct == 0 || parents[i] != parents[distinct - 1])
 			parents[distinct++] = parents[i];

@@ -290,15 +290,6 @@ write_postings(Merge *merge)
 	return added;
 }
 
-static int
-compare_ordinals(const void *a, const void *b)
-{
-	uint32		x = *(const uint32 *) a;
-	uint32		y = *(const uint32 *) b;
-
-	return x < y ? -1 : x > y;
-}
-
 /*
  * Take the batch out of the queue; an empty queue starts over at its
  * beginning, and so do the pending rows where no appender is about to use

@@ -266,15 +266,6 @@ fits_single(const PostingList *list, uint32 count)
 	return fits;
 }
 
-static int
-compare_docs(const void *a, const void *b)
-{
-	uint32		x = *(const uint32 *) a;
-	uint32		y = *(const uint32 *) b;
-
-	return x < y ? -1 : x > y;
-}
-
 /* Those of docs that are not in a list, into a new array. */
 static uint32 *
 new_docs(const PostingList *list, const uint32 *docs, uint32 *count)
@@ -284,7 +275,7 @@ new_docs(const PostingList *list, const uint32 *docs, uint32 *count)
 
 	postings_read(list->index, list->meta, list->node, &present);
 	if (present.count > 0)
-		qsort(present.docs, present.count, sizeof(uint32), compare_docs);
+		qsort(present.docs, present.count, sizeof(uint32), compare_ordinals);
 	*count = run_subtract(docs, *count, present.docs, present.count, fresh);
 	if (present.docs != NULL)
 		pfree(present.docs);

@@ -254,6 +254,15 @@ parray_take(MetaPageData *meta, ArrayKind kind, uint32 count)
 	return first;
 }
 
+int
+compare_ordinals(const void *a, const void *b)
+{
+	uint32		x = *(const uint32 *) a;
+	uint32		y = *(const uint32 *) b;
+
+	return x < y ? -1 : x > y;
+}
+
 Buffer
 storage_new_page(ColbertIndex *index)
 {

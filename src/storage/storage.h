@@ -162,6 +162,9 @@ extern void parray_make_room(ColbertIndex *index, Buffer meta_buffer, MetaPageDa
 /* The next count items, for which there is room: counts them as handed out in *meta. */
 extern uint32 parray_take(MetaPageData *meta, ArrayKind kind, uint32 count);
 
+/* Order two ordinals (uint32), for qsort and bsearch. */
+extern int	compare_ordinals(const void *a, const void *b);
+
 /* A fresh block for a posting page at the end of the relation; the buffer is returned exclusively locked, the page new. */
 extern Buffer storage_new_page(ColbertIndex *index);
 
