@@ -45,11 +45,6 @@
 /* Query tokens where they are not known yet. */
 #define LIKELY_QUERY_TOKENS 16
 
-/* Rows likely wanted where few pass, documents narrowed for each that is taken, and where rows are tested first: pool.c. */
-#define LIKELY_LIMIT			10.0
-#define NARROWED_FOR_EACH		8.0
-#define FEW_BEFORE_NARROWING	8.0
-
 /* More than any plan costs that core would rather avoid (1e10), and still a number. */
 #define FORBIDDEN_COST		1.0e20
 
@@ -211,9 +206,9 @@ ordered_search(const IndexContents *contents, uint32 ntokens, double share, bool
 	SearchSettings settings = search_resolve(ntokens, &contents->settings);
 	double		groups = ceil(ntokens / 16.0);
 	double		sketch = sketch_us(contents, groups);
-	double		tested = filtered ? Min(LIKELY_LIMIT / share, contents->docs) : 0;
-	double		narrowed = tested * NARROWED_FOR_EACH;
-	double		all = contents->docs * (share * FEW_BEFORE_NARROWING < 1 ? US_TEST + share * sketch : sketch);
+	double		tested = filtered ? Min((double) SEARCH_LIKELY_LIMIT / share, contents->docs) : 0;
+	double		narrowed = tested * SEARCH_NARROWED_FOR_EACH;
+	double		all = contents->docs * (share * SEARCH_FEW_BEFORE_NARROWING < 1 ? US_TEST + share * sketch : sketch);
 	SearchCost	cost;
 
 	cost.start_us = US_BEGIN + first_batch_us(contents, ntokens, groups);

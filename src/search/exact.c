@@ -24,8 +24,12 @@
 /* Documents below the floor that teach how far estimates are off. */
 #define FLOOR_WINDOW 32
 
-/* An estimate is taken to be off by its mean error and so many standard deviations. */
-#define ERROR_DEVIATIONS 3.0
+/*
+ * An estimate is taken to be off by its mean error and so many standard
+ * deviations; more of them as long as few errors tell how large these are.
+ */
+#define ERROR_DEVIATIONS	3.0
+#define ERRORS_FOR_ONE_MORE 12.0
 
 /* A max-heap of rows by score: what is fetched and not emitted. */
 typedef struct RowHeap
@@ -293,6 +297,14 @@ is_below_floor(ExactStage *stage, float estimate)
 		errors_bound(&stage->errors, estimate, FLOOR_DEVIATIONS) < stage->search->floor;
 }
 
+/* What a document of this estimate is taken to score at the most. */
+static double
+expected_at_most(const ExactStage *stage, double estimate)
+{
+	return errors_bound(&stage->errors, estimate,
+						ERROR_DEVIATIONS + ERRORS_FOR_ONE_MORE / Max(stage->errors.count, 1));
+}
+
 /*
  * Fetch until the best row in hand is above what any document not fetched is
  * expected to score: first those that are reranked, then those in the pool.
@@ -312,13 +324,13 @@ fetch_enough(ExactStage *stage)
 		if (is_below_floor(stage, estimate))
 			search_drop_ranked(stage->search);
 		else if (stage->ready.count == 0 || stage->errors.count < FIRST_WINDOW ||
-			stage->ready.rows[0].score < errors_bound(&stage->errors, estimate, ERROR_DEVIATIONS))
+			stage->ready.rows[0].score < expected_at_most(stage, estimate))
 		{
 			if (take_next(stage, &row))
 				keep_row(stage, row);
 		}
 		else if (search_pool_bound(stage->search, &bound) &&
-				 stage->ready.rows[0].score < errors_bound(&stage->errors, bound, ERROR_DEVIATIONS))
+				 stage->ready.rows[0].score < expected_at_most(stage, bound))
 			search_rerank_more(stage->search);
 		else
 			return;

@@ -27,25 +27,15 @@
 #define LEAST_POOL	4096
 #define LEAST_BATCH 1024
 
-/* One row in so many passes: test rows first, in the order of the directory, and narrow what is left. */
-#define FEW_BEFORE_NARROWING 8
-
 /* What gathering takes for a posting, at the most: its ordinal, and slots of a table that is at least a quarter full. */
 #define GATHER_BYTES_PER_POSTING 64
 
 /*
- * The best of what was narrowed are the best of all documents only as long
- * as they are few among those that were narrowed: one in so many.
+ * Where few rows pass, how deep the search has to go is foreseen. The first
+ * rows tell little about the share that passes, hence so many more are taken
+ * to have passed.
  */
-#define NARROWED_FOR_EACH 12
-
-/*
- * Where few rows pass, how deep the search has to go is foreseen: so many are
- * likely wanted (the LIMIT is unknown here). The first rows tell little about
- * the share that passes, hence so many more are taken to have passed.
- */
-#define LIKELY_LIMIT		10
-#define PASSED_BEFOREHAND	3
+#define PASSED_BEFOREHAND 3
 
 /*
  * The pool, at twice its limit in a list that doubles as it grows, and the
@@ -130,7 +120,7 @@ static void
 widen_to_all(Search *search)
 {
 	search->pool_dropped = false;
-	search->pool_tested = search_few_pass(search, FEW_BEFORE_NARROWING);
+	search->pool_tested = search_few_pass(search, SEARCH_FEW_BEFORE_NARROWING);
 	if (search->pool_tested)
 		search_test(search, &search->pool);
 	search_narrow_all(search);
@@ -187,8 +177,8 @@ wanted(const Search *search)
 	double		depth = search->depth;
 
 	if (search->filter.admits != NULL)
-		depth = Max(depth, (double) LIKELY_LIMIT * search->tested / (search->passed + PASSED_BEFOREHAND));
-	return depth <= search->settings.rerank ? 0 : (uint64) (depth * NARROWED_FOR_EACH);
+		depth = Max(depth, (double) SEARCH_LIKELY_LIMIT * search->tested / (search->passed + PASSED_BEFOREHAND));
+	return depth <= search->settings.rerank ? 0 : (uint64) (depth * SEARCH_NARROWED_FOR_EACH);
 }
 
 bool

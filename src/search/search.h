@@ -218,6 +218,18 @@ extern SearchSettings search_resolve(uint32 ntokens, const SearchSettings *asked
 
 /* ---- pool.c ---- */
 
+/*
+ * The best of what was narrowed are the best of all documents only as long
+ * as they are few among those that were narrowed: one in so many.
+ */
+#define SEARCH_NARROWED_FOR_EACH 12
+
+/* Rows that are likely wanted where few pass: the LIMIT is unknown to a scan. */
+#define SEARCH_LIKELY_LIMIT 10
+
+/* One row in so many passes: test rows first, in the order of the directory, and narrow what is left. */
+#define SEARCH_FEW_BEFORE_NARROWING 8
+
 /* Set the limits that follow from work_mem. */
 extern void pool_begin(Search *search);
 
