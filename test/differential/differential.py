@@ -71,7 +71,7 @@ class Round:
         self.type = f'multivector({self.dims}, {element})' if element != 'float4' else f'multivector({self.dims})'
         self.opclass = r.choice(list(METRICS))
         self.method = r.choice(('colbert_hnsw', 'colbert_ivf'))
-        self.quantizer = r.choice(('flat', 'flat', 'sq8', 'bit'))
+        self.quantizer = r.choice(('flat', 'flat', 'flat', 'sq8', 'sq4', 'pq', 'bit'))
         self.kind = r.choice(('plain', 'plain', 'plain', 'parts', 'heirs', 'partial', 'expression', 'domain'))
         self.column, column_type = 'doc', self.type
         if self.kind == 'expression':
