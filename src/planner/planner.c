@@ -27,6 +27,9 @@
 #include "planner/planner.h"
 #include "planner/range_match.h"
 
+/* As many rows above a threshold as a search gives before it looks at every document. */
+#define MOST_IN_ORDER 100
+
 static set_rel_pathlist_hook_type previous_hook;
 
 /* What an index scan can be told of a query's conditions, besides the order. */
@@ -97,6 +100,16 @@ ranges_of(const Conditions *conditions, Node *query)
 }
 
 /*
+ * Are all documents above a threshold wanted, or many? That takes a look at
+ * every document: what it finds is best sorted then, so that none is late.
+ */
+static bool
+wants_most(PlannerInfo *root)
+{
+	return root->tuple_fraction <= 0 || root->limit_tuples > MOST_IN_ORDER;
+}
+
+/*
  * The path carries the first path key alone, since a plan has as many
  * ordering clauses as path keys; core sorts by the others incrementally.
  */
@@ -105,12 +118,16 @@ add_ordered_path(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index, const 
 {
 	PathKey    *pathkey = linitial_node(PathKey, root->query_pathkeys);
 	OpExpr	   *order_by = order_match_pathkey(root, index, pathkey);
+	List	   *ranges;
 	List	   *clauses;
 	IndexPath  *path;
 
 	if (order_by == NULL || !colbert_order_will_do(root, rel, pathkey))
 		return;
-	clauses = list_concat_copy(conditions->null_tests, ranges_of(conditions, lsecond(order_by->args)));
+	ranges = ranges_of(conditions, lsecond(order_by->args));
+	if (ranges != NIL && wants_most(root))
+		return;
+	clauses = list_concat_copy(conditions->null_tests, ranges);
 	path = create_index_path(root, index, clauses,
 							 list_make1(order_by), list_make1_int(0), list_make1(pathkey),
 							 ForwardScanDirection, false, rel->lateral_relids, 1.0, false);

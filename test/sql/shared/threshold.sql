@@ -96,7 +96,8 @@ SELECT id FROM threshold_docs WHERE maxsim(doc, '[[1,2,3]]') > 1;
 -- Beside an order, further conditions, each other, and below what needs no order.
 SELECT threshold_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM threshold_docs WHERE maxsim(doc, '[[1,2,3,4]]') > 5 ORDER BY score DESC $$);
 SELECT threshold_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM threshold_docs WHERE maxsim(doc, '[[1,2,3,4]]') > 5 ORDER BY score DESC LIMIT 3 $$);
-SELECT threshold_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM threshold_docs WHERE doc <#> '[[1,2,3,4]]' < -5 ORDER BY score DESC, id LIMIT 200 $$);
+SELECT threshold_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM threshold_docs WHERE doc <#> '[[1,2,3,4]]' < -5 ORDER BY score DESC, id LIMIT 60 $$);
+SELECT threshold_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM threshold_docs WHERE maxsim(doc, '[[1,2,3,4]]') > 5 ORDER BY score DESC LIMIT 200 $$);
 SELECT threshold_check($$ SELECT id, doc <-> '[[1,2,3,4]]' AS score FROM threshold_docs WHERE maxsim_l2(doc, '[[1,2,3,4]]') < 4.5 ORDER BY score LIMIT 10 $$);
 SELECT threshold_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM threshold_docs WHERE maxsim(doc, '[[4,3,2,1]]') > 5 ORDER BY score DESC LIMIT 10 $$);
 SELECT threshold_check($$ SELECT id FROM threshold_docs WHERE maxsim(doc, '[[1,2,3,4]]') > 4 AND lang = 'en' AND doc IS NOT NULL $$);
