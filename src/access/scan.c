@@ -391,7 +391,10 @@ colbert_gettuple(IndexScanDesc scan, ScanDirection direction)
 		if (nulls && state->nulls_first != (state->run == RUN_NULLS_FIRST))
 			continue;
 		if (nulls ? next_null(state, &scan->xs_heaptid) : next_document(state, &scan->xs_heaptid))
+		{
+			view_check_row(state->view, scan->heapRelation, &scan->xs_heaptid);
 			return true;
+		}
 		state->cursor.next = state->cursor.first = state->cursor.count = 0;
 	}
 	return false;

@@ -109,15 +109,6 @@ extern void check_pages(Check *check);
 extern void check_postings(Check *check);
 extern void check_heap(Check *check);
 
-/* check_extents.c: all extents of all arrays, sorted by block. */
-typedef struct PlacedExtent
-{
-	Extent		extent;
-	ArrayKind	array;
-} PlacedExtent;
-
-extern int	check_sorted_extents(const MetaPageData *meta, PlacedExtent *extents);
-
 /* check_encoding.c: compare a document (a datum of the table) with what the index holds of it. */
 typedef struct EncodingCheck EncodingCheck;
 extern EncodingCheck *encoding_check_begin(Check *check);

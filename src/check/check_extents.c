@@ -10,29 +10,6 @@
 
 #include "check/check.h"
 
-static int
-compare_placed(const void *a, const void *b)
-{
-	const PlacedExtent *x = a;
-	const PlacedExtent *y = b;
-
-	if (x->extent.start != y->extent.start)
-		return x->extent.start < y->extent.start ? -1 : 1;
-	return (int) x->array - (int) y->array;
-}
-
-int
-check_sorted_extents(const MetaPageData *meta, PlacedExtent *extents)
-{
-	int			n = 0;
-
-	for (int kind = 0; kind < ARRAY_COUNT; kind++)
-		for (uint32 i = 0; i < meta->arrays[kind].nextents; i++)
-			extents[n++] = (PlacedExtent) {meta->arrays[kind].extents[i], kind};
-	qsort(extents, n, sizeof(PlacedExtent), compare_placed);
-	return n;
-}
-
 static void
 check_array(Check *check, ArrayKind kind)
 {
@@ -68,7 +45,7 @@ void
 check_extents(Check *check)
 {
 	PlacedExtent *extents = palloc(ARRAY_COUNT * MAX_EXTENTS * sizeof(PlacedExtent));
-	int			n = check_sorted_extents(&check->view->meta, extents);
+	int			n = parray_sorted_extents(&check->view->meta, extents);
 
 	for (int kind = 0; kind < ARRAY_COUNT; kind++)
 		check_array(check, kind);

@@ -191,7 +191,7 @@ check_pages(Check *check)
 
 	pages->check = check;
 	pages->extents = palloc(ARRAY_COUNT * MAX_EXTENTS * sizeof(PlacedExtent));
-	pages->nextents = check_sorted_extents(&check->view->meta, pages->extents);
+	pages->nextents = parray_sorted_extents(&check->view->meta, pages->extents);
 	for (pages->block = META_BLOCK; pages->block < check->nblocks; pages->block++)
 	{
 		CHECK_FOR_INTERRUPTS();

@@ -56,7 +56,7 @@ postings_lock(ColbertIndex *index, BlockNumber block, int mode)
 {
 	Buffer		buffer = storage_read_buffer(index->rel, block);
 
-	LockBuffer(buffer, mode);
+	storage_lock(index->rel, buffer, mode);
 	page_check(index->rel, block, BufferGetPage(buffer), PAGE_POSTINGS, 0);
 	return buffer;
 }

@@ -107,39 +107,17 @@ sweep_page(Sweep *sweep, BlockNumber block)
 	RecordPageWithFreeSpace(sweep->index->rel, block, room);
 }
 
-static int
-compare_extents(const void *a, const void *b)
-{
-	const Extent *x = a;
-	const Extent *y = b;
-
-	return x->start < y->start ? -1 : x->start > y->start;
-}
-
-/* All extents of all arrays, by block; returns how many. */
-static int
-sorted_extents(const MetaPageData *meta, Extent *extents)
-{
-	int			n = 0;
-
-	for (int i = 0; i < ARRAY_COUNT; i++)
-		for (uint32 j = 0; j < meta->arrays[i].nextents; j++)
-			extents[n++] = meta->arrays[i].extents[j];
-	qsort(extents, n, sizeof(Extent), compare_extents);
-	return n;
-}
-
 static void
 sweep_pages(Sweep *sweep)
 {
-	Extent	   *extents = palloc(ARRAY_COUNT * MAX_EXTENTS * sizeof(Extent));
-	int			nextents = sorted_extents(sweep->meta, extents);
+	PlacedExtent *extents = palloc(ARRAY_COUNT * MAX_EXTENTS * sizeof(PlacedExtent));
+	int			nextents = parray_sorted_extents(sweep->meta, extents);
 	BlockNumber nblocks = RelationGetNumberOfBlocks(sweep->index->rel);
 	BlockNumber block = META_BLOCK + 1;
 
 	for (int i = 0; i <= nextents; i++)
 	{
-		BlockNumber end = i < nextents ? Min(extents[i].start, nblocks) : nblocks;
+		BlockNumber end = i < nextents ? Min(extents[i].extent.start, nblocks) : nblocks;
 
 		for (; block < end; block++)
 		{
@@ -147,7 +125,7 @@ sweep_pages(Sweep *sweep)
 			sweep_page(sweep, block);
 		}
 		if (i < nextents)
-			block = Max(block, extents[i].start + extents[i].npages);
+			block = Max(block, extents[i].extent.start + extents[i].extent.npages);
 	}
 	pfree(extents);
 }

@@ -77,15 +77,6 @@ record_room(ColbertIndex *index, BlockNumber block, Size room)
 	FreeSpaceMapVacuumRange(index->rel, block, block + 1);
 }
 
-static Buffer
-lock_block(ColbertIndex *index, BlockNumber block)
-{
-	Buffer		buffer = storage_read_buffer(index->rel, block);
-
-	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
-	return buffer;
-}
-
 /*
  * Lock a suggested page and the replaced one in order; false, and no locks,
  * where it has no room, or where a crash took the page and left the suggestion.
@@ -103,7 +94,18 @@ try_target(ColbertIndex *index, BlockNumber block, Size size, Placement *placeme
 	}
 	if (replaces && placement->replaced_block < block)
 		placement->replaced = postings_lock(index, placement->replaced_block, BUFFER_LOCK_EXCLUSIVE);
-	placement->target = lock_block(index, block);
+	placement->target = storage_read_buffer(index->rel, block);
+	if (storage_holds(placement->target))
+	{
+		/* the node's own page, which was a posting page before a crash */
+		ReleaseBuffer(placement->target);
+		if (BufferIsValid(placement->replaced))
+			UnlockReleaseBuffer(placement->replaced);
+		placement->replaced = InvalidBuffer;
+		record_room(index, block, 0);
+		return false;
+	}
+	LockBuffer(placement->target, BUFFER_LOCK_EXCLUSIVE);
 	room = page_room(BufferGetPage(placement->target));
 	if (room >= MAXALIGN(size))
 	{

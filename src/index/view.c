@@ -10,6 +10,7 @@
 #include <float.h>
 #include <math.h>
 
+#include "access/tableam.h"
 #include "index/view.h"
 
 /* The mean and the codebooks, as far as they have been trained. */
@@ -91,6 +92,23 @@ item_sizes_agree(const MetaPageData *meta)
 	return true;
 }
 
+/* Does each block belong to one array at the most, and none of them to the meta page? */
+static bool
+extents_are_apart(const MetaPageData *meta)
+{
+	PlacedExtent extents[ARRAY_COUNT * MAX_EXTENTS];
+	int			n = parray_sorted_extents(meta, extents);
+	uint64		next = META_BLOCK + 1;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (extents[i].extent.start < next)
+			return false;
+		next = (uint64) extents[i].extent.start + extents[i].extent.npages;
+	}
+	return true;
+}
+
 /* Refuse meta data by which something else would be read, or read as something else. */
 static void
 check_parameters(const IndexView *view)
@@ -101,7 +119,7 @@ check_parameters(const IndexView *view)
 		codec_by_id(meta->codec) == NULL || (meta->codec == CODEC_PQ) != (meta->pq_m > 0) ||
 		meta->pq_m > rotation_padded(meta->dim) || finder_by_kind(meta->finder) == NULL ||
 		meta->queue_tail < meta->queue_head || meta->queue_tail > meta->arrays[ARRAY_QUEUE].nitems ||
-		!item_sizes_agree(meta))
+		!item_sizes_agree(meta) || !extents_are_apart(meta))
 		ereport(ERROR,
 				(errcode(ERRCODE_INDEX_CORRUPTED),
 				 errmsg("index \"%s\" has a damaged meta page", RelationGetRelationName(view->index.rel)),
@@ -198,6 +216,22 @@ view_write_params(IndexView *view, const float *mean, float token_norm, const fl
 	change_commit(&change);
 	UnlockReleaseBuffer(buffer);
 	read_params(view);
+}
+
+void
+view_check_row(IndexView *view, Relation table, const ItemPointerData *tid)
+{
+	BlockNumber block = ItemPointerGetBlockNumberNoCheck(tid);
+
+	if (block < view->table_blocks || table->rd_tableam != GetHeapamTableAmRoutine())
+		return;
+	view->table_blocks = RelationGetNumberOfBlocks(table);
+	if (block >= view->table_blocks)
+		ereport(ERROR,
+				(errcode(ERRCODE_INDEX_CORRUPTED),
+				 errmsg("index \"%s\" names row (%u,%u), and the table has %u blocks", RelationGetRelationName(view->index.rel),
+						block, ItemPointerGetOffsetNumberNoCheck(tid), view->table_blocks),
+				 errhint("REINDEX it.")));
 }
 
 void

@@ -34,6 +34,7 @@ typedef struct IndexView
 	MemoryContext context;		/* where the view is */
 	uint32	   *pending;		/* ordinals in the queue, where they were asked for */
 	uint32		npending;
+	BlockNumber table_blocks;	/* of the table, as last looked at by view_check_row */
 } IndexView;
 
 typedef enum ViewPending
@@ -56,6 +57,12 @@ extern void view_refresh(IndexView *view);
  * epoch, on the index's pages and in the view.
  */
 extern void view_write_params(IndexView *view, const float *mean, float token_norm, const float *codebooks);
+
+/*
+ * Refuse a row that the table cannot have (XX002): only damage names one. The
+ * caller holds a lock on the table, which keeps VACUUM from truncating it.
+ */
+extern void view_check_row(IndexView *view, Relation table, const ItemPointerData *tid);
 
 /* Widen tokens first .. first+n-1 of a document and prepare them. */
 extern void view_prepare_tokens(const IndexView *view, const MultiVector *mv, uint32 first, uint32 n, float *out);

@@ -126,6 +126,7 @@ fetch_row(ExactStage *stage, const ItemPointerData *tid)
 	bool		call_again = false;
 
 	search_counters.fetched++;
+	view_check_row(stage->search->view, stage->heap, tid);
 	return table_index_fetch_tuple(stage->fetch, &chain, stage->snapshot, stage->slot, &call_again, NULL);
 }
 

@@ -7,6 +7,7 @@
  */
 #include "compat/pg_compat.h"
 
+#include "storage/buf_internals.h"
 #include "storage/storage.h"
 
 void
@@ -52,4 +53,22 @@ page_check(Relation rel, BlockNumber block, Page page, PageKind kind, ArrayKind 
 				 errdetail("Expected kind %d of array %d, not kind %d of array %d.",
 						   (int) kind, (int) array, (int) trailer->kind, (int) trailer->array),
 				 errhint("REINDEX it.")));
+}
+
+bool
+storage_holds(Buffer buffer)
+{
+	return !BufferIsLocal(buffer) &&
+		LWLockHeldByMe(BufferDescriptorGetContentLock(GetBufferDescriptor(buffer - 1)));
+}
+
+void
+storage_lock(Relation rel, Buffer buffer, int mode)
+{
+	if (storage_holds(buffer))
+		ereport(ERROR,
+				(errcode(ERRCODE_INDEX_CORRUPTED),
+				 errmsg("index \"%s\" uses block %u for two things", RelationGetRelationName(rel), BufferGetBlockNumber(buffer)),
+				 errhint("REINDEX it.")));
+	LockBuffer(buffer, mode);
 }

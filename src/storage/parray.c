@@ -30,6 +30,29 @@ array_pages(const ArrayMeta *array)
 	return npages;
 }
 
+static int
+compare_placed(const void *a, const void *b)
+{
+	const PlacedExtent *x = a;
+	const PlacedExtent *y = b;
+
+	if (x->extent.start != y->extent.start)
+		return x->extent.start < y->extent.start ? -1 : 1;
+	return (int) x->array - (int) y->array;
+}
+
+int
+parray_sorted_extents(const MetaPageData *meta, PlacedExtent *extents)
+{
+	int			n = 0;
+
+	for (int kind = 0; kind < ARRAY_COUNT; kind++)
+		for (uint32 i = 0; i < meta->arrays[kind].nextents; i++)
+			extents[n++] = (PlacedExtent) {meta->arrays[kind].extents[i], kind};
+	qsort(extents, n, sizeof(PlacedExtent), compare_placed);
+	return n;
+}
+
 BlockNumber
 parray_block(Relation rel, const MetaPageData *meta, ArrayKind kind, uint32 item, uint32 *slot)
 {
@@ -76,7 +99,7 @@ parray_read(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint3
 	for (size_t i = 0; i < meta->arrays[kind].item_size; i += CACHE_LINE)
 		__builtin_prefetch(*data + i);
 
-	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	storage_lock(index->rel, buffer, BUFFER_LOCK_SHARE);
 	if (PageIsNew(page))
 		*data = NULL;
 	else
@@ -92,7 +115,7 @@ parray_lock(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint3
 	Buffer		buffer = storage_read_buffer(index->rel, block);
 	Page		page;
 
-	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	storage_lock(index->rel, buffer, BUFFER_LOCK_EXCLUSIVE);
 	page = BufferGetPage(buffer);
 	if (!PageIsNew(page))
 		page_check(index->rel, block, page, PAGE_ARRAY, kind);

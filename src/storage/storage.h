@@ -59,6 +59,16 @@ extern Buffer storage_read_buffer(Relation rel, BlockNumber block);
  */
 extern void storage_prefetch(Relation rel, BlockNumber block, size_t offset, size_t bytes);
 
+/*
+ * Does this backend hold the lock of a page? It would wait for itself for
+ * ever. The lock order rules it out; a page that damage, or the free space
+ * map, took for another does not.
+ */
+extern bool storage_holds(Buffer buffer);
+
+/* Lock a page that something refers to; ERRCODE_INDEX_CORRUPTED where it is held already. */
+extern void storage_lock(Relation rel, Buffer buffer, int mode);
+
 /* ---- changes: the one WAL wrapper (change.c) ---- */
 
 #define CHANGE_MAX_PAGES MAX_GENERIC_XLOG_PAGES
@@ -158,6 +168,15 @@ extern void parray_copy_in(ColbertIndex *index, const MetaPageData *meta, ArrayK
  * or extents run out.
  */
 extern void parray_make_room(ColbertIndex *index, Buffer meta_buffer, MetaPageData *meta, ArrayKind kind, uint32 count);
+
+/* All extents of all arrays, by block; returns how many there are (ARRAY_COUNT * MAX_EXTENTS at the most). */
+typedef struct PlacedExtent
+{
+	Extent		extent;
+	ArrayKind	array;
+} PlacedExtent;
+
+extern int	parray_sorted_extents(const MetaPageData *meta, PlacedExtent *extents);
 
 /* The next count items, for which there is room: counts them as handed out in *meta. */
 extern uint32 parray_take(MetaPageData *meta, ArrayKind kind, uint32 count);

@@ -161,6 +161,44 @@ sub damage
 	return "$what of $kind, block $block" . ($place ne '' ? ", byte $place" : '');
 }
 
+# damage_rows(FILE): the heap TIDs of a page of documents and of a page of NULL rows point far beyond the table.
+sub damage_rows
+{
+	my ($file) = @_;
+	my $bytes = slurp_file($file);
+
+	open(my $fh, '+<:raw', $file) or die "$file: $!";
+	for my $block (0 .. length($bytes) / $block_size - 1)
+	{
+		my $kind = kind_of(substr($bytes, $block * $block_size, $block_size));
+		my $size = $kind eq 'documents' ? 32 : $kind eq 'nulls' ? 12 : next;
+
+		for (my $at = 24; $at + $size < $block_size - 8; $at += $size)
+		{
+			seek($fh, $block * $block_size + $at, 0);
+			print $fh pack('v', 0x2000);
+		}
+	}
+	close($fh);
+	return 'every row is named as of a block that is not there';
+}
+
+# damage_extents(FILE): the queue is on the pages of the documents, says the meta page.
+sub damage_extents
+{
+	my ($file) = @_;
+	# of MetaPageData: 24 bytes of page header, arrays at 400, each 12 bytes and 64 extents of 8
+	my ($documents, $queue) = map { 24 + 400 + $_ * (12 + 64 * 8) } 0, 4;
+	my $page = substr(slurp_file($file), 0, $block_size);
+
+	die 'the meta page has another layout' unless unpack('V', substr($page, $documents + 4, 4)) == 32 && unpack('V', substr($page, $queue + 4, 4)) == 4;
+	substr($page, $queue + 12, 8) = substr($page, $documents + 12, 8);
+	open(my $fh, '+<:raw', $file) or die "$file: $!";
+	print $fh $page;
+	close($fh);
+	return 'the queue is on the pages of the documents';
+}
+
 my %outcomes;
 my @wrong;
 my $runs = 0;
@@ -168,13 +206,19 @@ for my $round (1 .. $rounds)
 {
 	prepare($round);
 	$node->stop;
-	$_->{damage} = damage($_->{file}) for @tables;
+	for my $table (@tables)
+	{
+		$table->{damage} =
+		    $round == 1 && $table->{name} =~ /_1$/ ? damage_rows($table->{file})
+		  : $round == 1 && $table->{name} =~ /_2$/ ? damage_extents($table->{file})
+		  : damage($table->{file});
+	}
 	$node->start;
 	for my $table (@tables)
 	{
 		my ($name, $op) = ($table->{name}, $table->{operator});
 		my $failed = '';
-		my ($rc, $out, $err) = $node->psql('postgres', <<"SQL");
+		my ($rc, $out, $err) = $node->psql('postgres', <<"SQL", timeout => 300, timed_out => \my $hangs);
 SET statement_timeout = '60s';
 SET enable_seqscan = off;
 CALL try($round, '$name', 'search', \$\$SELECT id FROM $name ORDER BY doc $op (SELECT doc FROM docs WHERE id = 77) LIMIT 10\$\$);
@@ -187,6 +231,11 @@ CALL try($round, '$name', 'update', \$\$UPDATE $name SET doc = doc || doc WHERE 
 CALL try($round, '$name', 'merge', \$\$SELECT colbert_merge('${name}_index')\$\$);
 DELETE FROM $name WHERE id BETWEEN 120 AND 160;
 SQL
+		if ($hangs)
+		{
+			kill_all($node);
+			BAIL_OUT("$table->{damage}: a statement that no timeout ends");
+		}
 		$failed = $err if $rc != 0 || $err =~ /ERROR/;
 		# XX001 and XX002: data and index corrupted
 		my ($vacuum_rc, undef, $vacuum_err) = $node->psql('postgres', "\\set VERBOSITY verbose\nSET statement_timeout = '60s'; VACUUM $name;");
@@ -199,7 +248,7 @@ SQL
 		my $checked = $step{check} ? $step{check}[1] : '';
 		my $missing = $step{scan} && $step{scan}[0] eq 'P0001';
 		$failed .= "rows are missing, and the checker finds nothing\n" if $missing && $checked eq '';
-		$failed .= "the checker finds nothing of a $table->{damage}\n" if $checked eq '' && $table->{damage} =~ /^(zero|truncated)/;
+		$failed .= "the checker finds nothing of a $table->{damage}\n" if $checked eq '' && $table->{damage} =~ /^(zero|truncated|every|the queue)/;
 		my $outcome = $failed ne '' ? 'wrong' : $checked ne '' ? (@errors ? 'errors, and found' : 'found') : @errors ? 'errors' : 'harmless';
 		$outcomes{$outcome}++;
 		$runs++;
