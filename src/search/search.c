@@ -188,7 +188,8 @@ rerank_batch(Search *search)
 	search_rerank(search, pool->items, n);
 	search_counters.batches++;
 	pool->count -= n;
-	memmove(pool->items, pool->items + n, (size_t) pool->count * sizeof(Candidate));
+	if (pool->count > 0)
+		memmove(pool->items, pool->items + n, (size_t) pool->count * sizeof(Candidate));
 	search->pool_best = -FLT_MAX;
 	for (uint32 i = 0; i < pool->count; i++)
 		search->pool_best = Max(search->pool_best, pool->items[i].score);

@@ -38,6 +38,7 @@ CREATE INDEX check_tokens ON check_large USING colbert_hnsw (doc) WITH (tokens_p
 CREATE INDEX check_ivf ON check_large USING colbert_ivf (doc) WITH (lists = 100);
 CREATE INDEX check_ivf_bit ON check_large USING colbert_ivf (doc multivector_l2_ops) WITH (lists = 20, quantizer = bit);
 CREATE INDEX check_sq4 ON check_large USING colbert_hnsw (doc) WITH (tokens_per_node = 8, m = 4, quantizer = sq4);
+CREATE INDEX check_pq ON check_large USING colbert_ivf (doc) WITH (lists = 20, quantizer = pq);
 CREATE INDEX check_partial ON check_large USING colbert_hnsw (doc) WITH (tokens_per_node = 8) WHERE id % 2 = 0;
 CREATE VIEW check_all AS
 	SELECT indexrelid::regclass::text AS index, f.* FROM pg_index, findings(indexrelid) AS f

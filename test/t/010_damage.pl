@@ -8,7 +8,7 @@ use ColbertTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $rounds = rounds(10);
+my $rounds = rounds(13);
 my $block_size = 8192;
 my @array_names = qw(documents sketches rows pending_rows queue nulls params nodes neighbours upper parents children centroids);
 my @damages = qw(flip flip flip flip flip flip flip flip zero torn noise truncate);
@@ -21,9 +21,10 @@ my @indexes = (
 	'colbert_ivf (doc multivector_cosine_ops) WITH (lists = 60, quantizer = flat)',
 	'colbert_hnsw (doc multivector_cosine_ops) WITH (tokens_per_node = 1000000)',
 	'colbert_ivf (doc multivector_l2_ops) WITH (lists = 60, quantizer = bit)',
-	'colbert_hnsw (doc) WITH (tokens_per_node = 8, m = 4, quantizer = sq4)');
-my @operators = ('<#>', '<#>', '<->', '<=>', '<=>', '<->', '<#>');
-my $copies = 3;
+	'colbert_hnsw (doc) WITH (tokens_per_node = 8, m = 4, quantizer = sq4)',
+	'colbert_ivf (doc multivector_l2_ops) WITH (lists = 60, quantizer = pq)');
+my @operators = ('<#>', '<#>', '<->', '<=>', '<=>', '<->', '<#>', '<->');
+my $copies = 2;
 
 my $node = new_node('damage', no_data_checksums => 1);
 
