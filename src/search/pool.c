@@ -217,6 +217,9 @@ pool_widen(Search *search)
 	else
 	{
 		search->level++;
+		/* What is new is looked at anew: as deep as the search has come. */
+		search->batch = Max(Min(search->batch, (uint32) (wanted(search) / SEARCH_NARROWED_FOR_EACH)),
+							search->settings.rerank);
 		widen_by_probes(search, (uint32) (settings->probes * factor), (uint32) (settings->ef_search * factor),
 						(uint32) Min(settings->candidates * factor, search->pool_limit));
 	}
