@@ -59,13 +59,14 @@ same_answers('deletes and VACUUM');
 
 # Read from the standby all the while the primary changes everything.
 add_churn($primary);
-my (%writers, %readers);
+my (%writers, %readers, %checkers);
 for my $method (@methods)
 {
 	my $table = "passages_$method";
 
 	$writers{$method} = [ map { start_sql($primary, $_) }
 		("LOAD 'colbert_pg'; SET colbert.pending_limit = 4000; CALL churn('$table', 1500);", "VACUUM $table; SELECT pg_sleep(.1);\n" x 20) ];
+	$checkers{$method} = start_sql($standby, "SELECT * FROM colbert_index_check('${table}_index', heapallindexed => true);\n" x 10);
 	$readers{$method} = start_sql($standby, join "\n", $ColbertTest::by_index,
 		map { "SELECT count(*) FROM (SELECT id FROM $table ORDER BY doc <#> (SELECT short FROM questions WHERE id = $_) LIMIT 100) AS found;" } 1 .. 800);
 }
@@ -75,6 +76,7 @@ each_method('reading from the standby meanwhile', sub {
 	is(stop_sql($_), '', 'the primary meets no error') for @{ $writers{$method} };
 	is(stop_sql($readers{$method}), '', 'nor does the reader of the standby');
 	unlike($readers{$method}{out}, qr/^(?!100$)/m, 'which gets all its rows');
+	is(stop_sql($checkers{$method}) . $checkers{$method}{out}, '', 'and the checker finds nothing');
 });
 same_answers('churn');
 
