@@ -11,15 +11,18 @@ COMMENT ON FUNCTION multivector_range(multivector, text, float8)
 	IS 'documents whose score is > or >= a bound, or whose distance is < or <= one';
 
 CREATE FUNCTION maxsim_within(doc multivector, range multivector_range) RETURNS boolean
-	AS 'MODULE_PATHNAME', 'multivector_maxsim_within' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 3000;
+	AS 'MODULE_PATHNAME', 'multivector_maxsim_within' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 3000
+	SUPPORT multivector_score_support;
 COMMENT ON FUNCTION maxsim_within(multivector, multivector_range) IS 'implementation of <#~@ operator';
 
 CREATE FUNCTION maxsim_cosine_within(doc multivector, range multivector_range) RETURNS boolean
-	AS 'MODULE_PATHNAME', 'multivector_maxsim_cosine_within' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 3000;
+	AS 'MODULE_PATHNAME', 'multivector_maxsim_cosine_within' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 3000
+	SUPPORT multivector_score_support;
 COMMENT ON FUNCTION maxsim_cosine_within(multivector, multivector_range) IS 'implementation of <=~@ operator';
 
 CREATE FUNCTION maxsim_l2_within(doc multivector, range multivector_range) RETURNS boolean
-	AS 'MODULE_PATHNAME', 'multivector_maxsim_l2_within' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 3000;
+	AS 'MODULE_PATHNAME', 'multivector_maxsim_l2_within' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 3000
+	SUPPORT multivector_score_support;
 COMMENT ON FUNCTION maxsim_l2_within(multivector, multivector_range) IS 'implementation of <-~@ operator';
 
 CREATE OPERATOR <#~@ (LEFTARG = multivector, RIGHTARG = multivector_range, FUNCTION = maxsim_within, RESTRICT = matchingsel);
