@@ -7,9 +7,13 @@
  */
 #include "compat/pg_compat.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "search/search.h"
+
+/* Estimates are sums of float4: below this share of one, errors are chance that the next may exceed. */
+#define LEAST_DEVIATION 4e-6
 
 void
 errors_learn(ErrorStats *errors, double error)
@@ -23,8 +27,77 @@ errors_learn(ErrorStats *errors, double error)
 	errors->squares += delta * (error - errors->mean);
 }
 
-/* Estimates are sums of float4: below this share of one, errors are chance that the next may exceed. */
-#define LEAST_DEVIATION 4e-6
+void
+fit_learn(EstimateFit *fit, double estimate, double outcome)
+{
+	double		dx = estimate - fit->mean_estimate;
+	double		dy = outcome - fit->mean_outcome;
+
+	if (!isfinite(dx) || !isfinite(dy))
+		return;
+	fit->count++;
+	fit->mean_estimate += dx / fit->count;
+	fit->mean_outcome += dy / fit->count;
+	fit->xx += dx * (estimate - fit->mean_estimate);
+	fit->xy += dx * (outcome - fit->mean_outcome);
+	fit->yy += dy * (outcome - fit->mean_outcome);
+}
+
+/* Of so many standard deviations, the share of a normal distribution above them. */
+static double
+upper_tail(double deviations)
+{
+	return 0.5 * erfc(deviations * M_SQRT1_2);
+}
+
+void
+histogram_fill(EstimateHistogram *histogram, const Candidate *items, uint32 count)
+{
+	float		lowest = FLT_MAX;
+	float		highest = -FLT_MAX;
+	float		scale;
+
+	memset(histogram, 0, sizeof(EstimateHistogram));
+	for (uint32 i = 0; i < count; i++)
+		if (items[i].score < FLT_MAX)
+		{
+			lowest = Min(lowest, items[i].score);
+			highest = Max(highest, items[i].score);
+		}
+	if (lowest > highest)
+		return;
+	histogram->lowest = lowest;
+	histogram->width = (highest - lowest) / HISTOGRAM_BINS;
+	scale = histogram->width > 0 ? 1 / histogram->width : 0;
+	for (uint32 i = 0; i < count; i++)
+		if (items[i].score < FLT_MAX)
+			histogram->counts[Min((uint32) ((items[i].score - lowest) * scale), HISTOGRAM_BINS - 1)]++;
+}
+
+/* Beyond these a normal distribution has nothing. */
+#define MOST_DEVIATIONS 7.0
+
+double
+fit_expected_above(const EstimateFit *fit, const EstimateHistogram *histogram, double outcome)
+{
+	double		slope = fit->xx > 0 ? Max(0.0, fit->xy / fit->xx) : 0;
+	double		deviation = fit->count > 2 ? sqrt(Max(0.0, fit->yy - slope * fit->xy) / (fit->count - 2)) : 0;
+	double		expected = 0;
+
+	deviation = Max(Max(deviation, LEAST_DEVIATION * fabs(outcome)), FLT_MIN);
+	for (int bin = HISTOGRAM_BINS; bin-- > 0;)
+	{
+		double		estimate = histogram->lowest + (bin + 0.5) * histogram->width;
+		double		expectation = fit->mean_outcome + slope * (estimate - fit->mean_estimate);
+		double		deviations = (outcome - expectation) / deviation;
+
+		if (deviations > MOST_DEVIATIONS)
+			break;
+		if (histogram->counts[bin] > 0)
+			expected += histogram->counts[bin] * upper_tail(deviations);
+	}
+	return expected;
+}
 
 double
 errors_bound(const ErrorStats *errors, double estimate, double deviations)

@@ -316,7 +316,6 @@ fetch_enough(ExactStage *stage)
 	for (;;)
 	{
 		float		estimate;
-		double		bound;
 		ExactRow	row;
 
 		CHECK_FOR_INTERRUPTS();
@@ -330,10 +329,7 @@ fetch_enough(ExactStage *stage)
 			if (take_next(stage, &row))
 				keep_row(stage, row);
 		}
-		else if (search_pool_bound(stage->search, &bound) &&
-				 stage->ready.rows[0].score < expected_at_most(stage, bound))
-			search_rerank_more(stage->search);
-		else
+		else if (!search_more_above(stage->search, stage->ready.rows[0].score - stage->errors.mean))
 			return;
 	}
 }

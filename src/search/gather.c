@@ -226,7 +226,6 @@ search_gather(Search *search, uint32 probes, uint32 ef, uint32 limit, CandidateL
 	sum_gains(search, &probed, list);
 	search_counters.gathered += list->count;
 	candidates_select(list->items, list->count, limit);
-	list->count = Min(list->count, limit);
 	pfree(probed.probes);
 	if (probed.postings.docs != NULL)
 		pfree(probed.postings.docs);

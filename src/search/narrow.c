@@ -27,12 +27,21 @@ is_live(const DocEntry *entry)
 	return entry->state == DOC_LIVE && entry->ntokens > 0 && entry->ntokens <= entry->capacity;
 }
 
+/* Candidates in the order of runs, and what they were estimated at before. */
+typedef struct NarrowTarget
+{
+	Candidate  *candidates;
+	const float *before;
+	EstimateFit *fit;			/* NULL where that says nothing */
+} NarrowTarget;
+
 /* Score a run of sketch blocks; the document's last run makes its estimate. */
 static void
 score_blocks(Search *search, const Run *run, const uint8 *blocks, void *arg)
 {
 	SearchQuery *query = &search->query;
-	Candidate  *candidates = arg;
+	NarrowTarget *target = arg;
+	float		score;
 
 	if (run->first)
 		for (uint32 i = 0; i < query->ntokens * SKETCH_BLOCK_TOKENS; i++)
@@ -41,7 +50,10 @@ score_blocks(Search *search, const Run *run, const uint8 *blocks, void *arg)
 	if (!run->last)
 		return;
 	kernels->sketch_finish(query->sketch, query->state, query->keys);
-	candidates[run->which].score = view_score(search->view, query->keys, query->norms, query->ntokens);
+	score = view_score(search->view, query->keys, query->norms, query->ntokens);
+	target->candidates[run->which].score = score;
+	if (target->fit != NULL)
+		fit_learn(target->fit, target->before[run->which], score);
 }
 
 /* Lay out a live document's sketches; where they are of another epoch, let its rows decide. */
@@ -58,7 +70,7 @@ add_sketches(Search *search, RunList *runs, const DocEntry *entry, Candidate *ca
  * page, at items[kept] on; returns the new count.
  */
 static uint32
-look_up(Search *search, CandidateList *list, uint32 from, uint32 to, uint32 kept, RunList *runs)
+look_up(Search *search, CandidateList *list, uint32 from, uint32 to, uint32 kept, RunList *runs, float *before)
 {
 	IndexView  *view = search->view;
 	uint32		first = list->items[from].doc;
@@ -75,39 +87,48 @@ look_up(Search *search, CandidateList *list, uint32 from, uint32 to, uint32 kept
 		if (is_live(entry))
 		{
 			entries[nlive] = *entry;
-			list->items[kept + nlive++].doc = list->items[i].doc;
+			list->items[kept + nlive++] = list->items[i];
 		}
 	}
 	UnlockReleaseBuffer(buffer);
 	for (uint32 i = 0; i < nlive; i++)
+	{
+		before[kept + i] = list->items[kept + i].score;
 		add_sketches(search, runs, &entries[i], list->items, kept + i);
+	}
 	return kept + nlive;
 }
 
 void
-search_narrow(Search *search, CandidateList *list)
+search_narrow(Search *search, CandidateList *list, EstimateFit *fit)
 {
 	const ArrayMeta *directory = &search->view->meta.arrays[ARRAY_DOCS];
 	RunList		runs = {ARRAY_SKETCHES};
+	NarrowTarget target = {.fit = fit};
+	float	   *before;
 	uint32		kept = 0;
 	instr_time	start;
 
 	if (list->count == 0)
 		return;
 	stage_start(&start);
+	before = palloc_extended(mul_size(list->count, sizeof(float)), MCXT_ALLOC_HUGE);
+	target.before = before;
 	candidates_sort_by_doc(list);
+	target.candidates = list->items;
 	for (uint32 from = 0, to; from < list->count; from = to)
 	{
 		uint32		end = list->items[from].doc + parray_run(directory, list->items[from].doc);
 
 		for (to = from + 1; to < list->count && list->items[to].doc < end; to++)
 			;
-		kept = look_up(search, list, from, to, kept, &runs);
+		kept = look_up(search, list, from, to, kept, &runs, before);
 		if (runs.count >= WALK_BATCH)
-			runs_score(search, &runs, score_blocks, list->items);
+			runs_score(search, &runs, score_blocks, &target);
 	}
 	list->count = kept;
-	runs_score(search, &runs, score_blocks, list->items);
+	runs_score(search, &runs, score_blocks, &target);
+	pfree(before);
 	if (runs.runs != NULL)
 		pfree(runs.runs);
 	search_counters.narrowed += kept;
@@ -147,7 +168,7 @@ typedef struct NarrowAll
 static void
 score_batch(NarrowAll *all)
 {
-	runs_score(all->search, &all->runs, score_blocks, all->search->pool.items);
+	runs_score(all->search, &all->runs, score_blocks, &(NarrowTarget) {all->search->pool.items});
 	pool_cut(all->search);
 }
 

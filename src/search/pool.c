@@ -81,9 +81,9 @@ pool_give_up(Search *search)
 
 /* Narrow these documents, which are marked as seen, into the pool. */
 static void
-narrow_into_pool(Search *search, CandidateList *list)
+narrow_into_pool(Search *search, CandidateList *list, EstimateFit *fit)
 {
-	search_narrow(search, list);
+	search_narrow(search, list, fit);
 	search->narrowed += list->count;
 	for (uint32 i = 0; i < list->count; i++)
 		candidates_add(&search->pool, list->items[i].doc, list->items[i].score);
@@ -108,9 +108,9 @@ add_pending(Search *search)
 		search_mark_seen(search, doc);
 		search_counters.pending++;
 		if (list.count == search->pool_limit)
-			narrow_into_pool(search, &list);
+			narrow_into_pool(search, &list, NULL);
 	}
-	narrow_into_pool(search, &list);
+	narrow_into_pool(search, &list, NULL);
 	if (list.items != NULL)
 		pfree(list.items);
 }
@@ -130,24 +130,37 @@ widen_to_all(Search *search)
 	search_counters.passes++;
 }
 
+void
+pool_narrow_waiting(Search *search, uint32 n)
+{
+	CandidateList *waiting = &search->waiting;
+	CandidateList list = {0};
+
+	n = Min(n, waiting->count);
+	candidates_select(waiting->items, waiting->count, n);
+	for (uint32 i = 0; i < n; i++)
+	{
+		search_mark_seen(search, waiting->items[i].doc);
+		candidates_add(&list, waiting->items[i].doc, waiting->items[i].score);
+	}
+	waiting->count -= n;
+	memmove(waiting->items, waiting->items + n, (size_t) waiting->count * sizeof(Candidate));
+	histogram_fill(&search->waiting_estimates, waiting->items, waiting->count);
+	narrow_into_pool(search, &list, &search->gather_fit);
+	if (list.items != NULL)
+		pfree(list.items);
+}
+
 /* The documents that so many probes a token gather. */
 static void
 widen_by_probes(Search *search, uint32 probes, uint32 ef, uint32 limit)
 {
-	CandidateList list = {0};
-	uint32		count = 0;
-
-	search_gather(search, probes, ef, limit, &list);
-	for (uint32 i = 0; i < list.count; i++)
-		if (!search_seen(search, list.items[i].doc))
-		{
-			search_mark_seen(search, list.items[i].doc);
-			list.items[count++] = list.items[i];
-		}
-	list.count = count;
-	narrow_into_pool(search, &list);
-	if (list.items != NULL)
-		pfree(list.items);
+	if (search->waiting.items != NULL)
+		pfree(search->waiting.items);
+	memset(&search->waiting, 0, sizeof(CandidateList));
+	search_gather(search, probes, ef, limit, &search->waiting);
+	search->chunk = limit;
+	pool_narrow_waiting(search, limit);
 }
 
 /* Is so wide a search no better than a pass through all documents, or too large for work_mem? */
@@ -160,7 +173,7 @@ is_too_wide(const Search *search, uint64 factor)
 	uint64		postings;
 
 	if (search->finder == NULL ||
-		settings->probes * factor * WIDEN_FACTOR > nodes ||
+		settings->probes * factor * (factor > 1 ? WIDEN_FACTOR : 1) > nodes ||
 		settings->candidates * factor * 2 > meta->live_docs)
 		return true;
 	postings = settings->probes * factor * search->query.ntokens * (meta->postings / nodes + 1);
@@ -200,6 +213,11 @@ pool_widen(Search *search)
 	const SearchSettings *settings = &search->settings;
 	uint64		factor = 1;
 
+	if (search->waiting.count > 0)
+	{
+		pool_narrow_waiting(search, Min(search->waiting.count, search->pool_limit));
+		return;
+	}
 	if (search->level == 0)
 		add_pending(search);
 	else

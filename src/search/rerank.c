@@ -32,7 +32,10 @@ score_rows(Search *search, const Run *run, const uint8 *rows, void *arg)
 		return;
 	ranked->candidate.score = view_score(view, query->keys, query->norms, query->ntokens);
 	if (sketched < FLT_MAX)
+	{
 		errors_learn(&search->sketch_errors, ranked->candidate.score - sketched);
+		fit_learn(&search->sketch_fit, sketched, ranked->candidate.score);
+	}
 }
 
 /* Worse first: documents are given from the end of the list. */

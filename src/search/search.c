@@ -113,6 +113,7 @@ search_begin(IndexView *view, const MultiVector *query, const SearchSettings *se
 	search->settings = search_resolve(query->ntokens, settings);
 	search->batch = search->settings.rerank;
 	search->floor = -INFINITY;
+	search->may_narrow_more = settings->candidates == 0;
 	pool_begin(search);
 	search->seen = palloc_extended(view->meta.arrays[ARRAY_DOCS].nitems / 8 + 1, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	prepare_query(search, query);
@@ -193,37 +194,63 @@ rerank_batch(Search *search)
 	search->pool_best = -FLT_MAX;
 	for (uint32 i = 0; i < pool->count; i++)
 		search->pool_best = Max(search->pool_best, pool->items[i].score);
+	histogram_fill(&search->pool_estimates, pool->items, pool->count);
 	search->batch = Min(search->batch * 2, search->batch_limit);
 }
 
 /*
- * Sketch errors are larger, and a late row costs less than reranking
- * everything. Where few rows are wanted of many, missing one weighs more; and
- * where all in the pool are wanted ones, reranking them costs little beside
- * having found them.
+ * As many documents as this that come after a row and score above it are let
+ * be, if reranking would find them. Where few rows are wanted of many, missing
+ * one weighs more; and where all in the pool are wanted ones, reranking them
+ * costs little beside having found them.
  */
-#define POOL_DEVIATIONS				2.0
-#define POOL_DEVIATIONS_FILTERED	3.0
-#define POOL_DEVIATIONS_TESTED		5.0
+#define UNRANKED_LET_BE				1e-1
+#define UNRANKED_LET_BE_FILTERED	1e-2
+#define UNRANKED_LET_BE_TESTED		1e-4
 
-bool
-search_pool_bound(const Search *search, double *bound)
+/*
+ * Narrowing is worth one document in so many sketches (blocks of a document
+ * times query tokens): where postings say little, as of random vectors, it
+ * goes on; on MedQuAD, where they say much, it ends with what it began with.
+ */
+#define SKETCHES_FOR_ONE 3300.0
+
+/* Sketches of the documents that are narrowed at a time. */
+static double
+narrowing_work(const Search *search)
 {
-	if (search->pool.count == 0 || search->nranked >= search->batch_limit || floor_ends_pool(search))
-		return false;
-	*bound = errors_bound(&search->sketch_errors, search->pool_best,
-						  search->pool_tested ? POOL_DEVIATIONS_TESTED :
-						  search->filter.admits != NULL ? POOL_DEVIATIONS_FILTERED : POOL_DEVIATIONS);
-	return true;
+	const ArrayMeta *arrays = search->view->meta.arrays;
+	double		blocks = (double) arrays[ARRAY_SKETCHES].nitems / Max(arrays[ARRAY_DOCS].nitems, 1);
+
+	return search->settings.candidates * blocks * search->query.ntokens;
 }
 
-void
-search_rerank_more(Search *search)
+bool
+search_more_above(Search *search, double score)
 {
-	MemoryContext old = MemoryContextSwitchTo(search->context);
+	double		let_be = search->pool_tested ? UNRANKED_LET_BE_TESTED :
+		search->filter.admits != NULL ? UNRANKED_LET_BE_FILTERED : UNRANKED_LET_BE;
+	MemoryContext old;
+	bool		more = true;
 
-	rerank_batch(search);
+	if (search->nranked >= search->batch_limit)
+		return false;
+	old = MemoryContextSwitchTo(search->context);
+	if (search->pool.count > 0 && !floor_ends_pool(search) &&
+		fit_expected_above(&search->sketch_fit, &search->pool_estimates, score) > let_be)
+		rerank_batch(search);
+	else if (search->may_narrow_more && search->waiting.count > 0 &&
+			 fit_expected_above(&search->gather_fit, &search->waiting_estimates, score) >
+			 narrowing_work(search) / SKETCHES_FOR_ONE)
+	{
+		pool_narrow_waiting(search, search->chunk);
+		histogram_fill(&search->pool_estimates, search->pool.items, search->pool.count);
+		search->chunk = Min(search->chunk * 2, search->pool_limit);
+	}
+	else
+		more = false;
 	MemoryContextSwitchTo(old);
+	return more;
 }
 
 /* Make ranked hold what comes next, if anything is left. */

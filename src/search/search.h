@@ -151,6 +151,27 @@ typedef enum SearchOrder
 	SEARCH_UNORDERED
 } SearchOrder;
 
+/* What one stage's estimates say of the next one's: a line, and how far from it (least squares, running). */
+typedef struct EstimateFit
+{
+	uint64		count;
+	double		mean_estimate;
+	double		mean_outcome;
+	double		xx;
+	double		xy;
+	double		yy;
+} EstimateFit;
+
+/* How many of a list have which estimates. */
+#define HISTOGRAM_BINS 64
+
+typedef struct EstimateHistogram
+{
+	float		lowest;
+	float		width;
+	uint32		counts[HISTOGRAM_BINS];
+} EstimateHistogram;
+
 typedef struct Search
 {
 	IndexView  *view;
@@ -184,6 +205,13 @@ typedef struct Search
 	SearchOrder order;
 	double		floor;			/* documents below are not wanted; -INFINITY where all are */
 	bool		below_floor;	/* nothing in the pool is estimated to reach the floor */
+	EstimateHistogram pool_estimates;
+	EstimateFit sketch_fit;		/* code rows, from sketches */
+	CandidateList waiting;		/* gathered, not narrowed, not seen */
+	EstimateHistogram waiting_estimates;
+	EstimateFit gather_fit;		/* sketches, from postings */
+	uint32		chunk;			/* how many of those that wait are narrowed next */
+	bool		may_narrow_more;	/* the number of candidates was left to the index */
 } Search;
 
 /* ---- search.c ---- */
@@ -206,12 +234,10 @@ extern bool search_peek(Search *search, float *score);
 extern bool search_next(Search *search, RankedDoc *doc);
 
 /*
- * The most that a document which is narrowed and not yet reranked is expected
- * to be estimated at; false where there is none. search_rerank_more reranks
- * the best of them.
+ * Rerank or narrow more where that is expected to bring a document that
+ * scores above this, as code rows score; false where it is not.
  */
-extern bool search_pool_bound(const Search *search, double *bound);
-extern void search_rerank_more(Search *search);
+extern bool search_more_above(Search *search, double score);
 
 /* What settings of 0 mean for a query of so many tokens. */
 extern SearchSettings search_resolve(uint32 ntokens, const SearchSettings *asked);
@@ -239,6 +265,9 @@ extern bool pool_is_short(const Search *search);
 /* More documents into the pool, narrowed; the last time sets complete. */
 extern void pool_widen(Search *search);
 
+/* Narrow the best of those that wait, into the pool. */
+extern void pool_narrow_waiting(Search *search, uint32 n);
+
 /* Where the pool has grown to twice its limit, drop the worse half: another pass finds it again. */
 extern void pool_cut(Search *search);
 
@@ -247,11 +276,14 @@ extern void pool_give_up(Search *search);
 
 /* ---- the stages ---- */
 
-/* gather.c: nodes of each token, then the best documents by their postings, into list. */
+/* gather.c: nodes of each token, then the documents of their postings, the best in front, into list. */
 extern void search_gather(Search *search, uint32 probes, uint32 ef, uint32 limit, CandidateList *list);
 
-/* narrow.c: score documents by sketch, replacing their scores; drops those that are not live. */
-extern void search_narrow(Search *search, CandidateList *list);
+/*
+ * narrow.c: score documents by sketch, replacing their scores; drops those
+ * that are not live. fit: learns what those scores say, or NULL.
+ */
+extern void search_narrow(Search *search, CandidateList *list, EstimateFit *fit);
 
 /* narrow.c: drop those that are not admitted; before documents are narrowed, or after. */
 extern void search_test(Search *search, CandidateList *list);
@@ -325,6 +357,12 @@ extern void errors_learn(ErrorStats *errors, double error);
 
 /* What an estimate is taken to stand for at the most: so many deviations above its mean error. */
 extern double errors_bound(const ErrorStats *errors, double estimate, double deviations);
+
+extern void fit_learn(EstimateFit *fit, double estimate, double outcome);
+extern void histogram_fill(EstimateHistogram *histogram, const Candidate *items, uint32 count);
+
+/* How many of the list are expected to come out above this. */
+extern double fit_expected_above(const EstimateFit *fit, const EstimateHistogram *histogram, double outcome);
 
 /* Times and pages of a stage, for the counters. Stages do not overlap: pages are counted from here on. */
 extern BufferUsage search_pages;
