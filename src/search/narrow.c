@@ -65,15 +65,23 @@ add_sketches(Search *search, RunList *runs, const DocEntry *entry, Candidate *ca
 		runs_add(search, runs, which, entry->first_block, sketch_blocks_for(entry->ntokens));
 }
 
-/*
- * Keep the live ones of candidates from..to, which stand on one directory
- * page, at items[kept] on; returns the new count.
- */
-static uint32
-look_up(Search *search, CandidateList *list, uint32 from, uint32 to, uint32 kept, RunList *runs, float *before)
+/* Candidates on their way from their postings to their sketches. */
+typedef struct Narrowing
 {
-	IndexView  *view = search->view;
-	uint32		first = list->items[from].doc;
+	Search	   *search;
+	Candidate  *items;
+	uint32		kept;			/* items 0 .. kept - 1 are live */
+	float	   *before;			/* what these were estimated at */
+	RunList		runs;
+} Narrowing;
+
+/* Keep the live ones of candidates from..to, which stand on one directory page. */
+static void
+look_up(Narrowing *narrowing, uint32 from, uint32 to)
+{
+	IndexView  *view = narrowing->search->view;
+	Candidate  *items = narrowing->items;
+	uint32		first = items[from].doc;
 	char	   *data;
 	Buffer		buffer = parray_read(&view->index, &view->meta, ARRAY_DOCS, first, &data);
 	uint32		nlive = 0;
@@ -82,56 +90,56 @@ look_up(Search *search, CandidateList *list, uint32 from, uint32 to, uint32 kept
 	/* Copied out, because laying out runs allocates. */
 	for (uint32 i = from; data != NULL && i < to; i++)
 	{
-		const DocEntry *entry = (const DocEntry *) data + (list->items[i].doc - first);
+		const DocEntry *entry = (const DocEntry *) data + (items[i].doc - first);
 
 		if (is_live(entry))
 		{
 			entries[nlive] = *entry;
-			list->items[kept + nlive++] = list->items[i];
+			items[narrowing->kept + nlive++] = items[i];
 		}
 	}
 	UnlockReleaseBuffer(buffer);
 	for (uint32 i = 0; i < nlive; i++)
 	{
-		before[kept + i] = list->items[kept + i].score;
-		add_sketches(search, runs, &entries[i], list->items, kept + i);
+		uint32		which = narrowing->kept++;
+
+		narrowing->before[which] = items[which].score;
+		add_sketches(narrowing->search, &narrowing->runs, &entries[i], items, which);
 	}
-	return kept + nlive;
 }
 
 void
 search_narrow(Search *search, CandidateList *list, EstimateFit *fit)
 {
 	const ArrayMeta *directory = &search->view->meta.arrays[ARRAY_DOCS];
-	RunList		runs = {ARRAY_SKETCHES};
+	Narrowing	narrowing = {.search = search, .runs = {ARRAY_SKETCHES}};
 	NarrowTarget target = {.fit = fit};
-	float	   *before;
-	uint32		kept = 0;
 	instr_time	start;
 
 	if (list->count == 0)
 		return;
 	stage_start(&start);
-	before = palloc_extended(mul_size(list->count, sizeof(float)), MCXT_ALLOC_HUGE);
-	target.before = before;
 	candidates_sort_by_doc(list);
+	narrowing.items = list->items;
+	narrowing.before = palloc_extended(mul_size(list->count, sizeof(float)), MCXT_ALLOC_HUGE);
 	target.candidates = list->items;
+	target.before = narrowing.before;
 	for (uint32 from = 0, to; from < list->count; from = to)
 	{
 		uint32		end = list->items[from].doc + parray_run(directory, list->items[from].doc);
 
 		for (to = from + 1; to < list->count && list->items[to].doc < end; to++)
 			;
-		kept = look_up(search, list, from, to, kept, &runs, before);
-		if (runs.count >= WALK_BATCH)
-			runs_score(search, &runs, score_blocks, &target);
+		look_up(&narrowing, from, to);
+		if (narrowing.runs.count >= WALK_BATCH)
+			runs_score(search, &narrowing.runs, score_blocks, &target);
 	}
-	list->count = kept;
-	runs_score(search, &runs, score_blocks, &target);
-	pfree(before);
-	if (runs.runs != NULL)
-		pfree(runs.runs);
-	search_counters.narrowed += kept;
+	list->count = narrowing.kept;
+	runs_score(search, &narrowing.runs, score_blocks, &target);
+	pfree(narrowing.before);
+	if (narrowing.runs.runs != NULL)
+		pfree(narrowing.runs.runs);
+	search_counters.narrowed += narrowing.kept;
 	stage_stop(STAGE_NARROW, start);
 }
 
