@@ -39,8 +39,22 @@ build/flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(VERSION) $(CC) $(CPPFLAGS) $(CFLAGS)' | cmp -s - $@ || echo '$(VERSION) $(CC) $(CPPFLAGS) $(CFLAGS)' >$@
 -include $(OBJS:.o=.d)
+
+# The library for tests in which calls of the server fail, and points are waited at (test/faults); kernels call no server.
+FAULTS_OBJS := $(patsubst src/%.o,build/faults/%.o,$(filter-out src/kernels/%,$(OBJS))) build/faults/faults.o
+faults: build/faults/colbert_pg.so
+build/faults/colbert_pg.so: $(FAULTS_OBJS) $(filter src/kernels/%,$(OBJS))
+	$(CC) $(CFLAGS) -shared -o $@ $^ $(LDFLAGS) $(SHLIB_LINK)
+build/faults/%.o: src/%.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -DCOLBERT_FAULTS -Itest/faults $(CPPFLAGS) -c -o $@ $<
+build/faults/faults.o: test/faults/faults.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -DCOLBERT_FAULTS -Itest/faults $(CPPFLAGS) -c -o $@ $<
+$(FAULTS_OBJS): build/flags
+-include $(FAULTS_OBJS:.o=.d)
 else
-all install uninstall installcheck clean:
+all install uninstall installcheck clean faults:
 	@echo "$(PG_CONFIG): no build files of a PostgreSQL server. 'make deps' installs them on Debian; or set PG_CONFIG=/path/to/pg_config." >&2; exit 1
 endif
 
@@ -67,6 +81,7 @@ bench-%: FORCE
 
 help:
 	@echo 'make                build the extension'
+	@echo 'make faults         build the library for tests of faults (doc/reliability.md), beside the other'
 	@echo 'make install        install it into the server of PG_CONFIG ($(PG_CONFIG))'
 	@echo 'make installcheck   run the regression tests on a running server of your own'
 	@echo
@@ -80,5 +95,5 @@ help:
 	@echo 'make bench-trade-off  what each way to keep vectors costs and finds, beside FAISS (from PyPI): tables and a picture'
 	@echo 'make deps           only install the packages'
 
-.PHONY: deps demo demo-psql test soak help FORCE
+.PHONY: deps demo demo-psql test soak faults help FORCE
 FORCE:

@@ -61,11 +61,14 @@ check_try(Check *check, CheckStep step, void *arg, int64 item)
 
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
-		if (!tells_of_damage(error->sqlerrcode))
-			PG_RE_THROW();
 		FlushErrorState();
 		RollbackAndReleaseCurrentSubTransaction();
 		MemoryContextSwitchTo(context);
+		CurrentResourceOwner = owner;
+
+		/* Out of the subtransaction: a statement that ended in one would leave the session in a failed transaction. */
+		if (!tells_of_damage(error->sqlerrcode))
+			ReThrowError(error);
 		findings_add(check->findings, FINDING_ERROR, item, "%s", error->message);
 		FreeErrorData(error);
 	}

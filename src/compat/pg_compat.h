@@ -172,4 +172,14 @@
 /* The wait event of a parallel build's leader moved with the generated wait events of 17. */
 #include "utils/wait_event.h"
 
+/*
+ * A build for tests (make faults) lets calls of the server fail, and waits at
+ * named points, to bring about what hardly ever happens. Here they are nothing.
+ */
+#ifdef COLBERT_FAULTS
+#include "faults.h"
+#else
+#define COLBERT_PAUSE(name) ((void) 0)
+#endif
+
 #endif							/* COLBERT_PG_COMPAT_H */

@@ -20,7 +20,7 @@ use Test::More;
 use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(@methods each_method new_node load_questions load_passages create_tables exact_tenths recall only_by checker_is_content in_exact_order index_is_sound
-  uses_index start_sql stop_sql add_churn kill_all start_after_kill rounds);
+  uses_index start_sql stop_sql add_churn kill_all start_after_kill rounds faults_node add_docs);
 
 # The access methods, each without its "colbert_". A test that is not about one of them runs over all: in one server, over a table
 # for each, named passages_METHOD, with the index passages_METHOD_index.
@@ -61,6 +61,35 @@ CONF
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION colbert_pg');
 	return $node;
+}
+
+# faults_node(NAME): a server like those of new_node, with the library in which calls fail and points are waited at (test/faults). It is
+# installed nowhere: the functions of the extension are turned to it.
+sub faults_node
+{
+	my ($name) = @_;
+	my $node = new_node($name);
+	my $folder = $ENV{COLBERT_FAULTS} or BAIL_OUT('COLBERT_FAULTS does not name the folder of the library for tests: make faults builds it');
+
+	$node->append_conf('postgresql.conf', "dynamic_library_path = '$folder:\$libdir'");
+	$node->reload;
+	$node->safe_psql('postgres', q{UPDATE pg_proc SET probin = 'colbert_pg' WHERE probin = '$libdir/colbert_pg'});
+	return $node;
+}
+
+# add_docs(NODE, COUNT): a table docs of small documents, each twentieth of them NULL.
+sub add_docs
+{
+	my ($node, $count) = @_;
+
+	$node->safe_psql('postgres', <<"SQL");
+CREATE TABLE docs (id int PRIMARY KEY, doc multivector(16));
+INSERT INTO docs
+	SELECT i, CASE WHEN i % 20 > 0 THEN (SELECT multivector_agg(ARRAY(SELECT sin(i * 31 + t * 7 + d * d) FROM generate_series(1, 16) d)::real[])
+	                                     FROM generate_series(1, 1 + i % 20) t) END
+	FROM generate_series(1, $count) i;
+SQL
+	return;
 }
 
 # Load the questions, and the exact top 100 passages of each.
