@@ -77,6 +77,9 @@ extern SearchSettings scan_settings(Relation index);
 
 /* Of the documents, give only those whose rows pass. filter outlives the scan. */
 extern void colbert_set_filter(IndexScanDesc scan, const RowFilter *filter);
+
+/* Search with these settings (0: the index chooses), whatever session and index say. They outlive the scan. */
+extern void colbert_set_settings(IndexScanDesc scan, const SearchSettings *settings);
 extern void colbert_endscan(IndexScanDesc scan);
 
 /* What a scan has done so far, its earlier searches included. */

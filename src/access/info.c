@@ -34,6 +34,11 @@ colbert_open_index(Oid oid, LOCKMODE mode)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_OBJECT),
 				 errmsg("there is no index with OID %u", oid)));
+	if (index->rd_rel->relkind == RELKIND_PARTITIONED_INDEX)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is an index of a partitioned table", RelationGetRelationName(index)),
+				 errhint("Name the index of a partition: pg_partition_tree('%s') has them.", RelationGetRelationName(index))));
 	if (index->rd_rel->relkind != RELKIND_INDEX || index->rd_indam == NULL ||
 		index->rd_indam->ambuild != colbert_build)
 		ereport(ERROR,

@@ -32,16 +32,16 @@ static relopt_enum_elt_def quantizers[] = {
 	{NULL, 0}
 };
 
-/* Scan defaults, which every access method takes. */
+/* Options that every access method takes. Scans go on while their defaults are changed: the next one reads them. */
 static void
 add_scan_options(relopt_kind kind)
 {
 	add_int_reloption(kind, "probes", "Nodes probed for each query token (0 = chosen by the index)",
-					  0, 0, 1048576, AccessExclusiveLock);
+					  0, 0, 1048576, ShareUpdateExclusiveLock);
 	add_int_reloption(kind, "candidates", "Documents narrowed by their sketches (0 = chosen by the index)",
-					  0, 0, 10000000, AccessExclusiveLock);
+					  0, 0, 10000000, ShareUpdateExclusiveLock);
 	add_int_reloption(kind, "rerank", "Documents reranked by their code rows (0 = chosen by the index)",
-					  0, 0, 10000000, AccessExclusiveLock);
+					  0, 0, 10000000, ShareUpdateExclusiveLock);
 	add_enum_reloption(kind, "quantizer", "Codec of the code rows", quantizers, DEFAULT_QUANTIZER,
 					   "Valid values are \"sq8\", \"sq4\", \"pq\", \"flat\" and \"bit\".", AccessExclusiveLock);
 	add_int_reloption(kind, "pq_m", "Bytes of a token's code with the quantizer pq",
@@ -60,7 +60,7 @@ options_init(void)
 	add_int_reloption(hnsw_kind, "tokens_per_node", "Tokens for each node of the graph (0 = chosen by the index)",
 					  0, 0, 1000000, AccessExclusiveLock);
 	add_int_reloption(hnsw_kind, "ef_search", "Size of the dynamic candidate list of a search (0 = chosen by the index)",
-					  0, 0, 10000, AccessExclusiveLock);
+					  0, 0, 10000, ShareUpdateExclusiveLock);
 
 	ivf_kind = add_reloption_kind();
 	add_scan_options(ivf_kind);

@@ -62,6 +62,7 @@ typedef struct ColbertScan
 	Search	   *search;
 	ExactStage *exact;
 	const RowFilter *filter;	/* kept by rescans; NULL: none */
+	const SearchSettings *settings;	/* kept by rescans; NULL: those of session and index */
 	PageCursor	cursor;
 	SearchCounters counters;	/* while others count */
 	SearchCounters earlier;		/* sum over the searches before this one */
@@ -87,6 +88,14 @@ colbert_set_filter(IndexScanDesc scan, const RowFilter *filter)
 	ColbertScan *state = scan->opaque;
 
 	state->filter = filter;
+}
+
+void
+colbert_set_settings(IndexScanDesc scan, const SearchSettings *settings)
+{
+	ColbertScan *state = scan->opaque;
+
+	state->settings = settings;
 }
 
 /* ---- counters: several scans may be at work in turns ---- */
@@ -273,7 +282,7 @@ scan_settings(Relation index)
 static void
 start_search(ColbertScan *state, IndexScanDesc scan, double floor)
 {
-	SearchSettings settings = scan_settings(scan->indexRelation);
+	SearchSettings settings = state->settings != NULL ? *state->settings : scan_settings(scan->indexRelation);
 
 	view_check_dims(state->view, state->query);
 	if (!state->want_documents)

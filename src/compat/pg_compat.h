@@ -146,6 +146,15 @@
 					(node)->iss_NumScanKeys, (node)->iss_NumOrderByKeys)
 #endif
 
+/* Begin an index scan that only orders; since 18 there may be counters. */
+#if PG_VERSION_NUM >= 180000
+#define compat_index_beginscan_ordered(heap, index, snapshot, norderbys) \
+	index_beginscan(heap, index, snapshot, NULL, 0, norderbys)
+#else
+#define compat_index_beginscan_ordered(heap, index, snapshot, norderbys) \
+	index_beginscan(heap, index, snapshot, 0, norderbys)
+#endif
+
 /* What runs with the rights of a table's owner searches no schemas that others choose, since 17. */
 #if PG_VERSION_NUM >= 170000
 #define compat_restrict_search_path() RestrictSearchPath()

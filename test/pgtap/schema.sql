@@ -74,6 +74,7 @@ FROM (VALUES
 	('pool_tokens(multivector,integer)', 'doc multivector, factor integer -> multivector'),
 	('multivector(bytea,integer,text)', 'bytes bytea, dims integer, element text DEFAULT ''float4''::text -> multivector'),
 	('multivector(anyarray)', 'tokens anyarray -> multivector'),
+	('colbert_tune(regclass,multivector[],double precision,integer,boolean)', 'index regclass, queries multivector[], target_recall double precision DEFAULT 0.95, k integer DEFAULT 10, apply boolean DEFAULT false, OUT probes integer, OUT ef_search integer, OUT candidates integer, OUT rerank integer, OUT recall double precision, OUT ms double precision, OUT chosen boolean -> SETOF record'),
 	('multivector_agg(real[])', 'token real[] -> multivector')) AS v(f, expected);
 
 -- Casts.
