@@ -15,6 +15,7 @@
 #include "access/transam.h"
 #include "catalog/index.h"
 #include "catalog/pg_class.h"
+#include "commands/tablecmds.h"
 #include "executor/spi.h"
 #include "funcapi.h"
 #include "index/view.h"
@@ -131,6 +132,8 @@ check_rights(const Tune *tune, bool apply)
 	PreventCommandDuringRecovery("colbert_tune(apply => true)");
 	if (!compat_object_ownercheck(RelationRelationId, RelationGetRelid(tune->index), GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_INDEX, RelationGetRelationName(tune->index));
+	/* ALTER INDEX would refuse it in the end: a scan of this very statement. */
+	CheckTableNotInUse(tune->index, "ALTER INDEX");
 }
 
 static int

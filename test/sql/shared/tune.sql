@@ -110,6 +110,21 @@ DELETE FROM tune_docs WHERE id BETWEEN 200 AND 500;
 SELECT tune_auto('"Tune expression"', 10) = tune_recall('tune_docs WHERE true', 'maxsim((doc || doc)::multivector(8), $1)', 'DESC', 10);
 SELECT count(*) FROM tune_sample, colbert_tune('"Tune expression"', queries, 0.6, 10, true) WHERE chosen;
 DROP INDEX "Tune expression";
+-- Names that want quotes, and a temporary table.
+CREATE SCHEMA "tune Schema";
+CREATE TABLE "tune Schema"."order" AS SELECT id AS "limit", doc AS "select" FROM tune_docs;
+CREATE INDEX "where" ON "tune Schema"."order" USING :method ("select") WITH (:nodes) WHERE "limit" > 100;
+SELECT tune_auto('"tune Schema"."where"', 10) = tune_recall('(SELECT "select" AS doc FROM "tune Schema"."order" WHERE "limit" > 100) AS t WHERE true', 'maxsim(doc, $1)', 'DESC', 10);
+SELECT count(*) FROM tune_sample, colbert_tune('"tune Schema"."where"', queries, 0.6, 10, true) WHERE chosen;
+DROP SCHEMA "tune Schema" CASCADE;
+CREATE TEMP TABLE tune_temp AS SELECT * FROM tune_docs;
+CREATE INDEX tune_temp_doc ON tune_temp USING :method (doc) WITH (:nodes);
+SELECT tune_auto('tune_temp_doc', 10) = tune_recall('tune_temp WHERE true', 'maxsim(doc, $1)', 'DESC', 10);
+SELECT count(*) FROM tune_sample, colbert_tune('tune_temp_doc', queries, 0.6, 10, true) WHERE chosen;
+-- Its own rows as queries, by a search that is still at work when the options would be changed.
+SELECT count(*) FROM colbert_tune('tune_temp_doc', (SELECT array_agg(doc) FROM (SELECT doc FROM tune_temp ORDER BY doc <#> '[[1,2,3,4,5,6,7,8]]' LIMIT 20) AS s), 0.6) WHERE chosen;
+SELECT * FROM colbert_tune('tune_temp_doc', (SELECT array_agg(doc) FROM (SELECT doc FROM tune_temp ORDER BY doc <#> '[[1,2,3,4,5,6,7,8]]' LIMIT 20) AS s), apply => true);
+DROP TABLE tune_temp;
 -- Fewer rows than are asked for; one row; none that is not NULL.
 CREATE INDEX tune_few ON tune_docs USING :method (doc) WHERE id < 5;
 SELECT min(recall), max(recall), count(*) FILTER (WHERE chosen) FROM tune_sample, colbert_tune('tune_few', queries, 1, 10);
@@ -203,6 +218,7 @@ SELECT * FROM tune_sample, colbert_tune('tune_owned_doc', queries);
 RESET ROLE;
 -- Policies bind the owner now, and not who asks: all rows count.
 ALTER TABLE tune_owned FORCE ROW LEVEL SECURITY;
+ALTER POLICY tune_policy ON tune_owned USING (false);
 SELECT max(recall) FROM tune_sample, colbert_tune('tune_owned_doc', queries, 0.5);
 SET ROLE regress_tune_owner;
 SELECT * FROM tune_sample, colbert_tune('tune_owned_doc', queries);
