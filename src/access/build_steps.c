@@ -55,7 +55,7 @@ choose_mode(const Build *build)
 static void
 check_counts(const BuildCounts *counts)
 {
-	if (counts->ndocs >= INVALID_ORDINAL || counts->ntokens >= INVALID_ORDINAL)
+	if (counts->ndocs > COLBERT_MAX_ITEMS || counts->nnulls > COLBERT_MAX_ITEMS || counts->ntokens > COLBERT_MAX_ITEMS)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("cannot index " UINT64_FORMAT " documents of " UINT64_FORMAT " tokens in one index",

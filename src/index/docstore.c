@@ -275,14 +275,14 @@ docstore_append_null(IndexView *view, ItemPointer tid)
 }
 
 void
-docstore_presize(IndexView *view, uint32 ndocs, uint64 ntokens, uint64 nblocks)
+docstore_presize(IndexView *view, uint64 ndocs, uint64 ntokens, uint64 nblocks)
 {
 	Buffer		meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
 
 	memcpy(&view->meta, meta_data(BufferGetPage(meta_buffer)), sizeof(MetaPageData));
 	parray_make_room(&view->index, meta_buffer, &view->meta, ARRAY_DOCS, ndocs);
-	parray_make_room(&view->index, meta_buffer, &view->meta, ARRAY_SKETCHES, (uint32) Min(nblocks, INVALID_ORDINAL - 1));
-	parray_make_room(&view->index, meta_buffer, &view->meta, ARRAY_ROWS, (uint32) Min(ntokens, INVALID_ORDINAL - 1));
+	parray_make_room(&view->index, meta_buffer, &view->meta, ARRAY_SKETCHES, nblocks);
+	parray_make_room(&view->index, meta_buffer, &view->meta, ARRAY_ROWS, ntokens);
 	UnlockReleaseBuffer(meta_buffer);
 }
 

@@ -80,7 +80,7 @@ extern uint32 docstore_append(IndexView *view, ItemPointer tid, const MultiVecto
 extern void docstore_append_null(IndexView *view, ItemPointer tid);
 
 /* A build that knows: room for so many documents, tokens and sketch blocks at once. */
-extern void docstore_presize(IndexView *view, uint32 ndocs, uint64 ntokens, uint64 nblocks);
+extern void docstore_presize(IndexView *view, uint64 ndocs, uint64 ntokens, uint64 nblocks);
 
 /* The directory entry of a document; false where there is none (never written, or beyond the end). */
 extern bool docstore_entry(IndexView *view, uint32 doc, DocEntry *entry);

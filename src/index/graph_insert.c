@@ -227,13 +227,9 @@ make_room(Graph *graph, uint32 level)
 
 	for (int i = 0; i < lengthof(kinds); i++)
 	{
-		const ArrayMeta *array = &graph->meta->arrays[kinds[i]];
 		uint32		count = kinds[i] == ARRAY_UPPER ? level : 1;
-		uint64		pages = 0;
 
-		for (uint32 j = 0; j < array->nextents; j++)
-			pages += array->extents[j].npages;
-		if ((uint64) array->nitems + count <= pages * parray_per_page(array))
+		if (parray_has_room(&graph->meta->arrays[kinds[i]], count))
 			continue;
 		if (!BufferIsValid(meta_buffer))
 			meta_buffer = meta_lock(graph->index, BUFFER_LOCK_EXCLUSIVE);

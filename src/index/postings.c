@@ -127,7 +127,8 @@ reserve(PostingBuffer *out, uint32 more)
 	if (needed > PG_UINT32_MAX)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("too many postings")));
+				 errmsg("too many postings"),
+				 errhint("Set colbert.probes lower.")));
 	if (out->docs == NULL)
 		out->docs = MemoryContextAllocHuge(CurrentMemoryContext, mul_size(needed, sizeof(uint32)));
 	else

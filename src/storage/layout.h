@@ -30,6 +30,11 @@
 
 #define INVALID_ORDINAL		((uint32) 0xFFFFFFFF)
 
+/* Items of a page array at the most: some way from where ordinals wrap, so that no walk by pages comes there. */
+#ifndef COLBERT_MAX_ITEMS
+#define COLBERT_MAX_ITEMS	((uint32) 0xFFFF0000)
+#endif
+
 typedef enum PageKind
 {
 	PAGE_META = 1,

@@ -196,7 +196,8 @@ extend_relation(Relation rel, uint32 npages)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("index \"%s\" cannot grow by %u pages",
-						RelationGetRelationName(rel), npages)));
+						RelationGetRelationName(rel), npages),
+				 errhint("Partition the table.")));
 	compat_zero_extend(RelationGetSmgr(rel), start, npages);
 	UnlockRelationForExtension(rel, ExclusiveLock);
 	return start;
@@ -242,28 +243,35 @@ enter_extent(ColbertIndex *index, Buffer meta_buffer, MetaPageData *meta, ArrayK
 	UnlockReleaseBuffer(last);
 }
 
+bool
+parray_has_room(const ArrayMeta *array, uint64 count)
+{
+	uint64		wanted = (uint64) array->nitems + count;
+
+	return array->item_size == 0 ||
+		(wanted <= COLBERT_MAX_ITEMS && wanted <= (uint64) array_pages(array) * parray_per_page(array));
+}
+
 void
-parray_make_room(ColbertIndex *index, Buffer meta_buffer, MetaPageData *meta, ArrayKind kind, uint32 count)
+parray_make_room(ColbertIndex *index, Buffer meta_buffer, MetaPageData *meta, ArrayKind kind, uint64 count)
 {
 	ArrayMeta  *array = &meta->arrays[kind];
 	uint64		wanted = (uint64) array->nitems + count;
 	uint64		pages_wanted;
-	uint32		have;
 	Extent		extent;
 
-	if (array->item_size == 0)
+	if (parray_has_room(array, count))
 		return;
-	pages_wanted = (wanted + parray_per_page(array) - 1) / parray_per_page(array);
-	have = array_pages(array);
-	if (pages_wanted <= have)
-		return;
-	if (wanted >= INVALID_ORDINAL || array->nextents >= MAX_EXTENTS)
+	if (wanted > COLBERT_MAX_ITEMS || array->nextents >= MAX_EXTENTS)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("index \"%s\" is full", RelationGetRelationName(index->rel)),
-				 errhint("REINDEX it, or partition the table.")));
+				 errdetail("An index holds %u tokens at the most, and those of deleted documents count until VACUUM.",
+						   (unsigned) COLBERT_MAX_ITEMS),
+				 errhint("VACUUM the table, REINDEX the index, or partition the table.")));
 
-	extent.npages = extent_size(array, (uint32) (pages_wanted - have));
+	pages_wanted = (wanted + parray_per_page(array) - 1) / parray_per_page(array);
+	extent.npages = extent_size(array, (uint32) (pages_wanted - array_pages(array)));
 	extent.start = extend_relation(index->rel, extent.npages);
 	enter_extent(index, meta_buffer, meta, kind, extent);
 }

@@ -167,7 +167,10 @@ extern void parray_copy_in(ColbertIndex *index, const MetaPageData *meta, ArrayK
  * nothing where there is room. ERRCODE_PROGRAM_LIMIT_EXCEEDED where ordinals
  * or extents run out.
  */
-extern void parray_make_room(ColbertIndex *index, Buffer meta_buffer, MetaPageData *meta, ArrayKind kind, uint32 count);
+extern void parray_make_room(ColbertIndex *index, Buffer meta_buffer, MetaPageData *meta, ArrayKind kind, uint64 count);
+
+/* Is there room for so many, and may there be? */
+extern bool parray_has_room(const ArrayMeta *array, uint64 count);
 
 /* All extents of all arrays, by block; returns how many there are (ARRAY_COUNT * MAX_EXTENTS at the most). */
 typedef struct PlacedExtent

@@ -101,8 +101,13 @@ extern int	faults_max_items;
 #define lappend(...) FAULT("lappend", lappend(__VA_ARGS__))
 #define pg_detoast_datum(...) FAULT("pg_detoast_datum", pg_detoast_datum(__VA_ARGS__))
 #define pg_detoast_datum_packed(...) FAULT("pg_detoast_datum_packed", pg_detoast_datum_packed(__VA_ARGS__))
+#ifdef dsa_create				/* a macro since 17 */
+#define dsa_create_ext(...) FAULT("dsa_create", dsa_create_ext(__VA_ARGS__))
+#define dsa_create_in_place_ext(...) FAULT("dsa_create_in_place", dsa_create_in_place_ext(__VA_ARGS__))
+#else
 #define dsa_create(...) FAULT("dsa_create", dsa_create(__VA_ARGS__))
 #define dsa_create_in_place(...) FAULT("dsa_create_in_place", dsa_create_in_place(__VA_ARGS__))
+#endif
 #define dsa_attach(...) FAULT("dsa_attach", dsa_attach(__VA_ARGS__))
 #define dsa_attach_in_place(...) FAULT("dsa_attach_in_place", dsa_attach_in_place(__VA_ARGS__))
 #define dsa_allocate_extended(area, size, flags) \

@@ -1,0 +1,62 @@
+# Transaction ids go round: an index holds none, only the places of rows. The server is put three quarters of the way round, then over
+# the end, with changes and VACUUM FREEZE on the way; each row is found at any time.
+
+use strict;
+use warnings;
+use ColbertTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = new_node('wraparound');
+
+load_questions($node);
+load_passages($node, 'pool', 800);
+create_tables($node, 'id <= 500');
+add_churn($node);
+$node->safe_psql('postgres', 'UPDATE pg_database SET datallowconn = true');
+
+# 4,294,934,528 is one page of the commit log, 32,768 ids, from the end: ids begin on a page that is not there yet.
+for my $xid (1_499_987_968, 2_999_975_936, 4_294_934_528)
+{
+	$node->safe_psql('postgres', "CALL churn('passages_$_', 300)") for @methods;
+	$node->safe_psql('postgres', 'CALL churn(' . join(', ', "'passages_$_'", 60) . "); SELECT colbert_merge('passages_${_}_index')") for @methods;
+	$node->command_ok([ 'vacuumdb', '--all', '--freeze', '--quiet' ], 'all is frozen');
+	$node->stop;
+	command_ok([ 'pg_resetwal', '-x', $xid, '-D', $node->data_dir ], "the next transaction is $xid");
+	$node->start;
+	cmp_ok($node->safe_psql('postgres', 'SELECT pg_current_xact_id()::xid::text::bigint'), '>=', $xid, 'it is');
+	each_method("from transaction $xid on", sub {
+		my ($method, $table) = @_;
+
+		index_is_sound($node, $table, 'as it was');
+		$node->safe_psql('postgres', "CALL churn('$table', 300)");
+		index_is_sound($node, $table, 'changed');
+		$node->safe_psql('postgres', "VACUUM $table");
+		index_is_sound($node, $table, 'vacuumed');
+	});
+}
+
+# Over the end: rows of ids before and after it.
+$node->safe_psql('postgres', <<'SQL');
+CREATE PROCEDURE use_ids(steps int) LANGUAGE plpgsql AS $$
+BEGIN
+	FOR i IN 1 .. steps LOOP
+		PERFORM pg_current_xact_id();
+		COMMIT;
+	END LOOP;
+END $$;
+CALL use_ids(33000);
+SQL
+cmp_ok($node->safe_psql('postgres', 'SELECT pg_current_xact_id()::xid::text::bigint'), '<', 100_000, 'ids have begun anew');
+each_method('over the end', sub {
+	my ($method, $table) = @_;
+
+	index_is_sound($node, $table, 'as it was');
+	$node->safe_psql('postgres', "CALL churn('$table', 300)");
+	index_is_sound($node, $table, 'changed');
+	$node->safe_psql('postgres', "VACUUM FREEZE $table");
+	index_is_sound($node, $table, 'frozen');
+	checker_is_content($node, $table, 'in the end');
+});
+$node->stop;
+done_testing();
