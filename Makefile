@@ -72,6 +72,10 @@ test:
 	@tools/test
 test-%:
 	@tools/test $*
+# Other versions, compilers and builds: make test-matrix CELLS="17-gcc 18-clang" SUITES="regress isolation"
+test-matrix: FORCE
+	@tools/install-deps matrix
+	@tools/test-matrix $(CELLS)
 # make soak MINUTES=60 SEED=1: the tests of faults for so long, from a seed.
 MINUTES = 60
 soak:
@@ -89,11 +93,13 @@ help:
 	@echo 'make demo           real questions, answers in words, and how fast'
 	@echo 'make demo-psql      the same data, in psql'
 	@echo 'make test           every test; make test-SUITE for one of: $(shell tools/test --list 2>/dev/null)'
+	@echo 'make test-matrix    every test on PostgreSQL 15, 17 and 18, with gcc, clang, assertions and sanitizers, in chroots: hours'
+	@echo '                    CELLS="17-gcc 18-clang" SUITES="regress tap" choose; cells: $(shell tools/test-matrix --list 2>/dev/null)'
 	@echo 'make soak MINUTES=60  the tests of faults, longer: crashes, damaged files, full disks (doc/reliability.md)'
 	@echo 'make bench-medquad  build time, size, latency and recall; make bench-filter, make bench-kernels'
 	@echo 'make bench-build    build time by phase with one process and two, and k-means beside FAISS (from PyPI)'
 	@echo 'make bench-trade-off  what each way to keep vectors costs and finds, beside FAISS (from PyPI): tables and a picture'
 	@echo 'make deps           only install the packages'
 
-.PHONY: deps demo demo-psql test soak faults help FORCE
+.PHONY: deps demo demo-psql test test-matrix soak faults help FORCE
 FORCE:

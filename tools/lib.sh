@@ -18,9 +18,9 @@ find_pg_config() {
 	export PG_CONFIG
 }
 
-# sub_make ARGUMENT...: make in the project, for PG_CONFIG, whatever make called this script.
+# sub_make ARGUMENT...: make in the project, for PG_CONFIG and the compiler CC if there is one, whatever make called this script.
 sub_make() {
-	env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL make -C "$root" --no-print-directory -j"$(nproc)" PG_CONFIG="$PG_CONFIG" "$@"
+	env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL make -C "$root" --no-print-directory -j"$(nproc)" PG_CONFIG="$PG_CONFIG" ${CC:+"CC=$CC"} "$@"
 }
 
 # Install into the server of PG_CONFIG; by sudo where its folders are not ours.

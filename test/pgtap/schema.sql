@@ -20,9 +20,9 @@ CREATE TEMP VIEW member_functions AS
 SELECT has_extension('colbert_pg');
 SELECT cmp_ok(count(*), '>=', 60::bigint, 'the extension has members') FROM members;
 
--- Every object has a comment.
+-- Every object has a comment, but for the array types that the server makes: members since PostgreSQL 17.
 SELECT isnt(coalesce(obj_description(objid, classid::regclass::name), ''), '', description || ' has a comment')
-FROM members ORDER BY description;
+FROM members WHERE NOT (classid = 'pg_type'::regclass AND EXISTS (SELECT FROM pg_type t WHERE t.typarray = objid)) ORDER BY description;
 
 -- Functions that compute are immutable, strict and parallel safe.
 SELECT is(provolatile, 'i', signature || ' is immutable') FROM member_functions WHERE NOT is_administrative ORDER BY signature;
