@@ -1,0 +1,135 @@
+"""The documents and the queries: MedQuAD itself, or any number of documents resampled from it.
+
+A resampled passage takes half of the tokens of each of two real ones; a page takes whole passages until it has PAGE_TOKENS. Every token
+gets normal noise of NOISE a dimension and is normalised again, then rounded to half precision. Documents come in chunks, each with a
+seed of its own: the same number gives the same document whatever the size of the table and however many processes make it.
+"""
+import os, struct
+import numpy as np
+import copybinary as cb
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+FILES = os.path.join(ROOT, 'build', 'medquad')
+DIMS, REAL = 128, 16373
+NOISE, QUERY_NOISE, SEED = .05, .06, 820000
+PAGE_TOKENS = 1030
+CHUNK = {'passages': 1000, 'pages': 100}        # documents
+LONG = {'passages': 16, 'pages': 20}            # tokens of a long query
+EXTRA_CHUNKS = 10 ** 6      # chunks from this number on are for the insert test
+COPY_START, COPY_END = b'PGCOPY\n\xff\r\n\0' + struct.pack('!ii', 0, 0), struct.pack('!h', -1)
+
+
+def rows_of(path):
+    """The fields of each row of a file for COPY (FORMAT binary)."""
+    with open(path, 'rb') as f:
+        data = memoryview(f.read())
+    at = len(COPY_START)
+    while (nfields := struct.unpack_from('!h', data, at)[0]) >= 0:
+        at, fields = at + 2, []
+        for _ in range(nfields):
+            size = struct.unpack_from('!i', data, at)[0]
+            fields.append(data[at + 4:at + 4 + size])
+            at += 4 + size
+        yield fields
+
+
+def tokens_of(value):
+    """The rows of a multivector's binary form."""
+    return np.frombuffer(value, ('<f4', '<f2')[value[1]], offset=8).reshape(-1, DIMS)
+
+
+def normalised(x):
+    x /= np.sqrt(np.einsum('ij,ij->i', x, x))[:, None]
+    return x
+
+
+class Medquad:
+    """The real passages, one after another, and the real questions: tokens of each, and its best passage."""
+
+    def __init__(self):
+        docs = [tokens_of(fields[3]) for fields in rows_of(os.path.join(FILES, 'passages.bin'))]
+        self.lengths = np.array([len(doc) for doc in docs])
+        self.starts = np.concatenate([[0], np.cumsum(self.lengths)])
+        self.halves = np.concatenate(docs)
+        self.floats = self.halves.astype(np.float32)
+        self.best = {int.from_bytes(q, 'big'): int.from_bytes(p, 'big') - 1
+                     for q, rank, p in rows_of(os.path.join(FILES, 'exact.bin')) if int.from_bytes(rank, 'big') == 1}
+        self.questions = [(int.from_bytes(f[0], 'big'), tokens_of(f[3]), tokens_of(f[4])) for f in rows_of(os.path.join(FILES, 'questions.bin'))]
+
+    def queries(self, shape):
+        """
+        {kind: [(id, tokens)]}. The long ones are those of tools/medquad, filled up with noisy tokens of the question's best real passage; for
+        pages with a few more.
+        """
+        rng, more = np.random.default_rng(SEED), LONG[shape] - LONG['passages']
+        long = []
+        for id, _, tokens in self.questions:
+            passage = self.floats[self.starts[self.best[id]]:self.starts[self.best[id] + 1]]
+            noisy = passage[rng.integers(len(passage), size=more)] + rng.normal(0, QUERY_NOISE, (more, DIMS)).astype(np.float32)
+            long.append((id, np.concatenate([tokens, normalised(noisy)])))
+        return {'short': [(id, tokens) for id, tokens, _ in self.questions], 'long': long}
+
+
+class Source:
+    """Documents by the chunk. A chunk is (half precision tokens of all its documents, tokens of each)."""
+
+    def __init__(self, medquad, shape, documents):
+        self.medquad, self.shape, self.documents = medquad, shape, documents
+        self.real = shape == 'passages' and documents == REAL
+        self.per_chunk = CHUNK[shape]
+        self.chunks = -(-documents // self.per_chunk)
+
+    def describe(self):
+        if self.real:
+            return 'MedQuAD'
+        return 'MedQuAD, resampled: ' + ('two halves of passages' if self.shape == 'passages' else f'passages joined to {PAGE_TOKENS:,} tokens') + f', noise {NOISE}'
+
+    def first(self, chunk):
+        """The id of its first document."""
+        return chunk * self.per_chunk + 1
+
+    def count(self, chunk):
+        return self.per_chunk if chunk >= self.chunks else min(self.per_chunk, self.documents - chunk * self.per_chunk)
+
+    def chunk(self, chunk):
+        medquad, count = self.medquad, self.count(chunk)
+        if self.real and chunk < self.chunks:
+            first = chunk * self.per_chunk
+            return medquad.halves[medquad.starts[first]:medquad.starts[first + count]], medquad.lengths[first:first + count]
+        rng = np.random.Generator(np.random.SFC64([SEED, self.per_chunk, chunk]))
+        picked = [self.passage(rng) if self.shape == 'passages' else self.page(rng) for _ in range(count)]
+        x = medquad.floats[np.concatenate(picked)]
+        noise = rng.standard_normal(x.shape, dtype=np.float32)
+        noise *= NOISE
+        x += noise
+        return normalised(x).astype(np.float16), np.array([len(tokens) for tokens in picked])
+
+    def passage(self, rng):
+        """Which tokens a new passage takes: half of those of each of two."""
+        first = rng.integers(REAL)
+        pair = (first, (first + 1 + rng.integers(REAL - 1)) % REAL)
+        lengths = [self.medquad.lengths[doc] for doc in pair]
+        halves = ((lengths[0] + 1) // 2, max(lengths[1] // 2, 1))
+        return np.concatenate([self.medquad.starts[doc] + np.sort(rng.permutation(length)[:half]) for doc, length, half in zip(pair, lengths, halves)])
+
+    def page(self, rng):
+        tokens, total = [], 0
+        while total < PAGE_TOKENS:
+            doc = rng.integers(REAL)
+            tokens.append(np.arange(self.medquad.starts[doc], self.medquad.starts[doc + 1]))
+            total += len(tokens[-1])
+        return np.concatenate(tokens)[:PAGE_TOKENS]
+
+
+def documents_of(tokens, lengths):
+    ends = np.cumsum(lengths)
+    return [tokens[end - length:end] for end, length in zip(ends, lengths)]
+
+
+def copy_rows(first, documents):
+    """Rows (id int, doc multivector) for COPY BINARY, documents numbered from first."""
+    parts = []
+    for id, doc in enumerate(documents, first):
+        value = cb.multivector(doc, 'float2')
+        parts += [struct.pack('!hiii', 2, 4, id, len(value)), value]
+    return b''.join(parts)

@@ -1,0 +1,214 @@
+"""colbert_pg itself: builds, latency, stages, recall, queries a second, inserts. Every figure of a method is taken with its index alone in sight."""
+import os, re, statistics, subprocess
+import medquad_db as db
+from progress import Step
+from shard_parts import data
+from shard_parts.clients import Client, Inserter, ask, rate, write_queries
+from shard_parts.load import connect, fact, set_fact, thinned
+from trade_off.watch import create_index
+
+KINDS = ('short', 'long')
+METHODS = {     # name: label, index, settings of its scans
+    'ivf': ('colbert_ivf', 'USING colbert_ivf (doc)', {}),
+    'hnsw': ('colbert_hnsw', 'USING colbert_hnsw (doc)', {}),
+    'tokens': ('tokens_per_node = 1', 'USING colbert_hnsw (doc) WITH (tokens_per_node = 1)', {'colbert.ef_search': 100}),
+}
+STAGED = 200        # queries whose stages are averaged
+NUMBERS = (20, 21, 23, 701)     # OIDs of int8, int2, int4, float8
+SEQUENTIAL_TOKENS = 2 * 10 ** 7         # that sequential scans may read, all queries together
+KERNELS = os.path.join(data.ROOT, 'build', 'bench', 'kernels_timing')
+
+
+def index_name(method):
+    return f'passages_{method}'
+
+
+def latency(times):
+    return {'avg': statistics.mean(times), 'p50': statistics.median(times), 'p95': db.percentile(times, .95), 'p99': db.percentile(times, .99)}
+
+
+class Ours:
+    def __init__(self, conn, source, folder, options):
+        self.conn, self.source, self.folder, self.options = conn, source, folder, options
+        self.loaded = fact(conn, 'load')
+        self.rows = {}
+        self.paths = {kind: os.path.join(folder, kind + '.queries') for kind in KINDS}
+        for kind, path in self.paths.items():
+            rows = conn.execute('SELECT query FROM queries WHERE kind = %s ORDER BY id', (kind,), binary=True).fetchall()
+            write_queries(path, thinned([query for query, in rows], options.queries))
+        self.mend()
+
+    def mend(self):
+        """What an interrupted run may have left: documents of the insert test, indexes out of sight."""
+        if self.conn.execute('SELECT max(id) FROM passages').fetchone()[0] > self.source.documents:
+            self.remove_inserted()
+        self.show_only(None)
+
+    # Which index the planner and inserts see
+
+    def show_only(self, method, others_are_kept=True):
+        """
+        The planner sees this index, or with None every one. Others are still kept up to date, unless told: then what is inserted has to
+        be gone, and vacuumed, before they are back.
+        """
+        shown = "c.relname = %s::name OR %s::name IS NULL OR a.amname NOT LIKE 'colbert%%'"
+        kept = 'true' if others_are_kept else shown
+        name = method and index_name(method)
+        self.conn.execute(f"UPDATE pg_index SET indisvalid = ({shown}), indisready = ({kept}), indislive = ({kept}) FROM pg_class c, pg_am a "
+                          "WHERE c.oid = indexrelid AND a.oid = c.relam AND indrelid = 'passages'::regclass", (name, name) * (1 if others_are_kept else 3))
+
+    # Build
+
+    def build(self, method):
+        label, definition, _ = METHODS[method]
+        name = index_name(method)
+        there = self.conn.execute('SELECT to_regclass(%s) IS NOT NULL', (name,)).fetchone()[0]
+        if not there or not fact(self.conn, name) or self.options.rebuild:
+            self.conn.execute(f'DROP INDEX IF EXISTS {name}')
+            with Step(f'{label}: build') as step:
+                seconds, phases, peak = create_index(self.conn, f'CREATE INDEX {name} ON passages {definition}', step)
+            size = self.conn.execute(f"SELECT pg_relation_size('{name}')").fetchone()[0]
+            nodes = self.conn.execute(f"SELECT nodes FROM colbert_index_info('{name}')").fetchone()[0]
+            set_fact(self.conn, name, {'seconds': seconds, 'phases': phases, 'peak': peak, 'bytes': size, 'nodes': nodes, 'inserted': 0})
+            self.conn.execute('CHECKPOINT')
+        self.rows[method] = {'label': label, 'build': fact(self.conn, name)}
+
+    # Searches
+
+    def settle(self, method):
+        """Its index in sight and in memory, its settings in force for every new session."""
+        self.show_only(method)
+        self.conn.execute(f"SELECT pg_prewarm('{index_name(method)}')")
+        for name, value in METHODS[method][2].items():
+            self.conn.execute(f'ALTER DATABASE postgres SET {name} = {value}')
+
+    def unsettle(self, method):
+        for name in METHODS[method][2]:
+            self.conn.execute(f'ALTER DATABASE postgres RESET {name}')
+        self.show_only(None)
+
+    def sample(self, kind):
+        """[(query, the exact tenth's score)]"""
+        return self.conn.execute('SELECT query, tenth FROM bench_exact JOIN queries USING (kind, id) WHERE kind = %s ORDER BY id', (kind,), binary=True).fetchall()
+
+    def recall(self, kind):
+        with connect() as conn:
+            asker, sample = db.Asker(conn), self.sample(kind)
+            return db.recall([asker.ask(query) for query, _ in sample], [tenth for _, tenth in sample])
+
+    def stages(self, kind):
+        """Means of the numbers of colbert_last_scan()."""
+        with connect() as conn:
+            asker, scans = db.Asker(conn), []
+            for query, _ in thinned(self.sample(kind), STAGED):
+                asker.ask(query)
+                cursor = conn.execute('SELECT * FROM colbert_last_scan()')
+                scans.append(cursor.fetchone())
+        return {column.name: statistics.mean(values) for column, values in zip(cursor.description, zip(*scans)) if column.type_code in NUMBERS}
+
+    def measure(self, method):
+        label, figures = METHODS[method][0], self.rows[method]
+        with Step(f'{label}: latency') as step:
+            for kind in KINDS:
+                step.detail = kind
+                times = ask(self.paths[kind], self.options.queries)
+                figures[kind] = {**latency(times), 'recall': self.recall(kind), 'stages': self.stages(kind)}
+            step.result = ', '.join(f"{kind} {figures[kind]['avg']:.2f} ms {figures[kind]['recall']:.3f}" for kind in KINDS)
+
+    def rates(self, method):
+        figures = self.rows[method]
+        with Step(f'{METHODS[method][0]}: 1 and 2 clients'):
+            for kind in KINDS:
+                figures.setdefault(kind, {})['rates'] = [rate(self.paths[kind], clients, self.options.seconds) for clients in (1, 2)]
+
+    def sequential(self):
+        self.conn.execute('ALTER DATABASE postgres SET enable_indexscan = off')
+        figures = {'label': 'sequential scan'}
+        queries = max(3, min(50, SEQUENTIAL_TOKENS // self.loaded['tokens']))
+        with Step('sequential scan'):
+            for kind in KINDS:
+                path = os.path.join(self.folder, 'sequential.queries')
+                write_queries(path, [query for query, _ in thinned(self.sample(kind), queries)])
+                figures[kind] = {**latency(ask(path, queries)), 'recall': 1.}
+        self.conn.execute('ALTER DATABASE postgres RESET enable_indexscan')
+        self.rows['sequential'] = figures
+
+    # Inserts
+
+    def more_documents(self, first, count):
+        """count documents that the table does not have, from number first on."""
+        per, found = self.source.per_chunk, []
+        for chunk in range(first // per, (first + count - 1) // per + 1):
+            found += data.documents_of(*self.source.chunk(data.EXTRA_CHUNKS + chunk))
+        return found[first % per:][:count]
+
+    def remove_inserted(self):
+        with Step('inserted documents: removed'):
+            self.conn.execute(f'DELETE FROM passages WHERE id > {self.source.documents}')
+            self.conn.execute('VACUUM passages')
+
+    def insert_while_searching(self, kind, first, alone):
+        """Resting latency, latency meanwhile, documents a second meanwhile."""
+        documents = self.more_documents(first, self.options.inserts)
+        seconds = .7 * len(documents) / alone
+        client = Client(self.paths[kind], seconds=seconds)
+        client.begin()
+        resting = client.times()
+        client = Client(self.paths[kind], first=71, seconds=seconds)
+        inserter = Inserter(documents, self.source.documents + 1 + first)
+        client.begin()
+        meanwhile = client.times()
+        count, taken = inserter.finish(now=True)
+        return {'resting': latency(resting), 'meanwhile': latency(meanwhile), 'rate': count / taken}
+
+    def inserts(self, method):
+        """Into this index alone; what was inserted is removed again."""
+        label, count = METHODS[method][0], self.options.inserts
+        self.show_only(method, others_are_kept=False)
+        with Step(f'{label}: inserts') as step:
+            inserted, taken = Inserter(self.more_documents(0, count), self.source.documents + 1).finish()
+            self.conn.execute(f"SELECT colbert_merge('{index_name(method)}')")
+            figures = {'documents': inserted, 'rate': inserted / taken}
+            for number, kind in enumerate(KINDS, 1):
+                step.detail = f'while searching, {kind}'
+                figures[kind] = self.insert_while_searching(kind, number * count, figures['rate'])
+                self.conn.execute(f"SELECT colbert_merge('{index_name(method)}')")
+        self.remove_inserted()
+        self.show_only(method)
+        self.rows[method]['insert'] = figures
+        built = fact(self.conn, index_name(method))
+        built['inserted'] += count * (1 + len(KINDS))
+        set_fact(self.conn, index_name(method), built)
+
+    def method(self, method):
+        self.build(method)
+        self.settle(method)
+        parts = self.options.parts
+        for part, work in (('latency', self.measure), ('clients', self.rates), ('inserts', self.inserts)):
+            if part in parts:
+                work(method)
+        self.unsettle(method)
+
+    def one_token_a_node(self):
+        """The classical recipe in the same code; its index is dropped, being large."""
+        self.build('tokens')
+        self.settle('tokens')
+        self.measure('tokens')
+        self.unsettle('tokens')
+        self.conn.execute(f"DROP INDEX {index_name('tokens')}")
+
+
+def kernel_times(copies):
+    """Microseconds a document of bench/kernels, by line and column, of so many copies at one time."""
+    those = [subprocess.Popen([KERNELS], stdout=subprocess.PIPE, text=True) for _ in range(copies)]
+    tables = [process.communicate()[0].partition('random documents')[2] for process in those]
+    return [{shape: float(time) for shape, time in re.findall(r'(\d+x\d+ +(?:sq8|sketch|float4)) +[\d.]+ +([\d.]+)\n', table)} for table in tables]
+
+
+def kernel_scaling():
+    """What two clients could reach at best: how many times as much two concurrent bench/kernels do as one, on documents out of cache."""
+    with Step('bench/kernels, alone and two at once') as step:
+        alone, both = kernel_times(1)[0], kernel_times(2)
+        scaling = statistics.mean(sum(alone[line] / times[line] for times in both) for line in alone)
+        step.result = f'{scaling:.2f} times'
+    return scaling

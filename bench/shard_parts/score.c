@@ -1,0 +1,203 @@
+/*-------------------------------------------------------------------------
+ *
+ * score.c
+ *	  Our float kernel for the benchmark's Python: exact scores of documents
+ *	  in memory. A shared library; the server has no part in it.
+ *
+ *	  score_documents		all of a chunk for many queries: the truth
+ *	  score_union			the last step of a recipe: the documents of the
+ *							tokens found, by exact score, the best first
+ *
+ * Both give the bits that maxsim() gives.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels/kernels.h"
+
+#define DIM 128
+
+/* Tokens of all documents, one after another; document d has rows starts[d] .. starts[d+1]-1. */
+typedef struct Flat
+{
+	float	   *rows;
+	int64_t    *starts;
+	int32_t    *doc_of;			/* by token */
+	int32_t    *seen;			/* by document: the number of the last query that met it */
+	int32_t		query;			/* number of the query at work */
+	int32_t    *found;			/* its documents */
+	int64_t		ndocs;
+} Flat;
+
+typedef struct Ranked
+{
+	float		score;
+	int32_t		doc;
+} Ranked;
+
+/* Out of memory is the end of a benchmark. */
+static void *
+allocate(size_t size)
+{
+	void	   *p = aligned_alloc(64, (size + 63) & ~(size_t) 63);
+
+	if (p == NULL)
+		abort();
+	return p;
+}
+
+/* The tokens of one query, or of many together. */
+void *
+score_query(const float *tokens, uint32_t ntokens)
+{
+	kernels_init();
+	return kernel_query_pack(allocate(kernel_query_size(ntokens, DIM)), tokens, ntokens, DIM);
+}
+
+static void
+score_run(const KernelQuery *query, KernelRows rows, float *best)
+{
+	for (uint32_t slot = 0; slot < kernel_query_slots(query); slot++)
+		best[slot] = -INFINITY;
+	kernels->maxsim_rows(query, &rows, best, NULL);
+}
+
+uint32_t
+score_slots(const void *query)
+{
+	return kernel_query_slots(query);
+}
+
+/*
+ * out: ndocs x score_slots(), the best key of each query token. A document is
+ * widened once, not for every 16 tokens of the query; most: tokens of the
+ * longest.
+ */
+void
+score_documents(const void *query, const uint16_t *halves, const int64_t *lengths, int64_t ndocs, int64_t most, float *out)
+{
+	float	   *widened = allocate(most * DIM * sizeof(float));
+
+	for (int64_t doc = 0; doc < ndocs; doc++)
+	{
+		KernelRows	rows = {.rows = widened,.stride = DIM * sizeof(float),.element = KERNEL_FLOAT4,.nrows = (uint32_t) lengths[doc]};
+
+		kernels->half_to_float(halves, widened, lengths[doc] * DIM);
+		score_run(query, rows, out + doc * kernel_query_slots(query));
+		halves += lengths[doc] * DIM;
+	}
+	free(widened);
+}
+
+/* Widen the half precision tokens of ndocs documents into a flat array of floats. */
+void *
+score_flat(const uint16_t *halves, const int64_t *starts, int64_t ndocs)
+{
+	Flat	   *flat = allocate(sizeof(Flat));
+	size_t		ntokens = (size_t) starts[ndocs];
+
+	kernels_init();
+	flat->ndocs = ndocs;
+	flat->rows = allocate(ntokens * DIM * sizeof(float));
+	flat->starts = allocate((ndocs + 1) * sizeof(int64_t));
+	flat->doc_of = allocate(ntokens * sizeof(int32_t));
+	flat->seen = memset(allocate(ndocs * sizeof(int32_t)), 0, ndocs * sizeof(int32_t));
+	flat->found = allocate(ndocs * sizeof(int32_t));
+	flat->query = 0;
+	kernels->half_to_float(halves, flat->rows, ntokens * DIM);
+	memcpy(flat->starts, starts, (ndocs + 1) * sizeof(int64_t));
+	for (int64_t doc = 0; doc < ndocs; doc++)
+		for (int64_t token = starts[doc]; token < starts[doc + 1]; token++)
+			flat->doc_of[token] = (int32_t) doc;
+	return flat;
+}
+
+const float *
+score_flat_rows(const void *flat)
+{
+	return ((const Flat *) flat)->rows;
+}
+
+static KernelRows
+flat_document(const Flat *flat, int32_t doc)
+{
+	return (KernelRows)
+	{
+		.rows = flat->rows + flat->starts[doc] * DIM,.stride = DIM * sizeof(float),.element = KERNEL_FLOAT4,
+			.nrows = (uint32_t) (flat->starts[doc + 1] - flat->starts[doc])
+	};
+}
+
+/* The documents of tokens, each once. Negative tokens are none. */
+static int64_t
+unite(Flat *flat, const int64_t *tokens, int64_t ntokens)
+{
+	int64_t		nfound = 0;
+
+	flat->query++;
+	for (int64_t i = 0; i < ntokens; i++)
+	{
+		int32_t		doc;
+
+		if (tokens[i] < 0)
+			continue;
+		doc = flat->doc_of[tokens[i]];
+		if (flat->seen[doc] == flat->query)
+			continue;
+		flat->seen[doc] = flat->query;
+		flat->found[nfound++] = doc;
+	}
+	return nfound;
+}
+
+static void
+keep_best(Ranked *best, int k, Ranked one)
+{
+	int			at = k - 1;
+
+	if (one.score <= best[at].score)
+		return;
+	for (; at > 0 && best[at - 1].score < one.score; at--)
+		best[at] = best[at - 1];
+	best[at] = one;
+}
+
+/* The k best documents of the tokens found; returns how many documents there were. */
+int64_t
+score_union(void *flat_, const float *query_tokens, uint32_t nquery, const int64_t *tokens, int64_t ntokens,
+			int k, float *scores, int32_t *docs)
+{
+	Flat	   *flat = flat_;
+	int64_t		nfound = unite(flat, tokens, ntokens);
+	KernelQuery *query = score_query(query_tokens, nquery);
+	float	   *keys = allocate(kernel_query_slots(query) * sizeof(float));
+	Ranked	   *best = allocate(k * sizeof(Ranked));
+
+	for (int i = 0; i < k; i++)
+		best[i] = (Ranked) {-INFINITY, -1};
+	for (int64_t i = 0; i < nfound; i++)
+	{
+		KernelRows	rows = flat_document(flat, flat->found[i]);
+		Ranked		one = {0, flat->found[i]};
+
+		if (i + 1 < nfound)
+			rows.next = flat->rows + flat->starts[flat->found[i + 1]] * DIM;
+		score_run(query, rows, keys);
+		for (uint32_t token = 0; token < nquery; token++)
+			one.score += keys[token];
+		keep_best(best, k, one);
+	}
+	for (int i = 0; i < k; i++)
+	{
+		scores[i] = best[i].score;
+		docs[i] = best[i].doc;
+	}
+	free(best);
+	free(keys);
+	free(query);
+	return nfound;
+}

@@ -1,0 +1,48 @@
+"""score.c from Python."""
+import ctypes, os
+import numpy as np
+from shard_parts.data import DIMS, ROOT
+
+LIBRARY = os.path.join(ROOT, 'build', 'bench', 'libshard_score.so')
+library = ctypes.CDLL(LIBRARY)
+library.score_query.restype = library.score_flat.restype = library.score_flat_rows.restype = ctypes.c_void_p
+library.score_slots.restype = ctypes.c_uint32
+library.score_union.restype = ctypes.c_int64
+
+
+def address(array):
+    return ctypes.c_void_p(array.ctypes.data)
+
+
+class Sample:
+    """Many queries, scored together."""
+
+    def __init__(self, queries):
+        """queries: [(kind, id, tokens)]"""
+        self.names = [(kind, id) for kind, id, _ in queries]
+        tokens = np.ascontiguousarray(np.concatenate([tokens for _, _, tokens in queries]), np.float32)
+        self.tokens = len(tokens)
+        self.starts = np.concatenate([[0], np.cumsum([len(tokens) for _, _, tokens in queries])[:-1]])
+        self.query = ctypes.c_void_p(library.score_query(address(tokens), ctypes.c_uint32(len(tokens))))
+        self.slots = library.score_slots(self.query)
+
+    def scores(self, halves, lengths):
+        """A row a document, a column a query."""
+        keys, lengths = np.empty((len(lengths), self.slots), np.float32), lengths.astype(np.int64)
+        library.score_documents(self.query, address(halves), address(lengths), ctypes.c_int64(len(lengths)), ctypes.c_int64(int(lengths.max())), address(keys))
+        return np.add.reduceat(keys[:, :self.tokens], self.starts, axis=1)
+
+
+class Flat:
+    """All documents as floats in memory, as the recipes score them."""
+
+    def __init__(self, halves, lengths):
+        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        self.flat = ctypes.c_void_p(library.score_flat(address(halves), address(starts), ctypes.c_int64(len(lengths))))
+        self.rows = np.ctypeslib.as_array(ctypes.cast(library.score_flat_rows(self.flat), ctypes.POINTER(ctypes.c_float)), (int(starts[-1]), DIMS))
+
+    def best(self, query, tokens, k=10):
+        """The k best documents of the tokens found: (scores, documents from 0, how many there were)."""
+        scores, docs = np.empty(k, np.float32), np.empty(k, np.int32)
+        count = library.score_union(self.flat, address(query), ctypes.c_uint32(len(query)), address(tokens), ctypes.c_int64(tokens.size), k, address(scores), address(docs))
+        return scores, docs, count

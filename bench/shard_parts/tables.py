@@ -1,0 +1,91 @@
+"""The tables that bench/shard prints."""
+from shard_parts.ours import KINDS
+
+MB = 2 ** 20
+TIMES = ('avg', 'p50', 'p95', 'p99')
+STAGES = ('find', 'gather', 'narrow', 'rerank', 'exact')
+
+
+def number(value, form):
+    width = int(form.partition('.')[0].lstrip(',') or 0)
+    return f'{value:{form}}' if value is not None else ' ' * width
+
+
+def print_load(loaded, source):
+    print(f"\n{source.documents:,} {source.shape} ({source.describe()}), {loaded['tokens']:,} tokens x 128 dims, float2: table {loaded['bytes'] / MB:,.0f} MB; "
+          f"loaded in {loaded['seconds']:,.0f} s by {loaded['processes']} processes" + (' (the last part: it was interrupted)' if loaded['resumed'] else ''))
+
+
+def print_builds(rows, tokens):
+    print(f"\n{'':24}{'build s':>10}{'peak MB':>10}{'index MB':>10}{'bytes a token':>15}{'nodes':>12}   phases")
+    for row in rows:
+        if 'build' not in row:
+            continue
+        build = row['build']
+        phases = ', '.join(f'{name} {seconds:.0f}' for name, seconds in build['phases'].items() if seconds >= .5)
+        print(f"{row['label']:24}{build['seconds']:10.1f}{build['peak'] / MB:10,.0f}{build['bytes'] / MB:10,.0f}{build['bytes'] / tokens:15.1f}{build['nodes']:12,}   {phases}")
+        if build['inserted']:
+            print(f"{'':24}{build['inserted']:,} documents have been inserted and removed since it was built (--rebuild)")
+
+
+def print_latency(rows, lengths):
+    print(f"\n{'milliseconds, LIMIT 10':24}" + ''.join(f'   {lengths[kind]:^47}' for kind in KINDS))
+    print(' ' * 24 + (' ' * 3 + ''.join(f'{name:>8}' for name in TIMES) + f"{'recall@10':>15}") * 2)
+    for row in rows:
+        if not any('avg' in row.get(kind, {}) for kind in KINDS):
+            continue
+        line = f"{row['label']:24}"
+        for kind in KINDS:
+            figures = row.get(kind, {})
+            line += '   ' + ''.join(number(figures.get(name), '8.2f') for name in TIMES) + number(figures.get('recall'), '15.4f')
+        print(line)
+
+
+def print_stages(rows):
+    columns = [(row['label'], kind, row[kind]['stages']) for row in rows for kind in KINDS if 'stages' in row.get(kind, {})]
+    if not columns:
+        return
+    print(f"\n{'mean of a scan':24}" + ''.join(f'{label:>24}' for label, _, _ in columns) + '\n' + ' ' * 24 + ''.join(f'{kind:>24}' for _, kind, _ in columns))
+    print(f"{'':24}" + f"{'ms':>12}{'pages':>12}" * len(columns))
+    for stage in STAGES:
+        print(f'{stage:24}' + ''.join(f"{s[stage + '_ms']:12.3f}{s[stage + '_hit'] + s[stage + '_read']:12.1f}" for _, _, s in columns))
+    print(f"{'all stages':24}" + ''.join(f"{sum(s[stage + '_ms'] for stage in STAGES):12.3f}{sum(s[f'{stage}_{what}'] for stage in STAGES for what in ('hit', 'read')):12.1f}" for _, _, s in columns))
+    print(f"{'of these pages, read':24}" + ''.join(f"{sum(s[stage + '_read'] for stage in STAGES):24.1f}" for _, _, s in columns))
+    for name in ('probes', 'hops', 'nodes', 'postings', 'gathered', 'narrowed', 'reranked', 'scored'):
+        print(f'{name:24}' + ''.join(f'{s[name]:24,.1f}' for _, _, s in columns))
+
+
+def print_rates(rows, scaling):
+    measured = [row for row in rows if any('rates' in row.get(kind, {}) for kind in KINDS)]
+    if not measured:
+        return
+    print(f"\n{'queries a second':24}" + ''.join(f"   {kind + ': 1 client':>16}{'2':>9}{'scaling':>9}" for kind in KINDS))
+    for row in measured:
+        print(f"{row['label']:24}" + ''.join(f"   {one:16,.0f}{two:9,.0f}{two / one:9.2f}" for one, two in (row[kind]['rates'] for kind in KINDS)))
+    print(f'two concurrent bench/kernels, documents out of cache: {scaling:.2f} times one')
+
+
+def print_inserts(rows):
+    measured = [row for row in rows if 'insert' in row]
+    if not measured:
+        return
+    print(f"\n{'inserts, one backend':24}{'documents':>12}{'a second':>10}" + ''.join(f"   {kind + ': a second':>18}{'search, resting':>20}{'meanwhile':>18}{'avg ratio':>10}" for kind in KINDS))
+    print(' ' * 46 + f"   {'while searching':>18}{'avg':>12}{'p99':>8}{'avg':>10}{'p99':>8}{'':10}" * 2)
+    for row in measured:
+        insert = row['insert']
+        line = f"{row['label']:24}{insert['documents']:12,}{insert['rate']:10,.0f}"
+        for kind in KINDS:
+            figures = insert[kind]
+            rest, then = figures['resting'], figures['meanwhile']
+            line += f"   {figures['rate']:18,.0f}{rest['avg']:12.2f}{rest['p99']:8.2f}{then['avg']:10.2f}{then['p99']:8.2f}{then['avg'] / rest['avg']:10.2f}"
+        print(line)
+
+
+def print_ours(ours, source, lengths, scaling):
+    rows = list(ours.rows.values())
+    print_load(ours.loaded, source)
+    print_builds(rows, ours.loaded['tokens'])
+    print_latency(rows, lengths)
+    print_stages(rows)
+    print_rates(rows, scaling)
+    print_inserts(rows)
