@@ -28,7 +28,7 @@
 #define ROUNDS 2
 
 /* A trial that takes longer than this share of its rival's time is not going to be cheaper. */
-#define TOO_SLOW 1.5
+#define TOO_SLOW 2.0
 
 /* A hair less than a share, which may not be a number that float8 has. */
 #define SHARE_TOLERANCE 1e-9

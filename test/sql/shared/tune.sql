@@ -13,7 +13,7 @@ CREATE FUNCTION tune_doc(seed int, tokens int) RETURNS multivector LANGUAGE sql 
 $$;
 CREATE TABLE tune_docs (id int PRIMARY KEY, lang text, doc multivector(8));
 INSERT INTO tune_docs SELECT i, (ARRAY['de', 'en', 'fr'])[1 + i % 3], CASE WHEN i % 50 > 0 THEN tune_doc(i, 1 + i % 7) END FROM generate_series(1, 1000) AS i;
-CREATE TABLE tune_queries AS SELECT i AS id, tune_doc(i * 5 + 10000, 1 + i % 4) AS query FROM generate_series(1, 25) AS i;
+CREATE TABLE tune_queries AS SELECT i AS id, tune_doc(i * 5 + 10000, 1 + i % 4) AS query FROM generate_series(1, 15) AS i;
 CREATE VIEW tune_sample AS SELECT array_agg(query ORDER BY id) AS queries FROM tune_queries;
 CREATE INDEX tune_index ON tune_docs USING :method (doc) WITH (:nodes);
 VACUUM ANALYZE tune_docs;
@@ -43,7 +43,7 @@ BEGIN
 			sign, function, source, function, direction) INTO hits USING q, k, least;
 		result := result + hits;
 	END LOOP;
-	RETURN round(result / (25.0 * k), 6);
+	RETURN round(result / (15.0 * k), 6);
 END $$;
 
 -- The frontier: first all left to the index, then dearer and better; one is chosen, and no cheaper one reaches the target.
