@@ -8,6 +8,8 @@ OBJS := $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 
 # The install script is the concatenation of its parts, in the order of their names.
 SQL_PARTS := $(sort $(wildcard sql/parts/*.sql))
+# sql/upgrades/colbert_pg--OLD--NEW.sql; sql/released keeps the install script of each release, for the tests.
+DATA = $(wildcard sql/upgrades/*.sql)
 DATA_built = sql/$(EXTENSION)--$(EXTVERSION).sql
 
 # test/expected is a link to expected/: pg_regress looks for outputs beside its inputs.
