@@ -13,6 +13,7 @@
 
 #include "executor/spi.h"
 #include "lib/binaryheap.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
 #include "tcop/dest.h"
@@ -158,11 +159,27 @@ run_statement(Tune *tune, const char *sql, DestReceiver *receiver)
 	AtEOXact_GUC(false, guc_level);
 }
 
+/* Nothing else grows with what is asked for, but the queries themselves. */
+static void
+check_memory(const Tune *tune)
+{
+	Size		size = mul_size(mul_size(tune->nqueries, tune->k), sizeof(Datum));
+
+	if (size / 1024 > (Size) maintenance_work_mem)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("%d exact answers to each of %d queries do not fit in maintenance_work_mem",
+						tune->k, tune->nqueries),
+				 errhint("Ask fewer queries, or for fewer answers, or raise maintenance_work_mem to %zu kB.",
+						 size / 1024 + 1)));
+}
+
 void
 tune_exact(Tune *tune)
 {
 	BestScores	state = {.tune = tune};
 
+	check_memory(tune);
 	/* To SPI any destination is one, but for DestNone: then it does not say that it selected. */
 	state.receiver = (DestReceiver) {
 		.receiveSlot = receive_scores,
