@@ -3,8 +3,8 @@
  * runs.c
  *	  Scoring the items of many documents, with the next ones on their way.
  *
- * One page is pinned at a time: more than eight pins would leave the array in
- * which a backend counts them. Any bytes give some estimate, so that a page
+ * One page is pinned at a time, for all runs on it: more than eight pins
+ * would leave the array in which a backend counts them. Any bytes give some estimate, so that a page
  * is of its array is looked up in its header alone, whose cache line is
  * there, and not in its trailer.
  *
@@ -15,9 +15,19 @@
 #include "miscadmin.h"
 #include "search/runs.h"
 
-/* How many runs ahead, and how many bytes of each, are fetched: the rest streams. */
-#define LOOKAHEAD		3
-#define PREFETCH_BYTES	4096
+/* How many runs ahead are fetched. */
+#define LOOKAHEAD	3
+
+/* What is scored between fetches. */
+#define PART_BYTES	600
+
+typedef struct RunScoring
+{
+	Search	   *search;
+	RunScorer	score;
+	void	   *arg;
+	size_t		item_size;
+} RunScoring;
 
 void
 runs_add(Search *search, RunList *list, uint32 which, uint32 first, uint32 n)
@@ -56,31 +66,73 @@ run_offset(const Run *run, size_t item_size)
 	return MAXALIGN(SizeOfPageHeaderData) + run->slot * item_size;
 }
 
+/* Items from..from + count of a run. */
+static inline Run
+run_part(const Run *run, uint32 from, uint32 count)
+{
+	Run			part = *run;
+
+	part.slot += from;
+	part.count = Min(count, run->count - from);
+	part.first = run->first && from == 0;
+	part.last = run->last && from + part.count == run->count;
+	return part;
+}
+
+/*
+ * Score a run, part by part, and with each part fetch as much of the run
+ * ahead: all of it at once would wait for the CPU's few fill buffers, with
+ * nothing to do meanwhile.
+ */
+static void
+score_run(const RunScoring *scoring, const Run *run, const uint8 *page, const Run *ahead, const char *ahead_page)
+{
+	size_t		item_size = scoring->item_size;
+	uint32		part_items = Max(1, PART_BYTES / item_size);
+	const char *fetch = ahead_page == NULL ? NULL : ahead_page + run_offset(ahead, item_size);
+	size_t		fetched = 0;
+
+	for (uint32 from = 0; from < run->count; from += part_items)
+	{
+		Run			part = run_part(run, from, part_items);
+		size_t		end = (from + part.count == run->count ? ahead->count : Min(from + part.count, ahead->count)) * item_size;
+
+		if (fetch != NULL)
+			for (; fetched < end; fetched += CACHE_LINE)
+				__builtin_prefetch(fetch + fetched);
+		scoring->score(scoring->search, &part, page + run_offset(&part, item_size), scoring->arg);
+	}
+}
+
 void
 runs_score(Search *search, RunList *list, RunScorer score, void *arg)
 {
 	Relation	rel = search->view->index.rel;
-	size_t		item_size = search->view->meta.arrays[list->kind].item_size;
+	RunScoring	scoring = {search, score, arg, search->view->meta.arrays[list->kind].item_size};
+	Buffer		buffer = InvalidBuffer;
+	Page		page = NULL;
 
 	for (uint32 i = 0; i < list->count; i++)
 	{
 		const Run  *run = &list->runs[i];
 		const Run  *ahead = &list->runs[Min(i + LOOKAHEAD, list->count - 1)];
-		Buffer		buffer;
-		Page		page;
+		const char *ahead_page = storage_prefetch(rel, ahead->block);
 
-		/* Each time: a query of very many tokens takes long on one page. */
-		CHECK_FOR_INTERRUPTS();
-		storage_prefetch(rel, ahead->block, run_offset(ahead, item_size),
-						 Min(ahead->count * item_size, PREFETCH_BYTES));
-
-		buffer = storage_read_buffer(rel, run->block);
-		LockBuffer(buffer, BUFFER_LOCK_SHARE);
-		page = BufferGetPage(buffer);
-		if (((PageHeader) page)->pd_lower != ((PageHeader) page)->pd_special)
-			page_check(rel, run->block, page, PAGE_ARRAY, list->kind);
-		score(search, run, (const uint8 *) page + run_offset(run, item_size), arg);
-		UnlockReleaseBuffer(buffer);
+		if (i == 0 || run->block != run[-1].block)
+		{
+			buffer = storage_read_buffer(rel, run->block);
+			LockBuffer(buffer, BUFFER_LOCK_SHARE);
+			page = BufferGetPage(buffer);
+			if (((PageHeader) page)->pd_lower != ((PageHeader) page)->pd_special)
+				page_check(rel, run->block, page, PAGE_ARRAY, list->kind);
+		}
+		score_run(&scoring, run, (const uint8 *) page, ahead, ahead_page);
+		if (i + 1 == list->count || run[1].block != run->block)
+		{
+			UnlockReleaseBuffer(buffer);
+			/* Often: a query of very many tokens takes long on one page. */
+			CHECK_FOR_INTERRUPTS();
+		}
 	}
 	list->count = 0;
 }

@@ -88,17 +88,16 @@ storage_read_buffer(Relation rel, BlockNumber block)
 	return *hint;
 }
 
-void
-storage_prefetch(Relation rel, BlockNumber block, size_t offset, size_t bytes)
+const char *
+storage_prefetch(Relation rel, BlockNumber block)
 {
 	BufferHints *hints = rel->rd_amcache;
 	const char *page;
 
 	if (hints == NULL || block >= hints->nblocks || !BufferIsValid(hints->buffers[block]))
-		return;
+		return NULL;
 	__builtin_prefetch(GetBufferDescriptor(hints->buffers[block] - 1));
 	page = BufferGetBlock(hints->buffers[block]);
 	__builtin_prefetch(page);
-	for (size_t i = 0; i < bytes; i += CACHE_LINE)
-		__builtin_prefetch(page + offset + i);
+	return page;
 }

@@ -53,11 +53,11 @@ extern void page_check(Relation rel, BlockNumber block, Page page, PageKind kind
 extern Buffer storage_read_buffer(Relation rel, BlockNumber block);
 
 /*
- * Fetch bytes of a page into the CPU's cache, and what it takes to pin it, if
- * there is a hint of where it is. Pins nothing: a hint that is wrong fetches
- * something else, to no harm.
+ * Fetch what it takes to pin a page into the CPU's cache. Returns where the
+ * page is by its hint, for its bytes to be fetched; NULL without a hint. Pins
+ * nothing: a hint that is wrong fetches something else, to no harm.
  */
-extern void storage_prefetch(Relation rel, BlockNumber block, size_t offset, size_t bytes);
+extern const char *storage_prefetch(Relation rel, BlockNumber block);
 
 /*
  * Does this backend hold the lock of a page? It would wait for itself for
