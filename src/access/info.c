@@ -138,7 +138,7 @@ colbert_index_info(PG_FUNCTION_ARGS)
 	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_DOCS, ARRAY_DOCS));
 	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_SKETCHES, ARRAY_SKETCHES));
 	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_ROWS, ARRAY_PENDING_ROWS));
-	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_NODES, ARRAY_CENTROIDS));
+	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_NODES, ARRAY_CHILD_EDGES));
 	values[n++] = Int64GetDatum(total - arrays - BLCKSZ);
 	values[n++] = Int64GetDatum(total);
 	put_drift(view, values + n, nulls + n);

@@ -3,23 +3,12 @@
  * graph_internal.h
  *	  What the files of the graph share.
  *
- * An edge from vertex c to vertex x keeps a sketch of x - c, not of x: near the
- * query, where it matters, both x - c and q - c are short, and the error of
- * the estimate is proportional to their product. With d = x - c, f its
- * factor and S its signs (RaBitQ),
- *
- *		<q - c, d>  ~  f * (S . Rq) - f * (S . Rc)
- *		<q, x> - |x|^2/2  =  (<q, c> - |c|^2/2) + <q - c, d> - |d|^2/2
- *
- * so that the query is rotated once a search, and everything else that
- * depends on c and x alone is one addend kept with the edge. |x|^2/2 stands
- * beside it and turns the estimate into one of <q, x>.
- *
  *-------------------------------------------------------------------------
  */
 #ifndef COLBERT_GRAPH_INTERNAL_H
 #define COLBERT_GRAPH_INTERNAL_H
 
+#include "index/edge.h"
 #include "index/graph.h"
 #include "index/graph_select.h"
 #include "nodes/pg_list.h"
@@ -28,14 +17,7 @@
 /* Levels above the lowest: m >= 2 keeps the chance of more than that below 2^-16 a node. */
 #define GRAPH_MAX_LEVEL 16
 
-/* Of binary16. */
-#define LARGEST_HALF 65504.0f
-
 /* ---- neighbour lists on pages (graph_edges.c) ---- */
-
-#define EDGE_LANES SKETCH_BLOCK_TOKENS
-
-StaticAssertDecl(lengthof(((EdgeBlock *) NULL)->add) == EDGE_LANES, "lanes of EdgeBlock");
 
 /* A neighbour list, on a page or in memory. */
 typedef struct EdgeList
@@ -44,15 +26,6 @@ typedef struct EdgeList
 	uint32		lanes;
 	uint32		padded;
 } EdgeList;
-
-/* One edge, encoded. */
-typedef struct Edge
-{
-	uint32		vertex;
-	float		add;
-	uint16		factor;
-	uint8	   *signs;			/* padded / 8 bytes */
-} Edge;
 
 /* Most neighbours on a level, and the lanes that hold them. */
 static inline uint32
@@ -69,8 +42,7 @@ edges_lanes(uint32 m, uint32 level)
 
 extern size_t edges_list_size(uint32 padded, uint32 lanes);
 
-/* Encode the edge between two rotated vectors; sets all but vertex. */
-extern void edge_encode(const float *from, const float *to, uint32 padded, Edge *edge);
+/* Write an edge into a lane of a list, or move it there. */
 extern void edge_put(EdgeList edges, uint32 lane, const Edge *edge);
 extern void edge_move(EdgeList edges, uint32 from, uint32 to);
 

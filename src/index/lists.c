@@ -1,16 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * lists.c
- *	  The two levels of trained centroids of an index: storing them, and the
- *	  finder that they make.
+ *	  The two levels of trained centroids of an index, as a finder.
  *
  *-------------------------------------------------------------------------
  */
 #include "compat/pg_compat.h"
 
-#include "codec/codec.h"
 #include "index/lists.h"
-#include "miscadmin.h"
 #include "utils/memutils.h"
 
 /* Parents whose children are looked at, to assign a token: as many as the build looks at. */
@@ -19,15 +16,6 @@
 /* To find so many nodes: a parent for each two of them, at least these. Measured on MedQuAD (doc/tuning.md). */
 #define LEAST_FIND_PARENTS 16
 #define FIND_NODES_A_PARENT 1
-
-/* Rows that are encoded at a time. */
-#define STORE_ROWS 256
-
-static inline CodecShape
-row_shape(uint32 dim)
-{
-	return (CodecShape) {.dim = dim, .has_add = true};
-}
 
 size_t
 lists_row_size(uint32 dim)
@@ -48,7 +36,7 @@ lists_corrupted(const Lists *lists, uint32 parent)
 static bool
 lists_fits(uint32 dim)
 {
-	return lists_row_size(dim) <= PAGE_PAYLOAD;
+	return lists_row_size(dim) <= PAGE_PAYLOAD && edge_block_size(rotation_padded(dim)) <= PAGE_PAYLOAD;
 }
 
 static void
@@ -58,6 +46,7 @@ lists_lay_out(MetaPageData *meta)
 	meta->arrays[ARRAY_PARENTS].item_size = lists_row_size(meta->dim);
 	meta->arrays[ARRAY_CHILDREN].item_size = sizeof(ListSpan);
 	meta->arrays[ARRAY_CENTROIDS].item_size = lists_row_size(meta->dim);
+	meta->arrays[ARRAY_CHILD_EDGES].item_size = edge_block_size(rotation_padded(meta->dim));
 }
 
 static void
@@ -69,6 +58,7 @@ check_shape(const Lists *lists)
 		arrays[ARRAY_PARENTS].item_size != lists->row_size ||
 		arrays[ARRAY_CENTROIDS].item_size != lists->row_size ||
 		arrays[ARRAY_CHILDREN].item_size != sizeof(ListSpan) ||
+		arrays[ARRAY_CHILD_EDGES].item_size != edge_block_size(lists->rotation->padded) ||
 		arrays[ARRAY_NODES].nitems != arrays[ARRAY_CENTROIDS].nitems ||
 		arrays[ARRAY_PARENTS].nitems != arrays[ARRAY_CHILDREN].nitems)
 		ereport(ERROR,
@@ -86,10 +76,13 @@ lists_open(ColbertIndex *index, MetaPageData *meta, const SketchParams *params)
 	lists->index = index;
 	lists->meta = meta;
 	lists->context = context;
+	lists->rotation = params->rotation;
 	lists->dim = meta->dim;
 	lists->row_size = lists_row_size(meta->dim);
 	check_shape(lists);
 	lists->packed = MemoryContextAlloc(context, kernel_sq8_query_size(LISTS_CHUNK, lists->dim));
+	lists->rotated = MemoryContextAlloc(context, LISTS_CHUNK * lists->rotation->padded * sizeof(float));
+	lists->edges_packed = MemoryContextAlloc(context, kernel_sketch_query_size(LISTS_CHUNK, lists->rotation->padded));
 	lists->worst = MemoryContextAlloc(context, LISTS_CHUNK * sizeof(float));
 	lists->keys = MemoryContextAlloc(context, PAGE_PAYLOAD / lists->row_size * LISTS_CHUNK * sizeof(float));
 	return lists;
@@ -116,7 +109,12 @@ lists_find(void *state, FindQuery *query, NodeHit *hits, uint32 *nhits)
 
 		lists_search(lists, query->tokens + (size_t) first * lists->dim, n, query->probes, parents);
 		for (uint32 t = 0; t < n; t++)
-			nhits[first + t] = pool_best(&lists->pools[t], query->probes, hits + (size_t) (first + t) * query->probes);
+		{
+			const TopHits *best = &lists->best[t];
+
+			nhits[first + t] = best->count;
+			memcpy(hits + (size_t) (first + t) * query->probes, best->hits, best->count * sizeof(NodeHit));
+		}
 	}
 	query->hops += lists->looked_at;
 }
@@ -132,81 +130,12 @@ lists_assign(void *state, const float *tokens, uint32 ntokens, NodeHit *nearest)
 
 		lists_search(lists, tokens + (size_t) first * lists->dim, n, 1, ASSIGN_PARENTS);
 		for (uint32 t = 0; t < n; t++)
-			if (pool_best(&lists->pools[t], 1, &nearest[first + t]) == 0)
+		{
+			if (lists->best[t].count == 0)
 				lists_corrupted(lists, 0);
+			nearest[first + t] = lists->best[t].hits[0];
+		}
 	}
-}
-
-/* ---- storing ---- */
-
-/* Write vectors as rows, from item 0 on. */
-static void
-store_rows(Lists *lists, ArrayKind array, const float *vectors, uint32 n)
-{
-	const Coder coder = {&codec_sq8, row_shape(lists->dim)};
-	uint8	   *rows = palloc(STORE_ROWS * lists->row_size);
-
-	for (uint32 first = 0; first < n; first += STORE_ROWS)
-	{
-		uint32		count = Min(n - first, STORE_ROWS);
-
-		CHECK_FOR_INTERRUPTS();
-		codec_sq8.encode(&coder, vectors + (size_t) first * lists->dim, count, rows, NULL);
-		parray_copy_in(lists->index, lists->meta, array, first, count, rows);
-	}
-	pfree(rows);
-}
-
-/* The runs of children, and nodes without postings. */
-static void
-store_ordinals(Lists *lists, const KmeansResult *trained)
-{
-	ListSpan   *spans = palloc_extended(mul_size(trained->nparents, sizeof(ListSpan)), MCXT_ALLOC_HUGE);
-	NodeEntry  *nodes = palloc_extended(mul_size(trained->ncentroids, sizeof(NodeEntry)), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-
-	for (uint32 p = 0; p < trained->nparents; p++)
-		spans[p] = (ListSpan) {trained->child_start[p], trained->child_start[p + 1] - trained->child_start[p]};
-	for (uint32 i = 0; i < trained->ncentroids; i++)
-	{
-		nodes[i].postings.block = InvalidBlockNumber;
-		nodes[i].upper = INVALID_ORDINAL;
-	}
-	parray_copy_in(lists->index, lists->meta, ARRAY_CHILDREN, 0, trained->nparents, spans);
-	parray_copy_in(lists->index, lists->meta, ARRAY_NODES, 0, trained->ncentroids, nodes);
-	pfree(spans);
-	pfree(nodes);
-}
-
-static void
-lists_store(void *state, const KmeansResult *trained, uint32 *node_of)
-{
-	static const ArrayKind of_parents[] = {ARRAY_PARENTS, ARRAY_CHILDREN};
-	static const ArrayKind of_nodes[] = {ARRAY_NODES, ARRAY_CENTROIDS};
-	Lists	   *lists = state;
-	MetaPageData *meta = lists->meta;
-	Buffer		buffer = meta_lock(lists->index, BUFFER_LOCK_EXCLUSIVE);
-
-	for (int i = 0; i < 2; i++)
-	{
-		parray_make_room(lists->index, buffer, meta, of_parents[i], trained->nparents);
-		parray_make_room(lists->index, buffer, meta, of_nodes[i], trained->ncentroids);
-	}
-	UnlockReleaseBuffer(buffer);
-
-	store_rows(lists, ARRAY_PARENTS, trained->parents, trained->nparents);
-	store_rows(lists, ARRAY_CENTROIDS, trained->centroids, trained->ncentroids);
-	store_ordinals(lists, trained);
-	for (uint32 i = 0; i < trained->ncentroids; i++)
-		node_of[i] = i;
-
-	/* From here on there are nodes. */
-	for (int i = 0; i < 2; i++)
-	{
-		parray_take(meta, of_parents[i], trained->nparents);
-		parray_take(meta, of_nodes[i], trained->ncentroids);
-	}
-	meta->entry_node = 0;
-	meta_write_nodes(lists->index, meta);
 }
 
 const Finder lists_finder = {

@@ -7,6 +7,9 @@
  * parent are a run of rows. Centroid n is node n. Both levels are kept as sq8
  * rows with an addend (codec_sq8.c, as for L2): an eighth of the error that
  * tells one node from the next, at a quarter of the bytes and of the work.
+ * Each parent also has a run of blocks of edges to its children (edge.h), by
+ * which a search looks at all of them; the rows decide among the best of
+ * these. So it reads 22 bytes a child, of the parents that a token is near to.
  *
  * Written once, by the build or by the first merge that trains; the meta
  * page counts the nodes last, so that until then there are none.
@@ -16,28 +19,44 @@
 #ifndef COLBERT_LISTS_H
 #define COLBERT_LISTS_H
 
+#include "codec/codec.h"
+#include "index/edge.h"
 #include "index/finder.h"
+#include "index/top_hits.h"
 #include "kernels/kernels.h"
 
 /* Tokens that are searched for together: four groups of the kernel. */
 #define LISTS_CHUNK 64
+
+/* A token comes to a parent, whose key is base. */
+typedef struct ListVisit
+{
+	uint32		parent;
+	uint32		token;
+	float		base;
+} ListVisit;
 
 typedef struct Lists
 {
 	ColbertIndex *index;
 	MetaPageData *meta;
 	MemoryContext context;
+	const Rotation *rotation;
 	uint32		dim;
 	size_t		row_size;
 
 	/* A chunk of tokens. */
 	void	   *packed;
-	KernelSq8Query *query;
+	KernelSq8Query *query;		/* for rows */
+	float	   *rotated;
+	void	   *edges_packed;
+	KernelSketchQuery *edges_query;
 	uint32		ntokens;
-	uint32		slots;			/* of the kernel: ntokens rounded up */
+	uint32		slots;			/* of the row kernel: ntokens rounded up */
 	float	   *keys;			/* rows of a page x slots */
 	float	   *worst;			/* by slot: the key that a row must beat */
-	HitPool		pools[LISTS_CHUNK]; /* by token */
+	TopHits		best[LISTS_CHUNK];	/* by token: parents, then nodes, by their rows */
+	TopHits		guesses[LISTS_CHUNK];	/* by token: nodes, by their edges */
 	uint64		looked_at;		/* parents */
 } Lists;
 
@@ -47,14 +66,29 @@ extern void lists_check(ColbertIndex *index, MetaPageData *meta, const SketchPar
 /* Bytes of a row; the parents and the centroids have the same. */
 extern size_t lists_row_size(uint32 dim);
 
+/* lists_store.c: Finder.store of the lists. */
+extern void lists_store(void *state, const KmeansResult *trained, uint32 *node_of);
+
+/*
+ * lists_store.c: the edges from a parent to its children, from the rows of
+ * both, into edge_blocks_for(count) blocks.
+ */
+extern void lists_encode_edges(const Lists *lists, const uint8 *parent, const uint8 *children, uint32 count, char *blocks);
+
+/* How rows are encoded. */
+static inline Coder
+lists_coder(const Lists *lists)
+{
+	return (Coder) {&codec_sq8, {.dim = lists->dim, .has_add = true}};
+}
+
 /* Report a page that cannot be right. */
 compat_noreturn
 extern void lists_corrupted(const Lists *lists, uint32 parent);
 
 /*
- * The nearest nodes of a chunk of tokens into lists->pools, at most so many of
- * each, among the children of each token's best parents (and of the other
- * tokens', which cost no more).
+ * The nearest nodes of a chunk of tokens into lists->best, the best first, at
+ * most so many of each, among the children of each token's best parents.
  */
 extern void lists_search(Lists *lists, const float *tokens, uint32 ntokens, uint32 nodes, uint32 parents);
 

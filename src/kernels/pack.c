@@ -312,26 +312,27 @@ sketch_nibble_range(const float *q)
 	return 2.0 * (fabs((double) q[0]) + fabs((double) q[1]) + fabs((double) q[2]) + fabs((double) q[3]));
 }
 
-/* The sixteen entries of one nibble: the sum above its minimum, in steps of delta. */
+/*
+ * The sixteen entries of one nibble: the sum above its minimum, in steps of
+ * delta; per_step is 1 / delta, or 0. A dim adds to the entries whose bit
+ * agrees with its sign. Loops of constant length, for the compiler's vectors.
+ */
 static void
-sketch_fill_nibble(const float *q, double delta, uint32_t steps, uint8_t *entries)
+sketch_fill_nibble(const float *q, float per_step, uint32_t steps, uint8_t *entries)
 {
-	for (uint32_t n = 0; n < 16; n++)
+	float		low[4];
+	float		high[4];
+	float		sums[16];
+
+	for (uint32_t n = 0; n < 4; n++)
 	{
-		double		above = 0.0;
-		uint32_t	entry = 0;
-
-		for (uint32_t j = 0; j < 4; j++)
-		{
-			bool		positive = q[j] > 0.0f;
-
-			if (((n >> j) & 1) == positive)
-				above += 2.0 * fabs((double) q[j]);
-		}
-		if (delta > 0.0)
-			entry = min_uint32((uint32_t) (above / delta + 0.5), steps);
-		entries[n] = (uint8_t) entry;
+		low[n] = ((n & 1) == (q[0] > 0.0f) ? 2.0f * fabsf(q[0]) : 0.0f) + ((n >> 1) == (q[1] > 0.0f) ? 2.0f * fabsf(q[1]) : 0.0f);
+		high[n] = ((n & 1) == (q[2] > 0.0f) ? 2.0f * fabsf(q[2]) : 0.0f) + ((n >> 1) == (q[3] > 0.0f) ? 2.0f * fabsf(q[3]) : 0.0f);
 	}
+	for (uint32_t n = 0; n < 16; n++)
+		sums[n] = (low[n & 3] + high[n >> 2]) * per_step + 0.5f;
+	for (uint32_t n = 0; n < 16; n++)
+		entries[n] = (uint8_t) min_uint32((uint32_t) sums[n], steps);
 }
 
 static void
@@ -341,6 +342,7 @@ sketch_pack_token(KernelSketchQuery *s, uint32_t token, const float *q)
 	uint32_t	steps = min_uint32(SKETCH_MOST_STEPS, SKETCH_LARGEST_TOTAL / (nnibbles > 0 ? nnibbles : 1));
 	double		widest = 0.0;
 	double		minimum = 0.0;
+	float		per_step;
 
 	for (uint32_t n = 0; n < nnibbles; n++)
 	{
@@ -351,6 +353,7 @@ sketch_pack_token(KernelSketchQuery *s, uint32_t token, const float *q)
 	}
 	s->delta[token] = (float) (widest / steps);
 	s->base[token] = (float) minimum;
+	per_step = s->delta[token] > 0.0f ? 1.0f / s->delta[token] : 0.0f;
 
 	for (uint32_t n = 0; n < nnibbles; n++)
 	{
@@ -358,7 +361,7 @@ sketch_pack_token(KernelSketchQuery *s, uint32_t token, const float *q)
 		uint8_t    *entries = s->lut + ((size_t) (n / 8) * s->ntokens + token) * SKETCH_LUT_SIZE;
 
 		entries += (n % 2) * 64 + (n / 2 % 4) * 16;
-		sketch_fill_nibble(q + (size_t) n * 4, s->delta[token], steps, entries);
+		sketch_fill_nibble(q + (size_t) n * 4, per_step, steps, entries);
 	}
 }
 

@@ -29,60 +29,15 @@ candidates_add(CandidateList *list, uint32 doc, float score)
 }
 
 /* Nearer first, the lower ordinal among equals. */
-static inline bool
-nearer(Candidate a, Candidate b)
-{
-	return a.score > b.score || (a.score == b.score && a.doc < b.doc);
-}
+#define SELECT_NAME select_candidates
+#define SELECT_TYPE Candidate
+#define SELECT_NEARER(a, b) ((a).score > (b).score || ((a).score == (b).score && (a).doc < (b).doc))
+#include "index/select_template.h"
 
-static inline void
-swap(Candidate *a, Candidate *b)
-{
-	Candidate	t = *a;
-
-	*a = *b;
-	*b = t;
-}
-
-static Candidate
-median_of_three(Candidate a, Candidate b, Candidate c)
-{
-	if (nearer(a, b))
-		return nearer(b, c) ? b : nearer(a, c) ? c : a;
-	return nearer(a, c) ? a : nearer(b, c) ? c : b;
-}
-
-/* Hoare's selection (1961), with the median of three as the pivot. */
 void
 candidates_select(Candidate *items, uint32 count, uint32 n)
 {
-	int64		low = 0;
-	int64		high = (int64) count - 1;
-
-	if (n >= count || n == 0)
-		return;
-	while (low < high)
-	{
-		Candidate	pivot = median_of_three(items[low], items[low + (high - low) / 2], items[high]);
-		int64		i = low;
-		int64		j = high;
-
-		while (i <= j)
-		{
-			while (nearer(items[i], pivot))
-				i++;
-			while (nearer(pivot, items[j]))
-				j--;
-			if (i <= j)
-				swap(&items[i++], &items[j--]);
-		}
-		if ((int64) n - 1 <= j)
-			high = j;
-		else if ((int64) n - 1 >= i)
-			low = i;
-		else
-			return;
-	}
+	select_candidates(items, count, n);
 }
 
 /* A digit of the radix sort. */

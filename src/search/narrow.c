@@ -21,6 +21,9 @@
 /* Runs that are laid out before they are scored. */
 #define WALK_BATCH 4096
 
+/* Blocks that are scored at a time: the kernels take two together. */
+#define PART_BLOCKS 2
+
 static inline bool
 is_live(const DocEntry *entry)
 {
@@ -112,7 +115,7 @@ void
 search_narrow(Search *search, CandidateList *list, EstimateFit *fit)
 {
 	const ArrayMeta *directory = &search->view->meta.arrays[ARRAY_DOCS];
-	Narrowing	narrowing = {.search = search, .runs = {ARRAY_SKETCHES}};
+	Narrowing	narrowing = {.search = search, .runs = {ARRAY_SKETCHES, PART_BLOCKS}};
 	NarrowTarget target = {.fit = fit};
 	instr_time	start;
 
@@ -206,7 +209,7 @@ narrow_visit(IndexView *view, uint32 doc, const DocEntry *entry, void *arg)
 void
 search_narrow_all(Search *search)
 {
-	NarrowAll	all = {search, {ARRAY_SKETCHES}};
+	NarrowAll	all = {search, {ARRAY_SKETCHES, PART_BLOCKS}};
 	instr_time	start;
 
 	stage_start(&start);

@@ -67,6 +67,9 @@ reserve_ranked(Search *search, uint32 count)
 /* Runs that are laid out before they are scored. */
 #define RERANK_BATCH 4096
 
+/* Rows that are scored at a time. */
+#define PART_ROWS 4
+
 /* One row in so many passes: test rows first, and score by code rows what is left. */
 #define FEW_BEFORE_RERANKING 2
 
@@ -90,7 +93,7 @@ void
 search_rerank(Search *search, const Candidate *candidates, uint32 count)
 {
 	RankedDoc  *added;
-	RunList		runs = {ARRAY_ROWS};
+	RunList		runs = {ARRAY_ROWS, PART_ROWS};
 	bool		test = !search->pool_tested && search_few_pass(search, FEW_BEFORE_RERANKING);
 	uint32		n = 0;
 	instr_time	start;

@@ -18,15 +18,13 @@
 /* How many runs ahead are fetched. */
 #define LOOKAHEAD	3
 
-/* What is scored between fetches. */
-#define PART_BYTES	600
-
 typedef struct RunScoring
 {
 	Search	   *search;
 	RunScorer	score;
 	void	   *arg;
 	size_t		item_size;
+	uint32		part;
 } RunScoring;
 
 void
@@ -88,13 +86,12 @@ static void
 score_run(const RunScoring *scoring, const Run *run, const uint8 *page, const Run *ahead, const char *ahead_page)
 {
 	size_t		item_size = scoring->item_size;
-	uint32		part_items = Max(1, PART_BYTES / item_size);
 	const char *fetch = ahead_page == NULL ? NULL : ahead_page + run_offset(ahead, item_size);
 	size_t		fetched = 0;
 
-	for (uint32 from = 0; from < run->count; from += part_items)
+	for (uint32 from = 0; from < run->count; from += scoring->part)
 	{
-		Run			part = run_part(run, from, part_items);
+		Run			part = run_part(run, from, scoring->part);
 		size_t		end = (from + part.count == run->count ? ahead->count : Min(from + part.count, ahead->count)) * item_size;
 
 		if (fetch != NULL)
@@ -108,7 +105,7 @@ void
 runs_score(Search *search, RunList *list, RunScorer score, void *arg)
 {
 	Relation	rel = search->view->index.rel;
-	RunScoring	scoring = {search, score, arg, search->view->meta.arrays[list->kind].item_size};
+	RunScoring	scoring = {search, score, arg, search->view->meta.arrays[list->kind].item_size, list->part};
 	Buffer		buffer = InvalidBuffer;
 	Page		page = NULL;
 

@@ -29,6 +29,7 @@ typedef struct Run
 typedef struct RunList
 {
 	ArrayKind	kind;
+	uint32		part;			/* items that are scored at a time, while as many of a run ahead are fetched */
 	Run		   *runs;
 	uint32		count;
 	uint32		capacity;

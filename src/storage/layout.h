@@ -24,7 +24,7 @@
 #include "storage/off.h"
 
 #define COLBERT_MAGIC		0x4C4F4342	/* "BCOL" */
-#define COLBERT_VERSION		1
+#define COLBERT_VERSION		2
 
 #define META_BLOCK			0
 
@@ -70,7 +70,8 @@ typedef enum ArrayKind
 	ARRAY_PARENTS = 10,			/* sq8 rows: the upper level of centroids */
 	ARRAY_CHILDREN = 11,		/* ListSpan: of each parent */
 	ARRAY_CENTROIDS = 12,		/* sq8 rows: node n is centroid n */
-	ARRAY_COUNT = 13
+	ARRAY_CHILD_EDGES = 13,		/* EdgeBlock: from a parent to 16 of its children */
+	ARRAY_COUNT = 14
 } ArrayKind;
 
 #define MAX_EXTENTS 64
@@ -271,7 +272,7 @@ typedef struct NeighbourList
 StaticAssertDecl(offsetof(NeighbourList, vertices) == 4, "on-disk offset of NeighbourList.vertices");
 
 /*
- * 16 edges, from a vertex c to a vertex x each, with d = x - c and f and S its
+ * 16 edges, from a vector c to a vector x each, with d = x - c and f and S its
  * factor and signs: add = -f * (S . Rc) - |d|^2/2. The sketch block is of the
  * d, without addends.
  */
@@ -292,13 +293,17 @@ typedef struct UpperEntry
 
 StaticAssertDecl(sizeof(UpperEntry) == 8, "on-disk size of UpperEntry");
 
-/* The children of a parent: centroids first .. first + count - 1. */
+/*
+ * The children of a parent: centroids first .. first + count - 1. The edges
+ * to them, in this order, fill blocks of ARRAY_CHILD_EDGES from first_block on.
+ */
 typedef struct ListSpan
 {
 	uint32		first;
 	uint32		count;
+	uint32		first_block;
 } ListSpan;
 
-StaticAssertDecl(sizeof(ListSpan) == 8, "on-disk size of ListSpan");
+StaticAssertDecl(sizeof(ListSpan) == 12, "on-disk size of ListSpan");
 
 #endif							/* COLBERT_LAYOUT_H */

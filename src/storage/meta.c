@@ -71,7 +71,8 @@ meta_read(ColbertIndex *index, MetaPageData *meta)
 void
 meta_write_nodes(ColbertIndex *index, const MetaPageData *meta)
 {
-	static const ArrayKind owned[] = {ARRAY_NODES, ARRAY_NEIGHBOURS, ARRAY_UPPER, ARRAY_PARENTS, ARRAY_CHILDREN, ARRAY_CENTROIDS};
+	static const ArrayKind owned[] = {ARRAY_NODES, ARRAY_NEIGHBOURS, ARRAY_UPPER, ARRAY_PARENTS, ARRAY_CHILDREN,
+	ARRAY_CENTROIDS, ARRAY_CHILD_EDGES};
 	Buffer		buffer = meta_lock(index, BUFFER_LOCK_EXCLUSIVE);
 	Change		change;
 	MetaPageData *to;
