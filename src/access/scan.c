@@ -310,6 +310,7 @@ start(IndexScanDesc scan)
 	pgstat_count_index_scan(scan->indexRelation);
 	compat_count_search(scan);
 	state->view = view_open(scan->indexRelation, false, VIEW_WITH_PENDING);
+	COLBERT_PAUSE("scan-opened");
 	state->query = scan_query(scan);
 	state->ordered = state->query != NULL;
 	floor = scan_floor(state, scan);

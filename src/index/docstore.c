@@ -231,7 +231,9 @@ docstore_append(IndexView *view, ItemPointer tid, const MultiVector *mv, DocPlac
 	view_check_dims(view, mv);
 	docstore_lock(view->index.rel, LOCK_APPEND, ShareLock);
 	doc = reserve(view, tid, mv->ntokens, place, &entry);
+	COLBERT_PAUSE("append-reserved");
 	write_tokens(view, &entry, mv);
+	COLBERT_PAUSE("append-written");
 	publish(view, doc, &entry);
 	docstore_unlock(view->index.rel, LOCK_APPEND, ShareLock);
 	return doc;

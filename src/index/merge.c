@@ -111,6 +111,7 @@ train_first_nodes(IndexView *view)
 		return;
 	train_statistics(sample, &statistics);
 	view_write_params(view, statistics.mean, statistics.token_norm, train_codebooks(view, sample));
+	COLBERT_PAUSE("merge-trained");
 	for (uint32 i = 0; i < view->npending; i++)
 	{
 		DocEntry	entry;
@@ -349,11 +350,15 @@ queued_tokens(Merge *merge)
 static void
 merge_batch(Merge *merge, uint32 from, uint32 to)
 {
+	uint64		added;
+
 	load_batch(merge, from, to);
 	find_nearest(merge, 0, merge->ntokens);
 	count_assigned(merge);
 	grow_nodes(merge);
-	advance_queue(merge, write_postings(merge), queued_tokens(merge));
+	added = write_postings(merge);
+	COLBERT_PAUSE("merge-posted");
+	advance_queue(merge, added, queued_tokens(merge));
 	pfree(merge->docs);
 }
 

@@ -163,6 +163,7 @@ read_list(ColbertIndex *index, const MetaPageData *meta, uint32 node, PostingBuf
 	uint32		ndocs = meta->arrays[ARRAY_DOCS].nitems;
 	PostingRef	ref = postings_head(index, meta, node);
 	uint64		allowed = 2 * (uint64) Max(ndocs, FEWEST_STEPS);
+	uint32		first PG_USED_FOR_ASSERTS_ONLY = out->count;
 
 	while (is_segment(ref))
 	{
@@ -170,6 +171,7 @@ read_list(ColbertIndex *index, const MetaPageData *meta, uint32 node, PostingBuf
 
 		CHECK_FOR_INTERRUPTS();
 		reserve(out, SEGMENT_MAX_DOCS);
+		COLBERT_PAUSE(before == first ? "posting-head" : "posting-next");
 		if (!read_segment(index, node, &ref, ndocs, out))
 			return false;
 		if (allowed < out->count - before + 1)

@@ -64,6 +64,8 @@ histogram_fill(EstimateHistogram *histogram, const Candidate *items, uint32 coun
 			lowest = Min(lowest, items[i].score);
 			highest = Max(highest, items[i].score);
 		}
+		else
+			histogram->unknown++;
 	if (lowest > highest)
 		return;
 	histogram->lowest = lowest;
@@ -82,7 +84,7 @@ fit_expected_above(const EstimateFit *fit, const EstimateHistogram *histogram, d
 {
 	double		slope = fit->xx > 0 ? Max(0.0, fit->xy / fit->xx) : 0;
 	double		deviation = fit->count > 2 ? sqrt(Max(0.0, fit->yy - slope * fit->xy) / (fit->count - 2)) : 0;
-	double		expected = 0;
+	double		expected = histogram->unknown;
 
 	deviation = Max(Max(deviation, LEAST_DEVIATION * fabs(outcome)), FLT_MIN);
 	for (int bin = HISTOGRAM_BINS; bin-- > 0;)

@@ -267,6 +267,7 @@ take_next(ExactStage *stage, ExactRow *row)
 
 	if (!search_next(stage->search, &doc))
 		return false;
+	COLBERT_PAUSE("exact-fetch");
 	stage_start(&start);
 	if (get_row(stage, &doc, &row->score))
 	{

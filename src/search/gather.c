@@ -222,6 +222,7 @@ search_gather(Search *search, uint32 probes, uint32 ef, uint32 limit, CandidateL
 	instr_time	start;
 
 	probe_all(search, probes, ef, &probed);
+	COLBERT_PAUSE("gathered");
 	stage_start(&start);
 	sum_gains(search, &probed, list);
 	search_counters.gathered += list->count;

@@ -170,6 +170,7 @@ typedef struct EstimateHistogram
 	float		lowest;
 	float		width;
 	uint32		counts[HISTOGRAM_BINS];
+	uint32		unknown;		/* without an estimate: they may be anything */
 } EstimateHistogram;
 
 typedef struct Search

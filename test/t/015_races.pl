@@ -1,0 +1,186 @@
+# Races, brought about: a process waits at a point of its work (COLBERT_PAUSE, in the library for tests) while others do what could
+# harm it: move or reuse what it is about to read, merge what it is merging, change what it encodes with.
+
+use strict;
+use warnings;
+use ColbertTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+my $node = faults_node('races');
+my $folder = PostgreSQL::Test::Utils::tempdir();
+
+# Documents of random tokens. Their first dimension is far from 0, so that sketches with another mean say something else; one in three
+# has a token that all of these share, whose posting list is long.
+$node->safe_psql('postgres', <<'SQL');
+SELECT setseed(.5);
+CREATE TABLE docs (id int PRIMARY KEY, doc multivector(16));
+INSERT INTO docs
+	SELECT i, (SELECT multivector_agg(CASE WHEN t = 1 AND i % 3 = 0 THEN ARRAY(SELECT CASE d WHEN 2 THEN 4 ELSE 0 END FROM generate_series(1, 16) d)::real[]
+	                                       ELSE ARRAY(SELECT CASE d WHEN 1 THEN 3 ELSE 0 END + random() * 2 - 1 FROM generate_series(1, 16) d WHERE i > 0 AND t > 0)::real[] END)
+	           FROM generate_series(1, 3) t)
+	FROM generate_series(1, 5000) i;
+SQL
+
+# The best rows of a query, as a search gives them, and as the table has them.
+my $query = "'[[0,4,0,0,0,0,0,0,0,0,0,0,0,0,0,0],[0,0,1,-1,1,-1,1,-1,1,-1,1,-1,1,-1,1,-1]]'::multivector";
+sub search_sql
+{
+	my ($limit) = @_;
+
+	return "SELECT string_agg(id::text, ' ' ORDER BY distance, id) FROM (SELECT id, doc <#> $query AS distance FROM t ORDER BY doc <#> $query LIMIT $limit) AS found;";
+}
+
+sub exact
+{
+	my ($limit) = @_;
+
+	return $node->safe_psql('postgres', 'SET enable_indexscan = off; ' . search_sql($limit));
+}
+
+# make(INDEX, DOCUMENTS, WHEN): a table of the first so many documents, and its index, made before or after them. Those that have the
+# token that they share come last, so that it becomes a node of its own, if any.
+sub make
+{
+	my ($index, $documents, $when) = @_;
+	my $create = "CREATE INDEX t_index ON t USING $index;";
+	my $insert = "INSERT INTO t SELECT * FROM docs WHERE id % 3 > 0 AND id <= $documents;";
+	my $shared = "INSERT INTO t SELECT * FROM docs WHERE id % 3 = 0 AND id <= $documents;";
+
+	$node->safe_psql('postgres', 'DROP TABLE IF EXISTS t; CREATE TABLE t (id int PRIMARY KEY, doc multivector(16)); '
+		. ($when eq 'before' ? "$create $insert $shared" : "$insert $create $shared SELECT colbert_merge('t_index');"));
+	return;
+}
+
+# during(POINT, SQL, CODE): run statements that come to a point, and meanwhile the code; returns what they print, and their errors.
+sub during
+{
+	my ($point, $sql, $code) = @_;
+	my $handle = start_sql($node, "LOAD 'colbert_pg'; SET colbert_faults.folder = '$folder'; SET colbert_faults.pause = '$point';\n$sql");
+
+	for (1 .. 1200)
+	{
+		last if -e "$folder/$point.reached";
+		usleep(50_000);
+	}
+	ok(-e "$folder/$point.reached", "$point is reached") or BAIL_OUT(stop_sql($handle));
+	$code->();
+	append_to_file("$folder/$point.go", '');
+	my $err = stop_sql($handle);
+	unlink "$folder/$point.reached", "$folder/$point.go";
+	chomp $handle->{out};
+	return $handle->{out}, $err;
+}
+
+# waits(SQL): whether it waits for a lock while others are paused; returns its handle.
+sub waits
+{
+	my ($sql, $name) = @_;
+	my $handle = start_sql($node, "SET application_name = 'waiting';\n$sql");
+
+	ok($node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'waiting' AND wait_event_type = 'Lock'}), $name);
+	return $handle;
+}
+
+# A search that waits while all changes around it: what it gives must be what its snapshot has.
+sub search_during
+{
+	my ($name, $point, $limit, $settings, $sql) = @_;
+	my $wanted = exact($limit);
+	my $search = "$ColbertTest::by_index $settings " . search_sql($limit);
+
+	is($node->safe_psql('postgres', $search), $wanted, "$name: undisturbed");
+	my ($found, $err) = during($point, $search, sub { $node->safe_psql('postgres', $sql) });
+	is($err, '', "$name: no error");
+	is($found, $wanted, "$name: it gives the rows of its snapshot");
+	checker_is_content($node, 't', $name, q{severity = 'error'});
+	return;
+}
+
+my %indexes = (
+	'colbert_hnsw' => 'colbert_hnsw (doc) WITH (tokens_per_node = 16)',
+	'colbert_ivf' => 'colbert_ivf (doc) WITH (lists = 300)',
+	'colbert_hnsw, bit' => 'colbert_hnsw (doc) WITH (tokens_per_node = 16, quantizer = bit)',
+	'colbert_ivf, pq' => 'colbert_ivf (doc) WITH (lists = 300, quantizer = pq)');
+# What makes a search go by the postings of a small index.
+sub few
+{
+	my ($candidates) = @_;
+
+	return "LOAD 'colbert_pg'; SET colbert.probes = 4; SET colbert.ef_search = 200; SET colbert.candidates = $candidates; SET colbert.rerank = $candidates;";
+}
+
+my $grow = "INSERT INTO t SELECT * FROM docs WHERE id > 2400; SELECT colbert_merge('t_index');";
+my $shrink = "DELETE FROM t WHERE id % 3 = 0 AND id > 300; VACUUM t;";
+
+for my $name (sort keys %indexes)
+{
+	my $index = $indexes{$name};
+
+	# Lists grow, and move; others take their places: the owner of a segment is looked at again.
+	make($index, 2400, 'after');
+	search_during("$name, postings move", 'posting-head', 10, few(1000), $grow);
+
+	# A list of several segments, of which the first was read: the others are joined, unlinked and reused.
+	make($index, 5000, 'after');
+	$node->safe_psql('postgres', 'DELETE FROM t WHERE id % 3 = 0 AND id > 300');
+	search_during("$name, segments go away", 'posting-next', 10, few(2000), "VACUUM t; INSERT INTO t SELECT -id, doc FROM docs WHERE id % 3 > 0; SELECT colbert_merge('t_index');");
+
+	# Documents that it has found are of rows that are dead: ordinals and rows are used again, by others.
+	for my $point ('gathered', 'exact-fetch')
+	{
+		make($index, 3000, 'after');
+		$node->safe_psql('postgres', 'DELETE FROM t WHERE id <= 1000');
+		search_during("$name, ordinals are reused, $point", $point, 10, few(1200), "VACUUM t; INSERT INTO t SELECT -id, doc FROM docs WHERE id <= 1000; SELECT colbert_merge('t_index');");
+	}
+
+	# An index without nodes is trained: the sketches are those of another mean.
+	make($index, 2000, 'before');
+	search_during("$name, the epoch changes", 'scan-opened', 10, '', "SELECT colbert_merge('t_index');");
+
+	# The same, the other way round: a search while some are of the epoch before.
+	make($index, 2000, 'before');
+	my $found;
+	my (undef, $err) = during('merge-trained', "SELECT colbert_merge('t_index')", sub {
+		$found = $node->safe_psql('postgres', "$ColbertTest::by_index " . few(1000) . search_sql(10));
+	});
+	is($err, '', "$name, a search amidst a change of the epoch: no error");
+	is($found, exact(10), "$name, a search amidst a change of the epoch: the best rows");
+
+	# Documents that are encoded before that, and queued after it.
+	make($index, 2000, 'before');
+	(undef, $err) = during('append-written', 'INSERT INTO t SELECT * FROM docs WHERE id = 2001', sub {
+		$node->safe_psql('postgres', "SELECT colbert_merge('t_index'); INSERT INTO t SELECT * FROM docs WHERE id BETWEEN 2002 AND 2100");
+	});
+	is($err, '', "$name, the epoch changes under an insert: no error");
+	checker_is_content($node, 't', "$name, an insert of another epoch");
+	is($node->safe_psql('postgres', "SELECT colbert_merge('t_index')"), '100', "$name, what came since is merged");
+	checker_is_content($node, 't', "$name, an insert of another epoch, merged");
+	is($node->safe_psql('postgres', "$ColbertTest::by_index SELECT id FROM t ORDER BY doc <#> (SELECT doc FROM docs WHERE id = 2001) LIMIT 1"),
+		$node->safe_psql('postgres', "SET enable_indexscan = off; SELECT id FROM t ORDER BY doc <#> (SELECT doc FROM docs WHERE id = 2001) LIMIT 1"), "$name, it is found");
+
+	# VACUUM waits for an insert that has reserved its place, which would be free.
+	make($index, 2000, 'after');
+	my $waiting;
+	(undef, $err) = during('append-reserved', 'INSERT INTO t SELECT * FROM docs WHERE id = 2001', sub {
+		$waiting = waits('VACUUM (INDEX_CLEANUP on) t;', "$name: VACUUM waits for an insert that has reserved a place");
+	});
+	is($err . stop_sql($waiting), '', "$name: and both end well");
+	$node->safe_psql('postgres', 'INSERT INTO t SELECT * FROM docs WHERE id BETWEEN 2002 AND 2050');
+	checker_is_content($node, 't', "$name, VACUUM beside an insert");
+
+	# A merge waits for another; an insert that finds much to merge does not.
+	make($index, 2000, 'after');
+	$node->safe_psql('postgres', 'INSERT INTO t SELECT * FROM docs WHERE id BETWEEN 2001 AND 2100');
+	(undef, $err) = during('merge-posted', "SELECT colbert_merge('t_index')", sub {
+		$waiting = waits("SELECT colbert_merge('t_index')", "$name: a merge waits for another");
+		$node->safe_psql('postgres', "LOAD 'colbert_pg'; SET colbert.pending_limit = 0; INSERT INTO t SELECT * FROM docs WHERE id BETWEEN 2101 AND 2150");
+	});
+	is($err . stop_sql($waiting), '', "$name: and both end well");
+	is($waiting->{out}, "50\n", "$name: the second merges what came meanwhile");
+	checker_is_content($node, 't', "$name, two merges");
+}
+
+$node->stop;
+done_testing();
