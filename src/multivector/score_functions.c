@@ -15,6 +15,7 @@
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "multivector/score.h"
+#include "multivector/score_memo.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
@@ -102,11 +103,17 @@ prepared_query(FunctionCallInfo fcinfo, int argument, Metric metric)
 static Datum
 score_arguments(FunctionCallInfo fcinfo, Metric metric, bool distance)
 {
-	ScoreQuery *query = prepared_query(fcinfo, 1, metric);
-	MultiVector *doc = PG_GETARG_MULTIVECTOR(0);
-	double		score = score_document(query, doc);
+	ScoreQuery *query;
+	double		score;
 
-	PG_FREE_IF_COPY(doc, 0);
+	if (!score_memo_find(PG_GETARG_DATUM(0), query_bytes(PG_GETARG_DATUM(1)), metric, &score, &query))
+	{
+		MultiVector *doc = PG_GETARG_MULTIVECTOR(0);
+
+		query = prepared_query(fcinfo, 1, metric);
+		score = score_document(query, doc);
+		PG_FREE_IF_COPY(doc, 0);
+	}
 	PG_RETURN_FLOAT8(distance ? score_to_distance(query, score) : score);
 }
 

@@ -13,6 +13,7 @@
 #include "catalog/index.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
+#include "multivector/score_memo.h"
 #include "search/exact.h"
 #include "search/late.h"
 #include "utils/memutils.h"
@@ -45,6 +46,7 @@ struct ExactStage
 	MemoryContext context;
 	MemoryContext row_context;	/* reset for each row: detoasted columns */
 	ScoreQuery *query;
+	ScoreMemo  *memo;
 	Snapshot	snapshot;
 	Relation	heap;
 	IndexFetchTableData *fetch;
@@ -162,6 +164,7 @@ exact_begin(Search *search, Relation heap, Snapshot snapshot, const MultiVector 
 	stage->context = search->context;
 	stage->row_context = AllocSetContextCreate(search->context, "colbert exact row", ALLOCSET_DEFAULT_SIZES);
 	stage->query = score_prepare(query, search->view->metric);
+	stage->memo = score_memo_begin(query, stage->query, search->view->metric);
 	stage->snapshot = snapshot;
 	stage->heap = heap;
 	stage->fetch = table_index_fetch_begin(heap);
@@ -213,7 +216,10 @@ score_row(ExactStage *stage, double *score)
 	Datum		value = indexed_value(stage, &isnull);
 
 	if (!isnull)
+	{
 		*score = score_document(stage->query, multivector_from_datum(value));
+		score_memo_put(stage->memo, value, *score);
+	}
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(stage->row_context);
 	if (stage->estate != NULL)

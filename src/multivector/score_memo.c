@@ -1,0 +1,108 @@
+/*-------------------------------------------------------------------------
+ *
+ * score_memo.c
+ *	  Scores that a scan has computed, for the expressions of its statement.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "access/detoast.h"
+#include "lib/ilist.h"
+#include "multivector/score_memo.h"
+#include "utils/memutils.h"
+
+/* By the last bits of a value's number: a scan reads few rows ahead of the one that it emits. */
+#define MEMO_SLOTS 256
+
+/* To copy and compare more would cost more than it saves. */
+#define LARGEST_QUERY (1024 * 1024)
+
+typedef struct MemoSlot
+{
+	Oid			relation;		/* InvalidOid: empty */
+	Oid			value;
+	double		score;
+} MemoSlot;
+
+struct ScoreMemo
+{
+	dlist_node	node;
+	MemoryContextCallback forget;
+	ScoreQuery *prepared;
+	Metric		metric;
+	MemoSlot	slots[MEMO_SLOTS];
+	char		query[FLEXIBLE_ARRAY_MEMBER];	/* a copy: runtime keys go before their scan ends */
+};
+
+/* Those of the scans that are open in this backend. */
+static dlist_head memos = DLIST_STATIC_INIT(memos);
+
+static void
+forget(void *arg)
+{
+	dlist_delete(&((ScoreMemo *) arg)->node);
+}
+
+ScoreMemo *
+score_memo_begin(const MultiVector *query, ScoreQuery *prepared, Metric metric)
+{
+	ScoreMemo  *memo;
+
+	if (VARSIZE(query) > LARGEST_QUERY)
+		return NULL;
+	memo = palloc0(offsetof(ScoreMemo, query) + VARSIZE(query));
+	memcpy(memo->query, query, VARSIZE(query));
+	memo->prepared = prepared;
+	memo->metric = metric;
+	memo->forget.func = forget;
+	memo->forget.arg = memo;
+	MemoryContextRegisterResetCallback(CurrentMemoryContext, &memo->forget);
+	dlist_push_head(&memos, &memo->node);
+	return memo;
+}
+
+/* Does this value stand out of line, on disk? Then how it is named. */
+static bool
+is_out_of_line(Datum document, struct varatt_external *pointer)
+{
+	struct varlena *value = (struct varlena *) DatumGetPointer(document);
+
+	if (!VARATT_IS_EXTERNAL_ONDISK(value))
+		return false;
+	VARATT_EXTERNAL_GET_POINTER(*pointer, value);
+	return true;
+}
+
+void
+score_memo_put(ScoreMemo *memo, Datum document, double score)
+{
+	struct varatt_external pointer;
+
+	if (memo != NULL && is_out_of_line(document, &pointer))
+		memo->slots[pointer.va_valueid % MEMO_SLOTS] = (MemoSlot) {pointer.va_toastrelid, pointer.va_valueid, score};
+}
+
+bool
+score_memo_find(Datum document, const struct varlena *query, Metric metric, double *score, ScoreQuery **prepared)
+{
+	struct varatt_external pointer;
+	dlist_iter	iter;
+
+	if (dlist_is_empty(&memos) || !is_out_of_line(document, &pointer))
+		return false;
+	dlist_foreach(iter, &memos)
+	{
+		ScoreMemo  *memo = dlist_container(ScoreMemo, node, iter.cur);
+		const MemoSlot *slot = &memo->slots[pointer.va_valueid % MEMO_SLOTS];
+
+		if (slot->relation == pointer.va_toastrelid && slot->value == pointer.va_valueid && memo->metric == metric &&
+			VARSIZE_ANY(query) == VARSIZE(memo->query) && memcmp(query, memo->query, VARSIZE(memo->query)) == 0)
+		{
+			*score = slot->score;
+			*prepared = memo->prepared;
+			return true;
+		}
+	}
+	return false;
+}

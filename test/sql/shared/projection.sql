@@ -1,0 +1,61 @@
+-- Scores in the target list of an index scan: what the scan remembers of documents out of line must be what was asked for.
+-- The name of the file that leads here says which access method is tested.
+SELECT CASE WHEN current_setting('application_name') LIKE '%/ivf%' THEN 'colbert_ivf' ELSE 'colbert_hnsw' END AS method \gset
+\set QUIET on
+\pset format unaligned
+\pset tuples_only on
+SET client_min_messages = warning;
+
+-- 40 tokens of 64 dims: 10 kB a document, out of line. Odd ones are as well in the row, and must not be mixed up.
+CREATE TABLE projection_docs (id int PRIMARY KEY, doc multivector(64));
+INSERT INTO projection_docs
+	SELECT i, (SELECT multivector_agg(token ORDER BY t) FROM (SELECT t, (SELECT array_agg(sin(i * 31 + t * 7 + k * k)::real ORDER BY k) FROM generate_series(1, 64) k) AS token
+		FROM generate_series(1, CASE WHEN i % 2 = 0 THEN 40 ELSE 2 END) t) tokens)
+	FROM generate_series(1, 300) i;
+CREATE TABLE projection_queries AS
+	SELECT i AS id, (SELECT multivector_agg(token ORDER BY t) FROM (SELECT t, (SELECT array_agg(cos(i * 5 + t * 3 + k)::real ORDER BY k) FROM generate_series(1, 64) k) AS token
+		FROM generate_series(1, 1 + i % 3) t) tokens) AS v
+	FROM generate_series(1, 9) i;
+CREATE INDEX projection_index ON projection_docs USING :method (doc);
+VACUUM ANALYZE projection_docs;
+SELECT count(*) > 0 FROM pg_class WHERE oid = (SELECT reltoastrelid FROM pg_class WHERE relname = 'projection_docs') AND pg_relation_size(oid) > 0;
+
+-- Every score that a statement can ask for, of the query that orders and of another; a new query with each rescan.
+PREPARE scores AS
+	SELECT q.id AS query, d.* FROM projection_queries q, LATERAL
+		(SELECT id, maxsim(doc, q.v) AS score, doc <#> q.v AS distance, maxsim_cosine(doc, q.v) AS cosine, doc <=> q.v AS cosine_distance, maxsim_l2(doc, q.v) AS l2,
+			maxsim(doc, (SELECT v FROM projection_queries WHERE id = 1)) AS of_another
+		 FROM projection_docs ORDER BY doc <#> q.v LIMIT 10) AS d;
+SET enable_seqscan = off;
+SET enable_sort = off;
+CREATE TEMP TABLE by_index AS EXECUTE scores;
+SELECT index, emitted FROM colbert_last_scan();
+RESET enable_seqscan;
+RESET enable_sort;
+SET enable_indexscan = off;
+SET plan_cache_mode = force_custom_plan;
+CREATE TEMP TABLE by_sort AS EXECUTE scores;
+RESET enable_indexscan;
+SELECT count(*), count(DISTINCT score) > 80 FROM by_index;
+(TABLE by_index EXCEPT TABLE by_sort) UNION ALL (TABLE by_sort EXCEPT TABLE by_index);
+
+-- A row that changes while a cursor is open: the cursor shows the score of what it saw, other statements that of the new document.
+SET enable_seqscan = off;
+BEGIN;
+DECLARE projection_cursor NO SCROLL CURSOR FOR SELECT id, maxsim(doc, (SELECT v FROM projection_queries WHERE id = 2)) AS score FROM projection_docs
+	ORDER BY doc <#> (SELECT v FROM projection_queries WHERE id = 2) LIMIT 5;
+FETCH 1 FROM projection_cursor \gset seen_
+UPDATE projection_docs SET doc = doc || doc WHERE id = :seen_id;
+UPDATE projection_docs SET doc = (SELECT v || v FROM projection_queries WHERE id = 3) WHERE id = :seen_id;
+SELECT :seen_score = maxsim(doc, (SELECT v FROM projection_queries WHERE id = 2)) FROM projection_docs WHERE id = :seen_id;
+FETCH 1 FROM projection_cursor \gset next_
+SELECT :next_score = (SELECT score FROM by_sort WHERE query = 2 ORDER BY score DESC OFFSET 1 LIMIT 1);
+-- An error takes the scan with it, and what it remembers.
+SAVEPOINT before;
+SELECT id, maxsim(doc, (SELECT v FROM projection_queries WHERE id = 2)) / (id - id) FROM projection_docs ORDER BY doc <#> (SELECT v FROM projection_queries WHERE id = 2) LIMIT 5;
+ROLLBACK TO before;
+SELECT count(*) FROM (SELECT maxsim(doc, (SELECT v FROM projection_queries WHERE id = 2)) FROM projection_docs) AS t;
+FETCH 1 FROM projection_cursor \gset third_
+SELECT :third_score = (SELECT score FROM by_sort WHERE query = 2 ORDER BY score DESC OFFSET 2 LIMIT 1);
+ROLLBACK;
+DROP TABLE projection_docs, projection_queries;
