@@ -38,6 +38,7 @@ typedef struct HeapCheck
 	IndexedRow *rows;			/* sorted by tid */
 	uint64		nrows;
 	EncodingCheck *encoding;	/* NULL where it is not asked for */
+	MemoryContext row_context;	/* reset for each row: the document, fetched and decompressed */
 	uint32		document;		/* that is being compared, and its datum */
 	Datum		value;
 } HeapCheck;
@@ -97,8 +98,11 @@ static void
 compare_encoding(Check *check, void *arg)
 {
 	HeapCheck  *heap = arg;
+	MemoryContext old = MemoryContextSwitchTo(heap->row_context);
 
 	encoding_check_document(heap->encoding, heap->document, heap->value);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(heap->row_context);
 }
 
 static void
@@ -203,7 +207,10 @@ check_heap(Check *check)
 
 	list_rows(&heap);
 	if (check->rescore)
+	{
 		heap.encoding = encoding_check_begin(check);
+		heap.row_context = AllocSetContextCreate(CurrentMemoryContext, "colbert check row", ALLOCSET_DEFAULT_SIZES);
+	}
 	scan_table(&heap);
 
 	/* Only the heap has line pointers to look at. */

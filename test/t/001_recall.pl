@@ -139,5 +139,5 @@ for my $method (@methods)
 }
 compare_with_build('half deleted and inserted again');
 
-$node->stop;
+stop_node($node);
 done_testing();

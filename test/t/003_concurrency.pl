@@ -62,5 +62,5 @@ each_method('all at once', sub {
 	checker_is_content($node, $table, 'in the end');
 });
 
-$node->stop;
+stop_node($node);
 done_testing();

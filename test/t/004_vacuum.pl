@@ -61,5 +61,5 @@ each_method('deletes, updates, aborts and NULLs', sub {
 	checker_is_content($node, $table, 'in the end');
 });
 
-$node->stop;
+stop_node($node);
 done_testing();

@@ -31,5 +31,5 @@ each_method('under writers', sub {
 	checker_is_content($node, $table, 'in the end');
 });
 
-$node->stop;
+stop_node($node);
 done_testing();

@@ -58,5 +58,5 @@ $node->start;
 is(rows_of("passages_$_"), '1000', "colbert_$_: SET LOGGED: a crash loses nothing") for @methods;
 all_sound('SET LOGGED');
 
-$node->stop;
+stop_node($node);
 done_testing();

@@ -113,5 +113,5 @@ SQL
 	}
 });
 
-$node->stop;
+stop_node($node);
 done_testing();

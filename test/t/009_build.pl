@@ -210,5 +210,5 @@ for my $method (@methods)
 }
 is(segments(), $segments_at_rest, 'no shared memory is left of the killed server');
 
-$node->stop;
+stop_node($node);
 done_testing();

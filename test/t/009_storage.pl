@@ -162,5 +162,22 @@ each_method('appenders that never rest', sub {
 	checked($index, 'afterwards');
 });
 
-$node->stop;
+# The memory of a check does not grow with what is compared: 64 bytes a document, and some.
+each_method('memory of a check', sub {
+	my ($method) = @_;
+	my ($documents, @peaks) = query(<<"SQL") =~ /(\d+)/g;
+SELECT documents FROM colbert_index_info('restless_${method}_index');
+SELECT pg_backend_pid() AS pid \\gset
+\\setenv PID :pid
+SELECT FROM colbert_index_check('restless_${method}_index');
+\\! grep VmPeak /proc/\$PID/status
+SELECT FROM colbert_index_check('restless_${method}_index', true, true);
+\\! grep VmPeak /proc/\$PID/status
+SQL
+
+	is(scalar @peaks, 2, 'the memory of the process is known');
+	cmp_ok($peaks[1] - $peaks[0], '<', 8192 + .064 * $documents, "kB more, for $documents documents");
+});
+
+stop_node($node);
 done_testing();

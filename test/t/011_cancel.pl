@@ -72,5 +72,5 @@ my %known = map { $_ => 1 } split /\n/, $node->safe_psql('postgres', 'SELECT pg_
 my @files = map { m{/(\d+)[^/]*$} && !$known{$1} && -s $_ ? $_ : () } glob("$folder/*");
 is("@files", '', 'no file is left of builds that were interrupted');
 
-$node->stop;
+stop_node($node);
 done_testing();

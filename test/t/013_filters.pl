@@ -188,5 +188,5 @@ my $start = time;
 like(stop_sql($handle), qr/canceling statement due to user request/, 'cancelled');
 cmp_ok(time - $start, '<', 1, 'at once');
 
-$node->stop;
+stop_node($node);
 done_testing();

@@ -231,5 +231,5 @@ WHERE file ~ '^[0-9]' AND pg_filenode_relation(0, substring(file FROM '^[0-9]+')
 UNION ALL
 SELECT format('temporary file %s', name) FROM pg_ls_tmpdir();
 SQL
-$node->stop;
+stop_node($node);
 done_testing();

@@ -182,5 +182,5 @@ for my $name (sort keys %indexes)
 	checker_is_content($node, 't', "$name, two merges");
 }
 
-$node->stop;
+stop_node($node);
 done_testing();

@@ -102,5 +102,5 @@ my ($rc, undef, $err) = $node->psql('postgres', "LOAD 'colbert_pg'; SET colbert_
 like($err, qr/index "t_index" is full/, 'NULL rows: one too many');
 checker_is_content($node, 't', 'NULL rows: full');
 
-$node->stop;
+stop_node($node);
 done_testing();

@@ -58,5 +58,5 @@ each_method('over the end', sub {
 	index_is_sound($node, $table, 'frozen');
 	checker_is_content($node, $table, 'in the end');
 });
-$node->stop;
+stop_node($node);
 done_testing();

@@ -20,7 +20,7 @@ use Test::More;
 use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(@methods each_method new_node load_questions load_passages create_tables exact_tenths recall only_by checker_is_content in_exact_order index_is_sound
-  uses_index start_sql stop_sql add_churn kill_all start_after_kill rounds faults_node add_docs);
+  uses_index start_sql stop_sql add_churn kill_all start_after_kill stop_node rounds faults_node add_docs);
 
 # The access methods, each without its "colbert_". A test that is not about one of them runs over all: in one server, over a table
 # for each, named passages_METHOD, with the index passages_METHOD_index.
@@ -58,9 +58,32 @@ jit = off
 log_statement = none
 log_line_prefix = '%m [%p] %e '
 CONF
+	# each record carries what the page is afterwards, and replay compares: from the beginning, for stop_node
+	$node->append_conf('postgresql.conf', "wal_consistency_checking = generic\nmax_wal_size = 8GB\ncheckpoint_timeout = 1d") if $ENV{COLBERT_WAL_CONSISTENCY};
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION colbert_pg');
 	return $node;
+}
+
+# stop_node(NODE): at the end of a test. With COLBERT_WAL_CONSISTENCY=1 the server is killed before, so that it replays what was done
+# since its last checkpoint, and compares each page with what it was: it does not start where one is another.
+sub stop_node
+{
+	my ($node) = @_;
+
+	if ($ENV{COLBERT_WAL_CONSISTENCY})
+	{
+		is($node->safe_psql('postgres', 'SHOW wal_consistency_checking'), 'generic', 'replay compares pages');
+		my $before = -s $node->logfile;
+
+		kill_all($node);
+		start_after_kill($node);
+		my $log = substr(slurp_file($node->logfile), $before);
+		like($log, qr/redo done at/, 'WAL was replayed');
+		unlike($log, qr/inconsistent page/, 'all pages are what they were');
+	}
+	$node->stop;
+	return;
 }
 
 # faults_node(NAME): a server like those of new_node, with the library in which calls fail and points are waited at (test/faults). It is
@@ -371,6 +394,7 @@ sub start_after_kill
 	for (1 .. 300)
 	{
 		return if $node->start(fail_ok => 1);
+		BAIL_OUT('WAL replays to another page than there was') if slurp_file($node->logfile) =~ /inconsistent page/;
 		usleep(100_000);
 		$node->stop('fast', fail_ok => 1);
 	}
