@@ -21,6 +21,9 @@
  */
 #define ROWS_FOR_NODES(n) (2 * (n) + 16)
 
+/* How many rows ahead are fetched. */
+#define ROWS_AHEAD 8
+
 #define ST_SORT sort_visits
 #define ST_ELEMENT_TYPE ListVisit
 #define ST_COMPARE(a, b) ((a)->parent != (b)->parent ? ((a)->parent < (b)->parent ? -1 : 1) \
@@ -229,8 +232,10 @@ score_nodes(Lists *lists, const uint32 *nodes, uint32 n)
 	for (uint32 from = 0, to; from < n; from = to)
 	{
 		char	   *data;
-		Buffer		buffer = parray_read(lists->index, lists->meta, ARRAY_CENTROIDS, nodes[from], &data);
+		Buffer		buffer;
 
+		parray_prefetch(lists->index, lists->meta, ARRAY_CENTROIDS, nodes[Min(from + ROWS_AHEAD, n - 1)]);
+		buffer = parray_read(lists->index, lists->meta, ARRAY_CENTROIDS, nodes[from], &data);
 		for (to = from; to < n && parray_same_page(array, nodes[from], nodes[to]); to++)
 		{
 			if (data == NULL)

@@ -28,6 +28,9 @@
  */
 #define MISS_MARGIN 0.08f
 
+/* How many nodes ahead are fetched. */
+#define NODES_AHEAD 4
+
 /* The postings of one probed node: docs[start .. start + count) of the buffer. */
 typedef struct Probe
 {
@@ -100,6 +103,7 @@ probe_token(Search *search, uint32 token, float scale, const NodeHit *hits, uint
 		probe->token = token;
 		probe->gain = similarity(search, token, hits[i].key, scale) - miss;
 		probe->start = list->postings.count;
+		parray_prefetch(&view->index, &view->meta, ARRAY_NODES, hits[Min(i + NODES_AHEAD, nhits - 1)].node);
 		postings_read(&view->index, &view->meta, hits[i].node, &list->postings);
 		probe->count = list->postings.count - probe->start;
 		list->count++;

@@ -21,6 +21,9 @@
 /* Runs that are laid out before they are scored. */
 #define WALK_BATCH 4096
 
+/* How many candidates ahead the directory is fetched. */
+#define LOOK_UP_AHEAD 8
+
 /* Blocks that are scored at a time: the kernels take two together. */
 #define PART_BLOCKS 2
 
@@ -129,10 +132,12 @@ search_narrow(Search *search, CandidateList *list, EstimateFit *fit)
 	target.before = narrowing.before;
 	for (uint32 from = 0, to; from < list->count; from = to)
 	{
+		uint32		ahead = Min(from + LOOK_UP_AHEAD, list->count - 1);
 		uint32		end = list->items[from].doc + parray_run(directory, list->items[from].doc);
 
 		for (to = from + 1; to < list->count && list->items[to].doc < end; to++)
 			;
+		parray_prefetch(&search->view->index, &search->view->meta, ARRAY_DOCS, list->items[ahead].doc);
 		look_up(&narrowing, from, to);
 		if (narrowing.runs.count >= WALK_BATCH)
 			runs_score(search, &narrowing.runs, score_blocks, &target);

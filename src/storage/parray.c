@@ -84,6 +84,19 @@ item_pointer(Page page, const ArrayMeta *array, uint32 slot)
 	return PageGetContents(page) + (size_t) slot * array->item_size;
 }
 
+void
+parray_prefetch(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint32 item)
+{
+	uint32		slot;
+	const char *page;
+
+	if (item >= meta->arrays[kind].nitems)
+		return;
+	page = storage_prefetch(index->rel, parray_block(index->rel, meta, kind, item, &slot));
+	if (page != NULL)
+		__builtin_prefetch(item_pointer((Page) page, &meta->arrays[kind], slot));
+}
+
 Buffer
 parray_read(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint32 item, char **data)
 {

@@ -149,6 +149,9 @@ parray_same_page(const ArrayMeta *array, uint32 a, uint32 b)
  */
 extern Buffer parray_read(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint32 item, char **data);
 
+/* Fetch what parray_read of an item will look at into the CPU's cache, as storage_prefetch does. Items that there are not are let be. */
+extern void parray_prefetch(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint32 item);
+
 /* Pin and exclusively lock the page of an item, to change it. */
 extern Buffer parray_lock(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint32 item);
 
