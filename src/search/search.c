@@ -100,6 +100,17 @@ prepare_query(Search *search, const MultiVector *mv)
 	query->keys = palloc_extended(mul_size(nslots, sizeof(float)), MCXT_ALLOC_HUGE);
 }
 
+static void
+check_query(const IndexView *view, const MultiVector *query)
+{
+	view_check_dims(view, query);
+	if (query->ntokens > SEARCH_MOST_QUERY_TOKENS)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("a search by an index takes a query of at most %d tokens, not %u", SEARCH_MOST_QUERY_TOKENS, query->ntokens),
+				 errhint("SET enable_indexscan = off, or reduce the query by pool_tokens().")));
+}
+
 Search *
 search_begin(IndexView *view, const MultiVector *query, const SearchSettings *settings)
 {
@@ -107,7 +118,7 @@ search_begin(IndexView *view, const MultiVector *query, const SearchSettings *se
 	MemoryContext old = MemoryContextSwitchTo(context);
 	Search	   *search = palloc0(sizeof(Search));
 
-	view_check_dims(view, query);
+	check_query(view, query);
 	search->view = view;
 	search->context = context;
 	search->settings = search_resolve(query->ntokens, settings);

@@ -115,6 +115,12 @@ typedef struct Band
 	float		worst;
 } Band;
 
+/*
+ * The most tokens of a query: preparing one, which no interrupt ends, takes
+ * microseconds a token. Real queries have tens; a page as a query, a thousand.
+ */
+#define SEARCH_MOST_QUERY_TOKENS 65536
+
 #define SEARCH_BANDS 32
 
 /* The query, prepared for every stage. */

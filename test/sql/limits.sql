@@ -1,0 +1,53 @@
+-- As large as it gets: refused in words, before memory is taken; and what takes long can be cancelled.
+\pset format unaligned
+\pset tuples_only on
+
+CREATE FUNCTION pg_temp.doubled(doc multivector, times int) RETURNS multivector LANGUAGE plpgsql AS $$
+BEGIN
+	FOR i IN 1 .. times LOOP
+		doc := doc || doc;
+	END LOOP;
+	RETURN doc;
+END $$;
+
+-- 270 MB of int8 are more than 1 GB as float4.
+CREATE FUNCTION pg_temp.refused() RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+	one multivector := ('[[' || repeat('0.5,', 15999) || '1]]')::multivector;
+	large multivector := one::multivector(16000, int8);
+	expression text;
+BEGIN
+	large := pg_temp.doubled(large, 14) || pg_temp.doubled(large, 9);
+	RETURN NEXT num_tokens(large);
+	FOREACH expression IN ARRAY ARRAY['num_tokens($1::multivector(16000, float4))', 'cardinality($1::real[])', 'num_tokens($1 || $2)', 'num_tokens($2 || $1)'] LOOP
+		BEGIN
+			EXECUTE 'SELECT ' || expression USING large, one;
+			RETURN NEXT 'no error: ' || expression;
+		EXCEPTION WHEN program_limit_exceeded THEN
+			RETURN NEXT expression || ': ' || sqlerrm;
+		END;
+	END LOOP;
+END $$;
+SELECT pg_temp.refused();
+SELECT num_tokens(multivector_agg(token)) FROM (SELECT array_fill(0.5::real, ARRAY[16000]) AS token) AS t, generate_series(1, 17000);
+
+-- A million tokens.
+CREATE TABLE limits_docs (doc multivector(1));
+CREATE INDEX limits_hnsw ON limits_docs USING colbert_hnsw (doc);
+INSERT INTO limits_docs VALUES ('[[1]]');
+CREATE TABLE limits_million AS SELECT pg_temp.doubled('[[1]]', 20) AS doc;
+SELECT num_tokens(doc) FROM limits_million;
+SELECT clock_timestamp() AS start \gset
+SET statement_timeout = '100ms';
+SELECT maxsim(doc, doc) FROM limits_million;
+SELECT maxsim_l2(doc, doc) FROM limits_million;
+SELECT count(*) FROM limits_million, maxsim_tokens(doc, doc);
+SELECT num_tokens(pool_tokens(doc, 2)) FROM limits_million;
+RESET statement_timeout;
+SELECT clock_timestamp() - :'start' < '20 s' AS soon;
+SET enable_seqscan = off;
+SELECT num_tokens(doc) FROM limits_docs ORDER BY doc <#> (SELECT doc FROM limits_million) LIMIT 1;
+SELECT num_tokens(doc), doc <#> pg_temp.doubled('[[1]]', 16) FROM limits_docs ORDER BY doc <#> pg_temp.doubled('[[1]]', 16) LIMIT 1;
+RESET enable_seqscan;
+SELECT num_tokens(doc), doc <#> (SELECT doc FROM limits_million) FROM limits_docs ORDER BY maxsim(doc, (SELECT doc FROM limits_million)) LIMIT 1;
+DROP TABLE limits_docs, limits_million;
