@@ -81,6 +81,11 @@ class Ours:
         self.conn.execute(f"SELECT pg_prewarm('{index_name(method)}')")
         for name, value in METHODS[method][2].items():
             self.conn.execute(f'ALTER DATABASE postgres SET {name} = {value}')
+        with connect() as conn:
+            db.Asker(conn).ask(self.sample('short')[0][0])
+            used = conn.execute('SELECT index::text FROM colbert_last_scan()').fetchone()[0]
+        if used != index_name(method):
+            raise SystemExit(f'the planner takes {used or "no index"}, not {index_name(method)}: are there too few documents?')
 
     def unsettle(self, method):
         for name in METHODS[method][2]:

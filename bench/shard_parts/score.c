@@ -35,7 +35,7 @@ typedef struct Flat
 
 typedef struct Ranked
 {
-	float		score;
+	double		score;
 	int32_t		doc;
 } Ranked;
 
@@ -169,7 +169,7 @@ keep_best(Ranked *best, int k, Ranked one)
 /* The k best documents of the tokens found; returns how many documents there were. */
 int64_t
 score_union(void *flat_, const float *query_tokens, uint32_t nquery, const int64_t *tokens, int64_t ntokens,
-			int k, float *scores, int32_t *docs)
+			int k, double *scores, int32_t *docs)
 {
 	Flat	   *flat = flat_;
 	int64_t		nfound = unite(flat, tokens, ntokens);

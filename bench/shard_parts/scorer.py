@@ -43,6 +43,6 @@ class Flat:
 
     def best(self, query, tokens, k=10):
         """The k best documents of the tokens found: (scores, documents from 0, how many there were)."""
-        scores, docs = np.empty(k, np.float32), np.empty(k, np.int32)
+        scores, docs = np.empty(k, np.float64), np.empty(k, np.int32)
         count = library.score_union(self.flat, address(query), ctypes.c_uint32(len(query)), address(tokens), ctypes.c_int64(tokens.size), k, address(scores), address(docs))
         return scores, docs, count

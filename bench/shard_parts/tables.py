@@ -1,5 +1,6 @@
 """The tables that bench/shard prints."""
 from shard_parts.ours import KINDS
+from shard_parts.peers import at_recall
 
 MB = 2 ** 20
 TIMES = ('avg', 'p50', 'p95', 'p99')
@@ -89,3 +90,20 @@ def print_ours(ours, source, lengths, scaling):
     print_stages(rows)
     print_rates(rows, scaling)
     print_inserts(rows)
+
+
+def print_peers(rows, ours, lengths):
+    """Each peer at the cheapest of its settings that reaches the recall of each of our methods."""
+    if not rows:
+        return
+    print('\nrecipes in memory: the K nearest tokens of each query token, their documents united, scored by our float kernel; one thread. The cheapest setting that')
+    print("reaches colbert_pg's recall ('<': none does, the best); times as long as colbert_pg, on average")
+    print(f"{'':24}{'build s':>10}{'bytes':>8}  {'at the recall of':20}" + ''.join(f"  {lengths[kind]:22}{'avg':>7}{'p99':>8}{'recall@10':>10}{'times':>8}" for kind in KINDS))
+    for row in rows:
+        for method in (row for row in ours if row['label'].startswith('colbert')):
+            kinds = [(method[kind], at_recall(row[kind], method[kind]['recall'])) for kind in KINDS if 'avg' in method.get(kind, {})]
+            line = f"{row['label']:24}{number(row['build'], '10.0f') if row['build'] else 'kept':>10}{row['bytes']:8.0f}  {method['label']:20}"
+            for figures, point in kinds:
+                below = '<' if point['recall'] < figures['recall'] - 1e-9 else ' '
+                line += f"  {point['setting']:22}{point['avg']:7.2f}{point['p99']:8.2f}{below:>3}{point['recall']:7.4f}{point['avg'] / figures['avg']:8.2f}"
+            print(line)

@@ -10,11 +10,11 @@ def installed():
 
 
 class Faiss:
-    def __init__(self, core_type='', processor=False):
-        env = dict(os.environ, OMP_NUM_THREADS='1', OPENBLAS_NUM_THREADS='1')
+    def __init__(self, core_type='', processor=False, worker=WORKER):
+        env = dict(os.environ, OMP_NUM_THREADS='1', OMP_WAIT_POLICY='passive', OPENBLAS_NUM_THREADS='1')
         if core_type:
             env['OPENBLAS_CORETYPE'] = core_type
-        self.process = subprocess.Popen([sys.executable, WORKER] + ['--processor'] * processor, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
+        self.process = subprocess.Popen([sys.executable, worker] + ['--processor'] * processor, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
 
     def __enter__(self):
         return self

@@ -1,0 +1,97 @@
+"""The recipes of libraries in memory: the nearest tokens of each query token by hnswlib or FAISS, united, their documents by exact score.
+
+A process of its own, searching on one thread, that answers requests: a line of JSON on standard input, {"do": NAME, ...}, an answer a line
+on standard output. Documents are made again from their seeds; an index that has been built is kept in a file.
+"""
+import ctypes, json, os, sys, time
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path[:0] = [os.path.join(ROOT, 'tools'), os.path.join(ROOT, 'bench')]
+import faiss
+import numpy as np
+from shard_parts import data
+from shard_parts.scorer import Flat, address
+
+HNSW = os.path.join(ROOT, 'build', 'bench', 'libshard_hnsw.so')
+WARM = 30
+TOLERANCE = 1e-6    # of sums in another order
+
+
+def seconds(work):
+    start = time.perf_counter()
+    result = work()
+    return time.perf_counter() - start, result
+
+
+class Worker:
+    def load(self, shape, documents, sample):
+        """sample: {kind: [[id of a query, score of the exact tenth]]}"""
+        medquad = data.Medquad()
+        source = data.Source(medquad, shape, documents)
+        chunks = [source.chunk(chunk) for chunk in range(source.chunks)]
+        self.flat = Flat(np.concatenate([tokens for tokens, _ in chunks]), np.concatenate([lengths for _, lengths in chunks]))
+        self.queries = {}
+        for kind, queries in medquad.queries(shape).items():
+            tokens = dict(queries)
+            self.queries[kind] = [(np.ascontiguousarray(tokens[id], np.float32), tenth) for id, tenth in sample[kind]]
+        return {'tokens': len(self.flat.rows)}
+
+    def hnsw(self, path, m, ef_construction, threads):
+        library = ctypes.CDLL(HNSW)
+        library.hnsw_build.restype = library.hnsw_load.restype = ctypes.c_void_p
+        taken = None
+        if os.path.exists(path):
+            graph = ctypes.c_void_p(library.hnsw_load(path.encode()))
+        else:
+            taken, graph = seconds(lambda: ctypes.c_void_p(library.hnsw_build(address(self.flat.rows), ctypes.c_int64(len(self.flat.rows)), m, ef_construction, threads)))
+            library.hnsw_save(graph, (path + '.part').encode())
+            os.rename(path + '.part', path)
+
+        def nearest(query, k, ef):
+            tokens = np.empty(len(query) * k, np.int64)
+            library.hnsw_search(graph, address(query), ctypes.c_uint32(len(query)), k, ef, address(tokens))
+            return tokens
+
+        self.nearest = nearest
+        return {'seconds': taken, 'bytes': os.path.getsize(path) / len(self.flat.rows)}
+
+    def faiss(self, path, description, threads):
+        taken = None
+        if os.path.exists(path):
+            index = faiss.read_index(path)
+        else:
+            faiss.omp_set_num_threads(threads)
+            index = faiss.index_factory(data.DIMS, description, faiss.METRIC_INNER_PRODUCT)
+            taken, _ = seconds(lambda: (index.train(self.flat.rows), index.add(self.flat.rows)))
+            faiss.write_index(index, path + '.part')
+            os.rename(path + '.part', path)
+        faiss.omp_set_num_threads(1)
+
+        def nearest(query, k, nprobe):
+            index.nprobe = nprobe
+            return np.ascontiguousarray(index.search(query, k)[1]).ravel()
+
+        self.nearest = nearest
+        return {'seconds': taken, 'bytes': os.path.getsize(path) / len(self.flat.rows)}
+
+    def search(self, kind, k, width):
+        """width: ef or nprobe. Milliseconds of each query, recall@10, documents scored on average."""
+        queries, times, good, united = self.queries[kind], [], 0, 0
+        for query, _ in queries[:WARM]:
+            self.flat.best(query, self.nearest(query, k, width))
+        for query, tenth in queries:
+            taken, (scores, _, count) = seconds(lambda: self.flat.best(query, self.nearest(query, k, width)))
+            times.append(taken * 1000)
+            good += int((scores >= tenth - TOLERANCE).sum())
+            united += count
+        return {'times': times, 'recall': good / (10 * len(queries)), 'documents': united / len(queries)}
+
+
+def main():
+    worker = Worker()
+    for line in sys.stdin:
+        request = json.loads(line)
+        print(json.dumps(getattr(worker, request.pop('do'))(**request)), flush=True)
+
+
+if __name__ == '__main__':
+    main()
