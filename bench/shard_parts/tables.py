@@ -30,11 +30,12 @@ def print_builds(rows, tokens):
 
 
 def print_latency(rows, lengths):
+    rows = [row for row in rows if any('avg' in row.get(kind, {}) for kind in KINDS)]
+    if not rows:
+        return
     print(f"\n{'milliseconds, LIMIT 10':24}" + ''.join(f'   {lengths[kind]:^47}' for kind in KINDS))
     print(' ' * 24 + (' ' * 3 + ''.join(f'{name:>8}' for name in TIMES) + f"{'recall@10':>15}") * 2)
     for row in rows:
-        if not any('avg' in row.get(kind, {}) for kind in KINDS):
-            continue
         line = f"{row['label']:24}"
         for kind in KINDS:
             figures = row.get(kind, {})
