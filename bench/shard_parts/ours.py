@@ -1,5 +1,6 @@
 """colbert_pg itself: builds, latency, stages, recall, queries a second, inserts. Every figure of a method is taken with its index alone in sight."""
 import os, re, statistics, subprocess
+import psycopg
 import medquad_db as db
 from progress import Step
 from shard_parts import data
@@ -59,11 +60,21 @@ class Ours:
 
     # Build
 
+    def usable(self, name):
+        """It was built, to the end, and in the format of the library that is installed now."""
+        if not self.conn.execute('SELECT to_regclass(%s) IS NOT NULL', (name,)).fetchone()[0] or not fact(self.conn, name):
+            return False
+        try:
+            self.conn.execute('SELECT colbert_index_info(%s::regclass)', (name,))
+        except psycopg.Error as e:
+            print(f'{e.diag.message_primary}: it is built anew', flush=True)
+            return False
+        return True
+
     def build(self, method):
         label, definition, _ = METHODS[method]
         name = index_name(method)
-        there = self.conn.execute('SELECT to_regclass(%s) IS NOT NULL', (name,)).fetchone()[0]
-        if not there or not fact(self.conn, name) or self.options.rebuild:
+        if not self.usable(name) or self.options.rebuild:
             self.conn.execute(f'DROP INDEX IF EXISTS {name}')
             with Step(f'{label}: build') as step:
                 seconds, phases, peak = create_index(self.conn, f'CREATE INDEX {name} ON passages {definition}', step)
