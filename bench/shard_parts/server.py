@@ -13,17 +13,18 @@ def memory():
         return next(int(line.split()[1]) * 1024 for line in f if line.startswith('MemTotal'))
 
 
-def disk_wanted(tokens):
-    """The table, both indexes, the WAL of a build, and what builds spill."""
-    return tokens * (TABLE_BYTES + 3 * INDEX_BYTES) + 4 * GB
+def disk_wanted(tokens, indexes):
+    """The table, so many indexes, what a build spills, and WAL (max_wal_size)."""
+    return tokens * (TABLE_BYTES + INDEX_BYTES * (indexes + (indexes > 0))) + 8 * GB
 
 
 class Server:
-    def __init__(self, folder, port, tokens):
+    def __init__(self, folder, port, tokens, indexes):
         self.folder, self.port, self.tokens = os.path.abspath(folder), port, tokens
         self.data, self.socket = (os.path.join(self.folder, name) for name in ('server', 'socket'))
         self.bin = subprocess.run([os.environ.get('PG_CONFIG', 'pg_config'), '--bindir'], capture_output=True, text=True, check=True).stdout.strip()
         self.user = os.environ.get('COLBERT_SERVER_USER', 'postgres') if os.getuid() == 0 else None
+        self.disk = disk_wanted(tokens, indexes)
         self.started = False
 
     def run(self, program, *arguments, **options):
@@ -55,8 +56,8 @@ class Server:
 
     def initialise(self):
         free = shutil.disk_usage(self.folder).free
-        if free < disk_wanted(self.tokens):
-            raise SystemExit(f'{self.folder}: {disk_wanted(self.tokens) / GB:.0f} GB of disk are wanted, {free / GB:.0f} GB are free')
+        if free < self.disk:
+            raise SystemExit(f'{self.folder}: {self.disk / GB:.0f} GB of disk are wanted, {free / GB:.0f} GB are free')
         shutil.rmtree(self.data, ignore_errors=True)
         self.run('initdb', '-D', self.data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--no-locale', '--no-sync', check=True, capture_output=True)
         with open(os.path.join(self.data, 'postgresql.conf'), 'a') as f:
