@@ -11,7 +11,7 @@ use ColbertTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $runs = rounds(320);
+my $runs = rounds(365);
 my $node = faults_node('faults');
 my $folder = PostgreSQL::Test::Utils::tempdir();
 
@@ -82,6 +82,7 @@ my %operations = (
 	nulls => { once => $mixed, run => "$by_index SELECT id FROM %1\$s WHERE doc IS NULL;" },
 	threshold => { once => $mixed, run => "$by_index SELECT id FROM %1\$s WHERE (doc %2\$s $query) < (SELECT doc %2\$s $query FROM %1\$s WHERE id = 3);" },
 	check => { once => $mixed, run => q{SELECT * FROM colbert_index_check('%1$s_index', true, true);} },
+	tune => { once => $mixed, run => q{SELECT * FROM colbert_tune('%1$s_index', ARRAY(SELECT doc FROM docs WHERE id IN (39, 59, 79)));} },
 	info => { once => $mixed, run => q{SELECT * FROM colbert_index_info('%1$s_index');} });
 
 # sql(TEXT, KIND): with the names of its table, operator and index.
@@ -219,7 +220,7 @@ for my $group (map { $groups{$_} } sort keys %groups)
 }
 is(join("\n", @wrong), '', sprintf('%d faults at %d of %d sites: %s', $n, scalar keys %met, scalar keys %sites, join(', ', map { "$_ $hows{$_}" } sort keys %hows)));
 cmp_ok(scalar keys %met, '>', .97 * (scalar keys %sites < $runs ? scalar keys %sites : $runs), 'nearly all of the sites are met: workers share the work as it comes');
-cmp_ok(scalar keys %sites, '>', 280, 'there are as many sites as there should be: ' . scalar keys %sites);
+cmp_ok(scalar keys %sites, '>', 330, 'there are as many sites as there should be: ' . scalar keys %sites);
 is(join(' ', sort keys %critical), '', 'none of them is in a critical section');
 unlike(slurp_file($node->logfile), qr/PANIC|TRAP|terminated by signal|leak| XX\d\d\d /, 'no process died, and nothing leaked');
 
