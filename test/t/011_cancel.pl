@@ -65,6 +65,8 @@ each_method('afterwards', sub {
 	$node->safe_psql('postgres', "DROP INDEX IF EXISTS second_$method, third_$method");
 });
 
+replay($node);
+
 # Every file belongs to a relation.
 $node->safe_psql('postgres', 'CHECKPOINT');
 my $folder = $node->data_dir . '/' . $node->safe_psql('postgres', "SELECT 'base/' || oid FROM pg_database WHERE datname = 'postgres'");
@@ -72,5 +74,5 @@ my %known = map { $_ => 1 } split /\n/, $node->safe_psql('postgres', 'SELECT pg_
 my @files = map { m{/(\d+)[^/]*$} && !$known{$1} && -s $_ ? $_ : () } glob("$folder/*");
 is("@files", '', 'no file is left of builds that were interrupted');
 
-stop_node($node);
+$node->stop;
 done_testing();

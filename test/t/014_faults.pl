@@ -224,6 +224,8 @@ cmp_ok(scalar keys %sites, '>', 330, 'there are as many sites as there should be
 is(join(' ', sort keys %critical), '', 'none of them is in a critical section');
 unlike(slurp_file($node->logfile), qr/PANIC|TRAP|terminated by signal|leak| XX\d\d\d /, 'no process died, and nothing leaked');
 
+replay($node);
+
 # Every file belongs to a relation.
 $node->safe_psql('postgres', 'CHECKPOINT');
 is($node->safe_psql('postgres', <<'SQL'), '', 'no file is left');
@@ -232,5 +234,5 @@ WHERE file ~ '^[0-9]' AND pg_filenode_relation(0, substring(file FROM '^[0-9]+')
 UNION ALL
 SELECT format('temporary file %s', name) FROM pg_ls_tmpdir();
 SQL
-stop_node($node);
+$node->stop;
 done_testing();

@@ -20,7 +20,7 @@ use Test::More;
 use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(@methods each_method new_node load_questions load_passages create_tables exact_tenths recall only_by checker_is_content in_exact_order index_is_sound
-  uses_index start_sql stop_sql add_churn kill_all start_after_kill stop_node rounds faults_node add_docs);
+  uses_index start_sql stop_sql add_churn kill_all start_after_kill replay stop_node rounds faults_node add_docs);
 
 # The access methods, each without its "colbert_". A test that is not about one of them runs over all: in one server, over a table
 # for each, named passages_METHOD, with the index passages_METHOD_index.
@@ -65,23 +65,30 @@ CONF
 	return $node;
 }
 
-# stop_node(NODE): at the end of a test. With COLBERT_WAL_CONSISTENCY=1 the server is killed before, so that it replays what was done
-# since its last checkpoint, and compares each page with what it was: it does not start where one is another.
+# replay(NODE): with COLBERT_WAL_CONSISTENCY=1 the server is killed, so that it replays what was done since its last checkpoint, and
+# compares each page with what it was: it does not start where one is another.
+sub replay
+{
+	my ($node) = @_;
+
+	return unless $ENV{COLBERT_WAL_CONSISTENCY};
+	is($node->safe_psql('postgres', 'SHOW wal_consistency_checking'), 'generic', 'replay compares pages');
+	my $before = -s $node->logfile;
+
+	kill_all($node);
+	start_after_kill($node);
+	my $log = substr(slurp_file($node->logfile), $before);
+	like($log, qr/redo (done at|is not required)/, 'WAL was replayed, if there was any');
+	unlike($log, qr/inconsistent page/, 'all pages are what they were');
+	return;
+}
+
+# stop_node(NODE): at the end of a test.
 sub stop_node
 {
 	my ($node) = @_;
 
-	if ($ENV{COLBERT_WAL_CONSISTENCY})
-	{
-		is($node->safe_psql('postgres', 'SHOW wal_consistency_checking'), 'generic', 'replay compares pages');
-		my $before = -s $node->logfile;
-
-		kill_all($node);
-		start_after_kill($node);
-		my $log = substr(slurp_file($node->logfile), $before);
-		like($log, qr/redo (done at|is not required)/, 'WAL was replayed, if there was any');
-		unlike($log, qr/inconsistent page/, 'all pages are what they were');
-	}
+	replay($node);
 	$node->stop;
 	return;
 }
