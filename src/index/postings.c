@@ -163,7 +163,7 @@ read_list(ColbertIndex *index, const MetaPageData *meta, uint32 node, PostingBuf
 	uint32		ndocs = meta->arrays[ARRAY_DOCS].nitems;
 	PostingRef	ref = postings_head(index, meta, node);
 	uint64		allowed = 2 * (uint64) Max(ndocs, FEWEST_STEPS);
-	uint32		first PG_USED_FOR_ASSERTS_ONLY = out->count;
+	uint32		first pg_attribute_unused() = out->count;
 
 	while (is_segment(ref))
 	{
