@@ -20,7 +20,7 @@ use Test::More;
 use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(@methods each_method new_node load_questions load_passages create_tables exact_tenths recall only_by checker_is_content in_exact_order index_is_sound
-  uses_index start_sql stop_sql add_churn kill_all start_after_kill replay stop_node rounds faults_node add_docs);
+  rows_not_found index_goes_on uses_index start_sql stop_sql add_churn start_load stop_load kill_all start_after_kill replay stop_node rounds faults_node add_docs);
 
 # The access methods, each without its "colbert_". A test that is not about one of them runs over all: in one server, over a table
 # for each, named passages_METHOD, with the index passages_METHOD_index.
@@ -283,16 +283,36 @@ sub index_is_sound
 $before
 SELECT count(*), count(DISTINCT id) FROM (SELECT id FROM $table ORDER BY doc <#> (SELECT short FROM questions WHERE id = 1)) AS scan;
 SQL
-	is( $node->safe_psql('postgres', <<"SQL"), '', "$name: rows are found by their own embeddings");
+	is(rows_not_found($node, $table, "p.id % greatest(1, $rows / 40) = 0", $before), '', "$name: rows are found by their own embeddings");
+	checker_is_content($node, $table, $name, q{severity = 'error'});
+	return;
+}
+
+# rows_not_found(NODE, TABLE, WHICH, SQL before): the ids of those rows p of a table that the index does not find by their own embeddings.
+sub rows_not_found
+{
+	my ($node, $table, $which, $before) = @_;
+
+	$before //= $by_index;
+	return $node->safe_psql('postgres', <<"SQL");
 $before
 SELECT p.id
 FROM $table p,
      LATERAL (SELECT max(maxsim(doc, p.doc)) AS best, bool_or(id = p.id) AS found
               FROM (SELECT id, doc FROM $table ORDER BY doc <#> p.doc LIMIT 10) AS r) AS search
-WHERE p.doc IS NOT NULL AND p.id % greatest(1, $rows / 40) = 0
+WHERE p.doc IS NOT NULL AND ($which)
       AND NOT (found OR best >= maxsim(p.doc, p.doc));
 SQL
-	checker_is_content($node, $table, $name, q{severity = 'error'});
+}
+
+# index_goes_on(NODE, TABLE): what a server that took over must do: the index is sound, and stays so through VACUUM, changes and a merge.
+sub index_goes_on
+{
+	my ($node, $table) = @_;
+
+	index_is_sound($node, $table, 'as it is');
+	$node->safe_psql('postgres', "VACUUM $table; CALL churn('$table', 100); SELECT colbert_merge('${table}_index'); VACUUM $table");
+	index_is_sound($node, $table, 'after changes, a merge and VACUUM');
 	return;
 }
 
@@ -335,6 +355,27 @@ BEGIN
 	END LOOP;
 END $$;
 SQL
+	return;
+}
+
+# start_load(NODE): churn, merging inserts and VACUUM of each method's table, without end. stop_load(NODE, HANDLE...) ends these clients, and
+# all others that the node has.
+sub start_load
+{
+	my ($node) = @_;
+
+	return map {
+		start_sql($node, "LOAD 'colbert_pg'; SET colbert.pending_limit = 4000; CALL churn('passages_$_', 1000000);"),
+		start_sql($node, "VACUUM passages_$_; SELECT pg_sleep(.05);\n" x 1000)
+	} @methods;
+}
+
+sub stop_load
+{
+	my ($node, @clients) = @_;
+
+	$node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()");
+	stop_sql($_) for @clients;
 	return;
 }
 
