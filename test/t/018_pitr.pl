@@ -15,8 +15,6 @@ my $rounds = rounds(3);
 my $primary = new_node('primary', has_archiving => 1, allows_streaming => 1);
 my ($there, $absent, $builds, $half_built) = (0, 0, 0, 0);
 
-$primary->append_conf('postgresql.conf', "wal_consistency_checking = 'generic'");
-$primary->reload;
 load_questions($primary);
 load_passages($primary, 'pool', 1000);
 create_tables($primary, 'id <= 500');
