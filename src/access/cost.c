@@ -185,7 +185,7 @@ rerank_us(const IndexContents *contents, double groups)
 static double
 first_batch_us(const IndexContents *contents, uint32 ntokens, double groups)
 {
-	SearchSettings settings = search_resolve(ntokens, &contents->settings);
+	SearchSettings settings = search_resolve(ntokens, contents->nodes, &contents->settings);
 	double		probes = Min(settings.probes, contents->nodes);
 	double		found = contents->nodes > 0 ? Min(settings.candidates, contents->docs) : contents->docs;
 
@@ -203,7 +203,7 @@ first_batch_us(const IndexContents *contents, uint32 ntokens, double groups)
 static SearchCost
 ordered_search(const IndexContents *contents, uint32 ntokens, double share, bool filtered)
 {
-	SearchSettings settings = search_resolve(ntokens, &contents->settings);
+	SearchSettings settings = search_resolve(ntokens, contents->nodes, &contents->settings);
 	double		groups = ceil(ntokens / 16.0);
 	double		sketch = sketch_us(contents, groups);
 	double		tested = filtered ? Min((double) SEARCH_LIKELY_LIMIT / share, contents->docs) : 0;

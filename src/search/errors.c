@@ -79,26 +79,69 @@ histogram_fill(EstimateHistogram *histogram, const Candidate *items, uint32 coun
 /* Beyond these a normal distribution has nothing. */
 #define MOST_DEVIATIONS 7.0
 
+/* What a fit makes of estimates. */
+typedef struct Expectation
+{
+	const EstimateFit *fit;
+	double		slope;
+	double		deviation;
+	double		outcome;		/* to come out above */
+} Expectation;
+
+static Expectation
+expect(const EstimateFit *fit, double outcome)
+{
+	Expectation expectation = {.fit = fit, .outcome = outcome};
+	double		slope = fit->xx > 0 ? Max(0.0, fit->xy / fit->xx) : 0;
+	double		deviation = fit->count > 2 ? sqrt(Max(0.0, fit->yy - slope * fit->xy) / (fit->count - 2)) : 0;
+
+	/* Where nothing is learned (a codec without rows), estimates are taken for what they say. */
+	if (fit->count == 0)
+		slope = 1;
+	expectation.slope = slope;
+	expectation.deviation = Max(Max(deviation, LEAST_DEVIATION * fabs(outcome)), FLT_MIN);
+	return expectation;
+}
+
+/* How many of a bin are expected to come out above. */
+static double
+expected_of_bin(const Expectation *expectation, const EstimateHistogram *histogram, int bin)
+{
+	const EstimateFit *fit = expectation->fit;
+	double		estimate = histogram->lowest + (bin + 0.5) * histogram->width;
+	double		mean = fit->mean_outcome + expectation->slope * (estimate - fit->mean_estimate);
+	double		deviations = (expectation->outcome - mean) / expectation->deviation;
+
+	if (histogram->counts[bin] == 0 || deviations > MOST_DEVIATIONS)
+		return 0;
+	return histogram->counts[bin] * upper_tail(deviations);
+}
+
 double
 fit_expected_above(const EstimateFit *fit, const EstimateHistogram *histogram, double outcome)
 {
-	double		slope = fit->xx > 0 ? Max(0.0, fit->xy / fit->xx) : 0;
-	double		deviation = fit->count > 2 ? sqrt(Max(0.0, fit->yy - slope * fit->xy) / (fit->count - 2)) : 0;
-	double		expected = histogram->unknown;
+	Expectation expectation = expect(fit, outcome);
+	double		expected = 0;
 
-	deviation = Max(Max(deviation, LEAST_DEVIATION * fabs(outcome)), FLT_MIN);
-	for (int bin = HISTOGRAM_BINS; bin-- > 0;)
-	{
-		double		estimate = histogram->lowest + (bin + 0.5) * histogram->width;
-		double		expectation = fit->mean_outcome + slope * (estimate - fit->mean_estimate);
-		double		deviations = (outcome - expectation) / deviation;
-
-		if (deviations > MOST_DEVIATIONS)
-			break;
-		if (histogram->counts[bin] > 0)
-			expected += histogram->counts[bin] * upper_tail(deviations);
-	}
+	for (int bin = 0; bin < HISTOGRAM_BINS; bin++)
+		expected += expected_of_bin(&expectation, histogram, bin);
 	return expected;
+}
+
+uint32
+fit_worth(const EstimateFit *fit, const EstimateHistogram *histogram, double outcome, double let_be)
+{
+	Expectation expectation = expect(fit, outcome);
+	double		expected = 0;
+	uint32		worth = 0;
+
+	for (int bin = 0; bin < HISTOGRAM_BINS; bin++)
+	{
+		expected += expected_of_bin(&expectation, histogram, bin);
+		if (expected > let_be)
+			worth += histogram->counts[bin];
+	}
+	return worth;
 }
 
 double

@@ -313,6 +313,35 @@ expected_at_most(const ExactStage *stage, double estimate)
 						ERROR_DEVIATIONS + ERRORS_FOR_ONE_MORE / Max(stage->errors.count, 1));
 }
 
+static int
+compare_scores(const void *a, const void *b)
+{
+	double		x = *(const double *) a;
+	double		y = *(const double *) b;
+
+	return x < y ? 1 : x > y ? -1 : 0;
+}
+
+/*
+ * The score that a document has to beat to be worth looking for: that of the
+ * row that is emitted next. Before the first one, that of the last row that a
+ * LIMIT is likely to ask for: what is found after rows were emitted that it
+ * beats comes late.
+ */
+static double
+score_to_beat(const ExactStage *stage)
+{
+	double		scores[FIRST_WINDOW + SEARCH_LIKELY_LIMIT];
+	uint32		n = Min(stage->ready.count, lengthof(scores));
+
+	if (stage->emitted_any)
+		return stage->ready.rows[0].score;
+	for (uint32 i = 0; i < n; i++)
+		scores[i] = stage->ready.rows[i].score;
+	qsort(scores, n, sizeof(double), compare_scores);
+	return scores[Min(n, SEARCH_LIKELY_LIMIT) - 1];
+}
+
 /*
  * Fetch until the best row in hand is above what any document not fetched is
  * expected to score: first those that are reranked, then those in the pool.
@@ -336,7 +365,7 @@ fetch_enough(ExactStage *stage)
 			if (take_next(stage, &row))
 				keep_row(stage, row);
 		}
-		else if (!search_more_above(stage->search, stage->ready.rows[0].score - stage->errors.mean))
+		else if (!search_more_above(stage->search, score_to_beat(stage) - stage->errors.mean))
 			return;
 	}
 }

@@ -38,7 +38,7 @@ typedef struct NarrowTarget
 {
 	Candidate  *candidates;
 	const float *before;
-	EstimateFit *fit;			/* NULL where that says nothing */
+	NarrowWorse *worse;
 } NarrowTarget;
 
 /* Score a run of sketch blocks; the document's last run makes its estimate. */
@@ -58,8 +58,12 @@ score_blocks(Search *search, const Run *run, const uint8 *blocks, void *arg)
 	kernels->sketch_finish(query->sketch, query->state, query->keys);
 	score = view_score(search->view, query->keys, query->norms, query->ntokens);
 	target->candidates[run->which].score = score;
-	if (target->fit != NULL)
-		fit_learn(target->fit, target->before[run->which], score);
+	if (target->worse != NULL && target->before[run->which] <= target->worse->most)
+	{
+		CandidateList *list = &target->worse->list;
+
+		list->items[list->count++] = target->candidates[run->which];
+	}
 }
 
 /* Lay out a live document's sketches; where they are of another epoch, let its rows decide. */
@@ -115,11 +119,11 @@ look_up(Narrowing *narrowing, uint32 from, uint32 to)
 }
 
 void
-search_narrow(Search *search, CandidateList *list, EstimateFit *fit)
+search_narrow(Search *search, CandidateList *list, NarrowWorse *worse)
 {
 	const ArrayMeta *directory = &search->view->meta.arrays[ARRAY_DOCS];
 	Narrowing	narrowing = {.search = search, .runs = {ARRAY_SKETCHES, PART_BLOCKS}};
-	NarrowTarget target = {.fit = fit};
+	NarrowTarget target = {.worse = worse};
 	instr_time	start;
 
 	if (list->count == 0)

@@ -17,6 +17,8 @@
  */
 #include "compat/pg_compat.h"
 
+#include <float.h>
+
 #include "miscadmin.h"
 #include "search/search.h"
 
@@ -81,9 +83,9 @@ pool_give_up(Search *search)
 
 /* Narrow these documents, which are marked as seen, into the pool. */
 static void
-narrow_into_pool(Search *search, CandidateList *list, EstimateFit *fit)
+narrow_into_pool(Search *search, CandidateList *list, NarrowWorse *worse)
 {
-	search_narrow(search, list, fit);
+	search_narrow(search, list, worse);
 	search->narrowed += list->count;
 	for (uint32 i = 0; i < list->count; i++)
 		candidates_add(&search->pool, list->items[i].doc, list->items[i].score);
@@ -130,11 +132,25 @@ widen_to_all(Search *search)
 	search_counters.passes++;
 }
 
+/* The best score of the worse half of a list, which is put in some order. */
+static float
+median_score(CandidateList *list)
+{
+	uint32		half = list->count / 2;
+	float		best = -FLT_MAX;
+
+	candidates_select(list->items, list->count, half);
+	for (uint32 i = half; i < list->count; i++)
+		best = Max(best, list->items[i].score);
+	return best;
+}
+
 void
 pool_narrow_waiting(Search *search, uint32 n)
 {
 	CandidateList *waiting = &search->waiting;
 	CandidateList list = {0};
+	NarrowWorse worse = {0};
 
 	n = Min(n, waiting->count);
 	candidates_select(waiting->items, waiting->count, n);
@@ -145,8 +161,13 @@ pool_narrow_waiting(Search *search, uint32 n)
 	}
 	waiting->count -= n;
 	memmove(waiting->items, waiting->items + n, (size_t) waiting->count * sizeof(Candidate));
-	histogram_fill(&search->waiting_estimates, waiting->items, waiting->count);
-	narrow_into_pool(search, &list, &search->gather_fit);
+
+	worse.most = median_score(&list);
+	worse.list.items = palloc_extended(mul_size(Max(n, 1), sizeof(Candidate)), MCXT_ALLOC_HUGE);
+	narrow_into_pool(search, &list, &worse);
+	histogram_fill(&search->worse_estimates, worse.list.items, worse.list.count);
+	search->nworse = worse.list.count;
+	pfree(worse.list.items);
 	if (list.items != NULL)
 		pfree(list.items);
 }

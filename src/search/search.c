@@ -23,43 +23,46 @@ SearchCounters search_counters;
 BufferUsage search_pages;
 
 /*
- * What 0 means, measured on MedQuAD (doc/tuning.md): a short query has fewer
- * chances to meet a document, so it probes more nodes a token, and its
- * estimates are coarser, so it narrows and reranks more of what it meets.
+ * What 0 means, measured on MedQuAD and on ten times as many documents
+ * (doc/performance.md). A short query has fewer chances to meet a document,
+ * so it probes more nodes a token, and its estimates are coarser, so it
+ * narrows more of what it meets. Among more nodes, more of them are near.
  */
-#define AUTO_PROBES_ALL_TOKENS		192
-#define LEAST_AUTO_PROBES			8
-#define MOST_AUTO_PROBES			40
-#define AUTO_CANDIDATES_ALL_TOKENS	12800
+#define AUTO_PROBES_ONE_TOKEN		300.0
+#define AUTO_PROBES_FALL			-1.25
+#define LEAST_AUTO_PROBES			8.0
+#define MOST_AUTO_PROBES			48.0
+#define AUTO_PROBES_NODES			16384
+#define AUTO_PROBES_GROWTH			0.2
+#define AUTO_CANDIDATES_ALL_TOKENS	9600
 #define LEAST_AUTO_CANDIDATES		400
-#define MOST_AUTO_CANDIDATES		2200
-#define AUTO_RERANK_ALL_TOKENS		800
-#define LEAST_AUTO_RERANK			64
-#define MOST_AUTO_RERANK			128
+#define MOST_AUTO_CANDIDATES		1700
+#define AUTO_RERANK					64
 
-/* A share of a total for each query token, within bounds. */
 static uint32
-share(uint32 total, uint32 ntokens, uint32 least, uint32 most)
+auto_probes(uint32 ntokens, uint32 nodes)
 {
-	return Min(Max(total / ntokens, least), most);
+	double		probes = AUTO_PROBES_ONE_TOKEN * pow(ntokens, AUTO_PROBES_FALL);
+	double		growth = pow((double) Max(nodes, AUTO_PROBES_NODES) / AUTO_PROBES_NODES, AUTO_PROBES_GROWTH);
+
+	return (uint32) (Min(Max(probes, LEAST_AUTO_PROBES), MOST_AUTO_PROBES) * growth);
 }
 
 SearchSettings
-search_resolve(uint32 ntokens, const SearchSettings *asked)
+search_resolve(uint32 ntokens, uint32 nodes, const SearchSettings *asked)
 {
 	SearchSettings settings = *asked;
 
 	/* Asked for ef_search alone, all that it finds is probed: the classical recipe. */
 	if (settings.probes == 0)
-		settings.probes = settings.ef_search > 0 ? settings.ef_search
-			: share(AUTO_PROBES_ALL_TOKENS, ntokens, LEAST_AUTO_PROBES, MOST_AUTO_PROBES);
+		settings.probes = settings.ef_search > 0 ? settings.ef_search : auto_probes(ntokens, nodes);
 	if (settings.ef_search == 0)
 		settings.ef_search = settings.probes;
 	settings.ef_search = Max(settings.ef_search, settings.probes);
 	if (settings.candidates == 0)
-		settings.candidates = share(AUTO_CANDIDATES_ALL_TOKENS, ntokens, LEAST_AUTO_CANDIDATES, MOST_AUTO_CANDIDATES);
+		settings.candidates = Min(Max(AUTO_CANDIDATES_ALL_TOKENS / ntokens, LEAST_AUTO_CANDIDATES), MOST_AUTO_CANDIDATES);
 	if (settings.rerank == 0)
-		settings.rerank = share(AUTO_RERANK_ALL_TOKENS, ntokens, LEAST_AUTO_RERANK, MOST_AUTO_RERANK);
+		settings.rerank = AUTO_RERANK;
 	settings.candidates = Max(settings.candidates, settings.rerank);
 	return settings;
 }
@@ -121,7 +124,7 @@ search_begin(IndexView *view, const MultiVector *query, const SearchSettings *se
 	check_query(view, query);
 	search->view = view;
 	search->context = context;
-	search->settings = search_resolve(query->ntokens, settings);
+	search->settings = search_resolve(query->ntokens, view->meta.arrays[ARRAY_NODES].nitems, settings);
 	search->batch = search->settings.rerank;
 	search->floor = -INFINITY;
 	search->may_narrow_more = settings->candidates == 0;
@@ -188,13 +191,13 @@ depth_of(const Search *search, float score)
 	return search->filter.admits != NULL ? depth : Min(depth, search->given);
 }
 
-/* Rerank the best of the pool. */
+/* Rerank the best n of the pool. */
 static void
-rerank_batch(Search *search)
+rerank_batch(Search *search, uint32 n)
 {
 	CandidateList *pool = &search->pool;
-	uint32		n = Min(floor_batch(search), pool->count);
 
+	n = Min(n, pool->count);
 	candidates_select(pool->items, pool->count, n);
 	add_band(search, pool->items, n);
 	search_rerank(search, pool->items, n);
@@ -221,19 +224,23 @@ rerank_batch(Search *search)
 
 /*
  * Narrowing is worth one document in so many sketches (blocks of a document
- * times query tokens): where postings say little, as of random vectors, it
- * goes on; on MedQuAD, where they say much, it ends with what it began with.
+ * times query tokens). What the next of those that wait hold is judged by the
+ * worse half of what was narrowed last: where postings say little, as of
+ * random vectors, those are as good as the better half; on MedQuAD, where they
+ * say much, hardly any of them comes out above.
  */
-#define SKETCHES_FOR_ONE 3300.0
+#define SKETCHES_FOR_ONE 3000.0
 
-/* Sketches of the documents that are narrowed at a time. */
-static double
-narrowing_work(const Search *search)
+/* Is narrowing more of those that wait expected to pay? */
+static bool
+narrowing_pays(const Search *search, double score)
 {
 	const ArrayMeta *arrays = search->view->meta.arrays;
 	double		blocks = (double) arrays[ARRAY_SKETCHES].nitems / Max(arrays[ARRAY_DOCS].nitems, 1);
+	double		work = search->nworse * blocks * search->query.ntokens;
 
-	return search->settings.candidates * blocks * search->query.ntokens;
+	return search->may_narrow_more && search->waiting.count > 0 && search->nworse > 0 &&
+		fit_expected_above(&search->sketch_fit, &search->worse_estimates, score) * SKETCHES_FOR_ONE > work;
 }
 
 bool
@@ -242,17 +249,17 @@ search_more_above(Search *search, double score)
 	double		let_be = search->pool_tested ? UNRANKED_LET_BE_TESTED :
 		search->filter.admits != NULL ? UNRANKED_LET_BE_FILTERED : UNRANKED_LET_BE;
 	MemoryContext old;
+	uint32		worth = 0;
 	bool		more = true;
 
 	if (search->nranked >= search->batch_limit)
 		return false;
 	old = MemoryContextSwitchTo(search->context);
-	if (search->pool.count > 0 && !floor_ends_pool(search) &&
-		fit_expected_above(&search->sketch_fit, &search->pool_estimates, score) > let_be)
-		rerank_batch(search);
-	else if (search->may_narrow_more && search->waiting.count > 0 &&
-			 fit_expected_above(&search->gather_fit, &search->waiting_estimates, score) >
-			 narrowing_work(search) / SKETCHES_FOR_ONE)
+	if (search->pool.count > 0 && !floor_ends_pool(search))
+		worth = fit_worth(&search->sketch_fit, &search->pool_estimates, score, let_be);
+	if (worth > 0)
+		rerank_batch(search, Min(worth, floor_batch(search)));
+	else if (narrowing_pays(search, score))
 	{
 		pool_narrow_waiting(search, search->chunk);
 		histogram_fill(&search->pool_estimates, search->pool.items, search->pool.count);
@@ -279,7 +286,7 @@ fill(Search *search)
 			pool_widen(search);
 		else if (search->nranked > 0 || search->pool.count == 0)
 			break;
-		rerank_batch(search);
+		rerank_batch(search, floor_batch(search));
 	}
 	MemoryContextSwitchTo(old);
 	return search->nranked > 0;

@@ -215,9 +215,9 @@ typedef struct Search
 	EstimateHistogram pool_estimates;
 	EstimateFit sketch_fit;		/* code rows, from sketches */
 	CandidateList waiting;		/* gathered, not narrowed, not seen */
-	EstimateHistogram waiting_estimates;
-	EstimateFit gather_fit;		/* sketches, from postings */
 	uint32		chunk;			/* how many of those that wait are narrowed next */
+	uint32		nworse;			/* documents of the last chunk, the worse half of it as they were gathered */
+	EstimateHistogram worse_estimates;	/* by their sketches */
 	bool		may_narrow_more;	/* the number of candidates was left to the index */
 } Search;
 
@@ -246,8 +246,8 @@ extern bool search_next(Search *search, RankedDoc *doc);
  */
 extern bool search_more_above(Search *search, double score);
 
-/* What settings of 0 mean for a query of so many tokens. */
-extern SearchSettings search_resolve(uint32 ntokens, const SearchSettings *asked);
+/* What settings of 0 mean for a query of so many tokens, among so many nodes. */
+extern SearchSettings search_resolve(uint32 ntokens, uint32 nodes, const SearchSettings *asked);
 
 /* ---- pool.c ---- */
 
@@ -288,9 +288,16 @@ extern void search_gather(Search *search, uint32 probes, uint32 ef, uint32 limit
 
 /*
  * narrow.c: score documents by sketch, replacing their scores; drops those
- * that are not live. fit: learns what those scores say, or NULL.
+ * that are not live. Those whose score was not above that of worse are added
+ * to its list, which has room for them; NULL where nobody asks.
  */
-extern void search_narrow(Search *search, CandidateList *list, EstimateFit *fit);
+typedef struct NarrowWorse
+{
+	float		most;
+	CandidateList list;
+} NarrowWorse;
+
+extern void search_narrow(Search *search, CandidateList *list, NarrowWorse *worse);
 
 /* narrow.c: drop those that are not admitted; before documents are narrowed, or after. */
 extern void search_test(Search *search, CandidateList *list);
@@ -370,6 +377,9 @@ extern void histogram_fill(EstimateHistogram *histogram, const Candidate *items,
 
 /* How many of the list are expected to come out above this. */
 extern double fit_expected_above(const EstimateFit *fit, const EstimateHistogram *histogram, double outcome);
+
+/* How many of the list, the best of it, are worth looking at: of the others no more than let_be are expected to come out above. */
+extern uint32 fit_worth(const EstimateFit *fit, const EstimateHistogram *histogram, double outcome, double let_be);
 
 /* Times and pages of a stage, for the counters. Stages do not overlap: pages are counted from here on. */
 extern BufferUsage search_pages;

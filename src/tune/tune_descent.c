@@ -134,7 +134,7 @@ scaled(const Tune *tune, Point point, uint32 times, uint32 parts)
 static Trial *
 climb(Tune *tune, Point *point)
 {
-	SearchSettings automatic = search_resolve(tune->query_tokens, &(SearchSettings) {0});
+	SearchSettings automatic = search_resolve(tune->query_tokens, tune->nodes, &(SearchSettings) {0});
 	double		best = 0;
 	int			barren = 0;
 	Trial	   *reached = NULL;

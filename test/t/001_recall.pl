@@ -13,7 +13,7 @@ my $long = 200;
 my @indexes = (
 	[ 'hnsw', '', 185, .998 ],
 	[ 'ivf', '', 165, .998 ],
-	[ 'ivf', 'quantizer = pq, pq_m = 32', 75, .97 ],
+	[ 'ivf', 'quantizer = pq, pq_m = 32', 75, .98 ],
 	[ 'ivf', 'quantizer = bit', 32, .97 ],
 );
 
