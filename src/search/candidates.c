@@ -7,6 +7,9 @@
  */
 #include "compat/pg_compat.h"
 
+#include <float.h>
+#include <math.h>
+
 #include "search/search.h"
 #include "utils/memutils.h"
 
@@ -34,10 +37,78 @@ candidates_add(CandidateList *list, uint32 doc, float score)
 #define SELECT_NEARER(a, b) ((a).score > (b).score || ((a).score == (b).score && (a).doc < (b).doc))
 #include "index/select_template.h"
 
+/* Where so many are to be told apart, a histogram of their scores leaves few to the selection. */
+#define BINNED_LEAST 256
+#define SELECT_BINS 256
+
+typedef struct ScoreBins
+{
+	float		lowest;
+	float		scale;
+} ScoreBins;
+
+/* Any score has a bin, a NaN of damaged pages too; nearer ones have higher bins. */
+static inline uint32
+score_bin(const ScoreBins *bins, float score)
+{
+	float		bin = (score - bins->lowest) * bins->scale;
+
+	return bin > 0 ? (bin < SELECT_BINS - 1 ? (uint32) bin : SELECT_BINS - 1) : 0;
+}
+
+/*
+ * Group the items by their bins, as far as it matters: those above the bin
+ * that the nth best is in come first, then this bin, then the rest. Returns
+ * where that bin begins, and its items in *inside.
+ */
+static uint32
+group_by_bin(Candidate *items, uint32 count, uint32 n, uint32 *inside)
+{
+	ScoreBins	bins = {.lowest = INFINITY};
+	float		highest = -INFINITY;
+	uint32		counts[SELECT_BINS] = {0};
+	uint32		bin = SELECT_BINS;
+	uint32		above = 0;
+	Candidate  *copy = palloc_extended(mul_size(count, sizeof(Candidate)), MCXT_ALLOC_HUGE);
+	Candidate  *to[3];
+
+	for (uint32 i = 0; i < count; i++)
+	{
+		bins.lowest = Min(bins.lowest, items[i].score);
+		highest = Max(highest, items[i].score);
+	}
+	bins.scale = SELECT_BINS / Max(highest - bins.lowest, FLT_MIN);
+	for (uint32 i = 0; i < count; i++)
+		counts[score_bin(&bins, items[i].score)]++;
+	while (above + counts[--bin] < n)
+		above += counts[bin];
+
+	memcpy(copy, items, count * sizeof(Candidate));
+	to[0] = items + above + counts[bin];
+	to[1] = items + above;
+	to[2] = items;
+	for (uint32 i = 0; i < count; i++)
+	{
+		uint32		b = score_bin(&bins, copy[i].score);
+
+		*to[(b >= bin) + (b > bin)]++ = copy[i];
+	}
+	pfree(copy);
+	*inside = counts[bin];
+	return above;
+}
+
 void
 candidates_select(Candidate *items, uint32 count, uint32 n)
 {
-	select_candidates(items, count, n);
+	uint32		first = 0;
+	uint32		among = count;
+
+	if (n == 0 || n >= count)
+		return;
+	if (count >= BINNED_LEAST)
+		first = group_by_bin(items, count, n, &among);
+	select_candidates(items + first, among, n - first);
 }
 
 /* A digit of the radix sort. */

@@ -155,68 +155,92 @@ probe_all(Search *search, uint32 probes, uint32 ef, ProbeList *list)
 	stage_stop(STAGE_GATHER, start);
 }
 
-/* Sums of gains by document: a hash table with open addressing. */
+/*
+ * Sums of gains by document: a hash table with open addressing says where in
+ * the list of candidates a document stands.
+ */
 typedef struct GatherSlot
 {
 	uint32		doc;
-	uint32		stamp;			/* last token that gained, plus 1; 0 = empty slot */
-	float		score;
+	uint32		at;				/* place in the list, plus 1; 0: an empty slot */
 } GatherSlot;
+
+/* Of documents that are not wanted again. */
+#define AT_NOWHERE PG_UINT32_MAX
 
 typedef struct GatherTable
 {
 	GatherSlot *slots;
 	uint32		mask;
+	uint32	   *tokens;			/* by place: the last token that gained */
+	CandidateList *list;
 } GatherTable;
 
+/* At most half of the slots are in use in the end. */
 static void
-table_init(GatherTable *table, uint32 npostings)
+table_init(GatherTable *table, uint32 npostings, CandidateList *list)
 {
 	uint64		size = pg_nextpower2_64(Max((uint64) npostings * 2, 64));
 
 	table->slots = palloc_extended(mul_size(size, sizeof(GatherSlot)), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	table->mask = (uint32) (size - 1);
+	table->tokens = palloc_extended(mul_size(Max(npostings, 1), sizeof(uint32)), MCXT_ALLOC_HUGE);
+	table->list = list;
 }
 
-static inline void
-table_gain(GatherTable *table, uint32 doc, uint32 stamp, float gain)
+static inline GatherSlot *
+find_slot(GatherTable *table, uint32 doc)
 {
 	uint32		at = murmurhash32(doc) & table->mask;
-	GatherSlot *slot = &table->slots[at];
 
-	while (slot->stamp != 0 && slot->doc != doc)
-	{
+	while (table->slots[at].at != 0 && table->slots[at].doc != doc)
 		at = (at + 1) & table->mask;
-		slot = &table->slots[at];
-	}
-	if (slot->stamp == stamp)
-		return;
-	slot->doc = doc;
-	slot->stamp = stamp;
-	slot->score += gain;
+	return &table->slots[at];
 }
 
-/* gather: sum the gains of every document that is named and not seen. */
+/* A posting of a node that gains so much; a document's first for a token is its best. */
+static inline void
+table_gain(const Search *search, GatherTable *table, uint32 doc, uint32 token, float gain)
+{
+	GatherSlot *slot = find_slot(table, doc);
+
+	if (slot->at == 0)
+	{
+		slot->doc = doc;
+		slot->at = AT_NOWHERE;
+		if (search_seen(search, doc))
+			return;
+		candidates_add(table->list, doc, gain);
+		slot->at = table->list->count;
+		table->tokens[slot->at - 1] = token;
+	}
+	else if (slot->at != AT_NOWHERE && table->tokens[slot->at - 1] != token)
+	{
+		table->list->items[slot->at - 1].score += gain;
+		table->tokens[slot->at - 1] = token;
+	}
+}
+
+/* gather: sum the gains of every document that is named and not seen, into an empty list. */
 static void
 sum_gains(Search *search, const ProbeList *list, CandidateList *out)
 {
 	uint32		ndocs = search->view->meta.arrays[ARRAY_DOCS].nitems;
 	GatherTable table;
 
-	table_init(&table, list->postings.count);
+	table_init(&table, list->postings.count, out);
 	for (uint32 i = 0; i < list->count; i++)
 	{
 		const Probe *probe = &list->probes[i];
 		const uint32 *docs = list->postings.docs + probe->start;
 
+		CHECK_FOR_INTERRUPTS();
 		for (uint32 j = 0; j < probe->count; j++)
 			if (docs[j] < ndocs)
-				table_gain(&table, docs[j], probe->token + 1, probe->gain);
+				table_gain(search, &table, docs[j], probe->token, probe->gain);
 	}
-	for (uint64 i = 0; i <= table.mask; i++)
-		if (table.slots[i].stamp != 0 && !search_seen(search, table.slots[i].doc))
-			candidates_add(out, table.slots[i].doc, table.slots[i].score);
 	pfree(table.slots);
+	pfree(table.tokens);
 }
 
 void

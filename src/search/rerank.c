@@ -68,7 +68,7 @@ reserve_ranked(Search *search, uint32 count)
 #define RERANK_BATCH 4096
 
 /* Rows that are scored at a time. */
-#define PART_ROWS 4
+#define PART_ROWS 8
 
 /* One row in so many passes: test rows first, and score by code rows what is left. */
 #define FEW_BEFORE_RERANKING 2
