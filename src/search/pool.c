@@ -29,7 +29,11 @@
 #define LEAST_POOL	4096
 #define LEAST_BATCH 1024
 
-/* What gathering takes for a posting, at the most: its ordinal, and slots of a table that is at least a quarter full. */
+/*
+ * What gathering takes for a posting, at the most: its ordinal, slots of a
+ * table that is at least a quarter full, and a place in the list; buffer and
+ * list have twice the room as they grow.
+ */
 #define GATHER_BYTES_PER_POSTING 64
 
 /*
@@ -88,7 +92,10 @@ narrow_into_pool(Search *search, CandidateList *list, NarrowWorse *worse)
 	search_narrow(search, list, worse);
 	search->narrowed += list->count;
 	for (uint32 i = 0; i < list->count; i++)
+	{
 		candidates_add(&search->pool, list->items[i].doc, list->items[i].score);
+		search->pool_best = Max(search->pool_best, list->items[i].score);
+	}
 	pool_cut(search);
 	list->count = 0;
 }

@@ -201,9 +201,35 @@ SELECT threshold_check($$ SELECT id FROM threshold_docs WHERE maxsim(l2_normaliz
 CREATE VIEW threshold_view WITH (security_barrier) AS SELECT id, doc FROM threshold_docs WHERE lang = 'en';
 SELECT threshold_check($$ SELECT id FROM threshold_view WHERE maxsim(doc, '[[1,2,3,4]]') > 6 $$);
 
+-- Random vectors: postings say so little that a search narrows more than it began with, while what it has is below the bound.
+CREATE FUNCTION threshold_random(n int) RETURNS multivector LANGUAGE sql AS $$
+	SELECT array_agg(token ORDER BY i)::multivector(32)
+	FROM (SELECT i, array_agg((random() + random() + random() - 1.5)::real) AS token FROM generate_series(1, n) i, generate_series(1, 32) k GROUP BY i) AS t
+$$;
+SELECT FROM setseed(.5);
+CREATE TABLE threshold_noise AS SELECT i AS id, threshold_random(4)::multivector(32) AS doc FROM generate_series(1, 6000) i;
+CREATE INDEX threshold_noise_doc ON threshold_noise USING :method (doc);
+ALTER TABLE threshold_noise ALTER doc SET STATISTICS 0;
+VACUUM ANALYZE threshold_noise;
+-- How many of the n best a search finds, by the score of the next as the bound.
+CREATE FUNCTION threshold_found(query multivector, n int) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+	bound float8;
+	found bigint;
+BEGIN
+	PERFORM set_config('enable_indexscan', 'off', true);
+	SELECT maxsim(doc, query) INTO bound FROM threshold_noise ORDER BY 1 DESC LIMIT 1 OFFSET n;
+	PERFORM set_config('enable_indexscan', 'on', true), set_config('enable_seqscan', 'off', true), set_config('enable_sort', 'off', true);
+	SELECT count(*) INTO found FROM (SELECT FROM threshold_noise WHERE maxsim(doc, query) > bound ORDER BY maxsim(doc, query) DESC LIMIT 100) AS t;
+	PERFORM set_config('enable_seqscan', 'on', true), set_config('enable_sort', 'on', true);
+	RETURN found;
+END $$;
+SELECT n, sum(threshold_found(q, n)) > .95 * 10 * n AS found
+	FROM (SELECT threshold_random(8) AS q FROM generate_series(1, 10)) AS queries, (VALUES (20), (60)) AS t (n) GROUP BY n ORDER BY n;
+
 SELECT opcname, amvalidate(oid) FROM pg_opclass WHERE opcmethod = (SELECT oid FROM pg_am WHERE amname = :'method') ORDER BY 1;
 
 DROP VIEW threshold_view;
-DROP TABLE threshold_docs, threshold_queries, threshold_parts;
-DROP FUNCTION threshold_tokens, threshold_plan, threshold_rows, threshold_same, threshold_check;
+DROP TABLE threshold_docs, threshold_queries, threshold_parts, threshold_noise;
+DROP FUNCTION threshold_tokens, threshold_plan, threshold_rows, threshold_same, threshold_check, threshold_random, threshold_found;
 DROP ROLE regress_threshold_reader;
