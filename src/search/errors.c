@@ -50,6 +50,22 @@ upper_tail(double deviations)
 	return 0.5 * erfc(deviations * M_SQRT1_2);
 }
 
+/* Has it an estimate? Sketches of another epoch give none, nor do those of a damaged page that are not numbers. */
+static inline bool
+is_estimated(const Candidate *item)
+{
+	return fabsf(item->score) < FLT_MAX;
+}
+
+/* The bin of a score; some bin where the range is too narrow or too wide for float4, so that scale is infinite or 0. */
+static inline uint32
+histogram_bin(const EstimateHistogram *histogram, float scale, float score)
+{
+	float		bin = (score - histogram->lowest) * scale;
+
+	return bin > 0 ? (bin < HISTOGRAM_BINS - 1 ? (uint32) bin : HISTOGRAM_BINS - 1) : 0;
+}
+
 void
 histogram_fill(EstimateHistogram *histogram, const Candidate *items, uint32 count)
 {
@@ -59,7 +75,7 @@ histogram_fill(EstimateHistogram *histogram, const Candidate *items, uint32 coun
 
 	memset(histogram, 0, sizeof(EstimateHistogram));
 	for (uint32 i = 0; i < count; i++)
-		if (items[i].score < FLT_MAX)
+		if (is_estimated(&items[i]))
 		{
 			lowest = Min(lowest, items[i].score);
 			highest = Max(highest, items[i].score);
@@ -70,10 +86,10 @@ histogram_fill(EstimateHistogram *histogram, const Candidate *items, uint32 coun
 		return;
 	histogram->lowest = lowest;
 	histogram->width = (highest - lowest) / HISTOGRAM_BINS;
-	scale = histogram->width > 0 ? 1 / histogram->width : 0;
+	scale = 1 / histogram->width;
 	for (uint32 i = 0; i < count; i++)
-		if (items[i].score < FLT_MAX)
-			histogram->counts[Min((uint32) ((items[i].score - lowest) * scale), HISTOGRAM_BINS - 1)]++;
+		if (is_estimated(&items[i]))
+			histogram->counts[histogram_bin(histogram, scale, items[i].score)]++;
 }
 
 /* Beyond these a normal distribution has nothing. */
@@ -133,7 +149,7 @@ fit_worth(const EstimateFit *fit, const EstimateHistogram *histogram, double out
 {
 	Expectation expectation = expect(fit, outcome);
 	double		expected = 0;
-	uint32		worth = 0;
+	uint32		worth = histogram->unknown;
 
 	for (int bin = 0; bin < HISTOGRAM_BINS; bin++)
 	{

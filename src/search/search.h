@@ -378,7 +378,10 @@ extern void histogram_fill(EstimateHistogram *histogram, const Candidate *items,
 /* How many of the list are expected to come out above this. */
 extern double fit_expected_above(const EstimateFit *fit, const EstimateHistogram *histogram, double outcome);
 
-/* How many of the list, the best of it, are worth looking at: of the others no more than let_be are expected to come out above. */
+/*
+ * How many of the list, the best of it, are worth looking at: all without an
+ * estimate; and of the others no more than let_be are expected to come out above.
+ */
 extern uint32 fit_worth(const EstimateFit *fit, const EstimateHistogram *histogram, double outcome, double let_be);
 
 /* Times and pages of a stage, for the counters. Stages do not overlap: pages are counted from here on. */
