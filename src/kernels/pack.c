@@ -316,9 +316,11 @@ sketch_nibble_range(const float *q)
  * The sixteen entries of one nibble: the sum above its minimum, in steps of
  * delta; per_step is 1 / delta, or 0. A dim adds to the entries whose bit
  * agrees with its sign. Loops of constant length, for the compiler's vectors.
+ * Sums are bounded while they are floats: to convert one that no integer can
+ * hold is undefined.
  */
 static void
-sketch_fill_nibble(const float *q, float per_step, uint32_t steps, uint8_t *entries)
+sketch_fill_nibble(const float *q, float per_step, float steps, uint8_t *entries)
 {
 	float		low[4];
 	float		high[4];
@@ -332,7 +334,7 @@ sketch_fill_nibble(const float *q, float per_step, uint32_t steps, uint8_t *entr
 	for (uint32_t n = 0; n < 16; n++)
 		sums[n] = (low[n & 3] + high[n >> 2]) * per_step + 0.5f;
 	for (uint32_t n = 0; n < 16; n++)
-		entries[n] = (uint8_t) min_uint32((uint32_t) sums[n], steps);
+		entries[n] = (uint8_t) (sums[n] < steps ? sums[n] : steps);
 }
 
 static void
@@ -353,7 +355,8 @@ sketch_pack_token(KernelSketchQuery *s, uint32_t token, const float *q)
 	}
 	s->delta[token] = (float) (widest / steps);
 	s->base[token] = (float) minimum;
-	per_step = s->delta[token] > 0.0f ? 1.0f / s->delta[token] : 0.0f;
+	/* Of a query so short the reciprocal might be infinite, and what it is multiplied by is 0. */
+	per_step = s->delta[token] >= FLT_MIN ? 1.0f / s->delta[token] : 0.0f;
 
 	for (uint32_t n = 0; n < nnibbles; n++)
 	{
@@ -361,7 +364,7 @@ sketch_pack_token(KernelSketchQuery *s, uint32_t token, const float *q)
 		uint8_t    *entries = s->lut + ((size_t) (n / 8) * s->ntokens + token) * SKETCH_LUT_SIZE;
 
 		entries += (n % 2) * 64 + (n / 2 % 4) * 16;
-		sketch_fill_nibble(q + (size_t) n * 4, per_step, steps, entries);
+		sketch_fill_nibble(q + (size_t) n * 4, per_step, (float) steps, entries);
 	}
 }
 
