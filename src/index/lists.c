@@ -13,9 +13,8 @@
 /* Parents whose children are looked at, to assign a token: as many as the build looks at. */
 #define ASSIGN_PARENTS 4
 
-/* To find so many nodes: a parent for each two of them, at least these. Measured on MedQuAD (doc/tuning.md). */
+/* To find so many nodes: a parent for each, and at least these. Measured on MedQuAD. */
 #define LEAST_FIND_PARENTS 16
-#define FIND_NODES_A_PARENT 1
 
 size_t
 lists_row_size(uint32 dim)
@@ -100,7 +99,7 @@ static void
 lists_find(void *state, FindQuery *query, NodeHit *hits, uint32 *nhits)
 {
 	Lists	   *lists = state;
-	uint32		parents = Max(query->probes / FIND_NODES_A_PARENT, LEAST_FIND_PARENTS);
+	uint32		parents = Max(query->probes, LEAST_FIND_PARENTS);
 
 	lists->looked_at = 0;
 	for (uint32 first = 0; first < query->ntokens; first += LISTS_CHUNK)
