@@ -193,33 +193,51 @@ for my $kind (@kinds)
 	}
 }
 
-# Each site once, then as many more as there is time for; in the order of the statements.
+# Each site once, then as many more as there is time for.
 my (%had, @first, @more);
 push @{ $had{ $_->{site} }++ ? \@more : \@first }, $_ for sort { $a->{draw} <=> $b->{draw} } map { $_->{draw} = rand; $_ } @faults;
 my $n = 0;
-my %groups;
-for my $fault (grep { defined } (@first, @more)[ 0 .. $runs - 1 ])
-{
-	$fault->{number} = ++$n;
-	push @{ $groups{"$fault->{kind}{table} $fault->{operation}"} }, $fault;
-}
 my (@wrong, %hows, %met);
-for my $group (map { $groups{$_} } sort keys %groups)
-{
-	my $kind = $group->[0]{kind};
-	my $operation = $operations{ $group->[0]{operation} };
-	my $said = script(sql('CREATE INDEX IF NOT EXISTS %1$s_index ON %1$s USING %3$s;' . ($operation->{once} // ''), $kind) . join('', map { fault_sql($_) } @$group));
-	my %said = $said =~ /^fault (\d+)\n(.*?)(?=^fault|\z)/msg;
 
-	for my $fault (@$group)
+# In the order of the statements.
+sub run_faults
+{
+	my %groups;
+
+	for my $fault (@_)
 	{
-		push @wrong, judge($fault, $said{ $fault->{number} });
-		$hows{ $fault->{how} }++;
-		$met{ $fault->{site} } = 1 if $fault->{how} ne 'not met';
+		$fault->{number} = ++$n;
+		push @{ $groups{"$fault->{kind}{table} $fault->{operation}"} }, $fault;
 	}
+	for my $group (map { $groups{$_} } sort keys %groups)
+	{
+		my $kind = $group->[0]{kind};
+		my $operation = $operations{ $group->[0]{operation} };
+		my $said = script(sql('CREATE INDEX IF NOT EXISTS %1$s_index ON %1$s USING %3$s;' . ($operation->{once} // ''), $kind) . join('', map { fault_sql($_) } @$group));
+		my %said = $said =~ /^fault (\d+)\n(.*?)(?=^fault|\z)/msg;
+
+		for my $fault (@$group)
+		{
+			push @wrong, judge($fault, $said{ $fault->{number} });
+			$hows{ $fault->{how} }++;
+			$met{ $fault->{site} } = 1 if $fault->{how} ne 'not met';
+		}
+	}
+	return;
+}
+
+my @chosen = grep { defined } (@first, @more)[ 0 .. $runs - 1 ];
+run_faults(@chosen);
+# Workers share the work as it comes, and may have left none for the call that was to fail: the first one is likely to come.
+my %chosen = map { $_->{site} => 1 } @chosen;
+for (1 .. 3)
+{
+	my %again = map { $_->{site} => {%$_} } grep { $_->{call} == 1 && $chosen{ $_->{site} } && !$met{ $_->{site} } } @faults;
+
+	run_faults(map { $again{$_} } sort keys %again) if %again;
 }
 is(join("\n", @wrong), '', sprintf('%d faults at %d of %d sites: %s', $n, scalar keys %met, scalar keys %sites, join(', ', map { "$_ $hows{$_}" } sort keys %hows)));
-cmp_ok(scalar keys %met, '>', .97 * (scalar keys %sites < $runs ? scalar keys %sites : $runs), 'nearly all of the sites are met: workers share the work as it comes');
+cmp_ok(scalar keys %met, '>', .97 * (scalar keys %sites < $runs ? scalar keys %sites : $runs), 'nearly all of the sites are met');
 cmp_ok(scalar keys %sites, '>', 330, 'there are as many sites as there should be: ' . scalar keys %sites);
 is(join(' ', sort keys %critical), '', 'none of them is in a critical section');
 unlike(slurp_file($node->logfile), qr/PANIC|TRAP|terminated by signal|leak| XX\d\d\d /, 'no process died, and nothing leaked');
