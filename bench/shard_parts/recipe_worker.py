@@ -1,13 +1,13 @@
 """The recipes of libraries in memory: the nearest tokens of each query token by hnswlib or FAISS, united, their documents by exact score.
 
-A process of its own, searching on one thread, that answers requests: a line of JSON on standard input, {"do": NAME, ...}, an answer a line
-on standard output. Documents are made again from their seeds; an index that has been built is kept in a file.
+A process of its own, searching on one thread (json_worker.py). Documents are made again from their seeds; an index that has been built is kept in a file.
 """
-import ctypes, json, os, sys, time
+import ctypes, os, sys, time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path[:0] = [os.path.join(ROOT, 'tools'), os.path.join(ROOT, 'bench')]
 import faiss
 import numpy as np
+from json_worker import serve
 from shard_parts import data
 from shard_parts.scorer import Flat, address
 
@@ -86,12 +86,5 @@ class Worker:
         return {'times': times, 'recall': good / (10 * len(queries)), 'documents': united / len(queries)}
 
 
-def main():
-    worker = Worker()
-    for line in sys.stdin:
-        request = json.loads(line)
-        print(json.dumps(getattr(worker, request.pop('do'))(**request)), flush=True)
-
-
 if __name__ == '__main__':
-    main()
+    serve(Worker())

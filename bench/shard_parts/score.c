@@ -39,6 +39,18 @@ typedef struct Ranked
 	int32_t		doc;
 } Ranked;
 
+/* Tokens that were found for a query, and where its k best documents go. scorer.py has the same fields. */
+typedef struct Union
+{
+	const float *query;			/* nquery x DIM */
+	const int64_t *tokens;		/* ntokens; negative ones are none */
+	double	   *scores;
+	int32_t    *docs;
+	int64_t		ntokens;
+	uint32_t	nquery;
+	int32_t		k;
+} Union;
+
 /* Out of memory is the end of a benchmark. */
 static void *
 allocate(size_t size)
@@ -132,7 +144,7 @@ flat_document(const Flat *flat, int32_t doc)
 	};
 }
 
-/* The documents of tokens, each once. Negative tokens are none. */
+/* The documents of tokens, each once. */
 static int64_t
 unite(Flat *flat, const int64_t *tokens, int64_t ntokens)
 {
@@ -168,16 +180,15 @@ keep_best(Ranked *best, int k, Ranked one)
 
 /* The k best documents of the tokens found; returns how many documents there were. */
 int64_t
-score_union(void *flat_, const float *query_tokens, uint32_t nquery, const int64_t *tokens, int64_t ntokens,
-			int k, double *scores, int32_t *docs)
+score_union(void *flat_, const Union *request)
 {
 	Flat	   *flat = flat_;
-	int64_t		nfound = unite(flat, tokens, ntokens);
-	KernelQuery *query = score_query(query_tokens, nquery);
+	int64_t		nfound = unite(flat, request->tokens, request->ntokens);
+	KernelQuery *query = score_query(request->query, request->nquery);
 	float	   *keys = allocate(kernel_query_slots(query) * sizeof(float));
-	Ranked	   *best = allocate(k * sizeof(Ranked));
+	Ranked	   *best = allocate(request->k * sizeof(Ranked));
 
-	for (int i = 0; i < k; i++)
+	for (int i = 0; i < request->k; i++)
 		best[i] = (Ranked) {-INFINITY, -1};
 	for (int64_t i = 0; i < nfound; i++)
 	{
@@ -187,14 +198,14 @@ score_union(void *flat_, const float *query_tokens, uint32_t nquery, const int64
 		if (i + 1 < nfound)
 			rows.next = flat->rows + flat->starts[flat->found[i + 1]] * DIM;
 		score_run(query, rows, keys);
-		for (uint32_t token = 0; token < nquery; token++)
+		for (uint32_t token = 0; token < request->nquery; token++)
 			one.score += keys[token];
-		keep_best(best, k, one);
+		keep_best(best, request->k, one);
 	}
-	for (int i = 0; i < k; i++)
+	for (int i = 0; i < request->k; i++)
 	{
-		scores[i] = best[i].score;
-		docs[i] = best[i].doc;
+		request->scores[i] = best[i].score;
+		request->docs[i] = best[i].doc;
 	}
 	free(best);
 	free(keys);

@@ -14,6 +14,12 @@ def address(array):
     return ctypes.c_void_p(array.ctypes.data)
 
 
+class Union(ctypes.Structure):
+    """As in score.c."""
+    _fields_ = [('query', ctypes.c_void_p), ('tokens', ctypes.c_void_p), ('scores', ctypes.c_void_p), ('docs', ctypes.c_void_p),
+                ('ntokens', ctypes.c_int64), ('nquery', ctypes.c_uint32), ('k', ctypes.c_int32)]
+
+
 class Sample:
     """Many queries, scored together."""
 
@@ -44,5 +50,6 @@ class Flat:
     def best(self, query, tokens, k=10):
         """The k best documents of the tokens found: (scores, documents from 0, how many there were)."""
         scores, docs = np.empty(k, np.float64), np.empty(k, np.int32)
-        count = library.score_union(self.flat, address(query), ctypes.c_uint32(len(query)), address(tokens), ctypes.c_int64(tokens.size), k, address(scores), address(docs))
+        request = Union(address(query), address(tokens), address(scores), address(docs), tokens.size, len(query), k)
+        count = library.score_union(self.flat, ctypes.byref(request))
         return scores, docs, count

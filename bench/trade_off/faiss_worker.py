@@ -1,14 +1,14 @@
-"""FAISS at the token-level part of a search: a process of its own, on one thread, that answers requests. --processor: time is the processor's.
+"""FAISS at the token-level part of a search: a process of its own, on one thread (json_worker.py). --processor: time is the processor's.
 
-A request is a line of JSON on standard input, {"do": NAME, ...}; the answer a line of JSON on standard output. Tokens, documents and queries
-come from the server that PGHOST names. The coarse quantizer is trained once, and every token assigned once, for all codecs.
+Tokens, documents and queries come from the server that PGHOST names. The coarse quantizer is trained once, and every token assigned once, for all codecs.
 """
-import gc, json, os, statistics, sys, time
+import gc, os, statistics, sys, time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, 'tools'))
+sys.path[:0] = [os.path.join(ROOT, 'tools'), os.path.join(ROOT, 'bench')]
 import faiss
 import numpy as np
 import medquad_db as db
+from json_worker import serve
 
 DTYPES = {0: '<f4', 1: '<f2'}
 METRICS = {'ip': faiss.METRIC_INNER_PRODUCT, 'l2': faiss.METRIC_L2}
@@ -142,12 +142,5 @@ class Worker:
         return {'ms': statistics.median(times), 'recall': float(np.mean(shares)), 'documents': float(np.mean(sizes))}
 
 
-def main():
-    worker = Worker()
-    for line in sys.stdin:
-        request = json.loads(line)
-        print(json.dumps(getattr(worker, request.pop('do'))(**request)), flush=True)
-
-
 if __name__ == '__main__':
-    main()
+    serve(Worker())
