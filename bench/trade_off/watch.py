@@ -8,6 +8,11 @@ WORKERS = 'SELECT pid FROM pg_stat_activity WHERE leader_pid = {pid}'
 MEMORY_EVERY = 5    # polls
 
 
+def patience(elapsed):
+    """Seconds between polls: a look at memory takes its time too, and what a long build has, it has for long."""
+    return min(max(.02, elapsed / 500), 2)
+
+
 def private_bytes(pid):
     with open(f'/proc/{pid}/status') as f:
         return next(int(line.split()[1]) * 1024 for line in f if line.startswith('RssAnon'))
@@ -44,7 +49,8 @@ class Watch:
     def run(self):
         with db.connect() as conn:
             last, polls = self.clock.now(), 0
-            while not self.done.wait(.02):
+            start = last
+            while not self.done.wait(patience(last - start)):
                 row = conn.execute(PHASES.format(pid=self.pid)).fetchone()
                 now = self.clock.now()
                 if row:
