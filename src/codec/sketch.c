@@ -66,17 +66,6 @@ store_half(uint8_t *block, size_t position, uint32_t lane, uint16_t half)
 	memcpy(block + position + lane * sizeof(half), &half, sizeof(half));
 }
 
-/* The signs of eight dims as a byte, the first dim lowest; 1 is positive. */
-static inline uint8_t
-sign_byte(const float *o)
-{
-	unsigned	bits = 0;
-
-	for (int j = 0; j < 8; j++)
-		bits |= (unsigned) (o[j] >= 0) << j;
-	return (uint8_t) bits;
-}
-
 void
 sketch_encode_lane(const SketchParams *params, const float *token, uint32_t lane, uint8_t *block, float *scratch)
 {
@@ -87,7 +76,7 @@ sketch_encode_lane(const SketchParams *params, const float *token, uint32_t lane
 
 	rotation_apply_centred(params->rotation, token, params->mean, scratch);
 	for (uint32_t p = 0; p < padded / 8; p++)
-		block[(size_t) p * SKETCH_BLOCK_TOKENS + lane] = sign_byte(scratch + 8 * (size_t) p);
+		block[(size_t) p * SKETCH_BLOCK_TOKENS + lane] = sketch_sign_byte(scratch + 8 * (size_t) p);
 
 	both_norms(scratch, padded, &absolute, &squared);
 	store_half(block, factors, lane, half_saturated(absolute == 0 ? 0 : squared / absolute));

@@ -42,6 +42,17 @@ typedef struct SketchParams
 	bool		has_add;		/* L2 */
 } SketchParams;
 
+/* The signs of eight dims as a byte, the first dim lowest; 1 is positive. */
+static inline uint8_t
+sketch_sign_byte(const float *dims)
+{
+	unsigned	bits = 0;
+
+	for (int j = 0; j < 8; j++)
+		bits |= (unsigned) (dims[j] >= 0) << j;
+	return (uint8_t) bits;
+}
+
 /* Bytes of one block of 16 tokens. */
 static inline size_t
 sketch_block_size(const SketchParams *params)

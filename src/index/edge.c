@@ -12,18 +12,8 @@
 
 #include <math.h>
 
+#include "codec/sketch.h"
 #include "index/edge.h"
-
-/* The signs of eight dims as a byte, the first dim lowest; 1 is positive. */
-static inline uint8
-sign_byte(const float *d)
-{
-	unsigned	bits = 0;
-
-	for (int j = 0; j < 8; j++)
-		bits |= (unsigned) (d[j] >= 0) << j;
-	return (uint8) bits;
-}
 
 /* Sums run in eight strands, as fast as the compiler likes and the same everywhere. */
 void
@@ -46,7 +36,7 @@ edge_encode(const float *from, const float *to, uint32 padded, Edge *edge)
 			squared[j] += d[j] * d[j];
 			centre[j] += copysignf(1.0f, d[j]) * from[i + j];
 		}
-		edge->signs[i / 8] = sign_byte(d);
+		edge->signs[i / 8] = sketch_sign_byte(d);
 	}
 	for (int j = 1; j < 8; j++)
 	{

@@ -136,15 +136,6 @@ check_rights(const Tune *tune, bool apply)
 	CheckTableNotInUse(tune->index, "ALTER INDEX");
 }
 
-static int
-compare_lengths(const void *a, const void *b)
-{
-	uint32		x = *(const uint32 *) a;
-	uint32		y = *(const uint32 *) b;
-
-	return x < y ? -1 : x > y;
-}
-
 static void
 prepare_queries(Tune *tune, ArrayType *array)
 {
@@ -177,7 +168,7 @@ prepare_queries(Tune *tune, ArrayType *array)
 		query->score = score_prepare(query->vector, tune->metric);
 		lengths[i] = query->vector->ntokens;
 	}
-	qsort(lengths, tune->nqueries, sizeof(uint32), compare_lengths);
+	qsort(lengths, tune->nqueries, sizeof(uint32), compare_ordinals);
 	tune->query_tokens = lengths[tune->nqueries / 2];
 	pfree(lengths);
 }

@@ -9,6 +9,19 @@ use Test::More;
 
 my $node = new_node('wraparound');
 
+# Sound as it is, after changes, and after VACUUM.
+sub stays_sound
+{
+	my ($table, $vacuum) = @_;
+
+	index_is_sound($node, $table, 'as it was');
+	$node->safe_psql('postgres', "CALL churn('$table', 300)");
+	index_is_sound($node, $table, 'changed');
+	$node->safe_psql('postgres', "$vacuum $table");
+	index_is_sound($node, $table, 'vacuumed');
+	return;
+}
+
 load_questions($node);
 load_passages($node, 'pool', 800);
 create_tables($node, 'id <= 500');
@@ -25,15 +38,7 @@ for my $xid (1_499_987_968, 2_999_975_936, 4_294_934_528)
 	command_ok([ 'pg_resetwal', '-x', $xid, '-D', $node->data_dir ], "the next transaction is $xid");
 	$node->start;
 	cmp_ok($node->safe_psql('postgres', 'SELECT pg_current_xact_id()::xid::text::bigint'), '>=', $xid, 'it is');
-	each_method("from transaction $xid on", sub {
-		my ($method, $table) = @_;
-
-		index_is_sound($node, $table, 'as it was');
-		$node->safe_psql('postgres', "CALL churn('$table', 300)");
-		index_is_sound($node, $table, 'changed');
-		$node->safe_psql('postgres', "VACUUM $table");
-		index_is_sound($node, $table, 'vacuumed');
-	});
+	each_method("from transaction $xid on", sub { stays_sound($_[1], 'VACUUM') });
 }
 
 # Over the end: rows of ids before and after it.
@@ -51,11 +56,7 @@ cmp_ok($node->safe_psql('postgres', 'SELECT pg_current_xact_id()::xid::text::big
 each_method('over the end', sub {
 	my ($method, $table) = @_;
 
-	index_is_sound($node, $table, 'as it was');
-	$node->safe_psql('postgres', "CALL churn('$table', 300)");
-	index_is_sound($node, $table, 'changed');
-	$node->safe_psql('postgres', "VACUUM FREEZE $table");
-	index_is_sound($node, $table, 'frozen');
+	stays_sound($table, 'VACUUM FREEZE');
 	checker_is_content($node, $table, 'in the end');
 });
 stop_node($node);
