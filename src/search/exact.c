@@ -8,6 +8,7 @@
 #include "compat/pg_compat.h"
 
 #include <float.h>
+#include <math.h>
 
 #include "access/tableam.h"
 #include "catalog/index.h"
@@ -313,14 +314,10 @@ expected_at_most(const ExactStage *stage, double estimate)
 						ERROR_DEVIATIONS + ERRORS_FOR_ONE_MORE / Max(stage->errors.count, 1));
 }
 
-static int
-compare_scores(const void *a, const void *b)
-{
-	double		x = *(const double *) a;
-	double		y = *(const double *) b;
-
-	return x < y ? 1 : x > y ? -1 : 0;
-}
+#define SELECT_NAME select_scores
+#define SELECT_TYPE double
+#define SELECT_NEARER(a, b) ((a) > (b))
+#include "index/select_template.h"
 
 /*
  * The score that a document has to beat to be worth looking for: that of the
@@ -331,15 +328,21 @@ compare_scores(const void *a, const void *b)
 static double
 score_to_beat(const ExactStage *stage)
 {
-	double		scores[FIRST_WINDOW + SEARCH_LIKELY_LIMIT];
-	uint32		n = Min(stage->ready.count, lengthof(scores));
+	const RowHeap *ready = &stage->ready;
+	uint32		n = Min(ready->count, SEARCH_LIKELY_LIMIT);
+	double	   *scores;
+	double		last = INFINITY;
 
 	if (stage->emitted_any)
-		return stage->ready.rows[0].score;
+		return ready->rows[0].score;
+	scores = MemoryContextAllocHuge(stage->context, mul_size(ready->count, sizeof(double)));
+	for (uint32 i = 0; i < ready->count; i++)
+		scores[i] = ready->rows[i].score;
+	select_scores(scores, ready->count, n);
 	for (uint32 i = 0; i < n; i++)
-		scores[i] = stage->ready.rows[i].score;
-	qsort(scores, n, sizeof(double), compare_scores);
-	return scores[Min(n, SEARCH_LIKELY_LIMIT) - 1];
+		last = Min(last, scores[i]);
+	pfree(scores);
+	return last;
 }
 
 /*
