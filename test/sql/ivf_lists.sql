@@ -87,6 +87,13 @@ SELECT nodes, advice FROM colbert_index_info('ivf_later_doc');
 VACUUM ivf_later;
 SELECT nodes > 0 AS trained, advice FROM colbert_index_info('ivf_later_doc');
 
+-- More nodes, more probes: (20,000 / 16,384)^.2 times the 40.1 for five tokens.
+CREATE TABLE ivf_probes AS SELECT i AS id, ivf_doc(i, 42, 4)::multivector(4) AS doc FROM generate_series(1, 4000) i;
+CREATE INDEX ivf_probes_doc ON ivf_probes USING colbert_ivf (doc) WITH (lists = 20000);
+SELECT nodes FROM colbert_index_info('ivf_probes_doc');
+SELECT count(*) FROM (SELECT id FROM ivf_probes ORDER BY doc <#> ivf_doc(1, 5, 4) LIMIT 10) AS t;
+SELECT query_tokens, probes FROM colbert_last_scan();
+
 -- More dims than a graph could hold.
 CREATE TABLE ivf_wide AS SELECT i AS id, ivf_doc(i, 2, 3000)::multivector(3000) AS doc FROM generate_series(1, 20) i;
 CREATE INDEX ivf_wide_doc ON ivf_wide USING colbert_ivf (doc);

@@ -39,6 +39,29 @@ RESET enable_indexscan;
 SELECT count(*), count(DISTINCT score) > 80 FROM by_index;
 (TABLE by_index EXCEPT TABLE by_sort) UNION ALL (TABLE by_sort EXCEPT TABLE by_index);
 
+-- Nothing is read twice: a score in the target list costs no page of the documents that the scan has scored.
+CREATE FUNCTION projection_pages(query text, OUT pages bigint) LANGUAGE plpgsql AS $$
+DECLARE
+	plan json;
+BEGIN
+	EXECUTE 'EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, SUMMARY OFF, FORMAT json) ' || query INTO plan;
+	pages := (plan -> 0 -> 'Plan' ->> 'Shared Hit Blocks')::bigint + (plan -> 0 -> 'Plan' ->> 'Shared Read Blocks')::bigint;
+END $$;
+SET enable_seqscan = off;
+SET enable_sort = off;
+SELECT projection_pages($$ SELECT id, maxsim(doc, (SELECT v FROM projection_queries WHERE id = 2)) FROM projection_docs
+		ORDER BY doc <#> (SELECT v FROM projection_queries WHERE id = 2) LIMIT 10 $$) AS pages \gset scored_
+SELECT projection_pages($$ SELECT id, maxsim(doc, (SELECT v FROM projection_queries WHERE id = 2)) FROM projection_docs
+		ORDER BY doc <#> (SELECT v FROM projection_queries WHERE id = 2) LIMIT 10 $$) AS pages \gset scored_
+SELECT projection_pages($$ SELECT id, (SELECT v FROM projection_queries WHERE id = 2) IS NULL FROM projection_docs
+		ORDER BY doc <#> (SELECT v FROM projection_queries WHERE id = 2) LIMIT 10 $$) AS pages \gset plain_
+SELECT projection_pages($$ SELECT id, maxsim(doc, (SELECT v FROM projection_queries WHERE id = 3)) FROM projection_docs
+		ORDER BY doc <#> (SELECT v FROM projection_queries WHERE id = 2) LIMIT 10 $$) AS pages \gset other_
+SELECT :scored_pages <= :plain_pages AS reads_no_more, :other_pages > :plain_pages + 10 AS another_query_reads;
+DROP FUNCTION projection_pages;
+RESET enable_seqscan;
+RESET enable_sort;
+
 -- A row that changes while a cursor is open: the cursor shows the score of what it saw, other statements that of the new document.
 SET enable_seqscan = off;
 BEGIN;
