@@ -179,7 +179,7 @@ make_documents(Shape shape)
 
 		d.row_params[i * 2] = 1 / norm;
 		d.row_params[i * 2 + 1] = -norm * norm / 2;
-		kernel_sq8_encode(d.rows + i * DIM, DIM, false, 0, d.sq8 + i * row_size);
+		kernels->sq8_encode(d.rows + i * DIM, DIM, false, 0, d.sq8 + i * row_size);
 	}
 	for (size_t i = 0; i < nrows * DIM; i++)
 	{

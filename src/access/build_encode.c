@@ -19,7 +19,7 @@
 #include "utils/memutils.h"
 
 /* Tokens assigned at a time, as memory allows, and parents whose children are looked at for each. */
-#define MOST_BATCH_TOKENS	16384
+#define MOST_BATCH_TOKENS	65536
 #define LEAST_BATCH_TOKENS	256
 #define ASSIGN_PARENTS		4
 

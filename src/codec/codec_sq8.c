@@ -26,31 +26,13 @@ sq8_decode(const Coder *coder, const uint8_t *row, float *token, float *scratch)
 	kernel_sq8_decode(row, coder->shape.dim, coder->shape.has_add, token);
 }
 
-/* |x'|^2 of an encoded row: exact but for the scale. dims are too few to overflow. */
-static float
-decoded_square(CodecShape shape, const uint8_t *row)
-{
-	const uint8_t *codes = row + 2 * sizeof(float);
-	int32_t		sum = 0;
-	float		scale;
-
-	memcpy(&scale, row, sizeof(scale));
-	for (uint32_t i = 0; i < shape.dim; i++)
-	{
-		int32_t		code = (int32_t) codes[i] - 128;
-
-		sum += code * code;
-	}
-	return scale * (scale * (float) sum);
-}
-
 static void
 encode_row(CodecShape shape, const float *token, uint8_t *row)
 {
-	kernel_sq8_encode(token, shape.dim, shape.has_add, 0.0f, row);
+	kernels->sq8_encode(token, shape.dim, shape.has_add, 0.0f, row);
 	if (shape.has_add)
 	{
-		float		add = -0.5f * decoded_square(shape, row);
+		float		add = -0.5f * kernels->sq8_squared(row, shape.dim, true);
 
 		memcpy(row + sizeof(float), &add, sizeof(add));
 	}

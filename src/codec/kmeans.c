@@ -56,7 +56,7 @@ typedef struct Training
 	uint32_t   *ndistinct;		/* nparents: distinct points, more or less */
 	uint32_t   *counts;			/* two numbers that one item found: parents, centroids */
 	Nearest		nearest;		/* scratch */
-	CentroidRows parents;		/* as assign_to_parents sees them */
+	CodedRows	coded;			/* scratch: parents, or the children of one */
 	Lloyd		lloyd;			/* scratch of train_children */
 	uint32_t   *table;			/* scratch of count_parent */
 } Training;
@@ -136,8 +136,9 @@ lloyd_alloc(Training *t, const KmeansHooks *hooks, uint32_t ncentroids, uint32_t
 	lloyd->dim = t->input->dim;
 	lloyd->iterations = t->iterations;
 	lloyd->nearest = &t->nearest;
+	lloyd->coded = &t->coded;
+	coded_init(lloyd->coded, ncentroids, lloyd->dim, t->hooks);
 	lloyd->found = kmeans_share(hooks, 1, 1, sizeof(uint32_t));
-	lloyd->add = kmeans_share(hooks, ncentroids, 1, sizeof(float));
 	lloyd->sums = kmeans_share(hooks, total, t->input->dim, sizeof(float));
 	lloyd->counts = kmeans_share(hooks, total, 1, sizeof(uint32_t));
 	lloyd->distortion = kmeans_share(hooks, ncentroids, 1, sizeof(double));
@@ -149,11 +150,12 @@ static void
 lloyd_release(const Lloyd *lloyd)
 {
 	void	   *const parts[] = {
-		lloyd->farthest, lloyd->largest, lloyd->distortion, lloyd->counts, lloyd->sums, lloyd->add, lloyd->found,
+		lloyd->farthest, lloyd->largest, lloyd->distortion, lloyd->counts, lloyd->sums, lloyd->found,
 	};
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
 		kmeans_unshare(lloyd->hooks, parts[i]);
+	coded_release(lloyd->coded, lloyd->hooks);
 }
 
 /* ---- parents ---- */
@@ -229,10 +231,10 @@ assign_to_parents(void *arg, uint32_t item)
 	{
 		uint32_t	n = end - at < nearest->chunk ? (uint32_t) (end - at) : nearest->chunk;
 
-		kmeans_load_points(t->input, at, n, nearest->best_row, nearest->points);
-		nearest_pack(nearest, n);
-		nearest_find(nearest, &t->parents);
-		memcpy(t->assigned + at, nearest->best_row, sizeof(uint32_t) * n);
+		kmeans_load_points(t->input, at, n, nearest->row, nearest->points);
+		nearest_pack_points(nearest, n);
+		nearest_find_any(nearest, &t->coded);
+		memcpy(t->assigned + at, nearest->row, sizeof(uint32_t) * n);
 	}
 }
 
@@ -263,12 +265,11 @@ static void
 partition_points(Training *t)
 {
 	KmeansResult *result = t->result;
-	float	   *add = kmeans_alloc(t->hooks, result->nparents, 1, sizeof(float));
 
-	kmeans_adds(result->parents, result->nparents, t->input->dim, add, t->hooks);
-	t->parents = (CentroidRows) {result->parents, add, result->nparents, 0};
+	coded_init(&t->coded, result->nparents, t->input->dim, t->hooks);
+	coded_encode(&t->coded, result->parents, result->nparents, t->input->dim, t->hooks);
 	run(t, point_items(t), assign_to_parents);
-	release(t, add);
+	coded_release(&t->coded, t->hooks);
 	run(t, 1, group_points);
 	result->nparents = t->counts[0];
 }
@@ -381,6 +382,8 @@ kmeans_train(const KmeansInput *input, const KmeansHooks *hooks, KmeansResult *r
 	train_parents(&t);
 	partition_points(&t);
 	train_all_children(&t);
+	result->codes = kmeans_share(hooks, result->ncentroids, 1, coded_row_size(input->dim));
 	kmeans_refine(input, hooks, result, t.assigned, t.order);
+	kmeans_encode(result, input->dim, hooks);
 	training_end(&t);
 }

@@ -77,17 +77,24 @@ typedef struct KmeansResult
 	float	   *parents;		/* nparents x dim */
 	float	   *centroids;		/* ncentroids x dim, grouped by parent */
 	uint32_t   *child_start;	/* nparents + 1 */
+	uint8_t    *codes;			/* of the centroids, in eight bits: for assigners */
 } KmeansResult;
+
+/* Bytes that a centroid takes in memory. */
+extern size_t kmeans_centroid_size(uint32_t dim);
 
 /* Everything in result comes from the team's share, or hooks->alloc. nsample must be at least 1. */
 extern void kmeans_train(const KmeansInput *input, const KmeansHooks *hooks, KmeansResult *result);
+
+/* After centroids have been changed: a phase of the team. */
+extern void kmeans_encode(KmeansResult *result, uint32_t dim, const KmeansHooks *hooks);
 
 /*
  * Assign tokens to centroids: among the children of the best parents of each,
  * at most nparents_probed, less those much farther than the nearest (none are
  * left out when all are probed). tokens: n x dim floats. centroid[i], and where not NULL
- * similarity[i] = <x, c> - |c|^2/2. The assigner holds packed copies of the
- * result's norms and scratch; make one for each participant: assigning is no work of a team.
+ * similarity[i] = <x, c> - |c|^2/2. The assigner reads the result and holds
+ * scratch; make one for each participant: assigning is no work of a team.
  */
 typedef struct KmeansAssigner KmeansAssigner;
 extern KmeansAssigner *kmeans_assigner_create(const KmeansResult *result, uint32_t dim, uint32_t nparents_probed,

@@ -34,35 +34,62 @@
 /* In probes: no parent. */
 #define NO_PARENT UINT32_MAX
 
+/* In a search: no child is nearer. */
+#define NO_CHILD UINT32_MAX
+
 struct KmeansAssigner
 {
 	const KmeansHooks *hooks;
-	const float *centroids;
-	const uint32_t *child_start;
-	float	   *add;			/* of the centroids */
-	float	   *parent_add;
-	CentroidRows parents;
+	const KmeansResult *result;
+	CodedRows	parents;
+	CodedRows	tokens;			/* of a batch */
 	uint32_t	dim;
 	uint32_t	nprobes;
 	uint32_t	batch;			/* tokens */
 	Nearest		nearest;
-	float	   *keys;			/* nparents x slots of a chunk */
-	float	   *probe_keys;		/* nprobes x slots, best first */
+	float	   *probe_keys;		/* nprobes x slots of a chunk, best first */
 	uint32_t   *probes;			/* batch x nprobes: parents, or NO_PARENT */
 	uint32_t   *chunk_probes;	/* nprobes x slots, best first */
-	float	   *lengths;		/* slots: -|x|^2/2 */
 	uint32_t   *group_start;	/* nparents + 1 */
 	uint32_t   *pairs;			/* batch x nprobes: tokens, grouped by parent */
-	float	   *best;			/* batch */
+	float	   *distance;		/* batch: to the nearest centroid so far, squared */
 };
 
-static float *
-norms_of(const float *rows, uint32_t nrows, uint32_t dim, const KmeansHooks *hooks)
+size_t
+kmeans_centroid_size(uint32_t dim)
 {
-	float	   *add = kmeans_alloc(hooks, nrows, 1, sizeof(float));
+	return dim * sizeof(float) + coded_row_size(dim);
+}
 
-	kmeans_adds(rows, nrows, dim, add, hooks);
-	return add;
+/* Centroids of an item of encoding. */
+#define ITEM_CENTROIDS 1024
+
+typedef struct Encoding
+{
+	const KmeansHooks *hooks;
+	KmeansResult *result;
+	uint32_t	dim;
+} Encoding;
+
+static void
+encode_centroids(void *arg, uint32_t item)
+{
+	const Encoding *encoding = arg;
+	const KmeansResult *result = encoding->result;
+	size_t		first = (size_t) item * ITEM_CENTROIDS;
+	uint32_t	left = result->ncentroids - (uint32_t) first;
+	CodedRows	coded = {.codes = result->codes + first * coded_row_size(encoding->dim)};
+
+	coded_encode(&coded, result->centroids + first * encoding->dim, left < ITEM_CENTROIDS ? left : ITEM_CENTROIDS,
+				 encoding->dim, encoding->hooks);
+}
+
+void
+kmeans_encode(KmeansResult *result, uint32_t dim, const KmeansHooks *hooks)
+{
+	Encoding	encoding = {hooks, result, dim};
+
+	kmeans_run(hooks, (result->ncentroids + ITEM_CENTROIDS - 1) / ITEM_CENTROIDS, encode_centroids, &encoding);
 }
 
 KmeansAssigner *
@@ -71,31 +98,23 @@ kmeans_assigner_create(const KmeansResult *result, uint32_t dim, uint32_t nparen
 	KmeansAssigner *a = kmeans_alloc(hooks, 1, 1, sizeof(KmeansAssigner));
 	uint32_t	nparents = result->nparents;
 	uint64_t	batch;
-	size_t		slots;
 
 	a->hooks = hooks;
 	a->dim = dim;
 	a->nprobes = nparents_probed < 1 ? 1 : nparents_probed < nparents ? nparents_probed : nparents;
 	batch = (uint64_t) PAIRS_A_PARENT * nparents / a->nprobes;
 	a->batch = batch < BATCH_LEAST ? BATCH_LEAST : batch > BATCH_MOST ? BATCH_MOST : (uint32_t) batch;
-	a->centroids = result->centroids;
-	a->child_start = result->child_start;
-	a->add = norms_of(result->centroids, result->ncentroids, dim, hooks);
-	a->parents.rows = result->parents;
-	a->parent_add = norms_of(result->parents, nparents, dim, hooks);
-	a->parents.add = a->parent_add;
-	a->parents.nrows = nparents;
-	a->parents.first = 0;
+	a->result = result;
+	coded_init(&a->parents, nparents, dim, hooks);
+	coded_encode(&a->parents, result->parents, nparents, dim, hooks);
+	coded_init(&a->tokens, a->batch, dim, hooks);
 	nearest_init(&a->nearest, dim, hooks);
-	slots = nearest_slots(&a->nearest);
-	a->keys = kmeans_alloc(hooks, nparents, slots, sizeof(float));
-	a->probe_keys = kmeans_alloc(hooks, a->nprobes, slots, sizeof(float));
-	a->chunk_probes = kmeans_alloc(hooks, a->nprobes, slots, sizeof(uint32_t));
-	a->lengths = kmeans_alloc(hooks, slots, 1, sizeof(float));
+	a->probe_keys = kmeans_alloc(hooks, a->nprobes, a->nearest.chunk, sizeof(float));
+	a->chunk_probes = kmeans_alloc(hooks, a->nprobes, a->nearest.chunk, sizeof(uint32_t));
 	a->probes = kmeans_alloc(hooks, a->batch, a->nprobes, sizeof(uint32_t));
 	a->pairs = kmeans_alloc(hooks, a->batch, a->nprobes, sizeof(uint32_t));
 	a->group_start = kmeans_alloc(hooks, (size_t) nparents + 1, 1, sizeof(uint32_t));
-	a->best = kmeans_alloc(hooks, a->batch, 1, sizeof(float));
+	a->distance = kmeans_alloc(hooks, a->batch, 1, sizeof(float));
 	return a;
 }
 
@@ -104,13 +123,15 @@ kmeans_assigner_release(KmeansAssigner *assigner)
 {
 	const KmeansHooks *hooks = assigner->hooks;
 	void	   *const parts[] = {
-		assigner->best, assigner->group_start, assigner->pairs, assigner->probes, assigner->chunk_probes,
-		assigner->lengths, assigner->probe_keys, assigner->keys, assigner->parent_add, assigner->add,
+		assigner->distance, assigner->group_start, assigner->pairs, assigner->probes, assigner->chunk_probes,
+		assigner->probe_keys,
 	};
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
 		hooks->release(hooks->arg, parts[i]);
 	nearest_release(&assigner->nearest);
+	coded_release(&assigner->tokens, hooks);
+	coded_release(&assigner->parents, hooks);
 	hooks->release(hooks->arg, assigner);
 }
 
@@ -131,59 +152,68 @@ insert_probe(KmeansAssigner *a, uint32_t slots, uint32_t slot, uint32_t parent, 
 
 /* The probes of one slot, without those that are far. Probing all parents is left exhaustive. */
 static void
-keep_near_parents(KmeansAssigner *a, uint32_t slots, uint32_t slot, uint32_t *probes)
+keep_near_parents(KmeansAssigner *a, uint32_t slots, uint32_t slot, float squared, uint32_t *probes)
 {
-	float		length = -2 * a->lengths[slot];
-	float		farthest = FAR_PARENT * (length - 2 * a->probe_keys[slot]);
+	float		farthest = FAR_PARENT * (squared - 2 * a->probe_keys[slot]);
 
 	for (uint32_t i = 0; i < a->nprobes; i++)
 	{
 		bool		far = i > 0 && a->nprobes < a->parents.nrows &&
-			length - 2 * a->probe_keys[i * slots + slot] > farthest;
+			squared - 2 * a->probe_keys[i * slots + slot] > farthest;
 
 		probes[i] = far ? NO_PARENT : a->chunk_probes[i * slots + slot];
 	}
 }
 
-/* The best parents of the packed chunk, into probes (n x nprobes). */
+/* The best parents of the packed chunk, by slot. */
 static void
-find_parents(KmeansAssigner *a, uint32_t n, uint32_t *probes)
+find_parents(KmeansAssigner *a)
 {
-	uint32_t	slots = kernel_query_slots(a->nearest.query);
+	Nearest    *nearest = &a->nearest;
+	uint32_t	slots = nearest_slots(nearest);
 	const float *worst = a->probe_keys + (size_t) (a->nprobes - 1) * slots;
 
-	nearest_keys(&a->nearest, &a->parents, a->keys);
-	kmeans_adds(a->nearest.points, n, a->dim, a->lengths, a->hooks);
 	for (uint32_t i = 0; i < a->nprobes * slots; i++)
 	{
-		a->probe_keys[i] = -INFINITY;
+		a->probe_keys[i] = i % slots < nearest->npacked ? -INFINITY : INFINITY;
 		a->chunk_probes[i] = i / slots;
 	}
-	for (uint32_t p = 0; p < a->parents.nrows; p++)
+	for (uint32_t start = 0; start < a->parents.nrows;)
 	{
-		const float *keys = a->keys + (size_t) p * slots;
+		uint32_t	n = nearest_keys(nearest, &a->parents, start);
+		uint32_t	nreaching = kernels->keys_reach(nearest->keys, n, slots, worst, nearest->reaching);
 
-		for (uint32_t slot = 0; slot < n; slot++)
-			if (keys[slot] > worst[slot])
-				insert_probe(a, slots, slot, p, keys[slot]);
+		for (uint32_t i = 0; i < nreaching; i++)
+		{
+			uint32_t	p = nearest->reaching[i];
+			const float *keys = nearest->keys + (size_t) p * slots;
+
+			for (uint32_t slot = 0; slot < nearest->npacked; slot++)
+				if (keys[slot] > worst[slot])
+					insert_probe(a, slots, slot, start + p, keys[slot]);
+		}
+		start += n;
 	}
-	for (uint32_t slot = 0; slot < n; slot++)
-		keep_near_parents(a, slots, slot, probes + (size_t) slot * a->nprobes);
 }
 
 /* The best parents of every token of a batch. */
 static void
-probe_batch(KmeansAssigner *a, const float *tokens, uint32_t n)
+probe_batch(KmeansAssigner *a, uint32_t n)
 {
 	Nearest    *nearest = &a->nearest;
 
-	for (uint32_t start = 0; start < n; start += nearest->chunk)
+	for (uint32_t start = 0; start < n; start += nearest->npacked)
 	{
+		uint32_t	which[CHUNK_MOST];
 		uint32_t	count = n - start < nearest->chunk ? n - start : nearest->chunk;
 
-		memcpy(nearest->points, tokens + (size_t) start * a->dim, sizeof(float) * a->dim * count);
-		nearest_pack(nearest, count);
-		find_parents(a, count, a->probes + (size_t) start * a->nprobes);
+		for (uint32_t i = 0; i < count; i++)
+			which[i] = start + i;
+		nearest_pack(nearest, &a->tokens, which, count);
+		find_parents(a);
+		for (uint32_t i = 0; i < count; i++)
+			keep_near_parents(a, nearest_slots(nearest), i, coded_squared(nearest->code_rows[i]),
+							  a->probes + (size_t) (start + i) * a->nprobes);
 	}
 }
 
@@ -216,54 +246,59 @@ group_pairs(KmeansAssigner *a, uint32_t n)
 	start[0] = 0;
 }
 
-/* Search the children of one parent for up to a chunk of tokens. */
+/* Search the children of one parent, which are centroids from first on, for up to a chunk of tokens. */
 static void
-search_children(KmeansAssigner *a, uint32_t parent, const float *tokens, const uint32_t *pairs, uint32_t n,
+search_children(KmeansAssigner *a, const CodedRows *children, uint32_t first, const uint32_t *pairs, uint32_t n,
 				uint32_t *centroid)
 {
 	Nearest    *nearest = &a->nearest;
-	uint32_t	first = a->child_start[parent];
-	CentroidRows children = {
-		.rows = a->centroids + (size_t) first * a->dim,
-		.add = a->add + first,
-		.nrows = a->child_start[parent + 1] - first,
-		.first = first,
-	};
 
-	for (uint32_t i = 0; i < n; i++)
-		memcpy(nearest->points + (size_t) i * a->dim, tokens + (size_t) pairs[i] * a->dim, sizeof(float) * a->dim);
-	nearest_pack(nearest, n);
-	nearest_find(nearest, &children);
+	nearest_pack(nearest, &a->tokens, pairs, n);
 	for (uint32_t i = 0; i < n; i++)
 	{
-		if (!(nearest->best[i] > a->best[pairs[i]]))
-			continue;
-		a->best[pairs[i]] = nearest->best[i];
-		centroid[pairs[i]] = nearest->best_row[i];
+		nearest->distance[i] = a->distance[pairs[i]];
+		nearest->row[i] = NO_CHILD;
 	}
+	nearest_find(nearest, children);
+	for (uint32_t i = 0; i < n; i++)
+	{
+		if (nearest->row[i] == NO_CHILD)
+			continue;
+		a->distance[pairs[i]] = nearest->distance[i];
+		centroid[pairs[i]] = first + nearest->row[i];
+	}
+}
+
+/* Search the children of one parent for the tokens that look there. */
+static void
+search_parent(KmeansAssigner *a, uint32_t parent, uint32_t *centroid)
+{
+	uint32_t	at = a->group_start[parent];
+	uint32_t	end = a->group_start[parent + 1];
+	size_t		first = a->result->child_start[parent];
+	uint32_t	nchildren = a->result->child_start[parent + 1] - a->result->child_start[parent];
+	CodedRows	children = {0};
+
+	coded_view(&children, a->result->centroids + first * a->dim, a->result->codes + first * coded_row_size(a->dim),
+			   nchildren, a->dim);
+	for (; at < end; at += a->nearest.npacked)
+		search_children(a, &children, (uint32_t) first, a->pairs + at,
+						end - at < a->nearest.chunk ? end - at : a->nearest.chunk, centroid);
 }
 
 static void
 assign_batch(KmeansAssigner *a, const float *tokens, uint32_t n, uint32_t *centroid)
 {
-	probe_batch(a, tokens, n);
+	coded_encode(&a->tokens, tokens, n, a->dim, a->hooks);
+	probe_batch(a, n);
 	group_pairs(a, n);
 	for (uint32_t i = 0; i < n; i++)
 	{
-		a->best[i] = -INFINITY;
-		centroid[i] = a->child_start[a->probes[(size_t) i * a->nprobes]];
+		a->distance[i] = INFINITY;
+		centroid[i] = a->result->child_start[a->probes[(size_t) i * a->nprobes]];
 	}
 	for (uint32_t p = 0; p < a->parents.nrows; p++)
-	{
-		uint32_t	end = a->group_start[p + 1];
-
-		for (uint32_t at = a->group_start[p]; at < end; at += a->nearest.chunk)
-		{
-			uint32_t	count = end - at < a->nearest.chunk ? end - at : a->nearest.chunk;
-
-			search_children(a, p, tokens, a->pairs + at, count, centroid);
-		}
-	}
+		search_parent(a, p, centroid);
 }
 
 void
@@ -274,8 +309,8 @@ kmeans_assign(KmeansAssigner *assigner, const float *tokens, uint32_t n, uint32_
 		uint32_t	count = n - done < assigner->batch ? n - done : assigner->batch;
 
 		assign_batch(assigner, tokens + (size_t) done * assigner->dim, count, centroid + done);
-		if (similarity != NULL)
-			memcpy(similarity + done, assigner->best, sizeof(float) * count);
+		for (uint32_t i = 0; i < count && similarity != NULL; i++)
+			similarity[done + i] = 0.5f * (assigner->tokens.squared[i] - assigner->distance[i]);
 		done += count;
 	}
 }

@@ -8,6 +8,8 @@
 #ifndef COLBERT_KMEANS_INTERNAL_H
 #define COLBERT_KMEANS_INTERNAL_H
 
+#include <string.h>
+
 #include "codec/kmeans.h"
 #include "kernels/kernels.h"
 
@@ -25,9 +27,6 @@ kmeans_run(const KmeansHooks *hooks, uint32_t nitems, TeamWork work, void *arg)
 	team_run(hooks->team, nitems, work, arg);
 }
 
-/* add[i] = -|row i|^2/2, which turns inner products into L2 keys. */
-extern void kmeans_adds(const float *rows, uint32_t nrows, uint32_t dim, float *add, const KmeansHooks *hooks);
-
 /* In loops of little work: look for interrupts every 16,384th time. */
 static inline void
 kmeans_tick(const KmeansHooks *hooks, uint32_t i)
@@ -36,18 +35,56 @@ kmeans_tick(const KmeansHooks *hooks, uint32_t i)
 		hooks->interrupt(hooks->arg);
 }
 
-/* Centroids (or parents) as a nearest search sees them; rows are numbered from first. */
-typedef struct CentroidRows
+/*
+ * Points or centroids in eight bits, beside their floats. The addend of a code
+ * row is -|row|^2/2 of the decoded row, so that a key of the sq8 kernels orders
+ * by the distance to that one; squared[i] is |row i|^2 of the floats.
+ */
+typedef struct CodedRows
 {
-	const float *rows;
-	const float *add;
+	const float *rows;			/* nrows x dim */
+	uint8_t    *codes;
+	float	   *squared;		/* or NULL */
 	uint32_t	nrows;
-	uint32_t	first;
-} CentroidRows;
+	float		coarsest;		/* the largest scale of a row */
+} CodedRows;
+
+static inline size_t
+coded_row_size(uint32_t dim)
+{
+	return kernel_sq8_row_size(dim, true);
+}
+
+/* The squared length of a decoded row. */
+static inline float
+coded_squared(const uint8_t *code)
+{
+	float		add;
+
+	memcpy(&add, code + sizeof(float), sizeof(add));
+	return -2 * add;
+}
+
+/* Room for up to capacity rows; to encode some. */
+extern void coded_init(CodedRows *coded, uint32_t capacity, uint32_t dim, const KmeansHooks *hooks);
+extern void coded_release(CodedRows *coded, const KmeansHooks *hooks);
+extern void coded_encode(CodedRows *coded, const float *rows, uint32_t nrows, uint32_t dim, const KmeansHooks *hooks);
+
+/* Rows that have been encoded, without their lengths. */
+extern void coded_view(CodedRows *coded, const float *rows, uint8_t *codes, uint32_t nrows, uint32_t dim);
+
+/* Points of a chunk, at most. */
+#define CHUNK_MOST 64
+
+/* A centroid and a point of a chunk. */
+typedef struct NearPair
+{
+	uint32_t	row;
+	uint32_t	slot;
+} NearPair;
 
 /*
  * Scratch of one worker: a chunk of points, packed as the query of a kernel.
- * The caller fills points, row-major, and calls nearest_pack.
  */
 typedef struct Nearest
 {
@@ -55,30 +92,51 @@ typedef struct Nearest
 	uint32_t	dim;
 	uint32_t	chunk;			/* points at once, at most */
 	uint32_t	run;			/* rows a kernel call, so that it ends within a few ms */
-	float	   *points;			/* chunk x dim */
+	float	   *points;			/* chunk x dim: room for points that stand nowhere else */
+	CodedRows	coded;			/* those */
+	const CodedRows *from;		/* what the packed points belong to, */
+	uint32_t   *which;			/* and which of its rows they are */
+	const uint8_t **code_rows;
 	void	   *memory;			/* of the packed query */
-	KernelQuery *query;
-	float	   *best;			/* by point, after nearest_find */
-	uint32_t   *best_row;
+	KernelSq8Query *query;
+	uint32_t	npacked;
+	void	   *keys_memory;
+	float	   *keys;			/* run x slots, of one run: 64-byte aligned */
+	uint32_t   *reaching;		/* run: its rows that could be the nearest */
+	float	   *largest;		/* slots: keys of codes */
+	float	   *least;			/* slots: keys below these are not the nearest's */
+	NearPair   *pairs;			/* npairs that wait to be measured */
+	uint32_t	npairs;
+	float	   *distance;		/* by point, after nearest_find: squared */
+	uint32_t   *row;
 } Nearest;
 
 extern void nearest_init(Nearest *nearest, uint32_t dim, const KmeansHooks *hooks);
 extern void nearest_release(Nearest *nearest);
 
-/* Pack the first n (1 .. chunk) points. */
-extern void nearest_pack(Nearest *nearest, uint32_t n);
+/* Pack up to a chunk of coded points: those that which names, or else the first n. They must stay where they are. */
+extern void nearest_pack(Nearest *nearest, const CodedRows *points, const uint32_t *which, uint32_t n);
 
-/* best and best_row of every packed point among rows; the lowest row among equals. */
-extern void nearest_find(Nearest *nearest, const CentroidRows *centroids);
+/* Encode and pack the first n (1 .. chunk) of nearest->points. */
+extern void nearest_pack_points(Nearest *nearest, uint32_t n);
 
-/* All keys: out[row * slots + point], where slots = kernel_query_slots(nearest->query). */
-extern void nearest_keys(Nearest *nearest, const CentroidRows *centroids, float *out);
+/*
+ * distance and row of the nearest centroid of every packed point; the lowest
+ * row among equals. A distance that the caller has set already has to be
+ * beaten, and row stays as it is where none is nearer.
+ */
+extern void nearest_find(Nearest *nearest, const CodedRows *centroids);
 
-/* Most slots of a packed chunk. */
+/* The same without anything to beat: row is 0 where no distance is a number. */
+extern void nearest_find_any(Nearest *nearest, const CodedRows *centroids);
+
+/* Keys of codes of a run of centroids: keys[(row - first) * slots + point]. Returns how many rows. */
+extern uint32_t nearest_keys(Nearest *nearest, const CodedRows *centroids, uint32_t first);
+
 static inline uint32_t
 nearest_slots(const Nearest *nearest)
 {
-	return (nearest->chunk + 15) / 16 * 16;
+	return kernel_sq8_slots(nearest->query);
 }
 
 /* Some points of a sample, and the flat k-means over them: by the team of hooks, which shares all arrays but nearest's. */
@@ -96,13 +154,13 @@ typedef struct Lloyd
 	float	   *centroids;		/* ncentroids x dim: the result */
 	uint32_t   *assigned;		/* by point */
 	uint32_t   *found;			/* one number: centroids that have points */
-	float	   *add;			/* ncentroids */
 	float	   *sums;			/* nsegments x ncentroids x dim */
 	uint32_t   *counts;			/* nsegments x ncentroids */
 	double	   *distortion;		/* ncentroids: summed squared distances */
 	double	   *largest;		/* ncentroids: the largest of them, */
 	uint32_t   *farthest;		/* and the place in order of its point */
 	Nearest    *nearest;
+	CodedRows  *coded;			/* room for the centroids, of each participant */
 } Lloyd;
 
 /* Returns how many centroids have points; they come first. */

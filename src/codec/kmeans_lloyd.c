@@ -51,7 +51,6 @@ lloyd_start(void *arg, uint32_t item)
 		if (i % 64 == 0)
 			lloyd->hooks->interrupt(lloyd->hooks->arg);
 	}
-	kmeans_adds(lloyd->centroids, lloyd->ncentroids, lloyd->dim, lloyd->add, lloyd->hooks);
 }
 
 /* Add the difference of one point to its centroid. */
@@ -72,21 +71,21 @@ lloyd_segment(void *arg, uint32_t segment)
 	uint32_t	end = (uint32_t) (((uint64_t) segment + 1) * lloyd->npoints / lloyd->nsegments);
 	float	   *sums = lloyd->sums + (size_t) segment * lloyd->ncentroids * dim;
 	uint32_t   *counts = lloyd->counts + (size_t) segment * lloyd->ncentroids;
-	CentroidRows centroids = {lloyd->centroids, lloyd->add, lloyd->ncentroids, 0};
 	Nearest    *nearest = lloyd->nearest;
 
 	memset(sums, 0, sizeof(float) * dim * lloyd->ncentroids);
 	memset(counts, 0, sizeof(uint32_t) * lloyd->ncentroids);
+	coded_encode(lloyd->coded, lloyd->centroids, lloyd->ncentroids, dim, lloyd->hooks);
 	for (; start < end; start += nearest->chunk)
 	{
 		uint32_t	n = end - start < nearest->chunk ? end - start : nearest->chunk;
 
 		kmeans_load(lloyd->input, lloyd->order + start, n, nearest->points);
-		nearest_pack(nearest, n);
-		nearest_find(nearest, &centroids);
+		nearest_pack_points(nearest, n);
+		nearest_find_any(nearest, lloyd->coded);
 		for (uint32_t i = 0; i < n; i++)
 		{
-			uint32_t	c = nearest->best_row[i];
+			uint32_t	c = nearest->row[i];
 
 			lloyd->assigned[start + i] = c;
 			counts[c]++;
@@ -239,7 +238,6 @@ lloyd_move(void *arg, uint32_t item)
 	if (nempty > 0)
 		nempty = fill_empty(lloyd, nempty);
 	*lloyd->found = lloyd->ncentroids - nempty;
-	kmeans_adds(lloyd->centroids, lloyd->ncentroids, lloyd->dim, lloyd->add, lloyd->hooks);
 }
 
 /* Close the gaps that empty centroids leave. */

@@ -23,7 +23,7 @@
 #define REFINE_PARENTS	4
 
 /* Points that are widened and assigned at a time, as memory allows. */
-#define MOST_CHUNK		8192
+#define MOST_CHUNK		32768
 #define LEAST_CHUNK		64
 #define DEFAULT_SCRATCH ((size_t) 4 << 20)
 
@@ -149,6 +149,7 @@ kmeans_refine(const KmeansInput *input, const KmeansHooks *hooks, KmeansResult *
 	r.sum = kmeans_alloc(hooks, 1, input->dim, sizeof(float));
 	for (r.round = 0; r.round < REFINE_ROUNDS; r.round++)
 	{
+		kmeans_encode(result, input->dim, hooks);
 		r.assigner = kmeans_assigner_create(result, input->dim, REFINE_PARENTS, hooks);
 		kmeans_run(hooks, nchunks(&r), assign_points, &r);
 		kmeans_assigner_release(r.assigner);

@@ -318,7 +318,7 @@ train_centroids(const IndexView *view, const TokenSample *sample, const TokenSta
 	KmeansHooks hooks = train_hooks;
 	KmeansInput input = {0};
 	uint64		wanted = wanted_nodes(&view->meta, ntokens);
-	uint64		room = memory_part(CENTROIDS_MEMORY) / (view->dim * sizeof(float));
+	uint64		room = memory_part(CENTROIDS_MEMORY) / kmeans_centroid_size(view->dim);
 	uint64		ncentroids = Min(wanted, Max(Min(room, sample->count), 1));
 	Restoring	restoring = {.result = result, .dim = view->dim, .length = common_length(statistics)};
 
@@ -338,8 +338,10 @@ train_centroids(const IndexView *view, const TokenSample *sample, const TokenSta
 	input.scratch = memory_part(SCRATCH_MEMORY) / (sample->team != NULL ? sample->team->nparticipants : 1);
 	input.seed = view->meta.seed;
 	kmeans_train(&input, &hooks, result);
-	if (restoring.length > 0)
-		team_run(sample->team, (result->ncentroids + ITEM_CENTROIDS - 1) / ITEM_CENTROIDS, restore_length, &restoring);
+	if (restoring.length == 0)
+		return;
+	team_run(sample->team, (result->ncentroids + ITEM_CENTROIDS - 1) / ITEM_CENTROIDS, restore_length, &restoring);
+	kmeans_encode(result, view->dim, &hooks);
 }
 
 void

@@ -120,6 +120,10 @@ kernel_sq8_slots(const KernelSq8Query *q)
 extern size_t kernel_sq8_query_size(uint32_t ntokens, uint32_t dim);
 extern KernelSq8Query *kernel_sq8_pack(void *memory, const float *tokens, uint32_t ntokens, uint32_t dim);
 
+/* The same of tokens that are encoded as sq8 rows already. */
+extern KernelSq8Query *kernel_sq8_pack_rows(void *memory, const uint8_t *const *rows, uint32_t ntokens, uint32_t dim,
+											bool has_add);
+
 /*
  * An sq8 row: float scale, [float add where has_add], then dim4 bytes of
  * code + 128 (so 1 .. 255; padding bytes are 128).
@@ -131,8 +135,7 @@ kernel_sq8_row_size(uint32_t dim, bool has_add)
 	return sizeof(float) * (has_add ? 2 : 1) + (((size_t) dim + 3) & ~(size_t) 3);
 }
 
-/* Encode / decode one row; token has dim floats. */
-extern void kernel_sq8_encode(const float *token, uint32_t dim, bool has_add, float add, uint8_t *row);
+/* Decode one row; token has dim floats. */
 extern void kernel_sq8_decode(const uint8_t *row, uint32_t dim, bool has_add, float *token);
 
 /*
@@ -261,6 +264,18 @@ typedef struct KernelOps
 
 	/* All keys of such rows: out[row * kernel_sq8_slots() + slot]; fastest where out is aligned to 64 bytes. */
 	void		(*sq8_keys) (const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *out);
+
+	/* Encode one row; token has dim floats. */
+	void		(*sq8_encode) (const float *token, uint32_t dim, bool has_add, float add, uint8_t *row);
+
+	/* The squared length of a decoded row: exact but for the scale. dims are too few to overflow. */
+	float		(*sq8_squared) (const uint8_t *row, uint32_t dim, bool has_add);
+
+	/* Raise largest[slot] by the keys of nrows rows: keys[row * nslots + slot], nslots being a multiple of 16. A NaN raises nothing. */
+	void		(*keys_raise) (const float *keys, uint32_t nrows, uint32_t nslots, float *largest);
+
+	/* The rows that have a key of at least least[slot], or that is no number; returns how many. rows: room for nrows. */
+	uint32_t	(*keys_reach) (const float *keys, uint32_t nrows, uint32_t nslots, const float *least, uint32_t *rows);
 
 	/* Unpack sq4 rows into sq8 rows of the same dim, scale and add. */
 	void		(*sq4_unpack) (const uint8_t *rows, uint32_t nrows, uint32_t dim, bool has_add, uint8_t *out);

@@ -217,6 +217,7 @@ const KernelOps kernels_amx = {
 	.dot_matrix = avx512_dot_matrix,
 	.sq8_rows = amx_sq8_rows,
 	.sq8_keys = amx_sq8_keys,
+	PLAIN_KERNELS(avx512),
 	.sq4_unpack = avx2_sq4_unpack,
 	.pq_rows = avx512_pq_rows,
 	.sketch_blocks = avx512vnni_sketch_blocks,

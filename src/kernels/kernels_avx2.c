@@ -12,6 +12,7 @@
 #if defined(__x86_64__)
 
 #define PQ_WIDTH 8
+#include "kernels/kernels_plain.h"
 #include "kernels/kernels_pq.h"
 #include "kernels/kernels_x86.h"
 
@@ -494,12 +495,16 @@ avx2_pq_rows(const KernelPqQuery *q, const uint8_t *rows, uint32_t nrows, bool h
 	pq_run(q, rows, nrows, has_add, best);
 }
 
+DECLARE_PLAIN_KERNELS(avx2);
+DEFINE_PLAIN_KERNELS(avx2)
+
 const KernelOps kernels_avx2 = {
 	.name = "avx2",
 	.maxsim_rows = avx2_maxsim_rows,
 	.dot_matrix = avx2_dot_matrix,
 	.sq8_rows = avx2_sq8_rows,
 	.sq8_keys = avx2_sq8_keys,
+	PLAIN_KERNELS(avx2),
 	.sq4_unpack = avx2_sq4_unpack,
 	.pq_rows = avx2_pq_rows,
 	.sketch_blocks = avx2_sketch_blocks,

@@ -367,12 +367,15 @@ avx512_pq_rows(const KernelPqQuery *q, const uint8_t *rows, uint32_t nrows, bool
 	pq_run(q, rows, nrows, has_add, best);
 }
 
+DEFINE_PLAIN_KERNELS(avx512)
+
 const KernelOps kernels_avx512 = {
 	.name = "avx512",
 	.maxsim_rows = avx512_maxsim_rows,
 	.dot_matrix = avx512_dot_matrix,
 	.sq8_rows = avx512_sq8_rows,
 	.sq8_keys = avx512_sq8_keys,
+	PLAIN_KERNELS(avx512),
 	.sq4_unpack = avx2_sq4_unpack,
 	.pq_rows = avx512_pq_rows,
 	.sketch_blocks = sketch_blocks,

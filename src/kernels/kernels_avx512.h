@@ -13,11 +13,13 @@
 
 #include <immintrin.h>
 
+#include "kernels/kernels_plain.h"
 #include "kernels/kernels_tiles.h"
 
 /* What the better ones inherit from the plain one. */
 extern void avx512_maxsim_rows(const KernelQuery *q, const KernelRows *rows, float *best, uint32_t *best_row);
 extern void avx512_dot_matrix(const KernelQuery *q, const KernelRows *rows, float *out);
+DECLARE_PLAIN_KERNELS(avx512);
 extern void avx512_pq_rows(const KernelPqQuery *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *best);
 extern void avx512_sketch_finish(const KernelSketchQuery *q, const float *state, float *best);
 extern void avx512_half_to_float(const uint16_t *in, float *out, size_t n);

@@ -155,6 +155,7 @@ const KernelOps kernels_avx512vnni = {
 	.dot_matrix = avx512_dot_matrix,
 	.sq8_rows = avx512vnni_sq8_rows,
 	.sq8_keys = avx512vnni_sq8_keys,
+	PLAIN_KERNELS(avx512),
 	.sq4_unpack = avx2_sq4_unpack,
 	.pq_rows = avx512_pq_rows,
 	.sketch_blocks = avx512vnni_sketch_blocks,

@@ -438,12 +438,15 @@ neon_pq_rows(const KernelPqQuery *q, const uint8_t *rows, uint32_t nrows, bool h
 	pq_run(q, rows, nrows, has_add, best);
 }
 
+DEFINE_PLAIN_KERNELS(neon)
+
 const KernelOps kernels_neon = {
 	.name = "neon",
 	.maxsim_rows = neon_maxsim_rows,
 	.dot_matrix = neon_dot_matrix,
 	.sq8_rows = neon_sq8_rows,
 	.sq8_keys = neon_sq8_keys,
+	PLAIN_KERNELS(neon),
 	.sq4_unpack = neon_sq4_unpack,
 	.pq_rows = neon_pq_rows,
 	.sketch_blocks = neon_sketch_blocks,

@@ -10,11 +10,13 @@
 
 #include <arm_neon.h>
 
+#include "kernels/kernels_plain.h"
 #include "kernels/kernels_tiles.h"
 
 extern void neon_maxsim_rows(const KernelQuery *q, const KernelRows *rows, float *best, uint32_t *best_row);
 extern void neon_dot_matrix(const KernelQuery *q, const KernelRows *rows, float *out);
 extern void neon_sq4_unpack(const uint8_t *rows, uint32_t nrows, uint32_t dim, bool has_add, uint8_t *out);
+DECLARE_PLAIN_KERNELS(neon);
 extern void neon_pq_rows(const KernelPqQuery *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *best);
 extern void neon_sketch_blocks(const KernelSketchQuery *q, const uint8_t *blocks, uint32_t nblocks, float *state);
 extern void neon_sketch_finish(const KernelSketchQuery *q, const float *state, float *best);

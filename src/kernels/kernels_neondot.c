@@ -100,6 +100,7 @@ const KernelOps kernels_neondot = {
 	.dot_matrix = neon_dot_matrix,
 	.sq8_rows = neondot_sq8_rows,
 	.sq8_keys = neondot_sq8_keys,
+	PLAIN_KERNELS(neon),
 	.sq4_unpack = neon_sq4_unpack,
 	.pq_rows = neon_pq_rows,
 	.sketch_blocks = neon_sketch_blocks,

@@ -9,7 +9,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "kernels/kernels_internal.h"
+#include "kernels/kernels_plain.h"
 
 /* Element k of row i, widened to float. */
 static float
@@ -260,12 +260,16 @@ scalar_float_to_half(const float *in, uint16_t *out, size_t n)
 		out[i] = kernel_float_to_half(in[i]);
 }
 
+DECLARE_PLAIN_KERNELS(scalar);
+DEFINE_PLAIN_KERNELS(scalar)
+
 const KernelOps kernels_scalar = {
 	.name = "scalar",
 	.maxsim_rows = scalar_maxsim_rows,
 	.dot_matrix = scalar_dot_matrix,
 	.sq8_rows = scalar_sq8_rows,
 	.sq8_keys = scalar_sq8_keys,
+	PLAIN_KERNELS(scalar),
 	.sq4_unpack = scalar_sq4_unpack,
 	.pq_rows = scalar_pq_rows,
 	.sketch_blocks = scalar_sketch_blocks,

@@ -157,39 +157,6 @@ kernel_norm(const float *x, uint32_t dim)
  * ------------------------------------------------------------------------
  */
 
-#define SQ8_LARGEST 127
-#define SQ8_BIAS 128
-
-static float
-sq8_scale(const float *token, uint32_t dim)
-{
-	float		largest = 0.0f;
-
-	for (uint32_t k = 0; k < dim; k++)
-	{
-		float		magnitude = fabsf(token[k]);
-
-		largest = magnitude > largest ? magnitude : largest;
-	}
-	return largest / SQ8_LARGEST;
-}
-
-/*
- * The code of x: x / scale to nearest even. A scale among the subnormals is
- * coarse, so that the quotient can pass 127; a token of zeros has scale 0.
- */
-static int
-sq8_code(float x, float scale)
-{
-	const float round_to_integer = 0x1.8p23f;
-	float		code = x / scale;
-
-	if (!(scale > 0.0f) || !(code == code))
-		return 0;
-	code = code > SQ8_LARGEST ? SQ8_LARGEST : code < -SQ8_LARGEST ? -SQ8_LARGEST : code;
-	return (int) ((code + round_to_integer) - round_to_integer);
-}
-
 size_t
 kernel_sq8_query_size(uint32_t ntokens, uint32_t dim)
 {
@@ -197,11 +164,13 @@ kernel_sq8_query_size(uint32_t ntokens, uint32_t dim)
 	size_t		codes = mul_saturated(slots, ((size_t) dim + 3) & ~(size_t) 3);
 	size_t		params = mul_saturated(slots, sizeof(int32_t) + sizeof(float));
 
+	/* And a row, into which tokens are encoded on their way. */
+	params = add_saturated(params, kernel_sq8_row_size(dim, false));
 	return add_saturated(add_saturated(codes, params), sizeof(KernelSq8Query) + PACK_ALIGNMENT);
 }
 
-KernelSq8Query *
-kernel_sq8_pack(void *memory, const float *tokens, uint32_t ntokens, uint32_t dim)
+static KernelSq8Query *
+sq8_lay_out(void *memory, uint32_t ntokens, uint32_t dim)
 {
 	KernelSq8Query *q = memory;
 	uint32_t	slots;
@@ -214,43 +183,76 @@ kernel_sq8_pack(void *memory, const float *tokens, uint32_t ntokens, uint32_t di
 	q->pack = (int8_t *) align_up(q + 1);
 	q->correction = (int32_t *) (q->pack + (size_t) slots * q->dim4);
 	q->scale = (float *) (q->correction + slots);
-
-	for (uint32_t slot = 0; slot < slots; slot++)
-	{
-		int8_t	   *out = q->pack + (size_t) (slot / 16) * q->dim4 * 16 + (slot % 16) * 4;
-		const float *token = tokens + (size_t) slot * dim;
-		float		scale = slot < ntokens ? sq8_scale(token, dim) : 0.0f;
-		int32_t		sum = 0;
-
-		for (uint32_t k = 0; k < q->dim4; k++)
-		{
-			int			code = slot < ntokens && k < dim ? sq8_code(token[k], scale) : 0;
-
-			out[(size_t) (k / 4) * 64 + k % 4] = (int8_t) code;
-			sum += code;
-		}
-		q->correction[slot] = SQ8_BIAS * sum;
-		q->scale[slot] = scale;
-	}
 	return q;
 }
 
-void
-kernel_sq8_encode(const float *token, uint32_t dim, bool has_add, float add, uint8_t *row)
+/* Put the codes of a row into a slot: four dims, and the next four 64 bytes on. */
+static void
+sq8_put(KernelSq8Query *q, uint32_t slot, const uint8_t *row, const uint8_t *codes)
 {
-	float		scale = sq8_scale(token, dim);
-	uint32_t	padded = (dim + 3) & ~(uint32_t) 3;
+	const uint32_t bias = UINT32_C(0x01010101) * SQ8_BIAS;
+	int8_t	   *out = q->pack + (size_t) (slot / 16) * q->dim4 * 16 + (slot % 16) * 4;
+	int32_t		sum = 0;
 
-	memcpy(row, &scale, sizeof(float));
-	row += sizeof(float);
-	if (has_add)
+	for (size_t k = 0; k < q->dim4; k += 4)
 	{
-		memcpy(row, &add, sizeof(float));
-		row += sizeof(float);
+		uint32_t	four;
+
+		memcpy(&four, codes + k, 4);
+		sum += (int32_t) ((four & 0xFF) + (four >> 8 & 0xFF) + (four >> 16 & 0xFF) + (four >> 24));
+		four ^= bias;
+		memcpy(out + k * 16, &four, 4);
 	}
-	for (uint32_t k = 0; k < dim; k++)
-		row[k] = (uint8_t) (sq8_code(token[k], scale) + SQ8_BIAS);
-	memset(row + dim, SQ8_BIAS, padded - dim);
+	q->correction[slot] = SQ8_BIAS * (sum - SQ8_BIAS * (int32_t) q->dim4);
+	q->scale[slot] = load_float(row);
+}
+
+/* Slots without a token are zeros. */
+static void
+sq8_clear(KernelSq8Query *q, uint32_t first)
+{
+	for (uint32_t slot = first; slot < kernel_sq8_slots(q); slot++)
+	{
+		int8_t	   *out = q->pack + (size_t) (slot / 16) * q->dim4 * 16 + (slot % 16) * 4;
+
+		for (uint32_t k = 0; k < q->dim4; k += 4)
+			memset(out + (size_t) k * 16, 0, 4);
+		q->correction[slot] = 0;
+		q->scale[slot] = 0;
+	}
+}
+
+KernelSq8Query *
+kernel_sq8_pack(void *memory, const float *tokens, uint32_t ntokens, uint32_t dim)
+{
+	KernelSq8Query *q = sq8_lay_out(memory, ntokens, dim);
+	uint8_t    *row = (uint8_t *) (q->scale + kernel_sq8_slots(q));
+
+	for (uint32_t slot = 0; slot < ntokens; slot++)
+	{
+		kernels->sq8_encode(tokens + (size_t) slot * dim, dim, false, 0, row);
+		sq8_put(q, slot, row, row + sizeof(float));
+	}
+	sq8_clear(q, ntokens);
+	return q;
+}
+
+/* Rows that are on their way into the cache while one is put: they stand anywhere. */
+#define PREFETCH_ROWS 4
+
+KernelSq8Query *
+kernel_sq8_pack_rows(void *memory, const uint8_t *const *rows, uint32_t ntokens, uint32_t dim, bool has_add)
+{
+	KernelSq8Query *q = sq8_lay_out(memory, ntokens, dim);
+
+	for (uint32_t slot = 0; slot < ntokens; slot++)
+	{
+		if (slot + PREFETCH_ROWS < ntokens)
+			kernels_prefetch(rows[slot + PREFETCH_ROWS], kernel_sq8_row_size(dim, has_add));
+		sq8_put(q, slot, rows[slot], rows[slot] + sizeof(float) * (has_add ? 2 : 1));
+	}
+	sq8_clear(q, ntokens);
+	return q;
 }
 
 void

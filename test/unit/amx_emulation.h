@@ -22,8 +22,9 @@ typedef struct EmulatedTile
 	uint8_t		data[16][64];
 } EmulatedTile;
 
-static EmulatedTile emulated_tiles[8];
-static int	emulated_palette;
+/* Registers of a thread. */
+static _Thread_local EmulatedTile emulated_tiles[8];
+static _Thread_local int emulated_palette;
 
 static inline EmulatedTile *
 emulated_tile(int number)

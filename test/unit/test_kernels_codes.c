@@ -104,7 +104,7 @@ sq8_random_rows(uint32_t nrows, uint32_t dim, bool has_add, SampleKind kind)
 			for (uint32_t k = 0; k < dim; k++)
 				token[k] = sample_float(kind);
 		}
-		kernel_sq8_encode(token, dim, has_add, sample_float(kind), memory + i * row_size);
+		kernels->sq8_encode(token, dim, has_add, sample_float(kind), memory + i * row_size);
 	}
 	free(token);
 	return memory;
@@ -194,6 +194,155 @@ test_sq8(void)
 	tap_ok(sq8_keys_are_maxima, "sq8: the largest keys are the maxima");
 }
 
+static bool sq8_queries_agree = true;
+
+/* Encoding: the same rows everywhere, their lengths, and queries from rows that are the queries from floats. */
+static void
+check_sq8_rows(uint32_t ntokens, uint32_t dim, bool has_add, SampleKind kind)
+{
+	size_t		row_size = kernel_sq8_row_size(dim, has_add);
+	float	   *tokens = sample_floats(kind, (size_t) ntokens * dim);
+	uint8_t    *expected = sample_guarded(ntokens * row_size);
+	const uint8_t **rows = sample_memory(ntokens * sizeof(uint8_t *));
+	size_t		size = kernel_sq8_query_size(ntokens, dim);
+	KernelSq8Query *q = kernel_sq8_pack(sample_memory(size), tokens, ntokens, dim);
+	KernelSq8Query *from_rows;
+	bool		same = true;
+
+	set_case(ntokens, 0, dim);
+	for (uint32_t i = 0; i < ntokens; i++)
+	{
+		rows[i] = expected + i * row_size;
+		sets[0]->sq8_encode(tokens + (size_t) i * dim, dim, has_add, 0.5f, expected + i * row_size);
+	}
+	for (int s = 1; s < nsets; s++)
+	{
+		uint8_t    *row = sample_guarded(row_size);
+
+		for (uint32_t i = 0; i < ntokens; i++)
+		{
+			sets[s]->sq8_encode(tokens + (size_t) i * dim, dim, has_add, 0.5f, row);
+			agreed[s] = agreed[s] && memcmp(row, rows[i], row_size) == 0 &&
+				same_float(sets[0]->sq8_squared(row, dim, has_add), sets[s]->sq8_squared(row, dim, has_add));
+		}
+		sample_guarded_free(row, row_size);
+	}
+	from_rows = kernel_sq8_pack_rows(sample_memory(size), rows, ntokens, dim, has_add);
+	for (uint32_t slot = 0; slot < kernel_sq8_slots(q); slot++)
+		same = same && q->correction[slot] == from_rows->correction[slot] && same_float(q->scale[slot], from_rows->scale[slot]);
+	same = same && memcmp(q->pack, from_rows->pack, (size_t) kernel_sq8_slots(q) * q->dim4) == 0;
+	sq8_queries_agree = sq8_queries_agree && same;
+	free(from_rows);
+	free(q);
+	free(rows);
+	sample_guarded_free(expected, ntokens * row_size);
+	free(tokens);
+}
+
+/* |x'|^2 by the decoded row. */
+static bool
+squared_is_of_decoded(uint32_t dim, bool has_add)
+{
+	float	   *token = sample_floats(SAMPLE_ORDINARY, dim);
+	float	   *decoded = sample_memory(dim * sizeof(float));
+	uint8_t    *row = sample_memory(kernel_sq8_row_size(dim, has_add));
+	double		squared = 0;
+	double		got;
+
+	sets[0]->sq8_encode(token, dim, has_add, 0, row);
+	kernel_sq8_decode(row, dim, has_add, decoded);
+	for (uint32_t k = 0; k < dim; k++)
+		squared += (double) decoded[k] * decoded[k];
+	got = sets[0]->sq8_squared(row, dim, has_add);
+	free(row);
+	free(decoded);
+	free(token);
+	return fabs(got - squared) <= 1e-5 * squared;
+}
+
+static void
+test_sq8_encoding(void)
+{
+	bool		squared = true;
+
+	begin();
+	for (uint32_t dim = 1; dim <= 140; dim++)
+	{
+		for (int kind = 0; kind < SAMPLE_KINDS; kind++)
+			check_sq8_rows(sample_range(1, 40), dim, sample_range(0, 1), (SampleKind) kind);
+		squared = squared && squared_is_of_decoded(dim, dim % 2);
+	}
+	check_sq8_rows(3, 16000, true, SAMPLE_ORDINARY);
+	report("sq8 encoding");
+	tap_ok(squared, "sq8: the squared length is that of the decoded row");
+	tap_ok(sq8_queries_agree, "sq8: queries from rows are the queries from floats");
+}
+
+/* Keys as they come, with NaNs and infinities, against what the functions are said to do. */
+static void
+check_keys(uint32_t nrows, uint32_t nslots, SampleKind kind)
+{
+	size_t		nkeys = (size_t) nrows * nslots;
+	float	   *keys = sample_floats(kind, nkeys > 0 ? nkeys : 1);
+	float	   *least = sample_floats(kind, nslots);
+	float	   *largest = sample_floats(kind, nslots);
+	uint32_t   *rows = sample_memory((nrows + 1) * sizeof(uint32_t));
+
+	set_case(nslots, nrows, 0);
+	for (uint32_t slot = 0; slot < nslots && sample_range(0, 1); slot++)
+		least[slot] = INFINITY;	/* few rows reach */
+	for (int s = 0; s < nsets; s++)
+	{
+		float	   *raised = sample_memory(nslots * sizeof(float));
+		uint32_t	n = sets[s]->keys_reach(keys, nrows, nslots, least, rows);
+		uint32_t	expected = 0;
+
+		memcpy(raised, largest, nslots * sizeof(float));
+		sets[s]->keys_raise(keys, nrows, nslots, raised);
+		for (uint32_t row = 0; row < nrows; row++)
+		{
+			bool		reaches = false;
+
+			for (uint32_t slot = 0; slot < nslots; slot++)
+			{
+				float		key = keys[(size_t) row * nslots + slot];
+
+				reaches = reaches || !(key < least[slot]);
+				agreed[s] = agreed[s] && !(key > raised[slot]);
+			}
+			if (reaches)
+				agreed[s] = agreed[s] && expected < n && rows[expected] == row;
+			expected += reaches;
+		}
+		agreed[s] = agreed[s] && expected == n;
+		for (uint32_t slot = 0; slot < nslots; slot++)
+		{
+			bool		from_keys = same_float(raised[slot], largest[slot]);
+
+			for (uint32_t row = 0; row < nrows; row++)
+				from_keys = from_keys || keys[(size_t) row * nslots + slot] == raised[slot];
+			agreed[s] = agreed[s] && from_keys;
+		}
+		free(raised);
+	}
+	free(rows);
+	free(largest);
+	free(least);
+	free(keys);
+}
+
+static void
+test_keys(void)
+{
+	begin();
+	for (uint32_t nslots = 16; nslots <= 160; nslots += 16)
+		for (uint32_t nrows = 0; nrows <= 20; nrows++)
+			for (int kind = 0; kind < SAMPLE_KINDS; kind++)
+				check_keys(nrows, nslots, (SampleKind) kind);
+	for (int i = 0; i < nsets; i++)
+		tap_ok(agreed[i], "%s: largest keys, and rows that reach", sets[i]->name);
+}
+
 /* The codes at their limits: the largest sums that can occur. */
 static void
 test_sq8_extremes(void)
@@ -207,7 +356,7 @@ test_sq8_extremes(void)
 	for (uint32_t k = 0; k < 2 * dim; k++)
 		token[k] = k < dim ? 127.0f : -127.0f;
 	q = kernel_sq8_pack(sample_memory(kernel_sq8_query_size(2, dim)), token, 2, dim);
-	kernel_sq8_encode(token, dim, false, 0, row);
+	kernels->sq8_encode(token, dim, false, 0, row);
 	for (int i = 0; i < nsets; i++)
 	{
 		float	   *best = lowest(16);
@@ -250,7 +399,7 @@ test_sq8_error(void)
 		double		exact = 0.25;
 		float		scale;
 
-		kernel_sq8_encode(d, dim, true, 0.25f, row);
+		kernels->sq8_encode(d, dim, true, 0.25f, row);
 		memcpy(&scale, row, sizeof(scale));
 		kernel_sq8_decode(row, dim, true, decoded);
 		for (uint32_t k = 0; k < dim; k++)
@@ -662,6 +811,8 @@ main(void)
 {
 	find_sets();
 	test_sq8();
+	test_sq8_encoding();
+	test_keys();
 	test_sq8_extremes();
 	test_sq8_error();
 	test_sq4_unpack();

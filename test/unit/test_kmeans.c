@@ -68,6 +68,7 @@ free_result(KmeansResult *result)
 	free(result->parents);
 	free(result->centroids);
 	free(result->child_start);
+	free(result->codes);
 }
 
 /* ------------------------------------------------------------------------
@@ -556,7 +557,7 @@ test_dims(void)
 		KmeansResult result = train(points, 200, dim, 70, 0);
 
 		tap_ok(well_formed(&result, dim) && result.ncentroids == 70, "%u dims: %u centroids", dim, result.ncentroids);
-		tap_ok(counters.allocated - counters.released - before == 3, "%u dims: only the result is kept", dim);
+		tap_ok(counters.allocated - counters.released - before == 4, "%u dims: only the result is kept", dim);
 		free_result(&result);
 		free(points);
 	}
@@ -623,6 +624,57 @@ test_assignment(void)
 	free(points);
 }
 
+/*
+ * Data that eight bits see badly: far from zero beside what sets them apart,
+ * or with a dim that outweighs the others. The search is exhaustive all the same.
+ */
+static void
+test_coarse_codes(void)
+{
+	enum
+	{
+		DIM = 40, POINTS = 2000, CENTROIDS = 120
+	};
+	static const struct
+	{
+		const char *what;
+		float		offset;
+		float		first;
+	}			kinds[] = {{"far from zero", 200, 1}, {"one large dim", 0, 300}, {"all alike", 1000, 0}};
+
+	for (size_t kind = 0; kind < sizeof(kinds) / sizeof(kinds[0]); kind++)
+	{
+		uint16_t   *points = clustered_points(POINTS, DIM, 250, 0.4f, NULL);
+		float	   *tokens = widened(points, (size_t) POINTS * DIM);
+		uint32_t   *centroid = malloc(sizeof(uint32_t) * POINTS);
+		uint32_t	right = 0;
+		KmeansResult result;
+		KmeansAssigner *assigner;
+
+		for (uint32_t i = 0; i < POINTS * DIM; i++)
+			tokens[i] = kinds[kind].offset + tokens[i] * (i % DIM == 0 ? kinds[kind].first : kinds[kind].first > 0);
+		kernels->float_to_half(tokens, points, (size_t) POINTS * DIM);
+		kernels->half_to_float(points, tokens, (size_t) POINTS * DIM);
+		result = train(points, POINTS, DIM, CENTROIDS, 0);
+		assigner = kmeans_assigner_create(&result, DIM, result.nparents, &hooks);
+		kmeans_assign(assigner, tokens, POINTS, centroid, NULL);
+		for (uint32_t i = 0; i < POINTS; i++)
+		{
+			const float *x = tokens + (size_t) i * DIM;
+			double		best;
+
+			nearest_row(result.centroids, result.ncentroids, x, DIM, &best);
+			right += squared_distance(result.centroids + (size_t) centroid[i] * DIM, x, DIM) <= best * (1 + 1e-5);
+		}
+		tap_ok(right == POINTS, "%s: %u of %d at the nearest of %u centroids", kinds[kind].what, right, POINTS, result.ncentroids);
+		kmeans_assigner_release(assigner);
+		free_result(&result);
+		free(centroid);
+		free(tokens);
+		free(points);
+	}
+}
+
 /* Tokens of any size get some centroid. */
 static void
 test_extreme_tokens(void)
@@ -668,8 +720,9 @@ main(void)
 	test_extreme_points();
 	test_dims();
 	test_assignment();
+	test_coarse_codes();
 	test_extreme_tokens();
 	tap_ok(counters.interrupts > 1000, "%ld looks for interrupts", counters.interrupts);
-	tap_ok(counters.allocated - counters.released == 3 * trained, "assigners give all memory back");
+	tap_ok(counters.allocated - counters.released == 4 * trained, "assigners give all memory back");
 	return tap_done();
 }
