@@ -115,6 +115,7 @@ runs_score(Search *search, RunList *list, RunScorer score, void *arg)
 		const Run  *ahead = &list->runs[Min(i + LOOKAHEAD, list->count - 1)];
 		const char *ahead_page = storage_prefetch(rel, ahead->block);
 
+		storage_prefetch_hint(rel, list->runs[Min(i + 2 * LOOKAHEAD, list->count - 1)].block);
 		if (i == 0 || run->block != run[-1].block)
 		{
 			buffer = storage_read_buffer(rel, run->block);

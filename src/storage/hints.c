@@ -88,6 +88,15 @@ storage_read_buffer(Relation rel, BlockNumber block)
 	return *hint;
 }
 
+void
+storage_prefetch_hint(Relation rel, BlockNumber block)
+{
+	BufferHints *hints = rel->rd_amcache;
+
+	if (hints != NULL && block < hints->nblocks)
+		__builtin_prefetch(&hints->buffers[block]);
+}
+
 const char *
 storage_prefetch(Relation rel, BlockNumber block)
 {

@@ -93,8 +93,10 @@ parray_prefetch(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, u
 	if (item >= meta->arrays[kind].nitems)
 		return;
 	page = storage_prefetch(index->rel, parray_block(index->rel, meta, kind, item, &slot));
-	if (page != NULL)
-		__builtin_prefetch(item_pointer((Page) page, &meta->arrays[kind], slot));
+	if (page == NULL)
+		return;
+	__builtin_prefetch(page + BLCKSZ - sizeof(PageTrailer));
+	__builtin_prefetch(item_pointer((Page) page, &meta->arrays[kind], slot));
 }
 
 Buffer

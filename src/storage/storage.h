@@ -59,6 +59,9 @@ extern Buffer storage_read_buffer(Relation rel, BlockNumber block);
  */
 extern const char *storage_prefetch(Relation rel, BlockNumber block);
 
+/* Fetch what storage_prefetch of a block will look at: of a large index that takes a while too. */
+extern void storage_prefetch_hint(Relation rel, BlockNumber block);
+
 /*
  * Does this backend hold the lock of a page? It would wait for itself for
  * ever. The lock order rules it out; a page that damage, or the free space
