@@ -70,17 +70,24 @@ extern void edge_block_move(EdgeBlock *from, uint32 lane, EdgeBlock *to, uint32 
 /*
  * Estimates of the keys of all lanes for one query token. query: packed
  * without addends from the rotated tokens, with constants of 0; base: the
- * key <q, c> - |c|^2/2 of where the edges come from.
+ * key <q, c> - |c|^2/2 of where the edges come from. Returns whether any is
+ * above least.
  */
-static inline void
-edge_block_estimate(const EdgeBlock *block, const KernelSketchQuery *query, uint32 token, float base, float *estimates)
+static inline bool
+edge_block_estimate(const EdgeBlock *block, const KernelSketchQuery *query, uint32 token, float base, float least,
+					float *estimates)
 {
 	Lanes	   *out = (Lanes *) estimates;
 	const Lanes *add = (const Lanes *) block->add;
+	LaneBits	above = {0};
 
 	kernels->sketch_scores(query, token, block->sketch, estimates);
 	for (int i = 0; i < EDGE_LANES / LANES; i++)
+	{
 		out[i] += add[i] + base;
+		above |= (LaneBits) (out[i] > least);
+	}
+	return (above[0] | above[1]) != 0;
 }
 
 #endif							/* COLBERT_EDGE_H */

@@ -45,6 +45,6 @@ edges_estimate(EdgeList edges, const KernelSketchQuery *query, float base,
 
 	memcpy(vertices, edges.list->vertices, count * sizeof(uint32));
 	for (uint32 lane = 0; lane < count; lane += EDGE_LANES)
-		edge_block_estimate(edge_block(edges, lane / EDGE_LANES), query, 0, base, estimates + lane);
+		edge_block_estimate(edge_block(edges, lane / EDGE_LANES), query, 0, base, INFINITY, estimates + lane);
 	return count;
 }

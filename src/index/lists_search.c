@@ -144,21 +144,6 @@ typedef struct VisitGroup
 	uint32		count;
 } VisitGroup;
 
-/* Add the children of a block, unless none of them is among the best. */
-static inline void
-add_guesses(TopHits *guesses, const float *estimates, ListSpan children)
-{
-	const Lanes *lanes = (const Lanes *) estimates;
-	LaneBits	better = {0};
-
-	for (int i = 0; i < EDGE_LANES / LANES; i++)
-		better |= (LaneBits) (lanes[i] > guesses->worst);
-	if ((better[0] | better[1]) == 0)
-		return;
-	for (uint32 lane = 0; lane < children.count; lane++)
-		top_add(guesses, children.first + lane, estimates[lane]);
-}
-
 /* A block of children, from centroid first on, for the tokens that visit. */
 static void
 estimate_block(Lists *lists, const VisitGroup *group, const EdgeBlock *block, ListSpan children)
@@ -168,9 +153,13 @@ estimate_block(Lists *lists, const VisitGroup *group, const EdgeBlock *block, Li
 	for (uint32 i = 0; i < group->count; i++)
 	{
 		const ListVisit *visit = &group->visits[i];
+		TopHits    *guesses = &lists->guesses[visit->token];
 
-		edge_block_estimate(block, lists->edges_query, visit->token, visit->base, estimates);
-		add_guesses(&lists->guesses[visit->token], estimates, children);
+		/* Mostly none of them is among the best. */
+		if (!edge_block_estimate(block, lists->edges_query, visit->token, visit->base, guesses->worst, estimates))
+			continue;
+		for (uint32 lane = 0; lane < children.count; lane++)
+			top_add(guesses, children.first + lane, estimates[lane]);
 	}
 }
 
