@@ -23,15 +23,15 @@ SearchCounters search_counters;
 BufferUsage search_pages;
 
 /*
- * What 0 means, measured on MedQuAD and on ten times as many documents
+ * What 0 means, measured on MedQuAD and on ten and fifty times as many documents
  * (doc/performance.md). A short query has fewer chances to meet a document,
  * so it probes more nodes a token, and its estimates are coarser, so it
  * narrows more of what it meets. Among more nodes, more of them are near.
  */
-#define AUTO_PROBES_ONE_TOKEN		300.0
-#define AUTO_PROBES_FALL			-1.25
+#define AUTO_PROBES_ONE_TOKEN		640.0
+#define AUTO_PROBES_FALL			-1.5
 #define LEAST_AUTO_PROBES			8.0
-#define MOST_AUTO_PROBES			48.0
+#define MOST_AUTO_PROBES			40.0
 #define AUTO_PROBES_NODES			16384
 #define AUTO_PROBES_GROWTH			0.25
 #define AUTO_CANDIDATES_ALL_TOKENS	9600

@@ -87,7 +87,7 @@ SELECT nodes, advice FROM colbert_index_info('ivf_later_doc');
 VACUUM ivf_later;
 SELECT nodes > 0 AS trained, advice FROM colbert_index_info('ivf_later_doc');
 
--- More nodes, more probes: (20,000 / 16,384)^.2 times the 40.1 for five tokens.
+-- More nodes, more probes: (20,000 / 16,384)^.25 times the 40 for five tokens.
 CREATE TABLE ivf_probes AS SELECT i AS id, ivf_doc(i, 42, 4)::multivector(4) AS doc FROM generate_series(1, 4000) i;
 CREATE INDEX ivf_probes_doc ON ivf_probes USING colbert_ivf (doc) WITH (lists = 20000);
 SELECT nodes FROM colbert_index_info('ivf_probes_doc');
