@@ -10,9 +10,6 @@
 #include "index/lists.h"
 #include "utils/memutils.h"
 
-/* Parents whose children are looked at, to assign a token: as many as the build looks at. */
-#define ASSIGN_PARENTS 4
-
 /* To find n nodes: children of so many parents, measured at 16,384 nodes and at 848,000 (doc/performance.md). */
 #define FIND_PARENTS(n) Max((uint32) (.8 * (n)), 16)
 
@@ -123,6 +120,11 @@ lists_assign(void *state, const float *tokens, uint32 ntokens, NodeHit *nearest)
 {
 	Lists	   *lists = state;
 
+	if (lists_assign_pays(lists, ntokens))
+	{
+		lists_assign_many(lists, tokens, ntokens, nearest);
+		return;
+	}
 	for (uint32 first = 0; first < ntokens; first += LISTS_CHUNK)
 	{
 		uint32		n = Min(ntokens - first, LISTS_CHUNK);

@@ -28,6 +28,9 @@
 /* Tokens that are searched for together: four groups of the kernel. */
 #define LISTS_CHUNK 64
 
+/* Parents whose children are looked at, to assign a token: as many as the build looks at. */
+#define ASSIGN_PARENTS 4
+
 /* A token comes to a parent, whose key is base. */
 typedef struct ListVisit
 {
@@ -91,5 +94,19 @@ extern void lists_corrupted(const Lists *lists, uint32 parent);
  * most so many of each, among the children of each token's best parents.
  */
 extern void lists_search(Lists *lists, const float *tokens, uint32 ntokens, uint32 nodes, uint32 parents);
+
+/* The best parents of a chunk of tokens into lists->best, in no order. */
+extern void lists_search_parents(Lists *lists, const float *tokens, uint32 ntokens, uint32 parents);
+
+/* The children of a parent, checked. */
+extern ListSpan lists_read_span(const Lists *lists, uint32 parent);
+
+/*
+ * lists_assign.c: the nearest node of each of many tokens, for 70 bytes and a
+ * code row a token; and whether they are so many that it is worth reading all
+ * children of their parents.
+ */
+extern void lists_assign_many(Lists *lists, const float *tokens, uint32 ntokens, NodeHit *nearest);
+extern bool lists_assign_pays(const Lists *lists, uint32 ntokens);
 
 #endif							/* COLBERT_LISTS_H */

@@ -112,9 +112,8 @@ plan_visits(Lists *lists, ListVisit *visits)
 
 	for (uint32 t = 0; t < lists->ntokens; t++)
 	{
-		TopHits    *best = &lists->best[t];
+		const TopHits *best = &lists->best[t];
 
-		top_cut(best);
 		for (uint32 i = 0; i < best->count; i++)
 			visits[n++] = (ListVisit) {best->hits[i].node, t, best->hits[i].key};
 	}
@@ -122,9 +121,8 @@ plan_visits(Lists *lists, ListVisit *visits)
 	return n;
 }
 
-/* The children of a parent, checked. */
-static ListSpan
-read_span(const Lists *lists, uint32 parent)
+ListSpan
+lists_read_span(const Lists *lists, uint32 parent)
 {
 	uint32		ncentroids = lists->meta->arrays[ARRAY_CENTROIDS].nitems;
 	ListSpan	span;
@@ -168,7 +166,7 @@ static void
 estimate_children(Lists *lists, const VisitGroup *group)
 {
 	const ArrayMeta *array = &lists->meta->arrays[ARRAY_CHILD_EDGES];
-	ListSpan	span = read_span(lists, group->visits[0].parent);
+	ListSpan	span = lists_read_span(lists, group->visits[0].parent);
 
 	while (span.count > 0)
 	{
@@ -240,18 +238,28 @@ score_nodes(Lists *lists, const uint32 *nodes, uint32 n)
 
 /* ---- all of it ---- */
 
+/* Tokens as queries for edges. */
 static void
-prepare_tokens(Lists *lists, const float *tokens, uint32 ntokens)
+prepare_edges(Lists *lists, const float *tokens, uint32 ntokens)
 {
 	uint32		padded = lists->rotation->padded;
 	float		constants[LISTS_CHUNK] = {0};
 
-	lists->query = kernel_sq8_pack(lists->packed, tokens, ntokens, lists->dim);
 	for (uint32 t = 0; t < ntokens; t++)
 		rotation_apply(lists->rotation, tokens + (size_t) t * lists->dim, lists->rotated + (size_t) t * padded);
 	lists->edges_query = kernel_sketch_pack(lists->edges_packed, lists->rotated, constants, ntokens, padded, false);
+}
+
+void
+lists_search_parents(Lists *lists, const float *tokens, uint32 ntokens, uint32 parents)
+{
+	lists->query = kernel_sq8_pack(lists->packed, tokens, ntokens, lists->dim);
 	lists->ntokens = ntokens;
 	lists->slots = kernel_sq8_slots(lists->query);
+	reset_best(lists, parents);
+	score_rows(lists, ARRAY_PARENTS, 0, lists->meta->arrays[ARRAY_PARENTS].nitems);
+	for (uint32 t = 0; t < ntokens; t++)
+		top_cut(&lists->best[t]);
 }
 
 /* The nodes that look nearest to each token, among the children of its best parents. */
@@ -277,15 +285,13 @@ guess_nodes(Lists *lists, uint32 parents, uint32 wanted)
 void
 lists_search(Lists *lists, const float *tokens, uint32 ntokens, uint32 nodes, uint32 parents)
 {
-	uint32		nparents = lists->meta->arrays[ARRAY_PARENTS].nitems;
 	uint32		wanted = ROWS_FOR_NODES(nodes);
 	uint32		most_guesses = 0;
 	uint32	   *guessed;
 
-	parents = Min(parents, nparents);
-	prepare_tokens(lists, tokens, ntokens);
-	reset_best(lists, parents);
-	score_rows(lists, ARRAY_PARENTS, 0, nparents);
+	parents = Min(parents, lists->meta->arrays[ARRAY_PARENTS].nitems);
+	lists_search_parents(lists, tokens, ntokens, parents);
+	prepare_edges(lists, tokens, ntokens);
 	guess_nodes(lists, parents, wanted);
 
 	for (uint32 t = 0; t < ntokens; t++)
