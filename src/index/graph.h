@@ -48,6 +48,13 @@ extern const MetaPageData *graph_meta(const Graph *graph);
 extern uint32 graph_search(Graph *graph, const float *vector, uint32 ef, uint32 n, NodeHit *hits, uint64 *hops);
 
 /*
+ * graph_assign.c: the nearest node of each of many tokens, as a search would
+ * find it; and whether they are many enough, and memory suffices, to do so.
+ */
+extern void graph_assign_many(Graph *graph, const float *tokens, uint32 ntokens, NodeHit *nearest);
+extern bool graph_assign_pays(const Graph *graph, uint32 ntokens);
+
+/*
  * Add a node with an empty posting list; returns its ordinal. Deterministic:
  * the level is drawn from the index's seed and the ordinal.
  */
