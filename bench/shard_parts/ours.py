@@ -222,9 +222,9 @@ def kernel_times(copies):
 
 
 def kernel_scaling():
-    """What two clients could reach at best: how many times as much two concurrent bench/kernels do as one, on documents out of cache."""
+    """(What two clients could reach at best: how many times as much two concurrent bench/kernels do as one, on documents out of cache; kernel_times of one.)"""
     with Step('bench/kernels, alone and two at once') as step:
         alone, both = kernel_times(1)[0], kernel_times(2)
         scaling = statistics.mean(sum(alone[line] / times[line] for times in both) for line in alone)
         step.result = f'{scaling:.2f} times'
-    return scaling
+    return scaling, alone

@@ -57,14 +57,36 @@ def print_stages(rows):
         print(f'{name:24}' + ''.join(f'{s[name]:24,.1f}' for _, _, s in columns))
 
 
-def print_rates(rows, scaling):
+# The stage, what it scores by, and how many documents it counts.
+SCORING = (('narrow', 'sketch', 'narrowed'), ('rerank', 'sq8', 'reranked'))
+KERNEL_SHAPES = {'short': '4x65', 'long': '16x65'}
+
+
+def print_kernels(rows, alone):
+    """The stages that are kernels, beside the kernels alone on documents out of cache."""
+    measured = [(row, kind) for row in rows for kind in KINDS if 'stages' in row.get(kind, {})]
+    if not measured:
+        return
+    print(f"\n{'microseconds a document':32}" + ''.join(f'{stage:>12}{"kernel alone":>16}{"share":>8}' for stage, _, _ in SCORING))
+    for row, kind in measured:
+        line = f"{row['label'] + ', ' + kind:32}"
+        for stage, code, count in SCORING:
+            took = 1000 * row[kind]['stages'][stage + '_ms'] / max(row[kind]['stages'][count], 1)
+            kernel = next(time for name, time in alone.items() if name.split() == [KERNEL_SHAPES[kind], code])
+            line += f'{took:12.2f}{kernel:16.2f}{kernel / max(took, .001):8.2f}'
+        print(line)
+    print('kernel alone: bench/kernels, random documents of 1 GB, 65 tokens, 16 query tokens or 4; a stage also reads the directory and pins pages')
+
+
+def print_rates(rows, kernels):
     measured = [row for row in rows if any('rates' in row.get(kind, {}) for kind in KINDS)]
     if not measured:
         return
     print(f"\n{'queries a second':24}" + ''.join(f"   {kind + ': 1 client':>16}{'2':>9}{'scaling':>9}" for kind in KINDS))
     for row in measured:
         print(f"{row['label']:24}" + ''.join(f"   {one:16,.0f}{two:9,.0f}{two / one:9.2f}" for one, two in (row[kind]['rates'] for kind in KINDS)))
-    print(f'two concurrent bench/kernels, documents out of cache: {scaling:.2f} times one')
+    print(f'two concurrent bench/kernels, documents out of cache: {kernels[0]:.2f} times one')
+    print_kernels(rows, kernels[1])
 
 
 def print_inserts(rows):
@@ -83,13 +105,13 @@ def print_inserts(rows):
         print(line)
 
 
-def print_ours(ours, source, lengths, scaling):
+def print_ours(ours, source, lengths, kernels):
     rows = list(ours.rows.values())
     print_load(ours.loaded, source)
     print_builds(rows, ours.loaded['tokens'])
     print_latency(rows, lengths)
     print_stages(rows)
-    print_rates(rows, scaling)
+    print_rates(rows, kernels)
     print_inserts(rows)
 
 
