@@ -267,7 +267,7 @@ partition_points(Training *t)
 	KmeansResult *result = t->result;
 
 	coded_init(&t->coded, result->nparents, t->input->dim, t->hooks);
-	coded_encode(&t->coded, result->parents, result->nparents, t->input->dim, t->hooks);
+	coded_encode_centroids(&t->coded, result->parents, result->nparents, t->input->dim, t->hooks);
 	run(t, point_items(t), assign_to_parents);
 	coded_release(&t->coded, t->hooks);
 	run(t, 1, group_points);

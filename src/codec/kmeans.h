@@ -4,9 +4,8 @@
  *	  Two-level k-means: parents over a sample, children within each parent.
  *
  * Both access methods choose their nodes here. Distances are L2 in the
- * prepared space (so spherical where tokens are normalised); assignment runs
- * through the maxsim kernel: a chunk of tokens is the packed query, centroids
- * are the rows, the key is  <x, c> - |c|^2/2.
+ * prepared space (so spherical where tokens are normalised); assignment goes
+ * through the sq8 kernels first (kmeans_nearest.c).
  *
  * Deterministic for a seed: the same sample gives the same centroids, on any
  * ISA and for any team: items touch disjoint memory, and every reduction runs

@@ -13,7 +13,7 @@
  * or 4.6 of 8, and finds the nearest child nearly as often.
  *
  * Groups are visited in the order of the parents, and a later group wins only
- * by a strictly larger key: the answer for a token does not depend on the
+ * by a strictly smaller distance: the answer for a token does not depend on the
  * tokens beside it.
  *
  *-------------------------------------------------------------------------
@@ -80,8 +80,8 @@ encode_centroids(void *arg, uint32_t item)
 	uint32_t	left = result->ncentroids - (uint32_t) first;
 	CodedRows	coded = {.codes = result->codes + first * coded_row_size(encoding->dim)};
 
-	coded_encode(&coded, result->centroids + first * encoding->dim, left < ITEM_CENTROIDS ? left : ITEM_CENTROIDS,
-				 encoding->dim, encoding->hooks);
+	coded_encode_centroids(&coded, result->centroids + first * encoding->dim, left < ITEM_CENTROIDS ? left : ITEM_CENTROIDS,
+						   encoding->dim, encoding->hooks);
 }
 
 void
@@ -106,7 +106,7 @@ kmeans_assigner_create(const KmeansResult *result, uint32_t dim, uint32_t nparen
 	a->batch = batch < BATCH_LEAST ? BATCH_LEAST : batch > BATCH_MOST ? BATCH_MOST : (uint32_t) batch;
 	a->result = result;
 	coded_init(&a->parents, nparents, dim, hooks);
-	coded_encode(&a->parents, result->parents, nparents, dim, hooks);
+	coded_encode_centroids(&a->parents, result->parents, nparents, dim, hooks);
 	coded_init(&a->tokens, a->batch, dim, hooks);
 	nearest_init(&a->nearest, dim, hooks);
 	a->probe_keys = kmeans_alloc(hooks, a->nprobes, a->nearest.chunk, sizeof(float));
@@ -189,8 +189,12 @@ find_parents(KmeansAssigner *a)
 			const float *keys = nearest->keys + (size_t) p * slots;
 
 			for (uint32_t slot = 0; slot < nearest->npacked; slot++)
-				if (keys[slot] > worst[slot])
-					insert_probe(a, slots, slot, start + p, keys[slot]);
+			{
+				float		key = keys[slot] == keys[slot] ? keys[slot] : nearest_exact_key(nearest, &a->parents, start + p, slot);
+
+				if (key > worst[slot])
+					insert_probe(a, slots, slot, start + p, key);
+			}
 		}
 		start += n;
 	}
@@ -212,7 +216,7 @@ probe_batch(KmeansAssigner *a, uint32_t n)
 		nearest_pack(nearest, &a->tokens, which, count);
 		find_parents(a);
 		for (uint32_t i = 0; i < count; i++)
-			keep_near_parents(a, nearest_slots(nearest), i, coded_squared(nearest->code_rows[i]),
+			keep_near_parents(a, nearest_slots(nearest), i, nearest_squared(nearest, i),
 							  a->probes + (size_t) (start + i) * a->nprobes);
 	}
 }
@@ -279,6 +283,8 @@ search_parent(KmeansAssigner *a, uint32_t parent, uint32_t *centroid)
 	uint32_t	nchildren = a->result->child_start[parent + 1] - a->result->child_start[parent];
 	CodedRows	children = {0};
 
+	if (at == end)
+		return;
 	coded_view(&children, a->result->centroids + first * a->dim, a->result->codes + first * coded_row_size(a->dim),
 			   nchildren, a->dim);
 	for (; at < end; at += a->nearest.npacked)
@@ -289,7 +295,7 @@ search_parent(KmeansAssigner *a, uint32_t parent, uint32_t *centroid)
 static void
 assign_batch(KmeansAssigner *a, const float *tokens, uint32_t n, uint32_t *centroid)
 {
-	coded_encode(&a->tokens, tokens, n, a->dim, a->hooks);
+	coded_encode_points(&a->tokens, tokens, n, a->dim, a->hooks);
 	probe_batch(a, n);
 	group_pairs(a, n);
 	for (uint32_t i = 0; i < n; i++)

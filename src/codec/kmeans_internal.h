@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * kmeans_internal.h
- *	  What training and assignment share: sizes, norms, nearest centroids.
+ *	  What training and assignment share: memory, phases, nearest centroids.
  *
  *-------------------------------------------------------------------------
  */
@@ -38,15 +38,18 @@ kmeans_tick(const KmeansHooks *hooks, uint32_t i)
 /*
  * Points or centroids in eight bits, beside their floats. The addend of a code
  * row is -|row|^2/2 of the decoded row, so that a key of the sq8 kernels orders
- * by the distance to that one; squared[i] is |row i|^2 of the floats.
+ * by the distance to that one. A centroid whose step is much larger than the
+ * others', or that is not finite, has an addend of NaN: it says nothing, and is
+ * measured whenever it is met, so that the others need not be as careful as it
+ * would have them.
  */
 typedef struct CodedRows
 {
 	const float *rows;			/* nrows x dim */
 	uint8_t    *codes;
-	float	   *squared;		/* or NULL */
+	float	   *squared;		/* of points: |row|^2 of the floats */
 	uint32_t	nrows;
-	float		coarsest;		/* the largest scale of a row */
+	float		coarsest;		/* the largest scale of a row that has an addend */
 } CodedRows;
 
 static inline size_t
@@ -55,22 +58,13 @@ coded_row_size(uint32_t dim)
 	return kernel_sq8_row_size(dim, true);
 }
 
-/* The squared length of a decoded row. */
-static inline float
-coded_squared(const uint8_t *code)
-{
-	float		add;
-
-	memcpy(&add, code + sizeof(float), sizeof(add));
-	return -2 * add;
-}
-
-/* Room for up to capacity rows; to encode some. */
+/* Room for up to capacity rows; to encode some, which must stay where they are. */
 extern void coded_init(CodedRows *coded, uint32_t capacity, uint32_t dim, const KmeansHooks *hooks);
 extern void coded_release(CodedRows *coded, const KmeansHooks *hooks);
-extern void coded_encode(CodedRows *coded, const float *rows, uint32_t nrows, uint32_t dim, const KmeansHooks *hooks);
+extern void coded_encode_points(CodedRows *coded, const float *rows, uint32_t nrows, uint32_t dim, const KmeansHooks *hooks);
+extern void coded_encode_centroids(CodedRows *coded, const float *rows, uint32_t nrows, uint32_t dim, const KmeansHooks *hooks);
 
-/* Rows that have been encoded, without their lengths. */
+/* Centroids that have been encoded. */
 extern void coded_view(CodedRows *coded, const float *rows, uint8_t *codes, uint32_t nrows, uint32_t dim);
 
 /* Points of a chunk, at most. */
@@ -132,6 +126,12 @@ extern void nearest_find_any(Nearest *nearest, const CodedRows *centroids);
 
 /* Keys of codes of a run of centroids: keys[(row - first) * slots + point]. Returns how many rows. */
 extern uint32_t nearest_keys(Nearest *nearest, const CodedRows *centroids, uint32_t first);
+
+/* The key that a point and a centroid have by their floats, for one that is NaN. */
+extern float nearest_exact_key(const Nearest *nearest, const CodedRows *centroids, uint32_t row, uint32_t point);
+
+/* The squared length of a packed point, decoded. */
+extern float nearest_squared(const Nearest *nearest, uint32_t point);
 
 static inline uint32_t
 nearest_slots(const Nearest *nearest)

@@ -75,7 +75,7 @@ lloyd_segment(void *arg, uint32_t segment)
 
 	memset(sums, 0, sizeof(float) * dim * lloyd->ncentroids);
 	memset(counts, 0, sizeof(uint32_t) * lloyd->ncentroids);
-	coded_encode(lloyd->coded, lloyd->centroids, lloyd->ncentroids, dim, lloyd->hooks);
+	coded_encode_centroids(lloyd->coded, lloyd->centroids, lloyd->ncentroids, dim, lloyd->hooks);
 	for (; start < end; start += nearest->chunk)
 	{
 		uint32_t	n = end - start < nearest->chunk ? end - start : nearest->chunk;

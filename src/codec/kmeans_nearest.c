@@ -39,6 +39,9 @@
 
 #define KEYS_ALIGNMENT 64
 
+/* A centroid whose step is so many times the mean of all is one of those that are always measured. */
+#define COARSE_TIMES 4
+
 /* Pairs that wait to be measured, at most; and those that are on their way into the cache meanwhile. */
 #define MOST_PAIRS 256
 #define PREFETCH_PAIRS 4
@@ -120,6 +123,21 @@ code_scale(const uint8_t *code)
 	return scale;
 }
 
+static inline float
+code_add(const uint8_t *code)
+{
+	float		add;
+
+	memcpy(&add, code + sizeof(float), sizeof(add));
+	return add;
+}
+
+static inline void
+set_code_add(uint8_t *code, float add)
+{
+	memcpy(code + sizeof(float), &add, sizeof(add));
+}
+
 void
 coded_init(CodedRows *coded, uint32_t capacity, uint32_t dim, const KmeansHooks *hooks)
 {
@@ -135,29 +153,58 @@ coded_release(CodedRows *coded, const KmeansHooks *hooks)
 	hooks->release(hooks->arg, coded->codes);
 }
 
+/* Take the addends of rows that are much coarser than the mean of all, or not finite: see CodedRows. */
 static void
-encode_row(const float *row, uint32_t dim, uint8_t *code)
+silence_coarse_rows(CodedRows *coded, uint32_t dim)
 {
-	float		add;
+	double		sum = 0;
+	float		bound;
 
-	kernels->sq8_encode(row, dim, true, 0, code);
-	add = -0.5f * kernels->sq8_squared(code, dim, true);
-	memcpy(code + sizeof(float), &add, sizeof(add));
+	for (uint32_t i = 0; i < coded->nrows; i++)
+	{
+		float		scale = code_scale(coded->codes + i * coded_row_size(dim));
+
+		sum += isfinite(scale) ? scale : 0;
+	}
+	bound = (float) (COARSE_TIMES * sum / coded->nrows);
+	for (uint32_t i = 0; i < coded->nrows; i++)
+	{
+		uint8_t    *code = coded->codes + i * coded_row_size(dim);
+
+		if (code_scale(code) > bound || !isfinite(squared_length(coded->rows + (size_t) i * dim, dim)))
+			set_code_add(code, NAN);
+	}
 }
 
-void
-coded_encode(CodedRows *coded, const float *rows, uint32_t nrows, uint32_t dim, const KmeansHooks *hooks)
+static void
+encode_rows(CodedRows *coded, const float *rows, uint32_t nrows, uint32_t dim, const KmeansHooks *hooks)
 {
+	coded->rows = rows;
+	coded->nrows = nrows;
 	for (uint32_t i = 0; i < nrows; i++)
 	{
-		const float *row = rows + (size_t) i * dim;
+		uint8_t    *code = coded->codes + i * coded_row_size(dim);
 
 		if (i % 64 == 0)
 			hooks->interrupt(hooks->arg);
-		encode_row(row, dim, coded->codes + i * coded_row_size(dim));
-		if (coded->squared != NULL)
-			coded->squared[i] = squared_length(row, dim);
+		kernels->sq8_encode(rows + (size_t) i * dim, dim, true, 0, code);
+		set_code_add(code, -0.5f * kernels->sq8_squared(code, dim, true));
 	}
+}
+
+void
+coded_encode_points(CodedRows *coded, const float *rows, uint32_t nrows, uint32_t dim, const KmeansHooks *hooks)
+{
+	encode_rows(coded, rows, nrows, dim, hooks);
+	for (uint32_t i = 0; i < nrows; i++)
+		coded->squared[i] = squared_length(rows + (size_t) i * dim, dim);
+}
+
+void
+coded_encode_centroids(CodedRows *coded, const float *rows, uint32_t nrows, uint32_t dim, const KmeansHooks *hooks)
+{
+	encode_rows(coded, rows, nrows, dim, hooks);
+	silence_coarse_rows(coded, dim);
 	coded_view(coded, rows, coded->codes, nrows, dim);
 }
 
@@ -170,9 +217,10 @@ coded_view(CodedRows *coded, const float *rows, uint8_t *codes, uint32_t nrows, 
 	coded->coarsest = 0;
 	for (uint32_t i = 0; i < nrows; i++)
 	{
-		float		scale = code_scale(codes + i * coded_row_size(dim));
+		const uint8_t *code = codes + i * coded_row_size(dim);
 
-		coded->coarsest = scale > coded->coarsest ? scale : coded->coarsest;
+		if (code_add(code) == code_add(code) && code_scale(code) > coded->coarsest)
+			coded->coarsest = code_scale(code);
 	}
 }
 
@@ -237,7 +285,7 @@ nearest_pack(Nearest *nearest, const CodedRows *points, const uint32_t *which, u
 void
 nearest_pack_points(Nearest *nearest, uint32_t n)
 {
-	coded_encode(&nearest->coded, nearest->points, n, nearest->dim, nearest->hooks);
+	coded_encode_points(&nearest->coded, nearest->points, n, nearest->dim, nearest->hooks);
 	nearest_pack(nearest, &nearest->coded, NULL, n);
 }
 
@@ -250,6 +298,21 @@ nearest_keys(Nearest *nearest, const CodedRows *centroids, uint32_t first)
 	kernels->sq8_keys(nearest->query, centroids->codes + first * coded_row_size(nearest->dim), n, true, nearest->keys);
 	nearest->hooks->interrupt(nearest->hooks->arg);
 	return n;
+}
+
+float
+nearest_squared(const Nearest *nearest, uint32_t point)
+{
+	return -2 * code_add(nearest->code_rows[point]);
+}
+
+float
+nearest_exact_key(const Nearest *nearest, const CodedRows *centroids, uint32_t row, uint32_t point)
+{
+	float		distance = squared_distance(nearest->from->rows + (size_t) nearest->which[point] * nearest->dim,
+											centroids->rows + (size_t) row * nearest->dim, nearest->dim);
+
+	return 0.5f * (nearest_squared(nearest, point) - distance);
 }
 
 /* ---- the nearest ---- */
@@ -272,7 +335,7 @@ set_least(Nearest *nearest, const CodedRows *centroids)
 	for (uint32_t i = 0; i < nearest->npacked; i++)
 	{
 		float		step = step_of(nearest, centroids, i);
-		float		squared = coded_squared(nearest->code_rows[i]) - 2 * nearest->largest[i];
+		float		squared = nearest_squared(nearest, i) - 2 * nearest->largest[i];
 		float		spread = (squared > 0 ? squared : 0) / 3 + 0.02f * (float) nearest->dim * step * step;
 
 		nearest->least[i] = nearest->largest[i] - ROUNDING_DEVIATIONS * step * sqrtf(spread);
@@ -343,7 +406,7 @@ nearest_find(Nearest *nearest, const CodedRows *centroids)
 	{
 		float		step = step_of(nearest, centroids, i);
 
-		nearest->largest[i] = 0.5f * (coded_squared(nearest->code_rows[i]) - nearest->distance[i] -
+		nearest->largest[i] = 0.5f * (nearest_squared(nearest, i) - nearest->distance[i] -
 									  (float) nearest->dim * step * step / 6);
 	}
 	for (uint32_t start = 0; start < centroids->nrows;)

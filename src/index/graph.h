@@ -48,11 +48,11 @@ extern const MetaPageData *graph_meta(const Graph *graph);
 extern uint32 graph_search(Graph *graph, const float *vector, uint32 ef, uint32 n, NodeHit *hits, uint64 *hops);
 
 /*
- * graph_assign.c: the nearest node of each of many tokens, as a search would
- * find it; and whether they are many enough, and memory suffices, to do so.
+ * graph_assign.c: the nearest node of each of many tokens, among those that a
+ * walk can find; false where they are not many enough for it, or memory too
+ * little.
  */
-extern void graph_assign_many(Graph *graph, const float *tokens, uint32 ntokens, NodeHit *nearest);
-extern bool graph_assign_pays(const Graph *graph, uint32 ntokens);
+extern bool graph_assign_many(Graph *graph, const float *tokens, uint32 ntokens, NodeHit *nearest);
 
 /*
  * Add a node with an empty posting list; returns its ordinal. Deterministic:

@@ -65,11 +65,8 @@ graph_assign(void *state, const float *tokens, uint32 ntokens, NodeHit *nearest)
 {
 	uint32		dim = graph_meta(state)->dim;
 
-	if (graph_assign_pays(state, ntokens))
-	{
-		graph_assign_many(state, tokens, ntokens, nearest);
+	if (graph_assign_many(state, tokens, ntokens, nearest))
 		return;
-	}
 	for (uint32 t = 0; t < ntokens; t++)
 		if (graph_search(state, tokens + (size_t) t * dim, ASSIGN_EF, 1, &nearest[t], NULL) == 0)
 			elog(ERROR, "the graph of an index is empty");

@@ -102,7 +102,7 @@ extern void lists_search_parents(Lists *lists, const float *tokens, uint32 ntoke
 extern ListSpan lists_read_span(const Lists *lists, uint32 parent);
 
 /*
- * lists_assign.c: the nearest node of each of many tokens, for 70 bytes and a
+ * lists_assign.c: the nearest node of each of many tokens, for 32 bytes and a
  * code row a token; and whether they are so many that it is worth reading all
  * children of their parents.
  */

@@ -55,12 +55,12 @@ find_parents(Assignment *a, const float *tokens)
 {
 	Lists	   *lists = a->lists;
 
-	for (uint32 i = 0; i < a->ntokens; i++)
-		kernels->sq8_encode(tokens + (size_t) i * lists->dim, lists->dim, false, 0, a->codes + i * a->code_size);
 	for (uint32 first = 0; first < a->ntokens; first += LISTS_CHUNK)
 	{
 		uint32		n = Min(a->ntokens - first, LISTS_CHUNK);
 
+		for (uint32 i = first; i < first + n; i++)
+			kernels->sq8_encode(tokens + (size_t) i * lists->dim, lists->dim, false, 0, a->codes + i * a->code_size);
 		lists_search_parents(lists, tokens + (size_t) first * lists->dim, n, ASSIGN_PARENTS);
 		for (uint32 t = 0; t < n; t++)
 			for (uint32 i = 0; i < ASSIGN_PARENTS; i++)
@@ -133,22 +133,17 @@ search_children(Assignment *a, ListSpan span, const uint32 *tokens, uint32 n)
 		kernels->sq8_keys(lists->query, a->rows + from * lists->row_size, nrows, true, a->keys);
 		kernels->keys_raise(a->keys, nrows, lists->slots, best);
 		keep_nearest(a, best, tokens, n, span.first + from, nrows);
+		CHECK_FOR_INTERRUPTS();
 	}
-	CHECK_FOR_INTERRUPTS();
 }
 
-/* Look at the children of a parent for all tokens that come to it. */
+/* Rows of pages that were never written are zeroes, which no code is: they are no node's. */
 static void
-search_parent(Assignment *a, uint32 parent)
+read_rows(Assignment *a, ListSpan span)
 {
-	Lists	   *lists = a->lists;
-	uint32		at = a->group_start[parent];
-	uint32		end = a->group_start[parent + 1];
-	ListSpan	span;
+	const Lists *lists = a->lists;
+	const float nowhere = -INFINITY;
 
-	if (at == end)
-		return;
-	span = lists_read_span(lists, parent);
 	if (span.count > a->rows_room)
 	{
 		if (a->rows != NULL)
@@ -157,6 +152,27 @@ search_parent(Assignment *a, uint32 parent)
 		a->rows_room = span.count;
 	}
 	parray_copy_out(lists->index, lists->meta, ARRAY_CENTROIDS, span.first, span.count, a->rows);
+	for (uint32 i = 0; i < span.count; i++)
+	{
+		uint8	   *row = a->rows + i * lists->row_size;
+
+		if (row[2 * sizeof(float)] == 0)
+			memcpy(row + sizeof(float), &nowhere, sizeof(float));
+	}
+}
+
+/* Look at the children of a parent for all tokens that come to it. */
+static void
+search_parent(Assignment *a, uint32 parent)
+{
+	uint32		at = a->group_start[parent];
+	uint32		end = a->group_start[parent + 1];
+	ListSpan	span;
+
+	if (at == end)
+		return;
+	span = lists_read_span(a->lists, parent);
+	read_rows(a, span);
 	for (; at < end; at += LISTS_CHUNK)
 		search_children(a, span, a->pairs + at, Min(end - at, LISTS_CHUNK));
 }

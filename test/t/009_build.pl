@@ -165,8 +165,16 @@ for my $n (0 .. $cancelled_builds - 1)
 	my $error = stop_sql($build);
 
 	push @latencies, time - $start if $way < 2;
-	$stopped[$way]++ if $error =~ /canceling statement|terminating connection/;
-	$node->safe_psql('postgres', 'DROP INDEX IF EXISTS pool_index') if $error eq '';
+	# done before it was stopped: builds are faster now than when their time was taken
+	if ($node->safe_psql('postgres', q{SELECT count(*) FROM pg_class WHERE relname = 'pool_index'}))
+	{
+		$seconds{$method} *= .8;
+		$node->safe_psql('postgres', 'DROP INDEX pool_index');
+	}
+	elsif ($error =~ /canceling statement|terminating connection/)
+	{
+		$stopped[$way]++;
+	}
 	left_behind("build $n") if $n % 10 == 9;
 }
 cmp_ok($stopped[$_], '>=', $cancelled_builds / 5, (qw(cancelled terminated timed-out))[$_] . " builds: $stopped[$_]") for 0 .. 2;

@@ -675,6 +675,53 @@ test_coarse_codes(void)
 	}
 }
 
+/* Centroids and parents that are not finite, or far larger than the others, do not keep tokens from their nearest. */
+static void
+test_strange_centroids(void)
+{
+	enum
+	{
+		DIM = 40, POINTS = 2000, CENTROIDS = 120
+	};
+	uint16_t   *points = clustered_points(POINTS, DIM, 250, 0.4f, NULL);
+	float	   *tokens = widened(points, (size_t) POINTS * DIM);
+	uint32_t   *centroid = malloc(sizeof(uint32_t) * POINTS);
+	KmeansResult result = train(points, POINTS, DIM, CENTROIDS, 0);
+	KmeansAssigner *assigner;
+	uint32_t	right = 0;
+
+	for (uint32_t k = 0; k < DIM; k++)
+	{
+		result.centroids[20 * DIM + k] *= 1000;
+		result.centroids[40 * DIM + k] *= -100;
+		result.parents[2 * DIM + k] *= 500;
+	}
+	result.centroids[3 * DIM] = NAN;
+	result.centroids[60 * DIM + 7] = INFINITY;
+	kmeans_encode(&result, DIM, &hooks);
+	assigner = kmeans_assigner_create(&result, DIM, result.nparents, &hooks);
+	kmeans_assign(assigner, tokens, POINTS, centroid, NULL);
+	for (uint32_t i = 0; i < POINTS; i++)
+	{
+		const float *x = tokens + (size_t) i * DIM;
+		double		best = INFINITY;
+
+		for (uint32_t c = 0; c < result.ncentroids; c++)
+		{
+			double		distance = squared_distance(result.centroids + (size_t) c * DIM, x, DIM);
+
+			best = distance < best ? distance : best;
+		}
+		right += squared_distance(result.centroids + (size_t) centroid[i] * DIM, x, DIM) <= best * (1 + 1e-5);
+	}
+	tap_ok(right == POINTS, "strange centroids: %u of %d at the nearest", right, POINTS);
+	kmeans_assigner_release(assigner);
+	free_result(&result);
+	free(centroid);
+	free(tokens);
+	free(points);
+}
+
 /* Tokens of any size get some centroid. */
 static void
 test_extreme_tokens(void)
@@ -721,6 +768,7 @@ main(void)
 	test_dims();
 	test_assignment();
 	test_coarse_codes();
+	test_strange_centroids();
 	test_extreme_tokens();
 	tap_ok(counters.interrupts > 1000, "%ld looks for interrupts", counters.interrupts);
 	tap_ok(counters.allocated - counters.released == 4 * trained, "assigners give all memory back");
