@@ -79,6 +79,9 @@ typedef struct KmeansResult
 	uint8_t    *codes;			/* of the centroids, in eight bits: for assigners */
 } KmeansResult;
 
+/* |row|^2, summed the same way everywhere. */
+extern float kmeans_squared_length(const float *row, uint32_t dim);
+
 /* Bytes that a centroid takes in memory. */
 extern size_t kmeans_centroid_size(uint32_t dim);
 

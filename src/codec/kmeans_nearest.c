@@ -84,8 +84,8 @@ add_strands(const float *s)
 	return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
 }
 
-static float
-squared_length(const float *row, uint32_t dim)
+float
+kmeans_squared_length(const float *row, uint32_t dim)
 {
 	float		s[8] = {0};
 	size_t		k = 0;
@@ -171,7 +171,7 @@ silence_coarse_rows(CodedRows *coded, uint32_t dim)
 	{
 		uint8_t    *code = coded->codes + i * coded_row_size(dim);
 
-		if (code_scale(code) > bound || !isfinite(squared_length(coded->rows + (size_t) i * dim, dim)))
+		if (code_scale(code) > bound || !isfinite(kmeans_squared_length(coded->rows + (size_t) i * dim, dim)))
 			set_code_add(code, NAN);
 	}
 }
@@ -197,7 +197,7 @@ coded_encode_points(CodedRows *coded, const float *rows, uint32_t nrows, uint32_
 {
 	encode_rows(coded, rows, nrows, dim, hooks);
 	for (uint32_t i = 0; i < nrows; i++)
-		coded->squared[i] = squared_length(rows + (size_t) i * dim, dim);
+		coded->squared[i] = kmeans_squared_length(rows + (size_t) i * dim, dim);
 }
 
 void

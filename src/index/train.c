@@ -81,20 +81,6 @@ typedef struct Statistics
 	double	   *sums;			/* STATISTICS_PARTS x dim, shared */
 } Statistics;
 
-static float
-squared_length(const float *token, uint32 dim)
-{
-	float		s[8] = {0};
-	uint32		k = 0;
-
-	for (; k + 8 <= dim; k += 8)
-		for (int j = 0; j < 8; j++)
-			s[j] += token[k + j] * token[k + j];
-	for (; k < dim; k++)
-		s[k % 8] += token[k] * token[k];
-	return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
-}
-
 /* Work item: one part of the sample. */
 static void
 sum_part(void *arg, uint32 part)
@@ -118,7 +104,7 @@ sum_part(void *arg, uint32 part)
 		kernels->half_to_float(sample_token(sample, i), token, dim);
 		for (uint32 k = 0; k < dim; k++)
 			sums[k] += token[k];
-		square = squared_length(token, dim);
+		square = kmeans_squared_length(token, dim);
 		own.squares += square;
 		own.shortest = Min(own.shortest, square);
 		own.longest = Max(own.longest, square);

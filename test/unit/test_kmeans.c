@@ -624,6 +624,29 @@ test_assignment(void)
 	free(points);
 }
 
+/* How many of n tokens are assigned to the nearest of all centroids, by plain loops. */
+static uint32_t
+at_nearest(const KmeansResult *result, const float *tokens, uint32_t n, uint32_t dim)
+{
+	KmeansAssigner *assigner = kmeans_assigner_create(result, dim, result->nparents, &hooks);
+	uint32_t   *centroid = malloc(sizeof(uint32_t) * n);
+	uint32_t	right = 0;
+
+	kmeans_assign(assigner, tokens, n, centroid, NULL);
+	for (uint32_t i = 0; i < n; i++)
+	{
+		const float *x = tokens + (size_t) i * dim;
+		double		best = INFINITY;
+
+		for (uint32_t c = 0; c < result->ncentroids; c++)
+			best = fmin(best, squared_distance(result->centroids + (size_t) c * dim, x, dim));
+		right += squared_distance(result->centroids + (size_t) centroid[i] * dim, x, dim) <= best * (1 + 1e-5);
+	}
+	kmeans_assigner_release(assigner);
+	free(centroid);
+	return right;
+}
+
 /*
  * Data that eight bits see badly: far from zero beside what sets them apart,
  * or with a dim that outweighs the others. The search is exhaustive all the same.
@@ -646,30 +669,17 @@ test_coarse_codes(void)
 	{
 		uint16_t   *points = clustered_points(POINTS, DIM, 250, 0.4f, NULL);
 		float	   *tokens = widened(points, (size_t) POINTS * DIM);
-		uint32_t   *centroid = malloc(sizeof(uint32_t) * POINTS);
-		uint32_t	right = 0;
 		KmeansResult result;
-		KmeansAssigner *assigner;
+		uint32_t	right;
 
 		for (uint32_t i = 0; i < POINTS * DIM; i++)
 			tokens[i] = kinds[kind].offset + tokens[i] * (i % DIM == 0 ? kinds[kind].first : kinds[kind].first > 0);
 		kernels->float_to_half(tokens, points, (size_t) POINTS * DIM);
 		kernels->half_to_float(points, tokens, (size_t) POINTS * DIM);
 		result = train(points, POINTS, DIM, CENTROIDS, 0);
-		assigner = kmeans_assigner_create(&result, DIM, result.nparents, &hooks);
-		kmeans_assign(assigner, tokens, POINTS, centroid, NULL);
-		for (uint32_t i = 0; i < POINTS; i++)
-		{
-			const float *x = tokens + (size_t) i * DIM;
-			double		best;
-
-			nearest_row(result.centroids, result.ncentroids, x, DIM, &best);
-			right += squared_distance(result.centroids + (size_t) centroid[i] * DIM, x, DIM) <= best * (1 + 1e-5);
-		}
+		right = at_nearest(&result, tokens, POINTS, DIM);
 		tap_ok(right == POINTS, "%s: %u of %d at the nearest of %u centroids", kinds[kind].what, right, POINTS, result.ncentroids);
-		kmeans_assigner_release(assigner);
 		free_result(&result);
-		free(centroid);
 		free(tokens);
 		free(points);
 	}
@@ -685,10 +695,8 @@ test_strange_centroids(void)
 	};
 	uint16_t   *points = clustered_points(POINTS, DIM, 250, 0.4f, NULL);
 	float	   *tokens = widened(points, (size_t) POINTS * DIM);
-	uint32_t   *centroid = malloc(sizeof(uint32_t) * POINTS);
 	KmeansResult result = train(points, POINTS, DIM, CENTROIDS, 0);
-	KmeansAssigner *assigner;
-	uint32_t	right = 0;
+	uint32_t	right;
 
 	for (uint32_t k = 0; k < DIM; k++)
 	{
@@ -699,25 +707,9 @@ test_strange_centroids(void)
 	result.centroids[3 * DIM] = NAN;
 	result.centroids[60 * DIM + 7] = INFINITY;
 	kmeans_encode(&result, DIM, &hooks);
-	assigner = kmeans_assigner_create(&result, DIM, result.nparents, &hooks);
-	kmeans_assign(assigner, tokens, POINTS, centroid, NULL);
-	for (uint32_t i = 0; i < POINTS; i++)
-	{
-		const float *x = tokens + (size_t) i * DIM;
-		double		best = INFINITY;
-
-		for (uint32_t c = 0; c < result.ncentroids; c++)
-		{
-			double		distance = squared_distance(result.centroids + (size_t) c * DIM, x, DIM);
-
-			best = distance < best ? distance : best;
-		}
-		right += squared_distance(result.centroids + (size_t) centroid[i] * DIM, x, DIM) <= best * (1 + 1e-5);
-	}
+	right = at_nearest(&result, tokens, POINTS, DIM);
 	tap_ok(right == POINTS, "strange centroids: %u of %d at the nearest", right, POINTS);
-	kmeans_assigner_release(assigner);
 	free_result(&result);
-	free(centroid);
 	free(tokens);
 	free(points);
 }
