@@ -183,7 +183,10 @@ tune_cheapest_first(const ListCell *a, const ListCell *b)
 
 	if (x->ms != y->ms)
 		return x->ms < y->ms ? -1 : 1;
-	return x->recall > y->recall ? -1 : x->recall < y->recall;
+	if (x->recall != y->recall)
+		return x->recall > y->recall ? -1 : 1;
+	/* Times are ticks of a clock, so that quick searches tie: the one that is chosen must be the one that is shown. */
+	return x->number - y->number;
 }
 
 static void

@@ -32,6 +32,7 @@ typedef struct TuneQuery
 /* What was found out about some settings. */
 typedef struct Trial
 {
+	int			number;			/* the first is 0 */
 	SearchSettings asked;		/* 0 where the index is to choose */
 	bool		complete;		/* else it was given up, being too bad or too slow */
 	double		recall;			/* share of the k best, over all queries */

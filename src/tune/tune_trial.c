@@ -240,6 +240,7 @@ begin_trial(Tune *tune, const SearchSettings *asked)
 	trial->fastest = palloc(mul_size(tune->nqueries, sizeof(double)));
 	for (int i = 0; i < tune->nqueries; i++)
 		trial->fastest[i] = DBL_MAX;
+	trial->number = list_length(tune->trials);
 	tune->trials = lappend(tune->trials, trial);
 	return trial;
 }

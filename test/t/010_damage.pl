@@ -10,7 +10,7 @@ use Test::More;
 
 my $rounds = rounds(13);
 my $block_size = 8192;
-my @array_names = qw(documents sketches rows pending_rows queue nulls params nodes neighbours upper parents children centroids);
+my @array_names = qw(documents sketches rows pending_rows queue nulls params nodes neighbours upper parents children centroids edges);
 my @damages = qw(flip flip flip flip flip flip flip flip zero torn noise truncate);
 
 # Each table has an index of another kind, with documents that are merged, pending, dead, free and NULL.
