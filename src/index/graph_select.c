@@ -9,18 +9,8 @@
 
 #include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 
-typedef float Quad __attribute__((vector_size(16)));
-
-static inline Quad
-load_quad(const float *p)
-{
-	Quad		q;
-
-	memcpy(&q, p, sizeof(q));
-	return q;
-}
+#include "codec/quad.h"
 
 static inline float
 sum_quads(Quad a, Quad b, Quad c, Quad d)
@@ -40,10 +30,10 @@ graph_dot(const float *a, const float *b, uint32_t width)
 
 	for (uint32_t k = 0; k < width; k += GRAPH_STRANDS)
 	{
-		s0 += load_quad(a + k) * load_quad(b + k);
-		s1 += load_quad(a + k + 4) * load_quad(b + k + 4);
-		s2 += load_quad(a + k + 8) * load_quad(b + k + 8);
-		s3 += load_quad(a + k + 12) * load_quad(b + k + 12);
+		s0 += quad_load(a + k) * quad_load(b + k);
+		s1 += quad_load(a + k + 4) * quad_load(b + k + 4);
+		s2 += quad_load(a + k + 8) * quad_load(b + k + 8);
+		s3 += quad_load(a + k + 12) * quad_load(b + k + 12);
 	}
 	return sum_quads(s0, s1, s2, s3);
 }
@@ -58,10 +48,10 @@ graph_distance(const float *a, const float *b, uint32_t width)
 
 	for (uint32_t k = 0; k < width; k += GRAPH_STRANDS)
 	{
-		Quad		d0 = load_quad(a + k) - load_quad(b + k);
-		Quad		d1 = load_quad(a + k + 4) - load_quad(b + k + 4);
-		Quad		d2 = load_quad(a + k + 8) - load_quad(b + k + 8);
-		Quad		d3 = load_quad(a + k + 12) - load_quad(b + k + 12);
+		Quad		d0 = quad_load(a + k) - quad_load(b + k);
+		Quad		d1 = quad_load(a + k + 4) - quad_load(b + k + 4);
+		Quad		d2 = quad_load(a + k + 8) - quad_load(b + k + 8);
+		Quad		d3 = quad_load(a + k + 12) - quad_load(b + k + 12);
 
 		s0 += d0 * d0;
 		s1 += d1 * d1;

@@ -13,31 +13,21 @@
 #define COLBERT_MULTIVECTOR_DISTANCE_H
 
 #include <stdint.h>
-#include <string.h>
 
-typedef float DistanceLanes __attribute__((vector_size(16)));
-
-static inline DistanceLanes
-distance_load(const float *p)
-{
-	DistanceLanes lanes;
-
-	memcpy(&lanes, p, sizeof(lanes));
-	return lanes;
-}
+#include "codec/quad.h"
 
 static inline float
 squared_distance(const float *a, const float *b, uint32_t dim)
 {
-	DistanceLanes low = {0};
-	DistanceLanes high = {0};
+	Quad		low = {0};
+	Quad		high = {0};
 	float		sums[8];
 	uint32_t	k = 0;
 
 	for (; k + 8 <= dim; k += 8)
 	{
-		DistanceLanes d = distance_load(a + k) - distance_load(b + k);
-		DistanceLanes e = distance_load(a + k + 4) - distance_load(b + k + 4);
+		Quad		d = quad_load(a + k) - quad_load(b + k);
+		Quad		e = quad_load(a + k + 4) - quad_load(b + k + 4);
 
 		low += d * d;
 		high += e * e;

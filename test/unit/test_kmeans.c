@@ -568,6 +568,29 @@ test_dims(void)
  * ------------------------------------------------------------------------
  */
 
+/* How many of n tokens are assigned to the nearest of all centroids, by plain loops. */
+static uint32_t
+at_nearest(const KmeansResult *result, const float *tokens, uint32_t n, uint32_t dim)
+{
+	KmeansAssigner *assigner = kmeans_assigner_create(result, dim, result->nparents, &hooks);
+	uint32_t   *centroid = malloc(sizeof(uint32_t) * n);
+	uint32_t	right = 0;
+
+	kmeans_assign(assigner, tokens, n, centroid, NULL);
+	for (uint32_t i = 0; i < n; i++)
+	{
+		const float *x = tokens + (size_t) i * dim;
+		double		best = INFINITY;
+
+		for (uint32_t c = 0; c < result->ncentroids; c++)
+			best = fmin(best, squared_distance(result->centroids + (size_t) c * dim, x, dim));
+		right += squared_distance(result->centroids + (size_t) centroid[i] * dim, x, dim) <= best * (1 + 1e-5);
+	}
+	kmeans_assigner_release(assigner);
+	free(centroid);
+	return right;
+}
+
 static void
 test_assignment(void)
 {
@@ -583,7 +606,7 @@ test_assignment(void)
 	uint32_t   *exact = malloc(sizeof(uint32_t) * POINTS);
 	uint32_t   *probed = malloc(sizeof(uint32_t) * POINTS);
 	float	   *similarity = malloc(sizeof(float) * POINTS);
-	uint32_t	right = 0;
+	uint32_t	right = at_nearest(&result, tokens, POINTS, DIM);
 	uint32_t	same = 0;
 	uint32_t	alone = 0;
 	double		worst = 0;
@@ -593,13 +616,10 @@ test_assignment(void)
 	for (uint32_t i = 0; i < POINTS; i++)
 	{
 		const float *x = tokens + (size_t) i * DIM;
-		double		best;
 		double		key = 0;
 		uint32_t	one;
 		float		one_similarity;
 
-		nearest_row(result.centroids, result.ncentroids, x, DIM, &best);
-		right += squared_distance(result.centroids + (size_t) exact[i] * DIM, x, DIM) <= best * (1 + 1e-5);
 		for (uint32_t k = 0; k < DIM; k++)
 			key += (x[k] - 0.5 * result.centroids[(size_t) exact[i] * DIM + k]) * result.centroids[(size_t) exact[i] * DIM + k];
 		worst = fmax(worst, fabs(key - similarity[i]));
@@ -622,29 +642,6 @@ test_assignment(void)
 	free_result(&result);
 	free(tokens);
 	free(points);
-}
-
-/* How many of n tokens are assigned to the nearest of all centroids, by plain loops. */
-static uint32_t
-at_nearest(const KmeansResult *result, const float *tokens, uint32_t n, uint32_t dim)
-{
-	KmeansAssigner *assigner = kmeans_assigner_create(result, dim, result->nparents, &hooks);
-	uint32_t   *centroid = malloc(sizeof(uint32_t) * n);
-	uint32_t	right = 0;
-
-	kmeans_assign(assigner, tokens, n, centroid, NULL);
-	for (uint32_t i = 0; i < n; i++)
-	{
-		const float *x = tokens + (size_t) i * dim;
-		double		best = INFINITY;
-
-		for (uint32_t c = 0; c < result->ncentroids; c++)
-			best = fmin(best, squared_distance(result->centroids + (size_t) c * dim, x, dim));
-		right += squared_distance(result->centroids + (size_t) centroid[i] * dim, x, dim) <= best * (1 + 1e-5);
-	}
-	kmeans_assigner_release(assigner);
-	free(centroid);
-	return right;
 }
 
 /*
