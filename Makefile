@@ -72,6 +72,9 @@ demo demo-psql:
 	@tools/demo $@
 test:
 	@tools/test
+# The long forms of the suites that have one: hours of randomness, whole collections. Tests read COLBERT_EXTRA.
+test-extra:
+	@COLBERT_EXTRA=1 tools/test tap differential
 test-%:
 	@tools/test $*
 # Other versions, compilers and builds: make test-matrix CELLS="17-gcc 18-clang" SUITES="regress isolation"
@@ -95,6 +98,7 @@ help:
 	@echo 'make demo           real questions, answers in words, and how fast'
 	@echo 'make demo-psql      the same data, in psql'
 	@echo 'make test           every test; make test-SUITE for one of: $(shell tools/test --list 2>/dev/null)'
+	@echo 'make test-extra     the long forms of tests: whole collections, more random statements'
 	@echo 'make test-matrix    every test on PostgreSQL 15, 17 and 18, with gcc, clang, assertions and sanitizers, in chroots: hours'
 	@echo '                    CELLS="17-gcc 18-clang" SUITES="regress tap" choose; cells: $(shell tools/test-matrix --list 2>/dev/null)'
 	@echo 'make soak MINUTES=60  the tests of faults, longer: crashes, damaged files, full disks (doc/reliability.md)'
@@ -104,5 +108,5 @@ help:
 	@echo 'make bench-shard    a shard of 163,730 documents (16,373 to 820,000 by tools/bench shard N), its data kept (doc/performance.md)'
 	@echo 'make deps           only install the packages'
 
-.PHONY: deps demo demo-psql test test-matrix soak faults help FORCE
+.PHONY: deps demo demo-psql test test-extra test-matrix soak faults help FORCE
 FORCE:

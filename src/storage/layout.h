@@ -24,7 +24,7 @@
 #include "storage/off.h"
 
 #define COLBERT_MAGIC		0x4C4F4342	/* "BCOL" */
-#define COLBERT_VERSION		2
+#define COLBERT_VERSION		3
 
 #define META_BLOCK			0
 
