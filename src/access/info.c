@@ -122,7 +122,7 @@ colbert_index_info(PG_FUNCTION_ARGS)
 
 	values[n++] = CStringGetTextDatum(get_am_name(index->rd_rel->relam));
 	values[n++] = CStringGetTextDatum(view->coder.codec->name);
-	values[n++] = Int32GetDatum(meta->dim);
+	values[n++] = Int32GetDatum(meta->column_dim);
 	values[n++] = Int64GetDatum(meta->live_docs);
 	values[n++] = Int64GetDatum((int64) meta->live_tokens);
 	values[n++] = Int64GetDatum(meta->live_nulls);

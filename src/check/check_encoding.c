@@ -113,10 +113,10 @@ encoding_check_document(EncodingCheck *state, uint32 doc, Datum value)
 	const DocEntry *entry = &check->docs[doc];
 	MultiVector *mv = multivector_from_datum(value);
 
-	if (mv->dim != check->view->dim || mv->ntokens != entry->ntokens)
+	if (mv->dim != check->view->column_dim || mv->ntokens != entry->ntokens)
 	{
 		findings_add(check->findings, FINDING_ERROR, doc, "document has %u tokens of %u dimensions, its row %u of %u",
-					 entry->ntokens, check->view->dim, mv->ntokens, (unsigned) mv->dim);
+					 entry->ntokens, check->view->column_dim, mv->ntokens, (unsigned) mv->dim);
 		return;
 	}
 	for (uint32 first = 0; first < mv->ntokens; first += SKETCH_BLOCK_TOKENS)

@@ -15,36 +15,31 @@
 /* One fixed seed: the same documents give the same index. */
 #define INDEX_SEED UINT64CONST(0x636f6c6265727431)
 
-/* The largest dim up to MULTIVECTOR_MAX_DIM for which every fixed-size item fits on a page. */
+/* Does every fixed-size item of tokens of this shape fit on a page, but for a pq_m that is refused anyway? */
 static bool
 fits(const Finder *finder, const Codec *codec, CodecShape shape)
 {
-	uint32		dim = shape.dim;
-
+	shape.pq_m = Min(shape.pq_m, rotation_padded(shape.dim));
 	return codec->row_size(shape) <= PAGE_PAYLOAD &&
 		codec_sq8.row_size(shape) <= PAGE_PAYLOAD &&
-		kernel_sketch_block_size(rotation_padded(dim), shape.has_add) <= PAGE_PAYLOAD &&
-		finder->fits(dim);
+		kernel_sketch_block_size(rotation_padded(shape.dim), shape.has_add) <= PAGE_PAYLOAD &&
+		finder->fits(shape.dim);
 }
 
-static void
-check_dim(const Finder *finder, const Codec *codec, CodecShape shape)
+/* The dimensions that the index keeps of a column's: all that fit on a page, or as many as tokens are projected to. */
+static uint32
+kept_dim(const Finder *finder, const Codec *codec, CodecShape shape)
 {
-	CodecShape	largest = shape;
-
 	if (fits(finder, codec, shape))
-		return;
-	for (largest.dim = MULTIVECTOR_MAX_DIM; largest.dim > 1 && !fits(finder, codec, largest);)
-		largest.dim--;
-	ereport(ERROR,
-			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-			 errmsg("cannot index %u dimensions with quantizer \"%s\"", shape.dim, codec->name),
-			 errdetail("A token must fit on a page: at most %u dimensions.", largest.dim),
-			 errhint("Reduce the dimensions of the embeddings, or use another quantizer.")));
+		return shape.dim;
+	shape.dim = Min(shape.dim / PROJECTION_DIM_STEP * PROJECTION_DIM_STEP, PROJECTION_MAX_DIM);
+	while (shape.dim > PROJECTION_DIM_STEP && !fits(finder, codec, shape))
+		shape.dim -= PROJECTION_DIM_STEP;
+	return shape.dim;
 }
 
 static void
-check_pq_m(CodecShape shape)
+check_pq_m(CodecShape shape, uint32 column_dim)
 {
 	uint32		most = rotation_padded(shape.dim);
 
@@ -52,6 +47,7 @@ check_pq_m(CodecShape shape)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("pq_m must not be above %u for %u dimensions", most, shape.dim),
+				 shape.dim < column_dim ? errdetail("The index keeps the %u dimensions projected to %u.", column_dim, shape.dim) : 0,
 				 errhint("It is how many parts a token is cut into, and the bytes of its code; a quarter of the dimensions is usual.")));
 }
 
@@ -64,12 +60,13 @@ create_meta(const IndexShape *shape, MetaPageData *meta)
 	CodecShape	row_shape = {shape->dim, has_add, shape->codec == CODEC_PQ ? shape->pq_m : 0};
 	ArrayMeta  *arrays = meta->arrays;
 
-	check_pq_m(row_shape);
-	check_dim(finder, codec, row_shape);
+	row_shape.dim = kept_dim(finder, codec, row_shape);
+	check_pq_m(row_shape, shape->dim);
 	memset(meta, 0, sizeof(MetaPageData));
 	meta->magic = COLBERT_MAGIC;
 	meta->version = COLBERT_VERSION;
-	meta->dim = shape->dim;
+	meta->dim = row_shape.dim;
+	meta->column_dim = shape->dim;
 	meta->metric = shape->metric;
 	meta->codec = shape->codec;
 	meta->pq_m = row_shape.pq_m;
@@ -85,7 +82,7 @@ create_meta(const IndexShape *shape, MetaPageData *meta)
 		meta->free_head[i] = INVALID_ORDINAL;
 
 	arrays[ARRAY_DOCS].item_size = sizeof(DocEntry);
-	arrays[ARRAY_SKETCHES].item_size = kernel_sketch_block_size(rotation_padded(shape->dim), has_add);
+	arrays[ARRAY_SKETCHES].item_size = kernel_sketch_block_size(rotation_padded(row_shape.dim), has_add);
 	arrays[ARRAY_ROWS].item_size = codec->row_size(row_shape);
 	if (codec->coarse)
 		arrays[ARRAY_PENDING_ROWS].item_size = codec_sq8.row_size(row_shape);

@@ -13,7 +13,7 @@
 /* What the structural options ask for; 0 = chosen here. */
 typedef struct IndexShape
 {
-	uint32		dim;
+	uint32		dim;			/* of the column */
 	Metric		metric;
 	FinderKind	finder;
 	CodecId		codec;
@@ -25,10 +25,10 @@ typedef struct IndexShape
 } IndexShape;
 
 /*
- * Fill the meta data of an index without documents. Errors (22023) where pq_m
- * is too large for the dims, and (54000) with a
- * HINT where a token of that dim, its sketches or its neighbours do not fit on
- * a page; m is lowered (with a NOTICE) where its neighbours do not fit.
+ * Fill the meta data of an index without documents. Tokens that, with their
+ * sketches and a few neighbours, do not fit on a page are kept projected to
+ * fewer dimensions (projection.h). Errors (22023) where pq_m is too large for
+ * these; m is lowered (with a NOTICE) where its neighbours do not fit.
  */
 extern void create_meta(const IndexShape *shape, MetaPageData *meta);
 

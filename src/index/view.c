@@ -115,7 +115,7 @@ check_parameters(const IndexView *view)
 {
 	const MetaPageData *meta = &view->meta;
 
-	if (meta->dim == 0 || meta->dim > MULTIVECTOR_MAX_DIM || meta->metric > METRIC_L2 ||
+	if (meta->dim == 0 || meta->dim > meta->column_dim || meta->column_dim > MULTIVECTOR_MAX_DIM || meta->metric > METRIC_L2 ||
 		codec_by_id(meta->codec) == NULL || (meta->codec == CODEC_PQ) != (meta->pq_m > 0) ||
 		meta->pq_m > rotation_padded(meta->dim) || finder_by_kind(meta->finder) == NULL ||
 		meta->queue_tail < meta->queue_head || meta->queue_tail > meta->arrays[ARRAY_QUEUE].nitems ||
@@ -158,6 +158,9 @@ view_open(Relation rel, bool building, ViewPending pending)
 	memcpy(&view->meta, meta_data(BufferGetPage(buffer)), sizeof(MetaPageData));
 	check_parameters(view);
 	view->dim = view->meta.dim;
+	view->column_dim = view->meta.column_dim;
+	if (view->dim < view->column_dim)
+		view->projection = projection_create(view->column_dim, view->dim, view->meta.seed);
 	view->metric = view->meta.metric;
 	view->finder = finder_by_kind(view->meta.finder);
 	view->mean = palloc(view->dim * sizeof(float));
@@ -237,7 +240,16 @@ view_check_row(IndexView *view, Relation table, const ItemPointerData *tid)
 void
 view_prepare_tokens(const IndexView *view, const MultiVector *mv, uint32 first, uint32 n, float *out)
 {
-	multivector_tokens(mv, first, n, out);
+	if (view->projection != NULL)
+	{
+		for (uint32 i = 0; i < n; i++)
+		{
+			multivector_tokens(mv, first + i, 1, view->projection->token);
+			projection_apply(view->projection, out + (size_t) i * view->dim);
+		}
+	}
+	else
+		multivector_tokens(mv, first, n, out);
 	if (view->metric != METRIC_COSINE)
 		return;
 	for (uint32 i = 0; i < n; i++)
@@ -251,12 +263,24 @@ view_prepare_tokens(const IndexView *view, const MultiVector *mv, uint32 first, 
 }
 
 void
+view_prepared_norms(const IndexView *view, const MultiVector *mv, const float *tokens, uint32 n, float *norms)
+{
+	for (uint32 i = 0; i < n; i++)
+	{
+		if (view->projection != NULL)
+			norms[i] = kernel_norm(tokens + (size_t) i * view->dim, view->dim);
+		else
+			norms[i] = view->metric == METRIC_COSINE && mv->norms[i] > 0 ? 1.0f : mv->norms[i];
+	}
+}
+
+void
 view_check_dims(const IndexView *view, const MultiVector *mv)
 {
-	if (mv->dim != view->dim)
+	if (mv->dim != view->column_dim)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("expected %u dimensions, not %u", view->dim, (unsigned) mv->dim)));
+				 errmsg("expected %u dimensions, not %u", view->column_dim, (unsigned) mv->dim)));
 }
 
 float

@@ -5,7 +5,8 @@
  *	  data, and the parameters that tokens are prepared and encoded with.
  *
  * Tokens are prepared before anything approximate sees them: normalised
- * where the metric is cosine, as they are otherwise.
+ * where the metric is cosine, as they are otherwise, and projected where the
+ * column has more dimensions than the index.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,6 +16,7 @@
 #include "codec/codec.h"
 #include "codec/sketch.h"
 #include "index/finder.h"
+#include "index/projection.h"
 #include "multivector/score.h"
 #include "storage/storage.h"
 
@@ -23,7 +25,9 @@ typedef struct IndexView
 	ColbertIndex index;
 	MetaPageData meta;			/* as of view_open or view_refresh */
 	Metric		metric;
-	uint32		dim;
+	uint32		dim;			/* of prepared tokens */
+	uint32		column_dim;		/* of documents and queries */
+	Projection *projection;		/* NULL where both are the same */
 	const Finder *finder;
 	Coder		coder;			/* of the code rows */
 	Coder		pending_coder;	/* of what a pending document is read back from: the same, or sq8 where that is too coarse */
@@ -66,6 +70,9 @@ extern void view_check_row(IndexView *view, Relation table, const ItemPointerDat
 
 /* Widen tokens first .. first+n-1 of a document and prepare them. */
 extern void view_prepare_tokens(const IndexView *view, const MultiVector *mv, uint32 first, uint32 n, float *out);
+
+/* The lengths of n prepared tokens of a document or query, from its first on. */
+extern void view_prepared_norms(const IndexView *view, const MultiVector *mv, const float *tokens, uint32 n, float *norms);
 
 /* Errors (22000) where a document or query has other dims than the index. */
 extern void view_check_dims(const IndexView *view, const MultiVector *mv);

@@ -80,12 +80,9 @@ prepare_query(Search *search, const MultiVector *mv)
 	query->tokens = palloc_extended(mul_size(n, view->dim * sizeof(float)), MCXT_ALLOC_HUGE);
 	view_prepare_tokens(view, mv, 0, n, query->tokens);
 	query->norms = palloc_extended(mul_size(n, sizeof(float)), MCXT_ALLOC_HUGE);
+	view_prepared_norms(view, mv, query->tokens, n, query->norms);
 	for (uint32 i = 0; i < n; i++)
-	{
-		float		norm = view->metric == METRIC_COSINE && mv->norms[i] > 0 ? 1.0f : mv->norms[i];
-
-		query->norms[i] = norm * norm;
-	}
+		query->norms[i] *= query->norms[i];
 
 	query->state = palloc_extended(mul_size(mul_size(n, SKETCH_BLOCK_TOKENS), sizeof(float)), MCXT_ALLOC_HUGE);
 	scratch = palloc_extended(mul_size(n, (view->sketch.rotation->padded + 1) * sizeof(float)), MCXT_ALLOC_HUGE);

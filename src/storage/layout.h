@@ -115,11 +115,12 @@ typedef struct MetaPageData
 	uint32		version;
 
 	/* Structure: fixed when the index is made. */
-	uint16		dim;
+	uint16		dim;			/* of the tokens as the index keeps them */
 	uint8		metric;			/* a Metric */
 	uint8		codec;			/* a CodecId */
 	uint8		finder;			/* a FinderKind */
-	uint8		unused[3];
+	uint8		unused;
+	uint16		column_dim;		/* of the documents; larger than dim where tokens are projected */
 	uint32		m;
 	uint32		ef_construction;
 	uint32		tokens_per_node;	/* as resolved: never 0 */

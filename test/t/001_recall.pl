@@ -139,5 +139,44 @@ for my $method (@methods)
 }
 compare_with_build('half deleted and inserted again');
 
+# The same tokens filled up with zeroes to more dimensions than a page holds: a projection does not tell them from any others. It is long.
+sub test_wide
+{
+	my ($method) = @_;
+
+	$node->safe_psql('postgres', "CREATE INDEX wide_index ON wide USING colbert_$method (doc)");
+	for my $kind ('short', 'long')
+	{
+		my $recall = recall($node, $kind, 200, 'wide', undef, 'wide_questions');
+		cmp_ok($recall, '>=', .95, "recall of 200 $kind queries of 4,096 dims: $recall");
+	}
+	$node->safe_psql('postgres', 'DROP INDEX wide_index');
+	return;
+}
+
+if ($ENV{COLBERT_EXTRA})
+{
+	my $widened = sub {
+		my ($doc) = @_;
+
+		return qq{multivector((SELECT string_agg(substring(bytes FROM 9 + 512 * i FOR 512) || decode(repeat('00', 4 * 3968), 'hex'), '' ORDER BY i)
+			FROM multivector_send(${doc}::multivector(128, float4)) AS bytes, generate_series(0, num_tokens($doc) - 1) AS i), 4096)};
+	};
+
+	$node->safe_psql('postgres', <<"SQL");
+CREATE TABLE wide (id int, doc multivector(4096, float2));
+ALTER TABLE wide ALTER doc SET STORAGE external;
+INSERT INTO wide SELECT id, @{[ $widened->('doc') ]}::multivector(4096, float2) FROM passages WHERE id % 16 = 0;
+CREATE TABLE wide_questions AS SELECT id, @{[ $widened->('short') ]} AS short, @{[ $widened->('long') ]} AS long FROM questions q WHERE id % 5 = 0;
+CREATE TABLE narrow AS SELECT * FROM passages WHERE id % 16 = 0;
+SQL
+	for my $kind ('short', 'long')
+	{
+		exact_tenths($node, $kind, 200, 'narrow');
+		$node->safe_psql('postgres', "CREATE TABLE tenths_${kind}_wide AS SELECT question, tenth - 1e-4 AS tenth FROM tenths_${kind}_narrow");
+	}
+	each_method('4,096 dims', \&test_wide);
+}
+
 stop_node($node);
 done_testing();

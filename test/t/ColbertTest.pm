@@ -213,19 +213,21 @@ SQL
 	return;
 }
 
-# recall(NODE, KIND, N, TABLE, SQL before): mean recall at 10 of a table's index, against what exact_tenths() measured before.
+# recall(NODE, KIND, N, TABLE, SQL before, QUESTIONS): mean recall at 10 of a table's index, against what exact_tenths() measured
+# before; queries are those of the table questions, or of another one.
 sub recall
 {
-	my ($node, $kind, $n, $table, $before) = @_;
+	my ($node, $kind, $n, $table, $before, $questions) = @_;
 	my $chosen = chosen($n);
 
 	$before //= '';
+	$questions //= 'questions';
 	return $node->safe_psql('postgres', <<"SQL");
 $before
 $by_index
 SELECT round(avg(hits), 4)
 FROM (SELECT count(*) FILTER (WHERE r.score >= t.tenth) / 10.0 AS hits
-      FROM questions q JOIN tenths_${kind}_$table t ON t.question = q.id,
+      FROM $questions q JOIN tenths_${kind}_$table t ON t.question = q.id,
            LATERAL (SELECT maxsim(doc, q.$kind) AS score FROM $table ORDER BY doc <#> q.$kind LIMIT 10) AS r
       WHERE $chosen GROUP BY q.id) AS answers;
 SQL

@@ -217,11 +217,6 @@ SELECT index_refused(statement, :'method') FROM unnest(ARRAY[
 CLUSTER index_docs USING index_docs_doc;
 CREATE TABLE index_dims (id int, any_dims multivector, many multivector(16000), wide multivector(4096, float2));
 CREATE INDEX ON index_dims USING :method (any_dims);
--- How many dimensions fit on a page depends on the layout of pages, so DETAIL stays away.
-\set VERBOSITY terse
-CREATE INDEX ON index_dims USING :method (many);
-CREATE INDEX ON index_dims USING :method (wide);
-CREATE INDEX ON index_dims USING :method (wide) WITH (quantizer = flat);
 \set VERBOSITY default
 CREATE INDEX ON index_dims USING :method ((any_dims::multivector(2)));
 INSERT INTO index_dims (id, any_dims) VALUES (1, '[[1,0]]');
