@@ -32,6 +32,9 @@ struct ScoreMemo
 	ScoreQuery *prepared;
 	Metric		metric;
 	MemoSlot	slots[MEMO_SLOTS];
+	MemoryContext context;
+	struct varlena *form;		/* a query as calls give it, out of line or compressed; NULL before the first */
+	bool		form_is_query;	/* its value is the query */
 	char		query[FLEXIBLE_ARRAY_MEMBER];	/* a copy: runtime keys go before their scan ends */
 };
 
@@ -53,6 +56,7 @@ score_memo_begin(const MultiVector *query, ScoreQuery *prepared, Metric metric)
 		return NULL;
 	memo = palloc0(offsetof(ScoreMemo, query) + VARSIZE(query));
 	memcpy(memo->query, query, VARSIZE(query));
+	memo->context = CurrentMemoryContext;
 	memo->prepared = prepared;
 	memo->metric = metric;
 	memo->forget.func = forget;
@@ -83,6 +87,40 @@ score_memo_put(ScoreMemo *memo, Datum document, double score)
 		memo->slots[pointer.va_valueid % MEMO_SLOTS] = (MemoSlot) {pointer.va_toastrelid, pointer.va_valueid, score};
 }
 
+static bool
+same_bytes(const struct varlena *a, const void *b)
+{
+	return VARSIZE_ANY(a) == VARSIZE_ANY(b) && memcmp(a, b, VARSIZE_ANY(a)) == 0;
+}
+
+/*
+ * Is a query, as a call gives it, the one of a memo? The scan has a plain
+ * copy of its query. A call that gives another form of it, again and again, is
+ * detoasted once. A pointer out of line keeps its meaning: see score_memo.h.
+ */
+static bool
+is_query_of(ScoreMemo *memo, const struct varlena *query)
+{
+	struct varlena *plain;
+
+	if (VARATT_IS_4B_U(query))
+		return same_bytes(query, memo->query);
+	if (memo->form != NULL && same_bytes(query, memo->form))
+		return memo->form_is_query;
+
+	plain = detoast_attr((struct varlena *) query);
+	if (memo->form != NULL)
+	{
+		pfree(memo->form);
+		memo->form = NULL;
+	}
+	memo->form = MemoryContextAlloc(memo->context, VARSIZE_ANY(query));
+	memcpy(memo->form, query, VARSIZE_ANY(query));
+	memo->form_is_query = same_bytes(plain, memo->query);
+	pfree(plain);
+	return memo->form_is_query;
+}
+
 bool
 score_memo_find(Datum document, const struct varlena *query, Metric metric, double *score, ScoreQuery **prepared)
 {
@@ -97,7 +135,7 @@ score_memo_find(Datum document, const struct varlena *query, Metric metric, doub
 		const MemoSlot *slot = &memo->slots[pointer.va_valueid % MEMO_SLOTS];
 
 		if (slot->relation == pointer.va_toastrelid && slot->value == pointer.va_valueid && memo->metric == metric &&
-			VARSIZE_ANY(query) == VARSIZE(memo->query) && memcmp(query, memo->query, VARSIZE(memo->query)) == 0)
+			is_query_of(memo, query))
 		{
 			*score = slot->score;
 			*prepared = memo->prepared;

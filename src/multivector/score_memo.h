@@ -29,8 +29,9 @@ extern ScoreMemo *score_memo_begin(const MultiVector *query, ScoreQuery *prepare
 extern void score_memo_put(ScoreMemo *memo, Datum document, double score);
 
 /*
- * The score of a document with a query (its bytes) as some scan remembers it,
- * and the query as prepared there; false where none does.
+ * The score of a document with a query as some scan remembers it, and the
+ * query as prepared there; false where none does. query: plain, compressed or
+ * a pointer to a value on disk. May detoast it: not under a buffer lock.
  */
 extern bool score_memo_find(Datum document, const struct varlena *query, Metric metric,
 							double *score, ScoreQuery **prepared);

@@ -26,6 +26,11 @@ PREPARE scores AS
 		(SELECT id, maxsim(doc, q.v) AS score, doc <#> q.v AS distance, maxsim_cosine(doc, q.v) AS cosine, doc <=> q.v AS cosine_distance, maxsim_l2(doc, q.v) AS l2,
 			maxsim(doc, (SELECT v FROM projection_queries WHERE id = 1)) AS of_another
 		 FROM projection_docs ORDER BY doc <#> q.v LIMIT 10) AS d;
+PREPARE all_scores AS
+	SELECT q.id AS query, d.* FROM projection_queries q, LATERAL
+		(SELECT id, maxsim(doc, q.v) AS score, doc <#> q.v AS distance, maxsim_cosine(doc, q.v) AS cosine, doc <=> q.v AS cosine_distance, maxsim_l2(doc, q.v) AS l2,
+			maxsim(doc, (SELECT v FROM projection_queries WHERE id = 1)) AS of_another
+		 FROM projection_docs ORDER BY doc <#> q.v) AS d;
 SET enable_seqscan = off;
 SET enable_sort = off;
 CREATE TEMP TABLE by_index AS EXECUTE scores;
@@ -34,10 +39,10 @@ RESET enable_seqscan;
 RESET enable_sort;
 SET enable_indexscan = off;
 SET plan_cache_mode = force_custom_plan;
-CREATE TEMP TABLE by_sort AS EXECUTE scores;
+CREATE TEMP TABLE by_sort AS EXECUTE all_scores;
 RESET enable_indexscan;
 SELECT count(*), count(DISTINCT score) > 80 FROM by_index;
-(TABLE by_index EXCEPT TABLE by_sort) UNION ALL (TABLE by_sort EXCEPT TABLE by_index);
+TABLE by_index EXCEPT TABLE by_sort;
 
 -- Nothing is read twice: a score in the target list costs no page of the documents that the scan has scored.
 CREATE FUNCTION projection_pages(query text, OUT pages bigint) LANGUAGE plpgsql AS $$
@@ -58,6 +63,28 @@ SELECT projection_pages($$ SELECT id, (SELECT v FROM projection_queries WHERE id
 SELECT projection_pages($$ SELECT id, maxsim(doc, (SELECT v FROM projection_queries WHERE id = 3)) FROM projection_docs
 		ORDER BY doc <#> (SELECT v FROM projection_queries WHERE id = 2) LIMIT 10 $$) AS pages \gset other_
 SELECT :scored_pages <= :plain_pages AS reads_no_more, :other_pages > :plain_pages + 10 AS another_query_reads;
+-- The same where the query is out of line, or compressed: as a scalar sub-select and as a column of an outer row.
+CREATE TABLE projection_long (LIKE projection_queries);
+ALTER TABLE projection_long ALTER v SET STORAGE EXTERNAL;
+INSERT INTO projection_long SELECT id, doc FROM projection_docs WHERE id IN (20, 40);
+CREATE TABLE projection_compressed (LIKE projection_queries);
+ALTER TABLE projection_compressed ALTER v SET STORAGE MAIN;
+INSERT INTO projection_compressed SELECT 20, multivector_agg(ARRAY(SELECT (t + k) % 2 FROM generate_series(1, 64) AS k)::real[]) FROM generate_series(1, 40) AS t;
+SELECT pg_column_size(v) BETWEEN 10001 AND 11000 AS external FROM projection_long LIMIT 1;
+SELECT pg_column_size(v) < 1000 AS compressed FROM projection_compressed;
+CREATE FUNCTION projection_reads(queries text, OUT no_more boolean, OUT no_more_lateral boolean) LANGUAGE plpgsql AS $$
+DECLARE
+	sub text := format('(SELECT v FROM %s WHERE id = 20)', queries);
+	score text := format('SELECT id, maxsim(doc, %s) FROM projection_docs ORDER BY doc <#> %1$s LIMIT 10', sub);
+	plain text := format('SELECT id, %s IS NULL FROM projection_docs ORDER BY doc <#> %1$s LIMIT 10', sub);
+	joined text := format('SELECT d.* FROM %s AS q, LATERAL (SELECT id, %%s FROM projection_docs ORDER BY doc <#> q.v LIMIT 10) AS d', queries);
+BEGIN
+	PERFORM projection_pages(score);
+	no_more := projection_pages(score) <= projection_pages(plain) + 10;
+	no_more_lateral := projection_pages(format(joined, 'maxsim(doc, q.v)')) <= projection_pages(format(joined, 'q.v IS NULL')) + 20;
+END $$;
+SELECT * FROM projection_reads('projection_long');
+SELECT * FROM projection_reads('projection_compressed');
 DROP FUNCTION projection_pages;
 RESET enable_seqscan;
 RESET enable_sort;
@@ -81,4 +108,5 @@ SELECT count(*) FROM (SELECT maxsim(doc, (SELECT v FROM projection_queries WHERE
 FETCH 1 FROM projection_cursor \gset third_
 SELECT :third_score = (SELECT score FROM by_sort WHERE query = 2 ORDER BY score DESC OFFSET 2 LIMIT 1);
 ROLLBACK;
-DROP TABLE projection_docs, projection_queries;
+DROP TABLE projection_docs, projection_queries, projection_long, projection_compressed;
+DROP FUNCTION projection_reads;
