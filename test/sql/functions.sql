@@ -29,6 +29,20 @@ SELECT pool_tokens('[[1,0],[0,1],[0.9,0.1],[0,0.8]]', 1), pool_tokens('[[1,0],[0
 	pool_tokens('[[1,0],[0,1],[0.9,0.1],[0,0.8]]', 1000000), pool_tokens('[[1,0]]', 3);
 SELECT pool_tokens('[[1,0],[1,0],[1,0],[0,0],[0,0]]', 2), pool_tokens('[[2,0],[2,0],[0,1]]'::multivector(2, int8), 2);
 SELECT num_tokens(pool_tokens(doc, f)), f FROM functions_test, unnest(ARRAY[1, 2, 3, 7, 999, 1000, 2147483647]) f WHERE id = 5;
+-- Rows of a Hadamard matrix and their negatives, in random order: all distances tie but for rounding.
+DO $$
+DECLARE
+	doc multivector;
+BEGIN
+	PERFORM setseed(.5);
+	FOR i IN 1 .. 10 LOOP
+		SELECT array_agg(token)::multivector INTO doc FROM (
+			SELECT (SELECT array_agg((CASE WHEN bit_count((r & k)::bit(8)) % 2 = 1 THEN -s ELSE s END)::real ORDER BY k) FROM generate_series(0, 255) k) AS token
+			FROM generate_series(0, 255) r, (VALUES (1), (-1)) v(s) ORDER BY random() LIMIT 300 + i) t;
+		ASSERT num_tokens(pool_tokens(doc, 10000)) = 1;
+		ASSERT num_tokens(pool_tokens(doc, 2)) = (num_tokens(doc) + 1) / 2;
+	END LOOP;
+END $$;
 SELECT pool_tokens('[[1,0]]', 0);
 SELECT pool_tokens('[[1,0]]', -1);
 SELECT pool_tokens(NULL, 2), pool_tokens('[[1,0]]', NULL);
