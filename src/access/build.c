@@ -5,7 +5,8 @@
  *
  * Pages are written without WAL and without being asked for again by anyone
  * else; the whole index is logged at the end. An error takes the whole
- * relation with it, so nothing here cleans up after itself.
+ * relation with it, so nothing here cleans up after itself, except where a
+ * parallel build starts again alone (build_fallback.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -23,6 +24,9 @@
 #include "pgstat.h"
 #include "storage/smgr.h"
 #include "utils/lsyscache.h"
+
+/* Pairs of a node and a document between two progress reports. */
+#define REPORTED_PAIRS 1024
 
 void
 build_report_phase(const Build *build, BuildPhase phase)
@@ -133,10 +137,12 @@ write_postings(Build *build, Tuplesortstate *sort)
 	PostingsBuilder *builder;
 	PostingBuffer docs = {0};
 	uint32		node = INVALID_ORDINAL;
+	int64		done = 0;
 	Datum		value;
 	bool		isnull;
 
 	build_report_phase(build, PHASE_POSTINGS);
+	pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_TOTAL, build->counts.ntokens);
 	view_refresh(build->view);
 	builder = postings_build_begin(&build->view->index, &build->view->meta);
 	docs.capacity = 1024;
@@ -147,6 +153,8 @@ write_postings(Build *build, Tuplesortstate *sort)
 		uint32		doc = (uint32) pair;
 
 		CHECK_FOR_INTERRUPTS();
+		if (++done % REPORTED_PAIRS == 0)
+			pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, done);
 		if (node != pair >> 32 && docs.count > 0)
 		{
 			postings_build_add(builder, node, docs.docs, docs.count);
@@ -183,11 +191,19 @@ workers_for(const Build *build)
 			   SAMPLE_PARTICIPANTS - 1);
 }
 
+/* An index without documents, and a view of it. */
+static void
+begin_index(Build *build)
+{
+	build_report_phase(build, PHASE_INITIALIZE);
+	write_meta_page(build->index);
+	build->view = view_open(build->index, true, VIEW_WITHOUT_PENDING);
+}
+
 /* All steps. */
 static void
-build_index(Build *build)
+build_index(Build *build, int nworkers)
 {
-	int			nworkers = workers_for(build);
 	BuildLeader *leader = nworkers > 0 ? build_parallel_begin(build, nworkers) : NULL;
 	Tuplesortstate *sort;
 
@@ -214,16 +230,24 @@ build_index(Build *build)
 IndexBuildResult *
 colbert_build(Relation heap, Relation index, IndexInfo *info)
 {
-	Build		build = {.heap = heap, .index = index, .info = info, .leader = true};
+	const Build begun = {.heap = heap, .index = index, .info = info, .leader = true};
+	Build		build = begun;
 	IndexBuildResult *result = palloc(sizeof(IndexBuildResult));
+	int			nworkers;
 
 	if (RelationGetNumberOfBlocks(index) != 0)
 		elog(ERROR, "index \"%s\" already contains data", RelationGetRelationName(index));
 
-	build_report_phase(&build, PHASE_INITIALIZE);
-	write_meta_page(index);
-	build.view = view_open(index, true, VIEW_WITHOUT_PENDING);
-	build_index(&build);
+	begin_index(&build);
+	nworkers = workers_for(&build);
+	if (nworkers == 0)
+		build_index(&build, 0);
+	else if (!build_try_parallel(&build, nworkers, build_index))
+	{
+		build = begun;
+		begin_index(&build);
+		build_index(&build, 0);
+	}
 
 	result->heap_tuples = build.reltuples;
 	result->index_tuples = build.counts.ndocs + build.counts.nnulls;

@@ -186,6 +186,12 @@ extern BuildLeader *build_parallel_begin(Build *build, int nworkers);
 extern Tuplesortstate *build_parallel_sort(BuildLeader *leader);
 extern void build_parallel_end(BuildLeader *leader);
 
+/*
+ * build_fallback.c: run build_index with workers. Return false, with a NOTICE
+ * and an empty relation, if there was too little dynamic shared memory.
+ */
+extern bool build_try_parallel(Build *build, int nworkers, void (*build_index) (Build *build, int nworkers));
+
 /* Set up what a build shares. */
 extern void build_shared_init(BuildShared *shared, const Build *build);
 
