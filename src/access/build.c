@@ -23,7 +23,6 @@
 #include "optimizer/planner.h"
 #include "pgstat.h"
 #include "storage/smgr.h"
-#include "utils/lsyscache.h"
 
 /* Pairs of a node and a document between two progress reports. */
 #define REPORTED_PAIRS 1024
@@ -64,30 +63,13 @@ colbert_phase_name(int64 phase)
 	}
 }
 
-/* The dimensions that the indexed column declares. */
-static uint32
-declared_dim(Relation index)
-{
-	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(index), 0);
-	int32		typmod = att->atttypmod;
-
-	if (typmod < 0)
-		(void) getBaseTypeAndTypmod(att->atttypid, &typmod);
-	if (MULTIVECTOR_TYPMOD_DIM(typmod) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-				 errmsg("column \"%s\" does not have dimensions", NameStr(att->attname)),
-				 errhint("Declare them, as in multivector(128), or index a cast: ((doc::multivector(128))).")));
-	return MULTIVECTOR_TYPMOD_DIM(typmod);
-}
-
 /* The meta data that a new index of this relation has. */
 static void
 new_meta(Relation index, MetaPageData *meta)
 {
 	ColbertOptions options = options_of(index);
 	IndexShape	shape = {
-		.dim = declared_dim(index),
+		.dim = build_declared_dims(index),
 		.metric = colbert_metric(index),
 		.finder = colbert_finder(index),
 		.codec = options.quantizer,

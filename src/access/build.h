@@ -176,6 +176,9 @@ extern Tuplesortstate *build_encode(Build *build);
 /* Pairs as sortable numbers. */
 extern Tuplesortstate *build_sort_begin(int work_mem, SortCoordinate coordinate);
 
+/* build_dims.c: of the indexed column or expression. An error if it has none, with a hint that names the cast. */
+extern uint32 build_declared_dims(Relation index);
+
 /* build_team.c */
 extern void build_team_init(TeamShared *shared, int participants);
 extern Team *build_team_open(TeamShared *shared, dsa_area *area, int participants, bool leader);
