@@ -71,11 +71,10 @@ is_of_shared_memory(const ErrorData *error)
 	return false;
 }
 
-/* Undo the subtransaction, and what it has left in the index. */
+/* Say why the build starts again, and empty the index. */
 static void
 start_over(Build *build, const Progress *progress, const ErrorData *error)
 {
-	RollbackAndReleaseCurrentSubTransaction();
 	restore_progress(progress);
 	ereport(NOTICE,
 			(errmsg("index \"%s\" is built without parallel workers, for lack of shared memory",
@@ -97,6 +96,10 @@ build_try_parallel(Build *build, int nworkers, void (*build_index) (Build *build
 	save_progress(&progress);
 	BeginInternalSubTransaction("colbert_build");
 	MemoryContextSwitchTo(context);
+
+	/* Workers lock the index AccessExclusive, which takes an XID, and cannot be given one later. */
+	if (!build->info->ii_Concurrent)
+		(void) GetCurrentTransactionId();
 	PG_TRY();
 	{
 		build_index(build, nworkers);
@@ -109,9 +112,10 @@ build_try_parallel(Build *build, int nworkers, void (*build_index) (Build *build
 
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
-		if (!is_of_shared_memory(error))
-			PG_RE_THROW();
 		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		if (!is_of_shared_memory(error))
+			ReThrowError(error);
 		start_over(build, &progress, error);
 	}
 	PG_END_TRY();
