@@ -28,7 +28,7 @@ check_simd(char **newval, void **extra, GucSource source)
 	if (strcmp(*newval, "auto") == 0 || kernels_supported(*newval))
 		return true;
 	GUC_check_errdetail("This machine or this build has no \"%s\" kernels.", *newval);
-	GUC_check_errhint("Supported values are \"auto\" and those that this machine has among \"scalar\", \"avx2\", \"avx512\", \"avx512vnni\", \"amx\" and \"neon\".");
+	GUC_check_errhint("Supported values are \"auto\" and those that this machine has among \"scalar\", \"avx2\", \"avx512\", \"avx512vnni\", \"amx\", \"neon\" and \"neondot\".");
 	return false;
 }
 

@@ -56,10 +56,34 @@ CREATE CAST (multivector AS real[])
 	WITH FUNCTION multivector_to_array(multivector) AS ASSIGNMENT;
 COMMENT ON CAST (multivector AS real[]) IS 'array of two dimensions, tokens by dimensions';
 
+CREATE FUNCTION multivector_to_float8_array(doc multivector) RETURNS double precision[]
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 6000;
+COMMENT ON FUNCTION multivector_to_float8_array(multivector) IS 'array of two dimensions, tokens by dimensions';
+
+CREATE CAST (multivector AS double precision[])
+	WITH FUNCTION multivector_to_float8_array(multivector) AS ASSIGNMENT;
+COMMENT ON CAST (multivector AS double precision[]) IS 'array of two dimensions, tokens by dimensions';
+
+CREATE FUNCTION multivector_to_json(doc multivector) RETURNS json
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 45000;
+COMMENT ON FUNCTION multivector_to_json(multivector) IS 'array of arrays of numbers';
+
+CREATE CAST (multivector AS json)
+	WITH FUNCTION multivector_to_json(multivector) AS ASSIGNMENT;
+COMMENT ON CAST (multivector AS json) IS 'array of arrays of numbers';
+
+CREATE FUNCTION multivector_to_jsonb(doc multivector) RETURNS jsonb
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 300000;
+COMMENT ON FUNCTION multivector_to_jsonb(multivector) IS 'array of arrays of numbers';
+
+CREATE CAST (multivector AS jsonb)
+	WITH FUNCTION multivector_to_jsonb(multivector) AS ASSIGNMENT;
+COMMENT ON CAST (multivector AS jsonb) IS 'array of arrays of numbers';
+
 CREATE FUNCTION multivector(bytes bytea, dims integer, element text DEFAULT 'float4') RETURNS multivector
 	AS 'MODULE_PATHNAME', 'multivector_from_bytea' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 6000;
 COMMENT ON FUNCTION multivector(bytea, integer, text)
-	IS 'multivector from raw little-endian float4 or float2 numbers';
+	IS 'multivector from raw little-endian numbers of type float4, float2 or int8';
 
 CREATE FUNCTION multivector(tokens anyarray) RETURNS multivector
 	AS 'MODULE_PATHNAME', 'multivector_from_anyarray' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 8000;

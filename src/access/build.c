@@ -5,7 +5,8 @@
  *
  * Pages are written without WAL and without being asked for again by anyone
  * else; the whole index is logged at the end. An error takes the whole
- * relation with it, so nothing here cleans up after itself.
+ * relation with it, so nothing here cleans up after itself, except where a
+ * parallel build starts again alone (build_fallback.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -22,7 +23,9 @@
 #include "optimizer/planner.h"
 #include "pgstat.h"
 #include "storage/smgr.h"
-#include "utils/lsyscache.h"
+
+/* Pairs of a node and a document between two progress reports. */
+#define REPORTED_PAIRS 1024
 
 void
 build_report_phase(const Build *build, BuildPhase phase)
@@ -60,30 +63,13 @@ colbert_phase_name(int64 phase)
 	}
 }
 
-/* The dimensions that the indexed column declares. */
-static uint32
-declared_dim(Relation index)
-{
-	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(index), 0);
-	int32		typmod = att->atttypmod;
-
-	if (typmod < 0)
-		(void) getBaseTypeAndTypmod(att->atttypid, &typmod);
-	if (MULTIVECTOR_TYPMOD_DIM(typmod) == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-				 errmsg("column \"%s\" does not have dimensions", NameStr(att->attname)),
-				 errhint("Declare them, as in multivector(128), or index a cast: ((doc::multivector(128))).")));
-	return MULTIVECTOR_TYPMOD_DIM(typmod);
-}
-
 /* The meta data that a new index of this relation has. */
 static void
 new_meta(Relation index, MetaPageData *meta)
 {
 	ColbertOptions options = options_of(index);
 	IndexShape	shape = {
-		.dim = declared_dim(index),
+		.dim = build_declared_dims(index),
 		.metric = colbert_metric(index),
 		.finder = colbert_finder(index),
 		.codec = options.quantizer,
@@ -133,10 +119,12 @@ write_postings(Build *build, Tuplesortstate *sort)
 	PostingsBuilder *builder;
 	PostingBuffer docs = {0};
 	uint32		node = INVALID_ORDINAL;
+	int64		done = 0;
 	Datum		value;
 	bool		isnull;
 
 	build_report_phase(build, PHASE_POSTINGS);
+	pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_TOTAL, build->counts.ntokens);
 	view_refresh(build->view);
 	builder = postings_build_begin(&build->view->index, &build->view->meta);
 	docs.capacity = 1024;
@@ -147,6 +135,8 @@ write_postings(Build *build, Tuplesortstate *sort)
 		uint32		doc = (uint32) pair;
 
 		CHECK_FOR_INTERRUPTS();
+		if (++done % REPORTED_PAIRS == 0)
+			pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, done);
 		if (node != pair >> 32 && docs.count > 0)
 		{
 			postings_build_add(builder, node, docs.docs, docs.count);
@@ -183,11 +173,19 @@ workers_for(const Build *build)
 			   SAMPLE_PARTICIPANTS - 1);
 }
 
+/* An index without documents, and a view of it. */
+static void
+begin_index(Build *build)
+{
+	build_report_phase(build, PHASE_INITIALIZE);
+	write_meta_page(build->index);
+	build->view = view_open(build->index, true, VIEW_WITHOUT_PENDING);
+}
+
 /* All steps. */
 static void
-build_index(Build *build)
+build_index(Build *build, int nworkers)
 {
-	int			nworkers = workers_for(build);
 	BuildLeader *leader = nworkers > 0 ? build_parallel_begin(build, nworkers) : NULL;
 	Tuplesortstate *sort;
 
@@ -214,16 +212,24 @@ build_index(Build *build)
 IndexBuildResult *
 colbert_build(Relation heap, Relation index, IndexInfo *info)
 {
-	Build		build = {.heap = heap, .index = index, .info = info, .leader = true};
+	const Build begun = {.heap = heap, .index = index, .info = info, .leader = true};
+	Build		build = begun;
 	IndexBuildResult *result = palloc(sizeof(IndexBuildResult));
+	int			nworkers;
 
 	if (RelationGetNumberOfBlocks(index) != 0)
 		elog(ERROR, "index \"%s\" already contains data", RelationGetRelationName(index));
 
-	build_report_phase(&build, PHASE_INITIALIZE);
-	write_meta_page(index);
-	build.view = view_open(index, true, VIEW_WITHOUT_PENDING);
-	build_index(&build);
+	begin_index(&build);
+	nworkers = workers_for(&build);
+	if (nworkers == 0)
+		build_index(&build, 0);
+	else if (!build_try_parallel(&build, nworkers, build_index))
+	{
+		build = begun;
+		begin_index(&build);
+		build_index(&build, 0);
+	}
 
 	result->heap_tuples = build.reltuples;
 	result->index_tuples = build.counts.ndocs + build.counts.nnulls;

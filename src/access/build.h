@@ -176,6 +176,9 @@ extern Tuplesortstate *build_encode(Build *build);
 /* Pairs as sortable numbers. */
 extern Tuplesortstate *build_sort_begin(int work_mem, SortCoordinate coordinate);
 
+/* build_dims.c: of the indexed column or expression. An error if it has none, with a hint that names the cast. */
+extern uint32 build_declared_dims(Relation index);
+
 /* build_team.c */
 extern void build_team_init(TeamShared *shared, int participants);
 extern Team *build_team_open(TeamShared *shared, dsa_area *area, int participants, bool leader);
@@ -185,6 +188,12 @@ typedef struct BuildLeader BuildLeader;
 extern BuildLeader *build_parallel_begin(Build *build, int nworkers);
 extern Tuplesortstate *build_parallel_sort(BuildLeader *leader);
 extern void build_parallel_end(BuildLeader *leader);
+
+/*
+ * build_fallback.c: run build_index with workers. Return false, with a NOTICE
+ * and an empty relation, if there was too little dynamic shared memory.
+ */
+extern bool build_try_parallel(Build *build, int nworkers, void (*build_index) (Build *build, int nworkers));
 
 /* Set up what a build shares. */
 extern void build_shared_init(BuildShared *shared, const Build *build);

@@ -33,18 +33,28 @@ build_sort_begin(int work_mem, SortCoordinate coordinate)
 	return tuplesort_begin_datum(INT8OID, Int8LessOperator, InvalidOid, false, work_mem, coordinate, TUPLESORT_NONE);
 }
 
+/* Tokens that wait to be assigned together. A graph takes them one by one, and a small batch makes progress visible. */
+static uint32
+batch_tokens(const Build *build)
+{
+	Size		room = (Size) maintenance_work_mem * 1024 / TOKENS_PART / build_participants(build);
+
+	if (build->mode == BUILD_EVERY_TOKEN)
+		return LEAST_BATCH_TOKENS;
+	return (uint32) Min(MOST_BATCH_TOKENS, Max(room / (build->view->dim * sizeof(float)), LEAST_BATCH_TOKENS));
+}
+
 static void
 encoder_init(BuildEncoder *encoder, Build *build, Tuplesortstate *sort)
 {
 	IndexView  *view = build->view;
-	Size		room = (Size) maintenance_work_mem * 1024 / TOKENS_PART / build_participants(build);
 
 	memset(encoder, 0, sizeof(BuildEncoder));
 	encoder->view = view;
 	encoder->mode = build->mode;
 	encoder->sort = sort;
 	encoder->report = build->leader;
-	encoder->capacity = Min(MOST_BATCH_TOKENS, Max(room / (view->dim * sizeof(float)), LEAST_BATCH_TOKENS));
+	encoder->capacity = batch_tokens(build);
 	encoder->tokens = palloc_extended(mul_size(encoder->capacity, view->dim * sizeof(float)), MCXT_ALLOC_HUGE);
 	encoder->owners = palloc(encoder->capacity * sizeof(uint32));
 	encoder->nodes = palloc(encoder->capacity * sizeof(uint32));

@@ -110,6 +110,12 @@ graph_meta(const Graph *graph)
 	return graph->meta;
 }
 
+bool
+graph_is_building(const Graph *graph)
+{
+	return graph->index->building;
+}
+
 Vertex
 graph_vertex_parts(const Graph *graph, char *data, uint32 vertex, uint32 level)
 {

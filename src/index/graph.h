@@ -39,6 +39,9 @@ extern void graph_close(Graph *graph);
 /* The meta data that it was opened with. */
 extern const MetaPageData *graph_meta(const Graph *graph);
 
+/* Return true if it was opened by a build. */
+extern bool graph_is_building(const Graph *graph);
+
 /*
  * The n nodes nearest by L2 to one vector (dim floats), nearest first, as a
  * walk that keeps ef of them finds. Returns how many were found; their keys

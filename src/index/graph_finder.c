@@ -7,10 +7,12 @@
  */
 #include "compat/pg_compat.h"
 
+#include "commands/progress.h"
 #include "common/pg_prng.h"
 #include "index/finder.h"
 #include "index/graph.h"
 #include "miscadmin.h"
+#include "pgstat.h"
 
 /* Search width when looking for a token's node. */
 #define ASSIGN_EF 8
@@ -78,6 +80,17 @@ graph_add(void *state, const float *vector)
 	return graph_insert(state, vector);
 }
 
+/* Report nodes of the graph as tuples of a build. */
+static void
+report_nodes(const Graph *graph, uint32 done, uint32 total)
+{
+	static const int params[] = {PROGRESS_CREATEIDX_TUPLES_TOTAL, PROGRESS_CREATEIDX_TUPLES_DONE};
+	const int64 values[] = {total, done};
+
+	if (graph_is_building(graph))
+		pgstat_progress_update_multi_param(lengthof(params), params, values);
+}
+
 static void
 graph_store(void *state, const KmeansResult *trained, uint32 *node_of)
 {
@@ -97,8 +110,10 @@ graph_store(void *state, const KmeansResult *trained, uint32 *node_of)
 	for (uint32 i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
+		report_nodes(state, i, n);
 		node_of[order[i]] = graph_insert(state, trained->centroids + (size_t) order[i] * graph_meta(state)->dim);
 	}
+	report_nodes(state, n, n);
 	pfree(order);
 }
 

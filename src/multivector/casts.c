@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * casts.c
- *	  Multivectors from arrays, raw bytes and JSON, and back to arrays.
+ *	  Multivectors from arrays and JSON, and back.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,12 +13,15 @@
 #include "multivector/io.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 #include "utils/memutils.h"
 
 PG_FUNCTION_INFO_V1(multivector_from_array);
 PG_FUNCTION_INFO_V1(multivector_to_array);
-PG_FUNCTION_INFO_V1(multivector_from_bytea);
+PG_FUNCTION_INFO_V1(multivector_to_float8_array);
+PG_FUNCTION_INFO_V1(multivector_to_json);
+PG_FUNCTION_INFO_V1(multivector_to_jsonb);
 PG_FUNCTION_INFO_V1(multivector_from_json);
 PG_FUNCTION_INFO_V1(multivector_from_jsonb);
 
@@ -141,43 +144,52 @@ multivector_to_array(PG_FUNCTION_ARGS)
 	PG_RETURN_ARRAYTYPE_P(array);
 }
 
-/* multivector(bytea, dims, element): raw little-endian numbers, what numpy's tobytes() gives. */
 Datum
-multivector_from_bytea(PG_FUNCTION_ARGS)
+multivector_to_float8_array(PG_FUNCTION_ARGS)
 {
-	bytea	   *bytes = PG_GETARG_BYTEA_PP(0);
-	int32		dim = PG_GETARG_INT32(1);
-	KernelElement element = multivector_element_from_name(text_to_cstring(PG_GETARG_TEXT_PP(2)));
-	Size		size = VARSIZE_ANY_EXHDR(bytes);
-	Size		token_size;
-	MultiVector *mv;
+	MultiVector *mv = PG_GETARG_MULTIVECTOR(0);
+	Size		count = mul_size(mv->ntokens, mv->dim);
+	Size		size = add_size(ARR_OVERHEAD_NONULLS(2), mul_size(count, sizeof(float8)));
+	float	   *token = palloc(mv->dim * sizeof(float));
+	ArrayType  *array;
+	float8	   *values;
 
-	if (element == KERNEL_INT8)
+	if (size > MaxAllocSize)
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("raw bytes of a multivector are float4 or float2, not int8"),
-				 errhint("Send float4 or float2, and cast to multivector(%d, int8).", dim)));
-	if (dim < 1 || dim > MULTIVECTOR_MAX_DIM)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("number of dimensions must be between 1 and %d, not %d", MULTIVECTOR_MAX_DIM, dim)));
-	token_size = dim * kernel_element_size(element);
-	if (size == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("a multivector must have at least one token"),
-				 errhint("Store NULL where there is no embedding.")));
-	if (size % token_size != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("expected a multiple of %zu bytes, not %zu", token_size, size),
-				 errdetail("A token of %d x %s takes %zu bytes.",
-						   dim, multivector_element_name(element), token_size)));
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("array of %zu numbers is too large", count)));
+	array = palloc0(size);
+	SET_VARSIZE(array, size);
+	array->ndim = 2;
+	array->elemtype = FLOAT8OID;
+	ARR_DIMS(array)[0] = (int) mv->ntokens;
+	ARR_DIMS(array)[1] = mv->dim;
+	ARR_LBOUND(array)[0] = ARR_LBOUND(array)[1] = 1;
+	values = (float8 *) ARR_DATA_PTR(array);
+	for (uint32 t = 0; t < mv->ntokens; t++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		multivector_tokens(mv, t, 1, token);
+		for (uint32 k = 0; k < mv->dim; k++)
+			*values++ = token[k];
+	}
+	pfree(token);
+	PG_RETURN_ARRAYTYPE_P(array);
+}
 
-	mv = multivector_alloc((uint32) (size / token_size), dim, element);
-	memcpy(multivector_elements(mv), VARDATA_ANY(bytes), size);
-	multivector_set_norms(mv);
-	PG_RETURN_POINTER(mv);
+/* The text form is JSON. */
+Datum
+multivector_to_json(PG_FUNCTION_ARGS)
+{
+	char	   *text = DatumGetCString(DirectFunctionCall1(multivector_out, PG_GETARG_DATUM(0)));
+
+	PG_RETURN_TEXT_P(cstring_to_text(text));
+}
+
+Datum
+multivector_to_jsonb(PG_FUNCTION_ARGS)
+{
+	return DirectFunctionCall1(jsonb_in, DirectFunctionCall1(multivector_out, PG_GETARG_DATUM(0)));
 }
 
 Datum

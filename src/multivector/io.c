@@ -10,6 +10,8 @@
  */
 #include "compat/pg_compat.h"
 
+#include <ctype.h>
+
 #include "catalog/pg_type.h"
 #include "common/shortest_dec.h"
 #include "lib/stringinfo.h"
@@ -97,7 +99,9 @@ text_error(Node *context, const char *text, size_t length, const ParseResult *re
 			errsave(context,
 					(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 					 errmsg("invalid input syntax for type multivector"),
-					 errdetail("Expected %s at character %d, found %s.", result->expected, character, near)));
+					 errdetail("Expected %s at character %d, found %s.", result->expected, character, near),
+					 length >= 2 && memcmp(text, "\\x", 2) == 0 ?
+					 errhint("Raw numbers are read by multivector(bytes, dims), with a bytea.") : 0));
 			break;
 		default:
 			elog(ERROR, "unexpected status %d of the text parser", (int) result->status);
@@ -185,6 +189,36 @@ multivector_out(PG_FUNCTION_ARGS)
 	PG_RETURN_CSTRING(text.data);
 }
 
+/* Do bytes begin as the text of a multivector does, or as that of a bytea? */
+static bool
+begin_as_text(const uint8 *bytes, size_t length)
+{
+	for (size_t i = 0; i < Min(length, PARSE_BINARY_HEADER); i++)
+	{
+		if (!isprint(bytes[i]) && !isspace(bytes[i]))
+			return false;
+	}
+	return length > 0 && (isspace(bytes[0]) || strchr("[{\\", bytes[0]) != NULL);
+}
+
+/* A value of another version: most likely one in another format. */
+compat_noreturn
+static void
+version_error(const uint8 *bytes, size_t length)
+{
+	if (begin_as_text(bytes, length))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+				 errmsg("expected a multivector in binary format, and the value is text"),
+				 errdetail("It begins with byte %d, \"%c\", where the version %d is expected.",
+						   bytes[0], isprint(bytes[0]) ? bytes[0] : ' ', PARSE_BINARY_VERSION),
+				 errhint("Use COPY without FORMAT binary, pass the value as a text parameter, or send the binary format.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+			 errmsg("binary multivector has version %d, expected %d", bytes[0], PARSE_BINARY_VERSION),
+			 errhint("The numbers follow a header of %d bytes: version, element, dims and number of tokens.", PARSE_BINARY_HEADER)));
+}
+
 /* Turn a fault of a binary value into an error. */
 compat_noreturn
 static void
@@ -193,16 +227,15 @@ binary_error(const uint8 *bytes, size_t length, const ParseResult *result)
 	switch (result->status)
 	{
 		case PARSE_BAD_VERSION:
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-					 errmsg("binary multivector has version %d, expected %d", bytes[0], PARSE_BINARY_VERSION)));
-			break;
+			version_error(bytes, length);
 		case PARSE_BAD_ELEMENT:
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
 					 errmsg("binary multivector has no element %d", bytes[1])));
 			break;
 		case PARSE_BAD_SIZE:
+			if (begin_as_text(bytes, length))
+				version_error(bytes, length);
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
 					 errmsg("binary multivector has %zu bytes, expected %llu",

@@ -16,4 +16,7 @@
  */
 extern MultiVector *multivector_from_text(Node *context, const char *text, size_t length);
 
+/* The output function. */
+extern Datum multivector_out(PG_FUNCTION_ARGS);
+
 #endif							/* COLBERT_MULTIVECTOR_IO_H */

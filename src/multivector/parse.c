@@ -3,7 +3,8 @@
  * parse.c
  *	  From bytes of a client to the elements of a multivector.
  *
- * The text parser is one pass of a cursor over [[..],[..]]. Numbers take a
+ * The text parser is one pass of a cursor over [[..],[..]], or over the same
+ * in the braces of an array. Numbers take a
  * fast path: up to 19 digits as an integer times a power of ten, in double.
  * That is within a few units of the last place of the true value, so its
  * rounding to float4 is certain unless it lies that close to the middle of
@@ -32,6 +33,7 @@ typedef struct Cursor
 {
 	const char *at;
 	const char *end;
+	bool		braces;			/* an array's text: {{"0.1","0.2"}}, with or without quotes */
 } Cursor;
 
 /* A decimal number: 0.digits... times ten to the exponent, as it was read. */
@@ -85,6 +87,18 @@ take(Cursor *cursor, char c)
 		return false;
 	cursor->at++;
 	return true;
+}
+
+static inline bool
+take_open(Cursor *cursor)
+{
+	return take(cursor, cursor->braces ? '{' : '[');
+}
+
+static inline bool
+take_close(Cursor *cursor)
+{
+	return take(cursor, cursor->braces ? '}' : ']');
 }
 
 /* Does a lower-case word stand at p, in any case? */
@@ -331,6 +345,19 @@ decimal_to_float_fast(const Decimal *decimal, float *value)
 	return true;
 }
 
+/* What was expected, for a message. */
+static const char *
+opening(const Cursor *cursor)
+{
+	return cursor->braces ? "\"{\"" : "\"[\"";
+}
+
+static const char *
+comma_or_closing(const Cursor *cursor)
+{
+	return cursor->braces ? "\",\" or \"}\"" : "\",\" or \"]\"";
+}
+
 static ParseStatus
 fail(ParseResult *result, ParseStatus status, const char *expected)
 {
@@ -366,14 +393,27 @@ parse_number(Cursor *cursor, float *value, ParseResult *result)
 	return PARSE_OK;
 }
 
+/* Parse one number of an array, which may stand in quotes. */
+static ParseStatus
+parse_quoted_number(Cursor *cursor, float *value, ParseResult *result)
+{
+	if (!take(cursor, '"'))
+		return parse_number(cursor, value, result);
+	if (parse_number(cursor, value, result) != PARSE_OK)
+		return result->status;
+	if (!take(cursor, '"'))
+		return fail(result, PARSE_SYNTAX, "\"\"\"");
+	return PARSE_OK;
+}
+
 /* Parse one token, [0.1,0.2], to values; *n becomes its dims. */
 static ParseStatus
 parse_token(Cursor *cursor, float *values, size_t capacity, uint32_t *n, ParseResult *result)
 {
 	*n = 0;
-	if (!take(cursor, '['))
-		return fail(result, PARSE_SYNTAX, "\"[\"");
-	if (take(cursor, ']'))
+	if (!take_open(cursor))
+		return fail(result, PARSE_SYNTAX, opening(cursor));
+	if (take_close(cursor))
 		return fail(result, PARSE_NO_DIMS, NULL);
 	do
 	{
@@ -381,12 +421,13 @@ parse_token(Cursor *cursor, float *values, size_t capacity, uint32_t *n, ParseRe
 			return fail(result, PARSE_TOO_MANY_DIMS, NULL);
 		if (*n == capacity)
 			return fail(result, PARSE_TOO_MANY_VALUES, NULL);
-		if (parse_number(cursor, &values[*n], result) != PARSE_OK)
+		if ((cursor->braces ? parse_quoted_number(cursor, &values[*n], result) :
+			 parse_number(cursor, &values[*n], result)) != PARSE_OK)
 			return result->status;
 		(*n)++;
 	} while (take(cursor, ','));
-	if (!take(cursor, ']'))
-		return fail(result, PARSE_SYNTAX, "\",\" or \"]\"");
+	if (!take_close(cursor))
+		return fail(result, PARSE_SYNTAX, comma_or_closing(cursor));
 	return PARSE_OK;
 }
 
@@ -429,6 +470,13 @@ number_follows(Cursor cursor)
 	return read_decimal(&cursor, &decimal) || not_finite_at(&cursor);
 }
 
+/* Do two opening braces follow, as in the text of an array of arrays? An object of JSON has one. */
+static bool
+braces_follow(Cursor cursor)
+{
+	return take(&cursor, '{') && take(&cursor, '{');
+}
+
 size_t
 parse_text_capacity(const char *text, size_t length)
 {
@@ -442,20 +490,21 @@ parse_text_capacity(const char *text, size_t length)
 ParseResult
 parse_text(const char *text, size_t length, float *values, size_t capacity)
 {
-	Cursor		cursor = {text, text + length};
+	Cursor		cursor = {text, text + length, false};
 	ParseResult result = {.status = PARSE_OK};
 
 	result.element = KERNEL_FLOAT4;
-	if (!take(&cursor, '['))
-		fail(&result, PARSE_SYNTAX, "\"[\"");
-	else if (take(&cursor, ']'))
+	cursor.braces = braces_follow(cursor);
+	if (!take_open(&cursor))
+		fail(&result, PARSE_SYNTAX, opening(&cursor));
+	else if (take_close(&cursor))
 		fail(&result, PARSE_NO_TOKENS, NULL);
 	else if (number_follows(cursor))
 		fail(&result, PARSE_NOT_NESTED, NULL);
 	else if (parse_tokens(&cursor, values, capacity, &result) == PARSE_OK)
 	{
-		if (!take(&cursor, ']'))
-			fail(&result, PARSE_SYNTAX, "\",\" or \"]\"");
+		if (!take_close(&cursor))
+			fail(&result, PARSE_SYNTAX, comma_or_closing(&cursor));
 		else
 		{
 			skip_space(&cursor);

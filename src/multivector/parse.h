@@ -58,7 +58,8 @@ extern size_t parse_text_capacity(const char *text, size_t length);
 /*
  * Parse [[0.1,0.2],[0.3,0.4]] into row-major values. Numbers are rounded
  * correctly to float4, as strtof does; white space is free around numbers,
- * commas and brackets.
+ * commas and brackets. The text of an array, {{0.1,0.2},{0.3,0.4}}, is read
+ * too, with or without quotes around its numbers.
  */
 extern ParseResult parse_text(const char *text, size_t length, float *values, size_t capacity);
 

@@ -26,6 +26,8 @@
 #include "planner/order_match.h"
 #include "planner/planner.h"
 #include "planner/range_match.h"
+#include "planner/score_call.h"
+#include "planner/swapped_call.h"
 
 /* As many rows above a threshold as a search gives before it looks at every document. */
 #define MOST_IN_ORDER 100
@@ -41,14 +43,15 @@ typedef struct Conditions
 } Conditions;
 
 static IndexClause *
-match_null_test(IndexOptInfo *index, RestrictInfo *restriction)
+match_null_test(PlannerInfo *root, IndexOptInfo *index, RestrictInfo *restriction)
 {
 	NullTest   *test = (NullTest *) restriction->clause;
 	IndexClause *clause;
+	NullTest   *indexed;
 
 	if (restriction->pseudoconstant ||
 		!IsA(test, NullTest) || test->argisrow ||
-		!match_index_to_operand((Node *) test->arg, 0, index) ||
+		score_call_document(index, (Node *) test->arg) == NULL ||
 		!restriction_is_securely_promotable(restriction, index->rel))
 		return NULL;
 	clause = makeNode(IndexClause);
@@ -57,6 +60,11 @@ match_null_test(IndexOptInfo *index, RestrictInfo *restriction)
 	clause->lossy = false;
 	clause->indexcol = 0;
 	clause->indexcols = NIL;
+	if (match_index_to_operand((Node *) test->arg, 0, index))
+		return clause;
+	indexed = copyObject(test);
+	indexed->arg = (Expr *) score_call_document(index, (Node *) test->arg);
+	clause->indexquals = list_make1(make_simple_restrictinfo(root, (Expr *) indexed));
 	return clause;
 }
 
@@ -72,7 +80,7 @@ match_conditions(PlannerInfo *root, IndexOptInfo *index)
 		IndexClause *clause;
 		Node	   *query;
 
-		if ((clause = match_null_test(index, restriction)) != NULL)
+		if ((clause = match_null_test(root, index, restriction)) != NULL)
 			conditions.null_tests = lappend(conditions.null_tests, clause);
 		else if ((clause = range_match_restriction(root, index, restriction, &query)) != NULL)
 		{
@@ -212,7 +220,10 @@ add_paths(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 			continue;
 		conditions = match_conditions(root, index);
 		if (root->query_pathkeys != NIL)
+		{
 			add_ordered_path(root, rel, index, &conditions);
+			swapped_call_tell(root, index);
+		}
 		add_range_path(root, rel, index, &conditions);
 		add_joined_range_paths(root, rel, index);
 	}

@@ -29,6 +29,13 @@ typedef struct ScoreCall
 /* Match an expression to what the index orders by. False where it is anything else. */
 extern bool score_call_match(PlannerInfo *root, IndexOptInfo *index, Expr *expr, ScoreCall *call);
 
+/*
+ * The indexed expression, if the index holds this document: the expression
+ * itself, or a cast of one to the other that does not change the score. NULL
+ * if it does not.
+ */
+extern Node *score_call_document(IndexOptInfo *index, Node *doc);
+
 /* Is this expression known before the scan starts? */
 extern bool score_call_is_known(PlannerInfo *root, IndexOptInfo *index, Node *expr);
 

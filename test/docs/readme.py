@@ -116,7 +116,7 @@ def names_agree(conn, readme):
     functions = conn.execute(f"""SELECT DISTINCT proname FROM pg_proc p {member.format('p', 'pg_proc')}
         WHERE 'internal'::regtype <> ALL (p.proargtypes) AND p.prorettype NOT IN ('index_am_handler'::regtype, 'internal'::regtype)
           AND NOT EXISTS (SELECT FROM pg_operator o WHERE o.oprcode = p.oid AND p.proname NOT IN ('maxsim_l2'))
-          AND proname !~ '^multivector_(in|out|send|recv|typmod_in|typmod_out|hash|hash_extended|to_array)$'
+          AND proname !~ '^multivector_(in|out|send|recv|typmod_in|typmod_out|hash|hash_extended|to_array|to_float8_array|to_json|to_jsonb)$'
           AND obj_description(p.oid, 'pg_proc') !~ '^(implementation of|I/O|internal)'""").fetchall()
     documented = [re.match(r'\w+', row[0]).group() for marker in ('functions', 'scores', 'seeing') for row in table_after(readme, f'table: {marker}')]
     same(documented, [name for name, in functions], 'the tables of functions agree with the catalog')

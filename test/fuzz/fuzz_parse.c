@@ -28,14 +28,14 @@ check_values(const char *text, const float *values, size_t n)
 		char	   *end;
 		float		value;
 
-		at += strspn(at, "[], \t\n\v\f\r");
+		at += strspn(at, "[]{}\", \t\n\v\f\r");
 		value = strtof(at, &end);
 		FUZZ_CHECK(end > at);
 		FUZZ_CHECK(isfinite(values[i]));
 		FUZZ_CHECK(memcmp(&value, &values[i], sizeof(float)) == 0);
 		at = end;
 	}
-	FUZZ_CHECK(at[strspn(at, "] \t\n\v\f\r")] == '\0');
+	FUZZ_CHECK(at[strspn(at, "]}\" \t\n\v\f\r")] == '\0');
 }
 
 /* Parse with room for some values only; the memory is exactly that large. */

@@ -81,7 +81,7 @@ FROM (VALUES
 SELECT cast_context_is('multivector', 'multivector', 'implicit');
 SELECT cast_context_is(source, 'multivector', 'assignment')
 FROM unnest(ARRAY['real[]', 'double precision[]', 'numeric[]', 'integer[]', 'json', 'jsonb']) AS source;
-SELECT cast_context_is('multivector', 'real[]', 'assignment');
+SELECT cast_context_is('multivector', target, 'assignment') FROM unnest(ARRAY['real[]', 'double precision[]', 'json', 'jsonb']) AS target;
 
 -- Equality for DISTINCT and joins.
 SELECT ok(opcdefault AND amname = 'hash', 'multivector_hash_ops is the default operator class of hash indexes')

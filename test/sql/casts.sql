@@ -26,6 +26,16 @@ SELECT '{{1,NaN}}'::numeric[]::multivector;
 SELECT multivector('{a,b}'::text[]);
 SELECT multivector('{}'::int[]);
 
+-- To JSON and to arrays of float8, and back.
+SELECT d::json, d::jsonb, d::double precision[], to_json(d), row_to_json(ROW(d)) FROM (SELECT '[[0.1,-1e-7],[3,4]]'::multivector(2) AS d) AS s;
+SELECT d::json, d::jsonb, d::double precision[] FROM (SELECT '[[0.5,-1],[3,4]]'::multivector(2, int8) AS d) AS s;
+SELECT count(*), bool_and(d::json::multivector = d AND d::jsonb::multivector = d AND d::double precision[]::multivector = d AND d::double precision[] = d::real[]::double precision[])
+FROM (SELECT ARRAY[ARRAY[sin(i), exp(-i)], ARRAY[i * 1e15, 1.0 / i]]::multivector AS d FROM generate_series(1, 100) i) AS s;
+CREATE TABLE casts_test (a json, b jsonb, c double precision[]);
+INSERT INTO casts_test SELECT d, d, d FROM (SELECT '[[1,2]]'::multivector AS d UNION ALL SELECT NULL) AS s;
+TABLE casts_test;
+DROP TABLE casts_test;
+
 -- Raw bytes, as of numpy's tobytes().
 SELECT multivector('\x0000803f000000400000404000008040'::bytea, 2), multivector('\x0000803f000000400000404000008040'::bytea, 4);
 SELECT multivector('\x003c00c0'::bytea, 1, 'float2'), multivector(bytes => '\x003c00c0', dims => 2, element => 'FLOAT2');
@@ -36,10 +46,43 @@ SELECT multivector(''::bytea, 2);
 SELECT multivector('\x0000803f'::bytea, 0);
 SELECT multivector('\x0000803f'::bytea, 16001);
 SELECT multivector('\x0000803f'::bytea, 1, 'float8');
-SELECT multivector('\x0000803f'::bytea, 1, 'int8');
+SELECT d, pg_column_size(d), d::multivector(3, int8) FROM multivector('\x7f80ff005a01'::bytea, 3, 'int8') AS d;
 SELECT multivector('\x0000c07f'::bytea, 1);
 SELECT multivector('\x007c'::bytea, 1, 'float2');
 SELECT multivector(NULL::bytea, 1), multivector('\x0000803f'::bytea, NULL);
+
+-- Bytes of another element are refused, and nothing that is of the named one: random embeddings, normalised and not, rounded, tiny and huge.
+CREATE FUNCTION reverse_bytes(bytes bytea) RETURNS bytea LANGUAGE sql AS $$
+	SELECT string_agg(substr(bytes, i, 1), '' ORDER BY i DESC) FROM generate_series(1, length(bytes)) AS i $$;
+CREATE FUNCTION raw(n int, how text) RETURNS bytea LANGUAGE sql AS $$
+	SELECT string_agg(CASE how
+		WHEN 'float4' THEN reverse_bytes(float4send(x::real)) WHEN 'float8' THEN reverse_bytes(float8send(x)) WHEN 'widened' THEN reverse_bytes(float8send(x::real))
+		WHEN 'bfloat16' THEN '\x0000' || substr(reverse_bytes(float4send(x::real)), 3)
+		WHEN 'fixed' THEN reverse_bytes(float4send((round(x * 256) / 256)::real)) WHEN 'int8' THEN substr(int4send(round(x * 127)::int), 4)
+		WHEN 'integers' THEN reverse_bytes(float4send(round(x * 127)::real))
+		WHEN 'tiny' THEN reverse_bytes(float4send((x * 1e-20)::real)) WHEN 'huge' THEN reverse_bytes(float4send((x * 1e15)::real))
+		WHEN 'halves' THEN substr(multivector_send(ARRAY[ARRAY[x]]::multivector(1, float2)), 9)
+		WHEN 'large halves' THEN substr(multivector_send(ARRAY[ARRAY[x * 5000]]::multivector(1, float2)), 9)
+		WHEN 'widened halves' THEN reverse_bytes(float4send((ARRAY[ARRAY[x]]::multivector(1, float2)::real[])[1][1])) END, '' ORDER BY i)
+	FROM (SELECT i, sin(n * 1.7 + i * i * 0.37) * CASE WHEN n % 2 = 0 THEN 0.1 ELSE 0.9 END AS x FROM generate_series(1, 256) AS i) AS s $$;
+CREATE FUNCTION try_bytes(bytes bytea, element text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	PERFORM multivector(bytes, 64, element);
+	RETURN 'accepted';
+EXCEPTION WHEN data_exception OR numeric_value_out_of_range THEN
+	RETURN sqlerrm;
+END $$;
+SELECT how, element, string_agg(DISTINCT try_bytes(raw(n, how), element), '; ')
+FROM unnest('{float4,float8,widened,bfloat16,fixed,int8,integers,tiny,huge,halves,large halves,widened halves}'::text[]) WITH ORDINALITY AS kinds (how, k),
+	unnest('{float4,float2}'::text[]) AS element, generate_series(1, 20) AS n
+GROUP BY how, k, element ORDER BY k, element DESC;
+\set VERBOSITY default
+SELECT multivector(raw(1, 'halves'), 64);
+SELECT multivector(raw(1, 'float4'), 64, 'float2');
+SELECT multivector(raw(1, 'float8'), 64);
+SELECT multivector(raw(1, 'int8'), 64);
+SELECT multivector(substr(raw(1, 'halves'), 1, 128), 64);
+DROP FUNCTION raw, reverse_bytes, try_bytes;
 
 -- JSON.
 SELECT '[[1, 2], [3.5, -4e1]]'::json::multivector, '[[1, 2], [3.5, -4e1]]'::jsonb::multivector(2, float2);

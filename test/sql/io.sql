@@ -26,6 +26,23 @@ SELECT '[[00000000000000000000000000000000000000000001.5,0.000000000000000000000
 -- json.dumps() of Python is read as it is; other types print as float4 would.
 SELECT '[[0.10000000149011612, -0.5], [1e-05, 3.0]]'::json::multivector, '[[0.1, 1e5]]'::jsonb::multivector;
 
+-- The text of an array, as node-postgres writes nested arrays, and as PostgreSQL does.
+SELECT '{{"0.1","0.2"},{"-3e-1","4"}}'::multivector, '{{0.1,0.2},{-3e-1,4}}'::multivector(2), E' {\t{ 1 , "2" } , {"3", 4 }\n} '::multivector(2, int8);
+SELECT ('{{"' || replace(trim('[]' FROM d::text), ',', '","') || '"}}')::multivector = d AS same FROM (SELECT '[[0.1,1e-45,3.4028235e17,-0]]'::multivector(4) AS d) AS s;
+SELECT '{{1,2},{3}}'::multivector;
+SELECT '{{1,NULL}}'::multivector;
+SELECT '{{"NaN"}}'::multivector;
+SELECT '{{"1}}'::multivector;
+SELECT '{{"1" "2"}}'::multivector;
+SELECT '{{}}'::multivector;
+SELECT '{1,2}'::multivector;
+SELECT '{}'::multivector;
+SELECT '[{1}]'::multivector;
+SELECT '{[1]}'::multivector;
+SELECT '{{1}]'::multivector;
+SELECT '[["1"]]'::multivector;
+SELECT '{{1}}x'::multivector;
+
 -- Text and back, for each element format.
 SELECT count(*), bool_and(d::text::multivector = d),
 	bool_and(d::multivector(5, float2)::text::multivector(5, float2) = d::multivector(5, float2))
@@ -58,6 +75,18 @@ FROM io_column JOIN io_test USING (id);
 CREATE TABLE io_other (id int, a multivector(3), b multivector, c multivector);
 \copy io_other FROM PROGRAM 'cat "$PG_ABS_BUILDDIR/io_test.bin"' (FORMAT binary)
 \! rm -f "$PG_ABS_BUILDDIR/io_test.bin"
+
+-- A value in the wrong format.
+\copy (SELECT 1, '[[1,2]]'::text) TO PROGRAM 'cat >"$PG_ABS_BUILDDIR/io_test.bin"' (FORMAT binary)
+CREATE TABLE io_text (id int, doc multivector);
+\copy io_text FROM PROGRAM 'cat "$PG_ABS_BUILDDIR/io_test.bin"' (FORMAT binary)
+\copy (SELECT 1, '{{1,2}}'::text) TO PROGRAM 'cat >"$PG_ABS_BUILDDIR/io_test.bin"' (FORMAT binary)
+\copy io_text FROM PROGRAM 'cat "$PG_ABS_BUILDDIR/io_test.bin"' (FORMAT binary)
+\copy (SELECT 1, '\x5b00803f00000040'::bytea) TO PROGRAM 'cat >"$PG_ABS_BUILDDIR/io_test.bin"' (FORMAT binary)
+\copy io_text FROM PROGRAM 'cat "$PG_ABS_BUILDDIR/io_test.bin"' (FORMAT binary)
+\! rm -f "$PG_ABS_BUILDDIR/io_test.bin"
+SELECT '\x0000803f'::multivector;
+DROP TABLE io_text;
 
 -- COPY as text, with quotes and without.
 \copy io_test (id, doc) TO PROGRAM 'sed -n 1,2p' (FORMAT csv)

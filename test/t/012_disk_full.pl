@@ -13,21 +13,6 @@ plan skip_all => 'needs a small disk of its own: run as root, where tmpfs can be
 my $node = new_node('full');
 my $free_mb = 96;
 
-# leave(MB): of the disk, by a file that takes the rest of what was free.
-sub leave
-{
-	my ($mb) = @_;
-	my $ballast = "$disk/ballast";
-
-	unlink $ballast;
-	return if $mb >= $free_mb;
-	my ($available) = `df -k --output=avail $disk` =~ /(\d+)\s*$/;
-	open(my $fh, '>', $ballast) or die "$ballast: $!";
-	print $fh "\0" x 1024 for 1 .. $available - $mb * 1024;
-	close($fh);
-	return;
-}
-
 mkdir "$disk/tablespace";
 load_questions($node);
 load_passages($node, 'pool', 2000);
@@ -36,11 +21,11 @@ $node->safe_psql('postgres', "CREATE TABLESPACE small LOCATION '$disk/tablespace
 # A build that does not fit leaves nothing behind.
 for my $method (@methods)
 {
-	leave(6);
+	leave_free(6);
 	my ($rc, undef, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\nCREATE INDEX pool_index ON pool USING colbert_$method (doc) TABLESPACE small");
 	like($err, qr/ERROR:  53100: could not extend file/, "colbert_$method: a build that does not fit fails");
 	is($node->safe_psql('postgres', "SELECT count(*) FROM pg_class WHERE relname = 'pool_index'"), '0', 'and leaves no index');
-	leave($free_mb);
+	leave_free($free_mb);
 	unlike(join(' ', map { -s } glob("$disk/tablespace/*/*/*")), qr/[1-9]/, 'and no bytes');
 }
 
@@ -52,7 +37,7 @@ each_method('a disk that fills up', sub {
 	my $failures = 0;
 
 	$node->safe_psql('postgres', "ALTER INDEX ${table}_index SET TABLESPACE small");
-	leave(1);
+	leave_free(1);
 	for my $try (1 .. 8)
 	{
 		for my $sql ("LOAD 'colbert_pg'; SET colbert.pending_limit = 4000; INSERT INTO $table SELECT * FROM pool WHERE id BETWEEN 100 * $try + 501 AND 100 * $try + 700 ON CONFLICT DO NOTHING",
@@ -67,7 +52,7 @@ each_method('a disk that fills up', sub {
 	}
 	cmp_ok($failures, '>', 3, "the disk was full: $failures statements failed");
 	checker_is_content($node, $table, 'on the full disk', q{severity = 'error'});
-	leave($free_mb);
+	leave_free($free_mb);
 	$node->safe_psql('postgres', "INSERT INTO $table SELECT * FROM pool ON CONFLICT DO NOTHING; VACUUM $table");
 	index_is_sound($node, $table, 'once there is room');
 	$node->safe_psql('postgres', "DROP TABLE $table");
@@ -84,7 +69,7 @@ create_tables($walled, 'id <= 500');
 add_churn($walled);
 for my $round (1 .. rounds(1))
 {
-	leave(3);
+	leave_free(3);
 	my @clients = map { start_sql($walled, "LOAD 'colbert_pg'; SET colbert.pending_limit = 4000; CALL churn('passages_$_', 100000);") } @methods;
 	my $log = '';
 
@@ -103,7 +88,7 @@ for my $round (1 .. rounds(1))
 		select(undef, undef, undef, .1);
 	}
 	$walled->_update_pid(0);
-	leave($free_mb);
+	leave_free($free_mb);
 	start_after_kill($walled);
 	each_method("the WAL's disk was full", sub { index_is_sound($walled, $_[1], 'afterwards') });
 }

@@ -20,7 +20,8 @@ use Test::More;
 use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(@methods each_method new_node load_questions load_passages create_tables exact_tenths recall only_by checker_is_content in_exact_order index_is_sound
-  rows_not_found index_goes_on uses_index start_sql stop_sql add_churn start_load stop_load kill_all start_after_kill replay stop_node rounds faults_node add_docs);
+  rows_not_found index_goes_on uses_index start_sql stop_sql add_churn start_load stop_load kill_all start_after_kill replay stop_node rounds faults_node add_docs
+  leave_free);
 
 # The access methods, each without its "colbert_". A test that is not about one of them runs over all: in one server, over a table
 # for each, named passages_METHOD, with the index passages_METHOD_index.
@@ -90,6 +91,22 @@ sub stop_node
 
 	replay($node);
 	$node->stop;
+	return;
+}
+
+# leave_free(MB): of the small disk that COLBERT_DISK names, by a file that takes the rest of what was free.
+sub leave_free
+{
+	my ($mb) = @_;
+	my $disk = $ENV{COLBERT_DISK};
+	my $ballast = "$disk/ballast";
+
+	unlink $ballast;
+	my ($available) = `df -k --output=avail $disk` =~ /(\d+)\s*$/;
+	return if $available <= $mb * 1024;
+	open(my $fh, '>', $ballast) or die "$ballast: $!";
+	print $fh "\0" x 1024 for 1 .. $available - $mb * 1024;
+	close($fh);
 	return;
 }
 

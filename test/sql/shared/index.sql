@@ -223,6 +223,22 @@ INSERT INTO index_dims (id, any_dims) VALUES (1, '[[1,0]]');
 INSERT INTO index_dims (id, any_dims) VALUES (2, '[[1,0,0]]');
 SELECT id FROM index_dims ORDER BY maxsim(any_dims::multivector(2), '[[1,0]]') DESC;
 
+-- Dims are lost in what is computed; the hint names the cast, with the dims that the documents have.
+CREATE TABLE "index lost" AS SELECT id, l2_normalize(doc) AS "Doc" FROM index_docs;
+CREATE MATERIALIZED VIEW index_view AS SELECT id, pool_tokens(doc, 2) AS doc FROM index_docs;
+CREATE INDEX ON "index lost" USING :method ("Doc");
+CREATE INDEX ON index_view USING :method (doc);
+CREATE INDEX ON index_docs USING :method ((doc || doc));
+CREATE INDEX ON index_docs USING :method (l2_normalize(doc));
+CREATE INDEX ON index_docs USING :method ((CASE WHEN id > 3 THEN doc END));
+CREATE INDEX ON "index lost" USING :method (("Doc"::multivector(2)));
+CREATE INDEX ON index_view USING :method ((doc::multivector(2)));
+CREATE INDEX index_pairs ON index_docs USING :method (((doc || doc)::multivector(2)));
+CREATE INDEX index_cases ON index_docs USING :method ((CASE WHEN id > 3 THEN doc END::multivector(2)));
+DROP INDEX index_pairs, index_cases;
+DROP MATERIALIZED VIEW index_view;
+DROP TABLE "index lost";
+
 -- The dimensions of an indexed column: taken away, changed, another element format.
 ALTER TABLE index_tiny ALTER doc TYPE multivector;
 INSERT INTO index_tiny VALUES ('[[1,2]]');

@@ -296,7 +296,43 @@ SELECT planner_check($$ SELECT id, maxsim(raw::multivector(4), '[[1,2,3,4]]') AS
 SELECT planner_check($$ SELECT id, maxsim(l2_normalize(raw)::multivector(4), '[[1,2,3,4]]') AS score FROM planner_kinds ORDER BY score DESC LIMIT 30 $$);
 SELECT planner_check($$ SELECT id, maxsim(dom, '[[1,2,3,4]]') AS score FROM planner_kinds ORDER BY score DESC LIMIT 30 $$);
 SELECT planner_check($$ SELECT id, maxsim(dom, '[[1,2,3,4]]'::planner_domain) AS score FROM planner_kinds WHERE dom IS NOT NULL ORDER BY score DESC LIMIT 30 $$);
-SELECT planner_plan($$ SELECT id FROM planner_kinds ORDER BY maxsim(raw, '[[1,2,3,4]]') DESC LIMIT 5 $$);
+-- An index on a cast that changes no score serves the expression without it, and one on a column what is cast to its dims.
+SELECT planner_check($$ SELECT id, maxsim(raw, '[[1,2,3,4]]') AS score FROM planner_kinds ORDER BY score DESC LIMIT 30 $$);
+SELECT planner_check($$ SELECT id, raw <#> '[[1,2,3,4]]' AS score FROM planner_kinds WHERE raw IS NOT NULL ORDER BY score LIMIT 30 $$);
+SELECT planner_check($$ SELECT id, maxsim(raw, '[[1,2,3,4]]') AS score FROM planner_kinds WHERE raw IS NULL ORDER BY score DESC LIMIT 30 $$);
+SELECT planner_check($$ SELECT id, maxsim(l2_normalize(raw), '[[1,2,3,4]]') AS score FROM planner_kinds ORDER BY score DESC LIMIT 30 $$);
+SELECT planner_plan($$ SELECT id FROM planner_kinds WHERE maxsim(raw, '[[1,2,3,4]]') > 4 ORDER BY maxsim(raw, '[[1,2,3,4]]') DESC LIMIT 5 $$);
+CREATE TABLE planner_widened (id int, doc multivector(4, float2), free multivector);
+INSERT INTO planner_widened SELECT id, doc, doc::multivector(4, int8) FROM planner_docs;
+CREATE INDEX planner_of_float2 ON planner_widened USING :method (doc) WITH (quantizer = flat, rerank = 10000);
+CREATE INDEX planner_of_cast ON planner_widened USING :method ((free::multivector(4))) WITH (quantizer = flat, rerank = 10000);
+CREATE INDEX planner_narrowed ON planner_widened USING :method ((free::multivector(4, float2)) multivector_cosine_ops) WITH (quantizer = flat, rerank = 10000);
+ALTER TABLE planner_widened ALTER doc SET STATISTICS 0, ALTER free SET STATISTICS 0;
+ANALYZE planner_widened;
+SELECT planner_check($$ SELECT id, maxsim(doc::multivector(4, float4), '[[1,2,3,4]]') AS score FROM planner_widened ORDER BY score DESC LIMIT 30 $$);
+SELECT planner_check($$ SELECT id, maxsim(free, '[[1,2,3,4]]') AS score FROM planner_widened ORDER BY score DESC LIMIT 30 $$);
+SELECT planner_check($$ SELECT id, maxsim_cosine(free::multivector(4, float2), '[[1,2,3,4]]') AS score FROM planner_widened ORDER BY score DESC LIMIT 30 $$);
+-- Not where the score would be another, or an error.
+SELECT planner_plan($$ SELECT id FROM planner_widened ORDER BY maxsim_cosine(free, '[[1,2,3,4]]') DESC LIMIT 5 $$);
+SELECT planner_plan($$ SELECT id FROM planner_widened ORDER BY maxsim(doc::multivector(4, int8), '[[1,2,3,4]]') DESC LIMIT 5 $$);
+SELECT planner_plan($$ SELECT id FROM planner_widened ORDER BY maxsim(doc::multivector(5, float4), '[[1,2,3,4]]') DESC LIMIT 5 $$);
+SELECT planner_plan($$ SELECT id FROM planner_kinds ORDER BY maxsim(l2_normalize(raw || raw), '[[1,2,3,4]]') DESC LIMIT 5 $$);
+DROP TABLE planner_widened;
+
+-- Query and document exchanged: another score, which no index serves. It is said once per session and index.
+SET client_min_messages = notice;
+SELECT planner_plan($$ SELECT id FROM planner_docs ORDER BY maxsim('[[1,2,3,4]]', doc) DESC $$);
+CREATE INDEX planner_swapped ON planner_docs USING :method (doc) WITH (quantizer = flat, rerank = 10000);
+CREATE INDEX planner_swapped_l2 ON planner_docs USING :method (doc multivector_l2_ops) WITH (quantizer = flat, rerank = 10000);
+SELECT planner_plan($$ SELECT id FROM planner_docs ORDER BY maxsim('[[1,2,3,4]]', doc) DESC $$);
+SELECT planner_plan($$ SELECT id FROM planner_docs ORDER BY maxsim('[[1,2,3,4]]', doc) LIMIT 5 $$);
+SELECT planner_plan($$ SELECT id FROM planner_docs ORDER BY maxsim(doc, doc) DESC LIMIT 5 $$);
+SELECT planner_plan($$ SELECT d.id FROM planner_docs d, planner_queries q ORDER BY maxsim(q.q, d.doc) DESC LIMIT 5 $$);
+SELECT planner_plan($$ SELECT id FROM planner_docs ORDER BY maxsim('[[1,2,3,4]]', doc) DESC LIMIT 5 $$);
+SELECT planner_plan($$ SELECT id FROM planner_docs ORDER BY '[[1,2,3,4]]' <#> doc LIMIT 5 $$);
+SELECT planner_plan($$ SELECT id FROM planner_docs ORDER BY '[[1,2,3,4]]' <-> doc LIMIT 5 $$);
+SET client_min_messages = warning;
+DROP INDEX planner_swapped, planner_swapped_l2;
 
 -- Partitions, inheritance and UNION ALL: the orders of the parts are merged.
 CREATE TABLE planner_parts (id int, lang text, doc multivector(4)) PARTITION BY LIST (lang);

@@ -1,0 +1,126 @@
+/*-------------------------------------------------------------------------
+ *
+ * build_fallback.c
+ *	  A parallel build that starts again alone when dynamic shared memory runs
+ *	  out, as it does in a container whose /dev/shm is small.
+ *
+ * The amount is not known before the table has been read, and other sessions
+ * use the same memory, so the parallel build is tried. It runs in a
+ * subtransaction, whose abort ends the workers and releases locks, pins,
+ * snapshots and segments. Then the index is emptied.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "access/build.h"
+#include "access/xact.h"
+#include "catalog/storage.h"
+#include "commands/progress.h"
+#include "pgstat.h"
+#include "utils/backend_status.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+
+/* The row of pg_stat_progress_create_index, which the abort of a subtransaction takes away. */
+typedef struct Progress
+{
+	ProgressCommandType command;
+	Oid			target;
+	int64		params[PGSTAT_NUM_PROGRESS_PARAM];
+} Progress;
+
+static void
+save_progress(Progress *progress)
+{
+	progress->command = PROGRESS_COMMAND_INVALID;
+	if (MyBEEntry == NULL)
+		return;
+	progress->command = MyBEEntry->st_progress_command;
+	progress->target = MyBEEntry->st_progress_command_target;
+	memcpy(progress->params, (int64 *) MyBEEntry->st_progress_param, sizeof(progress->params));
+}
+
+static void
+restore_progress(const Progress *progress)
+{
+	if (progress->command == PROGRESS_COMMAND_INVALID)
+		return;
+	pgstat_progress_start_command(progress->command, progress->target);
+	for (int i = 0; i < PGSTAT_NUM_PROGRESS_PARAM; i++)
+		pgstat_progress_update_param(i, progress->params[i]);
+}
+
+/*
+ * Return true if the error was raised where segments and areas are made. The
+ * SQLSTATE does not tell: a full disk has the same, and files of the type
+ * mmap report what errno happens to be.
+ */
+static bool
+is_of_shared_memory(const ErrorData *error)
+{
+	static const char *const files[] = {"dsm_impl.c", "dsm.c", "dsa.c"};
+
+	if (error->elevel != ERROR || error->filename == NULL)
+		return false;
+	for (int i = 0; i < lengthof(files); i++)
+	{
+		if (strcmp(error->filename, files[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Say why the build starts again, and empty the index. */
+static void
+start_over(Build *build, const Progress *progress, const ErrorData *error)
+{
+	restore_progress(progress);
+	ereport(NOTICE,
+			(errmsg("index \"%s\" is built without parallel workers, for lack of shared memory",
+					RelationGetRelationName(build->index)),
+			 errdetail_internal("%s", error->message),
+			 errhint("Give the server more shared memory (a larger /dev/shm; --shm-size of a container), or decrease maintenance_work_mem.")));
+	RelationTruncate(build->index, 0);
+}
+
+bool
+build_try_parallel(Build *build, int nworkers, void (*build_index) (Build *build, int nworkers))
+{
+	MemoryContext caller = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	MemoryContext context = AllocSetContextCreate(caller, "colbert parallel build", ALLOCSET_DEFAULT_SIZES);
+	volatile bool built = false;
+	Progress	progress;
+
+	save_progress(&progress);
+	BeginInternalSubTransaction("colbert_build");
+	MemoryContextSwitchTo(context);
+
+	/* Workers lock the index AccessExclusive, which takes an XID, and cannot be given one later. */
+	if (!build->info->ii_Concurrent)
+		(void) GetCurrentTransactionId();
+	PG_TRY();
+	{
+		build_index(build, nworkers);
+		ReleaseCurrentSubTransaction();
+		built = true;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(context);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		if (!is_of_shared_memory(error))
+			ReThrowError(error);
+		start_over(build, &progress, error);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(caller);
+	CurrentResourceOwner = owner;
+	MemoryContextDelete(context);
+	return built;
+}
