@@ -28,4 +28,5 @@ _PG_init(void)
 	planner_init();
 	seeing_init();
 	lend_quals_init();
+	build_dims_init();
 }

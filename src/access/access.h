@@ -63,6 +63,9 @@ extern ColbertOptions options_of(Relation index);
 extern IndexBuildResult *colbert_build(Relation heap, Relation index, IndexInfo *info);
 extern void colbert_build_empty(Relation index);
 
+/* build_dims.c: refuse to take away the dims of an indexed column. */
+extern void build_dims_init(void);
+
 /* insert.c */
 extern bool colbert_insert(Relation index, Datum *values, bool *isnull, ItemPointer heap_tid, Relation heap,
 						   IndexUniqueCheck check_unique, bool index_unchanged, IndexInfo *info);

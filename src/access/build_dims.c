@@ -8,6 +8,12 @@
  * function or operator, and with it a column of CREATE TABLE AS or of a
  * materialized view, has none.
  *
+ * ALTER TABLE ... TYPE multivector takes the dims of a column away without a
+ * rewrite, and core keeps the column's indexes as they are. Nothing could
+ * build such an index again: REINDEX, TRUNCATE, VACUUM FULL and the restore
+ * of a dump would fail. A hook on the creation of the index's new catalog
+ * entries refuses it.
+ *
  *-------------------------------------------------------------------------
  */
 #include "compat/pg_compat.h"
@@ -17,6 +23,8 @@
 #include "access/build.h"
 #include "access/table.h"
 #include "catalog/index.h"
+#include "catalog/objectaccess.h"
+#include "catalog/pg_class.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "multivector/multivector.h"
@@ -105,15 +113,68 @@ no_dims_error(Relation index)
 					 quote_identifier(RelationGetRelationName(heap)), indexed, dims, indexed, dims)));
 }
 
+/* The dims that an index column declares, itself or by its domain; 0 if it declares none. */
+static uint32
+declared_dims(const FormData_pg_attribute *column)
+{
+	int32		typmod = column->atttypmod;
+
+	if (typmod < 0)
+		(void) getBaseTypeAndTypmod(column->atttypid, &typmod);
+	return MULTIVECTOR_TYPMOD_DIM(typmod);
+}
+
 uint32
 build_declared_dims(Relation index)
 {
-	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(index), 0);
-	int32		typmod = att->atttypmod;
+	uint32		dims = declared_dims(TupleDescAttr(RelationGetDescr(index), 0));
 
-	if (typmod < 0)
-		(void) getBaseTypeAndTypmod(att->atttypid, &typmod);
-	if (MULTIVECTOR_TYPMOD_DIM(typmod) == 0)
+	if (dims == 0)
 		no_dims_error(index);
-	return MULTIVECTOR_TYPMOD_DIM(typmod);
+	return dims;
+}
+
+/* Is this an index of ours? It may have no entry in the catalog that can be seen yet. */
+static bool
+is_our_index(Relation relation)
+{
+	char		kind = relation->rd_rel->relkind;
+
+	return (kind == RELKIND_INDEX || kind == RELKIND_PARTITIONED_INDEX) &&
+		GetIndexAmRoutineByAmId(relation->rd_rel->relam, false)->ambuild == colbert_build;
+}
+
+static object_access_hook_type previous_hook;
+
+/*
+ * Called by ALTER TABLE, as an internal creation, for each index that it
+ * keeps or builds anew. CREATE INDEX itself has a better hint, of the build.
+ */
+static void
+object_accessed(ObjectAccessType access, Oid class, Oid object, int column, void *arg)
+{
+	Relation	relation;
+
+	if (previous_hook != NULL)
+		previous_hook(access, class, object, column, arg);
+	if (access != OAT_POST_CREATE || class != RelationRelationId || column != 0 ||
+		!((ObjectAccessPostCreate *) arg)->is_internal)
+		return;
+	relation = RelationIdGetRelation(object);
+	if (relation == NULL)
+		return;
+	if (is_our_index(relation) && declared_dims(TupleDescAttr(RelationGetDescr(relation), 0)) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("column \"%s\" needs dimensions while index \"%s\" exists",
+						NameStr(TupleDescAttr(RelationGetDescr(relation), 0)->attname), RelationGetRelationName(relation)),
+				 errhint("Declare them, as in multivector(128), or drop the index first.")));
+	RelationClose(relation);
+}
+
+void
+build_dims_init(void)
+{
+	previous_hook = object_access_hook;
+	object_access_hook = object_accessed;
 }

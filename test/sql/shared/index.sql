@@ -239,8 +239,25 @@ DROP INDEX index_pairs, index_cases;
 DROP MATERIALIZED VIEW index_view;
 DROP TABLE "index lost";
 
--- The dimensions of an indexed column: taken away, changed, another element format.
+-- The dimensions of an indexed column: taken away, which is refused, changed, another element format.
 ALTER TABLE index_tiny ALTER doc TYPE multivector;
+ALTER TABLE index_tiny ALTER doc TYPE multivector USING doc || doc;
+CREATE DOMAIN index_dimless AS multivector;
+ALTER TABLE index_tiny ALTER doc TYPE index_dimless;
+CREATE DOMAIN index_dims_domain AS multivector(1);
+ALTER TABLE index_tiny ALTER doc TYPE index_dims_domain;
+ALTER TABLE index_tiny ALTER doc TYPE multivector(1);
+DROP DOMAIN index_dimless, index_dims_domain;
+REINDEX TABLE index_tiny;
+REINDEX TABLE CONCURRENTLY index_tiny;
+CREATE TABLE index_parts (id int, doc multivector(2)) PARTITION BY RANGE (id);
+CREATE TABLE index_part PARTITION OF index_parts FOR VALUES FROM (0) TO (10);
+CREATE INDEX ON index_parts USING :method (doc);
+ALTER TABLE index_parts ALTER doc TYPE multivector;
+DROP INDEX index_parts_doc_idx;
+ALTER TABLE index_parts ALTER doc TYPE multivector;
+CREATE INDEX ON index_parts USING :method (doc);
+DROP TABLE index_parts;
 INSERT INTO index_tiny VALUES ('[[1,2]]');
 REINDEX TABLE index_tiny;
 ALTER TABLE index_tiny ALTER doc TYPE multivector(2);
