@@ -9,6 +9,11 @@
  * the multipliers need no memory that grows with the document, and so that a
  * huge pair can be cancelled.
  *
+ * For L2 the kernels choose candidates only. Their expanded form, <q, d> -
+ * |d|^2/2, loses what tokens have in common to rounding; so every document
+ * token whose value is within the rounding bound of the best is measured from
+ * differences, and the nearest of these is the match.
+ *
  * No NaN and no infinity comes out: tokens are finite and at most
  * MULTIVECTOR_MAX_NORM long, so products stay below 1e36.
  *
@@ -27,7 +32,20 @@
 #define RUN_ROWS 512
 #define RUN_WORK (UINT64CONST(1) << 30)
 
+/* L2: rows of which only the best value is known. One of them in doubt, all are measured. */
+#define BLOCK_ROWS 8
+
 #define ALIGNMENT 64
+
+/* L2: the candidates of a run, and the nearest tokens so far. */
+typedef struct Nearest
+{
+	float	   *tokens;			/* ntokens x dim, row-major */
+	float	   *norms;			/* their lengths */
+	float	   *block_best;		/* blocks of a run x slots: best values */
+	float	   *rows;			/* a block of document tokens, widened */
+	float	   *squares;		/* by query token: smallest squared distance */
+} Nearest;
 
 struct ScoreQuery
 {
@@ -38,8 +56,7 @@ struct ScoreQuery
 	KernelQuery *kernel;
 	float	   *best;			/* by slot of the kernel */
 	uint32	   *best_row;
-	float	   *tokens;			/* L2 only: ntokens x dim, row-major */
-	float	   *row;			/* L2 only: one widened document token */
+	Nearest		nearest;		/* L2 only */
 	float		params[RUN_ROWS];	/* multipliers or addends of a run */
 };
 
@@ -83,45 +100,70 @@ widen_query(const MultiVector *query, Metric metric, float *tokens)
 	}
 }
 
+static uint32
+blocks_of(uint32 nrows)
+{
+	return (nrows + BLOCK_ROWS - 1) / BLOCK_ROWS;
+}
+
+/* What L2 needs besides, in bytes. */
+static Size
+nearest_size(const ScoreQuery *query, Size slots)
+{
+	Size		size = padded(mul_size(mul_size(query->ntokens, query->dim), sizeof(float)));
+
+	size = add_size(size, mul_size(2, padded(mul_size(query->ntokens, sizeof(float)))));
+	size = add_size(size, padded(mul_size(mul_size(blocks_of(query->run), slots), sizeof(float))));
+	return add_size(size, padded(BLOCK_ROWS * query->dim * sizeof(float)));
+}
+
+static void
+nearest_init(ScoreQuery *query, const float *tokens, Size slots, char **at)
+{
+	Nearest    *nearest = &query->nearest;
+	Size		tokens_size = (Size) query->ntokens * query->dim * sizeof(float);
+
+	nearest->tokens = take(at, tokens_size);
+	memcpy(nearest->tokens, tokens, tokens_size);
+	nearest->norms = take(at, query->ntokens * sizeof(float));
+	nearest->squares = take(at, query->ntokens * sizeof(float));
+	nearest->block_best = take(at, blocks_of(query->run) * slots * sizeof(float));
+	nearest->rows = take(at, BLOCK_ROWS * query->dim * sizeof(float));
+	for (uint32 t = 0; t < query->ntokens; t++)
+		nearest->norms[t] = kernel_norm(tokens + (Size) t * query->dim, query->dim);
+}
+
 ScoreQuery *
 score_prepare(const MultiVector *query, Metric metric)
 {
 	Size		slots = slots_bound(query->ntokens);
-	Size		tokens_size = mul_size(mul_size(query->ntokens, query->dim), sizeof(float));
 	Size		kernel_size = kernel_query_size(query->ntokens, query->dim);
+	ScoreQuery	shape = {.metric = metric, .ntokens = query->ntokens, .dim = query->dim};
 	Size		size;
 	char	   *at;
 	float	   *tokens;
 	ScoreQuery *prepared;
 
+	shape.run = (uint32) Min(RUN_ROWS, Max(1, RUN_WORK / ((uint64) slots * query->dim)));
 	size = add_size(padded(sizeof(ScoreQuery)), padded(kernel_size));
 	size = add_size(size, padded(mul_size(slots, sizeof(float))));
 	size = add_size(size, padded(mul_size(slots, sizeof(uint32))));
 	if (metric == METRIC_L2)
-		size = add_size(size, add_size(padded(tokens_size), padded(query->dim * sizeof(float))));
+		size = add_size(size, nearest_size(&shape, slots));
 
 	prepared = palloc_extended(size, MCXT_ALLOC_HUGE);
-	memset(prepared, 0, sizeof(ScoreQuery));
+	*prepared = shape;
 	at = (char *) prepared + sizeof(ScoreQuery);
-	prepared->metric = metric;
-	prepared->ntokens = query->ntokens;
-	prepared->dim = query->dim;
 
-	tokens = palloc_extended(tokens_size, MCXT_ALLOC_HUGE);
+	tokens = palloc_extended(mul_size(mul_size(query->ntokens, query->dim), sizeof(float)), MCXT_ALLOC_HUGE);
 	widen_query(query, metric, tokens);
 	prepared->kernel = kernel_query_pack(take(&at, kernel_size), tokens, query->ntokens, query->dim);
 	Assert(kernel_query_slots(prepared->kernel) <= slots);
 	prepared->best = take(&at, slots * sizeof(float));
 	prepared->best_row = take(&at, slots * sizeof(uint32));
 	if (metric == METRIC_L2)
-	{
-		prepared->tokens = take(&at, tokens_size);
-		memcpy(prepared->tokens, tokens, tokens_size);
-		prepared->row = take(&at, query->dim * sizeof(float));
-	}
+		nearest_init(prepared, tokens, slots, &at);
 	pfree(tokens);
-
-	prepared->run = (uint32) Min(RUN_ROWS, Max(1, RUN_WORK / ((uint64) slots * query->dim)));
 	return prepared;
 }
 
@@ -146,50 +188,136 @@ set_run_params(ScoreQuery *query, const float *norms, KernelRows *rows)
 	}
 }
 
+/* Rows first .. first + nrows - 1 of a document for a kernel, without what makes inner product the metric. */
+static void
+set_rows(const MultiVector *doc, uint32 first, uint32 nrows, KernelRows *rows)
+{
+	const float *scales = multivector_scales(doc);
+
+	*rows = (KernelRows) {.element = (KernelElement) doc->element, .param_stride = sizeof(float)};
+	rows->stride = doc->dim * kernel_element_size(rows->element);
+	rows->first = first;
+	rows->nrows = nrows;
+	rows->rows = (const char *) multivector_elements(doc) + first * rows->stride;
+	rows->scale = scales ? scales + first : NULL;
+}
+
 /* Fill best, and best_row if asked for, with the best document token of each query token. */
 static void
 find_best(ScoreQuery *query, const MultiVector *doc, bool want_rows)
 {
-	uint32		slots = kernel_query_slots(query->kernel);
-	const float *scales = multivector_scales(doc);
-	KernelRows	rows = {0};
+	KernelRows	rows;
 
-	if (doc->dim != query->dim)
-		multivector_dim_error(doc->dim, query->dim);
-
-	for (uint32 s = 0; s < slots; s++)
-	{
-		query->best[s] = -INFINITY;
-		query->best_row[s] = 0; /* a damaged document may have no row that wins */
-	}
-
-	rows.element = (KernelElement) doc->element;
-	rows.stride = doc->dim * kernel_element_size(rows.element);
-	rows.param_stride = sizeof(float);
 	for (uint32 first = 0; first < doc->ntokens; first += rows.nrows)
 	{
 		CHECK_FOR_INTERRUPTS();
-		rows.first = first;
-		rows.nrows = Min(query->run, doc->ntokens - first);
-		rows.rows = (const char *) multivector_elements(doc) + first * rows.stride;
-		rows.scale = scales ? scales + first : NULL;
+		set_rows(doc, first, Min(query->run, doc->ntokens - first), &rows);
 		set_run_params(query, doc->norms + first, &rows);
 		kernels->maxsim_rows(query->kernel, &rows, query->best, want_rows ? query->best_row : NULL);
 	}
 }
 
-/* The distance of a query token to the document token that the kernel chose for it. */
-static float
-matched_distance(ScoreQuery *query, const MultiVector *doc, uint32 token)
-{
-	const float *row = query->row;
-	uint32		doc_token = query->best_row[token];
+/* ---- L2 ---- */
 
+/* The best value of each block of a run; best is kept up to date. Returns the length of the longest token of the run. */
+static float
+find_block_best(ScoreQuery *query, const MultiVector *doc, uint32 first, uint32 nrows)
+{
+	uint32		slots = kernel_query_slots(query->kernel);
+	float		longest = 0;
+
+	for (uint32 block = 0; block < blocks_of(nrows); block++)
+	{
+		float	   *best = query->nearest.block_best + (Size) block * slots;
+		uint32		start = first + block * BLOCK_ROWS;
+		KernelRows	rows;
+
+		set_rows(doc, start, Min(BLOCK_ROWS, first + nrows - start), &rows);
+		set_run_params(query, doc->norms + start, &rows);
+		for (uint32 s = 0; s < slots; s++)
+			best[s] = -INFINITY;
+		kernels->maxsim_rows(query->kernel, &rows, best, NULL);
+		for (uint32 s = 0; s < slots; s++)
+			query->best[s] = Max(query->best[s], best[s]);
+		for (uint32 i = 0; i < rows.nrows; i++)
+			longest = Max(longest, doc->norms[start + i]);
+	}
+	return longest;
+}
+
+/*
+ * How far the expanded form of a query token may be from its true value, for
+ * document tokens up to a length: a chain of dim fused operations, and the
+ * rounding of norms (Higham 2002, "Accuracy and Stability of Numerical
+ * Algorithms", 3.1).
+ */
+static float
+rounding_bound(const ScoreQuery *query, uint32 token, float longest)
+{
+	return (query->dim + 16) * 0x1p-24f * (query->nearest.norms[token] * longest + longest * longest);
+}
+
+/* Measure the rows of a block from one query token, and keep the nearest. */
+static void
+measure_block(ScoreQuery *query, uint32 token, const float *rows, uint32 first, uint32 nrows)
+{
+	const float *from = query->nearest.tokens + (Size) token * query->dim;
+
+	for (uint32 i = 0; i < nrows; i++)
+	{
+		float		square = squared_distance(from, rows + (Size) i * query->dim, query->dim);
+
+		if (square < query->nearest.squares[token])
+		{
+			query->nearest.squares[token] = square;
+			query->best_row[token] = first + i;
+		}
+	}
+}
+
+/* The document tokens of a block as floats. */
+static const float *
+block_rows(ScoreQuery *query, const MultiVector *doc, uint32 first, uint32 nrows)
+{
 	if (doc->element == KERNEL_FLOAT4)
-		row = (const float *) multivector_elements(doc) + (Size) doc_token * doc->dim;
-	else
-		multivector_tokens(doc, doc_token, 1, query->row);
-	return sqrtf(squared_distance(query->tokens + (Size) token * query->dim, row, query->dim));
+		return (const float *) multivector_elements(doc) + (Size) first * doc->dim;
+	multivector_tokens(doc, first, nrows, query->nearest.rows);
+	return query->nearest.rows;
+}
+
+/* Fill squares and best_row with the nearest document token of each query token. */
+static void
+find_nearest(ScoreQuery *query, const MultiVector *doc)
+{
+	uint32		slots = kernel_query_slots(query->kernel);
+	float		longest = 0;
+	uint32		nrows;
+
+	for (uint32 t = 0; t < query->ntokens; t++)
+		query->nearest.squares[t] = INFINITY;
+	for (uint32 first = 0; first < doc->ntokens; first += nrows)
+	{
+		nrows = Min(query->run, doc->ntokens - first);
+		CHECK_FOR_INTERRUPTS();
+		longest = Max(longest, find_block_best(query, doc, first, nrows));
+		for (uint32 block = 0; block < blocks_of(nrows); block++)
+		{
+			const float *best = query->nearest.block_best + (Size) block * slots;
+			uint32		start = first + block * BLOCK_ROWS;
+			uint32		n = Min(BLOCK_ROWS, first + nrows - start);
+			const float *rows = NULL;
+
+			CHECK_FOR_INTERRUPTS();
+			for (uint32 t = 0; t < query->ntokens; t++)
+			{
+				if (best[t] < query->best[t] - 2 * rounding_bound(query, t, longest))
+					continue;
+				if (rows == NULL)
+					rows = block_rows(query, doc, start, n);
+				measure_block(query, t, rows, start, n);
+			}
+		}
+	}
 }
 
 double
@@ -202,14 +330,24 @@ double
 score_document_matches(ScoreQuery *query, const MultiVector *doc, uint32 *doc_token, float *similarity)
 {
 	double		sum = 0.0;
+	uint32		slots = kernel_query_slots(query->kernel);
 
-	find_best(query, doc, doc_token != NULL || query->metric == METRIC_L2);
+	if (doc->dim != query->dim)
+		multivector_dim_error(doc->dim, query->dim);
+	for (uint32 s = 0; s < slots; s++)
+	{
+		query->best[s] = -INFINITY;
+		query->best_row[s] = 0; /* a damaged document may have no row that wins */
+	}
+	if (query->metric == METRIC_L2)
+		find_nearest(query, doc);
+	else
+		find_best(query, doc, doc_token != NULL);
+
 	for (uint32 t = 0; t < query->ntokens; t++)
 	{
-		float		value = query->best[t];
+		float		value = query->metric == METRIC_L2 ? sqrtf(query->nearest.squares[t]) : query->best[t];
 
-		if (query->metric == METRIC_L2)
-			value = matched_distance(query, doc, t);
 		if (doc_token)
 			doc_token[t] = query->best_row[t];
 		if (similarity)

@@ -10,9 +10,8 @@
  *	maxsim			sum over q, in order, in double, of the best dot
  *	maxsim_cosine	the same with q normalised and d divided by |d|; a zero
  *					vector has cosine 0 with everything
- *	maxsim_l2		sum over q of |q - d| for the d nearest by the expanded
- *					form; the distance itself is taken from differences, so
- *					that equal tokens are at distance 0
+ *	maxsim_l2		sum over q of the smallest |q - d|, from differences: equal
+ *					tokens are at distance 0, whatever all tokens share
  *
  *-------------------------------------------------------------------------
  */

@@ -24,6 +24,22 @@ SELECT maxsim_cosine('[[0,0]]', '[[1,2]]'), maxsim_cosine('[[-1,-2],[0,0]]', '[[
 SELECT maxsim_l2('[[0.1,12345.678],[1,1]]', '[[1,1],[0.1,12345.678]]'), maxsim_l2('[[1e15,1]]', '[[1e15,1]]'), maxsim_l2('[[0,0]]', '[[0,0]]');
 
 -- The longest tokens that there can be do not overflow, the shortest do not divide by zero.
+-- Tokens that share an offset: the nearest one is found from differences, in each element format, and a document is at distance 0 from itself.
+CREATE FUNCTION scores_offset(n int, o float8) RETURNS multivector LANGUAGE sql VOLATILE AS $$
+	SELECT array_agg(t)::multivector FROM (SELECT array_agg((o + random())::real) AS t FROM generate_series(1, n) AS i, generate_series(1, 16) AS k GROUP BY i) AS s
+$$;
+CREATE FUNCTION scores_nearest(d multivector, q multivector) RETURNS float8 LANGUAGE sql IMMUTABLE AS $$
+	SELECT sum(best) FROM (SELECT min(sqrt((SELECT sum((x::float8 - y::float8) ^ 2) FROM unnest(dt.embedding, qt.embedding) AS u(x, y)))) AS best
+		FROM unnest(d) AS dt, unnest(q) AS qt GROUP BY qt.ordinal) AS b
+$$;
+DO $$ BEGIN PERFORM setseed(.7); END $$;
+SELECT o, element, count(*) AS docs, count(*) FILTER (WHERE maxsim_l2(d, d) > 0) AS not_0, max(abs(maxsim_l2(d, q) / scores_nearest(d, q) - 1)) < 1e-5 AS exact,
+	bool_and((SELECT sum(similarity) FROM maxsim_tokens(d, q)) IS NOT NULL) AS matched
+FROM (VALUES (1.0), (30), (300), (1000), (30000)) AS v(o), LATERAL (SELECT scores_offset(20, o) AS d4, scores_offset(4, o) AS q FROM generate_series(1, 20 + o::int * 0)) AS m,
+	LATERAL (VALUES ('float4', d4), ('float2', d4::multivector(16, float2)), ('int8', d4::multivector(16, int8))) AS e(element, d) GROUP BY o, element ORDER BY o, element;
+-- A document of several runs, in which later tokens are longer.
+WITH m AS (SELECT array_agg(ARRAY[500 + i % 7, 500.001 + i, 499]::real[])::multivector AS d FROM generate_series(1, 3000) AS i)
+SELECT maxsim_l2(d, d), abs(maxsim_l2(d, '[[503,503.001,499],[500,3000,500]]') / scores_nearest(d, '[[503,503.001,499],[500,3000,500]]') - 1) < 1e-6 AS exact FROM m;
 SELECT maxsim('[[1e18]]', '[[1e18],[-1e18]]'), maxsim_cosine('[[1e18]]', '[[1e18],[-1e18]]'), maxsim_l2('[[1e18]]', '[[1e18],[-1e18]]');
 SELECT maxsim('[[1e-45]]', '[[1e-45]]'), maxsim_cosine('[[1e-45]]', '[[1e-45]]'), maxsim_l2('[[1e-45]]', '[[-1e-45]]'),
 	maxsim_cosine('[[1e-15,0]]', '[[1e18,0]]');
