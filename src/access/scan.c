@@ -64,12 +64,8 @@ typedef struct ColbertScan
 	const RowFilter *filter;	/* kept by rescans; NULL: none */
 	const SearchSettings *settings;	/* kept by rescans; NULL: those of session and index */
 	PageCursor	cursor;
-	SearchCounters counters;	/* while others count */
 	SearchCounters earlier;		/* sum over the searches before this one */
 } ColbertScan;
-
-/* Whose counters search_counters are now; NULL where that scan is gone. */
-static ColbertScan *counting;
 
 IndexScanDesc
 colbert_beginscan(Relation index, int nkeys, int norderbys)
@@ -98,50 +94,6 @@ colbert_set_settings(IndexScanDesc scan, const SearchSettings *settings)
 	state->settings = settings;
 }
 
-/* ---- counters: several scans may be at work in turns ---- */
-
-static void
-begin_counting(ColbertScan *state)
-{
-	if (counting == state)
-		return;
-	if (counting != NULL)
-		counting->counters = search_counters;
-	search_counters = state->counters;
-	counting = state;
-}
-
-static void
-end_counting(ColbertScan *state)
-{
-	if (state->search == NULL)
-		return;
-	if (counting == state)
-	{
-		state->counters = search_counters;
-		counting = NULL;
-	}
-	counters_add(&state->earlier, &state->counters);
-	state->counters = (SearchCounters) {0};
-}
-
-/* The scan's memory goes, perhaps because of an error. */
-static void
-forget_counting(void *arg)
-{
-	if (counting == arg)
-		counting = NULL;
-}
-
-static void
-watch_memory(ColbertScan *state)
-{
-	MemoryContextCallback *callback = MemoryContextAlloc(state->context, sizeof(MemoryContextCallback));
-
-	*callback = (MemoryContextCallback) {.func = forget_counting, .arg = state};
-	MemoryContextRegisterResetCallback(state->context, callback);
-}
-
 SearchCounters
 colbert_scan_counters(IndexScanDesc scan)
 {
@@ -149,7 +101,7 @@ colbert_scan_counters(IndexScanDesc scan)
 	SearchCounters sum = state->earlier;
 
 	if (state->search != NULL)
-		counters_add(&sum, counting == state ? &search_counters : &state->counters);
+		counters_add(&sum, &state->search->counters);
 	return sum;
 }
 
@@ -158,11 +110,14 @@ colbert_scan_counters(IndexScanDesc scan)
 static void
 release(ColbertScan *state)
 {
-	end_counting(state);
 	if (state->exact != NULL)
 		exact_end(state->exact);
 	if (state->search != NULL)
+	{
+		search_last = state->search->counters;
+		counters_add(&state->earlier, &state->search->counters);
 		search_end(state->search);
+	}
 	state->exact = NULL;
 	state->search = NULL;
 	state->view = NULL;
@@ -287,12 +242,11 @@ start_search(ColbertScan *state, IndexScanDesc scan, double floor)
 	view_check_dims(state->view, state->query);
 	if (!state->want_documents)
 		return;
-	watch_memory(state);
-	begin_counting(state);
 	state->search = search_begin(state->view, state->query, &settings);
 	search_set_floor(state->search, floor, state->ordered ? SEARCH_NEAREST_FIRST : SEARCH_UNORDERED);
 	state->exact = exact_begin(state->search, scan->heapRelation, scan->xs_snapshot, state->query,
 							   state->filter);
+	search_last = state->search->counters;
 }
 
 static void
@@ -366,13 +320,15 @@ next_document(ColbertScan *state, ItemPointer tid)
 {
 	DocEntry   *entry;
 	uint32		ordinal;
+	bool		found;
 
 	if (!state->want_documents)
 		return false;
 	if (state->exact != NULL)
 	{
-		begin_counting(state);
-		return state->ordered ? exact_next(state->exact, tid) : exact_next_above(state->exact, tid);
+		found = state->ordered ? exact_next(state->exact, tid) : exact_next_above(state->exact, tid);
+		search_last = state->search->counters;
+		return found;
 	}
 	while ((entry = (DocEntry *) cursor_next(state, ARRAY_DOCS, &ordinal)) != NULL)
 		if (entry->state == DOC_LIVE)
