@@ -10,7 +10,10 @@
  * document comes once in the order of the directory.
  *
  * Ordinals and heap TIDs may be reused while a scan holds them: harmless
- * under an MVCC snapshot, so other snapshots are refused.
+ * under an MVCC snapshot, so other snapshots are refused. With
+ * old_snapshot_threshold, rows that the snapshot sees may be removed: each
+ * page of the index that is read, and the heap page of each row that is
+ * given or missing, is checked for it.
  *
  *-------------------------------------------------------------------------
  */
@@ -64,6 +67,7 @@ typedef struct ColbertScan
 	const RowFilter *filter;	/* kept by rescans; NULL: none */
 	const SearchSettings *settings;	/* kept by rescans; NULL: those of session and index */
 	PageCursor	cursor;
+	ItemPointerData given;		/* row given last; invalid: none */
 	SearchCounters earlier;		/* sum over the searches before this one */
 } ColbertScan;
 
@@ -122,6 +126,7 @@ release(ColbertScan *state)
 	state->search = NULL;
 	state->view = NULL;
 	state->query = NULL;
+	ItemPointerSetInvalid(&state->given);
 	state->started = false;
 	MemoryContextReset(state->context);
 }
@@ -263,7 +268,7 @@ start(IndexScanDesc scan)
 
 	pgstat_count_index_scan(scan->indexRelation);
 	compat_count_search(scan);
-	state->view = view_open(scan->indexRelation, false, VIEW_WITH_PENDING);
+	state->view = view_open_scan(scan->indexRelation, scan->xs_snapshot);
 	COLBERT_PAUSE("scan-opened");
 	state->query = scan_query(scan);
 	state->ordered = state->query != NULL;
@@ -347,6 +352,9 @@ colbert_gettuple(IndexScanDesc scan, ScanDirection direction)
 	Assert(ScanDirectionIsForward(direction));
 	if (!state->started)
 		start(scan);
+	/* By now the executor has fetched the row before. */
+	if (ItemPointerIsValid(&state->given))
+		view_check_age(state->view, scan->heapRelation, &state->given);
 
 	scan->xs_recheck = state->recheck;
 	scan->xs_recheckorderby = false;
@@ -359,6 +367,7 @@ colbert_gettuple(IndexScanDesc scan, ScanDirection direction)
 		if (nulls ? next_null(state, &scan->xs_heaptid) : next_document(state, &scan->xs_heaptid))
 		{
 			view_check_row(state->view, scan->heapRelation, &scan->xs_heaptid);
+			state->given = scan->xs_heaptid;
 			return true;
 		}
 		state->cursor.next = state->cursor.first = state->cursor.count = 0;

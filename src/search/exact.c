@@ -127,10 +127,14 @@ fetch_row(ExactStage *stage, const ItemPointerData *tid)
 {
 	ItemPointerData chain = *tid;	/* moves on to the visible tuple */
 	bool		call_again = false;
+	bool		found;
 
 	stage->search->counters.fetched++;
 	view_check_row(stage->search->view, stage->heap, tid);
-	return table_index_fetch_tuple(stage->fetch, &chain, stage->snapshot, stage->slot, &call_again, NULL);
+	found = table_index_fetch_tuple(stage->fetch, &chain, stage->snapshot, stage->slot, &call_again, NULL);
+	if (!found)
+		view_check_age(stage->search->view, stage->heap, tid);
+	return found;
 }
 
 /* Does the row in the slot pass the filter? */
