@@ -12,6 +12,7 @@
 #include "access/access.h"
 #include "access/relation.h"
 #include "catalog/index.h"
+#include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
 #include "commands/defrem.h"
 #include "funcapi.h"
@@ -21,6 +22,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/rls.h"
 
 PG_FUNCTION_INFO_V1(colbert_index_info);
 PG_FUNCTION_INFO_V1(colbert_merge);
@@ -97,8 +99,24 @@ put_drift(IndexView *view, Datum *values, bool *nulls)
 }
 
 /*
- * One row about an index. Needs SELECT on the table, as its contents do.
+ * What an index holds tells of all rows. So it takes SELECT on the table; and
+ * where policies hide some of its rows, the right to look at any table's
+ * storage.
  */
+static void
+check_may_look(Oid table)
+{
+	if (pg_class_aclcheck(table, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, get_rel_name(table));
+	if (check_enable_rls(table, InvalidOid, true) == RLS_ENABLED &&
+		!has_privs_of_role(GetUserId(), ROLE_PG_STAT_SCAN_TABLES))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("row-level security hides rows of table \"%s\"", get_rel_name(table)),
+				 errhint("Ask as a role that the policies do not apply to, or as a member of pg_stat_scan_tables.")));
+}
+
+/* One row about an index. */
 Datum
 colbert_index_info(PG_FUNCTION_ARGS)
 {
@@ -112,8 +130,7 @@ colbert_index_info(PG_FUNCTION_ARGS)
 	int64		total;
 	int64		arrays;
 
-	if (pg_class_aclcheck(index->rd_index->indrelid, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
-		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, get_rel_name(index->rd_index->indrelid));
+	check_may_look(index->rd_index->indrelid);
 	fill_tuple_desc(fcinfo, &desc);
 	view = view_open(index, false, VIEW_WITHOUT_PENDING);
 	meta = &view->meta;

@@ -10,7 +10,10 @@
  * document comes once in the order of the directory.
  *
  * Ordinals and heap TIDs may be reused while a scan holds them: harmless
- * under an MVCC snapshot, so other snapshots are refused.
+ * under an MVCC snapshot, so other snapshots are refused. With
+ * old_snapshot_threshold, rows that the snapshot sees may be removed: each
+ * page of the index that is read, and the heap page of each row that is
+ * given or missing, is checked for it.
  *
  *-------------------------------------------------------------------------
  */
@@ -64,12 +67,9 @@ typedef struct ColbertScan
 	const RowFilter *filter;	/* kept by rescans; NULL: none */
 	const SearchSettings *settings;	/* kept by rescans; NULL: those of session and index */
 	PageCursor	cursor;
-	SearchCounters counters;	/* while others count */
+	ItemPointerData given;		/* row given last; invalid: none */
 	SearchCounters earlier;		/* sum over the searches before this one */
 } ColbertScan;
-
-/* Whose counters search_counters are now; NULL where that scan is gone. */
-static ColbertScan *counting;
 
 IndexScanDesc
 colbert_beginscan(Relation index, int nkeys, int norderbys)
@@ -98,50 +98,6 @@ colbert_set_settings(IndexScanDesc scan, const SearchSettings *settings)
 	state->settings = settings;
 }
 
-/* ---- counters: several scans may be at work in turns ---- */
-
-static void
-begin_counting(ColbertScan *state)
-{
-	if (counting == state)
-		return;
-	if (counting != NULL)
-		counting->counters = search_counters;
-	search_counters = state->counters;
-	counting = state;
-}
-
-static void
-end_counting(ColbertScan *state)
-{
-	if (state->search == NULL)
-		return;
-	if (counting == state)
-	{
-		state->counters = search_counters;
-		counting = NULL;
-	}
-	counters_add(&state->earlier, &state->counters);
-	state->counters = (SearchCounters) {0};
-}
-
-/* The scan's memory goes, perhaps because of an error. */
-static void
-forget_counting(void *arg)
-{
-	if (counting == arg)
-		counting = NULL;
-}
-
-static void
-watch_memory(ColbertScan *state)
-{
-	MemoryContextCallback *callback = MemoryContextAlloc(state->context, sizeof(MemoryContextCallback));
-
-	*callback = (MemoryContextCallback) {.func = forget_counting, .arg = state};
-	MemoryContextRegisterResetCallback(state->context, callback);
-}
-
 SearchCounters
 colbert_scan_counters(IndexScanDesc scan)
 {
@@ -149,7 +105,7 @@ colbert_scan_counters(IndexScanDesc scan)
 	SearchCounters sum = state->earlier;
 
 	if (state->search != NULL)
-		counters_add(&sum, counting == state ? &search_counters : &state->counters);
+		counters_add(&sum, &state->search->counters);
 	return sum;
 }
 
@@ -158,15 +114,19 @@ colbert_scan_counters(IndexScanDesc scan)
 static void
 release(ColbertScan *state)
 {
-	end_counting(state);
 	if (state->exact != NULL)
 		exact_end(state->exact);
 	if (state->search != NULL)
+	{
+		search_last = state->search->counters;
+		counters_add(&state->earlier, &state->search->counters);
 		search_end(state->search);
+	}
 	state->exact = NULL;
 	state->search = NULL;
 	state->view = NULL;
 	state->query = NULL;
+	ItemPointerSetInvalid(&state->given);
 	state->started = false;
 	MemoryContextReset(state->context);
 }
@@ -287,12 +247,11 @@ start_search(ColbertScan *state, IndexScanDesc scan, double floor)
 	view_check_dims(state->view, state->query);
 	if (!state->want_documents)
 		return;
-	watch_memory(state);
-	begin_counting(state);
 	state->search = search_begin(state->view, state->query, &settings);
 	search_set_floor(state->search, floor, state->ordered ? SEARCH_NEAREST_FIRST : SEARCH_UNORDERED);
 	state->exact = exact_begin(state->search, scan->heapRelation, scan->xs_snapshot, state->query,
 							   state->filter);
+	search_last = state->search->counters;
 }
 
 static void
@@ -309,7 +268,7 @@ start(IndexScanDesc scan)
 
 	pgstat_count_index_scan(scan->indexRelation);
 	compat_count_search(scan);
-	state->view = view_open(scan->indexRelation, false, VIEW_WITH_PENDING);
+	state->view = view_open_scan(scan->indexRelation, scan->xs_snapshot);
 	COLBERT_PAUSE("scan-opened");
 	state->query = scan_query(scan);
 	state->ordered = state->query != NULL;
@@ -366,13 +325,15 @@ next_document(ColbertScan *state, ItemPointer tid)
 {
 	DocEntry   *entry;
 	uint32		ordinal;
+	bool		found;
 
 	if (!state->want_documents)
 		return false;
 	if (state->exact != NULL)
 	{
-		begin_counting(state);
-		return state->ordered ? exact_next(state->exact, tid) : exact_next_above(state->exact, tid);
+		found = state->ordered ? exact_next(state->exact, tid) : exact_next_above(state->exact, tid);
+		search_last = state->search->counters;
+		return found;
 	}
 	while ((entry = (DocEntry *) cursor_next(state, ARRAY_DOCS, &ordinal)) != NULL)
 		if (entry->state == DOC_LIVE)
@@ -391,6 +352,9 @@ colbert_gettuple(IndexScanDesc scan, ScanDirection direction)
 	Assert(ScanDirectionIsForward(direction));
 	if (!state->started)
 		start(scan);
+	/* By now the executor has fetched the row before. */
+	if (ItemPointerIsValid(&state->given))
+		view_check_age(state->view, scan->heapRelation, &state->given);
 
 	scan->xs_recheck = state->recheck;
 	scan->xs_recheckorderby = false;
@@ -403,6 +367,7 @@ colbert_gettuple(IndexScanDesc scan, ScanDirection direction)
 		if (nulls ? next_null(state, &scan->xs_heaptid) : next_document(state, &scan->xs_heaptid))
 		{
 			view_check_row(state->view, scan->heapRelation, &scan->xs_heaptid);
+			state->given = scan->xs_heaptid;
 			return true;
 		}
 		state->cursor.next = state->cursor.first = state->cursor.count = 0;

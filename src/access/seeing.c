@@ -122,7 +122,7 @@ automatic_settings(const SearchCounters *counters)
 Datum
 colbert_last_scan(PG_FUNCTION_ARGS)
 {
-	const SearchCounters *c = &search_counters;
+	const SearchCounters *c = &search_last;
 	TupleDesc	desc;
 	Datum		values[64];
 	bool		nulls[64] = {0};

@@ -173,6 +173,19 @@
 #define compat_count_search(scan) ((void) (scan))
 #endif
 
+/*
+ * Raise "snapshot too old" if a scan reads a page, share-locked, that changed
+ * after its snapshot, and the snapshot is older than old_snapshot_threshold.
+ * 17 has no such setting. Needs storage/bufmgr.h and utils/snapmgr.h.
+ */
+#if PG_VERSION_NUM >= 170000
+#define compat_old_snapshots_expire() false
+#define compat_test_old_snapshot(snapshot, rel, page) ((void) (snapshot), (void) (rel), (void) (page))
+#else
+#define compat_old_snapshots_expire() (old_snapshot_threshold >= 0)
+#define compat_test_old_snapshot(snapshot, rel, page) TestForOldSnapshot(snapshot, rel, page)
+#endif
+
 /* EXPLAIN asks extensions about nodes since 18. */
 #if PG_VERSION_NUM >= 180000
 #define COMPAT_EXPLAIN_PER_NODE

@@ -11,20 +11,29 @@
  * the rows are right whatever the scan does with what it was lent. Plans,
  * costs and EXPLAIN stay those of an ordinary index scan.
  *
- * Not lent are quals whose result may differ between the two tests, and such
- * as cost more than the score that they would save.
+ * Quals are not lent if their result may differ between the two tests, or if
+ * they cost more than the score that they would save.
+ *
+ * A policy, or the condition of a view with security_barrier, may be an index
+ * condition: then it is tested before the quals that it guards, on every row,
+ * as the node itself does.
  *
  *-------------------------------------------------------------------------
  */
 #include "compat/pg_compat.h"
 
 #include "access/access.h"
+#include "access/htup_details.h"
+#include "catalog/pg_class.h"
 #include "executor/executor.h"
 #include "executor/instrument.h"
 #include "executor/lend_quals.h"
+#include "executor/volatile_plan.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
+#include "utils/syscache.h"
 
 /* In operators: about what it takes to detoast and score a document. */
 #define MOST_QUAL_OPERATORS 1000
@@ -37,33 +46,80 @@ typedef struct LentQuals
 	RowFilter	filter;
 	IndexScanState *node;
 	ExprContext *context;		/* of our own: the node's holds what it works on */
+	bool		guarded;		/* the index condition is tested first */
 } LentQuals;
 
 static bool
 passes(void *arg, TupleTableSlot *row)
 {
 	LentQuals  *lent = arg;
+	bool		visible;
 	bool		passed;
 
 	lent->context->ecxt_scantuple = row;
-	passed = ExecQual(lent->node->ss.ps.qual, lent->context);
+	visible = !lent->guarded || ExecQual(lent->node->indexqualorig, lent->context);
+	passed = visible && ExecQual(lent->node->ss.ps.qual, lent->context);
 	ResetExprContext(lent->context);
-	if (!passed)
+	if (!visible)
+		InstrCountFiltered2(lent->node, 1);
+	else if (!passed)
 		InstrCountFiltered1(lent->node, 1);
 	return passed;
+}
+
+/* Does any table of the plan have row-level security, for whichever roles? */
+static bool
+has_row_security(List *range_table)
+{
+	bool		found = false;
+	ListCell   *cell;
+
+	foreach(cell, range_table)
+	{
+		const RangeTblEntry *entry = lfirst_node(RangeTblEntry, cell);
+		HeapTuple	tuple = entry->rtekind != RTE_RELATION ? NULL :
+			SearchSysCache1(RELOID, ObjectIdGetDatum(entry->relid));
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		found |= ((Form_pg_class) GETSTRUCT(tuple))->relrowsecurity;
+		ReleaseSysCache(tuple);
+	}
+	return found;
+}
+
+/*
+ * Might an index condition hide rows from the quals? A finished plan does not
+ * keep the security levels of its conditions. They come from the policies of
+ * its tables, the parents of partitions among them; or from a view with
+ * security_barrier that it writes through, for one that it reads is planned
+ * apart.
+ */
+static bool
+is_guarded(const IndexScanState *node)
+{
+	const PlannedStmt *plan = node->ss.ps.state->es_plannedstmt;
+
+	return node->indexqualorig != NULL &&
+		contain_leaked_vars((Node *) node->ss.ps.plan->qual) &&
+		(plan->resultRelations != NIL || has_row_security(plan->rtable));
 }
 
 static bool
 can_lend(const IndexScanState *node)
 {
 	List	   *quals = node->ss.ps.plan->qual;
+	List	   *subplans = node->ss.ps.state->es_plannedstmt->subplans;
+	List	   *tested = quals;
 	QualCost	cost;
 
 	if (node->ss.ps.qual == NULL || node->iss_NumOrderByKeys == 0 || node->iss_RelationDesc == NULL ||
 		node->iss_ScanDesc != NULL || node->iss_RelationDesc->rd_indam->amgettuple != colbert_gettuple ||
-		contain_volatile_functions((Node *) quals))
+		quals_are_volatile(quals, subplans))
 		return false;
-	cost_qual_eval(&cost, quals, NULL);
+	if (is_guarded(node))
+		tested = list_concat_copy(((IndexScan *) node->ss.ps.plan)->indexqualorig, quals);
+	cost_qual_eval(&cost, tested, NULL);
 	return cost.per_tuple <= MOST_QUAL_OPERATORS * cpu_operator_cost;
 }
 
@@ -78,6 +134,7 @@ lend(IndexScanState *node)
 	lent->filter = (RowFilter) {passes, lent};
 	lent->node = node;
 	lent->context = CreateExprContext(estate);
+	lent->guarded = is_guarded(node);
 	node->iss_ScanDesc = compat_index_beginscan(node, estate->es_snapshot);
 	colbert_set_filter(node->iss_ScanDesc, &lent->filter);
 

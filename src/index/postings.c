@@ -57,6 +57,7 @@ postings_lock(ColbertIndex *index, BlockNumber block, int mode)
 	Buffer		buffer = storage_read_buffer(index->rel, block);
 
 	storage_lock(index->rel, buffer, mode);
+	storage_check_snapshot(index, BufferGetPage(buffer));
 	page_check(index->rel, block, BufferGetPage(buffer), PAGE_POSTINGS, 0);
 	return buffer;
 }

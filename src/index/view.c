@@ -145,15 +145,14 @@ set_coders(IndexView *view)
 	view->sketch.has_add = view->coder.shape.has_add;
 }
 
-IndexView *
-view_open(Relation rel, bool building, ViewPending pending)
+static IndexView *
+open_view(ColbertIndex index, ViewPending pending)
 {
 	IndexView  *view = palloc0(sizeof(IndexView));
 	Buffer		buffer;
 
 	view->context = CurrentMemoryContext;
-	view->index.rel = rel;
-	view->index.building = building;
+	view->index = index;
 	buffer = meta_lock(&view->index, BUFFER_LOCK_SHARE);
 	memcpy(&view->meta, meta_data(BufferGetPage(buffer)), sizeof(MetaPageData));
 	check_parameters(view);
@@ -170,6 +169,18 @@ view_open(Relation rel, bool building, ViewPending pending)
 		read_pending(view);
 	UnlockReleaseBuffer(buffer);
 	return view;
+}
+
+IndexView *
+view_open(Relation rel, bool building, ViewPending pending)
+{
+	return open_view((ColbertIndex) {.rel = rel, .building = building}, pending);
+}
+
+IndexView *
+view_open_scan(Relation rel, Snapshot snapshot)
+{
+	return open_view((ColbertIndex) {.rel = rel, .snapshot = snapshot}, VIEW_WITH_PENDING);
 }
 
 void
@@ -235,6 +246,19 @@ view_check_row(IndexView *view, Relation table, const ItemPointerData *tid)
 				 errmsg("index \"%s\" names row (%u,%u), and the table has %u blocks", RelationGetRelationName(view->index.rel),
 						block, ItemPointerGetOffsetNumberNoCheck(tid), view->table_blocks),
 				 errhint("REINDEX it.")));
+}
+
+void
+view_check_age(const IndexView *view, Relation table, const ItemPointerData *tid)
+{
+	Buffer		buffer;
+
+	if (!compat_old_snapshots_expire() || table->rd_tableam != GetHeapamTableAmRoutine())
+		return;
+	buffer = ReadBuffer(table, ItemPointerGetBlockNumberNoCheck(tid));
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	compat_test_old_snapshot(view->index.snapshot, table, BufferGetPage(buffer));
+	UnlockReleaseBuffer(buffer);
 }
 
 void

@@ -50,6 +50,9 @@ typedef enum ViewPending
 /* Open in the current memory context, which must live as long as the view. */
 extern IndexView *view_open(Relation rel, bool building, ViewPending pending);
 
+/* The same for a scan, with the queue. The snapshot is checked against each page that is read through the view. */
+extern IndexView *view_open_scan(Relation rel, Snapshot snapshot);
+
 /* The size that items of an array must have; false where only the finder knows it. The codec is one that there is. */
 extern bool view_item_size(const MetaPageData *meta, ArrayKind kind, size_t *size);
 
@@ -67,6 +70,13 @@ extern void view_write_params(IndexView *view, const float *mean, float token_no
  * caller holds a lock on the table, which keeps VACUUM from truncating it.
  */
 extern void view_check_row(IndexView *view, Relation table, const ItemPointerData *tid);
+
+/*
+ * A row was given to be fetched, or was fetched and is not there. Raise
+ * "snapshot too old" if pruning may have removed it although the scan's
+ * snapshot sees it. Core checks heap pages in this way in sequential scans.
+ */
+extern void view_check_age(const IndexView *view, Relation table, const ItemPointerData *tid);
 
 /* Widen tokens first .. first+n-1 of a document and prepare them. */
 extern void view_prepare_tokens(const IndexView *view, const MultiVector *mv, uint32 first, uint32 n, float *out);

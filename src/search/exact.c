@@ -127,10 +127,14 @@ fetch_row(ExactStage *stage, const ItemPointerData *tid)
 {
 	ItemPointerData chain = *tid;	/* moves on to the visible tuple */
 	bool		call_again = false;
+	bool		found;
 
-	search_counters.fetched++;
+	stage->search->counters.fetched++;
 	view_check_row(stage->search->view, stage->heap, tid);
-	return table_index_fetch_tuple(stage->fetch, &chain, stage->snapshot, stage->slot, &call_again, NULL);
+	found = table_index_fetch_tuple(stage->fetch, &chain, stage->snapshot, stage->slot, &call_again, NULL);
+	if (!found)
+		view_check_age(stage->search->view, stage->heap, tid);
+	return found;
 }
 
 /* Does the row in the slot pass the filter? */
@@ -139,8 +143,8 @@ row_passes(ExactStage *stage)
 {
 	bool		passes = stage->filter->passes(stage->filter->arg, stage->slot);
 
-	search_counters.tested++;
-	search_counters.passed += passes;
+	stage->search->counters.tested++;
+	stage->search->counters.passed += passes;
 	return passes;
 }
 
@@ -225,7 +229,7 @@ score_row(ExactStage *stage, double *score)
 	MemoryContextReset(stage->row_context);
 	if (stage->estate != NULL)
 		ResetPerTupleExprContext(stage->estate);
-	search_counters.scored += !isnull;
+	stage->search->counters.scored += !isnull;
 	return !isnull;
 }
 
@@ -255,7 +259,7 @@ keep_row(ExactStage *stage, ExactRow row)
 		rows_push(stage->context, &stage->ready, row);
 		return;
 	}
-	search_counters.late++;
+	stage->search->counters.late++;
 	if (stage->late == NULL)
 		stage->late = late_begin(stage->context);
 	late_add(stage->late, &row);
@@ -275,7 +279,7 @@ take_next(ExactStage *stage, ExactRow *row)
 	if (!search_next(stage->search, &doc))
 		return false;
 	COLBERT_PAUSE("exact-fetch");
-	stage_start(&start);
+	stage_start(stage->search, &start);
 	if (get_row(stage, &doc, &row->score))
 	{
 		if (stage->search->view->metric == METRIC_L2)
@@ -287,7 +291,7 @@ take_next(ExactStage *stage, ExactRow *row)
 		row->tid = doc.tid;
 		wanted = row->score >= stage->search->floor;
 	}
-	stage_stop(STAGE_EXACT, start);
+	stage_stop(stage->search, STAGE_EXACT, start);
 	return wanted;
 }
 
@@ -388,7 +392,7 @@ exact_next(ExactStage *stage, ItemPointer tid)
 	}
 	else if (stage->late == NULL || !late_next(stage->late, &row))
 		return false;
-	search_counters.emitted++;
+	stage->search->counters.emitted++;
 	*tid = row.tid;
 	return true;
 }
@@ -407,7 +411,7 @@ exact_next_above(ExactStage *stage, ItemPointer tid)
 
 			search_next(stage->search, &doc);
 			*tid = doc.tid;
-			search_counters.emitted++;
+			stage->search->counters.emitted++;
 			return true;
 		}
 		if (is_below_floor(stage, estimate))
@@ -419,7 +423,7 @@ exact_next_above(ExactStage *stage, ItemPointer tid)
 			if (!take_next(stage, &row))
 				continue;
 			*tid = row.tid;
-			search_counters.emitted++;
+			stage->search->counters.emitted++;
 			return true;
 		}
 	}

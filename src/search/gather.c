@@ -116,13 +116,13 @@ find_nodes(Search *search, FindQuery *find, float *scales, NodeHit *hits, uint32
 {
 	instr_time	start;
 
-	stage_start(&start);
+	stage_start(search, &start);
 	find->tokens = tokens_to_find(search, scales);
 	search->view->finder->find(search->finder, find, hits, nhits);
 	if (find->tokens != search->query.tokens)
 		pfree((void *) find->tokens);
-	search_counters.hops += find->hops;
-	stage_stop(STAGE_FIND, start);
+	search->counters.hops += find->hops;
+	stage_stop(search, STAGE_FIND, start);
 }
 
 /* The nodes of every query token, and their postings. */
@@ -137,7 +137,7 @@ probe_all(Search *search, uint32 probes, uint32 ef, ProbeList *list)
 
 	find_nodes(search, &find, scales, hits, nhits);
 
-	stage_start(&start);
+	stage_start(search, &start);
 	list->probes = palloc_extended(mul_size(mul_size(find.ntokens, probes), sizeof(Probe)), MCXT_ALLOC_HUGE);
 	list->count = 0;
 	memset(&list->postings, 0, sizeof(PostingBuffer));
@@ -147,12 +147,12 @@ probe_all(Search *search, uint32 probes, uint32 ef, ProbeList *list)
 		if (nhits[token] > 0)
 			probe_token(search, token, scales[token], hits + (size_t) token * probes, nhits[token], list);
 	}
-	search_counters.nodes += list->count;
-	search_counters.postings += list->postings.count;
+	search->counters.nodes += list->count;
+	search->counters.postings += list->postings.count;
 	pfree(hits);
 	pfree(nhits);
 	pfree(scales);
-	stage_stop(STAGE_GATHER, start);
+	stage_stop(search, STAGE_GATHER, start);
 }
 
 /*
@@ -251,12 +251,12 @@ search_gather(Search *search, uint32 probes, uint32 ef, uint32 limit, CandidateL
 
 	probe_all(search, probes, ef, &probed);
 	COLBERT_PAUSE("gathered");
-	stage_start(&start);
+	stage_start(search, &start);
 	sum_gains(search, &probed, list);
-	search_counters.gathered += list->count;
+	search->counters.gathered += list->count;
 	candidates_select(list->items, list->count, limit);
 	pfree(probed.probes);
 	if (probed.postings.docs != NULL)
 		pfree(probed.postings.docs);
-	stage_stop(STAGE_GATHER, start);
+	stage_stop(search, STAGE_GATHER, start);
 }

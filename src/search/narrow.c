@@ -128,7 +128,7 @@ search_narrow(Search *search, CandidateList *list, NarrowWorse *worse)
 
 	if (list->count == 0)
 		return;
-	stage_start(&start);
+	stage_start(search, &start);
 	candidates_sort_by_doc(list);
 	narrowing.items = list->items;
 	narrowing.before = palloc_extended(mul_size(list->count, sizeof(float)), MCXT_ALLOC_HUGE);
@@ -151,8 +151,8 @@ search_narrow(Search *search, CandidateList *list, NarrowWorse *worse)
 	pfree(narrowing.before);
 	if (narrowing.runs.runs != NULL)
 		pfree(narrowing.runs.runs);
-	search_counters.narrowed += narrowing.kept;
-	stage_stop(STAGE_NARROW, start);
+	search->counters.narrowed += narrowing.kept;
+	stage_stop(search, STAGE_NARROW, start);
 }
 
 void
@@ -161,7 +161,7 @@ search_test(Search *search, CandidateList *list)
 	uint32		kept = 0;
 	instr_time	start;
 
-	stage_start(&start);
+	stage_start(search, &start);
 	candidates_sort_by_doc(list);
 	for (uint32 i = 0; i < list->count; i++)
 	{
@@ -173,7 +173,7 @@ search_test(Search *search, CandidateList *list)
 			list->items[kept++] = list->items[i];
 	}
 	list->count = kept;
-	stage_stop(STAGE_NARROW, start);
+	stage_stop(search, STAGE_NARROW, start);
 }
 
 /* ---- everything ---- */
@@ -210,7 +210,7 @@ narrow_visit(IndexView *view, uint32 doc, const DocEntry *entry, void *arg)
 	candidates_add(&search->pool, doc, 0);
 	add_sketches(search, &all->runs, entry, search->pool.items, search->pool.count - 1);
 	search->narrowed++;
-	search_counters.narrowed++;
+	search->counters.narrowed++;
 	if (all->runs.count >= WALK_BATCH)
 		score_batch(all);
 }
@@ -221,10 +221,10 @@ search_narrow_all(Search *search)
 	NarrowAll	all = {search, {ARRAY_SKETCHES, PART_BLOCKS}};
 	instr_time	start;
 
-	stage_start(&start);
+	stage_start(search, &start);
 	docstore_walk(search->view, narrow_visit, &all);
 	score_batch(&all);
 	if (all.runs.runs != NULL)
 		pfree(all.runs.runs);
-	stage_stop(STAGE_NARROW, start);
+	stage_stop(search, STAGE_NARROW, start);
 }

@@ -115,7 +115,7 @@ add_pending(Search *search)
 			continue;
 		candidates_add(&list, doc, 0);
 		search_mark_seen(search, doc);
-		search_counters.pending++;
+		search->counters.pending++;
 		if (list.count == search->pool_limit)
 			narrow_into_pool(search, &list, NULL);
 	}
@@ -135,8 +135,8 @@ widen_to_all(Search *search)
 	search_narrow_all(search);
 	search->complete = !search->pool_dropped;
 	search->passed_all = true;
-	search_counters.exhaustive = true;
-	search_counters.passes++;
+	search->counters.exhaustive = true;
+	search->counters.passes++;
 }
 
 /* The best score of the worse half of a list, which is put in some order. */
@@ -249,7 +249,7 @@ pool_widen(Search *search)
 	if (search->level == 0)
 		add_pending(search);
 	else
-		search_counters.widenings++;
+		search->counters.widenings++;
 	for (uint32 i = 0; i < search->level; i++)
 		factor *= WIDEN_FACTOR;
 	while (search->level > 0 && settings->candidates * factor < wanted(search) && !is_too_wide(search, factor))

@@ -98,7 +98,7 @@ search_rerank(Search *search, const Candidate *candidates, uint32 count)
 	uint32		n = 0;
 	instr_time	start;
 
-	stage_start(&start);
+	stage_start(search, &start);
 	reserve_ranked(search, count);
 	added = search->ranked + search->nranked;
 	for (uint32 i = 0; i < count; i++)
@@ -117,9 +117,9 @@ search_rerank(Search *search, const Candidate *candidates, uint32 count)
 	if (runs.runs != NULL)
 	{
 		pfree(runs.runs);
-		search_counters.reranked += n;
+		search->counters.reranked += n;
 	}
 	search->nranked += n;
 	qsort(search->ranked, search->nranked, sizeof(RankedDoc), compare_ranked);
-	stage_stop(STAGE_RERANK, start);
+	stage_stop(search, STAGE_RERANK, start);
 }

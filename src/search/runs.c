@@ -121,6 +121,7 @@ runs_score(Search *search, RunList *list, RunScorer score, void *arg)
 			buffer = storage_read_buffer(rel, run->block);
 			LockBuffer(buffer, BUFFER_LOCK_SHARE);
 			page = BufferGetPage(buffer);
+			storage_check_snapshot(&search->view->index, page);
 			if (((PageHeader) page)->pd_lower != ((PageHeader) page)->pd_special)
 				page_check(rel, run->block, page, PAGE_ARRAY, list->kind);
 		}

@@ -19,8 +19,7 @@
 #include "search/search.h"
 #include "utils/memutils.h"
 
-SearchCounters search_counters;
-BufferUsage search_pages;
+SearchCounters search_last;
 
 /*
  * What 0 means, measured on MedQuAD and on ten and fifty times as many documents
@@ -131,14 +130,15 @@ search_begin(IndexView *view, const MultiVector *query, const SearchSettings *se
 	if (has_nodes(&view->meta))
 		search->finder = view->finder->open(&view->index, &view->meta, &view->sketch);
 
-	memset(&search_counters, 0, sizeof(search_counters));
-	search_counters.valid = true;
-	search_counters.index = RelationGetRelid(view->index.rel);
-	search_counters.user = GetUserId();
-	search_counters.searches = 1;
-	search_counters.asked = *settings;
-	search_counters.settings = search->settings;
-	search_counters.query_tokens = query->ntokens;
+	search->counters = (SearchCounters) {
+		.valid = true,
+		.index = RelationGetRelid(view->index.rel),
+		.user = GetUserId(),
+		.searches = 1,
+		.asked = *settings,
+		.settings = search->settings,
+		.query_tokens = query->ntokens,
+	};
 	MemoryContextSwitchTo(old);
 	return search;
 }
@@ -198,7 +198,7 @@ rerank_batch(Search *search, uint32 n)
 	candidates_select(pool->items, pool->count, n);
 	add_band(search, pool->items, n);
 	search_rerank(search, pool->items, n);
-	search_counters.batches++;
+	search->counters.batches++;
 	pool->count -= n;
 	if (pool->count > 0)
 		memmove(pool->items, pool->items + n, (size_t) pool->count * sizeof(Candidate));

@@ -50,7 +50,7 @@ typedef enum SearchStage
 	STAGE_COUNT
 } SearchStage;
 
-/* What the last scan of this backend did: colbert_last_scan(). */
+/* What a search has done: colbert_last_scan(), EXPLAIN (ANALYZE). */
 typedef struct SearchCounters
 {
 	bool		valid;
@@ -82,8 +82,11 @@ typedef struct SearchCounters
 	int64		read[STAGE_COUNT];	/* and others */
 } SearchCounters;
 
-/* Of the search that is at work, or was last. */
-extern SearchCounters search_counters;
+/*
+ * Counters of this backend's last search, as they stood when it last gave a
+ * row or ended. A search that another one's filter runs ends before that one.
+ */
+extern SearchCounters search_last;
 
 /* A document and its estimate; larger is nearer. */
 typedef struct Candidate
@@ -219,6 +222,8 @@ typedef struct Search
 	uint32		nworse;			/* documents of the last chunk, the worse half of it as they were gathered */
 	EstimateHistogram worse_estimates;	/* by their sketches */
 	bool		may_narrow_more;	/* the number of candidates was left to the index */
+	SearchCounters counters;
+	BufferUsage pages;			/* of the backend, when the stage began */
 } Search;
 
 /* ---- search.c ---- */
@@ -384,27 +389,29 @@ extern double fit_expected_above(const EstimateFit *fit, const EstimateHistogram
  */
 extern uint32 fit_worth(const EstimateFit *fit, const EstimateHistogram *histogram, double outcome, double let_be);
 
-/* Times and pages of a stage, for the counters. Stages do not overlap: pages are counted from here on. */
-extern BufferUsage search_pages;
-
+/*
+ * Count the time and the pages of a stage. The stages of one search do not
+ * overlap. A filter may run other searches meanwhile, which have their own.
+ */
 static inline void
-stage_start(instr_time *start)
+stage_start(Search *search, instr_time *start)
 {
-	search_pages = pgBufferUsage;
+	search->pages = pgBufferUsage;
 	INSTR_TIME_SET_CURRENT(*start);
 }
 
 static inline void
-stage_stop(SearchStage stage, instr_time start)
+stage_stop(Search *search, SearchStage stage, instr_time start)
 {
+	const BufferUsage *before = &search->pages;
 	instr_time	now;
 
 	INSTR_TIME_SET_CURRENT(now);
-	INSTR_TIME_ACCUM_DIFF(search_counters.time[stage], now, start);
-	search_counters.hit[stage] += pgBufferUsage.shared_blks_hit - search_pages.shared_blks_hit +
-		pgBufferUsage.local_blks_hit - search_pages.local_blks_hit;
-	search_counters.read[stage] += pgBufferUsage.shared_blks_read - search_pages.shared_blks_read +
-		pgBufferUsage.local_blks_read - search_pages.local_blks_read;
+	INSTR_TIME_ACCUM_DIFF(search->counters.time[stage], now, start);
+	search->counters.hit[stage] += pgBufferUsage.shared_blks_hit - before->shared_blks_hit +
+		pgBufferUsage.local_blks_hit - before->local_blks_hit;
+	search->counters.read[stage] += pgBufferUsage.shared_blks_read - before->shared_blks_read +
+		pgBufferUsage.local_blks_read - before->local_blks_read;
 }
 
 #endif							/* COLBERT_SEARCH_H */

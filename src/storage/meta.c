@@ -54,6 +54,7 @@ meta_lock(ColbertIndex *index, int mode)
 
 	LockBuffer(buffer, mode);
 	page = BufferGetPage(buffer);
+	storage_check_snapshot(index, page);
 	page_check(index->rel, META_BLOCK, page, PAGE_META, 0);
 	check_meta(index->rel, meta_data(page));
 	return buffer;

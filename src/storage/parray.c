@@ -115,6 +115,7 @@ parray_read(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint3
 		__builtin_prefetch(*data + i);
 
 	storage_lock(index->rel, buffer, BUFFER_LOCK_SHARE);
+	storage_check_snapshot(index, page);
 	if (PageIsNew(page))
 		*data = NULL;
 	else

@@ -18,18 +18,21 @@
 #include "access/generic_xlog.h"
 #include "storage/bufmgr.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 /* Bytes that come from memory at a time. */
 #define CACHE_LINE 64
 
 /*
  * An index, opened. building: pages are written without WAL, and the caller
- * logs the whole index at the end.
+ * logs the whole index at the end. snapshot: that of a scan, which must not
+ * be too old for the pages that it reads; NULL for others.
  */
 typedef struct ColbertIndex
 {
 	Relation	rel;
 	bool		building;
+	Snapshot	snapshot;
 } ColbertIndex;
 
 /* ---- pages (page.c) ---- */
@@ -71,6 +74,17 @@ extern bool storage_holds(Buffer buffer);
 
 /* Lock a page that something refers to; ERRCODE_INDEX_CORRUPTED where it is held already. */
 extern void storage_lock(Relation rel, Buffer buffer, int mode);
+
+/*
+ * Of a share-locked page that an index's scan reads: raise "snapshot too old"
+ * if VACUUM may have removed from it what the scan's snapshot sees.
+ */
+static inline void
+storage_check_snapshot(const ColbertIndex *index, Page page)
+{
+	if (index->snapshot != NULL)
+		compat_test_old_snapshot(index->snapshot, index->rel, page);
+}
 
 /* ---- changes: the one WAL wrapper (change.c) ---- */
 
