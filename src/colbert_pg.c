@@ -9,6 +9,7 @@
 
 #include "access/access.h"
 #include "executor/lend_quals.h"
+#include "executor/scan_needs.h"
 #include "fmgr.h"
 #include "kernels/kernels.h"
 #include "planner/planner.h"
@@ -28,4 +29,5 @@ _PG_init(void)
 	planner_init();
 	seeing_init();
 	lend_quals_init();
+	scan_needs_init();
 }
