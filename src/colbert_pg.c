@@ -9,6 +9,7 @@
 
 #include "access/access.h"
 #include "executor/lend_quals.h"
+#include "executor/scan_needs.h"
 #include "fmgr.h"
 #include "kernels/kernels.h"
 #include "planner/planner.h"
@@ -29,4 +30,5 @@ _PG_init(void)
 	seeing_init();
 	lend_quals_init();
 	build_dims_init();
+	scan_needs_init();
 }

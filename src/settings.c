@@ -18,6 +18,20 @@ int			colbert_ef_search = 0;
 int			colbert_candidates = 0;
 int			colbert_rerank = 0;
 int			colbert_pending_limit = 65536;
+int			colbert_exact_thresholds = EXACT_THRESHOLDS_AUTO;
+
+static const struct config_enum_entry exact_thresholds_values[] = {
+	{"auto", EXACT_THRESHOLDS_AUTO, false},
+	{"on", EXACT_THRESHOLDS_ON, false},
+	{"off", EXACT_THRESHOLDS_OFF, false},
+	{"true", EXACT_THRESHOLDS_ON, true},
+	{"false", EXACT_THRESHOLDS_OFF, true},
+	{"yes", EXACT_THRESHOLDS_ON, true},
+	{"no", EXACT_THRESHOLDS_OFF, true},
+	{"1", EXACT_THRESHOLDS_ON, true},
+	{"0", EXACT_THRESHOLDS_OFF, true},
+	{NULL, 0, false}
+};
 
 static char *colbert_simd = NULL;
 
@@ -56,6 +70,10 @@ settings_init(void)
 	DefineCustomIntVariable("colbert.pending_limit", "Tokens that may be pending before an insert merges them into the index.",
 							NULL,
 							&colbert_pending_limit, 65536, 0, INT_MAX, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("colbert.exact_thresholds", "Statements that find every row above a threshold.",
+							 "\"auto\": those that change or delete rows by a threshold, or negate it; \"on\": all; \"off\": none.",
+							 &colbert_exact_thresholds, EXACT_THRESHOLDS_AUTO, exact_thresholds_values,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("colbert.simd", "Instruction set of the kernels.",
 							   "\"auto\" is the best that this machine has.",
 							   &colbert_simd, "auto", PGC_USERSET, 0, check_simd, assign_simd, NULL);

@@ -16,6 +16,16 @@ extern int	colbert_ef_search;
 extern int	colbert_candidates;
 extern int	colbert_rerank;
 
+/* Which statements must not miss a row above a threshold. */
+typedef enum ExactThresholds
+{
+	EXACT_THRESHOLDS_OFF,
+	EXACT_THRESHOLDS_AUTO,		/* those that change rows by a threshold, or negate it */
+	EXACT_THRESHOLDS_ON
+} ExactThresholds;
+
+extern int	colbert_exact_thresholds;
+
 /* Tokens that may be pending before an insert merges them. */
 extern int	colbert_pending_limit;
 

@@ -85,6 +85,19 @@ extern void colbert_set_filter(IndexScanDesc scan, const RowFilter *filter);
 extern void colbert_set_settings(IndexScanDesc scan, const SearchSettings *settings);
 extern void colbert_endscan(IndexScanDesc scan);
 
+/* What the plan above a scan demands of it. */
+typedef struct ScanNeeds
+{
+	OrderNeed	(*order) (void *arg);	/* asked each time the scan starts; NULL: any row may be late */
+	void	   *arg;
+	bool		exact_thresholds;	/* give every row above a threshold, whatever it costs */
+} ScanNeeds;
+
+/* A scan without needs has no late rows, and exact thresholds. They outlive the scan. */
+extern void colbert_set_needs(IndexScanDesc scan, const ScanNeeds *needs);
+extern const ScanNeeds *colbert_scan_needs(IndexScanDesc scan);
+extern bool colbert_has_filter(IndexScanDesc scan);
+
 /* What a scan has done so far, its earlier searches included. */
 extern SearchCounters colbert_scan_counters(IndexScanDesc scan);
 
@@ -97,15 +110,7 @@ extern IndexBulkDeleteResult *colbert_bulkdelete(IndexVacuumInfo *info, IndexBul
 												 IndexBulkDeleteCallback callback, void *callback_state);
 extern IndexBulkDeleteResult *colbert_vacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats);
 
-/*
- * cost.c
- *
- * A scan's order may miss rows that belong in it until late: a person who
- * asks for the best of many wants that. Grouping, merging and max() would
- * give wrong answers, so the order has to be asked for, by ORDER BY or by a
- * window, to be of use.
- */
-extern bool colbert_order_will_do(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey);
+/* cost.c */
 extern void colbert_costestimate(PlannerInfo *root, IndexPath *path, double loop_count, Cost *startup_cost,
 								 Cost *total_cost, Selectivity *selectivity, double *correlation, double *pages);
 

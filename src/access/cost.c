@@ -24,6 +24,7 @@
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/plancat.h"
+#include "planner/order_use.h"
 #include "utils/lsyscache.h"
 #include "utils/selfuncs.h"
 
@@ -48,45 +49,20 @@
 /* More than any plan costs that core would rather avoid (1e10), and still a number. */
 #define FORBIDDEN_COST		1.0e20
 
-/*
- * Is this query the inner one of min(...) or max(...), which core plans as
- * "ORDER BY ... LIMIT 1"? There is no mark on it but the name of its column.
- */
-static bool
-is_min_max(PlannerInfo *root)
-{
-	TargetEntry *column = linitial_node(TargetEntry, root->parse->targetList);
-
-	return root->parent_root != NULL && root->parent_root->parse->hasAggs &&
-		column->resname != NULL && strcmp(column->resname, "agg_target") == 0;
-}
-
-/* Do the values of the key meet others in a join, which may be done by merging? */
-static bool
-is_joined(RelOptInfo *rel, PathKey *pathkey)
+/* The threshold among a path's conditions; NULL where there is none. */
+static OpExpr *
+find_range(IndexPath *path)
 {
 	ListCell   *cell;
 
-	if (pathkey->pk_eclass->ec_sources != NIL)
-		return true;
-	foreach(cell, rel->joininfo)
+	foreach(cell, path->indexclauses)
 	{
-		RestrictInfo *clause = lfirst_node(RestrictInfo, cell);
+		Expr	   *clause = linitial_node(RestrictInfo, lfirst_node(IndexClause, cell)->indexquals)->clause;
 
-		if (clause->left_ec == pathkey->pk_eclass || clause->right_ec == pathkey->pk_eclass)
-			return true;
+		if (IsA(clause, OpExpr))
+			return (OpExpr *) clause;
 	}
-	return false;
-}
-
-bool
-colbert_order_will_do(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey)
-{
-	if (is_joined(rel, pathkey))
-		return false;
-	if (root->window_pathkeys != NIL && linitial(root->window_pathkeys) == pathkey)
-		return true;
-	return root->sort_pathkeys != NIL && linitial(root->sort_pathkeys) == pathkey && !is_min_max(root);
+	return NULL;
 }
 
 /* A path that must not be chosen. */
@@ -100,8 +76,10 @@ is_forbidden(PlannerInfo *root, IndexPath *path)
 	 */
 	if (path->path.pathtype == T_IndexOnlyScan)
 		return true;
+	if (find_range(path) != NULL && wants_exact_thresholds(root, path->indexinfo->rel))
+		return true;
 	return path->indexorderbys != NIL &&
-		!colbert_order_will_do(root, path->indexinfo->rel, linitial_node(PathKey, path->path.pathkeys));
+		!order_will_do(root, path->indexinfo->rel, linitial_node(PathKey, path->path.pathkeys));
 }
 
 /* ---- what an index holds ---- */
@@ -239,22 +217,6 @@ range_search(const IndexContents *contents, uint32 ntokens)
 }
 
 /* ---- what a path does ---- */
-
-/* The threshold among a path's conditions; NULL where there is none. */
-static OpExpr *
-find_range(IndexPath *path)
-{
-	ListCell   *cell;
-
-	foreach(cell, path->indexclauses)
-	{
-		Expr	   *clause = linitial_node(RestrictInfo, lfirst_node(IndexClause, cell)->indexquals)->clause;
-
-		if (IsA(clause, OpExpr))
-			return (OpExpr *) clause;
-	}
-	return NULL;
-}
 
 /* What a threshold scores with, where the planner made it; else NULL. */
 static Node *

@@ -66,6 +66,7 @@ typedef struct ColbertScan
 	ExactStage *exact;
 	const RowFilter *filter;	/* kept by rescans; NULL: none */
 	const SearchSettings *settings;	/* kept by rescans; NULL: those of session and index */
+	const ScanNeeds *needs;		/* kept by rescans; NULL: all rows in order, thresholds exact */
 	PageCursor	cursor;
 	ItemPointerData given;		/* row given last; invalid: none */
 	SearchCounters earlier;		/* sum over the searches before this one */
@@ -96,6 +97,26 @@ colbert_set_settings(IndexScanDesc scan, const SearchSettings *settings)
 	ColbertScan *state = scan->opaque;
 
 	state->settings = settings;
+}
+
+void
+colbert_set_needs(IndexScanDesc scan, const ScanNeeds *needs)
+{
+	ColbertScan *state = scan->opaque;
+
+	state->needs = needs;
+}
+
+const ScanNeeds *
+colbert_scan_needs(IndexScanDesc scan)
+{
+	return ((const ColbertScan *) scan->opaque)->needs;
+}
+
+bool
+colbert_has_filter(IndexScanDesc scan)
+{
+	return ((const ColbertScan *) scan->opaque)->filter != NULL;
 }
 
 SearchCounters
@@ -196,13 +217,22 @@ same_query(const MultiVector *a, const MultiVector *b)
 	return VARSIZE(a) == VARSIZE(b) && memcmp(a, b, VARSIZE(a)) == 0;
 }
 
-/*
- * The first bound of the scan: its query, unless the order has one, and the
- * floor that it sets. Nothing is wanted where a part of it is NULL.
- */
-static double
-scan_floor(ColbertScan *state, IndexScanDesc scan)
+/* What the bounds of a scan say. */
+typedef struct ScanBounds
 {
+	double		floor;			/* of the scan's query; -INFINITY: none */
+	bool		others;			/* a bound by another query drops rows */
+} ScanBounds;
+
+/*
+ * Read the bounds of a scan. The scan's query is that of its order, or else
+ * that of the first bound. Nothing is wanted where a part of a bound is NULL.
+ */
+static ScanBounds
+scan_bounds(ColbertScan *state, IndexScanDesc scan)
+{
+	ScanBounds	bounds = {-INFINITY, false};
+
 	for (int i = 0; i < scan->numberOfKeys && state->want_documents; i++)
 	{
 		ScoreRange	range;
@@ -218,9 +248,28 @@ scan_floor(ColbertScan *state, IndexScanDesc scan)
 		if (state->query == NULL)
 			state->query = range.query;
 		if (same_query(state->query, range.query))
-			return range_floor(&range, state->view->metric);
+			bounds.floor = Max(bounds.floor, range_floor(&range, state->view->metric));
+		else
+			bounds.others = true;
 	}
-	return -INFINITY;
+	return bounds;
+}
+
+/*
+ * The rows that must not be late. Where the executor drops rows that the scan
+ * gives, by bounds that the scan does not search by, any number of rows may
+ * be needed.
+ */
+static OrderNeed
+scan_order_need(const ColbertScan *state, bool drops_rows)
+{
+	OrderNeed	need = {ORDER_NEED_ALL, false};
+
+	if (state->needs != NULL)
+		need = state->needs->order != NULL ? state->needs->order(state->needs->arg) : (OrderNeed) {0, false};
+	if (need.rows > 0 && drops_rows)
+		need.rows = ORDER_NEED_ALL;
+	return need;
 }
 
 /* Session settings win over the index's options; 0 leaves it to the index. */
@@ -240,7 +289,7 @@ scan_settings(Relation index)
 
 /* Begin the search of a scan that has a query. */
 static void
-start_search(ColbertScan *state, IndexScanDesc scan, double floor)
+start_search(ColbertScan *state, IndexScanDesc scan, double floor, OrderNeed need)
 {
 	SearchSettings settings = state->settings != NULL ? *state->settings : scan_settings(scan->indexRelation);
 
@@ -251,7 +300,26 @@ start_search(ColbertScan *state, IndexScanDesc scan, double floor)
 	search_set_floor(state->search, floor, state->ordered ? SEARCH_NEAREST_FIRST : SEARCH_UNORDERED);
 	state->exact = exact_begin(state->search, scan->heapRelation, scan->xs_snapshot, state->query,
 							   state->filter);
+	exact_set_need(state->exact, need);
 	search_last = state->search->counters;
+}
+
+/*
+ * Begin the search of a scan that has a query. Where a threshold has to be
+ * exact the search has none: the scan gives every document, in its order, and
+ * the executor tests it.
+ */
+static void
+start_by_query(ColbertScan *state, IndexScanDesc scan)
+{
+	ScanBounds	bounds = scan_bounds(state, scan);
+	bool		exact = state->needs == NULL || state->needs->exact_thresholds;
+	OrderNeed	need;
+
+	if (state->query == NULL || (exact && !state->ordered))
+		return;
+	need = scan_order_need(state, bounds.others || (exact && state->recheck));
+	start_search(state, scan, exact ? -INFINITY : bounds.floor, need);
 }
 
 static void
@@ -259,7 +327,6 @@ start(IndexScanDesc scan)
 {
 	ColbertScan *state = scan->opaque;
 	MemoryContext old = MemoryContextSwitchTo(state->context);
-	double		floor;
 
 	if (!IsMVCCSnapshot(scan->xs_snapshot))
 		ereport(ERROR,
@@ -272,9 +339,7 @@ start(IndexScanDesc scan)
 	COLBERT_PAUSE("scan-opened");
 	state->query = scan_query(scan);
 	state->ordered = state->query != NULL;
-	floor = scan_floor(state, scan);
-	if (state->query != NULL)
-		start_search(state, scan, floor);
+	start_by_query(state, scan);
 	state->cursor = (PageCursor) {.items = palloc(PAGE_PAYLOAD)};
 	state->run = state->nulls_first ? RUN_NULLS_FIRST : RUN_DOCUMENTS;
 	state->started = true;

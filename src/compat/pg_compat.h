@@ -135,6 +135,27 @@
 #define compat_conditional_lock_tuple(rel, tid, mode) ConditionalLockTuple(rel, tid, mode)
 #endif
 
+/* An anti join may build its hash table of the rows that it gives since 16: then the outer side is the negated one. */
+#if PG_VERSION_NUM >= 160000
+#define compat_negates_outer(join_type) ((join_type) == JOIN_RIGHT_ANTI)
+#else
+#define compat_negates_outer(join_type) ((void) (join_type), false)
+#endif
+
+/* Aggregates with an ORDER BY of their own may be given rows that are in that order already since 16. */
+#if PG_VERSION_NUM >= 160000
+#define compat_is_presorted(aggregate) ((aggregate)->aggpresorted)
+#else
+#define compat_is_presorted(aggregate) ((void) (aggregate), false)
+#endif
+
+/* Before a statement is planned, run conditions are kept in its windows; since 17 in the window functions. */
+#if PG_VERSION_NUM >= 170000
+#define compat_run_condition(window, function) ((function)->runCondition)
+#else
+#define compat_run_condition(window, function) ((window)->runCondition)
+#endif
+
 /* Begin the scan of an index scan node; since 18 with its counters. */
 #if PG_VERSION_NUM >= 180000
 #define compat_index_beginscan(node, snapshot) \

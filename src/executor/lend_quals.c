@@ -26,6 +26,7 @@
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
 #include "executor/executor.h"
+#include "executor/index_node.h"
 #include "executor/instrument.h"
 #include "executor/lend_quals.h"
 #include "executor/volatile_plan.h"
@@ -123,7 +124,7 @@ can_lend(const IndexScanState *node)
 	return cost.per_tuple <= MOST_QUAL_OPERATORS * cpu_operator_cost;
 }
 
-/* Begin the scan as the node itself would with its first row, and lend it the quals. */
+/* Begin the scan, and lend it the quals. */
 static void
 lend(IndexScanState *node)
 {
@@ -135,13 +136,8 @@ lend(IndexScanState *node)
 	lent->node = node;
 	lent->context = CreateExprContext(estate);
 	lent->guarded = is_guarded(node);
-	node->iss_ScanDesc = compat_index_beginscan(node, estate->es_snapshot);
+	index_node_begin(node);
 	colbert_set_filter(node->iss_ScanDesc, &lent->filter);
-
-	/* Keys that are not known yet come with a rescan. */
-	if (node->iss_NumRuntimeKeys == 0 || node->iss_RuntimeKeysReady)
-		index_rescan(node->iss_ScanDesc, node->iss_ScanKeys, node->iss_NumScanKeys,
-					 node->iss_OrderByKeys, node->iss_NumOrderByKeys);
 	MemoryContextSwitchTo(old);
 }
 

@@ -24,6 +24,7 @@
 #include "optimizer/paths.h"
 #include "optimizer/restrictinfo.h"
 #include "planner/order_match.h"
+#include "planner/order_use.h"
 #include "planner/planner.h"
 #include "planner/range_match.h"
 #include "planner/score_call.h"
@@ -72,6 +73,7 @@ static Conditions
 match_conditions(PlannerInfo *root, IndexOptInfo *index)
 {
 	Conditions	conditions = {NIL, NIL, NIL};
+	bool		exact = wants_exact_thresholds(root, index->rel);
 	ListCell   *cell;
 
 	foreach(cell, index->indrestrictinfo)
@@ -82,7 +84,7 @@ match_conditions(PlannerInfo *root, IndexOptInfo *index)
 
 		if ((clause = match_null_test(root, index, restriction)) != NULL)
 			conditions.null_tests = lappend(conditions.null_tests, clause);
-		else if ((clause = range_match_restriction(root, index, restriction, &query)) != NULL)
+		else if (!exact && (clause = range_match_restriction(root, index, restriction, &query)) != NULL)
 		{
 			conditions.ranges = lappend(conditions.ranges, clause);
 			conditions.queries = lappend(conditions.queries, query);
@@ -130,7 +132,7 @@ add_ordered_path(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index, const 
 	List	   *clauses;
 	IndexPath  *path;
 
-	if (order_by == NULL || !colbert_order_will_do(root, rel, pathkey))
+	if (order_by == NULL || !order_will_do(root, rel, pathkey))
 		return;
 	ranges = ranges_of(conditions, lsecond(order_by->args));
 	if (ranges != NIL && wants_most(root))
@@ -180,6 +182,8 @@ add_joined_range_paths(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index)
 {
 	ListCell   *cell;
 
+	if (wants_exact_thresholds(root, rel))
+		return;
 	foreach(cell, rel->joininfo)
 	{
 		RestrictInfo *restriction = lfirst_node(RestrictInfo, cell);

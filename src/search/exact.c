@@ -13,6 +13,7 @@
 #include "access/tableam.h"
 #include "catalog/index.h"
 #include "executor/executor.h"
+#include "index/docstore.h"
 #include "miscadmin.h"
 #include "multivector/score_memo.h"
 #include "search/exact.h"
@@ -60,6 +61,12 @@ struct ExactStage
 	LateRows   *late;			/* NULL: none so far */
 	bool		emitted_any;
 	double		last_emitted;
+	OrderNeed	need;
+	double		bar;			/* held rows that score at least this may be emitted */
+	uint32		bar_count;		/* rows in hand when the bar was measured; 0: not yet */
+	bool		holding;		/* rows are fetched until the bar is out of doubt */
+	bool		held;			/* the bar is final */
+	bool		sorted;			/* everything that is left is in late */
 	ErrorStats	errors;			/* of estimates, against exact scores */
 	bool		below_floor;	/* errors are those of documents below the floor, and after */
 };
@@ -186,6 +193,13 @@ exact_begin(Search *search, Relation heap, Snapshot snapshot, const MultiVector 
 }
 
 void
+exact_set_need(ExactStage *stage, OrderNeed need)
+{
+	stage->need = need;
+	stage->bar = -INFINITY;
+}
+
+void
 exact_end(ExactStage *stage)
 {
 	if (stage->late != NULL)
@@ -235,7 +249,7 @@ score_row(ExactStage *stage, double *score)
 
 /* Fetch, test and score one row; false where it is not visible, not wanted or NULL. */
 static bool
-get_row(ExactStage *stage, const RankedDoc *doc, double *score)
+get_row(ExactStage *stage, const RankedDoc *doc, ExactRow *row)
 {
 	bool		found = fetch_row(stage, &doc->tid);
 
@@ -245,9 +259,23 @@ get_row(ExactStage *stage, const RankedDoc *doc, double *score)
 		stage->search->tested++;
 		stage->search->passed += found;
 	}
-	found = found && score_row(stage, score);
+	found = found && score_row(stage, &row->score);
 	ExecClearTuple(stage->slot);
-	return found;
+	if (!found)
+		return false;
+	if (stage->search->view->metric == METRIC_L2)
+		row->score = -row->score;
+	row->doc = doc->candidate.doc;
+	row->tid = doc->tid;
+	return true;
+}
+
+static void
+add_late(ExactStage *stage, const ExactRow *row)
+{
+	if (stage->late == NULL)
+		stage->late = late_begin(stage->context);
+	late_add(stage->late, row);
 }
 
 /* A row that beats one already emitted comes last. */
@@ -260,9 +288,7 @@ keep_row(ExactStage *stage, ExactRow row)
 		return;
 	}
 	stage->search->counters.late++;
-	if (stage->late == NULL)
-		stage->late = late_begin(stage->context);
-	late_add(stage->late, &row);
+	add_late(stage, &row);
 }
 
 /*
@@ -280,15 +306,11 @@ take_next(ExactStage *stage, ExactRow *row)
 		return false;
 	COLBERT_PAUSE("exact-fetch");
 	stage_start(stage->search, &start);
-	if (get_row(stage, &doc, &row->score))
+	if (get_row(stage, &doc, row))
 	{
-		if (stage->search->view->metric == METRIC_L2)
-			row->score = -row->score;
 		/* A document whose sketches are of another epoch, and that has no rows, has no estimate. */
 		if (doc.candidate.score < FLT_MAX)
 			errors_learn(&stage->errors, row->score - doc.candidate.score);
-		row->doc = doc.candidate.doc;
-		row->tid = doc.tid;
 		wanted = row->score >= stage->search->floor;
 	}
 	stage_stop(stage->search, STAGE_EXACT, start);
@@ -323,6 +345,64 @@ expected_at_most(const ExactStage *stage, double estimate)
 #define SELECT_NEARER(a, b) ((a) > (b))
 #include "index/select_template.h"
 
+/* The nth best score of the rows in hand, n of them at least. */
+static double
+nth_score(const ExactStage *stage, uint32 n)
+{
+	const RowHeap *ready = &stage->ready;
+	double	   *scores = MemoryContextAllocHuge(stage->context, mul_size(ready->count, sizeof(double)));
+	double		last = INFINITY;
+
+	for (uint32 i = 0; i < ready->count; i++)
+		scores[i] = ready->rows[i].score;
+	select_scores(scores, ready->count, n);
+	for (uint32 i = 0; i < n; i++)
+		last = Min(last, scores[i]);
+	pfree(scores);
+	return last;
+}
+
+/* Distances are differences, in which scores that differ by less than this share may be the same. */
+#define PEER_SLACK 1e-12
+
+/* The score of the last row that must not be late, of more rows in hand; -INFINITY where it is not in hand yet. */
+static double
+needed_score(const ExactStage *stage)
+{
+	double		last;
+	double		peers;
+	double		after = -INFINITY;
+
+	last = nth_score(stage, (uint32) stage->need.rows);
+	if (!stage->need.peers)
+		return last;
+	peers = last - PEER_SLACK * (fabs(last) + stage->search->query.ntokens);
+	for (uint32 i = 0; i < stage->ready.count; i++)
+		if (stage->ready.rows[i].score < peers)
+			after = Max(after, stage->ready.rows[i].score);
+	return after;
+}
+
+/* As rows come in, the score is measured again each time they are this share more: it only rises. */
+#define MEASURE_AGAIN 16
+
+/* The score that no document that is not fetched may be expected to beat; -INFINITY where one must be fetched. */
+static double
+score_in_doubt(ExactStage *stage)
+{
+	uint32		count = stage->ready.count;
+
+	if (!stage->holding)
+		return count > 0 ? stage->ready.rows[0].score : -INFINITY;
+	if (count >= stage->need.rows &&
+		(stage->bar_count < stage->need.rows || count > stage->bar_count + stage->bar_count / MEASURE_AGAIN))
+	{
+		stage->bar = needed_score(stage);
+		stage->bar_count = count;
+	}
+	return stage->bar;
+}
+
 /*
  * The score that a document has to beat to be worth looking for: that of the
  * row that is emitted next. Before the first one, that of the last row that a
@@ -333,25 +413,17 @@ static double
 score_to_beat(const ExactStage *stage)
 {
 	const RowHeap *ready = &stage->ready;
-	uint32		n = Min(ready->count, SEARCH_LIKELY_LIMIT);
-	double	   *scores;
-	double		last = INFINITY;
 
+	if (stage->holding)
+		return stage->bar;
 	if (stage->emitted_any)
 		return ready->rows[0].score;
-	scores = MemoryContextAllocHuge(stage->context, mul_size(ready->count, sizeof(double)));
-	for (uint32 i = 0; i < ready->count; i++)
-		scores[i] = ready->rows[i].score;
-	select_scores(scores, ready->count, n);
-	for (uint32 i = 0; i < n; i++)
-		last = Min(last, scores[i]);
-	pfree(scores);
-	return last;
+	return nth_score(stage, Min(ready->count, SEARCH_LIKELY_LIMIT));
 }
 
 /*
- * Fetch until the best row in hand is above what any document not fetched is
- * expected to score: first those that are reranked, then those in the pool.
+ * Fetch until the row that is emitted next, or the last one that must not be
+ * late, is above what any document not fetched is expected to score: first those that are reranked, then those in the pool.
  */
 static void
 fetch_enough(ExactStage *stage)
@@ -367,7 +439,7 @@ fetch_enough(ExactStage *stage)
 		if (is_below_floor(stage, estimate))
 			search_drop_ranked(stage->search);
 		else if (stage->ready.count == 0 || stage->errors.count < FIRST_WINDOW ||
-			stage->ready.rows[0].score < expected_at_most(stage, estimate))
+			score_in_doubt(stage) < expected_at_most(stage, estimate))
 		{
 			if (take_next(stage, &row))
 				keep_row(stage, row);
@@ -377,12 +449,113 @@ fetch_enough(ExactStage *stage)
 	}
 }
 
+/* ---- rows that must not be late ---- */
+
+/* Fetch the first rows, all before any is emitted; as deep as for one that is emitted at once. */
+static void
+hold(ExactStage *stage)
+{
+	float		estimate;
+
+	fetch_enough(stage);
+	stage->holding = true;
+	fetch_enough(stage);
+	if (stage->ready.count >= stage->ready_limit)
+		stage->bar = INFINITY;
+	else if (!search_peek(stage->search, &estimate))
+		stage->bar = -INFINITY;
+	stage->held = true;
+}
+
+/* Add a live document's row to the sort. */
+static void
+sort_document(IndexView *view, uint32 doc, const DocEntry *entry, void *arg)
+{
+	ExactStage *stage = arg;
+	RankedDoc	ranked = {.candidate.doc = doc, .tid = entry->tid};
+	ExactRow	row;
+
+	CHECK_FOR_INTERRUPTS();
+	if (entry->state == DOC_LIVE && get_row(stage, &ranked, &row))
+		add_late(stage, &row);
+}
+
+/* Add what the search has not given yet to the sort. */
+static void
+sort_found(ExactStage *stage)
+{
+	float		estimate;
+	ExactRow	row;
+
+	while (search_peek(stage->search, &estimate))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (is_below_floor(stage, estimate))
+			search_drop_ranked(stage->search);
+		else if (take_next(stage, &row))
+		{
+			stage->search->counters.late += stage->emitted_any && row.score > stage->last_emitted;
+			add_late(stage, &row);
+		}
+	}
+}
+
+/*
+ * Sort everything that is left. Before anything was searched for, every
+ * document is scored exactly, as a sequential scan would.
+ */
+static void
+sort_rest(ExactStage *stage)
+{
+	instr_time	start;
+
+	if (!stage->held && stage->search->floor == -INFINITY)
+	{
+		stage_start(stage->search, &start);
+		docstore_walk(stage->search->view, sort_document, stage);
+		stage_stop(stage->search, STAGE_EXACT, start);
+		stage->search->counters.exhaustive = true;
+	}
+	else
+	{
+		while (stage->ready.count > 0)
+		{
+			ExactRow	row = rows_pop(&stage->ready);
+
+			add_late(stage, &row);
+		}
+		sort_found(stage);
+	}
+	stage->sorted = true;
+}
+
+/* Have the next row ready, in ready or in late. */
+static void
+prepare_next(ExactStage *stage)
+{
+	const RowHeap *ready = &stage->ready;
+
+	if (stage->sorted)
+		return;
+	if (stage->need.rows == 0)
+		fetch_enough(stage);
+	else if (stage->need.rows >= stage->ready_limit)
+		sort_rest(stage);
+	else
+	{
+		if (!stage->held)
+			hold(stage);
+		if (stage->bar > -INFINITY && (ready->count == 0 || ready->rows[0].score < stage->bar))
+			sort_rest(stage);
+	}
+}
+
 bool
 exact_next(ExactStage *stage, ItemPointer tid)
 {
 	ExactRow	row;
 
-	fetch_enough(stage);
+	prepare_next(stage);
 
 	if (stage->ready.count > 0)
 	{

@@ -10,6 +10,10 @@
  * row that beats one already emitted is late: it is held back and comes, best
  * first, when nothing else is left.
  *
+ * Where some of the first rows must not be late, none is emitted before that
+ * many are in hand that nothing else is expected to beat. Whoever asks for
+ * more then gets all that is left, sorted.
+ *
  * Rows that a filter does not let pass are dropped before they are scored, as
  * early as it pays: they are never detoasted, and never make another row late.
  *
@@ -21,6 +25,18 @@
 #include "search/search.h"
 
 typedef struct ExactStage ExactStage;
+
+/*
+ * Rows from the first on among which none may be late, because something
+ * above the scan builds on their order.
+ */
+typedef struct OrderNeed
+{
+	uint64		rows;			/* 0: any row may be late */
+	bool		peers;			/* these rows, those that score as the last of them, and the row after these */
+} OrderNeed;
+
+#define ORDER_NEED_ALL PG_UINT64_MAX
 
 /* Quals of the statement on a row of the table. Called with no lock held; leaves the slot as it is. */
 typedef struct RowFilter
@@ -36,6 +52,9 @@ typedef struct RowFilter
  */
 extern ExactStage *exact_begin(Search *search, Relation heap, Snapshot snapshot, const MultiVector *query,
 							   const RowFilter *filter);
+
+/* Before the first row: which ones must not be late. */
+extern void exact_set_need(ExactStage *stage, OrderNeed need);
 
 /* The next row in exact order; false at the end of all live documents. */
 extern bool exact_next(ExactStage *stage, ItemPointer tid);

@@ -51,6 +51,9 @@ compare_doubles(const void *a, const void *b)
 }
 
 /* ORDER BY the indexed expression's distance to a query, NULLs last. */
+/* A client takes rows as they come. */
+static const ScanNeeds as_a_client = {NULL};
+
 void
 tune_begin_trials(Tune *tune)
 {
@@ -67,6 +70,7 @@ tune_begin_trials(Tune *tune)
 	search->tids = palloc(mul_size(tune->wanted, sizeof(ItemPointerData)));
 	search->context = AllocSetContextCreate(CurrentMemoryContext, "colbert tune query", ALLOCSET_DEFAULT_SIZES);
 	search->scan = compat_index_beginscan_ordered(tune->heap, index, tune->snapshot, 1);
+	colbert_set_needs(search->scan, &as_a_client);
 	tune->search = search;
 }
 

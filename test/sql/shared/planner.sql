@@ -44,13 +44,20 @@ END $$;
 -- is anyone's, so these are only counted.
 CREATE FUNCTION planner_rows(query text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
-	result text;
+	found record;
+	n int := 0;
+	scored text[];
+	others text[];
 BEGIN
-	EXECUTE 'SELECT concat_ws('' '', count(*), ''rows,'', count(*) - count(score), ''without score:'',
-		string_agg(id || '' '' || score, '', '' ORDER BY n) FILTER (WHERE score IS NOT NULL),
-		string_agg(n::text, '' '' ORDER BY n) FILTER (WHERE score IS NULL))
-		FROM (SELECT id, score, row_number() OVER () AS n FROM (' || query || ') AS t) AS t' INTO result;
-	RETURN result;
+	FOR found IN EXECUTE query LOOP
+		n := n + 1;
+		IF found.score IS NOT NULL THEN
+			scored := scored || (found.id || ' ' || found.score);
+		ELSE
+			others := others || n::text;
+		END IF;
+	END LOOP;
+	RETURN concat_ws(' ', n, 'rows,', coalesce(cardinality(others), 0), 'without score:', array_to_string(scored, ', '), array_to_string(others, ' '));
 END $$;
 CREATE FUNCTION planner_same(query text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE

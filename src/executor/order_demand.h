@@ -1,0 +1,35 @@
+/*-------------------------------------------------------------------------
+ *
+ * order_demand.h
+ *	  How many rows, in order, a plan node asks of the node below it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef COLBERT_ORDER_DEMAND_H
+#define COLBERT_ORDER_DEMAND_H
+
+#include "compat/pg_compat.h"
+
+#include "nodes/execnodes.h"
+#include "search/exact.h"
+
+/* A node on the way from the top of a plan down to a scan. */
+typedef struct DemandStep
+{
+	PlanState  *node;
+	ExprState  *run_bound;		/* window function <= bound, else the window ends; NULL: no such condition */
+	Oid			run_bound_type;
+	bool		run_bound_excluded; /* < instead of <= */
+} DemandStep;
+
+/* Describe a node. Allocates in the plan's memory. */
+extern DemandStep demand_step(PlanState *node);
+
+/*
+ * The demand of a node, asked itself for these rows, on the node below it
+ * (of a join, its outer one). Limits are known once the node was asked for
+ * its first row.
+ */
+extern OrderNeed demand_below(const DemandStep *step, OrderNeed asked);
+
+#endif							/* COLBERT_ORDER_DEMAND_H */

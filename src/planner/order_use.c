@@ -1,0 +1,226 @@
+/*-------------------------------------------------------------------------
+ *
+ * order_use.c
+ *	  What a query would build on the order, or on a threshold, of an index.
+ *
+ * Here paths are left out whose scans would have to look at every document,
+ * because rows must not be late or missed: a sort, or a sequential scan, is
+ * cheaper. The finished plan decides (executor/scan_needs.c): where a path is
+ * chosen after all, its scan looks at every document.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "planner/order_use.h"
+#include "planner/window_reach.h"
+#include "settings.h"
+
+/*
+ * Is this query the inner one of min(...) or max(...), which core plans as
+ * "ORDER BY ... LIMIT 1"? There is no mark on it but the name of its column.
+ */
+static bool
+is_min_max(PlannerInfo *root)
+{
+	TargetEntry *column = linitial_node(TargetEntry, root->parse->targetList);
+
+	return root->parent_root != NULL && root->parent_root->parse->hasAggs &&
+		column->resname != NULL && strcmp(column->resname, "agg_target") == 0;
+}
+
+/* Do the values of the key meet others in a join, which may be done by merging? */
+static bool
+is_joined(RelOptInfo *rel, PathKey *pathkey)
+{
+	ListCell   *cell;
+
+	if (pathkey->pk_eclass->ec_sources != NIL)
+		return true;
+	foreach(cell, rel->joininfo)
+	{
+		RestrictInfo *clause = lfirst_node(RestrictInfo, cell);
+
+		if (clause->left_ec == pathkey->pk_eclass || clause->right_ec == pathkey->pk_eclass)
+			return true;
+	}
+	return false;
+}
+
+/* The table as the query names it: of a partition, the partitioned one. */
+static Relids
+named_relids(RelOptInfo *rel)
+{
+	return bms_is_empty(rel->top_parent_relids) ? rel->relids : rel->top_parent_relids;
+}
+
+/* ---- rows that a LIMIT counts ---- */
+
+/*
+ * Does each row of the table that passes conditions which a scan can test
+ * itself make a row of the query? Then LIMIT tells how many the scan gives.
+ */
+static bool
+limit_counts_rows(PlannerInfo *root, RelOptInfo *rel)
+{
+	Relids		others;
+	ListCell   *cell;
+
+	if (root->parse->hasTargetSRFs)
+		return false;
+	foreach(cell, rel->baserestrictinfo)
+		if (contain_volatile_functions((Node *) lfirst_node(RestrictInfo, cell)->clause))
+			return false;
+
+	/* Of joins, only those on whose nullable side all others are. */
+	others = bms_difference(root->all_baserels, named_relids(rel));
+	foreach(cell, root->join_info_list)
+	{
+		SpecialJoinInfo *join = lfirst_node(SpecialJoinInfo, cell);
+
+		if (join->jointype == JOIN_LEFT && !bms_overlap(join->syn_righthand, named_relids(rel)))
+			others = bms_del_members(others, join->syn_righthand);
+	}
+	return bms_is_empty(others);
+}
+
+/* What the windows of a query read beyond what is asked of them. */
+typedef struct WindowUse
+{
+	Query	   *query;
+	WindowReach reach;
+	bool		limited;		/* a run condition ends them */
+} WindowUse;
+
+static bool
+note_window_function(Node *node, WindowUse *use)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, WindowFunc))
+	{
+		WindowFunc *function = (WindowFunc *) node;
+		WindowClause *window = list_nth_node(WindowClause, use->query->windowClause, function->winref - 1);
+
+		use->reach = Max(use->reach, window_reach(function, window->frameOptions));
+		use->limited |= compat_run_condition(window, function) != NIL;
+	}
+	return expression_tree_walker(node, note_window_function, use);
+}
+
+/* Have all windows one order, without partitions, whose first key is that of the first? */
+static bool
+windows_share_order(const Query *query)
+{
+	ListCell   *cell;
+	Index		first = 0;
+
+	foreach(cell, query->windowClause)
+	{
+		WindowClause *window = lfirst_node(WindowClause, cell);
+		Index		key;
+
+		if (window->partitionClause != NIL || window->orderClause == NIL)
+			return false;
+		key = linitial_node(SortGroupClause, window->orderClause)->tleSortGroupRef;
+		if (first != 0 && key != first)
+			return false;
+		first = key;
+	}
+	return true;
+}
+
+/* Do the windows of a query read few rows more than it gives, in the order of the key, and does it give few? */
+static bool
+windows_are_limited(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey)
+{
+	WindowUse	use = {root->parse, REACH_ROW, false};
+
+	if (root->window_pathkeys == NIL || linitial(root->window_pathkeys) != pathkey ||
+		(root->sort_pathkeys != NIL && linitial(root->sort_pathkeys) != pathkey) ||
+		!windows_share_order(root->parse) || !limit_counts_rows(root, rel))
+		return false;
+	note_window_function((Node *) root->parse->targetList, &use);
+	return use.reach != REACH_ALL && (use.limited || root->parse->limitCount != NULL);
+}
+
+bool
+order_will_do(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey)
+{
+	Query	   *query = root->parse;
+
+	if (is_joined(rel, pathkey) ||
+		query->groupClause != NIL || query->groupingSets != NIL || query->distinctClause != NIL)
+		return false;
+	if (query->hasWindowFuncs)
+		return windows_are_limited(root, rel, pathkey);
+	if (root->sort_pathkeys == NIL || linitial(root->sort_pathkeys) != pathkey || is_min_max(root))
+		return false;
+	/* Further keys sort runs of equal scores; ties of the last row are such a run. */
+	if (list_length(root->sort_pathkeys) > 1 || query->limitOption == LIMIT_OPTION_WITH_TIES)
+		return query->limitCount != NULL && limit_counts_rows(root, rel);
+	return true;
+}
+
+/* ---- thresholds ---- */
+
+/* Does the query, or one that it is a part of, change rows? */
+static bool
+changes_rows(PlannerInfo *root)
+{
+	for (; root != NULL; root = root->parent_root)
+		if (root->parse->commandType == CMD_UPDATE || root->parse->commandType == CMD_DELETE ||
+			root->parse->commandType == CMD_MERGE)
+			return true;
+	return false;
+}
+
+static bool
+has_except(Node *operation)
+{
+	SetOperationStmt *set;
+
+	if (operation == NULL || !IsA(operation, SetOperationStmt))
+		return false;
+	set = (SetOperationStmt *) operation;
+	return set->op == SETOP_EXCEPT || has_except(set->larg) || has_except(set->rarg);
+}
+
+/* Is the query a part of an EXCEPT? */
+static bool
+is_below_except(PlannerInfo *root)
+{
+	for (root = root->parent_root; root != NULL; root = root->parent_root)
+		if (has_except(root->parse->setOperations))
+			return true;
+	return false;
+}
+
+/* Does a row of the table that is missing in a join let another row, or NULLs, come instead? */
+static bool
+is_negated_by_join(PlannerInfo *root, RelOptInfo *rel)
+{
+	ListCell   *cell;
+
+	foreach(cell, root->join_info_list)
+	{
+		SpecialJoinInfo *join = lfirst_node(SpecialJoinInfo, cell);
+
+		if ((join->jointype == JOIN_ANTI || join->jointype == JOIN_LEFT || join->jointype == JOIN_FULL) &&
+			bms_overlap(join->syn_righthand, named_relids(rel)))
+			return true;
+		if (join->jointype == JOIN_FULL && bms_overlap(join->syn_lefthand, named_relids(rel)))
+			return true;
+	}
+	return false;
+}
+
+bool
+wants_exact_thresholds(PlannerInfo *root, RelOptInfo *rel)
+{
+	if (colbert_exact_thresholds != EXACT_THRESHOLDS_AUTO)
+		return colbert_exact_thresholds == EXACT_THRESHOLDS_ON;
+	return changes_rows(root) || is_below_except(root) || is_negated_by_join(root, rel);
+}

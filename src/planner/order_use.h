@@ -1,0 +1,25 @@
+/*-------------------------------------------------------------------------
+ *
+ * order_use.h
+ *	  What a query would build on the order, or on a threshold, of an index.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef COLBERT_ORDER_USE_H
+#define COLBERT_ORDER_USE_H
+
+#include "compat/pg_compat.h"
+
+#include "nodes/pathnodes.h"
+
+/*
+ * Return true if a path in the order of the key is worth having: rows that
+ * come late do no harm, or it is known how many of the first ones must not be
+ * late.
+ */
+extern bool order_will_do(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey);
+
+/* Return true if a threshold on the table must not miss a row. */
+extern bool wants_exact_thresholds(PlannerInfo *root, RelOptInfo *rel);
+
+#endif							/* COLBERT_ORDER_USE_H */

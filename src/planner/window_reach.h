@@ -1,0 +1,25 @@
+/*-------------------------------------------------------------------------
+ *
+ * window_reach.h
+ *	  How far a window function reads beyond the current row.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef COLBERT_WINDOW_REACH_H
+#define COLBERT_WINDOW_REACH_H
+
+#include "compat/pg_compat.h"
+
+#include "nodes/primnodes.h"
+
+typedef enum WindowReach
+{
+	REACH_ROW,					/* not beyond the current row */
+	REACH_PEERS,				/* the current row's peers, and the row after them */
+	REACH_ALL
+} WindowReach;
+
+/* frame_options: FRAMEOPTION_ bits of the function's window. */
+extern WindowReach window_reach(const WindowFunc *function, int frame_options);
+
+#endif							/* COLBERT_WINDOW_REACH_H */
