@@ -117,7 +117,7 @@ static void
 add_ordered_path(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index, const Conditions *conditions)
 {
 	PathKey    *pathkey = linitial_node(PathKey, root->query_pathkeys);
-	OpExpr	   *order_by = order_match_pathkey(root, index, pathkey);
+	OpExpr	   *order_by = order_match_pathkey(root, index, pathkey, NULL);
 	List	   *ranges;
 	List	   *clauses;
 	IndexPath  *path;

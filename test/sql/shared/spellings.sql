@@ -1,0 +1,198 @@
+-- Orders and thresholds that are written around a score: which become an Index Scan, and that the rows are those of a sort.
+-- The name of the file that leads here says which access method is tested: hnsw_spellings.sql and ivf_spellings.sql are links to this one.
+SELECT CASE WHEN current_setting('application_name') LIKE '%/ivf%' THEN 'colbert_ivf' ELSE 'colbert_hnsw' END AS method \gset
+\set QUIET on
+\pset format unaligned
+\pset tuples_only on
+SET client_min_messages = warning;
+
+-- Every 50th document is NULL; the indexes look at every document.
+CREATE FUNCTION spelling_tokens(n int, seed int) RETURNS multivector LANGUAGE sql IMMUTABLE AS $$
+	SELECT array_agg(token ORDER BY i)::multivector(4)
+	FROM (SELECT i, array_agg((x * x % 1000003 / 500001.5 - 1)::real ORDER BY k) AS token
+		  FROM generate_series(1, n) i, generate_series(1, 4) k, LATERAL (SELECT (i * 7919 + k * 104729 + seed * 15485863::bigint) % 1000003 AS x) AS t
+		  GROUP BY i) AS t
+$$;
+CREATE TABLE spelling_docs (id int PRIMARY KEY, lang text, doc multivector(4));
+INSERT INTO spelling_docs
+	SELECT i, (ARRAY['de', 'en', 'fr'])[1 + i % 3], CASE WHEN i % 50 > 0 THEN spelling_tokens(1 + i % 4, i) END FROM generate_series(1, 500) i;
+CREATE INDEX spelling_maxsim ON spelling_docs USING :method (doc) WITH (quantizer = flat, rerank = 10000);
+CREATE INDEX spelling_cosine ON spelling_docs USING :method (doc multivector_cosine_ops) WITH (quantizer = flat, rerank = 10000);
+CREATE INDEX spelling_l2 ON spelling_docs USING :method (doc multivector_l2_ops) WITH (quantizer = flat, rerank = 10000);
+CREATE TABLE spelling_queries (id int PRIMARY KEY, q multivector(4), bias float8);
+INSERT INTO spelling_queries SELECT i, spelling_tokens(3, 1000 + i), i FROM generate_series(1, 5) i;
+INSERT INTO spelling_queries VALUES (6, NULL);
+ALTER TABLE spelling_docs ALTER doc SET STATISTICS 0;
+VACUUM ANALYZE spelling_docs, spelling_queries;
+
+-- The first lines of a plan that say how rows are found and put in order.
+CREATE FUNCTION spelling_plan(query text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	line text;
+	lines text[];
+BEGIN
+	FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
+		CONTINUE WHEN line !~ 'Scan|Sort$|Nested|Join|Order By|Index Cond|WindowAgg|Append' OR line ~ 'spelling_queries|_pkey|Subquery Scan|CTE Scan|Function Scan';
+		line := regexp_replace(line, '^[ >-]+| using \w+| on \w+( \w+)?$|::double precision|::text', '', 'g');
+		lines := lines || regexp_replace(line, '\(InitPlan \d+\)\.col1|\$\d+', '$n', 'g');
+	END LOOP;
+	RETURN array_to_string(lines, '; ');
+END $$;
+
+-- Are the scores of a query, which gives id and score, by index what they are by sort? Equal scores may come in any order,
+-- and where the last ones are cut off by a LIMIT others may stand for them: so the scores are compared, and each with its document's.
+CREATE FUNCTION spelling_rows(query text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	result text;
+BEGIN
+	EXECUTE 'SELECT concat_ws('' '', count(*), ''rows,'', count(*) - count(score), ''without score:'',
+		string_agg(score::text, '', '' ORDER BY n), count(DISTINCT id), ''ids'') FROM (SELECT id, score, row_number() OVER () AS n FROM (' || query || ') AS t) AS t' INTO result;
+	RETURN result;
+EXCEPTION WHEN OTHERS THEN
+	RETURN 'ERROR: ' || SQLERRM || ':';
+END $$;
+CREATE FUNCTION spelling_same(query text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	by_index text;
+	by_sort text;
+BEGIN
+	PERFORM set_config('enable_sort', 'off', true), set_config('enable_seqscan', 'off', true);
+	by_index := spelling_rows(query);
+	PERFORM set_config('enable_sort', 'on', true), set_config('enable_seqscan', 'on', true), set_config('enable_indexscan', 'off', true);
+	by_sort := spelling_rows(query);
+	PERFORM set_config('enable_indexscan', 'on', true);
+	RETURN CASE WHEN by_index = by_sort THEN 'same: ' || regexp_replace(by_index, '(?<!ERROR):.*', '') ELSE concat_ws(E'\n', 'DIFFERENT', by_index, by_sort) END;
+END $$;
+CREATE FUNCTION spelling_check(query text) RETURNS SETOF text LANGUAGE sql AS 'SELECT query UNION ALL SELECT spelling_plan(query) UNION ALL SELECT spelling_same(query)';
+
+-- An expression of a score as the key, in one direction and the other, with NULL documents on either side and without.
+CREATE FUNCTION spelling_key(key text) RETURNS TABLE (written text, plan text, rows text) LANGUAGE plpgsql AS $$
+DECLARE
+	direction text;
+	query text;
+BEGIN
+	FOREACH direction IN ARRAY ARRAY['', ' DESC', ' NULLS FIRST', ' DESC NULLS LAST'] LOOP
+		query := format('SELECT id, %s AS score FROM spelling_docs ORDER BY score%s LIMIT 30', key, direction);
+		written := key || direction;
+		plan := spelling_plan(query);
+		rows := spelling_same(query);
+		RETURN NEXT;
+	END LOOP;
+	query := format('SELECT id, %s AS score FROM spelling_docs WHERE doc IS NOT NULL ORDER BY %1$s%s LIMIT 500', key,
+		CASE WHEN spelling_plan(format('SELECT id FROM spelling_docs ORDER BY %s DESC LIMIT 5', key)) ~ 'Order By' THEN ' DESC' ELSE '' END);
+	written := 'all';
+	plan := NULL;
+	rows := spelling_same(query);
+	RETURN NEXT;
+END $$;
+
+-- Arithmetic with constants.
+SELECT * FROM spelling_key($$ maxsim(doc, '[[1,2,3,4],[4,-3,2,1]]') / 32 $$);
+SELECT * FROM spelling_key($$ 1 - maxsim(doc, '[[1,2,3,4],[4,-3,2,1]]') $$);
+SELECT * FROM spelling_key($$ - maxsim(doc, '[[1,2,3,4],[4,-3,2,1]]') $$);
+SELECT * FROM spelling_key($$ maxsim(doc, '[[1,2,3,4]]') * -0.5 + 3 $$);
+SELECT * FROM spelling_key($$ 2 * (maxsim(doc, '[[1,2,3,4]]') - 1) / -3 $$);
+SELECT * FROM spelling_key($$ + (100 + maxsim(doc, '[[1,2,3,4]]')) $$);
+SELECT * FROM spelling_key($$ -1 * (doc <#> '[[1,2,3,4]]') $$);
+SELECT * FROM spelling_key($$ 1 - (doc <=> '[[1,2,3,4],[4,-3,2,1]]') / 2 $$);
+SELECT * FROM spelling_key($$ maxsim_cosine(doc, '[[1,2,3,4],[4,-3,2,1]]') / 2 $$);
+SELECT * FROM spelling_key($$ 1 / (1 + maxsim_l2(doc, '[[1,2,3,4],[4,-3,2,1]]')) $$);
+SELECT * FROM spelling_key($$ -2 / (doc <-> '[[1,2,3,4]]') $$);
+SELECT * FROM spelling_key($$ sqrt(doc <-> '[[1,2,3,4]]') $$);
+SELECT * FROM spelling_key($$ 1 / ((doc <-> '[[1,2,3,4]]')::real / 4::real + 1::real) $$);
+
+-- Casts and functions that round: many equal values.
+SELECT * FROM spelling_key($$ maxsim(doc, '[[1,2,3,4]]')::real $$);
+SELECT * FROM spelling_key($$ maxsim(doc, '[[1,2,3,4]]')::numeric $$);
+SELECT * FROM spelling_key($$ maxsim(doc, '[[1,2,3,4]]')::numeric(6,1) $$);
+SELECT * FROM spelling_key($$ maxsim(doc, '[[1,2,3,4]]')::int $$);
+SELECT * FROM spelling_key($$ maxsim(doc, '[[1,2,3,4]]')::bigint $$);
+SELECT * FROM spelling_key($$ round(maxsim(doc, '[[1,2,3,4]]')) $$);
+SELECT * FROM spelling_key($$ round(maxsim(doc, '[[1,2,3,4]]')::numeric, 1) $$);
+SELECT * FROM spelling_key($$ round(100 * (1 - maxsim(doc, '[[1,2,3,4]]')::numeric / 7)) $$);
+SELECT * FROM spelling_key($$ - trunc(maxsim(doc, '[[1,2,3,4]]')::numeric * 1.5, 1) $$);
+SELECT * FROM spelling_key($$ floor(maxsim(doc, '[[1,2,3,4]]') * 2) $$);
+SELECT * FROM spelling_key($$ ceil(maxsim(doc, '[[1,2,3,4]]')::real::numeric) $$);
+SELECT * FROM spelling_key($$ (maxsim(doc, '[[1,2,3,4]]')::numeric / 32)::float8 $$);
+SELECT spelling_check($$ SELECT id, round(maxsim(doc, '[[1,2,3,4]]')) AS score FROM spelling_docs WHERE doc IS NOT NULL ORDER BY score DESC, id LIMIT 30 $$);
+SELECT spelling_check($$ SELECT id, round(maxsim(doc, '[[1,2,3,4]]')) AS score FROM spelling_docs WHERE doc IS NOT NULL ORDER BY score DESC FETCH FIRST 10 ROWS WITH TIES $$);
+SELECT spelling_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') / 4 AS score FROM spelling_docs WHERE lang = 'de' AND doc IS NOT NULL ORDER BY maxsim(doc, '[[1,2,3,4]]')::numeric DESC LIMIT 30 $$);
+
+-- The mean over the query's tokens, and other operands that are known when the scan starts.
+PREPARE spelling_mean(multivector, float8) AS SELECT id, maxsim(doc, $1) / num_tokens($1) + $2 AS score FROM spelling_docs WHERE doc IS NOT NULL ORDER BY score DESC LIMIT 5;
+PREPARE spelling_weight(multivector, float8) AS SELECT id, maxsim(doc, $1) / $2 AS score FROM spelling_docs WHERE doc IS NOT NULL ORDER BY score DESC LIMIT 5;
+SET plan_cache_mode = force_generic_plan;
+SELECT spelling_plan($$ EXECUTE spelling_mean('[[1,2,3,4],[4,-3,2,1]]', 1) $$);
+SELECT spelling_plan($$ EXECUTE spelling_weight('[[1,2,3,4],[4,-3,2,1]]', 2) $$);
+EXECUTE spelling_mean('[[1,2,3,4],[4,-3,2,1]]', 1);
+EXECUTE spelling_mean('[[1,2,3,4],[4,-3,2,1]]', 'infinity');
+SET plan_cache_mode = force_custom_plan;
+SELECT spelling_plan($$ EXECUTE spelling_weight('[[1,2,3,4],[4,-3,2,1]]', 2) $$);
+SELECT spelling_plan($$ EXECUTE spelling_weight('[[1,2,3,4],[4,-3,2,1]]', -2) $$);
+EXECUTE spelling_weight('[[1,2,3,4],[4,-3,2,1]]', 2);
+EXECUTE spelling_weight('[[1,2,3,4],[4,-3,2,1]]', 0);
+RESET plan_cache_mode;
+DEALLOCATE ALL;
+SELECT spelling_check($$ SELECT id, maxsim(doc, (SELECT q FROM spelling_queries WHERE id = 1)) / num_tokens((SELECT q FROM spelling_queries WHERE id = 1)) AS score
+	FROM spelling_docs ORDER BY score DESC NULLS LAST LIMIT 30 $$);
+SELECT spelling_check($$ SELECT d.id, d.score FROM spelling_queries q, LATERAL (SELECT id, maxsim(doc, q.q) / 3 + q.bias AS score
+	FROM spelling_docs WHERE doc IS NOT NULL ORDER BY score DESC LIMIT 7) AS d WHERE q.id = 2 $$);
+
+-- Partitions and unions merge the orders of their parts, whatever the key's type.
+CREATE TABLE spelling_parts (id int, lang text, doc multivector(4)) PARTITION BY LIST (lang);
+CREATE TABLE spelling_parts_de PARTITION OF spelling_parts FOR VALUES IN ('de');
+CREATE TABLE spelling_parts_rest PARTITION OF spelling_parts DEFAULT;
+CREATE INDEX ON spelling_parts USING :method (doc) WITH (quantizer = flat, rerank = 10000);
+INSERT INTO spelling_parts SELECT id, lang, doc FROM spelling_docs;
+ALTER TABLE spelling_parts ALTER doc SET STATISTICS 0;
+ANALYZE spelling_parts;
+SELECT spelling_check($$ SELECT id, 1 - maxsim(doc, '[[1,2,3,4]]') / 32 AS score FROM spelling_parts ORDER BY score LIMIT 30 $$);
+SELECT spelling_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]')::numeric(6,1) AS score FROM spelling_parts ORDER BY score DESC NULLS LAST LIMIT 30 $$);
+SELECT spelling_check($$ SELECT id, rank() OVER (ORDER BY maxsim(doc, '[[1,2,3,4]]')::numeric DESC) AS score FROM spelling_docs LIMIT 10 $$);
+
+-- Errors that a sort would raise are raised for the rows that are wanted.
+SELECT spelling_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') * 1e300 * 1e10 AS score FROM spelling_docs WHERE doc IS NOT NULL ORDER BY score DESC LIMIT 5 $$);
+SELECT spelling_check($$ SELECT id, 1 AS score FROM spelling_docs WHERE doc IS NOT NULL ORDER BY maxsim(doc, '[[1,2,3,4]]')::numeric(2,2) DESC LIMIT 5 $$);
+SELECT spelling_check($$ SELECT id, 1 AS score FROM spelling_docs WHERE doc IS NOT NULL ORDER BY (1e6 * maxsim(doc, '[[1,2,3,4]]'))::smallint DESC LIMIT 5 $$);
+SELECT spelling_check($$ SELECT id, 1 AS score FROM spelling_docs WHERE doc IS NOT NULL ORDER BY sqrt((doc <-> '[[1,2,3,4]]') - 100) LIMIT 5 $$);
+INSERT INTO spelling_docs VALUES (501, 'de', '[[1,2,3,4]]');
+SELECT spelling_check($$ SELECT id, 1 / (doc <-> '[[1,2,3,4]]') AS score FROM spelling_docs WHERE doc IS NOT NULL ORDER BY score DESC LIMIT 5 $$);
+DELETE FROM spelling_docs WHERE id = 501;
+
+-- What no index serves: the sign is not known, the order is another one, or not certain.
+CREATE FUNCTION spelling_volatile() RETURNS float8 LANGUAGE plpgsql VOLATILE AS $$ BEGIN RETURN 2; END $$;
+SELECT key, bool_or(spelling_plan(format('SELECT id FROM spelling_docs ORDER BY %s %s LIMIT 5', key, direction)) ~ 'Order By') AS served
+FROM unnest(ARRAY[
+	$$ maxsim(doc, '[[1,2,3,4]]') / 0 $$,
+	$$ maxsim(doc, '[[1,2,3,4]]') * 0 $$,
+	$$ maxsim(doc, '[[1,2,3,4]]')::numeric * 0.00 $$,
+	$$ maxsim(doc, '[[1,2,3,4]]') * 'nan'::float8 $$,
+	$$ maxsim(doc, '[[1,2,3,4]]')::numeric / 'nan' $$,
+	$$ maxsim(doc, '[[1,2,3,4]]') * 'infinity'::float8 $$,
+	$$ maxsim(doc, '[[1,2,3,4]]')::numeric * '-infinity' $$,
+	$$ maxsim(doc, '[[1,2,3,4]]') / NULL $$,
+	$$ maxsim(doc, '[[1,2,3,4]]') * spelling_volatile() $$,
+	$$ maxsim(doc, '[[1,2,3,4]]') + spelling_volatile() $$,
+	$$ maxsim(doc, '[[1,2,3,4]]') * id $$,
+	$$ maxsim(doc, '[[1,2,3,4]]') / num_tokens(doc) $$,
+	$$ maxsim(doc, '[[1,2,3,4]]') + maxsim(doc, '[[4,3,2,1]]') $$,
+	$$ maxsim(doc, '[[1,2,3,4]]')::int / 2 $$,
+	$$ 1 / maxsim(doc, '[[1,2,3,4]]') $$,
+	$$ 1 / (1 + (doc <=> '[[1,2,3,4]]')) $$,
+	$$ 1 / (1 - maxsim_l2(doc, '[[1,2,3,4]]')) $$,
+	$$ 1 / maxsim_l2(doc, '[[1,2,3,4]]')::numeric $$,
+	$$ maxsim(doc, '[[1,2,3,4]]')::numeric * 1.00000001 / 3 $$,
+	$$ abs(maxsim(doc, '[[1,2,3,4]]')) $$,
+	$$ maxsim(doc, '[[1,2,3,4]]') ^ 2 $$,
+	$$ exp(maxsim(doc, '[[1,2,3,4]]')) $$,
+	$$ round(2.5, maxsim(doc, '[[1,2,3,4]]')::int) $$,
+	$$ round(maxsim(doc, '[[1,2,3,4]]')::numeric, id) $$,
+	$$ coalesce(maxsim(doc, '[[1,2,3,4]]'), 0) $$,
+	$$ maxsim(doc, '[[1,2,3,4]]')::text $$]) AS key, unnest(ARRAY['', 'DESC', 'NULLS FIRST', 'DESC NULLS LAST']) AS direction
+GROUP BY key ORDER BY key COLLATE "C";
+SELECT spelling_check($$ SELECT id, 1 AS score FROM spelling_docs WHERE doc IS NOT NULL ORDER BY maxsim(doc, '[[1,2,3,4]]') / 0 DESC LIMIT 5 $$);
+SELECT spelling_check($$ SELECT id, max(maxsim(doc, '[[1,2,3,4]]') / 2) AS score FROM spelling_docs WHERE doc IS NOT NULL GROUP BY id ORDER BY score DESC LIMIT 5 $$);
+SELECT spelling_plan($$ SELECT max(maxsim(doc, '[[1,2,3,4]]')::numeric) FROM spelling_docs $$);
+
+DROP TABLE spelling_docs, spelling_queries, spelling_parts;
+DROP FUNCTION spelling_tokens, spelling_plan, spelling_rows, spelling_same, spelling_check, spelling_key, spelling_volatile;
