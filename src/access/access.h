@@ -103,6 +103,12 @@ extern IndexBulkDeleteResult *colbert_vacuumcleanup(IndexVacuumInfo *info, Index
  * window, to be of use.
  */
 extern bool colbert_order_will_do(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey);
+
+/*
+ * Cost a path in the order of a score as one that gives few rows, if a LIMIT
+ * that the planner does not know is all that reads it.
+ */
+extern void colbert_expect_limit(PlannerInfo *root, Path *path);
 extern void colbert_costestimate(PlannerInfo *root, IndexPath *path, double loop_count, Cost *startup_cost,
 								 Cost *total_cost, Selectivity *selectivity, double *correlation, double *pages);
 

@@ -22,6 +22,7 @@
 #include "access/stratnum.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
 #include "optimizer/paths.h"
 #include "planner/order_match.h"
 #include "planner/score_order.h"
@@ -62,6 +63,24 @@ match_member(PlannerInfo *root, IndexOptInfo *index, PathKey *pathkey, Expr *exp
 									(Expr *) order.call.doc, (Expr *) order.call.query, InvalidOid, InvalidOid);
 }
 
+/*
+ * A value that is computed below an outer join cannot be handed to the inner
+ * side of a nested loop in all cases: core checks this for its own paths only.
+ */
+static bool
+has_placeholders(OpExpr *clause)
+{
+	List	   *vars = pull_var_clause((Node *) clause, PVC_RECURSE_AGGREGATES | PVC_RECURSE_WINDOWFUNCS | PVC_INCLUDE_PLACEHOLDERS);
+	ListCell   *cell;
+
+	foreach(cell, vars)
+	{
+		if (IsA(lfirst(cell), PlaceHolderVar))
+			return true;
+	}
+	return false;
+}
+
 OpExpr *
 order_match_pathkey(PlannerInfo *root, IndexOptInfo *index, PathKey *pathkey, Relids outer)
 {
@@ -82,7 +101,7 @@ order_match_pathkey(PlannerInfo *root, IndexOptInfo *index, PathKey *pathkey, Re
 		if (!bms_is_subset(member->em_relids, relids) || !bms_overlap(member->em_relids, index->rel->relids))
 			continue;
 		clause = match_member(root, index, pathkey, member->em_expr);
-		if (clause != NULL)
+		if (clause != NULL && (outer == NULL || !has_placeholders(clause)))
 			return clause;
 	}
 	return NULL;

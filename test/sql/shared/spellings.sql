@@ -32,7 +32,7 @@ DECLARE
 	lines text[];
 BEGIN
 	FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
-		CONTINUE WHEN line !~ 'Scan|Sort$|Nested|Join|Order By|Index Cond|WindowAgg|Append' OR line ~ 'spelling_queries|_pkey|Subquery Scan|CTE Scan|Function Scan';
+		CONTINUE WHEN line !~ 'Scan|Sort$|Nested|Join|Order By|Index Cond|WindowAgg|Append' OR line ~ 'Scan.* (on|using) spelling_queries|_pkey|Subquery Scan|CTE Scan|Function Scan';
 		line := regexp_replace(line, '^[ >-]+| using \w+| on \w+( \w+)?$|::double precision|::text', '', 'g');
 		lines := lines || regexp_replace(line, '\(InitPlan \d+\)\.col1|\$\d+', '$n', 'g');
 	END LOOP;
@@ -40,13 +40,13 @@ BEGIN
 END $$;
 
 -- Are the scores of a query, which gives id and score, by index what they are by sort? Equal scores may come in any order,
--- and where the last ones are cut off by a LIMIT others may stand for them: so the scores are compared, and each with its document's.
+-- and where the last ones are cut off by a LIMIT others may stand for them: so the scores are compared. -0 is 0.
 CREATE FUNCTION spelling_rows(query text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	result text;
 BEGIN
 	EXECUTE 'SELECT concat_ws('' '', count(*), ''rows,'', count(*) - count(score), ''without score:'',
-		string_agg(score::text, '', '' ORDER BY n), count(DISTINCT id), ''ids'') FROM (SELECT id, score, row_number() OVER () AS n FROM (' || query || ') AS t) AS t' INTO result;
+		string_agg((score + 0)::text, '', '' ORDER BY n), count(DISTINCT id), ''ids'') FROM (SELECT id, score, row_number() OVER () AS n FROM (' || query || ') AS t) AS t' INTO result;
 	RETURN result;
 EXCEPTION WHEN OTHERS THEN
 	RETURN 'ERROR: ' || SQLERRM || ':';
@@ -194,5 +194,103 @@ SELECT spelling_check($$ SELECT id, 1 AS score FROM spelling_docs WHERE doc IS N
 SELECT spelling_check($$ SELECT id, max(maxsim(doc, '[[1,2,3,4]]') / 2) AS score FROM spelling_docs WHERE doc IS NOT NULL GROUP BY id ORDER BY score DESC LIMIT 5 $$);
 SELECT spelling_plan($$ SELECT max(maxsim(doc, '[[1,2,3,4]]')::numeric) FROM spelling_docs $$);
 
-DROP TABLE spelling_docs, spelling_queries, spelling_parts;
-DROP FUNCTION spelling_tokens, spelling_plan, spelling_rows, spelling_same, spelling_check, spelling_key, spelling_volatile;
+-- A threshold and an order whose sub-selects are written alike are one search: the sub-selects of a LATERAL alias.
+SELECT spelling_check($$ SELECT id, score FROM spelling_docs, LATERAL (SELECT maxsim(doc, (SELECT q FROM spelling_queries WHERE id = 1)) AS score) AS s
+	WHERE score > 1 ORDER BY score DESC LIMIT 10 $$);
+SELECT spelling_check($$ SELECT id, score FROM spelling_docs, LATERAL (SELECT doc <-> (SELECT q FROM spelling_queries WHERE id = 1 LIMIT 1)::multivector AS score) AS s
+	WHERE score < 3 ORDER BY score LIMIT 10 $$);
+SELECT spelling_check($$ WITH v AS (SELECT q FROM spelling_queries WHERE id = 1) SELECT id, maxsim(doc, (SELECT q FROM v)) AS score FROM spelling_docs
+	WHERE maxsim(doc, (SELECT q FROM v)) > 1 ORDER BY score DESC LIMIT 10 $$);
+SELECT spelling_check($$ SELECT id, maxsim(doc, (SELECT q FROM spelling_queries WHERE id = 1)) AS score FROM spelling_docs
+	WHERE maxsim(doc, (SELECT q FROM spelling_queries WHERE id = 2)) > 1 ORDER BY score DESC LIMIT 10 $$);
+-- Alike, and different when they run: the threshold is tested all the same.
+CREATE SEQUENCE spelling_sequence;
+CREATE FUNCTION spelling_next() RETURNS multivector LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+	n int := nextval('spelling_sequence');
+BEGIN
+	RETURN (SELECT q FROM spelling_queries WHERE id = 1 + n % 2);
+END $$;
+SELECT spelling_plan($$ SELECT id FROM spelling_docs WHERE maxsim(doc, (SELECT spelling_next())) > 1 ORDER BY maxsim(doc, (SELECT spelling_next())) DESC LIMIT 10 $$);
+SELECT count(*) FROM (SELECT id, (SELECT last_value FROM spelling_sequence) FROM spelling_docs
+	WHERE maxsim(doc, (SELECT spelling_next())) > 1 ORDER BY maxsim(doc, (SELECT spelling_next())) DESC LIMIT 400) AS t;
+SELECT count(*) FILTER (WHERE maxsim(doc, (SELECT q FROM spelling_queries WHERE id = 1)) > 1), count(*) FILTER (WHERE maxsim(doc, (SELECT q FROM spelling_queries WHERE id = 2)) > 1)
+	FROM spelling_docs;
+
+-- A query from a join with one row: known by a unique key, LIMIT 1, an aggregate, VALUES, a function.
+SELECT spelling_check($$ WITH v AS (SELECT q FROM spelling_queries WHERE id = 1) SELECT d.id, maxsim(d.doc, v.q) AS score FROM spelling_docs d, v ORDER BY score DESC LIMIT 30 $$);
+SELECT spelling_check($$ WITH v AS MATERIALIZED (SELECT q FROM spelling_queries WHERE id = 1) SELECT d.id, maxsim(d.doc, v.q) AS score FROM spelling_docs d, v ORDER BY score DESC NULLS LAST LIMIT 30 $$);
+SELECT spelling_check($$ WITH v AS MATERIALIZED (SELECT q FROM spelling_queries WHERE id = 1) SELECT d.id, maxsim(d.doc, v.q) AS score
+	FROM (SELECT * FROM spelling_docs CROSS JOIN v) AS d, v ORDER BY score DESC NULLS LAST LIMIT 30 $$);
+SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, v.q) AS score FROM spelling_docs d JOIN spelling_queries v ON v.id = 1 WHERE d.doc IS NOT NULL ORDER BY score DESC LIMIT 500 $$);
+SELECT spelling_check($$ SELECT d.id, 1 - maxsim(d.doc, v.q) / num_tokens(v.q) AS score FROM spelling_queries v CROSS JOIN spelling_docs d WHERE v.id = 1 AND d.lang = 'de' AND d.doc IS NOT NULL ORDER BY score LIMIT 30 $$);
+SELECT spelling_check($$ SELECT d.id, d.doc <-> v.q AS score FROM spelling_docs d, (SELECT q FROM spelling_queries ORDER BY id LIMIT 1) AS v ORDER BY score LIMIT 30 $$);
+SELECT spelling_check($$ SELECT d.id, maxsim_cosine(d.doc, v.q) AS score FROM spelling_docs d, (SELECT (array_agg(q ORDER BY id))[1] AS q FROM spelling_queries) AS v ORDER BY score DESC LIMIT 30 $$);
+CREATE FUNCTION spelling_embed(text) RETURNS multivector LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN $1; END $$;
+CREATE FUNCTION spelling_embed_many(text) RETURNS SETOF multivector LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN NEXT $1; RETURN NEXT '[[4,3,2,1]]'; END $$;
+SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, v) AS score FROM spelling_docs d, spelling_embed('[[1,2,3,4]]') AS v WHERE d.doc IS NOT NULL ORDER BY score DESC LIMIT 30 $$);
+SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, v.q) + w.bias AS score FROM spelling_docs d, spelling_queries v, spelling_queries w WHERE v.id = 1 AND w.id = 2 AND d.doc IS NOT NULL ORDER BY score DESC LIMIT 30 $$);
+SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, v.q) AS score FROM spelling_queries v LEFT JOIN spelling_docs d ON d.id > 100 AND d.doc IS NOT NULL WHERE v.id = 1 ORDER BY score DESC LIMIT 30 $$);
+SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, v.q) AS score FROM spelling_queries v LEFT JOIN spelling_docs d ON d.id > 1000 WHERE v.id = 1 ORDER BY score DESC LIMIT 30 $$);
+SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, v.q) AS score FROM spelling_docs d, spelling_queries v WHERE v.id = 1 AND maxsim(d.doc, v.q) > 1 ORDER BY score DESC LIMIT 30 $$);
+SET enable_hashjoin = off;
+SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, v.q) AS score FROM spelling_docs d JOIN spelling_docs w ON w.id = d.id + 5, spelling_queries v WHERE v.id = 1 AND d.doc IS NOT NULL ORDER BY score DESC LIMIT 30 $$);
+RESET enable_hashjoin;
+SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, v.q) AS score FROM spelling_docs d, spelling_queries v WHERE v.id = 6 AND d.doc IS NOT NULL ORDER BY score DESC LIMIT 30 $$);
+SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, v.q) AS score FROM spelling_docs d, spelling_queries v WHERE v.id = 7 ORDER BY score DESC LIMIT 30 $$);
+SELECT spelling_check($$ SELECT q.id, (SELECT sum(s) FROM (SELECT maxsim(d.doc, v.q) AS s FROM spelling_docs d, spelling_queries v WHERE v.id = q.id AND d.doc IS NOT NULL ORDER BY s DESC LIMIT 3) AS t) AS score
+	FROM spelling_queries q ORDER BY 1 $$);
+SELECT spelling_check($$ SELECT t.id, t.score FROM spelling_queries q, LATERAL (SELECT d.id, maxsim(d.doc, v.q) + q.bias AS score FROM spelling_docs d, spelling_queries v
+	WHERE v.id = q.id AND d.doc IS NOT NULL ORDER BY score DESC LIMIT 3) AS t WHERE q.id < 4 ORDER BY t.score, t.id $$);
+-- Not one row, or not for certain.
+SELECT spelling_check($$ SELECT d.id * 10 + v.id AS id, maxsim(d.doc, v.q) AS score FROM spelling_docs d, spelling_queries v WHERE v.id < 3 AND d.doc IS NOT NULL ORDER BY score DESC LIMIT 30 $$);
+SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, v.q) AS score FROM spelling_docs d, spelling_queries v WHERE v.bias = 1 AND d.doc IS NOT NULL ORDER BY score DESC LIMIT 30 $$);
+SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, v) AS score FROM spelling_docs d, spelling_embed_many('[[1,2,3,4]]') AS v WHERE d.doc IS NOT NULL ORDER BY score DESC LIMIT 20 $$);
+SELECT spelling_check($$ WITH RECURSIVE v AS (SELECT 1 AS n, q FROM spelling_queries WHERE id = 1 UNION ALL SELECT n + 1, q FROM v WHERE n < 2)
+	SELECT d.id, maxsim(d.doc, v.q) AS score FROM spelling_docs d, v WHERE d.doc IS NOT NULL ORDER BY score DESC LIMIT 30 $$);
+SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, v.q) AS score FROM spelling_docs d, (SELECT q FROM spelling_queries ORDER BY id FETCH FIRST 1 ROW WITH TIES) AS v WHERE d.doc IS NOT NULL ORDER BY score DESC LIMIT 30 $$);
+SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, v.q) AS score FROM spelling_docs d, (SELECT (SELECT q FROM spelling_queries WHERE id = n) AS q FROM generate_series(1, 2) AS n OFFSET 0) AS v WHERE d.doc IS NOT NULL ORDER BY score DESC LIMIT 30 $$);
+SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, v.q) AS score FROM spelling_docs d, (SELECT q, count(*) FROM spelling_queries GROUP BY q HAVING max(id) < 4) AS v WHERE d.doc IS NOT NULL ORDER BY score DESC LIMIT 30 $$);
+SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, v.q) AS score FROM spelling_docs d, (SELECT unnest(ARRAY['[[1,2,3,4]]'::multivector, '[[4,3,2,1]]']) AS q) AS v WHERE d.doc IS NOT NULL ORDER BY score DESC LIMIT 30 $$);
+SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, v.q) AS score FROM spelling_docs d LEFT JOIN spelling_queries v ON v.id = d.id AND v.id = 1 WHERE d.doc IS NOT NULL ORDER BY score DESC NULLS LAST LIMIT 30 $$);
+SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, v.q) AS score FROM (SELECT a.q FROM (SELECT * FROM spelling_queries WHERE id = 1) AS a FULL JOIN (SELECT * FROM spelling_queries WHERE id = 2) AS b ON a.id = b.id) AS v, spelling_docs d
+	WHERE d.doc IS NOT NULL ORDER BY score DESC NULLS LAST LIMIT 30 $$);
+
+-- A LIMIT that is a parameter is costed as one of 100 rows, not of a tenth of the table: no JIT compilation for a search.
+CREATE TABLE spelling_many (id int PRIMARY KEY, doc multivector(4));
+INSERT INTO spelling_many SELECT i, array[[sin(i), cos(i), sin(2 * i), cos(3 * i)]]::real[]::multivector FROM generate_series(1, 4000) AS i;
+CREATE INDEX ON spelling_many USING :method (doc);
+ALTER TABLE spelling_many ALTER doc SET STATISTICS 0;
+VACUUM ANALYZE spelling_many;
+CREATE FUNCTION spelling_cost(query text) RETURNS float8 LANGUAGE plpgsql AS $$
+DECLARE
+	plan json;
+BEGIN
+	EXECUTE 'EXPLAIN (FORMAT json) ' || query INTO plan;
+	RETURN plan -> 0 -> 'Plan' ->> 'Total Cost';
+END $$;
+SET plan_cache_mode = force_generic_plan;
+PREPARE spelling_limit(multivector, bigint) AS SELECT id, maxsim(doc, $1) AS score FROM spelling_many ORDER BY score DESC LIMIT $2;
+PREPARE spelling_limit_100(multivector) AS SELECT id, maxsim(doc, $1) AS score FROM spelling_many ORDER BY score DESC LIMIT 100;
+PREPARE spelling_page(multivector, bigint, bigint) AS SELECT id, maxsim(doc, $1) AS score FROM spelling_many WHERE maxsim(doc, $1) > 0 ORDER BY score DESC LIMIT $2 OFFSET $3;
+PREPARE spelling_page_100(multivector) AS SELECT id, maxsim(doc, $1) AS score FROM spelling_many WHERE maxsim(doc, $1) > 0 ORDER BY score DESC LIMIT 100;
+PREPARE spelling_join(multivector, bigint) AS SELECT s.id, d.lang, maxsim(s.doc, $1) AS score FROM spelling_many s JOIN spelling_docs d USING (id) ORDER BY score DESC LIMIT $2;
+PREPARE spelling_join_100(multivector) AS SELECT s.id, d.lang, maxsim(s.doc, $1) AS score FROM spelling_many s JOIN spelling_docs d USING (id) ORDER BY score DESC LIMIT 100;
+PREPARE spelling_one_row(bigint) AS SELECT s.id, maxsim(doc, v.q) AS score FROM spelling_many s, spelling_queries v WHERE v.id = 1 ORDER BY score DESC LIMIT $1;
+PREPARE spelling_one_row_100 AS SELECT s.id, maxsim(doc, v.q) AS score FROM spelling_many s, spelling_queries v WHERE v.id = 1 ORDER BY score DESC LIMIT 100;
+SELECT spelling_plan($$ EXECUTE spelling_limit('[[1,2,3,4]]', 10) $$), spelling_cost($$ EXECUTE spelling_limit('[[1,2,3,4]]', 10) $$) <= 1.1 * spelling_cost($$ EXECUTE spelling_limit_100('[[1,2,3,4]]') $$);
+SELECT spelling_plan($$ EXECUTE spelling_page('[[1,2,3,4]]', 10, 0) $$), spelling_cost($$ EXECUTE spelling_page('[[1,2,3,4]]', 10, 0) $$) <= 2.1 * spelling_cost($$ EXECUTE spelling_page_100('[[1,2,3,4]]') $$);
+SELECT spelling_plan($$ EXECUTE spelling_join('[[1,2,3,4]]', 10) $$), spelling_cost($$ EXECUTE spelling_join('[[1,2,3,4]]', 10) $$) <= 1.1 * spelling_cost($$ EXECUTE spelling_join_100('[[1,2,3,4]]') $$);
+SELECT spelling_plan($$ EXECUTE spelling_one_row(10) $$), spelling_cost($$ EXECUTE spelling_one_row(10) $$) <= 1.1 * spelling_cost($$ EXECUTE spelling_one_row_100 $$);
+-- All rows are read for a window, a group, or without a LIMIT: these cost what they cost.
+PREPARE spelling_window(multivector, bigint) AS SELECT id, maxsim(doc, $1) AS score, count(*) OVER () FROM spelling_many ORDER BY score DESC LIMIT $2;
+PREPARE spelling_all(multivector) AS SELECT id, maxsim(doc, $1) AS score FROM spelling_many ORDER BY score DESC LIMIT ALL;
+SELECT spelling_cost($$ EXECUTE spelling_window('[[1,2,3,4]]', 10) $$) > 2 * spelling_cost($$ EXECUTE spelling_limit_100('[[1,2,3,4]]') $$),
+	spelling_cost($$ EXECUTE spelling_all('[[1,2,3,4]]') $$) > 2 * spelling_cost($$ EXECUTE spelling_limit_100('[[1,2,3,4]]') $$);
+RESET plan_cache_mode;
+DEALLOCATE ALL;
+
+DROP TABLE spelling_docs, spelling_queries, spelling_parts, spelling_many;
+DROP SEQUENCE spelling_sequence;
+DROP FUNCTION spelling_tokens, spelling_plan, spelling_rows, spelling_same, spelling_check, spelling_key, spelling_volatile, spelling_next, spelling_embed,
+	spelling_embed_many, spelling_cost;
