@@ -258,7 +258,7 @@ SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, v.q) AS score FROM (SELECT a
 
 -- A LIMIT that is a parameter is costed as one of 100 rows, not of a tenth of the table: no JIT compilation for a search.
 CREATE TABLE spelling_many (id int PRIMARY KEY, doc multivector(4));
-INSERT INTO spelling_many SELECT i, array[[sin(i), cos(i), sin(2 * i), cos(3 * i)]]::real[]::multivector FROM generate_series(1, 4000) AS i;
+INSERT INTO spelling_many SELECT i, array[[sin(i), cos(i), sin(2 * i), cos(3 * i)]]::real[]::multivector FROM generate_series(1, 2500) AS i;
 CREATE INDEX ON spelling_many USING :method (doc);
 ALTER TABLE spelling_many ALTER doc SET STATISTICS 0;
 VACUUM ANALYZE spelling_many;
