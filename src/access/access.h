@@ -89,6 +89,9 @@ extern SearchCounters colbert_scan_counters(IndexScanDesc scan);
 extern void counters_add(SearchCounters *sum, const SearchCounters *more);
 extern void seeing_init(void);
 
+/* May the current user read all rows of a table, so that counts of them tell nothing new? */
+extern bool colbert_may_see(Oid table);
+
 /* vacuum.c */
 extern IndexBulkDeleteResult *colbert_bulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 												 IndexBulkDeleteCallback callback, void *callback_state);

@@ -31,6 +31,7 @@
 #include "planner/planner.h"
 #include "planner/range_match.h"
 #include "planner/score_call.h"
+#include "planner/threshold_share.h"
 
 /* As many rows above a threshold as a search gives before it looks at every document. */
 #define MOST_IN_ORDER 100
@@ -324,6 +325,8 @@ add_paths(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 {
 	ListCell   *cell;
 
+	if (can_search(rel, rte))
+		threshold_share_replan(root, rel, rte);
 	if (previous_hook != NULL)
 		previous_hook(root, rel, rti, rte);
 

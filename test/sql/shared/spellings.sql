@@ -15,7 +15,7 @@ CREATE FUNCTION spelling_tokens(n int, seed int) RETURNS multivector LANGUAGE sq
 $$;
 CREATE TABLE spelling_docs (id int PRIMARY KEY, lang text, doc multivector(4));
 INSERT INTO spelling_docs
-	SELECT i, (ARRAY['de', 'en', 'fr'])[1 + i % 3], CASE WHEN i % 50 > 0 THEN spelling_tokens(1 + i % 4, i) END FROM generate_series(1, 500) i;
+	SELECT i, (ARRAY['de', 'en', 'fr'])[1 + i % 3], CASE WHEN i % 50 > 0 THEN spelling_tokens(1 + i % 4, i) END FROM generate_series(1, 400) i;
 CREATE INDEX spelling_maxsim ON spelling_docs USING :method (doc) WITH (quantizer = flat, rerank = 10000);
 CREATE INDEX spelling_cosine ON spelling_docs USING :method (doc multivector_cosine_ops) WITH (quantizer = flat, rerank = 10000);
 CREATE INDEX spelling_l2 ON spelling_docs USING :method (doc multivector_l2_ops) WITH (quantizer = flat, rerank = 10000);
@@ -36,7 +36,7 @@ BEGIN
 		line := regexp_replace(line, '^[ >-]+| using \w+| on \w+( \w+)?$|::double precision|::text', '', 'g');
 		lines := lines || regexp_replace(line, '\(InitPlan \d+\)\.col1|\$\d+', '$n', 'g');
 	END LOOP;
-	RETURN array_to_string(lines, '; ');
+	RETURN coalesce(array_to_string(lines, '; '), 'another index');
 END $$;
 
 -- Are the scores of a query, which gives id and score, by index what they are by sort? Equal scores may come in any order,
@@ -290,7 +290,61 @@ SELECT spelling_cost($$ EXECUTE spelling_window('[[1,2,3,4]]', 10) $$) > 2 * spe
 RESET plan_cache_mode;
 DEALLOCATE ALL;
 
+-- How many rows pass a threshold is told by a sample, if query and bound are known: a walk along another order is for thresholds that many pass.
+CREATE FUNCTION spelling_estimate(query text) RETURNS float8 LANGUAGE plpgsql AS $$
+DECLARE
+	plan json;
+BEGIN
+	EXECUTE 'EXPLAIN (FORMAT json) ' || query INTO plan;
+	RETURN plan -> 0 -> 'Plan' ->> 'Plan Rows';
+END $$;
+SELECT bound, greatest(passing, 1) BETWEEN estimated / 2 - 10 AND estimated * 2 + 10 AS near
+FROM unnest(ARRAY[-9, 0, 1, 2, 3, 4, 9]) AS bound,
+	LATERAL (SELECT count(*) AS passing, spelling_estimate(format('SELECT id FROM spelling_many WHERE maxsim(doc, ''[[1,2,3,4]]'') > %s', bound)) AS estimated
+		FROM spelling_many WHERE maxsim(doc, '[[1,2,3,4]]') > bound) AS t;
+SELECT spelling_check($$ SELECT id, 1 AS score FROM spelling_many WHERE maxsim(doc, '[[1,2,3,4]]') > 6.5 ORDER BY id LIMIT 10 $$);
+SELECT spelling_check($$ SELECT id, 1 AS score FROM spelling_many WHERE maxsim(doc, '[[1,2,3,4]]') > -5 ORDER BY id LIMIT 10 $$);
+SELECT spelling_check($$ SELECT id, 1 AS score FROM spelling_many WHERE maxsim(doc, '[[1,2,3,4]]') > 6.5 AND id % 2 = 0 ORDER BY id LIMIT 10 $$);
+-- A custom plan knows its parameters, a generic one and a sub-select do not: a hundredth.
+PREPARE spelling_threshold(multivector, float8) AS SELECT id FROM spelling_many WHERE maxsim(doc, $1) > $2;
+SET plan_cache_mode = force_custom_plan;
+SELECT spelling_estimate($$ EXECUTE spelling_threshold('[[1,2,3,4]]', -9) $$) > 2000;
+SET plan_cache_mode = force_generic_plan;
+SELECT spelling_estimate($$ EXECUTE spelling_threshold('[[1,2,3,4]]', -9) $$);
+RESET plan_cache_mode;
+DEALLOCATE spelling_threshold;
+SELECT spelling_estimate($$ SELECT id FROM spelling_many WHERE maxsim(doc, (SELECT q FROM spelling_queries WHERE id = 1)) > -9 $$);
+-- NULL, numbers that are none, other dims: no error until a row is scored.
+SELECT bound, spelling_estimate(format('SELECT id FROM spelling_many WHERE maxsim(doc, ''[[1,2,3,4]]'') > %L', bound)) BETWEEN 1 AND 25 AS few
+FROM unnest(ARRAY['nan', 'infinity', '1e308']) AS bound;
+SELECT spelling_estimate($$ SELECT id FROM spelling_many WHERE maxsim(doc, '[[1,2,3,4]]') > '-infinity' $$) > 2400;
+SELECT spelling_estimate($$ SELECT id FROM spelling_many WHERE maxsim(doc, '[[1,2,3]]') > 1 $$);
+SELECT id FROM spelling_many WHERE maxsim(doc, '[[1,2,3]]') > 1;
+-- What ANALYZE knows of the expression is believed.
+CREATE STATISTICS spelling_statistics ON (maxsim(doc, '[[4,3,2,1]]')) FROM spelling_many;
+ANALYZE spelling_many;
+SELECT spelling_estimate($$ SELECT id FROM spelling_many WHERE maxsim(doc, '[[4,3,2,1]]') > -3 $$) > 1500 AS by_statistics;
+DROP STATISTICS spelling_statistics;
+-- A sample tells of all rows, so it is for those who may read them. The counters of the last search stay.
+SELECT count(*) FROM (SELECT id FROM spelling_many ORDER BY maxsim(doc, '[[1,2,3,4]]') DESC LIMIT 3) AS t;
+SELECT emitted, spelling_estimate($$ SELECT id FROM spelling_many WHERE maxsim(doc, '[[1,2,3,4]]') > -9 $$) > 2000 FROM colbert_last_scan();
+SELECT emitted, narrowed > 0 FROM colbert_last_scan();
+CREATE ROLE regress_spelling_reader;
+GRANT SELECT ON spelling_docs TO regress_spelling_reader;
+GRANT SELECT (id, doc) ON spelling_many TO regress_spelling_reader;
+SET ROLE regress_spelling_reader;
+SELECT spelling_estimate($$ SELECT id FROM spelling_docs WHERE maxsim(doc, '[[1,2,3,4]]') > -99 $$), spelling_estimate($$ SELECT id FROM spelling_many WHERE maxsim(doc, '[[1,2,3,4]]') > -9 $$);
+RESET ROLE;
+ALTER TABLE spelling_docs ENABLE ROW LEVEL SECURITY;
+CREATE POLICY spelling_policy ON spelling_docs USING (id > 0);
+SET ROLE regress_spelling_reader;
+SELECT spelling_estimate($$ SELECT id FROM spelling_docs WHERE maxsim(doc, '[[1,2,3,4]]') > -99 $$) < 100;
+RESET ROLE;
+DROP POLICY spelling_policy ON spelling_docs;
+ALTER TABLE spelling_docs DISABLE ROW LEVEL SECURITY;
+
 DROP TABLE spelling_docs, spelling_queries, spelling_parts, spelling_many;
 DROP SEQUENCE spelling_sequence;
 DROP FUNCTION spelling_tokens, spelling_plan, spelling_rows, spelling_same, spelling_check, spelling_key, spelling_volatile, spelling_next, spelling_embed,
-	spelling_embed_many, spelling_cost;
+	spelling_embed_many, spelling_cost, spelling_estimate;
+DROP ROLE regress_spelling_reader;
