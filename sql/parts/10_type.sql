@@ -29,6 +29,10 @@ CREATE FUNCTION multivector_typmod_out(integer) RETURNS cstring
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION multivector_typmod_out(integer) IS 'I/O typmod';
 
+CREATE FUNCTION multivector_typanalyze(internal) RETURNS boolean
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION multivector_typanalyze(internal) IS 'statistics for ANALYZE: share of NULLs and width';
+
 CREATE TYPE multivector (
 	INPUT = multivector_in,
 	OUTPUT = multivector_out,
@@ -36,6 +40,7 @@ CREATE TYPE multivector (
 	SEND = multivector_send,
 	TYPMOD_IN = multivector_typmod_in,
 	TYPMOD_OUT = multivector_typmod_out,
+	ANALYZE = multivector_typanalyze,
 	ALIGNMENT = int4,
 	STORAGE = external
 );

@@ -105,12 +105,21 @@ extern SearchCounters colbert_scan_counters(IndexScanDesc scan);
 extern void counters_add(SearchCounters *sum, const SearchCounters *more);
 extern void seeing_init(void);
 
+/* May the current user read all rows of a table, so that counts of them tell nothing new? */
+extern bool colbert_may_see(Oid table);
+
 /* vacuum.c */
 extern IndexBulkDeleteResult *colbert_bulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 												 IndexBulkDeleteCallback callback, void *callback_state);
 extern IndexBulkDeleteResult *colbert_vacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats);
 
-/* cost.c */
+/*
+ * cost.c
+ *
+ * Cost a path in the order of a score as one that gives few rows, if a LIMIT
+ * that the planner does not know is all that reads it.
+ */
+extern void colbert_expect_limit(PlannerInfo *root, Path *path);
 extern void colbert_costestimate(PlannerInfo *root, IndexPath *path, double loop_count, Cost *startup_cost,
 								 Cost *total_cost, Selectivity *selectivity, double *correlation, double *pages);
 

@@ -65,6 +65,38 @@ find_range(IndexPath *path)
 	return NULL;
 }
 
+/*
+ * A LIMIT that is a parameter is taken by core for a tenth of the rows. People
+ * ask for tens of documents, however many there are, so a path is costed as if
+ * it had this many rows: JIT compilation, which core decides on by the cost,
+ * would take longer than the search.
+ */
+#define ROWS_WITH_UNKNOWN_LIMIT 1000
+
+/* Is the LIMIT of a query a parameter, and do nothing but it and what is above it read the path? */
+static bool
+has_unknown_limit(PlannerInfo *root, Path *path)
+{
+	Query	   *query = root->parse;
+
+	return query->limitCount != NULL && !IsA(query->limitCount, Const) && root->limit_tuples < 0 &&
+		root->tuple_fraction > 0 && root->tuple_fraction < 1 &&
+		!query->hasWindowFuncs && !query->hasAggs && !query->hasTargetSRFs && query->groupClause == NIL &&
+		query->groupingSets == NIL && query->distinctClause == NIL && query->setOperations == NULL &&
+		bms_is_subset(root->all_baserels, path->parent->relids);
+}
+
+void
+colbert_expect_limit(PlannerInfo *root, Path *path)
+{
+	double		share = ROWS_WITH_UNKNOWN_LIMIT / Max(path->rows, 1);
+
+	if (share >= 1 || !has_unknown_limit(root, path))
+		return;
+	path->rows = ROWS_WITH_UNKNOWN_LIMIT;
+	path->total_cost = path->startup_cost + share * (path->total_cost - path->startup_cost);
+}
+
 /* A path that must not be chosen. */
 static bool
 is_forbidden(PlannerInfo *root, IndexPath *path)

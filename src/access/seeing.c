@@ -85,6 +85,12 @@ is_under_policy(Oid table)
 	return found;
 }
 
+bool
+colbert_may_see(Oid table)
+{
+	return pg_class_aclcheck(table, GetUserId(), ACL_SELECT) == ACLCHECK_OK && !is_under_policy(table);
+}
+
 static bool
 may_be_seen(const SearchCounters *counters)
 {
@@ -93,9 +99,7 @@ may_be_seen(const SearchCounters *counters)
 	if (!counters->valid || counters->user != GetUserId())
 		return false;
 	table = IndexGetRelation(counters->index, true);
-	return OidIsValid(table) &&
-		pg_class_aclcheck(table, GetUserId(), ACL_SELECT) == ACLCHECK_OK &&
-		!is_under_policy(table);
+	return OidIsValid(table) && colbert_may_see(table);
 }
 
 /* ---- colbert_last_scan ---- */

@@ -68,8 +68,10 @@
 /* vacuum_delay_point learned whether it runs for ANALYZE in 18. */
 #if PG_VERSION_NUM >= 180000
 #define compat_vacuum_delay_point() vacuum_delay_point(false)
+#define compat_analyze_delay_point() vacuum_delay_point(true)
 #else
 #define compat_vacuum_delay_point() vacuum_delay_point()
+#define compat_analyze_delay_point() vacuum_delay_point()
 #endif
 
 /* Whether an access method builds in parallel is asked of it since 17; before, it decides itself. */

@@ -8,6 +8,10 @@
  *	score(doc, query) DESC			where the score is no distance itself
  *	distance(doc, query) ASC		called as a function or as the operator
  *
+ * So is that of an expression which rises or falls with one of these
+ * (score_order.c), whatever its type, as long as it sorts by the type's own
+ * order.
+ *
  * Where NULL documents come is told by the strategy of the clause.
  *
  *-------------------------------------------------------------------------
@@ -17,45 +21,70 @@
 #include "access/access.h"
 #include "access/stratnum.h"
 #include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
 #include "optimizer/paths.h"
 #include "planner/order_match.h"
-#include "planner/score_call.h"
+#include "planner/score_order.h"
 #include "utils/lsyscache.h"
+#include "utils/typcache.h"
 
-/* The operator of a strategy whose order is that of the sort family; InvalidOid where there is none. */
-static Oid
-ordering_operator(IndexOptInfo *index, int strategy, Oid sort_family)
+/* Is this the family by which values of the type are compared unless a statement says otherwise? */
+static bool
+is_default_order(Oid family, Oid type)
 {
-	Oid			type = index->opcintype[0];
-	Oid			operator = get_opfamily_member(index->opfamily[0], type, type, strategy);
-
-	if (!OidIsValid(operator) || get_op_opfamily_sortfamily(operator, index->opfamily[0]) != sort_family)
-		return InvalidOid;
-	return operator;
+	return lookup_type_cache(type, TYPECACHE_BTREE_OPFAMILY)->btree_opf == family;
 }
 
 static OpExpr *
 match_member(PlannerInfo *root, IndexOptInfo *index, PathKey *pathkey, Expr *expr)
 {
-	ScoreCall	call;
+	Oid			type = index->opcintype[0];
+	ScoreOrder	order;
 	Oid			operator;
+	bool		nearest_is_largest;
 
-	if (!OidIsValid(ordering_operator(index, STRATEGY_NULLS_LAST, pathkey->pk_opfamily)) ||
-		!score_call_match(root, index, expr, &call) ||
-		compat_pathkey_descends(pathkey) != (call.kind == CALL_OF_SCORE))
+	if (!score_order_match(root, index, expr, &order) || !is_default_order(pathkey->pk_opfamily, exprType((Node *) expr)))
+		return NULL;
+	nearest_is_largest = (order.call.kind == CALL_OF_SCORE) != order.falls;
+	if (compat_pathkey_descends(pathkey) != nearest_is_largest)
 		return NULL;
 
-	operator = ordering_operator(index, pathkey->pk_nulls_first ? STRATEGY_NULLS_FIRST : STRATEGY_NULLS_LAST,
-								 pathkey->pk_opfamily);
+	operator = get_opfamily_member(index->opfamily[0], type, type,
+								   pathkey->pk_nulls_first ? STRATEGY_NULLS_FIRST : STRATEGY_NULLS_LAST);
 	if (!OidIsValid(operator))
 		return NULL;
-	return (OpExpr *) make_opclause(operator, get_op_rettype(operator), false, (Expr *) call.doc, (Expr *) call.query,
-									InvalidOid, InvalidOid);
+	/*
+	 * Core looks for the comparison of the clause's values in the family of
+	 * the key, so the clause must seem to have the key's type. Nobody
+	 * evaluates it: our scans never ask for a recheck of the order.
+	 */
+	return (OpExpr *) make_opclause(operator, exprType((Node *) expr), false,
+									(Expr *) order.call.doc, (Expr *) order.call.query, InvalidOid, InvalidOid);
+}
+
+/*
+ * A value that is computed below an outer join cannot be handed to the inner
+ * side of a nested loop in all cases: core checks this for its own paths only.
+ */
+static bool
+has_placeholders(OpExpr *clause)
+{
+	List	   *vars = pull_var_clause((Node *) clause, PVC_RECURSE_AGGREGATES | PVC_RECURSE_WINDOWFUNCS | PVC_INCLUDE_PLACEHOLDERS);
+	ListCell   *cell;
+
+	foreach(cell, vars)
+	{
+		if (IsA(lfirst(cell), PlaceHolderVar))
+			return true;
+	}
+	return false;
 }
 
 OpExpr *
-order_match_pathkey(PlannerInfo *root, IndexOptInfo *index, PathKey *pathkey)
+order_match_pathkey(PlannerInfo *root, IndexOptInfo *index, PathKey *pathkey, Relids outer)
 {
+	Relids		relids = bms_union(index->rel->relids, outer);
 	EquivalenceClass *class = pathkey->pk_eclass;
 	CompatMemberIterator members;
 	EquivalenceMember *member;
@@ -69,10 +98,10 @@ order_match_pathkey(PlannerInfo *root, IndexOptInfo *index, PathKey *pathkey)
 	{
 		OpExpr	   *clause;
 
-		if (!bms_equal(member->em_relids, index->rel->relids))
+		if (!bms_is_subset(member->em_relids, relids) || !bms_overlap(member->em_relids, index->rel->relids))
 			continue;
 		clause = match_member(root, index, pathkey, member->em_expr);
-		if (clause != NULL)
+		if (clause != NULL && (outer == NULL || !has_placeholders(clause)))
 			return clause;
 	}
 	return NULL;

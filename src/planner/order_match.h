@@ -12,7 +12,11 @@
 
 #include "nodes/pathnodes.h"
 
-/* The ordering clause "doc <op> query" whose index scan comes in the order of the path key; NULL where there is none. */
-extern OpExpr *order_match_pathkey(PlannerInfo *root, IndexOptInfo *index, PathKey *pathkey);
+/*
+ * The ordering clause "doc <op> query" whose index scan comes in the order of
+ * the path key; NULL if there is none. The query may refer to columns of the
+ * relations outer.
+ */
+extern OpExpr *order_match_pathkey(PlannerInfo *root, IndexOptInfo *index, PathKey *pathkey, Relids outer);
 
 #endif							/* COLBERT_ORDER_MATCH_H */

@@ -20,20 +20,26 @@
 #include "compat/pg_compat.h"
 
 #include "access/access.h"
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
 #include "optimizer/pathnode.h"
 #include "optimizer/paths.h"
 #include "optimizer/restrictinfo.h"
+#include "parser/parsetree.h"
+#include "planner/one_row.h"
 #include "planner/order_match.h"
 #include "planner/order_use.h"
 #include "planner/planner.h"
 #include "planner/range_match.h"
 #include "planner/score_call.h"
 #include "planner/swapped_call.h"
+#include "planner/threshold_share.h"
 
 /* As many rows above a threshold as a search gives before it looks at every document. */
 #define MOST_IN_ORDER 100
 
 static set_rel_pathlist_hook_type previous_hook;
+static set_join_pathlist_hook_type previous_join_hook;
 
 /* What an index scan can be told of a query's conditions, besides the order. */
 typedef struct Conditions
@@ -69,8 +75,21 @@ match_null_test(PlannerInfo *root, IndexOptInfo *index, RestrictInfo *restrictio
 	return clause;
 }
 
+static void
+add_range(PlannerInfo *root, IndexOptInfo *index, RestrictInfo *restriction, Conditions *conditions)
+{
+	Node	   *query;
+	IndexClause *clause = range_match_restriction(root, index, restriction, &query);
+
+	if (clause == NULL)
+		return;
+	conditions->ranges = lappend(conditions->ranges, clause);
+	conditions->queries = lappend(conditions->queries, query);
+}
+
+/* outer: relations whose columns a threshold may take; NULL if it may take none. */
 static Conditions
-match_conditions(PlannerInfo *root, IndexOptInfo *index)
+match_conditions(PlannerInfo *root, IndexOptInfo *index, Relids outer)
 {
 	Conditions	conditions = {NIL, NIL, NIL};
 	bool		exact = wants_exact_thresholds(root, index->rel);
@@ -79,23 +98,27 @@ match_conditions(PlannerInfo *root, IndexOptInfo *index)
 	foreach(cell, index->indrestrictinfo)
 	{
 		RestrictInfo *restriction = lfirst_node(RestrictInfo, cell);
-		IndexClause *clause;
-		Node	   *query;
+		IndexClause *clause = match_null_test(root, index, restriction);
 
-		if ((clause = match_null_test(root, index, restriction)) != NULL)
+		if (clause != NULL)
 			conditions.null_tests = lappend(conditions.null_tests, clause);
-		else if (!exact && (clause = range_match_restriction(root, index, restriction, &query)) != NULL)
-		{
-			conditions.ranges = lappend(conditions.ranges, clause);
-			conditions.queries = lappend(conditions.queries, query);
-		}
+		else if (!exact)
+			add_range(root, index, restriction, &conditions);
+	}
+	foreach(cell, outer != NULL && !exact ? index->rel->joininfo : NIL)
+	{
+		RestrictInfo *restriction = lfirst_node(RestrictInfo, cell);
+
+		if (join_clause_is_movable_to(restriction, index->rel) &&
+			bms_is_subset(restriction->clause_relids, bms_union(index->rel->relids, outer)))
+			add_range(root, index, restriction, &conditions);
 	}
 	return conditions;
 }
 
 /* The thresholds of the scores of a query. */
 static List *
-ranges_of(const Conditions *conditions, Node *query)
+ranges_of(PlannerInfo *root, const Conditions *conditions, Node *query)
 {
 	List	   *ranges = NIL;
 	ListCell   *clause;
@@ -103,7 +126,7 @@ ranges_of(const Conditions *conditions, Node *query)
 
 	forboth(clause, conditions->ranges, other, conditions->queries)
 	{
-		if (equal(lfirst(other), query))
+		if (score_call_same_query(root, lfirst(other), query))
 			ranges = lappend(ranges, lfirst(clause));
 	}
 	return ranges;
@@ -120,28 +143,44 @@ wants_most(PlannerInfo *root)
 }
 
 /*
- * The path carries the first path key alone, since a plan has as many
- * ordering clauses as path keys; core sorts by the others incrementally.
+ * The path in the order of the query's first key, or NULL. It carries that key
+ * alone, since a plan has one ordering clause for each key; core sorts by the
+ * others incrementally.
+ *
+ * outer: relations whose columns the query may take; each row of these is a
+ * search of its own.
  */
-static void
-add_ordered_path(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index, const Conditions *conditions)
+static Path *
+make_ordered_path(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index, Relids outer)
 {
 	PathKey    *pathkey = linitial_node(PathKey, root->query_pathkeys);
-	OpExpr	   *order_by = order_match_pathkey(root, index, pathkey);
+	OpExpr	   *order_by = order_match_pathkey(root, index, pathkey, outer);
+	Conditions	conditions;
 	List	   *ranges;
-	List	   *clauses;
-	IndexPath  *path;
+	Relids		required;
 
 	if (order_by == NULL || !order_will_do(root, rel, pathkey))
-		return;
-	ranges = ranges_of(conditions, lsecond(order_by->args));
+		return NULL;
+	required = bms_difference(pull_varnos(root, (Node *) order_by), rel->relids);
+	required = bms_union(required, rel->lateral_relids);
+	conditions = match_conditions(root, index, required);
+	ranges = ranges_of(root, &conditions, lsecond(order_by->args));
 	if (ranges != NIL && wants_most(root))
+		return NULL;
+	return (Path *) create_index_path(root, index, list_concat_copy(conditions.null_tests, ranges),
+									  list_make1(order_by), list_make1_int(0), list_make1(pathkey),
+									  ForwardScanDirection, false, required, 1.0, false);
+}
+
+static void
+add_ordered_path(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index)
+{
+	Path	   *path = make_ordered_path(root, rel, index, NULL);
+
+	if (path == NULL)
 		return;
-	clauses = list_concat_copy(conditions->null_tests, ranges);
-	path = create_index_path(root, index, clauses,
-							 list_make1(order_by), list_make1_int(0), list_make1(pathkey),
-							 ForwardScanDirection, false, rel->lateral_relids, 1.0, false);
-	add_path(rel, (Path *) path);
+	colbert_expect_limit(root, path);
+	add_path(rel, path);
 }
 
 /* All documents within the thresholds, in no order. One query's alone, since a search is for one. */
@@ -153,7 +192,7 @@ add_range_path(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index, const Co
 
 	if (conditions->ranges == NIL)
 		return;
-	clauses = list_concat_copy(conditions->null_tests, ranges_of(conditions, linitial(conditions->queries)));
+	clauses = list_concat_copy(conditions->null_tests, ranges_of(root, conditions, linitial(conditions->queries)));
 	path = create_index_path(root, index, clauses, NIL, NIL, NIL,
 							 ForwardScanDirection, false, rel->lateral_relids, 1.0, false);
 	add_path(rel, (Path *) path);
@@ -203,16 +242,106 @@ add_joined_range_paths(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index)
 	}
 }
 
+/* A parent has no rows of its own here, a sample is not the table, and of a dummy nothing is wanted. */
+static bool
+can_search(RelOptInfo *rel, RangeTblEntry *rte)
+{
+	return rte->rtekind == RTE_RELATION && !rte->inh && rte->tablesample == NULL && !IS_DUMMY_REL(rel);
+}
+
+static bool
+is_usable(IndexOptInfo *index)
+{
+	return index->amcostestimate == colbert_costestimate && (index->indpred == NIL || index->predOK);
+}
+
+/* Does a path that is ordered by a score take its order from one of our scans? */
+static bool
+is_ordered_search(Path *path)
+{
+	if (IsA(path, NestPath) || IsA(path, MergePath))
+		return is_ordered_search(((JoinPath *) path)->outerjoinpath) || is_ordered_search(((JoinPath *) path)->innerjoinpath);
+	return IsA(path, IndexPath) && ((IndexPath *) path)->indexorderbys != NIL &&
+		((IndexPath *) path)->indexinfo->amcostestimate == colbert_costestimate;
+}
+
+/* Paths of core that join further tables to an ordered one, costed anew if a LIMIT is unknown. */
+static void
+expect_limit_of_joins(PlannerInfo *root, RelOptInfo *joinrel)
+{
+	List	   *ordered = NIL;
+	ListCell   *cell;
+
+	foreach(cell, joinrel->pathlist)
+	{
+		Path	   *path = lfirst(cell);
+
+		if (path->pathkeys != NIL && linitial(path->pathkeys) == linitial(root->query_pathkeys) && is_ordered_search(path))
+			ordered = lappend(ordered, path);
+	}
+	/* All are taken away first: add_path frees a path that another one beats. */
+	joinrel->pathlist = list_difference_ptr(joinrel->pathlist, ordered);
+	foreach(cell, ordered)
+	{
+		colbert_expect_limit(root, lfirst(cell));
+		add_path(joinrel, lfirst(cell));
+	}
+}
+
+/*
+ * FROM docs, v ORDER BY maxsim(docs.doc, v.q) DESC, if v has one row: one
+ * search, whose order is that of the join. With more rows it would not be.
+ */
+static void
+add_one_row_join_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outer, RelOptInfo *inner, JoinType jointype,
+					   JoinPathExtraData *extra)
+{
+	Path	   *outer_path = outer->cheapest_total_path;
+	ListCell   *cell;
+
+	if ((jointype != JOIN_INNER && jointype != JOIN_LEFT) ||
+		inner->reloptkind != RELOPT_BASEREL || !can_search(inner, planner_rt_fetch(inner->relid, root)) ||
+		outer_path == NULL || outer_path->param_info != NULL)
+		return;
+	foreach(cell, inner->indexlist)
+	{
+		IndexOptInfo *index = lfirst_node(IndexOptInfo, cell);
+		Path	   *inner_path = is_usable(index) ? make_ordered_path(root, inner, index, outer->relids) : NULL;
+		JoinCostWorkspace workspace;
+
+		if (inner_path == NULL || PATH_REQ_OUTER(inner_path) == NULL ||
+			!bms_is_subset(PATH_REQ_OUTER(inner_path), outer->relids) || !one_row_is_certain(root, outer))
+			continue;
+		initial_cost_nestloop(root, &workspace, jointype, outer_path, inner_path, extra);
+		add_path(joinrel, (Path *) create_nestloop_path(root, joinrel, jointype, &workspace, extra, outer_path, inner_path,
+														extra->restrictlist, inner_path->pathkeys, NULL));
+	}
+}
+
+static void
+add_join_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outer, RelOptInfo *inner, JoinType jointype,
+			   JoinPathExtraData *extra)
+{
+	if (previous_join_hook != NULL)
+		previous_join_hook(root, joinrel, outer, inner, jointype, extra);
+
+	if (root->query_pathkeys == NIL)
+		return;
+	add_one_row_join_paths(root, joinrel, outer, inner, jointype, extra);
+	expect_limit_of_joins(root, joinrel);
+}
+
 static void
 add_paths(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 {
 	ListCell   *cell;
 
+	if (can_search(rel, rte))
+		threshold_share_replan(root, rel, rte);
 	if (previous_hook != NULL)
 		previous_hook(root, rel, rti, rte);
 
-	/* A parent has no rows of its own here, a sample is not the table, and of a dummy nothing is wanted. */
-	if (rte->rtekind != RTE_RELATION || rte->inh || rte->tablesample != NULL || IS_DUMMY_REL(rel))
+	if (!can_search(rel, rte))
 		return;
 
 	foreach(cell, rel->indexlist)
@@ -220,12 +349,12 @@ add_paths(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 		IndexOptInfo *index = lfirst_node(IndexOptInfo, cell);
 		Conditions	conditions;
 
-		if (index->amcostestimate != colbert_costestimate || (index->indpred != NIL && !index->predOK))
+		if (!is_usable(index))
 			continue;
-		conditions = match_conditions(root, index);
+		conditions = match_conditions(root, index, NULL);
 		if (root->query_pathkeys != NIL)
 		{
-			add_ordered_path(root, rel, index, &conditions);
+			add_ordered_path(root, rel, index);
 			swapped_call_tell(root, index);
 		}
 		add_range_path(root, rel, index, &conditions);
@@ -238,4 +367,6 @@ planner_init(void)
 {
 	previous_hook = set_rel_pathlist_hook;
 	set_rel_pathlist_hook = add_paths;
+	previous_join_hook = set_join_pathlist_hook;
+	set_join_pathlist_hook = add_join_paths;
 }

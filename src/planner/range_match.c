@@ -27,6 +27,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
+#include "utils/selfuncs.h"
 
 /* A comparison of a score with a number that is known before the scan starts. */
 typedef struct Threshold
@@ -144,6 +145,9 @@ range_match_restriction(PlannerInfo *root, IndexOptInfo *index, RestrictInfo *re
 	clause = makeNode(IndexClause);
 	clause->rinfo = restriction;
 	clause->indexquals = list_make1(make_simple_restrictinfo(root, range));
+	/* A clause that is not estimated by default has an estimate of its own (threshold_share.c). */
+	if (restriction->norm_selec >= 0 && restriction->norm_selec != DEFAULT_INEQ_SEL)
+		linitial_node(RestrictInfo, clause->indexquals)->norm_selec = restriction->norm_selec;
 	clause->lossy = false;
 	clause->indexcol = 0;
 	clause->indexcols = NIL;

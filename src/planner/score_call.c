@@ -7,6 +7,9 @@
  * names: the score is support function 1, the distance is the function of the
  * operator of strategy 1. Where both are the same it is a distance.
  *
+ * A sub-select that is pulled up together with its LATERAL alias stands in a
+ * condition and in the order by two parameters, for two plans.
+ *
  *-------------------------------------------------------------------------
  */
 #include "compat/pg_compat.h"
@@ -139,4 +142,69 @@ score_call_match(PlannerInfo *root, IndexOptInfo *index, Expr *expr, ScoreCall *
 		return false;
 	call->doc = score_call_document(index, call->doc);
 	return call->doc != NULL && score_call_is_known(root, index, call->query);
+}
+
+/* The sub-select whose value a parameter is; NULL if it is some other parameter. */
+static SubPlan *
+find_subselect(PlannerInfo *root, const Param *param)
+{
+	for (; root != NULL; root = root->parent_root)
+	{
+		ListCell   *cell;
+
+		foreach(cell, root->init_plans)
+		{
+			SubPlan    *subplan = lfirst_node(SubPlan, cell);
+
+			if (subplan->subLinkType == EXPR_SUBLINK && list_member_int(subplan->setParam, param->paramid))
+				return subplan;
+		}
+	}
+	return NULL;
+}
+
+static Query *
+subselect_query(PlannerInfo *root, const SubPlan *subplan)
+{
+	return list_nth_node(PlannerInfo, root->glob->subroots, subplan->plan_id - 1)->parse;
+}
+
+/* What to put in the place of sub-selects that are written alike: the one that was met first. */
+typedef struct Subselects
+{
+	PlannerInfo *root;
+	List	   *first;			/* Params */
+} Subselects;
+
+static Node *
+unify_subselects(Node *node, Subselects *subselects)
+{
+	Param	   *param = (Param *) node;
+	SubPlan    *subplan;
+	Query	   *query;
+	ListCell   *cell;
+
+	if (node == NULL || !IsA(node, Param))
+		return expression_tree_mutator(node, unify_subselects, subselects);
+	if (param->paramkind != PARAM_EXEC || (subplan = find_subselect(subselects->root, param)) == NULL)
+		return node;
+	query = subselect_query(subselects->root, subplan);
+	foreach(cell, subselects->first)
+	{
+		Param	   *other = lfirst_node(Param, cell);
+
+		if (equal(query, subselect_query(subselects->root, find_subselect(subselects->root, other))))
+			return (Node *) other;
+	}
+	subselects->first = lappend(subselects->first, param);
+	return node;
+}
+
+bool
+score_call_same_query(PlannerInfo *root, Node *a, Node *b)
+{
+	Subselects	subselects = {root, NIL};
+
+	return equal(a, b) ||
+		equal(unify_subselects(a, &subselects), unify_subselects(b, &subselects));
 }

@@ -36,6 +36,13 @@ extern bool score_call_match(PlannerInfo *root, IndexOptInfo *index, Expr *expr,
  */
 extern Node *score_call_document(IndexOptInfo *index, Node *doc);
 
+/*
+ * Do two expressions give the same query? Sub-selects that are written alike
+ * count as equal, though they are planned and run one by one: for estimates
+ * and the choice of a plan, never for the result.
+ */
+extern bool score_call_same_query(PlannerInfo *root, Node *a, Node *b);
+
 /* Is this expression known before the scan starts? */
 extern bool score_call_is_known(PlannerInfo *root, IndexOptInfo *index, Node *expr);
 

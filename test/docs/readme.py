@@ -31,14 +31,27 @@ def database(name):
     return dict(os.environ, PGDATABASE=name)
 
 
+def lines_of(output):
+    """Lines without what differs between versions of PostgreSQL: how the parameters of sub-selects are written."""
+    output = re.sub(r'\(InitPlan (\d+)\)\.col1', lambda m: f'${int(m[1]) - 1}', output)
+    output = re.sub(r'hashed SubPlan 1\)|ANY \(\w+ = \(hashed SubPlan 1\)\.col1\)\)', 'hashed SubPlan 1)', output)
+    return [re.sub(r'(InitPlan \d+) \(returns .*\)', r'\1', line.rstrip()) for line in output.splitlines() if line.strip()]
+
+
 def examples_run(page, number):
-    """Every block after <!-- tour: LANGUAGE --> runs without an error and prints something, each page in a database of its own."""
+    """Every block after <!-- tour: LANGUAGE --> runs without an error and prints something, each page in a database of its own.
+
+    If a block after <!-- output --> follows, it prints that (SQL: unaligned rows alone).
+    """
     env = database(f'docs_{number}')
-    for n, (language, code) in enumerate(re.findall(r'<!-- tour: (\w+) -->\n```\w+\n(.*?)```', read(page), re.S), 1):
-        command = ['psql', '-Xq', '-v', 'ON_ERROR_STOP=1'] if language == 'sql' else ['/usr/bin/python3', '-']
+    blocks = re.findall(r'<!-- tour: (\w+) -->\n```\w+\n(.*?)```\n(?:<!-- output -->\n```\n(.*?)```)?', read(page), re.S)
+    for n, (language, code, output) in enumerate(blocks, 1):
+        command = ['psql', '-Xq', '-v', 'ON_ERROR_STOP=1'] + ['-At'] * (output != '') if language == 'sql' else ['/usr/bin/python3', '-']
         run = subprocess.run(command, input=code, capture_output=True, text=True, cwd=ROOT, env=env)
         check(run.returncode == 0 and not run.stderr, f'{page}: example {n} ({language}) runs', run.stdout, run.stderr)
         check(run.stdout.strip() != '', f'{page}: example {n} ({language}) prints something')
+        if output:
+            check(lines_of(run.stdout) == lines_of(output), f'{page}: example {n} ({language}) prints what is shown', run.stdout)
 
 
 def table_after(text, marker):

@@ -46,6 +46,7 @@ FROM members m JOIN pg_operator o ON m.classid = 'pg_operator'::regclass AND m.o
 
 -- The type.
 SELECT has_type('multivector');
+SELECT is((SELECT typanalyze::regproc::text FROM pg_type WHERE oid = 'multivector'::regtype), 'multivector_typanalyze', 'ANALYZE has a function for multivector');
 SELECT results_eq($$SELECT typlen::int, typstorage::text, typalign::text, typcategory::text FROM pg_type WHERE oid = 'multivector'::regtype$$,
 	$$VALUES (-1, 'e', 'i', 'U')$$, 'multivector is stored out of line, uncompressed, and aligned to 4 bytes');
 

@@ -1,0 +1,367 @@
+/*-------------------------------------------------------------------------
+ *
+ * score_order.c
+ *	  Is the order of an expression that of a score?
+ *
+ * Documents that come in the order of maxsim(doc, query) come in that of
+ * maxsim(doc, query) / 32, too, and in the reverse order of 1 - maxsim(doc,
+ * query). A cast or a function that rounds makes some values equal, and the
+ * order of equal values is free.
+ *
+ * Listed here are functions that are monotone as they are computed, rounding
+ * included: the arithmetic of IEEE 754, and functions of numeric whose result
+ * does not lose digits that depend on the argument. exp() and ln() are not:
+ * the C library does not promise that they are monotone in the last bit.
+ *
+ * The other operand may be anything that is known before the scan starts,
+ * except that the sign of a factor or divisor must be known to the planner.
+ * It is finite then: infinity times 0 is NaN.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include <math.h>
+
+#include "catalog/pg_type.h"
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "planner/score_order.h"
+#include "utils/fmgroids.h"
+#include "utils/fmgrprotos.h"
+#include "utils/lsyscache.h"
+#include "utils/numeric.h"
+
+typedef enum OrderEffect
+{
+	EFFECT_NONE,				/* not listed: nothing is known */
+	EFFECT_KEEPS,				/* of one argument, or with a second one that is the same for all rows */
+	EFFECT_REVERSES,
+	EFFECT_ADDS,
+	EFFECT_SUBTRACTS,
+	EFFECT_MULTIPLIES,
+	EFFECT_DIVIDES
+} OrderEffect;
+
+static const struct
+{
+	Oid			function;
+	OrderEffect effect;
+}			effects[] =
+{
+	/* casts */
+	{F_FLOAT4_FLOAT8, EFFECT_KEEPS},
+	{F_FLOAT8_FLOAT4, EFFECT_KEEPS},
+	{F_NUMERIC_FLOAT8, EFFECT_KEEPS},
+	{F_NUMERIC_FLOAT4, EFFECT_KEEPS},
+	{F_FLOAT8_NUMERIC, EFFECT_KEEPS},
+	{F_FLOAT4_NUMERIC, EFFECT_KEEPS},
+	{F_NUMERIC_NUMERIC_INT4, EFFECT_KEEPS},
+	{F_INT2_FLOAT8, EFFECT_KEEPS},
+	{F_INT4_FLOAT8, EFFECT_KEEPS},
+	{F_INT8_FLOAT8, EFFECT_KEEPS},
+	{F_INT2_FLOAT4, EFFECT_KEEPS},
+	{F_INT4_FLOAT4, EFFECT_KEEPS},
+	{F_INT8_FLOAT4, EFFECT_KEEPS},
+	{F_INT2_NUMERIC, EFFECT_KEEPS},
+	{F_INT4_NUMERIC, EFFECT_KEEPS},
+	{F_INT8_NUMERIC, EFFECT_KEEPS},
+	/* functions that round */
+	{F_ROUND_FLOAT8, EFFECT_KEEPS},
+	{F_TRUNC_FLOAT8, EFFECT_KEEPS},
+	{F_CEIL_FLOAT8, EFFECT_KEEPS},
+	{F_CEILING_FLOAT8, EFFECT_KEEPS},
+	{F_FLOOR_FLOAT8, EFFECT_KEEPS},
+	{F_ROUND_NUMERIC, EFFECT_KEEPS},
+	{F_ROUND_NUMERIC_INT4, EFFECT_KEEPS},
+	{F_TRUNC_NUMERIC, EFFECT_KEEPS},
+	{F_TRUNC_NUMERIC_INT4, EFFECT_KEEPS},
+	{F_CEIL_NUMERIC, EFFECT_KEEPS},
+	{F_CEILING_NUMERIC, EFFECT_KEEPS},
+	{F_FLOOR_NUMERIC, EFFECT_KEEPS},
+	/* signs and the square root, which is rounded correctly */
+	{F_FLOAT8UP, EFFECT_KEEPS},
+	{F_FLOAT4UP, EFFECT_KEEPS},
+	{F_NUMERIC_UPLUS, EFFECT_KEEPS},
+	{F_FLOAT8UM, EFFECT_REVERSES},
+	{F_FLOAT4UM, EFFECT_REVERSES},
+	{F_NUMERIC_UMINUS, EFFECT_REVERSES},
+	{F_DSQRT, EFFECT_KEEPS},
+	{F_SQRT_FLOAT8, EFFECT_KEEPS},
+	/* arithmetic */
+	{F_FLOAT8PL, EFFECT_ADDS},
+	{F_FLOAT84PL, EFFECT_ADDS},
+	{F_FLOAT48PL, EFFECT_ADDS},
+	{F_FLOAT4PL, EFFECT_ADDS},
+	{F_NUMERIC_ADD, EFFECT_ADDS},
+	{F_FLOAT8MI, EFFECT_SUBTRACTS},
+	{F_FLOAT84MI, EFFECT_SUBTRACTS},
+	{F_FLOAT48MI, EFFECT_SUBTRACTS},
+	{F_FLOAT4MI, EFFECT_SUBTRACTS},
+	{F_NUMERIC_SUB, EFFECT_SUBTRACTS},
+	{F_FLOAT8MUL, EFFECT_MULTIPLIES},
+	{F_FLOAT84MUL, EFFECT_MULTIPLIES},
+	{F_FLOAT48MUL, EFFECT_MULTIPLIES},
+	{F_FLOAT4MUL, EFFECT_MULTIPLIES},
+	{F_NUMERIC_MUL, EFFECT_MULTIPLIES},
+	{F_FLOAT8DIV, EFFECT_DIVIDES},
+	{F_FLOAT84DIV, EFFECT_DIVIDES},
+	{F_FLOAT48DIV, EFFECT_DIVIDES},
+	{F_FLOAT4DIV, EFFECT_DIVIDES},
+	{F_NUMERIC_DIV, EFFECT_DIVIDES},
+};
+
+extern Datum multivector_num_tokens(PG_FUNCTION_ARGS);
+extern Datum multivector_dims(PG_FUNCTION_ARGS);
+extern Datum multivector_maxsim_l2(PG_FUNCTION_ARGS);
+
+/* The function of a call and its arguments; InvalidOid if the expression is no call. */
+static Oid
+called_function(Node *expr, List **args)
+{
+	if (IsA(expr, FuncExpr))
+	{
+		*args = ((FuncExpr *) expr)->args;
+		return ((FuncExpr *) expr)->funcid;
+	}
+	if (IsA(expr, OpExpr))
+	{
+		*args = ((OpExpr *) expr)->args;
+		return get_opcode(((OpExpr *) expr)->opno);
+	}
+	return InvalidOid;
+}
+
+static OrderEffect
+effect_of(Oid function)
+{
+	for (int i = 0; i < lengthof(effects); i++)
+		if (effects[i].function == function)
+			return effects[i].effect;
+	return EFFECT_NONE;
+}
+
+/* ---- the operand that is no score ---- */
+
+/* The value of a float constant; NaN for anything else. */
+static double
+constant_value(Node *expr)
+{
+	Const	   *constant = (Const *) expr;
+
+	if (!IsA(expr, Const) || constant->constisnull)
+		return NAN;
+	switch (constant->consttype)
+	{
+		case FLOAT8OID:
+			return DatumGetFloat8(constant->constvalue);
+		case FLOAT4OID:
+			return DatumGetFloat4(constant->constvalue);
+		default:
+			return NAN;
+	}
+}
+
+/* Is the function of a call that of a distance between tokens, which is never negative? */
+static bool
+is_length(Expr *call)
+{
+	List	   *args = NIL;
+	FmgrInfo	info;
+
+	fmgr_info(called_function((Node *) call, &args), &info);
+	return info.fn_addr == multivector_maxsim_l2;
+}
+
+/* Does this function count the tokens or dims of a multivector, of which there is at least one? */
+static bool
+is_positive_count(IndexOptInfo *index, Oid function, List *args)
+{
+	FmgrInfo	info;
+
+	if (list_length(args) != 1 || exprType(linitial(args)) != index->opcintype[0])
+		return false;
+	fmgr_info(function, &info);
+	return info.fn_addr == multivector_num_tokens || info.fn_addr == multivector_dims;
+}
+
+/* 1 or -1: the sign of a finite number; 0 if it is zero, not finite or unknown. */
+static int
+sign_of(IndexOptInfo *index, Node *expr)
+{
+	double		value = constant_value(expr);
+	List	   *args = NIL;
+	Oid			function;
+
+	if (!isnan(value))
+		return isfinite(value) ? (value > 0) - (value < 0) : 0;
+	if (IsA(expr, Const))
+	{
+		Const	   *constant = (Const *) expr;
+		Numeric		number;
+
+		if (constant->constisnull || constant->consttype != NUMERICOID)
+			return 0;
+		number = DatumGetNumeric(constant->constvalue);
+		if (numeric_is_nan(number) || numeric_is_inf(number))
+			return 0;
+		return DatumGetInt32(DirectFunctionCall1(numeric_int4, DirectFunctionCall1(numeric_sign, NumericGetDatum(number))));
+	}
+	function = called_function(expr, &args);
+	switch (function)
+	{
+		case InvalidOid:
+			return 0;
+		case F_FLOAT8_INT4:
+		case F_FLOAT4_INT4:
+		case F_NUMERIC_INT4:
+		case F_FLOAT8_FLOAT4:
+			return sign_of(index, linitial(args));
+		default:
+			return is_positive_count(index, function, args) ? 1 : 0;
+	}
+}
+
+/* ---- one call ---- */
+
+/*
+ * numeric division gives at least 16 digits, more if the dividend has more.
+ * Quotients of numbers of up to 15 digits differ in these; others may not.
+ */
+static bool
+has_few_digits(Node *expr)
+{
+	List	   *args = NIL;
+	Oid			function = called_function(expr, &args);
+
+	return function == F_NUMERIC_FLOAT8 || function == F_NUMERIC_FLOAT4;
+}
+
+static void
+reverse(ScoreOrder *order)
+{
+	order->falls = !order->falls;
+	order->lowest = -INFINITY;
+}
+
+/* score * factor or score / divisor. */
+static bool
+scale(ScoreOrder *order, OrderEffect effect, int sign, double by)
+{
+	if (sign == 0)
+		return false;
+	if (sign < 0)
+		reverse(order);
+	else if (isnan(by))
+		order->lowest = order->lowest >= 0 ? 0 : -INFINITY;
+	else
+		order->lowest = effect == EFFECT_DIVIDES ? order->lowest / by : order->lowest * by;
+	return true;
+}
+
+/* dividend / score falls for a positive dividend, if the score changes its sign nowhere. At 0 it is an error. */
+static bool
+divide_by_score(ScoreOrder *order, int sign)
+{
+	if (sign == 0 || !(order->lowest >= 0))
+		return false;
+	if (sign > 0)
+		order->falls = !order->falls;
+	order->lowest = sign > 0 ? 0 : -INFINITY;
+	return true;
+}
+
+/* Apply a function of the score and one other operand, which is known; score_first: the score stands on the left. */
+static bool
+apply_binary(IndexOptInfo *index, Oid function, List *args, bool score_first, ScoreOrder *order)
+{
+	OrderEffect effect = effect_of(function);
+	Node	   *other = score_first ? lsecond(args) : linitial(args);
+	double		value = constant_value(other);
+
+	switch (effect)
+	{
+		case EFFECT_KEEPS:
+			order->lowest = floor(order->lowest);
+			return score_first;
+		case EFFECT_ADDS:
+			order->lowest = isnan(value) ? -INFINITY : order->lowest + value;
+			return true;
+		case EFFECT_SUBTRACTS:
+			if (!score_first)
+				reverse(order);
+			else
+				order->lowest = isnan(value) ? -INFINITY : order->lowest - value;
+			return true;
+		case EFFECT_MULTIPLIES:
+			return scale(order, effect, sign_of(index, other), value);
+		case EFFECT_DIVIDES:
+			if (function == F_NUMERIC_DIV && !(score_first && has_few_digits(linitial(args))))
+				return false;
+			return score_first ? scale(order, effect, sign_of(index, other), value) :
+				divide_by_score(order, sign_of(index, other));
+		default:
+			return false;
+	}
+}
+
+static bool
+apply_unary(Oid function, ScoreOrder *order)
+{
+	switch (effect_of(function))
+	{
+		case EFFECT_KEEPS:
+			order->lowest = floor(order->lowest);
+			return true;
+		case EFFECT_REVERSES:
+			reverse(order);
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* Bounds are kept of floats alone; a real is rounded. */
+static double
+rounded_as(double lowest, Oid type)
+{
+	return type == FLOAT8OID ? lowest : type == FLOAT4OID ? (float) lowest : -INFINITY;
+}
+
+/* Match a call around the score. */
+static bool
+match_wrapped(PlannerInfo *root, IndexOptInfo *index, Expr *expr, ScoreOrder *order)
+{
+	List	   *args = NIL;
+	Oid			function = called_function((Node *) expr, &args);
+	int			nargs = list_length(args);
+	bool		score_first;
+	Expr	   *inner;
+
+	if (nargs < 1 || nargs > 2 || effect_of(function) == EFFECT_NONE)
+		return false;
+	score_first = bms_overlap(pull_varnos(root, linitial(args)), index->rel->relids);
+	inner = score_first ? linitial(args) : llast(args);
+	if (nargs == 2 && !score_call_is_known(root, index, score_first ? lsecond(args) : linitial(args)))
+		return false;
+	if (!score_order_match(root, index, inner, order) ||
+		!(nargs == 1 ? apply_unary(function, order) : apply_binary(index, function, args, score_first, order)))
+		return false;
+	order->lowest = rounded_as(order->lowest, exprType((Node *) expr));
+	return true;
+}
+
+bool
+score_order_match(PlannerInfo *root, IndexOptInfo *index, Expr *expr, ScoreOrder *order)
+{
+	check_stack_depth();
+	if (IsA(expr, RelabelType))
+		return score_order_match(root, index, ((RelabelType *) expr)->arg, order);
+	if (!score_call_match(root, index, expr, &order->call))
+		return match_wrapped(root, index, expr, order);
+	order->falls = false;
+	order->lowest = is_length(expr) ? 0 : -INFINITY;
+	return true;
+}

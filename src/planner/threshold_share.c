@@ -1,0 +1,149 @@
+/*-------------------------------------------------------------------------
+ *
+ * threshold_share.c
+ *	  How many rows of a table pass the thresholds of a query.
+ *
+ * Core takes a comparison of numbers of which it knows nothing to be true of
+ * a third of the rows. So WHERE maxsim(doc, query) > bound ORDER BY id LIMIT
+ * 10 would be a walk along the primary key that scores thousands of documents
+ * until ten pass. If query and bound are known, the index scores a sample by
+ * its sketches; if not, a hundredth of the rows is taken to pass, as of the
+ * index's own condition.
+ *
+ * The estimate is kept where core keeps it, in the clause; the sizes that
+ * follow from it and the table's scans are computed once more. A clause that
+ * core has statistics of, an extended one or that of an expression's index,
+ * keeps what they say.
+ *
+ * An estimate tells of rows that a person may not be allowed to see: without
+ * the right to read the whole table, or under row-level security, there is no
+ * sample.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "access/access.h"
+#include "access/genam.h"
+#include "access/range.h"
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
+#include "optimizer/paths.h"
+#include "planner/order_match.h"
+#include "planner/range_match.h"
+#include "planner/score_call.h"
+#include "planner/threshold_share.h"
+#include "search/score_sample.h"
+#include "utils/selfuncs.h"
+
+/* Rows that pass a threshold of which nothing is known: DEFAULT_MATCHING_SEL, which the index's condition has. */
+#define SHARE_UNKNOWN DEFAULT_MATCHING_SEL
+
+/* What a sample says of the range that a clause is to an index; SHARE_UNKNOWN if it cannot be asked. */
+static Selectivity
+sampled_share(PlannerInfo *root, IndexOptInfo *info, OpExpr *clause)
+{
+	Node	   *value = estimate_expression_value(root, lsecond(clause->args));
+	ScoreRange	range;
+	Relation	index;
+	double		share;
+
+	if (!IsA(value, Const) || ((Const *) value)->constisnull || !range_from_datum(((Const *) value)->constvalue, &range))
+		return SHARE_UNKNOWN;
+	index = index_open(info->indexoid, NoLock);
+	share = score_sample_share(index, range.query, range_floor(&range, colbert_metric(index)));
+	index_close(index, NoLock);
+	return share > 0 ? share : SHARE_UNKNOWN;
+}
+
+/*
+ * Does the index give the first rows of the query in their order, by what the
+ * threshold is of? Then it searches by both, whatever the share is.
+ */
+static bool
+comes_in_order(PlannerInfo *root, IndexOptInfo *index, Node *query)
+{
+	OpExpr	   *order_by;
+
+	if (root->tuple_fraction <= 0 || root->query_pathkeys == NIL)
+		return false;
+	order_by = order_match_pathkey(root, index, linitial(root->query_pathkeys), NULL);
+	return order_by != NULL && score_call_same_query(root, lsecond(order_by->args), query);
+}
+
+/* Estimate a clause that is a threshold and that core has taken its default for; true if that changes it. */
+static bool
+estimate(PlannerInfo *root, IndexOptInfo *index, RestrictInfo *restriction, bool may_sample)
+{
+	IndexClause *clause;
+	Node	   *query;
+
+	if (restriction->norm_selec != DEFAULT_INEQ_SEL)
+		return false;
+	clause = range_match_restriction(root, index, restriction, &query);
+	if (clause == NULL || comes_in_order(root, index, query))
+		return false;
+	restriction->norm_selec = may_sample ?
+		sampled_share(root, index, (OpExpr *) linitial_node(RestrictInfo, clause->indexquals)->clause) : SHARE_UNKNOWN;
+	return true;
+}
+
+/* Have other extensions added paths? */
+static bool
+has_foreign_paths(RelOptInfo *rel)
+{
+	ListCell   *cell;
+
+	foreach(cell, rel->pathlist)
+	{
+		if (IsA(lfirst(cell), CustomPath))
+			return true;
+	}
+	return false;
+}
+
+/* As core does for a table (set_plain_rel_pathlist). */
+static void
+add_core_paths(PlannerInfo *root, RelOptInfo *rel)
+{
+	rel->pathlist = NIL;
+	rel->partial_pathlist = NIL;
+	rel->ppilist = NIL;
+	add_path(rel, create_seqscan_path(root, rel, rel->lateral_relids, 0));
+	if (rel->consider_parallel && rel->lateral_relids == NULL)
+	{
+		int			workers = compute_parallel_worker(rel, rel->pages, -1, max_parallel_workers_per_gather);
+
+		if (workers > 0)
+			add_partial_path(rel, create_seqscan_path(root, rel, NULL, workers));
+	}
+	create_index_paths(root, rel);
+	create_tidscan_paths(root, rel);
+}
+
+void
+threshold_share_replan(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *table)
+{
+	bool		changed = false;
+	bool		may_sample;
+	ListCell   *index_cell;
+	ListCell   *cell;
+
+	if (rel->baserestrictinfo == NIL || has_foreign_paths(rel))
+		return;
+	may_sample = enable_indexscan && colbert_may_see(table->relid);
+	foreach(index_cell, rel->indexlist)
+	{
+		IndexOptInfo *index = lfirst_node(IndexOptInfo, index_cell);
+
+		if (index->amcostestimate != colbert_costestimate)
+			continue;
+		foreach(cell, rel->baserestrictinfo)
+			changed |= estimate(root, index, lfirst_node(RestrictInfo, cell), may_sample && !index->hypothetical);
+	}
+	if (!changed)
+		return;
+	set_baserel_size_estimates(root, rel);
+	add_core_paths(root, rel);
+}

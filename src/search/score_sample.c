@@ -1,0 +1,119 @@
+/*-------------------------------------------------------------------------
+ *
+ * score_sample.c
+ *	  The share of an index's documents that score above a threshold,
+ *	  estimated from a sample.
+ *
+ * The sample is scored as a search for a threshold scores documents: all by
+ * their sketches, and those that reach the threshold by their codes.
+ * It consists of short runs of neighbours in the directory, whose sketches
+ * share a page, at equal distances.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include <float.h>
+
+#include "search/score_sample.h"
+#include "utils/memutils.h"
+
+#define SAMPLE_RUNS		64
+#define SAMPLE_RUN_DOCS 4
+
+/* Planning is to stay short: fewer documents are sampled if they or the query are long. */
+#define SAMPLE_MAX_WORK		(4 * 1024 * 1024)	/* document tokens times query tokens */
+#define SAMPLE_MIN_DOCS		32
+
+static void
+choose_documents(const IndexView *view, uint32 query_tokens, CandidateList *list)
+{
+	uint32		ndocs = view->meta.arrays[ARRAY_DOCS].nitems;
+	double		doc_tokens = (double) view->meta.live_tokens / view->meta.live_docs;
+	double		affordable = SAMPLE_MAX_WORK / Max(doc_tokens * query_tokens, 1);
+	uint32		runs = (uint32) (Max(Min(affordable, SAMPLE_RUNS * SAMPLE_RUN_DOCS), SAMPLE_MIN_DOCS) / SAMPLE_RUN_DOCS);
+
+	if (ndocs <= runs * SAMPLE_RUN_DOCS)
+	{
+		for (uint32 doc = 0; doc < ndocs; doc++)
+			candidates_add(list, doc, 0);
+		return;
+	}
+	for (uint32 run = 0; run < runs; run++)
+	{
+		uint32		first = (uint32) ((uint64) run * ndocs / runs);
+
+		for (uint32 i = 0; i < SAMPLE_RUN_DOCS; i++)
+			candidates_add(list, first + i, 0);
+	}
+}
+
+/* Leave those whose estimates reach the floor in the list; returns how many had an estimate. */
+static uint32
+keep_above(CandidateList *list, double floor)
+{
+	uint32		known = 0;
+	uint32		above = 0;
+
+	for (uint32 i = 0; i < list->count; i++)
+	{
+		/* A document whose sketches are of another epoch has no estimate. */
+		if (list->items[i].score == FLT_MAX)
+			continue;
+		known++;
+		if (list->items[i].score >= floor)
+			list->items[above++] = list->items[i];
+	}
+	list->count = above;
+	return known;
+}
+
+/*
+ * The share of a sample that reaches the floor by its sketches and then by its
+ * codes, which are nearer the truth. Half a document is added, since a sample
+ * of none proves nothing.
+ */
+static double
+share_above(Search *search, CandidateList *list, double floor)
+{
+	uint32		known = keep_above(list, floor);
+	uint32		above = 0;
+
+	if (known == 0)
+		return -1;
+	search_rerank(search, list->items, list->count);
+	for (uint32 i = 0; i < search->nranked; i++)
+		above += search->ranked[i].candidate.score >= floor;
+	return (above + 0.5) / (known + 1);
+}
+
+static double
+sample(Relation index, const MultiVector *query, double floor)
+{
+	IndexView  *view = view_open(index, false, VIEW_WITHOUT_PENDING);
+	SearchSettings settings = {0};
+	CandidateList list = {0};
+	Search	   *search;
+	double		share;
+
+	if (query->dim != view->dim || query->ntokens > SEARCH_MOST_QUERY_TOKENS || view->meta.live_docs == 0)
+		return -1;
+	search = search_begin(view, query, &settings);
+	choose_documents(view, query->ntokens, &list);
+	search_narrow(search, &list, NULL);
+	share = share_above(search, &list, floor);
+	search_end(search);
+	return share;
+}
+
+double
+score_sample_share(Relation index, const MultiVector *query, double floor)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert score sample", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	double		share = sample(index, query, floor);
+
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return share;
+}
