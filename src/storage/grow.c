@@ -162,9 +162,12 @@ storage_new_page(ColbertIndex *index)
 static bool
 follows(const ArrayMeta *array, BlockNumber start)
 {
-	const Extent *last = &array->extents[array->nextents - 1];
+	const Extent *last;
 
-	return array->nextents > 0 && last->start + (array->npages - last->first_page) == start;
+	if (array->nextents == 0)
+		return false;
+	last = &array->extents[array->nextents - 1];
+	return last->start + (array->npages - last->first_page) == start;
 }
 
 static void
