@@ -203,6 +203,7 @@ build_index(Build *build, int nworkers)
 	if (build->mode != BUILD_PENDING)
 		write_postings(build, sort);
 	tuplesort_end(sort);
+	storage_set_settled(&build->view->index, RelationGetNumberOfBlocks(build->index));
 	build_log(build);
 	build->reltuples = build->shared->reltuples;
 	if (leader != NULL)

@@ -68,8 +68,7 @@ array_bytes(const MetaPageData *meta, ArrayKind first, ArrayKind last)
 	int64		bytes = 0;
 
 	for (int kind = first; kind <= (int) last; kind++)
-		for (uint32 i = 0; i < meta->arrays[kind].nextents; i++)
-			bytes += (int64) meta->arrays[kind].extents[i].npages * BLCKSZ;
+		bytes += (int64) meta->arrays[kind].npages * BLCKSZ;
 	return bytes;
 }
 

@@ -3,10 +3,11 @@
  * vacuum.c
  *	  VACUUM: flag dead documents, merge pending ones, free ordinals.
  *
- * bulkdelete flags. cleanup merges what is pending, sweeps the posting lists
- * where more than a tenth of the documents is dead, and then frees the
- * ordinals that were dead before the sweep began: no list names them any
- * more. Reservations that an error or a crash left behind are freed too.
+ * bulkdelete flags. cleanup sweeps the posting lists where more than a tenth
+ * of the documents is dead, and then frees the ordinals that were dead before
+ * the sweep began: no list names them any more. Reservations and blocks that
+ * an error or a crash left behind are freed too. Then it merges what is
+ * pending: of all this, only the merge may need room on the disk.
  *
  *-------------------------------------------------------------------------
  */
@@ -263,14 +264,17 @@ clean(Relation index)
 	Leftovers	leftovers = {0};
 
 	merge_lock(index, MERGE_WAIT);
-	merge_all(index);
+	merge_drop_dead(index);
 	view = view_open(index, false, VIEW_WITHOUT_PENDING);
 	docstore_walk(view, collect_leftovers, &leftovers);
 	if (leftovers.dead.count > 0 &&
 		leftovers.dead.count >= SWEEP_SHARE * ((double) view->meta.live_docs + leftovers.dead.count))
 		sweep(view, &leftovers.dead);
-	merge_unlock(index);
 	free_reserved(view, &leftovers.reserved);
+	postings_reclaim(&view->index);
+	/* Last: a full disk can stop a merge, and nothing before it. */
+	merge_all(index);
+	merge_unlock(index);
 }
 
 IndexBulkDeleteResult *

@@ -2,13 +2,14 @@
  *
  * check_pages.c
  *	  Every block of the file: it can be read (checksums are verified where
- *	  the cluster has them), it is of the kind that its place says, and on
- *	  posting pages each segment is whole.
+ *	  the cluster has them), it is of the kind that its place says, on
+ *	  posting pages each segment is whole, and no block lacks an owner.
  *
  *-------------------------------------------------------------------------
  */
 #include "compat/pg_compat.h"
 
+#include "access/xlog.h"
 #include "check/check.h"
 #include "index/postings_internal.h"
 #include "miscadmin.h"
@@ -16,48 +17,87 @@
 typedef struct PageCheck
 {
 	Check	   *check;
-	PlacedExtent *extents;
-	int			nextents;
-	int			next;			/* the first extent that does not end before the block */
+	ExtentList	arrays;
 	BlockNumber block;
+	ExtentList	unowned;		/* runs of empty blocks that belong to no array, of which there is room for capacity */
+	uint32		capacity;
 	PGAlignedBlock copy;		/* of its page */
 } PageCheck;
 
-#define NO_ARRAY ((int) -1)
+/* ---- blocks without an owner ---- */
 
-/* The array that the block belongs to. Blocks come in ascending order. */
-static int
-array_of(PageCheck *pages)
+/* Take note that the block is empty and belongs to no array. */
+static void
+note_unowned(PageCheck *pages)
 {
-	while (pages->next < pages->nextents)
-	{
-		const PlacedExtent *placed = &pages->extents[pages->next];
+	ExtentList *unowned = &pages->unowned;
+	PlacedExtent *last = unowned->nextents > 0 ? &unowned->extents[unowned->nextents - 1] : NULL;
 
-		if (pages->block < placed->extent.start)
-			break;
-		if (pages->block - placed->extent.start < placed->extent.npages)
-			return placed->array;
-		pages->next++;
+	if (last != NULL && last->start + last->npages == pages->block)
+	{
+		last->npages++;
+		return;
 	}
-	return NO_ARRAY;
+	if (unowned->nextents == pages->capacity)
+	{
+		pages->capacity = Max(pages->capacity * 2, 64);
+		unowned->extents = unowned->extents == NULL
+			? palloc(pages->capacity * sizeof(PlacedExtent))
+			: repalloc_huge(unowned->extents, mul_size(pages->capacity, sizeof(PlacedExtent)));
+	}
+	unowned->extents[unowned->nextents++] = (PlacedExtent) {.start = pages->block, .npages = 1};
 }
 
-/* Has the block become part of an extent since the meta data were copied? */
+/* The arrays as they are now, when none is growing. */
+static void
+list_arrays_now(PageCheck *pages, ExtentList *arrays)
+{
+	ColbertIndex *index = &pages->check->view->index;
+	MetaPageData meta;
+
+	if (RecoveryInProgress())
+		meta_read(index, &meta);
+	else
+		storage_settled(index, &meta);
+	extents_list(index, &meta, arrays);
+}
+
+/* Report the empty blocks that belong to no array, unless one has grown by them since the meta data were copied. */
+static void
+report_unowned(PageCheck *pages)
+{
+	ExtentList	arrays;
+
+	if (pages->unowned.nextents == 0)
+		return;
+	list_arrays_now(pages, &arrays);
+	for (int i = 0; i < pages->unowned.nextents; i++)
+	{
+		const PlacedExtent *run = &pages->unowned.extents[i];
+		BlockNumber end = run->start + run->npages;
+		BlockNumber first = extents_skip(&arrays, run->start);
+		BlockNumber block = first;
+
+		while (block < end && extents_skip(&arrays, block) == block)
+			block++;
+		if (first < block)
+			findings_add(pages->check->findings, FINDING_WARNING, first,
+						 "%u empty pages from this one on belong to nothing until the next VACUUM", block - first);
+	}
+	pfree(arrays.extents);
+}
+
+/* Has the block become part of an array since the meta data were copied? */
 static bool
 in_new_extent(PageCheck *pages)
 {
-	MetaPageData meta;
+	ExtentList	arrays;
+	bool		found;
 
-	meta_read(&pages->check->view->index, &meta);
-	for (int kind = 0; kind < ARRAY_COUNT; kind++)
-		for (uint32 i = 0; i < meta.arrays[kind].nextents; i++)
-		{
-			Extent		extent = meta.arrays[kind].extents[i];
-
-			if (pages->block >= extent.start && pages->block - extent.start < extent.npages)
-				return true;
-		}
-	return false;
+	list_arrays_now(pages, &arrays);
+	found = extents_find(&arrays, pages->block) != NULL;
+	pfree(arrays.extents);
+	return found;
 }
 
 /* ---- posting pages ---- */
@@ -140,18 +180,32 @@ header_agrees(const PageHeaderData *header, bool is_array)
 	return !is_array || header->pd_lower == header->pd_special;
 }
 
-/* Check the copy of a page. array: what it belongs to. */
+/* The kind of page that a block must have. */
+static PageKind
+expected_kind(BlockNumber block, const PlacedExtent *extent)
+{
+	if (block == META_BLOCK)
+		return PAGE_META;
+	if (extent == NULL)
+		return PAGE_POSTINGS;
+	return extent->is_map ? PAGE_MAP : PAGE_ARRAY;
+}
+
+/* Check the copy of a page. extent: the one that the block belongs to, if any. */
 static void
-check_copy(PageCheck *pages, int array)
+check_copy(PageCheck *pages, const PlacedExtent *extent)
 {
 	Check	   *check = pages->check;
 	Page		page = pages->copy.data;
 	const PageTrailer *trailer;
-	PageKind	kind = pages->block == META_BLOCK ? PAGE_META : array == NO_ARRAY ? PAGE_POSTINGS : PAGE_ARRAY;
+	PageKind	kind = expected_kind(pages->block, extent);
+	int			array = extent == NULL ? 0 : extent->array;
 
 	if (PageIsNew(page))
 	{
-		if (bit_test(check->used, pages->block))
+		if (kind == PAGE_POSTINGS)
+			note_unowned(pages);
+		else if (kind != PAGE_ARRAY || (check->used != NULL && bit_test(check->used, pages->block)))
 			findings_add(check->findings, FINDING_ERROR, pages->block, "page in use is empty");
 		return;
 	}
@@ -161,12 +215,12 @@ check_copy(PageCheck *pages, int array)
 		return;
 	}
 	trailer = page_trailer(page);
-	if (trailer->magic != COLBERT_MAGIC || trailer->kind != kind || (kind == PAGE_ARRAY && trailer->array != array))
+	if (trailer->magic != COLBERT_MAGIC || trailer->kind != kind || trailer->array != array)
 	{
-		if (kind != PAGE_POSTINGS || trailer->kind != PAGE_ARRAY || !in_new_extent(pages))
+		if (kind != PAGE_POSTINGS || trailer->kind == PAGE_META || !in_new_extent(pages))
 			findings_add(check->findings, FINDING_ERROR, pages->block,
 						 "page is of kind %d and array %d, expected kind %d and array %d",
-						 (int) trailer->kind, (int) trailer->array, (int) kind, kind == PAGE_ARRAY ? array : 0);
+						 (int) trailer->kind, (int) trailer->array, (int) kind, array);
 		return;
 	}
 	if (kind == PAGE_POSTINGS)
@@ -190,15 +244,15 @@ check_pages(Check *check)
 	PageCheck  *pages = palloc0(sizeof(PageCheck));
 
 	pages->check = check;
-	pages->extents = palloc(ARRAY_COUNT * MAX_EXTENTS * sizeof(PlacedExtent));
-	pages->nextents = parray_sorted_extents(&check->view->meta, pages->extents);
+	extents_list(&check->view->index, &check->view->meta, &pages->arrays);
 	for (pages->block = META_BLOCK; pages->block < check->nblocks; pages->block++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (check_try(check, read_block, pages, pages->block))
-			check_copy(pages, array_of(pages));
+			check_copy(pages, extents_find(&pages->arrays, pages->block));
 	}
 	check->pages_walked = true;
-	pfree(pages->extents);
+	report_unowned(pages);
+	pfree(pages->arrays.extents);
 	pfree(pages);
 }

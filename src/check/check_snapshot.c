@@ -86,7 +86,7 @@ check_use(Check *check, ArrayKind kind, uint32 first, uint32 n)
 	for (uint64 item = first; item < end; item += parray_run(&meta->arrays[kind], (uint32) item))
 	{
 		uint32		slot;
-		BlockNumber block = parray_block(check->index, meta, kind, (uint32) item, &slot);
+		BlockNumber block = parray_block(&check->view->index, meta, kind, (uint32) item, &slot);
 
 		if (block < check->nblocks)
 			bit_set(check->used, block);

@@ -49,6 +49,22 @@
 	} while (0)
 #endif
 
+/* Pages that a relation is extended by between two checks for interrupts: some milliseconds' worth. Before 16 they are written. */
+#if PG_VERSION_NUM >= 160000
+#define COMPAT_EXTEND_STEP (8 * 1024 * 1024 / BLCKSZ)
+#else
+#define COMPAT_EXTEND_STEP (1024 * 1024 / BLCKSZ)
+#endif
+
+/* The palloc'd path of a relation's file: its locator was renamed in 16, and a struct is returned since 18. */
+#if PG_VERSION_NUM >= 180000
+#define compat_relation_path(rel) pstrdup(relpathbackend((rel)->rd_locator, (rel)->rd_backend, MAIN_FORKNUM).str)
+#elif PG_VERSION_NUM >= 160000
+#define compat_relation_path(rel) relpathbackend((rel)->rd_locator, (rel)->rd_backend, MAIN_FORKNUM)
+#else
+#define compat_relation_path(rel) relpathbackend((rel)->rd_node, (rel)->rd_backend, MAIN_FORKNUM)
+#endif
+
 /* tuplesort_getdatum took a copy argument in 16. */
 #if PG_VERSION_NUM >= 160000
 #define compat_tuplesort_getdatum(state, value, isnull) \

@@ -142,16 +142,12 @@ write_slot(IndexView *view, Buffer meta_buffer, uint32 doc, const DocEntry *entr
 	UnlockReleaseBuffer(buffer);
 }
 
-/* Hand out fresh items of every array for a new slot. The meta page is held exclusively. */
+/* Hand out fresh items of every array, which have room, for a new slot. The meta page is held exclusively. */
 static uint32
-take_fresh(IndexView *view, Buffer meta_buffer, uint32 ntokens, DocEntry *entry)
+take_fresh(IndexView *view, uint32 ntokens, DocEntry *entry)
 {
 	MetaPageData *meta = &view->meta;
 	uint32		nblocks = sketch_blocks_for(ntokens);
-
-	parray_make_room(&view->index, meta_buffer, meta, ARRAY_DOCS, 1);
-	parray_make_room(&view->index, meta_buffer, meta, ARRAY_SKETCHES, nblocks);
-	parray_make_room(&view->index, meta_buffer, meta, ARRAY_ROWS, ntokens);
 
 	memset(entry, 0, sizeof(DocEntry));
 	entry->capacity = ntokens;
@@ -160,29 +156,62 @@ take_fresh(IndexView *view, Buffer meta_buffer, uint32 ntokens, DocEntry *entry)
 	return parray_take(meta, ARRAY_DOCS, 1);
 }
 
-/* Reserve a slot for a document; *entry is what stands in it now. */
-static uint32
-reserve(IndexView *view, ItemPointer tid, uint32 ntokens, DocPlace place, DocEntry *entry)
+/* Lock the meta page exclusively and copy it, as of an epoch whose parameters the view has. */
+static Buffer
+lock_current_meta(IndexView *view)
 {
-	Buffer		meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
-	bool		pending_rows = place == DOC_IN_QUEUE && has_pending_rows(view);
-	uint32		epoch = view->meta.epoch;
-	FreeSlot	free;
-	bool		reused;
-	uint32		doc;
-
-	memcpy(&view->meta, meta_data(BufferGetPage(meta_buffer)), sizeof(MetaPageData));
-	if (view->meta.epoch != epoch)
+	for (;;)
 	{
+		Buffer		meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
+		uint32		epoch = view->meta.epoch;
+
+		memcpy(&view->meta, meta_data(BufferGetPage(meta_buffer)), sizeof(MetaPageData));
+		if (view->meta.epoch == epoch)
+			return meta_buffer;
 		UnlockReleaseBuffer(meta_buffer);
 		view->meta.epoch = epoch;
 		view_refresh(view);
-		return reserve(view, tid, ntokens, place, entry);
 	}
-	if (pending_rows)
-		parray_make_room(&view->index, meta_buffer, &view->meta, ARRAY_PENDING_ROWS, ntokens);
-	reused = docstore_find_free(view, ntokens, &free, entry);
-	doc = reused ? free.doc : take_fresh(view, meta_buffer, ntokens, entry);
+}
+
+/* As lock_current_meta, with room in arrays: as long as there is none, they grow with no page locked. */
+static Buffer
+lock_with_room(IndexView *view, const ArrayDemand *demands, int n)
+{
+	for (;;)
+	{
+		Buffer		meta_buffer = lock_current_meta(view);
+
+		if (parray_have_room(&view->meta, demands, n))
+			return meta_buffer;
+		UnlockReleaseBuffer(meta_buffer);
+		parray_make_room(&view->index, &view->meta, demands, n);
+	}
+}
+
+/*
+ * Reserve a slot for a document: a free one, or a new one as soon as the
+ * arrays have room. *entry is what stands in it now.
+ */
+static uint32
+reserve(IndexView *view, ItemPointer tid, uint32 ntokens, DocPlace place, DocEntry *entry)
+{
+	bool		pending_rows = place == DOC_IN_QUEUE && has_pending_rows(view);
+	const ArrayDemand demands[] = {
+		{ARRAY_PENDING_ROWS, pending_rows ? ntokens : 0},
+		{ARRAY_DOCS, 1}, {ARRAY_SKETCHES, sketch_blocks_for(ntokens)}, {ARRAY_ROWS, ntokens}
+	};
+	Buffer		meta_buffer = lock_with_room(view, demands, 1);
+	FreeSlot	free;
+	bool		reused = docstore_find_free(view, ntokens, &free, entry);
+	uint32		doc;
+
+	if (!reused && !parray_have_room(&view->meta, demands, lengthof(demands)))
+	{
+		UnlockReleaseBuffer(meta_buffer);
+		meta_buffer = lock_with_room(view, demands, lengthof(demands));
+	}
+	doc = reused ? free.doc : take_fresh(view, ntokens, entry);
 	if (pending_rows)
 		entry->first_pending_row = parray_take(&view->meta, ARRAY_PENDING_ROWS, ntokens);
 
@@ -200,17 +229,20 @@ reserve(IndexView *view, ItemPointer tid, uint32 ntokens, DocPlace place, DocEnt
 static void
 publish(IndexView *view, uint32 doc, DocEntry *entry)
 {
-	Buffer		meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
+	const ArrayDemand demand = {ARRAY_QUEUE, 1};
+	bool		pending = (entry->flags & DOC_PENDING) != 0;
 	MetaPageData *meta = &view->meta;
+	Buffer		meta_buffer = lock_current_meta(view);
 
-	memcpy(meta, meta_data(BufferGetPage(meta_buffer)), sizeof(MetaPageData));
-	if (entry->flags & DOC_PENDING)
+	if (pending && meta->queue_tail == meta->arrays[ARRAY_QUEUE].nitems && !parray_have_room(meta, &demand, 1))
+	{
+		UnlockReleaseBuffer(meta_buffer);
+		meta_buffer = lock_with_room(view, &demand, 1);
+	}
+	if (pending)
 	{
 		if (meta->queue_tail == meta->arrays[ARRAY_QUEUE].nitems)
-		{
-			parray_make_room(&view->index, meta_buffer, meta, ARRAY_QUEUE, 1);
 			parray_take(meta, ARRAY_QUEUE, 1);
-		}
 		meta->queue_tail++;
 		meta->pending_tokens += entry->ntokens;
 	}
@@ -242,14 +274,19 @@ docstore_append(IndexView *view, ItemPointer tid, const MultiVector *mv, DocPlac
 void
 docstore_append_null(IndexView *view, ItemPointer tid)
 {
-	Buffer		meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
+	const ArrayDemand demand = {ARRAY_NULLS, 1};
+	Buffer		meta_buffer = lock_current_meta(view);
 	MetaPageData *meta = &view->meta;
 	NullEntry	entry;
 	uint32		item;
 	Buffer		buffer;
 	Change		change;
 
-	memcpy(meta, meta_data(BufferGetPage(meta_buffer)), sizeof(MetaPageData));
+	if (meta->null_free_head == INVALID_ORDINAL && !parray_have_room(meta, &demand, 1))
+	{
+		UnlockReleaseBuffer(meta_buffer);
+		meta_buffer = lock_with_room(view, &demand, 1);
+	}
 	if (meta->null_free_head != INVALID_ORDINAL)
 	{
 		item = meta->null_free_head;
@@ -258,7 +295,6 @@ docstore_append_null(IndexView *view, ItemPointer tid)
 	}
 	else
 	{
-		parray_make_room(&view->index, meta_buffer, meta, ARRAY_NULLS, 1);
 		item = parray_take(meta, ARRAY_NULLS, 1);
 	}
 	meta->live_nulls++;
@@ -279,13 +315,9 @@ docstore_append_null(IndexView *view, ItemPointer tid)
 void
 docstore_presize(IndexView *view, uint64 ndocs, uint64 ntokens, uint64 nblocks)
 {
-	Buffer		meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
+	const ArrayDemand demands[] = {{ARRAY_DOCS, ndocs}, {ARRAY_SKETCHES, nblocks}, {ARRAY_ROWS, ntokens}};
 
-	memcpy(&view->meta, meta_data(BufferGetPage(meta_buffer)), sizeof(MetaPageData));
-	parray_make_room(&view->index, meta_buffer, &view->meta, ARRAY_DOCS, ndocs);
-	parray_make_room(&view->index, meta_buffer, &view->meta, ARRAY_SKETCHES, nblocks);
-	parray_make_room(&view->index, meta_buffer, &view->meta, ARRAY_ROWS, ntokens);
-	UnlockReleaseBuffer(meta_buffer);
+	parray_make_room(&view->index, &view->meta, demands, lengthof(demands));
 }
 
 /* ---- reading ---- */

@@ -222,21 +222,9 @@ draw_level(const MetaPageData *meta, uint32 node)
 static void
 make_room(Graph *graph, uint32 level)
 {
-	static const ArrayKind kinds[] = {ARRAY_NODES, ARRAY_NEIGHBOURS, ARRAY_UPPER};
-	Buffer		meta_buffer = InvalidBuffer;
+	const ArrayDemand demands[] = {{ARRAY_NODES, 1}, {ARRAY_NEIGHBOURS, 1}, {ARRAY_UPPER, level}};
 
-	for (int i = 0; i < lengthof(kinds); i++)
-	{
-		uint32		count = kinds[i] == ARRAY_UPPER ? level : 1;
-
-		if (parray_has_room(&graph->meta->arrays[kinds[i]], count))
-			continue;
-		if (!BufferIsValid(meta_buffer))
-			meta_buffer = meta_lock(graph->index, BUFFER_LOCK_EXCLUSIVE);
-		parray_make_room(graph->index, meta_buffer, graph->meta, kinds[i], count);
-	}
-	if (BufferIsValid(meta_buffer))
-		UnlockReleaseBuffer(meta_buffer);
+	parray_make_room(graph->index, graph->meta, demands, lengthof(demands));
 }
 
 /* ---- choosing neighbours ---- */

@@ -108,13 +108,6 @@ store_nodes(Lists *lists, uint32 n)
 	pfree(nodes);
 }
 
-/* The arrays of the lists, and how many items each is to have. */
-typedef struct ListsArray
-{
-	ArrayKind	kind;
-	uint32		nitems;
-} ListsArray;
-
 void
 lists_store(void *state, const KmeansResult *trained, uint32 *node_of)
 {
@@ -122,17 +115,13 @@ lists_store(void *state, const KmeansResult *trained, uint32 *node_of)
 	MetaPageData *meta = lists->meta;
 	ListSpan   *spans = lay_out_spans(trained);
 	const ListSpan *last = &spans[trained->nparents - 1];
-	const ListsArray arrays[] = {
+	const ArrayDemand arrays[] = {
 		{ARRAY_PARENTS, trained->nparents}, {ARRAY_CHILDREN, trained->nparents},
 		{ARRAY_NODES, trained->ncentroids}, {ARRAY_CENTROIDS, trained->ncentroids},
 		{ARRAY_CHILD_EDGES, last->first_block + edge_blocks_for(last->count)}
 	};
-	Buffer		buffer = meta_lock(lists->index, BUFFER_LOCK_EXCLUSIVE);
 
-	for (int i = 0; i < lengthof(arrays); i++)
-		parray_make_room(lists->index, buffer, meta, arrays[i].kind, arrays[i].nitems);
-	UnlockReleaseBuffer(buffer);
-
+	parray_make_room(lists->index, meta, arrays, lengthof(arrays));
 	store_rows(lists, ARRAY_PARENTS, trained->parents, trained->nparents);
 	store_rows(lists, ARRAY_CENTROIDS, trained->centroids, trained->ncentroids);
 	for (uint32 p = 0; p < trained->nparents; p++)
@@ -148,7 +137,7 @@ lists_store(void *state, const KmeansResult *trained, uint32 *node_of)
 
 	/* From here on there are nodes. */
 	for (int i = 0; i < lengthof(arrays); i++)
-		parray_take(meta, arrays[i].kind, arrays[i].nitems);
+		parray_take(meta, arrays[i].kind, (uint32) arrays[i].count);
 	meta->entry_node = 0;
 	meta_write_nodes(lists->index, meta);
 }

@@ -362,9 +362,9 @@ merge_batch(Merge *merge, uint32 from, uint32 to)
 	pfree(merge->docs);
 }
 
-/* ---- an index without nodes ---- */
+/* ---- dead documents in the queue ---- */
 
-/* Queued documents that are dead: nothing will merge them, so they are taken out here. *tokens: theirs, in sum. */
+/* Queued documents that are dead. *tokens: theirs, in sum. */
 static uint32
 dead_in_queue(IndexView *view, uint32 *dead, uint64 *tokens)
 {
@@ -387,7 +387,7 @@ dead_in_queue(IndexView *view, uint32 *dead, uint64 *tokens)
 }
 
 /*
- * Take the dead out of the queue of an index that has no nodes yet. The
+ * Take the dead out of the queue. The
  * queue's pages are rewritten one by one while the meta page is held: entries
  * only move towards the head, so a crash in between leaves some of them
  * twice, and loses none. Their flags are cleared before: a dead document that
@@ -465,6 +465,19 @@ merge_pending_locked(Relation rel)
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	return merged;
+}
+
+void
+merge_drop_dead(Relation rel)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert merge", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	IndexView  *view = view_open(rel, false, VIEW_WITH_PENDING);
+
+	if (view->npending > 0)
+		compact_queue(view);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
 }
 
 uint64

@@ -27,6 +27,9 @@ extern uint64 merge_pending(Relation rel, MergeWait wait);
 /* The same for a caller that holds the merge lock. */
 extern uint64 merge_pending_locked(Relation rel);
 
+/* Take dead documents out of the queue, which needs no room on the disk. The merge lock is held. */
+extern void merge_drop_dead(Relation rel);
+
 extern bool merge_lock(Relation rel, MergeWait wait);
 extern void merge_unlock(Relation rel);
 

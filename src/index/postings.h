@@ -52,4 +52,7 @@ extern uint32 postings_add(ColbertIndex *index, const MetaPageData *meta, uint32
  */
 extern uint64 postings_sweep(ColbertIndex *index, const MetaPageData *meta, const uint8 *dead, uint32 ndocs);
 
+/* Make posting pages of the blocks that belong to nothing. Interruptible; the merge lock is held. */
+extern void postings_reclaim(ColbertIndex *index);
+
 #endif							/* COLBERT_POSTINGS_H */

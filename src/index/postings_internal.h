@@ -61,6 +61,9 @@ extern PostingSegment *postings_own_segment(ColbertIndex *index, Page page, Offs
 /* Turn a node to another head; the node's page was locked by parray_lock. */
 extern void postings_set_head(Change *change, Buffer node_buffer, const MetaPageData *meta, uint32 node, PostingRef head);
 
+/* Make an empty posting page of an all-zero one that belongs to nothing, and record its room. */
+extern void postings_init_page(ColbertIndex *index, BlockNumber block);
+
 /* Replace a segment by one of another length; false where the page has no room for it. */
 extern bool postings_overwrite(Page page, OffsetNumber offset, const PostingSegment *segment);
 

@@ -110,24 +110,16 @@ sweep_page(Sweep *sweep, BlockNumber block)
 static void
 sweep_pages(Sweep *sweep)
 {
-	PlacedExtent *extents = palloc(ARRAY_COUNT * MAX_EXTENTS * sizeof(PlacedExtent));
-	int			nextents = parray_sorted_extents(sweep->meta, extents);
 	BlockNumber nblocks = RelationGetNumberOfBlocks(sweep->index->rel);
-	BlockNumber block = META_BLOCK + 1;
+	ExtentList	arrays;
 
-	for (int i = 0; i <= nextents; i++)
+	extents_list(sweep->index, sweep->meta, &arrays);
+	for (BlockNumber block = extents_skip(&arrays, META_BLOCK + 1); block < nblocks; block = extents_skip(&arrays, block + 1))
 	{
-		BlockNumber end = i < nextents ? Min(extents[i].extent.start, nblocks) : nblocks;
-
-		for (; block < end; block++)
-		{
-			CHECK_FOR_INTERRUPTS();
-			sweep_page(sweep, block);
-		}
-		if (i < nextents)
-			block = Max(block, extents[i].extent.start + extents[i].extent.npages);
+		CHECK_FOR_INTERRUPTS();
+		sweep_page(sweep, block);
 	}
-	pfree(extents);
+	pfree(arrays.extents);
 }
 
 /* ---- list by list ---- */

@@ -9,6 +9,7 @@
  *
  * There is one writer, so a segment that it has read stays as it is until it
  * writes. Locks are taken in the order: node page, posting pages by block.
+ * Pages are added with none of them locked.
  *
  * The free space map only suggests: it is not logged, so after a crash it may
  * name pages of any kind. Only an initialised posting page is ever taken.
@@ -21,8 +22,12 @@
 #include "miscadmin.h"
 #include "storage/freespace.h"
 
-/* Suggestions of the free space map to try before a page is added. */
+/* Suggestions of the free space map to try before pages are added. */
 #define MOST_TRIES 4
+
+/* Pages are added by this share of the posting pages, up to a maximum. */
+#define GROWTH_SHARE 8
+#define MAX_ADDED_PAGES 128
 
 /* Room that a build leaves on each page for its segments to grow. */
 #define BUILD_RESERVE (BLCKSZ / 10)
@@ -38,7 +43,7 @@ struct PostingsBuilder
 typedef struct Placement
 {
 	Buffer		target;
-	bool		target_is_new;
+	BlockNumber added_block;	/* an empty page that was added for the segment; or InvalidBlockNumber */
 	BlockNumber replaced_block;	/* InvalidBlockNumber: there is no old copy */
 	Buffer		replaced;
 } Placement;
@@ -123,16 +128,47 @@ try_target(ColbertIndex *index, BlockNumber block, Size size, Placement *placeme
 }
 
 /*
+ * Add posting pages; returns the first. No page may be locked. Their part of
+ * the free space map is made first: on a full disk, VACUUM can then record
+ * room on every page that there is.
+ */
+static BlockNumber
+add_pages(ColbertIndex *index, const MetaPageData *meta)
+{
+	BlockNumber nblocks = RelationGetNumberOfBlocks(index->rel);
+	BlockNumber others = 0;
+	uint32		wanted;
+	BlockRun	run;
+
+	for (int kind = 0; kind < ARRAY_COUNT; kind++)
+		others += meta->arrays[kind].npages;
+	wanted = Max(Min((nblocks - Min(others, nblocks)) / GROWTH_SHARE, MAX_ADDED_PAGES), 1);
+	RecordPageWithFreeSpace(index->rel, nblocks + wanted - 1, 0);
+	run = storage_extend(index, wanted);
+	COLBERT_PAUSE("postings-extended");
+	for (uint32 i = 0; i < run.npages; i++)
+		postings_init_page(index, run.start + i);
+	FreeSpaceMapVacuumRange(index->rel, run.start, run.start + run.npages);
+	return run.start;
+}
+
+/*
  * Find and lock a page with room for a segment, together with the one that
  * holds its old copy. Asks for more than is needed: what grew will grow.
+ * Returns false, and locks nothing, if a page must be added.
  */
-static void
+static bool
 lock_placement(ColbertIndex *index, Size size, Placement *placement)
 {
 	Size		wanted = Min(size + size / 4, BLCKSZ / 2);
 
-	placement->target_is_new = false;
 	placement->replaced = InvalidBuffer;
+	if (BlockNumberIsValid(placement->added_block))
+	{
+		if (!try_target(index, placement->added_block, size, placement))
+			elog(ERROR, "no room on an empty posting page");
+		return true;
+	}
 	for (int i = 0; i < MOST_TRIES; i++)
 	{
 		BlockNumber block = GetPageWithFreeSpace(index->rel, wanted);
@@ -142,23 +178,9 @@ lock_placement(ColbertIndex *index, Size size, Placement *placement)
 		if (block == placement->replaced_block)
 			record_room(index, block, 0);	/* recorded anew once it is replaced */
 		else if (try_target(index, block, size, placement))
-			return;
+			return true;
 	}
-	if (BlockNumberIsValid(placement->replaced_block))
-		placement->replaced = postings_lock(index, placement->replaced_block, BUFFER_LOCK_EXCLUSIVE);
-	placement->target = storage_new_page(index);
-	placement->target_is_new = true;
-}
-
-/* The page of a target, registered with a change; initialised if it is new. */
-static Page
-change_target(Change *change, Buffer target, bool is_new)
-{
-	Page		page = change_page(change, target, is_new);
-
-	if (is_new)
-		page_init(page, PAGE_POSTINGS, 0);
-	return page;
+	return false;
 }
 
 /*
@@ -168,17 +190,24 @@ change_target(Change *change, Buffer target, bool is_new)
 static void
 place_head(ColbertIndex *index, const MetaPageData *meta, const PostingSegment *segment, PostingRef replaced)
 {
-	Buffer		node_buffer = parray_lock(index, meta, ARRAY_NODES, segment->node);
-	Placement	placement = {.replaced_block = replaced.block};
+	Placement	placement = {.added_block = InvalidBlockNumber, .replaced_block = replaced.block};
+	Buffer		node_buffer;
 	PostingRef	head = no_segment();
 	Change		change;
 	Page		page;
 	Size		target_room;
 	Size		replaced_room = 0;
 
-	lock_placement(index, segment_size(segment->count), &placement);
+	for (;;)
+	{
+		node_buffer = parray_lock(index, meta, ARRAY_NODES, segment->node);
+		if (lock_placement(index, segment_size(segment->count), &placement))
+			break;
+		UnlockReleaseBuffer(node_buffer);
+		placement.added_block = add_pages(index, meta);
+	}
 	change_begin(&change, index);
-	page = change_target(&change, placement.target, placement.target_is_new);
+	page = change_page(&change, placement.target, false);
 	head.block = BufferGetBlockNumber(placement.target);
 	head.offset = add_segment(page, segment);
 	target_room = PageGetFreeSpace(page);
@@ -358,6 +387,17 @@ finish_page(PostingsBuilder *builder)
 	RecordPageWithFreeSpace(builder->index->rel, block, room);
 }
 
+/* The page of a segment, registered with a change; initialised if it is new. */
+static Page
+change_current(Change *change, Buffer current, bool is_new)
+{
+	Page		page = change_page(change, current, is_new);
+
+	if (is_new)
+		page_init(page, PAGE_POSTINGS, 0);
+	return page;
+}
+
 /* Lock a page with room for a segment of that size; *is_new where it must be initialised. */
 static void
 lock_current(PostingsBuilder *builder, Size size, bool *is_new)
@@ -396,7 +436,7 @@ postings_build_add(PostingsBuilder *builder, uint32 node, const uint32 *docs, ui
 		lock_current(builder, segment_size(fresh.segment.count), &is_new);
 		change_begin(&change, builder->index);
 		head.block = BufferGetBlockNumber(builder->current);
-		head.offset = add_segment(change_target(&change, builder->current, is_new), &fresh.segment);
+		head.offset = add_segment(change_current(&change, builder->current, is_new), &fresh.segment);
 		postings_set_head(&change, node_buffer, builder->meta, node, head);
 		change_commit(&change);
 		LockBuffer(builder->current, BUFFER_LOCK_UNLOCK);

@@ -92,21 +92,21 @@ item_sizes_agree(const MetaPageData *meta)
 	return true;
 }
 
-/* Does each block belong to one array at the most, and none of them to the meta page? */
+/* Does each block that the meta page lists belong to one array, and none to the meta page? */
 static bool
 extents_are_apart(const MetaPageData *meta)
 {
 	PlacedExtent extents[ARRAY_COUNT * MAX_EXTENTS];
-	int			n = parray_sorted_extents(meta, extents);
+	int			n = extents_of_meta(meta, extents);
 	uint64		next = META_BLOCK + 1;
 
 	for (int i = 0; i < n; i++)
 	{
-		if (extents[i].extent.start < next)
+		if (extents[i].start < next)
 			return false;
-		next = (uint64) extents[i].extent.start + extents[i].extent.npages;
+		next = (uint64) extents[i].start + extents[i].npages;
 	}
-	return true;
+	return next <= (uint64) MaxBlockNumber + 1;
 }
 
 /* Refuse meta data by which something else would be read, or read as something else. */
@@ -153,6 +153,7 @@ open_view(ColbertIndex index, ViewPending pending)
 
 	view->context = CurrentMemoryContext;
 	view->index = index;
+	view->index.extents = extents_cache_create();
 	buffer = meta_lock(&view->index, BUFFER_LOCK_SHARE);
 	memcpy(&view->meta, meta_data(BufferGetPage(buffer)), sizeof(MetaPageData));
 	check_parameters(view);
@@ -194,31 +195,34 @@ view_refresh(IndexView *view)
 		read_params(view);
 }
 
-/* Write floats of the parameters from item first on, making room for them. The meta page is held exclusively. */
+/* Write floats of the parameters from item first on, for which there is room. The meta page is held exclusively. */
 static void
-write_params(IndexView *view, Buffer meta_buffer, uint32 first, uint32 n, const float *values)
+write_params(IndexView *view, uint32 first, uint32 n, const float *values)
 {
 	uint32		have = view->meta.arrays[ARRAY_PARAMS].nitems;
 
 	if (have < first + n)
-	{
-		parray_make_room(&view->index, meta_buffer, &view->meta, ARRAY_PARAMS, first + n - have);
 		parray_take(&view->meta, ARRAY_PARAMS, first + n - have);
-	}
 	parray_copy_in(&view->index, &view->meta, ARRAY_PARAMS, first, n, values);
 }
 
 void
 view_write_params(IndexView *view, const float *mean, float token_norm, const float *codebooks)
 {
-	Buffer		buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
+	uint32		ncodebooks = codebooks == NULL ? 0 : (uint32) coder_codebook_floats(&view->coder);
+	uint32		have = view->meta.arrays[ARRAY_PARAMS].nitems;
+	ArrayDemand demand = {ARRAY_PARAMS, view->dim + ncodebooks - Min(have, view->dim + ncodebooks)};
+	Buffer		buffer;
 	Change		change;
 	MetaPageData *stored;
 
+	/* Nobody else trains an index meanwhile: the room stays. */
+	parray_make_room(&view->index, &view->meta, &demand, 1);
+	buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
 	memcpy(&view->meta, meta_data(BufferGetPage(buffer)), sizeof(MetaPageData));
-	write_params(view, buffer, 0, view->dim, mean);
+	write_params(view, 0, view->dim, mean);
 	if (codebooks != NULL)
-		write_params(view, buffer, view->dim, (uint32) coder_codebook_floats(&view->coder), codebooks);
+		write_params(view, view->dim, ncodebooks, codebooks);
 	view->meta.epoch++;
 	view->meta.token_norm = token_norm;
 

@@ -47,7 +47,7 @@ runs_add(Search *search, RunList *list, uint32 which, uint32 first, uint32 n)
 		}
 		run = &list->runs[list->count++];
 		run->which = which;
-		run->block = parray_block(view->index.rel, &view->meta, list->kind, first, &run->slot);
+		run->block = parray_block(&view->index, &view->meta, list->kind, first, &run->slot);
 		run->count = Min(parray_per_page(array) - run->slot, n);
 		run->first = is_first;
 		run->last = run->count == n;

@@ -4,8 +4,10 @@
  *	  Every struct that stands on a page of an index, with its size checked.
  *
  * Block 0 is the meta page. Every other block belongs to the extent of one
- * page array, or is a posting page. A page names its kind in its special
- * area; an all-zero page is an array page that nothing was written to.
+ * page array, is a map page of one, or is a posting page. A page names its
+ * kind in its special area. An all-zero page within an extent is an array
+ * page that nothing was written to; elsewhere, it has no owner until VACUUM
+ * makes it a posting page.
  *
  * Page arrays: items of one fixed size, addressed by a 32-bit ordinal, never
  * straddling pages. Their pd_lower and pd_upper both stand at the special
@@ -39,13 +41,14 @@ typedef enum PageKind
 {
 	PAGE_META = 1,
 	PAGE_ARRAY = 2,
-	PAGE_POSTINGS = 3
+	PAGE_POSTINGS = 3,
+	PAGE_MAP = 4
 } PageKind;
 
 typedef struct PageTrailer
 {
 	uint16		kind;			/* a PageKind */
-	uint16		array;			/* an ArrayKind, on array pages */
+	uint16		array;			/* an ArrayKind, on array and map pages */
 	uint32		magic;
 } PageTrailer;
 
@@ -74,23 +77,59 @@ typedef enum ArrayKind
 	ARRAY_COUNT = 14
 } ArrayKind;
 
-#define MAX_EXTENTS 64
+/* Maximum pages of one step of growth: 64 MB. */
+#ifndef COLBERT_EXTENT_PAGES
+#define COLBERT_EXTENT_PAGES ((uint32) (64 * 1024 * 1024 / BLCKSZ))
+#endif
 
+/* Extents of one array that the meta page lists, and how many of these move to a map page together. */
+#define MAX_EXTENTS 48
+#define MOVED_EXTENTS 24
+
+/*
+ * Pages of an array on consecutive blocks: its logical pages from first_page
+ * up to the next extent's first page, or to the end of the array.
+ */
 typedef struct Extent
 {
+	uint32		first_page;
 	BlockNumber start;
-	uint32		npages;
 } Extent;
 
+StaticAssertDecl(sizeof(Extent) == 8, "on-disk size of Extent");
+
+/* The newest extents stand here; the older ones on map pages, where they never change. */
 typedef struct ArrayMeta
 {
 	uint32		nitems;			/* items handed out */
 	uint32		item_size;		/* bytes; 0 where this index has no such array */
-	uint32		nextents;
+	uint32		npages;			/* pages of all extents */
+	uint32		nolder;			/* extents on map pages */
+	BlockNumber map;			/* the newest map page, if nolder > 0 */
+	uint32		nextents;		/* extents below */
 	Extent		extents[MAX_EXTENTS];
 } ArrayMeta;
 
-StaticAssertDecl(sizeof(ArrayMeta) == 12 + 8 * MAX_EXTENTS, "on-disk size of ArrayMeta");
+StaticAssertDecl(sizeof(ArrayMeta) == 24 + 8 * MAX_EXTENTS, "on-disk size of ArrayMeta");
+
+/*
+ * A map page holds older extents of one array, in order. Every map page but
+ * the newest is full. ArrayMeta.nolder tells how many extents are valid.
+ */
+#ifndef COLBERT_MAP_EXTENTS
+#define COLBERT_MAP_EXTENTS 1008
+#endif
+
+typedef struct ExtentMap
+{
+	BlockNumber previous;		/* map page of the extents before; InvalidBlockNumber on the first */
+	uint32		unused;
+	Extent		extents[COLBERT_MAP_EXTENTS];
+} ExtentMap;
+
+StaticAssertDecl(offsetof(ExtentMap, extents) == 8, "on-disk offset of ExtentMap.extents");
+StaticAssertDecl(sizeof(ExtentMap) <= PAGE_PAYLOAD, "ExtentMap fits on its page");
+StaticAssertDecl(COLBERT_MAP_EXTENTS % MOVED_EXTENTS == 0, "extents that move together stay on one map page");
 
 /* Free document slots are kept by how many sketch blocks they have room for. */
 #define FREE_CLASSES 64
@@ -160,6 +199,8 @@ typedef struct MetaPageData
 	uint32		free_head[FREE_CLASSES];	/* document ordinals, INVALID_ORDINAL ends */
 
 	ArrayMeta	arrays[ARRAY_COUNT];
+
+	BlockNumber settled_blocks; /* every block below has an owner, which it keeps */
 } MetaPageData;
 
 StaticAssertDecl(offsetof(MetaPageData, seed) == 40, "on-disk offset of MetaPageData.seed");

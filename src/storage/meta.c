@@ -9,19 +9,31 @@
 
 #include "storage/storage.h"
 
+/* Return true if the extents of an array follow each other and end where the array does. */
+static bool
+extents_agree(const ArrayMeta *array)
+{
+	const Extent *extents = array->extents;
+
+	if (array->nextents == 0)
+		return array->npages == 0 && array->nolder == 0;
+	if (array->nolder % MOVED_EXTENTS != 0 || array->nolder > extents[0].first_page ||
+		(array->nolder == 0) != (extents[0].first_page == 0))
+		return false;
+	for (uint32 i = 1; i < array->nextents; i++)
+		if (extents[i].first_page <= extents[i - 1].first_page)
+			return false;
+	return extents[array->nextents - 1].first_page < array->npages;
+}
+
 /* Can an array hold what was handed out of it? */
 static bool
 array_agrees(const ArrayMeta *array)
 {
-	uint64		npages = 0;
-
-	if (array->nextents > MAX_EXTENTS || array->item_size > PAGE_PAYLOAD)
+	if (array->nextents > MAX_EXTENTS || array->item_size > PAGE_PAYLOAD ||
+		array->npages > MaxBlockNumber || !extents_agree(array))
 		return false;
-	if (array->item_size == 0)
-		return true;
-	for (uint32 i = 0; i < array->nextents; i++)
-		npages += array->extents[i].npages;
-	return npages <= MaxBlockNumber && array->nitems <= npages * parray_per_page(array);
+	return array->item_size == 0 || array->nitems <= (uint64) array->npages * parray_per_page(array);
 }
 
 static void

@@ -45,7 +45,7 @@ page_check(Relation rel, BlockNumber block, Page page, PageKind kind, ArrayKind 
 
 	trailer = page_trailer(page);
 	if (trailer->magic != COLBERT_MAGIC || trailer->kind != kind ||
-		(kind == PAGE_ARRAY && trailer->array != array))
+		((kind == PAGE_ARRAY || kind == PAGE_MAP) && trailer->array != array))
 		ereport(ERROR,
 				(errcode(ERRCODE_INDEX_CORRUPTED),
 				 errmsg("index \"%s\" has a page of the wrong kind at block %u",

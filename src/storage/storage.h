@@ -3,7 +3,7 @@
  * storage.h
  *	  Pages of an index: the meta page, page arrays and the one WAL wrapper.
  *
- * Lock order, for everyone: meta page, then documents, sketches, code rows,
+ * Lock order, for everyone: meta page, map pages, then documents, sketches, code rows,
  * pending rows, queue, nodes, neighbours, upper entries, posting pages; within
  * one of these by block number, unless the meta page is held exclusively. Readers hold one page lock at a time, except
  * that a reader may hold the meta page shared while it reads the queue.
@@ -23,16 +23,21 @@
 /* Bytes that come from memory at a time. */
 #define CACHE_LINE 64
 
+/* This backend's copy of the extents that stand on map pages (extents.c). */
+typedef struct ExtentCache ExtentCache;
+
 /*
  * An index, opened. building: pages are written without WAL, and the caller
  * logs the whole index at the end. snapshot: that of a scan, which must not
- * be too old for the pages that it reads; NULL for others.
+ * be too old for the pages that it reads; NULL for others. Without a cache of
+ * extents only the meta page can be read.
  */
 typedef struct ColbertIndex
 {
 	Relation	rel;
 	bool		building;
 	Snapshot	snapshot;
+	ExtentCache *extents;
 } ColbertIndex;
 
 /* ---- pages (page.c) ---- */
@@ -145,7 +150,7 @@ parray_per_page(const ArrayMeta *array)
  * The block of an item, and its place on it. ERRCODE_INDEX_CORRUPTED where
  * the item is beyond what was handed out.
  */
-extern BlockNumber parray_block(Relation rel, const MetaPageData *meta, ArrayKind kind, uint32 item, uint32 *slot);
+extern BlockNumber parray_block(const ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint32 item, uint32 *slot);
 
 /* Items from item onwards that stand on the same page. */
 static inline uint32
@@ -179,35 +184,90 @@ extern char *parray_change(Change *change, Buffer buffer, const MetaPageData *me
 extern void parray_copy_out(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint32 first, uint32 count, void *to);
 extern void parray_copy_in(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint32 first, uint32 count, const void *from);
 
-/*
- * Make room for count items beyond nitems, in one extent as a rule; extends
- * the relation. The new extent is entered into *meta, a private copy, and on
- * the meta page itself (which the caller must hold exclusively locked, in
- * meta_buffer), in a change of its own that also logs the extent's last page. Does
- * nothing where there is room. ERRCODE_PROGRAM_LIMIT_EXCEEDED where ordinals
- * or extents run out.
- */
-extern void parray_make_room(ColbertIndex *index, Buffer meta_buffer, MetaPageData *meta, ArrayKind kind, uint64 count);
-
-/* Is there room for so many, and may there be? */
-extern bool parray_has_room(const ArrayMeta *array, uint64 count);
-
-/* All extents of all arrays, by block; returns how many there are (ARRAY_COUNT * MAX_EXTENTS at the most). */
-typedef struct PlacedExtent
-{
-	Extent		extent;
-	ArrayKind	array;
-} PlacedExtent;
-
-extern int	parray_sorted_extents(const MetaPageData *meta, PlacedExtent *extents);
-
 /* The next count items, for which there is room: counts them as handed out in *meta. */
 extern uint32 parray_take(MetaPageData *meta, ArrayKind kind, uint32 count);
 
 /* Order two ordinals (uint32), for qsort and bsearch. */
 extern int	compare_ordinals(const void *a, const void *b);
 
-/* A fresh block for a posting page at the end of the relation; the buffer is returned exclusively locked, the page new. */
+/* ---- extents (extents.c) ---- */
+
+/* An empty cache, in the current memory context, which must live as long as the cache. */
+extern ExtentCache *extents_cache_create(void);
+
+/* Consecutive blocks that belong to an array: an extent, or a map page. */
+typedef struct PlacedExtent
+{
+	BlockNumber start;
+	uint32		npages;
+	ArrayKind	array;
+	bool		is_map;
+} PlacedExtent;
+
+/* The extents that the meta page lists, by block; returns their number (at most ARRAY_COUNT * MAX_EXTENTS). */
+extern int	extents_of_meta(const MetaPageData *meta, PlacedExtent *extents);
+
+/* All extents and map pages, by block. */
+typedef struct ExtentList
+{
+	PlacedExtent *extents;		/* palloc'd */
+	int			nextents;
+	int			next;			/* the first extent that does not end before the last block looked up */
+} ExtentList;
+
+extern void extents_list(const ColbertIndex *index, const MetaPageData *meta, ExtentList *list);
+
+/* The extent of a block; NULL if it belongs to no array. Blocks must come in ascending order. */
+extern const PlacedExtent *extents_find(ExtentList *list, BlockNumber block);
+
+/* The first block from this one on that belongs to no array. Blocks must come in ascending order. */
+extern BlockNumber extents_skip(ExtentList *list, BlockNumber block);
+
+/* Move the oldest extents of an array to its map; *map is the map page, locked. run: fresh blocks, of which it may take the first. */
+typedef struct BlockRun
+{
+	BlockNumber start;
+	uint32		npages;
+} BlockRun;
+
+extern Buffer extents_move_to_map(Change *change, ArrayMeta *stored, ArrayKind kind, BlockRun *run);
+
+/* ---- growth (grow.c) ---- */
+
+/* Items that somebody is about to take from an array. */
+typedef struct ArrayDemand
+{
+	ArrayKind	kind;
+	uint64		count;
+} ArrayDemand;
+
+/* Return true if an array has room for count items beyond nitems, and may hold them. */
+extern bool parray_has_room(const ArrayMeta *array, uint64 count);
+extern bool parray_have_room(const MetaPageData *meta, const ArrayDemand *demands, int n);
+
+/*
+ * Make room in arrays, by extending the relation. No page may be locked: this
+ * takes time, can be interrupted, and may wait for another backend that grows
+ * the index. The extents in *meta, a private copy, are brought up to date.
+ * Other backends may take the room before the caller locks the meta page:
+ * callers look again then, except for arrays that have one writer.
+ * ERRCODE_PROGRAM_LIMIT_EXCEEDED if ordinals run out.
+ */
+extern void parray_make_room(ColbertIndex *index, MetaPageData *meta, const ArrayDemand *demands, int n);
+
+/*
+ * Wait until no array is growing; returns the number of blocks then, and the
+ * meta data. A block below that belongs to no array will never do.
+ */
+extern BlockNumber storage_settled(ColbertIndex *index, MetaPageData *meta);
+
+/* Set MetaPageData.settled_blocks. */
+extern void storage_set_settled(ColbertIndex *index, BlockNumber nblocks);
+
+/* Extend the relation for posting pages: at least by one page, at most by npages. No page may be locked. */
+extern BlockRun storage_extend(ColbertIndex *index, uint32 npages);
+
+/* A fresh block for a posting page of a build; the buffer is returned exclusively locked, the page new. */
 extern Buffer storage_new_page(ColbertIndex *index);
 
 #endif							/* COLBERT_STORAGE_H */

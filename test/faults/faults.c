@@ -10,6 +10,7 @@
  *	colbert_faults.pause	names of points to wait at, separated by blanks
  *	colbert_faults.folder	where files say that a point is reached, and may be left
  *	colbert_faults.max_items	the largest number of items of a page array
+ *	colbert_faults.extent_pages	pages that one grows by at most, unless it needs more
  *
  * Calls are counted from where colbert_faults.fail was set last. A trace has
  * a line for the calls 1, 2, 4, 8, ... of a site, so that their number is
@@ -28,6 +29,7 @@
 #include "utils/guc.h"
 
 int			faults_max_items = INT_MAX;
+int			faults_extent_pages = 8192;
 
 static char *fail_at = NULL;
 static int	fail_call = 1;
@@ -55,6 +57,8 @@ faults_init(void)
 	DefineCustomStringVariable("colbert_faults.pause", "Points to wait at.", NULL, &pause_at, "", PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("colbert_faults.folder", "Files of the points.", NULL, &folder, "", PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("colbert_faults.max_items", "Most items of a page array.", NULL, &faults_max_items, INT_MAX, 1, INT_MAX,
+							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("colbert_faults.extent_pages", "Most pages that an array grows by.", NULL, &faults_extent_pages, 8192, 1, 8192,
 							PGC_USERSET, 0, NULL, NULL, NULL);
 }
 

@@ -60,11 +60,16 @@ extern bool faults_visit(FaultSite *site, FaultKind kind);
 /* Wait at a named point, where the settings name it. */
 extern void faults_pause(const char *name);
 
-/* The largest number of items of a page array. */
+/* The largest number of items of a page array, and of pages that one grows by unless it needs more. */
 extern int	faults_max_items;
+extern int	faults_extent_pages;
 
 #define COLBERT_PAUSE(name) faults_pause(name)
 #define COLBERT_MAX_ITEMS ((uint32) faults_max_items)
+#define COLBERT_EXTENT_PAGES ((uint32) faults_extent_pages)
+
+/* Few extents on a map page, so that small arrays have several. */
+#define COLBERT_MAP_EXTENTS 48
 
 #define FAULT_AT(name, kind) \
 	({ \

@@ -80,6 +80,13 @@ UnlockReleaseBuffer(Buffer buffer)
 {
 }
 
+/* As on a standby, where no lock is waited for. */
+bool
+RecoveryInProgress(void)
+{
+	return true;
+}
+
 BlockNumber
 RelationGetNumberOfBlocksInFork(Relation rel, ForkNumber fork)
 {

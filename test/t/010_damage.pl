@@ -188,12 +188,12 @@ sub damage_rows
 sub damage_extents
 {
 	my ($file) = @_;
-	# of MetaPageData: 24 bytes of page header, arrays at 400, each 12 bytes and 64 extents of 8
-	my ($documents, $queue) = map { 24 + 400 + $_ * (12 + 64 * 8) } 0, 4;
+	# of MetaPageData: 24 bytes of page header, arrays at 400, each 24 bytes and 48 extents of 8
+	my ($documents, $queue) = map { 24 + 400 + $_ * (24 + 48 * 8) } 0, 4;
 	my $page = substr(slurp_file($file), 0, $block_size);
 
 	die 'the meta page has another layout' unless unpack('V', substr($page, $documents + 4, 4)) == 32 && unpack('V', substr($page, $queue + 4, 4)) == 4;
-	substr($page, $queue + 12, 8) = substr($page, $documents + 12, 8);
+	substr($page, $queue + 24, 8) = substr($page, $documents + 24, 8);
 	open(my $fh, '+<:raw', $file) or die "$file: $!";
 	print $fh $page;
 	close($fh);
