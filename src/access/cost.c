@@ -289,6 +289,19 @@ cost_ordered(PlannerInfo *root, IndexPath *path, double tuples, Cost *startup, C
 	*total = *startup + search.rest_us * us + share * tuples * (search.row_us * us + exact * (range != NULL ? 2 : 1));
 }
 
+/* Where the query stops reading after some rows, the path costs what these do. */
+static void
+stop_early(PlannerInfo *root, IndexPath *path, Cost startup, Cost *total, Selectivity *selectivity)
+{
+	double		stop = order_rows(root, path->indexinfo->rel, linitial_node(PathKey, path->path.pathkeys));
+	double		rows = path->indexinfo->rel->rows;
+
+	if (stop <= 0 || stop >= rows)
+		return;
+	*total = startup + (*total - startup) * stop / rows;
+	*selectivity *= stop / rows;
+}
+
 static void
 cost_range(PlannerInfo *root, IndexPath *path, OpExpr *range, double tuples, Cost *startup, Cost *total)
 {
@@ -320,7 +333,10 @@ colbert_costestimate(PlannerInfo *root, IndexPath *path, double loop_count, Cost
 		*startup_cost = *total_cost = FORBIDDEN_COST;
 	}
 	else if (path->indexorderbys != NIL)
+	{
 		cost_ordered(root, path, costs.numIndexTuples, startup_cost, total_cost);
+		stop_early(root, path, *startup_cost, total_cost, selectivity);
+	}
 	else if (range != NULL)
 		cost_range(root, path, range, costs.numIndexTuples, startup_cost, total_cost);
 	else

@@ -167,11 +167,18 @@
 #define compat_is_presorted(aggregate) ((void) (aggregate), false)
 #endif
 
-/* Before a statement is planned, run conditions are kept in its windows; since 17 in the window functions. */
+/*
+ * Before a statement is planned, run conditions are kept in its windows; since 17 in the window functions. The bound of
+ * one is what it compares a window function with.
+ */
 #if PG_VERSION_NUM >= 170000
 #define compat_run_condition(window, function) ((function)->runCondition)
+#define compat_run_bound(condition) ((Node *) castNode(WindowFuncRunCondition, condition)->arg)
 #else
 #define compat_run_condition(window, function) ((window)->runCondition)
+#define compat_run_bound(condition) \
+	((Node *) (IsA(linitial(castNode(OpExpr, condition)->args), WindowFunc) ? \
+			   llast(castNode(OpExpr, condition)->args) : linitial(castNode(OpExpr, condition)->args)))
 #endif
 
 /* Begin the scan of an index scan node; since 18 with its counters. */

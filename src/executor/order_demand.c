@@ -18,7 +18,6 @@
 #include "executor/order_demand.h"
 #include "nodes/nodeFuncs.h"
 #include "planner/window_reach.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
 /* A sort of runs of equal leading keys reads this many rows before it looks for the end of a run. */
@@ -34,13 +33,6 @@ add_rows(uint64 rows, uint64 more)
 
 /* ---- windows ---- */
 
-/* Window functions that are at least the number of rows before the first one of the current row's peers. */
-static bool
-counts_rows(const WindowFunc *function)
-{
-	return function->winfnoid == F_ROW_NUMBER || function->winfnoid == F_RANK_;
-}
-
 /* Note "function <= bound", or the same the other way round; false for any other condition. */
 static bool
 note_run_bound(DemandStep *step, const OpExpr *condition)
@@ -54,7 +46,7 @@ note_run_bound(DemandStep *step, const OpExpr *condition)
 		strategy = BTGreaterStrategyNumber + BTLessStrategyNumber - strategy;
 	if ((strategy != BTLessStrategyNumber && strategy != BTLessEqualStrategyNumber) ||
 		!IsA(bound == left ? right : left, WindowFunc) ||
-		!counts_rows((WindowFunc *) (bound == left ? right : left)) ||
+		!window_counts_rows((WindowFunc *) (bound == left ? right : left)) ||
 		!(IsA(bound, Const) || IsA(bound, Param)))
 		return false;
 	step->run_bound = ExecInitExpr(bound, step->node);

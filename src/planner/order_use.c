@@ -12,6 +12,7 @@
  */
 #include "compat/pg_compat.h"
 
+#include "catalog/pg_type_d.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "planner/order_use.h"
@@ -91,8 +92,28 @@ typedef struct WindowUse
 {
 	Query	   *query;
 	WindowReach reach;
-	bool		limited;		/* a run condition ends them */
+	double		rows;			/* that are read until a run condition ends them; 0: there is none */
 } WindowUse;
+
+/* Rows that a run condition allows where its bound is not known yet. */
+#define LIKELY_RUN 20
+
+/* The rows before a run condition fails. */
+static double
+run_rows(Node *bound)
+{
+	if (!IsA(bound, Const) || ((Const *) bound)->constisnull)
+		return LIKELY_RUN;
+	switch (((Const *) bound)->consttype)
+	{
+		case INT4OID:
+			return Max(DatumGetInt32(((Const *) bound)->constvalue), 1);
+		case INT8OID:
+			return Max(DatumGetInt64(((Const *) bound)->constvalue), 1);
+		default:
+			return LIKELY_RUN;
+	}
+}
 
 static bool
 note_window_function(Node *node, WindowUse *use)
@@ -105,7 +126,8 @@ note_window_function(Node *node, WindowUse *use)
 		WindowClause *window = list_nth_node(WindowClause, use->query->windowClause, function->winref - 1);
 
 		use->reach = Max(use->reach, window_reach(function, window->frameOptions));
-		use->limited |= compat_run_condition(window, function) != NIL;
+		if (compat_run_condition(window, function) != NIL && window_counts_rows(function))
+			use->rows = run_rows(compat_run_bound(linitial(compat_run_condition(window, function))));
 	}
 	return expression_tree_walker(node, note_window_function, use);
 }
@@ -132,30 +154,48 @@ windows_share_order(const Query *query)
 	return true;
 }
 
-/* Do the windows of a query read few rows more than it gives, in the order of the key, and does it give few? */
+/*
+ * Do the windows of a query read few rows more than it gives, in the order of
+ * the key, and does it give few? *rows: how many, if a run condition alone
+ * tells; else 0.
+ */
 static bool
-windows_are_limited(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey)
+windows_are_limited(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey, double *rows)
 {
-	WindowUse	use = {root->parse, REACH_ROW, false};
+	WindowUse	use = {root->parse, REACH_ROW, 0};
 
+	*rows = 0;
 	if (root->window_pathkeys == NIL || linitial(root->window_pathkeys) != pathkey ||
 		(root->sort_pathkeys != NIL && linitial(root->sort_pathkeys) != pathkey) ||
 		!windows_share_order(root->parse) || !limit_counts_rows(root, rel))
 		return false;
 	note_window_function((Node *) root->parse->targetList, &use);
-	return use.reach != REACH_ALL && (use.limited || root->parse->limitCount != NULL);
+	if (root->parse->limitCount == NULL)
+		*rows = use.rows;
+	return use.reach != REACH_ALL && (use.rows > 0 || root->parse->limitCount != NULL);
+}
+
+double
+order_rows(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey)
+{
+	double		rows;
+
+	if (!root->parse->hasWindowFuncs || !windows_are_limited(root, rel, pathkey, &rows))
+		return 0;
+	return rows;
 }
 
 bool
 order_will_do(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey)
 {
 	Query	   *query = root->parse;
+	double		rows;
 
 	if (is_joined(rel, pathkey) ||
 		query->groupClause != NIL || query->groupingSets != NIL || query->distinctClause != NIL)
 		return false;
 	if (query->hasWindowFuncs)
-		return windows_are_limited(root, rel, pathkey);
+		return windows_are_limited(root, rel, pathkey, &rows);
 	if (root->sort_pathkeys == NIL || linitial(root->sort_pathkeys) != pathkey || is_min_max(root))
 		return false;
 	/* Further keys sort runs of equal scores; ties of the last row are such a run. */

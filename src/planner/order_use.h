@@ -19,6 +19,12 @@
  */
 extern bool order_will_do(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey);
 
+/*
+ * The rows that the query reads of such a path until a run condition of its
+ * windows ends it, which core does not count on; 0 where there is none.
+ */
+extern double order_rows(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey);
+
 /* Return true if a threshold on the table must not miss a row. */
 extern bool wants_exact_thresholds(PlannerInfo *root, RelOptInfo *rel);
 

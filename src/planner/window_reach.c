@@ -54,3 +54,9 @@ window_reach(const WindowFunc *function, int frame_options)
 			return REACH_ALL;
 	}
 }
+
+bool
+window_counts_rows(const WindowFunc *function)
+{
+	return function->winfnoid == F_ROW_NUMBER || function->winfnoid == F_RANK_;
+}

@@ -22,4 +22,7 @@ typedef enum WindowReach
 /* frame_options: FRAMEOPTION_ bits of the function's window. */
 extern WindowReach window_reach(const WindowFunc *function, int frame_options);
 
+/* Return true if the function is never less than the number of rows before the first of the current row's peers. */
+extern bool window_counts_rows(const WindowFunc *function);
+
 #endif							/* COLBERT_WINDOW_REACH_H */

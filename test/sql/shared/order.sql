@@ -35,16 +35,21 @@ BEGIN
 	END LOOP;
 	RETURN n || ' rows: ' || result;
 END $$;
-CREATE FUNCTION order_plan(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+CREATE FUNCTION order_plan(query text, forced boolean DEFAULT true) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
 	line text;
+	planner_method text;
 BEGIN
-	PERFORM set_config('enable_sort', 'off', true), set_config('enable_seqscan', 'off', true), set_config('enable_hashagg', 'off', true), set_config('enable_hashjoin', 'off', true);
+	FOREACH planner_method IN ARRAY ARRAY['enable_sort', 'enable_seqscan', 'enable_hashagg', 'enable_hashjoin'] LOOP
+		PERFORM set_config(planner_method, (NOT forced)::text, true);
+	END LOOP;
 	FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
 		CONTINUE WHEN line ~ '^ *(Window|Disabled|Group Key|Sort Key|Presorted Key|Order By|Index Cond|Filter|Merge Cond|Output|Join Filter|Cache Key|Cache Mode|Run Condition|Storage):';
 		RETURN NEXT regexp_replace(line, ' \(returns \$\d\)', '');
 	END LOOP;
-	PERFORM set_config('enable_sort', 'on', true), set_config('enable_seqscan', 'on', true), set_config('enable_hashagg', 'on', true), set_config('enable_hashjoin', 'on', true);
+	FOREACH planner_method IN ARRAY ARRAY['enable_sort', 'enable_seqscan', 'enable_hashagg', 'enable_hashjoin'] LOOP
+		PERFORM set_config(planner_method, 'on', true);
+	END LOOP;
 END $$;
 CREATE FUNCTION order_same(query text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -131,6 +136,10 @@ SELECT order_check_held($$ SELECT * FROM (SELECT id, maxsim(doc, (SELECT q FROM 
 	FROM order_docs) AS t WHERE rank <= 50 $$);
 SELECT order_held($$ SELECT * FROM (SELECT id, maxsim(doc, (SELECT q FROM order_q)) AS score, rank() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC NULLS LAST) AS rank
 	FROM order_docs) AS t WHERE 40 > rank $$) ~ '^\d+ rows, none late';
+SELECT order_plan($$ SELECT * FROM (SELECT id, rank() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC NULLS LAST) AS rank FROM order_docs) AS t WHERE rank <= 20 $$, false);
+SELECT order_plan($$ SELECT id, rank() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC NULLS LAST) FROM order_docs
+	ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC NULLS LAST LIMIT 20 $$, false);
+SELECT order_plan($$ SELECT id FROM order_docs ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC NULLS LAST, id LIMIT 20 $$, false);
 SELECT order_check($$ SELECT id, rank() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC) AS rank FROM order_docs ORDER BY rank, id $$);
 SELECT order_check($$ SELECT id, ntile(10) OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC, id) AS tile FROM order_docs LIMIT 50 $$);
 SELECT order_check($$ SELECT id, row_number() OVER (PARTITION BY maxsim(doc, (SELECT q FROM order_q)) ORDER BY id DESC) AS n FROM order_docs ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC, n LIMIT 50 $$);

@@ -247,7 +247,7 @@ SELECT planner_plan($$ SELECT id FROM planner_docs TABLESAMPLE bernoulli (50) RE
 SELECT planner_plan($$ SELECT id FROM planner_docs WHERE false ORDER BY maxsim(doc, '[[1,2,3,4]]') DESC LIMIT 5 $$);
 
 -- What an order that may miss a row is not good enough for: groups, merges, the greatest of all.
--- Windows may have it.
+-- Windows under a LIMIT may have it.
 SELECT planner_plan($$ SELECT max(maxsim(doc, '[[1,2,3,4]]')) FROM planner_docs $$);
 SELECT planner_plan($$ SELECT min(doc <#> '[[1,2,3,4]]') FROM planner_docs $$);
 SELECT planner_plan($$ SELECT maxsim(doc, '[[1,2,3,4]]') AS score, count(*) FROM planner_docs GROUP BY score LIMIT 5 $$);
