@@ -10,6 +10,11 @@ CREATE FUNCTION multivector_range(query multivector, comparison text, bound floa
 COMMENT ON FUNCTION multivector_range(multivector, text, float8)
 	IS 'documents whose score is > or >= a bound, or whose distance is < or <= one';
 
+CREATE FUNCTION multivector_bound(bound float8, operation text, operand float8, above boolean) RETURNS float8
+	AS 'MODULE_PATHNAME', 'multivector_bound' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION multivector_bound(float8, text, float8, boolean)
+	IS 'internal: bound of a score that follows from the bound of an operation of it; used by the planner';
+
 CREATE FUNCTION maxsim_within(doc multivector, range multivector_range) RETURNS boolean
 	AS 'MODULE_PATHNAME', 'multivector_maxsim_within' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 3000
 	SUPPORT multivector_score_support;

@@ -27,7 +27,16 @@
 /* Support functions of an operator class. */
 #define SUPPORT_SCORE		1	/* the similarity whose DESC the index serves (or, for L2, the distance) */
 #define SUPPORT_RANGE		2	/* makes the right operand of STRATEGY_RANGE */
-#define SUPPORT_COUNT		2
+#define SUPPORT_BOUND		3	/* makes the bound of a score of that of an expression around it */
+#define SUPPORT_COUNT		3
+
+/* Operations around a score, as SUPPORT_BOUND is told them. */
+#define BOUND_PLUS			"score + operand"
+#define BOUND_MINUS			"score - operand"
+#define BOUND_SUBTRACTED	"operand - score"
+#define BOUND_TIMES			"score * operand"
+#define BOUND_DIVIDED		"score / operand"
+#define BOUND_REAL			"score::real"
 
 /* Operators of an operator class: two that order, one that searches. */
 #define STRATEGY_NULLS_LAST		1	/* <#>, <=>, <-> */

@@ -15,8 +15,10 @@
  */
 #include "compat/pg_compat.h"
 
+#include <float.h>
 #include <math.h>
 
+#include "access/access.h"
 #include "access/htup_details.h"
 #include "access/range.h"
 #include "catalog/pg_type.h"
@@ -36,6 +38,7 @@ enum
 };
 
 PG_FUNCTION_INFO_V1(multivector_range);
+PG_FUNCTION_INFO_V1(multivector_bound);
 PG_FUNCTION_INFO_V1(multivector_maxsim_within);
 PG_FUNCTION_INFO_V1(multivector_maxsim_cosine_within);
 PG_FUNCTION_INFO_V1(multivector_maxsim_l2_within);
@@ -102,6 +105,61 @@ range_from_datum(Datum datum, ScoreRange *range)
 	range->query = multivector_from_datum(values[FIELD_QUERY]);
 	range->bound = DatumGetFloat8(values[FIELD_BOUND]);
 	return true;
+}
+
+/* Rounding errors of an operation and of the inverse one are half of this share of their operands and results. */
+#define BOUND_SLACK (4 * DBL_EPSILON)
+
+/* A bound of a score, and how far off it may be. */
+typedef struct LooseBound
+{
+	double		bound;
+	double		slack;
+	bool		falls;			/* the value falls while the score rises */
+} LooseBound;
+
+/* The score of which an operation makes this value. */
+static LooseBound
+undo(const char *operation, double value, double operand)
+{
+	double		sum = (fabs(value) + fabs(operand)) * BOUND_SLACK;
+
+	if (strcmp(operation, BOUND_PLUS) == 0)
+		return (LooseBound) {value - operand, sum};
+	if (strcmp(operation, BOUND_MINUS) == 0)
+		return (LooseBound) {value + operand, sum};
+	if (strcmp(operation, BOUND_SUBTRACTED) == 0)
+		return (LooseBound) {operand - value, sum, true};
+	if (strcmp(operation, BOUND_TIMES) == 0)
+		return (LooseBound) {value / operand, fabs(value / operand) * BOUND_SLACK + DBL_MIN, operand < 0};
+	if (strcmp(operation, BOUND_DIVIDED) == 0)
+		return (LooseBound) {value * operand, fabs(value * operand) * BOUND_SLACK + DBL_MIN, operand < 0};
+	if (strcmp(operation, BOUND_REAL) == 0)
+		return (LooseBound) {value, fabs(value) * FLT_EPSILON + FLT_MIN};
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("operation around a score is not known: \"%s\"", operation)));
+}
+
+/*
+ * The bound of a score, if an operation of it and an operand is bounded: from
+ * below if above, else from above. A bound that is not finite, or comes of an
+ * operand that is not, bounds nothing.
+ */
+Datum
+multivector_bound(PG_FUNCTION_ARGS)
+{
+	bool		above = PG_GETARG_BOOL(3);
+	double		value = PG_GETARG_FLOAT8(0);
+	double		operand = PG_GETARG_FLOAT8(2);
+	LooseBound	loose = undo(text_to_cstring(PG_GETARG_TEXT_PP(1)), value, operand);
+	double		nothing;
+
+	above = above != loose.falls;
+	nothing = above ? -INFINITY : INFINITY;
+	if (!isfinite(value) || !isfinite(operand) || !isfinite(loose.bound) || !isfinite(loose.slack))
+		PG_RETURN_FLOAT8(nothing);
+	PG_RETURN_FLOAT8(above ? loose.bound - loose.slack : loose.bound + loose.slack);
 }
 
 /* Share of a sum by which one may differ that is taken from the other side: more than rounding does. */

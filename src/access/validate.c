@@ -76,6 +76,9 @@ is_function_of_its_number(Form_pg_amproc form)
 		case SUPPORT_RANGE:
 			return check_amproc_signature(form->amproc, get_func_rettype(form->amproc), true, 3, 3,
 										  form->amproclefttype, TEXTOID, FLOAT8OID);
+		case SUPPORT_BOUND:
+			return check_amproc_signature(form->amproc, FLOAT8OID, true, 4, 4,
+										  FLOAT8OID, TEXTOID, FLOAT8OID, BOOLOID);
 		default:
 			return false;
 	}

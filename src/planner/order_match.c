@@ -36,6 +36,17 @@ is_default_order(Oid family, Oid type)
 	return lookup_type_cache(type, TYPECACHE_BTREE_OPFAMILY)->btree_opf == family;
 }
 
+/*
+ * Does the query look at runs of equal keys? A scan completes runs of equal
+ * scores; a key that is rounded has longer ones.
+ */
+static bool
+runs_matter(PlannerInfo *root)
+{
+	return list_length(root->query_pathkeys) > 1 || root->parse->hasWindowFuncs ||
+		root->parse->limitOption == LIMIT_OPTION_WITH_TIES;
+}
+
 static OpExpr *
 match_member(PlannerInfo *root, IndexOptInfo *index, PathKey *pathkey, Expr *expr)
 {
@@ -45,6 +56,8 @@ match_member(PlannerInfo *root, IndexOptInfo *index, PathKey *pathkey, Expr *exp
 	bool		nearest_is_largest;
 
 	if (!score_order_match(root, index, expr, &order) || !is_default_order(pathkey->pk_opfamily, exprType((Node *) expr)))
+		return NULL;
+	if (order.may_merge && runs_matter(root))
 		return NULL;
 	nearest_is_largest = (order.call.kind == CALL_OF_SCORE) != order.falls;
 	if (compat_pathkey_descends(pathkey) != nearest_is_largest)

@@ -9,7 +9,9 @@
  *	doc <op> multivector_range(query, '>', bound)
  *
  * which is true of exactly the same documents. The operator is that of
- * strategy 3, the function support function 2 of the operator class.
+ * strategy 3, the function support function 2 of the operator class. If the
+ * score stands in an expression, "1 - maxsim(doc, query) / 32 < bound", the
+ * range is a little wider, and the comparison stays a filter (score_bound.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -23,7 +25,8 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/restrictinfo.h"
 #include "planner/range_match.h"
-#include "planner/score_call.h"
+#include "planner/score_bound.h"
+#include "planner/score_order.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -35,28 +38,13 @@ typedef struct Threshold
 	ScoreCall	call;
 	int			strategy;		/* of a btree, as if the score stood on the left */
 	Expr	   *bound;			/* float8 */
+	bool		is_exact;		/* else the bound is a little wider, and inclusive */
 } Threshold;
 
 static int
 commuted(int strategy)
 {
 	return BTGreaterStrategyNumber + BTLessStrategyNumber - strategy;
-}
-
-/* The number as float8; NULL where it is of some other type. */
-static Expr *
-as_float8(Node *number)
-{
-	switch (exprType(number))
-	{
-		case FLOAT8OID:
-			return (Expr *) number;
-		case FLOAT4OID:
-			return (Expr *) makeFuncExpr(F_FLOAT8_FLOAT4, FLOAT8OID, list_make1(number), InvalidOid, InvalidOid,
-										 COERCE_IMPLICIT_CAST);
-		default:
-			return NULL;
-	}
 }
 
 /* Does a clause compare a score of the index's documents with a number, by an operator of the order that it sorts by? */
@@ -66,24 +54,37 @@ get_threshold(PlannerInfo *root, IndexOptInfo *index, OpExpr *clause, Threshold 
 	Oid			type = index->opcintype[0];
 	Oid			nearest = get_opfamily_member(index->opfamily[0], type, type, STRATEGY_NULLS_LAST);
 	Oid			order = OidIsValid(nearest) ? get_op_opfamily_sortfamily(nearest, index->opfamily[0]) : InvalidOid;
+	ScoreOrder	score;
+	Expr	   *expr;
 	Node	   *number;
+	bool		above;
 
 	if (list_length(clause->args) != 2 || !OidIsValid(order))
 		return false;
 	threshold->strategy = get_op_opfamily_strategy(clause->opno, order);
 	if (threshold->strategy == 0)
 		return false;
-	if (score_call_match(root, index, linitial(clause->args), &threshold->call))
-		number = lsecond(clause->args);
-	else if (score_call_match(root, index, lsecond(clause->args), &threshold->call))
+	expr = linitial(clause->args);
+	number = lsecond(clause->args);
+	if (!score_order_match(root, index, expr, &score))
 	{
+		expr = lsecond(clause->args);
 		number = linitial(clause->args);
 		threshold->strategy = commuted(threshold->strategy);
+		if (!score_order_match(root, index, expr, &score))
+			return false;
 	}
-	else
+	threshold->call = score.call;
+	threshold->is_exact = score_call_match(root, index, expr, &score.call);
+	threshold->bound = score_bound_as_float8(number);
+	if (threshold->bound == NULL || !score_call_is_known(root, index, number))
 		return false;
-	threshold->bound = as_float8(number);
-	return threshold->bound != NULL && score_call_is_known(root, index, number);
+	above = threshold->strategy >= BTGreaterEqualStrategyNumber;
+	if (!threshold->is_exact)
+		threshold->bound = score_bound_of(root, index, expr, threshold->bound, above);
+	if (score.falls)
+		threshold->strategy = commuted(threshold->strategy);
+	return threshold->bound != NULL;
 }
 
 /* How the comparison is written in a range; NULL where it does not want the near documents. */
@@ -93,13 +94,13 @@ comparison(const Threshold *threshold)
 	switch (threshold->strategy)
 	{
 		case BTLessStrategyNumber:
-			return threshold->call.kind == CALL_OF_DISTANCE ? "<" : NULL;
+			return threshold->call.kind != CALL_OF_DISTANCE ? NULL : threshold->is_exact ? "<" : "<=";
 		case BTLessEqualStrategyNumber:
 			return threshold->call.kind == CALL_OF_DISTANCE ? "<=" : NULL;
 		case BTGreaterEqualStrategyNumber:
 			return threshold->call.kind == CALL_OF_SCORE ? ">=" : NULL;
 		case BTGreaterStrategyNumber:
-			return threshold->call.kind == CALL_OF_SCORE ? ">" : NULL;
+			return threshold->call.kind != CALL_OF_SCORE ? NULL : threshold->is_exact ? ">" : ">=";
 		default:
 			return NULL;
 	}
@@ -148,7 +149,7 @@ range_match_restriction(PlannerInfo *root, IndexOptInfo *index, RestrictInfo *re
 	/* A clause that is not estimated by default has an estimate of its own (threshold_share.c). */
 	if (restriction->norm_selec >= 0 && restriction->norm_selec != DEFAULT_INEQ_SEL)
 		linitial_node(RestrictInfo, clause->indexquals)->norm_selec = restriction->norm_selec;
-	clause->lossy = false;
+	clause->lossy = !threshold.is_exact;
 	clause->indexcol = 0;
 	clause->indexcols = NIL;
 	*query = threshold.call.query;

@@ -34,17 +34,6 @@
 #include "utils/lsyscache.h"
 #include "utils/numeric.h"
 
-typedef enum OrderEffect
-{
-	EFFECT_NONE,				/* not listed: nothing is known */
-	EFFECT_KEEPS,				/* of one argument, or with a second one that is the same for all rows */
-	EFFECT_REVERSES,
-	EFFECT_ADDS,
-	EFFECT_SUBTRACTS,
-	EFFECT_MULTIPLIES,
-	EFFECT_DIVIDES
-} OrderEffect;
-
 static const struct
 {
 	Oid			function;
@@ -187,9 +176,8 @@ is_positive_count(IndexOptInfo *index, Oid function, List *args)
 	return info.fn_addr == multivector_num_tokens || info.fn_addr == multivector_dims;
 }
 
-/* 1 or -1: the sign of a finite number; 0 if it is zero, not finite or unknown. */
-static int
-sign_of(IndexOptInfo *index, Node *expr)
+int
+score_order_sign(IndexOptInfo *index, Node *expr)
 {
 	double		value = constant_value(expr);
 	List	   *args = NIL;
@@ -218,7 +206,7 @@ sign_of(IndexOptInfo *index, Node *expr)
 		case F_FLOAT4_INT4:
 		case F_NUMERIC_INT4:
 		case F_FLOAT8_FLOAT4:
-			return sign_of(index, linitial(args));
+			return score_order_sign(index, linitial(args));
 		default:
 			return is_positive_count(index, function, args) ? 1 : 0;
 	}
@@ -273,51 +261,36 @@ divide_by_score(ScoreOrder *order, int sign)
 	return true;
 }
 
-/* Apply a function of the score and one other operand, which is known; score_first: the score stands on the left. */
+/* Apply the call around a score; false if that leaves no certain order. */
 static bool
-apply_binary(IndexOptInfo *index, Oid function, List *args, bool score_first, ScoreOrder *order)
+apply(IndexOptInfo *index, const ScoreWrapper *wrapper, ScoreOrder *order)
 {
-	OrderEffect effect = effect_of(function);
-	Node	   *other = score_first ? lsecond(args) : linitial(args);
-	double		value = constant_value(other);
+	double		value = wrapper->other != NULL ? constant_value(wrapper->other) : NAN;
 
-	switch (effect)
+	switch (wrapper->effect)
 	{
 		case EFFECT_KEEPS:
 			order->lowest = floor(order->lowest);
-			return score_first;
+			return wrapper->score_first;
+		case EFFECT_REVERSES:
+			reverse(order);
+			return true;
 		case EFFECT_ADDS:
 			order->lowest = isnan(value) ? -INFINITY : order->lowest + value;
 			return true;
 		case EFFECT_SUBTRACTS:
-			if (!score_first)
+			if (!wrapper->score_first)
 				reverse(order);
 			else
 				order->lowest = isnan(value) ? -INFINITY : order->lowest - value;
 			return true;
 		case EFFECT_MULTIPLIES:
-			return scale(order, effect, sign_of(index, other), value);
+			return scale(order, wrapper->effect, score_order_sign(index, wrapper->other), value);
 		case EFFECT_DIVIDES:
-			if (function == F_NUMERIC_DIV && !(score_first && has_few_digits(linitial(args))))
+			if (wrapper->function == F_NUMERIC_DIV && !(wrapper->score_first && has_few_digits((Node *) wrapper->inner)))
 				return false;
-			return score_first ? scale(order, effect, sign_of(index, other), value) :
-				divide_by_score(order, sign_of(index, other));
-		default:
-			return false;
-	}
-}
-
-static bool
-apply_unary(Oid function, ScoreOrder *order)
-{
-	switch (effect_of(function))
-	{
-		case EFFECT_KEEPS:
-			order->lowest = floor(order->lowest);
-			return true;
-		case EFFECT_REVERSES:
-			reverse(order);
-			return true;
+			return wrapper->score_first ? scale(order, wrapper->effect, score_order_sign(index, wrapper->other), value) :
+				divide_by_score(order, score_order_sign(index, wrapper->other));
 		default:
 			return false;
 	}
@@ -330,38 +303,42 @@ rounded_as(double lowest, Oid type)
 	return type == FLOAT8OID ? lowest : type == FLOAT4OID ? (float) lowest : -INFINITY;
 }
 
-/* Match a call around the score. */
-static bool
-match_wrapped(PlannerInfo *root, IndexOptInfo *index, Expr *expr, ScoreOrder *order)
+bool
+score_order_unwrap(PlannerInfo *root, IndexOptInfo *index, Expr *expr, ScoreWrapper *wrapper)
 {
 	List	   *args = NIL;
-	Oid			function = called_function((Node *) expr, &args);
-	int			nargs = list_length(args);
-	bool		score_first;
-	Expr	   *inner;
+	bool		is_binary;
 
-	if (nargs < 1 || nargs > 2 || effect_of(function) == EFFECT_NONE)
+	wrapper->function = called_function((Node *) expr, &args);
+	wrapper->effect = effect_of(wrapper->function);
+	if (wrapper->effect == EFFECT_NONE || list_length(args) < 1 || list_length(args) > 2)
 		return false;
-	score_first = bms_overlap(pull_varnos(root, linitial(args)), index->rel->relids);
-	inner = score_first ? linitial(args) : llast(args);
-	if (nargs == 2 && !score_call_is_known(root, index, score_first ? lsecond(args) : linitial(args)))
-		return false;
-	if (!score_order_match(root, index, inner, order) ||
-		!(nargs == 1 ? apply_unary(function, order) : apply_binary(index, function, args, score_first, order)))
-		return false;
-	order->lowest = rounded_as(order->lowest, exprType((Node *) expr));
-	return true;
+	is_binary = list_length(args) == 2;
+	wrapper->score_first = !is_binary || bms_overlap(pull_varnos(root, linitial(args)), index->rel->relids);
+	wrapper->inner = wrapper->score_first ? linitial(args) : lsecond(args);
+	wrapper->other = !is_binary ? NULL : wrapper->score_first ? lsecond(args) : linitial(args);
+	return !is_binary || score_call_is_known(root, index, wrapper->other);
 }
 
 bool
 score_order_match(PlannerInfo *root, IndexOptInfo *index, Expr *expr, ScoreOrder *order)
 {
+	ScoreWrapper wrapper;
+
 	check_stack_depth();
 	if (IsA(expr, RelabelType))
 		return score_order_match(root, index, ((RelabelType *) expr)->arg, order);
-	if (!score_call_match(root, index, expr, &order->call))
-		return match_wrapped(root, index, expr, order);
-	order->falls = false;
-	order->lowest = is_length(expr) ? 0 : -INFINITY;
+	if (score_call_match(root, index, expr, &order->call))
+	{
+		order->falls = false;
+		order->may_merge = false;
+		order->lowest = is_length(expr) ? 0 : -INFINITY;
+		return true;
+	}
+	if (!score_order_unwrap(root, index, expr, &wrapper) || !score_order_match(root, index, wrapper.inner, order) ||
+		!apply(index, &wrapper, order))
+		return false;
+	order->lowest = rounded_as(order->lowest, exprType((Node *) expr));
+	order->may_merge = true;
 	return true;
 }

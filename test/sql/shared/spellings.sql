@@ -194,6 +194,62 @@ SELECT spelling_check($$ SELECT id, 1 AS score FROM spelling_docs WHERE doc IS N
 SELECT spelling_check($$ SELECT id, max(maxsim(doc, '[[1,2,3,4]]') / 2) AS score FROM spelling_docs WHERE doc IS NOT NULL GROUP BY id ORDER BY score DESC LIMIT 5 $$);
 SELECT spelling_plan($$ SELECT max(maxsim(doc, '[[1,2,3,4]]')::numeric) FROM spelling_docs $$);
 
+-- Thresholds of an expression around a score: a wider range, and the comparison as a filter. Rows are compared by id, for bounds
+-- that are the values of rows themselves, a little above and a little below.
+CREATE FUNCTION spelling_bounds(expression text) RETURNS TABLE (written text, plan text, cases bigint, wrong bigint) LANGUAGE plpgsql AS $$
+DECLARE
+	comparison text;
+	bound float8;
+	by_index bigint;
+	by_filter bigint;
+	query text;
+BEGIN
+	FOREACH comparison IN ARRAY ARRAY['>', '<='] LOOP
+		written := comparison;
+		query := format('SELECT id FROM spelling_docs WHERE %s %s ', expression, comparison);
+		PERFORM set_config('enable_seqscan', 'off', true);
+		plan := spelling_plan(query || 0.5);
+		cases := 0;
+		wrong := 0;
+		FOR bound IN EXECUTE format('SELECT v + d FROM (SELECT %s AS v FROM spelling_docs WHERE doc IS NOT NULL ORDER BY id LIMIT 3) AS t,
+				unnest(ARRAY[0, 1e-9, -1e-9]) AS d UNION SELECT v FROM unnest(ARRAY[0, 1e-320, -1e308, ''infinity'', ''nan'']::float8[]) AS v', expression) LOOP
+			PERFORM set_config('enable_seqscan', 'off', true);
+			EXECUTE format('SELECT sum(id) FROM (%s %L::float8) AS t', query, bound) INTO by_index;
+			PERFORM set_config('enable_seqscan', 'on', true), set_config('enable_indexscan', 'off', true);
+			EXECUTE format('SELECT sum(id) FROM (%s %L::float8) AS t', query, bound) INTO by_filter;
+			PERFORM set_config('enable_indexscan', 'on', true);
+			cases := cases + 1;
+			wrong := wrong + (by_index IS DISTINCT FROM by_filter)::int;
+		END LOOP;
+		RETURN NEXT;
+	END LOOP;
+END $$;
+SELECT * FROM spelling_bounds($$ maxsim(doc, '[[1,2,3,4],[4,-3,2,1]]') / 32 $$);
+SELECT * FROM spelling_bounds($$ 1 - (doc <=> '[[1,2,3,4],[4,-3,2,1]]') / 2 $$);
+SELECT * FROM spelling_bounds($$ maxsim(doc, '[[1,2,3,4]]')::real $$);
+SELECT * FROM spelling_bounds($$ -0.3::real * (maxsim(doc, '[[1,2,3,4]]')::real / 7::real - 1e3::real) $$);
+SELECT * FROM spelling_bounds($$ (1e6 + maxsim(doc, '[[1,2,3,4]]') * -3.7) / -11 $$);
+SELECT * FROM spelling_bounds($$ - (doc <-> '[[1,2,3,4]]') * 1e-300 $$);
+SELECT spelling_check($$ SELECT id, 1 - (doc <=> '[[1,2,3,4],[4,-3,2,1]]') / 2 AS score FROM spelling_docs WHERE 1 - (doc <=> '[[1,2,3,4],[4,-3,2,1]]') / 2 > 0.3 ORDER BY doc <=> '[[1,2,3,4],[4,-3,2,1]]' LIMIT 10 $$);
+SELECT spelling_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') / 32 AS score FROM spelling_docs WHERE 0.1 < maxsim(doc, '[[1,2,3,4]]') / 32 ORDER BY score DESC LIMIT 10 $$);
+SELECT spelling_check($$ SELECT q.id * 1000 + d.id AS id, maxsim(d.doc, q.q) AS score FROM spelling_queries q JOIN spelling_docs d ON maxsim(d.doc, q.q) / num_tokens(q.q) > 1 + q.bias / 10 ORDER BY q.id, d.id $$);
+PREPARE spelling_match(multivector, float8, int) AS SELECT id FROM spelling_docs WHERE 1 - (doc <=> $1) / num_tokens($1) > $2 ORDER BY doc <=> $1 LIMIT $3;
+SET plan_cache_mode = force_generic_plan;
+SELECT spelling_plan($$ EXECUTE spelling_match('[[1,2,3,4]]', 0.8, 5) $$);
+EXECUTE spelling_match('[[1,2,3,4]]', 0.8, 5);
+EXECUTE spelling_match('[[1,2,3,4]]', NULL, 5);
+RESET plan_cache_mode;
+DEALLOCATE spelling_match;
+-- Not undone: rounding, reciprocals, numbers of other types.
+SELECT bound, spelling_plan('SELECT id FROM spelling_docs WHERE ' || bound) AS plan FROM unnest(ARRAY[
+	$$ round(maxsim(doc, '[[1,2,3,4]]')) > 5 $$, $$ maxsim(doc, '[[1,2,3,4]]')::numeric > 5 $$, $$ 1 / (1 + maxsim_l2(doc, '[[1,2,3,4]]')) > 0.5 $$,
+	$$ maxsim(doc, '[[1,2,3,4]]') * 0 > 5 $$, $$ 1 - maxsim(doc, '[[1,2,3,4]]') > -5 $$, $$ maxsim(doc, '[[1,2,3,4]]') / 2 = 5 $$]) AS bound;
+-- The function that the planner calls.
+SELECT multivector_bound(1, 'score - operand', 2, true) BETWEEN 3 - 1e-12 AND 3, multivector_bound(1, 'operand - score', 2, true) BETWEEN 1 AND 1 + 1e-12,
+	multivector_bound(1, 'score / operand', -2, false) BETWEEN -2 - 1e-12 AND -2, multivector_bound(1, 'score * operand', 0, true), multivector_bound('nan', 'score + operand', 0, false),
+	multivector_bound(1e308, 'score / operand', 1e308, true), multivector_bound(NULL, 'score::real', 0, true);
+SELECT multivector_bound(1, 'score % operand', 2, true);
+
 -- A threshold and an order whose sub-selects are written alike are one search: the sub-selects of a LATERAL alias.
 SELECT spelling_check($$ SELECT id, score FROM spelling_docs, LATERAL (SELECT maxsim(doc, (SELECT q FROM spelling_queries WHERE id = 1)) AS score) AS s
 	WHERE score > 1 ORDER BY score DESC LIMIT 10 $$);
@@ -346,5 +402,5 @@ ALTER TABLE spelling_docs DISABLE ROW LEVEL SECURITY;
 DROP TABLE spelling_docs, spelling_queries, spelling_parts, spelling_many;
 DROP SEQUENCE spelling_sequence;
 DROP FUNCTION spelling_tokens, spelling_plan, spelling_rows, spelling_same, spelling_check, spelling_key, spelling_volatile, spelling_next, spelling_embed,
-	spelling_embed_many, spelling_cost, spelling_estimate;
+	spelling_embed_many, spelling_bounds, spelling_cost, spelling_estimate;
 DROP ROLE regress_spelling_reader;
