@@ -195,7 +195,7 @@ write_params(IndexView *view, Buffer meta_buffer, uint32 first, uint32 n, const 
 }
 
 void
-view_write_params(IndexView *view, const float *mean, float token_norm, const float *codebooks)
+view_write_params(IndexView *view, const float *mean, TokenLengths lengths, const float *codebooks)
 {
 	Buffer		buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
 	Change		change;
@@ -206,13 +206,15 @@ view_write_params(IndexView *view, const float *mean, float token_norm, const fl
 	if (codebooks != NULL)
 		write_params(view, buffer, view->dim, (uint32) coder_codebook_floats(&view->coder), codebooks);
 	view->meta.epoch++;
-	view->meta.token_norm = token_norm;
+	view->meta.token_norm = lengths.norm;
+	view->meta.length_spread = (uint8) Min(lengths.spread * 100, PG_UINT8_MAX);
 
 	change_begin(&change, &view->index);
 	stored = meta_data(change_page(&change, buffer, false));
 	stored->arrays[ARRAY_PARAMS] = view->meta.arrays[ARRAY_PARAMS];
 	stored->epoch = view->meta.epoch;
-	stored->token_norm = token_norm;
+	stored->token_norm = view->meta.token_norm;
+	stored->length_spread = view->meta.length_spread;
 	change_commit(&change);
 	UnlockReleaseBuffer(buffer);
 	read_params(view);
