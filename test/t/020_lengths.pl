@@ -12,7 +12,7 @@ my $bound = .92;
 load_questions($node);
 load_passages($node, 'pool', 1500);
 # Lognormal lengths with these deviations of the logarithm, by Box and Muller's transformation of a hash.
-for my $table ([ 'passages_varied', .7 ], [ 'passages_wild', 1.5 ])
+for my $table ([ 'passages_varied', .7 ], $ENV{COLBERT_EXTRA} ? [ 'passages_wild', 1.5 ] : ())
 {
 	my ($name, $sigma) = @$table;
 
