@@ -69,7 +69,7 @@ prepare_index(Build *build, const TokenSample *sample, const TokenStatistics *st
 {
 	docstore_presize(build->view, build->counts.ndocs, build->counts.ntokens, build->counts.nblocks);
 	if (sample->count > 0)
-		view_write_params(build->view, statistics->mean, statistics->token_norm, codebooks);
+		view_write_params(build->view, statistics->mean, statistics->lengths, codebooks);
 }
 
 /* Step 2. */

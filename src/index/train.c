@@ -70,6 +70,7 @@ train_sample_init(SampleShared *shared, const MetaPageData *meta)
 typedef struct PartSums
 {
 	double		squares;
+	double		lengths;
 	float		shortest;		/* squared lengths */
 	float		longest;
 } PartSums;
@@ -106,11 +107,23 @@ sum_part(void *arg, uint32 part)
 			sums[k] += token[k];
 		square = kmeans_squared_length(token, dim);
 		own.squares += square;
+		own.lengths += sqrtf(square);
 		own.shortest = Min(own.shortest, square);
 		own.longest = Max(own.longest, square);
 	}
 	statistics->parts[part] = own;
 	pfree(token);
+}
+
+/* The standard deviation of the lengths, divided by their mean; 0 if there is none. */
+static float
+length_spread(const PartSums *all, uint64 count)
+{
+	double		mean = all->lengths / count;
+
+	if (!isfinite(all->squares) || !(mean > 0))
+		return 0;
+	return (float) sqrt(Max(all->squares / count - mean * mean, 0)) / mean;
 }
 
 static void *
@@ -153,10 +166,12 @@ train_statistics(const TokenSample *sample, TokenStatistics *statistics)
 	for (int part = 0; part < STATISTICS_PARTS; part++)
 	{
 		all.squares += work.parts[part].squares;
+		all.lengths += work.parts[part].lengths;
 		all.shortest = Min(all.shortest, work.parts[part].shortest);
 		all.longest = Max(all.longest, work.parts[part].longest);
 	}
-	statistics->token_norm = isfinite(all.squares) ? (float) sqrt(all.squares / count) : 0;
+	statistics->lengths.norm = isfinite(all.squares) ? (float) sqrt(all.squares / count) : 0;
+	statistics->lengths.spread = length_spread(&all, count);
 	statistics->shortest = sqrtf(all.shortest);
 	statistics->longest = sqrtf(all.longest);
 	sample_unshare(sample, work.sums);

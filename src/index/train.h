@@ -19,7 +19,7 @@
 typedef struct TokenStatistics
 {
 	float	   *mean;			/* dim floats, in the current memory context */
-	float		token_norm;		/* root mean square of the lengths */
+	TokenLengths lengths;
 	float		shortest;		/* lengths */
 	float		longest;
 } TokenStatistics;

@@ -207,7 +207,7 @@ write_params(IndexView *view, uint32 first, uint32 n, const float *values)
 }
 
 void
-view_write_params(IndexView *view, const float *mean, float token_norm, const float *codebooks)
+view_write_params(IndexView *view, const float *mean, TokenLengths lengths, const float *codebooks)
 {
 	uint32		ncodebooks = codebooks == NULL ? 0 : (uint32) coder_codebook_floats(&view->coder);
 	uint32		have = view->meta.arrays[ARRAY_PARAMS].nitems;
@@ -224,13 +224,15 @@ view_write_params(IndexView *view, const float *mean, float token_norm, const fl
 	if (codebooks != NULL)
 		write_params(view, view->dim, ncodebooks, codebooks);
 	view->meta.epoch++;
-	view->meta.token_norm = token_norm;
+	view->meta.token_norm = lengths.norm;
+	view->meta.length_spread = (uint8) Min(lengths.spread * 100, PG_UINT8_MAX);
 
 	change_begin(&change, &view->index);
 	stored = meta_data(change_page(&change, buffer, false));
 	stored->arrays[ARRAY_PARAMS] = view->meta.arrays[ARRAY_PARAMS];
 	stored->epoch = view->meta.epoch;
-	stored->token_norm = token_norm;
+	stored->token_norm = view->meta.token_norm;
+	stored->length_spread = view->meta.length_spread;
 	change_commit(&change);
 	UnlockReleaseBuffer(buffer);
 	read_params(view);

@@ -59,11 +59,18 @@ extern bool view_item_size(const MetaPageData *meta, ArrayKind kind, size_t *siz
 /* Set what follows from view->meta; rereads mean and codebooks where the epoch changed. */
 extern void view_refresh(IndexView *view);
 
+/* What is measured of the tokens' lengths when the mean is trained. */
+typedef struct TokenLengths
+{
+	float		norm;			/* root mean square */
+	float		spread;			/* standard deviation, divided by the mean */
+} TokenLengths;
+
 /*
- * Write the mean, the usual length of tokens, codebooks (or NULL) and a new
- * epoch, on the index's pages and in the view.
+ * Write the mean, the lengths of tokens, codebooks (or NULL) and a new epoch,
+ * on the index's pages and in the view.
  */
-extern void view_write_params(IndexView *view, const float *mean, float token_norm, const float *codebooks);
+extern void view_write_params(IndexView *view, const float *mean, TokenLengths lengths, const float *codebooks);
 
 /*
  * Refuse a row that the table cannot have (XX002): only damage names one. The

@@ -141,6 +141,9 @@ typedef enum FinderKind
 	FINDER_IVF = 2
 } FinderKind;
 
+/* Lengths of tokens differ from this spread on: nodes are found by inner product then. */
+#define VARIED_LENGTHS 10
+
 /* Tokens that were assigned to their nearest nodes. */
 typedef struct Assigned
 {
@@ -158,7 +161,7 @@ typedef struct MetaPageData
 	uint8		metric;			/* a Metric */
 	uint8		codec;			/* a CodecId */
 	uint8		finder;			/* a FinderKind */
-	uint8		unused;
+	uint8		length_spread;	/* of the tokens' lengths, when the mean was trained: percent of deviation, at most 255 */
 	uint16		column_dim;		/* of the documents; larger than dim where tokens are projected */
 	uint32		m;
 	uint32		ef_construction;
