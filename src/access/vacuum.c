@@ -16,6 +16,7 @@
 #include "access/access.h"
 #include "commands/vacuum.h"
 #include "index/docstore.h"
+#include "index/drift.h"
 #include "index/merge.h"
 #include "index/postings.h"
 #include "miscadmin.h"
@@ -277,6 +278,19 @@ clean(Relation index)
 	merge_unlock(index);
 }
 
+/* An index that began small has the lists of its first tokens: searches read more of each, and find less. */
+static void
+warn_of_outgrown_lists(Relation index, const MetaPageData *meta)
+{
+	if (!drift_lists_outgrown(meta))
+		return;
+	ereport(WARNING,
+			(errmsg("index \"%s\" has outgrown its lists", RelationGetRelationName(index)),
+			 errdetail("It holds %.0f tokens per list; %u serve best.",
+					   (double) meta->live_tokens / meta->arrays[ARRAY_NODES].nitems, meta->tokens_per_node),
+			 errhint("REINDEX INDEX CONCURRENTLY trains new lists.")));
+}
+
 IndexBulkDeleteResult *
 colbert_vacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 {
@@ -297,6 +311,7 @@ colbert_vacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 	MemoryContextDelete(context);
 
 	meta_read(&index, &meta);
+	warn_of_outgrown_lists(info->index, &meta);
 	IndexFreeSpaceMapVacuum(info->index);
 	stats->num_pages = RelationGetNumberOfBlocks(info->index);
 	stats->pages_free = 0;

@@ -82,6 +82,15 @@ merged_share(const MetaPageData *meta)
 	return all > 0 ? (double) meta->merged.tokens / all : 0;
 }
 
+bool
+drift_lists_outgrown(const MetaPageData *meta)
+{
+	uint32		nlists = meta->arrays[ARRAY_NODES].nitems;
+
+	return meta->finder == FINDER_IVF && meta->lists == 0 && nlists > 0 &&
+		(double) meta->live_tokens / nlists > CROWDED_TIMES * meta->tokens_per_node;
+}
+
 char *
 drift_advice(const IndexView *view, const Drift *drift)
 {
@@ -99,8 +108,7 @@ drift_advice(const IndexView *view, const Drift *drift)
 		drift->merged_distance > drift->trained_distance * FAR_TIMES + meta->token_norm * FAR_LENGTHS)
 		appendStringInfo(&advice, "REINDEX: the %.0f%% of the tokens that came after training lie %.3g from their nodes, those before %.3g.",
 						 100 * merged_share(meta), drift->merged_distance, drift->trained_distance);
-	else if (meta->finder == FINDER_IVF && meta->lists == 0 &&
-			 drift->tokens_per_list > CROWDED_TIMES * meta->tokens_per_node)
+	else if (drift_lists_outgrown(meta))
 		appendStringInfo(&advice, "REINDEX: the lists hold %.0f tokens each, where %u serve best.",
 						 drift->tokens_per_list, meta->tokens_per_node);
 	else if (drift->imbalance > UNEVEN_TIMES)

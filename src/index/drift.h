@@ -21,6 +21,12 @@ typedef struct Drift
 /* Reads some thousand posting lists, with no lock held between them. */
 extern void drift_measure(IndexView *view, Drift *drift);
 
+/*
+ * Do the lists of a colbert_ivf hold far more tokens than serve best? The
+ * number of lists stays what it was when they were trained.
+ */
+extern bool drift_lists_outgrown(const MetaPageData *meta);
+
 /* What its owner should do, in words; NULL where nothing needs to be done. Allocates in the current context. */
 extern char *drift_advice(const IndexView *view, const Drift *drift);
 

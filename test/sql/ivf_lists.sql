@@ -113,3 +113,24 @@ CREATE INDEX ON ivf_lists USING colbert_ivf (doc) WITH (m = 16);
 CREATE INDEX ON ivf_lists USING colbert_ivf (doc) WITH (lists = -1);
 CREATE INDEX ON ivf_lists USING colbert_ivf (doc) WITH (lists = 1048577);
 CREATE INDEX ON ivf_lists USING colbert_hnsw (doc) WITH (lists = 10);
+
+-- An index that began empty keeps the lists of its first tokens. VACUUM warns when these hold too many, and so does the advice; REINDEX mends it.
+CREATE TABLE ivf_outgrown (id int, doc multivector(4));
+CREATE INDEX ivf_outgrown_index ON ivf_outgrown USING colbert_ivf (doc);
+CREATE FUNCTION ivf_add(first int, last int) RETURNS void LANGUAGE sql AS $$
+	INSERT INTO ivf_outgrown SELECT i, (SELECT multivector_agg(ARRAY[sin(i * 31 + t * 7), sin(i * 17 + t * 3), sin(i + t * 11), sin(i * 5 + t)]::real[]) FROM generate_series(1, 500) AS t)
+	FROM generate_series(first, last) AS i
+$$;
+SELECT ivf_add(1, 140);
+SELECT colbert_merge('ivf_outgrown_index') >= 0 AS merged;
+VACUUM ivf_outgrown;
+SELECT nodes BETWEEN 500 AND 1100 AS few_lists FROM colbert_index_info('ivf_outgrown_index');
+SELECT ivf_add(141, 600);
+SELECT colbert_merge('ivf_outgrown_index') >= 0 AS merged;
+\set VERBOSITY terse
+VACUUM ivf_outgrown;
+\set VERBOSITY default
+SELECT advice ~ '^REINDEX: ' AS advice FROM colbert_index_info('ivf_outgrown_index');
+REINDEX INDEX ivf_outgrown_index;
+VACUUM ivf_outgrown;
+SELECT nodes > 4000 AS more_lists, advice IS NULL OR advice !~ 'lists hold' AS content FROM colbert_index_info('ivf_outgrown_index');
