@@ -14,6 +14,7 @@
 
 #include "access/access.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/paths.h"
 #include "planner/score_call.h"
 #include "planner/swapped_call.h"
 #include "utils/lsyscache.h"
