@@ -381,6 +381,17 @@ SELECT planner_plan($$ SELECT id FROM ONLY planner_docs ORDER BY maxsim(doc, '[[
 SELECT planner_plan($$ SELECT count(*) FROM ONLY planner_docs $$);
 SELECT planner_plan($$ SELECT count(*) FROM ONLY planner_docs WHERE doc IS NOT NULL $$);
 
+-- The plan of a table without a threshold of ours looks up no rights in the catalog.
+LOAD 'colbert_pg';
+BEGIN;
+SELECT coalesce(sum(idx_scan), 0) AS lookups FROM pg_stat_xact_sys_tables WHERE relid = 'pg_inherits'::regclass \gset
+SELECT planner_plan('SELECT id FROM planner_queries WHERE id > 3');
+SELECT planner_plan('SELECT id FROM planner_few WHERE id > 3');
+SELECT coalesce(sum(idx_scan), 0) - :lookups FROM pg_stat_xact_sys_tables WHERE relid = 'pg_inherits'::regclass;
+SELECT planner_plan($$ SELECT id FROM planner_few WHERE maxsim(doc, '[[1,2,3,4]]') > 1 $$);
+SELECT coalesce(sum(idx_scan), 0) - :lookups > 0 FROM pg_stat_xact_sys_tables WHERE relid = 'pg_inherits'::regclass;
+COMMIT;
+
 -- Scores are computed by parallel workers, where a table is read as a whole.
 SET max_parallel_workers_per_gather = 2;
 SET min_parallel_table_scan_size = 0;
