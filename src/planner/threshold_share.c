@@ -110,6 +110,20 @@ has_foreign_paths(RelOptInfo *rel)
 	return false;
 }
 
+/* Is it WHERE CURRENT OF? Then core has the one path that can be run; a policy may add a threshold to it. */
+static bool
+is_current_of(RelOptInfo *rel)
+{
+	ListCell   *cell;
+
+	foreach(cell, rel->baserestrictinfo)
+	{
+		if (IsA(lfirst_node(RestrictInfo, cell)->clause, CurrentOfExpr))
+			return true;
+	}
+	return false;
+}
+
 /* As core does for a table (set_plain_rel_pathlist). */
 static void
 add_core_paths(PlannerInfo *root, RelOptInfo *rel)
@@ -136,7 +150,7 @@ threshold_share_replan(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *table)
 	ListCell   *index_cell;
 	ListCell   *cell;
 
-	if (rel->baserestrictinfo == NIL || has_foreign_paths(rel))
+	if (rel->baserestrictinfo == NIL || has_foreign_paths(rel) || is_current_of(rel))
 		return;
 	foreach(index_cell, rel->indexlist)
 	{
