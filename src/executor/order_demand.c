@@ -144,10 +144,20 @@ below_incremental_sort(const IncrementalSortState *sort, OrderNeed asked)
 	return (OrderNeed) {add_rows(asked.rows, INCREMENTAL_SORT_BATCH), true};
 }
 
-DemandStep
-demand_step(PlanState *node)
+/* Each row of the outer side makes a row of a left join; each of the inner side where nothing is tested. */
+static OrderNeed
+below_nest_loop(const DemandStep *step, OrderNeed asked)
 {
-	DemandStep	step = {.node = node};
+	const NestLoopState *loop = (const NestLoopState *) step->node;
+	bool		all_join = step->inner ? loop->js.joinqual == NULL : loop->js.jointype == JOIN_LEFT;
+
+	return all_join && step->node->qual == NULL ? asked : everything;
+}
+
+DemandStep
+demand_step(PlanState *node, const PlanState *child)
+{
+	DemandStep	step = {.node = node, .inner = child != outerPlanState(node)};
 
 	if (IsA(node, WindowAggState))
 		note_run_bounds(&step);
@@ -168,7 +178,7 @@ demand_below(const DemandStep *step, OrderNeed asked)
 		case T_WindowAggState:
 			return below_window(step, asked);
 		case T_NestLoopState:
-			return ((NestLoopState *) node)->js.jointype == JOIN_LEFT && node->qual == NULL ? asked : everything;
+			return below_nest_loop(step, asked);
 		case T_ResultState:
 		case T_SubqueryScanState:
 			return node->qual == NULL ? asked : everything;

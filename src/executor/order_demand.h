@@ -17,18 +17,18 @@
 typedef struct DemandStep
 {
 	PlanState  *node;
+	bool		inner;			/* of a join: the way leads down its inner side */
 	ExprState  *run_bound;		/* window function <= bound, else the window ends; NULL: no such condition */
 	Oid			run_bound_type;
 	bool		run_bound_excluded; /* < instead of <= */
 } DemandStep;
 
-/* Describe a node. Allocates in the plan's memory. */
-extern DemandStep demand_step(PlanState *node);
+/* Describe a node and which of its children is on the way. Allocates in the plan's memory. */
+extern DemandStep demand_step(PlanState *node, const PlanState *child);
 
 /*
- * The demand of a node, asked itself for these rows, on the node below it
- * (of a join, its outer one). Limits are known once the node was asked for
- * its first row.
+ * The demand of a node, asked itself for these rows, on that child. Limits
+ * are known once the node was asked for its first row.
  */
 extern OrderNeed demand_below(const DemandStep *step, OrderNeed asked);
 

@@ -108,6 +108,19 @@ order_use_by_agg(const AggState *node)
 	}
 }
 
+/*
+ * Is the inner child of a nested loop a scan of ours that gives an order? The
+ * planner has it there for an outer side of one row: its order is the join's.
+ */
+static bool
+is_ordered_search(PlanState *child)
+{
+	while (child != NULL && IsA(child, ResultState))
+		child = outerPlanState(child);
+	return child != NULL && IsA(child, IndexScanState) && ((IndexScanState *) child)->iss_NumOrderByKeys > 0 &&
+		index_node_is_ours((IndexScanState *) child);
+}
+
 /* What a node does with the order of the rows of a child. */
 static OrderUse
 order_use(PlanState *node, PlanState *child)
@@ -126,7 +139,7 @@ order_use(PlanState *node, PlanState *child)
 		case T_LimitState:
 			return ((Limit *) node->plan)->limitOption == LIMIT_OPTION_WITH_TIES ? ORDER_BELIEVED : ORDER_PASSED_ON;
 		case T_NestLoopState:
-			return child == outerPlanState(node) ? ORDER_PASSED_ON : ORDER_IGNORED;
+			return child == outerPlanState(node) || is_ordered_search(child) ? ORDER_PASSED_ON : ORDER_IGNORED;
 		case T_GatherState:
 			return ((Gather *) node->plan)->single_copy ? ORDER_PASSED_ON : ORDER_IGNORED;
 		case T_AggState:
@@ -240,11 +253,16 @@ tell(IndexScanState *node, const Place *place)
 	needs->needs.exact_thresholds = wants_exact_thresholds(node, place->thresholds);
 	if (place->order_believed)
 	{
+		PlanState  *child = &node->ss.ps;
+
 		needs->needs.order = order_need;
 		needs->needs.arg = needs;
 		needs->nsteps = nsteps;
 		for (const Above *above = place->above; above != NULL; above = above->above)
-			needs->steps[--nsteps] = demand_step(above->node);
+		{
+			needs->steps[--nsteps] = demand_step(above->node, child);
+			child = above->node;
+		}
 	}
 
 	/* A sub-plan may be used twice: then without counting who takes how many rows. */

@@ -279,6 +279,8 @@ expect_limit_of_joins(PlannerInfo *root, RelOptInfo *joinrel)
 		if (path->pathkeys != NIL && linitial(path->pathkeys) == linitial(root->query_pathkeys) && is_ordered_search(path))
 			ordered = lappend(ordered, path);
 	}
+	if (ordered == NIL)
+		return;
 	/* All are taken away first: add_path frees a path that another one beats. */
 	joinrel->pathlist = list_difference_ptr(joinrel->pathlist, ordered);
 	foreach(cell, ordered)

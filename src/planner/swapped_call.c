@@ -6,7 +6,7 @@
  * maxsim(query, doc) is a score too, of another meaning: it sums over the
  * tokens of the document. No index gives its order. A person who asks for the
  * best of it with a LIMIT wants the other score, so the planner says so, once
- * per session and index.
+ * per session and index; of the partitions of a table, for one of them.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,12 +15,34 @@
 #include "access/access.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/paths.h"
+#include "parser/parsetree.h"
 #include "planner/score_call.h"
 #include "planner/swapped_call.h"
 #include "utils/lsyscache.h"
 
-/* The index that the session was told about last. */
-static Oid	last_told = InvalidOid;
+/* What the session was told about last: indexes, and tables that those of an index are parts of. */
+#define MOST_TOLD 64
+static Oid	told[MOST_TOLD];
+static uint32 ntold = 0;
+
+/* The partitioned table whose partition the index is on, or else the index. */
+static Oid
+subject(PlannerInfo *root, const IndexOptInfo *index)
+{
+	int			parent = bms_next_member(index->rel->top_parent_relids, -1);
+	Oid			table = parent < 0 ? InvalidOid : planner_rt_fetch(parent, root)->relid;
+
+	return OidIsValid(table) ? table : index->indexoid;
+}
+
+static bool
+was_told(Oid about)
+{
+	for (int i = 0; i < MOST_TOLD; i++)
+		if (told[i] == about)
+			return true;
+	return false;
+}
 
 /* Return the expression of a score with its arguments exchanged; NULL if it is no call of two arguments. */
 static Expr *
@@ -63,7 +85,6 @@ tell(IndexOptInfo *index, Expr *expr)
 	bool		function = IsA(expr, FuncExpr);
 	char	   *name = function ? get_func_name(((FuncExpr *) expr)->funcid) : get_opname(((OpExpr *) expr)->opno);
 
-	last_told = index->indexoid;
 	ereport(NOTICE,
 			(errmsg("index \"%s\" cannot be used: the document is the second argument of %s", get_rel_name(index->indexoid), name),
 			 errdetail("The score sums over the tokens of its second argument, which should be the query."),
@@ -78,13 +99,18 @@ swapped_call_tell(PlannerInfo *root, IndexOptInfo *index)
 	CompatMemberIterator members;
 	EquivalenceMember *member;
 
-	if (index->indexoid == last_told || class->ec_has_volatile || (root->limit_tuples < 0 && root->tuple_fraction <= 0))
+	if (class->ec_has_volatile || (root->limit_tuples < 0 && root->tuple_fraction <= 0))
 		return;
 	compat_members_begin(&members, class, index->rel->relids);
 	while ((member = compat_members_next(&members, class)) != NULL)
 	{
 		if (bms_equal(member->em_relids, index->rel->relids) && is_swapped(root, index, pathkey, member->em_expr))
 		{
+			Oid			about = subject(root, index);
+
+			if (was_told(about))
+				return;
+			told[ntold++ % MOST_TOLD] = about;
 			tell(index, member->em_expr);
 			return;
 		}

@@ -72,9 +72,16 @@ comes_in_order(PlannerInfo *root, IndexOptInfo *index, Node *query)
 	return order_by != NULL && score_call_same_query(root, lsecond(order_by->args), query);
 }
 
+/* May the statement know what a sample of the table's index says? Looked up for thresholds alone: it reads the catalog. */
+static bool
+may_sample(const RangeTblEntry *table, const IndexOptInfo *index)
+{
+	return enable_indexscan && !index->hypothetical && colbert_may_see(table->relid);
+}
+
 /* Estimate a clause that is a threshold and that core has taken its default for; true if that changes it. */
 static bool
-estimate(PlannerInfo *root, IndexOptInfo *index, RestrictInfo *restriction, bool may_sample)
+estimate(PlannerInfo *root, IndexOptInfo *index, RestrictInfo *restriction, const RangeTblEntry *table)
 {
 	IndexClause *clause;
 	Node	   *query;
@@ -84,7 +91,7 @@ estimate(PlannerInfo *root, IndexOptInfo *index, RestrictInfo *restriction, bool
 	clause = range_match_restriction(root, index, restriction, &query);
 	if (clause == NULL || comes_in_order(root, index, query))
 		return false;
-	restriction->norm_selec = may_sample ?
+	restriction->norm_selec = may_sample(table, index) ?
 		sampled_share(root, index, (OpExpr *) linitial_node(RestrictInfo, clause->indexquals)->clause) : SHARE_UNKNOWN;
 	return true;
 }
@@ -98,6 +105,20 @@ has_foreign_paths(RelOptInfo *rel)
 	foreach(cell, rel->pathlist)
 	{
 		if (IsA(lfirst(cell), CustomPath))
+			return true;
+	}
+	return false;
+}
+
+/* Is it WHERE CURRENT OF? Then core has the one path that can be run; a policy may add a threshold to it. */
+static bool
+is_current_of(RelOptInfo *rel)
+{
+	ListCell   *cell;
+
+	foreach(cell, rel->baserestrictinfo)
+	{
+		if (IsA(lfirst_node(RestrictInfo, cell)->clause, CurrentOfExpr))
 			return true;
 	}
 	return false;
@@ -126,13 +147,11 @@ void
 threshold_share_replan(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *table)
 {
 	bool		changed = false;
-	bool		may_sample;
 	ListCell   *index_cell;
 	ListCell   *cell;
 
-	if (rel->baserestrictinfo == NIL || has_foreign_paths(rel))
+	if (rel->baserestrictinfo == NIL || has_foreign_paths(rel) || is_current_of(rel))
 		return;
-	may_sample = enable_indexscan && colbert_may_see(table->relid);
 	foreach(index_cell, rel->indexlist)
 	{
 		IndexOptInfo *index = lfirst_node(IndexOptInfo, index_cell);
@@ -140,7 +159,7 @@ threshold_share_replan(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *table)
 		if (index->amcostestimate != colbert_costestimate)
 			continue;
 		foreach(cell, rel->baserestrictinfo)
-			changed |= estimate(root, index, lfirst_node(RestrictInfo, cell), may_sample && !index->hypothetical);
+			changed |= estimate(root, index, lfirst_node(RestrictInfo, cell), table);
 	}
 	if (!changed)
 		return;

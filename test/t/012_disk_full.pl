@@ -68,7 +68,7 @@ each_method('a disk that is full for a while', sub {
 	my ($rc, $err);
 
 	$node->safe_psql('postgres', "ALTER INDEX ${table}_index SET TABLESPACE small; INSERT INTO $table SELECT * FROM pool WHERE id <= 1000; SELECT colbert_merge('${table}_index')");
-	leave(5);
+	leave_free(5);
 	do
 	{
 		($rc, undef, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\n" . sprintf($insert, $id + 1, $id + 5));
@@ -79,9 +79,9 @@ each_method('a disk that is full for a while', sub {
 	cmp_ok($available, '<', 100, "$available kB are left");
 	my $room = $node->safe_psql('postgres', "SELECT total_bytes / (tokens + 1) * (SELECT sum(num_tokens(doc)) FROM pool WHERE id BETWEEN 1001 AND $id - 5) FROM colbert_index_info('${table}_index')");
 	cmp_ok($room, '>', 4_800_000, "what was inserted takes $room bytes of 5 MB");
-	leave(1);
+	leave_free(1);
 	is(($node->psql('postgres', sprintf($insert, $id, $id)))[0], '0', 'an insert takes what little room there is again');
-	leave(0);
+	leave_free(0);
 
 	$node->safe_psql('postgres', "DELETE FROM $table WHERE id % 3 = 0");
 	$node->psql('postgres', "VACUUM $table");
@@ -90,7 +90,7 @@ each_method('a disk that is full for a while', sub {
 	pass('their places are taken again');
 	checker_is_content($node, $table, 'on the full disk', q{part <> 'nodes' OR severity = 'error'});
 
-	leave($free_mb);
+	leave_free($free_mb);
 	$node->safe_psql('postgres', "INSERT INTO $table SELECT * FROM pool ON CONFLICT DO NOTHING; VACUUM $table");
 	checker_is_content($node, $table, 'once there is room', q{part <> 'nodes' OR severity = 'error'});
 	index_is_sound($node, $table, 'once there is room');

@@ -119,6 +119,12 @@ SELECT order_same($$ SELECT score, count(*) FROM (SELECT maxsim(doc, (SELECT q F
 SELECT order_same($$ WITH t AS MATERIALIZED (SELECT maxsim(doc, (SELECT q FROM order_q)) AS score FROM order_docs ORDER BY score DESC) SELECT score, count(*) FROM t GROUP BY score ORDER BY score DESC $$);
 SELECT order_same($$ SELECT score, n FROM (SELECT score, row_number() OVER () AS n FROM (SELECT maxsim(doc, (SELECT q FROM order_q)) AS score FROM order_docs ORDER BY score DESC OFFSET 0) AS t) AS t $$);
 
+-- A join with one row has the order of its inner side.
+SELECT order_check($$ SELECT score, count(*) FROM (SELECT maxsim(doc, q) AS score FROM order_docs, (SELECT q FROM order_q LIMIT 1) AS v ORDER BY score DESC OFFSET 0) AS t GROUP BY score ORDER BY score DESC $$);
+SELECT order_same($$ SELECT score, row_number() OVER () AS n FROM (SELECT maxsim(doc, q) AS score FROM order_docs, (SELECT q FROM order_q LIMIT 1) AS v ORDER BY score DESC OFFSET 0) AS t $$);
+SELECT order_same($$ SELECT score, count(*) FROM (SELECT maxsim(doc, q) AS score FROM (SELECT * FROM order_q LIMIT 1) AS v LEFT JOIN order_docs AS d ON d.id % 2 = v.id ORDER BY score DESC OFFSET 0) AS t GROUP BY score ORDER BY score DESC $$);
+SELECT order_check_held($$ SELECT id, score, row_number() OVER () AS rank FROM (SELECT d.id, maxsim(doc, q) AS score FROM order_docs AS d, (SELECT q FROM order_q LIMIT 1) AS v ORDER BY score DESC NULLS LAST LIMIT 100) AS t $$);
+
 -- Rows that a LIMIT below counts are held back until they are there.
 SELECT order_plan($$ SELECT score, count(*) FROM (SELECT maxsim(doc, (SELECT q FROM order_q)) AS score FROM order_docs WHERE doc IS NOT NULL ORDER BY score DESC LIMIT 100) AS t GROUP BY score ORDER BY score DESC $$);
 SELECT order_held($$ SELECT score, count(*), row_number() OVER (ORDER BY score DESC) AS rank FROM (SELECT maxsim(doc, (SELECT q FROM order_q)) AS score FROM order_docs WHERE doc IS NOT NULL ORDER BY score DESC LIMIT 100) AS t GROUP BY score ORDER BY score DESC $$)

@@ -349,6 +349,10 @@ CREATE TABLE planner_parts_fr (note text, doc multivector(4), lang text, id int)
 ALTER TABLE planner_parts_fr DROP note;
 ALTER TABLE planner_parts ATTACH PARTITION planner_parts_fr FOR VALUES IN ('fr');
 CREATE INDEX planner_parts_doc ON planner_parts USING :method (doc) WITH (quantizer = flat, rerank = 10000);
+SET client_min_messages = notice;
+SELECT count(*) FROM (SELECT id FROM planner_parts ORDER BY maxsim('[[1,2,3,4]]', doc) DESC LIMIT 5) AS t;
+SELECT count(*) FROM (SELECT id FROM planner_parts ORDER BY maxsim('[[1,2,3,4]]', doc) DESC LIMIT 5) AS t;
+SET client_min_messages = warning;
 INSERT INTO planner_parts SELECT id, lang, doc FROM planner_docs;
 CREATE TABLE planner_heir (extra text) INHERITS (planner_docs);
 INSERT INTO planner_heir SELECT id + 1000, lang, planner_tokens(3, id + 1000) FROM planner_docs;
@@ -380,6 +384,31 @@ SELECT planner_plan($$ SELECT id FROM planner_few ORDER BY maxsim(doc, '[[1,2,3,
 SELECT planner_plan($$ SELECT id FROM ONLY planner_docs ORDER BY maxsim(doc, '[[1,2,3,4]]') DESC $$);
 SELECT planner_plan($$ SELECT count(*) FROM ONLY planner_docs $$);
 SELECT planner_plan($$ SELECT count(*) FROM ONLY planner_docs WHERE doc IS NOT NULL $$);
+
+-- The plan of a table without a threshold of ours looks up no rights in the catalog.
+LOAD 'colbert_pg';
+BEGIN;
+SELECT coalesce(sum(idx_scan), 0) AS lookups FROM pg_stat_xact_sys_tables WHERE relid = 'pg_inherits'::regclass \gset
+SELECT planner_plan('SELECT id FROM planner_queries WHERE id > 3');
+SELECT planner_plan('SELECT id FROM planner_few WHERE id > 3');
+SELECT coalesce(sum(idx_scan), 0) - :lookups FROM pg_stat_xact_sys_tables WHERE relid = 'pg_inherits'::regclass;
+SELECT planner_plan($$ SELECT id FROM planner_few WHERE maxsim(doc, '[[1,2,3,4]]') > 1 $$);
+SELECT coalesce(sum(idx_scan), 0) - :lookups > 0 FROM pg_stat_xact_sys_tables WHERE relid = 'pg_inherits'::regclass;
+COMMIT;
+
+-- A policy with a threshold leaves WHERE CURRENT OF the only path that can be run.
+ALTER TABLE planner_few ENABLE ROW LEVEL SECURITY;
+ALTER TABLE planner_few FORCE ROW LEVEL SECURITY;
+CREATE POLICY planner_policy ON planner_few USING (maxsim(doc, '[[1,2,3,4]]') > -1000);
+GRANT SELECT, UPDATE ON planner_few TO regress_planner_reader;
+SET ROLE regress_planner_reader;
+BEGIN;
+DECLARE planner_cursor CURSOR FOR SELECT id FROM planner_few WHERE id = 3;
+MOVE planner_cursor;
+SELECT planner_plan('UPDATE planner_few SET id = 3 WHERE CURRENT OF planner_cursor');
+UPDATE planner_few SET id = 3 WHERE CURRENT OF planner_cursor RETURNING id;
+COMMIT;
+RESET ROLE;
 
 -- Scores are computed by parallel workers, where a table is read as a whole.
 SET max_parallel_workers_per_gather = 2;
