@@ -18,6 +18,7 @@ extern int	colbert_rerank;
 
 /* Tokens that may be pending before an insert merges them. */
 extern int	colbert_pending_limit;
+extern bool colbert_background_merge;
 
 extern void settings_init(void);
 

@@ -207,6 +207,7 @@ build_index(Build *build)
 	tuplesort_end(sort);
 	build_log(build);
 	build->reltuples = build->shared->reltuples;
+	build->info->ii_BrokenHotChain |= build->shared->broken_hot_chain;
 	if (leader != NULL)
 		build_parallel_end(leader);
 }

@@ -17,6 +17,7 @@
  */
 #include "compat/pg_compat.h"
 
+#include "index/pace.h"
 #include "index/postings_internal.h"
 #include "miscadmin.h"
 #include "storage/freespace.h"
@@ -27,6 +28,7 @@ typedef struct Sweep
 	const MetaPageData *meta;
 	const uint8 *dead;
 	uint32		ndocs;
+	Pace		pace;
 	uint8	   *shrunk;			/* a bit for each node of which a segment shrank */
 	uint32		nnodes;
 	uint64		left;
@@ -121,7 +123,7 @@ sweep_pages(Sweep *sweep)
 
 		for (; block < end; block++)
 		{
-			CHECK_FOR_INTERRUPTS();
+			pace_delay(sweep->index, &sweep->pace);
 			sweep_page(sweep, block);
 		}
 		if (i < nextents)
@@ -238,13 +240,14 @@ tidy_list(Sweep *sweep, uint32 node)
 }
 
 uint64
-postings_sweep(ColbertIndex *index, const MetaPageData *meta, const uint8 *dead, uint32 ndocs)
+postings_sweep(ColbertIndex *index, const MetaPageData *meta, const uint8 *dead, uint32 ndocs, uint64 urgent_above)
 {
 	Sweep		sweep = {
 		.index = index,
 		.meta = meta,
 		.dead = dead,
 		.ndocs = ndocs,
+		.pace = {.urgent_above = urgent_above},
 		.nnodes = meta->arrays[ARRAY_NODES].nitems
 	};
 
@@ -254,7 +257,7 @@ postings_sweep(ColbertIndex *index, const MetaPageData *meta, const uint8 *dead,
 	{
 		if ((sweep.shrunk[node >> 3] >> (node & 7) & 1) == 0)
 			continue;
-		CHECK_FOR_INTERRUPTS();
+		pace_delay(index, &sweep.pace);
 		tidy_list(&sweep, node);
 	}
 	pfree(sweep.shrunk);

@@ -1,0 +1,46 @@
+/*-------------------------------------------------------------------------
+ *
+ * queue.h
+ *	  The queue of pending documents: ordinals, the oldest first.
+ *
+ * The queue is items head .. tail - 1 of its array, followed by items
+ * 0 .. wrapped - 1. A merge removes documents at the front. An append fills
+ * the items before head once the array is full, and extends the array only
+ * when every item is in use, so that the array holds no more items than
+ * documents were ever pending at one time. When the first part is empty, the
+ * second takes its place.
+ *
+ * These functions work on a copy of the meta data; the caller writes it back.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef COLBERT_QUEUE_H
+#define COLBERT_QUEUE_H
+
+#include "storage/storage.h"
+
+/* The number of queued documents. */
+static inline uint32
+queue_count(const MetaPageData *meta)
+{
+	return meta->queue_tail - meta->queue_head + meta->queue_wrapped;
+}
+
+/* Return true if the two parts lie within the array and apart from each other. */
+static inline bool
+queue_is_valid(const MetaPageData *meta)
+{
+	return meta->queue_head <= meta->queue_tail && meta->queue_tail <= meta->arrays[ARRAY_QUEUE].nitems &&
+		meta->queue_wrapped <= meta->queue_head;
+}
+
+/* Copy the first n documents of the queue, or all if there are fewer; return their number. */
+extern uint32 queue_copy(ColbertIndex *index, const MetaPageData *meta, uint32 n, uint32 *docs);
+
+/* The item to append at; extends the array if need be. The meta page is held exclusively. */
+extern uint32 queue_append(ColbertIndex *index, Buffer meta_buffer, MetaPageData *meta);
+
+/* Remove the first n documents. */
+extern void queue_remove(MetaPageData *meta, uint32 n);
+
+#endif							/* COLBERT_QUEUE_H */
