@@ -58,7 +58,7 @@ insert_duty(const MetaPageData *meta)
 	else if (pending > limit * WAIT_SHARE)
 		duty.wait = MOST_MILLISECONDS * (pending - limit * WAIT_SHARE) / (limit * (1 - WAIT_SHARE));
 	if (!has_nodes(meta))
-		duty.train = pending > limit && meta->live_tokens >= train_min_tokens(meta);
+		duty.train = pending > limit * WAIT_SHARE && meta->live_tokens >= train_min_tokens(meta);
 	else if (pending > limit * MERGE_SHARE)
 		duty.merge = STEP_MILLISECONDS;
 	return duty;

@@ -32,8 +32,9 @@
 /* Milliseconds after which a session starts another, if the last one was of no use. */
 #define START_INTERVAL	1000
 
-/* It ends when less than this share of the limit is pending. */
-#define LOW_SHARE 0.125
+/* Shares of the limit: it ends when less than the first is pending, and makes the first nodes of no less than the second. */
+#define LOW_SHARE	0.125
+#define TRAIN_SHARE	0.5
 
 /* How often it tries for the merge lock, and microseconds between. */
 #define LOCK_TRIES	200
@@ -155,7 +156,7 @@ has_work(Relation rel, const WorkerTask *task)
 
 	meta_read(&index, &meta);
 	if (!has_nodes(&meta))
-		return meta.pending_tokens > (uint64) task->limit && meta.live_tokens >= train_min_tokens(&meta);
+		return meta.pending_tokens > task->limit * TRAIN_SHARE && meta.live_tokens >= train_min_tokens(&meta);
 	return meta.pending_tokens > task->limit * LOW_SHARE;
 }
 

@@ -44,8 +44,9 @@ claim(DirectoryCheck *directory, ArrayKind kind, uint8 *owned, uint32 doc, uint3
 		}
 		bit_set(owned, (uint64) first + i);
 	}
+	/* the end of a run of pending rows may never have been written */
 	if (check->docs[doc].state == DOC_LIVE)
-		check_use(check, kind, first, n);
+		check_use(check, kind, first, kind == ARRAY_PENDING_ROWS ? check->docs[doc].ntokens : n);
 }
 
 static void

@@ -330,7 +330,7 @@ void
 merge_begin(Merge *merge, IndexView *view, uint32 most_docs)
 {
 	merge->view = view;
-	merge->nqueue = Min(queue_count(&view->meta), most_docs);
+	merge->nqueue = Min(queue_front(&view->meta), most_docs);
 	merge->queue = palloc_extended(mul_size(Max(merge->nqueue, 1), sizeof(uint32)), MCXT_ALLOC_HUGE);
 	merge->nqueue = queue_copy(&view->index, &view->meta, merge->nqueue, merge->queue);
 	merge->at = 0;

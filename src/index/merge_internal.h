@@ -40,7 +40,7 @@ typedef struct Merge
 /* Return true if a queued document is to be merged. */
 extern bool merge_is_pending(IndexView *view, uint32 doc, DocEntry *entry);
 
-/* Begin to merge: copy at most most_docs of the queue, and open the finder. The index has nodes. */
+/* Begin to merge: copy at most most_docs of the queue's front, and open the finder. The index has nodes. */
 extern void merge_begin(Merge *merge, IndexView *view, uint32 most_docs);
 
 /* Merge one batch of at most capacity tokens. */

@@ -12,7 +12,7 @@
 uint32
 queue_copy(ColbertIndex *index, const MetaPageData *meta, uint32 n, uint32 *docs)
 {
-	uint32		first = Min(n, meta->queue_tail - meta->queue_head);
+	uint32		first = Min(n, queue_front(meta));
 	uint32		second = Min(n - first, meta->queue_wrapped);
 
 	parray_copy_out(index, meta, ARRAY_QUEUE, meta->queue_head, first, docs);
@@ -38,17 +38,10 @@ queue_append(ColbertIndex *index, Buffer meta_buffer, MetaPageData *meta)
 void
 queue_remove(MetaPageData *meta, uint32 n)
 {
-	uint32		first = Min(n, meta->queue_tail - meta->queue_head);
-
-	meta->queue_head += first;
+	meta->queue_head += Min(n, queue_front(meta));
 	if (meta->queue_head < meta->queue_tail)
 		return;
-	meta->queue_head = Min(n - first, meta->queue_wrapped);
+	meta->queue_head = 0;
 	meta->queue_tail = meta->queue_wrapped;
 	meta->queue_wrapped = 0;
-	if (meta->queue_head == meta->queue_tail)
-	{
-		meta->queue_head = 0;
-		meta->queue_tail = 0;
-	}
 }

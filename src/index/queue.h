@@ -26,6 +26,16 @@ queue_count(const MetaPageData *meta)
 	return meta->queue_tail - meta->queue_head + meta->queue_wrapped;
 }
 
+/*
+ * The number of documents at the front whose places stay as they are: appends
+ * may come between those and the second part. At least one if there is any.
+ */
+static inline uint32
+queue_front(const MetaPageData *meta)
+{
+	return meta->queue_tail - meta->queue_head;
+}
+
 /* Return true if the two parts lie within the array and apart from each other. */
 static inline bool
 queue_is_valid(const MetaPageData *meta)
@@ -40,7 +50,7 @@ extern uint32 queue_copy(ColbertIndex *index, const MetaPageData *meta, uint32 n
 /* The item to append at; extends the array if need be. The meta page is held exclusively. */
 extern uint32 queue_append(ColbertIndex *index, Buffer meta_buffer, MetaPageData *meta);
 
-/* Remove the first n documents. */
+/* Remove the first n documents, at most those of queue_front as it was. */
 extern void queue_remove(MetaPageData *meta, uint32 n);
 
 #endif							/* COLBERT_QUEUE_H */

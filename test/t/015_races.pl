@@ -206,7 +206,7 @@ for my $name (sort keys %indexes)
 	like($err, qr/terminating connection/, "$name: a merge is ended after its postings");
 	$node->safe_psql('postgres', "LOAD 'colbert_pg'; SET colbert.background_merge = off; SET colbert.pending_limit = 0; INSERT INTO t SELECT * FROM docs WHERE id BETWEEN 2601 AND 2700");
 	is($node->safe_psql('postgres', "SELECT count(colbert_merge('t_index'))"), '1', "$name: inserts in steps, and then a merge, go on");
-	checker_is_content($node, 't', "$name, a merge ended after its postings");
+	checker_is_content($node, 't', "$name, a merge ended after its postings", q{severity = 'error'});
 
 	# A merge waits for another; an insert that finds much to merge does not, for long.
 	my $waiting;
@@ -220,6 +220,38 @@ for my $name (sort keys %indexes)
 	is($waiting->{out}, "50\n", "$name: the second merges what came meanwhile");
 	checker_is_content($node, 't', "$name, two merges");
 }
+
+# bytes(WHAT): of the index, as colbert_index_info has them; the queue's are what is left of it.
+sub bytes
+{
+	my ($what) = @_;
+
+	$what = 'total_bytes - directory_bytes - sketch_bytes - code_bytes - node_bytes - posting_bytes' if $what eq 'queue';
+	return $node->safe_psql('postgres', "SELECT $what FROM colbert_index_info('t_index')");
+}
+
+# Pending rows and the queue are used again while there is no moment without a pending document or an insert at work.
+make('colbert_ivf (doc) WITH (lists = 300, quantizer = bit)', 2400, 'after');
+my ($rows, $queue);
+my (undef, $error) = during('append-written', 'INSERT INTO t SELECT * FROM docs WHERE id = 2401', sub {
+	$node->safe_psql('postgres', "INSERT INTO t SELECT -id, doc FROM docs WHERE id <= 100; SELECT colbert_merge('t_index')");
+	$rows = bytes('code_bytes');
+	$node->safe_psql('postgres', "INSERT INTO t SELECT -id, doc FROM docs WHERE id <= 100; SELECT colbert_merge('t_index')") for 1 .. 20;
+	is(bytes('code_bytes'), $rows, 'pending rows are used again beside an insert');
+});
+is($error, '', 'which ends well');
+for my $round (1 .. 12)
+{
+	(undef, $error) = during('merge-posted', "SELECT colbert_merge('t_index')", sub {
+		$node->safe_psql('postgres', 'INSERT INTO t SELECT -id, doc FROM docs WHERE id <= 500');
+	});
+	is($error, '', 'a merge, and inserts meanwhile');
+	$queue //= bytes('queue');
+}
+is(bytes('queue'), $queue, 'the queue is used again, though it is never empty');
+checker_is_content($node, 't', 'pending all the time');
+$node->safe_psql('postgres', "SELECT colbert_merge('t_index')");
+checker_is_content($node, 't', 'and merged in the end');
 
 # A worker meets broken HOT chains that the leader does not: older snapshots are kept away from the index nevertheless. Of each pass
 # over the table the workers read all, before the leader begins.
