@@ -16,7 +16,7 @@ extern int	colbert_ef_search;
 extern int	colbert_candidates;
 extern int	colbert_rerank;
 
-/* Tokens that may be pending before an insert merges them. */
+/* Tokens that may be pending, and whether a background worker merges what inserts leave. */
 extern int	colbert_pending_limit;
 extern bool colbert_background_merge;
 

@@ -232,6 +232,7 @@ sub bytes
 
 # Pending rows and the queue are used again while there is no moment without a pending document or an insert at work.
 make('colbert_ivf (doc) WITH (lists = 300, quantizer = bit)', 2400, 'after');
+$node->safe_psql('postgres', 'ALTER TABLE t DROP CONSTRAINT t_pkey');
 my ($rows, $queue);
 my (undef, $error) = during('append-written', 'INSERT INTO t SELECT * FROM docs WHERE id = 2401', sub {
 	$node->safe_psql('postgres', "INSERT INTO t SELECT -id, doc FROM docs WHERE id <= 100; SELECT colbert_merge('t_index')");
@@ -242,11 +243,12 @@ my (undef, $error) = during('append-written', 'INSERT INTO t SELECT * FROM docs 
 is($error, '', 'which ends well');
 for my $round (1 .. 12)
 {
+	$node->safe_psql('postgres', 'INSERT INTO t SELECT -id, doc FROM docs WHERE id <= 10');
 	(undef, $error) = during('merge-posted', "SELECT colbert_merge('t_index')", sub {
 		$node->safe_psql('postgres', 'INSERT INTO t SELECT -id, doc FROM docs WHERE id <= 500');
 	});
 	is($error, '', 'a merge, and inserts meanwhile');
-	$queue //= bytes('queue');
+	$queue //= bytes('queue') if $round > 1;
 }
 is(bytes('queue'), $queue, 'the queue is used again, though it is never empty');
 checker_is_content($node, 't', 'pending all the time');
