@@ -27,6 +27,9 @@
 #define APPEND_LOCK_TRIES	200
 #define APPEND_LOCK_NAP		5000
 
+/* Directory entries that are looked at between two pauses. */
+#define LEFTOVERS_OF_A_PAUSE 256
+
 /* Sweep where at least this share of the documents is dead: dead entries cost searches time and nothing else. */
 #define SWEEP_SHARE 0.1
 
@@ -197,6 +200,8 @@ collect_leftovers(IndexView *view, uint32 doc, const DocEntry *entry, void *arg)
 {
 	Leftovers  *leftovers = arg;
 
+	if (doc % LEFTOVERS_OF_A_PAUSE == 0)
+		compat_vacuum_delay_point();
 	if (entry->state == DOC_DEAD && !(entry->flags & DOC_PENDING))
 		ordinals_add(&leftovers->dead, doc);
 	else if (entry->state == DOC_RESERVED)

@@ -12,7 +12,6 @@
  */
 #include "compat/pg_compat.h"
 
-#include "commands/vacuum.h"
 #include "index/docstore.h"
 #include "index/queue.h"
 #include "miscadmin.h"
@@ -393,7 +392,7 @@ docstore_walk(IndexView *view, DocVisitor visit, void *arg)
 	{
 		uint32		run = Min(parray_run(array, doc), array->nitems - doc);
 
-		compat_vacuum_delay_point();
+		CHECK_FOR_INTERRUPTS();
 		parray_copy_out(&view->index, &view->meta, ARRAY_DOCS, doc, run, entries);
 		for (uint32 i = 0; i < run; i++)
 			if (entries[i].state != DOC_NONE)

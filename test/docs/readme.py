@@ -83,8 +83,8 @@ def error_of(conn, statement):
 def reference_agrees(conn, rows):
     """doc/options.md: settings against pg_settings, options against what CREATE INDEX takes and refuses and against the source."""
     conn.execute("LOAD 'colbert_pg'")
-    actual = [(name.removeprefix('colbert.'), default, f'{low} to {high}' if low else 'words') for name, default, low, high in
-              conn.execute("SELECT name, boot_val, min_val, max_val FROM pg_settings WHERE name LIKE 'colbert.%'").fetchall()]
+    actual = [(name.removeprefix('colbert.'), default, f'{low} to {high}' if low else 'on off' if kind == 'bool' else 'words') for name, default, low, high, kind in
+              conn.execute("SELECT name, boot_val, min_val, max_val, vartype FROM pg_settings WHERE name LIKE 'colbert.%'").fetchall()]
     same([(name, setting, values) for name, setting, _, _, values, _ in rows if setting != '-'], actual,
          'doc/options.md: names, defaults and ranges of settings are those of pg_settings')
     conn.execute('CREATE TABLE options_reference (doc multivector(4))')
