@@ -5,7 +5,7 @@
  *
  * Where the codec is coarse, a pending document has sq8 rows beside those of
  * the codec. They are a run of ARRAY_PENDING_ROWS whose length is a power of
- * two of sketch blocks. The merge that clears DOC_PENDING puts the run on the
+ * two. The merge that clears DOC_PENDING puts the run on the
  * free list of its length, in the same change; so does VACUUM for a
  * reservation that nobody will publish. The array therefore holds, of each
  * length, no more runs than were ever pending at one time.
@@ -19,7 +19,6 @@
  */
 #include "compat/pg_compat.h"
 
-#include "codec/sketch.h"
 #include "common/hashfn.h"
 #include "index/docstore.h"
 #include "miscadmin.h"
@@ -28,13 +27,13 @@
 static uint32
 run_class(uint32 ntokens)
 {
-	return Min(pg_ceil_log2_32(Max(sketch_blocks_for(ntokens), 1)), RUN_CLASSES - 1);
+	return Min(pg_ceil_log2_32(Max(ntokens, 1)), RUN_CLASSES - 1);
 }
 
 uint32
 pending_rows_length(uint32 class)
 {
-	return (uint32) SKETCH_BLOCK_TOKENS << class;
+	return (uint32) 1 << class;
 }
 
 uint32

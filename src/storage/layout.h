@@ -95,8 +95,8 @@ StaticAssertDecl(sizeof(ArrayMeta) == 12 + 8 * MAX_EXTENTS, "on-disk size of Arr
 /* Free document slots are kept by how many sketch blocks they have room for. */
 #define FREE_CLASSES 64
 
-/* Runs of pending rows hold a power of two of sketch blocks each. */
-#define RUN_CLASSES 28
+/* Runs of pending rows hold a power of two of rows each: no document has more than 2^29 tokens. */
+#define RUN_CLASSES 30
 
 /* On-disk numbers of the finders. */
 typedef enum FinderKind
@@ -171,7 +171,7 @@ typedef struct MetaPageData
 
 StaticAssertDecl(offsetof(MetaPageData, seed) == 40, "on-disk offset of MetaPageData.seed");
 StaticAssertDecl(offsetof(MetaPageData, free_head) == 160, "on-disk offset of MetaPageData.free_head");
-StaticAssertDecl(offsetof(MetaPageData, arrays) == 528, "on-disk offset of MetaPageData.arrays");
+StaticAssertDecl(offsetof(MetaPageData, arrays) == 536, "on-disk offset of MetaPageData.arrays");
 StaticAssertDecl(sizeof(MetaPageData) <= PAGE_PAYLOAD, "MetaPageData fits on its page");
 
 /*
