@@ -18,6 +18,7 @@ int			colbert_ef_search = 0;
 int			colbert_candidates = 0;
 int			colbert_rerank = 0;
 int			colbert_pending_limit = 65536;
+bool		colbert_background_merge = true;
 int			colbert_exact_thresholds = EXACT_THRESHOLDS_AUTO;
 
 static const struct config_enum_entry exact_thresholds_values[] = {
@@ -67,13 +68,16 @@ settings_init(void)
 	DefineCustomIntVariable("colbert.rerank", "Documents that are reranked by their code rows.",
 							"0 means the index's option, or else what the index chooses.",
 							&colbert_rerank, 0, 0, 10000000, PGC_USERSET, 0, NULL, NULL, NULL);
-	DefineCustomIntVariable("colbert.pending_limit", "Tokens that may be pending before an insert merges them into the index.",
-							NULL,
+	DefineCustomIntVariable("colbert.pending_limit", "Tokens that may be pending: inserts merge from half of it on.",
+							"The more is pending, the longer; some milliseconds at most.",
 							&colbert_pending_limit, 65536, 0, INT_MAX, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomEnumVariable("colbert.exact_thresholds", "Statements that find every row above a threshold.",
 							 "\"auto\": those that change or delete rows by a threshold, or negate it; \"on\": all; \"off\": none.",
 							 &colbert_exact_thresholds, EXACT_THRESHOLDS_AUTO, exact_thresholds_values,
 							 PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("colbert.background_merge", "Starts a background worker to merge what inserts leave pending.",
+							 "Inserts merge in steps of some milliseconds if it cannot be started.",
+							 &colbert_background_merge, true, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("colbert.simd", "Instruction set of the kernels.",
 							   "\"auto\" is the best that this machine has.",
 							   &colbert_simd, "auto", PGC_USERSET, 0, check_simd, assign_simd, NULL);

@@ -26,8 +26,9 @@ typedef enum ExactThresholds
 
 extern int	colbert_exact_thresholds;
 
-/* Tokens that may be pending before an insert merges them. */
+/* Tokens that may be pending, and whether a background worker merges what inserts leave. */
 extern int	colbert_pending_limit;
+extern bool colbert_background_merge;
 
 extern void settings_init(void);
 

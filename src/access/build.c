@@ -206,6 +206,7 @@ build_index(Build *build, int nworkers)
 	storage_set_settled(&build->view->index, RelationGetNumberOfBlocks(build->index));
 	build_log(build);
 	build->reltuples = build->shared->reltuples;
+	build->info->ii_BrokenHotChain |= build->shared->broken_hot_chain;
 	if (leader != NULL)
 		build_parallel_end(leader);
 }

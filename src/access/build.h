@@ -79,6 +79,7 @@ typedef struct BuildShared
 	BuildCounts counts;			/* sums over the participants */
 	double		reltuples;
 	Assigned	assigned;
+	bool		broken_hot_chain;	/* a participant met one: old snapshots must not use the index */
 	BlockNumber nblocks;		/* of the index, to be logged */
 
 	TeamShared	team;

@@ -193,6 +193,8 @@ build_encode(Build *build)
 	encoder_init(&encoder, build, sort);
 	if (build->leader)
 		pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_TOTAL, build->counts.ndocs + build->counts.nnulls);
+	if (build->leader)
+		COLBERT_PAUSE("leader-encodes");
 	reltuples = table_index_build_scan(build->heap, build->index, build->info, build->crew != NULL, build->leader,
 									   encode_row, &encoder, build_scan(build, PASS_ENCODE));
 	encoder_end(&encoder);
@@ -202,6 +204,7 @@ build_encode(Build *build)
 	shared->reltuples += reltuples;
 	shared->assigned.tokens += encoder.assigned.tokens;
 	shared->assigned.squares += encoder.assigned.squares;
+	shared->broken_hot_chain |= build->info->ii_BrokenHotChain;
 	SpinLockRelease(&shared->mutex);
 	return sort;
 }

@@ -21,6 +21,7 @@
 #include <math.h>
 
 #include "access/access.h"
+#include "index/queue.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/plancat.h"
@@ -146,7 +147,7 @@ read_contents(IndexOptInfo *info)
 	index_close(rel, NoLock);
 
 	contents.docs = meta.live_docs;
-	contents.pending_docs = meta.queue_tail - meta.queue_head;
+	contents.pending_docs = queue_count(&meta);
 	if (meta.live_docs > 0)
 		contents.doc_tokens = (double) meta.live_tokens / meta.live_docs;
 	if (has_nodes(&meta))

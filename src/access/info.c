@@ -18,7 +18,9 @@
 #include "funcapi.h"
 #include "index/drift.h"
 #include "index/merge.h"
+#include "index/queue.h"
 #include "miscadmin.h"
+#include "settings.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -144,7 +146,7 @@ colbert_index_info(PG_FUNCTION_ARGS)
 	values[n++] = Int64GetDatum(meta->live_nulls);
 	values[n++] = Int64GetDatum(meta->arrays[ARRAY_NODES].nitems);
 	values[n++] = Int32GetDatum(meta->tokens_per_node);
-	values[n++] = Int64GetDatum(meta->queue_tail - meta->queue_head);
+	values[n++] = Int64GetDatum(queue_count(meta));
 	values[n++] = Int64GetDatum((int64) meta->pending_tokens);
 	values[n++] = Int64GetDatum(meta->dead_docs);
 	values[n++] = Int64GetDatum(meta->free_docs);
@@ -184,7 +186,7 @@ colbert_merge(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("index \"%s\" is not ready", RelationGetRelationName(index)),
 				 errhint("Wait until it is built; if that failed, drop it or REINDEX it.")));
-	merged = merge_pending(index, MERGE_WAIT);
+	merged = merge_pending(index, (uint64) colbert_pending_limit);
 	relation_close(index, RowExclusiveLock);
 	PG_RETURN_INT64((int64) merged);
 }

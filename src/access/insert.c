@@ -3,29 +3,112 @@
  * insert.c
  *	  INSERT: append a document, pending until a merge.
  *
- * An insert that finds too many tokens pending merges them, unless somebody
- * else is at it.
+ * Above half of colbert.pending_limit, merges begin. A background worker does
+ * them, if one can be had; otherwise inserts do, one step at a time. An insert
+ * that finds somebody else merging goes on, until three quarters of the limit
+ * are pending: from there on it waits for its turn, the longer the more is
+ * pending, so that documents do not come faster than they are merged. An
+ * insert spends at most MOST_MILLISECONDS on all of this.
+ *
+ * The first nodes take longer than that. They are left to the worker, VACUUM
+ * and colbert_merge.
  *
  *-------------------------------------------------------------------------
  */
 #include "compat/pg_compat.h"
 
 #include "access/access.h"
+#include "access/merge_worker.h"
 #include "index/docstore.h"
 #include "index/merge.h"
 #include "index/train.h"
+#include "miscadmin.h"
+#include "portability/instr_time.h"
 #include "settings.h"
 #include "utils/memutils.h"
 
-/* Too much is pending, and a merge could change that. */
-static bool
-merge_is_due(const IndexView *view)
-{
-	const MetaPageData *meta = &view->meta;
+/* The longest that an insert merges, and that it merges and waits together. */
+#define STEP_MILLISECONDS	10.0
+#define MOST_MILLISECONDS	18.0
 
-	if (meta->pending_tokens <= (uint64) colbert_pending_limit)
-		return false;
-	return has_nodes(meta) || meta->live_tokens >= train_min_tokens(meta);
+/* Shares of the limit from which on inserts merge, and wait. */
+#define MERGE_SHARE	0.5
+#define WAIT_SHARE	0.75
+
+/* Microseconds between two tries for the merge lock. */
+#define LOCK_NAP	500
+
+/* What an insert does about what is pending. */
+typedef struct InsertDuty
+{
+	bool		train;			/* the first nodes are due: for a worker alone */
+	double		merge;			/* milliseconds of merging; 0: none is due */
+	double		wait;			/* milliseconds that it may wait for the merge lock */
+} InsertDuty;
+
+static InsertDuty
+insert_duty(const MetaPageData *meta)
+{
+	double		pending = (double) meta->pending_tokens;
+	double		limit = colbert_pending_limit;
+	InsertDuty	duty = {0};
+
+	if (pending >= limit)
+		duty.wait = MOST_MILLISECONDS;
+	else if (pending > limit * WAIT_SHARE)
+		duty.wait = MOST_MILLISECONDS * (pending - limit * WAIT_SHARE) / (limit * (1 - WAIT_SHARE));
+	if (!has_nodes(meta))
+		duty.train = pending > limit * WAIT_SHARE && meta->live_tokens >= train_min_tokens(meta);
+	else if (pending > limit * MERGE_SHARE)
+		duty.merge = STEP_MILLISECONDS;
+	return duty;
+}
+
+static double
+milliseconds_since(instr_time start)
+{
+	instr_time	now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_SUBTRACT(now, start);
+	return INSTR_TIME_GET_MILLISEC(now);
+}
+
+/* Take the merge lock, waiting for so many milliseconds since start; false if others have it all the while. */
+static bool
+lock_within(Relation index, instr_time start, double milliseconds)
+{
+	while (!merge_lock(index, MERGE_IF_FREE))
+	{
+		if (milliseconds_since(start) >= milliseconds)
+			return false;
+		CHECK_FOR_INTERRUPTS();
+		pg_usleep(LOCK_NAP);
+	}
+	return true;
+}
+
+/*
+ * Keep what is pending within bounds. Holding the merge lock means that nobody
+ * else merges now; a worker that serves the index is between two batches, or
+ * about to come.
+ */
+static void
+do_duty(IndexView *view, InsertDuty duty)
+{
+	Relation	index = view->index.rel;
+	instr_time	start;
+	double		left;
+
+	INSTR_TIME_SET_CURRENT(start);
+	if (!lock_within(index, start, duty.wait))
+		return;
+	left = Min(duty.merge, MOST_MILLISECONDS - milliseconds_since(start));
+	if (left > 0 && !merge_worker_serves(index) && !merge_worker_start(index, view->meta.pending_tokens))
+		merge_step(view, left);
+	else if (duty.train)
+		(void) merge_worker_start(index, view->meta.pending_tokens);
+	merge_unlock(index);
 }
 
 bool
@@ -40,9 +123,12 @@ colbert_insert(Relation index, Datum *values, bool *isnull, ItemPointer heap_tid
 		docstore_append_null(view, heap_tid);
 	else
 	{
+		InsertDuty	duty;
+
 		docstore_append(view, heap_tid, multivector_from_datum(values[0]), DOC_IN_QUEUE);
-		if (merge_is_due(view))
-			merge_pending(index, MERGE_IF_FREE);
+		duty = insert_duty(&view->meta);
+		if (duty.train || duty.merge > 0)
+			do_duty(view, duty);
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);

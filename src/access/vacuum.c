@@ -20,8 +20,17 @@
 #include "index/merge.h"
 #include "index/postings.h"
 #include "miscadmin.h"
+#include "settings.h"
 #include "storage/indexfsm.h"
 #include "utils/memutils.h"
+
+/* Reservations that are freed at a time; how often to try for the append lock, and microseconds between. */
+#define RESERVED_AT_A_TIME	64
+#define APPEND_LOCK_TRIES	200
+#define APPEND_LOCK_NAP		5000
+
+/* Directory entries that are looked at between two pauses. */
+#define LEFTOVERS_OF_A_PAUSE 256
 
 /* Sweep where at least this share of the documents is dead: dead entries cost searches time and nothing else. */
 #define SWEEP_SHARE 0.1
@@ -193,6 +202,8 @@ collect_leftovers(IndexView *view, uint32 doc, const DocEntry *entry, void *arg)
 {
 	Leftovers  *leftovers = arg;
 
+	if (doc % LEFTOVERS_OF_A_PAUSE == 0)
+		compat_vacuum_delay_point();
 	if (entry->state == DOC_DEAD && !(entry->flags & DOC_PENDING))
 		ordinals_add(&leftovers->dead, doc);
 	else if (entry->state == DOC_RESERVED)
@@ -208,54 +219,58 @@ sweep(IndexView *view, const OrdinalList *dead)
 
 	for (uint32 i = 0; i < dead->count; i++)
 		bits[dead->items[i] >> 3] |= 1 << (dead->items[i] & 7);
-	view->meta.postings = postings_sweep(&view->index, &view->meta, bits, ndocs);
+	view->meta.postings = postings_sweep(&view->index, &view->meta, bits, ndocs, (uint64) colbert_pending_limit);
 	meta_write_nodes(&view->index, &view->meta);
 	docstore_push_free(view, dead->items, dead->count);
 	pfree(bits);
 }
 
 /*
- * Free reservations that nobody will publish: those that stand while no
- * appender is at work. Appenders wait for as long as this takes.
+ * Take the append lock alone, when no appender is at work; false if one always
+ * is. Never waits in the lock's queue, where appenders would wait behind it.
  */
-static void
-free_reserved(IndexView *view, OrdinalList *reserved)
+static bool
+lock_out_appenders(Relation index)
 {
-	uint32		kept = 0;
-
-	if (reserved->count == 0)
-		return;
-	docstore_lock(view->index.rel, LOCK_APPEND, ExclusiveLock);
-	for (uint32 i = 0; i < reserved->count; i++)
+	for (int tries = 0; tries < APPEND_LOCK_TRIES; tries++)
 	{
-		DocEntry	entry;
-
-		if (docstore_entry(view, reserved->items[i], &entry) && entry.state == DOC_RESERVED)
-			reserved->items[kept++] = reserved->items[i];
+		CHECK_FOR_INTERRUPTS();
+		if (docstore_lock_if_free(index, LOCK_APPEND, ExclusiveLock))
+			return true;
+		pg_usleep(APPEND_LOCK_NAP);
 	}
-	docstore_push_free(view, reserved->items, kept);
-	docstore_unlock(view->index.rel, LOCK_APPEND, ExclusiveLock);
+	return false;
 }
 
 /*
- * Pending rows start over only when none is in use: a merge that finds an
- * appender at work leaves them, and where there always is one they would grow
- * for ever. Here appenders wait while the few documents that came since the
- * merge before are merged.
+ * Free reservations that nobody will publish: those that stand while no
+ * appender is at work. A few at a time, for appenders wait meanwhile; what is
+ * left is for the next VACUUM.
  */
 static void
-merge_all(Relation index)
+free_reserved(IndexView *view, const OrdinalList *reserved)
 {
-	MetaPageData meta;
-	ColbertIndex opened = {index, false};
+	for (uint32 first = 0; first < reserved->count; first += RESERVED_AT_A_TIME)
+	{
+		uint32		end = Min(reserved->count, first + RESERVED_AT_A_TIME);
+		uint32		kept[RESERVED_AT_A_TIME];
+		uint32		nkept = 0;
 
-	merge_pending_locked(index);
-	meta_read(&opened, &meta);
-	if (!has_nodes(&meta) || meta.arrays[ARRAY_PENDING_ROWS].nitems == 0)
-		return;
-	docstore_lock(index, LOCK_APPEND, ExclusiveLock);
-	merge_pending_locked(index);
-	docstore_unlock(index, LOCK_APPEND, ExclusiveLock);
+		if (!lock_out_appenders(view->index.rel))
+			return;
+		for (uint32 i = first; i < end; i++)
+		{
+			DocEntry	entry;
+
+			if (!docstore_entry(view, reserved->items[i], &entry) || entry.state != DOC_RESERVED)
+				continue;
+			if (view->coder.codec->coarse)
+				pending_rows_release(view, reserved->items[i], true);
+			kept[nkept++] = reserved->items[i];
+		}
+		docstore_push_free(view, kept, nkept);
+		docstore_unlock(view->index.rel, LOCK_APPEND, ExclusiveLock);
+	}
 }
 
 static void
@@ -273,9 +288,9 @@ clean(Relation index)
 		sweep(view, &leftovers.dead);
 	free_reserved(view, &leftovers.reserved);
 	postings_reclaim(&view->index);
-	/* Last: a full disk can stop a merge, and nothing before it. */
-	merge_all(index);
 	merge_unlock(index);
+	/* Last: a full disk can stop a merge, and nothing before it. */
+	merge_pending(index, (uint64) colbert_pending_limit);
 }
 
 /* An index that began small has the lists of its first tokens: searches read more of each, and find less. */

@@ -38,6 +38,13 @@
 #include "storage/findings.h"
 #include "utils/snapshot.h"
 
+/* A free run of pending rows. */
+typedef struct CheckRun
+{
+	uint32		first;
+	uint32		nrows;
+} CheckRun;
+
 typedef struct Check
 {
 	Relation	index;
@@ -54,6 +61,9 @@ typedef struct Check
 	uint32		nnulls;
 	uint32	   *queue;
 	uint32		nqueue;
+	CheckRun   *runs;
+	uint32		nruns;
+	uint32		runs_room;
 	BlockNumber nblocks;
 
 	/* Parts that others rely on. */

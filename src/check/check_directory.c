@@ -53,8 +53,9 @@ claim(DirectoryCheck *directory, ArrayKind kind, uint8 *owned, uint32 doc, uint3
 		}
 		bit_set(owned, (uint64) first + i);
 	}
+	/* the end of a run of pending rows may never have been written */
 	if (check->docs[doc].state == DOC_LIVE && is_written(check->view, kind, &check->docs[doc]))
-		check_use(check, kind, first, n);
+		check_use(check, kind, first, kind == ARRAY_PENDING_ROWS ? check->docs[doc].ntokens : n);
 }
 
 static void
@@ -65,8 +66,9 @@ check_places(DirectoryCheck *directory, uint32 doc, const DocEntry *entry)
 	claim(directory, ARRAY_SKETCHES, directory->blocks, doc, entry->first_block, sketch_blocks_for(entry->capacity));
 	if (view->row_size > 0)
 		claim(directory, ARRAY_ROWS, directory->rows, doc, entry->first_row, entry->capacity);
-	if (view->coder.codec->coarse && entry->state == DOC_LIVE && (entry->flags & DOC_PENDING))
-		claim(directory, ARRAY_PENDING_ROWS, directory->pending_rows, doc, entry->first_pending_row, entry->ntokens);
+	if (view->coder.codec->coarse && entry->state != DOC_FREE && (entry->flags & DOC_PENDING))
+		claim(directory, ARRAY_PENDING_ROWS, directory->pending_rows, doc, entry->first_pending_row,
+			  pending_rows_capacity(entry->ntokens));
 }
 
 static void
@@ -101,6 +103,28 @@ check_entry(DirectoryCheck *directory, uint32 doc, const DocEntry *entry)
 	check_places(directory, doc, entry);
 }
 
+/* Free runs of pending rows are nobody's. */
+static void
+check_runs(DirectoryCheck *directory)
+{
+	const Check *check = directory->check;
+
+	for (uint32 i = 0; i < check->nruns; i++)
+	{
+		const CheckRun *run = &check->runs[i];
+
+		for (uint32 row = run->first; row - run->first < run->nrows; row++)
+		{
+			if (!check_in_array(check, ARRAY_PENDING_ROWS, row, 1) || bit_test(directory->pending_rows, row))
+			{
+				findings_add(check->findings, FINDING_ERROR, row, "a free pending row is not there, or in use");
+				break;
+			}
+			bit_set(directory->pending_rows, row);
+		}
+	}
+}
+
 static void
 check_counter(Check *check, const char *name, uint64 stored, uint64 counted)
 {
@@ -124,6 +148,7 @@ check_directory(Check *check)
 		CHECK_FOR_INTERRUPTS();
 		check_entry(&directory, doc, &check->docs[doc]);
 	}
+	check_runs(&directory);
 	if (directory.documents[DOC_NONE] > 0)
 		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
 					 UINT64_FORMAT " slots were handed out and never written", directory.documents[DOC_NONE]);

@@ -40,12 +40,13 @@ check_queue(Check *check)
 	const MetaPageData *meta = &check->view->meta;
 	uint64		tokens = 0;
 
-	check_use(check, ARRAY_QUEUE, meta->queue_head, check->nqueue);
+	check_use(check, ARRAY_QUEUE, meta->queue_head, check->nqueue > 0 ? meta->queue_tail - meta->queue_head : 0);
+	check_use(check, ARRAY_QUEUE, 0, check->nqueue > 0 ? meta->queue_wrapped : 0);
 	for (uint32 i = 0; i < check->nqueue; i++)
 	{
 		uint32		doc = check->queue[i];
 
-		check_queued(check, meta->queue_head + i, doc);
+		check_queued(check, i, doc);
 		if (doc < check->ndocs)
 			tokens += check->docs[doc].ntokens;
 	}

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * check_snapshot.c
- *	  A copy of the meta data, the directory, the NULL rows and the queue, as
- *	  of one moment.
+ *	  A copy of the meta data, the directory, the NULL rows, the queue and the
+ *	  free pending rows, as of one moment.
  *
  * Takes 36 bytes a document, and 12 a NULL row.
  *
@@ -11,6 +11,7 @@
 #include "compat/pg_compat.h"
 
 #include "check/check.h"
+#include "index/queue.h"
 #include "miscadmin.h"
 
 /* Read items for nothing but that their pages are in memory afterwards. */
@@ -40,6 +41,40 @@ copy_items(Check *check, ArrayKind kind, uint32 first, uint32 count)
 	return copy;
 }
 
+/* Note the free runs of pending rows of one length. */
+static void
+copy_runs_of(Check *check, uint32 class)
+{
+	IndexView  *view = check->view;
+	uint32		most = view->meta.arrays[ARRAY_PENDING_ROWS].nitems;
+	uint32		first = view->meta.free_runs[class];
+	uint32		next;
+
+	while (first != INVALID_ORDINAL)
+	{
+		if (check->nruns >= most || !pending_rows_next(view, first, &next))
+		{
+			findings_add(check->findings, FINDING_WARNING, class, "free pending rows are lost: their list is damaged");
+			return;
+		}
+		if (check->nruns == check->runs_room)
+		{
+			check->runs_room = Max(check->runs_room * 2, 1024);
+			check->runs = check->runs == NULL ? palloc(check->runs_room * sizeof(CheckRun))
+				: repalloc_huge(check->runs, mul_size(check->runs_room, sizeof(CheckRun)));
+		}
+		check->runs[check->nruns++] = (CheckRun) {first, pending_rows_length(class)};
+		first = next;
+	}
+}
+
+static void
+copy_free_runs(Check *check)
+{
+	for (uint32 class = 0; class < RUN_CLASSES; class++)
+		copy_runs_of(check, class);
+}
+
 void
 check_snapshot(Check *check)
 {
@@ -48,7 +83,8 @@ check_snapshot(Check *check)
 
 	warm(check, ARRAY_DOCS, 0, meta->arrays[ARRAY_DOCS].nitems);
 	warm(check, ARRAY_NULLS, 0, meta->arrays[ARRAY_NULLS].nitems);
-	warm(check, ARRAY_QUEUE, meta->queue_head, Min(meta->queue_tail, meta->arrays[ARRAY_QUEUE].nitems));
+	warm(check, ARRAY_QUEUE, 0, Min(meta->queue_tail, meta->arrays[ARRAY_QUEUE].nitems));
+	warm(check, ARRAY_PENDING_ROWS, 0, meta->arrays[ARRAY_PENDING_ROWS].nitems);
 
 	buffer = meta_lock(&check->view->index, BUFFER_LOCK_SHARE);
 	memcpy(meta, meta_data(BufferGetPage(buffer)), sizeof(MetaPageData));
@@ -56,13 +92,15 @@ check_snapshot(Check *check)
 	check->docs = copy_items(check, ARRAY_DOCS, 0, check->ndocs);
 	check->nnulls = meta->arrays[ARRAY_NULLS].nitems;
 	check->nulls = copy_items(check, ARRAY_NULLS, 0, check->nnulls);
-	if (meta->queue_head <= meta->queue_tail && meta->queue_tail <= meta->arrays[ARRAY_QUEUE].nitems)
-		check->nqueue = meta->queue_tail - meta->queue_head;
+	if (queue_is_valid(meta))
+		check->nqueue = queue_count(meta);
 	else
 		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
-					 "the queue has items %u to %u of %u", meta->queue_head, meta->queue_tail,
-					 meta->arrays[ARRAY_QUEUE].nitems);
-	check->queue = copy_items(check, ARRAY_QUEUE, meta->queue_head, check->nqueue);
+					 "the queue has items %u to %u, and 0 to %u, of %u", meta->queue_head, meta->queue_tail,
+					 meta->queue_wrapped, meta->arrays[ARRAY_QUEUE].nitems);
+	check->queue = palloc_extended(Max(mul_size(check->nqueue, sizeof(uint32)), 1), MCXT_ALLOC_HUGE);
+	queue_copy(&check->view->index, meta, check->nqueue, check->queue);
+	copy_free_runs(check);
 	UnlockReleaseBuffer(buffer);
 
 	check->nblocks = RelationGetNumberOfBlocks(check->index);

@@ -139,6 +139,22 @@
 	ReadRecentBuffer((rel)->rd_node, MAIN_FORKNUM, block, buffer)
 #endif
 
+/* Whether the storage of a relation was created in this transaction, so that no other process sees it; renamed in 16. */
+#if PG_VERSION_NUM >= 160000
+#define compat_created_here(rel) \
+	((rel)->rd_createSubid != InvalidSubTransactionId || (rel)->rd_firstRelfilelocatorSubid != InvalidSubTransactionId)
+#else
+#define compat_created_here(rel) \
+	((rel)->rd_createSubid != InvalidSubTransactionId || (rel)->rd_firstRelfilenodeSubid != InvalidSubTransactionId)
+#endif
+
+/* Whether this process is an autovacuum worker: renamed, and declared elsewhere, in 17. */
+#if PG_VERSION_NUM >= 170000
+#define compat_is_autovacuum_worker() AmAutoVacuumWorkerProcess()
+#else
+#define compat_is_autovacuum_worker() IsAutoVacuumWorkerProcess()
+#endif
+
 /* Before a declaration: the function does not return. */
 #if PG_VERSION_NUM >= 180000
 #define compat_noreturn pg_noreturn

@@ -80,6 +80,8 @@ create_meta(const IndexShape *shape, MetaPageData *meta)
 	meta->null_free_head = INVALID_ORDINAL;
 	for (int i = 0; i < FREE_CLASSES; i++)
 		meta->free_head[i] = INVALID_ORDINAL;
+	for (int i = 0; i < RUN_CLASSES; i++)
+		meta->free_runs[i] = INVALID_ORDINAL;
 
 	arrays[ARRAY_DOCS].item_size = sizeof(DocEntry);
 	arrays[ARRAY_SKETCHES].item_size = kernel_sketch_block_size(rotation_padded(row_shape.dim), has_add);

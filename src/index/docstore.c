@@ -13,6 +13,7 @@
 #include "compat/pg_compat.h"
 
 #include "index/docstore.h"
+#include "index/queue.h"
 #include "miscadmin.h"
 
 /* Tokens that are widened, encoded and copied in at a time: a multiple of the sketch block. */
@@ -106,25 +107,31 @@ write_tokens(IndexView *view, const DocEntry *entry, const MultiVector *mv)
 
 /* ---- reserving and publishing ---- */
 
+/* What else changes with a slot. */
+typedef struct SlotLinks
+{
+	const FreeSlot *free;		/* the place on a free list that it is taken from; NULL: none */
+	uint32		queue_item;		/* the queue item that it is written to; INVALID_ORDINAL: none */
+} SlotLinks;
+
 /*
  * Write a slot's directory entry and the meta data in one change; with them
- * take the slot off its free list (free not NULL), or put it in the queue at
- * its end. The meta page is held exclusively, and view->meta is what it is to
+ * take the slot off its free list, or put it in the queue. The meta page is held exclusively, and view->meta is what it is to
  * hold. No other writer locks two of these pages without the meta page.
  */
 static void
-write_slot(IndexView *view, Buffer meta_buffer, uint32 doc, const DocEntry *entry, const FreeSlot *free)
+write_slot(IndexView *view, Buffer meta_buffer, uint32 doc, const DocEntry *entry, const SlotLinks *links)
 {
 	ColbertIndex *index = &view->index;
 	MetaPageData *meta = &view->meta;
 	Buffer		buffer = parray_lock(index, meta, ARRAY_DOCS, doc);
 	Buffer		other = InvalidBuffer;
-	bool		enqueue = entry->state == DOC_LIVE && (entry->flags & DOC_PENDING);
-	uint32		before = free != NULL ? free->before : INVALID_ORDINAL;
+	bool		enqueue = links->queue_item != INVALID_ORDINAL;
+	uint32		before = links->free != NULL ? links->free->before : INVALID_ORDINAL;
 	Change		change;
 
 	if (enqueue)
-		other = parray_lock(index, meta, ARRAY_QUEUE, meta->queue_tail - 1);
+		other = parray_lock(index, meta, ARRAY_QUEUE, links->queue_item);
 	else if (before != INVALID_ORDINAL && !parray_same_page(&meta->arrays[ARRAY_DOCS], before, doc))
 		other = parray_lock(index, meta, ARRAY_DOCS, before);
 
@@ -132,10 +139,10 @@ write_slot(IndexView *view, Buffer meta_buffer, uint32 doc, const DocEntry *entr
 	memcpy(meta_data(change_page(&change, meta_buffer, false)), meta, sizeof(MetaPageData));
 	memcpy(parray_change(&change, buffer, meta, ARRAY_DOCS, doc), entry, sizeof(DocEntry));
 	if (enqueue)
-		memcpy(parray_change(&change, other, meta, ARRAY_QUEUE, meta->queue_tail - 1), &doc, sizeof(uint32));
+		memcpy(parray_change(&change, other, meta, ARRAY_QUEUE, links->queue_item), &doc, sizeof(uint32));
 	else if (before != INVALID_ORDINAL)
 		((DocEntry *) parray_change(&change, BufferIsValid(other) ? other : buffer,
-									meta, ARRAY_DOCS, before))->ntokens = free->next;
+									meta, ARRAY_DOCS, before))->ntokens = links->free->next;
 	change_commit(&change);
 	if (BufferIsValid(other))
 		UnlockReleaseBuffer(other);
@@ -190,6 +197,37 @@ lock_with_room(IndexView *view, const ArrayDemand *demands, int n)
 }
 
 /*
+ * Find a slot for a document, a free one or room for a new one, and a run of
+ * pending rows or room for it. Arrays without room grow with no page locked.
+ * Returns the meta page, locked exclusively.
+ */
+static Buffer
+lock_with_slot(IndexView *view, uint32 ntokens, bool pending_rows, FreeSlot *free, bool *reused, DocEntry *entry)
+{
+	ArrayDemand demands[] = {
+		{ARRAY_PENDING_ROWS, 0},
+		{ARRAY_DOCS, 1}, {ARRAY_SKETCHES, sketch_blocks_for(ntokens)}, {ARRAY_ROWS, ntokens}
+	};
+
+	for (;;)
+	{
+		Buffer		meta_buffer = lock_current_meta(view);
+		int			wanted = 1;
+
+		demands[0].count = pending_rows ? pending_rows_wanted(view, ntokens) : 0;
+		if (parray_have_room(&view->meta, demands, 1))
+		{
+			*reused = docstore_find_free(view, ntokens, free, entry);
+			if (*reused || parray_have_room(&view->meta, demands, lengthof(demands)))
+				return meta_buffer;
+			wanted = lengthof(demands);
+		}
+		UnlockReleaseBuffer(meta_buffer);
+		parray_make_room(&view->index, &view->meta, demands, wanted);
+	}
+}
+
+/*
  * Reserve a slot for a document: a free one, or a new one as soon as the
  * arrays have room. *entry is what stands in it now.
  */
@@ -197,30 +235,20 @@ static uint32
 reserve(IndexView *view, ItemPointer tid, uint32 ntokens, DocPlace place, DocEntry *entry)
 {
 	bool		pending_rows = place == DOC_IN_QUEUE && has_pending_rows(view);
-	const ArrayDemand demands[] = {
-		{ARRAY_PENDING_ROWS, pending_rows ? ntokens : 0},
-		{ARRAY_DOCS, 1}, {ARRAY_SKETCHES, sketch_blocks_for(ntokens)}, {ARRAY_ROWS, ntokens}
-	};
-	Buffer		meta_buffer = lock_with_room(view, demands, 1);
 	FreeSlot	free;
-	bool		reused = docstore_find_free(view, ntokens, &free, entry);
-	uint32		doc;
+	bool		reused;
+	Buffer		meta_buffer = lock_with_slot(view, ntokens, pending_rows, &free, &reused, entry);
+	uint32		doc = reused ? free.doc : take_fresh(view, ntokens, entry);
 
-	if (!reused && !parray_have_room(&view->meta, demands, lengthof(demands)))
-	{
-		UnlockReleaseBuffer(meta_buffer);
-		meta_buffer = lock_with_room(view, demands, lengthof(demands));
-	}
-	doc = reused ? free.doc : take_fresh(view, ntokens, entry);
 	if (pending_rows)
-		entry->first_pending_row = parray_take(&view->meta, ARRAY_PENDING_ROWS, ntokens);
+		entry->first_pending_row = pending_rows_take(view, ntokens);
 
 	entry->tid = *tid;
 	entry->state = DOC_RESERVED;
 	entry->flags = place == DOC_IN_QUEUE ? DOC_PENDING : 0;
 	entry->ntokens = ntokens;
 	entry->epoch = view->meta.epoch;
-	write_slot(view, meta_buffer, doc, entry, reused ? &free : NULL);
+	write_slot(view, meta_buffer, doc, entry, &(SlotLinks) {reused ? &free : NULL, INVALID_ORDINAL});
 	UnlockReleaseBuffer(meta_buffer);
 	return doc;
 }
@@ -232,25 +260,24 @@ publish(IndexView *view, uint32 doc, DocEntry *entry)
 	const ArrayDemand demand = {ARRAY_QUEUE, 1};
 	bool		pending = (entry->flags & DOC_PENDING) != 0;
 	MetaPageData *meta = &view->meta;
+	SlotLinks	links = {NULL, INVALID_ORDINAL};
 	Buffer		meta_buffer = lock_current_meta(view);
 
-	if (pending && meta->queue_tail == meta->arrays[ARRAY_QUEUE].nitems && !parray_have_room(meta, &demand, 1))
+	if (pending && queue_wants_room(meta) && !parray_have_room(meta, &demand, 1))
 	{
 		UnlockReleaseBuffer(meta_buffer);
 		meta_buffer = lock_with_room(view, &demand, 1);
 	}
 	if (pending)
 	{
-		if (meta->queue_tail == meta->arrays[ARRAY_QUEUE].nitems)
-			parray_take(meta, ARRAY_QUEUE, 1);
-		meta->queue_tail++;
+		links.queue_item = queue_append(meta);
 		meta->pending_tokens += entry->ntokens;
 	}
 	meta->live_docs++;
 	meta->live_tokens += entry->ntokens;
 	entry->state = DOC_LIVE;
 
-	write_slot(view, meta_buffer, doc, entry, NULL);
+	write_slot(view, meta_buffer, doc, entry, &links);
 	UnlockReleaseBuffer(meta_buffer);
 }
 
@@ -355,25 +382,28 @@ docstore_vectors(IndexView *view, const DocEntry *entry, uint32 first, uint32 n,
 }
 
 void
-docstore_resketch(IndexView *view, uint32 doc, const DocEntry *entry)
+docstore_resketch(IndexView *view, uint32 doc, const DocEntry *entry, uint32 first, uint32 n)
 {
+	uint32		end = first + n;
 	Encoder		encoder;
 	DocEntry   *stored;
 	Buffer		buffer;
 	Change		change;
 
-	encoder_init(&encoder, view, entry->ntokens);
-	for (uint32 first = 0; first < entry->ntokens; first += CHUNK_TOKENS)
+	encoder_init(&encoder, view, n);
+	for (; first < end; first += CHUNK_TOKENS)
 	{
-		uint32		n = Min(entry->ntokens - first, CHUNK_TOKENS);
+		uint32		chunk = Min(end - first, CHUNK_TOKENS);
 
 		CHECK_FOR_INTERRUPTS();
-		docstore_vectors(view, entry, first, n, encoder.tokens);
-		write_sketches(&encoder, entry, first, n);
+		docstore_vectors(view, entry, first, chunk, encoder.tokens);
+		write_sketches(&encoder, entry, first, chunk);
 		if (view->codebooks != NULL)
-			write_rows(&encoder, &view->coder, ARRAY_ROWS, entry->first_row + first, n);
+			write_rows(&encoder, &view->coder, ARRAY_ROWS, entry->first_row + first, chunk);
 	}
 	encoder_free(&encoder);
+	if (end < entry->ntokens)
+		return;
 
 	buffer = parray_lock(&view->index, &view->meta, ARRAY_DOCS, doc);
 	change_begin(&change, &view->index);
@@ -388,6 +418,8 @@ docstore_clear_pending(IndexView *view, const uint32 *docs, uint32 ndocs)
 {
 	uint32		i = 0;
 
+	for (; has_pending_rows(view) && i < ndocs; i++)
+		pending_rows_release(view, docs[i], false);
 	while (i < ndocs)
 	{
 		uint32		run = parray_run(&view->meta.arrays[ARRAY_DOCS], docs[i]);
@@ -397,7 +429,12 @@ docstore_clear_pending(IndexView *view, const uint32 *docs, uint32 ndocs)
 
 		change_begin(&change, &view->index);
 		for (; i < ndocs && docs[i] < end; i++)
-			((DocEntry *) parray_change(&change, buffer, &view->meta, ARRAY_DOCS, docs[i]))->flags &= ~DOC_PENDING;
+		{
+			DocEntry   *entry = (DocEntry *) parray_change(&change, buffer, &view->meta, ARRAY_DOCS, docs[i]);
+
+			if (docstore_releases(entry, false))
+				entry->flags &= ~DOC_PENDING;
+		}
 		change_commit(&change);
 		UnlockReleaseBuffer(buffer);
 	}

@@ -99,17 +99,48 @@ docstore_has_rows(const IndexView *view, const DocEntry *entry)
 }
 
 /*
- * Write the sketches of a document, and the rows of a codec that is trained,
- * anew under the view's parameters and epoch.
+ * Write the sketches of tokens first .. first + n - 1 of a document, and their
+ * rows if the codec is trained, anew under the view's parameters. first is a
+ * multiple of the sketch block. The document is of the view's epoch from its
+ * last token on.
  */
-extern void docstore_resketch(IndexView *view, uint32 doc, const DocEntry *entry);
+extern void docstore_resketch(IndexView *view, uint32 doc, const DocEntry *entry, uint32 first, uint32 n);
 
-/* Clear DOC_PENDING of these documents (ascending ordinals). */
+/* Return true if a document's pending flag may be cleared: it is published, or (reserved) its reservation is known to be abandoned. */
+static inline bool
+docstore_releases(const DocEntry *entry, bool reserved)
+{
+	return entry->state == DOC_LIVE || entry->state == DOC_DEAD || (reserved && entry->state == DOC_RESERVED);
+}
+
+/*
+ * Clear DOC_PENDING of these documents (ascending ordinals, which may come
+ * twice), and free their pending rows. Entries that are only reserved stay:
+ * a queue that a crash left stale may name them.
+ */
 extern void docstore_clear_pending(IndexView *view, const uint32 *docs, uint32 ndocs);
 
 /* Walk the directory: calls back for every entry that was ever written, with no lock held. */
 typedef void (*DocVisitor) (IndexView *view, uint32 doc, const DocEntry *entry, void *arg);
 extern void docstore_walk(IndexView *view, DocVisitor visit, void *arg);
+
+/* ---- pending_rows.c ---- */
+
+/* The rows of a run on a free list, and of a run for a document of this many tokens. */
+extern uint32 pending_rows_length(uint32 class);
+extern uint32 pending_rows_capacity(uint32 ntokens);
+
+/* The number of new rows that a run for a document of this many tokens needs; 0 if a free run serves. The meta page is held. */
+extern uint32 pending_rows_wanted(IndexView *view, uint32 ntokens);
+
+/* Hand out a run of pending rows, for which there is room; returns its first row. The meta page is held exclusively, and view->meta is what it is to hold. */
+extern uint32 pending_rows_take(IndexView *view, uint32 ntokens);
+
+/* Clear DOC_PENDING of a document, if it is set, and free its run. reserved: of an abandoned reservation, too. */
+extern void pending_rows_release(IndexView *view, uint32 doc, bool reserved);
+
+/* The run after a free one; false if there is no free run at that row. */
+extern bool pending_rows_next(IndexView *view, uint32 first, uint32 *next);
 
 /* ---- docstore_free.c ---- */
 

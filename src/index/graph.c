@@ -91,6 +91,7 @@ graph_open(ColbertIndex *index, MetaPageData *meta, const SketchParams *params)
 	graph->width = graph_width(meta->dim);
 	graph->padded = params->rotation->padded;
 	graph->m = meta->m;
+	graph->counts_at_close = index->building;
 	check_shape(graph);
 
 	lanes = edges_lanes(graph->m, 0);

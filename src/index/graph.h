@@ -30,7 +30,7 @@
 /*
  * Open for searching or growing. *meta belongs to the caller and must live as
  * long; graph_insert keeps it up to date (and the meta page too: while
- * building, when the graph is closed). params' rotation must live as long; the
+ * building, and after graph_count_at_close, when the graph is closed). params' rotation must live as long; the
  * sketches of edges need no mean, so they are of no epoch.
  */
 typedef struct Graph Graph;
@@ -63,6 +63,12 @@ extern bool graph_assign_many(Graph *graph, const float *tokens, uint32 ntokens,
  * the level is drawn from the index's seed and the ordinal.
  */
 extern uint32 graph_insert(Graph *graph, const float *vector);
+
+/*
+ * Count the nodes that are added from now on when the graph is closed, all at
+ * once: until then the index has none, and an interrupted training leaves none.
+ */
+extern void graph_count_at_close(Graph *graph);
 
 /* graph_check.c: Finder.check of the graph. */
 extern void graph_check(ColbertIndex *index, MetaPageData *meta, const SketchParams *params, Findings *findings, bool edges);

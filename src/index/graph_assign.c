@@ -18,6 +18,7 @@
 #include <math.h>
 
 #include "index/graph_internal.h"
+#include "index/pace.h"
 #include "index/train.h"
 #include "miscadmin.h"
 #include "port/pg_bitutils.h"
@@ -212,7 +213,7 @@ assign_pays(const Graph *graph, uint32 ntokens)
 	uint64		node_size = kmeans_centroid_size(graph->dim) + graph->dim * sizeof(uint16) + 4 * sizeof(uint32);
 
 	return nnodes > 0 && nnodes <= (uint64) ntokens * NODES_OF_A_TOKEN &&
-		nnodes * node_size <= (uint64) maintenance_work_mem * 1024 / NODES_SHARE;
+		nnodes * node_size <= maintenance_memory() / NODES_SHARE;
 }
 
 bool

@@ -107,10 +107,13 @@ graph_store(void *state, const KmeansResult *trained, uint32 *node_of)
 		order[i] = order[j];
 		order[j] = i;
 	}
+	graph_count_at_close(state);
 	for (uint32 i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		report_nodes(state, i, n);
+		if (i == n / 2)
+			COLBERT_PAUSE("nodes-stored");
 		node_of[order[i]] = graph_insert(state, trained->centroids + (size_t) order[i] * graph_meta(state)->dim);
 	}
 	report_nodes(state, n, n);

@@ -18,6 +18,7 @@
 
 #include "codec/splitmix.h"
 #include "index/graph_internal.h"
+#include "index/pace.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
@@ -81,7 +82,7 @@ cache_allocate(Graph *graph, VectorCache *cache, uint32 nslots)
 static void
 cache_init(Graph *graph, VectorCache *cache)
 {
-	size_t		budget = (size_t) maintenance_work_mem * 1024 / CACHE_SHARE;
+	size_t		budget = maintenance_memory() / CACHE_SHARE;
 
 	cache->entry_size = graph_vector_size(graph->dim);
 	cache->largest = FEWEST_CACHED;
@@ -191,6 +192,12 @@ writer_create(Graph *graph)
 							   graph_upper_size(graph->dim, graph->m)));
 	MemoryContextSwitchTo(caller);
 	return writer;
+}
+
+void
+graph_count_at_close(Graph *graph)
+{
+	graph->counts_at_close = true;
 }
 
 void
@@ -466,7 +473,7 @@ graph_insert(Graph *graph, const float *vector)
 		meta->entry_node = writer->node;
 		meta->entry_level = writer->level;
 	}
-	if (graph->index->building)
+	if (graph->counts_at_close)
 		writer->meta_dirty = true;
 	else
 		meta_write_nodes(graph->index, meta);

@@ -103,6 +103,7 @@ struct Graph
 	uint32	   *lane_vertices;
 	float	   *lane_estimates;
 
+	bool		counts_at_close;	/* the meta page counts new nodes when the graph is closed */
 	GraphWriter *writer;		/* NULL until the first insert */
 };
 

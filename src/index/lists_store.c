@@ -127,6 +127,8 @@ lists_store(void *state, const KmeansResult *trained, uint32 *node_of)
 	for (uint32 p = 0; p < trained->nparents; p++)
 	{
 		CHECK_FOR_INTERRUPTS();
+		if (p == trained->nparents / 2)
+			COLBERT_PAUSE("nodes-stored");
 		store_edges(lists, trained, p, &spans[p]);
 	}
 	parray_copy_in(lists->index, meta, ARRAY_CHILDREN, 0, trained->nparents, spans);

@@ -1,12 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * merge.c
- *	  Moving pending documents into the posting lists.
+ *	  Merges: who may merge, the first nodes, and how much is merged at a time.
  *
- * Each token goes to the nearest node; where the finder can add nodes, and
- * has fewer than one for tokens_per_node tokens, the tokens farthest from any
- * node become nodes themselves. An index without nodes stays pending until it has enough
- * tokens, and is then trained on its pending documents, which are all it has.
+ * An index without nodes stays pending until it has enough tokens, and is
+ * then trained on its pending documents, which are all it has.
  *
  * Lock order: merge lock, then page locks as elsewhere.
  *
@@ -14,34 +12,25 @@
  */
 #include "compat/pg_compat.h"
 
-#include <math.h>
-
-#include "index/docstore.h"
-#include "index/merge.h"
-#include "index/postings.h"
+#include "commands/vacuum.h"
+#include "index/merge_internal.h"
+#include "index/queue.h"
 #include "index/train.h"
-#include "miscadmin.h"
+#include "portability/instr_time.h"
 #include "utils/memutils.h"
 
-/* Tokens of a batch: what is held in memory at a time, bounded by maintenance_work_mem as well. */
+/* Most tokens of a batch: they are held in memory, bounded by maintenance_work_mem as well. */
 #define BATCH_TOKENS 65536
 
-/* A token's node, as one sortable number, and then the document. */
-typedef uint64 Posting;
+/* Tokens of the first batch of a step, whose speed is unknown; and where nearly every token becomes a node. */
+#define STEP_TOKENS		64
+#define FEWEST_TOKENS	16
 
-typedef struct Merge
-{
-	IndexView  *view;
-	void	   *finder;
-	uint32		ndocs;
-	uint32	   *docs;			/* ordinals of the batch, in queue order */
-	uint32		ntokens;
-	uint32		capacity;
-	float	   *tokens;			/* of the batch's live documents */
-	uint32	   *owner;			/* document of each token */
-	NodeHit   *nearest;		/* node of each token */
-	bool		trained;		/* this merge has made the nodes */
-} Merge;
+/* The share of a step that its first batch is to take, if the last step's speed is anything to go by. */
+#define FIRST_SHARE 0.7
+
+/* Tokens of the largest batch of a step. */
+#define MOST_STEP_TOKENS 4096
 
 bool
 merge_lock(Relation rel, MergeWait wait)
@@ -56,13 +45,6 @@ void
 merge_unlock(Relation rel)
 {
 	docstore_unlock(rel, LOCK_MERGE, ExclusiveLock);
-}
-
-static bool
-still_pending(IndexView *view, uint32 doc, DocEntry *entry)
-{
-	return docstore_entry(view, doc, entry) && entry->state == DOC_LIVE &&
-		entry->ntokens > 0 && entry->ntokens <= entry->capacity;
 }
 
 /* ---- the first nodes ---- */
@@ -82,7 +64,7 @@ sample_pending(IndexView *view)
 		DocEntry	entry;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!still_pending(view, view->pending[i], &entry))
+		if (!merge_is_pending(view, view->pending[i], &entry))
 			continue;
 		for (uint32 first = 0; first < entry.ntokens; first += SKETCH_BLOCK_TOKENS)
 		{
@@ -116,268 +98,15 @@ train_first_nodes(IndexView *view)
 	{
 		DocEntry	entry;
 
-		if (still_pending(view, view->pending[i], &entry))
-			docstore_resketch(view, view->pending[i], &entry);
+		compat_vacuum_delay_point();
+		if (merge_is_pending(view, view->pending[i], &entry))
+			docstore_resketch(view, view->pending[i], &entry, 0, entry.ntokens);
 	}
 	train_centroids(view, sample, &statistics, view->meta.live_tokens, &result);
 	train_store_nodes(view, &result, palloc_extended(mul_size(result.ncentroids, sizeof(uint32)), MCXT_ALLOC_HUGE));
 }
 
-/* ---- one batch ---- */
-
-/* Read the vectors of as many queued documents as fit; at least one. */
-static void
-load_batch(Merge *merge, uint32 from, uint32 to)
-{
-	IndexView  *view = merge->view;
-
-	merge->ndocs = 0;
-	merge->ntokens = 0;
-	merge->docs = palloc_extended(mul_size(to - from, sizeof(uint32)), MCXT_ALLOC_HUGE);
-	parray_copy_out(&view->index, &view->meta, ARRAY_QUEUE, from, to - from, merge->docs);
-	for (; merge->ndocs < to - from; merge->ndocs++)
-	{
-		uint32		doc = merge->docs[merge->ndocs];
-		DocEntry	entry;
-
-		CHECK_FOR_INTERRUPTS();
-		if (!still_pending(view, doc, &entry))
-			continue;
-		if (merge->ntokens + (uint64) entry.ntokens > merge->capacity)
-		{
-			if (merge->ntokens > 0)
-				break;
-			merge->capacity = entry.ntokens;
-			merge->tokens = repalloc_huge(merge->tokens, mul_size(merge->capacity, view->dim * sizeof(float)));
-			merge->owner = repalloc_huge(merge->owner, mul_size(merge->capacity, sizeof(uint32)));
-			merge->nearest = repalloc_huge(merge->nearest, mul_size(merge->capacity, sizeof(NodeHit)));
-		}
-		/* Its appender had begun before the mean was trained. */
-		if (entry.epoch != view->meta.epoch)
-			docstore_resketch(view, doc, &entry);
-		docstore_vectors(view, &entry, 0, entry.ntokens, merge->tokens + (size_t) merge->ntokens * view->dim);
-		for (uint32 t = 0; t < entry.ntokens; t++)
-			merge->owner[merge->ntokens++] = doc;
-	}
-}
-
-static void
-find_nearest(Merge *merge, uint32 first, uint32 n)
-{
-	IndexView  *view = merge->view;
-
-	view->finder->assign(merge->finder, merge->tokens + (size_t) first * view->dim, n, merge->nearest + first);
-}
-
-/* Squared distance of a token to its node. */
-static float
-distance(const Merge *merge, uint32 token)
-{
-	return (float) hit_distance(merge->tokens + (size_t) token * merge->view->dim, merge->view->dim,
-								merge->nearest[token].key);
-}
-
-/* How far the batch's tokens are from their nodes: those that these were trained on, and others. */
-static void
-count_assigned(Merge *merge)
-{
-	IndexView  *view = merge->view;
-	Assigned   *assigned = merge->trained ? &view->meta.trained : &view->meta.merged;
-
-	for (uint32 i = 0; i < merge->ntokens; i++)
-		assigned_add(assigned, merge->tokens + (size_t) i * view->dim, view->dim, merge->nearest[i].key);
-}
-
-/*
- * Nodes are stored as halves: a token is off the node that it made itself by
- * some 1e-7 of its squared length. One that is no farther off is served by it.
- */
-#define SAME_TOKEN 1e-5
-
-static bool
-is_its_node(const Merge *merge, uint32 token)
-{
-	float		norm = kernel_norm(merge->tokens + (size_t) token * merge->view->dim, merge->view->dim);
-
-	return distance(merge, token) <= SAME_TOKEN * norm * norm;
-}
-
-/*
- * How much a token is in want of a node. Of tokens of different length the
- * longest are the farthest from any node, and as nodes they would come first
- * in every search: distances are then compared with the length.
- */
-static float
-need_of_node(const Merge *merge, uint32 token)
-{
-	float		norm = kernel_norm(merge->tokens + (size_t) token * merge->view->dim, merge->view->dim);
-
-	if (merge->view->meta.length_spread < VARIED_LENGTHS)
-		return distance(merge, token);
-	return norm > 0 ? distance(merge, token) / (norm * norm) : 0;
-}
-
-typedef struct FarToken
-{
-	uint32		token;
-	float		need;
-} FarToken;
-
-static int
-compare_far(const void *a, const void *b)
-{
-	const FarToken *x = a;
-	const FarToken *y = b;
-
-	if (x->need != y->need)
-		return x->need > y->need ? -1 : 1;
-	return x->token < y->token ? -1 : x->token > y->token;
-}
-
-/*
- * Let the tokens that are most in need of a node become nodes, as many as the
- * index is short of. One that a node made just before is near to is passed
- * over: its distance is looked up again.
- */
-static void
-grow_nodes(Merge *merge)
-{
-	IndexView  *view = merge->view;
-	uint64		wanted = view->meta.live_tokens / view->meta.tokens_per_node;
-	uint64		have = view->meta.arrays[ARRAY_NODES].nitems;
-	uint64		quota = Min(wanted > have ? wanted - have : 0, merge->ntokens);
-	FarToken   *far;
-
-	if (view->finder->add == NULL || quota == 0)
-		return;
-	far = palloc_extended(mul_size(merge->ntokens, sizeof(FarToken)), MCXT_ALLOC_HUGE);
-	for (uint32 i = 0; i < merge->ntokens; i++)
-		far[i] = (FarToken) {i, need_of_node(merge, i)};
-	qsort(far, merge->ntokens, sizeof(FarToken), compare_far);
-	for (uint32 i = 0; i < merge->ntokens && quota > 0; i++)
-	{
-		uint32		token = far[i].token;
-
-		CHECK_FOR_INTERRUPTS();
-		if (is_its_node(merge, token))
-			continue;
-		find_nearest(merge, token, 1);
-		if (need_of_node(merge, token) < far[i].need * 0.5f || is_its_node(merge, token))
-			continue;
-		merge->nearest[token].node = view->finder->add(merge->finder, merge->tokens + (size_t) token * view->dim);
-		quota--;
-	}
-	pfree(far);
-}
-
-static int
-compare_postings(const void *a, const void *b)
-{
-	Posting		x = *(const Posting *) a;
-	Posting		y = *(const Posting *) b;
-
-	return x < y ? -1 : x > y;
-}
-
-/* Add the batch's documents to the lists of their tokens' nodes; returns the entries added. */
-static uint64
-write_postings(Merge *merge)
-{
-	Posting    *postings = palloc_extended(mul_size(merge->ntokens, sizeof(Posting)), MCXT_ALLOC_HUGE);
-	uint32	   *docs = palloc_extended(mul_size(merge->ntokens, sizeof(uint32)), MCXT_ALLOC_HUGE);
-	uint64		added = 0;
-
-	for (uint32 i = 0; i < merge->ntokens; i++)
-		postings[i] = (uint64) merge->nearest[i].node << 32 | merge->owner[i];
-	qsort(postings, merge->ntokens, sizeof(Posting), compare_postings);
-	for (uint32 i = 0; i < merge->ntokens;)
-	{
-		uint32		node = (uint32) (postings[i] >> 32);
-		uint32		n = 0;
-
-		CHECK_FOR_INTERRUPTS();
-		for (; i < merge->ntokens && postings[i] >> 32 == node; i++)
-			if (n == 0 || docs[n - 1] != (uint32) postings[i])
-				docs[n++] = (uint32) postings[i];
-		added += postings_add(&merge->view->index, &merge->view->meta, node, docs, n);
-	}
-	pfree(postings);
-	pfree(docs);
-	return added;
-}
-
-/*
- * Take the batch out of the queue; an empty queue starts over at its
- * beginning, and so do the pending rows where no appender is about to use
- * rows that it has reserved.
- */
-static void
-advance_queue(Merge *merge, uint64 added, uint64 merged_tokens)
-{
-	IndexView  *view = merge->view;
-	bool		alone = docstore_lock_if_free(view->index.rel, LOCK_APPEND, ExclusiveLock);
-	Buffer		buffer;
-	Change		change;
-	MetaPageData *meta;
-
-	qsort(merge->docs, merge->ndocs, sizeof(uint32), compare_ordinals);
-	docstore_clear_pending(view, merge->docs, merge->ndocs);
-
-	buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
-	change_begin(&change, &view->index);
-	meta = meta_data(change_page(&change, buffer, false));
-	meta->postings += added;
-	view->meta.postings = meta->postings;	/* the next batch's nodes write it back */
-	meta->trained = view->meta.trained;
-	meta->merged = view->meta.merged;
-	meta->queue_head += merge->ndocs;
-	meta->pending_tokens -= Min(meta->pending_tokens, merged_tokens);
-	if (meta->queue_head >= meta->queue_tail)
-	{
-		meta->queue_head = 0;
-		meta->queue_tail = 0;
-		meta->pending_tokens = 0;
-		if (alone)
-			meta->arrays[ARRAY_PENDING_ROWS].nitems = 0;
-	}
-	change_commit(&change);
-	UnlockReleaseBuffer(buffer);
-	if (alone)
-		docstore_unlock(view->index.rel, LOCK_APPEND, ExclusiveLock);
-}
-
-/* The queue entries' tokens, dead documents' too, as they were counted when they were queued. */
-static uint64
-queued_tokens(Merge *merge)
-{
-	uint64		tokens = 0;
-
-	for (uint32 i = 0; i < merge->ndocs; i++)
-	{
-		DocEntry	entry;
-
-		if (docstore_entry(merge->view, merge->docs[i], &entry))
-			tokens += entry.ntokens;
-	}
-	return tokens;
-}
-
-static void
-merge_batch(Merge *merge, uint32 from, uint32 to)
-{
-	uint64		added;
-
-	load_batch(merge, from, to);
-	find_nearest(merge, 0, merge->ntokens);
-	count_assigned(merge);
-	grow_nodes(merge);
-	added = write_postings(merge);
-	COLBERT_PAUSE("merge-posted");
-	advance_queue(merge, added, queued_tokens(merge));
-	pfree(merge->docs);
-}
-
-/* ---- dead documents in the queue ---- */
+/* ---- an index without nodes ---- */
 
 /* Queued documents that are dead. *tokens: theirs, in sum. */
 static uint32
@@ -401,12 +130,24 @@ dead_in_queue(IndexView *view, uint32 *dead, uint64 *tokens)
 	return ndead;
 }
 
+/* Write the first n documents of the queue, in place of those that stand there. */
+static void
+rewrite_queue(IndexView *view, const uint32 *docs, uint32 n)
+{
+	MetaPageData *meta = &view->meta;
+	uint32		first = Min(n, queue_front(meta));
+
+	parray_copy_in(&view->index, meta, ARRAY_QUEUE, meta->queue_head, first, docs);
+	if (n > first)
+		parray_copy_in(&view->index, meta, ARRAY_QUEUE, 0, n - first, docs + first);
+}
+
 /*
- * Take the dead out of the queue. The
- * queue's pages are rewritten one by one while the meta page is held: entries
- * only move towards the head, so a crash in between leaves some of them
- * twice, and loses none. Their flags are cleared before: a dead document that
- * still had its flag and was in no queue would never be freed.
+ * Take the dead out of the queue. The queue's pages are rewritten one by one
+ * while the meta page is held: entries only move towards the front, so a
+ * crash in between leaves some of them twice, and loses none. Their flags are
+ * cleared before: a dead document that still had its flag and was in no queue
+ * would never be freed.
  */
 static void
 compact_queue(IndexView *view)
@@ -420,6 +161,7 @@ compact_queue(IndexView *view)
 	Change		change;
 	uint32	   *queue;
 	uint32		n;
+	uint32		front;
 	uint32		kept = 0;
 
 	if (ndead == 0)
@@ -427,55 +169,72 @@ compact_queue(IndexView *view)
 	docstore_clear_pending(view, dead, ndead);
 	buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
 	memcpy(meta, meta_data(BufferGetPage(buffer)), sizeof(MetaPageData));
-	n = meta->queue_tail - meta->queue_head;
-	queue = palloc_extended(mul_size(n, sizeof(uint32)), MCXT_ALLOC_HUGE);
-	parray_copy_out(&view->index, meta, ARRAY_QUEUE, meta->queue_head, n, queue);
+	n = queue_count(meta);
+	queue = palloc_extended(mul_size(Max(n, 1), sizeof(uint32)), MCXT_ALLOC_HUGE);
+	n = queue_copy(&view->index, meta, n, queue);
+	front = queue[0];
 	for (uint32 i = 0; i < n; i++)
 		if (bsearch(&queue[i], dead, ndead, sizeof(uint32), compare_ordinals) == NULL)
 			queue[kept++] = queue[i];
-	parray_copy_in(&view->index, meta, ARRAY_QUEUE, meta->queue_head, kept, queue);
+	rewrite_queue(view, queue, kept);
 
 	change_begin(&change, &view->index);
 	stored = meta_data(change_page(&change, buffer, false));
-	stored->queue_tail = meta->queue_head + kept;
+	if (kept == 0 || queue[0] != front)
+		stored->queue_posted = 0;
+	stored->queue_wrapped = kept - Min(kept, queue_front(meta));
+	stored->queue_tail = meta->queue_head + Min(kept, queue_front(meta));
 	stored->pending_tokens -= Min(stored->pending_tokens, dead_tokens);
+	queue_remove(stored, 0);
 	change_commit(&change);
 	UnlockReleaseBuffer(buffer);
 }
 
+/*
+ * Make the first nodes if there are tokens enough; else take dead documents
+ * out of the queue. Returns true if nodes were made.
+ */
+static bool
+begin_nodes(IndexView *view)
+{
+	if (view->npending == 0)
+		return false;
+	if (view->meta.live_tokens >= train_min_tokens(&view->meta))
+		train_first_nodes(view);
+	if (has_nodes(&view->meta))
+		return true;
+	compact_queue(view);
+	return false;
+}
+
 /* ---- the whole ---- */
 
+/* Tokens of a batch, as memory allows. */
+static uint32
+batch_capacity(const IndexView *view)
+{
+	return Min(BATCH_TOKENS, Max(maintenance_memory() / 2 / (view->dim * sizeof(float)), 256));
+}
+
 uint64
-merge_pending_locked(Relation rel)
+merge_batch_locked(Relation rel, uint64 urgent_above)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert merge", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	IndexView  *view = view_open(rel, false, VIEW_WITH_PENDING);
-	uint32		tail = view->meta.queue_tail;
+	Merge		merge = {.pace = {.urgent_above = urgent_above}};
 	uint64		merged = 0;
-	Merge		merge = {view};
 
-	if (view->npending > 0 && !has_nodes(&view->meta) &&
-		view->meta.live_tokens >= train_min_tokens(&view->meta))
+	if (!has_nodes(&view->meta))
+		merge.trained = begin_nodes(view);
+	if (has_nodes(&view->meta) && view->npending > 0)
 	{
-		train_first_nodes(view);
-		merge.trained = true;
-	}
-	if (view->npending > 0 && !has_nodes(&view->meta))
-		compact_queue(view);
-	if (view->npending > 0 && has_nodes(&view->meta))
-	{
-		merge.capacity = Min(BATCH_TOKENS, Max((Size) maintenance_work_mem * 512 / (view->dim * sizeof(float)), 256));
-		merge.tokens = palloc_extended(mul_size(merge.capacity, view->dim * sizeof(float)), MCXT_ALLOC_HUGE);
-		merge.owner = palloc_extended(mul_size(merge.capacity, sizeof(uint32)), MCXT_ALLOC_HUGE);
-		merge.nearest = palloc_extended(mul_size(merge.capacity, sizeof(NodeHit)), MCXT_ALLOC_HUGE);
-		merge.finder = view->finder->open(&view->index, &view->meta, &view->sketch);
-		for (uint32 head = view->meta.queue_head; head < tail; head += merge.ndocs)
-		{
-			merge_batch(&merge, head, tail);
-			merged += merge.ndocs;
-		}
-		view->finder->close(merge.finder);
+		merge_begin(&merge, view, view->npending);
+		do
+			merge_batch(&merge, batch_capacity(view));
+		while ((merge.trained || merge.part > 0) && merge.at < merge.nqueue);
+		merge_end(&merge);
+		merged = merge.at;
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
@@ -496,13 +255,81 @@ merge_drop_dead(Relation rel)
 }
 
 uint64
-merge_pending(Relation rel, MergeWait wait)
+merge_pending(Relation rel, uint64 urgent_above)
 {
-	uint64		merged;
+	ColbertIndex index = {.rel = rel};
+	MetaPageData meta;
+	uint64		merged = 0;
+	uint64		batch;
 
-	if (!merge_lock(rel, wait))
-		return 0;
-	merged = merge_pending_locked(rel);
-	merge_unlock(rel);
+	meta_read(&index, &meta);
+	do
+	{
+		merge_lock(rel, MERGE_WAIT);
+		batch = merge_batch_locked(rel, urgent_above);
+		merge_unlock(rel);
+		merged += batch;
+	} while (batch > 0 && merged < queue_count(&meta));
 	return merged;
+}
+
+/* ---- a step ---- */
+
+/* The speed of this session's last step, as a guess for the next one. */
+typedef struct StepSpeed
+{
+	Oid			index;
+	double		tokens;			/* per millisecond */
+} StepSpeed;
+
+static StepSpeed step_speed;
+
+/* Tokens of the first batch of a step. */
+static uint32
+first_step_tokens(const IndexView *view, double milliseconds)
+{
+	if (RelationGetRelid(view->index.rel) != step_speed.index)
+		return view->meta.tokens_per_node < FEWEST_TOKENS ? FEWEST_TOKENS : STEP_TOKENS;
+	return (uint32) Max(Min(step_speed.tokens * milliseconds * FIRST_SHARE, MOST_STEP_TOKENS), FEWEST_TOKENS);
+}
+
+/* Tokens of the next batch of a step: half of what the rest of its time is good for. */
+static uint32
+next_step_tokens(double tokens, double elapsed, double milliseconds)
+{
+	double		next = elapsed > 0 ? tokens / elapsed * (milliseconds - elapsed) / 2 : MOST_STEP_TOKENS;
+
+	return (uint32) Max(Min(next, MOST_STEP_TOKENS), 0);
+}
+
+void
+merge_step(IndexView *view, double milliseconds)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert merge", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Merge		merge = {.bounded = true};
+	instr_time	start;
+	instr_time	now;
+	uint32		capacity;
+	uint64		tokens = 0;
+	double		elapsed = 0;
+
+	INSTR_TIME_SET_CURRENT(start);
+	view_refresh(view);
+	capacity = first_step_tokens(view, milliseconds);
+	merge_begin(&merge, view, MOST_STEP_TOKENS);
+	while (merge.at < merge.nqueue && capacity >= FEWEST_TOKENS)
+	{
+		merge_batch(&merge, capacity);
+		tokens += merge.ntokens;
+		INSTR_TIME_SET_CURRENT(now);
+		INSTR_TIME_SUBTRACT(now, start);
+		elapsed = INSTR_TIME_GET_MILLISEC(now);
+		capacity = next_step_tokens((double) tokens, elapsed, milliseconds);
+	}
+	merge_end(&merge);
+	if (elapsed > 0)
+		step_speed = (StepSpeed) {RelationGetRelid(view->index.rel), tokens / elapsed};
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
 }

@@ -3,10 +3,15 @@
  * merge.h
  *	  Moving pending documents into the posting lists.
  *
- * One merge at a time, under the merge lock. A merge writes postings (which
- * is idempotent), clears the documents' pending flags, and advances the
- * queue's head last: a crash in between leaves documents that are both
- * pending and posted, which the next merge posts again to no effect.
+ * One merge at a time, under the merge lock. A merge takes documents from the
+ * front of the queue, a batch at a time. A batch writes postings (which is
+ * idempotent), clears the documents' pending flags, and removes them from the
+ * queue last: a crash in between leaves documents that are both pending and
+ * posted, which the next merge posts again to no effect. What a batch has
+ * done stays done, whatever becomes of the merge.
+ *
+ * A document that is larger than a batch is merged in parts: the meta page
+ * counts the tokens of the first document in the queue that have postings.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,19 +23,29 @@
 typedef enum MergeWait
 {
 	MERGE_WAIT,
-	MERGE_IF_FREE				/* give up at once where somebody else merges */
+	MERGE_IF_FREE				/* give up at once if somebody else merges */
 } MergeWait;
-
-/* Returns the number of documents merged. The merge lock is taken and released here. */
-extern uint64 merge_pending(Relation rel, MergeWait wait);
-
-/* The same for a caller that holds the merge lock. */
-extern uint64 merge_pending_locked(Relation rel);
 
 /* Take dead documents out of the queue, which needs no room on the disk. The merge lock is held. */
 extern void merge_drop_dead(Relation rel);
 
 extern bool merge_lock(Relation rel, MergeWait wait);
 extern void merge_unlock(Relation rel);
+
+/*
+ * Merge what is pending now; trains the first nodes if there are none.
+ * Returns the number of documents merged. The merge lock is taken and
+ * released for each batch. urgent_above: see Pace.
+ */
+extern uint64 merge_pending(Relation rel, uint64 urgent_above);
+
+/* One batch of that, for a caller that holds the merge lock, or the training and all that is pending. */
+extern uint64 merge_batch_locked(Relation rel, uint64 urgent_above);
+
+/*
+ * Merge for about that many milliseconds, in small batches. The caller holds
+ * the merge lock, and the index has nodes. view->meta is refreshed.
+ */
+extern void merge_step(IndexView *view, double milliseconds);
 
 #endif							/* COLBERT_MERGE_H */

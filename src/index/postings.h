@@ -40,17 +40,20 @@ extern void postings_build_add(PostingsBuilder *builder, uint32 node, const uint
 extern void postings_build_end(PostingsBuilder *builder);
 
 /*
- * Add documents (sorted, distinct) to a node's list. Idempotent: one that is
- * there already stays there once. Returns how many were added.
+ * Add documents (sorted, distinct) to a node's list; returns the number added.
+ * suspect: some may be in the list already, and stay there once. Otherwise
+ * none is, and a long list is not read.
  */
-extern uint32 postings_add(ColbertIndex *index, const MetaPageData *meta, uint32 node, const uint32 *docs, uint32 count);
+extern uint32 postings_add(ColbertIndex *index, const MetaPageData *meta, uint32 node, const uint32 *docs, uint32 count,
+						   bool suspect);
 
 /*
  * Remove from all lists the documents whose bit is set (bit d & 7 of byte
  * d >> 3, for d < ndocs). Pages' free space is recorded. Returns entries left.
- * Interruptible; may stop half-way and be run again.
+ * Interruptible; may stop half-way and be run again. urgent_above: see Pace.
  */
-extern uint64 postings_sweep(ColbertIndex *index, const MetaPageData *meta, const uint8 *dead, uint32 ndocs);
+extern uint64 postings_sweep(ColbertIndex *index, const MetaPageData *meta, const uint8 *dead, uint32 ndocs,
+							 uint64 urgent_above);
 
 /* Make posting pages of the blocks that belong to nothing. Interruptible; the merge lock is held. */
 extern void postings_reclaim(ColbertIndex *index);

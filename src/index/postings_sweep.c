@@ -17,6 +17,7 @@
  */
 #include "compat/pg_compat.h"
 
+#include "index/pace.h"
 #include "index/postings_internal.h"
 #include "miscadmin.h"
 #include "storage/freespace.h"
@@ -27,6 +28,7 @@ typedef struct Sweep
 	const MetaPageData *meta;
 	const uint8 *dead;
 	uint32		ndocs;
+	Pace		pace;
 	uint8	   *shrunk;			/* a bit for each node of which a segment shrank */
 	uint32		nnodes;
 	uint64		left;
@@ -116,7 +118,7 @@ sweep_pages(Sweep *sweep)
 	extents_list(sweep->index, sweep->meta, &arrays);
 	for (BlockNumber block = extents_skip(&arrays, META_BLOCK + 1); block < nblocks; block = extents_skip(&arrays, block + 1))
 	{
-		CHECK_FOR_INTERRUPTS();
+		pace_delay(sweep->index, &sweep->pace);
 		sweep_page(sweep, block);
 	}
 	pfree(arrays.extents);
@@ -230,13 +232,14 @@ tidy_list(Sweep *sweep, uint32 node)
 }
 
 uint64
-postings_sweep(ColbertIndex *index, const MetaPageData *meta, const uint8 *dead, uint32 ndocs)
+postings_sweep(ColbertIndex *index, const MetaPageData *meta, const uint8 *dead, uint32 ndocs, uint64 urgent_above)
 {
 	Sweep		sweep = {
 		.index = index,
 		.meta = meta,
 		.dead = dead,
 		.ndocs = ndocs,
+		.pace = {.urgent_above = urgent_above},
 		.nnodes = meta->arrays[ARRAY_NODES].nitems
 	};
 
@@ -246,7 +249,7 @@ postings_sweep(ColbertIndex *index, const MetaPageData *meta, const uint8 *dead,
 	{
 		if ((sweep.shrunk[node >> 3] >> (node & 7) & 1) == 0)
 			continue;
-		CHECK_FOR_INTERRUPTS();
+		pace_delay(index, &sweep.pace);
 		tidy_list(&sweep, node);
 	}
 	pfree(sweep.shrunk);

@@ -332,11 +332,11 @@ add_segments(const PostingList *list, const uint32 *docs, uint32 count)
 }
 
 uint32
-postings_add(ColbertIndex *index, const MetaPageData *meta, uint32 node, const uint32 *docs, uint32 count)
+postings_add(ColbertIndex *index, const MetaPageData *meta, uint32 node, const uint32 *docs, uint32 count, bool suspect)
 {
 	PostingList list = {index, meta, node, postings_head(index, meta, node)};
 	uint32		added;
-	uint32		taken = 0;
+	uint32		taken;
 	uint32	   *fresh;
 
 	if (count == 0)
@@ -346,18 +346,16 @@ postings_add(ColbertIndex *index, const MetaPageData *meta, uint32 node, const u
 		add_segments(&list, docs, count);
 		return count;
 	}
-	if (fits_single(&list, count))
+	if (suspect && !fits_single(&list, count))
 	{
-		add_to_head(&list, docs, count, &added);
-		return added;
+		fresh = new_docs(&list, docs, &count);
+		count = postings_add(index, meta, node, fresh, count, false);
+		pfree(fresh);
+		return count;
 	}
-
-	fresh = new_docs(&list, docs, &count);
-	if (count > 0)
-		taken = add_to_head(&list, fresh, count, &added);
-	add_segments(&list, fresh + taken, count - taken);
-	pfree(fresh);
-	return count;
+	taken = add_to_head(&list, docs, count, &added);
+	add_segments(&list, docs + taken, count - taken);
+	return added + count - taken;
 }
 
 /* ---- bulk ---- */

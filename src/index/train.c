@@ -11,6 +11,7 @@
 
 #include "access/parallel.h"
 #include "commands/progress.h"
+#include "index/pace.h"
 #include "index/train.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -46,7 +47,7 @@
 static Size
 memory_part(int sixteenths)
 {
-	return (Size) maintenance_work_mem * 1024 / 16 * sixteenths;
+	return maintenance_memory() / 16 * sixteenths;
 }
 
 void

@@ -11,6 +11,7 @@
 #include <math.h>
 
 #include "access/tableam.h"
+#include "index/queue.h"
 #include "index/view.h"
 
 /* The mean and the codebooks, as far as they have been trained. */
@@ -36,12 +37,12 @@ read_params(IndexView *view)
 static void
 read_pending(IndexView *view)
 {
-	view->npending = view->meta.queue_tail - view->meta.queue_head;
+	view->npending = queue_count(&view->meta);
 	view->pending = NULL;
 	if (view->npending == 0)
 		return;
 	view->pending = palloc_extended(mul_size(view->npending, sizeof(uint32)), MCXT_ALLOC_HUGE);
-	parray_copy_out(&view->index, &view->meta, ARRAY_QUEUE, view->meta.queue_head, view->npending, view->pending);
+	queue_copy(&view->index, &view->meta, view->npending, view->pending);
 }
 
 bool
@@ -118,8 +119,7 @@ check_parameters(const IndexView *view)
 	if (meta->dim == 0 || meta->dim > meta->column_dim || meta->column_dim > MULTIVECTOR_MAX_DIM || meta->metric > METRIC_L2 ||
 		codec_by_id(meta->codec) == NULL || (meta->codec == CODEC_PQ) != (meta->pq_m > 0) ||
 		meta->pq_m > rotation_padded(meta->dim) || finder_by_kind(meta->finder) == NULL ||
-		meta->queue_tail < meta->queue_head || meta->queue_tail > meta->arrays[ARRAY_QUEUE].nitems ||
-		!item_sizes_agree(meta) || !extents_are_apart(meta))
+		!queue_is_valid(meta) || !item_sizes_agree(meta) || !extents_are_apart(meta))
 		ereport(ERROR,
 				(errcode(ERRCODE_INDEX_CORRUPTED),
 				 errmsg("index \"%s\" has a damaged meta page", RelationGetRelationName(view->index.rel)),

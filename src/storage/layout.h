@@ -134,6 +134,9 @@ StaticAssertDecl(COLBERT_MAP_EXTENTS % MOVED_EXTENTS == 0, "extents that move to
 /* Free document slots are kept by how many sketch blocks they have room for. */
 #define FREE_CLASSES 64
 
+/* Runs of pending rows hold a power of two of rows each: no document has more than 2^29 tokens. */
+#define RUN_CLASSES 30
+
 /* On-disk numbers of the finders. */
 typedef enum FinderKind
 {
@@ -178,9 +181,13 @@ typedef struct MetaPageData
 	uint32		free_docs;		/* slots on the free lists */
 	uint32		live_nulls;
 
-	/* Pending documents: queue items head .. tail - 1. */
+	/* Pending documents: queue items head .. tail - 1, then 0 .. wrapped - 1 (queue.h). */
 	uint32		queue_head;
 	uint32		queue_tail;
+	uint32		queue_wrapped;
+	uint32		queue_posted;	/* tokens of the first document in the queue that have postings */
+	uint32		queue_suspects; /* documents from the front on that an interrupted merge may have posted */
+	uint32		unused2;
 	uint64		pending_tokens;
 
 	/* Grows when mean and codebooks are trained anew: what was encoded in another epoch says nothing. */
@@ -200,6 +207,7 @@ typedef struct MetaPageData
 	Assigned	merged;
 
 	uint32		free_head[FREE_CLASSES];	/* document ordinals, INVALID_ORDINAL ends */
+	uint32		free_runs[RUN_CLASSES]; /* first pending rows of free runs (pending_rows.c), INVALID_ORDINAL ends */
 
 	ArrayMeta	arrays[ARRAY_COUNT];
 
@@ -207,8 +215,8 @@ typedef struct MetaPageData
 } MetaPageData;
 
 StaticAssertDecl(offsetof(MetaPageData, seed) == 40, "on-disk offset of MetaPageData.seed");
-StaticAssertDecl(offsetof(MetaPageData, free_head) == 144, "on-disk offset of MetaPageData.free_head");
-StaticAssertDecl(offsetof(MetaPageData, arrays) == 400, "on-disk offset of MetaPageData.arrays");
+StaticAssertDecl(offsetof(MetaPageData, free_head) == 160, "on-disk offset of MetaPageData.free_head");
+StaticAssertDecl(offsetof(MetaPageData, arrays) == 536, "on-disk offset of MetaPageData.arrays");
 StaticAssertDecl(sizeof(MetaPageData) <= PAGE_PAYLOAD, "MetaPageData fits on its page");
 
 /*
@@ -242,6 +250,15 @@ typedef struct DocEntry
 } DocEntry;
 
 StaticAssertDecl(sizeof(DocEntry) == 32, "on-disk size of DocEntry");
+
+/* The first pending row of a free run. */
+typedef struct FreeRun
+{
+	uint32		next;			/* of the same length; INVALID_ORDINAL ends */
+	uint32		seal;			/* hash of both ordinals */
+} FreeRun;
+
+StaticAssertDecl(sizeof(FreeRun) == 8, "on-disk size of FreeRun: no row is smaller");
 
 /* A heap row whose document is NULL. */
 typedef struct NullEntry

@@ -96,8 +96,9 @@ def error_of(conn, statement):
 def reference_agrees(conn, rows):
     """doc/options.md: settings against pg_settings, options against what CREATE INDEX takes and refuses and against the source."""
     conn.execute("LOAD 'colbert_pg'")
-    actual = [(name.removeprefix('colbert.'), default, f'{low} to {high}' if low else ' '.join(words or ['words'])) for name, default, low, high, words in
-              conn.execute("SELECT name, boot_val, min_val, max_val, enumvals FROM pg_settings WHERE name LIKE 'colbert.%'").fetchall()]
+    actual = [(name.removeprefix('colbert.'), default, f'{low} to {high}' if low else ' '.join(words or (['on', 'off'] if kind == 'bool' else ['words'])))
+              for name, default, low, high, words, kind in
+              conn.execute("SELECT name, boot_val, min_val, max_val, enumvals, vartype FROM pg_settings WHERE name LIKE 'colbert.%'").fetchall()]
     same([(name, setting, values) for name, setting, _, _, values, _ in rows if setting != '-'], actual,
          'doc/options.md: names, defaults and ranges of settings are those of pg_settings')
     conn.execute('CREATE TABLE options_reference (doc multivector(4))')

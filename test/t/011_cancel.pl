@@ -55,6 +55,7 @@ for my $round (1 .. $rounds)
 	  if $err =~ /(ERROR|FATAL|PANIC):/ && $err !~ /canceling statement|terminating connection|terminating background worker|parallel worker|index "third_\w+" (is not valid|was not found)/;
 }
 is(join("\n", @unexpected), '', 'interruptions: ' . join(', ', map { ($interrupted{$_} // 0) . " of $sent{$_} in $_" } sort keys %sent));
+ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'colbert_pg merge'"), 'workers end');
 is($node->safe_psql('postgres', "SELECT count(*) FROM pg_locks WHERE pid <> pg_backend_pid() AND locktype IN ('tuple', 'page', 'relation')"), '0', 'no lock is left');
 my $log = slurp_file($node->logfile);
 unlike($log, qr/PANIC|TRAP|terminated by signal|leak| XX\d\d\d /, 'no process died, and nothing leaked');

@@ -100,7 +100,7 @@ sub script
 	my $file = PostgreSQL::Test::Utils::tempdir() . '/script.sql';
 	my ($out, $err) = ('', '');
 
-	append_to_file($file, "LOAD 'colbert_pg'; SET client_min_messages = error;\n$sql");
+	append_to_file($file, "LOAD 'colbert_pg'; SET client_min_messages = error; SET colbert.background_merge = off;\n$sql");
 	IPC::Run::run([ 'psql', '-XAtq', '-d', $node->connstr('postgres'), '-f', $file ], '<', '/dev/null', '>', \$out, '2>', \$err);
 	BAIL_OUT("the server is gone:\n$err") if $err =~ /connection to server|server closed/;
 	return $out;

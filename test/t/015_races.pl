@@ -83,6 +83,15 @@ sub waits
 	return $handle;
 }
 
+# Wait until all workers of a build wait for the leader.
+sub workers_wait
+{
+	my ($name) = @_;
+
+	ok($node->poll_query_until('postgres', q{SELECT count(*) > 0 AND bool_and(wait_event = 'ParallelCreateIndexScan') FROM pg_stat_activity WHERE backend_type = 'parallel worker'}), $name);
+	return;
+}
+
 # A search that waits while all changes around it: what it gives must be what its snapshot has.
 sub search_during
 {
@@ -160,17 +169,47 @@ for my $name (sort keys %indexes)
 	is($node->safe_psql('postgres', "$ColbertTest::by_index SELECT id FROM t ORDER BY doc <#> (SELECT doc FROM docs WHERE id = 2001) LIMIT 1"),
 		$node->safe_psql('postgres', "SET enable_indexscan = off; SELECT id FROM t ORDER BY doc <#> (SELECT doc FROM docs WHERE id = 2001) LIMIT 1"), "$name, it is found");
 
-	# VACUUM waits for an insert that has reserved its place, which would be free.
+	# VACUUM neither waits for an insert that has reserved its place, nor takes the place, nor keeps other inserts waiting.
 	make($index, 2000, 'after');
-	my $waiting;
+	$node->safe_psql('postgres', 'INSERT INTO t SELECT * FROM docs WHERE id BETWEEN 2051 AND 2100');
 	(undef, $err) = during('append-reserved', 'INSERT INTO t SELECT * FROM docs WHERE id = 2001', sub {
-		$waiting = waits('VACUUM (INDEX_CLEANUP on) t;', "$name: VACUUM waits for an insert that has reserved a place");
+		my $vacuum = start_sql($node, "SET statement_timeout = '60s'; VACUUM (INDEX_CLEANUP on) t;");
+
+		$node->safe_psql('postgres', "SET statement_timeout = '10s'; INSERT INTO t SELECT * FROM docs WHERE id = $_") for 2101 .. 2110;
+		is(stop_sql($vacuum), '', "$name: VACUUM ends beside an insert that has reserved a place");
 	});
-	is($err . stop_sql($waiting), '', "$name: and both end well");
+	is($err, '', "$name: and so does the insert");
 	$node->safe_psql('postgres', 'INSERT INTO t SELECT * FROM docs WHERE id BETWEEN 2002 AND 2050');
 	checker_is_content($node, 't', "$name, VACUUM beside an insert");
 
-	# A merge waits for another; an insert that finds much to merge does not.
+	# A first training that is interrupted while nodes are stored leaves none: the next one makes them all.
+	make($index, 2000, 'before');
+	$node->safe_psql('postgres', "SELECT colbert_merge('t_index')");
+	my $nodes = $node->safe_psql('postgres', "SELECT nodes FROM colbert_index_info('t_index')");
+	make($index, 2000, 'before');
+	(undef, $err) = during('nodes-stored', "SELECT colbert_merge('t_index')", sub {
+		$node->safe_psql('postgres', q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT colbert_merge%' AND pid <> pg_backend_pid()});
+	});
+	like($err, qr/canceling statement/, "$name: a training is cancelled while nodes are stored");
+	is($node->safe_psql('postgres', "SELECT nodes, pending_documents FROM colbert_index_info('t_index')"), '0|2000', "$name: and leaves all as it was");
+	checker_is_content($node, 't', "$name, a training cancelled", q{severity = 'error'});
+	$node->safe_psql('postgres', "SELECT colbert_merge('t_index')");
+	is($node->safe_psql('postgres', "SELECT nodes, pending_documents FROM colbert_index_info('t_index')"), "$nodes|0", "$name: the next one makes as many nodes");
+	checker_is_content($node, 't', "$name, trained after a cancel");
+
+	# A merge that is cancelled between postings and queue: what it has posted is posted once.
+	make($index, 2000, 'after');
+	$node->safe_psql('postgres', 'INSERT INTO t SELECT * FROM docs WHERE id BETWEEN 2001 AND 2600');
+	(undef, $err) = during('merge-posted', "SELECT colbert_merge('t_index')", sub {
+		$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT colbert_merge%' AND pid <> pg_backend_pid()});
+	});
+	like($err, qr/terminating connection/, "$name: a merge is ended after its postings");
+	$node->safe_psql('postgres', "LOAD 'colbert_pg'; SET colbert.background_merge = off; SET colbert.pending_limit = 0; INSERT INTO t SELECT * FROM docs WHERE id BETWEEN 2601 AND 2700");
+	is($node->safe_psql('postgres', "SELECT count(colbert_merge('t_index'))"), '1', "$name: inserts in steps, and then a merge, go on");
+	checker_is_content($node, 't', "$name, a merge ended after its postings", q{severity = 'error'});
+
+	# A merge waits for another; an insert that finds much to merge does not, for long.
+	my $waiting;
 	make($index, 2000, 'after');
 	$node->safe_psql('postgres', 'INSERT INTO t SELECT * FROM docs WHERE id BETWEEN 2001 AND 2100');
 	(undef, $err) = during('merge-posted', "SELECT colbert_merge('t_index')", sub {
@@ -180,6 +219,73 @@ for my $name (sort keys %indexes)
 	is($err . stop_sql($waiting), '', "$name: and both end well");
 	is($waiting->{out}, "50\n", "$name: the second merges what came meanwhile");
 	checker_is_content($node, 't', "$name, two merges");
+}
+
+# bytes(WHAT): of the index, as colbert_index_info has them; the queue's are what is left of it.
+sub bytes
+{
+	my ($what) = @_;
+
+	$what = 'total_bytes - directory_bytes - sketch_bytes - code_bytes - node_bytes - posting_bytes' if $what eq 'queue';
+	return $node->safe_psql('postgres', "SELECT $what FROM colbert_index_info('t_index')");
+}
+
+# Pending rows and the queue are used again while there is no moment without a pending document or an insert at work.
+make('colbert_ivf (doc) WITH (lists = 300, quantizer = bit)', 2400, 'after');
+$node->safe_psql('postgres', 'ALTER TABLE t DROP CONSTRAINT t_pkey');
+my ($rows, $queue);
+my (undef, $error) = during('append-written', 'INSERT INTO t SELECT * FROM docs WHERE id = 2401', sub {
+	$node->safe_psql('postgres', "INSERT INTO t SELECT -id, doc FROM docs WHERE id <= 100; SELECT colbert_merge('t_index')");
+	$rows = bytes('code_bytes');
+	$node->safe_psql('postgres', "INSERT INTO t SELECT -id, doc FROM docs WHERE id <= 100; SELECT colbert_merge('t_index')") for 1 .. 20;
+	is(bytes('code_bytes'), $rows, 'pending rows are used again beside an insert');
+});
+is($error, '', 'which ends well');
+for my $round (1 .. 12)
+{
+	$node->safe_psql('postgres', 'INSERT INTO t SELECT -id, doc FROM docs WHERE id <= 10');
+	(undef, $error) = during('merge-posted', "SELECT colbert_merge('t_index')", sub {
+		$node->safe_psql('postgres', 'INSERT INTO t SELECT -id, doc FROM docs WHERE id <= 500');
+	});
+	is($error, '', 'a merge, and inserts meanwhile');
+	$queue //= bytes('queue') if $round > 1;
+}
+is(bytes('queue'), $queue, 'the queue is used again, though it is never empty');
+checker_is_content($node, 't', 'pending all the time');
+$node->safe_psql('postgres', "SELECT colbert_merge('t_index')");
+checker_is_content($node, 't', 'and merged in the end');
+
+# A worker meets broken HOT chains that the leader does not: older snapshots are kept away from the index nevertheless. Of each pass
+# over the table the workers read all, before the leader begins.
+for my $method (@methods)
+{
+	$node->safe_psql('postgres', <<'SQL');
+DROP TABLE IF EXISTS t;
+CREATE TABLE t (id int, doc multivector(16)) WITH (fillfactor = 50, parallel_workers = 2);
+INSERT INTO t SELECT id, CASE WHEN id > 5 THEN doc END FROM docs WHERE id <= 300;
+SQL
+	my $reader = $node->background_psql('postgres');
+
+	$reader->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM t;');
+	$node->safe_psql('postgres', 'UPDATE t SET doc = (SELECT doc FROM docs WHERE id = 6) WHERE id <= 5');
+	for my $sql ("CREATE INDEX t_index ON t USING colbert_$method (doc)", 'REINDEX INDEX t_index')
+	{
+		my (undef, $err) = during('leader-samples',
+			"SET max_parallel_maintenance_workers = 2; SET min_parallel_table_scan_size = 0; SET maintenance_work_mem = '128MB'; SET colbert_faults.pause = 'leader-samples leader-encodes'; $sql",
+			sub {
+				workers_wait("colbert_$method: workers read all of the table");
+				append_to_file("$folder/leader-samples.go", '');
+				usleep(50_000) until -e "$folder/leader-encodes.reached";
+				workers_wait("colbert_$method: and again");
+				append_to_file("$folder/leader-encodes.go", '');
+			});
+		is($err, '', "colbert_$method: the index is made");
+		unlink "$folder/leader-encodes.reached", "$folder/leader-encodes.go";
+		is($node->safe_psql('postgres', "SELECT indcheckxmin FROM pg_index WHERE indexrelid = 't_index'::regclass"), 't',
+			"colbert_$method: workers tell the leader of broken HOT chains: $sql");
+	}
+	is($reader->query_safe('SET enable_seqscan = off; SELECT count(*) FROM t WHERE doc IS NULL;'), '5', "colbert_$method: an older snapshot has all of its rows");
+	$reader->quit;
 }
 
 stop_node($node);

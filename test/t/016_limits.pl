@@ -49,7 +49,7 @@ sub limited
 {
 	my ($items, $sql) = @_;
 
-	return $node->safe_psql('postgres', "LOAD 'colbert_pg'; SET colbert_faults.max_items = $items; $sql");
+	return $node->safe_psql('postgres', "LOAD 'colbert_pg'; SET colbert_faults.max_items = @{[ int $items ]}; $sql");
 }
 
 # make(INDEX): an empty table and its index.
@@ -75,7 +75,8 @@ for my $name (sort keys %indexes)
 		is(limited($items, "CALL insert_until('t', '')"), 'index "t_index" is full', "$name: $items items: inserts end with an error");
 		my $tokens = $node->safe_psql('postgres', 'SELECT sum(num_tokens(doc)) FROM t');
 		cmp_ok($tokens, '<=', $items, "$name: $tokens tokens");
-		cmp_ok($tokens, '>', $items - 21, "$name: it was full");
+		# runs of pending rows are as long as the next power of two
+		cmp_ok($tokens, '>', $name =~ /sq4/ ? .6 * $items : $items - 21, "$name: it was full");
 		checker_is_content($node, 't', "$name: full");
 	}
 	limited($more, 'DELETE FROM t WHERE id % 3 = 0; VACUUM t;');
@@ -87,7 +88,7 @@ for my $name (sort keys %indexes)
 	my $tokens = $node->safe_psql('postgres', 'DROP INDEX t_index; SELECT sum(num_tokens(doc)) FROM t');
 	my ($rc, undef, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\nLOAD 'colbert_pg'; SET colbert_faults.max_items = " . ($tokens - 1) . "; CREATE INDEX t_index ON t USING $index");
 	like($err, qr/ERROR:  54000: cannot index \d+ documents of $tokens tokens in one index.*HINT:  Partition the table/s, "$name: a build of $tokens tokens where one fewer fits");
-	limited($tokens, "CREATE INDEX t_index ON t USING $index");
+	limited($name =~ /sq4/ ? 1.6 * $tokens : $tokens, "CREATE INDEX t_index ON t USING $index");
 	checker_is_content($node, 't', "$name: a build of as many as fit");
 }
 

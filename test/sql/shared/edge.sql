@@ -34,6 +34,7 @@ BEGIN
 	in_order := in_order OR (SELECT late > 0 FROM colbert_last_scan());
 END $$;
 SET colbert.pending_limit = 0;
+SET colbert.background_merge = off;
 CREATE TABLE edge_codecs AS
 	SELECT format('edge_%s_%s', codec, score) AS name, codec, score, op, :'method' AS method, :'few_tokens' AS few_tokens
 	FROM unnest('{sq8,sq4,pq,flat,bit}'::text[]) codec, unnest('{maxsim,cosine,l2}'::text[], '{<#>,<=>,<->}'::text[]) s (score, op);
@@ -46,6 +47,7 @@ BEGIN
 		EXECUTE format('CREATE INDEX %I ON %I USING %I (doc multivector_%s_ops) WITH (quantizer = %L, %s)',
 			r.name || '_doc', r.name, r.method, r.score, r.codec, r.few_tokens);
 		EXECUTE format('INSERT INTO %I SELECT i, CASE WHEN i %% 40 <> 0 THEN edge_doc(i, 10 + i %% 7, 31) END FROM generate_series(1, 190) i', r.name);
+		PERFORM colbert_merge((r.name || '_doc')::regclass);
 		EXECUTE format('DELETE FROM %I WHERE id %% 2 = 0', r.name);
 	END LOOP;
 END $$;
@@ -59,6 +61,9 @@ BEGIN
 	END LOOP;
 END $$;
 RESET colbert.pending_limit;
+RESET colbert.background_merge;
+-- inserts merge in steps, and may leave some
+SELECT count(colbert_merge((name || '_doc')::regclass)) FROM edge_codecs;
 SELECT name, documents, null_documents, nodes > 0 AS nodes, pending_documents, free_documents, r.*
 FROM edge_codecs, colbert_index_info((name || '_doc')::regclass), edge_rows(name, op) r ORDER BY name;
 

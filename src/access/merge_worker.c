@@ -1,0 +1,214 @@
+/*-------------------------------------------------------------------------
+ *
+ * merge_worker.c
+ *	  A background worker that merges what inserts leave pending.
+ *
+ * One transaction for each batch, so that nobody waits for its lock on the
+ * index for longer than that. It runs no code of users: a merge reads the
+ * index alone.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "access/access.h"
+#include "access/merge_worker.h"
+#include "access/relation.h"
+#include "access/xact.h"
+#include "index/merge.h"
+#include "index/queue.h"
+#include "index/train.h"
+#include "miscadmin.h"
+#include "pgstat.h"
+#include "postmaster/bgworker.h"
+#include "settings.h"
+#include "storage/ipc.h"
+#include "storage/lmgr.h"
+#include "tcop/tcopprot.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+#include "utils/timestamp.h"
+
+/* Milliseconds after which a session starts another, if the last one was of no use. */
+#define START_INTERVAL	1000
+
+/* Shares of the limit: it ends when less than the first is pending, and makes the first nodes of no less than the second. */
+#define LOW_SHARE	0.125
+#define TRAIN_SHARE	0.5
+
+/* How often it tries for the merge lock, and microseconds between. */
+#define LOCK_TRIES	200
+#define LOCK_NAP	2000
+
+/* What a worker is told, in bgw_extra. */
+typedef struct WorkerTask
+{
+	Oid			database;
+	Oid			index;
+	int			limit;
+} WorkerTask;
+
+StaticAssertDecl(sizeof(WorkerTask) <= BGW_EXTRALEN, "the task fits");
+
+/* The last worker that this session started. */
+typedef struct StartedWorker
+{
+	Oid			index;			/* InvalidOid: none yet */
+	BackgroundWorkerHandle *handle; /* NULL: it could not be started */
+	TimestampTz at;
+	uint64		pending;		/* tokens, then */
+} StartedWorker;
+
+static StartedWorker last;
+
+/* ---- the session that starts it ---- */
+
+/* Return true if the last worker may still be at work. */
+static bool
+is_running(void)
+{
+	pid_t		pid;
+
+	return last.handle != NULL && GetBackgroundWorkerPid(last.handle, &pid) != BGWH_STOPPED;
+}
+
+bool
+merge_worker_serves(Relation index)
+{
+	return RelationGetRelid(index) == last.index && is_running();
+}
+
+/*
+ * A worker that has left less than it met may be followed by another at once.
+ * One that has not, or could not start, shows that it is of no use for now.
+ */
+static bool
+is_due(Relation index, uint64 pending)
+{
+	if (is_running())
+		return false;
+	return RelationGetRelid(index) != last.index || (last.handle != NULL && pending < last.pending) ||
+		TimestampDifferenceExceeds(last.at, GetCurrentTimestamp(), START_INTERVAL);
+}
+
+/* Register a worker, whose handle outlives the statement. */
+static BackgroundWorkerHandle *
+register_worker(const WorkerTask *task)
+{
+	BackgroundWorker worker = {0};
+	BackgroundWorkerHandle *handle = NULL;
+	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	worker.bgw_restart_time = BGW_NEVER_RESTART;
+	snprintf(worker.bgw_library_name, sizeof(worker.bgw_library_name), "colbert_pg");
+	snprintf(worker.bgw_function_name, sizeof(worker.bgw_function_name), "colbert_merge_worker");
+	snprintf(worker.bgw_name, sizeof(worker.bgw_name), "colbert_pg merge of index %u", task->index);
+	snprintf(worker.bgw_type, sizeof(worker.bgw_type), "colbert_pg merge");
+	memcpy(worker.bgw_extra, task, sizeof(WorkerTask));
+	if (!RegisterDynamicBackgroundWorker(&worker, &handle))
+		handle = NULL;
+	MemoryContextSwitchTo(old);
+	return handle;
+}
+
+bool
+merge_worker_start(Relation index, uint64 pending)
+{
+	WorkerTask	task = {MyDatabaseId, RelationGetRelid(index), colbert_pending_limit};
+
+	if (!colbert_background_merge || !IsUnderPostmaster || RelationUsesLocalBuffers(index) || compat_created_here(index) ||
+		!is_due(index, pending))
+		return false;
+	if (last.handle != NULL)
+		pfree(last.handle);
+	last = (StartedWorker) {.index = task.index, .at = GetCurrentTimestamp(), .pending = pending};
+	last.handle = register_worker(&task);
+	return last.handle != NULL;
+}
+
+/* ---- the worker ---- */
+
+/* Open the index that a task names, if it is there, ours, and locked by nobody. */
+static Relation
+open_index(const WorkerTask *task)
+{
+	Relation	index;
+
+	if (!ConditionalLockRelationOid(task->index, RowExclusiveLock))
+		return NULL;
+	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(task->index)))
+		return NULL;
+	index = relation_open(task->index, NoLock);
+	if (index->rd_indam != NULL && index->rd_indam->ambuild == colbert_build && index->rd_index->indisready &&
+		!RelationUsesLocalBuffers(index))
+		return index;
+	relation_close(index, NoLock);
+	return NULL;
+}
+
+static bool
+has_work(Relation rel, const WorkerTask *task)
+{
+	ColbertIndex index = {.rel = rel};
+	MetaPageData meta;
+
+	meta_read(&index, &meta);
+	if (!has_nodes(&meta))
+		return meta.pending_tokens > task->limit * TRAIN_SHARE && meta.live_tokens >= train_min_tokens(&meta);
+	return meta.pending_tokens > task->limit * LOW_SHARE;
+}
+
+/* Inserts that merge hold the lock for some milliseconds. */
+static bool
+lock_soon(Relation index)
+{
+	for (int tries = 0; tries < LOCK_TRIES; tries++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (merge_lock(index, MERGE_IF_FREE))
+			return true;
+		pg_usleep(LOCK_NAP);
+	}
+	return false;
+}
+
+/* Merge one batch in a transaction; false when there is nothing more to do, or somebody else does it. */
+static bool
+merge_once(const WorkerTask *task)
+{
+	Relation	index;
+	bool		merged = false;
+
+	StartTransactionCommand();
+	index = open_index(task);
+	if (index != NULL)
+	{
+		if (has_work(index, task) && lock_soon(index))
+		{
+			merged = merge_batch_locked(index, 0) > 0;
+			merge_unlock(index);
+		}
+		relation_close(index, NoLock);
+	}
+	CommitTransactionCommand();
+	return merged;
+}
+
+PGDLLEXPORT void colbert_merge_worker(Datum arg);
+
+void
+colbert_merge_worker(Datum arg)
+{
+	WorkerTask	task;
+
+	memcpy(&task, MyBgworkerEntry->bgw_extra, sizeof(task));
+	pqsignal(SIGTERM, die);
+	BackgroundWorkerUnblockSignals();
+	BackgroundWorkerInitializeConnectionByOid(task.database, InvalidOid, 0);
+	pgstat_report_activity(STATE_RUNNING, MyBgworkerEntry->bgw_name);
+	COLBERT_PAUSE("merge-worker");
+	while (merge_once(&task))
+		CHECK_FOR_INTERRUPTS();
+}

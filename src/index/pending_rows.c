@@ -1,0 +1,135 @@
+/*-------------------------------------------------------------------------
+ *
+ * pending_rows.c
+ *	  Runs of pending rows: handed out with a slot, free again at the merge.
+ *
+ * Where the codec is coarse, a pending document has sq8 rows beside those of
+ * the codec. They are a run of ARRAY_PENDING_ROWS whose length is a power of
+ * two. The merge that clears DOC_PENDING puts the run on the
+ * free list of its length, in the same change; so does VACUUM for a
+ * reservation that nobody will publish. The array therefore holds, of each
+ * length, no more runs than were ever pending at one time.
+ *
+ * A list is chained through the first rows of its runs, each sealed with a
+ * hash of its place: a run that damage leads to is not handed out.
+ *
+ * Lock order: meta page, directory page, row page.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "common/hashfn.h"
+#include "index/docstore.h"
+#include "miscadmin.h"
+#include "port/pg_bitutils.h"
+
+static uint32
+run_class(uint32 ntokens)
+{
+	return Min(pg_ceil_log2_32(Max(ntokens, 1)), RUN_CLASSES - 1);
+}
+
+uint32
+pending_rows_length(uint32 class)
+{
+	return (uint32) 1 << class;
+}
+
+uint32
+pending_rows_capacity(uint32 ntokens)
+{
+	return pending_rows_length(run_class(ntokens));
+}
+
+static uint32
+seal(uint32 first, uint32 next)
+{
+	return hash_combine(murmurhash32(first), murmurhash32(next));
+}
+
+bool
+pending_rows_next(IndexView *view, uint32 first, uint32 *next)
+{
+	FreeRun		run;
+	char	   *data;
+	Buffer		buffer;
+
+	if (first >= view->meta.arrays[ARRAY_PENDING_ROWS].nitems)
+		return false;
+	buffer = parray_read(&view->index, &view->meta, ARRAY_PENDING_ROWS, first, &data);
+	if (data != NULL)
+		memcpy(&run, data, sizeof(FreeRun));
+	UnlockReleaseBuffer(buffer);
+	if (data == NULL || run.seal != seal(first, run.next))
+		return false;
+	*next = run.next;
+	return true;
+}
+
+uint32
+pending_rows_wanted(IndexView *view, uint32 ntokens)
+{
+	uint32		first = view->meta.free_runs[run_class(ntokens)];
+	uint32		next;
+
+	return first != INVALID_ORDINAL && pending_rows_next(view, first, &next) ? 0 : pending_rows_capacity(ntokens);
+}
+
+uint32
+pending_rows_take(IndexView *view, uint32 ntokens)
+{
+	uint32	   *head = &view->meta.free_runs[run_class(ntokens)];
+	uint32		first = *head;
+
+	if (first != INVALID_ORDINAL)
+	{
+		if (pending_rows_next(view, first, head))
+			return first;
+		*head = INVALID_ORDINAL;	/* damaged: its runs are lost until REINDEX */
+	}
+	return parray_take(&view->meta, ARRAY_PENDING_ROWS, pending_rows_capacity(ntokens));
+}
+
+/* Clear the flag of a document and free its run, in one change. The meta page is held exclusively. */
+static void
+release_locked(IndexView *view, Buffer meta_buffer, uint32 doc, const DocEntry *entry)
+{
+	const ArrayMeta *rows = &view->meta.arrays[ARRAY_PENDING_ROWS];
+	Buffer		doc_buffer = parray_lock(&view->index, &view->meta, ARRAY_DOCS, doc);
+	uint32		first = entry->first_pending_row;
+	bool		has_run = (uint64) first + pending_rows_capacity(entry->ntokens) <= rows->nitems;
+	Buffer		row_buffer = has_run ? parray_lock(&view->index, &view->meta, ARRAY_PENDING_ROWS, first) : InvalidBuffer;
+	Change		change;
+
+	change_begin(&change, &view->index);
+	((DocEntry *) parray_change(&change, doc_buffer, &view->meta, ARRAY_DOCS, doc))->flags &= ~DOC_PENDING;
+	if (has_run)
+	{
+		uint32	   *head = &meta_data(change_page(&change, meta_buffer, false))->free_runs[run_class(entry->ntokens)];
+		FreeRun		run = {*head, seal(first, *head)};
+
+		memcpy(parray_change(&change, row_buffer, &view->meta, ARRAY_PENDING_ROWS, first), &run, sizeof(FreeRun));
+		*head = first;
+	}
+	change_commit(&change);
+	if (has_run)
+		UnlockReleaseBuffer(row_buffer);
+	UnlockReleaseBuffer(doc_buffer);
+}
+
+void
+pending_rows_release(IndexView *view, uint32 doc, bool reserved)
+{
+	Buffer		meta_buffer;
+	DocEntry	entry;
+
+	CHECK_FOR_INTERRUPTS();
+	meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
+	memcpy(&view->meta.arrays[ARRAY_PENDING_ROWS], &meta_data(BufferGetPage(meta_buffer))->arrays[ARRAY_PENDING_ROWS],
+		   sizeof(ArrayMeta));
+	/* Whoever else changes an entry holds the meta page, or the merge lock. */
+	if (docstore_entry(view, doc, &entry) && (entry.flags & DOC_PENDING) && docstore_releases(&entry, reserved))
+		release_locked(view, meta_buffer, doc, &entry);
+	UnlockReleaseBuffer(meta_buffer);
+}

@@ -1,0 +1,155 @@
+# Inserts beside merges: none takes long, none is cancelled by a timeout that is shorter than a merge, and what is pending stays within
+# colbert.pending_limit; with a background worker, without one, and beside autovacuum. A document that is larger than memory is merged
+# in parts.
+
+use strict;
+use warnings;
+use ColbertTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time usleep);
+
+my $node = new_node('inserts');
+my $clients = 3;
+my $limit = 16384;
+
+load_questions($node);
+load_passages($node, 'pool', $ENV{COLBERT_EXTRA} ? 16000 : 2500);
+$node->safe_psql('postgres', <<'SQL');
+-- Insert rows of the pool one by one, each with a timeout; notes how long each took, and how much was pending.
+CREATE TABLE took (target text, ms float8, pending bigint, state text);
+CREATE PROCEDURE insert_one_by_one(target text, lowest int, highest int) LANGUAGE plpgsql AS $$
+DECLARE
+	r record;
+	start timestamptz;
+	state text;
+BEGIN
+	FOR r IN SELECT * FROM pool WHERE id BETWEEN lowest AND highest ORDER BY id LOOP
+		start := clock_timestamp();
+		state := '';
+		BEGIN
+			EXECUTE format('INSERT INTO %I VALUES ($1, $2, $3, $4)', target) USING r.id, r.source, r.body, r.doc;
+		EXCEPTION WHEN query_canceled THEN
+			state := 'cancelled';
+		END;
+		INSERT INTO took SELECT target, extract(epoch FROM clock_timestamp() - start) * 1000,
+			CASE WHEN r.id % 10 = 0 THEN (SELECT pending_tokens FROM colbert_index_info((target || '_index')::regclass)) END, state;
+		COMMIT;
+	END LOOP;
+END $$;
+SQL
+
+# insert_pool(TABLE, LOWEST, SETTINGS): the pool from an id on, by several clients; returns their errors.
+sub insert_pool
+{
+	my ($table, $lowest, $settings) = @_;
+	my $highest = $node->safe_psql('postgres', 'SELECT max(id) FROM pool');
+	my $share = ($highest - $lowest + 1) / $clients;
+	my @handles = map {
+		my ($from, $to) = (int($lowest + $_ * $share), int($lowest + ($_ + 1) * $share) - 1);
+
+		start_sql($node, "LOAD 'colbert_pg'; SET colbert.pending_limit = $limit; $settings CALL insert_one_by_one('$table', $from, $to);")
+	} 0 .. $clients - 1;
+
+	$node->safe_psql('postgres', 'TRUNCATE took');
+	return join('', map { stop_sql($_) } @handles);
+}
+
+# was_quick(TABLE, NAME): of what was inserted last.
+sub was_quick
+{
+	my ($table, $name, $most) = @_;
+	my ($n, $median, $slow, $pending) = split /\|/, $node->safe_psql('postgres', <<"SQL");
+SELECT count(*), percentile_cont(.5) WITHIN GROUP (ORDER BY ms), percentile_cont(.99) WITHIN GROUP (ORDER BY ms), max(pending) FROM took WHERE target = '$table'
+SQL
+
+	# the bounds leave room for a machine that does other things, and merges took a second
+	cmp_ok($slow, '<', 150, sprintf('%s: of %d inserts half take %.1f ms, 99 of 100 at most %.1f ms', $name, $n, $median, $slow));
+	cmp_ok($pending, '<', $most, "$name: at most $pending tokens are pending");
+	index_is_sound($node, $table, $name);
+	return;
+}
+
+each_method('inserts in steps, without a worker', sub {
+	my ($method, $table) = @_;
+
+	create_tables($node, 'id <= 1000') if $method eq $methods[0];
+	is(insert_pool($table, 1001, 'SET colbert.background_merge = off;'), '', 'no error');
+	was_quick($table, 'without a worker', 1.2 * $limit);
+	is($node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'colbert_pg%'"), '0', 'there is no worker');
+	$node->safe_psql('postgres', "DROP TABLE $table");
+});
+
+each_method('an index that began empty, with a worker', sub {
+	my ($method, $table) = @_;
+
+	create_tables($node) if $method eq $methods[0];
+	is(insert_pool($table, 1, ''), '', 'no error');
+	ok($node->poll_query_until('postgres', "SELECT nodes > 0 AND pending_tokens < $limit FROM colbert_index_info('${table}_index')"), 'a worker trains it, and merges');
+	# with this limit there are too few tokens to train before it is reached
+	was_quick($table, 'with a worker', 3 * $limit);
+	$node->safe_psql('postgres', "DROP TABLE $table");
+});
+ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type LIKE 'colbert_pg%'"), 'workers end');
+
+each_method('a timeout that is shorter than a merge', sub {
+	my ($method, $table) = @_;
+
+	create_tables($node, 'id <= 600') if $method eq $methods[0];
+	$node->safe_psql('postgres', "LOAD 'colbert_pg'; SET colbert.pending_limit = 1000000000; INSERT INTO $table SELECT * FROM pool WHERE id BETWEEN 601 AND 2000");
+	$node->safe_psql('postgres', <<"SQL");
+LOAD 'colbert_pg'; SET colbert.pending_limit = 1; SET colbert.background_merge = off;
+SET statement_timeout = '300ms';
+@{[ join("\n", map { "INSERT INTO $table SELECT * FROM pool WHERE id = $_;" } 2001 .. 2300) ]}
+SQL
+	cmp_ok($node->safe_psql('postgres', "SELECT pending_documents FROM colbert_index_info('${table}_index')"), '<', 1700, 'none is cancelled, and they merge');
+	index_is_sound($node, $table, 'merged in steps');
+	$node->safe_psql('postgres', "DROP TABLE $table");
+});
+
+# Autovacuum of a quantizer that has pending rows ends while inserts go on, one after the other.
+$node->append_conf('postgresql.conf', "autovacuum = on\nautovacuum_naptime = 1\nautovacuum_vacuum_cost_delay = 0");
+$node->reload;
+for my $quantizer ($ENV{COLBERT_EXTRA} ? qw(sq4 pq bit) : qw(sq4))
+{
+	$node->safe_psql('postgres', <<"SQL");
+CREATE TABLE steady (LIKE pool) WITH (autovacuum_vacuum_threshold = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_insert_threshold = 50, autovacuum_vacuum_insert_scale_factor = 0);
+INSERT INTO steady SELECT * FROM pool WHERE id <= 1000;
+CREATE INDEX steady_index ON steady USING colbert_ivf (doc) WITH (quantizer = $quantizer);
+SQL
+	my @handles = map { start_sql($node, "INSERT INTO steady SELECT * FROM pool WHERE id = 1000 + $_;\nDELETE FROM steady WHERE id = $_;\nSELECT pg_sleep(.002);\n" x 20000) } 1 .. 2;
+
+	ok($node->poll_query_until('postgres', "SELECT autovacuum_count > 1 FROM pg_stat_user_tables WHERE relname = 'steady'"), "$quantizer: autovacuum ends beside inserts");
+	stop_load($node, @handles);
+	is($node->safe_psql('postgres', q{SELECT message FROM colbert_index_check('steady_index', true, true) WHERE severity = 'error'}), '', "$quantizer: and the index is sound");
+	$node->safe_psql('postgres', 'DROP TABLE steady');
+}
+$node->append_conf('postgresql.conf', 'autovacuum = off');
+$node->reload;
+
+# A document of 400,000 tokens is merged in parts: what a merge takes does not follow from it. Its tokens would take 25 MB at once.
+each_method('a document that is larger than memory', sub {
+	my ($method) = @_;
+
+	$node->safe_psql('postgres', <<"SQL");
+CREATE TABLE large (id int, doc multivector(16));
+INSERT INTO large SELECT i, (SELECT multivector_agg(ARRAY(SELECT sin(i * 31 + t * 7 + d * d) FROM generate_series(1, 16) d)::real[]) FROM generate_series(1, 8) t) FROM generate_series(1, 3000) i;
+CREATE INDEX large_index ON large USING colbert_$method (doc);
+LOAD 'colbert_pg'; SET colbert.pending_limit = 1000000000;
+INSERT INTO large SELECT 0, multivector_agg(ARRAY[t % 97, t % 89, t % 83, t % 79, 1, 2, 3, 4, 5, 6, 7, 8, 9, t % 73, t % 71, t % 67]::real[]) FROM generate_series(1, 400000) t;
+SQL
+	my ($before, $merged, $after) = split /\n/, $node->safe_psql('postgres', <<'SQL');
+SET maintenance_work_mem = '2MB';
+SELECT (regexp_match(pg_read_file('/proc/self/status'), 'VmPeak:\s+(\d+)'))[1];
+SELECT colbert_merge('large_index');
+SELECT (regexp_match(pg_read_file('/proc/self/status'), 'VmPeak:\s+(\d+)'))[1];
+SQL
+	is($merged, '1', 'it is merged');
+	cmp_ok($after - $before, '<', 16000, 'in ' . ($after - $before) . ' kB of memory');
+	is($node->safe_psql('postgres', q{SELECT message FROM colbert_index_check('large_index', true, true) WHERE severity = 'error'}), '', 'and the index is sound');
+	is($node->safe_psql('postgres', "$ColbertTest::by_index SELECT id FROM large ORDER BY doc <#> '[[9,9,9,9,0,0,0,0,0,0,0,0,9,9,9,9]]' LIMIT 1"), '0', 'it is found');
+	$node->safe_psql('postgres', 'DROP TABLE large');
+});
+
+stop_node($node);
+done_testing();
