@@ -84,13 +84,14 @@ new_meta(Relation index, MetaPageData *meta)
 }
 
 static void
-write_meta_page(Relation index)
+write_meta_page(const Build *build)
 {
 	MetaPageData meta;
 	Buffer		buffer;
 
-	new_meta(index, &meta);
-	buffer = ReadBuffer(index, P_NEW);
+	new_meta(build->index, &meta);
+	meta.scale_log2 = build_scale(build);
+	buffer = ReadBuffer(build->index, P_NEW);
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 	create_meta_page(BufferGetPage(buffer), &meta);
 	MarkBufferDirty(buffer);
@@ -178,7 +179,7 @@ static void
 begin_index(Build *build)
 {
 	build_report_phase(build, PHASE_INITIALIZE);
-	write_meta_page(build->index);
+	write_meta_page(build);
 	build->view = view_open(build->index, true, VIEW_WITHOUT_PENDING);
 }
 

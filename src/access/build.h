@@ -168,6 +168,9 @@ extern Tuplesortstate *build_participate(Build *build);
 /* Step 5, when the leader has written the last page. */
 extern void build_log(Build *build);
 
+/* build_scale.c: what the meta page says of the scale. */
+extern int8 build_scale(const Build *build);
+
 /* build_sample.c: step 1, and the sums of all participants' counts. */
 extern TokenSample *build_sample(Build *build);
 

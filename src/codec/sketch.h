@@ -22,10 +22,11 @@
  *
  * Factor and second term are binary16: they saturate where |x - mean| is
  * above about 400,000 (and 361 for L2), and lose bits below about 1e-4 (and
- * 0.01): tokens much longer or shorter than 1 should be scaled for L2.
+ * 0.01).
  *
  * Tokens given to this floor are prepared: normalised where the metric is
- * cosine. Plain C without PostgreSQL; never allocates.
+ * cosine, multiplied by the scale of the index otherwise, which brings them to
+ * about length 1. Plain C without PostgreSQL; never allocates.
  *
  *-------------------------------------------------------------------------
  */

@@ -8,6 +8,7 @@
 #include "compat/pg_compat.h"
 
 #include "index/create.h"
+#include "index/scale.h"
 
 /* Measured on a million tokens: about one node for 64 tokens (doc/tuning.md). */
 #define AUTO_TOKENS_PER_NODE 64
@@ -71,6 +72,7 @@ create_meta(const IndexShape *shape, MetaPageData *meta)
 	meta->codec = shape->codec;
 	meta->pq_m = row_shape.pq_m;
 	meta->finder = shape->finder;
+	meta->scale_log2 = scale_unset(shape->metric);
 	meta->m = shape->m;
 	meta->ef_construction = shape->ef_construction;
 	meta->tokens_per_node = shape->tokens_per_node > 0 ? shape->tokens_per_node : AUTO_TOKENS_PER_NODE;

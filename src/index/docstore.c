@@ -163,6 +163,18 @@ take_fresh(IndexView *view, uint32 ntokens, DocEntry *entry)
 	return parray_take(meta, ARRAY_DOCS, 1);
 }
 
+/* The first document that has a length decides the scale: no token has been encoded that it would change. */
+static void
+settle_scale(IndexView *view, const MultiVector *mv)
+{
+	LengthSum lengths = {0};
+
+	if (view->meta.scale_log2 != SCALE_UNSET)
+		return;
+	scale_add_lengths(&lengths, mv);
+	view->meta.scale_log2 = scale_choose(view->metric, &lengths, SCALE_OF_ONE_DOCUMENT);
+}
+
 /* Lock the meta page exclusively and copy it, as of an epoch whose parameters the view has. */
 static Buffer
 lock_current_meta(IndexView *view)
@@ -232,14 +244,16 @@ lock_with_slot(IndexView *view, uint32 ntokens, bool pending_rows, FreeSlot *fre
  * arrays have room. *entry is what stands in it now.
  */
 static uint32
-reserve(IndexView *view, ItemPointer tid, uint32 ntokens, DocPlace place, DocEntry *entry)
+reserve(IndexView *view, ItemPointer tid, const MultiVector *mv, DocPlace place, DocEntry *entry)
 {
+	uint32		ntokens = mv->ntokens;
 	bool		pending_rows = place == DOC_IN_QUEUE && has_pending_rows(view);
 	FreeSlot	free;
 	bool		reused;
 	Buffer		meta_buffer = lock_with_slot(view, ntokens, pending_rows, &free, &reused, entry);
 	uint32		doc = reused ? free.doc : take_fresh(view, ntokens, entry);
 
+	settle_scale(view, mv);
 	if (pending_rows)
 		entry->first_pending_row = pending_rows_take(view, ntokens);
 
@@ -289,7 +303,7 @@ docstore_append(IndexView *view, ItemPointer tid, const MultiVector *mv, DocPlac
 
 	view_check_dims(view, mv);
 	docstore_lock(view->index.rel, LOCK_APPEND, ShareLock);
-	doc = reserve(view, tid, mv->ntokens, place, &entry);
+	doc = reserve(view, tid, mv, place, &entry);
 	COLBERT_PAUSE("append-reserved");
 	write_tokens(view, &entry, mv);
 	COLBERT_PAUSE("append-written");

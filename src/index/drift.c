@@ -66,9 +66,10 @@ void
 drift_measure(IndexView *view, Drift *drift)
 {
 	uint32		nnodes = view->meta.arrays[ARRAY_NODES].nitems;
+	double		scale = scale_factor(view->meta.scale_log2);
 
-	drift->trained_distance = root_mean_square(&view->meta.trained);
-	drift->merged_distance = root_mean_square(&view->meta.merged);
+	drift->trained_distance = root_mean_square(&view->meta.trained) / scale;
+	drift->merged_distance = root_mean_square(&view->meta.merged) / scale;
 	drift->imbalance = measure_imbalance(view);
 	drift->tokens_per_list = nnodes > 0 ? (double) view->meta.live_tokens / nnodes : 0;
 }
@@ -95,6 +96,7 @@ char *
 drift_advice(const IndexView *view, const Drift *drift)
 {
 	const MetaPageData *meta = &view->meta;
+	double		token_norm = meta->token_norm / scale_factor(meta->scale_log2);
 	StringInfoData advice;
 
 	initStringInfo(&advice);
@@ -104,8 +106,11 @@ drift_advice(const IndexView *view, const Drift *drift)
 			return NULL;
 		return "There are enough tokens to train nodes: VACUUM the table, or call colbert_merge().";
 	}
-	if (merged_share(meta) > FAR_SHARE &&
-		drift->merged_distance > drift->trained_distance * FAR_TIMES + meta->token_norm * FAR_LENGTHS)
+	if (scale_is_off(view->metric, meta->token_norm))
+		appendStringInfo(&advice, "REINDEX: the tokens have a length of %.3g, the first document's had one of about %.3g, which the index is scaled for.",
+						 token_norm, 1 / scale_factor(meta->scale_log2));
+	else if (merged_share(meta) > FAR_SHARE &&
+		drift->merged_distance > drift->trained_distance * FAR_TIMES + token_norm * FAR_LENGTHS)
 		appendStringInfo(&advice, "REINDEX: the %.0f%% of the tokens that came after training lie %.3g from their nodes, those before %.3g.",
 						 100 * merged_share(meta), drift->merged_distance, drift->trained_distance);
 	else if (drift_lists_outgrown(meta))

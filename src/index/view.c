@@ -110,6 +110,14 @@ extents_are_apart(const MetaPageData *meta)
 	return next <= (uint64) MaxBlockNumber + 1;
 }
 
+static bool
+scale_is_valid(const MetaPageData *meta)
+{
+	if (meta->scale_log2 == scale_unset(meta->metric))
+		return true;
+	return meta->metric != METRIC_COSINE && abs(meta->scale_log2) <= SCALE_LIMIT;
+}
+
 /* Refuse meta data by which something else would be read, or read as something else. */
 static void
 check_parameters(const IndexView *view)
@@ -119,7 +127,7 @@ check_parameters(const IndexView *view)
 	if (meta->dim == 0 || meta->dim > meta->column_dim || meta->column_dim > MULTIVECTOR_MAX_DIM || meta->metric > METRIC_L2 ||
 		codec_by_id(meta->codec) == NULL || (meta->codec == CODEC_PQ) != (meta->pq_m > 0) ||
 		meta->pq_m > rotation_padded(meta->dim) || finder_by_kind(meta->finder) == NULL ||
-		!queue_is_valid(meta) || !item_sizes_agree(meta) || !extents_are_apart(meta))
+		!scale_is_valid(meta) || !queue_is_valid(meta) || !item_sizes_agree(meta) || !extents_are_apart(meta))
 		ereport(ERROR,
 				(errcode(ERRCODE_INDEX_CORRUPTED),
 				 errmsg("index \"%s\" has a damaged meta page", RelationGetRelationName(view->index.rel)),
@@ -226,6 +234,8 @@ view_write_params(IndexView *view, const float *mean, TokenLengths lengths, cons
 	view->meta.epoch++;
 	view->meta.token_norm = lengths.norm;
 	view->meta.length_spread = (uint8) Min(lengths.spread * 100, PG_UINT8_MAX);
+	if (view->meta.scale_log2 == SCALE_UNSET)
+		view->meta.scale_log2 = 0;
 
 	change_begin(&change, &view->index);
 	stored = meta_data(change_page(&change, buffer, false));
@@ -233,6 +243,7 @@ view_write_params(IndexView *view, const float *mean, TokenLengths lengths, cons
 	stored->epoch = view->meta.epoch;
 	stored->token_norm = view->meta.token_norm;
 	stored->length_spread = view->meta.length_spread;
+	stored->scale_log2 = view->meta.scale_log2;
 	change_commit(&change);
 	UnlockReleaseBuffer(buffer);
 	read_params(view);
@@ -252,6 +263,18 @@ view_check_row(IndexView *view, Relation table, const ItemPointerData *tid)
 				 errmsg("index \"%s\" names row (%u,%u), and the table has %u blocks", RelationGetRelationName(view->index.rel),
 						block, ItemPointerGetOffsetNumberNoCheck(tid), view->table_blocks),
 				 errhint("REINDEX it.")));
+}
+
+/* What a token of this length is multiplied by. */
+static float
+preparing_factor(const IndexView *view, float norm)
+{
+	float		scale;
+
+	if (view->metric == METRIC_COSINE)
+		return norm > 0 ? 1.0f / norm : 0.0f;
+	scale = scale_factor(view->meta.scale_log2);
+	return norm * scale <= MULTIVECTOR_MAX_NORM ? scale : MULTIVECTOR_MAX_NORM / norm;
 }
 
 void
@@ -280,15 +303,12 @@ view_prepare_tokens(const IndexView *view, const MultiVector *mv, uint32 first, 
 	}
 	else
 		multivector_tokens(mv, first, n, out);
-	if (view->metric != METRIC_COSINE)
-		return;
 	for (uint32 i = 0; i < n; i++)
 	{
-		float		norm = mv->norms[first + i];
-		float		inverse = norm > 0 ? 1.0f / norm : 0.0f;
+		float		factor = preparing_factor(view, mv->norms[first + i]);
 
-		for (uint32 k = 0; k < view->dim; k++)
-			out[(size_t) i * view->dim + k] *= inverse;
+		for (uint32 k = 0; factor != 1.0f && k < view->dim; k++)
+			out[(size_t) i * view->dim + k] *= factor;
 	}
 }
 
@@ -299,8 +319,10 @@ view_prepared_norms(const IndexView *view, const MultiVector *mv, const float *t
 	{
 		if (view->projection != NULL)
 			norms[i] = kernel_norm(tokens + (size_t) i * view->dim, view->dim);
+		else if (view->metric == METRIC_COSINE)
+			norms[i] = mv->norms[i] > 0 ? 1.0f : 0.0f;
 		else
-			norms[i] = view->metric == METRIC_COSINE && mv->norms[i] > 0 ? 1.0f : mv->norms[i];
+			norms[i] = mv->norms[i] * preparing_factor(view, mv->norms[i]);
 	}
 }
 
@@ -311,6 +333,17 @@ view_check_dims(const IndexView *view, const MultiVector *mv)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
 				 errmsg("expected %u dimensions, not %u", view->column_dim, (unsigned) mv->dim)));
+}
+
+/* A score of prepared tokens in the unit of the column: distances are lengths, inner products squared ones. */
+static float
+unscaled(const IndexView *view, float score)
+{
+	int			exponent = view->meta.scale_log2;
+
+	if (exponent == 0 || exponent == SCALE_UNSET)
+		return score;
+	return ldexpf(score, view->metric == METRIC_L2 ? -exponent : -2 * exponent);
 }
 
 float
@@ -324,6 +357,8 @@ view_score(const IndexView *view, const float *keys, const float *query_norms, u
 	else
 		for (uint32 i = 0; i < ntokens; i++)
 			score -= sqrtf(Max(0.0f, query_norms[i] - 2 * keys[i]));
+
+	score = unscaled(view, score);
 
 	/* Huge elements can overflow: such a document is last, never unordered. */
 	return score > -FLT_MAX ? score : -FLT_MAX;

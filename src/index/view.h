@@ -5,8 +5,9 @@
  *	  data, and the parameters that tokens are prepared and encoded with.
  *
  * Tokens are prepared before anything approximate sees them: normalised
- * where the metric is cosine, as they are otherwise, and projected where the
- * column has more dimensions than the index.
+ * where the metric is cosine, multiplied by the scale of the index otherwise,
+ * and projected where the column has more dimensions than the index. Prepared
+ * tokens have their own unit of length; view_score() leads back.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,6 +18,7 @@
 #include "codec/sketch.h"
 #include "index/finder.h"
 #include "index/projection.h"
+#include "index/scale.h"
 #include "multivector/score.h"
 #include "storage/storage.h"
 
@@ -68,7 +70,8 @@ typedef struct TokenLengths
 
 /*
  * Write the mean, the lengths of tokens, codebooks (or NULL) and a new epoch,
- * on the index's pages and in the view.
+ * on the index's pages and in the view. An index without a scale keeps the
+ * factor 1 from then on.
  */
 extern void view_write_params(IndexView *view, const float *mean, TokenLengths lengths, const float *codebooks);
 
@@ -85,7 +88,10 @@ extern void view_check_row(IndexView *view, Relation table, const ItemPointerDat
  */
 extern void view_check_age(const IndexView *view, Relation table, const ItemPointerData *tid);
 
-/* Widen tokens first .. first+n-1 of a document and prepare them. */
+/*
+ * Widen tokens first .. first+n-1 of a document and prepare them. A prepared
+ * token is not longer than MULTIVECTOR_MAX_NORM, but for a projected one.
+ */
 extern void view_prepare_tokens(const IndexView *view, const MultiVector *mv, uint32 first, uint32 n, float *out);
 
 /* The lengths of n prepared tokens of a document or query, from its first on. */
@@ -95,8 +101,9 @@ extern void view_prepared_norms(const IndexView *view, const MultiVector *mv, co
 extern void view_check_dims(const IndexView *view, const MultiVector *mv);
 
 /*
- * The approximate score of a document from its best keys, one a query token:
- * their sum; for L2 minus the sum of distances. query_norms are |q|^2.
+ * The approximate score of a document, in the unit of the column, from its
+ * best keys, one for each query token: their sum; for L2 minus the sum of
+ * distances. query_norms are |q|^2 of prepared tokens.
  */
 extern float view_score(const IndexView *view, const float *keys, const float *query_norms, uint32 ntokens);
 

@@ -136,6 +136,9 @@ StaticAssertDecl(COLBERT_MAP_EXTENTS % MOVED_EXTENTS == 0, "extents that move to
 
 /* Runs of pending rows hold a power of two of rows each: no document has more than 2^29 tokens. */
 #define RUN_CLASSES 30
+/* Values of MetaPageData.scale_log2: those of lengths from 1e18 to 1e-18, and no scale yet. */
+#define SCALE_LIMIT 60
+#define SCALE_UNSET INT8_MIN
 
 /* On-disk numbers of the finders. */
 typedef enum FinderKind
@@ -166,12 +169,14 @@ typedef struct MetaPageData
 	uint8		finder;			/* a FinderKind */
 	uint8		length_spread;	/* of the tokens' lengths, when the mean was trained: percent of deviation, at most 255 */
 	uint16		column_dim;		/* of the documents; larger than dim where tokens are projected */
-	uint32		m;
+	uint16		m;
+	int8		scale_log2;		/* of the factor that brings tokens to about length 1; SCALE_UNSET until the first document */
+	uint8		unused;
 	uint32		ef_construction;
 	uint32		tokens_per_node;	/* as resolved: never 0 */
 	uint32		lists;			/* of colbert_ivf; 0: by tokens_per_node */
 	uint32		pq_m;			/* parts that the dims are cut into, where the codec is pq; 0 otherwise */
-	float		token_norm;		/* root mean square of the tokens' lengths, when the mean was trained; 0 before */
+	float		token_norm;		/* root mean square of the prepared tokens' lengths, when the mean was trained; 0 before */
 	uint64		seed;
 
 	/* Counters. Documents and tokens count what is live: not dead, not free. */
