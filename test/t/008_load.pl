@@ -90,7 +90,7 @@ SQL
 	my %clients = (
 		(map { ("writer $_" => sprintf "LOAD 'colbert_pg'; CALL write('$table', %d, 2, %d);", $built + $_, $built + $rows) } 1 .. 2),
 		(map { ("reader $_" => "$ColbertTest::by_index CALL read('$table');") } 1 .. 2),
-		'vacuum' => "SELECT count(*) = 2 AS done FROM finished WHERE writer LIKE '$table%' \\gset\n\\if :done\n\\q\n\\endif\nVACUUM $table;\nSELECT pg_sleep(.2);\n" x 2000);
+		'vacuum' => "SET client_min_messages = error;\n" . "SELECT count(*) = 2 AS done FROM finished WHERE writer LIKE '$table%' \\gset\n\\if :done\n\\q\n\\endif\nVACUUM $table;\nSELECT pg_sleep(.2);\n" x 2000);
 
 	$running{$method}{$_} = start_sql($node, $clients{$_}) for sort keys %clients;
 }
