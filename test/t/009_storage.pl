@@ -148,7 +148,7 @@ for my $method (@methods)
 
 	query("CREATE TABLE $table (id int, doc multivector(32)); INSERT INTO $table SELECT i, make_doc(i) FROM generate_series(1, 400) i");
 	query("CREATE INDEX ${table}_index ON $table USING colbert_$method (doc) WITH ($few{$method}, quantizer = bit)");
-	push @{ $clients{$method} }, start_sql($node, "CALL append('$table', 6000)") for 1 .. 3;
+	push @{ $clients{$method} }, start_sql($node, "CALL append('$table', 12000)") for 1 .. 3;
 	push @{ $clients{$method} }, start_sql($node, "VACUUM $table; SELECT pg_sleep(.05);" x 60);
 }
 each_method('appenders that never rest', sub {

@@ -188,8 +188,8 @@ sub damage_rows
 sub damage_extents
 {
 	my ($file) = @_;
-	# of MetaPageData: 24 bytes of page header, arrays at 400, each 24 bytes and 48 extents of 8
-	my ($documents, $queue) = map { 24 + 400 + $_ * (24 + 48 * 8) } 0, 4;
+	# of MetaPageData: 24 bytes of page header, arrays at 536, each 24 bytes and 48 extents of 8
+	my ($documents, $queue) = map { 24 + 536 + $_ * (24 + 48 * 8) } 0, 4;
 	my $page = substr(slurp_file($file), 0, $block_size);
 
 	die 'the meta page has another layout' unless unpack('V', substr($page, $documents + 4, 4)) == 32 && unpack('V', substr($page, $queue + 4, 4)) == 4;
