@@ -123,7 +123,6 @@ typedef struct IndexContents
 	double		pending_docs;
 	double		doc_tokens;		/* tokens of a document */
 	double		nodes;
-	SearchNodes search_nodes;
 	double		node_postings;	/* postings of a node */
 	double		scale;			/* cost of a dim, 128 being 1 */
 	SearchSettings settings;	/* as asked for */
@@ -152,8 +151,7 @@ read_contents(IndexOptInfo *info)
 		contents.doc_tokens = (double) meta.live_tokens / meta.live_docs;
 	if (has_nodes(&meta))
 	{
-		contents.search_nodes = search_nodes(&meta);
-		contents.nodes = contents.search_nodes.count;
+		contents.nodes = meta.arrays[ARRAY_NODES].nitems;
 		contents.node_postings = meta.postings / contents.nodes;
 	}
 	contents.scale = meta.dim / 128.0;
@@ -198,7 +196,7 @@ rerank_us(const IndexContents *contents, double groups)
 static double
 first_batch_us(const IndexContents *contents, uint32 ntokens, double groups)
 {
-	SearchSettings settings = search_resolve(ntokens, contents->search_nodes, &contents->settings);
+	SearchSettings settings = search_resolve(ntokens, (uint32) contents->nodes, &contents->settings);
 	double		probes = Min(settings.probes, contents->nodes);
 	double		found = contents->nodes > 0 ? Min(settings.candidates, contents->docs) : contents->docs;
 
@@ -216,7 +214,7 @@ first_batch_us(const IndexContents *contents, uint32 ntokens, double groups)
 static SearchCost
 ordered_search(const IndexContents *contents, uint32 ntokens, double share, bool filtered)
 {
-	SearchSettings settings = search_resolve(ntokens, contents->search_nodes, &contents->settings);
+	SearchSettings settings = search_resolve(ntokens, (uint32) contents->nodes, &contents->settings);
 	double		groups = ceil(ntokens / 16.0);
 	double		sketch = sketch_us(contents, groups);
 	double		tested = filtered ? Min((double) SEARCH_LIKELY_LIMIT / share, contents->docs) : 0;

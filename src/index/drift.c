@@ -119,5 +119,8 @@ drift_advice(const IndexView *view, const Drift *drift)
 	else if (drift->imbalance > UNEVEN_TIMES)
 		appendStringInfo(&advice, "REINDEX, or lower probes: the lists are uneven, a search reads %.1f times the postings of even ones.",
 						 drift->imbalance);
+	else if (view->metric == METRIC_IP && meta->length_spread >= VARIED_LENGTHS)
+		appendStringInfo(&advice, "Normalise the tokens, or use maxsim_cosine: their lengths differ by %d%%, with which searches by maxsim find less.",
+						 meta->length_spread);
 	return advice.len > 0 ? advice.data : NULL;
 }

@@ -14,8 +14,7 @@
  * before any other node points at it.
  *
  * The graph is built and searched by L2 distance between prepared vectors,
- * whatever the metric. If tokens differ in length, gather.c moves a query far
- * away, where L2 distances order as inner products do.
+ * whatever the metric: it is a poor guide to the order of inner products.
  *
  *-------------------------------------------------------------------------
  */

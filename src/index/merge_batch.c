@@ -147,25 +147,10 @@ is_its_node(const Merge *merge, uint32 token)
 	return distance(merge, token) <= SAME_TOKEN * norm * norm;
 }
 
-/*
- * How much a token is in want of a node. Of tokens of different length the
- * longest are the farthest from any node, and as nodes they would come first
- * in every search: distances are then compared with the length.
- */
-static float
-need_of_node(const Merge *merge, uint32 token)
-{
-	float		norm = kernel_norm(merge->tokens + (size_t) token * merge->view->dim, merge->view->dim);
-
-	if (merge->view->meta.length_spread < VARIED_LENGTHS)
-		return distance(merge, token);
-	return norm > 0 ? distance(merge, token) / (norm * norm) : 0;
-}
-
 typedef struct FarToken
 {
 	uint32		token;
-	float		need;
+	float		distance;
 } FarToken;
 
 static int
@@ -174,13 +159,13 @@ compare_far(const void *a, const void *b)
 	const FarToken *x = a;
 	const FarToken *y = b;
 
-	if (x->need != y->need)
-		return x->need > y->need ? -1 : 1;
+	if (x->distance != y->distance)
+		return x->distance > y->distance ? -1 : 1;
 	return x->token < y->token ? -1 : x->token > y->token;
 }
 
 /*
- * Let the tokens that are most in need of a node become nodes, as many as the
+ * Let the tokens that are farthest from any node become nodes, as many as the
  * index is short of. One that a node made just before is near to is passed
  * over: its distance is looked up again.
  */
@@ -199,7 +184,7 @@ grow_nodes(Merge *merge)
 		return;
 	far = palloc_extended(mul_size(merge->ntokens, sizeof(FarToken)), MCXT_ALLOC_HUGE);
 	for (uint32 i = 0; i < merge->ntokens; i++)
-		far[i] = (FarToken) {i, need_of_node(merge, i)};
+		far[i] = (FarToken) {i, distance(merge, i)};
 	qsort(far, merge->ntokens, sizeof(FarToken), compare_far);
 	for (uint32 i = 0; i < merge->ntokens && quota > 0; i++)
 	{
@@ -209,7 +194,7 @@ grow_nodes(Merge *merge)
 		if (is_its_node(merge, token))
 			continue;
 		find_nearest(merge, token, 1);
-		if (need_of_node(merge, token) < far[i].need * 0.5f || is_its_node(merge, token))
+		if (distance(merge, token) < far[i].distance * 0.5f || is_its_node(merge, token))
 			continue;
 		merge->nearest[token].node = view->finder->add(merge->finder, merge->tokens + (size_t) token * view->dim);
 		quota--;

@@ -47,18 +47,11 @@ typedef struct ProbeList
 	PostingBuffer postings;
 } ProbeList;
 
-/* Lengths of document tokens from the origin at which distances order as inner products do. */
-#define FAR_AWAY 1000.0f
-
 /*
  * Nodes are found by L2 distance whatever the metric: on real questions the nodes nearest so held more of the answers
  * than those of the largest inner product, which favours tight clusters. An
  * inner product does not tell the length of the query, so the token is given
  * the length that document tokens have; scales take keys back.
- *
- * If document tokens differ in length, the largest inner products are those of
- * long tokens, and these are far from the query's. The token is then moved far
- * away in its direction: what remains of the distance is the inner product.
  */
 static const float *
 tokens_to_find(const Search *search, float *scales)
@@ -68,8 +61,6 @@ tokens_to_find(const Search *search, float *scales)
 	float		length = search->view->meta.token_norm;
 	float	   *scaled;
 
-	if (search->view->meta.length_spread >= VARIED_LENGTHS)
-		length *= FAR_AWAY;
 	for (uint32 t = 0; t < query->ntokens; t++)
 		scales[t] = 1;
 	if (search->view->metric == METRIC_L2 || !(length > 0))

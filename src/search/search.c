@@ -33,24 +33,22 @@ SearchCounters search_last;
 #define MOST_AUTO_PROBES			40.0
 #define AUTO_PROBES_NODES			16384
 #define AUTO_PROBES_GROWTH			0.25
-#define LEAST_PROBES_VARIED			24.0	/* tokens of different length: short lists of long tokens come first */
 #define AUTO_CANDIDATES_ALL_TOKENS	9600
 #define LEAST_AUTO_CANDIDATES		400
 #define MOST_AUTO_CANDIDATES		1700
 #define AUTO_RERANK					64
 
 static uint32
-auto_probes(uint32 ntokens, SearchNodes nodes)
+auto_probes(uint32 ntokens, uint32 nodes)
 {
 	double		probes = AUTO_PROBES_ONE_TOKEN * pow(ntokens, AUTO_PROBES_FALL);
-	double		growth = pow((double) Max(nodes.count, AUTO_PROBES_NODES) / AUTO_PROBES_NODES, AUTO_PROBES_GROWTH);
-	double		least = nodes.varied ? LEAST_PROBES_VARIED : LEAST_AUTO_PROBES;
+	double		growth = pow((double) Max(nodes, AUTO_PROBES_NODES) / AUTO_PROBES_NODES, AUTO_PROBES_GROWTH);
 
-	return (uint32) (Min(Max(probes, least), MOST_AUTO_PROBES) * growth);
+	return (uint32) (Min(Max(probes, LEAST_AUTO_PROBES), MOST_AUTO_PROBES) * growth);
 }
 
 SearchSettings
-search_resolve(uint32 ntokens, SearchNodes nodes, const SearchSettings *asked)
+search_resolve(uint32 ntokens, uint32 nodes, const SearchSettings *asked)
 {
 	SearchSettings settings = *asked;
 
@@ -122,7 +120,7 @@ search_begin(IndexView *view, const MultiVector *query, const SearchSettings *se
 	check_query(view, query);
 	search->view = view;
 	search->context = context;
-	search->settings = search_resolve(query->ntokens, search_nodes(&view->meta), settings);
+	search->settings = search_resolve(query->ntokens, view->meta.arrays[ARRAY_NODES].nitems, settings);
 	search->batch = search->settings.rerank;
 	search->floor = -INFINITY;
 	search->may_narrow_more = settings->candidates == 0;

@@ -251,21 +251,8 @@ extern bool search_next(Search *search, RankedDoc *doc);
  */
 extern bool search_more_above(Search *search, double score);
 
-/* The nodes of an index, as far as settings depend on them. */
-typedef struct SearchNodes
-{
-	uint32		count;
-	bool		varied;			/* tokens differ in length */
-} SearchNodes;
-
-static inline SearchNodes
-search_nodes(const MetaPageData *meta)
-{
-	return (SearchNodes) {meta->arrays[ARRAY_NODES].nitems, meta->length_spread >= VARIED_LENGTHS};
-}
-
-/* What settings of 0 mean for a query of ntokens tokens. */
-extern SearchSettings search_resolve(uint32 ntokens, SearchNodes nodes, const SearchSettings *asked);
+/* What settings of 0 mean for a query of ntokens tokens, among so many nodes. */
+extern SearchSettings search_resolve(uint32 ntokens, uint32 nodes, const SearchSettings *asked);
 
 /* ---- pool.c ---- */
 

@@ -147,8 +147,8 @@ typedef enum FinderKind
 	FINDER_IVF = 2
 } FinderKind;
 
-/* Lengths of tokens differ from this spread on: nodes are found by inner product then. */
-#define VARIED_LENGTHS 10
+/* Lengths of tokens differ from this spread on: maxsim finds less then (drift.c). */
+#define VARIED_LENGTHS 30
 
 /* Tokens that were assigned to their nearest nodes. */
 typedef struct Assigned

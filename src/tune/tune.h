@@ -58,7 +58,7 @@ typedef struct Tune
 
 	/* What the settings are chosen by. */
 	uint32		query_tokens;	/* median */
-	SearchNodes nodes;
+	uint32		nodes;
 	uint32		docs;
 
 	IndexInfo  *info;

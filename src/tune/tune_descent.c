@@ -77,7 +77,7 @@ most_on(const Tune *tune, Axis axis)
 	uint32		most;
 
 	if (axis == AXIS_WIDTH)
-		most = Min(tune->nodes.count, colbert_finder(tune->index) == FINDER_HNSW ? MOST_EF_SEARCH : MOST_PROBES);
+		most = Min(tune->nodes, colbert_finder(tune->index) == FINDER_HNSW ? MOST_EF_SEARCH : MOST_PROBES);
 	else
 		most = Min(tune->docs, MOST_DOCUMENTS);
 	return Max(most, least_on(tune, axis));
