@@ -25,7 +25,7 @@
 typedef struct ScaleScan
 {
 	LengthSum lengths;
-	uint64		enough;			/* documents are passed over from so many tokens on */
+	uint64		enough;			/* number of tokens from which on documents are passed over */
 	MemoryContext row_context;
 } ScaleScan;
 

@@ -80,7 +80,7 @@ merge_worker_serves(Relation index)
 
 /*
  * A worker that has left less than it met may be followed by another at once.
- * One that has not, or could not start, shows that it is of no use for now.
+ * One that has not, or could not start, shows that another one would not help yet.
  */
 static bool
 is_due(Relation index, uint64 pending)

@@ -37,7 +37,7 @@ typedef struct Merge
 	NodeHit    *nearest;		/* node of each token */
 } Merge;
 
-/* Return true if a queued document is to be merged. */
+/* Return true if a queued document needs a merge. */
 extern bool merge_is_pending(IndexView *view, uint32 doc, DocEntry *entry);
 
 /* Begin to merge: copy at most most_docs of the queue's front, and open the finder. The index has nodes. */

@@ -61,7 +61,7 @@ extern bool view_item_size(const MetaPageData *meta, ArrayKind kind, size_t *siz
 /* Set what follows from view->meta; rereads mean and codebooks where the epoch changed. */
 extern void view_refresh(IndexView *view);
 
-/* What is measured of the tokens' lengths when the mean is trained. */
+/* The lengths of the tokens, measured when the mean is trained. */
 typedef struct TokenLengths
 {
 	float		norm;			/* root mean square */

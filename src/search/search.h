@@ -251,7 +251,7 @@ extern bool search_next(Search *search, RankedDoc *doc);
  */
 extern bool search_more_above(Search *search, double score);
 
-/* What settings of 0 mean for a query of ntokens tokens, among so many nodes. */
+/* What settings of 0 mean for a query of ntokens tokens in an index of this many nodes. */
 extern SearchSettings search_resolve(uint32 ntokens, uint32 nodes, const SearchSettings *asked);
 
 /* ---- pool.c ---- */
