@@ -27,9 +27,8 @@ fits(const Finder *finder, const Codec *codec, CodecShape shape)
 		finder->fits(shape.dim);
 }
 
-/* The dimensions that the index keeps of a column's: all that fit on a page, or as many as tokens are projected to. */
-static uint32
-kept_dim(const Finder *finder, const Codec *codec, CodecShape shape)
+uint32
+create_kept_dim(const Finder *finder, const Codec *codec, CodecShape shape)
 {
 	if (fits(finder, codec, shape))
 		return shape.dim;
@@ -61,7 +60,7 @@ create_meta(const IndexShape *shape, MetaPageData *meta)
 	CodecShape	row_shape = {shape->dim, has_add, shape->codec == CODEC_PQ ? shape->pq_m : 0};
 	ArrayMeta  *arrays = meta->arrays;
 
-	row_shape.dim = kept_dim(finder, codec, row_shape);
+	row_shape.dim = create_kept_dim(finder, codec, row_shape);
 	check_pq_m(row_shape, shape->dim);
 	memset(meta, 0, sizeof(MetaPageData));
 	meta->magic = COLBERT_MAGIC;

@@ -32,6 +32,12 @@ typedef struct IndexShape
  */
 extern void create_meta(const IndexShape *shape, MetaPageData *meta);
 
+/*
+ * The dimensions that an index keeps of a column's, which shape.dim counts:
+ * all where they fit on a page, or as many as tokens are projected to.
+ */
+extern uint32 create_kept_dim(const Finder *finder, const Codec *codec, CodecShape shape);
+
 /* Make a page the meta page of a new index. */
 extern void create_meta_page(Page page, const MetaPageData *meta);
 

@@ -11,6 +11,7 @@
 #include <math.h>
 
 #include "access/tableam.h"
+#include "index/create.h"
 #include "index/queue.h"
 #include "index/view.h"
 
@@ -110,6 +111,15 @@ extents_are_apart(const MetaPageData *meta)
 	return next <= (uint64) MaxBlockNumber + 1;
 }
 
+/* Are tokens of as many dimensions kept as an index of this column keeps? Codec and finder are known by now. */
+static bool
+dims_agree(const MetaPageData *meta)
+{
+	CodecShape	shape = {meta->column_dim, meta->metric == METRIC_L2, meta->pq_m};
+
+	return meta->dim == create_kept_dim(finder_by_kind(meta->finder), codec_by_id(meta->codec), shape);
+}
+
 static bool
 scale_is_valid(const MetaPageData *meta)
 {
@@ -127,7 +137,7 @@ check_parameters(const IndexView *view)
 	if (meta->dim == 0 || meta->dim > meta->column_dim || meta->column_dim > MULTIVECTOR_MAX_DIM || meta->metric > METRIC_L2 ||
 		codec_by_id(meta->codec) == NULL || (meta->codec == CODEC_PQ) != (meta->pq_m > 0) ||
 		meta->pq_m > rotation_padded(meta->dim) || finder_by_kind(meta->finder) == NULL ||
-		!scale_is_valid(meta) || !queue_is_valid(meta) || !item_sizes_agree(meta) || !extents_are_apart(meta))
+		!dims_agree(meta) || !scale_is_valid(meta) || !queue_is_valid(meta) || !item_sizes_agree(meta) || !extents_are_apart(meta))
 		ereport(ERROR,
 				(errcode(ERRCODE_INDEX_CORRUPTED),
 				 errmsg("index \"%s\" has a damaged meta page", RelationGetRelationName(view->index.rel)),
