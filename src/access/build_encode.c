@@ -151,7 +151,7 @@ encode_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool al
 		docstore_append_null(encoder->view, tid);
 	else
 	{
-		MultiVector *mv = multivector_from_datum(values[0]);
+		const MultiVector *mv = view_indexed_tokens(encoder->view, multivector_from_datum(values[0]));
 		uint32		doc = docstore_append(encoder->view, tid, mv,
 										  encoder->mode == BUILD_PENDING ? DOC_IN_QUEUE : DOC_IN_POSTINGS);
 

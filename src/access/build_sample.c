@@ -30,7 +30,7 @@ sample_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool al
 	IndexView  *view = sampling->build->view;
 	BuildCounts *counts = &sampling->counts;
 	MemoryContext old;
-	MultiVector *mv;
+	const MultiVector *mv;
 	float	   *tokens;
 
 	if (isnull[0])
@@ -39,8 +39,7 @@ sample_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool al
 		return;
 	}
 	old = MemoryContextSwitchTo(sampling->row_context);
-	mv = multivector_from_datum(values[0]);
-	view_check_dims(view, mv);
+	mv = view_indexed_tokens(view, multivector_from_datum(values[0]));
 	counts->ndocs++;
 	counts->ntokens += mv->ntokens;
 	counts->nblocks += sketch_blocks_for(mv->ntokens);

@@ -69,7 +69,7 @@ prepare_index(Build *build, const TokenSample *sample, const TokenStatistics *st
 {
 	docstore_presize(build->view, build->counts.ndocs, build->counts.ntokens, build->counts.nblocks);
 	if (sample->count > 0)
-		view_write_params(build->view, statistics->mean, statistics->lengths, codebooks);
+		view_write_params(build->view, statistics->mean, &statistics->lengths, codebooks);
 }
 
 /* Step 2. */
@@ -80,7 +80,7 @@ train_nodes(Build *build, const TokenSample *sample, const TokenStatistics *stat
 	Size		size;
 
 	build_report_phase(build, PHASE_TRAIN);
-	train_centroids(build->view, sample, statistics, build->counts.ntokens, trained);
+	train_centroids(build->view, sample, build->counts.ntokens, trained);
 	size = mul_size(trained->ncentroids, sizeof(uint32));
 	if (build->crew == NULL)
 		build->node_of = palloc_extended(size, MCXT_ALLOC_HUGE);

@@ -125,7 +125,7 @@ colbert_insert(Relation index, Datum *values, bool *isnull, ItemPointer heap_tid
 	{
 		InsertDuty	duty;
 
-		docstore_append(view, heap_tid, multivector_from_datum(values[0]), DOC_IN_QUEUE);
+		docstore_append(view, heap_tid, view_indexed_tokens(view, multivector_from_datum(values[0])), DOC_IN_QUEUE);
 		duty = insert_duty(&view->meta);
 		if (duty.train || duty.merge > 0)
 			do_duty(view, duty);

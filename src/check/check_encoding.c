@@ -111,11 +111,11 @@ encoding_check_document(EncodingCheck *state, uint32 doc, Datum value)
 {
 	Check	   *check = state->check;
 	const DocEntry *entry = &check->docs[doc];
-	MultiVector *mv = multivector_from_datum(value);
+	const MultiVector *mv = multivector_distinct(multivector_from_datum(value), check->view->metric == METRIC_L2);
 
 	if (mv->dim != check->view->column_dim || mv->ntokens != entry->ntokens)
 	{
-		findings_add(check->findings, FINDING_ERROR, doc, "document has %u tokens of %u dimensions, its row %u of %u",
+		findings_add(check->findings, FINDING_ERROR, doc, "document has %u distinct tokens of %u dimensions, its row %u of %u",
 					 entry->ntokens, check->view->column_dim, mv->ntokens, (unsigned) mv->dim);
 		return;
 	}

@@ -9,8 +9,10 @@
  * whether more nodes can be added later. A node's vector never changes and
  * no node is removed, so that every ordinal a reader holds stays valid.
  *
- * Nodes are found by L2 distance between prepared vectors, whatever the
- * metric. One writer at a time (a build, or a merge under the merge lock);
+ * A node's key for a token q is <reach q, c> - |c|^2/2, larger is nearer. With
+ * a reach of 1 nodes come by L2 distance between prepared vectors, which is
+ * how tokens are assigned. A search looks for the nodes that hold the nearest
+ * tokens, not for the nearest nodes, and reaches further (gather.c). One writer at a time (a build, or a merge under the merge lock);
  * readers at any time.
  *
  *-------------------------------------------------------------------------
@@ -30,6 +32,7 @@ typedef struct FindQuery
 	const float *tokens;		/* ntokens x dim */
 	uint32		ntokens;
 	uint32		probes;			/* nodes of each, at the most */
+	float		reach;			/* 1: nodes by L2 distance */
 	uint32		ef;				/* of the graph: candidates kept on the way, at least probes */
 	uint64		hops;			/* vertices or parents looked at: increased */
 } FindQuery;

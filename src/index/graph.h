@@ -13,7 +13,7 @@
  * ordinal it holds stay valid. A new node is written (vector, neighbours)
  * before any other node points at it.
  *
- * The graph is built and searched by L2 distance between prepared vectors,
+ * The graph is built and walked by L2 distance between prepared vectors,
  * whatever the metric: it is a poor guide to the order of inner products.
  *
  *-------------------------------------------------------------------------
@@ -43,12 +43,20 @@ extern const MetaPageData *graph_meta(const Graph *graph);
 extern bool graph_is_building(const Graph *graph);
 
 /*
- * The n nodes nearest by L2 to one vector (dim floats), nearest first, as a
- * walk that keeps ef of them finds. Returns how many were found; their keys
- * are exact for the nodes' binary16 vectors. Checks for interrupts; *hops,
- * where not NULL, is increased by the nodes expanded.
+ * The best n nodes for one vector (dim floats), by the keys of their means for
+ * a reach (finder.h), best first, among all that a walk to the ef nearest by L2
+ * expands. Returns how many were found; their keys are exact for the nodes'
+ * binary16 vectors. Checks for interrupts; *hops is increased by the nodes
+ * expanded.
  */
-extern uint32 graph_search(Graph *graph, const float *vector, uint32 ef, uint32 n, NodeHit *hits, uint64 *hops);
+typedef struct GraphWidth
+{
+	float		reach;
+	uint32		ef;				/* vertices that the walk keeps */
+	uint32		n;				/* nodes wanted */
+} GraphWidth;
+
+extern uint32 graph_search(Graph *graph, const float *vector, const GraphWidth *width, NodeHit *hits, uint64 *hops);
 
 /*
  * graph_assign.c: the nearest node of each of many tokens, among those that a
@@ -58,10 +66,11 @@ extern uint32 graph_search(Graph *graph, const float *vector, uint32 ef, uint32 
 extern bool graph_assign_many(Graph *graph, const float *tokens, uint32 ntokens, NodeHit *nearest);
 
 /*
- * Add a node with an empty posting list; returns its ordinal. Deterministic:
+ * Add a node with an empty posting list; returns its ordinal. shrink times
+ * the vector is the mean of its tokens. Deterministic:
  * the level is drawn from the index's seed and the ordinal.
  */
-extern uint32 graph_insert(Graph *graph, const float *vector);
+extern uint32 graph_insert(Graph *graph, const float *vector, float shrink);
 
 /*
  * Count the nodes that are added from now on when the graph is closed, all at

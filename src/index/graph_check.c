@@ -49,7 +49,8 @@ widen_vector(GraphCheck *check, const Vertex *vertex)
 	Graph	   *graph = check->graph;
 
 	kernels->half_to_float(vertex->entry->vector, graph->vector, graph->dim);
-	return vertex->entry->half_norm == 0.5f * graph_dot(graph->vector, graph->vector, graph->width);
+	return vertex->entry->half_norm == 0.5f * graph_dot(graph->vector, graph->vector, graph->width) &&
+		vertex->entry->shrink > 0 && vertex->entry->shrink <= 1;
 }
 
 /* ---- neighbours ---- */

@@ -56,28 +56,31 @@ static void
 graph_find(void *state, FindQuery *query, NodeHit *hits, uint32 *nhits)
 {
 	uint32		dim = graph_meta(state)->dim;
+	GraphWidth	width = {query->reach, Max(query->ef, query->probes), query->probes};
 
 	for (uint32 t = 0; t < query->ntokens; t++)
-		nhits[t] = graph_search(state, query->tokens + (size_t) t * dim, Max(query->ef, query->probes),
-								query->probes, hits + (size_t) t * query->probes, &query->hops);
+		nhits[t] = graph_search(state, query->tokens + (size_t) t * dim, &width, hits + (size_t) t * query->probes,
+								&query->hops);
 }
 
 static void
 graph_assign(void *state, const float *tokens, uint32 ntokens, NodeHit *nearest)
 {
 	uint32		dim = graph_meta(state)->dim;
+	const GraphWidth width = {1, ASSIGN_EF, 1};
+	uint64		hops = 0;
 
 	if (graph_assign_many(state, tokens, ntokens, nearest))
 		return;
 	for (uint32 t = 0; t < ntokens; t++)
-		if (graph_search(state, tokens + (size_t) t * dim, ASSIGN_EF, 1, &nearest[t], NULL) == 0)
+		if (graph_search(state, tokens + (size_t) t * dim, &width, &nearest[t], &hops) == 0)
 			elog(ERROR, "the graph of an index is empty");
 }
 
 static uint32
 graph_add(void *state, const float *vector)
 {
-	return graph_insert(state, vector);
+	return graph_insert(state, vector, 1);
 }
 
 /* Report nodes of the graph as tuples of a build. */
@@ -114,7 +117,8 @@ graph_store(void *state, const KmeansResult *trained, uint32 *node_of)
 		report_nodes(state, i, n);
 		if (i == n / 2)
 			COLBERT_PAUSE("nodes-stored");
-		node_of[order[i]] = graph_insert(state, trained->centroids + (size_t) order[i] * graph_meta(state)->dim);
+		node_of[order[i]] = graph_insert(state, trained->centroids + (size_t) order[i] * graph_meta(state)->dim,
+										 trained->shrinks != NULL ? trained->shrinks[order[i]] : 1);
 	}
 	report_nodes(state, n, n);
 	pfree(order);

@@ -440,7 +440,7 @@ take_places(Graph *graph)
 
 /* The new node's vector, as readers will see it: finite whatever it was. */
 static void
-set_vector(Graph *graph, const float *vector)
+set_vector(Graph *graph, const float *vector, float shrink)
 {
 	GraphWriter *writer = graph->writer;
 
@@ -449,11 +449,12 @@ set_vector(Graph *graph, const float *vector)
 	kernels->float_to_half(writer->vector, writer->entry->vector, graph->dim);
 	kernels->half_to_float(writer->entry->vector, writer->vector, graph->dim);
 	rotation_apply(graph->rotation, writer->vector, writer->rotated);
+	writer->entry->shrink = shrink > 0 ? Min(shrink, 1) : 1;
 	writer->entry->half_norm = 0.5f * graph_dot(writer->vector, writer->vector, graph->width);
 }
 
 uint32
-graph_insert(Graph *graph, const float *vector)
+graph_insert(Graph *graph, const float *vector, float shrink)
 {
 	MetaPageData *meta = graph->meta;
 	GraphWriter *writer;
@@ -464,7 +465,7 @@ graph_insert(Graph *graph, const float *vector)
 	writer = graph->writer;
 	take_places(graph);
 	cache_grow(graph, &writer->cache, meta->arrays[ARRAY_NODES].nitems);
-	set_vector(graph, vector);
+	set_vector(graph, vector, shrink);
 	find_neighbours(graph);
 	write_node(graph);
 

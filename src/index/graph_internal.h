@@ -97,6 +97,8 @@ struct Graph
 	/* The walk, over vertices of one level: the frontier by estimate, the results by exact key. */
 	HitPool		frontier;
 	HitPool		results;
+	HitPool		found;			/* on the lowest level, by key for reach */
+	float		reach;
 	SightingTable sightings;
 	uint64		hops;
 	float	   *vector;			/* width floats: the vertex being looked at */

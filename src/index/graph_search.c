@@ -232,6 +232,16 @@ filter_lanes(Graph *graph, uint32 count, uint32 nvertices)
 	return kept;
 }
 
+/* The key of the mean that a vertex stands for, with the reach of the search. */
+static inline float
+found_key_of(const Graph *graph, const VertexEntry *entry, float similarity)
+{
+	/* The nearest node is asked for by the distance to what is stored. */
+	float		shrink = graph->reach > 1 ? entry->shrink : 1;
+
+	return shrink * (graph->reach * similarity - shrink * entry->half_norm);
+}
+
 /* Come to a vertex: its exact key, and estimates of its neighbours. */
 static void
 expand(Graph *graph, uint32 vertex, uint32 level)
@@ -243,6 +253,7 @@ expand(Graph *graph, uint32 vertex, uint32 level)
 	Vertex		parts;
 	float		similarity;
 	float		base;
+	float		found_key;
 	uint32		count;
 
 	if (vertex >= nvertices)
@@ -252,12 +263,15 @@ expand(Graph *graph, uint32 vertex, uint32 level)
 	kernels->half_to_float(parts.entry->vector, graph->vector, graph->dim);
 	similarity = graph_dot(graph->query, graph->vector, graph->width);
 	base = similarity - parts.entry->half_norm;
+	found_key = found_key_of(graph, parts.entry, similarity);
 	count = edges_estimate(parts.edges, graph->sketch, base,
 						   graph->lane_vertices, graph->lane_estimates);
 	UnlockReleaseBuffer(buffer);
 
 	graph->hops++;
 	pool_add(&graph->results, vertex, base);
+	if (level == 0)
+		pool_add(&graph->found, vertex, found_key);
 	count = filter_lanes(graph, count, nvertices);
 	reserve_sightings(&graph->sightings, count, graph->context);
 	for (uint32 i = 0; i < count; i++)
@@ -285,9 +299,9 @@ graph_walk(Graph *graph, uint32 level, uint32 ef)
 }
 
 uint32
-graph_search(Graph *graph, const float *vector, uint32 ef, uint32 n, NodeHit *hits, uint64 *hops)
+graph_search(Graph *graph, const float *vector, const GraphWidth *width, NodeHit *hits, uint64 *hops)
 {
-	if (ef == 0 || !graph_start(graph))
+	if (!graph_start(graph))
 		return 0;
 	graph->hops = 0;
 	graph_set_query(graph, vector);
@@ -296,9 +310,10 @@ graph_search(Graph *graph, const float *vector, uint32 ef, uint32 n, NodeHit *hi
 		graph_walk(graph, level, 1);
 		graph_descend(graph, level);
 	}
-	graph_walk(graph, 0, ef);
+	graph->reach = width->reach;
+	pool_reset(&graph->found, width->n, graph->context);
+	graph_walk(graph, 0, width->ef);
 
-	if (hops != NULL)
-		*hops += graph->hops;
-	return pool_best(&graph->results, n, hits);
+	*hops += graph->hops;
+	return pool_best(&graph->found, width->n, hits);
 }

@@ -10,8 +10,16 @@
 #include "index/lists.h"
 #include "utils/memutils.h"
 
-/* To find n nodes: children of so many parents, measured at 16,384 nodes and at 848,000 (doc/performance.md). */
-#define FIND_PARENTS(n) Max((uint32) (.8 * (n)), 16)
+/*
+ * Parents whose children are looked at, for each token, to find n nodes: .8 n,
+ * measured at 16,384 nodes and at 848,000 (doc/performance.md). The best
+ * children of few parents are often not the best of all: short queries, whose
+ * lists are many, can afford MAX_SPARE_PARENTS.
+ */
+#define PARENTS_PER_NODE	.8
+#define SPARE_VISITS		384
+#define MIN_PARENTS			16
+#define MAX_SPARE_PARENTS	64
 
 size_t
 lists_row_size(uint32 dim)
@@ -76,6 +84,7 @@ lists_open(ColbertIndex *index, MetaPageData *meta, const SketchParams *params)
 	lists->dim = meta->dim;
 	lists->row_size = lists_row_size(meta->dim);
 	check_shape(lists);
+	lists->reached = MemoryContextAlloc(context, LISTS_CHUNK * lists->dim * sizeof(float));
 	lists->packed = MemoryContextAlloc(context, kernel_sq8_query_size(LISTS_CHUNK, lists->dim));
 	lists->rotated = MemoryContextAlloc(context, LISTS_CHUNK * lists->rotation->padded * sizeof(float));
 	lists->edges_packed = MemoryContextAlloc(context, kernel_sketch_query_size(LISTS_CHUNK, lists->rotation->padded));
@@ -92,18 +101,39 @@ lists_close(void *state)
 
 /* ---- finding ---- */
 
+static uint32
+parents_to_visit(const FindQuery *query)
+{
+	uint32		spare = SPARE_VISITS / Max(query->ntokens, 1);
+
+	return Max((uint32) (PARENTS_PER_NODE * query->probes), Max(Min(spare, MAX_SPARE_PARENTS), MIN_PARENTS));
+}
+
+/* A chunk of the query's tokens, at the length that gives keys for its reach. */
+static const float *
+reach_tokens(Lists *lists, const FindQuery *query, uint32 first, uint32 n)
+{
+	const float *tokens = query->tokens + (size_t) first * lists->dim;
+
+	for (size_t k = 0; k < (size_t) n * lists->dim; k++)
+		lists->reached[k] = tokens[k] * query->reach;
+	return lists->reached;
+}
+
 static void
 lists_find(void *state, FindQuery *query, NodeHit *hits, uint32 *nhits)
 {
 	Lists	   *lists = state;
-	uint32		parents = FIND_PARENTS(query->probes);
+	uint32		parents = parents_to_visit(query);
 
 	lists->looked_at = 0;
 	for (uint32 first = 0; first < query->ntokens; first += LISTS_CHUNK)
 	{
 		uint32		n = Min(query->ntokens - first, LISTS_CHUNK);
 
-		lists_search(lists, query->tokens + (size_t) first * lists->dim, n, query->probes, parents);
+		const float *tokens = reach_tokens(lists, query, first, n);
+
+		lists_search(lists, tokens, n, query->probes, parents);
 		for (uint32 t = 0; t < n; t++)
 		{
 			const TopHits *best = &lists->best[t];

@@ -49,6 +49,7 @@ typedef struct Lists
 	size_t		row_size;
 
 	/* A chunk of tokens. */
+	float	   *reached;		/* of a query, at the length of its reach */
 	void	   *packed;
 	KernelSq8Query *query;		/* for rows */
 	float	   *rotated;

@@ -92,7 +92,7 @@ train_first_nodes(IndexView *view)
 	if (sample->count == 0)
 		return;
 	train_statistics(sample, &statistics);
-	view_write_params(view, statistics.mean, statistics.lengths, train_codebooks(view, sample));
+	view_write_params(view, statistics.mean, &statistics.lengths, train_codebooks(view, sample));
 	COLBERT_PAUSE("merge-trained");
 	for (uint32 i = 0; i < view->npending; i++)
 	{
@@ -102,7 +102,7 @@ train_first_nodes(IndexView *view)
 		if (merge_is_pending(view, view->pending[i], &entry))
 			docstore_resketch(view, view->pending[i], &entry, 0, entry.ntokens);
 	}
-	train_centroids(view, sample, &statistics, view->meta.live_tokens, &result);
+	train_centroids(view, sample, view->meta.live_tokens, &result);
 	train_store_nodes(view, &result, palloc_extended(mul_size(result.ncentroids, sizeof(uint32)), MCXT_ALLOC_HUGE));
 }
 

@@ -33,11 +33,14 @@
 /* However few the nodes, so many tokens are sampled, for the mean and what else is trained. */
 #define ENOUGH_TOKENS 65536
 
-/* Parts in which a sample is summed up, whoever does. */
-#define STATISTICS_PARTS 64
+/* Tokens have the same length if the longest is at most this many times the shortest. */
+#define SAME_LENGTH 1.01f
 
 /* Centroids of a work item. */
 #define ITEM_CENTROIDS 1024
+
+/* Parts in which a sample is summed up, whoever does. */
+#define STATISTICS_PARTS 64
 
 /* Sixteenths of maintenance_work_mem: the sample, the centroids, the points that all participants have in hand. */
 #define SAMPLE_MEMORY		11
@@ -173,8 +176,7 @@ train_statistics(const TokenSample *sample, TokenStatistics *statistics)
 	}
 	statistics->lengths.norm = isfinite(all.squares) ? (float) sqrt(all.squares / count) : 0;
 	statistics->lengths.spread = length_spread(&all, count);
-	statistics->shortest = sqrtf(all.shortest);
-	statistics->longest = sqrtf(all.longest);
+	statistics->lengths.same = isfinite(all.longest) && sqrtf(all.longest) <= SAME_LENGTH * sqrtf(all.shortest);
 	sample_unshare(sample, work.sums);
 	sample_unshare(sample, work.parts);
 }
@@ -242,41 +244,33 @@ train_codebooks(const IndexView *view, const TokenSample *sample)
 
 /* ---- centroids ---- */
 
-/* For tokens with one length, within a hundredth, that; else 0. */
-static float
-common_length(const TokenStatistics *statistics)
-{
-	if (!isfinite(statistics->longest) || statistics->longest > 1.01f * statistics->shortest)
-		return 0;
-	return 0.5f * (statistics->shortest + statistics->longest);
-}
-
 typedef struct Restoring
 {
 	KmeansResult *result;
 	uint32		dim;
-	float		length;
+	float		length;			/* that the tokens have */
 } Restoring;
 
 /*
- * Work item: give centroids the length of the tokens, where these have one. A
- * mean of normalised tokens is the shorter the more they differ, which says
- * nothing about where its tokens point: left as they are, tight centroids
- * would come before nearer ones, in searches by inner product above all.
+ * Work item: give centroids the length of the tokens, and remember by how much
+ * a mean is shorter. A graph of means is walked badly: the shortest of them,
+ * those of the most mixed tokens, are everybody's neighbours.
  */
 static void
 restore_length(void *arg, uint32 item)
 {
 	const Restoring *restoring = arg;
+	KmeansResult *result = restoring->result;
 	uint32		dim = restoring->dim;
-	uint32		end = Min(restoring->result->ncentroids, (item + 1) * ITEM_CENTROIDS);
+	uint32		end = Min(result->ncentroids, (item + 1) * ITEM_CENTROIDS);
 
 	CHECK_FOR_INTERRUPTS();
 	for (uint32 i = item * ITEM_CENTROIDS; i < end; i++)
 	{
-		float	   *centroid = restoring->result->centroids + (size_t) i * dim;
+		float	   *centroid = result->centroids + (size_t) i * dim;
 		float		length = kernel_norm(centroid, dim);
 
+		result->shrinks[i] = Min(length / restoring->length, 1);
 		for (uint32 k = 0; length > 0 && k < dim; k++)
 			centroid[k] *= restoring->length / length;
 	}
@@ -314,15 +308,13 @@ tell_of_little_memory(const TokenSample *sample, uint64 wanted, uint64 ncentroid
 }
 
 void
-train_centroids(const IndexView *view, const TokenSample *sample, const TokenStatistics *statistics,
-				uint64 ntokens, KmeansResult *result)
+train_centroids(const IndexView *view, const TokenSample *sample, uint64 ntokens, KmeansResult *result)
 {
 	KmeansHooks hooks = train_hooks;
 	KmeansInput input = {0};
 	uint64		wanted = wanted_nodes(&view->meta, ntokens);
 	uint64		room = memory_part(CENTROIDS_MEMORY) / kmeans_centroid_size(view->dim);
 	uint64		ncentroids = Min(wanted, Max(Min(room, sample->count), 1));
-	Restoring	restoring = {.result = result, .dim = view->dim, .length = common_length(statistics)};
 
 	if (!IsParallelWorker())
 	{
@@ -340,9 +332,12 @@ train_centroids(const IndexView *view, const TokenSample *sample, const TokenSta
 	input.scratch = memory_part(SCRATCH_MEMORY) / (sample->team != NULL ? sample->team->nparticipants : 1);
 	input.seed = view->meta.seed;
 	kmeans_train(&input, &hooks, result);
-	if (restoring.length == 0)
+	result->shrinks = NULL;
+	if (view->meta.finder != FINDER_HNSW || view->meta.length_spread > 0)
 		return;
-	team_run(sample->team, (result->ncentroids + ITEM_CENTROIDS - 1) / ITEM_CENTROIDS, restore_length, &restoring);
+	result->shrinks = sample_share(sample, mul_size(result->ncentroids, sizeof(float)));
+	team_run(sample->team, (result->ncentroids + ITEM_CENTROIDS - 1) / ITEM_CENTROIDS, restore_length,
+			 &(Restoring) {result, view->dim, view->meta.token_norm});
 	kmeans_encode(result, view->dim, &hooks);
 }
 

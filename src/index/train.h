@@ -20,8 +20,6 @@ typedef struct TokenStatistics
 {
 	float	   *mean;			/* dim floats, in the current memory context */
 	TokenLengths lengths;
-	float		shortest;		/* lengths */
-	float		longest;
 } TokenStatistics;
 
 /*
@@ -44,8 +42,7 @@ extern float *train_codebooks(const IndexView *view, const TokenSample *sample);
  * the sample or the number of centroids below what serves best. A build
  * reports its progress.
  */
-extern void train_centroids(const IndexView *view, const TokenSample *sample, const TokenStatistics *statistics,
-							uint64 ntokens, KmeansResult *result);
+extern void train_centroids(const IndexView *view, const TokenSample *sample, uint64 ntokens, KmeansResult *result);
 
 /* Callbacks for k-means: palloc in the current context, and interrupts. */
 extern const KmeansHooks train_hooks;

@@ -225,7 +225,7 @@ write_params(IndexView *view, uint32 first, uint32 n, const float *values)
 }
 
 void
-view_write_params(IndexView *view, const float *mean, TokenLengths lengths, const float *codebooks)
+view_write_params(IndexView *view, const float *mean, const TokenLengths *lengths, const float *codebooks)
 {
 	uint32		ncodebooks = codebooks == NULL ? 0 : (uint32) coder_codebook_floats(&view->coder);
 	uint32		have = view->meta.arrays[ARRAY_PARAMS].nitems;
@@ -242,8 +242,8 @@ view_write_params(IndexView *view, const float *mean, TokenLengths lengths, cons
 	if (codebooks != NULL)
 		write_params(view, view->dim, ncodebooks, codebooks);
 	view->meta.epoch++;
-	view->meta.token_norm = lengths.norm;
-	view->meta.length_spread = (uint8) Min(lengths.spread * 100, PG_UINT8_MAX);
+	view->meta.token_norm = lengths->norm;
+	view->meta.length_spread = lengths->same ? 0 : (uint8) Max(Min(lengths->spread * 100, PG_UINT8_MAX), 1);
 	if (view->meta.scale_log2 == SCALE_UNSET)
 		view->meta.scale_log2 = 0;
 
@@ -298,6 +298,13 @@ view_check_age(const IndexView *view, Relation table, const ItemPointerData *tid
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	compat_test_old_snapshot(view->index.snapshot, table, BufferGetPage(buffer));
 	UnlockReleaseBuffer(buffer);
+}
+
+const MultiVector *
+view_indexed_tokens(const IndexView *view, const MultiVector *mv)
+{
+	view_check_dims(view, mv);
+	return multivector_distinct(mv, view->metric == METRIC_L2);
 }
 
 void
@@ -357,16 +364,16 @@ unscaled(const IndexView *view, float score)
 }
 
 float
-view_score(const IndexView *view, const float *keys, const float *query_norms, uint32 ntokens)
+view_score(const IndexView *view, const float *keys, const float *squares, const float *weights, uint32 ntokens)
 {
 	float		score = 0;
 
 	if (view->metric != METRIC_L2)
 		for (uint32 i = 0; i < ntokens; i++)
-			score += keys[i];
+			score += weights[i] * keys[i];
 	else
 		for (uint32 i = 0; i < ntokens; i++)
-			score -= sqrtf(Max(0.0f, query_norms[i] - 2 * keys[i]));
+			score -= weights[i] * sqrtf(Max(0.0f, squares[i] - 2 * keys[i]));
 
 	score = unscaled(view, score);
 

@@ -66,6 +66,7 @@ typedef struct TokenLengths
 {
 	float		norm;			/* root mean square */
 	float		spread;			/* standard deviation, divided by the mean */
+	bool		same;			/* all within a hundredth */
 } TokenLengths;
 
 /*
@@ -73,7 +74,7 @@ typedef struct TokenLengths
  * on the index's pages and in the view. An index without a scale keeps the
  * factor 1 from then on.
  */
-extern void view_write_params(IndexView *view, const float *mean, TokenLengths lengths, const float *codebooks);
+extern void view_write_params(IndexView *view, const float *mean, const TokenLengths *lengths, const float *codebooks);
 
 /*
  * Refuse a row that the table cannot have (XX002): only damage names one. The
@@ -89,6 +90,13 @@ extern void view_check_row(IndexView *view, Relation table, const ItemPointerDat
 extern void view_check_age(const IndexView *view, Relation table, const ItemPointerData *tid);
 
 /*
+ * The tokens of a document that an index holds: copies, and for inner products
+ * zeros, cannot change which token is nearest. The score of a heap row counts
+ * all tokens. Errors (22000) where the dims differ.
+ */
+extern const MultiVector *view_indexed_tokens(const IndexView *view, const MultiVector *mv);
+
+/*
  * Widen tokens first .. first+n-1 of a document and prepare them. A prepared
  * token is not longer than MULTIVECTOR_MAX_NORM, but for a projected one.
  */
@@ -102,9 +110,10 @@ extern void view_check_dims(const IndexView *view, const MultiVector *mv);
 
 /*
  * The approximate score of a document, in the unit of the column, from its
- * best keys, one for each query token: their sum; for L2 minus the sum of
- * distances. query_norms are |q|^2 of prepared tokens.
+ * best keys, one for each query token: their weighted sum; for L2 minus the
+ * sum of distances. squares are |q|^2 of prepared tokens.
  */
-extern float view_score(const IndexView *view, const float *keys, const float *query_norms, uint32 ntokens);
+extern float view_score(const IndexView *view, const float *keys, const float *squares, const float *weights,
+						uint32 ntokens);
 
 #endif							/* COLBERT_VIEW_H */

@@ -86,6 +86,13 @@ extern MultiVector *multivector_from_floats(const float *tokens, uint32 ntokens,
 /* The same values in another element format; mv itself where it has that format already. */
 extern MultiVector *multivector_convert(MultiVector *mv, KernelElement element);
 
+/*
+ * A multivector without all but the first of equal tokens, and without zero
+ * tokens unless they are kept or the only ones; mv itself where that leaves
+ * all of them.
+ */
+extern const MultiVector *multivector_distinct(const MultiVector *mv, bool keep_zeros);
+
 /* Tokens, dim and element of a datum, reading no more than that of a toasted one. */
 extern void multivector_peek(Datum datum, MultiVector *header);
 

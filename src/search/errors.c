@@ -28,6 +28,16 @@ errors_learn(ErrorStats *errors, double error)
 }
 
 void
+fit_begin_batch(EstimateFit *fit, const Candidate *batch, uint32 count)
+{
+	float		least = FLT_MAX;
+
+	for (uint32 i = 0; i < count; i++)
+		least = Min(least, batch[i].score);
+	ties_follow(&fit->ties, least);
+}
+
+void
 fit_learn(EstimateFit *fit, double estimate, double outcome)
 {
 	double		dx = estimate - fit->mean_estimate;
@@ -35,6 +45,7 @@ fit_learn(EstimateFit *fit, double estimate, double outcome)
 
 	if (!isfinite(dx) || !isfinite(dy))
 		return;
+	ties_learn(&fit->ties, estimate, outcome);
 	fit->count++;
 	fit->mean_estimate += dx / fit->count;
 	fit->mean_outcome += dy / fit->count;
@@ -67,28 +78,36 @@ histogram_bin(const EstimateHistogram *histogram, float scale, float score)
 }
 
 void
-histogram_fill(EstimateHistogram *histogram, const Candidate *items, uint32 count)
+histogram_fill(EstimateHistogram *histogram, const Candidate *items, uint32 count, const EstimateFit *fit)
 {
 	float		lowest = FLT_MAX;
 	float		highest = -FLT_MAX;
 	float		scale;
 
 	memset(histogram, 0, sizeof(EstimateHistogram));
+	for (uint32 i = 0; i < TIES_KNOWN; i++)
+		histogram->copies_outcome[i] = fit->ties.known[i].highest;
 	for (uint32 i = 0; i < count; i++)
-		if (is_estimated(&items[i]))
+	{
+		uint32		group = ties_find(&fit->ties, items[i].score);
+
+		if (group < TIES_KNOWN)
+			histogram->ncopies[group]++;
+		else if (is_estimated(&items[i]))
 		{
 			lowest = Min(lowest, items[i].score);
 			highest = Max(highest, items[i].score);
 		}
 		else
 			histogram->unknown++;
+	}
 	if (lowest > highest)
 		return;
 	histogram->lowest = lowest;
 	histogram->width = (highest - lowest) / HISTOGRAM_BINS;
 	scale = 1 / histogram->width;
 	for (uint32 i = 0; i < count; i++)
-		if (is_estimated(&items[i]))
+		if (is_estimated(&items[i]) && ties_find(&fit->ties, items[i].score) == TIES_KNOWN)
 			histogram->counts[histogram_bin(histogram, scale, items[i].score)]++;
 }
 
@@ -133,11 +152,33 @@ expected_of_bin(const Expectation *expectation, const EstimateHistogram *histogr
 	return histogram->counts[bin] * upper_tail(deviations);
 }
 
-double
-fit_expected_above(const EstimateFit *fit, const EstimateHistogram *histogram, double outcome)
+bool
+fit_copies_are_below(double outcome, const ScoreBar *bar)
 {
-	Expectation expectation = expect(fit, outcome);
-	double		expected = 0;
+	double		exact;
+
+	if (ties_outcome(bar->ties, outcome, &exact))
+		return exact <= bar->exact;
+	return outcome <= bar->score;
+}
+
+/* The copies of the list that are known to come out above the bar, or may. */
+static uint32
+copies_above(const EstimateHistogram *histogram, const ScoreBar *bar)
+{
+	uint32		n = 0;
+
+	for (uint32 i = 0; i < TIES_KNOWN; i++)
+		if (histogram->ncopies[i] > 0 && !fit_copies_are_below(histogram->copies_outcome[i], bar))
+			n += histogram->ncopies[i];
+	return n;
+}
+
+double
+fit_expected_above(const EstimateFit *fit, const EstimateHistogram *histogram, const ScoreBar *bar)
+{
+	Expectation expectation = expect(fit, bar->score);
+	double		expected = copies_above(histogram, bar);
 
 	for (int bin = 0; bin < HISTOGRAM_BINS; bin++)
 		expected += expected_of_bin(&expectation, histogram, bin);
@@ -145,11 +186,11 @@ fit_expected_above(const EstimateFit *fit, const EstimateHistogram *histogram, d
 }
 
 uint32
-fit_worth(const EstimateFit *fit, const EstimateHistogram *histogram, double outcome, double let_be)
+fit_worth(const EstimateFit *fit, const EstimateHistogram *histogram, const ScoreBar *bar, double let_be)
 {
-	Expectation expectation = expect(fit, outcome);
+	Expectation expectation = expect(fit, bar->score);
 	double		expected = 0;
-	uint32		worth = histogram->unknown;
+	uint32		worth = histogram->unknown + copies_above(histogram, bar);
 
 	for (int bin = 0; bin < HISTOGRAM_BINS; bin++)
 	{

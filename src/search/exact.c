@@ -68,6 +68,7 @@ struct ExactStage
 	bool		held;			/* the bar is final */
 	bool		sorted;			/* everything that is left is in late */
 	ErrorStats	errors;			/* of estimates, against exact scores */
+	Ties		ties;			/* what copies of a document are known to score */
 	bool		below_floor;	/* errors are those of documents below the floor, and after */
 };
 
@@ -185,6 +186,7 @@ exact_begin(Search *search, Relation heap, Snapshot snapshot, const MultiVector 
 	if (stage->info->ii_Expressions != NIL)
 		stage->estate = CreateExecutorState();
 	stage->ready_limit = search->batch_limit;
+	stage->ties.blank = search->sketch_fit.ties.blank;
 	stage->filter = filter;
 	if (filter != NULL)
 		search->filter = (SearchFilter) {admits, stage};
@@ -292,17 +294,17 @@ keep_row(ExactStage *stage, ExactRow row)
 }
 
 /*
- * Fetch the next document in the order of estimates; false where there is no
+ * Fetch a document of an estimate that was peeked at; false where there is no
  * such row to be seen, or it is below the floor.
  */
 static bool
-take_next(ExactStage *stage, ExactRow *row)
+take_next(ExactStage *stage, float estimate, ExactRow *row)
 {
 	RankedDoc	doc;
 	instr_time	start;
 	bool		wanted = false;
 
-	if (!search_next(stage->search, &doc))
+	if (!search_next(stage->search, estimate, &doc))
 		return false;
 	COLBERT_PAUSE("exact-fetch");
 	stage_start(stage->search, &start);
@@ -310,7 +312,11 @@ take_next(ExactStage *stage, ExactRow *row)
 	{
 		/* A document whose sketches are of another epoch, and that has no rows, has no estimate. */
 		if (doc.candidate.score < FLT_MAX)
+		{
 			errors_learn(&stage->errors, row->score - doc.candidate.score);
+			ties_follow(&stage->ties, doc.candidate.score);
+			ties_learn(&stage->ties, doc.candidate.score, row->score);
+		}
 		wanted = row->score >= stage->search->floor;
 	}
 	stage_stop(stage->search, STAGE_EXACT, start);
@@ -376,7 +382,7 @@ needed_score(const ExactStage *stage)
 	last = nth_score(stage, (uint32) stage->need.rows);
 	if (!stage->need.peers)
 		return last;
-	peers = last - PEER_SLACK * (fabs(last) + stage->search->query.ntokens);
+	peers = last - PEER_SLACK * (fabs(last) + stage->search->query.tokens.count);
 	for (uint32 i = 0; i < stage->ready.count; i++)
 		if (stage->ready.rows[i].score < peers)
 			after = Max(after, stage->ready.rows[i].score);
@@ -421,6 +427,39 @@ score_to_beat(const ExactStage *stage)
 	return nth_score(stage, Min(ready->count, SEARCH_LIKELY_LIMIT));
 }
 
+/* The best estimate, from this one on, of a document that may beat the row in doubt; false where there is none. */
+static bool
+may_be_better(ExactStage *stage, float *estimate)
+{
+	double		best = score_in_doubt(stage);
+	double		score;
+
+	if (stage->ready.count == 0 || stage->errors.count < FIRST_WINDOW)
+		return true;
+	while (ties_outcome(&stage->ties, *estimate, &score))
+	{
+		if (score > best)
+			return true;
+		if (!search_peek_below(stage->search, *estimate, estimate))
+			return false;
+	}
+	return expected_at_most(stage, *estimate) > best;
+}
+
+/* Look for documents that beat the rows in hand; false where none is expected. */
+static bool
+look_for_more(ExactStage *stage)
+{
+	double		score = score_to_beat(stage);
+	ScoreBar	bar = {
+		.score = score - stage->errors.mean,
+		.exact = score,
+		.ties = &stage->ties
+	};
+
+	return search_more_above(stage->search, &bar);
+}
+
 /*
  * Fetch until the row that is emitted next, or the last one that must not be
  * late, is above what any document not fetched is expected to score: first those that are reranked, then those in the pool.
@@ -438,13 +477,12 @@ fetch_enough(ExactStage *stage)
 			return;
 		if (is_below_floor(stage, estimate))
 			search_drop_ranked(stage->search);
-		else if (stage->ready.count == 0 || stage->errors.count < FIRST_WINDOW ||
-			score_in_doubt(stage) < expected_at_most(stage, estimate))
+		else if (may_be_better(stage, &estimate))
 		{
-			if (take_next(stage, &row))
+			if (take_next(stage, estimate, &row))
 				keep_row(stage, row);
 		}
-		else if (!search_more_above(stage->search, score_to_beat(stage) - stage->errors.mean))
+		else if (!look_for_more(stage))
 			return;
 	}
 }
@@ -492,7 +530,7 @@ sort_found(ExactStage *stage)
 		CHECK_FOR_INTERRUPTS();
 		if (is_below_floor(stage, estimate))
 			search_drop_ranked(stage->search);
-		else if (take_next(stage, &row))
+		else if (take_next(stage, estimate, &row))
 		{
 			stage->search->counters.late += stage->emitted_any && row.score > stage->last_emitted;
 			add_late(stage, &row);
@@ -582,7 +620,7 @@ exact_next_above(ExactStage *stage, ItemPointer tid)
 		{
 			RankedDoc	doc;
 
-			search_next(stage->search, &doc);
+			search_next(stage->search, estimate, &doc);
 			*tid = doc.tid;
 			stage->search->counters.emitted++;
 			return true;
@@ -593,7 +631,7 @@ exact_next_above(ExactStage *stage, ItemPointer tid)
 		{
 			ExactRow	row;
 
-			if (!take_next(stage, &row))
+			if (!take_next(stage, estimate, &row))
 				continue;
 			*tid = row.tid;
 			stage->search->counters.emitted++;

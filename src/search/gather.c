@@ -18,6 +18,7 @@
 
 #include "common/hashfn.h"
 #include "index/postings.h"
+#include "index/queue.h"
 #include "miscadmin.h"
 #include "port/pg_bitutils.h"
 #include "search/search.h"
@@ -40,73 +41,165 @@ typedef struct Probe
 	uint32		count;
 } Probe;
 
+/* Lists known to say nothing: more of them are read each time. */
+#define MAX_MUTE_LISTS 8
+
 typedef struct ProbeList
 {
 	Probe	   *probes;
 	uint32		count;
 	PostingBuffer postings;
+	uint64		read;			/* posting entries, those of lists that say nothing included */
+	uint32		mute[MAX_MUTE_LISTS];	/* nodes whose lists say nothing */
+	uint32		nmute;
 } ProbeList;
 
 /*
- * Nodes are found by L2 distance whatever the metric: on real questions the nodes nearest so held more of the answers
- * than those of the largest inner product, which favours tight clusters. An
- * inner product does not tell the length of the query, so the token is given
- * the length that document tokens have; scales take keys back.
+ * Wanted are the lists that hold the nearest tokens, which are not those of
+ * the nearest nodes. Of a list's tokens, which lie around its node c with a
+ * spread s^2 = E|x|^2 - |c|^2, the nearest to q has about <q, c> + .2 s^2, the
+ * longer q's way the more; for tokens of one length that orders lists by
+ * <q, c> - .2 |c|^2, where the distance to c orders them by <q, c> - .5 |c|^2
+ * and so favours tight lists. A reach of 2.5 makes the one of the other. On
+ * MedQuAD half as many lists hold as many of the answers.
+ *
+ * L2 distances of tokens of different lengths do not follow the inner product.
+ * A node that is a token itself has no spread.
+ */
+#define REACH 2.5f
+
+static float
+reach_of(const IndexView *view)
+{
+	if (view->meta.tokens_per_node == 1 || (view->metric == METRIC_L2 && view->meta.length_spread > 0))
+		return 1;
+	return REACH;
+}
+
+/*
+ * An inner product does not depend on the length of the query token, so it is
+ * given the length that document tokens have; scales take keys back.
  */
 static const float *
 tokens_to_find(const Search *search, float *scales)
 {
-	const SearchQuery *query = &search->query;
+	const WeightedTokens *tokens = &search->query.directions;
 	uint32		dim = search->view->dim;
 	float		length = search->view->meta.token_norm;
 	float	   *scaled;
 
-	for (uint32 t = 0; t < query->ntokens; t++)
+	for (uint32 t = 0; t < tokens->count; t++)
 		scales[t] = 1;
 	if (search->view->metric == METRIC_L2 || !(length > 0))
-		return query->tokens;
-	scaled = palloc_extended(mul_size(query->ntokens, dim * sizeof(float)), MCXT_ALLOC_HUGE);
-	for (uint32 t = 0; t < query->ntokens; t++)
+		return tokens->tokens;
+	scaled = palloc_extended(mul_size(tokens->count, dim * sizeof(float)), MCXT_ALLOC_HUGE);
+	for (uint32 t = 0; t < tokens->count; t++)
 	{
-		float		norm = sqrtf(query->norms[t]);
+		float		norm = sqrtf(tokens->squares[t]);
 
 		if (norm > 0)
 			scales[t] = norm / length;
 		for (size_t k = (size_t) t * dim; k < ((size_t) t + 1) * dim; k++)
-			scaled[k] = query->tokens[k] / scales[t];
+			scaled[k] = tokens->tokens[k] / scales[t];
 	}
 	return scaled;
 }
 
-/* The similarity that a key stands for. */
+/* The similarity that a key stands for: about that of the nearest token of the list. */
 static float
 similarity(const Search *search, uint32 token, float key, float scale)
 {
-	if (search->view->metric != METRIC_L2)
-		return key * scale;
-	return -sqrtf(Max(0.0f, search->query.norms[token] - 2 * key));
+	const IndexView *view = search->view;
+	float		reach = reach_of(view);
+	float		length = view->meta.token_norm;
+
+	if (view->metric != METRIC_L2)
+		return key / reach * scale;
+	/* With a reach, keys lack the part of the squared length that the node's own leaves: <q, c> - .2 |c|^2 of <q, x> - .5 |x|^2. */
+	if (reach > 1)
+		key = key / reach - 0.5f * (1 - 1 / reach) * length * length;
+	return -sqrtf(Max(0.0f, search->query.directions.squares[token] - 2 * key));
 }
 
-/* Read the postings of the best nodes of one query token. */
-static void
-probe_token(Search *search, uint32 token, float scale, const NodeHit *hits, uint32 nhits, ProbeList *list)
+/* ---- lists that say nothing ---- */
+
+/*
+ * A list that holds nearly every document tells none from another, as that of
+ * a padding vector does: it is not read. Every document is taken to be in it,
+ * so for this token its similarity is what a document has at least, and lists
+ * that come after it bring nothing.
+ */
+#define SAYS_NOTHING 0.9
+
+static bool
+says_nothing(const MetaPageData *meta, uint32 count)
+{
+	uint32		pending = queue_count(meta);
+	double		listed = (double) meta->live_docs + meta->dead_docs - pending;
+
+	return count >= SAYS_NOTHING * listed;
+}
+
+static bool
+is_mute(const ProbeList *list, uint32 node)
+{
+	for (uint32 i = 0; i < list->nmute; i++)
+		if (list->mute[i] == node)
+			return true;
+	return false;
+}
+
+/*
+ * Read the lists of one query token, nearest first, up to one that says
+ * nothing. Returns how many were read; their probes lack gains.
+ */
+static uint32
+read_lists(Search *search, const NodeHit *hits, uint32 nhits, ProbeList *list)
 {
 	IndexView  *view = search->view;
-	float		margin = MISS_MARGIN * view->meta.token_norm *
-		(view->metric == METRIC_L2 ? 1.0f : sqrtf(search->query.norms[token]));
-	float		miss = similarity(search, token, hits[nhits - 1].key, scale) - margin;
 
 	for (uint32 i = 0; i < nhits; i++)
 	{
 		Probe	   *probe = &list->probes[list->count];
 
-		probe->token = token;
-		probe->gain = similarity(search, token, hits[i].key, scale) - miss;
+		if (is_mute(list, hits[i].node))
+			return i;
 		probe->start = list->postings.count;
 		parray_prefetch(&view->index, &view->meta, ARRAY_NODES, hits[Min(i + NODES_AHEAD, nhits - 1)].node);
 		postings_read(&view->index, &view->meta, hits[i].node, &list->postings);
 		probe->count = list->postings.count - probe->start;
+		list->read += probe->count;
+		if (says_nothing(&view->meta, probe->count))
+		{
+			list->postings.count = probe->start;
+			if (list->nmute < MAX_MUTE_LISTS)
+				list->mute[list->nmute++] = hits[i].node;
+			return i;
+		}
 		list->count++;
+	}
+	return nhits;
+}
+
+/* Read the lists of one query token, and say what each of them gains over a miss. */
+static void
+probe_token(Search *search, uint32 token, float scale, const NodeHit *hits, uint32 nhits, ProbeList *list)
+{
+	IndexView  *view = search->view;
+	const WeightedTokens *tokens = &search->query.directions;
+	float		margin = MISS_MARGIN * view->meta.token_norm *
+		(view->metric == METRIC_L2 ? 1.0f : sqrtf(tokens->squares[token]));
+	uint32		first = list->count;
+	uint32		nread = read_lists(search, hits, nhits, list);
+	float		miss = nread < nhits ? similarity(search, token, hits[nread].key, scale)
+		: similarity(search, token, hits[nhits - 1].key, scale) - margin;
+
+	for (uint32 i = 0; i < nread; i++)
+	{
+		Probe	   *probe = &list->probes[first + i];
+
+		probe->token = token;
+		probe->gain = tokens->weights[token] * (similarity(search, token, hits[i].key, scale) - miss);
 	}
 }
 
@@ -119,7 +212,7 @@ find_nodes(Search *search, FindQuery *find, float *scales, NodeHit *hits, uint32
 	stage_start(search, &start);
 	find->tokens = tokens_to_find(search, scales);
 	search->view->finder->find(search->finder, find, hits, nhits);
-	if (find->tokens != search->query.tokens)
+	if (find->tokens != search->query.directions.tokens)
 		pfree((void *) find->tokens);
 	search->counters.hops += find->hops;
 	stage_stop(search, STAGE_FIND, start);
@@ -129,7 +222,7 @@ find_nodes(Search *search, FindQuery *find, float *scales, NodeHit *hits, uint32
 static void
 probe_all(Search *search, uint32 probes, uint32 ef, ProbeList *list)
 {
-	FindQuery	find = {.ntokens = search->query.ntokens, .probes = probes, .ef = ef};
+	FindQuery	find = {.ntokens = search->query.directions.count, .probes = probes, .reach = reach_of(search->view), .ef = ef};
 	NodeHit    *hits = palloc_extended(mul_size(mul_size(find.ntokens, probes), sizeof(NodeHit)), MCXT_ALLOC_HUGE);
 	uint32	   *nhits = palloc_extended(mul_size(find.ntokens, sizeof(uint32)), MCXT_ALLOC_HUGE);
 	float	   *scales = palloc_extended(mul_size(find.ntokens, sizeof(float)), MCXT_ALLOC_HUGE);
@@ -140,7 +233,6 @@ probe_all(Search *search, uint32 probes, uint32 ef, ProbeList *list)
 	stage_start(search, &start);
 	list->probes = palloc_extended(mul_size(mul_size(find.ntokens, probes), sizeof(Probe)), MCXT_ALLOC_HUGE);
 	list->count = 0;
-	memset(&list->postings, 0, sizeof(PostingBuffer));
 	for (uint32 token = 0; token < find.ntokens; token++)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -148,7 +240,7 @@ probe_all(Search *search, uint32 probes, uint32 ef, ProbeList *list)
 			probe_token(search, token, scales[token], hits + (size_t) token * probes, nhits[token], list);
 	}
 	search->counters.nodes += list->count;
-	search->counters.postings += list->postings.count;
+	search->counters.postings += list->read;
 	pfree(hits);
 	pfree(nhits);
 	pfree(scales);
@@ -246,7 +338,7 @@ sum_gains(Search *search, const ProbeList *list, CandidateList *out)
 void
 search_gather(Search *search, uint32 probes, uint32 ef, uint32 limit, CandidateList *list)
 {
-	ProbeList	probed;
+	ProbeList	probed = {0};
 	instr_time	start;
 
 	probe_all(search, probes, ef, &probed);

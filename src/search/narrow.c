@@ -50,13 +50,13 @@ score_blocks(Search *search, const Run *run, const uint8 *blocks, void *arg)
 	float		score;
 
 	if (run->first)
-		for (uint32 i = 0; i < query->ntokens * SKETCH_BLOCK_TOKENS; i++)
+		for (uint32 i = 0; i < query->directions.count * SKETCH_BLOCK_TOKENS; i++)
 			query->state[i] = -INFINITY;
 	kernels->sketch_blocks(query->sketch, blocks, run->count, query->state);
 	if (!run->last)
 		return;
 	kernels->sketch_finish(query->sketch, query->state, query->keys);
-	score = view_score(search->view, query->keys, query->norms, query->ntokens);
+	score = query_score(search->view, query, &query->directions);
 	target->candidates[run->which].score = score;
 	if (target->worse != NULL && target->before[run->which] <= target->worse->most)
 	{

@@ -172,14 +172,14 @@ pool_narrow_waiting(Search *search, uint32 n)
 	worse.most = median_score(&list);
 	worse.list.items = palloc_extended(mul_size(Max(n, 1), sizeof(Candidate)), MCXT_ALLOC_HUGE);
 	narrow_into_pool(search, &list, &worse);
-	histogram_fill(&search->worse_estimates, worse.list.items, worse.list.count);
+	histogram_fill(&search->worse_estimates, worse.list.items, worse.list.count, &search->sketch_fit);
 	search->nworse = worse.list.count;
 	pfree(worse.list.items);
 	if (list.items != NULL)
 		pfree(list.items);
 }
 
-/* The documents that so many probes a token gather. */
+/* The documents that this many probes per token gather. */
 static void
 widen_by_probes(Search *search, uint32 probes, uint32 ef, uint32 limit)
 {
@@ -204,7 +204,7 @@ is_too_wide(const Search *search, uint64 factor)
 		settings->probes * factor * (factor > 1 ? WIDEN_FACTOR : 1) > nodes ||
 		settings->candidates * factor * 2 > meta->live_docs)
 		return true;
-	postings = settings->probes * factor * search->query.ntokens * (meta->postings / nodes + 1);
+	postings = settings->probes * factor * search->query.directions.count * (meta->postings / nodes + 1);
 	return factor > 1 && postings * GATHER_BYTES_PER_POSTING > (uint64) work_mem * 1024;
 }
 

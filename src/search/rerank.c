@@ -30,7 +30,7 @@ score_rows(Search *search, const Run *run, const uint8 *rows, void *arg)
 	view->coder.codec->score_rows(&view->coder, query->rows, rows, run->count, query->keys);
 	if (!run->last)
 		return;
-	ranked->candidate.score = view_score(view, query->keys, query->norms, query->ntokens);
+	ranked->candidate.score = query_score(view, query, &query->tokens);
 	if (sketched < FLT_MAX)
 	{
 		errors_learn(&search->sketch_errors, ranked->candidate.score - sketched);
@@ -79,7 +79,7 @@ find_row(Search *search, const Candidate *candidate, bool test, DocEntry *entry,
 {
 	CHECK_FOR_INTERRUPTS();
 	if (!docstore_entry(search->view, candidate->doc, entry) || entry->state != DOC_LIVE ||
-		entry->ntokens > entry->capacity)
+		entry->ntokens == 0 || entry->ntokens > entry->capacity)
 		return false;
 	if (test && !search_admits(search, &entry->tid))
 		return false;
@@ -93,12 +93,14 @@ void
 search_rerank(Search *search, const Candidate *candidates, uint32 count)
 {
 	RankedDoc  *added;
+	Ties	   *ties = &search->sketch_fit.ties;
 	RunList		runs = {ARRAY_ROWS, PART_ROWS};
 	bool		test = !search->pool_tested && search_few_pass(search, FEW_BEFORE_RERANKING);
 	uint32		n = 0;
 	instr_time	start;
 
 	stage_start(search, &start);
+	fit_begin_batch(&search->sketch_fit, candidates, count);
 	reserve_ranked(search, count);
 	added = search->ranked + search->nranked;
 	for (uint32 i = 0; i < count; i++)
@@ -109,6 +111,8 @@ search_rerank(Search *search, const Candidate *candidates, uint32 count)
 			continue;
 		if (search->query.rows != NULL && docstore_has_rows(search->view, &entry))
 			runs_add(search, &runs, n, entry.first_row, entry.ntokens);
+		else
+			ties_learn(ties, candidates[i].score, candidates[i].score);
 		n++;
 		if (runs.count >= RERANK_BATCH)
 			runs_score(search, &runs, score_rows, added);

@@ -16,87 +16,31 @@
 
 #include "index/docstore.h"
 #include "miscadmin.h"
+#include "search/budget.h"
 #include "search/search.h"
 #include "utils/memutils.h"
 
 SearchCounters search_last;
 
-/*
- * What 0 means, measured on MedQuAD and on ten and fifty times as many documents
- * (doc/performance.md). A short query has fewer chances to meet a document,
- * so it probes more nodes a token, and its estimates are coarser, so it
- * narrows more of what it meets. Among more nodes, more of them are near.
- */
-#define AUTO_PROBES_ONE_TOKEN		640.0
-#define AUTO_PROBES_FALL			-1.5
-#define LEAST_AUTO_PROBES			8.0
-#define MOST_AUTO_PROBES			40.0
-#define AUTO_PROBES_NODES			16384
-#define AUTO_PROBES_GROWTH			0.25
-#define AUTO_CANDIDATES_ALL_TOKENS	9600
-#define LEAST_AUTO_CANDIDATES		400
-#define MOST_AUTO_CANDIDATES		1700
-#define AUTO_RERANK					64
-
-static uint32
-auto_probes(uint32 ntokens, uint32 nodes)
-{
-	double		probes = AUTO_PROBES_ONE_TOKEN * pow(ntokens, AUTO_PROBES_FALL);
-	double		growth = pow((double) Max(nodes, AUTO_PROBES_NODES) / AUTO_PROBES_NODES, AUTO_PROBES_GROWTH);
-
-	return (uint32) (Min(Max(probes, LEAST_AUTO_PROBES), MOST_AUTO_PROBES) * growth);
-}
+#define AUTO_RERANK 64
 
 SearchSettings
-search_resolve(uint32 ntokens, uint32 nodes, const SearchSettings *asked)
+search_resolve(double ndirections, uint32 nodes, const SearchSettings *asked)
 {
 	SearchSettings settings = *asked;
 
 	/* Asked for ef_search alone, all that it finds is probed: the classical recipe. */
 	if (settings.probes == 0)
-		settings.probes = settings.ef_search > 0 ? settings.ef_search : auto_probes(ntokens, nodes);
+		settings.probes = settings.ef_search > 0 ? settings.ef_search : budget_probes(ndirections, nodes);
 	if (settings.ef_search == 0)
 		settings.ef_search = settings.probes;
 	settings.ef_search = Max(settings.ef_search, settings.probes);
 	if (settings.candidates == 0)
-		settings.candidates = Min(Max(AUTO_CANDIDATES_ALL_TOKENS / ntokens, LEAST_AUTO_CANDIDATES), MOST_AUTO_CANDIDATES);
+		settings.candidates = budget_candidates(ndirections);
 	if (settings.rerank == 0)
 		settings.rerank = AUTO_RERANK;
 	settings.candidates = Max(settings.candidates, settings.rerank);
 	return settings;
-}
-
-static void
-prepare_query(Search *search, const MultiVector *mv)
-{
-	IndexView  *view = search->view;
-	SearchQuery *query = &search->query;
-	uint32		n = mv->ntokens;
-	Size		nslots = Max(n, SKETCH_BLOCK_TOKENS);
-	float	   *scratch;
-
-	query->ntokens = n;
-	query->tokens = palloc_extended(mul_size(n, view->dim * sizeof(float)), MCXT_ALLOC_HUGE);
-	view_prepare_tokens(view, mv, 0, n, query->tokens);
-	query->norms = palloc_extended(mul_size(n, sizeof(float)), MCXT_ALLOC_HUGE);
-	view_prepared_norms(view, mv, query->tokens, n, query->norms);
-	for (uint32 i = 0; i < n; i++)
-		query->norms[i] *= query->norms[i];
-
-	query->state = palloc_extended(mul_size(mul_size(n, SKETCH_BLOCK_TOKENS), sizeof(float)), MCXT_ALLOC_HUGE);
-	scratch = palloc_extended(mul_size(n, (view->sketch.rotation->padded + 1) * sizeof(float)), MCXT_ALLOC_HUGE);
-	query->sketch = sketch_query_prepare(&view->sketch, query->tokens, n,
-										 palloc_extended(sketch_query_size(&view->sketch, n), MCXT_ALLOC_HUGE), scratch);
-	pfree(scratch);
-
-	if (coder_has_rows(&view->coder))
-	{
-		void	   *memory = palloc_extended(view->coder.codec->query_size(view->coder.shape, n), MCXT_ALLOC_HUGE);
-
-		query->rows = view->coder.codec->query_prepare(&view->coder, query->tokens, n, memory);
-		nslots = Max(nslots, view->coder.codec->query_slots(query->rows));
-	}
-	query->keys = palloc_extended(mul_size(nslots, sizeof(float)), MCXT_ALLOC_HUGE);
 }
 
 static void
@@ -120,14 +64,18 @@ search_begin(IndexView *view, const MultiVector *query, const SearchSettings *se
 	check_query(view, query);
 	search->view = view;
 	search->context = context;
-	search->settings = search_resolve(query->ntokens, view->meta.arrays[ARRAY_NODES].nitems, settings);
+	query_prepare(view, query, &search->query);
+	search->sketch_fit.ties.blank = query_blank_score(view, &search->query);
+	search->settings = search_resolve(budget_directions(search->query.directions.weights, search->query.directions.count),
+									  view->meta.arrays[ARRAY_NODES].nitems, settings);
 	search->batch = search->settings.rerank;
 	search->floor = -INFINITY;
 	search->may_narrow_more = settings->candidates == 0;
+	search->may_gather_more = settings->candidates == 0 && settings->probes == 0;
 	pool_begin(search);
 	search->seen = palloc_extended(view->meta.arrays[ARRAY_DOCS].nitems / 8 + 1, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	prepare_query(search, query);
-	if (has_nodes(&view->meta))
+	/* A query of zeros says nothing of where to look. */
+	if (has_nodes(&view->meta) && search->query.tokens.weights[0] > 0)
 		search->finder = view->finder->open(&view->index, &view->meta, &view->sketch);
 
 	search->counters = (SearchCounters) {
@@ -188,14 +136,38 @@ depth_of(const Search *search, float score)
 	return search->filter.admits != NULL ? depth : Min(depth, search->given);
 }
 
-/* Rerank the best n of the pool. */
+/* Move copies that are known not to beat the bar to the end of the pool. Returns how many others there are. */
+static uint32
+put_copies_last(Search *search, const ScoreBar *bar)
+{
+	Candidate  *items = search->pool.items;
+	uint32		end = search->pool.count;
+	double		outcome;
+
+	for (uint32 i = 0; i < end;)
+	{
+		Candidate	item = items[i];
+
+		if (!ties_outcome(&search->sketch_fit.ties, item.score, &outcome) || !fit_copies_are_below(outcome, bar))
+			i++;
+		else
+		{
+			items[i] = items[--end];
+			items[end] = item;
+		}
+	}
+	return end;
+}
+
+/* Rerank the best n of the pool; with a bar, passing over copies that are known not to beat it. */
 static void
-rerank_batch(Search *search, uint32 n)
+rerank_batch(Search *search, uint32 n, const ScoreBar *bar)
 {
 	CandidateList *pool = &search->pool;
+	uint32		count = bar == NULL ? pool->count : put_copies_last(search, bar);
 
-	n = Min(n, pool->count);
-	candidates_select(pool->items, pool->count, n);
+	n = Min(n, count);
+	candidates_select(pool->items, count, n);
 	add_band(search, pool->items, n);
 	search_rerank(search, pool->items, n);
 	search->counters.batches++;
@@ -205,7 +177,7 @@ rerank_batch(Search *search, uint32 n)
 	search->pool_best = -FLT_MAX;
 	for (uint32 i = 0; i < pool->count; i++)
 		search->pool_best = Max(search->pool_best, pool->items[i].score);
-	histogram_fill(&search->pool_estimates, pool->items, pool->count);
+	histogram_fill(&search->pool_estimates, pool->items, pool->count, &search->sketch_fit);
 	search->batch = Min(search->batch * 2, search->batch_limit);
 }
 
@@ -228,20 +200,44 @@ rerank_batch(Search *search, uint32 n)
  */
 #define SKETCHES_FOR_ONE 3000.0
 
-/* Is narrowing more of those that wait expected to pay? */
+/* Could more be found, by a search whose width was left to the index? A threshold has rules of its own. */
 static bool
-narrowing_pays(const Search *search, double score)
+may_gather_more(const Search *search)
+{
+	return search->may_gather_more && !search->complete && !search->pool_dropped && search->floor == -INFINITY;
+}
+
+/* Is narrowing more documents expected to pay? */
+static bool
+narrowing_pays(const Search *search, const ScoreBar *bar)
 {
 	const ArrayMeta *arrays = search->view->meta.arrays;
 	double		blocks = (double) arrays[ARRAY_SKETCHES].nitems / Max(arrays[ARRAY_DOCS].nitems, 1);
-	double		work = search->nworse * blocks * search->query.ntokens;
+	double		work = search->nworse * blocks * search->query.directions.count;
 
-	return search->may_narrow_more && search->waiting.count > 0 && search->nworse > 0 &&
-		fit_expected_above(&search->sketch_fit, &search->worse_estimates, score) * SKETCHES_FOR_ONE > work;
+	return search->may_narrow_more && search->nworse > 0 &&
+		(search->waiting.count > 0 || may_gather_more(search)) &&
+		fit_expected_above(&search->sketch_fit, &search->worse_estimates, bar) * SKETCHES_FOR_ONE > work;
+}
+
+/* Narrow more of those that wait; where none do, gather more. */
+static void
+narrow_more(Search *search)
+{
+	CandidateList *pool = &search->pool;
+
+	if (search->waiting.count > 0)
+	{
+		pool_narrow_waiting(search, search->chunk);
+		search->chunk = Min(search->chunk * 2, search->pool_limit);
+	}
+	else
+		pool_widen(search);
+	histogram_fill(&search->pool_estimates, pool->items, pool->count, &search->sketch_fit);
 }
 
 bool
-search_more_above(Search *search, double score)
+search_more_above(Search *search, const ScoreBar *bar)
 {
 	double		let_be = search->pool_tested ? UNRANKED_LET_BE_TESTED :
 		search->filter.admits != NULL ? UNRANKED_LET_BE_FILTERED : UNRANKED_LET_BE;
@@ -253,15 +249,11 @@ search_more_above(Search *search, double score)
 		return false;
 	old = MemoryContextSwitchTo(search->context);
 	if (search->pool.count > 0 && !floor_ends_pool(search))
-		worth = fit_worth(&search->sketch_fit, &search->pool_estimates, score, let_be);
+		worth = fit_worth(&search->sketch_fit, &search->pool_estimates, bar, let_be);
 	if (worth > 0)
-		rerank_batch(search, Min(worth, floor_batch(search)));
-	else if (narrowing_pays(search, score))
-	{
-		pool_narrow_waiting(search, search->chunk);
-		histogram_fill(&search->pool_estimates, search->pool.items, search->pool.count);
-		search->chunk = Min(search->chunk * 2, search->pool_limit);
-	}
+		rerank_batch(search, Min(worth, floor_batch(search)), bar);
+	else if (narrowing_pays(search, bar))
+		narrow_more(search);
 	else
 		more = false;
 	MemoryContextSwitchTo(old);
@@ -283,7 +275,7 @@ fill(Search *search)
 			pool_widen(search);
 		else if (search->nranked > 0 || search->pool.count == 0)
 			break;
-		rerank_batch(search, floor_batch(search));
+		rerank_batch(search, floor_batch(search), NULL);
 	}
 	MemoryContextSwitchTo(old);
 	return search->nranked > 0;
@@ -298,12 +290,48 @@ search_peek(Search *search, float *score)
 	return true;
 }
 
-bool
-search_next(Search *search, RankedDoc *doc)
+/* How many of ranked have an estimate below this. */
+static uint32
+count_below(const Search *search, float estimate)
 {
+	uint32		low = 0;
+	uint32		high = search->nranked;
+
+	while (low < high)
+	{
+		uint32		middle = low + (high - low) / 2;
+
+		if (search->ranked[middle].candidate.score < estimate)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+bool
+search_peek_below(const Search *search, float estimate, float *below)
+{
+	uint32		n = count_below(search, estimate);
+
+	if (n == 0)
+		return false;
+	*below = search->ranked[n - 1].candidate.score;
+	return true;
+}
+
+bool
+search_next(Search *search, float estimate, RankedDoc *doc)
+{
+	uint32		place;
+
 	if (!fill(search))
 		return false;
-	*doc = search->ranked[--search->nranked];
+	/* The last of those with this estimate; of a damaged page's that is no number, any. */
+	place = Max(count_below(search, nextafterf(estimate, INFINITY)), 1) - 1;
+	*doc = search->ranked[place];
+	search->nranked--;
+	memmove(search->ranked + place, search->ranked + place + 1, (size_t) (search->nranked - place) * sizeof(RankedDoc));
 	search->given++;
 	search->depth = Max(search->depth, depth_of(search, doc->candidate.score));
 	return true;

@@ -30,6 +30,8 @@
 #include "executor/instrument.h"
 #include "index/view.h"
 #include "portability/instr_time.h"
+#include "search/directions.h"
+#include "search/ties.h"
 
 /* As resolved for a search: never 0. */
 typedef struct SearchSettings
@@ -129,9 +131,8 @@ typedef struct Band
 /* The query, prepared for every stage. */
 typedef struct SearchQuery
 {
-	uint32		ntokens;
-	float	   *tokens;			/* ntokens x dim, prepared */
-	float	   *norms;			/* |q|^2 of each */
+	WeightedTokens tokens;		/* distinct ones, prepared: for code rows */
+	WeightedTokens directions;	/* the same without near copies: for nodes and sketches */
 	float	   *keys;			/* scratch: best keys, enough for any kernel's slots */
 	KernelSketchQuery *sketch;
 	float	   *state;			/* scratch of the sketch scan */
@@ -160,7 +161,10 @@ typedef enum SearchOrder
 	SEARCH_UNORDERED
 } SearchOrder;
 
-/* What one stage's estimates say of the next one's: a line, and how far from it (least squares, running). */
+/*
+ * What one stage's estimates say of the next one's: a line, and how far from
+ * it (least squares, running); and what copies are known to come out at.
+ */
 typedef struct EstimateFit
 {
 	uint64		count;
@@ -169,6 +173,7 @@ typedef struct EstimateFit
 	double		xx;
 	double		xy;
 	double		yy;
+	Ties		ties;
 } EstimateFit;
 
 /* How many of a list have which estimates. */
@@ -180,6 +185,10 @@ typedef struct EstimateHistogram
 	float		width;
 	uint32		counts[HISTOGRAM_BINS];
 	uint32		unknown;		/* without an estimate: they may be anything */
+
+	/* Groups of copies whose outcome is known are in no bin. */
+	uint32		ncopies[TIES_KNOWN];
+	double		copies_outcome[TIES_KNOWN];
 } EstimateHistogram;
 
 typedef struct Search
@@ -224,6 +233,7 @@ typedef struct Search
 	bool		may_narrow_more;	/* the number of candidates was left to the index */
 	SearchCounters counters;
 	BufferUsage pages;			/* of the backend, when the stage began */
+	bool		may_gather_more;	/* that of probes, too */
 } Search;
 
 /* ---- search.c ---- */
@@ -241,18 +251,45 @@ extern void search_set_floor(Search *search, double floor, SearchOrder order);
 /* None of the documents that were reranked and not taken is wanted. */
 extern void search_drop_ranked(Search *search);
 
-/* The next document by estimate, without and with taking it; false when all were given. */
-extern bool search_peek(Search *search, float *score);
-extern bool search_next(Search *search, RankedDoc *doc);
+/* The next document's estimate; false when all were given. */
+extern bool search_peek(Search *search, float *estimate);
+
+/* The next estimate below this one of those reranked so far. */
+extern bool search_peek_below(const Search *search, float estimate, float *below);
+
+/* Take a document of an estimate that was peeked at. */
+extern bool search_next(Search *search, float estimate, RankedDoc *doc);
+
+/* What a document has to score above: as code rows score, and exactly. */
+typedef struct ScoreBar
+{
+	double		score;
+	double		exact;
+	const Ties *ties;			/* of code scores: what copies score exactly */
+} ScoreBar;
 
 /*
- * Rerank or narrow more where that is expected to bring a document that
- * scores above this, as code rows score; false where it is not.
+ * Rerank, narrow or gather more where that is expected to bring a document
+ * above the bar; false where it is not.
  */
-extern bool search_more_above(Search *search, double score);
+extern bool search_more_above(Search *search, const ScoreBar *bar);
 
-/* What settings of 0 mean for a query of ntokens tokens in an index of this many nodes. */
-extern SearchSettings search_resolve(uint32 ntokens, uint32 nodes, const SearchSettings *asked);
+/* What settings of 0 mean for a query of n directions (budget.h) in an index of this many nodes. */
+extern SearchSettings search_resolve(double ndirections, uint32 nodes, const SearchSettings *asked);
+
+/* ---- query.c ---- */
+
+/* Allocates in the current context. */
+extern void query_prepare(IndexView *view, const MultiVector *mv, SearchQuery *query);
+
+/*
+ * The score of documents whose tokens are so short beside the query's that
+ * rounding leaves nothing of them; NaN where there is no such score.
+ */
+extern double query_blank_score(const IndexView *view, const SearchQuery *query);
+
+/* The score of a document from query->keys, which are those of these tokens. */
+extern float query_score(const IndexView *view, const SearchQuery *query, const WeightedTokens *tokens);
 
 /* ---- pool.c ---- */
 
@@ -377,17 +414,23 @@ extern void errors_learn(ErrorStats *errors, double error);
 /* What an estimate is taken to stand for at the most: so many deviations above its mean error. */
 extern double errors_bound(const ErrorStats *errors, double estimate, double deviations);
 
+/* A batch begins: copies of its last document are those that may be left. */
+extern void fit_begin_batch(EstimateFit *fit, const Candidate *batch, uint32 count);
 extern void fit_learn(EstimateFit *fit, double estimate, double outcome);
-extern void histogram_fill(EstimateHistogram *histogram, const Candidate *items, uint32 count);
+extern void histogram_fill(EstimateHistogram *histogram, const Candidate *items, uint32 count, const EstimateFit *fit);
 
-/* How many of the list are expected to come out above this. */
-extern double fit_expected_above(const EstimateFit *fit, const EstimateHistogram *histogram, double outcome);
+/* Are copies with this outcome known to be no better than the bar? */
+extern bool fit_copies_are_below(double outcome, const ScoreBar *bar);
+
+/* How many of the list are expected to come out above the bar. */
+extern double fit_expected_above(const EstimateFit *fit, const EstimateHistogram *histogram, const ScoreBar *bar);
 
 /*
  * How many of the list, the best of it, are worth looking at: all without an
- * estimate; and of the others no more than let_be are expected to come out above.
+ * estimate; and of the others no more than let_be are expected to come out
+ * above the bar.
  */
-extern uint32 fit_worth(const EstimateFit *fit, const EstimateHistogram *histogram, double outcome, double let_be);
+extern uint32 fit_worth(const EstimateFit *fit, const EstimateHistogram *histogram, const ScoreBar *bar, double let_be);
 
 /*
  * Count the time and the pages of a stage. The stages of one search do not

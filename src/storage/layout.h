@@ -167,7 +167,7 @@ typedef struct MetaPageData
 	uint8		metric;			/* a Metric */
 	uint8		codec;			/* a CodecId */
 	uint8		finder;			/* a FinderKind */
-	uint8		length_spread;	/* of the tokens' lengths, when the mean was trained: percent of deviation, at most 255 */
+	uint8		length_spread;	/* of the tokens' lengths, when the mean was trained: percent of deviation, 1 to 255; 0: all within a hundredth */
 	uint16		column_dim;		/* of the documents; larger than dim where tokens are projected */
 	uint16		m;
 	int8		scale_log2;		/* of the factor that brings tokens to about length 1; SCALE_UNSET until the first document */
@@ -316,15 +316,17 @@ StaticAssertDecl(sizeof(NodeEntry) == 16, "on-disk size of NodeEntry");
  * so that a hop reads one page. On the lowest level vertex n is node n; on a
  * level above a vertex is named by the ordinal of its UpperEntry. The vector
  * is dim binary16 numbers, filled up to a multiple of 4 bytes; a NeighbourList
- * follows.
+ * follows. It may be a mean that was given the length of the tokens: shrink
+ * times the vector is the mean.
  */
 typedef struct VertexEntry
 {
 	float		half_norm;		/* |vector|^2 / 2 */
+	float		shrink;			/* above 0, at most 1 */
 	uint16		vector[FLEXIBLE_ARRAY_MEMBER];
 } VertexEntry;
 
-StaticAssertDecl(offsetof(VertexEntry, vector) == 4, "on-disk offset of VertexEntry.vector");
+StaticAssertDecl(offsetof(VertexEntry, vector) == 8, "on-disk offset of VertexEntry.vector");
 
 /*
  * Neighbours of a vertex: count, then as many vertices of the same level as

@@ -131,14 +131,19 @@ search_all(void *arg)
 	IndexView  *view = view_open(&page_relation, false, VIEW_WITH_PENDING);
 	Search	   *search;
 	RankedDoc	doc;
+	float		estimate;
 	uint64		given = 0;
 
 	for (uint32 i = 0; i < QUERY_TOKENS * image->dim; i++)
 		tokens[i] = (float) random_below(2000) / 1000 - 1;
 	search = search_begin(view, multivector_from_floats(tokens, QUERY_TOKENS, image->dim, KERNEL_FLOAT4), &settings);
-	while (search_next(search, &doc))
-		if (++given > view->meta.arrays[ARRAY_DOCS].nitems)
+	while (search_peek(search, &estimate))
+	{
+		if (random_below(4) == 0)
+			(void) search_peek_below(search, estimate, &estimate);
+		if (!search_next(search, estimate, &doc) || ++given > view->meta.arrays[ARRAY_DOCS].nitems)
 			abort();
+	}
 	search_end(search);
 }
 

@@ -49,11 +49,11 @@ REINDEX INDEX ivf_many;
 SELECT * FROM ivf_rows('ivf_lists', '<#>', ivf_doc(7, 3, 16));
 
 -- Tokens that are all equal, and zero vectors under cosine: one list, and every row.
-CREATE TABLE ivf_equal AS SELECT i AS id, array_fill(1::real, ARRAY[4, 8])::multivector(8) AS doc FROM generate_series(1, 1000) i;
+CREATE TABLE ivf_equal AS SELECT i AS id, array_fill(1::real, ARRAY[4, 8])::multivector(8) AS doc FROM generate_series(1, 2500) i;
 CREATE INDEX ivf_equal_doc ON ivf_equal USING colbert_ivf (doc multivector_l2_ops) WITH (lists = 20);
 SELECT nodes, pending_documents FROM colbert_index_info('ivf_equal_doc');
 SELECT * FROM ivf_rows('ivf_equal', '<->', '[[1,1,1,1,1,1,1,0]]');
-CREATE TABLE ivf_zero AS SELECT i AS id, array_fill(0::real, ARRAY[4, 8])::multivector(8) AS doc FROM generate_series(1, 1000) i;
+CREATE TABLE ivf_zero AS SELECT i AS id, array_fill(0::real, ARRAY[4, 8])::multivector(8) AS doc FROM generate_series(1, 2500) i;
 CREATE INDEX ivf_zero_doc ON ivf_zero USING colbert_ivf (doc multivector_cosine_ops) WITH (lists = 20);
 SELECT nodes, pending_documents FROM colbert_index_info('ivf_zero_doc');
 SELECT * FROM ivf_rows('ivf_zero', '<=>', '[[1,1,1,1,1,1,1,0]]');

@@ -36,7 +36,7 @@ SELECT id, l2_normalize(array_agg(token ORDER BY t)::real[]::multivector)
 FROM (SELECT id, t, array_agg((random() - .5)::real) AS token FROM generate_series(0, 99) id, generate_series(1, 4) t, generate_series(1, 32) GROUP BY id, t) AS tokens
 GROUP BY id;
 CREATE FUNCTION make_doc(id int) RETURNS multivector LANGUAGE sql STABLE AS
-	'SELECT a.doc || b.doc FROM halves a, halves b WHERE a.id = $1 % 100 AND b.id = ($1 / 100 * 7 + $1) % 100';
+	'SELECT a.doc || b.doc FROM halves a, halves b WHERE a.id = $1 % 100 AND b.id = ($1 / 100 * 7 + $1 + 1) % 100';
 SQL
 
 # The free space map is not logged: after a crash it may tell of pages that the file lost. Here it is another index's, of more pages.

@@ -117,7 +117,7 @@ sub few
 {
 	my ($candidates) = @_;
 
-	return "LOAD 'colbert_pg'; SET colbert.probes = 4; SET colbert.ef_search = 200; SET colbert.candidates = $candidates; SET colbert.rerank = $candidates;";
+	return "LOAD 'colbert_pg'; SET colbert.probes = 64; SET colbert.ef_search = 200; SET colbert.candidates = $candidates; SET colbert.rerank = $candidates;";
 }
 
 my $grow = "INSERT INTO t SELECT * FROM docs WHERE id > 2400; SELECT colbert_merge('t_index');";

@@ -67,13 +67,13 @@ SELECT count(colbert_merge((name || '_doc')::regclass)) FROM edge_codecs;
 SELECT name, documents, null_documents, nodes > 0 AS nodes, pending_documents, free_documents, r.*
 FROM edge_codecs, colbert_index_info((name || '_doc')::regclass), edge_rows(name, op) r ORDER BY name;
 
--- Tokens that are all alike, or zero: one node serves them.
+-- Tokens that are all alike, or zero: one node serves them. A document's copies of a token are indexed once, and zeros only where it has nothing else.
 CREATE TABLE edge_alike (id int, doc multivector(4));
-INSERT INTO edge_alike SELECT i, '[[0,0,0,0],[0,0,0,0]]' FROM generate_series(1, 1100) i;
+INSERT INTO edge_alike SELECT i, '[[0,0,0,0],[0,0,0,0]]' FROM generate_series(1, 2400) i;
 CREATE INDEX edge_alike_doc ON edge_alike USING :method (doc multivector_cosine_ops) WITH (:few_tokens);
 INSERT INTO edge_alike SELECT i, '[[0,0,0,0],[0,0,0,0]]' FROM generate_series(1, 100) i;
 VACUUM edge_alike;
-SELECT documents, nodes, pending_documents FROM colbert_index_info('edge_alike_doc');
+SELECT documents, tokens, nodes, pending_documents FROM colbert_index_info('edge_alike_doc');
 SELECT count(*), count(DISTINCT score) FROM (SELECT doc <=> '[[1,2,3,4]]' AS score FROM edge_alike ORDER BY 1) s;
 
 -- An index whose concurrent build failed is not merged: nobody may change its pages.

@@ -65,7 +65,8 @@ BEGIN
 END $$;
 CREATE FUNCTION order_check(query text) RETURNS SETOF text LANGUAGE sql AS 'SELECT order_plan(query) UNION ALL SELECT order_same(query)';
 
--- The first rows of a query that gives id, score and rank: in exact order, none late, and the rank is that among them.
+-- The first rows of a query that gives id, score and rank: in exact order, none late, and the rank is that among them. Every document is narrowed,
+-- so that nothing hangs on what is gathered.
 CREATE FUNCTION order_held(query text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	found record;
@@ -74,7 +75,7 @@ DECLARE
 	same int := 0;
 	late bigint;
 BEGIN
-	PERFORM set_config('enable_sort', 'off', true), set_config('enable_seqscan', 'off', true);
+	PERFORM set_config('enable_sort', 'off', true), set_config('enable_seqscan', 'off', true), set_config('colbert.candidates', '4000', true);
 	FOR found IN EXECUTE query LOOP
 		n := n + 1;
 		same := CASE WHEN n > 1 AND found.score IS NOT DISTINCT FROM last THEN same ELSE n END;

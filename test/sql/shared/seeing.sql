@@ -26,14 +26,27 @@ SELECT probes > 0, ef_search > 0, candidates >= 70, pending, narrowed >= reranke
 SELECT narrow_hit + narrow_read > 0, rerank_hit + rerank_read > 0, exact_hit + exact_read > 0,
 	least(find_ms, gather_ms, narrow_ms, rerank_ms, exact_ms) >= 0 FROM colbert_last_scan();
 RESET colbert.rerank;
--- What is chosen by the tokens of a query, as doc/tuning.md has it.
+-- Unit vectors along dims first to last, each with some of the next.
+CREATE FUNCTION seeing_axes(first int, last int, next real DEFAULT 0) RETURNS multivector LANGUAGE sql IMMUTABLE AS $$
+	SELECT array_agg((SELECT array_agg(CASE k WHEN d THEN 1 WHEN d + 1 THEN next ELSE 0 END::real ORDER BY k) FROM generate_series(1, 64) k) ORDER BY d)::multivector
+	FROM generate_series(first, last) d
+$$;
+-- What is chosen by the tokens of a query, as doc/tuning.md has it: n tokens of directions of their own.
+CREATE TABLE seeing_wide AS SELECT i AS id, seeing_axes(i, i)::multivector(64) AS doc FROM generate_series(1, 64) i;
+CREATE INDEX seeing_wide_doc ON seeing_wide USING :method (doc);
 CREATE FUNCTION seeing_chosen(n int, OUT query_tokens bigint, OUT probes bigint, OUT ef_search bigint, OUT candidates bigint, OUT rerank bigint) LANGUAGE plpgsql AS $$
 BEGIN
-	PERFORM FROM (SELECT id FROM seeing_docs ORDER BY doc <#> array_fill(.5::real, ARRAY[n, 4])::multivector LIMIT 10) AS t;
+	PERFORM FROM (SELECT id FROM seeing_wide ORDER BY doc <#> seeing_axes(1, n) LIMIT 10) AS t;
 	SELECT s.query_tokens, s.probes, s.ef_search, s.candidates, s.rerank INTO query_tokens, probes, ef_search, candidates, rerank FROM colbert_last_scan() AS s;
 END $$;
-SELECT c.* FROM unnest(ARRAY[1, 5, 16, 32]) AS n, seeing_chosen(n) AS c;
-DROP FUNCTION seeing_chosen;
+SELECT c.* FROM unnest(ARRAY[1, 2, 3, 4, 5, 8, 16, 32]) AS n, seeing_chosen(n) AS c;
+-- Zeros, copies and near copies are no directions of their own.
+DO $$ BEGIN PERFORM id FROM seeing_wide ORDER BY doc <#> (seeing_axes(1, 5) || array_fill(0::real, ARRAY[27, 64])::multivector) LIMIT 10; END $$;
+SELECT query_tokens, probes, candidates FROM colbert_last_scan();
+DO $$ BEGIN PERFORM id FROM seeing_wide ORDER BY doc <#> (seeing_axes(1, 4) || seeing_axes(1, 4) || seeing_axes(1, 4, .1)) LIMIT 10; END $$;
+SELECT query_tokens, probes, candidates FROM colbert_last_scan();
+DROP TABLE seeing_wide;
+DROP FUNCTION seeing_chosen, seeing_axes;
 SELECT count(*) FROM (SELECT id FROM seeing_docs WHERE lang = 'de' ORDER BY maxsim(doc, '[[1,2,3,4]]') DESC LIMIT 10) AS t;
 SELECT automatic, emitted, tested > passed, passed >= emitted FROM colbert_last_scan();
 

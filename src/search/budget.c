@@ -1,0 +1,62 @@
+/*-------------------------------------------------------------------------
+ *
+ * budget.c
+ *	  How wide a search begins, where the settings leave it to the index.
+ *
+ * The constants were measured by bench/lengths on MedQuAD by two encoders, on
+ * its passages joined to long documents, and on Cranfield (doc/tuning.md).
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "search/budget.h"
+
+#include <math.h>
+
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+
+/* Directions are worth this share of their number, however unequal they are. */
+#define MIN_WORTH 0.75
+
+double
+budget_directions(const float *weights, uint32_t n)
+{
+	double		sum = 0;
+	double		squares = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+	{
+		sum += weights[i];
+		squares += (double) weights[i] * weights[i];
+	}
+	return squares > 0 ? MAX(sum * sum / squares, MIN_WORTH * n) : 1;
+}
+
+/* Probes: 320 / n^1.5, at least 8. Among more nodes than these, more of them are near. */
+#define PROBES_ONE_TOKEN	320.0
+#define PROBES_FALL			-1.5
+#define MIN_PROBES			8.0
+#define PROBES_NODES		16384
+#define PROBES_GROWTH		0.25
+
+uint32_t
+budget_probes(double ndirections, uint32_t nodes)
+{
+	double		probes = PROBES_ONE_TOKEN * pow(MAX(ndirections, 1), PROBES_FALL);
+	double		growth = pow((double) MAX(nodes, PROBES_NODES) / PROBES_NODES, PROBES_GROWTH);
+
+	return (uint32_t) (MAX(probes, MIN_PROBES) * growth);
+}
+
+/* Candidates: 9,600 / n, between these. */
+#define CANDIDATES_ALL_TOKENS	9600.0
+#define MIN_CANDIDATES			400
+#define MAX_CANDIDATES			1700
+
+uint32_t
+budget_candidates(double ndirections)
+{
+	double		candidates = CANDIDATES_ALL_TOKENS / MAX(ndirections, 1);
+
+	return (uint32_t) MIN(MAX(candidates, MIN_CANDIDATES), MAX_CANDIDATES);
+}
