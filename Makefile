@@ -27,6 +27,9 @@ EXTRA_CLEAN = $(DATA_built) $(OBJS:.o=.d) build test/out test/isolation/out
 # Kernels are compiled file by file for their instruction set, which bitcode would not repeat.
 override with_llvm = no
 
+# The symbols that PostgreSQL looks up; all others stay inside, on 15 too, where they are visible by default.
+SHLIB_PREREQS = build/exports.map
+
 .DEFAULT_GOAL := all
 PG_CONFIG ?= $(or $(shell command -v pg_config),/usr/lib/postgresql/15/bin/pg_config)
 PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
@@ -34,6 +37,15 @@ PGXS := $(wildcard $(shell $(PG_CONFIG) --pgxs 2>/dev/null))
 ifneq ($(PGXS),)
 include $(PGXS)
 include src/kernels/flags.mk
+ifneq ($(PORTNAME),darwin)
+SHLIB_LINK += -Wl,--version-script=build/exports.map
+endif
+
+build/exports.map: $(wildcard src/*.c src/*/*.c)
+	@mkdir -p $(@D)
+	@{ echo '{ global: Pg_magic_func; pg_finfo_*;'; \
+	   sed -n 's/^PG_FUNCTION_INFO_V1(\([a-z0-9_]*\)).*/\1;/p; s/^PGDLLEXPORT void \([a-zA-Z0-9_]*\)(.*/\1;/p' $^; \
+	   echo 'local: *; };'; } >$@
 
 # Objects are rebuilt when a header, the server's version, the compiler or its flags change.
 $(OBJS): build/flags
@@ -45,7 +57,7 @@ build/flags: FORCE
 # The library for tests in which calls of the server fail, and points are waited at (test/faults); kernels call no server.
 FAULTS_OBJS := $(patsubst src/%.o,build/faults/%.o,$(filter-out src/kernels/%,$(OBJS))) build/faults/faults.o
 faults: build/faults/colbert_pg.so
-build/faults/colbert_pg.so: $(FAULTS_OBJS) $(filter src/kernels/%,$(OBJS))
+build/faults/colbert_pg.so: $(FAULTS_OBJS) $(filter src/kernels/%,$(OBJS)) | $(SHLIB_PREREQS)
 	$(CC) $(CFLAGS) -shared -o $@ $^ $(LDFLAGS) $(SHLIB_LINK)
 build/faults/%.o: src/%.c
 	@mkdir -p $(@D)
