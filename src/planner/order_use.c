@@ -173,6 +173,8 @@ windows_are_limited(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey, Relids
 		!windows_share_order(root->parse) || !limit_counts_rows(root, rel, outer))
 		return false;
 	note_window_function((Node *) root->parse->targetList, &use);
+	if (use.rows == 0)
+		use.rows = rank_order_rows_outside(root);
 	if (root->parse->limitCount == NULL)
 		*rows = use.rows;
 	return use.reach != REACH_ALL && (use.rows > 0 || root->parse->limitCount != NULL);

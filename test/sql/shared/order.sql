@@ -155,6 +155,17 @@ SELECT order_check_held($$ SELECT id, maxsim(doc, (SELECT q FROM order_q)) AS sc
 	FROM order_docs ORDER BY rank LIMIT 50 $$);
 SELECT order_check_held($$ SELECT id, maxsim(doc, (SELECT q FROM order_q)) AS score, rank() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC NULLS LAST) AS rank
 	FROM order_docs WHERE lang <> 'en' ORDER BY rank, id LIMIT 50 $$);
+-- The LIMIT stands outside, with ORDER BY the rank, the score or nothing.
+SELECT order_plan($$ SELECT * FROM (SELECT id, rank() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC NULLS LAST) AS rank FROM order_docs) AS t ORDER BY rank LIMIT 20 $$, false);
+SELECT order_plan($$ WITH t AS (SELECT id, rank() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC NULLS LAST) AS rank FROM order_docs) SELECT * FROM t LIMIT 20 $$, false);
+SELECT order_check_held($$ SELECT * FROM (SELECT id, maxsim(doc, (SELECT q FROM order_q)) AS score, rank() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC NULLS LAST) AS rank
+	FROM order_docs WHERE lang <> 'en') AS t ORDER BY rank LIMIT 30 $$);
+SELECT order_check_held($$ SELECT * FROM (SELECT id, maxsim(doc, (SELECT q FROM order_q)) AS score, row_number() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC NULLS LAST) AS rank
+	FROM order_docs) AS t ORDER BY score DESC NULLS LAST LIMIT 50 $$);
+-- Not where rows are dropped, grouped or sorted otherwise before the LIMIT counts them.
+SELECT order_same(format($$ SELECT * FROM (SELECT id, lang, row_number() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC NULLS LAST, id) AS rank FROM order_docs) AS t %s LIMIT 20 $$, tail))
+FROM unnest(ARRAY['WHERE id % 2 = 0 ORDER BY rank', 'ORDER BY id, rank', 'ORDER BY rank DESC', 'ORDER BY lang, rank', 'WHERE rank > 100 ORDER BY rank']) AS tails (tail);
+SELECT order_same($$ SELECT lang, count(*), max(rank) FROM (SELECT id, lang, row_number() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC NULLS LAST, id) AS rank FROM order_docs) AS t GROUP BY lang ORDER BY lang LIMIT 2 $$);
 -- Not where the rows are sorted again after the rank was computed, nor in its reverse order, nor of several partitions.
 SELECT order_same($$ SELECT id, row_number() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC, id) AS rank, count(*) OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC, id DESC)
 	FROM order_docs ORDER BY rank LIMIT 50 $$);
