@@ -305,7 +305,6 @@ class Round:
                 f'{ranked} ORDER BY r LIMIT {self.limit}',
                 f'{ranked} ORDER BY r, id LIMIT {self.limit}',
                 f'SELECT * FROM ({ranked}) AS v ORDER BY r LIMIT {self.limit}',
-                f'SELECT * FROM ({ranked}) AS v ORDER BY s {self.direction}, id LIMIT {self.limit}',
                 f'SELECT * FROM ({ranked}) AS v WHERE r <= {self.limit}',
                 f'SELECT * FROM ({ranked}) AS v WHERE r <= {self.limit} ORDER BY r',
                 f'SELECT * FROM ({ranked}) AS v WHERE r < {self.limit + 1} AND r > 0',
