@@ -21,14 +21,19 @@
 #include <ctype.h>
 
 #include "access/build.h"
+#include "access/genam.h"
 #include "access/table.h"
 #include "catalog/index.h"
+#include "catalog/indexing.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_inherits.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "multivector/multivector.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/ruleutils.h"
 #include "utils/snapmgr.h"
@@ -88,6 +93,23 @@ indexed_text(Relation index)
 
 compat_noreturn
 static void
+no_column_dims_error(Oid table, AttrNumber attribute, int dims)
+{
+	char	   *column = get_attname(table, attribute, false);
+	const char *quoted = quote_identifier(column);
+
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+			 errmsg("column \"%s\" does not have dimensions", column),
+			 get_rel_relkind(table) == RELKIND_MATVIEW ?
+			 errhint("Cast it in the query of the materialized view, %s::multivector(%d) AS %s, or index a cast: ((%s::multivector(%d))).",
+					 quoted, dims, quoted, quoted, dims) :
+			 errhint("Declare them, ALTER TABLE %s ALTER %s TYPE multivector(%d), or index a cast: ((%s::multivector(%d))).",
+					 quote_identifier(get_rel_name(table)), quoted, dims, quoted, dims)));
+}
+
+compat_noreturn
+static void
 no_dims_error(Relation index)
 {
 	Relation	heap = table_open(index->rd_index->indrelid, NoLock);
@@ -103,14 +125,7 @@ no_dims_error(Relation index)
 				 errmsg("expression %s does not have dimensions", indexed),
 				 errdetail("The result of a function or an operator has none, whatever its arguments have."),
 				 errhint("Index a cast: ((%s::multivector(%d))).", indexed, dims)));
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-			 errmsg("column \"%s\" does not have dimensions", get_attname(RelationGetRelid(heap), attribute, false)),
-			 heap->rd_rel->relkind == RELKIND_MATVIEW ?
-			 errhint("Cast it in the query of the materialized view, %s::multivector(%d) AS %s, or index a cast: ((%s::multivector(%d))).",
-					 indexed, dims, indexed, indexed, dims) :
-			 errhint("Declare them, ALTER TABLE %s ALTER %s TYPE multivector(%d), or index a cast: ((%s::multivector(%d))).",
-					 quote_identifier(RelationGetRelationName(heap)), indexed, dims, indexed, dims)));
+	no_column_dims_error(RelationGetRelid(heap), attribute, dims);
 }
 
 /* The dims that an index column declares, itself or by its domain; 0 if it declares none. */
@@ -144,26 +159,77 @@ is_our_index(Relation relation)
 		GetIndexAmRoutineByAmId(relation->rd_rel->relam, false)->ambuild == colbert_build;
 }
 
+/* The table of an index that is being created, and the column; no other look at the catalog finds it yet. */
+static Oid
+table_of_new_index(Oid index, AttrNumber *attribute)
+{
+	Relation	catalog = table_open(IndexRelationId, AccessShareLock);
+	Oid			table = InvalidOid;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple	tuple;
+
+	ScanKeyInit(&key, Anum_pg_index_indexrelid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(index));
+	scan = systable_beginscan(catalog, IndexRelidIndexId, true, SnapshotSelf, 1, &key);
+	tuple = systable_getnext(scan);
+	if (HeapTupleIsValid(tuple))
+	{
+		table = ((Form_pg_index) GETSTRUCT(tuple))->indrelid;
+		*attribute = ((Form_pg_index) GETSTRUCT(tuple))->indkey.values[0];
+	}
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return table;
+}
+
+/*
+ * Refuse CREATE INDEX on a partitioned table that has no partition yet: there
+ * is nothing to build, and each partition would be refused later. Of others,
+ * the build of a partition's index says it.
+ */
+static void
+check_partitioned_index(Oid index)
+{
+	AttrNumber	attribute = InvalidAttrNumber;
+	Oid			table = table_of_new_index(index, &attribute);
+
+	if (!OidIsValid(table) || find_inheritance_children(table, NoLock) != NIL)
+		return;
+	if (attribute == InvalidAttrNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+				 errmsg("the indexed expression does not have dimensions"),
+				 errdetail("The result of a function or an operator has none, whatever its arguments have."),
+				 errhint("Index a cast: ((expression::multivector(%d))).", EXAMPLE_DIMS)));
+	no_column_dims_error(table, attribute, EXAMPLE_DIMS);
+}
+
 static object_access_hook_type previous_hook;
 
 /*
  * Called by ALTER TABLE, as an internal creation, for each index that it
- * keeps or builds anew. CREATE INDEX itself has a better hint, of the build.
+ * keeps or builds anew. CREATE INDEX itself has a better hint, of the build,
+ * if there is something to build.
  */
 static void
 object_accessed(ObjectAccessType access, Oid class, Oid object, int column, void *arg)
 {
 	Relation	relation;
+	bool		is_internal;
+	bool		lacks_dims;
 
 	if (previous_hook != NULL)
 		previous_hook(access, class, object, column, arg);
-	if (access != OAT_POST_CREATE || class != RelationRelationId || column != 0 ||
-		!((ObjectAccessPostCreate *) arg)->is_internal)
+	if (access != OAT_POST_CREATE || class != RelationRelationId || column != 0)
 		return;
+	is_internal = ((ObjectAccessPostCreate *) arg)->is_internal;
 	relation = RelationIdGetRelation(object);
 	if (relation == NULL)
 		return;
-	if (is_our_index(relation) && declared_dims(TupleDescAttr(RelationGetDescr(relation), 0)) == 0)
+	lacks_dims = is_our_index(relation) && declared_dims(TupleDescAttr(RelationGetDescr(relation), 0)) == 0;
+	if (lacks_dims && !is_internal && relation->rd_rel->relkind == RELKIND_PARTITIONED_INDEX)
+		check_partitioned_index(object);
+	if (lacks_dims && is_internal)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
 				 errmsg("column \"%s\" needs dimensions while index \"%s\" exists",

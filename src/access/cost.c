@@ -82,7 +82,7 @@ has_unknown_limit(PlannerInfo *root, Path *path)
 
 	return query->limitCount != NULL && !IsA(query->limitCount, Const) && root->limit_tuples < 0 &&
 		root->tuple_fraction > 0 && root->tuple_fraction < 1 &&
-		!query->hasWindowFuncs && !query->hasAggs && !query->hasTargetSRFs && query->groupClause == NIL &&
+		!query->hasAggs && !query->hasTargetSRFs && query->groupClause == NIL &&
 		query->groupingSets == NIL && query->distinctClause == NIL && query->setOperations == NULL &&
 		bms_is_subset(root->all_baserels, path->parent->relids);
 }
@@ -112,7 +112,7 @@ is_forbidden(PlannerInfo *root, IndexPath *path)
 	if (find_range(path) != NULL && wants_exact_thresholds(root, path->indexinfo->rel))
 		return true;
 	return path->indexorderbys != NIL &&
-		!order_will_do(root, path->indexinfo->rel, linitial_node(PathKey, path->path.pathkeys));
+		!order_will_do(root, path->indexinfo->rel, linitial_node(PathKey, path->path.pathkeys), PATH_REQ_OUTER(&path->path));
 }
 
 /* ---- what an index holds ---- */
@@ -294,7 +294,8 @@ cost_ordered(PlannerInfo *root, IndexPath *path, double tuples, Cost *startup, C
 static void
 stop_early(PlannerInfo *root, IndexPath *path, Cost startup, Cost *total, Selectivity *selectivity)
 {
-	double		stop = order_rows(root, path->indexinfo->rel, linitial_node(PathKey, path->path.pathkeys));
+	double		stop = order_rows(root, path->indexinfo->rel, linitial_node(PathKey, path->path.pathkeys),
+									 PATH_REQ_OUTER(&path->path));
 	double		rows = path->indexinfo->rel->rows;
 
 	if (stop <= 0 || stop >= rows)

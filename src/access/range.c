@@ -23,6 +23,7 @@
 #include "access/range.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
+#include "multivector/score_memo.h"
 #include "utils/builtins.h"
 #include "utils/float.h"
 #include "utils/memutils.h"
@@ -237,17 +238,22 @@ within(FunctionCallInfo fcinfo, Metric metric)
 {
 	const RangeCache *cache = prepared_range(fcinfo, metric);
 	const ScoreRange *range = &cache->range;
-	MultiVector *doc;
+	ScoreQuery *query = cache->query;
 	double		value;
 
 	if (cache->empty)
 		PG_RETURN_NULL();
-	doc = PG_GETARG_MULTIVECTOR(0);
-	value = score_document(cache->query, doc);
-	PG_FREE_IF_COPY(doc, 0);
+	/* A scan in the order of the same query has just scored the document. */
+	if (!score_memo_find(PG_GETARG_DATUM(0), (struct varlena *) range->query, metric, &value, &query))
+	{
+		MultiVector *doc = PG_GETARG_MULTIVECTOR(0);
+
+		value = score_document(query, doc);
+		PG_FREE_IF_COPY(doc, 0);
+	}
 	if (range->of_distance)
 	{
-		value = score_to_distance(cache->query, value);
+		value = score_to_distance(query, value);
 		PG_RETURN_BOOL(range->inclusive ? float8_le(value, range->bound) : float8_lt(value, range->bound));
 	}
 	PG_RETURN_BOOL(range->inclusive ? float8_ge(value, range->bound) : float8_gt(value, range->bound));

@@ -201,6 +201,16 @@ begin_as_text(const uint8 *bytes, size_t length)
 	return length > 0 && (isspace(bytes[0]) || strchr("[{\\", bytes[0]) != NULL);
 }
 
+/* Do bytes begin as an array in binary format: dimensions, flags, type of its elements? */
+static bool
+begin_as_array(const uint8 *bytes, size_t length)
+{
+	static const uint8 zeros[3] = {0};
+
+	return length >= 3 * sizeof(uint32) && memcmp(bytes, zeros, 3) == 0 && bytes[3] <= MAXDIM &&
+		memcmp(bytes + 4, zeros, 3) == 0 && bytes[7] <= 1;
+}
+
 /* A value of another version: most likely one in another format. */
 compat_noreturn
 static void
@@ -213,6 +223,11 @@ version_error(const uint8 *bytes, size_t length)
 				 errdetail("It begins with byte %d, \"%c\", where the version %d is expected.",
 						   bytes[0], isprint(bytes[0]) ? bytes[0] : ' ', PARSE_BINARY_VERSION),
 				 errhint("Use COPY without FORMAT binary, pass the value as a text parameter, or send the binary format.")));
+	if (begin_as_array(bytes, length))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+				 errmsg("expected a multivector in binary format, and the value is an array"),
+				 errhint("Pass it as an array and cast it, as in $1::real[]::multivector, or send the binary format.")));
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
 			 errmsg("binary multivector has version %d, expected %d", bytes[0], PARSE_BINARY_VERSION),
@@ -229,6 +244,12 @@ binary_error(const uint8 *bytes, size_t length, const ParseResult *result)
 		case PARSE_BAD_VERSION:
 			version_error(bytes, length);
 		case PARSE_BAD_ELEMENT:
+			/* jsonb in binary format is text after a version, which is 1 too. */
+			if (begin_as_text(bytes + 1, length - 1))
+				ereport(ERROR,
+						(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+						 errmsg("expected a multivector in binary format, and the value is jsonb"),
+						 errhint("Pass it as jsonb and cast it, as in $1::jsonb::multivector, or send the binary format.")));
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
 					 errmsg("binary multivector has no element %d", bytes[1])));

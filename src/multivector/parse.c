@@ -466,15 +466,18 @@ number_follows(Cursor cursor)
 {
 	Decimal		decimal;
 
+	if (cursor.braces)
+		take(&cursor, '"');
 	skip_space(&cursor);
 	return read_decimal(&cursor, &decimal) || not_finite_at(&cursor);
 }
 
-/* Do two opening braces follow, as in the text of an array of arrays? An object of JSON has one. */
+/* Does the text of an array follow, of arrays, of numbers or of nothing? An object of JSON has a key in its brace. */
 static bool
-braces_follow(Cursor cursor)
+array_follows(Cursor cursor)
 {
-	return take(&cursor, '{') && take(&cursor, '{');
+	cursor.braces = true;
+	return take(&cursor, '{') && (take(&cursor, '{') || take(&cursor, '}') || number_follows(cursor));
 }
 
 size_t
@@ -494,7 +497,7 @@ parse_text(const char *text, size_t length, float *values, size_t capacity)
 	ParseResult result = {.status = PARSE_OK};
 
 	result.element = KERNEL_FLOAT4;
-	cursor.braces = braces_follow(cursor);
+	cursor.braces = array_follows(cursor);
 	if (!take_open(&cursor))
 		fail(&result, PARSE_SYNTAX, opening(&cursor));
 	else if (take_close(&cursor))

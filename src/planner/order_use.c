@@ -16,6 +16,7 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "planner/order_use.h"
+#include "planner/rank_order.h"
 #include "planner/window_reach.h"
 #include "settings.h"
 
@@ -62,9 +63,10 @@ named_relids(RelOptInfo *rel)
 /*
  * Does each row of the table that passes conditions which a scan can test
  * itself make a row of the query? Then LIMIT tells how many the scan gives.
+ * So it does of the inner side of a join whose outer side has one row.
  */
 static bool
-limit_counts_rows(PlannerInfo *root, RelOptInfo *rel)
+limit_counts_rows(PlannerInfo *root, RelOptInfo *rel, Relids outer)
 {
 	Relids		others;
 	ListCell   *cell;
@@ -77,6 +79,7 @@ limit_counts_rows(PlannerInfo *root, RelOptInfo *rel)
 
 	/* Of joins, only those on whose nullable side all others are. */
 	others = bms_difference(root->all_baserels, named_relids(rel));
+	others = bms_del_members(others, outer);
 	foreach(cell, root->join_info_list)
 	{
 		SpecialJoinInfo *join = lfirst_node(SpecialJoinInfo, cell);
@@ -160,33 +163,35 @@ windows_share_order(const Query *query)
  * tells; else 0.
  */
 static bool
-windows_are_limited(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey, double *rows)
+windows_are_limited(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey, Relids outer, double *rows)
 {
 	WindowUse	use = {root->parse, REACH_ROW, 0};
 
 	*rows = 0;
 	if (root->window_pathkeys == NIL || linitial(root->window_pathkeys) != pathkey ||
-		(root->sort_pathkeys != NIL && linitial(root->sort_pathkeys) != pathkey) ||
-		!windows_share_order(root->parse) || !limit_counts_rows(root, rel))
+		(root->sort_pathkeys != NIL && linitial(root->sort_pathkeys) != pathkey && !rank_order_is_windows(root)) ||
+		!windows_share_order(root->parse) || !limit_counts_rows(root, rel, outer))
 		return false;
 	note_window_function((Node *) root->parse->targetList, &use);
+	if (use.rows == 0)
+		use.rows = rank_order_rows_outside(root);
 	if (root->parse->limitCount == NULL)
 		*rows = use.rows;
 	return use.reach != REACH_ALL && (use.rows > 0 || root->parse->limitCount != NULL);
 }
 
 double
-order_rows(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey)
+order_rows(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey, Relids outer)
 {
 	double		rows;
 
-	if (!root->parse->hasWindowFuncs || !windows_are_limited(root, rel, pathkey, &rows))
+	if (!root->parse->hasWindowFuncs || !windows_are_limited(root, rel, pathkey, outer, &rows))
 		return 0;
 	return rows;
 }
 
 bool
-order_will_do(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey)
+order_will_do(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey, Relids outer)
 {
 	Query	   *query = root->parse;
 	double		rows;
@@ -195,12 +200,12 @@ order_will_do(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey)
 		query->groupClause != NIL || query->groupingSets != NIL || query->distinctClause != NIL)
 		return false;
 	if (query->hasWindowFuncs)
-		return windows_are_limited(root, rel, pathkey, &rows);
+		return windows_are_limited(root, rel, pathkey, outer, &rows);
 	if (root->sort_pathkeys == NIL || linitial(root->sort_pathkeys) != pathkey || is_min_max(root))
 		return false;
 	/* Further keys sort runs of equal scores; ties of the last row are such a run. */
 	if (list_length(root->sort_pathkeys) > 1 || query->limitOption == LIMIT_OPTION_WITH_TIES)
-		return query->limitCount != NULL && limit_counts_rows(root, rel);
+		return query->limitCount != NULL && limit_counts_rows(root, rel, outer);
 	return true;
 }
 

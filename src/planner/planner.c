@@ -31,6 +31,7 @@
 #include "planner/order_use.h"
 #include "planner/planner.h"
 #include "planner/range_match.h"
+#include "planner/rank_order.h"
 #include "planner/score_call.h"
 #include "planner/swapped_call.h"
 #include "planner/threshold_share.h"
@@ -159,7 +160,7 @@ make_ordered_path(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index, Relid
 	List	   *ranges;
 	Relids		required;
 
-	if (order_by == NULL || !order_will_do(root, rel, pathkey))
+	if (order_by == NULL || !order_will_do(root, rel, pathkey, outer))
 		return NULL;
 	required = bms_difference(pull_varnos(root, (Node *) order_by), rel->relids);
 	required = bms_union(required, rel->lateral_relids);
@@ -371,4 +372,5 @@ planner_init(void)
 	set_rel_pathlist_hook = add_paths;
 	previous_join_hook = set_join_pathlist_hook;
 	set_join_pathlist_hook = add_join_paths;
+	rank_order_init();
 }

@@ -176,6 +176,34 @@ is_positive_count(IndexOptInfo *index, Oid function, List *args)
 	return info.fn_addr == multivector_num_tokens || info.fn_addr == multivector_dims;
 }
 
+/* The sign that all of these have; 0 if they differ, or one is not known. */
+static int
+common_sign(IndexOptInfo *index, List *exprs)
+{
+	int			sign = score_order_sign(index, linitial(exprs));
+	ListCell   *cell;
+
+	for_each_from(cell, exprs, 1)
+		if (score_order_sign(index, lfirst(cell)) != sign)
+			return 0;
+	return sign;
+}
+
+/* The sign of GREATEST or LEAST: of integers, one positive number makes the greatest positive. */
+static int
+sign_of_extreme(IndexOptInfo *index, MinMaxExpr *extreme)
+{
+	int			wanted = extreme->op == IS_GREATEST ? 1 : -1;
+	ListCell   *cell;
+
+	if (extreme->minmaxtype != INT4OID)
+		return common_sign(index, extreme->args);
+	foreach(cell, extreme->args)
+		if (score_order_sign(index, lfirst(cell)) == wanted)
+			return wanted;
+	return common_sign(index, extreme->args);
+}
+
 int
 score_order_sign(IndexOptInfo *index, Node *expr)
 {
@@ -183,6 +211,7 @@ score_order_sign(IndexOptInfo *index, Node *expr)
 	List	   *args = NIL;
 	Oid			function;
 
+	check_stack_depth();
 	if (!isnan(value))
 		return isfinite(value) ? (value > 0) - (value < 0) : 0;
 	if (IsA(expr, Const))
@@ -190,6 +219,8 @@ score_order_sign(IndexOptInfo *index, Node *expr)
 		Const	   *constant = (Const *) expr;
 		Numeric		number;
 
+		if (!constant->constisnull && constant->consttype == INT4OID)
+			return (DatumGetInt32(constant->constvalue) > 0) - (DatumGetInt32(constant->constvalue) < 0);
 		if (constant->constisnull || constant->consttype != NUMERICOID)
 			return 0;
 		number = DatumGetNumeric(constant->constvalue);
@@ -197,6 +228,12 @@ score_order_sign(IndexOptInfo *index, Node *expr)
 			return 0;
 		return DatumGetInt32(DirectFunctionCall1(numeric_int4, DirectFunctionCall1(numeric_sign, NumericGetDatum(number))));
 	}
+	if (IsA(expr, NullIfExpr))
+		return score_order_sign(index, linitial(((NullIfExpr *) expr)->args));
+	if (IsA(expr, CoalesceExpr))
+		return common_sign(index, ((CoalesceExpr *) expr)->args);
+	if (IsA(expr, MinMaxExpr))
+		return sign_of_extreme(index, (MinMaxExpr *) expr);
 	function = called_function(expr, &args);
 	switch (function)
 	{

@@ -13,10 +13,12 @@
 #include "compat/pg_compat.h"
 
 #include "access/access.h"
+#include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/paths.h"
 #include "parser/parsetree.h"
 #include "planner/score_call.h"
+#include "planner/score_order.h"
 #include "planner/swapped_call.h"
 #include "utils/lsyscache.h"
 
@@ -44,39 +46,66 @@ was_told(Oid about)
 	return false;
 }
 
-/* Return the expression of a score with its arguments exchanged; NULL if it is no call of two arguments. */
+/* Return the call with these arguments, second NULL if it has one. The arguments themselves, which may be large, are not copied. */
 static Expr *
-exchange_arguments(Expr *expr)
+call_with(const Expr *call, Node *first, Node *second)
 {
-	List	   *args = IsA(expr, FuncExpr) ? ((FuncExpr *) expr)->args : IsA(expr, OpExpr) ? ((OpExpr *) expr)->args : NIL;
-	Expr	   *exchanged;
+	List	   *args = second == NULL ? list_make1(first) : list_make2(first, second);
 
-	if (list_length(args) != 2)
-		return NULL;
-	args = list_make2(lsecond(args), linitial(args));
-	exchanged = IsA(expr, FuncExpr) ? (Expr *) makeNode(FuncExpr) : (Expr *) makeNode(OpExpr);
-	if (IsA(expr, FuncExpr))
+	if (IsA(call, FuncExpr))
 	{
-		memcpy(exchanged, expr, sizeof(FuncExpr));
-		((FuncExpr *) exchanged)->args = args;
+		FuncExpr   *changed = makeNode(FuncExpr);
+
+		*changed = *(const FuncExpr *) call;
+		changed->args = args;
+		return (Expr *) changed;
 	}
 	else
 	{
-		memcpy(exchanged, expr, sizeof(OpExpr));
-		((OpExpr *) exchanged)->args = args;
+		OpExpr	   *changed = makeNode(OpExpr);
+
+		*changed = *castNode(OpExpr, call);
+		changed->args = args;
+		return (Expr *) changed;
 	}
-	return exchanged;
 }
 
-/* Is a member of the path key a score of the index with its arguments exchanged, that would be served otherwise? */
-static bool
-is_swapped(PlannerInfo *root, IndexOptInfo *index, PathKey *pathkey, Expr *expr)
+/*
+ * Return an expression of a score, in which the score has its arguments
+ * exchanged; NULL if there is no call of two arguments. *call: the score as
+ * it stands in the expression.
+ */
+static Expr *
+exchange_arguments(PlannerInfo *root, IndexOptInfo *index, Expr *expr, Expr **call)
 {
-	Expr	   *exchanged = exchange_arguments(expr);
-	ScoreCall	call;
+	ScoreWrapper wrapper;
+	List	   *args;
 
-	return exchanged != NULL && score_call_match(root, index, exchanged, &call) &&
-		compat_pathkey_descends(pathkey) == (call.kind == CALL_OF_SCORE);
+	check_stack_depth();
+	if (score_order_unwrap(root, index, expr, &wrapper))
+	{
+		Node	   *inner = (Node *) exchange_arguments(root, index, wrapper.inner, call);
+
+		if (inner == NULL)
+			return NULL;
+		return wrapper.score_first ? call_with(expr, inner, wrapper.other) : call_with(expr, wrapper.other, inner);
+	}
+	args = IsA(expr, FuncExpr) ? ((FuncExpr *) expr)->args : IsA(expr, OpExpr) ? ((OpExpr *) expr)->args : NIL;
+	if (list_length(args) != 2)
+		return NULL;
+	*call = expr;
+	return call_with(expr, lsecond(args), linitial(args));
+}
+
+/* Would a member of the path key be served if its score had its arguments exchanged? *call: that score. */
+static bool
+is_swapped(PlannerInfo *root, IndexOptInfo *index, PathKey *pathkey, Expr *expr, Expr **call)
+{
+	Expr	   *exchanged = exchange_arguments(root, index, expr, call);
+	ScoreOrder	order;
+
+	return exchanged != NULL && score_order_match(root, index, exchanged, &order) &&
+		compat_pathkey_descends(pathkey) == ((order.call.kind == CALL_OF_SCORE) != order.falls);
 }
 
 static void
@@ -104,14 +133,16 @@ swapped_call_tell(PlannerInfo *root, IndexOptInfo *index)
 	compat_members_begin(&members, class, index->rel->relids);
 	while ((member = compat_members_next(&members, class)) != NULL)
 	{
-		if (bms_equal(member->em_relids, index->rel->relids) && is_swapped(root, index, pathkey, member->em_expr))
+		Expr	   *call;
+
+		if (bms_equal(member->em_relids, index->rel->relids) && is_swapped(root, index, pathkey, member->em_expr, &call))
 		{
 			Oid			about = subject(root, index);
 
 			if (was_told(about))
 				return;
 			told[ntold++ % MOST_TOLD] = about;
-			tell(index, member->em_expr);
+			tell(index, call);
 			return;
 		}
 	}

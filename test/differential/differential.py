@@ -249,7 +249,10 @@ class Round:
         """A sub-select of ids, kinds and scores, in the order of the scores or in none."""
         where = self.partial(condition)
         order = self.random.choice(('', f' ORDER BY s {self.direction}', f' ORDER BY s {self.direction} OFFSET 0'))
-        return f"(SELECT id, kind, {self.score} AS s FROM t{' WHERE ' + where if where else ''}{order})"
+        score, tables = self.score, 't'
+        if self.random.random() < .2:   # the query comes from a join with one row
+            score, tables = f'{METRICS[self.opclass][0]}({self.column}, v.q)', f't, (SELECT {self.query}::multivector AS q LIMIT 1) AS v'
+        return f"(SELECT id, kind, {score} AS s FROM {tables}{' WHERE ' + where if where else ''}{order})"
 
     def groups(self):
         r = self.random
@@ -299,6 +302,9 @@ class Round:
         if r.random() < .5:
             return r.choice((
                 f'{ranked} ORDER BY s {self.direction} LIMIT {self.limit}',
+                f'{ranked} ORDER BY r LIMIT {self.limit}',
+                f'{ranked} ORDER BY r, id LIMIT {self.limit}',
+                f'SELECT * FROM ({ranked}) AS v ORDER BY r LIMIT {self.limit}',
                 f'SELECT * FROM ({ranked}) AS v WHERE r <= {self.limit}',
                 f'SELECT * FROM ({ranked}) AS v WHERE r <= {self.limit} ORDER BY r',
                 f'SELECT * FROM ({ranked}) AS v WHERE r < {self.limit + 1} AND r > 0',

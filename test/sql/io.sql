@@ -82,10 +82,19 @@ CREATE TABLE io_text (id int, doc multivector);
 \copy io_text FROM PROGRAM 'cat "$PG_ABS_BUILDDIR/io_test.bin"' (FORMAT binary)
 \copy (SELECT 1, '{{1,2}}'::text) TO PROGRAM 'cat >"$PG_ABS_BUILDDIR/io_test.bin"' (FORMAT binary)
 \copy io_text FROM PROGRAM 'cat "$PG_ABS_BUILDDIR/io_test.bin"' (FORMAT binary)
+\copy (SELECT 1, '[[1,2]]'::jsonb) TO PROGRAM 'cat >"$PG_ABS_BUILDDIR/io_test.bin"' (FORMAT binary)
+\copy io_text FROM PROGRAM 'cat "$PG_ABS_BUILDDIR/io_test.bin"' (FORMAT binary)
+\copy (SELECT 1, '{{1,2},{3,4}}'::real[]) TO PROGRAM 'cat >"$PG_ABS_BUILDDIR/io_test.bin"' (FORMAT binary)
+\copy io_text FROM PROGRAM 'cat "$PG_ABS_BUILDDIR/io_test.bin"' (FORMAT binary)
 \copy (SELECT 1, '\x5b00803f00000040'::bytea) TO PROGRAM 'cat >"$PG_ABS_BUILDDIR/io_test.bin"' (FORMAT binary)
 \copy io_text FROM PROGRAM 'cat "$PG_ABS_BUILDDIR/io_test.bin"' (FORMAT binary)
 \! rm -f "$PG_ABS_BUILDDIR/io_test.bin"
 SELECT '\x0000803f'::multivector;
+-- A single token, as the text of an array.
+SELECT '{0.1,0.2}'::multivector;
+SELECT '{"0.1","0.2"}'::multivector;
+SELECT '{}'::multivector;
+SELECT '{"a": 1}'::jsonb::multivector;
 DROP TABLE io_text;
 
 -- COPY as text, with quotes and without.

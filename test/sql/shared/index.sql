@@ -258,6 +258,13 @@ DROP INDEX index_parts_doc_idx;
 ALTER TABLE index_parts ALTER doc TYPE multivector;
 CREATE INDEX ON index_parts USING :method (doc);
 DROP TABLE index_parts;
+-- Without partitions there is nothing to build, and it is refused all the same.
+CREATE TABLE index_parts (id int, doc multivector) PARTITION BY RANGE (id);
+CREATE INDEX ON index_parts USING :method (doc);
+CREATE INDEX ON index_parts USING :method ((doc || doc));
+CREATE INDEX ON index_parts USING :method ((doc::multivector(2)));
+CREATE TABLE index_part PARTITION OF index_parts FOR VALUES FROM (0) TO (10);
+DROP TABLE index_parts;
 INSERT INTO index_tiny VALUES ('[[1,2]]');
 REINDEX TABLE index_tiny;
 ALTER TABLE index_tiny ALTER doc TYPE multivector(2);

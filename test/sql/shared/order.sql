@@ -148,6 +148,39 @@ SELECT order_plan($$ SELECT id, rank() OVER (ORDER BY maxsim(doc, (SELECT q FROM
 	ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC NULLS LAST LIMIT 20 $$, false);
 SELECT order_plan($$ SELECT id FROM order_docs ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC NULLS LAST, id LIMIT 20 $$, false);
 SELECT order_check($$ SELECT id, rank() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC) AS rank FROM order_docs ORDER BY rank, id $$);
+
+-- The rank itself is the sort key: the order of the window is that of its ranks.
+SELECT order_plan($$ SELECT id, row_number() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC NULLS LAST) AS rank FROM order_docs ORDER BY rank LIMIT 20 $$, false);
+SELECT order_plan($$ SELECT id, (rank() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC NULLS LAST))::int AS rank FROM order_docs ORDER BY rank LIMIT 20 $$, false);
+SELECT order_check_held($$ SELECT id, maxsim(doc, (SELECT q FROM order_q)) AS score, rank() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC NULLS LAST) AS rank
+	FROM order_docs ORDER BY rank LIMIT 50 $$);
+SELECT order_check_held($$ SELECT id, maxsim(doc, (SELECT q FROM order_q)) AS score, rank() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC NULLS LAST) AS rank
+	FROM order_docs WHERE lang <> 'en' ORDER BY rank, id LIMIT 50 $$);
+-- The LIMIT stands outside, with ORDER BY the rank, the score or nothing.
+SELECT order_plan($$ SELECT * FROM (SELECT id, rank() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC NULLS LAST) AS rank FROM order_docs) AS t ORDER BY rank LIMIT 20 $$, false);
+SELECT order_plan($$ WITH t AS (SELECT id, rank() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC NULLS LAST) AS rank FROM order_docs) SELECT * FROM t LIMIT 20 $$, false);
+SELECT order_check_held($$ SELECT * FROM (SELECT id, maxsim(doc, (SELECT q FROM order_q)) AS score, rank() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC NULLS LAST) AS rank
+	FROM order_docs WHERE lang <> 'en') AS t ORDER BY rank LIMIT 30 $$);
+SELECT order_check_held($$ SELECT * FROM (SELECT id, maxsim(doc, (SELECT q FROM order_q)) AS score, row_number() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC NULLS LAST) AS rank
+	FROM order_docs) AS t ORDER BY score DESC NULLS LAST LIMIT 50 $$);
+-- Not where rows are dropped, grouped or sorted otherwise before the LIMIT counts them.
+SELECT order_same(format($$ SELECT * FROM (SELECT id, lang, row_number() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC NULLS LAST, id) AS rank FROM order_docs) AS t %s LIMIT 20 $$, tail))
+FROM unnest(ARRAY['WHERE id % 2 = 0 ORDER BY rank', 'ORDER BY id, rank', 'ORDER BY rank DESC', 'ORDER BY lang, rank', 'WHERE rank > 100 ORDER BY rank']) AS tails (tail);
+SELECT order_same($$ SELECT lang, count(*), max(rank) FROM (SELECT id, lang, row_number() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC NULLS LAST, id) AS rank FROM order_docs) AS t GROUP BY lang ORDER BY lang LIMIT 2 $$);
+-- Not where the rows are sorted again after the rank was computed, nor in its reverse order, nor of several partitions.
+SELECT order_same($$ SELECT id, row_number() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC, id) AS rank, count(*) OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC, id DESC)
+	FROM order_docs ORDER BY rank LIMIT 50 $$);
+SELECT order_same($$ SELECT id, row_number() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC, id) AS rank FROM order_docs ORDER BY rank DESC LIMIT 50 $$);
+SELECT order_same($$ SELECT id, row_number() OVER (PARTITION BY lang ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC, id) AS rank FROM order_docs ORDER BY rank, id LIMIT 50 $$);
+
+-- A query that comes from a join with one row: LIMIT counts the rows of the search.
+SELECT order_plan($$ WITH v AS (SELECT q FROM order_q LIMIT 1) SELECT d.id FROM order_docs d, v ORDER BY maxsim(doc, q) DESC NULLS LAST, d.id LIMIT 20 $$, false);
+SELECT order_plan($$ WITH v AS (SELECT q FROM order_q LIMIT 1) SELECT d.id, rank() OVER (ORDER BY maxsim(doc, q) DESC NULLS LAST) AS rank FROM order_docs d, v ORDER BY rank LIMIT 20 $$, false);
+SELECT order_plan($$ WITH v AS (SELECT q FROM order_q LIMIT 1) SELECT * FROM (SELECT d.id, rank() OVER (ORDER BY maxsim(doc, q) DESC NULLS LAST) AS rank FROM order_docs d, v) AS t WHERE rank <= 20 $$, false);
+SELECT order_check_held($$ WITH v AS (SELECT q FROM order_q LIMIT 1) SELECT d.id, maxsim(doc, q) AS score, rank() OVER (ORDER BY maxsim(doc, q) DESC NULLS LAST) AS rank
+	FROM order_docs d, v WHERE lang <> 'en' ORDER BY rank LIMIT 50 $$);
+SELECT order_check_held($$ SELECT id, maxsim(doc, q) AS score, row_number() OVER () AS rank FROM
+	(SELECT d.id, doc, q FROM order_docs d JOIN (SELECT * FROM order_q LIMIT 1) AS v ON d.id % 2 = v.id WHERE doc IS NOT NULL ORDER BY maxsim(doc, q) DESC, d.id LIMIT 70) AS t $$);
 SELECT order_check($$ SELECT id, ntile(10) OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC, id) AS tile FROM order_docs LIMIT 50 $$);
 SELECT order_check($$ SELECT id, row_number() OVER (PARTITION BY maxsim(doc, (SELECT q FROM order_q)) ORDER BY id DESC) AS n FROM order_docs ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC, n LIMIT 50 $$);
 SELECT order_same($$ SELECT * FROM (SELECT id, dense_rank() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC) AS rank FROM order_docs) AS t WHERE rank <= 5 ORDER BY id $$);

@@ -338,6 +338,14 @@ SELECT planner_plan($$ SELECT d.id FROM planner_docs d, planner_queries q ORDER 
 SELECT planner_plan($$ SELECT id FROM planner_docs ORDER BY maxsim('[[1,2,3,4]]', doc) DESC LIMIT 5 $$);
 SELECT planner_plan($$ SELECT id FROM planner_docs ORDER BY '[[1,2,3,4]]' <#> doc LIMIT 5 $$);
 SELECT planner_plan($$ SELECT id FROM planner_docs ORDER BY '[[1,2,3,4]]' <-> doc LIMIT 5 $$);
+-- Within arithmetic, too.
+DROP INDEX planner_swapped, planner_swapped_l2;
+CREATE INDEX planner_swapped ON planner_docs USING :method (doc) WITH (quantizer = flat, rerank = 10000);
+CREATE INDEX planner_swapped_l2 ON planner_docs USING :method (doc multivector_l2_ops) WITH (quantizer = flat, rerank = 10000);
+SELECT planner_plan($$ SELECT id FROM planner_docs ORDER BY 1 - maxsim('[[1,2,3,4]]', doc) / 4 DESC LIMIT 5 $$);
+SELECT planner_plan($$ SELECT id FROM planner_docs ORDER BY 1 - maxsim(doc, doc) / 4 LIMIT 5 $$);
+SELECT planner_plan($$ SELECT id FROM planner_docs ORDER BY 1 - maxsim('[[1,2,3,4]]', doc) / 4 LIMIT 5 $$);
+SELECT planner_plan($$ SELECT id FROM planner_docs ORDER BY - ('[[1,2,3,4]]' <-> doc) DESC LIMIT 5 $$);
 SET client_min_messages = warning;
 DROP INDEX planner_swapped, planner_swapped_l2;
 

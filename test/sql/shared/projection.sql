@@ -63,6 +63,10 @@ SELECT projection_pages($$ SELECT id, (SELECT v FROM projection_queries WHERE id
 SELECT projection_pages($$ SELECT id, maxsim(doc, (SELECT v FROM projection_queries WHERE id = 3)) FROM projection_docs
 		ORDER BY doc <#> (SELECT v FROM projection_queries WHERE id = 2) LIMIT 10 $$) AS pages \gset other_
 SELECT :scored_pages <= :plain_pages AS reads_no_more, :other_pages > :plain_pages + 10 AS another_query_reads;
+-- Nor does the test of a threshold by the same query.
+SELECT projection_pages($$ SELECT id FROM projection_docs WHERE maxsim(doc, (SELECT v FROM projection_queries WHERE id = 2)) > -1000000
+		ORDER BY doc <#> (SELECT v FROM projection_queries WHERE id = 2) LIMIT 10 $$) AS pages \gset bounded_
+SELECT :bounded_pages <= :plain_pages + 10 AS threshold_reads_no_more;
 -- The same where the query is out of line, or compressed: as a scalar sub-select and as a column of an outer row.
 CREATE TABLE projection_long (LIKE projection_queries);
 ALTER TABLE projection_long ALTER v SET STORAGE EXTERNAL;

@@ -135,6 +135,12 @@ RESET plan_cache_mode;
 DEALLOCATE ALL;
 SELECT spelling_check($$ SELECT id, maxsim(doc, (SELECT q FROM spelling_queries WHERE id = 1)) / num_tokens((SELECT q FROM spelling_queries WHERE id = 1)) AS score
 	FROM spelling_docs ORDER BY score DESC NULLS LAST LIMIT 30 $$);
+-- Guards against a division by zero that cannot come.
+SELECT divisor, spelling_check(format($$ SELECT id, maxsim(doc, (SELECT q FROM spelling_queries WHERE id = 1)) / %s AS score FROM spelling_docs WHERE doc IS NOT NULL ORDER BY score DESC LIMIT 30 $$,
+	replace(divisor, '#', 'num_tokens((SELECT q FROM spelling_queries WHERE id = 1))')))
+FROM unnest(ARRAY['nullif(#, 0)', 'greatest(#, 1)', 'coalesce(#, 1)', 'coalesce(nullif(#, 2), 1)', 'least(#, 8)', 'greatest(#, 0.5)']) AS t (divisor);
+SELECT divisor, spelling_plan(format($$ SELECT id FROM spelling_docs ORDER BY maxsim(doc, '[[1,2,3,4]]') / %s DESC LIMIT 5 $$, divisor))
+FROM unnest(ARRAY['greatest(id, 0)', 'least(num_tokens(''[[1,2,3,4]]''), (SELECT 0))', 'coalesce((SELECT 1), 1)']) AS t (divisor);
 SELECT spelling_check($$ SELECT d.id, d.score FROM spelling_queries q, LATERAL (SELECT id, maxsim(doc, q.q) / 3 + q.bias AS score
 	FROM spelling_docs WHERE doc IS NOT NULL ORDER BY score DESC LIMIT 7) AS d WHERE q.id = 2 $$);
 

@@ -1,0 +1,203 @@
+/*-------------------------------------------------------------------------
+ *
+ * rank_order.c
+ *	  ORDER BY a rank, which is the order of the rank's window.
+ *
+ * Hybrid searches are often written as
+ *
+ *	SELECT id, row_number() OVER (ORDER BY maxsim(doc, query) DESC) AS rank
+ *	FROM docs ORDER BY rank LIMIT 20
+ *
+ * Core computes the ranks of all rows, and sorts by them. The rows of a query
+ * with one window, without partitions, leave the window in the order of their
+ * ranks, so the paths of the window are given that path key. Then LIMIT ends
+ * the window, and with it the search. The ORDER BY and the LIMIT may stand
+ * outside, in a query that reads nothing else.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/paths.h"
+#include "optimizer/planner.h"
+#include "parser/parsetree.h"
+#include "planner/rank_order.h"
+#include "utils/fmgroids.h"
+#include "utils/typcache.h"
+
+/* Rows that a LIMIT asks for if it is not known yet. */
+#define LIKELY_LIMIT 20
+
+static create_upper_paths_hook_type previous_hook;
+
+/* A rank, or a rank that is cast to another number. */
+static bool
+is_rank(const Node *expr)
+{
+	while (IsA(expr, FuncExpr) && (((const FuncExpr *) expr)->funcid == F_INT4_INT8 ||
+								   ((const FuncExpr *) expr)->funcid == F_FLOAT8_INT8 ||
+								   ((const FuncExpr *) expr)->funcid == F_NUMERIC_INT8))
+		expr = linitial(((const FuncExpr *) expr)->args);
+	if (!IsA(expr, WindowFunc))
+		return false;
+	switch (((const WindowFunc *) expr)->winfnoid)
+	{
+		case F_ROW_NUMBER:
+		case F_RANK_:
+		case F_DENSE_RANK_:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* Does the query have one window, in an order and without partitions, and nothing that reorders its rows later? */
+static bool
+has_plain_window(const Query *query)
+{
+	const WindowClause *window;
+
+	if (list_length(query->windowClause) != 1 || query->distinctClause != NIL || query->setOperations != NULL ||
+		query->hasTargetSRFs)
+		return false;
+	window = linitial_node(WindowClause, query->windowClause);
+	return window->partitionClause == NIL && window->orderClause != NIL;
+}
+
+/* Does the first key of a sort rise with this expression, which is a rank? */
+static bool
+rises_with_rank(List *pathkeys, const Node *expr)
+{
+	PathKey    *pathkey = linitial_node(PathKey, pathkeys);
+
+	return is_rank(expr) && !compat_pathkey_descends(pathkey) &&
+		pathkey->pk_opfamily == lookup_type_cache(exprType(expr), TYPECACHE_BTREE_OPFAMILY)->btree_opf;
+}
+
+bool
+rank_order_is_windows(PlannerInfo *root)
+{
+	Query	   *query = root->parse;
+
+	return root->sort_pathkeys != NIL && query->sortClause != NIL && has_plain_window(query) &&
+		rises_with_rank(root->sort_pathkeys,
+						get_sortgroupclause_expr(linitial_node(SortGroupClause, query->sortClause), root->processed_tlist));
+}
+
+/* ---- a LIMIT outside ---- */
+
+/*
+ * Is the query all that another one reads, row by row, up to a LIMIT? When
+ * sub-selects in expressions and common table expressions are planned, the
+ * relations of the other query are not known yet.
+ */
+static bool
+is_read_row_by_row(PlannerInfo *root)
+{
+	PlannerInfo *outer = root->parent_root;
+	Query	   *query = outer != NULL ? outer->parse : NULL;
+	int			relid;
+	RelOptInfo *rel;
+
+	if (query == NULL || query->commandType != CMD_SELECT || query->limitCount == NULL || query->hasAggs ||
+		query->hasWindowFuncs || query->hasTargetSRFs || query->groupClause != NIL || query->groupingSets != NIL ||
+		query->havingQual != NULL || query->distinctClause != NIL || query->setOperations != NULL ||
+		outer->simple_rel_array == NULL || !bms_get_singleton_member(outer->all_baserels, &relid))
+		return false;
+	rel = outer->simple_rel_array[relid];
+	return rel != NULL && rel->rtekind == RTE_SUBQUERY && rel->reloptkind == RELOPT_BASEREL && rel->baserestrictinfo == NIL;
+}
+
+/* The column of the query by which the other one sorts first; NULL if that is an expression. */
+static TargetEntry *
+column_sorted_outside(PlannerInfo *root)
+{
+	PlannerInfo *outer = root->parent_root;
+	Var		   *var = (Var *) get_sortgroupclause_expr(linitial_node(SortGroupClause, outer->parse->sortClause), outer->processed_tlist);
+
+	if (!IsA(var, Var) || var->varlevelsup != 0 || var->varattno <= 0)
+		return NULL;
+	return get_tle_by_resno(root->processed_tlist, var->varattno);
+}
+
+/* Does the other query want the rows in the order of their rank, or of the window's first key? */
+static bool
+wants_order_of_window(PlannerInfo *root)
+{
+	const SortGroupClause *first = linitial(linitial_node(WindowClause, root->parse->windowClause)->orderClause);
+	PathKey    *inner = linitial_node(PathKey, root->window_pathkeys);
+	List	   *sorted = root->parent_root->sort_pathkeys;
+	TargetEntry *column;
+	PathKey    *outer;
+
+	if (root->parent_root->parse->sortClause == NIL)
+		return true;
+	column = sorted != NIL ? column_sorted_outside(root) : NULL;
+	if (column == NULL)
+		return false;
+	outer = linitial_node(PathKey, sorted);
+	return rises_with_rank(sorted, (Node *) column->expr) ||
+		(column->ressortgroupref == first->tleSortGroupRef && outer->pk_opfamily == inner->pk_opfamily &&
+		 compat_pathkey_descends(outer) == compat_pathkey_descends(inner) && outer->pk_nulls_first == inner->pk_nulls_first);
+}
+
+double
+rank_order_rows_outside(PlannerInfo *root)
+{
+	if (root->parse->limitCount != NULL || root->parse->sortClause != NIL || root->window_pathkeys == NIL ||
+		!has_plain_window(root->parse) || !is_read_row_by_row(root) || !wants_order_of_window(root))
+		return 0;
+	return root->parent_root->limit_tuples > 0 ? root->parent_root->limit_tuples : LIKELY_LIMIT;
+}
+
+/* ---- path keys ---- */
+
+/* The order of a rank that the other query sorts by, as a path key of this one. */
+static List *
+rank_pathkeys_outside(PlannerInfo *root)
+{
+	TargetEntry *column;
+	SortGroupClause *clause;
+
+	if (rank_order_rows_outside(root) == 0 || root->parent_root->parse->sortClause == NIL)
+		return NIL;
+	column = column_sorted_outside(root);
+	if (!is_rank((Node *) column->expr))
+		return NIL;
+	clause = copyObject(linitial_node(SortGroupClause, root->parent_root->parse->sortClause));
+	clause->tleSortGroupRef = 1;
+	column = makeTargetEntry(column->expr, 1, NULL, false);
+	column->ressortgroupref = 1;
+	return make_pathkeys_for_sortclauses(root, list_make1(clause), list_make1(column));
+}
+
+static void
+add_rank_order(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *input, RelOptInfo *output, void *extra)
+{
+	List	   *pathkeys;
+	ListCell   *cell;
+
+	if (previous_hook != NULL)
+		previous_hook(root, stage, input, output, extra);
+
+	if (stage != UPPERREL_WINDOW)
+		return;
+	pathkeys = rank_order_is_windows(root) ? list_make1(linitial(root->sort_pathkeys)) : rank_pathkeys_outside(root);
+	foreach(cell, pathkeys != NIL ? output->pathlist : NIL)
+	{
+		Path	   *path = lfirst(cell);
+
+		if (IsA(path, WindowAggPath))
+			path->pathkeys = pathkeys;
+	}
+}
+
+void
+rank_order_init(void)
+{
+	previous_hook = create_upper_paths_hook;
+	create_upper_paths_hook = add_rank_order;
+}
