@@ -105,6 +105,7 @@ help:
 	@echo 'make bench-medquad  build time, size, latency and recall; make bench-filter, make bench-kernels'
 	@echo 'make bench-build    build time by phase with one process and two, and k-means beside FAISS (from PyPI)'
 	@echo 'make bench-trade-off  what each way to keep vectors costs and finds, beside FAISS (from PyPI): tables and a picture'
+	@echo 'make bench-users    inserts, spellings, wide tokens, growth and others, of this build and of another (tools/bench users --help)'
 	@echo 'make bench-shard    a shard of 163,730 documents (16,373 to 820,000 by tools/bench shard N), its data kept (doc/performance.md)'
 	@echo 'make deps           only install the packages'
 
