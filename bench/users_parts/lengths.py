@@ -39,10 +39,10 @@ def recalls(conn: Any, deviation: float) -> Iterator[Figure]:
 def scores(conn: Any, label: str, condition: str, times: int) -> Iterator[Figure]:
     """The time of maxsim_l2 over that of maxsim, by sequential scans."""
     run(conn, 'DROP TABLE IF EXISTS scored', f'CREATE TABLE scored AS SELECT doc::multivector(128, float4) FROM passages WHERE {condition}')
-    ms = {score: min(seconds(conn, f'SELECT sum({score}(doc, (SELECT long FROM questions WHERE id = 1))) FROM scored, generate_series(1, {times})')
-                     for _ in range(ROUNDS))
-          for score in ('maxsim', 'maxsim_l2')}
-    yield Figure(f'maxsim_l2 over maxsim, 16 query tokens, {label}', ms['maxsim_l2'] / ms['maxsim'])
+    statement = f'SELECT sum({{}}(doc, (SELECT long FROM questions WHERE id = 1))) FROM scored, generate_series(1, {times})'
+    rounds = [[seconds(conn, statement.format(score)) for score in ('maxsim', 'maxsim_l2')] for _ in range(ROUNDS)]
+    plain, l2 = (min(column) for column in zip(*rounds, strict=True))
+    yield Figure(f'maxsim_l2 over maxsim, 16 query tokens, {label}', l2 / plain)
 
 
 def measure(conn: Any) -> Iterator[Figure]:

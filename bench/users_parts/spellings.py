@@ -1,4 +1,4 @@
-"""Statements that users write for the ten best, each against the plain one: milliseconds, times the plain one's, documents read.
+"""Statements that users write for the ten best, each against the plain one: milliseconds, times the plain one's, rows of the table read.
 
 MedQuAD (16,373 documents), colbert_hnsw, defaults, five questions, no JIT; medians. The plain one is timed again beside each.
 """
@@ -38,9 +38,9 @@ SPELLINGS = {   # {id}: the question, {threshold}: the score of its fifth answer
 }
 
 
-def documents_read(conn: Any, node: dict[str, Any]) -> float:
-    """Documents that a plan which was run read from the table: those that the index fetched, or all rows of another scan."""
-    read = sum(documents_read(conn, child) for child in node.get('Plans', []))
+def rows_read(conn: Any, node: dict[str, Any]) -> float:
+    """Rows that a plan which was run read from the table: those that the index fetched, or all of another scan."""
+    read = sum(rows_read(conn, child) for child in node.get('Plans', []))
     if node.get('Index Name') == 'passages_index':
         read += conn.execute('SELECT fetched FROM colbert_last_scan()').fetchone()[0]
     elif node.get('Relation Name') == 'passages':
@@ -59,8 +59,8 @@ class Spelling:
         return statistics.median(1000 * min(seconds(self.conn, statement) for _ in range(3)) for statement in self.statements)
 
     def read(self) -> float:
-        """Median of documents read."""
-        return statistics.median(documents_read(self.conn, self.conn.execute('EXPLAIN (ANALYZE, FORMAT json) ' + statement).fetchone()[0][0]['Plan'])
+        """Median of rows read."""
+        return statistics.median(rows_read(self.conn, self.conn.execute('EXPLAIN (ANALYZE, FORMAT json) ' + statement).fetchone()[0][0]['Plan'])
                                  for statement in self.statements)
 
 
