@@ -74,7 +74,7 @@ test:
 	@tools/test
 # The long forms of the suites that have one: hours of randomness, whole collections. Tests read COLBERT_EXTRA.
 test-extra:
-	@COLBERT_EXTRA=1 tools/test tap differential
+	@COLBERT_EXTRA=1 tools/test tap faults differential
 test-%:
 	@tools/test $*
 # Other versions, compilers and builds: make test-matrix CELLS="17-gcc 18-clang" SUITES="regress isolation"
