@@ -18,7 +18,7 @@ CONF
 $node->restart;
 
 load_questions($node);
-load_passages($node, 'pool', 3000);
+load_passages($node, 'pool', 2000);
 
 # The planner gives a table of this size no workers unless it is told to.
 $node->safe_psql('postgres', 'ALTER TABLE pool SET (parallel_workers = 4)');
@@ -80,7 +80,7 @@ sub fingerprint
 	return $node->safe_psql('postgres', <<'SQL');
 SET enable_seqscan = off; SET enable_sort = off;
 LOAD 'colbert_pg';
-SET colbert.probes = 1; SET colbert.ef_search = 10; SET colbert.candidates = 3000; SET colbert.rerank = 3000;
+SET colbert.probes = 1; SET colbert.ef_search = 10; SET colbert.candidates = 2000; SET colbert.rerank = 2000;
 SELECT format('%s nodes, %s postings, answers %s', i.nodes, i.postings, a.digest)
 FROM colbert_index_info('pool_index') AS i,
      (SELECT md5(string_agg(q.id || ':' || r.scores, ',' ORDER BY q.id)) AS digest
