@@ -10,7 +10,7 @@ from typing import Any
 
 import medquad_db as db
 
-from users_parts import Figure, info, load, run, seconds
+from users_parts import Figure, load, run, seconds
 
 STATEMENT, QUIET_SECONDS = 50, 3
 SEARCH = 'SELECT id, maxsim(doc, $1) AS score FROM grown ORDER BY score DESC LIMIT 1'
@@ -45,12 +45,6 @@ def file_mb(conn: Any) -> float:
     return conn.execute("SELECT pg_relation_size('grown_index')").fetchone()[0] / 2 ** 20
 
 
-def used_mb(conn: Any) -> float:
-    """The parts of the index, without what is free in them."""
-    known = info(conn, 'grown_index')
-    return sum(known[part] for part in known if part.endswith('_bytes') and part != 'total_bytes') / 2 ** 20
-
-
 def measure(conn: Any) -> Iterator[Figure]:
     load(conn)
     rows = conn.execute('SELECT max(id) FROM passages').fetchone()[0]
@@ -70,7 +64,6 @@ def measure(conn: Any) -> Iterator[Figure]:
     yield Figure('99 of 100 searches take at most', db.percentile(waits, .99), 'ms')
     run(conn, "SELECT colbert_merge('grown_index')")
     yield Figure('file', file_mb(conn), 'MB')
-    yield Figure("of it the index's parts", used_mb(conn), 'MB')
     reader = Reader(query)
     time.sleep(QUIET_SECONDS)
     yield Figure('the longest search while nothing is inserted', max(reader.stop()), 'ms')
