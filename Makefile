@@ -86,7 +86,7 @@ test:
 	@tools/test
 # The long forms of the suites that have one: hours of randomness, whole collections. Tests read COLBERT_EXTRA.
 test-extra:
-	@COLBERT_EXTRA=1 tools/test tap differential
+	@COLBERT_EXTRA=1 tools/test tap faults differential
 test-%:
 	@tools/test $*
 # Other versions, compilers and builds: make test-matrix CELLS="17-gcc 18-clang" SUITES="regress isolation"
@@ -118,6 +118,7 @@ help:
 	@echo 'make bench-lengths  recall and latency by the number of query tokens, on five collections (a neural encoder from PyPI)'
 	@echo 'make bench-build    build time by phase with one process and two, and k-means beside FAISS (from PyPI)'
 	@echo 'make bench-trade-off  what each way to keep vectors costs and finds, beside FAISS (from PyPI): tables and a picture'
+	@echo 'make bench-users    inserts, spellings, wide tokens, growth and others, of this build and of another (tools/bench users --help)'
 	@echo 'make bench-shard    a shard of 163,730 documents (16,373 to 820,000 by tools/bench shard N), its data kept (doc/performance.md)'
 	@echo 'make deps           only install the packages'
 

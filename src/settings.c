@@ -68,7 +68,7 @@ settings_init(void)
 	DefineCustomIntVariable("colbert.rerank", "Documents that are reranked by their code rows.",
 							"0 means the index's option, or else what the index chooses.",
 							&colbert_rerank, 0, 0, 10000000, PGC_USERSET, 0, NULL, NULL, NULL);
-	DefineCustomIntVariable("colbert.pending_limit", "Tokens that may be pending: inserts merge from half of it on.",
+	DefineCustomIntVariable("colbert.pending_limit", "Tokens that may be pending: inserts merge from three eighths of it on.",
 							"The more is pending, the longer; some milliseconds at most.",
 							&colbert_pending_limit, 65536, 0, INT_MAX, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomEnumVariable("colbert.exact_thresholds", "Statements that find every row above a threshold.",

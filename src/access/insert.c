@@ -3,9 +3,9 @@
  * insert.c
  *	  INSERT: append a document, pending until a merge.
  *
- * Above half of colbert.pending_limit, merges begin. A background worker does
+ * Above three eighths of colbert.pending_limit, merges begin. A background worker does
  * them, if one can be had; otherwise inserts do, one step at a time. An insert
- * that finds somebody else merging goes on, until three quarters of the limit
+ * that finds somebody else merging goes on, until five eighths of the limit
  * are pending: from there on it waits for its turn, the longer the more is
  * pending, so that documents do not come faster than they are merged. An
  * insert spends at most MOST_MILLISECONDS on all of this.
@@ -32,8 +32,8 @@
 #define MOST_MILLISECONDS	18.0
 
 /* Shares of the limit from which on inserts merge, and wait. */
-#define MERGE_SHARE	0.5
-#define WAIT_SHARE	0.75
+#define MERGE_SHARE	0.375
+#define WAIT_SHARE	0.625
 
 /* Microseconds between two tries for the merge lock. */
 #define LOCK_NAP	500

@@ -90,7 +90,7 @@ SQL
 	my %clients = (
 		(map { ("writer $_" => sprintf "LOAD 'colbert_pg'; CALL write('$table', %d, 2, %d);", $built + $_, $built + $rows) } 1 .. 2),
 		(map { ("reader $_" => "$ColbertTest::by_index CALL read('$table');") } 1 .. 2),
-		'vacuum' => "SET client_min_messages = error;\n" . "SELECT count(*) = 2 AS done FROM finished WHERE writer LIKE '$table%' \\gset\n\\if :done\n\\q\n\\endif\nVACUUM $table;\nSELECT pg_sleep(.2);\n" x 2000);
+		'vacuum' => "SELECT count(*) = 2 AS done FROM finished WHERE writer LIKE '$table%' \\gset\n\\if :done\n\\q\n\\endif\nVACUUM $table;\nSELECT pg_sleep(.2);\n" x 2000);
 
 	$running{$method}{$_} = start_sql($node, $clients{$_}) for sort keys %clients;
 }
@@ -98,7 +98,10 @@ each_method("$rows rows", sub {
 	my ($method, $table) = @_;
 	my $clients = $running{$method};
 
-	is(stop_sql($clients->{$_}), '', "$_ meets no error") for sort grep { !/reader/ } keys %$clients;
+	is(stop_sql($clients->{$_}), '', "$_ meets no error") for sort grep { /writer/ } keys %$clients;
+	# an index that began with few lists says so
+	my $outgrown = qr/psql:[^\n]*WARNING:  index "${table}_index" has outgrown its lists\nDETAIL:  [^\n]*\nHINT:  [^\n]*\n/;
+	like(stop_sql($clients->{vacuum}), $method eq 'ivf' ? qr/\A($outgrown)*\z/ : qr/\A\z/, 'vacuum meets no error');
 	like(stop_sql($clients->{$_}), qr/\A[^\n]*NOTICE:  [1-9]\d+ searches\n\z/, "$_ meets no error") for sort grep { /reader/ } keys %$clients;
 	for my $vacuum ('', 'and VACUUM')
 	{

@@ -1,0 +1,90 @@
+"""The parts of bench/users: each module has measure(conn), which yields figures. A part's docstring says what it measures.
+
+What several parts need is here.
+"""
+import json
+import statistics
+import struct
+import subprocess
+import time
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import medquad_db as db
+import numpy as np
+
+METHODS = ('colbert_hnsw', 'colbert_ivf')
+HEADER = 8      # bytes of a multivector's binary form before its numbers
+DIMS = 128
+ROUNDS = 5
+
+
+class Figure(NamedTuple):
+    """One line of a table. The value is a text if there is no number."""
+    label: str
+    value: float | str
+    unit: str = ''
+
+
+def run(conn: Any, *statements: str) -> None:
+    """Run statements, each in a transaction of its own."""
+    for statement in statements:
+        conn.execute(statement)
+
+
+def load(conn: Any, table: str = 'passages', count: int = 2 ** 31 - 1) -> None:
+    """Create a table of the first passages, and the questions with their exact answers."""
+    command = ['psql', '-Xq', '-v', 'ON_ERROR_STOP=1']      # its COPY is five times as fast as psycopg's
+    for name in (table, 'questions', 'exact'):
+        source, where = ('passages', f' WHERE id <= {count}') if name == table else (name, '')
+        run(conn, f'DROP TABLE IF EXISTS {name}', db.TABLES[source].replace(f'TABLE {source} ', f'TABLE {name} '))
+        command += ['-c', f"\\copy {name} from '{db.FILES}/{source}.bin' (format binary){where}"]
+    subprocess.run(command, check=True)
+    conn.execute(f'VACUUM ANALYZE {table}')
+
+
+def tokens_of(value: bytes) -> np.ndarray:
+    """The tokens of a multivector's binary form."""
+    return np.frombuffer(value, ('<f4', '<f2')[value[1]], offset=HEADER).reshape(-1, int.from_bytes(value[2:4], 'little'))
+
+
+def answers(conn: Any, table: str, queries: Iterable[tuple[int, bytes]]) -> list[list[tuple[int, float]]]:
+    """The ten best of each query."""
+    return db.Asker(conn, f'SELECT id, maxsim(doc, $1) AS score FROM {table} ORDER BY score DESC LIMIT 10').timed(queries)[1]
+
+
+def exact(conn: Any, table: str, queries: Iterable[tuple[int, bytes]]) -> list[float]:
+    """The exact tenth score of each query, by sequential scan."""
+    run(conn, 'SET enable_indexscan = off')
+    tenths = [answer[-1][1] for answer in answers(conn, table, queries)]
+    run(conn, 'SET enable_indexscan = on')
+    return tenths
+
+
+def median_ms(conn: Any, table: str, queries: list[tuple[int, bytes]]) -> float:
+    """Median over the queries of a client's milliseconds, the best of ROUNDS times each, warm."""
+    asker = db.Asker(conn, f'SELECT id, maxsim(doc, $1) AS score FROM {table} ORDER BY score DESC LIMIT 10')
+    asker.timed(queries)
+    return statistics.median(min(times) for times in zip(*(asker.timed(queries)[0] for _ in range(ROUNDS)), strict=True))
+
+
+def seconds(conn: Any, statement: str) -> float:
+    """How long a statement takes."""
+    start = time.perf_counter()
+    conn.execute(statement)
+    return time.perf_counter() - start
+
+
+def info(conn: Any, index: str) -> dict[str, Any]:
+    """The row of colbert_index_info."""
+    return json.loads(conn.execute('SELECT row_to_json(i)::text FROM colbert_index_info(%s::regclass) AS i', (index,)).fetchone()[0])
+
+
+def copy_in(conn: Any, table: str, rows: Iterable[tuple[int, bytes]]) -> None:
+    """Copy ids and documents in their binary form into a table of these two columns."""
+    start, end = b'PGCOPY\n\xff\r\n\0' + struct.pack('!ii', 0, 0), struct.pack('!h', -1)
+    with conn.cursor().copy(f'COPY {table} (id, doc) FROM STDIN (FORMAT binary)') as copy:
+        copy.write(start)
+        for id, doc in rows:
+            copy.write(struct.pack('!hiii', 2, 4, id, len(doc)) + doc)
+        copy.write(end)
