@@ -103,6 +103,7 @@ help:
 	@echo '                    CELLS="17-gcc 18-clang" SUITES="regress tap" choose; cells: $(shell tools/test-matrix --list 2>/dev/null)'
 	@echo 'make soak MINUTES=60  the tests of faults, longer: crashes, damaged files, full disks (doc/reliability.md)'
 	@echo 'make bench-medquad  build time, size, latency and recall; make bench-filter, make bench-kernels'
+	@echo 'tools/bench users NAME  what users met: update, ...; without a name it lists them'
 	@echo 'make bench-build    build time by phase with one process and two, and k-means beside FAISS (from PyPI)'
 	@echo 'make bench-trade-off  what each way to keep vectors costs and finds, beside FAISS (from PyPI): tables and a picture'
 	@echo 'make bench-shard    a shard of 163,730 documents (16,373 to 820,000 by tools/bench shard N), its data kept (doc/performance.md)'
