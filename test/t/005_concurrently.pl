@@ -25,7 +25,7 @@ each_method('under writers', sub {
 		$node->safe_psql('postgres', $statement);
 		is(stop_sql($_), '', "$statement: a writer meets no error") for @writers;
 		is($node->safe_psql('postgres', "SELECT count(*) FROM pg_index WHERE indrelid = '$table'::regclass AND indisvalid AND indisready"),
-			'2', "$statement: the indexes are valid");
+			'3', "$statement: the indexes are valid");
 		index_is_sound($node, $table, $statement);
 	}
 	checker_is_content($node, $table, 'in the end');
