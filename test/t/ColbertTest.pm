@@ -186,8 +186,8 @@ CREATE $persistence TABLE $table (LIKE pool);
 ALTER TABLE $table ADD PRIMARY KEY (id);
 INSERT INTO $table SELECT * FROM pool WHERE $condition;
 CREATE INDEX ${table}_index ON $table USING colbert_$method (doc);
--- an UPDATE of the body, which keeps the document, is never HOT
-CREATE INDEX ON $table (length(body));
+-- an UPDATE of the body, if there is one, keeps the document and is never HOT
+SELECT 'CREATE INDEX ON $table (length(body))' FROM pg_attribute WHERE attrelid = '$table'::regclass AND attname = 'body' \\gexec
 SQL
 	}
 	return;
