@@ -8,6 +8,7 @@
  *	scan.c			ORDER BY maxsim(...)				vacuum.c	VACUUM
  *	cost.c			what a scan costs					validate.c	operator classes
  *	info.c			colbert_index_info, colbert_merge	range.c		thresholds as values
+ *	update.c		UPDATE that keeps the document
  *	seeing.c		colbert_last_scan, EXPLAIN (ANALYZE)
  *
  *-------------------------------------------------------------------------
@@ -78,6 +79,17 @@ extern void build_dims_init(void);
 /* insert.c */
 extern bool colbert_insert(Relation index, Datum *values, bool *isnull, ItemPointer heap_tid, Relation heap,
 						   IndexUniqueCheck check_unique, bool index_unchanged, IndexInfo *info);
+
+/*
+ * update.c: if the row at tid is a new version of one whose document it kept,
+ * give it that one's entry and return true. Otherwise *hash is that of
+ * its stored columns, or 0.
+ */
+extern bool update_shares_document(Relation index, Relation heap, ItemPointer tid, const IndexInfo *info,
+								   bool index_unchanged, uint32 *hash);
+
+/* The hash of what the table stores of a row for the index (hashes.h); 0 if it is unknown. */
+extern uint32 update_stored_hash(Relation heap, ItemPointer tid, const IndexInfo *info);
 
 /* scan.c */
 extern IndexScanDesc colbert_beginscan(Relation index, int nkeys, int norderbys);

@@ -138,6 +138,8 @@ build_scan(const Build *build, BuildPass pass)
 typedef struct BuildEncoder
 {
 	IndexView  *view;
+	Relation	heap;
+	const IndexInfo *info;
 	BuildMode	mode;
 	KmeansAssigner *assigner;
 	const uint32 *node_of;

@@ -54,6 +54,8 @@ encoder_init(BuildEncoder *encoder, Build *build, Tuplesortstate *sort)
 	encoder->mode = build->mode;
 	encoder->sort = sort;
 	encoder->report = build->leader;
+	encoder->heap = build->heap;
+	encoder->info = build->info;
 	encoder->capacity = batch_tokens(build);
 	encoder->tokens = palloc_extended(mul_size(encoder->capacity, view->dim * sizeof(float)), MCXT_ALLOC_HUGE);
 	encoder->owners = palloc(encoder->capacity * sizeof(uint32));
@@ -152,7 +154,7 @@ encode_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool al
 	else
 	{
 		const MultiVector *mv = view_indexed_tokens(encoder->view, multivector_from_datum(values[0]));
-		uint32		doc = docstore_append(encoder->view, tid, mv,
+		uint32		doc = docstore_append(encoder->view, tid, mv, update_stored_hash(encoder->heap, tid, encoder->info),
 										  encoder->mode == BUILD_PENDING ? DOC_IN_QUEUE : DOC_IN_POSTINGS);
 
 		if (encoder->mode != BUILD_PENDING)

@@ -153,7 +153,7 @@ colbert_index_info(PG_FUNCTION_ARGS)
 	values[n++] = Int64GetDatum((int64) meta->postings);
 	values[n++] = Float8GetDatum(meta->arrays[ARRAY_NODES].nitems > 0
 								 ? (double) meta->postings / meta->arrays[ARRAY_NODES].nitems : 0);
-	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_DOCS, ARRAY_DOCS));
+	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_DOCS, ARRAY_DOCS) + array_bytes(meta, ARRAY_VERSIONS, ARRAY_HASHES));
 	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_SKETCHES, ARRAY_SKETCHES));
 	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_ROWS, ARRAY_PENDING_ROWS));
 	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_NODES, ARRAY_CHILD_EDGES));

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * insert.c
- *	  INSERT: append a document, pending until a merge.
+ *	  INSERT: append a document, pending until a merge. An UPDATE that keeps
+ *	  the document shares that of the old row (update.c).
  *
  * Above three eighths of colbert.pending_limit, merges begin. A background worker does
  * them, if one can be had; otherwise inserts do, one step at a time. An insert
@@ -111,25 +112,33 @@ do_duty(IndexView *view, InsertDuty duty)
 	merge_unlock(index);
 }
 
+/*
+ * Append a document, and do what is due about those that are pending. hash:
+ * that of what the table stores; 0 if it is unknown.
+ */
+static void
+insert_document(IndexView *view, ItemPointer tid, Datum value, uint32 hash)
+{
+	InsertDuty	duty;
+
+	docstore_append(view, tid, view_indexed_tokens(view, multivector_from_datum(value)), hash, DOC_IN_QUEUE);
+	duty = insert_duty(&view->meta);
+	if (duty.train || duty.merge > 0)
+		do_duty(view, duty);
+}
+
 bool
 colbert_insert(Relation index, Datum *values, bool *isnull, ItemPointer heap_tid, Relation heap,
 			   IndexUniqueCheck check_unique, bool index_unchanged, IndexInfo *info)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert insert", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	IndexView  *view = view_open(index, false, VIEW_WITHOUT_PENDING);
+	uint32		hash = 0;
 
 	if (isnull[0])
-		docstore_append_null(view, heap_tid);
-	else
-	{
-		InsertDuty	duty;
-
-		docstore_append(view, heap_tid, view_indexed_tokens(view, multivector_from_datum(values[0])), DOC_IN_QUEUE);
-		duty = insert_duty(&view->meta);
-		if (duty.train || duty.merge > 0)
-			do_duty(view, duty);
-	}
+		docstore_append_null(view_open_directory(index), heap_tid);
+	else if (!update_shares_document(index, heap, heap_tid, info, index_unchanged, &hash))
+		insert_document(view_open(index, false, VIEW_WITHOUT_PENDING), heap_tid, values[0], hash);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	return false;

@@ -24,7 +24,7 @@
 #include "access/access.h"
 #include "access/range.h"
 #include "access/relscan.h"
-#include "index/docstore.h"
+#include "index/versions.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "search/exact.h"
@@ -68,6 +68,7 @@ typedef struct ColbertScan
 	const SearchSettings *settings;	/* kept by rescans; NULL: those of session and index */
 	const ScanNeeds *needs;		/* kept by rescans; NULL: all rows in order, thresholds exact */
 	PageCursor	cursor;
+	DocRows		versions;		/* of the document that the cursor came to, those not given yet */
 	ItemPointerData given;		/* row given last; invalid: none */
 	SearchCounters earlier;		/* sum over the searches before this one */
 } ColbertScan;
@@ -148,6 +149,7 @@ release(ColbertScan *state)
 	state->view = NULL;
 	state->query = NULL;
 	ItemPointerSetInvalid(&state->given);
+	state->versions.count = 0;
 	state->started = false;
 	MemoryContextReset(state->context);
 }
@@ -400,13 +402,21 @@ next_document(ColbertScan *state, ItemPointer tid)
 		search_last = state->search->counters;
 		return found;
 	}
-	while ((entry = (DocEntry *) cursor_next(state, ARRAY_DOCS, &ordinal)) != NULL)
-		if (entry->state == DOC_LIVE)
-		{
-			*tid = entry->tid;
-			return true;
-		}
-	return false;
+	/* At most one version is visible: the executor drops the others. */
+	while (state->versions.count == 0)
+	{
+		entry = (DocEntry *) cursor_next(state, ARRAY_DOCS, &ordinal);
+		if (entry == NULL)
+			return false;
+		if (entry->state != DOC_LIVE)
+			continue;
+		if (entry->flags & DOC_VERSIONS)
+			versions_read(state->view, ordinal, &state->versions);
+		else
+			state->versions.tids[state->versions.count++] = entry->tid;
+	}
+	*tid = state->versions.tids[--state->versions.count];
+	return true;
 }
 
 bool

@@ -3,7 +3,8 @@
  * vacuum.c
  *	  VACUUM: flag dead documents, merge pending ones, free ordinals.
  *
- * bulkdelete flags. cleanup sweeps the posting lists where more than a tenth
+ * bulkdelete removes dead versions of rows, and flags documents that have no
+ * other one (versions.h). cleanup sweeps the posting lists where more than a tenth
  * of the documents is dead, and then frees the ordinals that were dead before
  * the sweep began: no list names them any more. Reservations and blocks that
  * an error or a crash left behind are freed too. Then it merges what is
@@ -17,8 +18,10 @@
 #include "commands/vacuum.h"
 #include "index/docstore.h"
 #include "index/drift.h"
+#include "index/hashes.h"
 #include "index/merge.h"
 #include "index/postings.h"
+#include "index/versions.h"
 #include "miscadmin.h"
 #include "settings.h"
 #include "storage/indexfsm.h"
@@ -37,39 +40,15 @@
 
 /* ---- bulkdelete ---- */
 
-typedef struct DeadItems
+/* Dead NULL entries of a page. */
+typedef struct DeadNulls
 {
 	uint32		count;
 	uint32		slots[PAGE_PAYLOAD / sizeof(NullEntry)];
-} DeadItems;
-
-/* Write off documents of one directory page; the meta page counts them. */
-static void
-kill_documents(IndexView *view, uint32 first, const DeadItems *dead)
-{
-	Buffer		meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
-	Buffer		buffer = parray_lock(&view->index, &view->meta, ARRAY_DOCS, first);
-	MetaPageData *meta;
-	Change		change;
-
-	change_begin(&change, &view->index);
-	meta = meta_data(change_page(&change, meta_buffer, false));
-	for (uint32 i = 0; i < dead->count; i++)
-	{
-		DocEntry   *entry = (DocEntry *) parray_change(&change, buffer, &view->meta, ARRAY_DOCS, first + dead->slots[i]);
-
-		entry->state = DOC_DEAD;
-		meta->live_docs--;
-		meta->live_tokens -= entry->ntokens;
-		meta->dead_docs++;
-	}
-	change_commit(&change);
-	UnlockReleaseBuffer(buffer);
-	UnlockReleaseBuffer(meta_buffer);
-}
+} DeadNulls;
 
 static void
-kill_nulls(IndexView *view, uint32 first, const DeadItems *dead)
+kill_nulls(IndexView *view, uint32 first, const DeadNulls *dead)
 {
 	Buffer		meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
 	Buffer		buffer = parray_lock(&view->index, &view->meta, ARRAY_NULLS, first);
@@ -98,7 +77,6 @@ typedef struct BulkDelete
 	IndexBulkDeleteResult *stats;
 	IndexBulkDeleteCallback callback;
 	void	   *callback_state;
-	char	   *items;			/* a copy of one page */
 } BulkDelete;
 
 /* Ask about one row of the index. */
@@ -114,37 +92,64 @@ is_dead(BulkDelete *bulk, ItemPointer tid)
 	return false;
 }
 
-/* Go through one array page by page: documents, or NULL rows. */
+/* Ask about the rows of a page of documents; returns true if some are dead. */
+static bool
+find_dead(BulkDelete *bulk, DirectoryPage *page)
+{
+	bool		found = false;
+
+	for (uint32 i = 0; i < page->ndocs; i++)
+	{
+		page->dead_firsts[i] = page->docs[i].state == DOC_LIVE && is_dead(bulk, &page->docs[i].tid);
+		found |= page->dead_firsts[i];
+	}
+	for (uint32 i = 0; i < page->versions.count; i++)
+	{
+		page->dead_versions[i] = is_dead(bulk, &page->versions.versions[i].tid);
+		found |= page->dead_versions[i];
+	}
+	return found;
+}
+
 static void
-delete_from(BulkDelete *bulk, ArrayKind kind)
+delete_documents(BulkDelete *bulk)
 {
 	IndexView  *view = bulk->view;
-	const ArrayMeta *array = &view->meta.arrays[kind];
-	DeadItems	dead;
+	const ArrayMeta *array = &view->meta.arrays[ARRAY_DOCS];
+	DirectoryPage *page = palloc(sizeof(DirectoryPage));
+
+	for (uint32 first = 0; first < array->nitems; first += parray_per_page(array))
+	{
+		compat_vacuum_delay_point();
+		versions_copy_page(view, first, page);
+		if (find_dead(bulk, page))
+			versions_drop_dead(view, page);
+	}
+	pfree(page);
+}
+
+static void
+delete_nulls(BulkDelete *bulk)
+{
+	IndexView  *view = bulk->view;
+	const ArrayMeta *array = &view->meta.arrays[ARRAY_NULLS];
+	NullEntry  *items = palloc(PAGE_PAYLOAD);
+	DeadNulls	dead;
 
 	for (uint32 first = 0; first < array->nitems; first += parray_per_page(array))
 	{
 		uint32		run = Min(parray_per_page(array), array->nitems - first);
 
 		compat_vacuum_delay_point();
-		parray_copy_out(&view->index, &view->meta, kind, first, run, bulk->items);
+		parray_copy_out(&view->index, &view->meta, ARRAY_NULLS, first, run, items);
 		dead.count = 0;
 		for (uint32 i = 0; i < run; i++)
-		{
-			/* Both kinds of entries begin with the heap TID. */
-			ItemPointer tid = (ItemPointer) (bulk->items + (size_t) i * array->item_size);
-			bool		live = kind == ARRAY_DOCS
-				? ((DocEntry *) tid)->state == DOC_LIVE
-				: ((NullEntry *) tid)->state == DOC_LIVE;
-
-			if (live && is_dead(bulk, tid))
+			if (items[i].state == DOC_LIVE && is_dead(bulk, &items[i].tid))
 				dead.slots[dead.count++] = i;
-		}
-		if (dead.count > 0 && kind == ARRAY_DOCS)
-			kill_documents(view, first, &dead);
-		else if (dead.count > 0)
+		if (dead.count > 0)
 			kill_nulls(view, first, &dead);
 	}
+	pfree(items);
 }
 
 IndexBulkDeleteResult *
@@ -160,10 +165,9 @@ colbert_bulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 	old = MemoryContextSwitchTo(context);
 	bulk.stats = stats;
 	bulk.view = view_open(info->index, false, VIEW_WITHOUT_PENDING);
-	bulk.items = palloc(PAGE_PAYLOAD);
 	stats->num_index_tuples = 0;
-	delete_from(&bulk, ARRAY_DOCS);
-	delete_from(&bulk, ARRAY_NULLS);
+	delete_documents(&bulk);
+	delete_nulls(&bulk);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	return stats;
@@ -194,6 +198,7 @@ ordinals_add(OrdinalList *list, uint32 doc)
 typedef struct Leftovers
 {
 	OrdinalList dead;			/* in no queue */
+	OrdinalList hashes;			/* of these */
 	OrdinalList reserved;
 } Leftovers;
 
@@ -205,15 +210,32 @@ collect_leftovers(IndexView *view, uint32 doc, const DocEntry *entry, void *arg)
 	if (doc % LEFTOVERS_OF_A_PAUSE == 0)
 		compat_vacuum_delay_point();
 	if (entry->state == DOC_DEAD && !(entry->flags & DOC_PENDING))
+	{
 		ordinals_add(&leftovers->dead, doc);
+		ordinals_add(&leftovers->hashes, entry->hash);
+	}
 	else if (entry->state == DOC_RESERVED)
 		ordinals_add(&leftovers->reserved, doc);
 }
 
-/* Take the dead out of all posting lists, then free them. The merge lock is held. */
+/* Take the dead out of the hash table. */
 static void
-sweep(IndexView *view, const OrdinalList *dead)
+drop_hashes(IndexView *view, const Leftovers *leftovers)
 {
+	uint32		count = leftovers->dead.count;
+	HashSlot   *slots = palloc_extended(mul_size(count, sizeof(HashSlot)), MCXT_ALLOC_HUGE);
+
+	for (uint32 i = 0; i < count; i++)
+		slots[i] = (HashSlot) {leftovers->hashes.items[i], leftovers->dead.items[i]};
+	hashes_remove(view, slots, count);
+	pfree(slots);
+}
+
+/* Take the dead out of all posting lists and the hash table, then free them. The merge lock is held. */
+static void
+sweep(IndexView *view, const Leftovers *leftovers)
+{
+	const OrdinalList *dead = &leftovers->dead;
 	uint32		ndocs = view->meta.arrays[ARRAY_DOCS].nitems;
 	uint8	   *bits = palloc_extended(ndocs / 8 + 1, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 
@@ -221,6 +243,7 @@ sweep(IndexView *view, const OrdinalList *dead)
 		bits[dead->items[i] >> 3] |= 1 << (dead->items[i] & 7);
 	view->meta.postings = postings_sweep(&view->index, &view->meta, bits, ndocs, (uint64) colbert_pending_limit);
 	meta_write_nodes(&view->index, &view->meta);
+	drop_hashes(view, leftovers);
 	docstore_push_free(view, dead->items, dead->count);
 	pfree(bits);
 }
@@ -273,10 +296,12 @@ free_reserved(IndexView *view, const OrdinalList *reserved)
 	}
 }
 
-static void
+/* Returns the row versions that share a document with another one. */
+static uint64
 clean(Relation index)
 {
 	IndexView  *view;
+	uint64		nversions;
 	Leftovers	leftovers = {0};
 
 	merge_lock(index, MERGE_WAIT);
@@ -285,12 +310,14 @@ clean(Relation index)
 	docstore_walk(view, collect_leftovers, &leftovers);
 	if (leftovers.dead.count > 0 &&
 		leftovers.dead.count >= SWEEP_SHARE * ((double) view->meta.live_docs + leftovers.dead.count))
-		sweep(view, &leftovers.dead);
+		sweep(view, &leftovers);
 	free_reserved(view, &leftovers.reserved);
 	postings_reclaim(&view->index);
+	nversions = versions_count(view);
 	merge_unlock(index);
 	/* Last: a full disk can stop a merge, and nothing before it. */
 	merge_pending(index, (uint64) colbert_pending_limit);
+	return nversions;
 }
 
 /* An index that began small has the lists of its first tokens: searches read more of each, and find less. */
@@ -313,6 +340,7 @@ colbert_vacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 	MemoryContext old;
 	MetaPageData meta;
 	ColbertIndex index = {info->index, false};
+	uint64		nversions;
 
 	if (info->analyze_only)
 		return stats;
@@ -321,7 +349,7 @@ colbert_vacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 
 	context = AllocSetContextCreate(CurrentMemoryContext, "colbert vacuum", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
-	clean(info->index);
+	nversions = clean(info->index);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 
@@ -330,7 +358,7 @@ colbert_vacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 	IndexFreeSpaceMapVacuum(info->index);
 	stats->num_pages = RelationGetNumberOfBlocks(info->index);
 	stats->pages_free = 0;
-	stats->num_index_tuples = (double) meta.live_docs + meta.live_nulls;
+	stats->num_index_tuples = (double) meta.live_docs + meta.live_nulls + nversions;
 	stats->estimated_count = false;
 	return stats;
 }

@@ -128,6 +128,8 @@ check_parts(Check *check, MemoryContext context)
 {
 	static const CheckPart parts[] = {
 		{"directory", check_directory},
+		{"versions", check_versions},
+		{"hashes", check_hashes},
 		{"queue", check_queue},
 		{"free slots", check_free},
 		{"nulls", check_nulls},

@@ -8,6 +8,8 @@
  *	check_extents.c		extent maps and item sizes
  *	check_pages.c		every block of the file
  *	check_directory.c	documents: entries, places, counters
+ *	check_versions.c	versions of rows that share a document
+ *	check_hashes.c		documents by the hash of what the table stores
  *	check_queue.c		the queue of pending documents
  *	check_free.c		free slots
  *	check_nulls.c		rows whose document is NULL
@@ -19,8 +21,8 @@
  *
  * How a check goes on beside writers without false alarms: it holds the merge
  * lock shared, so that posting lists, nodes and the queue's head stand still;
- * and whatever inserts and deletes change of the directory, the queue, the
- * NULL rows and the counters, they change while they hold the meta page. All
+ * and whatever inserts and deletes change of the directory, the versions, the
+ * queue, the NULL rows and the counters, they change while they hold the meta page. All
  * of these are copied while it is held shared, once, and checked in memory.
  * Pages are copied in twice: the first time without the lock, so that they
  * are in memory the second time.
@@ -34,7 +36,7 @@
 #ifndef COLBERT_CHECK_H
 #define COLBERT_CHECK_H
 
-#include "index/docstore.h"
+#include "index/versions.h"
 #include "storage/findings.h"
 #include "utils/snapshot.h"
 
@@ -57,6 +59,8 @@ typedef struct Check
 	IndexView  *view;
 	DocEntry   *docs;
 	uint32		ndocs;
+	VersionPage *versions;
+	uint32		nversion_pages;
 	NullEntry  *nulls;
 	uint32		nnulls;
 	uint32	   *queue;
@@ -112,6 +116,8 @@ extern void check_use(Check *check, ArrayKind kind, uint32 first, uint32 n);
 extern void check_snapshot(Check *check);
 extern void check_extents(Check *check);
 extern void check_directory(Check *check);
+extern void check_versions(Check *check);
+extern void check_hashes(Check *check);
 extern void check_queue(Check *check);
 extern void check_free(Check *check);
 extern void check_nulls(Check *check);

@@ -70,16 +70,52 @@ kind_name(const IndexedRow *row)
 	return row->is_null ? "NULL entry" : "document";
 }
 
+/* The versions on a version page, of as many as it can hold. */
+static uint32
+versions_on(const VersionPage *page)
+{
+	return Min(page->count, VERSIONS_PER_PAGE);
+}
+
+static Size
+most_rows(const Check *check)
+{
+	Size		rows = (Size) check->ndocs + check->nnulls;
+
+	for (uint32 page = 0; page < check->nversion_pages; page++)
+		rows = add_size(rows, versions_on(&check->versions[page]));
+	return rows;
+}
+
+/* The versions of rows beside those in the directory; check_versions.c has reported those that belong to no live document. */
+static void
+list_versions(HeapCheck *heap)
+{
+	Check	   *check = heap->check;
+	uint32		per_page = parray_per_page(&check->view->meta.arrays[ARRAY_DOCS]);
+
+	for (uint32 page = 0; page < check->nversion_pages; page++)
+		for (uint32 i = 0; i < versions_on(&check->versions[page]); i++)
+		{
+			const RowVersion *version = &check->versions[page].versions[i];
+			uint64		doc = (uint64) page * per_page + version->slot;
+
+			if (doc < check->ndocs && check->docs[doc].state == DOC_LIVE)
+				add_row(heap, &version->tid, (uint32) doc, false);
+		}
+}
+
 /* All live entries, in the order of their rows. */
 static void
 list_rows(HeapCheck *heap)
 {
 	Check	   *check = heap->check;
 
-	heap->rows = palloc_extended(Max(mul_size((Size) check->ndocs + check->nnulls, sizeof(IndexedRow)), 1), MCXT_ALLOC_HUGE);
+	heap->rows = palloc_extended(Max(mul_size(most_rows(check), sizeof(IndexedRow)), 1), MCXT_ALLOC_HUGE);
 	for (uint32 doc = 0; doc < check->ndocs; doc++)
 		if (check->docs[doc].state == DOC_LIVE)
 			add_row(heap, &check->docs[doc].tid, doc, false);
+	list_versions(heap);
 	for (uint32 item = 0; item < check->nnulls; item++)
 		if (check->nulls[item].state == DOC_LIVE)
 			add_row(heap, &check->nulls[item].tid, item, true);
@@ -183,9 +219,13 @@ still_live(Check *check, const IndexedRow *row)
 	}
 	else
 	{
-		DocEntry	entry;
+		DocRows		rows;
+		bool		found = false;
 
-		return docstore_entry(view, row->item, &entry) && entry.state == DOC_LIVE && tid_number(&entry.tid) == row->tid;
+		versions_read(view, row->item, &rows);
+		for (uint32 i = 0; i < rows.count; i++)
+			found |= tid_number(&rows.tids[i]) == row->tid;
+		return found;
 	}
 }
 

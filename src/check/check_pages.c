@@ -170,14 +170,14 @@ check_posting_page(PageCheck *pages)
 /* ---- one block ---- */
 
 static bool
-header_agrees(const PageHeaderData *header, bool is_array)
+header_agrees(const PageHeaderData *header, bool is_filled)
 {
 	if (PageGetPageSize((Page) header) != BLCKSZ ||
 		header->pd_special != BLCKSZ - MAXALIGN(sizeof(PageTrailer)) ||
 		header->pd_lower < SizeOfPageHeaderData || header->pd_lower > header->pd_upper ||
 		header->pd_upper > header->pd_special)
 		return false;
-	return !is_array || header->pd_lower == header->pd_special;
+	return !is_filled || header->pd_lower == header->pd_special;
 }
 
 /* The kind of page that a block must have. */
@@ -209,7 +209,7 @@ check_copy(PageCheck *pages, const PlacedExtent *extent)
 			findings_add(check->findings, FINDING_ERROR, pages->block, "page in use is empty");
 		return;
 	}
-	if (!header_agrees((PageHeader) page, kind != PAGE_POSTINGS))
+	if (!header_agrees((PageHeader) page, kind != PAGE_POSTINGS && array != ARRAY_VERSIONS && array != ARRAY_HASHES))
 	{
 		findings_add(check->findings, FINDING_ERROR, pages->block, "page has a damaged header");
 		return;

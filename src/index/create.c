@@ -91,6 +91,8 @@ create_meta(const IndexShape *shape, MetaPageData *meta)
 		arrays[ARRAY_PENDING_ROWS].item_size = codec_sq8.row_size(row_shape);
 	arrays[ARRAY_QUEUE].item_size = sizeof(uint32);
 	arrays[ARRAY_NULLS].item_size = sizeof(NullEntry);
+	arrays[ARRAY_VERSIONS].item_size = sizeof(VersionPage);
+	arrays[ARRAY_HASHES].item_size = sizeof(HashBucket);
 	arrays[ARRAY_PARAMS].item_size = sizeof(float);
 	finder->lay_out(meta);
 }

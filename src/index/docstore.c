@@ -13,6 +13,7 @@
 #include "compat/pg_compat.h"
 
 #include "index/docstore.h"
+#include "index/hashes.h"
 #include "index/queue.h"
 #include "miscadmin.h"
 
@@ -241,11 +242,13 @@ lock_with_slot(IndexView *view, uint32 ntokens, bool pending_rows, FreeSlot *fre
 
 /*
  * Reserve a slot for a document: a free one, or a new one as soon as the
- * arrays have room. *entry is what stands in it now.
+ * arrays have room. *entry holds the row and the hash, and is then what
+ * stands in the slot.
  */
 static uint32
-reserve(IndexView *view, ItemPointer tid, const MultiVector *mv, DocPlace place, DocEntry *entry)
+reserve(IndexView *view, const MultiVector *mv, DocPlace place, DocEntry *entry)
 {
+	const DocEntry asked = *entry;
 	uint32		ntokens = mv->ntokens;
 	bool		pending_rows = place == DOC_IN_QUEUE && has_pending_rows(view);
 	FreeSlot	free;
@@ -257,7 +260,8 @@ reserve(IndexView *view, ItemPointer tid, const MultiVector *mv, DocPlace place,
 	if (pending_rows)
 		entry->first_pending_row = pending_rows_take(view, ntokens);
 
-	entry->tid = *tid;
+	entry->tid = asked.tid;
+	entry->hash = asked.hash;
 	entry->state = DOC_RESERVED;
 	entry->flags = place == DOC_IN_QUEUE ? DOC_PENDING : 0;
 	entry->ntokens = ntokens;
@@ -296,38 +300,51 @@ publish(IndexView *view, uint32 doc, DocEntry *entry)
 }
 
 uint32
-docstore_append(IndexView *view, ItemPointer tid, const MultiVector *mv, DocPlace place)
+docstore_append(IndexView *view, ItemPointer tid, const MultiVector *mv, uint32 hash, DocPlace place)
 {
-	DocEntry	entry;
+	DocEntry	entry = {.tid = *tid, .hash = hash};
 	uint32		doc;
 
 	view_check_dims(view, mv);
 	docstore_lock(view->index.rel, LOCK_APPEND, ShareLock);
-	doc = reserve(view, tid, mv, place, &entry);
+	doc = reserve(view, mv, place, &entry);
 	COLBERT_PAUSE("append-reserved");
 	write_tokens(view, &entry, mv);
 	COLBERT_PAUSE("append-written");
 	publish(view, doc, &entry);
 	docstore_unlock(view->index.rel, LOCK_APPEND, ShareLock);
+	hashes_add(view, hash, doc);
 	return doc;
+}
+
+/* Lock the meta page exclusively and copy it, with an entry for a NULL row or room for one. */
+static Buffer
+lock_with_null_entry(IndexView *view)
+{
+	const ArrayDemand demand = {ARRAY_NULLS, 1};
+
+	for (;;)
+	{
+		Buffer		meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
+
+		memcpy(&view->meta, meta_data(BufferGetPage(meta_buffer)), sizeof(MetaPageData));
+		if (view->meta.null_free_head != INVALID_ORDINAL || parray_have_room(&view->meta, &demand, 1))
+			return meta_buffer;
+		UnlockReleaseBuffer(meta_buffer);
+		parray_make_room(&view->index, &view->meta, &demand, 1);
+	}
 }
 
 void
 docstore_append_null(IndexView *view, ItemPointer tid)
 {
-	const ArrayDemand demand = {ARRAY_NULLS, 1};
-	Buffer		meta_buffer = lock_current_meta(view);
+	Buffer		meta_buffer = lock_with_null_entry(view);
 	MetaPageData *meta = &view->meta;
 	NullEntry	entry;
 	uint32		item;
 	Buffer		buffer;
 	Change		change;
 
-	if (meta->null_free_head == INVALID_ORDINAL && !parray_have_room(meta, &demand, 1))
-	{
-		UnlockReleaseBuffer(meta_buffer);
-		meta_buffer = lock_with_room(view, &demand, 1);
-	}
 	if (meta->null_free_head != INVALID_ORDINAL)
 	{
 		item = meta->null_free_head;

@@ -72,11 +72,12 @@ typedef enum DocPlace
 
 /*
  * Add a document; returns its ordinal. view->meta is refreshed on the way.
- * tid: the heap row. Errors (22000) where dims differ. Needs no lock held.
+ * tid: the heap row; hash: of what it stores (hashes.h), 0 if it is unknown. Errors
+ * (22000) where dims differ. Needs no lock held.
  */
-extern uint32 docstore_append(IndexView *view, ItemPointer tid, const MultiVector *mv, DocPlace place);
+extern uint32 docstore_append(IndexView *view, ItemPointer tid, const MultiVector *mv, uint32 hash, DocPlace place);
 
-/* Add a row whose document is NULL. */
+/* Add a row whose document is NULL. A view of view_open_directory will do. */
 extern void docstore_append_null(IndexView *view, ItemPointer tid);
 
 /* A build that knows: room for so many documents, tokens and sketch blocks at once. */

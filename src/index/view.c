@@ -72,6 +72,12 @@ view_item_size(const MetaPageData *meta, ArrayKind kind, size_t *size)
 		case ARRAY_NULLS:
 			*size = sizeof(NullEntry);
 			return true;
+		case ARRAY_VERSIONS:
+			*size = sizeof(VersionPage);
+			return true;
+		case ARRAY_HASHES:
+			*size = sizeof(HashBucket);
+			return true;
 		case ARRAY_PARAMS:
 			*size = sizeof(float);
 			return true;
@@ -128,6 +134,16 @@ scale_is_valid(const MetaPageData *meta)
 	return meta->metric != METRIC_COSINE && abs(meta->scale_log2) <= SCALE_LIMIT;
 }
 
+compat_noreturn
+static void
+meta_damaged(const IndexView *view)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INDEX_CORRUPTED),
+			 errmsg("index \"%s\" has a damaged meta page", RelationGetRelationName(view->index.rel)),
+			 errhint("REINDEX it.")));
+}
+
 /* Refuse meta data by which something else would be read, or read as something else. */
 static void
 check_parameters(const IndexView *view)
@@ -138,10 +154,7 @@ check_parameters(const IndexView *view)
 		codec_by_id(meta->codec) == NULL || (meta->codec == CODEC_PQ) != (meta->pq_m > 0) ||
 		meta->pq_m > rotation_padded(meta->dim) || finder_by_kind(meta->finder) == NULL ||
 		!dims_agree(meta) || !scale_is_valid(meta) || !queue_is_valid(meta) || !item_sizes_agree(meta) || !extents_are_apart(meta))
-		ereport(ERROR,
-				(errcode(ERRCODE_INDEX_CORRUPTED),
-				 errmsg("index \"%s\" has a damaged meta page", RelationGetRelationName(view->index.rel)),
-				 errhint("REINDEX it.")));
+		meta_damaged(view);
 }
 
 /* What follows from the structure of the index. */
@@ -163,17 +176,52 @@ set_coders(IndexView *view)
 	view->sketch.has_add = view->coder.shape.has_add;
 }
 
+/* Refuse meta data by which directory, NULL rows, row versions or hashes would be read as something else. */
+static void
+check_directory(const IndexView *view)
+{
+	static const ArrayKind kinds[] = {ARRAY_DOCS, ARRAY_NULLS, ARRAY_VERSIONS, ARRAY_HASHES};
+
+	for (int i = 0; i < lengthof(kinds); i++)
+	{
+		size_t		size;
+
+		if (!view_item_size(&view->meta, kinds[i], &size) || view->meta.arrays[kinds[i]].item_size != size)
+			meta_damaged(view);
+	}
+}
+
+/* A view of the meta data alone, not checked yet; *buffer is the meta page, share-locked. */
 static IndexView *
-open_view(ColbertIndex index, ViewPending pending)
+open_meta(ColbertIndex index, Buffer *buffer)
 {
 	IndexView  *view = palloc0(sizeof(IndexView));
-	Buffer		buffer;
 
 	view->context = CurrentMemoryContext;
 	view->index = index;
 	view->index.extents = extents_cache_create();
-	buffer = meta_lock(&view->index, BUFFER_LOCK_SHARE);
-	memcpy(&view->meta, meta_data(BufferGetPage(buffer)), sizeof(MetaPageData));
+	*buffer = meta_lock(&view->index, BUFFER_LOCK_SHARE);
+	memcpy(&view->meta, meta_data(BufferGetPage(*buffer)), sizeof(MetaPageData));
+	return view;
+}
+
+IndexView *
+view_open_directory(Relation rel)
+{
+	Buffer		buffer;
+	IndexView  *view = open_meta((ColbertIndex) {.rel = rel}, &buffer);
+
+	check_directory(view);
+	UnlockReleaseBuffer(buffer);
+	return view;
+}
+
+static IndexView *
+open_view(ColbertIndex index, ViewPending pending)
+{
+	Buffer		buffer;
+	IndexView  *view = open_meta(index, &buffer);
+
 	check_parameters(view);
 	view->dim = view->meta.dim;
 	view->column_dim = view->meta.column_dim;

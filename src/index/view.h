@@ -55,6 +55,9 @@ extern IndexView *view_open(Relation rel, bool building, ViewPending pending);
 /* The same for a scan, with the queue. The snapshot is checked against each page that is read through the view. */
 extern IndexView *view_open_scan(Relation rel, Snapshot snapshot);
 
+/* A view by which directory, NULL rows, row versions and hashes can be read and changed, and nothing encoded. Opening it costs little. */
+extern IndexView *view_open_directory(Relation rel);
+
 /* The size that items of an array must have; false where only the finder knows it. The codec is one that there is. */
 extern bool view_item_size(const MetaPageData *meta, ArrayKind kind, size_t *size);
 

@@ -13,7 +13,7 @@
 #include "access/tableam.h"
 #include "catalog/index.h"
 #include "executor/executor.h"
-#include "index/docstore.h"
+#include "index/versions.h"
 #include "miscadmin.h"
 #include "multivector/score_memo.h"
 #include "search/exact.h"
@@ -129,9 +129,9 @@ rows_pop(RowHeap *heap)
 
 /* ---- scoring a heap row ---- */
 
-/* Fetch the row of a document into the slot; false where it is not visible. */
+/* Fetch a version of a row into the slot; false where it is not visible. */
 static bool
-fetch_row(ExactStage *stage, const ItemPointerData *tid)
+fetch_version(ExactStage *stage, const ItemPointerData *tid)
 {
 	ItemPointerData chain = *tid;	/* moves on to the visible tuple */
 	bool		call_again = false;
@@ -145,6 +145,24 @@ fetch_row(ExactStage *stage, const ItemPointerData *tid)
 	return found;
 }
 
+/* Fetch the row of a document into the slot, by its visible version; false where none is. */
+static bool
+fetch_row(ExactStage *stage, RankedDoc *doc)
+{
+	DocRows		rows;
+
+	if (!doc->has_versions)
+		return fetch_version(stage, &doc->tid);
+	versions_read(stage->search->view, doc->candidate.doc, &rows);
+	for (uint32 i = 0; i < rows.count; i++)
+	{
+		doc->tid = rows.tids[i];
+		if (fetch_version(stage, &doc->tid))
+			return true;
+	}
+	return false;
+}
+
 /* Does the row in the slot pass the filter? */
 static bool
 row_passes(ExactStage *stage)
@@ -156,12 +174,19 @@ row_passes(ExactStage *stage)
 	return passes;
 }
 
-/* Of the search: is this row visible, and wanted? */
+static RankedDoc
+row_of(uint32 doc, const DocEntry *entry)
+{
+	return (RankedDoc) {.candidate.doc = doc, .tid = entry->tid, .has_versions = (entry->flags & DOC_VERSIONS) != 0};
+}
+
+/* Of the search: is the row of this document visible, and wanted? */
 static bool
-admits(void *arg, const ItemPointerData *tid)
+admits(void *arg, uint32 doc, const DocEntry *entry)
 {
 	ExactStage *stage = arg;
-	bool		admitted = fetch_row(stage, tid) && row_passes(stage);
+	RankedDoc	row = row_of(doc, entry);
+	bool		admitted = fetch_row(stage, &row) && row_passes(stage);
 
 	ExecClearTuple(stage->slot);
 	return admitted;
@@ -251,9 +276,9 @@ score_row(ExactStage *stage, double *score)
 
 /* Fetch, test and score one row; false where it is not visible, not wanted or NULL. */
 static bool
-get_row(ExactStage *stage, const RankedDoc *doc, ExactRow *row)
+get_row(ExactStage *stage, RankedDoc *doc, ExactRow *row)
 {
-	bool		found = fetch_row(stage, &doc->tid);
+	bool		found = fetch_row(stage, doc);
 
 	if (found && stage->filter != NULL && !doc->tested)
 	{
@@ -510,7 +535,7 @@ static void
 sort_document(IndexView *view, uint32 doc, const DocEntry *entry, void *arg)
 {
 	ExactStage *stage = arg;
-	RankedDoc	ranked = {.candidate.doc = doc, .tid = entry->tid};
+	RankedDoc	ranked = row_of(doc, entry);
 	ExactRow	row;
 
 	CHECK_FOR_INTERRUPTS();
@@ -608,6 +633,16 @@ exact_next(ExactStage *stage, ItemPointer tid)
 	return true;
 }
 
+/* Let a document that has several versions name the visible one; false where none is. */
+static bool
+find_version(ExactStage *stage, RankedDoc *doc)
+{
+	bool		found = fetch_row(stage, doc);
+
+	ExecClearTuple(stage->slot);
+	return found;
+}
+
 bool
 exact_next_above(ExactStage *stage, ItemPointer tid)
 {
@@ -621,6 +656,8 @@ exact_next_above(ExactStage *stage, ItemPointer tid)
 			RankedDoc	doc;
 
 			search_next(stage->search, estimate, &doc);
+			if (doc.has_versions && !find_version(stage, &doc))
+				continue;
 			*tid = doc.tid;
 			stage->search->counters.emitted++;
 			return true;

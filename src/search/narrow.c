@@ -169,7 +169,7 @@ search_test(Search *search, CandidateList *list)
 
 		CHECK_FOR_INTERRUPTS();
 		if (docstore_entry(search->view, list->items[i].doc, &entry) && is_live(&entry) &&
-			search_admits(search, &entry.tid))
+			search_admits(search, list->items[i].doc, &entry))
 			list->items[kept++] = list->items[i];
 	}
 	list->count = kept;
@@ -204,7 +204,7 @@ narrow_visit(IndexView *view, uint32 doc, const DocEntry *entry, void *arg)
 	if (search->pool_tested)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (!search_admits(search, &entry->tid))
+		if (!search_admits(search, doc, entry))
 			return;
 	}
 	candidates_add(&search->pool, doc, 0);

@@ -81,10 +81,11 @@ find_row(Search *search, const Candidate *candidate, bool test, DocEntry *entry,
 	if (!docstore_entry(search->view, candidate->doc, entry) || entry->state != DOC_LIVE ||
 		entry->ntokens == 0 || entry->ntokens > entry->capacity)
 		return false;
-	if (test && !search_admits(search, &entry->tid))
+	if (test && !search_admits(search, candidate->doc, entry))
 		return false;
 	ranked->candidate = *candidate;
 	ranked->tid = entry->tid;
+	ranked->has_versions = (entry->flags & DOC_VERSIONS) != 0;
 	ranked->tested = test || search->pool_tested;
 	return true;
 }

@@ -110,6 +110,7 @@ typedef struct RankedDoc
 	Candidate	candidate;
 	ItemPointerData tid;
 	bool		tested;			/* its row is one that the filter admits */
+	bool		has_versions;	/* tid is of the first of several versions (versions.h) */
 } RankedDoc;
 
 /* Of the documents of a batch: how many, and between which estimates by sketch. */
@@ -142,7 +143,7 @@ typedef struct SearchQuery
 /* Is this row wanted? Asked of rows that are scored, before they are, where there are quals to test. */
 typedef struct SearchFilter
 {
-	bool		(*admits) (void *arg, const ItemPointerData *tid);	/* NULL: all are */
+	bool		(*admits) (void *arg, uint32 doc, const DocEntry *entry);	/* NULL: all are */
 	void	   *arg;
 } SearchFilter;
 
@@ -391,9 +392,9 @@ search_forget(Search *search, uint32 doc)
 }
 
 static inline bool
-search_admits(Search *search, const ItemPointerData *tid)
+search_admits(Search *search, uint32 doc, const DocEntry *entry)
 {
-	bool		admitted = search->filter.admits(search->filter.arg, tid);
+	bool		admitted = search->filter.admits(search->filter.arg, doc, entry);
 
 	search->tested++;
 	search->passed += admitted;

@@ -11,7 +11,8 @@
  *
  * Page arrays: items of one fixed size, addressed by a 32-bit ordinal, never
  * straddling pages. Their pd_lower and pd_upper both stand at the special
- * area, so that generic WAL sees no hole in them.
+ * area, so that generic WAL sees no hole in them; where one item fills the
+ * page (versions and hashes), pd_lower stands where its use ends.
  *
  *-------------------------------------------------------------------------
  */
@@ -66,15 +67,17 @@ typedef enum ArrayKind
 	ARRAY_PENDING_ROWS = 3,		/* sq8 rows of pending documents, where the codec is coarse */
 	ARRAY_QUEUE = 4,			/* uint32 ordinals of pending documents */
 	ARRAY_NULLS = 5,			/* NullEntry */
-	ARRAY_PARAMS = 6,			/* float4: the mean of the tokens, dim of them, then the codec's codebooks where it has any */
-	ARRAY_NODES = 7,			/* NodeEntry */
-	ARRAY_NEIGHBOURS = 8,		/* vertex: a node on the lowest level of the graph */
-	ARRAY_UPPER = 9,			/* UpperEntry and vertex: a node on a level above */
-	ARRAY_PARENTS = 10,			/* sq8 rows: the upper level of centroids */
-	ARRAY_CHILDREN = 11,		/* ListSpan: of each parent */
-	ARRAY_CENTROIDS = 12,		/* sq8 rows: node n is centroid n */
-	ARRAY_CHILD_EDGES = 13,		/* EdgeBlock: from a parent to 16 of its children */
-	ARRAY_COUNT = 14
+	ARRAY_VERSIONS = 6,			/* VersionPage: page n is of the documents on page n of ARRAY_DOCS */
+	ARRAY_HASHES = 7,			/* HashBucket */
+	ARRAY_PARAMS = 8,			/* float4: the mean of the tokens, dim of them, then the codec's codebooks where it has any */
+	ARRAY_NODES = 9,			/* NodeEntry */
+	ARRAY_NEIGHBOURS = 10,		/* vertex: a node on the lowest level of the graph */
+	ARRAY_UPPER = 11,			/* UpperEntry and vertex: a node on a level above */
+	ARRAY_PARENTS = 12,			/* sq8 rows: the upper level of centroids */
+	ARRAY_CHILDREN = 13,		/* ListSpan: of each parent */
+	ARRAY_CENTROIDS = 14,		/* sq8 rows: node n is centroid n */
+	ARRAY_CHILD_EDGES = 15,		/* EdgeBlock: from a parent to 16 of its children */
+	ARRAY_COUNT = 16
 } ArrayKind;
 
 /* Maximum pages of one step of growth: 64 MB. */
@@ -239,7 +242,9 @@ typedef enum DocState
 	DOC_FREE = 4
 } DocState;
 
-#define DOC_PENDING 0x01		/* DocEntry.flags: in the queue, in no posting list */
+/* DocEntry.flags */
+#define DOC_PENDING 0x01		/* in the queue, in no posting list */
+#define DOC_VERSIONS 0x02		/* its row may have other versions, on the version page */
 
 typedef struct DocEntry
 {
@@ -252,9 +257,55 @@ typedef struct DocEntry
 	uint32		first_row;		/* first code row */
 	uint32		first_pending_row;
 	uint32		epoch;			/* of the sketches, and of the rows of a codec that is trained */
+	uint32		hash;			/* of what the table stores (hashes.h); 0: unknown */
 } DocEntry;
 
-StaticAssertDecl(sizeof(DocEntry) == 32, "on-disk size of DocEntry");
+StaticAssertDecl(sizeof(DocEntry) == 36, "on-disk size of DocEntry");
+
+/* A version of a row whose document is shared with the version in DocEntry.tid. */
+typedef struct RowVersion
+{
+	ItemPointerData tid;
+	uint16		slot;			/* of the document on its page of ARRAY_DOCS */
+} RowVersion;
+
+StaticAssertDecl(sizeof(RowVersion) == 8, "on-disk size of RowVersion");
+
+#define VERSIONS_PER_PAGE ((PAGE_PAYLOAD - 2 * sizeof(uint32)) / sizeof(RowVersion))
+
+/* Row versions of the documents of one directory page, the oldest first. */
+typedef struct VersionPage
+{
+	uint32		count;
+	uint32		unused;
+	RowVersion	versions[VERSIONS_PER_PAGE];
+} VersionPage;
+
+StaticAssertDecl(offsetof(VersionPage, versions) == 8, "on-disk offset of VersionPage.versions");
+StaticAssertDecl(sizeof(VersionPage) <= PAGE_PAYLOAD, "VersionPage fits on its page");
+StaticAssertDecl(PAGE_PAYLOAD / sizeof(DocEntry) <= PG_UINT16_MAX, "RowVersion.slot holds any place on a directory page");
+
+/* A document by the hash of what the table stores for it. */
+typedef struct HashSlot
+{
+	uint32		hash;
+	uint32		doc;
+} HashSlot;
+
+StaticAssertDecl(sizeof(HashSlot) == 8, "on-disk size of HashSlot");
+
+#define HASH_BUCKET_SLOTS ((PAGE_PAYLOAD - 2 * sizeof(uint32)) / sizeof(HashSlot))
+
+/* A bucket of the hash table: its ordinal is the hash under its mask. */
+typedef struct HashBucket
+{
+	uint32		mask;
+	uint32		count;
+	HashSlot	slots[HASH_BUCKET_SLOTS];
+} HashBucket;
+
+StaticAssertDecl(offsetof(HashBucket, slots) == 8, "on-disk offset of HashBucket.slots");
+StaticAssertDecl(sizeof(HashBucket) <= PAGE_PAYLOAD, "HashBucket fits on its page");
 
 /* The first pending row of a free run. */
 typedef struct FreeRun

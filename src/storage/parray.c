@@ -84,6 +84,14 @@ parray_change(Change *change, Buffer buffer, const MetaPageData *meta, ArrayKind
 }
 
 void
+parray_set_used(char *item, Size used)
+{
+	PageHeader	header = (PageHeader) (item - MAXALIGN(SizeOfPageHeaderData));
+
+	header->pd_lower = (LocationIndex) (MAXALIGN(SizeOfPageHeaderData) + used);
+}
+
+void
 parray_copy_out(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint32 first, uint32 count, void *to)
 {
 	const ArrayMeta *array = &meta->arrays[kind];

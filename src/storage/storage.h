@@ -3,7 +3,7 @@
  * storage.h
  *	  Pages of an index: the meta page, page arrays and the one WAL wrapper.
  *
- * Lock order, for everyone: meta page, map pages, then documents, sketches, code rows,
+ * Lock order, for everyone: meta page, map pages, then documents, versions, hashes, sketches, code rows,
  * pending rows, queue, nodes, neighbours, upper entries, posting pages; within
  * one of these by block number, unless the meta page is held exclusively. Readers hold one page lock at a time, except
  * that a reader may hold the meta page shared while it reads the queue.
@@ -179,6 +179,13 @@ extern Buffer parray_lock(ColbertIndex *index, const MetaPageData *meta, ArrayKi
 
 /* Register a page locked by parray_lock with a change (initialising it if it is new); returns where the item stands. */
 extern char *parray_change(Change *change, Buffer buffer, const MetaPageData *meta, ArrayKind kind, uint32 item);
+
+/*
+ * Of an item that fills its page, registered with a change: the bytes in use,
+ * from its beginning. The others read as zeroes from the change on, and are no
+ * part of it.
+ */
+extern void parray_set_used(char *item, Size used);
 
 /* Copy count items from first on, page by page. Never-written pages read as zeroes. Each page of a write is one change. */
 extern void parray_copy_out(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint32 first, uint32 count, void *to);

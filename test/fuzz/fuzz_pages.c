@@ -19,6 +19,8 @@
 #include <time.h>
 
 #include "check/check.h"
+#include "index/hashes.h"
+#include "index/versions.h"
 #include "search/search.h"
 
 #define MAX_IMAGES 16
@@ -122,6 +124,21 @@ damage_page(const Image *image)
 
 /* ---- what is run ---- */
 
+/* What an UPDATE reads: the versions of a document's row, and the documents of its hash. */
+static void
+read_versions(IndexView *view, uint32 doc)
+{
+	DocEntry	entry;
+	DocRows		rows;
+	uint32		docs[8];
+
+	versions_read(view, doc, &rows);
+	if (rows.count > VERSIONS_MAX_ROWS)
+		abort();
+	if (docstore_entry(view, doc, &entry) && hashes_find(view, entry.hash, docs, lengthof(docs)) > lengthof(docs))
+		abort();
+}
+
 static void
 search_all(void *arg)
 {
@@ -143,6 +160,8 @@ search_all(void *arg)
 			(void) search_peek_below(search, estimate, &estimate);
 		if (!search_next(search, estimate, &doc) || ++given > view->meta.arrays[ARRAY_DOCS].nitems)
 			abort();
+		if (doc.has_versions || random_below(8) == 0)
+			read_versions(view, doc.candidate.doc);
 	}
 	search_end(search);
 }
@@ -160,6 +179,8 @@ check_all(void *arg)
 		return;
 	check_snapshot(&check);
 	check_directory(&check);
+	check_versions(&check);
+	check_hashes(&check);
 	check_queue(&check);
 	check_free(&check);
 	check_nulls(&check);

@@ -37,7 +37,9 @@ SELECT nodes, pending_documents FROM colbert_index_info('ivf_many');
 SELECT * FROM ivf_rows('ivf_lists', '<#>', ivf_doc(7, 3, 16));
 
 -- It becomes an index at the merge that has enough tokens, and stays whole through what follows.
+SET colbert.pending_limit = 131072;
 INSERT INTO ivf_lists SELECT i, ivf_doc(i, 10, 16) FROM generate_series(2001, 4100) i;
+RESET colbert.pending_limit;
 SELECT colbert_merge('ivf_many');
 SELECT nodes > 4000 AS trained, pending_documents FROM colbert_index_info('ivf_many');
 SELECT * FROM ivf_rows('ivf_lists', '<#>', ivf_doc(7, 3, 16));

@@ -27,7 +27,7 @@ each_method('under writers', sub {
 		my $core = $statement =~ /TABLE/ ? qr/psql:[^\n]*ERROR:  duplicate key value violates unique constraint "${table}_pkey_ccnew"\n.*/s : qr/(?!)/;
 		like(stop_sql($_), qr/\A($core)?\z/, "$statement: a writer meets no error") for @writers;
 		is($node->safe_psql('postgres', "SELECT count(*) FROM pg_index WHERE indrelid = '$table'::regclass AND indisvalid AND indisready"),
-			'2', "$statement: the indexes are valid");
+			'3', "$statement: the indexes are valid");
 		index_is_sound($node, $table, $statement);
 	}
 	checker_is_content($node, $table, 'in the end');

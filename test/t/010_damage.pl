@@ -10,10 +10,10 @@ use Test::More;
 
 my $rounds = rounds(13);
 my $block_size = 8192;
-my @array_names = qw(documents sketches rows pending_rows queue nulls params nodes neighbours upper parents children centroids edges);
+my @array_names = qw(documents sketches rows pending_rows queue nulls versions hashes params nodes neighbours upper parents children centroids edges);
 my @damages = qw(flip flip flip flip flip flip flip flip zero torn noise truncate);
 
-# Each table has an index of another kind, with documents that are merged, pending, dead, free and NULL.
+# Each table has an index of another kind, with documents that are merged, pending, dead, free, NULL and shared by two versions of a row.
 my @indexes = (
 	'colbert_hnsw (doc) WITH (tokens_per_node = 8, m = 4)',
 	'colbert_ivf (doc) WITH (lists = 60)',
@@ -76,9 +76,10 @@ for my $copy (1 .. $copies)
 
 		push @tables, { name => $table, operator => $operators[$kind] };
 		$node->safe_psql('postgres', <<"SQL");
-CREATE TABLE $table (id int PRIMARY KEY, doc multivector(16));
+CREATE TABLE $table (id int PRIMARY KEY, doc multivector(16), views int DEFAULT 0);
 INSERT INTO $table SELECT * FROM docs WHERE id <= 300;
 CREATE INDEX ${table}_index ON $table USING $indexes[$kind];
+CREATE INDEX ON $table (views);
 SQL
 	}
 }
@@ -97,6 +98,7 @@ sub prepare
 TRUNCATE $name; INSERT INTO $name SELECT * FROM docs WHERE id <= 300; REINDEX INDEX ${name}_index;
 DELETE FROM $name WHERE id <= 60; VACUUM $name; INSERT INTO $name SELECT * FROM docs WHERE id <= 20;
 DELETE FROM $name WHERE id BETWEEN 100 AND 110; VACUUM (INDEX_CLEANUP on) $name; INSERT INTO $name SELECT * FROM docs WHERE id > 350;
+UPDATE $name SET views = views + 1 WHERE id < 20 OR id > 150;
 SQL
 	}
 	$node->safe_psql('postgres', $sql);
@@ -192,7 +194,7 @@ sub damage_extents
 	my ($documents, $queue) = map { 24 + 536 + $_ * (24 + 48 * 8) } 0, 4;
 	my $page = substr(slurp_file($file), 0, $block_size);
 
-	die 'the meta page has another layout' unless unpack('V', substr($page, $documents + 4, 4)) == 32 && unpack('V', substr($page, $queue + 4, 4)) == 4;
+	die 'the meta page has another layout' unless unpack('V', substr($page, $documents + 4, 4)) == 36 && unpack('V', substr($page, $queue + 4, 4)) == 4;
 	substr($page, $queue + 24, 8) = substr($page, $documents + 24, 8);
 	open(my $fh, '+<:raw', $file) or die "$file: $!";
 	print $fh $page;
@@ -229,6 +231,7 @@ INSERT INTO seen SELECT $round, '$name', 'check', '', coalesce(string_agg(part |
 	FROM colbert_index_check('${name}_index', heapallindexed => true, rescore => true);
 CALL try($round, '$name', 'insert', \$\$INSERT INTO $name SELECT * FROM docs WHERE id BETWEEN 301 AND 320\$\$);
 CALL try($round, '$name', 'update', \$\$UPDATE $name SET doc = doc || doc WHERE id BETWEEN 200 AND 210\$\$);
+CALL try($round, '$name', 'keep', \$\$UPDATE $name SET views = views + 1\$\$);
 CALL try($round, '$name', 'merge', \$\$SELECT colbert_merge('${name}_index')\$\$);
 DELETE FROM $name WHERE id BETWEEN 120 AND 160;
 SQL

@@ -76,6 +76,10 @@ my %operations = (
 	merge => { before => "$mixed INSERT INTO %1\$s SELECT * FROM docs WHERE id BETWEEN 301 AND 350;", run => q{SELECT colbert_merge('%1$s_index');} },
 	vacuum => { before => "$mixed DELETE FROM %1\$s WHERE id BETWEEN 80 AND 200;", run => 'VACUUM (INDEX_CLEANUP on) %1$s;' },
 	vacuum_pending => { before => 'TRUNCATE %1$s; INSERT INTO %1$s SELECT * FROM docs WHERE id <= 9; DELETE FROM %1$s WHERE id <= 4;', run => 'VACUUM (INDEX_CLEANUP on) %1$s;' },
+	# documents stay, and are shared by two versions of a row
+	update => { before => $mixed, run => 'UPDATE %1$s SET id = id + 1000 WHERE id BETWEEN 200 AND 240;' },
+	vacuum_versions => { before => "$mixed UPDATE %1\$s SET id = id + 1000 WHERE id BETWEEN 120 AND 300; DELETE FROM %1\$s WHERE id BETWEEN 1150 AND 1250;",
+		run => 'VACUUM (INDEX_CLEANUP on) %1$s;' },
 	search => { once => $mixed, run => "$by_index SELECT id FROM %1\$s ORDER BY doc %2\$s $query LIMIT 5;" },
 	scan => { once => $mixed, run => "$by_index SELECT id FROM %1\$s ORDER BY doc %2\$s $query;" },
 	filter => { once => $mixed, run => "$by_index SELECT id FROM %1\$s WHERE id %% 7 = 3 ORDER BY doc %2\$s $query LIMIT 5;" },

@@ -142,6 +142,11 @@ for my $name (sort keys %indexes)
 		make($index, 3000, 'after');
 		$node->safe_psql('postgres', 'DELETE FROM t WHERE id <= 1000');
 		search_during("$name, ordinals are reused, $point", $point, 10, few(1200), "VACUUM t; INSERT INTO t SELECT -id, doc FROM docs WHERE id <= 1000; SELECT colbert_merge('t_index');");
+
+		# Rows have two versions: when the first one is vacuumed, the other takes its place, and gets others beside it.
+		make($index, 3000, 'after');
+		$node->safe_psql('postgres', 'UPDATE t SET id = id + 5000 WHERE id % 2 = 0');
+		search_during("$name, versions move up, $point", $point, 10, few(1200), 'VACUUM t; UPDATE t SET id = id + 5000; VACUUM t; UPDATE t SET id = id + 5000;');
 	}
 
 	# An index without nodes is trained: the sketches are those of another mean.

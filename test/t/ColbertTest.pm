@@ -186,6 +186,8 @@ CREATE $persistence TABLE $table (LIKE pool);
 ALTER TABLE $table ADD PRIMARY KEY (id);
 INSERT INTO $table SELECT * FROM pool WHERE $condition;
 CREATE INDEX ${table}_index ON $table USING colbert_$method (doc);
+-- an UPDATE of the body, if there is one, keeps the document and is never HOT
+SELECT 'CREATE INDEX ON $table (length(body))' FROM pg_attribute WHERE attrelid = '$table'::regclass AND attname = 'body' \\gexec
 SQL
 	}
 	return;
@@ -366,12 +368,16 @@ sub add_churn
 CREATE PROCEDURE churn(target regclass, steps int) LANGUAGE plpgsql AS $$
 DECLARE
 	pick int;
+	dice float;
 	rows int := (SELECT max(id) FROM pool);
 BEGIN
 	FOR i IN 1 .. steps LOOP
 		pick := 1 + floor(random() * rows);
-		IF random() < .3 THEN
+		dice := random();
+		IF dice < .25 THEN
 			EXECUTE format('DELETE FROM %s WHERE id = $1', target) USING pick;
+		ELSIF dice < .5 THEN
+			EXECUTE format('UPDATE %s SET body = body || ''yx'' WHERE id BETWEEN $1 AND $1 + 2', target) USING pick;
 		ELSE
 			EXECUTE format('INSERT INTO %s SELECT * FROM pool WHERE id = $1
 				ON CONFLICT (id) DO UPDATE SET doc = excluded.doc, body = excluded.body || ''x''', target) USING pick;
