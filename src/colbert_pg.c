@@ -8,11 +8,11 @@
 #include "compat/pg_compat.h"
 
 #include "access/access.h"
-#include "executor/lend_quals.h"
-#include "executor/scan_needs.h"
 #include "fmgr.h"
 #include "kernels/kernels.h"
 #include "planner/planner.h"
+#include "planner/qual_pushdown.h"
+#include "planner/scan_needs.h"
 #include "settings.h"
 #include "utils/guc.h"
 

@@ -16,7 +16,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "codec/kmeans.h"
+#include "kmeans/kmeans.h"
 #include "kernels/kernels.h"
 
 /* Of the kernel: tokens and rows that stay in the cache, as in an assignment; and runs, about two seconds of AVX-512. */

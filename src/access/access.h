@@ -1,15 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * access.h
- *	  The verbs of the access methods: one file each.
+ *	  The verbs of the access methods: one file each. handler.c tells PostgreSQL of them.
  *
- *	handler.c		what an access method can do		options.c	WITH (...)
- *	build*.c		CREATE INDEX						insert.c	INSERT
+ *	build*.c		CREATE INDEX						options.c	WITH (...)
+ *	insert.c		INSERT								update.c	UPDATE that keeps the document
  *	scan.c			ORDER BY maxsim(...)				vacuum.c	VACUUM
- *	cost.c			what a scan costs					validate.c	operator classes
- *	info.c			colbert_index_info, colbert_merge	range.c		thresholds as values
- *	update.c		UPDATE that keeps the document
- *	seeing.c		colbert_last_scan, EXPLAIN (ANALYZE)
+ *	merge_worker.c	merges in the background			validate.c	operator classes
+ *	index_info.c	colbert_index_info, colbert_merge
+ *	last_scan.c		colbert_last_scan, EXPLAIN (ANALYZE)
  *
  *-------------------------------------------------------------------------
  */
@@ -30,14 +29,6 @@
 #define SUPPORT_RANGE		2	/* makes the right operand of STRATEGY_RANGE */
 #define SUPPORT_BOUND		3	/* makes the bound of a score of that of an expression around it */
 #define SUPPORT_COUNT		3
-
-/* Operations around a score, as SUPPORT_BOUND is told them. */
-#define BOUND_PLUS			"score + operand"
-#define BOUND_MINUS			"score - operand"
-#define BOUND_SUBTRACTED	"operand - score"
-#define BOUND_TIMES			"score * operand"
-#define BOUND_DIVIDED		"score / operand"
-#define BOUND_REAL			"score::real"
 
 /* Operators of an operator class: two that order, one that searches. */
 #define STRATEGY_NULLS_LAST		1	/* <#>, <=>, <-> */
@@ -122,7 +113,7 @@ extern bool colbert_has_filter(IndexScanDesc scan);
 /* What a scan has done so far, its earlier searches included. */
 extern SearchCounters colbert_scan_counters(IndexScanDesc scan);
 
-/* seeing.c */
+/* last_scan.c */
 extern void counters_add(SearchCounters *sum, const SearchCounters *more);
 extern void seeing_init(void);
 
@@ -134,17 +125,7 @@ extern IndexBulkDeleteResult *colbert_bulkdelete(IndexVacuumInfo *info, IndexBul
 												 IndexBulkDeleteCallback callback, void *callback_state);
 extern IndexBulkDeleteResult *colbert_vacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats);
 
-/*
- * cost.c
- *
- * Cost a path in the order of a score as one that gives few rows, if a LIMIT
- * that the planner does not know is all that reads it.
- */
-extern void colbert_expect_limit(PlannerInfo *root, Path *path);
-extern void colbert_costestimate(PlannerInfo *root, IndexPath *path, double loop_count, Cost *startup_cost,
-								 Cost *total_cost, Selectivity *selectivity, double *correlation, double *pages);
-
-/* info.c: open an index of ours; errors (42704, 42809) for anything else. */
+/* index_info.c: open an index of ours; errors (42704, 42809) for anything else. */
 extern Relation colbert_open_index(Oid oid, LOCKMODE mode);
 
 /* validate.c */

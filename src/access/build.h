@@ -14,7 +14,7 @@
  * becomes a node. With too few tokens for nodes the documents are pending.
  *
  * The leader and its parallel workers run all steps but the fourth together,
- * as a team (codec/team.h), and by the same functions. Whether there are workers,
+ * as a team (kmeans/team.h), and by the same functions. Whether there are workers,
  * and how many, makes no difference to the nodes nor to what they lead to:
  * only the ordinals of documents depend on who came first, and with them
  * which of equal candidates is cut off.
@@ -26,8 +26,8 @@
 
 #include "access/access.h"
 #include "access/tableam.h"
-#include "codec/kmeans.h"
 #include "index/train.h"
+#include "kmeans/kmeans.h"
 #include "storage/barrier.h"
 #include "storage/condition_variable.h"
 #include "storage/spin.h"

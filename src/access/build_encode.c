@@ -15,6 +15,7 @@
 #include "commands/progress.h"
 #include "index/docstore.h"
 #include "miscadmin.h"
+#include "nodes/kmeans_hooks.h"
 #include "pgstat.h"
 #include "utils/memutils.h"
 
@@ -65,7 +66,7 @@ encoder_init(BuildEncoder *encoder, Build *build, Tuplesortstate *sort)
 	if (build->mode == BUILD_TRAINED)
 	{
 		encoder->node_of = build->node_of;
-		encoder->assigner = kmeans_assigner_create(&build->trained, view->dim, ASSIGN_PARENTS, &train_hooks);
+		encoder->assigner = kmeans_assigner_create(&build->trained, view->dim, ASSIGN_PARENTS, &kmeans_hooks);
 	}
 	else if (build->mode == BUILD_EVERY_TOKEN)
 	{

@@ -22,10 +22,10 @@
 #include <math.h>
 
 #include "access/access.h"
-#include "access/range.h"
 #include "access/relscan.h"
 #include "index/versions.h"
 #include "miscadmin.h"
+#include "multivector/threshold.h"
 #include "pgstat.h"
 #include "search/exact.h"
 #include "settings.h"

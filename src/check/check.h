@@ -4,18 +4,18 @@
  *	  colbert_index_check: one file a part of the index.
  *
  *	check.c				the function in SQL, and the order of the parts
- *	check_snapshot.c	the meta data and the directory, as of one moment
- *	check_extents.c		extent maps and item sizes
- *	check_pages.c		every block of the file
- *	check_directory.c	documents: entries, places, counters
- *	check_versions.c	versions of rows that share a document
- *	check_hashes.c		documents by the hash of what the table stores
- *	check_queue.c		the queue of pending documents
- *	check_free.c		free slots
- *	check_nulls.c		rows whose document is NULL
- *	check_postings.c	posting lists
- *	check_heap.c		the table against the index
- *	check_encoding.c	sketches and rows against the stored documents
+ *	snapshot.c	the meta data and the directory, as of one moment
+ *	extents.c		extent maps and item sizes
+ *	pages.c		every block of the file
+ *	directory.c	documents: entries, places, counters
+ *	versions.c	versions of rows that share a document
+ *	hashes.c		documents by the hash of what the table stores
+ *	queue.c		the queue of pending documents
+ *	free.c		free slots
+ *	nulls.c		rows whose document is NULL
+ *	postings.c	posting lists
+ *	heap.c		the table against the index
+ *	encoding.c	sketches and rows against the stored documents
  *
  * A finder checks its own nodes, through its own function.
  *
@@ -55,7 +55,7 @@ typedef struct Check
 	bool		rescore;
 	Findings   *findings;
 
-	/* check_snapshot.c: copies of one moment. */
+	/* snapshot.c: copies of one moment. */
 	IndexView  *view;
 	DocEntry   *docs;
 	uint32		ndocs;
@@ -75,9 +75,9 @@ typedef struct Check
 	bool		copied;			/* the copies above stand */
 	bool		pages_walked;	/* segments are counted */
 
-	uint8	   *used;			/* a bit a block: something that is in use stands on it (check_directory.c) */
-	uint8	   *queued;			/* a bit a document: it is in the queue (check_queue.c) */
-	uint64		segments;		/* on posting pages (check_pages.c) */
+	uint8	   *used;			/* a bit a block: something that is in use stands on it (directory.c) */
+	uint8	   *queued;			/* a bit a document: it is in the queue (queue.c) */
+	uint64		segments;		/* on posting pages (pages.c) */
 } Check;
 
 static inline void
@@ -125,7 +125,7 @@ extern void check_pages(Check *check);
 extern void check_postings(Check *check);
 extern void check_heap(Check *check);
 
-/* check_encoding.c: compare a document (a datum of the table) with what the index holds of it. */
+/* encoding.c: compare a document (a datum of the table) with what the index holds of it. */
 typedef struct EncodingCheck EncodingCheck;
 extern EncodingCheck *encoding_check_begin(Check *check);
 extern void encoding_check_document(EncodingCheck *state, uint32 doc, Datum value);

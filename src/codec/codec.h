@@ -14,9 +14,9 @@
 #ifndef COLBERT_CODEC_H
 #define COLBERT_CODEC_H
 
-#include "codec/kmeans.h"
 #include "codec/rotation.h"
 #include "kernels/kernels.h"
+#include "kmeans/kmeans.h"
 
 /* On-disk numbers: never reuse one. */
 typedef enum CodecId

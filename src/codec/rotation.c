@@ -18,8 +18,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "codec/quad.h"
-#include "codec/splitmix.h"
+#include "base/quad.h"
+#include "base/splitmix.h"
 
 #ifdef __clang__
 #define quad_swizzle(q, a, b, c, d) __builtin_shufflevector(q, q, a, b, c, d)

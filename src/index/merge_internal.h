@@ -10,7 +10,7 @@
 
 #include "index/docstore.h"
 #include "index/merge.h"
-#include "index/pace.h"
+#include "storage/pace.h"
 
 typedef struct Merge
 {

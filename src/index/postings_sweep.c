@@ -17,10 +17,10 @@
  */
 #include "compat/pg_compat.h"
 
-#include "index/pace.h"
 #include "index/postings_internal.h"
 #include "miscadmin.h"
 #include "storage/freespace.h"
+#include "storage/pace.h"
 
 typedef struct Sweep
 {

@@ -11,7 +11,7 @@
  */
 #include "compat/pg_compat.h"
 
-#include "codec/splitmix.h"
+#include "base/splitmix.h"
 #include "index/sample.h"
 #include "kernels/kernels.h"
 #include "miscadmin.h"

@@ -20,7 +20,7 @@
 #ifndef COLBERT_SAMPLE_H
 #define COLBERT_SAMPLE_H
 
-#include "codec/team.h"
+#include "kmeans/team.h"
 #include "port/atomics.h"
 #include "storage/block.h"
 #include "storage/off.h"

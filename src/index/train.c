@@ -11,10 +11,11 @@
 
 #include "access/parallel.h"
 #include "commands/progress.h"
-#include "index/pace.h"
 #include "index/train.h"
 #include "miscadmin.h"
+#include "nodes/kmeans_hooks.h"
 #include "pgstat.h"
+#include "storage/pace.h"
 #include "utils/memutils.h"
 
 /* k-means gains little beyond this many points a centroid, and time grows with them. */
@@ -191,27 +192,6 @@ train_min_tokens(const MetaPageData *meta)
 	return (uint64) MIN_NODES * Max(meta->tokens_per_node, 4);
 }
 
-static void *
-hook_alloc(void *arg, size_t bytes)
-{
-	return MemoryContextAllocExtended(CurrentMemoryContext, Max(bytes, 1), MCXT_ALLOC_HUGE);
-}
-
-static void
-hook_release(void *arg, void *memory)
-{
-	if (memory != NULL)
-		pfree(memory);
-}
-
-static void
-hook_interrupt(void *arg)
-{
-	CHECK_FOR_INTERRUPTS();
-}
-
-const KmeansHooks train_hooks = {.alloc = hook_alloc, .release = hook_release, .interrupt = hook_interrupt};
-
 /* ---- codebooks ---- */
 
 float *
@@ -220,7 +200,7 @@ train_codebooks(const IndexView *view, const TokenSample *sample)
 	/* There are no centroids yet. */
 	Size		memory = memory_part(CENTROIDS_MEMORY + SCRATCH_MEMORY);
 	Team	   *team = sample->team;
-	KmeansHooks hooks = train_hooks;
+	KmeansHooks hooks = kmeans_hooks;
 	KmeansInput points = {
 		.chunks = sample->chunks,
 		.chunk_shift = sample->chunk_shift,
@@ -310,7 +290,7 @@ tell_of_little_memory(const TokenSample *sample, uint64 wanted, uint64 ncentroid
 void
 train_centroids(const IndexView *view, const TokenSample *sample, uint64 ntokens, KmeansResult *result)
 {
-	KmeansHooks hooks = train_hooks;
+	KmeansHooks hooks = kmeans_hooks;
 	KmeansInput input = {0};
 	uint64		wanted = wanted_nodes(&view->meta, ntokens);
 	uint64		room = memory_part(CENTROIDS_MEMORY) / kmeans_centroid_size(view->dim);

@@ -11,9 +11,9 @@
 #ifndef COLBERT_TRAIN_H
 #define COLBERT_TRAIN_H
 
-#include "codec/kmeans.h"
 #include "index/sample.h"
 #include "index/view.h"
+#include "kmeans/kmeans.h"
 
 /* What a sample says of all tokens. */
 typedef struct TokenStatistics
@@ -43,9 +43,6 @@ extern float *train_codebooks(const IndexView *view, const TokenSample *sample);
  * reports its progress.
  */
 extern void train_centroids(const IndexView *view, const TokenSample *sample, uint64 ntokens, KmeansResult *result);
-
-/* Callbacks for k-means: palloc in the current context, and interrupts. */
-extern const KmeansHooks train_hooks;
 
 /* Make the centroids the nodes of the index, by one process; sets the node of each. view->meta is kept up to date. */
 extern void train_store_nodes(IndexView *view, const KmeansResult *result, uint32 *node_of);

@@ -16,10 +16,10 @@
 
 #include "codec/codec.h"
 #include "codec/sketch.h"
-#include "index/finder.h"
 #include "index/projection.h"
 #include "index/scale.h"
 #include "multivector/score.h"
+#include "nodes/finder.h"
 #include "storage/storage.h"
 
 typedef struct IndexView

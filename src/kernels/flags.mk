@@ -5,15 +5,15 @@ KERNEL_MACHINE := $(shell $(CC) -dumpmachine)
 
 ifneq ($(filter x86_64-% amd64-%,$(KERNEL_MACHINE)),)
 AVX512_FLAGS = -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512dq -mavx512vl -O3
-%_avx2.o: CFLAGS += -mavx2 -mfma -mf16c -O3
-%_avx512.o: CFLAGS += $(AVX512_FLAGS)
-%_avx512vnni.o: CFLAGS += $(AVX512_FLAGS) -mavx512vnni
+%kernels/avx2.o: CFLAGS += -mavx2 -mfma -mf16c -O3
+%kernels/avx512.o: CFLAGS += $(AVX512_FLAGS)
+%kernels/avx512vnni.o: CFLAGS += $(AVX512_FLAGS) -mavx512vnni
 # gcc 11, clang 12; without these the file has no kernels
 AMX_FLAGS := $(shell echo 'int none;' | $(CC) -mamx-tile -mamx-int8 -x c -c -o /dev/null - 2>/dev/null && echo -mamx-tile -mamx-int8)
-%_amx.o: CFLAGS += $(AVX512_FLAGS) -mavx512vnni $(AMX_FLAGS)
+%kernels/amx.o: CFLAGS += $(AVX512_FLAGS) -mavx512vnni $(AMX_FLAGS)
 endif
 
 ifneq ($(filter aarch64-% arm64-%,$(KERNEL_MACHINE)),)
-%_neon.o: CFLAGS += -O3
-%_neondot.o: CFLAGS += -march=armv8.2-a+dotprod -O3
+%kernels/neon.o: CFLAGS += -O3
+%kernels/neondot.o: CFLAGS += -march=armv8.2-a+dotprod -O3
 endif

@@ -9,7 +9,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "kernels/kernels_internal.h"
+#include "kernels/internal.h"
 
 static float
 float_from_bits(uint32_t bits)

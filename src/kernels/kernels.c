@@ -9,7 +9,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "kernels/kernels_internal.h"
+#include "kernels/internal.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>

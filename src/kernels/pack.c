@@ -12,7 +12,7 @@
  */
 #include <float.h>
 
-#include "kernels/kernels_internal.h"
+#include "kernels/internal.h"
 
 #define PACK_ALIGNMENT 64
 

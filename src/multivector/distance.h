@@ -14,7 +14,7 @@
 
 #include <stdint.h>
 
-#include "codec/quad.h"
+#include "base/quad.h"
 
 static inline float
 squared_distance(const float *a, const float *b, uint32_t dim)

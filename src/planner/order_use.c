@@ -5,7 +5,7 @@
  *
  * Here paths are left out whose scans would have to look at every document,
  * because rows must not be late or missed: a sort, or a sequential scan, is
- * cheaper. The finished plan decides (executor/scan_needs.c): where a path is
+ * cheaper. The finished plan decides (planner/scan_needs.c): where a path is
  * chosen after all, its scan looks at every document.
  *
  *-------------------------------------------------------------------------

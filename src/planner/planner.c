@@ -26,6 +26,7 @@
 #include "optimizer/paths.h"
 #include "optimizer/restrictinfo.h"
 #include "parser/parsetree.h"
+#include "planner/cost.h"
 #include "planner/one_row.h"
 #include "planner/order_match.h"
 #include "planner/order_use.h"

@@ -4,7 +4,7 @@
  *	  The bound of a score that follows from that of an expression of it.
  *
  * maxsim(doc, query) / 32 > 0.5 bounds maxsim(doc, query) by 16. The bound is
- * computed by support function 3 of the operator class (range.c), once for
+ * computed by support function 3 of the operator class (multivector/threshold.c), once for
  * each call around the score, from the outermost to the innermost: operators
  * of SQL would raise errors that the statement does not.
  *
@@ -18,6 +18,7 @@
 #include "access/access.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_type.h"
+#include "multivector/threshold.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"

@@ -25,11 +25,12 @@
 
 #include "access/access.h"
 #include "access/genam.h"
-#include "access/range.h"
+#include "multivector/threshold.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/pathnode.h"
 #include "optimizer/paths.h"
+#include "planner/cost.h"
 #include "planner/order_match.h"
 #include "planner/range_match.h"
 #include "planner/score_call.h"

@@ -35,7 +35,7 @@ candidates_add(CandidateList *list, uint32 doc, float score)
 #define SELECT_NAME select_candidates
 #define SELECT_TYPE Candidate
 #define SELECT_NEARER(a, b) ((a).score > (b).score || ((a).score == (b).score && (a).doc < (b).doc))
-#include "index/select_template.h"
+#include "base/select_template.h"
 
 /* Where so many are to be told apart, a histogram of their scores leaves few to the selection. */
 #define BINNED_LEAST 256

@@ -374,7 +374,7 @@ expected_at_most(const ExactStage *stage, double estimate)
 #define SELECT_NAME select_scores
 #define SELECT_TYPE double
 #define SELECT_NEARER(a, b) ((a) > (b))
-#include "index/select_template.h"
+#include "base/select_template.h"
 
 /* The nth best score of the rows in hand, n of them at least. */
 static double

@@ -5,9 +5,9 @@
  *	  a sample of queries.
  *
  *	tune.c			the function in SQL: who may, what comes out, ALTER INDEX
- *	tune_exact.c	the exact answers, by one pass through the table
- *	tune_trial.c	recall and time of searches with given settings
- *	tune_descent.c	which settings to try
+ *	exact.c	the exact answers, by one pass through the table
+ *	trial.c	recall and time of searches with given settings
+ *	descent.c	which settings to try
  *
  * The exact answers and all searches see the table under one snapshot, so
  * that what differs is the index's doing. Predicate and expressions of the
@@ -76,7 +76,7 @@ extern bool tune_time_to_tell(Tune *tune);
 /* Sets least of each query, and wanted: 0 where the index has no row that can be seen. */
 extern void tune_exact(Tune *tune);
 
-/* tune_trial.c: before the first trial, and after the last. */
+/* trial.c: before the first trial, and after the last. */
 extern void tune_begin_trials(Tune *tune);
 extern void tune_end_trials(Tune *tune);
 

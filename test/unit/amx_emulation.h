@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * amx_emulation.h
- *	  The AMX instructions that kernels_amx.c uses, as functions in plain C.
+ *	  The AMX instructions that kernels/amx.c uses, as functions in plain C.
  *
  * Written from the definition of the instructions, checks included: a tile
  * used against its configured shape aborts, as the processor would fault.

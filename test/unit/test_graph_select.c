@@ -5,7 +5,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "index/graph_select.h"
+#include "nodes/graph_select.h"
 
 #include "tap.h"
 #include "sample.h"

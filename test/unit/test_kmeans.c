@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "codec/kmeans.h"
-#include "codec/splitmix.h"
+#include "kmeans/kmeans.h"
+#include "base/splitmix.h"
 #include "kernels/kernels.h"
 #include "tap.h"
 

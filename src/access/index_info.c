@@ -1,0 +1,192 @@
+/*-------------------------------------------------------------------------
+ *
+ * index_info.c
+ *	  Seeing and keeping an index: colbert_index_info, colbert_merge.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include <math.h>
+
+#include "access/access.h"
+#include "access/relation.h"
+#include "catalog/index.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_class.h"
+#include "commands/defrem.h"
+#include "funcapi.h"
+#include "index/drift.h"
+#include "index/merge.h"
+#include "index/queue.h"
+#include "miscadmin.h"
+#include "settings.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rls.h"
+
+PG_FUNCTION_INFO_V1(colbert_index_info);
+PG_FUNCTION_INFO_V1(colbert_merge);
+
+Relation
+colbert_open_index(Oid oid, LOCKMODE mode)
+{
+	Relation	index = try_relation_open(oid, mode);
+
+	if (index == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_OBJECT),
+				 errmsg("there is no index with OID %u", oid)));
+	if (index->rd_rel->relkind == RELKIND_PARTITIONED_INDEX)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is an index of a partitioned table", RelationGetRelationName(index)),
+				 errhint("Name the index of a partition: pg_partition_tree('%s') has them.", RelationGetRelationName(index))));
+	if (index->rd_rel->relkind != RELKIND_INDEX || index->rd_indam == NULL ||
+		index->rd_indam->ambuild != colbert_build)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a colbert_pg index", RelationGetRelationName(index))));
+	if (RELATION_IS_OTHER_TEMP(index))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot access temporary indexes of other sessions")));
+	return index;
+}
+
+static void
+fill_tuple_desc(FunctionCallInfo fcinfo, TupleDesc *desc)
+{
+	if (get_call_result_type(fcinfo, NULL, desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	*desc = BlessTupleDesc(*desc);
+}
+
+/* Bytes of the extents of some arrays. */
+static int64
+array_bytes(const MetaPageData *meta, ArrayKind first, ArrayKind last)
+{
+	int64		bytes = 0;
+
+	for (int kind = first; kind <= (int) last; kind++)
+		bytes += (int64) meta->arrays[kind].npages * BLCKSZ;
+	return bytes;
+}
+
+/* A number, or NULL where it is none. */
+static Datum
+float_or_null(double value, bool *isnull)
+{
+	*isnull = isnan(value);
+	return Float8GetDatum(value);
+}
+
+/* The last columns of colbert_index_info: how well the nodes fit. */
+static void
+put_drift(IndexView *view, Datum *values, bool *nulls)
+{
+	Drift		drift;
+	char	   *advice;
+
+	drift_measure(view, &drift);
+	advice = drift_advice(view, &drift);
+	values[0] = float_or_null(drift.imbalance, &nulls[0]);
+	values[1] = float_or_null(drift.trained_distance, &nulls[1]);
+	values[2] = float_or_null(drift.merged_distance, &nulls[2]);
+	nulls[3] = advice == NULL;
+	if (advice != NULL)
+		values[3] = CStringGetTextDatum(advice);
+}
+
+/*
+ * What an index holds tells of all rows. So it takes SELECT on the table; and
+ * where policies hide some of its rows, the right to look at any table's
+ * storage.
+ */
+static void
+check_may_look(Oid table)
+{
+	if (pg_class_aclcheck(table, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, get_rel_name(table));
+	if (check_enable_rls(table, InvalidOid, true) == RLS_ENABLED &&
+		!has_privs_of_role(GetUserId(), ROLE_PG_STAT_SCAN_TABLES))
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("row-level security hides rows of table \"%s\"", get_rel_name(table)),
+				 errhint("Ask as a role that the policies do not apply to, or as a member of pg_stat_scan_tables.")));
+}
+
+/* One row about an index. */
+Datum
+colbert_index_info(PG_FUNCTION_ARGS)
+{
+	Relation	index = colbert_open_index(PG_GETARG_OID(0), AccessShareLock);
+	IndexView  *view;
+	const MetaPageData *meta;
+	TupleDesc	desc;
+	Datum		values[24];
+	bool		nulls[24] = {0};
+	int			n = 0;
+	int64		total;
+	int64		arrays;
+
+	check_may_look(index->rd_index->indrelid);
+	fill_tuple_desc(fcinfo, &desc);
+	view = view_open(index, false, VIEW_WITHOUT_PENDING);
+	meta = &view->meta;
+	total = (int64) RelationGetNumberOfBlocks(index) * BLCKSZ;
+	arrays = array_bytes(meta, 0, ARRAY_COUNT - 1);
+
+	values[n++] = CStringGetTextDatum(get_am_name(index->rd_rel->relam));
+	values[n++] = CStringGetTextDatum(view->coder.codec->name);
+	values[n++] = Int32GetDatum(meta->column_dim);
+	values[n++] = Int64GetDatum(meta->live_docs);
+	values[n++] = Int64GetDatum((int64) meta->live_tokens);
+	values[n++] = Int64GetDatum(meta->live_nulls);
+	values[n++] = Int64GetDatum(meta->arrays[ARRAY_NODES].nitems);
+	values[n++] = Int32GetDatum(meta->tokens_per_node);
+	values[n++] = Int64GetDatum(queue_count(meta));
+	values[n++] = Int64GetDatum((int64) meta->pending_tokens);
+	values[n++] = Int64GetDatum(meta->dead_docs);
+	values[n++] = Int64GetDatum(meta->free_docs);
+	values[n++] = Int64GetDatum((int64) meta->postings);
+	values[n++] = Float8GetDatum(meta->arrays[ARRAY_NODES].nitems > 0
+								 ? (double) meta->postings / meta->arrays[ARRAY_NODES].nitems : 0);
+	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_DOCS, ARRAY_DOCS) + array_bytes(meta, ARRAY_VERSIONS, ARRAY_HASHES));
+	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_SKETCHES, ARRAY_SKETCHES));
+	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_ROWS, ARRAY_PENDING_ROWS));
+	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_NODES, ARRAY_CHILD_EDGES));
+	values[n++] = Int64GetDatum(total - arrays - BLCKSZ);
+	values[n++] = Int64GetDatum(total);
+	put_drift(view, values + n, nulls + n);
+
+	relation_close(index, AccessShareLock);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
+}
+
+/* Merge what is pending now; returns the number of documents. Needs ownership of the index. */
+Datum
+colbert_merge(PG_FUNCTION_ARGS)
+{
+	Relation	index;
+	uint64		merged;
+
+	if (RecoveryInProgress())
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("recovery is in progress"),
+				 errhint("Pending documents are merged on the primary.")));
+	index = colbert_open_index(PG_GETARG_OID(0), RowExclusiveLock);
+	if (!compat_object_ownercheck(RelationRelationId, RelationGetRelid(index), GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_INDEX, RelationGetRelationName(index));
+	/* A concurrent build is at work on it, or has failed: its pages are nobody else's to change. */
+	if (!index->rd_index->indisready)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("index \"%s\" is not ready", RelationGetRelationName(index)),
+				 errhint("Wait until it is built; if that failed, drop it or REINDEX it.")));
+	merged = merge_pending(index, (uint64) colbert_pending_limit);
+	relation_close(index, RowExclusiveLock);
+	PG_RETURN_INT64((int64) merged);
+}

@@ -1,0 +1,159 @@
+/*-------------------------------------------------------------------------
+ *
+ * directory.c
+ *	  Documents: their entries, their places in the other arrays, which
+ *	  belong to one slot each, and the counters of the meta page.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "check/check.h"
+#include "miscadmin.h"
+
+typedef struct DirectoryCheck
+{
+	Check	   *check;
+	uint8	   *blocks;			/* a bit a sketch block: some slot owns it */
+	uint8	   *rows;
+	uint8	   *pending_rows;
+	uint64		documents[DOC_FREE + 1];
+	uint64		live_tokens;
+} DirectoryCheck;
+
+/* Is something written where a live document has its place in an array? Codes wait for their codebooks. */
+static bool
+is_written(const IndexView *view, ArrayKind kind, const DocEntry *entry)
+{
+	if (kind != ARRAY_ROWS || coder_codebook_floats(&view->coder) == 0)
+		return true;
+	return view->codebooks != NULL && docstore_has_rows(view, entry);
+}
+
+/* Take items for one slot; reports where they are not there, or another slot's. */
+static void
+claim(DirectoryCheck *directory, ArrayKind kind, uint8 *owned, uint32 doc, uint32 first, uint32 n)
+{
+	Check	   *check = directory->check;
+
+	if (!check_in_array(check, kind, first, n))
+	{
+		findings_add(check->findings, FINDING_ERROR, doc,
+					 "document has items %u to " UINT64_FORMAT " of array %d, which has %u",
+					 first, (uint64) first + n, (int) kind, check->view->meta.arrays[kind].nitems);
+		return;
+	}
+	for (uint32 i = 0; i < n; i++)
+	{
+		if (bit_test(owned, (uint64) first + i))
+		{
+			findings_add(check->findings, FINDING_ERROR, doc,
+						 "document shares item %u of array %d with another", first + i, (int) kind);
+			return;
+		}
+		bit_set(owned, (uint64) first + i);
+	}
+	/* the end of a run of pending rows may never have been written */
+	if (check->docs[doc].state == DOC_LIVE && is_written(check->view, kind, &check->docs[doc]))
+		check_use(check, kind, first, kind == ARRAY_PENDING_ROWS ? check->docs[doc].ntokens : n);
+}
+
+static void
+check_places(DirectoryCheck *directory, uint32 doc, const DocEntry *entry)
+{
+	const IndexView *view = directory->check->view;
+
+	claim(directory, ARRAY_SKETCHES, directory->blocks, doc, entry->first_block, sketch_blocks_for(entry->capacity));
+	if (view->row_size > 0)
+		claim(directory, ARRAY_ROWS, directory->rows, doc, entry->first_row, entry->capacity);
+	if (view->coder.codec->coarse && entry->state != DOC_FREE && (entry->flags & DOC_PENDING))
+		claim(directory, ARRAY_PENDING_ROWS, directory->pending_rows, doc, entry->first_pending_row,
+			  pending_rows_capacity(entry->ntokens));
+}
+
+static void
+check_entry(DirectoryCheck *directory, uint32 doc, const DocEntry *entry)
+{
+	Check	   *check = directory->check;
+
+	if (entry->state > DOC_FREE || (entry->flags & ~(DOC_PENDING | DOC_VERSIONS)) != 0)
+	{
+		findings_add(check->findings, FINDING_ERROR, doc, "document has state %d and flags %d",
+					 (int) entry->state, (int) entry->flags);
+		return;
+	}
+	directory->documents[entry->state]++;
+	if (entry->state == DOC_NONE)
+		return;
+	if (entry->capacity == 0 || (entry->state != DOC_FREE && (entry->ntokens == 0 || entry->ntokens > entry->capacity)))
+	{
+		findings_add(check->findings, FINDING_ERROR, doc, "document has %u tokens and room for %u",
+					 entry->ntokens, entry->capacity);
+		return;
+	}
+	if (entry->state == DOC_LIVE)
+	{
+		directory->live_tokens += entry->ntokens;
+		if (!ItemPointerIsValid(&entry->tid))
+			findings_add(check->findings, FINDING_ERROR, doc, "document names no row of the table");
+		if (entry->epoch > check->view->meta.epoch)
+			findings_add(check->findings, FINDING_ERROR, doc, "document has sketches of epoch %u, the last one is %u",
+						 entry->epoch, check->view->meta.epoch);
+	}
+	check_places(directory, doc, entry);
+}
+
+/* Free runs of pending rows are nobody's. */
+static void
+check_runs(DirectoryCheck *directory)
+{
+	const Check *check = directory->check;
+
+	for (uint32 i = 0; i < check->nruns; i++)
+	{
+		const CheckRun *run = &check->runs[i];
+
+		for (uint32 row = run->first; row - run->first < run->nrows; row++)
+		{
+			if (!check_in_array(check, ARRAY_PENDING_ROWS, row, 1) || bit_test(directory->pending_rows, row))
+			{
+				findings_add(check->findings, FINDING_ERROR, row, "a free pending row is not there, or in use");
+				break;
+			}
+			bit_set(directory->pending_rows, row);
+		}
+	}
+}
+
+static void
+check_counter(Check *check, const char *name, uint64 stored, uint64 counted)
+{
+	if (stored != counted)
+		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
+					 "the meta page counts " UINT64_FORMAT " %s, there are " UINT64_FORMAT, stored, name, counted);
+}
+
+void
+check_directory(Check *check)
+{
+	const MetaPageData *meta = &check->view->meta;
+	DirectoryCheck directory = {check};
+
+	directory.blocks = check_bits(meta->arrays[ARRAY_SKETCHES].nitems);
+	directory.rows = check_bits(meta->arrays[ARRAY_ROWS].nitems);
+	directory.pending_rows = check_bits(meta->arrays[ARRAY_PENDING_ROWS].nitems);
+	check_use(check, ARRAY_DOCS, 0, check->ndocs);
+	for (uint32 doc = 0; doc < check->ndocs; doc++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		check_entry(&directory, doc, &check->docs[doc]);
+	}
+	check_runs(&directory);
+	if (directory.documents[DOC_NONE] > 0)
+		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
+					 UINT64_FORMAT " slots were handed out and never written", directory.documents[DOC_NONE]);
+	check_counter(check, "live documents", meta->live_docs, directory.documents[DOC_LIVE]);
+	check_counter(check, "tokens of live documents", meta->live_tokens, directory.live_tokens);
+	check_counter(check, "dead documents", meta->dead_docs, directory.documents[DOC_DEAD]);
+	check_counter(check, "free slots", meta->free_docs, directory.documents[DOC_FREE]);
+}

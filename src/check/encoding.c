@@ -1,0 +1,135 @@
+/*-------------------------------------------------------------------------
+ *
+ * encoding.c
+ *	  Sketches and rows against the documents that they are of.
+ *
+ * Encoding is deterministic, so bytes are compared. Rows and sketches are made
+ * of the tokens as they came; or, where the mean was trained after the document
+ * came, of what a pending document is read back as. Either will do. Sketches of another epoch
+ * than the index's are not looked at, and no search does.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "check/check.h"
+
+struct EncodingCheck
+{
+	Check	   *check;
+	size_t		block_size;
+
+	/* One block of tokens; what a pending document is read back as; and what is made of either. */
+	float	   *tokens;
+	float	   *decoded;
+	float	   *scratch;
+	uint8	   *rows;
+	uint8	   *stored_rows;
+	uint8	   *block;
+	uint8	   *stored_block;
+};
+
+EncodingCheck *
+encoding_check_begin(Check *check)
+{
+	IndexView  *view = check->view;
+	EncodingCheck *state = palloc0(sizeof(EncodingCheck));
+	size_t		row_size = Max(view->row_size, coder_row_size(&view->pending_coder));
+	size_t		scratch = Max(coder_scratch_floats(&view->coder), coder_scratch_floats(&view->pending_coder));
+
+	state->check = check;
+	state->block_size = sketch_block_size(&view->sketch);
+	state->tokens = palloc(mul_size(SKETCH_BLOCK_TOKENS, view->dim * sizeof(float)));
+	state->decoded = palloc(mul_size(SKETCH_BLOCK_TOKENS, view->dim * sizeof(float)));
+	state->scratch = palloc(Max(scratch, sketch_scratch_floats(&view->sketch)) * sizeof(float));
+	state->rows = palloc(SKETCH_BLOCK_TOKENS * row_size);
+	state->stored_rows = palloc(SKETCH_BLOCK_TOKENS * row_size);
+	state->block = palloc(state->block_size);
+	state->stored_block = palloc(state->block_size);
+	return state;
+}
+
+/* Set state->decoded: n tokens as they are read back from the rows of a pending document. */
+static void
+decode_tokens(EncodingCheck *state, uint32 n)
+{
+	IndexView  *view = state->check->view;
+	const Coder *coder = &view->pending_coder;
+
+	coder->codec->encode(coder, state->tokens, n, state->rows, state->scratch);
+	for (uint32 i = 0; i < n; i++)
+		coder->codec->decode(coder, state->rows + i * coder_row_size(coder),
+							 state->decoded + (size_t) i * view->dim, state->scratch);
+}
+
+/* Are n rows from first on what a coder makes of some tokens? */
+static bool
+rows_are_of(EncodingCheck *state, const Coder *coder, ArrayKind array, uint32 first, uint32 n, const float *tokens)
+{
+	IndexView  *view = state->check->view;
+
+	coder->codec->encode(coder, tokens, n, state->rows, state->scratch);
+	parray_copy_out(&view->index, &view->meta, array, first, n, state->stored_rows);
+	return memcmp(state->rows, state->stored_rows, n * coder_row_size(coder)) == 0;
+}
+
+/* Code rows, and those of a pending document where it has other ones beside them. */
+static bool
+rows_agree(EncodingCheck *state, const DocEntry *entry, uint32 first, uint32 n)
+{
+	IndexView  *view = state->check->view;
+
+	if (docstore_has_rows(view, entry) &&
+		!rows_are_of(state, &view->coder, ARRAY_ROWS, entry->first_row + first, n, state->tokens) &&
+		!rows_are_of(state, &view->coder, ARRAY_ROWS, entry->first_row + first, n, state->decoded))
+		return false;
+	return !view->coder.codec->coarse || !(entry->flags & DOC_PENDING) ||
+		rows_are_of(state, &view->pending_coder, ARRAY_PENDING_ROWS, entry->first_pending_row + first, n, state->tokens);
+}
+
+static bool
+block_is_of(EncodingCheck *state, const float *tokens, uint32 n)
+{
+	sketch_encode_block(&state->check->view->sketch, tokens, n, state->block, state->scratch);
+	return memcmp(state->block, state->stored_block, state->block_size) == 0;
+}
+
+static bool
+sketches_agree(EncodingCheck *state, const DocEntry *entry, uint32 first, uint32 n)
+{
+	IndexView  *view = state->check->view;
+
+	if (entry->epoch != view->meta.epoch)
+		return true;
+	parray_copy_out(&view->index, &view->meta, ARRAY_SKETCHES, entry->first_block + first / SKETCH_BLOCK_TOKENS, 1,
+					state->stored_block);
+	return block_is_of(state, state->tokens, n) || block_is_of(state, state->decoded, n);
+}
+
+void
+encoding_check_document(EncodingCheck *state, uint32 doc, Datum value)
+{
+	Check	   *check = state->check;
+	const DocEntry *entry = &check->docs[doc];
+	const MultiVector *mv = multivector_distinct(multivector_from_datum(value), check->view->metric == METRIC_L2);
+
+	if (mv->dim != check->view->column_dim || mv->ntokens != entry->ntokens)
+	{
+		findings_add(check->findings, FINDING_ERROR, doc, "document has %u distinct tokens of %u dimensions, its row %u of %u",
+					 entry->ntokens, check->view->column_dim, mv->ntokens, (unsigned) mv->dim);
+		return;
+	}
+	for (uint32 first = 0; first < mv->ntokens; first += SKETCH_BLOCK_TOKENS)
+	{
+		uint32		n = Min(mv->ntokens - first, SKETCH_BLOCK_TOKENS);
+
+		view_prepare_tokens(check->view, mv, first, n, state->tokens);
+		decode_tokens(state, n);
+		if (!rows_agree(state, entry, first, n))
+			findings_add(check->findings, FINDING_ERROR, doc, "rows of tokens %u to %u are not those of the document",
+						 first, first + n - 1);
+		if (!sketches_agree(state, entry, first, n))
+			findings_add(check->findings, FINDING_ERROR, doc, "sketches of tokens %u to %u are not those of the document",
+						 first, first + n - 1);
+	}
+}

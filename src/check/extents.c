@@ -1,0 +1,57 @@
+/*-------------------------------------------------------------------------
+ *
+ * extents.c
+ *	  Extent maps: extents lie within the file and apart from each other,
+ *	  have room for the items handed out, and items have the right size.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "check/check.h"
+
+static void
+check_array(Check *check, ArrayKind kind)
+{
+	const ArrayMeta *array = &check->view->meta.arrays[kind];
+	uint64		room;
+	size_t		size;
+
+	if (view_item_size(&check->view->meta, kind, &size) && array->item_size != size)
+		findings_add(check->findings, FINDING_ERROR, NO_ITEM, "array %d has items of %u bytes, expected %zu",
+					 (int) kind, array->item_size, size);
+	if (array->item_size == 0)
+		return;					/* an array that this index does without */
+	room = (uint64) array->npages * parray_per_page(array);
+	if (array->nitems > room)
+		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
+					 "array %d has room for " UINT64_FORMAT " items, and %u were handed out",
+					 (int) kind, room, array->nitems);
+}
+
+/* Check an extent or a map page, and the one before it in the file. */
+static void
+check_extent(Check *check, const PlacedExtent *extent, const PlacedExtent *before)
+{
+	if (extent->start == META_BLOCK || (uint64) extent->start + extent->npages > check->nblocks)
+		findings_add(check->findings, FINDING_ERROR, extent->start,
+					 "an extent of array %d has %u pages from block %u on, the file has %u",
+					 (int) extent->array, extent->npages, extent->start, check->nblocks);
+	if (before != NULL && (uint64) before->start + before->npages > extent->start)
+		findings_add(check->findings, FINDING_ERROR, extent->start,
+					 "extents of arrays %d and %d overlap", (int) before->array, (int) extent->array);
+}
+
+void
+check_extents(Check *check)
+{
+	ExtentList	list;
+
+	extents_list(&check->view->index, &check->view->meta, &list);
+	for (int kind = 0; kind < ARRAY_COUNT; kind++)
+		check_array(check, kind);
+	for (int i = 0; i < list.nextents; i++)
+		check_extent(check, &list.extents[i], i > 0 ? &list.extents[i - 1] : NULL);
+	check->extents_agree = check->findings->in_part == 0;
+	pfree(list.extents);
+}

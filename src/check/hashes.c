@@ -1,0 +1,75 @@
+/*-------------------------------------------------------------------------
+ *
+ * hashes.c
+ *	  Documents by the hash of what the table stores: each is in the bucket of
+ *	  its hash, and the hash is that of its entry.
+ *
+ * The table is a hint, so all that is found is a warning. Buckets are read
+ * after the directory was copied; what they name beyond it is newer.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "check/check.h"
+#include "index/hashes.h"
+#include "miscadmin.h"
+
+/* Return true if a document was handed out by now. */
+static bool
+exists_now(Check *check, uint32 doc)
+{
+	MetaPageData meta;
+
+	if (doc < check->ndocs)
+		return true;
+	meta_read(&check->view->index, &meta);
+	return doc < meta.arrays[ARRAY_DOCS].nitems;
+}
+
+/* Check the slots of a bucket; reports the first that is wrong. */
+static void
+check_slots(Check *check, uint32 ordinal, const HashBucket *bucket)
+{
+	for (uint32 i = 0; i < bucket->count; i++)
+	{
+		HashSlot	slot = bucket->slots[i];
+		const char *wrong = NULL;
+
+		if ((slot.hash & bucket->mask) != ordinal)
+			wrong = "has a hash of another bucket";
+		else if (!exists_now(check, slot.doc))
+			wrong = "is not there";
+		else if (slot.doc < check->ndocs && check->docs[slot.doc].state == DOC_LIVE &&
+				 check->docs[slot.doc].hash != slot.hash)
+			wrong = "has another hash in the directory";
+		if (wrong != NULL)
+		{
+			findings_add(check->findings, FINDING_WARNING, ordinal, "document %u in the bucket %s", slot.doc, wrong);
+			return;
+		}
+	}
+}
+
+void
+check_hashes(Check *check)
+{
+	uint32		nbuckets = check->view->meta.arrays[ARRAY_HASHES].nitems;
+	HashBucket *bucket = palloc(sizeof(HashBucket));
+
+	check_use(check, ARRAY_HASHES, 0, nbuckets);
+	for (uint32 ordinal = 0; ordinal < nbuckets; ordinal++)
+	{
+		uint32		mask = hashes_mask(ordinal, nbuckets);
+
+		CHECK_FOR_INTERRUPTS();
+		parray_copy_out(&check->view->index, &check->view->meta, ARRAY_HASHES, ordinal, 1, bucket);
+		/* It may have been split since. */
+		if (bucket->count > HASH_BUCKET_SLOTS || (bucket->mask & (bucket->mask + 1)) != 0 || bucket->mask < mask)
+			findings_add(check->findings, FINDING_WARNING, ordinal, "bucket has %u slots and the mask %x, of %u buckets",
+						 bucket->count, bucket->mask, nbuckets);
+		else
+			check_slots(check, ordinal, bucket);
+	}
+	pfree(bucket);
+}

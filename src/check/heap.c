@@ -1,0 +1,265 @@
+/*-------------------------------------------------------------------------
+ *
+ * heap.c
+ *	  The table against the index: each visible row stands in the index once,
+ *	  and what the index holds are rows, or what is left of them.
+ *
+ * The snapshot was taken before the directory was copied. A row that it sees
+ * was inserted by a transaction that had ended, so its document had been
+ * published; and VACUUM removes nothing that it sees.
+ *
+ * A live document may be of a row that is dead or not committed, but there
+ * must be a line pointer where it points: VACUUM flags the document before
+ * it gives that up. So one that is found missing is looked up again.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "access/genam.h"
+#include "access/tableam.h"
+#include "catalog/index.h"
+#include "check/check.h"
+#include "miscadmin.h"
+#include "nodes/execnodes.h"
+
+/* A live entry of the index. */
+typedef struct IndexedRow
+{
+	uint64		tid;			/* block and offset as one number */
+	uint32		item;			/* a document, or a NULL entry */
+	bool		is_null;
+	bool		seen;			/* its row is visible */
+} IndexedRow;
+
+typedef struct HeapCheck
+{
+	Check	   *check;
+	IndexedRow *rows;			/* sorted by tid */
+	uint64		nrows;
+	EncodingCheck *encoding;	/* NULL where it is not asked for */
+	MemoryContext row_context;	/* reset for each row: the document, fetched and decompressed */
+	uint32		document;		/* that is being compared, and its datum */
+	Datum		value;
+} HeapCheck;
+
+static uint64
+tid_number(const ItemPointerData *tid)
+{
+	return (uint64) ItemPointerGetBlockNumberNoCheck(tid) << 16 | ItemPointerGetOffsetNumberNoCheck(tid);
+}
+
+static int
+compare_rows(const void *a, const void *b)
+{
+	uint64		x = ((const IndexedRow *) a)->tid;
+	uint64		y = ((const IndexedRow *) b)->tid;
+
+	return x < y ? -1 : x > y;
+}
+
+static void
+add_row(HeapCheck *heap, const ItemPointerData *tid, uint32 item, bool is_null)
+{
+	heap->rows[heap->nrows++] = (IndexedRow) {tid_number(tid), item, is_null, false};
+}
+
+static const char *
+kind_name(const IndexedRow *row)
+{
+	return row->is_null ? "NULL entry" : "document";
+}
+
+/* The versions on a version page, of as many as it can hold. */
+static uint32
+versions_on(const VersionPage *page)
+{
+	return Min(page->count, VERSIONS_PER_PAGE);
+}
+
+static Size
+most_rows(const Check *check)
+{
+	Size		rows = (Size) check->ndocs + check->nnulls;
+
+	for (uint32 page = 0; page < check->nversion_pages; page++)
+		rows = add_size(rows, versions_on(&check->versions[page]));
+	return rows;
+}
+
+/* The versions of rows beside those in the directory; versions.c has reported those that belong to no live document. */
+static void
+list_versions(HeapCheck *heap)
+{
+	Check	   *check = heap->check;
+	uint32		per_page = parray_per_page(&check->view->meta.arrays[ARRAY_DOCS]);
+
+	for (uint32 page = 0; page < check->nversion_pages; page++)
+		for (uint32 i = 0; i < versions_on(&check->versions[page]); i++)
+		{
+			const RowVersion *version = &check->versions[page].versions[i];
+			uint64		doc = (uint64) page * per_page + version->slot;
+
+			if (doc < check->ndocs && check->docs[doc].state == DOC_LIVE)
+				add_row(heap, &version->tid, (uint32) doc, false);
+		}
+}
+
+/* All live entries, in the order of their rows. */
+static void
+list_rows(HeapCheck *heap)
+{
+	Check	   *check = heap->check;
+
+	heap->rows = palloc_extended(Max(mul_size(most_rows(check), sizeof(IndexedRow)), 1), MCXT_ALLOC_HUGE);
+	for (uint32 doc = 0; doc < check->ndocs; doc++)
+		if (check->docs[doc].state == DOC_LIVE)
+			add_row(heap, &check->docs[doc].tid, doc, false);
+	list_versions(heap);
+	for (uint32 item = 0; item < check->nnulls; item++)
+		if (check->nulls[item].state == DOC_LIVE)
+			add_row(heap, &check->nulls[item].tid, item, true);
+	qsort(heap->rows, heap->nrows, sizeof(IndexedRow), compare_rows);
+	for (uint64 i = 1; i < heap->nrows; i++)
+		if (heap->rows[i - 1].tid == heap->rows[i].tid)
+			findings_add(check->findings, FINDING_ERROR, heap->rows[i].item,
+						 "%s and %s %u are of the same row (%u,%u)", kind_name(&heap->rows[i]),
+						 kind_name(&heap->rows[i - 1]), heap->rows[i - 1].item,
+						 (uint32) (heap->rows[i].tid >> 16), (uint32) (heap->rows[i].tid & 0xFFFF));
+}
+
+/* ---- from the table to the index ---- */
+
+static void
+compare_encoding(Check *check, void *arg)
+{
+	HeapCheck  *heap = arg;
+	MemoryContext old = MemoryContextSwitchTo(heap->row_context);
+
+	encoding_check_document(heap->encoding, heap->document, heap->value);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(heap->row_context);
+}
+
+static void
+check_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool alive, void *arg)
+{
+	HeapCheck  *heap = arg;
+	Check	   *check = heap->check;
+	IndexedRow	key = {tid_number(tid)};
+	IndexedRow *row = bsearch(&key, heap->rows, heap->nrows, sizeof(IndexedRow), compare_rows);
+
+	CHECK_FOR_INTERRUPTS();
+	if (row == NULL)
+	{
+		findings_add(check->findings, FINDING_ERROR, NO_ITEM, "row (%u,%u) is not in the index",
+					 ItemPointerGetBlockNumber(tid), ItemPointerGetOffsetNumber(tid));
+		return;
+	}
+	row->seen = true;
+	if (row->is_null != isnull[0])
+		findings_add(check->findings, FINDING_ERROR, row->item, "%s is of row (%u,%u), whose document is %s",
+					 kind_name(row), ItemPointerGetBlockNumber(tid), ItemPointerGetOffsetNumber(tid),
+					 isnull[0] ? "NULL" : "not NULL");
+	else if (heap->encoding != NULL && !isnull[0])
+	{
+		heap->document = row->item;
+		heap->value = values[0];
+		check_try(check, compare_encoding, heap, row->item);
+	}
+}
+
+static void
+scan_table(HeapCheck *heap)
+{
+	Check	   *check = heap->check;
+	IndexInfo  *info = BuildIndexInfo(check->index);
+	TableScanDesc scan = table_beginscan_strat(check->heap, check->snapshot, 0, NULL, true, true);
+
+	/* As a concurrent build would see the table: by a snapshot, and without waiting for writers. */
+	info->ii_Concurrent = true;
+	table_index_build_scan(check->heap, check->index, info, true, false, check_row, heap, scan);
+}
+
+/* ---- from the index to the table ---- */
+
+/* Does the table have a line pointer there, of a row that lives or did? */
+static bool
+row_exists(Relation heap, uint64 tid)
+{
+	BlockNumber block = (BlockNumber) (tid >> 16);
+	OffsetNumber offset = (OffsetNumber) (tid & 0xFFFF);
+	Buffer		buffer;
+	Page		page;
+	bool		exists;
+
+	if (block >= RelationGetNumberOfBlocks(heap))
+		return false;
+	buffer = ReadBuffer(heap, block);
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	page = BufferGetPage(buffer);
+	exists = offset >= FirstOffsetNumber && offset <= PageGetMaxOffsetNumber(page) &&
+		ItemIdIsUsed(PageGetItemId(page, offset));
+	UnlockReleaseBuffer(buffer);
+	return exists;
+}
+
+/* Is an entry still live, and of that row? */
+static bool
+still_live(Check *check, const IndexedRow *row)
+{
+	IndexView  *view = check->view;
+
+	if (row->is_null)
+	{
+		NullEntry	entry;
+
+		parray_copy_out(&view->index, &view->meta, ARRAY_NULLS, row->item, 1, &entry);
+		return entry.state == DOC_LIVE && tid_number(&entry.tid) == row->tid;
+	}
+	else
+	{
+		DocRows		rows;
+		bool		found = false;
+
+		versions_read(view, row->item, &rows);
+		for (uint32 i = 0; i < rows.count; i++)
+			found |= tid_number(&rows.tids[i]) == row->tid;
+		return found;
+	}
+}
+
+static void
+check_unseen(Check *check, const IndexedRow *row)
+{
+	/* Twice: between the looks at the table and at the entry, VACUUM may have been here, and an insert after it. */
+	for (int look = 0; look < 2; look++)
+		if (row_exists(check->heap, row->tid) || !still_live(check, row))
+			return;
+	findings_add(check->findings, FINDING_ERROR, row->item, "%s is of row (%u,%u), which the table does not have",
+				 kind_name(row), (uint32) (row->tid >> 16), (uint32) (row->tid & 0xFFFF));
+}
+
+void
+check_heap(Check *check)
+{
+	HeapCheck	heap = {check};
+
+	list_rows(&heap);
+	if (check->rescore)
+	{
+		heap.encoding = encoding_check_begin(check);
+		heap.row_context = AllocSetContextCreate(CurrentMemoryContext, "colbert check row", ALLOCSET_DEFAULT_SIZES);
+	}
+	scan_table(&heap);
+
+	/* Only the heap has line pointers to look at. */
+	if (check->heap->rd_tableam != GetHeapamTableAmRoutine())
+		return;
+	for (uint64 i = 0; i < heap.nrows; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!heap.rows[i].seen)
+			check_unseen(check, &heap.rows[i]);
+	}
+}

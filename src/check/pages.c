@@ -1,0 +1,258 @@
+/*-------------------------------------------------------------------------
+ *
+ * pages.c
+ *	  Every block of the file: it can be read (checksums are verified where
+ *	  the cluster has them), it is of the kind that its place says, on
+ *	  posting pages each segment is whole, and no block lacks an owner.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "access/xlog.h"
+#include "check/check.h"
+#include "index/postings_internal.h"
+#include "miscadmin.h"
+
+typedef struct PageCheck
+{
+	Check	   *check;
+	ExtentList	arrays;
+	BlockNumber block;
+	ExtentList	unowned;		/* runs of empty blocks that belong to no array, of which there is room for capacity */
+	uint32		capacity;
+	PGAlignedBlock copy;		/* of its page */
+} PageCheck;
+
+/* ---- blocks without an owner ---- */
+
+/* Take note that the block is empty and belongs to no array. */
+static void
+note_unowned(PageCheck *pages)
+{
+	ExtentList *unowned = &pages->unowned;
+	PlacedExtent *last = unowned->nextents > 0 ? &unowned->extents[unowned->nextents - 1] : NULL;
+
+	if (last != NULL && last->start + last->npages == pages->block)
+	{
+		last->npages++;
+		return;
+	}
+	if (unowned->nextents == pages->capacity)
+	{
+		pages->capacity = Max(pages->capacity * 2, 64);
+		unowned->extents = unowned->extents == NULL
+			? palloc(pages->capacity * sizeof(PlacedExtent))
+			: repalloc_huge(unowned->extents, mul_size(pages->capacity, sizeof(PlacedExtent)));
+	}
+	unowned->extents[unowned->nextents++] = (PlacedExtent) {.start = pages->block, .npages = 1};
+}
+
+/* The arrays as they are now, when none is growing. */
+static void
+list_arrays_now(PageCheck *pages, ExtentList *arrays)
+{
+	ColbertIndex *index = &pages->check->view->index;
+	MetaPageData meta;
+
+	if (RecoveryInProgress())
+		meta_read(index, &meta);
+	else
+		storage_settled(index, &meta);
+	extents_list(index, &meta, arrays);
+}
+
+/* Report the empty blocks that belong to no array, unless one has grown by them since the meta data were copied. */
+static void
+report_unowned(PageCheck *pages)
+{
+	ExtentList	arrays;
+
+	if (pages->unowned.nextents == 0)
+		return;
+	list_arrays_now(pages, &arrays);
+	for (int i = 0; i < pages->unowned.nextents; i++)
+	{
+		const PlacedExtent *run = &pages->unowned.extents[i];
+		BlockNumber end = run->start + run->npages;
+		BlockNumber first = extents_skip(&arrays, run->start);
+		BlockNumber block = first;
+
+		while (block < end && extents_skip(&arrays, block) == block)
+			block++;
+		if (first < block)
+			findings_add(pages->check->findings, FINDING_WARNING, first,
+						 "%u empty pages from this one on belong to nothing until the next VACUUM", block - first);
+	}
+	pfree(arrays.extents);
+}
+
+/* Has the block become part of an array since the meta data were copied? */
+static bool
+in_new_extent(PageCheck *pages)
+{
+	ExtentList	arrays;
+	bool		found;
+
+	list_arrays_now(pages, &arrays);
+	found = extents_find(&arrays, pages->block) != NULL;
+	pfree(arrays.extents);
+	return found;
+}
+
+/* ---- posting pages ---- */
+
+static void
+check_segment(PageCheck *pages, const PostingSegment *segment)
+{
+	Check	   *check = pages->check;
+	uint32		nnodes = check->view->meta.arrays[ARRAY_NODES].nitems;
+
+	if (segment->node >= nnodes)
+		findings_add(check->findings, FINDING_ERROR, pages->block, "a segment is of node %u, there are %u",
+					 segment->node, nnodes);
+	for (uint32 i = 0; i < segment->count; i++)
+	{
+		if (segment->docs[i] < check->ndocs && (i == 0 || segment->docs[i - 1] < segment->docs[i]))
+			continue;
+		findings_add(check->findings, FINDING_ERROR, pages->block,
+					 "a segment of node %u is not sorted, or names document %u of %u",
+					 segment->node, segment->docs[i], check->ndocs);
+		return;
+	}
+}
+
+/* The segment of a line pointer; NULL where it cannot be one. */
+static const PostingSegment *
+whole_segment(Page page, ItemId item)
+{
+	uint32		offset = ItemIdGetOffset(item);
+	uint32		length = ItemIdGetLength(item);
+	const PostingSegment *segment;
+
+	if (offset % sizeof(uint32) != 0 || offset < ((PageHeader) page)->pd_upper ||
+		offset + length > ((PageHeader) page)->pd_special || length < segment_size(0))
+		return NULL;
+	segment = (const PostingSegment *) PageGetItem(page, item);
+	if (segment->count > SEGMENT_MAX_DOCS || length != segment_size(segment->count))
+		return NULL;
+	return segment;
+}
+
+static void
+check_posting_page(PageCheck *pages)
+{
+	Page		page = pages->copy.data;
+	OffsetNumber end = PageGetMaxOffsetNumber(page);
+	Size		taken = 0;
+
+	for (OffsetNumber offset = FirstOffsetNumber; offset <= end; offset++)
+	{
+		ItemId		item = PageGetItemId(page, offset);
+		const PostingSegment *segment;
+
+		if (!ItemIdIsUsed(item))
+			continue;
+		segment = ItemIdIsNormal(item) ? whole_segment(page, item) : NULL;
+		if (segment == NULL)
+		{
+			findings_add(pages->check->findings, FINDING_ERROR, pages->block, "item %u is not a posting segment", offset);
+			continue;
+		}
+		taken += MAXALIGN(ItemIdGetLength(item));
+		pages->check->segments++;
+		check_segment(pages, segment);
+	}
+	if (taken > (Size) (((PageHeader) page)->pd_special - ((PageHeader) page)->pd_upper))
+		findings_add(pages->check->findings, FINDING_ERROR, pages->block, "segments overlap");
+}
+
+/* ---- one block ---- */
+
+static bool
+header_agrees(const PageHeaderData *header, bool is_filled)
+{
+	if (PageGetPageSize((Page) header) != BLCKSZ ||
+		header->pd_special != BLCKSZ - MAXALIGN(sizeof(PageTrailer)) ||
+		header->pd_lower < SizeOfPageHeaderData || header->pd_lower > header->pd_upper ||
+		header->pd_upper > header->pd_special)
+		return false;
+	return !is_filled || header->pd_lower == header->pd_special;
+}
+
+/* The kind of page that a block must have. */
+static PageKind
+expected_kind(BlockNumber block, const PlacedExtent *extent)
+{
+	if (block == META_BLOCK)
+		return PAGE_META;
+	if (extent == NULL)
+		return PAGE_POSTINGS;
+	return extent->is_map ? PAGE_MAP : PAGE_ARRAY;
+}
+
+/* Check the copy of a page. extent: the one that the block belongs to, if any. */
+static void
+check_copy(PageCheck *pages, const PlacedExtent *extent)
+{
+	Check	   *check = pages->check;
+	Page		page = pages->copy.data;
+	const PageTrailer *trailer;
+	PageKind	kind = expected_kind(pages->block, extent);
+	int			array = extent == NULL ? 0 : extent->array;
+
+	if (PageIsNew(page))
+	{
+		if (kind == PAGE_POSTINGS)
+			note_unowned(pages);
+		else if (kind != PAGE_ARRAY || (check->used != NULL && bit_test(check->used, pages->block)))
+			findings_add(check->findings, FINDING_ERROR, pages->block, "page in use is empty");
+		return;
+	}
+	if (!header_agrees((PageHeader) page, kind != PAGE_POSTINGS && array != ARRAY_VERSIONS && array != ARRAY_HASHES))
+	{
+		findings_add(check->findings, FINDING_ERROR, pages->block, "page has a damaged header");
+		return;
+	}
+	trailer = page_trailer(page);
+	if (trailer->magic != COLBERT_MAGIC || trailer->kind != kind || trailer->array != array)
+	{
+		if (kind != PAGE_POSTINGS || trailer->kind == PAGE_META || !in_new_extent(pages))
+			findings_add(check->findings, FINDING_ERROR, pages->block,
+						 "page is of kind %d and array %d, expected kind %d and array %d",
+						 (int) trailer->kind, (int) trailer->array, (int) kind, array);
+		return;
+	}
+	if (kind == PAGE_POSTINGS)
+		check_posting_page(pages);
+}
+
+static void
+read_block(Check *check, void *arg)
+{
+	PageCheck  *pages = arg;
+	Buffer		buffer = ReadBuffer(check->index, pages->block);
+
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	memcpy(pages->copy.data, BufferGetPage(buffer), BLCKSZ);
+	UnlockReleaseBuffer(buffer);
+}
+
+void
+check_pages(Check *check)
+{
+	PageCheck  *pages = palloc0(sizeof(PageCheck));
+
+	pages->check = check;
+	extents_list(&check->view->index, &check->view->meta, &pages->arrays);
+	for (pages->block = META_BLOCK; pages->block < check->nblocks; pages->block++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (check_try(check, read_block, pages, pages->block))
+			check_copy(pages, extents_find(&pages->arrays, pages->block));
+	}
+	check->pages_walked = true;
+	report_unowned(pages);
+	pfree(pages->arrays.extents);
+	pfree(pages);
+}

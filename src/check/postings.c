@@ -1,0 +1,155 @@
+/*-------------------------------------------------------------------------
+ *
+ * postings.c
+ *	  Posting lists: each is a chain of its node's segments, names a document
+ *	  once, and documents that are not pending are in some list.
+ *
+ * What stands in a segment was looked at page by page before; here the chains
+ * are followed. The merge lock is held, so that they stand still.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "check/check.h"
+#include "index/postings_internal.h"
+#include "miscadmin.h"
+
+typedef struct PostingsCheck
+{
+	Check	   *check;
+	uint8	   *posted;			/* a bit a document: it is in some list */
+	uint64		postings;
+	uint64		segments;
+	uint32		node;			/* whose list is being followed */
+	uint32	   *docs;			/* of that list */
+	uint32		ndocs;
+	uint32		capacity;
+} PostingsCheck;
+
+/* Add a segment's documents to those of the list. */
+static void
+gather(PostingsCheck *postings, const PostingSegment *segment)
+{
+	uint64		needed = (uint64) postings->ndocs + segment->count;
+
+	if (needed > postings->capacity)
+	{
+		postings->capacity = (uint32) Max(needed, (uint64) postings->capacity * 2);
+		postings->docs = repalloc_huge(postings->docs, mul_size(postings->capacity, sizeof(uint32)));
+	}
+	memcpy(postings->docs + postings->ndocs, segment->docs, segment->count * sizeof(uint32));
+	postings->ndocs = (uint32) needed;
+}
+
+/* Copy the segment of a node at a place; false where there is none of it. */
+static bool
+copy_segment(Check *check, uint32 node, PostingRef ref, SegmentBuffer *copy)
+{
+	Buffer		buffer;
+	Page		page;
+	bool		found = false;
+
+	if (ref.block == META_BLOCK || ref.block >= check->nblocks)
+		return false;
+	buffer = ReadBuffer(check->index, ref.block);
+	LockBuffer(buffer, BUFFER_LOCK_SHARE);
+	page = BufferGetPage(buffer);
+	if (!PageIsNew(page) && PageGetSpecialSize(page) == MAXALIGN(sizeof(PageTrailer)) &&
+		page_trailer(page)->kind == PAGE_POSTINGS)
+	{
+		const PostingSegment *segment = postings_segment_at(&check->view->index, page, ref.offset);
+
+		found = segment != NULL && segment->node == node;
+		if (found)
+			memcpy(copy, segment, segment_size(segment->count));
+	}
+	UnlockReleaseBuffer(buffer);
+	return found;
+}
+
+/* Follow one list to its end. */
+static void
+follow(PostingsCheck *postings, uint32 node, PostingRef ref)
+{
+	Check	   *check = postings->check;
+	uint64		steps = 0;
+	SegmentBuffer segment;
+
+	for (; is_segment(ref); ref = segment.segment.next)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!copy_segment(check, node, ref, &segment))
+		{
+			findings_add(check->findings, FINDING_ERROR, node, "list leads to item %u of block %u, where it has no segment",
+						 ref.offset, ref.block);
+			return;
+		}
+		if (check->pages_walked && steps++ > check->segments)
+		{
+			findings_add(check->findings, FINDING_ERROR, node, "list goes in a circle");
+			return;
+		}
+		gather(postings, &segment.segment);
+		postings->segments++;
+	}
+}
+
+/* Look at the documents of one list. */
+static void
+check_list(PostingsCheck *postings, uint32 node)
+{
+	Check	   *check = postings->check;
+
+	qsort(postings->docs, postings->ndocs, sizeof(uint32), compare_ordinals);
+	for (uint32 i = 0; i < postings->ndocs; i++)
+	{
+		uint32		doc = postings->docs[i];
+
+		if (i > 0 && postings->docs[i - 1] == doc)
+			findings_add(check->findings, FINDING_ERROR, node, "list names document %u twice", doc);
+		if (doc >= check->ndocs)
+			continue;			/* reported with its page */
+		bit_set(postings->posted, doc);
+		if (check->docs[doc].state != DOC_LIVE && check->docs[doc].state != DOC_DEAD)
+			findings_add(check->findings, FINDING_ERROR, node, "list names document %u, and its state is %d",
+						 doc, (int) check->docs[doc].state);
+	}
+	postings->postings += postings->ndocs;
+}
+
+static void
+follow_node(Check *check, void *arg)
+{
+	PostingsCheck *postings = arg;
+	uint32		node = postings->node;
+
+	postings->ndocs = 0;
+	follow(postings, node, postings_head(&check->view->index, &check->view->meta, node));
+	check_list(postings, node);
+}
+
+void
+check_postings(Check *check)
+{
+	const MetaPageData *meta = &check->view->meta;
+	PostingsCheck postings = {check};
+
+	postings.capacity = SEGMENT_MAX_DOCS;
+	postings.docs = palloc(postings.capacity * sizeof(uint32));
+	postings.posted = check_bits(check->ndocs);
+	for (postings.node = 0; postings.node < meta->arrays[ARRAY_NODES].nitems; postings.node++)
+		check_try(check, follow_node, &postings, postings.node);
+
+	for (uint32 doc = 0; doc < check->ndocs; doc++)
+		if (check->docs[doc].state == DOC_LIVE && !(check->docs[doc].flags & DOC_PENDING) &&
+			!bit_test(postings.posted, doc) && !bit_test(check->queued, doc))
+			findings_add(check->findings, FINDING_ERROR, doc, "document is neither queued nor in a posting list");
+	if (check->pages_walked && check->segments > postings.segments)
+		findings_add(check->findings, FINDING_WARNING, NO_ITEM, UINT64_FORMAT " segments belong to no list",
+					 check->segments - postings.segments);
+	if (postings.postings != meta->postings)
+		findings_add(check->findings, FINDING_WARNING, NO_ITEM,
+					 "the meta page counts " UINT64_FORMAT " postings, there are " UINT64_FORMAT,
+					 meta->postings, postings.postings);
+}

@@ -1,0 +1,68 @@
+/*-------------------------------------------------------------------------
+ *
+ * queue.c
+ *	  The queue of pending documents: each pending document is in it.
+ *
+ * A crash may leave documents in the queue that are merged already, or that
+ * are there twice: the next merge takes them out. What must not be is a
+ * pending document that the queue does not hold, for no search finds it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "check/check.h"
+
+static void
+check_queued(Check *check, uint32 item, uint32 doc)
+{
+	const DocEntry *entry;
+
+	if (doc >= check->ndocs)
+	{
+		findings_add(check->findings, FINDING_ERROR, item, "document %u is queued, there are %u", doc, check->ndocs);
+		return;
+	}
+	entry = &check->docs[doc];
+	if (entry->state != DOC_LIVE && entry->state != DOC_DEAD)
+		findings_add(check->findings, FINDING_ERROR, item, "document %u is queued, and its state is %d",
+					 doc, (int) entry->state);
+	else if (!(entry->flags & DOC_PENDING))
+		findings_add(check->findings, FINDING_WARNING, item, "document %u is queued, and not pending", doc);
+	else if (bit_test(check->queued, doc))
+		findings_add(check->findings, FINDING_WARNING, item, "document %u is queued twice", doc);
+	bit_set(check->queued, doc);
+}
+
+void
+check_queue(Check *check)
+{
+	const MetaPageData *meta = &check->view->meta;
+	uint64		tokens = 0;
+
+	check_use(check, ARRAY_QUEUE, meta->queue_head, check->nqueue > 0 ? meta->queue_tail - meta->queue_head : 0);
+	check_use(check, ARRAY_QUEUE, 0, check->nqueue > 0 ? meta->queue_wrapped : 0);
+	for (uint32 i = 0; i < check->nqueue; i++)
+	{
+		uint32		doc = check->queue[i];
+
+		check_queued(check, i, doc);
+		if (doc < check->ndocs)
+			tokens += check->docs[doc].ntokens;
+	}
+	for (uint32 doc = 0; doc < check->ndocs; doc++)
+	{
+		const DocEntry *entry = &check->docs[doc];
+
+		if (!(entry->flags & DOC_PENDING) || bit_test(check->queued, doc))
+			continue;
+		if (entry->state == DOC_LIVE)
+			findings_add(check->findings, FINDING_ERROR, doc, "document is pending, and not queued");
+		else if (entry->state == DOC_DEAD)
+			findings_add(check->findings, FINDING_WARNING, doc, "dead document is pending, and not queued");
+	}
+	if (tokens != meta->pending_tokens)
+		findings_add(check->findings, FINDING_WARNING, NO_ITEM,
+					 "the meta page counts " UINT64_FORMAT " pending tokens, there are " UINT64_FORMAT,
+					 meta->pending_tokens, tokens);
+}

@@ -1,0 +1,207 @@
+/*-------------------------------------------------------------------------
+ *
+ * pq.c
+ *	  Product quantization (Jegou, Douze and Schmid 2011) of rotated tokens.
+ *
+ * The padded dims are cut into pq_m parts of nearly equal width, and each part
+ * is named by the nearest of 256 centroids: a byte. The rotation has made all
+ * parts alike, so none is worth more bits than another.
+ *
+ * Rows are scored by tables of the products of the query tokens with all
+ * centroids, a table for each part; for L2, add is -|x'|^2/2 of the decoded
+ * token: a sum over its centroids where no dims are padded.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "codec/pq.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "codec/codec.h"
+
+/* Tokens encoded at a time, or prepared as a query. */
+#define BATCH 64
+#define GROUP 16
+
+static size_t
+pq_row_size(CodecShape shape)
+{
+	return kernel_pq_row_size(shape.pq_m, shape.has_add);
+}
+
+static size_t
+pq_codebook_floats(CodecShape shape)
+{
+	return PQ_CENTROIDS * ((size_t) rotation_padded(shape.dim) + shape.pq_m);
+}
+
+/* Floats of the widest part. */
+static uint32_t
+widest_part(CodecShape shape)
+{
+	return (rotation_padded(shape.dim) + shape.pq_m - 1) / shape.pq_m;
+}
+
+/* Bytes to pack one part of n tokens, as floats. */
+static size_t
+packed_floats(CodecShape shape, uint32_t n)
+{
+	return (kernel_query_size(n, widest_part(shape)) + sizeof(float) - 1) / sizeof(float);
+}
+
+/* ---- encoding ---- */
+
+/* Rotated tokens, one part of them, the part packed, keys and codes of a batch. */
+static size_t
+pq_scratch_floats(CodecShape shape)
+{
+	return BATCH * ((size_t) rotation_padded(shape.dim) + widest_part(shape) + 2) + packed_floats(shape, BATCH);
+}
+
+/* Copy one part of n rotated tokens to 'to', one after another, and pack it. */
+static KernelQuery *
+pack_part(PqPart part, const float *rotated, uint32_t padded, uint32_t n, float *to, void *memory)
+{
+	for (uint32_t i = 0; i < n; i++)
+		memcpy(to + (size_t) i * part.width, rotated + (size_t) i * padded + part.start, part.width * sizeof(float));
+	return kernel_query_pack(memory, to, n, part.width);
+}
+
+static void
+pq_decode(const Coder *coder, const uint8_t *row, float *token, float *scratch)
+{
+	CodecShape	shape = coder->shape;
+	const uint8_t *codes = row + pq_row_size(shape) - shape.pq_m;
+
+	for (uint32_t s = 0; s < shape.pq_m; s++)
+	{
+		PqPart		part = pq_part(shape, coder->codebooks, s);
+
+		memcpy(scratch + part.start, pq_centroid(part, codes[s]), part.width * sizeof(float));
+	}
+	rotation_revert(coder->rotation, scratch, token);
+}
+
+/* -|x'|^2/2 of what rotating back leaves of the centroids; scratch for two rotated tokens. */
+static float
+decoded_add(const Coder *coder, const uint8_t *row, float *scratch)
+{
+	float	   *token = scratch + coder->rotation->padded;
+	float		square = 0.0f;
+
+	pq_decode(coder, row, token, scratch);
+	for (uint32_t k = 0; k < coder->shape.dim; k++)
+		square += token[k] * token[k];
+	return -0.5f * square;
+}
+
+/* The codes of up to BATCH tokens, and what they add. */
+static void
+encode_batch(const Coder *coder, const float *tokens, uint32_t n, uint8_t *rows, float *scratch)
+{
+	CodecShape	shape = coder->shape;
+	uint32_t	padded = coder->rotation->padded;
+	size_t		row_size = pq_row_size(shape);
+	float	   *rotated = scratch;
+	float	   *keys = rotated + (size_t) BATCH * padded;
+	uint32_t   *codes = (uint32_t *) (keys + BATCH);
+	float	   *piece = (float *) (codes + BATCH);
+	float	   *memory = piece + (size_t) BATCH * widest_part(shape);
+	float		add[BATCH] = {0};
+
+	for (uint32_t i = 0; i < n; i++)
+		rotation_apply(coder->rotation, tokens + (size_t) i * shape.dim, rotated + (size_t) i * padded);
+	for (uint32_t s = 0; s < shape.pq_m; s++)
+	{
+		PqPart		part = pq_part(shape, coder->codebooks, s);
+
+		pq_nearest(part, pack_part(part, rotated, padded, n, piece, memory), keys, codes);
+		for (uint32_t i = 0; i < n; i++)
+		{
+			rows[i * row_size + row_size - shape.pq_m + s] = (uint8_t) codes[i];
+			add[i] += pq_add(part, codes[i]);
+		}
+	}
+	for (uint32_t i = 0; shape.has_add && i < n; i++)
+	{
+		if (shape.dim != padded)
+			add[i] = decoded_add(coder, rows + i * row_size, rotated);
+		memcpy(rows + i * row_size, &add[i], sizeof(float));
+	}
+}
+
+static void
+pq_encode(const Coder *coder, const float *tokens, uint32_t n, uint8_t *rows, float *scratch)
+{
+	for (uint32_t first = 0; first < n; first += BATCH)
+		encode_batch(coder, tokens + (size_t) first * coder->shape.dim, n - first < BATCH ? n - first : BATCH,
+					 rows + first * pq_row_size(coder->shape), scratch);
+}
+
+/* ---- queries ---- */
+
+/* The tables, then scratch for one group of tokens. */
+static size_t
+pq_query_size(CodecShape shape, uint32_t ntokens)
+{
+	size_t		tables = kernel_pq_query_size(ntokens, shape.pq_m);
+	size_t		scratch = GROUP * ((size_t) rotation_padded(shape.dim) + widest_part(shape)) + packed_floats(shape, GROUP);
+
+	return tables > SIZE_MAX / 2 ? SIZE_MAX : tables + scratch * sizeof(float);
+}
+
+static void *
+pq_query_prepare(const Coder *coder, const float *tokens, uint32_t ntokens, void *memory)
+{
+	CodecShape	shape = coder->shape;
+	uint32_t	padded = coder->rotation->padded;
+	KernelPqQuery *q = kernel_pq_lay_out(memory, ntokens, shape.pq_m);
+	float	   *rotated = (float *) ((char *) memory + kernel_pq_query_size(ntokens, shape.pq_m));
+	float	   *piece = rotated + (size_t) GROUP * padded;
+	float	   *packed = piece + (size_t) GROUP * widest_part(shape);
+
+	for (uint32_t group = 0; group < q->ngroups; group++)
+	{
+		uint32_t	n = group + 1 < q->ngroups ? GROUP : (ntokens - 1) % GROUP + 1;
+
+		for (uint32_t i = 0; i < n; i++)
+			rotation_apply(coder->rotation, tokens + (size_t) (group * GROUP + i) * shape.dim, rotated + (size_t) i * padded);
+		for (uint32_t s = 0; s < shape.pq_m; s++)
+		{
+			PqPart		part = pq_part(shape, coder->codebooks, s);
+			KernelRows	rows = {.rows = part.centroids,.stride = pq_stride(part),.nrows = PQ_CENTROIDS};
+
+			kernels->dot_matrix(pack_part(part, rotated, padded, n, piece, packed), &rows, kernel_pq_table(q, group, s));
+		}
+	}
+	return q;
+}
+
+static uint32_t
+pq_query_slots(const void *query)
+{
+	return kernel_pq_slots(query);
+}
+
+static void
+pq_score_rows(const Coder *coder, const void *query, const uint8_t *rows, uint32_t nrows, float *best)
+{
+	kernels->pq_rows(query, rows, nrows, coder->shape.has_add, best);
+}
+
+const Codec codec_pq = {
+	.id = CODEC_PQ,
+	.name = "pq",
+	.coarse = true,
+	.row_size = pq_row_size,
+	.codebook_floats = pq_codebook_floats,
+	.train = pq_train,
+	.scratch_floats = pq_scratch_floats,
+	.encode = pq_encode,
+	.decode = pq_decode,
+	.query_size = pq_query_size,
+	.query_prepare = pq_query_prepare,
+	.query_slots = pq_query_slots,
+	.score_rows = pq_score_rows,
+};

@@ -1,0 +1,78 @@
+/*-------------------------------------------------------------------------
+ *
+ * pq.h
+ *	  The codebooks of product quantization: what encoding and training share.
+ *
+ * The codebooks of an index are one array of floats: for each part of the
+ * dims PQ_CENTROIDS centroids, each followed by what it adds to a key for L2,
+ * minus half of its square.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef COLBERT_CODEC_PQ_H
+#define COLBERT_CODEC_PQ_H
+
+#include "codec/codec.h"
+
+/* One part of the dims, and its centroids: width floats and the addend, each. */
+typedef struct PqPart
+{
+	uint32_t	start;			/* of the padded dims */
+	uint32_t	width;
+	const float *centroids;
+} PqPart;
+
+/* Widths differ by one at the most, where pq_m does not divide the padded dims. */
+static inline PqPart
+pq_part(CodecShape shape, const float *codebooks, uint32_t s)
+{
+	uint64_t	padded = rotation_padded(shape.dim);
+	uint32_t	start = (uint32_t) (s * padded / shape.pq_m);
+	uint32_t	end = (uint32_t) ((s + 1) * padded / shape.pq_m);
+
+	return (PqPart) {start, end - start, codebooks + (size_t) PQ_CENTROIDS * (start + s)};
+}
+
+/* Bytes from one centroid to the next. */
+static inline size_t
+pq_stride(PqPart part)
+{
+	return (part.width + 1) * sizeof(float);
+}
+
+static inline const float *
+pq_centroid(PqPart part, uint32_t code)
+{
+	return part.centroids + (size_t) code * (part.width + 1);
+}
+
+static inline float
+pq_add(PqPart part, uint32_t code)
+{
+	return pq_centroid(part, code)[part.width];
+}
+
+/* The nearest centroid of each packed piece; keys and codes have as many entries as the query has slots. */
+static inline void
+pq_nearest(PqPart part, const KernelQuery *pieces, float *keys, uint32_t *codes)
+{
+	KernelRows	rows = {
+		.rows = part.centroids,
+		.stride = pq_stride(part),
+		.nrows = PQ_CENTROIDS,
+		.add = part.centroids + part.width,
+		.param_stride = pq_stride(part),
+	};
+
+	for (uint32_t i = 0; i < kernel_query_slots(pieces); i++)
+	{
+		keys[i] = -__builtin_inff();
+		codes[i] = 0;
+	}
+	kernels->maxsim_rows(pieces, &rows, keys, codes);
+}
+
+/* pq_train.c */
+extern void pq_train(const Coder *coder, const CodecTraining *training, float *codebooks);
+
+#endif							/* COLBERT_CODEC_PQ_H */

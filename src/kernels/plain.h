@@ -1,0 +1,189 @@
+/*-------------------------------------------------------------------------
+ *
+ * plain.h
+ *	  Kernels in plain C, for the compiler to put into vectors: each file of
+ *	  an instruction set includes its own copy.
+ *
+ * Loops of constant length stand inside those over the data, so that a
+ * compiler that is told to vectorise does, and without changing any result.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef COLBERT_KERNELS_PLAIN_H
+#define COLBERT_KERNELS_PLAIN_H
+
+#include "kernels/internal.h"
+
+/* ---- encoding an sq8 row ---- */
+
+#define SQ8_LARGEST 127
+#define SQ8_LANES 16
+
+KERNEL_INLINE float
+sq8_scale(const float *token, uint32_t dim)
+{
+	float		largest[SQ8_LANES] = {0};
+	size_t		k = 0;
+
+	for (; k + SQ8_LANES <= dim; k += SQ8_LANES)
+		for (size_t j = 0; j < SQ8_LANES; j++)
+			largest[j] = fabsf(token[k + j]) > largest[j] ? fabsf(token[k + j]) : largest[j];
+	for (; k < dim; k++)
+		largest[0] = fabsf(token[k]) > largest[0] ? fabsf(token[k]) : largest[0];
+	for (int j = 1; j < SQ8_LANES; j++)
+		largest[0] = largest[j] > largest[0] ? largest[j] : largest[0];
+	return largest[0] / SQ8_LARGEST;
+}
+
+/*
+ * The code of x, as a row has it: x / scale to nearest even, + 128. A scale
+ * among the subnormals is coarse, so that the quotient can pass 127.
+ */
+KERNEL_INLINE uint8_t
+sq8_code(float x, float scale)
+{
+	const float round_to_integer = 0x1.8p23f;
+	float		code = x / scale;
+
+	code = code > SQ8_LARGEST ? SQ8_LARGEST : code < -SQ8_LARGEST ? -SQ8_LARGEST : code == code ? code : 0.0f;
+	return (uint8_t) ((int32_t) ((code + round_to_integer) - round_to_integer) + SQ8_BIAS);
+}
+
+/* A token of zeros has scale 0, and is all zeros. */
+KERNEL_INLINE void
+plain_sq8_encode(const float *token, uint32_t dim, bool has_add, float add, uint8_t *row)
+{
+	float		scale = sq8_scale(token, dim);
+	size_t		padded = ((size_t) dim + 3) & ~(size_t) 3;
+	size_t		k = 0;
+
+	memcpy(row, &scale, sizeof(float));
+	row += sizeof(float);
+	if (has_add)
+	{
+		memcpy(row, &add, sizeof(float));
+		row += sizeof(float);
+	}
+	if (!(scale > 0.0f))
+	{
+		memset(row, SQ8_BIAS, padded);
+		return;
+	}
+	for (; k + SQ8_LANES <= dim; k += SQ8_LANES)
+		for (size_t j = 0; j < SQ8_LANES; j++)
+			row[k + j] = sq8_code(token[k + j], scale);
+	for (; k < dim; k++)
+		row[k] = sq8_code(token[k], scale);
+	memset(row + dim, SQ8_BIAS, padded - dim);
+}
+
+KERNEL_INLINE float
+plain_sq8_squared(const uint8_t *row, uint32_t dim, bool has_add)
+{
+	const uint8_t *codes = row + sizeof(float) * (has_add ? 2 : 1);
+	float		scale = load_float(row);
+	int32_t		sums[SQ8_LANES] = {0};
+	size_t		k = 0;
+
+	for (; k + SQ8_LANES <= dim; k += SQ8_LANES)
+		for (size_t j = 0; j < SQ8_LANES; j++)
+			sums[j] += (codes[k + j] - SQ8_BIAS) * (codes[k + j] - SQ8_BIAS);
+	for (; k < dim; k++)
+		sums[0] += (codes[k] - SQ8_BIAS) * (codes[k] - SQ8_BIAS);
+	for (int j = 1; j < SQ8_LANES; j++)
+		sums[0] += sums[j];
+	return scale * (scale * (float) sums[0]);
+}
+
+/* ---- looking at keys: rows of nslots, which is a multiple of 16 ---- */
+
+#define KEY_LANES 16
+#define MOST_KEY_LANES 64
+
+/* lanes is a constant wherever this is expanded: as many chains of comparisons side by side. */
+KERNEL_INLINE void
+raise_lanes(const float *keys, uint32_t nrows, uint32_t nslots, float *largest, const size_t lanes)
+{
+	float		most[MOST_KEY_LANES];
+
+	for (size_t j = 0; j < lanes; j++)
+		most[j] = largest[j];
+	for (size_t row = 0; row < nrows; row++)
+	{
+		const float *of_row = keys + row * nslots;
+
+		for (size_t j = 0; j < lanes; j++)
+			most[j] = of_row[j] > most[j] ? of_row[j] : most[j];
+	}
+	for (size_t j = 0; j < lanes; j++)
+		largest[j] = most[j];
+}
+
+KERNEL_INLINE void
+plain_keys_raise(const float *keys, uint32_t nrows, uint32_t nslots, float *largest)
+{
+	size_t		slot = 0;
+
+	for (; slot + MOST_KEY_LANES <= nslots; slot += MOST_KEY_LANES)
+		raise_lanes(keys + slot, nrows, nslots, largest + slot, MOST_KEY_LANES);
+	for (; slot < nslots; slot += KEY_LANES)
+		raise_lanes(keys + slot, nrows, nslots, largest + slot, KEY_LANES);
+}
+
+KERNEL_INLINE uint32_t
+plain_keys_reach(const float *keys, uint32_t nrows, uint32_t nslots, const float *least, uint32_t *rows)
+{
+	uint32_t	nreaching = 0;
+
+	for (uint32_t row = 0; row < nrows; row++, keys += nslots)
+	{
+		int32_t		reaching[KEY_LANES] = {0};
+
+		for (size_t slot = 0; slot < nslots; slot += KEY_LANES)
+			for (size_t j = 0; j < KEY_LANES; j++)
+				reaching[j] |= keys[slot + j] < least[slot + j] ? 0 : -1;
+		for (size_t half = KEY_LANES / 2; half > 0; half /= 2)
+			for (size_t j = 0; j < half; j++)
+				reaching[j] |= reaching[j + half];
+		rows[nreaching] = row;
+		nreaching += reaching[0] != 0;
+	}
+	return nreaching;
+}
+
+/* The functions of one instruction set, under names that begin with prefix; their declarations; their places in KernelOps. */
+#define DEFINE_PLAIN_KERNELS(prefix) \
+	void \
+	prefix##_sq8_encode(const float *token, uint32_t dim, bool has_add, float add, uint8_t *row) \
+	{ \
+		plain_sq8_encode(token, dim, has_add, add, row); \
+	} \
+	float \
+	prefix##_sq8_squared(const uint8_t *row, uint32_t dim, bool has_add) \
+	{ \
+		return plain_sq8_squared(row, dim, has_add); \
+	} \
+	void \
+	prefix##_keys_raise(const float *keys, uint32_t nrows, uint32_t nslots, float *largest) \
+	{ \
+		plain_keys_raise(keys, nrows, nslots, largest); \
+	} \
+	uint32_t \
+	prefix##_keys_reach(const float *keys, uint32_t nrows, uint32_t nslots, const float *least, uint32_t *rows) \
+	{ \
+		return plain_keys_reach(keys, nrows, nslots, least, rows); \
+	}
+
+#define DECLARE_PLAIN_KERNELS(prefix) \
+	extern void prefix##_sq8_encode(const float *token, uint32_t dim, bool has_add, float add, uint8_t *row); \
+	extern float prefix##_sq8_squared(const uint8_t *row, uint32_t dim, bool has_add); \
+	extern void prefix##_keys_raise(const float *keys, uint32_t nrows, uint32_t nslots, float *largest); \
+	extern uint32_t prefix##_keys_reach(const float *keys, uint32_t nrows, uint32_t nslots, const float *least, uint32_t *rows)
+
+#define PLAIN_KERNELS(prefix) \
+	.sq8_encode = prefix##_sq8_encode, \
+	.sq8_squared = prefix##_sq8_squared, \
+	.keys_raise = prefix##_keys_raise, \
+	.keys_reach = prefix##_keys_reach
+
+#endif							/* COLBERT_KERNELS_PLAIN_H */

@@ -1,0 +1,383 @@
+/*-------------------------------------------------------------------------
+ *
+ * tiles.h
+ *	  What the float kernels of all vector instruction sets have in common.
+ *
+ * A tile is a block of document rows times one group of query tokens (or
+ * two): an instruction set brings functions that compute the dot products of
+ * a tile of a fixed height, and a function that widens rows. Here is the rest:
+ * cutting a run of rows into tiles, turning dots into keys, and the maxima.
+ *
+ * Included by one file an instruction set, after <immintrin.h> or its like;
+ * everything is inlined there and compiled for that instruction set. The
+ * loops over lanes below are written for the compiler's vectorizer, which
+ * turns each into one or two instructions.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef COLBERT_KERNELS_TILES_H
+#define COLBERT_KERNELS_TILES_H
+
+#include "kernels/internal.h"
+
+#define CACHE_WAY 4096			/* bytes apart that share a set of a first-level cache */
+#define TILE_MOST_ROWS KERNEL_SCRATCH_ROWS
+#define STREAM_MOST_ROWS 16		/* where the caller says what comes next: taller tiles starve for lines out of cache */
+#define TILE_MOST_FLOATS (16 * 32)	/* of dots: 16 rows of a group of 16, or 12 of two */
+
+/*
+ * The rows of a tile; and what will be scored after them: bytes to bring into
+ * cache, ahead_step of them with each step through the dims, while the
+ * multiply-adds keep the core busy. A burst of prefetches before a document
+ * waits for itself; spread out like this they hide most of the latency.
+ */
+typedef struct TileRows
+{
+	const char *first;
+	size_t		stride;
+	uint32_t	nrows;
+	const char *ahead;
+	size_t		ahead_step;
+} TileRows;
+
+KERNEL_INLINE void
+tile_prefetch(const TileRows *rows, size_t k)
+{
+	__builtin_prefetch(rows->ahead + k * rows->ahead_step, 0, 3);
+}
+
+/*
+ * Dot products of a fixed number of rows with one group of query tokens at
+ * pack, or with that group and the next: dots[(row * groups + group) * lanes + lane].
+ */
+typedef void (*DotTile) (const KernelQuery *q, const float *pack, const TileRows *rows, float *dots);
+
+/* Tiles of one shape by height; tiles[0] is unused. */
+typedef struct TileShape
+{
+	uint32_t	most_rows;
+	bool		full_first;		/* the highest tile is a better kind: as many of it as fit */
+	uint32_t	groups;
+	const DotTile *tiles;
+} TileShape;
+
+/* A tile's dots and where it stands in the run and in the query. */
+typedef struct TileResult
+{
+	const float *dots;
+	uint32_t	width;			/* floats of a row of dots: lanes * groups */
+	uint32_t	first_row;		/* of the run */
+	uint32_t	nrows;
+	uint32_t	first_slot;		/* of the query */
+} TileResult;
+
+/*
+ * Finish the slots at .. at + lanes - 1 of a tile's width: update running
+ * maxima (best_row may be NULL), or write keys, nslots floats a row.
+ */
+typedef void (*TileMaxima) (const KernelRows *rows, const TileResult *tile, uint32_t at,
+							float *best, uint32_t *best_row);
+typedef void (*TileKeys) (const KernelRows *rows, const TileResult *tile, uint32_t at, float *keys, size_t nslots);
+
+/* What an instruction set brings for queries of so many lanes. */
+typedef struct TileLanes
+{
+	TileShape	one;			/* one group at a time */
+	TileShape	pair;			/* two groups at a time; the same where there is no such shape */
+	TileMaxima	maxima;
+	TileKeys	keys;
+} TileLanes;
+
+typedef struct TileKernels
+{
+	TileLanes	lanes4;
+	TileLanes	lanes8;
+	TileLanes	lanes16;
+	void		(*half_to_float) (const uint16_t *in, float *out, size_t n);
+	void		(*int8_to_float) (const int8_t *in, float scale, float *out, size_t n);
+} TileKernels;
+
+/*
+ * Rows i .. i + nrows - 1 as floats: in place, or widened into the query's
+ * scratch, a tile at a time. Rows that are whole ways of a first-level cache
+ * apart would evict each other, and are copied there too. What comes after
+ * them is the next rows of the run, or what the caller says.
+ */
+KERNEL_INLINE TileRows
+tile_rows(const TileKernels *k, const KernelQuery *q, const KernelRows *rows, uint32_t i, uint32_t nrows)
+{
+	size_t		scratch_stride = kernel_scratch_stride(q->dim);
+	TileRows	tile = {(const char *) row_bytes(rows, i), rows->stride, nrows, rows->next, 0};
+
+	if (i + nrows < rows->nrows || rows->next == NULL)
+		tile.ahead = tile.first + nrows * rows->stride;
+	tile.ahead_step = (nrows * rows->stride + q->dim - 1) / q->dim;
+	if (rows->element == KERNEL_FLOAT4 && rows->stride % CACHE_WAY != 0)
+		return tile;
+
+	for (uint32_t r = 0; r < nrows; r++)
+	{
+		const void *in = row_bytes(rows, i + r);
+		float	   *out = q->scratch + r * scratch_stride;
+
+		if (rows->element == KERNEL_FLOAT4)
+			memcpy(out, in, q->dim * sizeof(float));
+		else if (rows->element == KERNEL_FLOAT2)
+			k->half_to_float(in, out, q->dim);
+		else
+			k->int8_to_float(in, row_param(rows, rows->scale, i + r, 1.0f), out, q->dim);
+	}
+	tile.first = (const char *) q->scratch;
+	tile.stride = scratch_stride * sizeof(float);
+	return tile;
+}
+
+/* The constants that turn the dots of row r of a tile into keys. */
+KERNEL_INLINE float
+tile_mul(const KernelRows *rows, const TileResult *tile, uint32_t r)
+{
+	return row_param(rows, rows->mul, tile->first_row + r, 1.0f);
+}
+
+KERNEL_INLINE float
+tile_add(const KernelRows *rows, const TileResult *tile, uint32_t r)
+{
+	return row_param(rows, rows->add, tile->first_row + r, 0.0f);
+}
+
+/* What becomes of the tiles of a run: maxima, or (keys not NULL) all keys. */
+typedef struct TileSink
+{
+	float	   *best;
+	uint32_t   *best_row;
+	float	   *keys;
+} TileSink;
+
+KERNEL_INLINE void
+tile_finish(const TileLanes *k, const KernelQuery *q, const KernelRows *rows, const TileResult *tile,
+			const TileSink *sink)
+{
+	for (uint32_t at = 0; at < tile->width; at += q->lanes)
+	{
+		if (sink->keys != NULL)
+			k->keys(rows, tile, at, sink->keys, kernel_query_slots(q));
+		else
+			k->maxima(rows, tile, at, sink->best, sink->best_row);
+	}
+}
+
+/* The height of the next tile when 'left' rows are left. */
+KERNEL_INLINE uint32_t
+tile_height(const TileShape *shape, const KernelRows *rows, uint32_t left)
+{
+	if (rows->next != NULL)
+		return next_block_rows(left, min_uint32(shape->most_rows, STREAM_MOST_ROWS));
+	if (shape->full_first && left >= shape->most_rows)
+		return shape->most_rows;
+	return next_block_rows(left, shape->most_rows);
+}
+
+/*
+ * Walk a run of rows tile by tile. All query tokens see a block of rows
+ * before the next block is touched, so a row is read from memory once.
+ */
+KERNEL_INLINE void
+tile_run(const TileKernels *kernels_of_isa, const KernelQuery *q, const KernelRows *rows, const TileSink *sink)
+{
+	float		dots[TILE_MOST_FLOATS] __attribute__((aligned(64)));
+	const TileLanes *k = q->lanes == 4 ? &kernels_of_isa->lanes4 :
+		q->lanes == 8 ? &kernels_of_isa->lanes8 : &kernels_of_isa->lanes16;
+	uint32_t	nrows;
+
+	for (uint32_t i = 0; i < rows->nrows; i += nrows)
+	{
+		TileRows	block;
+		const TileShape *shape;
+
+		nrows = tile_height(q->ngroups > 1 ? &k->pair : &k->one, rows, rows->nrows - i);
+		block = tile_rows(kernels_of_isa, q, rows, i, nrows);
+		for (uint32_t group = 0; group < q->ngroups; group += shape->groups)
+		{
+			TileResult	tile;
+
+			shape = q->ngroups - group > 1 ? &k->pair : &k->one;
+			shape->tiles[nrows] (q, q->pack + (size_t) group * q->dim * q->lanes, &block, dots);
+			block.ahead_step = 0;
+
+			tile.dots = dots;
+			tile.width = shape->groups * q->lanes;
+			tile.first_row = i;
+			tile.nrows = nrows;
+			tile.first_slot = group * q->lanes;
+			tile_finish(k, q, rows, &tile, sink);
+		}
+	}
+}
+
+/*
+ * Pointers to every third row. With the two multiples of the stride that
+ * addressing modes can add, few registers reach many rows.
+ */
+#define ROW_BASES ((TILE_MOST_ROWS + 2) / 3)
+
+KERNEL_INLINE void
+set_row_bases(const char **base, const TileRows *rows, const int nrows)
+{
+	KERNEL_UNROLL
+	for (int i = 0; i < (nrows + 2) / 3; i++)
+		base[i] = rows->first + i * 3 * rows->stride;
+}
+
+KERNEL_INLINE const char *
+row_at(const char *const *base, size_t stride, const int i)
+{
+	return base[i / 3] + i % 3 * stride;
+}
+
+/*
+ * Tiles of every height from an expression in n: TILES_16(DEFINE_TILE, name,
+ * EXPRESSION) defines name_1 to name_16, {NULL, TILES_16(TILE_ENTRY, name, _)}
+ * is their table.
+ */
+#define DEFINE_TILE(name, expression, n) \
+static void \
+name##_##n(const KernelQuery *q, const float *pack, const TileRows *rows, float *dots) \
+{ \
+	expression(n); \
+}
+#define TILE_ENTRY(name, expression, n) name##_##n,
+
+#define TILES_4(m, name, expression) \
+	m(name, expression, 1) m(name, expression, 2) m(name, expression, 3) m(name, expression, 4)
+#define TILES_6(m, name, expression) \
+	TILES_4(m, name, expression) m(name, expression, 5) m(name, expression, 6)
+#define TILES_8(m, name, expression) \
+	TILES_6(m, name, expression) m(name, expression, 7) m(name, expression, 8)
+#define TILES_12(m, name, expression) TILES_8(m, name, expression) \
+	m(name, expression, 9) m(name, expression, 10) m(name, expression, 11) m(name, expression, 12)
+#define TILES_15(m, name, expression) TILES_12(m, name, expression) \
+	m(name, expression, 13) m(name, expression, 14) m(name, expression, 15)
+#define TILES_16(m, name, expression) TILES_15(m, name, expression) m(name, expression, 16)
+
+/* ------------------------------------------------------------------------
+ * sq8
+ * ------------------------------------------------------------------------
+ */
+
+/*
+ * Integer dot products, less the correction, of a fixed number of rows with
+ * one group of 16 query tokens, or with that group and the next:
+ * sums[(row * groups + group) * 16 + token]. codes are the rows without what
+ * stands before their codes.
+ */
+typedef void (*Sq8Tile) (const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t *sums);
+
+typedef struct Sq8Shape
+{
+	uint32_t	most_rows;
+	uint32_t	groups;
+	const Sq8Tile *tiles;		/* by height; tiles[0] is unused */
+} Sq8Shape;
+
+/* The rows of a tile of sums. */
+typedef struct Sq8Result
+{
+	const int32_t *sums;
+	const uint8_t *rows;		/* where the first row begins: scale, add */
+	size_t		stride;
+	uint32_t	nrows;
+	uint32_t	ngroups;
+	bool		has_add;
+} Sq8Result;
+
+typedef struct Sq8Kernels
+{
+	Sq8Shape	half;			/* the first 8 tokens of a group; the same as one where there is no such shape */
+	Sq8Shape	one;
+	Sq8Shape	pair;
+	/* Update the 16 running maxima at best from column 'group' of the tile. */
+	void		(*maxima) (const Sq8Result *tile, uint32_t group, const float *query_scale, float *best);
+	/* Write the 16 keys of each row of that column, nslots floats a row. */
+	void		(*keys) (const Sq8Result *tile, uint32_t group, const float *query_scale, float *out, size_t nslots);
+} Sq8Kernels;
+
+/* What becomes of a run of rows: maxima, or (keys not NULL) all keys. */
+typedef struct Sq8Sink
+{
+	float	   *best;
+	float	   *keys;
+} Sq8Sink;
+
+KERNEL_INLINE float
+sq8_row_scale(const Sq8Result *tile, uint32_t r)
+{
+	return load_float(tile->rows + r * tile->stride);
+}
+
+KERNEL_INLINE float
+sq8_row_add(const Sq8Result *tile, uint32_t r)
+{
+	return tile->has_add ? load_float(tile->rows + r * tile->stride + sizeof(float)) : 0.0f;
+}
+
+/* Which tiles multiply the query tokens from 'group' on. */
+KERNEL_INLINE const Sq8Shape *
+sq8_shape(const Sq8Kernels *k, const KernelSq8Query *q, uint32_t group)
+{
+	uint32_t	left = q->ntokens - group * 16;
+
+	return left > 16 ? &k->pair : left > 8 ? &k->one : &k->half;
+}
+
+KERNEL_INLINE void
+sq8_run(const Sq8Kernels *k, const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, Sq8Sink sink)
+{
+	int32_t		sums[TILE_MOST_FLOATS] __attribute__((aligned(64)));
+	size_t		stride = kernel_sq8_row_size(q->dim, has_add);
+	uint32_t	most_rows = sq8_shape(k, q, 0)->most_rows;
+
+	while (nrows > 0)
+	{
+		uint32_t	height = next_block_rows(nrows, most_rows);
+		const char *first = (const char *) rows + sizeof(float) * (has_add ? 2 : 1);
+		TileRows	codes = {first, stride, height, first + height * stride, (height * stride + q->dim - 1) / q->dim};
+		const Sq8Shape *shape;
+
+		for (uint32_t group = 0; group < q->ngroups; group += shape->groups)
+		{
+			Sq8Result	tile;
+
+			shape = sq8_shape(k, q, group);
+			tile.sums = sums;
+			tile.rows = rows;
+			tile.stride = stride;
+			tile.nrows = height;
+			tile.ngroups = shape->groups;
+			tile.has_add = has_add;
+			shape->tiles[height] (q, group, &codes, sums);
+			codes.ahead_step = 0;
+			for (uint32_t g = 0; g < shape->groups; g++)
+			{
+				size_t		slot = (size_t) (group + g) * 16;
+
+				if (sink.keys != NULL)
+					k->keys(&tile, g, q->scale + slot, sink.keys + slot, kernel_sq8_slots(q));
+				else
+					k->maxima(&tile, g, q->scale + slot, sink.best + slot);
+			}
+		}
+		rows += height * stride;
+		nrows -= height;
+		if (sink.keys != NULL)
+			sink.keys += (size_t) height * kernel_sq8_slots(q);
+	}
+}
+
+#define DEFINE_SQ8_TILE(name, expression, n) \
+static void \
+name##_##n(const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t *sums) \
+{ \
+	expression(n); \
+}
+
+#endif							/* COLBERT_KERNELS_TILES_H */

@@ -1,0 +1,71 @@
+/*-------------------------------------------------------------------------
+ *
+ * points.c
+ *	  Reading the points of a sample, and grouping them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "kmeans/internal.h"
+
+#include <string.h>
+
+/* Rows that are on their way into the cache while one is widened: they come in any order. */
+#define PREFETCH_ROWS	4
+#define CACHE_LINE		64
+
+static inline void
+prefetch_row(const uint16_t *row, uint32_t dim)
+{
+	for (size_t at = 0; at < dim * sizeof(uint16_t); at += CACHE_LINE)
+		__builtin_prefetch((const char *) row + at);
+}
+
+void
+kmeans_load(const KmeansInput *input, const uint32_t *order, uint32_t n, float *out)
+{
+	for (uint32_t i = 0; i < n; i++)
+	{
+		if (i + PREFETCH_ROWS < n)
+			prefetch_row(kmeans_row(input, order[i + PREFETCH_ROWS]), input->dim);
+		kernels->half_to_float(kmeans_row(input, order[i]), out + (size_t) i * input->dim, input->dim);
+	}
+}
+
+void
+kmeans_load_points(const KmeansInput *input, uint64_t first, uint32_t n, uint32_t *order, float *out)
+{
+	for (uint32_t i = 0; i < n; i++)
+		order[i] = kmeans_row_of_point(input, first + i);
+	kmeans_load(input, order, n, out);
+}
+
+void
+kmeans_group(const KmeansInput *input, const KmeansHooks *hooks, const uint32_t *group, uint32_t ngroups,
+			 uint32_t *start, uint32_t *order)
+{
+	uint32_t	npoints = (uint32_t) input->nsample;
+	uint32_t	sum = 0;
+
+	memset(start, 0, sizeof(uint32_t) * ((size_t) ngroups + 1));
+	for (uint32_t i = 0; i < npoints; i++)
+	{
+		start[group[i]]++;
+		kmeans_tick(hooks, i);
+	}
+	for (uint32_t g = 0; g < ngroups; g++)
+	{
+		uint32_t	count = start[g];
+
+		start[g] = sum;
+		sum += count;
+	}
+	for (uint32_t i = 0; i < npoints; i++)
+	{
+		order[start[group[i]]++] = kmeans_row_of_point(input, i);
+		kmeans_tick(hooks, i);
+	}
+
+	/* Filling moved every start to the next group's. */
+	memmove(start + 1, start, sizeof(uint32_t) * ngroups);
+	start[0] = 0;
+}

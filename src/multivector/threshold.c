@@ -1,0 +1,280 @@
+/*-------------------------------------------------------------------------
+ *
+ * threshold.c
+ *	  Ranges of a score: "maxsim(doc, query) > bound" as a value.
+ *
+ *	comparison	within the range are
+ *	> >=		documents whose score (maxsim, maxsim_cosine) is that
+ *	< <=		documents whose distance (<#>, <=>, <->) is that
+ *
+ * The operators here compare exactly as core compares the same numbers, NaN
+ * above all others included, so that the planner may put one in the place of
+ * the comparison that a person wrote.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include <float.h>
+#include <math.h>
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "multivector/score_memo.h"
+#include "multivector/threshold.h"
+#include "utils/builtins.h"
+#include "utils/float.h"
+#include "utils/memutils.h"
+#include "utils/typcache.h"
+
+/* Fields of multivector_range. */
+enum
+{
+	FIELD_QUERY,
+	FIELD_COMPARISON,
+	FIELD_BOUND,
+	FIELD_COUNT
+};
+
+PG_FUNCTION_INFO_V1(multivector_range);
+PG_FUNCTION_INFO_V1(multivector_bound);
+PG_FUNCTION_INFO_V1(multivector_maxsim_within);
+PG_FUNCTION_INFO_V1(multivector_maxsim_cosine_within);
+PG_FUNCTION_INFO_V1(multivector_maxsim_l2_within);
+
+static void
+set_comparison(ScoreRange *range, const char *comparison)
+{
+	bool		known = (comparison[0] == '<' || comparison[0] == '>') &&
+		(comparison[1] == '\0' || strcmp(comparison + 1, "=") == 0);
+
+	if (!known)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("comparison of a range must be >, >=, < or <=, not \"%s\"", comparison)));
+	range->of_distance = comparison[0] == '<';
+	range->inclusive = comparison[1] == '=';
+}
+
+/* A row (query, comparison, bound), once it is known what a comparison can be. */
+Datum
+multivector_range(PG_FUNCTION_ARGS)
+{
+	ScoreRange	range;
+	TupleDesc	desc;
+	Datum		values[FIELD_COUNT];
+	bool		nulls[FIELD_COUNT] = {0};
+
+	set_comparison(&range, text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE || desc->natts != FIELD_COUNT)
+		elog(ERROR, "return type must be multivector_range");
+	for (int i = 0; i < FIELD_COUNT; i++)
+		values[i] = PG_GETARG_DATUM(i);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}
+
+/* The type belongs to the extension, and still its owner could alter it. */
+static void
+check_fields(TupleDesc desc)
+{
+	if (desc->natts != FIELD_COUNT ||
+		TupleDescAttr(desc, FIELD_QUERY)->attlen != -1 ||
+		TupleDescAttr(desc, FIELD_COMPARISON)->atttypid != TEXTOID ||
+		TupleDescAttr(desc, FIELD_BOUND)->atttypid != FLOAT8OID)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("type multivector_range is not that of the extension")));
+}
+
+bool
+range_from_datum(Datum datum, ScoreRange *range)
+{
+	HeapTupleHeader row = DatumGetHeapTupleHeader(datum);
+	TupleDesc	desc = lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(row), HeapTupleHeaderGetTypMod(row));
+	HeapTupleData tuple = {.t_data = row, .t_len = HeapTupleHeaderGetDatumLength(row)};
+	Datum		values[FIELD_COUNT];
+	bool		nulls[FIELD_COUNT];
+
+	check_fields(desc);
+	heap_deform_tuple(&tuple, desc, values, nulls);
+	ReleaseTupleDesc(desc);
+	if (nulls[FIELD_QUERY] || nulls[FIELD_COMPARISON] || nulls[FIELD_BOUND])
+		return false;
+	set_comparison(range, text_to_cstring(DatumGetTextPP(values[FIELD_COMPARISON])));
+	range->query = multivector_from_datum(values[FIELD_QUERY]);
+	range->bound = DatumGetFloat8(values[FIELD_BOUND]);
+	return true;
+}
+
+/* Rounding errors of an operation and of the inverse one are half of this share of their operands and results. */
+#define BOUND_SLACK (4 * DBL_EPSILON)
+
+/* A bound of a score, and how far off it may be. */
+typedef struct LooseBound
+{
+	double		bound;
+	double		slack;
+	bool		falls;			/* the value falls while the score rises */
+} LooseBound;
+
+/* The score of which an operation makes this value. */
+static LooseBound
+undo(const char *operation, double value, double operand)
+{
+	double		sum = (fabs(value) + fabs(operand)) * BOUND_SLACK;
+
+	if (strcmp(operation, BOUND_PLUS) == 0)
+		return (LooseBound) {value - operand, sum};
+	if (strcmp(operation, BOUND_MINUS) == 0)
+		return (LooseBound) {value + operand, sum};
+	if (strcmp(operation, BOUND_SUBTRACTED) == 0)
+		return (LooseBound) {operand - value, sum, true};
+	if (strcmp(operation, BOUND_TIMES) == 0)
+		return (LooseBound) {value / operand, fabs(value / operand) * BOUND_SLACK + DBL_MIN, operand < 0};
+	if (strcmp(operation, BOUND_DIVIDED) == 0)
+		return (LooseBound) {value * operand, fabs(value * operand) * BOUND_SLACK + DBL_MIN, operand < 0};
+	if (strcmp(operation, BOUND_REAL) == 0)
+		return (LooseBound) {value, fabs(value) * FLT_EPSILON + FLT_MIN};
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("operation around a score is not known: \"%s\"", operation)));
+}
+
+/*
+ * The bound of a score, if an operation of it and an operand is bounded: from
+ * below if above, else from above. A bound that is not finite, or comes of an
+ * operand that is not, bounds nothing.
+ */
+Datum
+multivector_bound(PG_FUNCTION_ARGS)
+{
+	bool		above = PG_GETARG_BOOL(3);
+	double		value = PG_GETARG_FLOAT8(0);
+	double		operand = PG_GETARG_FLOAT8(2);
+	LooseBound	loose = undo(text_to_cstring(PG_GETARG_TEXT_PP(1)), value, operand);
+	double		nothing;
+
+	above = above != loose.falls;
+	nothing = above ? -INFINITY : INFINITY;
+	if (!isfinite(value) || !isfinite(operand) || !isfinite(loose.bound) || !isfinite(loose.slack))
+		PG_RETURN_FLOAT8(nothing);
+	PG_RETURN_FLOAT8(above ? loose.bound - loose.slack : loose.bound + loose.slack);
+}
+
+/* Share of a sum by which one may differ that is taken from the other side: more than rounding does. */
+#define FLOOR_SLACK 1e-12
+
+double
+range_floor(const ScoreRange *range, Metric metric)
+{
+	double		floor = range->bound;
+
+	/* The score of L2 is a distance: documents beyond a bound are the far ones. */
+	if (metric == METRIC_L2 && !range->of_distance)
+		return -INFINITY;
+	/* Above NaN is nothing, below it everything. */
+	if (isnan(floor))
+		return range->of_distance ? -INFINITY : INFINITY;
+	if (range->of_distance)
+		floor = (metric == METRIC_COSINE ? range->query->ntokens : 0) - floor;	/* as score_to_distance() */
+	if (!isfinite(floor))
+		return floor;
+	return floor - FLOOR_SLACK * (fabs(floor) + range->query->ntokens);
+}
+
+/* ---- the operators ---- */
+
+/* What a call site keeps: the range that it was given last, prepared. */
+typedef struct RangeCache
+{
+	MemoryContext context;		/* of all that follows */
+	struct varlena *given;
+	bool		empty;			/* a field is NULL */
+	ScoreRange	range;
+	ScoreQuery *query;
+} RangeCache;
+
+static void
+cache_range(RangeCache *cache, struct varlena *given, Metric metric)
+{
+	MemoryContext old;
+
+	cache->given = NULL;
+	MemoryContextReset(cache->context);
+	old = MemoryContextSwitchTo(cache->context);
+	cache->empty = !range_from_datum(PointerGetDatum(given), &cache->range);
+	if (!cache->empty)
+		cache->query = score_prepare(cache->range.query, metric);
+	cache->given = palloc_extended(VARSIZE_ANY(given), MCXT_ALLOC_HUGE);
+	memcpy(cache->given, given, VARSIZE_ANY(given));
+	MemoryContextSwitchTo(old);
+}
+
+/* The range of this call; a composite value holds no pointers into storage, so its bytes identify it. */
+static const RangeCache *
+prepared_range(FunctionCallInfo fcinfo, Metric metric)
+{
+	struct varlena *given = PG_DETOAST_DATUM(PG_GETARG_DATUM(1));
+	RangeCache *cache = fcinfo->flinfo->fn_extra;
+
+	if (cache == NULL)
+	{
+		cache = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(RangeCache));
+		cache->context = AllocSetContextCreate(fcinfo->flinfo->fn_mcxt, "colbert_pg range", ALLOCSET_DEFAULT_SIZES);
+		fcinfo->flinfo->fn_extra = cache;
+	}
+	if (cache->given == NULL || VARSIZE_ANY(cache->given) != VARSIZE_ANY(given) ||
+		memcmp(cache->given, given, VARSIZE_ANY(given)) != 0)
+		cache_range(cache, given, metric);
+	if ((Pointer) given != DatumGetPointer(PG_GETARG_DATUM(1)))
+		pfree(given);
+	return cache;
+}
+
+static Datum
+within(FunctionCallInfo fcinfo, Metric metric)
+{
+	const RangeCache *cache = prepared_range(fcinfo, metric);
+	const ScoreRange *range = &cache->range;
+	ScoreQuery *query = cache->query;
+	double		value;
+
+	if (cache->empty)
+		PG_RETURN_NULL();
+	/* A scan in the order of the same query has just scored the document. */
+	if (!score_memo_find(PG_GETARG_DATUM(0), (struct varlena *) range->query, metric, &value, &query))
+	{
+		MultiVector *doc = PG_GETARG_MULTIVECTOR(0);
+
+		value = score_document(query, doc);
+		PG_FREE_IF_COPY(doc, 0);
+	}
+	if (range->of_distance)
+	{
+		value = score_to_distance(query, value);
+		PG_RETURN_BOOL(range->inclusive ? float8_le(value, range->bound) : float8_lt(value, range->bound));
+	}
+	PG_RETURN_BOOL(range->inclusive ? float8_ge(value, range->bound) : float8_gt(value, range->bound));
+}
+
+/* doc <#~@ range */
+Datum
+multivector_maxsim_within(PG_FUNCTION_ARGS)
+{
+	return within(fcinfo, METRIC_IP);
+}
+
+/* doc <=~@ range */
+Datum
+multivector_maxsim_cosine_within(PG_FUNCTION_ARGS)
+{
+	return within(fcinfo, METRIC_COSINE);
+}
+
+/* doc <-~@ range */
+Datum
+multivector_maxsim_l2_within(PG_FUNCTION_ARGS)
+{
+	return within(fcinfo, METRIC_L2);
+}

@@ -1,0 +1,47 @@
+/*-------------------------------------------------------------------------
+ *
+ * threshold.h
+ *	  Ranges of a score: "maxsim(doc, query) > bound" as a value.
+ *
+ * In SQL a range is the row (query, comparison, bound) of the composite type
+ * multivector_range. Anyone can make one, so nothing in it is trusted.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef COLBERT_THRESHOLD_H
+#define COLBERT_THRESHOLD_H
+
+#include "compat/pg_compat.h"
+
+#include "multivector/score.h"
+
+/* Operations around a score, as SUPPORT_BOUND is told them. */
+#define BOUND_PLUS			"score + operand"
+#define BOUND_MINUS			"score - operand"
+#define BOUND_SUBTRACTED	"operand - score"
+#define BOUND_TIMES			"score * operand"
+#define BOUND_DIVIDED		"score / operand"
+#define BOUND_REAL			"score::real"
+
+typedef struct ScoreRange
+{
+	MultiVector *query;
+	bool		of_distance;	/* bounds the operator's value from above, not the function's from below */
+	bool		inclusive;
+	double		bound;
+} ScoreRange;
+
+/*
+ * Read a range; its query is allocated in the current context. False where a
+ * field is NULL: then nothing is within. Errors (22023) for an unknown
+ * comparison.
+ */
+extern bool range_from_datum(Datum datum, ScoreRange *range);
+
+/*
+ * The least similarity (larger is nearer; for L2 minus the distance) that a
+ * document within the range may have, or a little less.
+ */
+extern double range_floor(const ScoreRange *range, Metric metric);
+
+#endif							/* COLBERT_THRESHOLD_H */

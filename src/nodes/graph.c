@@ -1,0 +1,149 @@
+/*-------------------------------------------------------------------------
+ *
+ * graph.c
+ *	  The graph of an index: opening, sizes, and reading what is on pages.
+ *
+ * Nothing that a page says is believed: ordinals and counts are checked
+ * before use. A list may name nodes that were added after the reader copied
+ * the meta data; they are passed over.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "nodes/graph_internal.h"
+#include "utils/memutils.h"
+
+size_t
+graph_vector_size(uint32 dim)
+{
+	return TYPEALIGN(sizeof(uint32), offsetof(VertexEntry, vector) + (size_t) dim * sizeof(uint16));
+}
+
+size_t
+graph_node_size(uint32 dim)
+{
+	return sizeof(NodeEntry);
+}
+
+size_t
+graph_neighbours_size(uint32 dim, uint32 m)
+{
+	return graph_vector_size(dim) + edges_list_size(rotation_padded(dim), edges_lanes(m, 0));
+}
+
+size_t
+graph_upper_size(uint32 dim, uint32 m)
+{
+	return sizeof(UpperEntry) + graph_vector_size(dim) +
+		edges_list_size(rotation_padded(dim), edges_lanes(m, 1));
+}
+
+uint32
+graph_largest_m(uint32 dim)
+{
+	uint32		m = 0;
+
+	while (graph_neighbours_size(dim, m + 1) <= PAGE_PAYLOAD && graph_upper_size(dim, m + 1) <= PAGE_PAYLOAD)
+		m++;
+	return m;
+}
+
+void
+graph_corrupted(Graph *graph, uint32 vertex, uint32 level)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INDEX_CORRUPTED),
+			 errmsg("index \"%s\" has a damaged graph: vertex %u of level %u",
+					RelationGetRelationName(graph->index->rel), vertex, level),
+			 errhint("REINDEX it.")));
+}
+
+static void
+check_shape(Graph *graph)
+{
+	const ArrayMeta *arrays = graph->meta->arrays;
+
+	if (arrays[ARRAY_NODES].item_size != graph_node_size(graph->dim) ||
+		arrays[ARRAY_NEIGHBOURS].item_size != graph_neighbours_size(graph->dim, graph->m) ||
+		arrays[ARRAY_UPPER].item_size != graph_upper_size(graph->dim, graph->m) ||
+		arrays[ARRAY_NODES].nitems != arrays[ARRAY_NEIGHBOURS].nitems)
+		ereport(ERROR,
+				(errcode(ERRCODE_INDEX_CORRUPTED),
+				 errmsg("index \"%s\" has a damaged meta page",
+						RelationGetRelationName(graph->index->rel)),
+				 errhint("REINDEX it.")));
+}
+
+Graph *
+graph_open(ColbertIndex *index, MetaPageData *meta, const SketchParams *params)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg graph", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext caller = MemoryContextSwitchTo(context);
+	Graph	   *graph = palloc0(sizeof(Graph));
+	uint32		lanes;
+
+	graph->index = index;
+	graph->meta = meta;
+	graph->rotation = params->rotation;
+	graph->context = context;
+	graph->dim = meta->dim;
+	graph->width = graph_width(meta->dim);
+	graph->padded = params->rotation->padded;
+	graph->m = meta->m;
+	graph->counts_at_close = index->building;
+	check_shape(graph);
+
+	lanes = edges_lanes(graph->m, 0);
+	graph->query = palloc0(graph->width * sizeof(float));
+	graph->vector = palloc0(graph->width * sizeof(float));
+	graph->rotated = palloc(graph->padded * sizeof(float));
+	graph->sketch_memory = palloc(kernel_sketch_query_size(1, graph->padded));
+	graph->lane_vertices = palloc(lanes * sizeof(uint32));
+	graph->lane_estimates = palloc(lanes * sizeof(float));
+	MemoryContextSwitchTo(caller);
+	return graph;
+}
+
+const MetaPageData *
+graph_meta(const Graph *graph)
+{
+	return graph->meta;
+}
+
+bool
+graph_is_building(const Graph *graph)
+{
+	return graph->index->building;
+}
+
+Vertex
+graph_vertex_parts(const Graph *graph, char *data, uint32 vertex, uint32 level)
+{
+	Vertex		parts;
+
+	parts.node = vertex;
+	if (level > 0)
+	{
+		parts.node = ((UpperEntry *) data)->node;
+		data += sizeof(UpperEntry);
+	}
+	parts.entry = (VertexEntry *) data;
+	parts.edges.list = (NeighbourList *) (data + graph_vector_size(graph->dim));
+	parts.edges.lanes = edges_lanes(graph->m, level);
+	parts.edges.padded = graph->padded;
+	return parts;
+}
+
+Vertex
+graph_vertex(Graph *graph, char *data, uint32 vertex, uint32 level)
+{
+	Vertex		parts;
+
+	if (data == NULL || (level > 0 && ((UpperEntry *) data)->level != level))
+		graph_corrupted(graph, vertex, level);
+	parts = graph_vertex_parts(graph, data, vertex, level);
+	if (parts.edges.list->count > parts.edges.lanes)
+		graph_corrupted(graph, vertex, level);
+	return parts;
+}

@@ -1,0 +1,138 @@
+/*-------------------------------------------------------------------------
+ *
+ * graph_finder.c
+ *	  The graph as a finder.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "commands/progress.h"
+#include "common/pg_prng.h"
+#include "miscadmin.h"
+#include "nodes/finder.h"
+#include "nodes/graph.h"
+#include "pgstat.h"
+
+/* Search width when looking for a token's node. */
+#define ASSIGN_EF 8
+
+static bool
+graph_fits(uint32 dim)
+{
+	return graph_node_size(dim) <= PAGE_PAYLOAD && graph_largest_m(dim) >= 2;
+}
+
+static void
+graph_lay_out(MetaPageData *meta)
+{
+	uint32		largest = graph_largest_m(meta->dim);
+
+	if (meta->m > largest)
+	{
+		ereport(NOTICE,
+				(errmsg("m is lowered from %u to %u", meta->m, largest),
+				 errdetail("The neighbours of a node and their sketches must fit on a page.")));
+		meta->m = largest;
+	}
+	meta->arrays[ARRAY_NODES].item_size = graph_node_size(meta->dim);
+	meta->arrays[ARRAY_NEIGHBOURS].item_size = graph_neighbours_size(meta->dim, meta->m);
+	meta->arrays[ARRAY_UPPER].item_size = graph_upper_size(meta->dim, meta->m);
+}
+
+static void *
+graph_state_open(ColbertIndex *index, MetaPageData *meta, const SketchParams *params)
+{
+	return graph_open(index, meta, params);
+}
+
+static void
+graph_state_close(void *state)
+{
+	graph_close(state);
+}
+
+static void
+graph_find(void *state, FindQuery *query, NodeHit *hits, uint32 *nhits)
+{
+	uint32		dim = graph_meta(state)->dim;
+	GraphWidth	width = {query->reach, Max(query->ef, query->probes), query->probes};
+
+	for (uint32 t = 0; t < query->ntokens; t++)
+		nhits[t] = graph_search(state, query->tokens + (size_t) t * dim, &width, hits + (size_t) t * query->probes,
+								&query->hops);
+}
+
+static void
+graph_assign(void *state, const float *tokens, uint32 ntokens, NodeHit *nearest)
+{
+	uint32		dim = graph_meta(state)->dim;
+	const GraphWidth width = {1, ASSIGN_EF, 1};
+	uint64		hops = 0;
+
+	if (graph_assign_many(state, tokens, ntokens, nearest))
+		return;
+	for (uint32 t = 0; t < ntokens; t++)
+		if (graph_search(state, tokens + (size_t) t * dim, &width, &nearest[t], &hops) == 0)
+			elog(ERROR, "the graph of an index is empty");
+}
+
+static uint32
+graph_add(void *state, const float *vector)
+{
+	return graph_insert(state, vector, 1);
+}
+
+/* Report nodes of the graph as tuples of a build. */
+static void
+report_nodes(const Graph *graph, uint32 done, uint32 total)
+{
+	static const int params[] = {PROGRESS_CREATEIDX_TUPLES_TOTAL, PROGRESS_CREATEIDX_TUPLES_DONE};
+	const int64 values[] = {total, done};
+
+	if (graph_is_building(graph))
+		pgstat_progress_update_multi_param(lengthof(params), params, values);
+}
+
+static void
+graph_store(void *state, const KmeansResult *trained, uint32 *node_of)
+{
+	uint32		n = trained->ncentroids;
+	uint32	   *order = palloc_extended(mul_size(n, sizeof(uint32)), MCXT_ALLOC_HUGE);
+	pg_prng_state random;
+
+	/* Fisher-Yates: centroids come grouped by parent, which would make a lopsided graph. */
+	pg_prng_seed(&random, graph_meta(state)->seed);
+	for (uint32 i = 0; i < n; i++)
+	{
+		uint32		j = (uint32) pg_prng_uint64_range(&random, 0, i);
+
+		order[i] = order[j];
+		order[j] = i;
+	}
+	graph_count_at_close(state);
+	for (uint32 i = 0; i < n; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		report_nodes(state, i, n);
+		if (i == n / 2)
+			COLBERT_PAUSE("nodes-stored");
+		node_of[order[i]] = graph_insert(state, trained->centroids + (size_t) order[i] * graph_meta(state)->dim,
+										 trained->shrinks != NULL ? trained->shrinks[order[i]] : 1);
+	}
+	report_nodes(state, n, n);
+	pfree(order);
+}
+
+const Finder graph_finder = {
+	.kind = FINDER_HNSW,
+	.fits = graph_fits,
+	.lay_out = graph_lay_out,
+	.open = graph_state_open,
+	.close = graph_state_close,
+	.find = graph_find,
+	.assign = graph_assign,
+	.add = graph_add,
+	.store = graph_store,
+	.check = graph_check,
+};

@@ -1,0 +1,490 @@
+/*-------------------------------------------------------------------------
+ *
+ * graph_insert.c
+ *	  Growing the graph by one node (Malkov and Yashunin 2018, algorithm 1).
+ *
+ * Order of writes: the node with its own neighbour lists, then the meta page
+ * that counts it, then the links back to it, one list a change. Until the
+ * meta page counts a node nothing names it, and what stands in its place is
+ * overwritten by the next insert; a crash among the links back leaves a node
+ * that fewer paths lead to.
+ *
+ * There is one writer, so what it reads stays as it is until it writes. It
+ * keeps copies of vectors, which never change.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "base/splitmix.h"
+#include "miscadmin.h"
+#include "nodes/graph_internal.h"
+#include "storage/pace.h"
+#include "utils/memutils.h"
+
+/* The share of maintenance_work_mem that copies of vectors may take: one in so many. */
+#define CACHE_SHARE 4
+#define FEWEST_CACHED 1024
+
+/* Copies of node vectors (VertexEntry): that of node n in slot n mod nslots. */
+typedef struct VectorCache
+{
+	uint32	   *owner;			/* INVALID_ORDINAL where empty */
+	char	   *entries;
+	size_t		entry_size;
+	uint32		nslots;			/* a power of two */
+	uint32		largest;		/* nslots may grow to that */
+} VectorCache;
+
+/* The links of the new node on one level, either way. */
+typedef struct LevelLinks
+{
+	uint32		count;
+	Edge	   *forward;
+	Edge	   *back;
+} LevelLinks;
+
+struct GraphWriter
+{
+	VectorCache cache;
+	bool		meta_dirty;		/* the meta page lags behind graph->meta */
+
+	/* The new node. */
+	uint32		node;
+	uint32		level;
+	uint32		upper;			/* its first UpperEntry */
+	VertexEntry *entry;
+	float	   *vector;			/* as stored: rounded to binary16 */
+	float	   *rotated;
+	LevelLinks	links[GRAPH_MAX_LEVEL + 1];
+
+	/* Scratch for choosing neighbours. */
+	float	   *pool;			/* rows of vectors */
+	uint32	   *pool_vertices;
+	GraphCandidate *candidates;
+	uint32	   *chosen;
+	bool	   *kept;
+	float	   *other_rotated;
+	char	   *item;			/* a vertex to be written */
+};
+
+/* ---- copies of vectors ---- */
+
+static void
+cache_allocate(Graph *graph, VectorCache *cache, uint32 nslots)
+{
+	cache->owner = MemoryContextAllocHuge(graph->context, mul_size(nslots, sizeof(uint32)));
+	cache->entries = MemoryContextAllocHuge(graph->context, mul_size(nslots, cache->entry_size));
+	cache->nslots = nslots;
+	memset(cache->owner, 0xFF, nslots * sizeof(uint32));
+}
+
+static void
+cache_init(Graph *graph, VectorCache *cache)
+{
+	size_t		budget = maintenance_memory() / CACHE_SHARE;
+
+	cache->entry_size = graph_vector_size(graph->dim);
+	cache->largest = FEWEST_CACHED;
+	while (cache->largest < ((uint32) 1 << 30) &&
+		   budget / (cache->entry_size + sizeof(uint32)) >= (size_t) cache->largest * 2)
+		cache->largest *= 2;
+	cache_allocate(graph, cache, FEWEST_CACHED);
+}
+
+static VertexEntry *
+cache_entry(const VectorCache *cache, uint32 node)
+{
+	return (VertexEntry *) (cache->entries + (node & (cache->nslots - 1)) * cache->entry_size);
+}
+
+static void
+cache_put(VectorCache *cache, uint32 node, const void *entry)
+{
+	cache->owner[node & (cache->nslots - 1)] = node;
+	memcpy(cache_entry(cache, node), entry, cache->entry_size);
+}
+
+/* Make slots for so many nodes, as far as allowed. */
+static void
+cache_grow(Graph *graph, VectorCache *cache, uint32 nnodes)
+{
+	while (cache->nslots < nnodes && cache->nslots < cache->largest)
+	{
+		VectorCache	old = *cache;
+
+		cache_allocate(graph, cache, old.nslots * 2);
+		for (uint32 i = 0; i < old.nslots; i++)
+			if (old.owner[i] != INVALID_ORDINAL)
+				cache_put(cache, old.owner[i], cache_entry(&old, old.owner[i]));
+		pfree(old.owner);
+		pfree(old.entries);
+	}
+}
+
+/* Widen the vector of a vertex into width floats. */
+static void
+read_vector(Graph *graph, uint32 level, uint32 vertex, float *vector)
+{
+	VectorCache *cache = &graph->writer->cache;
+	Buffer		buffer = InvalidBuffer;
+	VertexEntry *entry;
+
+	if (level == 0 && cache->owner[vertex & (cache->nslots - 1)] == vertex)
+		entry = cache_entry(cache, vertex);
+	else
+	{
+		char	   *data;
+
+		if (vertex >= graph->meta->arrays[graph_array(level)].nitems)
+			graph_corrupted(graph, vertex, level);
+		buffer = parray_read(graph->index, graph->meta, graph_array(level), vertex, &data);
+		entry = graph_vertex(graph, data, vertex, level).entry;
+		if (level == 0)
+			cache_put(cache, vertex, entry);
+	}
+	kernels->half_to_float(entry->vector, vector, graph->dim);
+	if (BufferIsValid(buffer))
+		UnlockReleaseBuffer(buffer);
+}
+
+/* ---- the writer ---- */
+
+static Edge *
+allocate_edges(Graph *graph, uint32 count)
+{
+	Edge	   *edges = palloc(count * sizeof(Edge));
+	uint8	   *signs = palloc(count * (graph->padded / 8));
+
+	for (uint32 i = 0; i < count; i++)
+		edges[i].signs = signs + i * (graph->padded / 8);
+	return edges;
+}
+
+static GraphWriter *
+writer_create(Graph *graph)
+{
+	MemoryContext caller = MemoryContextSwitchTo(graph->context);
+	GraphWriter *writer = palloc0(sizeof(GraphWriter));
+	uint32		rows = Max(graph->meta->ef_construction, edges_limit(graph->m, 0)) + 1;
+
+	cache_init(graph, &writer->cache);
+	writer->entry = palloc0(graph_vector_size(graph->dim));
+	writer->vector = palloc0(graph->width * sizeof(float));
+	writer->rotated = palloc(graph->padded * sizeof(float));
+	writer->other_rotated = palloc(graph->padded * sizeof(float));
+	for (uint32 level = 0; level <= GRAPH_MAX_LEVEL; level++)
+	{
+		uint32		limit = edges_limit(graph->m, level);
+
+		writer->links[level].forward = allocate_edges(graph, limit);
+		writer->links[level].back = allocate_edges(graph, limit);
+	}
+
+	/* half_to_float writes dim floats of a row: what is past them stays zero. */
+	writer->pool = MemoryContextAllocExtended(graph->context, mul_size(mul_size(rows, graph->width), sizeof(float)),
+											  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	writer->pool_vertices = palloc(rows * sizeof(uint32));
+	writer->candidates = palloc(rows * sizeof(GraphCandidate));
+	writer->chosen = palloc(rows * sizeof(uint32));
+	writer->kept = palloc(rows * sizeof(bool));
+	writer->item = palloc0(Max(graph_neighbours_size(graph->dim, graph->m),
+							   graph_upper_size(graph->dim, graph->m)));
+	MemoryContextSwitchTo(caller);
+	return writer;
+}
+
+void
+graph_count_at_close(Graph *graph)
+{
+	graph->counts_at_close = true;
+}
+
+void
+graph_close(Graph *graph)
+{
+	if (graph->writer != NULL && graph->writer->meta_dirty)
+		meta_write_nodes(graph->index, graph->meta);
+	MemoryContextDelete(graph->context);
+}
+
+/* One node in m reaches each next level. */
+static uint32
+draw_level(const MetaPageData *meta, uint32 node)
+{
+	uint64		state = meta->seed ^ ((uint64) node << 32 | node);
+	uint64		draw = splitmix_next(&state);
+	uint64		chance = PG_UINT64_MAX / Max(meta->m, 2);
+	uint32		level = 0;
+
+	while (draw < chance && level < GRAPH_MAX_LEVEL)
+	{
+		chance /= Max(meta->m, 2);
+		level++;
+	}
+	return level;
+}
+
+/* Room for a node with so many upper entries in the three arrays. */
+static void
+make_room(Graph *graph, uint32 level)
+{
+	const ArrayDemand demands[] = {{ARRAY_NODES, 1}, {ARRAY_NEIGHBOURS, 1}, {ARRAY_UPPER, level}};
+
+	parray_make_room(graph->index, graph->meta, demands, lengthof(demands));
+}
+
+/* ---- choosing neighbours ---- */
+
+/* The new node's own vertex on a level. */
+static uint32
+own_vertex(const GraphWriter *writer, uint32 level)
+{
+	return level == 0 ? writer->node : writer->upper + (level - 1);
+}
+
+/* Encode the edges between the new node and one in the pool. */
+static void
+encode_link(Graph *graph, uint32 row, uint32 level, Edge *forward, Edge *back)
+{
+	GraphWriter *writer = graph->writer;
+
+	rotation_apply(graph->rotation, writer->pool + (size_t) row * graph->width, writer->other_rotated);
+	edge_encode(writer->rotated, writer->other_rotated, graph->padded, forward);
+	edge_encode(writer->other_rotated, writer->rotated, graph->padded, back);
+	forward->vertex = writer->pool_vertices[row];
+	back->vertex = own_vertex(writer, level);
+}
+
+/* Choose the new node's neighbours on a level among graph->results. */
+static void
+choose_neighbours(Graph *graph, uint32 level)
+{
+	GraphWriter *writer = graph->writer;
+	LevelLinks *links = &writer->links[level];
+	uint32		n = graph->results.count;
+
+	for (uint32 i = 0; i < n; i++)
+	{
+		float	   *row = writer->pool + (size_t) i * graph->width;
+
+		writer->pool_vertices[i] = graph->results.hits[i].node;
+		read_vector(graph, level, writer->pool_vertices[i], row);
+		writer->candidates[i] = (GraphCandidate) {i, graph_distance(writer->vector, row, graph->width)};
+	}
+	graph_sort_candidates(writer->candidates, n);
+	links->count = graph_select_neighbours(writer->pool, graph->width, writer->candidates, n,
+										   edges_limit(graph->m, level), writer->chosen);
+	for (uint32 i = 0; i < links->count; i++)
+		encode_link(graph, writer->candidates[writer->chosen[i]].row, level, &links->forward[i], &links->back[i]);
+}
+
+/* Find and choose neighbours on every level of the new node. */
+static void
+find_neighbours(Graph *graph)
+{
+	GraphWriter *writer = graph->writer;
+
+	for (uint32 level = 0; level <= writer->level; level++)
+		writer->links[level].count = 0;
+	if (!graph_start(graph))
+		return;
+	graph_set_query(graph, writer->vector);
+	for (uint32 level = graph->meta->entry_level + 1; level-- > 0;)
+	{
+		if (level <= writer->level)
+		{
+			graph_walk(graph, level, graph->meta->ef_construction);
+			choose_neighbours(graph, level);
+		}
+		else
+			graph_walk(graph, level, 1);
+		if (level > 0)
+			graph_descend(graph, level);
+	}
+}
+
+/* ---- writing ---- */
+
+/* Build the item of the new node's vertex on a level in writer->item. */
+static void
+build_vertex(Graph *graph, uint32 level)
+{
+	GraphWriter *writer = graph->writer;
+	LevelLinks *links = &writer->links[level];
+	Vertex		vertex;
+
+	memset(writer->item, 0, graph->meta->arrays[graph_array(level)].item_size);
+	if (level > 0)
+		*(UpperEntry *) writer->item = (UpperEntry) {.node = writer->node, .level = level};
+	vertex = graph_vertex_parts(graph, writer->item, own_vertex(writer, level), level);
+	memcpy(vertex.entry, writer->entry, graph_vector_size(graph->dim));
+	for (uint32 i = 0; i < links->count; i++)
+		edge_put(vertex.edges, i, &links->forward[i]);
+	vertex.edges.list->count = links->count;
+}
+
+/* Write the new node, to which nothing leads yet. */
+static void
+write_node(Graph *graph)
+{
+	GraphWriter *writer = graph->writer;
+	NodeEntry	node = {.postings.block = InvalidBlockNumber, .upper = writer->upper};
+
+	parray_copy_in(graph->index, graph->meta, ARRAY_NODES, writer->node, 1, &node);
+	for (uint32 level = 0; level <= writer->level; level++)
+	{
+		build_vertex(graph, level);
+		parray_copy_in(graph->index, graph->meta, graph_array(level), own_vertex(writer, level), 1, writer->item);
+	}
+	cache_put(&writer->cache, writer->node, writer->entry);
+}
+
+/*
+ * A full list, and an edge to the new node: choose which stay. Sets
+ * writer->kept for each lane; returns whether the new edge is to be added.
+ */
+static bool
+choose_kept(Graph *graph, uint32 vertex, const uint32 *lanes, uint32 count, uint32 level)
+{
+	GraphWriter *writer = graph->writer;
+	uint32		nchosen;
+	bool		add = false;
+
+	read_vector(graph, level, vertex, graph->vector);
+	for (uint32 i = 0; i <= count; i++)
+	{
+		float	   *row = writer->pool + (size_t) i * graph->width;
+
+		read_vector(graph, level, i < count ? lanes[i] : own_vertex(writer, level), row);
+		writer->candidates[i] = (GraphCandidate) {i, graph_distance(graph->vector, row, graph->width)};
+	}
+	graph_sort_candidates(writer->candidates, count + 1);
+	nchosen = graph_select_neighbours(writer->pool, graph->width, writer->candidates, count + 1,
+									  edges_limit(graph->m, level), writer->chosen);
+
+	memset(writer->kept, 0, count * sizeof(bool));
+	for (uint32 i = 0; i < nchosen; i++)
+	{
+		uint32		row = writer->candidates[writer->chosen[i]].row;
+
+		if (row < count)
+			writer->kept[row] = true;
+		else
+			add = true;
+	}
+	return add;
+}
+
+/* Keep the lanes of writer->kept, moved together. */
+static void
+drop_edges(EdgeList edges, const bool *kept)
+{
+	uint32		count = 0;
+
+	for (uint32 lane = 0; lane < edges.list->count; lane++)
+	{
+		if (!kept[lane])
+			continue;
+		if (lane != count)
+			edge_move(edges, lane, count);
+		count++;
+	}
+	edges.list->count = count;
+}
+
+/* Add the edge from a neighbour back to the new node. */
+static void
+link_back(Graph *graph, uint32 vertex, uint32 level, const Edge *edge)
+{
+	ArrayKind	array = graph_array(level);
+	char	   *data;
+	Buffer		buffer = parray_read(graph->index, graph->meta, array, vertex, &data);
+	EdgeList	edges = graph_vertex(graph, data, vertex, level).edges;
+	uint32		count = edges.list->count;
+	bool		full = count >= edges_limit(graph->m, level);
+	bool		add = true;
+	Change		change;
+
+	if (full)
+		memcpy(graph->lane_vertices, edges.list->vertices, count * sizeof(uint32));
+	UnlockReleaseBuffer(buffer);
+	if (full)
+		add = choose_kept(graph, vertex, graph->lane_vertices, count, level);
+
+	buffer = parray_lock(graph->index, graph->meta, array, vertex);
+	change_begin(&change, graph->index);
+	data = parray_change(&change, buffer, graph->meta, array, vertex);
+	edges = graph_vertex(graph, data, vertex, level).edges;
+	if (full)
+		drop_edges(edges, graph->writer->kept);
+	if (add && edges.list->count < edges.lanes)
+		edge_put(edges, edges.list->count++, edge);
+	change_commit(&change);
+	UnlockReleaseBuffer(buffer);
+}
+
+/* Draw the level of the next node, and take its places. */
+static void
+take_places(Graph *graph)
+{
+	GraphWriter *writer = graph->writer;
+	MetaPageData *meta = graph->meta;
+
+	writer->level = draw_level(meta, meta->arrays[ARRAY_NODES].nitems);
+	make_room(graph, writer->level);
+	writer->node = parray_take(meta, ARRAY_NODES, 1);
+	parray_take(meta, ARRAY_NEIGHBOURS, 1);
+	writer->upper = writer->level > 0 ? parray_take(meta, ARRAY_UPPER, writer->level) : INVALID_ORDINAL;
+}
+
+/* The new node's vector, as readers will see it: finite whatever it was. */
+static void
+set_vector(Graph *graph, const float *vector, float shrink)
+{
+	GraphWriter *writer = graph->writer;
+
+	for (uint32 k = 0; k < graph->dim; k++)
+		writer->vector[k] = Max(-LARGEST_HALF, Min(vector[k], LARGEST_HALF));
+	kernels->float_to_half(writer->vector, writer->entry->vector, graph->dim);
+	kernels->half_to_float(writer->entry->vector, writer->vector, graph->dim);
+	rotation_apply(graph->rotation, writer->vector, writer->rotated);
+	writer->entry->shrink = shrink > 0 ? Min(shrink, 1) : 1;
+	writer->entry->half_norm = 0.5f * graph_dot(writer->vector, writer->vector, graph->width);
+}
+
+uint32
+graph_insert(Graph *graph, const float *vector, float shrink)
+{
+	MetaPageData *meta = graph->meta;
+	GraphWriter *writer;
+
+	CHECK_FOR_INTERRUPTS();
+	if (graph->writer == NULL)
+		graph->writer = writer_create(graph);
+	writer = graph->writer;
+	take_places(graph);
+	cache_grow(graph, &writer->cache, meta->arrays[ARRAY_NODES].nitems);
+	set_vector(graph, vector, shrink);
+	find_neighbours(graph);
+	write_node(graph);
+
+	if (meta->entry_node == INVALID_ORDINAL || writer->level > meta->entry_level)
+	{
+		meta->entry_node = writer->node;
+		meta->entry_level = writer->level;
+	}
+	if (graph->counts_at_close)
+		writer->meta_dirty = true;
+	else
+		meta_write_nodes(graph->index, meta);
+
+	for (uint32 level = 0; level <= writer->level; level++)
+	{
+		LevelLinks *links = &writer->links[level];
+
+		for (uint32 i = 0; i < links->count; i++)
+			link_back(graph, links->forward[i].vertex, level, &links->back[i]);
+	}
+	return writer->node;
+}

@@ -1,0 +1,115 @@
+/*-------------------------------------------------------------------------
+ *
+ * graph_select.c
+ *	  Distances between node vectors, and the choice of neighbours.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "nodes/graph_select.h"
+
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "base/quad.h"
+
+static inline float
+sum_quads(Quad a, Quad b, Quad c, Quad d)
+{
+	Quad		s = (a + b) + (c + d);
+
+	return (s[0] + s[2]) + (s[1] + s[3]);
+}
+
+float
+graph_dot(const float *a, const float *b, uint32_t width)
+{
+	Quad		s0 = {0},
+				s1 = {0},
+				s2 = {0},
+				s3 = {0};
+
+	for (uint32_t k = 0; k < width; k += GRAPH_STRANDS)
+	{
+		s0 += quad_load(a + k) * quad_load(b + k);
+		s1 += quad_load(a + k + 4) * quad_load(b + k + 4);
+		s2 += quad_load(a + k + 8) * quad_load(b + k + 8);
+		s3 += quad_load(a + k + 12) * quad_load(b + k + 12);
+	}
+	return sum_quads(s0, s1, s2, s3);
+}
+
+float
+graph_distance(const float *a, const float *b, uint32_t width)
+{
+	Quad		s0 = {0},
+				s1 = {0},
+				s2 = {0},
+				s3 = {0};
+
+	for (uint32_t k = 0; k < width; k += GRAPH_STRANDS)
+	{
+		Quad		d0 = quad_load(a + k) - quad_load(b + k);
+		Quad		d1 = quad_load(a + k + 4) - quad_load(b + k + 4);
+		Quad		d2 = quad_load(a + k + 8) - quad_load(b + k + 8);
+		Quad		d3 = quad_load(a + k + 12) - quad_load(b + k + 12);
+
+		s0 += d0 * d0;
+		s1 += d1 * d1;
+		s2 += d2 * d2;
+		s3 += d3 * d3;
+	}
+	return sum_quads(s0, s1, s2, s3);
+}
+
+static int
+compare_candidates(const void *a, const void *b)
+{
+	const GraphCandidate *x = a;
+	const GraphCandidate *y = b;
+
+	if (x->distance != y->distance)
+		return x->distance < y->distance ? -1 : 1;
+	return x->row < y->row ? -1 : x->row > y->row;
+}
+
+void
+graph_sort_candidates(GraphCandidate *candidates, uint32_t n)
+{
+	qsort(candidates, n, sizeof(GraphCandidate), compare_candidates);
+}
+
+/*
+ * A neighbour stands in for a candidate that is nearer to it, by this factor
+ * of their squared distances, than to the node that chooses. Above 1 lists
+ * grow denser, which costs a search nothing: all lanes are scored anyway.
+ */
+#define SHADOW_FACTOR 1.2f
+
+/* Does one of the chosen stand in for a candidate? */
+static bool
+is_shadowed(const float *vectors, uint32_t width, const GraphCandidate *candidates,
+			const GraphCandidate *candidate, const uint32_t *chosen, uint32_t nchosen)
+{
+	const float *vector = vectors + (size_t) candidate->row * width;
+
+	for (uint32_t i = 0; i < nchosen; i++)
+	{
+		const float *other = vectors + (size_t) candidates[chosen[i]].row * width;
+
+		if (graph_distance(vector, other, width) * SHADOW_FACTOR <= candidate->distance)
+			return true;
+	}
+	return false;
+}
+
+uint32_t
+graph_select_neighbours(const float *vectors, uint32_t width, const GraphCandidate *candidates,
+						uint32_t n, uint32_t limit, uint32_t *chosen)
+{
+	uint32_t	nchosen = 0;
+
+	for (uint32_t i = 0; i < n && nchosen < limit; i++)
+		if (!is_shadowed(vectors, width, candidates, &candidates[i], chosen, nchosen))
+			chosen[nchosen++] = i;
+	return nchosen;
+}

@@ -1,0 +1,208 @@
+/*-------------------------------------------------------------------------
+ *
+ * lists_assign.c
+ *	  The nearest node of each of very many tokens, as a merge brings them.
+ *
+ * The best parents of each token make pairs (token, parent), which are grouped
+ * by parent; the rows of a parent's children are then read once, for all of
+ * its tokens. It is what kmeans/assign.c does in a build, on rows alone.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "miscadmin.h"
+#include "nodes/lists.h"
+
+/* Tokens that make it worth to read all children of a parent, on average. */
+#define TOKENS_OF_A_PARENT 16
+
+/* Rows of a call of the kernel: their keys stay in the cache. */
+#define ROWS_AT_A_TIME 128
+
+typedef struct Assignment
+{
+	Lists	   *lists;
+	MemoryContext context;
+	uint32		ntokens;
+	NodeHit    *nearest;
+	uint8	   *codes;			/* of the tokens: rows without an addend */
+	size_t		code_size;
+	uint32	   *parents;		/* ntokens x ASSIGN_PARENTS; nparents: none */
+	uint32	   *group_start;	/* nparents + 1: places in pairs */
+	uint32	   *pairs;			/* tokens, grouped by parent */
+	uint8	   *rows;			/* of one parent's children */
+	uint32		rows_room;
+	float	   *keys;			/* ROWS_AT_A_TIME x LISTS_CHUNK */
+	uint32		reaching[ROWS_AT_A_TIME];
+} Assignment;
+
+static uint32
+nparents(const Assignment *a)
+{
+	return a->lists->meta->arrays[ARRAY_PARENTS].nitems;
+}
+
+static void *
+allocate(const Assignment *a, size_t n, size_t size)
+{
+	return MemoryContextAllocHuge(a->context, mul_size(Max(n, 1), size));
+}
+
+/* Encode the tokens, and find the best parents of each. */
+static void
+find_parents(Assignment *a, const float *tokens)
+{
+	Lists	   *lists = a->lists;
+
+	for (uint32 first = 0; first < a->ntokens; first += LISTS_CHUNK)
+	{
+		uint32		n = Min(a->ntokens - first, LISTS_CHUNK);
+
+		for (uint32 i = first; i < first + n; i++)
+			kernels->sq8_encode(tokens + (size_t) i * lists->dim, lists->dim, false, 0, a->codes + i * a->code_size);
+		lists_search_parents(lists, tokens + (size_t) first * lists->dim, n, ASSIGN_PARENTS);
+		for (uint32 t = 0; t < n; t++)
+			for (uint32 i = 0; i < ASSIGN_PARENTS; i++)
+				a->parents[(size_t) (first + t) * ASSIGN_PARENTS + i] =
+					i < lists->best[t].count ? lists->best[t].hits[i].node : nparents(a);
+	}
+}
+
+/* Group the tokens by the parents whose children they look at. */
+static void
+group_tokens(Assignment *a)
+{
+	size_t		npairs = (size_t) a->ntokens * ASSIGN_PARENTS;
+	uint32	   *start = a->group_start;
+	uint32		sum = 0;
+
+	memset(start, 0, (nparents(a) + 1) * sizeof(uint32));
+	for (size_t i = 0; i < npairs; i++)
+		start[a->parents[i]]++;
+	for (uint32 p = 0; p <= nparents(a); p++)
+	{
+		uint32		count = start[p];
+
+		start[p] = sum;
+		sum += count;
+	}
+	for (size_t i = 0; i < npairs; i++)
+		a->pairs[start[a->parents[i]]++] = (uint32) (i / ASSIGN_PARENTS);
+
+	/* Filling moved every start to the next group's. */
+	memmove(start + 1, start, nparents(a) * sizeof(uint32));
+	start[0] = 0;
+}
+
+/* Keep what is nearer than before, of rows whose keys have been raised into best. */
+static void
+keep_nearest(Assignment *a, const float *best, const uint32 *tokens, uint32 n, uint32 first_node, uint32 nrows)
+{
+	uint32		slots = a->lists->slots;
+	uint32		nreaching = kernels->keys_reach(a->keys, nrows, slots, best, a->reaching);
+
+	for (uint32 i = 0; i < nreaching; i++)
+	{
+		const float *keys = a->keys + (size_t) a->reaching[i] * slots;
+
+		for (uint32 t = 0; t < n; t++)
+			if (keys[t] == best[t] && keys[t] > a->nearest[tokens[t]].key)
+				a->nearest[tokens[t]] = (NodeHit) {first_node + a->reaching[i], keys[t]};
+	}
+}
+
+/* Look for the nearest node of up to a chunk of tokens among the children of a span. */
+static void
+search_children(Assignment *a, ListSpan span, const uint32 *tokens, uint32 n)
+{
+	Lists	   *lists = a->lists;
+	const uint8 *codes[LISTS_CHUNK];
+	float		best[LISTS_CHUNK];
+
+	for (uint32 t = 0; t < n; t++)
+		codes[t] = a->codes + tokens[t] * a->code_size;
+	lists->query = kernel_sq8_pack_rows(lists->packed, codes, n, lists->dim, false);
+	lists->slots = kernel_sq8_slots(lists->query);
+	for (uint32 slot = 0; slot < lists->slots; slot++)
+		best[slot] = slot < n ? a->nearest[tokens[slot]].key : INFINITY;
+	for (uint32 from = 0; from < span.count; from += ROWS_AT_A_TIME)
+	{
+		uint32		nrows = Min(span.count - from, ROWS_AT_A_TIME);
+
+		kernels->sq8_keys(lists->query, a->rows + from * lists->row_size, nrows, true, a->keys);
+		kernels->keys_raise(a->keys, nrows, lists->slots, best);
+		keep_nearest(a, best, tokens, n, span.first + from, nrows);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+/* Rows of pages that were never written are zeroes, which no code is: they are no node's. */
+static void
+read_rows(Assignment *a, ListSpan span)
+{
+	const Lists *lists = a->lists;
+	const float nowhere = -INFINITY;
+
+	if (span.count > a->rows_room)
+	{
+		if (a->rows != NULL)
+			pfree(a->rows);
+		a->rows = allocate(a, span.count, lists->row_size);
+		a->rows_room = span.count;
+	}
+	parray_copy_out(lists->index, lists->meta, ARRAY_CENTROIDS, span.first, span.count, a->rows);
+	for (uint32 i = 0; i < span.count; i++)
+	{
+		uint8	   *row = a->rows + i * lists->row_size;
+
+		if (row[2 * sizeof(float)] == 0)
+			memcpy(row + sizeof(float), &nowhere, sizeof(float));
+	}
+}
+
+/* Look at the children of a parent for all tokens that come to it. */
+static void
+search_parent(Assignment *a, uint32 parent)
+{
+	uint32		at = a->group_start[parent];
+	uint32		end = a->group_start[parent + 1];
+	ListSpan	span;
+
+	if (at == end)
+		return;
+	span = lists_read_span(a->lists, parent);
+	read_rows(a, span);
+	for (; at < end; at += LISTS_CHUNK)
+		search_children(a, span, a->pairs + at, Min(end - at, LISTS_CHUNK));
+}
+
+bool
+lists_assign_pays(const Lists *lists, uint32 ntokens)
+{
+	return (uint64) ntokens * ASSIGN_PARENTS >= (uint64) lists->meta->arrays[ARRAY_PARENTS].nitems * TOKENS_OF_A_PARENT;
+}
+
+void
+lists_assign_many(Lists *lists, const float *tokens, uint32 ntokens, NodeHit *nearest)
+{
+	Assignment	a = {.lists = lists, .ntokens = ntokens, .nearest = nearest};
+
+	a.context = AllocSetContextCreate(lists->context, "colbert assignment", ALLOCSET_DEFAULT_SIZES);
+	a.code_size = kernel_sq8_row_size(lists->dim, false);
+	a.codes = allocate(&a, ntokens, a.code_size);
+	a.parents = allocate(&a, mul_size(ntokens, ASSIGN_PARENTS), sizeof(uint32));
+	a.pairs = allocate(&a, mul_size(ntokens, ASSIGN_PARENTS), sizeof(uint32));
+	a.group_start = allocate(&a, (size_t) nparents(&a) + 2, sizeof(uint32));
+	a.keys = allocate(&a, ROWS_AT_A_TIME * LISTS_CHUNK, sizeof(float));
+	find_parents(&a, tokens);
+	group_tokens(&a);
+	for (uint32 i = 0; i < ntokens; i++)
+		nearest[i] = (NodeHit) {INVALID_ORDINAL, -INFINITY};
+	for (uint32 p = 0; p < nparents(&a); p++)
+		search_parent(&a, p);
+	for (uint32 i = 0; i < ntokens; i++)
+		if (nearest[i].node == INVALID_ORDINAL)
+			lists_corrupted(lists, 0);
+	MemoryContextDelete(a.context);
+}

@@ -1,0 +1,353 @@
+/*-------------------------------------------------------------------------
+ *
+ * cost.c
+ *	  What a scan costs, and what it must not be used for.
+ *
+ * A search costs what its stages do: nodes are found and their postings
+ * gathered, documents narrowed and reranked, before the first row; each row
+ * then takes an exact score, as declared for the operator's function. Where a
+ * filter leaves few rows, a search tests many and widens, at once, to as many
+ * as are likely to hold the first ten; only LIMIT knows how many more. To
+ * give every row it goes through all documents. What a search finds in the
+ * index is read off its meta page. Core adds the heap fetches.
+ *
+ * Times are of 128 dims in memory (bench/planner); they become costs by what
+ * the functions of scores are declared to cost, of which they are parts.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include <math.h>
+
+#include "access/access.h"
+#include "index/queue.h"
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/plancat.h"
+#include "planner/cost.h"
+#include "planner/order_use.h"
+#include "utils/lsyscache.h"
+#include "utils/selfuncs.h"
+
+/* A score is declared as 3,000 operators, and takes 10 us. */
+#define OPERATORS_PER_US 300.0
+
+/* Microseconds. A group is 16 query tokens, which are scored at once. */
+#define US_BEGIN				120.0	/* opening an index, and preparing the query */
+#define US_FIND_TOKEN			20.0	/* the nodes of a query token */
+#define US_POSTING				0.012
+#define US_SKETCH_TOKEN			0.0065	/* the sketch of a document token against a group */
+#define US_ROW_TOKEN			0.023	/* its code row against a group */
+#define US_TEST					1.2		/* fetching a row and testing quals on it */
+#define US_DIRECTORY_ENTRY		0.02
+
+/* Rows that are fetched ahead of the first. */
+#define WINDOW_ROWS 16
+
+/* Query tokens where they are not known yet. */
+#define LIKELY_QUERY_TOKENS 16
+
+/* More than any plan costs that core would rather avoid (1e10), and still a number. */
+#define FORBIDDEN_COST		1.0e20
+
+/* The threshold among a path's conditions; NULL where there is none. */
+static OpExpr *
+find_range(IndexPath *path)
+{
+	ListCell   *cell;
+
+	foreach(cell, path->indexclauses)
+	{
+		Expr	   *clause = linitial_node(RestrictInfo, lfirst_node(IndexClause, cell)->indexquals)->clause;
+
+		if (IsA(clause, OpExpr))
+			return (OpExpr *) clause;
+	}
+	return NULL;
+}
+
+/*
+ * A LIMIT that is a parameter is taken by core for a tenth of the rows. People
+ * ask for tens of documents, however many there are, so a path is costed as if
+ * it had this many rows: JIT compilation, which core decides on by the cost,
+ * would take longer than the search.
+ */
+#define ROWS_WITH_UNKNOWN_LIMIT 1000
+
+/* Is the LIMIT of a query a parameter, and do nothing but it and what is above it read the path? */
+static bool
+has_unknown_limit(PlannerInfo *root, Path *path)
+{
+	Query	   *query = root->parse;
+
+	return query->limitCount != NULL && !IsA(query->limitCount, Const) && root->limit_tuples < 0 &&
+		root->tuple_fraction > 0 && root->tuple_fraction < 1 &&
+		!query->hasAggs && !query->hasTargetSRFs && query->groupClause == NIL &&
+		query->groupingSets == NIL && query->distinctClause == NIL && query->setOperations == NULL &&
+		bms_is_subset(root->all_baserels, path->parent->relids);
+}
+
+void
+colbert_expect_limit(PlannerInfo *root, Path *path)
+{
+	double		share = ROWS_WITH_UNKNOWN_LIMIT / Max(path->rows, 1);
+
+	if (share >= 1 || !has_unknown_limit(root, path))
+		return;
+	path->rows = ROWS_WITH_UNKNOWN_LIMIT;
+	path->total_cost = path->startup_cost + share * (path->total_cost - path->startup_cost);
+}
+
+/* A path that must not be chosen. */
+static bool
+is_forbidden(PlannerInfo *root, IndexPath *path)
+{
+	/*
+	 * Where a query needs no column, core thinks that any index could give
+	 * rows without looking into the table. Not ours, whose scans pin no page
+	 * that would keep VACUUM from recycling a heap TID under them.
+	 */
+	if (path->path.pathtype == T_IndexOnlyScan)
+		return true;
+	if (find_range(path) != NULL && wants_exact_thresholds(root, path->indexinfo->rel))
+		return true;
+	return path->indexorderbys != NIL &&
+		!order_will_do(root, path->indexinfo->rel, linitial_node(PathKey, path->path.pathkeys), PATH_REQ_OUTER(&path->path));
+}
+
+/* ---- what an index holds ---- */
+
+typedef struct IndexContents
+{
+	double		docs;
+	double		pending_docs;
+	double		doc_tokens;		/* tokens of a document */
+	double		nodes;
+	double		node_postings;	/* postings of a node */
+	double		scale;			/* cost of a dim, 128 being 1 */
+	SearchSettings settings;	/* as asked for */
+} IndexContents;
+
+static IndexContents
+read_contents(IndexOptInfo *info)
+{
+	IndexContents contents = {.docs = info->tuples, .doc_tokens = 64, .node_postings = 64, .scale = 1};
+	Relation	rel;
+	ColbertIndex index;
+	MetaPageData meta;
+
+	/* Extensions that try out indexes make up some that are not there. */
+	if (info->hypothetical)
+		return contents;
+	rel = index_open(info->indexoid, NoLock);
+	index = (ColbertIndex) {.rel = rel};
+	meta_read(&index, &meta);
+	contents.settings = scan_settings(rel);
+	index_close(rel, NoLock);
+
+	contents.docs = meta.live_docs;
+	contents.pending_docs = queue_count(&meta);
+	if (meta.live_docs > 0)
+		contents.doc_tokens = (double) meta.live_tokens / meta.live_docs;
+	if (has_nodes(&meta))
+	{
+		contents.nodes = meta.arrays[ARRAY_NODES].nitems;
+		contents.node_postings = meta.postings / contents.nodes;
+	}
+	contents.scale = meta.dim / 128.0;
+	return contents;
+}
+
+/* Tokens of the query that documents are scored with. */
+static uint32
+query_tokens(const IndexOptInfo *index, Node *query)
+{
+	MultiVector header;
+
+	if (query == NULL || !IsA(query, Const) || ((Const *) query)->constisnull ||
+		((Const *) query)->consttype != index->opcintype[0])
+		return LIKELY_QUERY_TOKENS;
+	multivector_peek(((Const *) query)->constvalue, &header);
+	return Max(header.ntokens, 1);
+}
+
+/* ---- what a search does ---- */
+
+typedef struct SearchCost
+{
+	double		start_us;		/* before the first row */
+	double		row_us;			/* for each that is given, or would be */
+	double		rest_us;		/* to give all of them */
+} SearchCost;
+
+static double
+sketch_us(const IndexContents *contents, double groups)
+{
+	return contents->doc_tokens * groups * contents->scale * US_SKETCH_TOKEN;
+}
+
+static double
+rerank_us(const IndexContents *contents, double groups)
+{
+	return contents->doc_tokens * groups * contents->scale * US_ROW_TOKEN;
+}
+
+/* find, gather, narrow, rerank: once, as the settings say. */
+static double
+first_batch_us(const IndexContents *contents, uint32 ntokens, double groups)
+{
+	SearchSettings settings = search_resolve(ntokens, (uint32) contents->nodes, &contents->settings);
+	double		probes = Min(settings.probes, contents->nodes);
+	double		found = contents->nodes > 0 ? Min(settings.candidates, contents->docs) : contents->docs;
+
+	return ntokens * probes * contents->node_postings * US_POSTING +
+		(contents->nodes > 0 ? ntokens * contents->scale * US_FIND_TOKEN : 0) +
+		Min(found + contents->pending_docs, contents->docs) * sketch_us(contents, groups) +
+		Min(settings.rerank, contents->docs) * rerank_us(contents, groups);
+}
+
+/*
+ * An ordered search through a filter that a share of the documents passes.
+ * Where so few pass that the first rows take more than the settings' candidates, it
+ * widens before it gives any.
+ */
+static SearchCost
+ordered_search(const IndexContents *contents, uint32 ntokens, double share, bool filtered)
+{
+	SearchSettings settings = search_resolve(ntokens, (uint32) contents->nodes, &contents->settings);
+	double		groups = ceil(ntokens / 16.0);
+	double		sketch = sketch_us(contents, groups);
+	double		tested = filtered ? Min((double) SEARCH_LIKELY_LIMIT / share, contents->docs) : 0;
+	double		narrowed = tested * SEARCH_NARROWED_FOR_EACH;
+	double		all = contents->docs * (share * SEARCH_FEW_BEFORE_NARROWING < 1 ? US_TEST + share * sketch : sketch);
+	SearchCost	cost;
+
+	cost.start_us = US_BEGIN + first_batch_us(contents, ntokens, groups);
+	if (narrowed * 2 > contents->docs)
+		cost.start_us += all;
+	else
+	{
+		cost.start_us += tested * US_TEST;
+		if (narrowed > settings.candidates)
+			cost.start_us += narrowed * sketch;
+	}
+	cost.rest_us = all + (filtered ? contents->docs * US_TEST : 0);
+	cost.row_us = rerank_us(contents, groups);
+	return cost;
+}
+
+/* All documents by sketch, and those that reach a floor by their code rows. */
+static SearchCost
+range_search(const IndexContents *contents, uint32 ntokens)
+{
+	double		groups = ceil(ntokens / 16.0);
+
+	return (SearchCost)
+	{
+		.start_us = US_BEGIN + contents->docs * sketch_us(contents, groups),
+			.row_us = rerank_us(contents, groups)
+	};
+}
+
+/* ---- what a path does ---- */
+
+/* What a threshold scores with, where the planner made it; else NULL. */
+static Node *
+range_query(OpExpr *range)
+{
+	Node	   *made = lsecond(range->args);
+
+	return IsA(made, FuncExpr) && ((FuncExpr *) made)->args != NIL ? linitial(((FuncExpr *) made)->args) : NULL;
+}
+
+/* Scoring one stored column: the indexed expression and the operator. The query is evaluated once. */
+static Cost
+exact_cost(PlannerInfo *root, OpExpr *scored)
+{
+	QualCost	cost;
+
+	cost_qual_eval_node(&cost, linitial(scored->args), root);
+	add_function_cost(root, get_opcode(scored->opno), (Node *) scored, &cost);
+	return cost.per_tuple;
+}
+
+static void
+cost_ordered(PlannerInfo *root, IndexPath *path, double tuples, Cost *startup, Cost *total)
+{
+	IndexContents contents = read_contents(path->indexinfo);
+	OpExpr	   *order_by = linitial_node(OpExpr, path->indexorderbys);
+	OpExpr	   *range = find_range(path);
+	Cost		exact = exact_cost(root, order_by);
+	double		rows = path->path.param_info != NULL ? path->path.param_info->ppi_rows : path->indexinfo->rel->rows;
+	double		share = Min(Max(rows, 1) / Max(tuples, 1), 1);
+	bool		filtered = share < 1;
+	SearchCost	search = ordered_search(&contents, query_tokens(path->indexinfo, lsecond(order_by->args)), share, filtered);
+	Cost		us = OPERATORS_PER_US * cpu_operator_cost;
+	double		window = Min(WINDOW_ROWS, share * contents.docs);
+
+	/* Within a threshold each row is scored again, to be sure. */
+	*startup = search.start_us * us + window * exact;
+	*total = *startup + search.rest_us * us + share * tuples * (search.row_us * us + exact * (range != NULL ? 2 : 1));
+}
+
+/* Where the query stops reading after some rows, the path costs what these do. */
+static void
+stop_early(PlannerInfo *root, IndexPath *path, Cost startup, Cost *total, Selectivity *selectivity)
+{
+	double		stop = order_rows(root, path->indexinfo->rel, linitial_node(PathKey, path->path.pathkeys),
+									 PATH_REQ_OUTER(&path->path));
+	double		rows = path->indexinfo->rel->rows;
+
+	if (stop <= 0 || stop >= rows)
+		return;
+	*total = startup + (*total - startup) * stop / rows;
+	*selectivity *= stop / rows;
+}
+
+static void
+cost_range(PlannerInfo *root, IndexPath *path, OpExpr *range, double tuples, Cost *startup, Cost *total)
+{
+	IndexContents contents = read_contents(path->indexinfo);
+	SearchCost	search = range_search(&contents, query_tokens(path->indexinfo, range_query(range)));
+	Cost		us = OPERATORS_PER_US * cpu_operator_cost;
+	Cost		exact = exact_cost(root, range);
+
+	*startup = search.start_us * us + WINDOW_ROWS * exact;
+	*total = *startup + tuples * (search.row_us * us + exact);
+}
+
+void
+colbert_costestimate(PlannerInfo *root, IndexPath *path, double loop_count, Cost *startup_cost,
+					 Cost *total_cost, Selectivity *selectivity, double *correlation, double *pages)
+{
+	GenericCosts costs = {0};
+	OpExpr	   *range = find_range(path);
+
+	/* For the rows that the conditions and the predicate of a partial index leave. */
+	genericcostestimate(root, path, loop_count, &costs);
+	*selectivity = costs.indexSelectivity;
+	*correlation = 0;
+	*pages = costs.numIndexPages;
+
+	if (is_forbidden(root, path))
+	{
+		compat_disable_path(&path->path);
+		*startup_cost = *total_cost = FORBIDDEN_COST;
+	}
+	else if (path->indexorderbys != NIL)
+	{
+		cost_ordered(root, path, costs.numIndexTuples, startup_cost, total_cost);
+		stop_early(root, path, *startup_cost, total_cost, selectivity);
+	}
+	else if (range != NULL)
+		cost_range(root, path, range, costs.numIndexTuples, startup_cost, total_cost);
+	else
+	{
+		Cost		us = OPERATORS_PER_US * cpu_operator_cost;
+
+		*startup_cost = US_BEGIN * us;
+		*total_cost = *startup_cost + path->indexinfo->tuples * US_DIRECTORY_ENTRY * us +
+			costs.numIndexTuples * cpu_index_tuple_cost;
+	}
+}

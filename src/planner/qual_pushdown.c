@@ -1,0 +1,169 @@
+/*-------------------------------------------------------------------------
+ *
+ * qual_pushdown.c
+ *	  Index scans that know the quals of their plan node.
+ *
+ * The executor tests the quals of an index scan on the rows that the access
+ * method gives it, so that a row is detoasted and scored before it is thrown
+ * away, and has its place in the order of rows that nobody wants. Here the
+ * node's quals are lent to the scan when the plan starts: it tests them on
+ * its candidates before it scores them. The node still tests what it gets:
+ * the rows are right whatever the scan does with what it was lent. Plans,
+ * costs and EXPLAIN stay those of an ordinary index scan.
+ *
+ * Quals are not lent if their result may differ between the two tests, or if
+ * they cost more than the score that they would save.
+ *
+ * A policy, or the condition of a view with security_barrier, may be an index
+ * condition: then it is tested before the quals that it guards, on every row,
+ * as the node itself does.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "access/access.h"
+#include "access/htup_details.h"
+#include "catalog/pg_class.h"
+#include "executor/executor.h"
+#include "executor/instrument.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
+#include "planner/index_node.h"
+#include "planner/qual_pushdown.h"
+#include "planner/volatile_plan.h"
+#include "utils/syscache.h"
+
+/* In operators: about what it takes to detoast and score a document. */
+#define MOST_QUAL_OPERATORS 1000
+
+static ExecutorStart_hook_type previous_hook;
+
+/* What a scan was lent: allocated in the plan's memory. */
+typedef struct LentQuals
+{
+	RowFilter	filter;
+	IndexScanState *node;
+	ExprContext *context;		/* of our own: the node's holds what it works on */
+	bool		guarded;		/* the index condition is tested first */
+} LentQuals;
+
+static bool
+passes(void *arg, TupleTableSlot *row)
+{
+	LentQuals  *lent = arg;
+	bool		visible;
+	bool		passed;
+
+	lent->context->ecxt_scantuple = row;
+	visible = !lent->guarded || ExecQual(lent->node->indexqualorig, lent->context);
+	passed = visible && ExecQual(lent->node->ss.ps.qual, lent->context);
+	ResetExprContext(lent->context);
+	if (!visible)
+		InstrCountFiltered2(lent->node, 1);
+	else if (!passed)
+		InstrCountFiltered1(lent->node, 1);
+	return passed;
+}
+
+/* Does any table of the plan have row-level security, for whichever roles? */
+static bool
+has_row_security(List *range_table)
+{
+	bool		found = false;
+	ListCell   *cell;
+
+	foreach(cell, range_table)
+	{
+		const RangeTblEntry *entry = lfirst_node(RangeTblEntry, cell);
+		HeapTuple	tuple = entry->rtekind != RTE_RELATION ? NULL :
+			SearchSysCache1(RELOID, ObjectIdGetDatum(entry->relid));
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		found |= ((Form_pg_class) GETSTRUCT(tuple))->relrowsecurity;
+		ReleaseSysCache(tuple);
+	}
+	return found;
+}
+
+/*
+ * Might an index condition hide rows from the quals? A finished plan does not
+ * keep the security levels of its conditions. They come from the policies of
+ * its tables, the parents of partitions among them; or from a view with
+ * security_barrier that it writes through, for one that it reads is planned
+ * apart.
+ */
+static bool
+is_guarded(const IndexScanState *node)
+{
+	const PlannedStmt *plan = node->ss.ps.state->es_plannedstmt;
+
+	return node->indexqualorig != NULL &&
+		contain_leaked_vars((Node *) node->ss.ps.plan->qual) &&
+		(plan->resultRelations != NIL || has_row_security(plan->rtable));
+}
+
+static bool
+can_lend(const IndexScanState *node)
+{
+	List	   *quals = node->ss.ps.plan->qual;
+	List	   *subplans = node->ss.ps.state->es_plannedstmt->subplans;
+	List	   *tested = quals;
+	QualCost	cost;
+
+	if (node->ss.ps.qual == NULL || node->iss_NumOrderByKeys == 0 || node->iss_RelationDesc == NULL ||
+		node->iss_ScanDesc != NULL || node->iss_RelationDesc->rd_indam->amgettuple != colbert_gettuple ||
+		quals_are_volatile(quals, subplans))
+		return false;
+	if (is_guarded(node))
+		tested = list_concat_copy(((IndexScan *) node->ss.ps.plan)->indexqualorig, quals);
+	cost_qual_eval(&cost, tested, NULL);
+	return cost.per_tuple <= MOST_QUAL_OPERATORS * cpu_operator_cost;
+}
+
+/* Begin the scan, and lend it the quals. */
+static void
+lend(IndexScanState *node)
+{
+	EState	   *estate = node->ss.ps.state;
+	MemoryContext old = MemoryContextSwitchTo(estate->es_query_cxt);
+	LentQuals  *lent = palloc0(sizeof(LentQuals));
+
+	lent->filter = (RowFilter) {passes, lent};
+	lent->node = node;
+	lent->context = CreateExprContext(estate);
+	lent->guarded = is_guarded(node);
+	index_node_begin(node);
+	colbert_set_filter(node->iss_ScanDesc, &lent->filter);
+	MemoryContextSwitchTo(old);
+}
+
+static bool
+visit(PlanState *planstate, void *context)
+{
+	if (IsA(planstate, IndexScanState) && can_lend((IndexScanState *) planstate))
+		lend((IndexScanState *) planstate);
+	return planstate_tree_walker(planstate, visit, context);
+}
+
+static void
+start(QueryDesc *query, int eflags)
+{
+	if (previous_hook != NULL)
+		previous_hook(query, eflags);
+	else
+		standard_ExecutorStart(query, eflags);
+
+	if (!(eflags & EXEC_FLAG_EXPLAIN_ONLY) && query->planstate != NULL)
+		visit(query->planstate, NULL);
+}
+
+void
+lend_quals_init(void)
+{
+	previous_hook = ExecutorStart_hook;
+	ExecutorStart_hook = start;
+}

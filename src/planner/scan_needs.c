@@ -1,0 +1,428 @@
+/*-------------------------------------------------------------------------
+ *
+ * scan_needs.c
+ *	  What a finished plan demands of the index scans in it.
+ *
+ * An ordered scan may find a row that belongs before rows that it has given,
+ * and gives it late. That is right for whoever reads the rows one by one, and
+ * wrong below a node that builds on their order: groups, Unique, a merge
+ * join. A threshold may miss a row. That is right for whoever looks for rows,
+ * and wrong where a row that is missed is kept, changed or denied: DELETE,
+ * NOT EXISTS, EXCEPT.
+ *
+ * When a plan starts, a walk from its top down to each scan of ours finds out
+ * which of these stand above it, and tells the scan. How many rows in order
+ * are enough is asked when the scan starts, since a LIMIT may be a parameter.
+ *
+ * Scans that are not told are those of a plan that the executor starts on its
+ * own to look at a changed row again. They give all rows in order, and all
+ * rows above a threshold.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "access/access.h"
+#include "access/parallel.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "nodes/plannodes.h"
+#include "planner/index_node.h"
+#include "planner/order_demand.h"
+#include "planner/scan_needs.h"
+#include "settings.h"
+
+static ExecutorStart_hook_type previous_hook;
+
+/* What becomes of a row that a threshold misses; larger is worse. */
+typedef enum ThresholdUse
+{
+	THRESHOLD_SELECTS,			/* it is missing in the result */
+	THRESHOLD_LIMITED,			/* as below, but the best few are asked for, if in an order */
+	THRESHOLD_FILLS_NULLS,		/* NULLs stand in its place */
+	THRESHOLD_NEGATES			/* another row is given for it, or it is not changed */
+} ThresholdUse;
+
+/* A node above, and those above it that see the same order. */
+typedef struct Above
+{
+	const struct Above *above;
+	PlanState  *node;
+} Above;
+
+/* Where in a plan a node stands. */
+typedef struct Place
+{
+	bool		order_believed; /* by a node in above */
+	const Above *above;			/* nodes up to the client, or to one that makes an order of its own */
+	ThresholdUse thresholds;
+} Place;
+
+/* A common table expression, walked after all that read it. */
+typedef struct SharedPlan
+{
+	PlanState  *node;
+	Place		place;			/* the most demanding */
+} SharedPlan;
+
+typedef struct Walk
+{
+	int			nshared;
+	SharedPlan *shared;			/* by the number of the plan */
+} Walk;
+
+/* What a scan was told: allocated in the plan's memory. */
+typedef struct NodeNeeds
+{
+	ScanNeeds	needs;
+	IndexScanState *node;
+	int			nsteps;
+	DemandStep	steps[FLEXIBLE_ARRAY_MEMBER];	/* from the top down */
+} NodeNeeds;
+
+/* ---- orders ---- */
+
+typedef enum OrderUse
+{
+	ORDER_IGNORED,
+	ORDER_PASSED_ON,
+	ORDER_BELIEVED
+} OrderUse;
+
+/* Groups are runs of equal rows; an aggregate of all rows takes them in any order, unless it has one of its own. */
+static OrderUse
+order_use_by_agg(const AggState *node)
+{
+	ListCell   *cell;
+
+	foreach(cell, node->aggs)
+		if (compat_is_presorted(lfirst_node(Aggref, cell)))
+			return ORDER_BELIEVED;
+	switch (((Agg *) node->ss.ps.plan)->aggstrategy)
+	{
+		case AGG_PLAIN:
+		case AGG_HASHED:
+			return ORDER_IGNORED;
+		default:
+			return ORDER_BELIEVED;
+	}
+}
+
+/*
+ * Is the inner child of a nested loop a scan of ours that gives an order? The
+ * planner has it there for an outer side of one row: its order is the join's.
+ */
+static bool
+is_ordered_search(PlanState *child)
+{
+	while (child != NULL && IsA(child, ResultState))
+		child = outerPlanState(child);
+	return child != NULL && IsA(child, IndexScanState) && ((IndexScanState *) child)->iss_NumOrderByKeys > 0 &&
+		index_node_is_ours((IndexScanState *) child);
+}
+
+/* What a node does with the order of the rows of a child. */
+static OrderUse
+order_use(PlanState *node, PlanState *child)
+{
+	switch (nodeTag(node))
+	{
+		case T_ResultState:
+		case T_ProjectSetState:
+		case T_SubqueryScanState:
+		case T_LockRowsState:
+		case T_AppendState:
+		case T_MergeAppendState:
+		case T_MaterialState:
+		case T_MemoizeState:
+			return ORDER_PASSED_ON;
+		case T_LimitState:
+			return ((Limit *) node->plan)->limitOption == LIMIT_OPTION_WITH_TIES ? ORDER_BELIEVED : ORDER_PASSED_ON;
+		case T_NestLoopState:
+			return child == outerPlanState(node) || is_ordered_search(child) ? ORDER_PASSED_ON : ORDER_IGNORED;
+		case T_GatherState:
+			return ((Gather *) node->plan)->single_copy ? ORDER_PASSED_ON : ORDER_IGNORED;
+		case T_AggState:
+			return order_use_by_agg((AggState *) node);
+		case T_SetOpState:
+			return ((SetOp *) node->plan)->strategy == SETOP_HASHED ? ORDER_IGNORED : ORDER_BELIEVED;
+		case T_SortState:
+		case T_HashState:
+		case T_HashJoinState:
+			return ORDER_IGNORED;
+		default:
+			return ORDER_BELIEVED;
+	}
+}
+
+/* The rows that a scan's order is built on. */
+static OrderNeed
+order_need(void *arg)
+{
+	const NodeNeeds *needs = arg;
+	const IndexScanState *node = needs->node;
+	OrderNeed	need = {ORDER_NEED_ALL, false};
+
+	for (int i = 0; i < needs->nsteps; i++)
+		need = demand_below(&needs->steps[i], need);
+	/* The node may drop any number of rows that the scan gives. */
+	if (node->ss.ps.qual != NULL && !colbert_has_filter(node->iss_ScanDesc))
+		need.rows = ORDER_NEED_ALL;
+	return need;
+}
+
+/* ---- thresholds ---- */
+
+/* Does a join put NULLs in the place of rows of a child that are missing? */
+static bool
+fills_nulls(JoinType type, bool outer)
+{
+	return type == JOIN_FULL || type == (outer ? JOIN_RIGHT : JOIN_LEFT);
+}
+
+static ThresholdUse
+below_join(PlanState *node, PlanState *child)
+{
+	JoinType	type = ((Join *) node->plan)->jointype;
+	bool		outer = child == outerPlanState(node);
+
+	if (outer ? compat_negates_outer(type) : type == JOIN_ANTI)
+		return THRESHOLD_NEGATES;
+	return fills_nulls(type, outer) ? THRESHOLD_FILLS_NULLS : THRESHOLD_SELECTS;
+}
+
+/* What a row of a child that a threshold misses would mean, by this node alone. */
+static ThresholdUse
+own_threshold_use(PlanState *node, PlanState *child)
+{
+	switch (nodeTag(node))
+	{
+		case T_ModifyTableState:
+			return ((ModifyTable *) node->plan)->operation == CMD_INSERT ? THRESHOLD_SELECTS : THRESHOLD_NEGATES;
+		case T_SetOpState:
+			switch (((SetOp *) node->plan)->cmd)
+			{
+				case SETOPCMD_EXCEPT:
+				case SETOPCMD_EXCEPT_ALL:
+					return THRESHOLD_NEGATES;
+				default:
+					return THRESHOLD_SELECTS;
+			}
+		case T_NestLoopState:
+		case T_HashJoinState:
+		case T_MergeJoinState:
+			return below_join(node, child);
+		default:
+			return THRESHOLD_SELECTS;
+	}
+}
+
+/* ... and by those above it. */
+static ThresholdUse
+inherited_threshold_use(PlanState *node, ThresholdUse use)
+{
+	if (IsA(node, LimitState) && use == THRESHOLD_FILLS_NULLS)
+		return THRESHOLD_LIMITED;
+	if ((IsA(node, SortState) || IsA(node, IncrementalSortState)) && use == THRESHOLD_LIMITED)
+		return THRESHOLD_SELECTS;
+	return use;
+}
+
+static bool
+wants_exact_thresholds(const IndexScanState *node, ThresholdUse use)
+{
+	if (colbert_exact_thresholds != EXACT_THRESHOLDS_AUTO)
+		return colbert_exact_thresholds == EXACT_THRESHOLDS_ON;
+	return use > THRESHOLD_LIMITED || (use == THRESHOLD_LIMITED && node->iss_NumOrderByKeys == 0);
+}
+
+/* ---- the walk ---- */
+
+static void
+tell(IndexScanState *node, const Place *place)
+{
+	const ScanNeeds *told;
+	NodeNeeds  *needs;
+	int			nsteps = 0;
+
+	index_node_begin(node);
+	for (const Above *above = place->above; above != NULL; above = above->above)
+		nsteps++;
+	needs = palloc0(add_size(offsetof(NodeNeeds, steps), mul_size(nsteps, sizeof(DemandStep))));
+	needs->node = node;
+	needs->needs.exact_thresholds = wants_exact_thresholds(node, place->thresholds);
+	if (place->order_believed)
+	{
+		PlanState  *child = &node->ss.ps;
+
+		needs->needs.order = order_need;
+		needs->needs.arg = needs;
+		needs->nsteps = nsteps;
+		for (const Above *above = place->above; above != NULL; above = above->above)
+		{
+			needs->steps[--nsteps] = demand_step(above->node, child);
+			child = above->node;
+		}
+	}
+
+	/* A sub-plan may be used twice: then without counting who takes how many rows. */
+	told = colbert_scan_needs(node->iss_ScanDesc);
+	if (told != NULL)
+	{
+		if (told->order != NULL || place->order_believed)
+			needs->needs.order = order_need;
+		needs->needs.arg = needs;
+		needs->needs.exact_thresholds |= told->exact_thresholds;
+		needs->nsteps = 0;
+	}
+	colbert_set_needs(node->iss_ScanDesc, &needs->needs);
+}
+
+static void walk(PlanState *node, const Place *place, Walk *plans);
+
+static void
+walk_child(PlanState *node, PlanState *child, const Place *place, Walk *plans)
+{
+	Above		self = {place->above, node};
+	OrderUse	use;
+	Place		below;
+
+	if (child == NULL)
+		return;
+	use = order_use(node, child);
+	below.order_believed = use == ORDER_BELIEVED || (use == ORDER_PASSED_ON && place->order_believed);
+	below.above = use == ORDER_IGNORED ? NULL : &self;
+	below.thresholds = Max(own_threshold_use(node, child), inherited_threshold_use(node, place->thresholds));
+	walk(child, &below, plans);
+}
+
+static void
+walk_children(PlanState *node, PlanState **children, int count, const Place *place, Walk *plans)
+{
+	for (int i = 0; i < count; i++)
+		walk_child(node, children[i], place, plans);
+}
+
+/* Note who reads a common table expression. How many rows each takes is not counted. */
+static void
+note_shared(Walk *plans, int plan_id, PlanState *node, bool order_believed, ThresholdUse thresholds)
+{
+	SharedPlan *shared = &plans->shared[plan_id - 1];
+
+	shared->node = node;
+	shared->place.order_believed |= order_believed;
+	shared->place.thresholds = Max(shared->place.thresholds, thresholds);
+}
+
+/* EXISTS, IN and ALL may stand below a NOT; other sub-selects give values. */
+static void
+walk_subplans(List *subplans, const Place *place, Walk *plans)
+{
+	ListCell   *cell;
+
+	foreach(cell, subplans)
+	{
+		SubPlanState *state = lfirst_node(SubPlanState, cell);
+		Place		below = {.thresholds = place->thresholds};
+
+		switch (state->subplan->subLinkType)
+		{
+			case CTE_SUBLINK:
+				note_shared(plans, state->subplan->plan_id, state->planstate, false, THRESHOLD_SELECTS);
+				continue;
+			case EXISTS_SUBLINK:
+			case ANY_SUBLINK:
+			case ALL_SUBLINK:
+				below.thresholds = THRESHOLD_NEGATES;
+				break;
+			default:
+				break;
+		}
+		walk(state->planstate, &below, plans);
+	}
+}
+
+static void
+walk_custom(CustomScanState *node, const Place *place, Walk *plans)
+{
+	ListCell   *cell;
+
+	foreach(cell, node->custom_ps)
+		walk_child(&node->ss.ps, lfirst(cell), place, plans);
+}
+
+static void
+walk(PlanState *node, const Place *place, Walk *plans)
+{
+	check_stack_depth();
+	walk_subplans(node->initPlan, place, plans);
+	walk_subplans(node->subPlan, place, plans);
+	walk_child(node, outerPlanState(node), place, plans);
+	walk_child(node, innerPlanState(node), place, plans);
+	switch (nodeTag(node))
+	{
+		case T_IndexScanState:
+			if (index_node_is_ours((IndexScanState *) node))
+				tell((IndexScanState *) node, place);
+			break;
+		case T_AppendState:
+			walk_children(node, ((AppendState *) node)->appendplans, ((AppendState *) node)->as_nplans, place, plans);
+			break;
+		case T_MergeAppendState:
+			walk_children(node, ((MergeAppendState *) node)->mergeplans, ((MergeAppendState *) node)->ms_nplans,
+						  place, plans);
+			break;
+		case T_SubqueryScanState:
+			walk_child(node, ((SubqueryScanState *) node)->subplan, place, plans);
+			break;
+		case T_CustomScanState:
+			walk_custom((CustomScanState *) node, place, plans);
+			break;
+		case T_CteScanState:
+			note_shared(plans, ((CteScan *) node->plan)->ctePlanId, ((CteScanState *) node)->cteplanstate,
+						place->order_believed, place->thresholds);
+			break;
+		default:
+			break;
+	}
+}
+
+/*
+ * A worker sees the part of a plan below Gather Merge, which builds on the
+ * order, or below Gather, which mostly does not.
+ */
+static void
+walk_plan(QueryDesc *query)
+{
+	MemoryContext old = MemoryContextSwitchTo(query->estate->es_query_cxt);
+	Walk		plans = {.nshared = list_length(query->estate->es_subplanstates)};
+	Place		top = {.order_believed = IsParallelWorker()};
+
+	plans.shared = palloc0(mul_size(plans.nshared, sizeof(SharedPlan)));
+	walk(query->planstate, &top, &plans);
+
+	/* A common table expression reads only earlier ones. */
+	for (int i = plans.nshared - 1; i >= 0; i--)
+		if (plans.shared[i].node != NULL)
+			walk(plans.shared[i].node, &plans.shared[i].place, &plans);
+	MemoryContextSwitchTo(old);
+}
+
+static void
+start(QueryDesc *query, int eflags)
+{
+	if (previous_hook != NULL)
+		previous_hook(query, eflags);
+	else
+		standard_ExecutorStart(query, eflags);
+
+	if (!(eflags & EXEC_FLAG_EXPLAIN_ONLY) && query->planstate != NULL)
+		walk_plan(query);
+}
+
+void
+scan_needs_init(void)
+{
+	previous_hook = ExecutorStart_hook;
+	ExecutorStart_hook = start;
+}

@@ -1,0 +1,31 @@
+/*-------------------------------------------------------------------------
+ *
+ * pace.c
+ *	  Pauses of maintenance.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "commands/vacuum.h"
+#include "storage/pace.h"
+
+/* Calls after which the number of pending tokens is read again. */
+#define CALLS_OF_A_LOOK 256
+
+void
+pace_delay(ColbertIndex *index, Pace *pace)
+{
+	CHECK_FOR_INTERRUPTS();
+	if (!VacuumCostActive)
+		return;
+	if (pace->calls++ % CALLS_OF_A_LOOK == 0)
+	{
+		Buffer		buffer = meta_lock(index, BUFFER_LOCK_SHARE);
+
+		pace->urgent = meta_data(BufferGetPage(buffer))->pending_tokens > pace->urgent_above;
+		UnlockReleaseBuffer(buffer);
+	}
+	if (!pace->urgent)
+		compat_vacuum_delay_point();
+}

@@ -1,0 +1,285 @@
+/*-------------------------------------------------------------------------
+ *
+ * descent.c
+ *	  Which settings to try.
+ *
+ * First everything left to the index. Then up a ladder on which every setting
+ * doubles, from far below what the index chooses, to the first rung that
+ * reaches the target, and one more to show what more recall costs. From there
+ * down: one setting lower, or one lower and another higher, as long as that
+ * is cheaper and still reaches the target; in halves first, then in quarters.
+ * Settings that cannot reach the target are given up as soon as that is clear.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "tune/tune.h"
+
+/* What is turned: nodes looked at for each query token, documents narrowed, documents reranked. */
+typedef enum Axis
+{
+	AXIS_WIDTH,
+	AXIS_CANDIDATES,
+	AXIS_RERANK,
+	AXIS_COUNT
+} Axis;
+
+typedef struct Point
+{
+	uint32		at[AXIS_COUNT];
+} Point;
+
+/* What settings can be at most: the options' limits (access/options.c). */
+#define MOST_EF_SEARCH	10000
+#define MOST_PROBES		1048576
+#define MOST_DOCUMENTS	10000000
+
+/* The ladder begins at this part of what the index would choose. */
+#define FIRST_RUNG 8
+
+/* It ends where so many doublings in a row brought less recall than this. */
+#define BARREN_RUNGS	2
+#define BARREN_GAIN		1e-3
+
+/* Settings are better where they take less than this share of the time: clocks err. */
+#define CHEAPER 0.98
+
+/* Those that the index chooses follow queries and table: they are kept unless others take less than this share of the time. */
+#define CHEAPER_THAN_AUTO 0.95
+
+/* In the end those that reach the target within this share of the least time are timed again, in turns, but no more than so many. */
+#define NEARLY_CHEAPEST	1.3
+#define MOST_FINALISTS	5
+
+/* The descent tries no more than so many settings. */
+#define MOST_TRIALS 100
+
+/* ---- points ---- */
+
+static uint32
+least_on(const Tune *tune, Axis axis)
+{
+	switch (axis)
+	{
+		case AXIS_CANDIDATES:
+			return Min(2 * (uint32) tune->k, MOST_DOCUMENTS);
+		case AXIS_RERANK:
+			return tune->k;
+		default:
+			return 1;
+	}
+}
+
+static uint32
+most_on(const Tune *tune, Axis axis)
+{
+	uint32		most;
+
+	if (axis == AXIS_WIDTH)
+		most = Min(tune->nodes, colbert_finder(tune->index) == FINDER_HNSW ? MOST_EF_SEARCH : MOST_PROBES);
+	else
+		most = Min(tune->docs, MOST_DOCUMENTS);
+	return Max(most, least_on(tune, axis));
+}
+
+/* A point that is a setting on every axis; no more documents are reranked than narrowed. */
+static Point
+clamp(const Tune *tune, Point point)
+{
+	for (int axis = 0; axis < AXIS_COUNT; axis++)
+		point.at[axis] = Min(Max(point.at[axis], least_on(tune, axis)), most_on(tune, axis));
+	point.at[AXIS_RERANK] = Min(point.at[AXIS_RERANK], point.at[AXIS_CANDIDATES]);
+	return point;
+}
+
+static bool
+same_point(const Point *a, const Point *b)
+{
+	return memcmp(a, b, sizeof(Point)) == 0;
+}
+
+/* colbert_hnsw probes all that a search of width ef_search finds. */
+static SearchSettings
+settings_at(const Tune *tune, const Point *point)
+{
+	SearchSettings settings = {.candidates = point->at[AXIS_CANDIDATES], .rerank = point->at[AXIS_RERANK]};
+
+	if (colbert_finder(tune->index) == FINDER_HNSW)
+		settings.ef_search = point->at[AXIS_WIDTH];
+	else
+		settings.probes = point->at[AXIS_WIDTH];
+	return settings;
+}
+
+static Trial *
+try_point(Tune *tune, const Point *point, Trial *rival)
+{
+	SearchSettings settings = settings_at(tune, point);
+
+	return tune_try(tune, &settings, rival);
+}
+
+/* ---- up ---- */
+
+static Point
+scaled(const Tune *tune, Point point, uint32 times, uint32 parts)
+{
+	for (int axis = 0; axis < AXIS_COUNT; axis++)
+		point.at[axis] = (uint32) Min((uint64) point.at[axis] * times / parts, MOST_DOCUMENTS);
+	return clamp(tune, point);
+}
+
+/* The first rung that reaches the target; NULL where none does. */
+static Trial *
+climb(Tune *tune, Point *point)
+{
+	SearchSettings automatic = search_resolve(tune->query_tokens, tune->nodes, &(SearchSettings) {0});
+	double		best = 0;
+	int			barren = 0;
+	Trial	   *reached = NULL;
+
+	*point = (Point) {{automatic.probes, automatic.candidates, automatic.rerank}};
+	*point = scaled(tune, *point, 1, FIRST_RUNG);
+	for (;;)
+	{
+		Trial	   *trial = try_point(tune, point, NULL);
+		Point		next = scaled(tune, *point, 2, 1);
+
+		if (tune_reaches(tune, trial))
+			reached = trial;
+		barren = trial->recall < best + BARREN_GAIN ? barren + 1 : 0;
+		best = Max(best, trial->recall);
+		if (reached != NULL || barren == BARREN_RUNGS || same_point(&next, point))
+			break;
+		*point = next;
+	}
+	if (reached != NULL)
+	{
+		Point		next = scaled(tune, *point, 2, 1);
+
+		(void) try_point(tune, &next, NULL);
+	}
+	return reached;
+}
+
+/* ---- down ---- */
+
+/* How far a step goes: a setting to times / parts of itself. */
+typedef struct Step
+{
+	uint32		times;
+	uint32		parts;
+} Step;
+
+static uint32
+stepped(uint32 value, Step step)
+{
+	uint32		next = (uint32) Min((uint64) value * step.times / step.parts, MOST_DOCUMENTS);
+
+	return step.times < step.parts ? Min(next, value - 1) : Max(next, value + 1);
+}
+
+/* Try a point. Is it better than the best? Then it becomes that. */
+static bool
+improve(Tune *tune, Point *point, Trial **best, Point next)
+{
+	Trial	   *trial;
+
+	next = clamp(tune, next);
+	if (same_point(&next, point) || list_length(tune->trials) >= MOST_TRIALS)
+		return false;
+	trial = try_point(tune, &next, *best);
+	if (!tune_reaches(tune, trial) || trial->ms > (*best)->ms * CHEAPER)
+		return false;
+	*best = trial;
+	*point = next;
+	return true;
+}
+
+/* One step down on an axis, or, where that is no good, with a step up on another. */
+static bool
+step_down(Tune *tune, Point *point, Trial **best, Step step)
+{
+	Step		back = {step.parts, step.times};
+
+	for (int axis = 0; axis < AXIS_COUNT; axis++)
+	{
+		Point		next = *point;
+
+		next.at[axis] = stepped(next.at[axis], step);
+		if (improve(tune, point, best, next))
+			return true;
+	}
+	for (int pair = 0; pair < AXIS_COUNT * AXIS_COUNT; pair++)
+	{
+		Axis		down = pair / AXIS_COUNT;
+		Axis		up = pair % AXIS_COUNT;
+		Point		next = *point;
+
+		if (down == up)
+			continue;
+		next.at[down] = stepped(next.at[down], step);
+		next.at[up] = stepped(next.at[up], back);
+		if (improve(tune, point, best, next))
+			return true;
+	}
+	return false;
+}
+
+/* ---- the choice ---- */
+
+/* Trials that reach the target, but for the first, which left all to the index; the cheapest first. */
+static List *
+reaching(Tune *tune)
+{
+	List	   *found = NIL;
+
+	for (int i = 1; i < list_length(tune->trials); i++)
+	{
+		Trial	   *trial = list_nth(tune->trials, i);
+
+		if (tune_reaches(tune, trial))
+			found = lappend(found, trial);
+	}
+	list_sort(found, tune_cheapest_first);
+	return found;
+}
+
+/* Time the first few once more, and what the index chooses. */
+static void
+time_finalists(Tune *tune, List *found)
+{
+	List	   *finalists = list_make1(linitial(tune->trials));
+	ListCell   *cell;
+
+	foreach(cell, found)
+	{
+		Trial	   *trial = lfirst(cell);
+
+		if (trial->ms <= ((Trial *) linitial(found))->ms * NEARLY_CHEAPEST && list_length(finalists) <= MOST_FINALISTS)
+			finalists = lappend(finalists, trial);
+	}
+	tune_time(tune, finalists);
+}
+
+Trial *
+tune_descend(Tune *tune)
+{
+	static const Step steps[] = {{1, 2}, {3, 4}};
+	Trial	   *automatic = tune_try(tune, &(SearchSettings) {0}, NULL);
+	Point		point;
+	Trial	   *best = climb(tune, &point);
+	List	   *found;
+
+	for (int i = 0; best != NULL && i < lengthof(steps); i++)
+		while (step_down(tune, &point, &best, steps[i]))
+			;
+	found = reaching(tune);
+	if (found == NIL)
+		return tune_reaches(tune, automatic) ? automatic : NULL;
+	time_finalists(tune, found);
+	list_sort(found, tune_cheapest_first);
+	best = linitial(found);
+	return tune_reaches(tune, automatic) && best->ms > automatic->ms * CHEAPER_THAN_AUTO ? automatic : best;
+}

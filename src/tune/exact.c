@@ -1,0 +1,203 @@
+/*-------------------------------------------------------------------------
+ *
+ * exact.c
+ *	  The exact answers to a sample of queries: one pass through the table,
+ *	  in parallel where the planner has workers, that scores each row for all
+ *	  queries. Of each query the k best scores are kept, nothing else.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include <math.h>
+
+#include "executor/spi.h"
+#include "lib/binaryheap.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
+#include "tcop/dest.h"
+#include "tune/tune.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/ruleutils.h"
+
+/* Where the rows of scores go. */
+typedef struct BestScores
+{
+	DestReceiver receiver;
+	Tune	   *tune;
+	binaryheap **best;			/* of each query, the worst of the best on top */
+	uint64		rows;
+} BestScores;
+
+static int
+farthest_first(Datum a, Datum b, void *arg)
+{
+	double		x = DatumGetFloat8(a);
+	double		y = DatumGetFloat8(b);
+
+	return x < y ? 1 : x > y ? -1 : 0;
+}
+
+static void
+keep_score(binaryheap *best, int k, double score)
+{
+	if (best->bh_size < k)
+		binaryheap_add(best, Float8GetDatum(score));
+	else if (score > DatumGetFloat8(binaryheap_first(best)))
+		binaryheap_replace_first(best, Float8GetDatum(score));
+}
+
+static bool
+receive_scores(TupleTableSlot *slot, DestReceiver *receiver)
+{
+	BestScores *state = (BestScores *) receiver;
+	Tune	   *tune = state->tune;
+	bool		isnull;
+	Datum		datum = slot_getattr(slot, 1, &isnull);
+	ArrayType  *array;
+	const float8 *scores;
+
+	/* The document is NULL: no search gives it a place. */
+	if (isnull)
+		return true;
+	array = DatumGetArrayTypeP(datum);
+	scores = (const float8 *) ARR_DATA_PTR(array);
+	for (int i = 0; i < tune->nqueries; i++)
+		keep_score(state->best[i], tune->k, tune->metric == METRIC_L2 ? -scores[i] : scores[i]);
+	if (array != (ArrayType *) DatumGetPointer(datum))
+		pfree(array);
+
+	state->rows++;
+	if (tune_time_to_tell(tune))
+		ereport(NOTICE,
+				(errmsg("exact answers: " UINT64_FORMAT " of about %.0f rows",
+						state->rows, Max((double) tune->docs, (double) state->rows))));
+	return true;
+}
+
+static void
+ignore_startup(DestReceiver *receiver, int operation, TupleDesc desc)
+{
+}
+
+static void
+ignore_end(DestReceiver *receiver)
+{
+}
+
+/* The indexed column or expression, as the table's query would write it. */
+static char *
+indexed_expression(Tune *tune, List *context)
+{
+	AttrNumber	column = tune->index->rd_index->indkey.values[0];
+
+	if (column != 0)
+		return pstrdup(quote_identifier(get_attname(RelationGetRelid(tune->heap), column, false)));
+	return deparse_expression(linitial(RelationGetIndexExpressions(tune->index)), context, false, false);
+}
+
+static char *
+scores_statement(Tune *tune)
+{
+	Oid			score = index_getprocid(tune->index, 1, SUPPORT_SCORE);
+	char	   *schema = get_namespace_name(get_func_namespace(score));
+	List	   *context = deparse_context_for(RelationGetRelationName(tune->heap), RelationGetRelid(tune->heap));
+	List	   *predicate = RelationGetIndexPredicate(tune->index);
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT %s(CAST((%s) AS %s), $1, %d) FROM ONLY %s",
+					 quote_qualified_identifier(schema, "multivector_scores"),
+					 indexed_expression(tune, context),
+					 format_type_be_qualified(tune->index->rd_opcintype[0]),
+					 (int) tune->metric,
+					 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(tune->heap)),
+												RelationGetRelationName(tune->heap)));
+	if (predicate != NIL)
+		appendStringInfo(&sql, " WHERE %s",
+						 deparse_expression((Node *) make_ands_explicit(predicate), context, false, false));
+	return sql.data;
+}
+
+static void
+set_parameter(const char *name, const char *value)
+{
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+/*
+ * A scan of the table that owes nothing to an index, with as many workers as
+ * there may be: a table of few pages has far larger documents out of line.
+ */
+static void
+run_statement(Tune *tune, const char *sql, DestReceiver *receiver)
+{
+	ParamListInfo params = makeParamList(1);
+	SPIExecuteOptions options = {.params = params, .read_only = true, .dest = receiver};
+	int			guc_level = NewGUCNestLevel();
+	int			rc;
+
+	params->params[0].value = tune->sample;
+	params->params[0].isnull = false;
+	params->params[0].pflags = PARAM_FLAG_CONST;
+	params->params[0].ptype = get_array_type(tune->index->rd_opcintype[0]);
+	set_parameter("enable_indexscan", "off");
+	set_parameter("enable_seqscan", "on");
+	set_parameter("min_parallel_table_scan_size", "0");
+	set_parameter("jit", "off");
+
+	if (SPI_connect() != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect failed");
+	rc = SPI_execute_extended(sql, &options);
+	if (rc != SPI_OK_SELECT)
+		elog(ERROR, "SPI_execute_extended failed: %s", SPI_result_code_string(rc));
+	SPI_finish();
+	AtEOXact_GUC(false, guc_level);
+}
+
+/* Nothing else grows with what is asked for, but the queries themselves. */
+static void
+check_memory(const Tune *tune)
+{
+	Size		size = mul_size(mul_size(tune->nqueries, tune->k), sizeof(Datum));
+
+	if (size / 1024 > (Size) maintenance_work_mem)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("%d exact answers to each of %d queries do not fit in maintenance_work_mem",
+						tune->k, tune->nqueries),
+				 errhint("Ask fewer queries, or for fewer answers, or raise maintenance_work_mem to %zu kB.",
+						 size / 1024 + 1)));
+}
+
+void
+tune_exact(Tune *tune)
+{
+	BestScores	state = {.tune = tune};
+
+	check_memory(tune);
+	/* To SPI any destination is one, but for DestNone: then it does not say that it selected. */
+	state.receiver = (DestReceiver) {
+		.receiveSlot = receive_scores,
+		.rStartup = ignore_startup,
+		.rShutdown = ignore_end,
+		.rDestroy = ignore_end,
+		.mydest = DestTuplestore,
+	};
+	state.best = palloc(mul_size(tune->nqueries, sizeof(binaryheap *)));
+	for (int i = 0; i < tune->nqueries; i++)
+		state.best[i] = binaryheap_allocate(tune->k, farthest_first, NULL);
+
+	run_statement(tune, scores_statement(tune), &state.receiver);
+	tune->wanted = (int) Min(state.rows, (uint64) tune->k);
+	for (int i = 0; i < tune->nqueries; i++)
+	{
+		if (tune->wanted > 0)
+			tune->queries[i].least = DatumGetFloat8(binaryheap_first(state.best[i]));
+		binaryheap_free(state.best[i]);
+	}
+}
