@@ -27,8 +27,8 @@ _PG_init(void)
 	settings_init();
 	options_init();
 	planner_init();
-	seeing_init();
-	lend_quals_init();
+	last_scan_init();
+	qual_pushdown_init();
 	build_dims_init();
 	scan_needs_init();
 }

@@ -20,9 +20,9 @@
 #include "plain.h"
 
 #define DIM 128
-#define MOST_QUERY 32
-#define MOST_ROWS 180
-#define MOST_SETS 8
+#define MAX_QUERY 32
+#define MAX_ROWS 180
+#define MAX_SETS 8
 #define PQ_M 32
 
 /* Floors: how many times faster than the loop without -ffast-math. */
@@ -124,7 +124,7 @@ random_floats(size_t n)
 static Query
 make_query(Shape shape)
 {
-	float		constant[MOST_QUERY] = {0};
+	float		constant[MAX_QUERY] = {0};
 	Query		q;
 
 	q.shape = shape;
@@ -209,7 +209,7 @@ document_rows(const Documents *d, KernelElement element, size_t doc)
 static float
 score_rows(const Query *q, const KernelRows *rows, Metric metric)
 {
-	float		best[MOST_QUERY];
+	float		best[MAX_QUERY];
 	float		total = 0;
 
 	for (uint32_t slot = 0; slot < kernel_query_slots(q->packed); slot++)
@@ -234,7 +234,7 @@ score_float(const Query *q, const Documents *d, Metric metric)
 static float
 score_sq8(const Query *q, const uint8_t *rows)
 {
-	float		best[MOST_QUERY];
+	float		best[MAX_QUERY];
 	float		total = 0;
 
 	for (uint32_t slot = 0; slot < kernel_sq8_slots(q->sq8); slot++)
@@ -249,7 +249,7 @@ score_sq8(const Query *q, const uint8_t *rows)
 static float
 score_sq4(const Query *q, const uint8_t *rows)
 {
-	static uint8_t unpacked[MOST_ROWS * (DIM + sizeof(float))];
+	static uint8_t unpacked[MAX_ROWS * (DIM + sizeof(float))];
 
 	kernels->sq4_unpack(rows, q->shape.nrows, DIM, false, unpacked);
 	return score_sq8(q, unpacked);
@@ -258,7 +258,7 @@ score_sq4(const Query *q, const uint8_t *rows)
 static float
 score_pq(const Query *q, const uint8_t *rows)
 {
-	float		best[MOST_QUERY];
+	float		best[MAX_QUERY];
 	float		total = 0;
 
 	for (uint32_t slot = 0; slot < kernel_pq_slots(q->pq); slot++)
@@ -272,8 +272,8 @@ score_pq(const Query *q, const uint8_t *rows)
 static float
 score_sketch(const Query *q, const uint8_t *blocks)
 {
-	float		state[MOST_QUERY * SKETCH_BLOCK_TOKENS];
-	float		best[MOST_QUERY];
+	float		state[MAX_QUERY * SKETCH_BLOCK_TOKENS];
+	float		best[MAX_QUERY];
 	float		total = 0;
 
 	for (uint32_t i = 0; i < q->shape.ntokens * SKETCH_BLOCK_TOKENS; i++)
@@ -324,7 +324,7 @@ now(void)
  * ------------------------------------------------------------------------
  */
 
-static const char *sets[MOST_SETS];
+static const char *sets[MAX_SETS];
 static int	nsets;
 
 static void
@@ -451,7 +451,7 @@ table_centroids(void)
 {
 	static const uint32_t ntokens[] = {5, 16, 32};
 	Documents	d = make_documents((Shape) {0, CENTROIDS});
-	float	   *keys = allocate((size_t) CENTROIDS * MOST_QUERY * sizeof(float));
+	float	   *keys = allocate((size_t) CENTROIDS * MAX_QUERY * sizeof(float));
 
 	printf("\nall keys of %d sq8 rows: microseconds\n%-23s", CENTROIDS, "");
 	for (int s = 1; s < nsets; s++)

@@ -22,10 +22,10 @@
 #include <time.h>
 
 #define WARM 2000
-#define MOST_QUERIES 100000
+#define MAX_QUERIES 100000
 
-static char *queries[MOST_QUERIES];
-static int	lengths[MOST_QUERIES];
+static char *queries[MAX_QUERIES];
+static int	lengths[MAX_QUERIES];
 static int	nqueries;
 
 static void
@@ -52,7 +52,7 @@ read_queries(const char *path)
 
 	if (file == NULL)
 		fail(path, "cannot be opened");
-	while (nqueries < MOST_QUERIES && fread(&length, sizeof(length), 1, file) == 1)
+	while (nqueries < MAX_QUERIES && fread(&length, sizeof(length), 1, file) == 1)
 	{
 		queries[nqueries] = malloc(length);
 		if (queries[nqueries] == NULL || fread(queries[nqueries], 1, length, file) != (size_t) length)

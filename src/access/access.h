@@ -58,7 +58,7 @@ extern bytea *colbert_hnsw_options(Datum reloptions, bool validate);
 extern bytea *colbert_ivf_options(Datum reloptions, bool validate);
 
 /* The options of an index, defaults where it has none. */
-extern ColbertOptions options_of(Relation index);
+extern ColbertOptions options_get(Relation index);
 
 /* build.c */
 extern IndexBuildResult *colbert_build(Relation heap, Relation index, IndexInfo *info);
@@ -114,11 +114,11 @@ extern bool colbert_has_filter(IndexScanDesc scan);
 extern SearchCounters colbert_scan_counters(IndexScanDesc scan);
 
 /* last_scan.c */
-extern void counters_add(SearchCounters *sum, const SearchCounters *more);
-extern void seeing_init(void);
+extern void search_counters_add(SearchCounters *sum, const SearchCounters *more);
+extern void last_scan_init(void);
 
 /* May the current user read all rows of a table, so that counts of them tell nothing new? */
-extern bool colbert_may_see(Oid table);
+extern bool colbert_table_is_visible(Oid table);
 
 /* vacuum.c */
 extern IndexBulkDeleteResult *colbert_bulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,

@@ -67,7 +67,7 @@ colbert_phase_name(int64 phase)
 static void
 new_meta(Relation index, MetaPageData *meta)
 {
-	ColbertOptions options = options_of(index);
+	ColbertOptions options = options_get(index);
 	IndexShape	shape = {
 		.dim = build_declared_dims(index),
 		.metric = colbert_metric(index),

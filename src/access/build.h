@@ -62,7 +62,7 @@ typedef enum BuildPass
 typedef struct TeamShared
 {
 	Barrier		barrier;
-	pg_atomic_uint64 claims;
+	pg_atomic_uint64 items;
 	dsa_pointer memory;			/* on its way from the leader to the others */
 } TeamShared;
 

@@ -39,7 +39,7 @@
 #include "utils/snapmgr.h"
 
 /* Rows that are looked at for a document. */
-#define MOST_ROWS 1000
+#define MAX_ROWS 1000
 
 /* Dims that an example names where the table has no document. */
 #define EXAMPLE_DIMS 128
@@ -56,7 +56,7 @@ dims_of_first_document(Relation heap, Relation index)
 	MultiVector header = {0};
 
 	GetPerTupleExprContext(estate)->ecxt_scantuple = slot;
-	for (int row = 0; row < MOST_ROWS && header.dim == 0 && table_scan_getnextslot(scan, ForwardScanDirection, slot); row++)
+	for (int row = 0; row < MAX_ROWS && header.dim == 0 && table_scan_getnextslot(scan, ForwardScanDirection, slot); row++)
 	{
 		Datum		values[INDEX_MAX_KEYS];
 		bool		isnull[INDEX_MAX_KEYS];

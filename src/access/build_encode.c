@@ -20,8 +20,8 @@
 #include "utils/memutils.h"
 
 /* Tokens assigned at a time, as memory allows, and parents whose children are looked at for each. */
-#define MOST_BATCH_TOKENS	65536
-#define LEAST_BATCH_TOKENS	256
+#define MAX_BATCH_TOKENS	65536
+#define MIN_BATCH_TOKENS	256
 #define ASSIGN_PARENTS		4
 
 /* Shares of maintenance_work_mem: the sorts, the tokens that wait to be assigned. The centroids have another (train.c). */
@@ -41,8 +41,8 @@ batch_tokens(const Build *build)
 	Size		room = (Size) maintenance_work_mem * 1024 / TOKENS_PART / build_participants(build);
 
 	if (build->mode == BUILD_EVERY_TOKEN)
-		return LEAST_BATCH_TOKENS;
-	return (uint32) Min(MOST_BATCH_TOKENS, Max(room / (build->view->dim * sizeof(float)), LEAST_BATCH_TOKENS));
+		return MIN_BATCH_TOKENS;
+	return (uint32) Min(MAX_BATCH_TOKENS, Max(room / (build->view->dim * sizeof(float)), MIN_BATCH_TOKENS));
 }
 
 static void
@@ -62,7 +62,7 @@ encoder_init(BuildEncoder *encoder, Build *build, Tuplesortstate *sort)
 	encoder->owners = palloc(encoder->capacity * sizeof(uint32));
 	encoder->nodes = palloc(encoder->capacity * sizeof(uint32));
 	encoder->keys = palloc(encoder->capacity * sizeof(float));
-	encoder->row_context = AllocSetContextCreate(CurrentMemoryContext, "colbert build row", ALLOCSET_DEFAULT_SIZES);
+	encoder->row_context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg build row", ALLOCSET_DEFAULT_SIZES);
 	if (build->mode == BUILD_TRAINED)
 	{
 		encoder->node_of = build->node_of;

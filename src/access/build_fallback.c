@@ -89,7 +89,7 @@ build_try_parallel(Build *build, int nworkers, void (*build_index) (Build *build
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	MemoryContext context = AllocSetContextCreate(caller, "colbert parallel build", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = AllocSetContextCreate(caller, "colbert_pg parallel build", ALLOCSET_DEFAULT_SIZES);
 	volatile bool built = false;
 	Progress	progress;
 

@@ -171,7 +171,7 @@ build_parallel_sort(BuildLeader *leader)
 	Tuplesortstate *sort;
 
 	/* All have sorted their pairs, and added what they counted. */
-	leader->crew.team->meet(leader->crew.team->arg);
+	leader->crew.team->barrier(leader->crew.team->arg);
 	coordinate->isWorker = false;
 	coordinate->nParticipants = leader->participants;
 	coordinate->sharedsort = leader->crew.sort;
@@ -241,7 +241,7 @@ colbert_build_worker(dsm_segment *seg, shm_toc *toc)
 
 	InstrStartParallelQuery();
 	tuplesort_end(build_participate(&build));
-	crew.team->meet(crew.team->arg);
+	crew.team->barrier(crew.team->arg);
 	build_log(&build);
 	InstrEndParallelQuery(&buffer_usage[ParallelWorkerNumber], &wal_usage[ParallelWorkerNumber]);
 

@@ -78,7 +78,7 @@ build_sample(Build *build)
 	Sampling	sampling = {build};
 
 	sampling.sample = sample_open(&build->shared->sample, build->crew != NULL ? build->crew->sample_area : NULL, build_team(build));
-	sampling.row_context = AllocSetContextCreate(CurrentMemoryContext, "colbert build row", ALLOCSET_DEFAULT_SIZES);
+	sampling.row_context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg build row", ALLOCSET_DEFAULT_SIZES);
 	if (build->leader)
 		COLBERT_PAUSE("leader-samples");
 	(void) table_index_build_scan(build->heap, build->index, build->info, build->crew != NULL, build->leader,

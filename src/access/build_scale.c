@@ -61,7 +61,7 @@ build_scale(const Build *build)
 
 	if (metric == METRIC_COSINE)
 		return scale_unset(metric);
-	scan.row_context = AllocSetContextCreate(CurrentMemoryContext, "colbert build row", ALLOCSET_DEFAULT_SIZES);
+	scan.row_context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg build row", ALLOCSET_DEFAULT_SIZES);
 	for (uint64 place = 0; place < Min(PLACES, nblocks); place++)
 		scan_blocks(build, (BlockNumber) (place * nblocks / Min(PLACES, nblocks)), 1, &scan);
 	for (BlockNumber n = 1; start < nblocks && scan.lengths.tokens == 0; n = Min(2 * n, MAX_BLOCKS))

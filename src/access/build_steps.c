@@ -37,7 +37,7 @@ meet_after_leader(Build *build)
 {
 	if (build->crew == NULL)
 		return;
-	build->crew->team->meet(build->crew->team->arg);
+	build->crew->team->barrier(build->crew->team->arg);
 	if (!build->leader)
 		view_refresh(build->view);
 }
@@ -85,7 +85,7 @@ train_nodes(Build *build, const TokenSample *sample, const TokenStatistics *stat
 	if (build->crew == NULL)
 		build->node_of = palloc_extended(size, MCXT_ALLOC_HUGE);
 	else
-		build->node_of = build->crew->team->share(build->crew->team->arg, size);
+		build->node_of = build->crew->team->alloc_shared(build->crew->team->arg, size);
 
 	build_report_phase(build, PHASE_GRAPH);
 	if (build->leader)
@@ -150,6 +150,6 @@ build_log(Build *build)
 	if (build->leader)
 		pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_TOTAL, build->shared->nblocks);
 	if (build->crew != NULL)
-		build->crew->team->meet(build->crew->team->arg);
+		build->crew->team->barrier(build->crew->team->arg);
 	team_run(build_team(build), build->shared->nblocks / LOG_BLOCKS + 1, log_blocks, build);
 }

@@ -33,19 +33,19 @@ typedef struct BuildTeam
 } BuildTeam;
 
 static uint64
-claim(void *arg)
+next_item(void *arg)
 {
-	return pg_atomic_fetch_add_u64(&((BuildTeam *) arg)->shared->claims, 1);
+	return pg_atomic_fetch_add_u64(&((BuildTeam *) arg)->shared->items, 1);
 }
 
 static void
-meet(void *arg)
+meet_all(void *arg)
 {
 	BarrierArriveAndWait(&((BuildTeam *) arg)->shared->barrier, WAIT_EVENT_PARALLEL_CREATE_INDEX_SCAN);
 }
 
 static void *
-share(void *arg, size_t bytes)
+alloc_shared(void *arg, size_t bytes)
 {
 	BuildTeam  *team = arg;
 	SharedPiece *piece;
@@ -57,18 +57,18 @@ share(void *arg, size_t bytes)
 	}
 	if (team->leader)
 		team->shared->memory = dsa_allocate_extended(team->area, Max(bytes, 1), DSA_ALLOC_HUGE);
-	meet(team);
+	meet_all(team);
 	piece = &team->pieces[team->npieces++];
 	piece->memory = team->shared->memory;
 	piece->address = dsa_get_address(team->area, piece->memory);
 
 	/* The next one must not come before all have read this one. */
-	meet(team);
+	meet_all(team);
 	return piece->address;
 }
 
 static void
-unshare(void *arg, void *memory)
+free_shared(void *arg, void *memory)
 {
 	BuildTeam  *team = arg;
 	int			i = 0;
@@ -79,7 +79,7 @@ unshare(void *arg, void *memory)
 		elog(ERROR, "memory was not shared by the team");
 
 	/* Nobody uses it any more. */
-	meet(team);
+	meet_all(team);
 	if (team->leader)
 		dsa_free(team->area, team->pieces[i].memory);
 	team->pieces[i] = team->pieces[--team->npieces];
@@ -89,7 +89,7 @@ void
 build_team_init(TeamShared *shared, int participants)
 {
 	BarrierInit(&shared->barrier, participants);
-	pg_atomic_init_u64(&shared->claims, 0);
+	pg_atomic_init_u64(&shared->items, 0);
 	shared->memory = InvalidDsaPointer;
 }
 
@@ -105,10 +105,10 @@ build_team_open(TeamShared *shared, dsa_area *area, int participants, bool leade
 	team->pieces = palloc(team->capacity * sizeof(SharedPiece));
 	team->team = (Team) {
 		.nparticipants = participants,
-		.claim = claim,
-		.meet = meet,
-		.share = share,
-		.unshare = unshare,
+		.next_item = next_item,
+		.barrier = meet_all,
+		.alloc_shared = alloc_shared,
+		.free_shared = free_shared,
 		.arg = team,
 	};
 	return &team->team;

@@ -9,7 +9,7 @@
  * that finds somebody else merging goes on, until five eighths of the limit
  * are pending: from there on it waits for its turn, the longer the more is
  * pending, so that documents do not come faster than they are merged. An
- * insert spends at most MOST_MILLISECONDS on all of this.
+ * insert spends at most MAX_MILLISECONDS on all of this.
  *
  * The first nodes take longer than that. They are left to the worker, VACUUM
  * and colbert_merge.
@@ -30,7 +30,7 @@
 
 /* The longest that an insert merges, and that it merges and waits together. */
 #define STEP_MILLISECONDS	10.0
-#define MOST_MILLISECONDS	18.0
+#define MAX_MILLISECONDS	18.0
 
 /* Shares of the limit from which on inserts merge, and wait. */
 #define MERGE_SHARE	0.375
@@ -55,9 +55,9 @@ insert_duty(const MetaPageData *meta)
 	InsertDuty	duty = {0};
 
 	if (pending >= limit)
-		duty.wait = MOST_MILLISECONDS;
+		duty.wait = MAX_MILLISECONDS;
 	else if (pending > limit * WAIT_SHARE)
-		duty.wait = MOST_MILLISECONDS * (pending - limit * WAIT_SHARE) / (limit * (1 - WAIT_SHARE));
+		duty.wait = MAX_MILLISECONDS * (pending - limit * WAIT_SHARE) / (limit * (1 - WAIT_SHARE));
 	if (!has_nodes(meta))
 		duty.train = pending > limit * WAIT_SHARE && meta->live_tokens >= train_min_tokens(meta);
 	else if (pending > limit * MERGE_SHARE)
@@ -104,7 +104,7 @@ do_duty(IndexView *view, InsertDuty duty)
 	INSTR_TIME_SET_CURRENT(start);
 	if (!lock_within(index, start, duty.wait))
 		return;
-	left = Min(duty.merge, MOST_MILLISECONDS - milliseconds_since(start));
+	left = Min(duty.merge, MAX_MILLISECONDS - milliseconds_since(start));
 	if (left > 0 && !merge_worker_serves(index) && !merge_worker_start(index, view->meta.pending_tokens))
 		merge_step(view, left);
 	else if (duty.train)
@@ -131,7 +131,7 @@ bool
 colbert_insert(Relation index, Datum *values, bool *isnull, ItemPointer heap_tid, Relation heap,
 			   IndexUniqueCheck check_unique, bool index_unchanged, IndexInfo *info)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert insert", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg insert", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	uint32		hash = 0;
 

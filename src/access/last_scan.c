@@ -30,7 +30,7 @@
 PG_FUNCTION_INFO_V1(colbert_last_scan);
 
 void
-counters_add(SearchCounters *sum, const SearchCounters *more)
+search_counters_add(SearchCounters *sum, const SearchCounters *more)
 {
 	SearchCounters before = *sum;
 
@@ -86,20 +86,20 @@ is_under_policy(Oid table)
 }
 
 bool
-colbert_may_see(Oid table)
+colbert_table_is_visible(Oid table)
 {
 	return pg_class_aclcheck(table, GetUserId(), ACL_SELECT) == ACLCHECK_OK && !is_under_policy(table);
 }
 
 static bool
-may_be_seen(const SearchCounters *counters)
+counters_visible(const SearchCounters *counters)
 {
 	Oid			table;
 
 	if (!counters->valid || counters->user != GetUserId())
 		return false;
 	table = IndexGetRelation(counters->index, true);
-	return OidIsValid(table) && colbert_may_see(table);
+	return OidIsValid(table) && colbert_table_is_visible(table);
 }
 
 /* ---- colbert_last_scan ---- */
@@ -134,7 +134,7 @@ colbert_last_scan(PG_FUNCTION_ARGS)
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE || desc->natts > lengthof(values))
 		elog(ERROR, "return type must be a row type");
-	if (!may_be_seen(c))
+	if (!counters_visible(c))
 		PG_RETURN_NULL();
 
 	values[n++] = ObjectIdGetDatum(c->index);
@@ -274,13 +274,13 @@ explain_node(PlanState *planstate, List *ancestors, const char *relationship, co
 		if (scan == NULL || scan->indexRelation->rd_indam->amgettuple != colbert_gettuple)
 			return;
 		counters = colbert_scan_counters(scan);
-		if (may_be_seen(&counters))
+		if (counters_visible(&counters))
 			explain_counters(&counters, es);
 	}
 }
 
 void
-seeing_init(void)
+last_scan_init(void)
 {
 	previous_hook = explain_per_node_hook;
 	explain_per_node_hook = explain_node;
@@ -289,7 +289,7 @@ seeing_init(void)
 #else
 
 void
-seeing_init(void)
+last_scan_init(void)
 {
 }
 

@@ -102,7 +102,7 @@ colbert_ivf_options(Datum reloptions, bool validate)
 }
 
 ColbertOptions
-options_of(Relation index)
+options_get(Relation index)
 {
 	ColbertOptions options = {0};
 

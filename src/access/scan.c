@@ -79,7 +79,7 @@ colbert_beginscan(Relation index, int nkeys, int norderbys)
 	IndexScanDesc scan = RelationGetIndexScan(index, nkeys, norderbys);
 	ColbertScan *state = palloc0(sizeof(ColbertScan));
 
-	state->context = AllocSetContextCreate(CurrentMemoryContext, "colbert scan", ALLOCSET_DEFAULT_SIZES);
+	state->context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg scan", ALLOCSET_DEFAULT_SIZES);
 	scan->opaque = state;
 	return scan;
 }
@@ -127,7 +127,7 @@ colbert_scan_counters(IndexScanDesc scan)
 	SearchCounters sum = state->earlier;
 
 	if (state->search != NULL)
-		counters_add(&sum, &state->search->counters);
+		search_counters_add(&sum, &state->search->counters);
 	return sum;
 }
 
@@ -141,7 +141,7 @@ release(ColbertScan *state)
 	if (state->search != NULL)
 	{
 		search_last = state->search->counters;
-		counters_add(&state->earlier, &state->search->counters);
+		search_counters_add(&state->earlier, &state->search->counters);
 		search_end(state->search);
 	}
 	state->exact = NULL;
@@ -278,7 +278,7 @@ scan_order_need(const ColbertScan *state, bool drops_rows)
 SearchSettings
 scan_settings(Relation index)
 {
-	ColbertOptions options = options_of(index);
+	ColbertOptions options = options_get(index);
 
 	return (SearchSettings)
 	{

@@ -43,23 +43,23 @@
 #include "utils/datum.h"
 
 /* Documents of the same hash that are looked at: more than one are rows that store the same bytes. */
-#define MOST_DOCUMENTS 8
+#define MAX_DOCUMENTS 8
 
 /* Maximum columns that an indexed expression reads. */
-#define MOST_COLUMNS 8
+#define MAX_COLUMNS 8
 
 /* The columns that decide what is indexed of a row: none where they are not known. */
 typedef struct IndexedColumns
 {
 	int			count;
-	AttrNumber	columns[MOST_COLUMNS];
+	AttrNumber	columns[MAX_COLUMNS];
 } IndexedColumns;
 
 /* Their values as the table stores them, on a page. */
 typedef struct StoredValues
 {
-	Datum		values[MOST_COLUMNS];
-	bool		nulls[MOST_COLUMNS];
+	Datum		values[MAX_COLUMNS];
+	bool		nulls[MAX_COLUMNS];
 } StoredValues;
 
 /* A new version of a row, on a pinned page. */
@@ -92,7 +92,7 @@ find_columns(const IndexInfo *info, IndexedColumns *indexed)
 	{
 		int			column = attribute + FirstLowInvalidHeapAttributeNumber;
 
-		if (column <= 0 || indexed->count == MOST_COLUMNS)
+		if (column <= 0 || indexed->count == MAX_COLUMNS)
 		{
 			indexed->count = 0;
 			return;
@@ -294,8 +294,8 @@ static bool
 share_by_hash(Relation index, uint32 hash, const NewVersion *version)
 {
 	IndexView  *view = view_open_directory(index);
-	uint32		docs[MOST_DOCUMENTS];
-	uint32		ndocs = hashes_find(view, hash, docs, MOST_DOCUMENTS);
+	uint32		docs[MAX_DOCUMENTS];
+	uint32		ndocs = hashes_find(view, hash, docs, MAX_DOCUMENTS);
 
 	for (uint32 i = 0; i < ndocs; i++)
 		if (share_document(view, docs[i], hash, version))

@@ -156,7 +156,7 @@ IndexBulkDeleteResult *
 colbert_bulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 				   IndexBulkDeleteCallback callback, void *callback_state)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert vacuum", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg vacuum", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old;
 	BulkDelete	bulk = {.callback = callback, .callback_state = callback_state};
 
@@ -347,7 +347,7 @@ colbert_vacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 	if (stats == NULL)
 		stats = palloc0(sizeof(IndexBulkDeleteResult));
 
-	context = AllocSetContextCreate(CurrentMemoryContext, "colbert vacuum", ALLOCSET_DEFAULT_SIZES);
+	context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg vacuum", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
 	nversions = clean(info->index);
 	MemoryContextSwitchTo(old);

@@ -173,7 +173,7 @@ static Findings *
 check_once(Relation index, Relation heap, bool against_table, bool rescore)
 {
 	Findings   *findings = findings_create();
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert check", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg check", ALLOCSET_DEFAULT_SIZES);
 	Check		check = {.index = index, .heap = heap, .rescore = rescore, .findings = findings};
 	bool		recovering = RecoveryInProgress();
 

@@ -249,7 +249,7 @@ check_heap(Check *check)
 	if (check->rescore)
 	{
 		heap.encoding = encoding_check_begin(check);
-		heap.row_context = AllocSetContextCreate(CurrentMemoryContext, "colbert check row", ALLOCSET_DEFAULT_SIZES);
+		heap.row_context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg check row", ALLOCSET_DEFAULT_SIZES);
 	}
 	scan_table(&heap);
 

@@ -18,10 +18,10 @@
 
 #include "base/splitmix.h"
 
-#define MOST_POINTS 65536		/* 256 for each centroid: more gain nothing */
+#define MAX_POINTS 65536		/* 256 for each centroid: more gain nothing */
 #define ITERATIONS 12
 #define CHUNK 1024				/* points packed together */
-#define MOST_PARTS 4			/* of an item */
+#define MAX_PARTS 4			/* of an item */
 #define DEFAULT_MEMORY ((size_t) 16 << 20)
 #define INTERRUPT_POINTS 4096
 
@@ -271,11 +271,11 @@ pq_train(const Coder *coder, const CodecTraining *training, float *codebooks)
 	size_t		widest = (rotation_padded(shape.dim) + shape.pq_m - 1) / shape.pq_m;
 	size_t		room = memory / (2 * widest * sizeof(float) + sizeof(uint32_t));	/* pieces, once more packed, codes */
 
-	pq.npoints = (uint32_t) (training->points->nsample < MOST_POINTS ? training->points->nsample : MOST_POINTS);
+	pq.npoints = (uint32_t) (training->points->nsample < MAX_POINTS ? training->points->nsample : MAX_POINTS);
 	if (pq.npoints > room)
 		pq.npoints = room > PQ_CENTROIDS ? (uint32_t) room : PQ_CENTROIDS;
 	pq.nparts = 1;
-	while (pq.nparts < MOST_PARTS && (size_t) pq.npoints * (pq.nparts + 2) * widest * sizeof(float) <= scratch)
+	while (pq.nparts < MAX_PARTS && (size_t) pq.npoints * (pq.nparts + 2) * widest * sizeof(float) <= scratch)
 		pq.nparts++;
 	team_run(training->hooks->team, (shape.pq_m + pq.nparts - 1) / pq.nparts, train_parts, &pq);
 }

@@ -3,7 +3,7 @@
  * sketch.c
  *	  One bit a dim: encoding tokens and preparing queries (RaBitQ).
  *
- * Sums run in eight strands of a fixed order, so that the compiler may use
+ * Sums run as eight partial sums in a fixed order, so that the compiler may use
  * vectors and every instruction set still gives the same bits.
  *
  *-------------------------------------------------------------------------
@@ -13,11 +13,11 @@
 #include <string.h>
 
 #define STRANDS 8
-#define LARGEST_HALF 65504.0f
+#define MAX_HALF 65504.0f
 #define HALF_SIGN 0x8000
 
 static inline float
-sum_strands(const float *s)
+sum_partials(const float *s)
 {
 	return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
 }
@@ -33,7 +33,7 @@ dot_product(const float *a, const float *b, uint32_t n)
 			s[j] += a[i + j] * b[i + j];
 	for (; i < n; i++)
 		s[i % STRANDS] += a[i] * b[i];
-	return sum_strands(s);
+	return sum_partials(s);
 }
 
 /* |o|_1 and |o|^2; n is a multiple of STRANDS. */
@@ -49,15 +49,15 @@ both_norms(const float *o, uint32_t n, float *absolute, float *squared)
 			a[j] += __builtin_fabsf(o[i + j]);
 			s[j] += o[i + j] * o[i + j];
 		}
-	*absolute = sum_strands(a);
-	*squared = sum_strands(s);
+	*absolute = sum_partials(a);
+	*squared = sum_partials(s);
 }
 
 /* Nearest binary16 of a length, the largest finite one where it is beyond (a NaN came of infinities). */
 static uint16_t
 half_saturated(float length)
 {
-	return kernel_float_to_half(length <= LARGEST_HALF ? length : LARGEST_HALF);
+	return kernel_float_to_half(length <= MAX_HALF ? length : MAX_HALF);
 }
 
 static inline void

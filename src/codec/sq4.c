@@ -30,8 +30,8 @@
 
 /* Bytes of unpacked rows at a time, and how many rows that is within bounds. */
 #define UNPACKED_BYTES	16384
-#define LEAST_UNPACKED	16
-#define MOST_UNPACKED	96
+#define MIN_UNPACKED	16
+#define MAX_UNPACKED	96
 
 static size_t
 sq4_row_size(CodecShape shape)
@@ -60,7 +60,7 @@ normalise(float *x, uint32_t n)
 	return largest;
 }
 
-/* Sums run in strands of a fixed order, for vectors and equal bits; n is a multiple of 8. */
+/* Partial sums in a fixed order, for vectors and equal bits; n is a multiple of 8. */
 static float
 dot(const float *a, const float *b, uint32_t n)
 {
@@ -224,7 +224,7 @@ most_unpacked(uint32_t padded)
 {
 	uint32_t	rows = UNPACKED_BYTES / (uint32_t) kernel_sq8_row_size(padded, true);
 
-	return rows < LEAST_UNPACKED ? LEAST_UNPACKED : rows > MOST_UNPACKED ? MOST_UNPACKED : rows;
+	return rows < MIN_UNPACKED ? MIN_UNPACKED : rows > MAX_UNPACKED ? MAX_UNPACKED : rows;
 }
 
 /* The struct, rotated tokens or (later) unpacked rows, the packed query. */

@@ -24,13 +24,13 @@
 
 /* Tokens of the first batch of a step, whose speed is unknown; and where nearly every token becomes a node. */
 #define STEP_TOKENS		64
-#define FEWEST_TOKENS	16
+#define MIN_TOKENS	16
 
 /* The share of a step that its first batch is to take, if the last step's speed is anything to go by. */
 #define FIRST_SHARE 0.7
 
 /* Tokens of the largest batch of a step. */
-#define MOST_STEP_TOKENS 4096
+#define MAX_STEP_TOKENS 4096
 
 bool
 merge_lock(Relation rel, MergeWait wait)
@@ -219,7 +219,7 @@ batch_capacity(const IndexView *view)
 uint64
 merge_batch_locked(Relation rel, uint64 urgent_above)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert merge", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg merge", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	IndexView  *view = view_open(rel, false, VIEW_WITH_PENDING);
 	Merge		merge = {.pace = {.urgent_above = urgent_above}};
@@ -244,7 +244,7 @@ merge_batch_locked(Relation rel, uint64 urgent_above)
 void
 merge_drop_dead(Relation rel)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert merge", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg merge", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	IndexView  *view = view_open(rel, false, VIEW_WITH_PENDING);
 
@@ -289,23 +289,23 @@ static uint32
 first_step_tokens(const IndexView *view, double milliseconds)
 {
 	if (RelationGetRelid(view->index.rel) != step_speed.index)
-		return view->meta.tokens_per_node < FEWEST_TOKENS ? FEWEST_TOKENS : STEP_TOKENS;
-	return (uint32) Max(Min(step_speed.tokens * milliseconds * FIRST_SHARE, MOST_STEP_TOKENS), FEWEST_TOKENS);
+		return view->meta.tokens_per_node < MIN_TOKENS ? MIN_TOKENS : STEP_TOKENS;
+	return (uint32) Max(Min(step_speed.tokens * milliseconds * FIRST_SHARE, MAX_STEP_TOKENS), MIN_TOKENS);
 }
 
 /* Tokens of the next batch of a step: half of what the rest of its time is good for. */
 static uint32
 next_step_tokens(double tokens, double elapsed, double milliseconds)
 {
-	double		next = elapsed > 0 ? tokens / elapsed * (milliseconds - elapsed) / 2 : MOST_STEP_TOKENS;
+	double		next = elapsed > 0 ? tokens / elapsed * (milliseconds - elapsed) / 2 : MAX_STEP_TOKENS;
 
-	return (uint32) Max(Min(next, MOST_STEP_TOKENS), 0);
+	return (uint32) Max(Min(next, MAX_STEP_TOKENS), 0);
 }
 
 void
 merge_step(IndexView *view, double milliseconds)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert merge", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg merge", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	Merge		merge = {.bounded = true};
 	instr_time	start;
@@ -317,8 +317,8 @@ merge_step(IndexView *view, double milliseconds)
 	INSTR_TIME_SET_CURRENT(start);
 	view_refresh(view);
 	capacity = first_step_tokens(view, milliseconds);
-	merge_begin(&merge, view, MOST_STEP_TOKENS);
-	while (merge.at < merge.nqueue && capacity >= FEWEST_TOKENS)
+	merge_begin(&merge, view, MAX_STEP_TOKENS);
+	while (merge.at < merge.nqueue && capacity >= MIN_TOKENS)
 	{
 		merge_batch(&merge, capacity);
 		tokens += merge.ntokens;

@@ -18,10 +18,10 @@
 #include "utils/memutils.h"
 
 /* A list that moves away so often under a reader is not a list. */
-#define MOST_ATTEMPTS 1000
+#define MAX_ATTEMPTS 1000
 
 /* However few documents the reader knows of, a list of so many is no cycle yet. */
-#define FEWEST_STEPS (1 << 20)
+#define MIN_STEPS (1 << 20)
 
 /* ---- pages ---- */
 
@@ -163,7 +163,7 @@ read_list(ColbertIndex *index, const MetaPageData *meta, uint32 node, PostingBuf
 {
 	uint32		ndocs = meta->arrays[ARRAY_DOCS].nitems;
 	PostingRef	ref = postings_head(index, meta, node);
-	uint64		allowed = 2 * (uint64) Max(ndocs, FEWEST_STEPS);
+	uint64		allowed = 2 * (uint64) Max(ndocs, MIN_STEPS);
 	uint32		first pg_attribute_unused() = out->count;
 
 	while (is_segment(ref))
@@ -187,7 +187,7 @@ postings_read(ColbertIndex *index, const MetaPageData *meta, uint32 node, Postin
 {
 	uint32		before = out->count;
 
-	for (int attempt = 0; attempt < MOST_ATTEMPTS; attempt++)
+	for (int attempt = 0; attempt < MAX_ATTEMPTS; attempt++)
 	{
 		if (read_list(index, meta, node, out))
 			return;

@@ -23,7 +23,7 @@
 #include "storage/freespace.h"
 
 /* Suggestions of the free space map to try before pages are added. */
-#define MOST_TRIES 4
+#define MAX_TRIES 4
 
 /* Pages are added by this share of the posting pages, up to a maximum. */
 #define GROWTH_SHARE 8
@@ -169,7 +169,7 @@ lock_placement(ColbertIndex *index, Size size, Placement *placement)
 			elog(ERROR, "no room on an empty posting page");
 		return true;
 	}
-	for (int i = 0; i < MOST_TRIES; i++)
+	for (int i = 0; i < MAX_TRIES; i++)
 	{
 		BlockNumber block = GetPageWithFreeSpace(index->rel, wanted);
 

@@ -22,11 +22,11 @@
 #define SETTLE_TOKENS 256
 
 /* Of a chunk: rows at the least, and bytes from which on freed memory goes back to the system. */
-#define LEAST_CHUNK_SHIFT 5
+#define MIN_CHUNK_SHIFT 5
 #define GOOD_CHUNK_BYTES (256 * 1024)
 
 /* Chunks of a full sample at the least: what participants have not filled is little. */
-#define LEAST_CHUNKS 16
+#define MIN_CHUNKS 16
 
 /* Tokens of a work item of ordering, about. */
 #define BUCKET_TOKENS 1024
@@ -101,9 +101,9 @@ sample_init(SampleShared *shared, uint32 dim, Size bytes, SampleSize enough)
 	memset(shared, 0, sizeof(SampleShared));
 	shared->dim = dim;
 	shared->limit = Min(Max(bytes / sample_token_size(dim), 1), PG_INT32_MAX);
-	shared->chunk_shift = LEAST_CHUNK_SHIFT;
+	shared->chunk_shift = MIN_CHUNK_SHIFT;
 	while (shared->limit >> shared->chunk_shift > SAMPLE_CHUNKS / 4 ||
-		   (shared->limit >> shared->chunk_shift > LEAST_CHUNKS && chunk_size(shared) < GOOD_CHUNK_BYTES))
+		   (shared->limit >> shared->chunk_shift > MIN_CHUNKS && chunk_size(shared) < GOOD_CHUNK_BYTES))
 		shared->chunk_shift++;
 	shared->enough_level = pg_leftmost_one_pos32(Max(enough.share, 1)) * SAMPLE_STEPS;
 
@@ -134,7 +134,7 @@ void
 sample_free(TokenSample *sample)
 {
 	if (sample->team != NULL)
-		sample->team->unshare(sample->team->arg, sample->rows);
+		sample->team->free_shared(sample->team->arg, sample->rows);
 	else if (sample->rows != NULL)
 		pfree(sample->rows);
 	if (sample->chunks != NULL)
@@ -361,7 +361,7 @@ sort_bucket(void *arg, uint32 bucket)
 static void *
 share(TokenSample *sample, Size bytes)
 {
-	return sample->team != NULL ? sample->team->share(sample->team->arg, bytes) :
+	return sample->team != NULL ? sample->team->alloc_shared(sample->team->arg, bytes) :
 		MemoryContextAllocHuge(sample->context, bytes);
 }
 
@@ -369,7 +369,7 @@ static void
 meet(TokenSample *sample)
 {
 	if (sample->team != NULL)
-		sample->team->meet(sample->team->arg);
+		sample->team->barrier(sample->team->arg);
 }
 
 void
@@ -402,7 +402,7 @@ sample_gather(TokenSample *sample)
 	team_run(sample->team, 1, fill_buckets, &ordering);
 	team_run(sample->team, (uint32) 1 << ordering.bits, sort_bucket, &ordering);
 	if (sample->team != NULL)
-		sample->team->unshare(sample->team->arg, ordering.start);
+		sample->team->free_shared(sample->team->arg, ordering.start);
 	else
 		pfree(ordering.start);
 	pfree(ordering.hashes);

@@ -27,7 +27,7 @@
 #define MIN_NODES 256
 
 /* Where their number was asked for: fewer tokens are as fast to go through. */
-#define LEAST_TOKENS_FOR_LISTS 2048
+#define MIN_TOKENS_FOR_LISTS 2048
 
 #define MAX_LISTS 1048576
 
@@ -134,14 +134,14 @@ length_spread(const PartSums *all, uint64 count)
 static void *
 sample_share(const TokenSample *sample, Size bytes)
 {
-	return sample->team != NULL ? sample->team->share(sample->team->arg, bytes) : palloc_extended(bytes, MCXT_ALLOC_HUGE);
+	return sample->team != NULL ? sample->team->alloc_shared(sample->team->arg, bytes) : palloc_extended(bytes, MCXT_ALLOC_HUGE);
 }
 
 static void
 sample_unshare(const TokenSample *sample, void *memory)
 {
 	if (sample->team != NULL)
-		sample->team->unshare(sample->team->arg, memory);
+		sample->team->free_shared(sample->team->arg, memory);
 	else
 		pfree(memory);
 }
@@ -188,7 +188,7 @@ uint64
 train_min_tokens(const MetaPageData *meta)
 {
 	if (meta->lists > 0)
-		return Max((uint64) meta->lists * POOR_POINTS_PER_CENTROID, LEAST_TOKENS_FOR_LISTS);
+		return Max((uint64) meta->lists * POOR_POINTS_PER_CENTROID, MIN_TOKENS_FOR_LISTS);
 	return (uint64) MIN_NODES * Max(meta->tokens_per_node, 4);
 }
 
@@ -217,7 +217,7 @@ train_codebooks(const IndexView *view, const TokenSample *sample)
 	if (size == 0)
 		return NULL;
 	hooks.team = team;
-	codebooks = team != NULL ? team->share(team->arg, size) : palloc_extended(size, MCXT_ALLOC_HUGE);
+	codebooks = team != NULL ? team->alloc_shared(team->arg, size) : palloc_extended(size, MCXT_ALLOC_HUGE);
 	view->coder.codec->train(&view->coder, &training, codebooks);
 	return codebooks;
 }
@@ -276,7 +276,7 @@ report_progress(void *arg, double done)
 }
 
 static void
-tell_of_little_memory(const TokenSample *sample, uint64 wanted, uint64 ncentroids, uint64 ntokens)
+notice_low_memory(const TokenSample *sample, uint64 wanted, uint64 ncentroids, uint64 ntokens)
 {
 	if (ncentroids == wanted && sample->count >= Min(ncentroids * POOR_POINTS_PER_CENTROID, ntokens))
 		return;
@@ -298,7 +298,7 @@ train_centroids(const IndexView *view, const TokenSample *sample, uint64 ntokens
 
 	if (!IsParallelWorker())
 	{
-		tell_of_little_memory(sample, wanted, ncentroids, ntokens);
+		notice_low_memory(sample, wanted, ncentroids, ntokens);
 		hooks.progress = view->index.building ? report_progress : NULL;
 	}
 	hooks.arg = (void *) sample;

@@ -272,10 +272,10 @@ typedef struct KernelOps
 	float		(*sq8_squared) (const uint8_t *row, uint32_t dim, bool has_add);
 
 	/* Raise largest[slot] by the keys of nrows rows: keys[row * nslots + slot], nslots being a multiple of 16. A NaN raises nothing. */
-	void		(*keys_raise) (const float *keys, uint32_t nrows, uint32_t nslots, float *largest);
+	void		(*keys_max) (const float *keys, uint32_t nrows, uint32_t nslots, float *largest);
 
 	/* The rows that have a key of at least least[slot], or that is no number; returns how many. rows: room for nrows. */
-	uint32_t	(*keys_reach) (const float *keys, uint32_t nrows, uint32_t nslots, const float *least, uint32_t *rows);
+	uint32_t	(*keys_at_least) (const float *keys, uint32_t nrows, uint32_t nslots, const float *least, uint32_t *rows);
 
 	/* Unpack sq4 rows into sq8 rows of the same dim, scale and add. */
 	void		(*sq4_unpack) (const uint8_t *rows, uint32_t nrows, uint32_t dim, bool has_add, uint8_t *out);

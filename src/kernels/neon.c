@@ -23,7 +23,7 @@
 #define TILE16_MOST_ROWS 4		/* 16 accumulators, 4 query registers, 4 of rows */
 #define TILE8_MOST_ROWS 8
 #define TILE4_MOST_ROWS 12
-#define MOST_ACCUMULATORS 16
+#define MAX_ACCUMULATORS 16
 
 /* One dim, element c of each row's register; c, nrows and nquads (registers of query tokens) are constants. */
 KERNEL_INLINE void
@@ -53,7 +53,7 @@ add_dim(float32x4_t *acc, const float *pack, const float32x4_t *d, const int c, 
 KERNEL_INLINE void
 dot_tile(const KernelQuery *q, const float *pack, const TileRows *rows, float *dots, const int nrows, const int nquads)
 {
-	float32x4_t acc[MOST_ACCUMULATORS];
+	float32x4_t acc[MAX_ACCUMULATORS];
 	float32x4_t d[TILE4_MOST_ROWS];
 	size_t		whole = q->dim & ~(uint32_t) 3;
 

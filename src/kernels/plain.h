@@ -98,13 +98,13 @@ plain_sq8_squared(const uint8_t *row, uint32_t dim, bool has_add)
 /* ---- looking at keys: rows of nslots, which is a multiple of 16 ---- */
 
 #define KEY_LANES 16
-#define MOST_KEY_LANES 64
+#define MAX_KEY_LANES 64
 
 /* lanes is a constant wherever this is expanded: as many chains of comparisons side by side. */
 KERNEL_INLINE void
 raise_lanes(const float *keys, uint32_t nrows, uint32_t nslots, float *largest, const size_t lanes)
 {
-	float		most[MOST_KEY_LANES];
+	float		most[MAX_KEY_LANES];
 
 	for (size_t j = 0; j < lanes; j++)
 		most[j] = largest[j];
@@ -124,8 +124,8 @@ plain_keys_raise(const float *keys, uint32_t nrows, uint32_t nslots, float *larg
 {
 	size_t		slot = 0;
 
-	for (; slot + MOST_KEY_LANES <= nslots; slot += MOST_KEY_LANES)
-		raise_lanes(keys + slot, nrows, nslots, largest + slot, MOST_KEY_LANES);
+	for (; slot + MAX_KEY_LANES <= nslots; slot += MAX_KEY_LANES)
+		raise_lanes(keys + slot, nrows, nslots, largest + slot, MAX_KEY_LANES);
 	for (; slot < nslots; slot += KEY_LANES)
 		raise_lanes(keys + slot, nrows, nslots, largest + slot, KEY_LANES);
 }
@@ -183,7 +183,7 @@ plain_keys_reach(const float *keys, uint32_t nrows, uint32_t nslots, const float
 #define PLAIN_KERNELS(prefix) \
 	.sq8_encode = prefix##_sq8_encode, \
 	.sq8_squared = prefix##_sq8_squared, \
-	.keys_raise = prefix##_keys_raise, \
-	.keys_reach = prefix##_keys_reach
+	.keys_max = prefix##_keys_raise, \
+	.keys_at_least = prefix##_keys_reach
 
 #endif							/* COLBERT_KERNELS_PLAIN_H */

@@ -181,7 +181,7 @@ find_parents(KmeansAssigner *a)
 	for (uint32_t start = 0; start < a->parents.nrows;)
 	{
 		uint32_t	n = nearest_keys(nearest, &a->parents, start);
-		uint32_t	nreaching = kernels->keys_reach(nearest->keys, n, slots, worst, nearest->reaching);
+		uint32_t	nreaching = kernels->keys_at_least(nearest->keys, n, slots, worst, nearest->reaching);
 
 		for (uint32_t i = 0; i < nreaching; i++)
 		{

@@ -30,13 +30,13 @@
 
 /* Points that are summed apart, at least, and in how many segments, at most. */
 #define SEGMENT_POINTS 4096
-#define MOST_SEGMENTS 16
+#define MAX_SEGMENTS 16
 
 /* Points of an item. */
 #define ITEM_POINTS 8192
 
 /* Below this many centroids one level is as fast. */
-#define LEAST_FOR_TWO_LEVELS 64
+#define MIN_FOR_TWO_LEVELS 64
 
 /* What a participant holds; all arrays but the scratch are the team's. */
 typedef struct Training
@@ -80,7 +80,7 @@ choose_nparents(const Training *t)
 	uint32_t	nparents = t->input->nparents;
 
 	if (nparents == 0)
-		nparents = t->ncentroids < LEAST_FOR_TWO_LEVELS ? 1 : (uint32_t) (sqrt((double) t->ncentroids) + 0.5);
+		nparents = t->ncentroids < MIN_FOR_TWO_LEVELS ? 1 : (uint32_t) (sqrt((double) t->ncentroids) + 0.5);
 	return nparents < t->ncentroids ? nparents : t->ncentroids;
 }
 
@@ -195,7 +195,7 @@ train_parents(Training *t)
 	uint32_t	npoints = parents_points(t);
 	uint32_t	nsegments = npoints / SEGMENT_POINTS;
 
-	nsegments = nsegments < 1 ? 1 : nsegments > MOST_SEGMENTS ? MOST_SEGMENTS : nsegments;
+	nsegments = nsegments < 1 ? 1 : nsegments > MAX_SEGMENTS ? MAX_SEGMENTS : nsegments;
 	run(t, 1, choose_points);
 	lloyd_alloc(t, t->hooks, t->result->nparents, nsegments);
 	lloyd->order = t->order;

@@ -43,7 +43,7 @@
 #define COARSE_TIMES 4
 
 /* Pairs that wait to be measured, at most; and those that are on their way into the cache meanwhile. */
-#define MOST_PAIRS 256
+#define MAX_PAIRS 256
 #define PREFETCH_PAIRS 4
 
 void *
@@ -65,7 +65,7 @@ kmeans_share(const KmeansHooks *hooks, size_t n, size_t a, size_t b)
 		return kmeans_alloc(hooks, n, a, b);
 	if (__builtin_mul_overflow(n, a, &bytes) || __builtin_mul_overflow(bytes, b, &bytes))
 		bytes = SIZE_MAX;
-	return hooks->team->share(hooks->team->arg, bytes > 0 ? bytes : 1);
+	return hooks->team->alloc_shared(hooks->team->arg, bytes > 0 ? bytes : 1);
 }
 
 void
@@ -74,12 +74,12 @@ kmeans_unshare(const KmeansHooks *hooks, void *memory)
 	if (hooks->team == NULL)
 		hooks->release(hooks->arg, memory);
 	else
-		hooks->team->unshare(hooks->team->arg, memory);
+		hooks->team->free_shared(hooks->team->arg, memory);
 }
 
-/* Sums in eight strands, as fast as the compiler likes and the same everywhere. */
+/* Eight partial sums, as fast as the compiler likes and the same everywhere. */
 static inline float
-add_strands(const float *s)
+sum_partials(const float *s)
 {
 	return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
 }
@@ -95,7 +95,7 @@ kmeans_squared_length(const float *row, uint32_t dim)
 			s[j] += row[k + j] * row[k + j];
 	for (; k < dim; k++)
 		s[k % 8] += row[k] * row[k];
-	return add_strands(s);
+	return sum_partials(s);
 }
 
 static float
@@ -109,7 +109,7 @@ squared_distance(const float *x, const float *c, uint32_t dim)
 			s[j] += (x[k + j] - c[k + j]) * (x[k + j] - c[k + j]);
 	for (; k < dim; k++)
 		s[k % 8] += (x[k] - c[k]) * (x[k] - c[k]);
-	return add_strands(s);
+	return sum_partials(s);
 }
 
 /* ---- rows in eight bits ---- */
@@ -250,7 +250,7 @@ nearest_init(Nearest *nearest, uint32_t dim, const KmeansHooks *hooks)
 	nearest->least = kmeans_alloc(hooks, chunk, 1, sizeof(float));
 	nearest->distance = kmeans_alloc(hooks, chunk, 1, sizeof(float));
 	nearest->row = kmeans_alloc(hooks, chunk, 1, sizeof(uint32_t));
-	nearest->pairs = kmeans_alloc(hooks, MOST_PAIRS, 1, sizeof(NearPair));
+	nearest->pairs = kmeans_alloc(hooks, MAX_PAIRS, 1, sizeof(NearPair));
 	nearest->npairs = 0;
 	nearest->query = NULL;
 }
@@ -389,7 +389,7 @@ note_pairs(Nearest *nearest, const CodedRows *centroids, uint32_t row, const flo
 	{
 		if (keys[i] < nearest->least[i])
 			continue;
-		if (nearest->npairs == MOST_PAIRS)
+		if (nearest->npairs == MAX_PAIRS)
 			measure_pairs(nearest, centroids);
 		nearest->pairs[nearest->npairs++] = (NearPair) {row, i};
 	}
@@ -414,9 +414,9 @@ nearest_find(Nearest *nearest, const CodedRows *centroids)
 		uint32_t	n = nearest_keys(nearest, centroids, start);
 		uint32_t	nreaching;
 
-		kernels->keys_raise(nearest->keys, n, slots, nearest->largest);
+		kernels->keys_max(nearest->keys, n, slots, nearest->largest);
 		set_least(nearest, centroids);
-		nreaching = kernels->keys_reach(nearest->keys, n, slots, nearest->least, nearest->reaching);
+		nreaching = kernels->keys_at_least(nearest->keys, n, slots, nearest->least, nearest->reaching);
 		for (uint32_t i = 0; i < nreaching; i++)
 			note_pairs(nearest, centroids, start + nearest->reaching[i],
 					   nearest->keys + (size_t) nearest->reaching[i] * slots);

@@ -23,8 +23,8 @@
 #define REFINE_PARENTS	4
 
 /* Points that are widened and assigned at a time, as memory allows. */
-#define MOST_CHUNK		32768
-#define LEAST_CHUNK		64
+#define MAX_CHUNK		32768
+#define MIN_CHUNK		64
 #define DEFAULT_SCRATCH ((size_t) 4 << 20)
 
 /* Points of a centroid that are widened and summed at a time. */
@@ -142,7 +142,7 @@ kmeans_refine(const KmeansInput *input, const KmeansHooks *hooks, KmeansResult *
 
 	if (result->nparents < 2)
 		return;
-	r.chunk = room > MOST_CHUNK ? MOST_CHUNK : room < LEAST_CHUNK ? LEAST_CHUNK : (uint32_t) room;
+	r.chunk = room > MAX_CHUNK ? MAX_CHUNK : room < MIN_CHUNK ? MIN_CHUNK : (uint32_t) room;
 	r.start = kmeans_share(hooks, (size_t) result->ncentroids + 1, 1, sizeof(uint32_t));
 	r.points = kmeans_alloc(hooks, r.chunk, input->dim, sizeof(float));
 	r.rows = kmeans_alloc(hooks, r.chunk, 1, sizeof(uint32_t));

@@ -30,14 +30,14 @@ typedef struct Team
 	uint32_t	nparticipants;
 
 	/* 0, 1, 2 and so on over the life of the team, each to one participant. */
-	uint64_t	(*claim) (void *arg);
+	uint64_t	(*next_item) (void *arg);
 
 	/* Returns when all participants have called it. */
-	void		(*meet) (void *arg);
+	void		(*barrier) (void *arg);
 
 	/* All participants ask, at the same point, and get the same memory; and so they give it back. */
-	void	   *(*share) (void *arg, size_t bytes);
-	void		(*unshare) (void *arg, void *memory);
+	void	   *(*alloc_shared) (void *arg, size_t bytes);
+	void		(*free_shared) (void *arg, void *memory);
 	void	   *arg;
 	uint64_t	claimed;		/* numbers that earlier phases used up: 0 at first, then team_run's */
 } Team;
@@ -57,12 +57,12 @@ team_run(Team *team, uint32_t nitems, TeamWork work, void *arg)
 			work(arg, item);
 		return;
 	}
-	while ((claim = team->claim(team->arg) - team->claimed) < nitems)
+	while ((claim = team->next_item(team->arg) - team->claimed) < nitems)
 		work(arg, (uint32_t) claim);
 
 	/* Everyone claims once in vain, so that the next phase's first number is known without a word. */
 	team->claimed += nitems + team->nparticipants;
-	team->meet(team->arg);
+	team->barrier(team->arg);
 }
 
 #endif							/* COLBERT_TEAM_H */

@@ -24,8 +24,8 @@
 PG_FUNCTION_INFO_V1(multivector_from_bytea);
 
 /* Words of 4 bytes that are looked at: fewer say too little, more would take time. */
-#define FEWEST_WORDS	64
-#define MOST_WORDS		512
+#define MIN_WORDS	64
+#define MAX_WORDS		512
 
 /* What the bytes are, as far as they show it. */
 typedef enum RawKind
@@ -41,17 +41,17 @@ typedef enum RawKind
 typedef struct RawWords
 {
 	int			n;				/* float4 numbers, even */
-	uint32		words[MOST_WORDS];
-	float		float4[MOST_WORDS];
-	float		float2[2 * MOST_WORDS];
+	uint32		words[MAX_WORDS];
+	float		float4[MAX_WORDS];
+	float		float2[2 * MAX_WORDS];
 } RawWords;
 
 static void
 read_words(const char *bytes, Size size, RawWords *raw)
 {
-	uint16		halves[2 * MOST_WORDS];
+	uint16		halves[2 * MAX_WORDS];
 
-	raw->n = (int) Min(size / sizeof(uint32), MOST_WORDS) & ~1;
+	raw->n = (int) Min(size / sizeof(uint32), MAX_WORDS) & ~1;
 	memcpy(raw->words, bytes, raw->n * sizeof(uint32));
 	memcpy(raw->float4, bytes, raw->n * sizeof(uint32));
 	memcpy(halves, bytes, raw->n * sizeof(uint32));
@@ -81,7 +81,7 @@ are_float2(const RawWords *raw)
 		nonzero += raw->words[i] != 0;
 		not_rounded += (raw->words[i] & 0x7F) != 0;
 	}
-	return nonzero >= FEWEST_WORDS && not_rounded >= nonzero / 4 &&
+	return nonzero >= MIN_WORDS && not_rounded >= nonzero / 4 &&
 		squares[0] > 1e-6 * raw->n && squares[0] < 64 * squares[1] && squares[1] < 64 * squares[0];
 }
 
@@ -150,7 +150,7 @@ guess_kind(const char *bytes, Size size, KernelElement element)
 {
 	RawWords	raw;
 
-	if (element == KERNEL_INT8 || size < FEWEST_WORDS * sizeof(uint32))
+	if (element == KERNEL_INT8 || size < MIN_WORDS * sizeof(uint32))
 		return RAW_AS_NAMED;
 	read_words(bytes, size, &raw);
 	if (element == KERNEL_FLOAT2)

@@ -22,7 +22,7 @@
 #include "utils/lsyscache.h"
 
 /* A column of longer values has most of them in line. */
-#define LONGEST_POINTER 32
+#define MAX_POINTER 32
 
 /* In operators of about 10 ns: of a call, and of 20 bytes of a document. Measured with queries of 8 tokens. */
 #define CALL_OPERATORS		20
@@ -56,7 +56,7 @@ multivector_score_support(PG_FUNCTION_ARGS)
 	if (!IsA(asked, SupportRequestCost) || cost->node == NULL)
 		PG_RETURN_POINTER(NULL);
 	width = document_width(cost->root, cost->node);
-	if (width <= LONGEST_POINTER)
+	if (width <= MAX_POINTER)
 		PG_RETURN_POINTER(NULL);
 	cost->startup = 0;
 	cost->per_tuple = (CALL_OPERATORS + width / BYTES_AN_OPERATOR) * cpu_operator_cost;

@@ -16,7 +16,7 @@
 #define MEMO_SLOTS 256
 
 /* To copy and compare more would cost more than it saves. */
-#define LARGEST_QUERY (1024 * 1024)
+#define MAX_QUERY (1024 * 1024)
 
 typedef struct MemoSlot
 {
@@ -52,7 +52,7 @@ score_memo_begin(const MultiVector *query, ScoreQuery *prepared, Metric metric)
 {
 	ScoreMemo  *memo;
 
-	if (VARSIZE(query) > LARGEST_QUERY)
+	if (VARSIZE(query) > MAX_QUERY)
 		return NULL;
 	memo = palloc0(offsetof(ScoreMemo, query) + VARSIZE(query));
 	memcpy(memo->query, query, VARSIZE(query));

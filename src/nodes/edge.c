@@ -15,7 +15,7 @@
 #include "codec/sketch.h"
 #include "nodes/edge.h"
 
-/* Sums run in eight strands, as fast as the compiler likes and the same everywhere. */
+/* Eight partial sums, as fast as the compiler likes and the same everywhere. */
 void
 edge_encode(const float *from, const float *to, uint32 padded, Edge *edge)
 {
@@ -46,7 +46,7 @@ edge_encode(const float *from, const float *to, uint32 padded, Edge *edge)
 	}
 
 	factor = absolute[0] > 0 ? squared[0] / absolute[0] : 0;
-	edge->factor = kernel_float_to_half(Min(factor, LARGEST_HALF));
+	edge->factor = kernel_float_to_half(Min(factor, MAX_HALF));
 	edge->add = -kernel_half_to_float(edge->factor) * centre[0] - 0.5f * squared[0];
 }
 

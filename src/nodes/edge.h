@@ -36,7 +36,7 @@ typedef int64 LaneBits __attribute__((vector_size(16)));
 #define LANES (sizeof(Lanes) / sizeof(float))
 
 /* Of binary16. */
-#define LARGEST_HALF 65504.0f
+#define MAX_HALF 65504.0f
 
 /* One edge, encoded. */
 typedef struct Edge

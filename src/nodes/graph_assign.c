@@ -225,7 +225,7 @@ graph_assign_many(Graph *graph, const float *tokens, uint32 ntokens, NodeHit *ne
 
 	if (!assign_pays(graph, ntokens))
 		return false;
-	context = AllocSetContextCreate(CurrentMemoryContext, "colbert graph assignment", ALLOCSET_DEFAULT_SIZES);
+	context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg graph assignment", ALLOCSET_DEFAULT_SIZES);
 	caller = MemoryContextSwitchTo(context);
 	read_nodes(&grouping);
 	if (grouping.nnodes > 0)

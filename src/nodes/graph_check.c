@@ -15,7 +15,7 @@
 #include "nodes/graph_internal.h"
 
 /* A few nodes may lose the ways to them, as other edges take their places: searches find others beside them. */
-#define MOST_UNREACHED 0.01
+#define MAX_UNREACHED 0.01
 
 typedef struct GraphCheck
 {
@@ -274,7 +274,7 @@ check_ways(GraphCheck *check)
 		descend(check, &from, level);
 	}
 	spread(check, &from, 0);
-	if (check->nnodes - from.count > MOST_UNREACHED * check->nnodes)
+	if (check->nnodes - from.count > MAX_UNREACHED * check->nnodes)
 		findings_add(check->findings, FINDING_WARNING, NO_ITEM, "%u of %u nodes cannot be reached from the entry",
 					 check->nnodes - from.count, check->nnodes);
 }

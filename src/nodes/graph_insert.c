@@ -24,7 +24,7 @@
 
 /* The share of maintenance_work_mem that copies of vectors may take: one in so many. */
 #define CACHE_SHARE 4
-#define FEWEST_CACHED 1024
+#define MIN_CACHED 1024
 
 /* Copies of node vectors (VertexEntry): that of node n in slot n mod nslots. */
 typedef struct VectorCache
@@ -85,11 +85,11 @@ cache_init(Graph *graph, VectorCache *cache)
 	size_t		budget = maintenance_memory() / CACHE_SHARE;
 
 	cache->entry_size = graph_vector_size(graph->dim);
-	cache->largest = FEWEST_CACHED;
+	cache->largest = MIN_CACHED;
 	while (cache->largest < ((uint32) 1 << 30) &&
 		   budget / (cache->entry_size + sizeof(uint32)) >= (size_t) cache->largest * 2)
 		cache->largest *= 2;
-	cache_allocate(graph, cache, FEWEST_CACHED);
+	cache_allocate(graph, cache, MIN_CACHED);
 }
 
 static VertexEntry *
@@ -445,7 +445,7 @@ set_vector(Graph *graph, const float *vector, float shrink)
 	GraphWriter *writer = graph->writer;
 
 	for (uint32 k = 0; k < graph->dim; k++)
-		writer->vector[k] = Max(-LARGEST_HALF, Min(vector[k], LARGEST_HALF));
+		writer->vector[k] = Max(-MAX_HALF, Min(vector[k], MAX_HALF));
 	kernels->float_to_half(writer->vector, writer->entry->vector, graph->dim);
 	kernels->half_to_float(writer->entry->vector, writer->vector, graph->dim);
 	rotation_apply(graph->rotation, writer->vector, writer->rotated);

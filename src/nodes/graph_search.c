@@ -30,8 +30,8 @@
 #include "nodes/graph_internal.h"
 #include "utils/memutils.h"
 
-#define FEWEST_SLOTS 512
-#define SHORTEST_FRONTIER 16
+#define MIN_SLOTS 512
+#define MIN_FRONTIER 16
 
 /* ---- sightings ---- */
 
@@ -52,8 +52,8 @@ clear_sightings(SightingTable *table, MemoryContext context)
 {
 	if (table->slots == NULL)
 	{
-		table->nslots = FEWEST_SLOTS;
-		table->slots = MemoryContextAlloc(context, FEWEST_SLOTS * sizeof(Sighting));
+		table->nslots = MIN_SLOTS;
+		table->slots = MemoryContextAlloc(context, MIN_SLOTS * sizeof(Sighting));
 	}
 	memset(table->slots, 0xFF, table->nslots * sizeof(Sighting));
 	table->count = 0;
@@ -284,7 +284,7 @@ graph_walk(Graph *graph, uint32 level, uint32 ef)
 	uint32		nstart = graph->results.count;
 	uint32		vertex;
 
-	pool_reset(&graph->frontier, Max(Max(ef, nstart), SHORTEST_FRONTIER), graph->context);
+	pool_reset(&graph->frontier, Max(Max(ef, nstart), MIN_FRONTIER), graph->context);
 	clear_sightings(&graph->sightings, graph->context);
 	reserve_sightings(&graph->sightings, nstart, graph->context);
 	for (uint32 i = 0; i < nstart; i++)

@@ -4,7 +4,7 @@
  *	  Distances between node vectors, and the choice of neighbours.
  *
  * Plain C without PostgreSQL; never allocates. Vectors are floats padded with
- * zeroes to graph_width(dim). Sums run in sixteen strands of a fixed order,
+ * zeroes to graph_width(dim). Sums run as sixteen partial sums in a fixed order,
  * so that every instruction set builds the same graph.
  *
  *-------------------------------------------------------------------------

@@ -74,7 +74,7 @@ check_shape(const Lists *lists)
 static void *
 lists_open(ColbertIndex *index, MetaPageData *meta, const SketchParams *params)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert lists", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg lists", ALLOCSET_DEFAULT_SIZES);
 	Lists	   *lists = MemoryContextAllocZero(context, sizeof(Lists));
 
 	lists->index = index;

@@ -100,7 +100,7 @@ static void
 keep_nearest(Assignment *a, const float *best, const uint32 *tokens, uint32 n, uint32 first_node, uint32 nrows)
 {
 	uint32		slots = a->lists->slots;
-	uint32		nreaching = kernels->keys_reach(a->keys, nrows, slots, best, a->reaching);
+	uint32		nreaching = kernels->keys_at_least(a->keys, nrows, slots, best, a->reaching);
 
 	for (uint32 i = 0; i < nreaching; i++)
 	{
@@ -131,7 +131,7 @@ search_children(Assignment *a, ListSpan span, const uint32 *tokens, uint32 n)
 		uint32		nrows = Min(span.count - from, ROWS_AT_A_TIME);
 
 		kernels->sq8_keys(lists->query, a->rows + from * lists->row_size, nrows, true, a->keys);
-		kernels->keys_raise(a->keys, nrows, lists->slots, best);
+		kernels->keys_max(a->keys, nrows, lists->slots, best);
 		keep_nearest(a, best, tokens, n, span.first + from, nrows);
 		CHECK_FOR_INTERRUPTS();
 	}
@@ -188,7 +188,7 @@ lists_assign_many(Lists *lists, const float *tokens, uint32 ntokens, NodeHit *ne
 {
 	Assignment	a = {.lists = lists, .ntokens = ntokens, .nearest = nearest};
 
-	a.context = AllocSetContextCreate(lists->context, "colbert assignment", ALLOCSET_DEFAULT_SIZES);
+	a.context = AllocSetContextCreate(lists->context, "colbert_pg assignment", ALLOCSET_DEFAULT_SIZES);
 	a.code_size = kernel_sq8_row_size(lists->dim, false);
 	a.codes = allocate(&a, ntokens, a.code_size);
 	a.parents = allocate(&a, mul_size(ntokens, ASSIGN_PARENTS), sizeof(uint32));

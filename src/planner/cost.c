@@ -113,7 +113,7 @@ is_forbidden(PlannerInfo *root, IndexPath *path)
 	if (find_range(path) != NULL && wants_exact_thresholds(root, path->indexinfo->rel))
 		return true;
 	return path->indexorderbys != NIL &&
-		!order_will_do(root, path->indexinfo->rel, linitial_node(PathKey, path->path.pathkeys), PATH_REQ_OUTER(&path->path));
+		!order_is_usable(root, path->indexinfo->rel, linitial_node(PathKey, path->path.pathkeys), PATH_REQ_OUTER(&path->path));
 }
 
 /* ---- what an index holds ---- */

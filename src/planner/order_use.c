@@ -191,7 +191,7 @@ order_rows(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey, Relids outer)
 }
 
 bool
-order_will_do(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey, Relids outer)
+order_is_usable(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey, Relids outer)
 {
 	Query	   *query = root->parse;
 	double		rows;

@@ -18,7 +18,7 @@
  * late. outer: relations that each search takes its query from, as the inner
  * side of a join; NULL if there are none.
  */
-extern bool order_will_do(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey, Relids outer);
+extern bool order_is_usable(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey, Relids outer);
 
 /*
  * The rows that the query reads of such a path until a run condition of its

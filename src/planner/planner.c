@@ -38,7 +38,7 @@
 #include "planner/threshold_share.h"
 
 /* As many rows above a threshold as a search gives before it looks at every document. */
-#define MOST_IN_ORDER 100
+#define MAX_IN_ORDER 100
 
 static set_rel_pathlist_hook_type previous_hook;
 static set_join_pathlist_hook_type previous_join_hook;
@@ -139,9 +139,9 @@ ranges_of(PlannerInfo *root, const Conditions *conditions, Node *query)
  * every document: what it finds is best sorted then, so that none is late.
  */
 static bool
-wants_most(PlannerInfo *root)
+wants_many_rows(PlannerInfo *root)
 {
-	return root->tuple_fraction <= 0 || root->limit_tuples > MOST_IN_ORDER;
+	return root->tuple_fraction <= 0 || root->limit_tuples > MAX_IN_ORDER;
 }
 
 /*
@@ -161,13 +161,13 @@ make_ordered_path(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index, Relid
 	List	   *ranges;
 	Relids		required;
 
-	if (order_by == NULL || !order_will_do(root, rel, pathkey, outer))
+	if (order_by == NULL || !order_is_usable(root, rel, pathkey, outer))
 		return NULL;
 	required = bms_difference(pull_varnos(root, (Node *) order_by), rel->relids);
 	required = bms_union(required, rel->lateral_relids);
 	conditions = match_conditions(root, index, required);
 	ranges = ranges_of(root, &conditions, lsecond(order_by->args));
-	if (ranges != NIL && wants_most(root))
+	if (ranges != NIL && wants_many_rows(root))
 		return NULL;
 	return (Path *) create_index_path(root, index, list_concat_copy(conditions.null_tests, ranges),
 									  list_make1(order_by), list_make1_int(0), list_make1(pathkey),

@@ -37,23 +37,23 @@
 #include "utils/syscache.h"
 
 /* In operators: about what it takes to detoast and score a document. */
-#define MOST_QUAL_OPERATORS 1000
+#define MAX_QUAL_OPERATORS 1000
 
 static ExecutorStart_hook_type previous_hook;
 
 /* What a scan was lent: allocated in the plan's memory. */
-typedef struct LentQuals
+typedef struct PushedQuals
 {
 	RowFilter	filter;
 	IndexScanState *node;
 	ExprContext *context;		/* of our own: the node's holds what it works on */
 	bool		guarded;		/* the index condition is tested first */
-} LentQuals;
+} PushedQuals;
 
 static bool
 passes(void *arg, TupleTableSlot *row)
 {
-	LentQuals  *lent = arg;
+	PushedQuals  *lent = arg;
 	bool		visible;
 	bool		passed;
 
@@ -121,7 +121,7 @@ can_lend(const IndexScanState *node)
 	if (is_guarded(node))
 		tested = list_concat_copy(((IndexScan *) node->ss.ps.plan)->indexqualorig, quals);
 	cost_qual_eval(&cost, tested, NULL);
-	return cost.per_tuple <= MOST_QUAL_OPERATORS * cpu_operator_cost;
+	return cost.per_tuple <= MAX_QUAL_OPERATORS * cpu_operator_cost;
 }
 
 /* Begin the scan, and lend it the quals. */
@@ -130,7 +130,7 @@ lend(IndexScanState *node)
 {
 	EState	   *estate = node->ss.ps.state;
 	MemoryContext old = MemoryContextSwitchTo(estate->es_query_cxt);
-	LentQuals  *lent = palloc0(sizeof(LentQuals));
+	PushedQuals  *lent = palloc0(sizeof(PushedQuals));
 
 	lent->filter = (RowFilter) {passes, lent};
 	lent->node = node;
@@ -162,7 +162,7 @@ start(QueryDesc *query, int eflags)
 }
 
 void
-lend_quals_init(void)
+qual_pushdown_init(void)
 {
 	previous_hook = ExecutorStart_hook;
 	ExecutorStart_hook = start;

@@ -10,6 +10,6 @@
 #define COLBERT_LEND_QUALS_H
 
 /* Install the hook; at load. */
-extern void lend_quals_init(void);
+extern void qual_pushdown_init(void);
 
 #endif							/* COLBERT_LEND_QUALS_H */

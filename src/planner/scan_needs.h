@@ -8,7 +8,7 @@
 #ifndef COLBERT_SCAN_NEEDS_H
 #define COLBERT_SCAN_NEEDS_H
 
-/* Install the hook; called once, when the library is loaded, after lend_quals_init(). */
+/* Install the hook; called once, when the library is loaded, after qual_pushdown_init(). */
 extern void scan_needs_init(void);
 
 #endif							/* COLBERT_SCAN_NEEDS_H */

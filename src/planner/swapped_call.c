@@ -23,8 +23,8 @@
 #include "utils/lsyscache.h"
 
 /* What the session was told about last: indexes, and tables that those of an index are parts of. */
-#define MOST_TOLD 64
-static Oid	told[MOST_TOLD];
+#define MAX_TOLD 64
+static Oid	told[MAX_TOLD];
 static uint32 ntold = 0;
 
 /* The partitioned table whose partition the index is on, or else the index. */
@@ -40,7 +40,7 @@ subject(PlannerInfo *root, const IndexOptInfo *index)
 static bool
 was_told(Oid about)
 {
-	for (int i = 0; i < MOST_TOLD; i++)
+	for (int i = 0; i < MAX_TOLD; i++)
 		if (told[i] == about)
 			return true;
 	return false;
@@ -141,7 +141,7 @@ swapped_call_tell(PlannerInfo *root, IndexOptInfo *index)
 
 			if (was_told(about))
 				return;
-			told[ntold++ % MOST_TOLD] = about;
+			told[ntold++ % MAX_TOLD] = about;
 			tell(index, call);
 			return;
 		}

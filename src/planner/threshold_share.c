@@ -77,7 +77,7 @@ comes_in_order(PlannerInfo *root, IndexOptInfo *index, Node *query)
 static bool
 may_sample(const RangeTblEntry *table, const IndexOptInfo *index)
 {
-	return enable_indexscan && !index->hypothetical && colbert_may_see(table->relid);
+	return enable_indexscan && !index->hypothetical && colbert_table_is_visible(table->relid);
 }
 
 /* Estimate a clause that is a threshold and that core has taken its default for; true if that changes it. */

@@ -200,7 +200,7 @@ exact_begin(Search *search, Relation heap, Snapshot snapshot, const MultiVector 
 
 	stage->search = search;
 	stage->context = search->context;
-	stage->row_context = AllocSetContextCreate(search->context, "colbert exact row", ALLOCSET_DEFAULT_SIZES);
+	stage->row_context = AllocSetContextCreate(search->context, "colbert_pg exact row", ALLOCSET_DEFAULT_SIZES);
 	stage->query = score_prepare(query, search->view->metric);
 	stage->memo = score_memo_begin(query, stage->query, search->view->metric);
 	stage->snapshot = snapshot;

@@ -26,8 +26,8 @@
 #define WIDEN_FACTOR 4
 
 /* With less than this a search would make no progress worth a pass. */
-#define LEAST_POOL	4096
-#define LEAST_BATCH 1024
+#define MIN_POOL	4096
+#define MIN_BATCH 1024
 
 /*
  * What gathering takes for a posting, at the most: its ordinal, slots of a
@@ -53,8 +53,8 @@ pool_begin(Search *search)
 {
 	Size		memory = (Size) work_mem * 1024;
 
-	search->pool_limit = (uint32) Min(Max(memory / (4 * sizeof(Candidate)), LEAST_POOL), PG_UINT32_MAX / 8);
-	search->batch_limit = (uint32) Min(Max(memory / (4 * sizeof(RankedDoc)), LEAST_BATCH), PG_UINT32_MAX / 8);
+	search->pool_limit = (uint32) Min(Max(memory / (4 * sizeof(Candidate)), MIN_POOL), PG_UINT32_MAX / 8);
+	search->batch_limit = (uint32) Min(Max(memory / (4 * sizeof(RankedDoc)), MIN_BATCH), PG_UINT32_MAX / 8);
 }
 
 static void

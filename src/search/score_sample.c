@@ -109,7 +109,7 @@ sample(Relation index, const MultiVector *query, double floor)
 double
 score_sample_share(Relation index, const MultiVector *query, double floor)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert score sample", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg score sample", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	double		share = sample(index, query, floor);
 

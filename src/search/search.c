@@ -57,7 +57,7 @@ check_query(const IndexView *view, const MultiVector *query)
 Search *
 search_begin(IndexView *view, const MultiVector *query, const SearchSettings *settings)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert search", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg search", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	Search	   *search = palloc0(sizeof(Search));
 
@@ -187,9 +187,9 @@ rerank_batch(Search *search, uint32 n, const ScoreBar *bar)
  * one weighs more; and where all in the pool are wanted ones, reranking them
  * costs little beside having found them.
  */
-#define UNRANKED_LET_BE				1e-1
-#define UNRANKED_LET_BE_FILTERED	1e-2
-#define UNRANKED_LET_BE_TESTED		1e-4
+#define MAX_EXPECTED_MISSES				1e-1
+#define MAX_EXPECTED_MISSES_FILTERED	1e-2
+#define MAX_EXPECTED_MISSES_TESTED		1e-4
 
 /*
  * Narrowing is worth one document in so many sketches (blocks of a document
@@ -239,8 +239,8 @@ narrow_more(Search *search)
 bool
 search_more_above(Search *search, const ScoreBar *bar)
 {
-	double		let_be = search->pool_tested ? UNRANKED_LET_BE_TESTED :
-		search->filter.admits != NULL ? UNRANKED_LET_BE_FILTERED : UNRANKED_LET_BE;
+	double		max_misses = search->pool_tested ? MAX_EXPECTED_MISSES_TESTED :
+		search->filter.admits != NULL ? MAX_EXPECTED_MISSES_FILTERED : MAX_EXPECTED_MISSES;
 	MemoryContext old;
 	uint32		worth = 0;
 	bool		more = true;
@@ -249,7 +249,7 @@ search_more_above(Search *search, const ScoreBar *bar)
 		return false;
 	old = MemoryContextSwitchTo(search->context);
 	if (search->pool.count > 0 && !floor_ends_pool(search))
-		worth = fit_worth(&search->sketch_fit, &search->pool_estimates, bar, let_be);
+		worth = fit_count_promising(&search->sketch_fit, &search->pool_estimates, bar, max_misses);
 	if (worth > 0)
 		rerank_batch(search, Min(worth, floor_batch(search)), bar);
 	else if (narrowing_pays(search, bar))

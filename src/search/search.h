@@ -408,7 +408,7 @@ search_few_pass(const Search *search, uint32 share)
 	return search->filter.admits != NULL && search->passed * share < search->tested;
 }
 
-/* ---- errors.c ---- */
+/* ---- estimates.c ---- */
 
 extern void errors_learn(ErrorStats *errors, double error);
 
@@ -428,10 +428,10 @@ extern double fit_expected_above(const EstimateFit *fit, const EstimateHistogram
 
 /*
  * How many of the list, the best of it, are worth looking at: all without an
- * estimate; and of the others no more than let_be are expected to come out
+ * estimate; and of the others no more than max_misses are expected to come out
  * above the bar.
  */
-extern uint32 fit_worth(const EstimateFit *fit, const EstimateHistogram *histogram, const ScoreBar *bar, double let_be);
+extern uint32 fit_count_promising(const EstimateFit *fit, const EstimateHistogram *histogram, const ScoreBar *bar, double max_misses);
 
 /*
  * Count the time and the pages of a stage. The stages of one search do not

@@ -12,7 +12,7 @@
 #include "utils/memutils.h"
 
 /* Findings of one part that are listed. */
-#define MOST_IN_PART 100
+#define MAX_IN_PART 100
 
 Findings *
 findings_create(void)
@@ -49,7 +49,7 @@ findings_add(Findings *findings, FindingSeverity severity, int64 item, const cha
 {
 	StringInfoData message;
 
-	if (++findings->in_part > MOST_IN_PART)
+	if (++findings->in_part > MAX_IN_PART)
 		return;
 	initStringInfo(&message);
 	for (;;)
@@ -66,7 +66,7 @@ findings_add(Findings *findings, FindingSeverity severity, int64 item, const cha
 	}
 	append_finding(findings, severity, item, message.data);
 	pfree(message.data);
-	if (findings->in_part == MOST_IN_PART)
+	if (findings->in_part == MAX_IN_PART)
 		append_finding(findings, severity, NO_ITEM, "there is more of this, which is not listed");
 }
 

@@ -31,9 +31,9 @@ typedef struct Point
 } Point;
 
 /* What settings can be at most: the options' limits (access/options.c). */
-#define MOST_EF_SEARCH	10000
-#define MOST_PROBES		1048576
-#define MOST_DOCUMENTS	10000000
+#define MAX_EF_SEARCH	10000
+#define MAX_PROBES		1048576
+#define MAX_DOCUMENTS	10000000
 
 /* The ladder begins at this part of what the index would choose. */
 #define FIRST_RUNG 8
@@ -50,10 +50,10 @@ typedef struct Point
 
 /* In the end those that reach the target within this share of the least time are timed again, in turns, but no more than so many. */
 #define NEARLY_CHEAPEST	1.3
-#define MOST_FINALISTS	5
+#define MAX_FINALISTS	5
 
 /* The descent tries no more than so many settings. */
-#define MOST_TRIALS 100
+#define MAX_TRIALS 100
 
 /* ---- points ---- */
 
@@ -63,7 +63,7 @@ least_on(const Tune *tune, Axis axis)
 	switch (axis)
 	{
 		case AXIS_CANDIDATES:
-			return Min(2 * (uint32) tune->k, MOST_DOCUMENTS);
+			return Min(2 * (uint32) tune->k, MAX_DOCUMENTS);
 		case AXIS_RERANK:
 			return tune->k;
 		default:
@@ -77,9 +77,9 @@ most_on(const Tune *tune, Axis axis)
 	uint32		most;
 
 	if (axis == AXIS_WIDTH)
-		most = Min(tune->nodes, colbert_finder(tune->index) == FINDER_HNSW ? MOST_EF_SEARCH : MOST_PROBES);
+		most = Min(tune->nodes, colbert_finder(tune->index) == FINDER_HNSW ? MAX_EF_SEARCH : MAX_PROBES);
 	else
-		most = Min(tune->docs, MOST_DOCUMENTS);
+		most = Min(tune->docs, MAX_DOCUMENTS);
 	return Max(most, least_on(tune, axis));
 }
 
@@ -126,7 +126,7 @@ static Point
 scaled(const Tune *tune, Point point, uint32 times, uint32 parts)
 {
 	for (int axis = 0; axis < AXIS_COUNT; axis++)
-		point.at[axis] = (uint32) Min((uint64) point.at[axis] * times / parts, MOST_DOCUMENTS);
+		point.at[axis] = (uint32) Min((uint64) point.at[axis] * times / parts, MAX_DOCUMENTS);
 	return clamp(tune, point);
 }
 
@@ -175,7 +175,7 @@ typedef struct Step
 static uint32
 stepped(uint32 value, Step step)
 {
-	uint32		next = (uint32) Min((uint64) value * step.times / step.parts, MOST_DOCUMENTS);
+	uint32		next = (uint32) Min((uint64) value * step.times / step.parts, MAX_DOCUMENTS);
 
 	return step.times < step.parts ? Min(next, value - 1) : Max(next, value + 1);
 }
@@ -187,7 +187,7 @@ improve(Tune *tune, Point *point, Trial **best, Point next)
 	Trial	   *trial;
 
 	next = clamp(tune, next);
-	if (same_point(&next, point) || list_length(tune->trials) >= MOST_TRIALS)
+	if (same_point(&next, point) || list_length(tune->trials) >= MAX_TRIALS)
 		return false;
 	trial = try_point(tune, &next, *best);
 	if (!tune_reaches(tune, trial) || trial->ms > (*best)->ms * CHEAPER)
@@ -257,7 +257,7 @@ time_finalists(Tune *tune, List *found)
 	{
 		Trial	   *trial = lfirst(cell);
 
-		if (trial->ms <= ((Trial *) linitial(found))->ms * NEARLY_CHEAPEST && list_length(finalists) <= MOST_FINALISTS)
+		if (trial->ms <= ((Trial *) linitial(found))->ms * NEARLY_CHEAPEST && list_length(finalists) <= MAX_FINALISTS)
 			finalists = lappend(finalists, trial);
 	}
 	tune_time(tune, finalists);

@@ -68,7 +68,7 @@ tune_begin_trials(Tune *tune)
 	ScanKeyEntryInitialize(&search->key, SK_ORDER_BY, 1, STRATEGY_NULLS_LAST, type, InvalidOid,
 						   get_opcode(operator), (Datum) 0);
 	search->tids = palloc(mul_size(tune->wanted, sizeof(ItemPointerData)));
-	search->context = AllocSetContextCreate(CurrentMemoryContext, "colbert tune query", ALLOCSET_DEFAULT_SIZES);
+	search->context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg tune query", ALLOCSET_DEFAULT_SIZES);
 	search->scan = compat_index_beginscan_ordered(tune->heap, index, tune->snapshot, 1);
 	colbert_set_needs(search->scan, &as_a_client);
 	tune->search = search;

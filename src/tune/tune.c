@@ -36,7 +36,7 @@ PG_FUNCTION_INFO_V1(colbert_tune);
 #define TELL_EVERY_MS 10000
 
 /* As many answers as can be asked for. */
-#define MOST_ANSWERS 10000
+#define MAX_ANSWERS 10000
 
 enum
 {
@@ -80,10 +80,10 @@ check_arguments(FunctionCallInfo fcinfo)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("expected a target_recall above 0 and up to 1, not %g", target)));
-	if (k < 1 || k > MOST_ANSWERS)
+	if (k < 1 || k > MAX_ANSWERS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("expected a k from 1 to %d, not %d", MOST_ANSWERS, k)));
+				 errmsg("expected a k from 1 to %d, not %d", MAX_ANSWERS, k)));
 }
 
 /*

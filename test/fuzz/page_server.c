@@ -20,10 +20,10 @@
 #include "utils/memutils.h"
 
 /* A search that reads so many pages goes in circles. */
-#define MOST_READS 3000000
+#define MAX_READS 3000000
 
 /* What a damaged counter may make a reader ask for, at the most. */
-#define MOST_MEMORY ((Size) 1 << 30)
+#define MAX_MEMORY ((Size) 1 << 30)
 
 /* ---- pages ---- */
 
@@ -60,7 +60,7 @@ pages_page(BlockNumber block)
 Buffer
 ReadBuffer(Relation rel, BlockNumber block)
 {
-	if (++page_reads > MOST_READS)
+	if (++page_reads > MAX_READS)
 	{
 		fprintf(stderr, "a reader goes in circles\n");
 		abort();
@@ -128,7 +128,7 @@ allocate(MemoryContext context, Size size, int flags)
 	Chunk	   *ring = &everything.chunks;
 	Chunk	   *chunk;
 
-	if (size > MOST_MEMORY - allocated || (size > MaxAllocSize && !(flags & MCXT_ALLOC_HUGE)))
+	if (size > MAX_MEMORY - allocated || (size > MaxAllocSize && !(flags & MCXT_ALLOC_HUGE)))
 	{
 		if (flags & MCXT_ALLOC_NO_OOM)
 			return NULL;

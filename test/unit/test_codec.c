@@ -298,7 +298,7 @@ train_coder(Coder *coder, const float *x, uint32_t n, size_t scratch)
 	free(halves);
 }
 
-#define MOST_TRAINED 32
+#define MAX_TRAINED 32
 
 /*
  * Codebooks trained on tokens like those of the tests, once for each number
@@ -307,7 +307,7 @@ train_coder(Coder *coder, const float *x, uint32_t n, size_t scratch)
 static void
 train_once(Coder *coder)
 {
-	static Coder trained[MOST_TRAINED];
+	static Coder trained[MAX_TRAINED];
 	static int	ntrained;
 	uint32_t	dim = coder->shape.dim;
 	uint32_t	n = dim < 200 ? 2000 : 600;
@@ -319,7 +319,7 @@ train_once(Coder *coder)
 			coder->codebooks = trained[i].codebooks;
 			return;
 		}
-	if (ntrained == MOST_TRAINED)
+	if (ntrained == MAX_TRAINED)
 		abort();
 	x = cloud(n, dim, 0.7f, 1, false);
 	train_coder(coder, x, n, 0);

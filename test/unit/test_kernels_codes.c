@@ -11,9 +11,9 @@
 #include "sample.h"
 #include "tap.h"
 
-#define MOST_SETS 16
-static const KernelOps *sets[MOST_SETS];
-static bool agreed[MOST_SETS];
+#define MAX_SETS 16
+static const KernelOps *sets[MAX_SETS];
+static bool agreed[MAX_SETS];
 static int	nsets;
 
 static void
@@ -294,11 +294,11 @@ check_keys(uint32_t nrows, uint32_t nslots, SampleKind kind)
 	for (int s = 0; s < nsets; s++)
 	{
 		float	   *raised = sample_memory(nslots * sizeof(float));
-		uint32_t	n = sets[s]->keys_reach(keys, nrows, nslots, least, rows);
+		uint32_t	n = sets[s]->keys_at_least(keys, nrows, nslots, least, rows);
 		uint32_t	expected = 0;
 
 		memcpy(raised, largest, nslots * sizeof(float));
-		sets[s]->keys_raise(keys, nrows, nslots, raised);
+		sets[s]->keys_max(keys, nrows, nslots, raised);
 		for (uint32_t row = 0; row < nrows; row++)
 		{
 			bool		reaches = false;

@@ -187,9 +187,9 @@ case_agrees(const KernelOps *ops, const Case *c, const Expected *expected)
 }
 
 /* All the instruction sets that this machine supports, the twin first. */
-#define MOST_SETS 16
-static const KernelOps *sets[MOST_SETS];
-static bool agreed[MOST_SETS];
+#define MAX_SETS 16
+static const KernelOps *sets[MAX_SETS];
+static bool agreed[MAX_SETS];
 static int	nsets;
 
 static void

@@ -337,8 +337,8 @@ participate(void *arg)
 {
 	Participant *self = arg;
 	Team		team = {
-		.nparticipants = self->threads->n, .claim = thread_claim, .meet = thread_meet,
-		.share = thread_share, .unshare = thread_unshare, .arg = self,
+		.nparticipants = self->threads->n, .next_item = thread_claim, .barrier = thread_meet,
+		.alloc_shared = thread_share, .free_shared = thread_unshare, .arg = self,
 	};
 	KmeansHooks own = {
 		.alloc = count_alloc, .release = count_release, .interrupt = count_interrupt, .arg = &self->counters,

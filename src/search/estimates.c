@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  *
- * errors.c
+ * estimates.c
  *	  How far the estimates of one stage are off from the next.
  *
  *-------------------------------------------------------------------------
@@ -13,7 +13,7 @@
 #include "search/search.h"
 
 /* Estimates are sums of float4: below this share of one, errors are chance that the next may exceed. */
-#define LEAST_DEVIATION 4e-6
+#define MIN_DEVIATION 4e-6
 
 void
 errors_learn(ErrorStats *errors, double error)
@@ -112,7 +112,7 @@ histogram_fill(EstimateHistogram *histogram, const Candidate *items, uint32 coun
 }
 
 /* Beyond these a normal distribution has nothing. */
-#define MOST_DEVIATIONS 7.0
+#define MAX_DEVIATIONS 7.0
 
 /* What a fit makes of estimates. */
 typedef struct Expectation
@@ -134,7 +134,7 @@ expect(const EstimateFit *fit, double outcome)
 	if (fit->count == 0)
 		slope = 1;
 	expectation.slope = slope;
-	expectation.deviation = Max(Max(deviation, LEAST_DEVIATION * fabs(outcome)), FLT_MIN);
+	expectation.deviation = Max(Max(deviation, MIN_DEVIATION * fabs(outcome)), FLT_MIN);
 	return expectation;
 }
 
@@ -147,7 +147,7 @@ expected_of_bin(const Expectation *expectation, const EstimateHistogram *histogr
 	double		mean = fit->mean_outcome + expectation->slope * (estimate - fit->mean_estimate);
 	double		deviations = (expectation->outcome - mean) / expectation->deviation;
 
-	if (histogram->counts[bin] == 0 || deviations > MOST_DEVIATIONS)
+	if (histogram->counts[bin] == 0 || deviations > MAX_DEVIATIONS)
 		return 0;
 	return histogram->counts[bin] * upper_tail(deviations);
 }
@@ -186,7 +186,7 @@ fit_expected_above(const EstimateFit *fit, const EstimateHistogram *histogram, c
 }
 
 uint32
-fit_worth(const EstimateFit *fit, const EstimateHistogram *histogram, const ScoreBar *bar, double let_be)
+fit_count_promising(const EstimateFit *fit, const EstimateHistogram *histogram, const ScoreBar *bar, double max_misses)
 {
 	Expectation expectation = expect(fit, bar->score);
 	double		expected = 0;
@@ -195,7 +195,7 @@ fit_worth(const EstimateFit *fit, const EstimateHistogram *histogram, const Scor
 	for (int bin = 0; bin < HISTOGRAM_BINS; bin++)
 	{
 		expected += expected_of_bin(&expectation, histogram, bin);
-		if (expected > let_be)
+		if (expected > max_misses)
 			worth += histogram->counts[bin];
 	}
 	return worth;
@@ -206,6 +206,6 @@ errors_bound(const ErrorStats *errors, double estimate, double deviations)
 {
 	double		deviation = errors->count > 1 ? sqrt(errors->squares / (errors->count - 1)) : 0;
 
-	deviation = Max(deviation, LEAST_DEVIATION * fabs(estimate));
+	deviation = Max(deviation, MIN_DEVIATION * fabs(estimate));
 	return estimate + errors->mean + deviations * deviation;
 }
