@@ -89,6 +89,10 @@ test-extra:
 	@COLBERT_EXTRA=1 tools/test tap faults differential
 test-%:
 	@tools/test $*
+format:
+	@tools/format
+format-check:
+	@tools/format --check
 # Other versions, compilers and builds: make test-matrix CELLS="17-gcc 18-clang" SUITES="regress isolation"
 test-matrix: FORCE
 	@tools/install-deps matrix
@@ -114,6 +118,7 @@ help:
 	@echo 'make test-matrix    every test on PostgreSQL 15, 17 and 18, with gcc, clang, assertions and sanitizers, in chroots: hours'
 	@echo '                    CELLS="17-gcc 18-clang" SUITES="regress tap" choose; cells: $(shell tools/test-matrix --list 2>/dev/null)'
 	@echo 'make soak MINUTES=60  the tests of faults, longer: crashes, damaged files, full disks (doc/reliability.md)'
+	@echo 'make format         lay the C sources out by .clang-format; make format-check says what is laid out otherwise'
 	@echo 'make bench-medquad  build time, size, latency and recall; make bench-filter, make bench-kernels'
 	@echo 'make bench-lengths  recall and latency by the number of query tokens, on five collections (a neural encoder from PyPI)'
 	@echo 'make bench-build    build time by phase with one process and two, and k-means beside FAISS (from PyPI)'

@@ -77,9 +77,9 @@ colbert_metric(Relation index)
 {
 	static const struct
 	{
-		PGFunction	function;
-		Metric		metric;
-	}			scores[] = {
+		PGFunction function;
+		Metric     metric;
+	} scores[] = {
 		{multivector_maxsim, METRIC_IP},
 		{multivector_maxsim_cosine, METRIC_COSINE},
 		{multivector_maxsim_l2, METRIC_L2},
@@ -88,7 +88,7 @@ colbert_metric(Relation index)
 	/* An operator class may lack the function, which core takes for an internal error. */
 	if (OidIsValid(index_getprocid(index, 1, SUPPORT_SCORE)))
 	{
-		FmgrInfo   *score = index_getprocinfo(index, 1, SUPPORT_SCORE);
+		FmgrInfo *score = index_getprocinfo(index, 1, SUPPORT_SCORE);
 
 		for (int i = 0; i < lengthof(scores); i++)
 			if (score->fn_addr == scores[i].function)

@@ -13,26 +13,20 @@
 #include "settings.h"
 #include "utils/guc.h"
 
-int			colbert_probes = 0;
-int			colbert_ef_search = 0;
-int			colbert_candidates = 0;
-int			colbert_rerank = 0;
-int			colbert_pending_limit = 65536;
-bool		colbert_background_merge = true;
-int			colbert_exact_thresholds = EXACT_THRESHOLDS_AUTO;
+int  colbert_probes = 0;
+int  colbert_ef_search = 0;
+int  colbert_candidates = 0;
+int  colbert_rerank = 0;
+int  colbert_pending_limit = 65536;
+bool colbert_background_merge = true;
+int  colbert_exact_thresholds = EXACT_THRESHOLDS_AUTO;
 
 static const struct config_enum_entry exact_thresholds_values[] = {
-	{"auto", EXACT_THRESHOLDS_AUTO, false},
-	{"on", EXACT_THRESHOLDS_ON, false},
-	{"off", EXACT_THRESHOLDS_OFF, false},
-	{"true", EXACT_THRESHOLDS_ON, true},
-	{"false", EXACT_THRESHOLDS_OFF, true},
-	{"yes", EXACT_THRESHOLDS_ON, true},
-	{"no", EXACT_THRESHOLDS_OFF, true},
-	{"1", EXACT_THRESHOLDS_ON, true},
-	{"0", EXACT_THRESHOLDS_OFF, true},
-	{NULL, 0, false}
-};
+	{"auto", EXACT_THRESHOLDS_AUTO, false}, {"on", EXACT_THRESHOLDS_ON, false},
+	{"off", EXACT_THRESHOLDS_OFF, false},   {"true", EXACT_THRESHOLDS_ON, true},
+	{"false", EXACT_THRESHOLDS_OFF, true},  {"yes", EXACT_THRESHOLDS_ON, true},
+	{"no", EXACT_THRESHOLDS_OFF, true},     {"1", EXACT_THRESHOLDS_ON, true},
+	{"0", EXACT_THRESHOLDS_OFF, true},      {NULL, 0, false}};
 
 static char *colbert_simd = NULL;
 
@@ -43,7 +37,8 @@ check_simd(char **newval, void **extra, GucSource source)
 	if (strcmp(*newval, "auto") == 0 || kernels_supported(*newval))
 		return true;
 	GUC_check_errdetail("This machine or this build has no \"%s\" kernels.", *newval);
-	GUC_check_errhint("Supported values are \"auto\" and those that this machine has among \"scalar\", \"avx2\", \"avx512\", \"avx512vnni\", \"amx\", \"neon\" and \"neondot\".");
+	GUC_check_errhint(
+		"Supported values are \"auto\" and those that this machine has among \"scalar\", \"avx2\", \"avx512\", \"avx512vnni\", \"amx\", \"neon\" and \"neondot\".");
 	return false;
 }
 
@@ -59,7 +54,8 @@ settings_init(void)
 	DefineCustomIntVariable("colbert.probes", "Nodes probed for each query token.",
 							"0 means the index's option, or else what the index chooses.",
 							&colbert_probes, 0, 0, 1048576, PGC_USERSET, 0, NULL, NULL, NULL);
-	DefineCustomIntVariable("colbert.ef_search", "Size of the dynamic candidate list of the graph search.",
+	DefineCustomIntVariable("colbert.ef_search",
+							"Size of the dynamic candidate list of the graph search.",
 							"0 means the index's option, or else what the index chooses.",
 							&colbert_ef_search, 0, 0, 10000, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("colbert.candidates", "Documents that are narrowed by their sketches.",
@@ -68,18 +64,22 @@ settings_init(void)
 	DefineCustomIntVariable("colbert.rerank", "Documents that are reranked by their code rows.",
 							"0 means the index's option, or else what the index chooses.",
 							&colbert_rerank, 0, 0, 10000000, PGC_USERSET, 0, NULL, NULL, NULL);
-	DefineCustomIntVariable("colbert.pending_limit", "Tokens that may be pending: inserts merge from three eighths of it on.",
-							"The more is pending, the longer; some milliseconds at most.",
-							&colbert_pending_limit, 65536, 0, INT_MAX, PGC_USERSET, 0, NULL, NULL, NULL);
-	DefineCustomEnumVariable("colbert.exact_thresholds", "Statements that find every row above a threshold.",
-							 "\"auto\": those that change or delete rows by a threshold, or negate it; \"on\": all; \"off\": none.",
-							 &colbert_exact_thresholds, EXACT_THRESHOLDS_AUTO, exact_thresholds_values,
-							 PGC_USERSET, 0, NULL, NULL, NULL);
-	DefineCustomBoolVariable("colbert.background_merge", "Starts a background worker to merge what inserts leave pending.",
+	DefineCustomIntVariable(
+		"colbert.pending_limit",
+		"Tokens that may be pending: inserts merge from three eighths of it on.",
+		"The more is pending, the longer; some milliseconds at most.", &colbert_pending_limit,
+		65536, 0, INT_MAX, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable(
+		"colbert.exact_thresholds", "Statements that find every row above a threshold.",
+		"\"auto\": those that change or delete rows by a threshold, or negate it; \"on\": all; \"off\": none.",
+		&colbert_exact_thresholds, EXACT_THRESHOLDS_AUTO, exact_thresholds_values, PGC_USERSET, 0,
+		NULL, NULL, NULL);
+	DefineCustomBoolVariable("colbert.background_merge",
+							 "Starts a background worker to merge what inserts leave pending.",
 							 "Inserts merge in steps of some milliseconds if it cannot be started.",
 							 &colbert_background_merge, true, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("colbert.simd", "Instruction set of the kernels.",
-							   "\"auto\" is the best that this machine has.",
-							   &colbert_simd, "auto", PGC_USERSET, 0, check_simd, assign_simd, NULL);
+							   "\"auto\" is the best that this machine has.", &colbert_simd, "auto",
+							   PGC_USERSET, 0, check_simd, assign_simd, NULL);
 	MarkGUCPrefixReserved("colbert");
 }

@@ -11,25 +11,25 @@
 #include "compat/pg_compat.h"
 
 /* 0 = the index's option, or else chosen by the index. */
-extern int	colbert_probes;
-extern int	colbert_ef_search;
-extern int	colbert_candidates;
-extern int	colbert_rerank;
+extern int colbert_probes;
+extern int colbert_ef_search;
+extern int colbert_candidates;
+extern int colbert_rerank;
 
 /* Which statements must not miss a row above a threshold. */
 typedef enum ExactThresholds
 {
 	EXACT_THRESHOLDS_OFF,
-	EXACT_THRESHOLDS_AUTO,		/* those that change rows by a threshold, or negate it */
+	EXACT_THRESHOLDS_AUTO, /* those that change rows by a threshold, or negate it */
 	EXACT_THRESHOLDS_ON
 } ExactThresholds;
 
-extern int	colbert_exact_thresholds;
+extern int colbert_exact_thresholds;
 
 /* Tokens that may be pending, and whether a background worker merges what inserts leave. */
-extern int	colbert_pending_limit;
+extern int  colbert_pending_limit;
 extern bool colbert_background_merge;
 
 extern void settings_init(void);
 
-#endif							/* COLBERT_SETTINGS_H */
+#endif /* COLBERT_SETTINGS_H */

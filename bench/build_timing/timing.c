@@ -20,14 +20,14 @@
 #include "kernels/kernels.h"
 
 /* Of the kernel: tokens and rows that stay in the cache, as in an assignment; and runs, about two seconds of AVX-512. */
-#define KERNEL_DIM		128
-#define KERNEL_TOKENS	64
-#define KERNEL_ROWS		128
-#define KERNEL_RUNS		80000
+#define KERNEL_DIM    128
+#define KERNEL_TOKENS 64
+#define KERNEL_ROWS   128
+#define KERNEL_RUNS   80000
 
 /* As a build assigns. */
-#define ASSIGN_PARENTS	4
-#define ASSIGN_CHUNK	16384
+#define ASSIGN_PARENTS 4
+#define ASSIGN_CHUNK   16384
 
 /* Keeps the compiler from dropping what is timed. */
 static volatile float sink;
@@ -44,7 +44,7 @@ seconds(clockid_t clock)
 static void *
 allocate(void *arg, size_t bytes)
 {
-	void	   *memory = malloc(bytes);
+	void *memory = malloc(bytes);
 
 	(void) arg;
 	if (memory == NULL)
@@ -70,16 +70,19 @@ static const KmeansHooks hooks = {.alloc = allocate, .release = release, .interr
 static void
 time_kernel(void)
 {
-	float	   *values = malloc(sizeof(float) * KERNEL_DIM * (KERNEL_TOKENS + KERNEL_ROWS));
-	float	   *rows = values + KERNEL_DIM * KERNEL_TOKENS;
-	void	   *memory = malloc(kernel_query_size(KERNEL_TOKENS, KERNEL_DIM));
-	float		best[KERNEL_TOKENS];
-	uint32_t	best_row[KERNEL_TOKENS];
-	KernelRows	run = {
-		.rows = rows, .stride = sizeof(float) * KERNEL_DIM, .element = KERNEL_FLOAT4, .nrows = KERNEL_ROWS,
+	float     *values = malloc(sizeof(float) * KERNEL_DIM * (KERNEL_TOKENS + KERNEL_ROWS));
+	float     *rows = values + KERNEL_DIM * KERNEL_TOKENS;
+	void      *memory = malloc(kernel_query_size(KERNEL_TOKENS, KERNEL_DIM));
+	float      best[KERNEL_TOKENS];
+	uint32_t   best_row[KERNEL_TOKENS];
+	KernelRows run = {
+		.rows = rows,
+		.stride = sizeof(float) * KERNEL_DIM,
+		.element = KERNEL_FLOAT4,
+		.nrows = KERNEL_ROWS,
 	};
 	KernelQuery *query;
-	double		start;
+	double       start;
 
 	for (int i = 0; i < KERNEL_DIM * (KERNEL_TOKENS + KERNEL_ROWS); i++)
 		values[i] = (float) (i * 7919 % 1000) / 1000;
@@ -97,8 +100,8 @@ time_kernel(void)
 static uint16_t *
 read_tokens(const char *path, size_t dim, size_t *n)
 {
-	FILE	   *file = fopen(path, "rb");
-	uint16_t   *tokens;
+	FILE     *file = fopen(path, "rb");
+	uint16_t *tokens;
 
 	if (file == NULL || fseek(file, 0, SEEK_END) != 0)
 	{
@@ -122,20 +125,20 @@ static double
 assign(const KmeansResult *trained, const uint16_t *tokens, size_t n, uint32_t dim)
 {
 	KmeansAssigner *assigner = kmeans_assigner_create(trained, dim, ASSIGN_PARENTS, &hooks);
-	float	   *chunk = malloc(sizeof(float) * ASSIGN_CHUNK * dim);
-	uint32_t   *centroids = malloc(sizeof(uint32_t) * ASSIGN_CHUNK);
-	float	   *keys = malloc(sizeof(float) * ASSIGN_CHUNK);
-	double		sum = 0;
+	float          *chunk = malloc(sizeof(float) * ASSIGN_CHUNK * dim);
+	uint32_t       *centroids = malloc(sizeof(uint32_t) * ASSIGN_CHUNK);
+	float          *keys = malloc(sizeof(float) * ASSIGN_CHUNK);
+	double          sum = 0;
 
 	for (size_t start = 0; start < n; start += ASSIGN_CHUNK)
 	{
-		uint32_t	count = n - start < ASSIGN_CHUNK ? (uint32_t) (n - start) : ASSIGN_CHUNK;
+		uint32_t count = n - start < ASSIGN_CHUNK ? (uint32_t) (n - start) : ASSIGN_CHUNK;
 
 		kernels->half_to_float(tokens + start * dim, chunk, (size_t) count * dim);
 		kmeans_assign(assigner, chunk, count, centroids, keys);
 		for (size_t i = 0; i < count; i++)
 		{
-			float		length = 0;
+			float length = 0;
 
 			for (uint32_t k = 0; k < dim; k++)
 				length += chunk[i * dim + k] * chunk[i * dim + k];
@@ -152,20 +155,26 @@ assign(const KmeansResult *trained, const uint16_t *tokens, size_t n, uint32_t d
 static void
 time_kmeans(char **argv)
 {
-	size_t		n;
-	uint32_t	dim = (uint32_t) atoi(argv[1]);
-	uint16_t   *tokens = read_tokens(argv[0], dim, &n);
-	size_t		npoints = (size_t) atol(argv[3]) < n ? (size_t) atol(argv[3]) : n;
-	uint32_t   *rows = malloc(sizeof(uint32_t) * npoints);
+	size_t          n;
+	uint32_t        dim = (uint32_t) atoi(argv[1]);
+	uint16_t       *tokens = read_tokens(argv[0], dim, &n);
+	size_t          npoints = (size_t) atol(argv[3]) < n ? (size_t) atol(argv[3]) : n;
+	uint32_t       *rows = malloc(sizeof(uint32_t) * npoints);
 	const uint16_t *chunks[] = {tokens};
-	KmeansInput input = {
-		.chunks = chunks, .chunk_shift = 31, .rows = rows, .nsample = npoints, .dim = dim,
-		.ncentroids = (uint32_t) atoi(argv[2]), .iterations = (uint32_t) atoi(argv[4]), .seed = 1,
-	};
+	KmeansInput     input = {
+			.chunks = chunks,
+			.chunk_shift = 31,
+			.rows = rows,
+			.nsample = npoints,
+			.dim = dim,
+			.ncentroids = (uint32_t) atoi(argv[2]),
+			.iterations = (uint32_t) atoi(argv[4]),
+			.seed = 1,
+    };
 	KmeansResult trained;
-	double		start;
-	double		between;
-	double		distance;
+	double       start;
+	double       between;
+	double       distance;
 
 	for (size_t i = 0; i < npoints; i++)
 		rows[i] = (uint32_t) (i * n / npoints);
@@ -174,7 +183,8 @@ time_kmeans(char **argv)
 	between = seconds(CLOCK_PROCESS_CPUTIME_ID);
 	distance = assign(&trained, tokens, n, dim);
 	printf("{\"train\": %.4f, \"assign\": %.4f, \"distance\": %.6f, \"lists\": %u}\n",
-		   between - start, seconds(CLOCK_PROCESS_CPUTIME_ID) - between, distance, trained.ncentroids);
+		   between - start, seconds(CLOCK_PROCESS_CPUTIME_ID) - between, distance,
+		   trained.ncentroids);
 }
 
 int

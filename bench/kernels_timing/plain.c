@@ -12,22 +12,22 @@
 
 #include "plain.h"
 
-#define JOIN(prefix, name) prefix##name
+#define JOIN(prefix, name)   prefix##name
 #define EXPAND(prefix, name) JOIN(prefix, name)
-#define PLAIN(name) EXPAND(PREFIX, name)
+#define PLAIN(name)          EXPAND(PREFIX, name)
 
 float
 PLAIN(maxsim)(const float *q, int nq, const float *d, int nd, int dim)
 {
-	float		total = 0;
+	float total = 0;
 
 	for (int i = 0; i < nq; i++)
 	{
-		float		best = -INFINITY;
+		float best = -INFINITY;
 
 		for (int j = 0; j < nd; j++)
 		{
-			float		dot = 0;
+			float dot = 0;
 
 			for (int k = 0; k < dim; k++)
 				dot += q[i * dim + k] * d[j * dim + k];
@@ -42,17 +42,15 @@ PLAIN(maxsim)(const float *q, int nq, const float *d, int nd, int dim)
 float
 PLAIN(cosine)(const float *q, int nq, const float *d, int nd, int dim)
 {
-	float		total = 0;
+	float total = 0;
 
 	for (int i = 0; i < nq; i++)
 	{
-		float		best = -INFINITY;
+		float best = -INFINITY;
 
 		for (int j = 0; j < nd; j++)
 		{
-			float		dot = 0,
-						qq = 0,
-						dd = 0;
+			float dot = 0, qq = 0, dd = 0;
 
 			for (int k = 0; k < dim; k++)
 			{
@@ -72,19 +70,19 @@ PLAIN(cosine)(const float *q, int nq, const float *d, int nd, int dim)
 float
 PLAIN(l2)(const float *q, int nq, const float *d, int nd, int dim)
 {
-	float		total = 0;
+	float total = 0;
 
 	for (int i = 0; i < nq; i++)
 	{
-		float		best = INFINITY;
+		float best = INFINITY;
 
 		for (int j = 0; j < nd; j++)
 		{
-			float		distance = 0;
+			float distance = 0;
 
 			for (int k = 0; k < dim; k++)
 			{
-				float		difference = q[i * dim + k] - d[j * dim + k];
+				float difference = q[i * dim + k] - d[j * dim + k];
 
 				distance += difference * difference;
 			}

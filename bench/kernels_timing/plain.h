@@ -9,7 +9,7 @@
 #define COLBERT_BENCH_PLAIN_H
 
 /* The score of a document of nd tokens for a query of nq. */
-typedef float (*PlainScore) (const float *q, int nq, const float *d, int nd, int dim);
+typedef float (*PlainScore)(const float *q, int nq, const float *d, int nd, int dim);
 
 extern float plain_maxsim(const float *q, int nq, const float *d, int nd, int dim);
 extern float plain_cosine(const float *q, int nq, const float *d, int nd, int dim);
@@ -18,4 +18,4 @@ extern float fast_maxsim(const float *q, int nq, const float *d, int nd, int dim
 extern float fast_cosine(const float *q, int nq, const float *d, int nd, int dim);
 extern float fast_l2(const float *q, int nq, const float *d, int nd, int dim);
 
-#endif							/* COLBERT_BENCH_PLAIN_H */
+#endif /* COLBERT_BENCH_PLAIN_H */

@@ -19,16 +19,16 @@
 #include "kernels/kernels.h"
 #include "plain.h"
 
-#define DIM 128
+#define DIM       128
 #define MAX_QUERY 32
-#define MAX_ROWS 180
-#define MAX_SETS 8
-#define PQ_M 32
+#define MAX_ROWS  180
+#define MAX_SETS  8
+#define PQ_M      32
 
 /* Floors: how many times faster than the loop without -ffast-math. */
 #define FLOOR_MAXSIM 15.0
 #define FLOOR_COSINE 5.6
-#define FLOOR_L2 6.1
+#define FLOOR_L2     6.1
 
 typedef enum Metric
 {
@@ -39,14 +39,14 @@ typedef enum Metric
 } Metric;
 
 static const char *const metric_names[METRICS] = {"inner product", "cosine", "L2"};
-static const PlainScore plain_scores[METRICS] = {plain_maxsim, plain_cosine, plain_l2};
-static const PlainScore fast_scores[METRICS] = {fast_maxsim, fast_cosine, fast_l2};
-static const double floors[METRICS] = {FLOOR_MAXSIM, FLOOR_COSINE, FLOOR_L2};
+static const PlainScore  plain_scores[METRICS] = {plain_maxsim, plain_cosine, plain_l2};
+static const PlainScore  fast_scores[METRICS] = {fast_maxsim, fast_cosine, fast_l2};
+static const double      floors[METRICS] = {FLOOR_MAXSIM, FLOOR_COSINE, FLOOR_L2};
 
 typedef struct Shape
 {
-	uint32_t	ntokens;
-	uint32_t	nrows;
+	uint32_t ntokens;
+	uint32_t nrows;
 } Shape;
 
 static const Shape shapes[] = {{16, 65}, {4, 65}, {32, 180}};
@@ -56,27 +56,27 @@ static const Shape shapes[] = {{16, 65}, {4, 65}, {32, 180}};
 /* A query in all its forms. */
 typedef struct Query
 {
-	Shape		shape;
-	float	   *tokens;
-	KernelQuery *packed;
-	KernelSq8Query *sq8;
+	Shape              shape;
+	float             *tokens;
+	KernelQuery       *packed;
+	KernelSq8Query    *sq8;
 	KernelSketchQuery *sketch;
-	KernelPqQuery *pq;
+	KernelPqQuery     *pq;
 } Query;
 
 /* Documents one after another in each form; row_params holds 1/|d| and -|d|^2/2 of every row. */
 typedef struct Documents
 {
-	Shape		shape;
-	size_t		ndocs;
-	float	   *rows;
-	float	   *row_params;
-	uint16_t   *halves;
-	int8_t	   *bytes;
-	uint8_t    *sq8;
-	uint8_t    *codes;			/* any bytes, for sq4 and pq */
-	uint8_t    *sketches;
-	size_t		sketch_size;	/* of a document */
+	Shape     shape;
+	size_t    ndocs;
+	float    *rows;
+	float    *row_params;
+	uint16_t *halves;
+	int8_t   *bytes;
+	uint8_t  *sq8;
+	uint8_t  *codes; /* any bytes, for sq4 and pq */
+	uint8_t  *sketches;
+	size_t    sketch_size; /* of a document */
 } Documents;
 
 /* Keeps the compiler from dropping what is timed. */
@@ -101,7 +101,7 @@ random_bits(void)
 static void *
 allocate(size_t size)
 {
-	void	   *p = aligned_alloc(4096, (size + 4095) & ~(size_t) 4095);
+	void *p = aligned_alloc(4096, (size + 4095) & ~(size_t) 4095);
 
 	if (p == NULL)
 	{
@@ -114,7 +114,7 @@ allocate(size_t size)
 static float *
 random_floats(size_t n)
 {
-	float	   *floats = allocate(n * sizeof(float));
+	float *floats = allocate(n * sizeof(float));
 
 	for (size_t i = 0; i < n; i++)
 		floats[i] = (float) (int32_t) random_bits() * 0x1p-31f;
@@ -124,16 +124,19 @@ random_floats(size_t n)
 static Query
 make_query(Shape shape)
 {
-	float		constant[MAX_QUERY] = {0};
-	Query		q;
+	float constant[MAX_QUERY] = {0};
+	Query q;
 
 	q.shape = shape;
 	q.tokens = random_floats((size_t) shape.ntokens * DIM);
-	q.packed = kernel_query_pack(allocate(kernel_query_size(shape.ntokens, DIM)), q.tokens, shape.ntokens, DIM);
-	q.sq8 = kernel_sq8_pack(allocate(kernel_sq8_query_size(shape.ntokens, DIM)), q.tokens, shape.ntokens, DIM);
-	q.sketch = kernel_sketch_pack(allocate(kernel_sketch_query_size(shape.ntokens, DIM)), q.tokens, constant,
-								  shape.ntokens, DIM, false);
-	q.pq = kernel_pq_lay_out(allocate(kernel_pq_query_size(shape.ntokens, PQ_M)), shape.ntokens, PQ_M);
+	q.packed = kernel_query_pack(allocate(kernel_query_size(shape.ntokens, DIM)), q.tokens,
+								 shape.ntokens, DIM);
+	q.sq8 = kernel_sq8_pack(allocate(kernel_sq8_query_size(shape.ntokens, DIM)), q.tokens,
+							shape.ntokens, DIM);
+	q.sketch = kernel_sketch_pack(allocate(kernel_sketch_query_size(shape.ntokens, DIM)), q.tokens,
+								  constant, shape.ntokens, DIM, false);
+	q.pq =
+		kernel_pq_lay_out(allocate(kernel_pq_query_size(shape.ntokens, PQ_M)), shape.ntokens, PQ_M);
 	for (uint32_t group = 0; group < q.pq->ngroups; group++)
 		for (size_t i = 0; i < (size_t) PQ_M * PQ_CENTROIDS * kernel_pq_lanes(q.pq, group); i++)
 			kernel_pq_table(q.pq, group, 0)[i] = (float) (int32_t) random_bits() * 0x1p-31f;
@@ -144,7 +147,7 @@ make_query(Shape shape)
 static void
 make_sketch_block(uint8_t *block)
 {
-	uint16_t	factor = kernel_float_to_half(0.08f);
+	uint16_t factor = kernel_float_to_half(0.08f);
 
 	for (int i = 0; i < DIM * 2; i++)
 		block[i] = (uint8_t) random_bits();
@@ -155,11 +158,11 @@ make_sketch_block(uint8_t *block)
 static Documents
 make_documents(Shape shape)
 {
-	size_t		nrows = shape.nrows;
-	size_t		row_size = kernel_sq8_row_size(DIM, false);
-	size_t		nblocks = (nrows + SKETCH_BLOCK_TOKENS - 1) / SKETCH_BLOCK_TOKENS;
-	size_t		block_size = kernel_sketch_block_size(DIM, false);
-	Documents	d;
+	size_t    nrows = shape.nrows;
+	size_t    row_size = kernel_sq8_row_size(DIM, false);
+	size_t    nblocks = (nrows + SKETCH_BLOCK_TOKENS - 1) / SKETCH_BLOCK_TOKENS;
+	size_t    block_size = kernel_sketch_block_size(DIM, false);
+	Documents d;
 
 	d.shape = shape;
 	d.ndocs = 1;
@@ -175,7 +178,7 @@ make_documents(Shape shape)
 	d.sketches = allocate(d.sketch_size);
 	for (size_t i = 0; i < nrows; i++)
 	{
-		float		norm = kernel_norm(d.rows + i * DIM, DIM);
+		float norm = kernel_norm(d.rows + i * DIM, DIM);
 
 		d.row_params[i * 2] = 1 / norm;
 		d.row_params[i * 2 + 1] = -norm * norm / 2;
@@ -199,18 +202,20 @@ make_documents(Shape shape)
 static KernelRows
 document_rows(const Documents *d, KernelElement element, size_t doc)
 {
-	KernelRows	rows = {.element = element,.nrows = d->shape.nrows,.stride = DIM * kernel_element_size(element)};
+	KernelRows rows = {
+		.element = element, .nrows = d->shape.nrows, .stride = DIM * kernel_element_size(element)};
 
-	rows.rows = element == KERNEL_FLOAT4 ? (const void *) (d->rows + doc * d->shape.nrows * DIM) :
-		element == KERNEL_FLOAT2 ? (const void *) d->halves : (const void *) d->bytes;
+	rows.rows = element == KERNEL_FLOAT4   ? (const void *) (d->rows + doc * d->shape.nrows * DIM)
+				: element == KERNEL_FLOAT2 ? (const void *) d->halves
+										   : (const void *) d->bytes;
 	return rows;
 }
 
 static float
 score_rows(const Query *q, const KernelRows *rows, Metric metric)
 {
-	float		best[MAX_QUERY];
-	float		total = 0;
+	float best[MAX_QUERY];
+	float total = 0;
 
 	for (uint32_t slot = 0; slot < kernel_query_slots(q->packed); slot++)
 		best[slot] = -INFINITY;
@@ -223,7 +228,7 @@ score_rows(const Query *q, const KernelRows *rows, Metric metric)
 static float
 score_float(const Query *q, const Documents *d, Metric metric)
 {
-	KernelRows	rows = document_rows(d, KERNEL_FLOAT4, 0);
+	KernelRows rows = document_rows(d, KERNEL_FLOAT4, 0);
 
 	rows.param_stride = 2 * sizeof(float);
 	rows.mul = metric == COSINE ? d->row_params : NULL;
@@ -234,8 +239,8 @@ score_float(const Query *q, const Documents *d, Metric metric)
 static float
 score_sq8(const Query *q, const uint8_t *rows)
 {
-	float		best[MAX_QUERY];
-	float		total = 0;
+	float best[MAX_QUERY];
+	float total = 0;
 
 	for (uint32_t slot = 0; slot < kernel_sq8_slots(q->sq8); slot++)
 		best[slot] = -INFINITY;
@@ -258,8 +263,8 @@ score_sq4(const Query *q, const uint8_t *rows)
 static float
 score_pq(const Query *q, const uint8_t *rows)
 {
-	float		best[MAX_QUERY];
-	float		total = 0;
+	float best[MAX_QUERY];
+	float total = 0;
 
 	for (uint32_t slot = 0; slot < kernel_pq_slots(q->pq); slot++)
 		best[slot] = -INFINITY;
@@ -272,13 +277,14 @@ score_pq(const Query *q, const uint8_t *rows)
 static float
 score_sketch(const Query *q, const uint8_t *blocks)
 {
-	float		state[MAX_QUERY * SKETCH_BLOCK_TOKENS];
-	float		best[MAX_QUERY];
-	float		total = 0;
+	float state[MAX_QUERY * SKETCH_BLOCK_TOKENS];
+	float best[MAX_QUERY];
+	float total = 0;
 
 	for (uint32_t i = 0; i < q->shape.ntokens * SKETCH_BLOCK_TOKENS; i++)
 		state[i] = -INFINITY;
-	kernels->sketch_blocks(q->sketch, blocks, (q->shape.nrows + SKETCH_BLOCK_TOKENS - 1) / SKETCH_BLOCK_TOKENS, state);
+	kernels->sketch_blocks(q->sketch, blocks,
+						   (q->shape.nrows + SKETCH_BLOCK_TOKENS - 1) / SKETCH_BLOCK_TOKENS, state);
 	kernels->sketch_finish(q->sketch, state, best);
 	for (uint32_t t = 0; t < q->shape.ntokens; t++)
 		total += best[t];
@@ -300,23 +306,23 @@ now(void)
 }
 
 /* Microseconds of an expression: the best of at least ten batches of about a millisecond, for 60 ms. */
-#define TIME(expression) \
-	__extension__ ({ \
-		double		best_ = INFINITY; \
-		double		began_ = now(); \
-		int			batch_; \
-		sink = (expression); \
-		batch_ = (int) (1000 / (now() - began_ + 0.05)) + 1; \
+#define TIME(expression)                                                \
+	__extension__({                                                     \
+		double best_ = INFINITY;                                        \
+		double began_ = now();                                          \
+		int    batch_;                                                  \
+		sink = (expression);                                            \
+		batch_ = (int) (1000 / (now() - began_ + 0.05)) + 1;            \
 		for (int run_ = 0; run_ < 10 || now() - began_ < 60000; run_++) \
-		{ \
-			double		start_ = now(); \
-			for (int i_ = 0; i_ < batch_; i_++) \
-				sink = (expression); \
-			best_ = fmin(best_, (now() - start_) / batch_); \
-			if (now() - began_ > 400000) \
-				break; \
-		} \
-		best_; \
+		{                                                               \
+			double start_ = now();                                      \
+			for (int i_ = 0; i_ < batch_; i_++)                         \
+				sink = (expression);                                    \
+			best_ = fmin(best_, (now() - start_) / batch_);             \
+			if (now() - began_ > 400000)                                \
+				break;                                                  \
+		}                                                               \
+		best_;                                                          \
 	})
 
 /* ------------------------------------------------------------------------
@@ -325,7 +331,7 @@ now(void)
  */
 
 static const char *sets[MAX_SETS];
-static int	nsets;
+static int         nsets;
 
 static void
 find_sets(void)
@@ -349,27 +355,30 @@ static double hot[METRICS][3];
 static void
 table_metrics(void)
 {
-	printf("\nfloat4, hot: microseconds a document (and how many times as fast as the plain loop)\n");
+	printf(
+		"\nfloat4, hot: microseconds a document (and how many times as fast as the plain loop)\n");
 	printf("%-23s%9s%16s", "", "plain", "-ffast-math");
 	for (int s = 0; s < nsets; s++)
 		printf("%16s", sets[s]);
 	printf("\n");
 	for (size_t i = 0; i < NSHAPES; i++)
 	{
-		Query		q = make_query(shapes[i]);
-		Documents	d = make_documents(shapes[i]);
+		Query     q = make_query(shapes[i]);
+		Documents d = make_documents(shapes[i]);
 
 		for (int metric = 0; metric < METRICS; metric++)
 		{
-			Shape		shape = shapes[i];
-			double		plain = TIME(plain_scores[metric] (q.tokens, shape.ntokens, d.rows, shape.nrows, DIM));
-			double		fast = TIME(fast_scores[metric] (q.tokens, shape.ntokens, d.rows, shape.nrows, DIM));
+			Shape  shape = shapes[i];
+			double plain =
+				TIME(plain_scores[metric](q.tokens, shape.ntokens, d.rows, shape.nrows, DIM));
+			double fast =
+				TIME(fast_scores[metric](q.tokens, shape.ntokens, d.rows, shape.nrows, DIM));
 
 			print_shape(shape, metric_names[metric]);
 			printf("%9.2f%9.2f (%4.1f)", plain, fast, plain / fast);
 			for (int s = 0; s < nsets; s++)
 			{
-				double		ours;
+				double ours;
 
 				kernels_select(sets[s]);
 				ours = TIME(score_float(&q, &d, (Metric) metric));
@@ -390,7 +399,7 @@ table_metrics(void)
 static double
 time_form(const Query *q, const Documents *d, int form)
 {
-	KernelRows	rows;
+	KernelRows rows;
 
 	if (form == 3)
 		return TIME(score_sq8(q, d->sq8));
@@ -407,7 +416,8 @@ time_form(const Query *q, const Documents *d, int form)
 static void
 table_forms(void)
 {
-	static const char *const forms[] = {"float4", "float2", "int8", "sq8", "sketch", "sq4", "pq 32"};
+	static const char *const forms[] = {"float4", "float2", "int8", "sq8",
+										"sketch", "sq4",    "pq 32"};
 
 	printf("\nwhat is stored, hot: microseconds a document, inner product\n%-23s", "");
 	for (int s = 1; s < nsets; s++)
@@ -415,8 +425,8 @@ table_forms(void)
 	printf("\n");
 	for (size_t i = 0; i < NSHAPES; i++)
 	{
-		Query		q = make_query(shapes[i]);
-		Documents	d = make_documents(shapes[i]);
+		Query     q = make_query(shapes[i]);
+		Documents d = make_documents(shapes[i]);
 
 		for (int form = 0; form < 7; form++)
 		{
@@ -450,8 +460,8 @@ static void
 table_centroids(void)
 {
 	static const uint32_t ntokens[] = {5, 16, 32};
-	Documents	d = make_documents((Shape) {0, CENTROIDS});
-	float	   *keys = allocate((size_t) CENTROIDS * MAX_QUERY * sizeof(float));
+	Documents             d = make_documents((Shape) {0, CENTROIDS});
+	float                *keys = allocate((size_t) CENTROIDS * MAX_QUERY * sizeof(float));
 
 	printf("\nall keys of %d sq8 rows: microseconds\n%-23s", CENTROIDS, "");
 	for (int s = 1; s < nsets; s++)
@@ -459,7 +469,7 @@ table_centroids(void)
 	printf("\n");
 	for (size_t i = 0; i < sizeof(ntokens) / sizeof(ntokens[0]); i++)
 	{
-		Query		q = make_query((Shape) {ntokens[i], CENTROIDS});
+		Query q = make_query((Shape) {ntokens[i], CENTROIDS});
 
 		printf("%3u tokens%13s", ntokens[i], "");
 		for (int s = 1; s < nsets; s++)
@@ -478,7 +488,7 @@ table_centroids(void)
  */
 
 #define GIGABYTE ((size_t) 1 << 30)
-#define WALK 20000				/* documents of a run */
+#define WALK     20000 /* documents of a run */
 
 typedef enum Walk
 {
@@ -495,8 +505,8 @@ static const char *const walk_names[] = {"plain loop", "-ffast-math", "float4", 
 typedef struct Heap
 {
 	const uint8_t *memory;
-	size_t		document_size;
-	uint32_t   *order;
+	size_t         document_size;
+	uint32_t      *order;
 } Heap;
 
 static const void *
@@ -510,7 +520,7 @@ walk_step(const Query *q, const Heap *heap, Walk walk, int i, bool prefetch)
 {
 	const void *document = heap_document(heap, i);
 	const void *next = heap_document(heap, i + 1);
-	KernelRows	rows = {.rows = document,.stride = DIM * sizeof(float),.nrows = q->shape.nrows};
+	KernelRows  rows = {.rows = document, .stride = DIM * sizeof(float), .nrows = q->shape.nrows};
 
 	switch (walk)
 	{
@@ -518,8 +528,8 @@ walk_step(const Query *q, const Heap *heap, Walk walk, int i, bool prefetch)
 		case WALK_FAST:
 			if (prefetch)
 				kernels_prefetch(next, heap->document_size);
-			return (walk == WALK_PLAIN ? plain_maxsim : fast_maxsim) (q->tokens, q->shape.ntokens, document,
-																	   q->shape.nrows, DIM);
+			return (walk == WALK_PLAIN ? plain_maxsim : fast_maxsim)(q->tokens, q->shape.ntokens,
+																	 document, q->shape.nrows, DIM);
 		case WALK_FLOAT:
 			rows.next = prefetch ? next : NULL;
 			return score_rows(q, &rows, MAXSIM);
@@ -537,13 +547,13 @@ walk_step(const Query *q, const Heap *heap, Walk walk, int i, bool prefetch)
 static double
 walk_time(const Query *q, const Heap *heap, Walk walk, bool prefetch)
 {
-	double		best = INFINITY;
-	int			ndocs = walk == WALK_PLAIN ? WALK / 10 : WALK;
+	double best = INFINITY;
+	int    ndocs = walk == WALK_PLAIN ? WALK / 10 : WALK;
 
 	for (int run = 0; run < 3; run++)
 	{
-		double		start;
-		float		total = 0;
+		double start;
+		float  total = 0;
 
 		for (int i = 0; i < WALK + 2; i++)
 			heap->order[i] = (uint32_t) (random_bits() % (GIGABYTE / heap->document_size));
@@ -567,23 +577,28 @@ fill(uint8_t *memory, const void *document, size_t size)
 static void
 table_memory(void)
 {
-	uint8_t    *memory = allocate(GIGABYTE);
-	Heap		heap = {memory, 0, allocate((WALK + 2) * sizeof(uint32_t))};
+	uint8_t *memory = allocate(GIGABYTE);
+	Heap     heap = {memory, 0, allocate((WALK + 2) * sizeof(uint32_t))};
 
 	kernels_select("auto");
-	printf("\nrandom documents of 1 GB, inner product, %s: microseconds a document\n", kernels->name);
+	printf("\nrandom documents of 1 GB, inner product, %s: microseconds a document\n",
+		   kernels->name);
 	printf("%-23s%14s%14s\n", "", "no prefetch", "prefetch");
 	for (size_t i = 0; i < NSHAPES; i++)
 	{
-		Query		q = make_query(shapes[i]);
-		Documents	d = make_documents(shapes[i]);
+		Query     q = make_query(shapes[i]);
+		Documents d = make_documents(shapes[i]);
 
 		for (int walk = WALK_PLAIN; walk <= WALK_SKETCH; walk++)
 		{
-			const void *document = walk == WALK_SQ8 ? d.sq8 : walk == WALK_SKETCH ? d.sketches : (const void *) d.rows;
+			const void *document = walk == WALK_SQ8      ? d.sq8
+								   : walk == WALK_SKETCH ? d.sketches
+														 : (const void *) d.rows;
 
-			heap.document_size = walk == WALK_SQ8 ? shapes[i].nrows * kernel_sq8_row_size(DIM, false) :
-				walk == WALK_SKETCH ? d.sketch_size : shapes[i].nrows * DIM * sizeof(float);
+			heap.document_size = walk == WALK_SQ8
+									 ? shapes[i].nrows * kernel_sq8_row_size(DIM, false)
+								 : walk == WALK_SKETCH ? d.sketch_size
+													   : shapes[i].nrows * DIM * sizeof(float);
 			if (walk != WALK_FAST && walk != WALK_FLOAT)
 				fill(memory, document, heap.document_size);
 			print_shape(shapes[i], walk_names[walk]);
@@ -600,18 +615,20 @@ print_floors(void)
 	printf("\nfloors, 16x65 float4, %s\n", sets[nsets - 1]);
 	for (int metric = 0; metric < METRICS; metric++)
 	{
-		double		plain = hot[metric][0] / hot[metric][2];
-		double		fast = hot[metric][1] / hot[metric][2];
+		double plain = hot[metric][0] / hot[metric][2];
+		double fast = hot[metric][1] / hot[metric][2];
 
-		printf("%-14s %5.1f times the plain loop (floor %4.1f), %4.1f times -ffast-math (floor 1): %s\n",
-			   metric_names[metric], plain, floors[metric], fast, plain >= floors[metric] && fast > 1 ? "met" : "MISSED");
+		printf(
+			"%-14s %5.1f times the plain loop (floor %4.1f), %4.1f times -ffast-math (floor 1): %s\n",
+			metric_names[metric], plain, floors[metric], fast,
+			plain >= floors[metric] && fast > 1 ? "met" : "MISSED");
 	}
 }
 
 int
 main(int argc, char **argv)
 {
-	bool		hot_only = argc > 1 && strcmp(argv[1], "--hot") == 0;
+	bool hot_only = argc > 1 && strcmp(argv[1], "--hot") == 0;
 
 	find_sets();
 	table_metrics();

@@ -21,12 +21,12 @@
 #include <string.h>
 #include <time.h>
 
-#define WARM 2000
+#define WARM        2000
 #define MAX_QUERIES 100000
 
 static char *queries[MAX_QUERIES];
-static int	lengths[MAX_QUERIES];
-static int	nqueries;
+static int   lengths[MAX_QUERIES];
+static int   nqueries;
 
 static void
 fail(const char *what, const char *why)
@@ -47,15 +47,16 @@ now_ms(void)
 static void
 read_queries(const char *path)
 {
-	FILE	   *file = fopen(path, "rb");
-	int			length;
+	FILE *file = fopen(path, "rb");
+	int   length;
 
 	if (file == NULL)
 		fail(path, "cannot be opened");
 	while (nqueries < MAX_QUERIES && fread(&length, sizeof(length), 1, file) == 1)
 	{
 		queries[nqueries] = malloc(length);
-		if (queries[nqueries] == NULL || fread(queries[nqueries], 1, length, file) != (size_t) length)
+		if (queries[nqueries] == NULL ||
+			fread(queries[nqueries], 1, length, file) != (size_t) length)
 			fail(path, "is cut short");
 		lengths[nqueries++] = length;
 	}
@@ -68,11 +69,12 @@ read_queries(const char *path)
 static double
 ask(PGconn *conn, int number)
 {
-	const int	binary = 1;
-	double		start = now_ms();
-	PGresult   *result = PQexecPrepared(conn, "ask", 1, (const char *const *) &queries[number % nqueries],
-										&lengths[number % nqueries], &binary, 1);
-	double		taken = now_ms() - start;
+	const int binary = 1;
+	double    start = now_ms();
+	PGresult *result =
+		PQexecPrepared(conn, "ask", 1, (const char *const *) &queries[number % nqueries],
+					   &lengths[number % nqueries], &binary, 1);
+	double taken = now_ms() - start;
 
 	if (PQresultStatus(result) != PGRES_TUPLES_OK)
 		fail("query", PQerrorMessage(conn));
@@ -83,11 +85,11 @@ ask(PGconn *conn, int number)
 int
 main(int argc, char **argv)
 {
-	PGconn	   *conn = PQconnectdb("");
-	PGresult   *result;
-	int			first;
-	int			count;
-	double		end;
+	PGconn   *conn = PQconnectdb("");
+	PGresult *result;
+	int       first;
+	int       count;
+	double    end;
 
 	if (argc != 6)
 		fail("arguments", "STATEMENT QUERIES FIRST COUNT SECONDS");

@@ -24,38 +24,38 @@
 /* Tokens of all documents, one after another; document d has rows starts[d] .. starts[d+1]-1. */
 typedef struct Flat
 {
-	float	   *rows;
-	int64_t    *starts;
-	int32_t    *doc_of;			/* by token */
-	int32_t    *seen;			/* by document: the number of the last query that met it */
-	int32_t		query;			/* number of the query at work */
-	int32_t    *found;			/* its documents */
-	int64_t		ndocs;
+	float   *rows;
+	int64_t *starts;
+	int32_t *doc_of; /* by token */
+	int32_t *seen;   /* by document: the number of the last query that met it */
+	int32_t  query;  /* number of the query at work */
+	int32_t *found;  /* its documents */
+	int64_t  ndocs;
 } Flat;
 
 typedef struct Ranked
 {
-	double		score;
-	int32_t		doc;
+	double  score;
+	int32_t doc;
 } Ranked;
 
 /* Tokens that were found for a query, and where its k best documents go. scorer.py has the same fields. */
 typedef struct Union
 {
-	const float *query;			/* nquery x DIM */
-	const int64_t *tokens;		/* ntokens; negative ones are none */
-	double	   *scores;
-	int32_t    *docs;
-	int64_t		ntokens;
-	uint32_t	nquery;
-	int32_t		k;
+	const float   *query;  /* nquery x DIM */
+	const int64_t *tokens; /* ntokens; negative ones are none */
+	double        *scores;
+	int32_t       *docs;
+	int64_t        ntokens;
+	uint32_t       nquery;
+	int32_t        k;
 } Union;
 
 /* Out of memory is the end of a benchmark. */
 static void *
 allocate(size_t size)
 {
-	void	   *p = aligned_alloc(64, (size + 63) & ~(size_t) 63);
+	void *p = aligned_alloc(64, (size + 63) & ~(size_t) 63);
 
 	if (p == NULL)
 		abort();
@@ -90,13 +90,17 @@ score_slots(const void *query)
  * longest.
  */
 void
-score_documents(const void *query, const uint16_t *halves, const int64_t *lengths, int64_t ndocs, int64_t most, float *out)
+score_documents(const void *query, const uint16_t *halves, const int64_t *lengths, int64_t ndocs,
+				int64_t most, float *out)
 {
-	float	   *widened = allocate(most * DIM * sizeof(float));
+	float *widened = allocate(most * DIM * sizeof(float));
 
 	for (int64_t doc = 0; doc < ndocs; doc++)
 	{
-		KernelRows	rows = {.rows = widened,.stride = DIM * sizeof(float),.element = KERNEL_FLOAT4,.nrows = (uint32_t) lengths[doc]};
+		KernelRows rows = {.rows = widened,
+						   .stride = DIM * sizeof(float),
+						   .element = KERNEL_FLOAT4,
+						   .nrows = (uint32_t) lengths[doc]};
 
 		kernels->half_to_float(halves, widened, lengths[doc] * DIM);
 		score_run(query, rows, out + doc * kernel_query_slots(query));
@@ -109,8 +113,8 @@ score_documents(const void *query, const uint16_t *halves, const int64_t *length
 void *
 score_flat(const uint16_t *halves, const int64_t *starts, int64_t ndocs)
 {
-	Flat	   *flat = allocate(sizeof(Flat));
-	size_t		ntokens = (size_t) starts[ndocs];
+	Flat  *flat = allocate(sizeof(Flat));
+	size_t ntokens = (size_t) starts[ndocs];
 
 	kernels_init();
 	flat->ndocs = ndocs;
@@ -137,23 +141,22 @@ score_flat_rows(const void *flat)
 static KernelRows
 flat_document(const Flat *flat, int32_t doc)
 {
-	return (KernelRows)
-	{
-		.rows = flat->rows + flat->starts[doc] * DIM,.stride = DIM * sizeof(float),.element = KERNEL_FLOAT4,
-			.nrows = (uint32_t) (flat->starts[doc + 1] - flat->starts[doc])
-	};
+	return (KernelRows) {.rows = flat->rows + flat->starts[doc] * DIM,
+						 .stride = DIM * sizeof(float),
+						 .element = KERNEL_FLOAT4,
+						 .nrows = (uint32_t) (flat->starts[doc + 1] - flat->starts[doc])};
 }
 
 /* The documents of tokens, each once. */
 static int64_t
 unite(Flat *flat, const int64_t *tokens, int64_t ntokens)
 {
-	int64_t		nfound = 0;
+	int64_t nfound = 0;
 
 	flat->query++;
 	for (int64_t i = 0; i < ntokens; i++)
 	{
-		int32_t		doc;
+		int32_t doc;
 
 		if (tokens[i] < 0)
 			continue;
@@ -169,7 +172,7 @@ unite(Flat *flat, const int64_t *tokens, int64_t ntokens)
 static void
 keep_best(Ranked *best, int k, Ranked one)
 {
-	int			at = k - 1;
+	int at = k - 1;
 
 	if (one.score <= best[at].score)
 		return;
@@ -182,18 +185,18 @@ keep_best(Ranked *best, int k, Ranked one)
 int64_t
 score_union(void *flat_, const Union *request)
 {
-	Flat	   *flat = flat_;
-	int64_t		nfound = unite(flat, request->tokens, request->ntokens);
+	Flat        *flat = flat_;
+	int64_t      nfound = unite(flat, request->tokens, request->ntokens);
 	KernelQuery *query = score_query(request->query, request->nquery);
-	float	   *keys = allocate(kernel_query_slots(query) * sizeof(float));
-	Ranked	   *best = allocate(request->k * sizeof(Ranked));
+	float       *keys = allocate(kernel_query_slots(query) * sizeof(float));
+	Ranked      *best = allocate(request->k * sizeof(Ranked));
 
 	for (int i = 0; i < request->k; i++)
 		best[i] = (Ranked) {-INFINITY, -1};
 	for (int64_t i = 0; i < nfound; i++)
 	{
-		KernelRows	rows = flat_document(flat, flat->found[i]);
-		Ranked		one = {0, flat->found[i]};
+		KernelRows rows = flat_document(flat, flat->found[i]);
+		Ranked     one = {0, flat->found[i]};
 
 		if (i + 1 < nfound)
 			rows.next = flat->rows + flat->starts[flat->found[i + 1]] * DIM;

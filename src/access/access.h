@@ -25,35 +25,35 @@
 #include "search/exact.h"
 
 /* Support functions of an operator class. */
-#define SUPPORT_SCORE		1	/* the similarity whose DESC the index serves (or, for L2, the distance) */
-#define SUPPORT_RANGE		2	/* makes the right operand of STRATEGY_RANGE */
-#define SUPPORT_BOUND		3	/* makes the bound of a score of that of an expression around it */
-#define SUPPORT_COUNT		3
+#define SUPPORT_SCORE 1 /* the similarity whose DESC the index serves (or, for L2, the distance) */
+#define SUPPORT_RANGE 2 /* makes the right operand of STRATEGY_RANGE */
+#define SUPPORT_BOUND 3 /* makes the bound of a score of that of an expression around it */
+#define SUPPORT_COUNT 3
 
 /* Operators of an operator class: two that order, one that searches. */
-#define STRATEGY_NULLS_LAST		1	/* <#>, <=>, <-> */
-#define STRATEGY_NULLS_FIRST	2	/* the same order, NULL documents first: the planner's own */
-#define STRATEGY_RANGE			3	/* <#~@, <=~@, <-~@: a threshold, the planner's own too */
-#define STRATEGY_COUNT			3
+#define STRATEGY_NULLS_LAST  1 /* <#>, <=>, <-> */
+#define STRATEGY_NULLS_FIRST 2 /* the same order, NULL documents first: the planner's own */
+#define STRATEGY_RANGE       3 /* <#~@, <=~@, <-~@: a threshold, the planner's own too */
+#define STRATEGY_COUNT       3
 
 /* Values of WITH (...). 0 means that the index chooses. */
 typedef struct ColbertOptions
 {
-	int32		vl_len_;
-	int			m;
-	int			ef_construction;
-	int			tokens_per_node;
-	int			lists;
-	int			quantizer;		/* a CodecId */
-	int			pq_m;
-	int			probes;
-	int			ef_search;
-	int			candidates;
-	int			rerank;
+	int32 vl_len_;
+	int   m;
+	int   ef_construction;
+	int   tokens_per_node;
+	int   lists;
+	int   quantizer; /* a CodecId */
+	int   pq_m;
+	int   probes;
+	int   ef_search;
+	int   candidates;
+	int   rerank;
 } ColbertOptions;
 
 /* options.c */
-extern void options_init(void);
+extern void   options_init(void);
 extern bytea *colbert_hnsw_options(Datum reloptions, bool validate);
 extern bytea *colbert_ivf_options(Datum reloptions, bool validate);
 
@@ -62,30 +62,32 @@ extern ColbertOptions options_get(Relation index);
 
 /* build.c */
 extern IndexBuildResult *colbert_build(Relation heap, Relation index, IndexInfo *info);
-extern void colbert_build_empty(Relation index);
+extern void              colbert_build_empty(Relation index);
 
 /* build_dims.c: refuse to take away the dims of an indexed column. */
 extern void build_dims_init(void);
 
 /* insert.c */
-extern bool colbert_insert(Relation index, Datum *values, bool *isnull, ItemPointer heap_tid, Relation heap,
-						   IndexUniqueCheck check_unique, bool index_unchanged, IndexInfo *info);
+extern bool colbert_insert(Relation index, Datum *values, bool *isnull, ItemPointer heap_tid,
+						   Relation heap, IndexUniqueCheck check_unique, bool index_unchanged,
+						   IndexInfo *info);
 
 /*
  * update.c: if the row at tid is a new version of one whose document it kept,
  * give it that one's entry and return true. Otherwise *hash is that of
  * its stored columns, or 0.
  */
-extern bool update_shares_document(Relation index, Relation heap, ItemPointer tid, const IndexInfo *info,
-								   bool index_unchanged, uint32 *hash);
+extern bool update_shares_document(Relation index, Relation heap, ItemPointer tid,
+								   const IndexInfo *info, bool index_unchanged, uint32 *hash);
 
 /* The hash of what the table stores of a row for the index (hashes.h); 0 if it is unknown. */
 extern uint32 update_stored_hash(Relation heap, ItemPointer tid, const IndexInfo *info);
 
 /* scan.c */
 extern IndexScanDesc colbert_beginscan(Relation index, int nkeys, int norderbys);
-extern void colbert_rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys, int norderbys);
-extern bool colbert_gettuple(IndexScanDesc scan, ScanDirection direction);
+extern void          colbert_rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys,
+									int norderbys);
+extern bool          colbert_gettuple(IndexScanDesc scan, ScanDirection direction);
 
 /* The settings of a scan of the index, 0 where it is to choose. */
 extern SearchSettings scan_settings(Relation index);
@@ -100,15 +102,15 @@ extern void colbert_endscan(IndexScanDesc scan);
 /* What the plan above a scan demands of it. */
 typedef struct ScanNeeds
 {
-	OrderNeed	(*order) (void *arg);	/* asked each time the scan starts; NULL: any row may be late */
-	void	   *arg;
-	bool		exact_thresholds;	/* give every row above a threshold, whatever it costs */
+	OrderNeed (*order)(void *arg); /* asked each time the scan starts; NULL: any row may be late */
+	void *arg;
+	bool  exact_thresholds; /* give every row above a threshold, whatever it costs */
 } ScanNeeds;
 
 /* A scan without needs has no late rows, and exact thresholds. They outlive the scan. */
-extern void colbert_set_needs(IndexScanDesc scan, const ScanNeeds *needs);
+extern void             colbert_set_needs(IndexScanDesc scan, const ScanNeeds *needs);
 extern const ScanNeeds *colbert_scan_needs(IndexScanDesc scan);
-extern bool colbert_has_filter(IndexScanDesc scan);
+extern bool             colbert_has_filter(IndexScanDesc scan);
 
 /* What a scan has done so far, its earlier searches included. */
 extern SearchCounters colbert_scan_counters(IndexScanDesc scan);
@@ -121,9 +123,12 @@ extern void last_scan_init(void);
 extern bool colbert_table_is_visible(Oid table);
 
 /* vacuum.c */
-extern IndexBulkDeleteResult *colbert_bulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
-												 IndexBulkDeleteCallback callback, void *callback_state);
-extern IndexBulkDeleteResult *colbert_vacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats);
+extern IndexBulkDeleteResult *colbert_bulkdelete(IndexVacuumInfo        *info,
+												 IndexBulkDeleteResult  *stats,
+												 IndexBulkDeleteCallback callback,
+												 void                   *callback_state);
+extern IndexBulkDeleteResult *colbert_vacuumcleanup(IndexVacuumInfo       *info,
+													IndexBulkDeleteResult *stats);
 
 /* index_info.c: open an index of ours; errors (42704, 42809) for anything else. */
 extern Relation colbert_open_index(Oid oid, LOCKMODE mode);
@@ -132,7 +137,7 @@ extern Relation colbert_open_index(Oid oid, LOCKMODE mode);
 extern bool colbert_validate(Oid opclass);
 
 /* handler.c: the metric of an index, from its operator class; its finder, from its access method. */
-extern Metric colbert_metric(Relation index);
+extern Metric     colbert_metric(Relation index);
 extern FinderKind colbert_finder(Relation index);
 
 /* build.c: phases of a build. */
@@ -140,7 +145,7 @@ extern char *colbert_phase_name(int64 phase);
 
 typedef enum BuildPhase
 {
-	PHASE_INITIALIZE = 1,		/* PROGRESS_CREATEIDX_SUBPHASE_INITIALIZE */
+	PHASE_INITIALIZE = 1, /* PROGRESS_CREATEIDX_SUBPHASE_INITIALIZE */
 	PHASE_SAMPLE,
 	PHASE_TRAIN,
 	PHASE_GRAPH,
@@ -149,4 +154,4 @@ typedef enum BuildPhase
 	PHASE_LOG
 } BuildPhase;
 
-#endif							/* COLBERT_ACCESS_H */
+#endif /* COLBERT_ACCESS_H */

@@ -31,7 +31,9 @@ void
 build_report_phase(const Build *build, BuildPhase phase)
 {
 	static const int params[] = {
-		PROGRESS_CREATEIDX_SUBPHASE, PROGRESS_CREATEIDX_TUPLES_TOTAL, PROGRESS_CREATEIDX_TUPLES_DONE,
+		PROGRESS_CREATEIDX_SUBPHASE,
+		PROGRESS_CREATEIDX_TUPLES_TOTAL,
+		PROGRESS_CREATEIDX_TUPLES_DONE,
 	};
 	const int64 values[] = {phase, 0, 0};
 
@@ -68,17 +70,17 @@ static void
 new_meta(Relation index, MetaPageData *meta)
 {
 	ColbertOptions options = options_get(index);
-	IndexShape	shape = {
-		.dim = build_declared_dims(index),
-		.metric = colbert_metric(index),
-		.finder = colbert_finder(index),
-		.codec = options.quantizer,
-		.pq_m = options.pq_m,
-		.m = options.m,
-		.ef_construction = options.ef_construction,
-		.tokens_per_node = options.tokens_per_node,
-		.lists = options.lists,
-	};
+	IndexShape     shape = {
+			.dim = build_declared_dims(index),
+			.metric = colbert_metric(index),
+			.finder = colbert_finder(index),
+			.codec = options.quantizer,
+			.pq_m = options.pq_m,
+			.m = options.m,
+			.ef_construction = options.ef_construction,
+			.tokens_per_node = options.tokens_per_node,
+			.lists = options.lists,
+    };
 
 	create_meta(&shape, meta);
 }
@@ -87,7 +89,7 @@ static void
 write_meta_page(const Build *build)
 {
 	MetaPageData meta;
-	Buffer		buffer;
+	Buffer       buffer;
 
 	new_meta(build->index, &meta);
 	meta.scale_log2 = build_scale(build);
@@ -101,7 +103,7 @@ write_meta_page(const Build *build)
 void
 colbert_build_empty(Relation index)
 {
-	MetaPageData meta;
+	MetaPageData   meta;
 	PGAlignedBlock block;
 
 	/* The init fork of an unlogged index: generic WAL never logs it. */
@@ -109,7 +111,8 @@ colbert_build_empty(Relation index)
 	create_meta_page((Page) block.data, &meta);
 	PageSetChecksumInplace((Page) block.data, META_BLOCK);
 	smgrextend(RelationGetSmgr(index), INIT_FORKNUM, META_BLOCK, block.data, true);
-	log_newpage(&RelationGetSmgr(index)->compat_smgr_locator, INIT_FORKNUM, META_BLOCK, (Page) block.data, true);
+	log_newpage(&RelationGetSmgr(index)->compat_smgr_locator, INIT_FORKNUM, META_BLOCK,
+				(Page) block.data, true);
 	smgrimmedsync(RelationGetSmgr(index), INIT_FORKNUM);
 }
 
@@ -118,11 +121,11 @@ static void
 write_postings(Build *build, Tuplesortstate *sort)
 {
 	PostingsBuilder *builder;
-	PostingBuffer docs = {0};
-	uint32		node = INVALID_ORDINAL;
-	int64		done = 0;
-	Datum		value;
-	bool		isnull;
+	PostingBuffer    docs = {0};
+	uint32           node = INVALID_ORDINAL;
+	int64            done = 0;
+	Datum            value;
+	bool             isnull;
 
 	build_report_phase(build, PHASE_POSTINGS);
 	pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_TOTAL, build->counts.ntokens);
@@ -132,8 +135,8 @@ write_postings(Build *build, Tuplesortstate *sort)
 	docs.docs = palloc(docs.capacity * sizeof(uint32));
 	while (compat_tuplesort_getdatum(sort, &value, &isnull))
 	{
-		uint64		pair = (uint64) DatumGetInt64(value);
-		uint32		doc = (uint32) pair;
+		uint64 pair = (uint64) DatumGetInt64(value);
+		uint32 doc = (uint32) pair;
 
 		CHECK_FOR_INTERRUPTS();
 		if (++done % REPORTED_PAIRS == 0)
@@ -170,8 +173,9 @@ workers_for(const Build *build)
 {
 	if (build->view->meta.tokens_per_node == 1)
 		return 0;
-	return Min(plan_create_index_workers(RelationGetRelid(build->heap), RelationGetRelid(build->index)),
-			   SAMPLE_PARTICIPANTS - 1);
+	return Min(
+		plan_create_index_workers(RelationGetRelid(build->heap), RelationGetRelid(build->index)),
+		SAMPLE_PARTICIPANTS - 1);
 }
 
 /* An index without documents, and a view of it. */
@@ -187,7 +191,7 @@ begin_index(Build *build)
 static void
 build_index(Build *build, int nworkers)
 {
-	BuildLeader *leader = nworkers > 0 ? build_parallel_begin(build, nworkers) : NULL;
+	BuildLeader    *leader = nworkers > 0 ? build_parallel_begin(build, nworkers) : NULL;
 	Tuplesortstate *sort;
 
 	if (leader == NULL)
@@ -215,10 +219,10 @@ build_index(Build *build, int nworkers)
 IndexBuildResult *
 colbert_build(Relation heap, Relation index, IndexInfo *info)
 {
-	const Build begun = {.heap = heap, .index = index, .info = info, .leader = true};
-	Build		build = begun;
+	const Build       begun = {.heap = heap, .index = index, .info = info, .leader = true};
+	Build             build = begun;
 	IndexBuildResult *result = palloc(sizeof(IndexBuildResult));
-	int			nworkers;
+	int               nworkers;
 
 	if (RelationGetNumberOfBlocks(index) != 0)
 		elog(ERROR, "index \"%s\" already contains data", RelationGetRelationName(index));

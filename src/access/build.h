@@ -36,18 +36,18 @@
 /* How the tokens of a build find their nodes. */
 typedef enum BuildMode
 {
-	BUILD_PENDING,				/* too few tokens: no nodes */
-	BUILD_TRAINED,				/* nearest centroid */
-	BUILD_EVERY_TOKEN			/* each token becomes a node */
+	BUILD_PENDING,    /* too few tokens: no nodes */
+	BUILD_TRAINED,    /* nearest centroid */
+	BUILD_EVERY_TOKEN /* each token becomes a node */
 } BuildMode;
 
 /* What the sampling pass counted. */
 typedef struct BuildCounts
 {
-	uint64		ndocs;
-	uint64		nnulls;
-	uint64		ntokens;
-	uint64		nblocks;
+	uint64 ndocs;
+	uint64 nnulls;
+	uint64 ntokens;
+	uint64 nblocks;
 } BuildCounts;
 
 /* Passes over the table. */
@@ -61,58 +61,58 @@ typedef enum BuildPass
 /* What a team of processes shares: see build_team.c. */
 typedef struct TeamShared
 {
-	Barrier		barrier;
+	Barrier          barrier;
 	pg_atomic_uint64 items;
-	dsa_pointer memory;			/* on its way from the leader to the others */
+	dsa_pointer      memory; /* on its way from the leader to the others */
 } TeamShared;
 
 /* What the participants of a build share; one that is alone has it for itself. */
 typedef struct BuildShared
 {
-	Oid			heap;
-	Oid			index;
-	bool		concurrent;
+	Oid  heap;
+	Oid  index;
+	bool concurrent;
 
-	slock_t		mutex;
-	ConditionVariable started;	/* the number of participants is known */
-	int			participants;	/* 0: not yet */
-	BuildCounts counts;			/* sums over the participants */
-	double		reltuples;
-	Assigned	assigned;
-	bool		broken_hot_chain;	/* a participant met one: old snapshots must not use the index */
-	BlockNumber nblocks;		/* of the index, to be logged */
+	slock_t           mutex;
+	ConditionVariable started;      /* the number of participants is known */
+	int               participants; /* 0: not yet */
+	BuildCounts       counts;       /* sums over the participants */
+	double            reltuples;
+	Assigned          assigned;
+	bool        broken_hot_chain; /* a participant met one: old snapshots must not use the index */
+	BlockNumber nblocks;          /* of the index, to be logged */
 
-	TeamShared	team;
-	dsa_handle	sample_area;
+	TeamShared   team;
+	dsa_handle   sample_area;
 	SampleShared sample;
 } BuildShared;
 
 /* How a participant reaches the others. */
 typedef struct BuildCrew
 {
-	Team	   *team;
-	dsa_area   *area;
-	dsa_area   *sample_area;	/* NULL: no longer needed */
+	Team                 *team;
+	dsa_area             *area;
+	dsa_area             *sample_area; /* NULL: no longer needed */
 	ParallelTableScanDesc scans[BUILD_PASSES];
-	Sharedsort *sort;
+	Sharedsort           *sort;
 } BuildCrew;
 
 /* A participant. */
 typedef struct Build
 {
-	Relation	heap;
-	Relation	index;
-	IndexInfo  *info;
-	IndexView  *view;
+	Relation     heap;
+	Relation     index;
+	IndexInfo   *info;
+	IndexView   *view;
 	BuildShared *shared;
-	BuildCrew  *crew;			/* NULL: alone */
-	bool		leader;
-	BuildMode	mode;
-	BuildCounts counts;			/* of the whole table, after step 1 */
+	BuildCrew   *crew; /* NULL: alone */
+	bool         leader;
+	BuildMode    mode;
+	BuildCounts  counts; /* of the whole table, after step 1 */
 	KmeansResult trained;
-	uint32	   *node_of;		/* of each centroid */
-	double		reltuples;		/* of the whole table, at the end */
-	uint64		postings;
+	uint32      *node_of;   /* of each centroid */
+	double       reltuples; /* of the whole table, at the end */
+	uint64       postings;
 } Build;
 
 static inline int
@@ -131,34 +131,35 @@ build_team(const Build *build)
 static inline TableScanDesc
 build_scan(const Build *build, BuildPass pass)
 {
-	return build->crew != NULL ? table_beginscan_parallel(build->heap, build->crew->scans[pass]) : NULL;
+	return build->crew != NULL ? table_beginscan_parallel(build->heap, build->crew->scans[pass])
+							   : NULL;
 }
 
 /* One participant of the encoding pass. */
 typedef struct BuildEncoder
 {
-	IndexView  *view;
-	Relation	heap;
+	IndexView       *view;
+	Relation         heap;
 	const IndexInfo *info;
-	BuildMode	mode;
-	KmeansAssigner *assigner;
-	const uint32 *node_of;
-	void	   *finder;			/* BUILD_EVERY_TOKEN */
-	MetaPageData *finder_meta;	/* the finder's own: appending refreshes the view's */
-	Tuplesortstate *sort;
-	MemoryContext row_context;	/* reset for each row */
+	BuildMode        mode;
+	KmeansAssigner  *assigner;
+	const uint32    *node_of;
+	void            *finder;      /* BUILD_EVERY_TOKEN */
+	MetaPageData    *finder_meta; /* the finder's own: appending refreshes the view's */
+	Tuplesortstate  *sort;
+	MemoryContext    row_context; /* reset for each row */
 
 	/* Tokens waiting to be assigned together: a batch fills the kernel's chunks. */
-	float	   *tokens;			/* capacity x dim */
-	uint32	   *owners;			/* document of each */
-	uint32	   *nodes;			/* of each, once assigned */
-	float	   *keys;			/* of each with its node */
-	uint32		ntokens;
-	uint32		capacity;
+	float  *tokens; /* capacity x dim */
+	uint32 *owners; /* document of each */
+	uint32 *nodes;  /* of each, once assigned */
+	float  *keys;   /* of each with its node */
+	uint32  ntokens;
+	uint32  capacity;
 
-	Assigned	assigned;
-	uint64		done;
-	bool		report;			/* progress, in the leader */
+	Assigned assigned;
+	uint64   done;
+	bool     report; /* progress, in the leader */
 } BuildEncoder;
 
 /* build.c: reported by the leader. */
@@ -186,22 +187,23 @@ extern Tuplesortstate *build_sort_begin(int work_mem, SortCoordinate coordinate)
 extern uint32 build_declared_dims(Relation index);
 
 /* build_team.c */
-extern void build_team_init(TeamShared *shared, int participants);
+extern void  build_team_init(TeamShared *shared, int participants);
 extern Team *build_team_open(TeamShared *shared, dsa_area *area, int participants, bool leader);
 
 /* build_parallel.c: workers, as many as can be had. Returns NULL, and changes nothing, where that is none. */
 typedef struct BuildLeader BuildLeader;
-extern BuildLeader *build_parallel_begin(Build *build, int nworkers);
-extern Tuplesortstate *build_parallel_sort(BuildLeader *leader);
-extern void build_parallel_end(BuildLeader *leader);
+extern BuildLeader        *build_parallel_begin(Build *build, int nworkers);
+extern Tuplesortstate     *build_parallel_sort(BuildLeader *leader);
+extern void                build_parallel_end(BuildLeader *leader);
 
 /*
  * build_fallback.c: run build_index with workers. Return false, with a NOTICE
  * and an empty relation, if there was too little dynamic shared memory.
  */
-extern bool build_try_parallel(Build *build, int nworkers, void (*build_index) (Build *build, int nworkers));
+extern bool build_try_parallel(Build *build, int nworkers,
+							   void (*build_index)(Build *build, int nworkers));
 
 /* Set up what a build shares. */
 extern void build_shared_init(BuildShared *shared, const Build *build);
 
-#endif							/* COLBERT_BUILD_H */
+#endif /* COLBERT_BUILD_H */

@@ -48,18 +48,20 @@
 static int
 dims_of_first_document(Relation heap, Relation index)
 {
-	IndexInfo  *info = BuildIndexInfo(index);
-	EState	   *estate = CreateExecutorState();
+	IndexInfo      *info = BuildIndexInfo(index);
+	EState         *estate = CreateExecutorState();
 	TupleTableSlot *slot = table_slot_create(heap, NULL);
-	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	TableScanDesc scan = table_beginscan(heap, snapshot, 0, NULL);
-	MultiVector header = {0};
+	Snapshot        snapshot = RegisterSnapshot(GetLatestSnapshot());
+	TableScanDesc   scan = table_beginscan(heap, snapshot, 0, NULL);
+	MultiVector     header = {0};
 
 	GetPerTupleExprContext(estate)->ecxt_scantuple = slot;
-	for (int row = 0; row < MAX_ROWS && header.dim == 0 && table_scan_getnextslot(scan, ForwardScanDirection, slot); row++)
+	for (int row = 0; row < MAX_ROWS && header.dim == 0 &&
+					  table_scan_getnextslot(scan, ForwardScanDirection, slot);
+		 row++)
 	{
-		Datum		values[INDEX_MAX_KEYS];
-		bool		isnull[INDEX_MAX_KEYS];
+		Datum values[INDEX_MAX_KEYS];
+		bool  isnull[INDEX_MAX_KEYS];
 
 		CHECK_FOR_INTERRUPTS();
 		FormIndexDatum(info, slot, estate, values, isnull);
@@ -77,8 +79,8 @@ dims_of_first_document(Relation heap, Relation index)
 static char *
 indexed_text(Relation index)
 {
-	char	   *text = pg_get_indexdef_columns(RelationGetRelid(index), true);
-	char	   *to = text;
+	char *text = pg_get_indexdef_columns(RelationGetRelid(index), true);
+	char *to = text;
 
 	for (char *from = text; *from != '\0'; from++)
 	{
@@ -91,40 +93,43 @@ indexed_text(Relation index)
 	return text;
 }
 
-compat_noreturn
-static void
+compat_noreturn static void
 no_column_dims_error(Oid table, AttrNumber attribute, int dims)
 {
-	char	   *column = get_attname(table, attribute, false);
+	char       *column = get_attname(table, attribute, false);
 	const char *quoted = quote_identifier(column);
 
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-			 errmsg("column \"%s\" does not have dimensions", column),
-			 get_rel_relkind(table) == RELKIND_MATVIEW ?
-			 errhint("Cast it in the query of the materialized view, %s::multivector(%d) AS %s, or index a cast: ((%s::multivector(%d))).",
-					 quoted, dims, quoted, quoted, dims) :
-			 errhint("Declare them, ALTER TABLE %s ALTER %s TYPE multivector(%d), or index a cast: ((%s::multivector(%d))).",
-					 quote_identifier(get_rel_name(table)), quoted, dims, quoted, dims)));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+		 errmsg("column \"%s\" does not have dimensions", column),
+		 get_rel_relkind(table) == RELKIND_MATVIEW
+			 ? errhint(
+				   "Cast it in the query of the materialized view, %s::multivector(%d) AS %s, or index a cast: ((%s::multivector(%d))).",
+				   quoted, dims, quoted, quoted, dims)
+			 : errhint(
+				   "Declare them, ALTER TABLE %s ALTER %s TYPE multivector(%d), or index a cast: ((%s::multivector(%d))).",
+				   quote_identifier(get_rel_name(table)), quoted, dims, quoted, dims)));
 }
 
-compat_noreturn
-static void
+compat_noreturn static void
 no_dims_error(Relation index)
 {
-	Relation	heap = table_open(index->rd_index->indrelid, NoLock);
-	int			dims = dims_of_first_document(heap, index);
-	char	   *indexed = indexed_text(index);
-	AttrNumber	attribute = index->rd_index->indkey.values[0];
+	Relation   heap = table_open(index->rd_index->indrelid, NoLock);
+	int        dims = dims_of_first_document(heap, index);
+	char      *indexed = indexed_text(index);
+	AttrNumber attribute = index->rd_index->indkey.values[0];
 
 	if (dims == 0)
 		dims = EXAMPLE_DIMS;
 	if (attribute == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-				 errmsg("expression %s does not have dimensions", indexed),
-				 errdetail("The result of a function or an operator has none, whatever its arguments have."),
-				 errhint("Index a cast: ((%s::multivector(%d))).", indexed, dims)));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+			 errmsg("expression %s does not have dimensions", indexed),
+			 errdetail(
+				 "The result of a function or an operator has none, whatever its arguments have."),
+			 errhint("Index a cast: ((%s::multivector(%d))).", indexed, dims)));
 	no_column_dims_error(RelationGetRelid(heap), attribute, dims);
 }
 
@@ -132,7 +137,7 @@ no_dims_error(Relation index)
 static uint32
 declared_dims(const FormData_pg_attribute *column)
 {
-	int32		typmod = column->atttypmod;
+	int32 typmod = column->atttypmod;
 
 	if (typmod < 0)
 		(void) getBaseTypeAndTypmod(column->atttypid, &typmod);
@@ -142,7 +147,7 @@ declared_dims(const FormData_pg_attribute *column)
 uint32
 build_declared_dims(Relation index)
 {
-	uint32		dims = declared_dims(TupleDescAttr(RelationGetDescr(index), 0));
+	uint32 dims = declared_dims(TupleDescAttr(RelationGetDescr(index), 0));
 
 	if (dims == 0)
 		no_dims_error(index);
@@ -153,23 +158,24 @@ build_declared_dims(Relation index)
 static bool
 is_our_index(Relation relation)
 {
-	char		kind = relation->rd_rel->relkind;
+	char kind = relation->rd_rel->relkind;
 
 	return (kind == RELKIND_INDEX || kind == RELKIND_PARTITIONED_INDEX) &&
-		GetIndexAmRoutineByAmId(relation->rd_rel->relam, false)->ambuild == colbert_build;
+		   GetIndexAmRoutineByAmId(relation->rd_rel->relam, false)->ambuild == colbert_build;
 }
 
 /* The table of an index that is being created, and the column; no other look at the catalog finds it yet. */
 static Oid
 table_of_new_index(Oid index, AttrNumber *attribute)
 {
-	Relation	catalog = table_open(IndexRelationId, AccessShareLock);
-	Oid			table = InvalidOid;
+	Relation    catalog = table_open(IndexRelationId, AccessShareLock);
+	Oid         table = InvalidOid;
 	ScanKeyData key;
 	SysScanDesc scan;
-	HeapTuple	tuple;
+	HeapTuple   tuple;
 
-	ScanKeyInit(&key, Anum_pg_index_indexrelid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(index));
+	ScanKeyInit(&key, Anum_pg_index_indexrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(index));
 	scan = systable_beginscan(catalog, IndexRelidIndexId, true, SnapshotSelf, 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple))
@@ -190,17 +196,19 @@ table_of_new_index(Oid index, AttrNumber *attribute)
 static void
 check_partitioned_index(Oid index)
 {
-	AttrNumber	attribute = InvalidAttrNumber;
-	Oid			table = table_of_new_index(index, &attribute);
+	AttrNumber attribute = InvalidAttrNumber;
+	Oid        table = table_of_new_index(index, &attribute);
 
 	if (!OidIsValid(table) || find_inheritance_children(table, NoLock) != NIL)
 		return;
 	if (attribute == InvalidAttrNumber)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-				 errmsg("the indexed expression does not have dimensions"),
-				 errdetail("The result of a function or an operator has none, whatever its arguments have."),
-				 errhint("Index a cast: ((expression::multivector(%d))).", EXAMPLE_DIMS)));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+			 errmsg("the indexed expression does not have dimensions"),
+			 errdetail(
+				 "The result of a function or an operator has none, whatever its arguments have."),
+			 errhint("Index a cast: ((expression::multivector(%d))).", EXAMPLE_DIMS)));
 	no_column_dims_error(table, attribute, EXAMPLE_DIMS);
 }
 
@@ -214,9 +222,9 @@ static object_access_hook_type previous_hook;
 static void
 object_accessed(ObjectAccessType access, Oid class, Oid object, int column, void *arg)
 {
-	Relation	relation;
-	bool		is_internal;
-	bool		lacks_dims;
+	Relation relation;
+	bool     is_internal;
+	bool     lacks_dims;
 
 	if (previous_hook != NULL)
 		previous_hook(access, class, object, column, arg);
@@ -226,15 +234,16 @@ object_accessed(ObjectAccessType access, Oid class, Oid object, int column, void
 	relation = RelationIdGetRelation(object);
 	if (relation == NULL)
 		return;
-	lacks_dims = is_our_index(relation) && declared_dims(TupleDescAttr(RelationGetDescr(relation), 0)) == 0;
+	lacks_dims =
+		is_our_index(relation) && declared_dims(TupleDescAttr(RelationGetDescr(relation), 0)) == 0;
 	if (lacks_dims && !is_internal && relation->rd_rel->relkind == RELKIND_PARTITIONED_INDEX)
 		check_partitioned_index(object);
 	if (lacks_dims && is_internal)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-				 errmsg("column \"%s\" needs dimensions while index \"%s\" exists",
-						NameStr(TupleDescAttr(RelationGetDescr(relation), 0)->attname), RelationGetRelationName(relation)),
-				 errhint("Declare them, as in multivector(128), or drop the index first.")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+						errmsg("column \"%s\" needs dimensions while index \"%s\" exists",
+							   NameStr(TupleDescAttr(RelationGetDescr(relation), 0)->attname),
+							   RelationGetRelationName(relation)),
+						errhint("Declare them, as in multivector(128), or drop the index first.")));
 	RelationClose(relation);
 }
 

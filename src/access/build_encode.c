@@ -20,35 +20,37 @@
 #include "utils/memutils.h"
 
 /* Tokens assigned at a time, as memory allows, and parents whose children are looked at for each. */
-#define MAX_BATCH_TOKENS	65536
-#define MIN_BATCH_TOKENS	256
-#define ASSIGN_PARENTS		4
+#define MAX_BATCH_TOKENS 65536
+#define MIN_BATCH_TOKENS 256
+#define ASSIGN_PARENTS   4
 
 /* Shares of maintenance_work_mem: the sorts, the tokens that wait to be assigned. The centroids have another (train.c). */
-#define SORT_PART			2
-#define TOKENS_PART			16
+#define SORT_PART   2
+#define TOKENS_PART 16
 
 Tuplesortstate *
 build_sort_begin(int work_mem, SortCoordinate coordinate)
 {
-	return tuplesort_begin_datum(INT8OID, Int8LessOperator, InvalidOid, false, work_mem, coordinate, TUPLESORT_NONE);
+	return tuplesort_begin_datum(INT8OID, Int8LessOperator, InvalidOid, false, work_mem, coordinate,
+								 TUPLESORT_NONE);
 }
 
 /* Tokens that wait to be assigned together. A graph takes them one by one, and a small batch makes progress visible. */
 static uint32
 batch_tokens(const Build *build)
 {
-	Size		room = (Size) maintenance_work_mem * 1024 / TOKENS_PART / build_participants(build);
+	Size room = (Size) maintenance_work_mem * 1024 / TOKENS_PART / build_participants(build);
 
 	if (build->mode == BUILD_EVERY_TOKEN)
 		return MIN_BATCH_TOKENS;
-	return (uint32) Min(MAX_BATCH_TOKENS, Max(room / (build->view->dim * sizeof(float)), MIN_BATCH_TOKENS));
+	return (uint32) Min(MAX_BATCH_TOKENS,
+						Max(room / (build->view->dim * sizeof(float)), MIN_BATCH_TOKENS));
 }
 
 static void
 encoder_init(BuildEncoder *encoder, Build *build, Tuplesortstate *sort)
 {
-	IndexView  *view = build->view;
+	IndexView *view = build->view;
 
 	memset(encoder, 0, sizeof(BuildEncoder));
 	encoder->view = view;
@@ -58,15 +60,18 @@ encoder_init(BuildEncoder *encoder, Build *build, Tuplesortstate *sort)
 	encoder->heap = build->heap;
 	encoder->info = build->info;
 	encoder->capacity = batch_tokens(build);
-	encoder->tokens = palloc_extended(mul_size(encoder->capacity, view->dim * sizeof(float)), MCXT_ALLOC_HUGE);
+	encoder->tokens =
+		palloc_extended(mul_size(encoder->capacity, view->dim * sizeof(float)), MCXT_ALLOC_HUGE);
 	encoder->owners = palloc(encoder->capacity * sizeof(uint32));
 	encoder->nodes = palloc(encoder->capacity * sizeof(uint32));
 	encoder->keys = palloc(encoder->capacity * sizeof(float));
-	encoder->row_context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg build row", ALLOCSET_DEFAULT_SIZES);
+	encoder->row_context =
+		AllocSetContextCreate(CurrentMemoryContext, "colbert_pg build row", ALLOCSET_DEFAULT_SIZES);
 	if (build->mode == BUILD_TRAINED)
 	{
 		encoder->node_of = build->node_of;
-		encoder->assigner = kmeans_assigner_create(&build->trained, view->dim, ASSIGN_PARENTS, &kmeans_hooks);
+		encoder->assigner =
+			kmeans_assigner_create(&build->trained, view->dim, ASSIGN_PARENTS, &kmeans_hooks);
 	}
 	else if (build->mode == BUILD_EVERY_TOKEN)
 	{
@@ -85,16 +90,18 @@ find_nodes(BuildEncoder *encoder)
 		for (uint32 i = 0; i < encoder->ntokens; i++)
 		{
 			CHECK_FOR_INTERRUPTS();
-			encoder->nodes[i] = encoder->view->finder->add(encoder->finder,
-														   encoder->tokens + (size_t) i * encoder->view->dim);
+			encoder->nodes[i] = encoder->view->finder->add(
+				encoder->finder, encoder->tokens + (size_t) i * encoder->view->dim);
 		}
 		return;
 	}
-	kmeans_assign(encoder->assigner, encoder->tokens, encoder->ntokens, encoder->nodes, encoder->keys);
+	kmeans_assign(encoder->assigner, encoder->tokens, encoder->ntokens, encoder->nodes,
+				  encoder->keys);
 	for (uint32 i = 0; i < encoder->ntokens; i++)
 	{
 		encoder->nodes[i] = encoder->node_of[encoder->nodes[i]];
-		assigned_add(&encoder->assigned, encoder->tokens + (size_t) i * encoder->view->dim, encoder->view->dim, encoder->keys[i]);
+		assigned_add(&encoder->assigned, encoder->tokens + (size_t) i * encoder->view->dim,
+					 encoder->view->dim, encoder->keys[i]);
 	}
 }
 
@@ -106,21 +113,23 @@ flush_tokens(BuildEncoder *encoder)
 		return;
 	find_nodes(encoder);
 	for (uint32 i = 0; i < encoder->ntokens; i++)
-		tuplesort_putdatum(encoder->sort,
-						   Int64GetDatum((int64) ((uint64) encoder->nodes[i] << 32 | encoder->owners[i])), false);
+		tuplesort_putdatum(
+			encoder->sort,
+			Int64GetDatum((int64) ((uint64) encoder->nodes[i] << 32 | encoder->owners[i])), false);
 	encoder->ntokens = 0;
 }
 
 static void
 queue_tokens(BuildEncoder *encoder, const MultiVector *mv, uint32 doc)
 {
-	uint32		dim = encoder->view->dim;
+	uint32 dim = encoder->view->dim;
 
 	for (uint32 first = 0; first < mv->ntokens;)
 	{
-		uint32		n = Min(mv->ntokens - first, encoder->capacity - encoder->ntokens);
+		uint32 n = Min(mv->ntokens - first, encoder->capacity - encoder->ntokens);
 
-		view_prepare_tokens(encoder->view, mv, first, n, encoder->tokens + (size_t) encoder->ntokens * dim);
+		view_prepare_tokens(encoder->view, mv, first, n,
+							encoder->tokens + (size_t) encoder->ntokens * dim);
 		for (uint32 i = 0; i < n; i++)
 			encoder->owners[encoder->ntokens++] = doc;
 		first += n;
@@ -154,9 +163,11 @@ encode_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool al
 		docstore_append_null(encoder->view, tid);
 	else
 	{
-		const MultiVector *mv = view_indexed_tokens(encoder->view, multivector_from_datum(values[0]));
-		uint32		doc = docstore_append(encoder->view, tid, mv, update_stored_hash(encoder->heap, tid, encoder->info),
-										  encoder->mode == BUILD_PENDING ? DOC_IN_QUEUE : DOC_IN_POSTINGS);
+		const MultiVector *mv =
+			view_indexed_tokens(encoder->view, multivector_from_datum(values[0]));
+		uint32 doc = docstore_append(
+			encoder->view, tid, mv, update_stored_hash(encoder->heap, tid, encoder->info),
+			encoder->mode == BUILD_PENDING ? DOC_IN_QUEUE : DOC_IN_POSTINGS);
 
 		if (encoder->mode != BUILD_PENDING)
 			queue_tokens(encoder, mv, doc);
@@ -172,7 +183,7 @@ encode_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool al
 static Tuplesortstate *
 own_sort(const Build *build)
 {
-	int			work_mem = Max(maintenance_work_mem / SORT_PART / build_participants(build), 64);
+	int            work_mem = Max(maintenance_work_mem / SORT_PART / build_participants(build), 64);
 	SortCoordinate coordinate = NULL;
 
 	if (build->crew != NULL)
@@ -188,18 +199,20 @@ own_sort(const Build *build)
 Tuplesortstate *
 build_encode(Build *build)
 {
-	BuildShared *shared = build->shared;
+	BuildShared    *shared = build->shared;
 	Tuplesortstate *sort = own_sort(build);
-	BuildEncoder encoder;
-	double		reltuples;
+	BuildEncoder    encoder;
+	double          reltuples;
 
 	encoder_init(&encoder, build, sort);
 	if (build->leader)
-		pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_TOTAL, build->counts.ndocs + build->counts.nnulls);
+		pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_TOTAL,
+									 build->counts.ndocs + build->counts.nnulls);
 	if (build->leader)
 		COLBERT_PAUSE("leader-encodes");
-	reltuples = table_index_build_scan(build->heap, build->index, build->info, build->crew != NULL, build->leader,
-									   encode_row, &encoder, build_scan(build, PASS_ENCODE));
+	reltuples =
+		table_index_build_scan(build->heap, build->index, build->info, build->crew != NULL,
+							   build->leader, encode_row, &encoder, build_scan(build, PASS_ENCODE));
 	encoder_end(&encoder);
 	tuplesort_performsort(sort);
 

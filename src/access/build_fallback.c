@@ -26,8 +26,8 @@
 typedef struct Progress
 {
 	ProgressCommandType command;
-	Oid			target;
-	int64		params[PGSTAT_NUM_PROGRESS_PARAM];
+	Oid                 target;
+	int64               params[PGSTAT_NUM_PROGRESS_PARAM];
 } Progress;
 
 static void
@@ -76,22 +76,25 @@ static void
 start_over(Build *build, const Progress *progress, const ErrorData *error)
 {
 	restore_progress(progress);
-	ereport(NOTICE,
-			(errmsg("index \"%s\" is built without parallel workers, for lack of shared memory",
-					RelationGetRelationName(build->index)),
-			 errdetail_internal("%s", error->message),
-			 errhint("Give the server more shared memory (a larger /dev/shm; --shm-size of a container), or decrease maintenance_work_mem.")));
+	ereport(
+		NOTICE,
+		(errmsg("index \"%s\" is built without parallel workers, for lack of shared memory",
+				RelationGetRelationName(build->index)),
+		 errdetail_internal("%s", error->message),
+		 errhint(
+			 "Give the server more shared memory (a larger /dev/shm; --shm-size of a container), or decrease maintenance_work_mem.")));
 	RelationTruncate(build->index, 0);
 }
 
 bool
-build_try_parallel(Build *build, int nworkers, void (*build_index) (Build *build, int nworkers))
+build_try_parallel(Build *build, int nworkers, void (*build_index)(Build *build, int nworkers))
 {
 	MemoryContext caller = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
-	MemoryContext context = AllocSetContextCreate(caller, "colbert_pg parallel build", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context =
+		AllocSetContextCreate(caller, "colbert_pg parallel build", ALLOCSET_DEFAULT_SIZES);
 	volatile bool built = false;
-	Progress	progress;
+	Progress      progress;
 
 	save_progress(&progress);
 	BeginInternalSubTransaction("colbert_build");
@@ -108,7 +111,7 @@ build_try_parallel(Build *build, int nworkers, void (*build_index) (Build *build
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
+		ErrorData *error;
 
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();

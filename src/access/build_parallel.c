@@ -29,26 +29,26 @@
 #include "utils/snapmgr.h"
 
 /* Keys of the table of contents. */
-#define KEY_SHARED		UINT64CONST(0xC01B000000000001)
-#define KEY_SORT		UINT64CONST(0xC01B000000000002)
-#define KEY_AREA		UINT64CONST(0xC01B000000000003)
-#define KEY_QUERY		UINT64CONST(0xC01B000000000004)
-#define KEY_WAL_USAGE	UINT64CONST(0xC01B000000000005)
+#define KEY_SHARED       UINT64CONST(0xC01B000000000001)
+#define KEY_SORT         UINT64CONST(0xC01B000000000002)
+#define KEY_AREA         UINT64CONST(0xC01B000000000003)
+#define KEY_QUERY        UINT64CONST(0xC01B000000000004)
+#define KEY_WAL_USAGE    UINT64CONST(0xC01B000000000005)
 #define KEY_BUFFER_USAGE UINT64CONST(0xC01B000000000006)
-#define KEY_SCANS		UINT64CONST(0xC01B000000000010)	/* and, added, the pass */
+#define KEY_SCANS        UINT64CONST(0xC01B000000000010) /* and, added, the pass */
 
 /* The area's part of the context's segment. */
-#define AREA_SIZE		(128 * 1024)
+#define AREA_SIZE (128 * 1024)
 
 struct BuildLeader
 {
 	ParallelContext *context;
-	BuildCrew	crew;
-	BuildShared *shared;
-	Snapshot	snapshot;
-	int			participants;
-	WalUsage   *wal_usage;
-	BufferUsage *buffer_usage;
+	BuildCrew        crew;
+	BuildShared     *shared;
+	Snapshot         snapshot;
+	int              participants;
+	WalUsage        *wal_usage;
+	BufferUsage     *buffer_usage;
 };
 
 /* ---- the leader ---- */
@@ -56,7 +56,7 @@ struct BuildLeader
 static void
 estimate(BuildLeader *leader, const Build *build)
 {
-	ParallelContext *context = leader->context;
+	ParallelContext   *context = leader->context;
 	shm_toc_estimator *e = &context->estimator;
 
 	shm_toc_estimate_chunk(e, sizeof(BuildShared));
@@ -73,7 +73,7 @@ estimate(BuildLeader *leader, const Build *build)
 static void *
 place(ParallelContext *context, uint64 key, Size size)
 {
-	void	   *chunk = shm_toc_allocate(context->toc, size);
+	void *chunk = shm_toc_allocate(context->toc, size);
 
 	shm_toc_insert(context->toc, key, chunk);
 	return chunk;
@@ -84,9 +84,9 @@ static void
 share(BuildLeader *leader, const Build *build)
 {
 	ParallelContext *context = leader->context;
-	const char *query = debug_query_string ? debug_query_string : "";
-	Size		scan_size = table_parallelscan_estimate(build->heap, leader->snapshot);
-	Size		sort_size = tuplesort_estimate_shared(context->nworkers + 1);
+	const char      *query = debug_query_string ? debug_query_string : "";
+	Size             scan_size = table_parallelscan_estimate(build->heap, leader->snapshot);
+	Size             sort_size = tuplesort_estimate_shared(context->nworkers + 1);
 
 	leader->shared = place(context, KEY_SHARED, sizeof(BuildShared));
 	build_shared_init(leader->shared, build);
@@ -101,8 +101,10 @@ share(BuildLeader *leader, const Build *build)
 											LWTRANCHE_PARALLEL_QUERY_DSA, context->seg);
 	leader->crew.sample_area = dsa_create(LWTRANCHE_PARALLEL_QUERY_DSA);
 	leader->shared->sample_area = dsa_get_handle(leader->crew.sample_area);
-	leader->wal_usage = place(context, KEY_WAL_USAGE, mul_size(sizeof(WalUsage), context->nworkers));
-	leader->buffer_usage = place(context, KEY_BUFFER_USAGE, mul_size(sizeof(BufferUsage), context->nworkers));
+	leader->wal_usage =
+		place(context, KEY_WAL_USAGE, mul_size(sizeof(WalUsage), context->nworkers));
+	leader->buffer_usage =
+		place(context, KEY_BUFFER_USAGE, mul_size(sizeof(BufferUsage), context->nworkers));
 	strcpy(place(context, KEY_QUERY, strlen(query) + 1), query);
 }
 
@@ -130,7 +132,8 @@ start_team(BuildLeader *leader)
 	shared->participants = leader->participants;
 	SpinLockRelease(&shared->mutex);
 	ConditionVariableBroadcast(&shared->started);
-	leader->crew.team = build_team_open(&shared->team, leader->crew.area, leader->participants, true);
+	leader->crew.team =
+		build_team_open(&shared->team, leader->crew.area, leader->participants, true);
 }
 
 BuildLeader *
@@ -140,7 +143,8 @@ build_parallel_begin(Build *build, int nworkers)
 
 	EnterParallelMode();
 	leader->context = CreateParallelContext("colbert_pg", "colbert_build_worker", nworkers);
-	leader->snapshot = build->info->ii_Concurrent ? RegisterSnapshot(GetTransactionSnapshot()) : SnapshotAny;
+	leader->snapshot =
+		build->info->ii_Concurrent ? RegisterSnapshot(GetTransactionSnapshot()) : SnapshotAny;
 	estimate(leader, build);
 	InitializeParallelDSM(leader->context);
 	if (leader->context->seg == NULL)
@@ -167,7 +171,7 @@ build_parallel_begin(Build *build, int nworkers)
 Tuplesortstate *
 build_parallel_sort(BuildLeader *leader)
 {
-	SortCoordinate coordinate = palloc0(sizeof(SortCoordinateData));
+	SortCoordinate  coordinate = palloc0(sizeof(SortCoordinateData));
 	Tuplesortstate *sort;
 
 	/* All have sorted their pairs, and added what they counted. */
@@ -195,7 +199,7 @@ build_parallel_end(BuildLeader *leader)
 static int
 wait_for_start(BuildShared *shared)
 {
-	int			participants;
+	int participants;
 
 	for (;;)
 	{
@@ -216,12 +220,12 @@ void
 colbert_build_worker(dsm_segment *seg, shm_toc *toc)
 {
 	BuildShared *shared = shm_toc_lookup(toc, KEY_SHARED, false);
-	WalUsage   *wal_usage = shm_toc_lookup(toc, KEY_WAL_USAGE, false);
+	WalUsage    *wal_usage = shm_toc_lookup(toc, KEY_WAL_USAGE, false);
 	BufferUsage *buffer_usage = shm_toc_lookup(toc, KEY_BUFFER_USAGE, false);
-	LOCKMODE	heap_lock = shared->concurrent ? ShareUpdateExclusiveLock : ShareLock;
-	LOCKMODE	index_lock = shared->concurrent ? RowExclusiveLock : AccessExclusiveLock;
-	BuildCrew	crew = {0};
-	Build		build = {.shared = shared, .crew = &crew};
+	LOCKMODE     heap_lock = shared->concurrent ? ShareUpdateExclusiveLock : ShareLock;
+	LOCKMODE     index_lock = shared->concurrent ? RowExclusiveLock : AccessExclusiveLock;
+	BuildCrew    crew = {0};
+	Build        build = {.shared = shared, .crew = &crew};
 
 	debug_query_string = shm_toc_lookup(toc, KEY_QUERY, false);
 	pgstat_report_activity(STATE_RUNNING, debug_query_string);

@@ -17,21 +17,21 @@
 
 typedef struct Sampling
 {
-	Build	   *build;
-	BuildCounts counts;			/* of this participant */
-	TokenSample *sample;
+	Build        *build;
+	BuildCounts   counts; /* of this participant */
+	TokenSample  *sample;
 	MemoryContext row_context;
 } Sampling;
 
 static void
 sample_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool alive, void *arg)
 {
-	Sampling   *sampling = arg;
-	IndexView  *view = sampling->build->view;
-	BuildCounts *counts = &sampling->counts;
-	MemoryContext old;
+	Sampling          *sampling = arg;
+	IndexView         *view = sampling->build->view;
+	BuildCounts       *counts = &sampling->counts;
+	MemoryContext      old;
 	const MultiVector *mv;
-	float	   *tokens;
+	float             *tokens;
 
 	if (isnull[0])
 	{
@@ -47,13 +47,14 @@ sample_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool al
 	tokens = palloc(Min(mv->ntokens, CHUNK_TOKENS) * view->dim * sizeof(float));
 	for (uint32 first = 0; first < mv->ntokens; first += CHUNK_TOKENS)
 	{
-		uint32		n = Min(mv->ntokens - first, CHUNK_TOKENS);
+		uint32 n = Min(mv->ntokens - first, CHUNK_TOKENS);
 
 		CHECK_FOR_INTERRUPTS();
 		view_prepare_tokens(view, mv, first, n, tokens);
 		for (uint32 t = 0; t < n; t++)
 			sample_add(sampling->sample,
-					   sample_hash(ItemPointerGetBlockNumber(tid), ItemPointerGetOffsetNumber(tid), first + t),
+					   sample_hash(ItemPointerGetBlockNumber(tid), ItemPointerGetOffsetNumber(tid),
+								   first + t),
 					   tokens + (size_t) t * view->dim);
 	}
 	MemoryContextSwitchTo(old);
@@ -75,14 +76,18 @@ add_counts(BuildShared *shared, const BuildCounts *counts)
 TokenSample *
 build_sample(Build *build)
 {
-	Sampling	sampling = {build};
+	Sampling sampling = {build};
 
-	sampling.sample = sample_open(&build->shared->sample, build->crew != NULL ? build->crew->sample_area : NULL, build_team(build));
-	sampling.row_context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg build row", ALLOCSET_DEFAULT_SIZES);
+	sampling.sample =
+		sample_open(&build->shared->sample, build->crew != NULL ? build->crew->sample_area : NULL,
+					build_team(build));
+	sampling.row_context =
+		AllocSetContextCreate(CurrentMemoryContext, "colbert_pg build row", ALLOCSET_DEFAULT_SIZES);
 	if (build->leader)
 		COLBERT_PAUSE("leader-samples");
-	(void) table_index_build_scan(build->heap, build->index, build->info, build->crew != NULL, build->leader,
-								  sample_row, &sampling, build_scan(build, PASS_SAMPLE));
+	(void) table_index_build_scan(build->heap, build->index, build->info, build->crew != NULL,
+								  build->leader, sample_row, &sampling,
+								  build_scan(build, PASS_SAMPLE));
 	MemoryContextDelete(sampling.row_context);
 	add_counts(build->shared, &sampling.counts);
 

@@ -16,7 +16,7 @@
 #include "utils/memutils.h"
 
 /* Places of the table that are looked at, and tokens that are enough of each. */
-#define PLACES 16
+#define PLACES        16
 #define ENOUGH_TOKENS 64
 
 /* Largest number of blocks read at a time, where no place has a document. */
@@ -24,15 +24,15 @@
 
 typedef struct ScaleScan
 {
-	LengthSum lengths;
-	uint64		enough;			/* number of tokens from which on documents are passed over */
+	LengthSum     lengths;
+	uint64        enough; /* number of tokens from which on documents are passed over */
 	MemoryContext row_context;
 } ScaleScan;
 
 static void
 scale_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool alive, void *arg)
 {
-	ScaleScan  *scan = arg;
+	ScaleScan    *scan = arg;
 	MemoryContext old;
 
 	if (isnull[0] || scan->lengths.tokens >= scan->enough)
@@ -54,14 +54,15 @@ scan_blocks(const Build *build, BlockNumber start, BlockNumber n, ScaleScan *sca
 int8
 build_scale(const Build *build)
 {
-	Metric		metric = colbert_metric(build->index);
+	Metric      metric = colbert_metric(build->index);
 	BlockNumber nblocks = RelationGetNumberOfBlocks(build->heap);
 	BlockNumber start = 0;
-	ScaleScan	scan = {0};
+	ScaleScan   scan = {0};
 
 	if (metric == METRIC_COSINE)
 		return scale_unset(metric);
-	scan.row_context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg build row", ALLOCSET_DEFAULT_SIZES);
+	scan.row_context =
+		AllocSetContextCreate(CurrentMemoryContext, "colbert_pg build row", ALLOCSET_DEFAULT_SIZES);
 	for (uint64 place = 0; place < Min(PLACES, nblocks); place++)
 		scan_blocks(build, (BlockNumber) (place * nblocks / Min(PLACES, nblocks)), 1, &scan);
 	for (BlockNumber n = 1; start < nblocks && scan.lengths.tokens == 0; n = Min(2 * n, MAX_BLOCKS))

@@ -55,19 +55,22 @@ choose_mode(const Build *build)
 static void
 check_counts(const BuildCounts *counts)
 {
-	if (counts->ndocs > COLBERT_MAX_ITEMS || counts->nnulls > COLBERT_MAX_ITEMS || counts->ntokens > COLBERT_MAX_ITEMS)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("cannot index " UINT64_FORMAT " documents of " UINT64_FORMAT " tokens in one index",
-						counts->ndocs, counts->ntokens),
-				 errhint("Partition the table.")));
+	if (counts->ndocs > COLBERT_MAX_ITEMS || counts->nnulls > COLBERT_MAX_ITEMS ||
+		counts->ntokens > COLBERT_MAX_ITEMS)
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("cannot index " UINT64_FORMAT " documents of " UINT64_FORMAT
+							   " tokens in one index",
+							   counts->ndocs, counts->ntokens),
+						errhint("Partition the table.")));
 }
 
 /* Room for all documents, and what they will be encoded with. */
 static void
-prepare_index(Build *build, const TokenSample *sample, const TokenStatistics *statistics, const float *codebooks)
+prepare_index(Build *build, const TokenSample *sample, const TokenStatistics *statistics,
+			  const float *codebooks)
 {
-	docstore_presize(build->view, build->counts.ndocs, build->counts.ntokens, build->counts.nblocks);
+	docstore_presize(build->view, build->counts.ndocs, build->counts.ntokens,
+					 build->counts.nblocks);
 	if (sample->count > 0)
 		view_write_params(build->view, statistics->mean, &statistics->lengths, codebooks);
 }
@@ -77,7 +80,7 @@ static void
 train_nodes(Build *build, const TokenSample *sample, const TokenStatistics *statistics)
 {
 	KmeansResult *trained = &build->trained;
-	Size		size;
+	Size          size;
 
 	build_report_phase(build, PHASE_TRAIN);
 	train_centroids(build->view, sample, build->counts.ntokens, trained);
@@ -107,9 +110,9 @@ drop_sample(Build *build, TokenSample *sample)
 Tuplesortstate *
 build_participate(Build *build)
 {
-	TokenSample *sample;
+	TokenSample    *sample;
 	TokenStatistics statistics;
-	float	   *codebooks = NULL;
+	float          *codebooks = NULL;
 
 	build_report_phase(build, PHASE_SAMPLE);
 	sample = build_sample(build);
@@ -133,11 +136,12 @@ static void
 log_blocks(void *arg, uint32 item)
 {
 	const Build *build = arg;
-	BlockNumber start = item * LOG_BLOCKS;
+	BlockNumber  start = item * LOG_BLOCKS;
 
 	if (build->leader)
 		pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, start);
-	log_newpage_range(build->index, MAIN_FORKNUM, start, Min(build->shared->nblocks, start + LOG_BLOCKS), true);
+	log_newpage_range(build->index, MAIN_FORKNUM, start,
+					  Min(build->shared->nblocks, start + LOG_BLOCKS), true);
 }
 
 void

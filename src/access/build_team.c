@@ -17,19 +17,19 @@
 /* What has been shared and not yet given back. */
 typedef struct SharedPiece
 {
-	void	   *address;		/* in this process */
+	void       *address; /* in this process */
 	dsa_pointer memory;
 } SharedPiece;
 
 typedef struct BuildTeam
 {
-	Team		team;
-	TeamShared *shared;
-	dsa_area   *area;
-	bool		leader;
+	Team         team;
+	TeamShared  *shared;
+	dsa_area    *area;
+	bool         leader;
 	SharedPiece *pieces;
-	int			npieces;
-	int			capacity;
+	int          npieces;
+	int          capacity;
 } BuildTeam;
 
 static uint64
@@ -41,13 +41,14 @@ next_item(void *arg)
 static void
 meet_all(void *arg)
 {
-	BarrierArriveAndWait(&((BuildTeam *) arg)->shared->barrier, WAIT_EVENT_PARALLEL_CREATE_INDEX_SCAN);
+	BarrierArriveAndWait(&((BuildTeam *) arg)->shared->barrier,
+						 WAIT_EVENT_PARALLEL_CREATE_INDEX_SCAN);
 }
 
 static void *
 alloc_shared(void *arg, size_t bytes)
 {
-	BuildTeam  *team = arg;
+	BuildTeam   *team = arg;
 	SharedPiece *piece;
 
 	if (team->npieces == team->capacity)
@@ -70,8 +71,8 @@ alloc_shared(void *arg, size_t bytes)
 static void
 free_shared(void *arg, void *memory)
 {
-	BuildTeam  *team = arg;
-	int			i = 0;
+	BuildTeam *team = arg;
+	int        i = 0;
 
 	while (i < team->npieces && team->pieces[i].address != memory)
 		i++;
@@ -96,7 +97,7 @@ build_team_init(TeamShared *shared, int participants)
 Team *
 build_team_open(TeamShared *shared, dsa_area *area, int participants, bool leader)
 {
-	BuildTeam  *team = palloc0(sizeof(BuildTeam));
+	BuildTeam *team = palloc0(sizeof(BuildTeam));
 
 	team->shared = shared;
 	team->area = area;

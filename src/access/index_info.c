@@ -32,26 +32,25 @@ PG_FUNCTION_INFO_V1(colbert_merge);
 Relation
 colbert_open_index(Oid oid, LOCKMODE mode)
 {
-	Relation	index = try_relation_open(oid, mode);
+	Relation index = try_relation_open(oid, mode);
 
 	if (index == NULL)
 		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("there is no index with OID %u", oid)));
+				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("there is no index with OID %u", oid)));
 	if (index->rd_rel->relkind == RELKIND_PARTITIONED_INDEX)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("\"%s\" is an index of a partitioned table", RelationGetRelationName(index)),
-				 errhint("Name the index of a partition: pg_partition_tree('%s') has them.", RelationGetRelationName(index))));
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						errmsg("\"%s\" is an index of a partitioned table",
+							   RelationGetRelationName(index)),
+						errhint("Name the index of a partition: pg_partition_tree('%s') has them.",
+								RelationGetRelationName(index))));
 	if (index->rd_rel->relkind != RELKIND_INDEX || index->rd_indam == NULL ||
 		index->rd_indam->ambuild != colbert_build)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not a colbert_pg index", RelationGetRelationName(index))));
 	if (RELATION_IS_OTHER_TEMP(index))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot access temporary indexes of other sessions")));
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("cannot access temporary indexes of other sessions")));
 	return index;
 }
 
@@ -67,7 +66,7 @@ fill_tuple_desc(FunctionCallInfo fcinfo, TupleDesc *desc)
 static int64
 array_bytes(const MetaPageData *meta, ArrayKind first, ArrayKind last)
 {
-	int64		bytes = 0;
+	int64 bytes = 0;
 
 	for (int kind = first; kind <= (int) last; kind++)
 		bytes += (int64) meta->arrays[kind].npages * BLCKSZ;
@@ -86,8 +85,8 @@ float_or_null(double value, bool *isnull)
 static void
 put_drift(IndexView *view, Datum *values, bool *nulls)
 {
-	Drift		drift;
-	char	   *advice;
+	Drift drift;
+	char *advice;
 
 	drift_measure(view, &drift);
 	advice = drift_advice(view, &drift);
@@ -111,25 +110,27 @@ check_may_look(Oid table)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, get_rel_name(table));
 	if (check_enable_rls(table, InvalidOid, true) == RLS_ENABLED &&
 		!has_privs_of_role(GetUserId(), ROLE_PG_STAT_SCAN_TABLES))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("row-level security hides rows of table \"%s\"", get_rel_name(table)),
-				 errhint("Ask as a role that the policies do not apply to, or as a member of pg_stat_scan_tables.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+			 errmsg("row-level security hides rows of table \"%s\"", get_rel_name(table)),
+			 errhint(
+				 "Ask as a role that the policies do not apply to, or as a member of pg_stat_scan_tables.")));
 }
 
 /* One row about an index. */
 Datum
 colbert_index_info(PG_FUNCTION_ARGS)
 {
-	Relation	index = colbert_open_index(PG_GETARG_OID(0), AccessShareLock);
-	IndexView  *view;
+	Relation            index = colbert_open_index(PG_GETARG_OID(0), AccessShareLock);
+	IndexView          *view;
 	const MetaPageData *meta;
-	TupleDesc	desc;
-	Datum		values[24];
-	bool		nulls[24] = {0};
-	int			n = 0;
-	int64		total;
-	int64		arrays;
+	TupleDesc           desc;
+	Datum               values[24];
+	bool                nulls[24] = {0};
+	int                 n = 0;
+	int64               total;
+	int64               arrays;
 
 	check_may_look(index->rd_index->indrelid);
 	fill_tuple_desc(fcinfo, &desc);
@@ -152,8 +153,10 @@ colbert_index_info(PG_FUNCTION_ARGS)
 	values[n++] = Int64GetDatum(meta->free_docs);
 	values[n++] = Int64GetDatum((int64) meta->postings);
 	values[n++] = Float8GetDatum(meta->arrays[ARRAY_NODES].nitems > 0
-								 ? (double) meta->postings / meta->arrays[ARRAY_NODES].nitems : 0);
-	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_DOCS, ARRAY_DOCS) + array_bytes(meta, ARRAY_VERSIONS, ARRAY_HASHES));
+									 ? (double) meta->postings / meta->arrays[ARRAY_NODES].nitems
+									 : 0);
+	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_DOCS, ARRAY_DOCS) +
+								array_bytes(meta, ARRAY_VERSIONS, ARRAY_HASHES));
 	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_SKETCHES, ARRAY_SKETCHES));
 	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_ROWS, ARRAY_PENDING_ROWS));
 	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_NODES, ARRAY_CHILD_EDGES));
@@ -169,23 +172,21 @@ colbert_index_info(PG_FUNCTION_ARGS)
 Datum
 colbert_merge(PG_FUNCTION_ARGS)
 {
-	Relation	index;
-	uint64		merged;
+	Relation index;
+	uint64   merged;
 
 	if (RecoveryInProgress())
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("recovery is in progress"),
-				 errhint("Pending documents are merged on the primary.")));
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("recovery is in progress"),
+						errhint("Pending documents are merged on the primary.")));
 	index = colbert_open_index(PG_GETARG_OID(0), RowExclusiveLock);
 	if (!compat_object_ownercheck(RelationRelationId, RelationGetRelid(index), GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_INDEX, RelationGetRelationName(index));
 	/* A concurrent build is at work on it, or has failed: its pages are nobody else's to change. */
 	if (!index->rd_index->indisready)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("index \"%s\" is not ready", RelationGetRelationName(index)),
-				 errhint("Wait until it is built; if that failed, drop it or REINDEX it.")));
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("index \"%s\" is not ready", RelationGetRelationName(index)),
+						errhint("Wait until it is built; if that failed, drop it or REINDEX it.")));
 	merged = merge_pending(index, (uint64) colbert_pending_limit);
 	relation_close(index, RowExclusiveLock);
 	PG_RETURN_INT64((int64) merged);

@@ -29,30 +29,30 @@
 #include "utils/memutils.h"
 
 /* The longest that an insert merges, and that it merges and waits together. */
-#define STEP_MILLISECONDS	10.0
-#define MAX_MILLISECONDS	18.0
+#define STEP_MILLISECONDS 10.0
+#define MAX_MILLISECONDS  18.0
 
 /* Shares of the limit from which on inserts merge, and wait. */
-#define MERGE_SHARE	0.375
-#define WAIT_SHARE	0.625
+#define MERGE_SHARE 0.375
+#define WAIT_SHARE  0.625
 
 /* Microseconds between two tries for the merge lock. */
-#define LOCK_NAP	500
+#define LOCK_NAP 500
 
 /* What an insert does about what is pending. */
 typedef struct InsertDuty
 {
-	bool		train;			/* the first nodes are due: for a worker alone */
-	double		merge;			/* milliseconds of merging; 0: none is due */
-	double		wait;			/* milliseconds that it may wait for the merge lock */
+	bool   train; /* the first nodes are due: for a worker alone */
+	double merge; /* milliseconds of merging; 0: none is due */
+	double wait;  /* milliseconds that it may wait for the merge lock */
 } InsertDuty;
 
 static InsertDuty
 insert_duty(const MetaPageData *meta)
 {
-	double		pending = (double) meta->pending_tokens;
-	double		limit = colbert_pending_limit;
-	InsertDuty	duty = {0};
+	double     pending = (double) meta->pending_tokens;
+	double     limit = colbert_pending_limit;
+	InsertDuty duty = {0};
 
 	if (pending >= limit)
 		duty.wait = MAX_MILLISECONDS;
@@ -68,7 +68,7 @@ insert_duty(const MetaPageData *meta)
 static double
 milliseconds_since(instr_time start)
 {
-	instr_time	now;
+	instr_time now;
 
 	INSTR_TIME_SET_CURRENT(now);
 	INSTR_TIME_SUBTRACT(now, start);
@@ -97,15 +97,16 @@ lock_within(Relation index, instr_time start, double milliseconds)
 static void
 do_duty(IndexView *view, InsertDuty duty)
 {
-	Relation	index = view->index.rel;
-	instr_time	start;
-	double		left;
+	Relation   index = view->index.rel;
+	instr_time start;
+	double     left;
 
 	INSTR_TIME_SET_CURRENT(start);
 	if (!lock_within(index, start, duty.wait))
 		return;
 	left = Min(duty.merge, MAX_MILLISECONDS - milliseconds_since(start));
-	if (left > 0 && !merge_worker_serves(index) && !merge_worker_start(index, view->meta.pending_tokens))
+	if (left > 0 && !merge_worker_serves(index) &&
+		!merge_worker_start(index, view->meta.pending_tokens))
 		merge_step(view, left);
 	else if (duty.train)
 		(void) merge_worker_start(index, view->meta.pending_tokens);
@@ -119,9 +120,10 @@ do_duty(IndexView *view, InsertDuty duty)
 static void
 insert_document(IndexView *view, ItemPointer tid, Datum value, uint32 hash)
 {
-	InsertDuty	duty;
+	InsertDuty duty;
 
-	docstore_append(view, tid, view_indexed_tokens(view, multivector_from_datum(value)), hash, DOC_IN_QUEUE);
+	docstore_append(view, tid, view_indexed_tokens(view, multivector_from_datum(value)), hash,
+					DOC_IN_QUEUE);
 	duty = insert_duty(&view->meta);
 	if (duty.train || duty.merge > 0)
 		do_duty(view, duty);
@@ -131,9 +133,10 @@ bool
 colbert_insert(Relation index, Datum *values, bool *isnull, ItemPointer heap_tid, Relation heap,
 			   IndexUniqueCheck check_unique, bool index_unchanged, IndexInfo *info)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg insert", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "colbert_pg insert", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	uint32		hash = 0;
+	uint32        hash = 0;
 
 	if (isnull[0])
 		docstore_append_null(view_open_directory(index), heap_tid);

@@ -67,16 +67,17 @@ search_counters_add(SearchCounters *sum, const SearchCounters *more)
 static bool
 is_under_policy(Oid table)
 {
-	Relation	inherits;
+	Relation    inherits;
 	SysScanDesc scan;
 	ScanKeyData key;
-	HeapTuple	tuple;
-	bool		found;
+	HeapTuple   tuple;
+	bool        found;
 
 	check_stack_depth();
 	found = check_enable_rls(table, InvalidOid, true) == RLS_ENABLED;
 	inherits = table_open(InheritsRelationId, AccessShareLock);
-	ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(table));
+	ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(table));
 	scan = systable_beginscan(inherits, InheritsRelidSeqnoIndexId, true, NULL, 1, &key);
 	while (!found && HeapTupleIsValid(tuple = systable_getnext(scan)))
 		found = is_under_policy(((Form_pg_inherits) GETSTRUCT(tuple))->inhparent);
@@ -88,13 +89,14 @@ is_under_policy(Oid table)
 bool
 colbert_table_is_visible(Oid table)
 {
-	return pg_class_aclcheck(table, GetUserId(), ACL_SELECT) == ACLCHECK_OK && !is_under_policy(table);
+	return pg_class_aclcheck(table, GetUserId(), ACL_SELECT) == ACLCHECK_OK &&
+		   !is_under_policy(table);
 }
 
 static bool
 counters_visible(const SearchCounters *counters)
 {
-	Oid			table;
+	Oid table;
 
 	if (!counters->valid || counters->user != GetUserId())
 		return false;
@@ -108,8 +110,8 @@ counters_visible(const SearchCounters *counters)
 static Datum
 automatic_settings(const SearchCounters *counters)
 {
-	Datum		names[4];
-	int			n = 0;
+	Datum names[4];
+	int   n = 0;
 
 	if (counters->asked.probes == 0)
 		names[n++] = CStringGetTextDatum("probes");
@@ -127,12 +129,13 @@ Datum
 colbert_last_scan(PG_FUNCTION_ARGS)
 {
 	const SearchCounters *c = &search_last;
-	TupleDesc	desc;
-	Datum		values[64];
-	bool		nulls[64] = {0};
-	int			n = 0;
+	TupleDesc             desc;
+	Datum                 values[64];
+	bool                  nulls[64] = {0};
+	int                   n = 0;
 
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE || desc->natts > lengthof(values))
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE ||
+		desc->natts > lengthof(values))
 		elog(ERROR, "return type must be a row type");
 	if (!counters_visible(c))
 		PG_RETURN_NULL();
@@ -185,15 +188,15 @@ static explain_per_node_hook_type previous_hook;
 typedef struct Field
 {
 	const char *name;
-	uint64		value;
+	uint64      value;
 } Field;
 
 /* One line, or one group of an output for programs; fields end with a name of NULL. */
 static void
-explain_stage(const SearchCounters *counters, SearchStage stage, const char *label, const Field *fields,
-			  ExplainState *es)
+explain_stage(const SearchCounters *counters, SearchStage stage, const char *label,
+			  const Field *fields, ExplainState *es)
 {
-	double		ms = INSTR_TIME_GET_MILLISEC(counters->time[stage]);
+	double ms = INSTR_TIME_GET_MILLISEC(counters->time[stage]);
 
 	if (es->format == EXPLAIN_FORMAT_TEXT)
 	{
@@ -201,11 +204,13 @@ explain_stage(const SearchCounters *counters, SearchStage stage, const char *lab
 
 		initStringInfo(&line);
 		for (const Field *field = fields; field->name != NULL; field++)
-			appendStringInfo(&line, "%s%s=" UINT64_FORMAT, field == fields ? "" : " ", field->name, field->value);
+			appendStringInfo(&line, "%s%s=" UINT64_FORMAT, field == fields ? "" : " ", field->name,
+							 field->value);
 		if (es->timing)
 			appendStringInfo(&line, " time=%.3f ms", ms);
 		if (es->buffers)
-			appendStringInfo(&line, " hit=" INT64_FORMAT " read=" INT64_FORMAT, counters->hit[stage], counters->read[stage]);
+			appendStringInfo(&line, " hit=" INT64_FORMAT " read=" INT64_FORMAT,
+							 counters->hit[stage], counters->read[stage]);
 		ExplainPropertyText(label, line.data, es);
 		return;
 	}
@@ -225,7 +230,8 @@ explain_stage(const SearchCounters *counters, SearchStage stage, const char *lab
 static void
 append_setting(StringInfo line, const char *name, uint32 asked, uint32 used)
 {
-	appendStringInfo(line, "%s%s=%u%s", line->len > 0 ? " " : "", name, used, asked == 0 ? " (auto)" : "");
+	appendStringInfo(line, "%s%s=%u%s", line->len > 0 ? " " : "", name, used,
+					 asked == 0 ? " (auto)" : "");
 }
 
 static void
@@ -244,13 +250,22 @@ explain_settings(const SearchCounters *c, ExplainState *es)
 static void
 explain_counters(const SearchCounters *c, ExplainState *es)
 {
-	const Field find[] = {{"searches", c->searches}, {"nodes", c->nodes}, {"hops", c->hops}, {NULL}};
+	const Field find[] = {
+		{"searches", c->searches}, {"nodes", c->nodes}, {"hops", c->hops}, {NULL}};
 	const Field gather[] = {{"postings", c->postings}, {"documents", c->gathered}, {NULL}};
-	const Field narrow[] = {{"documents", c->narrowed}, {"pending", c->pending}, {"widenings", c->widenings},
-	{"passes", c->passes}, {NULL}};
+	const Field narrow[] = {{"documents", c->narrowed},
+							{"pending", c->pending},
+							{"widenings", c->widenings},
+							{"passes", c->passes},
+							{NULL}};
 	const Field rerank[] = {{"documents", c->reranked}, {"batches", c->batches}, {NULL}};
-	const Field exact[] = {{"fetched", c->fetched}, {"tested", c->tested}, {"passed", c->passed},
-	{"scored", c->scored}, {"emitted", c->emitted}, {"late", c->late}, {NULL}};
+	const Field exact[] = {{"fetched", c->fetched},
+						   {"tested", c->tested},
+						   {"passed", c->passed},
+						   {"scored", c->scored},
+						   {"emitted", c->emitted},
+						   {"late", c->late},
+						   {NULL}};
 
 	explain_settings(c, es);
 	explain_stage(c, STAGE_FIND, "Find", find, es);
@@ -261,14 +276,15 @@ explain_counters(const SearchCounters *c, ExplainState *es)
 }
 
 static void
-explain_node(PlanState *planstate, List *ancestors, const char *relationship, const char *plan_name, ExplainState *es)
+explain_node(PlanState *planstate, List *ancestors, const char *relationship, const char *plan_name,
+			 ExplainState *es)
 {
 	if (previous_hook != NULL)
 		previous_hook(planstate, ancestors, relationship, plan_name, es);
 
 	if (es->analyze && IsA(planstate, IndexScanState))
 	{
-		IndexScanDesc scan = ((IndexScanState *) planstate)->iss_ScanDesc;
+		IndexScanDesc  scan = ((IndexScanState *) planstate)->iss_ScanDesc;
 		SearchCounters counters;
 
 		if (scan == NULL || scan->indexRelation->rd_indam->amgettuple != colbert_gettuple)
@@ -293,4 +309,4 @@ last_scan_init(void)
 {
 }
 
-#endif							/* COMPAT_EXPLAIN_PER_NODE */
+#endif /* COMPAT_EXPLAIN_PER_NODE */

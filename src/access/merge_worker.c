@@ -30,22 +30,22 @@
 #include "utils/timestamp.h"
 
 /* Milliseconds after which a session starts another, if the last one was of no use. */
-#define START_INTERVAL	1000
+#define START_INTERVAL 1000
 
 /* Shares of the limit: it ends when less than the first is pending, and makes the first nodes of no less than the second. */
-#define LOW_SHARE	0.125
-#define TRAIN_SHARE	0.5
+#define LOW_SHARE   0.125
+#define TRAIN_SHARE 0.5
 
 /* How often it tries for the merge lock, and microseconds between. */
-#define LOCK_TRIES	200
-#define LOCK_NAP	2000
+#define LOCK_TRIES 200
+#define LOCK_NAP   2000
 
 /* What a worker is told, in bgw_extra. */
 typedef struct WorkerTask
 {
-	Oid			database;
-	Oid			index;
-	int			limit;
+	Oid database;
+	Oid index;
+	int limit;
 } WorkerTask;
 
 StaticAssertDecl(sizeof(WorkerTask) <= BGW_EXTRALEN, "the task fits");
@@ -53,10 +53,10 @@ StaticAssertDecl(sizeof(WorkerTask) <= BGW_EXTRALEN, "the task fits");
 /* The last worker that this session started. */
 typedef struct StartedWorker
 {
-	Oid			index;			/* InvalidOid: none yet */
+	Oid                     index;  /* InvalidOid: none yet */
 	BackgroundWorkerHandle *handle; /* NULL: it could not be started */
-	TimestampTz at;
-	uint64		pending;		/* tokens, then */
+	TimestampTz             at;
+	uint64                  pending; /* tokens, then */
 } StartedWorker;
 
 static StartedWorker last;
@@ -67,7 +67,7 @@ static StartedWorker last;
 static bool
 is_running(void)
 {
-	pid_t		pid;
+	pid_t pid;
 
 	return last.handle != NULL && GetBackgroundWorkerPid(last.handle, &pid) != BGWH_STOPPED;
 }
@@ -87,17 +87,18 @@ is_due(Relation index, uint64 pending)
 {
 	if (is_running())
 		return false;
-	return RelationGetRelid(index) != last.index || (last.handle != NULL && pending < last.pending) ||
-		TimestampDifferenceExceeds(last.at, GetCurrentTimestamp(), START_INTERVAL);
+	return RelationGetRelid(index) != last.index ||
+		   (last.handle != NULL && pending < last.pending) ||
+		   TimestampDifferenceExceeds(last.at, GetCurrentTimestamp(), START_INTERVAL);
 }
 
 /* Register a worker, whose handle outlives the statement. */
 static BackgroundWorkerHandle *
 register_worker(const WorkerTask *task)
 {
-	BackgroundWorker worker = {0};
+	BackgroundWorker        worker = {0};
 	BackgroundWorkerHandle *handle = NULL;
-	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+	MemoryContext           old = MemoryContextSwitchTo(TopMemoryContext);
 
 	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
 	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
@@ -116,10 +117,10 @@ register_worker(const WorkerTask *task)
 bool
 merge_worker_start(Relation index, uint64 pending)
 {
-	WorkerTask	task = {MyDatabaseId, RelationGetRelid(index), colbert_pending_limit};
+	WorkerTask task = {MyDatabaseId, RelationGetRelid(index), colbert_pending_limit};
 
-	if (!colbert_background_merge || !IsUnderPostmaster || RelationUsesLocalBuffers(index) || compat_created_here(index) ||
-		!is_due(index, pending))
+	if (!colbert_background_merge || !IsUnderPostmaster || RelationUsesLocalBuffers(index) ||
+		compat_created_here(index) || !is_due(index, pending))
 		return false;
 	if (last.handle != NULL)
 		pfree(last.handle);
@@ -134,15 +135,15 @@ merge_worker_start(Relation index, uint64 pending)
 static Relation
 open_index(const WorkerTask *task)
 {
-	Relation	index;
+	Relation index;
 
 	if (!ConditionalLockRelationOid(task->index, RowExclusiveLock))
 		return NULL;
 	if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(task->index)))
 		return NULL;
 	index = relation_open(task->index, NoLock);
-	if (index->rd_indam != NULL && index->rd_indam->ambuild == colbert_build && index->rd_index->indisready &&
-		!RelationUsesLocalBuffers(index))
+	if (index->rd_indam != NULL && index->rd_indam->ambuild == colbert_build &&
+		index->rd_index->indisready && !RelationUsesLocalBuffers(index))
 		return index;
 	relation_close(index, NoLock);
 	return NULL;
@@ -156,7 +157,8 @@ has_work(Relation rel, const WorkerTask *task)
 
 	meta_read(&index, &meta);
 	if (!has_nodes(&meta))
-		return meta.pending_tokens > task->limit * TRAIN_SHARE && meta.live_tokens >= train_min_tokens(&meta);
+		return meta.pending_tokens > task->limit * TRAIN_SHARE &&
+			   meta.live_tokens >= train_min_tokens(&meta);
 	return meta.pending_tokens > task->limit * LOW_SHARE;
 }
 
@@ -178,8 +180,8 @@ lock_soon(Relation index)
 static bool
 merge_once(const WorkerTask *task)
 {
-	Relation	index;
-	bool		merged = false;
+	Relation index;
+	bool     merged = false;
 
 	StartTransactionCommand();
 	index = open_index(task);
@@ -201,7 +203,7 @@ PGDLLEXPORT void colbert_merge_worker(Datum arg);
 void
 colbert_merge_worker(Datum arg)
 {
-	WorkerTask	task;
+	WorkerTask task;
 
 	memcpy(&task, MyBgworkerEntry->bgw_extra, sizeof(task));
 	pqsignal(SIGTERM, die);

@@ -23,4 +23,4 @@ extern bool merge_worker_start(Relation index, uint64 pending);
 /* Return true if a worker that this session started is at work on the index, or about to be. */
 extern bool merge_worker_serves(Relation index);
 
-#endif							/* COLBERT_MERGE_WORKER_H */
+#endif /* COLBERT_MERGE_WORKER_H */

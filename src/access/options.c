@@ -14,10 +14,10 @@
 #include "access/access.h"
 #include "access/reloptions.h"
 
-#define DEFAULT_M				16
-#define DEFAULT_EF_CONSTRUCTION	64
-#define DEFAULT_QUANTIZER		CODEC_SQ8
-#define DEFAULT_PQ_M			32
+#define DEFAULT_M               16
+#define DEFAULT_EF_CONSTRUCTION 64
+#define DEFAULT_QUANTIZER       CODEC_SQ8
+#define DEFAULT_PQ_M            32
 
 static relopt_kind hnsw_kind;
 static relopt_kind ivf_kind;
@@ -28,9 +28,8 @@ static relopt_enum_elt_def quantizers[] = {
 	{"pq", CODEC_PQ},
 	{"flat", CODEC_FLAT},
 	{"bit", CODEC_BIT},
-	{"pg_catalog.bit", CODEC_BIT},	/* what the parser makes of bit without quotes */
-	{NULL, 0}
-};
+	{"pg_catalog.bit", CODEC_BIT}, /* what the parser makes of bit without quotes */
+	{NULL, 0}};
 
 /* Options that every access method takes. Scans go on while their defaults are changed: the next one reads them. */
 static void
@@ -38,14 +37,17 @@ add_scan_options(relopt_kind kind)
 {
 	add_int_reloption(kind, "probes", "Nodes probed for each query token (0 = chosen by the index)",
 					  0, 0, 1048576, ShareUpdateExclusiveLock);
-	add_int_reloption(kind, "candidates", "Documents narrowed by their sketches (0 = chosen by the index)",
-					  0, 0, 10000000, ShareUpdateExclusiveLock);
-	add_int_reloption(kind, "rerank", "Documents reranked by their code rows (0 = chosen by the index)",
-					  0, 0, 10000000, ShareUpdateExclusiveLock);
+	add_int_reloption(kind, "candidates",
+					  "Documents narrowed by their sketches (0 = chosen by the index)", 0, 0,
+					  10000000, ShareUpdateExclusiveLock);
+	add_int_reloption(kind, "rerank",
+					  "Documents reranked by their code rows (0 = chosen by the index)", 0, 0,
+					  10000000, ShareUpdateExclusiveLock);
 	add_enum_reloption(kind, "quantizer", "Codec of the code rows", quantizers, DEFAULT_QUANTIZER,
-					   "Valid values are \"sq8\", \"sq4\", \"pq\", \"flat\" and \"bit\".", AccessExclusiveLock);
-	add_int_reloption(kind, "pq_m", "Bytes of a token's code with the quantizer pq",
-					  DEFAULT_PQ_M, 1, MULTIVECTOR_MAX_DIM, AccessExclusiveLock);
+					   "Valid values are \"sq8\", \"sq4\", \"pq\", \"flat\" and \"bit\".",
+					   AccessExclusiveLock);
+	add_int_reloption(kind, "pq_m", "Bytes of a token's code with the quantizer pq", DEFAULT_PQ_M,
+					  1, MULTIVECTOR_MAX_DIM, AccessExclusiveLock);
 }
 
 void
@@ -53,19 +55,24 @@ options_init(void)
 {
 	hnsw_kind = add_reloption_kind();
 	add_scan_options(hnsw_kind);
-	add_int_reloption(hnsw_kind, "m", "Neighbours of a node on each level of the graph (twice as many on the lowest)",
-					  DEFAULT_M, 2, 100, AccessExclusiveLock);
-	add_int_reloption(hnsw_kind, "ef_construction", "Size of the dynamic candidate list while the graph is built",
+	add_int_reloption(
+		hnsw_kind, "m",
+		"Neighbours of a node on each level of the graph (twice as many on the lowest)", DEFAULT_M,
+		2, 100, AccessExclusiveLock);
+	add_int_reloption(hnsw_kind, "ef_construction",
+					  "Size of the dynamic candidate list while the graph is built",
 					  DEFAULT_EF_CONSTRUCTION, 4, 1000, AccessExclusiveLock);
-	add_int_reloption(hnsw_kind, "tokens_per_node", "Tokens for each node of the graph (0 = chosen by the index)",
-					  0, 0, 1000000, AccessExclusiveLock);
-	add_int_reloption(hnsw_kind, "ef_search", "Size of the dynamic candidate list of a search (0 = chosen by the index)",
-					  0, 0, 10000, ShareUpdateExclusiveLock);
+	add_int_reloption(hnsw_kind, "tokens_per_node",
+					  "Tokens for each node of the graph (0 = chosen by the index)", 0, 0, 1000000,
+					  AccessExclusiveLock);
+	add_int_reloption(hnsw_kind, "ef_search",
+					  "Size of the dynamic candidate list of a search (0 = chosen by the index)", 0,
+					  0, 10000, ShareUpdateExclusiveLock);
 
 	ivf_kind = add_reloption_kind();
 	add_scan_options(ivf_kind);
-	add_int_reloption(ivf_kind, "lists", "Inverted lists (0 = chosen by the index)",
-					  0, 0, 1048576, AccessExclusiveLock);
+	add_int_reloption(ivf_kind, "lists", "Inverted lists (0 = chosen by the index)", 0, 0, 1048576,
+					  AccessExclusiveLock);
 }
 
 bytea *
@@ -83,7 +90,8 @@ colbert_hnsw_options(Datum reloptions, bool validate)
 		{"rerank", RELOPT_TYPE_INT, offsetof(ColbertOptions, rerank)},
 	};
 
-	return (bytea *) build_reloptions(reloptions, validate, hnsw_kind, sizeof(ColbertOptions), table, lengthof(table));
+	return (bytea *) build_reloptions(reloptions, validate, hnsw_kind, sizeof(ColbertOptions),
+									  table, lengthof(table));
 }
 
 bytea *
@@ -98,7 +106,8 @@ colbert_ivf_options(Datum reloptions, bool validate)
 		{"rerank", RELOPT_TYPE_INT, offsetof(ColbertOptions, rerank)},
 	};
 
-	return (bytea *) build_reloptions(reloptions, validate, ivf_kind, sizeof(ColbertOptions), table, lengthof(table));
+	return (bytea *) build_reloptions(reloptions, validate, ivf_kind, sizeof(ColbertOptions), table,
+									  lengthof(table));
 }
 
 ColbertOptions

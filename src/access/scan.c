@@ -44,42 +44,43 @@ typedef enum ScanRun
 /* Items read a page at a time: NULL rows, or documents in directory order. */
 typedef struct PageCursor
 {
-	uint32		next;			/* item to read next */
-	char	   *items;			/* copy of the page */
-	uint32		first;			/* ordinal of items[0] */
-	uint32		count;
+	uint32 next;  /* item to read next */
+	char  *items; /* copy of the page */
+	uint32 first; /* ordinal of items[0] */
+	uint32 count;
 } PageCursor;
 
 typedef struct ColbertScan
 {
-	MemoryContext context;		/* reset by rescan */
-	bool		started;
-	bool		want_nulls;
-	bool		want_documents;
-	bool		nulls_first;
-	bool		recheck;		/* there is a bound */
-	MultiVector *query;			/* NULL: every document will do */
-	bool		ordered;
-	ScanRun		run;
-	IndexView  *view;
-	Search	   *search;
-	ExactStage *exact;
-	const RowFilter *filter;	/* kept by rescans; NULL: none */
-	const SearchSettings *settings;	/* kept by rescans; NULL: those of session and index */
-	const ScanNeeds *needs;		/* kept by rescans; NULL: all rows in order, thresholds exact */
-	PageCursor	cursor;
-	DocRows		versions;		/* of the document that the cursor came to, those not given yet */
-	ItemPointerData given;		/* row given last; invalid: none */
-	SearchCounters earlier;		/* sum over the searches before this one */
+	MemoryContext         context; /* reset by rescan */
+	bool                  started;
+	bool                  want_nulls;
+	bool                  want_documents;
+	bool                  nulls_first;
+	bool                  recheck; /* there is a bound */
+	MultiVector          *query;   /* NULL: every document will do */
+	bool                  ordered;
+	ScanRun               run;
+	IndexView            *view;
+	Search               *search;
+	ExactStage           *exact;
+	const RowFilter      *filter;   /* kept by rescans; NULL: none */
+	const SearchSettings *settings; /* kept by rescans; NULL: those of session and index */
+	const ScanNeeds      *needs;    /* kept by rescans; NULL: all rows in order, thresholds exact */
+	PageCursor            cursor;
+	DocRows         versions; /* of the document that the cursor came to, those not given yet */
+	ItemPointerData given;    /* row given last; invalid: none */
+	SearchCounters  earlier;  /* sum over the searches before this one */
 } ColbertScan;
 
 IndexScanDesc
 colbert_beginscan(Relation index, int nkeys, int norderbys)
 {
 	IndexScanDesc scan = RelationGetIndexScan(index, nkeys, norderbys);
-	ColbertScan *state = palloc0(sizeof(ColbertScan));
+	ColbertScan  *state = palloc0(sizeof(ColbertScan));
 
-	state->context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg scan", ALLOCSET_DEFAULT_SIZES);
+	state->context =
+		AllocSetContextCreate(CurrentMemoryContext, "colbert_pg scan", ALLOCSET_DEFAULT_SIZES);
 	scan->opaque = state;
 	return scan;
 }
@@ -124,7 +125,7 @@ SearchCounters
 colbert_scan_counters(IndexScanDesc scan)
 {
 	const ColbertScan *state = scan->opaque;
-	SearchCounters sum = state->earlier;
+	SearchCounters     sum = state->earlier;
 
 	if (state->search != NULL)
 		search_counters_add(&sum, &state->search->counters);
@@ -200,8 +201,8 @@ colbert_rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys, in
 		memmove(scan->orderByData, orderbys, scan->numberOfOrderBys * sizeof(ScanKeyData));
 
 	apply_keys(state, scan);
-	state->nulls_first = scan->numberOfOrderBys > 0 &&
-		scan->orderByData[0].sk_strategy == STRATEGY_NULLS_FIRST;
+	state->nulls_first =
+		scan->numberOfOrderBys > 0 && scan->orderByData[0].sk_strategy == STRATEGY_NULLS_FIRST;
 }
 
 /* The query of the scan, detoasted into the scan's memory; NULL where there is no order to keep. */
@@ -222,8 +223,8 @@ same_query(const MultiVector *a, const MultiVector *b)
 /* What the bounds of a scan say. */
 typedef struct ScanBounds
 {
-	double		floor;			/* of the scan's query; -INFINITY: none */
-	bool		others;			/* a bound by another query drops rows */
+	double floor;  /* of the scan's query; -INFINITY: none */
+	bool   others; /* a bound by another query drops rows */
 } ScanBounds;
 
 /*
@@ -233,11 +234,11 @@ typedef struct ScanBounds
 static ScanBounds
 scan_bounds(ColbertScan *state, IndexScanDesc scan)
 {
-	ScanBounds	bounds = {-INFINITY, false};
+	ScanBounds bounds = {-INFINITY, false};
 
 	for (int i = 0; i < scan->numberOfKeys && state->want_documents; i++)
 	{
-		ScoreRange	range;
+		ScoreRange range;
 
 		if (scan->keyData[i].sk_flags & (SK_SEARCHNULL | SK_SEARCHNOTNULL))
 			continue;
@@ -265,10 +266,11 @@ scan_bounds(ColbertScan *state, IndexScanDesc scan)
 static OrderNeed
 scan_order_need(const ColbertScan *state, bool drops_rows)
 {
-	OrderNeed	need = {ORDER_NEED_ALL, false};
+	OrderNeed need = {ORDER_NEED_ALL, false};
 
 	if (state->needs != NULL)
-		need = state->needs->order != NULL ? state->needs->order(state->needs->arg) : (OrderNeed) {0, false};
+		need = state->needs->order != NULL ? state->needs->order(state->needs->arg)
+										   : (OrderNeed) {0, false};
 	if (need.rows > 0 && drops_rows)
 		need.rows = ORDER_NEED_ALL;
 	return need;
@@ -280,8 +282,7 @@ scan_settings(Relation index)
 {
 	ColbertOptions options = options_get(index);
 
-	return (SearchSettings)
-	{
+	return (SearchSettings) {
 		.probes = colbert_probes > 0 ? colbert_probes : options.probes,
 		.ef_search = colbert_ef_search > 0 ? colbert_ef_search : options.ef_search,
 		.candidates = colbert_candidates > 0 ? colbert_candidates : options.candidates,
@@ -293,13 +294,15 @@ scan_settings(Relation index)
 static void
 start_search(ColbertScan *state, IndexScanDesc scan, double floor, OrderNeed need)
 {
-	SearchSettings settings = state->settings != NULL ? *state->settings : scan_settings(scan->indexRelation);
+	SearchSettings settings =
+		state->settings != NULL ? *state->settings : scan_settings(scan->indexRelation);
 
 	view_check_dims(state->view, state->query);
 	if (!state->want_documents)
 		return;
 	state->search = search_begin(state->view, state->query, &settings);
-	search_set_floor(state->search, floor, state->ordered ? SEARCH_NEAREST_FIRST : SEARCH_UNORDERED);
+	search_set_floor(state->search, floor,
+					 state->ordered ? SEARCH_NEAREST_FIRST : SEARCH_UNORDERED);
 	state->exact = exact_begin(state->search, scan->heapRelation, scan->xs_snapshot, state->query,
 							   state->filter);
 	exact_set_need(state->exact, need);
@@ -314,9 +317,9 @@ start_search(ColbertScan *state, IndexScanDesc scan, double floor, OrderNeed nee
 static void
 start_by_query(ColbertScan *state, IndexScanDesc scan)
 {
-	ScanBounds	bounds = scan_bounds(state, scan);
-	bool		exact = state->needs == NULL || state->needs->exact_thresholds;
-	OrderNeed	need;
+	ScanBounds bounds = scan_bounds(state, scan);
+	bool       exact = state->needs == NULL || state->needs->exact_thresholds;
+	OrderNeed  need;
 
 	if (state->query == NULL || (exact && !state->ordered))
 		return;
@@ -327,13 +330,12 @@ start_by_query(ColbertScan *state, IndexScanDesc scan)
 static void
 start(IndexScanDesc scan)
 {
-	ColbertScan *state = scan->opaque;
+	ColbertScan  *state = scan->opaque;
 	MemoryContext old = MemoryContextSwitchTo(state->context);
 
 	if (!IsMVCCSnapshot(scan->xs_snapshot))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("colbert_pg indexes can only be scanned under an MVCC snapshot")));
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("colbert_pg indexes can only be scanned under an MVCC snapshot")));
 
 	pgstat_count_index_scan(scan->indexRelation);
 	compat_count_search(scan);
@@ -352,7 +354,7 @@ start(IndexScanDesc scan)
 static char *
 cursor_next(ColbertScan *state, ArrayKind kind, uint32 *ordinal)
 {
-	PageCursor *cursor = &state->cursor;
+	PageCursor      *cursor = &state->cursor;
 	const ArrayMeta *array = &state->view->meta.arrays[kind];
 
 	if (cursor->next >= array->nitems)
@@ -362,7 +364,8 @@ cursor_next(ColbertScan *state, ArrayKind kind, uint32 *ordinal)
 		CHECK_FOR_INTERRUPTS();
 		cursor->first = cursor->next;
 		cursor->count = Min(parray_run(array, cursor->next), array->nitems - cursor->next);
-		parray_copy_out(&state->view->index, &state->view->meta, kind, cursor->first, cursor->count, cursor->items);
+		parray_copy_out(&state->view->index, &state->view->meta, kind, cursor->first, cursor->count,
+						cursor->items);
 	}
 	*ordinal = cursor->next++;
 	return cursor->items + (size_t) (*ordinal - cursor->first) * array->item_size;
@@ -372,8 +375,8 @@ cursor_next(ColbertScan *state, ArrayKind kind, uint32 *ordinal)
 static bool
 next_null(ColbertScan *state, ItemPointer tid)
 {
-	NullEntry  *entry;
-	uint32		ordinal;
+	NullEntry *entry;
+	uint32     ordinal;
 
 	if (!state->want_nulls || state->view->meta.live_nulls == 0)
 		return false;
@@ -390,15 +393,16 @@ next_null(ColbertScan *state, ItemPointer tid)
 static bool
 next_document(ColbertScan *state, ItemPointer tid)
 {
-	DocEntry   *entry;
-	uint32		ordinal;
-	bool		found;
+	DocEntry *entry;
+	uint32    ordinal;
+	bool      found;
 
 	if (!state->want_documents)
 		return false;
 	if (state->exact != NULL)
 	{
-		found = state->ordered ? exact_next(state->exact, tid) : exact_next_above(state->exact, tid);
+		found =
+			state->ordered ? exact_next(state->exact, tid) : exact_next_above(state->exact, tid);
 		search_last = state->search->counters;
 		return found;
 	}
@@ -435,7 +439,7 @@ colbert_gettuple(IndexScanDesc scan, ScanDirection direction)
 	scan->xs_recheckorderby = false;
 	for (; state->run < RUN_END; state->run++)
 	{
-		bool		nulls = state->run != RUN_DOCUMENTS;
+		bool nulls = state->run != RUN_DOCUMENTS;
 
 		if (nulls && state->nulls_first != (state->run == RUN_NULLS_FIRST))
 			continue;

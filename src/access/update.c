@@ -51,26 +51,26 @@
 /* The columns that decide what is indexed of a row: none where they are not known. */
 typedef struct IndexedColumns
 {
-	int			count;
-	AttrNumber	columns[MAX_COLUMNS];
+	int        count;
+	AttrNumber columns[MAX_COLUMNS];
 } IndexedColumns;
 
 /* Their values as the table stores them, on a page. */
 typedef struct StoredValues
 {
-	Datum		values[MAX_COLUMNS];
-	bool		nulls[MAX_COLUMNS];
+	Datum values[MAX_COLUMNS];
+	bool  nulls[MAX_COLUMNS];
 } StoredValues;
 
 /* A new version of a row, on a pinned page. */
 typedef struct NewVersion
 {
-	Relation	heap;
-	IndexedColumns indexed;
-	Buffer		buffer;
+	Relation        heap;
+	IndexedColumns  indexed;
+	Buffer          buffer;
 	ItemPointerData tid;
-	TransactionId xmin;
-	StoredValues stored;
+	TransactionId   xmin;
+	StoredValues    stored;
 } NewVersion;
 
 /* ---- stored columns ---- */
@@ -78,8 +78,8 @@ typedef struct NewVersion
 static void
 find_columns(const IndexInfo *info, IndexedColumns *indexed)
 {
-	Bitmapset  *attributes = NULL;
-	int			attribute = -1;
+	Bitmapset *attributes = NULL;
+	int        attribute = -1;
 
 	indexed->count = 0;
 	if (info->ii_IndexAttrNumbers[0] > 0)
@@ -90,7 +90,7 @@ find_columns(const IndexInfo *info, IndexedColumns *indexed)
 	pull_varattnos((Node *) info->ii_Expressions, 1, &attributes);
 	while ((attribute = bms_next_member(attributes, attribute)) >= 0)
 	{
-		int			column = attribute + FirstLowInvalidHeapAttributeNumber;
+		int column = attribute + FirstLowInvalidHeapAttributeNumber;
 
 		if (column <= 0 || indexed->count == MAX_COLUMNS)
 		{
@@ -107,8 +107,8 @@ get_stored(const NewVersion *version, HeapTupleHeader header, StoredValues *stor
 	HeapTupleData tuple = {.t_data = header, .t_tableOid = RelationGetRelid(version->heap)};
 
 	for (int i = 0; i < version->indexed.count; i++)
-		stored->values[i] = heap_getattr(&tuple, version->indexed.columns[i], RelationGetDescr(version->heap),
-										 &stored->nulls[i]);
+		stored->values[i] = heap_getattr(&tuple, version->indexed.columns[i],
+										 RelationGetDescr(version->heap), &stored->nulls[i]);
 }
 
 static Form_pg_attribute
@@ -127,7 +127,8 @@ same_stored(const NewVersion *version, const StoredValues *a, const StoredValues
 		if (a->nulls[i] != b->nulls[i])
 			return false;
 		/* The bytes as they are: neither fetched nor decompressed. */
-		if (!a->nulls[i] && !datumIsEqual(a->values[i], b->values[i], attribute->attbyval, attribute->attlen))
+		if (!a->nulls[i] &&
+			!datumIsEqual(a->values[i], b->values[i], attribute->attbyval, attribute->attlen))
 			return false;
 	}
 	return true;
@@ -137,20 +138,21 @@ same_stored(const NewVersion *version, const StoredValues *a, const StoredValues
 static uint32
 hash_stored(const NewVersion *version)
 {
-	uint32		hash = 0;
+	uint32 hash = 0;
 
 	for (int i = 0; i < version->indexed.count; i++)
 	{
 		Form_pg_attribute attribute = attribute_of(version, i);
-		Datum		value = version->stored.values[i];
+		Datum             value = version->stored.values[i];
 
 		if (version->stored.nulls[i])
 			continue;
 		if (attribute->attbyval)
 			hash = hash_combine(hash, murmurhash32((uint32) value));
 		else
-			hash = hash_combine(hash, hash_bytes((const unsigned char *) DatumGetPointer(value),
-												 (int) datumGetSize(value, false, attribute->attlen)));
+			hash =
+				hash_combine(hash, hash_bytes((const unsigned char *) DatumGetPointer(value),
+											  (int) datumGetSize(value, false, attribute->attlen)));
 	}
 	return Max(hash, 1);
 }
@@ -174,7 +176,7 @@ tuple_at(Page page, OffsetNumber offset)
 {
 	for (int hops = 0; hops < 2; hops++)
 	{
-		ItemId		item;
+		ItemId item;
 
 		if (offset < FirstOffsetNumber || offset > PageGetMaxOffsetNumber(page))
 			return NULL;
@@ -190,7 +192,8 @@ tuple_at(Page page, OffsetNumber offset)
 
 /* Pin the page of a row's version and find its columns; false, without a pin, if they are not there or not known. */
 static bool
-new_version_open(NewVersion *version, Relation heap, const ItemPointerData *tid, const IndexInfo *info)
+new_version_open(NewVersion *version, Relation heap, const ItemPointerData *tid,
+				 const IndexInfo *info)
 {
 	HeapTupleHeader header;
 
@@ -221,9 +224,9 @@ static bool
 was_updated_to(HeapTupleHeader header, const NewVersion *version)
 {
 	return !(header->t_infomask & HEAP_XMAX_INVALID) &&
-		!HEAP_XMAX_IS_LOCKED_ONLY(header->t_infomask) &&
-		ItemPointerEquals(&header->t_ctid, (ItemPointer) &version->tid) &&
-		TransactionIdEquals(HeapTupleHeaderGetUpdateXid(header), version->xmin);
+		   !HEAP_XMAX_IS_LOCKED_ONLY(header->t_infomask) &&
+		   ItemPointerEquals(&header->t_ctid, (ItemPointer) &version->tid) &&
+		   TransactionIdEquals(HeapTupleHeaderGetUpdateXid(header), version->xmin);
 }
 
 /* Look for the old version in the HOT chain that begins at a line pointer of a locked page. */
@@ -236,8 +239,8 @@ find_in_chain(Page page, OffsetNumber offset, const NewVersion *version)
 	{
 		HeapTupleHeader header = tuple_at(page, offset);
 
-		if (header == NULL ||
-			(TransactionIdIsValid(before) && !TransactionIdEquals(HeapTupleHeaderGetXmin(header), before)))
+		if (header == NULL || (TransactionIdIsValid(before) &&
+							   !TransactionIdEquals(HeapTupleHeaderGetXmin(header), before)))
 			return NULL;
 		if (was_updated_to(header, version))
 			return header;
@@ -253,14 +256,15 @@ find_in_chain(Page page, OffsetNumber offset, const NewVersion *version)
 static bool
 is_old_row(const ItemPointerData *tid, const NewVersion *version)
 {
-	BlockNumber block = ItemPointerGetBlockNumberNoCheck(tid);
-	Buffer		buffer;
+	BlockNumber     block = ItemPointerGetBlockNumberNoCheck(tid);
+	Buffer          buffer;
 	HeapTupleHeader header;
-	StoredValues old;
-	bool		same = false;
+	StoredValues    old;
+	bool            same = false;
 
 	/* The new version is most often on a later page, which spares a look at the size of the file. */
-	if (block > ItemPointerGetBlockNumber(&version->tid) && block >= RelationGetNumberOfBlocks(version->heap))
+	if (block > ItemPointerGetBlockNumber(&version->tid) &&
+		block >= RelationGetNumberOfBlocks(version->heap))
 		return false;
 	buffer = ReadBuffer(version->heap, block);
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
@@ -278,8 +282,8 @@ is_old_row(const ItemPointerData *tid, const NewVersion *version)
 static bool
 share_document(IndexView *view, uint32 doc, uint32 hash, const NewVersion *version)
 {
-	DocEntry	entry;
-	DocRows		rows;
+	DocEntry entry;
+	DocRows  rows;
 
 	if (!docstore_entry(view, doc, &entry) || entry.state != DOC_LIVE || entry.hash != hash)
 		return false;
@@ -293,9 +297,9 @@ share_document(IndexView *view, uint32 doc, uint32 hash, const NewVersion *versi
 static bool
 share_by_hash(Relation index, uint32 hash, const NewVersion *version)
 {
-	IndexView  *view = view_open_directory(index);
-	uint32		docs[MAX_DOCUMENTS];
-	uint32		ndocs = hashes_find(view, hash, docs, MAX_DOCUMENTS);
+	IndexView *view = view_open_directory(index);
+	uint32     docs[MAX_DOCUMENTS];
+	uint32     ndocs = hashes_find(view, hash, docs, MAX_DOCUMENTS);
 
 	for (uint32 i = 0; i < ndocs; i++)
 		if (share_document(view, docs[i], hash, version))
@@ -306,8 +310,8 @@ share_by_hash(Relation index, uint32 hash, const NewVersion *version)
 uint32
 update_stored_hash(Relation heap, ItemPointer tid, const IndexInfo *info)
 {
-	NewVersion	version;
-	uint32		hash;
+	NewVersion version;
+	uint32     hash;
 
 	if (!new_version_open(&version, heap, tid, info))
 		return 0;
@@ -320,15 +324,16 @@ bool
 update_shares_document(Relation index, Relation heap, ItemPointer tid, const IndexInfo *info,
 					   bool index_unchanged, uint32 *hash)
 {
-	NewVersion	version;
-	bool		shared = false;
+	NewVersion version;
+	bool       shared = false;
 
 	*hash = 0;
 	if (!new_version_open(&version, heap, tid, info))
 		return false;
 	*hash = hash_stored(&version);
 	/* SET doc = doc is served too; an INSERT that looks by a TOAST pointer finds nothing. */
-	if ((index_unchanged || is_stored_out_of_line(&version)) && TransactionIdIsCurrentTransactionId(version.xmin))
+	if ((index_unchanged || is_stored_out_of_line(&version)) &&
+		TransactionIdIsCurrentTransactionId(version.xmin))
 		shared = share_by_hash(index, *hash, &version);
 	ReleaseBuffer(version.buffer);
 	return shared;

@@ -28,9 +28,9 @@
 #include "utils/memutils.h"
 
 /* Reservations that are freed at a time; how often to try for the append lock, and microseconds between. */
-#define RESERVED_AT_A_TIME	64
-#define APPEND_LOCK_TRIES	200
-#define APPEND_LOCK_NAP		5000
+#define RESERVED_AT_A_TIME 64
+#define APPEND_LOCK_TRIES  200
+#define APPEND_LOCK_NAP    5000
 
 /* Directory entries that are looked at between two pauses. */
 #define LEFTOVERS_OF_A_PAUSE 256
@@ -43,23 +43,24 @@
 /* Dead NULL entries of a page. */
 typedef struct DeadNulls
 {
-	uint32		count;
-	uint32		slots[PAGE_PAYLOAD / sizeof(NullEntry)];
+	uint32 count;
+	uint32 slots[PAGE_PAYLOAD / sizeof(NullEntry)];
 } DeadNulls;
 
 static void
 kill_nulls(IndexView *view, uint32 first, const DeadNulls *dead)
 {
-	Buffer		meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
-	Buffer		buffer = parray_lock(&view->index, &view->meta, ARRAY_NULLS, first);
+	Buffer        meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
+	Buffer        buffer = parray_lock(&view->index, &view->meta, ARRAY_NULLS, first);
 	MetaPageData *meta;
-	Change		change;
+	Change        change;
 
 	change_begin(&change, &view->index);
 	meta = meta_data(change_page(&change, meta_buffer, false));
 	for (uint32 i = 0; i < dead->count; i++)
 	{
-		NullEntry  *entry = (NullEntry *) parray_change(&change, buffer, &view->meta, ARRAY_NULLS, first + dead->slots[i]);
+		NullEntry *entry = (NullEntry *) parray_change(&change, buffer, &view->meta, ARRAY_NULLS,
+													   first + dead->slots[i]);
 
 		entry->state = DOC_FREE;
 		entry->next_free = meta->null_free_head;
@@ -73,10 +74,10 @@ kill_nulls(IndexView *view, uint32 first, const DeadNulls *dead)
 
 typedef struct BulkDelete
 {
-	IndexView  *view;
-	IndexBulkDeleteResult *stats;
+	IndexView              *view;
+	IndexBulkDeleteResult  *stats;
 	IndexBulkDeleteCallback callback;
-	void	   *callback_state;
+	void                   *callback_state;
 } BulkDelete;
 
 /* Ask about one row of the index. */
@@ -96,7 +97,7 @@ is_dead(BulkDelete *bulk, ItemPointer tid)
 static bool
 find_dead(BulkDelete *bulk, DirectoryPage *page)
 {
-	bool		found = false;
+	bool found = false;
 
 	for (uint32 i = 0; i < page->ndocs; i++)
 	{
@@ -114,9 +115,9 @@ find_dead(BulkDelete *bulk, DirectoryPage *page)
 static void
 delete_documents(BulkDelete *bulk)
 {
-	IndexView  *view = bulk->view;
+	IndexView       *view = bulk->view;
 	const ArrayMeta *array = &view->meta.arrays[ARRAY_DOCS];
-	DirectoryPage *page = palloc(sizeof(DirectoryPage));
+	DirectoryPage   *page = palloc(sizeof(DirectoryPage));
 
 	for (uint32 first = 0; first < array->nitems; first += parray_per_page(array))
 	{
@@ -131,14 +132,14 @@ delete_documents(BulkDelete *bulk)
 static void
 delete_nulls(BulkDelete *bulk)
 {
-	IndexView  *view = bulk->view;
+	IndexView       *view = bulk->view;
 	const ArrayMeta *array = &view->meta.arrays[ARRAY_NULLS];
-	NullEntry  *items = palloc(PAGE_PAYLOAD);
-	DeadNulls	dead;
+	NullEntry       *items = palloc(PAGE_PAYLOAD);
+	DeadNulls        dead;
 
 	for (uint32 first = 0; first < array->nitems; first += parray_per_page(array))
 	{
-		uint32		run = Min(parray_per_page(array), array->nitems - first);
+		uint32 run = Min(parray_per_page(array), array->nitems - first);
 
 		compat_vacuum_delay_point();
 		parray_copy_out(&view->index, &view->meta, ARRAY_NULLS, first, run, items);
@@ -156,9 +157,10 @@ IndexBulkDeleteResult *
 colbert_bulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 				   IndexBulkDeleteCallback callback, void *callback_state)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg vacuum", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "colbert_pg vacuum", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old;
-	BulkDelete	bulk = {.callback = callback, .callback_state = callback_state};
+	BulkDelete    bulk = {.callback = callback, .callback_state = callback_state};
 
 	if (stats == NULL)
 		stats = palloc0(sizeof(IndexBulkDeleteResult));
@@ -177,9 +179,9 @@ colbert_bulkdelete(IndexVacuumInfo *info, IndexBulkDeleteResult *stats,
 
 typedef struct OrdinalList
 {
-	uint32	   *items;
-	uint32		count;
-	uint32		capacity;
+	uint32 *items;
+	uint32  count;
+	uint32  capacity;
 } OrdinalList;
 
 static void
@@ -188,24 +190,25 @@ ordinals_add(OrdinalList *list, uint32 doc)
 	if (list->count == list->capacity)
 	{
 		list->capacity = Max(list->capacity * 2, 1024);
-		list->items = list->items == NULL
-			? palloc_extended(mul_size(list->capacity, sizeof(uint32)), MCXT_ALLOC_HUGE)
-			: repalloc_huge(list->items, mul_size(list->capacity, sizeof(uint32)));
+		list->items =
+			list->items == NULL
+				? palloc_extended(mul_size(list->capacity, sizeof(uint32)), MCXT_ALLOC_HUGE)
+				: repalloc_huge(list->items, mul_size(list->capacity, sizeof(uint32)));
 	}
 	list->items[list->count++] = doc;
 }
 
 typedef struct Leftovers
 {
-	OrdinalList dead;			/* in no queue */
-	OrdinalList hashes;			/* of these */
+	OrdinalList dead;   /* in no queue */
+	OrdinalList hashes; /* of these */
 	OrdinalList reserved;
 } Leftovers;
 
 static void
 collect_leftovers(IndexView *view, uint32 doc, const DocEntry *entry, void *arg)
 {
-	Leftovers  *leftovers = arg;
+	Leftovers *leftovers = arg;
 
 	if (doc % LEFTOVERS_OF_A_PAUSE == 0)
 		compat_vacuum_delay_point();
@@ -222,8 +225,8 @@ collect_leftovers(IndexView *view, uint32 doc, const DocEntry *entry, void *arg)
 static void
 drop_hashes(IndexView *view, const Leftovers *leftovers)
 {
-	uint32		count = leftovers->dead.count;
-	HashSlot   *slots = palloc_extended(mul_size(count, sizeof(HashSlot)), MCXT_ALLOC_HUGE);
+	uint32    count = leftovers->dead.count;
+	HashSlot *slots = palloc_extended(mul_size(count, sizeof(HashSlot)), MCXT_ALLOC_HUGE);
 
 	for (uint32 i = 0; i < count; i++)
 		slots[i] = (HashSlot) {leftovers->hashes.items[i], leftovers->dead.items[i]};
@@ -236,12 +239,13 @@ static void
 sweep(IndexView *view, const Leftovers *leftovers)
 {
 	const OrdinalList *dead = &leftovers->dead;
-	uint32		ndocs = view->meta.arrays[ARRAY_DOCS].nitems;
-	uint8	   *bits = palloc_extended(ndocs / 8 + 1, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	uint32             ndocs = view->meta.arrays[ARRAY_DOCS].nitems;
+	uint8             *bits = palloc_extended(ndocs / 8 + 1, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 
 	for (uint32 i = 0; i < dead->count; i++)
 		bits[dead->items[i] >> 3] |= 1 << (dead->items[i] & 7);
-	view->meta.postings = postings_sweep(&view->index, &view->meta, bits, ndocs, (uint64) colbert_pending_limit);
+	view->meta.postings =
+		postings_sweep(&view->index, &view->meta, bits, ndocs, (uint64) colbert_pending_limit);
 	meta_write_nodes(&view->index, &view->meta);
 	drop_hashes(view, leftovers);
 	docstore_push_free(view, dead->items, dead->count);
@@ -275,15 +279,15 @@ free_reserved(IndexView *view, const OrdinalList *reserved)
 {
 	for (uint32 first = 0; first < reserved->count; first += RESERVED_AT_A_TIME)
 	{
-		uint32		end = Min(reserved->count, first + RESERVED_AT_A_TIME);
-		uint32		kept[RESERVED_AT_A_TIME];
-		uint32		nkept = 0;
+		uint32 end = Min(reserved->count, first + RESERVED_AT_A_TIME);
+		uint32 kept[RESERVED_AT_A_TIME];
+		uint32 nkept = 0;
 
 		if (!lock_out_appenders(view->index.rel))
 			return;
 		for (uint32 i = first; i < end; i++)
 		{
-			DocEntry	entry;
+			DocEntry entry;
 
 			if (!docstore_entry(view, reserved->items[i], &entry) || entry.state != DOC_RESERVED)
 				continue;
@@ -300,16 +304,17 @@ free_reserved(IndexView *view, const OrdinalList *reserved)
 static uint64
 clean(Relation index)
 {
-	IndexView  *view;
-	uint64		nversions;
-	Leftovers	leftovers = {0};
+	IndexView *view;
+	uint64     nversions;
+	Leftovers  leftovers = {0};
 
 	merge_lock(index, MERGE_WAIT);
 	merge_drop_dead(index);
 	view = view_open(index, false, VIEW_WITHOUT_PENDING);
 	docstore_walk(view, collect_leftovers, &leftovers);
 	if (leftovers.dead.count > 0 &&
-		leftovers.dead.count >= SWEEP_SHARE * ((double) view->meta.live_docs + leftovers.dead.count))
+		leftovers.dead.count >=
+			SWEEP_SHARE * ((double) view->meta.live_docs + leftovers.dead.count))
 		sweep(view, &leftovers);
 	free_reserved(view, &leftovers.reserved);
 	postings_reclaim(&view->index);
@@ -326,11 +331,11 @@ warn_of_outgrown_lists(Relation index, const MetaPageData *meta)
 {
 	if (!drift_lists_outgrown(meta))
 		return;
-	ereport(WARNING,
-			(errmsg("index \"%s\" has outgrown its lists", RelationGetRelationName(index)),
-			 errdetail("It holds %.0f tokens per list; %u serve best.",
-					   (double) meta->live_tokens / meta->arrays[ARRAY_NODES].nitems, meta->tokens_per_node),
-			 errhint("REINDEX INDEX CONCURRENTLY trains new lists.")));
+	ereport(WARNING, (errmsg("index \"%s\" has outgrown its lists", RelationGetRelationName(index)),
+					  errdetail("It holds %.0f tokens per list; %u serve best.",
+								(double) meta->live_tokens / meta->arrays[ARRAY_NODES].nitems,
+								meta->tokens_per_node),
+					  errhint("REINDEX INDEX CONCURRENTLY trains new lists.")));
 }
 
 IndexBulkDeleteResult *
@@ -338,16 +343,17 @@ colbert_vacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 {
 	MemoryContext context;
 	MemoryContext old;
-	MetaPageData meta;
-	ColbertIndex index = {info->index, false};
-	uint64		nversions;
+	MetaPageData  meta;
+	ColbertIndex  index = {info->index, false};
+	uint64        nversions;
 
 	if (info->analyze_only)
 		return stats;
 	if (stats == NULL)
 		stats = palloc0(sizeof(IndexBulkDeleteResult));
 
-	context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg vacuum", ALLOCSET_DEFAULT_SIZES);
+	context =
+		AllocSetContextCreate(CurrentMemoryContext, "colbert_pg vacuum", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
 	nversions = clean(info->index);
 	MemoryContextSwitchTo(old);

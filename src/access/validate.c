@@ -30,19 +30,19 @@
 static bool
 is_operator_of_its_strategy(Form_pg_amop form)
 {
-	Oid			result = form->amopstrategy == STRATEGY_RANGE ? BOOLOID : FLOAT8OID;
-	char		purpose = form->amopstrategy == STRATEGY_RANGE ? AMOP_SEARCH : AMOP_ORDER;
+	Oid  result = form->amopstrategy == STRATEGY_RANGE ? BOOLOID : FLOAT8OID;
+	char purpose = form->amopstrategy == STRATEGY_RANGE ? AMOP_SEARCH : AMOP_ORDER;
 
 	return form->amopstrategy >= 1 && form->amopstrategy <= STRATEGY_COUNT &&
-		form->amoppurpose == purpose &&
-		check_amop_signature(form->amopopr, result, form->amoplefttype, form->amoprighttype);
+		   form->amoppurpose == purpose &&
+		   check_amop_signature(form->amopopr, result, form->amoplefttype, form->amoprighttype);
 }
 
 static bool
 check_operators(const char *family, Oid type, CatCList *operators)
 {
-	bool		valid = true;
-	uint32		seen = 0;
+	bool   valid = true;
+	uint32 seen = 0;
 
 	for (int i = 0; i < operators->n_members; i++)
 	{
@@ -71,14 +71,14 @@ is_function_of_its_number(Form_pg_amproc form)
 	switch (form->amprocnum)
 	{
 		case SUPPORT_SCORE:
-			return check_amproc_signature(form->amproc, FLOAT8OID, true, 2, 2,
-										  form->amproclefttype, form->amprocrighttype);
+			return check_amproc_signature(form->amproc, FLOAT8OID, true, 2, 2, form->amproclefttype,
+										  form->amprocrighttype);
 		case SUPPORT_RANGE:
 			return check_amproc_signature(form->amproc, get_func_rettype(form->amproc), true, 3, 3,
 										  form->amproclefttype, TEXTOID, FLOAT8OID);
 		case SUPPORT_BOUND:
-			return check_amproc_signature(form->amproc, FLOAT8OID, true, 4, 4,
-										  FLOAT8OID, TEXTOID, FLOAT8OID, BOOLOID);
+			return check_amproc_signature(form->amproc, FLOAT8OID, true, 4, 4, FLOAT8OID, TEXTOID,
+										  FLOAT8OID, BOOLOID);
 		default:
 			return false;
 	}
@@ -87,8 +87,8 @@ is_function_of_its_number(Form_pg_amproc form)
 static bool
 check_functions(const char *family, Oid type, CatCList *functions)
 {
-	bool		valid = true;
-	bool		seen = false;
+	bool valid = true;
+	bool seen = false;
 
 	for (int i = 0; i < functions->n_members; i++)
 	{
@@ -114,13 +114,13 @@ check_functions(const char *family, Oid type, CatCList *functions)
 bool
 colbert_validate(Oid opclass)
 {
-	HeapTuple	class_tuple = SearchSysCache1(CLAOID, ObjectIdGetDatum(opclass));
+	HeapTuple class_tuple = SearchSysCache1(CLAOID, ObjectIdGetDatum(opclass));
 	Form_pg_opclass class;
-	HeapTuple	family_tuple;
-	CatCList   *operators;
-	CatCList   *functions;
-	char	   *family;
-	bool		valid;
+	HeapTuple family_tuple;
+	CatCList *operators;
+	CatCList *functions;
+	char     *family;
+	bool      valid;
 
 	if (!HeapTupleIsValid(class_tuple))
 		elog(ERROR, "cache lookup failed for operator class %u", opclass);

@@ -12,13 +12,13 @@
 #include <stdint.h>
 #include <string.h>
 
-typedef float Quad __attribute__((vector_size(16)));
+typedef float   Quad __attribute__((vector_size(16)));
 typedef int32_t IntQuad __attribute__((vector_size(16)));
 
 static inline Quad
 quad_load(const float *p)
 {
-	Quad		q;
+	Quad q;
 
 	memcpy(&q, p, sizeof(q));
 	return q;
@@ -30,4 +30,4 @@ quad_store(float *p, Quad q)
 	memcpy(p, &q, sizeof(q));
 }
 
-#endif							/* COLBERT_QUAD_H */
+#endif /* COLBERT_QUAD_H */

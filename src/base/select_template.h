@@ -15,8 +15,8 @@
  *-------------------------------------------------------------------------
  */
 #define SELECT_MAKE_NAME_(a, b) a##_##b
-#define SELECT_MAKE_NAME(a, b) SELECT_MAKE_NAME_(a, b)
-#define SELECT_MEDIAN SELECT_MAKE_NAME(SELECT_NAME, median)
+#define SELECT_MAKE_NAME(a, b)  SELECT_MAKE_NAME_(a, b)
+#define SELECT_MEDIAN           SELECT_MAKE_NAME(SELECT_NAME, median)
 
 static inline SELECT_TYPE
 SELECT_MEDIAN(SELECT_TYPE a, SELECT_TYPE b, SELECT_TYPE c)
@@ -29,16 +29,16 @@ SELECT_MEDIAN(SELECT_TYPE a, SELECT_TYPE b, SELECT_TYPE c)
 static inline void
 SELECT_NAME(SELECT_TYPE *items, uint32 count, uint32 n)
 {
-	int64		low = 0;
-	int64		high = (int64) count - 1;
+	int64 low = 0;
+	int64 high = (int64) count - 1;
 
 	if (n >= count || n == 0)
 		return;
 	while (low < high)
 	{
-		SELECT_TYPE	pivot = SELECT_MEDIAN(items[low], items[low + (high - low) / 2], items[high]);
-		int64		i = low;
-		int64		j = high;
+		SELECT_TYPE pivot = SELECT_MEDIAN(items[low], items[low + (high - low) / 2], items[high]);
+		int64       i = low;
+		int64       j = high;
 
 		while (i <= j)
 		{
@@ -48,7 +48,7 @@ SELECT_NAME(SELECT_TYPE *items, uint32 count, uint32 n)
 				j--;
 			if (i <= j)
 			{
-				SELECT_TYPE	swapped = items[i];
+				SELECT_TYPE swapped = items[i];
 
 				items[i++] = items[j];
 				items[j--] = swapped;

@@ -30,7 +30,7 @@
 PG_FUNCTION_INFO_V1(colbert_index_check);
 
 /* On a standby: so many checks have to find the same, with a pause between them. */
-#define STANDBY_ROUNDS 3
+#define STANDBY_ROUNDS   3
 #define STANDBY_PAUSE_US 500000L
 
 /* ---- steps ---- */
@@ -57,7 +57,7 @@ check_try(Check *check, CheckStep step, void *arg, int64 item)
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
+		ErrorData *error;
 
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
@@ -85,7 +85,8 @@ open_view(Check *check, void *arg)
 	check->view = view_open(check->index, false, VIEW_WITHOUT_PENDING);
 	check->nblocks = RelationGetNumberOfBlocks(check->index);
 	if (check->view->metric != colbert_metric(check->index))
-		findings_add(check->findings, FINDING_ERROR, META_BLOCK, "the index is of metric %d, its operator class of %d",
+		findings_add(check->findings, FINDING_ERROR, META_BLOCK,
+					 "the index is of metric %d, its operator class of %d",
 					 (int) check->view->metric, (int) colbert_metric(check->index));
 }
 
@@ -95,26 +96,27 @@ check_finder(Check *check)
 	/* Whatever a finder keeps in its arrays is in use. */
 	for (int kind = ARRAY_PARAMS; kind < ARRAY_COUNT; kind++)
 		check_use(check, kind, 0, check->view->meta.arrays[kind].nitems);
-	check->view->finder->check(&check->view->index, &check->view->meta, &check->view->sketch, check->findings, check->rescore);
+	check->view->finder->check(&check->view->index, &check->view->meta, &check->view->sketch,
+							   check->findings, check->rescore);
 }
 
 typedef struct CheckPart
 {
 	const char *name;
-	void		(*run) (Check *check);
+	void (*run)(Check *check);
 } CheckPart;
 
 /* A step of a part works in the context of its round, where its results stay. */
 typedef struct PartRun
 {
 	const CheckPart *part;
-	MemoryContext context;
+	MemoryContext    context;
 } PartRun;
 
 static void
 run_part(Check *check, void *arg)
 {
-	PartRun    *run = arg;
+	PartRun *run = arg;
 
 	MemoryContextSwitchTo(run->context);
 	run->part->run(check);
@@ -127,20 +129,14 @@ static void
 check_parts(Check *check, MemoryContext context)
 {
 	static const CheckPart parts[] = {
-		{"directory", check_directory},
-		{"versions", check_versions},
-		{"hashes", check_hashes},
-		{"queue", check_queue},
-		{"free slots", check_free},
-		{"nulls", check_nulls},
-		{"nodes", check_finder},
-		{"pages", check_pages},
-		{"postings", check_postings},
+		{"directory", check_directory}, {"versions", check_versions}, {"hashes", check_hashes},
+		{"queue", check_queue},         {"free slots", check_free},   {"nulls", check_nulls},
+		{"nodes", check_finder},        {"pages", check_pages},       {"postings", check_postings},
 	};
 	static const CheckPart extents = {"extents", check_extents};
 	static const CheckPart snapshot = {"directory", check_snapshot};
 	static const CheckPart heap = {"rows", check_heap};
-	PartRun		run = {&extents, context};
+	PartRun                run = {&extents, context};
 
 	findings_begin_part(check->findings, "meta");
 	if (!check_try(check, open_view, context, META_BLOCK))
@@ -172,10 +168,11 @@ check_parts(Check *check, MemoryContext context)
 static Findings *
 check_once(Relation index, Relation heap, bool against_table, bool rescore)
 {
-	Findings   *findings = findings_create();
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg check", ALLOCSET_DEFAULT_SIZES);
-	Check		check = {.index = index, .heap = heap, .rescore = rescore, .findings = findings};
-	bool		recovering = RecoveryInProgress();
+	Findings     *findings = findings_create();
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "colbert_pg check", ALLOCSET_DEFAULT_SIZES);
+	Check check = {.index = index, .heap = heap, .rescore = rescore, .findings = findings};
+	bool  recovering = RecoveryInProgress();
 
 	if (against_table)
 		check.snapshot = RegisterSnapshot(GetTransactionSnapshot());
@@ -193,9 +190,10 @@ check_once(Relation index, Relation heap, bool against_table, bool rescore)
 static Findings *
 check_index(Relation index, Relation heap, bool against_table, bool rescore)
 {
-	Findings   *findings = check_once(index, heap, against_table, rescore);
+	Findings *findings = check_once(index, heap, against_table, rescore);
 
-	for (int round = 1; round < STANDBY_ROUNDS && RecoveryInProgress() && findings->list != NIL; round++)
+	for (int round = 1; round < STANDBY_ROUNDS && RecoveryInProgress() && findings->list != NIL;
+		 round++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		pg_usleep(STANDBY_PAUSE_US);
@@ -212,32 +210,32 @@ static void
 check_preconditions(Relation index, bool against_table)
 {
 	if (!index->rd_index->indisvalid)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("index \"%s\" is not valid", RelationGetRelationName(index)),
-				 errhint("Drop it or REINDEX it.")));
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("index \"%s\" is not valid", RelationGetRelationName(index)),
+						errhint("Drop it or REINDEX it.")));
 	if (index->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED && RecoveryInProgress())
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("index \"%s\" is unlogged, and empty during recovery", RelationGetRelationName(index))));
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("index \"%s\" is unlogged, and empty during recovery",
+							   RelationGetRelationName(index))));
 	if (against_table && IsolationUsesXactSnapshot() && index->rd_index->indcheckxmin &&
-		!TransactionIdPrecedes(HeapTupleHeaderGetXmin(index->rd_indextuple->t_data), GetTransactionSnapshot()->xmin))
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("index \"%s\" is too new for the snapshot of this transaction", RelationGetRelationName(index)),
-				 errhint("Check it in a new transaction.")));
+		!TransactionIdPrecedes(HeapTupleHeaderGetXmin(index->rd_indextuple->t_data),
+							   GetTransactionSnapshot()->xmin))
+		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						errmsg("index \"%s\" is too new for the snapshot of this transaction",
+							   RelationGetRelationName(index)),
+						errhint("Check it in a new transaction.")));
 }
 
 static void
 put_findings(ReturnSetInfo *result, const Findings *findings)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
-	foreach(cell, findings->list)
+	foreach (cell, findings->list)
 	{
 		const Finding *finding = lfirst(cell);
-		Datum		values[4];
-		bool		nulls[4] = {0};
+		Datum          values[4];
+		bool           nulls[4] = {0};
 
 		values[0] = CStringGetTextDatum(finding->severity == FINDING_ERROR ? "error" : "warning");
 		values[1] = CStringGetTextDatum(finding->part);
@@ -255,15 +253,15 @@ put_findings(ReturnSetInfo *result, const Findings *findings)
 Datum
 colbert_index_check(PG_FUNCTION_ARGS)
 {
-	Oid			oid = PG_GETARG_OID(0);
-	bool		rescore = PG_GETARG_BOOL(2);
-	bool		against_table = PG_GETARG_BOOL(1) || rescore;
-	Oid			table = IndexGetRelation(oid, true);
-	Relation	heap = OidIsValid(table) ? try_relation_open(table, AccessShareLock) : NULL;
-	Relation	index = colbert_open_index(oid, AccessShareLock);
-	Oid			user;
-	int			security;
-	int			guc_level;
+	Oid      oid = PG_GETARG_OID(0);
+	bool     rescore = PG_GETARG_BOOL(2);
+	bool     against_table = PG_GETARG_BOOL(1) || rescore;
+	Oid      table = IndexGetRelation(oid, true);
+	Relation heap = OidIsValid(table) ? try_relation_open(table, AccessShareLock) : NULL;
+	Relation index = colbert_open_index(oid, AccessShareLock);
+	Oid      user;
+	int      security;
+	int      guc_level;
 
 	InitMaterializedSRF(fcinfo, 0);
 	if (heap == NULL || IndexGetRelation(oid, false) != RelationGetRelid(heap))
@@ -276,7 +274,8 @@ colbert_index_check(PG_FUNCTION_ARGS)
 	guc_level = NewGUCNestLevel();
 	compat_restrict_search_path();
 	check_preconditions(index, against_table);
-	put_findings((ReturnSetInfo *) fcinfo->resultinfo, check_index(index, heap, against_table, rescore));
+	put_findings((ReturnSetInfo *) fcinfo->resultinfo,
+				 check_index(index, heap, against_table, rescore));
 	AtEOXact_GUC(false, guc_level);
 	SetUserIdAndSecContext(user, security);
 

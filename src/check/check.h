@@ -43,41 +43,42 @@
 /* A free run of pending rows. */
 typedef struct CheckRun
 {
-	uint32		first;
-	uint32		nrows;
+	uint32 first;
+	uint32 nrows;
 } CheckRun;
 
 typedef struct Check
 {
-	Relation	index;
-	Relation	heap;
-	Snapshot	snapshot;		/* registered before anything was read; NULL where the table is not compared */
-	bool		rescore;
-	Findings   *findings;
+	Relation index;
+	Relation heap;
+	Snapshot
+		 snapshot; /* registered before anything was read; NULL where the table is not compared */
+	bool rescore;
+	Findings *findings;
 
 	/* snapshot.c: copies of one moment. */
-	IndexView  *view;
-	DocEntry   *docs;
-	uint32		ndocs;
+	IndexView   *view;
+	DocEntry    *docs;
+	uint32       ndocs;
 	VersionPage *versions;
-	uint32		nversion_pages;
-	NullEntry  *nulls;
-	uint32		nnulls;
-	uint32	   *queue;
-	uint32		nqueue;
-	CheckRun   *runs;
-	uint32		nruns;
-	uint32		runs_room;
-	BlockNumber nblocks;
+	uint32       nversion_pages;
+	NullEntry   *nulls;
+	uint32       nnulls;
+	uint32      *queue;
+	uint32       nqueue;
+	CheckRun    *runs;
+	uint32       nruns;
+	uint32       runs_room;
+	BlockNumber  nblocks;
 
 	/* Parts that others rely on. */
-	bool		extents_agree;	/* items can be found */
-	bool		copied;			/* the copies above stand */
-	bool		pages_walked;	/* segments are counted */
+	bool extents_agree; /* items can be found */
+	bool copied;        /* the copies above stand */
+	bool pages_walked;  /* segments are counted */
 
-	uint8	   *used;			/* a bit a block: something that is in use stands on it (directory.c) */
-	uint8	   *queued;			/* a bit a document: it is in the queue (queue.c) */
-	uint64		segments;		/* on posting pages (pages.c) */
+	uint8 *used;     /* a bit a block: something that is in use stands on it (directory.c) */
+	uint8 *queued;   /* a bit a document: it is in the queue (queue.c) */
+	uint64 segments; /* on posting pages (pages.c) */
 } Check;
 
 static inline void
@@ -96,7 +97,7 @@ bit_test(const uint8 *bits, uint64 i)
  * Run a step of a check. An error of damage becomes a finding about an item,
  * and false is returned; any other error goes on. No page may be locked.
  */
-typedef void (*CheckStep) (Check *check, void *arg);
+typedef void (*CheckStep)(Check *check, void *arg);
 extern bool check_try(Check *check, CheckStep step, void *arg, int64 item);
 
 /* Zeroed bits for so many. */
@@ -127,7 +128,7 @@ extern void check_heap(Check *check);
 
 /* encoding.c: compare a document (a datum of the table) with what the index holds of it. */
 typedef struct EncodingCheck EncodingCheck;
-extern EncodingCheck *encoding_check_begin(Check *check);
-extern void encoding_check_document(EncodingCheck *state, uint32 doc, Datum value);
+extern EncodingCheck        *encoding_check_begin(Check *check);
+extern void                  encoding_check_document(EncodingCheck *state, uint32 doc, Datum value);
 
-#endif							/* COLBERT_CHECK_H */
+#endif /* COLBERT_CHECK_H */

@@ -13,12 +13,12 @@
 
 typedef struct DirectoryCheck
 {
-	Check	   *check;
-	uint8	   *blocks;			/* a bit a sketch block: some slot owns it */
-	uint8	   *rows;
-	uint8	   *pending_rows;
-	uint64		documents[DOC_FREE + 1];
-	uint64		live_tokens;
+	Check *check;
+	uint8 *blocks; /* a bit a sketch block: some slot owns it */
+	uint8 *rows;
+	uint8 *pending_rows;
+	uint64 documents[DOC_FREE + 1];
+	uint64 live_tokens;
 } DirectoryCheck;
 
 /* Is something written where a live document has its place in an array? Codes wait for their codebooks. */
@@ -34,13 +34,13 @@ is_written(const IndexView *view, ArrayKind kind, const DocEntry *entry)
 static void
 claim(DirectoryCheck *directory, ArrayKind kind, uint8 *owned, uint32 doc, uint32 first, uint32 n)
 {
-	Check	   *check = directory->check;
+	Check *check = directory->check;
 
 	if (!check_in_array(check, kind, first, n))
 	{
 		findings_add(check->findings, FINDING_ERROR, doc,
-					 "document has items %u to " UINT64_FORMAT " of array %d, which has %u",
-					 first, (uint64) first + n, (int) kind, check->view->meta.arrays[kind].nitems);
+					 "document has items %u to " UINT64_FORMAT " of array %d, which has %u", first,
+					 (uint64) first + n, (int) kind, check->view->meta.arrays[kind].nitems);
 		return;
 	}
 	for (uint32 i = 0; i < n; i++)
@@ -63,7 +63,8 @@ check_places(DirectoryCheck *directory, uint32 doc, const DocEntry *entry)
 {
 	const IndexView *view = directory->check->view;
 
-	claim(directory, ARRAY_SKETCHES, directory->blocks, doc, entry->first_block, sketch_blocks_for(entry->capacity));
+	claim(directory, ARRAY_SKETCHES, directory->blocks, doc, entry->first_block,
+		  sketch_blocks_for(entry->capacity));
 	if (view->row_size > 0)
 		claim(directory, ARRAY_ROWS, directory->rows, doc, entry->first_row, entry->capacity);
 	if (view->coder.codec->coarse && entry->state != DOC_FREE && (entry->flags & DOC_PENDING))
@@ -74,7 +75,7 @@ check_places(DirectoryCheck *directory, uint32 doc, const DocEntry *entry)
 static void
 check_entry(DirectoryCheck *directory, uint32 doc, const DocEntry *entry)
 {
-	Check	   *check = directory->check;
+	Check *check = directory->check;
 
 	if (entry->state > DOC_FREE || (entry->flags & ~(DOC_PENDING | DOC_VERSIONS)) != 0)
 	{
@@ -85,7 +86,8 @@ check_entry(DirectoryCheck *directory, uint32 doc, const DocEntry *entry)
 	directory->documents[entry->state]++;
 	if (entry->state == DOC_NONE)
 		return;
-	if (entry->capacity == 0 || (entry->state != DOC_FREE && (entry->ntokens == 0 || entry->ntokens > entry->capacity)))
+	if (entry->capacity == 0 ||
+		(entry->state != DOC_FREE && (entry->ntokens == 0 || entry->ntokens > entry->capacity)))
 	{
 		findings_add(check->findings, FINDING_ERROR, doc, "document has %u tokens and room for %u",
 					 entry->ntokens, entry->capacity);
@@ -97,8 +99,9 @@ check_entry(DirectoryCheck *directory, uint32 doc, const DocEntry *entry)
 		if (!ItemPointerIsValid(&entry->tid))
 			findings_add(check->findings, FINDING_ERROR, doc, "document names no row of the table");
 		if (entry->epoch > check->view->meta.epoch)
-			findings_add(check->findings, FINDING_ERROR, doc, "document has sketches of epoch %u, the last one is %u",
-						 entry->epoch, check->view->meta.epoch);
+			findings_add(check->findings, FINDING_ERROR, doc,
+						 "document has sketches of epoch %u, the last one is %u", entry->epoch,
+						 check->view->meta.epoch);
 	}
 	check_places(directory, doc, entry);
 }
@@ -115,9 +118,11 @@ check_runs(DirectoryCheck *directory)
 
 		for (uint32 row = run->first; row - run->first < run->nrows; row++)
 		{
-			if (!check_in_array(check, ARRAY_PENDING_ROWS, row, 1) || bit_test(directory->pending_rows, row))
+			if (!check_in_array(check, ARRAY_PENDING_ROWS, row, 1) ||
+				bit_test(directory->pending_rows, row))
 			{
-				findings_add(check->findings, FINDING_ERROR, row, "a free pending row is not there, or in use");
+				findings_add(check->findings, FINDING_ERROR, row,
+							 "a free pending row is not there, or in use");
 				break;
 			}
 			bit_set(directory->pending_rows, row);
@@ -130,14 +135,15 @@ check_counter(Check *check, const char *name, uint64 stored, uint64 counted)
 {
 	if (stored != counted)
 		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
-					 "the meta page counts " UINT64_FORMAT " %s, there are " UINT64_FORMAT, stored, name, counted);
+					 "the meta page counts " UINT64_FORMAT " %s, there are " UINT64_FORMAT, stored,
+					 name, counted);
 }
 
 void
 check_directory(Check *check)
 {
 	const MetaPageData *meta = &check->view->meta;
-	DirectoryCheck directory = {check};
+	DirectoryCheck      directory = {check};
 
 	directory.blocks = check_bits(meta->arrays[ARRAY_SKETCHES].nitems);
 	directory.rows = check_bits(meta->arrays[ARRAY_ROWS].nitems);
@@ -151,7 +157,8 @@ check_directory(Check *check)
 	check_runs(&directory);
 	if (directory.documents[DOC_NONE] > 0)
 		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
-					 UINT64_FORMAT " slots were handed out and never written", directory.documents[DOC_NONE]);
+					 UINT64_FORMAT " slots were handed out and never written",
+					 directory.documents[DOC_NONE]);
 	check_counter(check, "live documents", meta->live_docs, directory.documents[DOC_LIVE]);
 	check_counter(check, "tokens of live documents", meta->live_tokens, directory.live_tokens);
 	check_counter(check, "dead documents", meta->dead_docs, directory.documents[DOC_DEAD]);

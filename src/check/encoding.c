@@ -16,26 +16,27 @@
 
 struct EncodingCheck
 {
-	Check	   *check;
-	size_t		block_size;
+	Check *check;
+	size_t block_size;
 
 	/* One block of tokens; what a pending document is read back as; and what is made of either. */
-	float	   *tokens;
-	float	   *decoded;
-	float	   *scratch;
-	uint8	   *rows;
-	uint8	   *stored_rows;
-	uint8	   *block;
-	uint8	   *stored_block;
+	float *tokens;
+	float *decoded;
+	float *scratch;
+	uint8 *rows;
+	uint8 *stored_rows;
+	uint8 *block;
+	uint8 *stored_block;
 };
 
 EncodingCheck *
 encoding_check_begin(Check *check)
 {
-	IndexView  *view = check->view;
+	IndexView     *view = check->view;
 	EncodingCheck *state = palloc0(sizeof(EncodingCheck));
-	size_t		row_size = Max(view->row_size, coder_row_size(&view->pending_coder));
-	size_t		scratch = Max(coder_scratch_floats(&view->coder), coder_scratch_floats(&view->pending_coder));
+	size_t         row_size = Max(view->row_size, coder_row_size(&view->pending_coder));
+	size_t         scratch =
+		Max(coder_scratch_floats(&view->coder), coder_scratch_floats(&view->pending_coder));
 
 	state->check = check;
 	state->block_size = sketch_block_size(&view->sketch);
@@ -53,7 +54,7 @@ encoding_check_begin(Check *check)
 static void
 decode_tokens(EncodingCheck *state, uint32 n)
 {
-	IndexView  *view = state->check->view;
+	IndexView   *view = state->check->view;
 	const Coder *coder = &view->pending_coder;
 
 	coder->codec->encode(coder, state->tokens, n, state->rows, state->scratch);
@@ -64,9 +65,10 @@ decode_tokens(EncodingCheck *state, uint32 n)
 
 /* Are n rows from first on what a coder makes of some tokens? */
 static bool
-rows_are_of(EncodingCheck *state, const Coder *coder, ArrayKind array, uint32 first, uint32 n, const float *tokens)
+rows_are_of(EncodingCheck *state, const Coder *coder, ArrayKind array, uint32 first, uint32 n,
+			const float *tokens)
 {
-	IndexView  *view = state->check->view;
+	IndexView *view = state->check->view;
 
 	coder->codec->encode(coder, tokens, n, state->rows, state->scratch);
 	parray_copy_out(&view->index, &view->meta, array, first, n, state->stored_rows);
@@ -77,14 +79,15 @@ rows_are_of(EncodingCheck *state, const Coder *coder, ArrayKind array, uint32 fi
 static bool
 rows_agree(EncodingCheck *state, const DocEntry *entry, uint32 first, uint32 n)
 {
-	IndexView  *view = state->check->view;
+	IndexView *view = state->check->view;
 
 	if (docstore_has_rows(view, entry) &&
 		!rows_are_of(state, &view->coder, ARRAY_ROWS, entry->first_row + first, n, state->tokens) &&
 		!rows_are_of(state, &view->coder, ARRAY_ROWS, entry->first_row + first, n, state->decoded))
 		return false;
 	return !view->coder.codec->coarse || !(entry->flags & DOC_PENDING) ||
-		rows_are_of(state, &view->pending_coder, ARRAY_PENDING_ROWS, entry->first_pending_row + first, n, state->tokens);
+		   rows_are_of(state, &view->pending_coder, ARRAY_PENDING_ROWS,
+					   entry->first_pending_row + first, n, state->tokens);
 }
 
 static bool
@@ -97,39 +100,43 @@ block_is_of(EncodingCheck *state, const float *tokens, uint32 n)
 static bool
 sketches_agree(EncodingCheck *state, const DocEntry *entry, uint32 first, uint32 n)
 {
-	IndexView  *view = state->check->view;
+	IndexView *view = state->check->view;
 
 	if (entry->epoch != view->meta.epoch)
 		return true;
-	parray_copy_out(&view->index, &view->meta, ARRAY_SKETCHES, entry->first_block + first / SKETCH_BLOCK_TOKENS, 1,
-					state->stored_block);
+	parray_copy_out(&view->index, &view->meta, ARRAY_SKETCHES,
+					entry->first_block + first / SKETCH_BLOCK_TOKENS, 1, state->stored_block);
 	return block_is_of(state, state->tokens, n) || block_is_of(state, state->decoded, n);
 }
 
 void
 encoding_check_document(EncodingCheck *state, uint32 doc, Datum value)
 {
-	Check	   *check = state->check;
-	const DocEntry *entry = &check->docs[doc];
-	const MultiVector *mv = multivector_distinct(multivector_from_datum(value), check->view->metric == METRIC_L2);
+	Check             *check = state->check;
+	const DocEntry    *entry = &check->docs[doc];
+	const MultiVector *mv =
+		multivector_distinct(multivector_from_datum(value), check->view->metric == METRIC_L2);
 
 	if (mv->dim != check->view->column_dim || mv->ntokens != entry->ntokens)
 	{
-		findings_add(check->findings, FINDING_ERROR, doc, "document has %u distinct tokens of %u dimensions, its row %u of %u",
+		findings_add(check->findings, FINDING_ERROR, doc,
+					 "document has %u distinct tokens of %u dimensions, its row %u of %u",
 					 entry->ntokens, check->view->column_dim, mv->ntokens, (unsigned) mv->dim);
 		return;
 	}
 	for (uint32 first = 0; first < mv->ntokens; first += SKETCH_BLOCK_TOKENS)
 	{
-		uint32		n = Min(mv->ntokens - first, SKETCH_BLOCK_TOKENS);
+		uint32 n = Min(mv->ntokens - first, SKETCH_BLOCK_TOKENS);
 
 		view_prepare_tokens(check->view, mv, first, n, state->tokens);
 		decode_tokens(state, n);
 		if (!rows_agree(state, entry, first, n))
-			findings_add(check->findings, FINDING_ERROR, doc, "rows of tokens %u to %u are not those of the document",
-						 first, first + n - 1);
+			findings_add(check->findings, FINDING_ERROR, doc,
+						 "rows of tokens %u to %u are not those of the document", first,
+						 first + n - 1);
 		if (!sketches_agree(state, entry, first, n))
-			findings_add(check->findings, FINDING_ERROR, doc, "sketches of tokens %u to %u are not those of the document",
-						 first, first + n - 1);
+			findings_add(check->findings, FINDING_ERROR, doc,
+						 "sketches of tokens %u to %u are not those of the document", first,
+						 first + n - 1);
 	}
 }

@@ -14,14 +14,15 @@ static void
 check_array(Check *check, ArrayKind kind)
 {
 	const ArrayMeta *array = &check->view->meta.arrays[kind];
-	uint64		room;
-	size_t		size;
+	uint64           room;
+	size_t           size;
 
 	if (view_item_size(&check->view->meta, kind, &size) && array->item_size != size)
-		findings_add(check->findings, FINDING_ERROR, NO_ITEM, "array %d has items of %u bytes, expected %zu",
-					 (int) kind, array->item_size, size);
+		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
+					 "array %d has items of %u bytes, expected %zu", (int) kind, array->item_size,
+					 size);
 	if (array->item_size == 0)
-		return;					/* an array that this index does without */
+		return; /* an array that this index does without */
 	room = (uint64) array->npages * parray_per_page(array);
 	if (array->nitems > room)
 		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
@@ -39,13 +40,14 @@ check_extent(Check *check, const PlacedExtent *extent, const PlacedExtent *befor
 					 (int) extent->array, extent->npages, extent->start, check->nblocks);
 	if (before != NULL && (uint64) before->start + before->npages > extent->start)
 		findings_add(check->findings, FINDING_ERROR, extent->start,
-					 "extents of arrays %d and %d overlap", (int) before->array, (int) extent->array);
+					 "extents of arrays %d and %d overlap", (int) before->array,
+					 (int) extent->array);
 }
 
 void
 check_extents(Check *check)
 {
-	ExtentList	list;
+	ExtentList list;
 
 	extents_list(&check->view->index, &check->view->meta, &list);
 	for (int kind = 0; kind < ARRAY_COUNT; kind++)

@@ -13,7 +13,7 @@
 static void
 check_list(Check *check, uint32 class, uint8 *listed)
 {
-	uint32		doc = check->view->meta.free_head[class];
+	uint32 doc = check->view->meta.free_head[class];
 
 	while (doc != INVALID_ORDINAL)
 	{
@@ -21,25 +21,27 @@ check_list(Check *check, uint32 class, uint8 *listed)
 
 		if (doc >= check->ndocs)
 		{
-			findings_add(check->findings, FINDING_ERROR, doc, "free list %u names a slot that is not there", class);
+			findings_add(check->findings, FINDING_ERROR, doc,
+						 "free list %u names a slot that is not there", class);
 			return;
 		}
 		entry = &check->docs[doc];
 		if (entry->state != DOC_FREE)
 		{
-			findings_add(check->findings, FINDING_ERROR, doc, "free list %u names a slot in state %d",
-						 class, (int) entry->state);
+			findings_add(check->findings, FINDING_ERROR, doc,
+						 "free list %u names a slot in state %d", class, (int) entry->state);
 			return;
 		}
 		if (bit_test(listed, doc))
 		{
-			findings_add(check->findings, FINDING_ERROR, doc, "free list %u comes to a slot that was listed before", class);
+			findings_add(check->findings, FINDING_ERROR, doc,
+						 "free list %u comes to a slot that was listed before", class);
 			return;
 		}
 		bit_set(listed, doc);
 		if (docstore_free_class(entry->capacity) != class)
-			findings_add(check->findings, FINDING_ERROR, doc, "free list %u names a slot of %u tokens",
-						 class, entry->capacity);
+			findings_add(check->findings, FINDING_ERROR, doc,
+						 "free list %u names a slot of %u tokens", class, entry->capacity);
 		doc = entry->ntokens;
 	}
 }
@@ -47,9 +49,9 @@ check_list(Check *check, uint32 class, uint8 *listed)
 void
 check_free(Check *check)
 {
-	uint8	   *listed = check_bits(check->ndocs);
+	uint8 *listed = check_bits(check->ndocs);
 
-	for (uint32 class = 0; class < FREE_CLASSES; class++)
+	for (uint32 class = 0; class < FREE_CLASSES; class ++)
 		check_list(check, class, listed);
 	for (uint32 doc = 0; doc < check->ndocs; doc++)
 		if (check->docs[doc].state == DOC_FREE && !bit_test(listed, doc))

@@ -33,7 +33,7 @@ check_slots(Check *check, uint32 ordinal, const HashBucket *bucket)
 {
 	for (uint32 i = 0; i < bucket->count; i++)
 	{
-		HashSlot	slot = bucket->slots[i];
+		HashSlot    slot = bucket->slots[i];
 		const char *wrong = NULL;
 
 		if ((slot.hash & bucket->mask) != ordinal)
@@ -45,7 +45,8 @@ check_slots(Check *check, uint32 ordinal, const HashBucket *bucket)
 			wrong = "has another hash in the directory";
 		if (wrong != NULL)
 		{
-			findings_add(check->findings, FINDING_WARNING, ordinal, "document %u in the bucket %s", slot.doc, wrong);
+			findings_add(check->findings, FINDING_WARNING, ordinal, "document %u in the bucket %s",
+						 slot.doc, wrong);
 			return;
 		}
 	}
@@ -54,20 +55,22 @@ check_slots(Check *check, uint32 ordinal, const HashBucket *bucket)
 void
 check_hashes(Check *check)
 {
-	uint32		nbuckets = check->view->meta.arrays[ARRAY_HASHES].nitems;
+	uint32      nbuckets = check->view->meta.arrays[ARRAY_HASHES].nitems;
 	HashBucket *bucket = palloc(sizeof(HashBucket));
 
 	check_use(check, ARRAY_HASHES, 0, nbuckets);
 	for (uint32 ordinal = 0; ordinal < nbuckets; ordinal++)
 	{
-		uint32		mask = hashes_mask(ordinal, nbuckets);
+		uint32 mask = hashes_mask(ordinal, nbuckets);
 
 		CHECK_FOR_INTERRUPTS();
 		parray_copy_out(&check->view->index, &check->view->meta, ARRAY_HASHES, ordinal, 1, bucket);
 		/* It may have been split since. */
-		if (bucket->count > HASH_BUCKET_SLOTS || (bucket->mask & (bucket->mask + 1)) != 0 || bucket->mask < mask)
-			findings_add(check->findings, FINDING_WARNING, ordinal, "bucket has %u slots and the mask %x, of %u buckets",
-						 bucket->count, bucket->mask, nbuckets);
+		if (bucket->count > HASH_BUCKET_SLOTS || (bucket->mask & (bucket->mask + 1)) != 0 ||
+			bucket->mask < mask)
+			findings_add(check->findings, FINDING_WARNING, ordinal,
+						 "bucket has %u slots and the mask %x, of %u buckets", bucket->count,
+						 bucket->mask, nbuckets);
 		else
 			check_slots(check, ordinal, bucket);
 	}

@@ -26,34 +26,35 @@
 /* A live entry of the index. */
 typedef struct IndexedRow
 {
-	uint64		tid;			/* block and offset as one number */
-	uint32		item;			/* a document, or a NULL entry */
-	bool		is_null;
-	bool		seen;			/* its row is visible */
+	uint64 tid;  /* block and offset as one number */
+	uint32 item; /* a document, or a NULL entry */
+	bool   is_null;
+	bool   seen; /* its row is visible */
 } IndexedRow;
 
 typedef struct HeapCheck
 {
-	Check	   *check;
-	IndexedRow *rows;			/* sorted by tid */
-	uint64		nrows;
-	EncodingCheck *encoding;	/* NULL where it is not asked for */
-	MemoryContext row_context;	/* reset for each row: the document, fetched and decompressed */
-	uint32		document;		/* that is being compared, and its datum */
-	Datum		value;
+	Check         *check;
+	IndexedRow    *rows; /* sorted by tid */
+	uint64         nrows;
+	EncodingCheck *encoding;    /* NULL where it is not asked for */
+	MemoryContext  row_context; /* reset for each row: the document, fetched and decompressed */
+	uint32         document;    /* that is being compared, and its datum */
+	Datum          value;
 } HeapCheck;
 
 static uint64
 tid_number(const ItemPointerData *tid)
 {
-	return (uint64) ItemPointerGetBlockNumberNoCheck(tid) << 16 | ItemPointerGetOffsetNumberNoCheck(tid);
+	return (uint64) ItemPointerGetBlockNumberNoCheck(tid) << 16 |
+		   ItemPointerGetOffsetNumberNoCheck(tid);
 }
 
 static int
 compare_rows(const void *a, const void *b)
 {
-	uint64		x = ((const IndexedRow *) a)->tid;
-	uint64		y = ((const IndexedRow *) b)->tid;
+	uint64 x = ((const IndexedRow *) a)->tid;
+	uint64 y = ((const IndexedRow *) b)->tid;
 
 	return x < y ? -1 : x > y;
 }
@@ -80,7 +81,7 @@ versions_on(const VersionPage *page)
 static Size
 most_rows(const Check *check)
 {
-	Size		rows = (Size) check->ndocs + check->nnulls;
+	Size rows = (Size) check->ndocs + check->nnulls;
 
 	for (uint32 page = 0; page < check->nversion_pages; page++)
 		rows = add_size(rows, versions_on(&check->versions[page]));
@@ -91,14 +92,14 @@ most_rows(const Check *check)
 static void
 list_versions(HeapCheck *heap)
 {
-	Check	   *check = heap->check;
-	uint32		per_page = parray_per_page(&check->view->meta.arrays[ARRAY_DOCS]);
+	Check *check = heap->check;
+	uint32 per_page = parray_per_page(&check->view->meta.arrays[ARRAY_DOCS]);
 
 	for (uint32 page = 0; page < check->nversion_pages; page++)
 		for (uint32 i = 0; i < versions_on(&check->versions[page]); i++)
 		{
 			const RowVersion *version = &check->versions[page].versions[i];
-			uint64		doc = (uint64) page * per_page + version->slot;
+			uint64            doc = (uint64) page * per_page + version->slot;
 
 			if (doc < check->ndocs && check->docs[doc].state == DOC_LIVE)
 				add_row(heap, &version->tid, (uint32) doc, false);
@@ -109,9 +110,10 @@ list_versions(HeapCheck *heap)
 static void
 list_rows(HeapCheck *heap)
 {
-	Check	   *check = heap->check;
+	Check *check = heap->check;
 
-	heap->rows = palloc_extended(Max(mul_size(most_rows(check), sizeof(IndexedRow)), 1), MCXT_ALLOC_HUGE);
+	heap->rows =
+		palloc_extended(Max(mul_size(most_rows(check), sizeof(IndexedRow)), 1), MCXT_ALLOC_HUGE);
 	for (uint32 doc = 0; doc < check->ndocs; doc++)
 		if (check->docs[doc].state == DOC_LIVE)
 			add_row(heap, &check->docs[doc].tid, doc, false);
@@ -133,7 +135,7 @@ list_rows(HeapCheck *heap)
 static void
 compare_encoding(Check *check, void *arg)
 {
-	HeapCheck  *heap = arg;
+	HeapCheck    *heap = arg;
 	MemoryContext old = MemoryContextSwitchTo(heap->row_context);
 
 	encoding_check_document(heap->encoding, heap->document, heap->value);
@@ -145,8 +147,8 @@ static void
 check_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool alive, void *arg)
 {
 	HeapCheck  *heap = arg;
-	Check	   *check = heap->check;
-	IndexedRow	key = {tid_number(tid)};
+	Check      *check = heap->check;
+	IndexedRow  key = {tid_number(tid)};
 	IndexedRow *row = bsearch(&key, heap->rows, heap->nrows, sizeof(IndexedRow), compare_rows);
 
 	CHECK_FOR_INTERRUPTS();
@@ -158,8 +160,9 @@ check_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool ali
 	}
 	row->seen = true;
 	if (row->is_null != isnull[0])
-		findings_add(check->findings, FINDING_ERROR, row->item, "%s is of row (%u,%u), whose document is %s",
-					 kind_name(row), ItemPointerGetBlockNumber(tid), ItemPointerGetOffsetNumber(tid),
+		findings_add(check->findings, FINDING_ERROR, row->item,
+					 "%s is of row (%u,%u), whose document is %s", kind_name(row),
+					 ItemPointerGetBlockNumber(tid), ItemPointerGetOffsetNumber(tid),
 					 isnull[0] ? "NULL" : "not NULL");
 	else if (heap->encoding != NULL && !isnull[0])
 	{
@@ -172,8 +175,8 @@ check_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool ali
 static void
 scan_table(HeapCheck *heap)
 {
-	Check	   *check = heap->check;
-	IndexInfo  *info = BuildIndexInfo(check->index);
+	Check        *check = heap->check;
+	IndexInfo    *info = BuildIndexInfo(check->index);
 	TableScanDesc scan = table_beginscan_strat(check->heap, check->snapshot, 0, NULL, true, true);
 
 	/* As a concurrent build would see the table: by a snapshot, and without waiting for writers. */
@@ -187,11 +190,11 @@ scan_table(HeapCheck *heap)
 static bool
 row_exists(Relation heap, uint64 tid)
 {
-	BlockNumber block = (BlockNumber) (tid >> 16);
+	BlockNumber  block = (BlockNumber) (tid >> 16);
 	OffsetNumber offset = (OffsetNumber) (tid & 0xFFFF);
-	Buffer		buffer;
-	Page		page;
-	bool		exists;
+	Buffer       buffer;
+	Page         page;
+	bool         exists;
 
 	if (block >= RelationGetNumberOfBlocks(heap))
 		return false;
@@ -199,7 +202,7 @@ row_exists(Relation heap, uint64 tid)
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	page = BufferGetPage(buffer);
 	exists = offset >= FirstOffsetNumber && offset <= PageGetMaxOffsetNumber(page) &&
-		ItemIdIsUsed(PageGetItemId(page, offset));
+			 ItemIdIsUsed(PageGetItemId(page, offset));
 	UnlockReleaseBuffer(buffer);
 	return exists;
 }
@@ -208,19 +211,19 @@ row_exists(Relation heap, uint64 tid)
 static bool
 still_live(Check *check, const IndexedRow *row)
 {
-	IndexView  *view = check->view;
+	IndexView *view = check->view;
 
 	if (row->is_null)
 	{
-		NullEntry	entry;
+		NullEntry entry;
 
 		parray_copy_out(&view->index, &view->meta, ARRAY_NULLS, row->item, 1, &entry);
 		return entry.state == DOC_LIVE && tid_number(&entry.tid) == row->tid;
 	}
 	else
 	{
-		DocRows		rows;
-		bool		found = false;
+		DocRows rows;
+		bool    found = false;
 
 		versions_read(view, row->item, &rows);
 		for (uint32 i = 0; i < rows.count; i++)
@@ -236,20 +239,22 @@ check_unseen(Check *check, const IndexedRow *row)
 	for (int look = 0; look < 2; look++)
 		if (row_exists(check->heap, row->tid) || !still_live(check, row))
 			return;
-	findings_add(check->findings, FINDING_ERROR, row->item, "%s is of row (%u,%u), which the table does not have",
-				 kind_name(row), (uint32) (row->tid >> 16), (uint32) (row->tid & 0xFFFF));
+	findings_add(check->findings, FINDING_ERROR, row->item,
+				 "%s is of row (%u,%u), which the table does not have", kind_name(row),
+				 (uint32) (row->tid >> 16), (uint32) (row->tid & 0xFFFF));
 }
 
 void
 check_heap(Check *check)
 {
-	HeapCheck	heap = {check};
+	HeapCheck heap = {check};
 
 	list_rows(&heap);
 	if (check->rescore)
 	{
 		heap.encoding = encoding_check_begin(check);
-		heap.row_context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg check row", ALLOCSET_DEFAULT_SIZES);
+		heap.row_context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg check row",
+												 ALLOCSET_DEFAULT_SIZES);
 	}
 	scan_table(&heap);
 

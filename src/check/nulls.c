@@ -12,13 +12,14 @@
 static void
 check_free_list(Check *check, uint8 *listed)
 {
-	uint32		item = check->view->meta.null_free_head;
+	uint32 item = check->view->meta.null_free_head;
 
 	while (item != INVALID_ORDINAL)
 	{
 		if (item >= check->nnulls || check->nulls[item].state != DOC_FREE)
 		{
-			findings_add(check->findings, FINDING_ERROR, item, "the free list names an entry that is not free");
+			findings_add(check->findings, FINDING_ERROR, item,
+						 "the free list names an entry that is not free");
 			return;
 		}
 		if (bit_test(listed, item))
@@ -34,8 +35,8 @@ check_free_list(Check *check, uint8 *listed)
 void
 check_nulls(Check *check)
 {
-	uint8	   *listed = check_bits(check->nnulls);
-	uint32		live = 0;
+	uint8 *listed = check_bits(check->nnulls);
+	uint32 live = 0;
 
 	check_use(check, ARRAY_NULLS, 0, check->nnulls);
 	check_free_list(check, listed);
@@ -45,13 +46,16 @@ check_nulls(Check *check)
 
 		live += entry->state == DOC_LIVE;
 		if (entry->state != DOC_LIVE && entry->state != DOC_FREE)
-			findings_add(check->findings, FINDING_ERROR, item, "entry has state %d", (int) entry->state);
+			findings_add(check->findings, FINDING_ERROR, item, "entry has state %d",
+						 (int) entry->state);
 		else if (entry->state == DOC_LIVE && !ItemPointerIsValid(&entry->tid))
 			findings_add(check->findings, FINDING_ERROR, item, "entry names no row of the table");
 		else if (entry->state == DOC_FREE && !bit_test(listed, item))
-			findings_add(check->findings, FINDING_WARNING, item, "free entry is not on the free list");
+			findings_add(check->findings, FINDING_WARNING, item,
+						 "free entry is not on the free list");
 	}
 	if (live != check->view->meta.live_nulls)
-		findings_add(check->findings, FINDING_ERROR, NO_ITEM, "the meta page counts %u NULL rows, there are %u",
+		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
+					 "the meta page counts %u NULL rows, there are %u",
 					 check->view->meta.live_nulls, live);
 }

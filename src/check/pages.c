@@ -16,12 +16,13 @@
 
 typedef struct PageCheck
 {
-	Check	   *check;
-	ExtentList	arrays;
+	Check      *check;
+	ExtentList  arrays;
 	BlockNumber block;
-	ExtentList	unowned;		/* runs of empty blocks that belong to no array, of which there is room for capacity */
-	uint32		capacity;
-	PGAlignedBlock copy;		/* of its page */
+	ExtentList
+		unowned; /* runs of empty blocks that belong to no array, of which there is room for capacity */
+	uint32         capacity;
+	PGAlignedBlock copy; /* of its page */
 } PageCheck;
 
 /* ---- blocks without an owner ---- */
@@ -30,7 +31,7 @@ typedef struct PageCheck
 static void
 note_unowned(PageCheck *pages)
 {
-	ExtentList *unowned = &pages->unowned;
+	ExtentList   *unowned = &pages->unowned;
 	PlacedExtent *last = unowned->nextents > 0 ? &unowned->extents[unowned->nextents - 1] : NULL;
 
 	if (last != NULL && last->start + last->npages == pages->block)
@@ -41,9 +42,10 @@ note_unowned(PageCheck *pages)
 	if (unowned->nextents == pages->capacity)
 	{
 		pages->capacity = Max(pages->capacity * 2, 64);
-		unowned->extents = unowned->extents == NULL
-			? palloc(pages->capacity * sizeof(PlacedExtent))
-			: repalloc_huge(unowned->extents, mul_size(pages->capacity, sizeof(PlacedExtent)));
+		unowned->extents =
+			unowned->extents == NULL
+				? palloc(pages->capacity * sizeof(PlacedExtent))
+				: repalloc_huge(unowned->extents, mul_size(pages->capacity, sizeof(PlacedExtent)));
 	}
 	unowned->extents[unowned->nextents++] = (PlacedExtent) {.start = pages->block, .npages = 1};
 }
@@ -53,7 +55,7 @@ static void
 list_arrays_now(PageCheck *pages, ExtentList *arrays)
 {
 	ColbertIndex *index = &pages->check->view->index;
-	MetaPageData meta;
+	MetaPageData  meta;
 
 	if (RecoveryInProgress())
 		meta_read(index, &meta);
@@ -66,7 +68,7 @@ list_arrays_now(PageCheck *pages, ExtentList *arrays)
 static void
 report_unowned(PageCheck *pages)
 {
-	ExtentList	arrays;
+	ExtentList arrays;
 
 	if (pages->unowned.nextents == 0)
 		return;
@@ -74,15 +76,16 @@ report_unowned(PageCheck *pages)
 	for (int i = 0; i < pages->unowned.nextents; i++)
 	{
 		const PlacedExtent *run = &pages->unowned.extents[i];
-		BlockNumber end = run->start + run->npages;
-		BlockNumber first = extents_skip(&arrays, run->start);
-		BlockNumber block = first;
+		BlockNumber         end = run->start + run->npages;
+		BlockNumber         first = extents_skip(&arrays, run->start);
+		BlockNumber         block = first;
 
 		while (block < end && extents_skip(&arrays, block) == block)
 			block++;
 		if (first < block)
 			findings_add(pages->check->findings, FINDING_WARNING, first,
-						 "%u empty pages from this one on belong to nothing until the next VACUUM", block - first);
+						 "%u empty pages from this one on belong to nothing until the next VACUUM",
+						 block - first);
 	}
 	pfree(arrays.extents);
 }
@@ -91,8 +94,8 @@ report_unowned(PageCheck *pages)
 static bool
 in_new_extent(PageCheck *pages)
 {
-	ExtentList	arrays;
-	bool		found;
+	ExtentList arrays;
+	bool       found;
 
 	list_arrays_now(pages, &arrays);
 	found = extents_find(&arrays, pages->block) != NULL;
@@ -105,12 +108,12 @@ in_new_extent(PageCheck *pages)
 static void
 check_segment(PageCheck *pages, const PostingSegment *segment)
 {
-	Check	   *check = pages->check;
-	uint32		nnodes = check->view->meta.arrays[ARRAY_NODES].nitems;
+	Check *check = pages->check;
+	uint32 nnodes = check->view->meta.arrays[ARRAY_NODES].nitems;
 
 	if (segment->node >= nnodes)
-		findings_add(check->findings, FINDING_ERROR, pages->block, "a segment is of node %u, there are %u",
-					 segment->node, nnodes);
+		findings_add(check->findings, FINDING_ERROR, pages->block,
+					 "a segment is of node %u, there are %u", segment->node, nnodes);
 	for (uint32 i = 0; i < segment->count; i++)
 	{
 		if (segment->docs[i] < check->ndocs && (i == 0 || segment->docs[i - 1] < segment->docs[i]))
@@ -126,8 +129,8 @@ check_segment(PageCheck *pages, const PostingSegment *segment)
 static const PostingSegment *
 whole_segment(Page page, ItemId item)
 {
-	uint32		offset = ItemIdGetOffset(item);
-	uint32		length = ItemIdGetLength(item);
+	uint32                offset = ItemIdGetOffset(item);
+	uint32                length = ItemIdGetLength(item);
 	const PostingSegment *segment;
 
 	if (offset % sizeof(uint32) != 0 || offset < ((PageHeader) page)->pd_upper ||
@@ -142,13 +145,13 @@ whole_segment(Page page, ItemId item)
 static void
 check_posting_page(PageCheck *pages)
 {
-	Page		page = pages->copy.data;
+	Page         page = pages->copy.data;
 	OffsetNumber end = PageGetMaxOffsetNumber(page);
-	Size		taken = 0;
+	Size         taken = 0;
 
 	for (OffsetNumber offset = FirstOffsetNumber; offset <= end; offset++)
 	{
-		ItemId		item = PageGetItemId(page, offset);
+		ItemId                item = PageGetItemId(page, offset);
 		const PostingSegment *segment;
 
 		if (!ItemIdIsUsed(item))
@@ -156,7 +159,8 @@ check_posting_page(PageCheck *pages)
 		segment = ItemIdIsNormal(item) ? whole_segment(page, item) : NULL;
 		if (segment == NULL)
 		{
-			findings_add(pages->check->findings, FINDING_ERROR, pages->block, "item %u is not a posting segment", offset);
+			findings_add(pages->check->findings, FINDING_ERROR, pages->block,
+						 "item %u is not a posting segment", offset);
 			continue;
 		}
 		taken += MAXALIGN(ItemIdGetLength(item));
@@ -195,11 +199,11 @@ expected_kind(BlockNumber block, const PlacedExtent *extent)
 static void
 check_copy(PageCheck *pages, const PlacedExtent *extent)
 {
-	Check	   *check = pages->check;
-	Page		page = pages->copy.data;
+	Check             *check = pages->check;
+	Page               page = pages->copy.data;
 	const PageTrailer *trailer;
-	PageKind	kind = expected_kind(pages->block, extent);
-	int			array = extent == NULL ? 0 : extent->array;
+	PageKind           kind = expected_kind(pages->block, extent);
+	int                array = extent == NULL ? 0 : extent->array;
 
 	if (PageIsNew(page))
 	{
@@ -209,7 +213,8 @@ check_copy(PageCheck *pages, const PlacedExtent *extent)
 			findings_add(check->findings, FINDING_ERROR, pages->block, "page in use is empty");
 		return;
 	}
-	if (!header_agrees((PageHeader) page, kind != PAGE_POSTINGS && array != ARRAY_VERSIONS && array != ARRAY_HASHES))
+	if (!header_agrees((PageHeader) page,
+					   kind != PAGE_POSTINGS && array != ARRAY_VERSIONS && array != ARRAY_HASHES))
 	{
 		findings_add(check->findings, FINDING_ERROR, pages->block, "page has a damaged header");
 		return;
@@ -230,8 +235,8 @@ check_copy(PageCheck *pages, const PlacedExtent *extent)
 static void
 read_block(Check *check, void *arg)
 {
-	PageCheck  *pages = arg;
-	Buffer		buffer = ReadBuffer(check->index, pages->block);
+	PageCheck *pages = arg;
+	Buffer     buffer = ReadBuffer(check->index, pages->block);
 
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
 	memcpy(pages->copy.data, BufferGetPage(buffer), BLCKSZ);
@@ -241,7 +246,7 @@ read_block(Check *check, void *arg)
 void
 check_pages(Check *check)
 {
-	PageCheck  *pages = palloc0(sizeof(PageCheck));
+	PageCheck *pages = palloc0(sizeof(PageCheck));
 
 	pages->check = check;
 	extents_list(&check->view->index, &check->view->meta, &pages->arrays);

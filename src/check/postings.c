@@ -17,26 +17,27 @@
 
 typedef struct PostingsCheck
 {
-	Check	   *check;
-	uint8	   *posted;			/* a bit a document: it is in some list */
-	uint64		postings;
-	uint64		segments;
-	uint32		node;			/* whose list is being followed */
-	uint32	   *docs;			/* of that list */
-	uint32		ndocs;
-	uint32		capacity;
+	Check  *check;
+	uint8  *posted; /* a bit a document: it is in some list */
+	uint64  postings;
+	uint64  segments;
+	uint32  node; /* whose list is being followed */
+	uint32 *docs; /* of that list */
+	uint32  ndocs;
+	uint32  capacity;
 } PostingsCheck;
 
 /* Add a segment's documents to those of the list. */
 static void
 gather(PostingsCheck *postings, const PostingSegment *segment)
 {
-	uint64		needed = (uint64) postings->ndocs + segment->count;
+	uint64 needed = (uint64) postings->ndocs + segment->count;
 
 	if (needed > postings->capacity)
 	{
 		postings->capacity = (uint32) Max(needed, (uint64) postings->capacity * 2);
-		postings->docs = repalloc_huge(postings->docs, mul_size(postings->capacity, sizeof(uint32)));
+		postings->docs =
+			repalloc_huge(postings->docs, mul_size(postings->capacity, sizeof(uint32)));
 	}
 	memcpy(postings->docs + postings->ndocs, segment->docs, segment->count * sizeof(uint32));
 	postings->ndocs = (uint32) needed;
@@ -46,9 +47,9 @@ gather(PostingsCheck *postings, const PostingSegment *segment)
 static bool
 copy_segment(Check *check, uint32 node, PostingRef ref, SegmentBuffer *copy)
 {
-	Buffer		buffer;
-	Page		page;
-	bool		found = false;
+	Buffer buffer;
+	Page   page;
+	bool   found = false;
 
 	if (ref.block == META_BLOCK || ref.block >= check->nblocks)
 		return false;
@@ -72,8 +73,8 @@ copy_segment(Check *check, uint32 node, PostingRef ref, SegmentBuffer *copy)
 static void
 follow(PostingsCheck *postings, uint32 node, PostingRef ref)
 {
-	Check	   *check = postings->check;
-	uint64		steps = 0;
+	Check        *check = postings->check;
+	uint64        steps = 0;
 	SegmentBuffer segment;
 
 	for (; is_segment(ref); ref = segment.segment.next)
@@ -81,8 +82,9 @@ follow(PostingsCheck *postings, uint32 node, PostingRef ref)
 		CHECK_FOR_INTERRUPTS();
 		if (!copy_segment(check, node, ref, &segment))
 		{
-			findings_add(check->findings, FINDING_ERROR, node, "list leads to item %u of block %u, where it has no segment",
-						 ref.offset, ref.block);
+			findings_add(check->findings, FINDING_ERROR, node,
+						 "list leads to item %u of block %u, where it has no segment", ref.offset,
+						 ref.block);
 			return;
 		}
 		if (check->pages_walked && steps++ > check->segments)
@@ -99,21 +101,22 @@ follow(PostingsCheck *postings, uint32 node, PostingRef ref)
 static void
 check_list(PostingsCheck *postings, uint32 node)
 {
-	Check	   *check = postings->check;
+	Check *check = postings->check;
 
 	qsort(postings->docs, postings->ndocs, sizeof(uint32), compare_ordinals);
 	for (uint32 i = 0; i < postings->ndocs; i++)
 	{
-		uint32		doc = postings->docs[i];
+		uint32 doc = postings->docs[i];
 
 		if (i > 0 && postings->docs[i - 1] == doc)
 			findings_add(check->findings, FINDING_ERROR, node, "list names document %u twice", doc);
 		if (doc >= check->ndocs)
-			continue;			/* reported with its page */
+			continue; /* reported with its page */
 		bit_set(postings->posted, doc);
 		if (check->docs[doc].state != DOC_LIVE && check->docs[doc].state != DOC_DEAD)
-			findings_add(check->findings, FINDING_ERROR, node, "list names document %u, and its state is %d",
-						 doc, (int) check->docs[doc].state);
+			findings_add(check->findings, FINDING_ERROR, node,
+						 "list names document %u, and its state is %d", doc,
+						 (int) check->docs[doc].state);
 	}
 	postings->postings += postings->ndocs;
 }
@@ -122,7 +125,7 @@ static void
 follow_node(Check *check, void *arg)
 {
 	PostingsCheck *postings = arg;
-	uint32		node = postings->node;
+	uint32         node = postings->node;
 
 	postings->ndocs = 0;
 	follow(postings, node, postings_head(&check->view->index, &check->view->meta, node));
@@ -133,7 +136,7 @@ void
 check_postings(Check *check)
 {
 	const MetaPageData *meta = &check->view->meta;
-	PostingsCheck postings = {check};
+	PostingsCheck       postings = {check};
 
 	postings.capacity = SEGMENT_MAX_DOCS;
 	postings.docs = palloc(postings.capacity * sizeof(uint32));
@@ -144,9 +147,11 @@ check_postings(Check *check)
 	for (uint32 doc = 0; doc < check->ndocs; doc++)
 		if (check->docs[doc].state == DOC_LIVE && !(check->docs[doc].flags & DOC_PENDING) &&
 			!bit_test(postings.posted, doc) && !bit_test(check->queued, doc))
-			findings_add(check->findings, FINDING_ERROR, doc, "document is neither queued nor in a posting list");
+			findings_add(check->findings, FINDING_ERROR, doc,
+						 "document is neither queued nor in a posting list");
 	if (check->pages_walked && check->segments > postings.segments)
-		findings_add(check->findings, FINDING_WARNING, NO_ITEM, UINT64_FORMAT " segments belong to no list",
+		findings_add(check->findings, FINDING_WARNING, NO_ITEM,
+					 UINT64_FORMAT " segments belong to no list",
 					 check->segments - postings.segments);
 	if (postings.postings != meta->postings)
 		findings_add(check->findings, FINDING_WARNING, NO_ITEM,

@@ -20,15 +20,17 @@ check_queued(Check *check, uint32 item, uint32 doc)
 
 	if (doc >= check->ndocs)
 	{
-		findings_add(check->findings, FINDING_ERROR, item, "document %u is queued, there are %u", doc, check->ndocs);
+		findings_add(check->findings, FINDING_ERROR, item, "document %u is queued, there are %u",
+					 doc, check->ndocs);
 		return;
 	}
 	entry = &check->docs[doc];
 	if (entry->state != DOC_LIVE && entry->state != DOC_DEAD)
-		findings_add(check->findings, FINDING_ERROR, item, "document %u is queued, and its state is %d",
-					 doc, (int) entry->state);
+		findings_add(check->findings, FINDING_ERROR, item,
+					 "document %u is queued, and its state is %d", doc, (int) entry->state);
 	else if (!(entry->flags & DOC_PENDING))
-		findings_add(check->findings, FINDING_WARNING, item, "document %u is queued, and not pending", doc);
+		findings_add(check->findings, FINDING_WARNING, item,
+					 "document %u is queued, and not pending", doc);
 	else if (bit_test(check->queued, doc))
 		findings_add(check->findings, FINDING_WARNING, item, "document %u is queued twice", doc);
 	bit_set(check->queued, doc);
@@ -38,13 +40,14 @@ void
 check_queue(Check *check)
 {
 	const MetaPageData *meta = &check->view->meta;
-	uint64		tokens = 0;
+	uint64              tokens = 0;
 
-	check_use(check, ARRAY_QUEUE, meta->queue_head, check->nqueue > 0 ? meta->queue_tail - meta->queue_head : 0);
+	check_use(check, ARRAY_QUEUE, meta->queue_head,
+			  check->nqueue > 0 ? meta->queue_tail - meta->queue_head : 0);
 	check_use(check, ARRAY_QUEUE, 0, check->nqueue > 0 ? meta->queue_wrapped : 0);
 	for (uint32 i = 0; i < check->nqueue; i++)
 	{
-		uint32		doc = check->queue[i];
+		uint32 doc = check->queue[i];
 
 		check_queued(check, i, doc);
 		if (doc < check->ndocs)
@@ -57,12 +60,15 @@ check_queue(Check *check)
 		if (!(entry->flags & DOC_PENDING) || bit_test(check->queued, doc))
 			continue;
 		if (entry->state == DOC_LIVE)
-			findings_add(check->findings, FINDING_ERROR, doc, "document is pending, and not queued");
+			findings_add(check->findings, FINDING_ERROR, doc,
+						 "document is pending, and not queued");
 		else if (entry->state == DOC_DEAD)
-			findings_add(check->findings, FINDING_WARNING, doc, "dead document is pending, and not queued");
+			findings_add(check->findings, FINDING_WARNING, doc,
+						 "dead document is pending, and not queued");
 	}
 	if (tokens != meta->pending_tokens)
 		findings_add(check->findings, FINDING_WARNING, NO_ITEM,
-					 "the meta page counts " UINT64_FORMAT " pending tokens, there are " UINT64_FORMAT,
+					 "the meta page counts " UINT64_FORMAT
+					 " pending tokens, there are " UINT64_FORMAT,
 					 meta->pending_tokens, tokens);
 }

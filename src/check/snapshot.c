@@ -19,12 +19,12 @@
 static void
 warm(Check *check, ArrayKind kind, uint32 first, uint32 end)
 {
-	IndexView  *view = check->view;
+	IndexView       *view = check->view;
 	const ArrayMeta *array = &view->meta.arrays[kind];
 
 	while (first < end)
 	{
-		char	   *data;
+		char *data;
 
 		CHECK_FOR_INTERRUPTS();
 		UnlockReleaseBuffer(parray_read(&view->index, &view->meta, kind, first, &data));
@@ -35,8 +35,9 @@ warm(Check *check, ArrayKind kind, uint32 first, uint32 end)
 static void *
 copy_items(Check *check, ArrayKind kind, uint32 first, uint32 count)
 {
-	IndexView  *view = check->view;
-	void	   *copy = palloc_extended(Max(mul_size(count, view->meta.arrays[kind].item_size), 1), MCXT_ALLOC_HUGE);
+	IndexView *view = check->view;
+	void      *copy = palloc_extended(Max(mul_size(count, view->meta.arrays[kind].item_size), 1),
+									  MCXT_ALLOC_HUGE);
 
 	parray_copy_out(&view->index, &view->meta, kind, first, count, copy);
 	return copy;
@@ -46,23 +47,26 @@ copy_items(Check *check, ArrayKind kind, uint32 first, uint32 count)
 static void
 copy_runs_of(Check *check, uint32 class)
 {
-	IndexView  *view = check->view;
-	uint32		most = view->meta.arrays[ARRAY_PENDING_ROWS].nitems;
-	uint32		first = view->meta.free_runs[class];
-	uint32		next;
+	IndexView *view = check->view;
+	uint32     most = view->meta.arrays[ARRAY_PENDING_ROWS].nitems;
+	uint32     first = view->meta.free_runs[class];
+	uint32     next;
 
 	while (first != INVALID_ORDINAL)
 	{
 		if (check->nruns >= most || !pending_rows_next(view, first, &next))
 		{
-			findings_add(check->findings, FINDING_WARNING, class, "free pending rows are lost: their list is damaged");
+			findings_add(check->findings, FINDING_WARNING, class,
+						 "free pending rows are lost: their list is damaged");
 			return;
 		}
 		if (check->nruns == check->runs_room)
 		{
 			check->runs_room = Max(check->runs_room * 2, 1024);
-			check->runs = check->runs == NULL ? palloc(check->runs_room * sizeof(CheckRun))
-				: repalloc_huge(check->runs, mul_size(check->runs_room, sizeof(CheckRun)));
+			check->runs =
+				check->runs == NULL
+					? palloc(check->runs_room * sizeof(CheckRun))
+					: repalloc_huge(check->runs, mul_size(check->runs_room, sizeof(CheckRun)));
 		}
 		check->runs[check->nruns++] = (CheckRun) {first, pending_rows_length(class)};
 		first = next;
@@ -72,7 +76,7 @@ copy_runs_of(Check *check, uint32 class)
 static void
 copy_free_runs(Check *check)
 {
-	for (uint32 class = 0; class < RUN_CLASSES; class++)
+	for (uint32 class = 0; class < RUN_CLASSES; class ++)
 		copy_runs_of(check, class);
 }
 
@@ -80,7 +84,7 @@ void
 check_snapshot(Check *check)
 {
 	MetaPageData *meta = &check->view->meta;
-	Buffer		buffer;
+	Buffer        buffer;
 
 	warm(check, ARRAY_DOCS, 0, meta->arrays[ARRAY_DOCS].nitems);
 	warm(check, ARRAY_VERSIONS, 0, meta->arrays[ARRAY_VERSIONS].nitems);
@@ -100,9 +104,10 @@ check_snapshot(Check *check)
 		check->nqueue = queue_count(meta);
 	else
 		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
-					 "the queue has items %u to %u, and 0 to %u, of %u", meta->queue_head, meta->queue_tail,
-					 meta->queue_wrapped, meta->arrays[ARRAY_QUEUE].nitems);
-	check->queue = palloc_extended(Max(mul_size(check->nqueue, sizeof(uint32)), 1), MCXT_ALLOC_HUGE);
+					 "the queue has items %u to %u, and 0 to %u, of %u", meta->queue_head,
+					 meta->queue_tail, meta->queue_wrapped, meta->arrays[ARRAY_QUEUE].nitems);
+	check->queue =
+		palloc_extended(Max(mul_size(check->nqueue, sizeof(uint32)), 1), MCXT_ALLOC_HUGE);
 	queue_copy(&check->view->index, meta, check->nqueue, check->queue);
 	copy_free_runs(check);
 	UnlockReleaseBuffer(buffer);
@@ -123,11 +128,11 @@ void
 check_use(Check *check, ArrayKind kind, uint32 first, uint32 n)
 {
 	const MetaPageData *meta = &check->view->meta;
-	uint64		end = (uint64) first + n;
+	uint64              end = (uint64) first + n;
 
 	for (uint64 item = first; item < end; item += parray_run(&meta->arrays[kind], (uint32) item))
 	{
-		uint32		slot;
+		uint32      slot;
 		BlockNumber block = parray_block(&check->view->index, meta, kind, (uint32) item, &slot);
 
 		if (block < check->nblocks)

@@ -14,31 +14,35 @@
 /* A version page, and the documents of its directory page. */
 typedef struct VersionCheck
 {
-	Check	   *check;
-	uint32		page;
-	uint32		first;			/* document */
-	uint32		ndocs;
-	uint32		versions[DOCS_PER_PAGE];	/* of each document */
+	Check *check;
+	uint32 page;
+	uint32 first; /* document */
+	uint32 ndocs;
+	uint32 versions[DOCS_PER_PAGE]; /* of each document */
 } VersionCheck;
 
 static void
 check_version(VersionCheck *state, const RowVersion *version)
 {
-	Check	   *check = state->check;
-	uint32		doc = state->first + version->slot;
+	Check *check = state->check;
+	uint32 doc = state->first + version->slot;
 
 	if (version->slot >= state->ndocs || check->docs[doc].state != DOC_LIVE)
 	{
 		findings_add(check->findings, FINDING_ERROR, state->page,
-					 "a version is of slot %u, which holds no live document", (unsigned) version->slot);
+					 "a version is of slot %u, which holds no live document",
+					 (unsigned) version->slot);
 		return;
 	}
 	if (!(check->docs[doc].flags & DOC_VERSIONS))
-		findings_add(check->findings, FINDING_ERROR, doc, "document has versions, and is not flagged");
+		findings_add(check->findings, FINDING_ERROR, doc,
+					 "document has versions, and is not flagged");
 	if (!ItemPointerIsValid((ItemPointer) &version->tid))
-		findings_add(check->findings, FINDING_ERROR, doc, "a version of the document names no row of the table");
+		findings_add(check->findings, FINDING_ERROR, doc,
+					 "a version of the document names no row of the table");
 	if (++state->versions[version->slot] == VERSIONS_MAX_ROWS)
-		findings_add(check->findings, FINDING_ERROR, doc, "document has more than %d versions", VERSIONS_MAX_ROWS);
+		findings_add(check->findings, FINDING_ERROR, doc, "document has more than %d versions",
+					 VERSIONS_MAX_ROWS);
 }
 
 static bool
@@ -55,12 +59,13 @@ is_flagged(const VersionCheck *state)
 static void
 check_page(VersionCheck *state)
 {
-	Check	   *check = state->check;
-	uint32		count = state->page < check->nversion_pages ? check->versions[state->page].count : 0;
+	Check *check = state->check;
+	uint32 count = state->page < check->nversion_pages ? check->versions[state->page].count : 0;
 
 	if (count > VERSIONS_PER_PAGE)
 	{
-		findings_add(check->findings, FINDING_ERROR, state->page, "version page has %u versions", count);
+		findings_add(check->findings, FINDING_ERROR, state->page, "version page has %u versions",
+					 count);
 		return;
 	}
 	if (count == 0 && is_flagged(state))
@@ -76,14 +81,15 @@ check_page(VersionCheck *state)
 void
 check_versions(Check *check)
 {
-	uint32		per_page = parray_per_page(&check->view->meta.arrays[ARRAY_DOCS]);
-	uint32		npages = (check->ndocs + per_page - 1) / per_page;
+	uint32        per_page = parray_per_page(&check->view->meta.arrays[ARRAY_DOCS]);
+	uint32        npages = (check->ndocs + per_page - 1) / per_page;
 	VersionCheck *state = palloc0(sizeof(VersionCheck));
 
 	state->check = check;
 	if (check->nversion_pages > npages)
-		findings_add(check->findings, FINDING_ERROR, NO_ITEM, "there are %u version pages for %u pages of documents",
-					 check->nversion_pages, npages);
+		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
+					 "there are %u version pages for %u pages of documents", check->nversion_pages,
+					 npages);
 	for (state->page = 0; state->page < npages; state->page++)
 	{
 		CHECK_FOR_INTERRUPTS();

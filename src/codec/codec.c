@@ -10,11 +10,7 @@
 #include <string.h>
 
 static const Codec *const codecs[] = {
-	&codec_sq8,
-	&codec_flat,
-	&codec_bit,
-	&codec_sq4,
-	&codec_pq,
+	&codec_sq8, &codec_flat, &codec_bit, &codec_sq4, &codec_pq,
 };
 
 #define NUM_CODECS (sizeof(codecs) / sizeof(codecs[0]))

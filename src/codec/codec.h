@@ -22,8 +22,8 @@
 typedef enum CodecId
 {
 	CODEC_SQ8 = 1,
-	CODEC_FLAT = 2,				/* float4 rows */
-	CODEC_BIT = 3,				/* no rows: sketches narrow, the stored column decides */
+	CODEC_FLAT = 2, /* float4 rows */
+	CODEC_BIT = 3,  /* no rows: sketches narrow, the stored column decides */
 	CODEC_SQ4 = 4,
 	CODEC_PQ = 5
 } CodecId;
@@ -31,9 +31,9 @@ typedef enum CodecId
 /* What the size of a row depends on. */
 typedef struct CodecShape
 {
-	uint32_t	dim;
-	bool		has_add;		/* L2 */
-	uint32_t	pq_m;			/* pq: parts that the dims are cut into, at most rotation_padded(dim) */
+	uint32_t dim;
+	bool     has_add; /* L2 */
+	uint32_t pq_m;    /* pq: parts that the dims are cut into, at most rotation_padded(dim) */
 } CodecShape;
 
 typedef struct Codec Codec;
@@ -41,47 +41,49 @@ typedef struct Codec Codec;
 /* A codec with all that it encodes with. */
 typedef struct Coder
 {
-	const Codec *codec;
-	CodecShape	shape;
-	const Rotation *rotation;	/* of shape.dim */
-	const float *codebooks;		/* of a codec that is trained; NULL before, when there are no rows */
+	const Codec    *codec;
+	CodecShape      shape;
+	const Rotation *rotation;  /* of shape.dim */
+	const float    *codebooks; /* of a codec that is trained; NULL before, when there are no rows */
 } Coder;
 
 /* What a codec is trained on: a sample, and how to work. */
 typedef struct CodecTraining
 {
-	const KmeansInput *points;	/* chunks, rows, nsample, dim, scratch and seed count */
+	const KmeansInput *points; /* chunks, rows, nsample, dim, scratch and seed count */
 	const KmeansHooks *hooks;
-	size_t		memory;			/* decides how many points are used, whoever works on them; 0 = default */
+	size_t memory; /* decides how many points are used, whoever works on them; 0 = default */
 } CodecTraining;
 
 struct Codec
 {
-	CodecId		id;
-	const char *name;			/* as in WITH (quantizer = ...) */
+	CodecId     id;
+	const char *name; /* as in WITH (quantizer = ...) */
 
 	/* Documents cannot be read back from the rows: a pending one has rows of sq8 beside them until it is merged. */
-	bool		coarse;
+	bool coarse;
 
 	/* Bytes of a row; 0 where the codec has none, and then all below is NULL. */
-	size_t		(*row_size) (CodecShape shape);
+	size_t (*row_size)(CodecShape shape);
 
 	/* Floats of the codebooks, and how they are found; NULL where nothing is trained. */
-	size_t		(*codebook_floats) (CodecShape shape);
-	void		(*train) (const Coder *coder, const CodecTraining *training, float *codebooks);
+	size_t (*codebook_floats)(CodecShape shape);
+	void (*train)(const Coder *coder, const CodecTraining *training, float *codebooks);
 
 	/* Floats of scratch that encode and decode need; NULL = none. */
-	size_t		(*scratch_floats) (CodecShape shape);
+	size_t (*scratch_floats)(CodecShape shape);
 
 	/* n x dim floats into n rows, and one row back into dim floats. */
-	void		(*encode) (const Coder *coder, const float *tokens, uint32_t n, uint8_t *rows, float *scratch);
-	void		(*decode) (const Coder *coder, const uint8_t *row, float *token, float *scratch);
+	void (*encode)(const Coder *coder, const float *tokens, uint32_t n, uint8_t *rows,
+				   float *scratch);
+	void (*decode)(const Coder *coder, const uint8_t *row, float *token, float *scratch);
 
 	/* A query against rows: bytes, preparation, number of best slots, running maxima. */
-	size_t		(*query_size) (CodecShape shape, uint32_t ntokens);
-	void	   *(*query_prepare) (const Coder *coder, const float *tokens, uint32_t ntokens, void *memory);
-	uint32_t	(*query_slots) (const void *query);
-	void		(*score_rows) (const Coder *coder, const void *query, const uint8_t *rows, uint32_t nrows, float *best);
+	size_t (*query_size)(CodecShape shape, uint32_t ntokens);
+	void *(*query_prepare)(const Coder *coder, const float *tokens, uint32_t ntokens, void *memory);
+	uint32_t (*query_slots)(const void *query);
+	void (*score_rows)(const Coder *coder, const void *query, const uint8_t *rows, uint32_t nrows,
+					   float *best);
 };
 
 extern const Codec codec_sq8;
@@ -110,7 +112,8 @@ coder_codebook_floats(const Coder *coder)
 static inline bool
 coder_has_rows(const Coder *coder)
 {
-	return coder_row_size(coder) > 0 && (coder->codec->codebook_floats == NULL || coder->codebooks != NULL);
+	return coder_row_size(coder) > 0 &&
+		   (coder->codec->codebook_floats == NULL || coder->codebooks != NULL);
 }
 
 static inline size_t
@@ -119,4 +122,4 @@ coder_scratch_floats(const Coder *coder)
 	return coder->codec->scratch_floats == NULL ? 0 : coder->codec->scratch_floats(coder->shape);
 }
 
-#endif							/* COLBERT_CODEC_H */
+#endif /* COLBERT_CODEC_H */

@@ -29,8 +29,8 @@ encode_row(CodecShape shape, const float *token, uint8_t *row)
 {
 	if (shape.has_add)
 	{
-		float		norm = kernel_norm(token, shape.dim);
-		float		add = -0.5f * (norm * norm);
+		float norm = kernel_norm(token, shape.dim);
+		float add = -0.5f * (norm * norm);
 
 		memcpy(row, &add, sizeof(add));
 	}
@@ -41,7 +41,8 @@ static void
 flat_encode(const Coder *coder, const float *tokens, uint32_t n, uint8_t *rows, float *scratch)
 {
 	for (uint32_t i = 0; i < n; i++)
-		encode_row(coder->shape, tokens + (size_t) i * coder->shape.dim, rows + i * flat_row_size(coder->shape));
+		encode_row(coder->shape, tokens + (size_t) i * coder->shape.dim,
+				   rows + i * flat_row_size(coder->shape));
 }
 
 static void
@@ -69,10 +70,11 @@ flat_query_slots(const void *query)
 }
 
 static void
-flat_score_rows(const Coder *coder, const void *query, const uint8_t *rows, uint32_t nrows, float *best)
+flat_score_rows(const Coder *coder, const void *query, const uint8_t *rows, uint32_t nrows,
+				float *best)
 {
-	CodecShape	shape = coder->shape;
-	KernelRows	run = {
+	CodecShape shape = coder->shape;
+	KernelRows run = {
 		.rows = rows + header_size(shape),
 		.stride = flat_row_size(shape),
 		.element = KERNEL_FLOAT4,

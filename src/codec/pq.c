@@ -56,7 +56,8 @@ packed_floats(CodecShape shape, uint32_t n)
 static size_t
 pq_scratch_floats(CodecShape shape)
 {
-	return BATCH * ((size_t) rotation_padded(shape.dim) + widest_part(shape) + 2) + packed_floats(shape, BATCH);
+	return BATCH * ((size_t) rotation_padded(shape.dim) + widest_part(shape) + 2) +
+		   packed_floats(shape, BATCH);
 }
 
 /* Copy one part of n rotated tokens to 'to', one after another, and pack it. */
@@ -64,19 +65,20 @@ static KernelQuery *
 pack_part(PqPart part, const float *rotated, uint32_t padded, uint32_t n, float *to, void *memory)
 {
 	for (uint32_t i = 0; i < n; i++)
-		memcpy(to + (size_t) i * part.width, rotated + (size_t) i * padded + part.start, part.width * sizeof(float));
+		memcpy(to + (size_t) i * part.width, rotated + (size_t) i * padded + part.start,
+			   part.width * sizeof(float));
 	return kernel_query_pack(memory, to, n, part.width);
 }
 
 static void
 pq_decode(const Coder *coder, const uint8_t *row, float *token, float *scratch)
 {
-	CodecShape	shape = coder->shape;
+	CodecShape     shape = coder->shape;
 	const uint8_t *codes = row + pq_row_size(shape) - shape.pq_m;
 
 	for (uint32_t s = 0; s < shape.pq_m; s++)
 	{
-		PqPart		part = pq_part(shape, coder->codebooks, s);
+		PqPart part = pq_part(shape, coder->codebooks, s);
 
 		memcpy(scratch + part.start, pq_centroid(part, codes[s]), part.width * sizeof(float));
 	}
@@ -87,8 +89,8 @@ pq_decode(const Coder *coder, const uint8_t *row, float *token, float *scratch)
 static float
 decoded_add(const Coder *coder, const uint8_t *row, float *scratch)
 {
-	float	   *token = scratch + coder->rotation->padded;
-	float		square = 0.0f;
+	float *token = scratch + coder->rotation->padded;
+	float  square = 0.0f;
 
 	pq_decode(coder, row, token, scratch);
 	for (uint32_t k = 0; k < coder->shape.dim; k++)
@@ -100,21 +102,22 @@ decoded_add(const Coder *coder, const uint8_t *row, float *scratch)
 static void
 encode_batch(const Coder *coder, const float *tokens, uint32_t n, uint8_t *rows, float *scratch)
 {
-	CodecShape	shape = coder->shape;
-	uint32_t	padded = coder->rotation->padded;
-	size_t		row_size = pq_row_size(shape);
-	float	   *rotated = scratch;
-	float	   *keys = rotated + (size_t) BATCH * padded;
-	uint32_t   *codes = (uint32_t *) (keys + BATCH);
-	float	   *piece = (float *) (codes + BATCH);
-	float	   *memory = piece + (size_t) BATCH * widest_part(shape);
-	float		add[BATCH] = {0};
+	CodecShape shape = coder->shape;
+	uint32_t   padded = coder->rotation->padded;
+	size_t     row_size = pq_row_size(shape);
+	float     *rotated = scratch;
+	float     *keys = rotated + (size_t) BATCH * padded;
+	uint32_t  *codes = (uint32_t *) (keys + BATCH);
+	float     *piece = (float *) (codes + BATCH);
+	float     *memory = piece + (size_t) BATCH * widest_part(shape);
+	float      add[BATCH] = {0};
 
 	for (uint32_t i = 0; i < n; i++)
-		rotation_apply(coder->rotation, tokens + (size_t) i * shape.dim, rotated + (size_t) i * padded);
+		rotation_apply(coder->rotation, tokens + (size_t) i * shape.dim,
+					   rotated + (size_t) i * padded);
 	for (uint32_t s = 0; s < shape.pq_m; s++)
 	{
-		PqPart		part = pq_part(shape, coder->codebooks, s);
+		PqPart part = pq_part(shape, coder->codebooks, s);
 
 		pq_nearest(part, pack_part(part, rotated, padded, n, piece, memory), keys, codes);
 		for (uint32_t i = 0; i < n; i++)
@@ -135,7 +138,8 @@ static void
 pq_encode(const Coder *coder, const float *tokens, uint32_t n, uint8_t *rows, float *scratch)
 {
 	for (uint32_t first = 0; first < n; first += BATCH)
-		encode_batch(coder, tokens + (size_t) first * coder->shape.dim, n - first < BATCH ? n - first : BATCH,
+		encode_batch(coder, tokens + (size_t) first * coder->shape.dim,
+					 n - first < BATCH ? n - first : BATCH,
 					 rows + first * pq_row_size(coder->shape), scratch);
 }
 
@@ -145,8 +149,9 @@ pq_encode(const Coder *coder, const float *tokens, uint32_t n, uint8_t *rows, fl
 static size_t
 pq_query_size(CodecShape shape, uint32_t ntokens)
 {
-	size_t		tables = kernel_pq_query_size(ntokens, shape.pq_m);
-	size_t		scratch = GROUP * ((size_t) rotation_padded(shape.dim) + widest_part(shape)) + packed_floats(shape, GROUP);
+	size_t tables = kernel_pq_query_size(ntokens, shape.pq_m);
+	size_t scratch = GROUP * ((size_t) rotation_padded(shape.dim) + widest_part(shape)) +
+					 packed_floats(shape, GROUP);
 
 	return tables > SIZE_MAX / 2 ? SIZE_MAX : tables + scratch * sizeof(float);
 }
@@ -154,25 +159,28 @@ pq_query_size(CodecShape shape, uint32_t ntokens)
 static void *
 pq_query_prepare(const Coder *coder, const float *tokens, uint32_t ntokens, void *memory)
 {
-	CodecShape	shape = coder->shape;
-	uint32_t	padded = coder->rotation->padded;
+	CodecShape     shape = coder->shape;
+	uint32_t       padded = coder->rotation->padded;
 	KernelPqQuery *q = kernel_pq_lay_out(memory, ntokens, shape.pq_m);
-	float	   *rotated = (float *) ((char *) memory + kernel_pq_query_size(ntokens, shape.pq_m));
-	float	   *piece = rotated + (size_t) GROUP * padded;
-	float	   *packed = piece + (size_t) GROUP * widest_part(shape);
+	float *rotated = (float *) ((char *) memory + kernel_pq_query_size(ntokens, shape.pq_m));
+	float *piece = rotated + (size_t) GROUP * padded;
+	float *packed = piece + (size_t) GROUP * widest_part(shape);
 
 	for (uint32_t group = 0; group < q->ngroups; group++)
 	{
-		uint32_t	n = group + 1 < q->ngroups ? GROUP : (ntokens - 1) % GROUP + 1;
+		uint32_t n = group + 1 < q->ngroups ? GROUP : (ntokens - 1) % GROUP + 1;
 
 		for (uint32_t i = 0; i < n; i++)
-			rotation_apply(coder->rotation, tokens + (size_t) (group * GROUP + i) * shape.dim, rotated + (size_t) i * padded);
+			rotation_apply(coder->rotation, tokens + (size_t) (group * GROUP + i) * shape.dim,
+						   rotated + (size_t) i * padded);
 		for (uint32_t s = 0; s < shape.pq_m; s++)
 		{
-			PqPart		part = pq_part(shape, coder->codebooks, s);
-			KernelRows	rows = {.rows = part.centroids,.stride = pq_stride(part),.nrows = PQ_CENTROIDS};
+			PqPart     part = pq_part(shape, coder->codebooks, s);
+			KernelRows rows = {
+				.rows = part.centroids, .stride = pq_stride(part), .nrows = PQ_CENTROIDS};
 
-			kernels->dot_matrix(pack_part(part, rotated, padded, n, piece, packed), &rows, kernel_pq_table(q, group, s));
+			kernels->dot_matrix(pack_part(part, rotated, padded, n, piece, packed), &rows,
+								kernel_pq_table(q, group, s));
 		}
 	}
 	return q;
@@ -185,7 +193,8 @@ pq_query_slots(const void *query)
 }
 
 static void
-pq_score_rows(const Coder *coder, const void *query, const uint8_t *rows, uint32_t nrows, float *best)
+pq_score_rows(const Coder *coder, const void *query, const uint8_t *rows, uint32_t nrows,
+			  float *best)
 {
 	kernels->pq_rows(query, rows, nrows, coder->shape.has_add, best);
 }

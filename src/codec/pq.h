@@ -17,8 +17,8 @@
 /* One part of the dims, and its centroids: width floats and the addend, each. */
 typedef struct PqPart
 {
-	uint32_t	start;			/* of the padded dims */
-	uint32_t	width;
+	uint32_t     start; /* of the padded dims */
+	uint32_t     width;
 	const float *centroids;
 } PqPart;
 
@@ -26,9 +26,9 @@ typedef struct PqPart
 static inline PqPart
 pq_part(CodecShape shape, const float *codebooks, uint32_t s)
 {
-	uint64_t	padded = rotation_padded(shape.dim);
-	uint32_t	start = (uint32_t) (s * padded / shape.pq_m);
-	uint32_t	end = (uint32_t) ((s + 1) * padded / shape.pq_m);
+	uint64_t padded = rotation_padded(shape.dim);
+	uint32_t start = (uint32_t) (s * padded / shape.pq_m);
+	uint32_t end = (uint32_t) ((s + 1) * padded / shape.pq_m);
 
 	return (PqPart) {start, end - start, codebooks + (size_t) PQ_CENTROIDS * (start + s)};
 }
@@ -56,7 +56,7 @@ pq_add(PqPart part, uint32_t code)
 static inline void
 pq_nearest(PqPart part, const KernelQuery *pieces, float *keys, uint32_t *codes)
 {
-	KernelRows	rows = {
+	KernelRows rows = {
 		.rows = part.centroids,
 		.stride = pq_stride(part),
 		.nrows = PQ_CENTROIDS,
@@ -75,4 +75,4 @@ pq_nearest(PqPart part, const KernelQuery *pieces, float *keys, uint32_t *codes)
 /* pq_train.c */
 extern void pq_train(const Coder *coder, const CodecTraining *training, float *codebooks);
 
-#endif							/* COLBERT_CODEC_PQ_H */
+#endif /* COLBERT_CODEC_PQ_H */

@@ -18,36 +18,36 @@
 
 #include "base/splitmix.h"
 
-#define MAX_POINTS 65536		/* 256 for each centroid: more gain nothing */
-#define ITERATIONS 12
-#define CHUNK 1024				/* points packed together */
-#define MAX_PARTS 4			/* of an item */
-#define DEFAULT_MEMORY ((size_t) 16 << 20)
+#define MAX_POINTS       65536 /* 256 for each centroid: more gain nothing */
+#define ITERATIONS       12
+#define CHUNK            1024 /* points packed together */
+#define MAX_PARTS        4    /* of an item */
+#define DEFAULT_MEMORY   ((size_t) 16 << 20)
 #define INTERRUPT_POINTS 4096
 
 /* What all participants know. */
 typedef struct PqTraining
 {
-	const Coder *coder;
+	const Coder         *coder;
 	const CodecTraining *training;
-	float	   *codebooks;
-	uint32_t	npoints;
-	uint32_t	nparts;			/* of an item */
+	float               *codebooks;
+	uint32_t             npoints;
+	uint32_t             nparts; /* of an item */
 } PqTraining;
 
 /* One part: its pieces, packed in chunks, and what becomes of them. */
 typedef struct PqLloyd
 {
 	const KmeansHooks *hooks;
-	PqPart		part;
-	uint32_t	npoints;
-	const float *pieces;		/* npoints x width */
-	char	   *packed;			/* KernelQuery of each chunk */
-	size_t		packed_size;	/* of one */
-	uint32_t   *codes;			/* of each point */
-	float	   *keys;			/* of a chunk's points */
-	float	   *sums;			/* PQ_CENTROIDS x width */
-	uint32_t	counts[PQ_CENTROIDS];
+	PqPart             part;
+	uint32_t           npoints;
+	const float       *pieces;      /* npoints x width */
+	char              *packed;      /* KernelQuery of each chunk */
+	size_t             packed_size; /* of one */
+	uint32_t          *codes;       /* of each point */
+	float             *keys;        /* of a chunk's points */
+	float             *sums;        /* PQ_CENTROIDS x width */
+	uint32_t           counts[PQ_CENTROIDS];
 } PqLloyd;
 
 static void *
@@ -68,9 +68,9 @@ centroid(const PqLloyd *lloyd, uint32_t code)
 static void
 set_centroid(const PqLloyd *lloyd, uint32_t code, const float *from)
 {
-	float	   *to = centroid(lloyd, code);
-	uint32_t	width = lloyd->part.width;
-	float		square = 0.0f;
+	float   *to = centroid(lloyd, code);
+	uint32_t width = lloyd->part.width;
+	float    square = 0.0f;
 
 	for (uint32_t k = 0; k < width; k++)
 	{
@@ -86,7 +86,9 @@ choose_first(const PqLloyd *lloyd, uint64_t seed)
 {
 	for (uint32_t code = 0; code < PQ_CENTROIDS; code++)
 	{
-		uint64_t	at = ((uint64_t) code << 32 | splitmix_next(&seed) >> 32) * lloyd->npoints / PQ_CENTROIDS >> 32;
+		uint64_t at =
+			((uint64_t) code << 32 | splitmix_next(&seed) >> 32) * lloyd->npoints / PQ_CENTROIDS >>
+			32;
 
 		set_centroid(lloyd, code, lloyd->pieces + at * lloyd->part.width);
 	}
@@ -100,22 +102,22 @@ assign(PqLloyd *lloyd)
 	{
 		if (first % INTERRUPT_POINTS == 0)
 			lloyd->hooks->interrupt(lloyd->hooks->arg);
-		pq_nearest(lloyd->part, (const KernelQuery *) (lloyd->packed + chunk * lloyd->packed_size), lloyd->keys,
-				   lloyd->codes + first);
+		pq_nearest(lloyd->part, (const KernelQuery *) (lloyd->packed + chunk * lloyd->packed_size),
+				   lloyd->keys, lloyd->codes + first);
 	}
 }
 
 static void
 add_up(PqLloyd *lloyd)
 {
-	uint32_t	width = lloyd->part.width;
+	uint32_t width = lloyd->part.width;
 
 	memset(lloyd->counts, 0, sizeof(lloyd->counts));
 	memset(lloyd->sums, 0, PQ_CENTROIDS * width * sizeof(float));
 	for (uint32_t i = 0; i < lloyd->npoints; i++)
 	{
 		const float *piece = lloyd->pieces + (size_t) i * width;
-		float	   *sum = lloyd->sums + (size_t) lloyd->codes[i] * width;
+		float       *sum = lloyd->sums + (size_t) lloyd->codes[i] * width;
 
 		lloyd->counts[lloyd->codes[i]]++;
 		for (uint32_t k = 0; k < width; k++)
@@ -127,10 +129,10 @@ add_up(PqLloyd *lloyd)
 static void
 split_largest(PqLloyd *lloyd, uint32_t empty)
 {
-	uint32_t	width = lloyd->part.width;
-	uint32_t	largest = 0;
-	float	   *from;
-	float	   *to;
+	uint32_t width = lloyd->part.width;
+	uint32_t largest = 0;
+	float   *from;
+	float   *to;
 
 	for (uint32_t code = 1; code < PQ_CENTROIDS; code++)
 		if (lloyd->counts[code] > lloyd->counts[largest])
@@ -142,7 +144,7 @@ split_largest(PqLloyd *lloyd, uint32_t empty)
 	to = lloyd->sums + (size_t) empty * width;
 	for (uint32_t k = 0; k < width; k++)
 	{
-		float		shift = k % 2 == 0 ? 1.0f / 1024 : -1.0f / 1024;
+		float shift = k % 2 == 0 ? 1.0f / 1024 : -1.0f / 1024;
 
 		to[k] = from[k] * (1.0f + shift);
 		from[k] *= 1.0f - shift;
@@ -153,11 +155,11 @@ split_largest(PqLloyd *lloyd, uint32_t empty)
 static void
 update(PqLloyd *lloyd)
 {
-	uint32_t	width = lloyd->part.width;
+	uint32_t width = lloyd->part.width;
 
 	for (uint32_t code = 0; code < PQ_CENTROIDS; code++)
 	{
-		float		inverse = lloyd->counts[code] > 0 ? 1.0f / (float) lloyd->counts[code] : 0.0f;
+		float inverse = lloyd->counts[code] > 0 ? 1.0f / (float) lloyd->counts[code] : 0.0f;
 
 		for (uint32_t k = 0; k < width; k++)
 			lloyd->sums[(size_t) code * width + k] *= inverse;
@@ -173,9 +175,9 @@ static void
 train_part(const PqTraining *pq, uint32_t s, const float *pieces)
 {
 	const KmeansHooks *hooks = pq->training->hooks;
-	uint32_t	nchunks = (pq->npoints + CHUNK - 1) / CHUNK;
-	PqLloyd		lloyd = {hooks, pq_part(pq->coder->shape, pq->codebooks, s), pq->npoints, pieces};
-	uint32_t	width = lloyd.part.width;
+	uint32_t           nchunks = (pq->npoints + CHUNK - 1) / CHUNK;
+	PqLloyd  lloyd = {hooks, pq_part(pq->coder->shape, pq->codebooks, s), pq->npoints, pieces};
+	uint32_t width = lloyd.part.width;
 
 	lloyd.packed_size = (kernel_query_size(CHUNK, width) + 63) & ~(size_t) 63;
 	lloyd.packed = allocate(hooks, nchunks * lloyd.packed_size);
@@ -184,10 +186,11 @@ train_part(const PqTraining *pq, uint32_t s, const float *pieces)
 	lloyd.sums = allocate(hooks, (size_t) PQ_CENTROIDS * width * sizeof(float));
 	for (uint32_t chunk = 0; chunk < nchunks; chunk++)
 	{
-		uint32_t	left = pq->npoints - chunk * CHUNK;
+		uint32_t left = pq->npoints - chunk * CHUNK;
 
-		kernel_query_pack(lloyd.packed + chunk * lloyd.packed_size, pieces + (size_t) chunk * CHUNK * width,
-						  left < CHUNK ? left : CHUNK, width);
+		kernel_query_pack(lloyd.packed + chunk * lloyd.packed_size,
+						  pieces + (size_t) chunk * CHUNK * width, left < CHUNK ? left : CHUNK,
+						  width);
 	}
 
 	choose_first(&lloyd, pq->training->points->seed + s);
@@ -214,28 +217,30 @@ cut_pieces(const PqTraining *pq, uint32_t first, uint32_t end, float *pieces)
 {
 	const KmeansInput *points = pq->training->points;
 	const KmeansHooks *hooks = pq->training->hooks;
-	uint32_t	padded = pq->coder->rotation->padded;
-	float	   *token = allocate(hooks, ((size_t) points->dim + padded) * sizeof(float));
-	float	   *rotated = token + points->dim;
-	uint32_t	start = pq_part(pq->coder->shape, NULL, first).start;
+	uint32_t           padded = pq->coder->rotation->padded;
+	float             *token = allocate(hooks, ((size_t) points->dim + padded) * sizeof(float));
+	float             *rotated = token + points->dim;
+	uint32_t           start = pq_part(pq->coder->shape, NULL, first).start;
 
 	for (uint32_t i = 0; i < pq->npoints; i++)
 	{
-		uint64_t	point = (uint64_t) i * points->nsample / pq->npoints;
-		float	   *part_pieces = pieces;
+		uint64_t point = (uint64_t) i * points->nsample / pq->npoints;
+		float   *part_pieces = pieces;
 
 		if (i % INTERRUPT_POINTS == 0)
 			hooks->interrupt(hooks->arg);
-		kernels->half_to_float(kmeans_row(points, kmeans_row_of_point(points, point)), token, points->dim);
+		kernels->half_to_float(kmeans_row(points, kmeans_row_of_point(points, point)), token,
+							   points->dim);
 		rotation_apply(pq->coder->rotation, token, rotated);
 		for (uint32_t k = 0; k < padded; k++)
 			if (!isfinite(rotated[k]))
 				rotated[k] = 0.0f;
 		for (uint32_t s = first; s < end; s++)
 		{
-			PqPart		part = pq_part(pq->coder->shape, NULL, s);
+			PqPart part = pq_part(pq->coder->shape, NULL, s);
 
-			memcpy(part_pieces + (size_t) i * part.width, rotated + part.start, part.width * sizeof(float));
+			memcpy(part_pieces + (size_t) i * part.width, rotated + part.start,
+				   part.width * sizeof(float));
 			part_pieces = pieces + (size_t) pq->npoints * (part.start + part.width - start);
 		}
 	}
@@ -246,14 +251,15 @@ cut_pieces(const PqTraining *pq, uint32_t first, uint32_t end, float *pieces)
 static void
 train_parts(void *arg, uint32_t item)
 {
-	const PqTraining *pq = arg;
+	const PqTraining  *pq = arg;
 	const KmeansHooks *hooks = pq->training->hooks;
-	CodecShape	shape = pq->coder->shape;
-	uint32_t	first = item * pq->nparts;
-	uint32_t	end = first + pq->nparts < shape.pq_m ? first + pq->nparts : shape.pq_m;
-	uint32_t	start = pq_part(shape, NULL, first).start;
-	PqPart		last = pq_part(shape, NULL, end - 1);
-	float	   *pieces = allocate(hooks, (size_t) pq->npoints * (last.start + last.width - start) * sizeof(float));
+	CodecShape         shape = pq->coder->shape;
+	uint32_t           first = item * pq->nparts;
+	uint32_t           end = first + pq->nparts < shape.pq_m ? first + pq->nparts : shape.pq_m;
+	uint32_t           start = pq_part(shape, NULL, first).start;
+	PqPart             last = pq_part(shape, NULL, end - 1);
+	float             *pieces =
+		allocate(hooks, (size_t) pq->npoints * (last.start + last.width - start) * sizeof(float));
 
 	cut_pieces(pq, first, end, pieces);
 	for (uint32_t s = first; s < end; s++)
@@ -264,18 +270,21 @@ train_parts(void *arg, uint32_t item)
 void
 pq_train(const Coder *coder, const CodecTraining *training, float *codebooks)
 {
-	PqTraining	pq = {coder, training, codebooks};
-	CodecShape	shape = coder->shape;
-	size_t		scratch = training->points->scratch > 0 ? training->points->scratch : DEFAULT_MEMORY;
-	size_t		memory = training->memory > 0 ? training->memory : DEFAULT_MEMORY;
-	size_t		widest = (rotation_padded(shape.dim) + shape.pq_m - 1) / shape.pq_m;
-	size_t		room = memory / (2 * widest * sizeof(float) + sizeof(uint32_t));	/* pieces, once more packed, codes */
+	PqTraining pq = {coder, training, codebooks};
+	CodecShape shape = coder->shape;
+	size_t     scratch = training->points->scratch > 0 ? training->points->scratch : DEFAULT_MEMORY;
+	size_t     memory = training->memory > 0 ? training->memory : DEFAULT_MEMORY;
+	size_t     widest = (rotation_padded(shape.dim) + shape.pq_m - 1) / shape.pq_m;
+	size_t     room = memory / (2 * widest * sizeof(float) +
+                            sizeof(uint32_t)); /* pieces, once more packed, codes */
 
-	pq.npoints = (uint32_t) (training->points->nsample < MAX_POINTS ? training->points->nsample : MAX_POINTS);
+	pq.npoints = (uint32_t) (training->points->nsample < MAX_POINTS ? training->points->nsample
+																	: MAX_POINTS);
 	if (pq.npoints > room)
 		pq.npoints = room > PQ_CENTROIDS ? (uint32_t) room : PQ_CENTROIDS;
 	pq.nparts = 1;
-	while (pq.nparts < MAX_PARTS && (size_t) pq.npoints * (pq.nparts + 2) * widest * sizeof(float) <= scratch)
+	while (pq.nparts < MAX_PARTS &&
+		   (size_t) pq.npoints * (pq.nparts + 2) * widest * sizeof(float) <= scratch)
 		pq.nparts++;
 	team_run(training->hooks->team, (shape.pq_m + pq.nparts - 1) / pq.nparts, train_parts, &pq);
 }

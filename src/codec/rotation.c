@@ -31,7 +31,7 @@
 static uint32_t
 window_length(uint32_t padded)
 {
-	uint32_t	length = 32;
+	uint32_t length = 32;
 
 	while (length <= padded / 2)
 		length *= 2;
@@ -41,15 +41,16 @@ window_length(uint32_t padded)
 size_t
 rotation_size(uint32_t dim)
 {
-	return offsetof(Rotation, signs) + sizeof(float) * ROTATION_PASSES * (size_t) rotation_padded(dim);
+	return offsetof(Rotation, signs) +
+		   sizeof(float) * ROTATION_PASSES * (size_t) rotation_padded(dim);
 }
 
 void
 rotation_init(Rotation *rotation, uint32_t dim, uint64_t seed)
 {
-	uint64_t	state = seed;
-	uint64_t	bits = 0;
-	uint32_t	padded = rotation_padded(dim);
+	uint64_t state = seed;
+	uint64_t bits = 0;
+	uint32_t padded = rotation_padded(dim);
 
 	rotation->dim = dim;
 	rotation->padded = padded;
@@ -68,16 +69,13 @@ rotation_init(Rotation *rotation, uint32_t dim, uint64_t seed)
 static void
 transform_sixteens(float *x, uint32_t length, float scale)
 {
-	const Quad	odd = {1.0f, -1.0f, 1.0f, -1.0f};
-	const Quad	high = {1.0f, 1.0f, -1.0f, -1.0f};
+	const Quad odd = {1.0f, -1.0f, 1.0f, -1.0f};
+	const Quad high = {1.0f, 1.0f, -1.0f, -1.0f};
 
 	for (uint32_t i = 0; i < length; i += 16)
 	{
-		Quad		q[4];
-		Quad		s0,
-					s1,
-					d0,
-					d1;
+		Quad q[4];
+		Quad s0, s1, d0, d1;
 
 		for (int j = 0; j < 4; j++)
 		{
@@ -103,8 +101,8 @@ transform_pairs(float *x, uint32_t length, uint32_t distance)
 	for (uint32_t block = 0; block < length; block += 2 * distance)
 		for (uint32_t i = block; i < block + distance; i += 4)
 		{
-			Quad		a = quad_load(x + i);
-			Quad		b = quad_load(x + i + distance);
+			Quad a = quad_load(x + i);
+			Quad b = quad_load(x + i + distance);
 
 			quad_store(x + i, a + b);
 			quad_store(x + i + distance, a - b);
@@ -118,14 +116,14 @@ transform_fours(float *x, uint32_t length, uint32_t distance)
 	for (uint32_t block = 0; block < length; block += 4 * distance)
 		for (uint32_t i = block; i < block + distance; i += 4)
 		{
-			Quad		a = quad_load(x + i);
-			Quad		b = quad_load(x + i + distance);
-			Quad		c = quad_load(x + i + 2 * distance);
-			Quad		d = quad_load(x + i + 3 * distance);
-			Quad		s0 = a + b;
-			Quad		d0 = a - b;
-			Quad		s1 = c + d;
-			Quad		d1 = c - d;
+			Quad a = quad_load(x + i);
+			Quad b = quad_load(x + i + distance);
+			Quad c = quad_load(x + i + 2 * distance);
+			Quad d = quad_load(x + i + 3 * distance);
+			Quad s0 = a + b;
+			Quad d0 = a - b;
+			Quad s1 = c + d;
+			Quad d1 = c - d;
 
 			quad_store(x + i, s0 + s1);
 			quad_store(x + i + distance, d0 + d1);
@@ -138,7 +136,7 @@ transform_fours(float *x, uint32_t length, uint32_t distance)
 static void
 transform_window(float *x, uint32_t length)
 {
-	uint32_t	distance = 16;
+	uint32_t distance = 16;
 
 	transform_sixteens(x, length, 1.0f / sqrtf((float) length));
 	for (; 4 * distance <= length; distance *= 4)
@@ -151,8 +149,8 @@ transform_window(float *x, uint32_t length)
 static void
 transform_passes(const Rotation *rotation, float *x)
 {
-	uint32_t	padded = rotation->padded;
-	uint32_t	length = window_length(padded);
+	uint32_t padded = rotation->padded;
+	uint32_t length = window_length(padded);
 
 	for (int pass = 0; pass < ROTATION_PASSES; pass++)
 	{
@@ -191,8 +189,8 @@ rotation_apply_centred(const Rotation *rotation, const float *in, const float *c
 void
 rotation_revert(const Rotation *rotation, float *in, float *out)
 {
-	uint32_t	padded = rotation->padded;
-	uint32_t	length = window_length(padded);
+	uint32_t padded = rotation->padded;
+	uint32_t length = window_length(padded);
 
 	for (int pass = ROTATION_PASSES - 1; pass >= 0; pass--)
 	{

@@ -22,9 +22,9 @@
 
 typedef struct Rotation
 {
-	uint32_t	dim;
-	uint32_t	padded;			/* rotation_padded(dim) */
-	float		signs[];		/* ROTATION_PASSES x padded, +1 or -1 */
+	uint32_t dim;
+	uint32_t padded;  /* rotation_padded(dim) */
+	float    signs[]; /* ROTATION_PASSES x padded, +1 or -1 */
 } Rotation;
 
 static inline uint32_t
@@ -34,15 +34,16 @@ rotation_padded(uint32_t dim)
 }
 
 extern size_t rotation_size(uint32_t dim);
-extern void rotation_init(Rotation *rotation, uint32_t dim, uint64_t seed);
+extern void   rotation_init(Rotation *rotation, uint32_t dim, uint64_t seed);
 
 /* out has padded floats; in has dim; they may not overlap. */
 extern void rotation_apply(const Rotation *rotation, const float *in, float *out);
 
 /* The rotation of in - centre, without a copy of the difference. */
-extern void rotation_apply_centred(const Rotation *rotation, const float *in, const float *centre, float *out);
+extern void rotation_apply_centred(const Rotation *rotation, const float *in, const float *centre,
+								   float *out);
 
 /* Back: in has padded floats and is overwritten; out has dim. */
 extern void rotation_revert(const Rotation *rotation, float *in, float *out);
 
-#endif							/* COLBERT_ROTATION_H */
+#endif /* COLBERT_ROTATION_H */

@@ -12,8 +12,8 @@
 
 #include <string.h>
 
-#define STRANDS 8
-#define MAX_HALF 65504.0f
+#define STRANDS   8
+#define MAX_HALF  65504.0f
 #define HALF_SIGN 0x8000
 
 static inline float
@@ -25,8 +25,8 @@ sum_partials(const float *s)
 static float
 dot_product(const float *a, const float *b, uint32_t n)
 {
-	float		s[STRANDS] = {0};
-	uint32_t	i = 0;
+	float    s[STRANDS] = {0};
+	uint32_t i = 0;
 
 	for (; i + STRANDS <= n; i += STRANDS)
 		for (int j = 0; j < STRANDS; j++)
@@ -40,8 +40,8 @@ dot_product(const float *a, const float *b, uint32_t n)
 static void
 both_norms(const float *o, uint32_t n, float *absolute, float *squared)
 {
-	float		a[STRANDS] = {0};
-	float		s[STRANDS] = {0};
+	float a[STRANDS] = {0};
+	float s[STRANDS] = {0};
 
 	for (uint32_t i = 0; i < n; i += STRANDS)
 		for (int j = 0; j < STRANDS; j++)
@@ -67,12 +67,12 @@ store_half(uint8_t *block, size_t position, uint32_t lane, uint16_t half)
 }
 
 void
-sketch_encode_lane(const SketchParams *params, const float *token, uint32_t lane, uint8_t *block, float *scratch)
+sketch_encode_lane(const SketchParams *params, const float *token, uint32_t lane, uint8_t *block,
+				   float *scratch)
 {
-	uint32_t	padded = params->rotation->padded;
-	size_t		factors = (size_t) SKETCH_BLOCK_TOKENS * (padded / 8);
-	float		absolute,
-				squared;
+	uint32_t padded = params->rotation->padded;
+	size_t   factors = (size_t) SKETCH_BLOCK_TOKENS * (padded / 8);
+	float    absolute, squared;
 
 	rotation_apply_centred(params->rotation, token, params->mean, scratch);
 	for (uint32_t p = 0; p < padded / 8; p++)
@@ -89,12 +89,12 @@ sketch_encode_lane(const SketchParams *params, const float *token, uint32_t lane
 static void
 repeat_lane(const SketchParams *params, uint32_t lane, uint8_t *block)
 {
-	uint32_t	nbytes = params->rotation->padded / 8;
-	uint8_t    *half = block + (size_t) SKETCH_BLOCK_TOKENS * nbytes;
+	uint32_t nbytes = params->rotation->padded / 8;
+	uint8_t *half = block + (size_t) SKETCH_BLOCK_TOKENS * nbytes;
 
 	for (uint32_t p = 0; p < nbytes; p++)
 	{
-		uint8_t    *row = block + (size_t) p * SKETCH_BLOCK_TOKENS;
+		uint8_t *row = block + (size_t) p * SKETCH_BLOCK_TOKENS;
 
 		memset(row + lane + 1, row[lane], SKETCH_BLOCK_TOKENS - 1 - lane);
 	}
@@ -107,7 +107,8 @@ repeat_lane(const SketchParams *params, uint32_t lane, uint8_t *block)
 }
 
 void
-sketch_encode_block(const SketchParams *params, const float *tokens, uint32_t n, uint8_t *block, float *scratch)
+sketch_encode_block(const SketchParams *params, const float *tokens, uint32_t n, uint8_t *block,
+					float *scratch)
 {
 	for (uint32_t i = 0; i < n; i++)
 		sketch_encode_lane(params, tokens + (size_t) i * params->rotation->dim, i, block, scratch);
@@ -125,17 +126,17 @@ sketch_query_prepare(const SketchParams *params, const float *tokens, uint32_t n
 					 void *memory, float *scratch)
 {
 	const Rotation *rotation = params->rotation;
-	uint32_t	dim = rotation->dim;
-	float	   *rotated = scratch;
-	float	   *constant = scratch + (size_t) ntokens * rotation->padded;
-	float		shared = 0;
+	uint32_t        dim = rotation->dim;
+	float          *rotated = scratch;
+	float          *constant = scratch + (size_t) ntokens * rotation->padded;
+	float           shared = 0;
 
 	if (params->has_add)
 		shared = 0.5f * dot_product(params->mean, params->mean, dim);
 	for (uint32_t i = 0; i < ntokens; i++)
 	{
 		const float *token = tokens + (size_t) i * dim;
-		float	   *out = rotated + (size_t) i * rotation->padded;
+		float       *out = rotated + (size_t) i * rotation->padded;
 
 		if (params->has_add)
 			rotation_apply_centred(rotation, token, params->mean, out);
@@ -143,5 +144,6 @@ sketch_query_prepare(const SketchParams *params, const float *tokens, uint32_t n
 			rotation_apply(rotation, token, out);
 		constant[i] = dot_product(token, params->mean, dim) - shared;
 	}
-	return kernel_sketch_pack(memory, rotated, constant, ntokens, rotation->padded, params->has_add);
+	return kernel_sketch_pack(memory, rotated, constant, ntokens, rotation->padded,
+							  params->has_add);
 }

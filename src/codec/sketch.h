@@ -39,15 +39,15 @@
 typedef struct SketchParams
 {
 	const Rotation *rotation;
-	const float *mean;			/* rotation->dim floats */
-	bool		has_add;		/* L2 */
+	const float    *mean;    /* rotation->dim floats */
+	bool            has_add; /* L2 */
 } SketchParams;
 
 /* The signs of eight dims as a byte, the first dim lowest; 1 is positive. */
 static inline uint8_t
 sketch_sign_byte(const float *dims)
 {
-	unsigned	bits = 0;
+	unsigned bits = 0;
 
 	for (int j = 0; j < 8; j++)
 		bits |= (unsigned) (dims[j] >= 0) << j;
@@ -75,17 +75,19 @@ sketch_scratch_floats(const SketchParams *params)
 }
 
 /* Encode n (1 .. 16) row-major tokens into one block; the rest of the block repeats the last. */
-extern void sketch_encode_block(const SketchParams *params, const float *tokens, uint32_t n, uint8_t *block, float *scratch);
+extern void sketch_encode_block(const SketchParams *params, const float *tokens, uint32_t n,
+								uint8_t *block, float *scratch);
 
 /* Write the sketch of one token into lane (0 .. 15) of a block, leaving the others. */
-extern void sketch_encode_lane(const SketchParams *params, const float *token, uint32_t lane, uint8_t *block, float *scratch);
+extern void sketch_encode_lane(const SketchParams *params, const float *token, uint32_t lane,
+							   uint8_t *block, float *scratch);
 
 /*
  * Prepare a query: ntokens x dim prepared floats into memory of
  * sketch_query_size(). scratch: ntokens * (padded + 1) floats.
  */
-extern size_t sketch_query_size(const SketchParams *params, uint32_t ntokens);
-extern KernelSketchQuery *sketch_query_prepare(const SketchParams *params, const float *tokens, uint32_t ntokens,
-											   void *memory, float *scratch);
+extern size_t             sketch_query_size(const SketchParams *params, uint32_t ntokens);
+extern KernelSketchQuery *sketch_query_prepare(const SketchParams *params, const float *tokens,
+											   uint32_t ntokens, void *memory, float *scratch);
 
-#endif							/* COLBERT_SKETCH_H */
+#endif /* COLBERT_SKETCH_H */

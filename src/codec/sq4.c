@@ -21,7 +21,7 @@
 #include <math.h>
 #include <string.h>
 
-#define FITS 2					/* of the scale to the codes: later ones gain little */
+#define FITS 2 /* of the scale to the codes: later ones gain little */
 
 /* The standard deviation of the normal that the levels are for, in their units. */
 #define LEVEL_DEVIATION 46.0f
@@ -29,9 +29,9 @@
 #define SQ8_BIAS 128
 
 /* Bytes of unpacked rows at a time, and how many rows that is within bounds. */
-#define UNPACKED_BYTES	16384
-#define MIN_UNPACKED	16
-#define MAX_UNPACKED	96
+#define UNPACKED_BYTES 16384
+#define MIN_UNPACKED   16
+#define MAX_UNPACKED   96
 
 static size_t
 sq4_row_size(CodecShape shape)
@@ -49,7 +49,7 @@ sq4_scratch_floats(CodecShape shape)
 static float
 normalise(float *x, uint32_t n)
 {
-	float		largest = 0.0f;
+	float largest = 0.0f;
 
 	for (uint32_t k = 0; k < n; k++)
 		largest = fabsf(x[k]) > largest ? fabsf(x[k]) : largest;
@@ -64,8 +64,8 @@ normalise(float *x, uint32_t n)
 static float
 dot(const float *a, const float *b, uint32_t n)
 {
-	Quad		even = {0};
-	Quad		odd = {0};
+	Quad even = {0};
+	Quad odd = {0};
 
 	for (uint32_t k = 0; k < n; k += 8)
 	{
@@ -80,7 +80,7 @@ dot(const float *a, const float *b, uint32_t n)
 static inline void
 step_up(Quad magnitude, float threshold, float step, Quad *level, IntQuad *rank)
 {
-	IntQuad		beyond = magnitude >= (Quad) {threshold, threshold, threshold, threshold};
+	IntQuad beyond = magnitude >= (Quad) {threshold, threshold, threshold, threshold};
 
 	*level += (Quad) ((IntQuad) (Quad) {step, step, step, step} & beyond);
 	*rank -= beyond;
@@ -91,15 +91,15 @@ static void
 nearest_levels(const float *x, uint32_t n, float scale, float *levels, int32_t *codes)
 {
 	const IntQuad sign_bit = {INT32_MIN, INT32_MIN, INT32_MIN, INT32_MIN};
-	float		inverse = 1.0f / scale;
+	float         inverse = 1.0f / scale;
 
 	for (uint32_t k = 0; k < n; k += 4)
 	{
-		Quad		scaled = quad_load(x + k) * inverse;
-		IntQuad		sign = (IntQuad) scaled & sign_bit;
-		Quad		magnitude = (Quad) ((IntQuad) scaled & ~sign_bit);
-		Quad		level = {6, 6, 6, 6};
-		IntQuad		rank = {0};
+		Quad    scaled = quad_load(x + k) * inverse;
+		IntQuad sign = (IntQuad) scaled & sign_bit;
+		Quad    magnitude = (Quad) ((IntQuad) scaled & ~sign_bit);
+		Quad    level = {6, 6, 6, 6};
+		IntQuad rank = {0};
 
 		step_up(magnitude, 12.0f, 12, &level, &rank);
 		step_up(magnitude, 24.0f, 12, &level, &rank);
@@ -122,7 +122,7 @@ nearest_levels(const float *x, uint32_t n, float scale, float *levels, int32_t *
 static float
 fit(const float *x, uint32_t n, float *levels, int32_t *codes)
 {
-	float		scale = sqrtf(dot(x, x, n) / (float) n) / LEVEL_DEVIATION;
+	float scale = sqrtf(dot(x, x, n) / (float) n) / LEVEL_DEVIATION;
 
 	for (int i = 0; i < FITS; i++)
 	{
@@ -140,7 +140,7 @@ fit(const float *x, uint32_t n, float *levels, int32_t *codes)
 static float
 decoded_square(const Rotation *rotation, float scale, float *x, float *levels)
 {
-	float		square = 0.0f;
+	float square = 0.0f;
 
 	if (rotation->dim == rotation->padded)
 		return scale * (scale * dot(levels, levels, rotation->padded));
@@ -155,12 +155,12 @@ decoded_square(const Rotation *rotation, float scale, float *x, float *levels)
 static void
 encode_row(const Coder *coder, const float *token, uint8_t *row, float *scratch)
 {
-	uint32_t	padded = coder->rotation->padded;
-	float	   *x = scratch;
-	float	   *levels = scratch + padded;
-	int32_t    *codes = (int32_t *) (scratch + 2 * (size_t) padded);
-	float		largest;
-	float		scale;
+	uint32_t padded = coder->rotation->padded;
+	float   *x = scratch;
+	float   *levels = scratch + padded;
+	int32_t *codes = (int32_t *) (scratch + 2 * (size_t) padded);
+	float    largest;
+	float    scale;
 
 	rotation_apply(coder->rotation, token, x);
 	largest = normalise(x, padded);
@@ -177,7 +177,7 @@ encode_row(const Coder *coder, const float *token, uint8_t *row, float *scratch)
 	row += sizeof(float);
 	if (coder->shape.has_add)
 	{
-		float		add = -0.5f * decoded_square(coder->rotation, scale, x, levels);
+		float add = -0.5f * decoded_square(coder->rotation, scale, x, levels);
 
 		memcpy(row, &add, sizeof(float));
 		row += sizeof(float);
@@ -190,15 +190,16 @@ static void
 sq4_encode(const Coder *coder, const float *tokens, uint32_t n, uint8_t *rows, float *scratch)
 {
 	for (uint32_t i = 0; i < n; i++)
-		encode_row(coder, tokens + (size_t) i * coder->shape.dim, rows + i * sq4_row_size(coder->shape), scratch);
+		encode_row(coder, tokens + (size_t) i * coder->shape.dim,
+				   rows + i * sq4_row_size(coder->shape), scratch);
 }
 
 static void
 sq4_decode(const Coder *coder, const uint8_t *row, float *token, float *scratch)
 {
-	uint32_t	padded = coder->rotation->padded;
+	uint32_t       padded = coder->rotation->padded;
 	const uint8_t *codes = row + sizeof(float) * (coder->shape.has_add ? 2 : 1);
-	float		scale;
+	float          scale;
 
 	memcpy(&scale, row, sizeof(float));
 	for (uint32_t k = 0; k < padded / 2; k++)
@@ -215,14 +216,14 @@ sq4_decode(const Coder *coder, const uint8_t *row, float *token, float *scratch)
 typedef struct Sq4Query
 {
 	KernelSq8Query *tokens;
-	uint8_t    *rows;
-	uint32_t	most_rows;
+	uint8_t        *rows;
+	uint32_t        most_rows;
 } Sq4Query;
 
 static uint32_t
 most_unpacked(uint32_t padded)
 {
-	uint32_t	rows = UNPACKED_BYTES / (uint32_t) kernel_sq8_row_size(padded, true);
+	uint32_t rows = UNPACKED_BYTES / (uint32_t) kernel_sq8_row_size(padded, true);
 
 	return rows < MIN_UNPACKED ? MIN_UNPACKED : rows > MAX_UNPACKED ? MAX_UNPACKED : rows;
 }
@@ -231,8 +232,8 @@ most_unpacked(uint32_t padded)
 static size_t
 shared_bytes(uint32_t padded, uint32_t ntokens)
 {
-	size_t		rotated = sizeof(float) * (size_t) padded * ntokens;
-	size_t		rows = most_unpacked(padded) * kernel_sq8_row_size(padded, true);
+	size_t rotated = sizeof(float) * (size_t) padded * ntokens;
+	size_t rows = most_unpacked(padded) * kernel_sq8_row_size(padded, true);
 
 	return ((rotated > rows ? rotated : rows) + 63) & ~(size_t) 63;
 }
@@ -240,21 +241,23 @@ shared_bytes(uint32_t padded, uint32_t ntokens)
 static size_t
 sq4_query_size(CodecShape shape, uint32_t ntokens)
 {
-	uint32_t	padded = rotation_padded(shape.dim);
-	size_t		packed = kernel_sq8_query_size(ntokens, padded);
+	uint32_t padded = rotation_padded(shape.dim);
+	size_t   packed = kernel_sq8_query_size(ntokens, padded);
 
-	return packed > SIZE_MAX / 8 ? SIZE_MAX : sizeof(Sq4Query) + 64 + shared_bytes(padded, ntokens) + packed;
+	return packed > SIZE_MAX / 8 ? SIZE_MAX
+								 : sizeof(Sq4Query) + 64 + shared_bytes(padded, ntokens) + packed;
 }
 
 static void *
 sq4_query_prepare(const Coder *coder, const float *tokens, uint32_t ntokens, void *memory)
 {
-	Sq4Query   *q = memory;
-	uint32_t	padded = coder->rotation->padded;
-	float	   *rotated = (float *) (((uintptr_t) (q + 1) + 63) & ~(uintptr_t) 63);
+	Sq4Query *q = memory;
+	uint32_t  padded = coder->rotation->padded;
+	float    *rotated = (float *) (((uintptr_t) (q + 1) + 63) & ~(uintptr_t) 63);
 
 	for (uint32_t i = 0; i < ntokens; i++)
-		rotation_apply(coder->rotation, tokens + (size_t) i * coder->shape.dim, rotated + (size_t) i * padded);
+		rotation_apply(coder->rotation, tokens + (size_t) i * coder->shape.dim,
+					   rotated + (size_t) i * padded);
 	q->rows = (uint8_t *) rotated;
 	q->most_rows = most_unpacked(padded);
 	q->tokens = kernel_sq8_pack(q->rows + shared_bytes(padded, ntokens), rotated, ntokens, padded);
@@ -268,17 +271,18 @@ sq4_query_slots(const void *query)
 }
 
 static void
-sq4_score_rows(const Coder *coder, const void *query, const uint8_t *rows, uint32_t nrows, float *best)
+sq4_score_rows(const Coder *coder, const void *query, const uint8_t *rows, uint32_t nrows,
+			   float *best)
 {
 	const Sq4Query *q = query;
-	uint32_t	padded = coder->rotation->padded;
-	bool		has_add = coder->shape.has_add;
-	uint32_t	nruns = (nrows + q->most_rows - 1) / q->most_rows;
+	uint32_t        padded = coder->rotation->padded;
+	bool            has_add = coder->shape.has_add;
+	uint32_t        nruns = (nrows + q->most_rows - 1) / q->most_rows;
 
 	/* Runs of nearly equal length. */
 	for (; nruns > 0; nruns--)
 	{
-		uint32_t	n = (nrows + nruns - 1) / nruns;
+		uint32_t n = (nrows + nruns - 1) / nruns;
 
 		kernels->sq4_unpack(rows, n, padded, has_add, q->rows);
 		kernels->sq8_rows(q->tokens, q->rows, n, has_add, best);

@@ -32,7 +32,7 @@ encode_row(CodecShape shape, const float *token, uint8_t *row)
 	kernels->sq8_encode(token, shape.dim, shape.has_add, 0.0f, row);
 	if (shape.has_add)
 	{
-		float		add = -0.5f * kernels->sq8_squared(row, shape.dim, true);
+		float add = -0.5f * kernels->sq8_squared(row, shape.dim, true);
 
 		memcpy(row + sizeof(float), &add, sizeof(add));
 	}
@@ -42,7 +42,8 @@ static void
 sq8_encode(const Coder *coder, const float *tokens, uint32_t n, uint8_t *rows, float *scratch)
 {
 	for (uint32_t i = 0; i < n; i++)
-		encode_row(coder->shape, tokens + (size_t) i * coder->shape.dim, rows + i * sq8_row_size(coder->shape));
+		encode_row(coder->shape, tokens + (size_t) i * coder->shape.dim,
+				   rows + i * sq8_row_size(coder->shape));
 }
 
 static size_t
@@ -64,7 +65,8 @@ sq8_query_slots(const void *query)
 }
 
 static void
-sq8_score_rows(const Coder *coder, const void *query, const uint8_t *rows, uint32_t nrows, float *best)
+sq8_score_rows(const Coder *coder, const void *query, const uint8_t *rows, uint32_t nrows,
+			   float *best)
 {
 	kernels->sq8_rows(query, rows, nrows, coder->shape.has_add, best);
 }

@@ -29,9 +29,10 @@
 #if PG_VERSION_NUM >= 160000
 #include "nodes/miscnodes.h"
 #else
-#define errsave(context, ...) \
-	do { \
-		(void) (context); \
+#define errsave(context, ...)        \
+	do                               \
+	{                                \
+		(void) (context);            \
 		ereport(ERROR, __VA_ARGS__); \
 	} while (0)
 #endif
@@ -41,10 +42,11 @@
 #define compat_zero_extend(smgr, start, npages) \
 	smgrzeroextend(smgr, MAIN_FORKNUM, start, npages, false)
 #else
-#define compat_zero_extend(smgr, start, npages) \
-	do { \
-		PGAlignedBlock compat_zero_ = {{0}}; \
-		for (uint32 compat_i_ = 0; compat_i_ < (npages); compat_i_++) \
+#define compat_zero_extend(smgr, start, npages)                                            \
+	do                                                                                     \
+	{                                                                                      \
+		PGAlignedBlock compat_zero_ = {{0}};                                               \
+		for (uint32 compat_i_ = 0; compat_i_ < (npages); compat_i_++)                      \
 			smgrextend(smgr, MAIN_FORKNUM, (start) + compat_i_, compat_zero_.data, false); \
 	} while (0)
 #endif
@@ -58,7 +60,8 @@
 
 /* The palloc'd path of a relation's file: its locator was renamed in 16, and a struct is returned since 18. */
 #if PG_VERSION_NUM >= 180000
-#define compat_relation_path(rel) pstrdup(relpathbackend((rel)->rd_locator, (rel)->rd_backend, MAIN_FORKNUM).str)
+#define compat_relation_path(rel) \
+	pstrdup(relpathbackend((rel)->rd_locator, (rel)->rd_backend, MAIN_FORKNUM).str)
 #elif PG_VERSION_NUM >= 160000
 #define compat_relation_path(rel) relpathbackend((rel)->rd_locator, (rel)->rd_backend, MAIN_FORKNUM)
 #else
@@ -83,10 +86,10 @@
 
 /* vacuum_delay_point learned whether it runs for ANALYZE in 18. */
 #if PG_VERSION_NUM >= 180000
-#define compat_vacuum_delay_point() vacuum_delay_point(false)
+#define compat_vacuum_delay_point()  vacuum_delay_point(false)
 #define compat_analyze_delay_point() vacuum_delay_point(true)
 #else
-#define compat_vacuum_delay_point() vacuum_delay_point()
+#define compat_vacuum_delay_point()  vacuum_delay_point()
 #define compat_analyze_delay_point() vacuum_delay_point()
 #endif
 
@@ -113,11 +116,11 @@
 
 /* Members of an equivalence class, with those of a child relation, which stand apart since 18. */
 #if PG_VERSION_NUM >= 180000
-#define CompatMemberIterator EquivalenceMemberIterator
+#define CompatMemberIterator                    EquivalenceMemberIterator
 #define compat_members_begin(it, class, relids) setup_eclass_member_iterator(it, class, relids)
-#define compat_members_next(it, class) eclass_member_iterator_next(it)
+#define compat_members_next(it, class)          eclass_member_iterator_next(it)
 #else
-#define CompatMemberIterator int
+#define CompatMemberIterator                    int
 #define compat_members_begin(it, class, relids) ((void) (*(it) = 0))
 #define compat_members_next(it, class) \
 	(*(it) < list_length((class)->ec_members) ? list_nth((class)->ec_members, (*(it))++) : NULL)
@@ -141,11 +144,13 @@
 
 /* Whether the storage of a relation was created in this transaction, so that no other process sees it; renamed in 16. */
 #if PG_VERSION_NUM >= 160000
-#define compat_created_here(rel) \
-	((rel)->rd_createSubid != InvalidSubTransactionId || (rel)->rd_firstRelfilelocatorSubid != InvalidSubTransactionId)
+#define compat_created_here(rel)                         \
+	((rel)->rd_createSubid != InvalidSubTransactionId || \
+	 (rel)->rd_firstRelfilelocatorSubid != InvalidSubTransactionId)
 #else
-#define compat_created_here(rel) \
-	((rel)->rd_createSubid != InvalidSubTransactionId || (rel)->rd_firstRelfilenodeSubid != InvalidSubTransactionId)
+#define compat_created_here(rel)                         \
+	((rel)->rd_createSubid != InvalidSubTransactionId || \
+	 (rel)->rd_firstRelfilenodeSubid != InvalidSubTransactionId)
 #endif
 
 /* Whether this process is an autovacuum worker: renamed, and declared elsewhere, in 17. */
@@ -189,21 +194,22 @@
  */
 #if PG_VERSION_NUM >= 170000
 #define compat_run_condition(window, function) ((function)->runCondition)
-#define compat_run_bound(condition) ((Node *) castNode(WindowFuncRunCondition, condition)->arg)
+#define compat_run_bound(condition)            ((Node *) castNode(WindowFuncRunCondition, condition)->arg)
 #else
 #define compat_run_condition(window, function) ((window)->runCondition)
-#define compat_run_bound(condition) \
-	((Node *) (IsA(linitial(castNode(OpExpr, condition)->args), WindowFunc) ? \
-			   llast(castNode(OpExpr, condition)->args) : linitial(castNode(OpExpr, condition)->args)))
+#define compat_run_bound(condition)                                         \
+	((Node *) (IsA(linitial(castNode(OpExpr, condition)->args), WindowFunc) \
+				   ? llast(castNode(OpExpr, condition)->args)               \
+				   : linitial(castNode(OpExpr, condition)->args)))
 #endif
 
 /* Begin the scan of an index scan node; since 18 with its counters. */
 #if PG_VERSION_NUM >= 180000
-#define compat_index_beginscan(node, snapshot) \
-	index_beginscan((node)->ss.ss_currentRelation, (node)->iss_RelationDesc, snapshot, &(node)->iss_Instrument, \
-					(node)->iss_NumScanKeys, (node)->iss_NumOrderByKeys)
+#define compat_index_beginscan(node, snapshot)                                         \
+	index_beginscan((node)->ss.ss_currentRelation, (node)->iss_RelationDesc, snapshot, \
+					&(node)->iss_Instrument, (node)->iss_NumScanKeys, (node)->iss_NumOrderByKeys)
 #else
-#define compat_index_beginscan(node, snapshot) \
+#define compat_index_beginscan(node, snapshot)                                         \
 	index_beginscan((node)->ss.ss_currentRelation, (node)->iss_RelationDesc, snapshot, \
 					(node)->iss_NumScanKeys, (node)->iss_NumOrderByKeys)
 #endif
@@ -226,9 +232,10 @@
 
 /* EXPLAIN counts the searches of an index scan since 18. */
 #if PG_VERSION_NUM >= 180000
-#define compat_count_search(scan) \
-	do { \
-		if ((scan)->instrument != NULL) \
+#define compat_count_search(scan)            \
+	do                                       \
+	{                                        \
+		if ((scan)->instrument != NULL)      \
 			(scan)->instrument->nsearches++; \
 	} while (0)
 #else
@@ -242,9 +249,10 @@
  */
 #if PG_VERSION_NUM >= 170000
 #define compat_old_snapshots_expire() false
-#define compat_test_old_snapshot(snapshot, rel, page) ((void) (snapshot), (void) (rel), (void) (page))
+#define compat_test_old_snapshot(snapshot, rel, page) \
+	((void) (snapshot), (void) (rel), (void) (page))
 #else
-#define compat_old_snapshots_expire() (old_snapshot_threshold >= 0)
+#define compat_old_snapshots_expire()                 (old_snapshot_threshold >= 0)
 #define compat_test_old_snapshot(snapshot, rel, page) TestForOldSnapshot(snapshot, rel, page)
 #endif
 
@@ -266,4 +274,4 @@
 #define COLBERT_PAUSE(name) ((void) 0)
 #endif
 
-#endif							/* COLBERT_PG_COMPAT_H */
+#endif /* COLBERT_PG_COMPAT_H */

@@ -21,10 +21,9 @@ static bool
 fits(const Finder *finder, const Codec *codec, CodecShape shape)
 {
 	shape.pq_m = Min(shape.pq_m, rotation_padded(shape.dim));
-	return codec->row_size(shape) <= PAGE_PAYLOAD &&
-		codec_sq8.row_size(shape) <= PAGE_PAYLOAD &&
-		kernel_sketch_block_size(rotation_padded(shape.dim), shape.has_add) <= PAGE_PAYLOAD &&
-		finder->fits(shape.dim);
+	return codec->row_size(shape) <= PAGE_PAYLOAD && codec_sq8.row_size(shape) <= PAGE_PAYLOAD &&
+		   kernel_sketch_block_size(rotation_padded(shape.dim), shape.has_add) <= PAGE_PAYLOAD &&
+		   finder->fits(shape.dim);
 }
 
 uint32
@@ -41,24 +40,29 @@ create_kept_dim(const Finder *finder, const Codec *codec, CodecShape shape)
 static void
 check_pq_m(CodecShape shape, uint32 column_dim)
 {
-	uint32		most = rotation_padded(shape.dim);
+	uint32 most = rotation_padded(shape.dim);
 
 	if (shape.pq_m > most)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("pq_m must not be above %u for %u dimensions", most, shape.dim),
-				 shape.dim < column_dim ? errdetail("The index keeps the %u dimensions projected to %u.", column_dim, shape.dim) : 0,
-				 errhint("It is how many parts a token is cut into, and the bytes of its code; a quarter of the dimensions is usual.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("pq_m must not be above %u for %u dimensions", most, shape.dim),
+			 shape.dim < column_dim
+				 ? errdetail("The index keeps the %u dimensions projected to %u.", column_dim,
+							 shape.dim)
+				 : 0,
+			 errhint(
+				 "It is how many parts a token is cut into, and the bytes of its code; a quarter of the dimensions is usual.")));
 }
 
 void
 create_meta(const IndexShape *shape, MetaPageData *meta)
 {
 	const Finder *finder = finder_by_kind(shape->finder);
-	const Codec *codec = codec_by_id(shape->codec);
-	bool		has_add = shape->metric == METRIC_L2;
-	CodecShape	row_shape = {shape->dim, has_add, shape->codec == CODEC_PQ ? shape->pq_m : 0};
-	ArrayMeta  *arrays = meta->arrays;
+	const Codec  *codec = codec_by_id(shape->codec);
+	bool          has_add = shape->metric == METRIC_L2;
+	CodecShape    row_shape = {shape->dim, has_add, shape->codec == CODEC_PQ ? shape->pq_m : 0};
+	ArrayMeta    *arrays = meta->arrays;
 
 	row_shape.dim = create_kept_dim(finder, codec, row_shape);
 	check_pq_m(row_shape, shape->dim);
@@ -74,7 +78,8 @@ create_meta(const IndexShape *shape, MetaPageData *meta)
 	meta->scale_log2 = scale_unset(shape->metric);
 	meta->m = shape->m;
 	meta->ef_construction = shape->ef_construction;
-	meta->tokens_per_node = shape->tokens_per_node > 0 ? shape->tokens_per_node : AUTO_TOKENS_PER_NODE;
+	meta->tokens_per_node =
+		shape->tokens_per_node > 0 ? shape->tokens_per_node : AUTO_TOKENS_PER_NODE;
 	meta->lists = shape->lists;
 	meta->seed = INDEX_SEED;
 	meta->entry_node = INVALID_ORDINAL;
@@ -85,7 +90,8 @@ create_meta(const IndexShape *shape, MetaPageData *meta)
 		meta->free_runs[i] = INVALID_ORDINAL;
 
 	arrays[ARRAY_DOCS].item_size = sizeof(DocEntry);
-	arrays[ARRAY_SKETCHES].item_size = kernel_sketch_block_size(rotation_padded(row_shape.dim), has_add);
+	arrays[ARRAY_SKETCHES].item_size =
+		kernel_sketch_block_size(rotation_padded(row_shape.dim), has_add);
 	arrays[ARRAY_ROWS].item_size = codec->row_size(row_shape);
 	if (codec->coarse)
 		arrays[ARRAY_PENDING_ROWS].item_size = codec_sq8.row_size(row_shape);

@@ -13,15 +13,15 @@
 /* What the structural options ask for; 0 = chosen here. */
 typedef struct IndexShape
 {
-	uint32		dim;			/* of the column */
-	Metric		metric;
-	FinderKind	finder;
-	CodecId		codec;
-	uint32		pq_m;			/* counts where the codec is pq */
-	uint32		m;
-	uint32		ef_construction;
-	uint32		tokens_per_node;
-	uint32		lists;
+	uint32     dim; /* of the column */
+	Metric     metric;
+	FinderKind finder;
+	CodecId    codec;
+	uint32     pq_m; /* counts where the codec is pq */
+	uint32     m;
+	uint32     ef_construction;
+	uint32     tokens_per_node;
+	uint32     lists;
 } IndexShape;
 
 /*
@@ -41,4 +41,4 @@ extern uint32 create_kept_dim(const Finder *finder, const Codec *codec, CodecSha
 /* Make a page the meta page of a new index. */
 extern void create_meta_page(Page page, const MetaPageData *meta);
 
-#endif							/* COLBERT_CREATE_H */
+#endif /* COLBERT_CREATE_H */

@@ -31,24 +31,25 @@ has_pending_rows(const IndexView *view)
 
 typedef struct Encoder
 {
-	IndexView  *view;
-	float	   *tokens;
-	float	   *scratch;		/* for sketches and codes */
-	uint8	   *blocks;
-	uint8	   *rows;
+	IndexView *view;
+	float     *tokens;
+	float     *scratch; /* for sketches and codes */
+	uint8     *blocks;
+	uint8     *rows;
 } Encoder;
 
 static void
 encoder_init(Encoder *encoder, IndexView *view, uint32 ntokens)
 {
-	uint32		chunk = Min(ntokens, CHUNK_TOKENS);
-	size_t		row_size = Max(view->row_size, coder_row_size(&view->pending_coder));
-	size_t		scratch = Max(sketch_scratch_floats(&view->sketch), coder_scratch_floats(&view->coder));
+	uint32 chunk = Min(ntokens, CHUNK_TOKENS);
+	size_t row_size = Max(view->row_size, coder_row_size(&view->pending_coder));
+	size_t scratch = Max(sketch_scratch_floats(&view->sketch), coder_scratch_floats(&view->coder));
 
 	encoder->view = view;
 	encoder->tokens = palloc_extended(mul_size(chunk, view->dim * sizeof(float)), MCXT_ALLOC_HUGE);
 	encoder->scratch = palloc_extended(mul_size(scratch, sizeof(float)), MCXT_ALLOC_HUGE);
-	encoder->blocks = palloc_extended(mul_size(sketch_blocks_for(chunk), sketch_block_size(&view->sketch)), MCXT_ALLOC_HUGE);
+	encoder->blocks = palloc_extended(
+		mul_size(sketch_blocks_for(chunk), sketch_block_size(&view->sketch)), MCXT_ALLOC_HUGE);
 	encoder->rows = palloc_extended(mul_size(chunk, row_size), MCXT_ALLOC_HUGE);
 }
 
@@ -65,21 +66,23 @@ encoder_free(Encoder *encoder)
 static void
 write_sketches(Encoder *encoder, const DocEntry *entry, uint32 first, uint32 n)
 {
-	IndexView  *view = encoder->view;
-	size_t		block_size = sketch_block_size(&view->sketch);
+	IndexView *view = encoder->view;
+	size_t     block_size = sketch_block_size(&view->sketch);
 
 	for (uint32 i = 0; i < n; i += SKETCH_BLOCK_TOKENS)
 		sketch_encode_block(&view->sketch, encoder->tokens + (size_t) i * view->dim,
 							Min(n - i, SKETCH_BLOCK_TOKENS),
-							encoder->blocks + (i / SKETCH_BLOCK_TOKENS) * block_size, encoder->scratch);
+							encoder->blocks + (i / SKETCH_BLOCK_TOKENS) * block_size,
+							encoder->scratch);
 	parray_copy_in(&view->index, &view->meta, ARRAY_SKETCHES,
-				   entry->first_block + first / SKETCH_BLOCK_TOKENS, sketch_blocks_for(n), encoder->blocks);
+				   entry->first_block + first / SKETCH_BLOCK_TOKENS, sketch_blocks_for(n),
+				   encoder->blocks);
 }
 
 static void
 write_rows(Encoder *encoder, const Coder *coder, ArrayKind array, uint32 first_row, uint32 n)
 {
-	IndexView  *view = encoder->view;
+	IndexView *view = encoder->view;
 
 	coder->codec->encode(coder, encoder->tokens, n, encoder->rows, encoder->scratch);
 	parray_copy_in(&view->index, &view->meta, array, first_row, n, encoder->rows);
@@ -88,12 +91,12 @@ write_rows(Encoder *encoder, const Coder *coder, ArrayKind array, uint32 first_r
 static void
 write_tokens(IndexView *view, const DocEntry *entry, const MultiVector *mv)
 {
-	Encoder		encoder;
+	Encoder encoder;
 
 	encoder_init(&encoder, view, mv->ntokens);
 	for (uint32 first = 0; first < mv->ntokens; first += CHUNK_TOKENS)
 	{
-		uint32		n = Min(mv->ntokens - first, CHUNK_TOKENS);
+		uint32 n = Min(mv->ntokens - first, CHUNK_TOKENS);
 
 		CHECK_FOR_INTERRUPTS();
 		view_prepare_tokens(view, mv, first, n, encoder.tokens);
@@ -101,7 +104,8 @@ write_tokens(IndexView *view, const DocEntry *entry, const MultiVector *mv)
 		if (coder_has_rows(&view->coder))
 			write_rows(&encoder, &view->coder, ARRAY_ROWS, entry->first_row + first, n);
 		if (has_pending_rows(view) && (entry->flags & DOC_PENDING))
-			write_rows(&encoder, &view->pending_coder, ARRAY_PENDING_ROWS, entry->first_pending_row + first, n);
+			write_rows(&encoder, &view->pending_coder, ARRAY_PENDING_ROWS,
+					   entry->first_pending_row + first, n);
 	}
 	encoder_free(&encoder);
 }
@@ -111,8 +115,8 @@ write_tokens(IndexView *view, const DocEntry *entry, const MultiVector *mv)
 /* What else changes with a slot. */
 typedef struct SlotLinks
 {
-	const FreeSlot *free;		/* the place on a free list that it is taken from; NULL: none */
-	uint32		queue_item;		/* the queue item that it is written to; INVALID_ORDINAL: none */
+	const FreeSlot *free;       /* the place on a free list that it is taken from; NULL: none */
+	uint32          queue_item; /* the queue item that it is written to; INVALID_ORDINAL: none */
 } SlotLinks;
 
 /*
@@ -121,15 +125,16 @@ typedef struct SlotLinks
  * hold. No other writer locks two of these pages without the meta page.
  */
 static void
-write_slot(IndexView *view, Buffer meta_buffer, uint32 doc, const DocEntry *entry, const SlotLinks *links)
+write_slot(IndexView *view, Buffer meta_buffer, uint32 doc, const DocEntry *entry,
+		   const SlotLinks *links)
 {
 	ColbertIndex *index = &view->index;
 	MetaPageData *meta = &view->meta;
-	Buffer		buffer = parray_lock(index, meta, ARRAY_DOCS, doc);
-	Buffer		other = InvalidBuffer;
-	bool		enqueue = links->queue_item != INVALID_ORDINAL;
-	uint32		before = links->free != NULL ? links->free->before : INVALID_ORDINAL;
-	Change		change;
+	Buffer        buffer = parray_lock(index, meta, ARRAY_DOCS, doc);
+	Buffer        other = InvalidBuffer;
+	bool          enqueue = links->queue_item != INVALID_ORDINAL;
+	uint32        before = links->free != NULL ? links->free->before : INVALID_ORDINAL;
+	Change        change;
 
 	if (enqueue)
 		other = parray_lock(index, meta, ARRAY_QUEUE, links->queue_item);
@@ -140,10 +145,12 @@ write_slot(IndexView *view, Buffer meta_buffer, uint32 doc, const DocEntry *entr
 	memcpy(meta_data(change_page(&change, meta_buffer, false)), meta, sizeof(MetaPageData));
 	memcpy(parray_change(&change, buffer, meta, ARRAY_DOCS, doc), entry, sizeof(DocEntry));
 	if (enqueue)
-		memcpy(parray_change(&change, other, meta, ARRAY_QUEUE, links->queue_item), &doc, sizeof(uint32));
+		memcpy(parray_change(&change, other, meta, ARRAY_QUEUE, links->queue_item), &doc,
+			   sizeof(uint32));
 	else if (before != INVALID_ORDINAL)
-		((DocEntry *) parray_change(&change, BufferIsValid(other) ? other : buffer,
-									meta, ARRAY_DOCS, before))->ntokens = links->free->next;
+		((DocEntry *) parray_change(&change, BufferIsValid(other) ? other : buffer, meta,
+									ARRAY_DOCS, before))
+			->ntokens = links->free->next;
 	change_commit(&change);
 	if (BufferIsValid(other))
 		UnlockReleaseBuffer(other);
@@ -155,7 +162,7 @@ static uint32
 take_fresh(IndexView *view, uint32 ntokens, DocEntry *entry)
 {
 	MetaPageData *meta = &view->meta;
-	uint32		nblocks = sketch_blocks_for(ntokens);
+	uint32        nblocks = sketch_blocks_for(ntokens);
 
 	memset(entry, 0, sizeof(DocEntry));
 	entry->capacity = ntokens;
@@ -182,8 +189,8 @@ lock_current_meta(IndexView *view)
 {
 	for (;;)
 	{
-		Buffer		meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
-		uint32		epoch = view->meta.epoch;
+		Buffer meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
+		uint32 epoch = view->meta.epoch;
 
 		memcpy(&view->meta, meta_data(BufferGetPage(meta_buffer)), sizeof(MetaPageData));
 		if (view->meta.epoch == epoch)
@@ -200,7 +207,7 @@ lock_with_room(IndexView *view, const ArrayDemand *demands, int n)
 {
 	for (;;)
 	{
-		Buffer		meta_buffer = lock_current_meta(view);
+		Buffer meta_buffer = lock_current_meta(view);
 
 		if (parray_have_room(&view->meta, demands, n))
 			return meta_buffer;
@@ -215,17 +222,18 @@ lock_with_room(IndexView *view, const ArrayDemand *demands, int n)
  * Returns the meta page, locked exclusively.
  */
 static Buffer
-lock_with_slot(IndexView *view, uint32 ntokens, bool pending_rows, FreeSlot *free, bool *reused, DocEntry *entry)
+lock_with_slot(IndexView *view, uint32 ntokens, bool pending_rows, FreeSlot *free, bool *reused,
+			   DocEntry *entry)
 {
-	ArrayDemand demands[] = {
-		{ARRAY_PENDING_ROWS, 0},
-		{ARRAY_DOCS, 1}, {ARRAY_SKETCHES, sketch_blocks_for(ntokens)}, {ARRAY_ROWS, ntokens}
-	};
+	ArrayDemand demands[] = {{ARRAY_PENDING_ROWS, 0},
+							 {ARRAY_DOCS, 1},
+							 {ARRAY_SKETCHES, sketch_blocks_for(ntokens)},
+							 {ARRAY_ROWS, ntokens}};
 
 	for (;;)
 	{
-		Buffer		meta_buffer = lock_current_meta(view);
-		int			wanted = 1;
+		Buffer meta_buffer = lock_current_meta(view);
+		int    wanted = 1;
 
 		demands[0].count = pending_rows ? pending_rows_wanted(view, ntokens) : 0;
 		if (parray_have_room(&view->meta, demands, 1))
@@ -249,12 +257,12 @@ static uint32
 reserve(IndexView *view, const MultiVector *mv, DocPlace place, DocEntry *entry)
 {
 	const DocEntry asked = *entry;
-	uint32		ntokens = mv->ntokens;
-	bool		pending_rows = place == DOC_IN_QUEUE && has_pending_rows(view);
-	FreeSlot	free;
-	bool		reused;
-	Buffer		meta_buffer = lock_with_slot(view, ntokens, pending_rows, &free, &reused, entry);
-	uint32		doc = reused ? free.doc : take_fresh(view, ntokens, entry);
+	uint32         ntokens = mv->ntokens;
+	bool           pending_rows = place == DOC_IN_QUEUE && has_pending_rows(view);
+	FreeSlot       free;
+	bool           reused;
+	Buffer         meta_buffer = lock_with_slot(view, ntokens, pending_rows, &free, &reused, entry);
+	uint32         doc = reused ? free.doc : take_fresh(view, ntokens, entry);
 
 	settle_scale(view, mv);
 	if (pending_rows)
@@ -266,7 +274,8 @@ reserve(IndexView *view, const MultiVector *mv, DocPlace place, DocEntry *entry)
 	entry->flags = place == DOC_IN_QUEUE ? DOC_PENDING : 0;
 	entry->ntokens = ntokens;
 	entry->epoch = view->meta.epoch;
-	write_slot(view, meta_buffer, doc, entry, &(SlotLinks) {reused ? &free : NULL, INVALID_ORDINAL});
+	write_slot(view, meta_buffer, doc, entry,
+			   &(SlotLinks) {reused ? &free : NULL, INVALID_ORDINAL});
 	UnlockReleaseBuffer(meta_buffer);
 	return doc;
 }
@@ -276,10 +285,10 @@ static void
 publish(IndexView *view, uint32 doc, DocEntry *entry)
 {
 	const ArrayDemand demand = {ARRAY_QUEUE, 1};
-	bool		pending = (entry->flags & DOC_PENDING) != 0;
-	MetaPageData *meta = &view->meta;
-	SlotLinks	links = {NULL, INVALID_ORDINAL};
-	Buffer		meta_buffer = lock_current_meta(view);
+	bool              pending = (entry->flags & DOC_PENDING) != 0;
+	MetaPageData     *meta = &view->meta;
+	SlotLinks         links = {NULL, INVALID_ORDINAL};
+	Buffer            meta_buffer = lock_current_meta(view);
 
 	if (pending && queue_wants_room(meta) && !parray_have_room(meta, &demand, 1))
 	{
@@ -300,10 +309,11 @@ publish(IndexView *view, uint32 doc, DocEntry *entry)
 }
 
 uint32
-docstore_append(IndexView *view, ItemPointer tid, const MultiVector *mv, uint32 hash, DocPlace place)
+docstore_append(IndexView *view, ItemPointer tid, const MultiVector *mv, uint32 hash,
+				DocPlace place)
 {
-	DocEntry	entry = {.tid = *tid, .hash = hash};
-	uint32		doc;
+	DocEntry entry = {.tid = *tid, .hash = hash};
+	uint32   doc;
 
 	view_check_dims(view, mv);
 	docstore_lock(view->index.rel, LOCK_APPEND, ShareLock);
@@ -325,10 +335,11 @@ lock_with_null_entry(IndexView *view)
 
 	for (;;)
 	{
-		Buffer		meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
+		Buffer meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
 
 		memcpy(&view->meta, meta_data(BufferGetPage(meta_buffer)), sizeof(MetaPageData));
-		if (view->meta.null_free_head != INVALID_ORDINAL || parray_have_room(&view->meta, &demand, 1))
+		if (view->meta.null_free_head != INVALID_ORDINAL ||
+			parray_have_room(&view->meta, &demand, 1))
 			return meta_buffer;
 		UnlockReleaseBuffer(meta_buffer);
 		parray_make_room(&view->index, &view->meta, &demand, 1);
@@ -338,12 +349,12 @@ lock_with_null_entry(IndexView *view)
 void
 docstore_append_null(IndexView *view, ItemPointer tid)
 {
-	Buffer		meta_buffer = lock_with_null_entry(view);
+	Buffer        meta_buffer = lock_with_null_entry(view);
 	MetaPageData *meta = &view->meta;
-	NullEntry	entry;
-	uint32		item;
-	Buffer		buffer;
-	Change		change;
+	NullEntry     entry;
+	uint32        item;
+	Buffer        buffer;
+	Change        change;
 
 	if (meta->null_free_head != INVALID_ORDINAL)
 	{
@@ -373,7 +384,8 @@ docstore_append_null(IndexView *view, ItemPointer tid)
 void
 docstore_presize(IndexView *view, uint64 ndocs, uint64 ntokens, uint64 nblocks)
 {
-	const ArrayDemand demands[] = {{ARRAY_DOCS, ndocs}, {ARRAY_SKETCHES, nblocks}, {ARRAY_ROWS, ntokens}};
+	const ArrayDemand demands[] = {
+		{ARRAY_DOCS, ndocs}, {ARRAY_SKETCHES, nblocks}, {ARRAY_ROWS, ntokens}};
 
 	parray_make_room(&view->index, &view->meta, demands, lengthof(demands));
 }
@@ -383,8 +395,8 @@ docstore_presize(IndexView *view, uint64 ndocs, uint64 ntokens, uint64 nblocks)
 bool
 docstore_entry(IndexView *view, uint32 doc, DocEntry *entry)
 {
-	Buffer		buffer;
-	char	   *data;
+	Buffer buffer;
+	char  *data;
 
 	if (doc >= view->meta.arrays[ARRAY_DOCS].nitems)
 		return false;
@@ -399,11 +411,11 @@ void
 docstore_vectors(IndexView *view, const DocEntry *entry, uint32 first, uint32 n, float *out)
 {
 	const Coder *coder = &view->pending_coder;
-	ArrayKind	array = has_pending_rows(view) ? ARRAY_PENDING_ROWS : ARRAY_ROWS;
-	uint32		row = (has_pending_rows(view) ? entry->first_pending_row : entry->first_row) + first;
-	size_t		row_size = coder_row_size(coder);
-	uint8	   *rows = palloc_extended(mul_size(n, row_size), MCXT_ALLOC_HUGE);
-	float	   *scratch = palloc(coder_scratch_floats(coder) * sizeof(float));
+	ArrayKind    array = has_pending_rows(view) ? ARRAY_PENDING_ROWS : ARRAY_ROWS;
+	uint32 row = (has_pending_rows(view) ? entry->first_pending_row : entry->first_row) + first;
+	size_t row_size = coder_row_size(coder);
+	uint8 *rows = palloc_extended(mul_size(n, row_size), MCXT_ALLOC_HUGE);
+	float *scratch = palloc(coder_scratch_floats(coder) * sizeof(float));
 
 	parray_copy_out(&view->index, &view->meta, array, row, n, rows);
 	for (uint32 i = 0; i < n; i++)
@@ -415,16 +427,16 @@ docstore_vectors(IndexView *view, const DocEntry *entry, uint32 first, uint32 n,
 void
 docstore_resketch(IndexView *view, uint32 doc, const DocEntry *entry, uint32 first, uint32 n)
 {
-	uint32		end = first + n;
-	Encoder		encoder;
-	DocEntry   *stored;
-	Buffer		buffer;
-	Change		change;
+	uint32    end = first + n;
+	Encoder   encoder;
+	DocEntry *stored;
+	Buffer    buffer;
+	Change    change;
 
 	encoder_init(&encoder, view, n);
 	for (; first < end; first += CHUNK_TOKENS)
 	{
-		uint32		chunk = Min(end - first, CHUNK_TOKENS);
+		uint32 chunk = Min(end - first, CHUNK_TOKENS);
 
 		CHECK_FOR_INTERRUPTS();
 		docstore_vectors(view, entry, first, chunk, encoder.tokens);
@@ -447,21 +459,22 @@ docstore_resketch(IndexView *view, uint32 doc, const DocEntry *entry, uint32 fir
 void
 docstore_clear_pending(IndexView *view, const uint32 *docs, uint32 ndocs)
 {
-	uint32		i = 0;
+	uint32 i = 0;
 
 	for (; has_pending_rows(view) && i < ndocs; i++)
 		pending_rows_release(view, docs[i], false);
 	while (i < ndocs)
 	{
-		uint32		run = parray_run(&view->meta.arrays[ARRAY_DOCS], docs[i]);
-		uint32		end = docs[i] + run;
-		Buffer		buffer = parray_lock(&view->index, &view->meta, ARRAY_DOCS, docs[i]);
-		Change		change;
+		uint32 run = parray_run(&view->meta.arrays[ARRAY_DOCS], docs[i]);
+		uint32 end = docs[i] + run;
+		Buffer buffer = parray_lock(&view->index, &view->meta, ARRAY_DOCS, docs[i]);
+		Change change;
 
 		change_begin(&change, &view->index);
 		for (; i < ndocs && docs[i] < end; i++)
 		{
-			DocEntry   *entry = (DocEntry *) parray_change(&change, buffer, &view->meta, ARRAY_DOCS, docs[i]);
+			DocEntry *entry =
+				(DocEntry *) parray_change(&change, buffer, &view->meta, ARRAY_DOCS, docs[i]);
 
 			if (docstore_releases(entry, false))
 				entry->flags &= ~DOC_PENDING;
@@ -475,11 +488,11 @@ void
 docstore_walk(IndexView *view, DocVisitor visit, void *arg)
 {
 	const ArrayMeta *array = &view->meta.arrays[ARRAY_DOCS];
-	DocEntry   *entries = palloc(PAGE_PAYLOAD);
+	DocEntry        *entries = palloc(PAGE_PAYLOAD);
 
 	for (uint32 doc = 0; doc < array->nitems;)
 	{
-		uint32		run = Min(parray_run(array, doc), array->nitems - doc);
+		uint32 run = Min(parray_run(array, doc), array->nitems - doc);
 
 		CHECK_FOR_INTERRUPTS();
 		parray_copy_out(&view->index, &view->meta, ARRAY_DOCS, doc, run, entries);

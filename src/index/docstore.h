@@ -75,7 +75,8 @@ typedef enum DocPlace
  * tid: the heap row; hash: of what it stores (hashes.h), 0 if it is unknown. Errors
  * (22000) where dims differ. Needs no lock held.
  */
-extern uint32 docstore_append(IndexView *view, ItemPointer tid, const MultiVector *mv, uint32 hash, DocPlace place);
+extern uint32 docstore_append(IndexView *view, ItemPointer tid, const MultiVector *mv, uint32 hash,
+							  DocPlace place);
 
 /* Add a row whose document is NULL. A view of view_open_directory will do. */
 extern void docstore_append_null(IndexView *view, ItemPointer tid);
@@ -90,13 +91,15 @@ extern bool docstore_entry(IndexView *view, uint32 doc, DocEntry *entry);
  * Read the vectors of a document (ntokens x dim prepared floats) back from its
  * code rows, or where the codec is coarse its pending rows.
  */
-extern void docstore_vectors(IndexView *view, const DocEntry *entry, uint32 first, uint32 n, float *out);
+extern void docstore_vectors(IndexView *view, const DocEntry *entry, uint32 first, uint32 n,
+							 float *out);
 
 /* Whether the code rows of a document are there and say something: those of a trained codec are of one epoch. */
 static inline bool
 docstore_has_rows(const IndexView *view, const DocEntry *entry)
 {
-	return coder_has_rows(&view->coder) && (view->codebooks == NULL || entry->epoch == view->meta.epoch);
+	return coder_has_rows(&view->coder) &&
+		   (view->codebooks == NULL || entry->epoch == view->meta.epoch);
 }
 
 /*
@@ -105,13 +108,15 @@ docstore_has_rows(const IndexView *view, const DocEntry *entry)
  * multiple of the sketch block. The document is of the view's epoch from its
  * last token on.
  */
-extern void docstore_resketch(IndexView *view, uint32 doc, const DocEntry *entry, uint32 first, uint32 n);
+extern void docstore_resketch(IndexView *view, uint32 doc, const DocEntry *entry, uint32 first,
+							  uint32 n);
 
 /* Return true if a document's pending flag may be cleared: it is published, or (reserved) its reservation is known to be abandoned. */
 static inline bool
 docstore_releases(const DocEntry *entry, bool reserved)
 {
-	return entry->state == DOC_LIVE || entry->state == DOC_DEAD || (reserved && entry->state == DOC_RESERVED);
+	return entry->state == DOC_LIVE || entry->state == DOC_DEAD ||
+		   (reserved && entry->state == DOC_RESERVED);
 }
 
 /*
@@ -122,7 +127,7 @@ docstore_releases(const DocEntry *entry, bool reserved)
 extern void docstore_clear_pending(IndexView *view, const uint32 *docs, uint32 ndocs);
 
 /* Walk the directory: calls back for every entry that was ever written, with no lock held. */
-typedef void (*DocVisitor) (IndexView *view, uint32 doc, const DocEntry *entry, void *arg);
+typedef void (*DocVisitor)(IndexView *view, uint32 doc, const DocEntry *entry, void *arg);
 extern void docstore_walk(IndexView *view, DocVisitor visit, void *arg);
 
 /* ---- pending_rows.c ---- */
@@ -148,10 +153,10 @@ extern bool pending_rows_next(IndexView *view, uint32 first, uint32 *next);
 /* A slot found on a free list: its list, the slot before it (INVALID_ORDINAL: the list's head) and the one after. */
 typedef struct FreeSlot
 {
-	uint32		doc;
-	uint32		class;
-	uint32		before;
-	uint32		next;
+	uint32 doc;
+	uint32 class;
+	uint32 before;
+	uint32 next;
 } FreeSlot;
 
 /* The list that a slot of so many tokens is kept on. */
@@ -170,4 +175,4 @@ extern bool docstore_find_free(IndexView *view, uint32 ntokens, FreeSlot *free, 
  */
 extern void docstore_push_free(IndexView *view, const uint32 *docs, uint32 ndocs);
 
-#endif							/* COLBERT_DOCSTORE_H */
+#endif /* COLBERT_DOCSTORE_H */

@@ -21,13 +21,13 @@
 #define EXACT_CLASSES 48
 
 /* How far down a list to look for a slot with room, and how many larger classes to try. */
-#define FREE_LOOKS 16
+#define FREE_LOOKS     16
 #define LARGER_CLASSES 2
 
 uint32
 docstore_free_class(uint32 ntokens)
 {
-	uint32		nblocks = sketch_blocks_for(ntokens);
+	uint32 nblocks = sketch_blocks_for(ntokens);
 
 	if (nblocks <= EXACT_CLASSES)
 		return Max(nblocks, 1) - 1;
@@ -62,7 +62,7 @@ find_in_class(IndexView *view, uint32 class, uint32 ntokens, FreeSlot *free, Doc
 bool
 docstore_find_free(IndexView *view, uint32 ntokens, FreeSlot *free, DocEntry *entry)
 {
-	uint32		class = docstore_free_class(ntokens);
+	uint32 class = docstore_free_class(ntokens);
 
 	if (view->meta.free_docs == 0)
 		return false;
@@ -81,14 +81,14 @@ docstore_find_free(IndexView *view, uint32 ntokens, FreeSlot *free, DocEntry *en
 void
 docstore_push_free(IndexView *view, const uint32 *docs, uint32 ndocs)
 {
-	uint32		i = 0;
+	uint32 i = 0;
 
 	while (i < ndocs)
 	{
-		uint32		end = docs[i] + parray_run(&view->meta.arrays[ARRAY_DOCS], docs[i]);
-		Buffer		meta_buffer;
-		Buffer		buffer;
-		Change		change;
+		uint32        end = docs[i] + parray_run(&view->meta.arrays[ARRAY_DOCS], docs[i]);
+		Buffer        meta_buffer;
+		Buffer        buffer;
+		Change        change;
 		MetaPageData *stored;
 
 		CHECK_FOR_INTERRUPTS();
@@ -98,8 +98,9 @@ docstore_push_free(IndexView *view, const uint32 *docs, uint32 ndocs)
 		stored = meta_data(change_page(&change, meta_buffer, false));
 		for (; i < ndocs && docs[i] < end; i++)
 		{
-			DocEntry   *entry = (DocEntry *) parray_change(&change, buffer, &view->meta, ARRAY_DOCS, docs[i]);
-			uint32		class = docstore_free_class(entry->capacity);
+			DocEntry *entry =
+				(DocEntry *) parray_change(&change, buffer, &view->meta, ARRAY_DOCS, docs[i]);
+			uint32 class = docstore_free_class(entry->capacity);
 
 			if (entry->state == DOC_DEAD && stored->dead_docs > 0)
 				stored->dead_docs--;

@@ -25,13 +25,13 @@
 #define SAMPLED_LISTS 4096
 
 /* From here on a REINDEX pays: as many times the distance, at that share of the tokens; as many times the lists' tokens. */
-#define FAR_TIMES		1.15
-#define FAR_LENGTHS		0.01	/* and by that much of a token's length */
-#define FAR_SHARE		0.1
-#define CROWDED_TIMES	4.0
+#define FAR_TIMES     1.15
+#define FAR_LENGTHS   0.01 /* and by that much of a token's length */
+#define FAR_SHARE     0.1
+#define CROWDED_TIMES 4.0
 
 /* Lists as uneven as that read this many times the postings of even ones. */
-#define UNEVEN_TIMES	4.0
+#define UNEVEN_TIMES 4.0
 
 static double
 root_mean_square(const Assigned *assigned)
@@ -42,11 +42,11 @@ root_mean_square(const Assigned *assigned)
 static double
 measure_imbalance(IndexView *view)
 {
-	uint32		nnodes = view->meta.arrays[ARRAY_NODES].nitems;
-	uint32		stride = nnodes / SAMPLED_LISTS + 1;
-	double		sum = 0;
-	double		squares = 0;
-	uint32		n = 0;
+	uint32        nnodes = view->meta.arrays[ARRAY_NODES].nitems;
+	uint32        stride = nnodes / SAMPLED_LISTS + 1;
+	double        sum = 0;
+	double        squares = 0;
+	uint32        n = 0;
 	PostingBuffer buffer = {0};
 
 	for (uint64 node = 0; node < nnodes; node += stride, n++)
@@ -65,8 +65,8 @@ measure_imbalance(IndexView *view)
 void
 drift_measure(IndexView *view, Drift *drift)
 {
-	uint32		nnodes = view->meta.arrays[ARRAY_NODES].nitems;
-	double		scale = scale_factor(view->meta.scale_log2);
+	uint32 nnodes = view->meta.arrays[ARRAY_NODES].nitems;
+	double scale = scale_factor(view->meta.scale_log2);
 
 	drift->trained_distance = root_mean_square(&view->meta.trained) / scale;
 	drift->merged_distance = root_mean_square(&view->meta.merged) / scale;
@@ -78,7 +78,7 @@ drift_measure(IndexView *view, Drift *drift)
 static double
 merged_share(const MetaPageData *meta)
 {
-	uint64		all = meta->trained.tokens + meta->merged.tokens;
+	uint64 all = meta->trained.tokens + meta->merged.tokens;
 
 	return all > 0 ? (double) meta->merged.tokens / all : 0;
 }
@@ -86,18 +86,18 @@ merged_share(const MetaPageData *meta)
 bool
 drift_lists_outgrown(const MetaPageData *meta)
 {
-	uint32		nlists = meta->arrays[ARRAY_NODES].nitems;
+	uint32 nlists = meta->arrays[ARRAY_NODES].nitems;
 
 	return meta->finder == FINDER_IVF && meta->lists == 0 && nlists > 0 &&
-		(double) meta->live_tokens / nlists > CROWDED_TIMES * meta->tokens_per_node;
+		   (double) meta->live_tokens / nlists > CROWDED_TIMES * meta->tokens_per_node;
 }
 
 char *
 drift_advice(const IndexView *view, const Drift *drift)
 {
 	const MetaPageData *meta = &view->meta;
-	double		token_norm = meta->token_norm / scale_factor(meta->scale_log2);
-	StringInfoData advice;
+	double              token_norm = meta->token_norm / scale_factor(meta->scale_log2);
+	StringInfoData      advice;
 
 	initStringInfo(&advice);
 	if (!has_nodes(meta))
@@ -107,20 +107,29 @@ drift_advice(const IndexView *view, const Drift *drift)
 		return "There are enough tokens to train nodes: VACUUM the table, or call colbert_merge().";
 	}
 	if (scale_is_off(view->metric, meta->token_norm))
-		appendStringInfo(&advice, "REINDEX: the tokens have a length of %.3g, the first document's had one of about %.3g, which the index is scaled for.",
-						 token_norm, 1 / scale_factor(meta->scale_log2));
+		appendStringInfo(
+			&advice,
+			"REINDEX: the tokens have a length of %.3g, the first document's had one of about %.3g, which the index is scaled for.",
+			token_norm, 1 / scale_factor(meta->scale_log2));
 	else if (merged_share(meta) > FAR_SHARE &&
-		drift->merged_distance > drift->trained_distance * FAR_TIMES + token_norm * FAR_LENGTHS)
-		appendStringInfo(&advice, "REINDEX: the %.0f%% of the tokens that came after training lie %.3g from their nodes, those before %.3g.",
-						 100 * merged_share(meta), drift->merged_distance, drift->trained_distance);
+			 drift->merged_distance >
+				 drift->trained_distance * FAR_TIMES + token_norm * FAR_LENGTHS)
+		appendStringInfo(
+			&advice,
+			"REINDEX: the %.0f%% of the tokens that came after training lie %.3g from their nodes, those before %.3g.",
+			100 * merged_share(meta), drift->merged_distance, drift->trained_distance);
 	else if (drift_lists_outgrown(meta))
 		appendStringInfo(&advice, "REINDEX: the lists hold %.0f tokens each, where %u serve best.",
 						 drift->tokens_per_list, meta->tokens_per_node);
 	else if (drift->imbalance > UNEVEN_TIMES)
-		appendStringInfo(&advice, "REINDEX, or lower probes: the lists are uneven, a search reads %.1f times the postings of even ones.",
-						 drift->imbalance);
+		appendStringInfo(
+			&advice,
+			"REINDEX, or lower probes: the lists are uneven, a search reads %.1f times the postings of even ones.",
+			drift->imbalance);
 	else if (view->metric == METRIC_IP && meta->length_spread >= VARIED_LENGTHS)
-		appendStringInfo(&advice, "Normalise the tokens, or use maxsim_cosine: their lengths differ by %d%%, with which searches by maxsim find less.",
-						 meta->length_spread);
+		appendStringInfo(
+			&advice,
+			"Normalise the tokens, or use maxsim_cosine: their lengths differ by %d%%, with which searches by maxsim find less.",
+			meta->length_spread);
 	return advice.len > 0 ? advice.data : NULL;
 }

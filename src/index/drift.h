@@ -12,10 +12,12 @@
 
 typedef struct Drift
 {
-	double		trained_distance;	/* root mean square of tokens to their nodes; NaN where none were counted */
-	double		merged_distance;	/* the same of tokens since; NaN where there are none */
-	double		imbalance;		/* of the posting lists: n * sum of squared lengths / squared sum; 1 = all equal, 0 = no lists */
-	double		tokens_per_list;	/* live ones */
+	double
+		trained_distance; /* root mean square of tokens to their nodes; NaN where none were counted */
+	double merged_distance; /* the same of tokens since; NaN where there are none */
+	double
+		imbalance; /* of the posting lists: n * sum of squared lengths / squared sum; 1 = all equal, 0 = no lists */
+	double tokens_per_list; /* live ones */
 } Drift;
 
 /* Reads some thousand posting lists, with no lock held between them. */
@@ -30,4 +32,4 @@ extern bool drift_lists_outgrown(const MetaPageData *meta);
 /* What its owner should do, in words; NULL where nothing needs to be done. Allocates in the current context. */
 extern char *drift_advice(const IndexView *view, const Drift *drift);
 
-#endif							/* COLBERT_DRIFT_H */
+#endif /* COLBERT_DRIFT_H */

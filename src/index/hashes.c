@@ -36,8 +36,8 @@ newest_mask(uint32 nbuckets)
 static uint32
 bucket_of(uint32 hash, uint32 nbuckets)
 {
-	uint32		mask = newest_mask(nbuckets);
-	uint32		bucket = hash & mask;
+	uint32 mask = newest_mask(nbuckets);
+	uint32 bucket = hash & mask;
 
 	return bucket < nbuckets ? bucket : bucket & mask >> 1;
 }
@@ -45,8 +45,8 @@ bucket_of(uint32 hash, uint32 nbuckets)
 uint32
 hashes_mask(uint32 bucket, uint32 nbuckets)
 {
-	uint32		mask = newest_mask(nbuckets);
-	uint32		half = mask / 2 + 1;
+	uint32 mask = newest_mask(nbuckets);
+	uint32 half = mask / 2 + 1;
 
 	return bucket >= half || (uint64) bucket + half < nbuckets ? mask : mask >> 1;
 }
@@ -72,7 +72,8 @@ slots_in_use(const HashBucket *bucket)
 static void
 set_used(HashBucket *bucket)
 {
-	parray_set_used((char *) bucket, offsetof(HashBucket, slots) + bucket->count * sizeof(HashSlot));
+	parray_set_used((char *) bucket,
+					offsetof(HashBucket, slots) + bucket->count * sizeof(HashSlot));
 }
 
 /* ---- splitting ---- */
@@ -81,14 +82,14 @@ set_used(HashBucket *bucket)
 static void
 move_slots(HashBucket *from, HashBucket *to, uint32 bucket)
 {
-	uint32		mask = newest_mask(bucket + 1);
-	uint32		count = slots_in_use(from);
-	uint32		kept = 0;
+	uint32 mask = newest_mask(bucket + 1);
+	uint32 count = slots_in_use(from);
+	uint32 kept = 0;
 
 	to->count = 0;
 	for (uint32 i = 0; i < count; i++)
 	{
-		HashSlot	slot = from->slots[i];
+		HashSlot slot = from->slots[i];
 
 		if ((slot.hash & mask) == bucket)
 			to->slots[to->count++] = slot;
@@ -105,18 +106,22 @@ move_slots(HashBucket *from, HashBucket *to, uint32 bucket)
 static void
 split(IndexView *view, Buffer meta_buffer)
 {
-	uint32		bucket = parray_take(&view->meta, ARRAY_HASHES, 1);
-	uint32		old = bucket & newest_mask(bucket + 1) >> 1;
-	Buffer		buffer = parray_lock(&view->index, &view->meta, ARRAY_HASHES, bucket);
-	Buffer		old_buffer = bucket > 0 ? parray_lock(&view->index, &view->meta, ARRAY_HASHES, old) : InvalidBuffer;
-	Change		change;
+	uint32 bucket = parray_take(&view->meta, ARRAY_HASHES, 1);
+	uint32 old = bucket & newest_mask(bucket + 1) >> 1;
+	Buffer buffer = parray_lock(&view->index, &view->meta, ARRAY_HASHES, bucket);
+	Buffer old_buffer =
+		bucket > 0 ? parray_lock(&view->index, &view->meta, ARRAY_HASHES, old) : InvalidBuffer;
+	Change      change;
 	HashBucket *to;
 
 	change_begin(&change, &view->index);
-	meta_data(change_page(&change, meta_buffer, false))->arrays[ARRAY_HASHES].nitems = buckets(view);
+	meta_data(change_page(&change, meta_buffer, false))->arrays[ARRAY_HASHES].nitems =
+		buckets(view);
 	to = (HashBucket *) parray_change(&change, buffer, &view->meta, ARRAY_HASHES, bucket);
 	if (bucket > 0)
-		move_slots((HashBucket *) parray_change(&change, old_buffer, &view->meta, ARRAY_HASHES, old), to, bucket);
+		move_slots(
+			(HashBucket *) parray_change(&change, old_buffer, &view->meta, ARRAY_HASHES, old), to,
+			bucket);
 	change_commit(&change);
 	if (bucket > 0)
 		UnlockReleaseBuffer(old_buffer);
@@ -128,14 +133,15 @@ static void
 grow(IndexView *view)
 {
 	const ArrayDemand demand = {ARRAY_HASHES, 1};
-	uint32		wanted = view->meta.arrays[ARRAY_DOCS].nitems / DOCUMENTS_PER_BUCKET + 1;
+	uint32            wanted = view->meta.arrays[ARRAY_DOCS].nitems / DOCUMENTS_PER_BUCKET + 1;
 
 	while (buckets(view) < wanted)
 	{
-		Buffer		meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
-		bool		has_room;
+		Buffer meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
+		bool   has_room;
 
-		view->meta.arrays[ARRAY_HASHES] = meta_data(BufferGetPage(meta_buffer))->arrays[ARRAY_HASHES];
+		view->meta.arrays[ARRAY_HASHES] =
+			meta_data(BufferGetPage(meta_buffer))->arrays[ARRAY_HASHES];
 		has_room = parray_have_room(&view->meta, &demand, 1);
 		if (has_room && buckets(view) < wanted)
 			split(view, meta_buffer);
@@ -159,14 +165,14 @@ is_bucket_of(const HashBucket *bucket, uint32 hash, uint32 ordinal)
 static bool
 add_to(IndexView *view, uint32 ordinal, HashSlot slot)
 {
-	Buffer		buffer = parray_lock(&view->index, &view->meta, ARRAY_HASHES, ordinal);
-	Page		page = BufferGetPage(buffer);
+	Buffer            buffer = parray_lock(&view->index, &view->meta, ARRAY_HASHES, ordinal);
+	Page              page = BufferGetPage(buffer);
 	const HashBucket *stored = PageIsNew(page) ? NULL : (const HashBucket *) PageGetContents(page);
-	bool		is_its = is_bucket_of(stored, slot.hash, ordinal);
+	bool              is_its = is_bucket_of(stored, slot.hash, ordinal);
 
 	if (is_its && stored->count < HASH_BUCKET_SLOTS)
 	{
-		Change		change;
+		Change      change;
 		HashBucket *bucket;
 
 		change_begin(&change, &view->index);
@@ -196,19 +202,19 @@ hashes_add(IndexView *view, uint32 hash, uint32 doc)
 uint32
 hashes_find(IndexView *view, uint32 hash, uint32 *docs, uint32 most)
 {
-	uint32		found = 0;
+	uint32 found = 0;
 
 	for (int tries = 0; tries < BUCKET_TRIES && buckets(view) > 0; tries++)
 	{
-		uint32		ordinal = bucket_of(hash, buckets(view));
-		char	   *data;
-		Buffer		buffer = parray_read(&view->index, &view->meta, ARRAY_HASHES, ordinal, &data);
+		uint32 ordinal = bucket_of(hash, buckets(view));
+		char  *data;
+		Buffer buffer = parray_read(&view->index, &view->meta, ARRAY_HASHES, ordinal, &data);
 		const HashBucket *bucket = (const HashBucket *) data;
-		bool		is_its = is_bucket_of(bucket, hash, ordinal);
+		bool              is_its = is_bucket_of(bucket, hash, ordinal);
 
 		if (is_its)
 		{
-			uint32		count = slots_in_use(bucket);
+			uint32 count = slots_in_use(bucket);
 
 			/* The newest first: a row that was written anew has its document twice. */
 			for (uint32 i = count; i-- > 0 && found < most;)
@@ -238,9 +244,9 @@ compare_slots(const void *a, const void *b)
 static void
 remove_from(IndexView *view, uint32 ordinal, const HashSlot *slots, uint32 nslots)
 {
-	Buffer		buffer = parray_lock(&view->index, &view->meta, ARRAY_HASHES, ordinal);
-	HashBucket	left = {0};
-	uint32		count = 0;
+	Buffer     buffer = parray_lock(&view->index, &view->meta, ARRAY_HASHES, ordinal);
+	HashBucket left = {0};
+	uint32     count = 0;
 
 	if (!PageIsNew(BufferGetPage(buffer)))
 	{
@@ -254,7 +260,7 @@ remove_from(IndexView *view, uint32 ordinal, const HashSlot *slots, uint32 nslot
 	}
 	if (left.count < count)
 	{
-		Change		change;
+		Change      change;
 		HashBucket *bucket;
 
 		change_begin(&change, &view->index);

@@ -43,4 +43,4 @@ extern void hashes_remove(IndexView *view, HashSlot *slots, uint32 nslots);
 /* The mask that a bucket has if there are nbuckets. */
 extern uint32 hashes_mask(uint32 bucket, uint32 nbuckets);
 
-#endif							/* COLBERT_HASHES_H */
+#endif /* COLBERT_HASHES_H */

@@ -23,8 +23,8 @@
 #define BATCH_TOKENS 65536
 
 /* Tokens of the first batch of a step, whose speed is unknown; and where nearly every token becomes a node. */
-#define STEP_TOKENS		64
-#define MIN_TOKENS	16
+#define STEP_TOKENS 64
+#define MIN_TOKENS  16
 
 /* The share of a step that its first batch is to take, if the last step's speed is anything to go by. */
 #define FIRST_SHARE 0.7
@@ -54,26 +54,28 @@ static TokenSample *
 sample_pending(IndexView *view)
 {
 	SampleShared *shared = palloc(sizeof(SampleShared));
-	TokenSample *sample;
-	float	   *tokens = palloc_extended(mul_size(SKETCH_BLOCK_TOKENS, view->dim * sizeof(float)), MCXT_ALLOC_HUGE);
+	TokenSample  *sample;
+	float        *tokens =
+		palloc_extended(mul_size(SKETCH_BLOCK_TOKENS, view->dim * sizeof(float)), MCXT_ALLOC_HUGE);
 
 	train_sample_init(shared, &view->meta);
 	sample = sample_open(shared, NULL, NULL);
 	for (uint32 i = 0; i < view->npending; i++)
 	{
-		DocEntry	entry;
+		DocEntry entry;
 
 		CHECK_FOR_INTERRUPTS();
 		if (!merge_is_pending(view, view->pending[i], &entry))
 			continue;
 		for (uint32 first = 0; first < entry.ntokens; first += SKETCH_BLOCK_TOKENS)
 		{
-			uint32		n = Min(entry.ntokens - first, SKETCH_BLOCK_TOKENS);
+			uint32 n = Min(entry.ntokens - first, SKETCH_BLOCK_TOKENS);
 
 			docstore_vectors(view, &entry, first, n, tokens);
 			for (uint32 t = 0; t < n; t++)
-				sample_add(sample, sample_hash(ItemPointerGetBlockNumberNoCheck(&entry.tid),
-											   ItemPointerGetOffsetNumberNoCheck(&entry.tid), first + t),
+				sample_add(sample,
+						   sample_hash(ItemPointerGetBlockNumberNoCheck(&entry.tid),
+									   ItemPointerGetOffsetNumberNoCheck(&entry.tid), first + t),
 						   tokens + (size_t) t * view->dim);
 		}
 	}
@@ -85,9 +87,9 @@ sample_pending(IndexView *view)
 static void
 train_first_nodes(IndexView *view)
 {
-	TokenSample *sample = sample_pending(view);
+	TokenSample    *sample = sample_pending(view);
 	TokenStatistics statistics;
-	KmeansResult result;
+	KmeansResult    result;
 
 	if (sample->count == 0)
 		return;
@@ -96,14 +98,16 @@ train_first_nodes(IndexView *view)
 	COLBERT_PAUSE("merge-trained");
 	for (uint32 i = 0; i < view->npending; i++)
 	{
-		DocEntry	entry;
+		DocEntry entry;
 
 		compat_vacuum_delay_point();
 		if (merge_is_pending(view, view->pending[i], &entry))
 			docstore_resketch(view, view->pending[i], &entry, 0, entry.ntokens);
 	}
 	train_centroids(view, sample, view->meta.live_tokens, &result);
-	train_store_nodes(view, &result, palloc_extended(mul_size(result.ncentroids, sizeof(uint32)), MCXT_ALLOC_HUGE));
+	train_store_nodes(
+		view, &result,
+		palloc_extended(mul_size(result.ncentroids, sizeof(uint32)), MCXT_ALLOC_HUGE));
 }
 
 /* ---- an index without nodes ---- */
@@ -112,13 +116,13 @@ train_first_nodes(IndexView *view)
 static uint32
 dead_in_queue(IndexView *view, uint32 *dead, uint64 *tokens)
 {
-	uint32		ndead = 0;
+	uint32 ndead = 0;
 
 	*tokens = 0;
 
 	for (uint32 i = 0; i < view->npending; i++)
 	{
-		DocEntry	entry;
+		DocEntry entry;
 
 		CHECK_FOR_INTERRUPTS();
 		if (!docstore_entry(view, view->pending[i], &entry) || entry.state != DOC_DEAD)
@@ -135,7 +139,7 @@ static void
 rewrite_queue(IndexView *view, const uint32 *docs, uint32 n)
 {
 	MetaPageData *meta = &view->meta;
-	uint32		first = Min(n, queue_front(meta));
+	uint32        first = Min(n, queue_front(meta));
 
 	parray_copy_in(&view->index, meta, ARRAY_QUEUE, meta->queue_head, first, docs);
 	if (n > first)
@@ -152,17 +156,17 @@ rewrite_queue(IndexView *view, const uint32 *docs, uint32 n)
 static void
 compact_queue(IndexView *view)
 {
-	uint32	   *dead = palloc_extended(mul_size(view->npending, sizeof(uint32)), MCXT_ALLOC_HUGE);
-	uint64		dead_tokens;
-	uint32		ndead = dead_in_queue(view, dead, &dead_tokens);
+	uint32       *dead = palloc_extended(mul_size(view->npending, sizeof(uint32)), MCXT_ALLOC_HUGE);
+	uint64        dead_tokens;
+	uint32        ndead = dead_in_queue(view, dead, &dead_tokens);
 	MetaPageData *meta = &view->meta;
 	MetaPageData *stored;
-	Buffer		buffer;
-	Change		change;
-	uint32	   *queue;
-	uint32		n;
-	uint32		front;
-	uint32		kept = 0;
+	Buffer        buffer;
+	Change        change;
+	uint32       *queue;
+	uint32        n;
+	uint32        front;
+	uint32        kept = 0;
 
 	if (ndead == 0)
 		return;
@@ -219,11 +223,12 @@ batch_capacity(const IndexView *view)
 uint64
 merge_batch_locked(Relation rel, uint64 urgent_above)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg merge", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "colbert_pg merge", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	IndexView  *view = view_open(rel, false, VIEW_WITH_PENDING);
-	Merge		merge = {.pace = {.urgent_above = urgent_above}};
-	uint64		merged = 0;
+	IndexView    *view = view_open(rel, false, VIEW_WITH_PENDING);
+	Merge         merge = {.pace = {.urgent_above = urgent_above}};
+	uint64        merged = 0;
 
 	if (!has_nodes(&view->meta))
 		merge.trained = begin_nodes(view);
@@ -244,9 +249,10 @@ merge_batch_locked(Relation rel, uint64 urgent_above)
 void
 merge_drop_dead(Relation rel)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg merge", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "colbert_pg merge", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	IndexView  *view = view_open(rel, false, VIEW_WITH_PENDING);
+	IndexView    *view = view_open(rel, false, VIEW_WITH_PENDING);
 
 	if (view->npending > 0)
 		compact_queue(view);
@@ -259,8 +265,8 @@ merge_pending(Relation rel, uint64 urgent_above)
 {
 	ColbertIndex index = {.rel = rel};
 	MetaPageData meta;
-	uint64		merged = 0;
-	uint64		batch;
+	uint64       merged = 0;
+	uint64       batch;
 
 	meta_read(&index, &meta);
 	do
@@ -278,8 +284,8 @@ merge_pending(Relation rel, uint64 urgent_above)
 /* The speed of this session's last step, as a guess for the next one. */
 typedef struct StepSpeed
 {
-	Oid			index;
-	double		tokens;			/* per millisecond */
+	Oid    index;
+	double tokens; /* per millisecond */
 } StepSpeed;
 
 static StepSpeed step_speed;
@@ -290,14 +296,15 @@ first_step_tokens(const IndexView *view, double milliseconds)
 {
 	if (RelationGetRelid(view->index.rel) != step_speed.index)
 		return view->meta.tokens_per_node < MIN_TOKENS ? MIN_TOKENS : STEP_TOKENS;
-	return (uint32) Max(Min(step_speed.tokens * milliseconds * FIRST_SHARE, MAX_STEP_TOKENS), MIN_TOKENS);
+	return (uint32) Max(Min(step_speed.tokens * milliseconds * FIRST_SHARE, MAX_STEP_TOKENS),
+						MIN_TOKENS);
 }
 
 /* Tokens of the next batch of a step: half of what the rest of its time is good for. */
 static uint32
 next_step_tokens(double tokens, double elapsed, double milliseconds)
 {
-	double		next = elapsed > 0 ? tokens / elapsed * (milliseconds - elapsed) / 2 : MAX_STEP_TOKENS;
+	double next = elapsed > 0 ? tokens / elapsed * (milliseconds - elapsed) / 2 : MAX_STEP_TOKENS;
 
 	return (uint32) Max(Min(next, MAX_STEP_TOKENS), 0);
 }
@@ -305,14 +312,15 @@ next_step_tokens(double tokens, double elapsed, double milliseconds)
 void
 merge_step(IndexView *view, double milliseconds)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg merge", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "colbert_pg merge", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	Merge		merge = {.bounded = true};
-	instr_time	start;
-	instr_time	now;
-	uint32		capacity;
-	uint64		tokens = 0;
-	double		elapsed = 0;
+	Merge         merge = {.bounded = true};
+	instr_time    start;
+	instr_time    now;
+	uint32        capacity;
+	uint64        tokens = 0;
+	double        elapsed = 0;
 
 	INSTR_TIME_SET_CURRENT(start);
 	view_refresh(view);

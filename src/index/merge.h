@@ -23,7 +23,7 @@
 typedef enum MergeWait
 {
 	MERGE_WAIT,
-	MERGE_IF_FREE				/* give up at once if somebody else merges */
+	MERGE_IF_FREE /* give up at once if somebody else merges */
 } MergeWait;
 
 /* Take dead documents out of the queue, which needs no room on the disk. The merge lock is held. */
@@ -48,4 +48,4 @@ extern uint64 merge_batch_locked(Relation rel, uint64 urgent_above);
  */
 extern void merge_step(IndexView *view, double milliseconds);
 
-#endif							/* COLBERT_MERGE_H */
+#endif /* COLBERT_MERGE_H */

@@ -28,8 +28,8 @@ typedef uint64 Posting;
 bool
 merge_is_pending(IndexView *view, uint32 doc, DocEntry *entry)
 {
-	return docstore_entry(view, doc, entry) && entry->state == DOC_LIVE && (entry->flags & DOC_PENDING) &&
-		entry->ntokens > 0 && entry->ntokens <= entry->capacity;
+	return docstore_entry(view, doc, entry) && entry->state == DOC_LIVE &&
+		   (entry->flags & DOC_PENDING) && entry->ntokens > 0 && entry->ntokens <= entry->capacity;
 }
 
 /* ---- loading ---- */
@@ -37,7 +37,7 @@ merge_is_pending(IndexView *view, uint32 doc, DocEntry *entry)
 static void
 make_room(Merge *merge, uint32 capacity)
 {
-	size_t		vector = merge->view->dim * sizeof(float);
+	size_t vector = merge->view->dim * sizeof(float);
 
 	/* Parts of a document begin with a sketch block. */
 	capacity -= capacity % SKETCH_BLOCK_TOKENS;
@@ -60,7 +60,7 @@ make_room(Merge *merge, uint32 capacity)
 static void
 load_tokens(Merge *merge, uint32 doc, const DocEntry *entry, uint32 first, uint32 n)
 {
-	IndexView  *view = merge->view;
+	IndexView *view = merge->view;
 
 	/* Its appender had begun before the mean was trained. */
 	if (entry->epoch != view->meta.epoch)
@@ -82,10 +82,10 @@ load_batch(Merge *merge)
 	merge->part = 0;
 	while (merge->at + merge->ndocs < merge->nqueue && merge->ndocs < merge->capacity)
 	{
-		uint32		doc = merge->queue[merge->at + merge->ndocs];
-		uint32		room = merge->capacity - merge->ntokens;
-		uint32		first = merge->ndocs == 0 ? merge->posted : 0;
-		DocEntry	entry;
+		uint32   doc = merge->queue[merge->at + merge->ndocs];
+		uint32   room = merge->capacity - merge->ntokens;
+		uint32   first = merge->ndocs == 0 ? merge->posted : 0;
+		DocEntry entry;
 
 		pace_delay(&merge->view->index, &merge->pace);
 		if (merge_is_pending(merge->view, doc, &entry) && first < entry.ntokens)
@@ -109,9 +109,10 @@ load_batch(Merge *merge)
 static void
 find_nearest(Merge *merge, uint32 first, uint32 n)
 {
-	IndexView  *view = merge->view;
+	IndexView *view = merge->view;
 
-	view->finder->assign(merge->finder, merge->tokens + (size_t) first * view->dim, n, merge->nearest + first);
+	view->finder->assign(merge->finder, merge->tokens + (size_t) first * view->dim, n,
+						 merge->nearest + first);
 }
 
 /* Squared distance of a token to its node. */
@@ -126,11 +127,12 @@ distance(const Merge *merge, uint32 token)
 static void
 count_assigned(Merge *merge)
 {
-	IndexView  *view = merge->view;
-	Assigned   *assigned = merge->trained ? &view->meta.trained : &view->meta.merged;
+	IndexView *view = merge->view;
+	Assigned  *assigned = merge->trained ? &view->meta.trained : &view->meta.merged;
 
 	for (uint32 i = 0; i < merge->ntokens; i++)
-		assigned_add(assigned, merge->tokens + (size_t) i * view->dim, view->dim, merge->nearest[i].key);
+		assigned_add(assigned, merge->tokens + (size_t) i * view->dim, view->dim,
+					 merge->nearest[i].key);
 }
 
 /*
@@ -142,15 +144,15 @@ count_assigned(Merge *merge)
 static bool
 is_its_node(const Merge *merge, uint32 token)
 {
-	float		norm = kernel_norm(merge->tokens + (size_t) token * merge->view->dim, merge->view->dim);
+	float norm = kernel_norm(merge->tokens + (size_t) token * merge->view->dim, merge->view->dim);
 
 	return distance(merge, token) <= SAME_TOKEN * norm * norm;
 }
 
 typedef struct FarToken
 {
-	uint32		token;
-	float		distance;
+	uint32 token;
+	float  distance;
 } FarToken;
 
 static int
@@ -172,11 +174,11 @@ compare_far(const void *a, const void *b)
 static void
 grow_nodes(Merge *merge)
 {
-	IndexView  *view = merge->view;
-	uint64		wanted = view->meta.live_tokens / view->meta.tokens_per_node;
-	uint64		have = view->meta.arrays[ARRAY_NODES].nitems;
-	uint64		quota = Min(wanted > have ? wanted - have : 0, merge->ntokens);
-	FarToken   *far;
+	IndexView *view = merge->view;
+	uint64     wanted = view->meta.live_tokens / view->meta.tokens_per_node;
+	uint64     have = view->meta.arrays[ARRAY_NODES].nitems;
+	uint64     quota = Min(wanted > have ? wanted - have : 0, merge->ntokens);
+	FarToken  *far;
 
 	if (merge->bounded)
 		quota = Min(quota, 1 + merge->ntokens / view->meta.tokens_per_node);
@@ -188,7 +190,7 @@ grow_nodes(Merge *merge)
 	qsort(far, merge->ntokens, sizeof(FarToken), compare_far);
 	for (uint32 i = 0; i < merge->ntokens && quota > 0; i++)
 	{
-		uint32		token = far[i].token;
+		uint32 token = far[i].token;
 
 		pace_delay(&view->index, &merge->pace);
 		if (is_its_node(merge, token))
@@ -196,7 +198,8 @@ grow_nodes(Merge *merge)
 		find_nearest(merge, token, 1);
 		if (distance(merge, token) < far[i].distance * 0.5f || is_its_node(merge, token))
 			continue;
-		merge->nearest[token].node = view->finder->add(merge->finder, merge->tokens + (size_t) token * view->dim);
+		merge->nearest[token].node =
+			view->finder->add(merge->finder, merge->tokens + (size_t) token * view->dim);
 		quota--;
 	}
 	pfree(far);
@@ -207,8 +210,8 @@ grow_nodes(Merge *merge)
 static int
 compare_postings(const void *a, const void *b)
 {
-	Posting		x = *(const Posting *) a;
-	Posting		y = *(const Posting *) b;
+	Posting x = *(const Posting *) a;
+	Posting y = *(const Posting *) b;
 
 	return x < y ? -1 : x > y;
 }
@@ -227,10 +230,10 @@ touched_docs(const Merge *merge)
 static bool
 suspect_batch(Merge *merge)
 {
-	IndexView  *view = merge->view;
-	Buffer		buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
-	uint32		suspects = meta_data(BufferGetPage(buffer))->queue_suspects;
-	Change		change;
+	IndexView *view = merge->view;
+	Buffer     buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
+	uint32     suspects = meta_data(BufferGetPage(buffer))->queue_suspects;
+	Change     change;
 
 	if (suspects < touched_docs(merge))
 	{
@@ -249,25 +252,28 @@ suspect_batch(Merge *merge)
 static uint64
 write_postings(Merge *merge)
 {
-	Posting    *postings = palloc_extended(mul_size(Max(merge->ntokens, 1), sizeof(Posting)), MCXT_ALLOC_HUGE);
-	uint32	   *docs = palloc_extended(mul_size(Max(merge->ntokens, 1), sizeof(uint32)), MCXT_ALLOC_HUGE);
-	bool		suspect = suspect_batch(merge);
-	uint64		added = 0;
+	Posting *postings =
+		palloc_extended(mul_size(Max(merge->ntokens, 1), sizeof(Posting)), MCXT_ALLOC_HUGE);
+	uint32 *docs =
+		palloc_extended(mul_size(Max(merge->ntokens, 1), sizeof(uint32)), MCXT_ALLOC_HUGE);
+	bool   suspect = suspect_batch(merge);
+	uint64 added = 0;
 
 	for (uint32 i = 0; i < merge->ntokens; i++)
 		postings[i] = (uint64) merge->nearest[i].node << 32 | merge->owner[i];
 	qsort(postings, merge->ntokens, sizeof(Posting), compare_postings);
 	for (uint32 i = 0; i < merge->ntokens;)
 	{
-		uint32		node = (uint32) (postings[i] >> 32);
-		uint32		n = 0;
-		uint32		fresh;
+		uint32 node = (uint32) (postings[i] >> 32);
+		uint32 n = 0;
+		uint32 fresh;
 
 		pace_delay(&merge->view->index, &merge->pace);
 		for (; i < merge->ntokens && postings[i] >> 32 == node; i++)
 			if (n == 0 || docs[n - 1] != (uint32) postings[i])
 				docs[n++] = (uint32) postings[i];
-		fresh = postings_add(&merge->view->index, &merge->view->meta, node, docs, n, suspect || merge->posted > 0);
+		fresh = postings_add(&merge->view->index, &merge->view->meta, node, docs, n,
+							 suspect || merge->posted > 0);
 		added += suspect ? n : fresh;
 	}
 	pfree(postings);
@@ -279,13 +285,14 @@ write_postings(Merge *merge)
 static uint64
 queued_tokens(Merge *merge)
 {
-	uint64		tokens = 0;
+	uint64 tokens = 0;
 
 	for (uint32 i = 0; i < merge->ndocs; i++)
 	{
-		DocEntry	entry;
+		DocEntry entry;
 
-		if (docstore_entry(merge->view, merge->queue[merge->at + i], &entry) && docstore_releases(&entry, false))
+		if (docstore_entry(merge->view, merge->queue[merge->at + i], &entry) &&
+			docstore_releases(&entry, false))
 			tokens += entry.ntokens;
 	}
 	return tokens;
@@ -295,11 +302,11 @@ queued_tokens(Merge *merge)
 static void
 advance_queue(Merge *merge, uint64 added)
 {
-	IndexView  *view = merge->view;
-	uint64		merged_tokens = queued_tokens(merge);
-	uint32	   *docs = merge->queue + merge->at;
-	Buffer		buffer;
-	Change		change;
+	IndexView    *view = merge->view;
+	uint64        merged_tokens = queued_tokens(merge);
+	uint32       *docs = merge->queue + merge->at;
+	Buffer        buffer;
+	Change        change;
 	MetaPageData *meta;
 
 	qsort(docs, merge->ndocs, sizeof(uint32), compare_ordinals);
@@ -309,7 +316,7 @@ advance_queue(Merge *merge, uint64 added)
 	change_begin(&change, &view->index);
 	meta = meta_data(change_page(&change, buffer, false));
 	meta->postings += added;
-	view->meta.postings = meta->postings;	/* the next batch's nodes write it back */
+	view->meta.postings = meta->postings; /* the next batch's nodes write it back */
 	meta->trained = view->meta.trained;
 	meta->merged = view->meta.merged;
 	queue_remove(meta, merge->ndocs);
@@ -331,7 +338,8 @@ merge_begin(Merge *merge, IndexView *view, uint32 most_docs)
 {
 	merge->view = view;
 	merge->nqueue = Min(queue_front(&view->meta), most_docs);
-	merge->queue = palloc_extended(mul_size(Max(merge->nqueue, 1), sizeof(uint32)), MCXT_ALLOC_HUGE);
+	merge->queue =
+		palloc_extended(mul_size(Max(merge->nqueue, 1), sizeof(uint32)), MCXT_ALLOC_HUGE);
 	merge->nqueue = queue_copy(&view->index, &view->meta, merge->nqueue, merge->queue);
 	merge->at = 0;
 	merge->posted = view->meta.queue_posted;
@@ -342,7 +350,7 @@ merge_begin(Merge *merge, IndexView *view, uint32 most_docs)
 void
 merge_batch(Merge *merge, uint32 capacity)
 {
-	uint64		added;
+	uint64 added;
 
 	make_room(merge, capacity);
 	load_batch(merge);

@@ -14,27 +14,27 @@
 
 typedef struct Merge
 {
-	IndexView  *view;
-	void	   *finder;
-	Pace		pace;
-	bool		trained;		/* this merge has made the nodes */
-	bool		bounded;		/* a step: no more nodes are added than the batch's own share */
+	IndexView *view;
+	void      *finder;
+	Pace       pace;
+	bool       trained; /* this merge has made the nodes */
+	bool       bounded; /* a step: no more nodes are added than the batch's own share */
 
 	/* The front of the queue, as copied when the merge began; at is the next one to be merged. */
-	uint32	   *queue;
-	uint32		nqueue;
-	uint32		at;
+	uint32 *queue;
+	uint32  nqueue;
+	uint32  at;
 
 	/* The batch: ndocs whole documents, the first without the tokens that have postings, and a part of the next. */
-	uint32		ndocs;
-	uint32		posted;			/* tokens of the first document that have postings */
-	uint32		part;			/* tokens of the document after the last one that will have */
-	uint32		capacity;		/* most tokens of a batch */
-	uint32		allocated;
-	uint32		ntokens;
-	float	   *tokens;
-	uint32	   *owner;			/* document of each token */
-	NodeHit    *nearest;		/* node of each token */
+	uint32   ndocs;
+	uint32   posted;   /* tokens of the first document that have postings */
+	uint32   part;     /* tokens of the document after the last one that will have */
+	uint32   capacity; /* most tokens of a batch */
+	uint32   allocated;
+	uint32   ntokens;
+	float   *tokens;
+	uint32  *owner;   /* document of each token */
+	NodeHit *nearest; /* node of each token */
 } Merge;
 
 /* Return true if a queued document needs a merge. */
@@ -47,4 +47,4 @@ extern void merge_begin(Merge *merge, IndexView *view, uint32 most_docs);
 extern void merge_batch(Merge *merge, uint32 capacity);
 extern void merge_end(Merge *merge);
 
-#endif							/* COLBERT_MERGE_INTERNAL_H */
+#endif /* COLBERT_MERGE_INTERNAL_H */

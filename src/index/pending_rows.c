@@ -51,9 +51,9 @@ seal(uint32 first, uint32 next)
 bool
 pending_rows_next(IndexView *view, uint32 first, uint32 *next)
 {
-	FreeRun		run;
-	char	   *data;
-	Buffer		buffer;
+	FreeRun run;
+	char   *data;
+	Buffer  buffer;
 
 	if (first >= view->meta.arrays[ARRAY_PENDING_ROWS].nitems)
 		return false;
@@ -70,23 +70,25 @@ pending_rows_next(IndexView *view, uint32 first, uint32 *next)
 uint32
 pending_rows_wanted(IndexView *view, uint32 ntokens)
 {
-	uint32		first = view->meta.free_runs[run_class(ntokens)];
-	uint32		next;
+	uint32 first = view->meta.free_runs[run_class(ntokens)];
+	uint32 next;
 
-	return first != INVALID_ORDINAL && pending_rows_next(view, first, &next) ? 0 : pending_rows_capacity(ntokens);
+	return first != INVALID_ORDINAL && pending_rows_next(view, first, &next)
+			   ? 0
+			   : pending_rows_capacity(ntokens);
 }
 
 uint32
 pending_rows_take(IndexView *view, uint32 ntokens)
 {
-	uint32	   *head = &view->meta.free_runs[run_class(ntokens)];
-	uint32		first = *head;
+	uint32 *head = &view->meta.free_runs[run_class(ntokens)];
+	uint32  first = *head;
 
 	if (first != INVALID_ORDINAL)
 	{
 		if (pending_rows_next(view, first, head))
 			return first;
-		*head = INVALID_ORDINAL;	/* damaged: its runs are lost until REINDEX */
+		*head = INVALID_ORDINAL; /* damaged: its runs are lost until REINDEX */
 	}
 	return parray_take(&view->meta, ARRAY_PENDING_ROWS, pending_rows_capacity(ntokens));
 }
@@ -96,20 +98,24 @@ static void
 release_locked(IndexView *view, Buffer meta_buffer, uint32 doc, const DocEntry *entry)
 {
 	const ArrayMeta *rows = &view->meta.arrays[ARRAY_PENDING_ROWS];
-	Buffer		doc_buffer = parray_lock(&view->index, &view->meta, ARRAY_DOCS, doc);
-	uint32		first = entry->first_pending_row;
-	bool		has_run = (uint64) first + pending_rows_capacity(entry->ntokens) <= rows->nitems;
-	Buffer		row_buffer = has_run ? parray_lock(&view->index, &view->meta, ARRAY_PENDING_ROWS, first) : InvalidBuffer;
-	Change		change;
+	Buffer           doc_buffer = parray_lock(&view->index, &view->meta, ARRAY_DOCS, doc);
+	uint32           first = entry->first_pending_row;
+	bool   has_run = (uint64) first + pending_rows_capacity(entry->ntokens) <= rows->nitems;
+	Buffer row_buffer =
+		has_run ? parray_lock(&view->index, &view->meta, ARRAY_PENDING_ROWS, first) : InvalidBuffer;
+	Change change;
 
 	change_begin(&change, &view->index);
-	((DocEntry *) parray_change(&change, doc_buffer, &view->meta, ARRAY_DOCS, doc))->flags &= ~DOC_PENDING;
+	((DocEntry *) parray_change(&change, doc_buffer, &view->meta, ARRAY_DOCS, doc))->flags &=
+		~DOC_PENDING;
 	if (has_run)
 	{
-		uint32	   *head = &meta_data(change_page(&change, meta_buffer, false))->free_runs[run_class(entry->ntokens)];
-		FreeRun		run = {*head, seal(first, *head)};
+		uint32 *head = &meta_data(change_page(&change, meta_buffer, false))
+							->free_runs[run_class(entry->ntokens)];
+		FreeRun run = {*head, seal(first, *head)};
 
-		memcpy(parray_change(&change, row_buffer, &view->meta, ARRAY_PENDING_ROWS, first), &run, sizeof(FreeRun));
+		memcpy(parray_change(&change, row_buffer, &view->meta, ARRAY_PENDING_ROWS, first), &run,
+			   sizeof(FreeRun));
 		*head = first;
 	}
 	change_commit(&change);
@@ -121,15 +127,16 @@ release_locked(IndexView *view, Buffer meta_buffer, uint32 doc, const DocEntry *
 void
 pending_rows_release(IndexView *view, uint32 doc, bool reserved)
 {
-	Buffer		meta_buffer;
-	DocEntry	entry;
+	Buffer   meta_buffer;
+	DocEntry entry;
 
 	CHECK_FOR_INTERRUPTS();
 	meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
-	memcpy(&view->meta.arrays[ARRAY_PENDING_ROWS], &meta_data(BufferGetPage(meta_buffer))->arrays[ARRAY_PENDING_ROWS],
-		   sizeof(ArrayMeta));
+	memcpy(&view->meta.arrays[ARRAY_PENDING_ROWS],
+		   &meta_data(BufferGetPage(meta_buffer))->arrays[ARRAY_PENDING_ROWS], sizeof(ArrayMeta));
 	/* Whoever else changes an entry holds the meta page, or the merge lock. */
-	if (docstore_entry(view, doc, &entry) && (entry.flags & DOC_PENDING) && docstore_releases(&entry, reserved))
+	if (docstore_entry(view, doc, &entry) && (entry.flags & DOC_PENDING) &&
+		docstore_releases(&entry, reserved))
 		release_locked(view, meta_buffer, doc, &entry);
 	UnlockReleaseBuffer(meta_buffer);
 }

@@ -28,19 +28,18 @@
 void
 postings_corrupted(ColbertIndex *index, uint32 node)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_INDEX_CORRUPTED),
-			 errmsg("index \"%s\" has a damaged posting list: that of node %u",
-					RelationGetRelationName(index->rel), node),
-			 errhint("REINDEX it.")));
+	ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
+					errmsg("index \"%s\" has a damaged posting list: that of node %u",
+						   RelationGetRelationName(index->rel), node),
+					errhint("REINDEX it.")));
 }
 
 PostingRef
 postings_head(ColbertIndex *index, const MetaPageData *meta, uint32 node)
 {
-	PostingRef	head = no_segment();
-	char	   *data;
-	Buffer		buffer;
+	PostingRef head = no_segment();
+	char      *data;
+	Buffer     buffer;
 
 	if (node >= meta->arrays[ARRAY_NODES].nitems)
 		postings_corrupted(index, node);
@@ -54,7 +53,7 @@ postings_head(ColbertIndex *index, const MetaPageData *meta, uint32 node)
 Buffer
 postings_lock(ColbertIndex *index, BlockNumber block, int mode)
 {
-	Buffer		buffer = storage_read_buffer(index->rel, block);
+	Buffer buffer = storage_read_buffer(index->rel, block);
 
 	storage_lock(index->rel, buffer, mode);
 	storage_check_snapshot(index, BufferGetPage(buffer));
@@ -65,7 +64,7 @@ postings_lock(ColbertIndex *index, BlockNumber block, int mode)
 PostingSegment *
 postings_segment_at(ColbertIndex *index, Page page, OffsetNumber offset)
 {
-	ItemId		item;
+	ItemId          item;
 	PostingSegment *segment;
 
 	if (offset < FirstOffsetNumber || offset > PageGetMaxOffsetNumber(page))
@@ -77,12 +76,11 @@ postings_segment_at(ColbertIndex *index, Page page, OffsetNumber offset)
 	if (ItemIdGetOffset(item) % sizeof(uint32) != 0 ||
 		ItemIdGetOffset(item) + ItemIdGetLength(item) > ((PageHeader) page)->pd_special ||
 		ItemIdGetLength(item) < segment_size(0) ||
-		ItemIdGetLength(item) != segment_size(segment->count) ||
-		segment->count > SEGMENT_MAX_DOCS)
-		ereport(ERROR,
-				(errcode(ERRCODE_INDEX_CORRUPTED),
-				 errmsg("index \"%s\" has a damaged posting page", RelationGetRelationName(index->rel)),
-				 errhint("REINDEX it.")));
+		ItemIdGetLength(item) != segment_size(segment->count) || segment->count > SEGMENT_MAX_DOCS)
+		ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
+						errmsg("index \"%s\" has a damaged posting page",
+							   RelationGetRelationName(index->rel)),
+						errhint("REINDEX it.")));
 	return segment;
 }
 
@@ -97,9 +95,10 @@ postings_own_segment(ColbertIndex *index, Page page, OffsetNumber offset, uint32
 }
 
 void
-postings_set_head(Change *change, Buffer node_buffer, const MetaPageData *meta, uint32 node, PostingRef head)
+postings_set_head(Change *change, Buffer node_buffer, const MetaPageData *meta, uint32 node,
+				  PostingRef head)
 {
-	NodeEntry  *entry = (NodeEntry *) parray_change(change, node_buffer, meta, ARRAY_NODES, node);
+	NodeEntry *entry = (NodeEntry *) parray_change(change, node_buffer, meta, ARRAY_NODES, node);
 
 	entry->postings = head;
 }
@@ -107,8 +106,8 @@ postings_set_head(Change *change, Buffer node_buffer, const MetaPageData *meta, 
 bool
 postings_overwrite(Page page, OffsetNumber offset, const PostingSegment *segment)
 {
-	Size		size = segment_size(segment->count);
-	Size		held = MAXALIGN(ItemIdGetLength(PageGetItemId(page, offset)));
+	Size size = segment_size(segment->count);
+	Size held = MAXALIGN(ItemIdGetLength(PageGetItemId(page, offset)));
 
 	if (MAXALIGN(size) > PageGetExactFreeSpace(page) + held)
 		return false;
@@ -120,16 +119,14 @@ postings_overwrite(Page page, OffsetNumber offset, const PostingSegment *segment
 static void
 reserve(PostingBuffer *out, uint32 more)
 {
-	Size		needed = add_size(out->count, more);
+	Size needed = add_size(out->count, more);
 
 	if (needed <= out->capacity)
 		return;
 	needed = Max(needed, Max((Size) out->capacity * 2, 1024));
 	if (needed > PG_UINT32_MAX)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("too many postings"),
-				 errhint("Set colbert.probes lower.")));
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("too many postings"),
+						errhint("Set colbert.probes lower.")));
 	if (out->docs == NULL)
 		out->docs = MemoryContextAllocHuge(CurrentMemoryContext, mul_size(needed, sizeof(uint32)));
 	else
@@ -144,9 +141,9 @@ reserve(PostingBuffer *out, uint32 more)
 static bool
 read_segment(ColbertIndex *index, uint32 node, PostingRef *ref, uint32 ndocs, PostingBuffer *out)
 {
-	Buffer		buffer = postings_lock(index, ref->block, BUFFER_LOCK_SHARE);
+	Buffer          buffer = postings_lock(index, ref->block, BUFFER_LOCK_SHARE);
 	PostingSegment *segment = postings_segment_at(index, BufferGetPage(buffer), ref->offset);
-	bool		found = segment != NULL && segment->node == node;
+	bool            found = segment != NULL && segment->node == node;
 
 	if (found)
 	{
@@ -161,14 +158,14 @@ read_segment(ColbertIndex *index, uint32 node, PostingRef *ref, uint32 ndocs, Po
 static bool
 read_list(ColbertIndex *index, const MetaPageData *meta, uint32 node, PostingBuffer *out)
 {
-	uint32		ndocs = meta->arrays[ARRAY_DOCS].nitems;
-	PostingRef	ref = postings_head(index, meta, node);
-	uint64		allowed = 2 * (uint64) Max(ndocs, MIN_STEPS);
-	uint32		first pg_attribute_unused() = out->count;
+	uint32       ndocs = meta->arrays[ARRAY_DOCS].nitems;
+	PostingRef   ref = postings_head(index, meta, node);
+	uint64       allowed = 2 * (uint64) Max(ndocs, MIN_STEPS);
+	uint32 first pg_attribute_unused() = out -> count;
 
 	while (is_segment(ref))
 	{
-		uint32		before = out->count;
+		uint32 before = out->count;
 
 		CHECK_FOR_INTERRUPTS();
 		reserve(out, SEGMENT_MAX_DOCS);
@@ -185,7 +182,7 @@ read_list(ColbertIndex *index, const MetaPageData *meta, uint32 node, PostingBuf
 void
 postings_read(ColbertIndex *index, const MetaPageData *meta, uint32 node, PostingBuffer *out)
 {
-	uint32		before = out->count;
+	uint32 before = out->count;
 
 	for (int attempt = 0; attempt < MAX_ATTEMPTS; attempt++)
 	{

@@ -22,7 +22,7 @@
 typedef union SegmentBuffer
 {
 	PostingSegment segment;
-	char		bytes[offsetof(PostingSegment, docs) + SEGMENT_MAX_DOCS * sizeof(uint32)];
+	char           bytes[offsetof(PostingSegment, docs) + SEGMENT_MAX_DOCS * sizeof(uint32)];
 } SegmentBuffer;
 
 static inline Size
@@ -43,8 +43,7 @@ is_segment(PostingRef ref)
 	return ref.block != InvalidBlockNumber;
 }
 
-compat_noreturn
-extern void postings_corrupted(ColbertIndex *index, uint32 node);
+compat_noreturn extern void postings_corrupted(ColbertIndex *index, uint32 node);
 
 /* The head of a node's list, as it stands. */
 extern PostingRef postings_head(ColbertIndex *index, const MetaPageData *meta, uint32 node);
@@ -56,10 +55,12 @@ extern Buffer postings_lock(ColbertIndex *index, BlockNumber block, int mode);
 extern PostingSegment *postings_segment_at(ColbertIndex *index, Page page, OffsetNumber offset);
 
 /* A node's segment on a page that the writer has locked: what it expects there must be there. */
-extern PostingSegment *postings_own_segment(ColbertIndex *index, Page page, OffsetNumber offset, uint32 node);
+extern PostingSegment *postings_own_segment(ColbertIndex *index, Page page, OffsetNumber offset,
+											uint32 node);
 
 /* Turn a node to another head; the node's page was locked by parray_lock. */
-extern void postings_set_head(Change *change, Buffer node_buffer, const MetaPageData *meta, uint32 node, PostingRef head);
+extern void postings_set_head(Change *change, Buffer node_buffer, const MetaPageData *meta,
+							  uint32 node, PostingRef head);
 
 /* Make an empty posting page of an all-zero one that belongs to nothing, and record its room. */
 extern void postings_init_page(ColbertIndex *index, BlockNumber block);
@@ -67,4 +68,4 @@ extern void postings_init_page(ColbertIndex *index, BlockNumber block);
 /* Replace a segment by one of another length; false where the page has no room for it. */
 extern bool postings_overwrite(Page page, OffsetNumber offset, const PostingSegment *segment);
 
-#endif							/* COLBERT_POSTINGS_INTERNAL_H */
+#endif /* COLBERT_POSTINGS_INTERNAL_H */

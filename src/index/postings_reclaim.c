@@ -21,14 +21,14 @@
 void
 postings_init_page(ColbertIndex *index, BlockNumber block)
 {
-	Buffer		buffer = ReadBuffer(index->rel, block);
-	Size		room = 0;
+	Buffer buffer = ReadBuffer(index->rel, block);
+	Size   room = 0;
 
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 	if (PageIsNew(BufferGetPage(buffer)))
 	{
-		Change		change;
-		Page		page;
+		Change change;
+		Page   page;
 
 		change_begin(&change, index);
 		page = change_page(&change, buffer, true);
@@ -45,14 +45,15 @@ void
 postings_reclaim(ColbertIndex *index)
 {
 	MetaPageData meta;
-	BlockNumber nblocks = storage_settled(index, &meta);
-	BlockNumber first = Max(meta.settled_blocks, META_BLOCK + 1);
-	ExtentList	arrays;
+	BlockNumber  nblocks = storage_settled(index, &meta);
+	BlockNumber  first = Max(meta.settled_blocks, META_BLOCK + 1);
+	ExtentList   arrays;
 
 	if (first >= nblocks)
 		return;
 	extents_list(index, &meta, &arrays);
-	for (BlockNumber block = extents_skip(&arrays, first); block < nblocks; block = extents_skip(&arrays, block + 1))
+	for (BlockNumber block = extents_skip(&arrays, first); block < nblocks;
+		 block = extents_skip(&arrays, block + 1))
 	{
 		CHECK_FOR_INTERRUPTS();
 		postings_init_page(index, block);

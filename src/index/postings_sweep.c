@@ -24,14 +24,14 @@
 
 typedef struct Sweep
 {
-	ColbertIndex *index;
+	ColbertIndex       *index;
 	const MetaPageData *meta;
-	const uint8 *dead;
-	uint32		ndocs;
-	Pace		pace;
-	uint8	   *shrunk;			/* a bit for each node of which a segment shrank */
-	uint32		nnodes;
-	uint64		left;
+	const uint8        *dead;
+	uint32              ndocs;
+	Pace                pace;
+	uint8              *shrunk; /* a bit for each node of which a segment shrank */
+	uint32              nnodes;
+	uint64              left;
 } Sweep;
 
 /* ---- page by page ---- */
@@ -41,12 +41,12 @@ static uint32
 count_dead(Sweep *sweep, Page page)
 {
 	OffsetNumber end = PageGetMaxOffsetNumber(page);
-	uint32		total = 0;
+	uint32       total = 0;
 
 	for (OffsetNumber offset = FirstOffsetNumber; offset <= end; offset++)
 	{
 		PostingSegment *segment = postings_segment_at(sweep->index, page, offset);
-		uint32		dead;
+		uint32          dead;
 
 		if (segment == NULL)
 			continue;
@@ -66,7 +66,7 @@ shrink_segments(Sweep *sweep, Page page)
 	for (OffsetNumber offset = FirstOffsetNumber; offset <= end; offset++)
 	{
 		PostingSegment *segment = postings_segment_at(sweep->index, page, offset);
-		SegmentBuffer kept;
+		SegmentBuffer   kept;
 
 		if (segment == NULL)
 			continue;
@@ -85,10 +85,10 @@ shrink_segments(Sweep *sweep, Page page)
 static void
 sweep_page(Sweep *sweep, BlockNumber block)
 {
-	Buffer		buffer = ReadBuffer(sweep->index->rel, block);
-	Page		page = BufferGetPage(buffer);
-	Change		change;
-	Size		room;
+	Buffer buffer = ReadBuffer(sweep->index->rel, block);
+	Page   page = BufferGetPage(buffer);
+	Change change;
+	Size   room;
 
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 	if (PageIsNew(page) || PageGetSpecialSize(page) != MAXALIGN(sizeof(PageTrailer)) ||
@@ -113,10 +113,11 @@ static void
 sweep_pages(Sweep *sweep)
 {
 	BlockNumber nblocks = RelationGetNumberOfBlocks(sweep->index->rel);
-	ExtentList	arrays;
+	ExtentList  arrays;
 
 	extents_list(sweep->index, sweep->meta, &arrays);
-	for (BlockNumber block = extents_skip(&arrays, META_BLOCK + 1); block < nblocks; block = extents_skip(&arrays, block + 1))
+	for (BlockNumber block = extents_skip(&arrays, META_BLOCK + 1); block < nblocks;
+		 block = extents_skip(&arrays, block + 1))
 	{
 		pace_delay(sweep->index, &sweep->pace);
 		sweep_page(sweep, block);
@@ -130,8 +131,9 @@ sweep_pages(Sweep *sweep)
 static void
 copy_segment(Sweep *sweep, uint32 node, PostingRef ref, SegmentBuffer *copy)
 {
-	Buffer		buffer = postings_lock(sweep->index, ref.block, BUFFER_LOCK_SHARE);
-	PostingSegment *segment = postings_own_segment(sweep->index, BufferGetPage(buffer), ref.offset, node);
+	Buffer          buffer = postings_lock(sweep->index, ref.block, BUFFER_LOCK_SHARE);
+	PostingSegment *segment =
+		postings_own_segment(sweep->index, BufferGetPage(buffer), ref.offset, node);
 
 	memcpy(copy, segment, segment_size(segment->count));
 	UnlockReleaseBuffer(buffer);
@@ -141,10 +143,10 @@ copy_segment(Sweep *sweep, uint32 node, PostingRef ref, SegmentBuffer *copy)
 static void
 unlink_head(Sweep *sweep, uint32 node, PostingRef head, PostingRef next)
 {
-	Buffer		node_buffer = parray_lock(sweep->index, sweep->meta, ARRAY_NODES, node);
-	Buffer		buffer = postings_lock(sweep->index, head.block, BUFFER_LOCK_EXCLUSIVE);
-	Change		change;
-	Page		page;
+	Buffer node_buffer = parray_lock(sweep->index, sweep->meta, ARRAY_NODES, node);
+	Buffer buffer = postings_lock(sweep->index, head.block, BUFFER_LOCK_EXCLUSIVE);
+	Change change;
+	Page   page;
 
 	change_begin(&change, sweep->index);
 	postings_set_head(&change, node_buffer, sweep->meta, node, next);
@@ -163,28 +165,28 @@ unlink_head(Sweep *sweep, uint32 node, PostingRef head, PostingRef next)
 static bool
 join_next(Sweep *sweep, uint32 node, PostingRef ref, SegmentBuffer *joined)
 {
-	PostingRef	next = joined->segment.next;
+	PostingRef    next = joined->segment.next;
 	SegmentBuffer first = *joined;
 	SegmentBuffer second;
-	Buffer		lower;
-	Buffer		upper = InvalidBuffer;
-	Change		change;
-	bool		fits;
+	Buffer        lower;
+	Buffer        upper = InvalidBuffer;
+	Change        change;
+	bool          fits;
 
 	copy_segment(sweep, node, next, &second);
 	if (first.segment.count + second.segment.count > SEGMENT_MAX_DOCS)
 		return false;
 	joined->segment.next = second.segment.next;
-	joined->segment.count = run_merge(first.segment.docs, first.segment.count,
-									  second.segment.docs, second.segment.count, joined->segment.docs);
+	joined->segment.count = run_merge(first.segment.docs, first.segment.count, second.segment.docs,
+									  second.segment.count, joined->segment.docs);
 
 	lower = postings_lock(sweep->index, Min(ref.block, next.block), BUFFER_LOCK_EXCLUSIVE);
 	if (ref.block != next.block)
 		upper = postings_lock(sweep->index, Max(ref.block, next.block), BUFFER_LOCK_EXCLUSIVE);
 	change_begin(&change, sweep->index);
 	{
-		Page		page = change_page(&change, ref.block <= next.block ? lower : upper, false);
-		Page		next_page = change_page(&change, next.block <= ref.block ? lower : upper, false);
+		Page page = change_page(&change, ref.block <= next.block ? lower : upper, false);
+		Page next_page = change_page(&change, next.block <= ref.block ? lower : upper, false);
 
 		postings_own_segment(sweep->index, page, ref.offset, node);
 		postings_own_segment(sweep->index, next_page, next.offset, node);
@@ -207,8 +209,8 @@ join_next(Sweep *sweep, uint32 node, PostingRef ref, SegmentBuffer *joined)
 static void
 tidy_list(Sweep *sweep, uint32 node)
 {
-	PostingRef	ref = postings_head(sweep->index, sweep->meta, node);
-	uint64		allowed = (uint64) RelationGetNumberOfBlocks(sweep->index->rel) * MaxOffsetNumber;
+	PostingRef    ref = postings_head(sweep->index, sweep->meta, node);
+	uint64        allowed = (uint64) RelationGetNumberOfBlocks(sweep->index->rel) * MaxOffsetNumber;
 	SegmentBuffer segment;
 
 	while (is_segment(ref))
@@ -232,16 +234,15 @@ tidy_list(Sweep *sweep, uint32 node)
 }
 
 uint64
-postings_sweep(ColbertIndex *index, const MetaPageData *meta, const uint8 *dead, uint32 ndocs, uint64 urgent_above)
+postings_sweep(ColbertIndex *index, const MetaPageData *meta, const uint8 *dead, uint32 ndocs,
+			   uint64 urgent_above)
 {
-	Sweep		sweep = {
-		.index = index,
-		.meta = meta,
-		.dead = dead,
-		.ndocs = ndocs,
-		.pace = {.urgent_above = urgent_above},
-		.nnodes = meta->arrays[ARRAY_NODES].nitems
-	};
+	Sweep sweep = {.index = index,
+				   .meta = meta,
+				   .dead = dead,
+				   .ndocs = ndocs,
+				   .pace = {.urgent_above = urgent_above},
+				   .nnodes = meta->arrays[ARRAY_NODES].nitems};
 
 	sweep.shrunk = palloc_extended(sweep.nnodes / 8 + 1, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	sweep_pages(&sweep);

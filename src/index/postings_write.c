@@ -26,7 +26,7 @@
 #define MAX_TRIES 4
 
 /* Pages are added by this share of the posting pages, up to a maximum. */
-#define GROWTH_SHARE 8
+#define GROWTH_SHARE    8
 #define MAX_ADDED_PAGES 128
 
 /* Room that a build leaves on each page for its segments to grow. */
@@ -34,18 +34,19 @@
 
 struct PostingsBuilder
 {
-	ColbertIndex *index;
+	ColbertIndex       *index;
 	const MetaPageData *meta;
-	Buffer		current;		/* pinned, not locked; invalid before the first page */
+	Buffer              current; /* pinned, not locked; invalid before the first page */
 };
 
 /* A locked page to put a segment on, and the locked page where its old copy stands. */
 typedef struct Placement
 {
-	Buffer		target;
-	BlockNumber added_block;	/* an empty page that was added for the segment; or InvalidBlockNumber */
-	BlockNumber replaced_block;	/* InvalidBlockNumber: there is no old copy */
-	Buffer		replaced;
+	Buffer target;
+	BlockNumber
+		added_block; /* an empty page that was added for the segment; or InvalidBlockNumber */
+	BlockNumber replaced_block; /* InvalidBlockNumber: there is no old copy */
+	Buffer      replaced;
 } Placement;
 
 /* ---- pages ---- */
@@ -89,8 +90,8 @@ record_room(ColbertIndex *index, BlockNumber block, Size room)
 static bool
 try_target(ColbertIndex *index, BlockNumber block, Size size, Placement *placement)
 {
-	bool		replaces = BlockNumberIsValid(placement->replaced_block);
-	Size		room;
+	bool replaces = BlockNumberIsValid(placement->replaced_block);
+	Size room;
 
 	if (block >= RelationGetNumberOfBlocks(index->rel))
 	{
@@ -98,7 +99,8 @@ try_target(ColbertIndex *index, BlockNumber block, Size size, Placement *placeme
 		return false;
 	}
 	if (replaces && placement->replaced_block < block)
-		placement->replaced = postings_lock(index, placement->replaced_block, BUFFER_LOCK_EXCLUSIVE);
+		placement->replaced =
+			postings_lock(index, placement->replaced_block, BUFFER_LOCK_EXCLUSIVE);
 	placement->target = storage_read_buffer(index->rel, block);
 	if (storage_holds(placement->target))
 	{
@@ -115,7 +117,8 @@ try_target(ColbertIndex *index, BlockNumber block, Size size, Placement *placeme
 	if (room >= MAXALIGN(size))
 	{
 		if (replaces && !BufferIsValid(placement->replaced))
-			placement->replaced = postings_lock(index, placement->replaced_block, BUFFER_LOCK_EXCLUSIVE);
+			placement->replaced =
+				postings_lock(index, placement->replaced_block, BUFFER_LOCK_EXCLUSIVE);
 		return true;
 	}
 
@@ -137,8 +140,8 @@ add_pages(ColbertIndex *index, const MetaPageData *meta)
 {
 	BlockNumber nblocks = RelationGetNumberOfBlocks(index->rel);
 	BlockNumber others = 0;
-	uint32		wanted;
-	BlockRun	run;
+	uint32      wanted;
+	BlockRun    run;
 
 	for (int kind = 0; kind < ARRAY_COUNT; kind++)
 		others += meta->arrays[kind].npages;
@@ -160,7 +163,7 @@ add_pages(ColbertIndex *index, const MetaPageData *meta)
 static bool
 lock_placement(ColbertIndex *index, Size size, Placement *placement)
 {
-	Size		wanted = Min(size + size / 4, BLCKSZ / 2);
+	Size wanted = Min(size + size / 4, BLCKSZ / 2);
 
 	placement->replaced = InvalidBuffer;
 	if (BlockNumberIsValid(placement->added_block))
@@ -176,7 +179,7 @@ lock_placement(ColbertIndex *index, Size size, Placement *placement)
 		if (!BlockNumberIsValid(block))
 			break;
 		if (block == placement->replaced_block)
-			record_room(index, block, 0);	/* recorded anew once it is replaced */
+			record_room(index, block, 0); /* recorded anew once it is replaced */
 		else if (try_target(index, block, size, placement))
 			return true;
 	}
@@ -188,15 +191,16 @@ lock_placement(ColbertIndex *index, Size size, Placement *placement)
  * replaced: where its old copy stands, which is removed; or no segment.
  */
 static void
-place_head(ColbertIndex *index, const MetaPageData *meta, const PostingSegment *segment, PostingRef replaced)
+place_head(ColbertIndex *index, const MetaPageData *meta, const PostingSegment *segment,
+		   PostingRef replaced)
 {
-	Placement	placement = {.added_block = InvalidBlockNumber, .replaced_block = replaced.block};
-	Buffer		node_buffer;
-	PostingRef	head = no_segment();
-	Change		change;
-	Page		page;
-	Size		target_room;
-	Size		replaced_room = 0;
+	Placement  placement = {.added_block = InvalidBlockNumber, .replaced_block = replaced.block};
+	Buffer     node_buffer;
+	PostingRef head = no_segment();
+	Change     change;
+	Page       page;
+	Size       target_room;
+	Size       replaced_room = 0;
 
 	for (;;)
 	{
@@ -238,11 +242,12 @@ place_head(ColbertIndex *index, const MetaPageData *meta, const PostingSegment *
  * locked by the caller.
  */
 static bool
-grow_in_place(ColbertIndex *index, Buffer buffer, OffsetNumber offset, const PostingSegment *segment)
+grow_in_place(ColbertIndex *index, Buffer buffer, OffsetNumber offset,
+			  const PostingSegment *segment)
 {
-	Page		page = BufferGetPage(buffer);
-	Size		held = MAXALIGN(ItemIdGetLength(PageGetItemId(page, offset)));
-	Change		change;
+	Page   page = BufferGetPage(buffer);
+	Size   held = MAXALIGN(ItemIdGetLength(PageGetItemId(page, offset)));
+	Change change;
 
 	if (MAXALIGN(segment_size(segment->count)) > PageGetExactFreeSpace(page) + held)
 		return false;
@@ -256,10 +261,10 @@ grow_in_place(ColbertIndex *index, Buffer buffer, OffsetNumber offset, const Pos
 /* A list that is added to, as its node names it. */
 typedef struct PostingList
 {
-	ColbertIndex *index;
+	ColbertIndex       *index;
 	const MetaPageData *meta;
-	uint32		node;
-	PostingRef	head;
+	uint32              node;
+	PostingRef          head;
 } PostingList;
 
 /*
@@ -269,14 +274,16 @@ typedef struct PostingList
 static uint32
 add_to_head(const PostingList *list, const uint32 *docs, uint32 count, uint32 *added)
 {
-	SegmentBuffer merged;
-	Buffer		buffer = postings_lock(list->index, list->head.block, BUFFER_LOCK_EXCLUSIVE);
-	PostingSegment *segment = postings_own_segment(list->index, BufferGetPage(buffer), list->head.offset, list->node);
-	uint32		taken = Min(count, SEGMENT_MAX_DOCS - segment->count);
-	bool		done;
+	SegmentBuffer   merged;
+	Buffer          buffer = postings_lock(list->index, list->head.block, BUFFER_LOCK_EXCLUSIVE);
+	PostingSegment *segment =
+		postings_own_segment(list->index, BufferGetPage(buffer), list->head.offset, list->node);
+	uint32 taken = Min(count, SEGMENT_MAX_DOCS - segment->count);
+	bool   done;
 
 	merged.segment = *segment;
-	merged.segment.count = run_merge(segment->docs, segment->count, docs, taken, merged.segment.docs);
+	merged.segment.count =
+		run_merge(segment->docs, segment->count, docs, taken, merged.segment.docs);
 	*added = merged.segment.count - segment->count;
 	done = *added == 0 || grow_in_place(list->index, buffer, list->head.offset, &merged.segment);
 	UnlockReleaseBuffer(buffer);
@@ -289,9 +296,10 @@ add_to_head(const PostingList *list, const uint32 *docs, uint32 count, uint32 *a
 static bool
 fits_single(const PostingList *list, uint32 count)
 {
-	Buffer		buffer = postings_lock(list->index, list->head.block, BUFFER_LOCK_SHARE);
-	PostingSegment *segment = postings_own_segment(list->index, BufferGetPage(buffer), list->head.offset, list->node);
-	bool		fits = !is_segment(segment->next) && count <= SEGMENT_MAX_DOCS - segment->count;
+	Buffer          buffer = postings_lock(list->index, list->head.block, BUFFER_LOCK_SHARE);
+	PostingSegment *segment =
+		postings_own_segment(list->index, BufferGetPage(buffer), list->head.offset, list->node);
+	bool fits = !is_segment(segment->next) && count <= SEGMENT_MAX_DOCS - segment->count;
 
 	UnlockReleaseBuffer(buffer);
 	return fits;
@@ -302,7 +310,7 @@ static uint32 *
 new_docs(const PostingList *list, const uint32 *docs, uint32 *count)
 {
 	PostingBuffer present = {0};
-	uint32	   *fresh = palloc_extended(mul_size(*count, sizeof(uint32)), MCXT_ALLOC_HUGE);
+	uint32       *fresh = palloc_extended(mul_size(*count, sizeof(uint32)), MCXT_ALLOC_HUGE);
 
 	postings_read(list->index, list->meta, list->node, &present);
 	if (present.count > 0)
@@ -332,12 +340,13 @@ add_segments(const PostingList *list, const uint32 *docs, uint32 count)
 }
 
 uint32
-postings_add(ColbertIndex *index, const MetaPageData *meta, uint32 node, const uint32 *docs, uint32 count, bool suspect)
+postings_add(ColbertIndex *index, const MetaPageData *meta, uint32 node, const uint32 *docs,
+			 uint32 count, bool suspect)
 {
 	PostingList list = {index, meta, node, postings_head(index, meta, node)};
-	uint32		added;
-	uint32		taken;
-	uint32	   *fresh;
+	uint32      added;
+	uint32      taken;
+	uint32     *fresh;
 
 	if (count == 0)
 		return 0;
@@ -376,7 +385,7 @@ static void
 finish_page(PostingsBuilder *builder)
 {
 	BlockNumber block = BufferGetBlockNumber(builder->current);
-	Size		room;
+	Size        room;
 
 	LockBuffer(builder->current, BUFFER_LOCK_SHARE);
 	room = PageGetFreeSpace(BufferGetPage(builder->current));
@@ -389,7 +398,7 @@ finish_page(PostingsBuilder *builder)
 static Page
 change_current(Change *change, Buffer current, bool is_new)
 {
-	Page		page = change_page(change, current, is_new);
+	Page page = change_page(change, current, is_new);
 
 	if (is_new)
 		page_init(page, PAGE_POSTINGS, 0);
@@ -403,7 +412,7 @@ lock_current(PostingsBuilder *builder, Size size, bool *is_new)
 	*is_new = false;
 	if (BufferIsValid(builder->current))
 	{
-		Page		page = BufferGetPage(builder->current);
+		Page page = BufferGetPage(builder->current);
 
 		LockBuffer(builder->current, BUFFER_LOCK_EXCLUSIVE);
 		if (PageGetFreeSpace(page) >= MAXALIGN(size) + BUILD_RESERVE)
@@ -418,14 +427,14 @@ lock_current(PostingsBuilder *builder, Size size, bool *is_new)
 void
 postings_build_add(PostingsBuilder *builder, uint32 node, const uint32 *docs, uint32 count)
 {
-	PostingRef	head = no_segment();
+	PostingRef head = no_segment();
 
 	while (count > 0)
 	{
 		SegmentBuffer fresh = {.segment.node = node};
-		Buffer		node_buffer = parray_lock(builder->index, builder->meta, ARRAY_NODES, node);
-		Change		change;
-		bool		is_new;
+		Buffer        node_buffer = parray_lock(builder->index, builder->meta, ARRAY_NODES, node);
+		Change        change;
+		bool          is_new;
 
 		fresh.segment.next = head;
 		fresh.segment.count = Min(count, SEGMENT_MAX_DOCS);
@@ -434,7 +443,8 @@ postings_build_add(PostingsBuilder *builder, uint32 node, const uint32 *docs, ui
 		lock_current(builder, segment_size(fresh.segment.count), &is_new);
 		change_begin(&change, builder->index);
 		head.block = BufferGetBlockNumber(builder->current);
-		head.offset = add_segment(change_current(&change, builder->current, is_new), &fresh.segment);
+		head.offset =
+			add_segment(change_current(&change, builder->current, is_new), &fresh.segment);
 		postings_set_head(&change, node_buffer, builder->meta, node, head);
 		change_commit(&change);
 		LockBuffer(builder->current, BUFFER_LOCK_UNLOCK);

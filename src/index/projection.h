@@ -24,11 +24,11 @@
 
 typedef struct Projection
 {
-	uint32		dim;			/* dimensions of a projected token */
-	float		scale;
-	Rotation   *rotation;		/* of the dimensions of a column's token */
-	float	   *token;			/* scratch: a token of the column */
-	float	   *rotated;		/* scratch: rotation->padded floats */
+	uint32    dim; /* dimensions of a projected token */
+	float     scale;
+	Rotation *rotation; /* of the dimensions of a column's token */
+	float    *token;    /* scratch: a token of the column */
+	float    *rotated;  /* scratch: rotation->padded floats */
 } Projection;
 
 /* Allocate a projection in the current memory context. The same arguments give the same one. */
@@ -37,4 +37,4 @@ extern Projection *projection_create(uint32 column_dim, uint32 dim, uint64 seed)
 /* Project projection->token to dim floats. Overwrites the scratch. */
 extern void projection_apply(const Projection *projection, float *out);
 
-#endif							/* COLBERT_PROJECTION_H */
+#endif /* COLBERT_PROJECTION_H */

@@ -12,8 +12,8 @@
 uint32
 queue_copy(ColbertIndex *index, const MetaPageData *meta, uint32 n, uint32 *docs)
 {
-	uint32		first = Min(n, queue_front(meta));
-	uint32		second = Min(n - first, meta->queue_wrapped);
+	uint32 first = Min(n, queue_front(meta));
+	uint32 second = Min(n - first, meta->queue_wrapped);
 
 	parray_copy_out(index, meta, ARRAY_QUEUE, meta->queue_head, first, docs);
 	parray_copy_out(index, meta, ARRAY_QUEUE, 0, second, docs + first);
@@ -23,7 +23,7 @@ queue_copy(ColbertIndex *index, const MetaPageData *meta, uint32 n, uint32 *docs
 uint32
 queue_append(MetaPageData *meta)
 {
-	bool		at_end = meta->queue_tail == meta->arrays[ARRAY_QUEUE].nitems;
+	bool at_end = meta->queue_tail == meta->arrays[ARRAY_QUEUE].nitems;
 
 	if ((at_end || meta->queue_wrapped > 0) && meta->queue_wrapped < meta->queue_head)
 		return meta->queue_wrapped++;

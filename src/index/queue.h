@@ -40,8 +40,9 @@ queue_front(const MetaPageData *meta)
 static inline bool
 queue_is_valid(const MetaPageData *meta)
 {
-	return meta->queue_head <= meta->queue_tail && meta->queue_tail <= meta->arrays[ARRAY_QUEUE].nitems &&
-		meta->queue_wrapped <= meta->queue_head;
+	return meta->queue_head <= meta->queue_tail &&
+		   meta->queue_tail <= meta->arrays[ARRAY_QUEUE].nitems &&
+		   meta->queue_wrapped <= meta->queue_head;
 }
 
 /* Copy the first n documents of the queue, or all if there are fewer; return their number. */
@@ -51,7 +52,8 @@ extern uint32 queue_copy(ColbertIndex *index, const MetaPageData *meta, uint32 n
 static inline bool
 queue_wants_room(const MetaPageData *meta)
 {
-	return meta->queue_tail == meta->arrays[ARRAY_QUEUE].nitems && meta->queue_wrapped >= meta->queue_head;
+	return meta->queue_tail == meta->arrays[ARRAY_QUEUE].nitems &&
+		   meta->queue_wrapped >= meta->queue_head;
 }
 
 /* The item to append at. The array has room for a new one if that is wanted. */
@@ -60,4 +62,4 @@ extern uint32 queue_append(MetaPageData *meta);
 /* Remove the first n documents, at most those of queue_front as it was. */
 extern void queue_remove(MetaPageData *meta, uint32 n);
 
-#endif							/* COLBERT_QUEUE_H */
+#endif /* COLBERT_QUEUE_H */

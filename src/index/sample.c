@@ -22,7 +22,7 @@
 #define SETTLE_TOKENS 256
 
 /* Of a chunk: rows at the least, and bytes from which on freed memory goes back to the system. */
-#define MIN_CHUNK_SHIFT 5
+#define MIN_CHUNK_SHIFT  5
 #define GOOD_CHUNK_BYTES (256 * 1024)
 
 /* Chunks of a full sample at the least: what participants have not filled is little. */
@@ -49,15 +49,17 @@ chunk_size(const SampleShared *shared)
 static uint16 *
 chunk_rows(const TokenSample *sample, uint32 chunk)
 {
-	uint64		memory = sample->shared->chunks[chunk].memory;
+	uint64 memory = sample->shared->chunks[chunk].memory;
 
-	return sample->area != NULL ? dsa_get_address(sample->area, (dsa_pointer) memory) : (uint16 *) (uintptr_t) memory;
+	return sample->area != NULL ? dsa_get_address(sample->area, (dsa_pointer) memory)
+								: (uint16 *) (uintptr_t) memory;
 }
 
 static uint64 *
 chunk_hashes(const TokenSample *sample, uint32 chunk)
 {
-	return (uint64 *) (chunk_rows(sample, chunk) + ((size_t) sample->dim << sample->shared->chunk_shift));
+	return (uint64 *) (chunk_rows(sample, chunk) +
+					   ((size_t) sample->dim << sample->shared->chunk_shift));
 }
 
 /* Begin a chunk of this participant's. */
@@ -65,16 +67,19 @@ static void
 add_chunk(TokenSample *sample)
 {
 	SampleShared *shared = sample->shared;
-	uint32		chunk = sample->nfree > 0 ? sample->own[sample->nown] : pg_atomic_fetch_add_u32(&shared->nchunks, 1);
+	uint32        chunk = sample->nfree > 0 ? sample->own[sample->nown]
+											: pg_atomic_fetch_add_u32(&shared->nchunks, 1);
 
 	if (chunk >= SAMPLE_CHUNKS)
 		elog(ERROR, "too many chunks of a sample");
 	if (sample->nfree > 0)
 		sample->nfree--;
 	if (sample->area != NULL)
-		shared->chunks[chunk].memory = dsa_allocate_extended(sample->area, chunk_size(shared), DSA_ALLOC_HUGE);
+		shared->chunks[chunk].memory =
+			dsa_allocate_extended(sample->area, chunk_size(shared), DSA_ALLOC_HUGE);
 	else
-		shared->chunks[chunk].memory = (uintptr_t) MemoryContextAllocHuge(sample->context, chunk_size(shared));
+		shared->chunks[chunk].memory =
+			(uintptr_t) MemoryContextAllocHuge(sample->context, chunk_size(shared));
 	shared->chunks[chunk].count = 0;
 	sample->own[sample->nown++] = chunk;
 }
@@ -103,7 +108,8 @@ sample_init(SampleShared *shared, uint32 dim, Size bytes, SampleSize enough)
 	shared->limit = Min(Max(bytes / sample_token_size(dim), 1), PG_INT32_MAX);
 	shared->chunk_shift = MIN_CHUNK_SHIFT;
 	while (shared->limit >> shared->chunk_shift > SAMPLE_CHUNKS / 4 ||
-		   (shared->limit >> shared->chunk_shift > MIN_CHUNKS && chunk_size(shared) < GOOD_CHUNK_BYTES))
+		   (shared->limit >> shared->chunk_shift > MIN_CHUNKS &&
+			chunk_size(shared) < GOOD_CHUNK_BYTES))
 		shared->chunk_shift++;
 	shared->enough_level = pg_leftmost_one_pos32(Max(enough.share, 1)) * SAMPLE_STEPS;
 
@@ -150,7 +156,7 @@ sample_free(TokenSample *sample)
 uint64
 sample_hash(BlockNumber block, OffsetNumber offset, uint32 token)
 {
-	uint64		state = (uint64) block << 16 | offset;
+	uint64 state = (uint64) block << 16 | offset;
 
 	state = splitmix_next(&state) + token;
 	return splitmix_next(&state);
@@ -160,9 +166,10 @@ sample_hash(BlockNumber block, OffsetNumber offset, uint32 token)
 static inline uint32
 level_of(uint64 hash)
 {
-	int			zeros = 63 - pg_leftmost_one_pos64(hash | SAMPLE_STEPS);
+	int zeros = 63 - pg_leftmost_one_pos64(hash | SAMPLE_STEPS);
 
-	return zeros * SAMPLE_STEPS + (SAMPLE_STEPS - 1 - (hash >> (63 - SAMPLE_STEP_BITS - zeros) & (SAMPLE_STEPS - 1)));
+	return zeros * SAMPLE_STEPS +
+		   (SAMPLE_STEPS - 1 - (hash >> (63 - SAMPLE_STEP_BITS - zeros) & (SAMPLE_STEPS - 1)));
 }
 
 /* Keep of this participant's tokens those of a level, in their order. */
@@ -170,16 +177,16 @@ static void
 trim(TokenSample *sample, uint32 level)
 {
 	SampleChunk *chunks = sample->shared->chunks;
-	uint32		nown = sample->nown;
-	uint32		to = 0;			/* the chunk that is filled with what is kept, */
-	uint32		filled = 0;		/* and its rows */
+	uint32       nown = sample->nown;
+	uint32       to = 0;     /* the chunk that is filled with what is kept, */
+	uint32       filled = 0; /* and its rows */
 
 	sample->level = level;
 	for (uint32 from = 0; from < nown; from++)
 	{
-		uint64	   *hashes = chunk_hashes(sample, sample->own[from]);
-		uint16	   *rows = chunk_rows(sample, sample->own[from]);
-		uint32		count = chunks[sample->own[from]].count;
+		uint64 *hashes = chunk_hashes(sample, sample->own[from]);
+		uint16 *rows = chunk_rows(sample, sample->own[from]);
+		uint32  count = chunks[sample->own[from]].count;
 
 		CHECK_FOR_INTERRUPTS();
 		for (uint32 i = 0; i < count; i++)
@@ -208,9 +215,9 @@ static void
 settle(TokenSample *sample)
 {
 	SampleShared *shared = sample->shared;
-	uint32		level;
-	uint64		in = 0;
-	uint32		wanted = SAMPLE_LEVELS - 1;
+	uint32        level;
+	uint64        in = 0;
+	uint32        wanted = SAMPLE_LEVELS - 1;
 
 	for (int i = 0; i < SAMPLE_LEVELS; i++)
 	{
@@ -241,19 +248,21 @@ sample_add(TokenSample *sample, uint64 hash, const float *token)
 {
 	SampleChunk *chunk;
 
-	uint32		level = level_of(hash);
+	uint32 level = level_of(hash);
 
 	sample->seen[level]++;
 	if (++sample->waiting == SETTLE_TOKENS)
 		settle(sample);
 	if (level < sample->level)
 		return;
-	if (sample->nown == 0 ||
-		sample->shared->chunks[sample->own[sample->nown - 1]].count == (uint32) 1 << sample->chunk_shift)
+	if (sample->nown == 0 || sample->shared->chunks[sample->own[sample->nown - 1]].count ==
+								 (uint32) 1 << sample->chunk_shift)
 		add_chunk(sample);
 	chunk = &sample->shared->chunks[sample->own[sample->nown - 1]];
 	chunk_hashes(sample, sample->own[sample->nown - 1])[chunk->count] = hash;
-	kernels->float_to_half(token, chunk_rows(sample, sample->own[sample->nown - 1]) + (size_t) chunk->count * sample->dim,
+	kernels->float_to_half(token,
+						   chunk_rows(sample, sample->own[sample->nown - 1]) +
+							   (size_t) chunk->count * sample->dim,
 						   sample->dim);
 	chunk->count++;
 }
@@ -264,16 +273,16 @@ sample_add(TokenSample *sample, uint64 hash, const float *token)
 typedef struct Ordering
 {
 	TokenSample *sample;
-	uint32		nchunks;
-	uint64	  **hashes;			/* of each chunk; NULL: it has been given back */
-	uint32		bits;			/* of a hash, that choose the bucket */
-	uint32	   *start;			/* buckets + 1: places in rows; shared */
+	uint32       nchunks;
+	uint64     **hashes; /* of each chunk; NULL: it has been given back */
+	uint32       bits;   /* of a hash, that choose the bucket */
+	uint32      *start;  /* buckets + 1: places in rows; shared */
 } Ordering;
 
 static inline uint64
 hash_of(const Ordering *ordering, uint32 row)
 {
-	uint32		shift = ordering->sample->chunk_shift;
+	uint32 shift = ordering->sample->chunk_shift;
 
 	return ordering->hashes[row >> shift][row & (((uint32) 1 << shift) - 1)];
 }
@@ -282,18 +291,20 @@ static inline uint32
 bucket_of(const Ordering *ordering, uint64 hash)
 {
 	/* The first bits are zero in all. */
-	return ordering->bits == 0 ? 0 : (uint32) (hash << (ordering->sample->level / SAMPLE_STEPS) >> (64 - ordering->bits));
+	return ordering->bits == 0 ? 0
+							   : (uint32) (hash << (ordering->sample->level / SAMPLE_STEPS) >>
+										   (64 - ordering->bits));
 }
 
 /* Work item: the rows of each bucket. */
 static void
 fill_buckets(void *arg, uint32 item)
 {
-	Ordering   *ordering = arg;
+	Ordering    *ordering = arg;
 	TokenSample *sample = ordering->sample;
-	uint32		nbuckets = (uint32) 1 << ordering->bits;
-	uint32	   *start = ordering->start;
-	uint32		sum = 0;
+	uint32       nbuckets = (uint32) 1 << ordering->bits;
+	uint32      *start = ordering->start;
+	uint32       sum = 0;
 
 	memset(start, 0, sizeof(uint32) * ((size_t) nbuckets + 1));
 	for (int pass = 0; pass < 2; pass++)
@@ -303,7 +314,7 @@ fill_buckets(void *arg, uint32 item)
 			CHECK_FOR_INTERRUPTS();
 			for (uint32 i = 0; i < sample->shared->chunks[c].count; i++)
 			{
-				uint32		bucket = bucket_of(ordering, ordering->hashes[c][i]);
+				uint32 bucket = bucket_of(ordering, ordering->hashes[c][i]);
 
 				if (pass == 0)
 					start[bucket]++;
@@ -313,7 +324,7 @@ fill_buckets(void *arg, uint32 item)
 		}
 		for (uint32 b = 0; b < nbuckets && pass == 0; b++)
 		{
-			uint32		count = start[b];
+			uint32 count = start[b];
 
 			start[b] = sum;
 			sum += count;
@@ -327,15 +338,15 @@ fill_buckets(void *arg, uint32 item)
 
 typedef struct HashedRow
 {
-	uint64		hash;
-	uint32		row;
+	uint64 hash;
+	uint32 row;
 } HashedRow;
 
 static int
 compare_hashes(const void *a, const void *b)
 {
-	uint64		x = ((const HashedRow *) a)->hash;
-	uint64		y = ((const HashedRow *) b)->hash;
+	uint64 x = ((const HashedRow *) a)->hash;
+	uint64 y = ((const HashedRow *) b)->hash;
 
 	return x < y ? -1 : x > y;
 }
@@ -344,10 +355,10 @@ compare_hashes(const void *a, const void *b)
 static void
 sort_bucket(void *arg, uint32 bucket)
 {
-	Ordering   *ordering = arg;
-	uint32	   *rows = ordering->sample->rows + ordering->start[bucket];
-	uint32		n = ordering->start[bucket + 1] - ordering->start[bucket];
-	HashedRow  *hashed = palloc_extended(mul_size(Max(n, 1), sizeof(HashedRow)), MCXT_ALLOC_HUGE);
+	Ordering  *ordering = arg;
+	uint32    *rows = ordering->sample->rows + ordering->start[bucket];
+	uint32     n = ordering->start[bucket + 1] - ordering->start[bucket];
+	HashedRow *hashed = palloc_extended(mul_size(Max(n, 1), sizeof(HashedRow)), MCXT_ALLOC_HUGE);
 
 	CHECK_FOR_INTERRUPTS();
 	for (uint32 i = 0; i < n; i++)
@@ -361,8 +372,8 @@ sort_bucket(void *arg, uint32 bucket)
 static void *
 share(TokenSample *sample, Size bytes)
 {
-	return sample->team != NULL ? sample->team->alloc_shared(sample->team->arg, bytes) :
-		MemoryContextAllocHuge(sample->context, bytes);
+	return sample->team != NULL ? sample->team->alloc_shared(sample->team->arg, bytes)
+								: MemoryContextAllocHuge(sample->context, bytes);
 }
 
 static void
@@ -376,7 +387,7 @@ void
 sample_gather(TokenSample *sample)
 {
 	SampleShared *shared = sample->shared;
-	Ordering	ordering = {.sample = sample};
+	Ordering      ordering = {.sample = sample};
 
 	settle(sample);
 	meet(sample);

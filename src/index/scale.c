@@ -14,11 +14,11 @@
  * saturate at 362 and have 4 bits left at .001; the factors of inner products
  * saturate at 400,000 and have all their bits at .001.
  */
-#define UNSCALED_LOG2_L2	3
-#define UNSCALED_LOG2_IP	8
+#define UNSCALED_LOG2_L2 3
+#define UNSCALED_LOG2_IP 8
 
 /* How far beyond these the formats still serve: 3 bits. */
-#define TOLERATED_LOG2		3
+#define TOLERATED_LOG2 3
 
 void
 scale_add_lengths(LengthSum *lengths, const MultiVector *mv)
@@ -41,7 +41,7 @@ unscaled_log2(Metric metric)
 int8
 scale_choose(Metric metric, const LengthSum *lengths, ScaleRange range)
 {
-	double		exponent;
+	double exponent;
 
 	if (metric == METRIC_COSINE || lengths->tokens == 0)
 		return scale_unset(metric);
@@ -55,5 +55,5 @@ bool
 scale_is_off(Metric metric, float prepared_norm)
 {
 	return metric != METRIC_COSINE && prepared_norm > 0 &&
-		fabs(log2(prepared_norm)) > unscaled_log2(metric) + TOLERATED_LOG2;
+		   fabs(log2(prepared_norm)) > unscaled_log2(metric) + TOLERATED_LOG2;
 }

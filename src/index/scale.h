@@ -27,8 +27,8 @@
 /* Lengths of tokens, those of length 0 left out. */
 typedef struct LengthSum
 {
-	uint64		tokens;
-	double		squares;
+	uint64 tokens;
+	double squares;
 } LengthSum;
 
 /* How far the exponent may be from 0. */
@@ -61,4 +61,4 @@ extern int8 scale_choose(Metric metric, const LengthSum *lengths, ScaleRange ran
 /* Are prepared tokens of this length, on average, too long or too short for their formats? */
 extern bool scale_is_off(Metric metric, float prepared_norm);
 
-#endif							/* COLBERT_SCALE_H */
+#endif /* COLBERT_SCALE_H */

@@ -44,9 +44,9 @@
 #define STATISTICS_PARTS 64
 
 /* Sixteenths of maintenance_work_mem: the sample, the centroids, the points that all participants have in hand. */
-#define SAMPLE_MEMORY		11
-#define CENTROIDS_MEMORY	4
-#define SCRATCH_MEMORY		1
+#define SAMPLE_MEMORY    11
+#define CENTROIDS_MEMORY 4
+#define SCRATCH_MEMORY   1
 
 static Size
 memory_part(int sixteenths)
@@ -57,7 +57,7 @@ memory_part(int sixteenths)
 void
 train_sample_init(SampleShared *shared, const MetaPageData *meta)
 {
-	SampleSize	enough = {.most = ENOUGH_TOKENS};
+	SampleSize enough = {.most = ENOUGH_TOKENS};
 
 	if (meta->lists > 0)
 	{
@@ -74,36 +74,36 @@ train_sample_init(SampleShared *shared, const MetaPageData *meta)
 /* One part of a sample. */
 typedef struct PartSums
 {
-	double		squares;
-	double		lengths;
-	float		shortest;		/* squared lengths */
-	float		longest;
+	double squares;
+	double lengths;
+	float  shortest; /* squared lengths */
+	float  longest;
 } PartSums;
 
 typedef struct Statistics
 {
 	const TokenSample *sample;
-	PartSums   *parts;			/* STATISTICS_PARTS, shared */
-	double	   *sums;			/* STATISTICS_PARTS x dim, shared */
+	PartSums          *parts; /* STATISTICS_PARTS, shared */
+	double            *sums;  /* STATISTICS_PARTS x dim, shared */
 } Statistics;
 
 /* Work item: one part of the sample. */
 static void
 sum_part(void *arg, uint32 part)
 {
-	Statistics *statistics = arg;
+	Statistics        *statistics = arg;
 	const TokenSample *sample = statistics->sample;
-	uint32		dim = sample->dim;
-	double	   *sums = statistics->sums + (size_t) part * dim;
-	PartSums	own = {.shortest = INFINITY};
-	uint64		first = sample->count * part / STATISTICS_PARTS;
-	uint64		end = sample->count * (part + 1) / STATISTICS_PARTS;
-	float	   *token = palloc(dim * sizeof(float));
+	uint32             dim = sample->dim;
+	double            *sums = statistics->sums + (size_t) part * dim;
+	PartSums           own = {.shortest = INFINITY};
+	uint64             first = sample->count * part / STATISTICS_PARTS;
+	uint64             end = sample->count * (part + 1) / STATISTICS_PARTS;
+	float             *token = palloc(dim * sizeof(float));
 
 	memset(sums, 0, dim * sizeof(double));
 	for (uint64 i = first; i < end; i++)
 	{
-		float		square;
+		float square;
 
 		if (i % 1024 == 0)
 			CHECK_FOR_INTERRUPTS();
@@ -124,7 +124,7 @@ sum_part(void *arg, uint32 part)
 static float
 length_spread(const PartSums *all, uint64 count)
 {
-	double		mean = all->lengths / count;
+	double mean = all->lengths / count;
 
 	if (!isfinite(all->squares) || !(mean > 0))
 		return 0;
@@ -134,7 +134,8 @@ length_spread(const PartSums *all, uint64 count)
 static void *
 sample_share(const TokenSample *sample, Size bytes)
 {
-	return sample->team != NULL ? sample->team->alloc_shared(sample->team->arg, bytes) : palloc_extended(bytes, MCXT_ALLOC_HUGE);
+	return sample->team != NULL ? sample->team->alloc_shared(sample->team->arg, bytes)
+								: palloc_extended(bytes, MCXT_ALLOC_HUGE);
 }
 
 static void
@@ -149,10 +150,10 @@ sample_unshare(const TokenSample *sample, void *memory)
 void
 train_statistics(const TokenSample *sample, TokenStatistics *statistics)
 {
-	uint32		dim = sample->dim;
-	uint64		count = Max(sample->count, 1);
-	Statistics	work = {.sample = sample};
-	PartSums	all = {.shortest = INFINITY};
+	uint32     dim = sample->dim;
+	uint64     count = Max(sample->count, 1);
+	Statistics work = {.sample = sample};
+	PartSums   all = {.shortest = INFINITY};
 
 	work.parts = sample_share(sample, STATISTICS_PARTS * sizeof(PartSums));
 	work.sums = sample_share(sample, mul_size(STATISTICS_PARTS * sizeof(double), dim));
@@ -161,7 +162,7 @@ train_statistics(const TokenSample *sample, TokenStatistics *statistics)
 	statistics->mean = palloc(dim * sizeof(float));
 	for (uint32 k = 0; k < dim; k++)
 	{
-		double		sum = 0;
+		double sum = 0;
 
 		for (int part = 0; part < STATISTICS_PARTS; part++)
 			sum += work.sums[(size_t) part * dim + k];
@@ -177,7 +178,8 @@ train_statistics(const TokenSample *sample, TokenStatistics *statistics)
 	}
 	statistics->lengths.norm = isfinite(all.squares) ? (float) sqrt(all.squares / count) : 0;
 	statistics->lengths.spread = length_spread(&all, count);
-	statistics->lengths.same = isfinite(all.longest) && sqrtf(all.longest) <= SAME_LENGTH * sqrtf(all.shortest);
+	statistics->lengths.same =
+		isfinite(all.longest) && sqrtf(all.longest) <= SAME_LENGTH * sqrtf(all.shortest);
 	sample_unshare(sample, work.sums);
 	sample_unshare(sample, work.parts);
 }
@@ -198,8 +200,8 @@ float *
 train_codebooks(const IndexView *view, const TokenSample *sample)
 {
 	/* There are no centroids yet. */
-	Size		memory = memory_part(CENTROIDS_MEMORY + SCRATCH_MEMORY);
-	Team	   *team = sample->team;
+	Size        memory = memory_part(CENTROIDS_MEMORY + SCRATCH_MEMORY);
+	Team       *team = sample->team;
 	KmeansHooks hooks = kmeans_hooks;
 	KmeansInput points = {
 		.chunks = sample->chunks,
@@ -211,13 +213,14 @@ train_codebooks(const IndexView *view, const TokenSample *sample)
 		.seed = view->meta.seed,
 	};
 	CodecTraining training = {&points, &hooks, memory};
-	Size		size = mul_size(coder_codebook_floats(&view->coder), sizeof(float));
-	float	   *codebooks;
+	Size          size = mul_size(coder_codebook_floats(&view->coder), sizeof(float));
+	float        *codebooks;
 
 	if (size == 0)
 		return NULL;
 	hooks.team = team;
-	codebooks = team != NULL ? team->alloc_shared(team->arg, size) : palloc_extended(size, MCXT_ALLOC_HUGE);
+	codebooks =
+		team != NULL ? team->alloc_shared(team->arg, size) : palloc_extended(size, MCXT_ALLOC_HUGE);
 	view->coder.codec->train(&view->coder, &training, codebooks);
 	return codebooks;
 }
@@ -227,8 +230,8 @@ train_codebooks(const IndexView *view, const TokenSample *sample)
 typedef struct Restoring
 {
 	KmeansResult *result;
-	uint32		dim;
-	float		length;			/* that the tokens have */
+	uint32        dim;
+	float         length; /* that the tokens have */
 } Restoring;
 
 /*
@@ -240,15 +243,15 @@ static void
 restore_length(void *arg, uint32 item)
 {
 	const Restoring *restoring = arg;
-	KmeansResult *result = restoring->result;
-	uint32		dim = restoring->dim;
-	uint32		end = Min(result->ncentroids, (item + 1) * ITEM_CENTROIDS);
+	KmeansResult    *result = restoring->result;
+	uint32           dim = restoring->dim;
+	uint32           end = Min(result->ncentroids, (item + 1) * ITEM_CENTROIDS);
 
 	CHECK_FOR_INTERRUPTS();
 	for (uint32 i = item * ITEM_CENTROIDS; i < end; i++)
 	{
-		float	   *centroid = result->centroids + (size_t) i * dim;
-		float		length = kernel_norm(centroid, dim);
+		float *centroid = result->centroids + (size_t) i * dim;
+		float  length = kernel_norm(centroid, dim);
 
 		result->shrinks[i] = Min(length / restoring->length, 1);
 		for (uint32 k = 0; length > 0 && k < dim; k++)
@@ -262,7 +265,9 @@ wanted_nodes(const MetaPageData *meta, uint64 ntokens)
 {
 	if (meta->lists > 0)
 		return meta->lists;
-	return Max(Min(ntokens / meta->tokens_per_node, meta->finder == FINDER_IVF ? MAX_LISTS : PG_UINT64_MAX), 1);
+	return Max(Min(ntokens / meta->tokens_per_node,
+				   meta->finder == FINDER_IVF ? MAX_LISTS : PG_UINT64_MAX),
+			   1);
 }
 
 /* Tokens of a sample that are trained on, as rows of a progress report. */
@@ -278,23 +283,25 @@ report_progress(void *arg, double done)
 static void
 notice_low_memory(const TokenSample *sample, uint64 wanted, uint64 ncentroids, uint64 ntokens)
 {
-	if (ncentroids == wanted && sample->count >= Min(ncentroids * POOR_POINTS_PER_CENTROID, ntokens))
+	if (ncentroids == wanted &&
+		sample->count >= Min(ncentroids * POOR_POINTS_PER_CENTROID, ntokens))
 		return;
-	ereport(NOTICE,
-			(errmsg("maintenance_work_mem holds only " UINT64_FORMAT " tokens to train " UINT64_FORMAT " nodes",
-					sample->count, wanted),
-			 errdetail("The index is built, but its searches are slower or find less."),
-			 errhint("Increase maintenance_work_mem and REINDEX.")));
+	ereport(NOTICE, (errmsg("maintenance_work_mem holds only " UINT64_FORMAT
+							" tokens to train " UINT64_FORMAT " nodes",
+							sample->count, wanted),
+					 errdetail("The index is built, but its searches are slower or find less."),
+					 errhint("Increase maintenance_work_mem and REINDEX.")));
 }
 
 void
-train_centroids(const IndexView *view, const TokenSample *sample, uint64 ntokens, KmeansResult *result)
+train_centroids(const IndexView *view, const TokenSample *sample, uint64 ntokens,
+				KmeansResult *result)
 {
 	KmeansHooks hooks = kmeans_hooks;
 	KmeansInput input = {0};
-	uint64		wanted = wanted_nodes(&view->meta, ntokens);
-	uint64		room = memory_part(CENTROIDS_MEMORY) / kmeans_centroid_size(view->dim);
-	uint64		ncentroids = Min(wanted, Max(Min(room, sample->count), 1));
+	uint64      wanted = wanted_nodes(&view->meta, ntokens);
+	uint64      room = memory_part(CENTROIDS_MEMORY) / kmeans_centroid_size(view->dim);
+	uint64      ncentroids = Min(wanted, Max(Min(room, sample->count), 1));
 
 	if (!IsParallelWorker())
 	{
@@ -309,22 +316,23 @@ train_centroids(const IndexView *view, const TokenSample *sample, uint64 ntokens
 	input.nsample = Min(sample->count, ncentroids * WANTED_POINTS_PER_CENTROID);
 	input.dim = view->dim;
 	input.ncentroids = (uint32) Min(ncentroids, INVALID_ORDINAL / 2);
-	input.scratch = memory_part(SCRATCH_MEMORY) / (sample->team != NULL ? sample->team->nparticipants : 1);
+	input.scratch =
+		memory_part(SCRATCH_MEMORY) / (sample->team != NULL ? sample->team->nparticipants : 1);
 	input.seed = view->meta.seed;
 	kmeans_train(&input, &hooks, result);
 	result->shrinks = NULL;
 	if (view->meta.finder != FINDER_HNSW || view->meta.length_spread > 0)
 		return;
 	result->shrinks = sample_share(sample, mul_size(result->ncentroids, sizeof(float)));
-	team_run(sample->team, (result->ncentroids + ITEM_CENTROIDS - 1) / ITEM_CENTROIDS, restore_length,
-			 &(Restoring) {result, view->dim, view->meta.token_norm});
+	team_run(sample->team, (result->ncentroids + ITEM_CENTROIDS - 1) / ITEM_CENTROIDS,
+			 restore_length, &(Restoring) {result, view->dim, view->meta.token_norm});
 	kmeans_encode(result, view->dim, &hooks);
 }
 
 void
 train_store_nodes(IndexView *view, const KmeansResult *result, uint32 *node_of)
 {
-	void	   *state = view->finder->open(&view->index, &view->meta, &view->sketch);
+	void *state = view->finder->open(&view->index, &view->meta, &view->sketch);
 
 	view->finder->store(state, result, node_of);
 	view->finder->close(state);

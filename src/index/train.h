@@ -18,7 +18,7 @@
 /* What a sample says of all tokens. */
 typedef struct TokenStatistics
 {
-	float	   *mean;			/* dim floats, in the current memory context */
+	float       *mean; /* dim floats, in the current memory context */
 	TokenLengths lengths;
 } TokenStatistics;
 
@@ -42,9 +42,10 @@ extern float *train_codebooks(const IndexView *view, const TokenSample *sample);
  * the sample or the number of centroids below what serves best. A build
  * reports its progress.
  */
-extern void train_centroids(const IndexView *view, const TokenSample *sample, uint64 ntokens, KmeansResult *result);
+extern void train_centroids(const IndexView *view, const TokenSample *sample, uint64 ntokens,
+							KmeansResult *result);
 
 /* Make the centroids the nodes of the index, by one process; sets the node of each. view->meta is kept up to date. */
 extern void train_store_nodes(IndexView *view, const KmeansResult *result, uint32 *node_of);
 
-#endif							/* COLBERT_TRAIN_H */
+#endif /* COLBERT_TRAIN_H */

@@ -37,17 +37,16 @@ pages(const IndexView *view)
 static const VersionPage *
 read_page(IndexView *view, uint32 page, Buffer *buffer)
 {
-	char	   *data;
+	char              *data;
 	const VersionPage *versions;
 
 	*buffer = parray_read(&view->index, &view->meta, ARRAY_VERSIONS, page, &data);
 	versions = (const VersionPage *) data;
 	if (versions != NULL && versions->count > VERSIONS_PER_PAGE)
-		ereport(ERROR,
-				(errcode(ERRCODE_INDEX_CORRUPTED),
-				 errmsg("index \"%s\" has a version page of %u versions", RelationGetRelationName(view->index.rel),
-						versions->count),
-				 errhint("REINDEX it.")));
+		ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
+						errmsg("index \"%s\" has a version page of %u versions",
+							   RelationGetRelationName(view->index.rel), versions->count),
+						errhint("REINDEX it.")));
 	return versions;
 }
 
@@ -58,11 +57,11 @@ read_page(IndexView *view, uint32 page, Buffer *buffer)
 static uint32
 collect(IndexView *view, uint32 doc, DocRows *rows)
 {
-	uint32		page = version_page(view, doc);
-	uint16		slot = slot_of(view, doc);
+	uint32             page = version_page(view, doc);
+	uint16             slot = slot_of(view, doc);
 	const VersionPage *versions;
-	Buffer		buffer;
-	uint32		count;
+	Buffer             buffer;
+	uint32             count;
 
 	rows->count = 0;
 	if (page >= pages(view))
@@ -94,7 +93,7 @@ rows_have(const DocRows *rows, const ItemPointerData *tid)
 void
 versions_read(IndexView *view, uint32 doc, DocRows *rows)
 {
-	DocEntry	entry;
+	DocEntry entry;
 
 	collect(view, doc, rows);
 	if (!docstore_entry(view, doc, &entry) || entry.state != DOC_LIVE)
@@ -116,11 +115,11 @@ versions_of(IndexView *view, uint32 doc, const DocEntry *entry, DocRows *rows)
 uint64
 versions_count(IndexView *view)
 {
-	uint64		count = 0;
+	uint64 count = 0;
 
 	for (uint32 page = 0; page < pages(view); page++)
 	{
-		Buffer		buffer;
+		Buffer             buffer;
 		const VersionPage *versions;
 
 		CHECK_FOR_INTERRUPTS();
@@ -139,13 +138,14 @@ lock_with_page(IndexView *view, uint32 doc, ArrayDemand *demand)
 {
 	for (;;)
 	{
-		Buffer		meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
+		Buffer meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
 
 		memcpy(&view->meta, meta_data(BufferGetPage(meta_buffer)), sizeof(MetaPageData));
 		*demand = (ArrayDemand) {ARRAY_VERSIONS, 0};
 		/* Pages for the whole directory at once: a statement that updates one row often updates many. */
 		if (version_page(view, doc) >= pages(view))
-			demand->count = version_page(view, view->meta.arrays[ARRAY_DOCS].nitems - 1) + 1 - pages(view);
+			demand->count =
+				version_page(view, view->meta.arrays[ARRAY_DOCS].nitems - 1) + 1 - pages(view);
 		if (parray_have_room(&view->meta, demand, 1))
 			return meta_buffer;
 		UnlockReleaseBuffer(meta_buffer);
@@ -157,7 +157,8 @@ lock_with_page(IndexView *view, uint32 doc, ArrayDemand *demand)
 static void
 set_used(VersionPage *versions)
 {
-	parray_set_used((char *) versions, offsetof(VersionPage, versions) + versions->count * sizeof(RowVersion));
+	parray_set_used((char *) versions,
+					offsetof(VersionPage, versions) + versions->count * sizeof(RowVersion));
 }
 
 /* Flag all documents of a directory page: an UPDATE of many rows then changes the page once. */
@@ -165,9 +166,9 @@ static void
 flag_page(IndexView *view, Change *change, Buffer buffer, uint32 doc)
 {
 	const ArrayMeta *array = &view->meta.arrays[ARRAY_DOCS];
-	uint32		first = doc - slot_of(view, doc);
-	uint32		ndocs = Min(parray_per_page(array), array->nitems - first);
-	DocEntry   *docs = (DocEntry *) parray_change(change, buffer, &view->meta, ARRAY_DOCS, first);
+	uint32           first = doc - slot_of(view, doc);
+	uint32           ndocs = Min(parray_per_page(array), array->nitems - first);
+	DocEntry *docs = (DocEntry *) parray_change(change, buffer, &view->meta, ARRAY_DOCS, first);
 
 	for (uint32 i = 0; i < ndocs; i++)
 		if (docs[i].state == DOC_LIVE)
@@ -179,22 +180,25 @@ flag_page(IndexView *view, Change *change, Buffer buffer, uint32 doc)
  * exclusively, and view->meta is what it is to hold.
  */
 static void
-write_version(IndexView *view, Buffer meta_buffer, uint32 doc, const DocEntry *entry, const ItemPointerData *tid)
+write_version(IndexView *view, Buffer meta_buffer, uint32 doc, const DocEntry *entry,
+			  const ItemPointerData *tid)
 {
-	ColbertIndex *index = &view->index;
+	ColbertIndex       *index = &view->index;
 	const MetaPageData *meta = &view->meta;
-	Buffer		doc_buffer = parray_lock(index, meta, ARRAY_DOCS, doc);
-	Buffer		buffer = parray_lock(index, meta, ARRAY_VERSIONS, version_page(view, doc));
-	MetaPageData *stored = meta_data(BufferGetPage(meta_buffer));
-	VersionPage *versions;
-	Change		change;
+	Buffer              doc_buffer = parray_lock(index, meta, ARRAY_DOCS, doc);
+	Buffer              buffer = parray_lock(index, meta, ARRAY_VERSIONS, version_page(view, doc));
+	MetaPageData       *stored = meta_data(BufferGetPage(meta_buffer));
+	VersionPage        *versions;
+	Change              change;
 
 	change_begin(&change, index);
 	if (stored->arrays[ARRAY_VERSIONS].nitems != pages(view))
-		meta_data(change_page(&change, meta_buffer, false))->arrays[ARRAY_VERSIONS].nitems = pages(view);
+		meta_data(change_page(&change, meta_buffer, false))->arrays[ARRAY_VERSIONS].nitems =
+			pages(view);
 	if (!(entry->flags & DOC_VERSIONS))
 		flag_page(view, &change, doc_buffer, doc);
-	versions = (VersionPage *) parray_change(&change, buffer, meta, ARRAY_VERSIONS, version_page(view, doc));
+	versions = (VersionPage *) parray_change(&change, buffer, meta, ARRAY_VERSIONS,
+											 version_page(view, doc));
 	versions->versions[versions->count++] = (RowVersion) {*tid, slot_of(view, doc)};
 	set_used(versions);
 	change_commit(&change);
@@ -206,10 +210,10 @@ bool
 versions_add(IndexView *view, uint32 doc, const ItemPointerData *known, const ItemPointerData *tid)
 {
 	ArrayDemand demand;
-	Buffer		meta_buffer = lock_with_page(view, doc, &demand);
-	DocEntry	entry;
-	DocRows		rows;
-	bool		fits = collect(view, doc, &rows) < VERSIONS_PER_PAGE && rows.count + 1 < VERSIONS_MAX_ROWS;
+	Buffer      meta_buffer = lock_with_page(view, doc, &demand);
+	DocEntry    entry;
+	DocRows     rows;
+	bool fits = collect(view, doc, &rows) < VERSIONS_PER_PAGE && rows.count + 1 < VERSIONS_MAX_ROWS;
 
 	/* None of this changes while the meta page is held. */
 	fits = fits && docstore_entry(view, doc, &entry) && entry.state == DOC_LIVE;
@@ -233,7 +237,7 @@ void
 versions_copy_page(IndexView *view, uint32 first, DirectoryPage *page)
 {
 	const ArrayMeta *array = &view->meta.arrays[ARRAY_DOCS];
-	bool		flagged = false;
+	bool             flagged = false;
 
 	page->first = first;
 	page->ndocs = Min(parray_per_page(array), array->nitems - first);
@@ -243,7 +247,7 @@ versions_copy_page(IndexView *view, uint32 first, DirectoryPage *page)
 	page->versions.count = 0;
 	if (flagged && version_page(view, first) < pages(view))
 	{
-		Buffer		buffer;
+		Buffer             buffer;
 		const VersionPage *versions = read_page(view, version_page(view, first), &buffer);
 
 		if (versions != NULL)
@@ -259,7 +263,7 @@ static bool
 is_dead_version(const DirectoryPage *page, uint32 i, const RowVersion *version)
 {
 	return i < page->versions.count && page->dead_versions[i] &&
-		memcmp(&page->versions.versions[i], version, sizeof(RowVersion)) == 0;
+		   memcmp(&page->versions.versions[i], version, sizeof(RowVersion)) == 0;
 }
 
 /*
@@ -269,12 +273,12 @@ is_dead_version(const DirectoryPage *page, uint32 i, const RowVersion *version)
 static void
 settle_versions(VersionPage *versions, DocEntry *docs, const DirectoryPage *page, bool *vacant)
 {
-	uint32		count = Min(versions->count, VERSIONS_PER_PAGE);
-	uint32		kept = 0;
+	uint32 count = Min(versions->count, VERSIONS_PER_PAGE);
+	uint32 kept = 0;
 
 	for (uint32 i = 0; i < count; i++)
 	{
-		RowVersion	version = versions->versions[i];
+		RowVersion version = versions->versions[i];
 
 		if (is_dead_version(page, i, &version))
 			continue;
@@ -292,14 +296,15 @@ settle_versions(VersionPage *versions, DocEntry *docs, const DirectoryPage *page
 
 /* Settle the documents of a page, all of it registered with a change. */
 static void
-settle_documents(MetaPageData *meta, DocEntry *docs, VersionPage *versions, const DirectoryPage *page)
+settle_documents(MetaPageData *meta, DocEntry *docs, VersionPage *versions,
+				 const DirectoryPage *page)
 {
-	bool		vacant[DOCS_PER_PAGE] = {0};
-	uint32		ndocs = Min(DOCS_PER_PAGE, meta->arrays[ARRAY_DOCS].nitems - page->first);
+	bool   vacant[DOCS_PER_PAGE] = {0};
+	uint32 ndocs = Min(DOCS_PER_PAGE, meta->arrays[ARRAY_DOCS].nitems - page->first);
 
 	for (uint32 i = 0; i < page->ndocs; i++)
 		vacant[i] = page->dead_firsts[i] && docs[i].state == DOC_LIVE &&
-			same_row(&docs[i].tid, &page->docs[i].tid);
+					same_row(&docs[i].tid, &page->docs[i].tid);
 	if (versions != NULL)
 		settle_versions(versions, docs, page, vacant);
 	/* Documents that were added since the page was copied may be flagged, too. */
@@ -319,18 +324,20 @@ settle_documents(MetaPageData *meta, DocEntry *docs, VersionPage *versions, cons
 void
 versions_drop_dead(IndexView *view, const DirectoryPage *page)
 {
-	Buffer		meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
-	Buffer		doc_buffer;
-	Buffer		buffer = InvalidBuffer;
+	Buffer       meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
+	Buffer       doc_buffer;
+	Buffer       buffer = InvalidBuffer;
 	VersionPage *versions = NULL;
-	DocEntry   *docs;
-	Change		change;
+	DocEntry    *docs;
+	Change       change;
 
 	/* A version page may have been handed out since. */
-	view->meta.arrays[ARRAY_VERSIONS] = meta_data(BufferGetPage(meta_buffer))->arrays[ARRAY_VERSIONS];
+	view->meta.arrays[ARRAY_VERSIONS] =
+		meta_data(BufferGetPage(meta_buffer))->arrays[ARRAY_VERSIONS];
 	doc_buffer = parray_lock(&view->index, &view->meta, ARRAY_DOCS, page->first);
 	if (version_page(view, page->first) < pages(view))
-		buffer = parray_lock(&view->index, &view->meta, ARRAY_VERSIONS, version_page(view, page->first));
+		buffer =
+			parray_lock(&view->index, &view->meta, ARRAY_VERSIONS, version_page(view, page->first));
 
 	change_begin(&change, &view->index);
 	docs = (DocEntry *) parray_change(&change, doc_buffer, &view->meta, ARRAY_DOCS, page->first);

@@ -35,7 +35,7 @@
 /* The versions of a document's row, the newest first. */
 typedef struct DocRows
 {
-	uint32		count;
+	uint32          count;
 	ItemPointerData tids[VERSIONS_MAX_ROWS];
 } DocRows;
 
@@ -49,7 +49,8 @@ extern void versions_of(IndexView *view, uint32 doc, const DocEntry *entry, DocR
  * Give a document another version of its row, beside known, one that it has.
  * Returns false if it has it no longer, or no room. No page is locked.
  */
-extern bool versions_add(IndexView *view, uint32 doc, const ItemPointerData *known, const ItemPointerData *tid);
+extern bool versions_add(IndexView *view, uint32 doc, const ItemPointerData *known,
+						 const ItemPointerData *tid);
 
 /* The versions on version pages. */
 extern uint64 versions_count(IndexView *view);
@@ -61,12 +62,12 @@ extern uint64 versions_count(IndexView *view);
 /* The documents of one directory page and their versions, and which rows are dead. */
 typedef struct DirectoryPage
 {
-	uint32		first;			/* document */
-	uint32		ndocs;
-	DocEntry	docs[DOCS_PER_PAGE];
-	VersionPage versions;		/* none where no document is flagged */
-	bool		dead_firsts[DOCS_PER_PAGE];	/* the row of DocEntry.tid is dead */
-	bool		dead_versions[VERSIONS_PER_PAGE];
+	uint32      first; /* document */
+	uint32      ndocs;
+	DocEntry    docs[DOCS_PER_PAGE];
+	VersionPage versions;                   /* none where no document is flagged */
+	bool        dead_firsts[DOCS_PER_PAGE]; /* the row of DocEntry.tid is dead */
+	bool        dead_versions[VERSIONS_PER_PAGE];
 } DirectoryPage;
 
 /* Copy the directory page that begins with a document, as far as view->meta knows of documents. No row is dead. */
@@ -75,4 +76,4 @@ extern void versions_copy_page(IndexView *view, uint32 first, DirectoryPage *pag
 /* Remove the dead versions; a document without another version is dead. The caller alone removes versions. */
 extern void versions_drop_dead(IndexView *view, const DirectoryPage *page);
 
-#endif							/* COLBERT_VERSIONS_H */
+#endif /* COLBERT_VERSIONS_H */

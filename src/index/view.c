@@ -19,8 +19,8 @@
 static void
 read_params(IndexView *view)
 {
-	uint32		nparams = view->meta.arrays[ARRAY_PARAMS].nitems;
-	uint32		ncodebooks = (uint32) coder_codebook_floats(&view->coder);
+	uint32 nparams = view->meta.arrays[ARRAY_PARAMS].nitems;
+	uint32 ncodebooks = (uint32) coder_codebook_floats(&view->coder);
 
 	if (nparams >= view->dim)
 		parray_copy_out(&view->index, &view->meta, ARRAY_PARAMS, 0, view->dim, view->mean);
@@ -30,7 +30,8 @@ read_params(IndexView *view)
 		return;
 	if (view->codebooks == NULL)
 		view->codebooks = MemoryContextAllocHuge(view->context, ncodebooks * sizeof(float));
-	parray_copy_out(&view->index, &view->meta, ARRAY_PARAMS, view->dim, ncodebooks, view->codebooks);
+	parray_copy_out(&view->index, &view->meta, ARRAY_PARAMS, view->dim, ncodebooks,
+					view->codebooks);
 	view->coder.codebooks = view->codebooks;
 }
 
@@ -50,7 +51,7 @@ bool
 view_item_size(const MetaPageData *meta, ArrayKind kind, size_t *size)
 {
 	const Codec *codec = codec_by_id(meta->codec);
-	CodecShape	shape = {meta->dim, meta->metric == METRIC_L2, meta->pq_m};
+	CodecShape   shape = {meta->dim, meta->metric == METRIC_L2, meta->pq_m};
 
 	switch (kind)
 	{
@@ -92,7 +93,7 @@ item_sizes_agree(const MetaPageData *meta)
 {
 	for (int kind = 0; kind < ARRAY_COUNT; kind++)
 	{
-		size_t		size;
+		size_t size;
 
 		if (view_item_size(meta, kind, &size) && meta->arrays[kind].item_size != size)
 			return false;
@@ -105,8 +106,8 @@ static bool
 extents_are_apart(const MetaPageData *meta)
 {
 	PlacedExtent extents[ARRAY_COUNT * MAX_EXTENTS];
-	int			n = extents_of_meta(meta, extents);
-	uint64		next = META_BLOCK + 1;
+	int          n = extents_of_meta(meta, extents);
+	uint64       next = META_BLOCK + 1;
 
 	for (int i = 0; i < n; i++)
 	{
@@ -121,9 +122,10 @@ extents_are_apart(const MetaPageData *meta)
 static bool
 dims_agree(const MetaPageData *meta)
 {
-	CodecShape	shape = {meta->column_dim, meta->metric == METRIC_L2, meta->pq_m};
+	CodecShape shape = {meta->column_dim, meta->metric == METRIC_L2, meta->pq_m};
 
-	return meta->dim == create_kept_dim(finder_by_kind(meta->finder), codec_by_id(meta->codec), shape);
+	return meta->dim ==
+		   create_kept_dim(finder_by_kind(meta->finder), codec_by_id(meta->codec), shape);
 }
 
 static bool
@@ -134,14 +136,13 @@ scale_is_valid(const MetaPageData *meta)
 	return meta->metric != METRIC_COSINE && abs(meta->scale_log2) <= SCALE_LIMIT;
 }
 
-compat_noreturn
-static void
+compat_noreturn static void
 meta_damaged(const IndexView *view)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_INDEX_CORRUPTED),
-			 errmsg("index \"%s\" has a damaged meta page", RelationGetRelationName(view->index.rel)),
-			 errhint("REINDEX it.")));
+	ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
+					errmsg("index \"%s\" has a damaged meta page",
+						   RelationGetRelationName(view->index.rel)),
+					errhint("REINDEX it.")));
 }
 
 /* Refuse meta data by which something else would be read, or read as something else. */
@@ -150,10 +151,11 @@ check_parameters(const IndexView *view)
 {
 	const MetaPageData *meta = &view->meta;
 
-	if (meta->dim == 0 || meta->dim > meta->column_dim || meta->column_dim > MULTIVECTOR_MAX_DIM || meta->metric > METRIC_L2 ||
-		codec_by_id(meta->codec) == NULL || (meta->codec == CODEC_PQ) != (meta->pq_m > 0) ||
-		meta->pq_m > rotation_padded(meta->dim) || finder_by_kind(meta->finder) == NULL ||
-		!dims_agree(meta) || !scale_is_valid(meta) || !queue_is_valid(meta) || !item_sizes_agree(meta) || !extents_are_apart(meta))
+	if (meta->dim == 0 || meta->dim > meta->column_dim || meta->column_dim > MULTIVECTOR_MAX_DIM ||
+		meta->metric > METRIC_L2 || codec_by_id(meta->codec) == NULL ||
+		(meta->codec == CODEC_PQ) != (meta->pq_m > 0) || meta->pq_m > rotation_padded(meta->dim) ||
+		finder_by_kind(meta->finder) == NULL || !dims_agree(meta) || !scale_is_valid(meta) ||
+		!queue_is_valid(meta) || !item_sizes_agree(meta) || !extents_are_apart(meta))
 		meta_damaged(view);
 }
 
@@ -161,7 +163,7 @@ check_parameters(const IndexView *view)
 static void
 set_coders(IndexView *view)
 {
-	Rotation   *rotation = palloc(rotation_size(view->dim));
+	Rotation *rotation = palloc(rotation_size(view->dim));
 
 	rotation_init(rotation, view->dim, view->meta.seed);
 	view->coder.codec = codec_by_id(view->meta.codec);
@@ -184,9 +186,10 @@ check_directory(const IndexView *view)
 
 	for (int i = 0; i < lengthof(kinds); i++)
 	{
-		size_t		size;
+		size_t size;
 
-		if (!view_item_size(&view->meta, kinds[i], &size) || view->meta.arrays[kinds[i]].item_size != size)
+		if (!view_item_size(&view->meta, kinds[i], &size) ||
+			view->meta.arrays[kinds[i]].item_size != size)
 			meta_damaged(view);
 	}
 }
@@ -195,7 +198,7 @@ check_directory(const IndexView *view)
 static IndexView *
 open_meta(ColbertIndex index, Buffer *buffer)
 {
-	IndexView  *view = palloc0(sizeof(IndexView));
+	IndexView *view = palloc0(sizeof(IndexView));
 
 	view->context = CurrentMemoryContext;
 	view->index = index;
@@ -208,8 +211,8 @@ open_meta(ColbertIndex index, Buffer *buffer)
 IndexView *
 view_open_directory(Relation rel)
 {
-	Buffer		buffer;
-	IndexView  *view = open_meta((ColbertIndex) {.rel = rel}, &buffer);
+	Buffer     buffer;
+	IndexView *view = open_meta((ColbertIndex) {.rel = rel}, &buffer);
 
 	check_directory(view);
 	UnlockReleaseBuffer(buffer);
@@ -219,8 +222,8 @@ view_open_directory(Relation rel)
 static IndexView *
 open_view(ColbertIndex index, ViewPending pending)
 {
-	Buffer		buffer;
-	IndexView  *view = open_meta(index, &buffer);
+	Buffer     buffer;
+	IndexView *view = open_meta(index, &buffer);
 
 	check_parameters(view);
 	view->dim = view->meta.dim;
@@ -253,7 +256,7 @@ view_open_scan(Relation rel, Snapshot snapshot)
 void
 view_refresh(IndexView *view)
 {
-	uint32		epoch = view->meta.epoch;
+	uint32 epoch = view->meta.epoch;
 
 	meta_read(&view->index, &view->meta);
 	check_parameters(view);
@@ -265,7 +268,7 @@ view_refresh(IndexView *view)
 static void
 write_params(IndexView *view, uint32 first, uint32 n, const float *values)
 {
-	uint32		have = view->meta.arrays[ARRAY_PARAMS].nitems;
+	uint32 have = view->meta.arrays[ARRAY_PARAMS].nitems;
 
 	if (have < first + n)
 		parray_take(&view->meta, ARRAY_PARAMS, first + n - have);
@@ -273,13 +276,14 @@ write_params(IndexView *view, uint32 first, uint32 n, const float *values)
 }
 
 void
-view_write_params(IndexView *view, const float *mean, const TokenLengths *lengths, const float *codebooks)
+view_write_params(IndexView *view, const float *mean, const TokenLengths *lengths,
+				  const float *codebooks)
 {
-	uint32		ncodebooks = codebooks == NULL ? 0 : (uint32) coder_codebook_floats(&view->coder);
-	uint32		have = view->meta.arrays[ARRAY_PARAMS].nitems;
+	uint32      ncodebooks = codebooks == NULL ? 0 : (uint32) coder_codebook_floats(&view->coder);
+	uint32      have = view->meta.arrays[ARRAY_PARAMS].nitems;
 	ArrayDemand demand = {ARRAY_PARAMS, view->dim + ncodebooks - Min(have, view->dim + ncodebooks)};
-	Buffer		buffer;
-	Change		change;
+	Buffer      buffer;
+	Change      change;
 	MetaPageData *stored;
 
 	/* Nobody else trains an index meanwhile: the room stays. */
@@ -291,7 +295,8 @@ view_write_params(IndexView *view, const float *mean, const TokenLengths *length
 		write_params(view, view->dim, ncodebooks, codebooks);
 	view->meta.epoch++;
 	view->meta.token_norm = lengths->norm;
-	view->meta.length_spread = lengths->same ? 0 : (uint8) Max(Min(lengths->spread * 100, PG_UINT8_MAX), 1);
+	view->meta.length_spread =
+		lengths->same ? 0 : (uint8) Max(Min(lengths->spread * 100, PG_UINT8_MAX), 1);
 	if (view->meta.scale_log2 == SCALE_UNSET)
 		view->meta.scale_log2 = 0;
 
@@ -316,18 +321,18 @@ view_check_row(IndexView *view, Relation table, const ItemPointerData *tid)
 		return;
 	view->table_blocks = RelationGetNumberOfBlocks(table);
 	if (block >= view->table_blocks)
-		ereport(ERROR,
-				(errcode(ERRCODE_INDEX_CORRUPTED),
-				 errmsg("index \"%s\" names row (%u,%u), and the table has %u blocks", RelationGetRelationName(view->index.rel),
-						block, ItemPointerGetOffsetNumberNoCheck(tid), view->table_blocks),
-				 errhint("REINDEX it.")));
+		ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
+						errmsg("index \"%s\" names row (%u,%u), and the table has %u blocks",
+							   RelationGetRelationName(view->index.rel), block,
+							   ItemPointerGetOffsetNumberNoCheck(tid), view->table_blocks),
+						errhint("REINDEX it.")));
 }
 
 /* What a token of this length is multiplied by. */
 static float
 preparing_factor(const IndexView *view, float norm)
 {
-	float		scale;
+	float scale;
 
 	if (view->metric == METRIC_COSINE)
 		return norm > 0 ? 1.0f / norm : 0.0f;
@@ -338,7 +343,7 @@ preparing_factor(const IndexView *view, float norm)
 void
 view_check_age(const IndexView *view, Relation table, const ItemPointerData *tid)
 {
-	Buffer		buffer;
+	Buffer buffer;
 
 	if (!compat_old_snapshots_expire() || table->rd_tableam != GetHeapamTableAmRoutine())
 		return;
@@ -356,7 +361,8 @@ view_indexed_tokens(const IndexView *view, const MultiVector *mv)
 }
 
 void
-view_prepare_tokens(const IndexView *view, const MultiVector *mv, uint32 first, uint32 n, float *out)
+view_prepare_tokens(const IndexView *view, const MultiVector *mv, uint32 first, uint32 n,
+					float *out)
 {
 	if (view->projection != NULL)
 	{
@@ -370,7 +376,7 @@ view_prepare_tokens(const IndexView *view, const MultiVector *mv, uint32 first, 
 		multivector_tokens(mv, first, n, out);
 	for (uint32 i = 0; i < n; i++)
 	{
-		float		factor = preparing_factor(view, mv->norms[first + i]);
+		float factor = preparing_factor(view, mv->norms[first + i]);
 
 		for (uint32 k = 0; factor != 1.0f && k < view->dim; k++)
 			out[(size_t) i * view->dim + k] *= factor;
@@ -378,7 +384,8 @@ view_prepare_tokens(const IndexView *view, const MultiVector *mv, uint32 first, 
 }
 
 void
-view_prepared_norms(const IndexView *view, const MultiVector *mv, const float *tokens, uint32 n, float *norms)
+view_prepared_norms(const IndexView *view, const MultiVector *mv, const float *tokens, uint32 n,
+					float *norms)
 {
 	for (uint32 i = 0; i < n; i++)
 	{
@@ -404,7 +411,7 @@ view_check_dims(const IndexView *view, const MultiVector *mv)
 static float
 unscaled(const IndexView *view, float score)
 {
-	int			exponent = view->meta.scale_log2;
+	int exponent = view->meta.scale_log2;
 
 	if (exponent == 0 || exponent == SCALE_UNSET)
 		return score;
@@ -412,9 +419,10 @@ unscaled(const IndexView *view, float score)
 }
 
 float
-view_score(const IndexView *view, const float *keys, const float *squares, const float *weights, uint32 ntokens)
+view_score(const IndexView *view, const float *keys, const float *squares, const float *weights,
+		   uint32 ntokens)
 {
-	float		score = 0;
+	float score = 0;
 
 	if (view->metric != METRIC_L2)
 		for (uint32 i = 0; i < ntokens; i++)

@@ -24,29 +24,31 @@
 
 typedef struct IndexView
 {
-	ColbertIndex index;
-	MetaPageData meta;			/* as of view_open or view_refresh */
-	Metric		metric;
-	uint32		dim;			/* of prepared tokens */
-	uint32		column_dim;		/* of documents and queries */
-	Projection *projection;		/* NULL where both are the same */
+	ColbertIndex  index;
+	MetaPageData  meta; /* as of view_open or view_refresh */
+	Metric        metric;
+	uint32        dim;        /* of prepared tokens */
+	uint32        column_dim; /* of documents and queries */
+	Projection   *projection; /* NULL where both are the same */
 	const Finder *finder;
-	Coder		coder;			/* of the code rows */
-	Coder		pending_coder;	/* of what a pending document is read back from: the same, or sq8 where that is too coarse */
-	size_t		row_size;		/* 0 where the codec has no rows */
+	Coder         coder; /* of the code rows */
+	Coder
+		pending_coder; /* of what a pending document is read back from: the same, or sq8 where that is too coarse */
+	size_t       row_size; /* 0 where the codec has no rows */
 	SketchParams sketch;
-	float	   *mean;			/* dim floats, of epoch meta.epoch */
-	float	   *codebooks;		/* of the coder, of that epoch; NULL where they are not trained, or not needed */
-	MemoryContext context;		/* where the view is */
-	uint32	   *pending;		/* ordinals in the queue, where they were asked for */
-	uint32		npending;
-	BlockNumber table_blocks;	/* of the table, as last looked at by view_check_row */
+	float       *mean; /* dim floats, of epoch meta.epoch */
+	float *
+		codebooks; /* of the coder, of that epoch; NULL where they are not trained, or not needed */
+	MemoryContext context; /* where the view is */
+	uint32       *pending; /* ordinals in the queue, where they were asked for */
+	uint32        npending;
+	BlockNumber   table_blocks; /* of the table, as last looked at by view_check_row */
 } IndexView;
 
 typedef enum ViewPending
 {
 	VIEW_WITHOUT_PENDING,
-	VIEW_WITH_PENDING			/* copy the queue too, as of the same moment as the meta data */
+	VIEW_WITH_PENDING /* copy the queue too, as of the same moment as the meta data */
 } ViewPending;
 
 /* Open in the current memory context, which must live as long as the view. */
@@ -67,9 +69,9 @@ extern void view_refresh(IndexView *view);
 /* The lengths of the tokens, measured when the mean is trained. */
 typedef struct TokenLengths
 {
-	float		norm;			/* root mean square */
-	float		spread;			/* standard deviation, divided by the mean */
-	bool		same;			/* all within a hundredth */
+	float norm;   /* root mean square */
+	float spread; /* standard deviation, divided by the mean */
+	bool  same;   /* all within a hundredth */
 } TokenLengths;
 
 /*
@@ -77,7 +79,8 @@ typedef struct TokenLengths
  * on the index's pages and in the view. An index without a scale keeps the
  * factor 1 from then on.
  */
-extern void view_write_params(IndexView *view, const float *mean, const TokenLengths *lengths, const float *codebooks);
+extern void view_write_params(IndexView *view, const float *mean, const TokenLengths *lengths,
+							  const float *codebooks);
 
 /*
  * Refuse a row that the table cannot have (XX002): only damage names one. The
@@ -103,10 +106,12 @@ extern const MultiVector *view_indexed_tokens(const IndexView *view, const Multi
  * Widen tokens first .. first+n-1 of a document and prepare them. A prepared
  * token is not longer than MULTIVECTOR_MAX_NORM, but for a projected one.
  */
-extern void view_prepare_tokens(const IndexView *view, const MultiVector *mv, uint32 first, uint32 n, float *out);
+extern void view_prepare_tokens(const IndexView *view, const MultiVector *mv, uint32 first,
+								uint32 n, float *out);
 
 /* The lengths of n prepared tokens of a document or query, from its first on. */
-extern void view_prepared_norms(const IndexView *view, const MultiVector *mv, const float *tokens, uint32 n, float *norms);
+extern void view_prepared_norms(const IndexView *view, const MultiVector *mv, const float *tokens,
+								uint32 n, float *norms);
 
 /* Errors (22000) where a document or query has other dims than the index. */
 extern void view_check_dims(const IndexView *view, const MultiVector *mv);
@@ -116,7 +121,7 @@ extern void view_check_dims(const IndexView *view, const MultiVector *mv);
  * best keys, one for each query token: their weighted sum; for L2 minus the
  * sum of distances. squares are |q|^2 of prepared tokens.
  */
-extern float view_score(const IndexView *view, const float *keys, const float *squares, const float *weights,
-						uint32 ntokens);
+extern float view_score(const IndexView *view, const float *keys, const float *squares,
+						const float *weights, uint32 ntokens);
 
-#endif							/* COLBERT_VIEW_H */
+#endif /* COLBERT_VIEW_H */

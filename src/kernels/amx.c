@@ -25,11 +25,11 @@
 #include "amx_emulation.h"
 #endif
 
-const bool	kernels_amx_built = true;
+const bool kernels_amx_built = true;
 
 #define MAX_TILE_ROWS 16
-#define TILE_DIMS 64			/* of a full step */
-#define BLOCKS 4				/* of rows at a time, in tiles 0 .. 3: enough to cover the latency of a product */
+#define TILE_DIMS     64 /* of a full step */
+#define BLOCKS        4 /* of rows at a time, in tiles 0 .. 3: enough to cover the latency of a product */
 
 /*
  * Tiles: 0 .. 3 sums, 4 rows, 5 query; 6 rows and 7 query of the last step,
@@ -38,11 +38,11 @@ const bool	kernels_amx_built = true;
  */
 typedef struct __attribute__((packed)) TileConfig
 {
-	uint8_t		palette;
-	uint8_t		start_row;
-	uint8_t		reserved[14];
-	uint16_t	row_bytes[16];
-	uint8_t		rows[16];
+	uint8_t  palette;
+	uint8_t  start_row;
+	uint8_t  reserved[14];
+	uint16_t row_bytes[16];
+	uint8_t  rows[16];
 } TileConfig;
 
 _Static_assert(sizeof(TileConfig) == 64, "layout of the tile configuration");
@@ -51,12 +51,12 @@ _Static_assert(sizeof(TileConfig) == 64, "layout of the tile configuration");
 typedef struct TileRun
 {
 	const KernelSq8Query *q;
-	const uint8_t *rows;
-	size_t		stride;
-	size_t		codes_at;		/* where a row's codes begin */
-	uint32_t	nrows;
-	uint32_t	height;			/* of a block */
-	bool		has_add;
+	const uint8_t        *rows;
+	size_t                stride;
+	size_t                codes_at; /* where a row's codes begin */
+	uint32_t              nrows;
+	uint32_t              height; /* of a block */
+	bool                  has_add;
 } TileRun;
 
 /* The compiler does not know that tile instructions read memory. */
@@ -72,8 +72,8 @@ set_tile(TileConfig *config, int tile, uint32_t rows, uint32_t row_bytes)
 static void
 configure_tiles(const TileRun *run)
 {
-	TileConfig	config;
-	uint32_t	rest = run->q->dim4 % TILE_DIMS;
+	TileConfig config;
+	uint32_t   rest = run->q->dim4 % TILE_DIMS;
 
 	memset(&config, 0, sizeof(config));
 	config.palette = 1;
@@ -103,26 +103,27 @@ block_rows(const TileRun *run, uint32_t block)
 }
 
 /* One step through the dims for up to four blocks whose codes of these dims begin at codes[]. */
-#define TILE_STEP(rows_tile, query_tile, pack) \
-	do { \
-		_tile_loadd(query_tile, pack, 64); \
-		_tile_loadd(rows_tile, codes[0] + k, run->stride); \
-		_tile_dpbusd(0, rows_tile, query_tile); \
-		if (nblocks > 1) \
-		{ \
+#define TILE_STEP(rows_tile, query_tile, pack)                 \
+	do                                                         \
+	{                                                          \
+		_tile_loadd(query_tile, pack, 64);                     \
+		_tile_loadd(rows_tile, codes[0] + k, run->stride);     \
+		_tile_dpbusd(0, rows_tile, query_tile);                \
+		if (nblocks > 1)                                       \
+		{                                                      \
 			_tile_loadd(rows_tile, codes[1] + k, run->stride); \
-			_tile_dpbusd(1, rows_tile, query_tile); \
-		} \
-		if (nblocks > 2) \
-		{ \
+			_tile_dpbusd(1, rows_tile, query_tile);            \
+		}                                                      \
+		if (nblocks > 2)                                       \
+		{                                                      \
 			_tile_loadd(rows_tile, codes[2] + k, run->stride); \
-			_tile_dpbusd(2, rows_tile, query_tile); \
-		} \
-		if (nblocks > 3) \
-		{ \
+			_tile_dpbusd(2, rows_tile, query_tile);            \
+		}                                                      \
+		if (nblocks > 3)                                       \
+		{                                                      \
 			_tile_loadd(rows_tile, codes[3] + k, run->stride); \
-			_tile_dpbusd(3, rows_tile, query_tile); \
-		} \
+			_tile_dpbusd(3, rows_tile, query_tile);            \
+		}                                                      \
 	} while (0)
 
 /* Sums of 1 to 4 blocks with one group of query tokens: sums[block][row][token], less the correction. */
@@ -131,15 +132,17 @@ multiply_blocks(const TileRun *run, uint32_t first_block, uint32_t nblocks, uint
 				int32_t (*sums)[MAX_TILE_ROWS * 16])
 {
 	const KernelSq8Query *q = run->q;
-	const int8_t *pack = q->pack + (size_t) group * q->dim4 * 16;
-	uint32_t	whole = q->dim4 - q->dim4 % TILE_DIMS;
-	int32_t		start[16] __attribute__((aligned(64)));
-	const uint8_t *codes[BLOCKS];
-	uint32_t	k;
+	const int8_t         *pack = q->pack + (size_t) group * q->dim4 * 16;
+	uint32_t              whole = q->dim4 - q->dim4 % TILE_DIMS;
+	int32_t               start[16] __attribute__((aligned(64)));
+	const uint8_t        *codes[BLOCKS];
+	uint32_t              k;
 
 	for (uint32_t block = 0; block < BLOCKS; block++)
-		codes[block] = block_rows(run, first_block + min_uint32(block, nblocks - 1)) + run->codes_at;
-	_mm512_store_si512(start, _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_loadu_si512(q->correction + group * 16)));
+		codes[block] =
+			block_rows(run, first_block + min_uint32(block, nblocks - 1)) + run->codes_at;
+	_mm512_store_si512(start, _mm512_sub_epi32(_mm512_setzero_si512(),
+											   _mm512_loadu_si512(q->correction + group * 16)));
 	ALL_STORED();
 
 	/* A stride of 0: every row of sums starts from the same 16 integers. */
@@ -164,16 +167,18 @@ multiply_blocks(const TileRun *run, uint32_t first_block, uint32_t nblocks, uint
 static void
 score_blocks(const TileRun *run, uint32_t first_block, uint32_t nblocks, Sq8Sink sink)
 {
-	int32_t		sums[BLOCKS][MAX_TILE_ROWS * 16] __attribute__((aligned(64)));
-	size_t		nslots = kernel_sq8_slots(run->q);
+	int32_t sums[BLOCKS][MAX_TILE_ROWS * 16] __attribute__((aligned(64)));
+	size_t  nslots = kernel_sq8_slots(run->q);
 
 	for (uint32_t group = 0; group < run->q->ngroups; group++)
 	{
 		multiply_blocks(run, first_block, nblocks, group, sums);
 		for (uint32_t block = 0; block < nblocks; block++)
 		{
-			Sq8Result	tile = {sums[block], block_rows(run, first_block + block), run->stride, run->height, 1, run->has_add};
-			size_t		key = block_first_row(run, first_block + block) * nslots + group * 16;
+			Sq8Result tile = {sums[block], block_rows(run, first_block + block),
+							  run->stride, run->height,
+							  1,           run->has_add};
+			size_t    key = block_first_row(run, first_block + block) * nslots + group * 16;
 
 			if (sink.keys != NULL)
 				avx512_sq8_write(&tile, 0, run->q->scale + group * 16, sink.keys + key, nslots);
@@ -186,8 +191,10 @@ score_blocks(const TileRun *run, uint32_t first_block, uint32_t nblocks, Sq8Sink
 static void
 run_tiles(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, Sq8Sink sink)
 {
-	TileRun		run = {q, rows, kernel_sq8_row_size(q->dim, has_add), sizeof(float) * (has_add ? 2 : 1), nrows, 0, has_add};
-	uint32_t	nblocks;
+	TileRun run = {
+		q, rows,   kernel_sq8_row_size(q->dim, has_add), sizeof(float) * (has_add ? 2 : 1), nrows,
+		0, has_add};
+	uint32_t nblocks;
 
 	if (nrows == 0)
 		return;
@@ -200,7 +207,8 @@ run_tiles(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has
 }
 
 static void
-amx_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *best)
+amx_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
+			 float *best)
 {
 	run_tiles(q, rows, nrows, has_add, (Sq8Sink) {best, NULL});
 }
@@ -227,11 +235,11 @@ const KernelOps kernels_amx = {
 	.float_to_half = avx512_float_to_half,
 };
 
-#else							/* a compiler that does not know AMX */
+#else /* a compiler that does not know AMX */
 
-const bool	kernels_amx_built = false;
+const bool      kernels_amx_built = false;
 const KernelOps kernels_amx = {.name = "amx"};
 
 #endif
 
-#endif							/* __x86_64__ */
+#endif /* __x86_64__ */

@@ -21,17 +21,18 @@
  * ------------------------------------------------------------------------
  */
 
-#define TILE16_MOST_ROWS 6		/* 12 accumulators, 2 query registers, 1 broadcast */
-#define TILE8_MOST_ROWS 12
+#define TILE16_MOST_ROWS 6 /* 12 accumulators, 2 query registers, 1 broadcast */
+#define TILE8_MOST_ROWS  12
 
 /* 16 query tokens in two registers; nrows is a constant wherever this is expanded. */
 KERNEL_INLINE void
-dot_tile16(const KernelQuery *q, const float *pack, const TileRows *rows, float *dots, const int nrows)
+dot_tile16(const KernelQuery *q, const float *pack, const TileRows *rows, float *dots,
+		   const int nrows)
 {
-	__m256		low[TILE16_MOST_ROWS];
-	__m256		high[TILE16_MOST_ROWS];
+	__m256      low[TILE16_MOST_ROWS];
+	__m256      high[TILE16_MOST_ROWS];
 	const char *base[ROW_BASES];
-	uint32_t	dim = q->dim;
+	uint32_t    dim = q->dim;
 
 	set_row_bases(base, rows, nrows);
 	KERNEL_UNROLL
@@ -40,13 +41,13 @@ dot_tile16(const KernelQuery *q, const float *pack, const TileRows *rows, float 
 	for (size_t k = 0; k < dim; k++)
 	{
 		tile_prefetch(rows, k);
-		__m256		q0 = _mm256_load_ps(pack + k * 16);
-		__m256		q1 = _mm256_load_ps(pack + k * 16 + 8);
+		__m256 q0 = _mm256_load_ps(pack + k * 16);
+		__m256 q1 = _mm256_load_ps(pack + k * 16 + 8);
 
 		KERNEL_UNROLL
 		for (int i = 0; i < nrows; i++)
 		{
-			__m256		d = _mm256_set1_ps(load_float(row_at(base, rows->stride, i) + k * 4));
+			__m256 d = _mm256_set1_ps(load_float(row_at(base, rows->stride, i) + k * 4));
 
 			low[i] = _mm256_fmadd_ps(q0, d, low[i]);
 			high[i] = _mm256_fmadd_ps(q1, d, high[i]);
@@ -61,8 +62,8 @@ dot_tile16(const KernelQuery *q, const float *pack, const TileRows *rows, float 
 }
 
 #define TILE16(n) dot_tile16(q, pack, rows, dots, n)
-#define TILE8(n) dot_tile8(q, pack, rows, dots, n)
-#define TILE4(n) dot_tile4(q, pack, rows, dots, n)
+#define TILE8(n)  dot_tile8(q, pack, rows, dots, n)
+#define TILE4(n)  dot_tile4(q, pack, rows, dots, n)
 
 TILES_6(DEFINE_TILE, tile16, TILE16)
 TILES_12(DEFINE_TILE, tile8, TILE8)
@@ -76,11 +77,15 @@ tile4_rows16(const KernelQuery *q, const float *pack, const TileRows *rows, floa
 
 static const DotTile tiles16[] = {NULL, TILES_6(TILE_ENTRY, tile16, _)};
 static const DotTile tiles8[] = {NULL, TILES_12(TILE_ENTRY, tile8, _)};
-static const DotTile tiles4[] = {NULL, TILES_8(TILE_ENTRY, tile4, _)
-	tile4_rows16, tile4_rows16, tile4_rows16, tile4_rows16, tile4_rows16, tile4_rows16, tile4_rows16, tile4_rows16};
+static const DotTile tiles4[] = {NULL,         TILES_8(TILE_ENTRY, tile4, _) tile4_rows16,
+								 tile4_rows16, tile4_rows16,
+								 tile4_rows16, tile4_rows16,
+								 tile4_rows16, tile4_rows16,
+								 tile4_rows16};
 
 static void
-avx2_maxima16(const KernelRows *rows, const TileResult *tile, uint32_t at, float *best, uint32_t *best_row)
+avx2_maxima16(const KernelRows *rows, const TileResult *tile, uint32_t at, float *best,
+			  uint32_t *best_row)
 {
 	x86_maxima8(rows, tile, at, best, best_row);
 	x86_maxima8(rows, tile, at + 8, best, best_row);
@@ -101,7 +106,7 @@ avx2_keys16(const KernelRows *rows, const TileResult *tile, uint32_t at, float *
 static void
 avx2_half_to_float(const uint16_t *in, float *out, size_t n)
 {
-	size_t		whole = n & ~(size_t) 7;
+	size_t whole = n & ~(size_t) 7;
 
 	for (size_t i = 0; i < whole; i += 8)
 		_mm256_storeu_ps(out + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *) (in + i))));
@@ -112,23 +117,25 @@ avx2_half_to_float(const uint16_t *in, float *out, size_t n)
 static void
 avx2_float_to_half(const float *in, uint16_t *out, size_t n)
 {
-	size_t		whole = n & ~(size_t) 7;
+	size_t whole = n & ~(size_t) 7;
 
 	for (size_t i = 0; i < whole; i += 8)
-		_mm_storeu_si128((__m128i *) (out + i), _mm256_cvtps_ph(_mm256_loadu_ps(in + i), _MM_FROUND_TO_NEAREST_INT));
+		_mm_storeu_si128((__m128i *) (out + i),
+						 _mm256_cvtps_ph(_mm256_loadu_ps(in + i), _MM_FROUND_TO_NEAREST_INT));
 	for (size_t i = whole; i < n; i++)
-		out[i] = (uint16_t) _mm_cvtsi128_si32(_mm_cvtps_ph(_mm_set_ss(in[i]), _MM_FROUND_TO_NEAREST_INT));
+		out[i] = (uint16_t) _mm_cvtsi128_si32(
+			_mm_cvtps_ph(_mm_set_ss(in[i]), _MM_FROUND_TO_NEAREST_INT));
 }
 
 static void
 avx2_int8_to_float(const int8_t *in, float scale, float *out, size_t n)
 {
-	__m256		factor = _mm256_set1_ps(scale);
-	size_t		whole = n & ~(size_t) 7;
+	__m256 factor = _mm256_set1_ps(scale);
+	size_t whole = n & ~(size_t) 7;
 
 	for (size_t i = 0; i < whole; i += 8)
 	{
-		__m256i		codes = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *) (in + i)));
+		__m256i codes = _mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *) (in + i)));
 
 		_mm256_storeu_ps(out + i, _mm256_mul_ps(_mm256_cvtepi32_ps(codes), factor));
 	}
@@ -137,19 +144,25 @@ avx2_int8_to_float(const int8_t *in, float scale, float *out, size_t n)
 }
 
 static const TileKernels avx2_tiles = {
-	.lanes4 = {
-		.one = {.most_rows = 16, .full_first = true, .groups = 1, .tiles = tiles4},
-		.maxima = x86_maxima4, .keys = x86_keys4,
-	},
-	.lanes8 = {
-		.one = {.most_rows = TILE8_MOST_ROWS, .groups = 1, .tiles = tiles8},
-		.maxima = x86_maxima8, .keys = x86_keys8,
-	},
-	.lanes16 = {
-		.one = {.most_rows = TILE16_MOST_ROWS, .groups = 1, .tiles = tiles16},
-		.pair = {.most_rows = TILE16_MOST_ROWS, .groups = 1, .tiles = tiles16},
-		.maxima = avx2_maxima16, .keys = avx2_keys16,
-	},
+	.lanes4 =
+		{
+			.one = {.most_rows = 16, .full_first = true, .groups = 1, .tiles = tiles4},
+			.maxima = x86_maxima4,
+			.keys = x86_keys4,
+		},
+	.lanes8 =
+		{
+			.one = {.most_rows = TILE8_MOST_ROWS, .groups = 1, .tiles = tiles8},
+			.maxima = x86_maxima8,
+			.keys = x86_keys8,
+		},
+	.lanes16 =
+		{
+			.one = {.most_rows = TILE16_MOST_ROWS, .groups = 1, .tiles = tiles16},
+			.pair = {.most_rows = TILE16_MOST_ROWS, .groups = 1, .tiles = tiles16},
+			.maxima = avx2_maxima16,
+			.keys = avx2_keys16,
+		},
 	.half_to_float = avx2_half_to_float,
 	.int8_to_float = avx2_int8_to_float,
 };
@@ -157,7 +170,7 @@ static const TileKernels avx2_tiles = {
 static void
 avx2_maxsim_rows(const KernelQuery *q, const KernelRows *rows, float *best, uint32_t *best_row)
 {
-	TileSink	sink = {best, best_row, NULL};
+	TileSink sink = {best, best_row, NULL};
 
 	tile_run(&avx2_tiles, q, rows, &sink);
 }
@@ -165,7 +178,7 @@ avx2_maxsim_rows(const KernelQuery *q, const KernelRows *rows, float *best, uint
 static void
 avx2_dot_matrix(const KernelQuery *q, const KernelRows *rows, float *out)
 {
-	TileSink	sink = {NULL, NULL, out};
+	TileSink sink = {NULL, NULL, out};
 
 	tile_run(&avx2_tiles, q, rows, &sink);
 }
@@ -176,7 +189,7 @@ avx2_dot_matrix(const KernelQuery *q, const KernelRows *rows, float *out)
  */
 
 #define SQ8_MOST_ROWS 4
-#define SQ8_CHUNK 512			/* dims of a row widened at a time */
+#define SQ8_CHUNK     512 /* dims of a row widened at a time */
 
 /* The products of four dims of 8 query tokens with one row, added to acc. */
 KERNEL_INLINE __m256i
@@ -188,13 +201,14 @@ sq8_add_quad(__m256i acc, __m256i even, __m256i odd, const int32_t *words)
 
 /* One half of the 16 query tokens of a group: the 8 whose packed codes begin at pack. */
 KERNEL_INLINE void
-sq8_half_tile(const int8_t *pack, int32_t words[][SQ8_CHUNK / 2], uint32_t ndims, __m256i *acc, const int nrows)
+sq8_half_tile(const int8_t *pack, int32_t words[][SQ8_CHUNK / 2], uint32_t ndims, __m256i *acc,
+			  const int nrows)
 {
 	for (uint32_t k = 0; k < ndims / 2; k += 2, pack += 64)
 	{
-		__m256i		bytes = _mm256_loadu_si256((const __m256i *) pack);
-		__m256i		even = _mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8);
-		__m256i		odd = _mm256_srai_epi16(bytes, 8);
+		__m256i bytes = _mm256_loadu_si256((const __m256i *) pack);
+		__m256i even = _mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8);
+		__m256i odd = _mm256_srai_epi16(bytes, 8);
 
 		KERNEL_UNROLL
 		for (int i = 0; i < nrows; i++)
@@ -206,11 +220,11 @@ KERNEL_INLINE void
 sq8_tile(const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t *sums,
 		 const int nrows)
 {
-	int32_t		words[SQ8_MOST_ROWS][SQ8_CHUNK / 2];
-	const int8_t *pack = q->pack + (size_t) group * q->dim4 * 16;
+	int32_t        words[SQ8_MOST_ROWS][SQ8_CHUNK / 2];
+	const int8_t  *pack = q->pack + (size_t) group * q->dim4 * 16;
 	const __m256i *correction = (const __m256i *) (q->correction + group * 16);
-	__m256i		low[SQ8_MOST_ROWS];
-	__m256i		high[SQ8_MOST_ROWS];
+	__m256i        low[SQ8_MOST_ROWS];
+	__m256i        high[SQ8_MOST_ROWS];
 
 	KERNEL_UNROLL
 	for (int i = 0; i < nrows; i++)
@@ -220,7 +234,7 @@ sq8_tile(const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t
 	}
 	for (uint32_t start = 0; start < q->dim4; start += SQ8_CHUNK)
 	{
-		uint32_t	n = min_uint32(q->dim4 - start, SQ8_CHUNK);
+		uint32_t n = min_uint32(q->dim4 - start, SQ8_CHUNK);
 
 		for (int i = 0; i < nrows; i++)
 			sq8_widen_row((const uint8_t *) codes->first + i * codes->stride + start, n, words[i]);
@@ -248,8 +262,8 @@ KERNEL_INLINE __m256
 sq8_key(const Sq8Result *tile, uint32_t group, uint32_t r, uint32_t half, __m256 query_scale)
 {
 	const int32_t *sums = tile->sums + (r * tile->ngroups + group) * 16 + half;
-	__m256		products = _mm256_cvtepi32_ps(_mm256_load_si256((const __m256i *) sums));
-	__m256		scale = _mm256_mul_ps(_mm256_set1_ps(sq8_row_scale(tile, r)), query_scale);
+	__m256         products = _mm256_cvtepi32_ps(_mm256_load_si256((const __m256i *) sums));
+	__m256         scale = _mm256_mul_ps(_mm256_set1_ps(sq8_row_scale(tile, r)), query_scale);
 
 	return _mm256_fmadd_ps(products, scale, _mm256_set1_ps(sq8_row_add(tile, r)));
 }
@@ -259,8 +273,8 @@ avx2_sq8_maxima(const Sq8Result *tile, uint32_t group, const float *query_scale,
 {
 	for (uint32_t half = 0; half < 16; half += 8)
 	{
-		__m256		scales = _mm256_loadu_ps(query_scale + half);
-		__m256		largest = _mm256_loadu_ps(best + half);
+		__m256 scales = _mm256_loadu_ps(query_scale + half);
+		__m256 largest = _mm256_loadu_ps(best + half);
 
 		for (uint32_t r = 0; r < tile->nrows; r++)
 			largest = _mm256_max_ps(sq8_key(tile, group, r, half, scales), largest);
@@ -269,11 +283,12 @@ avx2_sq8_maxima(const Sq8Result *tile, uint32_t group, const float *query_scale,
 }
 
 static void
-avx2_sq8_write(const Sq8Result *tile, uint32_t group, const float *query_scale, float *out, size_t nslots)
+avx2_sq8_write(const Sq8Result *tile, uint32_t group, const float *query_scale, float *out,
+			   size_t nslots)
 {
 	for (uint32_t half = 0; half < 16; half += 8)
 	{
-		__m256		scales = _mm256_loadu_ps(query_scale + half);
+		__m256 scales = _mm256_loadu_ps(query_scale + half);
 
 		for (uint32_t r = 0; r < tile->nrows; r++)
 			_mm256_storeu_ps(out + r * nslots + half, sq8_key(tile, group, r, half, scales));
@@ -289,13 +304,15 @@ static const Sq8Kernels avx2_sq8 = {
 };
 
 static void
-avx2_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *best)
+avx2_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
+			  float *best)
 {
 	sq8_run(&avx2_sq8, q, rows, nrows, has_add, (Sq8Sink) {best, NULL});
 }
 
 static void
-avx2_sq8_keys(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *out)
+avx2_sq8_keys(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
+			  float *out)
 {
 	sq8_run(&avx2_sq8, q, rows, nrows, has_add, (Sq8Sink) {NULL, out});
 }
@@ -305,17 +322,17 @@ avx2_sq4_unpack(const uint8_t *rows, uint32_t nrows, uint32_t dim, bool has_add,
 {
 	const __m128i levels = _mm_loadu_si128((const __m128i *) kernel_sq4_levels);
 	const __m128i nibble = _mm_set1_epi8(15);
-	uint32_t	header = sizeof(float) * (has_add ? 2 : 1);
-	uint32_t	half = dim / 2;
+	uint32_t      header = sizeof(float) * (has_add ? 2 : 1);
+	uint32_t      half = dim / 2;
 
 	for (uint32_t i = 0; i < nrows; i++)
 	{
 		memcpy(out, rows, header);
 		for (uint32_t k = header; k < header + half; k += 16)
 		{
-			__m128i		codes = _mm_loadu_si128((const __m128i *) (rows + k));
-			__m128i		low = _mm_and_si128(codes, nibble);
-			__m128i		high = _mm_and_si128(_mm_srli_epi16(codes, 4), nibble);
+			__m128i codes = _mm_loadu_si128((const __m128i *) (rows + k));
+			__m128i low = _mm_and_si128(codes, nibble);
+			__m128i high = _mm_and_si128(_mm_srli_epi16(codes, 4), nibble);
 
 			_mm_storeu_si128((__m128i *) (out + k), _mm_shuffle_epi8(levels, low));
 			_mm_storeu_si128((__m128i *) (out + half + k), _mm_shuffle_epi8(levels, high));
@@ -353,13 +370,13 @@ KERNEL_INLINE void
 sketch_add_step(const uint8_t *codes, const uint8_t *lut, __m256i *sums, const int ntokens)
 {
 	const __m256i nibble = _mm256_set1_epi8(15);
-	__m256i		low[2];
-	__m256i		high[2];
+	__m256i       low[2];
+	__m256i       high[2];
 
 	KERNEL_UNROLL
 	for (int i = 0; i < 2; i++)
 	{
-		__m256i		bytes = _mm256_loadu_si256((const __m256i *) codes + i);
+		__m256i bytes = _mm256_loadu_si256((const __m256i *) codes + i);
 
 		low[i] = _mm256_and_si256(bytes, nibble);
 		high[i] = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), nibble);
@@ -374,21 +391,22 @@ sketch_add_step(const uint8_t *codes, const uint8_t *lut, __m256i *sums, const i
  * from 'token' on; ntokens is a constant wherever this is expanded.
  */
 KERNEL_INLINE void
-sketch_totals(const KernelSketchQuery *q, const uint8_t *block, uint32_t token, __m256i *totals, const int ntokens)
+sketch_totals(const KernelSketchQuery *q, const uint8_t *block, uint32_t token, __m256i *totals,
+			  const int ntokens)
 {
-	const __m256i low_byte = _mm256_set1_epi16(0xFF);
+	const __m256i  low_byte = _mm256_set1_epi16(0xFF);
 	const uint8_t *lut = q->lut + (size_t) token * SKETCH_LUT_SIZE;
-	size_t		lut_stride = (size_t) q->ntokens * SKETCH_LUT_SIZE;
-	__m256i		even[SKETCH_TOKENS];
-	__m256i		odd[SKETCH_TOKENS];
-	__m256i		sums[SKETCH_TOKENS];
+	size_t         lut_stride = (size_t) q->ntokens * SKETCH_LUT_SIZE;
+	__m256i        even[SKETCH_TOKENS];
+	__m256i        odd[SKETCH_TOKENS];
+	__m256i        sums[SKETCH_TOKENS];
 
 	KERNEL_UNROLL
 	for (int t = 0; t < ntokens; t++)
 		even[t] = odd[t] = _mm256_setzero_si256();
 	for (uint32_t k = 0; k < q->dim;)
 	{
-		uint32_t	end = min_uint32(k + SKETCH_BYTE_DIMS / 2, q->dim);
+		uint32_t end = min_uint32(k + SKETCH_BYTE_DIMS / 2, q->dim);
 
 		KERNEL_UNROLL
 		for (int t = 0; t < ntokens; t++)
@@ -407,8 +425,8 @@ sketch_totals(const KernelSketchQuery *q, const uint8_t *block, uint32_t token, 
 	KERNEL_UNROLL
 	for (int t = 0; t < ntokens; t++)
 	{
-		__m256i		first = _mm256_unpacklo_epi16(even[t], odd[t]);
-		__m256i		second = _mm256_unpackhi_epi16(even[t], odd[t]);
+		__m256i first = _mm256_unpacklo_epi16(even[t], odd[t]);
+		__m256i second = _mm256_unpackhi_epi16(even[t], odd[t]);
 
 		totals[t] = _mm256_add_epi16(_mm256_permute2x128_si256(first, second, 0x20),
 									 _mm256_permute2x128_si256(first, second, 0x31));
@@ -419,29 +437,33 @@ sketch_totals(const KernelSketchQuery *q, const uint8_t *block, uint32_t token, 
 KERNEL_INLINE __m256
 sketch_estimate(const KernelSketchQuery *q, uint32_t token, const uint8_t *halves, __m128i totals)
 {
-	__m256		total = _mm256_cvtepi32_ps(_mm256_cvtepu16_epi32(totals));
-	__m256		sum = _mm256_fmadd_ps(_mm256_set1_ps(q->delta[token]), total, _mm256_set1_ps(q->base[token]));
-	__m256		factor = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *) halves));
-	__m256		estimate = _mm256_fmadd_ps(factor, sum, _mm256_set1_ps(q->constant[token]));
+	__m256 total = _mm256_cvtepi32_ps(_mm256_cvtepu16_epi32(totals));
+	__m256 sum =
+		_mm256_fmadd_ps(_mm256_set1_ps(q->delta[token]), total, _mm256_set1_ps(q->base[token]));
+	__m256 factor = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *) halves));
+	__m256 estimate = _mm256_fmadd_ps(factor, sum, _mm256_set1_ps(q->constant[token]));
 
 	if (!q->has_add)
 		return _mm256_add_ps(estimate, _mm256_setzero_ps());
-	return _mm256_add_ps(estimate, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *) (halves + 32))));
+	return _mm256_add_ps(estimate,
+						 _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *) (halves + 32))));
 }
 
 KERNEL_INLINE void
-sketch_update(const KernelSketchQuery *q, const uint8_t *block, uint32_t token, float *state, const int ntokens)
+sketch_update(const KernelSketchQuery *q, const uint8_t *block, uint32_t token, float *state,
+			  const int ntokens)
 {
 	const uint8_t *halves = block + (size_t) q->dim * 2;
-	__m256i		totals[SKETCH_TOKENS];
+	__m256i        totals[SKETCH_TOKENS];
 
 	sketch_totals(q, block, token, totals, ntokens);
 	KERNEL_UNROLL
 	for (int t = 0; t < ntokens; t++)
 	{
-		float	   *best = state + (size_t) (token + t) * SKETCH_BLOCK_TOKENS;
-		__m256		low = sketch_estimate(q, token + t, halves, _mm256_castsi256_si128(totals[t]));
-		__m256		high = sketch_estimate(q, token + t, halves + 16, _mm256_extracti128_si256(totals[t], 1));
+		float *best = state + (size_t) (token + t) * SKETCH_BLOCK_TOKENS;
+		__m256 low = sketch_estimate(q, token + t, halves, _mm256_castsi256_si128(totals[t]));
+		__m256 high =
+			sketch_estimate(q, token + t, halves + 16, _mm256_extracti128_si256(totals[t], 1));
 
 		_mm256_storeu_ps(best, _mm256_max_ps(low, _mm256_loadu_ps(best)));
 		_mm256_storeu_ps(best + 8, _mm256_max_ps(high, _mm256_loadu_ps(best + 8)));
@@ -449,10 +471,11 @@ sketch_update(const KernelSketchQuery *q, const uint8_t *block, uint32_t token, 
 }
 
 static void
-avx2_sketch_blocks(const KernelSketchQuery *q, const uint8_t *blocks, uint32_t nblocks, float *state)
+avx2_sketch_blocks(const KernelSketchQuery *q, const uint8_t *blocks, uint32_t nblocks,
+				   float *state)
 {
-	size_t		block_size = kernel_sketch_block_size(q->dim, q->has_add);
-	uint32_t	whole = q->ntokens - q->ntokens % SKETCH_TOKENS;
+	size_t   block_size = kernel_sketch_block_size(q->dim, q->has_add);
+	uint32_t whole = q->ntokens - q->ntokens % SKETCH_TOKENS;
 
 	for (uint32_t b = 0; b < nblocks; b++, blocks += block_size)
 	{
@@ -467,11 +490,12 @@ static void
 avx2_sketch_scores(const KernelSketchQuery *q, uint32_t token, const uint8_t *block, float *scores)
 {
 	const uint8_t *halves = block + (size_t) q->dim * 2;
-	__m256i		totals[SKETCH_TOKENS];
+	__m256i        totals[SKETCH_TOKENS];
 
 	sketch_totals(q, block, token, totals, 1);
 	_mm256_storeu_ps(scores, sketch_estimate(q, token, halves, _mm256_castsi256_si128(totals[0])));
-	_mm256_storeu_ps(scores + 8, sketch_estimate(q, token, halves + 16, _mm256_extracti128_si256(totals[0], 1)));
+	_mm256_storeu_ps(
+		scores + 8, sketch_estimate(q, token, halves + 16, _mm256_extracti128_si256(totals[0], 1)));
 }
 
 static void
@@ -479,10 +503,11 @@ avx2_sketch_finish(const KernelSketchQuery *q, const float *state, float *best)
 {
 	for (uint32_t token = 0; token < q->ntokens; token++, state += SKETCH_BLOCK_TOKENS)
 	{
-		__m256		eighths = _mm256_max_ps(_mm256_loadu_ps(state), _mm256_loadu_ps(state + 8));
-		__m128		quarters = _mm_max_ps(_mm256_castps256_ps128(eighths), _mm256_extractf128_ps(eighths, 1));
-		__m128		halves = _mm_max_ps(quarters, _mm_movehl_ps(quarters, quarters));
-		__m128		largest = _mm_max_ss(halves, _mm_movehdup_ps(halves));
+		__m256 eighths = _mm256_max_ps(_mm256_loadu_ps(state), _mm256_loadu_ps(state + 8));
+		__m128 quarters =
+			_mm_max_ps(_mm256_castps256_ps128(eighths), _mm256_extractf128_ps(eighths, 1));
+		__m128 halves = _mm_max_ps(quarters, _mm_movehl_ps(quarters, quarters));
+		__m128 largest = _mm_max_ss(halves, _mm_movehdup_ps(halves));
 
 		/* Zero is added for the sign of a zero, as in the scalar twin. */
 		best[token] = _mm_cvtss_f32(largest) + 0.0f;
@@ -514,4 +539,4 @@ const KernelOps kernels_avx2 = {
 	.float_to_half = avx2_float_to_half,
 };
 
-#endif							/* __x86_64__ */
+#endif /* __x86_64__ */

@@ -17,24 +17,28 @@
 #include "kernels/tiles.h"
 
 /* What the better ones inherit from the plain one. */
-extern void avx512_maxsim_rows(const KernelQuery *q, const KernelRows *rows, float *best, uint32_t *best_row);
+extern void avx512_maxsim_rows(const KernelQuery *q, const KernelRows *rows, float *best,
+							   uint32_t *best_row);
 extern void avx512_dot_matrix(const KernelQuery *q, const KernelRows *rows, float *out);
 DECLARE_PLAIN_KERNELS(avx512);
-extern void avx512_pq_rows(const KernelPqQuery *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *best);
+extern void avx512_pq_rows(const KernelPqQuery *q, const uint8_t *rows, uint32_t nrows,
+						   bool has_add, float *best);
 extern void avx512_sketch_finish(const KernelSketchQuery *q, const float *state, float *best);
 extern void avx512_half_to_float(const uint16_t *in, float *out, size_t n);
 extern void avx512_float_to_half(const float *in, uint16_t *out, size_t n);
 
 /* And from the one with VNNI. */
-extern void avx512vnni_sketch_blocks(const KernelSketchQuery *q, const uint8_t *blocks, uint32_t nblocks, float *state);
-extern void avx512vnni_sketch_scores(const KernelSketchQuery *q, uint32_t token, const uint8_t *block, float *scores);
+extern void avx512vnni_sketch_blocks(const KernelSketchQuery *q, const uint8_t *blocks,
+									 uint32_t nblocks, float *state);
+extern void avx512vnni_sketch_scores(const KernelSketchQuery *q, uint32_t token,
+									 const uint8_t *block, float *scores);
 
 /* The keys of row r in one column of an sq8 tile. */
 KERNEL_INLINE __m512
 avx512_sq8_key(const Sq8Result *tile, uint32_t group, uint32_t r, __m512 query_scale)
 {
-	__m512i		sums = _mm512_load_si512(tile->sums + (r * tile->ngroups + group) * 16);
-	__m512		scale = _mm512_mul_ps(_mm512_set1_ps(sq8_row_scale(tile, r)), query_scale);
+	__m512i sums = _mm512_load_si512(tile->sums + (r * tile->ngroups + group) * 16);
+	__m512  scale = _mm512_mul_ps(_mm512_set1_ps(sq8_row_scale(tile, r)), query_scale);
 
 	return _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), scale, _mm512_set1_ps(sq8_row_add(tile, r)));
 }
@@ -43,8 +47,8 @@ avx512_sq8_key(const Sq8Result *tile, uint32_t group, uint32_t r, __m512 query_s
 static void
 avx512_sq8_maxima(const Sq8Result *tile, uint32_t group, const float *query_scale, float *best)
 {
-	__m512		scales = _mm512_loadu_ps(query_scale);
-	__m512		largest = _mm512_loadu_ps(best);
+	__m512 scales = _mm512_loadu_ps(query_scale);
+	__m512 largest = _mm512_loadu_ps(best);
 
 	for (uint32_t r = 0; r < tile->nrows; r++)
 		largest = _mm512_max_ps(avx512_sq8_key(tile, group, r, scales), largest);
@@ -53,12 +57,13 @@ avx512_sq8_maxima(const Sq8Result *tile, uint32_t group, const float *query_scal
 
 /* All keys of one column. */
 static void
-avx512_sq8_write(const Sq8Result *tile, uint32_t group, const float *query_scale, float *out, size_t nslots)
+avx512_sq8_write(const Sq8Result *tile, uint32_t group, const float *query_scale, float *out,
+				 size_t nslots)
 {
-	__m512		scales = _mm512_loadu_ps(query_scale);
+	__m512 scales = _mm512_loadu_ps(query_scale);
 
 	for (uint32_t r = 0; r < tile->nrows; r++)
 		_mm512_storeu_ps(out + r * nslots, avx512_sq8_key(tile, group, r, scales));
 }
 
-#endif							/* COLBERT_KERNELS_AVX512_H */
+#endif /* COLBERT_KERNELS_AVX512_H */

@@ -16,17 +16,17 @@
  * ------------------------------------------------------------------------
  */
 
-#define SQ8_MOST_ROWS 16
-#define SQ8_PAIR_MOST_ROWS 12	/* two groups: 24 accumulators, 2 query registers, 1 broadcast */
+#define SQ8_MOST_ROWS      16
+#define SQ8_PAIR_MOST_ROWS 12 /* two groups: 24 accumulators, 2 query registers, 1 broadcast */
 
 /* nrows and ngroups are constants wherever this is expanded. */
 KERNEL_INLINE void
 sq8_tile(const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t *sums,
 		 const int nrows, const int ngroups)
 {
-	__m512i		acc[SQ8_PAIR_MOST_ROWS * 2];
-	const char *base[ROW_BASES];
-	uint32_t	dim4 = q->dim4;
+	__m512i       acc[SQ8_PAIR_MOST_ROWS * 2];
+	const char   *base[ROW_BASES];
+	uint32_t      dim4 = q->dim4;
 	const int8_t *pack = q->pack + (size_t) group * dim4 * 16;
 	const int8_t *second = pack + (size_t) dim4 * 16;
 
@@ -38,14 +38,14 @@ sq8_tile(const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t
 
 	for (size_t k = 0; k < dim4; k += 4)
 	{
-		__m512i		q0 = _mm512_loadu_si512(pack + k * 16);
-		__m512i		q1 = ngroups > 1 ? _mm512_loadu_si512(second + k * 16) : q0;
+		__m512i q0 = _mm512_loadu_si512(pack + k * 16);
+		__m512i q1 = ngroups > 1 ? _mm512_loadu_si512(second + k * 16) : q0;
 
 		tile_prefetch(codes, k);
 		KERNEL_UNROLL
 		for (int i = 0; i < nrows; i++)
 		{
-			__m512i		d = _mm512_set1_epi32(load_int32(row_at(base, codes->stride, i) + k));
+			__m512i d = _mm512_set1_epi32(load_int32(row_at(base, codes->stride, i) + k));
 
 			acc[i * ngroups] = _mm512_dpbusd_epi32(acc[i * ngroups], d, q0);
 			if (ngroups > 1)
@@ -60,28 +60,30 @@ sq8_tile(const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t
 
 /* The first 8 tokens of a group; the others are padding, whose sums are zero. */
 KERNEL_INLINE void
-sq8_half_tile(const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t *sums, const int nrows)
+sq8_half_tile(const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t *sums,
+			  const int nrows)
 {
-	__m256i		acc[SQ8_MOST_ROWS];
-	const char *base[ROW_BASES];
-	uint32_t	dim4 = q->dim4;
+	__m256i       acc[SQ8_MOST_ROWS];
+	const char   *base[ROW_BASES];
+	uint32_t      dim4 = q->dim4;
 	const int8_t *pack = q->pack + (size_t) group * dim4 * 16;
 
 	set_row_bases(base, codes, nrows);
 	KERNEL_UNROLL
 	for (int i = 0; i < nrows; i++)
-		acc[i] = _mm256_sub_epi32(_mm256_setzero_si256(),
-								  _mm256_loadu_si256((const __m256i *) (q->correction + group * 16)));
+		acc[i] =
+			_mm256_sub_epi32(_mm256_setzero_si256(),
+							 _mm256_loadu_si256((const __m256i *) (q->correction + group * 16)));
 
 	for (size_t k = 0; k < dim4; k += 4)
 	{
-		__m256i		tokens = _mm256_loadu_si256((const __m256i *) (pack + k * 16));
+		__m256i tokens = _mm256_loadu_si256((const __m256i *) (pack + k * 16));
 
 		tile_prefetch(codes, k);
 		KERNEL_UNROLL
 		for (int i = 0; i < nrows; i++)
 		{
-			__m256i		d = _mm256_set1_epi32(load_int32(row_at(base, codes->stride, i) + k));
+			__m256i d = _mm256_set1_epi32(load_int32(row_at(base, codes->stride, i) + k));
 
 			acc[i] = _mm256_dpbusd_epi32(acc[i], d, tokens);
 		}
@@ -93,7 +95,7 @@ sq8_half_tile(const KernelSq8Query *q, uint32_t group, const TileRows *codes, in
 }
 
 #define SQ8_HALF_TILE(n) sq8_half_tile(q, group, codes, sums, n)
-#define SQ8_TILE(n) sq8_tile(q, group, codes, sums, n, 1)
+#define SQ8_TILE(n)      sq8_tile(q, group, codes, sums, n, 1)
 #define SQ8_TILE_PAIR(n) sq8_tile(q, group, codes, sums, n, 2)
 
 TILES_16(DEFINE_SQ8_TILE, sq8_half_tile, SQ8_HALF_TILE)
@@ -113,13 +115,15 @@ static const Sq8Kernels avx512vnni_sq8 = {
 };
 
 static void
-avx512vnni_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *best)
+avx512vnni_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
+					float *best)
 {
 	sq8_run(&avx512vnni_sq8, q, rows, nrows, has_add, (Sq8Sink) {best, NULL});
 }
 
 static void
-avx512vnni_sq8_keys(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *out)
+avx512vnni_sq8_keys(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
+					float *out)
 {
 	sq8_run(&avx512vnni_sq8, q, rows, nrows, has_add, (Sq8Sink) {NULL, out});
 }
@@ -138,13 +142,15 @@ sketch_add_quads(__m512i total, __m512i bytes)
 #include "kernels/sketch512.h"
 
 void
-avx512vnni_sketch_blocks(const KernelSketchQuery *q, const uint8_t *blocks, uint32_t nblocks, float *state)
+avx512vnni_sketch_blocks(const KernelSketchQuery *q, const uint8_t *blocks, uint32_t nblocks,
+						 float *state)
 {
 	sketch_blocks(q, blocks, nblocks, state);
 }
 
 void
-avx512vnni_sketch_scores(const KernelSketchQuery *q, uint32_t token, const uint8_t *block, float *scores)
+avx512vnni_sketch_scores(const KernelSketchQuery *q, uint32_t token, const uint8_t *block,
+						 float *scores)
 {
 	sketch_scores(q, token, block, scores);
 }
@@ -165,4 +171,4 @@ const KernelOps kernels_avx512vnni = {
 	.float_to_half = avx512_float_to_half,
 };
 
-#endif							/* __x86_64__ */
+#endif /* __x86_64__ */

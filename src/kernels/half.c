@@ -14,7 +14,7 @@
 static float
 float_from_bits(uint32_t bits)
 {
-	float		value;
+	float value;
 
 	memcpy(&value, &bits, sizeof(value));
 	return value;
@@ -23,7 +23,7 @@ float_from_bits(uint32_t bits)
 static uint32_t
 float_bits(float value)
 {
-	uint32_t	bits;
+	uint32_t bits;
 
 	memcpy(&bits, &value, sizeof(bits));
 	return bits;
@@ -32,12 +32,13 @@ float_bits(float value)
 float
 kernel_half_to_float(uint16_t h)
 {
-	uint32_t	sign = (uint32_t) (h & 0x8000) << 16;
-	uint32_t	exponent = (h >> 10) & 0x1F;
-	uint32_t	mantissa = h & 0x3FF;
+	uint32_t sign = (uint32_t) (h & 0x8000) << 16;
+	uint32_t exponent = (h >> 10) & 0x1F;
+	uint32_t mantissa = h & 0x3FF;
 
 	if (exponent == 0x1F)
-		return float_from_bits(sign | 0x7F800000 | (mantissa << 13) | (mantissa != 0 ? 0x400000 : 0));
+		return float_from_bits(sign | 0x7F800000 | (mantissa << 13) |
+							   (mantissa != 0 ? 0x400000 : 0));
 	if (exponent == 0)
 		/* Zero and the subnormals: an integer times 2^-24, exact. */
 		return float_from_bits(sign | float_bits((float) mantissa * 0x1p-24f));
@@ -47,19 +48,19 @@ kernel_half_to_float(uint16_t h)
 uint16_t
 kernel_float_to_half(float f)
 {
-	uint32_t	bits = float_bits(f);
-	uint16_t	sign = (uint16_t) ((bits >> 16) & 0x8000);
-	uint32_t	magnitude = bits & 0x7FFFFFFF;
-	uint32_t	rounded;
+	uint32_t bits = float_bits(f);
+	uint16_t sign = (uint16_t) ((bits >> 16) & 0x8000);
+	uint32_t magnitude = bits & 0x7FFFFFFF;
+	uint32_t rounded;
 
 	if (magnitude > 0x7F800000)
 		return (uint16_t) (sign | 0x7E00 | ((magnitude >> 13) & 0x3FF));
-	if (magnitude >= 0x477FF000)	/* 65,520 rounds to infinity */
+	if (magnitude >= 0x477FF000) /* 65,520 rounds to infinity */
 		return (uint16_t) (sign | 0x7C00);
-	if (magnitude < 0x38800000)	/* below 2^-14: a subnormal, in steps of 2^-24 */
+	if (magnitude < 0x38800000) /* below 2^-14: a subnormal, in steps of 2^-24 */
 	{
 		/* Adding 1/2 leaves the multiple of 2^-24, rounded to even, in the low bits. */
-		float		sum = float_from_bits(magnitude) + 0.5f;
+		float sum = float_from_bits(magnitude) + 0.5f;
 
 		return (uint16_t) (sign | (float_bits(sum) - 0x3F000000));
 	}

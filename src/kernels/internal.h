@@ -49,8 +49,8 @@ kernel_scratch_stride(uint32_t dim)
  * nibbles of a byte position in four steps of 32 dims add up in a byte.
  */
 #define SKETCH_MOST_STEPS 31
-#define SKETCH_BYTE_DIMS 128
-#define SKETCH_LUT_SIZE 128		/* bytes of a query token's tables for 32 dims */
+#define SKETCH_BYTE_DIMS  128
+#define SKETCH_LUT_SIZE   128 /* bytes of a query token's tables for 32 dims */
 
 /* What is added to the codes of an sq8 row. */
 #define SQ8_BIAS 128
@@ -59,7 +59,7 @@ kernel_scratch_stride(uint32_t dim)
 KERNEL_INLINE float
 load_float(const void *p)
 {
-	float		value;
+	float value;
 
 	memcpy(&value, p, sizeof(value));
 	return value;
@@ -68,7 +68,7 @@ load_float(const void *p)
 KERNEL_INLINE int32_t
 load_int32(const void *p)
 {
-	int32_t		value;
+	int32_t value;
 
 	memcpy(&value, p, sizeof(value));
 	return value;
@@ -77,7 +77,7 @@ load_int32(const void *p)
 KERNEL_INLINE uint16_t
 load_uint16(const void *p)
 {
-	uint16_t	value;
+	uint16_t value;
 
 	memcpy(&value, p, sizeof(value));
 	return value;
@@ -113,7 +113,7 @@ min_uint32(uint32_t a, uint32_t b)
 KERNEL_INLINE uint32_t
 next_block_rows(uint32_t left, uint32_t largest)
 {
-	uint32_t	nblocks = (left + largest - 1) / largest;
+	uint32_t nblocks = (left + largest - 1) / largest;
 
 	return (left + nblocks - 1) / nblocks;
 }
@@ -125,13 +125,14 @@ extern const KernelOps kernels_avx2;
 extern const KernelOps kernels_avx512;
 extern const KernelOps kernels_avx512vnni;
 extern const KernelOps kernels_amx;
-extern const bool kernels_amx_built;
+extern const bool      kernels_amx_built;
 
 /* Limited by memory: nothing is gained by wider registers. */
-extern void avx2_sq4_unpack(const uint8_t *rows, uint32_t nrows, uint32_t dim, bool has_add, uint8_t *out);
+extern void avx2_sq4_unpack(const uint8_t *rows, uint32_t nrows, uint32_t dim, bool has_add,
+							uint8_t *out);
 #elif defined(__aarch64__)
 extern const KernelOps kernels_neon;
 extern const KernelOps kernels_neondot;
 #endif
 
-#endif							/* COLBERT_KERNELS_INTERNAL_H */
+#endif /* COLBERT_KERNELS_INTERNAL_H */

@@ -25,7 +25,7 @@
 typedef struct Implementation
 {
 	const KernelOps *ops;
-	bool		(*supported) (void);
+	bool (*supported)(void);
 } Implementation;
 
 static bool
@@ -40,10 +40,7 @@ always(void)
 static bool
 has_f16c(void)
 {
-	unsigned int eax,
-				ebx,
-				ecx,
-				edx;
+	unsigned int eax, ebx, ecx, edx;
 
 	return __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & bit_F16C) != 0;
 }
@@ -58,7 +55,7 @@ static bool
 has_avx512(void)
 {
 	return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-		__builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+		   __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
 
 static bool
@@ -74,13 +71,10 @@ amx_granted(void)
 #if defined(COLBERT_AMX_EMULATED)
 	return true;
 #elif defined(__linux__)
-	const unsigned int tile_and_int8 = 3u << 24;
-	const unsigned long request_permission = 0x1023;	/* ARCH_REQ_XCOMP_PERM */
-	const unsigned long tile_data = 18; /* XFEATURE_XTILEDATA */
-	unsigned int eax,
-				ebx,
-				ecx,
-				edx;
+	const unsigned int  tile_and_int8 = 3u << 24;
+	const unsigned long request_permission = 0x1023; /* ARCH_REQ_XCOMP_PERM */
+	const unsigned long tile_data = 18;              /* XFEATURE_XTILEDATA */
+	unsigned int        eax, ebx, ecx, edx;
 
 	if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) || (edx & tile_and_int8) != tile_and_int8)
 		return false;
@@ -94,7 +88,7 @@ amx_granted(void)
 static bool
 has_amx(void)
 {
-	static int	answer = -1;	/* not asked yet */
+	static int answer = -1; /* not asked yet */
 
 	if (answer < 0)
 		answer = kernels_amx_built && has_avx512vnni() && amx_granted();
@@ -118,9 +112,7 @@ has_neondot(void)
 static const Implementation implementations[] = {
 	{&kernels_scalar, always},
 #if defined(__x86_64__)
-	{&kernels_avx2, has_avx2},
-	{&kernels_avx512, has_avx512},
-	{&kernels_avx512vnni, has_avx512vnni},
+	{&kernels_avx2, has_avx2}, {&kernels_avx512, has_avx512}, {&kernels_avx512vnni, has_avx512vnni},
 	{&kernels_amx, has_amx},
 #elif defined(__aarch64__)
 	{&kernels_neon, always},
@@ -130,19 +122,13 @@ static const Implementation implementations[] = {
 
 #define NIMPLEMENTATIONS (sizeof(implementations) / sizeof(implementations[0]))
 
-static const char *const names[] = {
-	"scalar",
+static const char *const names[] = {"scalar",
 #if defined(__x86_64__)
-	"avx2",
-	"avx512",
-	"avx512vnni",
-	"amx",
+									"avx2",   "avx512", "avx512vnni", "amx",
 #elif defined(__aarch64__)
-	"neon",
-	"neondot",
+									"neon", "neondot",
 #endif
-	NULL
-};
+									NULL};
 
 /* Correct before kernels_init() too: the scalar kernels run anywhere. */
 const KernelOps *kernels = &kernels_scalar;
@@ -156,7 +142,7 @@ kernels_init(void)
 bool
 kernels_select(const char *name)
 {
-	bool		any = strcmp(name, "auto") == 0;
+	bool any = strcmp(name, "auto") == 0;
 
 	for (size_t i = NIMPLEMENTATIONS; i-- > 0;)
 	{

@@ -35,8 +35,8 @@
 typedef enum KernelElement
 {
 	KERNEL_FLOAT4 = 0,
-	KERNEL_FLOAT2 = 1,			/* IEEE binary16 */
-	KERNEL_INT8 = 2				/* symmetric, one float4 scale a token */
+	KERNEL_FLOAT2 = 1, /* IEEE binary16 */
+	KERNEL_INT8 = 2    /* symmetric, one float4 scale a token */
 } KernelElement;
 
 /* Bytes of one element. */
@@ -54,12 +54,12 @@ kernel_element_size(KernelElement element)
  */
 typedef struct KernelQuery
 {
-	uint32_t	ntokens;
-	uint32_t	dim;
-	uint32_t	lanes;
-	uint32_t	ngroups;		/* nslots = lanes * ngroups */
-	float	   *pack;			/* 64-byte aligned, inside the allocation */
-	float	   *scratch;		/* room to widen a few rows, 64-byte aligned */
+	uint32_t ntokens;
+	uint32_t dim;
+	uint32_t lanes;
+	uint32_t ngroups; /* nslots = lanes * ngroups */
+	float   *pack;    /* 64-byte aligned, inside the allocation */
+	float   *scratch; /* room to widen a few rows, 64-byte aligned */
 } KernelQuery;
 
 /* Number of entries that best and best_row arrays of this query must have. */
@@ -73,7 +73,8 @@ kernel_query_slots(const KernelQuery *q)
 extern size_t kernel_query_size(uint32_t ntokens, uint32_t dim);
 
 /* Pack ntokens x dim row-major floats into memory of kernel_query_size(). */
-extern KernelQuery *kernel_query_pack(void *memory, const float *tokens, uint32_t ntokens, uint32_t dim);
+extern KernelQuery *kernel_query_pack(void *memory, const float *tokens, uint32_t ntokens,
+									  uint32_t dim);
 
 /*
  * A run of rows of one element format. Row i starts at rows + i * stride.
@@ -82,15 +83,15 @@ extern KernelQuery *kernel_query_pack(void *memory, const float *tokens, uint32_
  */
 typedef struct KernelRows
 {
-	const void *rows;
-	size_t		stride;
+	const void   *rows;
+	size_t        stride;
 	KernelElement element;
-	uint32_t	nrows;
-	uint32_t	first;			/* number of the first row, for best_row */
-	const float *scale;
-	const float *mul;
-	const float *add;
-	size_t		param_stride;	/* usually sizeof(float), or the stride */
+	uint32_t      nrows;
+	uint32_t      first; /* number of the first row, for best_row */
+	const float  *scale;
+	const float  *mul;
+	const float  *add;
+	size_t        param_stride; /* usually sizeof(float), or the stride */
 
 	/*
 	 * Where the rows begin that will be scored next, or NULL: their first
@@ -102,13 +103,13 @@ typedef struct KernelRows
 /* An int8 query for sq8 rows; see kernel_sq8_pack. */
 typedef struct KernelSq8Query
 {
-	uint32_t	ntokens;
-	uint32_t	dim;
-	uint32_t	dim4;			/* dim rounded up to 4 */
-	uint32_t	ngroups;		/* of 16 tokens */
-	int8_t	   *pack;			/* [group][dim4/4][16 tokens][4 dims] */
-	int32_t    *correction;		/* 128 * sum of the token's codes, by slot */
-	float	   *scale;			/* by slot */
+	uint32_t ntokens;
+	uint32_t dim;
+	uint32_t dim4;       /* dim rounded up to 4 */
+	uint32_t ngroups;    /* of 16 tokens */
+	int8_t  *pack;       /* [group][dim4/4][16 tokens][4 dims] */
+	int32_t *correction; /* 128 * sum of the token's codes, by slot */
+	float   *scale;      /* by slot */
 } KernelSq8Query;
 
 static inline uint32_t
@@ -117,12 +118,13 @@ kernel_sq8_slots(const KernelSq8Query *q)
 	return q->ngroups * 16;
 }
 
-extern size_t kernel_sq8_query_size(uint32_t ntokens, uint32_t dim);
-extern KernelSq8Query *kernel_sq8_pack(void *memory, const float *tokens, uint32_t ntokens, uint32_t dim);
+extern size_t          kernel_sq8_query_size(uint32_t ntokens, uint32_t dim);
+extern KernelSq8Query *kernel_sq8_pack(void *memory, const float *tokens, uint32_t ntokens,
+									   uint32_t dim);
 
 /* The same of tokens that are encoded as sq8 rows already. */
-extern KernelSq8Query *kernel_sq8_pack_rows(void *memory, const uint8_t *const *rows, uint32_t ntokens, uint32_t dim,
-											bool has_add);
+extern KernelSq8Query *kernel_sq8_pack_rows(void *memory, const uint8_t *const *rows,
+											uint32_t ntokens, uint32_t dim, bool has_add);
 
 /*
  * An sq8 row: float scale, [float add where has_add], then dim4 bytes of
@@ -145,8 +147,7 @@ extern void kernel_sq8_decode(const uint8_t *row, uint32_t dim, bool has_add, fl
  * Lloyd and Max for a normal of deviation 46.
  */
 static const uint8_t kernel_sq4_levels[16] __attribute__((unused)) = {
-	2, 33, 54, 70, 85, 98, 110, 122, 134, 146, 158, 171, 186, 202, 223, 254
-};
+	2, 33, 54, 70, 85, 98, 110, 122, 134, 146, 158, 171, 186, 202, 223, 254};
 
 static inline size_t
 kernel_sq4_row_size(uint32_t dim, bool has_add)
@@ -165,11 +166,11 @@ kernel_sq4_row_size(uint32_t dim, bool has_add)
 
 typedef struct KernelPqQuery
 {
-	uint32_t	ntokens;
-	uint32_t	m;
-	uint32_t	ngroups;
-	uint32_t	last_lanes;
-	float	   *tables;			/* [group][m][PQ_CENTROIDS][lanes], 64-byte aligned */
+	uint32_t ntokens;
+	uint32_t m;
+	uint32_t ngroups;
+	uint32_t last_lanes;
+	float   *tables; /* [group][m][PQ_CENTROIDS][lanes], 64-byte aligned */
 } KernelPqQuery;
 
 static inline size_t
@@ -194,11 +195,12 @@ kernel_pq_slots(const KernelPqQuery *q)
 static inline float *
 kernel_pq_table(const KernelPqQuery *q, uint32_t group, uint32_t s)
 {
-	return q->tables + ((size_t) group * q->m * 16 + (size_t) s * kernel_pq_lanes(q, group)) * PQ_CENTROIDS;
+	return q->tables +
+		   ((size_t) group * q->m * 16 + (size_t) s * kernel_pq_lanes(q, group)) * PQ_CENTROIDS;
 }
 
 /* A query without its entries, which are the caller's to fill in. */
-extern size_t kernel_pq_query_size(uint32_t ntokens, uint32_t m);
+extern size_t         kernel_pq_query_size(uint32_t ntokens, uint32_t m);
 extern KernelPqQuery *kernel_pq_lay_out(void *memory, uint32_t ntokens, uint32_t m);
 
 /*
@@ -226,20 +228,21 @@ kernel_sketch_block_size(uint32_t dim, bool has_add)
  */
 typedef struct KernelSketchQuery
 {
-	uint32_t	ntokens;
-	uint32_t	dim;			/* multiple of 32 */
-	bool		has_add;
-	uint8_t    *lut;			/* [dim/32][token][low, high nibble][4 bytes][16], 64-byte aligned */
-	float	   *delta;
-	float	   *base;
-	float	   *constant;		/* what the mean contributes: q . mean */
+	uint32_t ntokens;
+	uint32_t dim; /* multiple of 32 */
+	bool     has_add;
+	uint8_t *lut; /* [dim/32][token][low, high nibble][4 bytes][16], 64-byte aligned */
+	float   *delta;
+	float   *base;
+	float   *constant; /* what the mean contributes: q . mean */
 } KernelSketchQuery;
 
 extern size_t kernel_sketch_query_size(uint32_t ntokens, uint32_t dim);
 
 /* rotated: ntokens x dim floats, already rotated; constant: one a token. */
-extern KernelSketchQuery *kernel_sketch_pack(void *memory, const float *rotated, const float *constant,
-											 uint32_t ntokens, uint32_t dim, bool has_add);
+extern KernelSketchQuery *kernel_sketch_pack(void *memory, const float *rotated,
+											 const float *constant, uint32_t ntokens, uint32_t dim,
+											 bool has_add);
 
 /*
  * The functions that differ by instruction set. All keep the rule above:
@@ -247,57 +250,65 @@ extern KernelSketchQuery *kernel_sketch_pack(void *memory, const float *rotated,
  */
 typedef struct KernelOps
 {
-	const char *name;			/* scalar, avx2, avx512, avx512vnni, amx; neon, neondot */
+	const char *name; /* scalar, avx2, avx512, avx512vnni, amx; neon, neondot */
 
 	/*
 	 * Running maxima of key over a run of rows. best and best_row have
 	 * kernel_query_slots() entries; the caller sets best to -INFINITY (and
 	 * best_row to anything) before the first run. best_row may be NULL.
 	 */
-	void		(*maxsim_rows) (const KernelQuery *q, const KernelRows *rows, float *best, uint32_t *best_row);
+	void (*maxsim_rows)(const KernelQuery *q, const KernelRows *rows, float *best,
+						uint32_t *best_row);
 
 	/* All keys: out[row * kernel_query_slots() + slot]. */
-	void		(*dot_matrix) (const KernelQuery *q, const KernelRows *rows, float *out);
+	void (*dot_matrix)(const KernelQuery *q, const KernelRows *rows, float *out);
 
 	/* Running maxima over sq8 rows of kernel_sq8_row_size() bytes, one after another. */
-	void		(*sq8_rows) (const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *best);
+	void (*sq8_rows)(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
+					 float *best);
 
 	/* All keys of such rows: out[row * kernel_sq8_slots() + slot]; fastest where out is aligned to 64 bytes. */
-	void		(*sq8_keys) (const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *out);
+	void (*sq8_keys)(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
+					 float *out);
 
 	/* Encode one row; token has dim floats. */
-	void		(*sq8_encode) (const float *token, uint32_t dim, bool has_add, float add, uint8_t *row);
+	void (*sq8_encode)(const float *token, uint32_t dim, bool has_add, float add, uint8_t *row);
 
 	/* The squared length of a decoded row: exact but for the scale. dims are too few to overflow. */
-	float		(*sq8_squared) (const uint8_t *row, uint32_t dim, bool has_add);
+	float (*sq8_squared)(const uint8_t *row, uint32_t dim, bool has_add);
 
 	/* Raise largest[slot] by the keys of nrows rows: keys[row * nslots + slot], nslots being a multiple of 16. A NaN raises nothing. */
-	void		(*keys_max) (const float *keys, uint32_t nrows, uint32_t nslots, float *largest);
+	void (*keys_max)(const float *keys, uint32_t nrows, uint32_t nslots, float *largest);
 
 	/* The rows that have a key of at least least[slot], or that is no number; returns how many. rows: room for nrows. */
-	uint32_t	(*keys_at_least) (const float *keys, uint32_t nrows, uint32_t nslots, const float *least, uint32_t *rows);
+	uint32_t (*keys_at_least)(const float *keys, uint32_t nrows, uint32_t nslots,
+							  const float *least, uint32_t *rows);
 
 	/* Unpack sq4 rows into sq8 rows of the same dim, scale and add. */
-	void		(*sq4_unpack) (const uint8_t *rows, uint32_t nrows, uint32_t dim, bool has_add, uint8_t *out);
+	void (*sq4_unpack)(const uint8_t *rows, uint32_t nrows, uint32_t dim, bool has_add,
+					   uint8_t *out);
 
 	/* Running maxima over pq rows of kernel_pq_row_size() bytes, one after another. */
-	void		(*pq_rows) (const KernelPqQuery *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *best);
+	void (*pq_rows)(const KernelPqQuery *q, const uint8_t *rows, uint32_t nrows, bool has_add,
+					float *best);
 
 	/*
 	 * Running maxima over sketch blocks: state is ntokens x 16 floats, a
 	 * maximum for each query token and lane, set to -INFINITY by the caller.
 	 */
-	void		(*sketch_blocks) (const KernelSketchQuery *q, const uint8_t *blocks, uint32_t nblocks, float *state);
+	void (*sketch_blocks)(const KernelSketchQuery *q, const uint8_t *blocks, uint32_t nblocks,
+						  float *state);
 
 	/* The end of a document: best[t] = the largest of the token's 16 lanes. */
-	void		(*sketch_finish) (const KernelSketchQuery *q, const float *state, float *best);
+	void (*sketch_finish)(const KernelSketchQuery *q, const float *state, float *best);
 
 	/* Estimates of the 16 tokens of one block for one query token. */
-	void		(*sketch_scores) (const KernelSketchQuery *q, uint32_t token, const uint8_t *block, float *scores);
+	void (*sketch_scores)(const KernelSketchQuery *q, uint32_t token, const uint8_t *block,
+						  float *scores);
 
 	/* Elements: widen exactly, narrow to nearest even. */
-	void		(*half_to_float) (const uint16_t *in, float *out, size_t n);
-	void		(*float_to_half) (const float *in, uint16_t *out, size_t n);
+	void (*half_to_float)(const uint16_t *in, float *out, size_t n);
+	void (*float_to_half)(const float *in, uint16_t *out, size_t n);
 } KernelOps;
 
 /* The implementation in use; never NULL. */
@@ -314,7 +325,7 @@ extern bool kernels_supported(const char *name);
 extern const char *const *kernels_names(void);
 
 /* One value, for code that is not hot. */
-extern float kernel_half_to_float(uint16_t h);
+extern float    kernel_half_to_float(uint16_t h);
 extern uint16_t kernel_float_to_half(float f);
 
 /* |x| by the canonical chain: sqrtf of the fmaf chain of x[k] * x[k]. */
@@ -332,4 +343,4 @@ kernels_prefetch(const void *p, size_t bytes)
 		__builtin_prefetch((const char *) p + i, 0, 3);
 }
 
-#endif							/* COLBERT_KERNELS_H */
+#endif /* COLBERT_KERNELS_H */

@@ -20,14 +20,15 @@
  * ------------------------------------------------------------------------
  */
 
-#define TILE16_MOST_ROWS 4		/* 16 accumulators, 4 query registers, 4 of rows */
-#define TILE8_MOST_ROWS 8
-#define TILE4_MOST_ROWS 12
+#define TILE16_MOST_ROWS 4 /* 16 accumulators, 4 query registers, 4 of rows */
+#define TILE8_MOST_ROWS  8
+#define TILE4_MOST_ROWS  12
 #define MAX_ACCUMULATORS 16
 
 /* One dim, element c of each row's register; c, nrows and nquads (registers of query tokens) are constants. */
 KERNEL_INLINE void
-add_dim(float32x4_t *acc, const float *pack, const float32x4_t *d, const int c, const int nrows, const int nquads)
+add_dim(float32x4_t *acc, const float *pack, const float32x4_t *d, const int c, const int nrows,
+		const int nquads)
 {
 	float32x4_t q[4];
 
@@ -42,20 +43,22 @@ add_dim(float32x4_t *acc, const float *pack, const float32x4_t *d, const int c, 
 		{
 			float32x4_t *sum = &acc[i * nquads + j];
 
-			*sum = c == 0 ? vfmaq_laneq_f32(*sum, q[j], d[i], 0) :
-				c == 1 ? vfmaq_laneq_f32(*sum, q[j], d[i], 1) :
-				c == 2 ? vfmaq_laneq_f32(*sum, q[j], d[i], 2) : vfmaq_laneq_f32(*sum, q[j], d[i], 3);
+			*sum = c == 0   ? vfmaq_laneq_f32(*sum, q[j], d[i], 0)
+				   : c == 1 ? vfmaq_laneq_f32(*sum, q[j], d[i], 1)
+				   : c == 2 ? vfmaq_laneq_f32(*sum, q[j], d[i], 2)
+							: vfmaq_laneq_f32(*sum, q[j], d[i], 3);
 		}
 	}
 }
 
 /* nrows and nquads are constants wherever this is expanded. */
 KERNEL_INLINE void
-dot_tile(const KernelQuery *q, const float *pack, const TileRows *rows, float *dots, const int nrows, const int nquads)
+dot_tile(const KernelQuery *q, const float *pack, const TileRows *rows, float *dots,
+		 const int nrows, const int nquads)
 {
 	float32x4_t acc[MAX_ACCUMULATORS];
 	float32x4_t d[TILE4_MOST_ROWS];
-	size_t		whole = q->dim & ~(uint32_t) 3;
+	size_t      whole = q->dim & ~(uint32_t) 3;
 
 	KERNEL_UNROLL
 	for (int i = 0; i < nrows * nquads; i++)
@@ -66,7 +69,8 @@ dot_tile(const KernelQuery *q, const float *pack, const TileRows *rows, float *d
 		tile_prefetch(rows, k + 2);
 		KERNEL_UNROLL
 		for (int i = 0; i < nrows; i++)
-			d[i] = vreinterpretq_f32_u8(vld1q_u8((const uint8_t *) rows->first + i * rows->stride + k * 4));
+			d[i] = vreinterpretq_f32_u8(
+				vld1q_u8((const uint8_t *) rows->first + i * rows->stride + k * 4));
 		add_dim(acc, pack, d, 0, nrows, nquads);
 		add_dim(acc, pack, d, 1, nrows, nquads);
 		add_dim(acc, pack, d, 2, nrows, nquads);
@@ -85,8 +89,8 @@ dot_tile(const KernelQuery *q, const float *pack, const TileRows *rows, float *d
 }
 
 #define TILE16(n) dot_tile(q, pack, rows, dots, n, 4)
-#define TILE8(n) dot_tile(q, pack, rows, dots, n, 2)
-#define TILE4(n) dot_tile(q, pack, rows, dots, n, 1)
+#define TILE8(n)  dot_tile(q, pack, rows, dots, n, 2)
+#define TILE4(n)  dot_tile(q, pack, rows, dots, n, 1)
 
 TILES_4(DEFINE_TILE, tile16, TILE16)
 TILES_8(DEFINE_TILE, tile8, TILE8)
@@ -104,22 +108,25 @@ static const DotTile tiles4[] = {NULL, TILES_12(TILE_ENTRY, tile4, _)};
 KERNEL_INLINE float32x4_t
 tile_key(const KernelRows *rows, const TileResult *tile, uint32_t r, uint32_t at)
 {
-	return vfmaq_f32(vdupq_n_f32(tile_add(rows, tile, r)), vld1q_f32(tile->dots + r * tile->width + at),
+	return vfmaq_f32(vdupq_n_f32(tile_add(rows, tile, r)),
+					 vld1q_f32(tile->dots + r * tile->width + at),
 					 vdupq_n_f32(tile_mul(rows, tile, r)));
 }
 
 static void
-maxima4(const KernelRows *rows, const TileResult *tile, uint32_t at, float *best, uint32_t *best_row)
+maxima4(const KernelRows *rows, const TileResult *tile, uint32_t at, float *best,
+		uint32_t *best_row)
 {
-	uint32_t	slot = tile->first_slot + at;
+	uint32_t    slot = tile->first_slot + at;
 	float32x4_t largest = vld1q_f32(best + slot);
-	uint32x4_t	winner = best_row == NULL ? vdupq_n_u32(0) : vld1q_u32(best_row + slot);
+	uint32x4_t  winner = best_row == NULL ? vdupq_n_u32(0) : vld1q_u32(best_row + slot);
 
 	for (uint32_t r = 0; r < tile->nrows; r++)
 	{
 		float32x4_t key = tile_key(rows, tile, r, at);
 
-		winner = vbslq_u32(vcgtq_f32(key, largest), vdupq_n_u32(rows->first + tile->first_row + r), winner);
+		winner = vbslq_u32(vcgtq_f32(key, largest), vdupq_n_u32(rows->first + tile->first_row + r),
+						   winner);
 		largest = neon_larger(key, largest);
 	}
 	vst1q_f32(best + slot, largest);
@@ -128,14 +135,16 @@ maxima4(const KernelRows *rows, const TileResult *tile, uint32_t at, float *best
 }
 
 static void
-maxima8(const KernelRows *rows, const TileResult *tile, uint32_t at, float *best, uint32_t *best_row)
+maxima8(const KernelRows *rows, const TileResult *tile, uint32_t at, float *best,
+		uint32_t *best_row)
 {
 	maxima4(rows, tile, at, best, best_row);
 	maxima4(rows, tile, at + 4, best, best_row);
 }
 
 static void
-maxima16(const KernelRows *rows, const TileResult *tile, uint32_t at, float *best, uint32_t *best_row)
+maxima16(const KernelRows *rows, const TileResult *tile, uint32_t at, float *best,
+		 uint32_t *best_row)
 {
 	maxima8(rows, tile, at, best, best_row);
 	maxima8(rows, tile, at + 8, best, best_row);
@@ -171,11 +180,11 @@ keys16(const KernelRows *rows, const TileResult *tile, uint32_t at, float *keys,
 void
 neon_half_to_float(const uint16_t *in, float *out, size_t n)
 {
-	size_t		whole = n & ~(size_t) 3;
+	size_t whole = n & ~(size_t) 3;
 
 	for (size_t i = 0; i < whole; i += 4)
 	{
-		uint16x4_t	halves = vreinterpret_u16_u8(vld1_u8((const uint8_t *) (in + i)));
+		uint16x4_t halves = vreinterpret_u16_u8(vld1_u8((const uint8_t *) (in + i)));
 
 		vst1q_f32(out + i, vcvt_f32_f16(vreinterpret_f16_u16(halves)));
 	}
@@ -186,7 +195,7 @@ neon_half_to_float(const uint16_t *in, float *out, size_t n)
 void
 neon_float_to_half(const float *in, uint16_t *out, size_t n)
 {
-	size_t		whole = n & ~(size_t) 3;
+	size_t whole = n & ~(size_t) 3;
 
 	for (size_t i = 0; i < whole; i += 4)
 		vst1_u16(out + i, vreinterpret_u16_f16(vcvt_f16_f32(vld1q_f32(in + i))));
@@ -197,11 +206,11 @@ neon_float_to_half(const float *in, uint16_t *out, size_t n)
 static void
 neon_int8_to_float(const int8_t *in, float scale, float *out, size_t n)
 {
-	size_t		whole = n & ~(size_t) 7;
+	size_t whole = n & ~(size_t) 7;
 
 	for (size_t i = 0; i < whole; i += 8)
 	{
-		int16x8_t	words = vmovl_s8(vld1_s8(in + i));
+		int16x8_t words = vmovl_s8(vld1_s8(in + i));
 
 		vst1q_f32(out + i, vmulq_n_f32(vcvtq_f32_s32(vmovl_s16(vget_low_s16(words))), scale));
 		vst1q_f32(out + i + 4, vmulq_n_f32(vcvtq_f32_s32(vmovl_s16(vget_high_s16(words))), scale));
@@ -211,19 +220,25 @@ neon_int8_to_float(const int8_t *in, float scale, float *out, size_t n)
 }
 
 static const TileKernels neon_tiles = {
-	.lanes4 = {
-		.one = {.most_rows = TILE4_MOST_ROWS, .groups = 1, .tiles = tiles4},
-		.maxima = maxima4, .keys = keys4,
-	},
-	.lanes8 = {
-		.one = {.most_rows = TILE8_MOST_ROWS, .groups = 1, .tiles = tiles8},
-		.maxima = maxima8, .keys = keys8,
-	},
-	.lanes16 = {
-		.one = {.most_rows = TILE16_MOST_ROWS, .groups = 1, .tiles = tiles16},
-		.pair = {.most_rows = TILE16_MOST_ROWS, .groups = 1, .tiles = tiles16},
-		.maxima = maxima16, .keys = keys16,
-	},
+	.lanes4 =
+		{
+			.one = {.most_rows = TILE4_MOST_ROWS, .groups = 1, .tiles = tiles4},
+			.maxima = maxima4,
+			.keys = keys4,
+		},
+	.lanes8 =
+		{
+			.one = {.most_rows = TILE8_MOST_ROWS, .groups = 1, .tiles = tiles8},
+			.maxima = maxima8,
+			.keys = keys8,
+		},
+	.lanes16 =
+		{
+			.one = {.most_rows = TILE16_MOST_ROWS, .groups = 1, .tiles = tiles16},
+			.pair = {.most_rows = TILE16_MOST_ROWS, .groups = 1, .tiles = tiles16},
+			.maxima = maxima16,
+			.keys = keys16,
+		},
 	.half_to_float = neon_half_to_float,
 	.int8_to_float = neon_int8_to_float,
 };
@@ -231,7 +246,7 @@ static const TileKernels neon_tiles = {
 void
 neon_maxsim_rows(const KernelQuery *q, const KernelRows *rows, float *best, uint32_t *best_row)
 {
-	TileSink	sink = {best, best_row, NULL};
+	TileSink sink = {best, best_row, NULL};
 
 	tile_run(&neon_tiles, q, rows, &sink);
 }
@@ -239,7 +254,7 @@ neon_maxsim_rows(const KernelQuery *q, const KernelRows *rows, float *best, uint
 void
 neon_dot_matrix(const KernelQuery *q, const KernelRows *rows, float *out)
 {
-	TileSink	sink = {NULL, NULL, out};
+	TileSink sink = {NULL, NULL, out};
 
 	tile_run(&neon_tiles, q, rows, &sink);
 }
@@ -257,15 +272,16 @@ neon_dot_matrix(const KernelQuery *q, const KernelRows *rows, float *out)
 /* The two halves of a quad of query tokens, each with its pairs of dims still apart. */
 typedef struct Sq8Sums
 {
-	int32x4_t	low;
-	int32x4_t	high;
+	int32x4_t low;
+	int32x4_t high;
 } Sq8Sums;
 
 KERNEL_INLINE void
-sq8_tile(const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t *sums, const int nrows)
+sq8_tile(const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t *sums,
+		 const int nrows)
 {
 	const int8_t *pack = q->pack + (size_t) group * q->dim4 * 16;
-	Sq8Sums		acc[SQ8_MOST_ROWS * 4];
+	Sq8Sums       acc[SQ8_MOST_ROWS * 4];
 
 	KERNEL_UNROLL
 	for (int i = 0; i < nrows * 4; i++)
@@ -276,14 +292,14 @@ sq8_tile(const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t
 		KERNEL_UNROLL
 		for (int i = 0; i < nrows; i++)
 		{
-			int32_t		dword = load_int32(codes->first + i * codes->stride + k) ^ (int32_t) 0x80808080;
-			int8x8_t	d = vreinterpret_s8_s32(vdup_n_s32(dword));
+			int32_t dword = load_int32(codes->first + i * codes->stride + k) ^ (int32_t) 0x80808080;
+			int8x8_t d = vreinterpret_s8_s32(vdup_n_s32(dword));
 
 			KERNEL_UNROLL
 			for (int j = 0; j < 4; j++)
 			{
-				int8x16_t	tokens = vld1q_s8(pack + j * 16);
-				Sq8Sums    *sum = &acc[i * 4 + j];
+				int8x16_t tokens = vld1q_s8(pack + j * 16);
+				Sq8Sums  *sum = &acc[i * 4 + j];
 
 				sum->low = vpadalq_s16(sum->low, vmull_s8(vget_low_s8(tokens), d));
 				sum->high = vpadalq_s16(sum->high, vmull_s8(vget_high_s8(tokens), d));
@@ -311,13 +327,15 @@ static const Sq8Kernels neon_sq8 = {
 };
 
 static void
-neon_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *best)
+neon_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
+			  float *best)
 {
 	sq8_run(&neon_sq8, q, rows, nrows, has_add, (Sq8Sink) {best, NULL});
 }
 
 static void
-neon_sq8_keys(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *out)
+neon_sq8_keys(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
+			  float *out)
 {
 	sq8_run(&neon_sq8, q, rows, nrows, has_add, (Sq8Sink) {NULL, out});
 }
@@ -326,15 +344,15 @@ void
 neon_sq4_unpack(const uint8_t *rows, uint32_t nrows, uint32_t dim, bool has_add, uint8_t *out)
 {
 	const uint8x16_t levels = vld1q_u8(kernel_sq4_levels);
-	uint32_t	header = sizeof(float) * (has_add ? 2 : 1);
-	uint32_t	half = dim / 2;
+	uint32_t         header = sizeof(float) * (has_add ? 2 : 1);
+	uint32_t         half = dim / 2;
 
 	for (uint32_t i = 0; i < nrows; i++)
 	{
 		memcpy(out, rows, header);
 		for (uint32_t k = header; k < header + half; k += 16)
 		{
-			uint8x16_t	codes = vld1q_u8(rows + k);
+			uint8x16_t codes = vld1q_u8(rows + k);
 
 			vst1q_u8(out + k, vqtbl1q_u8(levels, vandq_u8(codes, vdupq_n_u8(15))));
 			vst1q_u8(out + half + k, vqtbl1q_u8(levels, vshrq_n_u8(codes, 4)));
@@ -354,19 +372,20 @@ KERNEL_INLINE uint16x8x2_t
 sketch_totals(const KernelSketchQuery *q, const uint8_t *block, uint32_t token)
 {
 	const uint8_t *lut = q->lut + (size_t) token * SKETCH_LUT_SIZE;
-	size_t		lut_stride = (size_t) q->ntokens * SKETCH_LUT_SIZE;
-	uint16x8x2_t totals = {{vdupq_n_u16(0), vdupq_n_u16(0)}};
+	size_t         lut_stride = (size_t) q->ntokens * SKETCH_LUT_SIZE;
+	uint16x8x2_t   totals = {{vdupq_n_u16(0), vdupq_n_u16(0)}};
 
 	for (uint32_t k = 0; k < q->dim; k += 32, lut += lut_stride, block += 64)
 	{
-		uint8x16_t	sums = vdupq_n_u8(0);
+		uint8x16_t sums = vdupq_n_u8(0);
 
 		KERNEL_UNROLL
 		for (int p = 0; p < 4; p++)
 		{
-			uint8x16_t	codes = vld1q_u8(block + p * 16);
+			uint8x16_t codes = vld1q_u8(block + p * 16);
 
-			sums = vaddq_u8(sums, vqtbl1q_u8(vld1q_u8(lut + p * 16), vandq_u8(codes, vdupq_n_u8(15))));
+			sums =
+				vaddq_u8(sums, vqtbl1q_u8(vld1q_u8(lut + p * 16), vandq_u8(codes, vdupq_n_u8(15))));
 			sums = vaddq_u8(sums, vqtbl1q_u8(vld1q_u8(lut + 64 + p * 16), vshrq_n_u8(codes, 4)));
 		}
 		totals.val[0] = vaddw_u8(totals.val[0], vget_low_u8(sums));
@@ -385,36 +404,40 @@ void
 neon_sketch_scores(const KernelSketchQuery *q, uint32_t token, const uint8_t *block, float *scores)
 {
 	const uint8_t *halves = block + (size_t) q->dim * 2;
-	uint16x8x2_t totals = sketch_totals(q, block, token);
+	uint16x8x2_t   totals = sketch_totals(q, block, token);
 
 	for (int quad = 0; quad < 4; quad++)
 	{
-		uint16x8_t	half = totals.val[quad / 2];
-		uint16x4_t	words = quad % 2 == 0 ? vget_low_u16(half) : vget_high_u16(half);
+		uint16x8_t  half = totals.val[quad / 2];
+		uint16x4_t  words = quad % 2 == 0 ? vget_low_u16(half) : vget_high_u16(half);
 		float32x4_t total = vcvtq_f32_u32(vmovl_u16(words));
-		float32x4_t sum = vfmaq_f32(vdupq_n_f32(q->base[token]), vdupq_n_f32(q->delta[token]), total);
+		float32x4_t sum =
+			vfmaq_f32(vdupq_n_f32(q->base[token]), vdupq_n_f32(q->delta[token]), total);
 		float32x4_t factor = load_halves(halves + quad * 8);
 		float32x4_t add = q->has_add ? load_halves(halves + 32 + quad * 8) : vdupq_n_f32(0.0f);
 
-		vst1q_f32(scores + quad * 4, vaddq_f32(vfmaq_f32(vdupq_n_f32(q->constant[token]), factor, sum), add));
+		vst1q_f32(scores + quad * 4,
+				  vaddq_f32(vfmaq_f32(vdupq_n_f32(q->constant[token]), factor, sum), add));
 	}
 }
 
 void
-neon_sketch_blocks(const KernelSketchQuery *q, const uint8_t *blocks, uint32_t nblocks, float *state)
+neon_sketch_blocks(const KernelSketchQuery *q, const uint8_t *blocks, uint32_t nblocks,
+				   float *state)
 {
-	size_t		block_size = kernel_sketch_block_size(q->dim, q->has_add);
+	size_t block_size = kernel_sketch_block_size(q->dim, q->has_add);
 
 	for (uint32_t b = 0; b < nblocks; b++)
 	{
 		for (uint32_t token = 0; token < q->ntokens; token++)
 		{
-			float	   *best = state + (size_t) token * SKETCH_BLOCK_TOKENS;
-			float		scores[SKETCH_BLOCK_TOKENS];
+			float *best = state + (size_t) token * SKETCH_BLOCK_TOKENS;
+			float  scores[SKETCH_BLOCK_TOKENS];
 
 			neon_sketch_scores(q, token, blocks + b * block_size, scores);
 			for (int lane = 0; lane < SKETCH_BLOCK_TOKENS; lane += 4)
-				vst1q_f32(best + lane, neon_larger(vld1q_f32(scores + lane), vld1q_f32(best + lane)));
+				vst1q_f32(best + lane,
+						  neon_larger(vld1q_f32(scores + lane), vld1q_f32(best + lane)));
 		}
 	}
 }
@@ -456,4 +479,4 @@ const KernelOps kernels_neon = {
 	.float_to_half = neon_float_to_half,
 };
 
-#endif							/* __aarch64__ */
+#endif /* __aarch64__ */

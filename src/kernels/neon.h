@@ -13,14 +13,19 @@
 #include "kernels/plain.h"
 #include "kernels/tiles.h"
 
-extern void neon_maxsim_rows(const KernelQuery *q, const KernelRows *rows, float *best, uint32_t *best_row);
+extern void neon_maxsim_rows(const KernelQuery *q, const KernelRows *rows, float *best,
+							 uint32_t *best_row);
 extern void neon_dot_matrix(const KernelQuery *q, const KernelRows *rows, float *out);
-extern void neon_sq4_unpack(const uint8_t *rows, uint32_t nrows, uint32_t dim, bool has_add, uint8_t *out);
+extern void neon_sq4_unpack(const uint8_t *rows, uint32_t nrows, uint32_t dim, bool has_add,
+							uint8_t *out);
 DECLARE_PLAIN_KERNELS(neon);
-extern void neon_pq_rows(const KernelPqQuery *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *best);
-extern void neon_sketch_blocks(const KernelSketchQuery *q, const uint8_t *blocks, uint32_t nblocks, float *state);
+extern void neon_pq_rows(const KernelPqQuery *q, const uint8_t *rows, uint32_t nrows, bool has_add,
+						 float *best);
+extern void neon_sketch_blocks(const KernelSketchQuery *q, const uint8_t *blocks, uint32_t nblocks,
+							   float *state);
 extern void neon_sketch_finish(const KernelSketchQuery *q, const float *state, float *best);
-extern void neon_sketch_scores(const KernelSketchQuery *q, uint32_t token, const uint8_t *block, float *scores);
+extern void neon_sketch_scores(const KernelSketchQuery *q, uint32_t token, const uint8_t *block,
+							   float *scores);
 extern void neon_half_to_float(const uint16_t *in, float *out, size_t n);
 extern void neon_float_to_half(const float *in, uint16_t *out, size_t n);
 
@@ -33,9 +38,10 @@ neon_larger(float32x4_t key, float32x4_t largest)
 
 /* Four of the keys of row r in one column of an sq8 tile. */
 KERNEL_INLINE float32x4_t
-neon_sq8_key(const Sq8Result *tile, uint32_t group, uint32_t r, uint32_t quad, float32x4_t query_scale)
+neon_sq8_key(const Sq8Result *tile, uint32_t group, uint32_t r, uint32_t quad,
+			 float32x4_t query_scale)
 {
-	int32x4_t	sums = vld1q_s32(tile->sums + (r * tile->ngroups + group) * 16 + quad);
+	int32x4_t   sums = vld1q_s32(tile->sums + (r * tile->ngroups + group) * 16 + quad);
 	float32x4_t scale = vmulq_n_f32(query_scale, sq8_row_scale(tile, r));
 
 	return vfmaq_f32(vdupq_n_f32(sq8_row_add(tile, r)), vcvtq_f32_s32(sums), scale);
@@ -58,7 +64,8 @@ neon_sq8_maxima(const Sq8Result *tile, uint32_t group, const float *query_scale,
 
 /* All keys of one column. */
 static void
-neon_sq8_write(const Sq8Result *tile, uint32_t group, const float *query_scale, float *out, size_t nslots)
+neon_sq8_write(const Sq8Result *tile, uint32_t group, const float *query_scale, float *out,
+			   size_t nslots)
 {
 	for (uint32_t quad = 0; quad < 16; quad += 4)
 	{
@@ -69,4 +76,4 @@ neon_sq8_write(const Sq8Result *tile, uint32_t group, const float *query_scale, 
 	}
 }
 
-#endif							/* COLBERT_KERNELS_NEON_H */
+#endif /* COLBERT_KERNELS_NEON_H */

@@ -10,32 +10,35 @@
 
 #include "kernels/neon.h"
 
-#define SQ8_MOST_ROWS 4			/* 16 accumulators, 4 query registers, 4 of rows */
+#define SQ8_MOST_ROWS 4 /* 16 accumulators, 4 query registers, 4 of rows */
 
 /* Four dims, dword c of each row's register; c and nrows are constants wherever this is expanded. */
 KERNEL_INLINE void
 sq8_add_quad(int32x4_t *acc, const int8_t *pack, const int8x16_t *d, const int c, const int nrows)
 {
-	int8x16_t	q[4];
+	int8x16_t q[4];
 
 	KERNEL_UNROLL
 	for (int j = 0; j < 4; j++)
 		q[j] = vld1q_s8(pack + c * 64 + j * 16);
 	KERNEL_UNROLL
 	for (int i = 0; i < nrows * 4; i++)
-		acc[i] = c == 0 ? vdotq_laneq_s32(acc[i], q[i % 4], d[i / 4], 0) :
-			c == 1 ? vdotq_laneq_s32(acc[i], q[i % 4], d[i / 4], 1) :
-			c == 2 ? vdotq_laneq_s32(acc[i], q[i % 4], d[i / 4], 2) : vdotq_laneq_s32(acc[i], q[i % 4], d[i / 4], 3);
+		acc[i] = c == 0   ? vdotq_laneq_s32(acc[i], q[i % 4], d[i / 4], 0)
+				 : c == 1 ? vdotq_laneq_s32(acc[i], q[i % 4], d[i / 4], 1)
+				 : c == 2 ? vdotq_laneq_s32(acc[i], q[i % 4], d[i / 4], 2)
+						  : vdotq_laneq_s32(acc[i], q[i % 4], d[i / 4], 3);
 }
 
 KERNEL_INLINE void
-sq8_tile(const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t *sums, const int nrows)
+sq8_tile(const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t *sums,
+		 const int nrows)
 {
-	const uint8x16_t bias = vdupq_n_u8(0x80);	/* from code + 128 to the code, so that no correction is needed */
+	const uint8x16_t bias =
+		vdupq_n_u8(0x80); /* from code + 128 to the code, so that no correction is needed */
 	const int8_t *pack = q->pack + (size_t) group * q->dim4 * 16;
-	size_t		whole = q->dim4 & ~(uint32_t) 15;
-	int32x4_t	acc[SQ8_MOST_ROWS * 4];
-	int8x16_t	d[SQ8_MOST_ROWS];
+	size_t        whole = q->dim4 & ~(uint32_t) 15;
+	int32x4_t     acc[SQ8_MOST_ROWS * 4];
+	int8x16_t     d[SQ8_MOST_ROWS];
 
 	KERNEL_UNROLL
 	for (int i = 0; i < nrows * 4; i++)
@@ -46,7 +49,8 @@ sq8_tile(const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t
 		tile_prefetch(codes, k + 8);
 		KERNEL_UNROLL
 		for (int i = 0; i < nrows; i++)
-			d[i] = vreinterpretq_s8_u8(veorq_u8(vld1q_u8((const uint8_t *) codes->first + i * codes->stride + k), bias));
+			d[i] = vreinterpretq_s8_u8(
+				veorq_u8(vld1q_u8((const uint8_t *) codes->first + i * codes->stride + k), bias));
 		sq8_add_quad(acc, pack, d, 0, nrows);
 		sq8_add_quad(acc, pack, d, 1, nrows);
 		sq8_add_quad(acc, pack, d, 2, nrows);
@@ -57,7 +61,8 @@ sq8_tile(const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t
 		KERNEL_UNROLL
 		for (int i = 0; i < nrows; i++)
 		{
-			uint32x4_t	dword = vdupq_n_u32((uint32_t) load_int32(codes->first + i * codes->stride + k));
+			uint32x4_t dword =
+				vdupq_n_u32((uint32_t) load_int32(codes->first + i * codes->stride + k));
 
 			d[i] = vreinterpretq_s8_u8(veorq_u8(vreinterpretq_u8_u32(dword), bias));
 		}
@@ -83,13 +88,15 @@ static const Sq8Kernels neondot_sq8 = {
 };
 
 static void
-neondot_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *best)
+neondot_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
+				 float *best)
 {
 	sq8_run(&neondot_sq8, q, rows, nrows, has_add, (Sq8Sink) {best, NULL});
 }
 
 static void
-neondot_sq8_keys(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *out)
+neondot_sq8_keys(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
+				 float *out)
 {
 	sq8_run(&neondot_sq8, q, rows, nrows, has_add, (Sq8Sink) {NULL, out});
 }
@@ -110,4 +117,4 @@ const KernelOps kernels_neondot = {
 	.float_to_half = neon_float_to_half,
 };
 
-#endif							/* __aarch64__ */
+#endif /* __aarch64__ */

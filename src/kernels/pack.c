@@ -20,7 +20,7 @@
 static size_t
 mul_saturated(size_t a, size_t b)
 {
-	size_t		result;
+	size_t result;
 
 	return __builtin_mul_overflow(a, b, &result) ? SIZE_MAX : result;
 }
@@ -28,7 +28,7 @@ mul_saturated(size_t a, size_t b)
 static size_t
 add_saturated(size_t a, size_t b)
 {
-	size_t		result;
+	size_t result;
 
 	return __builtin_add_overflow(a, b, &result) ? SIZE_MAX : result;
 }
@@ -59,7 +59,7 @@ query_lanes(uint32_t ntokens)
 static size_t
 query_pack_floats(uint32_t ntokens, uint32_t dim)
 {
-	uint32_t	lanes = query_lanes(ntokens);
+	uint32_t lanes = query_lanes(ntokens);
 
 	return mul_saturated((size_t) groups_of(ntokens, lanes) * lanes, dim);
 }
@@ -67,11 +67,12 @@ query_pack_floats(uint32_t ntokens, uint32_t dim)
 size_t
 kernel_query_size(uint32_t ntokens, uint32_t dim)
 {
-	size_t		floats = add_saturated(query_pack_floats(ntokens, dim),
-									   KERNEL_SCRATCH_ROWS * kernel_scratch_stride(dim));
+	size_t floats = add_saturated(query_pack_floats(ntokens, dim),
+								  KERNEL_SCRATCH_ROWS * kernel_scratch_stride(dim));
 
 	/* The struct, up to the alignment of pack, pack rounded up for scratch. */
-	return add_saturated(mul_saturated(floats, sizeof(float)), sizeof(KernelQuery) + 2 * PACK_ALIGNMENT);
+	return add_saturated(mul_saturated(floats, sizeof(float)),
+						 sizeof(KernelQuery) + 2 * PACK_ALIGNMENT);
 }
 
 /* Four floats, of any address. Only moved about: no instruction of this file computes with them. */
@@ -88,12 +89,12 @@ typedef int QuadIndex __attribute__((vector_size(16)));
 static inline void
 pack_square(const float *tokens, size_t dim, float *out, size_t lanes)
 {
-	Quad		a = *(const Quad *) tokens;
-	Quad		b = *(const Quad *) (tokens + dim);
-	Quad		c = *(const Quad *) (tokens + 2 * dim);
-	Quad		d = *(const Quad *) (tokens + 3 * dim);
-	Quad		ab = SHUFFLE(a, b, 0, 4, 1, 5);
-	Quad		cd = SHUFFLE(c, d, 0, 4, 1, 5);
+	Quad a = *(const Quad *) tokens;
+	Quad b = *(const Quad *) (tokens + dim);
+	Quad c = *(const Quad *) (tokens + 2 * dim);
+	Quad d = *(const Quad *) (tokens + 3 * dim);
+	Quad ab = SHUFFLE(a, b, 0, 4, 1, 5);
+	Quad cd = SHUFFLE(c, d, 0, 4, 1, 5);
 
 	*(Quad *) out = SHUFFLE(ab, cd, 0, 1, 4, 5);
 	*(Quad *) (out + lanes) = SHUFFLE(ab, cd, 2, 3, 6, 7);
@@ -107,14 +108,15 @@ pack_square(const float *tokens, size_t dim, float *out, size_t lanes)
 static void
 pack_group(const float *tokens, uint32_t n, uint32_t dim, float *out, uint32_t lanes)
 {
-	uint32_t	quads = n / 4 * 4;
-	uint32_t	squares = dim / 4 * 4;
+	uint32_t quads = n / 4 * 4;
+	uint32_t squares = dim / 4 * 4;
 
 	if (n < lanes)
 		memset(out, 0, sizeof(float) * lanes * dim);
 	for (uint32_t lane = 0; lane < quads; lane += 4)
 		for (uint32_t k = 0; k < squares; k += 4)
-			pack_square(tokens + (size_t) lane * dim + k, dim, out + (size_t) k * lanes + lane, lanes);
+			pack_square(tokens + (size_t) lane * dim + k, dim, out + (size_t) k * lanes + lane,
+						lanes);
 	for (uint32_t lane = 0; lane < n; lane++)
 		for (uint32_t k = lane < quads ? squares : 0; k < dim; k++)
 			out[(size_t) k * lanes + lane] = tokens[(size_t) lane * dim + k];
@@ -124,7 +126,7 @@ KernelQuery *
 kernel_query_pack(void *memory, const float *tokens, uint32_t ntokens, uint32_t dim)
 {
 	KernelQuery *q = memory;
-	size_t		packed = query_pack_floats(ntokens, dim);
+	size_t       packed = query_pack_floats(ntokens, dim);
 
 	q->ntokens = ntokens;
 	q->dim = dim;
@@ -135,7 +137,7 @@ kernel_query_pack(void *memory, const float *tokens, uint32_t ntokens, uint32_t 
 
 	for (uint32_t first = 0; first < ntokens; first += q->lanes)
 	{
-		uint32_t	n = ntokens - first < q->lanes ? ntokens - first : q->lanes;
+		uint32_t n = ntokens - first < q->lanes ? ntokens - first : q->lanes;
 
 		pack_group(tokens + (size_t) first * dim, n, dim, q->pack + (size_t) first * dim, q->lanes);
 	}
@@ -145,7 +147,7 @@ kernel_query_pack(void *memory, const float *tokens, uint32_t ntokens, uint32_t 
 float
 kernel_norm(const float *x, uint32_t dim)
 {
-	float		sum = 0.0f;
+	float sum = 0.0f;
 
 	for (uint32_t k = 0; k < dim; k++)
 		sum = fmaf(x[k], x[k], sum);
@@ -160,9 +162,9 @@ kernel_norm(const float *x, uint32_t dim)
 size_t
 kernel_sq8_query_size(uint32_t ntokens, uint32_t dim)
 {
-	size_t		slots = (size_t) groups_of(ntokens, 16) * 16;
-	size_t		codes = mul_saturated(slots, ((size_t) dim + 3) & ~(size_t) 3);
-	size_t		params = mul_saturated(slots, sizeof(int32_t) + sizeof(float));
+	size_t slots = (size_t) groups_of(ntokens, 16) * 16;
+	size_t codes = mul_saturated(slots, ((size_t) dim + 3) & ~(size_t) 3);
+	size_t params = mul_saturated(slots, sizeof(int32_t) + sizeof(float));
 
 	/* And a row, into which tokens are encoded on their way. */
 	params = add_saturated(params, kernel_sq8_row_size(dim, false));
@@ -173,7 +175,7 @@ static KernelSq8Query *
 sq8_lay_out(void *memory, uint32_t ntokens, uint32_t dim)
 {
 	KernelSq8Query *q = memory;
-	uint32_t	slots;
+	uint32_t        slots;
 
 	q->ntokens = ntokens;
 	q->dim = dim;
@@ -191,12 +193,12 @@ static void
 sq8_put(KernelSq8Query *q, uint32_t slot, const uint8_t *row, const uint8_t *codes)
 {
 	const uint32_t bias = UINT32_C(0x01010101) * SQ8_BIAS;
-	int8_t	   *out = q->pack + (size_t) (slot / 16) * q->dim4 * 16 + (slot % 16) * 4;
-	int32_t		sum = 0;
+	int8_t        *out = q->pack + (size_t) (slot / 16) * q->dim4 * 16 + (slot % 16) * 4;
+	int32_t        sum = 0;
 
 	for (size_t k = 0; k < q->dim4; k += 4)
 	{
-		uint32_t	four;
+		uint32_t four;
 
 		memcpy(&four, codes + k, 4);
 		sum += (int32_t) ((four & 0xFF) + (four >> 8 & 0xFF) + (four >> 16 & 0xFF) + (four >> 24));
@@ -213,7 +215,7 @@ sq8_clear(KernelSq8Query *q, uint32_t first)
 {
 	for (uint32_t slot = first; slot < kernel_sq8_slots(q); slot++)
 	{
-		int8_t	   *out = q->pack + (size_t) (slot / 16) * q->dim4 * 16 + (slot % 16) * 4;
+		int8_t *out = q->pack + (size_t) (slot / 16) * q->dim4 * 16 + (slot % 16) * 4;
 
 		for (uint32_t k = 0; k < q->dim4; k += 4)
 			memset(out + (size_t) k * 16, 0, 4);
@@ -226,7 +228,7 @@ KernelSq8Query *
 kernel_sq8_pack(void *memory, const float *tokens, uint32_t ntokens, uint32_t dim)
 {
 	KernelSq8Query *q = sq8_lay_out(memory, ntokens, dim);
-	uint8_t    *row = (uint8_t *) (q->scale + kernel_sq8_slots(q));
+	uint8_t        *row = (uint8_t *) (q->scale + kernel_sq8_slots(q));
 
 	for (uint32_t slot = 0; slot < ntokens; slot++)
 	{
@@ -241,7 +243,8 @@ kernel_sq8_pack(void *memory, const float *tokens, uint32_t ntokens, uint32_t di
 #define PREFETCH_ROWS 4
 
 KernelSq8Query *
-kernel_sq8_pack_rows(void *memory, const uint8_t *const *rows, uint32_t ntokens, uint32_t dim, bool has_add)
+kernel_sq8_pack_rows(void *memory, const uint8_t *const *rows, uint32_t ntokens, uint32_t dim,
+					 bool has_add)
 {
 	KernelSq8Query *q = sq8_lay_out(memory, ntokens, dim);
 
@@ -258,7 +261,7 @@ kernel_sq8_pack_rows(void *memory, const uint8_t *const *rows, uint32_t ntokens,
 void
 kernel_sq8_decode(const uint8_t *row, uint32_t dim, bool has_add, float *token)
 {
-	float		scale = load_float(row);
+	float          scale = load_float(row);
 	const uint8_t *codes = row + sizeof(float) * (has_add ? 2 : 1);
 
 	for (uint32_t k = 0; k < dim; k++)
@@ -273,9 +276,11 @@ kernel_sq8_decode(const uint8_t *row, uint32_t dim, bool has_add, float *token)
 size_t
 kernel_pq_query_size(uint32_t ntokens, uint32_t m)
 {
-	size_t		entries = mul_saturated(mul_saturated(groups_of(ntokens, 16) * (size_t) 16, m), PQ_CENTROIDS);
+	size_t entries =
+		mul_saturated(mul_saturated(groups_of(ntokens, 16) * (size_t) 16, m), PQ_CENTROIDS);
 
-	return add_saturated(mul_saturated(entries, sizeof(float)), sizeof(KernelPqQuery) + PACK_ALIGNMENT);
+	return add_saturated(mul_saturated(entries, sizeof(float)),
+						 sizeof(KernelPqQuery) + PACK_ALIGNMENT);
 }
 
 KernelPqQuery *
@@ -301,8 +306,8 @@ kernel_pq_lay_out(void *memory, uint32_t ntokens, uint32_t m)
 size_t
 kernel_sketch_query_size(uint32_t ntokens, uint32_t dim)
 {
-	size_t		lut = mul_saturated(mul_saturated(ntokens, dim), 4);
-	size_t		params = mul_saturated(ntokens, 3 * sizeof(float));
+	size_t lut = mul_saturated(mul_saturated(ntokens, dim), 4);
+	size_t params = mul_saturated(ntokens, 3 * sizeof(float));
 
 	return add_saturated(add_saturated(lut, params), sizeof(KernelSketchQuery) + PACK_ALIGNMENT);
 }
@@ -311,7 +316,8 @@ kernel_sketch_query_size(uint32_t ntokens, uint32_t dim)
 static double
 sketch_nibble_range(const float *q)
 {
-	return 2.0 * (fabs((double) q[0]) + fabs((double) q[1]) + fabs((double) q[2]) + fabs((double) q[3]));
+	return 2.0 *
+		   (fabs((double) q[0]) + fabs((double) q[1]) + fabs((double) q[2]) + fabs((double) q[3]));
 }
 
 /*
@@ -324,14 +330,16 @@ sketch_nibble_range(const float *q)
 static void
 sketch_fill_nibble(const float *q, float per_step, float steps, uint8_t *entries)
 {
-	float		low[4];
-	float		high[4];
-	float		sums[16];
+	float low[4];
+	float high[4];
+	float sums[16];
 
 	for (uint32_t n = 0; n < 4; n++)
 	{
-		low[n] = ((n & 1) == (q[0] > 0.0f) ? 2.0f * fabsf(q[0]) : 0.0f) + ((n >> 1) == (q[1] > 0.0f) ? 2.0f * fabsf(q[1]) : 0.0f);
-		high[n] = ((n & 1) == (q[2] > 0.0f) ? 2.0f * fabsf(q[2]) : 0.0f) + ((n >> 1) == (q[3] > 0.0f) ? 2.0f * fabsf(q[3]) : 0.0f);
+		low[n] = ((n & 1) == (q[0] > 0.0f) ? 2.0f * fabsf(q[0]) : 0.0f) +
+				 ((n >> 1) == (q[1] > 0.0f) ? 2.0f * fabsf(q[1]) : 0.0f);
+		high[n] = ((n & 1) == (q[2] > 0.0f) ? 2.0f * fabsf(q[2]) : 0.0f) +
+				  ((n >> 1) == (q[3] > 0.0f) ? 2.0f * fabsf(q[3]) : 0.0f);
 	}
 	for (uint32_t n = 0; n < 16; n++)
 		sums[n] = (low[n & 3] + high[n >> 2]) * per_step + 0.5f;
@@ -342,15 +350,16 @@ sketch_fill_nibble(const float *q, float per_step, float steps, uint8_t *entries
 static void
 sketch_pack_token(KernelSketchQuery *s, uint32_t token, const float *q)
 {
-	uint32_t	nnibbles = s->dim / 4;
-	uint32_t	steps = min_uint32(SKETCH_MOST_STEPS, SKETCH_LARGEST_TOTAL / (nnibbles > 0 ? nnibbles : 1));
-	double		widest = 0.0;
-	double		minimum = 0.0;
-	float		per_step;
+	uint32_t nnibbles = s->dim / 4;
+	uint32_t steps =
+		min_uint32(SKETCH_MOST_STEPS, SKETCH_LARGEST_TOTAL / (nnibbles > 0 ? nnibbles : 1));
+	double widest = 0.0;
+	double minimum = 0.0;
+	float  per_step;
 
 	for (uint32_t n = 0; n < nnibbles; n++)
 	{
-		double		range = sketch_nibble_range(q + (size_t) n * 4);
+		double range = sketch_nibble_range(q + (size_t) n * 4);
 
 		widest = range > widest ? range : widest;
 		minimum -= range / 2;
@@ -363,7 +372,7 @@ sketch_pack_token(KernelSketchQuery *s, uint32_t token, const float *q)
 	for (uint32_t n = 0; n < nnibbles; n++)
 	{
 		/* Nibble n is the low or the high half of byte n / 2; four bytes a step of 32 dims. */
-		uint8_t    *entries = s->lut + ((size_t) (n / 8) * s->ntokens + token) * SKETCH_LUT_SIZE;
+		uint8_t *entries = s->lut + ((size_t) (n / 8) * s->ntokens + token) * SKETCH_LUT_SIZE;
 
 		entries += (n % 2) * 64 + (n / 2 % 4) * 16;
 		sketch_fill_nibble(q + (size_t) n * 4, per_step, (float) steps, entries);
@@ -371,8 +380,8 @@ sketch_pack_token(KernelSketchQuery *s, uint32_t token, const float *q)
 }
 
 KernelSketchQuery *
-kernel_sketch_pack(void *memory, const float *rotated, const float *constant,
-				   uint32_t ntokens, uint32_t dim, bool has_add)
+kernel_sketch_pack(void *memory, const float *rotated, const float *constant, uint32_t ntokens,
+				   uint32_t dim, bool has_add)
 {
 	KernelSketchQuery *s = memory;
 

@@ -17,13 +17,13 @@
 /* ---- encoding an sq8 row ---- */
 
 #define SQ8_LARGEST 127
-#define SQ8_LANES 16
+#define SQ8_LANES   16
 
 KERNEL_INLINE float
 sq8_scale(const float *token, uint32_t dim)
 {
-	float		largest[SQ8_LANES] = {0};
-	size_t		k = 0;
+	float  largest[SQ8_LANES] = {0};
+	size_t k = 0;
 
 	for (; k + SQ8_LANES <= dim; k += SQ8_LANES)
 		for (size_t j = 0; j < SQ8_LANES; j++)
@@ -43,9 +43,12 @@ KERNEL_INLINE uint8_t
 sq8_code(float x, float scale)
 {
 	const float round_to_integer = 0x1.8p23f;
-	float		code = x / scale;
+	float       code = x / scale;
 
-	code = code > SQ8_LARGEST ? SQ8_LARGEST : code < -SQ8_LARGEST ? -SQ8_LARGEST : code == code ? code : 0.0f;
+	code = code > SQ8_LARGEST    ? SQ8_LARGEST
+		   : code < -SQ8_LARGEST ? -SQ8_LARGEST
+		   : code == code        ? code
+								 : 0.0f;
 	return (uint8_t) ((int32_t) ((code + round_to_integer) - round_to_integer) + SQ8_BIAS);
 }
 
@@ -53,9 +56,9 @@ sq8_code(float x, float scale)
 KERNEL_INLINE void
 plain_sq8_encode(const float *token, uint32_t dim, bool has_add, float add, uint8_t *row)
 {
-	float		scale = sq8_scale(token, dim);
-	size_t		padded = ((size_t) dim + 3) & ~(size_t) 3;
-	size_t		k = 0;
+	float  scale = sq8_scale(token, dim);
+	size_t padded = ((size_t) dim + 3) & ~(size_t) 3;
+	size_t k = 0;
 
 	memcpy(row, &scale, sizeof(float));
 	row += sizeof(float);
@@ -81,9 +84,9 @@ KERNEL_INLINE float
 plain_sq8_squared(const uint8_t *row, uint32_t dim, bool has_add)
 {
 	const uint8_t *codes = row + sizeof(float) * (has_add ? 2 : 1);
-	float		scale = load_float(row);
-	int32_t		sums[SQ8_LANES] = {0};
-	size_t		k = 0;
+	float          scale = load_float(row);
+	int32_t        sums[SQ8_LANES] = {0};
+	size_t         k = 0;
 
 	for (; k + SQ8_LANES <= dim; k += SQ8_LANES)
 		for (size_t j = 0; j < SQ8_LANES; j++)
@@ -97,14 +100,14 @@ plain_sq8_squared(const uint8_t *row, uint32_t dim, bool has_add)
 
 /* ---- looking at keys: rows of nslots, which is a multiple of 16 ---- */
 
-#define KEY_LANES 16
+#define KEY_LANES     16
 #define MAX_KEY_LANES 64
 
 /* lanes is a constant wherever this is expanded: as many chains of comparisons side by side. */
 KERNEL_INLINE void
 raise_lanes(const float *keys, uint32_t nrows, uint32_t nslots, float *largest, const size_t lanes)
 {
-	float		most[MAX_KEY_LANES];
+	float most[MAX_KEY_LANES];
 
 	for (size_t j = 0; j < lanes; j++)
 		most[j] = largest[j];
@@ -122,7 +125,7 @@ raise_lanes(const float *keys, uint32_t nrows, uint32_t nslots, float *largest, 
 KERNEL_INLINE void
 plain_keys_raise(const float *keys, uint32_t nrows, uint32_t nslots, float *largest)
 {
-	size_t		slot = 0;
+	size_t slot = 0;
 
 	for (; slot + MAX_KEY_LANES <= nslots; slot += MAX_KEY_LANES)
 		raise_lanes(keys + slot, nrows, nslots, largest + slot, MAX_KEY_LANES);
@@ -131,13 +134,14 @@ plain_keys_raise(const float *keys, uint32_t nrows, uint32_t nslots, float *larg
 }
 
 KERNEL_INLINE uint32_t
-plain_keys_reach(const float *keys, uint32_t nrows, uint32_t nslots, const float *least, uint32_t *rows)
+plain_keys_reach(const float *keys, uint32_t nrows, uint32_t nslots, const float *least,
+				 uint32_t *rows)
 {
-	uint32_t	nreaching = 0;
+	uint32_t nreaching = 0;
 
 	for (uint32_t row = 0; row < nrows; row++, keys += nslots)
 	{
-		int32_t		reaching[KEY_LANES] = {0};
+		int32_t reaching[KEY_LANES] = {0};
 
 		for (size_t slot = 0; slot < nslots; slot += KEY_LANES)
 			for (size_t j = 0; j < KEY_LANES; j++)
@@ -152,38 +156,37 @@ plain_keys_reach(const float *keys, uint32_t nrows, uint32_t nslots, const float
 }
 
 /* The functions of one instruction set, under names that begin with prefix; their declarations; their places in KernelOps. */
-#define DEFINE_PLAIN_KERNELS(prefix) \
-	void \
-	prefix##_sq8_encode(const float *token, uint32_t dim, bool has_add, float add, uint8_t *row) \
-	{ \
-		plain_sq8_encode(token, dim, has_add, add, row); \
-	} \
-	float \
-	prefix##_sq8_squared(const uint8_t *row, uint32_t dim, bool has_add) \
-	{ \
-		return plain_sq8_squared(row, dim, has_add); \
-	} \
-	void \
-	prefix##_keys_raise(const float *keys, uint32_t nrows, uint32_t nslots, float *largest) \
-	{ \
-		plain_keys_raise(keys, nrows, nslots, largest); \
-	} \
-	uint32_t \
-	prefix##_keys_reach(const float *keys, uint32_t nrows, uint32_t nslots, const float *least, uint32_t *rows) \
-	{ \
-		return plain_keys_reach(keys, nrows, nslots, least, rows); \
+#define DEFINE_PLAIN_KERNELS(prefix)                                                             \
+	void prefix##_sq8_encode(const float *token, uint32_t dim, bool has_add, float add,          \
+							 uint8_t *row)                                                       \
+	{                                                                                            \
+		plain_sq8_encode(token, dim, has_add, add, row);                                         \
+	}                                                                                            \
+	float prefix##_sq8_squared(const uint8_t *row, uint32_t dim, bool has_add)                   \
+	{                                                                                            \
+		return plain_sq8_squared(row, dim, has_add);                                             \
+	}                                                                                            \
+	void prefix##_keys_raise(const float *keys, uint32_t nrows, uint32_t nslots, float *largest) \
+	{                                                                                            \
+		plain_keys_raise(keys, nrows, nslots, largest);                                          \
+	}                                                                                            \
+	uint32_t prefix##_keys_reach(const float *keys, uint32_t nrows, uint32_t nslots,             \
+								 const float *least, uint32_t *rows)                             \
+	{                                                                                            \
+		return plain_keys_reach(keys, nrows, nslots, least, rows);                               \
 	}
 
-#define DECLARE_PLAIN_KERNELS(prefix) \
-	extern void prefix##_sq8_encode(const float *token, uint32_t dim, bool has_add, float add, uint8_t *row); \
-	extern float prefix##_sq8_squared(const uint8_t *row, uint32_t dim, bool has_add); \
-	extern void prefix##_keys_raise(const float *keys, uint32_t nrows, uint32_t nslots, float *largest); \
-	extern uint32_t prefix##_keys_reach(const float *keys, uint32_t nrows, uint32_t nslots, const float *least, uint32_t *rows)
+#define DECLARE_PLAIN_KERNELS(prefix)                                                              \
+	extern void     prefix##_sq8_encode(const float *token, uint32_t dim, bool has_add, float add, \
+										uint8_t *row);                                             \
+	extern float    prefix##_sq8_squared(const uint8_t *row, uint32_t dim, bool has_add);          \
+	extern void     prefix##_keys_raise(const float *keys, uint32_t nrows, uint32_t nslots,        \
+										float *largest);                                           \
+	extern uint32_t prefix##_keys_reach(const float *keys, uint32_t nrows, uint32_t nslots,        \
+										const float *least, uint32_t *rows)
 
-#define PLAIN_KERNELS(prefix) \
-	.sq8_encode = prefix##_sq8_encode, \
-	.sq8_squared = prefix##_sq8_squared, \
-	.keys_max = prefix##_keys_raise, \
-	.keys_at_least = prefix##_keys_reach
+#define PLAIN_KERNELS(prefix)                                               \
+	.sq8_encode = prefix##_sq8_encode, .sq8_squared = prefix##_sq8_squared, \
+	.keys_max = prefix##_keys_raise, .keys_at_least = prefix##_keys_reach
 
-#endif							/* COLBERT_KERNELS_PLAIN_H */
+#endif /* COLBERT_KERNELS_PLAIN_H */

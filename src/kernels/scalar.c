@@ -33,14 +33,14 @@ static void
 row_keys(const KernelQuery *q, const KernelRows *rows, uint32_t i, uint32_t group, float *keys)
 {
 	const float *pack = q->pack + (size_t) group * q->dim * q->lanes;
-	float		mul = row_param(rows, rows->mul, i, 1.0f);
-	float		add = row_param(rows, rows->add, i, 0.0f);
+	float        mul = row_param(rows, rows->mul, i, 1.0f);
+	float        add = row_param(rows, rows->add, i, 0.0f);
 
 	for (uint32_t lane = 0; lane < q->lanes; lane++)
 		keys[lane] = 0.0f;
 	for (uint32_t k = 0; k < q->dim; k++)
 	{
-		float		d = row_element(rows, i, k);
+		float d = row_element(rows, i, k);
 
 		for (uint32_t lane = 0; lane < q->lanes; lane++)
 			keys[lane] = fmaf(pack[(size_t) k * q->lanes + lane], d, keys[lane]);
@@ -56,8 +56,8 @@ scalar_maxsim_rows(const KernelQuery *q, const KernelRows *rows, float *best, ui
 	{
 		for (uint32_t group = 0; group < q->ngroups; group++)
 		{
-			float		keys[16];
-			uint32_t	slot = group * q->lanes;
+			float    keys[16];
+			uint32_t slot = group * q->lanes;
 
 			row_keys(q, rows, i, group, keys);
 			for (uint32_t lane = 0; lane < q->lanes; lane++, slot++)
@@ -78,7 +78,8 @@ scalar_dot_matrix(const KernelQuery *q, const KernelRows *rows, float *out)
 	for (uint32_t i = 0; i < rows->nrows; i++)
 	{
 		for (uint32_t group = 0; group < q->ngroups; group++)
-			row_keys(q, rows, i, group, out + (size_t) i * kernel_query_slots(q) + group * q->lanes);
+			row_keys(q, rows, i, group,
+					 out + (size_t) i * kernel_query_slots(q) + group * q->lanes);
 	}
 }
 
@@ -87,7 +88,7 @@ static int32_t
 sq8_dot(const KernelSq8Query *q, uint32_t slot, const uint8_t *codes)
 {
 	const int8_t *pack = q->pack + (size_t) (slot / 16) * q->dim4 * 16 + (slot % 16) * 4;
-	int32_t		sum = -q->correction[slot];
+	int32_t       sum = -q->correction[slot];
 
 	for (uint32_t k = 0; k < q->dim4; k++)
 		sum += (int32_t) codes[k] * pack[(size_t) (k / 4) * 64 + k % 4];
@@ -97,23 +98,24 @@ sq8_dot(const KernelSq8Query *q, uint32_t slot, const uint8_t *codes)
 static float
 sq8_key(const KernelSq8Query *q, uint32_t slot, const uint8_t *row, bool has_add)
 {
-	float		scale = load_float(row);
-	float		add = has_add ? load_float(row + sizeof(float)) : 0.0f;
+	float          scale = load_float(row);
+	float          add = has_add ? load_float(row + sizeof(float)) : 0.0f;
 	const uint8_t *codes = row + sizeof(float) * (has_add ? 2 : 1);
 
 	return fmaf((float) sq8_dot(q, slot, codes), scale * q->scale[slot], add);
 }
 
 static void
-scalar_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *best)
+scalar_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
+				float *best)
 {
-	size_t		row_size = kernel_sq8_row_size(q->dim, has_add);
+	size_t row_size = kernel_sq8_row_size(q->dim, has_add);
 
 	for (uint32_t i = 0; i < nrows; i++)
 	{
 		for (uint32_t slot = 0; slot < kernel_sq8_slots(q); slot++)
 		{
-			float		key = sq8_key(q, slot, rows + i * row_size, has_add);
+			float key = sq8_key(q, slot, rows + i * row_size, has_add);
 
 			if (key > best[slot])
 				best[slot] = key;
@@ -122,10 +124,11 @@ scalar_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bo
 }
 
 static void
-scalar_sq8_keys(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *out)
+scalar_sq8_keys(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
+				float *out)
 {
-	size_t		row_size = kernel_sq8_row_size(q->dim, has_add);
-	uint32_t	nslots = kernel_sq8_slots(q);
+	size_t   row_size = kernel_sq8_row_size(q->dim, has_add);
+	uint32_t nslots = kernel_sq8_slots(q);
 
 	for (uint32_t i = 0; i < nrows; i++)
 	{
@@ -137,8 +140,8 @@ scalar_sq8_keys(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bo
 static void
 scalar_sq4_unpack(const uint8_t *rows, uint32_t nrows, uint32_t dim, bool has_add, uint8_t *out)
 {
-	uint32_t	header = sizeof(float) * (has_add ? 2 : 1);
-	uint32_t	half = dim / 2;
+	uint32_t header = sizeof(float) * (has_add ? 2 : 1);
+	uint32_t half = dim / 2;
 
 	for (uint32_t i = 0; i < nrows; i++)
 	{
@@ -154,7 +157,8 @@ scalar_sq4_unpack(const uint8_t *rows, uint32_t nrows, uint32_t dim, bool has_ad
 }
 
 static void
-scalar_pq_rows(const KernelPqQuery *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *best)
+scalar_pq_rows(const KernelPqQuery *q, const uint8_t *rows, uint32_t nrows, bool has_add,
+			   float *best)
 {
 	for (uint32_t i = 0; i < nrows; i++, rows += kernel_pq_row_size(q->m, has_add))
 	{
@@ -162,8 +166,8 @@ scalar_pq_rows(const KernelPqQuery *q, const uint8_t *rows, uint32_t nrows, bool
 
 		for (uint32_t slot = 0; slot < kernel_pq_slots(q); slot++)
 		{
-			uint32_t	lanes = kernel_pq_lanes(q, slot / 16);
-			float		key = kernel_pq_table(q, slot / 16, 0)[codes[0] * lanes + slot % 16];
+			uint32_t lanes = kernel_pq_lanes(q, slot / 16);
+			float    key = kernel_pq_table(q, slot / 16, 0)[codes[0] * lanes + slot % 16];
 
 			for (uint32_t s = 1; s < q->m; s++)
 				key += kernel_pq_table(q, slot / 16, s)[codes[s] * lanes + slot % 16];
@@ -179,11 +183,11 @@ scalar_pq_rows(const KernelPqQuery *q, const uint8_t *rows, uint32_t nrows, bool
 static uint32_t
 sketch_total(const KernelSketchQuery *q, uint32_t token, const uint8_t *block, uint32_t lane)
 {
-	uint32_t	total = 0;
+	uint32_t total = 0;
 
 	for (uint32_t p = 0; p < q->dim / 8; p++)
 	{
-		uint8_t		bits = block[(size_t) p * 16 + lane];
+		uint8_t        bits = block[(size_t) p * 16 + lane];
 		const uint8_t *lut = q->lut + ((size_t) (p / 4) * q->ntokens + token) * SKETCH_LUT_SIZE;
 		const uint8_t *low = lut + (p % 4) * 16;
 
@@ -193,33 +197,35 @@ sketch_total(const KernelSketchQuery *q, uint32_t token, const uint8_t *block, u
 }
 
 static void
-scalar_sketch_scores(const KernelSketchQuery *q, uint32_t token, const uint8_t *block, float *scores)
+scalar_sketch_scores(const KernelSketchQuery *q, uint32_t token, const uint8_t *block,
+					 float *scores)
 {
 	const uint8_t *factors = block + (size_t) q->dim * 2;
 	const uint8_t *adds = factors + 32;
 
 	for (uint32_t lane = 0; lane < SKETCH_BLOCK_TOKENS; lane++)
 	{
-		float		total = (float) sketch_total(q, token, block, lane);
-		float		sum = fmaf(q->delta[token], total, q->base[token]);
-		float		factor = kernel_half_to_float(load_uint16(factors + lane * 2));
-		float		add = q->has_add ? kernel_half_to_float(load_uint16(adds + lane * 2)) : 0.0f;
+		float total = (float) sketch_total(q, token, block, lane);
+		float sum = fmaf(q->delta[token], total, q->base[token]);
+		float factor = kernel_half_to_float(load_uint16(factors + lane * 2));
+		float add = q->has_add ? kernel_half_to_float(load_uint16(adds + lane * 2)) : 0.0f;
 
 		scores[lane] = fmaf(factor, sum, q->constant[token]) + add;
 	}
 }
 
 static void
-scalar_sketch_blocks(const KernelSketchQuery *q, const uint8_t *blocks, uint32_t nblocks, float *state)
+scalar_sketch_blocks(const KernelSketchQuery *q, const uint8_t *blocks, uint32_t nblocks,
+					 float *state)
 {
-	size_t		block_size = kernel_sketch_block_size(q->dim, q->has_add);
+	size_t block_size = kernel_sketch_block_size(q->dim, q->has_add);
 
 	for (uint32_t b = 0; b < nblocks; b++)
 	{
 		for (uint32_t token = 0; token < q->ntokens; token++)
 		{
-			float		scores[SKETCH_BLOCK_TOKENS];
-			float	   *best = state + (size_t) token * SKETCH_BLOCK_TOKENS;
+			float  scores[SKETCH_BLOCK_TOKENS];
+			float *best = state + (size_t) token * SKETCH_BLOCK_TOKENS;
 
 			scalar_sketch_scores(q, token, blocks + b * block_size, scores);
 			for (uint32_t lane = 0; lane < SKETCH_BLOCK_TOKENS; lane++)
@@ -238,7 +244,7 @@ scalar_sketch_finish(const KernelSketchQuery *q, const float *state, float *best
 	for (uint32_t token = 0; token < q->ntokens; token++)
 	{
 		const float *lanes = state + (size_t) token * SKETCH_BLOCK_TOKENS;
-		float		largest = lanes[0];
+		float        largest = lanes[0];
 
 		for (uint32_t lane = 1; lane < SKETCH_BLOCK_TOKENS; lane++)
 			largest = lanes[lane] > largest ? lanes[lane] : largest;

@@ -25,22 +25,22 @@
  * query tokens, whose totals are kept where there are more dims.
  */
 #define SKETCH_BLOCKS 2
-#define SKETCH_STEPS (SKETCH_BYTE_DIMS / 32)
-#define SKETCH_BATCH 32
+#define SKETCH_STEPS  (SKETCH_BYTE_DIMS / 32)
+#define SKETCH_BATCH  32
 
 /* Factors and addends of the blocks, widened; and where the maxima go. */
 typedef struct SketchTarget
 {
-	__m512		factor[SKETCH_BLOCKS];
-	__m512		add[SKETCH_BLOCKS];
-	float	   *state;
+	__m512 factor[SKETCH_BLOCKS];
+	__m512 add[SKETCH_BLOCKS];
+	float *state;
 } SketchTarget;
 
 /* nblocks, here and below, is a constant wherever these are expanded. */
 KERNEL_INLINE SketchTarget
 sketch_target(const KernelSketchQuery *q, const uint8_t *block, float *state, const int nblocks)
 {
-	size_t		block_size = kernel_sketch_block_size(q->dim, q->has_add);
+	size_t       block_size = kernel_sketch_block_size(q->dim, q->has_add);
 	SketchTarget target;
 
 	target.state = state;
@@ -59,25 +59,27 @@ sketch_target(const KernelSketchQuery *q, const uint8_t *block, float *state, co
 
 /* Without addends zero is added, here and in the scalar twin: that costs less than to ask. */
 KERNEL_INLINE __m512
-sketch_estimate(const KernelSketchQuery *q, uint32_t token, __m512 factor, __m512 add, __m512i total)
+sketch_estimate(const KernelSketchQuery *q, uint32_t token, __m512 factor, __m512 add,
+				__m512i total)
 {
-	__m512		sum = _mm512_fmadd_ps(_mm512_set1_ps(q->delta[token]), _mm512_cvtepi32_ps(total),
-									  _mm512_set1_ps(q->base[token]));
+	__m512 sum = _mm512_fmadd_ps(_mm512_set1_ps(q->delta[token]), _mm512_cvtepi32_ps(total),
+								 _mm512_set1_ps(q->base[token]));
 
 	return _mm512_add_ps(_mm512_fmadd_ps(factor, sum, _mm512_set1_ps(q->constant[token])), add);
 }
 
 /* Running maxima for one query token, from its totals for the blocks. */
 KERNEL_INLINE void
-sketch_update(const KernelSketchQuery *q, uint32_t token, const SketchTarget *target, const __m512i *totals,
-			  const int nblocks)
+sketch_update(const KernelSketchQuery *q, uint32_t token, const SketchTarget *target,
+			  const __m512i *totals, const int nblocks)
 {
-	float	   *best = target->state + (size_t) token * SKETCH_BLOCK_TOKENS;
-	__m512		largest = _mm512_loadu_ps(best);
+	float *best = target->state + (size_t) token * SKETCH_BLOCK_TOKENS;
+	__m512 largest = _mm512_loadu_ps(best);
 
 	KERNEL_UNROLL
 	for (int b = 0; b < nblocks; b++)
-		largest = _mm512_max_ps(sketch_estimate(q, token, target->factor[b], target->add[b], totals[b]), largest);
+		largest = _mm512_max_ps(
+			sketch_estimate(q, token, target->factor[b], target->add[b], totals[b]), largest);
 	_mm512_storeu_ps(best, largest);
 }
 
@@ -86,7 +88,7 @@ KERNEL_INLINE void
 sketch_split(const uint8_t *codes, __m512i *low, __m512i *high)
 {
 	const __m512i nibble = _mm512_set1_epi8(15);
-	__m512i		bytes = _mm512_loadu_si512(codes);
+	__m512i       bytes = _mm512_loadu_si512(codes);
 
 	*low = _mm512_and_si512(bytes, nibble);
 	*high = _mm512_and_si512(_mm512_srli_epi16(bytes, 4), nibble);
@@ -99,16 +101,18 @@ sketch_add_sums(__m512i total, __m512i sums)
 	const __m512i dwords = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
 	const __m512i bytes = _mm512_set4_epi32(0x0F0B0703, 0x0E0A0602, 0x0D090501, 0x0C080400);
 
-	return sketch_add_quads(total, _mm512_shuffle_epi8(_mm512_permutexvar_epi32(dwords, sums), bytes));
+	return sketch_add_quads(total,
+							_mm512_shuffle_epi8(_mm512_permutexvar_epi32(dwords, sums), bytes));
 }
 
 /* A batch of query tokens over blocks. */
 typedef struct SketchBatch
 {
-	uint32_t	first;			/* query token */
-	uint32_t	ntokens;
+	uint32_t       first; /* query token */
+	uint32_t       ntokens;
 	const uint8_t *block;
-	__m512i		totals[SKETCH_BATCH][SKETCH_BLOCKS];	/* used where there is more than one chunk of dims */
+	__m512i        totals[SKETCH_BATCH]
+				  [SKETCH_BLOCKS]; /* used where there is more than one chunk of dims */
 } SketchBatch;
 
 /*
@@ -119,11 +123,11 @@ KERNEL_INLINE void
 sketch_chunk(const KernelSketchQuery *q, SketchBatch *batch, const SketchTarget *target, uint32_t k,
 			 const int nsteps, const int nblocks)
 {
-	size_t		block_size = kernel_sketch_block_size(q->dim, q->has_add);
-	size_t		lut_stride = (size_t) q->ntokens * SKETCH_LUT_SIZE;
+	size_t         block_size = kernel_sketch_block_size(q->dim, q->has_add);
+	size_t         lut_stride = (size_t) q->ntokens * SKETCH_LUT_SIZE;
 	const uint8_t *lut = q->lut + k / 32 * lut_stride + (size_t) batch->first * SKETCH_LUT_SIZE;
-	__m512i		low[SKETCH_STEPS][SKETCH_BLOCKS];
-	__m512i		high[SKETCH_STEPS][SKETCH_BLOCKS];
+	__m512i        low[SKETCH_STEPS][SKETCH_BLOCKS];
+	__m512i        high[SKETCH_STEPS][SKETCH_BLOCKS];
 
 	KERNEL_UNROLL
 	for (int i = 0; i < nsteps * nblocks; i++)
@@ -132,20 +136,20 @@ sketch_chunk(const KernelSketchQuery *q, SketchBatch *batch, const SketchTarget 
 
 	for (uint32_t t = 0; t < batch->ntokens; t++, lut += SKETCH_LUT_SIZE)
 	{
-		__m512i		sums[SKETCH_BLOCKS];
-		__m512i		totals[SKETCH_BLOCKS];
+		__m512i sums[SKETCH_BLOCKS];
+		__m512i totals[SKETCH_BLOCKS];
 
 		KERNEL_UNROLL
 		for (int i = 0; i < nsteps; i++)
 		{
-			__m512i		table_low = _mm512_load_si512(lut + i * lut_stride);
-			__m512i		table_high = _mm512_load_si512(lut + i * lut_stride + 64);
+			__m512i table_low = _mm512_load_si512(lut + i * lut_stride);
+			__m512i table_high = _mm512_load_si512(lut + i * lut_stride + 64);
 
 			KERNEL_UNROLL
 			for (int b = 0; b < nblocks; b++)
 			{
-				__m512i		entries = _mm512_add_epi8(_mm512_shuffle_epi8(table_low, low[i][b]),
-													  _mm512_shuffle_epi8(table_high, high[i][b]));
+				__m512i entries = _mm512_add_epi8(_mm512_shuffle_epi8(table_low, low[i][b]),
+												  _mm512_shuffle_epi8(table_high, high[i][b]));
 
 				sums[b] = i == 0 ? entries : _mm512_add_epi8(sums[b], entries);
 			}
@@ -165,9 +169,10 @@ sketch_chunk(const KernelSketchQuery *q, SketchBatch *batch, const SketchTarget 
 
 /* All dims for a batch. */
 KERNEL_INLINE void
-sketch_batch(const KernelSketchQuery *q, SketchBatch *batch, const SketchTarget *target, const int nblocks)
+sketch_batch(const KernelSketchQuery *q, SketchBatch *batch, const SketchTarget *target,
+			 const int nblocks)
 {
-	uint32_t	k = 0;
+	uint32_t k = 0;
 
 	if (q->dim > SKETCH_BYTE_DIMS)
 		memset(batch->totals, 0, batch->ntokens * sizeof(batch->totals[0]));
@@ -187,11 +192,12 @@ sketch_batch(const KernelSketchQuery *q, SketchBatch *batch, const SketchTarget 
 }
 
 KERNEL_INLINE void
-sketch_update_all(const KernelSketchQuery *query, const uint8_t *block, float *state, const int nblocks)
+sketch_update_all(const KernelSketchQuery *query, const uint8_t *block, float *state,
+				  const int nblocks)
 {
 	const KernelSketchQuery q = *query; /* a copy that stores to state cannot change */
-	SketchTarget target = sketch_target(&q, block, state, nblocks);
-	SketchBatch batch;
+	SketchTarget            target = sketch_target(&q, block, state, nblocks);
+	SketchBatch             batch;
 
 	batch.block = block;
 	for (batch.first = 0; batch.first < q.ntokens; batch.first += SKETCH_BATCH)
@@ -204,8 +210,8 @@ sketch_update_all(const KernelSketchQuery *query, const uint8_t *block, float *s
 static void
 sketch_blocks(const KernelSketchQuery *q, const uint8_t *blocks, uint32_t nblocks, float *state)
 {
-	size_t		block_size = kernel_sketch_block_size(q->dim, q->has_add);
-	uint32_t	b = 0;
+	size_t   block_size = kernel_sketch_block_size(q->dim, q->has_add);
+	uint32_t b = 0;
 
 	for (; b + SKETCH_BLOCKS <= nblocks; b += SKETCH_BLOCKS)
 		sketch_update_all(q, blocks + b * block_size, state, SKETCH_BLOCKS);
@@ -216,19 +222,19 @@ sketch_blocks(const KernelSketchQuery *q, const uint8_t *blocks, uint32_t nblock
 static void
 sketch_scores(const KernelSketchQuery *q, uint32_t token, const uint8_t *block, float *scores)
 {
-	SketchTarget target = sketch_target(q, block, scores, 1);
+	SketchTarget   target = sketch_target(q, block, scores, 1);
 	const uint8_t *lut = q->lut + (size_t) token * SKETCH_LUT_SIZE;
-	__m512i		total = _mm512_setzero_si512();
+	__m512i        total = _mm512_setzero_si512();
 
 	for (uint32_t k = 0; k < q->dim;)
 	{
-		uint32_t	end = min_uint32(k + SKETCH_BYTE_DIMS, q->dim);
-		__m512i		sums = _mm512_setzero_si512();
+		uint32_t end = min_uint32(k + SKETCH_BYTE_DIMS, q->dim);
+		__m512i  sums = _mm512_setzero_si512();
 
 		for (; k < end; k += 32, lut += (size_t) q->ntokens * SKETCH_LUT_SIZE)
 		{
-			__m512i		low;
-			__m512i		high;
+			__m512i low;
+			__m512i high;
 
 			sketch_split(block + (size_t) k * 2, &low, &high);
 			sums = _mm512_add_epi8(sums, _mm512_shuffle_epi8(_mm512_load_si512(lut), low));

@@ -20,10 +20,11 @@
 
 #include "kernels/internal.h"
 
-#define CACHE_WAY 4096			/* bytes apart that share a set of a first-level cache */
+#define CACHE_WAY      4096 /* bytes apart that share a set of a first-level cache */
 #define TILE_MOST_ROWS KERNEL_SCRATCH_ROWS
-#define STREAM_MOST_ROWS 16		/* where the caller says what comes next: taller tiles starve for lines out of cache */
-#define TILE_MOST_FLOATS (16 * 32)	/* of dots: 16 rows of a group of 16, or 12 of two */
+#define STREAM_MOST_ROWS \
+	16 /* where the caller says what comes next: taller tiles starve for lines out of cache */
+#define TILE_MOST_FLOATS (16 * 32) /* of dots: 16 rows of a group of 16, or 12 of two */
 
 /*
  * The rows of a tile; and what will be scored after them: bytes to bring into
@@ -34,10 +35,10 @@
 typedef struct TileRows
 {
 	const char *first;
-	size_t		stride;
-	uint32_t	nrows;
+	size_t      stride;
+	uint32_t    nrows;
 	const char *ahead;
-	size_t		ahead_step;
+	size_t      ahead_step;
 } TileRows;
 
 KERNEL_INLINE void
@@ -50,14 +51,14 @@ tile_prefetch(const TileRows *rows, size_t k)
  * Dot products of a fixed number of rows with one group of query tokens at
  * pack, or with that group and the next: dots[(row * groups + group) * lanes + lane].
  */
-typedef void (*DotTile) (const KernelQuery *q, const float *pack, const TileRows *rows, float *dots);
+typedef void (*DotTile)(const KernelQuery *q, const float *pack, const TileRows *rows, float *dots);
 
 /* Tiles of one shape by height; tiles[0] is unused. */
 typedef struct TileShape
 {
-	uint32_t	most_rows;
-	bool		full_first;		/* the highest tile is a better kind: as many of it as fit */
-	uint32_t	groups;
+	uint32_t       most_rows;
+	bool           full_first; /* the highest tile is a better kind: as many of it as fit */
+	uint32_t       groups;
 	const DotTile *tiles;
 } TileShape;
 
@@ -65,36 +66,37 @@ typedef struct TileShape
 typedef struct TileResult
 {
 	const float *dots;
-	uint32_t	width;			/* floats of a row of dots: lanes * groups */
-	uint32_t	first_row;		/* of the run */
-	uint32_t	nrows;
-	uint32_t	first_slot;		/* of the query */
+	uint32_t     width;     /* floats of a row of dots: lanes * groups */
+	uint32_t     first_row; /* of the run */
+	uint32_t     nrows;
+	uint32_t     first_slot; /* of the query */
 } TileResult;
 
 /*
  * Finish the slots at .. at + lanes - 1 of a tile's width: update running
  * maxima (best_row may be NULL), or write keys, nslots floats a row.
  */
-typedef void (*TileMaxima) (const KernelRows *rows, const TileResult *tile, uint32_t at,
-							float *best, uint32_t *best_row);
-typedef void (*TileKeys) (const KernelRows *rows, const TileResult *tile, uint32_t at, float *keys, size_t nslots);
+typedef void (*TileMaxima)(const KernelRows *rows, const TileResult *tile, uint32_t at, float *best,
+						   uint32_t *best_row);
+typedef void (*TileKeys)(const KernelRows *rows, const TileResult *tile, uint32_t at, float *keys,
+						 size_t nslots);
 
 /* What an instruction set brings for queries of so many lanes. */
 typedef struct TileLanes
 {
-	TileShape	one;			/* one group at a time */
-	TileShape	pair;			/* two groups at a time; the same where there is no such shape */
-	TileMaxima	maxima;
-	TileKeys	keys;
+	TileShape  one;  /* one group at a time */
+	TileShape  pair; /* two groups at a time; the same where there is no such shape */
+	TileMaxima maxima;
+	TileKeys   keys;
 } TileLanes;
 
 typedef struct TileKernels
 {
-	TileLanes	lanes4;
-	TileLanes	lanes8;
-	TileLanes	lanes16;
-	void		(*half_to_float) (const uint16_t *in, float *out, size_t n);
-	void		(*int8_to_float) (const int8_t *in, float scale, float *out, size_t n);
+	TileLanes lanes4;
+	TileLanes lanes8;
+	TileLanes lanes16;
+	void (*half_to_float)(const uint16_t *in, float *out, size_t n);
+	void (*int8_to_float)(const int8_t *in, float scale, float *out, size_t n);
 } TileKernels;
 
 /*
@@ -104,10 +106,11 @@ typedef struct TileKernels
  * them is the next rows of the run, or what the caller says.
  */
 KERNEL_INLINE TileRows
-tile_rows(const TileKernels *k, const KernelQuery *q, const KernelRows *rows, uint32_t i, uint32_t nrows)
+tile_rows(const TileKernels *k, const KernelQuery *q, const KernelRows *rows, uint32_t i,
+		  uint32_t nrows)
 {
-	size_t		scratch_stride = kernel_scratch_stride(q->dim);
-	TileRows	tile = {(const char *) row_bytes(rows, i), rows->stride, nrows, rows->next, 0};
+	size_t   scratch_stride = kernel_scratch_stride(q->dim);
+	TileRows tile = {(const char *) row_bytes(rows, i), rows->stride, nrows, rows->next, 0};
 
 	if (i + nrows < rows->nrows || rows->next == NULL)
 		tile.ahead = tile.first + nrows * rows->stride;
@@ -118,7 +121,7 @@ tile_rows(const TileKernels *k, const KernelQuery *q, const KernelRows *rows, ui
 	for (uint32_t r = 0; r < nrows; r++)
 	{
 		const void *in = row_bytes(rows, i + r);
-		float	   *out = q->scratch + r * scratch_stride;
+		float      *out = q->scratch + r * scratch_stride;
 
 		if (rows->element == KERNEL_FLOAT4)
 			memcpy(out, in, q->dim * sizeof(float));
@@ -148,14 +151,14 @@ tile_add(const KernelRows *rows, const TileResult *tile, uint32_t r)
 /* What becomes of the tiles of a run: maxima, or (keys not NULL) all keys. */
 typedef struct TileSink
 {
-	float	   *best;
-	uint32_t   *best_row;
-	float	   *keys;
+	float    *best;
+	uint32_t *best_row;
+	float    *keys;
 } TileSink;
 
 KERNEL_INLINE void
-tile_finish(const TileLanes *k, const KernelQuery *q, const KernelRows *rows, const TileResult *tile,
-			const TileSink *sink)
+tile_finish(const TileLanes *k, const KernelQuery *q, const KernelRows *rows,
+			const TileResult *tile, const TileSink *sink)
 {
 	for (uint32_t at = 0; at < tile->width; at += q->lanes)
 	{
@@ -182,26 +185,28 @@ tile_height(const TileShape *shape, const KernelRows *rows, uint32_t left)
  * before the next block is touched, so a row is read from memory once.
  */
 KERNEL_INLINE void
-tile_run(const TileKernels *kernels_of_isa, const KernelQuery *q, const KernelRows *rows, const TileSink *sink)
+tile_run(const TileKernels *kernels_of_isa, const KernelQuery *q, const KernelRows *rows,
+		 const TileSink *sink)
 {
-	float		dots[TILE_MOST_FLOATS] __attribute__((aligned(64)));
-	const TileLanes *k = q->lanes == 4 ? &kernels_of_isa->lanes4 :
-		q->lanes == 8 ? &kernels_of_isa->lanes8 : &kernels_of_isa->lanes16;
-	uint32_t	nrows;
+	float            dots[TILE_MOST_FLOATS] __attribute__((aligned(64)));
+	const TileLanes *k = q->lanes == 4   ? &kernels_of_isa->lanes4
+						 : q->lanes == 8 ? &kernels_of_isa->lanes8
+										 : &kernels_of_isa->lanes16;
+	uint32_t         nrows;
 
 	for (uint32_t i = 0; i < rows->nrows; i += nrows)
 	{
-		TileRows	block;
+		TileRows         block;
 		const TileShape *shape;
 
 		nrows = tile_height(q->ngroups > 1 ? &k->pair : &k->one, rows, rows->nrows - i);
 		block = tile_rows(kernels_of_isa, q, rows, i, nrows);
 		for (uint32_t group = 0; group < q->ngroups; group += shape->groups)
 		{
-			TileResult	tile;
+			TileResult tile;
 
 			shape = q->ngroups - group > 1 ? &k->pair : &k->one;
-			shape->tiles[nrows] (q, q->pack + (size_t) group * q->dim * q->lanes, &block, dots);
+			shape->tiles[nrows](q, q->pack + (size_t) group * q->dim * q->lanes, &block, dots);
 			block.ahead_step = 0;
 
 			tile.dots = dots;
@@ -239,12 +244,12 @@ row_at(const char *const *base, size_t stride, const int i)
  * EXPRESSION) defines name_1 to name_16, {NULL, TILES_16(TILE_ENTRY, name, _)}
  * is their table.
  */
-#define DEFINE_TILE(name, expression, n) \
-static void \
-name##_##n(const KernelQuery *q, const float *pack, const TileRows *rows, float *dots) \
-{ \
-	expression(n); \
-}
+#define DEFINE_TILE(name, expression, n)                                                  \
+	static void name##_##n(const KernelQuery *q, const float *pack, const TileRows *rows, \
+						   float *dots)                                                   \
+	{                                                                                     \
+		expression(n);                                                                    \
+	}
 #define TILE_ENTRY(name, expression, n) name##_##n,
 
 #define TILES_4(m, name, expression) \
@@ -253,9 +258,11 @@ name##_##n(const KernelQuery *q, const float *pack, const TileRows *rows, float 
 	TILES_4(m, name, expression) m(name, expression, 5) m(name, expression, 6)
 #define TILES_8(m, name, expression) \
 	TILES_6(m, name, expression) m(name, expression, 7) m(name, expression, 8)
-#define TILES_12(m, name, expression) TILES_8(m, name, expression) \
+#define TILES_12(m, name, expression) \
+	TILES_8(m, name, expression)      \
 	m(name, expression, 9) m(name, expression, 10) m(name, expression, 11) m(name, expression, 12)
-#define TILES_15(m, name, expression) TILES_12(m, name, expression) \
+#define TILES_15(m, name, expression) \
+	TILES_12(m, name, expression)     \
 	m(name, expression, 13) m(name, expression, 14) m(name, expression, 15)
 #define TILES_16(m, name, expression) TILES_15(m, name, expression) m(name, expression, 16)
 
@@ -270,42 +277,44 @@ name##_##n(const KernelQuery *q, const float *pack, const TileRows *rows, float 
  * sums[(row * groups + group) * 16 + token]. codes are the rows without what
  * stands before their codes.
  */
-typedef void (*Sq8Tile) (const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t *sums);
+typedef void (*Sq8Tile)(const KernelSq8Query *q, uint32_t group, const TileRows *codes,
+						int32_t *sums);
 
 typedef struct Sq8Shape
 {
-	uint32_t	most_rows;
-	uint32_t	groups;
-	const Sq8Tile *tiles;		/* by height; tiles[0] is unused */
+	uint32_t       most_rows;
+	uint32_t       groups;
+	const Sq8Tile *tiles; /* by height; tiles[0] is unused */
 } Sq8Shape;
 
 /* The rows of a tile of sums. */
 typedef struct Sq8Result
 {
 	const int32_t *sums;
-	const uint8_t *rows;		/* where the first row begins: scale, add */
-	size_t		stride;
-	uint32_t	nrows;
-	uint32_t	ngroups;
-	bool		has_add;
+	const uint8_t *rows; /* where the first row begins: scale, add */
+	size_t         stride;
+	uint32_t       nrows;
+	uint32_t       ngroups;
+	bool           has_add;
 } Sq8Result;
 
 typedef struct Sq8Kernels
 {
-	Sq8Shape	half;			/* the first 8 tokens of a group; the same as one where there is no such shape */
-	Sq8Shape	one;
-	Sq8Shape	pair;
+	Sq8Shape half; /* the first 8 tokens of a group; the same as one where there is no such shape */
+	Sq8Shape one;
+	Sq8Shape pair;
 	/* Update the 16 running maxima at best from column 'group' of the tile. */
-	void		(*maxima) (const Sq8Result *tile, uint32_t group, const float *query_scale, float *best);
+	void (*maxima)(const Sq8Result *tile, uint32_t group, const float *query_scale, float *best);
 	/* Write the 16 keys of each row of that column, nslots floats a row. */
-	void		(*keys) (const Sq8Result *tile, uint32_t group, const float *query_scale, float *out, size_t nslots);
+	void (*keys)(const Sq8Result *tile, uint32_t group, const float *query_scale, float *out,
+				 size_t nslots);
 } Sq8Kernels;
 
 /* What becomes of a run of rows: maxima, or (keys not NULL) all keys. */
 typedef struct Sq8Sink
 {
-	float	   *best;
-	float	   *keys;
+	float *best;
+	float *keys;
 } Sq8Sink;
 
 KERNEL_INLINE float
@@ -324,28 +333,30 @@ sq8_row_add(const Sq8Result *tile, uint32_t r)
 KERNEL_INLINE const Sq8Shape *
 sq8_shape(const Sq8Kernels *k, const KernelSq8Query *q, uint32_t group)
 {
-	uint32_t	left = q->ntokens - group * 16;
+	uint32_t left = q->ntokens - group * 16;
 
 	return left > 16 ? &k->pair : left > 8 ? &k->one : &k->half;
 }
 
 KERNEL_INLINE void
-sq8_run(const Sq8Kernels *k, const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, Sq8Sink sink)
+sq8_run(const Sq8Kernels *k, const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows,
+		bool has_add, Sq8Sink sink)
 {
-	int32_t		sums[TILE_MOST_FLOATS] __attribute__((aligned(64)));
-	size_t		stride = kernel_sq8_row_size(q->dim, has_add);
-	uint32_t	most_rows = sq8_shape(k, q, 0)->most_rows;
+	int32_t  sums[TILE_MOST_FLOATS] __attribute__((aligned(64)));
+	size_t   stride = kernel_sq8_row_size(q->dim, has_add);
+	uint32_t most_rows = sq8_shape(k, q, 0)->most_rows;
 
 	while (nrows > 0)
 	{
-		uint32_t	height = next_block_rows(nrows, most_rows);
-		const char *first = (const char *) rows + sizeof(float) * (has_add ? 2 : 1);
-		TileRows	codes = {first, stride, height, first + height * stride, (height * stride + q->dim - 1) / q->dim};
+		uint32_t        height = next_block_rows(nrows, most_rows);
+		const char     *first = (const char *) rows + sizeof(float) * (has_add ? 2 : 1);
+		TileRows        codes = {first, stride, height, first + height * stride,
+								 (height * stride + q->dim - 1) / q->dim};
 		const Sq8Shape *shape;
 
 		for (uint32_t group = 0; group < q->ngroups; group += shape->groups)
 		{
-			Sq8Result	tile;
+			Sq8Result tile;
 
 			shape = sq8_shape(k, q, group);
 			tile.sums = sums;
@@ -354,11 +365,11 @@ sq8_run(const Sq8Kernels *k, const KernelSq8Query *q, const uint8_t *rows, uint3
 			tile.nrows = height;
 			tile.ngroups = shape->groups;
 			tile.has_add = has_add;
-			shape->tiles[height] (q, group, &codes, sums);
+			shape->tiles[height](q, group, &codes, sums);
 			codes.ahead_step = 0;
 			for (uint32_t g = 0; g < shape->groups; g++)
 			{
-				size_t		slot = (size_t) (group + g) * 16;
+				size_t slot = (size_t) (group + g) * 16;
 
 				if (sink.keys != NULL)
 					k->keys(&tile, g, q->scale + slot, sink.keys + slot, kernel_sq8_slots(q));
@@ -373,11 +384,11 @@ sq8_run(const Sq8Kernels *k, const KernelSq8Query *q, const uint8_t *rows, uint3
 	}
 }
 
-#define DEFINE_SQ8_TILE(name, expression, n) \
-static void \
-name##_##n(const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t *sums) \
-{ \
-	expression(n); \
-}
+#define DEFINE_SQ8_TILE(name, expression, n)                                               \
+	static void name##_##n(const KernelSq8Query *q, uint32_t group, const TileRows *codes, \
+						   int32_t *sums)                                                  \
+	{                                                                                      \
+		expression(n);                                                                     \
+	}
 
-#endif							/* COLBERT_KERNELS_TILES_H */
+#endif /* COLBERT_KERNELS_TILES_H */

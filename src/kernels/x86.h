@@ -21,11 +21,12 @@
  */
 
 KERNEL_INLINE void
-dot_tile8(const KernelQuery *q, const float *pack, const TileRows *rows, float *dots, const int nrows)
+dot_tile8(const KernelQuery *q, const float *pack, const TileRows *rows, float *dots,
+		  const int nrows)
 {
-	__m256		acc[TILE_MOST_ROWS];
+	__m256      acc[TILE_MOST_ROWS];
 	const char *base[ROW_BASES];
-	uint32_t	dim = q->dim;
+	uint32_t    dim = q->dim;
 
 	set_row_bases(base, rows, nrows);
 	KERNEL_UNROLL
@@ -34,11 +35,12 @@ dot_tile8(const KernelQuery *q, const float *pack, const TileRows *rows, float *
 	for (size_t k = 0; k < dim; k++)
 	{
 		tile_prefetch(rows, k);
-		__m256		q0 = _mm256_load_ps(pack + k * 8);
+		__m256 q0 = _mm256_load_ps(pack + k * 8);
 
 		KERNEL_UNROLL
 		for (int i = 0; i < nrows; i++)
-			acc[i] = _mm256_fmadd_ps(q0, _mm256_set1_ps(load_float(row_at(base, rows->stride, i) + k * 4)), acc[i]);
+			acc[i] = _mm256_fmadd_ps(
+				q0, _mm256_set1_ps(load_float(row_at(base, rows->stride, i) + k * 4)), acc[i]);
 	}
 	KERNEL_UNROLL
 	for (int i = 0; i < nrows; i++)
@@ -47,11 +49,12 @@ dot_tile8(const KernelQuery *q, const float *pack, const TileRows *rows, float *
 
 /* For the rows that are left where whole tiles are transposed. */
 KERNEL_INLINE void
-dot_tile4(const KernelQuery *q, const float *pack, const TileRows *rows, float *dots, const int nrows)
+dot_tile4(const KernelQuery *q, const float *pack, const TileRows *rows, float *dots,
+		  const int nrows)
 {
-	__m128		acc[TILE_MOST_ROWS];
+	__m128      acc[TILE_MOST_ROWS];
 	const char *base[ROW_BASES];
-	uint32_t	dim = q->dim;
+	uint32_t    dim = q->dim;
 
 	set_row_bases(base, rows, nrows);
 	KERNEL_UNROLL
@@ -60,11 +63,12 @@ dot_tile4(const KernelQuery *q, const float *pack, const TileRows *rows, float *
 	for (size_t k = 0; k < dim; k++)
 	{
 		tile_prefetch(rows, k);
-		__m128		q0 = _mm_load_ps(pack + k * 4);
+		__m128 q0 = _mm_load_ps(pack + k * 4);
 
 		KERNEL_UNROLL
 		for (int i = 0; i < nrows; i++)
-			acc[i] = _mm_fmadd_ps(q0, _mm_set1_ps(load_float(row_at(base, rows->stride, i) + k * 4)), acc[i]);
+			acc[i] = _mm_fmadd_ps(
+				q0, _mm_set1_ps(load_float(row_at(base, rows->stride, i) + k * 4)), acc[i]);
 	}
 	KERNEL_UNROLL
 	for (int i = 0; i < nrows; i++)
@@ -75,10 +79,10 @@ dot_tile4(const KernelQuery *q, const float *pack, const TileRows *rows, float *
 KERNEL_INLINE void
 transpose_in_lanes(__m256 *r)
 {
-	__m256		lo01 = _mm256_unpacklo_ps(r[0], r[1]);
-	__m256		hi01 = _mm256_unpackhi_ps(r[0], r[1]);
-	__m256		lo23 = _mm256_unpacklo_ps(r[2], r[3]);
-	__m256		hi23 = _mm256_unpackhi_ps(r[2], r[3]);
+	__m256 lo01 = _mm256_unpacklo_ps(r[0], r[1]);
+	__m256 hi01 = _mm256_unpackhi_ps(r[0], r[1]);
+	__m256 lo23 = _mm256_unpacklo_ps(r[2], r[3]);
+	__m256 hi23 = _mm256_unpackhi_ps(r[2], r[3]);
 
 	r[0] = _mm256_shuffle_ps(lo01, lo23, 0x44);
 	r[1] = _mm256_shuffle_ps(lo01, lo23, 0xEE);
@@ -94,7 +98,8 @@ load_quad(const char *p, const uint32_t left)
 
 	if (left >= 4)
 		return _mm_loadu_ps((const float *) p);
-	return _mm_maskload_ps((const float *) p, _mm_loadu_si128((const __m128i *) (masks + 4 - left)));
+	return _mm_maskload_ps((const float *) p,
+						   _mm_loadu_si128((const __m128i *) (masks + 4 - left)));
 }
 
 /* Four dims of 8 rows, or 'left' of them: register c holds dim c of all rows in order. */
@@ -114,9 +119,10 @@ load_rows_transposed(const char *rows, size_t stride, const uint32_t left, __m25
  * this is expanded, and left is where it is 4.
  */
 KERNEL_INLINE void
-add_quad(const float *pack, const char *const *base, size_t stride, const uint32_t left, __m256 *acc, const int nbases)
+add_quad(const float *pack, const char *const *base, size_t stride, const uint32_t left,
+		 __m256 *acc, const int nbases)
 {
-	__m256		d[12];
+	__m256 d[12];
 
 	KERNEL_UNROLL
 	for (int b = 0; b < nbases; b++)
@@ -124,7 +130,7 @@ add_quad(const float *pack, const char *const *base, size_t stride, const uint32
 	KERNEL_UNROLL
 	for (int i = 0; i < 16; i++)
 	{
-		__m256		q0;
+		__m256 q0;
 
 		if (i / 4 >= (int) left)
 			break;
@@ -162,11 +168,11 @@ KERNEL_INLINE void
 dot_tile4_transposed(const KernelQuery *q, const float *pack, const TileRows *rows, float *dots,
 					 const int nbases, const int at_once)
 {
-	__m256		acc[12];
+	__m256      acc[12];
 	const char *base[3];
-	size_t		stride = rows->stride;
+	size_t      stride = rows->stride;
 	const char *ahead = rows->ahead;
-	uint32_t	whole = q->dim & ~(uint32_t) 3;
+	uint32_t    whole = q->dim & ~(uint32_t) 3;
 
 	KERNEL_UNROLL
 	for (int b = 0; b < nbases; b++)
@@ -207,7 +213,8 @@ KERNEL_INLINE __m256
 tile_key8(const KernelRows *rows, const TileResult *tile, uint32_t r, uint32_t at)
 {
 	return _mm256_fmadd_ps(_mm256_load_ps(tile->dots + r * tile->width + at),
-						   _mm256_set1_ps(tile_mul(rows, tile, r)), _mm256_set1_ps(tile_add(rows, tile, r)));
+						   _mm256_set1_ps(tile_mul(rows, tile, r)),
+						   _mm256_set1_ps(tile_add(rows, tile, r)));
 }
 
 KERNEL_INLINE __m128
@@ -218,16 +225,19 @@ tile_key4(const KernelRows *rows, const TileResult *tile, uint32_t r, uint32_t a
 }
 
 static void
-x86_maxima8(const KernelRows *rows, const TileResult *tile, uint32_t at, float *best, uint32_t *best_row)
+x86_maxima8(const KernelRows *rows, const TileResult *tile, uint32_t at, float *best,
+			uint32_t *best_row)
 {
-	uint32_t	slot = tile->first_slot + at;
-	__m256		largest = _mm256_loadu_ps(best + slot);
-	__m256		winner = best_row == NULL ? _mm256_setzero_ps() : _mm256_loadu_ps((const float *) best_row + slot);
+	uint32_t slot = tile->first_slot + at;
+	__m256   largest = _mm256_loadu_ps(best + slot);
+	__m256   winner =
+        best_row == NULL ? _mm256_setzero_ps() : _mm256_loadu_ps((const float *) best_row + slot);
 
 	for (uint32_t r = 0; r < tile->nrows; r++)
 	{
-		__m256		key = tile_key8(rows, tile, r, at);
-		__m256		row = _mm256_castsi256_ps(_mm256_set1_epi32((int) (rows->first + tile->first_row + r)));
+		__m256 key = tile_key8(rows, tile, r, at);
+		__m256 row =
+			_mm256_castsi256_ps(_mm256_set1_epi32((int) (rows->first + tile->first_row + r)));
 
 		winner = _mm256_blendv_ps(winner, row, _mm256_cmp_ps(key, largest, _CMP_GT_OQ));
 		largest = _mm256_max_ps(key, largest);
@@ -239,16 +249,18 @@ x86_maxima8(const KernelRows *rows, const TileResult *tile, uint32_t at, float *
 }
 
 static void
-x86_maxima4(const KernelRows *rows, const TileResult *tile, uint32_t at, float *best, uint32_t *best_row)
+x86_maxima4(const KernelRows *rows, const TileResult *tile, uint32_t at, float *best,
+			uint32_t *best_row)
 {
-	uint32_t	slot = tile->first_slot + at;
-	__m128		largest = _mm_loadu_ps(best + slot);
-	__m128		winner = best_row == NULL ? _mm_setzero_ps() : _mm_loadu_ps((const float *) best_row + slot);
+	uint32_t slot = tile->first_slot + at;
+	__m128   largest = _mm_loadu_ps(best + slot);
+	__m128   winner =
+        best_row == NULL ? _mm_setzero_ps() : _mm_loadu_ps((const float *) best_row + slot);
 
 	for (uint32_t r = 0; r < tile->nrows; r++)
 	{
-		__m128		key = tile_key4(rows, tile, r, at);
-		__m128		row = _mm_castsi128_ps(_mm_set1_epi32((int) (rows->first + tile->first_row + r)));
+		__m128 key = tile_key4(rows, tile, r, at);
+		__m128 row = _mm_castsi128_ps(_mm_set1_epi32((int) (rows->first + tile->first_row + r)));
 
 		winner = _mm_blendv_ps(winner, row, _mm_cmp_ps(key, largest, _CMP_GT_OQ));
 		largest = _mm_max_ps(key, largest);
@@ -281,7 +293,7 @@ sq8_widen_row(const uint8_t *codes, uint32_t n, int32_t *words)
 {
 	for (uint32_t k = 0; k < n; k += 4, words += 2)
 	{
-		uint32_t	dword;
+		uint32_t dword;
 
 		memcpy(&dword, codes + k, sizeof(dword));
 		words[0] = (int32_t) (dword & 0x00FF00FF);
@@ -289,4 +301,4 @@ sq8_widen_row(const uint8_t *codes, uint32_t n, int32_t *words)
 	}
 }
 
-#endif							/* COLBERT_KERNELS_X86_H */
+#endif /* COLBERT_KERNELS_X86_H */

@@ -18,12 +18,12 @@
 static uint64_t
 hash_point(const uint16_t *point, uint32_t dim)
 {
-	uint64_t	hash = dim;
-	uint32_t	k = 0;
+	uint64_t hash = dim;
+	uint32_t k = 0;
 
 	for (; k + 4 <= dim; k += 4)
 	{
-		uint64_t	word;
+		uint64_t word;
 
 		memcpy(&word, point + k, sizeof(word));
 		hash = (hash ^ word) * UINT64_C(0x9E3779B97F4A7C15);
@@ -37,7 +37,7 @@ hash_point(const uint16_t *point, uint32_t dim)
 size_t
 distinct_table_slots(uint32_t npoints)
 {
-	size_t		slots = 16;
+	size_t slots = 16;
 
 	while (slots / 2 < npoints)
 		slots *= 2;
@@ -49,17 +49,18 @@ distinct_table_slots(uint32_t npoints)
  * differ count as one with a chance of about one in 10^9: it is only a share.
  */
 uint32_t
-count_distinct(const Nearest *nearest, const KmeansInput *input, const uint32_t *order, uint32_t n, uint32_t *table)
+count_distinct(const Nearest *nearest, const KmeansInput *input, const uint32_t *order, uint32_t n,
+			   uint32_t *table)
 {
-	size_t		mask = distinct_table_slots(n) - 1;
-	uint32_t	ndistinct = 0;
+	size_t   mask = distinct_table_slots(n) - 1;
+	uint32_t ndistinct = 0;
 
 	memset(table, 0, sizeof(uint32_t) * (mask + 1));
 	for (uint32_t i = 0; i < n; i++)
 	{
-		uint64_t	hash = hash_point(kmeans_row(input, order[i]), nearest->dim);
-		uint32_t	fingerprint = (uint32_t) (hash >> 32) | 1;
-		size_t		at = hash & mask;
+		uint64_t hash = hash_point(kmeans_row(input, order[i]), nearest->dim);
+		uint32_t fingerprint = (uint32_t) (hash >> 32) | 1;
+		size_t   at = hash & mask;
 
 		if (i % nearest->chunk == 0)
 			nearest->hooks->interrupt(nearest->hooks->arg);
@@ -78,13 +79,13 @@ count_distinct(const Nearest *nearest, const KmeansInput *input, const uint32_t 
  * distinct points, and all are allotted where these suffice.
  */
 void
-allot_children(const KmeansHooks *hooks, const uint32_t *ndistinct, uint32_t nparents, uint32_t wanted,
-			   uint32_t *nchildren)
+allot_children(const KmeansHooks *hooks, const uint32_t *ndistinct, uint32_t nparents,
+			   uint32_t wanted, uint32_t *nchildren)
 {
-	uint64_t   *remainder = kmeans_alloc(hooks, nparents, 1, sizeof(uint64_t));
-	uint64_t	beyond = 0;
-	uint64_t	spare = wanted - nparents;
-	uint64_t	left;
+	uint64_t *remainder = kmeans_alloc(hooks, nparents, 1, sizeof(uint64_t));
+	uint64_t  beyond = 0;
+	uint64_t  spare = wanted - nparents;
+	uint64_t  left;
 
 	for (uint32_t p = 0; p < nparents; p++)
 		beyond += ndistinct[p] - 1;
@@ -92,8 +93,8 @@ allot_children(const KmeansHooks *hooks, const uint32_t *ndistinct, uint32_t npa
 	left = spare;
 	for (uint32_t p = 0; p < nparents; p++)
 	{
-		uint64_t	product = spare * (ndistinct[p] - 1);
-		uint64_t	share = beyond > 0 ? product / beyond : 0;
+		uint64_t product = spare * (ndistinct[p] - 1);
+		uint64_t share = beyond > 0 ? product / beyond : 0;
 
 		nchildren[p] = (uint32_t) (1 + share);
 		remainder[p] = beyond > 0 ? product % beyond : 0;
@@ -101,7 +102,7 @@ allot_children(const KmeansHooks *hooks, const uint32_t *ndistinct, uint32_t npa
 	}
 	for (; left > 0; left--)
 	{
-		uint32_t	most = 0;
+		uint32_t most = 0;
 
 		for (uint32_t p = 1; p < nparents; p++)
 			if (remainder[p] > remainder[most])

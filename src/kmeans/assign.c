@@ -25,8 +25,8 @@
 
 /* Pairs that each parent gets from a batch, on average. */
 #define PAIRS_A_PARENT 128
-#define BATCH_LEAST 1024
-#define BATCH_MOST 65536
+#define BATCH_LEAST    1024
+#define BATCH_MOST     65536
 
 /* Parents beyond this many times the nearest one's squared distance are not searched. */
 #define FAR_PARENT 1.4f
@@ -39,20 +39,20 @@
 
 struct KmeansAssigner
 {
-	const KmeansHooks *hooks;
+	const KmeansHooks  *hooks;
 	const KmeansResult *result;
-	CodedRows	parents;
-	CodedRows	tokens;			/* of a batch */
-	uint32_t	dim;
-	uint32_t	nprobes;
-	uint32_t	batch;			/* tokens */
-	Nearest		nearest;
-	float	   *probe_keys;		/* nprobes x slots of a chunk, best first */
-	uint32_t   *probes;			/* batch x nprobes: parents, or NO_PARENT */
-	uint32_t   *chunk_probes;	/* nprobes x slots, best first */
-	uint32_t   *group_start;	/* nparents + 1 */
-	uint32_t   *pairs;			/* batch x nprobes: tokens, grouped by parent */
-	float	   *distance;		/* batch: to the nearest centroid so far, squared */
+	CodedRows           parents;
+	CodedRows           tokens; /* of a batch */
+	uint32_t            dim;
+	uint32_t            nprobes;
+	uint32_t            batch; /* tokens */
+	Nearest             nearest;
+	float              *probe_keys;   /* nprobes x slots of a chunk, best first */
+	uint32_t           *probes;       /* batch x nprobes: parents, or NO_PARENT */
+	uint32_t           *chunk_probes; /* nprobes x slots, best first */
+	uint32_t           *group_start;  /* nparents + 1 */
+	uint32_t           *pairs;        /* batch x nprobes: tokens, grouped by parent */
+	float              *distance;     /* batch: to the nearest centroid so far, squared */
 };
 
 size_t
@@ -67,43 +67,48 @@ kmeans_centroid_size(uint32_t dim)
 typedef struct Encoding
 {
 	const KmeansHooks *hooks;
-	KmeansResult *result;
-	uint32_t	dim;
+	KmeansResult      *result;
+	uint32_t           dim;
 } Encoding;
 
 static void
 encode_centroids(void *arg, uint32_t item)
 {
-	const Encoding *encoding = arg;
+	const Encoding     *encoding = arg;
 	const KmeansResult *result = encoding->result;
-	size_t		first = (size_t) item * ITEM_CENTROIDS;
-	uint32_t	left = result->ncentroids - (uint32_t) first;
-	CodedRows	coded = {.codes = result->codes + first * coded_row_size(encoding->dim)};
+	size_t              first = (size_t) item * ITEM_CENTROIDS;
+	uint32_t            left = result->ncentroids - (uint32_t) first;
+	CodedRows           coded = {.codes = result->codes + first * coded_row_size(encoding->dim)};
 
-	coded_encode_centroids(&coded, result->centroids + first * encoding->dim, left < ITEM_CENTROIDS ? left : ITEM_CENTROIDS,
-						   encoding->dim, encoding->hooks);
+	coded_encode_centroids(&coded, result->centroids + first * encoding->dim,
+						   left < ITEM_CENTROIDS ? left : ITEM_CENTROIDS, encoding->dim,
+						   encoding->hooks);
 }
 
 void
 kmeans_encode(KmeansResult *result, uint32_t dim, const KmeansHooks *hooks)
 {
-	Encoding	encoding = {hooks, result, dim};
+	Encoding encoding = {hooks, result, dim};
 
-	kmeans_run(hooks, (result->ncentroids + ITEM_CENTROIDS - 1) / ITEM_CENTROIDS, encode_centroids, &encoding);
+	kmeans_run(hooks, (result->ncentroids + ITEM_CENTROIDS - 1) / ITEM_CENTROIDS, encode_centroids,
+			   &encoding);
 }
 
 KmeansAssigner *
-kmeans_assigner_create(const KmeansResult *result, uint32_t dim, uint32_t nparents_probed, const KmeansHooks *hooks)
+kmeans_assigner_create(const KmeansResult *result, uint32_t dim, uint32_t nparents_probed,
+					   const KmeansHooks *hooks)
 {
 	KmeansAssigner *a = kmeans_alloc(hooks, 1, 1, sizeof(KmeansAssigner));
-	uint32_t	nparents = result->nparents;
-	uint64_t	batch;
+	uint32_t        nparents = result->nparents;
+	uint64_t        batch;
 
 	a->hooks = hooks;
 	a->dim = dim;
 	a->nprobes = nparents_probed < 1 ? 1 : nparents_probed < nparents ? nparents_probed : nparents;
 	batch = (uint64_t) PAIRS_A_PARENT * nparents / a->nprobes;
-	a->batch = batch < BATCH_LEAST ? BATCH_LEAST : batch > BATCH_MOST ? BATCH_MOST : (uint32_t) batch;
+	a->batch = batch < BATCH_LEAST  ? BATCH_LEAST
+			   : batch > BATCH_MOST ? BATCH_MOST
+									: (uint32_t) batch;
 	a->result = result;
 	coded_init(&a->parents, nparents, dim, hooks);
 	coded_encode_centroids(&a->parents, result->parents, nparents, dim, hooks);
@@ -122,10 +127,10 @@ void
 kmeans_assigner_release(KmeansAssigner *assigner)
 {
 	const KmeansHooks *hooks = assigner->hooks;
-	void	   *const parts[] = {
-		assigner->distance, assigner->group_start, assigner->pairs, assigner->probes, assigner->chunk_probes,
-		assigner->probe_keys,
-	};
+	void *const        parts[] = {
+        assigner->distance, assigner->group_start,  assigner->pairs,
+        assigner->probes,   assigner->chunk_probes, assigner->probe_keys,
+    };
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
 		hooks->release(hooks->arg, parts[i]);
@@ -139,7 +144,7 @@ kmeans_assigner_release(KmeansAssigner *assigner)
 static void
 insert_probe(KmeansAssigner *a, uint32_t slots, uint32_t slot, uint32_t parent, float key)
 {
-	uint32_t	i = a->nprobes - 1;
+	uint32_t i = a->nprobes - 1;
 
 	for (; i > 0 && key > a->probe_keys[(i - 1) * slots + slot]; i--)
 	{
@@ -154,12 +159,12 @@ insert_probe(KmeansAssigner *a, uint32_t slots, uint32_t slot, uint32_t parent, 
 static void
 keep_near_parents(KmeansAssigner *a, uint32_t slots, uint32_t slot, float squared, uint32_t *probes)
 {
-	float		farthest = FAR_PARENT * (squared - 2 * a->probe_keys[slot]);
+	float farthest = FAR_PARENT * (squared - 2 * a->probe_keys[slot]);
 
 	for (uint32_t i = 0; i < a->nprobes; i++)
 	{
-		bool		far = i > 0 && a->nprobes < a->parents.nrows &&
-			squared - 2 * a->probe_keys[i * slots + slot] > farthest;
+		bool far = i > 0 && a->nprobes < a->parents.nrows &&
+				   squared - 2 * a->probe_keys[i * slots + slot] > farthest;
 
 		probes[i] = far ? NO_PARENT : a->chunk_probes[i * slots + slot];
 	}
@@ -169,8 +174,8 @@ keep_near_parents(KmeansAssigner *a, uint32_t slots, uint32_t slot, float square
 static void
 find_parents(KmeansAssigner *a)
 {
-	Nearest    *nearest = &a->nearest;
-	uint32_t	slots = nearest_slots(nearest);
+	Nearest     *nearest = &a->nearest;
+	uint32_t     slots = nearest_slots(nearest);
 	const float *worst = a->probe_keys + (size_t) (a->nprobes - 1) * slots;
 
 	for (uint32_t i = 0; i < a->nprobes * slots; i++)
@@ -180,17 +185,20 @@ find_parents(KmeansAssigner *a)
 	}
 	for (uint32_t start = 0; start < a->parents.nrows;)
 	{
-		uint32_t	n = nearest_keys(nearest, &a->parents, start);
-		uint32_t	nreaching = kernels->keys_at_least(nearest->keys, n, slots, worst, nearest->reaching);
+		uint32_t n = nearest_keys(nearest, &a->parents, start);
+		uint32_t nreaching =
+			kernels->keys_at_least(nearest->keys, n, slots, worst, nearest->reaching);
 
 		for (uint32_t i = 0; i < nreaching; i++)
 		{
-			uint32_t	p = nearest->reaching[i];
+			uint32_t     p = nearest->reaching[i];
 			const float *keys = nearest->keys + (size_t) p * slots;
 
 			for (uint32_t slot = 0; slot < nearest->npacked; slot++)
 			{
-				float		key = keys[slot] == keys[slot] ? keys[slot] : nearest_exact_key(nearest, &a->parents, start + p, slot);
+				float key = keys[slot] == keys[slot]
+								? keys[slot]
+								: nearest_exact_key(nearest, &a->parents, start + p, slot);
 
 				if (key > worst[slot])
 					insert_probe(a, slots, slot, start + p, key);
@@ -204,12 +212,12 @@ find_parents(KmeansAssigner *a)
 static void
 probe_batch(KmeansAssigner *a, uint32_t n)
 {
-	Nearest    *nearest = &a->nearest;
+	Nearest *nearest = &a->nearest;
 
 	for (uint32_t start = 0; start < n; start += nearest->npacked)
 	{
-		uint32_t	which[CHUNK_MOST];
-		uint32_t	count = n - start < nearest->chunk ? n - start : nearest->chunk;
+		uint32_t which[CHUNK_MOST];
+		uint32_t count = n - start < nearest->chunk ? n - start : nearest->chunk;
 
 		for (uint32_t i = 0; i < count; i++)
 			which[i] = start + i;
@@ -225,10 +233,10 @@ probe_batch(KmeansAssigner *a, uint32_t n)
 static void
 group_pairs(KmeansAssigner *a, uint32_t n)
 {
-	uint32_t	npairs = n * a->nprobes;
-	uint32_t	nparents = a->parents.nrows;
-	uint32_t   *start = a->group_start;
-	uint32_t	sum = 0;
+	uint32_t  npairs = n * a->nprobes;
+	uint32_t  nparents = a->parents.nrows;
+	uint32_t *start = a->group_start;
+	uint32_t  sum = 0;
 
 	memset(start, 0, sizeof(uint32_t) * ((size_t) nparents + 1));
 	for (uint32_t i = 0; i < npairs; i++)
@@ -236,7 +244,7 @@ group_pairs(KmeansAssigner *a, uint32_t n)
 			start[a->probes[i]]++;
 	for (uint32_t p = 0; p <= nparents; p++)
 	{
-		uint32_t	count = start[p];
+		uint32_t count = start[p];
 
 		start[p] = sum;
 		sum += count;
@@ -252,10 +260,10 @@ group_pairs(KmeansAssigner *a, uint32_t n)
 
 /* Search the children of one parent, which are centroids from first on, for up to a chunk of tokens. */
 static void
-search_children(KmeansAssigner *a, const CodedRows *children, uint32_t first, const uint32_t *pairs, uint32_t n,
-				uint32_t *centroid)
+search_children(KmeansAssigner *a, const CodedRows *children, uint32_t first, const uint32_t *pairs,
+				uint32_t n, uint32_t *centroid)
 {
-	Nearest    *nearest = &a->nearest;
+	Nearest *nearest = &a->nearest;
 
 	nearest_pack(nearest, &a->tokens, pairs, n);
 	for (uint32_t i = 0; i < n; i++)
@@ -277,16 +285,16 @@ search_children(KmeansAssigner *a, const CodedRows *children, uint32_t first, co
 static void
 search_parent(KmeansAssigner *a, uint32_t parent, uint32_t *centroid)
 {
-	uint32_t	at = a->group_start[parent];
-	uint32_t	end = a->group_start[parent + 1];
-	size_t		first = a->result->child_start[parent];
-	uint32_t	nchildren = a->result->child_start[parent + 1] - a->result->child_start[parent];
-	CodedRows	children = {0};
+	uint32_t  at = a->group_start[parent];
+	uint32_t  end = a->group_start[parent + 1];
+	size_t    first = a->result->child_start[parent];
+	uint32_t  nchildren = a->result->child_start[parent + 1] - a->result->child_start[parent];
+	CodedRows children = {0};
 
 	if (at == end)
 		return;
-	coded_view(&children, a->result->centroids + first * a->dim, a->result->codes + first * coded_row_size(a->dim),
-			   nchildren, a->dim);
+	coded_view(&children, a->result->centroids + first * a->dim,
+			   a->result->codes + first * coded_row_size(a->dim), nchildren, a->dim);
 	for (; at < end; at += a->nearest.npacked)
 		search_children(a, &children, (uint32_t) first, a->pairs + at,
 						end - at < a->nearest.chunk ? end - at : a->nearest.chunk, centroid);
@@ -308,11 +316,12 @@ assign_batch(KmeansAssigner *a, const float *tokens, uint32_t n, uint32_t *centr
 }
 
 void
-kmeans_assign(KmeansAssigner *assigner, const float *tokens, uint32_t n, uint32_t *centroid, float *similarity)
+kmeans_assign(KmeansAssigner *assigner, const float *tokens, uint32_t n, uint32_t *centroid,
+			  float *similarity)
 {
 	for (uint32_t done = 0; done < n;)
 	{
-		uint32_t	count = n - done < assigner->batch ? n - done : assigner->batch;
+		uint32_t count = n - done < assigner->batch ? n - done : assigner->batch;
 
 		assign_batch(assigner, tokens + (size_t) done * assigner->dim, count, centroid + done);
 		for (uint32_t i = 0; i < count && similarity != NULL; i++)

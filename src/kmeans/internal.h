@@ -18,7 +18,7 @@ extern void *kmeans_alloc(const KmeansHooks *hooks, size_t n, size_t a, size_t b
 
 /* The same for all participants of the team. */
 extern void *kmeans_share(const KmeansHooks *hooks, size_t n, size_t a, size_t b);
-extern void kmeans_unshare(const KmeansHooks *hooks, void *memory);
+extern void  kmeans_unshare(const KmeansHooks *hooks, void *memory);
 
 /* A phase of hooks->team. */
 static inline void
@@ -45,11 +45,11 @@ kmeans_tick(const KmeansHooks *hooks, uint32_t i)
  */
 typedef struct CodedRows
 {
-	const float *rows;			/* nrows x dim */
-	uint8_t    *codes;
-	float	   *squared;		/* of points: |row|^2 of the floats */
-	uint32_t	nrows;
-	float		coarsest;		/* the largest scale of a row that has an addend */
+	const float *rows; /* nrows x dim */
+	uint8_t     *codes;
+	float       *squared; /* of points: |row|^2 of the floats */
+	uint32_t     nrows;
+	float        coarsest; /* the largest scale of a row that has an addend */
 } CodedRows;
 
 static inline size_t
@@ -61,11 +61,14 @@ coded_row_size(uint32_t dim)
 /* Room for up to capacity rows; to encode some, which must stay where they are. */
 extern void coded_init(CodedRows *coded, uint32_t capacity, uint32_t dim, const KmeansHooks *hooks);
 extern void coded_release(CodedRows *coded, const KmeansHooks *hooks);
-extern void coded_encode_points(CodedRows *coded, const float *rows, uint32_t nrows, uint32_t dim, const KmeansHooks *hooks);
-extern void coded_encode_centroids(CodedRows *coded, const float *rows, uint32_t nrows, uint32_t dim, const KmeansHooks *hooks);
+extern void coded_encode_points(CodedRows *coded, const float *rows, uint32_t nrows, uint32_t dim,
+								const KmeansHooks *hooks);
+extern void coded_encode_centroids(CodedRows *coded, const float *rows, uint32_t nrows,
+								   uint32_t dim, const KmeansHooks *hooks);
 
 /* Centroids that have been encoded. */
-extern void coded_view(CodedRows *coded, const float *rows, uint8_t *codes, uint32_t nrows, uint32_t dim);
+extern void coded_view(CodedRows *coded, const float *rows, uint8_t *codes, uint32_t nrows,
+					   uint32_t dim);
 
 /* Points of a chunk, at most. */
 #define CHUNK_MOST 64
@@ -73,8 +76,8 @@ extern void coded_view(CodedRows *coded, const float *rows, uint8_t *codes, uint
 /* A centroid and a point of a chunk. */
 typedef struct NearPair
 {
-	uint32_t	row;
-	uint32_t	slot;
+	uint32_t row;
+	uint32_t slot;
 } NearPair;
 
 /*
@@ -83,33 +86,34 @@ typedef struct NearPair
 typedef struct Nearest
 {
 	const KmeansHooks *hooks;
-	uint32_t	dim;
-	uint32_t	chunk;			/* points at once, at most */
-	uint32_t	run;			/* rows a kernel call, so that it ends within a few ms */
-	float	   *points;			/* chunk x dim: room for points that stand nowhere else */
-	CodedRows	coded;			/* those */
-	const CodedRows *from;		/* what the packed points belong to, */
-	uint32_t   *which;			/* and which of its rows they are */
-	const uint8_t **code_rows;
-	void	   *memory;			/* of the packed query */
-	KernelSq8Query *query;
-	uint32_t	npacked;
-	void	   *keys_memory;
-	float	   *keys;			/* run x slots, of one run: 64-byte aligned */
-	uint32_t   *reaching;		/* run: its rows that could be the nearest */
-	float	   *largest;		/* slots: keys of codes */
-	float	   *least;			/* slots: keys below these are not the nearest's */
-	NearPair   *pairs;			/* npairs that wait to be measured */
-	uint32_t	npairs;
-	float	   *distance;		/* by point, after nearest_find: squared */
-	uint32_t   *row;
+	uint32_t           dim;
+	uint32_t           chunk;  /* points at once, at most */
+	uint32_t           run;    /* rows a kernel call, so that it ends within a few ms */
+	float             *points; /* chunk x dim: room for points that stand nowhere else */
+	CodedRows          coded;  /* those */
+	const CodedRows   *from;   /* what the packed points belong to, */
+	uint32_t          *which;  /* and which of its rows they are */
+	const uint8_t    **code_rows;
+	void              *memory; /* of the packed query */
+	KernelSq8Query    *query;
+	uint32_t           npacked;
+	void              *keys_memory;
+	float             *keys;     /* run x slots, of one run: 64-byte aligned */
+	uint32_t          *reaching; /* run: its rows that could be the nearest */
+	float             *largest;  /* slots: keys of codes */
+	float             *least;    /* slots: keys below these are not the nearest's */
+	NearPair          *pairs;    /* npairs that wait to be measured */
+	uint32_t           npairs;
+	float             *distance; /* by point, after nearest_find: squared */
+	uint32_t          *row;
 } Nearest;
 
 extern void nearest_init(Nearest *nearest, uint32_t dim, const KmeansHooks *hooks);
 extern void nearest_release(Nearest *nearest);
 
 /* Pack up to a chunk of coded points: those that which names, or else the first n. They must stay where they are. */
-extern void nearest_pack(Nearest *nearest, const CodedRows *points, const uint32_t *which, uint32_t n);
+extern void nearest_pack(Nearest *nearest, const CodedRows *points, const uint32_t *which,
+						 uint32_t n);
 
 /* Encode and pack the first n (1 .. chunk) of nearest->points. */
 extern void nearest_pack_points(Nearest *nearest, uint32_t n);
@@ -128,7 +132,8 @@ extern void nearest_find_any(Nearest *nearest, const CodedRows *centroids);
 extern uint32_t nearest_keys(Nearest *nearest, const CodedRows *centroids, uint32_t first);
 
 /* The key that a point and a centroid have by their floats, for one that is NaN. */
-extern float nearest_exact_key(const Nearest *nearest, const CodedRows *centroids, uint32_t row, uint32_t point);
+extern float nearest_exact_key(const Nearest *nearest, const CodedRows *centroids, uint32_t row,
+							   uint32_t point);
 
 /* The squared length of a packed point, decoded. */
 extern float nearest_squared(const Nearest *nearest, uint32_t point);
@@ -144,23 +149,23 @@ typedef struct Lloyd
 {
 	const KmeansHooks *hooks;
 	const KmeansInput *input;
-	const uint32_t *order;		/* the points: rows of input */
-	uint32_t	npoints;
-	uint32_t	dim;
-	uint32_t	ncentroids;
-	uint32_t	nsegments;		/* parts of the points that are summed apart */
-	uint32_t	iterations;
-	uint64_t	seed;
-	float	   *centroids;		/* ncentroids x dim: the result */
-	uint32_t   *assigned;		/* by point */
-	uint32_t   *found;			/* one number: centroids that have points */
-	float	   *sums;			/* nsegments x ncentroids x dim */
-	uint32_t   *counts;			/* nsegments x ncentroids */
-	double	   *distortion;		/* ncentroids: summed squared distances */
-	double	   *largest;		/* ncentroids: the largest of them, */
-	uint32_t   *farthest;		/* and the place in order of its point */
-	Nearest    *nearest;
-	CodedRows  *coded;			/* room for the centroids, of each participant */
+	const uint32_t    *order; /* the points: rows of input */
+	uint32_t           npoints;
+	uint32_t           dim;
+	uint32_t           ncentroids;
+	uint32_t           nsegments; /* parts of the points that are summed apart */
+	uint32_t           iterations;
+	uint64_t           seed;
+	float             *centroids;  /* ncentroids x dim: the result */
+	uint32_t          *assigned;   /* by point */
+	uint32_t          *found;      /* one number: centroids that have points */
+	float             *sums;       /* nsegments x ncentroids x dim */
+	uint32_t          *counts;     /* nsegments x ncentroids */
+	double            *distortion; /* ncentroids: summed squared distances */
+	double            *largest;    /* ncentroids: the largest of them, */
+	uint32_t          *farthest;   /* and the place in order of its point */
+	Nearest           *nearest;
+	CodedRows         *coded; /* room for the centroids, of each participant */
 } Lloyd;
 
 /* Returns how many centroids have points; they come first. */
@@ -170,32 +175,33 @@ extern uint32_t lloyd_run(Lloyd *lloyd);
 extern void kmeans_load(const KmeansInput *input, const uint32_t *order, uint32_t n, float *out);
 
 /* Load n points from a point on; order is scratch for their rows. */
-extern void kmeans_load_points(const KmeansInput *input, uint64_t first, uint32_t n, uint32_t *order, float *out);
+extern void kmeans_load_points(const KmeansInput *input, uint64_t first, uint32_t n,
+							   uint32_t *order, float *out);
 
 /* How many of n points, by their rows, differ; table has distinct_table_slots(n) entries. */
-extern size_t distinct_table_slots(uint32_t npoints);
-extern uint32_t count_distinct(const Nearest *nearest, const KmeansInput *input, const uint32_t *order, uint32_t n,
-							   uint32_t *table);
+extern size_t   distinct_table_slots(uint32_t npoints);
+extern uint32_t count_distinct(const Nearest *nearest, const KmeansInput *input,
+							   const uint32_t *order, uint32_t n, uint32_t *table);
 
 /*
  * Group points: order[start[g]] .. order[start[g + 1] - 1] are the rows of
  * those of group g, by number. group: of each point; start: ngroups + 1.
  */
-extern void kmeans_group(const KmeansInput *input, const KmeansHooks *hooks, const uint32_t *group, uint32_t ngroups,
-						 uint32_t *start, uint32_t *order);
+extern void kmeans_group(const KmeansInput *input, const KmeansHooks *hooks, const uint32_t *group,
+						 uint32_t ngroups, uint32_t *start, uint32_t *order);
 
 /* Allot wanted (at least nparents) children to parents that have ndistinct[] (at least 1) distinct points. */
-extern void allot_children(const KmeansHooks *hooks, const uint32_t *ndistinct, uint32_t nparents, uint32_t wanted,
-						   uint32_t *nchildren);
+extern void allot_children(const KmeansHooks *hooks, const uint32_t *ndistinct, uint32_t nparents,
+						   uint32_t wanted, uint32_t *nchildren);
 
 /* Lloyd iterations over both levels, in place (refine.c). assigned and order: nsample each, shared. */
 extern void kmeans_refine(const KmeansInput *input, const KmeansHooks *hooks, KmeansResult *result,
 						  uint32_t *assigned, uint32_t *order);
 
 /* Where the work of the phases ends, as a share of all multiply-adds, with 32 points a centroid; refining is the rest. */
-#define PROGRESS_PARENTS	0.02
-#define PROGRESS_PARTITION	0.09
-#define PROGRESS_CHILDREN	0.44
+#define PROGRESS_PARENTS   0.02
+#define PROGRESS_PARTITION 0.09
+#define PROGRESS_CHILDREN  0.44
 
 static inline void
 kmeans_progress(const KmeansHooks *hooks, double from, double to, uint32_t item, uint32_t nitems)
@@ -204,4 +210,4 @@ kmeans_progress(const KmeansHooks *hooks, double from, double to, uint32_t item,
 		hooks->progress(hooks->arg, from + (to - from) * item / nitems);
 }
 
-#endif							/* COLBERT_KMEANS_INTERNAL_H */
+#endif /* COLBERT_KMEANS_INTERNAL_H */

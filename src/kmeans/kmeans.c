@@ -30,7 +30,7 @@
 
 /* Points that are summed apart, at least, and in how many segments, at most. */
 #define SEGMENT_POINTS 4096
-#define MAX_SEGMENTS 16
+#define MAX_SEGMENTS   16
 
 /* Points of an item. */
 #define ITEM_POINTS 8192
@@ -43,22 +43,22 @@ typedef struct Training
 {
 	const KmeansInput *input;
 	const KmeansHooks *hooks;
-	KmeansHooks alone;			/* hooks without the team, for what is within one item */
-	KmeansResult *result;
-	uint32_t	npoints;
-	uint32_t	ncentroids;		/* no more than npoints */
-	uint32_t	iterations;
-	uint32_t   *order;			/* rows of the points, grouped by parent */
-	uint32_t   *assigned;		/* by point: its parent; then, by place in order, its child */
-	uint32_t   *group_start;	/* nparents + 1: places in order */
-	uint32_t   *nchildren;		/* nparents: allotted, then found */
-	uint32_t   *first_child;	/* nparents + 1: as allotted */
-	uint32_t   *ndistinct;		/* nparents: distinct points, more or less */
-	uint32_t   *counts;			/* two numbers that one item found: parents, centroids */
-	Nearest		nearest;		/* scratch */
-	CodedRows	coded;			/* scratch: parents, or the children of one */
-	Lloyd		lloyd;			/* scratch of train_children */
-	uint32_t   *table;			/* scratch of count_parent */
+	KmeansHooks        alone; /* hooks without the team, for what is within one item */
+	KmeansResult      *result;
+	uint32_t           npoints;
+	uint32_t           ncentroids; /* no more than npoints */
+	uint32_t           iterations;
+	uint32_t          *order;       /* rows of the points, grouped by parent */
+	uint32_t          *assigned;    /* by point: its parent; then, by place in order, its child */
+	uint32_t          *group_start; /* nparents + 1: places in order */
+	uint32_t          *nchildren;   /* nparents: allotted, then found */
+	uint32_t          *first_child; /* nparents + 1: as allotted */
+	uint32_t          *ndistinct;   /* nparents: distinct points, more or less */
+	uint32_t          *counts;      /* two numbers that one item found: parents, centroids */
+	Nearest            nearest;     /* scratch */
+	CodedRows          coded;       /* scratch: parents, or the children of one */
+	Lloyd              lloyd;       /* scratch of train_children */
+	uint32_t          *table;       /* scratch of count_parent */
 } Training;
 
 static void
@@ -77,10 +77,12 @@ run(Training *t, uint32_t nitems, TeamWork work)
 static uint32_t
 choose_nparents(const Training *t)
 {
-	uint32_t	nparents = t->input->nparents;
+	uint32_t nparents = t->input->nparents;
 
 	if (nparents == 0)
-		nparents = t->ncentroids < MIN_FOR_TWO_LEVELS ? 1 : (uint32_t) (sqrt((double) t->ncentroids) + 0.5);
+		nparents = t->ncentroids < MIN_FOR_TWO_LEVELS
+					   ? 1
+					   : (uint32_t) (sqrt((double) t->ncentroids) + 0.5);
 	return nparents < t->ncentroids ? nparents : t->ncentroids;
 }
 
@@ -88,8 +90,8 @@ static void
 training_start(Training *t)
 {
 	KmeansResult *result = t->result;
-	uint32_t	dim = t->input->dim;
-	uint32_t	wanted = t->input->ncentroids > 0 ? t->input->ncentroids : 1;
+	uint32_t      dim = t->input->dim;
+	uint32_t      wanted = t->input->ncentroids > 0 ? t->input->ncentroids : 1;
 
 	t->alone = *t->hooks;
 	t->alone.team = NULL;
@@ -103,7 +105,8 @@ training_start(Training *t)
 	result->ncentroids = 0;
 	result->parents = kmeans_share(t->hooks, result->nparents, dim, sizeof(float));
 	result->centroids = kmeans_share(t->hooks, t->ncentroids, dim, sizeof(float));
-	result->child_start = kmeans_share(t->hooks, (size_t) result->nparents + 1, 1, sizeof(uint32_t));
+	result->child_start =
+		kmeans_share(t->hooks, (size_t) result->nparents + 1, 1, sizeof(uint32_t));
 	t->group_start = kmeans_share(t->hooks, (size_t) result->nparents + 1, 1, sizeof(uint32_t));
 	t->nchildren = kmeans_share(t->hooks, result->nparents, 1, sizeof(uint32_t));
 	t->first_child = kmeans_share(t->hooks, (size_t) result->nparents + 1, 1, sizeof(uint32_t));
@@ -115,8 +118,9 @@ training_start(Training *t)
 static void
 training_end(Training *t)
 {
-	uint32_t   *const shared[] = {
-		t->counts, t->ndistinct, t->first_child, t->nchildren, t->group_start, t->assigned, t->order,
+	uint32_t *const shared[] = {
+		t->counts,      t->ndistinct, t->first_child, t->nchildren,
+		t->group_start, t->assigned,  t->order,
 	};
 
 	nearest_release(&t->nearest);
@@ -128,8 +132,8 @@ training_end(Training *t)
 static void
 lloyd_alloc(Training *t, const KmeansHooks *hooks, uint32_t ncentroids, uint32_t nsegments)
 {
-	Lloyd	   *lloyd = &t->lloyd;
-	size_t		total = (size_t) ncentroids * nsegments;
+	Lloyd *lloyd = &t->lloyd;
+	size_t total = (size_t) ncentroids * nsegments;
 
 	lloyd->hooks = hooks;
 	lloyd->input = t->input;
@@ -149,8 +153,9 @@ lloyd_alloc(Training *t, const KmeansHooks *hooks, uint32_t ncentroids, uint32_t
 static void
 lloyd_release(const Lloyd *lloyd)
 {
-	void	   *const parts[] = {
-		lloyd->farthest, lloyd->largest, lloyd->distortion, lloyd->counts, lloyd->sums, lloyd->found,
+	void *const parts[] = {
+		lloyd->farthest, lloyd->largest, lloyd->distortion,
+		lloyd->counts,   lloyd->sums,    lloyd->found,
 	};
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
@@ -164,7 +169,7 @@ lloyd_release(const Lloyd *lloyd)
 static uint32_t
 parents_points(const Training *t)
 {
-	uint64_t	most = (uint64_t) t->result->nparents * PARENT_POINTS;
+	uint64_t most = (uint64_t) t->result->nparents * PARENT_POINTS;
 
 	return most < t->npoints ? (uint32_t) most : t->npoints;
 }
@@ -173,14 +178,14 @@ parents_points(const Training *t)
 static void
 choose_points(void *arg, uint32_t item)
 {
-	Training   *t = arg;
-	uint64_t	state = t->input->seed;
-	uint32_t	n = parents_points(t);
+	Training *t = arg;
+	uint64_t  state = t->input->seed;
+	uint32_t  n = parents_points(t);
 
 	for (uint32_t i = 0; i < n; i++)
 	{
-		uint64_t	first = (uint64_t) i * t->npoints / n;
-		uint64_t	end = ((uint64_t) i + 1) * t->npoints / n;
+		uint64_t first = (uint64_t) i * t->npoints / n;
+		uint64_t end = ((uint64_t) i + 1) * t->npoints / n;
 
 		t->order[i] = kmeans_row_of_point(t->input, first + splitmix_next(&state) % (end - first));
 		kmeans_tick(t->hooks, i);
@@ -191,9 +196,9 @@ choose_points(void *arg, uint32_t item)
 static void
 train_parents(Training *t)
 {
-	Lloyd	   *lloyd = &t->lloyd;
-	uint32_t	npoints = parents_points(t);
-	uint32_t	nsegments = npoints / SEGMENT_POINTS;
+	Lloyd   *lloyd = &t->lloyd;
+	uint32_t npoints = parents_points(t);
+	uint32_t nsegments = npoints / SEGMENT_POINTS;
 
 	nsegments = nsegments < 1 ? 1 : nsegments > MAX_SEGMENTS ? MAX_SEGMENTS : nsegments;
 	run(t, 1, choose_points);
@@ -221,15 +226,15 @@ point_items(const Training *t)
 static void
 assign_to_parents(void *arg, uint32_t item)
 {
-	Training   *t = arg;
-	Nearest    *nearest = &t->nearest;
-	uint64_t	start = (uint64_t) item * ITEM_POINTS;
-	uint64_t	end = start + ITEM_POINTS < t->npoints ? start + ITEM_POINTS : t->npoints;
+	Training *t = arg;
+	Nearest  *nearest = &t->nearest;
+	uint64_t  start = (uint64_t) item * ITEM_POINTS;
+	uint64_t  end = start + ITEM_POINTS < t->npoints ? start + ITEM_POINTS : t->npoints;
 
 	kmeans_progress(t->hooks, PROGRESS_PARENTS, PROGRESS_PARTITION, item, point_items(t));
 	for (uint64_t at = start; at < end; at += nearest->chunk)
 	{
-		uint32_t	n = end - at < nearest->chunk ? (uint32_t) (end - at) : nearest->chunk;
+		uint32_t n = end - at < nearest->chunk ? (uint32_t) (end - at) : nearest->chunk;
 
 		kmeans_load_points(t->input, at, n, nearest->row, nearest->points);
 		nearest_pack_points(nearest, n);
@@ -242,10 +247,10 @@ assign_to_parents(void *arg, uint32_t item)
 static void
 group_points(void *arg, uint32_t item)
 {
-	Training   *t = arg;
-	float	   *parents = t->result->parents;
-	uint32_t	dim = t->input->dim;
-	uint32_t	nkept = 0;
+	Training *t = arg;
+	float    *parents = t->result->parents;
+	uint32_t  dim = t->input->dim;
+	uint32_t  nkept = 0;
 
 	kmeans_group(t->input, t->hooks, t->assigned, t->result->nparents, t->group_start, t->order);
 	for (uint32_t p = 0; p < t->result->nparents; p++)
@@ -286,7 +291,7 @@ group_size(const Training *t, uint32_t parent)
 static void
 count_parent(void *arg, uint32_t parent)
 {
-	Training   *t = arg;
+	Training *t = arg;
 
 	t->ndistinct[parent] = count_distinct(&t->nearest, t->input, t->order + t->group_start[parent],
 										  group_size(t, parent), t->table);
@@ -296,8 +301,8 @@ count_parent(void *arg, uint32_t parent)
 static void
 plan_children(void *arg, uint32_t item)
 {
-	Training   *t = arg;
-	uint32_t	nparents = t->result->nparents;
+	Training *t = arg;
+	uint32_t  nparents = t->result->nparents;
 
 	allot_children(&t->alone, t->ndistinct, nparents, t->ncentroids, t->nchildren);
 	t->first_child[0] = 0;
@@ -309,9 +314,9 @@ plan_children(void *arg, uint32_t item)
 static void
 train_children(void *arg, uint32_t parent)
 {
-	Training   *t = arg;
-	Lloyd	   *lloyd = &t->lloyd;
-	uint32_t	start = t->group_start[parent];
+	Training *t = arg;
+	Lloyd    *lloyd = &t->lloyd;
+	uint32_t  start = t->group_start[parent];
 
 	kmeans_progress(t->hooks, PROGRESS_PARTITION, PROGRESS_CHILDREN, parent, t->result->nparents);
 	lloyd->order = t->order + start;
@@ -328,17 +333,18 @@ train_children(void *arg, uint32_t parent)
 static void
 close_gaps(void *arg, uint32_t item)
 {
-	Training   *t = arg;
+	Training     *t = arg;
 	KmeansResult *result = t->result;
-	uint32_t	dim = t->input->dim;
-	uint32_t	ncentroids = 0;
+	uint32_t      dim = t->input->dim;
+	uint32_t      ncentroids = 0;
 
 	for (uint32_t p = 0; p < result->nparents; p++)
 	{
 		result->child_start[p] = ncentroids;
 		if (ncentroids < t->first_child[p])
 			memmove(result->centroids + (size_t) ncentroids * dim,
-					result->centroids + (size_t) t->first_child[p] * dim, sizeof(float) * dim * t->nchildren[p]);
+					result->centroids + (size_t) t->first_child[p] * dim,
+					sizeof(float) * dim * t->nchildren[p]);
 		ncentroids += t->nchildren[p];
 	}
 	result->child_start[result->nparents] = ncentroids;
@@ -348,9 +354,9 @@ close_gaps(void *arg, uint32_t item)
 static void
 train_all_children(Training *t)
 {
-	uint32_t	nparents = t->result->nparents;
-	uint32_t	most_points = 0;
-	uint32_t	most_children = 0;
+	uint32_t nparents = t->result->nparents;
+	uint32_t most_points = 0;
+	uint32_t most_children = 0;
 
 	for (uint32_t p = 0; p < nparents; p++)
 		most_points = group_size(t, p) > most_points ? group_size(t, p) : most_points;
@@ -362,7 +368,7 @@ train_all_children(Training *t)
 	/* From first_child: others may be about to set nchildren already. */
 	for (uint32_t p = 0; p < nparents; p++)
 	{
-		uint32_t	n = t->first_child[p + 1] - t->first_child[p];
+		uint32_t n = t->first_child[p + 1] - t->first_child[p];
 
 		most_children = n > most_children ? n : most_children;
 	}
@@ -376,7 +382,7 @@ train_all_children(Training *t)
 void
 kmeans_train(const KmeansInput *input, const KmeansHooks *hooks, KmeansResult *result)
 {
-	Training	t = {.input = input, .hooks = hooks, .result = result};
+	Training t = {.input = input, .hooks = hooks, .result = result};
 
 	training_start(&t);
 	train_parents(&t);

@@ -28,12 +28,12 @@
 
 typedef struct KmeansHooks
 {
-	void	   *(*alloc) (void *arg, size_t bytes);
-	void		(*release) (void *arg, void *memory);
-	void		(*interrupt) (void *arg);	/* called at least every few ms */
-	void		(*progress) (void *arg, double done);	/* 0 .. 1, of the training; may be NULL */
-	void	   *arg;
-	Team	   *team;			/* NULL: this caller alone */
+	void *(*alloc)(void *arg, size_t bytes);
+	void (*release)(void *arg, void *memory);
+	void (*interrupt)(void *arg);             /* called at least every few ms */
+	void (*progress)(void *arg, double done); /* 0 .. 1, of the training; may be NULL */
+	void *arg;
+	Team *team; /* NULL: this caller alone */
 } KmeansHooks;
 
 /*
@@ -44,22 +44,22 @@ typedef struct KmeansHooks
 typedef struct KmeansInput
 {
 	const uint16_t *const *chunks;
-	uint32_t	chunk_shift;
-	const uint32_t *rows;		/* the row of each point; NULL: the first nsample rows as they stand */
-	uint64_t	nsample;
-	uint32_t	dim;
-	uint32_t	ncentroids;		/* wanted; fewer come back where the sample has fewer distinct points */
-	uint32_t	nparents;		/* 0 = about sqrt(ncentroids); 1 = one flat level */
-	uint32_t	iterations;		/* of each level; 0 = default */
-	size_t		scratch;		/* bytes for points in floats, of each participant; 0 = default */
-	uint64_t	seed;
+	uint32_t               chunk_shift;
+	const uint32_t *rows; /* the row of each point; NULL: the first nsample rows as they stand */
+	uint64_t        nsample;
+	uint32_t        dim;
+	uint32_t ncentroids; /* wanted; fewer come back where the sample has fewer distinct points */
+	uint32_t nparents;   /* 0 = about sqrt(ncentroids); 1 = one flat level */
+	uint32_t iterations; /* of each level; 0 = default */
+	size_t   scratch;    /* bytes for points in floats, of each participant; 0 = default */
+	uint64_t seed;
 } KmeansInput;
 
 static inline const uint16_t *
 kmeans_row(const KmeansInput *input, uint32_t row)
 {
 	return input->chunks[row >> input->chunk_shift] +
-		(size_t) (row & (((uint32_t) 1 << input->chunk_shift) - 1)) * input->dim;
+		   (size_t) (row & (((uint32_t) 1 << input->chunk_shift) - 1)) * input->dim;
 }
 
 static inline uint32_t
@@ -71,13 +71,14 @@ kmeans_row_of_point(const KmeansInput *input, uint64_t point)
 /* Children of parent p are centroids child_start[p] .. child_start[p + 1] - 1. */
 typedef struct KmeansResult
 {
-	uint32_t	nparents;
-	uint32_t	ncentroids;
-	float	   *parents;		/* nparents x dim */
-	float	   *centroids;		/* ncentroids x dim, grouped by parent */
-	uint32_t   *child_start;	/* nparents + 1 */
-	uint8_t    *codes;			/* of the centroids, in eight bits: for assigners */
-	float	   *shrinks;		/* for the caller to use: what share of its present length a centroid's mean had; or NULL */
+	uint32_t  nparents;
+	uint32_t  ncentroids;
+	float    *parents;     /* nparents x dim */
+	float    *centroids;   /* ncentroids x dim, grouped by parent */
+	uint32_t *child_start; /* nparents + 1 */
+	uint8_t  *codes;       /* of the centroids, in eight bits: for assigners */
+	float *
+		shrinks; /* for the caller to use: what share of its present length a centroid's mean had; or NULL */
 } KmeansResult;
 
 /* |row|^2, summed the same way everywhere. */
@@ -100,9 +101,10 @@ extern void kmeans_encode(KmeansResult *result, uint32_t dim, const KmeansHooks 
  * scratch; make one for each participant: assigning is no work of a team.
  */
 typedef struct KmeansAssigner KmeansAssigner;
-extern KmeansAssigner *kmeans_assigner_create(const KmeansResult *result, uint32_t dim, uint32_t nparents_probed,
-											  const KmeansHooks *hooks);
-extern void kmeans_assigner_release(KmeansAssigner *assigner);
-extern void kmeans_assign(KmeansAssigner *assigner, const float *tokens, uint32_t n, uint32_t *centroid, float *similarity);
+extern KmeansAssigner        *kmeans_assigner_create(const KmeansResult *result, uint32_t dim,
+													 uint32_t nparents_probed, const KmeansHooks *hooks);
+extern void                   kmeans_assigner_release(KmeansAssigner *assigner);
+extern void kmeans_assign(KmeansAssigner *assigner, const float *tokens, uint32_t n,
+						  uint32_t *centroid, float *similarity);
 
-#endif							/* COLBERT_KMEANS_H */
+#endif /* COLBERT_KMEANS_H */

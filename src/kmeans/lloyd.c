@@ -38,14 +38,14 @@ centroid_at(const Lloyd *lloyd, uint32_t i)
 static void
 lloyd_start(void *arg, uint32_t item)
 {
-	Lloyd	   *lloyd = arg;
-	uint64_t	state = lloyd->seed;
+	Lloyd   *lloyd = arg;
+	uint64_t state = lloyd->seed;
 
 	for (uint32_t i = 0; i < lloyd->ncentroids; i++)
 	{
-		uint32_t	first = (uint32_t) ((uint64_t) i * lloyd->npoints / lloyd->ncentroids);
-		uint32_t	end = (uint32_t) (((uint64_t) i + 1) * lloyd->npoints / lloyd->ncentroids);
-		uint32_t	point = lloyd->order[first + splitmix_next(&state) % (end - first)];
+		uint32_t first = (uint32_t) ((uint64_t) i * lloyd->npoints / lloyd->ncentroids);
+		uint32_t end = (uint32_t) (((uint64_t) i + 1) * lloyd->npoints / lloyd->ncentroids);
+		uint32_t point = lloyd->order[first + splitmix_next(&state) % (end - first)];
 
 		kernels->half_to_float(kmeans_row(lloyd->input, point), centroid_at(lloyd, i), lloyd->dim);
 		if (i % 64 == 0)
@@ -55,7 +55,8 @@ lloyd_start(void *arg, uint32_t item)
 
 /* Add the difference of one point to its centroid. */
 static inline void
-add_difference(const float *restrict point, const float *restrict centroid, uint32_t dim, float *restrict sum)
+add_difference(const float *restrict point, const float *restrict centroid, uint32_t dim,
+			   float *restrict sum)
 {
 	for (uint32_t k = 0; k < dim; k++)
 		sum[k] += point[k] - centroid[k];
@@ -65,31 +66,32 @@ add_difference(const float *restrict point, const float *restrict centroid, uint
 static void
 lloyd_segment(void *arg, uint32_t segment)
 {
-	Lloyd	   *lloyd = arg;
-	uint32_t	dim = lloyd->dim;
-	uint32_t	start = (uint32_t) ((uint64_t) segment * lloyd->npoints / lloyd->nsegments);
-	uint32_t	end = (uint32_t) (((uint64_t) segment + 1) * lloyd->npoints / lloyd->nsegments);
-	float	   *sums = lloyd->sums + (size_t) segment * lloyd->ncentroids * dim;
-	uint32_t   *counts = lloyd->counts + (size_t) segment * lloyd->ncentroids;
-	Nearest    *nearest = lloyd->nearest;
+	Lloyd    *lloyd = arg;
+	uint32_t  dim = lloyd->dim;
+	uint32_t  start = (uint32_t) ((uint64_t) segment * lloyd->npoints / lloyd->nsegments);
+	uint32_t  end = (uint32_t) (((uint64_t) segment + 1) * lloyd->npoints / lloyd->nsegments);
+	float    *sums = lloyd->sums + (size_t) segment * lloyd->ncentroids * dim;
+	uint32_t *counts = lloyd->counts + (size_t) segment * lloyd->ncentroids;
+	Nearest  *nearest = lloyd->nearest;
 
 	memset(sums, 0, sizeof(float) * dim * lloyd->ncentroids);
 	memset(counts, 0, sizeof(uint32_t) * lloyd->ncentroids);
 	coded_encode_centroids(lloyd->coded, lloyd->centroids, lloyd->ncentroids, dim, lloyd->hooks);
 	for (; start < end; start += nearest->chunk)
 	{
-		uint32_t	n = end - start < nearest->chunk ? end - start : nearest->chunk;
+		uint32_t n = end - start < nearest->chunk ? end - start : nearest->chunk;
 
 		kmeans_load(lloyd->input, lloyd->order + start, n, nearest->points);
 		nearest_pack_points(nearest, n);
 		nearest_find_any(nearest, lloyd->coded);
 		for (uint32_t i = 0; i < n; i++)
 		{
-			uint32_t	c = nearest->row[i];
+			uint32_t c = nearest->row[i];
 
 			lloyd->assigned[start + i] = c;
 			counts[c]++;
-			add_difference(nearest->points + (size_t) i * dim, centroid_at(lloyd, c), dim, sums + (size_t) c * dim);
+			add_difference(nearest->points + (size_t) i * dim, centroid_at(lloyd, c), dim,
+						   sums + (size_t) c * dim);
 		}
 	}
 }
@@ -98,11 +100,11 @@ lloyd_segment(void *arg, uint32_t segment)
 static void
 reduce_segments(Lloyd *lloyd)
 {
-	size_t		nfloats = (size_t) lloyd->ncentroids * lloyd->dim;
+	size_t nfloats = (size_t) lloyd->ncentroids * lloyd->dim;
 
 	for (uint32_t s = 1; s < lloyd->nsegments; s++)
 	{
-		const float *sums = lloyd->sums + s * nfloats;
+		const float    *sums = lloyd->sums + s * nfloats;
 		const uint32_t *counts = lloyd->counts + (size_t) s * lloyd->ncentroids;
 
 		for (size_t i = 0; i < nfloats; i++)
@@ -117,13 +119,13 @@ reduce_segments(Lloyd *lloyd)
 static uint32_t
 move_centroids(Lloyd *lloyd)
 {
-	uint32_t	nempty = 0;
+	uint32_t nempty = 0;
 
 	for (uint32_t c = 0; c < lloyd->ncentroids; c++)
 	{
 		const float *sum = lloyd->sums + (size_t) c * lloyd->dim;
-		float	   *centroid = centroid_at(lloyd, c);
-		float		share;
+		float       *centroid = centroid_at(lloyd, c);
+		float        share;
 
 		if (c % 64 == 0)
 			lloyd->hooks->interrupt(lloyd->hooks->arg);
@@ -143,12 +145,12 @@ move_centroids(Lloyd *lloyd)
 static double
 squared_distance(const float *x, const float *c, uint32_t dim)
 {
-	double		distance = 0;
-	double		length = 0;
+	double distance = 0;
+	double length = 0;
 
 	for (uint32_t k = 0; k < dim; k++)
 	{
-		double		d = (double) x[k] - c[k];
+		double d = (double) x[k] - c[k];
 
 		distance += d * d;
 		length += (double) x[k] * x[k];
@@ -160,22 +162,22 @@ squared_distance(const float *x, const float *c, uint32_t dim)
 static void
 measure_clusters(Lloyd *lloyd)
 {
-	Nearest    *nearest = lloyd->nearest;
-	double	   *largest = lloyd->largest;
+	Nearest *nearest = lloyd->nearest;
+	double  *largest = lloyd->largest;
 
 	memset(lloyd->distortion, 0, sizeof(double) * lloyd->ncentroids);
 	memset(largest, 0, sizeof(double) * lloyd->ncentroids);
 	for (uint32_t start = 0; start < lloyd->npoints; start += nearest->chunk)
 	{
-		uint32_t	left = lloyd->npoints - start;
-		uint32_t	n = left < nearest->chunk ? left : nearest->chunk;
+		uint32_t left = lloyd->npoints - start;
+		uint32_t n = left < nearest->chunk ? left : nearest->chunk;
 
 		kmeans_load(lloyd->input, lloyd->order + start, n, nearest->points);
 		for (uint32_t i = 0; i < n; i++)
 		{
-			uint32_t	c = lloyd->assigned[start + i];
-			double		distance = squared_distance(nearest->points + (size_t) i * lloyd->dim,
-													centroid_at(lloyd, c), lloyd->dim);
+			uint32_t c = lloyd->assigned[start + i];
+			double   distance = squared_distance(nearest->points + (size_t) i * lloyd->dim,
+												 centroid_at(lloyd, c), lloyd->dim);
 
 			lloyd->distortion[c] += distance;
 			if (distance > largest[c])
@@ -191,7 +193,7 @@ measure_clusters(Lloyd *lloyd)
 static uint32_t
 most_distorted(const Lloyd *lloyd)
 {
-	uint32_t	most = 0;
+	uint32_t most = 0;
 
 	for (uint32_t c = 1; c < lloyd->ncentroids; c++)
 		if (lloyd->distortion[c] > lloyd->distortion[most])
@@ -206,8 +208,7 @@ fill_empty(Lloyd *lloyd, uint32_t nempty)
 	measure_clusters(lloyd);
 	for (uint32_t c = 0; c < lloyd->ncentroids && nempty > 0; c++)
 	{
-		uint32_t	from,
-					point;
+		uint32_t from, point;
 
 		if (lloyd->counts[c] > 0)
 			continue;
@@ -215,7 +216,8 @@ fill_empty(Lloyd *lloyd, uint32_t nempty)
 		if (lloyd->distortion[from] <= 0)
 			break;
 		point = lloyd->farthest[from];
-		kernels->half_to_float(kmeans_row(lloyd->input, lloyd->order[point]), centroid_at(lloyd, c), lloyd->dim);
+		kernels->half_to_float(kmeans_row(lloyd->input, lloyd->order[point]), centroid_at(lloyd, c),
+							   lloyd->dim);
 		lloyd->assigned[point] = c;
 		lloyd->counts[from]--;
 		lloyd->counts[c] = 1;
@@ -230,8 +232,8 @@ fill_empty(Lloyd *lloyd, uint32_t nempty)
 static void
 lloyd_move(void *arg, uint32_t item)
 {
-	Lloyd	   *lloyd = arg;
-	uint32_t	nempty;
+	Lloyd   *lloyd = arg;
+	uint32_t nempty;
 
 	reduce_segments(lloyd);
 	nempty = move_centroids(lloyd);
@@ -244,7 +246,7 @@ lloyd_move(void *arg, uint32_t item)
 static uint32_t
 drop_empty(Lloyd *lloyd)
 {
-	uint32_t	kept = 0;
+	uint32_t kept = 0;
 
 	for (uint32_t c = 0; c < lloyd->ncentroids; c++)
 	{
@@ -261,12 +263,12 @@ drop_empty(Lloyd *lloyd)
 static void
 lloyd_finish(void *arg, uint32_t item)
 {
-	Lloyd	   *lloyd = arg;
-	uint32_t	nempty = lloyd->ncentroids - *lloyd->found;
+	Lloyd   *lloyd = arg;
+	uint32_t nempty = lloyd->ncentroids - *lloyd->found;
 
 	for (int i = 0; i < LAST_RESEEDINGS && nempty > 0; i++)
 	{
-		uint32_t	before = nempty;
+		uint32_t before = nempty;
 
 		nempty = fill_empty(lloyd, nempty);
 		if (nempty == before)

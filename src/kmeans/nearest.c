@@ -31,7 +31,7 @@
 #define INTERRUPT_WORK (1 << 20)
 
 /* Dims of a packed chunk that stay in the first-level cache. */
-#define CHUNK_DIMS 8192
+#define CHUNK_DIMS  8192
 #define CHUNK_LEAST 16
 
 /* Keys within so many deviations of the largest are looked at. */
@@ -43,13 +43,13 @@
 #define COARSE_TIMES 4
 
 /* Pairs that wait to be measured, at most; and those that are on their way into the cache meanwhile. */
-#define MAX_PAIRS 256
+#define MAX_PAIRS      256
 #define PREFETCH_PAIRS 4
 
 void *
 kmeans_alloc(const KmeansHooks *hooks, size_t n, size_t a, size_t b)
 {
-	size_t		bytes;
+	size_t bytes;
 
 	if (__builtin_mul_overflow(n, a, &bytes) || __builtin_mul_overflow(bytes, b, &bytes))
 		bytes = SIZE_MAX;
@@ -59,7 +59,7 @@ kmeans_alloc(const KmeansHooks *hooks, size_t n, size_t a, size_t b)
 void *
 kmeans_share(const KmeansHooks *hooks, size_t n, size_t a, size_t b)
 {
-	size_t		bytes;
+	size_t bytes;
 
 	if (hooks->team == NULL)
 		return kmeans_alloc(hooks, n, a, b);
@@ -87,8 +87,8 @@ sum_partials(const float *s)
 float
 kmeans_squared_length(const float *row, uint32_t dim)
 {
-	float		s[8] = {0};
-	size_t		k = 0;
+	float  s[8] = {0};
+	size_t k = 0;
 
 	for (; k + 8 <= dim; k += 8)
 		for (size_t j = 0; j < 8; j++)
@@ -101,8 +101,8 @@ kmeans_squared_length(const float *row, uint32_t dim)
 static float
 squared_distance(const float *x, const float *c, uint32_t dim)
 {
-	float		s[8] = {0};
-	size_t		k = 0;
+	float  s[8] = {0};
+	size_t k = 0;
 
 	for (; k + 8 <= dim; k += 8)
 		for (size_t j = 0; j < 8; j++)
@@ -117,7 +117,7 @@ squared_distance(const float *x, const float *c, uint32_t dim)
 static inline float
 code_scale(const uint8_t *code)
 {
-	float		scale;
+	float scale;
 
 	memcpy(&scale, code, sizeof(scale));
 	return scale;
@@ -126,7 +126,7 @@ code_scale(const uint8_t *code)
 static inline float
 code_add(const uint8_t *code)
 {
-	float		add;
+	float add;
 
 	memcpy(&add, code + sizeof(float), sizeof(add));
 	return add;
@@ -157,33 +157,35 @@ coded_release(CodedRows *coded, const KmeansHooks *hooks)
 static void
 silence_coarse_rows(CodedRows *coded, uint32_t dim)
 {
-	double		sum = 0;
-	float		bound;
+	double sum = 0;
+	float  bound;
 
 	for (uint32_t i = 0; i < coded->nrows; i++)
 	{
-		float		scale = code_scale(coded->codes + i * coded_row_size(dim));
+		float scale = code_scale(coded->codes + i * coded_row_size(dim));
 
 		sum += isfinite(scale) ? scale : 0;
 	}
 	bound = (float) (COARSE_TIMES * sum / coded->nrows);
 	for (uint32_t i = 0; i < coded->nrows; i++)
 	{
-		uint8_t    *code = coded->codes + i * coded_row_size(dim);
+		uint8_t *code = coded->codes + i * coded_row_size(dim);
 
-		if (code_scale(code) > bound || !isfinite(kmeans_squared_length(coded->rows + (size_t) i * dim, dim)))
+		if (code_scale(code) > bound ||
+			!isfinite(kmeans_squared_length(coded->rows + (size_t) i * dim, dim)))
 			set_code_add(code, NAN);
 	}
 }
 
 static void
-encode_rows(CodedRows *coded, const float *rows, uint32_t nrows, uint32_t dim, const KmeansHooks *hooks)
+encode_rows(CodedRows *coded, const float *rows, uint32_t nrows, uint32_t dim,
+			const KmeansHooks *hooks)
 {
 	coded->rows = rows;
 	coded->nrows = nrows;
 	for (uint32_t i = 0; i < nrows; i++)
 	{
-		uint8_t    *code = coded->codes + i * coded_row_size(dim);
+		uint8_t *code = coded->codes + i * coded_row_size(dim);
 
 		if (i % 64 == 0)
 			hooks->interrupt(hooks->arg);
@@ -193,7 +195,8 @@ encode_rows(CodedRows *coded, const float *rows, uint32_t nrows, uint32_t dim, c
 }
 
 void
-coded_encode_points(CodedRows *coded, const float *rows, uint32_t nrows, uint32_t dim, const KmeansHooks *hooks)
+coded_encode_points(CodedRows *coded, const float *rows, uint32_t nrows, uint32_t dim,
+					const KmeansHooks *hooks)
 {
 	encode_rows(coded, rows, nrows, dim, hooks);
 	for (uint32_t i = 0; i < nrows; i++)
@@ -201,7 +204,8 @@ coded_encode_points(CodedRows *coded, const float *rows, uint32_t nrows, uint32_
 }
 
 void
-coded_encode_centroids(CodedRows *coded, const float *rows, uint32_t nrows, uint32_t dim, const KmeansHooks *hooks)
+coded_encode_centroids(CodedRows *coded, const float *rows, uint32_t nrows, uint32_t dim,
+					   const KmeansHooks *hooks)
 {
 	encode_rows(coded, rows, nrows, dim, hooks);
 	silence_coarse_rows(coded, dim);
@@ -229,8 +233,8 @@ coded_view(CodedRows *coded, const float *rows, uint8_t *codes, uint32_t nrows, 
 void
 nearest_init(Nearest *nearest, uint32_t dim, const KmeansHooks *hooks)
 {
-	uint32_t	chunk = CHUNK_DIMS / dim / 16 * 16;
-	uint32_t	run;
+	uint32_t chunk = CHUNK_DIMS / dim / 16 * 16;
+	uint32_t run;
 
 	chunk = chunk > CHUNK_MOST ? CHUNK_MOST : chunk < CHUNK_LEAST ? CHUNK_LEAST : chunk;
 	run = INTERRUPT_WORK / (chunk * dim) / 8 * 8;
@@ -243,8 +247,10 @@ nearest_init(Nearest *nearest, uint32_t dim, const KmeansHooks *hooks)
 	nearest->which = kmeans_alloc(hooks, chunk, 1, sizeof(uint32_t));
 	nearest->code_rows = kmeans_alloc(hooks, chunk, 1, sizeof(uint8_t *));
 	nearest->memory = kmeans_alloc(hooks, 1, 1, kernel_sq8_query_size(chunk, dim));
-	nearest->keys_memory = kmeans_alloc(hooks, (size_t) nearest->run * chunk + KEYS_ALIGNMENT, 1, sizeof(float));
-	nearest->keys = (float *) (((uintptr_t) nearest->keys_memory + KEYS_ALIGNMENT - 1) & ~(uintptr_t) (KEYS_ALIGNMENT - 1));
+	nearest->keys_memory =
+		kmeans_alloc(hooks, (size_t) nearest->run * chunk + KEYS_ALIGNMENT, 1, sizeof(float));
+	nearest->keys = (float *) (((uintptr_t) nearest->keys_memory + KEYS_ALIGNMENT - 1) &
+							   ~(uintptr_t) (KEYS_ALIGNMENT - 1));
 	nearest->reaching = kmeans_alloc(hooks, nearest->run, 1, sizeof(uint32_t));
 	nearest->largest = kmeans_alloc(hooks, chunk, 1, sizeof(float));
 	nearest->least = kmeans_alloc(hooks, chunk, 1, sizeof(float));
@@ -259,10 +265,11 @@ void
 nearest_release(Nearest *nearest)
 {
 	const KmeansHooks *hooks = nearest->hooks;
-	void	   *const parts[] = {
-		nearest->pairs, nearest->row, nearest->distance, nearest->least, nearest->largest, nearest->reaching, nearest->keys_memory,
-		nearest->memory, nearest->code_rows, nearest->which, nearest->points,
-	};
+	void *const        parts[] = {
+        nearest->pairs,     nearest->row,      nearest->distance,    nearest->least,
+        nearest->largest,   nearest->reaching, nearest->keys_memory, nearest->memory,
+        nearest->code_rows, nearest->which,    nearest->points,
+    };
 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
 		hooks->release(hooks->arg, parts[i]);
@@ -279,7 +286,8 @@ nearest_pack(Nearest *nearest, const CodedRows *points, const uint32_t *which, u
 	}
 	nearest->from = points;
 	nearest->npacked = n;
-	nearest->query = kernel_sq8_pack_rows(nearest->memory, nearest->code_rows, n, nearest->dim, true);
+	nearest->query =
+		kernel_sq8_pack_rows(nearest->memory, nearest->code_rows, n, nearest->dim, true);
 }
 
 void
@@ -292,10 +300,11 @@ nearest_pack_points(Nearest *nearest, uint32_t n)
 uint32_t
 nearest_keys(Nearest *nearest, const CodedRows *centroids, uint32_t first)
 {
-	uint32_t	left = centroids->nrows - first;
-	uint32_t	n = left < nearest->run ? left : nearest->run;
+	uint32_t left = centroids->nrows - first;
+	uint32_t n = left < nearest->run ? left : nearest->run;
 
-	kernels->sq8_keys(nearest->query, centroids->codes + first * coded_row_size(nearest->dim), n, true, nearest->keys);
+	kernels->sq8_keys(nearest->query, centroids->codes + first * coded_row_size(nearest->dim), n,
+					  true, nearest->keys);
 	nearest->hooks->interrupt(nearest->hooks->arg);
 	return n;
 }
@@ -309,8 +318,9 @@ nearest_squared(const Nearest *nearest, uint32_t point)
 float
 nearest_exact_key(const Nearest *nearest, const CodedRows *centroids, uint32_t row, uint32_t point)
 {
-	float		distance = squared_distance(nearest->from->rows + (size_t) nearest->which[point] * nearest->dim,
-											centroids->rows + (size_t) row * nearest->dim, nearest->dim);
+	float distance =
+		squared_distance(nearest->from->rows + (size_t) nearest->which[point] * nearest->dim,
+						 centroids->rows + (size_t) row * nearest->dim, nearest->dim);
 
 	return 0.5f * (nearest_squared(nearest, point) - distance);
 }
@@ -321,7 +331,7 @@ nearest_exact_key(const Nearest *nearest, const CodedRows *centroids, uint32_t r
 static inline float
 step_of(const Nearest *nearest, const CodedRows *centroids, uint32_t i)
 {
-	float		scale = nearest->query->scale[i];
+	float scale = nearest->query->scale[i];
 
 	return scale > centroids->coarsest ? scale : centroids->coarsest;
 }
@@ -330,13 +340,13 @@ step_of(const Nearest *nearest, const CodedRows *centroids, uint32_t i)
 static void
 set_least(Nearest *nearest, const CodedRows *centroids)
 {
-	uint32_t	slots = nearest_slots(nearest);
+	uint32_t slots = nearest_slots(nearest);
 
 	for (uint32_t i = 0; i < nearest->npacked; i++)
 	{
-		float		step = step_of(nearest, centroids, i);
-		float		squared = nearest_squared(nearest, i) - 2 * nearest->largest[i];
-		float		spread = (squared > 0 ? squared : 0) / 3 + 0.02f * (float) nearest->dim * step * step;
+		float step = step_of(nearest, centroids, i);
+		float squared = nearest_squared(nearest, i) - 2 * nearest->largest[i];
+		float spread = (squared > 0 ? squared : 0) / 3 + 0.02f * (float) nearest->dim * step * step;
 
 		nearest->least[i] = nearest->largest[i] - ROUNDING_DEVIATIONS * step * sqrtf(spread);
 	}
@@ -362,16 +372,20 @@ measure_pairs(Nearest *nearest, const CodedRows *centroids)
 {
 	for (uint32_t i = 0; i < nearest->npairs; i++)
 	{
-		NearPair	pair = nearest->pairs[i];
-		float		distance;
+		NearPair pair = nearest->pairs[i];
+		float    distance;
 
 		if (i + PREFETCH_PAIRS < nearest->npairs)
 		{
-			prefetch_floats(point_of(nearest, nearest->pairs[i + PREFETCH_PAIRS].slot), nearest->dim);
-			prefetch_floats(centroids->rows + (size_t) nearest->pairs[i + PREFETCH_PAIRS].row * nearest->dim, nearest->dim);
+			prefetch_floats(point_of(nearest, nearest->pairs[i + PREFETCH_PAIRS].slot),
+							nearest->dim);
+			prefetch_floats(centroids->rows +
+								(size_t) nearest->pairs[i + PREFETCH_PAIRS].row * nearest->dim,
+							nearest->dim);
 		}
-		distance = squared_distance(point_of(nearest, pair.slot), centroids->rows + (size_t) pair.row * nearest->dim,
-									nearest->dim);
+		distance =
+			squared_distance(point_of(nearest, pair.slot),
+							 centroids->rows + (size_t) pair.row * nearest->dim, nearest->dim);
 		if (distance < nearest->distance[pair.slot])
 		{
 			nearest->distance[pair.slot] = distance;
@@ -398,25 +412,26 @@ note_pairs(Nearest *nearest, const CodedRows *centroids, uint32_t row, const flo
 void
 nearest_find(Nearest *nearest, const CodedRows *centroids)
 {
-	uint32_t	slots = nearest_slots(nearest);
+	uint32_t slots = nearest_slots(nearest);
 
 	for (uint32_t i = 0; i < slots; i++)
 		nearest->largest[i] = -INFINITY;
 	for (uint32_t i = 0; i < nearest->npacked; i++)
 	{
-		float		step = step_of(nearest, centroids, i);
+		float step = step_of(nearest, centroids, i);
 
 		nearest->largest[i] = 0.5f * (nearest_squared(nearest, i) - nearest->distance[i] -
 									  (float) nearest->dim * step * step / 6);
 	}
 	for (uint32_t start = 0; start < centroids->nrows;)
 	{
-		uint32_t	n = nearest_keys(nearest, centroids, start);
-		uint32_t	nreaching;
+		uint32_t n = nearest_keys(nearest, centroids, start);
+		uint32_t nreaching;
 
 		kernels->keys_max(nearest->keys, n, slots, nearest->largest);
 		set_least(nearest, centroids);
-		nreaching = kernels->keys_at_least(nearest->keys, n, slots, nearest->least, nearest->reaching);
+		nreaching =
+			kernels->keys_at_least(nearest->keys, n, slots, nearest->least, nearest->reaching);
 		for (uint32_t i = 0; i < nreaching; i++)
 			note_pairs(nearest, centroids, start + nearest->reaching[i],
 					   nearest->keys + (size_t) nearest->reaching[i] * slots);

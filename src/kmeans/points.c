@@ -10,8 +10,8 @@
 #include <string.h>
 
 /* Rows that are on their way into the cache while one is widened: they come in any order. */
-#define PREFETCH_ROWS	4
-#define CACHE_LINE		64
+#define PREFETCH_ROWS 4
+#define CACHE_LINE    64
 
 static inline void
 prefetch_row(const uint16_t *row, uint32_t dim)
@@ -27,12 +27,14 @@ kmeans_load(const KmeansInput *input, const uint32_t *order, uint32_t n, float *
 	{
 		if (i + PREFETCH_ROWS < n)
 			prefetch_row(kmeans_row(input, order[i + PREFETCH_ROWS]), input->dim);
-		kernels->half_to_float(kmeans_row(input, order[i]), out + (size_t) i * input->dim, input->dim);
+		kernels->half_to_float(kmeans_row(input, order[i]), out + (size_t) i * input->dim,
+							   input->dim);
 	}
 }
 
 void
-kmeans_load_points(const KmeansInput *input, uint64_t first, uint32_t n, uint32_t *order, float *out)
+kmeans_load_points(const KmeansInput *input, uint64_t first, uint32_t n, uint32_t *order,
+				   float *out)
 {
 	for (uint32_t i = 0; i < n; i++)
 		order[i] = kmeans_row_of_point(input, first + i);
@@ -40,11 +42,11 @@ kmeans_load_points(const KmeansInput *input, uint64_t first, uint32_t n, uint32_
 }
 
 void
-kmeans_group(const KmeansInput *input, const KmeansHooks *hooks, const uint32_t *group, uint32_t ngroups,
-			 uint32_t *start, uint32_t *order)
+kmeans_group(const KmeansInput *input, const KmeansHooks *hooks, const uint32_t *group,
+			 uint32_t ngroups, uint32_t *start, uint32_t *order)
 {
-	uint32_t	npoints = (uint32_t) input->nsample;
-	uint32_t	sum = 0;
+	uint32_t npoints = (uint32_t) input->nsample;
+	uint32_t sum = 0;
 
 	memset(start, 0, sizeof(uint32_t) * ((size_t) ngroups + 1));
 	for (uint32_t i = 0; i < npoints; i++)
@@ -54,7 +56,7 @@ kmeans_group(const KmeansInput *input, const KmeansHooks *hooks, const uint32_t 
 	}
 	for (uint32_t g = 0; g < ngroups; g++)
 	{
-		uint32_t	count = start[g];
+		uint32_t count = start[g];
 
 		start[g] = sum;
 		sum += count;

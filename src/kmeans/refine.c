@@ -19,33 +19,33 @@
 
 #include <string.h>
 
-#define REFINE_ROUNDS	2
-#define REFINE_PARENTS	4
+#define REFINE_ROUNDS  2
+#define REFINE_PARENTS 4
 
 /* Points that are widened and assigned at a time, as memory allows. */
-#define MAX_CHUNK		32768
-#define MIN_CHUNK		64
+#define MAX_CHUNK       32768
+#define MIN_CHUNK       64
 #define DEFAULT_SCRATCH ((size_t) 4 << 20)
 
 /* Points of a centroid that are widened and summed at a time. */
-#define SUM_CHUNK		16
+#define SUM_CHUNK 16
 
 typedef struct Refinement
 {
 	const KmeansInput *input;
 	const KmeansHooks *hooks;
-	KmeansResult *result;
-	uint32_t   *assigned;		/* of each point: its centroid */
-	uint32_t   *order;			/* rows of the points, grouped by centroid */
-	uint32_t   *start;			/* ncentroids + 1: places in order */
-	int			round;
+	KmeansResult      *result;
+	uint32_t          *assigned; /* of each point: its centroid */
+	uint32_t          *order;    /* rows of the points, grouped by centroid */
+	uint32_t          *start;    /* ncentroids + 1: places in order */
+	int                round;
 
 	/* The participant's own. */
 	KmeansAssigner *assigner;
-	uint32_t	chunk;
-	float	   *points;			/* chunk x dim */
-	uint32_t   *rows;			/* chunk */
-	float	   *sum;			/* dim */
+	uint32_t        chunk;
+	float          *points; /* chunk x dim */
+	uint32_t       *rows;   /* chunk */
+	float          *sum;    /* dim */
 } Refinement;
 
 static uint32_t
@@ -59,13 +59,13 @@ static void
 assign_points(void *arg, uint32_t item)
 {
 	Refinement *r = arg;
-	uint64_t	start = (uint64_t) item * r->chunk;
-	uint64_t	left = r->input->nsample - start;
-	uint32_t	n = left < r->chunk ? (uint32_t) left : r->chunk;
-	double		share = (1 - PROGRESS_CHILDREN) / REFINE_ROUNDS;
+	uint64_t    start = (uint64_t) item * r->chunk;
+	uint64_t    left = r->input->nsample - start;
+	uint32_t    n = left < r->chunk ? (uint32_t) left : r->chunk;
+	double      share = (1 - PROGRESS_CHILDREN) / REFINE_ROUNDS;
 
-	kmeans_progress(r->hooks, 1 - share * (REFINE_ROUNDS - r->round), 1 - share * (REFINE_ROUNDS - r->round - 1),
-					item, nchunks(r));
+	kmeans_progress(r->hooks, 1 - share * (REFINE_ROUNDS - r->round),
+					1 - share * (REFINE_ROUNDS - r->round - 1), item, nchunks(r));
 	kmeans_load_points(r->input, start, n, r->rows, r->points);
 	kmeans_assign(r->assigner, r->points, n, r->assigned + start, NULL);
 }
@@ -87,14 +87,14 @@ group_points(void *arg, uint32_t item)
 static void
 move_centroid(Refinement *r, uint32_t c)
 {
-	uint32_t	dim = r->input->dim;
-	float	   *centroid = r->result->centroids + (size_t) c * dim;
-	uint32_t	end = r->start[c + 1];
+	uint32_t dim = r->input->dim;
+	float   *centroid = r->result->centroids + (size_t) c * dim;
+	uint32_t end = r->start[c + 1];
 
 	memset(r->sum, 0, sizeof(float) * dim);
 	for (uint32_t at = r->start[c]; at < end; at += SUM_CHUNK)
 	{
-		uint32_t	n = end - at < SUM_CHUNK ? end - at : SUM_CHUNK;
+		uint32_t n = end - at < SUM_CHUNK ? end - at : SUM_CHUNK;
 
 		kmeans_load(r->input, r->order + at, n, r->points);
 		for (uint32_t i = 0; i < n; i++)
@@ -111,13 +111,13 @@ move_centroid(Refinement *r, uint32_t c)
 static void
 move_family(void *arg, uint32_t p)
 {
-	Refinement *r = arg;
+	Refinement   *r = arg;
 	KmeansResult *result = r->result;
-	uint32_t	dim = r->input->dim;
-	float	   *parent = result->parents + (size_t) p * dim;
-	uint32_t	first = result->child_start[p];
-	uint32_t	end = result->child_start[p + 1];
-	uint32_t	npoints = r->start[end] - r->start[first];
+	uint32_t      dim = r->input->dim;
+	float        *parent = result->parents + (size_t) p * dim;
+	uint32_t      first = result->child_start[p];
+	uint32_t      end = result->child_start[p + 1];
+	uint32_t      npoints = r->start[end] - r->start[first];
 
 	for (uint32_t c = first; c < end; c++)
 		move_centroid(r, c);
@@ -126,7 +126,7 @@ move_family(void *arg, uint32_t p)
 	memset(parent, 0, sizeof(float) * dim);
 	for (uint32_t c = first; c < end; c++)
 	{
-		float		share = (float) (r->start[c + 1] - r->start[c]) / (float) npoints;
+		float share = (float) (r->start[c + 1] - r->start[c]) / (float) npoints;
 
 		for (uint32_t k = 0; k < dim; k++)
 			parent[k] += share * result->centroids[(size_t) c * dim + k];
@@ -137,8 +137,10 @@ void
 kmeans_refine(const KmeansInput *input, const KmeansHooks *hooks, KmeansResult *result,
 			  uint32_t *assigned, uint32_t *order)
 {
-	Refinement	r = {.input = input, .hooks = hooks, .result = result, .assigned = assigned, .order = order};
-	size_t		room = (input->scratch > 0 ? input->scratch : DEFAULT_SCRATCH) / (input->dim * sizeof(float));
+	Refinement r = {
+		.input = input, .hooks = hooks, .result = result, .assigned = assigned, .order = order};
+	size_t room =
+		(input->scratch > 0 ? input->scratch : DEFAULT_SCRATCH) / (input->dim * sizeof(float));
 
 	if (result->nparents < 2)
 		return;

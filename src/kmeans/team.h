@@ -27,29 +27,29 @@
 
 typedef struct Team
 {
-	uint32_t	nparticipants;
+	uint32_t nparticipants;
 
 	/* 0, 1, 2 and so on over the life of the team, each to one participant. */
-	uint64_t	(*next_item) (void *arg);
+	uint64_t (*next_item)(void *arg);
 
 	/* Returns when all participants have called it. */
-	void		(*barrier) (void *arg);
+	void (*barrier)(void *arg);
 
 	/* All participants ask, at the same point, and get the same memory; and so they give it back. */
-	void	   *(*alloc_shared) (void *arg, size_t bytes);
-	void		(*free_shared) (void *arg, void *memory);
-	void	   *arg;
-	uint64_t	claimed;		/* numbers that earlier phases used up: 0 at first, then team_run's */
+	void *(*alloc_shared)(void *arg, size_t bytes);
+	void (*free_shared)(void *arg, void *memory);
+	void    *arg;
+	uint64_t claimed; /* numbers that earlier phases used up: 0 at first, then team_run's */
 } Team;
 
 /* Do one item; arg is the participant's own. */
-typedef void (*TeamWork) (void *arg, uint32_t item);
+typedef void (*TeamWork)(void *arg, uint32_t item);
 
 /* One phase: items 0 .. nitems - 1, in this order where the team is one. */
 static inline void
 team_run(Team *team, uint32_t nitems, TeamWork work, void *arg)
 {
-	uint64_t	claim;
+	uint64_t claim;
 
 	if (team == NULL)
 	{
@@ -65,4 +65,4 @@ team_run(Team *team, uint32_t nitems, TeamWork work, void *arg)
 	team->barrier(team->arg);
 }
 
-#endif							/* COLBERT_TEAM_H */
+#endif /* COLBERT_TEAM_H */

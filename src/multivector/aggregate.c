@@ -17,10 +17,10 @@
 
 typedef struct AggregateState
 {
-	uint32		dim;			/* 0 until the first token came */
-	uint32		ntokens;
-	uint32		capacity;		/* tokens that values has room for */
-	float	   *values;
+	uint32 dim; /* 0 until the first token came */
+	uint32 ntokens;
+	uint32 capacity; /* tokens that values has room for */
+	float *values;
 } AggregateState;
 
 PG_FUNCTION_INFO_V1(multivector_agg_transfn);
@@ -35,19 +35,19 @@ aggregate_context(FunctionCallInfo fcinfo)
 	MemoryContext context;
 
 	if (!AggCheckCallContext(fcinfo, &context))
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("function can be called by an aggregate only")));
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						errmsg("function can be called by an aggregate only")));
 	return context;
 }
 
 /* Append tokens of dim floats each. */
 static void
-append_tokens(AggregateState *state, MemoryContext context, const float *tokens, uint32 ntokens, uint32 dim)
+append_tokens(AggregateState *state, MemoryContext context, const float *tokens, uint32 ntokens,
+			  uint32 dim)
 {
-	Size		token_size = dim * sizeof(float);
-	Size		limit = (MaxAllocSize - MULTIVECTOR_HEADER) / (token_size + sizeof(float));
-	Size		needed = (Size) state->ntokens + ntokens;
+	Size token_size = dim * sizeof(float);
+	Size limit = (MaxAllocSize - MULTIVECTOR_HEADER) / (token_size + sizeof(float));
+	Size needed = (Size) state->ntokens + ntokens;
 
 	if (state->dim == 0)
 		state->dim = dim;
@@ -60,7 +60,7 @@ append_tokens(AggregateState *state, MemoryContext context, const float *tokens,
 
 	if (needed > state->capacity)
 	{
-		Size		capacity = Min(limit, Max(needed, (Size) state->capacity * 2));
+		Size capacity = Min(limit, Max(needed, (Size) state->capacity * 2));
 
 		capacity = Max(capacity, Min(limit, 16));
 		if (state->values == NULL)
@@ -77,10 +77,10 @@ append_tokens(AggregateState *state, MemoryContext context, const float *tokens,
 Datum
 multivector_agg_transfn(PG_FUNCTION_ARGS)
 {
-	MemoryContext context = aggregate_context(fcinfo);
+	MemoryContext   context = aggregate_context(fcinfo);
 	AggregateState *state = PG_ARGISNULL(0) ? NULL : (AggregateState *) PG_GETARG_POINTER(0);
-	ArrayType  *token;
-	int			dim;
+	ArrayType      *token;
+	int             dim;
 
 	if (state == NULL)
 		state = MemoryContextAllocZero(context, sizeof(AggregateState));
@@ -90,14 +90,12 @@ multivector_agg_transfn(PG_FUNCTION_ARGS)
 	token = PG_GETARG_ARRAYTYPE_P(1);
 	dim = ArrayGetNItems(ARR_NDIM(token), ARR_DIMS(token));
 	if (dim == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("a token must have at least one dimension")));
+		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
+						errmsg("a token must have at least one dimension")));
 	if (ARR_NDIM(token) != 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-				 errmsg("a token is an array of one dimension, not %d", ARR_NDIM(token)),
-				 errhint("Cast an array of two dimensions to multivector as it is.")));
+		ereport(ERROR, (errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+						errmsg("a token is an array of one dimension, not %d", ARR_NDIM(token)),
+						errhint("Cast an array of two dimensions to multivector as it is.")));
 	if (dim > MULTIVECTOR_MAX_DIM)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -113,13 +111,14 @@ multivector_agg_finalfn(PG_FUNCTION_ARGS)
 
 	if (state == NULL || state->ntokens == 0)
 		PG_RETURN_NULL();
-	PG_RETURN_POINTER(multivector_from_floats(state->values, state->ntokens, state->dim, KERNEL_FLOAT4));
+	PG_RETURN_POINTER(
+		multivector_from_floats(state->values, state->ntokens, state->dim, KERNEL_FLOAT4));
 }
 
 Datum
 multivector_agg_combinefn(PG_FUNCTION_ARGS)
 {
-	MemoryContext context = aggregate_context(fcinfo);
+	MemoryContext   context = aggregate_context(fcinfo);
 	AggregateState *state = PG_ARGISNULL(0) ? NULL : (AggregateState *) PG_GETARG_POINTER(0);
 	AggregateState *other = PG_ARGISNULL(1) ? NULL : (AggregateState *) PG_GETARG_POINTER(1);
 
@@ -136,24 +135,25 @@ Datum
 multivector_agg_serialfn(PG_FUNCTION_ARGS)
 {
 	AggregateState *state = (AggregateState *) PG_GETARG_POINTER(0);
-	StringInfoData message;
+	StringInfoData  message;
 
 	aggregate_context(fcinfo);
 	pq_begintypsend(&message);
 	pq_sendint32(&message, state->dim);
 	pq_sendint32(&message, state->ntokens);
 	if (state->ntokens > 0)
-		pq_sendbytes(&message, (char *) state->values, (int) ((Size) state->ntokens * state->dim * sizeof(float)));
+		pq_sendbytes(&message, (char *) state->values,
+					 (int) ((Size) state->ntokens * state->dim * sizeof(float)));
 	PG_RETURN_BYTEA_P(pq_endtypsend(&message));
 }
 
 Datum
 multivector_agg_deserialfn(PG_FUNCTION_ARGS)
 {
-	bytea	   *bytes = PG_GETARG_BYTEA_PP(0);
+	bytea          *bytes = PG_GETARG_BYTEA_PP(0);
 	AggregateState *state = palloc0(sizeof(AggregateState));
-	StringInfoData message;
-	Size		size;
+	StringInfoData  message;
+	Size            size;
 
 	aggregate_context(fcinfo);
 	message.data = VARDATA_ANY(bytes);

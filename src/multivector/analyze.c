@@ -23,13 +23,13 @@ PG_FUNCTION_INFO_V1(multivector_typanalyze);
 static void
 compute_stats(VacAttrStats *stats, AnalyzeAttrFetchFunc fetch, int nrows, double total_rows)
 {
-	int			nulls = 0;
-	double		width = 0;
+	int    nulls = 0;
+	double width = 0;
 
 	for (int i = 0; i < nrows; i++)
 	{
-		bool		isnull;
-		Datum		value;
+		bool  isnull;
+		Datum value;
 
 		compat_analyze_delay_point();
 		value = fetch(stats, i, &isnull);
@@ -43,7 +43,7 @@ compute_stats(VacAttrStats *stats, AnalyzeAttrFetchFunc fetch, int nrows, double
 	stats->stats_valid = true;
 	stats->stanullfrac = (double) nulls / nrows;
 	stats->stawidth = nulls < nrows ? width / (nrows - nulls) : 0;
-	stats->stadistinct = 0;		/* unknown */
+	stats->stadistinct = 0; /* unknown */
 }
 
 Datum

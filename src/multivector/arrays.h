@@ -23,4 +23,4 @@ extern float *multivector_array_values(ArrayType *array, int count);
 /* A new real[] of one or two dimensions whose values the caller fills. */
 extern ArrayType *multivector_float_array(int ndim, const int *dims, float **values);
 
-#endif							/* COLBERT_MULTIVECTOR_ARRAYS_H */
+#endif /* COLBERT_MULTIVECTOR_ARRAYS_H */

@@ -49,29 +49,29 @@ read_numbers(Oid type, const Datum *datums, int count, float *out)
 bool
 multivector_array_type_is_numeric(Oid element_type)
 {
-	return element_type == FLOAT4OID || element_type == FLOAT8OID ||
-		element_type == NUMERICOID || element_type == INT4OID;
+	return element_type == FLOAT4OID || element_type == FLOAT8OID || element_type == NUMERICOID ||
+		   element_type == INT4OID;
 }
 
 /* The values of an array of numbers, row-major; palloc'd unless they can be read in place. */
 float *
 multivector_array_values(ArrayType *array, int count)
 {
-	Oid			type = ARR_ELEMTYPE(array);
-	Datum	   *datums;
-	float	   *values;
-	int			n;
+	Oid    type = ARR_ELEMTYPE(array);
+	Datum *datums;
+	float *values;
+	int    n;
 
 	if (array_contains_nulls(array))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("elements of a multivector cannot be NULL")));
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						errmsg("elements of a multivector cannot be NULL")));
 	if (type == FLOAT4OID)
 		return (float *) ARR_DATA_PTR(array);
 
 	values = palloc((Size) count * sizeof(float));
 	if (type == FLOAT8OID)
-		deconstruct_array(array, type, sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &datums, NULL, &n);
+		deconstruct_array(array, type, sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &datums,
+						  NULL, &n);
 	else if (type == INT4OID)
 		deconstruct_array(array, type, sizeof(int32), true, TYPALIGN_INT, &datums, NULL, &n);
 	else
@@ -84,43 +84,42 @@ multivector_array_values(ArrayType *array, int count)
 MultiVector *
 multivector_from_numbers(ArrayType *array)
 {
-	int			count = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	int count = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
 
 	if (count == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("a multivector must have at least one token"),
-				 errhint("Store NULL where there is no embedding.")));
+		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
+						errmsg("a multivector must have at least one token"),
+						errhint("Store NULL where there is no embedding.")));
 	if (ARR_NDIM(array) != 2)
-		ereport(ERROR,
-				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-				 errmsg("a multivector is made from an array of two dimensions, not %d", ARR_NDIM(array)),
-				 errhint("Write a single token as ARRAY[[0.1,0.2]].")));
-	return multivector_from_floats(multivector_array_values(array, count),
-								   ARR_DIMS(array)[0], ARR_DIMS(array)[1], KERNEL_FLOAT4);
+		ereport(ERROR, (errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+						errmsg("a multivector is made from an array of two dimensions, not %d",
+							   ARR_NDIM(array)),
+						errhint("Write a single token as ARRAY[[0.1,0.2]].")));
+	return multivector_from_floats(multivector_array_values(array, count), ARR_DIMS(array)[0],
+								   ARR_DIMS(array)[1], KERNEL_FLOAT4);
 }
 
 /* The casts from arrays of numbers: (array, typmod, explicit). */
 Datum
 multivector_from_array(PG_FUNCTION_ARGS)
 {
-	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(0);
+	ArrayType *array = PG_GETARG_ARRAYTYPE_P(0);
 
-	PG_RETURN_POINTER(multivector_apply_typmod(multivector_from_numbers(array), PG_GETARG_INT32(1)));
+	PG_RETURN_POINTER(
+		multivector_apply_typmod(multivector_from_numbers(array), PG_GETARG_INT32(1)));
 }
 
 ArrayType *
 multivector_float_array(int ndim, const int *dims, float **values)
 {
-	int			lower_bounds[2] = {1, 1};
-	Size		count = ndim == 1 ? (Size) dims[0] : mul_size(dims[0], dims[1]);
-	Size		size = add_size(ARR_OVERHEAD_NONULLS(ndim), mul_size(count, sizeof(float)));
-	ArrayType  *array;
+	int        lower_bounds[2] = {1, 1};
+	Size       count = ndim == 1 ? (Size) dims[0] : mul_size(dims[0], dims[1]);
+	Size       size = add_size(ARR_OVERHEAD_NONULLS(ndim), mul_size(count, sizeof(float)));
+	ArrayType *array;
 
 	if (size > MaxAllocSize)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("array of %zu numbers is too large", count)));
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("array of %zu numbers is too large", count)));
 	array = palloc0(size);
 	SET_VARSIZE(array, size);
 	array->ndim = ndim;
@@ -136,9 +135,9 @@ Datum
 multivector_to_array(PG_FUNCTION_ARGS)
 {
 	MultiVector *mv = PG_GETARG_MULTIVECTOR(0);
-	int			dims[2] = {(int) mv->ntokens, mv->dim};
-	float	   *values;
-	ArrayType  *array = multivector_float_array(2, dims, &values);
+	int          dims[2] = {(int) mv->ntokens, mv->dim};
+	float       *values;
+	ArrayType   *array = multivector_float_array(2, dims, &values);
 
 	multivector_tokens(mv, 0, mv->ntokens, values);
 	PG_RETURN_ARRAYTYPE_P(array);
@@ -148,16 +147,15 @@ Datum
 multivector_to_float8_array(PG_FUNCTION_ARGS)
 {
 	MultiVector *mv = PG_GETARG_MULTIVECTOR(0);
-	Size		count = mul_size(mv->ntokens, mv->dim);
-	Size		size = add_size(ARR_OVERHEAD_NONULLS(2), mul_size(count, sizeof(float8)));
-	float	   *token = palloc(mv->dim * sizeof(float));
-	ArrayType  *array;
-	float8	   *values;
+	Size         count = mul_size(mv->ntokens, mv->dim);
+	Size         size = add_size(ARR_OVERHEAD_NONULLS(2), mul_size(count, sizeof(float8)));
+	float       *token = palloc(mv->dim * sizeof(float));
+	ArrayType   *array;
+	float8      *values;
 
 	if (size > MaxAllocSize)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("array of %zu numbers is too large", count)));
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("array of %zu numbers is too large", count)));
 	array = palloc0(size);
 	SET_VARSIZE(array, size);
 	array->ndim = 2;
@@ -181,7 +179,7 @@ multivector_to_float8_array(PG_FUNCTION_ARGS)
 Datum
 multivector_to_json(PG_FUNCTION_ARGS)
 {
-	char	   *text = DatumGetCString(DirectFunctionCall1(multivector_out, PG_GETARG_DATUM(0)));
+	char *text = DatumGetCString(DirectFunctionCall1(multivector_out, PG_GETARG_DATUM(0)));
 
 	PG_RETURN_TEXT_P(cstring_to_text(text));
 }
@@ -195,7 +193,7 @@ multivector_to_jsonb(PG_FUNCTION_ARGS)
 Datum
 multivector_from_json(PG_FUNCTION_ARGS)
 {
-	text	   *json = PG_GETARG_TEXT_PP(0);
+	text        *json = PG_GETARG_TEXT_PP(0);
 	MultiVector *mv = multivector_from_text(NULL, VARDATA_ANY(json), VARSIZE_ANY_EXHDR(json));
 
 	PG_RETURN_POINTER(multivector_apply_typmod(mv, PG_GETARG_INT32(1)));
@@ -204,8 +202,9 @@ multivector_from_json(PG_FUNCTION_ARGS)
 Datum
 multivector_from_jsonb(PG_FUNCTION_ARGS)
 {
-	Jsonb	   *json = PG_GETARG_JSONB_P(0);
-	char	   *text = JsonbToCString(NULL, &json->root, VARSIZE(json));
+	Jsonb *json = PG_GETARG_JSONB_P(0);
+	char  *text = JsonbToCString(NULL, &json->root, VARSIZE(json));
 
-	PG_RETURN_POINTER(multivector_apply_typmod(multivector_from_text(NULL, text, strlen(text)), PG_GETARG_INT32(1)));
+	PG_RETURN_POINTER(multivector_apply_typmod(multivector_from_text(NULL, text, strlen(text)),
+											   PG_GETARG_INT32(1)));
 }

@@ -24,12 +24,13 @@ PG_FUNCTION_INFO_V1(multivector_hash_extended);
 static bool
 elements_equal(const MultiVector *a, const MultiVector *b)
 {
-	uint32		dim = a->dim;
-	float	   *token_a;
-	float	   *token_b;
-	bool		equal = true;
+	uint32 dim = a->dim;
+	float *token_a;
+	float *token_b;
+	bool   equal = true;
 
-	if (a->element == b->element && memcmp(a->norms, b->norms, VARSIZE(a) - MULTIVECTOR_HEADER) == 0)
+	if (a->element == b->element &&
+		memcmp(a->norms, b->norms, VARSIZE(a) - MULTIVECTOR_HEADER) == 0)
 		return true;
 
 	token_a = palloc(dim * sizeof(float));
@@ -50,11 +51,11 @@ elements_equal(const MultiVector *a, const MultiVector *b)
 static bool
 arguments_equal(FunctionCallInfo fcinfo)
 {
-	MultiVector header_a;
-	MultiVector header_b;
+	MultiVector  header_a;
+	MultiVector  header_b;
 	MultiVector *a;
 	MultiVector *b;
-	bool		equal;
+	bool         equal;
 
 	/* Most differ in shape, which takes no detoasting to see. */
 	multivector_peek(PG_GETARG_DATUM(0), &header_a);
@@ -85,8 +86,8 @@ multivector_ne(PG_FUNCTION_ARGS)
 static uint64
 hash_multivector(const MultiVector *mv, uint64 seed)
 {
-	float	   *token = palloc(mv->dim * sizeof(float));
-	uint64		hash = 0;
+	float *token = palloc(mv->dim * sizeof(float));
+	uint64 hash = 0;
 
 	for (uint32 t = 0; t < mv->ntokens; t++)
 	{
@@ -96,7 +97,8 @@ hash_multivector(const MultiVector *mv, uint64 seed)
 		/* -0 + 0 is 0. */
 		for (uint32 k = 0; k < mv->dim; k++)
 			token[k] += 0.0f;
-		hash = hash_combine64(hash, hash_bytes_extended((unsigned char *) token, mv->dim * sizeof(float), seed));
+		hash = hash_combine64(
+			hash, hash_bytes_extended((unsigned char *) token, mv->dim * sizeof(float), seed));
 	}
 	pfree(token);
 	return hash;
@@ -106,7 +108,7 @@ Datum
 multivector_hash(PG_FUNCTION_ARGS)
 {
 	MultiVector *mv = PG_GETARG_MULTIVECTOR(0);
-	uint64		hash = hash_multivector(mv, 0);
+	uint64       hash = hash_multivector(mv, 0);
 
 	PG_FREE_IF_COPY(mv, 0);
 
@@ -118,7 +120,7 @@ Datum
 multivector_hash_extended(PG_FUNCTION_ARGS)
 {
 	MultiVector *mv = PG_GETARG_MULTIVECTOR(0);
-	uint64		hash = hash_multivector(mv, (uint64) PG_GETARG_INT64(1));
+	uint64       hash = hash_multivector(mv, (uint64) PG_GETARG_INT64(1));
 
 	PG_FREE_IF_COPY(mv, 0);
 	PG_RETURN_UINT64(hash);

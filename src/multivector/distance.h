@@ -19,15 +19,15 @@
 static inline float
 squared_distance(const float *a, const float *b, uint32_t dim)
 {
-	Quad		low = {0};
-	Quad		high = {0};
-	float		sums[8];
-	uint32_t	k = 0;
+	Quad     low = {0};
+	Quad     high = {0};
+	float    sums[8];
+	uint32_t k = 0;
 
 	for (; k + 8 <= dim; k += 8)
 	{
-		Quad		d = quad_load(a + k) - quad_load(b + k);
-		Quad		e = quad_load(a + k + 4) - quad_load(b + k + 4);
+		Quad d = quad_load(a + k) - quad_load(b + k);
+		Quad e = quad_load(a + k + 4) - quad_load(b + k + 4);
 
 		low += d * d;
 		high += e * e;
@@ -36,7 +36,8 @@ squared_distance(const float *a, const float *b, uint32_t dim)
 	memcpy(sums + 4, &high, sizeof(high));
 	for (uint32_t i = 0; k + i < dim; i++)
 		sums[i] += (a[k + i] - b[k + i]) * (a[k + i] - b[k + i]);
-	return ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+	return ((sums[0] + sums[4]) + (sums[2] + sums[6])) +
+		   ((sums[1] + sums[5]) + (sums[3] + sums[7]));
 }
 
-#endif							/* COLBERT_MULTIVECTOR_DISTANCE_H */
+#endif /* COLBERT_MULTIVECTOR_DISTANCE_H */

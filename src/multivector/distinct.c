@@ -20,9 +20,9 @@
 typedef struct TokenTable
 {
 	const MultiVector *mv;
-	size_t		size;			/* bytes of a token's elements */
-	uint32	   *slots;			/* a token, or EMPTY_SLOT */
-	uint32		mask;
+	size_t             size;  /* bytes of a token's elements */
+	uint32            *slots; /* a token, or EMPTY_SLOT */
+	uint32             mask;
 } TokenTable;
 
 #define EMPTY_SLOT PG_UINT32_MAX
@@ -30,7 +30,9 @@ typedef struct TokenTable
 static size_t
 element_size(const MultiVector *mv)
 {
-	return mv->element == KERNEL_FLOAT4 ? sizeof(float) : mv->element == KERNEL_FLOAT2 ? sizeof(uint16) : sizeof(int8);
+	return mv->element == KERNEL_FLOAT4   ? sizeof(float)
+		   : mv->element == KERNEL_FLOAT2 ? sizeof(uint16)
+										  : sizeof(int8);
 }
 
 static const char *
@@ -45,14 +47,15 @@ tokens_equal(const TokenTable *table, uint32 a, uint32 b)
 	const float *scales = multivector_scales(table->mv);
 
 	return memcmp(stored_token(table, a), stored_token(table, b), table->size) == 0 &&
-		(scales == NULL || scales[a] == scales[b]);
+		   (scales == NULL || scales[a] == scales[b]);
 }
 
 /* Enter a token; false where an equal one is there. */
 static bool
 table_enter(TokenTable *table, uint32 token)
 {
-	uint32		at = hash_bytes((const unsigned char *) stored_token(table, token), (int) table->size) & table->mask;
+	uint32 at = hash_bytes((const unsigned char *) stored_token(table, token), (int) table->size) &
+				table->mask;
 
 	while (table->slots[at] != EMPTY_SLOT)
 	{
@@ -69,8 +72,8 @@ static MultiVector *
 copy_tokens(const TokenTable *table, const uint32 *kept, uint32 nkept)
 {
 	const MultiVector *mv = table->mv;
-	MultiVector *copy = multivector_alloc(nkept, mv->dim, mv->element);
-	char	   *elements = multivector_elements(copy);
+	MultiVector       *copy = multivector_alloc(nkept, mv->dim, mv->element);
+	char              *elements = multivector_elements(copy);
 
 	for (uint32 i = 0; i < nkept; i++)
 	{
@@ -85,10 +88,10 @@ copy_tokens(const TokenTable *table, const uint32 *kept, uint32 nkept)
 const MultiVector *
 multivector_distinct(const MultiVector *mv, bool keep_zeros)
 {
-	TokenTable	table = {.mv = mv, .size = mv->dim * element_size(mv)};
-	uint32	   *kept = palloc_extended(mul_size(mv->ntokens, sizeof(uint32)), MCXT_ALLOC_HUGE);
-	uint64		nslots = pg_nextpower2_64((uint64) mv->ntokens * 2);
-	uint32		nkept = 0;
+	TokenTable table = {.mv = mv, .size = mv->dim * element_size(mv)};
+	uint32    *kept = palloc_extended(mul_size(mv->ntokens, sizeof(uint32)), MCXT_ALLOC_HUGE);
+	uint64     nslots = pg_nextpower2_64((uint64) mv->ntokens * 2);
+	uint32     nkept = 0;
 	const MultiVector *result = mv;
 
 	table.mask = (uint32) (nslots - 1);

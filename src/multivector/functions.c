@@ -43,9 +43,9 @@ multivector_dims(PG_FUNCTION_ARGS)
 static Datum
 token_array(const MultiVector *mv, uint32 token)
 {
-	int			dims[1] = {mv->dim};
-	float	   *values;
-	ArrayType  *array = multivector_float_array(1, dims, &values);
+	int        dims[1] = {mv->dim};
+	float     *values;
+	ArrayType *array = multivector_float_array(1, dims, &values);
 
 	multivector_tokens(mv, token, 1, values);
 	return PointerGetDatum(array);
@@ -55,12 +55,11 @@ Datum
 multivector_token(PG_FUNCTION_ARGS)
 {
 	MultiVector *mv = PG_GETARG_MULTIVECTOR(0);
-	int32		i = PG_GETARG_INT32(1);
+	int32        i = PG_GETARG_INT32(1);
 
 	if (i < 1 || (uint32) i > mv->ntokens)
-		ereport(ERROR,
-				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-				 errmsg("token must be between 1 and %u, not %d", mv->ntokens, i)));
+		ereport(ERROR, (errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+						errmsg("token must be between 1 and %u, not %d", mv->ntokens, i)));
 	PG_RETURN_DATUM(token_array(mv, (uint32) i - 1));
 }
 
@@ -69,14 +68,14 @@ Datum
 multivector_unnest(PG_FUNCTION_ARGS)
 {
 	FuncCallContext *context;
-	Datum		values[2];
-	bool		nulls[2] = {false, false};
+	Datum            values[2];
+	bool             nulls[2] = {false, false};
 
 	if (SRF_IS_FIRSTCALL())
 	{
 		MemoryContext old;
-		MultiVector *mv;
-		TupleDesc	desc;
+		MultiVector  *mv;
+		TupleDesc     desc;
 
 		context = SRF_FIRSTCALL_INIT();
 		old = MemoryContextSwitchTo(context->multi_call_memory_ctx);
@@ -96,7 +95,8 @@ multivector_unnest(PG_FUNCTION_ARGS)
 		SRF_RETURN_DONE(context);
 	values[0] = Int32GetDatum((int32) context->call_cntr + 1);
 	values[1] = token_array(context->user_fctx, (uint32) context->call_cntr);
-	SRF_RETURN_NEXT(context, HeapTupleGetDatum(heap_form_tuple(context->tuple_desc, values, nulls)));
+	SRF_RETURN_NEXT(context,
+					HeapTupleGetDatum(heap_form_tuple(context->tuple_desc, values, nulls)));
 }
 
 /* Every token divided by its norm, in the same element format; a zero token stays zero. */
@@ -105,7 +105,7 @@ multivector_l2_normalize(PG_FUNCTION_ARGS)
 {
 	MultiVector *mv = PG_GETARG_MULTIVECTOR(0);
 	MultiVector *result = multivector_alloc(mv->ntokens, mv->dim, mv->element);
-	float	   *token = palloc(mv->dim * sizeof(float));
+	float       *token = palloc(mv->dim * sizeof(float));
 
 	for (uint32 t = 0; t < mv->ntokens; t++)
 	{
@@ -124,10 +124,10 @@ Datum
 multivector_mean_pool(PG_FUNCTION_ARGS)
 {
 	MultiVector *mv = PG_GETARG_MULTIVECTOR(0);
-	int			dims[1] = {mv->dim};
-	float	   *values;
-	ArrayType  *array = multivector_float_array(1, dims, &values);
-	double	   *sums = palloc0(mv->dim * sizeof(double));
+	int          dims[1] = {mv->dim};
+	float       *values;
+	ArrayType   *array = multivector_float_array(1, dims, &values);
+	double      *sums = palloc0(mv->dim * sizeof(double));
 
 	for (uint32 t = 0; t < mv->ntokens; t++)
 	{
@@ -145,14 +145,16 @@ multivector_mean_pool(PG_FUNCTION_ARGS)
 static void
 copy_tokens(const MultiVector *from, MultiVector *to, uint32 first)
 {
-	Size		size = from->dim * kernel_element_size(from->element);
-	float	   *token;
+	Size   size = from->dim * kernel_element_size(from->element);
+	float *token;
 
 	if (from->element == to->element)
 	{
-		memcpy((char *) multivector_elements(to) + first * size, multivector_elements(from), from->ntokens * size);
+		memcpy((char *) multivector_elements(to) + first * size, multivector_elements(from),
+			   from->ntokens * size);
 		if (from->element == KERNEL_INT8)
-			memcpy(to->norms + to->ntokens + first, multivector_scales(from), from->ntokens * sizeof(float));
+			memcpy(to->norms + to->ntokens + first, multivector_scales(from),
+				   from->ntokens * sizeof(float));
 		return;
 	}
 	token = palloc(from->dim * sizeof(float));
@@ -177,8 +179,9 @@ multivector_concat(PG_FUNCTION_ARGS)
 		multivector_dim_error(a->dim, b->dim);
 
 	/* Neither has 2^30 tokens, so the sum is no problem. */
-	result = multivector_alloc(a->ntokens + b->ntokens, a->dim,
-							   a->element == b->element ? (KernelElement) a->element : KERNEL_FLOAT4);
+	result =
+		multivector_alloc(a->ntokens + b->ntokens, a->dim,
+						  a->element == b->element ? (KernelElement) a->element : KERNEL_FLOAT4);
 	copy_tokens(a, result, 0);
 	copy_tokens(b, result, a->ntokens);
 

@@ -39,19 +39,19 @@ PG_FUNCTION_INFO_V1(multivector_enforce_typmod);
 static char *
 text_near(const char *text, size_t length, size_t position)
 {
-	int			available = (int) Min(length - position, CONTEXT_CHARACTERS * MAX_MULTIBYTE_CHAR_LEN);
+	int available = (int) Min(length - position, CONTEXT_CHARACTERS * MAX_MULTIBYTE_CHAR_LEN);
 
 	if (available == 0)
 		return "the end of the text";
-	return psprintf("\"%s\"", pnstrdup(text + position,
-									   pg_mbcharcliplen(text + position, available, CONTEXT_CHARACTERS)));
+	return psprintf("\"%s\"", pnstrdup(text + position, pg_mbcharcliplen(text + position, available,
+																		 CONTEXT_CHARACTERS)));
 }
 
 /* Turn a fault of a text into an error, a soft one where the context asks for that. */
 static void
 text_error(Node *context, const char *text, size_t length, const ParseResult *result)
 {
-	int			character = pg_mbstrlen_with_len(text, (int) result->position) + 1;
+	int         character = pg_mbstrlen_with_len(text, (int) result->position) + 1;
 	const char *near = text_near(text, length, result->position);
 
 	switch (result->status)
@@ -64,30 +64,27 @@ text_error(Node *context, const char *text, size_t length, const ParseResult *re
 					 errhint("Write a single token with two pairs of brackets: [[0.1,0.2]].")));
 			break;
 		case PARSE_NO_TOKENS:
-			errsave(context,
-					(errcode(ERRCODE_DATA_EXCEPTION),
-					 errmsg("a multivector must have at least one token"),
-					 errhint("Store NULL where there is no embedding.")));
+			errsave(context, (errcode(ERRCODE_DATA_EXCEPTION),
+							  errmsg("a multivector must have at least one token"),
+							  errhint("Store NULL where there is no embedding.")));
 			break;
 		case PARSE_NO_DIMS:
-			errsave(context,
-					(errcode(ERRCODE_DATA_EXCEPTION),
-					 errmsg("a token must have at least one dimension")));
+			errsave(context, (errcode(ERRCODE_DATA_EXCEPTION),
+							  errmsg("a token must have at least one dimension")));
 			break;
 		case PARSE_RAGGED:
-			errsave(context,
-					(errcode(ERRCODE_DATA_EXCEPTION),
-					 MULTIVECTOR_DIM_MESSAGE(result->dim, result->row_dim),
-					 errdetail("Token %u, at character %d, differs from those before it.",
-							   result->ntokens + 1, character)));
+			errsave(context, (errcode(ERRCODE_DATA_EXCEPTION),
+							  MULTIVECTOR_DIM_MESSAGE(result->dim, result->row_dim),
+							  errdetail("Token %u, at character %d, differs from those before it.",
+										result->ntokens + 1, character)));
 			break;
 		case PARSE_NOT_FINITE:
 		case PARSE_OUT_OF_RANGE:
 			errsave(context,
 					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-					 result->status == PARSE_NOT_FINITE ?
-					 errmsg("elements of a multivector must be finite numbers") :
-					 errmsg("number is out of range for an element of a multivector"),
+					 result->status == PARSE_NOT_FINITE
+						 ? errmsg("elements of a multivector must be finite numbers")
+						 : errmsg("number is out of range for an element of a multivector"),
 					 errdetail("Found %s at character %d.", near, character)));
 			break;
 		case PARSE_TOO_MANY_DIMS:
@@ -96,12 +93,15 @@ text_error(Node *context, const char *text, size_t length, const ParseResult *re
 					 errmsg("a token cannot have more than %d dimensions", MULTIVECTOR_MAX_DIM)));
 			break;
 		case PARSE_SYNTAX:
-			errsave(context,
-					(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-					 errmsg("invalid input syntax for type multivector"),
-					 errdetail("Expected %s at character %d, found %s.", result->expected, character, near),
-					 length >= 2 && memcmp(text, "\\x", 2) == 0 ?
-					 errhint("Raw numbers are read by multivector(bytes, dims), with a bytea.") : 0));
+			errsave(
+				context,
+				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+				 errmsg("invalid input syntax for type multivector"),
+				 errdetail("Expected %s at character %d, found %s.", result->expected, character,
+						   near),
+				 length >= 2 && memcmp(text, "\\x", 2) == 0
+					 ? errhint("Raw numbers are read by multivector(bytes, dims), with a bytea.")
+					 : 0));
 			break;
 		default:
 			elog(ERROR, "unexpected status %d of the text parser", (int) result->status);
@@ -111,15 +111,15 @@ text_error(Node *context, const char *text, size_t length, const ParseResult *re
 MultiVector *
 multivector_from_text(Node *context, const char *text, size_t length)
 {
-	size_t		capacity = parse_text_capacity(text, length);
-	float	   *values;
-	ParseResult result;
+	size_t       capacity = parse_text_capacity(text, length);
+	float       *values;
+	ParseResult  result;
 	MultiVector *mv;
 
 	if (capacity > MaxAllocSize / sizeof(float))
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("multivector of more than %zu numbers is too large", MaxAllocSize / sizeof(float))));
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("multivector of more than %zu numbers is too large",
+							   MaxAllocSize / sizeof(float))));
 
 	values = palloc(capacity * sizeof(float));
 	result = parse_text(text, length, values, capacity);
@@ -136,8 +136,8 @@ multivector_from_text(Node *context, const char *text, size_t length)
 Datum
 multivector_in(PG_FUNCTION_ARGS)
 {
-	char	   *text = PG_GETARG_CSTRING(0);
-	int32		typmod = PG_GETARG_INT32(2);
+	char        *text = PG_GETARG_CSTRING(0);
+	int32        typmod = PG_GETARG_INT32(2);
 	MultiVector *mv = multivector_from_text(fcinfo->context, text, strlen(text));
 
 	if (mv == NULL)
@@ -156,7 +156,7 @@ multivector_in(PG_FUNCTION_ARGS)
 static void
 append_token(StringInfo text, const float *token, uint32 dim)
 {
-	char	   *at;
+	char *at;
 
 	enlargeStringInfo(text, dim * FLOAT_SHORTEST_DECIMAL_LEN + 2);
 	at = text->data + text->len;
@@ -173,8 +173,8 @@ append_token(StringInfo text, const float *token, uint32 dim)
 Datum
 multivector_out(PG_FUNCTION_ARGS)
 {
-	MultiVector *mv = PG_GETARG_MULTIVECTOR(0);
-	float	   *token = palloc(mv->dim * sizeof(float));
+	MultiVector   *mv = PG_GETARG_MULTIVECTOR(0);
+	float         *token = palloc(mv->dim * sizeof(float));
 	StringInfoData text;
 
 	initStringInfo(&text);
@@ -208,35 +208,40 @@ begin_as_array(const uint8 *bytes, size_t length)
 	static const uint8 zeros[3] = {0};
 
 	return length >= 3 * sizeof(uint32) && memcmp(bytes, zeros, 3) == 0 && bytes[3] <= MAXDIM &&
-		memcmp(bytes + 4, zeros, 3) == 0 && bytes[7] <= 1;
+		   memcmp(bytes + 4, zeros, 3) == 0 && bytes[7] <= 1;
 }
 
 /* A value of another version: most likely one in another format. */
-compat_noreturn
-static void
+compat_noreturn static void
 version_error(const uint8 *bytes, size_t length)
 {
 	if (begin_as_text(bytes, length))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-				 errmsg("expected a multivector in binary format, and the value is text"),
-				 errdetail("It begins with byte %d, \"%c\", where the version %d is expected.",
-						   bytes[0], isprint(bytes[0]) ? bytes[0] : ' ', PARSE_BINARY_VERSION),
-				 errhint("Use COPY without FORMAT binary, pass the value as a text parameter, or send the binary format.")));
-	if (begin_as_array(bytes, length))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-				 errmsg("expected a multivector in binary format, and the value is an array"),
-				 errhint("Pass it as an array and cast it, as in $1::real[]::multivector, or send the binary format.")));
-	ereport(ERROR,
+		ereport(
+			ERROR,
 			(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-			 errmsg("binary multivector has version %d, expected %d", bytes[0], PARSE_BINARY_VERSION),
-			 errhint("The numbers follow a header of %d bytes: version, element, dims and number of tokens.", PARSE_BINARY_HEADER)));
+			 errmsg("expected a multivector in binary format, and the value is text"),
+			 errdetail("It begins with byte %d, \"%c\", where the version %d is expected.",
+					   bytes[0], isprint(bytes[0]) ? bytes[0] : ' ', PARSE_BINARY_VERSION),
+			 errhint(
+				 "Use COPY without FORMAT binary, pass the value as a text parameter, or send the binary format.")));
+	if (begin_as_array(bytes, length))
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+			 errmsg("expected a multivector in binary format, and the value is an array"),
+			 errhint(
+				 "Pass it as an array and cast it, as in $1::real[]::multivector, or send the binary format.")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+		 errmsg("binary multivector has version %d, expected %d", bytes[0], PARSE_BINARY_VERSION),
+		 errhint(
+			 "The numbers follow a header of %d bytes: version, element, dims and number of tokens.",
+			 PARSE_BINARY_HEADER)));
 }
 
 /* Turn a fault of a binary value into an error. */
-compat_noreturn
-static void
+compat_noreturn static void
 binary_error(const uint8 *bytes, size_t length, const ParseResult *result)
 {
 	switch (result->status)
@@ -246,31 +251,29 @@ binary_error(const uint8 *bytes, size_t length, const ParseResult *result)
 		case PARSE_BAD_ELEMENT:
 			/* jsonb in binary format is text after a version, which is 1 too. */
 			if (begin_as_text(bytes + 1, length - 1))
-				ereport(ERROR,
-						(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-						 errmsg("expected a multivector in binary format, and the value is jsonb"),
-						 errhint("Pass it as jsonb and cast it, as in $1::jsonb::multivector, or send the binary format.")));
-			ereport(ERROR,
+				ereport(
+					ERROR,
 					(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-					 errmsg("binary multivector has no element %d", bytes[1])));
+					 errmsg("expected a multivector in binary format, and the value is jsonb"),
+					 errhint(
+						 "Pass it as jsonb and cast it, as in $1::jsonb::multivector, or send the binary format.")));
+			ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+							errmsg("binary multivector has no element %d", bytes[1])));
 			break;
 		case PARSE_BAD_SIZE:
 			if (begin_as_text(bytes, length))
 				version_error(bytes, length);
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-					 errmsg("binary multivector has %zu bytes, expected %llu",
-							length, (unsigned long long) result->expected_size)));
+			ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+							errmsg("binary multivector has %zu bytes, expected %llu", length,
+								   (unsigned long long) result->expected_size)));
 			break;
 		case PARSE_NO_TOKENS:
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_EXCEPTION),
-					 errmsg("a multivector must have at least one token")));
+			ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
+							errmsg("a multivector must have at least one token")));
 			break;
 		case PARSE_NO_DIMS:
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_EXCEPTION),
-					 errmsg("a token must have at least one dimension")));
+			ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
+							errmsg("a token must have at least one dimension")));
 			break;
 		case PARSE_TOO_MANY_DIMS:
 			ereport(ERROR,
@@ -278,17 +281,19 @@ binary_error(const uint8 *bytes, size_t length, const ParseResult *result)
 					 errmsg("a token cannot have more than %d dimensions", MULTIVECTOR_MAX_DIM)));
 			break;
 		case PARSE_NOT_FINITE:
-			ereport(ERROR,
-					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-					 errmsg("elements of a multivector must be finite numbers"),
-					 errdetail("The element at byte %zu of the binary multivector is not.", result->position)));
+			ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+							errmsg("elements of a multivector must be finite numbers"),
+							errdetail("The element at byte %zu of the binary multivector is not.",
+									  result->position)));
 			break;
 		case PARSE_BAD_SCALE:
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-					 errmsg("binary multivector has an int8 token that is not normalized"),
-					 errdetail("The largest absolute code of a token is 127 and its scale is a normal positive number, or all of them are 0."),
-					 errhint("Send float4 elements and let the column's type convert them.")));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+				 errmsg("binary multivector has an int8 token that is not normalized"),
+				 errdetail(
+					 "The largest absolute code of a token is 127 and its scale is a normal positive number, or all of them are 0."),
+				 errhint("Send float4 elements and let the column's type convert them.")));
 			break;
 		default:
 			elog(ERROR, "unexpected status %d of the binary parser", (int) result->status);
@@ -298,12 +303,12 @@ binary_error(const uint8 *bytes, size_t length, const ParseResult *result)
 Datum
 multivector_recv(PG_FUNCTION_ARGS)
 {
-	StringInfo	message = (StringInfo) PG_GETARG_POINTER(0);
+	StringInfo   message = (StringInfo) PG_GETARG_POINTER(0);
 	const uint8 *bytes = (const uint8 *) message->data + message->cursor;
-	size_t		length = message->len - message->cursor;
-	ParseResult result = parse_binary_header(bytes, length);
+	size_t       length = message->len - message->cursor;
+	ParseResult  result = parse_binary_header(bytes, length);
 	MultiVector *mv;
-	size_t		scales_size;
+	size_t       scales_size;
 
 	if (result.status == PARSE_OK)
 		result = parse_binary_body(bytes, &result);
@@ -313,7 +318,8 @@ multivector_recv(PG_FUNCTION_ARGS)
 	/* What follows the header stands as it does in a datum, after the norms. */
 	mv = multivector_alloc(result.ntokens, result.dim, result.element);
 	scales_size = (char *) multivector_elements(mv) - (char *) (mv->norms + mv->ntokens);
-	memcpy((char *) multivector_elements(mv) - scales_size, bytes + PARSE_BINARY_HEADER, length - PARSE_BINARY_HEADER);
+	memcpy((char *) multivector_elements(mv) - scales_size, bytes + PARSE_BINARY_HEADER,
+		   length - PARSE_BINARY_HEADER);
 	message->cursor = message->len;
 	multivector_set_norms(mv);
 	PG_RETURN_POINTER(multivector_apply_typmod(mv, PG_GETARG_INT32(2)));
@@ -322,9 +328,9 @@ multivector_recv(PG_FUNCTION_ARGS)
 Datum
 multivector_send(PG_FUNCTION_ARGS)
 {
-	MultiVector *mv = PG_GETARG_MULTIVECTOR(0);
-	const char *body = (const char *) (mv->norms + mv->ntokens);
-	uint8		header[PARSE_BINARY_HEADER];
+	MultiVector   *mv = PG_GETARG_MULTIVECTOR(0);
+	const char    *body = (const char *) (mv->norms + mv->ntokens);
+	uint8          header[PARSE_BINARY_HEADER];
 	StringInfoData message;
 
 	parse_binary_write_header(header, mv->element, mv->dim, mv->ntokens);
@@ -337,28 +343,26 @@ multivector_send(PG_FUNCTION_ARGS)
 Datum
 multivector_typmod_in(PG_FUNCTION_ARGS)
 {
-	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(0);
-	Datum	   *modifiers;
-	int			n;
+	ArrayType    *array = PG_GETARG_ARRAYTYPE_P(0);
+	Datum        *modifiers;
+	int           n;
 	KernelElement element = KERNEL_FLOAT4;
-	char	   *end;
-	long		dim;
+	char         *end;
+	long          dim;
 
 	deconstruct_array(array, CSTRINGOID, -2, false, TYPALIGN_CHAR, &modifiers, NULL, &n);
 	if (n < 1 || n > 2)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("multivector takes one or two modifiers, not %d", n),
-				 errhint("Write multivector(128) or multivector(128, float2).")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("multivector takes one or two modifiers, not %d", n),
+						errhint("Write multivector(128) or multivector(128, float2).")));
 
 	errno = 0;
 	dim = strtol(DatumGetCString(modifiers[0]), &end, 10);
 	if (*end != '\0' || end == DatumGetCString(modifiers[0]))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("number of dimensions of multivector must be an integer, not \"%s\"",
-						DatumGetCString(modifiers[0])),
-				 errhint("Write multivector(128) or multivector(128, float2).")));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("number of dimensions of multivector must be an integer, not \"%s\"",
+							   DatumGetCString(modifiers[0])),
+						errhint("Write multivector(128) or multivector(128, float2).")));
 	if (errno != 0 || dim < 1 || dim > MULTIVECTOR_MAX_DIM)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -372,21 +376,22 @@ multivector_typmod_in(PG_FUNCTION_ARGS)
 Datum
 multivector_typmod_out(PG_FUNCTION_ARGS)
 {
-	int32		typmod = PG_GETARG_INT32(0);
-	int			element = MULTIVECTOR_TYPMOD_ELEMENT(typmod) - 1;
+	int32 typmod = PG_GETARG_INT32(0);
+	int   element = MULTIVECTOR_TYPMOD_ELEMENT(typmod) - 1;
 
 	if (typmod < 0)
 		PG_RETURN_CSTRING(pstrdup(""));
 	if (element <= KERNEL_FLOAT4 || element > KERNEL_INT8)
 		PG_RETURN_CSTRING(psprintf("(%d)", MULTIVECTOR_TYPMOD_DIM(typmod)));
-	PG_RETURN_CSTRING(psprintf("(%d,%s)", MULTIVECTOR_TYPMOD_DIM(typmod), multivector_element_name(element)));
+	PG_RETURN_CSTRING(
+		psprintf("(%d,%s)", MULTIVECTOR_TYPMOD_DIM(typmod), multivector_element_name(element)));
 }
 
 /* The length coercion: what fits already is passed on without reading it. */
 Datum
 multivector_enforce_typmod(PG_FUNCTION_ARGS)
 {
-	int32		typmod = PG_GETARG_INT32(1);
+	int32       typmod = PG_GETARG_INT32(1);
 	MultiVector header;
 
 	if (typmod < 0)

@@ -19,4 +19,4 @@ extern MultiVector *multivector_from_text(Node *context, const char *text, size_
 /* The output function. */
 extern Datum multivector_out(PG_FUNCTION_ARGS);
 
-#endif							/* COLBERT_MULTIVECTOR_IO_H */
+#endif /* COLBERT_MULTIVECTOR_IO_H */

@@ -21,9 +21,10 @@
 
 StaticAssertDecl(MULTIVECTOR_HEADER == 12, "a multivector has a header of 12 bytes");
 StaticAssertDecl(offsetof(MultiVector, ntokens) == 4 && offsetof(MultiVector, dim) == 8 &&
-				 offsetof(MultiVector, element) == 10 && offsetof(MultiVector, version) == 11,
+					 offsetof(MultiVector, element) == 10 && offsetof(MultiVector, version) == 11,
 				 "the header of a multivector has no padding");
-StaticAssertDecl(MULTIVECTOR_MAX_DIM == PARSE_MAX_DIM, "clients and server agree on the largest dim");
+StaticAssertDecl(MULTIVECTOR_MAX_DIM == PARSE_MAX_DIM,
+				 "clients and server agree on the largest dim");
 
 static const char *const element_names[] = {"float4", "float2", "int8"};
 
@@ -31,7 +32,7 @@ static const char *const element_names[] = {"float4", "float2", "int8"};
 static uint64
 datum_size(uint32 ntokens, uint32 dim, KernelElement element)
 {
-	uint64		token = (uint64) dim * kernel_element_size(element) + sizeof(float);
+	uint64 token = (uint64) dim * kernel_element_size(element) + sizeof(float);
 
 	if (element == KERNEL_INT8)
 		token += sizeof(float);
@@ -42,16 +43,15 @@ datum_size(uint32 ntokens, uint32 dim, KernelElement element)
 static bool
 header_is_valid(const MultiVector *mv)
 {
-	return mv->version == MULTIVECTOR_VERSION && mv->element <= KERNEL_INT8 &&
-		mv->ntokens > 0 && mv->dim > 0 && mv->dim <= MULTIVECTOR_MAX_DIM;
+	return mv->version == MULTIVECTOR_VERSION && mv->element <= KERNEL_INT8 && mv->ntokens > 0 &&
+		   mv->dim > 0 && mv->dim <= MULTIVECTOR_MAX_DIM;
 }
 
 static void
 corrupted_error(void)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_DATA_CORRUPTED),
-			 errmsg("multivector is damaged: its size and its header do not agree")));
+	ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+					errmsg("multivector is damaged: its size and its header do not agree")));
 }
 
 MultiVector *
@@ -83,27 +83,24 @@ multivector_peek(Datum datum, MultiVector *header)
 MultiVector *
 multivector_alloc(uint32 ntokens, uint32 dim, KernelElement element)
 {
-	uint64		size = datum_size(ntokens, dim, element);
+	uint64       size = datum_size(ntokens, dim, element);
 	MultiVector *mv;
 
 	if (ntokens == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("a multivector must have at least one token")));
+		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
+						errmsg("a multivector must have at least one token")));
 	if (dim == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("a token must have at least one dimension")));
+		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
+						errmsg("a token must have at least one dimension")));
 	if (dim > MULTIVECTOR_MAX_DIM)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("a token cannot have more than %d dimensions", MULTIVECTOR_MAX_DIM)));
 	if (size > MaxAllocSize)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("multivector of %u x %u elements is too large", ntokens, dim),
-				 errdetail("It would take %llu bytes, and a value can have %zu.",
-						   (unsigned long long) size, (Size) MaxAllocSize)));
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("multivector of %u x %u elements is too large", ntokens, dim),
+						errdetail("It would take %llu bytes, and a value can have %zu.",
+								  (unsigned long long) size, (Size) MaxAllocSize)));
 
 	mv = palloc0(size);
 	SET_VARSIZE(mv, size);
@@ -115,18 +112,16 @@ multivector_alloc(uint32 ntokens, uint32 dim, KernelElement element)
 }
 
 /* Say what is wrong with a token (counted from 0) whose norm is not one that we store. */
-compat_noreturn
-static void
+compat_noreturn static void
 bad_token_error(const float *token, uint32 number, uint32 dim, float norm)
 {
 	for (uint32 k = 0; k < dim; k++)
 	{
 		if (!isfinite(token[k]))
-			ereport(ERROR,
-					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-					 errmsg("elements of a multivector must be finite numbers"),
-					 errdetail("Dimension %u of token %u is %s.", k + 1, number + 1,
-							   isnan(token[k]) ? "NaN" : "infinite")));
+			ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+							errmsg("elements of a multivector must be finite numbers"),
+							errdetail("Dimension %u of token %u is %s.", k + 1, number + 1,
+									  isnan(token[k]) ? "NaN" : "infinite")));
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
@@ -138,7 +133,7 @@ bad_token_error(const float *token, uint32 number, uint32 dim, float norm)
 void
 multivector_set_norms(MultiVector *mv)
 {
-	float	   *widened = NULL;
+	float *widened = NULL;
 
 	if (mv->element != KERNEL_FLOAT4)
 		widened = palloc(mv->dim * sizeof(float));
@@ -165,8 +160,8 @@ multivector_set_norms(MultiVector *mv)
 void
 multivector_tokens(const MultiVector *mv, uint32 first, uint32 n, float *out)
 {
-	size_t		skip = (size_t) first * mv->dim;
-	size_t		count = (size_t) n * mv->dim;
+	size_t skip = (size_t) first * mv->dim;
+	size_t count = (size_t) n * mv->dim;
 
 	Assert((uint64) first + n <= mv->ntokens);
 
@@ -181,8 +176,9 @@ multivector_tokens(const MultiVector *mv, uint32 first, uint32 n, float *out)
 		case KERNEL_INT8:
 			for (uint32 t = 0; t < n; t++)
 			{
-				const int8 *codes = (const int8 *) multivector_elements(mv) + skip + (size_t) t * mv->dim;
-				float		scale = multivector_scales(mv)[first + t];
+				const int8 *codes =
+					(const int8 *) multivector_elements(mv) + skip + (size_t) t * mv->dim;
+				float scale = multivector_scales(mv)[first + t];
 
 				for (uint32 k = 0; k < mv->dim; k++)
 					out[(size_t) t * mv->dim + k] = (float) codes[k] * scale;
@@ -221,9 +217,9 @@ token_has_scale(const float *token, uint32 dim, float scale)
 static float
 quantize_token(const float *token, uint32 dim, int8 *codes)
 {
-	float		largest = 0.0f;
-	float		scale;
-	float		candidates[3];
+	float largest = 0.0f;
+	float scale;
+	float candidates[3];
 
 	for (uint32 k = 0; k < dim; k++)
 		largest = Max(largest, fabsf(token[k]));
@@ -264,17 +260,17 @@ check_narrowed(const float *token, uint32 number, uint32 dim, KernelElement elem
 			continue;
 		if (!isfinite(token[k]))
 			bad_token_error(token, number, dim, 0);
-		ereport(ERROR,
-				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-				 errmsg("value %g is out of range for element float2", token[k]),
-				 errdetail("Dimension %u of token %u; float2 holds values up to 65504.", k + 1, number + 1)));
+		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+						errmsg("value %g is out of range for element float2", token[k]),
+						errdetail("Dimension %u of token %u; float2 holds values up to 65504.",
+								  k + 1, number + 1)));
 	}
 }
 
 void
 multivector_store_tokens(MultiVector *mv, uint32 first, uint32 n, const float *tokens)
 {
-	size_t		dim = mv->dim;
+	size_t dim = mv->dim;
 
 	Assert((uint64) first + n <= mv->ntokens);
 
@@ -286,14 +282,15 @@ multivector_store_tokens(MultiVector *mv, uint32 first, uint32 n, const float *t
 	for (uint32 t = 0; t < n; t++)
 	{
 		const float *token = tokens + t * dim;
-		size_t		at = (first + t) * dim;
+		size_t       at = (first + t) * dim;
 
 		CHECK_FOR_INTERRUPTS();
 		check_narrowed(token, first + t, mv->dim, mv->element);
 		if (mv->element == KERNEL_FLOAT2)
 			kernels->float_to_half(token, (uint16 *) multivector_elements(mv) + at, dim);
 		else
-			mv->norms[mv->ntokens + first + t] = quantize_token(token, mv->dim, (int8 *) multivector_elements(mv) + at);
+			mv->norms[mv->ntokens + first + t] =
+				quantize_token(token, mv->dim, (int8 *) multivector_elements(mv) + at);
 	}
 }
 
@@ -311,7 +308,7 @@ MultiVector *
 multivector_convert(MultiVector *mv, KernelElement element)
 {
 	MultiVector *result;
-	float	   *token;
+	float       *token;
 
 	if (mv->element == element)
 		return mv;
@@ -331,9 +328,7 @@ multivector_convert(MultiVector *mv, KernelElement element)
 void
 multivector_dim_error(uint32 expected, uint32 actual)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_DATA_EXCEPTION),
-			 MULTIVECTOR_DIM_MESSAGE(expected, actual)));
+	ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION), MULTIVECTOR_DIM_MESSAGE(expected, actual)));
 }
 
 const char *
@@ -350,10 +345,9 @@ multivector_element_from_name(const char *name)
 		if (pg_strcasecmp(name, element_names[i]) == 0)
 			return (KernelElement) i;
 	}
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("multivector has no element \"%s\"", name),
-			 errhint("Elements are \"float4\", \"float2\" and \"int8\".")));
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("multivector has no element \"%s\"", name),
+					errhint("Elements are \"float4\", \"float2\" and \"int8\".")));
 }
 
 MultiVector *
@@ -368,8 +362,7 @@ multivector_apply_typmod(MultiVector *mv, int32 typmod)
 
 	/* The coercion can be called with any number. */
 	if (MULTIVECTOR_TYPMOD_ELEMENT(typmod) > KERNEL_INT8 + 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid type modifier of multivector: %d", typmod)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("invalid type modifier of multivector: %d", typmod)));
 	return multivector_convert(mv, (KernelElement) (MULTIVECTOR_TYPMOD_ELEMENT(typmod) - 1));
 }

@@ -37,12 +37,12 @@
 
 typedef struct MultiVector
 {
-	int32		vl_len_;
-	uint32		ntokens;
-	uint16		dim;
-	uint8		element;
-	uint8		version;
-	float		norms[FLEXIBLE_ARRAY_MEMBER];
+	int32  vl_len_;
+	uint32 ntokens;
+	uint16 dim;
+	uint8  element;
+	uint8  version;
+	float  norms[FLEXIBLE_ARRAY_MEMBER];
 } MultiVector;
 
 /* Bytes before the norms. */
@@ -81,7 +81,8 @@ extern void multivector_tokens(const MultiVector *mv, uint32 first, uint32 n, fl
 extern void multivector_store_tokens(MultiVector *mv, uint32 first, uint32 n, const float *tokens);
 
 /* A new multivector of ntokens x dim floats, with its norms. */
-extern MultiVector *multivector_from_floats(const float *tokens, uint32 ntokens, uint32 dim, KernelElement element);
+extern MultiVector *multivector_from_floats(const float *tokens, uint32 ntokens, uint32 dim,
+											KernelElement element);
 
 /* The same values in another element format; mv itself where it has that format already. */
 extern MultiVector *multivector_convert(MultiVector *mv, KernelElement element);
@@ -99,19 +100,18 @@ extern void multivector_peek(Datum datum, MultiVector *header);
 /* errmsg for wrong dims, and the error (22000): "expected 128 dimensions, not 96". */
 #define MULTIVECTOR_DIM_MESSAGE(expected, actual) \
 	errmsg("expected %u dimension%s, not %u", expected, (expected) == 1 ? "" : "s", actual)
-compat_noreturn
-extern void multivector_dim_error(uint32 expected, uint32 actual);
+compat_noreturn extern void multivector_dim_error(uint32 expected, uint32 actual);
 
 /* Names of elements: "float4", "float2", "int8". Parsing one errors (22023) where it is none of them. */
-extern const char *multivector_element_name(KernelElement element);
+extern const char   *multivector_element_name(KernelElement element);
 extern KernelElement multivector_element_from_name(const char *name);
 
 /* Enforce a typmod: check the dims, convert the element format. -1 takes everything. */
 extern MultiVector *multivector_apply_typmod(MultiVector *mv, int32 typmod);
 
 /* typmod: dim in the low 16 bits, element + 1 in the next 8 (0 = any); -1 = none. */
-#define MULTIVECTOR_TYPMOD_DIM(typmod) ((typmod) < 0 ? 0 : ((typmod) & 0xFFFF))
+#define MULTIVECTOR_TYPMOD_DIM(typmod)     ((typmod) < 0 ? 0 : ((typmod) & 0xFFFF))
 #define MULTIVECTOR_TYPMOD_ELEMENT(typmod) ((typmod) < 0 ? 0 : ((typmod) >> 16 & 0xFF))
-#define MULTIVECTOR_TYPMOD(dim, element) ((int32) ((dim) | ((element) + 1) << 16))
+#define MULTIVECTOR_TYPMOD(dim, element)   ((int32) ((dim) | ((element) + 1) << 16))
 
-#endif							/* COLBERT_MULTIVECTOR_H */
+#endif /* COLBERT_MULTIVECTOR_H */

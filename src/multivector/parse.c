@@ -33,36 +33,32 @@ typedef struct Cursor
 {
 	const char *at;
 	const char *end;
-	bool		braces;			/* an array's text: {{"0.1","0.2"}}, with or without quotes */
+	bool        braces; /* an array's text: {{"0.1","0.2"}}, with or without quotes */
 } Cursor;
 
 /* A decimal number: 0.digits... times ten to the exponent, as it was read. */
 typedef struct Decimal
 {
-	bool		negative;
-	uint64_t	mantissa;		/* the first FAST_DIGITS digits */
-	int64_t		exponent;		/* mantissa * 10^exponent */
-	const char *digits;			/* first significant digit, for the slow path */
+	bool        negative;
+	uint64_t    mantissa; /* the first FAST_DIGITS digits */
+	int64_t     exponent; /* mantissa * 10^exponent */
+	const char *digits;   /* first significant digit, for the slow path */
 	const char *digits_end;
-	int64_t		digits_exponent;	/* exponent of the first significant digit */
+	int64_t     digits_exponent; /* exponent of the first significant digit */
 } Decimal;
 
 /* 1e-64 .. 1e64; those beyond 1e22 and below 1 are rounded, which the bound in decimal_to_float() includes. */
 static const double powers_of_ten[2 * FAST_EXPONENT + 1] = {
-	1e-64, 1e-63, 1e-62, 1e-61, 1e-60, 1e-59, 1e-58, 1e-57, 1e-56, 1e-55,
-	1e-54, 1e-53, 1e-52, 1e-51, 1e-50, 1e-49, 1e-48, 1e-47, 1e-46, 1e-45,
-	1e-44, 1e-43, 1e-42, 1e-41, 1e-40, 1e-39, 1e-38, 1e-37, 1e-36, 1e-35,
-	1e-34, 1e-33, 1e-32, 1e-31, 1e-30, 1e-29, 1e-28, 1e-27, 1e-26, 1e-25,
-	1e-24, 1e-23, 1e-22, 1e-21, 1e-20, 1e-19, 1e-18, 1e-17, 1e-16, 1e-15,
-	1e-14, 1e-13, 1e-12, 1e-11, 1e-10, 1e-9, 1e-8, 1e-7, 1e-6, 1e-5,
-	1e-4, 1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2, 1e3, 1e4, 1e5,
-	1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
-	1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22, 1e23, 1e24, 1e25,
-	1e26, 1e27, 1e28, 1e29, 1e30, 1e31, 1e32, 1e33, 1e34, 1e35,
-	1e36, 1e37, 1e38, 1e39, 1e40, 1e41, 1e42, 1e43, 1e44, 1e45,
-	1e46, 1e47, 1e48, 1e49, 1e50, 1e51, 1e52, 1e53, 1e54, 1e55,
-	1e56, 1e57, 1e58, 1e59, 1e60, 1e61, 1e62, 1e63, 1e64
-};
+	1e-64, 1e-63, 1e-62, 1e-61, 1e-60, 1e-59, 1e-58, 1e-57, 1e-56, 1e-55, 1e-54, 1e-53, 1e-52,
+	1e-51, 1e-50, 1e-49, 1e-48, 1e-47, 1e-46, 1e-45, 1e-44, 1e-43, 1e-42, 1e-41, 1e-40, 1e-39,
+	1e-38, 1e-37, 1e-36, 1e-35, 1e-34, 1e-33, 1e-32, 1e-31, 1e-30, 1e-29, 1e-28, 1e-27, 1e-26,
+	1e-25, 1e-24, 1e-23, 1e-22, 1e-21, 1e-20, 1e-19, 1e-18, 1e-17, 1e-16, 1e-15, 1e-14, 1e-13,
+	1e-12, 1e-11, 1e-10, 1e-9,  1e-8,  1e-7,  1e-6,  1e-5,  1e-4,  1e-3,  1e-2,  1e-1,  1e0,
+	1e1,   1e2,   1e3,   1e4,   1e5,   1e6,   1e7,   1e8,   1e9,   1e10,  1e11,  1e12,  1e13,
+	1e14,  1e15,  1e16,  1e17,  1e18,  1e19,  1e20,  1e21,  1e22,  1e23,  1e24,  1e25,  1e26,
+	1e27,  1e28,  1e29,  1e30,  1e31,  1e32,  1e33,  1e34,  1e35,  1e36,  1e37,  1e38,  1e39,
+	1e40,  1e41,  1e42,  1e43,  1e44,  1e45,  1e46,  1e47,  1e48,  1e49,  1e50,  1e51,  1e52,
+	1e53,  1e54,  1e55,  1e56,  1e57,  1e58,  1e59,  1e60,  1e61,  1e62,  1e63,  1e64};
 
 static inline bool
 is_digit(char c)
@@ -129,8 +125,8 @@ static int64_t
 read_exponent(Cursor *cursor)
 {
 	const char *p = cursor->at;
-	bool		negative = false;
-	int64_t		exponent = 0;
+	bool        negative = false;
+	int64_t     exponent = 0;
 
 	if (p == cursor->end || (*p | 0x20) != 'e')
 		return 0;
@@ -158,12 +154,13 @@ read_digits(const char *p, const char *end, uint64_t *number)
 {
 	while (end - p >= 8)
 	{
-		uint64_t	chunk;
+		uint64_t chunk;
 
 		/* Are all eight bytes 0x30 .. 0x39? */
 		memcpy(&chunk, p, sizeof(chunk));
 		if ((chunk & UINT64_C(0xF0F0F0F0F0F0F0F0)) != UINT64_C(0x3030303030303030) ||
-			((chunk + UINT64_C(0x0606060606060606)) & UINT64_C(0xF0F0F0F0F0F0F0F0)) != UINT64_C(0x3030303030303030))
+			((chunk + UINT64_C(0x0606060606060606)) & UINT64_C(0xF0F0F0F0F0F0F0F0)) !=
+				UINT64_C(0x3030303030303030))
 			break;
 
 		/* The first digit is the lowest byte: join neighbours to pairs, to fours, to eight. */
@@ -190,9 +187,9 @@ read_short_decimal(Cursor *cursor, Decimal *decimal)
 	const char *p = cursor->at;
 	const char *end = cursor->end;
 	const char *digits;
-	uint64_t	mantissa = 0;
-	int64_t		fraction = 0;
-	ptrdiff_t	ndigits;
+	uint64_t    mantissa = 0;
+	int64_t     fraction = 0;
+	ptrdiff_t   ndigits;
 
 	decimal->negative = false;
 	if (p < end && (*p == '-' || *p == '+'))
@@ -222,11 +219,11 @@ read_decimal(Cursor *cursor, Decimal *decimal)
 	const char *p = cursor->at;
 	const char *end = cursor->end;
 	const char *point = NULL;
-	bool		any_digit = false;
-	int			ndigits = 0;
-	int64_t		dropped = 0;	/* integer digits that the mantissa has no room for */
-	int64_t		fraction = 0;	/* fraction digits in the mantissa */
-	int64_t		lead = 0;		/* zeros between the point and the first significant digit */
+	bool        any_digit = false;
+	int         ndigits = 0;
+	int64_t     dropped = 0;  /* integer digits that the mantissa has no room for */
+	int64_t     fraction = 0; /* fraction digits in the mantissa */
+	int64_t     lead = 0;     /* zeros between the point and the first significant digit */
 
 	memset(decimal, 0, sizeof(*decimal));
 	if (p < end && (*p == '-' || *p == '+'))
@@ -268,7 +265,7 @@ read_decimal(Cursor *cursor, Decimal *decimal)
 	decimal->digits_end = p;
 	cursor->at = p;
 
-	int64_t		exponent = read_exponent(cursor);
+	int64_t exponent = read_exponent(cursor);
 
 	decimal->exponent = exponent + dropped - fraction;
 	decimal->digits_exponent += exponent;
@@ -283,10 +280,10 @@ read_decimal(Cursor *cursor, Decimal *decimal)
 static float
 decimal_to_float_slow(const Decimal *decimal)
 {
-	char		text[SLOW_DIGITS + 32];
-	int			n = 0;
-	bool		more = false;
-	int64_t		exponent = decimal->digits_exponent;
+	char    text[SLOW_DIGITS + 32];
+	int     n = 0;
+	bool    more = false;
+	int64_t exponent = decimal->digits_exponent;
 
 	for (const char *p = decimal->digits; p < decimal->digits_end; p++)
 	{
@@ -310,7 +307,7 @@ decimal_to_float_slow(const Decimal *decimal)
 	if (exponent < -400)
 		exponent = -400;
 
-	unsigned	magnitude = (unsigned) (exponent < 0 ? -exponent : exponent);
+	unsigned magnitude = (unsigned) (exponent < 0 ? -exponent : exponent);
 
 	text[n++] = 'e';
 	text[n++] = exponent < 0 ? '-' : '+';
@@ -325,9 +322,9 @@ decimal_to_float_slow(const Decimal *decimal)
 static inline bool
 decimal_to_float_fast(const Decimal *decimal, float *value)
 {
-	double		approximate;
-	uint64_t	bits;
-	uint32_t	below;
+	double   approximate;
+	uint64_t bits;
+	uint32_t below;
 
 	*value = 0.0f;
 	if (decimal->mantissa == 0)
@@ -339,7 +336,8 @@ decimal_to_float_fast(const Decimal *decimal, float *value)
 	approximate = (double) decimal->mantissa * powers_of_ten[decimal->exponent + FAST_EXPONENT];
 	memcpy(&bits, &approximate, sizeof(bits));
 	below = (uint32_t) (bits & 0x1FFFFFFF);
-	if (approximate < FLT_MIN || approximate >= FLT_MAX || (below >= 0x10000000 - 8 && below <= 0x10000000 + 8))
+	if (approximate < FLT_MIN || approximate >= FLT_MAX ||
+		(below >= 0x10000000 - 8 && below <= 0x10000000 + 8))
 		return false;
 	*value = (float) approximate;
 	return true;
@@ -371,7 +369,7 @@ static inline ParseStatus
 parse_number(Cursor *cursor, float *value, ParseResult *result)
 {
 	const char *start;
-	Decimal		decimal;
+	Decimal     decimal;
 
 	skip_space(cursor);
 	start = cursor->at;
@@ -379,7 +377,8 @@ parse_number(Cursor *cursor, float *value, ParseResult *result)
 	{
 		cursor->at = start;
 		if (!read_decimal(cursor, &decimal))
-			return fail(result, not_finite_at(cursor) ? PARSE_NOT_FINITE : PARSE_SYNTAX, "a number");
+			return fail(result, not_finite_at(cursor) ? PARSE_NOT_FINITE : PARSE_SYNTAX,
+						"a number");
 		if (!decimal_to_float_fast(&decimal, value))
 			*value = decimal_to_float_slow(&decimal);
 		if (isinf(*value))
@@ -421,8 +420,8 @@ parse_token(Cursor *cursor, float *values, size_t capacity, uint32_t *n, ParseRe
 			return fail(result, PARSE_TOO_MANY_DIMS, NULL);
 		if (*n == capacity)
 			return fail(result, PARSE_TOO_MANY_VALUES, NULL);
-		if ((cursor->braces ? parse_quoted_number(cursor, &values[*n], result) :
-			 parse_number(cursor, &values[*n], result)) != PARSE_OK)
+		if ((cursor->braces ? parse_quoted_number(cursor, &values[*n], result)
+							: parse_number(cursor, &values[*n], result)) != PARSE_OK)
 			return result->status;
 		(*n)++;
 	} while (take(cursor, ','));
@@ -435,9 +434,9 @@ parse_token(Cursor *cursor, float *values, size_t capacity, uint32_t *n, ParseRe
 static ParseStatus
 parse_tokens(Cursor *cursor, float *values, size_t capacity, ParseResult *result)
 {
-	Cursor		start;
-	size_t		used = 0;
-	uint32_t	n;
+	Cursor   start;
+	size_t   used = 0;
+	uint32_t n;
 
 	do
 	{
@@ -464,7 +463,7 @@ parse_tokens(Cursor *cursor, float *values, size_t capacity, ParseResult *result
 static bool
 number_follows(Cursor cursor)
 {
-	Decimal		decimal;
+	Decimal decimal;
 
 	if (cursor.braces)
 		take(&cursor, '"');
@@ -477,13 +476,14 @@ static bool
 array_follows(Cursor cursor)
 {
 	cursor.braces = true;
-	return take(&cursor, '{') && (take(&cursor, '{') || take(&cursor, '}') || number_follows(cursor));
+	return take(&cursor, '{') &&
+		   (take(&cursor, '{') || take(&cursor, '}') || number_follows(cursor));
 }
 
 size_t
 parse_text_capacity(const char *text, size_t length)
 {
-	size_t		n = 1;
+	size_t n = 1;
 
 	for (size_t i = 0; i < length; i++)
 		n += text[i] == ',';
@@ -493,7 +493,7 @@ parse_text_capacity(const char *text, size_t length)
 ParseResult
 parse_text(const char *text, size_t length, float *values, size_t capacity)
 {
-	Cursor		cursor = {text, text + length, false};
+	Cursor      cursor = {text, text + length, false};
 	ParseResult result = {.status = PARSE_OK};
 
 	result.element = KERNEL_FLOAT4;
@@ -537,7 +537,7 @@ ParseResult
 parse_binary_header(const uint8_t *bytes, size_t length)
 {
 	ParseResult result = {.status = PARSE_OK};
-	uint64_t	token_size;
+	uint64_t    token_size;
 
 	result.expected_size = PARSE_BINARY_HEADER;
 	if (length < PARSE_BINARY_HEADER)
@@ -570,11 +570,11 @@ parse_binary_header(const uint8_t *bytes, size_t length)
 static bool
 int8_token_is_canonical(float scale, const int8_t *codes, uint32_t dim)
 {
-	int			largest = 0;
+	int largest = 0;
 
 	for (uint32_t k = 0; k < dim; k++)
 	{
-		int			magnitude = codes[k] < 0 ? -codes[k] : codes[k];
+		int magnitude = codes[k] < 0 ? -codes[k] : codes[k];
 
 		if (magnitude > largest)
 			largest = magnitude;
@@ -587,7 +587,7 @@ int8_token_is_canonical(float scale, const int8_t *codes, uint32_t dim)
 ParseResult
 parse_binary_body(const uint8_t *bytes, const ParseResult *header)
 {
-	size_t		nvalues = (size_t) header->ntokens * header->dim;
+	size_t         nvalues = (size_t) header->ntokens * header->dim;
 	const uint8_t *body = bytes + PARSE_BINARY_HEADER;
 
 	switch (header->element)
@@ -610,8 +610,8 @@ parse_binary_body(const uint8_t *bytes, const ParseResult *header)
 			for (size_t t = 0; t < header->ntokens; t++)
 			{
 				const uint8_t *codes = body + sizeof(float) * header->ntokens + t * header->dim;
-				uint32_t	bits = read_uint32(body + sizeof(float) * t);
-				float		scale;
+				uint32_t       bits = read_uint32(body + sizeof(float) * t);
+				float          scale;
 
 				memcpy(&scale, &bits, sizeof(scale));
 				if (!int8_token_is_canonical(scale, (const int8_t *) codes, header->dim))

@@ -25,31 +25,31 @@
 typedef enum ParseStatus
 {
 	PARSE_OK = 0,
-	PARSE_SYNTAX,				/* ParseResult.expected says what was missing */
-	PARSE_NOT_NESTED,			/* [0.1,0.2]: a token where a set of tokens belongs */
-	PARSE_NO_TOKENS,			/* [] */
-	PARSE_NO_DIMS,				/* [[]] */
-	PARSE_RAGGED,				/* a token of row_dim dimensions after tokens of dim */
-	PARSE_NOT_FINITE,			/* NaN or infinity */
-	PARSE_OUT_OF_RANGE,			/* a number that no float4 holds */
+	PARSE_SYNTAX,       /* ParseResult.expected says what was missing */
+	PARSE_NOT_NESTED,   /* [0.1,0.2]: a token where a set of tokens belongs */
+	PARSE_NO_TOKENS,    /* [] */
+	PARSE_NO_DIMS,      /* [[]] */
+	PARSE_RAGGED,       /* a token of row_dim dimensions after tokens of dim */
+	PARSE_NOT_FINITE,   /* NaN or infinity */
+	PARSE_OUT_OF_RANGE, /* a number that no float4 holds */
 	PARSE_TOO_MANY_DIMS,
-	PARSE_TOO_MANY_VALUES,		/* more than the capacity */
-	PARSE_BAD_VERSION,			/* binary from here on */
+	PARSE_TOO_MANY_VALUES, /* more than the capacity */
+	PARSE_BAD_VERSION,     /* binary from here on */
 	PARSE_BAD_ELEMENT,
-	PARSE_BAD_SIZE,				/* expected_size bytes were expected */
-	PARSE_BAD_SCALE,			/* an int8 scale or its codes are not canonical */
+	PARSE_BAD_SIZE,  /* expected_size bytes were expected */
+	PARSE_BAD_SCALE, /* an int8 scale or its codes are not canonical */
 } ParseStatus;
 
 typedef struct ParseResult
 {
-	ParseStatus status;
-	size_t		position;		/* byte that the status is about */
-	const char *expected;		/* PARSE_SYNTAX */
-	uint64_t	expected_size;	/* PARSE_BAD_SIZE */
-	uint32_t	ntokens;
-	uint32_t	dim;
-	uint32_t	row_dim;		/* PARSE_RAGGED */
-	KernelElement element;		/* binary; text is always float4 */
+	ParseStatus   status;
+	size_t        position;      /* byte that the status is about */
+	const char   *expected;      /* PARSE_SYNTAX */
+	uint64_t      expected_size; /* PARSE_BAD_SIZE */
+	uint32_t      ntokens;
+	uint32_t      dim;
+	uint32_t      row_dim; /* PARSE_RAGGED */
+	KernelElement element; /* binary; text is always float4 */
 } ParseResult;
 
 /* An upper bound for the numbers in a text: what the values array must hold. */
@@ -74,7 +74,7 @@ extern ParseResult parse_text(const char *text, size_t length, float *values, si
  *	..	elements		ntokens x dim, row-major
  */
 #define PARSE_BINARY_VERSION 1
-#define PARSE_BINARY_HEADER 8
+#define PARSE_BINARY_HEADER  8
 
 /* Read the header, and check that length is what it asks for. */
 extern ParseResult parse_binary_header(const uint8_t *bytes, size_t length);
@@ -87,6 +87,7 @@ extern ParseResult parse_binary_header(const uint8_t *bytes, size_t length);
 extern ParseResult parse_binary_body(const uint8_t *bytes, const ParseResult *header);
 
 /* Write the header of a multivector. */
-extern void parse_binary_write_header(uint8_t *bytes, KernelElement element, uint32_t dim, uint32_t ntokens);
+extern void parse_binary_write_header(uint8_t *bytes, KernelElement element, uint32_t dim,
+									  uint32_t ntokens);
 
-#endif							/* COLBERT_PARSE_H */
+#endif /* COLBERT_PARSE_H */

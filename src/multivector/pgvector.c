@@ -30,10 +30,10 @@
 
 typedef struct ForeignVector
 {
-	int32		vl_len_;
-	int16		dim;
-	int16		unused;
-	char		elements[FLEXIBLE_ARRAY_MEMBER];
+	int32 vl_len_;
+	int16 dim;
+	int16 unused;
+	char  elements[FLEXIBLE_ARRAY_MEMBER];
 } ForeignVector;
 
 StaticAssertDecl(offsetof(ForeignVector, elements) == 8, "pgvector's header has no padding");
@@ -44,10 +44,10 @@ PG_FUNCTION_INFO_V1(multivector_from_anyarray);
 static bool
 type_is_pgvector(Oid type, KernelElement *element)
 {
-	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+	HeapTuple    tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
 	Form_pg_type form;
-	bool		found = false;
-	char	   *extension;
+	bool         found = false;
+	char        *extension;
 
 	if (!HeapTupleIsValid(tuple))
 		return false;
@@ -77,11 +77,13 @@ foreign_vector(Datum datum, KernelElement element)
 	const ForeignVector *vector = (const ForeignVector *) PG_DETOAST_DATUM(datum);
 
 	if (VARSIZE(vector) < offsetof(ForeignVector, elements) || vector->dim < 1 ||
-		VARSIZE(vector) != offsetof(ForeignVector, elements) + vector->dim * kernel_element_size(element))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("this version of extension \"vector\" lays out its types in an unknown way"),
-				 errhint("Cast its vectors to real[], and gather them with multivector_agg().")));
+		VARSIZE(vector) !=
+			offsetof(ForeignVector, elements) + vector->dim * kernel_element_size(element))
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("this version of extension \"vector\" lays out its types in an unknown way"),
+			 errhint("Cast its vectors to real[], and gather them with multivector_agg().")));
 	return vector;
 }
 
@@ -90,30 +92,29 @@ static MultiVector *
 from_pgvector(ArrayType *array, KernelElement element)
 {
 	MultiVector *mv = NULL;
-	Datum	   *datums;
-	bool	   *nulls;
-	int			n;
-	int16		typlen;
-	bool		typbyval;
-	char		typalign;
+	Datum       *datums;
+	bool        *nulls;
+	int          n;
+	int16        typlen;
+	bool         typbyval;
+	char         typalign;
 
 	if (ARR_NDIM(array) > 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-				 errmsg("a multivector is made from a vector array of one dimension, not %d", ARR_NDIM(array))));
+		ereport(ERROR, (errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+						errmsg("a multivector is made from a vector array of one dimension, not %d",
+							   ARR_NDIM(array))));
 	get_typlenbyvalalign(ARR_ELEMTYPE(array), &typlen, &typbyval, &typalign);
 	deconstruct_array(array, ARR_ELEMTYPE(array), typlen, typbyval, typalign, &datums, &nulls, &n);
 
 	for (int i = 0; i < n; i++)
 	{
 		const ForeignVector *vector;
-		Size		size;
+		Size                 size;
 
 		CHECK_FOR_INTERRUPTS();
 		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("tokens of a multivector cannot be NULL")));
+			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+							errmsg("tokens of a multivector cannot be NULL")));
 		vector = foreign_vector(datums[i], element);
 		if (mv == NULL)
 			mv = multivector_alloc((uint32) n, (uint32) vector->dim, element);
@@ -123,10 +124,9 @@ from_pgvector(ArrayType *array, KernelElement element)
 		memcpy((char *) multivector_elements(mv) + i * size, vector->elements, size);
 	}
 	if (mv == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("a multivector must have at least one token"),
-				 errhint("Store NULL where there is no embedding.")));
+		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
+						errmsg("a multivector must have at least one token"),
+						errhint("Store NULL where there is no embedding.")));
 	multivector_set_norms(mv);
 	return mv;
 }
@@ -134,15 +134,18 @@ from_pgvector(ArrayType *array, KernelElement element)
 Datum
 multivector_from_anyarray(PG_FUNCTION_ARGS)
 {
-	ArrayType  *array = PG_GETARG_ARRAYTYPE_P(0);
+	ArrayType    *array = PG_GETARG_ARRAYTYPE_P(0);
 	KernelElement element;
 
 	if (multivector_array_type_is_numeric(ARR_ELEMTYPE(array)))
 		PG_RETURN_POINTER(multivector_from_numbers(array));
 	if (!type_is_pgvector(ARR_ELEMTYPE(array), &element))
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("cannot make a multivector from an array of type %s", format_type_be(ARR_ELEMTYPE(array))),
-				 errhint("Arrays of numbers, and of the types vector and halfvec of extension \"vector\", will do.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("cannot make a multivector from an array of type %s",
+					format_type_be(ARR_ELEMTYPE(array))),
+			 errhint(
+				 "Arrays of numbers, and of the types vector and halfvec of extension \"vector\", will do.")));
 	PG_RETURN_POINTER(from_pgvector(array, element));
 }

@@ -24,8 +24,8 @@
 PG_FUNCTION_INFO_V1(multivector_from_bytea);
 
 /* Words of 4 bytes that are looked at: fewer say too little, more would take time. */
-#define MIN_WORDS	64
-#define MAX_WORDS		512
+#define MIN_WORDS 64
+#define MAX_WORDS 512
 
 /* What the bytes are, as far as they show it. */
 typedef enum RawKind
@@ -34,22 +34,22 @@ typedef enum RawKind
 	RAW_FLOAT2,
 	RAW_FLOAT4,
 	RAW_FLOAT8,
-	RAW_NO_NUMBERS				/* none of these */
+	RAW_NO_NUMBERS /* none of these */
 } RawKind;
 
 /* The first words of the bytes, as numbers of each size. */
 typedef struct RawWords
 {
-	int			n;				/* float4 numbers, even */
-	uint32		words[MAX_WORDS];
-	float		float4[MAX_WORDS];
-	float		float2[2 * MAX_WORDS];
+	int    n; /* float4 numbers, even */
+	uint32 words[MAX_WORDS];
+	float  float4[MAX_WORDS];
+	float  float2[2 * MAX_WORDS];
 } RawWords;
 
 static void
 read_words(const char *bytes, Size size, RawWords *raw)
 {
-	uint16		halves[2 * MAX_WORDS];
+	uint16 halves[2 * MAX_WORDS];
 
 	raw->n = (int) Min(size / sizeof(uint32), MAX_WORDS) & ~1;
 	memcpy(raw->words, bytes, raw->n * sizeof(uint32));
@@ -66,9 +66,9 @@ read_words(const char *bytes, Size size, RawWords *raw)
 static bool
 are_float2(const RawWords *raw)
 {
-	double		squares[2] = {0, 0};
-	int			nonzero = 0;
-	int			not_rounded = 0;
+	double squares[2] = {0, 0};
+	int    nonzero = 0;
+	int    not_rounded = 0;
 
 	for (int i = 0; i < 2 * raw->n; i++)
 	{
@@ -81,8 +81,8 @@ are_float2(const RawWords *raw)
 		nonzero += raw->words[i] != 0;
 		not_rounded += (raw->words[i] & 0x7F) != 0;
 	}
-	return nonzero >= MIN_WORDS && not_rounded >= nonzero / 4 &&
-		squares[0] > 1e-6 * raw->n && squares[0] < 64 * squares[1] && squares[1] < 64 * squares[0];
+	return nonzero >= MIN_WORDS && not_rounded >= nonzero / 4 && squares[0] > 1e-6 * raw->n &&
+		   squares[0] < 64 * squares[1] && squares[1] < 64 * squares[0];
 }
 
 /* Return true if a number is neither zero nor of a size that embeddings have. */
@@ -96,11 +96,11 @@ is_extreme(float x)
 static bool
 are_float8(const RawWords *raw)
 {
-	int			extreme = 0;
+	int extreme = 0;
 
 	for (int i = 0; i < raw->n; i += 2)
 	{
-		float		upper = fabsf(raw->float4[i + 1]);
+		float upper = fabsf(raw->float4[i + 1]);
 
 		if (!(upper == 0 || (upper > 0.25f && upper < 8)))
 			return false;
@@ -113,10 +113,10 @@ are_float8(const RawWords *raw)
 static bool
 are_float4(const RawWords *raw)
 {
-	int			extreme = 0;
-	int			large = 0;
-	int			lower_rounded = 0;
-	int			upper_rounded = 0;
+	int extreme = 0;
+	int large = 0;
+	int lower_rounded = 0;
+	int upper_rounded = 0;
 
 	for (int i = 0; i < raw->n; i++)
 	{
@@ -134,8 +134,8 @@ are_float4(const RawWords *raw)
 static bool
 are_of_any_size(const RawWords *raw)
 {
-	int			huge = 0;
-	int			tiny = 0;
+	int huge = 0;
+	int tiny = 0;
 
 	for (int i = 0; i < raw->n; i++)
 	{
@@ -148,7 +148,7 @@ are_of_any_size(const RawWords *raw)
 static RawKind
 guess_kind(const char *bytes, Size size, KernelElement element)
 {
-	RawWords	raw;
+	RawWords raw;
 
 	if (element == KERNEL_INT8 || size < MIN_WORDS * sizeof(uint32))
 		return RAW_AS_NAMED;
@@ -174,25 +174,26 @@ check_kind(const char *bytes, Size size, int32 dim, KernelElement element)
 			break;
 		case RAW_FLOAT2:
 		case RAW_FLOAT4:
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_EXCEPTION),
-					 errmsg("expected %s numbers, and the bytes are %s numbers", named,
-							element == KERNEL_FLOAT4 ? "float2" : "float4"),
-					 errhint("Name their element: multivector(bytes, %d, '%s').", dim,
-							 element == KERNEL_FLOAT4 ? "float2" : "float4")));
+			ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
+							errmsg("expected %s numbers, and the bytes are %s numbers", named,
+								   element == KERNEL_FLOAT4 ? "float2" : "float4"),
+							errhint("Name their element: multivector(bytes, %d, '%s').", dim,
+									element == KERNEL_FLOAT4 ? "float2" : "float4")));
 			break;
 		case RAW_FLOAT8:
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_EXCEPTION),
-					 errmsg("expected %s numbers, and the bytes are float8 numbers", named),
-					 errhint("Convert them first, as numpy's astype('<f4') does.")));
+			ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
+							errmsg("expected %s numbers, and the bytes are float8 numbers", named),
+							errhint("Convert them first, as numpy's astype('<f4') does.")));
 			break;
 		case RAW_NO_NUMBERS:
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_EXCEPTION),
-					 errmsg("expected %s numbers, and the bytes are something else", named),
-					 errdetail("Read as %s they range from less than 1e-9 to more than 1e9.", named),
-					 errhint("Pass little-endian float4, float2 or int8 numbers without a header, and name their element: multivector(bytes, %d, 'int8').", dim)));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 errmsg("expected %s numbers, and the bytes are something else", named),
+				 errdetail("Read as %s they range from less than 1e-9 to more than 1e9.", named),
+				 errhint(
+					 "Pass little-endian float4, float2 or int8 numbers without a header, and name their element: multivector(bytes, %d, 'int8').",
+					 dim)));
 			break;
 	}
 }
@@ -200,26 +201,29 @@ check_kind(const char *bytes, Size size, int32 dim, KernelElement element)
 static void
 check_size(Size size, int32 dim, KernelElement element)
 {
-	Size		token_size;
+	Size token_size;
 
 	if (dim < 1 || dim > MULTIVECTOR_MAX_DIM)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("number of dimensions must be between 1 and %d, not %d", MULTIVECTOR_MAX_DIM, dim)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("number of dimensions must be between 1 and %d, not %d",
+							   MULTIVECTOR_MAX_DIM, dim)));
 	if (size == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("a multivector must have at least one token"),
-				 errhint("Store NULL where there is no embedding.")));
+		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
+						errmsg("a multivector must have at least one token"),
+						errhint("Store NULL where there is no embedding.")));
 	token_size = dim * kernel_element_size(element);
 	if (size % token_size != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("expected a multiple of %zu bytes, not %zu", token_size, size),
-				 errdetail("A token of %d x %s takes %zu bytes.",
-						   dim, multivector_element_name(element), token_size),
-				 element == KERNEL_FLOAT4 && size % (token_size / 2) == 0 ?
-				 errhint("If they are float2 numbers, name their element: multivector(bytes, %d, 'float2').", dim) : 0));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_DATA_EXCEPTION),
+			 errmsg("expected a multiple of %zu bytes, not %zu", token_size, size),
+			 errdetail("A token of %d x %s takes %zu bytes.", dim,
+					   multivector_element_name(element), token_size),
+			 element == KERNEL_FLOAT4 && size % (token_size / 2) == 0
+				 ? errhint(
+					   "If they are float2 numbers, name their element: multivector(bytes, %d, 'float2').",
+					   dim)
+				 : 0));
 }
 
 /*
@@ -230,8 +234,8 @@ static MultiVector *
 from_int8(const int8 *numbers, uint32 ntokens, int32 dim)
 {
 	MultiVector *mv = multivector_alloc(ntokens, dim, KERNEL_FLOAT2);
-	uint16	   *out = (uint16 *) multivector_elements(mv);
-	float	   *token = palloc(dim * sizeof(float));
+	uint16      *out = (uint16 *) multivector_elements(mv);
+	float       *token = palloc(dim * sizeof(float));
 
 	for (uint32 t = 0; t < ntokens; t++)
 	{
@@ -248,12 +252,12 @@ from_int8(const int8 *numbers, uint32 ntokens, int32 dim)
 Datum
 multivector_from_bytea(PG_FUNCTION_ARGS)
 {
-	bytea	   *bytes = PG_GETARG_BYTEA_PP(0);
-	int32		dim = PG_GETARG_INT32(1);
+	bytea        *bytes = PG_GETARG_BYTEA_PP(0);
+	int32         dim = PG_GETARG_INT32(1);
 	KernelElement element = multivector_element_from_name(text_to_cstring(PG_GETARG_TEXT_PP(2)));
-	Size		size = VARSIZE_ANY_EXHDR(bytes);
-	uint32		ntokens;
-	MultiVector *mv;
+	Size          size = VARSIZE_ANY_EXHDR(bytes);
+	uint32        ntokens;
+	MultiVector  *mv;
 
 	check_size(size, dim, element);
 	check_kind(VARDATA_ANY(bytes), size, dim, element);

@@ -40,31 +40,31 @@
 /* L2: the candidates of a run, and the nearest tokens so far. */
 typedef struct Nearest
 {
-	float	   *tokens;			/* ntokens x dim, row-major */
-	float	   *norms;			/* their lengths */
-	float	   *block_best;		/* blocks of a run x slots: best values */
-	float	   *rows;			/* a block of document tokens, widened */
-	float	   *squares;		/* by query token: smallest squared distance */
+	float *tokens;     /* ntokens x dim, row-major */
+	float *norms;      /* their lengths */
+	float *block_best; /* blocks of a run x slots: best values */
+	float *rows;       /* a block of document tokens, widened */
+	float *squares;    /* by query token: smallest squared distance */
 } Nearest;
 
 struct ScoreQuery
 {
-	Metric		metric;
-	uint32		ntokens;
-	uint32		dim;
-	uint32		run;			/* rows a kernel call */
+	Metric       metric;
+	uint32       ntokens;
+	uint32       dim;
+	uint32       run; /* rows a kernel call */
 	KernelQuery *kernel;
-	float	   *best;			/* by slot of the kernel */
-	uint32	   *best_row;
-	Nearest		nearest;		/* L2 only */
-	float		params[RUN_ROWS];	/* multipliers or addends of a run */
+	float       *best; /* by slot of the kernel */
+	uint32      *best_row;
+	Nearest      nearest;          /* L2 only */
+	float        params[RUN_ROWS]; /* multipliers or addends of a run */
 };
 
 /* Take size bytes, aligned, from a block of memory. */
 static void *
 take(char **at, Size size)
 {
-	char	   *taken = (char *) TYPEALIGN(ALIGNMENT, *at);
+	char *taken = (char *) TYPEALIGN(ALIGNMENT, *at);
 
 	*at = taken + size;
 	return taken;
@@ -92,8 +92,8 @@ widen_query(const MultiVector *query, Metric metric, float *tokens)
 		return;
 	for (uint32 t = 0; t < query->ntokens; t++)
 	{
-		float	   *token = tokens + (Size) t * query->dim;
-		float		norm = query->norms[t];
+		float *token = tokens + (Size) t * query->dim;
+		float  norm = query->norms[t];
 
 		for (uint32 k = 0; k < query->dim; k++)
 			token[k] = norm > 0.0f ? token[k] / norm : 0.0f;
@@ -110,7 +110,7 @@ blocks_of(uint32 nrows)
 static Size
 nearest_size(const ScoreQuery *query, Size slots)
 {
-	Size		size = padded(mul_size(mul_size(query->ntokens, query->dim), sizeof(float)));
+	Size size = padded(mul_size(mul_size(query->ntokens, query->dim), sizeof(float)));
 
 	size = add_size(size, mul_size(2, padded(mul_size(query->ntokens, sizeof(float)))));
 	size = add_size(size, padded(mul_size(mul_size(blocks_of(query->run), slots), sizeof(float))));
@@ -120,8 +120,8 @@ nearest_size(const ScoreQuery *query, Size slots)
 static void
 nearest_init(ScoreQuery *query, const float *tokens, Size slots, char **at)
 {
-	Nearest    *nearest = &query->nearest;
-	Size		tokens_size = (Size) query->ntokens * query->dim * sizeof(float);
+	Nearest *nearest = &query->nearest;
+	Size     tokens_size = (Size) query->ntokens * query->dim * sizeof(float);
 
 	nearest->tokens = take(at, tokens_size);
 	memcpy(nearest->tokens, tokens, tokens_size);
@@ -136,12 +136,12 @@ nearest_init(ScoreQuery *query, const float *tokens, Size slots, char **at)
 ScoreQuery *
 score_prepare(const MultiVector *query, Metric metric)
 {
-	Size		slots = slots_bound(query->ntokens);
-	Size		kernel_size = kernel_query_size(query->ntokens, query->dim);
-	ScoreQuery	shape = {.metric = metric, .ntokens = query->ntokens, .dim = query->dim};
-	Size		size;
-	char	   *at;
-	float	   *tokens;
+	Size        slots = slots_bound(query->ntokens);
+	Size        kernel_size = kernel_query_size(query->ntokens, query->dim);
+	ScoreQuery  shape = {.metric = metric, .ntokens = query->ntokens, .dim = query->dim};
+	Size        size;
+	char       *at;
+	float      *tokens;
 	ScoreQuery *prepared;
 
 	shape.run = (uint32) Min(RUN_ROWS, Max(1, RUN_WORK / ((uint64) slots * query->dim)));
@@ -155,9 +155,11 @@ score_prepare(const MultiVector *query, Metric metric)
 	*prepared = shape;
 	at = (char *) prepared + sizeof(ScoreQuery);
 
-	tokens = palloc_extended(mul_size(mul_size(query->ntokens, query->dim), sizeof(float)), MCXT_ALLOC_HUGE);
+	tokens = palloc_extended(mul_size(mul_size(query->ntokens, query->dim), sizeof(float)),
+							 MCXT_ALLOC_HUGE);
 	widen_query(query, metric, tokens);
-	prepared->kernel = kernel_query_pack(take(&at, kernel_size), tokens, query->ntokens, query->dim);
+	prepared->kernel =
+		kernel_query_pack(take(&at, kernel_size), tokens, query->ntokens, query->dim);
 	Assert(kernel_query_slots(prepared->kernel) <= slots);
 	prepared->best = take(&at, slots * sizeof(float));
 	prepared->best_row = take(&at, slots * sizeof(uint32));
@@ -206,7 +208,7 @@ set_rows(const MultiVector *doc, uint32 first, uint32 nrows, KernelRows *rows)
 static void
 find_best(ScoreQuery *query, const MultiVector *doc, bool want_rows)
 {
-	KernelRows	rows;
+	KernelRows rows;
 
 	for (uint32 first = 0; first < doc->ntokens; first += rows.nrows)
 	{
@@ -223,14 +225,14 @@ find_best(ScoreQuery *query, const MultiVector *doc, bool want_rows)
 static float
 find_block_best(ScoreQuery *query, const MultiVector *doc, uint32 first, uint32 nrows)
 {
-	uint32		slots = kernel_query_slots(query->kernel);
-	float		longest = 0;
+	uint32 slots = kernel_query_slots(query->kernel);
+	float  longest = 0;
 
 	for (uint32 block = 0; block < blocks_of(nrows); block++)
 	{
-		float	   *best = query->nearest.block_best + (Size) block * slots;
-		uint32		start = first + block * BLOCK_ROWS;
-		KernelRows	rows;
+		float     *best = query->nearest.block_best + (Size) block * slots;
+		uint32     start = first + block * BLOCK_ROWS;
+		KernelRows rows;
 
 		set_rows(doc, start, Min(BLOCK_ROWS, first + nrows - start), &rows);
 		set_run_params(query, doc->norms + start, &rows);
@@ -254,7 +256,8 @@ find_block_best(ScoreQuery *query, const MultiVector *doc, uint32 first, uint32 
 static float
 rounding_bound(const ScoreQuery *query, uint32 token, float longest)
 {
-	return (query->dim + 16) * 0x1p-24f * (query->nearest.norms[token] * longest + longest * longest);
+	return (query->dim + 16) * 0x1p-24f *
+		   (query->nearest.norms[token] * longest + longest * longest);
 }
 
 /* Measure the rows of a block from one query token, and keep the nearest. */
@@ -265,7 +268,7 @@ measure_block(ScoreQuery *query, uint32 token, const float *rows, uint32 first, 
 
 	for (uint32 i = 0; i < nrows; i++)
 	{
-		float		square = squared_distance(from, rows + (Size) i * query->dim, query->dim);
+		float square = squared_distance(from, rows + (Size) i * query->dim, query->dim);
 
 		if (square < query->nearest.squares[token])
 		{
@@ -289,9 +292,9 @@ block_rows(ScoreQuery *query, const MultiVector *doc, uint32 first, uint32 nrows
 static void
 find_nearest(ScoreQuery *query, const MultiVector *doc)
 {
-	uint32		slots = kernel_query_slots(query->kernel);
-	float		longest = 0;
-	uint32		nrows;
+	uint32 slots = kernel_query_slots(query->kernel);
+	float  longest = 0;
+	uint32 nrows;
 
 	for (uint32 t = 0; t < query->ntokens; t++)
 		query->nearest.squares[t] = INFINITY;
@@ -303,8 +306,8 @@ find_nearest(ScoreQuery *query, const MultiVector *doc)
 		for (uint32 block = 0; block < blocks_of(nrows); block++)
 		{
 			const float *best = query->nearest.block_best + (Size) block * slots;
-			uint32		start = first + block * BLOCK_ROWS;
-			uint32		n = Min(BLOCK_ROWS, first + nrows - start);
+			uint32       start = first + block * BLOCK_ROWS;
+			uint32       n = Min(BLOCK_ROWS, first + nrows - start);
 			const float *rows = NULL;
 
 			CHECK_FOR_INTERRUPTS();
@@ -327,10 +330,11 @@ score_document(ScoreQuery *query, const MultiVector *doc)
 }
 
 double
-score_document_matches(ScoreQuery *query, const MultiVector *doc, uint32 *doc_token, float *similarity)
+score_document_matches(ScoreQuery *query, const MultiVector *doc, uint32 *doc_token,
+					   float *similarity)
 {
-	double		sum = 0.0;
-	uint32		slots = kernel_query_slots(query->kernel);
+	double sum = 0.0;
+	uint32 slots = kernel_query_slots(query->kernel);
 
 	if (doc->dim != query->dim)
 		multivector_dim_error(doc->dim, query->dim);
@@ -346,7 +350,8 @@ score_document_matches(ScoreQuery *query, const MultiVector *doc, uint32 *doc_to
 
 	for (uint32 t = 0; t < query->ntokens; t++)
 	{
-		float		value = query->metric == METRIC_L2 ? sqrtf(query->nearest.squares[t]) : query->best[t];
+		float value =
+			query->metric == METRIC_L2 ? sqrtf(query->nearest.squares[t]) : query->best[t];
 
 		if (doc_token)
 			doc_token[t] = query->best_row[t];

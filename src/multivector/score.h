@@ -22,9 +22,9 @@
 
 typedef enum Metric
 {
-	METRIC_IP = 0,				/* maxsim */
-	METRIC_COSINE = 1,			/* maxsim_cosine */
-	METRIC_L2 = 2				/* maxsim_l2 */
+	METRIC_IP = 0,     /* maxsim */
+	METRIC_COSINE = 1, /* maxsim_cosine */
+	METRIC_L2 = 2      /* maxsim_l2 */
 } Metric;
 
 typedef struct ScoreQuery ScoreQuery;
@@ -39,7 +39,8 @@ extern double score_document(ScoreQuery *query, const MultiVector *doc);
  * The same, and for each query token the document token that it matched and
  * how well (similarity; for L2 the distance). Either array may be NULL.
  */
-extern double score_document_matches(ScoreQuery *query, const MultiVector *doc, uint32 *doc_token, float *similarity);
+extern double score_document_matches(ScoreQuery *query, const MultiVector *doc, uint32 *doc_token,
+									 float *similarity);
 
 /*
  * The value of the ordering operator (smaller is closer) from that of the
@@ -48,4 +49,4 @@ extern double score_document_matches(ScoreQuery *query, const MultiVector *doc, 
  */
 extern double score_to_distance(const ScoreQuery *query, double score);
 
-#endif							/* COLBERT_SCORE_H */
+#endif /* COLBERT_SCORE_H */

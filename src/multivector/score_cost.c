@@ -25,8 +25,8 @@
 #define MAX_POINTER 32
 
 /* In operators of about 10 ns: of a call, and of 20 bytes of a document. Measured with queries of 8 tokens. */
-#define CALL_OPERATORS		20
-#define BYTES_AN_OPERATOR	20
+#define CALL_OPERATORS    20
+#define BYTES_AN_OPERATOR 20
 
 PG_FUNCTION_INFO_V1(multivector_score_support);
 
@@ -34,9 +34,11 @@ PG_FUNCTION_INFO_V1(multivector_score_support);
 static int32
 document_width(PlannerInfo *root, Node *call)
 {
-	List	   *args = IsA(call, FuncExpr) ? ((FuncExpr *) call)->args : IsA(call, OpExpr) ? ((OpExpr *) call)->args : NIL;
-	Node	   *document = args != NIL ? strip_implicit_coercions(linitial(args)) : NULL;
-	Var		   *column = (Var *) document;
+	List          *args = IsA(call, FuncExpr) ? ((FuncExpr *) call)->args
+						  : IsA(call, OpExpr) ? ((OpExpr *) call)->args
+											  : NIL;
+	Node          *document = args != NIL ? strip_implicit_coercions(linitial(args)) : NULL;
+	Var           *column = (Var *) document;
 	RangeTblEntry *table;
 
 	if (root == NULL || document == NULL || !IsA(document, Var) || column->varlevelsup != 0 ||
@@ -49,9 +51,9 @@ document_width(PlannerInfo *root, Node *call)
 Datum
 multivector_score_support(PG_FUNCTION_ARGS)
 {
-	Node	   *asked = (Node *) PG_GETARG_POINTER(0);
+	Node               *asked = (Node *) PG_GETARG_POINTER(0);
 	SupportRequestCost *cost = (SupportRequestCost *) asked;
-	int32		width;
+	int32               width;
 
 	if (!IsA(asked, SupportRequestCost) || cost->node == NULL)
 		PG_RETURN_POINTER(NULL);

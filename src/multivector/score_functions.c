@@ -23,9 +23,9 @@
 /* What a call site keeps. */
 typedef struct QueryCache
 {
-	MemoryContext context;		/* of query and prepared */
-	struct varlena *query;		/* as it was given, toast pointers included */
-	ScoreQuery *prepared;
+	MemoryContext   context; /* of query and prepared */
+	struct varlena *query;   /* as it was given, toast pointers included */
+	ScoreQuery     *prepared;
 } QueryCache;
 
 PG_FUNCTION_INFO_V1(multivector_maxsim);
@@ -61,7 +61,7 @@ static ScoreQuery *
 cache_query(QueryCache *cache, struct varlena *query, Metric metric)
 {
 	MemoryContext old = CurrentMemoryContext;
-	MultiVector *mv;
+	MultiVector  *mv;
 
 	cache->prepared = NULL;
 	MemoryContextReset(cache->context);
@@ -81,8 +81,8 @@ static ScoreQuery *
 prepared_query(FunctionCallInfo fcinfo, int argument, Metric metric)
 {
 	struct varlena *query = query_bytes(PG_GETARG_DATUM(argument));
-	FmgrInfo   *flinfo = fcinfo->flinfo;
-	QueryCache *cache;
+	FmgrInfo       *flinfo = fcinfo->flinfo;
+	QueryCache     *cache;
 
 	if (flinfo == NULL)
 		return score_prepare(multivector_from_datum(PointerGetDatum(query)), metric);
@@ -91,7 +91,8 @@ prepared_query(FunctionCallInfo fcinfo, int argument, Metric metric)
 	if (cache == NULL)
 	{
 		cache = MemoryContextAllocZero(flinfo->fn_mcxt, sizeof(QueryCache));
-		cache->context = AllocSetContextCreate(flinfo->fn_mcxt, "colbert_pg query", ALLOCSET_DEFAULT_SIZES);
+		cache->context =
+			AllocSetContextCreate(flinfo->fn_mcxt, "colbert_pg query", ALLOCSET_DEFAULT_SIZES);
 		flinfo->fn_extra = cache;
 	}
 	if (cache->prepared != NULL && same_bytes(cache->query, query))
@@ -104,9 +105,10 @@ static Datum
 score_arguments(FunctionCallInfo fcinfo, Metric metric, bool distance)
 {
 	ScoreQuery *query;
-	double		score;
+	double      score;
 
-	if (!score_memo_find(PG_GETARG_DATUM(0), query_bytes(PG_GETARG_DATUM(1)), metric, &score, &query))
+	if (!score_memo_find(PG_GETARG_DATUM(0), query_bytes(PG_GETARG_DATUM(1)), metric, &score,
+						 &query))
 	{
 		MultiVector *doc = PG_GETARG_MULTIVECTOR(0);
 
@@ -155,18 +157,18 @@ Datum
 multivector_maxsim_tokens(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	MultiVector *doc = PG_GETARG_MULTIVECTOR(0);
-	MultiVector *query = PG_GETARG_MULTIVECTOR(1);
-	ScoreQuery *prepared = score_prepare(query, METRIC_IP);
-	uint32	   *doc_token = palloc_extended(query->ntokens * sizeof(uint32), MCXT_ALLOC_HUGE);
-	float	   *similarity = palloc_extended(query->ntokens * sizeof(float), MCXT_ALLOC_HUGE);
+	MultiVector   *doc = PG_GETARG_MULTIVECTOR(0);
+	MultiVector   *query = PG_GETARG_MULTIVECTOR(1);
+	ScoreQuery    *prepared = score_prepare(query, METRIC_IP);
+	uint32        *doc_token = palloc_extended(query->ntokens * sizeof(uint32), MCXT_ALLOC_HUGE);
+	float         *similarity = palloc_extended(query->ntokens * sizeof(float), MCXT_ALLOC_HUGE);
 
 	InitMaterializedSRF(fcinfo, 0);
 	score_document_matches(prepared, doc, doc_token, similarity);
 	for (uint32 t = 0; t < query->ntokens; t++)
 	{
-		Datum		values[3];
-		bool		nulls[3] = {false, false, false};
+		Datum values[3];
+		bool  nulls[3] = {false, false, false};
 
 		CHECK_FOR_INTERRUPTS();
 		values[0] = Int32GetDatum((int32) t + 1);

@@ -20,22 +20,23 @@
 
 typedef struct MemoSlot
 {
-	Oid			relation;		/* InvalidOid: empty */
-	Oid			value;
-	double		score;
+	Oid    relation; /* InvalidOid: empty */
+	Oid    value;
+	double score;
 } MemoSlot;
 
 struct ScoreMemo
 {
-	dlist_node	node;
+	dlist_node            node;
 	MemoryContextCallback forget;
-	ScoreQuery *prepared;
-	Metric		metric;
-	MemoSlot	slots[MEMO_SLOTS];
-	MemoryContext context;
-	struct varlena *form;		/* a query as calls give it, out of line or compressed; NULL before the first */
-	bool		form_is_query;	/* its value is the query */
-	char		query[FLEXIBLE_ARRAY_MEMBER];	/* a copy: runtime keys go before their scan ends */
+	ScoreQuery           *prepared;
+	Metric                metric;
+	MemoSlot              slots[MEMO_SLOTS];
+	MemoryContext         context;
+	struct varlena
+		*form; /* a query as calls give it, out of line or compressed; NULL before the first */
+	bool form_is_query;                /* its value is the query */
+	char query[FLEXIBLE_ARRAY_MEMBER]; /* a copy: runtime keys go before their scan ends */
 };
 
 /* Those of the scans that are open in this backend. */
@@ -50,7 +51,7 @@ forget(void *arg)
 ScoreMemo *
 score_memo_begin(const MultiVector *query, ScoreQuery *prepared, Metric metric)
 {
-	ScoreMemo  *memo;
+	ScoreMemo *memo;
 
 	if (VARSIZE(query) > MAX_QUERY)
 		return NULL;
@@ -84,7 +85,8 @@ score_memo_put(ScoreMemo *memo, Datum document, double score)
 	struct varatt_external pointer;
 
 	if (memo != NULL && is_out_of_line(document, &pointer))
-		memo->slots[pointer.va_valueid % MEMO_SLOTS] = (MemoSlot) {pointer.va_toastrelid, pointer.va_valueid, score};
+		memo->slots[pointer.va_valueid % MEMO_SLOTS] =
+			(MemoSlot) {pointer.va_toastrelid, pointer.va_valueid, score};
 }
 
 static bool
@@ -122,20 +124,21 @@ is_query_of(ScoreMemo *memo, const struct varlena *query)
 }
 
 bool
-score_memo_find(Datum document, const struct varlena *query, Metric metric, double *score, ScoreQuery **prepared)
+score_memo_find(Datum document, const struct varlena *query, Metric metric, double *score,
+				ScoreQuery **prepared)
 {
 	struct varatt_external pointer;
-	dlist_iter	iter;
+	dlist_iter             iter;
 
 	if (dlist_is_empty(&memos) || !is_out_of_line(document, &pointer))
 		return false;
 	dlist_foreach(iter, &memos)
 	{
-		ScoreMemo  *memo = dlist_container(ScoreMemo, node, iter.cur);
+		ScoreMemo      *memo = dlist_container(ScoreMemo, node, iter.cur);
 		const MemoSlot *slot = &memo->slots[pointer.va_valueid % MEMO_SLOTS];
 
-		if (slot->relation == pointer.va_toastrelid && slot->value == pointer.va_valueid && memo->metric == metric &&
-			is_query_of(memo, query))
+		if (slot->relation == pointer.va_toastrelid && slot->value == pointer.va_valueid &&
+			memo->metric == metric && is_query_of(memo, query))
 		{
 			*score = slot->score;
 			*prepared = memo->prepared;

@@ -36,4 +36,4 @@ extern void score_memo_put(ScoreMemo *memo, Datum document, double score);
 extern bool score_memo_find(Datum document, const struct varlena *query, Metric metric,
 							double *score, ScoreQuery **prepared);
 
-#endif							/* COLBERT_SCORE_MEMO_H */
+#endif /* COLBERT_SCORE_MEMO_H */

@@ -23,17 +23,17 @@ PG_FUNCTION_INFO_V1(multivector_scores);
 typedef struct ManyQueries
 {
 	ScoreQuery *query;
-	int			count;
-	uint32	   *ntokens;		/* of each */
-	float	   *similarity;		/* of each token of all */
+	int         count;
+	uint32     *ntokens;    /* of each */
+	float      *similarity; /* of each token of all */
 } ManyQueries;
 
 /* All tokens one after the other. */
 static MultiVector *
 concatenate(MultiVector **parts, int count)
 {
-	uint64		ntokens = 0;
-	uint64		at = 0;
+	uint64       ntokens = 0;
+	uint64       at = 0;
 	MultiVector *all;
 
 	for (int i = 0; i < count; i++)
@@ -45,7 +45,8 @@ concatenate(MultiVector **parts, int count)
 	all = multivector_alloc((uint32) Min(ntokens, PG_UINT32_MAX), parts[0]->dim, KERNEL_FLOAT4);
 	for (int i = 0; i < count; i++)
 	{
-		multivector_tokens(parts[i], 0, parts[i]->ntokens, (float *) multivector_elements(all) + at * all->dim);
+		multivector_tokens(parts[i], 0, parts[i]->ntokens,
+						   (float *) multivector_elements(all) + at * all->dim);
 		at += parts[i]->ntokens;
 	}
 	multivector_set_norms(all);
@@ -55,13 +56,14 @@ concatenate(MultiVector **parts, int count)
 static ManyQueries *
 prepare(ArrayType *array, Metric metric)
 {
-	ManyQueries *many = palloc0(sizeof(ManyQueries));
+	ManyQueries  *many = palloc0(sizeof(ManyQueries));
 	MultiVector **parts;
-	MultiVector *all;
-	Datum	   *values;
-	bool	   *nulls;
+	MultiVector  *all;
+	Datum        *values;
+	bool         *nulls;
 
-	deconstruct_array(array, ARR_ELEMTYPE(array), -1, false, TYPALIGN_INT, &values, &nulls, &many->count);
+	deconstruct_array(array, ARR_ELEMTYPE(array), -1, false, TYPALIGN_INT, &values, &nulls,
+					  &many->count);
 	if (many->count == 0)
 		return many;
 	parts = palloc(mul_size(many->count, sizeof(MultiVector *)));
@@ -70,8 +72,7 @@ prepare(ArrayType *array, Metric metric)
 	{
 		if (nulls[i])
 			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("queries must not be NULL")));
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("queries must not be NULL")));
 		parts[i] = multivector_from_datum(values[i]);
 		many->ntokens[i] = parts[i]->ntokens;
 	}
@@ -86,9 +87,8 @@ static Metric
 metric_argument(int32 metric)
 {
 	if (metric < METRIC_IP || metric > METRIC_L2)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("there is no metric %d", metric)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("there is no metric %d", metric)));
 	return (Metric) metric;
 }
 
@@ -98,13 +98,15 @@ multivector_scores(PG_FUNCTION_ARGS)
 {
 	ManyQueries *many = fcinfo->flinfo->fn_extra;
 	MultiVector *doc = PG_GETARG_MULTIVECTOR(0);
-	Datum	   *scores;
+	Datum       *scores;
 	const float *similarity;
 
 	if (many == NULL)
 	{
-		bool		keep = get_fn_expr_arg_stable(fcinfo->flinfo, 1) && get_fn_expr_arg_stable(fcinfo->flinfo, 2);
-		MemoryContext old = MemoryContextSwitchTo(keep ? fcinfo->flinfo->fn_mcxt : CurrentMemoryContext);
+		bool keep =
+			get_fn_expr_arg_stable(fcinfo->flinfo, 1) && get_fn_expr_arg_stable(fcinfo->flinfo, 2);
+		MemoryContext old =
+			MemoryContextSwitchTo(keep ? fcinfo->flinfo->fn_mcxt : CurrentMemoryContext);
 
 		many = prepare(PG_GETARG_ARRAYTYPE_P(1), metric_argument(PG_GETARG_INT32(2)));
 		MemoryContextSwitchTo(old);
@@ -120,11 +122,12 @@ multivector_scores(PG_FUNCTION_ARGS)
 	similarity = many->similarity;
 	for (int i = 0; i < many->count; i++)
 	{
-		double		sum = 0.0;
+		double sum = 0.0;
 
 		for (uint32 t = 0; t < many->ntokens[i]; t++)
 			sum += *similarity++;
 		scores[i] = Float8GetDatum(sum);
 	}
-	PG_RETURN_ARRAYTYPE_P(construct_array(scores, many->count, FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+	PG_RETURN_ARRAYTYPE_P(construct_array(scores, many->count, FLOAT8OID, sizeof(float8),
+										  FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }

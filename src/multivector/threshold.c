@@ -46,8 +46,8 @@ PG_FUNCTION_INFO_V1(multivector_maxsim_l2_within);
 static void
 set_comparison(ScoreRange *range, const char *comparison)
 {
-	bool		known = (comparison[0] == '<' || comparison[0] == '>') &&
-		(comparison[1] == '\0' || strcmp(comparison + 1, "=") == 0);
+	bool known = (comparison[0] == '<' || comparison[0] == '>') &&
+				 (comparison[1] == '\0' || strcmp(comparison + 1, "=") == 0);
 
 	if (!known)
 		ereport(ERROR,
@@ -61,13 +61,14 @@ set_comparison(ScoreRange *range, const char *comparison)
 Datum
 multivector_range(PG_FUNCTION_ARGS)
 {
-	ScoreRange	range;
-	TupleDesc	desc;
-	Datum		values[FIELD_COUNT];
-	bool		nulls[FIELD_COUNT] = {0};
+	ScoreRange range;
+	TupleDesc  desc;
+	Datum      values[FIELD_COUNT];
+	bool       nulls[FIELD_COUNT] = {0};
 
 	set_comparison(&range, text_to_cstring(PG_GETARG_TEXT_PP(1)));
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE || desc->natts != FIELD_COUNT)
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE ||
+		desc->natts != FIELD_COUNT)
 		elog(ERROR, "return type must be multivector_range");
 	for (int i = 0; i < FIELD_COUNT; i++)
 		values[i] = PG_GETARG_DATUM(i);
@@ -78,23 +79,22 @@ multivector_range(PG_FUNCTION_ARGS)
 static void
 check_fields(TupleDesc desc)
 {
-	if (desc->natts != FIELD_COUNT ||
-		TupleDescAttr(desc, FIELD_QUERY)->attlen != -1 ||
+	if (desc->natts != FIELD_COUNT || TupleDescAttr(desc, FIELD_QUERY)->attlen != -1 ||
 		TupleDescAttr(desc, FIELD_COMPARISON)->atttypid != TEXTOID ||
 		TupleDescAttr(desc, FIELD_BOUND)->atttypid != FLOAT8OID)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("type multivector_range is not that of the extension")));
+		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+						errmsg("type multivector_range is not that of the extension")));
 }
 
 bool
 range_from_datum(Datum datum, ScoreRange *range)
 {
 	HeapTupleHeader row = DatumGetHeapTupleHeader(datum);
-	TupleDesc	desc = lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(row), HeapTupleHeaderGetTypMod(row));
+	TupleDesc       desc =
+		lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(row), HeapTupleHeaderGetTypMod(row));
 	HeapTupleData tuple = {.t_data = row, .t_len = HeapTupleHeaderGetDatumLength(row)};
-	Datum		values[FIELD_COUNT];
-	bool		nulls[FIELD_COUNT];
+	Datum         values[FIELD_COUNT];
+	bool          nulls[FIELD_COUNT];
 
 	check_fields(desc);
 	heap_deform_tuple(&tuple, desc, values, nulls);
@@ -113,16 +113,16 @@ range_from_datum(Datum datum, ScoreRange *range)
 /* A bound of a score, and how far off it may be. */
 typedef struct LooseBound
 {
-	double		bound;
-	double		slack;
-	bool		falls;			/* the value falls while the score rises */
+	double bound;
+	double slack;
+	bool   falls; /* the value falls while the score rises */
 } LooseBound;
 
 /* The score of which an operation makes this value. */
 static LooseBound
 undo(const char *operation, double value, double operand)
 {
-	double		sum = (fabs(value) + fabs(operand)) * BOUND_SLACK;
+	double sum = (fabs(value) + fabs(operand)) * BOUND_SLACK;
 
 	if (strcmp(operation, BOUND_PLUS) == 0)
 		return (LooseBound) {value - operand, sum};
@@ -131,14 +131,15 @@ undo(const char *operation, double value, double operand)
 	if (strcmp(operation, BOUND_SUBTRACTED) == 0)
 		return (LooseBound) {operand - value, sum, true};
 	if (strcmp(operation, BOUND_TIMES) == 0)
-		return (LooseBound) {value / operand, fabs(value / operand) * BOUND_SLACK + DBL_MIN, operand < 0};
+		return (LooseBound) {value / operand, fabs(value / operand) * BOUND_SLACK + DBL_MIN,
+							 operand < 0};
 	if (strcmp(operation, BOUND_DIVIDED) == 0)
-		return (LooseBound) {value * operand, fabs(value * operand) * BOUND_SLACK + DBL_MIN, operand < 0};
+		return (LooseBound) {value * operand, fabs(value * operand) * BOUND_SLACK + DBL_MIN,
+							 operand < 0};
 	if (strcmp(operation, BOUND_REAL) == 0)
 		return (LooseBound) {value, fabs(value) * FLT_EPSILON + FLT_MIN};
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("operation around a score is not known: \"%s\"", operation)));
+	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("operation around a score is not known: \"%s\"", operation)));
 }
 
 /*
@@ -149,11 +150,11 @@ undo(const char *operation, double value, double operand)
 Datum
 multivector_bound(PG_FUNCTION_ARGS)
 {
-	bool		above = PG_GETARG_BOOL(3);
-	double		value = PG_GETARG_FLOAT8(0);
-	double		operand = PG_GETARG_FLOAT8(2);
-	LooseBound	loose = undo(text_to_cstring(PG_GETARG_TEXT_PP(1)), value, operand);
-	double		nothing;
+	bool       above = PG_GETARG_BOOL(3);
+	double     value = PG_GETARG_FLOAT8(0);
+	double     operand = PG_GETARG_FLOAT8(2);
+	LooseBound loose = undo(text_to_cstring(PG_GETARG_TEXT_PP(1)), value, operand);
+	double     nothing;
 
 	above = above != loose.falls;
 	nothing = above ? -INFINITY : INFINITY;
@@ -168,7 +169,7 @@ multivector_bound(PG_FUNCTION_ARGS)
 double
 range_floor(const ScoreRange *range, Metric metric)
 {
-	double		floor = range->bound;
+	double floor = range->bound;
 
 	/* The score of L2 is a distance: documents beyond a bound are the far ones. */
 	if (metric == METRIC_L2 && !range->of_distance)
@@ -177,7 +178,8 @@ range_floor(const ScoreRange *range, Metric metric)
 	if (isnan(floor))
 		return range->of_distance ? -INFINITY : INFINITY;
 	if (range->of_distance)
-		floor = (metric == METRIC_COSINE ? range->query->ntokens : 0) - floor;	/* as score_to_distance() */
+		floor = (metric == METRIC_COSINE ? range->query->ntokens : 0) -
+				floor; /* as score_to_distance() */
 	if (!isfinite(floor))
 		return floor;
 	return floor - FLOOR_SLACK * (fabs(floor) + range->query->ntokens);
@@ -188,11 +190,11 @@ range_floor(const ScoreRange *range, Metric metric)
 /* What a call site keeps: the range that it was given last, prepared. */
 typedef struct RangeCache
 {
-	MemoryContext context;		/* of all that follows */
+	MemoryContext   context; /* of all that follows */
 	struct varlena *given;
-	bool		empty;			/* a field is NULL */
-	ScoreRange	range;
-	ScoreQuery *query;
+	bool            empty; /* a field is NULL */
+	ScoreRange      range;
+	ScoreQuery     *query;
 } RangeCache;
 
 static void
@@ -216,12 +218,13 @@ static const RangeCache *
 prepared_range(FunctionCallInfo fcinfo, Metric metric)
 {
 	struct varlena *given = PG_DETOAST_DATUM(PG_GETARG_DATUM(1));
-	RangeCache *cache = fcinfo->flinfo->fn_extra;
+	RangeCache     *cache = fcinfo->flinfo->fn_extra;
 
 	if (cache == NULL)
 	{
 		cache = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(RangeCache));
-		cache->context = AllocSetContextCreate(fcinfo->flinfo->fn_mcxt, "colbert_pg range", ALLOCSET_DEFAULT_SIZES);
+		cache->context = AllocSetContextCreate(fcinfo->flinfo->fn_mcxt, "colbert_pg range",
+											   ALLOCSET_DEFAULT_SIZES);
 		fcinfo->flinfo->fn_extra = cache;
 	}
 	if (cache->given == NULL || VARSIZE_ANY(cache->given) != VARSIZE_ANY(given) ||
@@ -237,13 +240,14 @@ within(FunctionCallInfo fcinfo, Metric metric)
 {
 	const RangeCache *cache = prepared_range(fcinfo, metric);
 	const ScoreRange *range = &cache->range;
-	ScoreQuery *query = cache->query;
-	double		value;
+	ScoreQuery       *query = cache->query;
+	double            value;
 
 	if (cache->empty)
 		PG_RETURN_NULL();
 	/* A scan in the order of the same query has just scored the document. */
-	if (!score_memo_find(PG_GETARG_DATUM(0), (struct varlena *) range->query, metric, &value, &query))
+	if (!score_memo_find(PG_GETARG_DATUM(0), (struct varlena *) range->query, metric, &value,
+						 &query))
 	{
 		MultiVector *doc = PG_GETARG_MULTIVECTOR(0);
 
@@ -253,9 +257,11 @@ within(FunctionCallInfo fcinfo, Metric metric)
 	if (range->of_distance)
 	{
 		value = score_to_distance(query, value);
-		PG_RETURN_BOOL(range->inclusive ? float8_le(value, range->bound) : float8_lt(value, range->bound));
+		PG_RETURN_BOOL(range->inclusive ? float8_le(value, range->bound)
+										: float8_lt(value, range->bound));
 	}
-	PG_RETURN_BOOL(range->inclusive ? float8_ge(value, range->bound) : float8_gt(value, range->bound));
+	PG_RETURN_BOOL(range->inclusive ? float8_ge(value, range->bound)
+									: float8_gt(value, range->bound));
 }
 
 /* doc <#~@ range */

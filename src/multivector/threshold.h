@@ -16,19 +16,19 @@
 #include "multivector/score.h"
 
 /* Operations around a score, as SUPPORT_BOUND is told them. */
-#define BOUND_PLUS			"score + operand"
-#define BOUND_MINUS			"score - operand"
-#define BOUND_SUBTRACTED	"operand - score"
-#define BOUND_TIMES			"score * operand"
-#define BOUND_DIVIDED		"score / operand"
-#define BOUND_REAL			"score::real"
+#define BOUND_PLUS       "score + operand"
+#define BOUND_MINUS      "score - operand"
+#define BOUND_SUBTRACTED "operand - score"
+#define BOUND_TIMES      "score * operand"
+#define BOUND_DIVIDED    "score / operand"
+#define BOUND_REAL       "score::real"
 
 typedef struct ScoreRange
 {
 	MultiVector *query;
-	bool		of_distance;	/* bounds the operator's value from above, not the function's from below */
-	bool		inclusive;
-	double		bound;
+	bool   of_distance; /* bounds the operator's value from above, not the function's from below */
+	bool   inclusive;
+	double bound;
 } ScoreRange;
 
 /*
@@ -44,4 +44,4 @@ extern bool range_from_datum(Datum datum, ScoreRange *range);
  */
 extern double range_floor(const ScoreRange *range, Metric metric);
 
-#endif							/* COLBERT_THRESHOLD_H */
+#endif /* COLBERT_THRESHOLD_H */

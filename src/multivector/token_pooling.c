@@ -51,7 +51,7 @@ ward_init(Ward *ward, const MultiVector *mv)
 	multivector_tokens(mv, 0, mv->ntokens, ward->centroids);
 	for (uint32 t = 0; t < mv->ntokens; t++)
 	{
-		float	   *token = ward->centroids + (Size) t * mv->dim;
+		float *token = ward->centroids + (Size) t * mv->dim;
 
 		for (uint32 k = 0; k < mv->dim && mv->norms[t] > 0.0f; k++)
 			token[k] /= mv->norms[t];
@@ -62,15 +62,17 @@ ward_init(Ward *ward, const MultiVector *mv)
 static MultiVector *
 pool_labels(const MultiVector *mv, const uint32 *labels, uint32 nlabels)
 {
-	Size		dim = mv->dim;
-	float	   *means = palloc_extended(mul_size(mul_size(nlabels, dim), sizeof(float)), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	float	   *token = palloc(dim * sizeof(float));
-	uint32	   *counts = palloc_extended(mul_size(nlabels, sizeof(uint32)), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	Size    dim = mv->dim;
+	float  *means = palloc_extended(mul_size(mul_size(nlabels, dim), sizeof(float)),
+									MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	float  *token = palloc(dim * sizeof(float));
+	uint32 *counts =
+		palloc_extended(mul_size(nlabels, sizeof(uint32)), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	MultiVector *result;
 
 	for (uint32 t = 0; t < mv->ntokens; t++)
 	{
-		float	   *mean = means + labels[t] * dim;
+		float *mean = means + labels[t] * dim;
 
 		multivector_tokens(mv, t, 1, token);
 		counts[labels[t]]++;
@@ -93,15 +95,14 @@ Datum
 multivector_pool_tokens(PG_FUNCTION_ARGS)
 {
 	MultiVector *mv = PG_GETARG_MULTIVECTOR(0);
-	int32		factor = PG_GETARG_INT32(1);
-	uint32		nclusters;
-	uint32	   *labels;
-	Ward		ward;
+	int32        factor = PG_GETARG_INT32(1);
+	uint32       nclusters;
+	uint32      *labels;
+	Ward         ward;
 
 	if (factor < 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("factor must be at least 1, not %d", factor)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("factor must be at least 1, not %d", factor)));
 	nclusters = (mv->ntokens - 1) / (uint32) factor + 1;
 	if (nclusters == mv->ntokens)
 		PG_RETURN_POINTER(mv);

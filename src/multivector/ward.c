@@ -46,25 +46,26 @@ reset(Ward *ward)
 static float
 ward_distance(const Ward *ward, uint32_t a, uint32_t b)
 {
-	float		size_a = (float) ward->sizes[a];
-	float		size_b = (float) ward->sizes[b];
+	float size_a = (float) ward->sizes[a];
+	float size_b = (float) ward->sizes[b];
 
-	return squared_distance(ward->centroids + (size_t) a * ward->dim, ward->centroids + (size_t) b * ward->dim, ward->dim) *
-		(size_a * size_b / (size_a + size_b));
+	return squared_distance(ward->centroids + (size_t) a * ward->dim,
+							ward->centroids + (size_t) b * ward->dim, ward->dim) *
+		   (size_a * size_b / (size_a + size_b));
 }
 
 /* The nearest neighbour of a cluster, of at least two; among equals previous is preferred (WARD_DEAD: there is none). */
 static uint32_t
 nearest_cluster(const Ward *ward, uint32_t cluster, uint32_t previous, float *distance)
 {
-	uint32_t	nearest = previous;
+	uint32_t nearest = previous;
 
 	if (nearest == WARD_DEAD)
 		nearest = ward->active[ward->active[0] == cluster];
 	*distance = ward_distance(ward, cluster, nearest);
 	for (uint32_t i = 0; i < ward->nactive; i++)
 	{
-		float		d;
+		float d;
 
 		if (ward->active[i] == cluster || ward->active[i] == previous)
 			continue;
@@ -82,14 +83,15 @@ nearest_cluster(const Ward *ward, uint32_t cluster, uint32_t previous, float *di
 static bool
 merge_clusters(Ward *ward, uint32_t a, uint32_t b, float height)
 {
-	uint32_t	low = a < b ? a : b;
-	uint32_t	high = a < b ? b : a;
-	float	   *centroid = ward->centroids + (size_t) low * ward->dim;
+	uint32_t     low = a < b ? a : b;
+	uint32_t     high = a < b ? b : a;
+	float       *centroid = ward->centroids + (size_t) low * ward->dim;
 	const float *other = ward->centroids + (size_t) high * ward->dim;
-	float		weight;
-	uint32_t	last;
+	float        weight;
+	uint32_t     last;
 
-	if (a == b || ward->place[a] == WARD_DEAD || ward->place[b] == WARD_DEAD || ward->nmerges + 1 >= ward->ntokens)
+	if (a == b || ward->place[a] == WARD_DEAD || ward->place[b] == WARD_DEAD ||
+		ward->nmerges + 1 >= ward->ntokens)
 		return false;
 	weight = (float) ward->sizes[high] / (float) (ward->sizes[low] + ward->sizes[high]);
 	for (uint32_t k = 0; k < ward->dim; k++)
@@ -117,8 +119,8 @@ push(Ward *ward, uint32_t cluster)
 static bool
 merge_top(Ward *ward)
 {
-	uint32_t	top = ward->chain[ward->nchain - 1];
-	uint32_t	previous = ward->chain[ward->nchain - 2];
+	uint32_t top = ward->chain[ward->nchain - 1];
+	uint32_t previous = ward->chain[ward->nchain - 2];
 
 	ward->nchain -= 2;
 	ward->on_chain[top] = ward->on_chain[previous] = false;
@@ -131,15 +133,16 @@ ward_find_merges(Ward *ward)
 	reset(ward);
 	while (ward->nactive > 1)
 	{
-		uint32_t	nearest;
-		float		distance;
+		uint32_t nearest;
+		float    distance;
 
 		if (ward->check_interrupts != NULL)
 			ward->check_interrupts();
 		if (ward->nchain == 0)
 			push(ward, ward->active[0]);
 		nearest = nearest_cluster(ward, ward->chain[ward->nchain - 1],
-								  ward->nchain > 1 ? ward->chain[ward->nchain - 2] : WARD_DEAD, &distance);
+								  ward->nchain > 1 ? ward->chain[ward->nchain - 2] : WARD_DEAD,
+								  &distance);
 		if (!ward->on_chain[nearest])
 			push(ward, nearest);
 		else if (!merge_top(ward))
@@ -174,16 +177,16 @@ find_root(uint32_t *parents, uint32_t token)
 uint32_t
 ward_label(Ward *ward, uint32_t nmerges, uint32_t *labels)
 {
-	uint32_t   *parents = ward->chain;
-	uint32_t	nlabels = 0;
+	uint32_t *parents = ward->chain;
+	uint32_t  nlabels = 0;
 
 	qsort(ward->merges, ward->nmerges, sizeof(WardMerge), compare_merges);
 	for (uint32_t t = 0; t < ward->ntokens; t++)
 		parents[t] = t;
 	for (uint32_t i = 0; i < nmerges; i++)
 	{
-		uint32_t	a = find_root(parents, ward->merges[i].a);
-		uint32_t	b = find_root(parents, ward->merges[i].b);
+		uint32_t a = find_root(parents, ward->merges[i].a);
+		uint32_t b = find_root(parents, ward->merges[i].b);
 
 		parents[a > b ? a : b] = a > b ? b : a;
 	}
@@ -191,7 +194,7 @@ ward_label(Ward *ward, uint32_t nmerges, uint32_t *labels)
 	/* A root is its cluster's lowest token, so it has its label before the others ask. */
 	for (uint32_t t = 0; t < ward->ntokens; t++)
 	{
-		uint32_t	root = find_root(parents, t);
+		uint32_t root = find_root(parents, t);
 
 		labels[t] = root == t ? nlabels++ : labels[root];
 	}

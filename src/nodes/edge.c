@@ -19,14 +19,14 @@
 void
 edge_encode(const float *from, const float *to, uint32 padded, Edge *edge)
 {
-	float		absolute[8] = {0};
-	float		squared[8] = {0};
-	float		centre[8] = {0};
-	float		factor;
+	float absolute[8] = {0};
+	float squared[8] = {0};
+	float centre[8] = {0};
+	float factor;
 
 	for (uint32 i = 0; i < padded; i += 8)
 	{
-		float		d[8];
+		float d[8];
 
 		for (int j = 0; j < 8; j++)
 			d[j] = to[i + j] - from[i + j];

@@ -41,10 +41,10 @@ typedef int64 LaneBits __attribute__((vector_size(16)));
 /* One edge, encoded. */
 typedef struct Edge
 {
-	uint32		vertex;			/* for its owner to use */
-	float		add;
-	uint16		factor;
-	uint8	   *signs;			/* padded / 8 bytes */
+	uint32 vertex; /* for its owner to use */
+	float  add;
+	uint16 factor;
+	uint8 *signs; /* padded / 8 bytes */
 } Edge;
 
 /* padded: dims of rotated vectors, a multiple of 32. */
@@ -65,7 +65,8 @@ extern void edge_encode(const float *from, const float *to, uint32 padded, Edge 
 
 /* Write an edge into a lane (0 .. 15) of a block; copy a lane to another. */
 extern void edge_block_put(EdgeBlock *block, uint32 padded, uint32 lane, const Edge *edge);
-extern void edge_block_move(EdgeBlock *from, uint32 lane, EdgeBlock *to, uint32 to_lane, uint32 padded);
+extern void edge_block_move(EdgeBlock *from, uint32 lane, EdgeBlock *to, uint32 to_lane,
+							uint32 padded);
 
 /*
  * Estimates of the keys of all lanes for one query token. query: packed
@@ -74,12 +75,12 @@ extern void edge_block_move(EdgeBlock *from, uint32 lane, EdgeBlock *to, uint32 
  * above least.
  */
 static inline bool
-edge_block_estimate(const EdgeBlock *block, const KernelSketchQuery *query, uint32 token, float base, float least,
-					float *estimates)
+edge_block_estimate(const EdgeBlock *block, const KernelSketchQuery *query, uint32 token,
+					float base, float least, float *estimates)
 {
-	Lanes	   *out = (Lanes *) estimates;
+	Lanes       *out = (Lanes *) estimates;
 	const Lanes *add = (const Lanes *) block->add;
-	LaneBits	above = {0};
+	LaneBits     above = {0};
 
 	kernels->sketch_scores(query, token, block->sketch, estimates);
 	for (int i = 0; i < EDGE_LANES / LANES; i++)
@@ -90,4 +91,4 @@ edge_block_estimate(const EdgeBlock *block, const KernelSketchQuery *query, uint
 	return (above[0] | above[1]) != 0;
 }
 
-#endif							/* COLBERT_EDGE_H */
+#endif /* COLBERT_EDGE_H */

@@ -29,52 +29,53 @@
 /* Query tokens, and how many nodes of each are wanted. */
 typedef struct FindQuery
 {
-	const float *tokens;		/* ntokens x dim */
-	uint32		ntokens;
-	uint32		probes;			/* nodes of each, at the most */
-	float		reach;			/* 1: nodes by L2 distance */
-	uint32		ef;				/* of the graph: candidates kept on the way, at least probes */
-	uint64		hops;			/* vertices or parents looked at: increased */
+	const float *tokens; /* ntokens x dim */
+	uint32       ntokens;
+	uint32       probes; /* nodes of each, at the most */
+	float        reach;  /* 1: nodes by L2 distance */
+	uint32       ef;     /* of the graph: candidates kept on the way, at least probes */
+	uint64       hops;   /* vertices or parents looked at: increased */
 } FindQuery;
 
 typedef struct Finder
 {
-	FinderKind	kind;
+	FinderKind kind;
 
 	/* Can vectors of so many dims stand on the finder's pages? */
-	bool		(*fits) (uint32 dim);
+	bool (*fits)(uint32 dim);
 
 	/* Set the item sizes of the finder's arrays, in meta data whose structural options are set. */
-	void		(*lay_out) (MetaPageData *meta);
+	void (*lay_out)(MetaPageData *meta);
 
 	/*
 	 * Open for finding and growing, in a child of the current context. *meta
 	 * belongs to the caller and must live as long; what changes the nodes keeps
 	 * it up to date (and the meta page too: while building, at close).
 	 */
-	void	   *(*open) (ColbertIndex *index, MetaPageData *meta, const SketchParams *params);
-	void		(*close) (void *state);
+	void *(*open)(ColbertIndex *index, MetaPageData *meta, const SketchParams *params);
+	void (*close)(void *state);
 
 	/*
 	 * The nodes nearest to each token, nearest first: those of token t at
 	 * hits[t * probes] on, nhits[t] of them. Checks for interrupts.
 	 */
-	void		(*find) (void *state, FindQuery *query, NodeHit *hits, uint32 *nhits);
+	void (*find)(void *state, FindQuery *query, NodeHit *hits, uint32 *nhits);
 
 	/* The nearest node of each token. */
-	void		(*assign) (void *state, const float *tokens, uint32 ntokens, NodeHit *nearest);
+	void (*assign)(void *state, const float *tokens, uint32 ntokens, NodeHit *nearest);
 
 	/* Add a node with an empty posting list; returns its ordinal. NULL where nodes are only trained. */
-	uint32		(*add) (void *state, const float *vector);
+	uint32 (*add)(void *state, const float *vector);
 
 	/* Make trained centroids the nodes of an index that has none; node_of[c] is set to the node of centroid c. */
-	void		(*store) (void *state, const KmeansResult *trained, uint32 *node_of);
+	void (*store)(void *state, const KmeansResult *trained, uint32 *node_of);
 
 	/*
 	 * Report what is wrong with the nodes; encodings: compare what is encoded
 	 * of their vectors, too. The merge lock is held, so that they stand still.
 	 */
-	void		(*check) (ColbertIndex *index, MetaPageData *meta, const SketchParams *params, Findings *findings, bool encodings);
+	void (*check)(ColbertIndex *index, MetaPageData *meta, const SketchParams *params,
+				  Findings *findings, bool encodings);
 } Finder;
 
 extern const Finder graph_finder;
@@ -94,8 +95,8 @@ has_nodes(const MetaPageData *meta)
 static inline double
 hit_distance(const float *vector, uint32 dim, float key)
 {
-	double		norm = kernel_norm(vector, dim);
-	double		distance = norm * norm - 2 * (double) key;
+	double norm = kernel_norm(vector, dim);
+	double distance = norm * norm - 2 * (double) key;
 
 	return isfinite(distance) ? Max(distance, 0) : 0;
 }
@@ -108,4 +109,4 @@ assigned_add(Assigned *assigned, const float *vector, uint32 dim, float key)
 	assigned->squares += hit_distance(vector, dim, key);
 }
 
-#endif							/* COLBERT_FINDER_H */
+#endif /* COLBERT_FINDER_H */

@@ -36,15 +36,16 @@ size_t
 graph_upper_size(uint32 dim, uint32 m)
 {
 	return sizeof(UpperEntry) + graph_vector_size(dim) +
-		edges_list_size(rotation_padded(dim), edges_lanes(m, 1));
+		   edges_list_size(rotation_padded(dim), edges_lanes(m, 1));
 }
 
 uint32
 graph_largest_m(uint32 dim)
 {
-	uint32		m = 0;
+	uint32 m = 0;
 
-	while (graph_neighbours_size(dim, m + 1) <= PAGE_PAYLOAD && graph_upper_size(dim, m + 1) <= PAGE_PAYLOAD)
+	while (graph_neighbours_size(dim, m + 1) <= PAGE_PAYLOAD &&
+		   graph_upper_size(dim, m + 1) <= PAGE_PAYLOAD)
 		m++;
 	return m;
 }
@@ -52,11 +53,10 @@ graph_largest_m(uint32 dim)
 void
 graph_corrupted(Graph *graph, uint32 vertex, uint32 level)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_INDEX_CORRUPTED),
-			 errmsg("index \"%s\" has a damaged graph: vertex %u of level %u",
-					RelationGetRelationName(graph->index->rel), vertex, level),
-			 errhint("REINDEX it.")));
+	ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
+					errmsg("index \"%s\" has a damaged graph: vertex %u of level %u",
+						   RelationGetRelationName(graph->index->rel), vertex, level),
+					errhint("REINDEX it.")));
 }
 
 static void
@@ -68,20 +68,20 @@ check_shape(Graph *graph)
 		arrays[ARRAY_NEIGHBOURS].item_size != graph_neighbours_size(graph->dim, graph->m) ||
 		arrays[ARRAY_UPPER].item_size != graph_upper_size(graph->dim, graph->m) ||
 		arrays[ARRAY_NODES].nitems != arrays[ARRAY_NEIGHBOURS].nitems)
-		ereport(ERROR,
-				(errcode(ERRCODE_INDEX_CORRUPTED),
-				 errmsg("index \"%s\" has a damaged meta page",
-						RelationGetRelationName(graph->index->rel)),
-				 errhint("REINDEX it.")));
+		ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
+						errmsg("index \"%s\" has a damaged meta page",
+							   RelationGetRelationName(graph->index->rel)),
+						errhint("REINDEX it.")));
 }
 
 Graph *
 graph_open(ColbertIndex *index, MetaPageData *meta, const SketchParams *params)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg graph", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "colbert_pg graph", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext caller = MemoryContextSwitchTo(context);
-	Graph	   *graph = palloc0(sizeof(Graph));
-	uint32		lanes;
+	Graph        *graph = palloc0(sizeof(Graph));
+	uint32        lanes;
 
 	graph->index = index;
 	graph->meta = meta;
@@ -120,7 +120,7 @@ graph_is_building(const Graph *graph)
 Vertex
 graph_vertex_parts(const Graph *graph, char *data, uint32 vertex, uint32 level)
 {
-	Vertex		parts;
+	Vertex parts;
 
 	parts.node = vertex;
 	if (level > 0)
@@ -138,7 +138,7 @@ graph_vertex_parts(const Graph *graph, char *data, uint32 vertex, uint32 level)
 Vertex
 graph_vertex(Graph *graph, char *data, uint32 vertex, uint32 level)
 {
-	Vertex		parts;
+	Vertex parts;
 
 	if (data == NULL || (level > 0 && ((UpperEntry *) data)->level != level))
 		graph_corrupted(graph, vertex, level);

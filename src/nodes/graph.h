@@ -34,7 +34,7 @@
  */
 typedef struct Graph Graph;
 extern Graph *graph_open(ColbertIndex *index, MetaPageData *meta, const SketchParams *params);
-extern void graph_close(Graph *graph);
+extern void   graph_close(Graph *graph);
 
 /* The meta data that it was opened with. */
 extern const MetaPageData *graph_meta(const Graph *graph);
@@ -51,12 +51,13 @@ extern bool graph_is_building(const Graph *graph);
  */
 typedef struct GraphWidth
 {
-	float		reach;
-	uint32		ef;				/* vertices that the walk keeps */
-	uint32		n;				/* nodes wanted */
+	float  reach;
+	uint32 ef; /* vertices that the walk keeps */
+	uint32 n;  /* nodes wanted */
 } GraphWidth;
 
-extern uint32 graph_search(Graph *graph, const float *vector, const GraphWidth *width, NodeHit *hits, uint64 *hops);
+extern uint32 graph_search(Graph *graph, const float *vector, const GraphWidth *width,
+						   NodeHit *hits, uint64 *hops);
 
 /*
  * graph_assign.c: the nearest node of each of many tokens, among those that a
@@ -79,12 +80,13 @@ extern uint32 graph_insert(Graph *graph, const float *vector, float shrink);
 extern void graph_count_at_close(Graph *graph);
 
 /* graph_check.c: Finder.check of the graph. */
-extern void graph_check(ColbertIndex *index, MetaPageData *meta, const SketchParams *params, Findings *findings, bool edges);
+extern void graph_check(ColbertIndex *index, MetaPageData *meta, const SketchParams *params,
+						Findings *findings, bool edges);
 
 /* Item sizes of the graph's arrays, and the largest m whose neighbours fit on a page (0: none does). */
 extern size_t graph_node_size(uint32 dim);
-extern size_t graph_neighbours_size(uint32 dim, uint32 m);	/* lowest level: 2m neighbours */
-extern size_t graph_upper_size(uint32 dim, uint32 m);	/* levels above: m neighbours */
+extern size_t graph_neighbours_size(uint32 dim, uint32 m); /* lowest level: 2m neighbours */
+extern size_t graph_upper_size(uint32 dim, uint32 m);      /* levels above: m neighbours */
 extern uint32 graph_largest_m(uint32 dim);
 
-#endif							/* COLBERT_GRAPH_H */
+#endif /* COLBERT_GRAPH_H */

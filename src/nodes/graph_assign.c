@@ -29,7 +29,7 @@
 
 /* Points that train a centre, and centres whose groups a token is compared with. */
 #define POINTS_OF_A_CENTRE 64
-#define PROBED_CENTRES 6
+#define PROBED_CENTRES     6
 
 /* Nodes that are put into their groups at a time. */
 #define NODES_AT_A_TIME 1024
@@ -39,16 +39,16 @@
 
 typedef struct Grouping
 {
-	Graph	   *graph;
-	uint32		nvertices;
-	bool	   *named;			/* nvertices: some list names it, or it is the entry */
-	uint32	   *vertices;		/* nnodes: the vertices that tokens may go to */
-	uint16	   *halves;			/* nnodes x dim: their vectors */
-	uint32		nnodes;
-	uint32	   *group;			/* by node */
-	uint32	   *order;			/* vertices, grouped */
-	KmeansResult centres;		/* on one level */
-	KmeansResult grouped;		/* centres, and the nodes as their children */
+	Graph       *graph;
+	uint32       nvertices;
+	bool        *named;    /* nvertices: some list names it, or it is the entry */
+	uint32      *vertices; /* nnodes: the vertices that tokens may go to */
+	uint16      *halves;   /* nnodes x dim: their vectors */
+	uint32       nnodes;
+	uint32      *group;   /* by node */
+	uint32      *order;   /* vertices, grouped */
+	KmeansResult centres; /* on one level */
+	KmeansResult grouped; /* centres, and the nodes as their children */
 } Grouping;
 
 static void *
@@ -61,8 +61,8 @@ allocate(size_t n, size_t size)
 static void
 read_vertex(Grouping *grouping, char *data, uint32 vertex)
 {
-	Graph	   *graph = grouping->graph;
-	Vertex		parts = graph_vertex_parts(graph, data, vertex, 0);
+	Graph               *graph = grouping->graph;
+	Vertex               parts = graph_vertex_parts(graph, data, vertex, 0);
 	const NeighbourList *list = parts.edges.list;
 
 	if (list->count > parts.edges.lanes)
@@ -71,7 +71,8 @@ read_vertex(Grouping *grouping, char *data, uint32 vertex)
 		if (list->vertices[i] < grouping->nvertices)
 			grouping->named[list->vertices[i]] = true;
 	grouping->vertices[grouping->nnodes] = vertex;
-	memcpy(grouping->halves + (size_t) grouping->nnodes * graph->dim, parts.entry->vector, graph->dim * sizeof(uint16));
+	memcpy(grouping->halves + (size_t) grouping->nnodes * graph->dim, parts.entry->vector,
+		   graph->dim * sizeof(uint16));
 	grouping->nnodes++;
 }
 
@@ -79,8 +80,8 @@ read_vertex(Grouping *grouping, char *data, uint32 vertex)
 static void
 drop_unnamed(Grouping *grouping)
 {
-	size_t		dim = grouping->graph->dim;
-	uint32		kept = 0;
+	size_t dim = grouping->graph->dim;
+	uint32 kept = 0;
 
 	for (uint32 i = 0; i < grouping->nnodes; i++)
 	{
@@ -96,9 +97,9 @@ drop_unnamed(Grouping *grouping)
 static void
 read_nodes(Grouping *grouping)
 {
-	Graph	   *graph = grouping->graph;
+	Graph           *graph = grouping->graph;
 	const ArrayMeta *array = &graph->meta->arrays[ARRAY_NEIGHBOURS];
-	uint32		entry = graph->meta->entry_node;
+	uint32           entry = graph->meta->entry_node;
 
 	grouping->named = palloc_extended(grouping->nvertices, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	grouping->vertices = allocate(grouping->nvertices, sizeof(uint32));
@@ -107,8 +108,8 @@ read_nodes(Grouping *grouping)
 		grouping->named[entry] = true;
 	for (uint32 first = 0, run; first < grouping->nvertices; first += run)
 	{
-		char	   *data;
-		Buffer		buffer = parray_read(graph->index, graph->meta, ARRAY_NEIGHBOURS, first, &data);
+		char  *data;
+		Buffer buffer = parray_read(graph->index, graph->meta, ARRAY_NEIGHBOURS, first, &data);
 
 		run = Min(parray_run(array, first), grouping->nvertices - first);
 		for (uint32 i = 0; data != NULL && i < run; i++)
@@ -124,15 +125,15 @@ static void
 train_centres(Grouping *grouping)
 {
 	const uint16_t *chunks[1] = {grouping->halves};
-	KmeansInput input = {
-		.chunks = chunks,
-		.chunk_shift = (uint32) pg_ceil_log2_32(Max(grouping->nnodes, 2)),
-		.dim = grouping->graph->dim,
-		.ncentroids = (uint32) ceil(sqrt(grouping->nnodes)),
-		.nparents = 1,
-		.seed = grouping->graph->meta->seed,
-	};
-	uint32	   *rows;
+	KmeansInput     input = {
+			.chunks = chunks,
+			.chunk_shift = (uint32) pg_ceil_log2_32(Max(grouping->nnodes, 2)),
+			.dim = grouping->graph->dim,
+			.ncentroids = (uint32) ceil(sqrt(grouping->nnodes)),
+			.nparents = 1,
+			.seed = grouping->graph->meta->seed,
+    };
+	uint32 *rows;
 
 	input.nsample = Min(grouping->nnodes, (uint64) input.ncentroids * POINTS_OF_A_CENTRE);
 	rows = allocate(input.nsample, sizeof(uint32));
@@ -146,14 +147,14 @@ train_centres(Grouping *grouping)
 static void
 choose_groups(Grouping *grouping)
 {
-	uint32		dim = grouping->graph->dim;
+	uint32          dim = grouping->graph->dim;
 	KmeansAssigner *assigner = kmeans_assigner_create(&grouping->centres, dim, 1, &kmeans_hooks);
-	float	   *nodes = allocate(NODES_AT_A_TIME, dim * sizeof(float));
+	float          *nodes = allocate(NODES_AT_A_TIME, dim * sizeof(float));
 
 	grouping->group = allocate(grouping->nnodes, sizeof(uint32));
 	for (uint32 first = 0; first < grouping->nnodes; first += NODES_AT_A_TIME)
 	{
-		uint32		n = Min(NODES_AT_A_TIME, grouping->nnodes - first);
+		uint32 n = Min(NODES_AT_A_TIME, grouping->nnodes - first);
 
 		kernels->half_to_float(grouping->halves + (size_t) first * dim, nodes, (size_t) n * dim);
 		kmeans_assign(assigner, nodes, n, grouping->group + first, NULL);
@@ -166,11 +167,11 @@ choose_groups(Grouping *grouping)
 static void
 group_nodes(Grouping *grouping)
 {
-	uint32		dim = grouping->graph->dim;
-	uint32		ncentres = grouping->centres.ncentroids;
+	uint32        dim = grouping->graph->dim;
+	uint32        ncentres = grouping->centres.ncentroids;
 	KmeansResult *grouped = &grouping->grouped;
-	uint32	   *end = palloc0(mul_size(ncentres, sizeof(uint32)));
-	uint32		sum = 0;
+	uint32       *end = palloc0(mul_size(ncentres, sizeof(uint32)));
+	uint32        sum = 0;
 
 	grouped->parents = grouping->centres.centroids;
 	grouped->child_start = allocate((size_t) ncentres + 1, sizeof(uint32));
@@ -178,12 +179,13 @@ group_nodes(Grouping *grouping)
 		end[grouping->group[i]]++;
 	for (uint32 c = 0; c < ncentres; c++)
 	{
-		uint32		count = end[c];
+		uint32 count = end[c];
 
 		end[c] = sum;
 		if (count == 0)
 			continue;
-		memmove(grouped->parents + (size_t) grouped->nparents * dim, grouped->parents + (size_t) c * dim, dim * sizeof(float));
+		memmove(grouped->parents + (size_t) grouped->nparents * dim,
+				grouped->parents + (size_t) c * dim, dim * sizeof(float));
 		grouped->child_start[grouped->nparents++] = sum;
 		sum += count;
 	}
@@ -194,12 +196,13 @@ group_nodes(Grouping *grouping)
 	grouped->centroids = allocate(sum, dim * sizeof(float));
 	for (uint32 i = 0; i < grouping->nnodes; i++)
 	{
-		uint32		at = end[grouping->group[i]]++;
+		uint32 at = end[grouping->group[i]]++;
 
 		if (i % NODES_AT_A_TIME == 0)
 			CHECK_FOR_INTERRUPTS();
 		grouping->order[at] = grouping->vertices[i];
-		kernels->half_to_float(grouping->halves + (size_t) i * dim, grouped->centroids + (size_t) at * dim, dim);
+		kernels->half_to_float(grouping->halves + (size_t) i * dim,
+							   grouped->centroids + (size_t) at * dim, dim);
 	}
 	grouped->codes = allocate(sum, kmeans_centroid_size(dim) - dim * sizeof(float));
 	kmeans_encode(grouped, dim, &kmeans_hooks);
@@ -209,35 +212,38 @@ group_nodes(Grouping *grouping)
 static bool
 assign_pays(const Graph *graph, uint32 ntokens)
 {
-	uint64		nnodes = graph->meta->arrays[ARRAY_NEIGHBOURS].nitems;
-	uint64		node_size = kmeans_centroid_size(graph->dim) + graph->dim * sizeof(uint16) + 4 * sizeof(uint32);
+	uint64 nnodes = graph->meta->arrays[ARRAY_NEIGHBOURS].nitems;
+	uint64 node_size =
+		kmeans_centroid_size(graph->dim) + graph->dim * sizeof(uint16) + 4 * sizeof(uint32);
 
 	return nnodes > 0 && nnodes <= (uint64) ntokens * NODES_OF_A_TOKEN &&
-		nnodes * node_size <= maintenance_memory() / NODES_SHARE;
+		   nnodes * node_size <= maintenance_memory() / NODES_SHARE;
 }
 
 bool
 graph_assign_many(Graph *graph, const float *tokens, uint32 ntokens, NodeHit *nearest)
 {
-	Grouping	grouping = {.graph = graph, .nvertices = graph->meta->arrays[ARRAY_NEIGHBOURS].nitems};
+	Grouping grouping = {.graph = graph, .nvertices = graph->meta->arrays[ARRAY_NEIGHBOURS].nitems};
 	MemoryContext context;
 	MemoryContext caller;
 
 	if (!assign_pays(graph, ntokens))
 		return false;
-	context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg graph assignment", ALLOCSET_DEFAULT_SIZES);
+	context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg graph assignment",
+									ALLOCSET_DEFAULT_SIZES);
 	caller = MemoryContextSwitchTo(context);
 	read_nodes(&grouping);
 	if (grouping.nnodes > 0)
 	{
-		uint32	   *found = allocate(ntokens, sizeof(uint32));
-		float	   *keys = allocate(ntokens, sizeof(float));
+		uint32 *found = allocate(ntokens, sizeof(uint32));
+		float  *keys = allocate(ntokens, sizeof(float));
 
 		train_centres(&grouping);
 		choose_groups(&grouping);
 		group_nodes(&grouping);
-		kmeans_assign(kmeans_assigner_create(&grouping.grouped, graph->dim, PROBED_CENTRES, &kmeans_hooks),
-					  tokens, ntokens, found, keys);
+		kmeans_assign(
+			kmeans_assigner_create(&grouping.grouped, graph->dim, PROBED_CENTRES, &kmeans_hooks),
+			tokens, ntokens, found, keys);
 		for (uint32 i = 0; i < ntokens; i++)
 			nearest[i] = (NodeHit) {grouping.order[found[i]], keys[i]};
 	}

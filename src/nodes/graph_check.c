@@ -19,24 +19,24 @@
 
 typedef struct GraphCheck
 {
-	Graph	   *graph;
-	Findings   *findings;
-	uint32		nnodes;
-	uint32		nupper;
-	NodeEntry  *nodes;
-	uint8	   *levels;			/* of each UpperEntry */
-	char	   *item;			/* the vertex that is looked at */
-	char	   *other;
-	float	   *rotated;		/* its vector */
-	float	   *other_rotated;
-	Edge		edge;
+	Graph     *graph;
+	Findings  *findings;
+	uint32     nnodes;
+	uint32     nupper;
+	NodeEntry *nodes;
+	uint8     *levels; /* of each UpperEntry */
+	char      *item;   /* the vertex that is looked at */
+	char      *other;
+	float     *rotated; /* its vector */
+	float     *other_rotated;
+	Edge       edge;
 } GraphCheck;
 
 /* Copy a vertex; its parts. */
 static Vertex
 read_vertex(GraphCheck *check, uint32 vertex, uint32 level, char *item)
 {
-	Graph	   *graph = check->graph;
+	Graph *graph = check->graph;
 
 	parray_copy_out(graph->index, graph->meta, graph_array(level), vertex, 1, item);
 	return graph_vertex_parts(graph, item, vertex, level);
@@ -46,11 +46,12 @@ read_vertex(GraphCheck *check, uint32 vertex, uint32 level, char *item)
 static bool
 widen_vector(GraphCheck *check, const Vertex *vertex)
 {
-	Graph	   *graph = check->graph;
+	Graph *graph = check->graph;
 
 	kernels->half_to_float(vertex->entry->vector, graph->vector, graph->dim);
-	return vertex->entry->half_norm == 0.5f * graph_dot(graph->vector, graph->vector, graph->width) &&
-		vertex->entry->shrink > 0 && vertex->entry->shrink <= 1;
+	return vertex->entry->half_norm ==
+			   0.5f * graph_dot(graph->vector, graph->vector, graph->width) &&
+		   vertex->entry->shrink > 0 && vertex->entry->shrink <= 1;
 }
 
 /* ---- neighbours ---- */
@@ -59,7 +60,8 @@ widen_vector(GraphCheck *check, const Vertex *vertex)
 static bool
 vertex_exists(const GraphCheck *check, uint32 vertex, uint32 level)
 {
-	return level == 0 ? vertex < check->nnodes : vertex < check->nupper && check->levels[vertex] == level;
+	return level == 0 ? vertex < check->nnodes
+					  : vertex < check->nupper && check->levels[vertex] == level;
 }
 
 static bool
@@ -78,33 +80,36 @@ check_neighbours(GraphCheck *check, uint32 vertex, uint32 level, const EdgeList 
 
 	if (list->count > edges_limit(check->graph->m, level))
 	{
-		findings_add(check->findings, FINDING_ERROR, vertex, "vertex of level %u has %u neighbours, at most %u fit",
-					 level, list->count, edges_limit(check->graph->m, level));
+		findings_add(check->findings, FINDING_ERROR, vertex,
+					 "vertex of level %u has %u neighbours, at most %u fit", level, list->count,
+					 edges_limit(check->graph->m, level));
 		return;
 	}
 	for (uint32 lane = 0; lane < list->count; lane++)
-		if (!vertex_exists(check, list->vertices[lane], level) || list->vertices[lane] == vertex || named_before(list, lane))
-			findings_add(check->findings, FINDING_ERROR, vertex,
-						 "vertex of level %u has %u as a neighbour: itself, or twice, or no vertex of that level",
-						 level, list->vertices[lane]);
+		if (!vertex_exists(check, list->vertices[lane], level) || list->vertices[lane] == vertex ||
+			named_before(list, lane))
+			findings_add(
+				check->findings, FINDING_ERROR, vertex,
+				"vertex of level %u has %u as a neighbour: itself, or twice, or no vertex of that level",
+				level, list->vertices[lane]);
 }
 
 /* Encode a vertex's edges again: they must come out as they are. */
 static void
 check_edges(GraphCheck *check, uint32 vertex, uint32 level, Vertex *parts)
 {
-	Graph	   *graph = check->graph;
-	size_t		size = graph->meta->arrays[graph_array(level)].item_size;
-	char	   *again = palloc(size);
-	Vertex		copy;
+	Graph *graph = check->graph;
+	size_t size = graph->meta->arrays[graph_array(level)].item_size;
+	char  *again = palloc(size);
+	Vertex copy;
 
 	rotation_apply(graph->rotation, graph->vector, check->rotated);
 	memcpy(again, check->item, size);
 	copy = graph_vertex_parts(graph, again, vertex, level);
 	for (uint32 lane = 0; lane < parts->edges.list->count; lane++)
 	{
-		uint32		neighbour = parts->edges.list->vertices[lane];
-		Vertex		to;
+		uint32 neighbour = parts->edges.list->vertices[lane];
+		Vertex to;
 
 		if (!vertex_exists(check, neighbour, level))
 			continue;
@@ -116,7 +121,8 @@ check_edges(GraphCheck *check, uint32 vertex, uint32 level, Vertex *parts)
 		edge_put(copy.edges, lane, &check->edge);
 	}
 	if (memcmp(again, check->item, size) != 0)
-		findings_add(check->findings, FINDING_ERROR, vertex, "edges of a vertex of level %u are not those of its vector", level);
+		findings_add(check->findings, FINDING_ERROR, vertex,
+					 "edges of a vertex of level %u are not those of its vector", level);
 	pfree(again);
 }
 
@@ -125,20 +131,22 @@ check_edges(GraphCheck *check, uint32 vertex, uint32 level, Vertex *parts)
 static void
 check_vertex(GraphCheck *check, uint32 vertex, uint32 level, bool edges)
 {
-	Vertex		parts;
+	Vertex parts;
 
 	CHECK_FOR_INTERRUPTS();
 	parts = read_vertex(check, vertex, level, check->item);
 	if (!widen_vector(check, &parts))
-		findings_add(check->findings, FINDING_ERROR, vertex, "vertex of level %u has a vector of another length than it says", level);
+		findings_add(check->findings, FINDING_ERROR, vertex,
+					 "vertex of level %u has a vector of another length than it says", level);
 	check_neighbours(check, vertex, level, &parts.edges);
 	if (level > 0 && parts.node < check->nnodes)
 	{
-		Vertex		lowest = read_vertex(check, parts.node, 0, check->other);
+		Vertex lowest = read_vertex(check, parts.node, 0, check->other);
 
 		if (memcmp(parts.entry, lowest.entry, graph_vector_size(check->graph->dim)) != 0)
-			findings_add(check->findings, FINDING_ERROR, vertex, "vertex of level %u has another vector than its node %u",
-						 level, parts.node);
+			findings_add(check->findings, FINDING_ERROR, vertex,
+						 "vertex of level %u has another vector than its node %u", level,
+						 parts.node);
 	}
 	if (edges && parts.edges.list->count <= edges_limit(check->graph->m, level))
 		check_edges(check, vertex, level, &parts);
@@ -150,15 +158,16 @@ read_levels(GraphCheck *check)
 {
 	for (uint32 upper = 0; upper < check->nupper; upper++)
 	{
-		Graph	   *graph = check->graph;
-		UpperEntry	entry;
+		Graph     *graph = check->graph;
+		UpperEntry entry;
 
 		CHECK_FOR_INTERRUPTS();
 		parray_copy_out(graph->index, graph->meta, ARRAY_UPPER, upper, 1, check->item);
 		memcpy(&entry, check->item, sizeof(entry));
 		if (entry.level < 1 || entry.level > GRAPH_MAX_LEVEL || entry.node >= check->nnodes ||
 			check->nodes[entry.node].upper != upper - (entry.level - 1))
-			findings_add(check->findings, FINDING_ERROR, upper, "upper entry is of node %u and level %u, which does not lead to it",
+			findings_add(check->findings, FINDING_ERROR, upper,
+						 "upper entry is of node %u and level %u, which does not lead to it",
 						 entry.node, entry.level);
 		else
 			check->levels[upper] = (uint8) entry.level;
@@ -169,8 +178,8 @@ read_levels(GraphCheck *check)
 static uint32
 top_level(const GraphCheck *check, uint32 node)
 {
-	uint32		upper = check->nodes[node].upper;
-	uint32		level = 0;
+	uint32 upper = check->nodes[node].upper;
+	uint32 level = 0;
 
 	if (upper == INVALID_ORDINAL)
 		return 0;
@@ -187,18 +196,23 @@ check_entry(GraphCheck *check)
 	if (check->nnodes == 0 || meta->entry_node >= check->nnodes)
 	{
 		if (check->nnodes > 0 || meta->entry_node != INVALID_ORDINAL)
-			findings_add(check->findings, FINDING_ERROR, NO_ITEM, "entry is node %u of %u", meta->entry_node, check->nnodes);
+			findings_add(check->findings, FINDING_ERROR, NO_ITEM, "entry is node %u of %u",
+						 meta->entry_node, check->nnodes);
 		return;
 	}
 	if (top_level(check, meta->entry_node) != meta->entry_level)
-		findings_add(check->findings, FINDING_ERROR, meta->entry_node, "entry is of level %u, the meta page says %u",
+		findings_add(check->findings, FINDING_ERROR, meta->entry_node,
+					 "entry is of level %u, the meta page says %u",
 					 top_level(check, meta->entry_node), meta->entry_level);
 	for (uint32 node = 0; node < check->nnodes; node++)
 	{
 		if (check->nodes[node].upper != INVALID_ORDINAL && top_level(check, node) == 0)
-			findings_add(check->findings, FINDING_ERROR, node, "node leads to upper entry %u, which is not its", check->nodes[node].upper);
+			findings_add(check->findings, FINDING_ERROR, node,
+						 "node leads to upper entry %u, which is not its",
+						 check->nodes[node].upper);
 		if (top_level(check, node) > meta->entry_level)
-			findings_add(check->findings, FINDING_ERROR, node, "node is on a level above the entry's");
+			findings_add(check->findings, FINDING_ERROR, node,
+						 "node is on a level above the entry's");
 	}
 }
 
@@ -206,16 +220,16 @@ check_entry(GraphCheck *check)
 
 typedef struct Reach
 {
-	uint32	   *queue;			/* vertices of one level */
-	uint32		count;
-	uint8	   *reached;		/* a bit a vertex of that level */
+	uint32 *queue; /* vertices of one level */
+	uint32  count;
+	uint8  *reached; /* a bit a vertex of that level */
 } Reach;
 
 static void
 reach(Reach *reach, uint32 vertex)
 {
-	uint8	   *byte = &reach->reached[vertex >> 3];
-	uint8		bit = 1 << (vertex & 7);
+	uint8 *byte = &reach->reached[vertex >> 3];
+	uint8  bit = 1 << (vertex & 7);
 
 	if (*byte & bit)
 		return;
@@ -243,11 +257,12 @@ spread(GraphCheck *check, Reach *from, uint32 level)
 static void
 descend(GraphCheck *check, Reach *from, uint32 level)
 {
-	uint32		n = from->count;
-	uint32	   *below = palloc_extended(mul_size(Max(n, 1), sizeof(uint32)), MCXT_ALLOC_HUGE);
+	uint32  n = from->count;
+	uint32 *below = palloc_extended(mul_size(Max(n, 1), sizeof(uint32)), MCXT_ALLOC_HUGE);
 
 	for (uint32 i = 0; i < n; i++)
-		below[i] = level > 1 ? from->queue[i] - 1 : read_vertex(check, from->queue[i], level, check->item).node;
+		below[i] = level > 1 ? from->queue[i] - 1
+							 : read_vertex(check, from->queue[i], level, check->item).node;
 	from->count = 0;
 	if (level == 1)
 		memset(from->reached, 0, Max(check->nnodes, check->nupper) / 8 + 1);
@@ -261,13 +276,14 @@ static void
 check_ways(GraphCheck *check)
 {
 	const MetaPageData *meta = check->graph->meta;
-	uint32		most = Max(check->nnodes, check->nupper);
-	Reach		from = {0};
+	uint32              most = Max(check->nnodes, check->nupper);
+	Reach               from = {0};
 
 	from.queue = palloc_extended(mul_size(most, sizeof(uint32)), MCXT_ALLOC_HUGE);
 	from.reached = palloc_extended(most / 8 + 1, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	reach(&from, meta->entry_level == 0 ? meta->entry_node
-		  : check->nodes[meta->entry_node].upper + meta->entry_level - 1);
+	reach(&from, meta->entry_level == 0
+					 ? meta->entry_node
+					 : check->nodes[meta->entry_node].upper + meta->entry_level - 1);
 	for (uint32 level = meta->entry_level; level > 0; level--)
 	{
 		spread(check, &from, level);
@@ -275,8 +291,9 @@ check_ways(GraphCheck *check)
 	}
 	spread(check, &from, 0);
 	if (check->nnodes - from.count > MAX_UNREACHED * check->nnodes)
-		findings_add(check->findings, FINDING_WARNING, NO_ITEM, "%u of %u nodes cannot be reached from the entry",
-					 check->nnodes - from.count, check->nnodes);
+		findings_add(check->findings, FINDING_WARNING, NO_ITEM,
+					 "%u of %u nodes cannot be reached from the entry", check->nnodes - from.count,
+					 check->nnodes);
 }
 
 /* ---- the whole ---- */
@@ -284,15 +301,16 @@ check_ways(GraphCheck *check)
 static GraphCheck *
 begin(ColbertIndex *index, MetaPageData *meta, const SketchParams *params, Findings *findings)
 {
-	GraphCheck *check = palloc0(sizeof(GraphCheck));
+	GraphCheck      *check = palloc0(sizeof(GraphCheck));
 	const ArrayMeta *arrays = meta->arrays;
-	size_t		item_size = Max(arrays[ARRAY_NEIGHBOURS].item_size, arrays[ARRAY_UPPER].item_size);
+	size_t item_size = Max(arrays[ARRAY_NEIGHBOURS].item_size, arrays[ARRAY_UPPER].item_size);
 
 	check->graph = graph_open(index, meta, params);
 	check->findings = findings;
 	check->nnodes = arrays[ARRAY_NODES].nitems;
 	check->nupper = arrays[ARRAY_UPPER].nitems;
-	check->nodes = palloc_extended(Max(mul_size(check->nnodes, sizeof(NodeEntry)), 1), MCXT_ALLOC_HUGE);
+	check->nodes =
+		palloc_extended(Max(mul_size(check->nnodes, sizeof(NodeEntry)), 1), MCXT_ALLOC_HUGE);
 	parray_copy_out(index, meta, ARRAY_NODES, 0, check->nnodes, check->nodes);
 	check->levels = palloc_extended(Max(check->nupper, 1), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	check->item = palloc(item_size);
@@ -304,7 +322,8 @@ begin(ColbertIndex *index, MetaPageData *meta, const SketchParams *params, Findi
 }
 
 void
-graph_check(ColbertIndex *index, MetaPageData *meta, const SketchParams *params, Findings *findings, bool edges)
+graph_check(ColbertIndex *index, MetaPageData *meta, const SketchParams *params, Findings *findings,
+			bool edges)
 {
 	GraphCheck *check = begin(index, meta, params, findings);
 

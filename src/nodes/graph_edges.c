@@ -13,13 +13,14 @@ size_t
 edges_list_size(uint32 padded, uint32 lanes)
 {
 	return offsetof(NeighbourList, vertices) + lanes * sizeof(uint32) +
-		lanes / EDGE_LANES * edge_block_size(padded);
+		   lanes / EDGE_LANES * edge_block_size(padded);
 }
 
 static EdgeBlock *
 edge_block(EdgeList edges, uint32 block)
 {
-	return (EdgeBlock *) ((char *) (edges.list->vertices + edges.lanes) + block * edge_block_size(edges.padded));
+	return (EdgeBlock *) ((char *) (edges.list->vertices + edges.lanes) +
+						  block * edge_block_size(edges.padded));
 }
 
 void
@@ -38,13 +39,14 @@ edge_move(EdgeList edges, uint32 from, uint32 to)
 }
 
 uint32
-edges_estimate(EdgeList edges, const KernelSketchQuery *query, float base,
-			   uint32 *vertices, float *estimates)
+edges_estimate(EdgeList edges, const KernelSketchQuery *query, float base, uint32 *vertices,
+			   float *estimates)
 {
-	uint32		count = edges.list->count;
+	uint32 count = edges.list->count;
 
 	memcpy(vertices, edges.list->vertices, count * sizeof(uint32));
 	for (uint32 lane = 0; lane < count; lane += EDGE_LANES)
-		edge_block_estimate(edge_block(edges, lane / EDGE_LANES), query, 0, base, INFINITY, estimates + lane);
+		edge_block_estimate(edge_block(edges, lane / EDGE_LANES), query, 0, base, INFINITY,
+							estimates + lane);
 	return count;
 }

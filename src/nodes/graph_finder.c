@@ -26,7 +26,7 @@ graph_fits(uint32 dim)
 static void
 graph_lay_out(MetaPageData *meta)
 {
-	uint32		largest = graph_largest_m(meta->dim);
+	uint32 largest = graph_largest_m(meta->dim);
 
 	if (meta->m > largest)
 	{
@@ -55,20 +55,20 @@ graph_state_close(void *state)
 static void
 graph_find(void *state, FindQuery *query, NodeHit *hits, uint32 *nhits)
 {
-	uint32		dim = graph_meta(state)->dim;
-	GraphWidth	width = {query->reach, Max(query->ef, query->probes), query->probes};
+	uint32     dim = graph_meta(state)->dim;
+	GraphWidth width = {query->reach, Max(query->ef, query->probes), query->probes};
 
 	for (uint32 t = 0; t < query->ntokens; t++)
-		nhits[t] = graph_search(state, query->tokens + (size_t) t * dim, &width, hits + (size_t) t * query->probes,
-								&query->hops);
+		nhits[t] = graph_search(state, query->tokens + (size_t) t * dim, &width,
+								hits + (size_t) t * query->probes, &query->hops);
 }
 
 static void
 graph_assign(void *state, const float *tokens, uint32 ntokens, NodeHit *nearest)
 {
-	uint32		dim = graph_meta(state)->dim;
+	uint32           dim = graph_meta(state)->dim;
 	const GraphWidth width = {1, ASSIGN_EF, 1};
-	uint64		hops = 0;
+	uint64           hops = 0;
 
 	if (graph_assign_many(state, tokens, ntokens, nearest))
 		return;
@@ -88,7 +88,7 @@ static void
 report_nodes(const Graph *graph, uint32 done, uint32 total)
 {
 	static const int params[] = {PROGRESS_CREATEIDX_TUPLES_TOTAL, PROGRESS_CREATEIDX_TUPLES_DONE};
-	const int64 values[] = {total, done};
+	const int64      values[] = {total, done};
 
 	if (graph_is_building(graph))
 		pgstat_progress_update_multi_param(lengthof(params), params, values);
@@ -97,15 +97,15 @@ report_nodes(const Graph *graph, uint32 done, uint32 total)
 static void
 graph_store(void *state, const KmeansResult *trained, uint32 *node_of)
 {
-	uint32		n = trained->ncentroids;
-	uint32	   *order = palloc_extended(mul_size(n, sizeof(uint32)), MCXT_ALLOC_HUGE);
+	uint32        n = trained->ncentroids;
+	uint32       *order = palloc_extended(mul_size(n, sizeof(uint32)), MCXT_ALLOC_HUGE);
 	pg_prng_state random;
 
 	/* Fisher-Yates: centroids come grouped by parent, which would make a lopsided graph. */
 	pg_prng_seed(&random, graph_meta(state)->seed);
 	for (uint32 i = 0; i < n; i++)
 	{
-		uint32		j = (uint32) pg_prng_uint64_range(&random, 0, i);
+		uint32 j = (uint32) pg_prng_uint64_range(&random, 0, i);
 
 		order[i] = order[j];
 		order[j] = i;
@@ -117,8 +117,9 @@ graph_store(void *state, const KmeansResult *trained, uint32 *node_of)
 		report_nodes(state, i, n);
 		if (i == n / 2)
 			COLBERT_PAUSE("nodes-stored");
-		node_of[order[i]] = graph_insert(state, trained->centroids + (size_t) order[i] * graph_meta(state)->dim,
-										 trained->shrinks != NULL ? trained->shrinks[order[i]] : 1);
+		node_of[order[i]] =
+			graph_insert(state, trained->centroids + (size_t) order[i] * graph_meta(state)->dim,
+						 trained->shrinks != NULL ? trained->shrinks[order[i]] : 1);
 	}
 	report_nodes(state, n, n);
 	pfree(order);

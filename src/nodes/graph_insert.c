@@ -24,48 +24,48 @@
 
 /* The share of maintenance_work_mem that copies of vectors may take: one in so many. */
 #define CACHE_SHARE 4
-#define MIN_CACHED 1024
+#define MIN_CACHED  1024
 
 /* Copies of node vectors (VertexEntry): that of node n in slot n mod nslots. */
 typedef struct VectorCache
 {
-	uint32	   *owner;			/* INVALID_ORDINAL where empty */
-	char	   *entries;
-	size_t		entry_size;
-	uint32		nslots;			/* a power of two */
-	uint32		largest;		/* nslots may grow to that */
+	uint32 *owner; /* INVALID_ORDINAL where empty */
+	char   *entries;
+	size_t  entry_size;
+	uint32  nslots;  /* a power of two */
+	uint32  largest; /* nslots may grow to that */
 } VectorCache;
 
 /* The links of the new node on one level, either way. */
 typedef struct LevelLinks
 {
-	uint32		count;
-	Edge	   *forward;
-	Edge	   *back;
+	uint32 count;
+	Edge  *forward;
+	Edge  *back;
 } LevelLinks;
 
 struct GraphWriter
 {
 	VectorCache cache;
-	bool		meta_dirty;		/* the meta page lags behind graph->meta */
+	bool        meta_dirty; /* the meta page lags behind graph->meta */
 
 	/* The new node. */
-	uint32		node;
-	uint32		level;
-	uint32		upper;			/* its first UpperEntry */
+	uint32       node;
+	uint32       level;
+	uint32       upper; /* its first UpperEntry */
 	VertexEntry *entry;
-	float	   *vector;			/* as stored: rounded to binary16 */
-	float	   *rotated;
-	LevelLinks	links[GRAPH_MAX_LEVEL + 1];
+	float       *vector; /* as stored: rounded to binary16 */
+	float       *rotated;
+	LevelLinks   links[GRAPH_MAX_LEVEL + 1];
 
 	/* Scratch for choosing neighbours. */
-	float	   *pool;			/* rows of vectors */
-	uint32	   *pool_vertices;
+	float          *pool; /* rows of vectors */
+	uint32         *pool_vertices;
 	GraphCandidate *candidates;
-	uint32	   *chosen;
-	bool	   *kept;
-	float	   *other_rotated;
-	char	   *item;			/* a vertex to be written */
+	uint32         *chosen;
+	bool           *kept;
+	float          *other_rotated;
+	char           *item; /* a vertex to be written */
 };
 
 /* ---- copies of vectors ---- */
@@ -82,7 +82,7 @@ cache_allocate(Graph *graph, VectorCache *cache, uint32 nslots)
 static void
 cache_init(Graph *graph, VectorCache *cache)
 {
-	size_t		budget = maintenance_memory() / CACHE_SHARE;
+	size_t budget = maintenance_memory() / CACHE_SHARE;
 
 	cache->entry_size = graph_vector_size(graph->dim);
 	cache->largest = MIN_CACHED;
@@ -111,7 +111,7 @@ cache_grow(Graph *graph, VectorCache *cache, uint32 nnodes)
 {
 	while (cache->nslots < nnodes && cache->nslots < cache->largest)
 	{
-		VectorCache	old = *cache;
+		VectorCache old = *cache;
 
 		cache_allocate(graph, cache, old.nslots * 2);
 		for (uint32 i = 0; i < old.nslots; i++)
@@ -127,14 +127,14 @@ static void
 read_vector(Graph *graph, uint32 level, uint32 vertex, float *vector)
 {
 	VectorCache *cache = &graph->writer->cache;
-	Buffer		buffer = InvalidBuffer;
+	Buffer       buffer = InvalidBuffer;
 	VertexEntry *entry;
 
 	if (level == 0 && cache->owner[vertex & (cache->nslots - 1)] == vertex)
 		entry = cache_entry(cache, vertex);
 	else
 	{
-		char	   *data;
+		char *data;
 
 		if (vertex >= graph->meta->arrays[graph_array(level)].nitems)
 			graph_corrupted(graph, vertex, level);
@@ -153,8 +153,8 @@ read_vector(Graph *graph, uint32 level, uint32 vertex, float *vector)
 static Edge *
 allocate_edges(Graph *graph, uint32 count)
 {
-	Edge	   *edges = palloc(count * sizeof(Edge));
-	uint8	   *signs = palloc(count * (graph->padded / 8));
+	Edge  *edges = palloc(count * sizeof(Edge));
+	uint8 *signs = palloc(count * (graph->padded / 8));
 
 	for (uint32 i = 0; i < count; i++)
 		edges[i].signs = signs + i * (graph->padded / 8);
@@ -165,8 +165,8 @@ static GraphWriter *
 writer_create(Graph *graph)
 {
 	MemoryContext caller = MemoryContextSwitchTo(graph->context);
-	GraphWriter *writer = palloc0(sizeof(GraphWriter));
-	uint32		rows = Max(graph->meta->ef_construction, edges_limit(graph->m, 0)) + 1;
+	GraphWriter  *writer = palloc0(sizeof(GraphWriter));
+	uint32        rows = Max(graph->meta->ef_construction, edges_limit(graph->m, 0)) + 1;
 
 	cache_init(graph, &writer->cache);
 	writer->entry = palloc0(graph_vector_size(graph->dim));
@@ -175,21 +175,22 @@ writer_create(Graph *graph)
 	writer->other_rotated = palloc(graph->padded * sizeof(float));
 	for (uint32 level = 0; level <= GRAPH_MAX_LEVEL; level++)
 	{
-		uint32		limit = edges_limit(graph->m, level);
+		uint32 limit = edges_limit(graph->m, level);
 
 		writer->links[level].forward = allocate_edges(graph, limit);
 		writer->links[level].back = allocate_edges(graph, limit);
 	}
 
 	/* half_to_float writes dim floats of a row: what is past them stays zero. */
-	writer->pool = MemoryContextAllocExtended(graph->context, mul_size(mul_size(rows, graph->width), sizeof(float)),
+	writer->pool = MemoryContextAllocExtended(graph->context,
+											  mul_size(mul_size(rows, graph->width), sizeof(float)),
 											  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	writer->pool_vertices = palloc(rows * sizeof(uint32));
 	writer->candidates = palloc(rows * sizeof(GraphCandidate));
 	writer->chosen = palloc(rows * sizeof(uint32));
 	writer->kept = palloc(rows * sizeof(bool));
-	writer->item = palloc0(Max(graph_neighbours_size(graph->dim, graph->m),
-							   graph_upper_size(graph->dim, graph->m)));
+	writer->item = palloc0(
+		Max(graph_neighbours_size(graph->dim, graph->m), graph_upper_size(graph->dim, graph->m)));
 	MemoryContextSwitchTo(caller);
 	return writer;
 }
@@ -212,10 +213,10 @@ graph_close(Graph *graph)
 static uint32
 draw_level(const MetaPageData *meta, uint32 node)
 {
-	uint64		state = meta->seed ^ ((uint64) node << 32 | node);
-	uint64		draw = splitmix_next(&state);
-	uint64		chance = PG_UINT64_MAX / Max(meta->m, 2);
-	uint32		level = 0;
+	uint64 state = meta->seed ^ ((uint64) node << 32 | node);
+	uint64 draw = splitmix_next(&state);
+	uint64 chance = PG_UINT64_MAX / Max(meta->m, 2);
+	uint32 level = 0;
 
 	while (draw < chance && level < GRAPH_MAX_LEVEL)
 	{
@@ -249,7 +250,8 @@ encode_link(Graph *graph, uint32 row, uint32 level, Edge *forward, Edge *back)
 {
 	GraphWriter *writer = graph->writer;
 
-	rotation_apply(graph->rotation, writer->pool + (size_t) row * graph->width, writer->other_rotated);
+	rotation_apply(graph->rotation, writer->pool + (size_t) row * graph->width,
+				   writer->other_rotated);
 	edge_encode(writer->rotated, writer->other_rotated, graph->padded, forward);
 	edge_encode(writer->other_rotated, writer->rotated, graph->padded, back);
 	forward->vertex = writer->pool_vertices[row];
@@ -261,22 +263,24 @@ static void
 choose_neighbours(Graph *graph, uint32 level)
 {
 	GraphWriter *writer = graph->writer;
-	LevelLinks *links = &writer->links[level];
-	uint32		n = graph->results.count;
+	LevelLinks  *links = &writer->links[level];
+	uint32       n = graph->results.count;
 
 	for (uint32 i = 0; i < n; i++)
 	{
-		float	   *row = writer->pool + (size_t) i * graph->width;
+		float *row = writer->pool + (size_t) i * graph->width;
 
 		writer->pool_vertices[i] = graph->results.hits[i].node;
 		read_vector(graph, level, writer->pool_vertices[i], row);
-		writer->candidates[i] = (GraphCandidate) {i, graph_distance(writer->vector, row, graph->width)};
+		writer->candidates[i] =
+			(GraphCandidate) {i, graph_distance(writer->vector, row, graph->width)};
 	}
 	graph_sort_candidates(writer->candidates, n);
 	links->count = graph_select_neighbours(writer->pool, graph->width, writer->candidates, n,
 										   edges_limit(graph->m, level), writer->chosen);
 	for (uint32 i = 0; i < links->count; i++)
-		encode_link(graph, writer->candidates[writer->chosen[i]].row, level, &links->forward[i], &links->back[i]);
+		encode_link(graph, writer->candidates[writer->chosen[i]].row, level, &links->forward[i],
+					&links->back[i]);
 }
 
 /* Find and choose neighbours on every level of the new node. */
@@ -311,8 +315,8 @@ static void
 build_vertex(Graph *graph, uint32 level)
 {
 	GraphWriter *writer = graph->writer;
-	LevelLinks *links = &writer->links[level];
-	Vertex		vertex;
+	LevelLinks  *links = &writer->links[level];
+	Vertex       vertex;
 
 	memset(writer->item, 0, graph->meta->arrays[graph_array(level)].item_size);
 	if (level > 0)
@@ -329,13 +333,14 @@ static void
 write_node(Graph *graph)
 {
 	GraphWriter *writer = graph->writer;
-	NodeEntry	node = {.postings.block = InvalidBlockNumber, .upper = writer->upper};
+	NodeEntry    node = {.postings.block = InvalidBlockNumber, .upper = writer->upper};
 
 	parray_copy_in(graph->index, graph->meta, ARRAY_NODES, writer->node, 1, &node);
 	for (uint32 level = 0; level <= writer->level; level++)
 	{
 		build_vertex(graph, level);
-		parray_copy_in(graph->index, graph->meta, graph_array(level), own_vertex(writer, level), 1, writer->item);
+		parray_copy_in(graph->index, graph->meta, graph_array(level), own_vertex(writer, level), 1,
+					   writer->item);
 	}
 	cache_put(&writer->cache, writer->node, writer->entry);
 }
@@ -348,16 +353,17 @@ static bool
 choose_kept(Graph *graph, uint32 vertex, const uint32 *lanes, uint32 count, uint32 level)
 {
 	GraphWriter *writer = graph->writer;
-	uint32		nchosen;
-	bool		add = false;
+	uint32       nchosen;
+	bool         add = false;
 
 	read_vector(graph, level, vertex, graph->vector);
 	for (uint32 i = 0; i <= count; i++)
 	{
-		float	   *row = writer->pool + (size_t) i * graph->width;
+		float *row = writer->pool + (size_t) i * graph->width;
 
 		read_vector(graph, level, i < count ? lanes[i] : own_vertex(writer, level), row);
-		writer->candidates[i] = (GraphCandidate) {i, graph_distance(graph->vector, row, graph->width)};
+		writer->candidates[i] =
+			(GraphCandidate) {i, graph_distance(graph->vector, row, graph->width)};
 	}
 	graph_sort_candidates(writer->candidates, count + 1);
 	nchosen = graph_select_neighbours(writer->pool, graph->width, writer->candidates, count + 1,
@@ -366,7 +372,7 @@ choose_kept(Graph *graph, uint32 vertex, const uint32 *lanes, uint32 count, uint
 	memset(writer->kept, 0, count * sizeof(bool));
 	for (uint32 i = 0; i < nchosen; i++)
 	{
-		uint32		row = writer->candidates[writer->chosen[i]].row;
+		uint32 row = writer->candidates[writer->chosen[i]].row;
 
 		if (row < count)
 			writer->kept[row] = true;
@@ -380,7 +386,7 @@ choose_kept(Graph *graph, uint32 vertex, const uint32 *lanes, uint32 count, uint
 static void
 drop_edges(EdgeList edges, const bool *kept)
 {
-	uint32		count = 0;
+	uint32 count = 0;
 
 	for (uint32 lane = 0; lane < edges.list->count; lane++)
 	{
@@ -397,14 +403,14 @@ drop_edges(EdgeList edges, const bool *kept)
 static void
 link_back(Graph *graph, uint32 vertex, uint32 level, const Edge *edge)
 {
-	ArrayKind	array = graph_array(level);
-	char	   *data;
-	Buffer		buffer = parray_read(graph->index, graph->meta, array, vertex, &data);
-	EdgeList	edges = graph_vertex(graph, data, vertex, level).edges;
-	uint32		count = edges.list->count;
-	bool		full = count >= edges_limit(graph->m, level);
-	bool		add = true;
-	Change		change;
+	ArrayKind array = graph_array(level);
+	char     *data;
+	Buffer    buffer = parray_read(graph->index, graph->meta, array, vertex, &data);
+	EdgeList  edges = graph_vertex(graph, data, vertex, level).edges;
+	uint32    count = edges.list->count;
+	bool      full = count >= edges_limit(graph->m, level);
+	bool      add = true;
+	Change    change;
 
 	if (full)
 		memcpy(graph->lane_vertices, edges.list->vertices, count * sizeof(uint32));
@@ -428,14 +434,15 @@ link_back(Graph *graph, uint32 vertex, uint32 level, const Edge *edge)
 static void
 take_places(Graph *graph)
 {
-	GraphWriter *writer = graph->writer;
+	GraphWriter  *writer = graph->writer;
 	MetaPageData *meta = graph->meta;
 
 	writer->level = draw_level(meta, meta->arrays[ARRAY_NODES].nitems);
 	make_room(graph, writer->level);
 	writer->node = parray_take(meta, ARRAY_NODES, 1);
 	parray_take(meta, ARRAY_NEIGHBOURS, 1);
-	writer->upper = writer->level > 0 ? parray_take(meta, ARRAY_UPPER, writer->level) : INVALID_ORDINAL;
+	writer->upper =
+		writer->level > 0 ? parray_take(meta, ARRAY_UPPER, writer->level) : INVALID_ORDINAL;
 }
 
 /* The new node's vector, as readers will see it: finite whatever it was. */
@@ -457,7 +464,7 @@ uint32
 graph_insert(Graph *graph, const float *vector, float shrink)
 {
 	MetaPageData *meta = graph->meta;
-	GraphWriter *writer;
+	GraphWriter  *writer;
 
 	CHECK_FOR_INTERRUPTS();
 	if (graph->writer == NULL)

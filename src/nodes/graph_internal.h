@@ -23,8 +23,8 @@
 typedef struct EdgeList
 {
 	NeighbourList *list;
-	uint32		lanes;
-	uint32		padded;
+	uint32         lanes;
+	uint32         padded;
 } EdgeList;
 
 /* Most neighbours on a level, and the lanes that hold them. */
@@ -59,10 +59,10 @@ extern uint32 edges_estimate(EdgeList edges, const KernelSketchQuery *query, flo
 /* A vertex that a walk has seen from others. */
 typedef struct Sighting
 {
-	uint32		vertex;			/* INVALID_ORDINAL: an empty slot */
-	uint32		estimates;		/* how many mean is of, or VERTEX_EXPANDED */
-	float		mean;
-	float		queued;			/* the mean that it was last queued by */
+	uint32 vertex;    /* INVALID_ORDINAL: an empty slot */
+	uint32 estimates; /* how many mean is of, or VERTEX_EXPANDED */
+	float  mean;
+	float  queued; /* the mean that it was last queued by */
 } Sighting;
 
 #define VERTEX_EXPANDED ((uint32) 0)
@@ -70,43 +70,43 @@ typedef struct Sighting
 /* Open addressing. */
 typedef struct SightingTable
 {
-	Sighting   *slots;
-	uint32		nslots;			/* a power of two */
-	uint32		count;
+	Sighting *slots;
+	uint32    nslots; /* a power of two */
+	uint32    count;
 } SightingTable;
 
 typedef struct GraphWriter GraphWriter;
 
 struct Graph
 {
-	ColbertIndex *index;
-	MetaPageData *meta;
+	ColbertIndex   *index;
+	MetaPageData   *meta;
 	const Rotation *rotation;
-	MemoryContext context;
-	uint32		dim;
-	uint32		width;			/* graph_width(dim) */
-	uint32		padded;			/* rotation->padded */
-	uint32		m;
+	MemoryContext   context;
+	uint32          dim;
+	uint32          width;  /* graph_width(dim) */
+	uint32          padded; /* rotation->padded */
+	uint32          m;
 
 	/* The query. */
-	float	   *query;			/* width floats */
-	float	   *rotated;		/* padded floats */
-	void	   *sketch_memory;
+	float             *query;   /* width floats */
+	float             *rotated; /* padded floats */
+	void              *sketch_memory;
 	KernelSketchQuery *sketch;
 
 	/* The walk, over vertices of one level: the frontier by estimate, the results by exact key. */
-	HitPool		frontier;
-	HitPool		results;
-	HitPool		found;			/* on the lowest level, by key for reach */
-	float		reach;
+	HitPool       frontier;
+	HitPool       results;
+	HitPool       found; /* on the lowest level, by key for reach */
+	float         reach;
 	SightingTable sightings;
-	uint64		hops;
-	float	   *vector;			/* width floats: the vertex being looked at */
-	uint32	   *lane_vertices;
-	float	   *lane_estimates;
+	uint64        hops;
+	float        *vector; /* width floats: the vertex being looked at */
+	uint32       *lane_vertices;
+	float        *lane_estimates;
 
-	bool		counts_at_close;	/* the meta page counts new nodes when the graph is closed */
-	GraphWriter *writer;		/* NULL until the first insert */
+	bool         counts_at_close; /* the meta page counts new nodes when the graph is closed */
+	GraphWriter *writer;          /* NULL until the first insert */
 };
 
 /* Bytes of a VertexEntry with its vector. */
@@ -122,9 +122,9 @@ graph_array(uint32 level)
 /* A vertex, on a page or in memory. */
 typedef struct Vertex
 {
-	uint32		node;
+	uint32       node;
 	VertexEntry *entry;
-	EdgeList	edges;
+	EdgeList     edges;
 } Vertex;
 
 /* The parts of the item at data. */
@@ -134,8 +134,7 @@ extern Vertex graph_vertex_parts(const Graph *graph, char *data, uint32 vertex, 
 extern Vertex graph_vertex(Graph *graph, char *data, uint32 vertex, uint32 level);
 
 /* Report a page that cannot be right. */
-compat_noreturn
-extern void graph_corrupted(Graph *graph, uint32 vertex, uint32 level);
+compat_noreturn extern void graph_corrupted(Graph *graph, uint32 vertex, uint32 level);
 
 /* Set the query of the walks that follow (dim floats). */
 extern void graph_set_query(Graph *graph, const float *vector);
@@ -152,4 +151,4 @@ extern void graph_walk(Graph *graph, uint32 level, uint32 ef);
 /* Turn the vertices of a level in graph->results into the same nodes' on the level below. */
 extern void graph_descend(Graph *graph, uint32 level);
 
-#endif							/* COLBERT_GRAPH_INTERNAL_H */
+#endif /* COLBERT_GRAPH_INTERNAL_H */

@@ -30,7 +30,7 @@
 #include "nodes/graph_internal.h"
 #include "utils/memutils.h"
 
-#define MIN_SLOTS 512
+#define MIN_SLOTS    512
 #define MIN_FRONTIER 16
 
 /* ---- sightings ---- */
@@ -39,7 +39,7 @@
 static inline Sighting *
 find_sighting(const SightingTable *table, uint32 vertex)
 {
-	uint32		i = (vertex * 0x9E3779B1U) >> 7 & (table->nslots - 1);
+	uint32 i = (vertex * 0x9E3779B1U) >> 7 & (table->nslots - 1);
 
 	while (table->slots[i].vertex != vertex && table->slots[i].vertex != INVALID_ORDINAL)
 		i = (i + 1) & (table->nslots - 1);
@@ -89,7 +89,7 @@ queue_vertex(HitPool *frontier, Sighting *sighting)
 static inline void
 add_estimate(Graph *graph, uint32 vertex, float estimate)
 {
-	Sighting   *sighting = find_sighting(&graph->sightings, vertex);
+	Sighting *sighting = find_sighting(&graph->sightings, vertex);
 
 	if (sighting->vertex == INVALID_ORDINAL)
 	{
@@ -112,13 +112,13 @@ add_estimate(Graph *graph, uint32 vertex, float estimate)
 static bool
 next_vertex(Graph *graph, uint32 *vertex)
 {
-	HitPool    *frontier = &graph->frontier;
-	float		worst = pool_worst(&graph->results);
+	HitPool *frontier = &graph->frontier;
+	float    worst = pool_worst(&graph->results);
 
 	while (frontier->count > 0 && frontier->hits[frontier->count - 1].key > worst)
 	{
-		NodeHit	top = frontier->hits[--frontier->count];
-		Sighting   *sighting = find_sighting(&graph->sightings, top.node);
+		NodeHit   top = frontier->hits[--frontier->count];
+		Sighting *sighting = find_sighting(&graph->sightings, top.node);
 
 		if (sighting->estimates == VERTEX_EXPANDED)
 			continue;
@@ -139,18 +139,19 @@ next_vertex(Graph *graph, uint32 *vertex)
 void
 graph_set_query(Graph *graph, const float *vector)
 {
-	float		constant = 0;
+	float constant = 0;
 
 	memcpy(graph->query, vector, graph->dim * sizeof(float));
 	rotation_apply(graph->rotation, vector, graph->rotated);
-	graph->sketch = kernel_sketch_pack(graph->sketch_memory, graph->rotated, &constant, 1, graph->padded, false);
+	graph->sketch = kernel_sketch_pack(graph->sketch_memory, graph->rotated, &constant, 1,
+									   graph->padded, false);
 }
 
 bool
 graph_start(Graph *graph)
 {
 	const MetaPageData *meta = graph->meta;
-	uint32		entry = meta->entry_node;
+	uint32              entry = meta->entry_node;
 
 	pool_reset(&graph->results, 1, graph->context);
 	if (entry == INVALID_ORDINAL)
@@ -159,8 +160,8 @@ graph_start(Graph *graph)
 		graph_corrupted(graph, entry, meta->entry_level);
 	if (meta->entry_level > 0)
 	{
-		char	   *data;
-		Buffer		buffer = parray_read(graph->index, meta, ARRAY_NODES, entry, &data);
+		char  *data;
+		Buffer buffer = parray_read(graph->index, meta, ARRAY_NODES, entry, &data);
 
 		entry = data != NULL ? ((NodeEntry *) data)->upper : INVALID_ORDINAL;
 		UnlockReleaseBuffer(buffer);
@@ -177,14 +178,14 @@ graph_descend(Graph *graph, uint32 level)
 {
 	for (uint32 i = 0; i < graph->results.count; i++)
 	{
-		NodeHit   *hit = &graph->results.hits[i];
+		NodeHit *hit = &graph->results.hits[i];
 
 		if (level > 1)
 			hit->node--;
 		else
 		{
-			char	   *data;
-			Buffer		buffer = parray_read(graph->index, graph->meta, ARRAY_UPPER, hit->node, &data);
+			char  *data;
+			Buffer buffer = parray_read(graph->index, graph->meta, ARRAY_UPPER, hit->node, &data);
 
 			hit->node = graph_vertex(graph, data, hit->node, level).node;
 			UnlockReleaseBuffer(buffer);
@@ -200,7 +201,7 @@ static float
 worst_of_interest(const Graph *graph)
 {
 	const HitPool *frontier = &graph->frontier;
-	float		worst = pool_worst(&graph->results);
+	float          worst = pool_worst(&graph->results);
 
 	if (frontier->count > 0 && frontier->count + 1 >= frontier->capacity)
 		worst = Max(worst, frontier->hits[0].key);
@@ -215,15 +216,15 @@ worst_of_interest(const Graph *graph)
 static uint32
 filter_lanes(Graph *graph, uint32 count, uint32 nvertices)
 {
-	uint32	   *vertices = graph->lane_vertices;
-	float	   *estimates = graph->lane_estimates;
-	float		worst = worst_of_interest(graph);
-	uint32		kept = 0;
+	uint32 *vertices = graph->lane_vertices;
+	float  *estimates = graph->lane_estimates;
+	float   worst = worst_of_interest(graph);
+	uint32  kept = 0;
 
 	for (uint32 i = 0; i < count; i++)
 	{
-		uint32		vertex = vertices[i];
-		float		estimate = estimates[i];
+		uint32 vertex = vertices[i];
+		float  estimate = estimates[i];
 
 		vertices[kept] = vertex;
 		estimates[kept] = estimate;
@@ -237,7 +238,7 @@ static inline float
 found_key_of(const Graph *graph, const VertexEntry *entry, float similarity)
 {
 	/* The nearest node is asked for by the distance to what is stored. */
-	float		shrink = graph->reach > 1 ? entry->shrink : 1;
+	float shrink = graph->reach > 1 ? entry->shrink : 1;
 
 	return shrink * (graph->reach * similarity - shrink * entry->half_norm);
 }
@@ -246,15 +247,15 @@ found_key_of(const Graph *graph, const VertexEntry *entry, float similarity)
 static void
 expand(Graph *graph, uint32 vertex, uint32 level)
 {
-	ArrayKind	array = graph_array(level);
-	uint32		nvertices = graph->meta->arrays[array].nitems;
-	char	   *data;
-	Buffer		buffer;
-	Vertex		parts;
-	float		similarity;
-	float		base;
-	float		found_key;
-	uint32		count;
+	ArrayKind array = graph_array(level);
+	uint32    nvertices = graph->meta->arrays[array].nitems;
+	char     *data;
+	Buffer    buffer;
+	Vertex    parts;
+	float     similarity;
+	float     base;
+	float     found_key;
+	uint32    count;
 
 	if (vertex >= nvertices)
 		graph_corrupted(graph, vertex, level);
@@ -264,8 +265,8 @@ expand(Graph *graph, uint32 vertex, uint32 level)
 	similarity = graph_dot(graph->query, graph->vector, graph->width);
 	base = similarity - parts.entry->half_norm;
 	found_key = found_key_of(graph, parts.entry, similarity);
-	count = edges_estimate(parts.edges, graph->sketch, base,
-						   graph->lane_vertices, graph->lane_estimates);
+	count = edges_estimate(parts.edges, graph->sketch, base, graph->lane_vertices,
+						   graph->lane_estimates);
 	UnlockReleaseBuffer(buffer);
 
 	graph->hops++;
@@ -281,8 +282,8 @@ expand(Graph *graph, uint32 vertex, uint32 level)
 void
 graph_walk(Graph *graph, uint32 level, uint32 ef)
 {
-	uint32		nstart = graph->results.count;
-	uint32		vertex;
+	uint32 nstart = graph->results.count;
+	uint32 vertex;
 
 	pool_reset(&graph->frontier, Max(Max(ef, nstart), MIN_FRONTIER), graph->context);
 	clear_sightings(&graph->sightings, graph->context);
@@ -299,7 +300,8 @@ graph_walk(Graph *graph, uint32 level, uint32 ef)
 }
 
 uint32
-graph_search(Graph *graph, const float *vector, const GraphWidth *width, NodeHit *hits, uint64 *hops)
+graph_search(Graph *graph, const float *vector, const GraphWidth *width, NodeHit *hits,
+			 uint64 *hops)
 {
 	if (!graph_start(graph))
 		return 0;

@@ -15,7 +15,7 @@
 static inline float
 sum_quads(Quad a, Quad b, Quad c, Quad d)
 {
-	Quad		s = (a + b) + (c + d);
+	Quad s = (a + b) + (c + d);
 
 	return (s[0] + s[2]) + (s[1] + s[3]);
 }
@@ -23,10 +23,7 @@ sum_quads(Quad a, Quad b, Quad c, Quad d)
 float
 graph_dot(const float *a, const float *b, uint32_t width)
 {
-	Quad		s0 = {0},
-				s1 = {0},
-				s2 = {0},
-				s3 = {0};
+	Quad s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
 
 	for (uint32_t k = 0; k < width; k += GRAPH_STRANDS)
 	{
@@ -41,17 +38,14 @@ graph_dot(const float *a, const float *b, uint32_t width)
 float
 graph_distance(const float *a, const float *b, uint32_t width)
 {
-	Quad		s0 = {0},
-				s1 = {0},
-				s2 = {0},
-				s3 = {0};
+	Quad s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
 
 	for (uint32_t k = 0; k < width; k += GRAPH_STRANDS)
 	{
-		Quad		d0 = quad_load(a + k) - quad_load(b + k);
-		Quad		d1 = quad_load(a + k + 4) - quad_load(b + k + 4);
-		Quad		d2 = quad_load(a + k + 8) - quad_load(b + k + 8);
-		Quad		d3 = quad_load(a + k + 12) - quad_load(b + k + 12);
+		Quad d0 = quad_load(a + k) - quad_load(b + k);
+		Quad d1 = quad_load(a + k + 4) - quad_load(b + k + 4);
+		Quad d2 = quad_load(a + k + 8) - quad_load(b + k + 8);
+		Quad d3 = quad_load(a + k + 12) - quad_load(b + k + 12);
 
 		s0 += d0 * d0;
 		s1 += d1 * d1;
@@ -106,7 +100,7 @@ uint32_t
 graph_select_neighbours(const float *vectors, uint32_t width, const GraphCandidate *candidates,
 						uint32_t n, uint32_t limit, uint32_t *chosen)
 {
-	uint32_t	nchosen = 0;
+	uint32_t nchosen = 0;
 
 	for (uint32_t i = 0; i < n && nchosen < limit; i++)
 		if (!is_shadowed(vectors, width, candidates, &candidates[i], chosen, nchosen))

@@ -23,13 +23,13 @@ graph_width(uint32_t dim)
 }
 
 extern float graph_dot(const float *a, const float *b, uint32_t width);
-extern float graph_distance(const float *a, const float *b, uint32_t width);	/* |a - b|^2 */
+extern float graph_distance(const float *a, const float *b, uint32_t width); /* |a - b|^2 */
 
 /* A node that may become a neighbour: row of its vector, distance from the node that chooses. */
 typedef struct GraphCandidate
 {
-	uint32_t	row;
-	float		distance;
+	uint32_t row;
+	float    distance;
 } GraphCandidate;
 
 /* Put candidates in order: nearest first, the lower row among equals. */
@@ -42,7 +42,8 @@ extern void graph_sort_candidates(GraphCandidate *candidates, uint32_t n);
  * that chooses. vectors holds rows of width floats. Writes the indexes into
  * candidates of the chosen, in their order; returns how many.
  */
-extern uint32_t graph_select_neighbours(const float *vectors, uint32_t width, const GraphCandidate *candidates,
-										uint32_t n, uint32_t limit, uint32_t *chosen);
+extern uint32_t graph_select_neighbours(const float *vectors, uint32_t width,
+										const GraphCandidate *candidates, uint32_t n,
+										uint32_t limit, uint32_t *chosen);
 
-#endif							/* COLBERT_GRAPH_SELECT_H */
+#endif /* COLBERT_GRAPH_SELECT_H */

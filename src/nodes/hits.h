@@ -17,17 +17,17 @@
 /* A node, or a vertex of a graph, and how near it is: <q, x> - |x|^2/2, larger is nearer by L2. */
 typedef struct NodeHit
 {
-	uint32		node;
-	float		key;
+	uint32 node;
+	float  key;
 } NodeHit;
 
 /* The best hits so far, at most capacity of them: an array sorted by key, the worst first. */
 typedef struct HitPool
 {
-	NodeHit    *hits;
-	uint32		count;
-	uint32		capacity;
-	uint32		allocated;
+	NodeHit *hits;
+	uint32   count;
+	uint32   capacity;
+	uint32   allocated;
 } HitPool;
 
 /* Empty a pool, and let it keep so many hits. */
@@ -56,12 +56,12 @@ static inline uint32
 pool_rank(const HitPool *pool, float key)
 {
 	const NodeHit *hits = pool->hits;
-	uint32		below = 0;
-	uint32		n = pool->count;
+	uint32         below = 0;
+	uint32         n = pool->count;
 
 	while (n > 1)
 	{
-		uint32		half = n / 2;
+		uint32 half = n / 2;
 
 		below += half * (uint32) (hits[below + half - 1].key < key);
 		n -= half;
@@ -73,8 +73,8 @@ pool_rank(const HitPool *pool, float key)
 static inline void
 pool_add(HitPool *pool, uint32 node, float key)
 {
-	NodeHit    *hits = pool->hits;
-	uint32		rank = pool_rank(pool, key);
+	NodeHit *hits = pool->hits;
+	uint32   rank = pool_rank(pool, key);
 
 	if (pool->count < pool->capacity)
 		memmove(hits + rank + 1, hits + rank, (pool->count++ - rank) * sizeof(NodeHit));
@@ -95,4 +95,4 @@ pool_best(const HitPool *pool, uint32 n, NodeHit *best)
 	return n;
 }
 
-#endif							/* COLBERT_HITS_H */
+#endif /* COLBERT_HITS_H */

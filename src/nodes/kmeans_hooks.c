@@ -30,4 +30,5 @@ hook_interrupt(void *arg)
 	CHECK_FOR_INTERRUPTS();
 }
 
-const KmeansHooks kmeans_hooks = {.alloc = hook_alloc, .release = hook_release, .interrupt = hook_interrupt};
+const KmeansHooks kmeans_hooks = {
+	.alloc = hook_alloc, .release = hook_release, .interrupt = hook_interrupt};

@@ -13,4 +13,4 @@
 /* palloc in the current context, and interrupts. */
 extern const KmeansHooks kmeans_hooks;
 
-#endif							/* COLBERT_KMEANS_HOOKS_H */
+#endif /* COLBERT_KMEANS_HOOKS_H */

@@ -16,10 +16,10 @@
  * children of few parents are often not the best of all: short queries, whose
  * lists are many, can afford MAX_SPARE_PARENTS.
  */
-#define PARENTS_PER_NODE	.8
-#define SPARE_VISITS		384
-#define MIN_PARENTS			16
-#define MAX_SPARE_PARENTS	64
+#define PARENTS_PER_NODE  .8
+#define SPARE_VISITS      384
+#define MIN_PARENTS       16
+#define MAX_SPARE_PARENTS 64
 
 size_t
 lists_row_size(uint32 dim)
@@ -30,17 +30,17 @@ lists_row_size(uint32 dim)
 void
 lists_corrupted(const Lists *lists, uint32 parent)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_INDEX_CORRUPTED),
-			 errmsg("index \"%s\" has damaged lists: parent %u",
-					RelationGetRelationName(lists->index->rel), parent),
-			 errhint("REINDEX it.")));
+	ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
+					errmsg("index \"%s\" has damaged lists: parent %u",
+						   RelationGetRelationName(lists->index->rel), parent),
+					errhint("REINDEX it.")));
 }
 
 static bool
 lists_fits(uint32 dim)
 {
-	return lists_row_size(dim) <= PAGE_PAYLOAD && edge_block_size(rotation_padded(dim)) <= PAGE_PAYLOAD;
+	return lists_row_size(dim) <= PAGE_PAYLOAD &&
+		   edge_block_size(rotation_padded(dim)) <= PAGE_PAYLOAD;
 }
 
 static void
@@ -65,17 +65,18 @@ check_shape(const Lists *lists)
 		arrays[ARRAY_CHILD_EDGES].item_size != edge_block_size(lists->rotation->padded) ||
 		arrays[ARRAY_NODES].nitems != arrays[ARRAY_CENTROIDS].nitems ||
 		arrays[ARRAY_PARENTS].nitems != arrays[ARRAY_CHILDREN].nitems)
-		ereport(ERROR,
-				(errcode(ERRCODE_INDEX_CORRUPTED),
-				 errmsg("index \"%s\" has a damaged meta page", RelationGetRelationName(lists->index->rel)),
-				 errhint("REINDEX it.")));
+		ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
+						errmsg("index \"%s\" has a damaged meta page",
+							   RelationGetRelationName(lists->index->rel)),
+						errhint("REINDEX it.")));
 }
 
 static void *
 lists_open(ColbertIndex *index, MetaPageData *meta, const SketchParams *params)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg lists", ALLOCSET_DEFAULT_SIZES);
-	Lists	   *lists = MemoryContextAllocZero(context, sizeof(Lists));
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "colbert_pg lists", ALLOCSET_DEFAULT_SIZES);
+	Lists *lists = MemoryContextAllocZero(context, sizeof(Lists));
 
 	lists->index = index;
 	lists->meta = meta;
@@ -86,10 +87,13 @@ lists_open(ColbertIndex *index, MetaPageData *meta, const SketchParams *params)
 	check_shape(lists);
 	lists->reached = MemoryContextAlloc(context, LISTS_CHUNK * lists->dim * sizeof(float));
 	lists->packed = MemoryContextAlloc(context, kernel_sq8_query_size(LISTS_CHUNK, lists->dim));
-	lists->rotated = MemoryContextAlloc(context, LISTS_CHUNK * lists->rotation->padded * sizeof(float));
-	lists->edges_packed = MemoryContextAlloc(context, kernel_sketch_query_size(LISTS_CHUNK, lists->rotation->padded));
+	lists->rotated =
+		MemoryContextAlloc(context, LISTS_CHUNK * lists->rotation->padded * sizeof(float));
+	lists->edges_packed =
+		MemoryContextAlloc(context, kernel_sketch_query_size(LISTS_CHUNK, lists->rotation->padded));
 	lists->worst = MemoryContextAlloc(context, LISTS_CHUNK * sizeof(float));
-	lists->keys = MemoryContextAlloc(context, PAGE_PAYLOAD / lists->row_size * LISTS_CHUNK * sizeof(float));
+	lists->keys =
+		MemoryContextAlloc(context, PAGE_PAYLOAD / lists->row_size * LISTS_CHUNK * sizeof(float));
 	return lists;
 }
 
@@ -104,9 +108,10 @@ lists_close(void *state)
 static uint32
 parents_to_visit(const FindQuery *query)
 {
-	uint32		spare = SPARE_VISITS / Max(query->ntokens, 1);
+	uint32 spare = SPARE_VISITS / Max(query->ntokens, 1);
 
-	return Max((uint32) (PARENTS_PER_NODE * query->probes), Max(Min(spare, MAX_SPARE_PARENTS), MIN_PARENTS));
+	return Max((uint32) (PARENTS_PER_NODE * query->probes),
+			   Max(Min(spare, MAX_SPARE_PARENTS), MIN_PARENTS));
 }
 
 /* A chunk of the query's tokens, at the length that gives keys for its reach. */
@@ -123,13 +128,13 @@ reach_tokens(Lists *lists, const FindQuery *query, uint32 first, uint32 n)
 static void
 lists_find(void *state, FindQuery *query, NodeHit *hits, uint32 *nhits)
 {
-	Lists	   *lists = state;
-	uint32		parents = parents_to_visit(query);
+	Lists *lists = state;
+	uint32 parents = parents_to_visit(query);
 
 	lists->looked_at = 0;
 	for (uint32 first = 0; first < query->ntokens; first += LISTS_CHUNK)
 	{
-		uint32		n = Min(query->ntokens - first, LISTS_CHUNK);
+		uint32 n = Min(query->ntokens - first, LISTS_CHUNK);
 
 		const float *tokens = reach_tokens(lists, query, first, n);
 
@@ -139,7 +144,8 @@ lists_find(void *state, FindQuery *query, NodeHit *hits, uint32 *nhits)
 			const TopHits *best = &lists->best[t];
 
 			nhits[first + t] = best->count;
-			memcpy(hits + (size_t) (first + t) * query->probes, best->hits, best->count * sizeof(NodeHit));
+			memcpy(hits + (size_t) (first + t) * query->probes, best->hits,
+				   best->count * sizeof(NodeHit));
 		}
 	}
 	query->hops += lists->looked_at;
@@ -148,7 +154,7 @@ lists_find(void *state, FindQuery *query, NodeHit *hits, uint32 *nhits)
 static void
 lists_assign(void *state, const float *tokens, uint32 ntokens, NodeHit *nearest)
 {
-	Lists	   *lists = state;
+	Lists *lists = state;
 
 	if (lists_assign_pays(lists, ntokens))
 	{
@@ -157,7 +163,7 @@ lists_assign(void *state, const float *tokens, uint32 ntokens, NodeHit *nearest)
 	}
 	for (uint32 first = 0; first < ntokens; first += LISTS_CHUNK)
 	{
-		uint32		n = Min(ntokens - first, LISTS_CHUNK);
+		uint32 n = Min(ntokens - first, LISTS_CHUNK);
 
 		lists_search(lists, tokens + (size_t) first * lists->dim, n, 1, ASSIGN_PARENTS);
 		for (uint32 t = 0; t < n; t++)

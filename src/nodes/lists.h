@@ -34,38 +34,39 @@
 /* A token comes to a parent, whose key is base. */
 typedef struct ListVisit
 {
-	uint32		parent;
-	uint32		token;
-	float		base;
+	uint32 parent;
+	uint32 token;
+	float  base;
 } ListVisit;
 
 typedef struct Lists
 {
-	ColbertIndex *index;
-	MetaPageData *meta;
-	MemoryContext context;
+	ColbertIndex   *index;
+	MetaPageData   *meta;
+	MemoryContext   context;
 	const Rotation *rotation;
-	uint32		dim;
-	size_t		row_size;
+	uint32          dim;
+	size_t          row_size;
 
 	/* A chunk of tokens. */
-	float	   *reached;		/* of a query, at the length of its reach */
-	void	   *packed;
-	KernelSq8Query *query;		/* for rows */
-	float	   *rotated;
-	void	   *edges_packed;
+	float             *reached; /* of a query, at the length of its reach */
+	void              *packed;
+	KernelSq8Query    *query; /* for rows */
+	float             *rotated;
+	void              *edges_packed;
 	KernelSketchQuery *edges_query;
-	uint32		ntokens;
-	uint32		slots;			/* of the row kernel: ntokens rounded up */
-	float	   *keys;			/* rows of a page x slots */
-	float	   *worst;			/* by slot: the key that a row must beat */
-	TopHits		best[LISTS_CHUNK];	/* by token: parents, then nodes, by their rows */
-	TopHits		guesses[LISTS_CHUNK];	/* by token: nodes, by their edges */
-	uint64		looked_at;		/* parents */
+	uint32             ntokens;
+	uint32             slots;                /* of the row kernel: ntokens rounded up */
+	float             *keys;                 /* rows of a page x slots */
+	float             *worst;                /* by slot: the key that a row must beat */
+	TopHits            best[LISTS_CHUNK];    /* by token: parents, then nodes, by their rows */
+	TopHits            guesses[LISTS_CHUNK]; /* by token: nodes, by their edges */
+	uint64             looked_at;            /* parents */
 } Lists;
 
 /* lists_check.c: Finder.check of the lists. */
-extern void lists_check(ColbertIndex *index, MetaPageData *meta, const SketchParams *params, Findings *findings, bool encodings);
+extern void lists_check(ColbertIndex *index, MetaPageData *meta, const SketchParams *params,
+						Findings *findings, bool encodings);
 
 /* Bytes of a row; the parents and the centroids have the same. */
 extern size_t lists_row_size(uint32 dim);
@@ -77,7 +78,8 @@ extern void lists_store(void *state, const KmeansResult *trained, uint32 *node_o
  * lists_store.c: the edges from a parent to its children, from the rows of
  * both, into edge_blocks_for(count) blocks.
  */
-extern void lists_encode_edges(const Lists *lists, const uint8 *parent, const uint8 *children, uint32 count, char *blocks);
+extern void lists_encode_edges(const Lists *lists, const uint8 *parent, const uint8 *children,
+							   uint32 count, char *blocks);
 
 /* How rows are encoded. */
 static inline Coder
@@ -87,14 +89,14 @@ lists_coder(const Lists *lists)
 }
 
 /* Report a page that cannot be right. */
-compat_noreturn
-extern void lists_corrupted(const Lists *lists, uint32 parent);
+compat_noreturn extern void lists_corrupted(const Lists *lists, uint32 parent);
 
 /*
  * The nearest nodes of a chunk of tokens into lists->best, the best first, at
  * most so many of each, among the children of each token's best parents.
  */
-extern void lists_search(Lists *lists, const float *tokens, uint32 ntokens, uint32 nodes, uint32 parents);
+extern void lists_search(Lists *lists, const float *tokens, uint32 ntokens, uint32 nodes,
+						 uint32 parents);
 
 /* The best parents of a chunk of tokens into lists->best, in no order. */
 extern void lists_search_parents(Lists *lists, const float *tokens, uint32 ntokens, uint32 parents);
@@ -110,4 +112,4 @@ extern ListSpan lists_read_span(const Lists *lists, uint32 parent);
 extern void lists_assign_many(Lists *lists, const float *tokens, uint32 ntokens, NodeHit *nearest);
 extern bool lists_assign_pays(const Lists *lists, uint32 ntokens);
 
-#endif							/* COLBERT_LISTS_H */
+#endif /* COLBERT_LISTS_H */

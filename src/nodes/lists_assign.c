@@ -22,19 +22,19 @@
 
 typedef struct Assignment
 {
-	Lists	   *lists;
+	Lists        *lists;
 	MemoryContext context;
-	uint32		ntokens;
-	NodeHit    *nearest;
-	uint8	   *codes;			/* of the tokens: rows without an addend */
-	size_t		code_size;
-	uint32	   *parents;		/* ntokens x ASSIGN_PARENTS; nparents: none */
-	uint32	   *group_start;	/* nparents + 1: places in pairs */
-	uint32	   *pairs;			/* tokens, grouped by parent */
-	uint8	   *rows;			/* of one parent's children */
-	uint32		rows_room;
-	float	   *keys;			/* ROWS_AT_A_TIME x LISTS_CHUNK */
-	uint32		reaching[ROWS_AT_A_TIME];
+	uint32        ntokens;
+	NodeHit      *nearest;
+	uint8        *codes; /* of the tokens: rows without an addend */
+	size_t        code_size;
+	uint32       *parents;     /* ntokens x ASSIGN_PARENTS; nparents: none */
+	uint32       *group_start; /* nparents + 1: places in pairs */
+	uint32       *pairs;       /* tokens, grouped by parent */
+	uint8        *rows;        /* of one parent's children */
+	uint32        rows_room;
+	float        *keys; /* ROWS_AT_A_TIME x LISTS_CHUNK */
+	uint32        reaching[ROWS_AT_A_TIME];
 } Assignment;
 
 static uint32
@@ -53,14 +53,15 @@ allocate(const Assignment *a, size_t n, size_t size)
 static void
 find_parents(Assignment *a, const float *tokens)
 {
-	Lists	   *lists = a->lists;
+	Lists *lists = a->lists;
 
 	for (uint32 first = 0; first < a->ntokens; first += LISTS_CHUNK)
 	{
-		uint32		n = Min(a->ntokens - first, LISTS_CHUNK);
+		uint32 n = Min(a->ntokens - first, LISTS_CHUNK);
 
 		for (uint32 i = first; i < first + n; i++)
-			kernels->sq8_encode(tokens + (size_t) i * lists->dim, lists->dim, false, 0, a->codes + i * a->code_size);
+			kernels->sq8_encode(tokens + (size_t) i * lists->dim, lists->dim, false, 0,
+								a->codes + i * a->code_size);
 		lists_search_parents(lists, tokens + (size_t) first * lists->dim, n, ASSIGN_PARENTS);
 		for (uint32 t = 0; t < n; t++)
 			for (uint32 i = 0; i < ASSIGN_PARENTS; i++)
@@ -73,16 +74,16 @@ find_parents(Assignment *a, const float *tokens)
 static void
 group_tokens(Assignment *a)
 {
-	size_t		npairs = (size_t) a->ntokens * ASSIGN_PARENTS;
-	uint32	   *start = a->group_start;
-	uint32		sum = 0;
+	size_t  npairs = (size_t) a->ntokens * ASSIGN_PARENTS;
+	uint32 *start = a->group_start;
+	uint32  sum = 0;
 
 	memset(start, 0, (nparents(a) + 1) * sizeof(uint32));
 	for (size_t i = 0; i < npairs; i++)
 		start[a->parents[i]]++;
 	for (uint32 p = 0; p <= nparents(a); p++)
 	{
-		uint32		count = start[p];
+		uint32 count = start[p];
 
 		start[p] = sum;
 		sum += count;
@@ -97,10 +98,11 @@ group_tokens(Assignment *a)
 
 /* Keep what is nearer than before, of rows whose keys have been raised into best. */
 static void
-keep_nearest(Assignment *a, const float *best, const uint32 *tokens, uint32 n, uint32 first_node, uint32 nrows)
+keep_nearest(Assignment *a, const float *best, const uint32 *tokens, uint32 n, uint32 first_node,
+			 uint32 nrows)
 {
-	uint32		slots = a->lists->slots;
-	uint32		nreaching = kernels->keys_at_least(a->keys, nrows, slots, best, a->reaching);
+	uint32 slots = a->lists->slots;
+	uint32 nreaching = kernels->keys_at_least(a->keys, nrows, slots, best, a->reaching);
 
 	for (uint32 i = 0; i < nreaching; i++)
 	{
@@ -116,9 +118,9 @@ keep_nearest(Assignment *a, const float *best, const uint32 *tokens, uint32 n, u
 static void
 search_children(Assignment *a, ListSpan span, const uint32 *tokens, uint32 n)
 {
-	Lists	   *lists = a->lists;
+	Lists       *lists = a->lists;
 	const uint8 *codes[LISTS_CHUNK];
-	float		best[LISTS_CHUNK];
+	float        best[LISTS_CHUNK];
 
 	for (uint32 t = 0; t < n; t++)
 		codes[t] = a->codes + tokens[t] * a->code_size;
@@ -128,7 +130,7 @@ search_children(Assignment *a, ListSpan span, const uint32 *tokens, uint32 n)
 		best[slot] = slot < n ? a->nearest[tokens[slot]].key : INFINITY;
 	for (uint32 from = 0; from < span.count; from += ROWS_AT_A_TIME)
 	{
-		uint32		nrows = Min(span.count - from, ROWS_AT_A_TIME);
+		uint32 nrows = Min(span.count - from, ROWS_AT_A_TIME);
 
 		kernels->sq8_keys(lists->query, a->rows + from * lists->row_size, nrows, true, a->keys);
 		kernels->keys_max(a->keys, nrows, lists->slots, best);
@@ -142,7 +144,7 @@ static void
 read_rows(Assignment *a, ListSpan span)
 {
 	const Lists *lists = a->lists;
-	const float nowhere = -INFINITY;
+	const float  nowhere = -INFINITY;
 
 	if (span.count > a->rows_room)
 	{
@@ -154,7 +156,7 @@ read_rows(Assignment *a, ListSpan span)
 	parray_copy_out(lists->index, lists->meta, ARRAY_CENTROIDS, span.first, span.count, a->rows);
 	for (uint32 i = 0; i < span.count; i++)
 	{
-		uint8	   *row = a->rows + i * lists->row_size;
+		uint8 *row = a->rows + i * lists->row_size;
 
 		if (row[2 * sizeof(float)] == 0)
 			memcpy(row + sizeof(float), &nowhere, sizeof(float));
@@ -165,9 +167,9 @@ read_rows(Assignment *a, ListSpan span)
 static void
 search_parent(Assignment *a, uint32 parent)
 {
-	uint32		at = a->group_start[parent];
-	uint32		end = a->group_start[parent + 1];
-	ListSpan	span;
+	uint32   at = a->group_start[parent];
+	uint32   end = a->group_start[parent + 1];
+	ListSpan span;
 
 	if (at == end)
 		return;
@@ -180,15 +182,17 @@ search_parent(Assignment *a, uint32 parent)
 bool
 lists_assign_pays(const Lists *lists, uint32 ntokens)
 {
-	return (uint64) ntokens * ASSIGN_PARENTS >= (uint64) lists->meta->arrays[ARRAY_PARENTS].nitems * TOKENS_OF_A_PARENT;
+	return (uint64) ntokens * ASSIGN_PARENTS >=
+		   (uint64) lists->meta->arrays[ARRAY_PARENTS].nitems * TOKENS_OF_A_PARENT;
 }
 
 void
 lists_assign_many(Lists *lists, const float *tokens, uint32 ntokens, NodeHit *nearest)
 {
-	Assignment	a = {.lists = lists, .ntokens = ntokens, .nearest = nearest};
+	Assignment a = {.lists = lists, .ntokens = ntokens, .nearest = nearest};
 
-	a.context = AllocSetContextCreate(lists->context, "colbert_pg assignment", ALLOCSET_DEFAULT_SIZES);
+	a.context =
+		AllocSetContextCreate(lists->context, "colbert_pg assignment", ALLOCSET_DEFAULT_SIZES);
 	a.code_size = kernel_sq8_row_size(lists->dim, false);
 	a.codes = allocate(&a, ntokens, a.code_size);
 	a.parents = allocate(&a, mul_size(ntokens, ASSIGN_PARENTS), sizeof(uint32));

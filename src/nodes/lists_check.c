@@ -16,10 +16,10 @@
 
 typedef struct ListsCheck
 {
-	ColbertIndex *index;
+	ColbertIndex       *index;
 	const MetaPageData *meta;
-	const Lists *lists;
-	Findings   *findings;
+	const Lists        *lists;
+	Findings           *findings;
 } ListsCheck;
 
 /* Encode a parent's edges again: they must come out as they are. */
@@ -27,19 +27,21 @@ static void
 check_edges(ListsCheck *check, uint32 parent, const ListSpan *span)
 {
 	const Lists *lists = check->lists;
-	uint32		nblocks = edge_blocks_for(span->count);
-	Size		size = mul_size(nblocks, check->meta->arrays[ARRAY_CHILD_EDGES].item_size);
-	uint8	   *parent_row = palloc(lists->row_size);
-	uint8	   *rows = palloc_extended(Max(mul_size(span->count, lists->row_size), 1), MCXT_ALLOC_HUGE);
-	char	   *stored = palloc_extended(Max(size, 1), MCXT_ALLOC_HUGE);
-	char	   *again = palloc_extended(Max(size, 1), MCXT_ALLOC_HUGE);
+	uint32       nblocks = edge_blocks_for(span->count);
+	Size         size = mul_size(nblocks, check->meta->arrays[ARRAY_CHILD_EDGES].item_size);
+	uint8       *parent_row = palloc(lists->row_size);
+	uint8 *rows = palloc_extended(Max(mul_size(span->count, lists->row_size), 1), MCXT_ALLOC_HUGE);
+	char  *stored = palloc_extended(Max(size, 1), MCXT_ALLOC_HUGE);
+	char  *again = palloc_extended(Max(size, 1), MCXT_ALLOC_HUGE);
 
 	parray_copy_out(check->index, check->meta, ARRAY_PARENTS, parent, 1, parent_row);
 	parray_copy_out(check->index, check->meta, ARRAY_CENTROIDS, span->first, span->count, rows);
-	parray_copy_out(check->index, check->meta, ARRAY_CHILD_EDGES, span->first_block, nblocks, stored);
+	parray_copy_out(check->index, check->meta, ARRAY_CHILD_EDGES, span->first_block, nblocks,
+					stored);
 	lists_encode_edges(lists, parent_row, rows, span->count, again);
 	if (memcmp(stored, again, size) != 0)
-		findings_add(check->findings, FINDING_ERROR, parent, "edges of a parent are not those of its children");
+		findings_add(check->findings, FINDING_ERROR, parent,
+					 "edges of a parent are not those of its children");
 	pfree(parent_row);
 	pfree(rows);
 	pfree(stored);
@@ -51,29 +53,32 @@ static void
 check_children(ListsCheck *check, bool edges)
 {
 	const ArrayMeta *arrays = check->meta->arrays;
-	uint32		ncentroids = arrays[ARRAY_CENTROIDS].nitems;
-	uint32		nblocks = arrays[ARRAY_CHILD_EDGES].nitems;
-	uint64		next = 0;
-	uint64		next_block = 0;
+	uint32           ncentroids = arrays[ARRAY_CENTROIDS].nitems;
+	uint32           nblocks = arrays[ARRAY_CHILD_EDGES].nitems;
+	uint64           next = 0;
+	uint64           next_block = 0;
 
 	for (uint32 parent = 0; parent < arrays[ARRAY_CHILDREN].nitems; parent++)
 	{
-		ListSpan	span;
+		ListSpan span;
 
 		CHECK_FOR_INTERRUPTS();
 		parray_copy_out(check->index, check->meta, ARRAY_CHILDREN, parent, 1, &span);
 		if (span.first != next || span.count > ncentroids - next)
 		{
 			findings_add(check->findings, FINDING_ERROR, parent,
-						 "parent has %u children from %u on, expected them from " UINT64_FORMAT " on, of %u",
+						 "parent has %u children from %u on, expected them from " UINT64_FORMAT
+						 " on, of %u",
 						 span.count, span.first, next, ncentroids);
 			return;
 		}
 		if (span.first_block != next_block || edge_blocks_for(span.count) > nblocks - next_block)
 		{
-			findings_add(check->findings, FINDING_ERROR, parent,
-						 "parent has its edges in blocks from %u on, expected them from " UINT64_FORMAT " on, of %u",
-						 span.first_block, next_block, nblocks);
+			findings_add(
+				check->findings, FINDING_ERROR, parent,
+				"parent has its edges in blocks from %u on, expected them from " UINT64_FORMAT
+				" on, of %u",
+				span.first_block, next_block, nblocks);
 			return;
 		}
 		if (edges)
@@ -82,17 +87,20 @@ check_children(ListsCheck *check, bool edges)
 		next_block += edge_blocks_for(span.count);
 	}
 	if (next != ncentroids)
-		findings_add(check->findings, FINDING_ERROR, NO_ITEM, "parents have " UINT64_FORMAT " children, there are %u", next, ncentroids);
+		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
+					 "parents have " UINT64_FORMAT " children, there are %u", next, ncentroids);
 	if (next_block != nblocks)
-		findings_add(check->findings, FINDING_ERROR, NO_ITEM, "parents have " UINT64_FORMAT " blocks of edges, there are %u", next_block, nblocks);
+		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
+					 "parents have " UINT64_FORMAT " blocks of edges, there are %u", next_block,
+					 nblocks);
 }
 
 /* Is a row's addend -|x|^2/2 of what it decodes to? */
 static bool
 row_agrees(const Coder *coder, const uint8 *row, float *vector)
 {
-	double		square = 0;
-	float		add;
+	double square = 0;
+	float  add;
 
 	coder->codec->decode(coder, row, vector, NULL);
 	for (uint32 i = 0; i < coder->shape.dim; i++)
@@ -105,16 +113,17 @@ static void
 check_rows(ListsCheck *check, ArrayKind array, const char *name)
 {
 	const Coder coder = lists_coder(check->lists);
-	uint32		nrows = check->meta->arrays[array].nitems;
-	uint8	   *row = palloc(coder_row_size(&coder));
-	float	   *vector = palloc(check->meta->dim * sizeof(float));
+	uint32      nrows = check->meta->arrays[array].nitems;
+	uint8      *row = palloc(coder_row_size(&coder));
+	float      *vector = palloc(check->meta->dim * sizeof(float));
 
 	for (uint32 i = 0; i < nrows; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		parray_copy_out(check->index, check->meta, array, i, 1, row);
 		if (!row_agrees(&coder, row, vector))
-			findings_add(check->findings, FINDING_ERROR, i, "%s has a vector of another length than it says", name);
+			findings_add(check->findings, FINDING_ERROR, i,
+						 "%s has a vector of another length than it says", name);
 	}
 	pfree(row);
 	pfree(vector);
@@ -124,27 +133,30 @@ static void
 check_nodes(ListsCheck *check)
 {
 	const MetaPageData *meta = check->meta;
-	uint32		nnodes = meta->arrays[ARRAY_NODES].nitems;
+	uint32              nnodes = meta->arrays[ARRAY_NODES].nitems;
 
 	if (meta->entry_node != (nnodes > 0 ? 0 : INVALID_ORDINAL))
-		findings_add(check->findings, FINDING_ERROR, NO_ITEM, "entry is node %u of %u", meta->entry_node, nnodes);
+		findings_add(check->findings, FINDING_ERROR, NO_ITEM, "entry is node %u of %u",
+					 meta->entry_node, nnodes);
 	for (uint32 node = 0; node < nnodes; node++)
 	{
-		NodeEntry	entry;
+		NodeEntry entry;
 
 		CHECK_FOR_INTERRUPTS();
 		parray_copy_out(check->index, meta, ARRAY_NODES, node, 1, &entry);
 		if (entry.upper != INVALID_ORDINAL)
-			findings_add(check->findings, FINDING_ERROR, node, "node leads to upper entry %u, of which lists have none", entry.upper);
+			findings_add(check->findings, FINDING_ERROR, node,
+						 "node leads to upper entry %u, of which lists have none", entry.upper);
 	}
 }
 
 void
-lists_check(ColbertIndex *index, MetaPageData *meta, const SketchParams *params, Findings *findings, bool encodings)
+lists_check(ColbertIndex *index, MetaPageData *meta, const SketchParams *params, Findings *findings,
+			bool encodings)
 {
 	/* Sizes and counts are looked at on opening. */
-	Lists	   *lists = lists_finder.open(index, meta, params);
-	ListsCheck	check = {index, meta, lists, findings};
+	Lists     *lists = lists_finder.open(index, meta, params);
+	ListsCheck check = {index, meta, lists, findings};
 
 	check_nodes(&check);
 	check_children(&check, encodings);

@@ -24,18 +24,19 @@
 /* How many rows ahead are fetched. */
 #define ROWS_AHEAD 8
 
-#define ST_SORT sort_visits
+#define ST_SORT         sort_visits
 #define ST_ELEMENT_TYPE ListVisit
-#define ST_COMPARE(a, b) ((a)->parent != (b)->parent ? ((a)->parent < (b)->parent ? -1 : 1) \
-						  : (a)->token < (b)->token ? -1 : (a)->token > (b)->token)
+#define ST_COMPARE(a, b)                                               \
+	((a)->parent != (b)->parent ? ((a)->parent < (b)->parent ? -1 : 1) \
+								: (a)->token<(b)->token ? -1 : (a)->token>(b)->token)
 #define ST_SCOPE static
 #define ST_DEFINE
 #include "lib/sort_template.h"
 
-#define ST_SORT sort_ordinals
-#define ST_ELEMENT_TYPE uint32
+#define ST_SORT          sort_ordinals
+#define ST_ELEMENT_TYPE  uint32
 #define ST_COMPARE(a, b) (*(a) < *(b) ? -1 : *(a) > *(b))
-#define ST_SCOPE static
+#define ST_SCOPE         static
 #define ST_DEFINE
 #include "lib/sort_template.h"
 
@@ -56,7 +57,7 @@ reset_best(Lists *lists, uint32 wanted)
 static inline bool
 any_better(const float *keys, const float *worst, uint32 slots)
 {
-	LaneBits	better = {0};
+	LaneBits better = {0};
 
 	for (uint32 slot = 0; slot < slots; slot += LANES)
 		better |= (LaneBits) (*(const Lanes *) (keys + slot) > *(const Lanes *) (worst + slot));
@@ -87,9 +88,9 @@ score_rows(Lists *lists, ArrayKind array, uint32 first, uint32 count)
 {
 	while (count > 0)
 	{
-		uint32		run = Min(parray_run(&lists->meta->arrays[array], first), count);
-		char	   *data;
-		Buffer		buffer = parray_read(lists->index, lists->meta, array, first, &data);
+		uint32 run = Min(parray_run(&lists->meta->arrays[array], first), count);
+		char  *data;
+		Buffer buffer = parray_read(lists->index, lists->meta, array, first, &data);
 
 		if (data != NULL)
 			kernels->sq8_keys(lists->query, (const uint8 *) data, run, true, lists->keys);
@@ -108,7 +109,7 @@ score_rows(Lists *lists, ArrayKind array, uint32 first, uint32 count)
 static uint32
 plan_visits(Lists *lists, ListVisit *visits)
 {
-	uint32		n = 0;
+	uint32 n = 0;
 
 	for (uint32 t = 0; t < lists->ntokens; t++)
 	{
@@ -124,8 +125,8 @@ plan_visits(Lists *lists, ListVisit *visits)
 ListSpan
 lists_read_span(const Lists *lists, uint32 parent)
 {
-	uint32		ncentroids = lists->meta->arrays[ARRAY_CENTROIDS].nitems;
-	ListSpan	span;
+	uint32   ncentroids = lists->meta->arrays[ARRAY_CENTROIDS].nitems;
+	ListSpan span;
 
 	parray_copy_out(lists->index, lists->meta, ARRAY_CHILDREN, parent, 1, &span);
 	if (span.first > ncentroids || span.count > ncentroids - span.first)
@@ -139,22 +140,23 @@ lists_read_span(const Lists *lists, uint32 parent)
 typedef struct VisitGroup
 {
 	const ListVisit *visits;
-	uint32		count;
+	uint32           count;
 } VisitGroup;
 
 /* A block of children, from centroid first on, for the tokens that visit. */
 static void
 estimate_block(Lists *lists, const VisitGroup *group, const EdgeBlock *block, ListSpan children)
 {
-	float		estimates[EDGE_LANES];
+	float estimates[EDGE_LANES];
 
 	for (uint32 i = 0; i < group->count; i++)
 	{
 		const ListVisit *visit = &group->visits[i];
-		TopHits    *guesses = &lists->guesses[visit->token];
+		TopHits         *guesses = &lists->guesses[visit->token];
 
 		/* Mostly none of them is among the best. */
-		if (!edge_block_estimate(block, lists->edges_query, visit->token, visit->base, guesses->worst, estimates))
+		if (!edge_block_estimate(block, lists->edges_query, visit->token, visit->base,
+								 guesses->worst, estimates))
 			continue;
 		for (uint32 lane = 0; lane < children.count; lane++)
 			top_add(guesses, children.first + lane, estimates[lane]);
@@ -166,17 +168,18 @@ static void
 estimate_children(Lists *lists, const VisitGroup *group)
 {
 	const ArrayMeta *array = &lists->meta->arrays[ARRAY_CHILD_EDGES];
-	ListSpan	span = lists_read_span(lists, group->visits[0].parent);
+	ListSpan         span = lists_read_span(lists, group->visits[0].parent);
 
 	while (span.count > 0)
 	{
-		uint32		run = Min(parray_run(array, span.first_block), edge_blocks_for(span.count));
-		char	   *data;
-		Buffer		buffer = parray_read(lists->index, lists->meta, ARRAY_CHILD_EDGES, span.first_block, &data);
+		uint32 run = Min(parray_run(array, span.first_block), edge_blocks_for(span.count));
+		char  *data;
+		Buffer buffer =
+			parray_read(lists->index, lists->meta, ARRAY_CHILD_EDGES, span.first_block, &data);
 
 		for (uint32 i = 0; i < run; i++)
 		{
-			ListSpan	children = {span.first, Min(span.count, EDGE_LANES), span.first_block};
+			ListSpan children = {span.first, Min(span.count, EDGE_LANES), span.first_block};
 
 			if (data != NULL)
 				estimate_block(lists, group, (EdgeBlock *) (data + i * array->item_size), children);
@@ -194,8 +197,8 @@ estimate_children(Lists *lists, const VisitGroup *group)
 static uint32
 distinct_guesses(Lists *lists, uint32 *nodes)
 {
-	uint32		n = 0;
-	uint32		distinct = 0;
+	uint32 n = 0;
+	uint32 distinct = 0;
 
 	for (uint32 t = 0; t < lists->ntokens; t++)
 	{
@@ -218,17 +221,19 @@ score_nodes(Lists *lists, const uint32 *nodes, uint32 n)
 
 	for (uint32 from = 0, to; from < n; from = to)
 	{
-		char	   *data;
-		Buffer		buffer;
+		char  *data;
+		Buffer buffer;
 
-		parray_prefetch(lists->index, lists->meta, ARRAY_CENTROIDS, nodes[Min(from + ROWS_AHEAD, n - 1)]);
+		parray_prefetch(lists->index, lists->meta, ARRAY_CENTROIDS,
+						nodes[Min(from + ROWS_AHEAD, n - 1)]);
 		buffer = parray_read(lists->index, lists->meta, ARRAY_CENTROIDS, nodes[from], &data);
 		for (to = from; to < n && parray_same_page(array, nodes[from], nodes[to]); to++)
 		{
 			if (data == NULL)
 				continue;
-			kernels->sq8_keys(lists->query, (const uint8 *) data + (nodes[to] - nodes[from]) * lists->row_size, 1, true,
-							  lists->keys);
+			kernels->sq8_keys(lists->query,
+							  (const uint8 *) data + (nodes[to] - nodes[from]) * lists->row_size, 1,
+							  true, lists->keys);
 			keep_best(lists, nodes[to], 1);
 		}
 		UnlockReleaseBuffer(buffer);
@@ -242,12 +247,14 @@ score_nodes(Lists *lists, const uint32 *nodes, uint32 n)
 static void
 prepare_edges(Lists *lists, const float *tokens, uint32 ntokens)
 {
-	uint32		padded = lists->rotation->padded;
-	float		constants[LISTS_CHUNK] = {0};
+	uint32 padded = lists->rotation->padded;
+	float  constants[LISTS_CHUNK] = {0};
 
 	for (uint32 t = 0; t < ntokens; t++)
-		rotation_apply(lists->rotation, tokens + (size_t) t * lists->dim, lists->rotated + (size_t) t * padded);
-	lists->edges_query = kernel_sketch_pack(lists->edges_packed, lists->rotated, constants, ntokens, padded, false);
+		rotation_apply(lists->rotation, tokens + (size_t) t * lists->dim,
+					   lists->rotated + (size_t) t * padded);
+	lists->edges_query =
+		kernel_sketch_pack(lists->edges_packed, lists->rotated, constants, ntokens, padded, false);
 }
 
 void
@@ -266,8 +273,9 @@ lists_search_parents(Lists *lists, const float *tokens, uint32 ntokens, uint32 p
 static void
 guess_nodes(Lists *lists, uint32 parents, uint32 wanted)
 {
-	ListVisit  *visits = MemoryContextAllocHuge(lists->context, mul_size(mul_size(lists->ntokens, parents), sizeof(ListVisit)));
-	uint32		nvisits = plan_visits(lists, visits);
+	ListVisit *visits = MemoryContextAllocHuge(
+		lists->context, mul_size(mul_size(lists->ntokens, parents), sizeof(ListVisit)));
+	uint32 nvisits = plan_visits(lists, visits);
 
 	for (uint32 t = 0; t < lists->ntokens; t++)
 		top_reset(&lists->guesses[t], wanted, lists->context);
@@ -285,9 +293,9 @@ guess_nodes(Lists *lists, uint32 parents, uint32 wanted)
 void
 lists_search(Lists *lists, const float *tokens, uint32 ntokens, uint32 nodes, uint32 parents)
 {
-	uint32		wanted = ROWS_FOR_NODES(nodes);
-	uint32		most_guesses = 0;
-	uint32	   *guessed;
+	uint32  wanted = ROWS_FOR_NODES(nodes);
+	uint32  most_guesses = 0;
+	uint32 *guessed;
 
 	parents = Min(parents, lists->meta->arrays[ARRAY_PARENTS].nitems);
 	lists_search_parents(lists, tokens, ntokens, parents);
@@ -296,7 +304,8 @@ lists_search(Lists *lists, const float *tokens, uint32 ntokens, uint32 nodes, ui
 
 	for (uint32 t = 0; t < ntokens; t++)
 		most_guesses += lists->guesses[t].count;
-	guessed = MemoryContextAllocHuge(lists->context, mul_size(Max(most_guesses, 1), sizeof(uint32)));
+	guessed =
+		MemoryContextAllocHuge(lists->context, mul_size(Max(most_guesses, 1), sizeof(uint32)));
 	reset_best(lists, nodes);
 	score_nodes(lists, guessed, distinct_guesses(lists, guessed));
 	for (uint32 t = 0; t < ntokens; t++)

@@ -18,11 +18,11 @@ static void
 store_rows(Lists *lists, ArrayKind array, const float *vectors, uint32 n)
 {
 	const Coder coder = lists_coder(lists);
-	uint8	   *rows = palloc(STORE_ROWS * lists->row_size);
+	uint8      *rows = palloc(STORE_ROWS * lists->row_size);
 
 	for (uint32 first = 0; first < n; first += STORE_ROWS)
 	{
-		uint32		count = Min(n - first, STORE_ROWS);
+		uint32 count = Min(n - first, STORE_ROWS);
 
 		CHECK_FOR_INTERRUPTS();
 		codec_sq8.encode(&coder, vectors + (size_t) first * lists->dim, count, rows, NULL);
@@ -32,21 +32,22 @@ store_rows(Lists *lists, ArrayKind array, const float *vectors, uint32 n)
 }
 
 void
-lists_encode_edges(const Lists *lists, const uint8 *parent, const uint8 *children, uint32 count, char *blocks)
+lists_encode_edges(const Lists *lists, const uint8 *parent, const uint8 *children, uint32 count,
+				   char *blocks)
 {
 	const Coder coder = lists_coder(lists);
-	uint32		padded = lists->rotation->padded;
-	float	   *vector = palloc(lists->dim * sizeof(float));
-	float	   *from = palloc(padded * sizeof(float));
-	float	   *to = palloc(padded * sizeof(float));
-	Edge		edge = {.signs = palloc(padded / 8)};
+	uint32      padded = lists->rotation->padded;
+	float      *vector = palloc(lists->dim * sizeof(float));
+	float      *from = palloc(padded * sizeof(float));
+	float      *to = palloc(padded * sizeof(float));
+	Edge        edge = {.signs = palloc(padded / 8)};
 
 	memset(blocks, 0, edge_blocks_for(count) * edge_block_size(padded));
 	codec_sq8.decode(&coder, parent, vector, NULL);
 	rotation_apply(lists->rotation, vector, from);
 	for (uint32 i = 0; i < count; i++)
 	{
-		EdgeBlock  *block = (EdgeBlock *) (blocks + i / EDGE_LANES * edge_block_size(padded));
+		EdgeBlock *block = (EdgeBlock *) (blocks + i / EDGE_LANES * edge_block_size(padded));
 
 		codec_sq8.decode(&coder, children + i * lists->row_size, vector, NULL);
 		rotation_apply(lists->rotation, vector, to);
@@ -64,15 +65,18 @@ static void
 store_edges(Lists *lists, const KmeansResult *trained, uint32 parent, const ListSpan *span)
 {
 	const Coder coder = lists_coder(lists);
-	uint32		nblocks = edge_blocks_for(span->count);
-	uint8	   *parent_row = palloc(lists->row_size);
-	uint8	   *rows = palloc_extended(mul_size(Max(span->count, 1), lists->row_size), MCXT_ALLOC_HUGE);
-	char	   *blocks = palloc_extended(mul_size(Max(nblocks, 1), edge_block_size(lists->rotation->padded)), MCXT_ALLOC_HUGE);
+	uint32      nblocks = edge_blocks_for(span->count);
+	uint8      *parent_row = palloc(lists->row_size);
+	uint8 *rows = palloc_extended(mul_size(Max(span->count, 1), lists->row_size), MCXT_ALLOC_HUGE);
+	char  *blocks = palloc_extended(
+        mul_size(Max(nblocks, 1), edge_block_size(lists->rotation->padded)), MCXT_ALLOC_HUGE);
 
 	codec_sq8.encode(&coder, trained->parents + (size_t) parent * lists->dim, 1, parent_row, NULL);
-	codec_sq8.encode(&coder, trained->centroids + (size_t) span->first * lists->dim, span->count, rows, NULL);
+	codec_sq8.encode(&coder, trained->centroids + (size_t) span->first * lists->dim, span->count,
+					 rows, NULL);
 	lists_encode_edges(lists, parent_row, rows, span->count, blocks);
-	parray_copy_in(lists->index, lists->meta, ARRAY_CHILD_EDGES, span->first_block, nblocks, blocks);
+	parray_copy_in(lists->index, lists->meta, ARRAY_CHILD_EDGES, span->first_block, nblocks,
+				   blocks);
 	pfree(parent_row);
 	pfree(rows);
 	pfree(blocks);
@@ -82,12 +86,14 @@ store_edges(Lists *lists, const KmeansResult *trained, uint32 parent, const List
 static ListSpan *
 lay_out_spans(const KmeansResult *trained)
 {
-	ListSpan   *spans = palloc_extended(mul_size(trained->nparents, sizeof(ListSpan)), MCXT_ALLOC_HUGE);
-	uint32		next_block = 0;
+	ListSpan *spans =
+		palloc_extended(mul_size(trained->nparents, sizeof(ListSpan)), MCXT_ALLOC_HUGE);
+	uint32 next_block = 0;
 
 	for (uint32 p = 0; p < trained->nparents; p++)
 	{
-		spans[p] = (ListSpan) {trained->child_start[p], trained->child_start[p + 1] - trained->child_start[p], next_block};
+		spans[p] = (ListSpan) {trained->child_start[p],
+							   trained->child_start[p + 1] - trained->child_start[p], next_block};
 		next_block += edge_blocks_for(spans[p].count);
 	}
 	return spans;
@@ -97,7 +103,8 @@ lay_out_spans(const KmeansResult *trained)
 static void
 store_nodes(Lists *lists, uint32 n)
 {
-	NodeEntry  *nodes = palloc_extended(mul_size(n, sizeof(NodeEntry)), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	NodeEntry *nodes =
+		palloc_extended(mul_size(n, sizeof(NodeEntry)), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 
 	for (uint32 i = 0; i < n; i++)
 	{
@@ -111,15 +118,16 @@ store_nodes(Lists *lists, uint32 n)
 void
 lists_store(void *state, const KmeansResult *trained, uint32 *node_of)
 {
-	Lists	   *lists = state;
-	MetaPageData *meta = lists->meta;
-	ListSpan   *spans = lay_out_spans(trained);
-	const ListSpan *last = &spans[trained->nparents - 1];
+	Lists            *lists = state;
+	MetaPageData     *meta = lists->meta;
+	ListSpan         *spans = lay_out_spans(trained);
+	const ListSpan   *last = &spans[trained->nparents - 1];
 	const ArrayDemand arrays[] = {
-		{ARRAY_PARENTS, trained->nparents}, {ARRAY_CHILDREN, trained->nparents},
-		{ARRAY_NODES, trained->ncentroids}, {ARRAY_CENTROIDS, trained->ncentroids},
-		{ARRAY_CHILD_EDGES, last->first_block + edge_blocks_for(last->count)}
-	};
+		{ARRAY_PARENTS, trained->nparents},
+		{ARRAY_CHILDREN, trained->nparents},
+		{ARRAY_NODES, trained->ncentroids},
+		{ARRAY_CENTROIDS, trained->ncentroids},
+		{ARRAY_CHILD_EDGES, last->first_block + edge_blocks_for(last->count)}};
 
 	parray_make_room(lists->index, meta, arrays, lengthof(arrays));
 	store_rows(lists, ARRAY_PARENTS, trained->parents, trained->nparents);

@@ -14,8 +14,8 @@
 /* A range of keys, cut into bins. */
 typedef struct ThinBins
 {
-	float		lowest;
-	float		per_key;
+	float lowest;
+	float per_key;
 } ThinBins;
 
 static inline uint32
@@ -28,9 +28,9 @@ bin_of(const ThinBins *bins, float key)
 static uint32
 lowest_wanted_bin(const TopHits *top, const ThinBins *bins)
 {
-	uint32		counts[THIN_BINS + 1] = {0};
-	uint32		bin = THIN_BINS + 1;
-	uint32		above = 0;
+	uint32 counts[THIN_BINS + 1] = {0};
+	uint32 bin = THIN_BINS + 1;
+	uint32 above = 0;
 
 	for (uint32 i = 0; i < top->count; i++)
 		counts[bin_of(bins, top->hits[i].key)]++;
@@ -42,11 +42,11 @@ lowest_wanted_bin(const TopHits *top, const ThinBins *bins)
 void
 top_thin(TopHits *top)
 {
-	float		lowest = INFINITY;
-	float		highest = -INFINITY;
-	ThinBins	bins;
-	uint32		bin;
-	uint32		kept = 0;
+	float    lowest = INFINITY;
+	float    highest = -INFINITY;
+	ThinBins bins;
+	uint32   bin;
+	uint32   kept = 0;
 
 	if (top->count <= top->wanted)
 		return;
@@ -65,7 +65,7 @@ top_thin(TopHits *top)
 	bin = lowest_wanted_bin(top, &bins);
 	for (uint32 i = 0; i < top->count; i++)
 	{
-		NodeHit		hit = top->hits[i];
+		NodeHit hit = top->hits[i];
 
 		top->hits[kept] = hit;
 		kept += bin_of(&bins, hit.key) >= bin;

@@ -18,16 +18,16 @@
 
 typedef struct TopHits
 {
-	NodeHit    *hits;
-	uint32		count;
-	uint32		wanted;
-	uint32		room;			/* hits is allocated for one more */
-	float		worst;			/* the key that the next must beat */
-	uint32		allocated;
+	NodeHit *hits;
+	uint32   count;
+	uint32   wanted;
+	uint32   room;  /* hits is allocated for one more */
+	float    worst; /* the key that the next must beat */
+	uint32   allocated;
 } TopHits;
 
-#define SELECT_NAME select_hits
-#define SELECT_TYPE NodeHit
+#define SELECT_NAME         select_hits
+#define SELECT_TYPE         NodeHit
 #define SELECT_NEARER(a, b) ((a).key > (b).key || ((a).key == (b).key && (a).node < (b).node))
 #include "base/select_template.h"
 
@@ -79,8 +79,8 @@ top_sort(TopHits *top)
 	top_cut(top);
 	for (uint32 i = 1; i < top->count; i++)
 	{
-		NodeHit		hit = top->hits[i];
-		uint32		at = i;
+		NodeHit hit = top->hits[i];
+		uint32  at = i;
 
 		for (; at > 0 && top->hits[at - 1].key < hit.key; at--)
 			top->hits[at] = top->hits[at - 1];
@@ -88,4 +88,4 @@ top_sort(TopHits *top)
 	}
 }
 
-#endif							/* COLBERT_TOP_HITS_H */
+#endif /* COLBERT_TOP_HITS_H */

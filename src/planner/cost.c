@@ -34,13 +34,13 @@
 #define OPERATORS_PER_US 300.0
 
 /* Microseconds. A group is 16 query tokens, which are scored at once. */
-#define US_BEGIN				120.0	/* opening an index, and preparing the query */
-#define US_FIND_TOKEN			20.0	/* the nodes of a query token */
-#define US_POSTING				0.012
-#define US_SKETCH_TOKEN			0.0065	/* the sketch of a document token against a group */
-#define US_ROW_TOKEN			0.023	/* its code row against a group */
-#define US_TEST					1.2		/* fetching a row and testing quals on it */
-#define US_DIRECTORY_ENTRY		0.02
+#define US_BEGIN           120.0 /* opening an index, and preparing the query */
+#define US_FIND_TOKEN      20.0  /* the nodes of a query token */
+#define US_POSTING         0.012
+#define US_SKETCH_TOKEN    0.0065 /* the sketch of a document token against a group */
+#define US_ROW_TOKEN       0.023  /* its code row against a group */
+#define US_TEST            1.2    /* fetching a row and testing quals on it */
+#define US_DIRECTORY_ENTRY 0.02
 
 /* Rows that are fetched ahead of the first. */
 #define WINDOW_ROWS 16
@@ -49,17 +49,18 @@
 #define LIKELY_QUERY_TOKENS 16
 
 /* More than any plan costs that core would rather avoid (1e10), and still a number. */
-#define FORBIDDEN_COST		1.0e20
+#define FORBIDDEN_COST 1.0e20
 
 /* The threshold among a path's conditions; NULL where there is none. */
 static OpExpr *
 find_range(IndexPath *path)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
-	foreach(cell, path->indexclauses)
+	foreach (cell, path->indexclauses)
 	{
-		Expr	   *clause = linitial_node(RestrictInfo, lfirst_node(IndexClause, cell)->indexquals)->clause;
+		Expr *clause =
+			linitial_node(RestrictInfo, lfirst_node(IndexClause, cell)->indexquals)->clause;
 
 		if (IsA(clause, OpExpr))
 			return (OpExpr *) clause;
@@ -79,19 +80,19 @@ find_range(IndexPath *path)
 static bool
 has_unknown_limit(PlannerInfo *root, Path *path)
 {
-	Query	   *query = root->parse;
+	Query *query = root->parse;
 
 	return query->limitCount != NULL && !IsA(query->limitCount, Const) && root->limit_tuples < 0 &&
-		root->tuple_fraction > 0 && root->tuple_fraction < 1 &&
-		!query->hasAggs && !query->hasTargetSRFs && query->groupClause == NIL &&
-		query->groupingSets == NIL && query->distinctClause == NIL && query->setOperations == NULL &&
-		bms_is_subset(root->all_baserels, path->parent->relids);
+		   root->tuple_fraction > 0 && root->tuple_fraction < 1 && !query->hasAggs &&
+		   !query->hasTargetSRFs && query->groupClause == NIL && query->groupingSets == NIL &&
+		   query->distinctClause == NIL && query->setOperations == NULL &&
+		   bms_is_subset(root->all_baserels, path->parent->relids);
 }
 
 void
 colbert_expect_limit(PlannerInfo *root, Path *path)
 {
-	double		share = ROWS_WITH_UNKNOWN_LIMIT / Max(path->rows, 1);
+	double share = ROWS_WITH_UNKNOWN_LIMIT / Max(path->rows, 1);
 
 	if (share >= 1 || !has_unknown_limit(root, path))
 		return;
@@ -113,27 +114,29 @@ is_forbidden(PlannerInfo *root, IndexPath *path)
 	if (find_range(path) != NULL && wants_exact_thresholds(root, path->indexinfo->rel))
 		return true;
 	return path->indexorderbys != NIL &&
-		!order_is_usable(root, path->indexinfo->rel, linitial_node(PathKey, path->path.pathkeys), PATH_REQ_OUTER(&path->path));
+		   !order_is_usable(root, path->indexinfo->rel, linitial_node(PathKey, path->path.pathkeys),
+							PATH_REQ_OUTER(&path->path));
 }
 
 /* ---- what an index holds ---- */
 
 typedef struct IndexContents
 {
-	double		docs;
-	double		pending_docs;
-	double		doc_tokens;		/* tokens of a document */
-	double		nodes;
-	double		node_postings;	/* postings of a node */
-	double		scale;			/* cost of a dim, 128 being 1 */
-	SearchSettings settings;	/* as asked for */
+	double         docs;
+	double         pending_docs;
+	double         doc_tokens; /* tokens of a document */
+	double         nodes;
+	double         node_postings; /* postings of a node */
+	double         scale;         /* cost of a dim, 128 being 1 */
+	SearchSettings settings;      /* as asked for */
 } IndexContents;
 
 static IndexContents
 read_contents(IndexOptInfo *info)
 {
-	IndexContents contents = {.docs = info->tuples, .doc_tokens = 64, .node_postings = 64, .scale = 1};
-	Relation	rel;
+	IndexContents contents = {
+		.docs = info->tuples, .doc_tokens = 64, .node_postings = 64, .scale = 1};
+	Relation     rel;
 	ColbertIndex index;
 	MetaPageData meta;
 
@@ -176,9 +179,9 @@ query_tokens(const IndexOptInfo *index, Node *query)
 
 typedef struct SearchCost
 {
-	double		start_us;		/* before the first row */
-	double		row_us;			/* for each that is given, or would be */
-	double		rest_us;		/* to give all of them */
+	double start_us; /* before the first row */
+	double row_us;   /* for each that is given, or would be */
+	double rest_us;  /* to give all of them */
 } SearchCost;
 
 static double
@@ -197,14 +200,15 @@ rerank_us(const IndexContents *contents, double groups)
 static double
 first_batch_us(const IndexContents *contents, uint32 ntokens, double groups)
 {
-	SearchSettings settings = search_resolve(ntokens, (uint32) contents->nodes, &contents->settings);
-	double		probes = Min(settings.probes, contents->nodes);
-	double		found = contents->nodes > 0 ? Min(settings.candidates, contents->docs) : contents->docs;
+	SearchSettings settings =
+		search_resolve(ntokens, (uint32) contents->nodes, &contents->settings);
+	double probes = Min(settings.probes, contents->nodes);
+	double found = contents->nodes > 0 ? Min(settings.candidates, contents->docs) : contents->docs;
 
 	return ntokens * probes * contents->node_postings * US_POSTING +
-		(contents->nodes > 0 ? ntokens * contents->scale * US_FIND_TOKEN : 0) +
-		Min(found + contents->pending_docs, contents->docs) * sketch_us(contents, groups) +
-		Min(settings.rerank, contents->docs) * rerank_us(contents, groups);
+		   (contents->nodes > 0 ? ntokens * contents->scale * US_FIND_TOKEN : 0) +
+		   Min(found + contents->pending_docs, contents->docs) * sketch_us(contents, groups) +
+		   Min(settings.rerank, contents->docs) * rerank_us(contents, groups);
 }
 
 /*
@@ -215,13 +219,15 @@ first_batch_us(const IndexContents *contents, uint32 ntokens, double groups)
 static SearchCost
 ordered_search(const IndexContents *contents, uint32 ntokens, double share, bool filtered)
 {
-	SearchSettings settings = search_resolve(ntokens, (uint32) contents->nodes, &contents->settings);
-	double		groups = ceil(ntokens / 16.0);
-	double		sketch = sketch_us(contents, groups);
-	double		tested = filtered ? Min((double) SEARCH_LIKELY_LIMIT / share, contents->docs) : 0;
-	double		narrowed = tested * SEARCH_NARROWED_FOR_EACH;
-	double		all = contents->docs * (share * SEARCH_FEW_BEFORE_NARROWING < 1 ? US_TEST + share * sketch : sketch);
-	SearchCost	cost;
+	SearchSettings settings =
+		search_resolve(ntokens, (uint32) contents->nodes, &contents->settings);
+	double groups = ceil(ntokens / 16.0);
+	double sketch = sketch_us(contents, groups);
+	double tested = filtered ? Min((double) SEARCH_LIKELY_LIMIT / share, contents->docs) : 0;
+	double narrowed = tested * SEARCH_NARROWED_FOR_EACH;
+	double all = contents->docs *
+				 (share * SEARCH_FEW_BEFORE_NARROWING < 1 ? US_TEST + share * sketch : sketch);
+	SearchCost cost;
 
 	cost.start_us = US_BEGIN + first_batch_us(contents, ntokens, groups);
 	if (narrowed * 2 > contents->docs)
@@ -241,13 +247,10 @@ ordered_search(const IndexContents *contents, uint32 ntokens, double share, bool
 static SearchCost
 range_search(const IndexContents *contents, uint32 ntokens)
 {
-	double		groups = ceil(ntokens / 16.0);
+	double groups = ceil(ntokens / 16.0);
 
-	return (SearchCost)
-	{
-		.start_us = US_BEGIN + contents->docs * sketch_us(contents, groups),
-			.row_us = rerank_us(contents, groups)
-	};
+	return (SearchCost) {.start_us = US_BEGIN + contents->docs * sketch_us(contents, groups),
+						 .row_us = rerank_us(contents, groups)};
 }
 
 /* ---- what a path does ---- */
@@ -256,16 +259,18 @@ range_search(const IndexContents *contents, uint32 ntokens)
 static Node *
 range_query(OpExpr *range)
 {
-	Node	   *made = lsecond(range->args);
+	Node *made = lsecond(range->args);
 
-	return IsA(made, FuncExpr) && ((FuncExpr *) made)->args != NIL ? linitial(((FuncExpr *) made)->args) : NULL;
+	return IsA(made, FuncExpr) && ((FuncExpr *) made)->args != NIL
+			   ? linitial(((FuncExpr *) made)->args)
+			   : NULL;
 }
 
 /* Scoring one stored column: the indexed expression and the operator. The query is evaluated once. */
 static Cost
 exact_cost(PlannerInfo *root, OpExpr *scored)
 {
-	QualCost	cost;
+	QualCost cost;
 
 	cost_qual_eval_node(&cost, linitial(scored->args), root);
 	add_function_cost(root, get_opcode(scored->opno), (Node *) scored, &cost);
@@ -276,28 +281,32 @@ static void
 cost_ordered(PlannerInfo *root, IndexPath *path, double tuples, Cost *startup, Cost *total)
 {
 	IndexContents contents = read_contents(path->indexinfo);
-	OpExpr	   *order_by = linitial_node(OpExpr, path->indexorderbys);
-	OpExpr	   *range = find_range(path);
-	Cost		exact = exact_cost(root, order_by);
-	double		rows = path->path.param_info != NULL ? path->path.param_info->ppi_rows : path->indexinfo->rel->rows;
-	double		share = Min(Max(rows, 1) / Max(tuples, 1), 1);
-	bool		filtered = share < 1;
-	SearchCost	search = ordered_search(&contents, query_tokens(path->indexinfo, lsecond(order_by->args)), share, filtered);
-	Cost		us = OPERATORS_PER_US * cpu_operator_cost;
-	double		window = Min(WINDOW_ROWS, share * contents.docs);
+	OpExpr       *order_by = linitial_node(OpExpr, path->indexorderbys);
+	OpExpr       *range = find_range(path);
+	Cost          exact = exact_cost(root, order_by);
+	double        rows = path->path.param_info != NULL ? path->path.param_info->ppi_rows
+													   : path->indexinfo->rel->rows;
+	double        share = Min(Max(rows, 1) / Max(tuples, 1), 1);
+	bool          filtered = share < 1;
+	SearchCost    search = ordered_search(
+        &contents, query_tokens(path->indexinfo, lsecond(order_by->args)), share, filtered);
+	Cost   us = OPERATORS_PER_US * cpu_operator_cost;
+	double window = Min(WINDOW_ROWS, share * contents.docs);
 
 	/* Within a threshold each row is scored again, to be sure. */
 	*startup = search.start_us * us + window * exact;
-	*total = *startup + search.rest_us * us + share * tuples * (search.row_us * us + exact * (range != NULL ? 2 : 1));
+	*total = *startup + search.rest_us * us +
+			 share * tuples * (search.row_us * us + exact * (range != NULL ? 2 : 1));
 }
 
 /* Where the query stops reading after some rows, the path costs what these do. */
 static void
 stop_early(PlannerInfo *root, IndexPath *path, Cost startup, Cost *total, Selectivity *selectivity)
 {
-	double		stop = order_rows(root, path->indexinfo->rel, linitial_node(PathKey, path->path.pathkeys),
-									 PATH_REQ_OUTER(&path->path));
-	double		rows = path->indexinfo->rel->rows;
+	double stop =
+		order_rows(root, path->indexinfo->rel, linitial_node(PathKey, path->path.pathkeys),
+				   PATH_REQ_OUTER(&path->path));
+	double rows = path->indexinfo->rel->rows;
 
 	if (stop <= 0 || stop >= rows)
 		return;
@@ -306,12 +315,13 @@ stop_early(PlannerInfo *root, IndexPath *path, Cost startup, Cost *total, Select
 }
 
 static void
-cost_range(PlannerInfo *root, IndexPath *path, OpExpr *range, double tuples, Cost *startup, Cost *total)
+cost_range(PlannerInfo *root, IndexPath *path, OpExpr *range, double tuples, Cost *startup,
+		   Cost *total)
 {
 	IndexContents contents = read_contents(path->indexinfo);
-	SearchCost	search = range_search(&contents, query_tokens(path->indexinfo, range_query(range)));
-	Cost		us = OPERATORS_PER_US * cpu_operator_cost;
-	Cost		exact = exact_cost(root, range);
+	SearchCost search = range_search(&contents, query_tokens(path->indexinfo, range_query(range)));
+	Cost       us = OPERATORS_PER_US * cpu_operator_cost;
+	Cost       exact = exact_cost(root, range);
 
 	*startup = search.start_us * us + WINDOW_ROWS * exact;
 	*total = *startup + tuples * (search.row_us * us + exact);
@@ -322,7 +332,7 @@ colbert_costestimate(PlannerInfo *root, IndexPath *path, double loop_count, Cost
 					 Cost *total_cost, Selectivity *selectivity, double *correlation, double *pages)
 {
 	GenericCosts costs = {0};
-	OpExpr	   *range = find_range(path);
+	OpExpr      *range = find_range(path);
 
 	/* For the rows that the conditions and the predicate of a partial index leave. */
 	genericcostestimate(root, path, loop_count, &costs);
@@ -344,10 +354,10 @@ colbert_costestimate(PlannerInfo *root, IndexPath *path, double loop_count, Cost
 		cost_range(root, path, range, costs.numIndexTuples, startup_cost, total_cost);
 	else
 	{
-		Cost		us = OPERATORS_PER_US * cpu_operator_cost;
+		Cost us = OPERATORS_PER_US * cpu_operator_cost;
 
 		*startup_cost = US_BEGIN * us;
 		*total_cost = *startup_cost + path->indexinfo->tuples * US_DIRECTORY_ENTRY * us +
-			costs.numIndexTuples * cpu_index_tuple_cost;
+					  costs.numIndexTuples * cpu_index_tuple_cost;
 	}
 }

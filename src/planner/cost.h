@@ -17,7 +17,8 @@
  * that the planner does not know is all that reads it.
  */
 extern void colbert_expect_limit(PlannerInfo *root, Path *path);
-extern void colbert_costestimate(PlannerInfo *root, IndexPath *path, double loop_count, Cost *startup_cost,
-								 Cost *total_cost, Selectivity *selectivity, double *correlation, double *pages);
+extern void colbert_costestimate(PlannerInfo *root, IndexPath *path, double loop_count,
+								 Cost *startup_cost, Cost *total_cost, Selectivity *selectivity,
+								 double *correlation, double *pages);
 
-#endif							/* COLBERT_COST_H */
+#endif /* COLBERT_COST_H */

@@ -14,13 +14,14 @@
 bool
 index_node_is_ours(const IndexScanState *node)
 {
-	return node->iss_RelationDesc != NULL && node->iss_RelationDesc->rd_indam->amgettuple == colbert_gettuple;
+	return node->iss_RelationDesc != NULL &&
+		   node->iss_RelationDesc->rd_indam->amgettuple == colbert_gettuple;
 }
 
 void
 index_node_begin(IndexScanState *node)
 {
-	EState	   *estate = node->ss.ps.state;
+	EState       *estate = node->ss.ps.state;
 	MemoryContext old;
 
 	if (node->iss_ScanDesc != NULL)

@@ -18,4 +18,4 @@ extern bool index_node_is_ours(const IndexScanState *node);
 /* Begin the scan as the node itself would with its first row, unless it has begun. */
 extern void index_node_begin(IndexScanState *node);
 
-#endif							/* COLBERT_INDEX_NODE_H */
+#endif /* COLBERT_INDEX_NODE_H */

@@ -29,9 +29,9 @@
 static bool
 has_full_join(PlannerInfo *root)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
-	foreach(cell, root->join_info_list)
+	foreach (cell, root->join_info_list)
 	{
 		if (lfirst_node(SpecialJoinInfo, cell)->jointype == JOIN_FULL)
 			return true;
@@ -43,7 +43,7 @@ has_full_join(PlannerInfo *root)
 static bool
 all_have_one_row(PlannerInfo *root, Relids relids)
 {
-	int			relid = -1;
+	int relid = -1;
 
 	if (has_full_join(root))
 		return false;
@@ -64,15 +64,16 @@ is_limited(const Query *query)
 {
 	const Const *count = (const Const *) query->limitCount;
 
-	return count != NULL && IsA(count, Const) && !count->constisnull && count->consttype == INT8OID &&
-		DatumGetInt64(count->constvalue) <= 1 && query->limitOption == LIMIT_OPTION_COUNT;
+	return count != NULL && IsA(count, Const) && !count->constisnull &&
+		   count->consttype == INT8OID && DatumGetInt64(count->constvalue) <= 1 &&
+		   query->limitOption == LIMIT_OPTION_COUNT;
 }
 
 /* A sub-select that has been planned by subroot. */
 static bool
 subquery_has_one_row(PlannerInfo *subroot)
 {
-	Query	   *query = subroot->parse;
+	Query *query = subroot->parse;
 
 	if (query->commandType != CMD_SELECT)
 		return false;
@@ -80,18 +81,19 @@ subquery_has_one_row(PlannerInfo *subroot)
 		return true;
 	if (query->hasTargetSRFs || query->setOperations != NULL)
 		return false;
-	if ((query->hasAggs || query->havingQual != NULL) && query->groupClause == NIL && query->groupingSets == NIL)
+	if ((query->hasAggs || query->havingQual != NULL) && query->groupClause == NIL &&
+		query->groupingSets == NIL)
 		return true;
 	return query->groupingSets == NIL && subroot->simple_rel_array != NULL &&
-		all_have_one_row(subroot, subroot->all_baserels);
+		   all_have_one_row(subroot, subroot->all_baserels);
 }
 
 /* The planner's knowledge of a common table expression; NULL if there is none yet, or if it is recursive. */
 static PlannerInfo *
 cte_root(PlannerInfo *root, const RangeTblEntry *rte)
 {
-	ListCell   *cell;
-	int			i = 0;
+	ListCell *cell;
+	int       i = 0;
 
 	if (rte->self_reference)
 		return NULL;
@@ -99,15 +101,18 @@ cte_root(PlannerInfo *root, const RangeTblEntry *rte)
 		root = root->parent_root;
 	if (root == NULL)
 		return NULL;
-	foreach(cell, root->parse->cteList)
+	foreach (cell, root->parse->cteList)
 	{
 		CommonTableExpr *cte = lfirst_node(CommonTableExpr, cell);
 
 		if (strcmp(cte->ctename, rte->ctename) == 0)
 		{
-			int			plan_id = i < list_length(root->cte_plan_ids) ? list_nth_int(root->cte_plan_ids, i) : 0;
+			int plan_id =
+				i < list_length(root->cte_plan_ids) ? list_nth_int(root->cte_plan_ids, i) : 0;
 
-			return plan_id > 0 && !cte->cterecursive ? list_nth_node(PlannerInfo, root->glob->subroots, plan_id - 1) : NULL;
+			return plan_id > 0 && !cte->cterecursive
+					   ? list_nth_node(PlannerInfo, root->glob->subroots, plan_id - 1)
+					   : NULL;
 		}
 		i++;
 	}
@@ -118,14 +123,14 @@ static bool
 function_has_one_row(const RangeTblEntry *rte)
 {
 	return list_length(rte->functions) == 1 &&
-		!expression_returns_set(linitial_node(RangeTblFunction, rte->functions)->funcexpr);
+		   !expression_returns_set(linitial_node(RangeTblFunction, rte->functions)->funcexpr);
 }
 
 bool
 one_row_is_certain(PlannerInfo *root, RelOptInfo *rel)
 {
 	RangeTblEntry *rte;
-	PlannerInfo *subroot;
+	PlannerInfo   *subroot;
 
 	check_stack_depth();
 	if (IS_JOIN_REL(rel))

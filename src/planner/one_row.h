@@ -15,4 +15,4 @@
 /* Does a relation, or a join, give at most one row? False if that is not certain. */
 extern bool one_row_is_certain(PlannerInfo *root, RelOptInfo *rel);
 
-#endif							/* COLBERT_ONE_ROW_H */
+#endif /* COLBERT_ONE_ROW_H */

@@ -37,10 +37,10 @@ add_rows(uint64 rows, uint64 more)
 static bool
 note_run_bound(DemandStep *step, const OpExpr *condition)
 {
-	Expr	   *left = linitial(condition->args);
-	Expr	   *right = llast(condition->args);
-	Expr	   *bound = IsA(left, WindowFunc) ? right : left;
-	int			strategy = get_op_opfamily_strategy(condition->opno, INTEGER_BTREE_FAM_OID);
+	Expr *left = linitial(condition->args);
+	Expr *right = llast(condition->args);
+	Expr *bound = IsA(left, WindowFunc) ? right : left;
+	int   strategy = get_op_opfamily_strategy(condition->opno, INTEGER_BTREE_FAM_OID);
 
 	if (bound == left)
 		strategy = BTGreaterStrategyNumber + BTLessStrategyNumber - strategy;
@@ -59,12 +59,12 @@ note_run_bound(DemandStep *step, const OpExpr *condition)
 static void
 note_run_bounds(DemandStep *step)
 {
-	WindowAgg  *plan = (WindowAgg *) step->node->plan;
-	ListCell   *cell;
+	WindowAgg *plan = (WindowAgg *) step->node->plan;
+	ListCell  *cell;
 
 	if (!plan->topWindow || plan->partNumCols > 0)
 		return;
-	foreach(cell, plan->runConditionOrig)
+	foreach (cell, plan->runConditionOrig)
 		if (IsA(lfirst(cell), OpExpr) && list_length(((OpExpr *) lfirst(cell))->args) == 2 &&
 			note_run_bound(step, lfirst_node(OpExpr, cell)))
 			return;
@@ -74,9 +74,9 @@ note_run_bounds(DemandStep *step)
 static uint64
 run_rows(const DemandStep *step)
 {
-	bool		isnull;
-	Datum		value;
-	int64		bound;
+	bool  isnull;
+	Datum value;
+	int64 bound;
 
 	if (step->run_bound == NULL)
 		return ORDER_NEED_ALL;
@@ -105,15 +105,16 @@ static OrderNeed
 below_window(const DemandStep *step, OrderNeed asked)
 {
 	WindowAggState *window = (WindowAggState *) step->node;
-	WindowAgg  *plan = (WindowAgg *) step->node->plan;
-	uint64		run = run_rows(step);
-	WindowReach reach = REACH_ROW;
-	ListCell   *cell;
+	WindowAgg      *plan = (WindowAgg *) step->node->plan;
+	uint64          run = run_rows(step);
+	WindowReach     reach = REACH_ROW;
+	ListCell       *cell;
 
 	if (step->node->qual != NULL)
 		asked = everything;
-	foreach(cell, window->funcs)
-		reach = Max(reach, window_reach(((WindowFuncExprState *) lfirst(cell))->wfunc, plan->frameOptions));
+	foreach (cell, window->funcs)
+		reach = Max(
+			reach, window_reach(((WindowFuncExprState *) lfirst(cell))->wfunc, plan->frameOptions));
 	if (reach == REACH_ALL || (reach == REACH_PEERS && plan->ordNumCols == 0))
 		return everything;
 	if (run < asked.rows)
@@ -127,12 +128,13 @@ below_window(const DemandStep *step, OrderNeed asked)
 static OrderNeed
 below_limit(const LimitState *limit, OrderNeed asked)
 {
-	uint64		rows = add_rows(asked.rows, limit->offset);
+	uint64 rows = add_rows(asked.rows, limit->offset);
 
 	if (limit->lstate == LIMIT_INITIAL)
 		return everything;
 	if (!limit->noCount && add_rows(limit->offset, limit->count) <= rows)
-		return (OrderNeed) {add_rows(limit->offset, limit->count), limit->limitOption == LIMIT_OPTION_WITH_TIES};
+		return (OrderNeed) {add_rows(limit->offset, limit->count),
+							limit->limitOption == LIMIT_OPTION_WITH_TIES};
 	return (OrderNeed) {rows, asked.peers};
 }
 
@@ -149,7 +151,7 @@ static OrderNeed
 below_nest_loop(const DemandStep *step, OrderNeed asked)
 {
 	const NestLoopState *loop = (const NestLoopState *) step->node;
-	bool		all_join = step->inner ? loop->js.joinqual == NULL : loop->js.jointype == JOIN_LEFT;
+	bool all_join = step->inner ? loop->js.joinqual == NULL : loop->js.jointype == JOIN_LEFT;
 
 	return all_join && step->node->qual == NULL ? asked : everything;
 }
@@ -157,7 +159,7 @@ below_nest_loop(const DemandStep *step, OrderNeed asked)
 DemandStep
 demand_step(PlanState *node, const PlanState *child)
 {
-	DemandStep	step = {.node = node, .inner = child != outerPlanState(node)};
+	DemandStep step = {.node = node, .inner = child != outerPlanState(node)};
 
 	if (IsA(node, WindowAggState))
 		note_run_bounds(&step);
@@ -167,7 +169,7 @@ demand_step(PlanState *node, const PlanState *child)
 OrderNeed
 demand_below(const DemandStep *step, OrderNeed asked)
 {
-	PlanState  *node = step->node;
+	PlanState *node = step->node;
 
 	switch (nodeTag(node))
 	{

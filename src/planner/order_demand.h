@@ -16,11 +16,12 @@
 /* A node on the way from the top of a plan down to a scan. */
 typedef struct DemandStep
 {
-	PlanState  *node;
-	bool		inner;			/* of a join: the way leads down its inner side */
-	ExprState  *run_bound;		/* window function <= bound, else the window ends; NULL: no such condition */
-	Oid			run_bound_type;
-	bool		run_bound_excluded; /* < instead of <= */
+	PlanState *node;
+	bool       inner; /* of a join: the way leads down its inner side */
+	ExprState
+		*run_bound; /* window function <= bound, else the window ends; NULL: no such condition */
+	Oid  run_bound_type;
+	bool run_bound_excluded; /* < instead of <= */
 } DemandStep;
 
 /* Describe a node and which of its children is on the way. Allocates in the plan's memory. */
@@ -32,4 +33,4 @@ extern DemandStep demand_step(PlanState *node, const PlanState *child);
  */
 extern OrderNeed demand_below(const DemandStep *step, OrderNeed asked);
 
-#endif							/* COLBERT_ORDER_DEMAND_H */
+#endif /* COLBERT_ORDER_DEMAND_H */

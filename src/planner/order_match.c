@@ -44,18 +44,19 @@ static bool
 runs_matter(PlannerInfo *root)
 {
 	return list_length(root->query_pathkeys) > 1 || root->parse->hasWindowFuncs ||
-		root->parse->limitOption == LIMIT_OPTION_WITH_TIES;
+		   root->parse->limitOption == LIMIT_OPTION_WITH_TIES;
 }
 
 static OpExpr *
 match_member(PlannerInfo *root, IndexOptInfo *index, PathKey *pathkey, Expr *expr)
 {
-	Oid			type = index->opcintype[0];
-	ScoreOrder	order;
-	Oid			operator;
-	bool		nearest_is_largest;
+	Oid        type = index->opcintype[0];
+	ScoreOrder order;
+	Oid        operator;
+	bool       nearest_is_largest;
 
-	if (!score_order_match(root, index, expr, &order) || !is_default_order(pathkey->pk_opfamily, exprType((Node *) expr)))
+	if (!score_order_match(root, index, expr, &order) ||
+		!is_default_order(pathkey->pk_opfamily, exprType((Node *) expr)))
 		return NULL;
 	if (order.may_merge && runs_matter(root))
 		return NULL;
@@ -63,8 +64,9 @@ match_member(PlannerInfo *root, IndexOptInfo *index, PathKey *pathkey, Expr *exp
 	if (compat_pathkey_descends(pathkey) != nearest_is_largest)
 		return NULL;
 
-	operator = get_opfamily_member(index->opfamily[0], type, type,
-								   pathkey->pk_nulls_first ? STRATEGY_NULLS_FIRST : STRATEGY_NULLS_LAST);
+	operator=
+		get_opfamily_member(index->opfamily[0], type, type,
+							pathkey->pk_nulls_first ? STRATEGY_NULLS_FIRST : STRATEGY_NULLS_LAST);
 	if (!OidIsValid(operator))
 		return NULL;
 	/*
@@ -73,7 +75,8 @@ match_member(PlannerInfo *root, IndexOptInfo *index, PathKey *pathkey, Expr *exp
 	 * evaluates it: our scans never ask for a recheck of the order.
 	 */
 	return (OpExpr *) make_opclause(operator, exprType((Node *) expr), false,
-									(Expr *) order.call.doc, (Expr *) order.call.query, InvalidOid, InvalidOid);
+									(Expr *) order.call.doc, (Expr *) order.call.query, InvalidOid,
+									InvalidOid);
 }
 
 /*
@@ -83,10 +86,11 @@ match_member(PlannerInfo *root, IndexOptInfo *index, PathKey *pathkey, Expr *exp
 static bool
 has_placeholders(OpExpr *clause)
 {
-	List	   *vars = pull_var_clause((Node *) clause, PVC_RECURSE_AGGREGATES | PVC_RECURSE_WINDOWFUNCS | PVC_INCLUDE_PLACEHOLDERS);
-	ListCell   *cell;
+	List *vars = pull_var_clause((Node *) clause, PVC_RECURSE_AGGREGATES | PVC_RECURSE_WINDOWFUNCS |
+													  PVC_INCLUDE_PLACEHOLDERS);
+	ListCell *cell;
 
-	foreach(cell, vars)
+	foreach (cell, vars)
 	{
 		if (IsA(lfirst(cell), PlaceHolderVar))
 			return true;
@@ -97,10 +101,10 @@ has_placeholders(OpExpr *clause)
 OpExpr *
 order_match_pathkey(PlannerInfo *root, IndexOptInfo *index, PathKey *pathkey, Relids outer)
 {
-	Relids		relids = bms_union(index->rel->relids, outer);
+	Relids relids = bms_union(index->rel->relids, outer);
 	EquivalenceClass *class = pathkey->pk_eclass;
 	CompatMemberIterator members;
-	EquivalenceMember *member;
+	EquivalenceMember   *member;
 
 	if (class->ec_has_volatile)
 		return NULL;
@@ -109,9 +113,10 @@ order_match_pathkey(PlannerInfo *root, IndexOptInfo *index, PathKey *pathkey, Re
 	compat_members_begin(&members, class, index->rel->relids);
 	while ((member = compat_members_next(&members, class)) != NULL)
 	{
-		OpExpr	   *clause;
+		OpExpr *clause;
 
-		if (!bms_is_subset(member->em_relids, relids) || !bms_overlap(member->em_relids, index->rel->relids))
+		if (!bms_is_subset(member->em_relids, relids) ||
+			!bms_overlap(member->em_relids, index->rel->relids))
 			continue;
 		clause = match_member(root, index, pathkey, member->em_expr);
 		if (clause != NULL && (outer == NULL || !has_placeholders(clause)))

@@ -17,6 +17,7 @@
  * the path key; NULL if there is none. The query may refer to columns of the
  * relations outer.
  */
-extern OpExpr *order_match_pathkey(PlannerInfo *root, IndexOptInfo *index, PathKey *pathkey, Relids outer);
+extern OpExpr *order_match_pathkey(PlannerInfo *root, IndexOptInfo *index, PathKey *pathkey,
+								   Relids outer);
 
-#endif							/* COLBERT_ORDER_MATCH_H */
+#endif /* COLBERT_ORDER_MATCH_H */

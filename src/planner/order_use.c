@@ -30,18 +30,18 @@ is_min_max(PlannerInfo *root)
 	TargetEntry *column = linitial_node(TargetEntry, root->parse->targetList);
 
 	return root->parent_root != NULL && root->parent_root->parse->hasAggs &&
-		column->resname != NULL && strcmp(column->resname, "agg_target") == 0;
+		   column->resname != NULL && strcmp(column->resname, "agg_target") == 0;
 }
 
 /* Do the values of the key meet others in a join, which may be done by merging? */
 static bool
 is_joined(RelOptInfo *rel, PathKey *pathkey)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
 	if (pathkey->pk_eclass->ec_sources != NIL)
 		return true;
-	foreach(cell, rel->joininfo)
+	foreach (cell, rel->joininfo)
 	{
 		RestrictInfo *clause = lfirst_node(RestrictInfo, cell);
 
@@ -68,19 +68,19 @@ named_relids(RelOptInfo *rel)
 static bool
 limit_counts_rows(PlannerInfo *root, RelOptInfo *rel, Relids outer)
 {
-	Relids		others;
-	ListCell   *cell;
+	Relids    others;
+	ListCell *cell;
 
 	if (root->parse->hasTargetSRFs)
 		return false;
-	foreach(cell, rel->baserestrictinfo)
+	foreach (cell, rel->baserestrictinfo)
 		if (contain_volatile_functions((Node *) lfirst_node(RestrictInfo, cell)->clause))
 			return false;
 
 	/* Of joins, only those on whose nullable side all others are. */
 	others = bms_difference(root->all_baserels, named_relids(rel));
 	others = bms_del_members(others, outer);
-	foreach(cell, root->join_info_list)
+	foreach (cell, root->join_info_list)
 	{
 		SpecialJoinInfo *join = lfirst_node(SpecialJoinInfo, cell);
 
@@ -93,9 +93,9 @@ limit_counts_rows(PlannerInfo *root, RelOptInfo *rel, Relids outer)
 /* What the windows of a query read beyond what is asked of them. */
 typedef struct WindowUse
 {
-	Query	   *query;
+	Query      *query;
 	WindowReach reach;
-	double		rows;			/* that are read until a run condition ends them; 0: there is none */
+	double      rows; /* that are read until a run condition ends them; 0: there is none */
 } WindowUse;
 
 /* Rows that a run condition allows where its bound is not known yet. */
@@ -125,12 +125,14 @@ note_window_function(Node *node, WindowUse *use)
 		return false;
 	if (IsA(node, WindowFunc))
 	{
-		WindowFunc *function = (WindowFunc *) node;
-		WindowClause *window = list_nth_node(WindowClause, use->query->windowClause, function->winref - 1);
+		WindowFunc   *function = (WindowFunc *) node;
+		WindowClause *window =
+			list_nth_node(WindowClause, use->query->windowClause, function->winref - 1);
 
 		use->reach = Max(use->reach, window_reach(function, window->frameOptions));
 		if (compat_run_condition(window, function) != NIL && window_counts_rows(function))
-			use->rows = run_rows(compat_run_bound(linitial(compat_run_condition(window, function))));
+			use->rows =
+				run_rows(compat_run_bound(linitial(compat_run_condition(window, function))));
 	}
 	return expression_tree_walker(node, note_window_function, use);
 }
@@ -139,13 +141,13 @@ note_window_function(Node *node, WindowUse *use)
 static bool
 windows_share_order(const Query *query)
 {
-	ListCell   *cell;
-	Index		first = 0;
+	ListCell *cell;
+	Index     first = 0;
 
-	foreach(cell, query->windowClause)
+	foreach (cell, query->windowClause)
 	{
 		WindowClause *window = lfirst_node(WindowClause, cell);
-		Index		key;
+		Index         key;
 
 		if (window->partitionClause != NIL || window->orderClause == NIL)
 			return false;
@@ -163,13 +165,15 @@ windows_share_order(const Query *query)
  * tells; else 0.
  */
 static bool
-windows_are_limited(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey, Relids outer, double *rows)
+windows_are_limited(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey, Relids outer,
+					double *rows)
 {
-	WindowUse	use = {root->parse, REACH_ROW, 0};
+	WindowUse use = {root->parse, REACH_ROW, 0};
 
 	*rows = 0;
 	if (root->window_pathkeys == NIL || linitial(root->window_pathkeys) != pathkey ||
-		(root->sort_pathkeys != NIL && linitial(root->sort_pathkeys) != pathkey && !rank_order_is_windows(root)) ||
+		(root->sort_pathkeys != NIL && linitial(root->sort_pathkeys) != pathkey &&
+		 !rank_order_is_windows(root)) ||
 		!windows_share_order(root->parse) || !limit_counts_rows(root, rel, outer))
 		return false;
 	note_window_function((Node *) root->parse->targetList, &use);
@@ -183,7 +187,7 @@ windows_are_limited(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey, Relids
 double
 order_rows(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey, Relids outer)
 {
-	double		rows;
+	double rows;
 
 	if (!root->parse->hasWindowFuncs || !windows_are_limited(root, rel, pathkey, outer, &rows))
 		return 0;
@@ -193,11 +197,11 @@ order_rows(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey, Relids outer)
 bool
 order_is_usable(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey, Relids outer)
 {
-	Query	   *query = root->parse;
-	double		rows;
+	Query *query = root->parse;
+	double rows;
 
-	if (is_joined(rel, pathkey) ||
-		query->groupClause != NIL || query->groupingSets != NIL || query->distinctClause != NIL)
+	if (is_joined(rel, pathkey) || query->groupClause != NIL || query->groupingSets != NIL ||
+		query->distinctClause != NIL)
 		return false;
 	if (query->hasWindowFuncs)
 		return windows_are_limited(root, rel, pathkey, outer, &rows);
@@ -247,13 +251,14 @@ is_below_except(PlannerInfo *root)
 static bool
 is_negated_by_join(PlannerInfo *root, RelOptInfo *rel)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
-	foreach(cell, root->join_info_list)
+	foreach (cell, root->join_info_list)
 	{
 		SpecialJoinInfo *join = lfirst_node(SpecialJoinInfo, cell);
 
-		if ((join->jointype == JOIN_ANTI || join->jointype == JOIN_LEFT || join->jointype == JOIN_FULL) &&
+		if ((join->jointype == JOIN_ANTI || join->jointype == JOIN_LEFT ||
+			 join->jointype == JOIN_FULL) &&
 			bms_overlap(join->syn_righthand, named_relids(rel)))
 			return true;
 		if (join->jointype == JOIN_FULL && bms_overlap(join->syn_lefthand, named_relids(rel)))

@@ -29,4 +29,4 @@ extern double order_rows(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey, R
 /* Return true if a threshold on the table must not miss a row. */
 extern bool wants_exact_thresholds(PlannerInfo *root, RelOptInfo *rel);
 
-#endif							/* COLBERT_ORDER_USE_H */
+#endif /* COLBERT_ORDER_USE_H */

@@ -40,26 +40,25 @@
 /* As many rows above a threshold as a search gives before it looks at every document. */
 #define MAX_IN_ORDER 100
 
-static set_rel_pathlist_hook_type previous_hook;
+static set_rel_pathlist_hook_type  previous_hook;
 static set_join_pathlist_hook_type previous_join_hook;
 
 /* What an index scan can be told of a query's conditions, besides the order. */
 typedef struct Conditions
 {
-	List	   *null_tests;		/* IndexClauses: IS [NOT] NULL of the indexed expression */
-	List	   *ranges;			/* IndexClauses: thresholds of the score */
-	List	   *queries;		/* what each of these scores with */
+	List *null_tests; /* IndexClauses: IS [NOT] NULL of the indexed expression */
+	List *ranges;     /* IndexClauses: thresholds of the score */
+	List *queries;    /* what each of these scores with */
 } Conditions;
 
 static IndexClause *
 match_null_test(PlannerInfo *root, IndexOptInfo *index, RestrictInfo *restriction)
 {
-	NullTest   *test = (NullTest *) restriction->clause;
+	NullTest    *test = (NullTest *) restriction->clause;
 	IndexClause *clause;
-	NullTest   *indexed;
+	NullTest    *indexed;
 
-	if (restriction->pseudoconstant ||
-		!IsA(test, NullTest) || test->argisrow ||
+	if (restriction->pseudoconstant || !IsA(test, NullTest) || test->argisrow ||
 		score_call_document(index, (Node *) test->arg) == NULL ||
 		!restriction_is_securely_promotable(restriction, index->rel))
 		return NULL;
@@ -80,7 +79,7 @@ match_null_test(PlannerInfo *root, IndexOptInfo *index, RestrictInfo *restrictio
 static void
 add_range(PlannerInfo *root, IndexOptInfo *index, RestrictInfo *restriction, Conditions *conditions)
 {
-	Node	   *query;
+	Node        *query;
 	IndexClause *clause = range_match_restriction(root, index, restriction, &query);
 
 	if (clause == NULL)
@@ -93,21 +92,21 @@ add_range(PlannerInfo *root, IndexOptInfo *index, RestrictInfo *restriction, Con
 static Conditions
 match_conditions(PlannerInfo *root, IndexOptInfo *index, Relids outer)
 {
-	Conditions	conditions = {NIL, NIL, NIL};
-	bool		exact = wants_exact_thresholds(root, index->rel);
-	ListCell   *cell;
+	Conditions conditions = {NIL, NIL, NIL};
+	bool       exact = wants_exact_thresholds(root, index->rel);
+	ListCell  *cell;
 
-	foreach(cell, index->indrestrictinfo)
+	foreach (cell, index->indrestrictinfo)
 	{
 		RestrictInfo *restriction = lfirst_node(RestrictInfo, cell);
-		IndexClause *clause = match_null_test(root, index, restriction);
+		IndexClause  *clause = match_null_test(root, index, restriction);
 
 		if (clause != NULL)
 			conditions.null_tests = lappend(conditions.null_tests, clause);
 		else if (!exact)
 			add_range(root, index, restriction, &conditions);
 	}
-	foreach(cell, outer != NULL && !exact ? index->rel->joininfo : NIL)
+	foreach (cell, outer != NULL && !exact ? index->rel->joininfo : NIL)
 	{
 		RestrictInfo *restriction = lfirst_node(RestrictInfo, cell);
 
@@ -122,11 +121,11 @@ match_conditions(PlannerInfo *root, IndexOptInfo *index, Relids outer)
 static List *
 ranges_of(PlannerInfo *root, const Conditions *conditions, Node *query)
 {
-	List	   *ranges = NIL;
-	ListCell   *clause;
-	ListCell   *other;
+	List     *ranges = NIL;
+	ListCell *clause;
+	ListCell *other;
 
-	forboth(clause, conditions->ranges, other, conditions->queries)
+	forboth (clause, conditions->ranges, other, conditions->queries)
 	{
 		if (score_call_same_query(root, lfirst(other), query))
 			ranges = lappend(ranges, lfirst(clause));
@@ -155,11 +154,11 @@ wants_many_rows(PlannerInfo *root)
 static Path *
 make_ordered_path(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index, Relids outer)
 {
-	PathKey    *pathkey = linitial_node(PathKey, root->query_pathkeys);
-	OpExpr	   *order_by = order_match_pathkey(root, index, pathkey, outer);
-	Conditions	conditions;
-	List	   *ranges;
-	Relids		required;
+	PathKey   *pathkey = linitial_node(PathKey, root->query_pathkeys);
+	OpExpr    *order_by = order_match_pathkey(root, index, pathkey, outer);
+	Conditions conditions;
+	List      *ranges;
+	Relids     required;
 
 	if (order_by == NULL || !order_is_usable(root, rel, pathkey, outer))
 		return NULL;
@@ -177,7 +176,7 @@ make_ordered_path(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index, Relid
 static void
 add_ordered_path(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index)
 {
-	Path	   *path = make_ordered_path(root, rel, index, NULL);
+	Path *path = make_ordered_path(root, rel, index, NULL);
 
 	if (path == NULL)
 		return;
@@ -187,16 +186,18 @@ add_ordered_path(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index)
 
 /* All documents within the thresholds, in no order. One query's alone, since a search is for one. */
 static void
-add_range_path(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index, const Conditions *conditions)
+add_range_path(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index,
+			   const Conditions *conditions)
 {
-	List	   *clauses;
-	IndexPath  *path;
+	List      *clauses;
+	IndexPath *path;
 
 	if (conditions->ranges == NIL)
 		return;
-	clauses = list_concat_copy(conditions->null_tests, ranges_of(root, conditions, linitial(conditions->queries)));
-	path = create_index_path(root, index, clauses, NIL, NIL, NIL,
-							 ForwardScanDirection, false, rel->lateral_relids, 1.0, false);
+	clauses = list_concat_copy(conditions->null_tests,
+							   ranges_of(root, conditions, linitial(conditions->queries)));
+	path = create_index_path(root, index, clauses, NIL, NIL, NIL, ForwardScanDirection, false,
+							 rel->lateral_relids, 1.0, false);
 	add_path(rel, (Path *) path);
 }
 
@@ -204,12 +205,13 @@ add_range_path(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index, const Co
 static double
 loop_count(PlannerInfo *root, Relids outer)
 {
-	double		count = 0;
-	int			relid = -1;
+	double count = 0;
+	int    relid = -1;
 
 	while ((relid = bms_next_member(outer, relid)) >= 0)
 	{
-		RelOptInfo *rel = relid < root->simple_rel_array_size ? root->simple_rel_array[relid] : NULL;
+		RelOptInfo *rel =
+			relid < root->simple_rel_array_size ? root->simple_rel_array[relid] : NULL;
 
 		if (rel != NULL && rel->rows > 0 && (count == 0 || rel->rows < count))
 			count = rel->rows;
@@ -221,16 +223,16 @@ loop_count(PlannerInfo *root, Relids outer)
 static void
 add_joined_range_paths(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
 	if (wants_exact_thresholds(root, rel))
 		return;
-	foreach(cell, rel->joininfo)
+	foreach (cell, rel->joininfo)
 	{
 		RestrictInfo *restriction = lfirst_node(RestrictInfo, cell);
-		IndexClause *clause;
-		Node	   *query;
-		Relids		outer;
+		IndexClause  *clause;
+		Node         *query;
+		Relids        outer;
 
 		if (!join_clause_is_movable_to(restriction, rel))
 			continue;
@@ -240,7 +242,8 @@ add_joined_range_paths(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index)
 		outer = bms_union(restriction->clause_relids, rel->lateral_relids);
 		outer = bms_del_members(outer, rel->relids);
 		add_path(rel, (Path *) create_index_path(root, index, list_make1(clause), NIL, NIL, NIL,
-												 ForwardScanDirection, false, outer, loop_count(root, outer), false));
+												 ForwardScanDirection, false, outer,
+												 loop_count(root, outer), false));
 	}
 }
 
@@ -248,13 +251,15 @@ add_joined_range_paths(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index)
 static bool
 can_search(RelOptInfo *rel, RangeTblEntry *rte)
 {
-	return rte->rtekind == RTE_RELATION && !rte->inh && rte->tablesample == NULL && !IS_DUMMY_REL(rel);
+	return rte->rtekind == RTE_RELATION && !rte->inh && rte->tablesample == NULL &&
+		   !IS_DUMMY_REL(rel);
 }
 
 static bool
 is_usable(IndexOptInfo *index)
 {
-	return index->amcostestimate == colbert_costestimate && (index->indpred == NIL || index->predOK);
+	return index->amcostestimate == colbert_costestimate &&
+		   (index->indpred == NIL || index->predOK);
 }
 
 /* Does a path that is ordered by a score take its order from one of our scans? */
@@ -262,30 +267,32 @@ static bool
 is_ordered_search(Path *path)
 {
 	if (IsA(path, NestPath) || IsA(path, MergePath))
-		return is_ordered_search(((JoinPath *) path)->outerjoinpath) || is_ordered_search(((JoinPath *) path)->innerjoinpath);
+		return is_ordered_search(((JoinPath *) path)->outerjoinpath) ||
+			   is_ordered_search(((JoinPath *) path)->innerjoinpath);
 	return IsA(path, IndexPath) && ((IndexPath *) path)->indexorderbys != NIL &&
-		((IndexPath *) path)->indexinfo->amcostestimate == colbert_costestimate;
+		   ((IndexPath *) path)->indexinfo->amcostestimate == colbert_costestimate;
 }
 
 /* Paths of core that join further tables to an ordered one, costed anew if a LIMIT is unknown. */
 static void
 expect_limit_of_joins(PlannerInfo *root, RelOptInfo *joinrel)
 {
-	List	   *ordered = NIL;
-	ListCell   *cell;
+	List     *ordered = NIL;
+	ListCell *cell;
 
-	foreach(cell, joinrel->pathlist)
+	foreach (cell, joinrel->pathlist)
 	{
-		Path	   *path = lfirst(cell);
+		Path *path = lfirst(cell);
 
-		if (path->pathkeys != NIL && linitial(path->pathkeys) == linitial(root->query_pathkeys) && is_ordered_search(path))
+		if (path->pathkeys != NIL && linitial(path->pathkeys) == linitial(root->query_pathkeys) &&
+			is_ordered_search(path))
 			ordered = lappend(ordered, path);
 	}
 	if (ordered == NIL)
 		return;
 	/* All are taken away first: add_path frees a path that another one beats. */
 	joinrel->pathlist = list_difference_ptr(joinrel->pathlist, ordered);
-	foreach(cell, ordered)
+	foreach (cell, ordered)
 	{
 		colbert_expect_limit(root, lfirst(cell));
 		add_path(joinrel, lfirst(cell));
@@ -297,34 +304,37 @@ expect_limit_of_joins(PlannerInfo *root, RelOptInfo *joinrel)
  * search, whose order is that of the join. With more rows it would not be.
  */
 static void
-add_one_row_join_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outer, RelOptInfo *inner, JoinType jointype,
-					   JoinPathExtraData *extra)
+add_one_row_join_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outer, RelOptInfo *inner,
+					   JoinType jointype, JoinPathExtraData *extra)
 {
-	Path	   *outer_path = outer->cheapest_total_path;
-	ListCell   *cell;
+	Path     *outer_path = outer->cheapest_total_path;
+	ListCell *cell;
 
-	if ((jointype != JOIN_INNER && jointype != JOIN_LEFT) ||
-		inner->reloptkind != RELOPT_BASEREL || !can_search(inner, planner_rt_fetch(inner->relid, root)) ||
-		outer_path == NULL || outer_path->param_info != NULL)
+	if ((jointype != JOIN_INNER && jointype != JOIN_LEFT) || inner->reloptkind != RELOPT_BASEREL ||
+		!can_search(inner, planner_rt_fetch(inner->relid, root)) || outer_path == NULL ||
+		outer_path->param_info != NULL)
 		return;
-	foreach(cell, inner->indexlist)
+	foreach (cell, inner->indexlist)
 	{
 		IndexOptInfo *index = lfirst_node(IndexOptInfo, cell);
-		Path	   *inner_path = is_usable(index) ? make_ordered_path(root, inner, index, outer->relids) : NULL;
+		Path         *inner_path =
+            is_usable(index) ? make_ordered_path(root, inner, index, outer->relids) : NULL;
 		JoinCostWorkspace workspace;
 
 		if (inner_path == NULL || PATH_REQ_OUTER(inner_path) == NULL ||
-			!bms_is_subset(PATH_REQ_OUTER(inner_path), outer->relids) || !one_row_is_certain(root, outer))
+			!bms_is_subset(PATH_REQ_OUTER(inner_path), outer->relids) ||
+			!one_row_is_certain(root, outer))
 			continue;
 		initial_cost_nestloop(root, &workspace, jointype, outer_path, inner_path, extra);
-		add_path(joinrel, (Path *) create_nestloop_path(root, joinrel, jointype, &workspace, extra, outer_path, inner_path,
-														extra->restrictlist, inner_path->pathkeys, NULL));
+		add_path(joinrel, (Path *) create_nestloop_path(root, joinrel, jointype, &workspace, extra,
+														outer_path, inner_path, extra->restrictlist,
+														inner_path->pathkeys, NULL));
 	}
 }
 
 static void
-add_join_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outer, RelOptInfo *inner, JoinType jointype,
-			   JoinPathExtraData *extra)
+add_join_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outer, RelOptInfo *inner,
+			   JoinType jointype, JoinPathExtraData *extra)
 {
 	if (previous_join_hook != NULL)
 		previous_join_hook(root, joinrel, outer, inner, jointype, extra);
@@ -338,7 +348,7 @@ add_join_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outer, RelOpt
 static void
 add_paths(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
 	if (can_search(rel, rte))
 		threshold_share_replan(root, rel, rte);
@@ -348,10 +358,10 @@ add_paths(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 	if (!can_search(rel, rte))
 		return;
 
-	foreach(cell, rel->indexlist)
+	foreach (cell, rel->indexlist)
 	{
 		IndexOptInfo *index = lfirst_node(IndexOptInfo, cell);
-		Conditions	conditions;
+		Conditions    conditions;
 
 		if (!is_usable(index))
 			continue;

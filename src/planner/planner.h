@@ -11,4 +11,4 @@
 /* Install the hook; called once, when the library is loaded. */
 extern void planner_init(void);
 
-#endif							/* COLBERT_PLANNER_H */
+#endif /* COLBERT_PLANNER_H */

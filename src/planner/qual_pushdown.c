@@ -44,18 +44,18 @@ static ExecutorStart_hook_type previous_hook;
 /* What a scan was lent: allocated in the plan's memory. */
 typedef struct PushedQuals
 {
-	RowFilter	filter;
+	RowFilter       filter;
 	IndexScanState *node;
-	ExprContext *context;		/* of our own: the node's holds what it works on */
-	bool		guarded;		/* the index condition is tested first */
+	ExprContext    *context; /* of our own: the node's holds what it works on */
+	bool            guarded; /* the index condition is tested first */
 } PushedQuals;
 
 static bool
 passes(void *arg, TupleTableSlot *row)
 {
-	PushedQuals  *lent = arg;
-	bool		visible;
-	bool		passed;
+	PushedQuals *lent = arg;
+	bool         visible;
+	bool         passed;
 
 	lent->context->ecxt_scantuple = row;
 	visible = !lent->guarded || ExecQual(lent->node->indexqualorig, lent->context);
@@ -72,14 +72,15 @@ passes(void *arg, TupleTableSlot *row)
 static bool
 has_row_security(List *range_table)
 {
-	bool		found = false;
-	ListCell   *cell;
+	bool      found = false;
+	ListCell *cell;
 
-	foreach(cell, range_table)
+	foreach (cell, range_table)
 	{
 		const RangeTblEntry *entry = lfirst_node(RangeTblEntry, cell);
-		HeapTuple	tuple = entry->rtekind != RTE_RELATION ? NULL :
-			SearchSysCache1(RELOID, ObjectIdGetDatum(entry->relid));
+		HeapTuple            tuple = entry->rtekind != RTE_RELATION
+										 ? NULL
+										 : SearchSysCache1(RELOID, ObjectIdGetDatum(entry->relid));
 
 		if (!HeapTupleIsValid(tuple))
 			continue;
@@ -101,21 +102,21 @@ is_guarded(const IndexScanState *node)
 {
 	const PlannedStmt *plan = node->ss.ps.state->es_plannedstmt;
 
-	return node->indexqualorig != NULL &&
-		contain_leaked_vars((Node *) node->ss.ps.plan->qual) &&
-		(plan->resultRelations != NIL || has_row_security(plan->rtable));
+	return node->indexqualorig != NULL && contain_leaked_vars((Node *) node->ss.ps.plan->qual) &&
+		   (plan->resultRelations != NIL || has_row_security(plan->rtable));
 }
 
 static bool
 can_lend(const IndexScanState *node)
 {
-	List	   *quals = node->ss.ps.plan->qual;
-	List	   *subplans = node->ss.ps.state->es_plannedstmt->subplans;
-	List	   *tested = quals;
-	QualCost	cost;
+	List    *quals = node->ss.ps.plan->qual;
+	List    *subplans = node->ss.ps.state->es_plannedstmt->subplans;
+	List    *tested = quals;
+	QualCost cost;
 
-	if (node->ss.ps.qual == NULL || node->iss_NumOrderByKeys == 0 || node->iss_RelationDesc == NULL ||
-		node->iss_ScanDesc != NULL || node->iss_RelationDesc->rd_indam->amgettuple != colbert_gettuple ||
+	if (node->ss.ps.qual == NULL || node->iss_NumOrderByKeys == 0 ||
+		node->iss_RelationDesc == NULL || node->iss_ScanDesc != NULL ||
+		node->iss_RelationDesc->rd_indam->amgettuple != colbert_gettuple ||
 		quals_are_volatile(quals, subplans))
 		return false;
 	if (is_guarded(node))
@@ -128,7 +129,7 @@ can_lend(const IndexScanState *node)
 static void
 lend(IndexScanState *node)
 {
-	EState	   *estate = node->ss.ps.state;
+	EState       *estate = node->ss.ps.state;
 	MemoryContext old = MemoryContextSwitchTo(estate->es_query_cxt);
 	PushedQuals  *lent = palloc0(sizeof(PushedQuals));
 

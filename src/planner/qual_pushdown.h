@@ -12,4 +12,4 @@
 /* Install the hook; at load. */
 extern void qual_pushdown_init(void);
 
-#endif							/* COLBERT_LEND_QUALS_H */
+#endif /* COLBERT_LEND_QUALS_H */

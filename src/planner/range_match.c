@@ -35,10 +35,10 @@
 /* A comparison of a score with a number that is known before the scan starts. */
 typedef struct Threshold
 {
-	ScoreCall	call;
-	int			strategy;		/* of a btree, as if the score stood on the left */
-	Expr	   *bound;			/* float8 */
-	bool		is_exact;		/* else the bound is a little wider, and inclusive */
+	ScoreCall call;
+	int       strategy; /* of a btree, as if the score stood on the left */
+	Expr     *bound;    /* float8 */
+	bool      is_exact; /* else the bound is a little wider, and inclusive */
 } Threshold;
 
 static int
@@ -51,13 +51,14 @@ commuted(int strategy)
 static bool
 get_threshold(PlannerInfo *root, IndexOptInfo *index, OpExpr *clause, Threshold *threshold)
 {
-	Oid			type = index->opcintype[0];
-	Oid			nearest = get_opfamily_member(index->opfamily[0], type, type, STRATEGY_NULLS_LAST);
-	Oid			order = OidIsValid(nearest) ? get_op_opfamily_sortfamily(nearest, index->opfamily[0]) : InvalidOid;
-	ScoreOrder	score;
-	Expr	   *expr;
-	Node	   *number;
-	bool		above;
+	Oid type = index->opcintype[0];
+	Oid nearest = get_opfamily_member(index->opfamily[0], type, type, STRATEGY_NULLS_LAST);
+	Oid order =
+		OidIsValid(nearest) ? get_op_opfamily_sortfamily(nearest, index->opfamily[0]) : InvalidOid;
+	ScoreOrder score;
+	Expr      *expr;
+	Node      *number;
+	bool       above;
 
 	if (list_length(clause->args) != 2 || !OidIsValid(order))
 		return false;
@@ -94,7 +95,9 @@ comparison(const Threshold *threshold)
 	switch (threshold->strategy)
 	{
 		case BTLessStrategyNumber:
-			return threshold->call.kind != CALL_OF_DISTANCE ? NULL : threshold->is_exact ? "<" : "<=";
+			return threshold->call.kind != CALL_OF_DISTANCE ? NULL
+				   : threshold->is_exact                    ? "<"
+															: "<=";
 		case BTLessEqualStrategyNumber:
 			return threshold->call.kind == CALL_OF_DISTANCE ? "<=" : NULL;
 		case BTGreaterEqualStrategyNumber:
@@ -110,28 +113,31 @@ comparison(const Threshold *threshold)
 static Expr *
 range_clause(IndexOptInfo *index, const Threshold *threshold)
 {
-	Oid			family = index->opfamily[0];
-	Oid			type = index->opcintype[0];
-	Oid			function = get_opfamily_proc(family, type, type, SUPPORT_RANGE);
-	Oid			range_type = OidIsValid(function) ? get_func_rettype(function) : InvalidOid;
-	Oid			operator = get_opfamily_member(family, type, range_type, STRATEGY_RANGE);
-	Const	   *text;
-	FuncExpr   *range;
+	Oid       family = index->opfamily[0];
+	Oid       type = index->opcintype[0];
+	Oid       function = get_opfamily_proc(family, type, type, SUPPORT_RANGE);
+	Oid       range_type = OidIsValid(function) ? get_func_rettype(function) : InvalidOid;
+	Oid       operator= get_opfamily_member(family, type, range_type, STRATEGY_RANGE);
+	Const    *text;
+	FuncExpr *range;
 
 	if (!OidIsValid(operator))
 		return NULL;
-	text = makeConst(TEXTOID, -1, DEFAULT_COLLATION_OID, -1, CStringGetTextDatum(comparison(threshold)), false, false);
-	range = makeFuncExpr(function, range_type, list_make3(threshold->call.query, text, threshold->bound),
-						 InvalidOid, DEFAULT_COLLATION_OID, COERCE_EXPLICIT_CALL);
+	text = makeConst(TEXTOID, -1, DEFAULT_COLLATION_OID, -1,
+					 CStringGetTextDatum(comparison(threshold)), false, false);
+	range = makeFuncExpr(function, range_type,
+						 list_make3(threshold->call.query, text, threshold->bound), InvalidOid,
+						 DEFAULT_COLLATION_OID, COERCE_EXPLICIT_CALL);
 	return make_opclause(operator, BOOLOID, false, (Expr *) threshold->call.doc, (Expr *) range,
 						 InvalidOid, InvalidOid);
 }
 
 IndexClause *
-range_match_restriction(PlannerInfo *root, IndexOptInfo *index, RestrictInfo *restriction, Node **query)
+range_match_restriction(PlannerInfo *root, IndexOptInfo *index, RestrictInfo *restriction,
+						Node **query)
 {
-	Threshold	threshold;
-	Expr	   *range;
+	Threshold    threshold;
+	Expr        *range;
 	IndexClause *clause;
 
 	if (restriction->pseudoconstant || !IsA(restriction->clause, OpExpr) ||

@@ -17,7 +17,7 @@
  * restriction that bounds the score or the distance; NULL where it is
  * something else. *query is what documents are scored with.
  */
-extern IndexClause *range_match_restriction(PlannerInfo *root, IndexOptInfo *index, RestrictInfo *restriction,
-											Node **query);
+extern IndexClause *range_match_restriction(PlannerInfo *root, IndexOptInfo *index,
+											RestrictInfo *restriction, Node **query);
 
-#endif							/* COLBERT_RANGE_MATCH_H */
+#endif /* COLBERT_RANGE_MATCH_H */

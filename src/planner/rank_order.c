@@ -60,8 +60,8 @@ has_plain_window(const Query *query)
 {
 	const WindowClause *window;
 
-	if (list_length(query->windowClause) != 1 || query->distinctClause != NIL || query->setOperations != NULL ||
-		query->hasTargetSRFs)
+	if (list_length(query->windowClause) != 1 || query->distinctClause != NIL ||
+		query->setOperations != NULL || query->hasTargetSRFs)
 		return false;
 	window = linitial_node(WindowClause, query->windowClause);
 	return window->partitionClause == NIL && window->orderClause != NIL;
@@ -71,20 +71,23 @@ has_plain_window(const Query *query)
 static bool
 rises_with_rank(List *pathkeys, const Node *expr)
 {
-	PathKey    *pathkey = linitial_node(PathKey, pathkeys);
+	PathKey *pathkey = linitial_node(PathKey, pathkeys);
 
 	return is_rank(expr) && !compat_pathkey_descends(pathkey) &&
-		pathkey->pk_opfamily == lookup_type_cache(exprType(expr), TYPECACHE_BTREE_OPFAMILY)->btree_opf;
+		   pathkey->pk_opfamily ==
+			   lookup_type_cache(exprType(expr), TYPECACHE_BTREE_OPFAMILY)->btree_opf;
 }
 
 bool
 rank_order_is_windows(PlannerInfo *root)
 {
-	Query	   *query = root->parse;
+	Query *query = root->parse;
 
 	return root->sort_pathkeys != NIL && query->sortClause != NIL && has_plain_window(query) &&
-		rises_with_rank(root->sort_pathkeys,
-						get_sortgroupclause_expr(linitial_node(SortGroupClause, query->sortClause), root->processed_tlist));
+		   rises_with_rank(
+			   root->sort_pathkeys,
+			   get_sortgroupclause_expr(linitial_node(SortGroupClause, query->sortClause),
+										root->processed_tlist));
 }
 
 /* ---- a LIMIT outside ---- */
@@ -98,17 +101,19 @@ static bool
 is_read_row_by_row(PlannerInfo *root)
 {
 	PlannerInfo *outer = root->parent_root;
-	Query	   *query = outer != NULL ? outer->parse : NULL;
-	int			relid;
-	RelOptInfo *rel;
+	Query       *query = outer != NULL ? outer->parse : NULL;
+	int          relid;
+	RelOptInfo  *rel;
 
-	if (query == NULL || query->commandType != CMD_SELECT || query->limitCount == NULL || query->hasAggs ||
-		query->hasWindowFuncs || query->hasTargetSRFs || query->groupClause != NIL || query->groupingSets != NIL ||
-		query->havingQual != NULL || query->distinctClause != NIL || query->setOperations != NULL ||
+	if (query == NULL || query->commandType != CMD_SELECT || query->limitCount == NULL ||
+		query->hasAggs || query->hasWindowFuncs || query->hasTargetSRFs ||
+		query->groupClause != NIL || query->groupingSets != NIL || query->havingQual != NULL ||
+		query->distinctClause != NIL || query->setOperations != NULL ||
 		outer->simple_rel_array == NULL || !bms_get_singleton_member(outer->all_baserels, &relid))
 		return false;
 	rel = outer->simple_rel_array[relid];
-	return rel != NULL && rel->rtekind == RTE_SUBQUERY && rel->reloptkind == RELOPT_BASEREL && rel->baserestrictinfo == NIL;
+	return rel != NULL && rel->rtekind == RTE_SUBQUERY && rel->reloptkind == RELOPT_BASEREL &&
+		   rel->baserestrictinfo == NIL;
 }
 
 /* The column of the query by which the other one sorts first; NULL if that is an expression. */
@@ -116,7 +121,8 @@ static TargetEntry *
 column_sorted_outside(PlannerInfo *root)
 {
 	PlannerInfo *outer = root->parent_root;
-	Var		   *var = (Var *) get_sortgroupclause_expr(linitial_node(SortGroupClause, outer->parse->sortClause), outer->processed_tlist);
+	Var         *var = (Var *) get_sortgroupclause_expr(
+        linitial_node(SortGroupClause, outer->parse->sortClause), outer->processed_tlist);
 
 	if (!IsA(var, Var) || var->varlevelsup != 0 || var->varattno <= 0)
 		return NULL;
@@ -127,11 +133,12 @@ column_sorted_outside(PlannerInfo *root)
 static bool
 wants_order_of_window(PlannerInfo *root)
 {
-	const SortGroupClause *first = linitial(linitial_node(WindowClause, root->parse->windowClause)->orderClause);
-	PathKey    *inner = linitial_node(PathKey, root->window_pathkeys);
-	List	   *sorted = root->parent_root->sort_pathkeys;
+	const SortGroupClause *first =
+		linitial(linitial_node(WindowClause, root->parse->windowClause)->orderClause);
+	PathKey     *inner = linitial_node(PathKey, root->window_pathkeys);
+	List        *sorted = root->parent_root->sort_pathkeys;
 	TargetEntry *column;
-	PathKey    *outer;
+	PathKey     *outer;
 
 	if (root->parent_root->parse->sortClause == NIL)
 		return true;
@@ -140,15 +147,18 @@ wants_order_of_window(PlannerInfo *root)
 		return false;
 	outer = linitial_node(PathKey, sorted);
 	return rises_with_rank(sorted, (Node *) column->expr) ||
-		(column->ressortgroupref == first->tleSortGroupRef && outer->pk_opfamily == inner->pk_opfamily &&
-		 compat_pathkey_descends(outer) == compat_pathkey_descends(inner) && outer->pk_nulls_first == inner->pk_nulls_first);
+		   (column->ressortgroupref == first->tleSortGroupRef &&
+			outer->pk_opfamily == inner->pk_opfamily &&
+			compat_pathkey_descends(outer) == compat_pathkey_descends(inner) &&
+			outer->pk_nulls_first == inner->pk_nulls_first);
 }
 
 double
 rank_order_rows_outside(PlannerInfo *root)
 {
-	if (root->parse->limitCount != NULL || root->parse->sortClause != NIL || root->window_pathkeys == NIL ||
-		!has_plain_window(root->parse) || !is_read_row_by_row(root) || !wants_order_of_window(root))
+	if (root->parse->limitCount != NULL || root->parse->sortClause != NIL ||
+		root->window_pathkeys == NIL || !has_plain_window(root->parse) ||
+		!is_read_row_by_row(root) || !wants_order_of_window(root))
 		return 0;
 	return root->parent_root->limit_tuples > 0 ? root->parent_root->limit_tuples : LIKELY_LIMIT;
 }
@@ -159,7 +169,7 @@ rank_order_rows_outside(PlannerInfo *root)
 static List *
 rank_pathkeys_outside(PlannerInfo *root)
 {
-	TargetEntry *column;
+	TargetEntry     *column;
 	SortGroupClause *clause;
 
 	if (rank_order_rows_outside(root) == 0 || root->parent_root->parse->sortClause == NIL)
@@ -175,20 +185,22 @@ rank_pathkeys_outside(PlannerInfo *root)
 }
 
 static void
-add_rank_order(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *input, RelOptInfo *output, void *extra)
+add_rank_order(PlannerInfo *root, UpperRelationKind stage, RelOptInfo *input, RelOptInfo *output,
+			   void *extra)
 {
-	List	   *pathkeys;
-	ListCell   *cell;
+	List     *pathkeys;
+	ListCell *cell;
 
 	if (previous_hook != NULL)
 		previous_hook(root, stage, input, output, extra);
 
 	if (stage != UPPERREL_WINDOW)
 		return;
-	pathkeys = rank_order_is_windows(root) ? list_make1(linitial(root->sort_pathkeys)) : rank_pathkeys_outside(root);
-	foreach(cell, pathkeys != NIL ? output->pathlist : NIL)
+	pathkeys = rank_order_is_windows(root) ? list_make1(linitial(root->sort_pathkeys))
+										   : rank_pathkeys_outside(root);
+	foreach (cell, pathkeys != NIL ? output->pathlist : NIL)
 	{
-		Path	   *path = lfirst(cell);
+		Path *path = lfirst(cell);
 
 		if (IsA(path, WindowAggPath))
 			path->pathkeys = pathkeys;

@@ -25,4 +25,4 @@ extern double rank_order_rows_outside(PlannerInfo *root);
 /* Install the hook; called once, when the library is loaded. */
 extern void rank_order_init(void);
 
-#endif							/* COLBERT_RANK_ORDER_H */
+#endif /* COLBERT_RANK_ORDER_H */

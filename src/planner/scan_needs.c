@@ -37,47 +37,47 @@ static ExecutorStart_hook_type previous_hook;
 /* What becomes of a row that a threshold misses; larger is worse. */
 typedef enum ThresholdUse
 {
-	THRESHOLD_SELECTS,			/* it is missing in the result */
-	THRESHOLD_LIMITED,			/* as below, but the best few are asked for, if in an order */
-	THRESHOLD_FILLS_NULLS,		/* NULLs stand in its place */
-	THRESHOLD_NEGATES			/* another row is given for it, or it is not changed */
+	THRESHOLD_SELECTS,     /* it is missing in the result */
+	THRESHOLD_LIMITED,     /* as below, but the best few are asked for, if in an order */
+	THRESHOLD_FILLS_NULLS, /* NULLs stand in its place */
+	THRESHOLD_NEGATES      /* another row is given for it, or it is not changed */
 } ThresholdUse;
 
 /* A node above, and those above it that see the same order. */
 typedef struct Above
 {
 	const struct Above *above;
-	PlanState  *node;
+	PlanState          *node;
 } Above;
 
 /* Where in a plan a node stands. */
 typedef struct Place
 {
-	bool		order_believed; /* by a node in above */
-	const Above *above;			/* nodes up to the client, or to one that makes an order of its own */
+	bool         order_believed; /* by a node in above */
+	const Above *above; /* nodes up to the client, or to one that makes an order of its own */
 	ThresholdUse thresholds;
 } Place;
 
 /* A common table expression, walked after all that read it. */
 typedef struct SharedPlan
 {
-	PlanState  *node;
-	Place		place;			/* the most demanding */
+	PlanState *node;
+	Place      place; /* the most demanding */
 } SharedPlan;
 
 typedef struct Walk
 {
-	int			nshared;
-	SharedPlan *shared;			/* by the number of the plan */
+	int         nshared;
+	SharedPlan *shared; /* by the number of the plan */
 } Walk;
 
 /* What a scan was told: allocated in the plan's memory. */
 typedef struct NodeNeeds
 {
-	ScanNeeds	needs;
+	ScanNeeds       needs;
 	IndexScanState *node;
-	int			nsteps;
-	DemandStep	steps[FLEXIBLE_ARRAY_MEMBER];	/* from the top down */
+	int             nsteps;
+	DemandStep      steps[FLEXIBLE_ARRAY_MEMBER]; /* from the top down */
 } NodeNeeds;
 
 /* ---- orders ---- */
@@ -93,9 +93,9 @@ typedef enum OrderUse
 static OrderUse
 order_use_by_agg(const AggState *node)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
-	foreach(cell, node->aggs)
+	foreach (cell, node->aggs)
 		if (compat_is_presorted(lfirst_node(Aggref, cell)))
 			return ORDER_BELIEVED;
 	switch (((Agg *) node->ss.ps.plan)->aggstrategy)
@@ -117,8 +117,9 @@ is_ordered_search(PlanState *child)
 {
 	while (child != NULL && IsA(child, ResultState))
 		child = outerPlanState(child);
-	return child != NULL && IsA(child, IndexScanState) && ((IndexScanState *) child)->iss_NumOrderByKeys > 0 &&
-		index_node_is_ours((IndexScanState *) child);
+	return child != NULL && IsA(child, IndexScanState) &&
+		   ((IndexScanState *) child)->iss_NumOrderByKeys > 0 &&
+		   index_node_is_ours((IndexScanState *) child);
 }
 
 /* What a node does with the order of the rows of a child. */
@@ -137,15 +138,18 @@ order_use(PlanState *node, PlanState *child)
 		case T_MemoizeState:
 			return ORDER_PASSED_ON;
 		case T_LimitState:
-			return ((Limit *) node->plan)->limitOption == LIMIT_OPTION_WITH_TIES ? ORDER_BELIEVED : ORDER_PASSED_ON;
+			return ((Limit *) node->plan)->limitOption == LIMIT_OPTION_WITH_TIES ? ORDER_BELIEVED
+																				 : ORDER_PASSED_ON;
 		case T_NestLoopState:
-			return child == outerPlanState(node) || is_ordered_search(child) ? ORDER_PASSED_ON : ORDER_IGNORED;
+			return child == outerPlanState(node) || is_ordered_search(child) ? ORDER_PASSED_ON
+																			 : ORDER_IGNORED;
 		case T_GatherState:
 			return ((Gather *) node->plan)->single_copy ? ORDER_PASSED_ON : ORDER_IGNORED;
 		case T_AggState:
 			return order_use_by_agg((AggState *) node);
 		case T_SetOpState:
-			return ((SetOp *) node->plan)->strategy == SETOP_HASHED ? ORDER_IGNORED : ORDER_BELIEVED;
+			return ((SetOp *) node->plan)->strategy == SETOP_HASHED ? ORDER_IGNORED
+																	: ORDER_BELIEVED;
 		case T_SortState:
 		case T_HashState:
 		case T_HashJoinState:
@@ -159,9 +163,9 @@ order_use(PlanState *node, PlanState *child)
 static OrderNeed
 order_need(void *arg)
 {
-	const NodeNeeds *needs = arg;
+	const NodeNeeds      *needs = arg;
 	const IndexScanState *node = needs->node;
-	OrderNeed	need = {ORDER_NEED_ALL, false};
+	OrderNeed             need = {ORDER_NEED_ALL, false};
 
 	for (int i = 0; i < needs->nsteps; i++)
 		need = demand_below(&needs->steps[i], need);
@@ -183,8 +187,8 @@ fills_nulls(JoinType type, bool outer)
 static ThresholdUse
 below_join(PlanState *node, PlanState *child)
 {
-	JoinType	type = ((Join *) node->plan)->jointype;
-	bool		outer = child == outerPlanState(node);
+	JoinType type = ((Join *) node->plan)->jointype;
+	bool     outer = child == outerPlanState(node);
 
 	if (outer ? compat_negates_outer(type) : type == JOIN_ANTI)
 		return THRESHOLD_NEGATES;
@@ -198,7 +202,8 @@ own_threshold_use(PlanState *node, PlanState *child)
 	switch (nodeTag(node))
 	{
 		case T_ModifyTableState:
-			return ((ModifyTable *) node->plan)->operation == CMD_INSERT ? THRESHOLD_SELECTS : THRESHOLD_NEGATES;
+			return ((ModifyTable *) node->plan)->operation == CMD_INSERT ? THRESHOLD_SELECTS
+																		 : THRESHOLD_NEGATES;
 		case T_SetOpState:
 			switch (((SetOp *) node->plan)->cmd)
 			{
@@ -242,8 +247,8 @@ static void
 tell(IndexScanState *node, const Place *place)
 {
 	const ScanNeeds *told;
-	NodeNeeds  *needs;
-	int			nsteps = 0;
+	NodeNeeds       *needs;
+	int              nsteps = 0;
 
 	index_node_begin(node);
 	for (const Above *above = place->above; above != NULL; above = above->above)
@@ -253,7 +258,7 @@ tell(IndexScanState *node, const Place *place)
 	needs->needs.exact_thresholds = wants_exact_thresholds(node, place->thresholds);
 	if (place->order_believed)
 	{
-		PlanState  *child = &node->ss.ps;
+		PlanState *child = &node->ss.ps;
 
 		needs->needs.order = order_need;
 		needs->needs.arg = needs;
@@ -283,16 +288,18 @@ static void walk(PlanState *node, const Place *place, Walk *plans);
 static void
 walk_child(PlanState *node, PlanState *child, const Place *place, Walk *plans)
 {
-	Above		self = {place->above, node};
-	OrderUse	use;
-	Place		below;
+	Above    self = {place->above, node};
+	OrderUse use;
+	Place    below;
 
 	if (child == NULL)
 		return;
 	use = order_use(node, child);
-	below.order_believed = use == ORDER_BELIEVED || (use == ORDER_PASSED_ON && place->order_believed);
+	below.order_believed =
+		use == ORDER_BELIEVED || (use == ORDER_PASSED_ON && place->order_believed);
 	below.above = use == ORDER_IGNORED ? NULL : &self;
-	below.thresholds = Max(own_threshold_use(node, child), inherited_threshold_use(node, place->thresholds));
+	below.thresholds =
+		Max(own_threshold_use(node, child), inherited_threshold_use(node, place->thresholds));
 	walk(child, &below, plans);
 }
 
@@ -318,17 +325,18 @@ note_shared(Walk *plans, int plan_id, PlanState *node, bool order_believed, Thre
 static void
 walk_subplans(List *subplans, const Place *place, Walk *plans)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
-	foreach(cell, subplans)
+	foreach (cell, subplans)
 	{
 		SubPlanState *state = lfirst_node(SubPlanState, cell);
-		Place		below = {.thresholds = place->thresholds};
+		Place         below = {.thresholds = place->thresholds};
 
 		switch (state->subplan->subLinkType)
 		{
 			case CTE_SUBLINK:
-				note_shared(plans, state->subplan->plan_id, state->planstate, false, THRESHOLD_SELECTS);
+				note_shared(plans, state->subplan->plan_id, state->planstate, false,
+							THRESHOLD_SELECTS);
 				continue;
 			case EXISTS_SUBLINK:
 			case ANY_SUBLINK:
@@ -345,9 +353,9 @@ walk_subplans(List *subplans, const Place *place, Walk *plans)
 static void
 walk_custom(CustomScanState *node, const Place *place, Walk *plans)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
-	foreach(cell, node->custom_ps)
+	foreach (cell, node->custom_ps)
 		walk_child(&node->ss.ps, lfirst(cell), place, plans);
 }
 
@@ -366,11 +374,12 @@ walk(PlanState *node, const Place *place, Walk *plans)
 				tell((IndexScanState *) node, place);
 			break;
 		case T_AppendState:
-			walk_children(node, ((AppendState *) node)->appendplans, ((AppendState *) node)->as_nplans, place, plans);
+			walk_children(node, ((AppendState *) node)->appendplans,
+						  ((AppendState *) node)->as_nplans, place, plans);
 			break;
 		case T_MergeAppendState:
-			walk_children(node, ((MergeAppendState *) node)->mergeplans, ((MergeAppendState *) node)->ms_nplans,
-						  place, plans);
+			walk_children(node, ((MergeAppendState *) node)->mergeplans,
+						  ((MergeAppendState *) node)->ms_nplans, place, plans);
 			break;
 		case T_SubqueryScanState:
 			walk_child(node, ((SubqueryScanState *) node)->subplan, place, plans);
@@ -379,8 +388,9 @@ walk(PlanState *node, const Place *place, Walk *plans)
 			walk_custom((CustomScanState *) node, place, plans);
 			break;
 		case T_CteScanState:
-			note_shared(plans, ((CteScan *) node->plan)->ctePlanId, ((CteScanState *) node)->cteplanstate,
-						place->order_believed, place->thresholds);
+			note_shared(plans, ((CteScan *) node->plan)->ctePlanId,
+						((CteScanState *) node)->cteplanstate, place->order_believed,
+						place->thresholds);
 			break;
 		default:
 			break;
@@ -395,8 +405,8 @@ static void
 walk_plan(QueryDesc *query)
 {
 	MemoryContext old = MemoryContextSwitchTo(query->estate->es_query_cxt);
-	Walk		plans = {.nshared = list_length(query->estate->es_subplanstates)};
-	Place		top = {.order_believed = IsParallelWorker()};
+	Walk          plans = {.nshared = list_length(query->estate->es_subplanstates)};
+	Place         top = {.order_believed = IsParallelWorker()};
 
 	plans.shared = palloc0(mul_size(plans.nshared, sizeof(SharedPlan)));
 	walk(query->planstate, &top, &plans);

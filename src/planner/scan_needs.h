@@ -11,4 +11,4 @@
 /* Install the hook; called once, when the library is loaded, after qual_pushdown_init(). */
 extern void scan_needs_init(void);
 
-#endif							/* COLBERT_SCAN_NEEDS_H */
+#endif /* COLBERT_SCAN_NEEDS_H */

@@ -36,8 +36,8 @@ score_bound_as_float8(Node *number)
 		case FLOAT8OID:
 			return (Expr *) number;
 		case FLOAT4OID:
-			return (Expr *) makeFuncExpr(F_FLOAT8_FLOAT4, FLOAT8OID, list_make1(number), InvalidOid, InvalidOid,
-										 COERCE_IMPLICIT_CAST);
+			return (Expr *) makeFuncExpr(F_FLOAT8_FLOAT4, FLOAT8OID, list_make1(number), InvalidOid,
+										 InvalidOid, COERCE_IMPLICIT_CAST);
 		default:
 			return NULL;
 	}
@@ -47,16 +47,19 @@ score_bound_as_float8(Node *number)
 static Expr *
 make_step(Oid function, Expr *bound, const char *operation, Expr *operand, bool above)
 {
-	Const	   *text = makeConst(TEXTOID, -1, DEFAULT_COLLATION_OID, -1, CStringGetTextDatum(operation), false, false);
+	Const *text = makeConst(TEXTOID, -1, DEFAULT_COLLATION_OID, -1, CStringGetTextDatum(operation),
+							false, false);
 
-	return (Expr *) makeFuncExpr(function, FLOAT8OID, list_make4(bound, text, operand, makeBoolConst(above, false)),
+	return (Expr *) makeFuncExpr(function, FLOAT8OID,
+								 list_make4(bound, text, operand, makeBoolConst(above, false)),
 								 InvalidOid, DEFAULT_COLLATION_OID, COERCE_EXPLICIT_CALL);
 }
 
 static Expr *
 make_zero(void)
 {
-	return (Expr *) makeConst(FLOAT8OID, -1, InvalidOid, sizeof(float8), Float8GetDatum(0.0), false, FLOAT8PASSBYVAL);
+	return (Expr *) makeConst(FLOAT8OID, -1, InvalidOid, sizeof(float8), Float8GetDatum(0.0), false,
+							  FLOAT8PASSBYVAL);
 }
 
 /* How the call is told to the support function; NULL if it cannot be undone, or need not be. */
@@ -84,7 +87,8 @@ operation_of(const ScoreWrapper *wrapper)
 static bool
 is_same_value(Oid function)
 {
-	return function == F_FLOAT4_FLOAT8 || function == F_FLOAT8_FLOAT4 || function == F_FLOAT8UP || function == F_FLOAT4UP;
+	return function == F_FLOAT4_FLOAT8 || function == F_FLOAT8_FLOAT4 || function == F_FLOAT8UP ||
+		   function == F_FLOAT4UP;
 }
 
 static bool
@@ -107,16 +111,16 @@ falls(IndexOptInfo *index, const ScoreWrapper *wrapper)
 Expr *
 score_bound_of(PlannerInfo *root, IndexOptInfo *index, Expr *expr, Expr *bound, bool above)
 {
-	Oid			type = index->opcintype[0];
-	Oid			function = get_opfamily_proc(index->opfamily[0], type, type, SUPPORT_BOUND);
-	ScoreCall	call;
+	Oid          type = index->opcintype[0];
+	Oid          function = get_opfamily_proc(index->opfamily[0], type, type, SUPPORT_BOUND);
+	ScoreCall    call;
 	ScoreWrapper wrapper;
 
 	for (; !score_call_match(root, index, expr, &call); expr = wrapper.inner)
 	{
-		Oid			result = exprType((Node *) expr);
+		Oid         result = exprType((Node *) expr);
 		const char *operation;
-		Expr	   *operand;
+		Expr       *operand;
 
 		if (IsA(expr, RelabelType))
 		{

@@ -21,6 +21,7 @@ extern Expr *score_bound_as_float8(Node *number);
  * from above. It is a little wider than that, by more than rounding. NULL if
  * the index's operator class or a call in the expression does not allow it.
  */
-extern Expr *score_bound_of(PlannerInfo *root, IndexOptInfo *index, Expr *expr, Expr *bound, bool above);
+extern Expr *score_bound_of(PlannerInfo *root, IndexOptInfo *index, Expr *expr, Expr *bound,
+							bool above);
 
-#endif							/* COLBERT_SCORE_BOUND_H */
+#endif /* COLBERT_SCORE_BOUND_H */

@@ -27,8 +27,8 @@
 static Oid
 get_call(Expr *expr, ScoreCall *call)
 {
-	Oid			function;
-	List	   *args;
+	Oid   function;
+	List *args;
 
 	if (IsA(expr, FuncExpr))
 	{
@@ -58,10 +58,8 @@ bool
 score_call_is_known(PlannerInfo *root, IndexOptInfo *index, Node *expr)
 {
 	return !bms_overlap(pull_varnos(root, expr), index->rel->relids) &&
-		!contain_volatile_functions(expr) &&
-		!contain_agg_clause(expr) &&
-		!contain_window_function(expr) &&
-		!expression_returns_set(expr);
+		   !contain_volatile_functions(expr) && !contain_agg_clause(expr) &&
+		   !contain_window_function(expr) && !expression_returns_set(expr);
 }
 
 static Node *
@@ -80,11 +78,11 @@ strip_relabels(Node *expr)
 static Node *
 argument_of_cast(Node *expr, Oid type, int *dims)
 {
-	int32		typmod;
-	Node	   *arg;
+	int32 typmod;
+	Node *arg;
 
-	if (!IsA(expr, FuncExpr) || exprType(expr) != type || !exprIsLengthCoercion(expr, &typmod) || typmod < 0 ||
-		MULTIVECTOR_TYPMOD_ELEMENT(typmod) != KERNEL_FLOAT4 + 1)
+	if (!IsA(expr, FuncExpr) || exprType(expr) != type || !exprIsLengthCoercion(expr, &typmod) ||
+		typmod < 0 || MULTIVECTOR_TYPMOD_ELEMENT(typmod) != KERNEL_FLOAT4 + 1)
 		return NULL;
 	arg = linitial(((FuncExpr *) expr)->args);
 	if (getBaseType(exprType(arg)) != type)
@@ -109,10 +107,10 @@ indexed_expression(IndexOptInfo *index)
 Node *
 score_call_document(IndexOptInfo *index, Node *doc)
 {
-	Node	   *indexed = indexed_expression(index);
-	Oid			type = index->opcintype[0];
-	int			dims;
-	Node	   *arg;
+	Node *indexed = indexed_expression(index);
+	Oid   type = index->opcintype[0];
+	int   dims;
+	Node *arg;
 
 	if (match_index_to_operand(doc, 0, index))
 		return doc;
@@ -120,7 +118,8 @@ score_call_document(IndexOptInfo *index, Node *doc)
 	if (arg != NULL && equal(strip_relabels(arg), strip_relabels(doc)))
 		return indexed;
 	arg = argument_of_cast(doc, type, &dims);
-	if (arg != NULL && exprTypmod(indexed) >= 0 && MULTIVECTOR_TYPMOD_DIM(exprTypmod(indexed)) == dims &&
+	if (arg != NULL && exprTypmod(indexed) >= 0 &&
+		MULTIVECTOR_TYPMOD_DIM(exprTypmod(indexed)) == dims &&
 		match_index_to_operand(arg, 0, index))
 		return indexed;
 	return NULL;
@@ -129,12 +128,13 @@ score_call_document(IndexOptInfo *index, Node *doc)
 bool
 score_call_match(PlannerInfo *root, IndexOptInfo *index, Expr *expr, ScoreCall *call)
 {
-	Oid			type = index->opcintype[0];
-	Oid			function = get_call(expr, call);
+	Oid type = index->opcintype[0];
+	Oid function = get_call(expr, call);
 
 	if (!OidIsValid(function))
 		return false;
-	if (function == get_opcode(get_opfamily_member(index->opfamily[0], type, type, STRATEGY_NULLS_LAST)))
+	if (function ==
+		get_opcode(get_opfamily_member(index->opfamily[0], type, type, STRATEGY_NULLS_LAST)))
 		call->kind = CALL_OF_DISTANCE;
 	else if (function == get_opfamily_proc(index->opfamily[0], type, type, SUPPORT_SCORE))
 		call->kind = CALL_OF_SCORE;
@@ -150,13 +150,14 @@ find_subselect(PlannerInfo *root, const Param *param)
 {
 	for (; root != NULL; root = root->parent_root)
 	{
-		ListCell   *cell;
+		ListCell *cell;
 
-		foreach(cell, root->init_plans)
+		foreach (cell, root->init_plans)
 		{
-			SubPlan    *subplan = lfirst_node(SubPlan, cell);
+			SubPlan *subplan = lfirst_node(SubPlan, cell);
 
-			if (subplan->subLinkType == EXPR_SUBLINK && list_member_int(subplan->setParam, param->paramid))
+			if (subplan->subLinkType == EXPR_SUBLINK &&
+				list_member_int(subplan->setParam, param->paramid))
 				return subplan;
 		}
 	}
@@ -173,27 +174,29 @@ subselect_query(PlannerInfo *root, const SubPlan *subplan)
 typedef struct Subselects
 {
 	PlannerInfo *root;
-	List	   *first;			/* Params */
+	List        *first; /* Params */
 } Subselects;
 
 static Node *
 unify_subselects(Node *node, Subselects *subselects)
 {
-	Param	   *param = (Param *) node;
-	SubPlan    *subplan;
-	Query	   *query;
-	ListCell   *cell;
+	Param    *param = (Param *) node;
+	SubPlan  *subplan;
+	Query    *query;
+	ListCell *cell;
 
 	if (node == NULL || !IsA(node, Param))
 		return expression_tree_mutator(node, unify_subselects, subselects);
-	if (param->paramkind != PARAM_EXEC || (subplan = find_subselect(subselects->root, param)) == NULL)
+	if (param->paramkind != PARAM_EXEC ||
+		(subplan = find_subselect(subselects->root, param)) == NULL)
 		return node;
 	query = subselect_query(subselects->root, subplan);
-	foreach(cell, subselects->first)
+	foreach (cell, subselects->first)
 	{
-		Param	   *other = lfirst_node(Param, cell);
+		Param *other = lfirst_node(Param, cell);
 
-		if (equal(query, subselect_query(subselects->root, find_subselect(subselects->root, other))))
+		if (equal(query,
+				  subselect_query(subselects->root, find_subselect(subselects->root, other))))
 			return (Node *) other;
 	}
 	subselects->first = lappend(subselects->first, param);
@@ -203,8 +206,7 @@ unify_subselects(Node *node, Subselects *subselects)
 bool
 score_call_same_query(PlannerInfo *root, Node *a, Node *b)
 {
-	Subselects	subselects = {root, NIL};
+	Subselects subselects = {root, NIL};
 
-	return equal(a, b) ||
-		equal(unify_subselects(a, &subselects), unify_subselects(b, &subselects));
+	return equal(a, b) || equal(unify_subselects(a, &subselects), unify_subselects(b, &subselects));
 }

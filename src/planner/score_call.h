@@ -14,16 +14,16 @@
 
 typedef enum ScoreCallKind
 {
-	CALL_OF_SCORE,				/* larger is nearer: maxsim(doc, query) */
-	CALL_OF_DISTANCE			/* smaller is nearer: doc <#> query, maxsim_l2(doc, query) */
+	CALL_OF_SCORE,   /* larger is nearer: maxsim(doc, query) */
+	CALL_OF_DISTANCE /* smaller is nearer: doc <#> query, maxsim_l2(doc, query) */
 } ScoreCallKind;
 
 /* A function of two arguments, called by its name or as an operator. */
 typedef struct ScoreCall
 {
 	ScoreCallKind kind;
-	Node	   *doc;
-	Node	   *query;
+	Node         *doc;
+	Node         *query;
 } ScoreCall;
 
 /* Match an expression to what the index orders by. False where it is anything else. */
@@ -46,4 +46,4 @@ extern bool score_call_same_query(PlannerInfo *root, Node *a, Node *b);
 /* Is this expression known before the scan starts? */
 extern bool score_call_is_known(PlannerInfo *root, IndexOptInfo *index, Node *expr);
 
-#endif							/* COLBERT_SCORE_CALL_H */
+#endif /* COLBERT_SCORE_CALL_H */

@@ -36,10 +36,9 @@
 
 static const struct
 {
-	Oid			function;
+	Oid         function;
 	OrderEffect effect;
-}			effects[] =
-{
+} effects[] = {
 	/* casts */
 	{F_FLOAT4_FLOAT8, EFFECT_KEEPS},
 	{F_FLOAT8_FLOAT4, EFFECT_KEEPS},
@@ -138,7 +137,7 @@ effect_of(Oid function)
 static double
 constant_value(Node *expr)
 {
-	Const	   *constant = (Const *) expr;
+	Const *constant = (Const *) expr;
 
 	if (!IsA(expr, Const) || constant->constisnull)
 		return NAN;
@@ -157,8 +156,8 @@ constant_value(Node *expr)
 static bool
 is_length(Expr *call)
 {
-	List	   *args = NIL;
-	FmgrInfo	info;
+	List    *args = NIL;
+	FmgrInfo info;
 
 	fmgr_info(called_function((Node *) call, &args), &info);
 	return info.fn_addr == multivector_maxsim_l2;
@@ -168,7 +167,7 @@ is_length(Expr *call)
 static bool
 is_positive_count(IndexOptInfo *index, Oid function, List *args)
 {
-	FmgrInfo	info;
+	FmgrInfo info;
 
 	if (list_length(args) != 1 || exprType(linitial(args)) != index->opcintype[0])
 		return false;
@@ -180,10 +179,10 @@ is_positive_count(IndexOptInfo *index, Oid function, List *args)
 static int
 common_sign(IndexOptInfo *index, List *exprs)
 {
-	int			sign = score_order_sign(index, linitial(exprs));
-	ListCell   *cell;
+	int       sign = score_order_sign(index, linitial(exprs));
+	ListCell *cell;
 
-	for_each_from(cell, exprs, 1)
+	for_each_from (cell, exprs, 1)
 		if (score_order_sign(index, lfirst(cell)) != sign)
 			return 0;
 	return sign;
@@ -193,12 +192,12 @@ common_sign(IndexOptInfo *index, List *exprs)
 static int
 sign_of_extreme(IndexOptInfo *index, MinMaxExpr *extreme)
 {
-	int			wanted = extreme->op == IS_GREATEST ? 1 : -1;
-	ListCell   *cell;
+	int       wanted = extreme->op == IS_GREATEST ? 1 : -1;
+	ListCell *cell;
 
 	if (extreme->minmaxtype != INT4OID)
 		return common_sign(index, extreme->args);
-	foreach(cell, extreme->args)
+	foreach (cell, extreme->args)
 		if (score_order_sign(index, lfirst(cell)) == wanted)
 			return wanted;
 	return common_sign(index, extreme->args);
@@ -207,26 +206,28 @@ sign_of_extreme(IndexOptInfo *index, MinMaxExpr *extreme)
 int
 score_order_sign(IndexOptInfo *index, Node *expr)
 {
-	double		value = constant_value(expr);
-	List	   *args = NIL;
-	Oid			function;
+	double value = constant_value(expr);
+	List  *args = NIL;
+	Oid    function;
 
 	check_stack_depth();
 	if (!isnan(value))
 		return isfinite(value) ? (value > 0) - (value < 0) : 0;
 	if (IsA(expr, Const))
 	{
-		Const	   *constant = (Const *) expr;
-		Numeric		number;
+		Const  *constant = (Const *) expr;
+		Numeric number;
 
 		if (!constant->constisnull && constant->consttype == INT4OID)
-			return (DatumGetInt32(constant->constvalue) > 0) - (DatumGetInt32(constant->constvalue) < 0);
+			return (DatumGetInt32(constant->constvalue) > 0) -
+				   (DatumGetInt32(constant->constvalue) < 0);
 		if (constant->constisnull || constant->consttype != NUMERICOID)
 			return 0;
 		number = DatumGetNumeric(constant->constvalue);
 		if (numeric_is_nan(number) || numeric_is_inf(number))
 			return 0;
-		return DatumGetInt32(DirectFunctionCall1(numeric_int4, DirectFunctionCall1(numeric_sign, NumericGetDatum(number))));
+		return DatumGetInt32(DirectFunctionCall1(
+			numeric_int4, DirectFunctionCall1(numeric_sign, NumericGetDatum(number))));
 	}
 	if (IsA(expr, NullIfExpr))
 		return score_order_sign(index, linitial(((NullIfExpr *) expr)->args));
@@ -258,8 +259,8 @@ score_order_sign(IndexOptInfo *index, Node *expr)
 static bool
 has_few_digits(Node *expr)
 {
-	List	   *args = NIL;
-	Oid			function = called_function(expr, &args);
+	List *args = NIL;
+	Oid   function = called_function(expr, &args);
 
 	return function == F_NUMERIC_FLOAT8 || function == F_NUMERIC_FLOAT4;
 }
@@ -302,7 +303,7 @@ divide_by_score(ScoreOrder *order, int sign)
 static bool
 apply(IndexOptInfo *index, const ScoreWrapper *wrapper, ScoreOrder *order)
 {
-	double		value = wrapper->other != NULL ? constant_value(wrapper->other) : NAN;
+	double value = wrapper->other != NULL ? constant_value(wrapper->other) : NAN;
 
 	switch (wrapper->effect)
 	{
@@ -324,10 +325,13 @@ apply(IndexOptInfo *index, const ScoreWrapper *wrapper, ScoreOrder *order)
 		case EFFECT_MULTIPLIES:
 			return scale(order, wrapper->effect, score_order_sign(index, wrapper->other), value);
 		case EFFECT_DIVIDES:
-			if (wrapper->function == F_NUMERIC_DIV && !(wrapper->score_first && has_few_digits((Node *) wrapper->inner)))
+			if (wrapper->function == F_NUMERIC_DIV &&
+				!(wrapper->score_first && has_few_digits((Node *) wrapper->inner)))
 				return false;
-			return wrapper->score_first ? scale(order, wrapper->effect, score_order_sign(index, wrapper->other), value) :
-				divide_by_score(order, score_order_sign(index, wrapper->other));
+			return wrapper->score_first
+					   ? scale(order, wrapper->effect, score_order_sign(index, wrapper->other),
+							   value)
+					   : divide_by_score(order, score_order_sign(index, wrapper->other));
 		default:
 			return false;
 	}
@@ -343,15 +347,16 @@ rounded_as(double lowest, Oid type)
 bool
 score_order_unwrap(PlannerInfo *root, IndexOptInfo *index, Expr *expr, ScoreWrapper *wrapper)
 {
-	List	   *args = NIL;
-	bool		is_binary;
+	List *args = NIL;
+	bool  is_binary;
 
 	wrapper->function = called_function((Node *) expr, &args);
 	wrapper->effect = effect_of(wrapper->function);
 	if (wrapper->effect == EFFECT_NONE || list_length(args) < 1 || list_length(args) > 2)
 		return false;
 	is_binary = list_length(args) == 2;
-	wrapper->score_first = !is_binary || bms_overlap(pull_varnos(root, linitial(args)), index->rel->relids);
+	wrapper->score_first =
+		!is_binary || bms_overlap(pull_varnos(root, linitial(args)), index->rel->relids);
 	wrapper->inner = wrapper->score_first ? linitial(args) : lsecond(args);
 	wrapper->other = !is_binary ? NULL : wrapper->score_first ? lsecond(args) : linitial(args);
 	return !is_binary || score_call_is_known(root, index, wrapper->other);
@@ -372,8 +377,8 @@ score_order_match(PlannerInfo *root, IndexOptInfo *index, Expr *expr, ScoreOrder
 		order->lowest = is_length(expr) ? 0 : -INFINITY;
 		return true;
 	}
-	if (!score_order_unwrap(root, index, expr, &wrapper) || !score_order_match(root, index, wrapper.inner, order) ||
-		!apply(index, &wrapper, order))
+	if (!score_order_unwrap(root, index, expr, &wrapper) ||
+		!score_order_match(root, index, wrapper.inner, order) || !apply(index, &wrapper, order))
 		return false;
 	order->lowest = rounded_as(order->lowest, exprType((Node *) expr));
 	order->may_merge = true;

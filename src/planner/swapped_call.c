@@ -24,15 +24,15 @@
 
 /* What the session was told about last: indexes, and tables that those of an index are parts of. */
 #define MAX_TOLD 64
-static Oid	told[MAX_TOLD];
+static Oid    told[MAX_TOLD];
 static uint32 ntold = 0;
 
 /* The partitioned table whose partition the index is on, or else the index. */
 static Oid
 subject(PlannerInfo *root, const IndexOptInfo *index)
 {
-	int			parent = bms_next_member(index->rel->top_parent_relids, -1);
-	Oid			table = parent < 0 ? InvalidOid : planner_rt_fetch(parent, root)->relid;
+	int parent = bms_next_member(index->rel->top_parent_relids, -1);
+	Oid table = parent < 0 ? InvalidOid : planner_rt_fetch(parent, root)->relid;
 
 	return OidIsValid(table) ? table : index->indexoid;
 }
@@ -50,11 +50,11 @@ was_told(Oid about)
 static Expr *
 call_with(const Expr *call, Node *first, Node *second)
 {
-	List	   *args = second == NULL ? list_make1(first) : list_make2(first, second);
+	List *args = second == NULL ? list_make1(first) : list_make2(first, second);
 
 	if (IsA(call, FuncExpr))
 	{
-		FuncExpr   *changed = makeNode(FuncExpr);
+		FuncExpr *changed = makeNode(FuncExpr);
 
 		*changed = *(const FuncExpr *) call;
 		changed->args = args;
@@ -62,7 +62,7 @@ call_with(const Expr *call, Node *first, Node *second)
 	}
 	else
 	{
-		OpExpr	   *changed = makeNode(OpExpr);
+		OpExpr *changed = makeNode(OpExpr);
 
 		*changed = *castNode(OpExpr, call);
 		changed->args = args;
@@ -79,18 +79,21 @@ static Expr *
 exchange_arguments(PlannerInfo *root, IndexOptInfo *index, Expr *expr, Expr **call)
 {
 	ScoreWrapper wrapper;
-	List	   *args;
+	List        *args;
 
 	check_stack_depth();
 	if (score_order_unwrap(root, index, expr, &wrapper))
 	{
-		Node	   *inner = (Node *) exchange_arguments(root, index, wrapper.inner, call);
+		Node *inner = (Node *) exchange_arguments(root, index, wrapper.inner, call);
 
 		if (inner == NULL)
 			return NULL;
-		return wrapper.score_first ? call_with(expr, inner, wrapper.other) : call_with(expr, wrapper.other, inner);
+		return wrapper.score_first ? call_with(expr, inner, wrapper.other)
+								   : call_with(expr, wrapper.other, inner);
 	}
-	args = IsA(expr, FuncExpr) ? ((FuncExpr *) expr)->args : IsA(expr, OpExpr) ? ((OpExpr *) expr)->args : NIL;
+	args = IsA(expr, FuncExpr) ? ((FuncExpr *) expr)->args
+		   : IsA(expr, OpExpr) ? ((OpExpr *) expr)->args
+							   : NIL;
 	if (list_length(args) != 2)
 		return NULL;
 	*call = expr;
@@ -101,43 +104,49 @@ exchange_arguments(PlannerInfo *root, IndexOptInfo *index, Expr *expr, Expr **ca
 static bool
 is_swapped(PlannerInfo *root, IndexOptInfo *index, PathKey *pathkey, Expr *expr, Expr **call)
 {
-	Expr	   *exchanged = exchange_arguments(root, index, expr, call);
-	ScoreOrder	order;
+	Expr      *exchanged = exchange_arguments(root, index, expr, call);
+	ScoreOrder order;
 
 	return exchanged != NULL && score_order_match(root, index, exchanged, &order) &&
-		compat_pathkey_descends(pathkey) == ((order.call.kind == CALL_OF_SCORE) != order.falls);
+		   compat_pathkey_descends(pathkey) == ((order.call.kind == CALL_OF_SCORE) != order.falls);
 }
 
 static void
 tell(IndexOptInfo *index, Expr *expr)
 {
-	bool		function = IsA(expr, FuncExpr);
-	char	   *name = function ? get_func_name(((FuncExpr *) expr)->funcid) : get_opname(((OpExpr *) expr)->opno);
+	bool  function = IsA(expr, FuncExpr);
+	char *name =
+		function ? get_func_name(((FuncExpr *) expr)->funcid) : get_opname(((OpExpr *) expr)->opno);
 
-	ereport(NOTICE,
-			(errmsg("index \"%s\" cannot be used: the document is the second argument of %s", get_rel_name(index->indexoid), name),
-			 errdetail("The score sums over the tokens of its second argument, which should be the query."),
-			 function ? errhint("Write %s(document, query).", name) : errhint("Write document %s query.", name)));
+	ereport(
+		NOTICE,
+		(errmsg("index \"%s\" cannot be used: the document is the second argument of %s",
+				get_rel_name(index->indexoid), name),
+		 errdetail(
+			 "The score sums over the tokens of its second argument, which should be the query."),
+		 function ? errhint("Write %s(document, query).", name)
+				  : errhint("Write document %s query.", name)));
 }
 
 void
 swapped_call_tell(PlannerInfo *root, IndexOptInfo *index)
 {
-	PathKey    *pathkey = linitial_node(PathKey, root->query_pathkeys);
+	PathKey *pathkey = linitial_node(PathKey, root->query_pathkeys);
 	EquivalenceClass *class = pathkey->pk_eclass;
 	CompatMemberIterator members;
-	EquivalenceMember *member;
+	EquivalenceMember   *member;
 
 	if (class->ec_has_volatile || (root->limit_tuples < 0 && root->tuple_fraction <= 0))
 		return;
 	compat_members_begin(&members, class, index->rel->relids);
 	while ((member = compat_members_next(&members, class)) != NULL)
 	{
-		Expr	   *call;
+		Expr *call;
 
-		if (bms_equal(member->em_relids, index->rel->relids) && is_swapped(root, index, pathkey, member->em_expr, &call))
+		if (bms_equal(member->em_relids, index->rel->relids) &&
+			is_swapped(root, index, pathkey, member->em_expr, &call))
 		{
-			Oid			about = subject(root, index);
+			Oid about = subject(root, index);
 
 			if (was_told(about))
 				return;

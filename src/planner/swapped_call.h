@@ -19,4 +19,4 @@
  */
 extern void swapped_call_tell(PlannerInfo *root, IndexOptInfo *index);
 
-#endif							/* COLBERT_SWAPPED_CALL_H */
+#endif /* COLBERT_SWAPPED_CALL_H */

@@ -45,12 +45,13 @@
 static Selectivity
 sampled_share(PlannerInfo *root, IndexOptInfo *info, OpExpr *clause)
 {
-	Node	   *value = estimate_expression_value(root, lsecond(clause->args));
-	ScoreRange	range;
-	Relation	index;
-	double		share;
+	Node      *value = estimate_expression_value(root, lsecond(clause->args));
+	ScoreRange range;
+	Relation   index;
+	double     share;
 
-	if (!IsA(value, Const) || ((Const *) value)->constisnull || !range_from_datum(((Const *) value)->constvalue, &range))
+	if (!IsA(value, Const) || ((Const *) value)->constisnull ||
+		!range_from_datum(((Const *) value)->constvalue, &range))
 		return SHARE_UNKNOWN;
 	index = index_open(info->indexoid, NoLock);
 	share = score_sample_share(index, range.query, range_floor(&range, colbert_metric(index)));
@@ -65,7 +66,7 @@ sampled_share(PlannerInfo *root, IndexOptInfo *info, OpExpr *clause)
 static bool
 comes_in_order(PlannerInfo *root, IndexOptInfo *index, Node *query)
 {
-	OpExpr	   *order_by;
+	OpExpr *order_by;
 
 	if (root->tuple_fraction <= 0 || root->query_pathkeys == NIL)
 		return false;
@@ -82,18 +83,22 @@ may_sample(const RangeTblEntry *table, const IndexOptInfo *index)
 
 /* Estimate a clause that is a threshold and that core has taken its default for; true if that changes it. */
 static bool
-estimate(PlannerInfo *root, IndexOptInfo *index, RestrictInfo *restriction, const RangeTblEntry *table)
+estimate(PlannerInfo *root, IndexOptInfo *index, RestrictInfo *restriction,
+		 const RangeTblEntry *table)
 {
 	IndexClause *clause;
-	Node	   *query;
+	Node        *query;
 
 	if (restriction->norm_selec != DEFAULT_INEQ_SEL)
 		return false;
 	clause = range_match_restriction(root, index, restriction, &query);
 	if (clause == NULL || comes_in_order(root, index, query))
 		return false;
-	restriction->norm_selec = may_sample(table, index) ?
-		sampled_share(root, index, (OpExpr *) linitial_node(RestrictInfo, clause->indexquals)->clause) : SHARE_UNKNOWN;
+	restriction->norm_selec =
+		may_sample(table, index)
+			? sampled_share(root, index,
+							(OpExpr *) linitial_node(RestrictInfo, clause->indexquals)->clause)
+			: SHARE_UNKNOWN;
 	return true;
 }
 
@@ -101,9 +106,9 @@ estimate(PlannerInfo *root, IndexOptInfo *index, RestrictInfo *restriction, cons
 static bool
 has_foreign_paths(RelOptInfo *rel)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
-	foreach(cell, rel->pathlist)
+	foreach (cell, rel->pathlist)
 	{
 		if (IsA(lfirst(cell), CustomPath))
 			return true;
@@ -115,9 +120,9 @@ has_foreign_paths(RelOptInfo *rel)
 static bool
 is_current_of(RelOptInfo *rel)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
-	foreach(cell, rel->baserestrictinfo)
+	foreach (cell, rel->baserestrictinfo)
 	{
 		if (IsA(lfirst_node(RestrictInfo, cell)->clause, CurrentOfExpr))
 			return true;
@@ -135,7 +140,7 @@ add_core_paths(PlannerInfo *root, RelOptInfo *rel)
 	add_path(rel, create_seqscan_path(root, rel, rel->lateral_relids, 0));
 	if (rel->consider_parallel && rel->lateral_relids == NULL)
 	{
-		int			workers = compute_parallel_worker(rel, rel->pages, -1, max_parallel_workers_per_gather);
+		int workers = compute_parallel_worker(rel, rel->pages, -1, max_parallel_workers_per_gather);
 
 		if (workers > 0)
 			add_partial_path(rel, create_seqscan_path(root, rel, NULL, workers));
@@ -147,19 +152,19 @@ add_core_paths(PlannerInfo *root, RelOptInfo *rel)
 void
 threshold_share_replan(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *table)
 {
-	bool		changed = false;
-	ListCell   *index_cell;
-	ListCell   *cell;
+	bool      changed = false;
+	ListCell *index_cell;
+	ListCell *cell;
 
 	if (rel->baserestrictinfo == NIL || has_foreign_paths(rel) || is_current_of(rel))
 		return;
-	foreach(index_cell, rel->indexlist)
+	foreach (index_cell, rel->indexlist)
 	{
 		IndexOptInfo *index = lfirst_node(IndexOptInfo, index_cell);
 
 		if (index->amcostestimate != colbert_costestimate)
 			continue;
-		foreach(cell, rel->baserestrictinfo)
+		foreach (cell, rel->baserestrictinfo)
 			changed |= estimate(root, index, lfirst_node(RestrictInfo, cell), table);
 	}
 	if (!changed)

@@ -18,4 +18,4 @@
  */
 extern void threshold_share_replan(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *table);
 
-#endif							/* COLBERT_THRESHOLD_SHARE_H */
+#endif /* COLBERT_THRESHOLD_SHARE_H */

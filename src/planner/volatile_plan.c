@@ -32,7 +32,8 @@ static bool plan_is_volatile(Plan *plan, List *subplans);
 static bool
 subplan_is_volatile(const SubPlan *subplan, List *subplans)
 {
-	Plan	   *plan = subplan->plan_id <= list_length(subplans) ? list_nth(subplans, subplan->plan_id - 1) : NULL;
+	Plan *plan =
+		subplan->plan_id <= list_length(subplans) ? list_nth(subplans, subplan->plan_id - 1) : NULL;
 
 	return plan == NULL || plan_is_volatile(plan, subplans);
 }
@@ -186,8 +187,8 @@ further_children(Plan *plan)
 static bool
 plan_is_volatile(Plan *plan, List *subplans)
 {
-	void	   *own[MAX_EXPRESSIONS] = {NULL};
-	ListCell   *cell;
+	void     *own[MAX_EXPRESSIONS] = {NULL};
+	ListCell *cell;
 
 	if (plan == NULL)
 		return false;
@@ -200,8 +201,9 @@ plan_is_volatile(Plan *plan, List *subplans)
 	for (int i = 0; i < MAX_EXPRESSIONS; i++)
 		if (expression_is_volatile(own[i], subplans))
 			return true;
-	foreach(cell, further_children(plan))
+	foreach (cell, further_children(plan))
 		if (plan_is_volatile(lfirst(cell), subplans))
 			return true;
-	return plan_is_volatile(plan->lefttree, subplans) || plan_is_volatile(plan->righttree, subplans);
+	return plan_is_volatile(plan->lefttree, subplans) ||
+		   plan_is_volatile(plan->righttree, subplans);
 }

@@ -16,4 +16,4 @@
  */
 extern bool quals_are_volatile(List *quals, List *subplans);
 
-#endif							/* COLBERT_VOLATILE_PLAN_H */
+#endif /* COLBERT_VOLATILE_PLAN_H */

@@ -14,8 +14,8 @@
 
 typedef enum WindowReach
 {
-	REACH_ROW,					/* not beyond the current row */
-	REACH_PEERS,				/* the current row's peers, and the row after them */
+	REACH_ROW,   /* not beyond the current row */
+	REACH_PEERS, /* the current row's peers, and the row after them */
 	REACH_ALL
 } WindowReach;
 
@@ -25,4 +25,4 @@ extern WindowReach window_reach(const WindowFunc *function, int frame_options);
 /* Return true if the function is never less than the number of rows before the first of the current row's peers. */
 extern bool window_counts_rows(const WindowFunc *function);
 
-#endif							/* COLBERT_WINDOW_REACH_H */
+#endif /* COLBERT_WINDOW_REACH_H */

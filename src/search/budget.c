@@ -21,8 +21,8 @@
 double
 budget_directions(const float *weights, uint32_t n)
 {
-	double		sum = 0;
-	double		squares = 0;
+	double sum = 0;
+	double squares = 0;
 
 	for (uint32_t i = 0; i < n; i++)
 	{
@@ -33,30 +33,30 @@ budget_directions(const float *weights, uint32_t n)
 }
 
 /* Probes: 320 / n^1.5, at least 8. Among more nodes than these, more of them are near. */
-#define PROBES_ONE_TOKEN	320.0
-#define PROBES_FALL			-1.5
-#define MIN_PROBES			8.0
-#define PROBES_NODES		16384
-#define PROBES_GROWTH		0.25
+#define PROBES_ONE_TOKEN 320.0
+#define PROBES_FALL      -1.5
+#define MIN_PROBES       8.0
+#define PROBES_NODES     16384
+#define PROBES_GROWTH    0.25
 
 uint32_t
 budget_probes(double ndirections, uint32_t nodes)
 {
-	double		probes = PROBES_ONE_TOKEN * pow(MAX(ndirections, 1), PROBES_FALL);
-	double		growth = pow((double) MAX(nodes, PROBES_NODES) / PROBES_NODES, PROBES_GROWTH);
+	double probes = PROBES_ONE_TOKEN * pow(MAX(ndirections, 1), PROBES_FALL);
+	double growth = pow((double) MAX(nodes, PROBES_NODES) / PROBES_NODES, PROBES_GROWTH);
 
 	return (uint32_t) (MAX(probes, MIN_PROBES) * growth);
 }
 
 /* Candidates: 9,600 / n, between these. */
-#define CANDIDATES_ALL_TOKENS	9600.0
-#define MIN_CANDIDATES			400
-#define MAX_CANDIDATES			1700
+#define CANDIDATES_ALL_TOKENS 9600.0
+#define MIN_CANDIDATES        400
+#define MAX_CANDIDATES        1700
 
 uint32_t
 budget_candidates(double ndirections)
 {
-	double		candidates = CANDIDATES_ALL_TOKENS / MAX(ndirections, 1);
+	double candidates = CANDIDATES_ALL_TOKENS / MAX(ndirections, 1);
 
 	return (uint32_t) MIN(MAX(candidates, MIN_CANDIDATES), MAX_CANDIDATES);
 }

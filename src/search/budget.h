@@ -30,4 +30,4 @@ extern uint32_t budget_probes(double ndirections, uint32_t nodes);
 /* Documents narrowed by their sketches. */
 extern uint32_t budget_candidates(double ndirections);
 
-#endif							/* COLBERT_BUDGET_H */
+#endif /* COLBERT_BUDGET_H */

@@ -18,12 +18,11 @@ candidates_add(CandidateList *list, uint32 doc, float score)
 {
 	if (list->count == list->capacity)
 	{
-		uint32		capacity = Max(list->capacity * 2, 256);
-		Size		size = mul_size(capacity, sizeof(Candidate));
+		uint32 capacity = Max(list->capacity * 2, 256);
+		Size   size = mul_size(capacity, sizeof(Candidate));
 
-		list->items = list->items == NULL
-			? palloc_extended(size, MCXT_ALLOC_HUGE)
-			: repalloc_huge(list->items, size);
+		list->items = list->items == NULL ? palloc_extended(size, MCXT_ALLOC_HUGE)
+										  : repalloc_huge(list->items, size);
 		list->capacity = capacity;
 	}
 	list->items[list->count].doc = doc;
@@ -32,26 +31,26 @@ candidates_add(CandidateList *list, uint32 doc, float score)
 }
 
 /* Nearer first, the lower ordinal among equals. */
-#define SELECT_NAME select_candidates
-#define SELECT_TYPE Candidate
+#define SELECT_NAME         select_candidates
+#define SELECT_TYPE         Candidate
 #define SELECT_NEARER(a, b) ((a).score > (b).score || ((a).score == (b).score && (a).doc < (b).doc))
 #include "base/select_template.h"
 
 /* Where so many are to be told apart, a histogram of their scores leaves few to the selection. */
 #define BINNED_LEAST 256
-#define SELECT_BINS 256
+#define SELECT_BINS  256
 
 typedef struct ScoreBins
 {
-	float		lowest;
-	float		scale;
+	float lowest;
+	float scale;
 } ScoreBins;
 
 /* Any score has a bin, a NaN of damaged pages too; nearer ones have higher bins. */
 static inline uint32
 score_bin(const ScoreBins *bins, float score)
 {
-	float		bin = (score - bins->lowest) * bins->scale;
+	float bin = (score - bins->lowest) * bins->scale;
 
 	return bin > 0 ? (bin < SELECT_BINS - 1 ? (uint32) bin : SELECT_BINS - 1) : 0;
 }
@@ -64,13 +63,13 @@ score_bin(const ScoreBins *bins, float score)
 static uint32
 group_by_bin(Candidate *items, uint32 count, uint32 n, uint32 *inside)
 {
-	ScoreBins	bins = {.lowest = INFINITY};
-	float		highest = -INFINITY;
-	uint32		counts[SELECT_BINS] = {0};
-	uint32		bin = SELECT_BINS;
-	uint32		above = 0;
-	Candidate  *copy = palloc_extended(mul_size(count, sizeof(Candidate)), MCXT_ALLOC_HUGE);
-	Candidate  *to[3];
+	ScoreBins  bins = {.lowest = INFINITY};
+	float      highest = -INFINITY;
+	uint32     counts[SELECT_BINS] = {0};
+	uint32     bin = SELECT_BINS;
+	uint32     above = 0;
+	Candidate *copy = palloc_extended(mul_size(count, sizeof(Candidate)), MCXT_ALLOC_HUGE);
+	Candidate *to[3];
 
 	for (uint32 i = 0; i < count; i++)
 	{
@@ -89,7 +88,7 @@ group_by_bin(Candidate *items, uint32 count, uint32 n, uint32 *inside)
 	to[2] = items;
 	for (uint32 i = 0; i < count; i++)
 	{
-		uint32		b = score_bin(&bins, copy[i].score);
+		uint32 b = score_bin(&bins, copy[i].score);
 
 		*to[(b >= bin) + (b > bin)]++ = copy[i];
 	}
@@ -101,8 +100,8 @@ group_by_bin(Candidate *items, uint32 count, uint32 n, uint32 *inside)
 void
 candidates_select(Candidate *items, uint32 count, uint32 n)
 {
-	uint32		first = 0;
-	uint32		among = count;
+	uint32 first = 0;
+	uint32 among = count;
 
 	if (n == 0 || n >= count)
 		return;
@@ -118,9 +117,9 @@ candidates_select(Candidate *items, uint32 count, uint32 n)
 void
 candidates_sort_by_doc(CandidateList *list)
 {
-	Candidate  *from = list->items;
-	Candidate  *to;
-	uint32		largest = 0;
+	Candidate *from = list->items;
+	Candidate *to;
+	uint32     largest = 0;
 
 	if (list->count < 2)
 		return;
@@ -129,15 +128,15 @@ candidates_sort_by_doc(CandidateList *list)
 	to = palloc_extended(mul_size(list->capacity, sizeof(Candidate)), MCXT_ALLOC_HUGE);
 	for (int shift = 0; shift < 32 && largest >> shift > 0; shift += RADIX_BITS)
 	{
-		uint32		starts[1 << RADIX_BITS] = {0};
-		uint32		sum = 0;
-		Candidate  *swapped = from;
+		uint32     starts[1 << RADIX_BITS] = {0};
+		uint32     sum = 0;
+		Candidate *swapped = from;
 
 		for (uint32 i = 0; i < list->count; i++)
 			starts[from[i].doc >> shift & ((1 << RADIX_BITS) - 1)]++;
 		for (int digit = 0; digit < 1 << RADIX_BITS; digit++)
 		{
-			uint32		n = starts[digit];
+			uint32 n = starts[digit];
 
 			starts[digit] = sum;
 			sum += n;

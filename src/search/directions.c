@@ -18,7 +18,7 @@
 uint32_t
 directions_slots(uint32_t count)
 {
-	uint32_t	slots = 16;
+	uint32_t slots = 16;
 
 	while (slots < count * 2)
 		slots *= 2;
@@ -29,11 +29,11 @@ directions_slots(uint32_t count)
 static uint32_t
 hash_token(const float *token, uint32_t dim)
 {
-	uint32_t	hash = 2166136261U;
+	uint32_t hash = 2166136261U;
 
 	for (uint32_t k = 0; k < dim; k++)
 	{
-		uint32_t	word;
+		uint32_t word;
 
 		memcpy(&word, &token[k], sizeof(word));
 		hash = (hash ^ word) * 16777619U;
@@ -43,11 +43,13 @@ hash_token(const float *token, uint32_t dim)
 
 /* The slot of an equal token among those kept so far, or the empty one where this belongs. */
 static uint32_t *
-find_slot(const WeightedTokens *kept, uint32_t dim, const float *token, uint32_t *slots, uint32_t nslots)
+find_slot(const WeightedTokens *kept, uint32_t dim, const float *token, uint32_t *slots,
+		  uint32_t nslots)
 {
-	uint32_t	at = hash_token(token, dim) & (nslots - 1);
+	uint32_t at = hash_token(token, dim) & (nslots - 1);
 
-	while (slots[at] != EMPTY_SLOT && memcmp(kept->tokens + (size_t) slots[at] * dim, token, dim * sizeof(float)) != 0)
+	while (slots[at] != EMPTY_SLOT &&
+		   memcmp(kept->tokens + (size_t) slots[at] * dim, token, dim * sizeof(float)) != 0)
 		at = (at + 1) & (nslots - 1);
 	return &slots[at];
 }
@@ -55,15 +57,15 @@ find_slot(const WeightedTokens *kept, uint32_t dim, const float *token, uint32_t
 void
 directions_merge_equal(WeightedTokens *tokens, uint32_t dim, uint32_t *slots)
 {
-	uint32_t	given = tokens->count;
-	uint32_t	nslots = directions_slots(given);
+	uint32_t given = tokens->count;
+	uint32_t nslots = directions_slots(given);
 
 	memset(slots, 0xFF, nslots * sizeof(uint32_t));
 	tokens->count = 0;
 	for (uint32_t t = 0; t < given; t++)
 	{
 		const float *token = tokens->tokens + (size_t) t * dim;
-		uint32_t   *slot;
+		uint32_t    *slot;
 
 		if (tokens->weights[t] == 0)
 			continue;
@@ -96,9 +98,9 @@ directions_merge_equal(WeightedTokens *tokens, uint32_t dim, uint32_t *slots)
 static float
 dot(const float *a, const float *b, uint32_t dim)
 {
-	float		sums[8] = {0};
-	float		sum = 0;
-	uint32_t	k = 0;
+	float    sums[8] = {0};
+	float    sum = 0;
+	uint32_t k = 0;
 
 	for (; k + 8 <= dim; k += 8)
 		for (int j = 0; j < 8; j++)
@@ -114,7 +116,7 @@ dot(const float *a, const float *b, uint32_t dim)
 static void
 centre(const DirectionSpace *space, const float *token, float square, float *centred)
 {
-	float		scale = space->length > 0 && square > 0 ? space->length / sqrtf(square) : 1;
+	float scale = space->length > 0 && square > 0 ? space->length / sqrtf(square) : 1;
 
 	for (uint32_t k = 0; k < space->dim; k++)
 		centred[k] = token[k] * scale - space->mean[k];
@@ -122,16 +124,18 @@ centre(const DirectionSpace *space, const float *token, float square, float *cen
 
 /* The group whose first token is nearest among those of which this one is a near copy; ngroups: none. */
 static uint32_t
-nearest_group(const float *centred, const float *leaders, const float *leader_squares, uint32_t ngroups, uint32_t dim)
+nearest_group(const float *centred, const float *leaders, const float *leader_squares,
+			  uint32_t ngroups, uint32_t dim)
 {
-	float		square = dot(centred, centred, dim);
-	float		best = FLT_MAX;
-	uint32_t	found = ngroups;
+	float    square = dot(centred, centred, dim);
+	float    best = FLT_MAX;
+	uint32_t found = ngroups;
 
 	for (uint32_t g = 0; g < ngroups; g++)
 	{
-		float		distance = square + leader_squares[g] - 2 * dot(centred, leaders + (size_t) g * dim, dim);
-		float		shorter = square < leader_squares[g] ? square : leader_squares[g];
+		float distance =
+			square + leader_squares[g] - 2 * dot(centred, leaders + (size_t) g * dim, dim);
+		float shorter = square < leader_squares[g] ? square : leader_squares[g];
 
 		if (distance <= NEAR_SHARE * shorter && distance < best)
 		{
@@ -143,18 +147,19 @@ nearest_group(const float *centred, const float *leaders, const float *leader_sq
 }
 
 void
-directions_group(const WeightedTokens *tokens, const DirectionSpace *space, float *scratch, WeightedTokens *groups)
+directions_group(const WeightedTokens *tokens, const DirectionSpace *space, float *scratch,
+				 WeightedTokens *groups)
 {
-	uint32_t	dim = space->dim;
-	float		leader_squares[DIRECTIONS_MAX_TOKENS];
+	uint32_t dim = space->dim;
+	float    leader_squares[DIRECTIONS_MAX_TOKENS];
 
 	groups->count = 0;
 	for (uint32_t t = 0; t < tokens->count; t++)
 	{
 		const float *token = tokens->tokens + (size_t) t * dim;
-		float	   *leader = scratch + (size_t) groups->count * dim;
-		uint32_t	g;
-		float	   *sum;
+		float       *leader = scratch + (size_t) groups->count * dim;
+		uint32_t     g;
+		float       *sum;
 
 		centre(space, token, tokens->squares[t], leader);
 		g = nearest_group(leader, scratch, leader_squares, groups->count, dim);
@@ -172,7 +177,7 @@ directions_group(const WeightedTokens *tokens, const DirectionSpace *space, floa
 	}
 	for (uint32_t g = 0; g < groups->count; g++)
 	{
-		float	   *mean = groups->tokens + (size_t) g * dim;
+		float *mean = groups->tokens + (size_t) g * dim;
 
 		for (uint32_t k = 0; k < dim; k++)
 			mean[k] /= groups->weights[g];

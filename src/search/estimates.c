@@ -18,7 +18,7 @@
 void
 errors_learn(ErrorStats *errors, double error)
 {
-	double		delta = error - errors->mean;
+	double delta = error - errors->mean;
 
 	if (!isfinite(error))
 		return;
@@ -30,7 +30,7 @@ errors_learn(ErrorStats *errors, double error)
 void
 fit_begin_batch(EstimateFit *fit, const Candidate *batch, uint32 count)
 {
-	float		least = FLT_MAX;
+	float least = FLT_MAX;
 
 	for (uint32 i = 0; i < count; i++)
 		least = Min(least, batch[i].score);
@@ -40,8 +40,8 @@ fit_begin_batch(EstimateFit *fit, const Candidate *batch, uint32 count)
 void
 fit_learn(EstimateFit *fit, double estimate, double outcome)
 {
-	double		dx = estimate - fit->mean_estimate;
-	double		dy = outcome - fit->mean_outcome;
+	double dx = estimate - fit->mean_estimate;
+	double dy = outcome - fit->mean_outcome;
 
 	if (!isfinite(dx) || !isfinite(dy))
 		return;
@@ -72,24 +72,25 @@ is_estimated(const Candidate *item)
 static inline uint32
 histogram_bin(const EstimateHistogram *histogram, float scale, float score)
 {
-	float		bin = (score - histogram->lowest) * scale;
+	float bin = (score - histogram->lowest) * scale;
 
 	return bin > 0 ? (bin < HISTOGRAM_BINS - 1 ? (uint32) bin : HISTOGRAM_BINS - 1) : 0;
 }
 
 void
-histogram_fill(EstimateHistogram *histogram, const Candidate *items, uint32 count, const EstimateFit *fit)
+histogram_fill(EstimateHistogram *histogram, const Candidate *items, uint32 count,
+			   const EstimateFit *fit)
 {
-	float		lowest = FLT_MAX;
-	float		highest = -FLT_MAX;
-	float		scale;
+	float lowest = FLT_MAX;
+	float highest = -FLT_MAX;
+	float scale;
 
 	memset(histogram, 0, sizeof(EstimateHistogram));
 	for (uint32 i = 0; i < TIES_KNOWN; i++)
 		histogram->copies_outcome[i] = fit->ties.known[i].highest;
 	for (uint32 i = 0; i < count; i++)
 	{
-		uint32		group = ties_find(&fit->ties, items[i].score);
+		uint32 group = ties_find(&fit->ties, items[i].score);
 
 		if (group < TIES_KNOWN)
 			histogram->ncopies[group]++;
@@ -118,17 +119,18 @@ histogram_fill(EstimateHistogram *histogram, const Candidate *items, uint32 coun
 typedef struct Expectation
 {
 	const EstimateFit *fit;
-	double		slope;
-	double		deviation;
-	double		outcome;		/* to come out above */
+	double             slope;
+	double             deviation;
+	double             outcome; /* to come out above */
 } Expectation;
 
 static Expectation
 expect(const EstimateFit *fit, double outcome)
 {
 	Expectation expectation = {.fit = fit, .outcome = outcome};
-	double		slope = fit->xx > 0 ? Max(0.0, fit->xy / fit->xx) : 0;
-	double		deviation = fit->count > 2 ? sqrt(Max(0.0, fit->yy - slope * fit->xy) / (fit->count - 2)) : 0;
+	double      slope = fit->xx > 0 ? Max(0.0, fit->xy / fit->xx) : 0;
+	double      deviation =
+        fit->count > 2 ? sqrt(Max(0.0, fit->yy - slope * fit->xy) / (fit->count - 2)) : 0;
 
 	/* Where nothing is learned (a codec without rows), estimates are taken for what they say. */
 	if (fit->count == 0)
@@ -143,9 +145,9 @@ static double
 expected_of_bin(const Expectation *expectation, const EstimateHistogram *histogram, int bin)
 {
 	const EstimateFit *fit = expectation->fit;
-	double		estimate = histogram->lowest + (bin + 0.5) * histogram->width;
-	double		mean = fit->mean_outcome + expectation->slope * (estimate - fit->mean_estimate);
-	double		deviations = (expectation->outcome - mean) / expectation->deviation;
+	double             estimate = histogram->lowest + (bin + 0.5) * histogram->width;
+	double mean = fit->mean_outcome + expectation->slope * (estimate - fit->mean_estimate);
+	double deviations = (expectation->outcome - mean) / expectation->deviation;
 
 	if (histogram->counts[bin] == 0 || deviations > MAX_DEVIATIONS)
 		return 0;
@@ -155,7 +157,7 @@ expected_of_bin(const Expectation *expectation, const EstimateHistogram *histogr
 bool
 fit_copies_are_below(double outcome, const ScoreBar *bar)
 {
-	double		exact;
+	double exact;
 
 	if (ties_outcome(bar->ties, outcome, &exact))
 		return exact <= bar->exact;
@@ -166,7 +168,7 @@ fit_copies_are_below(double outcome, const ScoreBar *bar)
 static uint32
 copies_above(const EstimateHistogram *histogram, const ScoreBar *bar)
 {
-	uint32		n = 0;
+	uint32 n = 0;
 
 	for (uint32 i = 0; i < TIES_KNOWN; i++)
 		if (histogram->ncopies[i] > 0 && !fit_copies_are_below(histogram->copies_outcome[i], bar))
@@ -178,7 +180,7 @@ double
 fit_expected_above(const EstimateFit *fit, const EstimateHistogram *histogram, const ScoreBar *bar)
 {
 	Expectation expectation = expect(fit, bar->score);
-	double		expected = copies_above(histogram, bar);
+	double      expected = copies_above(histogram, bar);
 
 	for (int bin = 0; bin < HISTOGRAM_BINS; bin++)
 		expected += expected_of_bin(&expectation, histogram, bin);
@@ -186,11 +188,12 @@ fit_expected_above(const EstimateFit *fit, const EstimateHistogram *histogram, c
 }
 
 uint32
-fit_count_promising(const EstimateFit *fit, const EstimateHistogram *histogram, const ScoreBar *bar, double max_misses)
+fit_count_promising(const EstimateFit *fit, const EstimateHistogram *histogram, const ScoreBar *bar,
+					double max_misses)
 {
 	Expectation expectation = expect(fit, bar->score);
-	double		expected = 0;
-	uint32		worth = histogram->unknown + copies_above(histogram, bar);
+	double      expected = 0;
+	uint32      worth = histogram->unknown + copies_above(histogram, bar);
 
 	for (int bin = 0; bin < HISTOGRAM_BINS; bin++)
 	{
@@ -204,7 +207,7 @@ fit_count_promising(const EstimateFit *fit, const EstimateHistogram *histogram, 
 double
 errors_bound(const ErrorStats *errors, double estimate, double deviations)
 {
-	double		deviation = errors->count > 1 ? sqrt(errors->squares / (errors->count - 1)) : 0;
+	double deviation = errors->count > 1 ? sqrt(errors->squares / (errors->count - 1)) : 0;
 
 	deviation = Max(deviation, MIN_DEVIATION * fabs(estimate));
 	return estimate + errors->mean + deviations * deviation;

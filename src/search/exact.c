@@ -31,45 +31,45 @@
  * An estimate is taken to be off by its mean error and so many standard
  * deviations; more of them as long as few errors tell how large these are.
  */
-#define ERROR_DEVIATIONS	3.0
+#define ERROR_DEVIATIONS    3.0
 #define ERRORS_FOR_ONE_MORE 12.0
 
 /* A max-heap of rows by score: what is fetched and not emitted. */
 typedef struct RowHeap
 {
-	ExactRow   *rows;
-	uint32		count;
-	uint32		capacity;
+	ExactRow *rows;
+	uint32    count;
+	uint32    capacity;
 } RowHeap;
 
 struct ExactStage
 {
-	Search	   *search;
-	MemoryContext context;
-	MemoryContext row_context;	/* reset for each row: detoasted columns */
-	ScoreQuery *query;
-	ScoreMemo  *memo;
-	Snapshot	snapshot;
-	Relation	heap;
+	Search              *search;
+	MemoryContext        context;
+	MemoryContext        row_context; /* reset for each row: detoasted columns */
+	ScoreQuery          *query;
+	ScoreMemo           *memo;
+	Snapshot             snapshot;
+	Relation             heap;
 	IndexFetchTableData *fetch;
-	TupleTableSlot *slot;
-	IndexInfo  *info;
-	EState	   *estate;			/* only where the index is on an expression */
-	const RowFilter *filter;
-	RowHeap		ready;
-	uint32		ready_limit;	/* then the best is emitted, whatever may come */
-	LateRows   *late;			/* NULL: none so far */
-	bool		emitted_any;
-	double		last_emitted;
-	OrderNeed	need;
-	double		bar;			/* held rows that score at least this may be emitted */
-	uint32		bar_count;		/* rows in hand when the bar was measured; 0: not yet */
-	bool		holding;		/* rows are fetched until the bar is out of doubt */
-	bool		held;			/* the bar is final */
-	bool		sorted;			/* everything that is left is in late */
-	ErrorStats	errors;			/* of estimates, against exact scores */
-	Ties		ties;			/* what copies of a document are known to score */
-	bool		below_floor;	/* errors are those of documents below the floor, and after */
+	TupleTableSlot      *slot;
+	IndexInfo           *info;
+	EState              *estate; /* only where the index is on an expression */
+	const RowFilter     *filter;
+	RowHeap              ready;
+	uint32               ready_limit; /* then the best is emitted, whatever may come */
+	LateRows            *late;        /* NULL: none so far */
+	bool                 emitted_any;
+	double               last_emitted;
+	OrderNeed            need;
+	double               bar;         /* held rows that score at least this may be emitted */
+	uint32               bar_count;   /* rows in hand when the bar was measured; 0: not yet */
+	bool                 holding;     /* rows are fetched until the bar is out of doubt */
+	bool                 held;        /* the bar is final */
+	bool                 sorted;      /* everything that is left is in late */
+	ErrorStats           errors;      /* of estimates, against exact scores */
+	Ties                 ties;        /* what copies of a document are known to score */
+	bool                 below_floor; /* errors are those of documents below the floor, and after */
 };
 
 /* ---- heap of rows ---- */
@@ -83,14 +83,15 @@ row_nearer(const ExactRow *a, const ExactRow *b)
 static void
 rows_push(MemoryContext context, RowHeap *heap, ExactRow row)
 {
-	uint32		at = heap->count;
+	uint32 at = heap->count;
 
 	if (heap->count == heap->capacity)
 	{
-		uint32		capacity = Max(heap->capacity * 2, 64);
-		Size		size = mul_size(capacity, sizeof(ExactRow));
+		uint32 capacity = Max(heap->capacity * 2, 64);
+		Size   size = mul_size(capacity, sizeof(ExactRow));
 
-		heap->rows = heap->rows == NULL ? MemoryContextAllocHuge(context, size) : repalloc_huge(heap->rows, size);
+		heap->rows = heap->rows == NULL ? MemoryContextAllocHuge(context, size)
+										: repalloc_huge(heap->rows, size);
 		heap->capacity = capacity;
 	}
 	heap->count++;
@@ -105,13 +106,13 @@ rows_push(MemoryContext context, RowHeap *heap, ExactRow row)
 static ExactRow
 rows_pop(RowHeap *heap)
 {
-	ExactRow	top = heap->rows[0];
-	ExactRow	last = heap->rows[--heap->count];
-	uint32		at = 0;
+	ExactRow top = heap->rows[0];
+	ExactRow last = heap->rows[--heap->count];
+	uint32   at = 0;
 
 	for (;;)
 	{
-		uint32		child = 2 * at + 1;
+		uint32 child = 2 * at + 1;
 
 		if (child >= heap->count)
 			break;
@@ -133,13 +134,14 @@ rows_pop(RowHeap *heap)
 static bool
 fetch_version(ExactStage *stage, const ItemPointerData *tid)
 {
-	ItemPointerData chain = *tid;	/* moves on to the visible tuple */
-	bool		call_again = false;
-	bool		found;
+	ItemPointerData chain = *tid; /* moves on to the visible tuple */
+	bool            call_again = false;
+	bool            found;
 
 	stage->search->counters.fetched++;
 	view_check_row(stage->search->view, stage->heap, tid);
-	found = table_index_fetch_tuple(stage->fetch, &chain, stage->snapshot, stage->slot, &call_again, NULL);
+	found = table_index_fetch_tuple(stage->fetch, &chain, stage->snapshot, stage->slot, &call_again,
+									NULL);
 	if (!found)
 		view_check_age(stage->search->view, stage->heap, tid);
 	return found;
@@ -149,7 +151,7 @@ fetch_version(ExactStage *stage, const ItemPointerData *tid)
 static bool
 fetch_row(ExactStage *stage, RankedDoc *doc)
 {
-	DocRows		rows;
+	DocRows rows;
 
 	if (!doc->has_versions)
 		return fetch_version(stage, &doc->tid);
@@ -167,7 +169,7 @@ fetch_row(ExactStage *stage, RankedDoc *doc)
 static bool
 row_passes(ExactStage *stage)
 {
-	bool		passes = stage->filter->passes(stage->filter->arg, stage->slot);
+	bool passes = stage->filter->passes(stage->filter->arg, stage->slot);
 
 	stage->search->counters.tested++;
 	stage->search->counters.passed += passes;
@@ -177,7 +179,9 @@ row_passes(ExactStage *stage)
 static RankedDoc
 row_of(uint32 doc, const DocEntry *entry)
 {
-	return (RankedDoc) {.candidate.doc = doc, .tid = entry->tid, .has_versions = (entry->flags & DOC_VERSIONS) != 0};
+	return (RankedDoc) {.candidate.doc = doc,
+						.tid = entry->tid,
+						.has_versions = (entry->flags & DOC_VERSIONS) != 0};
 }
 
 /* Of the search: is the row of this document visible, and wanted? */
@@ -185,22 +189,24 @@ static bool
 admits(void *arg, uint32 doc, const DocEntry *entry)
 {
 	ExactStage *stage = arg;
-	RankedDoc	row = row_of(doc, entry);
-	bool		admitted = fetch_row(stage, &row) && row_passes(stage);
+	RankedDoc   row = row_of(doc, entry);
+	bool        admitted = fetch_row(stage, &row) && row_passes(stage);
 
 	ExecClearTuple(stage->slot);
 	return admitted;
 }
 
 ExactStage *
-exact_begin(Search *search, Relation heap, Snapshot snapshot, const MultiVector *query, const RowFilter *filter)
+exact_begin(Search *search, Relation heap, Snapshot snapshot, const MultiVector *query,
+			const RowFilter *filter)
 {
 	MemoryContext old = MemoryContextSwitchTo(search->context);
-	ExactStage *stage = palloc0(sizeof(ExactStage));
+	ExactStage   *stage = palloc0(sizeof(ExactStage));
 
 	stage->search = search;
 	stage->context = search->context;
-	stage->row_context = AllocSetContextCreate(search->context, "colbert_pg exact row", ALLOCSET_DEFAULT_SIZES);
+	stage->row_context =
+		AllocSetContextCreate(search->context, "colbert_pg exact row", ALLOCSET_DEFAULT_SIZES);
 	stage->query = score_prepare(query, search->view->metric);
 	stage->memo = score_memo_begin(query, stage->query, search->view->metric);
 	stage->snapshot = snapshot;
@@ -241,9 +247,9 @@ exact_end(ExactStage *stage)
 static Datum
 indexed_value(ExactStage *stage, bool *isnull)
 {
-	AttrNumber	attno = stage->info->ii_IndexAttrNumbers[0];
-	Datum		values[INDEX_MAX_KEYS];
-	bool		nulls[INDEX_MAX_KEYS];
+	AttrNumber attno = stage->info->ii_IndexAttrNumbers[0];
+	Datum      values[INDEX_MAX_KEYS];
+	bool       nulls[INDEX_MAX_KEYS];
 
 	if (attno != 0)
 		return slot_getattr(stage->slot, attno, isnull);
@@ -258,8 +264,8 @@ static bool
 score_row(ExactStage *stage, double *score)
 {
 	MemoryContext old = MemoryContextSwitchTo(stage->row_context);
-	bool		isnull;
-	Datum		value = indexed_value(stage, &isnull);
+	bool          isnull;
+	Datum         value = indexed_value(stage, &isnull);
 
 	if (!isnull)
 	{
@@ -278,7 +284,7 @@ score_row(ExactStage *stage, double *score)
 static bool
 get_row(ExactStage *stage, RankedDoc *doc, ExactRow *row)
 {
-	bool		found = fetch_row(stage, doc);
+	bool found = fetch_row(stage, doc);
 
 	if (found && stage->filter != NULL && !doc->tested)
 	{
@@ -325,9 +331,9 @@ keep_row(ExactStage *stage, ExactRow row)
 static bool
 take_next(ExactStage *stage, float estimate, ExactRow *row)
 {
-	RankedDoc	doc;
-	instr_time	start;
-	bool		wanted = false;
+	RankedDoc  doc;
+	instr_time start;
+	bool       wanted = false;
 
 	if (!search_next(stage->search, estimate, &doc))
 		return false;
@@ -360,7 +366,7 @@ is_below_floor(ExactStage *stage, float estimate)
 		memset(&stage->errors, 0, sizeof(ErrorStats));
 	}
 	return stage->errors.count >= FLOOR_WINDOW &&
-		errors_bound(&stage->errors, estimate, FLOOR_DEVIATIONS) < stage->search->floor;
+		   errors_bound(&stage->errors, estimate, FLOOR_DEVIATIONS) < stage->search->floor;
 }
 
 /* What a document of this estimate is taken to score at the most. */
@@ -371,8 +377,8 @@ expected_at_most(const ExactStage *stage, double estimate)
 						ERROR_DEVIATIONS + ERRORS_FOR_ONE_MORE / Max(stage->errors.count, 1));
 }
 
-#define SELECT_NAME select_scores
-#define SELECT_TYPE double
+#define SELECT_NAME         select_scores
+#define SELECT_TYPE         double
 #define SELECT_NEARER(a, b) ((a) > (b))
 #include "base/select_template.h"
 
@@ -381,8 +387,8 @@ static double
 nth_score(const ExactStage *stage, uint32 n)
 {
 	const RowHeap *ready = &stage->ready;
-	double	   *scores = MemoryContextAllocHuge(stage->context, mul_size(ready->count, sizeof(double)));
-	double		last = INFINITY;
+	double *scores = MemoryContextAllocHuge(stage->context, mul_size(ready->count, sizeof(double)));
+	double  last = INFINITY;
 
 	for (uint32 i = 0; i < ready->count; i++)
 		scores[i] = ready->rows[i].score;
@@ -400,9 +406,9 @@ nth_score(const ExactStage *stage, uint32 n)
 static double
 needed_score(const ExactStage *stage)
 {
-	double		last;
-	double		peers;
-	double		after = -INFINITY;
+	double last;
+	double peers;
+	double after = -INFINITY;
 
 	last = nth_score(stage, (uint32) stage->need.rows);
 	if (!stage->need.peers)
@@ -421,12 +427,12 @@ needed_score(const ExactStage *stage)
 static double
 score_in_doubt(ExactStage *stage)
 {
-	uint32		count = stage->ready.count;
+	uint32 count = stage->ready.count;
 
 	if (!stage->holding)
 		return count > 0 ? stage->ready.rows[0].score : -INFINITY;
-	if (count >= stage->need.rows &&
-		(stage->bar_count < stage->need.rows || count > stage->bar_count + stage->bar_count / MEASURE_AGAIN))
+	if (count >= stage->need.rows && (stage->bar_count < stage->need.rows ||
+									  count > stage->bar_count + stage->bar_count / MEASURE_AGAIN))
 	{
 		stage->bar = needed_score(stage);
 		stage->bar_count = count;
@@ -456,8 +462,8 @@ score_to_beat(const ExactStage *stage)
 static bool
 may_be_better(ExactStage *stage, float *estimate)
 {
-	double		best = score_in_doubt(stage);
-	double		score;
+	double best = score_in_doubt(stage);
+	double score;
 
 	if (stage->ready.count == 0 || stage->errors.count < FIRST_WINDOW)
 		return true;
@@ -475,12 +481,8 @@ may_be_better(ExactStage *stage, float *estimate)
 static bool
 look_for_more(ExactStage *stage)
 {
-	double		score = score_to_beat(stage);
-	ScoreBar	bar = {
-		.score = score - stage->errors.mean,
-		.exact = score,
-		.ties = &stage->ties
-	};
+	double   score = score_to_beat(stage);
+	ScoreBar bar = {.score = score - stage->errors.mean, .exact = score, .ties = &stage->ties};
 
 	return search_more_above(stage->search, &bar);
 }
@@ -494,8 +496,8 @@ fetch_enough(ExactStage *stage)
 {
 	for (;;)
 	{
-		float		estimate;
-		ExactRow	row;
+		float    estimate;
+		ExactRow row;
 
 		CHECK_FOR_INTERRUPTS();
 		if (stage->ready.count >= stage->ready_limit || !search_peek(stage->search, &estimate))
@@ -518,7 +520,7 @@ fetch_enough(ExactStage *stage)
 static void
 hold(ExactStage *stage)
 {
-	float		estimate;
+	float estimate;
 
 	fetch_enough(stage);
 	stage->holding = true;
@@ -535,8 +537,8 @@ static void
 sort_document(IndexView *view, uint32 doc, const DocEntry *entry, void *arg)
 {
 	ExactStage *stage = arg;
-	RankedDoc	ranked = row_of(doc, entry);
-	ExactRow	row;
+	RankedDoc   ranked = row_of(doc, entry);
+	ExactRow    row;
 
 	CHECK_FOR_INTERRUPTS();
 	if (entry->state == DOC_LIVE && get_row(stage, &ranked, &row))
@@ -547,8 +549,8 @@ sort_document(IndexView *view, uint32 doc, const DocEntry *entry, void *arg)
 static void
 sort_found(ExactStage *stage)
 {
-	float		estimate;
-	ExactRow	row;
+	float    estimate;
+	ExactRow row;
 
 	while (search_peek(stage->search, &estimate))
 	{
@@ -570,7 +572,7 @@ sort_found(ExactStage *stage)
 static void
 sort_rest(ExactStage *stage)
 {
-	instr_time	start;
+	instr_time start;
 
 	if (!stage->held && stage->search->floor == -INFINITY)
 	{
@@ -583,7 +585,7 @@ sort_rest(ExactStage *stage)
 	{
 		while (stage->ready.count > 0)
 		{
-			ExactRow	row = rows_pop(&stage->ready);
+			ExactRow row = rows_pop(&stage->ready);
 
 			add_late(stage, &row);
 		}
@@ -616,7 +618,7 @@ prepare_next(ExactStage *stage)
 bool
 exact_next(ExactStage *stage, ItemPointer tid)
 {
-	ExactRow	row;
+	ExactRow row;
 
 	prepare_next(stage);
 
@@ -637,7 +639,7 @@ exact_next(ExactStage *stage, ItemPointer tid)
 static bool
 find_version(ExactStage *stage, RankedDoc *doc)
 {
-	bool		found = fetch_row(stage, doc);
+	bool found = fetch_row(stage, doc);
 
 	ExecClearTuple(stage->slot);
 	return found;
@@ -646,14 +648,14 @@ find_version(ExactStage *stage, RankedDoc *doc)
 bool
 exact_next_above(ExactStage *stage, ItemPointer tid)
 {
-	float		estimate;
+	float estimate;
 
 	while (search_peek(stage->search, &estimate))
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (estimate >= stage->search->floor)
 		{
-			RankedDoc	doc;
+			RankedDoc doc;
 
 			search_next(stage->search, estimate, &doc);
 			if (doc.has_versions && !find_version(stage, &doc))
@@ -666,7 +668,7 @@ exact_next_above(ExactStage *stage, ItemPointer tid)
 			search_drop_ranked(stage->search);
 		else
 		{
-			ExactRow	row;
+			ExactRow row;
 
 			if (!take_next(stage, estimate, &row))
 				continue;

@@ -32,8 +32,8 @@ typedef struct ExactStage ExactStage;
  */
 typedef struct OrderNeed
 {
-	uint64		rows;			/* 0: any row may be late */
-	bool		peers;			/* these rows, those that score as the last of them, and the row after these */
+	uint64 rows;  /* 0: any row may be late */
+	bool   peers; /* these rows, those that score as the last of them, and the row after these */
 } OrderNeed;
 
 #define ORDER_NEED_ALL PG_UINT64_MAX
@@ -41,8 +41,8 @@ typedef struct OrderNeed
 /* Quals of the statement on a row of the table. Called with no lock held; leaves the slot as it is. */
 typedef struct RowFilter
 {
-	bool		(*passes) (void *arg, TupleTableSlot *row);
-	void	   *arg;
+	bool (*passes)(void *arg, TupleTableSlot *row);
+	void *arg;
 } RowFilter;
 
 /*
@@ -50,8 +50,8 @@ typedef struct RowFilter
  * as the index's definition says. filter: NULL, or what rows must pass to be
  * emitted; it has to outlive the stage.
  */
-extern ExactStage *exact_begin(Search *search, Relation heap, Snapshot snapshot, const MultiVector *query,
-							   const RowFilter *filter);
+extern ExactStage *exact_begin(Search *search, Relation heap, Snapshot snapshot,
+							   const MultiVector *query, const RowFilter *filter);
 
 /* Before the first row: which ones must not be late. */
 extern void exact_set_need(ExactStage *stage, OrderNeed need);
@@ -66,4 +66,4 @@ extern bool exact_next(ExactStage *stage, ItemPointer tid);
 extern bool exact_next_above(ExactStage *stage, ItemPointer tid);
 extern void exact_end(ExactStage *stage);
 
-#endif							/* COLBERT_EXACT_H */
+#endif /* COLBERT_EXACT_H */

@@ -43,7 +43,7 @@ floor_wants_all(const Search *search)
 uint32
 floor_batch(Search *search)
 {
-	uint32		above = 0;
+	uint32 above = 0;
 
 	if (search->floor == -INFINITY)
 		return search->batch;
@@ -63,7 +63,8 @@ bool
 floor_ends_pool(const Search *search)
 {
 	return search->below_floor && search->sketch_errors.count > 0 &&
-		errors_bound(&search->sketch_errors, search->pool_best, FLOOR_DEVIATIONS) < search->floor;
+		   errors_bound(&search->sketch_errors, search->pool_best, FLOOR_DEVIATIONS) <
+			   search->floor;
 }
 
 void

@@ -35,10 +35,10 @@
 /* The postings of one probed node: docs[start .. start + count) of the buffer. */
 typedef struct Probe
 {
-	uint32		token;
-	float		gain;			/* similarity over that of a miss */
-	uint32		start;
-	uint32		count;
+	uint32 token;
+	float  gain; /* similarity over that of a miss */
+	uint32 start;
+	uint32 count;
 } Probe;
 
 /* Lists known to say nothing: more of them are read each time. */
@@ -46,12 +46,12 @@ typedef struct Probe
 
 typedef struct ProbeList
 {
-	Probe	   *probes;
-	uint32		count;
+	Probe        *probes;
+	uint32        count;
 	PostingBuffer postings;
-	uint64		read;			/* posting entries, those of lists that say nothing included */
-	uint32		mute[MAX_MUTE_LISTS];	/* nodes whose lists say nothing */
-	uint32		nmute;
+	uint64        read; /* posting entries, those of lists that say nothing included */
+	uint32        mute[MAX_MUTE_LISTS]; /* nodes whose lists say nothing */
+	uint32        nmute;
 } ProbeList;
 
 /*
@@ -71,7 +71,8 @@ typedef struct ProbeList
 static float
 reach_of(const IndexView *view)
 {
-	if (view->meta.tokens_per_node == 1 || (view->metric == METRIC_L2 && view->meta.length_spread > 0))
+	if (view->meta.tokens_per_node == 1 ||
+		(view->metric == METRIC_L2 && view->meta.length_spread > 0))
 		return 1;
 	return REACH;
 }
@@ -84,9 +85,9 @@ static const float *
 tokens_to_find(const Search *search, float *scales)
 {
 	const WeightedTokens *tokens = &search->query.directions;
-	uint32		dim = search->view->dim;
-	float		length = search->view->meta.token_norm;
-	float	   *scaled;
+	uint32                dim = search->view->dim;
+	float                 length = search->view->meta.token_norm;
+	float                *scaled;
 
 	for (uint32 t = 0; t < tokens->count; t++)
 		scales[t] = 1;
@@ -95,7 +96,7 @@ tokens_to_find(const Search *search, float *scales)
 	scaled = palloc_extended(mul_size(tokens->count, dim * sizeof(float)), MCXT_ALLOC_HUGE);
 	for (uint32 t = 0; t < tokens->count; t++)
 	{
-		float		norm = sqrtf(tokens->squares[t]);
+		float norm = sqrtf(tokens->squares[t]);
 
 		if (norm > 0)
 			scales[t] = norm / length;
@@ -110,8 +111,8 @@ static float
 similarity(const Search *search, uint32 token, float key, float scale)
 {
 	const IndexView *view = search->view;
-	float		reach = reach_of(view);
-	float		length = view->meta.token_norm;
+	float            reach = reach_of(view);
+	float            length = view->meta.token_norm;
 
 	if (view->metric != METRIC_L2)
 		return key / reach * scale;
@@ -134,8 +135,8 @@ similarity(const Search *search, uint32 token, float key, float scale)
 static bool
 says_nothing(const MetaPageData *meta, uint32 count)
 {
-	uint32		pending = queue_count(meta);
-	double		listed = (double) meta->live_docs + meta->dead_docs - pending;
+	uint32 pending = queue_count(meta);
+	double listed = (double) meta->live_docs + meta->dead_docs - pending;
 
 	return count >= SAYS_NOTHING * listed;
 }
@@ -156,16 +157,17 @@ is_mute(const ProbeList *list, uint32 node)
 static uint32
 read_lists(Search *search, const NodeHit *hits, uint32 nhits, ProbeList *list)
 {
-	IndexView  *view = search->view;
+	IndexView *view = search->view;
 
 	for (uint32 i = 0; i < nhits; i++)
 	{
-		Probe	   *probe = &list->probes[list->count];
+		Probe *probe = &list->probes[list->count];
 
 		if (is_mute(list, hits[i].node))
 			return i;
 		probe->start = list->postings.count;
-		parray_prefetch(&view->index, &view->meta, ARRAY_NODES, hits[Min(i + NODES_AHEAD, nhits - 1)].node);
+		parray_prefetch(&view->index, &view->meta, ARRAY_NODES,
+						hits[Min(i + NODES_AHEAD, nhits - 1)].node);
 		postings_read(&view->index, &view->meta, hits[i].node, &list->postings);
 		probe->count = list->postings.count - probe->start;
 		list->read += probe->count;
@@ -183,23 +185,25 @@ read_lists(Search *search, const NodeHit *hits, uint32 nhits, ProbeList *list)
 
 /* Read the lists of one query token, and say what each of them gains over a miss. */
 static void
-probe_token(Search *search, uint32 token, float scale, const NodeHit *hits, uint32 nhits, ProbeList *list)
+probe_token(Search *search, uint32 token, float scale, const NodeHit *hits, uint32 nhits,
+			ProbeList *list)
 {
-	IndexView  *view = search->view;
+	IndexView            *view = search->view;
 	const WeightedTokens *tokens = &search->query.directions;
-	float		margin = MISS_MARGIN * view->meta.token_norm *
-		(view->metric == METRIC_L2 ? 1.0f : sqrtf(tokens->squares[token]));
-	uint32		first = list->count;
-	uint32		nread = read_lists(search, hits, nhits, list);
-	float		miss = nread < nhits ? similarity(search, token, hits[nread].key, scale)
-		: similarity(search, token, hits[nhits - 1].key, scale) - margin;
+	float                 margin = MISS_MARGIN * view->meta.token_norm *
+				   (view->metric == METRIC_L2 ? 1.0f : sqrtf(tokens->squares[token]));
+	uint32 first = list->count;
+	uint32 nread = read_lists(search, hits, nhits, list);
+	float  miss = nread < nhits ? similarity(search, token, hits[nread].key, scale)
+								: similarity(search, token, hits[nhits - 1].key, scale) - margin;
 
 	for (uint32 i = 0; i < nread; i++)
 	{
-		Probe	   *probe = &list->probes[first + i];
+		Probe *probe = &list->probes[first + i];
 
 		probe->token = token;
-		probe->gain = tokens->weights[token] * (similarity(search, token, hits[i].key, scale) - miss);
+		probe->gain =
+			tokens->weights[token] * (similarity(search, token, hits[i].key, scale) - miss);
 	}
 }
 
@@ -207,7 +211,7 @@ probe_token(Search *search, uint32 token, float scale, const NodeHit *hits, uint
 static void
 find_nodes(Search *search, FindQuery *find, float *scales, NodeHit *hits, uint32 *nhits)
 {
-	instr_time	start;
+	instr_time start;
 
 	stage_start(search, &start);
 	find->tokens = tokens_to_find(search, scales);
@@ -222,22 +226,28 @@ find_nodes(Search *search, FindQuery *find, float *scales, NodeHit *hits, uint32
 static void
 probe_all(Search *search, uint32 probes, uint32 ef, ProbeList *list)
 {
-	FindQuery	find = {.ntokens = search->query.directions.count, .probes = probes, .reach = reach_of(search->view), .ef = ef};
-	NodeHit    *hits = palloc_extended(mul_size(mul_size(find.ntokens, probes), sizeof(NodeHit)), MCXT_ALLOC_HUGE);
-	uint32	   *nhits = palloc_extended(mul_size(find.ntokens, sizeof(uint32)), MCXT_ALLOC_HUGE);
-	float	   *scales = palloc_extended(mul_size(find.ntokens, sizeof(float)), MCXT_ALLOC_HUGE);
-	instr_time	start;
+	FindQuery find = {.ntokens = search->query.directions.count,
+					  .probes = probes,
+					  .reach = reach_of(search->view),
+					  .ef = ef};
+	NodeHit  *hits =
+		palloc_extended(mul_size(mul_size(find.ntokens, probes), sizeof(NodeHit)), MCXT_ALLOC_HUGE);
+	uint32    *nhits = palloc_extended(mul_size(find.ntokens, sizeof(uint32)), MCXT_ALLOC_HUGE);
+	float     *scales = palloc_extended(mul_size(find.ntokens, sizeof(float)), MCXT_ALLOC_HUGE);
+	instr_time start;
 
 	find_nodes(search, &find, scales, hits, nhits);
 
 	stage_start(search, &start);
-	list->probes = palloc_extended(mul_size(mul_size(find.ntokens, probes), sizeof(Probe)), MCXT_ALLOC_HUGE);
+	list->probes =
+		palloc_extended(mul_size(mul_size(find.ntokens, probes), sizeof(Probe)), MCXT_ALLOC_HUGE);
 	list->count = 0;
 	for (uint32 token = 0; token < find.ntokens; token++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		if (nhits[token] > 0)
-			probe_token(search, token, scales[token], hits + (size_t) token * probes, nhits[token], list);
+			probe_token(search, token, scales[token], hits + (size_t) token * probes, nhits[token],
+						list);
 	}
 	search->counters.nodes += list->count;
 	search->counters.postings += list->read;
@@ -253,8 +263,8 @@ probe_all(Search *search, uint32 probes, uint32 ef, ProbeList *list)
  */
 typedef struct GatherSlot
 {
-	uint32		doc;
-	uint32		at;				/* place in the list, plus 1; 0: an empty slot */
+	uint32 doc;
+	uint32 at; /* place in the list, plus 1; 0: an empty slot */
 } GatherSlot;
 
 /* Of documents that are not wanted again. */
@@ -262,9 +272,9 @@ typedef struct GatherSlot
 
 typedef struct GatherTable
 {
-	GatherSlot *slots;
-	uint32		mask;
-	uint32	   *tokens;			/* by place: the last token that gained */
+	GatherSlot    *slots;
+	uint32         mask;
+	uint32        *tokens; /* by place: the last token that gained */
 	CandidateList *list;
 } GatherTable;
 
@@ -272,9 +282,10 @@ typedef struct GatherTable
 static void
 table_init(GatherTable *table, uint32 npostings, CandidateList *list)
 {
-	uint64		size = pg_nextpower2_64(Max((uint64) npostings * 2, 64));
+	uint64 size = pg_nextpower2_64(Max((uint64) npostings * 2, 64));
 
-	table->slots = palloc_extended(mul_size(size, sizeof(GatherSlot)), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	table->slots =
+		palloc_extended(mul_size(size, sizeof(GatherSlot)), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	table->mask = (uint32) (size - 1);
 	table->tokens = palloc_extended(mul_size(Max(npostings, 1), sizeof(uint32)), MCXT_ALLOC_HUGE);
 	table->list = list;
@@ -283,7 +294,7 @@ table_init(GatherTable *table, uint32 npostings, CandidateList *list)
 static inline GatherSlot *
 find_slot(GatherTable *table, uint32 doc)
 {
-	uint32		at = murmurhash32(doc) & table->mask;
+	uint32 at = murmurhash32(doc) & table->mask;
 
 	while (table->slots[at].at != 0 && table->slots[at].doc != doc)
 		at = (at + 1) & table->mask;
@@ -317,13 +328,13 @@ table_gain(const Search *search, GatherTable *table, uint32 doc, uint32 token, f
 static void
 sum_gains(Search *search, const ProbeList *list, CandidateList *out)
 {
-	uint32		ndocs = search->view->meta.arrays[ARRAY_DOCS].nitems;
+	uint32      ndocs = search->view->meta.arrays[ARRAY_DOCS].nitems;
 	GatherTable table;
 
 	table_init(&table, list->postings.count, out);
 	for (uint32 i = 0; i < list->count; i++)
 	{
-		const Probe *probe = &list->probes[i];
+		const Probe  *probe = &list->probes[i];
 		const uint32 *docs = list->postings.docs + probe->start;
 
 		CHECK_FOR_INTERRUPTS();
@@ -338,8 +349,8 @@ sum_gains(Search *search, const ProbeList *list, CandidateList *out)
 void
 search_gather(Search *search, uint32 probes, uint32 ef, uint32 limit, CandidateList *list)
 {
-	ProbeList	probed = {0};
-	instr_time	start;
+	ProbeList  probed = {0};
+	instr_time start;
 
 	probe_all(search, probes, ef, &probed);
 	COLBERT_PAUSE("gathered");

@@ -27,24 +27,24 @@ enum
 
 struct LateRows
 {
-	MemoryContext context;
+	MemoryContext   context;
 	Tuplesortstate *sort;
 	TupleTableSlot *in;
 	TupleTableSlot *out;
-	bool		sorted;
-	ItemPointerData tid;		/* of the row that is being added */
+	bool            sorted;
+	ItemPointerData tid; /* of the row that is being added */
 };
 
 LateRows *
 late_begin(MemoryContext context)
 {
 	MemoryContext old = MemoryContextSwitchTo(context);
-	LateRows   *late = palloc0(sizeof(LateRows));
-	TupleDesc	desc = CreateTemplateTupleDesc(COLUMN_COUNT);
-	AttrNumber	keys[] = {COLUMN_SCORE, COLUMN_DOC};
-	Oid			operators[] = {Float8LessOperator, Int8LessOperator};
-	Oid			collations[] = {InvalidOid, InvalidOid};
-	bool		nulls_first[] = {false, false};
+	LateRows     *late = palloc0(sizeof(LateRows));
+	TupleDesc     desc = CreateTemplateTupleDesc(COLUMN_COUNT);
+	AttrNumber    keys[] = {COLUMN_SCORE, COLUMN_DOC};
+	Oid           operators[] = {Float8LessOperator, Int8LessOperator};
+	Oid           collations[] = {InvalidOid, InvalidOid};
+	bool          nulls_first[] = {false, false};
 
 	TupleDescInitEntry(desc, COLUMN_SCORE, "score", FLOAT8OID, -1, 0);
 	TupleDescInitEntry(desc, COLUMN_DOC, "doc", INT8OID, -1, 0);
@@ -52,8 +52,8 @@ late_begin(MemoryContext context)
 	late->context = context;
 	late->in = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
 	late->out = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);
-	late->sort = tuplesort_begin_heap(desc, lengthof(keys), keys, operators, collations, nulls_first,
-									  work_mem, NULL, TUPLESORT_NONE);
+	late->sort = tuplesort_begin_heap(desc, lengthof(keys), keys, operators, collations,
+									  nulls_first, work_mem, NULL, TUPLESORT_NONE);
 	MemoryContextSwitchTo(old);
 	return late;
 }
@@ -61,7 +61,7 @@ late_begin(MemoryContext context)
 void
 late_add(LateRows *late, const ExactRow *row)
 {
-	MemoryContext old = MemoryContextSwitchTo(late->context);
+	MemoryContext   old = MemoryContextSwitchTo(late->context);
 	TupleTableSlot *slot = late->in;
 
 	late->tid = row->tid;
@@ -79,7 +79,7 @@ bool
 late_next(LateRows *late, ExactRow *row)
 {
 	MemoryContext old = MemoryContextSwitchTo(late->context);
-	bool		found;
+	bool          found;
 
 	if (!late->sorted)
 		tuplesort_performsort(late->sort);

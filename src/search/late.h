@@ -17,8 +17,8 @@
 /* A heap row and its exact score. */
 typedef struct ExactRow
 {
-	double		score;			/* larger is nearer */
-	uint32		doc;
+	double          score; /* larger is nearer */
+	uint32          doc;
 	ItemPointerData tid;
 } ExactRow;
 
@@ -26,10 +26,10 @@ typedef struct LateRows LateRows;
 
 /* Allocates in the context. */
 extern LateRows *late_begin(MemoryContext context);
-extern void late_add(LateRows *late, const ExactRow *row);
+extern void      late_add(LateRows *late, const ExactRow *row);
 
 /* The next one, best first; false at the end. None may be added after the first call. */
 extern bool late_next(LateRows *late, ExactRow *row);
 extern void late_end(LateRows *late);
 
-#endif							/* COLBERT_LATE_H */
+#endif /* COLBERT_LATE_H */

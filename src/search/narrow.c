@@ -36,7 +36,7 @@ is_live(const DocEntry *entry)
 /* Candidates in the order of runs, and what they were estimated at before. */
 typedef struct NarrowTarget
 {
-	Candidate  *candidates;
+	Candidate   *candidates;
 	const float *before;
 	NarrowWorse *worse;
 } NarrowTarget;
@@ -45,9 +45,9 @@ typedef struct NarrowTarget
 static void
 score_blocks(Search *search, const Run *run, const uint8 *blocks, void *arg)
 {
-	SearchQuery *query = &search->query;
+	SearchQuery  *query = &search->query;
 	NarrowTarget *target = arg;
-	float		score;
+	float         score;
 
 	if (run->first)
 		for (uint32 i = 0; i < query->directions.count * SKETCH_BLOCK_TOKENS; i++)
@@ -68,7 +68,8 @@ score_blocks(Search *search, const Run *run, const uint8 *blocks, void *arg)
 
 /* Lay out a live document's sketches; where they are of another epoch, let its rows decide. */
 static void
-add_sketches(Search *search, RunList *runs, const DocEntry *entry, Candidate *candidates, uint32 which)
+add_sketches(Search *search, RunList *runs, const DocEntry *entry, Candidate *candidates,
+			 uint32 which)
 {
 	candidates[which].score = FLT_MAX;
 	if (entry->epoch == search->view->meta.epoch)
@@ -78,24 +79,24 @@ add_sketches(Search *search, RunList *runs, const DocEntry *entry, Candidate *ca
 /* Candidates on their way from their postings to their sketches. */
 typedef struct Narrowing
 {
-	Search	   *search;
-	Candidate  *items;
-	uint32		kept;			/* items 0 .. kept - 1 are live */
-	float	   *before;			/* what these were estimated at */
-	RunList		runs;
+	Search    *search;
+	Candidate *items;
+	uint32     kept;   /* items 0 .. kept - 1 are live */
+	float     *before; /* what these were estimated at */
+	RunList    runs;
 } Narrowing;
 
 /* Keep the live ones of candidates from..to, which stand on one directory page. */
 static void
 look_up(Narrowing *narrowing, uint32 from, uint32 to)
 {
-	IndexView  *view = narrowing->search->view;
-	Candidate  *items = narrowing->items;
-	uint32		first = items[from].doc;
-	char	   *data;
-	Buffer		buffer = parray_read(&view->index, &view->meta, ARRAY_DOCS, first, &data);
-	uint32		nlive = 0;
-	DocEntry	entries[PAGE_PAYLOAD / sizeof(DocEntry)];
+	IndexView *view = narrowing->search->view;
+	Candidate *items = narrowing->items;
+	uint32     first = items[from].doc;
+	char      *data;
+	Buffer     buffer = parray_read(&view->index, &view->meta, ARRAY_DOCS, first, &data);
+	uint32     nlive = 0;
+	DocEntry   entries[PAGE_PAYLOAD / sizeof(DocEntry)];
 
 	/* Copied out, because laying out runs allocates. */
 	for (uint32 i = from; data != NULL && i < to; i++)
@@ -111,7 +112,7 @@ look_up(Narrowing *narrowing, uint32 from, uint32 to)
 	UnlockReleaseBuffer(buffer);
 	for (uint32 i = 0; i < nlive; i++)
 	{
-		uint32		which = narrowing->kept++;
+		uint32 which = narrowing->kept++;
 
 		narrowing->before[which] = items[which].score;
 		add_sketches(narrowing->search, &narrowing->runs, &entries[i], items, which);
@@ -122,9 +123,9 @@ void
 search_narrow(Search *search, CandidateList *list, NarrowWorse *worse)
 {
 	const ArrayMeta *directory = &search->view->meta.arrays[ARRAY_DOCS];
-	Narrowing	narrowing = {.search = search, .runs = {ARRAY_SKETCHES, PART_BLOCKS}};
-	NarrowTarget target = {.worse = worse};
-	instr_time	start;
+	Narrowing        narrowing = {.search = search, .runs = {ARRAY_SKETCHES, PART_BLOCKS}};
+	NarrowTarget     target = {.worse = worse};
+	instr_time       start;
 
 	if (list->count == 0)
 		return;
@@ -136,12 +137,13 @@ search_narrow(Search *search, CandidateList *list, NarrowWorse *worse)
 	target.before = narrowing.before;
 	for (uint32 from = 0, to; from < list->count; from = to)
 	{
-		uint32		ahead = Min(from + LOOK_UP_AHEAD, list->count - 1);
-		uint32		end = list->items[from].doc + parray_run(directory, list->items[from].doc);
+		uint32 ahead = Min(from + LOOK_UP_AHEAD, list->count - 1);
+		uint32 end = list->items[from].doc + parray_run(directory, list->items[from].doc);
 
 		for (to = from + 1; to < list->count && list->items[to].doc < end; to++)
 			;
-		parray_prefetch(&search->view->index, &search->view->meta, ARRAY_DOCS, list->items[ahead].doc);
+		parray_prefetch(&search->view->index, &search->view->meta, ARRAY_DOCS,
+						list->items[ahead].doc);
 		look_up(&narrowing, from, to);
 		if (narrowing.runs.count >= WALK_BATCH)
 			runs_score(search, &narrowing.runs, score_blocks, &target);
@@ -158,14 +160,14 @@ search_narrow(Search *search, CandidateList *list, NarrowWorse *worse)
 void
 search_test(Search *search, CandidateList *list)
 {
-	uint32		kept = 0;
-	instr_time	start;
+	uint32     kept = 0;
+	instr_time start;
 
 	stage_start(search, &start);
 	candidates_sort_by_doc(list);
 	for (uint32 i = 0; i < list->count; i++)
 	{
-		DocEntry	entry;
+		DocEntry entry;
 
 		CHECK_FOR_INTERRUPTS();
 		if (docstore_entry(search->view, list->items[i].doc, &entry) && is_live(&entry) &&
@@ -180,8 +182,8 @@ search_test(Search *search, CandidateList *list)
 
 typedef struct NarrowAll
 {
-	Search	   *search;
-	RunList		runs;
+	Search *search;
+	RunList runs;
 } NarrowAll;
 
 /* Score what is laid out; only then may the pool be cut. */
@@ -195,8 +197,8 @@ score_batch(NarrowAll *all)
 static void
 narrow_visit(IndexView *view, uint32 doc, const DocEntry *entry, void *arg)
 {
-	NarrowAll  *all = arg;
-	Search	   *search = all->search;
+	NarrowAll *all = arg;
+	Search    *search = all->search;
 
 	if (!is_live(entry) || search_seen(search, doc))
 		return;
@@ -218,8 +220,8 @@ narrow_visit(IndexView *view, uint32 doc, const DocEntry *entry, void *arg)
 void
 search_narrow_all(Search *search)
 {
-	NarrowAll	all = {search, {ARRAY_SKETCHES, PART_BLOCKS}};
-	instr_time	start;
+	NarrowAll  all = {search, {ARRAY_SKETCHES, PART_BLOCKS}};
+	instr_time start;
 
 	stage_start(search, &start);
 	docstore_walk(search->view, narrow_visit, &all);

@@ -26,7 +26,7 @@
 #define WIDEN_FACTOR 4
 
 /* With less than this a search would make no progress worth a pass. */
-#define MIN_POOL	4096
+#define MIN_POOL  4096
 #define MIN_BATCH 1024
 
 /*
@@ -51,10 +51,12 @@
 void
 pool_begin(Search *search)
 {
-	Size		memory = (Size) work_mem * 1024;
+	Size memory = (Size) work_mem * 1024;
 
-	search->pool_limit = (uint32) Min(Max(memory / (4 * sizeof(Candidate)), MIN_POOL), PG_UINT32_MAX / 8);
-	search->batch_limit = (uint32) Min(Max(memory / (4 * sizeof(RankedDoc)), MIN_BATCH), PG_UINT32_MAX / 8);
+	search->pool_limit =
+		(uint32) Min(Max(memory / (4 * sizeof(Candidate)), MIN_POOL), PG_UINT32_MAX / 8);
+	search->batch_limit =
+		(uint32) Min(Max(memory / (4 * sizeof(RankedDoc)), MIN_BATCH), PG_UINT32_MAX / 8);
 }
 
 static void
@@ -104,12 +106,12 @@ narrow_into_pool(Search *search, CandidateList *list, NarrowWorse *worse)
 static void
 add_pending(Search *search)
 {
-	IndexView  *view = search->view;
+	IndexView    *view = search->view;
 	CandidateList list = {0};
 
 	for (uint32 i = 0; i < view->npending; i++)
 	{
-		uint32		doc = view->pending[i];
+		uint32 doc = view->pending[i];
 
 		if (doc >= view->meta.arrays[ARRAY_DOCS].nitems || search_seen(search, doc))
 			continue;
@@ -143,8 +145,8 @@ widen_to_all(Search *search)
 static float
 median_score(CandidateList *list)
 {
-	uint32		half = list->count / 2;
-	float		best = -FLT_MAX;
+	uint32 half = list->count / 2;
+	float  best = -FLT_MAX;
 
 	candidates_select(list->items, list->count, half);
 	for (uint32 i = half; i < list->count; i++)
@@ -156,8 +158,8 @@ void
 pool_narrow_waiting(Search *search, uint32 n)
 {
 	CandidateList *waiting = &search->waiting;
-	CandidateList list = {0};
-	NarrowWorse worse = {0};
+	CandidateList  list = {0};
+	NarrowWorse    worse = {0};
 
 	n = Min(n, waiting->count);
 	candidates_select(waiting->items, waiting->count, n);
@@ -172,7 +174,8 @@ pool_narrow_waiting(Search *search, uint32 n)
 	worse.most = median_score(&list);
 	worse.list.items = palloc_extended(mul_size(Max(n, 1), sizeof(Candidate)), MCXT_ALLOC_HUGE);
 	narrow_into_pool(search, &list, &worse);
-	histogram_fill(&search->worse_estimates, worse.list.items, worse.list.count, &search->sketch_fit);
+	histogram_fill(&search->worse_estimates, worse.list.items, worse.list.count,
+				   &search->sketch_fit);
 	search->nworse = worse.list.count;
 	pfree(worse.list.items);
 	if (list.items != NULL)
@@ -196,15 +199,16 @@ static bool
 is_too_wide(const Search *search, uint64 factor)
 {
 	const SearchSettings *settings = &search->settings;
-	const MetaPageData *meta = &search->view->meta;
-	uint64		nodes = meta->arrays[ARRAY_NODES].nitems;
-	uint64		postings;
+	const MetaPageData   *meta = &search->view->meta;
+	uint64                nodes = meta->arrays[ARRAY_NODES].nitems;
+	uint64                postings;
 
 	if (search->finder == NULL ||
 		settings->probes * factor * (factor > 1 ? WIDEN_FACTOR : 1) > nodes ||
 		settings->candidates * factor * 2 > meta->live_docs)
 		return true;
-	postings = settings->probes * factor * search->query.directions.count * (meta->postings / nodes + 1);
+	postings =
+		settings->probes * factor * search->query.directions.count * (meta->postings / nodes + 1);
 	return factor > 1 && postings * GATHER_BYTES_PER_POSTING > (uint64) work_mem * 1024;
 }
 
@@ -215,10 +219,11 @@ is_too_wide(const Search *search, uint64 factor)
 static uint64
 wanted(const Search *search)
 {
-	double		depth = search->depth;
+	double depth = search->depth;
 
 	if (search->filter.admits != NULL)
-		depth = Max(depth, (double) SEARCH_LIKELY_LIMIT * search->tested / (search->passed + PASSED_BEFOREHAND));
+		depth = Max(depth, (double) SEARCH_LIKELY_LIMIT * search->tested /
+							   (search->passed + PASSED_BEFOREHAND));
 	return depth <= search->settings.rerank ? 0 : (uint64) (depth * SEARCH_NARROWED_FOR_EACH);
 }
 
@@ -239,7 +244,7 @@ void
 pool_widen(Search *search)
 {
 	const SearchSettings *settings = &search->settings;
-	uint64		factor = 1;
+	uint64                factor = 1;
 
 	if (search->waiting.count > 0)
 	{
@@ -252,7 +257,8 @@ pool_widen(Search *search)
 		search->counters.widenings++;
 	for (uint32 i = 0; i < search->level; i++)
 		factor *= WIDEN_FACTOR;
-	while (search->level > 0 && settings->candidates * factor < wanted(search) && !is_too_wide(search, factor))
+	while (search->level > 0 && settings->candidates * factor < wanted(search) &&
+		   !is_too_wide(search, factor))
 	{
 		factor *= WIDEN_FACTOR;
 		search->level++;
@@ -264,9 +270,11 @@ pool_widen(Search *search)
 	{
 		search->level++;
 		/* What is new is looked at anew: as deep as the search has come. */
-		search->batch = Max(Min(search->batch, (uint32) (wanted(search) / SEARCH_NARROWED_FOR_EACH)),
-							search->settings.rerank);
-		widen_by_probes(search, (uint32) (settings->probes * factor), (uint32) (settings->ef_search * factor),
+		search->batch =
+			Max(Min(search->batch, (uint32) (wanted(search) / SEARCH_NARROWED_FOR_EACH)),
+				search->settings.rerank);
+		widen_by_probes(search, (uint32) (settings->probes * factor),
+						(uint32) (settings->ef_search * factor),
 						(uint32) Min(settings->candidates * factor, search->pool_limit));
 	}
 }

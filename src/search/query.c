@@ -16,7 +16,8 @@ static void
 allocate_tokens(WeightedTokens *tokens, uint32 count, uint32 dim)
 {
 	tokens->count = count;
-	tokens->tokens = palloc_extended(mul_size(mul_size(count, dim), sizeof(float)), MCXT_ALLOC_HUGE);
+	tokens->tokens =
+		palloc_extended(mul_size(mul_size(count, dim), sizeof(float)), MCXT_ALLOC_HUGE);
 	tokens->squares = palloc_extended(mul_size(count, sizeof(float)), MCXT_ALLOC_HUGE);
 	tokens->weights = palloc_extended(mul_size(count, sizeof(float)), MCXT_ALLOC_HUGE);
 }
@@ -28,7 +29,8 @@ allocate_tokens(WeightedTokens *tokens, uint32 count, uint32 dim)
 static void
 take_tokens(const IndexView *view, const MultiVector *mv, WeightedTokens *tokens)
 {
-	uint32	   *slots = palloc_extended(mul_size(directions_slots(mv->ntokens), sizeof(uint32)), MCXT_ALLOC_HUGE);
+	uint32 *slots =
+		palloc_extended(mul_size(directions_slots(mv->ntokens), sizeof(uint32)), MCXT_ALLOC_HUGE);
 
 	allocate_tokens(tokens, mv->ntokens, view->dim);
 	view_prepare_tokens(view, mv, 0, mv->ntokens, tokens->tokens);
@@ -46,14 +48,16 @@ take_tokens(const IndexView *view, const MultiVector *mv, WeightedTokens *tokens
 static void
 take_directions(const IndexView *view, const WeightedTokens *tokens, WeightedTokens *directions)
 {
-	DirectionSpace space = {view->dim, view->mean, view->metric != METRIC_L2 ? view->meta.token_norm : 0};
-	float	   *scratch;
+	DirectionSpace space = {view->dim, view->mean,
+							view->metric != METRIC_L2 ? view->meta.token_norm : 0};
+	float         *scratch;
 
 	*directions = *tokens;
 	if (tokens->count < 2 || tokens->count > DIRECTIONS_MAX_TOKENS)
 		return;
 	allocate_tokens(directions, tokens->count, view->dim);
-	scratch = palloc_extended(mul_size(mul_size(tokens->count, view->dim), sizeof(float)), MCXT_ALLOC_HUGE);
+	scratch = palloc_extended(mul_size(mul_size(tokens->count, view->dim), sizeof(float)),
+							  MCXT_ALLOC_HUGE);
 	directions_group(tokens, &space, scratch, directions);
 	pfree(scratch);
 	if (directions->count == tokens->count)
@@ -63,27 +67,32 @@ take_directions(const IndexView *view, const WeightedTokens *tokens, WeightedTok
 void
 query_prepare(IndexView *view, const MultiVector *mv, SearchQuery *query)
 {
-	uint32		nslots;
-	uint32		n;
-	float	   *scratch;
+	uint32 nslots;
+	uint32 n;
+	float *scratch;
 
 	take_tokens(view, mv, &query->tokens);
 	take_directions(view, &query->tokens, &query->directions);
 	n = query->directions.count;
 	nslots = Max(query->tokens.count, SKETCH_BLOCK_TOKENS);
 
-	query->state = palloc_extended(mul_size(mul_size(n, SKETCH_BLOCK_TOKENS), sizeof(float)), MCXT_ALLOC_HUGE);
-	scratch = palloc_extended(mul_size(n, (view->sketch.rotation->padded + 1) * sizeof(float)), MCXT_ALLOC_HUGE);
-	query->sketch = sketch_query_prepare(&view->sketch, query->directions.tokens, n,
-										 palloc_extended(sketch_query_size(&view->sketch, n), MCXT_ALLOC_HUGE), scratch);
+	query->state =
+		palloc_extended(mul_size(mul_size(n, SKETCH_BLOCK_TOKENS), sizeof(float)), MCXT_ALLOC_HUGE);
+	scratch = palloc_extended(mul_size(n, (view->sketch.rotation->padded + 1) * sizeof(float)),
+							  MCXT_ALLOC_HUGE);
+	query->sketch = sketch_query_prepare(
+		&view->sketch, query->directions.tokens, n,
+		palloc_extended(sketch_query_size(&view->sketch, n), MCXT_ALLOC_HUGE), scratch);
 	pfree(scratch);
 
 	if (coder_has_rows(&view->coder))
 	{
 		const WeightedTokens *tokens = &query->tokens;
-		void	   *memory = palloc_extended(view->coder.codec->query_size(view->coder.shape, tokens->count), MCXT_ALLOC_HUGE);
+		void                 *memory = palloc_extended(
+            view->coder.codec->query_size(view->coder.shape, tokens->count), MCXT_ALLOC_HUGE);
 
-		query->rows = view->coder.codec->query_prepare(&view->coder, tokens->tokens, tokens->count, memory);
+		query->rows =
+			view->coder.codec->query_prepare(&view->coder, tokens->tokens, tokens->count, memory);
 		nslots = Max(nslots, view->coder.codec->query_slots(query->rows));
 	}
 	query->keys = palloc_extended(mul_size(nslots, sizeof(float)), MCXT_ALLOC_HUGE);

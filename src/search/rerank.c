@@ -19,10 +19,10 @@
 static void
 score_rows(Search *search, const Run *run, const uint8 *rows, void *arg)
 {
-	IndexView  *view = search->view;
+	IndexView   *view = search->view;
 	SearchQuery *query = &search->query;
-	RankedDoc  *ranked = (RankedDoc *) arg + run->which;
-	float		sketched = ranked->candidate.score;
+	RankedDoc   *ranked = (RankedDoc *) arg + run->which;
+	float        sketched = ranked->candidate.score;
 
 	if (run->first)
 		for (uint32 i = view->coder.codec->query_slots(query->rows); i-- > 0;)
@@ -53,14 +53,15 @@ compare_ranked(const void *a, const void *b)
 static void
 reserve_ranked(Search *search, uint32 count)
 {
-	uint32		needed = search->nranked + count;
+	uint32 needed = search->nranked + count;
 
 	if (needed <= search->ranked_capacity)
 		return;
 	needed = Max(needed, search->ranked_capacity * 2);
-	search->ranked = search->ranked == NULL
-		? MemoryContextAllocHuge(search->context, mul_size(needed, sizeof(RankedDoc)))
-		: repalloc_huge(search->ranked, mul_size(needed, sizeof(RankedDoc)));
+	search->ranked =
+		search->ranked == NULL
+			? MemoryContextAllocHuge(search->context, mul_size(needed, sizeof(RankedDoc)))
+			: repalloc_huge(search->ranked, mul_size(needed, sizeof(RankedDoc)));
 	search->ranked_capacity = needed;
 }
 
@@ -93,12 +94,12 @@ find_row(Search *search, const Candidate *candidate, bool test, DocEntry *entry,
 void
 search_rerank(Search *search, const Candidate *candidates, uint32 count)
 {
-	RankedDoc  *added;
-	Ties	   *ties = &search->sketch_fit.ties;
-	RunList		runs = {ARRAY_ROWS, PART_ROWS};
-	bool		test = !search->pool_tested && search_few_pass(search, FEW_BEFORE_RERANKING);
-	uint32		n = 0;
-	instr_time	start;
+	RankedDoc *added;
+	Ties      *ties = &search->sketch_fit.ties;
+	RunList    runs = {ARRAY_ROWS, PART_ROWS};
+	bool       test = !search->pool_tested && search_few_pass(search, FEW_BEFORE_RERANKING);
+	uint32     n = 0;
+	instr_time start;
 
 	stage_start(search, &start);
 	fit_begin_batch(&search->sketch_fit, candidates, count);
@@ -106,7 +107,7 @@ search_rerank(Search *search, const Candidate *candidates, uint32 count)
 	added = search->ranked + search->nranked;
 	for (uint32 i = 0; i < count; i++)
 	{
-		DocEntry	entry;
+		DocEntry entry;
 
 		if (!find_row(search, &candidates[i], test, &entry, &added[n]))
 			continue;

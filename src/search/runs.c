@@ -16,34 +16,35 @@
 #include "search/runs.h"
 
 /* How many runs ahead are fetched. */
-#define LOOKAHEAD	3
+#define LOOKAHEAD 3
 
 typedef struct RunScoring
 {
-	Search	   *search;
-	RunScorer	score;
-	void	   *arg;
-	size_t		item_size;
-	uint32		part;
+	Search   *search;
+	RunScorer score;
+	void     *arg;
+	size_t    item_size;
+	uint32    part;
 } RunScoring;
 
 void
 runs_add(Search *search, RunList *list, uint32 which, uint32 first, uint32 n)
 {
-	IndexView  *view = search->view;
+	IndexView       *view = search->view;
 	const ArrayMeta *array = &view->meta.arrays[list->kind];
-	bool		is_first = true;
+	bool             is_first = true;
 
 	while (n > 0)
 	{
-		Run		   *run;
+		Run *run;
 
 		if (list->count == list->capacity)
 		{
 			list->capacity = Max(list->capacity * 2, 512);
-			list->runs = list->runs == NULL
-				? palloc_extended(mul_size(list->capacity, sizeof(Run)), MCXT_ALLOC_HUGE)
-				: repalloc_huge(list->runs, mul_size(list->capacity, sizeof(Run)));
+			list->runs =
+				list->runs == NULL
+					? palloc_extended(mul_size(list->capacity, sizeof(Run)), MCXT_ALLOC_HUGE)
+					: repalloc_huge(list->runs, mul_size(list->capacity, sizeof(Run)));
 		}
 		run = &list->runs[list->count++];
 		run->which = which;
@@ -68,7 +69,7 @@ run_offset(const Run *run, size_t item_size)
 static inline Run
 run_part(const Run *run, uint32 from, uint32 count)
 {
-	Run			part = *run;
+	Run part = *run;
 
 	part.slot += from;
 	part.count = Min(count, run->count - from);
@@ -83,16 +84,19 @@ run_part(const Run *run, uint32 from, uint32 count)
  * nothing to do meanwhile.
  */
 static void
-score_run(const RunScoring *scoring, const Run *run, const uint8 *page, const Run *ahead, const char *ahead_page)
+score_run(const RunScoring *scoring, const Run *run, const uint8 *page, const Run *ahead,
+		  const char *ahead_page)
 {
-	size_t		item_size = scoring->item_size;
+	size_t      item_size = scoring->item_size;
 	const char *fetch = ahead_page == NULL ? NULL : ahead_page + run_offset(ahead, item_size);
-	size_t		fetched = 0;
+	size_t      fetched = 0;
 
 	for (uint32 from = 0; from < run->count; from += scoring->part)
 	{
-		Run			part = run_part(run, from, scoring->part);
-		size_t		end = (from + part.count == run->count ? ahead->count : Min(from + part.count, ahead->count)) * item_size;
+		Run    part = run_part(run, from, scoring->part);
+		size_t end = (from + part.count == run->count ? ahead->count
+													  : Min(from + part.count, ahead->count)) *
+					 item_size;
 
 		if (fetch != NULL)
 			for (; fetched < end; fetched += CACHE_LINE)
@@ -104,10 +108,11 @@ score_run(const RunScoring *scoring, const Run *run, const uint8 *page, const Ru
 void
 runs_score(Search *search, RunList *list, RunScorer score, void *arg)
 {
-	Relation	rel = search->view->index.rel;
-	RunScoring	scoring = {search, score, arg, search->view->meta.arrays[list->kind].item_size, list->part};
-	Buffer		buffer = InvalidBuffer;
-	Page		page = NULL;
+	Relation   rel = search->view->index.rel;
+	RunScoring scoring = {search, score, arg, search->view->meta.arrays[list->kind].item_size,
+						  list->part};
+	Buffer     buffer = InvalidBuffer;
+	Page       page = NULL;
 
 	for (uint32 i = 0; i < list->count; i++)
 	{

@@ -18,30 +18,30 @@
 /* Items of one document on one page. */
 typedef struct Run
 {
-	uint32		which;			/* number of the document, as the caller counts */
-	bool		first;			/* of the document's runs */
-	bool		last;
-	uint32		count;
-	uint32		slot;
+	uint32      which; /* number of the document, as the caller counts */
+	bool        first; /* of the document's runs */
+	bool        last;
+	uint32      count;
+	uint32      slot;
 	BlockNumber block;
 } Run;
 
 typedef struct RunList
 {
-	ArrayKind	kind;
-	uint32		part;			/* items that are scored at a time, while as many of a run ahead are fetched */
-	Run		   *runs;
-	uint32		count;
-	uint32		capacity;
+	ArrayKind kind;
+	uint32    part; /* items that are scored at a time, while as many of a run ahead are fetched */
+	Run      *runs;
+	uint32    count;
+	uint32    capacity;
 } RunList;
 
 /* Lay out the runs of a document's n items from first on. */
 extern void runs_add(Search *search, RunList *list, uint32 which, uint32 first, uint32 n);
 
 /* Score a run of items; called under a share lock on their page: neither allocates nor errors. */
-typedef void (*RunScorer) (Search *search, const Run *run, const uint8 *items, void *arg);
+typedef void (*RunScorer)(Search *search, const Run *run, const uint8 *items, void *arg);
 
 /* Score all runs in their order, and empty the list. */
 extern void runs_score(Search *search, RunList *list, RunScorer score, void *arg);
 
-#endif							/* COLBERT_RUNS_H */
+#endif /* COLBERT_RUNS_H */

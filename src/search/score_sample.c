@@ -18,20 +18,21 @@
 #include "search/score_sample.h"
 #include "utils/memutils.h"
 
-#define SAMPLE_RUNS		64
+#define SAMPLE_RUNS     64
 #define SAMPLE_RUN_DOCS 4
 
 /* Planning is to stay short: fewer documents are sampled if they or the query are long. */
-#define SAMPLE_MAX_WORK		(4 * 1024 * 1024)	/* document tokens times query tokens */
-#define SAMPLE_MIN_DOCS		32
+#define SAMPLE_MAX_WORK (4 * 1024 * 1024) /* document tokens times query tokens */
+#define SAMPLE_MIN_DOCS 32
 
 static void
 choose_documents(const IndexView *view, uint32 query_tokens, CandidateList *list)
 {
-	uint32		ndocs = view->meta.arrays[ARRAY_DOCS].nitems;
-	double		doc_tokens = (double) view->meta.live_tokens / view->meta.live_docs;
-	double		affordable = SAMPLE_MAX_WORK / Max(doc_tokens * query_tokens, 1);
-	uint32		runs = (uint32) (Max(Min(affordable, SAMPLE_RUNS * SAMPLE_RUN_DOCS), SAMPLE_MIN_DOCS) / SAMPLE_RUN_DOCS);
+	uint32 ndocs = view->meta.arrays[ARRAY_DOCS].nitems;
+	double doc_tokens = (double) view->meta.live_tokens / view->meta.live_docs;
+	double affordable = SAMPLE_MAX_WORK / Max(doc_tokens * query_tokens, 1);
+	uint32 runs = (uint32) (Max(Min(affordable, SAMPLE_RUNS * SAMPLE_RUN_DOCS), SAMPLE_MIN_DOCS) /
+							SAMPLE_RUN_DOCS);
 
 	if (ndocs <= runs * SAMPLE_RUN_DOCS)
 	{
@@ -41,7 +42,7 @@ choose_documents(const IndexView *view, uint32 query_tokens, CandidateList *list
 	}
 	for (uint32 run = 0; run < runs; run++)
 	{
-		uint32		first = (uint32) ((uint64) run * ndocs / runs);
+		uint32 first = (uint32) ((uint64) run * ndocs / runs);
 
 		for (uint32 i = 0; i < SAMPLE_RUN_DOCS; i++)
 			candidates_add(list, first + i, 0);
@@ -52,8 +53,8 @@ choose_documents(const IndexView *view, uint32 query_tokens, CandidateList *list
 static uint32
 keep_above(CandidateList *list, double floor)
 {
-	uint32		known = 0;
-	uint32		above = 0;
+	uint32 known = 0;
+	uint32 above = 0;
 
 	for (uint32 i = 0; i < list->count; i++)
 	{
@@ -76,8 +77,8 @@ keep_above(CandidateList *list, double floor)
 static double
 share_above(Search *search, CandidateList *list, double floor)
 {
-	uint32		known = keep_above(list, floor);
-	uint32		above = 0;
+	uint32 known = keep_above(list, floor);
+	uint32 above = 0;
 
 	if (known == 0)
 		return -1;
@@ -90,13 +91,14 @@ share_above(Search *search, CandidateList *list, double floor)
 static double
 sample(Relation index, const MultiVector *query, double floor)
 {
-	IndexView  *view = view_open(index, false, VIEW_WITHOUT_PENDING);
+	IndexView     *view = view_open(index, false, VIEW_WITHOUT_PENDING);
 	SearchSettings settings = {0};
-	CandidateList list = {0};
-	Search	   *search;
-	double		share;
+	CandidateList  list = {0};
+	Search        *search;
+	double         share;
 
-	if (query->dim != view->dim || query->ntokens > SEARCH_MOST_QUERY_TOKENS || view->meta.live_docs == 0)
+	if (query->dim != view->dim || query->ntokens > SEARCH_MOST_QUERY_TOKENS ||
+		view->meta.live_docs == 0)
 		return -1;
 	search = search_begin(view, query, &settings);
 	choose_documents(view, query->ntokens, &list);
@@ -109,9 +111,10 @@ sample(Relation index, const MultiVector *query, double floor)
 double
 score_sample_share(Relation index, const MultiVector *query, double floor)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg score sample", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg score sample",
+												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	double		share = sample(index, query, floor);
+	double        share = sample(index, query, floor);
 
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);

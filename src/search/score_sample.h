@@ -22,4 +22,4 @@
  */
 extern double score_sample_share(Relation index, const MultiVector *query, double floor);
 
-#endif							/* COLBERT_SCORE_SAMPLE_H */
+#endif /* COLBERT_SCORE_SAMPLE_H */

@@ -31,7 +31,8 @@ search_resolve(double ndirections, uint32 nodes, const SearchSettings *asked)
 
 	/* Asked for ef_search alone, all that it finds is probed: the classical recipe. */
 	if (settings.probes == 0)
-		settings.probes = settings.ef_search > 0 ? settings.ef_search : budget_probes(ndirections, nodes);
+		settings.probes =
+			settings.ef_search > 0 ? settings.ef_search : budget_probes(ndirections, nodes);
 	if (settings.ef_search == 0)
 		settings.ef_search = settings.probes;
 	settings.ef_search = Max(settings.ef_search, settings.probes);
@@ -50,30 +51,34 @@ check_query(const IndexView *view, const MultiVector *query)
 	if (query->ntokens > SEARCH_MOST_QUERY_TOKENS)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("a search by an index takes a query of at most %d tokens, not %u", SEARCH_MOST_QUERY_TOKENS, query->ntokens),
+				 errmsg("a search by an index takes a query of at most %d tokens, not %u",
+						SEARCH_MOST_QUERY_TOKENS, query->ntokens),
 				 errhint("SET enable_indexscan = off, or reduce the query by pool_tokens().")));
 }
 
 Search *
 search_begin(IndexView *view, const MultiVector *query, const SearchSettings *settings)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg search", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "colbert_pg search", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	Search	   *search = palloc0(sizeof(Search));
+	Search       *search = palloc0(sizeof(Search));
 
 	check_query(view, query);
 	search->view = view;
 	search->context = context;
 	query_prepare(view, query, &search->query);
 	search->sketch_fit.ties.blank = query_blank_score(view, &search->query);
-	search->settings = search_resolve(budget_directions(search->query.directions.weights, search->query.directions.count),
-									  view->meta.arrays[ARRAY_NODES].nitems, settings);
+	search->settings = search_resolve(
+		budget_directions(search->query.directions.weights, search->query.directions.count),
+		view->meta.arrays[ARRAY_NODES].nitems, settings);
 	search->batch = search->settings.rerank;
 	search->floor = -INFINITY;
 	search->may_narrow_more = settings->candidates == 0;
 	search->may_gather_more = settings->candidates == 0 && settings->probes == 0;
 	pool_begin(search);
-	search->seen = palloc_extended(view->meta.arrays[ARRAY_DOCS].nitems / 8 + 1, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	search->seen = palloc_extended(view->meta.arrays[ARRAY_DOCS].nitems / 8 + 1,
+								   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	/* A query of zeros says nothing of where to look. */
 	if (has_nodes(&view->meta) && search->query.tokens.weights[0] > 0)
 		search->finder = view->finder->open(&view->index, &view->meta, &view->sketch);
@@ -103,7 +108,7 @@ search_end(Search *search)
 static void
 add_band(Search *search, const Candidate *batch, uint32 count)
 {
-	Band	   *band;
+	Band *band;
 
 	if (search->nbands < SEARCH_BANDS)
 		search->bands[search->nbands++] = (Band) {0, -FLT_MAX, FLT_MAX};
@@ -120,8 +125,8 @@ add_band(Search *search, const Candidate *batch, uint32 count)
 static double
 depth_of(const Search *search, float score)
 {
-	double		estimate = score - search->sketch_errors.mean;
-	double		depth = 0;
+	double estimate = score - search->sketch_errors.mean;
+	double depth = 0;
 
 	for (uint32 i = 0; i < search->nbands; i++)
 	{
@@ -140,15 +145,16 @@ depth_of(const Search *search, float score)
 static uint32
 put_copies_last(Search *search, const ScoreBar *bar)
 {
-	Candidate  *items = search->pool.items;
-	uint32		end = search->pool.count;
-	double		outcome;
+	Candidate *items = search->pool.items;
+	uint32     end = search->pool.count;
+	double     outcome;
 
 	for (uint32 i = 0; i < end;)
 	{
-		Candidate	item = items[i];
+		Candidate item = items[i];
 
-		if (!ties_outcome(&search->sketch_fit.ties, item.score, &outcome) || !fit_copies_are_below(outcome, bar))
+		if (!ties_outcome(&search->sketch_fit.ties, item.score, &outcome) ||
+			!fit_copies_are_below(outcome, bar))
 			i++;
 		else
 		{
@@ -164,7 +170,7 @@ static void
 rerank_batch(Search *search, uint32 n, const ScoreBar *bar)
 {
 	CandidateList *pool = &search->pool;
-	uint32		count = bar == NULL ? pool->count : put_copies_last(search, bar);
+	uint32         count = bar == NULL ? pool->count : put_copies_last(search, bar);
 
 	n = Min(n, count);
 	candidates_select(pool->items, count, n);
@@ -187,9 +193,9 @@ rerank_batch(Search *search, uint32 n, const ScoreBar *bar)
  * one weighs more; and where all in the pool are wanted ones, reranking them
  * costs little beside having found them.
  */
-#define MAX_EXPECTED_MISSES				1e-1
-#define MAX_EXPECTED_MISSES_FILTERED	1e-2
-#define MAX_EXPECTED_MISSES_TESTED		1e-4
+#define MAX_EXPECTED_MISSES          1e-1
+#define MAX_EXPECTED_MISSES_FILTERED 1e-2
+#define MAX_EXPECTED_MISSES_TESTED   1e-4
 
 /*
  * Narrowing is worth one document in so many sketches (blocks of a document
@@ -204,7 +210,8 @@ rerank_batch(Search *search, uint32 n, const ScoreBar *bar)
 static bool
 may_gather_more(const Search *search)
 {
-	return search->may_gather_more && !search->complete && !search->pool_dropped && search->floor == -INFINITY;
+	return search->may_gather_more && !search->complete && !search->pool_dropped &&
+		   search->floor == -INFINITY;
 }
 
 /* Is narrowing more documents expected to pay? */
@@ -212,12 +219,14 @@ static bool
 narrowing_pays(const Search *search, const ScoreBar *bar)
 {
 	const ArrayMeta *arrays = search->view->meta.arrays;
-	double		blocks = (double) arrays[ARRAY_SKETCHES].nitems / Max(arrays[ARRAY_DOCS].nitems, 1);
-	double		work = search->nworse * blocks * search->query.directions.count;
+	double blocks = (double) arrays[ARRAY_SKETCHES].nitems / Max(arrays[ARRAY_DOCS].nitems, 1);
+	double work = search->nworse * blocks * search->query.directions.count;
 
 	return search->may_narrow_more && search->nworse > 0 &&
-		(search->waiting.count > 0 || may_gather_more(search)) &&
-		fit_expected_above(&search->sketch_fit, &search->worse_estimates, bar) * SKETCHES_FOR_ONE > work;
+		   (search->waiting.count > 0 || may_gather_more(search)) &&
+		   fit_expected_above(&search->sketch_fit, &search->worse_estimates, bar) *
+				   SKETCHES_FOR_ONE >
+			   work;
 }
 
 /* Narrow more of those that wait; where none do, gather more. */
@@ -239,11 +248,12 @@ narrow_more(Search *search)
 bool
 search_more_above(Search *search, const ScoreBar *bar)
 {
-	double		max_misses = search->pool_tested ? MAX_EXPECTED_MISSES_TESTED :
-		search->filter.admits != NULL ? MAX_EXPECTED_MISSES_FILTERED : MAX_EXPECTED_MISSES;
+	double        max_misses = search->pool_tested             ? MAX_EXPECTED_MISSES_TESTED
+							   : search->filter.admits != NULL ? MAX_EXPECTED_MISSES_FILTERED
+															   : MAX_EXPECTED_MISSES;
 	MemoryContext old;
-	uint32		worth = 0;
-	bool		more = true;
+	uint32        worth = 0;
+	bool          more = true;
 
 	if (search->nranked >= search->batch_limit)
 		return false;
@@ -294,12 +304,12 @@ search_peek(Search *search, float *score)
 static uint32
 count_below(const Search *search, float estimate)
 {
-	uint32		low = 0;
-	uint32		high = search->nranked;
+	uint32 low = 0;
+	uint32 high = search->nranked;
 
 	while (low < high)
 	{
-		uint32		middle = low + (high - low) / 2;
+		uint32 middle = low + (high - low) / 2;
 
 		if (search->ranked[middle].candidate.score < estimate)
 			low = middle + 1;
@@ -312,7 +322,7 @@ count_below(const Search *search, float estimate)
 bool
 search_peek_below(const Search *search, float estimate, float *below)
 {
-	uint32		n = count_below(search, estimate);
+	uint32 n = count_below(search, estimate);
 
 	if (n == 0)
 		return false;
@@ -323,7 +333,7 @@ search_peek_below(const Search *search, float estimate, float *below)
 bool
 search_next(Search *search, float estimate, RankedDoc *doc)
 {
-	uint32		place;
+	uint32 place;
 
 	if (!fill(search))
 		return false;
@@ -331,7 +341,8 @@ search_next(Search *search, float estimate, RankedDoc *doc)
 	place = Max(count_below(search, nextafterf(estimate, INFINITY)), 1) - 1;
 	*doc = search->ranked[place];
 	search->nranked--;
-	memmove(search->ranked + place, search->ranked + place + 1, (size_t) (search->nranked - place) * sizeof(RankedDoc));
+	memmove(search->ranked + place, search->ranked + place + 1,
+			(size_t) (search->nranked - place) * sizeof(RankedDoc));
 	search->given++;
 	search->depth = Max(search->depth, depth_of(search, doc->candidate.score));
 	return true;

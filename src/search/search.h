@@ -36,10 +36,10 @@
 /* As resolved for a search: never 0. */
 typedef struct SearchSettings
 {
-	uint32		probes;
-	uint32		ef_search;
-	uint32		candidates;
-	uint32		rerank;
+	uint32 probes;
+	uint32 ef_search;
+	uint32 candidates;
+	uint32 rerank;
 } SearchSettings;
 
 typedef enum SearchStage
@@ -55,33 +55,33 @@ typedef enum SearchStage
 /* What a search has done: colbert_last_scan(), EXPLAIN (ANALYZE). */
 typedef struct SearchCounters
 {
-	bool		valid;
-	Oid			index;
-	Oid			user;
-	uint32		searches;		/* that are counted here: one, or those of a plan node */
-	SearchSettings asked;		/* 0 where the index chose */
+	bool           valid;
+	Oid            index;
+	Oid            user;
+	uint32         searches; /* that are counted here: one, or those of a plan node */
+	SearchSettings asked;    /* 0 where the index chose */
 	SearchSettings settings;
-	uint32		query_tokens;
-	uint64		hops;			/* graph nodes expanded */
-	uint64		nodes;			/* nodes probed */
-	uint64		postings;		/* posting entries read */
-	uint64		gathered;		/* documents they named */
-	uint64		pending;		/* pending documents scored */
-	uint64		narrowed;		/* documents scored by sketch */
-	uint64		reranked;		/* documents scored by code rows */
-	uint64		fetched;		/* heap rows asked for */
-	uint64		scored;			/* visible ones, scored exactly */
-	uint64		emitted;
-	uint64		late;
-	uint32		widenings;
-	bool		exhaustive;
-	uint64		tested;			/* heap rows tested by the quals before they were scored */
-	uint64		passed;			/* those that passed */
-	uint32		passes;			/* through every document; more than one where work_mem could not hold all */
-	uint64		batches;		/* that were reranked */
-	instr_time	time[STAGE_COUNT];
-	int64		hit[STAGE_COUNT];	/* pages found in shared_buffers */
-	int64		read[STAGE_COUNT];	/* and others */
+	uint32         query_tokens;
+	uint64         hops;     /* graph nodes expanded */
+	uint64         nodes;    /* nodes probed */
+	uint64         postings; /* posting entries read */
+	uint64         gathered; /* documents they named */
+	uint64         pending;  /* pending documents scored */
+	uint64         narrowed; /* documents scored by sketch */
+	uint64         reranked; /* documents scored by code rows */
+	uint64         fetched;  /* heap rows asked for */
+	uint64         scored;   /* visible ones, scored exactly */
+	uint64         emitted;
+	uint64         late;
+	uint32         widenings;
+	bool           exhaustive;
+	uint64         tested; /* heap rows tested by the quals before they were scored */
+	uint64         passed; /* those that passed */
+	uint32     passes; /* through every document; more than one where work_mem could not hold all */
+	uint64     batches; /* that were reranked */
+	instr_time time[STAGE_COUNT];
+	int64      hit[STAGE_COUNT];  /* pages found in shared_buffers */
+	int64      read[STAGE_COUNT]; /* and others */
 } SearchCounters;
 
 /*
@@ -93,32 +93,32 @@ extern SearchCounters search_last;
 /* A document and its estimate; larger is nearer. */
 typedef struct Candidate
 {
-	uint32		doc;
-	float		score;
+	uint32 doc;
+	float  score;
 } Candidate;
 
 typedef struct CandidateList
 {
-	Candidate  *items;
-	uint32		count;
-	uint32		capacity;
+	Candidate *items;
+	uint32     count;
+	uint32     capacity;
 } CandidateList;
 
 /* A candidate and where its heap row is. */
 typedef struct RankedDoc
 {
-	Candidate	candidate;
+	Candidate       candidate;
 	ItemPointerData tid;
-	bool		tested;			/* its row is one that the filter admits */
-	bool		has_versions;	/* tid is of the first of several versions (versions.h) */
+	bool            tested;       /* its row is one that the filter admits */
+	bool            has_versions; /* tid is of the first of several versions (versions.h) */
 } RankedDoc;
 
 /* Of the documents of a batch: how many, and between which estimates by sketch. */
 typedef struct Band
 {
-	uint32		count;
-	float		best;
-	float		worst;
+	uint32 count;
+	float  best;
+	float  worst;
 } Band;
 
 /*
@@ -132,27 +132,27 @@ typedef struct Band
 /* The query, prepared for every stage. */
 typedef struct SearchQuery
 {
-	WeightedTokens tokens;		/* distinct ones, prepared: for code rows */
-	WeightedTokens directions;	/* the same without near copies: for nodes and sketches */
-	float	   *keys;			/* scratch: best keys, enough for any kernel's slots */
+	WeightedTokens     tokens;     /* distinct ones, prepared: for code rows */
+	WeightedTokens     directions; /* the same without near copies: for nodes and sketches */
+	float             *keys;       /* scratch: best keys, enough for any kernel's slots */
 	KernelSketchQuery *sketch;
-	float	   *state;			/* scratch of the sketch scan */
-	void	   *rows;			/* of the codec; NULL where it has no rows */
+	float             *state; /* scratch of the sketch scan */
+	void              *rows;  /* of the codec; NULL where it has no rows */
 } SearchQuery;
 
 /* Is this row wanted? Asked of rows that are scored, before they are, where there are quals to test. */
 typedef struct SearchFilter
 {
-	bool		(*admits) (void *arg, uint32 doc, const DocEntry *entry);	/* NULL: all are */
-	void	   *arg;
+	bool (*admits)(void *arg, uint32 doc, const DocEntry *entry); /* NULL: all are */
+	void *arg;
 } SearchFilter;
 
 /* How far estimates were off so far: running mean and variance (Welford 1962). */
 typedef struct ErrorStats
 {
-	uint64		count;
-	double		mean;
-	double		squares;
+	uint64 count;
+	double mean;
+	double squares;
 } ErrorStats;
 
 /* Whether the nearest documents are wanted first, or all as soon as can be. */
@@ -168,13 +168,13 @@ typedef enum SearchOrder
  */
 typedef struct EstimateFit
 {
-	uint64		count;
-	double		mean_estimate;
-	double		mean_outcome;
-	double		xx;
-	double		xy;
-	double		yy;
-	Ties		ties;
+	uint64 count;
+	double mean_estimate;
+	double mean_outcome;
+	double xx;
+	double xy;
+	double yy;
+	Ties   ties;
 } EstimateFit;
 
 /* How many of a list have which estimates. */
@@ -182,66 +182,67 @@ typedef struct EstimateFit
 
 typedef struct EstimateHistogram
 {
-	float		lowest;
-	float		width;
-	uint32		counts[HISTOGRAM_BINS];
-	uint32		unknown;		/* without an estimate: they may be anything */
+	float  lowest;
+	float  width;
+	uint32 counts[HISTOGRAM_BINS];
+	uint32 unknown; /* without an estimate: they may be anything */
 
 	/* Groups of copies whose outcome is known are in no bin. */
-	uint32		ncopies[TIES_KNOWN];
-	double		copies_outcome[TIES_KNOWN];
+	uint32 ncopies[TIES_KNOWN];
+	double copies_outcome[TIES_KNOWN];
 } EstimateHistogram;
 
 typedef struct Search
 {
-	IndexView  *view;
-	MemoryContext context;		/* everything of this search */
+	IndexView     *view;
+	MemoryContext  context; /* everything of this search */
 	SearchSettings settings;
-	SearchQuery query;
-	void	   *finder;			/* NULL where there are no nodes */
-	SearchFilter filter;
-	CandidateList pool;			/* narrowed, not reranked yet */
-	uint32		pool_limit;		/* the pool is cut to these when it is twice as many */
-	bool		pool_dropped;	/* by a cut, since the last pass began */
-	bool		pool_tested;	/* all in the pool were admitted */
-	RankedDoc  *ranked;			/* reranked, best last; given from the end */
-	uint32		nranked;
-	uint32		ranked_capacity;
-	uint32		batch;			/* documents that the next batch reranks */
-	uint32		batch_limit;
-	uint64		narrowed;		/* documents that have been narrowed so far */
-	Band		bands[SEARCH_BANDS];	/* of the batches so far; the last is of all that came after */
-	uint32		nbands;
-	double		depth;			/* how many were narrowed that looked as good as what was given */
-	uint64		given;
-	uint64		tested;			/* rows that the filter was asked about */
-	uint64		passed;			/* rows that it admitted */
-	uint32		level;			/* widenings so far */
-	bool		complete;		/* every live document has been in the pool */
-	bool		passed_all;		/* or was dropped from it, being worse than all that stayed */
-	uint8	   *seen;			/* bit a document: is or was in the pool, or is not admitted */
-	float		pool_best;		/* the best estimate in the pool */
-	ErrorStats	sketch_errors;	/* of sketches, against code rows */
+	SearchQuery    query;
+	void          *finder; /* NULL where there are no nodes */
+	SearchFilter   filter;
+	CandidateList  pool;         /* narrowed, not reranked yet */
+	uint32         pool_limit;   /* the pool is cut to these when it is twice as many */
+	bool           pool_dropped; /* by a cut, since the last pass began */
+	bool           pool_tested;  /* all in the pool were admitted */
+	RankedDoc     *ranked;       /* reranked, best last; given from the end */
+	uint32         nranked;
+	uint32         ranked_capacity;
+	uint32         batch; /* documents that the next batch reranks */
+	uint32         batch_limit;
+	uint64         narrowed;         /* documents that have been narrowed so far */
+	Band        bands[SEARCH_BANDS]; /* of the batches so far; the last is of all that came after */
+	uint32      nbands;
+	double      depth; /* how many were narrowed that looked as good as what was given */
+	uint64      given;
+	uint64      tested;        /* rows that the filter was asked about */
+	uint64      passed;        /* rows that it admitted */
+	uint32      level;         /* widenings so far */
+	bool        complete;      /* every live document has been in the pool */
+	bool        passed_all;    /* or was dropped from it, being worse than all that stayed */
+	uint8      *seen;          /* bit a document: is or was in the pool, or is not admitted */
+	float       pool_best;     /* the best estimate in the pool */
+	ErrorStats  sketch_errors; /* of sketches, against code rows */
 	SearchOrder order;
-	double		floor;			/* documents below are not wanted; -INFINITY where all are */
-	bool		below_floor;	/* nothing in the pool is estimated to reach the floor */
+	double      floor;       /* documents below are not wanted; -INFINITY where all are */
+	bool        below_floor; /* nothing in the pool is estimated to reach the floor */
 	EstimateHistogram pool_estimates;
-	EstimateFit sketch_fit;		/* code rows, from sketches */
-	CandidateList waiting;		/* gathered, not narrowed, not seen */
-	uint32		chunk;			/* how many of those that wait are narrowed next */
-	uint32		nworse;			/* documents of the last chunk, the worse half of it as they were gathered */
-	EstimateHistogram worse_estimates;	/* by their sketches */
-	bool		may_narrow_more;	/* the number of candidates was left to the index */
-	SearchCounters counters;
-	BufferUsage pages;			/* of the backend, when the stage began */
-	bool		may_gather_more;	/* that of probes, too */
+	EstimateFit       sketch_fit; /* code rows, from sketches */
+	CandidateList     waiting;    /* gathered, not narrowed, not seen */
+	uint32            chunk;      /* how many of those that wait are narrowed next */
+	uint32 nworse; /* documents of the last chunk, the worse half of it as they were gathered */
+	EstimateHistogram worse_estimates; /* by their sketches */
+	bool              may_narrow_more; /* the number of candidates was left to the index */
+	SearchCounters    counters;
+	BufferUsage       pages;           /* of the backend, when the stage began */
+	bool              may_gather_more; /* that of probes, too */
 } Search;
 
 /* ---- search.c ---- */
 
 /* settings: 0 where the index chooses. Allocates in a child of the current context. */
-extern Search *search_begin(IndexView *view, const MultiVector *query, const SearchSettings *settings);
-extern void search_end(Search *search);
+extern Search *search_begin(IndexView *view, const MultiVector *query,
+							const SearchSettings *settings);
+extern void    search_end(Search *search);
 
 /*
  * From now on documents below a similarity (larger is nearer) are not wanted,
@@ -264,9 +265,9 @@ extern bool search_next(Search *search, float estimate, RankedDoc *doc);
 /* What a document has to score above: as code rows score, and exactly. */
 typedef struct ScoreBar
 {
-	double		score;
-	double		exact;
-	const Ties *ties;			/* of code scores: what copies score exactly */
+	double      score;
+	double      exact;
+	const Ties *ties; /* of code scores: what copies score exactly */
 } ScoreBar;
 
 /*
@@ -290,7 +291,8 @@ extern void query_prepare(IndexView *view, const MultiVector *mv, SearchQuery *q
 extern double query_blank_score(const IndexView *view, const SearchQuery *query);
 
 /* The score of a document from query->keys, which are those of these tokens. */
-extern float query_score(const IndexView *view, const SearchQuery *query, const WeightedTokens *tokens);
+extern float query_score(const IndexView *view, const SearchQuery *query,
+						 const WeightedTokens *tokens);
 
 /* ---- pool.c ---- */
 
@@ -327,7 +329,8 @@ extern void pool_give_up(Search *search);
 /* ---- the stages ---- */
 
 /* gather.c: nodes of each token, then the documents of their postings, the best in front, into list. */
-extern void search_gather(Search *search, uint32 probes, uint32 ef, uint32 limit, CandidateList *list);
+extern void search_gather(Search *search, uint32 probes, uint32 ef, uint32 limit,
+						  CandidateList *list);
 
 /*
  * narrow.c: score documents by sketch, replacing their scores; drops those
@@ -336,7 +339,7 @@ extern void search_gather(Search *search, uint32 probes, uint32 ef, uint32 limit
  */
 typedef struct NarrowWorse
 {
-	float		most;
+	float         most;
 	CandidateList list;
 } NarrowWorse;
 
@@ -394,7 +397,7 @@ search_forget(Search *search, uint32 doc)
 static inline bool
 search_admits(Search *search, uint32 doc, const DocEntry *entry)
 {
-	bool		admitted = search->filter.admits(search->filter.arg, doc, entry);
+	bool admitted = search->filter.admits(search->filter.arg, doc, entry);
 
 	search->tested++;
 	search->passed += admitted;
@@ -418,20 +421,23 @@ extern double errors_bound(const ErrorStats *errors, double estimate, double dev
 /* A batch begins: copies of its last document are those that may be left. */
 extern void fit_begin_batch(EstimateFit *fit, const Candidate *batch, uint32 count);
 extern void fit_learn(EstimateFit *fit, double estimate, double outcome);
-extern void histogram_fill(EstimateHistogram *histogram, const Candidate *items, uint32 count, const EstimateFit *fit);
+extern void histogram_fill(EstimateHistogram *histogram, const Candidate *items, uint32 count,
+						   const EstimateFit *fit);
 
 /* Are copies with this outcome known to be no better than the bar? */
 extern bool fit_copies_are_below(double outcome, const ScoreBar *bar);
 
 /* How many of the list are expected to come out above the bar. */
-extern double fit_expected_above(const EstimateFit *fit, const EstimateHistogram *histogram, const ScoreBar *bar);
+extern double fit_expected_above(const EstimateFit *fit, const EstimateHistogram *histogram,
+								 const ScoreBar *bar);
 
 /*
  * How many of the list, the best of it, are worth looking at: all without an
  * estimate; and of the others no more than max_misses are expected to come out
  * above the bar.
  */
-extern uint32 fit_count_promising(const EstimateFit *fit, const EstimateHistogram *histogram, const ScoreBar *bar, double max_misses);
+extern uint32 fit_count_promising(const EstimateFit *fit, const EstimateHistogram *histogram,
+								  const ScoreBar *bar, double max_misses);
 
 /*
  * Count the time and the pages of a stage. The stages of one search do not
@@ -448,14 +454,14 @@ static inline void
 stage_stop(Search *search, SearchStage stage, instr_time start)
 {
 	const BufferUsage *before = &search->pages;
-	instr_time	now;
+	instr_time         now;
 
 	INSTR_TIME_SET_CURRENT(now);
 	INSTR_TIME_ACCUM_DIFF(search->counters.time[stage], now, start);
 	search->counters.hit[stage] += pgBufferUsage.shared_blks_hit - before->shared_blks_hit +
-		pgBufferUsage.local_blks_hit - before->local_blks_hit;
+								   pgBufferUsage.local_blks_hit - before->local_blks_hit;
 	search->counters.read[stage] += pgBufferUsage.shared_blks_read - before->shared_blks_read +
-		pgBufferUsage.local_blks_read - before->local_blks_read;
+									pgBufferUsage.local_blks_read - before->local_blks_read;
 }
 
-#endif							/* COLBERT_SEARCH_H */
+#endif /* COLBERT_SEARCH_H */

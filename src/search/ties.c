@@ -28,7 +28,8 @@ is_followed(const Ties *ties, double estimate)
 void
 ties_follow(Ties *ties, double estimate)
 {
-	if (estimate == ties->blank || is_followed(ties, estimate) || ties_find(ties, estimate) < TIES_KNOWN)
+	if (estimate == ties->blank || is_followed(ties, estimate) ||
+		ties_find(ties, estimate) < TIES_KNOWN)
 		return;
 	ties->followed = (Tie) {.estimate = estimate};
 	ties->following = true;
@@ -47,8 +48,8 @@ count_outcome(Tie *tie, double outcome)
 void
 ties_learn(Ties *ties, double estimate, double outcome)
 {
-	uint32_t	i = ties_find(ties, estimate);
-	Tie		   *tie = &ties->followed;
+	uint32_t i = ties_find(ties, estimate);
+	Tie     *tie = &ties->followed;
 
 	if (i < TIES_KNOWN)
 	{
@@ -67,7 +68,7 @@ ties_learn(Ties *ties, double estimate, double outcome)
 bool
 ties_outcome(const Ties *ties, double estimate, double *outcome)
 {
-	uint32_t	i = ties_find(ties, estimate);
+	uint32_t i = ties_find(ties, estimate);
 
 	if (i == TIES_KNOWN)
 		return false;

@@ -20,10 +20,10 @@
 /* Documents with one and the same estimate. */
 typedef struct Tie
 {
-	double		estimate;
-	uint32_t	count;			/* whose outcome was seen */
-	double		lowest;			/* outcome */
-	double		highest;
+	double   estimate;
+	uint32_t count;  /* whose outcome was seen */
+	double   lowest; /* outcome */
+	double   highest;
 } Tie;
 
 /* Groups of copies that are known at a time: the newest. */
@@ -31,11 +31,12 @@ typedef struct Tie
 
 typedef struct Ties
 {
-	bool		following;
-	Tie			followed;		/* the group that is counted now */
-	Tie			known[TIES_KNOWN];
-	uint32_t	nknown;			/* so far: known is a ring */
-	double		blank;			/* the estimate of documents that it tells nothing of, which are no copies of each other; NaN: none */
+	bool     following;
+	Tie      followed; /* the group that is counted now */
+	Tie      known[TIES_KNOWN];
+	uint32_t nknown; /* so far: known is a ring */
+	double
+		blank; /* the estimate of documents that it tells nothing of, which are no copies of each other; NaN: none */
 } Ties;
 
 /* Count the documents of this estimate from now on. */
@@ -50,4 +51,4 @@ extern uint32_t ties_find(const Ties *ties, double estimate);
 /* Is the outcome of this estimate known? */
 extern bool ties_outcome(const Ties *ties, double estimate, double *outcome);
 
-#endif							/* COLBERT_TIES_H */
+#endif /* COLBERT_TIES_H */

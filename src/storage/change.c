@@ -25,9 +25,8 @@ change_page(Change *change, Buffer buffer, bool fresh)
 {
 	for (int i = 0; i < change->npages; i++)
 		if (change->buffers[i] == buffer)
-			return change->wal != NULL
-				? GenericXLogRegisterBuffer(change->wal, buffer, 0)
-				: BufferGetPage(buffer);
+			return change->wal != NULL ? GenericXLogRegisterBuffer(change->wal, buffer, 0)
+									   : BufferGetPage(buffer);
 
 	Assert(change->npages < CHANGE_MAX_PAGES);
 	change->buffers[change->npages++] = buffer;

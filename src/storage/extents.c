@@ -23,15 +23,15 @@
 /* The oldest extents of an array, as far as they have been read. */
 typedef struct OlderExtents
 {
-	uint32		count;
-	uint32		capacity;
-	Extent	   *extents;
+	uint32  count;
+	uint32  capacity;
+	Extent *extents;
 } OlderExtents;
 
 struct ExtentCache
 {
 	MemoryContext context;
-	OlderExtents arrays[ARRAY_COUNT];
+	OlderExtents  arrays[ARRAY_COUNT];
 };
 
 ExtentCache *
@@ -45,24 +45,23 @@ extents_cache_create(void)
 
 /* ---- map pages ---- */
 
-compat_noreturn
-static void
+compat_noreturn static void
 map_corrupted(Relation rel, ArrayKind kind)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_INDEX_CORRUPTED),
-			 errmsg("index \"%s\" has a damaged map of array %d", RelationGetRelationName(rel), (int) kind),
-			 errhint("REINDEX it.")));
+	ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
+					errmsg("index \"%s\" has a damaged map of array %d",
+						   RelationGetRelationName(rel), (int) kind),
+					errhint("REINDEX it.")));
 }
 
 /* Copy the first n extents of a map page; returns the map page before it. */
 static BlockNumber
 read_map_page(Relation rel, BlockNumber block, ArrayKind kind, Extent *extents, uint32 n)
 {
-	Buffer		buffer = storage_read_buffer(rel, block);
-	Page		page = BufferGetPage(buffer);
+	Buffer           buffer = storage_read_buffer(rel, block);
+	Page             page = BufferGetPage(buffer);
 	const ExtentMap *map = (const ExtentMap *) PageGetContents(page);
-	BlockNumber previous;
+	BlockNumber      previous;
 
 	storage_lock(rel, buffer, BUFFER_LOCK_SHARE);
 	page_check(rel, block, page, PAGE_MAP, kind);
@@ -77,13 +76,14 @@ read_map_page(Relation rel, BlockNumber block, ArrayKind kind, Extent *extents, 
 static void
 reserve_older(const ColbertIndex *index, OlderExtents *older, uint32 count)
 {
-	uint32		capacity = Max(count, older->capacity * 2);
+	uint32 capacity = Max(count, older->capacity * 2);
 
 	if (count <= older->capacity)
 		return;
-	older->extents = older->extents == NULL
-		? MemoryContextAllocHuge(index->extents->context, mul_size(capacity, sizeof(Extent)))
-		: repalloc_huge(older->extents, mul_size(capacity, sizeof(Extent)));
+	older->extents =
+		older->extents == NULL
+			? MemoryContextAllocHuge(index->extents->context, mul_size(capacity, sizeof(Extent)))
+			: repalloc_huge(older->extents, mul_size(capacity, sizeof(Extent)));
 	older->capacity = capacity;
 }
 
@@ -106,14 +106,14 @@ static void
 read_older(const ColbertIndex *index, const ArrayMeta *array, ArrayKind kind, OlderExtents *older)
 {
 	BlockNumber block = array->map;
-	uint32		end = array->nolder;
+	uint32      end = array->nolder;
 
 	if (end > RelationGetNumberOfBlocks(index->rel))
 		map_corrupted(index->rel, kind);
 	reserve_older(index, older, end);
 	while (end > older->count)
 	{
-		uint32		first = (end - 1) / COLBERT_MAP_EXTENTS * COLBERT_MAP_EXTENTS;
+		uint32 first = (end - 1) / COLBERT_MAP_EXTENTS * COLBERT_MAP_EXTENTS;
 
 		CHECK_FOR_INTERRUPTS();
 		block = read_map_page(index->rel, block, kind, older->extents + first, end - first);
@@ -138,12 +138,12 @@ older_extents(const ColbertIndex *index, const ArrayMeta *array, ArrayKind kind)
 Buffer
 extents_move_to_map(Change *change, ArrayMeta *stored, ArrayKind kind, BlockRun *run)
 {
-	Relation	rel = change->index->rel;
-	uint32		at = stored->nolder % COLBERT_MAP_EXTENTS;
-	bool		fresh = at == 0;
+	Relation    rel = change->index->rel;
+	uint32      at = stored->nolder % COLBERT_MAP_EXTENTS;
+	bool        fresh = at == 0;
 	BlockNumber block = fresh ? run->start : stored->map;
-	Buffer		buffer = ReadBuffer(rel, block);
-	Page		page;
+	Buffer      buffer = ReadBuffer(rel, block);
+	Page        page;
 	ExtentMap  *map;
 
 	storage_lock(rel, buffer, BUFFER_LOCK_EXCLUSIVE);
@@ -153,7 +153,8 @@ extents_move_to_map(Change *change, ArrayMeta *stored, ArrayKind kind, BlockRun 
 	if (fresh)
 	{
 		page_init(page, PAGE_MAP, kind);
-		((ExtentMap *) PageGetContents(page))->previous = stored->nolder > 0 ? stored->map : InvalidBlockNumber;
+		((ExtentMap *) PageGetContents(page))->previous =
+			stored->nolder > 0 ? stored->map : InvalidBlockNumber;
 		stored->map = block;
 		run->start++;
 		run->npages--;
@@ -176,7 +177,7 @@ block_in(const Extent *extents, uint32 n, uint32 page)
 
 	while (n > 1)
 	{
-		uint32		half = n / 2;
+		uint32 half = n / 2;
 
 		extent += extent[half].first_page <= page ? half : 0;
 		n -= half;
@@ -185,14 +186,15 @@ block_in(const Extent *extents, uint32 n, uint32 page)
 }
 
 BlockNumber
-parray_block(const ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint32 item, uint32 *slot)
+parray_block(const ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint32 item,
+			 uint32 *slot)
 {
 	const ArrayMeta *array = &meta->arrays[kind];
 
 	if (array->item_size > 0)
 	{
-		uint32		per_page = parray_per_page(array);
-		uint32		page = item / per_page;
+		uint32 per_page = parray_per_page(array);
+		uint32 page = item / per_page;
 
 		*slot = item % per_page;
 		if (page < array->npages)
@@ -202,11 +204,10 @@ parray_block(const ColbertIndex *index, const MetaPageData *meta, ArrayKind kind
 			return block_in(older_extents(index, array, kind), array->nolder, page);
 		}
 	}
-	ereport(ERROR,
-			(errcode(ERRCODE_INDEX_CORRUPTED),
-			 errmsg("index \"%s\" refers to item %u of array %d, which has %u",
-					RelationGetRelationName(index->rel), item, (int) kind, array->nitems),
-			 errhint("REINDEX it.")));
+	ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
+					errmsg("index \"%s\" refers to item %u of array %d, which has %u",
+						   RelationGetRelationName(index->rel), item, (int) kind, array->nitems),
+					errhint("REINDEX it.")));
 }
 
 /* ---- lists of extents ---- */
@@ -228,7 +229,7 @@ place(PlacedExtent *placed, const Extent *extents, uint32 n, uint32 end_page, Ar
 {
 	for (uint32 i = 0; i < n; i++)
 	{
-		uint32		end = i + 1 < n ? extents[i + 1].first_page : end_page;
+		uint32 end = i + 1 < n ? extents[i + 1].first_page : end_page;
 
 		placed[i] = (PlacedExtent) {extents[i].start, end - extents[i].first_page, kind, false};
 	}
@@ -237,7 +238,7 @@ place(PlacedExtent *placed, const Extent *extents, uint32 n, uint32 end_page, Ar
 int
 extents_of_meta(const MetaPageData *meta, PlacedExtent *extents)
 {
-	int			n = 0;
+	int n = 0;
 
 	for (int kind = 0; kind < ARRAY_COUNT; kind++)
 	{
@@ -261,7 +262,7 @@ map_pages(const ArrayMeta *array)
 static uint32
 place_older(const ColbertIndex *index, const ArrayMeta *array, ArrayKind kind, PlacedExtent *placed)
 {
-	uint32		n = array->nolder;
+	uint32      n = array->nolder;
 	BlockNumber block = array->map;
 
 	if (n == 0)
@@ -279,7 +280,7 @@ place_older(const ColbertIndex *index, const ArrayMeta *array, ArrayKind kind, P
 void
 extents_list(const ColbertIndex *index, const MetaPageData *meta, ExtentList *list)
 {
-	Size		most = ARRAY_COUNT * MAX_EXTENTS;
+	Size most = ARRAY_COUNT * MAX_EXTENTS;
 
 	for (int kind = 0; kind < ARRAY_COUNT; kind++)
 		most = add_size(most, (Size) meta->arrays[kind].nolder + map_pages(&meta->arrays[kind]));
@@ -287,7 +288,8 @@ extents_list(const ColbertIndex *index, const MetaPageData *meta, ExtentList *li
 	list->next = 0;
 	list->nextents = extents_of_meta(meta, list->extents);
 	for (int kind = 0; kind < ARRAY_COUNT; kind++)
-		list->nextents += place_older(index, &meta->arrays[kind], kind, list->extents + list->nextents);
+		list->nextents +=
+			place_older(index, &meta->arrays[kind], kind, list->extents + list->nextents);
 	qsort(list->extents, list->nextents, sizeof(PlacedExtent), compare_placed);
 }
 

@@ -17,7 +17,7 @@
 Findings *
 findings_create(void)
 {
-	Findings   *findings = palloc0(sizeof(Findings));
+	Findings *findings = palloc0(sizeof(Findings));
 
 	findings->context = CurrentMemoryContext;
 	return findings;
@@ -34,7 +34,7 @@ static void
 append_finding(Findings *findings, FindingSeverity severity, int64 item, char *message)
 {
 	MemoryContext old = MemoryContextSwitchTo(findings->context);
-	Finding    *finding = palloc(sizeof(Finding));
+	Finding      *finding = palloc(sizeof(Finding));
 
 	finding->severity = severity;
 	finding->part = findings->part;
@@ -45,7 +45,7 @@ append_finding(Findings *findings, FindingSeverity severity, int64 item, char *m
 }
 
 void
-findings_add(Findings *findings, FindingSeverity severity, int64 item, const char *format,...)
+findings_add(Findings *findings, FindingSeverity severity, int64 item, const char *format, ...)
 {
 	StringInfoData message;
 
@@ -54,8 +54,8 @@ findings_add(Findings *findings, FindingSeverity severity, int64 item, const cha
 	initStringInfo(&message);
 	for (;;)
 	{
-		va_list		args;
-		int			needed;
+		va_list args;
+		int     needed;
 
 		va_start(args, format);
 		needed = appendStringInfoVA(&message, format, args);
@@ -73,14 +73,15 @@ findings_add(Findings *findings, FindingSeverity severity, int64 item, const cha
 static bool
 contains(const Findings *findings, const Finding *wanted)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
-	foreach(cell, findings->list)
+	foreach (cell, findings->list)
 	{
 		const Finding *finding = lfirst(cell);
 
 		if (finding->severity == wanted->severity && finding->item == wanted->item &&
-			strcmp(finding->part, wanted->part) == 0 && strcmp(finding->message, wanted->message) == 0)
+			strcmp(finding->part, wanted->part) == 0 &&
+			strcmp(finding->message, wanted->message) == 0)
 			return true;
 	}
 	return false;
@@ -89,9 +90,9 @@ contains(const Findings *findings, const Finding *wanted)
 void
 findings_intersect(Findings *findings, const Findings *others)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
-	foreach(cell, findings->list)
+	foreach (cell, findings->list)
 		if (!contains(others, lfirst(cell)))
 			findings->list = foreach_delete_current(findings->list, cell);
 }

@@ -64,8 +64,8 @@ growth_lock_name(void)
 /* Blocks that were added to the file; and why they are fewer than wanted, if they are. */
 typedef struct Extension
 {
-	BlockRun	run;
-	ErrorData  *error;
+	BlockRun   run;
+	ErrorData *error;
 } Extension;
 
 /*
@@ -78,10 +78,10 @@ extend_relation(Relation rel, uint32 npages, BlockRun *run)
 	LockRelationForExtension(rel, ExclusiveLock);
 	run->start = RelationGetNumberOfBlocks(rel);
 	if (run->start >= MaxBlockNumber)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("index \"%s\" cannot grow beyond %u pages", RelationGetRelationName(rel), MaxBlockNumber),
-				 errhint("Partition the table.")));
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("index \"%s\" cannot grow beyond %u pages",
+							   RelationGetRelationName(rel), MaxBlockNumber),
+						errhint("Partition the table.")));
 	run->npages = Min(npages, MaxBlockNumber - run->start);
 	compat_zero_extend(RelationGetSmgr(rel), run->start, run->npages);
 	UnlockRelationForExtension(rel, ExclusiveLock);
@@ -120,9 +120,9 @@ extend_if_possible(Relation rel, uint32 npages, Extension *extension)
 static uint64
 free_pages(Relation rel)
 {
-	char	   *path = compat_relation_path(rel);
+	char          *path = compat_relation_path(rel);
 	struct statvfs disk;
-	uint64		pages = PG_UINT32_MAX;
+	uint64         pages = PG_UINT32_MAX;
 
 	if (statvfs(path, &disk) == 0)
 		pages = (uint64) disk.f_bavail * disk.f_frsize / BLCKSZ;
@@ -133,8 +133,9 @@ free_pages(Relation rel)
 BlockRun
 storage_extend(ColbertIndex *index, uint32 npages)
 {
-	uint32		spare = npages > 1 ? (uint32) Min(npages - 1, free_pages(index->rel) / FREE_DISK_SHARE) : 0;
-	Extension	extension;
+	uint32 spare =
+		npages > 1 ? (uint32) Min(npages - 1, free_pages(index->rel) / FREE_DISK_SHARE) : 0;
+	Extension extension;
 
 	extend_if_possible(index->rel, 1 + spare, &extension);
 	if (extension.run.npages == 0 && spare > 0)
@@ -147,8 +148,8 @@ storage_extend(ColbertIndex *index, uint32 npages)
 Buffer
 storage_new_page(ColbertIndex *index)
 {
-	BlockRun	run;
-	Buffer		buffer;
+	BlockRun run;
+	Buffer   buffer;
 
 	extend_relation(index->rel, 1, &run);
 	buffer = storage_read_buffer(index->rel, run.start);
@@ -182,7 +183,7 @@ add_run(ArrayMeta *array, const BlockRun *run)
 static void
 copy_array(MetaPageData *meta, ArrayKind kind, const MetaPageData *stored)
 {
-	uint32		nitems = meta->arrays[kind].nitems;
+	uint32 nitems = meta->arrays[kind].nitems;
 
 	meta->arrays[kind] = stored->arrays[kind];
 	if (kind >= ARRAY_NODES)
@@ -193,11 +194,11 @@ copy_array(MetaPageData *meta, ArrayKind kind, const MetaPageData *stored)
 static void
 enter_run(ColbertIndex *index, MetaPageData *meta, ArrayKind kind, BlockRun run)
 {
-	Buffer		last = ReadBuffer(index->rel, run.start + run.npages - 1);
-	Buffer		meta_buffer = meta_lock(index, BUFFER_LOCK_EXCLUSIVE);
-	Buffer		map_buffer = InvalidBuffer;
-	ArrayMeta  *stored;
-	Change		change;
+	Buffer     last = ReadBuffer(index->rel, run.start + run.npages - 1);
+	Buffer     meta_buffer = meta_lock(index, BUFFER_LOCK_EXCLUSIVE);
+	Buffer     map_buffer = InvalidBuffer;
+	ArrayMeta *stored;
+	Change     change;
 
 	change_begin(&change, index);
 	stored = &meta_data(change_page(&change, meta_buffer, false))->arrays[kind];
@@ -225,10 +226,10 @@ enter_run(ColbertIndex *index, MetaPageData *meta, ArrayKind kind, BlockRun run)
 bool
 parray_has_room(const ArrayMeta *array, uint64 count)
 {
-	uint64		wanted = (uint64) array->nitems + count;
+	uint64 wanted = (uint64) array->nitems + count;
 
-	return array->item_size == 0 ||
-		(wanted <= COLBERT_MAX_ITEMS && wanted <= (uint64) array->npages * parray_per_page(array));
+	return array->item_size == 0 || (wanted <= COLBERT_MAX_ITEMS &&
+									 wanted <= (uint64) array->npages * parray_per_page(array));
 }
 
 bool
@@ -245,7 +246,7 @@ static bool
 lock_growth(ColbertIndex *index, MetaPageData *meta, const ArrayDemand *demand)
 {
 	ItemPointerData name = growth_lock_name();
-	bool		locked = false;
+	bool            locked = false;
 
 	while (!locked)
 	{
@@ -271,7 +272,7 @@ lock_growth(ColbertIndex *index, MetaPageData *meta, const ArrayDemand *demand)
 static uint32
 spare_pages(const ColbertIndex *index, const ArrayMeta *array, uint32 needed)
 {
-	uint32		step = Min(array->npages / GROWTH_SHARE, COLBERT_EXTENT_PAGES);
+	uint32 step = Min(array->npages / GROWTH_SHARE, COLBERT_EXTENT_PAGES);
 
 	if (step <= needed)
 		return 0;
@@ -282,7 +283,7 @@ spare_pages(const ColbertIndex *index, const ArrayMeta *array, uint32 needed)
 static ErrorData *
 grow_step(ColbertIndex *index, MetaPageData *meta, ArrayKind kind, uint32 npages)
 {
-	Extension	extension;
+	Extension extension;
 
 	CHECK_FOR_INTERRUPTS();
 	extend_if_possible(index->rel, Min(npages, COMPAT_EXTEND_STEP), &extension);
@@ -297,11 +298,11 @@ static void
 grow(ColbertIndex *index, MetaPageData *meta, ArrayKind kind, uint32 enough)
 {
 	const ArrayMeta *array = &meta->arrays[kind];
-	uint32		wanted = enough + spare_pages(index, array, enough - array->npages);
+	uint32           wanted = enough + spare_pages(index, array, enough - array->npages);
 
 	while (array->npages < wanted)
 	{
-		ErrorData  *error = grow_step(index, meta, kind, wanted - array->npages);
+		ErrorData *error = grow_step(index, meta, kind, wanted - array->npages);
 
 		if (error == NULL)
 			continue;
@@ -317,20 +318,23 @@ static void
 make_room(ColbertIndex *index, MetaPageData *meta, const ArrayDemand *demand)
 {
 	const ArrayMeta *array = &meta->arrays[demand->kind];
-	ItemPointerData name = growth_lock_name();
-	uint64		wanted = (uint64) array->nitems + demand->count;
+	ItemPointerData  name = growth_lock_name();
+	uint64           wanted = (uint64) array->nitems + demand->count;
 
 	if (wanted > COLBERT_MAX_ITEMS)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("index \"%s\" is full", RelationGetRelationName(index->rel)),
-				 errdetail("An index holds %u tokens at the most, and those of deleted documents count until VACUUM.",
-						   (unsigned) COLBERT_MAX_ITEMS),
-				 errhint("VACUUM the table, REINDEX the index, or partition the table.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("index \"%s\" is full", RelationGetRelationName(index->rel)),
+			 errdetail(
+				 "An index holds %u tokens at the most, and those of deleted documents count until VACUUM.",
+				 (unsigned) COLBERT_MAX_ITEMS),
+			 errhint("VACUUM the table, REINDEX the index, or partition the table.")));
 	if (!lock_growth(index, meta, demand))
 		return;
 	wanted = (uint64) array->nitems + demand->count;
-	grow(index, meta, demand->kind, (uint32) ((wanted + parray_per_page(array) - 1) / parray_per_page(array)));
+	grow(index, meta, demand->kind,
+		 (uint32) ((wanted + parray_per_page(array) - 1) / parray_per_page(array)));
 	UnlockTuple(index->rel, &name, ExclusiveLock);
 }
 
@@ -348,7 +352,7 @@ BlockNumber
 storage_settled(ColbertIndex *index, MetaPageData *meta)
 {
 	ItemPointerData name = growth_lock_name();
-	BlockNumber nblocks;
+	BlockNumber     nblocks;
 
 	LockTuple(index->rel, &name, ShareLock);
 	nblocks = RelationGetNumberOfBlocks(index->rel);
@@ -360,8 +364,8 @@ storage_settled(ColbertIndex *index, MetaPageData *meta)
 void
 storage_set_settled(ColbertIndex *index, BlockNumber nblocks)
 {
-	Buffer		buffer = meta_lock(index, BUFFER_LOCK_EXCLUSIVE);
-	Change		change;
+	Buffer buffer = meta_lock(index, BUFFER_LOCK_EXCLUSIVE);
+	Change change;
 
 	change_begin(&change, index);
 	meta_data(change_page(&change, buffer, false))->settled_blocks = nblocks;

@@ -20,8 +20,8 @@
 
 typedef struct BufferHints
 {
-	uint32		nblocks;
-	Buffer		buffers[FLEXIBLE_ARRAY_MEMBER];
+	uint32 nblocks;
+	Buffer buffers[FLEXIBLE_ARRAY_MEMBER];
 } BufferHints;
 
 /* Refuse a block beyond the end of the file: what names it is damaged. Returns the blocks of the file. */
@@ -31,11 +31,10 @@ check_block(Relation rel, BlockNumber block)
 	BlockNumber nblocks = RelationGetNumberOfBlocks(rel);
 
 	if (block >= nblocks)
-		ereport(ERROR,
-				(errcode(ERRCODE_INDEX_CORRUPTED),
-				 errmsg("index \"%s\" refers to block %u, and has %u",
-						RelationGetRelationName(rel), block, nblocks),
-				 errhint("REINDEX it.")));
+		ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
+						errmsg("index \"%s\" refers to block %u, and has %u",
+							   RelationGetRelationName(rel), block, nblocks),
+						errhint("REINDEX it.")));
 	return nblocks;
 }
 
@@ -44,8 +43,8 @@ static Buffer *
 hint_of(Relation rel, BlockNumber block)
 {
 	BufferHints *hints = rel->rd_amcache;
-	uint32		nblocks;
-	Size		size;
+	uint32       nblocks;
+	Size         size;
 
 	if (hints != NULL && block < hints->nblocks)
 		return &hints->buffers[block];
@@ -55,7 +54,8 @@ hint_of(Relation rel, BlockNumber block)
 	if (hints != NULL)
 		nblocks = Max(nblocks, hints->nblocks + hints->nblocks / 8);
 	size = offsetof(BufferHints, buffers) + (Size) nblocks * sizeof(Buffer);
-	hints = MemoryContextAllocExtended(rel->rd_indexcxt, size, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO | MCXT_ALLOC_NO_OOM);
+	hints = MemoryContextAllocExtended(rel->rd_indexcxt, size,
+									   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO | MCXT_ALLOC_NO_OOM);
 	if (hints == NULL)
 		return NULL;
 	hints->nblocks = nblocks;
@@ -73,7 +73,7 @@ hint_of(Relation rel, BlockNumber block)
 Buffer
 storage_read_buffer(Relation rel, BlockNumber block)
 {
-	Buffer	   *hint;
+	Buffer *hint;
 
 	if (RelationUsesLocalBuffers(rel))
 	{
@@ -101,7 +101,7 @@ const char *
 storage_prefetch(Relation rel, BlockNumber block)
 {
 	BufferHints *hints = rel->rd_amcache;
-	const char *page;
+	const char  *page;
 
 	if (hints == NULL || block >= hints->nblocks || !BufferIsValid(hints->buffers[block]))
 		return NULL;

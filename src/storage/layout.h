@@ -26,16 +26,16 @@
 #include "storage/itemptr.h"
 #include "storage/off.h"
 
-#define COLBERT_MAGIC		0x4C4F4342	/* "BCOL" */
-#define COLBERT_VERSION		3
+#define COLBERT_MAGIC   0x4C4F4342 /* "BCOL" */
+#define COLBERT_VERSION 3
 
-#define META_BLOCK			0
+#define META_BLOCK 0
 
-#define INVALID_ORDINAL		((uint32) 0xFFFFFFFF)
+#define INVALID_ORDINAL ((uint32) 0xFFFFFFFF)
 
 /* Items of a page array at the most: some way from where ordinals wrap, so that no walk by pages comes there. */
 #ifndef COLBERT_MAX_ITEMS
-#define COLBERT_MAX_ITEMS	((uint32) 0xFFFF0000)
+#define COLBERT_MAX_ITEMS ((uint32) 0xFFFF0000)
 #endif
 
 typedef enum PageKind
@@ -48,9 +48,9 @@ typedef enum PageKind
 
 typedef struct PageTrailer
 {
-	uint16		kind;			/* a PageKind */
-	uint16		array;			/* an ArrayKind, on array and map pages */
-	uint32		magic;
+	uint16 kind;  /* a PageKind */
+	uint16 array; /* an ArrayKind, on array and map pages */
+	uint32 magic;
 } PageTrailer;
 
 StaticAssertDecl(sizeof(PageTrailer) == 8, "on-disk size of PageTrailer");
@@ -61,22 +61,23 @@ StaticAssertDecl(sizeof(PageTrailer) == 8, "on-disk size of PageTrailer");
 /* The page arrays of an index. On-disk numbers. */
 typedef enum ArrayKind
 {
-	ARRAY_DOCS = 0,				/* DocEntry */
-	ARRAY_SKETCHES = 1,			/* sketch blocks of 16 tokens */
-	ARRAY_ROWS = 2,				/* code rows of the codec */
-	ARRAY_PENDING_ROWS = 3,		/* sq8 rows of pending documents, where the codec is coarse */
-	ARRAY_QUEUE = 4,			/* uint32 ordinals of pending documents */
-	ARRAY_NULLS = 5,			/* NullEntry */
-	ARRAY_VERSIONS = 6,			/* VersionPage: page n is of the documents on page n of ARRAY_DOCS */
-	ARRAY_HASHES = 7,			/* HashBucket */
-	ARRAY_PARAMS = 8,			/* float4: the mean of the tokens, dim of them, then the codec's codebooks where it has any */
-	ARRAY_NODES = 9,			/* NodeEntry */
-	ARRAY_NEIGHBOURS = 10,		/* vertex: a node on the lowest level of the graph */
-	ARRAY_UPPER = 11,			/* UpperEntry and vertex: a node on a level above */
-	ARRAY_PARENTS = 12,			/* sq8 rows: the upper level of centroids */
-	ARRAY_CHILDREN = 13,		/* ListSpan: of each parent */
-	ARRAY_CENTROIDS = 14,		/* sq8 rows: node n is centroid n */
-	ARRAY_CHILD_EDGES = 15,		/* EdgeBlock: from a parent to 16 of its children */
+	ARRAY_DOCS = 0,         /* DocEntry */
+	ARRAY_SKETCHES = 1,     /* sketch blocks of 16 tokens */
+	ARRAY_ROWS = 2,         /* code rows of the codec */
+	ARRAY_PENDING_ROWS = 3, /* sq8 rows of pending documents, where the codec is coarse */
+	ARRAY_QUEUE = 4,        /* uint32 ordinals of pending documents */
+	ARRAY_NULLS = 5,        /* NullEntry */
+	ARRAY_VERSIONS = 6,     /* VersionPage: page n is of the documents on page n of ARRAY_DOCS */
+	ARRAY_HASHES = 7,       /* HashBucket */
+	ARRAY_PARAMS =
+		8, /* float4: the mean of the tokens, dim of them, then the codec's codebooks where it has any */
+	ARRAY_NODES = 9,        /* NodeEntry */
+	ARRAY_NEIGHBOURS = 10,  /* vertex: a node on the lowest level of the graph */
+	ARRAY_UPPER = 11,       /* UpperEntry and vertex: a node on a level above */
+	ARRAY_PARENTS = 12,     /* sq8 rows: the upper level of centroids */
+	ARRAY_CHILDREN = 13,    /* ListSpan: of each parent */
+	ARRAY_CENTROIDS = 14,   /* sq8 rows: node n is centroid n */
+	ARRAY_CHILD_EDGES = 15, /* EdgeBlock: from a parent to 16 of its children */
 	ARRAY_COUNT = 16
 } ArrayKind;
 
@@ -86,7 +87,7 @@ typedef enum ArrayKind
 #endif
 
 /* Extents of one array that the meta page lists, and how many of these move to a map page together. */
-#define MAX_EXTENTS 48
+#define MAX_EXTENTS   48
 #define MOVED_EXTENTS 24
 
 /*
@@ -95,7 +96,7 @@ typedef enum ArrayKind
  */
 typedef struct Extent
 {
-	uint32		first_page;
+	uint32      first_page;
 	BlockNumber start;
 } Extent;
 
@@ -104,13 +105,13 @@ StaticAssertDecl(sizeof(Extent) == 8, "on-disk size of Extent");
 /* The newest extents stand here; the older ones on map pages, where they never change. */
 typedef struct ArrayMeta
 {
-	uint32		nitems;			/* items handed out */
-	uint32		item_size;		/* bytes; 0 where this index has no such array */
-	uint32		npages;			/* pages of all extents */
-	uint32		nolder;			/* extents on map pages */
-	BlockNumber map;			/* the newest map page, if nolder > 0 */
-	uint32		nextents;		/* extents below */
-	Extent		extents[MAX_EXTENTS];
+	uint32      nitems;    /* items handed out */
+	uint32      item_size; /* bytes; 0 where this index has no such array */
+	uint32      npages;    /* pages of all extents */
+	uint32      nolder;    /* extents on map pages */
+	BlockNumber map;       /* the newest map page, if nolder > 0 */
+	uint32      nextents;  /* extents below */
+	Extent      extents[MAX_EXTENTS];
 } ArrayMeta;
 
 StaticAssertDecl(sizeof(ArrayMeta) == 24 + 8 * MAX_EXTENTS, "on-disk size of ArrayMeta");
@@ -125,14 +126,15 @@ StaticAssertDecl(sizeof(ArrayMeta) == 24 + 8 * MAX_EXTENTS, "on-disk size of Arr
 
 typedef struct ExtentMap
 {
-	BlockNumber previous;		/* map page of the extents before; InvalidBlockNumber on the first */
-	uint32		unused;
-	Extent		extents[COLBERT_MAP_EXTENTS];
+	BlockNumber previous; /* map page of the extents before; InvalidBlockNumber on the first */
+	uint32      unused;
+	Extent      extents[COLBERT_MAP_EXTENTS];
 } ExtentMap;
 
 StaticAssertDecl(offsetof(ExtentMap, extents) == 8, "on-disk offset of ExtentMap.extents");
 StaticAssertDecl(sizeof(ExtentMap) <= PAGE_PAYLOAD, "ExtentMap fits on its page");
-StaticAssertDecl(COLBERT_MAP_EXTENTS % MOVED_EXTENTS == 0, "extents that move together stay on one map page");
+StaticAssertDecl(COLBERT_MAP_EXTENTS % MOVED_EXTENTS == 0,
+				 "extents that move together stay on one map page");
 
 /* Free document slots are kept by how many sketch blocks they have room for. */
 #define FREE_CLASSES 64
@@ -156,74 +158,80 @@ typedef enum FinderKind
 /* Tokens that were assigned to their nearest nodes. */
 typedef struct Assigned
 {
-	uint64		tokens;
-	double		squares;		/* of their distances, summed */
+	uint64 tokens;
+	double squares; /* of their distances, summed */
 } Assigned;
 
 typedef struct MetaPageData
 {
-	uint32		magic;
-	uint32		version;
+	uint32 magic;
+	uint32 version;
 
 	/* Structure: fixed when the index is made. */
-	uint16		dim;			/* of the tokens as the index keeps them */
-	uint8		metric;			/* a Metric */
-	uint8		codec;			/* a CodecId */
-	uint8		finder;			/* a FinderKind */
-	uint8		length_spread;	/* of the tokens' lengths, when the mean was trained: percent of deviation, 1 to 255; 0: all within a hundredth */
-	uint16		column_dim;		/* of the documents; larger than dim where tokens are projected */
-	uint16		m;
-	int8		scale_log2;		/* of the factor that brings tokens to about length 1; SCALE_UNSET until the first document */
-	uint8		unused;
-	uint32		ef_construction;
-	uint32		tokens_per_node;	/* as resolved: never 0 */
-	uint32		lists;			/* of colbert_ivf; 0: by tokens_per_node */
-	uint32		pq_m;			/* parts that the dims are cut into, where the codec is pq; 0 otherwise */
-	float		token_norm;		/* root mean square of the prepared tokens' lengths, when the mean was trained; 0 before */
-	uint64		seed;
+	uint16 dim;    /* of the tokens as the index keeps them */
+	uint8  metric; /* a Metric */
+	uint8  codec;  /* a CodecId */
+	uint8  finder; /* a FinderKind */
+	uint8
+		length_spread; /* of the tokens' lengths, when the mean was trained: percent of deviation, 1 to 255; 0: all within a hundredth */
+	uint16 column_dim; /* of the documents; larger than dim where tokens are projected */
+	uint16 m;
+	int8
+		scale_log2; /* of the factor that brings tokens to about length 1; SCALE_UNSET until the first document */
+	uint8  unused;
+	uint32 ef_construction;
+	uint32 tokens_per_node; /* as resolved: never 0 */
+	uint32 lists;           /* of colbert_ivf; 0: by tokens_per_node */
+	uint32 pq_m; /* parts that the dims are cut into, where the codec is pq; 0 otherwise */
+	float
+		token_norm; /* root mean square of the prepared tokens' lengths, when the mean was trained; 0 before */
+	uint64 seed;
 
 	/* Counters. Documents and tokens count what is live: not dead, not free. */
-	uint64		live_tokens;
-	uint32		live_docs;
-	uint32		dead_docs;		/* dead, not yet freed */
-	uint32		free_docs;		/* slots on the free lists */
-	uint32		live_nulls;
+	uint64 live_tokens;
+	uint32 live_docs;
+	uint32 dead_docs; /* dead, not yet freed */
+	uint32 free_docs; /* slots on the free lists */
+	uint32 live_nulls;
 
 	/* Pending documents: queue items head .. tail - 1, then 0 .. wrapped - 1 (queue.h). */
-	uint32		queue_head;
-	uint32		queue_tail;
-	uint32		queue_wrapped;
-	uint32		queue_posted;	/* tokens of the first document in the queue that have postings */
-	uint32		queue_suspects; /* documents from the front on that an interrupted merge may have posted */
-	uint32		unused2;
-	uint64		pending_tokens;
+	uint32 queue_head;
+	uint32 queue_tail;
+	uint32 queue_wrapped;
+	uint32 queue_posted; /* tokens of the first document in the queue that have postings */
+	uint32
+		queue_suspects; /* documents from the front on that an interrupted merge may have posted */
+	uint32 unused2;
+	uint64 pending_tokens;
 
 	/* Grows when mean and codebooks are trained anew: what was encoded in another epoch says nothing. */
-	uint32		epoch;
+	uint32 epoch;
 
 	/* INVALID_ORDINAL where there are no nodes; of a graph, the entry point and its level. */
-	uint32		entry_node;
-	uint32		entry_level;
+	uint32 entry_node;
+	uint32 entry_level;
 
-	uint32		null_free_head; /* NullEntry ordinals, INVALID_ORDINAL ends */
+	uint32 null_free_head; /* NullEntry ordinals, INVALID_ORDINAL ends */
 
 	/* Posting entries, those of dead documents included. */
-	uint64		postings;
+	uint64 postings;
 
 	/* Tokens that nodes were trained for, and others since: how many, and their squared distances to their nodes. */
-	Assigned	trained;
-	Assigned	merged;
+	Assigned trained;
+	Assigned merged;
 
-	uint32		free_head[FREE_CLASSES];	/* document ordinals, INVALID_ORDINAL ends */
-	uint32		free_runs[RUN_CLASSES]; /* first pending rows of free runs (pending_rows.c), INVALID_ORDINAL ends */
+	uint32 free_head[FREE_CLASSES]; /* document ordinals, INVALID_ORDINAL ends */
+	uint32 free_runs
+		[RUN_CLASSES]; /* first pending rows of free runs (pending_rows.c), INVALID_ORDINAL ends */
 
-	ArrayMeta	arrays[ARRAY_COUNT];
+	ArrayMeta arrays[ARRAY_COUNT];
 
 	BlockNumber settled_blocks; /* every block below has an owner, which it keeps */
 } MetaPageData;
 
 StaticAssertDecl(offsetof(MetaPageData, seed) == 40, "on-disk offset of MetaPageData.seed");
-StaticAssertDecl(offsetof(MetaPageData, free_head) == 160, "on-disk offset of MetaPageData.free_head");
+StaticAssertDecl(offsetof(MetaPageData, free_head) == 160,
+				 "on-disk offset of MetaPageData.free_head");
 StaticAssertDecl(offsetof(MetaPageData, arrays) == 536, "on-disk offset of MetaPageData.arrays");
 StaticAssertDecl(sizeof(MetaPageData) <= PAGE_PAYLOAD, "MetaPageData fits on its page");
 
@@ -243,21 +251,21 @@ typedef enum DocState
 } DocState;
 
 /* DocEntry.flags */
-#define DOC_PENDING 0x01		/* in the queue, in no posting list */
-#define DOC_VERSIONS 0x02		/* its row may have other versions, on the version page */
+#define DOC_PENDING  0x01 /* in the queue, in no posting list */
+#define DOC_VERSIONS 0x02 /* its row may have other versions, on the version page */
 
 typedef struct DocEntry
 {
 	ItemPointerData tid;
-	uint8		state;			/* a DocState */
-	uint8		flags;
-	uint32		ntokens;		/* of a free slot: the next free slot of its class */
-	uint32		capacity;		/* code rows that the slot owns */
-	uint32		first_block;	/* first sketch block */
-	uint32		first_row;		/* first code row */
-	uint32		first_pending_row;
-	uint32		epoch;			/* of the sketches, and of the rows of a codec that is trained */
-	uint32		hash;			/* of what the table stores (hashes.h); 0: unknown */
+	uint8           state; /* a DocState */
+	uint8           flags;
+	uint32          ntokens;     /* of a free slot: the next free slot of its class */
+	uint32          capacity;    /* code rows that the slot owns */
+	uint32          first_block; /* first sketch block */
+	uint32          first_row;   /* first code row */
+	uint32          first_pending_row;
+	uint32          epoch; /* of the sketches, and of the rows of a codec that is trained */
+	uint32          hash;  /* of what the table stores (hashes.h); 0: unknown */
 } DocEntry;
 
 StaticAssertDecl(sizeof(DocEntry) == 36, "on-disk size of DocEntry");
@@ -266,7 +274,7 @@ StaticAssertDecl(sizeof(DocEntry) == 36, "on-disk size of DocEntry");
 typedef struct RowVersion
 {
 	ItemPointerData tid;
-	uint16		slot;			/* of the document on its page of ARRAY_DOCS */
+	uint16          slot; /* of the document on its page of ARRAY_DOCS */
 } RowVersion;
 
 StaticAssertDecl(sizeof(RowVersion) == 8, "on-disk size of RowVersion");
@@ -276,20 +284,21 @@ StaticAssertDecl(sizeof(RowVersion) == 8, "on-disk size of RowVersion");
 /* Row versions of the documents of one directory page, the oldest first. */
 typedef struct VersionPage
 {
-	uint32		count;
-	uint32		unused;
-	RowVersion	versions[VERSIONS_PER_PAGE];
+	uint32     count;
+	uint32     unused;
+	RowVersion versions[VERSIONS_PER_PAGE];
 } VersionPage;
 
 StaticAssertDecl(offsetof(VersionPage, versions) == 8, "on-disk offset of VersionPage.versions");
 StaticAssertDecl(sizeof(VersionPage) <= PAGE_PAYLOAD, "VersionPage fits on its page");
-StaticAssertDecl(PAGE_PAYLOAD / sizeof(DocEntry) <= PG_UINT16_MAX, "RowVersion.slot holds any place on a directory page");
+StaticAssertDecl(PAGE_PAYLOAD / sizeof(DocEntry) <= PG_UINT16_MAX,
+				 "RowVersion.slot holds any place on a directory page");
 
 /* A document by the hash of what the table stores for it. */
 typedef struct HashSlot
 {
-	uint32		hash;
-	uint32		doc;
+	uint32 hash;
+	uint32 doc;
 } HashSlot;
 
 StaticAssertDecl(sizeof(HashSlot) == 8, "on-disk size of HashSlot");
@@ -299,9 +308,9 @@ StaticAssertDecl(sizeof(HashSlot) == 8, "on-disk size of HashSlot");
 /* A bucket of the hash table: its ordinal is the hash under its mask. */
 typedef struct HashBucket
 {
-	uint32		mask;
-	uint32		count;
-	HashSlot	slots[HASH_BUCKET_SLOTS];
+	uint32   mask;
+	uint32   count;
+	HashSlot slots[HASH_BUCKET_SLOTS];
 } HashBucket;
 
 StaticAssertDecl(offsetof(HashBucket, slots) == 8, "on-disk offset of HashBucket.slots");
@@ -310,8 +319,8 @@ StaticAssertDecl(sizeof(HashBucket) <= PAGE_PAYLOAD, "HashBucket fits on its pag
 /* The first pending row of a free run. */
 typedef struct FreeRun
 {
-	uint32		next;			/* of the same length; INVALID_ORDINAL ends */
-	uint32		seal;			/* hash of both ordinals */
+	uint32 next; /* of the same length; INVALID_ORDINAL ends */
+	uint32 seal; /* hash of both ordinals */
 } FreeRun;
 
 StaticAssertDecl(sizeof(FreeRun) == 8, "on-disk size of FreeRun: no row is smaller");
@@ -320,8 +329,8 @@ StaticAssertDecl(sizeof(FreeRun) == 8, "on-disk size of FreeRun: no row is small
 typedef struct NullEntry
 {
 	ItemPointerData tid;
-	uint16		state;			/* DOC_NONE, DOC_LIVE or DOC_FREE */
-	uint32		next_free;
+	uint16          state; /* DOC_NONE, DOC_LIVE or DOC_FREE */
+	uint32          next_free;
 } NullEntry;
 
 StaticAssertDecl(sizeof(NullEntry) == 12, "on-disk size of NullEntry");
@@ -329,9 +338,9 @@ StaticAssertDecl(sizeof(NullEntry) == 12, "on-disk size of NullEntry");
 /* Where a posting segment stands. */
 typedef struct PostingRef
 {
-	BlockNumber block;			/* InvalidBlockNumber: the list is empty */
+	BlockNumber  block; /* InvalidBlockNumber: the list is empty */
 	OffsetNumber offset;
-	uint16		unused;
+	uint16       unused;
 } PostingRef;
 
 StaticAssertDecl(sizeof(PostingRef) == 8, "on-disk size of PostingRef");
@@ -344,10 +353,10 @@ StaticAssertDecl(sizeof(PostingRef) == 8, "on-disk size of PostingRef");
  */
 typedef struct PostingSegment
 {
-	uint32		node;
-	uint32		count;
-	PostingRef	next;
-	uint32		docs[FLEXIBLE_ARRAY_MEMBER];
+	uint32     node;
+	uint32     count;
+	PostingRef next;
+	uint32     docs[FLEXIBLE_ARRAY_MEMBER];
 } PostingSegment;
 
 StaticAssertDecl(offsetof(PostingSegment, docs) == 16, "on-disk offset of PostingSegment.docs");
@@ -355,9 +364,9 @@ StaticAssertDecl(offsetof(PostingSegment, docs) == 16, "on-disk offset of Postin
 /* A node, beside its vector. */
 typedef struct NodeEntry
 {
-	PostingRef	postings;
-	uint32		upper;			/* its UpperEntry on level 1; INVALID_ORDINAL where it has none */
-	uint32		unused;
+	PostingRef postings;
+	uint32     upper; /* its UpperEntry on level 1; INVALID_ORDINAL where it has none */
+	uint32     unused;
 } NodeEntry;
 
 StaticAssertDecl(sizeof(NodeEntry) == 16, "on-disk size of NodeEntry");
@@ -372,9 +381,9 @@ StaticAssertDecl(sizeof(NodeEntry) == 16, "on-disk size of NodeEntry");
  */
 typedef struct VertexEntry
 {
-	float		half_norm;		/* |vector|^2 / 2 */
-	float		shrink;			/* above 0, at most 1 */
-	uint16		vector[FLEXIBLE_ARRAY_MEMBER];
+	float  half_norm; /* |vector|^2 / 2 */
+	float  shrink;    /* above 0, at most 1 */
+	uint16 vector[FLEXIBLE_ARRAY_MEMBER];
 } VertexEntry;
 
 StaticAssertDecl(offsetof(VertexEntry, vector) == 8, "on-disk offset of VertexEntry.vector");
@@ -385,11 +394,12 @@ StaticAssertDecl(offsetof(VertexEntry, vector) == 8, "on-disk offset of VertexEn
  */
 typedef struct NeighbourList
 {
-	uint32		count;
-	uint32		vertices[FLEXIBLE_ARRAY_MEMBER];
+	uint32 count;
+	uint32 vertices[FLEXIBLE_ARRAY_MEMBER];
 } NeighbourList;
 
-StaticAssertDecl(offsetof(NeighbourList, vertices) == 4, "on-disk offset of NeighbourList.vertices");
+StaticAssertDecl(offsetof(NeighbourList, vertices) == 4,
+				 "on-disk offset of NeighbourList.vertices");
 
 /*
  * 16 edges, from a vector c to a vector x each, with d = x - c and f and S its
@@ -398,8 +408,8 @@ StaticAssertDecl(offsetof(NeighbourList, vertices) == 4, "on-disk offset of Neig
  */
 typedef struct EdgeBlock
 {
-	float		add[16];
-	uint8		sketch[FLEXIBLE_ARRAY_MEMBER];
+	float add[16];
+	uint8 sketch[FLEXIBLE_ARRAY_MEMBER];
 } EdgeBlock;
 
 StaticAssertDecl(offsetof(EdgeBlock, sketch) == 64, "on-disk offset of EdgeBlock.sketch");
@@ -407,8 +417,8 @@ StaticAssertDecl(offsetof(EdgeBlock, sketch) == 64, "on-disk offset of EdgeBlock
 /* A node on a level above the lowest; its entries stand one after another, from level 1 up. A vertex follows. */
 typedef struct UpperEntry
 {
-	uint32		node;
-	uint32		level;
+	uint32 node;
+	uint32 level;
 } UpperEntry;
 
 StaticAssertDecl(sizeof(UpperEntry) == 8, "on-disk size of UpperEntry");
@@ -419,11 +429,11 @@ StaticAssertDecl(sizeof(UpperEntry) == 8, "on-disk size of UpperEntry");
  */
 typedef struct ListSpan
 {
-	uint32		first;
-	uint32		count;
-	uint32		first_block;
+	uint32 first;
+	uint32 count;
+	uint32 first_block;
 } ListSpan;
 
 StaticAssertDecl(sizeof(ListSpan) == 12, "on-disk size of ListSpan");
 
-#endif							/* COLBERT_LAYOUT_H */
+#endif /* COLBERT_LAYOUT_H */

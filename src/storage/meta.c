@@ -33,7 +33,8 @@ array_agrees(const ArrayMeta *array)
 	if (array->nextents > MAX_EXTENTS || array->item_size > PAGE_PAYLOAD ||
 		array->npages > MaxBlockNumber || !extents_agree(array))
 		return false;
-	return array->item_size == 0 || array->nitems <= (uint64) array->npages * parray_per_page(array);
+	return array->item_size == 0 ||
+		   array->nitems <= (uint64) array->npages * parray_per_page(array);
 }
 
 static void
@@ -61,8 +62,8 @@ check_meta(Relation rel, const MetaPageData *meta)
 Buffer
 meta_lock(ColbertIndex *index, int mode)
 {
-	Buffer		buffer = ReadBuffer(index->rel, META_BLOCK);
-	Page		page;
+	Buffer buffer = ReadBuffer(index->rel, META_BLOCK);
+	Page   page;
 
 	LockBuffer(buffer, mode);
 	page = BufferGetPage(buffer);
@@ -75,7 +76,7 @@ meta_lock(ColbertIndex *index, int mode)
 void
 meta_read(ColbertIndex *index, MetaPageData *meta)
 {
-	Buffer		buffer = meta_lock(index, BUFFER_LOCK_SHARE);
+	Buffer buffer = meta_lock(index, BUFFER_LOCK_SHARE);
 
 	memcpy(meta, meta_data(BufferGetPage(buffer)), sizeof(MetaPageData));
 	UnlockReleaseBuffer(buffer);
@@ -84,11 +85,12 @@ meta_read(ColbertIndex *index, MetaPageData *meta)
 void
 meta_write_nodes(ColbertIndex *index, const MetaPageData *meta)
 {
-	static const ArrayKind owned[] = {ARRAY_NODES, ARRAY_NEIGHBOURS, ARRAY_UPPER, ARRAY_PARENTS, ARRAY_CHILDREN,
-	ARRAY_CENTROIDS, ARRAY_CHILD_EDGES};
-	Buffer		buffer = meta_lock(index, BUFFER_LOCK_EXCLUSIVE);
-	Change		change;
-	MetaPageData *to;
+	static const ArrayKind owned[] = {ARRAY_NODES,      ARRAY_NEIGHBOURS, ARRAY_UPPER,
+									  ARRAY_PARENTS,    ARRAY_CHILDREN,   ARRAY_CENTROIDS,
+									  ARRAY_CHILD_EDGES};
+	Buffer                 buffer = meta_lock(index, BUFFER_LOCK_EXCLUSIVE);
+	Change                 change;
+	MetaPageData          *to;
 
 	change_begin(&change, index);
 	to = meta_data(change_page(&change, buffer, false));

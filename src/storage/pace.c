@@ -21,7 +21,7 @@ pace_delay(ColbertIndex *index, Pace *pace)
 		return;
 	if (pace->calls++ % CALLS_OF_A_LOOK == 0)
 	{
-		Buffer		buffer = meta_lock(index, BUFFER_LOCK_SHARE);
+		Buffer buffer = meta_lock(index, BUFFER_LOCK_SHARE);
 
 		pace->urgent = meta_data(BufferGetPage(buffer))->pending_tokens > pace->urgent_above;
 		UnlockReleaseBuffer(buffer);

@@ -16,7 +16,7 @@
 static inline Size
 maintenance_memory(void)
 {
-	int			kilobytes = maintenance_work_mem;
+	int kilobytes = maintenance_work_mem;
 
 	if (compat_is_autovacuum_worker() && autovacuum_work_mem != -1)
 		kilobytes = autovacuum_work_mem;
@@ -30,12 +30,12 @@ maintenance_memory(void)
  */
 typedef struct Pace
 {
-	uint64		urgent_above;
-	bool		urgent;
-	uint32		calls;
+	uint64 urgent_above;
+	bool   urgent;
+	uint32 calls;
 } Pace;
 
 /* Pause if it is time to, and check for interrupts. No page may be locked. */
 extern void pace_delay(ColbertIndex *index, Pace *pace);
 
-#endif							/* COLBERT_PACE_H */
+#endif /* COLBERT_PACE_H */

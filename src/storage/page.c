@@ -34,14 +34,12 @@ page_check(Relation rel, BlockNumber block, Page page, PageKind kind, ArrayKind 
 {
 	PageTrailer *trailer;
 
-	if (PageIsNew(page) ||
-		PageGetSpecialSize(page) != MAXALIGN(sizeof(PageTrailer)) ||
+	if (PageIsNew(page) || PageGetSpecialSize(page) != MAXALIGN(sizeof(PageTrailer)) ||
 		PageGetPageSize(page) != BLCKSZ)
-		ereport(ERROR,
-				(errcode(ERRCODE_INDEX_CORRUPTED),
-				 errmsg("index \"%s\" has an unexpected page at block %u",
-						RelationGetRelationName(rel), block),
-				 errhint("REINDEX it.")));
+		ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
+						errmsg("index \"%s\" has an unexpected page at block %u",
+							   RelationGetRelationName(rel), block),
+						errhint("REINDEX it.")));
 
 	trailer = page_trailer(page);
 	if (trailer->magic != COLBERT_MAGIC || trailer->kind != kind ||
@@ -50,8 +48,8 @@ page_check(Relation rel, BlockNumber block, Page page, PageKind kind, ArrayKind 
 				(errcode(ERRCODE_INDEX_CORRUPTED),
 				 errmsg("index \"%s\" has a page of the wrong kind at block %u",
 						RelationGetRelationName(rel), block),
-				 errdetail("Expected kind %d of array %d, not kind %d of array %d.",
-						   (int) kind, (int) array, (int) trailer->kind, (int) trailer->array),
+				 errdetail("Expected kind %d of array %d, not kind %d of array %d.", (int) kind,
+						   (int) array, (int) trailer->kind, (int) trailer->array),
 				 errhint("REINDEX it.")));
 }
 
@@ -59,16 +57,16 @@ bool
 storage_holds(Buffer buffer)
 {
 	return !BufferIsLocal(buffer) &&
-		LWLockHeldByMe(BufferDescriptorGetContentLock(GetBufferDescriptor(buffer - 1)));
+		   LWLockHeldByMe(BufferDescriptorGetContentLock(GetBufferDescriptor(buffer - 1)));
 }
 
 void
 storage_lock(Relation rel, Buffer buffer, int mode)
 {
 	if (storage_holds(buffer))
-		ereport(ERROR,
-				(errcode(ERRCODE_INDEX_CORRUPTED),
-				 errmsg("index \"%s\" uses block %u for two things", RelationGetRelationName(rel), BufferGetBlockNumber(buffer)),
-				 errhint("REINDEX it.")));
+		ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
+						errmsg("index \"%s\" uses block %u for two things",
+							   RelationGetRelationName(rel), BufferGetBlockNumber(buffer)),
+						errhint("REINDEX it.")));
 	LockBuffer(buffer, mode);
 }

@@ -20,7 +20,7 @@ item_pointer(Page page, const ArrayMeta *array, uint32 slot)
 void
 parray_prefetch(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint32 item)
 {
-	uint32		slot;
+	uint32      slot;
 	const char *page;
 
 	if (item >= meta->arrays[kind].nitems)
@@ -35,10 +35,10 @@ parray_prefetch(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, u
 Buffer
 parray_read(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint32 item, char **data)
 {
-	uint32		slot;
+	uint32      slot;
 	BlockNumber block = parray_block(index, meta, kind, item, &slot);
-	Buffer		buffer = storage_read_buffer(index->rel, block);
-	Page		page = BufferGetPage(buffer);
+	Buffer      buffer = storage_read_buffer(index->rel, block);
+	Page        page = BufferGetPage(buffer);
 
 	/* What the lines below touch, and the item, come from memory while the lock is taken. */
 	__builtin_prefetch(page);
@@ -59,10 +59,10 @@ parray_read(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint3
 Buffer
 parray_lock(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint32 item)
 {
-	uint32		slot;
+	uint32      slot;
 	BlockNumber block = parray_block(index, meta, kind, item, &slot);
-	Buffer		buffer = storage_read_buffer(index->rel, block);
-	Page		page;
+	Buffer      buffer = storage_read_buffer(index->rel, block);
+	Page        page;
 
 	storage_lock(index->rel, buffer, BUFFER_LOCK_EXCLUSIVE);
 	page = BufferGetPage(buffer);
@@ -74,8 +74,8 @@ parray_lock(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint3
 char *
 parray_change(Change *change, Buffer buffer, const MetaPageData *meta, ArrayKind kind, uint32 item)
 {
-	bool		fresh = PageIsNew(BufferGetPage(buffer));
-	Page		page = change_page(change, buffer, fresh);
+	bool             fresh = PageIsNew(BufferGetPage(buffer));
+	Page             page = change_page(change, buffer, fresh);
 	const ArrayMeta *array = &meta->arrays[kind];
 
 	if (PageIsNew(page))
@@ -86,22 +86,23 @@ parray_change(Change *change, Buffer buffer, const MetaPageData *meta, ArrayKind
 void
 parray_set_used(char *item, Size used)
 {
-	PageHeader	header = (PageHeader) (item - MAXALIGN(SizeOfPageHeaderData));
+	PageHeader header = (PageHeader) (item - MAXALIGN(SizeOfPageHeaderData));
 
 	header->pd_lower = (LocationIndex) (MAXALIGN(SizeOfPageHeaderData) + used);
 }
 
 void
-parray_copy_out(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint32 first, uint32 count, void *to)
+parray_copy_out(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint32 first,
+				uint32 count, void *to)
 {
 	const ArrayMeta *array = &meta->arrays[kind];
-	char	   *out = to;
+	char            *out = to;
 
 	while (count > 0)
 	{
-		uint32		run = Min(parray_run(array, first), count);
-		char	   *data;
-		Buffer		buffer = parray_read(index, meta, kind, first, &data);
+		uint32 run = Min(parray_run(array, first), count);
+		char  *data;
+		Buffer buffer = parray_read(index, meta, kind, first, &data);
 
 		if (data != NULL)
 			memcpy(out, data, (size_t) run * array->item_size);
@@ -116,19 +117,21 @@ parray_copy_out(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, u
 }
 
 void
-parray_copy_in(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint32 first, uint32 count, const void *from)
+parray_copy_in(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint32 first,
+			   uint32 count, const void *from)
 {
 	const ArrayMeta *array = &meta->arrays[kind];
-	const char *in = from;
+	const char      *in = from;
 
 	while (count > 0)
 	{
-		uint32		run = Min(parray_run(array, first), count);
-		Buffer		buffer = parray_lock(index, meta, kind, first);
-		Change		change;
+		uint32 run = Min(parray_run(array, first), count);
+		Buffer buffer = parray_lock(index, meta, kind, first);
+		Change change;
 
 		change_begin(&change, index);
-		memcpy(parray_change(&change, buffer, meta, kind, first), in, (size_t) run * array->item_size);
+		memcpy(parray_change(&change, buffer, meta, kind, first), in,
+			   (size_t) run * array->item_size);
 		change_commit(&change);
 		UnlockReleaseBuffer(buffer);
 
@@ -141,7 +144,7 @@ parray_copy_in(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, ui
 uint32
 parray_take(MetaPageData *meta, ArrayKind kind, uint32 count)
 {
-	uint32		first = meta->arrays[kind].nitems;
+	uint32 first = meta->arrays[kind].nitems;
 
 	meta->arrays[kind].nitems += count;
 	return first;
@@ -150,8 +153,8 @@ parray_take(MetaPageData *meta, ArrayKind kind, uint32 count)
 int
 compare_ordinals(const void *a, const void *b)
 {
-	uint32		x = *(const uint32 *) a;
-	uint32		y = *(const uint32 *) b;
+	uint32 x = *(const uint32 *) a;
+	uint32 y = *(const uint32 *) b;
 
 	return x < y ? -1 : x > y;
 }

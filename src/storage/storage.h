@@ -34,9 +34,9 @@ typedef struct ExtentCache ExtentCache;
  */
 typedef struct ColbertIndex
 {
-	Relation	rel;
-	bool		building;
-	Snapshot	snapshot;
+	Relation     rel;
+	bool         building;
+	Snapshot     snapshot;
 	ExtentCache *extents;
 } ColbertIndex;
 
@@ -102,10 +102,10 @@ storage_check_snapshot(const ColbertIndex *index, Page page)
  */
 typedef struct Change
 {
-	ColbertIndex *index;
-	GenericXLogState *wal;		/* NULL while building */
-	int			npages;
-	Buffer		buffers[CHANGE_MAX_PAGES];
+	ColbertIndex     *index;
+	GenericXLogState *wal; /* NULL while building */
+	int               npages;
+	Buffer            buffers[CHANGE_MAX_PAGES];
 } Change;
 
 extern void change_begin(Change *change, ColbertIndex *index);
@@ -150,7 +150,8 @@ parray_per_page(const ArrayMeta *array)
  * The block of an item, and its place on it. ERRCODE_INDEX_CORRUPTED where
  * the item is beyond what was handed out.
  */
-extern BlockNumber parray_block(const ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint32 item, uint32 *slot);
+extern BlockNumber parray_block(const ColbertIndex *index, const MetaPageData *meta, ArrayKind kind,
+								uint32 item, uint32 *slot);
 
 /* Items from item onwards that stand on the same page. */
 static inline uint32
@@ -169,16 +170,20 @@ parray_same_page(const ArrayMeta *array, uint32 a, uint32 b)
  * Pin, share-lock and check the page of an item. *data is where the item
  * stands, the items after it following; NULL where the page was never written.
  */
-extern Buffer parray_read(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint32 item, char **data);
+extern Buffer parray_read(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind,
+						  uint32 item, char **data);
 
 /* Fetch what parray_read of an item will look at into the CPU's cache, as storage_prefetch does. Items that there are not are let be. */
-extern void parray_prefetch(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint32 item);
+extern void parray_prefetch(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind,
+							uint32 item);
 
 /* Pin and exclusively lock the page of an item, to change it. */
-extern Buffer parray_lock(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint32 item);
+extern Buffer parray_lock(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind,
+						  uint32 item);
 
 /* Register a page locked by parray_lock with a change (initialising it if it is new); returns where the item stands. */
-extern char *parray_change(Change *change, Buffer buffer, const MetaPageData *meta, ArrayKind kind, uint32 item);
+extern char *parray_change(Change *change, Buffer buffer, const MetaPageData *meta, ArrayKind kind,
+						   uint32 item);
 
 /*
  * Of an item that fills its page, registered with a change: the bytes in use,
@@ -188,14 +193,16 @@ extern char *parray_change(Change *change, Buffer buffer, const MetaPageData *me
 extern void parray_set_used(char *item, Size used);
 
 /* Copy count items from first on, page by page. Never-written pages read as zeroes. Each page of a write is one change. */
-extern void parray_copy_out(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint32 first, uint32 count, void *to);
-extern void parray_copy_in(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint32 first, uint32 count, const void *from);
+extern void parray_copy_out(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind,
+							uint32 first, uint32 count, void *to);
+extern void parray_copy_in(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind,
+						   uint32 first, uint32 count, const void *from);
 
 /* The next count items, for which there is room: counts them as handed out in *meta. */
 extern uint32 parray_take(MetaPageData *meta, ArrayKind kind, uint32 count);
 
 /* Order two ordinals (uint32), for qsort and bsearch. */
-extern int	compare_ordinals(const void *a, const void *b);
+extern int compare_ordinals(const void *a, const void *b);
 
 /* ---- extents (extents.c) ---- */
 
@@ -206,20 +213,20 @@ extern ExtentCache *extents_cache_create(void);
 typedef struct PlacedExtent
 {
 	BlockNumber start;
-	uint32		npages;
-	ArrayKind	array;
-	bool		is_map;
+	uint32      npages;
+	ArrayKind   array;
+	bool        is_map;
 } PlacedExtent;
 
 /* The extents that the meta page lists, by block; returns their number (at most ARRAY_COUNT * MAX_EXTENTS). */
-extern int	extents_of_meta(const MetaPageData *meta, PlacedExtent *extents);
+extern int extents_of_meta(const MetaPageData *meta, PlacedExtent *extents);
 
 /* All extents and map pages, by block. */
 typedef struct ExtentList
 {
-	PlacedExtent *extents;		/* palloc'd */
-	int			nextents;
-	int			next;			/* the first extent that does not end before the last block looked up */
+	PlacedExtent *extents; /* palloc'd */
+	int           nextents;
+	int           next; /* the first extent that does not end before the last block looked up */
 } ExtentList;
 
 extern void extents_list(const ColbertIndex *index, const MetaPageData *meta, ExtentList *list);
@@ -234,7 +241,7 @@ extern BlockNumber extents_skip(ExtentList *list, BlockNumber block);
 typedef struct BlockRun
 {
 	BlockNumber start;
-	uint32		npages;
+	uint32      npages;
 } BlockRun;
 
 extern Buffer extents_move_to_map(Change *change, ArrayMeta *stored, ArrayKind kind, BlockRun *run);
@@ -244,8 +251,8 @@ extern Buffer extents_move_to_map(Change *change, ArrayMeta *stored, ArrayKind k
 /* Items that somebody is about to take from an array. */
 typedef struct ArrayDemand
 {
-	ArrayKind	kind;
-	uint64		count;
+	ArrayKind kind;
+	uint64    count;
 } ArrayDemand;
 
 /* Return true if an array has room for count items beyond nitems, and may hold them. */
@@ -260,7 +267,8 @@ extern bool parray_have_room(const MetaPageData *meta, const ArrayDemand *demand
  * callers look again then, except for arrays that have one writer.
  * ERRCODE_PROGRAM_LIMIT_EXCEEDED if ordinals run out.
  */
-extern void parray_make_room(ColbertIndex *index, MetaPageData *meta, const ArrayDemand *demands, int n);
+extern void parray_make_room(ColbertIndex *index, MetaPageData *meta, const ArrayDemand *demands,
+							 int n);
 
 /*
  * Wait until no array is growing; returns the number of blocks then, and the
@@ -277,4 +285,4 @@ extern BlockRun storage_extend(ColbertIndex *index, uint32 npages);
 /* A fresh block for a posting page of a build; the buffer is returned exclusively locked, the page new. */
 extern Buffer storage_new_page(ColbertIndex *index);
 
-#endif							/* COLBERT_STORAGE_H */
+#endif /* COLBERT_STORAGE_H */

@@ -27,20 +27,20 @@ typedef enum Axis
 
 typedef struct Point
 {
-	uint32		at[AXIS_COUNT];
+	uint32 at[AXIS_COUNT];
 } Point;
 
 /* What settings can be at most: the options' limits (access/options.c). */
-#define MAX_EF_SEARCH	10000
-#define MAX_PROBES		1048576
-#define MAX_DOCUMENTS	10000000
+#define MAX_EF_SEARCH 10000
+#define MAX_PROBES    1048576
+#define MAX_DOCUMENTS 10000000
 
 /* The ladder begins at this part of what the index would choose. */
 #define FIRST_RUNG 8
 
 /* It ends where so many doublings in a row brought less recall than this. */
-#define BARREN_RUNGS	2
-#define BARREN_GAIN		1e-3
+#define BARREN_RUNGS 2
+#define BARREN_GAIN  1e-3
 
 /* Settings are better where they take less than this share of the time: clocks err. */
 #define CHEAPER 0.98
@@ -49,8 +49,8 @@ typedef struct Point
 #define CHEAPER_THAN_AUTO 0.95
 
 /* In the end those that reach the target within this share of the least time are timed again, in turns, but no more than so many. */
-#define NEARLY_CHEAPEST	1.3
-#define MAX_FINALISTS	5
+#define NEARLY_CHEAPEST 1.3
+#define MAX_FINALISTS   5
 
 /* The descent tries no more than so many settings. */
 #define MAX_TRIALS 100
@@ -74,10 +74,11 @@ least_on(const Tune *tune, Axis axis)
 static uint32
 most_on(const Tune *tune, Axis axis)
 {
-	uint32		most;
+	uint32 most;
 
 	if (axis == AXIS_WIDTH)
-		most = Min(tune->nodes, colbert_finder(tune->index) == FINDER_HNSW ? MAX_EF_SEARCH : MAX_PROBES);
+		most = Min(tune->nodes,
+				   colbert_finder(tune->index) == FINDER_HNSW ? MAX_EF_SEARCH : MAX_PROBES);
 	else
 		most = Min(tune->docs, MAX_DOCUMENTS);
 	return Max(most, least_on(tune, axis));
@@ -103,7 +104,8 @@ same_point(const Point *a, const Point *b)
 static SearchSettings
 settings_at(const Tune *tune, const Point *point)
 {
-	SearchSettings settings = {.candidates = point->at[AXIS_CANDIDATES], .rerank = point->at[AXIS_RERANK]};
+	SearchSettings settings = {.candidates = point->at[AXIS_CANDIDATES],
+							   .rerank = point->at[AXIS_RERANK]};
 
 	if (colbert_finder(tune->index) == FINDER_HNSW)
 		settings.ef_search = point->at[AXIS_WIDTH];
@@ -134,17 +136,18 @@ scaled(const Tune *tune, Point point, uint32 times, uint32 parts)
 static Trial *
 climb(Tune *tune, Point *point)
 {
-	SearchSettings automatic = search_resolve(tune->query_tokens, tune->nodes, &(SearchSettings) {0});
-	double		best = 0;
-	int			barren = 0;
-	Trial	   *reached = NULL;
+	SearchSettings automatic =
+		search_resolve(tune->query_tokens, tune->nodes, &(SearchSettings) {0});
+	double best = 0;
+	int    barren = 0;
+	Trial *reached = NULL;
 
 	*point = (Point) {{automatic.probes, automatic.candidates, automatic.rerank}};
 	*point = scaled(tune, *point, 1, FIRST_RUNG);
 	for (;;)
 	{
-		Trial	   *trial = try_point(tune, point, NULL);
-		Point		next = scaled(tune, *point, 2, 1);
+		Trial *trial = try_point(tune, point, NULL);
+		Point  next = scaled(tune, *point, 2, 1);
 
 		if (tune_reaches(tune, trial))
 			reached = trial;
@@ -156,7 +159,7 @@ climb(Tune *tune, Point *point)
 	}
 	if (reached != NULL)
 	{
-		Point		next = scaled(tune, *point, 2, 1);
+		Point next = scaled(tune, *point, 2, 1);
 
 		(void) try_point(tune, &next, NULL);
 	}
@@ -168,14 +171,14 @@ climb(Tune *tune, Point *point)
 /* How far a step goes: a setting to times / parts of itself. */
 typedef struct Step
 {
-	uint32		times;
-	uint32		parts;
+	uint32 times;
+	uint32 parts;
 } Step;
 
 static uint32
 stepped(uint32 value, Step step)
 {
-	uint32		next = (uint32) Min((uint64) value * step.times / step.parts, MAX_DOCUMENTS);
+	uint32 next = (uint32) Min((uint64) value * step.times / step.parts, MAX_DOCUMENTS);
 
 	return step.times < step.parts ? Min(next, value - 1) : Max(next, value + 1);
 }
@@ -184,7 +187,7 @@ stepped(uint32 value, Step step)
 static bool
 improve(Tune *tune, Point *point, Trial **best, Point next)
 {
-	Trial	   *trial;
+	Trial *trial;
 
 	next = clamp(tune, next);
 	if (same_point(&next, point) || list_length(tune->trials) >= MAX_TRIALS)
@@ -201,11 +204,11 @@ improve(Tune *tune, Point *point, Trial **best, Point next)
 static bool
 step_down(Tune *tune, Point *point, Trial **best, Step step)
 {
-	Step		back = {step.parts, step.times};
+	Step back = {step.parts, step.times};
 
 	for (int axis = 0; axis < AXIS_COUNT; axis++)
 	{
-		Point		next = *point;
+		Point next = *point;
 
 		next.at[axis] = stepped(next.at[axis], step);
 		if (improve(tune, point, best, next))
@@ -213,9 +216,9 @@ step_down(Tune *tune, Point *point, Trial **best, Step step)
 	}
 	for (int pair = 0; pair < AXIS_COUNT * AXIS_COUNT; pair++)
 	{
-		Axis		down = pair / AXIS_COUNT;
-		Axis		up = pair % AXIS_COUNT;
-		Point		next = *point;
+		Axis  down = pair / AXIS_COUNT;
+		Axis  up = pair % AXIS_COUNT;
+		Point next = *point;
 
 		if (down == up)
 			continue;
@@ -233,11 +236,11 @@ step_down(Tune *tune, Point *point, Trial **best, Step step)
 static List *
 reaching(Tune *tune)
 {
-	List	   *found = NIL;
+	List *found = NIL;
 
 	for (int i = 1; i < list_length(tune->trials); i++)
 	{
-		Trial	   *trial = list_nth(tune->trials, i);
+		Trial *trial = list_nth(tune->trials, i);
 
 		if (tune_reaches(tune, trial))
 			found = lappend(found, trial);
@@ -250,14 +253,15 @@ reaching(Tune *tune)
 static void
 time_finalists(Tune *tune, List *found)
 {
-	List	   *finalists = list_make1(linitial(tune->trials));
-	ListCell   *cell;
+	List     *finalists = list_make1(linitial(tune->trials));
+	ListCell *cell;
 
-	foreach(cell, found)
+	foreach (cell, found)
 	{
-		Trial	   *trial = lfirst(cell);
+		Trial *trial = lfirst(cell);
 
-		if (trial->ms <= ((Trial *) linitial(found))->ms * NEARLY_CHEAPEST && list_length(finalists) <= MAX_FINALISTS)
+		if (trial->ms <= ((Trial *) linitial(found))->ms * NEARLY_CHEAPEST &&
+			list_length(finalists) <= MAX_FINALISTS)
 			finalists = lappend(finalists, trial);
 	}
 	tune_time(tune, finalists);
@@ -267,10 +271,10 @@ Trial *
 tune_descend(Tune *tune)
 {
 	static const Step steps[] = {{1, 2}, {3, 4}};
-	Trial	   *automatic = tune_try(tune, &(SearchSettings) {0}, NULL);
-	Point		point;
-	Trial	   *best = climb(tune, &point);
-	List	   *found;
+	Trial            *automatic = tune_try(tune, &(SearchSettings) {0}, NULL);
+	Point             point;
+	Trial            *best = climb(tune, &point);
+	List             *found;
 
 	for (int i = 0; best != NULL && i < lengthof(steps); i++)
 		while (step_down(tune, &point, &best, steps[i]))
@@ -281,5 +285,6 @@ tune_descend(Tune *tune)
 	time_finalists(tune, found);
 	list_sort(found, tune_cheapest_first);
 	best = linitial(found);
-	return tune_reaches(tune, automatic) && best->ms > automatic->ms * CHEAPER_THAN_AUTO ? automatic : best;
+	return tune_reaches(tune, automatic) && best->ms > automatic->ms * CHEAPER_THAN_AUTO ? automatic
+																						 : best;
 }

@@ -28,16 +28,16 @@
 typedef struct BestScores
 {
 	DestReceiver receiver;
-	Tune	   *tune;
-	binaryheap **best;			/* of each query, the worst of the best on top */
-	uint64		rows;
+	Tune        *tune;
+	binaryheap **best; /* of each query, the worst of the best on top */
+	uint64       rows;
 } BestScores;
 
 static int
 farthest_first(Datum a, Datum b, void *arg)
 {
-	double		x = DatumGetFloat8(a);
-	double		y = DatumGetFloat8(b);
+	double x = DatumGetFloat8(a);
+	double y = DatumGetFloat8(b);
 
 	return x < y ? 1 : x > y ? -1 : 0;
 }
@@ -54,11 +54,11 @@ keep_score(binaryheap *best, int k, double score)
 static bool
 receive_scores(TupleTableSlot *slot, DestReceiver *receiver)
 {
-	BestScores *state = (BestScores *) receiver;
-	Tune	   *tune = state->tune;
-	bool		isnull;
-	Datum		datum = slot_getattr(slot, 1, &isnull);
-	ArrayType  *array;
+	BestScores   *state = (BestScores *) receiver;
+	Tune         *tune = state->tune;
+	bool          isnull;
+	Datum         datum = slot_getattr(slot, 1, &isnull);
+	ArrayType    *array;
 	const float8 *scores;
 
 	/* The document is NULL: no search gives it a place. */
@@ -73,9 +73,8 @@ receive_scores(TupleTableSlot *slot, DestReceiver *receiver)
 
 	state->rows++;
 	if (tune_time_to_tell(tune))
-		ereport(NOTICE,
-				(errmsg("exact answers: " UINT64_FORMAT " of about %.0f rows",
-						state->rows, Max((double) tune->docs, (double) state->rows))));
+		ereport(NOTICE, (errmsg("exact answers: " UINT64_FORMAT " of about %.0f rows", state->rows,
+								Max((double) tune->docs, (double) state->rows))));
 	return true;
 }
 
@@ -93,40 +92,43 @@ ignore_end(DestReceiver *receiver)
 static char *
 indexed_expression(Tune *tune, List *context)
 {
-	AttrNumber	column = tune->index->rd_index->indkey.values[0];
+	AttrNumber column = tune->index->rd_index->indkey.values[0];
 
 	if (column != 0)
 		return pstrdup(quote_identifier(get_attname(RelationGetRelid(tune->heap), column, false)));
-	return deparse_expression(linitial(RelationGetIndexExpressions(tune->index)), context, false, false);
+	return deparse_expression(linitial(RelationGetIndexExpressions(tune->index)), context, false,
+							  false);
 }
 
 static char *
 scores_statement(Tune *tune)
 {
-	Oid			score = index_getprocid(tune->index, 1, SUPPORT_SCORE);
-	char	   *schema = get_namespace_name(get_func_namespace(score));
-	List	   *context = deparse_context_for(RelationGetRelationName(tune->heap), RelationGetRelid(tune->heap));
-	List	   *predicate = RelationGetIndexPredicate(tune->index);
+	Oid   score = index_getprocid(tune->index, 1, SUPPORT_SCORE);
+	char *schema = get_namespace_name(get_func_namespace(score));
+	List *context =
+		deparse_context_for(RelationGetRelationName(tune->heap), RelationGetRelid(tune->heap));
+	List          *predicate = RelationGetIndexPredicate(tune->index);
 	StringInfoData sql;
 
 	initStringInfo(&sql);
-	appendStringInfo(&sql, "SELECT %s(CAST((%s) AS %s), $1, %d) FROM ONLY %s",
-					 quote_qualified_identifier(schema, "multivector_scores"),
-					 indexed_expression(tune, context),
-					 format_type_be_qualified(tune->index->rd_opcintype[0]),
-					 (int) tune->metric,
-					 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(tune->heap)),
-												RelationGetRelationName(tune->heap)));
+	appendStringInfo(
+		&sql, "SELECT %s(CAST((%s) AS %s), $1, %d) FROM ONLY %s",
+		quote_qualified_identifier(schema, "multivector_scores"), indexed_expression(tune, context),
+		format_type_be_qualified(tune->index->rd_opcintype[0]), (int) tune->metric,
+		quote_qualified_identifier(get_namespace_name(RelationGetNamespace(tune->heap)),
+								   RelationGetRelationName(tune->heap)));
 	if (predicate != NIL)
-		appendStringInfo(&sql, " WHERE %s",
-						 deparse_expression((Node *) make_ands_explicit(predicate), context, false, false));
+		appendStringInfo(
+			&sql, " WHERE %s",
+			deparse_expression((Node *) make_ands_explicit(predicate), context, false, false));
 	return sql.data;
 }
 
 static void
 set_parameter(const char *name, const char *value)
 {
-	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+							 false);
 }
 
 /*
@@ -136,10 +138,10 @@ set_parameter(const char *name, const char *value)
 static void
 run_statement(Tune *tune, const char *sql, DestReceiver *receiver)
 {
-	ParamListInfo params = makeParamList(1);
+	ParamListInfo     params = makeParamList(1);
 	SPIExecuteOptions options = {.params = params, .read_only = true, .dest = receiver};
-	int			guc_level = NewGUCNestLevel();
-	int			rc;
+	int               guc_level = NewGUCNestLevel();
+	int               rc;
 
 	params->params[0].value = tune->sample;
 	params->params[0].isnull = false;
@@ -163,21 +165,23 @@ run_statement(Tune *tune, const char *sql, DestReceiver *receiver)
 static void
 check_memory(const Tune *tune)
 {
-	Size		size = mul_size(mul_size(tune->nqueries, tune->k), sizeof(Datum));
+	Size size = mul_size(mul_size(tune->nqueries, tune->k), sizeof(Datum));
 
 	if (size / 1024 > (Size) maintenance_work_mem)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("%d exact answers to each of %d queries do not fit in maintenance_work_mem",
-						tune->k, tune->nqueries),
-				 errhint("Ask fewer queries, or for fewer answers, or raise maintenance_work_mem to %zu kB.",
-						 size / 1024 + 1)));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("%d exact answers to each of %d queries do not fit in maintenance_work_mem",
+					tune->k, tune->nqueries),
+			 errhint(
+				 "Ask fewer queries, or for fewer answers, or raise maintenance_work_mem to %zu kB.",
+				 size / 1024 + 1)));
 }
 
 void
 tune_exact(Tune *tune)
 {
-	BestScores	state = {.tune = tune};
+	BestScores state = {.tune = tune};
 
 	check_memory(tune);
 	/* To SPI any destination is one, but for DestNone: then it does not say that it selected. */

@@ -35,17 +35,17 @@
 
 struct TrialSearch
 {
-	IndexScanDesc scan;
-	ScanKeyData key;
-	ItemPointerData *tids;		/* of the rows that were found */
-	MemoryContext context;		/* reset for each query */
+	IndexScanDesc    scan;
+	ScanKeyData      key;
+	ItemPointerData *tids;    /* of the rows that were found */
+	MemoryContext    context; /* reset for each query */
 };
 
 static int
 compare_doubles(const void *a, const void *b)
 {
-	double		x = *(const double *) a;
-	double		y = *(const double *) b;
+	double x = *(const double *) a;
+	double y = *(const double *) b;
 
 	return x < y ? -1 : x > y;
 }
@@ -57,9 +57,9 @@ static const ScanNeeds as_a_client = {NULL};
 void
 tune_begin_trials(Tune *tune)
 {
-	Relation	index = tune->index;
-	Oid			type = index->rd_opcintype[0];
-	Oid			operator = get_opfamily_member(index->rd_opfamily[0], type, type, STRATEGY_NULLS_LAST);
+	Relation index = tune->index;
+	Oid      type = index->rd_opcintype[0];
+	Oid      operator= get_opfamily_member(index->rd_opfamily[0], type, type, STRATEGY_NULLS_LAST);
 	TrialSearch *search = palloc0(sizeof(TrialSearch));
 
 	tune->info = BuildIndexInfo(index);
@@ -68,7 +68,8 @@ tune_begin_trials(Tune *tune)
 	ScanKeyEntryInitialize(&search->key, SK_ORDER_BY, 1, STRATEGY_NULLS_LAST, type, InvalidOid,
 						   get_opcode(operator), (Datum) 0);
 	search->tids = palloc(mul_size(tune->wanted, sizeof(ItemPointerData)));
-	search->context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg tune query", ALLOCSET_DEFAULT_SIZES);
+	search->context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg tune query",
+											ALLOCSET_DEFAULT_SIZES);
 	search->scan = compat_index_beginscan_ordered(tune->heap, index, tune->snapshot, 1);
 	colbert_set_needs(search->scan, &as_a_client);
 	tune->search = search;
@@ -87,19 +88,20 @@ tune_end_trials(Tune *tune)
 static int
 search_once(Tune *tune, Trial *trial, int query)
 {
-	TrialSearch *search = tune->search;
+	TrialSearch  *search = tune->search;
 	MemoryContext old = MemoryContextSwitchTo(search->context);
-	instr_time	start;
-	instr_time	end;
-	int			found = 0;
-	double		ms;
+	instr_time    start;
+	instr_time    end;
+	int           found = 0;
+	double        ms;
 
 	CHECK_FOR_INTERRUPTS();
 	colbert_set_settings(search->scan, &trial->asked);
 	search->key.sk_argument = PointerGetDatum(tune->queries[query].vector);
 	INSTR_TIME_SET_CURRENT(start);
 	index_rescan(search->scan, NULL, 0, &search->key, 1);
-	while (found < tune->wanted && index_getnext_slot(search->scan, ForwardScanDirection, tune->slot))
+	while (found < tune->wanted &&
+		   index_getnext_slot(search->scan, ForwardScanDirection, tune->slot))
 		search->tids[found++] = tune->slot->tts_tid;
 	INSTR_TIME_SET_CURRENT(end);
 	INSTR_TIME_SUBTRACT(end, start);
@@ -117,9 +119,9 @@ search_once(Tune *tune, Trial *trial, int query)
 static bool
 is_hit(Tune *tune, const TuneQuery *query, ItemPointer tid)
 {
-	Datum		values[INDEX_MAX_KEYS];
-	bool		nulls[INDEX_MAX_KEYS];
-	double		score;
+	Datum  values[INDEX_MAX_KEYS];
+	bool   nulls[INDEX_MAX_KEYS];
+	double score;
 
 	if (!table_tuple_fetch_row_version(tune->heap, tid, tune->snapshot, tune->slot))
 		return false;
@@ -135,7 +137,7 @@ static int
 count_hits(Tune *tune, const TuneQuery *query, int found)
 {
 	ExprContext *econtext = GetPerTupleExprContext(tune->estate);
-	int			hits = 0;
+	int          hits = 0;
 
 	econtext->ecxt_scantuple = tune->slot;
 	for (int i = 0; i < found; i++)
@@ -154,18 +156,18 @@ count_hits(Tune *tune, const TuneQuery *query, int found)
 static void
 measure_recall(Tune *tune, Trial *trial, const Trial *rival)
 {
-	int64		all = (int64) tune->nqueries * tune->wanted;
-	int64		hits = 0;
-	int64		misses = 0;
+	int64 all = (int64) tune->nqueries * tune->wanted;
+	int64 hits = 0;
+	int64 misses = 0;
 
 	for (int i = 0; i < tune->nqueries; i++)
 	{
-		int			these = count_hits(tune, &tune->queries[i], search_once(tune, trial, i));
+		int these = count_hits(tune, &tune->queries[i], search_once(tune, trial, i));
 
 		hits += these;
 		misses += tune->wanted - these;
-		if (rival != NULL &&
-			(misses > (1 - tune->target + SHARE_TOLERANCE) * all || trial->total_ms > rival->total_ms * TOO_SLOW))
+		if (rival != NULL && (misses > (1 - tune->target + SHARE_TOLERANCE) * all ||
+							  trial->total_ms > rival->total_ms * TOO_SLOW))
 			return;
 	}
 	trial->recall = (double) hits / all;
@@ -175,8 +177,8 @@ measure_recall(Tune *tune, Trial *trial, const Trial *rival)
 static double
 median(const double *values, int n)
 {
-	double	   *sorted = palloc(mul_size(n, sizeof(double)));
-	double		result;
+	double *sorted = palloc(mul_size(n, sizeof(double)));
+	double  result;
 
 	memcpy(sorted, values, n * sizeof(double));
 	qsort(sorted, n, sizeof(double), compare_doubles);
@@ -188,20 +190,20 @@ median(const double *values, int n)
 void
 tune_time(Tune *tune, List *trials)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
 	for (int search = 0; search < ROUNDS * tune->nqueries; search++)
-		foreach(cell, trials)
+		foreach (cell, trials)
 		{
-			Trial	   *trial = lfirst(cell);
-			double		total_ms = trial->total_ms;
+			Trial *trial = lfirst(cell);
+			double total_ms = trial->total_ms;
 
 			(void) search_once(tune, trial, search % tune->nqueries);
 			trial->total_ms = total_ms;
 		}
-	foreach(cell, trials)
+	foreach (cell, trials)
 	{
-		Trial	   *trial = lfirst(cell);
+		Trial *trial = lfirst(cell);
 
 		trial->ms = median(trial->fastest, tune->nqueries);
 	}
@@ -217,17 +219,17 @@ static bool
 same_settings(const SearchSettings *a, const SearchSettings *b)
 {
 	return a->probes == b->probes && a->ef_search == b->ef_search &&
-		a->candidates == b->candidates && a->rerank == b->rerank;
+		   a->candidates == b->candidates && a->rerank == b->rerank;
 }
 
 static Trial *
 find_trial(Tune *tune, const SearchSettings *asked)
 {
-	ListCell   *cell;
+	ListCell *cell;
 
-	foreach(cell, tune->trials)
+	foreach (cell, tune->trials)
 	{
-		Trial	   *trial = lfirst(cell);
+		Trial *trial = lfirst(cell);
 
 		if (same_settings(&trial->asked, asked))
 			return trial;
@@ -238,7 +240,7 @@ find_trial(Tune *tune, const SearchSettings *asked)
 static Trial *
 begin_trial(Tune *tune, const SearchSettings *asked)
 {
-	Trial	   *trial = palloc0(sizeof(Trial));
+	Trial *trial = palloc0(sizeof(Trial));
 
 	trial->asked = *asked;
 	trial->fastest = palloc(mul_size(tune->nqueries, sizeof(double)));
@@ -252,7 +254,7 @@ begin_trial(Tune *tune, const SearchSettings *asked)
 Trial *
 tune_try(Tune *tune, const SearchSettings *asked, Trial *rival)
 {
-	Trial	   *trial = find_trial(tune, asked);
+	Trial *trial = find_trial(tune, asked);
 
 	if (trial != NULL && (trial->complete || rival != NULL))
 		return trial;
@@ -265,11 +267,11 @@ tune_try(Tune *tune, const SearchSettings *asked, Trial *rival)
 		tune_time(tune, rival != NULL ? list_make2(rival, trial) : list_make1(trial));
 
 	ereport(DEBUG1,
-			(errmsg_internal("probes %u, ef_search %u, candidates %u, rerank %u: %s, recall %.4f, %.3f ms",
-							 asked->probes, asked->ef_search, asked->candidates, asked->rerank,
-							 trial->complete ? "measured" : "given up", trial->recall, trial->ms)));
+			(errmsg_internal(
+				"probes %u, ef_search %u, candidates %u, rerank %u: %s, recall %.4f, %.3f ms",
+				asked->probes, asked->ef_search, asked->candidates, asked->rerank,
+				trial->complete ? "measured" : "given up", trial->recall, trial->ms)));
 	if (tune_time_to_tell(tune))
-		ereport(NOTICE,
-				(errmsg("settings tried: %d", list_length(tune->trials))));
+		ereport(NOTICE, (errmsg("settings tried: %d", list_length(tune->trials))));
 	return trial;
 }

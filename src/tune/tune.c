@@ -64,26 +64,24 @@ tune_time_to_tell(Tune *tune)
 static void
 check_arguments(FunctionCallInfo fcinfo)
 {
-	static const char *const names[ARGUMENT_COUNT] = {"index", "queries", "target_recall", "k", "apply"};
-	double		target;
-	int32		k;
+	static const char *const names[ARGUMENT_COUNT] = {"index", "queries", "target_recall", "k",
+													  "apply"};
+	double                   target;
+	int32                    k;
 
 	for (int i = 0; i < ARGUMENT_COUNT; i++)
 		if (PG_ARGISNULL(i))
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("argument %s of colbert_tune must not be NULL", names[i]),
-					 i == ARGUMENT_QUERIES ? errhint("array_agg of no rows is NULL.") : 0));
+			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+							errmsg("argument %s of colbert_tune must not be NULL", names[i]),
+							i == ARGUMENT_QUERIES ? errhint("array_agg of no rows is NULL.") : 0));
 	target = PG_GETARG_FLOAT8(ARGUMENT_RECALL);
 	k = PG_GETARG_INT32(ARGUMENT_K);
 	if (!(target > 0 && target <= 1))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("expected a target_recall above 0 and up to 1, not %g", target)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("expected a target_recall above 0 and up to 1, not %g", target)));
 	if (k < 1 || k > MAX_ANSWERS)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("expected a k from 1 to %d, not %d", MAX_ANSWERS, k)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("expected a k from 1 to %d, not %d", MAX_ANSWERS, k)));
 }
 
 /*
@@ -93,39 +91,39 @@ check_arguments(FunctionCallInfo fcinfo)
 static void
 open_relations(Tune *tune, Oid oid)
 {
-	Oid			table = IndexGetRelation(oid, true);
+	Oid table = IndexGetRelation(oid, true);
 
 	tune->heap = OidIsValid(table) ? try_relation_open(table, AccessShareLock) : NULL;
 	tune->index = colbert_open_index(oid, AccessShareLock);
 	if (tune->heap == NULL || IndexGetRelation(oid, false) != RelationGetRelid(tune->heap))
 		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("the table of index \"%s\" was dropped", RelationGetRelationName(tune->index))));
+				(errcode(ERRCODE_UNDEFINED_TABLE), errmsg("the table of index \"%s\" was dropped",
+														  RelationGetRelationName(tune->index))));
 	if (!tune->index->rd_index->indisvalid)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("index \"%s\" is not valid", RelationGetRelationName(tune->index)),
-				 errhint("Drop it or REINDEX it.")));
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("index \"%s\" is not valid", RelationGetRelationName(tune->index)),
+						errhint("Drop it or REINDEX it.")));
 	if (tune->index->rd_index->indcheckxmin &&
-		!TransactionIdPrecedes(HeapTupleHeaderGetXmin(tune->index->rd_indextuple->t_data), TransactionXmin))
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("index \"%s\" is too new for the snapshot of this transaction", RelationGetRelationName(tune->index)),
-				 errhint("Tune it in a new transaction.")));
+		!TransactionIdPrecedes(HeapTupleHeaderGetXmin(tune->index->rd_indextuple->t_data),
+							   TransactionXmin))
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("index \"%s\" is too new for the snapshot of this transaction",
+							   RelationGetRelationName(tune->index)),
+						errhint("Tune it in a new transaction.")));
 }
 
 static void
 check_rights(const Tune *tune, bool apply)
 {
-	Oid			table = RelationGetRelid(tune->heap);
+	Oid table = RelationGetRelid(tune->heap);
 
 	if (pg_class_aclcheck(table, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, RelationGetRelationName(tune->heap));
 	if (check_enable_rls(table, InvalidOid, true) == RLS_ENABLED)
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("row-level security hides rows of table \"%s\"", RelationGetRelationName(tune->heap)),
-				 errhint("Let a role tune the index that the policies do not apply to.")));
+		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+						errmsg("row-level security hides rows of table \"%s\"",
+							   RelationGetRelationName(tune->heap)),
+						errhint("Let a role tune the index that the policies do not apply to.")));
 	if (!apply)
 		return;
 	PreventCommandIfReadOnly("colbert_tune(apply => true)");
@@ -139,30 +137,30 @@ check_rights(const Tune *tune, bool apply)
 static void
 prepare_queries(Tune *tune, ArrayType *array)
 {
-	IndexView  *view = view_open(tune->index, false, VIEW_WITHOUT_PENDING);
-	Datum	   *values;
-	bool	   *nulls;
-	uint32	   *lengths;
+	IndexView *view = view_open(tune->index, false, VIEW_WITHOUT_PENDING);
+	Datum     *values;
+	bool      *nulls;
+	uint32    *lengths;
 
 	tune->nodes = view->meta.arrays[ARRAY_NODES].nitems;
 	tune->docs = view->meta.live_docs;
-	deconstruct_array(array, ARR_ELEMTYPE(array), -1, false, TYPALIGN_INT, &values, &nulls, &tune->nqueries);
+	deconstruct_array(array, ARR_ELEMTYPE(array), -1, false, TYPALIGN_INT, &values, &nulls,
+					  &tune->nqueries);
 	if (tune->nqueries == 0)
 		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("expected at least one query")));
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("expected at least one query")));
 	tune->sample = PointerGetDatum(array);
 	tune->queries = palloc(mul_size(tune->nqueries, sizeof(TuneQuery)));
 	lengths = palloc(mul_size(tune->nqueries, sizeof(uint32)));
 	for (int i = 0; i < tune->nqueries; i++)
 	{
-		TuneQuery  *query = &tune->queries[i];
+		TuneQuery *query = &tune->queries[i];
 
 		if (nulls[i])
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("queries must not be NULL"),
-					 errhint("Leave them out: array_agg(query) FILTER (WHERE query IS NOT NULL).")));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("queries must not be NULL"),
+				 errhint("Leave them out: array_agg(query) FILTER (WHERE query IS NOT NULL).")));
 		query->vector = multivector_from_datum(values[i]);
 		view_check_dims(view, query->vector);
 		query->score = score_prepare(query->vector, tune->metric);
@@ -192,8 +190,8 @@ tune_cheapest_first(const ListCell *a, const ListCell *b)
 static void
 put_trial(ReturnSetInfo *result, const Tune *tune, const Trial *trial, bool chosen)
 {
-	Datum		values[7];
-	bool		nulls[7] = {0};
+	Datum values[7];
+	bool  nulls[7] = {0};
 
 	values[0] = Int32GetDatum((int32) trial->asked.probes);
 	values[1] = Int32GetDatum((int32) trial->asked.ef_search);
@@ -211,13 +209,13 @@ static void
 put_frontier(ReturnSetInfo *result, const Tune *tune, const Trial *chosen)
 {
 	const Trial *automatic = linitial(tune->trials);
-	List	   *sorted = list_copy(tune->trials);
-	double		recall = -1;
-	ListCell   *cell;
+	List        *sorted = list_copy(tune->trials);
+	double       recall = -1;
+	ListCell    *cell;
 
 	put_trial(result, tune, automatic, automatic == chosen);
 	list_sort(sorted, tune_cheapest_first);
-	foreach(cell, sorted)
+	foreach (cell, sorted)
 	{
 		const Trial *trial = lfirst(cell);
 
@@ -232,10 +230,10 @@ put_frontier(ReturnSetInfo *result, const Tune *tune, const Trial *chosen)
 static void
 tell_unreached(const Tune *tune, bool apply)
 {
-	double		best = 0;
-	ListCell   *cell;
+	double    best = 0;
+	ListCell *cell;
 
-	foreach(cell, tune->trials)
+	foreach (cell, tune->trials)
 	{
 		const Trial *trial = lfirst(cell);
 
@@ -291,13 +289,13 @@ apply_settings(const char *index, const SearchSettings *settings, FinderKind fin
 static Trial *
 find_settings(Tune *tune)
 {
-	Trial	   *chosen;
+	Trial *chosen;
 
 	tune_exact(tune);
 	if (tune->wanted == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("index \"%s\" has no documents to search for", RelationGetRelationName(tune->index))));
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("index \"%s\" has no documents to search for",
+							   RelationGetRelationName(tune->index))));
 	tune_begin_trials(tune);
 	chosen = tune_descend(tune);
 	tune_end_trials(tune);
@@ -308,10 +306,10 @@ find_settings(Tune *tune)
 static Trial *
 find_settings_as_owner(Tune *tune)
 {
-	Trial	   *chosen;
-	Oid			user;
-	int			security;
-	int			guc_level;
+	Trial *chosen;
+	Oid    user;
+	int    security;
+	int    guc_level;
 
 	GetUserIdAndSecContext(&user, &security);
 	SetUserIdAndSecContext(tune->heap->rd_rel->relowner,
@@ -328,11 +326,11 @@ find_settings_as_owner(Tune *tune)
 Datum
 colbert_tune(PG_FUNCTION_ARGS)
 {
-	Tune		tune = {0};
-	Trial	   *chosen;
-	FinderKind	finder;
+	Tune        tune = {0};
+	Trial      *chosen;
+	FinderKind  finder;
 	const char *name;
-	bool		apply;
+	bool        apply;
 
 	InitMaterializedSRF(fcinfo, 0);
 	check_arguments(fcinfo);

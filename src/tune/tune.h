@@ -25,49 +25,49 @@
 typedef struct TuneQuery
 {
 	MultiVector *vector;
-	ScoreQuery *score;
-	double		least;			/* the exact k-th score: what an answer must reach; larger is nearer */
+	ScoreQuery  *score;
+	double       least; /* the exact k-th score: what an answer must reach; larger is nearer */
 } TuneQuery;
 
 /* What was found out about some settings. */
 typedef struct Trial
 {
-	int			number;			/* the first is 0 */
-	SearchSettings asked;		/* 0 where the index is to choose */
-	bool		complete;		/* else it was given up, being too bad or too slow */
-	double		recall;			/* share of the k best, over all queries */
-	double		ms;				/* of a search: the median over queries of fastest */
-	double		total_ms;		/* of all queries, the first time */
-	double	   *fastest;		/* ms of each query, of all times it was searched for */
+	int            number;   /* the first is 0 */
+	SearchSettings asked;    /* 0 where the index is to choose */
+	bool           complete; /* else it was given up, being too bad or too slow */
+	double         recall;   /* share of the k best, over all queries */
+	double         ms;       /* of a search: the median over queries of fastest */
+	double         total_ms; /* of all queries, the first time */
+	double        *fastest;  /* ms of each query, of all times it was searched for */
 } Trial;
 
 typedef struct TrialSearch TrialSearch;
 
 typedef struct Tune
 {
-	Relation	heap;
-	Relation	index;
-	Snapshot	snapshot;
-	Metric		metric;
-	Datum		sample;			/* the queries as they were given: multivector[] */
-	TuneQuery  *queries;
-	int			nqueries;
-	int			k;
-	int			wanted;			/* answers that there are to a query: k, or all rows */
-	double		target;
+	Relation   heap;
+	Relation   index;
+	Snapshot   snapshot;
+	Metric     metric;
+	Datum      sample; /* the queries as they were given: multivector[] */
+	TuneQuery *queries;
+	int        nqueries;
+	int        k;
+	int        wanted; /* answers that there are to a query: k, or all rows */
+	double     target;
 
 	/* What the settings are chosen by. */
-	uint32		query_tokens;	/* median */
-	uint32		nodes;
-	uint32		docs;
+	uint32 query_tokens; /* median */
+	uint32 nodes;
+	uint32 docs;
 
-	IndexInfo  *info;
-	EState	   *estate;			/* for expressions of the index */
+	IndexInfo      *info;
+	EState         *estate; /* for expressions of the index */
 	TupleTableSlot *slot;
 
 	TrialSearch *search;
-	List	   *trials;			/* of Trial, in the order in which they were made */
-	TimestampTz told;			/* when progress was last told of */
+	List        *trials; /* of Trial, in the order in which they were made */
+	TimestampTz  told;   /* when progress was last told of */
 } Tune;
 
 /* Tell of progress now and then: true where it is time to. */
@@ -92,11 +92,11 @@ extern Trial *tune_try(Tune *tune, const SearchSettings *asked, Trial *rival);
 extern void tune_time(Tune *tune, List *trials);
 
 /* Order of a List of Trial. */
-extern int	tune_cheapest_first(const ListCell *a, const ListCell *b);
+extern int tune_cheapest_first(const ListCell *a, const ListCell *b);
 
 extern bool tune_reaches(const Tune *tune, const Trial *trial);
 
 /* Try settings; returns the cheapest that reach the target, NULL where none do. The first trial is of all left to the index. */
 extern Trial *tune_descend(Tune *tune);
 
-#endif							/* COLBERT_TUNE_H */
+#endif /* COLBERT_TUNE_H */

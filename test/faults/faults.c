@@ -28,15 +28,15 @@
 
 #include "utils/guc.h"
 
-int			faults_max_items = INT_MAX;
-int			faults_extent_pages = 8192;
+int faults_max_items = INT_MAX;
+int faults_extent_pages = 8192;
 
-static char *fail_at = NULL;
-static int	fail_call = 1;
-static bool fail_by_cancel = false;
-static char *trace = NULL;
-static char *pause_at = NULL;
-static char *folder = NULL;
+static char  *fail_at = NULL;
+static int    fail_call = 1;
+static bool   fail_by_cancel = false;
+static char  *trace = NULL;
+static char  *pause_at = NULL;
+static char  *folder = NULL;
 static uint64 generation = 1;
 
 static void
@@ -46,28 +46,35 @@ assign_fail(const char *newval, void *extra)
 }
 
 /* Runs when the library is loaded, before _PG_init. */
-__attribute__((constructor))
-static void
+__attribute__((constructor)) static void
 faults_init(void)
 {
-	DefineCustomStringVariable("colbert_faults.fail", "The site that fails.", NULL, &fail_at, "", PGC_USERSET, 0, NULL, assign_fail, NULL);
-	DefineCustomIntVariable("colbert_faults.call", "Which of its calls fails.", NULL, &fail_call, 1, 1, INT_MAX, PGC_USERSET, 0, NULL, NULL, NULL);
-	DefineCustomBoolVariable("colbert_faults.cancel", "By a cancel.", NULL, &fail_by_cancel, false, PGC_USERSET, 0, NULL, NULL, NULL);
-	DefineCustomStringVariable("colbert_faults.trace", "File of sites.", NULL, &trace, "", PGC_USERSET, 0, NULL, NULL, NULL);
-	DefineCustomStringVariable("colbert_faults.pause", "Points to wait at.", NULL, &pause_at, "", PGC_USERSET, 0, NULL, NULL, NULL);
-	DefineCustomStringVariable("colbert_faults.folder", "Files of the points.", NULL, &folder, "", PGC_USERSET, 0, NULL, NULL, NULL);
-	DefineCustomIntVariable("colbert_faults.max_items", "Most items of a page array.", NULL, &faults_max_items, INT_MAX, 1, INT_MAX,
-							PGC_USERSET, 0, NULL, NULL, NULL);
-	DefineCustomIntVariable("colbert_faults.extent_pages", "Most pages that an array grows by.", NULL, &faults_extent_pages, 8192, 1, 8192,
-							PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("colbert_faults.fail", "The site that fails.", NULL, &fail_at, "",
+							   PGC_USERSET, 0, NULL, assign_fail, NULL);
+	DefineCustomIntVariable("colbert_faults.call", "Which of its calls fails.", NULL, &fail_call, 1,
+							1, INT_MAX, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("colbert_faults.cancel", "By a cancel.", NULL, &fail_by_cancel, false,
+							 PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("colbert_faults.trace", "File of sites.", NULL, &trace, "",
+							   PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("colbert_faults.pause", "Points to wait at.", NULL, &pause_at, "",
+							   PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("colbert_faults.folder", "Files of the points.", NULL, &folder, "",
+							   PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("colbert_faults.max_items", "Most items of a page array.", NULL,
+							&faults_max_items, INT_MAX, 1, INT_MAX, PGC_USERSET, 0, NULL, NULL,
+							NULL);
+	DefineCustomIntVariable("colbert_faults.extent_pages", "Most pages that an array grows by.",
+							NULL, &faults_extent_pages, 8192, 1, 8192, PGC_USERSET, 0, NULL, NULL,
+							NULL);
 }
 
 /* Append a line to the trace: short ones of several processes do not mix. */
 static void
 note(const char *what, const char *name, uint64 calls)
 {
-	char		line[512];
-	int			file;
+	char line[512];
+	int  file;
 
 	if (trace[0] == '\0')
 		return;
@@ -81,8 +88,8 @@ note(const char *what, const char *name, uint64 calls)
 bool
 faults_visit(FaultSite *site, FaultKind kind)
 {
-	bool		failing;
-	char		name[256];
+	bool failing;
+	char name[256];
 
 	if (fail_at[0] == '\0' && trace[0] == '\0')
 		return false;
@@ -91,7 +98,8 @@ faults_visit(FaultSite *site, FaultKind kind)
 		site->calls = 0;
 	site->generation = generation;
 	site->calls++;
-	if (CritSectionCount == 0 && (failing ? site->calls != fail_call : (site->calls & (site->calls - 1)) != 0))
+	if (CritSectionCount == 0 &&
+		(failing ? site->calls != fail_call : (site->calls & (site->calls - 1)) != 0))
 		return false;
 
 	snprintf(name, sizeof(name), "%s:%d:%s", site->file, site->line, site->name);
@@ -109,10 +117,8 @@ faults_visit(FaultSite *site, FaultKind kind)
 	}
 	note(kind == FAULT_NULL ? "null" : "error", name, site->calls);
 	if (kind == FAULT_MEMORY)
-		ereport(ERROR,
-				(errcode(ERRCODE_OUT_OF_MEMORY),
-				 errmsg("out of memory"),
-				 errdetail("As the test wants it, at %s.", name)));
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"),
+						errdetail("As the test wants it, at %s.", name)));
 	return true;
 }
 
@@ -120,7 +126,7 @@ faults_visit(FaultSite *site, FaultKind kind)
 static bool
 is_listed(const char *list, const char *name)
 {
-	size_t		length = strlen(name);
+	size_t length = strlen(name);
 
 	for (const char *at = strstr(list, name); at != NULL; at = strstr(at + 1, name))
 		if ((at == list || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0'))
@@ -136,9 +142,9 @@ is_listed(const char *list, const char *name)
 void
 faults_pause(const char *name)
 {
-	char		path[MAXPGPATH];
+	char        path[MAXPGPATH];
 	struct stat status;
-	int			file;
+	int         file;
 
 	if (pause_at[0] == '\0' || !is_listed(pause_at, name))
 		return;

@@ -40,18 +40,18 @@
 
 typedef enum FaultKind
 {
-	FAULT_MEMORY,				/* fails as memory does that runs out */
-	FAULT_NULL,					/* the same, for a caller that asked for NULL then */
-	FAULT_INTERRUPT				/* a cancel arrives */
+	FAULT_MEMORY,   /* fails as memory does that runs out */
+	FAULT_NULL,     /* the same, for a caller that asked for NULL then */
+	FAULT_INTERRUPT /* a cancel arrives */
 } FaultKind;
 
 typedef struct FaultSite
 {
 	const char *file;
-	int			line;
+	int         line;
 	const char *name;
-	uint64		calls;			/* since the settings were changed */
-	uint64		generation;		/* of the settings, then */
+	uint64      calls;      /* since the settings were changed */
+	uint64      generation; /* of the settings, then */
 } FaultSite;
 
 /* Take note of a call of a site. It fails, or returns true (FAULT_NULL), where the settings say so. */
@@ -61,110 +61,139 @@ extern bool faults_visit(FaultSite *site, FaultKind kind);
 extern void faults_pause(const char *name);
 
 /* The largest number of items of a page array, and of pages that one grows by unless it needs more. */
-extern int	faults_max_items;
-extern int	faults_extent_pages;
+extern int faults_max_items;
+extern int faults_extent_pages;
 
-#define COLBERT_PAUSE(name) faults_pause(name)
-#define COLBERT_MAX_ITEMS ((uint32) faults_max_items)
+#define COLBERT_PAUSE(name)  faults_pause(name)
+#define COLBERT_MAX_ITEMS    ((uint32) faults_max_items)
 #define COLBERT_EXTENT_PAGES ((uint32) faults_extent_pages)
 
 /* Few extents on a map page, so that small arrays have several. */
 #define COLBERT_MAP_EXTENTS 48
 
-#define FAULT_AT(name, kind) \
-	({ \
+#define FAULT_AT(name, kind)                                       \
+	({                                                             \
 		static FaultSite fault_site_ = {__FILE__, __LINE__, name}; \
-		faults_visit(&fault_site_, kind); \
+		faults_visit(&fault_site_, kind);                          \
 	})
 #define FAULT(name, call) (FAULT_AT(name, FAULT_MEMORY), call)
 
 #undef CHECK_FOR_INTERRUPTS
-#define CHECK_FOR_INTERRUPTS() \
-	do { \
+#define CHECK_FOR_INTERRUPTS()                             \
+	do                                                     \
+	{                                                      \
 		FAULT_AT("CHECK_FOR_INTERRUPTS", FAULT_INTERRUPT); \
-		if (INTERRUPTS_PENDING_CONDITION()) \
-			ProcessInterrupts(); \
+		if (INTERRUPTS_PENDING_CONDITION())                \
+			ProcessInterrupts();                           \
 	} while (0)
 
 /* Memory. */
-#define palloc(...) FAULT("palloc", palloc(__VA_ARGS__))
+#define palloc(...)  FAULT("palloc", palloc(__VA_ARGS__))
 #define palloc0(...) FAULT("palloc0", palloc0(__VA_ARGS__))
-#define palloc_extended(size, flags) \
-	(FAULT_AT("palloc_extended", (flags) & MCXT_ALLOC_NO_OOM ? FAULT_NULL : FAULT_MEMORY) ? NULL : palloc_extended(size, flags))
-#define repalloc(...) FAULT("repalloc", repalloc(__VA_ARGS__))
-#define repalloc_huge(...) FAULT("repalloc_huge", repalloc_huge(__VA_ARGS__))
+#define palloc_extended(size, flags)                                                      \
+	(FAULT_AT("palloc_extended", (flags) & MCXT_ALLOC_NO_OOM ? FAULT_NULL : FAULT_MEMORY) \
+		 ? NULL                                                                           \
+		 : palloc_extended(size, flags))
+#define repalloc(...)           FAULT("repalloc", repalloc(__VA_ARGS__))
+#define repalloc_huge(...)      FAULT("repalloc_huge", repalloc_huge(__VA_ARGS__))
 #define MemoryContextAlloc(...) FAULT("MemoryContextAlloc", MemoryContextAlloc(__VA_ARGS__))
-#define MemoryContextAllocZero(...) FAULT("MemoryContextAllocZero", MemoryContextAllocZero(__VA_ARGS__))
-#define MemoryContextAllocHuge(...) FAULT("MemoryContextAllocHuge", MemoryContextAllocHuge(__VA_ARGS__))
-#define MemoryContextAllocExtended(context, size, flags) \
-	(FAULT_AT("MemoryContextAllocExtended", (flags) & MCXT_ALLOC_NO_OOM ? FAULT_NULL : FAULT_MEMORY) ? NULL : \
-	 MemoryContextAllocExtended(context, size, flags))
-#define AllocSetContextCreateInternal(...) FAULT("AllocSetContextCreate", AllocSetContextCreateInternal(__VA_ARGS__))
-#define pstrdup(...) FAULT("pstrdup", pstrdup(__VA_ARGS__))
-#define psprintf(...) FAULT("psprintf", psprintf(__VA_ARGS__))
-#define cstring_to_text(...) FAULT("cstring_to_text", cstring_to_text(__VA_ARGS__))
-#define lappend(...) FAULT("lappend", lappend(__VA_ARGS__))
+#define MemoryContextAllocZero(...) \
+	FAULT("MemoryContextAllocZero", MemoryContextAllocZero(__VA_ARGS__))
+#define MemoryContextAllocHuge(...) \
+	FAULT("MemoryContextAllocHuge", MemoryContextAllocHuge(__VA_ARGS__))
+#define MemoryContextAllocExtended(context, size, flags)               \
+	(FAULT_AT("MemoryContextAllocExtended",                            \
+			  (flags) & MCXT_ALLOC_NO_OOM ? FAULT_NULL : FAULT_MEMORY) \
+		 ? NULL                                                        \
+		 : MemoryContextAllocExtended(context, size, flags))
+#define AllocSetContextCreateInternal(...) \
+	FAULT("AllocSetContextCreate", AllocSetContextCreateInternal(__VA_ARGS__))
+#define pstrdup(...)          FAULT("pstrdup", pstrdup(__VA_ARGS__))
+#define psprintf(...)         FAULT("psprintf", psprintf(__VA_ARGS__))
+#define cstring_to_text(...)  FAULT("cstring_to_text", cstring_to_text(__VA_ARGS__))
+#define lappend(...)          FAULT("lappend", lappend(__VA_ARGS__))
 #define pg_detoast_datum(...) FAULT("pg_detoast_datum", pg_detoast_datum(__VA_ARGS__))
-#define pg_detoast_datum_packed(...) FAULT("pg_detoast_datum_packed", pg_detoast_datum_packed(__VA_ARGS__))
-#ifdef dsa_create				/* a macro since 17 */
+#define pg_detoast_datum_packed(...) \
+	FAULT("pg_detoast_datum_packed", pg_detoast_datum_packed(__VA_ARGS__))
+#ifdef dsa_create /* a macro since 17 */
 #define dsa_create_ext(...) FAULT("dsa_create", dsa_create_ext(__VA_ARGS__))
-#define dsa_create_in_place_ext(...) FAULT("dsa_create_in_place", dsa_create_in_place_ext(__VA_ARGS__))
+#define dsa_create_in_place_ext(...) \
+	FAULT("dsa_create_in_place", dsa_create_in_place_ext(__VA_ARGS__))
 #else
-#define dsa_create(...) FAULT("dsa_create", dsa_create(__VA_ARGS__))
+#define dsa_create(...)          FAULT("dsa_create", dsa_create(__VA_ARGS__))
 #define dsa_create_in_place(...) FAULT("dsa_create_in_place", dsa_create_in_place(__VA_ARGS__))
 #endif
-#define dsa_attach(...) FAULT("dsa_attach", dsa_attach(__VA_ARGS__))
+#define dsa_attach(...)          FAULT("dsa_attach", dsa_attach(__VA_ARGS__))
 #define dsa_attach_in_place(...) FAULT("dsa_attach_in_place", dsa_attach_in_place(__VA_ARGS__))
-#define dsa_allocate_extended(area, size, flags) \
-	(FAULT_AT("dsa_allocate", (flags) & DSA_ALLOC_NO_OOM ? FAULT_NULL : FAULT_MEMORY) ? InvalidDsaPointer : \
-	 dsa_allocate_extended(area, size, flags))
+#define dsa_allocate_extended(area, size, flags)                                      \
+	(FAULT_AT("dsa_allocate", (flags) & DSA_ALLOC_NO_OOM ? FAULT_NULL : FAULT_MEMORY) \
+		 ? InvalidDsaPointer                                                          \
+		 : dsa_allocate_extended(area, size, flags))
 
 /* Pages, files and locks. */
-#define ReadBuffer(...) FAULT("ReadBuffer", ReadBuffer(__VA_ARGS__))
+#define ReadBuffer(...)         FAULT("ReadBuffer", ReadBuffer(__VA_ARGS__))
 #define ReadBufferExtended(...) FAULT("ReadBufferExtended", ReadBufferExtended(__VA_ARGS__))
-#define LockBuffer(...) FAULT("LockBuffer", LockBuffer(__VA_ARGS__))
-#define GenericXLogStart(...) FAULT("GenericXLogStart", GenericXLogStart(__VA_ARGS__))
-#define GenericXLogRegisterBuffer(...) FAULT("GenericXLogRegisterBuffer", GenericXLogRegisterBuffer(__VA_ARGS__))
+#define LockBuffer(...)         FAULT("LockBuffer", LockBuffer(__VA_ARGS__))
+#define GenericXLogStart(...)   FAULT("GenericXLogStart", GenericXLogStart(__VA_ARGS__))
+#define GenericXLogRegisterBuffer(...) \
+	FAULT("GenericXLogRegisterBuffer", GenericXLogRegisterBuffer(__VA_ARGS__))
 #define GenericXLogFinish(...) FAULT("GenericXLogFinish", GenericXLogFinish(__VA_ARGS__))
-#define LockTuple(...) FAULT("LockTuple", LockTuple(__VA_ARGS__))
-#define LockRelationForExtension(...) FAULT("LockRelationForExtension", LockRelationForExtension(__VA_ARGS__))
+#define LockTuple(...)         FAULT("LockTuple", LockTuple(__VA_ARGS__))
+#define LockRelationForExtension(...) \
+	FAULT("LockRelationForExtension", LockRelationForExtension(__VA_ARGS__))
 #define RelationGetNumberOfBlocksInFork(...) \
 	FAULT("RelationGetNumberOfBlocks", RelationGetNumberOfBlocksInFork(__VA_ARGS__))
-#define smgrextend(...) FAULT("smgrextend", smgrextend(__VA_ARGS__))
-#define smgrzeroextend(...) FAULT("smgrzeroextend", smgrzeroextend(__VA_ARGS__))
-#define smgrimmedsync(...) FAULT("smgrimmedsync", smgrimmedsync(__VA_ARGS__))
-#define log_newpage(...) FAULT("log_newpage", log_newpage(__VA_ARGS__))
-#define log_newpage_range(...) FAULT("log_newpage_range", log_newpage_range(__VA_ARGS__))
+#define smgrextend(...)           FAULT("smgrextend", smgrextend(__VA_ARGS__))
+#define smgrzeroextend(...)       FAULT("smgrzeroextend", smgrzeroextend(__VA_ARGS__))
+#define smgrimmedsync(...)        FAULT("smgrimmedsync", smgrimmedsync(__VA_ARGS__))
+#define log_newpage(...)          FAULT("log_newpage", log_newpage(__VA_ARGS__))
+#define log_newpage_range(...)    FAULT("log_newpage_range", log_newpage_range(__VA_ARGS__))
 #define GetPageWithFreeSpace(...) FAULT("GetPageWithFreeSpace", GetPageWithFreeSpace(__VA_ARGS__))
-#define RecordPageWithFreeSpace(...) FAULT("RecordPageWithFreeSpace", RecordPageWithFreeSpace(__VA_ARGS__))
-#define FreeSpaceMapVacuumRange(...) FAULT("FreeSpaceMapVacuumRange", FreeSpaceMapVacuumRange(__VA_ARGS__))
+#define RecordPageWithFreeSpace(...) \
+	FAULT("RecordPageWithFreeSpace", RecordPageWithFreeSpace(__VA_ARGS__))
+#define FreeSpaceMapVacuumRange(...) \
+	FAULT("FreeSpaceMapVacuumRange", FreeSpaceMapVacuumRange(__VA_ARGS__))
 
 /* What else of the server allocates, reads or waits. */
-#define BeginInternalSubTransaction(...) FAULT("BeginInternalSubTransaction", BeginInternalSubTransaction(__VA_ARGS__))
-#define BuildIndexInfo(...) FAULT("BuildIndexInfo", BuildIndexInfo(__VA_ARGS__))
+#define BeginInternalSubTransaction(...) \
+	FAULT("BeginInternalSubTransaction", BeginInternalSubTransaction(__VA_ARGS__))
+#define BuildIndexInfo(...)      FAULT("BuildIndexInfo", BuildIndexInfo(__VA_ARGS__))
 #define CreateExecutorState(...) FAULT("CreateExecutorState", CreateExecutorState(__VA_ARGS__))
-#define CreateParallelContext(...) FAULT("CreateParallelContext", CreateParallelContext(__VA_ARGS__))
-#define InitializeParallelDSM(...) FAULT("InitializeParallelDSM", InitializeParallelDSM(__VA_ARGS__))
-#define LaunchParallelWorkers(...) FAULT("LaunchParallelWorkers", LaunchParallelWorkers(__VA_ARGS__))
-#define WaitForParallelWorkersToAttach(...) FAULT("WaitForParallelWorkersToAttach", WaitForParallelWorkersToAttach(__VA_ARGS__))
-#define WaitForParallelWorkersToFinish(...) FAULT("WaitForParallelWorkersToFinish", WaitForParallelWorkersToFinish(__VA_ARGS__))
+#define CreateParallelContext(...) \
+	FAULT("CreateParallelContext", CreateParallelContext(__VA_ARGS__))
+#define InitializeParallelDSM(...) \
+	FAULT("InitializeParallelDSM", InitializeParallelDSM(__VA_ARGS__))
+#define LaunchParallelWorkers(...) \
+	FAULT("LaunchParallelWorkers", LaunchParallelWorkers(__VA_ARGS__))
+#define WaitForParallelWorkersToAttach(...) \
+	FAULT("WaitForParallelWorkersToAttach", WaitForParallelWorkersToAttach(__VA_ARGS__))
+#define WaitForParallelWorkersToFinish(...) \
+	FAULT("WaitForParallelWorkersToFinish", WaitForParallelWorkersToFinish(__VA_ARGS__))
 #define RegisterSnapshot(...) FAULT("RegisterSnapshot", RegisterSnapshot(__VA_ARGS__))
-#define table_index_build_scan(...) FAULT("table_index_build_scan", table_index_build_scan(__VA_ARGS__))
-#define table_index_fetch_begin(...) FAULT("table_index_fetch_begin", table_index_fetch_begin(__VA_ARGS__))
-#define table_index_fetch_tuple(...) FAULT("table_index_fetch_tuple", table_index_fetch_tuple(__VA_ARGS__))
+#define table_index_build_scan(...) \
+	FAULT("table_index_build_scan", table_index_build_scan(__VA_ARGS__))
+#define table_index_fetch_begin(...) \
+	FAULT("table_index_fetch_begin", table_index_fetch_begin(__VA_ARGS__))
+#define table_index_fetch_tuple(...) \
+	FAULT("table_index_fetch_tuple", table_index_fetch_tuple(__VA_ARGS__))
 #define table_slot_create(...) FAULT("table_slot_create", table_slot_create(__VA_ARGS__))
-#define tuplesort_begin_datum(...) FAULT("tuplesort_begin_datum", tuplesort_begin_datum(__VA_ARGS__))
+#define tuplesort_begin_datum(...) \
+	FAULT("tuplesort_begin_datum", tuplesort_begin_datum(__VA_ARGS__))
 #define tuplesort_begin_heap(...) FAULT("tuplesort_begin_heap", tuplesort_begin_heap(__VA_ARGS__))
-#define tuplesort_putdatum(...) FAULT("tuplesort_putdatum", tuplesort_putdatum(__VA_ARGS__))
-#define tuplesort_puttupleslot(...) FAULT("tuplesort_puttupleslot", tuplesort_puttupleslot(__VA_ARGS__))
-#define tuplesort_performsort(...) FAULT("tuplesort_performsort", tuplesort_performsort(__VA_ARGS__))
+#define tuplesort_putdatum(...)   FAULT("tuplesort_putdatum", tuplesort_putdatum(__VA_ARGS__))
+#define tuplesort_puttupleslot(...) \
+	FAULT("tuplesort_puttupleslot", tuplesort_puttupleslot(__VA_ARGS__))
+#define tuplesort_performsort(...) \
+	FAULT("tuplesort_performsort", tuplesort_performsort(__VA_ARGS__))
 #define tuplesort_getdatum(...) FAULT("tuplesort_getdatum", tuplesort_getdatum(__VA_ARGS__))
-#define tuplesort_gettupleslot(...) FAULT("tuplesort_gettupleslot", tuplesort_gettupleslot(__VA_ARGS__))
+#define tuplesort_gettupleslot(...) \
+	FAULT("tuplesort_gettupleslot", tuplesort_gettupleslot(__VA_ARGS__))
 #define tuplestore_putvalues(...) FAULT("tuplestore_putvalues", tuplestore_putvalues(__VA_ARGS__))
-#define vacuum_delay_point(...) \
-	do { \
+#define vacuum_delay_point(...)                          \
+	do                                                   \
+	{                                                    \
 		FAULT_AT("vacuum_delay_point", FAULT_INTERRUPT); \
-		vacuum_delay_point(__VA_ARGS__); \
+		vacuum_delay_point(__VA_ARGS__);                 \
 	} while (0)
 
-#endif							/* COLBERT_FAULTS_H */
+#endif /* COLBERT_FAULTS_H */

@@ -17,23 +17,23 @@
 
 #include "fuzz.h"
 
-#define MAX_INPUT 4096
-#define MAX_SEEDS 64
+#define MAX_INPUT   4096
+#define MAX_SEEDS   64
 #define MAX_CHANGES 8
-#define CRASH_FILE "crash-input"
+#define CRASH_FILE  "crash-input"
 
 typedef struct Input
 {
-	uint8_t		bytes[MAX_INPUT];
-	size_t		size;
+	uint8_t bytes[MAX_INPUT];
+	size_t  size;
 } Input;
 
-static Input seeds[MAX_SEEDS];
-static int	nseeds;
-static Input current;
+static Input    seeds[MAX_SEEDS];
+static int      nseeds;
+static Input    current;
 static uint64_t random_state = UINT64_C(0x9E3779B97F4A7C15);
 
-extern void __sanitizer_set_death_callback(void (*callback) (void));
+extern void __sanitizer_set_death_callback(void (*callback)(void));
 
 static uint64_t
 random_below(uint64_t n)
@@ -47,7 +47,7 @@ random_below(uint64_t n)
 static void
 save_current(void)
 {
-	FILE	   *file = fopen(CRASH_FILE, "wb");
+	FILE *file = fopen(CRASH_FILE, "wb");
 
 	if (file)
 	{
@@ -82,10 +82,10 @@ change(void)
 {
 	static const uint8_t characters[] = "[],.eE+-0123456789 nNif\t\"";
 	static const uint8_t extremes[] = {0, 1, 0x7F, 0x80, 0x81, 0xFF};
-	const Input *other = &seeds[random_below(nseeds)];
-	size_t		at = random_below(current.size + 1);
-	size_t		rest = current.size - at;
-	uint8_t		byte;
+	const Input         *other = &seeds[random_below(nseeds)];
+	size_t               at = random_below(current.size + 1);
+	size_t               rest = current.size - at;
+	uint8_t              byte;
 
 	switch (random_below(7))
 	{
@@ -110,27 +110,28 @@ change(void)
 		case 5:
 			if (other->size > 0)
 			{
-				size_t		from = random_below(other->size);
+				size_t from = random_below(other->size);
 
-				splice(at, random_below(rest + 1), other->bytes + from, random_below(other->size - from) + 1);
+				splice(at, random_below(rest + 1), other->bytes + from,
+					   random_below(other->size - from) + 1);
 			}
 			break;
 		case 6:
-			{
-				uint8_t		copy[64];
-				size_t		length = random_below(rest < sizeof(copy) ? rest + 1 : sizeof(copy));
+		{
+			uint8_t copy[64];
+			size_t  length = random_below(rest < sizeof(copy) ? rest + 1 : sizeof(copy));
 
-				memcpy(copy, current.bytes + at, length);
-				splice(at, 0, copy, length);
-			}
-			break;
+			memcpy(copy, current.bytes + at, length);
+			splice(at, 0, copy, length);
+		}
+		break;
 	}
 }
 
 static void
 read_seed(const char *path)
 {
-	FILE	   *file = fopen(path, "rb");
+	FILE *file = fopen(path, "rb");
 
 	if (file == NULL || nseeds == MAX_SEEDS)
 	{
@@ -145,7 +146,7 @@ read_seed(const char *path)
 int
 main(int argc, char **argv)
 {
-	time_t		end = time(NULL) + (argc > 1 ? atoi(argv[1]) : 0);
+	time_t        end = time(NULL) + (argc > 1 ? atoi(argv[1]) : 0);
 	unsigned long runs = 0;
 
 	for (int i = 2; i < argc; i++)
@@ -160,7 +161,7 @@ main(int argc, char **argv)
 
 	for (; runs % 1024 != 0 || time(NULL) < end; runs++)
 	{
-		uint8_t    *exact;
+		uint8_t *exact;
 
 		current = seeds[random_below(nseeds)];
 		for (uint64_t n = random_below(MAX_CHANGES); n > 0; n--)

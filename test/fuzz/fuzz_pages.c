@@ -23,8 +23,8 @@
 #include "index/versions.h"
 #include "search/search.h"
 
-#define MAX_IMAGES 16
-#define MAX_DAMAGES 3
+#define MAX_IMAGES   16
+#define MAX_DAMAGES  3
 #define QUERY_TOKENS 3
 
 /* Encoding the edges of a graph again takes longer than all else together. */
@@ -33,13 +33,13 @@
 typedef struct Image
 {
 	const char *name;
-	char	   *bytes;
+	char       *bytes;
 	BlockNumber nblocks;
-	uint32		dim;
+	uint32      dim;
 } Image;
 
-static Image images[MAX_IMAGES];
-static int	nimages;
+static Image  images[MAX_IMAGES];
+static int    nimages;
 static uint64 random_state;
 
 static uint64
@@ -54,9 +54,9 @@ random_below(uint64 n)
 static void
 read_image(const char *path)
 {
-	Image	   *image = &images[nimages++];
-	FILE	   *file = nimages <= MAX_IMAGES ? fopen(path, "rb") : NULL;
-	long		size;
+	Image *image = &images[nimages++];
+	FILE  *file = nimages <= MAX_IMAGES ? fopen(path, "rb") : NULL;
+	long   size;
 
 	if (file == NULL || fseek(file, 0, SEEK_END) != 0 || (size = ftell(file)) < BLCKSZ)
 	{
@@ -75,13 +75,15 @@ read_image(const char *path)
 
 /* ---- damage ---- */
 
-static const uint32 extremes[] = {0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF};
+static const uint32 extremes[] = {0,          1,          2,         0x7F,   0x80,
+								  0xFF,       0x7FFF,     0x8000,    0xFFFF, 0x7FFFFFFF,
+								  0x80000000, 0xFFFFFFFE, 0xFFFFFFFF};
 
 /* A place on a page, of an item more often than not, for so many bytes. */
 static size_t
 place(size_t bytes)
 {
-	size_t		end = random_below(3) == 0 ? BLCKSZ : 1024;
+	size_t end = random_below(3) == 0 ? BLCKSZ : 1024;
 
 	return random_below(end / bytes) * bytes;
 }
@@ -90,9 +92,10 @@ static void
 damage_page(const Image *image)
 {
 	/* The meta page is one of many, and decides about all. */
-	BlockNumber block = random_below(6) == 0 ? META_BLOCK : (BlockNumber) random_below(image->nblocks);
-	char	   *page = pages_page(block);
-	uint32		word;
+	BlockNumber block =
+		random_below(6) == 0 ? META_BLOCK : (BlockNumber) random_below(image->nblocks);
+	char  *page = pages_page(block);
+	uint32 word;
 
 	switch (random_below(8))
 	{
@@ -128,32 +131,34 @@ damage_page(const Image *image)
 static void
 read_versions(IndexView *view, uint32 doc)
 {
-	DocEntry	entry;
-	DocRows		rows;
-	uint32		docs[8];
+	DocEntry entry;
+	DocRows  rows;
+	uint32   docs[8];
 
 	versions_read(view, doc, &rows);
 	if (rows.count > VERSIONS_MAX_ROWS)
 		abort();
-	if (docstore_entry(view, doc, &entry) && hashes_find(view, entry.hash, docs, lengthof(docs)) > lengthof(docs))
+	if (docstore_entry(view, doc, &entry) &&
+		hashes_find(view, entry.hash, docs, lengthof(docs)) > lengthof(docs))
 		abort();
 }
 
 static void
 search_all(void *arg)
 {
-	const Image *image = arg;
+	const Image   *image = arg;
 	SearchSettings settings = {0};
-	float	   *tokens = palloc0(QUERY_TOKENS * image->dim * sizeof(float));
-	IndexView  *view = view_open(&page_relation, false, VIEW_WITH_PENDING);
-	Search	   *search;
-	RankedDoc	doc;
-	float		estimate;
-	uint64		given = 0;
+	float         *tokens = palloc0(QUERY_TOKENS * image->dim * sizeof(float));
+	IndexView     *view = view_open(&page_relation, false, VIEW_WITH_PENDING);
+	Search        *search;
+	RankedDoc      doc;
+	float          estimate;
+	uint64         given = 0;
 
 	for (uint32 i = 0; i < QUERY_TOKENS * image->dim; i++)
 		tokens[i] = (float) random_below(2000) / 1000 - 1;
-	search = search_begin(view, multivector_from_floats(tokens, QUERY_TOKENS, image->dim, KERNEL_FLOAT4), &settings);
+	search = search_begin(
+		view, multivector_from_floats(tokens, QUERY_TOKENS, image->dim, KERNEL_FLOAT4), &settings);
 	while (search_peek(search, &estimate))
 	{
 		if (random_below(4) == 0)
@@ -169,8 +174,8 @@ search_all(void *arg)
 static void
 check_all(void *arg)
 {
-	Findings	findings = {0};
-	Check		check = {.index = &page_relation, .findings = &findings};
+	Findings findings = {0};
+	Check    check = {.index = &page_relation, .findings = &findings};
 
 	check.view = view_open(&page_relation, false, VIEW_WITHOUT_PENDING);
 	check.nblocks = RelationGetNumberOfBlocks(&page_relation);
@@ -184,7 +189,8 @@ check_all(void *arg)
 	check_queue(&check);
 	check_free(&check);
 	check_nulls(&check);
-	check.view->finder->check(&check.view->index, &check.view->meta, &check.view->sketch, &findings, random_below(EDGES_ONE_IN) == 0);
+	check.view->finder->check(&check.view->index, &check.view->meta, &check.view->sketch, &findings,
+							  random_below(EDGES_ONE_IN) == 0);
 	check_pages(&check);
 	check_postings(&check);
 }
@@ -197,7 +203,8 @@ count(int kind, const Image *image, Ending ending)
 	endings[kind][ending]++;
 	if (ending == ENDING_OTHER)
 	{
-		fprintf(stderr, "%s: an error that does not tell of damage: %s\n", image->name, pages_error());
+		fprintf(stderr, "%s: an error that does not tell of damage: %s\n", image->name,
+				pages_error());
 		abort();
 	}
 }
@@ -205,9 +212,9 @@ count(int kind, const Image *image, Ending ending)
 int
 main(int argc, char **argv)
 {
-	time_t		end = time(NULL) + (argc > 1 ? atoi(argv[1]) : 0);
-	uint64		runs = 0;
-	uint64		damaged = 0;
+	time_t end = time(NULL) + (argc > 1 ? atoi(argv[1]) : 0);
+	uint64 runs = 0;
+	uint64 damaged = 0;
 
 	random_state = argc > 2 ? strtoull(argv[2], NULL, 10) * 2 + 1 : 1;
 	for (int i = 3; i < argc; i++)
@@ -223,7 +230,8 @@ main(int argc, char **argv)
 	for (int i = 0; i < nimages; i++)
 	{
 		pages_load(images[i].bytes, images[i].nblocks);
-		if (pages_run(search_all, &images[i]) != ENDING_FINE || pages_run(check_all, &images[i]) != ENDING_FINE)
+		if (pages_run(search_all, &images[i]) != ENDING_FINE ||
+			pages_run(check_all, &images[i]) != ENDING_FINE)
 		{
 			fprintf(stderr, "%s: %s\n", images[i].name, pages_error());
 			return 1;
@@ -231,7 +239,7 @@ main(int argc, char **argv)
 	}
 	for (; runs % 64 != 0 || time(NULL) < end; runs++)
 	{
-		Image	   *image = &images[random_below(nimages)];
+		Image *image = &images[random_below(nimages)];
 
 		pages_load(image->bytes, image->nblocks);
 		for (uint64 n = random_below(MAX_DAMAGES) + 1; n > 0; n--, damaged++)
@@ -239,9 +247,11 @@ main(int argc, char **argv)
 		count(0, image, pages_run(search_all, image));
 		count(1, image, pages_run(check_all, image));
 	}
-	printf("%lu damaged pages, %lu searches: %lu to their end, %lu found damage, %lu too large for memory; %lu checks to their end, %lu not\n",
-		   (unsigned long) damaged, (unsigned long) runs, (unsigned long) endings[0][ENDING_FINE], (unsigned long) endings[0][ENDING_CORRUPTED],
-		   (unsigned long) endings[0][ENDING_MEMORY], (unsigned long) endings[1][ENDING_FINE],
-		   (unsigned long) (endings[1][ENDING_CORRUPTED] + endings[1][ENDING_MEMORY]));
+	printf(
+		"%lu damaged pages, %lu searches: %lu to their end, %lu found damage, %lu too large for memory; %lu checks to their end, %lu not\n",
+		(unsigned long) damaged, (unsigned long) runs, (unsigned long) endings[0][ENDING_FINE],
+		(unsigned long) endings[0][ENDING_CORRUPTED], (unsigned long) endings[0][ENDING_MEMORY],
+		(unsigned long) endings[1][ENDING_FINE],
+		(unsigned long) (endings[1][ENDING_CORRUPTED] + endings[1][ENDING_MEMORY]));
 	return 0;
 }

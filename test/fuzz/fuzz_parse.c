@@ -25,8 +25,8 @@ check_values(const char *text, const float *values, size_t n)
 
 	for (size_t i = 0; i < n; i++)
 	{
-		char	   *end;
-		float		value;
+		char *end;
+		float value;
 
 		at += strspn(at, "[]{}\", \t\n\v\f\r");
 		value = strtof(at, &end);
@@ -49,19 +49,20 @@ parse_with_capacity(const char *text, size_t length, size_t capacity, float **va
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	size_t		capacity = parse_text_capacity((const char *) data, size);
-	float	   *values;
+	size_t      capacity = parse_text_capacity((const char *) data, size);
+	float      *values;
 	ParseResult result = parse_with_capacity((const char *) data, size, capacity, &values);
 
 	FUZZ_CHECK(result.position <= size);
 	if (result.status == PARSE_OK)
 	{
-		char	   *text = malloc(size + 1);
-		size_t		n = (size_t) result.ntokens * result.dim;
-		float	   *fewer;
+		char       *text = malloc(size + 1);
+		size_t      n = (size_t) result.ntokens * result.dim;
+		float      *fewer;
 		ParseResult failure;
 
-		FUZZ_CHECK(result.ntokens > 0 && result.dim > 0 && result.dim <= PARSE_MAX_DIM && n <= capacity);
+		FUZZ_CHECK(result.ntokens > 0 && result.dim > 0 && result.dim <= PARSE_MAX_DIM &&
+				   n <= capacity);
 		memcpy(text, data, size);
 		text[size] = '\0';
 		check_values(text, values, n);

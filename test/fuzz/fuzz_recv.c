@@ -20,8 +20,8 @@
 static double
 element_value(const uint8_t *body, const ParseResult *shape, size_t i)
 {
-	float		value;
-	uint16_t	half;
+	float    value;
+	uint16_t half;
 
 	switch (shape->element)
 	{
@@ -41,9 +41,9 @@ element_value(const uint8_t *body, const ParseResult *shape, size_t i)
 static void
 check_accepted(const uint8_t *data, size_t size, const ParseResult *shape)
 {
-	size_t		n = (size_t) shape->ntokens * shape->dim;
-	size_t		scales = shape->element == KERNEL_INT8 ? shape->ntokens * sizeof(float) : 0;
-	uint8_t		header[PARSE_BINARY_HEADER];
+	size_t  n = (size_t) shape->ntokens * shape->dim;
+	size_t  scales = shape->element == KERNEL_INT8 ? shape->ntokens * sizeof(float) : 0;
+	uint8_t header[PARSE_BINARY_HEADER];
 
 	FUZZ_CHECK(shape->ntokens > 0 && shape->dim > 0 && shape->dim <= PARSE_MAX_DIM);
 	FUZZ_CHECK(size == PARSE_BINARY_HEADER + scales + n * kernel_element_size(shape->element));

@@ -17,9 +17,9 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const float numbers[] = {0, 1, -1, 2, -2, .5f, .1f, 1e-30f};
-	static float tokens[MAX_NUMBERS];
-	uint32_t	dim = size > 0 ? data[0] % 32 + 1 : 1;
-	uint32_t	ntokens = (uint32_t) ((size < MAX_NUMBERS ? size : MAX_NUMBERS) / dim);
+	static float       tokens[MAX_NUMBERS];
+	uint32_t           dim = size > 0 ? data[0] % 32 + 1 : 1;
+	uint32_t           ntokens = (uint32_t) ((size < MAX_NUMBERS ? size : MAX_NUMBERS) / dim);
 
 	if (ntokens == 0 || size < 1 + (size_t) ntokens * dim)
 		return 0;

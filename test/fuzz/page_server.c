@@ -27,15 +27,16 @@
 
 /* ---- pages ---- */
 
-static FormData_pg_class page_class = {.relname = {"fuzzed"}, .relpersistence = RELPERSISTENCE_TEMP};
-RelationData page_relation = {.rd_rel = &page_class, .rd_id = 1};
+static FormData_pg_class page_class = {.relname = {"fuzzed"},
+									   .relpersistence = RELPERSISTENCE_TEMP};
+RelationData             page_relation = {.rd_rel = &page_class, .rd_id = 1};
 
 static BlockNumber page_count;
 static BlockNumber page_room;
-static uint64 page_reads;
-Block	   *LocalBufferBlockPointers;
-char	   *BufferBlocks;
-BufferDescPadded *BufferDescriptors;
+static uint64      page_reads;
+Block             *LocalBufferBlockPointers;
+char              *BufferBlocks;
+BufferDescPadded  *BufferDescriptors;
 
 void
 pages_load(const char *image, BlockNumber nblocks)
@@ -97,20 +98,20 @@ RelationGetNumberOfBlocksInFork(Relation rel, ForkNumber fork)
 
 typedef struct Chunk
 {
-	struct Chunk *next;
-	struct Chunk *before;
+	struct Chunk       *next;
+	struct Chunk       *before;
 	struct FuzzContext *context;
-	Size		size;
+	Size                size;
 } Chunk;
 
 typedef struct FuzzContext
 {
-	Chunk		chunks;			/* a ring */
+	Chunk chunks; /* a ring */
 } FuzzContext;
 
 static FuzzContext everything;
-static Size allocated;
-MemoryContext CurrentMemoryContext = (MemoryContext) &everything;
+static Size        allocated;
+MemoryContext      CurrentMemoryContext = (MemoryContext) &everything;
 
 /* All chunks belong to one ring, so that a run's end frees them; a context's end frees its own. */
 static void
@@ -125,8 +126,8 @@ unlink_chunk(Chunk *chunk)
 static void *
 allocate(MemoryContext context, Size size, int flags)
 {
-	Chunk	   *ring = &everything.chunks;
-	Chunk	   *chunk;
+	Chunk *ring = &everything.chunks;
+	Chunk *chunk;
 
 	if (size > MAX_MEMORY - allocated || (size > MaxAllocSize && !(flags & MCXT_ALLOC_HUGE)))
 	{
@@ -208,8 +209,8 @@ pfree(void *pointer)
 void *
 repalloc_huge(void *pointer, Size size)
 {
-	Chunk	   *old = (Chunk *) pointer - 1;
-	void	   *new = allocate((MemoryContext) old->context, size, MCXT_ALLOC_HUGE);
+	Chunk *old = (Chunk *) pointer - 1;
+	void *new = allocate((MemoryContext) old->context, size, MCXT_ALLOC_HUGE);
 
 	memcpy(new, pointer, Min(size, old->size));
 	pfree(pointer);
@@ -217,7 +218,8 @@ repalloc_huge(void *pointer, Size size)
 }
 
 MemoryContext
-AllocSetContextCreateInternal(MemoryContext parent, const char *name, Size min, Size initial, Size max)
+AllocSetContextCreateInternal(MemoryContext parent, const char *name, Size min, Size initial,
+							  Size max)
 {
 	return allocate(parent, sizeof(FuzzContext), 0);
 }
@@ -247,9 +249,9 @@ mul_size(Size a, Size b)
 /* ---- errors ---- */
 
 static jmp_buf *handler;
-static int	error_level;
-static int	error_code;
-static char error_message[200];
+static int      error_level;
+static int      error_code;
+static char     error_message[200];
 
 bool
 errstart(int level, const char *domain)
@@ -287,9 +289,9 @@ keep_message(const char *format, va_list args)
 
 #undef errmsg
 int
-errmsg(const char *format,...)
+errmsg(const char *format, ...)
 {
-	va_list		args;
+	va_list args;
 
 	va_start(args, format);
 	keep_message(format, args);
@@ -298,9 +300,9 @@ errmsg(const char *format,...)
 }
 
 int
-errmsg_internal(const char *format,...)
+errmsg_internal(const char *format, ...)
 {
-	va_list		args;
+	va_list args;
 
 	va_start(args, format);
 	keep_message(format, args);
@@ -309,13 +311,13 @@ errmsg_internal(const char *format,...)
 }
 
 int
-errdetail(const char *format,...)
+errdetail(const char *format, ...)
 {
 	return 0;
 }
 
 int
-errhint(const char *format,...)
+errhint(const char *format, ...)
 {
 	return 0;
 }
@@ -328,11 +330,11 @@ pages_error(void)
 
 /* Run one step; what it says of an error. */
 static Ending
-step(void (*run) (void *arg), void *arg)
+step(void (*run)(void *arg), void *arg)
 {
-	jmp_buf    *outer = handler;
-	jmp_buf		here;
-	Ending		ending = ENDING_FINE;
+	jmp_buf *outer = handler;
+	jmp_buf  here;
+	Ending   ending = ENDING_FINE;
 
 	handler = &here;
 	if (setjmp(here) == 0)
@@ -348,9 +350,9 @@ step(void (*run) (void *arg), void *arg)
 }
 
 Ending
-pages_run(void (*run) (void *arg), void *arg)
+pages_run(void (*run)(void *arg), void *arg)
 {
-	Ending		ending;
+	Ending ending;
 
 	everything.chunks.next = everything.chunks.before = &everything.chunks;
 	CurrentMemoryContext = (MemoryContext) &everything;
@@ -364,15 +366,15 @@ pages_run(void (*run) (void *arg), void *arg)
 
 typedef struct TriedStep
 {
-	Check	   *check;
-	CheckStep	step;
-	void	   *arg;
+	Check    *check;
+	CheckStep step;
+	void     *arg;
 } TriedStep;
 
 static void
 run_tried(void *arg)
 {
-	TriedStep  *tried = arg;
+	TriedStep *tried = arg;
 
 	tried->step(tried->check, tried->arg);
 }
@@ -380,9 +382,9 @@ run_tried(void *arg)
 bool
 check_try(Check *check, CheckStep run, void *arg, int64 item)
 {
-	TriedStep	tried = {check, run, arg};
+	TriedStep     tried = {check, run, arg};
 	MemoryContext context = CurrentMemoryContext;
-	Ending		ending = step(run_tried, &tried);
+	Ending        ending = step(run_tried, &tried);
 
 	CurrentMemoryContext = context;
 	if (ending == ENDING_FINE)
@@ -394,7 +396,7 @@ check_try(Check *check, CheckStep run, void *arg, int64 item)
 }
 
 void
-findings_add(Findings *findings, FindingSeverity severity, int64 item, const char *format,...)
+findings_add(Findings *findings, FindingSeverity severity, int64 item, const char *format, ...)
 {
 	findings->in_part++;
 }
@@ -402,9 +404,9 @@ findings_add(Findings *findings, FindingSeverity severity, int64 item, const cha
 /* ---- the rest ---- */
 
 volatile sig_atomic_t InterruptPending;
-BufferUsage pgBufferUsage;
-int			work_mem = 4096;
-int			maintenance_work_mem = 65536;
+BufferUsage           pgBufferUsage;
+int                   work_mem = 4096;
+int                   maintenance_work_mem = 65536;
 
 void
 ProcessInterrupts(void)
@@ -418,7 +420,7 @@ GetUserId(void)
 }
 
 void
-pg_qsort(void *items, size_t n, size_t size, int (*compare) (const void *, const void *))
+pg_qsort(void *items, size_t n, size_t size, int (*compare)(const void *, const void *))
 {
 #undef qsort
 	if (n > 0)

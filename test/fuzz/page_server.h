@@ -26,9 +26,9 @@
 typedef enum Ending
 {
 	ENDING_FINE,
-	ENDING_CORRUPTED,			/* an error of damage */
-	ENDING_MEMORY,				/* out of memory, or more than an allocation may be */
-	ENDING_OTHER				/* an error that does not tell of damage */
+	ENDING_CORRUPTED, /* an error of damage */
+	ENDING_MEMORY,    /* out of memory, or more than an allocation may be */
+	ENDING_OTHER      /* an error that does not tell of damage */
 } Ending;
 
 #define ENDINGS 4
@@ -36,13 +36,13 @@ typedef enum Ending
 extern RelationData page_relation;
 
 /* Serve this image; pages that differ from those of before are copied. */
-extern void pages_load(const char *image, BlockNumber nblocks);
+extern void  pages_load(const char *image, BlockNumber nblocks);
 extern char *pages_page(BlockNumber block);
 
 /* Run to its end or its error; all memory is freed afterwards. */
-extern Ending pages_run(void (*run) (void *arg), void *arg);
+extern Ending pages_run(void (*run)(void *arg), void *arg);
 
 /* The message of the last error. */
 extern const char *pages_error(void);
 
-#endif							/* COLBERT_PAGE_SERVER_H */
+#endif /* COLBERT_PAGE_SERVER_H */

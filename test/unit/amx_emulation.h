@@ -17,14 +17,14 @@
 
 typedef struct EmulatedTile
 {
-	uint32_t	rows;
-	uint32_t	row_bytes;
-	uint8_t		data[16][64];
+	uint32_t rows;
+	uint32_t row_bytes;
+	uint8_t  data[16][64];
 } EmulatedTile;
 
 /* Registers of a thread. */
 static _Thread_local EmulatedTile emulated_tiles[8];
-static _Thread_local int emulated_palette;
+static _Thread_local int          emulated_palette;
 
 static inline EmulatedTile *
 emulated_tile(int number)
@@ -73,7 +73,7 @@ emulated_stored(int number, uint8_t *base, long stride)
 static inline void
 emulated_dpbusd(int sums_number, int a_number, int b_number)
 {
-	EmulatedTile *sums = emulated_tile(sums_number);
+	EmulatedTile       *sums = emulated_tile(sums_number);
 	const EmulatedTile *a = emulated_tile(a_number);
 	const EmulatedTile *b = emulated_tile(b_number);
 
@@ -83,7 +83,7 @@ emulated_dpbusd(int sums_number, int a_number, int b_number)
 	{
 		for (uint32_t n = 0; n < sums->row_bytes / 4; n++)
 		{
-			int32_t		sum;
+			int32_t sum;
 
 			memcpy(&sum, &sums->data[m][n * 4], sizeof(sum));
 			for (uint32_t k = 0; k < a->row_bytes; k++)
@@ -99,9 +99,10 @@ emulated_dpbusd(int sums_number, int a_number, int b_number)
 #undef _tile_dpbusd
 #undef _tile_release
 #define _tile_loadconfig(config) emulated_loadconfig((const uint8_t *) (config))
-#define _tile_loadd(tile, base, stride) emulated_loadd(tile, (const uint8_t *) (base), (long) (stride))
+#define _tile_loadd(tile, base, stride) \
+	emulated_loadd(tile, (const uint8_t *) (base), (long) (stride))
 #define _tile_stored(tile, base, stride) emulated_stored(tile, (uint8_t *) (base), (long) (stride))
-#define _tile_dpbusd(sums, a, b) emulated_dpbusd(sums, a, b)
-#define _tile_release() ((void) (emulated_palette = 0))
+#define _tile_dpbusd(sums, a, b)         emulated_dpbusd(sums, a, b)
+#define _tile_release()                  ((void) (emulated_palette = 0))
 
-#endif							/* COLBERT_AMX_EMULATION_H */
+#endif /* COLBERT_AMX_EMULATION_H */

@@ -17,12 +17,12 @@
 
 typedef enum SampleKind
 {
-	SAMPLE_ORDINARY,			/* uniform in -1 .. 1 */
-	SAMPLE_TINY,				/* products among the subnormals and below */
-	SAMPLE_HUGE,				/* sums overflow, infinities cancel to NaN */
-	SAMPLE_ZEROS,				/* zeros of both signs */
-	SAMPLE_EQUAL,				/* few distinct values: many equal maxima */
-	SAMPLE_MIXED,				/* any of the above, value by value */
+	SAMPLE_ORDINARY, /* uniform in -1 .. 1 */
+	SAMPLE_TINY,     /* products among the subnormals and below */
+	SAMPLE_HUGE,     /* sums overflow, infinities cancel to NaN */
+	SAMPLE_ZEROS,    /* zeros of both signs */
+	SAMPLE_EQUAL,    /* few distinct values: many equal maxima */
+	SAMPLE_MIXED,    /* any of the above, value by value */
 	SAMPLE_KINDS
 } SampleKind;
 
@@ -49,7 +49,7 @@ sample_range(uint32_t low, uint32_t high)
 static inline float
 sample_float(SampleKind kind)
 {
-	float		uniform = (float) (int32_t) sample_bits() * 0x1p-31f;
+	float uniform = (float) (int32_t) sample_bits() * 0x1p-31f;
 
 	switch (kind)
 	{
@@ -71,7 +71,7 @@ sample_float(SampleKind kind)
 static inline void *
 sample_memory(size_t size)
 {
-	void	   *p = malloc(size > 0 ? size : 1);
+	void *p = malloc(size > 0 ? size : 1);
 
 	if (p == NULL)
 	{
@@ -97,8 +97,9 @@ sample_guarded_pages(size_t size)
 static inline void *
 sample_guarded(size_t size)
 {
-	size_t		pages = sample_guarded_pages(size);
-	char	   *p = mmap(NULL, pages + SAMPLE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t pages = sample_guarded_pages(size);
+	char  *p =
+		mmap(NULL, pages + SAMPLE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (p == MAP_FAILED || mprotect(p + pages, SAMPLE_PAGE, PROT_NONE) != 0)
 	{
@@ -111,7 +112,7 @@ sample_guarded(size_t size)
 static inline void
 sample_guarded_free(void *p, size_t size)
 {
-	size_t		pages = sample_guarded_pages(size);
+	size_t pages = sample_guarded_pages(size);
 
 	munmap((char *) p + size - pages, pages + SAMPLE_PAGE);
 }
@@ -119,7 +120,7 @@ sample_guarded_free(void *p, size_t size)
 static inline float *
 sample_floats(SampleKind kind, size_t n)
 {
-	float	   *floats = sample_memory(n * sizeof(float));
+	float *floats = sample_memory(n * sizeof(float));
 
 	for (size_t i = 0; i < n; i++)
 		floats[i] = sample_float(kind);
@@ -133,4 +134,4 @@ same_float(float a, float b)
 	return memcmp(&a, &b, sizeof(float)) == 0 || (isnan(a) && isnan(b));
 }
 
-#endif							/* COLBERT_SAMPLE_H */
+#endif /* COLBERT_SAMPLE_H */

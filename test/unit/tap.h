@@ -15,14 +15,14 @@
 #include <stdbool.h>
 #include <stdio.h>
 
-static int	tap_count;
-static int	tap_failures;
+static int tap_count;
+static int tap_failures;
 
 /* One test: what it is, as printf. Returns whether it passed. */
 __attribute__((format(printf, 2, 3))) static inline bool
 tap_ok(bool passed, const char *format, ...)
 {
-	va_list		args;
+	va_list args;
 
 	printf("%sok %d - ", passed ? "" : "not ", ++tap_count);
 	va_start(args, format);
@@ -45,7 +45,7 @@ tap_skip(const char *name, const char *why)
 __attribute__((format(printf, 1, 2))) static inline void
 tap_diag(const char *format, ...)
 {
-	va_list		args;
+	va_list args;
 
 	printf("# ");
 	va_start(args, format);
@@ -62,4 +62,4 @@ tap_done(void)
 	return tap_failures != 0;
 }
 
-#endif							/* COLBERT_TAP_H */
+#endif /* COLBERT_TAP_H */

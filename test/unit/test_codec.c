@@ -30,7 +30,7 @@ exact_key(const float *q, const float *x, size_t dim, bool has_add)
 static float
 gaussian(void)
 {
-	float		sum = 0;
+	float sum = 0;
 
 	for (int i = 0; i < 6; i++)
 		sum += sample_float(SAMPLE_ORDINARY);
@@ -41,15 +41,18 @@ gaussian(void)
 static float *
 cloud(uint32_t n, uint32_t dim, float shift, float spread, bool unit)
 {
-	float	   *x = sample_memory(sizeof(float) * n * dim);
+	float *x = sample_memory(sizeof(float) * n * dim);
 
 	for (uint32_t i = 0; i < n; i++)
 	{
-		float	   *row = x + (size_t) i * dim;
-		double		length;
+		float *row = x + (size_t) i * dim;
+		double length;
 
 		for (uint32_t k = 0; k < dim; k++)
-			row[k] = (spread * gaussian() + shift * (k % 3 == 0 ? 1.5f : k % 3 == 1 ? -0.8f : 0.3f)) / sqrtf((float) dim);
+			row[k] = (spread * gaussian() + shift * (k % 3 == 0   ? 1.5f
+													 : k % 3 == 1 ? -0.8f
+																  : 0.3f)) /
+					 sqrtf((float) dim);
 		length = sqrt(inner(row, row, dim));
 		for (uint32_t k = 0; k < dim && unit; k++)
 			row[k] = (float) (row[k] / length);
@@ -60,11 +63,11 @@ cloud(uint32_t n, uint32_t dim, float shift, float spread, bool unit)
 static float *
 mean_of(const float *x, uint32_t n, uint32_t dim)
 {
-	float	   *mean = sample_memory(sizeof(float) * dim);
+	float *mean = sample_memory(sizeof(float) * dim);
 
 	for (uint32_t k = 0; k < dim; k++)
 	{
-		double		sum = 0;
+		double sum = 0;
 
 		for (uint32_t i = 0; i < n; i++)
 			sum += x[(size_t) i * dim + k];
@@ -80,28 +83,30 @@ mean_of(const float *x, uint32_t n, uint32_t dim)
 
 typedef struct SketchErrors
 {
-	double		bias;			/* of all errors, relative to their spread */
-	double		spread;			/* root mean square, relative to what RaBitQ expects */
-	double		beyond;			/* share of errors beyond 2.6 expected spreads; 0.01 for a normal */
+	double bias;   /* of all errors, relative to their spread */
+	double spread; /* root mean square, relative to what RaBitQ expects */
+	double beyond; /* share of errors beyond 2.6 expected spreads; 0.01 for a normal */
 } SketchErrors;
 
 /* Estimates of nqueries x ntokens pairs beside the exact keys. */
 static SketchErrors
-sketch_errors(const SketchParams *params, const float *x, uint32_t ntokens, const float *q, uint32_t nqueries)
+sketch_errors(const SketchParams *params, const float *x, uint32_t ntokens, const float *q,
+			  uint32_t nqueries)
 {
-	uint32_t	dim = params->rotation->dim;
-	uint32_t	padded = params->rotation->padded;
-	uint8_t    *block = sample_memory(sketch_block_size(params));
-	float	   *scratch = sample_memory(sizeof(float) * (sketch_scratch_floats(params) + nqueries * (padded + 1)));
-	void	   *memory = sample_memory(sketch_query_size(params, nqueries));
+	uint32_t dim = params->rotation->dim;
+	uint32_t padded = params->rotation->padded;
+	uint8_t *block = sample_memory(sketch_block_size(params));
+	float   *scratch =
+		sample_memory(sizeof(float) * (sketch_scratch_floats(params) + nqueries * (padded + 1)));
+	void              *memory = sample_memory(sketch_query_size(params, nqueries));
 	KernelSketchQuery *query = sketch_query_prepare(params, q, nqueries, memory, scratch);
-	SketchErrors errors = {0};
-	double		n = (double) ntokens * nqueries;
+	SketchErrors       errors = {0};
+	double             n = (double) ntokens * nqueries;
 
 	for (uint32_t i = 0; i < ntokens; i++)
 	{
 		const float *token = x + (size_t) i * dim;
-		double		length = 0;
+		double       length = 0;
 
 		for (uint32_t k = 0; k < dim; k++)
 			length += ((double) token[k] - params->mean[k]) * ((double) token[k] - params->mean[k]);
@@ -110,15 +115,14 @@ sketch_errors(const SketchParams *params, const float *x, uint32_t ntokens, cons
 		for (uint32_t t = 0; t < nqueries; t++)
 		{
 			const float *qt = q + (size_t) t * dim;
-			float		scores[SKETCH_BLOCK_TOKENS];
-			double		side = 0;
-			double		along = 0;
-			double		expected,
-						error;
+			float        scores[SKETCH_BLOCK_TOKENS];
+			double       side = 0;
+			double       along = 0;
+			double       expected, error;
 
 			for (uint32_t k = 0; k < dim; k++)
 			{
-				double		v = (double) qt[k] - (params->has_add ? params->mean[k] : 0);
+				double v = (double) qt[k] - (params->has_add ? params->mean[k] : 0);
 
 				side += v * v;
 				along += v * ((double) token[k] - params->mean[k]);
@@ -126,7 +130,8 @@ sketch_errors(const SketchParams *params, const float *x, uint32_t ntokens, cons
 			/* Only what of q is orthogonal to o errs: (pi/2 - 1) |o|^2 of it a dim (Gao and Long 2024, 3.2). */
 			expected = sqrt((M_PI / 2 - 1) / padded * fmax(side * length - along * along, 1e-12));
 			kernels->sketch_scores(query, t, block, scores);
-			error = (scores[i % SKETCH_BLOCK_TOKENS] - exact_key(qt, token, dim, params->has_add)) / expected;
+			error = (scores[i % SKETCH_BLOCK_TOKENS] - exact_key(qt, token, dim, params->has_add)) /
+					expected;
 			errors.bias += error / n;
 			errors.spread += error * error / n;
 			errors.beyond += (fabs(error) > 2.6) / n;
@@ -145,18 +150,20 @@ test_sketch_errors(uint32_t dim, float shift, bool has_add)
 {
 	enum
 	{
-		TOKENS = 300, QUERIES = 24
+		TOKENS = 300,
+		QUERIES = 24
 	};
-	Rotation   *rotation = new_rotation(dim, 3);
-	float	   *x = cloud(TOKENS, dim, shift, 1, true);
-	float	   *q = cloud(QUERIES, dim, shift, 1, true);
-	float	   *mean = mean_of(x, TOKENS, dim);
+	Rotation    *rotation = new_rotation(dim, 3);
+	float       *x = cloud(TOKENS, dim, shift, 1, true);
+	float       *q = cloud(QUERIES, dim, shift, 1, true);
+	float       *mean = mean_of(x, TOKENS, dim);
 	SketchParams params = {rotation, mean, has_add};
 	SketchErrors errors = sketch_errors(&params, x, TOKENS, q, QUERIES);
 
-	tap_ok(fabs(errors.bias) < 0.12 && errors.spread < 1.12 && errors.beyond < 0.03,
-		   "sketch, %u dims, shift %.1f, %s: bias %.3f, spread %.3f of the expected, %.4f beyond 2.6", dim, shift,
-		   has_add ? "L2" : "inner product", errors.bias, errors.spread, errors.beyond);
+	tap_ok(
+		fabs(errors.bias) < 0.12 && errors.spread < 1.12 && errors.beyond < 0.03,
+		"sketch, %u dims, shift %.1f, %s: bias %.3f, spread %.3f of the expected, %.4f beyond 2.6",
+		dim, shift, has_add ? "L2" : "inner product", errors.bias, errors.spread, errors.beyond);
 	free(mean);
 	free(q);
 	free(x);
@@ -176,17 +183,18 @@ test_sketch_layout(bool has_add)
 {
 	enum
 	{
-		DIM = 70, TOKENS = 5
+		DIM = 70,
+		TOKENS = 5
 	};
-	Rotation   *rotation = new_rotation(DIM, 9);
-	float	   *x = cloud(TOKENS, DIM, 0.5f, 1, false);
-	float	   *mean = mean_of(x, TOKENS, DIM);
+	Rotation    *rotation = new_rotation(DIM, 9);
+	float       *x = cloud(TOKENS, DIM, 0.5f, 1, false);
+	float       *mean = mean_of(x, TOKENS, DIM);
 	SketchParams params = {rotation, mean, has_add};
-	size_t		size = sketch_block_size(&params);
-	float	   *scratch = sample_memory(sizeof(float) * sketch_scratch_floats(&params));
-	uint8_t    *block = sample_memory(size);
-	uint8_t    *lanes = sample_memory(size);
-	bool		signs = true;
+	size_t       size = sketch_block_size(&params);
+	float       *scratch = sample_memory(sizeof(float) * sketch_scratch_floats(&params));
+	uint8_t     *block = sample_memory(size);
+	uint8_t     *lanes = sample_memory(size);
+	bool         signs = true;
 
 	memset(lanes, 0xEE, size);
 	sketch_encode_block(&params, x, TOKENS, block, scratch);
@@ -197,12 +205,15 @@ test_sketch_layout(bool has_add)
 		sketch_encode_lane(&params, token, lane, lanes, scratch);
 		rotation_apply_centred(rotation, token, mean, scratch);
 		for (uint32_t k = 0; k < rotation->padded; k++)
-			signs = signs && ((block[(size_t) (k / 8) * 16 + lane] >> (k % 8)) & 1) == (scratch[k] >= 0);
+			signs = signs &&
+					((block[(size_t) (k / 8) * 16 + lane] >> (k % 8)) & 1) == (scratch[k] >= 0);
 	}
-	tap_ok(memcmp(block, lanes, size) == 0, "a block equals its lanes encoded one by one, the last repeated%s",
+	tap_ok(memcmp(block, lanes, size) == 0,
+		   "a block equals its lanes encoded one by one, the last repeated%s",
 		   has_add ? " (L2)" : "");
 	tap_ok(signs, "bits are the signs of the rotated token");
-	tap_ok(size == 16 * (96 / 8 + (has_add ? 4 : 2)), "a block of 96 padded dims has %zu bytes", size);
+	tap_ok(size == 16 * (96 / 8 + (has_add ? 4 : 2)), "a block of 96 padded dims has %zu bytes",
+		   size);
 	free(lanes);
 	free(block);
 	free(scratch);
@@ -219,20 +230,18 @@ test_sketch_extremes(void)
 	{
 		DIM = 40
 	};
-	const float sizes[] = {0.0f, 1e-45f, 1e-38f, 1e-6f, 1.0f, 300.0f, 1e5f, 1e18f, 1e30f, 3.4e38f};
-	Rotation   *rotation = new_rotation(DIM, 1);
-	float		mean[DIM] = {0};
+	const float  sizes[] = {0.0f, 1e-45f, 1e-38f, 1e-6f, 1.0f, 300.0f, 1e5f, 1e18f, 1e30f, 3.4e38f};
+	Rotation    *rotation = new_rotation(DIM, 1);
+	float        mean[DIM] = {0};
 	SketchParams params = {rotation, mean, true};
-	uint8_t    *block = sample_memory(sketch_block_size(&params));
-	float	   *scratch = sample_memory(sizeof(float) * sketch_scratch_floats(&params));
+	uint8_t     *block = sample_memory(sketch_block_size(&params));
+	float       *scratch = sample_memory(sizeof(float) * sketch_scratch_floats(&params));
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
 	{
-		float		token[DIM];
-		uint16_t	halves[2];
-		float		factor,
-					add,
-					norm;
+		float    token[DIM];
+		uint16_t halves[2];
+		float    factor, add, norm;
 
 		for (int k = 0; k < DIM; k++)
 			token[k] = (k % 2 ? 1 : -1) * sizes[i];
@@ -243,8 +252,10 @@ test_sketch_extremes(void)
 		factor = kernel_half_to_float(halves[0]);
 		add = kernel_half_to_float(halves[1]);
 		tap_ok(isfinite(factor) && isfinite(add) && factor >= 0 && add <= 0 &&
-			   (norm * norm / 2 > 65504 ? add == -65504 : fabsf(add + norm * norm / 2) <= 0.001f * norm * norm + 1e-7f) &&
-			   (sizes[i] > 0 || factor == 0) && (norm < 1e8f || factor == 65504),
+				   (norm * norm / 2 > 65504
+						? add == -65504
+						: fabsf(add + norm * norm / 2) <= 0.001f * norm * norm + 1e-7f) &&
+				   (sizes[i] > 0 || factor == 0) && (norm < 1e8f || factor == 65504),
 			   "token of length %g: factor %g, addend %g", norm, factor, add);
 	}
 	free(scratch);
@@ -278,8 +289,9 @@ hook_interrupt(void *arg)
 static void
 train_coder(Coder *coder, const float *x, uint32_t n, size_t scratch)
 {
-	const KmeansHooks hooks = {.alloc = hook_alloc,.release = hook_release,.interrupt = hook_interrupt};
-	size_t		size = (size_t) n * coder->shape.dim;
+	const KmeansHooks hooks = {
+		.alloc = hook_alloc, .release = hook_release, .interrupt = hook_interrupt};
+	size_t      size = (size_t) n * coder->shape.dim;
 	uint16_t   *halves = sample_memory(sizeof(uint16_t) * size);
 	KmeansInput points = {
 		.chunks = (const uint16_t *const *) &halves,
@@ -290,7 +302,7 @@ train_coder(Coder *coder, const float *x, uint32_t n, size_t scratch)
 		.seed = 11,
 	};
 	CodecTraining training = {&points, &hooks};
-	float	   *codebooks = sample_memory(sizeof(float) * coder_codebook_floats(coder));
+	float        *codebooks = sample_memory(sizeof(float) * coder_codebook_floats(coder));
 
 	kernels->float_to_half(x, halves, size);
 	coder->codec->train(coder, &training, codebooks);
@@ -308,10 +320,10 @@ static void
 train_once(Coder *coder)
 {
 	static Coder trained[MAX_TRAINED];
-	static int	ntrained;
-	uint32_t	dim = coder->shape.dim;
-	uint32_t	n = dim < 200 ? 2000 : 600;
-	float	   *x;
+	static int   ntrained;
+	uint32_t     dim = coder->shape.dim;
+	uint32_t     n = dim < 200 ? 2000 : 600;
+	float       *x;
 
 	for (int i = 0; i < ntrained; i++)
 		if (trained[i].codec == coder->codec && trained[i].shape.dim == dim)
@@ -331,10 +343,11 @@ train_once(Coder *coder)
 static Coder *
 new_coder(const Codec *codec, uint32_t dim, bool has_add)
 {
-	Coder	   *coder = sample_memory(sizeof(Coder));
+	Coder *coder = sample_memory(sizeof(Coder));
 
 	/* Not all of these divide the padded dims. */
-	*coder = (Coder) {codec, {dim, has_add, dim < 32 ? 32 - dim / 2 : dim / 4}, new_rotation(dim, 7)};
+	*coder =
+		(Coder) {codec, {dim, has_add, dim < 32 ? 32 - dim / 2 : dim / 4}, new_rotation(dim, 7)};
 	if (codec->train != NULL)
 		train_once(coder);
 	return coder;
@@ -356,8 +369,8 @@ new_scratch(const Coder *coder)
 static uint8_t *
 encode_rows(const Coder *coder, const float *x, uint32_t n)
 {
-	uint8_t    *rows = sample_guarded(coder_row_size(coder) * n);
-	float	   *scratch = new_scratch(coder);
+	uint8_t *rows = sample_guarded(coder_row_size(coder) * n);
+	float   *scratch = new_scratch(coder);
 
 	coder->codec->encode(coder, x, n, rows, scratch);
 	free(scratch);
@@ -367,15 +380,16 @@ encode_rows(const Coder *coder, const float *x, uint32_t n)
 static void *
 new_query(const Coder *coder, const float *q, uint32_t nqueries)
 {
-	return coder->codec->query_prepare(coder, q, nqueries, sample_memory(coder->codec->query_size(coder->shape, nqueries)));
+	return coder->codec->query_prepare(
+		coder, q, nqueries, sample_memory(coder->codec->query_size(coder->shape, nqueries)));
 }
 
 /* The keys of one row, or the largest of several, in the query's slots. */
 static float *
 best_keys(const Coder *coder, const void *query, const uint8_t *rows, uint32_t n)
 {
-	uint32_t	slots = coder->codec->query_slots(query);
-	float	   *best = sample_memory(sizeof(float) * slots);
+	uint32_t slots = coder->codec->query_slots(query);
+	float   *best = sample_memory(sizeof(float) * slots);
 
 	for (uint32_t t = 0; t < slots; t++)
 		best[t] = -INFINITY;
@@ -387,36 +401,36 @@ best_keys(const Coder *coder, const void *query, const uint8_t *rows, uint32_t n
 /* All relative to the lengths of the vectors. */
 typedef struct RowErrors
 {
-	double		decode;			/* root mean square of |x' - x| */
-	double		key;			/* root mean square of the error of a key */
-	double		widest_key;
-	double		exactness;		/* largest difference of a key from that of the decoded token */
-	bool		maxima;			/* one run over all rows gives the largest key */
+	double decode; /* root mean square of |x' - x| */
+	double key;    /* root mean square of the error of a key */
+	double widest_key;
+	double exactness; /* largest difference of a key from that of the decoded token */
+	bool   maxima;    /* one run over all rows gives the largest key */
 } RowErrors;
 
 /* Decode and score n tokens one by one, then in one run. */
 static RowErrors
 row_errors(const Coder *coder, const float *x, uint32_t n, const float *q, uint32_t nqueries)
 {
-	uint32_t	dim = coder->shape.dim;
-	bool		has_add = coder->shape.has_add;
-	size_t		row_size = coder_row_size(coder);
-	uint8_t    *rows = encode_rows(coder, x, n);
-	void	   *query = new_query(coder, q, nqueries);
-	float	   *scratch = new_scratch(coder);
-	float	   *decoded = sample_memory(sizeof(float) * dim);
-	float	   *all = best_keys(coder, query, rows, n);
-	float	   *largest = sample_memory(sizeof(float) * nqueries);
-	RowErrors	errors = {0, 0, 0, 0, true};
+	uint32_t  dim = coder->shape.dim;
+	bool      has_add = coder->shape.has_add;
+	size_t    row_size = coder_row_size(coder);
+	uint8_t  *rows = encode_rows(coder, x, n);
+	void     *query = new_query(coder, q, nqueries);
+	float    *scratch = new_scratch(coder);
+	float    *decoded = sample_memory(sizeof(float) * dim);
+	float    *all = best_keys(coder, query, rows, n);
+	float    *largest = sample_memory(sizeof(float) * nqueries);
+	RowErrors errors = {0, 0, 0, 0, true};
 
 	for (uint32_t t = 0; t < nqueries; t++)
 		largest[t] = -INFINITY;
 	for (uint32_t i = 0; i < n; i++)
 	{
 		const float *token = x + (size_t) i * dim;
-		double		square = inner(token, token, dim);
-		float	   *best = best_keys(coder, query, rows + i * row_size, 1);
-		double		off = 0;
+		double       square = inner(token, token, dim);
+		float       *best = best_keys(coder, query, rows + i * row_size, 1);
+		double       off = 0;
 
 		coder->codec->decode(coder, rows + i * row_size, decoded, scratch);
 		for (uint32_t k = 0; k < dim; k++)
@@ -425,12 +439,13 @@ row_errors(const Coder *coder, const float *x, uint32_t n, const float *q, uint3
 		for (uint32_t t = 0; t < nqueries; t++)
 		{
 			const float *qt = q + (size_t) t * dim;
-			double		lengths = sqrt(inner(qt, qt, dim) * square) + (has_add ? square : 0);
-			double		key = (best[t] - exact_key(qt, token, dim, has_add)) / lengths;
+			double       lengths = sqrt(inner(qt, qt, dim) * square) + (has_add ? square : 0);
+			double       key = (best[t] - exact_key(qt, token, dim, has_add)) / lengths;
 
 			errors.key += key * key / n / nqueries;
 			errors.widest_key = fmax(errors.widest_key, fabs(key));
-			errors.exactness = fmax(errors.exactness, fabs(best[t] - exact_key(qt, decoded, dim, has_add)) / lengths);
+			errors.exactness = fmax(errors.exactness,
+									fabs(best[t] - exact_key(qt, decoded, dim, has_add)) / lengths);
 			largest[t] = fmaxf(largest[t], best[t]);
 		}
 		free(best);
@@ -457,8 +472,8 @@ row_errors(const Coder *coder, const float *x, uint32_t n, const float *q, uint3
 typedef struct CodecBounds
 {
 	const Codec *codec;
-	double		decode;
-	double		exactness;
+	double       decode;
+	double       exactness;
 } CodecBounds;
 
 static const CodecBounds bounds[] = {
@@ -473,21 +488,22 @@ static const CodecBounds bounds[] = {
 static void
 test_rows(const CodecBounds *bound, uint32_t dim, bool has_add, uint32_t nqueries)
 {
-	Coder	   *coder = new_coder(bound->codec, dim, has_add);
-	float	   *x = cloud(37, dim, 0.7f, 1, false);
-	float	   *q = cloud(nqueries, dim, 0.7f, 1, false);
-	RowErrors	errors = row_errors(coder, x, 37, q, nqueries);
-	double		key_bound = 1.5 * bound->decode / sqrt(dim < 4 ? 1 : dim) + bound->exactness;
+	Coder    *coder = new_coder(bound->codec, dim, has_add);
+	float    *x = cloud(37, dim, 0.7f, 1, false);
+	float    *q = cloud(nqueries, dim, 0.7f, 1, false);
+	RowErrors errors = row_errors(coder, x, 37, q, nqueries);
+	double    key_bound = 1.5 * bound->decode / sqrt(dim < 4 ? 1 : dim) + bound->exactness;
 
 	/* For L2 a key is of the distance to the decoded token, which is the shorter the coarser the code. */
 	if (has_add)
 		key_bound += errors.decode * errors.decode / 2;
 
-	tap_ok(errors.decode <= bound->decode && errors.exactness <= bound->exactness && errors.key <= key_bound &&
-		   errors.widest_key <= 6 * key_bound && errors.maxima,
-		   "%s, %u dims, %s: decoded within %.2g, keys within %.2g (%.2g at the most, %.2g off the decoded), maxima of runs",
-		   bound->codec->name, dim, has_add ? "L2" : "inner product", errors.decode, errors.key, errors.widest_key,
-		   errors.exactness);
+	tap_ok(
+		errors.decode <= bound->decode && errors.exactness <= bound->exactness &&
+			errors.key <= key_bound && errors.widest_key <= 6 * key_bound && errors.maxima,
+		"%s, %u dims, %s: decoded within %.2g, keys within %.2g (%.2g at the most, %.2g off the decoded), maxima of runs",
+		bound->codec->name, dim, has_add ? "L2" : "inner product", errors.decode, errors.key,
+		errors.widest_key, errors.exactness);
 	free(q);
 	free(x);
 	free_coder(coder);
@@ -520,12 +536,13 @@ test_row_sizes(const CodecBounds *bound)
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
 	{
-		Coder	   *coder = new_coder(bound->codec, 48, false);
-		float	   *x = cloud(10, 48, 0, sizes[i], false);
-		float	   *q = cloud(3, 48, 0, 1, true);
-		RowErrors	errors = row_errors(coder, x, 10, q, 3);
+		Coder    *coder = new_coder(bound->codec, 48, false);
+		float    *x = cloud(10, 48, 0, sizes[i], false);
+		float    *q = cloud(3, 48, 0, 1, true);
+		RowErrors errors = row_errors(coder, x, 10, q, 3);
 
-		tap_ok(errors.decode <= bound->decode && errors.exactness <= bound->exactness && errors.maxima,
+		tap_ok(errors.decode <= bound->decode && errors.exactness <= bound->exactness &&
+				   errors.maxima,
 			   "%s: tokens of length %g", bound->codec->name, sizes[i]);
 		free(q);
 		free(x);
@@ -537,34 +554,35 @@ test_row_sizes(const CodecBounds *bound)
 static void
 test_hostile_rows(const Codec *codec)
 {
-	const float values[] = {0.0f, -0.0f, 1e-45f, -1e-38f, 1.0f, 3e37f, -3.4e38f};
+	const float    values[] = {0.0f, -0.0f, 1e-45f, -1e-38f, 1.0f, 3e37f, -3.4e38f};
 	const uint32_t dims[] = {1, 33, 48};
 
 	for (size_t d = 0; d < sizeof(dims) / sizeof(dims[0]); d++)
 		for (int has_add = 0; has_add <= 1; has_add++)
 		{
-			uint32_t	dim = dims[d];
-			Coder	   *coder = new_coder(codec, dim, has_add);
-			float	   *q = cloud(1, dim, 0, 1, true);
-			void	   *query = new_query(coder, q, 1);
-			float	   *token = sample_memory(sizeof(float) * dim);
-			bool		good = true;
+			uint32_t dim = dims[d];
+			Coder   *coder = new_coder(codec, dim, has_add);
+			float   *q = cloud(1, dim, 0, 1, true);
+			void    *query = new_query(coder, q, 1);
+			float   *token = sample_memory(sizeof(float) * dim);
+			bool     good = true;
 
 			for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
 			{
-				uint8_t    *row;
-				float	   *best;
+				uint8_t *row;
+				float   *best;
 
 				for (uint32_t k = 0; k < dim; k++)
 					token[k] = values[i];
 				row = encode_rows(coder, token, 1);
 				best = best_keys(coder, query, row, 1);
 				good = good && (fabsf(values[i]) > 1e18f || isfinite(best[0])) &&
-					(values[i] != 0 || best[0] == 0 || codec->train != NULL);
+					   (values[i] != 0 || best[0] == 0 || codec->train != NULL);
 				free(best);
 				sample_guarded_free(row, coder_row_size(coder));
 			}
-			tap_ok(good, "%s, %u dims, %s: zeros score 0, constants are finite", codec->name, dim, has_add ? "L2" : "inner product");
+			tap_ok(good, "%s, %u dims, %s: zeros score 0, constants are finite", codec->name, dim,
+				   has_add ? "L2" : "inner product");
 			free(token);
 			free(query);
 			free(q);
@@ -576,11 +594,11 @@ test_hostile_rows(const Codec *codec)
 static void
 test_no_rows(const Codec *codec)
 {
-	Coder	   *coder = new_coder(codec, 40, true);
-	float	   *q = cloud(5, 40, 0, 1, true);
-	void	   *query = new_query(coder, q, 5);
-	float	   *best = best_keys(coder, query, NULL, 0);
-	bool		untouched = true;
+	Coder *coder = new_coder(codec, 40, true);
+	float *q = cloud(5, 40, 0, 1, true);
+	void  *query = new_query(coder, q, 5);
+	float *best = best_keys(coder, query, NULL, 0);
+	bool   untouched = true;
 
 	for (uint32_t t = 0; t < codec->query_slots(query); t++)
 		untouched = untouched && best[t] == -INFINITY;
@@ -597,22 +615,23 @@ test_nearest_by_l2(const Codec *codec)
 {
 	enum
 	{
-		DIM = 64, TOKENS = 200
+		DIM = 64,
+		TOKENS = 200
 	};
-	Coder	   *coder = new_coder(codec, DIM, true);
-	float	   *x = cloud(TOKENS, DIM, 2.0f, 1, false);
-	uint8_t    *rows = encode_rows(coder, x, TOKENS);
-	uint32_t	right = 0;
+	Coder   *coder = new_coder(codec, DIM, true);
+	float   *x = cloud(TOKENS, DIM, 2.0f, 1, false);
+	uint8_t *rows = encode_rows(coder, x, TOKENS);
+	uint32_t right = 0;
 
 	for (uint32_t i = 0; i < TOKENS; i++)
 	{
-		void	   *query = new_query(coder, x + (size_t) i * DIM, 1);
-		uint32_t	nearest = 0;
-		float		most = -INFINITY;
+		void    *query = new_query(coder, x + (size_t) i * DIM, 1);
+		uint32_t nearest = 0;
+		float    most = -INFINITY;
 
 		for (uint32_t j = 0; j < TOKENS; j++)
 		{
-			float	   *best = best_keys(coder, query, rows + j * coder_row_size(coder), 1);
+			float *best = best_keys(coder, query, rows + j * coder_row_size(coder), 1);
 
 			if (best[0] > most)
 			{
@@ -624,7 +643,8 @@ test_nearest_by_l2(const Codec *codec)
 		right += nearest == i;
 		free(query);
 	}
-	tap_ok(right >= TOKENS * (codec->train != NULL ? 0.9 : 1), "%s, L2: %u of %d tokens are nearest to themselves", codec->name, right, TOKENS);
+	tap_ok(right >= TOKENS * (codec->train != NULL ? 0.9 : 1),
+		   "%s, L2: %u of %d tokens are nearest to themselves", codec->name, right, TOKENS);
 	sample_guarded_free(rows, coder_row_size(coder) * TOKENS);
 	free(x);
 	free_coder(coder);
@@ -634,19 +654,19 @@ test_nearest_by_l2(const Codec *codec)
 static void
 test_same_rows(const Codec *codec)
 {
-	Coder	   *coder = new_coder(codec, 100, true);
-	float	   *x = cloud(60, 100, 0.7f, 1, false);
-	size_t		size = coder_row_size(coder) * 60;
+	Coder       *coder = new_coder(codec, 100, true);
+	float       *x = cloud(60, 100, 0.7f, 1, false);
+	size_t       size = coder_row_size(coder) * 60;
 	const float *codebooks = NULL;
-	uint8_t    *expected;
-	bool		same = true;
+	uint8_t     *expected;
+	bool         same = true;
 
 	kernels_select("scalar");
 	expected = encode_rows(coder, x, 60);
 	for (const char *const *name = kernels_names(); *name != NULL; name++)
 		if (kernels_select(*name))
 		{
-			uint8_t    *rows = encode_rows(coder, x, 60);
+			uint8_t *rows = encode_rows(coder, x, 60);
 
 			if (codec->train != NULL)
 			{
@@ -657,7 +677,8 @@ test_same_rows(const Codec *codec)
 					codebooks = coder->codebooks;
 				else
 				{
-					same = same && memcmp(codebooks, coder->codebooks, sizeof(float) * coder_codebook_floats(coder)) == 0;
+					same = same && memcmp(codebooks, coder->codebooks,
+										  sizeof(float) * coder_codebook_floats(coder)) == 0;
 					free((void *) coder->codebooks);
 				}
 				coder->codebooks = trained;
@@ -677,10 +698,10 @@ test_same_rows(const Codec *codec)
 static void
 test_pq_grouping(void)
 {
-	Coder	   *one = new_coder(&codec_pq, 96, false);
-	float	   *x = cloud(1000, 96, 0.7f, 1, false);
+	Coder       *one = new_coder(&codec_pq, 96, false);
+	float       *x = cloud(1000, 96, 0.7f, 1, false);
 	const float *all;
-	bool		same;
+	bool         same;
 
 	train_coder(one, x, 1000, 1 << 24);
 	all = one->codebooks;
@@ -697,16 +718,16 @@ test_pq_grouping(void)
 static void
 test_pq_hostile_sample(void)
 {
-	const float sizes[] = {0.0f, 1e-30f, 1.0f, 1e6f, 1e30f};
+	const float    sizes[] = {0.0f, 1e-30f, 1.0f, 1e6f, 1e30f};
 	const uint32_t counts[] = {1, 2, 100, 700};
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
 		for (size_t j = 0; j < sizeof(counts) / sizeof(counts[0]); j++)
 		{
-			Coder	   *coder = new_coder(&codec_pq, 33, true);
-			float	   *x = cloud(counts[j], 33, 0.7f, sizes[i], false);
-			RowErrors	errors;
-			bool		finite = true;
+			Coder    *coder = new_coder(&codec_pq, 33, true);
+			float    *x = cloud(counts[j], 33, 0.7f, sizes[i], false);
+			RowErrors errors;
+			bool      finite = true;
 
 			for (uint32_t k = 0; k < counts[j] * 33 && sizes[i] == 0; k++)
 				x[k] = 0;
@@ -717,8 +738,10 @@ test_pq_hostile_sample(void)
 				for (uint32_t k = 0; k < counts[j] * 33; k++)
 					x[k] = 1;
 			errors = row_errors(coder, x, counts[j], x, 1);
-			tap_ok(finite && errors.maxima && (sizes[i] != 1.0f || counts[j] > 256 || errors.decode < 0.002),
-				   "pq trained on %u tokens of size %g: decoded within %.2g", counts[j], sizes[i], errors.decode);
+			tap_ok(finite && errors.maxima &&
+					   (sizes[i] != 1.0f || counts[j] > 256 || errors.decode < 0.002),
+				   "pq trained on %u tokens of size %g: decoded within %.2g", counts[j], sizes[i],
+				   errors.decode);
 			free((void *) coder->codebooks);
 			free(x);
 			free_coder(coder);
@@ -728,15 +751,22 @@ test_pq_hostile_sample(void)
 static void
 test_table(void)
 {
-	CodecShape	shape = {128, true, 32};
+	CodecShape shape = {128, true, 32};
 
-	tap_ok(codec_by_name("sq8") == &codec_sq8 && codec_by_name("flat") == &codec_flat && codec_by_name("bit") == &codec_bit &&
-		   codec_by_name("sq4") == &codec_sq4 && codec_by_name("pq") == &codec_pq, "codecs by name");
-	tap_ok(codec_by_name("none") == NULL && codec_by_name("") == NULL && codec_by_id(0) == NULL, "no codec of other names");
-	tap_ok(codec_by_id(1) == &codec_sq8 && codec_by_id(2) == &codec_flat && codec_by_id(3) == &codec_bit &&
-		   codec_by_id(4) == &codec_sq4 && codec_by_id(5) == &codec_pq, "codecs by number");
-	tap_ok(codec_sq8.row_size(shape) == 136 && codec_flat.row_size(shape) == 516 && codec_bit.row_size(shape) == 0 &&
-		   codec_sq4.row_size(shape) == 72 && codec_pq.row_size(shape) == 36, "row sizes");
+	tap_ok(codec_by_name("sq8") == &codec_sq8 && codec_by_name("flat") == &codec_flat &&
+			   codec_by_name("bit") == &codec_bit && codec_by_name("sq4") == &codec_sq4 &&
+			   codec_by_name("pq") == &codec_pq,
+		   "codecs by name");
+	tap_ok(codec_by_name("none") == NULL && codec_by_name("") == NULL && codec_by_id(0) == NULL,
+		   "no codec of other names");
+	tap_ok(codec_by_id(1) == &codec_sq8 && codec_by_id(2) == &codec_flat &&
+			   codec_by_id(3) == &codec_bit && codec_by_id(4) == &codec_sq4 &&
+			   codec_by_id(5) == &codec_pq,
+		   "codecs by number");
+	tap_ok(codec_sq8.row_size(shape) == 136 && codec_flat.row_size(shape) == 516 &&
+			   codec_bit.row_size(shape) == 0 && codec_sq4.row_size(shape) == 72 &&
+			   codec_pq.row_size(shape) == 36,
+		   "row sizes");
 }
 
 int

@@ -13,24 +13,24 @@
 
 #include "tap.h"
 
-#define MAX_TOKENS	256
-#define MAX_DIM		128
+#define MAX_TOKENS 256
+#define MAX_DIM    128
 
-static float elements[MAX_TOKENS * MAX_DIM];
-static float squares[MAX_TOKENS];
-static float weights[MAX_TOKENS];
-static float group_elements[MAX_TOKENS * MAX_DIM];
-static float group_squares[MAX_TOKENS];
-static float group_weights[MAX_TOKENS];
-static float scratch[MAX_TOKENS * MAX_DIM];
+static float    elements[MAX_TOKENS * MAX_DIM];
+static float    squares[MAX_TOKENS];
+static float    weights[MAX_TOKENS];
+static float    group_elements[MAX_TOKENS * MAX_DIM];
+static float    group_squares[MAX_TOKENS];
+static float    group_weights[MAX_TOKENS];
+static float    scratch[MAX_TOKENS * MAX_DIM];
 static uint32_t slots[4 * MAX_TOKENS];
-static float mean[MAX_DIM];
+static float    mean[MAX_DIM];
 
 /* A normal number, roughly. */
 static float
 noise(void)
 {
-	float		sum = 0;
+	float sum = 0;
 
 	for (int i = 0; i < 12; i++)
 		sum += (float) rand() / RAND_MAX;
@@ -43,7 +43,8 @@ set_token(uint32_t t, uint32_t dim, const float *token, float offset, float spre
 	squares[t] = 0;
 	for (uint32_t k = 0; k < dim; k++)
 	{
-		elements[t * dim + k] = (token != NULL ? token[k] : 0) + offset + spread * noise() / sqrtf((float) dim);
+		elements[t * dim + k] =
+			(token != NULL ? token[k] : 0) + offset + spread * noise() / sqrtf((float) dim);
 		squares[t] += elements[t * dim + k] * elements[t * dim + k];
 	}
 	weights[t] = squares[t] > 0;
@@ -58,7 +59,7 @@ tokens_of(uint32_t count)
 static float
 sum_of(const float *values, uint32_t n)
 {
-	float		sum = 0;
+	float sum = 0;
 
 	for (uint32_t i = 0; i < n; i++)
 		sum += values[i];
@@ -69,7 +70,7 @@ static void
 test_equal(void)
 {
 	WeightedTokens tokens;
-	float		first[8];
+	float          first[8];
 
 	for (uint32_t t = 0; t < 4; t++)
 		set_token(t, 8, NULL, 0, 1);
@@ -81,7 +82,8 @@ test_equal(void)
 	tokens = tokens_of(20);
 	directions_merge_equal(&tokens, 8, slots);
 	tap_ok(tokens.count == 4, "4 tokens, each three times, and 8 zeros: %u distinct", tokens.count);
-	tap_ok(tokens.weights[0] == 3 && sum_of(tokens.weights, tokens.count) == 12, "weights count copies, and no zeros");
+	tap_ok(tokens.weights[0] == 3 && sum_of(tokens.weights, tokens.count) == 12,
+		   "weights count copies, and no zeros");
 	tap_ok(memcmp(tokens.tokens, first, sizeof(first)) == 0, "the first stays in front");
 
 	for (uint32_t t = 0; t < 5; t++)
@@ -93,7 +95,8 @@ test_equal(void)
 
 /* As users-b61.py makes [MASK] tokens: of given ones, with noise. */
 static uint32_t
-group_masked(uint32_t dim, uint32_t distinct, uint32_t count, float offset, float spread, float length)
+group_masked(uint32_t dim, uint32_t distinct, uint32_t count, float offset, float spread,
+			 float length)
 {
 	WeightedTokens tokens;
 	WeightedTokens groups = {0, group_elements, group_squares, group_weights};
@@ -107,7 +110,8 @@ group_masked(uint32_t dim, uint32_t distinct, uint32_t count, float offset, floa
 		set_token(t, dim, elements + (t % distinct) * dim, 0, spread);
 	tokens = tokens_of(count);
 	directions_group(&tokens, &space, scratch, &groups);
-	tap_ok(fabsf(sum_of(groups.weights, groups.count) - count) < 1e-3f, "%u tokens, offset %g: weights add up to %g", count, offset,
+	tap_ok(fabsf(sum_of(groups.weights, groups.count) - count) < 1e-3f,
+		   "%u tokens, offset %g: weights add up to %g", count, offset,
 		   sum_of(groups.weights, groups.count));
 	return groups.count;
 }
@@ -115,7 +119,7 @@ group_masked(uint32_t dim, uint32_t distinct, uint32_t count, float offset, floa
 static void
 test_groups(void)
 {
-	uint32_t	n;
+	uint32_t n;
 
 	n = group_masked(128, 5, 32, 0, .5f, 1);
 	tap_ok(n == 5, "27 near copies of 5 tokens: %u directions", n);
@@ -135,9 +139,9 @@ static void
 test_mean(void)
 {
 	static const float pair[] = {1, 0, .6f, .8f};
-	WeightedTokens tokens = tokens_of(2);
-	WeightedTokens groups = {0, group_elements, group_squares, group_weights};
-	DirectionSpace space = {2, mean, 1};
+	WeightedTokens     tokens = tokens_of(2);
+	WeightedTokens     groups = {0, group_elements, group_squares, group_weights};
+	DirectionSpace     space = {2, mean, 1};
 
 	memset(mean, 0, sizeof(mean));
 	memcpy(elements, pair, sizeof(pair));
@@ -150,7 +154,8 @@ test_mean(void)
 	elements[3] = .28f;
 	directions_group(&tokens, &space, scratch, &groups);
 	tap_ok(groups.count == 1 && groups.weights[0] == 4, "a cosine of .96 does");
-	tap_ok(fabsf(groups.tokens[0] - .99f) < 1e-6f && fabsf(groups.tokens[1] - .07f) < 1e-6f, "their mean is weighted");
+	tap_ok(fabsf(groups.tokens[0] - .99f) < 1e-6f && fabsf(groups.tokens[1] - .07f) < 1e-6f,
+		   "their mean is weighted");
 	tap_ok(fabsf(groups.squares[0] - (.99f * .99f + .07f * .07f)) < 1e-6f, "and so is its length");
 }
 

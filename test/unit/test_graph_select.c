@@ -11,16 +11,16 @@
 #include "sample.h"
 
 #define MAX_WIDTH 512
-#define MAX_ROWS 100
+#define MAX_ROWS  100
 
-static float vectors[MAX_ROWS * MAX_WIDTH];
+static float          vectors[MAX_ROWS * MAX_WIDTH];
 static GraphCandidate candidates[MAX_ROWS];
-static uint32_t chosen[MAX_ROWS];
+static uint32_t       chosen[MAX_ROWS];
 
 static double
 exact_distance(const float *a, const float *b, uint32_t width)
 {
-	double		sum = 0;
+	double sum = 0;
 
 	for (uint32_t k = 0; k < width; k++)
 		sum += ((double) a[k] - b[k]) * ((double) a[k] - b[k]);
@@ -32,17 +32,18 @@ test_arithmetic(void)
 {
 	for (uint32_t dim = 1; dim <= MAX_WIDTH; dim = dim * 2 + 1)
 	{
-		uint32_t	width = graph_width(dim);
+		uint32_t     width = graph_width(dim);
 		const float *a = vectors;
 		const float *b = vectors + width;
-		double		dot = 0;
+		double       dot = 0;
 
 		for (uint32_t k = 0; k < 2 * width; k++)
 			vectors[k] = k % width < dim ? sample_float(SAMPLE_ORDINARY) : 0;
 		for (uint32_t k = 0; k < width; k++)
 			dot += (double) a[k] * b[k];
 		tap_ok(fabs(graph_dot(a, b, width) - dot) < 1e-4, "inner product of %u dims", dim);
-		tap_ok(fabs(graph_distance(a, b, width) - exact_distance(a, b, width)) < 1e-3, "distance of %u dims", dim);
+		tap_ok(fabs(graph_distance(a, b, width) - exact_distance(a, b, width)) < 1e-3,
+			   "distance of %u dims", dim);
 	}
 }
 
@@ -53,14 +54,15 @@ sort_from_origin(uint32_t n, uint32_t width)
 	static const float origin[MAX_WIDTH];
 
 	for (uint32_t i = 0; i < n; i++)
-		candidates[i] = (GraphCandidate) {i, graph_distance(origin, vectors + (size_t) i * width, width)};
+		candidates[i] =
+			(GraphCandidate) {i, graph_distance(origin, vectors + (size_t) i * width, width)};
 	graph_sort_candidates(candidates, n);
 }
 
 static void
 test_order(void)
 {
-	bool		sorted = true;
+	bool sorted = true;
 
 	candidates[0] = (GraphCandidate) {3, 2.0f};
 	candidates[1] = (GraphCandidate) {2, 1.0f};
@@ -76,10 +78,10 @@ test_order(void)
 static void
 test_choice(uint32_t n, uint32_t limit, SampleKind kind)
 {
-	uint32_t	width = 32;
-	uint32_t	nchosen;
-	bool		apart = true;
-	bool		ordered = true;
+	uint32_t width = 32;
+	uint32_t nchosen;
+	bool     apart = true;
+	bool     ordered = true;
 
 	for (uint32_t k = 0; k < n * width; k++)
 		vectors[k] = sample_float(kind);
@@ -92,8 +94,9 @@ test_choice(uint32_t n, uint32_t limit, SampleKind kind)
 
 		ordered &= chosen[i] < n && (i == 0 || chosen[i] > chosen[i - 1]);
 		for (uint32_t j = 0; j < i; j++)
-			apart &= graph_distance(vectors + c->row * width, vectors + candidates[chosen[j]].row * width, width)
-				>= c->distance / 2;
+			apart &= graph_distance(vectors + c->row * width,
+									vectors + candidates[chosen[j]].row * width,
+									width) >= c->distance / 2;
 	}
 	tap_ok(nchosen >= 1 && nchosen <= limit && chosen[0] == 0 && ordered && apart,
 		   "choice of %u among %u candidates, %s: %u", limit, n, sample_names[kind], nchosen);
@@ -108,8 +111,8 @@ test_shadow(void)
 	for (uint32_t i = 0; i < 4; i++)
 		memcpy(vectors + i * 16, points[i], sizeof(points[i]));
 	sort_from_origin(4, 16);
-	tap_ok(graph_select_neighbours(vectors, 16, candidates, 4, 4, chosen) == 3 &&
-		   chosen[0] == 0 && chosen[1] == 2 && chosen[2] == 3,
+	tap_ok(graph_select_neighbours(vectors, 16, candidates, 4, 4, chosen) == 3 && chosen[0] == 0 &&
+			   chosen[1] == 2 && chosen[2] == 3,
 		   "a candidate behind a chosen one is passed over");
 	tap_ok(graph_select_neighbours(vectors, 16, candidates, 0, 4, chosen) == 0, "no candidates");
 }

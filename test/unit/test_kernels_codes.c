@@ -13,8 +13,8 @@
 
 #define MAX_SETS 16
 static const KernelOps *sets[MAX_SETS];
-static bool agreed[MAX_SETS];
-static int	nsets;
+static bool             agreed[MAX_SETS];
+static int              nsets;
 
 static void
 find_sets(void)
@@ -77,7 +77,7 @@ same_floats(const float *expected, const float *got, size_t n, const char *what)
 static float *
 lowest(size_t n)
 {
-	float	   *best = sample_memory(n * sizeof(float));
+	float *best = sample_memory(n * sizeof(float));
 
 	for (size_t i = 0; i < n; i++)
 		best[i] = -INFINITY;
@@ -93,9 +93,9 @@ lowest(size_t n)
 static uint8_t *
 sq8_random_rows(uint32_t nrows, uint32_t dim, bool has_add, SampleKind kind)
 {
-	size_t		row_size = kernel_sq8_row_size(dim, has_add);
-	uint8_t    *memory = sample_guarded(nrows * row_size);
-	float	   *token = sample_floats(kind, dim);
+	size_t   row_size = kernel_sq8_row_size(dim, has_add);
+	uint8_t *memory = sample_guarded(nrows * row_size);
+	float   *token = sample_floats(kind, dim);
 
 	for (uint32_t i = 0; i < nrows; i++)
 	{
@@ -114,8 +114,8 @@ sq8_random_rows(uint32_t nrows, uint32_t dim, bool has_add, SampleKind kind)
 static bool
 maxima_of_keys(const float *keys, uint32_t nrows, uint32_t nslots, const float *best)
 {
-	float	   *largest = lowest(nslots);
-	bool		same;
+	float *largest = lowest(nslots);
+	bool   same;
 
 	for (uint32_t i = 0; i < nrows; i++)
 	{
@@ -135,33 +135,35 @@ static bool sq8_keys_are_maxima = true;
 static void
 check_sq8(uint32_t ntokens, uint32_t nrows, uint32_t dim, bool has_add, SampleKind kind)
 {
-	float	   *tokens = sample_floats(kind, (size_t) ntokens * dim);
-	KernelSq8Query *q = kernel_sq8_pack(sample_memory(kernel_sq8_query_size(ntokens, dim)), tokens, ntokens, dim);
-	uint8_t    *rows = sq8_random_rows(nrows, dim, has_add, kind);
-	size_t		row_size = kernel_sq8_row_size(dim, has_add);
-	uint32_t	nslots = kernel_sq8_slots(q);
-	size_t		nkeys = (size_t) nrows * nslots;
-	float	   *expected = lowest(nslots);
-	float	   *expected_keys = sample_guarded(nkeys * sizeof(float));
+	float          *tokens = sample_floats(kind, (size_t) ntokens * dim);
+	KernelSq8Query *q =
+		kernel_sq8_pack(sample_memory(kernel_sq8_query_size(ntokens, dim)), tokens, ntokens, dim);
+	uint8_t *rows = sq8_random_rows(nrows, dim, has_add, kind);
+	size_t   row_size = kernel_sq8_row_size(dim, has_add);
+	uint32_t nslots = kernel_sq8_slots(q);
+	size_t   nkeys = (size_t) nrows * nslots;
+	float   *expected = lowest(nslots);
+	float   *expected_keys = sample_guarded(nkeys * sizeof(float));
 
 	set_case(ntokens, nrows, dim);
 	sets[0]->sq8_rows(q, rows, nrows, has_add, expected);
 	sets[0]->sq8_keys(q, rows, nrows, has_add, expected_keys);
 	for (int i = 1; i < nsets; i++)
 	{
-		float	   *got = lowest(nslots);
-		float	   *keys = sample_guarded(nkeys * sizeof(float));
-		uint32_t	split = nrows / 3;
+		float   *got = lowest(nslots);
+		float   *keys = sample_guarded(nkeys * sizeof(float));
+		uint32_t split = nrows / 3;
 
 		sets[i]->sq8_rows(q, rows, split, has_add, got);
 		sets[i]->sq8_rows(q, rows + split * row_size, nrows - split, has_add, got);
 		sets[i]->sq8_keys(q, rows, nrows, has_add, keys);
 		agreed[i] = same_floats(expected, got, nslots, "sq8 best") &&
-			same_floats(expected_keys, keys, nkeys, "sq8 keys") && agreed[i];
+					same_floats(expected_keys, keys, nkeys, "sq8 keys") && agreed[i];
 		sample_guarded_free(keys, nkeys * sizeof(float));
 		free(got);
 	}
-	sq8_keys_are_maxima = sq8_keys_are_maxima && maxima_of_keys(expected_keys, nrows, nslots, expected);
+	sq8_keys_are_maxima =
+		sq8_keys_are_maxima && maxima_of_keys(expected_keys, nrows, nslots, expected);
 	sample_guarded_free(expected_keys, nkeys * sizeof(float));
 	free(expected);
 	sample_guarded_free(rows, nrows * row_size);
@@ -178,12 +180,14 @@ test_sq8(void)
 	for (uint32_t ntokens = 1; ntokens <= 40; ntokens++)
 	{
 		for (uint32_t nrows = 0; nrows <= 40; nrows++)
-			check_sq8(ntokens, nrows, sample_range(1, 70), sample_range(0, 1), (SampleKind) sample_range(0, SAMPLE_KINDS - 1));
+			check_sq8(ntokens, nrows, sample_range(1, 70), sample_range(0, 1),
+					  (SampleKind) sample_range(0, SAMPLE_KINDS - 1));
 	}
 	for (uint32_t dim = 1; dim <= 140; dim++)
 	{
 		for (int kind = 0; kind < SAMPLE_KINDS; kind++)
-			check_sq8(sample_range(1, 40), sample_range(1, 40), dim, sample_range(0, 1), (SampleKind) kind);
+			check_sq8(sample_range(1, 40), sample_range(1, 40), dim, sample_range(0, 1),
+					  (SampleKind) kind);
 	}
 	for (size_t i = 0; i < sizeof(large) / sizeof(large[0]); i++)
 	{
@@ -200,14 +204,14 @@ static bool sq8_queries_agree = true;
 static void
 check_sq8_rows(uint32_t ntokens, uint32_t dim, bool has_add, SampleKind kind)
 {
-	size_t		row_size = kernel_sq8_row_size(dim, has_add);
-	float	   *tokens = sample_floats(kind, (size_t) ntokens * dim);
-	uint8_t    *expected = sample_guarded(ntokens * row_size);
+	size_t          row_size = kernel_sq8_row_size(dim, has_add);
+	float          *tokens = sample_floats(kind, (size_t) ntokens * dim);
+	uint8_t        *expected = sample_guarded(ntokens * row_size);
 	const uint8_t **rows = sample_memory(ntokens * sizeof(uint8_t *));
-	size_t		size = kernel_sq8_query_size(ntokens, dim);
+	size_t          size = kernel_sq8_query_size(ntokens, dim);
 	KernelSq8Query *q = kernel_sq8_pack(sample_memory(size), tokens, ntokens, dim);
 	KernelSq8Query *from_rows;
-	bool		same = true;
+	bool            same = true;
 
 	set_case(ntokens, 0, dim);
 	for (uint32_t i = 0; i < ntokens; i++)
@@ -217,19 +221,21 @@ check_sq8_rows(uint32_t ntokens, uint32_t dim, bool has_add, SampleKind kind)
 	}
 	for (int s = 1; s < nsets; s++)
 	{
-		uint8_t    *row = sample_guarded(row_size);
+		uint8_t *row = sample_guarded(row_size);
 
 		for (uint32_t i = 0; i < ntokens; i++)
 		{
 			sets[s]->sq8_encode(tokens + (size_t) i * dim, dim, has_add, 0.5f, row);
 			agreed[s] = agreed[s] && memcmp(row, rows[i], row_size) == 0 &&
-				same_float(sets[0]->sq8_squared(row, dim, has_add), sets[s]->sq8_squared(row, dim, has_add));
+						same_float(sets[0]->sq8_squared(row, dim, has_add),
+								   sets[s]->sq8_squared(row, dim, has_add));
 		}
 		sample_guarded_free(row, row_size);
 	}
 	from_rows = kernel_sq8_pack_rows(sample_memory(size), rows, ntokens, dim, has_add);
 	for (uint32_t slot = 0; slot < kernel_sq8_slots(q); slot++)
-		same = same && q->correction[slot] == from_rows->correction[slot] && same_float(q->scale[slot], from_rows->scale[slot]);
+		same = same && q->correction[slot] == from_rows->correction[slot] &&
+			   same_float(q->scale[slot], from_rows->scale[slot]);
 	same = same && memcmp(q->pack, from_rows->pack, (size_t) kernel_sq8_slots(q) * q->dim4) == 0;
 	sq8_queries_agree = sq8_queries_agree && same;
 	free(from_rows);
@@ -243,11 +249,11 @@ check_sq8_rows(uint32_t ntokens, uint32_t dim, bool has_add, SampleKind kind)
 static bool
 squared_is_of_decoded(uint32_t dim, bool has_add)
 {
-	float	   *token = sample_floats(SAMPLE_ORDINARY, dim);
-	float	   *decoded = sample_memory(dim * sizeof(float));
-	uint8_t    *row = sample_memory(kernel_sq8_row_size(dim, has_add));
-	double		squared = 0;
-	double		got;
+	float   *token = sample_floats(SAMPLE_ORDINARY, dim);
+	float   *decoded = sample_memory(dim * sizeof(float));
+	uint8_t *row = sample_memory(kernel_sq8_row_size(dim, has_add));
+	double   squared = 0;
+	double   got;
 
 	sets[0]->sq8_encode(token, dim, has_add, 0, row);
 	kernel_sq8_decode(row, dim, has_add, decoded);
@@ -263,7 +269,7 @@ squared_is_of_decoded(uint32_t dim, bool has_add)
 static void
 test_sq8_encoding(void)
 {
-	bool		squared = true;
+	bool squared = true;
 
 	begin();
 	for (uint32_t dim = 1; dim <= 140; dim++)
@@ -282,30 +288,30 @@ test_sq8_encoding(void)
 static void
 check_keys(uint32_t nrows, uint32_t nslots, SampleKind kind)
 {
-	size_t		nkeys = (size_t) nrows * nslots;
-	float	   *keys = sample_floats(kind, nkeys > 0 ? nkeys : 1);
-	float	   *least = sample_floats(kind, nslots);
-	float	   *largest = sample_floats(kind, nslots);
-	uint32_t   *rows = sample_memory((nrows + 1) * sizeof(uint32_t));
+	size_t    nkeys = (size_t) nrows * nslots;
+	float    *keys = sample_floats(kind, nkeys > 0 ? nkeys : 1);
+	float    *least = sample_floats(kind, nslots);
+	float    *largest = sample_floats(kind, nslots);
+	uint32_t *rows = sample_memory((nrows + 1) * sizeof(uint32_t));
 
 	set_case(nslots, nrows, 0);
 	for (uint32_t slot = 0; slot < nslots && sample_range(0, 1); slot++)
-		least[slot] = INFINITY;	/* few rows reach */
+		least[slot] = INFINITY; /* few rows reach */
 	for (int s = 0; s < nsets; s++)
 	{
-		float	   *raised = sample_memory(nslots * sizeof(float));
-		uint32_t	n = sets[s]->keys_at_least(keys, nrows, nslots, least, rows);
-		uint32_t	expected = 0;
+		float   *raised = sample_memory(nslots * sizeof(float));
+		uint32_t n = sets[s]->keys_at_least(keys, nrows, nslots, least, rows);
+		uint32_t expected = 0;
 
 		memcpy(raised, largest, nslots * sizeof(float));
 		sets[s]->keys_max(keys, nrows, nslots, raised);
 		for (uint32_t row = 0; row < nrows; row++)
 		{
-			bool		reaches = false;
+			bool reaches = false;
 
 			for (uint32_t slot = 0; slot < nslots; slot++)
 			{
-				float		key = keys[(size_t) row * nslots + slot];
+				float key = keys[(size_t) row * nslots + slot];
 
 				reaches = reaches || !(key < least[slot]);
 				agreed[s] = agreed[s] && !(key > raised[slot]);
@@ -317,7 +323,7 @@ check_keys(uint32_t nrows, uint32_t nslots, SampleKind kind)
 		agreed[s] = agreed[s] && expected == n;
 		for (uint32_t slot = 0; slot < nslots; slot++)
 		{
-			bool		from_keys = same_float(raised[slot], largest[slot]);
+			bool from_keys = same_float(raised[slot], largest[slot]);
 
 			for (uint32_t row = 0; row < nrows; row++)
 				from_keys = from_keys || keys[(size_t) row * nslots + slot] == raised[slot];
@@ -347,11 +353,11 @@ test_keys(void)
 static void
 test_sq8_extremes(void)
 {
-	const uint32_t dim = 16000;
-	float	   *token = sample_memory(2 * dim * sizeof(float));
-	uint8_t    *row = sample_memory(kernel_sq8_row_size(dim, false));
+	const uint32_t  dim = 16000;
+	float          *token = sample_memory(2 * dim * sizeof(float));
+	uint8_t        *row = sample_memory(kernel_sq8_row_size(dim, false));
 	KernelSq8Query *q;
-	bool		exact = true;
+	bool            exact = true;
 
 	for (uint32_t k = 0; k < 2 * dim; k++)
 		token[k] = k < dim ? 127.0f : -127.0f;
@@ -359,7 +365,7 @@ test_sq8_extremes(void)
 	kernels->sq8_encode(token, dim, false, 0, row);
 	for (int i = 0; i < nsets; i++)
 	{
-		float	   *best = lowest(16);
+		float *best = lowest(16);
 
 		sets[i]->sq8_rows(q, row, 1, false, best);
 		exact = exact && best[0] == 16129.0f * dim && best[1] == -16129.0f * dim;
@@ -375,7 +381,7 @@ test_sq8_extremes(void)
 static double
 sq8_bound(const float *a, const float *b, uint32_t dim, double scale_a, double scale_b)
 {
-	double		bound = 0;
+	double bound = 0;
 
 	for (uint32_t k = 0; k < dim; k++)
 		bound += fabs(a[k]) * scale_b / 2 + fabs(b[k]) * scale_a / 2 + scale_a * scale_b / 4;
@@ -385,19 +391,20 @@ sq8_bound(const float *a, const float *b, uint32_t dim, double scale_a, double s
 static void
 test_sq8_error(void)
 {
-	bool		within = true;
-	bool		decodes = true;
+	bool within = true;
+	bool decodes = true;
 
 	for (uint32_t dim = 1; dim <= 200; dim++)
 	{
-		float	   *q = sample_floats(SAMPLE_ORDINARY, dim);
-		float	   *d = sample_floats(SAMPLE_ORDINARY, dim);
-		float	   *decoded = sample_memory(dim * sizeof(float));
-		float	   *best = lowest(16);
-		uint8_t    *row = sample_memory(kernel_sq8_row_size(dim, true));
-		KernelSq8Query *packed = kernel_sq8_pack(sample_memory(kernel_sq8_query_size(1, dim)), q, 1, dim);
-		double		exact = 0.25;
-		float		scale;
+		float          *q = sample_floats(SAMPLE_ORDINARY, dim);
+		float          *d = sample_floats(SAMPLE_ORDINARY, dim);
+		float          *decoded = sample_memory(dim * sizeof(float));
+		float          *best = lowest(16);
+		uint8_t        *row = sample_memory(kernel_sq8_row_size(dim, true));
+		KernelSq8Query *packed =
+			kernel_sq8_pack(sample_memory(kernel_sq8_query_size(1, dim)), q, 1, dim);
+		double exact = 0.25;
+		float  scale;
 
 		kernels->sq8_encode(d, dim, true, 0.25f, row);
 		memcpy(&scale, row, sizeof(scale));
@@ -424,26 +431,26 @@ test_sq8_error(void)
 static void
 test_sq4_unpack(void)
 {
-	bool		laid_out = true;
+	bool laid_out = true;
 
 	begin();
 	for (uint32_t i = 0; i < 400; i++)
 	{
-		uint32_t	dim = 32 * sample_range(1, 40);
-		uint32_t	nrows = sample_range(0, 5);
-		bool		has_add = sample_range(0, 1);
-		size_t		header = has_add ? 8 : 4;
-		size_t		in_size = nrows * kernel_sq4_row_size(dim, has_add);
-		size_t		out_size = nrows * kernel_sq8_row_size(dim, has_add);
-		uint8_t    *rows = sample_guarded(in_size);
-		uint8_t    *expected = sample_guarded(out_size);
+		uint32_t dim = 32 * sample_range(1, 40);
+		uint32_t nrows = sample_range(0, 5);
+		bool     has_add = sample_range(0, 1);
+		size_t   header = has_add ? 8 : 4;
+		size_t   in_size = nrows * kernel_sq4_row_size(dim, has_add);
+		size_t   out_size = nrows * kernel_sq8_row_size(dim, has_add);
+		uint8_t *rows = sample_guarded(in_size);
+		uint8_t *expected = sample_guarded(out_size);
 
 		for (size_t j = 0; j < in_size; j++)
 			rows[j] = (uint8_t) sample_bits();
 		sets[0]->sq4_unpack(rows, nrows, dim, has_add, expected);
 		for (int s = 1; s < nsets; s++)
 		{
-			uint8_t    *got = sample_guarded(out_size);
+			uint8_t *got = sample_guarded(out_size);
 
 			sets[s]->sq4_unpack(rows, nrows, dim, has_add, got);
 			agreed[s] = agreed[s] && memcmp(expected, got, out_size) == 0;
@@ -451,8 +458,8 @@ test_sq4_unpack(void)
 		}
 		if (nrows > 0)
 			laid_out = laid_out && memcmp(rows, expected, header) == 0 &&
-				expected[header + 7] == kernel_sq4_levels[rows[header + 7] & 15] &&
-				expected[header + dim / 2 + 7] == kernel_sq4_levels[rows[header + 7] >> 4];
+					   expected[header + 7] == kernel_sq4_levels[rows[header + 7] & 15] &&
+					   expected[header + dim / 2 + 7] == kernel_sq4_levels[rows[header + 7] >> 4];
 		sample_guarded_free(expected, out_size);
 		sample_guarded_free(rows, in_size);
 	}
@@ -468,16 +475,19 @@ test_sq4_unpack(void)
 static void
 check_pq(uint32_t ntokens, uint32_t nrows, uint32_t m, bool has_add, SampleKind kind)
 {
-	KernelPqQuery *q = kernel_pq_lay_out(sample_memory(kernel_pq_query_size(ntokens, m)), ntokens, m);
-	size_t		row_size = kernel_pq_row_size(m, has_add);
-	uint8_t    *rows = sample_guarded(nrows * row_size);
-	float	   *expected = lowest(kernel_pq_slots(q));
+	KernelPqQuery *q =
+		kernel_pq_lay_out(sample_memory(kernel_pq_query_size(ntokens, m)), ntokens, m);
+	size_t   row_size = kernel_pq_row_size(m, has_add);
+	uint8_t *rows = sample_guarded(nrows * row_size);
+	float   *expected = lowest(kernel_pq_slots(q));
 
-	for (float *entry = q->tables; entry < kernel_pq_table(q, q->ngroups - 1, 0) + (size_t) m * PQ_CENTROIDS * q->last_lanes; entry++)
+	for (float *entry = q->tables;
+		 entry < kernel_pq_table(q, q->ngroups - 1, 0) + (size_t) m * PQ_CENTROIDS * q->last_lanes;
+		 entry++)
 		*entry = sample_float(kind);
 	for (uint32_t i = 0; i < nrows; i++)
 	{
-		float		add = sample_float(kind);
+		float add = sample_float(kind);
 
 		for (size_t j = 0; j < row_size; j++)
 			rows[i * row_size + j] = (uint8_t) sample_bits();
@@ -488,8 +498,8 @@ check_pq(uint32_t ntokens, uint32_t nrows, uint32_t m, bool has_add, SampleKind 
 	sets[0]->pq_rows(q, rows, nrows, has_add, expected);
 	for (int i = 1; i < nsets; i++)
 	{
-		float	   *got = lowest(kernel_pq_slots(q));
-		uint32_t	split = nrows / 3;
+		float   *got = lowest(kernel_pq_slots(q));
+		uint32_t split = nrows / 3;
 
 		sets[i]->pq_rows(q, rows, split, has_add, got);
 		sets[i]->pq_rows(q, rows + split * row_size, nrows - split, has_add, got);
@@ -507,7 +517,8 @@ test_pq(void)
 	begin();
 	for (uint32_t ntokens = 1; ntokens <= 40; ntokens++)
 		for (uint32_t nrows = 0; nrows <= 12; nrows += 3)
-			check_pq(ntokens, nrows, sample_range(1, 9), sample_range(0, 1), (SampleKind) sample_range(0, SAMPLE_KINDS - 1));
+			check_pq(ntokens, nrows, sample_range(1, 9), sample_range(0, 1),
+					 (SampleKind) sample_range(0, SAMPLE_KINDS - 1));
 	for (uint32_t m = 1; m <= 40; m++)
 		check_pq(sample_range(1, 20), sample_range(1, 20), m, sample_range(0, 1), SAMPLE_ORDINARY);
 	report("pq rows");
@@ -522,18 +533,18 @@ test_pq(void)
 static uint8_t *
 sketch_random_blocks(uint32_t nblocks, uint32_t dim, bool has_add, SampleKind kind)
 {
-	size_t		block_size = kernel_sketch_block_size(dim, has_add);
-	uint8_t    *memory = sample_guarded(nblocks * block_size);
+	size_t   block_size = kernel_sketch_block_size(dim, has_add);
+	uint8_t *memory = sample_guarded(nblocks * block_size);
 
 	for (size_t i = 0; i < nblocks * block_size; i++)
 		memory[i] = (uint8_t) sample_bits();
 	for (uint32_t b = 0; b < nblocks; b++)
 	{
-		uint8_t    *halves = memory + b * block_size + (size_t) dim * 2;
+		uint8_t *halves = memory + b * block_size + (size_t) dim * 2;
 
 		for (size_t i = 0; i < block_size - (size_t) dim * 2; i += 2)
 		{
-			uint16_t	half = kernel_float_to_half(sample_float(kind));
+			uint16_t half = kernel_float_to_half(sample_float(kind));
 
 			memcpy(halves + i, &half, sizeof(half));
 		}
@@ -544,16 +555,16 @@ sketch_random_blocks(uint32_t nblocks, uint32_t dim, bool has_add, SampleKind ki
 static void
 check_sketch(uint32_t ntokens, uint32_t nblocks, uint32_t dim, bool has_add, SampleKind kind)
 {
-	float	   *rotated = sample_floats(kind, (size_t) ntokens * dim);
-	float	   *constant = sample_floats(kind, ntokens);
-	KernelSketchQuery *q = kernel_sketch_pack(sample_memory(kernel_sketch_query_size(ntokens, dim)), rotated, constant,
-											  ntokens, dim, has_add);
-	uint8_t    *blocks = sketch_random_blocks(nblocks, dim, has_add, kind);
-	size_t		nstates = (size_t) ntokens * SKETCH_BLOCK_TOKENS;
-	float	   *expected = lowest(nstates);
-	float	   *expected_best = lowest(ntokens);
-	float		scores[2][SKETCH_BLOCK_TOKENS];
-	uint32_t	token = sample_range(0, ntokens - 1);
+	float             *rotated = sample_floats(kind, (size_t) ntokens * dim);
+	float             *constant = sample_floats(kind, ntokens);
+	KernelSketchQuery *q = kernel_sketch_pack(sample_memory(kernel_sketch_query_size(ntokens, dim)),
+											  rotated, constant, ntokens, dim, has_add);
+	uint8_t           *blocks = sketch_random_blocks(nblocks, dim, has_add, kind);
+	size_t             nstates = (size_t) ntokens * SKETCH_BLOCK_TOKENS;
+	float             *expected = lowest(nstates);
+	float             *expected_best = lowest(ntokens);
+	float              scores[2][SKETCH_BLOCK_TOKENS];
+	uint32_t           token = sample_range(0, ntokens - 1);
 
 	set_case(ntokens, nblocks, dim);
 	sets[0]->sketch_blocks(q, blocks, nblocks, expected);
@@ -561,15 +572,16 @@ check_sketch(uint32_t ntokens, uint32_t nblocks, uint32_t dim, bool has_add, Sam
 	sets[0]->sketch_scores(q, token, blocks, scores[0]);
 	for (int i = 1; i < nsets; i++)
 	{
-		float	   *got = lowest(nstates);
-		float	   *best = lowest(ntokens);
+		float *got = lowest(nstates);
+		float *best = lowest(ntokens);
 
 		sets[i]->sketch_blocks(q, blocks, nblocks, got);
 		sets[i]->sketch_finish(q, got, best);
 		sets[i]->sketch_scores(q, token, blocks, scores[1]);
 		agreed[i] = same_floats(expected, got, nstates, "sketch state") &&
-			same_floats(expected_best, best, ntokens, "sketch best") &&
-			same_floats(scores[0], scores[1], SKETCH_BLOCK_TOKENS, "sketch scores") && agreed[i];
+					same_floats(expected_best, best, ntokens, "sketch best") &&
+					same_floats(scores[0], scores[1], SKETCH_BLOCK_TOKENS, "sketch scores") &&
+					agreed[i];
 		free(got);
 		free(best);
 	}
@@ -588,12 +600,14 @@ test_sketch(void)
 	for (uint32_t ntokens = 1; ntokens <= 40; ntokens++)
 	{
 		for (uint32_t nblocks = 1; nblocks <= 6; nblocks++)
-			check_sketch(ntokens, nblocks, 32 * sample_range(1, 9), sample_range(0, 1), SAMPLE_ORDINARY);
+			check_sketch(ntokens, nblocks, 32 * sample_range(1, 9), sample_range(0, 1),
+						 SAMPLE_ORDINARY);
 	}
 	for (int kind = 0; kind < SAMPLE_KINDS; kind++)
 	{
 		for (uint32_t dim = 32; dim <= 512; dim += 32)
-			check_sketch(sample_range(1, 20), sample_range(1, 4), dim, sample_range(0, 1), (SampleKind) kind);
+			check_sketch(sample_range(1, 20), sample_range(1, 4), dim, sample_range(0, 1),
+						 (SampleKind) kind);
 	}
 	check_sketch(3, 2, 768, true, SAMPLE_ORDINARY);
 	check_sketch(3, 2, 1024, false, SAMPLE_ORDINARY);
@@ -609,18 +623,20 @@ test_sketch_finish(void)
 	for (uint32_t ntokens = 1; ntokens <= 40; ntokens++)
 	{
 		KernelSketchQuery q = {.ntokens = ntokens};
-		size_t		nstates = (size_t) ntokens * SKETCH_BLOCK_TOKENS;
-		float	   *state = sample_guarded(nstates * sizeof(float));
-		float	   *expected = lowest(ntokens);
+		size_t            nstates = (size_t) ntokens * SKETCH_BLOCK_TOKENS;
+		float            *state = sample_guarded(nstates * sizeof(float));
+		float            *expected = lowest(ntokens);
 
 		for (size_t i = 0; i < nstates; i++)
-			state[i] = ntokens % 3 == 0 ? sample_float(SAMPLE_MIXED) :
-				sample_range(0, 20) > 0 ? -INFINITY : sample_range(0, 1) ? -0.0f : 0.0f;
+			state[i] = ntokens % 3 == 0          ? sample_float(SAMPLE_MIXED)
+					   : sample_range(0, 20) > 0 ? -INFINITY
+					   : sample_range(0, 1)      ? -0.0f
+												 : 0.0f;
 		set_case(ntokens, 0, 0);
 		sets[0]->sketch_finish(&q, state, expected);
 		for (int i = 1; i < nsets; i++)
 		{
-			float	   *got = lowest(ntokens);
+			float *got = lowest(ntokens);
 
 			sets[i]->sketch_finish(&q, state, got);
 			agreed[i] = same_floats(expected, got, ntokens, "finish") && agreed[i];
@@ -636,23 +652,24 @@ test_sketch_finish(void)
 static void
 test_sketch_extremes(void)
 {
-	const uint32_t dim = 16000;
-	float	   *rotated = sample_memory(dim * sizeof(float));
-	float		constant = 0.0f;
-	uint8_t    *block = sample_memory(kernel_sketch_block_size(dim, false));
+	const uint32_t     dim = 16000;
+	float             *rotated = sample_memory(dim * sizeof(float));
+	float              constant = 0.0f;
+	uint8_t           *block = sample_memory(kernel_sketch_block_size(dim, false));
 	KernelSketchQuery *q;
-	uint16_t	one = kernel_float_to_half(1.0f);
-	bool		exact = true;
+	uint16_t           one = kernel_float_to_half(1.0f);
+	bool               exact = true;
 
 	for (uint32_t k = 0; k < dim; k++)
 		rotated[k] = 1.0f;
 	memset(block, 0xFF, (size_t) dim * 2);
 	for (int t = 0; t < SKETCH_BLOCK_TOKENS; t++)
 		memcpy(block + (size_t) dim * 2 + t * 2, &one, sizeof(one));
-	q = kernel_sketch_pack(sample_memory(kernel_sketch_query_size(1, dim)), rotated, &constant, 1, dim, false);
+	q = kernel_sketch_pack(sample_memory(kernel_sketch_query_size(1, dim)), rotated, &constant, 1,
+						   dim, false);
 	for (int i = 0; i < nsets; i++)
 	{
-		float		scores[SKETCH_BLOCK_TOKENS];
+		float scores[SKETCH_BLOCK_TOKENS];
 
 		sets[i]->sketch_scores(q, 0, block, scores);
 		exact = exact && fabsf(scores[3] - (float) dim) < 1e-3f * dim;
@@ -667,31 +684,32 @@ test_sketch_extremes(void)
 static void
 test_sketch_error(void)
 {
-	bool		within = true;
+	bool within = true;
 
 	for (uint32_t dim = 32; dim <= 512; dim += 32)
 	{
-		float	   *rotated = sample_floats(SAMPLE_ORDINARY, dim);
-		float		constant = 0.5f;
-		uint8_t    *block = sketch_random_blocks(1, dim, true, SAMPLE_ORDINARY);
-		KernelSketchQuery *q = kernel_sketch_pack(sample_memory(kernel_sketch_query_size(1, dim)), rotated, &constant, 1,
-												  dim, true);
-		float		scores[SKETCH_BLOCK_TOKENS];
+		float             *rotated = sample_floats(SAMPLE_ORDINARY, dim);
+		float              constant = 0.5f;
+		uint8_t           *block = sketch_random_blocks(1, dim, true, SAMPLE_ORDINARY);
+		KernelSketchQuery *q = kernel_sketch_pack(sample_memory(kernel_sketch_query_size(1, dim)),
+												  rotated, &constant, 1, dim, true);
+		float              scores[SKETCH_BLOCK_TOKENS];
 
 		sets[0]->sketch_scores(q, 0, block, scores);
 		for (uint32_t t = 0; t < SKETCH_BLOCK_TOKENS; t++)
 		{
-			uint16_t	halves[2];
-			double		sum = 0;
-			double		factor;
+			uint16_t halves[2];
+			double   sum = 0;
+			double   factor;
 
 			memcpy(&halves[0], block + dim * 2 + t * 2, 2);
 			memcpy(&halves[1], block + dim * 2 + 32 + t * 2, 2);
 			factor = kernel_half_to_float(halves[0]);
 			for (uint32_t k = 0; k < dim; k++)
 				sum += (block[k / 8 * 16 + t] >> (k % 8) & 1) ? rotated[k] : -rotated[k];
-			within = within && fabs(scores[t] - (factor * sum + 0.5 + kernel_half_to_float(halves[1]))) <=
-				fabs(factor) * (dim / 4) * q->delta[0] / 2 + 1e-5 * dim;
+			within = within &&
+					 fabs(scores[t] - (factor * sum + 0.5 + kernel_half_to_float(halves[1]))) <=
+						 fabs(factor) * (dim / 4) * q->delta[0] / 2 + 1e-5 * dim;
 		}
 		free(rotated);
 		sample_guarded_free(block, kernel_sketch_block_size(dim, true));
@@ -708,40 +726,43 @@ test_sketch_error(void)
 static void
 test_half_round_trip(void)
 {
-	bool		exact = true;
-	bool		even = true;
+	bool exact = true;
+	bool even = true;
 
 	for (uint32_t h = 0; h <= 0xFFFF; h++)
 	{
-		float		f = kernel_half_to_float((uint16_t) h);
+		float f = kernel_half_to_float((uint16_t) h);
 
 		if (isnan(f))
-			exact = exact && (h & 0x7C00) == 0x7C00 && isnan(kernel_half_to_float(kernel_float_to_half(f)));
+			exact = exact && (h & 0x7C00) == 0x7C00 &&
+					isnan(kernel_half_to_float(kernel_float_to_half(f)));
 		else
 			exact = exact && kernel_float_to_half(f) == h;
 	}
 	/* Halfway between neighbours goes to the even one, a hair beside it to the nearer. */
 	for (uint32_t h = 0; h < 0x7BFF; h++)
 	{
-		float		low = kernel_half_to_float((uint16_t) h);
-		float		middle = low + (kernel_half_to_float((uint16_t) (h + 1)) - low) / 2;
+		float low = kernel_half_to_float((uint16_t) h);
+		float middle = low + (kernel_half_to_float((uint16_t) (h + 1)) - low) / 2;
 
 		even = even && kernel_float_to_half(middle) == h + (h & 1) &&
-			kernel_float_to_half(nextafterf(middle, 0)) == h && kernel_float_to_half(nextafterf(middle, INFINITY)) == h + 1;
+			   kernel_float_to_half(nextafterf(middle, 0)) == h &&
+			   kernel_float_to_half(nextafterf(middle, INFINITY)) == h + 1;
 	}
 	tap_ok(exact, "half: all values go to float and back");
 	tap_ok(even, "half: rounds to nearest even");
 	tap_ok(kernel_float_to_half(65519.996f) == 0x7BFF && kernel_float_to_half(65520.0f) == 0x7C00 &&
-		   kernel_float_to_half(-INFINITY) == 0xFC00, "half: infinity from 65,520 on");
+			   kernel_float_to_half(-INFINITY) == 0xFC00,
+		   "half: infinity from 65,520 on");
 }
 
 static void
 test_conversions(void)
 {
 	const uint32_t all = 0x10000;
-	uint16_t   *halves = sample_memory(all * sizeof(uint16_t));
-	uint16_t   *narrow[2];
-	float	   *floats[2];
+	uint16_t      *halves = sample_memory(all * sizeof(uint16_t));
+	uint16_t      *narrow[2];
+	float         *floats[2];
 
 	for (int i = 0; i < 2; i++)
 	{
@@ -759,7 +780,7 @@ test_conversions(void)
 	}
 	for (uint32_t n = 0; n < 40; n++)
 	{
-		uint32_t	bits[40];
+		uint32_t bits[40];
 
 		for (uint32_t i = 0; i < n; i++)
 			bits[i] = sample_bits() & (sample_bits() % 4 == 0 ? 0xBFFFFFFF : 0xC7FFFFFF);
@@ -788,7 +809,7 @@ static void
 test_dispatch(void)
 {
 	const char *in_use = kernels->name;
-	bool		listed = false;
+	bool        listed = false;
 
 	for (const char *const *name = kernels_names(); *name != NULL; name++)
 	{
@@ -799,10 +820,13 @@ test_dispatch(void)
 	}
 	tap_ok(listed, "the implementation in use is one of those listed");
 	tap_ok(!kernels_select("mmx") && !kernels_supported("mmx"), "an unknown name is refused");
-	tap_ok(kernels_select("scalar") && strcmp(kernels->name, "scalar") == 0, "scalar runs anywhere");
-	tap_ok(kernels_select("auto") && kernels == sets[nsets - 1], "auto takes the last one supported");
+	tap_ok(kernels_select("scalar") && strcmp(kernels->name, "scalar") == 0,
+		   "scalar runs anywhere");
+	tap_ok(kernels_select("auto") && kernels == sets[nsets - 1],
+		   "auto takes the last one supported");
 	tap_ok(kernel_query_size(UINT32_MAX, UINT32_MAX) == SIZE_MAX || sizeof(size_t) > 8 ||
-		   kernel_query_size(UINT32_MAX, UINT32_MAX) > (size_t) UINT32_MAX * UINT32_MAX, "sizes do not wrap around");
+			   kernel_query_size(UINT32_MAX, UINT32_MAX) > (size_t) UINT32_MAX * UINT32_MAX,
+		   "sizes do not wrap around");
 	tap_ok(kernel_norm((const float[]) {3, 4}, 2) == 5.0f, "norm");
 }
 

@@ -16,15 +16,15 @@
 /* One query and one run of rows, with all that was allocated for them. */
 typedef struct Case
 {
-	uint32_t	ntokens;
-	uint32_t	dim;
-	SampleKind	kind;
+	uint32_t     ntokens;
+	uint32_t     dim;
+	SampleKind   kind;
 	KernelQuery *query;
-	float	   *tokens;
-	KernelRows	rows;
-	uint8_t    *memory;
-	size_t		size;			/* of memory */
-	float	   *params;			/* scale, mul, add of each row */
+	float       *tokens;
+	KernelRows   rows;
+	uint8_t     *memory;
+	size_t       size;   /* of memory */
+	float       *params; /* scale, mul, add of each row */
 } Case;
 
 /* Whether rows follow each other without a gap. */
@@ -35,8 +35,8 @@ fill_elements(KernelElement element, SampleKind kind, uint8_t *out, uint32_t dim
 {
 	for (uint32_t k = 0; k < dim; k++)
 	{
-		float		x = sample_float(kind);
-		uint16_t	half = kernel_float_to_half(x);
+		float    x = sample_float(kind);
+		uint16_t half = kernel_float_to_half(x);
 
 		if (element == KERNEL_FLOAT4)
 			memcpy(out + (size_t) k * 4, &x, 4);
@@ -48,16 +48,18 @@ fill_elements(KernelElement element, SampleKind kind, uint8_t *out, uint32_t dim
 }
 
 static void
-case_init(Case *c, uint32_t ntokens, uint32_t nrows, uint32_t dim, SampleKind kind, KernelElement element)
+case_init(Case *c, uint32_t ntokens, uint32_t nrows, uint32_t dim, SampleKind kind,
+		  KernelElement element)
 {
-	size_t		row_size = dim * kernel_element_size(element);
-	size_t		gap = dense ? 0 : sample_range(0, 2) * sample_range(1, 9);
+	size_t row_size = dim * kernel_element_size(element);
+	size_t gap = dense ? 0 : sample_range(0, 2) * sample_range(1, 9);
 
 	c->ntokens = ntokens;
 	c->dim = dim;
 	c->kind = kind;
 	c->tokens = sample_floats(kind, (size_t) ntokens * dim);
-	c->query = kernel_query_pack(sample_memory(kernel_query_size(ntokens, dim)), c->tokens, ntokens, dim);
+	c->query =
+		kernel_query_pack(sample_memory(kernel_query_size(ntokens, dim)), c->tokens, ntokens, dim);
 
 	memset(&c->rows, 0, sizeof(c->rows));
 	c->rows.element = element;
@@ -70,7 +72,7 @@ case_init(Case *c, uint32_t ntokens, uint32_t nrows, uint32_t dim, SampleKind ki
 	c->rows.rows = c->memory;
 	for (uint32_t i = 0; i < nrows; i++)
 	{
-		uint8_t    *row = c->memory + i * c->rows.stride;
+		uint8_t *row = c->memory + i * c->rows.stride;
 
 		/* Now and then a row again, for equal maxima. */
 		if (i > 0 && sample_range(0, 3) == 0)
@@ -103,9 +105,10 @@ same_floats(const float *expected, const float *got, size_t n, const char *what,
 	{
 		if (same_float(expected[i], got[i]))
 			continue;
-		tap_diag("%s[%zu] is %a, not %a: %u tokens, %u rows, dim %u, element %d, %s%s%s%s", what, i, got[i], expected[i],
-				 c->ntokens, c->rows.nrows, c->dim, (int) c->rows.element, sample_names[c->kind],
-				 c->rows.scale ? " scale" : "", c->rows.mul ? " mul" : "", c->rows.add ? " add" : "");
+		tap_diag("%s[%zu] is %a, not %a: %u tokens, %u rows, dim %u, element %d, %s%s%s%s", what, i,
+				 got[i], expected[i], c->ntokens, c->rows.nrows, c->dim, (int) c->rows.element,
+				 sample_names[c->kind], c->rows.scale ? " scale" : "", c->rows.mul ? " mul" : "",
+				 c->rows.add ? " add" : "");
 		return false;
 	}
 	return true;
@@ -115,8 +118,8 @@ same_floats(const float *expected, const float *got, size_t n, const char *what,
 static void
 run_maxima(const KernelOps *ops, const Case *c, float *best, uint32_t *best_row)
 {
-	KernelRows	run = c->rows;
-	uint32_t	split = c->rows.nrows / 3;
+	KernelRows run = c->rows;
+	uint32_t   split = c->rows.nrows / 3;
 
 	for (uint32_t slot = 0; slot < kernel_query_slots(c->query); slot++)
 	{
@@ -139,16 +142,16 @@ run_maxima(const KernelOps *ops, const Case *c, float *best, uint32_t *best_row)
 /* Whether ops and the twin agree about a case; the twin has been run before. */
 typedef struct Expected
 {
-	float	   *best;
-	uint32_t   *best_row;
-	float	   *matrix;
+	float    *best;
+	uint32_t *best_row;
+	float    *matrix;
 } Expected;
 
 static Expected
 expected_alloc(const Case *c)
 {
-	size_t		nslots = kernel_query_slots(c->query);
-	Expected	e;
+	size_t   nslots = kernel_query_slots(c->query);
+	Expected e;
 
 	e.best = sample_memory(nslots * sizeof(float));
 	e.best_row = sample_memory(nslots * sizeof(uint32_t));
@@ -167,21 +170,23 @@ expected_free(Expected *e)
 static bool
 case_agrees(const KernelOps *ops, const Case *c, const Expected *expected)
 {
-	size_t		nslots = kernel_query_slots(c->query);
-	Expected	got = expected_alloc(c);
-	bool		agrees;
+	size_t   nslots = kernel_query_slots(c->query);
+	Expected got = expected_alloc(c);
+	bool     agrees;
 
 	run_maxima(ops, c, got.best, got.best_row);
 	agrees = same_floats(expected->best, got.best, nslots, "best", c);
 	if (agrees && memcmp(expected->best_row, got.best_row, nslots * sizeof(uint32_t)) != 0)
 	{
-		tap_diag("best_row differs: %u tokens, %u rows, dim %u, %s", c->ntokens, c->rows.nrows, c->dim, sample_names[c->kind]);
+		tap_diag("best_row differs: %u tokens, %u rows, dim %u, %s", c->ntokens, c->rows.nrows,
+				 c->dim, sample_names[c->kind]);
 		agrees = false;
 	}
 	run_maxima(ops, c, got.best, NULL);
 	agrees = agrees && same_floats(expected->best, got.best, nslots, "best without rows", c);
 	ops->dot_matrix(c->query, &c->rows, got.matrix);
-	agrees = agrees && same_floats(expected->matrix, got.matrix, nslots * c->rows.nrows, "matrix", c);
+	agrees =
+		agrees && same_floats(expected->matrix, got.matrix, nslots * c->rows.nrows, "matrix", c);
 	expected_free(&got);
 	return agrees;
 }
@@ -189,8 +194,8 @@ case_agrees(const KernelOps *ops, const Case *c, const Expected *expected)
 /* All the instruction sets that this machine supports, the twin first. */
 #define MAX_SETS 16
 static const KernelOps *sets[MAX_SETS];
-static bool agreed[MAX_SETS];
-static int	nsets;
+static bool             agreed[MAX_SETS];
+static int              nsets;
 
 static void
 find_sets(void)
@@ -211,8 +216,8 @@ find_sets(void)
 static void
 check_shape(uint32_t ntokens, uint32_t nrows, uint32_t dim, SampleKind kind, KernelElement element)
 {
-	Case		c;
-	Expected	expected;
+	Case     c;
+	Expected expected;
 
 	case_init(&c, ntokens, nrows, dim, kind, element);
 	expected = expected_alloc(&c);
@@ -254,12 +259,12 @@ any_element(void)
 static void
 check_twin(void)
 {
-	bool		close = true;
+	bool close = true;
 
 	for (uint32_t dim = 1; dim < 300; dim = dim * 3 / 2 + 1)
 	{
-		Case		c;
-		Expected	e;
+		Case     c;
+		Expected e;
 
 		case_init(&c, 5, 7, dim, SAMPLE_ORDINARY, KERNEL_FLOAT4);
 		c.rows.mul = c.rows.add = NULL;
@@ -269,16 +274,18 @@ check_twin(void)
 		{
 			for (uint32_t t = 0; t < c.ntokens; t++)
 			{
-				double		sum = 0;
+				double sum = 0;
 
 				for (uint32_t k = 0; k < dim; k++)
 				{
-					float		x;
+					float x;
 
-					memcpy(&x, (const char *) c.rows.rows + i * c.rows.stride + (size_t) k * 4, sizeof(x));
+					memcpy(&x, (const char *) c.rows.rows + i * c.rows.stride + (size_t) k * 4,
+						   sizeof(x));
 					sum += (double) x * c.tokens[(size_t) t * dim + k];
 				}
-				close = close && fabs(sum - e.matrix[i * kernel_query_slots(c.query) + t]) < 1e-6 * dim;
+				close =
+					close && fabs(sum - e.matrix[i * kernel_query_slots(c.query) + t]) < 1e-6 * dim;
 			}
 		}
 		expected_free(&e);
@@ -309,7 +316,8 @@ main(void)
 		for (int element = KERNEL_FLOAT4; element <= KERNEL_INT8; element++)
 		{
 			for (int kind = 0; kind < SAMPLE_KINDS; kind++)
-				check_shape(sample_range(1, 40), sample_range(1, 40), dim, (SampleKind) kind, (KernelElement) element);
+				check_shape(sample_range(1, 40), sample_range(1, 40), dim, (SampleKind) kind,
+							(KernelElement) element);
 		}
 	}
 	report("every dim to 70, every element and kind of values");
@@ -321,7 +329,8 @@ main(void)
 		{
 			dense = ntokens % 2 == 0;
 			for (int element = KERNEL_FLOAT4; element <= KERNEL_INT8; element++)
-				check_shape(ntokens, large[i] > 1024 ? 17 : 35, large[i], any_kind(), (KernelElement) element);
+				check_shape(ntokens, large[i] > 1024 ? 17 : 35, large[i], any_kind(),
+							(KernelElement) element);
 		}
 	}
 	report("dims to 16,000");

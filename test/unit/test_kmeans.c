@@ -25,20 +25,20 @@
 
 typedef struct Counters
 {
-	long		allocated;
-	long		released;
-	long		interrupts;
+	long allocated;
+	long released;
+	long interrupts;
 } Counters;
 
 static void *
 count_alloc(void *arg, size_t bytes)
 {
-	void	   *memory = malloc(bytes);
+	void *memory = malloc(bytes);
 
 	((Counters *) arg)->allocated++;
 	if (memory == NULL)
 		abort();
-	memset(memory, 0xA5, bytes);	/* what is read must have been written */
+	memset(memory, 0xA5, bytes); /* what is read must have been written */
 	return memory;
 }
 
@@ -56,10 +56,13 @@ count_interrupt(void *arg)
 }
 
 static Counters counters;
-static long trained;
+static long     trained;
 
 static const KmeansHooks hooks = {
-	.alloc = count_alloc, .release = count_release, .interrupt = count_interrupt, .arg = &counters,
+	.alloc = count_alloc,
+	.release = count_release,
+	.interrupt = count_interrupt,
+	.arg = &counters,
 };
 
 static void
@@ -85,7 +88,7 @@ uniform(uint64_t *state)
 static float
 gaussian(uint64_t *state)
 {
-	float		sum = 0;
+	float sum = 0;
 
 	for (int i = 0; i < 12; i++)
 		sum += uniform(state);
@@ -96,16 +99,16 @@ gaussian(uint64_t *state)
 static uint16_t *
 clustered_points(uint32_t n, uint32_t dim, uint32_t nclusters, float noise, float *centres)
 {
-	uint64_t	state = 11;
-	uint16_t   *points = malloc(sizeof(uint16_t) * n * dim);
-	float	   *own = malloc(sizeof(float) * nclusters * dim);
+	uint64_t  state = 11;
+	uint16_t *points = malloc(sizeof(uint16_t) * n * dim);
+	float    *own = malloc(sizeof(float) * nclusters * dim);
 
 	for (uint32_t i = 0; i < nclusters * dim; i++)
 		own[i] = gaussian(&state);
 	for (uint32_t i = 0; i < n; i++)
 		for (uint32_t k = 0; k < dim; k++)
-			points[(size_t) i * dim + k] =
-				kernel_float_to_half(own[(size_t) (i % nclusters) * dim + k] + noise * gaussian(&state));
+			points[(size_t) i * dim + k] = kernel_float_to_half(
+				own[(size_t) (i % nclusters) * dim + k] + noise * gaussian(&state));
 	if (centres != NULL)
 		memcpy(centres, own, sizeof(float) * nclusters * dim);
 	free(own);
@@ -115,7 +118,7 @@ clustered_points(uint32_t n, uint32_t dim, uint32_t nclusters, float noise, floa
 static float *
 widened(const uint16_t *points, size_t n)
 {
-	float	   *out = malloc(sizeof(float) * n);
+	float *out = malloc(sizeof(float) * n);
 
 	kernels->half_to_float(points, out, n);
 	return out;
@@ -124,7 +127,7 @@ widened(const uint16_t *points, size_t n)
 static double
 squared_distance(const float *a, const float *b, uint32_t dim)
 {
-	double		sum = 0;
+	double sum = 0;
 
 	for (uint32_t k = 0; k < dim; k++)
 		sum += ((double) a[k] - b[k]) * ((double) a[k] - b[k]);
@@ -135,12 +138,12 @@ squared_distance(const float *a, const float *b, uint32_t dim)
 static uint32_t
 nearest_row(const float *rows, uint32_t nrows, const float *x, uint32_t dim, double *distance)
 {
-	uint32_t	best = 0;
+	uint32_t best = 0;
 
 	*distance = INFINITY;
 	for (uint32_t i = 0; i < nrows; i++)
 	{
-		double		d = squared_distance(rows + (size_t) i * dim, x, dim);
+		double d = squared_distance(rows + (size_t) i * dim, x, dim);
 
 		if (d < *distance)
 		{
@@ -153,13 +156,14 @@ nearest_row(const float *rows, uint32_t nrows, const float *x, uint32_t dim, dou
 
 /* Mean squared distance of points to the nearest centroid of all. */
 static double
-mean_distortion(const float *points, uint32_t n, const float *centroids, uint32_t ncentroids, uint32_t dim)
+mean_distortion(const float *points, uint32_t n, const float *centroids, uint32_t ncentroids,
+				uint32_t dim)
 {
-	double		sum = 0;
+	double sum = 0;
 
 	for (uint32_t i = 0; i < n; i++)
 	{
-		double		distance;
+		double distance;
 
 		nearest_row(centroids, ncentroids, points + (size_t) i * dim, dim, &distance);
 		sum += distance;
@@ -168,7 +172,8 @@ mean_distortion(const float *points, uint32_t n, const float *centroids, uint32_
 }
 
 static KmeansResult
-train(const uint16_t *sample, uint64_t nsample, uint32_t dim, uint32_t ncentroids, uint32_t nparents)
+train(const uint16_t *sample, uint64_t nsample, uint32_t dim, uint32_t ncentroids,
+	  uint32_t nparents)
 {
 	KmeansInput input = {
 		.chunks = &sample,
@@ -215,22 +220,27 @@ test_known_clusters(uint32_t nparents)
 {
 	enum
 	{
-		DIM = 24, CLUSTERS = 20, POINTS = 4000, CENTROIDS = 160
+		DIM = 24,
+		CLUSTERS = 20,
+		POINTS = 4000,
+		CENTROIDS = 160
 	};
-	float	   *centres = malloc(sizeof(float) * CLUSTERS * DIM);
-	uint16_t   *points = clustered_points(POINTS, DIM, CLUSTERS, 0.01f, centres);
+	float       *centres = malloc(sizeof(float) * CLUSTERS * DIM);
+	uint16_t    *points = clustered_points(POINTS, DIM, CLUSTERS, 0.01f, centres);
 	KmeansResult result = train(points, POINTS, DIM, CENTROIDS, nparents);
-	uint32_t	found = 0;
+	uint32_t     found = 0;
 
 	for (uint32_t i = 0; i < CLUSTERS; i++)
 	{
-		double		distance;
+		double distance;
 
-		nearest_row(result.centroids, result.ncentroids, centres + (size_t) i * DIM, DIM, &distance);
+		nearest_row(result.centroids, result.ncentroids, centres + (size_t) i * DIM, DIM,
+					&distance);
 		found += distance < DIM * 0.01 * 0.01;
 	}
 	tap_ok(well_formed(&result, DIM), "%u parents: well formed", nparents);
-	tap_ok(result.ncentroids == CENTROIDS, "%u parents: all %u centroids came", nparents, result.ncentroids);
+	tap_ok(result.ncentroids == CENTROIDS, "%u parents: all %u centroids came", nparents,
+		   result.ncentroids);
 	tap_ok(found == CLUSTERS, "%u parents: %u of %d clusters found", nparents, found, CLUSTERS);
 	free_result(&result);
 	free(points);
@@ -241,9 +251,9 @@ static bool
 same_result(const KmeansResult *a, const KmeansResult *b, uint32_t dim)
 {
 	return a->ncentroids == b->ncentroids && a->nparents == b->nparents &&
-		memcmp(a->centroids, b->centroids, sizeof(float) * dim * a->ncentroids) == 0 &&
-		memcmp(a->parents, b->parents, sizeof(float) * dim * a->nparents) == 0 &&
-		memcmp(a->child_start, b->child_start, sizeof(uint32_t) * (a->nparents + 1)) == 0;
+		   memcmp(a->centroids, b->centroids, sizeof(float) * dim * a->ncentroids) == 0 &&
+		   memcmp(a->parents, b->parents, sizeof(float) * dim * a->nparents) == 0 &&
+		   memcmp(a->child_start, b->child_start, sizeof(uint32_t) * (a->nparents + 1)) == 0;
 }
 
 /* The same bits again, on every instruction set; so many parents that their sums run in segments. */
@@ -252,9 +262,11 @@ test_determinism(void)
 {
 	enum
 	{
-		DIM = 20, POINTS = 9000, CENTROIDS = 1024
+		DIM = 20,
+		POINTS = 9000,
+		CENTROIDS = 1024
 	};
-	uint16_t   *points = clustered_points(POINTS, DIM, 500, 0.5f, NULL);
+	uint16_t    *points = clustered_points(POINTS, DIM, 500, 0.5f, NULL);
 	KmeansResult first;
 	KmeansResult again;
 
@@ -281,19 +293,19 @@ test_determinism(void)
 
 typedef struct Threads
 {
-	uint32_t	n;
+	uint32_t             n;
 	atomic_uint_fast64_t claims;
-	pthread_barrier_t barrier;
-	void	   *shared;
+	pthread_barrier_t    barrier;
+	void                *shared;
 } Threads;
 
 typedef struct Participant
 {
-	Threads    *threads;
-	pthread_t	thread;
-	Counters	counters;
+	Threads           *threads;
+	pthread_t          thread;
+	Counters           counters;
 	const KmeansInput *input;
-	KmeansResult result;
+	KmeansResult       result;
 } Participant;
 
 static uint64_t
@@ -311,8 +323,8 @@ thread_meet(void *arg)
 static void *
 thread_share(void *arg, size_t bytes)
 {
-	Threads    *threads = ((Participant *) arg)->threads;
-	void	   *memory;
+	Threads *threads = ((Participant *) arg)->threads;
+	void    *memory;
 
 	if (pthread_barrier_wait(&threads->barrier) == PTHREAD_BARRIER_SERIAL_THREAD)
 	{
@@ -328,7 +340,8 @@ thread_share(void *arg, size_t bytes)
 static void
 thread_unshare(void *arg, void *memory)
 {
-	if (pthread_barrier_wait(&((Participant *) arg)->threads->barrier) == PTHREAD_BARRIER_SERIAL_THREAD)
+	if (pthread_barrier_wait(&((Participant *) arg)->threads->barrier) ==
+		PTHREAD_BARRIER_SERIAL_THREAD)
 		free(memory);
 }
 
@@ -336,12 +349,19 @@ static void *
 participate(void *arg)
 {
 	Participant *self = arg;
-	Team		team = {
-		.nparticipants = self->threads->n, .next_item = thread_claim, .barrier = thread_meet,
-		.alloc_shared = thread_share, .free_shared = thread_unshare, .arg = self,
-	};
+	Team         team = {
+				.nparticipants = self->threads->n,
+				.next_item = thread_claim,
+				.barrier = thread_meet,
+				.alloc_shared = thread_share,
+				.free_shared = thread_unshare,
+				.arg = self,
+    };
 	KmeansHooks own = {
-		.alloc = count_alloc, .release = count_release, .interrupt = count_interrupt, .arg = &self->counters,
+		.alloc = count_alloc,
+		.release = count_release,
+		.interrupt = count_interrupt,
+		.arg = &self->counters,
 		.team = &team,
 	};
 
@@ -353,10 +373,10 @@ participate(void *arg)
 static KmeansResult
 train_by_team(const KmeansInput *input, uint32_t n)
 {
-	Threads		threads = {.n = n};
+	Threads     threads = {.n = n};
 	Participant participants[8] = {0};
-	bool		agreed = true;
-	bool		released = true;
+	bool        agreed = true;
+	bool        released = true;
 
 	pthread_barrier_init(&threads.barrier, NULL, n);
 	for (uint32_t i = 0; i < n; i++)
@@ -368,8 +388,10 @@ train_by_team(const KmeansInput *input, uint32_t n)
 	for (uint32_t i = 0; i < n; i++)
 	{
 		pthread_join(participants[i].thread, NULL);
-		agreed = agreed && memcmp(&participants[0].result, &participants[i].result, sizeof(KmeansResult)) == 0;
-		released = released && participants[i].counters.allocated == participants[i].counters.released;
+		agreed = agreed && memcmp(&participants[0].result, &participants[i].result,
+								  sizeof(KmeansResult)) == 0;
+		released =
+			released && participants[i].counters.allocated == participants[i].counters.released;
 	}
 	pthread_barrier_destroy(&threads.barrier);
 	tap_ok(agreed, "a team of %u agrees", n);
@@ -386,14 +408,20 @@ test_teams(uint32_t npoints, uint32_t dim, uint32_t ncentroids)
 		SHIFT = 8
 	};
 	static const uint32_t sizes[] = {1, 2, 3, 5};
-	uint16_t   *points = clustered_points(npoints, dim, 500, 0.5f, NULL);
-	uint16_t   *mixed = malloc(sizeof(uint16_t) * npoints * dim);
-	uint32_t   *rows = malloc(sizeof(uint32_t) * npoints);
-	const uint16_t **chunks = malloc(sizeof(uint16_t *) * ((npoints >> SHIFT) + 1));
-	KmeansInput input = {
-		.chunks = chunks, .chunk_shift = SHIFT, .rows = rows, .nsample = npoints,
-		.dim = dim, .ncentroids = ncentroids, .scratch = 100000, .seed = 42,
-	};
+	uint16_t             *points = clustered_points(npoints, dim, 500, 0.5f, NULL);
+	uint16_t             *mixed = malloc(sizeof(uint16_t) * npoints * dim);
+	uint32_t             *rows = malloc(sizeof(uint32_t) * npoints);
+	const uint16_t      **chunks = malloc(sizeof(uint16_t *) * ((npoints >> SHIFT) + 1));
+	KmeansInput           input = {
+				  .chunks = chunks,
+				  .chunk_shift = SHIFT,
+				  .rows = rows,
+				  .nsample = npoints,
+				  .dim = dim,
+				  .ncentroids = ncentroids,
+				  .scratch = 100000,
+				  .seed = 42,
+    };
 	KmeansResult alone = train(points, npoints, dim, ncentroids, 0);
 
 	for (uint32_t i = 0; i < npoints; i++)
@@ -407,8 +435,9 @@ test_teams(uint32_t npoints, uint32_t dim, uint32_t ncentroids)
 	{
 		KmeansResult result = train_by_team(&input, sizes[i]);
 
-		tap_ok(same_result(&alone, &result, dim), "%u points, %u centroids: a team of %u gives the same bits",
-			   npoints, ncentroids, sizes[i]);
+		tap_ok(same_result(&alone, &result, dim),
+			   "%u points, %u centroids: a team of %u gives the same bits", npoints, ncentroids,
+			   sizes[i]);
 		free_result(&result);
 	}
 	free_result(&alone);
@@ -422,21 +451,23 @@ test_teams(uint32_t npoints, uint32_t dim, uint32_t ncentroids)
 static double
 plain_lloyd(const float *points, uint32_t n, uint32_t dim, uint32_t ncentroids, int iterations)
 {
-	float	   *centroids = malloc(sizeof(float) * ncentroids * dim);
-	double	   *sums = malloc(sizeof(double) * ncentroids * dim);
-	uint32_t   *counts = malloc(sizeof(uint32_t) * ncentroids);
-	double		distortion;
+	float    *centroids = malloc(sizeof(float) * ncentroids * dim);
+	double   *sums = malloc(sizeof(double) * ncentroids * dim);
+	uint32_t *counts = malloc(sizeof(uint32_t) * ncentroids);
+	double    distortion;
 
 	for (uint32_t c = 0; c < ncentroids; c++)
-		memcpy(centroids + (size_t) c * dim, points + (size_t) ((uint64_t) c * n / ncentroids) * dim, sizeof(float) * dim);
+		memcpy(centroids + (size_t) c * dim,
+			   points + (size_t) ((uint64_t) c * n / ncentroids) * dim, sizeof(float) * dim);
 	for (int i = 0; i < iterations; i++)
 	{
 		memset(sums, 0, sizeof(double) * ncentroids * dim);
 		memset(counts, 0, sizeof(uint32_t) * ncentroids);
 		for (uint32_t p = 0; p < n; p++)
 		{
-			double		distance;
-			uint32_t	c = nearest_row(centroids, ncentroids, points + (size_t) p * dim, dim, &distance);
+			double   distance;
+			uint32_t c =
+				nearest_row(centroids, ncentroids, points + (size_t) p * dim, dim, &distance);
 
 			counts[c]++;
 			for (uint32_t k = 0; k < dim; k++)
@@ -458,18 +489,23 @@ test_quality(void)
 {
 	enum
 	{
-		DIM = 16, POINTS = 4000, CENTROIDS = 100
+		DIM = 16,
+		POINTS = 4000,
+		CENTROIDS = 100
 	};
-	uint16_t   *points = clustered_points(POINTS, DIM, 300, 0.3f, NULL);
-	float	   *floats = widened(points, (size_t) POINTS * DIM);
-	double		plain = plain_lloyd(floats, POINTS, DIM, CENTROIDS, 8);
+	uint16_t    *points = clustered_points(POINTS, DIM, 300, 0.3f, NULL);
+	float       *floats = widened(points, (size_t) POINTS * DIM);
+	double       plain = plain_lloyd(floats, POINTS, DIM, CENTROIDS, 8);
 	KmeansResult flat = train(points, POINTS, DIM, CENTROIDS, 1);
 	KmeansResult levels = train(points, POINTS, DIM, CENTROIDS, 0);
-	double		flat_distortion = mean_distortion(floats, POINTS, flat.centroids, flat.ncentroids, DIM);
-	double		levels_distortion = mean_distortion(floats, POINTS, levels.centroids, levels.ncentroids, DIM);
+	double flat_distortion = mean_distortion(floats, POINTS, flat.centroids, flat.ncentroids, DIM);
+	double levels_distortion =
+		mean_distortion(floats, POINTS, levels.centroids, levels.ncentroids, DIM);
 
-	tap_ok(flat_distortion < 1.03 * plain, "flat: distortion %.4f, plain Lloyd %.4f", flat_distortion, plain);
-	tap_ok(levels_distortion < 1.12 * plain, "two levels: distortion %.4f, plain Lloyd %.4f", levels_distortion, plain);
+	tap_ok(flat_distortion < 1.03 * plain, "flat: distortion %.4f, plain Lloyd %.4f",
+		   flat_distortion, plain);
+	tap_ok(levels_distortion < 1.12 * plain, "two levels: distortion %.4f, plain Lloyd %.4f",
+		   levels_distortion, plain);
 	free_result(&levels);
 	free_result(&flat);
 	free(floats);
@@ -478,15 +514,16 @@ test_quality(void)
 
 /* Train on n points of which distinct are distinct, and see how many centroids come. */
 static void
-check_degenerate(const char *what, const uint16_t *points, uint32_t n, uint32_t dim, uint32_t wanted, uint32_t expected)
+check_degenerate(const char *what, const uint16_t *points, uint32_t n, uint32_t dim,
+				 uint32_t wanted, uint32_t expected)
 {
 	for (uint32_t nparents = 0; nparents <= 1; nparents++)
 	{
 		KmeansResult result = train(points, n, dim, wanted, nparents);
 
 		tap_ok(well_formed(&result, dim) && result.ncentroids == expected,
-		   "%s, %s: %u centroids of %u wanted, expected %u", what, nparents == 1 ? "flat" : "two levels",
-		   result.ncentroids, wanted, expected);
+			   "%s, %s: %u centroids of %u wanted, expected %u", what,
+			   nparents == 1 ? "flat" : "two levels", result.ncentroids, wanted, expected);
 		free_result(&result);
 	}
 }
@@ -496,9 +533,10 @@ test_degenerate(void)
 {
 	enum
 	{
-		DIM = 20, POINTS = 4000
+		DIM = 20,
+		POINTS = 4000
 	};
-	uint16_t   *points = calloc((size_t) POINTS * DIM, sizeof(uint16_t));
+	uint16_t *points = calloc((size_t) POINTS * DIM, sizeof(uint16_t));
 
 	check_degenerate("zero vectors", points, POINTS, DIM, 200, 1);
 	for (uint32_t i = 0; i < POINTS * DIM; i++)
@@ -527,17 +565,22 @@ test_extreme_points(void)
 {
 	enum
 	{
-		DIM = 20, POINTS = 500
+		DIM = 20,
+		POINTS = 500
 	};
-	uint16_t   *points = malloc(sizeof(uint16_t) * POINTS * DIM);
+	uint16_t *points = malloc(sizeof(uint16_t) * POINTS * DIM);
 
 	for (uint32_t i = 0; i < POINTS * DIM; i++)
-		points[i] = (uint16_t) (i % DIM == 0 ? 0x7bff : i % DIM == 1 ? 0xfbff : i % DIM == 2 ? i / DIM : 0x3c00 + i / DIM);
+		points[i] = (uint16_t) (i % DIM == 0   ? 0x7bff
+								: i % DIM == 1 ? 0xfbff
+								: i % DIM == 2 ? i / DIM
+											   : 0x3c00 + i / DIM);
 	for (uint32_t nparents = 0; nparents <= 1; nparents++)
 	{
 		KmeansResult result = train(points, POINTS, DIM, 100, nparents);
 
-		tap_ok(well_formed(&result, DIM), "largest and smallest halves: %u centroids, all finite", result.ncentroids);
+		tap_ok(well_formed(&result, DIM), "largest and smallest halves: %u centroids, all finite",
+			   result.ncentroids);
 		free_result(&result);
 	}
 	free(points);
@@ -551,13 +594,15 @@ test_dims(void)
 
 	for (size_t i = 0; i < sizeof(dims) / sizeof(dims[0]); i++)
 	{
-		uint32_t	dim = dims[i];
-		uint16_t   *points = clustered_points(200, dim, 50, 0.3f, NULL);
-		long		before = counters.allocated - counters.released;
+		uint32_t     dim = dims[i];
+		uint16_t    *points = clustered_points(200, dim, 50, 0.3f, NULL);
+		long         before = counters.allocated - counters.released;
 		KmeansResult result = train(points, 200, dim, 70, 0);
 
-		tap_ok(well_formed(&result, dim) && result.ncentroids == 70, "%u dims: %u centroids", dim, result.ncentroids);
-		tap_ok(counters.allocated - counters.released - before == 4, "%u dims: only the result is kept", dim);
+		tap_ok(well_formed(&result, dim) && result.ncentroids == 70, "%u dims: %u centroids", dim,
+			   result.ncentroids);
+		tap_ok(counters.allocated - counters.released - before == 4,
+			   "%u dims: only the result is kept", dim);
 		free_result(&result);
 		free(points);
 	}
@@ -573,18 +618,19 @@ static uint32_t
 at_nearest(const KmeansResult *result, const float *tokens, uint32_t n, uint32_t dim)
 {
 	KmeansAssigner *assigner = kmeans_assigner_create(result, dim, result->nparents, &hooks);
-	uint32_t   *centroid = malloc(sizeof(uint32_t) * n);
-	uint32_t	right = 0;
+	uint32_t       *centroid = malloc(sizeof(uint32_t) * n);
+	uint32_t        right = 0;
 
 	kmeans_assign(assigner, tokens, n, centroid, NULL);
 	for (uint32_t i = 0; i < n; i++)
 	{
 		const float *x = tokens + (size_t) i * dim;
-		double		best = INFINITY;
+		double       best = INFINITY;
 
 		for (uint32_t c = 0; c < result->ncentroids; c++)
 			best = fmin(best, squared_distance(result->centroids + (size_t) c * dim, x, dim));
-		right += squared_distance(result->centroids + (size_t) centroid[i] * dim, x, dim) <= best * (1 + 1e-5);
+		right += squared_distance(result->centroids + (size_t) centroid[i] * dim, x, dim) <=
+				 best * (1 + 1e-5);
 	}
 	kmeans_assigner_release(assigner);
 	free(centroid);
@@ -596,32 +642,35 @@ test_assignment(void)
 {
 	enum
 	{
-		DIM = 33, POINTS = 3000, CENTROIDS = 150
+		DIM = 33,
+		POINTS = 3000,
+		CENTROIDS = 150
 	};
-	uint16_t   *points = clustered_points(POINTS, DIM, 300, 0.4f, NULL);
-	float	   *tokens = widened(points, (size_t) POINTS * DIM);
-	KmeansResult result = train(points, POINTS, DIM, CENTROIDS, 0);
+	uint16_t       *points = clustered_points(POINTS, DIM, 300, 0.4f, NULL);
+	float          *tokens = widened(points, (size_t) POINTS * DIM);
+	KmeansResult    result = train(points, POINTS, DIM, CENTROIDS, 0);
 	KmeansAssigner *all = kmeans_assigner_create(&result, DIM, result.nparents, &hooks);
 	KmeansAssigner *few = kmeans_assigner_create(&result, DIM, 4, &hooks);
-	uint32_t   *exact = malloc(sizeof(uint32_t) * POINTS);
-	uint32_t   *probed = malloc(sizeof(uint32_t) * POINTS);
-	float	   *similarity = malloc(sizeof(float) * POINTS);
-	uint32_t	right = at_nearest(&result, tokens, POINTS, DIM);
-	uint32_t	same = 0;
-	uint32_t	alone = 0;
-	double		worst = 0;
+	uint32_t       *exact = malloc(sizeof(uint32_t) * POINTS);
+	uint32_t       *probed = malloc(sizeof(uint32_t) * POINTS);
+	float          *similarity = malloc(sizeof(float) * POINTS);
+	uint32_t        right = at_nearest(&result, tokens, POINTS, DIM);
+	uint32_t        same = 0;
+	uint32_t        alone = 0;
+	double          worst = 0;
 
 	kmeans_assign(all, tokens, POINTS, exact, similarity);
 	kmeans_assign(few, tokens, POINTS, probed, NULL);
 	for (uint32_t i = 0; i < POINTS; i++)
 	{
 		const float *x = tokens + (size_t) i * DIM;
-		double		key = 0;
-		uint32_t	one;
-		float		one_similarity;
+		double       key = 0;
+		uint32_t     one;
+		float        one_similarity;
 
 		for (uint32_t k = 0; k < DIM; k++)
-			key += (x[k] - 0.5 * result.centroids[(size_t) exact[i] * DIM + k]) * result.centroids[(size_t) exact[i] * DIM + k];
+			key += (x[k] - 0.5 * result.centroids[(size_t) exact[i] * DIM + k]) *
+				   result.centroids[(size_t) exact[i] * DIM + k];
 		worst = fmax(worst, fabs(key - similarity[i]));
 		same += exact[i] == probed[i];
 		if (i % 50 == 0)
@@ -632,7 +681,8 @@ test_assignment(void)
 	}
 	tap_ok(right == POINTS, "probing all parents is exhaustive search: %u of %d", right, POINTS);
 	tap_ok(worst < 1e-4, "similarity is <x, c> - |c|^2/2: largest error %g", worst);
-	tap_ok(same > POINTS * 9 / 10, "4 of %u parents: %u of %d the same", result.nparents, same, POINTS);
+	tap_ok(same > POINTS * 9 / 10, "4 of %u parents: %u of %d the same", result.nparents, same,
+		   POINTS);
 	tap_ok(alone == POINTS / 50, "a token alone gets what it got among others");
 	kmeans_assigner_release(few);
 	kmeans_assigner_release(all);
@@ -653,29 +703,33 @@ test_coarse_codes(void)
 {
 	enum
 	{
-		DIM = 40, POINTS = 2000, CENTROIDS = 120
+		DIM = 40,
+		POINTS = 2000,
+		CENTROIDS = 120
 	};
 	static const struct
 	{
 		const char *what;
-		float		offset;
-		float		first;
-	}			kinds[] = {{"far from zero", 200, 1}, {"one large dim", 0, 300}, {"all alike", 1000, 0}};
+		float       offset;
+		float       first;
+	} kinds[] = {{"far from zero", 200, 1}, {"one large dim", 0, 300}, {"all alike", 1000, 0}};
 
 	for (size_t kind = 0; kind < sizeof(kinds) / sizeof(kinds[0]); kind++)
 	{
-		uint16_t   *points = clustered_points(POINTS, DIM, 250, 0.4f, NULL);
-		float	   *tokens = widened(points, (size_t) POINTS * DIM);
+		uint16_t    *points = clustered_points(POINTS, DIM, 250, 0.4f, NULL);
+		float       *tokens = widened(points, (size_t) POINTS * DIM);
 		KmeansResult result;
-		uint32_t	right;
+		uint32_t     right;
 
 		for (uint32_t i = 0; i < POINTS * DIM; i++)
-			tokens[i] = kinds[kind].offset + tokens[i] * (i % DIM == 0 ? kinds[kind].first : kinds[kind].first > 0);
+			tokens[i] = kinds[kind].offset +
+						tokens[i] * (i % DIM == 0 ? kinds[kind].first : kinds[kind].first > 0);
 		kernels->float_to_half(tokens, points, (size_t) POINTS * DIM);
 		kernels->half_to_float(points, tokens, (size_t) POINTS * DIM);
 		result = train(points, POINTS, DIM, CENTROIDS, 0);
 		right = at_nearest(&result, tokens, POINTS, DIM);
-		tap_ok(right == POINTS, "%s: %u of %d at the nearest of %u centroids", kinds[kind].what, right, POINTS, result.ncentroids);
+		tap_ok(right == POINTS, "%s: %u of %d at the nearest of %u centroids", kinds[kind].what,
+			   right, POINTS, result.ncentroids);
 		free_result(&result);
 		free(tokens);
 		free(points);
@@ -688,12 +742,14 @@ test_strange_centroids(void)
 {
 	enum
 	{
-		DIM = 40, POINTS = 2000, CENTROIDS = 120
+		DIM = 40,
+		POINTS = 2000,
+		CENTROIDS = 120
 	};
-	uint16_t   *points = clustered_points(POINTS, DIM, 250, 0.4f, NULL);
-	float	   *tokens = widened(points, (size_t) POINTS * DIM);
+	uint16_t    *points = clustered_points(POINTS, DIM, 250, 0.4f, NULL);
+	float       *tokens = widened(points, (size_t) POINTS * DIM);
 	KmeansResult result = train(points, POINTS, DIM, CENTROIDS, 0);
-	uint32_t	right;
+	uint32_t     right;
 
 	for (uint32_t k = 0; k < DIM; k++)
 	{
@@ -719,16 +775,16 @@ test_extreme_tokens(void)
 	{
 		DIM = 8
 	};
-	const float sizes[] = {0.0f, 1e-40f, 1e-20f, 1e10f, 1e20f, 3e38f, -3e38f};
-	uint16_t   *points = clustered_points(2000, DIM, 200, 0.4f, NULL);
-	KmeansResult result = train(points, 2000, DIM, 100, 0);
+	const float     sizes[] = {0.0f, 1e-40f, 1e-20f, 1e10f, 1e20f, 3e38f, -3e38f};
+	uint16_t       *points = clustered_points(2000, DIM, 200, 0.4f, NULL);
+	KmeansResult    result = train(points, 2000, DIM, 100, 0);
 	KmeansAssigner *assigner = kmeans_assigner_create(&result, DIM, 3, &hooks);
-	bool		within = true;
+	bool            within = true;
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
 	{
-		float		token[DIM];
-		uint32_t	centroid = UINT32_MAX;
+		float    token[DIM];
+		uint32_t centroid = UINT32_MAX;
 
 		for (int k = 0; k < DIM; k++)
 			token[k] = k % 2 ? sizes[i] : -sizes[i];

@@ -10,14 +10,14 @@
 #include "tap.h"
 #include "sample.h"
 
-#define DOCS 600
+#define DOCS   600
 #define ROUNDS 400
 
 typedef struct Set
 {
-	bool		has[DOCS];
-	uint32_t	run[DOCS];
-	uint32_t	count;
+	bool     has[DOCS];
+	uint32_t run[DOCS];
+	uint32_t count;
 } Set;
 
 /* A random set, with about one document in so many. */
@@ -35,9 +35,9 @@ draw(Set *set, uint32_t one_in)
 
 /* Is a run exactly the documents for which a test on both sets holds? */
 static bool
-is_run(const uint32_t *run, uint32_t count, const Set *a, const Set *b, bool (*test) (bool, bool))
+is_run(const uint32_t *run, uint32_t count, const Set *a, const Set *b, bool (*test)(bool, bool))
 {
-	uint32_t	n = 0;
+	uint32_t n = 0;
 
 	for (uint32_t doc = 0; doc < DOCS; doc++)
 		if (test(a->has[doc], b->has[doc]))
@@ -65,17 +65,17 @@ static void
 test_bits(void)
 {
 	static uint8_t bits[DOCS / 8 + 1];
-	static Set	docs;
-	static Set	dead;
-	uint32_t	out[DOCS];
-	bool		dropped = true;
-	bool		counted = true;
-	bool		in_place = true;
+	static Set     docs;
+	static Set     dead;
+	uint32_t       out[DOCS];
+	bool           dropped = true;
+	bool           counted = true;
+	bool           in_place = true;
 
 	for (uint32_t round = 0; round < ROUNDS; round++)
 	{
-		uint32_t	known = sample_range(0, DOCS);
-		uint32_t	n;
+		uint32_t known = sample_range(0, DOCS);
+		uint32_t n;
 
 		draw(&docs, sample_range(1, 9));
 		draw(&dead, sample_range(1, 9));
@@ -99,18 +99,19 @@ test_bits(void)
 static void
 test_merge(void)
 {
-	static Set	a;
-	static Set	b;
-	uint32_t	out[2 * DOCS];
-	bool		merged = true;
-	bool		subtracted = true;
+	static Set a;
+	static Set b;
+	uint32_t   out[2 * DOCS];
+	bool       merged = true;
+	bool       subtracted = true;
 
 	for (uint32_t round = 0; round < ROUNDS; round++)
 	{
 		draw(&a, round % 7 == 0 ? DOCS * 4 : sample_range(1, 20));
 		draw(&b, round % 5 == 0 ? DOCS * 4 : sample_range(1, 20));
 		merged &= is_run(out, run_merge(a.run, a.count, b.run, b.count, out), &a, &b, either);
-		subtracted &= is_run(out, run_subtract(a.run, a.count, b.run, b.count, out), &a, &b, first_only);
+		subtracted &=
+			is_run(out, run_subtract(a.run, a.count, b.run, b.count, out), &a, &b, first_only);
 	}
 	tap_ok(merged, "a merged run is the union");
 	tap_ok(subtracted, "a difference is what the second run lacks");
@@ -120,13 +121,13 @@ test_merge(void)
 static void
 test_again(void)
 {
-	static Set	a;
-	static Set	none;
-	uint32_t	out[2 * DOCS];
-	bool		again = true;
-	bool		alone = true;
-	bool		gone = true;
-	uint32_t	last[] = {UINT32_MAX - 2, UINT32_MAX - 1};
+	static Set a;
+	static Set none;
+	uint32_t   out[2 * DOCS];
+	bool       again = true;
+	bool       alone = true;
+	bool       gone = true;
+	uint32_t   last[] = {UINT32_MAX - 2, UINT32_MAX - 1};
 
 	for (uint32_t round = 0; round < ROUNDS; round++)
 	{
@@ -141,17 +142,19 @@ test_again(void)
 	tap_ok(alone, "a run merged with an empty one is itself");
 	tap_ok(gone, "a run without itself is empty, and without nothing is itself");
 	tap_ok(run_merge(last, 2, last + 1, 1, out) == 2 && out[0] == last[0] && out[1] == last[1] &&
-		   run_subtract(last, 2, last, 1, out) == 1 && out[0] == last[1], "the highest ordinals");
+			   run_subtract(last, 2, last, 1, out) == 1 && out[0] == last[1],
+		   "the highest ordinals");
 }
 
 static void
 test_below(void)
 {
 	static const uint32_t run[] = {5, 1, 4000000000, 7, 3};
-	uint32_t	out[5];
-	uint32_t	n = run_copy_below(run, 5, 6, out);
+	uint32_t              out[5];
+	uint32_t              n = run_copy_below(run, 5, 6, out);
 
-	tap_ok(n == 3 && out[0] == 5 && out[1] == 1 && out[2] == 3, "ordinals from the limit on are left out");
+	tap_ok(n == 3 && out[0] == 5 && out[1] == 1 && out[2] == 3,
+		   "ordinals from the limit on are left out");
 	tap_ok(run_copy_below(run, 5, 0, out) == 0, "nothing is below zero");
 }
 

@@ -17,11 +17,11 @@
 static bool
 rotation_is_orthonormal(uint32_t dim)
 {
-	Rotation   *rotation = new_rotation(dim, dim * 77);
-	float	   *in = sample_floats(SAMPLE_ORDINARY, 4 * (size_t) dim);
-	float	   *out = sample_memory(sizeof(float) * 4 * rotation->padded);
-	float	   *back = sample_memory(sizeof(float) * dim);
-	bool		good = true;
+	Rotation *rotation = new_rotation(dim, dim * 77);
+	float    *in = sample_floats(SAMPLE_ORDINARY, 4 * (size_t) dim);
+	float    *out = sample_memory(sizeof(float) * 4 * rotation->padded);
+	float    *back = sample_memory(sizeof(float) * dim);
+	bool      good = true;
 
 	for (int i = 0; i < 4; i++)
 		rotation_apply(rotation, in + (size_t) i * dim, out + (size_t) i * rotation->padded);
@@ -30,9 +30,10 @@ rotation_is_orthonormal(uint32_t dim)
 		{
 			const float *a = in + (size_t) i * dim;
 			const float *b = in + (size_t) j * dim;
-			double		before = inner(a, b, dim);
-			double		after = inner(out + (size_t) i * rotation->padded, out + (size_t) j * rotation->padded, rotation->padded);
-			double		scale = sqrt(inner(a, a, dim) * inner(b, b, dim));
+			double       before = inner(a, b, dim);
+			double       after = inner(out + (size_t) i * rotation->padded,
+									   out + (size_t) j * rotation->padded, rotation->padded);
+			double       scale = sqrt(inner(a, a, dim) * inner(b, b, dim));
 
 			good = good && fabs(before - after) <= 2e-6 * scale;
 		}
@@ -53,7 +54,7 @@ static void
 test_rotation(void)
 {
 	const uint32_t dims[] = {96, 100, 127, 128, 129, 768, 1000, 1024, 4100, 16000};
-	uint32_t	good = 0;
+	uint32_t       good = 0;
 
 	for (uint32_t dim = 1; dim <= 70; dim++)
 		good += rotation_is_orthonormal(dim);
@@ -70,11 +71,11 @@ test_mixing(void)
 
 	for (size_t i = 0; i < sizeof(dims) / sizeof(dims[0]); i++)
 	{
-		uint32_t	dim = dims[i];
-		Rotation   *rotation = new_rotation(dim, 5);
-		float	   *in = sample_memory(sizeof(float) * dim);
-		float	   *out = sample_memory(sizeof(float) * rotation->padded);
-		float		largest = 0;
+		uint32_t  dim = dims[i];
+		Rotation *rotation = new_rotation(dim, 5);
+		float    *in = sample_memory(sizeof(float) * dim);
+		float    *out = sample_memory(sizeof(float) * rotation->padded);
+		float     largest = 0;
 
 		for (uint32_t k = 0; k < dim; k++)
 		{
@@ -84,7 +85,8 @@ test_mixing(void)
 			for (uint32_t j = 0; j < rotation->padded; j++)
 				largest = fmaxf(largest, fabsf(out[j]));
 		}
-		tap_ok(largest < 7 / sqrtf((float) rotation->padded), "%u dims: the largest entry is %.2f / sqrt(dim)", dim,
+		tap_ok(largest < 7 / sqrtf((float) rotation->padded),
+			   "%u dims: the largest entry is %.2f / sqrt(dim)", dim,
 			   largest * sqrtf((float) rotation->padded));
 		free(out);
 		free(in);
@@ -97,16 +99,17 @@ static void
 test_rotation_bits(void)
 {
 	const uint32_t dims[] = {20, 128, 200};
-	const uint64_t expected[] = {UINT64_C(0x8d24eee0dabf84e0), UINT64_C(0x28b44b401c89723b), UINT64_C(0x028f1fda4c7f9ba1)};
+	const uint64_t expected[] = {UINT64_C(0x8d24eee0dabf84e0), UINT64_C(0x28b44b401c89723b),
+								 UINT64_C(0x028f1fda4c7f9ba1)};
 
 	for (size_t i = 0; i < sizeof(dims) / sizeof(dims[0]); i++)
 	{
-		uint32_t	dim = dims[i];
-		Rotation   *rotation = new_rotation(dim, 42);
-		float	   *in = sample_memory(sizeof(float) * dim);
-		float	   *centre = calloc(dim, sizeof(float));
-		float	   *out = sample_memory(sizeof(float) * 2 * rotation->padded);
-		uint64_t	hash = UINT64_C(14695981039346656037);
+		uint32_t  dim = dims[i];
+		Rotation *rotation = new_rotation(dim, 42);
+		float    *in = sample_memory(sizeof(float) * dim);
+		float    *centre = calloc(dim, sizeof(float));
+		float    *out = sample_memory(sizeof(float) * 2 * rotation->padded);
+		uint64_t  hash = UINT64_C(14695981039346656037);
 
 		for (uint32_t k = 0; k < dim; k++)
 			in[k] = 1.0f / (float) (k + 3);
@@ -114,7 +117,8 @@ test_rotation_bits(void)
 		rotation_apply_centred(rotation, in, centre, out + rotation->padded);
 		for (size_t j = 0; j < sizeof(float) * rotation->padded; j++)
 			hash = (hash ^ ((uint8_t *) out)[j]) * UINT64_C(1099511628211);
-		tap_ok(hash == expected[i], "%u dims: the bits of the format (%016llx)", dim, (unsigned long long) hash);
+		tap_ok(hash == expected[i], "%u dims: the bits of the format (%016llx)", dim,
+			   (unsigned long long) hash);
 		tap_ok(memcmp(out, out + rotation->padded, sizeof(float) * rotation->padded) == 0,
 			   "%u dims: centred on zero is the same", dim);
 		free(out);

@@ -22,7 +22,7 @@ learn(Ties *ties, double estimate, double outcome, int n)
 static bool
 knows(const Ties *ties, double estimate, double expected)
 {
-	double		outcome;
+	double outcome;
 
 	return ties_outcome(ties, estimate, &outcome) && outcome == expected;
 }
@@ -30,7 +30,7 @@ knows(const Ties *ties, double estimate, double expected)
 static bool
 knows_nothing(const Ties *ties, double estimate)
 {
-	double		outcome;
+	double outcome;
 
 	return !ties_outcome(ties, estimate, &outcome);
 }
@@ -38,7 +38,7 @@ knows_nothing(const Ties *ties, double estimate)
 int
 main(void)
 {
-	Ties		ties = {.blank = NAN};
+	Ties ties = {.blank = NAN};
 
 	tap_ok(knows_nothing(&ties, 0), "nothing is known at first");
 	learn(&ties, 5, 7, 7);
@@ -63,7 +63,8 @@ main(void)
 
 	for (int i = 0; i < TIES_KNOWN; i++)
 		learn(&ties, 100 + i, i, 8);
-	tap_ok(knows_nothing(&ties, 3) && knows(&ties, 100, 0) && knows(&ties, 100 + TIES_KNOWN - 1, TIES_KNOWN - 1),
+	tap_ok(knows_nothing(&ties, 3) && knows(&ties, 100, 0) &&
+			   knows(&ties, 100 + TIES_KNOWN - 1, TIES_KNOWN - 1),
 		   "the newest groups are kept");
 
 	ties.blank = -1;

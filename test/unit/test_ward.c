@@ -9,7 +9,7 @@
 #include "sample.h"
 #include "ward_check.h"
 
-#define MAX_DIM 256
+#define MAX_DIM    256
 #define MAX_TOKENS 512
 
 static float tokens[MAX_TOKENS * MAX_DIM];
@@ -26,7 +26,8 @@ typedef enum TieKind
 	TIE_KINDS
 } TieKind;
 
-static const char *const tie_names[] = {"equal", "one-hot", "Hadamard", "+-1", "tiny integer", "zero or equal", "huge"};
+static const char *const tie_names[] = {"equal",        "one-hot",       "Hadamard", "+-1",
+										"tiny integer", "zero or equal", "huge"};
 
 static float
 tie_number(TieKind kind, uint32_t token, uint32_t k, uint32_t dim)
@@ -54,19 +55,19 @@ tie_number(TieKind kind, uint32_t token, uint32_t k, uint32_t dim)
 static void
 fill(TieKind kind, uint32_t ntokens, uint32_t dim)
 {
-	uint32_t	order[MAX_TOKENS];
+	uint32_t order[MAX_TOKENS];
 
 	for (uint32_t t = 0; t < ntokens; t++)
 	{
-		uint32_t	at = sample_range(0, t);
+		uint32_t at = sample_range(0, t);
 
 		order[t] = order[at];
 		order[at] = t;
 	}
 	for (uint32_t t = 0; t < ntokens; t++)
 	{
-		float	   *token = tokens + (size_t) t * dim;
-		double		squares = 0;
+		float *token = tokens + (size_t) t * dim;
+		double squares = 0;
 
 		for (uint32_t k = 0; k < dim; k++)
 		{
@@ -82,19 +83,20 @@ fill(TieKind kind, uint32_t ntokens, uint32_t dim)
 static void
 test_ties(TieKind kind)
 {
-	uint32_t	documents = 0;
-	uint32_t	sound = 0;
+	uint32_t documents = 0;
+	uint32_t sound = 0;
 
 	for (uint32_t dim = 1; dim <= MAX_DIM; dim *= 4)
 		for (int i = 0; i < 12; i++)
 		{
-			uint32_t	ntokens = sample_range(1, i < 10 ? 120 : MAX_TOKENS);
+			uint32_t ntokens = sample_range(1, i < 10 ? 120 : MAX_TOKENS);
 
 			fill(kind, ntokens, dim);
 			sound += ward_is_sound(tokens, ntokens, dim, 7);
 			documents++;
 		}
-	tap_ok(sound == documents, "%s tokens: %u of %u documents are clustered soundly", tie_names[kind], sound, documents);
+	tap_ok(sound == documents, "%s tokens: %u of %u documents are clustered soundly",
+		   tie_names[kind], sound, documents);
 }
 
 int

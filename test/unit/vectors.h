@@ -14,7 +14,7 @@
 static inline double
 inner(const float *a, const float *b, size_t n)
 {
-	double		sum = 0;
+	double sum = 0;
 
 	for (size_t i = 0; i < n; i++)
 		sum += (double) a[i] * b[i];
@@ -24,7 +24,7 @@ inner(const float *a, const float *b, size_t n)
 static inline Rotation *
 new_rotation(uint32_t dim, uint64_t seed)
 {
-	Rotation   *rotation = sample_memory(rotation_size(dim));
+	Rotation *rotation = sample_memory(rotation_size(dim));
 
 	rotation_init(rotation, dim, seed);
 	return rotation;

@@ -19,7 +19,7 @@
 static inline bool
 ward_labels_are_sound(const uint32_t *labels, uint32_t ntokens, uint32_t nlabels)
 {
-	uint32_t	next = 0;
+	uint32_t next = 0;
 
 	for (uint32_t t = 0; t < ntokens; t++)
 	{
@@ -34,9 +34,9 @@ ward_labels_are_sound(const uint32_t *labels, uint32_t ntokens, uint32_t nlabels
 static inline bool
 ward_is_sound(const float *tokens, uint32_t ntokens, uint32_t dim, uint32_t nchecked)
 {
-	Ward		ward = {.dim = dim, .ntokens = ntokens};
-	uint32_t   *labels = malloc(ntokens * sizeof(uint32_t));
-	bool		sound;
+	Ward      ward = {.dim = dim, .ntokens = ntokens};
+	uint32_t *labels = malloc(ntokens * sizeof(uint32_t));
+	bool      sound;
 
 	ward.centroids = malloc((size_t) ntokens * dim * sizeof(float));
 	memcpy(ward.centroids, tokens, (size_t) ntokens * dim * sizeof(float));
@@ -50,10 +50,11 @@ ward_is_sound(const float *tokens, uint32_t ntokens, uint32_t dim, uint32_t nche
 	sound = ward_find_merges(&ward);
 	for (uint32_t i = 0; sound && i < nchecked; i++)
 	{
-		uint32_t	nmerges = nchecked > 1 ? (uint32_t) ((uint64_t) (ntokens - 1) * i / (nchecked - 1)) : ntokens - 1;
+		uint32_t nmerges =
+			nchecked > 1 ? (uint32_t) ((uint64_t) (ntokens - 1) * i / (nchecked - 1)) : ntokens - 1;
 
 		sound = ward_label(&ward, nmerges, labels) == ntokens - nmerges &&
-			ward_labels_are_sound(labels, ntokens, ntokens - nmerges);
+				ward_labels_are_sound(labels, ntokens, ntokens - nmerges);
 	}
 
 	free(ward.centroids);
@@ -67,4 +68,4 @@ ward_is_sound(const float *tokens, uint32_t ntokens, uint32_t dim, uint32_t nche
 	return sound;
 }
 
-#endif							/* COLBERT_WARD_CHECK_H */
+#endif /* COLBERT_WARD_CHECK_H */
