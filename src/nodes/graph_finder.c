@@ -77,10 +77,29 @@ graph_assign(void *state, const float *tokens, uint32 ntokens, NodeHit *nearest)
 			elog(ERROR, "the graph of an index is empty");
 }
 
+/* No mean is taken to be shorter than this share of its node. */
+#define MIN_SHRINK 0.25
+
+/*
+ * How much shorter than their node the mean of a node's tokens is, if the node
+ * was added later: that of the trained ones. Of unit vectors, the squared
+ * distance of a token to its node is 2 - 2 <x, c>, and the mean of <x, c> is
+ * the shrink.
+ */
+static float
+added_shrink(const MetaPageData *meta)
+{
+	double square = (double) meta->token_norm * meta->token_norm;
+
+	if (meta->length_spread > 0 || meta->trained.tokens == 0 || !(square > 0))
+		return 1;
+	return (float) Max(1 - meta->trained.squares / meta->trained.tokens / (2 * square), MIN_SHRINK);
+}
+
 static uint32
 graph_add(void *state, const float *vector)
 {
-	return graph_insert(state, vector, 1);
+	return graph_insert(state, vector, added_shrink(graph_meta(state)));
 }
 
 /* Report nodes of the graph as tuples of a build. */

@@ -30,13 +30,6 @@
 #define MIN_BATCH 1024
 
 /*
- * What gathering takes for a posting, at the most: its ordinal, slots of a
- * table that is at least a quarter full, and a place in the list; buffer and
- * list have twice the room as they grow.
- */
-#define GATHER_BYTES_PER_POSTING 64
-
-/*
  * Where few rows pass, how deep the search has to go is foreseen. The first
  * rows tell little about the share that passes, hence so many more are taken
  * to have passed.
@@ -209,7 +202,7 @@ is_too_wide(const Search *search, uint64 factor)
 		return true;
 	postings =
 		settings->probes * factor * search->query.directions.count * (meta->postings / nodes + 1);
-	return factor > 1 && postings * GATHER_BYTES_PER_POSTING > (uint64) work_mem * 1024;
+	return factor > 1 && postings * SEARCH_GATHER_BYTES > (uint64) work_mem * 1024;
 }
 
 /*

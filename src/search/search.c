@@ -44,6 +44,28 @@ search_resolve(double ndirections, uint32 nodes, const SearchSettings *asked)
 	return settings;
 }
 
+/*
+ * Probes beyond these, which were left to the index, are to leave what they
+ * gather within work_mem.
+ */
+#define MIN_PROBES_OF_ROOM 40
+
+static void
+fit_probes(Search *search)
+{
+	const MetaPageData *meta = &search->view->meta;
+	uint64              nodes = Max(meta->arrays[ARRAY_NODES].nitems, 1);
+	uint64              each =
+		search->query.directions.count * (meta->postings / nodes + 1) * SEARCH_GATHER_BYTES;
+	uint64 room = Max((uint64) work_mem * 1024 / each, MIN_PROBES_OF_ROOM);
+
+	if (search->settings.probes <= room)
+		return;
+	if (search->settings.ef_search == search->settings.probes)
+		search->settings.ef_search = (uint32) room;
+	search->settings.probes = (uint32) room;
+}
+
 static void
 check_query(const IndexView *view, const MultiVector *query)
 {
@@ -72,6 +94,8 @@ search_begin(IndexView *view, const MultiVector *query, const SearchSettings *se
 	search->settings = search_resolve(
 		budget_directions(search->query.directions.weights, search->query.directions.count),
 		view->meta.arrays[ARRAY_NODES].nitems, settings);
+	if (settings->probes == 0 && settings->ef_search == 0)
+		fit_probes(search);
 	search->batch = search->settings.rerank;
 	search->floor = -INFINITY;
 	search->may_narrow_more = settings->candidates == 0;

@@ -297,6 +297,13 @@ extern float query_score(const IndexView *view, const SearchQuery *query,
 /* ---- pool.c ---- */
 
 /*
+ * What gathering takes for a posting, at the most: its ordinal, slots of a
+ * table that is at least a quarter full, and a place in the list; buffer and
+ * list have twice the room as they grow.
+ */
+#define SEARCH_GATHER_BYTES 64
+
+/*
  * The best of what was narrowed are the best of all documents only as long
  * as they are few among those that were narrowed: one in so many.
  */
