@@ -122,6 +122,7 @@ help:
 	@echo 'make faults         build the library for tests of faults (doc/reliability.md), beside the other'
 	@echo 'make install        install it into the server of PG_CONFIG ($(PG_CONFIG))'
 	@echo 'make installcheck   run the regression tests on a running server of your own'
+	@echo '                    REGRESS="hnsw_edge io" ISOLATION= choose (test/README.md)'
 	@echo
 	@echo 'These install missing Debian packages, and use a private throw-away server:'
 	@echo 'make demo           real questions, answers in words, and how fast'
