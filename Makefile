@@ -12,11 +12,12 @@ SQL_PARTS := $(sort $(wildcard sql/parts/*.sql))
 DATA = $(wildcard sql/upgrades/*.sql)
 DATA_built = sql/$(EXTENSION)--$(EXTVERSION).sql
 
-# test/expected is a link to expected/: pg_regress looks for outputs beside its inputs.
-REGRESS := $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
-REGRESS_OPTS = --inputdir=test --outputdir=test/out --load-extension=$(EXTENSION)
-ISOLATION := $(patsubst test/isolation/specs/%.spec,%,$(sort $(wildcard test/isolation/specs/*.spec)))
-ISOLATION_OPTS = --inputdir=test/isolation --outputdir=test/isolation/out --load-extension=$(EXTENSION)
+# Tests of test/shared run once per access method, as hnsw_NAME and ivf_NAME (test/README.md).
+names = $(patsubst $(1)/%,%,$(basename $(sort $(wildcard $(1)/*))))
+SHARED := $(call names,test/shared/sql)
+REGRESS := $(call names,test/sql) $(SHARED:%=hnsw_%) $(SHARED:%=ivf_%)
+ISOLATION := $(call names,test/isolation/specs)
+NO_INSTALLCHECK = 1		# the rule is below
 
 # Scores are defined by one chain of fused multiply-adds: the compiler must not contract on its own.
 PG_CPPFLAGS = -Isrc -MMD -MP
@@ -53,6 +54,22 @@ build/flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(VERSION) $(CC) $(CPPFLAGS) $(CFLAGS)' | cmp -s - $@ || echo '$(VERSION) $(CC) $(CPPFLAGS) $(CFLAGS)' >$@
 -include $(OBJS:.o=.d)
+
+# Run pg_regress on tests. $(1): the input folder; $(2): the output folder; $(3): a prefix for the names in its output; $(4): the tests.
+run_regress = mkdir -p $(2); { $(pg_regress_installcheck) --inputdir=$(1) --outputdir=$(2) --load-extension=$(EXTENSION) $(REGRESS_OPTS) $(4) \
+	|| touch test/out/failed; } | sed -uE 's/^(test |(not )?ok [0-9]+ +- )/&$(3)/'
+own_tests = $(filter-out $(SHARED:%=hnsw_%) $(SHARED:%=ivf_%),$(REGRESS))
+shared_tests = $(patsubst $(1)_%,%,$(filter $(SHARED:%=$(1)_%),$(REGRESS)))
+
+# All of it runs, whatever fails.
+installcheck:
+	@rm -rf test/out && mkdir -p test/out
+	@$(if $(own_tests),$(call run_regress,test,test/out,,$(own_tests)))
+	@$(foreach method,hnsw ivf,$(if $(call shared_tests,$(method)),export COLBERT_METHOD=colbert_$(method); \
+		$(call run_regress,test/shared,test/out/$(method),$(method)_,$(call shared_tests,$(method)));))
+	@$(if $(strip $(ISOLATION)),$(pg_isolation_regress_installcheck) --inputdir=test/isolation --outputdir=test/isolation/out \
+		--load-extension=$(EXTENSION) $(ISOLATION_OPTS) $(ISOLATION) || touch test/out/failed)
+	@if [ -e test/out/failed ]; then exit 1; fi
 
 # The library for tests in which calls of the server fail, and points are waited at (test/faults); kernels call no server.
 FAULTS_OBJS := $(patsubst src/%.o,build/faults/%.o,$(filter-out src/kernels/%,$(OBJS))) build/faults/faults.o
@@ -109,6 +126,7 @@ help:
 	@echo 'make faults         build the library for tests of faults (doc/reliability.md), beside the other'
 	@echo 'make install        install it into the server of PG_CONFIG ($(PG_CONFIG))'
 	@echo 'make installcheck   run the regression tests on a running server of your own'
+	@echo '                    REGRESS="hnsw_edge io" ISOLATION= choose (test/README.md)'
 	@echo
 	@echo 'These install missing Debian packages, and use a private throw-away server:'
 	@echo 'make demo           real questions, answers in words, and how fast'

@@ -1,4 +1,4 @@
-# lib.sh: what the scripts in this folder share. POSIX sh, sourced; $0 must be in tools/.
+# lib.sh: functions shared by the scripts of tools/ and test/. POSIX sh, sourced; $0 must be in one of these folders.
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 python=/usr/bin/python3

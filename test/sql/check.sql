@@ -1,5 +1,5 @@
 -- colbert_index_check: nothing to report of sound indexes, whatever was done to them; who may call it, and on what.
--- (test/t/010_damage.pl damages files, and sees that it is found.)
+-- (test/t/040_damage.pl damages files, and sees that it is found.)
 \set QUIET on
 SET client_min_messages = warning;
 

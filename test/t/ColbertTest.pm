@@ -3,7 +3,7 @@
 
 ColbertTest - what the TAP tests share: servers, MedQuAD in tables, recall, and what must hold of an index at any time.
 
-The data are the files of tools/medquad, in the folder that COLBERT_DATA names (tools/run-tap sets it).
+The data are the files of tools/medquad, in the folder that COLBERT_DATA names (test/run-tap sets it).
 
 =cut
 

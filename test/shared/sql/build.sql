@@ -1,0 +1,58 @@
+-- Building: workers or none, much memory or little, the same answers.
+-- It runs once per access method: COLBERT_METHOD names it (test/README.md).
+\getenv method COLBERT_METHOD
+SELECT CASE :'method' WHEN 'colbert_ivf' THEN 'lists = 500' ELSE 'tokens_per_node = 8' END AS few_tokens \gset
+SET client_min_messages = notice;
+SELECT setseed(.42);
+CREATE TABLE built (id int PRIMARY KEY, doc multivector(128));
+INSERT INTO built
+SELECT d, (SELECT array_agg(token) FROM
+	(SELECT (SELECT array_agg((random() - .5 + CASE WHEN k % 40 = (d + t) % 40 THEN 2 ELSE 0 END)::real) FROM generate_series(1, 128) k) AS token
+	 FROM generate_series(1, 20) t) tokens)::real[]::multivector
+FROM generate_series(1, 200) d;
+ALTER TABLE built SET (parallel_workers = 2);
+ANALYZE built;
+CREATE TABLE asked AS SELECT id, multivector(ARRAY[token(doc, 1), token(doc, 7), token(doc, 15)]) AS query FROM built WHERE id % 20 = 0;
+
+CREATE FUNCTION answers() RETURNS SETOF text LANGUAGE sql SET enable_seqscan = off SET enable_sort = off AS $$
+	SELECT format('%s: %s', a.id, (SELECT string_agg(id::text, ' ') FROM (SELECT id FROM built ORDER BY doc <#> a.query LIMIT 10) best))
+	FROM asked a ORDER BY a.id $$;
+
+-- Alone.
+SET max_parallel_maintenance_workers = 0;
+CREATE INDEX ON built USING :method (doc) WITH (:few_tokens);
+CREATE FUNCTION shape() RETURNS TABLE (documents bigint, tokens bigint, nodes bigint, postings bigint, pending bigint) LANGUAGE sql AS $$
+	SELECT documents, tokens, nodes, postings, pending_documents FROM colbert_index_info('built_doc_idx') $$;
+CREATE TABLE alone AS SELECT answers() AS answer;
+CREATE TABLE alone_shape AS SELECT * FROM shape();
+SELECT documents, tokens, nodes, pending, postings BETWEEN 500 AND 4000 AS some_postings FROM alone_shape;
+
+-- Again: the same index.
+REINDEX INDEX built_doc_idx;
+SELECT count(*) FROM (SELECT answers() EXCEPT SELECT answer FROM alone) differing;
+SELECT * FROM shape() EXCEPT SELECT * FROM alone_shape;
+
+-- With workers: documents come in another order, nodes and answers do not.
+SET max_parallel_maintenance_workers = 2;
+SET min_parallel_table_scan_size = 0;
+REINDEX INDEX built_doc_idx;
+SELECT count(*) FROM (SELECT answers() EXCEPT SELECT answer FROM alone) differing;
+SELECT * FROM shape() EXCEPT SELECT * FROM alone_shape;
+
+-- With too little memory to train well: it says so, and the index answers.
+SET maintenance_work_mem = '1MB';
+REINDEX INDEX built_doc_idx;
+SELECT documents, tokens, nodes > 100 AS nodes, pending FROM shape();
+SELECT count(*) FROM answers();
+RESET maintenance_work_mem;
+
+-- Every row comes exactly once, in the exact order.
+SET enable_seqscan = off;
+SET enable_sort = off;
+SELECT count(*), count(DISTINCT id), bool_and(score <= before) AS in_order
+FROM (SELECT id, score, lag(score, 1, 'infinity') OVER () AS before
+	  FROM (SELECT id, maxsim(doc, (SELECT query FROM asked WHERE id = 20)) AS score FROM built ORDER BY 2 DESC LIMIT 50) best) x;
+
+DROP TABLE built, asked, alone, alone_shape;
+DROP FUNCTION answers();
+DROP FUNCTION shape();

@@ -1,0 +1,60 @@
+-- Posting lists: longer than a segment, with a document twice, and rewritten. The checker agrees with the counters all the while.
+-- It runs once per access method: COLBERT_METHOD names it (test/README.md).
+\getenv method COLBERT_METHOD
+SELECT CASE :'method' WHEN 'colbert_ivf' THEN 'lists = 200' ELSE 'tokens_per_node = 20' END AS few_tokens \gset
+SET jit = off;
+\set QUIET on
+SET client_min_messages = warning;
+SET enable_seqscan = off;
+SET enable_sort = off;
+
+-- Each document has one token that all have (twice), and one of a thousand others. All lengths are 1, so that maxsim is the cosine.
+CREATE FUNCTION postings_doc(i int) RETURNS multivector LANGUAGE sql IMMUTABLE AS $$
+	SELECT l2_normalize('[[1,0,0,0],[1,0,0,0]]' || ARRAY[array_agg(sin((i % 1000) * 7919.0 + k * k * 1.37)::real ORDER BY k)]::multivector)
+	FROM generate_series(1, 4) k
+$$;
+CREATE TABLE postings_docs (id int PRIMARY KEY, doc multivector(4));
+INSERT INTO postings_docs SELECT i, postings_doc(i) FROM generate_series(1, 4000) i;
+CREATE INDEX postings_index ON postings_docs USING :method (doc) WITH (:few_tokens);
+
+-- The documents of one list, and all postings: a document once a list, however many of its tokens are there.
+CREATE FUNCTION postings_state(OUT documents bigint, OUT pending bigint, OUT two_each bool, OUT listed bigint, OUT findings bigint) LANGUAGE plpgsql AS $$
+DECLARE
+	postings bigint;
+BEGIN
+	SELECT i.documents, i.pending_documents, i.postings INTO documents, pending, postings FROM colbert_index_info('postings_index') i;
+	two_each := postings BETWEEN 1.95 * documents AND 2 * documents;
+	-- one probe: the list that all documents are in; a search that wants more, because of equal scores, goes to all documents without lists
+	PERFORM set_config('colbert.probes', '1', true), set_config('colbert.ef_search', '100', true), set_config('colbert.candidates', (documents * 2 / 5)::text, true);
+	PERFORM id FROM postings_docs ORDER BY doc <#> '[[1,0,0,0]]' LIMIT 1;
+	listed := s.postings FROM colbert_last_scan() s;
+	SELECT count(*) INTO findings FROM colbert_index_check('postings_index', heapallindexed => true, rescore => true);
+END $$;
+
+-- A list eight segments long.
+SELECT * FROM postings_state();
+-- As many again, merged into it.
+INSERT INTO postings_docs SELECT i, postings_doc(i) FROM generate_series(4001, 8000) i;
+SELECT colbert_merge('postings_index');
+SELECT * FROM postings_state();
+-- Half of them taken out again, from everywhere in the list; then all but the last ones, so that whole segments go.
+DELETE FROM postings_docs WHERE id % 2 = 0;
+VACUUM postings_docs;
+SELECT * FROM postings_state();
+DELETE FROM postings_docs WHERE id <= 7000;
+VACUUM postings_docs;
+SELECT * FROM postings_state();
+-- The same ordinals come back, below and between those that stayed.
+INSERT INTO postings_docs SELECT i, postings_doc(i) FROM generate_series(1, 4000) i;
+VACUUM postings_docs;
+SELECT * FROM postings_state();
+-- Nothing is left, and it begins anew.
+DELETE FROM postings_docs;
+VACUUM postings_docs;
+SELECT * FROM postings_state();
+INSERT INTO postings_docs SELECT i, postings_doc(i) FROM generate_series(1, 2000) i;
+VACUUM postings_docs;
+SELECT * FROM postings_state();
+
+DROP TABLE postings_docs;
+DROP FUNCTION postings_doc, postings_state;
