@@ -145,7 +145,11 @@ def versions_agree():
     version = re.search(r"default_version = '(.*)'", read('colbert_pg.control')).group(1)
     check(f'EXTVERSION = {version}\n' in read('Makefile'), 'Makefile has the version of the control file')
     check(read('META.json').count(f'"version": "{version}"') == 2, 'META.json has the version of the control file')
-    check(f'## {version}' in read('CHANGELOG.md'), 'CHANGELOG.md has the version of the control file')
+    script = f'sql/colbert_pg--{version}.sql'
+    check(f'"file": "{script}"' in read('META.json'), 'META.json names the install script')
+    released = os.path.exists(os.path.join(ROOT, f'sql/released/colbert_pg--{version}.sql'))
+    section = rf'^## \[{re.escape(version)}\] - \d{{4}}-\d\d-\d\d$' if released else r'^## \[Unreleased\]$'
+    check(re.search(section, read('CHANGELOG.md'), re.M), 'CHANGELOG.md has a section for the version of the control file')
 
 
 def links_lead_somewhere(pages):
