@@ -80,7 +80,7 @@ def settings_are_known(conn, readme):
 METHODS = ('colbert_hnsw', 'colbert_ivf')
 
 
-README_LINES = 260
+README_LINES = 255
 CELL_WIDTH = 200
 
 
@@ -91,8 +91,8 @@ def front_page_is_readable(readme):
     check('make demo ' in first_screen and 'make test ' in first_screen, 'README.md has the two set-up commands in its first screen')
     wide = [line for line in lines if line.startswith('|') and max(map(len, line.split(' | '))) > CELL_WIDTH]
     check(not wide, f'README.md has no table cell of more than {CELL_WIDTH} characters', *wide)
-    examples = re.findall(r'(.*)\n```(?:sql|python)\n', readme)
-    check(examples and all(before.startswith('<!-- tour: ') for before in examples), 'README.md has no example that is not run', *examples)
+    not_run = [example for before, example in re.findall(r'(.*)\n```(?:sql|python)\n(.*)', readme) if not before.startswith('<!-- tour: ')]
+    check(not not_run, 'README.md has no example that is not run', *not_run)
 
 
 def error_of(conn, statement):
