@@ -90,7 +90,7 @@ def main(argv):
             show_answers(conn, question, asked[question])
         show_plan(conn, asked[QUESTIONS[0]])
         show_figures(conn)
-        print('\n  The server is stopped and its data removed. Next: make demo-psql, or the tour in README.md.')
+        print('\n  The server is stopped and its data removed. Next: make demo-psql, or Getting started in README.md.')
     return 0
 
 

@@ -3,7 +3,7 @@
 
 Runs on the server that PGHOST names, in databases of its own.
 """
-import os, re, subprocess, sys
+import os, re, runpy, subprocess, sys
 import psycopg
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -38,14 +38,18 @@ def lines_of(output):
     return [re.sub(r'(InitPlan \d+) \(returns .*\)', r'\1', line.rstrip()) for line in output.splitlines() if line.strip()]
 
 
+QUERY = f"'{[[1] + [0] * 127]}'"
+
+
 def examples_run(page, number):
     """Every block after <!-- tour: LANGUAGE --> runs without an error and prints something, each page in a database of its own.
 
-    If a block after <!-- output --> follows, it prints that (SQL: unaligned rows alone).
+    If a block after <!-- output --> follows, it prints that (SQL: unaligned rows alone). The parameter $1 stands for a query of 128 dims.
     """
     env = database(f'docs_{number}')
     blocks = re.findall(r'<!-- tour: (\w+) -->\n```\w+\n(.*?)```\n(?:<!-- output -->\n```\n(.*?)```)?', read(page), re.S)
     for n, (language, code, output) in enumerate(blocks, 1):
+        code = code.replace('$1', QUERY) if language == 'sql' else code
         command = ['psql', '-Xq', '-v', 'ON_ERROR_STOP=1'] + ['-At'] * (output != '') if language == 'sql' else ['/usr/bin/python3', '-']
         run = subprocess.run(command, input=code, capture_output=True, text=True, cwd=ROOT, env=env)
         check(run.returncode == 0 and not run.stderr, f'{page}: example {n} ({language}) runs', run.stdout, run.stderr)
@@ -66,23 +70,29 @@ def same(documented, actual, name):
           'documented, but not there: ' + ', '.join(map(str, sorted(set(documented) - set(actual)))))
 
 
-def settings_agree(conn, readme):
+def settings_are_known(conn, readme):
     conn.execute("LOAD 'colbert_pg'")
-    actual = conn.execute("SELECT name, boot_val FROM pg_settings WHERE name LIKE 'colbert.%'").fetchall()
-    same([(row[0], row[1]) for row in table_after(readme, 'table: settings')], actual, 'the table of settings agrees with pg_settings')
+    known = {name for name, in conn.execute("SELECT name FROM pg_settings WHERE name LIKE 'colbert.%'")}
+    named = set(re.findall(r'`(colbert\.\w+)', readme))
+    check(named and named <= known, 'README.md names settings that exist', *sorted(named - known))
 
 
 METHODS = ('colbert_hnsw', 'colbert_ivf')
 
 
-def options_agree(conn, readme):
-    """The README's options are those of doc/options.md, each of the methods that have it, with its default."""
-    reference = {row[0]: dict(zip(METHODS, row[2:4])) for row in table_after(read('doc/options.md'), 'table: settings and options')}
-    for name, default, of, *_ in table_after(readme, 'table: options'):
-        here = {method: default if of in ('both', method) else '-' for method in METHODS}
-        check(reference.pop(name, None) == here, f'README.md: option {name} is as in doc/options.md')
-    left = [name for name, defaults in reference.items() if set(defaults.values()) != {'-'}]
-    check(not left, 'README.md has all options of doc/options.md', *left)
+README_LINES = 255
+CELL_WIDTH = 200
+
+
+def front_page_is_readable(readme):
+    lines = readme.splitlines()
+    check(len(lines) <= README_LINES, f'README.md has at most {README_LINES} lines', len(lines))
+    first_screen = '\n'.join(lines[:25])
+    check('make demo ' in first_screen and 'make test ' in first_screen, 'README.md has the two set-up commands in its first screen')
+    wide = [line for line in lines if line.startswith('|') and max(map(len, line.split(' | '))) > CELL_WIDTH]
+    check(not wide, f'README.md has no table cell of more than {CELL_WIDTH} characters', *wide)
+    not_run = [example for before, example in re.findall(r'(.*)\n```(?:sql|python)\n(.*)', readme) if not before.startswith('<!-- tour: ')]
+    check(not not_run, 'README.md has no example that is not run', *not_run)
 
 
 def error_of(conn, statement):
@@ -145,13 +155,31 @@ def versions_agree():
     version = re.search(r"default_version = '(.*)'", read('colbert_pg.control')).group(1)
     check(f'EXTVERSION = {version}\n' in read('Makefile'), 'Makefile has the version of the control file')
     check(read('META.json').count(f'"version": "{version}"') == 2, 'META.json has the version of the control file')
-    check(f'## {version}' in read('CHANGELOG.md'), 'CHANGELOG.md has the version of the control file')
+    script = f'sql/colbert_pg--{version}.sql'
+    check(f'"file": "{script}"' in read('META.json'), 'META.json names the install script')
+    released = os.path.exists(os.path.join(ROOT, f'sql/released/colbert_pg--{version}.sql'))
+    section = rf'^## \[{re.escape(version)}\] - \d{{4}}-\d\d-\d\d$' if released else r'^## \[Unreleased\]$'
+    check(re.search(section, read('CHANGELOG.md'), re.M), 'CHANGELOG.md has a section for the version of the control file')
+
+
+def suites_agree():
+    suites = runpy.run_path(os.path.join(ROOT, 'tools/run-suites'))
+    actual = [(name, '1' if name in suites['LONG_LANE'] else '2') for name in suites['SUITES']]
+    same([(name, lane) for name, lane, *_ in table_after(read('CONTRIBUTING.md'), 'table: suites')], actual, 'CONTRIBUTING.md has the suites of run-suites')
+
+
+def anchors(page):
+    """The anchors of a page's headings, as GitHub makes them."""
+    text = re.sub(r'^```.*?^```', '', read(page), flags=re.M | re.S)
+    return {re.sub(r'[^\w\- ]', '', heading.lower()).replace(' ', '-') for heading in re.findall(r'^#+ +(.*?) *$', text, re.M)}
 
 
 def links_lead_somewhere(pages):
     for page in pages:
-        for target in sorted(set(re.findall(r'\]\((?!https?:|#)([^)#]+)', read(page)))):
-            check(os.path.exists(os.path.join(ROOT, os.path.dirname(page), target)), f'{page}: link to {target}')
+        for target, anchor in sorted(set(re.findall(r'\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)', read(page)))):
+            path = os.path.normpath(os.path.join(os.path.dirname(page), target)) if target else page
+            good = os.path.exists(os.path.join(ROOT, path)) and (not anchor or anchor in anchors(path))
+            check(good, f'{page}: link to {target}' + f'#{anchor}' * (anchor != ''))
 
 
 def main():
@@ -163,12 +191,13 @@ def main():
     database('docs_catalog')
     with psycopg.connect(dbname='docs_catalog', autocommit=True) as conn:
         conn.execute('CREATE EXTENSION colbert_pg')
-        settings_agree(conn, readme)
-        options_agree(conn, readme)
+        settings_are_known(conn, readme)
         reference_agrees(conn, table_after(read('doc/options.md'), 'table: settings and options'))
         names_agree(conn, readme)
     versions_agree()
-    links_lead_somewhere(pages)
+    suites_agree()
+    front_page_is_readable(readme)
+    links_lead_somewhere(pages + ['CHANGELOG.md', 'CONTRIBUTING.md', 'RELEASING.md', 'SECURITY.md', 'src/README.md'])
     print(f'1..{count}')
     sys.exit(failures != 0)
 
