@@ -126,7 +126,7 @@ def reference_agrees(conn, rows):
                   f'{method} takes for {name} what is documented', error, values)
     source = read('src/access/options.c')
     macros = dict(re.findall(r'#define (\w+)\s+(\w+)', source))
-    found = re.findall(r'add_(?:int|enum)_reloption\((\w+), "(\w+)", "[^"]*",\s*(?:quantizers, )?(\w+)', source)
+    found = re.findall(r'add_(?:int|enum)_reloption\(\s*(\w+), "(\w+)",\s*"[^"]*",\s*(?:quantizers, )?(\w+)', source)
     in_source = [(name, method, macros.get(default, default).removeprefix('CODEC_').lower()) for kind, name, default in found
                  for method in METHODS if kind in ('kind', method.removeprefix('colbert_') + '_kind')]
     same([(name, method, default) for name, _, *defaults, _, _ in rows for method, default in zip(METHODS, defaults) if default != '-'], in_source,
