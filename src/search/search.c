@@ -54,10 +54,10 @@ static void
 fit_probes(Search *search)
 {
 	const MetaPageData *meta = &search->view->meta;
-	uint64              nodes = Max(meta->arrays[ARRAY_NODES].nitems, 1);
-	uint64              each =
-		search->query.directions.count * (meta->postings / nodes + 1) * SEARCH_GATHER_BYTES;
-	uint64 room = Max((uint64) work_mem * 1024 / each, MIN_PROBES_OF_ROOM);
+	uint32              nodes = Max(meta->arrays[ARRAY_NODES].nitems, 1);
+	double              postings = (double) meta->postings / nodes + 1;
+	double              each = postings * search->query.directions.count * SEARCH_GATHER_BYTES;
+	double              room = Max(work_mem * 1024.0 / each, MIN_PROBES_OF_ROOM);
 
 	if (search->settings.probes <= room)
 		return;
