@@ -8,7 +8,6 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time usleep);
 
-my $cancelled_builds = 50;
 my $node = new_node('build');
 # segments as files that can be counted
 $node->append_conf('postgresql.conf', <<'CONF');
@@ -141,44 +140,61 @@ each_method('maintenance_work_mem = 1MB', sub {
 	}
 });
 
-# Cancelled at random moments, in three ways.
+# Cancelled at random moments, in three ways: until each has stopped so many builds.
 srand(5);
+my $stopped_builds = 17;
+my $max_builds = 200;
+my @ways = ('cancelled', 'terminated', 'timed-out');
 my @stopped = (0, 0, 0);
 my @latencies;
 
-for my $n (0 .. $cancelled_builds - 1)
+# Is the build at work? It is asked for until it is, by the server: a psql for each look would take longer than the build.
+my $wait_for_build = <<'SQL';
+DO $$BEGIN
+	FOR look IN 1 .. 30000 LOOP
+		EXIT WHEN EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'builder' AND %s);
+		PERFORM pg_sleep(.001);
+		PERFORM pg_stat_clear_snapshot();
+	END LOOP;
+END$$;
+SQL
+
+# stop_a_build(METHOD, WORKERS, WAY): starts a build and stops it after a part of the time that the first one took. True where
+# it was stopped, false where it was done before.
+sub stop_a_build
 {
-	my $method = $methods[ $n % @methods ];
-	my $workers = int($n / @methods) % 2 ? 2 : 0;
-	my $way = $n % 3;
-	my $wait = rand(1.05 * $seconds{$method});
-	my $timeout = sprintf 'SET statement_timeout = %d;', $way == 2 ? 1 + 1000 * $wait : 0;
+	my ($method, $workers, $way) = @_;
+	my $wait = rand($seconds{$method});
+	my $timeout = sprintf 'SET statement_timeout = %d;', $way eq 'timed-out' ? 1 + 1000 * $wait : 0;
 	my $build = start_sql($node, "SET application_name = 'builder'; $timeout\n" . workers($workers) . create_sql($method));
 
-	if ($way < 2)
+	if ($way ne 'timed-out')
 	{
-		my $function = qw(pg_cancel_backend pg_terminate_backend) [$way];
+		my $function = $way eq 'cancelled' ? 'pg_cancel_backend' : 'pg_terminate_backend';
 
-		usleep(1e6 * $wait);
-		$node->safe_psql('postgres', "SELECT $function(pid) FROM pg_stat_activity WHERE application_name = 'builder' AND backend_type = 'client backend'");
+		$node->safe_psql('postgres', sprintf($wait_for_build, "query ~ 'CREATE INDEX'") . "SELECT pg_sleep($wait);"
+			  . "SELECT $function(pid) FROM pg_stat_activity WHERE application_name = 'builder' AND backend_type = 'client backend'");
 	}
 	my $start = time;
 	my $error = stop_sql($build);
 
-	push @latencies, time - $start if $way < 2;
-	# done before it was stopped: builds are faster now than when their time was taken
-	if ($node->safe_psql('postgres', q{SELECT count(*) FROM pg_class WHERE relname = 'pool_index'}))
-	{
-		$seconds{$method} *= .8;
-		$node->safe_psql('postgres', 'DROP INDEX pool_index');
-	}
-	elsif ($error =~ /canceling statement|terminating connection/)
-	{
-		$stopped[$way]++;
-	}
+	push @latencies, time - $start if $way ne 'timed-out';
+	return 1 if $error =~ /canceling statement|terminating connection/;
+	# builds are faster now than when their time was taken
+	$seconds{$method} *= .9;
+	$node->safe_psql('postgres', 'DROP INDEX IF EXISTS pool_index');
+	return 0;
+}
+
+for my $n (0 .. $max_builds - 1)
+{
+	my $way = $n % 3;
+
+	last if (sort { $a <=> $b } @stopped)[0] >= $stopped_builds;
+	$stopped[$way] += stop_a_build($methods[ $n % @methods ], int($n / @methods) % 2 ? 2 : 0, $ways[$way]);
 	left_behind("build $n") if $n % 10 == 9;
 }
-cmp_ok($stopped[$_], '>=', $cancelled_builds / 5, (qw(cancelled terminated timed-out))[$_] . " builds: $stopped[$_]") for 0 .. 2;
+cmp_ok($stopped[$_], '>=', $stopped_builds, "$ways[$_] builds: $stopped[$_]") for 0 .. 2;
 note(sprintf 'slowest to stop: %.0f ms, the median %.0f ms', 1000 * (sort { $b <=> $a } @latencies)[0],
 	1000 * (sort { $a <=> $b } @latencies)[ @latencies / 2 ]);
 
@@ -188,11 +204,21 @@ each_method('after the cancelled builds', sub {
 	$node->safe_psql('postgres', 'DROP INDEX pool_index');
 });
 
-# A worker that is killed alone fails the build, and nothing else.
-my $build = start_sql($node, workers(2) . create_sql('ivf'));
+# A worker that is killed alone fails the build, and nothing else. The workers may be done before they are seen: again, then.
+my $worker_error = qr/terminating connection|parallel worker/;
+my $error = '';
 
-$node->poll_query_until('postgres', q{SELECT count(pg_terminate_backend(pid)) > 0 FROM pg_stat_activity WHERE backend_type = 'parallel worker'});
-like(stop_sql($build), qr/terminating connection|parallel worker/, 'a terminated worker fails the build');
+for (1 .. 20)
+{
+	my $build = start_sql($node, "SET application_name = 'builder';\n" . workers(2) . create_sql('ivf'));
+
+	$node->safe_psql('postgres', sprintf($wait_for_build, "backend_type = 'parallel worker'")
+		  . q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'parallel worker'});
+	$error = stop_sql($build);
+	last if $error =~ $worker_error;
+	$node->safe_psql('postgres', 'DROP INDEX pool_index');
+}
+like($error, $worker_error, 'a terminated worker fails the build');
 left_behind('a terminated worker');
 
 # kill -9 of everything.
