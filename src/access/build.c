@@ -130,7 +130,7 @@ write_postings(Build *build, Tuplesortstate *sort)
 	build_report_phase(build, PHASE_POSTINGS);
 	pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_TOTAL, build->counts.ntokens);
 	view_refresh(build->view);
-	builder = postings_build_begin(&build->view->index, &build->view->meta);
+	builder = postings_build_begin(build->view->index);
 	docs.capacity = 1024;
 	docs.docs = palloc(docs.capacity * sizeof(uint32));
 	while (compat_tuplesort_getdatum(sort, &value, &isnull))
@@ -162,16 +162,16 @@ write_postings(Build *build, Tuplesortstate *sort)
 		postings_build_add(builder, node, docs.docs, docs.count);
 	build->postings += docs.count;
 	postings_build_end(builder);
-	build->view->meta.postings = build->postings;
-	build->view->meta.trained = build->shared->assigned;
-	meta_write_nodes(&build->view->index, &build->view->meta);
+	build->view->index->meta.postings = build->postings;
+	build->view->index->meta.trained = build->shared->assigned;
+	meta_write_nodes(build->view->index);
 }
 
 /* Workers that the planner would use. Where every token becomes a node, there would be little for them to do. */
 static int
 workers_for(const Build *build)
 {
-	if (build->view->meta.tokens_per_node == 1)
+	if (build->view->index->meta.tokens_per_node == 1)
 		return 0;
 	return Min(
 		plan_create_index_workers(RelationGetRelid(build->heap), RelationGetRelid(build->index)),
@@ -208,7 +208,7 @@ build_index(Build *build, int nworkers)
 	if (build->mode != BUILD_PENDING)
 		write_postings(build, sort);
 	tuplesort_end(sort);
-	storage_set_settled(&build->view->index, RelationGetNumberOfBlocks(build->index));
+	storage_set_settled(build->view->index, RelationGetNumberOfBlocks(build->index));
 	build_log(build);
 	build->reltuples = build->shared->reltuples;
 	build->info->ii_BrokenHotChain |= build->shared->broken_hot_chain;

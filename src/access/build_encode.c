@@ -75,9 +75,9 @@ encoder_init(BuildEncoder *encoder, Build *build, Tuplesortstate *sort)
 	}
 	else if (build->mode == BUILD_EVERY_TOKEN)
 	{
-		encoder->finder_meta = palloc(sizeof(MetaPageData));
-		*encoder->finder_meta = view->meta;
-		encoder->finder = view->finder->open(&view->index, encoder->finder_meta, &view->sketch);
+		encoder->finder_index = palloc(sizeof(ColbertIndex));
+		*encoder->finder_index = *view->index;
+		encoder->finder = view->finder->open(encoder->finder_index, &view->sketch);
 	}
 }
 

@@ -28,7 +28,7 @@ build_shared_init(BuildShared *shared, const Build *build)
 	shared->concurrent = build->info->ii_Concurrent;
 	SpinLockInit(&shared->mutex);
 	ConditionVariableInit(&shared->started);
-	train_sample_init(&shared->sample, &build->view->meta);
+	train_sample_init(&shared->sample, &build->view->index->meta);
 }
 
 /* Wait until the leader has done what the others are to see. */
@@ -45,7 +45,7 @@ meet_after_leader(Build *build)
 static BuildMode
 choose_mode(const Build *build)
 {
-	const MetaPageData *meta = &build->view->meta;
+	const MetaPageData *meta = &build->view->index->meta;
 
 	if (build->counts.ntokens < train_min_tokens(meta))
 		return BUILD_PENDING;

@@ -135,7 +135,7 @@ colbert_index_info(PG_FUNCTION_ARGS)
 	check_may_look(index->rd_index->indrelid);
 	fill_tuple_desc(fcinfo, &desc);
 	view = view_open(index, false, VIEW_WITHOUT_PENDING);
-	meta = &view->meta;
+	meta = &view->index->meta;
 	total = (int64) RelationGetNumberOfBlocks(index) * BLCKSZ;
 	arrays = array_bytes(meta, 0, ARRAY_COUNT - 1);
 
@@ -145,15 +145,15 @@ colbert_index_info(PG_FUNCTION_ARGS)
 	values[n++] = Int64GetDatum(meta->live_docs);
 	values[n++] = Int64GetDatum((int64) meta->live_tokens);
 	values[n++] = Int64GetDatum(meta->live_nulls);
-	values[n++] = Int64GetDatum(meta->arrays[ARRAY_NODES].nitems);
+	values[n++] = Int64GetDatum(meta_nitems(meta, ARRAY_NODES));
 	values[n++] = Int32GetDatum(meta->tokens_per_node);
 	values[n++] = Int64GetDatum(queue_count(meta));
 	values[n++] = Int64GetDatum((int64) meta->pending_tokens);
 	values[n++] = Int64GetDatum(meta->dead_docs);
 	values[n++] = Int64GetDatum(meta->free_docs);
 	values[n++] = Int64GetDatum((int64) meta->postings);
-	values[n++] = Float8GetDatum(meta->arrays[ARRAY_NODES].nitems > 0
-									 ? (double) meta->postings / meta->arrays[ARRAY_NODES].nitems
+	values[n++] = Float8GetDatum(meta_nitems(meta, ARRAY_NODES) > 0
+									 ? (double) meta->postings / meta_nitems(meta, ARRAY_NODES)
 									 : 0);
 	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_DOCS, ARRAY_DOCS) +
 								array_bytes(meta, ARRAY_VERSIONS, ARRAY_HASHES));

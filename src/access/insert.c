@@ -97,7 +97,7 @@ lock_within(Relation index, instr_time start, double milliseconds)
 static void
 do_duty(IndexView *view, InsertDuty duty)
 {
-	Relation   index = view->index.rel;
+	Relation   index = view->index->rel;
 	instr_time start;
 	double     left;
 
@@ -106,10 +106,10 @@ do_duty(IndexView *view, InsertDuty duty)
 		return;
 	left = Min(duty.merge, MAX_MILLISECONDS - milliseconds_since(start));
 	if (left > 0 && !merge_worker_serves(index) &&
-		!merge_worker_start(index, view->meta.pending_tokens))
+		!merge_worker_start(index, view->index->meta.pending_tokens))
 		merge_step(view, left);
 	else if (duty.train)
-		(void) merge_worker_start(index, view->meta.pending_tokens);
+		(void) merge_worker_start(index, view->index->meta.pending_tokens);
 	merge_unlock(index);
 }
 
@@ -124,7 +124,7 @@ insert_document(IndexView *view, ItemPointer tid, Datum value, uint32 hash)
 
 	docstore_append(view, tid, view_indexed_tokens(view, multivector_from_datum(value)), hash,
 					DOC_IN_QUEUE);
-	duty = insert_duty(&view->meta);
+	duty = insert_duty(&view->index->meta);
 	if (duty.train || duty.merge > 0)
 		do_duty(view, duty);
 }

@@ -153,13 +153,12 @@ static bool
 has_work(Relation rel, const WorkerTask *task)
 {
 	ColbertIndex index = {.rel = rel};
-	MetaPageData meta;
 
-	meta_read(&index, &meta);
-	if (!has_nodes(&meta))
-		return meta.pending_tokens > task->limit * TRAIN_SHARE &&
-			   meta.live_tokens >= train_min_tokens(&meta);
-	return meta.pending_tokens > task->limit * LOW_SHARE;
+	meta_read(&index);
+	if (!has_nodes(&index.meta))
+		return index.meta.pending_tokens > task->limit * TRAIN_SHARE &&
+			   index.meta.live_tokens >= train_min_tokens(&index.meta);
+	return index.meta.pending_tokens > task->limit * LOW_SHARE;
 }
 
 /* Inserts that merge hold the lock for some milliseconds. */

@@ -354,21 +354,21 @@ start(IndexScanDesc scan)
 static char *
 cursor_next(ColbertScan *state, ArrayKind kind, uint32 *ordinal)
 {
-	PageCursor      *cursor = &state->cursor;
-	const ArrayMeta *array = &state->view->meta.arrays[kind];
+	PageCursor   *cursor = &state->cursor;
+	ColbertIndex *index = state->view->index;
+	uint32        nitems = parray_nitems(index, kind);
 
-	if (cursor->next >= array->nitems)
+	if (cursor->next >= nitems)
 		return NULL;
 	if (cursor->next >= cursor->first + cursor->count)
 	{
 		CHECK_FOR_INTERRUPTS();
 		cursor->first = cursor->next;
-		cursor->count = Min(parray_run(array, cursor->next), array->nitems - cursor->next);
-		parray_copy_out(&state->view->index, &state->view->meta, kind, cursor->first, cursor->count,
-						cursor->items);
+		cursor->count = Min(parray_run(index, kind, cursor->next), nitems - cursor->next);
+		parray_copy_out(index, kind, cursor->first, cursor->count, cursor->items);
 	}
 	*ordinal = cursor->next++;
-	return cursor->items + (size_t) (*ordinal - cursor->first) * array->item_size;
+	return cursor->items + (*ordinal - cursor->first) * parray_item_size(index, kind);
 }
 
 /* The next NULL row. */
@@ -378,7 +378,7 @@ next_null(ColbertScan *state, ItemPointer tid)
 	NullEntry *entry;
 	uint32     ordinal;
 
-	if (!state->want_nulls || state->view->meta.live_nulls == 0)
+	if (!state->want_nulls || state->view->index->meta.live_nulls == 0)
 		return false;
 	while ((entry = (NullEntry *) cursor_next(state, ARRAY_NULLS, &ordinal)) != NULL)
 		if (entry->state == DOC_LIVE)

@@ -50,17 +50,17 @@ typedef struct DeadNulls
 static void
 kill_nulls(IndexView *view, uint32 first, const DeadNulls *dead)
 {
-	Buffer        meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
-	Buffer        buffer = parray_lock(&view->index, &view->meta, ARRAY_NULLS, first);
+	Buffer        meta_buffer = meta_lock(view->index, BUFFER_LOCK_EXCLUSIVE);
+	Buffer        buffer = parray_lock(view->index, ARRAY_NULLS, first);
 	MetaPageData *meta;
 	Change        change;
 
-	change_begin(&change, &view->index);
+	change_begin(&change, view->index);
 	meta = meta_data(change_page(&change, meta_buffer, false));
 	for (uint32 i = 0; i < dead->count; i++)
 	{
-		NullEntry *entry = (NullEntry *) parray_change(&change, buffer, &view->meta, ARRAY_NULLS,
-													   first + dead->slots[i]);
+		NullEntry *entry =
+			(NullEntry *) parray_change(&change, buffer, ARRAY_NULLS, first + dead->slots[i]);
 
 		entry->state = DOC_FREE;
 		entry->next_free = meta->null_free_head;
@@ -115,11 +115,12 @@ find_dead(BulkDelete *bulk, DirectoryPage *page)
 static void
 delete_documents(BulkDelete *bulk)
 {
-	IndexView       *view = bulk->view;
-	const ArrayMeta *array = &view->meta.arrays[ARRAY_DOCS];
-	DirectoryPage   *page = palloc(sizeof(DirectoryPage));
+	IndexView     *view = bulk->view;
+	uint32         nitems = parray_nitems(view->index, ARRAY_DOCS);
+	uint32         per_page = parray_per_page(view->index, ARRAY_DOCS);
+	DirectoryPage *page = palloc(sizeof(DirectoryPage));
 
-	for (uint32 first = 0; first < array->nitems; first += parray_per_page(array))
+	for (uint32 first = 0; first < nitems; first += per_page)
 	{
 		compat_vacuum_delay_point();
 		versions_copy_page(view, first, page);
@@ -132,17 +133,18 @@ delete_documents(BulkDelete *bulk)
 static void
 delete_nulls(BulkDelete *bulk)
 {
-	IndexView       *view = bulk->view;
-	const ArrayMeta *array = &view->meta.arrays[ARRAY_NULLS];
-	NullEntry       *items = palloc(PAGE_PAYLOAD);
-	DeadNulls        dead;
+	IndexView *view = bulk->view;
+	uint32     nitems = parray_nitems(view->index, ARRAY_NULLS);
+	uint32     per_page = parray_per_page(view->index, ARRAY_NULLS);
+	NullEntry *items = palloc(PAGE_PAYLOAD);
+	DeadNulls  dead;
 
-	for (uint32 first = 0; first < array->nitems; first += parray_per_page(array))
+	for (uint32 first = 0; first < nitems; first += per_page)
 	{
-		uint32 run = Min(parray_per_page(array), array->nitems - first);
+		uint32 run = Min(per_page, nitems - first);
 
 		compat_vacuum_delay_point();
-		parray_copy_out(&view->index, &view->meta, ARRAY_NULLS, first, run, items);
+		parray_copy_out(view->index, ARRAY_NULLS, first, run, items);
 		dead.count = 0;
 		for (uint32 i = 0; i < run; i++)
 			if (items[i].state == DOC_LIVE && is_dead(bulk, &items[i].tid))
@@ -239,14 +241,14 @@ static void
 sweep(IndexView *view, const Leftovers *leftovers)
 {
 	const OrdinalList *dead = &leftovers->dead;
-	uint32             ndocs = view->meta.arrays[ARRAY_DOCS].nitems;
+	uint32             ndocs = parray_nitems(view->index, ARRAY_DOCS);
 	uint8             *bits = palloc_extended(ndocs / 8 + 1, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 
 	for (uint32 i = 0; i < dead->count; i++)
 		bits[dead->items[i] >> 3] |= 1 << (dead->items[i] & 7);
-	view->meta.postings =
-		postings_sweep(&view->index, &view->meta, bits, ndocs, (uint64) colbert_pending_limit);
-	meta_write_nodes(&view->index, &view->meta);
+	view->index->meta.postings =
+		postings_sweep(view->index, bits, ndocs, (uint64) colbert_pending_limit);
+	meta_write_nodes(view->index);
 	drop_hashes(view, leftovers);
 	docstore_push_free(view, dead->items, dead->count);
 	pfree(bits);
@@ -283,7 +285,7 @@ free_reserved(IndexView *view, const OrdinalList *reserved)
 		uint32 kept[RESERVED_AT_A_TIME];
 		uint32 nkept = 0;
 
-		if (!lock_out_appenders(view->index.rel))
+		if (!lock_out_appenders(view->index->rel))
 			return;
 		for (uint32 i = first; i < end; i++)
 		{
@@ -296,7 +298,7 @@ free_reserved(IndexView *view, const OrdinalList *reserved)
 			kept[nkept++] = reserved->items[i];
 		}
 		docstore_push_free(view, kept, nkept);
-		docstore_unlock(view->index.rel, LOCK_APPEND, ExclusiveLock);
+		docstore_unlock(view->index->rel, LOCK_APPEND, ExclusiveLock);
 	}
 }
 
@@ -314,10 +316,10 @@ clean(Relation index)
 	docstore_walk(view, collect_leftovers, &leftovers);
 	if (leftovers.dead.count > 0 &&
 		leftovers.dead.count >=
-			SWEEP_SHARE * ((double) view->meta.live_docs + leftovers.dead.count))
+			SWEEP_SHARE * ((double) view->index->meta.live_docs + leftovers.dead.count))
 		sweep(view, &leftovers);
 	free_reserved(view, &leftovers.reserved);
-	postings_reclaim(&view->index);
+	postings_reclaim(view->index);
 	nversions = versions_count(view);
 	merge_unlock(index);
 	/* Last: a full disk can stop a merge, and nothing before it. */
@@ -333,7 +335,7 @@ warn_of_outgrown_lists(Relation index, const MetaPageData *meta)
 		return;
 	ereport(WARNING, (errmsg("index \"%s\" has outgrown its lists", RelationGetRelationName(index)),
 					  errdetail("It holds %.0f tokens per list; %u serve best.",
-								(double) meta->live_tokens / meta->arrays[ARRAY_NODES].nitems,
+								(double) meta->live_tokens / meta_nitems(meta, ARRAY_NODES),
 								meta->tokens_per_node),
 					  errhint("REINDEX INDEX CONCURRENTLY trains new lists.")));
 }
@@ -343,8 +345,7 @@ colbert_vacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 {
 	MemoryContext context;
 	MemoryContext old;
-	MetaPageData  meta;
-	ColbertIndex  index = {info->index, false};
+	ColbertIndex  index = {.rel = info->index};
 	uint64        nversions;
 
 	if (info->analyze_only)
@@ -359,12 +360,12 @@ colbert_vacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 
-	meta_read(&index, &meta);
-	warn_of_outgrown_lists(info->index, &meta);
+	meta_read(&index);
+	warn_of_outgrown_lists(info->index, &index.meta);
 	IndexFreeSpaceMapVacuum(info->index);
 	stats->num_pages = RelationGetNumberOfBlocks(info->index);
 	stats->pages_free = 0;
-	stats->num_index_tuples = (double) meta.live_docs + meta.live_nulls + nversions;
+	stats->num_index_tuples = (double) index.meta.live_docs + index.meta.live_nulls + nversions;
 	stats->estimated_count = false;
 	return stats;
 }

@@ -95,9 +95,9 @@ check_finder(Check *check)
 {
 	/* Whatever a finder keeps in its arrays is in use. */
 	for (int kind = ARRAY_PARAMS; kind < ARRAY_COUNT; kind++)
-		check_use(check, kind, 0, check->view->meta.arrays[kind].nitems);
-	check->view->finder->check(&check->view->index, &check->view->meta, &check->view->sketch,
-							   check->findings, check->rescore);
+		check_use(check, kind, 0, parray_nitems(check->view->index, kind));
+	check->view->finder->check(check->view->index, &check->view->sketch, check->findings,
+							   check->rescore);
 }
 
 typedef struct CheckPart

@@ -107,7 +107,7 @@ extern uint8 *check_bits(uint64 n);
 static inline bool
 check_in_array(const Check *check, ArrayKind kind, uint32 first, uint64 n)
 {
-	return (uint64) first + n <= check->view->meta.arrays[kind].nitems;
+	return (uint64) first + n <= parray_nitems(check->view->index, kind);
 }
 
 /* Take note that items of an array (which has them) are in use. */

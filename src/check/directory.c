@@ -40,7 +40,7 @@ claim(DirectoryCheck *directory, ArrayKind kind, uint8 *owned, uint32 doc, uint3
 	{
 		findings_add(check->findings, FINDING_ERROR, doc,
 					 "document has items %u to " UINT64_FORMAT " of array %d, which has %u", first,
-					 (uint64) first + n, (int) kind, check->view->meta.arrays[kind].nitems);
+					 (uint64) first + n, (int) kind, parray_nitems(check->view->index, kind));
 		return;
 	}
 	for (uint32 i = 0; i < n; i++)
@@ -98,10 +98,10 @@ check_entry(DirectoryCheck *directory, uint32 doc, const DocEntry *entry)
 		directory->live_tokens += entry->ntokens;
 		if (!ItemPointerIsValid(&entry->tid))
 			findings_add(check->findings, FINDING_ERROR, doc, "document names no row of the table");
-		if (entry->epoch > check->view->meta.epoch)
+		if (entry->epoch > check->view->index->meta.epoch)
 			findings_add(check->findings, FINDING_ERROR, doc,
 						 "document has sketches of epoch %u, the last one is %u", entry->epoch,
-						 check->view->meta.epoch);
+						 check->view->index->meta.epoch);
 	}
 	check_places(directory, doc, entry);
 }
@@ -142,12 +142,12 @@ check_counter(Check *check, const char *name, uint64 stored, uint64 counted)
 void
 check_directory(Check *check)
 {
-	const MetaPageData *meta = &check->view->meta;
+	const MetaPageData *meta = &check->view->index->meta;
 	DirectoryCheck      directory = {check};
 
-	directory.blocks = check_bits(meta->arrays[ARRAY_SKETCHES].nitems);
-	directory.rows = check_bits(meta->arrays[ARRAY_ROWS].nitems);
-	directory.pending_rows = check_bits(meta->arrays[ARRAY_PENDING_ROWS].nitems);
+	directory.blocks = check_bits(meta_nitems(meta, ARRAY_SKETCHES));
+	directory.rows = check_bits(meta_nitems(meta, ARRAY_ROWS));
+	directory.pending_rows = check_bits(meta_nitems(meta, ARRAY_PENDING_ROWS));
 	check_use(check, ARRAY_DOCS, 0, check->ndocs);
 	for (uint32 doc = 0; doc < check->ndocs; doc++)
 	{

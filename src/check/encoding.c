@@ -71,7 +71,7 @@ rows_are_of(EncodingCheck *state, const Coder *coder, ArrayKind array, uint32 fi
 	IndexView *view = state->check->view;
 
 	coder->codec->encode(coder, tokens, n, state->rows, state->scratch);
-	parray_copy_out(&view->index, &view->meta, array, first, n, state->stored_rows);
+	parray_copy_out(view->index, array, first, n, state->stored_rows);
 	return memcmp(state->rows, state->stored_rows, n * coder_row_size(coder)) == 0;
 }
 
@@ -102,10 +102,10 @@ sketches_agree(EncodingCheck *state, const DocEntry *entry, uint32 first, uint32
 {
 	IndexView *view = state->check->view;
 
-	if (entry->epoch != view->meta.epoch)
+	if (entry->epoch != view->index->meta.epoch)
 		return true;
-	parray_copy_out(&view->index, &view->meta, ARRAY_SKETCHES,
-					entry->first_block + first / SKETCH_BLOCK_TOKENS, 1, state->stored_block);
+	parray_copy_out(view->index, ARRAY_SKETCHES, entry->first_block + first / SKETCH_BLOCK_TOKENS,
+					1, state->stored_block);
 	return block_is_of(state, state->tokens, n) || block_is_of(state, state->decoded, n);
 }
 

@@ -13,21 +13,21 @@
 static void
 check_array(Check *check, ArrayKind kind)
 {
-	const ArrayMeta *array = &check->view->meta.arrays[kind];
-	uint64           room;
-	size_t           size;
+	const ColbertIndex *index = check->view->index;
+	size_t              item_size = parray_item_size(index, kind);
+	uint64              room;
+	size_t              size;
 
-	if (view_item_size(&check->view->meta, kind, &size) && array->item_size != size)
+	if (view_item_size(&index->meta, kind, &size) && item_size != size)
 		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
-					 "array %d has items of %u bytes, expected %zu", (int) kind, array->item_size,
-					 size);
-	if (array->item_size == 0)
+					 "array %d has items of %zu bytes, expected %zu", (int) kind, item_size, size);
+	if (item_size == 0)
 		return; /* an array that this index does without */
-	room = (uint64) array->npages * parray_per_page(array);
-	if (array->nitems > room)
+	room = (uint64) index->meta.arrays[kind].npages * parray_per_page(index, kind);
+	if (parray_nitems(index, kind) > room)
 		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
 					 "array %d has room for " UINT64_FORMAT " items, and %u were handed out",
-					 (int) kind, room, array->nitems);
+					 (int) kind, room, parray_nitems(index, kind));
 }
 
 /* Check an extent or a map page, and the one before it in the file. */
@@ -49,7 +49,7 @@ check_extents(Check *check)
 {
 	ExtentList list;
 
-	extents_list(&check->view->index, &check->view->meta, &list);
+	extents_list(check->view->index, &list);
 	for (int kind = 0; kind < ARRAY_COUNT; kind++)
 		check_array(check, kind);
 	for (int i = 0; i < list.nextents; i++)

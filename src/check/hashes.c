@@ -19,12 +19,12 @@
 static bool
 exists_now(Check *check, uint32 doc)
 {
-	MetaPageData meta;
+	ColbertIndex now = {.rel = check->view->index->rel};
 
 	if (doc < check->ndocs)
 		return true;
-	meta_read(&check->view->index, &meta);
-	return doc < meta.arrays[ARRAY_DOCS].nitems;
+	meta_read(&now);
+	return doc < parray_nitems(&now, ARRAY_DOCS);
 }
 
 /* Check the slots of a bucket; reports the first that is wrong. */
@@ -55,7 +55,7 @@ check_slots(Check *check, uint32 ordinal, const HashBucket *bucket)
 void
 check_hashes(Check *check)
 {
-	uint32      nbuckets = check->view->meta.arrays[ARRAY_HASHES].nitems;
+	uint32      nbuckets = parray_nitems(check->view->index, ARRAY_HASHES);
 	HashBucket *bucket = palloc(sizeof(HashBucket));
 
 	check_use(check, ARRAY_HASHES, 0, nbuckets);
@@ -64,7 +64,7 @@ check_hashes(Check *check)
 		uint32 mask = hashes_mask(ordinal, nbuckets);
 
 		CHECK_FOR_INTERRUPTS();
-		parray_copy_out(&check->view->index, &check->view->meta, ARRAY_HASHES, ordinal, 1, bucket);
+		parray_copy_out(check->view->index, ARRAY_HASHES, ordinal, 1, bucket);
 		/* It may have been split since. */
 		if (bucket->count > HASH_BUCKET_SLOTS || (bucket->mask & (bucket->mask + 1)) != 0 ||
 			bucket->mask < mask)

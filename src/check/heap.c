@@ -93,7 +93,7 @@ static void
 list_versions(HeapCheck *heap)
 {
 	Check *check = heap->check;
-	uint32 per_page = parray_per_page(&check->view->meta.arrays[ARRAY_DOCS]);
+	uint32 per_page = parray_per_page(check->view->index, ARRAY_DOCS);
 
 	for (uint32 page = 0; page < check->nversion_pages; page++)
 		for (uint32 i = 0; i < versions_on(&check->versions[page]); i++)
@@ -217,7 +217,7 @@ still_live(Check *check, const IndexedRow *row)
 	{
 		NullEntry entry;
 
-		parray_copy_out(&view->index, &view->meta, ARRAY_NULLS, row->item, 1, &entry);
+		parray_copy_out(view->index, ARRAY_NULLS, row->item, 1, &entry);
 		return entry.state == DOC_LIVE && tid_number(&entry.tid) == row->tid;
 	}
 	else

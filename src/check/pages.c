@@ -54,14 +54,13 @@ note_unowned(PageCheck *pages)
 static void
 list_arrays_now(PageCheck *pages, ExtentList *arrays)
 {
-	ColbertIndex *index = &pages->check->view->index;
-	MetaPageData  meta;
+	ColbertIndex now = *pages->check->view->index;
 
 	if (RecoveryInProgress())
-		meta_read(index, &meta);
+		meta_read(&now);
 	else
-		storage_settled(index, &meta);
-	extents_list(index, &meta, arrays);
+		storage_settled(&now);
+	extents_list(&now, arrays);
 }
 
 /* Report the empty blocks that belong to no array, unless one has grown by them since the meta data were copied. */
@@ -109,7 +108,7 @@ static void
 check_segment(PageCheck *pages, const PostingSegment *segment)
 {
 	Check *check = pages->check;
-	uint32 nnodes = check->view->meta.arrays[ARRAY_NODES].nitems;
+	uint32 nnodes = parray_nitems(check->view->index, ARRAY_NODES);
 
 	if (segment->node >= nnodes)
 		findings_add(check->findings, FINDING_ERROR, pages->block,
@@ -249,7 +248,7 @@ check_pages(Check *check)
 	PageCheck *pages = palloc0(sizeof(PageCheck));
 
 	pages->check = check;
-	extents_list(&check->view->index, &check->view->meta, &pages->arrays);
+	extents_list(check->view->index, &pages->arrays);
 	for (pages->block = META_BLOCK; pages->block < check->nblocks; pages->block++)
 	{
 		CHECK_FOR_INTERRUPTS();

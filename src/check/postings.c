@@ -59,7 +59,7 @@ copy_segment(Check *check, uint32 node, PostingRef ref, SegmentBuffer *copy)
 	if (!PageIsNew(page) && PageGetSpecialSize(page) == MAXALIGN(sizeof(PageTrailer)) &&
 		page_trailer(page)->kind == PAGE_POSTINGS)
 	{
-		const PostingSegment *segment = postings_segment_at(&check->view->index, page, ref.offset);
+		const PostingSegment *segment = postings_segment_at(check->view->index, page, ref.offset);
 
 		found = segment != NULL && segment->node == node;
 		if (found)
@@ -128,20 +128,20 @@ follow_node(Check *check, void *arg)
 	uint32         node = postings->node;
 
 	postings->ndocs = 0;
-	follow(postings, node, postings_head(&check->view->index, &check->view->meta, node));
+	follow(postings, node, postings_head(check->view->index, node));
 	check_list(postings, node);
 }
 
 void
 check_postings(Check *check)
 {
-	const MetaPageData *meta = &check->view->meta;
+	const MetaPageData *meta = &check->view->index->meta;
 	PostingsCheck       postings = {check};
 
 	postings.capacity = SEGMENT_MAX_DOCS;
 	postings.docs = palloc(postings.capacity * sizeof(uint32));
 	postings.posted = check_bits(check->ndocs);
-	for (postings.node = 0; postings.node < meta->arrays[ARRAY_NODES].nitems; postings.node++)
+	for (postings.node = 0; postings.node < meta_nitems(meta, ARRAY_NODES); postings.node++)
 		check_try(check, follow_node, &postings, postings.node);
 
 	for (uint32 doc = 0; doc < check->ndocs; doc++)

@@ -39,7 +39,7 @@ check_queued(Check *check, uint32 item, uint32 doc)
 void
 check_queue(Check *check)
 {
-	const MetaPageData *meta = &check->view->meta;
+	const MetaPageData *meta = &check->view->index->meta;
 	uint64              tokens = 0;
 
 	check_use(check, ARRAY_QUEUE, meta->queue_head,

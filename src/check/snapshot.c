@@ -19,27 +19,26 @@
 static void
 warm(Check *check, ArrayKind kind, uint32 first, uint32 end)
 {
-	IndexView       *view = check->view;
-	const ArrayMeta *array = &view->meta.arrays[kind];
+	ColbertIndex *index = check->view->index;
 
 	while (first < end)
 	{
 		char *data;
 
 		CHECK_FOR_INTERRUPTS();
-		UnlockReleaseBuffer(parray_read(&view->index, &view->meta, kind, first, &data));
-		first += Min(parray_run(array, first), end - first);
+		UnlockReleaseBuffer(parray_read(index, kind, first, &data));
+		first += Min(parray_run(index, kind, first), end - first);
 	}
 }
 
 static void *
 copy_items(Check *check, ArrayKind kind, uint32 first, uint32 count)
 {
-	IndexView *view = check->view;
-	void      *copy = palloc_extended(Max(mul_size(count, view->meta.arrays[kind].item_size), 1),
-									  MCXT_ALLOC_HUGE);
+	ColbertIndex *index = check->view->index;
+	void         *copy =
+		palloc_extended(Max(mul_size(count, parray_item_size(index, kind)), 1), MCXT_ALLOC_HUGE);
 
-	parray_copy_out(&view->index, &view->meta, kind, first, count, copy);
+	parray_copy_out(index, kind, first, count, copy);
 	return copy;
 }
 
@@ -48,8 +47,8 @@ static void
 copy_runs_of(Check *check, uint32 class)
 {
 	IndexView *view = check->view;
-	uint32     most = view->meta.arrays[ARRAY_PENDING_ROWS].nitems;
-	uint32     first = view->meta.free_runs[class];
+	uint32     most = parray_nitems(view->index, ARRAY_PENDING_ROWS);
+	uint32     first = view->index->meta.free_runs[class];
 	uint32     next;
 
 	while (first != INVALID_ORDINAL)
@@ -83,32 +82,32 @@ copy_free_runs(Check *check)
 void
 check_snapshot(Check *check)
 {
-	MetaPageData *meta = &check->view->meta;
-	Buffer        buffer;
+	const MetaPageData *meta = &check->view->index->meta;
+	Buffer              buffer;
 
-	warm(check, ARRAY_DOCS, 0, meta->arrays[ARRAY_DOCS].nitems);
-	warm(check, ARRAY_VERSIONS, 0, meta->arrays[ARRAY_VERSIONS].nitems);
-	warm(check, ARRAY_NULLS, 0, meta->arrays[ARRAY_NULLS].nitems);
-	warm(check, ARRAY_QUEUE, 0, Min(meta->queue_tail, meta->arrays[ARRAY_QUEUE].nitems));
-	warm(check, ARRAY_PENDING_ROWS, 0, meta->arrays[ARRAY_PENDING_ROWS].nitems);
+	warm(check, ARRAY_DOCS, 0, meta_nitems(meta, ARRAY_DOCS));
+	warm(check, ARRAY_VERSIONS, 0, meta_nitems(meta, ARRAY_VERSIONS));
+	warm(check, ARRAY_NULLS, 0, meta_nitems(meta, ARRAY_NULLS));
+	warm(check, ARRAY_QUEUE, 0, Min(meta->queue_tail, meta_nitems(meta, ARRAY_QUEUE)));
+	warm(check, ARRAY_PENDING_ROWS, 0, meta_nitems(meta, ARRAY_PENDING_ROWS));
 
-	buffer = meta_lock(&check->view->index, BUFFER_LOCK_SHARE);
-	memcpy(meta, meta_data(BufferGetPage(buffer)), sizeof(MetaPageData));
-	check->ndocs = meta->arrays[ARRAY_DOCS].nitems;
+	buffer = meta_lock(check->view->index, BUFFER_LOCK_SHARE);
+	meta_copy(check->view->index, buffer);
+	check->ndocs = meta_nitems(meta, ARRAY_DOCS);
 	check->docs = copy_items(check, ARRAY_DOCS, 0, check->ndocs);
-	check->nversion_pages = meta->arrays[ARRAY_VERSIONS].nitems;
+	check->nversion_pages = meta_nitems(meta, ARRAY_VERSIONS);
 	check->versions = copy_items(check, ARRAY_VERSIONS, 0, check->nversion_pages);
-	check->nnulls = meta->arrays[ARRAY_NULLS].nitems;
+	check->nnulls = meta_nitems(meta, ARRAY_NULLS);
 	check->nulls = copy_items(check, ARRAY_NULLS, 0, check->nnulls);
 	if (queue_is_valid(meta))
 		check->nqueue = queue_count(meta);
 	else
 		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
 					 "the queue has items %u to %u, and 0 to %u, of %u", meta->queue_head,
-					 meta->queue_tail, meta->queue_wrapped, meta->arrays[ARRAY_QUEUE].nitems);
+					 meta->queue_tail, meta->queue_wrapped, meta_nitems(meta, ARRAY_QUEUE));
 	check->queue =
 		palloc_extended(Max(mul_size(check->nqueue, sizeof(uint32)), 1), MCXT_ALLOC_HUGE);
-	queue_copy(&check->view->index, meta, check->nqueue, check->queue);
+	queue_copy(check->view->index, check->nqueue, check->queue);
 	copy_free_runs(check);
 	UnlockReleaseBuffer(buffer);
 
@@ -127,13 +126,13 @@ check_bits(uint64 n)
 void
 check_use(Check *check, ArrayKind kind, uint32 first, uint32 n)
 {
-	const MetaPageData *meta = &check->view->meta;
+	const ColbertIndex *index = check->view->index;
 	uint64              end = (uint64) first + n;
 
-	for (uint64 item = first; item < end; item += parray_run(&meta->arrays[kind], (uint32) item))
+	for (uint64 item = first; item < end; item += parray_run(index, kind, (uint32) item))
 	{
 		uint32      slot;
-		BlockNumber block = parray_block(&check->view->index, meta, kind, (uint32) item, &slot);
+		BlockNumber block = parray_block(index, kind, (uint32) item, &slot);
 
 		if (block < check->nblocks)
 			bit_set(check->used, block);

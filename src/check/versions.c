@@ -81,7 +81,7 @@ check_page(VersionCheck *state)
 void
 check_versions(Check *check)
 {
-	uint32        per_page = parray_per_page(&check->view->meta.arrays[ARRAY_DOCS]);
+	uint32        per_page = parray_per_page(check->view->index, ARRAY_DOCS);
 	uint32        npages = (check->ndocs + per_page - 1) / per_page;
 	VersionCheck *state = palloc0(sizeof(VersionCheck));
 

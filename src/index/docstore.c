@@ -74,9 +74,8 @@ write_sketches(Encoder *encoder, const DocEntry *entry, uint32 first, uint32 n)
 							Min(n - i, SKETCH_BLOCK_TOKENS),
 							encoder->blocks + (i / SKETCH_BLOCK_TOKENS) * block_size,
 							encoder->scratch);
-	parray_copy_in(&view->index, &view->meta, ARRAY_SKETCHES,
-				   entry->first_block + first / SKETCH_BLOCK_TOKENS, sketch_blocks_for(n),
-				   encoder->blocks);
+	parray_copy_in(view->index, ARRAY_SKETCHES, entry->first_block + first / SKETCH_BLOCK_TOKENS,
+				   sketch_blocks_for(n), encoder->blocks);
 }
 
 static void
@@ -85,7 +84,7 @@ write_rows(Encoder *encoder, const Coder *coder, ArrayKind array, uint32 first_r
 	IndexView *view = encoder->view;
 
 	coder->codec->encode(coder, encoder->tokens, n, encoder->rows, encoder->scratch);
-	parray_copy_in(&view->index, &view->meta, array, first_row, n, encoder->rows);
+	parray_copy_in(view->index, array, first_row, n, encoder->rows);
 }
 
 static void
@@ -121,35 +120,34 @@ typedef struct SlotLinks
 
 /*
  * Write a slot's directory entry and the meta data in one change; with them
- * take the slot off its free list, or put it in the queue. The meta page is held exclusively, and view->meta is what it is to
+ * take the slot off its free list, or put it in the queue. The meta page is held exclusively, and view->index->meta is what it is to
  * hold. No other writer locks two of these pages without the meta page.
  */
 static void
 write_slot(IndexView *view, Buffer meta_buffer, uint32 doc, const DocEntry *entry,
 		   const SlotLinks *links)
 {
-	ColbertIndex *index = &view->index;
-	MetaPageData *meta = &view->meta;
-	Buffer        buffer = parray_lock(index, meta, ARRAY_DOCS, doc);
+	ColbertIndex *index = view->index;
+	MetaPageData *meta = &view->index->meta;
+	Buffer        buffer = parray_lock(index, ARRAY_DOCS, doc);
 	Buffer        other = InvalidBuffer;
 	bool          enqueue = links->queue_item != INVALID_ORDINAL;
 	uint32        before = links->free != NULL ? links->free->before : INVALID_ORDINAL;
 	Change        change;
 
 	if (enqueue)
-		other = parray_lock(index, meta, ARRAY_QUEUE, links->queue_item);
-	else if (before != INVALID_ORDINAL && !parray_same_page(&meta->arrays[ARRAY_DOCS], before, doc))
-		other = parray_lock(index, meta, ARRAY_DOCS, before);
+		other = parray_lock(index, ARRAY_QUEUE, links->queue_item);
+	else if (before != INVALID_ORDINAL && !parray_same_page(index, ARRAY_DOCS, before, doc))
+		other = parray_lock(index, ARRAY_DOCS, before);
 
 	change_begin(&change, index);
 	memcpy(meta_data(change_page(&change, meta_buffer, false)), meta, sizeof(MetaPageData));
-	memcpy(parray_change(&change, buffer, meta, ARRAY_DOCS, doc), entry, sizeof(DocEntry));
+	memcpy(parray_change(&change, buffer, ARRAY_DOCS, doc), entry, sizeof(DocEntry));
 	if (enqueue)
-		memcpy(parray_change(&change, other, meta, ARRAY_QUEUE, links->queue_item), &doc,
-			   sizeof(uint32));
+		memcpy(parray_change(&change, other, ARRAY_QUEUE, links->queue_item), &doc, sizeof(uint32));
 	else if (before != INVALID_ORDINAL)
-		((DocEntry *) parray_change(&change, BufferIsValid(other) ? other : buffer, meta,
-									ARRAY_DOCS, before))
+		((DocEntry *) parray_change(&change, BufferIsValid(other) ? other : buffer, ARRAY_DOCS,
+									before))
 			->ntokens = links->free->next;
 	change_commit(&change);
 	if (BufferIsValid(other))
@@ -161,14 +159,14 @@ write_slot(IndexView *view, Buffer meta_buffer, uint32 doc, const DocEntry *entr
 static uint32
 take_fresh(IndexView *view, uint32 ntokens, DocEntry *entry)
 {
-	MetaPageData *meta = &view->meta;
+	ColbertIndex *index = view->index;
 	uint32        nblocks = sketch_blocks_for(ntokens);
 
 	memset(entry, 0, sizeof(DocEntry));
 	entry->capacity = ntokens;
-	entry->first_block = parray_take(meta, ARRAY_SKETCHES, nblocks);
-	entry->first_row = parray_take(meta, ARRAY_ROWS, ntokens);
-	return parray_take(meta, ARRAY_DOCS, 1);
+	entry->first_block = parray_take(index, ARRAY_SKETCHES, nblocks);
+	entry->first_row = parray_take(index, ARRAY_ROWS, ntokens);
+	return parray_take(index, ARRAY_DOCS, 1);
 }
 
 /* The first document that has a length decides the scale: no token has been encoded that it would change. */
@@ -177,10 +175,10 @@ settle_scale(IndexView *view, const MultiVector *mv)
 {
 	LengthSum lengths = {0};
 
-	if (view->meta.scale_log2 != SCALE_UNSET)
+	if (view->index->meta.scale_log2 != SCALE_UNSET)
 		return;
 	scale_add_lengths(&lengths, mv);
-	view->meta.scale_log2 = scale_choose(view->metric, &lengths, SCALE_OF_ONE_DOCUMENT);
+	view->index->meta.scale_log2 = scale_choose(view->metric, &lengths, SCALE_OF_ONE_DOCUMENT);
 }
 
 /* Lock the meta page exclusively and copy it, as of an epoch whose parameters the view has. */
@@ -189,14 +187,14 @@ lock_current_meta(IndexView *view)
 {
 	for (;;)
 	{
-		Buffer meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
-		uint32 epoch = view->meta.epoch;
+		Buffer meta_buffer = meta_lock(view->index, BUFFER_LOCK_EXCLUSIVE);
+		uint32 epoch = view->index->meta.epoch;
 
-		memcpy(&view->meta, meta_data(BufferGetPage(meta_buffer)), sizeof(MetaPageData));
-		if (view->meta.epoch == epoch)
+		meta_copy(view->index, meta_buffer);
+		if (view->index->meta.epoch == epoch)
 			return meta_buffer;
 		UnlockReleaseBuffer(meta_buffer);
-		view->meta.epoch = epoch;
+		view->index->meta.epoch = epoch;
 		view_refresh(view);
 	}
 }
@@ -209,10 +207,10 @@ lock_with_room(IndexView *view, const ArrayDemand *demands, int n)
 	{
 		Buffer meta_buffer = lock_current_meta(view);
 
-		if (parray_have_room(&view->meta, demands, n))
+		if (parray_have_room(view->index, demands, n))
 			return meta_buffer;
 		UnlockReleaseBuffer(meta_buffer);
-		parray_make_room(&view->index, &view->meta, demands, n);
+		parray_make_room(view->index, demands, n);
 	}
 }
 
@@ -236,15 +234,15 @@ lock_with_slot(IndexView *view, uint32 ntokens, bool pending_rows, FreeSlot *fre
 		int    wanted = 1;
 
 		demands[0].count = pending_rows ? pending_rows_wanted(view, ntokens) : 0;
-		if (parray_have_room(&view->meta, demands, 1))
+		if (parray_have_room(view->index, demands, 1))
 		{
 			*reused = docstore_find_free(view, ntokens, free, entry);
-			if (*reused || parray_have_room(&view->meta, demands, lengthof(demands)))
+			if (*reused || parray_have_room(view->index, demands, lengthof(demands)))
 				return meta_buffer;
 			wanted = lengthof(demands);
 		}
 		UnlockReleaseBuffer(meta_buffer);
-		parray_make_room(&view->index, &view->meta, demands, wanted);
+		parray_make_room(view->index, demands, wanted);
 	}
 }
 
@@ -273,7 +271,7 @@ reserve(IndexView *view, const MultiVector *mv, DocPlace place, DocEntry *entry)
 	entry->state = DOC_RESERVED;
 	entry->flags = place == DOC_IN_QUEUE ? DOC_PENDING : 0;
 	entry->ntokens = ntokens;
-	entry->epoch = view->meta.epoch;
+	entry->epoch = view->index->meta.epoch;
 	write_slot(view, meta_buffer, doc, entry,
 			   &(SlotLinks) {reused ? &free : NULL, INVALID_ORDINAL});
 	UnlockReleaseBuffer(meta_buffer);
@@ -286,18 +284,18 @@ publish(IndexView *view, uint32 doc, DocEntry *entry)
 {
 	const ArrayDemand demand = {ARRAY_QUEUE, 1};
 	bool              pending = (entry->flags & DOC_PENDING) != 0;
-	MetaPageData     *meta = &view->meta;
+	MetaPageData     *meta = &view->index->meta;
 	SlotLinks         links = {NULL, INVALID_ORDINAL};
 	Buffer            meta_buffer = lock_current_meta(view);
 
-	if (pending && queue_wants_room(meta) && !parray_have_room(meta, &demand, 1))
+	if (pending && queue_wants_room(meta) && !parray_have_room(view->index, &demand, 1))
 	{
 		UnlockReleaseBuffer(meta_buffer);
 		meta_buffer = lock_with_room(view, &demand, 1);
 	}
 	if (pending)
 	{
-		links.queue_item = queue_append(meta);
+		links.queue_item = queue_append(view->index);
 		meta->pending_tokens += entry->ntokens;
 	}
 	meta->live_docs++;
@@ -316,13 +314,13 @@ docstore_append(IndexView *view, ItemPointer tid, const MultiVector *mv, uint32 
 	uint32   doc;
 
 	view_check_dims(view, mv);
-	docstore_lock(view->index.rel, LOCK_APPEND, ShareLock);
+	docstore_lock(view->index->rel, LOCK_APPEND, ShareLock);
 	doc = reserve(view, mv, place, &entry);
 	COLBERT_PAUSE("append-reserved");
 	write_tokens(view, &entry, mv);
 	COLBERT_PAUSE("append-written");
 	publish(view, doc, &entry);
-	docstore_unlock(view->index.rel, LOCK_APPEND, ShareLock);
+	docstore_unlock(view->index->rel, LOCK_APPEND, ShareLock);
 	hashes_add(view, hash, doc);
 	return doc;
 }
@@ -335,14 +333,14 @@ lock_with_null_entry(IndexView *view)
 
 	for (;;)
 	{
-		Buffer meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
+		Buffer meta_buffer = meta_lock(view->index, BUFFER_LOCK_EXCLUSIVE);
 
-		memcpy(&view->meta, meta_data(BufferGetPage(meta_buffer)), sizeof(MetaPageData));
-		if (view->meta.null_free_head != INVALID_ORDINAL ||
-			parray_have_room(&view->meta, &demand, 1))
+		meta_copy(view->index, meta_buffer);
+		if (view->index->meta.null_free_head != INVALID_ORDINAL ||
+			parray_have_room(view->index, &demand, 1))
 			return meta_buffer;
 		UnlockReleaseBuffer(meta_buffer);
-		parray_make_room(&view->index, &view->meta, &demand, 1);
+		parray_make_room(view->index, &demand, 1);
 	}
 }
 
@@ -350,7 +348,7 @@ void
 docstore_append_null(IndexView *view, ItemPointer tid)
 {
 	Buffer        meta_buffer = lock_with_null_entry(view);
-	MetaPageData *meta = &view->meta;
+	MetaPageData *meta = &view->index->meta;
 	NullEntry     entry;
 	uint32        item;
 	Buffer        buffer;
@@ -359,12 +357,12 @@ docstore_append_null(IndexView *view, ItemPointer tid)
 	if (meta->null_free_head != INVALID_ORDINAL)
 	{
 		item = meta->null_free_head;
-		parray_copy_out(&view->index, meta, ARRAY_NULLS, item, 1, &entry);
+		parray_copy_out(view->index, ARRAY_NULLS, item, 1, &entry);
 		meta->null_free_head = entry.next_free;
 	}
 	else
 	{
-		item = parray_take(meta, ARRAY_NULLS, 1);
+		item = parray_take(view->index, ARRAY_NULLS, 1);
 	}
 	meta->live_nulls++;
 
@@ -372,10 +370,10 @@ docstore_append_null(IndexView *view, ItemPointer tid)
 	entry.tid = *tid;
 	entry.state = DOC_LIVE;
 	entry.next_free = INVALID_ORDINAL;
-	buffer = parray_lock(&view->index, meta, ARRAY_NULLS, item);
-	change_begin(&change, &view->index);
+	buffer = parray_lock(view->index, ARRAY_NULLS, item);
+	change_begin(&change, view->index);
 	memcpy(meta_data(change_page(&change, meta_buffer, false)), meta, sizeof(MetaPageData));
-	memcpy(parray_change(&change, buffer, meta, ARRAY_NULLS, item), &entry, sizeof(entry));
+	memcpy(parray_change(&change, buffer, ARRAY_NULLS, item), &entry, sizeof(entry));
 	change_commit(&change);
 	UnlockReleaseBuffer(buffer);
 	UnlockReleaseBuffer(meta_buffer);
@@ -387,7 +385,7 @@ docstore_presize(IndexView *view, uint64 ndocs, uint64 ntokens, uint64 nblocks)
 	const ArrayDemand demands[] = {
 		{ARRAY_DOCS, ndocs}, {ARRAY_SKETCHES, nblocks}, {ARRAY_ROWS, ntokens}};
 
-	parray_make_room(&view->index, &view->meta, demands, lengthof(demands));
+	parray_make_room(view->index, demands, lengthof(demands));
 }
 
 /* ---- reading ---- */
@@ -398,9 +396,9 @@ docstore_entry(IndexView *view, uint32 doc, DocEntry *entry)
 	Buffer buffer;
 	char  *data;
 
-	if (doc >= view->meta.arrays[ARRAY_DOCS].nitems)
+	if (doc >= parray_nitems(view->index, ARRAY_DOCS))
 		return false;
-	buffer = parray_read(&view->index, &view->meta, ARRAY_DOCS, doc, &data);
+	buffer = parray_read(view->index, ARRAY_DOCS, doc, &data);
 	if (data != NULL)
 		memcpy(entry, data, sizeof(DocEntry));
 	UnlockReleaseBuffer(buffer);
@@ -417,7 +415,7 @@ docstore_vectors(IndexView *view, const DocEntry *entry, uint32 first, uint32 n,
 	uint8 *rows = palloc_extended(mul_size(n, row_size), MCXT_ALLOC_HUGE);
 	float *scratch = palloc(coder_scratch_floats(coder) * sizeof(float));
 
-	parray_copy_out(&view->index, &view->meta, array, row, n, rows);
+	parray_copy_out(view->index, array, row, n, rows);
 	for (uint32 i = 0; i < n; i++)
 		coder->codec->decode(coder, rows + i * row_size, out + (size_t) i * view->dim, scratch);
 	pfree(rows);
@@ -448,10 +446,10 @@ docstore_resketch(IndexView *view, uint32 doc, const DocEntry *entry, uint32 fir
 	if (end < entry->ntokens)
 		return;
 
-	buffer = parray_lock(&view->index, &view->meta, ARRAY_DOCS, doc);
-	change_begin(&change, &view->index);
-	stored = (DocEntry *) parray_change(&change, buffer, &view->meta, ARRAY_DOCS, doc);
-	stored->epoch = view->meta.epoch;
+	buffer = parray_lock(view->index, ARRAY_DOCS, doc);
+	change_begin(&change, view->index);
+	stored = (DocEntry *) parray_change(&change, buffer, ARRAY_DOCS, doc);
+	stored->epoch = view->index->meta.epoch;
 	change_commit(&change);
 	UnlockReleaseBuffer(buffer);
 }
@@ -465,16 +463,15 @@ docstore_clear_pending(IndexView *view, const uint32 *docs, uint32 ndocs)
 		pending_rows_release(view, docs[i], false);
 	while (i < ndocs)
 	{
-		uint32 run = parray_run(&view->meta.arrays[ARRAY_DOCS], docs[i]);
+		uint32 run = parray_run(view->index, ARRAY_DOCS, docs[i]);
 		uint32 end = docs[i] + run;
-		Buffer buffer = parray_lock(&view->index, &view->meta, ARRAY_DOCS, docs[i]);
+		Buffer buffer = parray_lock(view->index, ARRAY_DOCS, docs[i]);
 		Change change;
 
-		change_begin(&change, &view->index);
+		change_begin(&change, view->index);
 		for (; i < ndocs && docs[i] < end; i++)
 		{
-			DocEntry *entry =
-				(DocEntry *) parray_change(&change, buffer, &view->meta, ARRAY_DOCS, docs[i]);
+			DocEntry *entry = (DocEntry *) parray_change(&change, buffer, ARRAY_DOCS, docs[i]);
 
 			if (docstore_releases(entry, false))
 				entry->flags &= ~DOC_PENDING;
@@ -487,15 +484,15 @@ docstore_clear_pending(IndexView *view, const uint32 *docs, uint32 ndocs)
 void
 docstore_walk(IndexView *view, DocVisitor visit, void *arg)
 {
-	const ArrayMeta *array = &view->meta.arrays[ARRAY_DOCS];
-	DocEntry        *entries = palloc(PAGE_PAYLOAD);
+	uint32    ndocs = parray_nitems(view->index, ARRAY_DOCS);
+	DocEntry *entries = palloc(PAGE_PAYLOAD);
 
-	for (uint32 doc = 0; doc < array->nitems;)
+	for (uint32 doc = 0; doc < ndocs;)
 	{
-		uint32 run = Min(parray_run(array, doc), array->nitems - doc);
+		uint32 run = Min(parray_run(view->index, ARRAY_DOCS, doc), ndocs - doc);
 
 		CHECK_FOR_INTERRUPTS();
-		parray_copy_out(&view->index, &view->meta, ARRAY_DOCS, doc, run, entries);
+		parray_copy_out(view->index, ARRAY_DOCS, doc, run, entries);
 		for (uint32 i = 0; i < run; i++)
 			if (entries[i].state != DOC_NONE)
 				visit(view, doc + i, &entries[i], arg);

@@ -71,7 +71,7 @@ typedef enum DocPlace
 } DocPlace;
 
 /*
- * Add a document; returns its ordinal. view->meta is refreshed on the way.
+ * Add a document; returns its ordinal. view->index->meta is refreshed on the way.
  * tid: the heap row; hash: of what it stores (hashes.h), 0 if it is unknown. Errors
  * (22000) where dims differ. Needs no lock held.
  */
@@ -99,7 +99,7 @@ static inline bool
 docstore_has_rows(const IndexView *view, const DocEntry *entry)
 {
 	return coder_has_rows(&view->coder) &&
-		   (view->codebooks == NULL || entry->epoch == view->meta.epoch);
+		   (view->codebooks == NULL || entry->epoch == view->index->meta.epoch);
 }
 
 /*
@@ -139,7 +139,7 @@ extern uint32 pending_rows_capacity(uint32 ntokens);
 /* The number of new rows that a run for a document of this many tokens needs; 0 if a free run serves. The meta page is held. */
 extern uint32 pending_rows_wanted(IndexView *view, uint32 ntokens);
 
-/* Hand out a run of pending rows, for which there is room; returns its first row. The meta page is held exclusively, and view->meta is what it is to hold. */
+/* Hand out a run of pending rows, for which there is room; returns its first row. The meta page is held exclusively, and view->index->meta is what it is to hold. */
 extern uint32 pending_rows_take(IndexView *view, uint32 ntokens);
 
 /* Clear DOC_PENDING of a document, if it is set, and free its run. reserved: of an abandoned reservation, too. */
@@ -164,7 +164,7 @@ extern uint32 docstore_free_class(uint32 capacity);
 
 /*
  * Find a free slot with room for ntokens, and its entry. Takes it off its
- * list in view->meta; the caller holds the meta page exclusively and writes
+ * list in view->index->meta; the caller holds the meta page exclusively and writes
  * that, and free->next into the slot before it, in the change that reserves it.
  */
 extern bool docstore_find_free(IndexView *view, uint32 ntokens, FreeSlot *free, DocEntry *entry);

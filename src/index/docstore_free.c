@@ -47,7 +47,7 @@ find_in_class(IndexView *view, uint32 class, uint32 ntokens, FreeSlot *free, Doc
 {
 	free->class = class;
 	free->before = INVALID_ORDINAL;
-	free->doc = view->meta.free_head[class];
+	free->doc = view->index->meta.free_head[class];
 	for (int looks = 0; looks < FREE_LOOKS && free_entry(view, free->doc, entry); looks++)
 	{
 		free->next = entry->ntokens;
@@ -64,15 +64,15 @@ docstore_find_free(IndexView *view, uint32 ntokens, FreeSlot *free, DocEntry *en
 {
 	uint32 class = docstore_free_class(ntokens);
 
-	if (view->meta.free_docs == 0)
+	if (view->index->meta.free_docs == 0)
 		return false;
 	for (uint32 c = class; c <= class + LARGER_CLASSES && c < FREE_CLASSES; c++)
 	{
 		if (!find_in_class(view, c, ntokens, free, entry))
 			continue;
 		if (free->before == INVALID_ORDINAL)
-			view->meta.free_head[c] = free->next;
-		view->meta.free_docs--;
+			view->index->meta.free_head[c] = free->next;
+		view->index->meta.free_docs--;
 		return true;
 	}
 	return false;
@@ -85,21 +85,20 @@ docstore_push_free(IndexView *view, const uint32 *docs, uint32 ndocs)
 
 	while (i < ndocs)
 	{
-		uint32        end = docs[i] + parray_run(&view->meta.arrays[ARRAY_DOCS], docs[i]);
+		uint32        end = docs[i] + parray_run(view->index, ARRAY_DOCS, docs[i]);
 		Buffer        meta_buffer;
 		Buffer        buffer;
 		Change        change;
 		MetaPageData *stored;
 
 		CHECK_FOR_INTERRUPTS();
-		meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
-		buffer = parray_lock(&view->index, &view->meta, ARRAY_DOCS, docs[i]);
-		change_begin(&change, &view->index);
+		meta_buffer = meta_lock(view->index, BUFFER_LOCK_EXCLUSIVE);
+		buffer = parray_lock(view->index, ARRAY_DOCS, docs[i]);
+		change_begin(&change, view->index);
 		stored = meta_data(change_page(&change, meta_buffer, false));
 		for (; i < ndocs && docs[i] < end; i++)
 		{
-			DocEntry *entry =
-				(DocEntry *) parray_change(&change, buffer, &view->meta, ARRAY_DOCS, docs[i]);
+			DocEntry *entry = (DocEntry *) parray_change(&change, buffer, ARRAY_DOCS, docs[i]);
 			uint32 class = docstore_free_class(entry->capacity);
 
 			if (entry->state == DOC_DEAD && stored->dead_docs > 0)

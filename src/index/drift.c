@@ -42,7 +42,7 @@ root_mean_square(const Assigned *assigned)
 static double
 measure_imbalance(IndexView *view)
 {
-	uint32        nnodes = view->meta.arrays[ARRAY_NODES].nitems;
+	uint32        nnodes = parray_nitems(view->index, ARRAY_NODES);
 	uint32        stride = nnodes / SAMPLED_LISTS + 1;
 	double        sum = 0;
 	double        squares = 0;
@@ -53,7 +53,7 @@ measure_imbalance(IndexView *view)
 	{
 		CHECK_FOR_INTERRUPTS();
 		buffer.count = 0;
-		postings_read(&view->index, &view->meta, (uint32) node, &buffer);
+		postings_read(view->index, (uint32) node, &buffer);
 		sum += buffer.count;
 		squares += (double) buffer.count * buffer.count;
 	}
@@ -65,13 +65,13 @@ measure_imbalance(IndexView *view)
 void
 drift_measure(IndexView *view, Drift *drift)
 {
-	uint32 nnodes = view->meta.arrays[ARRAY_NODES].nitems;
-	double scale = scale_factor(view->meta.scale_log2);
+	uint32 nnodes = parray_nitems(view->index, ARRAY_NODES);
+	double scale = scale_factor(view->index->meta.scale_log2);
 
-	drift->trained_distance = root_mean_square(&view->meta.trained) / scale;
-	drift->merged_distance = root_mean_square(&view->meta.merged) / scale;
+	drift->trained_distance = root_mean_square(&view->index->meta.trained) / scale;
+	drift->merged_distance = root_mean_square(&view->index->meta.merged) / scale;
 	drift->imbalance = measure_imbalance(view);
-	drift->tokens_per_list = nnodes > 0 ? (double) view->meta.live_tokens / nnodes : 0;
+	drift->tokens_per_list = nnodes > 0 ? (double) view->index->meta.live_tokens / nnodes : 0;
 }
 
 /* Tokens that were added since training, as a share of all. */
@@ -86,7 +86,7 @@ merged_share(const MetaPageData *meta)
 bool
 drift_lists_outgrown(const MetaPageData *meta)
 {
-	uint32 nlists = meta->arrays[ARRAY_NODES].nitems;
+	uint32 nlists = meta_nitems(meta, ARRAY_NODES);
 
 	return meta->finder == FINDER_IVF && meta->lists == 0 && nlists > 0 &&
 		   (double) meta->live_tokens / nlists > CROWDED_TIMES * meta->tokens_per_node;
@@ -95,7 +95,7 @@ drift_lists_outgrown(const MetaPageData *meta)
 char *
 drift_advice(const IndexView *view, const Drift *drift)
 {
-	const MetaPageData *meta = &view->meta;
+	const MetaPageData *meta = &view->index->meta;
 	double              token_norm = meta->token_norm / scale_factor(meta->scale_log2);
 	StringInfoData      advice;
 

@@ -23,7 +23,7 @@
 static uint32
 buckets(const IndexView *view)
 {
-	return view->meta.arrays[ARRAY_HASHES].nitems;
+	return parray_nitems(view->index, ARRAY_HASHES);
 }
 
 /* The mask that the newest bucket has. */
@@ -54,11 +54,10 @@ hashes_mask(uint32 bucket, uint32 nbuckets)
 static void
 refresh_buckets(IndexView *view)
 {
-	MetaPageData *meta = palloc(sizeof(MetaPageData));
+	Buffer meta_buffer = meta_lock(view->index, BUFFER_LOCK_SHARE);
 
-	meta_read(&view->index, meta);
-	view->meta.arrays[ARRAY_HASHES] = meta->arrays[ARRAY_HASHES];
-	pfree(meta);
+	parray_refresh(view->index, ARRAY_HASHES, meta_buffer);
+	UnlockReleaseBuffer(meta_buffer);
 }
 
 /* The number of slots in use on a bucket's page; a damaged count is that of no slots. */
@@ -102,26 +101,24 @@ move_slots(HashBucket *from, HashBucket *to, uint32 bucket)
 	set_used(to);
 }
 
-/* Add a bucket and move what belongs to it. The meta page is held exclusively; view->meta has room for the bucket. */
+/* Add a bucket and move what belongs to it. The meta page is held exclusively; view->index->meta has room for the bucket. */
 static void
 split(IndexView *view, Buffer meta_buffer)
 {
-	uint32 bucket = parray_take(&view->meta, ARRAY_HASHES, 1);
+	uint32 bucket = parray_take(view->index, ARRAY_HASHES, 1);
 	uint32 old = bucket & newest_mask(bucket + 1) >> 1;
-	Buffer buffer = parray_lock(&view->index, &view->meta, ARRAY_HASHES, bucket);
-	Buffer old_buffer =
-		bucket > 0 ? parray_lock(&view->index, &view->meta, ARRAY_HASHES, old) : InvalidBuffer;
-	Change      change;
+	Buffer buffer = parray_lock(view->index, ARRAY_HASHES, bucket);
+	Buffer old_buffer = bucket > 0 ? parray_lock(view->index, ARRAY_HASHES, old) : InvalidBuffer;
+	Change change;
 	HashBucket *to;
 
-	change_begin(&change, &view->index);
+	change_begin(&change, view->index);
 	meta_data(change_page(&change, meta_buffer, false))->arrays[ARRAY_HASHES].nitems =
 		buckets(view);
-	to = (HashBucket *) parray_change(&change, buffer, &view->meta, ARRAY_HASHES, bucket);
+	to = (HashBucket *) parray_change(&change, buffer, ARRAY_HASHES, bucket);
 	if (bucket > 0)
-		move_slots(
-			(HashBucket *) parray_change(&change, old_buffer, &view->meta, ARRAY_HASHES, old), to,
-			bucket);
+		move_slots((HashBucket *) parray_change(&change, old_buffer, ARRAY_HASHES, old), to,
+				   bucket);
 	change_commit(&change);
 	if (bucket > 0)
 		UnlockReleaseBuffer(old_buffer);
@@ -133,22 +130,21 @@ static void
 grow(IndexView *view)
 {
 	const ArrayDemand demand = {ARRAY_HASHES, 1};
-	uint32            wanted = view->meta.arrays[ARRAY_DOCS].nitems / DOCUMENTS_PER_BUCKET + 1;
+	uint32            wanted = parray_nitems(view->index, ARRAY_DOCS) / DOCUMENTS_PER_BUCKET + 1;
 
 	while (buckets(view) < wanted)
 	{
-		Buffer meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
+		Buffer meta_buffer = meta_lock(view->index, BUFFER_LOCK_EXCLUSIVE);
 		bool   has_room;
 
-		view->meta.arrays[ARRAY_HASHES] =
-			meta_data(BufferGetPage(meta_buffer))->arrays[ARRAY_HASHES];
-		has_room = parray_have_room(&view->meta, &demand, 1);
+		parray_refresh(view->index, ARRAY_HASHES, meta_buffer);
+		has_room = parray_have_room(view->index, &demand, 1);
 		if (has_room && buckets(view) < wanted)
 			split(view, meta_buffer);
 		UnlockReleaseBuffer(meta_buffer);
 		if (has_room)
 			return;
-		parray_make_room(&view->index, &view->meta, &demand, 1);
+		parray_make_room(view->index, &demand, 1);
 	}
 }
 
@@ -165,7 +161,7 @@ is_bucket_of(const HashBucket *bucket, uint32 hash, uint32 ordinal)
 static bool
 add_to(IndexView *view, uint32 ordinal, HashSlot slot)
 {
-	Buffer            buffer = parray_lock(&view->index, &view->meta, ARRAY_HASHES, ordinal);
+	Buffer            buffer = parray_lock(view->index, ARRAY_HASHES, ordinal);
 	Page              page = BufferGetPage(buffer);
 	const HashBucket *stored = PageIsNew(page) ? NULL : (const HashBucket *) PageGetContents(page);
 	bool              is_its = is_bucket_of(stored, slot.hash, ordinal);
@@ -175,8 +171,8 @@ add_to(IndexView *view, uint32 ordinal, HashSlot slot)
 		Change      change;
 		HashBucket *bucket;
 
-		change_begin(&change, &view->index);
-		bucket = (HashBucket *) parray_change(&change, buffer, &view->meta, ARRAY_HASHES, ordinal);
+		change_begin(&change, view->index);
+		bucket = (HashBucket *) parray_change(&change, buffer, ARRAY_HASHES, ordinal);
 		bucket->slots[bucket->count++] = slot;
 		set_used(bucket);
 		change_commit(&change);
@@ -206,9 +202,9 @@ hashes_find(IndexView *view, uint32 hash, uint32 *docs, uint32 most)
 
 	for (int tries = 0; tries < BUCKET_TRIES && buckets(view) > 0; tries++)
 	{
-		uint32 ordinal = bucket_of(hash, buckets(view));
-		char  *data;
-		Buffer buffer = parray_read(&view->index, &view->meta, ARRAY_HASHES, ordinal, &data);
+		uint32            ordinal = bucket_of(hash, buckets(view));
+		char             *data;
+		Buffer            buffer = parray_read(view->index, ARRAY_HASHES, ordinal, &data);
 		const HashBucket *bucket = (const HashBucket *) data;
 		bool              is_its = is_bucket_of(bucket, hash, ordinal);
 
@@ -244,7 +240,7 @@ compare_slots(const void *a, const void *b)
 static void
 remove_from(IndexView *view, uint32 ordinal, const HashSlot *slots, uint32 nslots)
 {
-	Buffer     buffer = parray_lock(&view->index, &view->meta, ARRAY_HASHES, ordinal);
+	Buffer     buffer = parray_lock(view->index, ARRAY_HASHES, ordinal);
 	HashBucket left = {0};
 	uint32     count = 0;
 
@@ -263,8 +259,8 @@ remove_from(IndexView *view, uint32 ordinal, const HashSlot *slots, uint32 nslot
 		Change      change;
 		HashBucket *bucket;
 
-		change_begin(&change, &view->index);
-		bucket = (HashBucket *) parray_change(&change, buffer, &view->meta, ARRAY_HASHES, ordinal);
+		change_begin(&change, view->index);
+		bucket = (HashBucket *) parray_change(&change, buffer, ARRAY_HASHES, ordinal);
 		memcpy(bucket, &left, sizeof(HashBucket));
 		set_used(bucket);
 		change_commit(&change);

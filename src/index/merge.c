@@ -58,7 +58,7 @@ sample_pending(IndexView *view)
 	float        *tokens =
 		palloc_extended(mul_size(SKETCH_BLOCK_TOKENS, view->dim * sizeof(float)), MCXT_ALLOC_HUGE);
 
-	train_sample_init(shared, &view->meta);
+	train_sample_init(shared, &view->index->meta);
 	sample = sample_open(shared, NULL, NULL);
 	for (uint32 i = 0; i < view->npending; i++)
 	{
@@ -104,7 +104,7 @@ train_first_nodes(IndexView *view)
 		if (merge_is_pending(view, view->pending[i], &entry))
 			docstore_resketch(view, view->pending[i], &entry, 0, entry.ntokens);
 	}
-	train_centroids(view, sample, view->meta.live_tokens, &result);
+	train_centroids(view, sample, view->index->meta.live_tokens, &result);
 	train_store_nodes(
 		view, &result,
 		palloc_extended(mul_size(result.ncentroids, sizeof(uint32)), MCXT_ALLOC_HUGE));
@@ -138,12 +138,12 @@ dead_in_queue(IndexView *view, uint32 *dead, uint64 *tokens)
 static void
 rewrite_queue(IndexView *view, const uint32 *docs, uint32 n)
 {
-	MetaPageData *meta = &view->meta;
+	MetaPageData *meta = &view->index->meta;
 	uint32        first = Min(n, queue_front(meta));
 
-	parray_copy_in(&view->index, meta, ARRAY_QUEUE, meta->queue_head, first, docs);
+	parray_copy_in(view->index, ARRAY_QUEUE, meta->queue_head, first, docs);
 	if (n > first)
-		parray_copy_in(&view->index, meta, ARRAY_QUEUE, 0, n - first, docs + first);
+		parray_copy_in(view->index, ARRAY_QUEUE, 0, n - first, docs + first);
 }
 
 /*
@@ -159,7 +159,7 @@ compact_queue(IndexView *view)
 	uint32       *dead = palloc_extended(mul_size(view->npending, sizeof(uint32)), MCXT_ALLOC_HUGE);
 	uint64        dead_tokens;
 	uint32        ndead = dead_in_queue(view, dead, &dead_tokens);
-	MetaPageData *meta = &view->meta;
+	MetaPageData *meta = &view->index->meta;
 	MetaPageData *stored;
 	Buffer        buffer;
 	Change        change;
@@ -171,18 +171,18 @@ compact_queue(IndexView *view)
 	if (ndead == 0)
 		return;
 	docstore_clear_pending(view, dead, ndead);
-	buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
-	memcpy(meta, meta_data(BufferGetPage(buffer)), sizeof(MetaPageData));
+	buffer = meta_lock(view->index, BUFFER_LOCK_EXCLUSIVE);
+	meta_copy(view->index, buffer);
 	n = queue_count(meta);
 	queue = palloc_extended(mul_size(Max(n, 1), sizeof(uint32)), MCXT_ALLOC_HUGE);
-	n = queue_copy(&view->index, meta, n, queue);
+	n = queue_copy(view->index, n, queue);
 	front = queue[0];
 	for (uint32 i = 0; i < n; i++)
 		if (bsearch(&queue[i], dead, ndead, sizeof(uint32), compare_ordinals) == NULL)
 			queue[kept++] = queue[i];
 	rewrite_queue(view, queue, kept);
 
-	change_begin(&change, &view->index);
+	change_begin(&change, view->index);
 	stored = meta_data(change_page(&change, buffer, false));
 	if (kept == 0 || queue[0] != front)
 		stored->queue_posted = 0;
@@ -203,9 +203,9 @@ begin_nodes(IndexView *view)
 {
 	if (view->npending == 0)
 		return false;
-	if (view->meta.live_tokens >= train_min_tokens(&view->meta))
+	if (view->index->meta.live_tokens >= train_min_tokens(&view->index->meta))
 		train_first_nodes(view);
-	if (has_nodes(&view->meta))
+	if (has_nodes(&view->index->meta))
 		return true;
 	compact_queue(view);
 	return false;
@@ -230,9 +230,9 @@ merge_batch_locked(Relation rel, uint64 urgent_above)
 	Merge         merge = {.pace = {.urgent_above = urgent_above}};
 	uint64        merged = 0;
 
-	if (!has_nodes(&view->meta))
+	if (!has_nodes(&view->index->meta))
 		merge.trained = begin_nodes(view);
-	if (has_nodes(&view->meta) && view->npending > 0)
+	if (has_nodes(&view->index->meta) && view->npending > 0)
 	{
 		merge_begin(&merge, view, view->npending);
 		do
@@ -264,18 +264,17 @@ uint64
 merge_pending(Relation rel, uint64 urgent_above)
 {
 	ColbertIndex index = {.rel = rel};
-	MetaPageData meta;
 	uint64       merged = 0;
 	uint64       batch;
 
-	meta_read(&index, &meta);
+	meta_read(&index);
 	do
 	{
 		merge_lock(rel, MERGE_WAIT);
 		batch = merge_batch_locked(rel, urgent_above);
 		merge_unlock(rel);
 		merged += batch;
-	} while (batch > 0 && merged < queue_count(&meta));
+	} while (batch > 0 && merged < queue_count(&index.meta));
 	return merged;
 }
 
@@ -294,8 +293,8 @@ static StepSpeed step_speed;
 static uint32
 first_step_tokens(const IndexView *view, double milliseconds)
 {
-	if (RelationGetRelid(view->index.rel) != step_speed.index)
-		return view->meta.tokens_per_node < MIN_TOKENS ? MIN_TOKENS : STEP_TOKENS;
+	if (RelationGetRelid(view->index->rel) != step_speed.index)
+		return view->index->meta.tokens_per_node < MIN_TOKENS ? MIN_TOKENS : STEP_TOKENS;
 	return (uint32) Max(Min(step_speed.tokens * milliseconds * FIRST_SHARE, MAX_STEP_TOKENS),
 						MIN_TOKENS);
 }
@@ -337,7 +336,7 @@ merge_step(IndexView *view, double milliseconds)
 	}
 	merge_end(&merge);
 	if (elapsed > 0)
-		step_speed = (StepSpeed) {RelationGetRelid(view->index.rel), tokens / elapsed};
+		step_speed = (StepSpeed) {RelationGetRelid(view->index->rel), tokens / elapsed};
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 }

@@ -44,7 +44,7 @@ extern uint64 merge_batch_locked(Relation rel, uint64 urgent_above);
 
 /*
  * Merge for about that many milliseconds, in small batches. The caller holds
- * the merge lock, and the index has nodes. view->meta is refreshed.
+ * the merge lock, and the index has nodes. view->index->meta is refreshed.
  */
 extern void merge_step(IndexView *view, double milliseconds);
 

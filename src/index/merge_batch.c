@@ -63,7 +63,7 @@ load_tokens(Merge *merge, uint32 doc, const DocEntry *entry, uint32 first, uint3
 	IndexView *view = merge->view;
 
 	/* Its appender had begun before the mean was trained. */
-	if (entry->epoch != view->meta.epoch)
+	if (entry->epoch != view->index->meta.epoch)
 		docstore_resketch(view, doc, entry, first, n);
 	docstore_vectors(view, entry, first, n, merge->tokens + (size_t) merge->ntokens * view->dim);
 	for (uint32 t = 0; t < n; t++)
@@ -87,7 +87,7 @@ load_batch(Merge *merge)
 		uint32   first = merge->ndocs == 0 ? merge->posted : 0;
 		DocEntry entry;
 
-		pace_delay(&merge->view->index, &merge->pace);
+		pace_delay(merge->view->index, &merge->pace);
 		if (merge_is_pending(merge->view, doc, &entry) && first < entry.ntokens)
 		{
 			if (entry.ntokens - first > room && merge->ntokens > 0)
@@ -128,7 +128,7 @@ static void
 count_assigned(Merge *merge)
 {
 	IndexView *view = merge->view;
-	Assigned  *assigned = merge->trained ? &view->meta.trained : &view->meta.merged;
+	Assigned  *assigned = merge->trained ? &view->index->meta.trained : &view->index->meta.merged;
 
 	for (uint32 i = 0; i < merge->ntokens; i++)
 		assigned_add(assigned, merge->tokens + (size_t) i * view->dim, view->dim,
@@ -175,13 +175,13 @@ static void
 grow_nodes(Merge *merge)
 {
 	IndexView *view = merge->view;
-	uint64     wanted = view->meta.live_tokens / view->meta.tokens_per_node;
-	uint64     have = view->meta.arrays[ARRAY_NODES].nitems;
+	uint64     wanted = view->index->meta.live_tokens / view->index->meta.tokens_per_node;
+	uint64     have = parray_nitems(view->index, ARRAY_NODES);
 	uint64     quota = Min(wanted > have ? wanted - have : 0, merge->ntokens);
 	FarToken  *far;
 
 	if (merge->bounded)
-		quota = Min(quota, 1 + merge->ntokens / view->meta.tokens_per_node);
+		quota = Min(quota, 1 + merge->ntokens / view->index->meta.tokens_per_node);
 	if (view->finder->add == NULL || quota == 0)
 		return;
 	far = palloc_extended(mul_size(merge->ntokens, sizeof(FarToken)), MCXT_ALLOC_HUGE);
@@ -192,7 +192,7 @@ grow_nodes(Merge *merge)
 	{
 		uint32 token = far[i].token;
 
-		pace_delay(&view->index, &merge->pace);
+		pace_delay(view->index, &merge->pace);
 		if (is_its_node(merge, token))
 			continue;
 		find_nearest(merge, token, 1);
@@ -231,13 +231,13 @@ static bool
 suspect_batch(Merge *merge)
 {
 	IndexView *view = merge->view;
-	Buffer     buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
+	Buffer     buffer = meta_lock(view->index, BUFFER_LOCK_EXCLUSIVE);
 	uint32     suspects = meta_data(BufferGetPage(buffer))->queue_suspects;
 	Change     change;
 
 	if (suspects < touched_docs(merge))
 	{
-		change_begin(&change, &view->index);
+		change_begin(&change, view->index);
 		meta_data(change_page(&change, buffer, false))->queue_suspects = touched_docs(merge);
 		change_commit(&change);
 	}
@@ -268,12 +268,11 @@ write_postings(Merge *merge)
 		uint32 n = 0;
 		uint32 fresh;
 
-		pace_delay(&merge->view->index, &merge->pace);
+		pace_delay(merge->view->index, &merge->pace);
 		for (; i < merge->ntokens && postings[i] >> 32 == node; i++)
 			if (n == 0 || docs[n - 1] != (uint32) postings[i])
 				docs[n++] = (uint32) postings[i];
-		fresh = postings_add(&merge->view->index, &merge->view->meta, node, docs, n,
-							 suspect || merge->posted > 0);
+		fresh = postings_add(merge->view->index, node, docs, n, suspect || merge->posted > 0);
 		added += suspect ? n : fresh;
 	}
 	pfree(postings);
@@ -312,13 +311,13 @@ advance_queue(Merge *merge, uint64 added)
 	qsort(docs, merge->ndocs, sizeof(uint32), compare_ordinals);
 	docstore_clear_pending(view, docs, merge->ndocs);
 
-	buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
-	change_begin(&change, &view->index);
+	buffer = meta_lock(view->index, BUFFER_LOCK_EXCLUSIVE);
+	change_begin(&change, view->index);
 	meta = meta_data(change_page(&change, buffer, false));
 	meta->postings += added;
-	view->meta.postings = meta->postings; /* the next batch's nodes write it back */
-	meta->trained = view->meta.trained;
-	meta->merged = view->meta.merged;
+	view->index->meta.postings = meta->postings; /* the next batch's nodes write it back */
+	meta->trained = view->index->meta.trained;
+	meta->merged = view->index->meta.merged;
 	queue_remove(meta, merge->ndocs);
 	meta->queue_posted = merge->part;
 	meta->queue_suspects -= Min(meta->queue_suspects, touched_docs(merge));
@@ -337,14 +336,14 @@ void
 merge_begin(Merge *merge, IndexView *view, uint32 most_docs)
 {
 	merge->view = view;
-	merge->nqueue = Min(queue_front(&view->meta), most_docs);
+	merge->nqueue = Min(queue_front(&view->index->meta), most_docs);
 	merge->queue =
 		palloc_extended(mul_size(Max(merge->nqueue, 1), sizeof(uint32)), MCXT_ALLOC_HUGE);
-	merge->nqueue = queue_copy(&view->index, &view->meta, merge->nqueue, merge->queue);
+	merge->nqueue = queue_copy(view->index, merge->nqueue, merge->queue);
 	merge->at = 0;
-	merge->posted = view->meta.queue_posted;
+	merge->posted = view->index->meta.queue_posted;
 	merge->allocated = 0;
-	merge->finder = view->finder->open(&view->index, &view->meta, &view->sketch);
+	merge->finder = view->finder->open(view->index, &view->sketch);
 }
 
 void
@@ -360,7 +359,7 @@ merge_batch(Merge *merge, uint32 capacity)
 	grow_nodes(merge);
 	added = write_postings(merge);
 	COLBERT_PAUSE("merge-posted");
-	pace_delay(&merge->view->index, &merge->pace);
+	pace_delay(merge->view->index, &merge->pace);
 	advance_queue(merge, added);
 }
 

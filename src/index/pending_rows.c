@@ -55,9 +55,9 @@ pending_rows_next(IndexView *view, uint32 first, uint32 *next)
 	char   *data;
 	Buffer  buffer;
 
-	if (first >= view->meta.arrays[ARRAY_PENDING_ROWS].nitems)
+	if (first >= parray_nitems(view->index, ARRAY_PENDING_ROWS))
 		return false;
-	buffer = parray_read(&view->index, &view->meta, ARRAY_PENDING_ROWS, first, &data);
+	buffer = parray_read(view->index, ARRAY_PENDING_ROWS, first, &data);
 	if (data != NULL)
 		memcpy(&run, data, sizeof(FreeRun));
 	UnlockReleaseBuffer(buffer);
@@ -70,7 +70,7 @@ pending_rows_next(IndexView *view, uint32 first, uint32 *next)
 uint32
 pending_rows_wanted(IndexView *view, uint32 ntokens)
 {
-	uint32 first = view->meta.free_runs[run_class(ntokens)];
+	uint32 first = view->index->meta.free_runs[run_class(ntokens)];
 	uint32 next;
 
 	return first != INVALID_ORDINAL && pending_rows_next(view, first, &next)
@@ -81,7 +81,7 @@ pending_rows_wanted(IndexView *view, uint32 ntokens)
 uint32
 pending_rows_take(IndexView *view, uint32 ntokens)
 {
-	uint32 *head = &view->meta.free_runs[run_class(ntokens)];
+	uint32 *head = &view->index->meta.free_runs[run_class(ntokens)];
 	uint32  first = *head;
 
 	if (first != INVALID_ORDINAL)
@@ -90,31 +90,30 @@ pending_rows_take(IndexView *view, uint32 ntokens)
 			return first;
 		*head = INVALID_ORDINAL; /* damaged: its runs are lost until REINDEX */
 	}
-	return parray_take(&view->meta, ARRAY_PENDING_ROWS, pending_rows_capacity(ntokens));
+	return parray_take(view->index, ARRAY_PENDING_ROWS, pending_rows_capacity(ntokens));
 }
 
 /* Clear the flag of a document and free its run, in one change. The meta page is held exclusively. */
 static void
 release_locked(IndexView *view, Buffer meta_buffer, uint32 doc, const DocEntry *entry)
 {
-	const ArrayMeta *rows = &view->meta.arrays[ARRAY_PENDING_ROWS];
-	Buffer           doc_buffer = parray_lock(&view->index, &view->meta, ARRAY_DOCS, doc);
-	uint32           first = entry->first_pending_row;
-	bool   has_run = (uint64) first + pending_rows_capacity(entry->ntokens) <= rows->nitems;
+	Buffer doc_buffer = parray_lock(view->index, ARRAY_DOCS, doc);
+	uint32 first = entry->first_pending_row;
+	bool   has_run = (uint64) first + pending_rows_capacity(entry->ntokens) <=
+				   parray_nitems(view->index, ARRAY_PENDING_ROWS);
 	Buffer row_buffer =
-		has_run ? parray_lock(&view->index, &view->meta, ARRAY_PENDING_ROWS, first) : InvalidBuffer;
+		has_run ? parray_lock(view->index, ARRAY_PENDING_ROWS, first) : InvalidBuffer;
 	Change change;
 
-	change_begin(&change, &view->index);
-	((DocEntry *) parray_change(&change, doc_buffer, &view->meta, ARRAY_DOCS, doc))->flags &=
-		~DOC_PENDING;
+	change_begin(&change, view->index);
+	((DocEntry *) parray_change(&change, doc_buffer, ARRAY_DOCS, doc))->flags &= ~DOC_PENDING;
 	if (has_run)
 	{
 		uint32 *head = &meta_data(change_page(&change, meta_buffer, false))
 							->free_runs[run_class(entry->ntokens)];
 		FreeRun run = {*head, seal(first, *head)};
 
-		memcpy(parray_change(&change, row_buffer, &view->meta, ARRAY_PENDING_ROWS, first), &run,
+		memcpy(parray_change(&change, row_buffer, ARRAY_PENDING_ROWS, first), &run,
 			   sizeof(FreeRun));
 		*head = first;
 	}
@@ -131,9 +130,8 @@ pending_rows_release(IndexView *view, uint32 doc, bool reserved)
 	DocEntry entry;
 
 	CHECK_FOR_INTERRUPTS();
-	meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
-	memcpy(&view->meta.arrays[ARRAY_PENDING_ROWS],
-		   &meta_data(BufferGetPage(meta_buffer))->arrays[ARRAY_PENDING_ROWS], sizeof(ArrayMeta));
+	meta_buffer = meta_lock(view->index, BUFFER_LOCK_EXCLUSIVE);
+	parray_refresh(view->index, ARRAY_PENDING_ROWS, meta_buffer);
 	/* Whoever else changes an entry holds the meta page, or the merge lock. */
 	if (docstore_entry(view, doc, &entry) && (entry.flags & DOC_PENDING) &&
 		docstore_releases(&entry, reserved))

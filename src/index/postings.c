@@ -35,15 +35,15 @@ postings_corrupted(ColbertIndex *index, uint32 node)
 }
 
 PostingRef
-postings_head(ColbertIndex *index, const MetaPageData *meta, uint32 node)
+postings_head(ColbertIndex *index, uint32 node)
 {
 	PostingRef head = no_segment();
 	char      *data;
 	Buffer     buffer;
 
-	if (node >= meta->arrays[ARRAY_NODES].nitems)
+	if (node >= parray_nitems(index, ARRAY_NODES))
 		postings_corrupted(index, node);
-	buffer = parray_read(index, meta, ARRAY_NODES, node, &data);
+	buffer = parray_read(index, ARRAY_NODES, node, &data);
 	if (data != NULL)
 		head = ((NodeEntry *) data)->postings;
 	UnlockReleaseBuffer(buffer);
@@ -95,10 +95,9 @@ postings_own_segment(ColbertIndex *index, Page page, OffsetNumber offset, uint32
 }
 
 void
-postings_set_head(Change *change, Buffer node_buffer, const MetaPageData *meta, uint32 node,
-				  PostingRef head)
+postings_set_head(Change *change, Buffer node_buffer, uint32 node, PostingRef head)
 {
-	NodeEntry *entry = (NodeEntry *) parray_change(change, node_buffer, meta, ARRAY_NODES, node);
+	NodeEntry *entry = (NodeEntry *) parray_change(change, node_buffer, ARRAY_NODES, node);
 
 	entry->postings = head;
 }
@@ -156,10 +155,10 @@ read_segment(ColbertIndex *index, uint32 node, PostingRef *ref, uint32 ndocs, Po
 
 /* Read a whole list; false where a segment moved meanwhile. */
 static bool
-read_list(ColbertIndex *index, const MetaPageData *meta, uint32 node, PostingBuffer *out)
+read_list(ColbertIndex *index, uint32 node, PostingBuffer *out)
 {
-	uint32       ndocs = meta->arrays[ARRAY_DOCS].nitems;
-	PostingRef   ref = postings_head(index, meta, node);
+	uint32       ndocs = parray_nitems(index, ARRAY_DOCS);
+	PostingRef   ref = postings_head(index, node);
 	uint64       allowed = 2 * (uint64) Max(ndocs, MIN_STEPS);
 	uint32 first pg_attribute_unused() = out -> count;
 
@@ -180,13 +179,13 @@ read_list(ColbertIndex *index, const MetaPageData *meta, uint32 node, PostingBuf
 }
 
 void
-postings_read(ColbertIndex *index, const MetaPageData *meta, uint32 node, PostingBuffer *out)
+postings_read(ColbertIndex *index, uint32 node, PostingBuffer *out)
 {
 	uint32 before = out->count;
 
 	for (int attempt = 0; attempt < MAX_ATTEMPTS; attempt++)
 	{
-		if (read_list(index, meta, node, out))
+		if (read_list(index, node, out))
 			return;
 		out->count = before;
 		CHECK_FOR_INTERRUPTS();

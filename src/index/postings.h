@@ -29,12 +29,11 @@ typedef struct PostingBuffer
  * Append the documents of a node to the buffer (grown in the current memory
  * context). Bounds-checked; restarts from the node where a segment has moved.
  */
-extern void postings_read(ColbertIndex *index, const MetaPageData *meta, uint32 node,
-						  PostingBuffer *out);
+extern void postings_read(ColbertIndex *index, uint32 node, PostingBuffer *out);
 
 /* Bulk: write whole lists in any node order, filling pages one after another. */
 typedef struct PostingsBuilder PostingsBuilder;
-extern PostingsBuilder        *postings_build_begin(ColbertIndex *index, const MetaPageData *meta);
+extern PostingsBuilder        *postings_build_begin(ColbertIndex *index);
 
 /* docs: sorted, distinct, count >= 1; the node's list must be empty. */
 extern void postings_build_add(PostingsBuilder *builder, uint32 node, const uint32 *docs,
@@ -46,16 +45,16 @@ extern void postings_build_end(PostingsBuilder *builder);
  * suspect: some may be in the list already, and stay there once. Otherwise
  * none is, and a long list is not read.
  */
-extern uint32 postings_add(ColbertIndex *index, const MetaPageData *meta, uint32 node,
-						   const uint32 *docs, uint32 count, bool suspect);
+extern uint32 postings_add(ColbertIndex *index, uint32 node, const uint32 *docs, uint32 count,
+						   bool suspect);
 
 /*
  * Remove from all lists the documents whose bit is set (bit d & 7 of byte
  * d >> 3, for d < ndocs). Pages' free space is recorded. Returns entries left.
  * Interruptible; may stop half-way and be run again. urgent_above: see Pace.
  */
-extern uint64 postings_sweep(ColbertIndex *index, const MetaPageData *meta, const uint8 *dead,
-							 uint32 ndocs, uint64 urgent_above);
+extern uint64 postings_sweep(ColbertIndex *index, const uint8 *dead, uint32 ndocs,
+							 uint64 urgent_above);
 
 /* Make posting pages of the blocks that belong to nothing. Interruptible; the merge lock is held. */
 extern void postings_reclaim(ColbertIndex *index);

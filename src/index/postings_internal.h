@@ -46,7 +46,7 @@ is_segment(PostingRef ref)
 compat_noreturn extern void postings_corrupted(ColbertIndex *index, uint32 node);
 
 /* The head of a node's list, as it stands. */
-extern PostingRef postings_head(ColbertIndex *index, const MetaPageData *meta, uint32 node);
+extern PostingRef postings_head(ColbertIndex *index, uint32 node);
 
 /* Pin and lock a posting page that something refers to, and check its kind. */
 extern Buffer postings_lock(ColbertIndex *index, BlockNumber block, int mode);
@@ -59,8 +59,7 @@ extern PostingSegment *postings_own_segment(ColbertIndex *index, Page page, Offs
 											uint32 node);
 
 /* Turn a node to another head; the node's page was locked by parray_lock. */
-extern void postings_set_head(Change *change, Buffer node_buffer, const MetaPageData *meta,
-							  uint32 node, PostingRef head);
+extern void postings_set_head(Change *change, Buffer node_buffer, uint32 node, PostingRef head);
 
 /* Make an empty posting page of an all-zero one that belongs to nothing, and record its room. */
 extern void postings_init_page(ColbertIndex *index, BlockNumber block);

@@ -44,14 +44,13 @@ postings_init_page(ColbertIndex *index, BlockNumber block)
 void
 postings_reclaim(ColbertIndex *index)
 {
-	MetaPageData meta;
-	BlockNumber  nblocks = storage_settled(index, &meta);
-	BlockNumber  first = Max(meta.settled_blocks, META_BLOCK + 1);
-	ExtentList   arrays;
+	BlockNumber nblocks = storage_settled(index);
+	BlockNumber first = Max(index->meta.settled_blocks, META_BLOCK + 1);
+	ExtentList  arrays;
 
 	if (first >= nblocks)
 		return;
-	extents_list(index, &meta, &arrays);
+	extents_list(index, &arrays);
 	for (BlockNumber block = extents_skip(&arrays, first); block < nblocks;
 		 block = extents_skip(&arrays, block + 1))
 	{

@@ -24,14 +24,13 @@
 
 typedef struct Sweep
 {
-	ColbertIndex       *index;
-	const MetaPageData *meta;
-	const uint8        *dead;
-	uint32              ndocs;
-	Pace                pace;
-	uint8              *shrunk; /* a bit for each node of which a segment shrank */
-	uint32              nnodes;
-	uint64              left;
+	ColbertIndex *index;
+	const uint8  *dead;
+	uint32        ndocs;
+	Pace          pace;
+	uint8        *shrunk; /* a bit for each node of which a segment shrank */
+	uint32        nnodes;
+	uint64        left;
 } Sweep;
 
 /* ---- page by page ---- */
@@ -115,7 +114,7 @@ sweep_pages(Sweep *sweep)
 	BlockNumber nblocks = RelationGetNumberOfBlocks(sweep->index->rel);
 	ExtentList  arrays;
 
-	extents_list(sweep->index, sweep->meta, &arrays);
+	extents_list(sweep->index, &arrays);
 	for (BlockNumber block = extents_skip(&arrays, META_BLOCK + 1); block < nblocks;
 		 block = extents_skip(&arrays, block + 1))
 	{
@@ -143,13 +142,13 @@ copy_segment(Sweep *sweep, uint32 node, PostingRef ref, SegmentBuffer *copy)
 static void
 unlink_head(Sweep *sweep, uint32 node, PostingRef head, PostingRef next)
 {
-	Buffer node_buffer = parray_lock(sweep->index, sweep->meta, ARRAY_NODES, node);
+	Buffer node_buffer = parray_lock(sweep->index, ARRAY_NODES, node);
 	Buffer buffer = postings_lock(sweep->index, head.block, BUFFER_LOCK_EXCLUSIVE);
 	Change change;
 	Page   page;
 
 	change_begin(&change, sweep->index);
-	postings_set_head(&change, node_buffer, sweep->meta, node, next);
+	postings_set_head(&change, node_buffer, node, next);
 	page = change_page(&change, buffer, false);
 	postings_own_segment(sweep->index, page, head.offset, node);
 	PageIndexTupleDeleteNoCompact(page, head.offset);
@@ -209,7 +208,7 @@ join_next(Sweep *sweep, uint32 node, PostingRef ref, SegmentBuffer *joined)
 static void
 tidy_list(Sweep *sweep, uint32 node)
 {
-	PostingRef    ref = postings_head(sweep->index, sweep->meta, node);
+	PostingRef    ref = postings_head(sweep->index, node);
 	uint64        allowed = (uint64) RelationGetNumberOfBlocks(sweep->index->rel) * MaxOffsetNumber;
 	SegmentBuffer segment;
 
@@ -234,15 +233,13 @@ tidy_list(Sweep *sweep, uint32 node)
 }
 
 uint64
-postings_sweep(ColbertIndex *index, const MetaPageData *meta, const uint8 *dead, uint32 ndocs,
-			   uint64 urgent_above)
+postings_sweep(ColbertIndex *index, const uint8 *dead, uint32 ndocs, uint64 urgent_above)
 {
 	Sweep sweep = {.index = index,
-				   .meta = meta,
 				   .dead = dead,
 				   .ndocs = ndocs,
 				   .pace = {.urgent_above = urgent_above},
-				   .nnodes = meta->arrays[ARRAY_NODES].nitems};
+				   .nnodes = parray_nitems(index, ARRAY_NODES)};
 
 	sweep.shrunk = palloc_extended(sweep.nnodes / 8 + 1, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	sweep_pages(&sweep);

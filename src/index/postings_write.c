@@ -34,9 +34,8 @@
 
 struct PostingsBuilder
 {
-	ColbertIndex       *index;
-	const MetaPageData *meta;
-	Buffer              current; /* pinned, not locked; invalid before the first page */
+	ColbertIndex *index;
+	Buffer        current; /* pinned, not locked; invalid before the first page */
 };
 
 /* A locked page to put a segment on, and the locked page where its old copy stands. */
@@ -136,7 +135,7 @@ try_target(ColbertIndex *index, BlockNumber block, Size size, Placement *placeme
  * room on every page that there is.
  */
 static BlockNumber
-add_pages(ColbertIndex *index, const MetaPageData *meta)
+add_pages(ColbertIndex *index)
 {
 	BlockNumber nblocks = RelationGetNumberOfBlocks(index->rel);
 	BlockNumber others = 0;
@@ -144,7 +143,7 @@ add_pages(ColbertIndex *index, const MetaPageData *meta)
 	BlockRun    run;
 
 	for (int kind = 0; kind < ARRAY_COUNT; kind++)
-		others += meta->arrays[kind].npages;
+		others += index->meta.arrays[kind].npages;
 	wanted = Max(Min((nblocks - Min(others, nblocks)) / GROWTH_SHARE, MAX_ADDED_PAGES), 1);
 	RecordPageWithFreeSpace(index->rel, nblocks + wanted - 1, 0);
 	run = storage_extend(index, wanted);
@@ -191,8 +190,7 @@ lock_placement(ColbertIndex *index, Size size, Placement *placement)
  * replaced: where its old copy stands, which is removed; or no segment.
  */
 static void
-place_head(ColbertIndex *index, const MetaPageData *meta, const PostingSegment *segment,
-		   PostingRef replaced)
+place_head(ColbertIndex *index, const PostingSegment *segment, PostingRef replaced)
 {
 	Placement  placement = {.added_block = InvalidBlockNumber, .replaced_block = replaced.block};
 	Buffer     node_buffer;
@@ -204,11 +202,11 @@ place_head(ColbertIndex *index, const MetaPageData *meta, const PostingSegment *
 
 	for (;;)
 	{
-		node_buffer = parray_lock(index, meta, ARRAY_NODES, segment->node);
+		node_buffer = parray_lock(index, ARRAY_NODES, segment->node);
 		if (lock_placement(index, segment_size(segment->count), &placement))
 			break;
 		UnlockReleaseBuffer(node_buffer);
-		placement.added_block = add_pages(index, meta);
+		placement.added_block = add_pages(index);
 	}
 	change_begin(&change, index);
 	page = change_page(&change, placement.target, false);
@@ -222,7 +220,7 @@ place_head(ColbertIndex *index, const MetaPageData *meta, const PostingSegment *
 		PageIndexTupleDeleteNoCompact(page, replaced.offset);
 		replaced_room = PageGetFreeSpace(page);
 	}
-	postings_set_head(&change, node_buffer, meta, segment->node, head);
+	postings_set_head(&change, node_buffer, segment->node, head);
 	change_commit(&change);
 
 	UnlockReleaseBuffer(placement.target);
@@ -261,10 +259,9 @@ grow_in_place(ColbertIndex *index, Buffer buffer, OffsetNumber offset,
 /* A list that is added to, as its node names it. */
 typedef struct PostingList
 {
-	ColbertIndex       *index;
-	const MetaPageData *meta;
-	uint32              node;
-	PostingRef          head;
+	ColbertIndex *index;
+	uint32        node;
+	PostingRef    head;
 } PostingList;
 
 /*
@@ -288,7 +285,7 @@ add_to_head(const PostingList *list, const uint32 *docs, uint32 count, uint32 *a
 	done = *added == 0 || grow_in_place(list->index, buffer, list->head.offset, &merged.segment);
 	UnlockReleaseBuffer(buffer);
 	if (!done)
-		place_head(list->index, list->meta, &merged.segment, list->head);
+		place_head(list->index, &merged.segment, list->head);
 	return taken;
 }
 
@@ -312,7 +309,7 @@ new_docs(const PostingList *list, const uint32 *docs, uint32 *count)
 	PostingBuffer present = {0};
 	uint32       *fresh = palloc_extended(mul_size(*count, sizeof(uint32)), MCXT_ALLOC_HUGE);
 
-	postings_read(list->index, list->meta, list->node, &present);
+	postings_read(list->index, list->node, &present);
 	if (present.count > 0)
 		qsort(present.docs, present.count, sizeof(uint32), compare_ordinals);
 	*count = run_subtract(docs, *count, present.docs, present.count, fresh);
@@ -331,19 +328,18 @@ add_segments(const PostingList *list, const uint32 *docs, uint32 count)
 
 		CHECK_FOR_INTERRUPTS();
 		fresh.segment.count = Min(count, SEGMENT_MAX_DOCS);
-		fresh.segment.next = postings_head(list->index, list->meta, list->node);
+		fresh.segment.next = postings_head(list->index, list->node);
 		memcpy(fresh.segment.docs, docs, fresh.segment.count * sizeof(uint32));
-		place_head(list->index, list->meta, &fresh.segment, no_segment());
+		place_head(list->index, &fresh.segment, no_segment());
 		docs += fresh.segment.count;
 		count -= fresh.segment.count;
 	}
 }
 
 uint32
-postings_add(ColbertIndex *index, const MetaPageData *meta, uint32 node, const uint32 *docs,
-			 uint32 count, bool suspect)
+postings_add(ColbertIndex *index, uint32 node, const uint32 *docs, uint32 count, bool suspect)
 {
-	PostingList list = {index, meta, node, postings_head(index, meta, node)};
+	PostingList list = {index, node, postings_head(index, node)};
 	uint32      added;
 	uint32      taken;
 	uint32     *fresh;
@@ -358,7 +354,7 @@ postings_add(ColbertIndex *index, const MetaPageData *meta, uint32 node, const u
 	if (suspect && !fits_single(&list, count))
 	{
 		fresh = new_docs(&list, docs, &count);
-		count = postings_add(index, meta, node, fresh, count, false);
+		count = postings_add(index, node, fresh, count, false);
 		pfree(fresh);
 		return count;
 	}
@@ -370,12 +366,11 @@ postings_add(ColbertIndex *index, const MetaPageData *meta, uint32 node, const u
 /* ---- bulk ---- */
 
 PostingsBuilder *
-postings_build_begin(ColbertIndex *index, const MetaPageData *meta)
+postings_build_begin(ColbertIndex *index)
 {
 	PostingsBuilder *builder = palloc0(sizeof(PostingsBuilder));
 
 	builder->index = index;
-	builder->meta = meta;
 	builder->current = InvalidBuffer;
 	return builder;
 }
@@ -432,7 +427,7 @@ postings_build_add(PostingsBuilder *builder, uint32 node, const uint32 *docs, ui
 	while (count > 0)
 	{
 		SegmentBuffer fresh = {.segment.node = node};
-		Buffer        node_buffer = parray_lock(builder->index, builder->meta, ARRAY_NODES, node);
+		Buffer        node_buffer = parray_lock(builder->index, ARRAY_NODES, node);
 		Change        change;
 		bool          is_new;
 
@@ -445,7 +440,7 @@ postings_build_add(PostingsBuilder *builder, uint32 node, const uint32 *docs, ui
 		head.block = BufferGetBlockNumber(builder->current);
 		head.offset =
 			add_segment(change_current(&change, builder->current, is_new), &fresh.segment);
-		postings_set_head(&change, node_buffer, builder->meta, node, head);
+		postings_set_head(&change, node_buffer, node, head);
 		change_commit(&change);
 		LockBuffer(builder->current, BUFFER_LOCK_UNLOCK);
 		UnlockReleaseBuffer(node_buffer);

@@ -10,25 +10,27 @@
 #include "index/queue.h"
 
 uint32
-queue_copy(ColbertIndex *index, const MetaPageData *meta, uint32 n, uint32 *docs)
+queue_copy(ColbertIndex *index, uint32 n, uint32 *docs)
 {
-	uint32 first = Min(n, queue_front(meta));
-	uint32 second = Min(n - first, meta->queue_wrapped);
+	const MetaPageData *meta = &index->meta;
+	uint32              first = Min(n, queue_front(meta));
+	uint32              second = Min(n - first, meta->queue_wrapped);
 
-	parray_copy_out(index, meta, ARRAY_QUEUE, meta->queue_head, first, docs);
-	parray_copy_out(index, meta, ARRAY_QUEUE, 0, second, docs + first);
+	parray_copy_out(index, ARRAY_QUEUE, meta->queue_head, first, docs);
+	parray_copy_out(index, ARRAY_QUEUE, 0, second, docs + first);
 	return first + second;
 }
 
 uint32
-queue_append(MetaPageData *meta)
+queue_append(ColbertIndex *index)
 {
-	bool at_end = meta->queue_tail == meta->arrays[ARRAY_QUEUE].nitems;
+	MetaPageData *meta = &index->meta;
+	bool          at_end = meta->queue_tail == meta_nitems(meta, ARRAY_QUEUE);
 
 	if ((at_end || meta->queue_wrapped > 0) && meta->queue_wrapped < meta->queue_head)
 		return meta->queue_wrapped++;
 	if (at_end)
-		parray_take(meta, ARRAY_QUEUE, 1);
+		parray_take(index, ARRAY_QUEUE, 1);
 	return meta->queue_tail++;
 }
 

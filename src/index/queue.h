@@ -10,7 +10,8 @@
  * documents were ever pending at one time. When the first part is empty, the
  * second takes its place.
  *
- * These functions work on a copy of the meta data; the caller writes it back.
+ * These functions work on the meta data that they are given, or on the index's
+ * copy; the caller writes it back.
  *
  *-------------------------------------------------------------------------
  */
@@ -41,23 +42,23 @@ static inline bool
 queue_is_valid(const MetaPageData *meta)
 {
 	return meta->queue_head <= meta->queue_tail &&
-		   meta->queue_tail <= meta->arrays[ARRAY_QUEUE].nitems &&
+		   meta->queue_tail <= meta_nitems(meta, ARRAY_QUEUE) &&
 		   meta->queue_wrapped <= meta->queue_head;
 }
 
 /* Copy the first n documents of the queue, or all if there are fewer; return their number. */
-extern uint32 queue_copy(ColbertIndex *index, const MetaPageData *meta, uint32 n, uint32 *docs);
+extern uint32 queue_copy(ColbertIndex *index, uint32 n, uint32 *docs);
 
 /* Return true if an append needs a new item: every one is in use. */
 static inline bool
 queue_wants_room(const MetaPageData *meta)
 {
-	return meta->queue_tail == meta->arrays[ARRAY_QUEUE].nitems &&
+	return meta->queue_tail == meta_nitems(meta, ARRAY_QUEUE) &&
 		   meta->queue_wrapped >= meta->queue_head;
 }
 
 /* The item to append at. The array has room for a new one if that is wanted. */
-extern uint32 queue_append(MetaPageData *meta);
+extern uint32 queue_append(ColbertIndex *index);
 
 /* Remove the first n documents, at most those of queue_front as it was. */
 extern void queue_remove(MetaPageData *meta, uint32 n);

@@ -210,7 +210,7 @@ train_codebooks(const IndexView *view, const TokenSample *sample)
 		.nsample = sample->count,
 		.dim = view->dim,
 		.scratch = memory / (team != NULL ? team->nparticipants : 1),
-		.seed = view->meta.seed,
+		.seed = view->index->meta.seed,
 	};
 	CodecTraining training = {&points, &hooks, memory};
 	Size          size = mul_size(coder_codebook_floats(&view->coder), sizeof(float));
@@ -299,14 +299,14 @@ train_centroids(const IndexView *view, const TokenSample *sample, uint64 ntokens
 {
 	KmeansHooks hooks = kmeans_hooks;
 	KmeansInput input = {0};
-	uint64      wanted = wanted_nodes(&view->meta, ntokens);
+	uint64      wanted = wanted_nodes(&view->index->meta, ntokens);
 	uint64      room = memory_part(CENTROIDS_MEMORY) / kmeans_centroid_size(view->dim);
 	uint64      ncentroids = Min(wanted, Max(Min(room, sample->count), 1));
 
 	if (!IsParallelWorker())
 	{
 		notice_low_memory(sample, wanted, ncentroids, ntokens);
-		hooks.progress = view->index.building ? report_progress : NULL;
+		hooks.progress = view->index->building ? report_progress : NULL;
 	}
 	hooks.arg = (void *) sample;
 	hooks.team = sample->team;
@@ -318,21 +318,21 @@ train_centroids(const IndexView *view, const TokenSample *sample, uint64 ntokens
 	input.ncentroids = (uint32) Min(ncentroids, INVALID_ORDINAL / 2);
 	input.scratch =
 		memory_part(SCRATCH_MEMORY) / (sample->team != NULL ? sample->team->nparticipants : 1);
-	input.seed = view->meta.seed;
+	input.seed = view->index->meta.seed;
 	kmeans_train(&input, &hooks, result);
 	result->shrinks = NULL;
-	if (view->meta.finder != FINDER_HNSW || view->meta.length_spread > 0)
+	if (view->index->meta.finder != FINDER_HNSW || view->index->meta.length_spread > 0)
 		return;
 	result->shrinks = sample_share(sample, mul_size(result->ncentroids, sizeof(float)));
 	team_run(sample->team, (result->ncentroids + ITEM_CENTROIDS - 1) / ITEM_CENTROIDS,
-			 restore_length, &(Restoring) {result, view->dim, view->meta.token_norm});
+			 restore_length, &(Restoring) {result, view->dim, view->index->meta.token_norm});
 	kmeans_encode(result, view->dim, &hooks);
 }
 
 void
 train_store_nodes(IndexView *view, const KmeansResult *result, uint32 *node_of)
 {
-	void *state = view->finder->open(&view->index, &view->meta, &view->sketch);
+	void *state = view->finder->open(view->index, &view->sketch);
 
 	view->finder->store(state, result, node_of);
 	view->finder->close(state);

@@ -45,7 +45,7 @@ extern float *train_codebooks(const IndexView *view, const TokenSample *sample);
 extern void train_centroids(const IndexView *view, const TokenSample *sample, uint64 ntokens,
 							KmeansResult *result);
 
-/* Make the centroids the nodes of the index, by one process; sets the node of each. view->meta is kept up to date. */
+/* Make the centroids the nodes of the index, by one process; sets the node of each. view->index->meta is kept up to date. */
 extern void train_store_nodes(IndexView *view, const KmeansResult *result, uint32 *node_of);
 
 #endif /* COLBERT_TRAIN_H */

@@ -14,20 +14,20 @@
 static uint32
 version_page(const IndexView *view, uint32 doc)
 {
-	return doc / parray_per_page(&view->meta.arrays[ARRAY_DOCS]);
+	return doc / parray_per_page(view->index, ARRAY_DOCS);
 }
 
 static uint16
 slot_of(const IndexView *view, uint32 doc)
 {
-	return (uint16) (doc % parray_per_page(&view->meta.arrays[ARRAY_DOCS]));
+	return (uint16) (doc % parray_per_page(view->index, ARRAY_DOCS));
 }
 
 /* The version pages handed out. */
 static uint32
 pages(const IndexView *view)
 {
-	return view->meta.arrays[ARRAY_VERSIONS].nitems;
+	return parray_nitems(view->index, ARRAY_VERSIONS);
 }
 
 /*
@@ -40,12 +40,12 @@ read_page(IndexView *view, uint32 page, Buffer *buffer)
 	char              *data;
 	const VersionPage *versions;
 
-	*buffer = parray_read(&view->index, &view->meta, ARRAY_VERSIONS, page, &data);
+	*buffer = parray_read(view->index, ARRAY_VERSIONS, page, &data);
 	versions = (const VersionPage *) data;
 	if (versions != NULL && versions->count > VERSIONS_PER_PAGE)
 		ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
 						errmsg("index \"%s\" has a version page of %u versions",
-							   RelationGetRelationName(view->index.rel), versions->count),
+							   RelationGetRelationName(view->index->rel), versions->count),
 						errhint("REINDEX it.")));
 	return versions;
 }
@@ -138,18 +138,18 @@ lock_with_page(IndexView *view, uint32 doc, ArrayDemand *demand)
 {
 	for (;;)
 	{
-		Buffer meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
+		Buffer meta_buffer = meta_lock(view->index, BUFFER_LOCK_EXCLUSIVE);
 
-		memcpy(&view->meta, meta_data(BufferGetPage(meta_buffer)), sizeof(MetaPageData));
+		meta_copy(view->index, meta_buffer);
 		*demand = (ArrayDemand) {ARRAY_VERSIONS, 0};
 		/* Pages for the whole directory at once: a statement that updates one row often updates many. */
 		if (version_page(view, doc) >= pages(view))
 			demand->count =
-				version_page(view, view->meta.arrays[ARRAY_DOCS].nitems - 1) + 1 - pages(view);
-		if (parray_have_room(&view->meta, demand, 1))
+				version_page(view, parray_nitems(view->index, ARRAY_DOCS) - 1) + 1 - pages(view);
+		if (parray_have_room(view->index, demand, 1))
 			return meta_buffer;
 		UnlockReleaseBuffer(meta_buffer);
-		parray_make_room(&view->index, &view->meta, demand, 1);
+		parray_make_room(view->index, demand, 1);
 	}
 }
 
@@ -165,10 +165,11 @@ set_used(VersionPage *versions)
 static void
 flag_page(IndexView *view, Change *change, Buffer buffer, uint32 doc)
 {
-	const ArrayMeta *array = &view->meta.arrays[ARRAY_DOCS];
-	uint32           first = doc - slot_of(view, doc);
-	uint32           ndocs = Min(parray_per_page(array), array->nitems - first);
-	DocEntry *docs = (DocEntry *) parray_change(change, buffer, &view->meta, ARRAY_DOCS, first);
+	ColbertIndex *index = view->index;
+	uint32        first = doc - slot_of(view, doc);
+	uint32        ndocs =
+		Min(parray_per_page(index, ARRAY_DOCS), parray_nitems(index, ARRAY_DOCS) - first);
+	DocEntry *docs = (DocEntry *) parray_change(change, buffer, ARRAY_DOCS, first);
 
 	for (uint32 i = 0; i < ndocs; i++)
 		if (docs[i].state == DOC_LIVE)
@@ -177,19 +178,18 @@ flag_page(IndexView *view, Change *change, Buffer buffer, uint32 doc)
 
 /*
  * Write a version to its page, and flag its document. The meta page is held
- * exclusively, and view->meta is what it is to hold.
+ * exclusively, and view->index->meta is what it is to hold.
  */
 static void
 write_version(IndexView *view, Buffer meta_buffer, uint32 doc, const DocEntry *entry,
 			  const ItemPointerData *tid)
 {
-	ColbertIndex       *index = &view->index;
-	const MetaPageData *meta = &view->meta;
-	Buffer              doc_buffer = parray_lock(index, meta, ARRAY_DOCS, doc);
-	Buffer              buffer = parray_lock(index, meta, ARRAY_VERSIONS, version_page(view, doc));
-	MetaPageData       *stored = meta_data(BufferGetPage(meta_buffer));
-	VersionPage        *versions;
-	Change              change;
+	ColbertIndex *index = view->index;
+	Buffer        doc_buffer = parray_lock(index, ARRAY_DOCS, doc);
+	Buffer        buffer = parray_lock(index, ARRAY_VERSIONS, version_page(view, doc));
+	MetaPageData *stored = meta_data(BufferGetPage(meta_buffer));
+	VersionPage  *versions;
+	Change        change;
 
 	change_begin(&change, index);
 	if (stored->arrays[ARRAY_VERSIONS].nitems != pages(view))
@@ -197,8 +197,8 @@ write_version(IndexView *view, Buffer meta_buffer, uint32 doc, const DocEntry *e
 			pages(view);
 	if (!(entry->flags & DOC_VERSIONS))
 		flag_page(view, &change, doc_buffer, doc);
-	versions = (VersionPage *) parray_change(&change, buffer, meta, ARRAY_VERSIONS,
-											 version_page(view, doc));
+	versions =
+		(VersionPage *) parray_change(&change, buffer, ARRAY_VERSIONS, version_page(view, doc));
 	versions->versions[versions->count++] = (RowVersion) {*tid, slot_of(view, doc)};
 	set_used(versions);
 	change_commit(&change);
@@ -224,7 +224,7 @@ versions_add(IndexView *view, uint32 doc, const ItemPointerData *known, const It
 	}
 	if (fits)
 	{
-		parray_take(&view->meta, ARRAY_VERSIONS, (uint32) demand.count);
+		parray_take(view->index, ARRAY_VERSIONS, (uint32) demand.count);
 		write_version(view, meta_buffer, doc, &entry, tid);
 	}
 	UnlockReleaseBuffer(meta_buffer);
@@ -236,12 +236,12 @@ versions_add(IndexView *view, uint32 doc, const ItemPointerData *known, const It
 void
 versions_copy_page(IndexView *view, uint32 first, DirectoryPage *page)
 {
-	const ArrayMeta *array = &view->meta.arrays[ARRAY_DOCS];
-	bool             flagged = false;
+	ColbertIndex *index = view->index;
+	bool          flagged = false;
 
 	page->first = first;
-	page->ndocs = Min(parray_per_page(array), array->nitems - first);
-	parray_copy_out(&view->index, &view->meta, ARRAY_DOCS, first, page->ndocs, page->docs);
+	page->ndocs = Min(parray_per_page(index, ARRAY_DOCS), parray_nitems(index, ARRAY_DOCS) - first);
+	parray_copy_out(index, ARRAY_DOCS, first, page->ndocs, page->docs);
 	for (uint32 i = 0; i < page->ndocs; i++)
 		flagged |= (page->docs[i].flags & DOC_VERSIONS) != 0;
 	page->versions.count = 0;
@@ -300,7 +300,7 @@ settle_documents(MetaPageData *meta, DocEntry *docs, VersionPage *versions,
 				 const DirectoryPage *page)
 {
 	bool   vacant[DOCS_PER_PAGE] = {0};
-	uint32 ndocs = Min(DOCS_PER_PAGE, meta->arrays[ARRAY_DOCS].nitems - page->first);
+	uint32 ndocs = Min(DOCS_PER_PAGE, meta_nitems(meta, ARRAY_DOCS) - page->first);
 
 	for (uint32 i = 0; i < page->ndocs; i++)
 		vacant[i] = page->dead_firsts[i] && docs[i].state == DOC_LIVE &&
@@ -324,7 +324,7 @@ settle_documents(MetaPageData *meta, DocEntry *docs, VersionPage *versions,
 void
 versions_drop_dead(IndexView *view, const DirectoryPage *page)
 {
-	Buffer       meta_buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
+	Buffer       meta_buffer = meta_lock(view->index, BUFFER_LOCK_EXCLUSIVE);
 	Buffer       doc_buffer;
 	Buffer       buffer = InvalidBuffer;
 	VersionPage *versions = NULL;
@@ -332,18 +332,16 @@ versions_drop_dead(IndexView *view, const DirectoryPage *page)
 	Change       change;
 
 	/* A version page may have been handed out since. */
-	view->meta.arrays[ARRAY_VERSIONS] =
-		meta_data(BufferGetPage(meta_buffer))->arrays[ARRAY_VERSIONS];
-	doc_buffer = parray_lock(&view->index, &view->meta, ARRAY_DOCS, page->first);
+	parray_refresh(view->index, ARRAY_VERSIONS, meta_buffer);
+	doc_buffer = parray_lock(view->index, ARRAY_DOCS, page->first);
 	if (version_page(view, page->first) < pages(view))
-		buffer =
-			parray_lock(&view->index, &view->meta, ARRAY_VERSIONS, version_page(view, page->first));
+		buffer = parray_lock(view->index, ARRAY_VERSIONS, version_page(view, page->first));
 
-	change_begin(&change, &view->index);
-	docs = (DocEntry *) parray_change(&change, doc_buffer, &view->meta, ARRAY_DOCS, page->first);
+	change_begin(&change, view->index);
+	docs = (DocEntry *) parray_change(&change, doc_buffer, ARRAY_DOCS, page->first);
 	/* A page that was never written has no versions. */
 	if (BufferIsValid(buffer) && !PageIsNew(BufferGetPage(buffer)))
-		versions = (VersionPage *) parray_change(&change, buffer, &view->meta, ARRAY_VERSIONS,
+		versions = (VersionPage *) parray_change(&change, buffer, ARRAY_VERSIONS,
 												 version_page(view, page->first));
 	settle_documents(meta_data(change_page(&change, meta_buffer, false)), docs, versions, page);
 	change_commit(&change);

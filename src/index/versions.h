@@ -70,7 +70,7 @@ typedef struct DirectoryPage
 	bool        dead_versions[VERSIONS_PER_PAGE];
 } DirectoryPage;
 
-/* Copy the directory page that begins with a document, as far as view->meta knows of documents. No row is dead. */
+/* Copy the directory page that begins with a document, as far as view->index->meta knows of documents. No row is dead. */
 extern void versions_copy_page(IndexView *view, uint32 first, DirectoryPage *page);
 
 /* Remove the dead versions; a document without another version is dead. The caller alone removes versions. */

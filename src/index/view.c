@@ -19,19 +19,18 @@
 static void
 read_params(IndexView *view)
 {
-	uint32 nparams = view->meta.arrays[ARRAY_PARAMS].nitems;
+	uint32 nparams = parray_nitems(view->index, ARRAY_PARAMS);
 	uint32 ncodebooks = (uint32) coder_codebook_floats(&view->coder);
 
 	if (nparams >= view->dim)
-		parray_copy_out(&view->index, &view->meta, ARRAY_PARAMS, 0, view->dim, view->mean);
+		parray_copy_out(view->index, ARRAY_PARAMS, 0, view->dim, view->mean);
 	else
 		memset(view->mean, 0, view->dim * sizeof(float));
 	if (ncodebooks == 0 || nparams < view->dim + ncodebooks)
 		return;
 	if (view->codebooks == NULL)
 		view->codebooks = MemoryContextAllocHuge(view->context, ncodebooks * sizeof(float));
-	parray_copy_out(&view->index, &view->meta, ARRAY_PARAMS, view->dim, ncodebooks,
-					view->codebooks);
+	parray_copy_out(view->index, ARRAY_PARAMS, view->dim, ncodebooks, view->codebooks);
 	view->coder.codebooks = view->codebooks;
 }
 
@@ -39,12 +38,12 @@ read_params(IndexView *view)
 static void
 read_pending(IndexView *view)
 {
-	view->npending = queue_count(&view->meta);
+	view->npending = queue_count(&view->index->meta);
 	view->pending = NULL;
 	if (view->npending == 0)
 		return;
 	view->pending = palloc_extended(mul_size(view->npending, sizeof(uint32)), MCXT_ALLOC_HUGE);
-	queue_copy(&view->index, &view->meta, view->npending, view->pending);
+	queue_copy(view->index, view->npending, view->pending);
 }
 
 bool
@@ -141,7 +140,7 @@ meta_damaged(const IndexView *view)
 {
 	ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
 					errmsg("index \"%s\" has a damaged meta page",
-						   RelationGetRelationName(view->index.rel)),
+						   RelationGetRelationName(view->index->rel)),
 					errhint("REINDEX it.")));
 }
 
@@ -149,7 +148,7 @@ meta_damaged(const IndexView *view)
 static void
 check_parameters(const IndexView *view)
 {
-	const MetaPageData *meta = &view->meta;
+	const MetaPageData *meta = &view->index->meta;
 
 	if (meta->dim == 0 || meta->dim > meta->column_dim || meta->column_dim > MULTIVECTOR_MAX_DIM ||
 		meta->metric > METRIC_L2 || codec_by_id(meta->codec) == NULL ||
@@ -165,9 +164,9 @@ set_coders(IndexView *view)
 {
 	Rotation *rotation = palloc(rotation_size(view->dim));
 
-	rotation_init(rotation, view->dim, view->meta.seed);
-	view->coder.codec = codec_by_id(view->meta.codec);
-	view->coder.shape = (CodecShape) {view->dim, view->metric == METRIC_L2, view->meta.pq_m};
+	rotation_init(rotation, view->dim, view->index->meta.seed);
+	view->coder.codec = codec_by_id(view->index->meta.codec);
+	view->coder.shape = (CodecShape) {view->dim, view->metric == METRIC_L2, view->index->meta.pq_m};
 	view->coder.rotation = rotation;
 	view->row_size = coder_row_size(&view->coder);
 	view->pending_coder = view->coder;
@@ -188,23 +187,32 @@ check_directory(const IndexView *view)
 	{
 		size_t size;
 
-		if (!view_item_size(&view->meta, kinds[i], &size) ||
-			view->meta.arrays[kinds[i]].item_size != size)
+		if (!view_item_size(&view->index->meta, kinds[i], &size) ||
+			view->index->meta.arrays[kinds[i]].item_size != size)
 			meta_damaged(view);
 	}
 }
 
+static ColbertIndex *
+new_index(Relation rel)
+{
+	ColbertIndex *index = palloc0(sizeof(ColbertIndex));
+
+	index->rel = rel;
+	return index;
+}
+
 /* A view of the meta data alone, not checked yet; *buffer is the meta page, share-locked. */
 static IndexView *
-open_meta(ColbertIndex index, Buffer *buffer)
+open_meta(ColbertIndex *index, Buffer *buffer)
 {
 	IndexView *view = palloc0(sizeof(IndexView));
 
 	view->context = CurrentMemoryContext;
 	view->index = index;
-	view->index.extents = extents_cache_create();
-	*buffer = meta_lock(&view->index, BUFFER_LOCK_SHARE);
-	memcpy(&view->meta, meta_data(BufferGetPage(*buffer)), sizeof(MetaPageData));
+	index->extents = extents_cache_create();
+	*buffer = meta_lock(index, BUFFER_LOCK_SHARE);
+	meta_copy(index, *buffer);
 	return view;
 }
 
@@ -212,7 +220,7 @@ IndexView *
 view_open_directory(Relation rel)
 {
 	Buffer     buffer;
-	IndexView *view = open_meta((ColbertIndex) {.rel = rel}, &buffer);
+	IndexView *view = open_meta(new_index(rel), &buffer);
 
 	check_directory(view);
 	UnlockReleaseBuffer(buffer);
@@ -220,18 +228,18 @@ view_open_directory(Relation rel)
 }
 
 static IndexView *
-open_view(ColbertIndex index, ViewPending pending)
+open_view(ColbertIndex *index, ViewPending pending)
 {
 	Buffer     buffer;
 	IndexView *view = open_meta(index, &buffer);
 
 	check_parameters(view);
-	view->dim = view->meta.dim;
-	view->column_dim = view->meta.column_dim;
+	view->dim = view->index->meta.dim;
+	view->column_dim = view->index->meta.column_dim;
 	if (view->dim < view->column_dim)
-		view->projection = projection_create(view->column_dim, view->dim, view->meta.seed);
-	view->metric = view->meta.metric;
-	view->finder = finder_by_kind(view->meta.finder);
+		view->projection = projection_create(view->column_dim, view->dim, view->index->meta.seed);
+	view->metric = view->index->meta.metric;
+	view->finder = finder_by_kind(view->index->meta.finder);
 	view->mean = palloc(view->dim * sizeof(float));
 	set_coders(view);
 	read_params(view);
@@ -244,23 +252,29 @@ open_view(ColbertIndex index, ViewPending pending)
 IndexView *
 view_open(Relation rel, bool building, ViewPending pending)
 {
-	return open_view((ColbertIndex) {.rel = rel, .building = building}, pending);
+	ColbertIndex *index = new_index(rel);
+
+	index->building = building;
+	return open_view(index, pending);
 }
 
 IndexView *
 view_open_scan(Relation rel, Snapshot snapshot)
 {
-	return open_view((ColbertIndex) {.rel = rel, .snapshot = snapshot}, VIEW_WITH_PENDING);
+	ColbertIndex *index = new_index(rel);
+
+	index->snapshot = snapshot;
+	return open_view(index, VIEW_WITH_PENDING);
 }
 
 void
 view_refresh(IndexView *view)
 {
-	uint32 epoch = view->meta.epoch;
+	uint32 epoch = view->index->meta.epoch;
 
-	meta_read(&view->index, &view->meta);
+	meta_read(view->index);
 	check_parameters(view);
-	if (view->meta.epoch != epoch)
+	if (view->index->meta.epoch != epoch)
 		read_params(view);
 }
 
@@ -268,11 +282,11 @@ view_refresh(IndexView *view)
 static void
 write_params(IndexView *view, uint32 first, uint32 n, const float *values)
 {
-	uint32 have = view->meta.arrays[ARRAY_PARAMS].nitems;
+	uint32 have = parray_nitems(view->index, ARRAY_PARAMS);
 
 	if (have < first + n)
-		parray_take(&view->meta, ARRAY_PARAMS, first + n - have);
-	parray_copy_in(&view->index, &view->meta, ARRAY_PARAMS, first, n, values);
+		parray_take(view->index, ARRAY_PARAMS, first + n - have);
+	parray_copy_in(view->index, ARRAY_PARAMS, first, n, values);
 }
 
 void
@@ -280,33 +294,33 @@ view_write_params(IndexView *view, const float *mean, const TokenLengths *length
 				  const float *codebooks)
 {
 	uint32      ncodebooks = codebooks == NULL ? 0 : (uint32) coder_codebook_floats(&view->coder);
-	uint32      have = view->meta.arrays[ARRAY_PARAMS].nitems;
+	uint32      have = parray_nitems(view->index, ARRAY_PARAMS);
 	ArrayDemand demand = {ARRAY_PARAMS, view->dim + ncodebooks - Min(have, view->dim + ncodebooks)};
 	Buffer      buffer;
 	Change      change;
 	MetaPageData *stored;
 
 	/* Nobody else trains an index meanwhile: the room stays. */
-	parray_make_room(&view->index, &view->meta, &demand, 1);
-	buffer = meta_lock(&view->index, BUFFER_LOCK_EXCLUSIVE);
-	memcpy(&view->meta, meta_data(BufferGetPage(buffer)), sizeof(MetaPageData));
+	parray_make_room(view->index, &demand, 1);
+	buffer = meta_lock(view->index, BUFFER_LOCK_EXCLUSIVE);
+	meta_copy(view->index, buffer);
 	write_params(view, 0, view->dim, mean);
 	if (codebooks != NULL)
 		write_params(view, view->dim, ncodebooks, codebooks);
-	view->meta.epoch++;
-	view->meta.token_norm = lengths->norm;
-	view->meta.length_spread =
+	view->index->meta.epoch++;
+	view->index->meta.token_norm = lengths->norm;
+	view->index->meta.length_spread =
 		lengths->same ? 0 : (uint8) Max(Min(lengths->spread * 100, PG_UINT8_MAX), 1);
-	if (view->meta.scale_log2 == SCALE_UNSET)
-		view->meta.scale_log2 = 0;
+	if (view->index->meta.scale_log2 == SCALE_UNSET)
+		view->index->meta.scale_log2 = 0;
 
-	change_begin(&change, &view->index);
+	change_begin(&change, view->index);
 	stored = meta_data(change_page(&change, buffer, false));
-	stored->arrays[ARRAY_PARAMS] = view->meta.arrays[ARRAY_PARAMS];
-	stored->epoch = view->meta.epoch;
-	stored->token_norm = view->meta.token_norm;
-	stored->length_spread = view->meta.length_spread;
-	stored->scale_log2 = view->meta.scale_log2;
+	stored->arrays[ARRAY_PARAMS] = view->index->meta.arrays[ARRAY_PARAMS];
+	stored->epoch = view->index->meta.epoch;
+	stored->token_norm = view->index->meta.token_norm;
+	stored->length_spread = view->index->meta.length_spread;
+	stored->scale_log2 = view->index->meta.scale_log2;
 	change_commit(&change);
 	UnlockReleaseBuffer(buffer);
 	read_params(view);
@@ -323,7 +337,7 @@ view_check_row(IndexView *view, Relation table, const ItemPointerData *tid)
 	if (block >= view->table_blocks)
 		ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
 						errmsg("index \"%s\" names row (%u,%u), and the table has %u blocks",
-							   RelationGetRelationName(view->index.rel), block,
+							   RelationGetRelationName(view->index->rel), block,
 							   ItemPointerGetOffsetNumberNoCheck(tid), view->table_blocks),
 						errhint("REINDEX it.")));
 }
@@ -336,7 +350,7 @@ preparing_factor(const IndexView *view, float norm)
 
 	if (view->metric == METRIC_COSINE)
 		return norm > 0 ? 1.0f / norm : 0.0f;
-	scale = scale_factor(view->meta.scale_log2);
+	scale = scale_factor(view->index->meta.scale_log2);
 	return norm * scale <= MULTIVECTOR_MAX_NORM ? scale : MULTIVECTOR_MAX_NORM / norm;
 }
 
@@ -349,7 +363,7 @@ view_check_age(const IndexView *view, Relation table, const ItemPointerData *tid
 		return;
 	buffer = ReadBuffer(table, ItemPointerGetBlockNumberNoCheck(tid));
 	LockBuffer(buffer, BUFFER_LOCK_SHARE);
-	compat_test_old_snapshot(view->index.snapshot, table, BufferGetPage(buffer));
+	compat_test_old_snapshot(view->index->snapshot, table, BufferGetPage(buffer));
 	UnlockReleaseBuffer(buffer);
 }
 
@@ -411,7 +425,7 @@ view_check_dims(const IndexView *view, const MultiVector *mv)
 static float
 unscaled(const IndexView *view, float score)
 {
-	int exponent = view->meta.scale_log2;
+	int exponent = view->index->meta.scale_log2;
 
 	if (exponent == 0 || exponent == SCALE_UNSET)
 		return score;

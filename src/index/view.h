@@ -24,8 +24,7 @@
 
 typedef struct IndexView
 {
-	ColbertIndex  index;
-	MetaPageData  meta; /* as of view_open or view_refresh */
+	ColbertIndex *index; /* its meta data are as of view_open or view_refresh */
 	Metric        metric;
 	uint32        dim;        /* of prepared tokens */
 	uint32        column_dim; /* of documents and queries */
@@ -63,7 +62,7 @@ extern IndexView *view_open_directory(Relation rel);
 /* The size that items of an array must have; false where only the finder knows it. The codec is one that there is. */
 extern bool view_item_size(const MetaPageData *meta, ArrayKind kind, size_t *size);
 
-/* Set what follows from view->meta; rereads mean and codebooks where the epoch changed. */
+/* Set what follows from view->index->meta; rereads mean and codebooks where the epoch changed. */
 extern void view_refresh(IndexView *view);
 
 /* The lengths of the tokens, measured when the mean is trained. */

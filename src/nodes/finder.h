@@ -48,11 +48,11 @@ typedef struct Finder
 	void (*lay_out)(MetaPageData *meta);
 
 	/*
-	 * Open for finding and growing, in a child of the current context. *meta
-	 * belongs to the caller and must live as long; what changes the nodes keeps
-	 * it up to date (and the meta page too: while building, at close).
+	 * Open for finding and growing, in a child of the current context. The
+	 * index must live as long; what changes the nodes keeps its meta data up to
+	 * date (and the meta page too: while building, at close).
 	 */
-	void *(*open)(ColbertIndex *index, MetaPageData *meta, const SketchParams *params);
+	void *(*open)(ColbertIndex *index, const SketchParams *params);
 	void (*close)(void *state);
 
 	/*
@@ -74,8 +74,8 @@ typedef struct Finder
 	 * Report what is wrong with the nodes; encodings: compare what is encoded
 	 * of their vectors, too. The merge lock is held, so that they stand still.
 	 */
-	void (*check)(ColbertIndex *index, MetaPageData *meta, const SketchParams *params,
-				  Findings *findings, bool encodings);
+	void (*check)(ColbertIndex *index, const SketchParams *params, Findings *findings,
+				  bool encodings);
 } Finder;
 
 extern const Finder graph_finder;

@@ -62,12 +62,12 @@ graph_corrupted(Graph *graph, uint32 vertex, uint32 level)
 static void
 check_shape(Graph *graph)
 {
-	const ArrayMeta *arrays = graph->meta->arrays;
+	const ColbertIndex *index = graph->index;
 
-	if (arrays[ARRAY_NODES].item_size != graph_node_size(graph->dim) ||
-		arrays[ARRAY_NEIGHBOURS].item_size != graph_neighbours_size(graph->dim, graph->m) ||
-		arrays[ARRAY_UPPER].item_size != graph_upper_size(graph->dim, graph->m) ||
-		arrays[ARRAY_NODES].nitems != arrays[ARRAY_NEIGHBOURS].nitems)
+	if (parray_item_size(index, ARRAY_NODES) != graph_node_size(graph->dim) ||
+		parray_item_size(index, ARRAY_NEIGHBOURS) != graph_neighbours_size(graph->dim, graph->m) ||
+		parray_item_size(index, ARRAY_UPPER) != graph_upper_size(graph->dim, graph->m) ||
+		parray_nitems(index, ARRAY_NODES) != parray_nitems(index, ARRAY_NEIGHBOURS))
 		ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
 						errmsg("index \"%s\" has a damaged meta page",
 							   RelationGetRelationName(graph->index->rel)),
@@ -75,16 +75,16 @@ check_shape(Graph *graph)
 }
 
 Graph *
-graph_open(ColbertIndex *index, MetaPageData *meta, const SketchParams *params)
+graph_open(ColbertIndex *index, const SketchParams *params)
 {
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "colbert_pg graph", ALLOCSET_DEFAULT_SIZES);
-	MemoryContext caller = MemoryContextSwitchTo(context);
-	Graph        *graph = palloc0(sizeof(Graph));
-	uint32        lanes;
+	MemoryContext       caller = MemoryContextSwitchTo(context);
+	Graph              *graph = palloc0(sizeof(Graph));
+	const MetaPageData *meta = &index->meta;
+	uint32              lanes;
 
 	graph->index = index;
-	graph->meta = meta;
 	graph->rotation = params->rotation;
 	graph->context = context;
 	graph->dim = meta->dim;
@@ -108,7 +108,7 @@ graph_open(ColbertIndex *index, MetaPageData *meta, const SketchParams *params)
 const MetaPageData *
 graph_meta(const Graph *graph)
 {
-	return graph->meta;
+	return &graph->index->meta;
 }
 
 bool

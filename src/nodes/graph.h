@@ -27,14 +27,14 @@
 #include "storage/storage.h"
 
 /*
- * Open for searching or growing. *meta belongs to the caller and must live as
- * long; graph_insert keeps it up to date (and the meta page too: while
+ * Open for searching or growing. The index must live as long; graph_insert
+ * keeps its meta data up to date (and the meta page too: while
  * building, and after graph_count_at_close, when the graph is closed). params' rotation must live as long; the
  * sketches of edges need no mean, so they are of no epoch.
  */
 typedef struct Graph Graph;
-extern Graph *graph_open(ColbertIndex *index, MetaPageData *meta, const SketchParams *params);
-extern void   graph_close(Graph *graph);
+extern Graph        *graph_open(ColbertIndex *index, const SketchParams *params);
+extern void          graph_close(Graph *graph);
 
 /* The meta data that it was opened with. */
 extern const MetaPageData *graph_meta(const Graph *graph);
@@ -80,8 +80,8 @@ extern uint32 graph_insert(Graph *graph, const float *vector, float shrink);
 extern void graph_count_at_close(Graph *graph);
 
 /* graph_check.c: Finder.check of the graph. */
-extern void graph_check(ColbertIndex *index, MetaPageData *meta, const SketchParams *params,
-						Findings *findings, bool edges);
+extern void graph_check(ColbertIndex *index, const SketchParams *params, Findings *findings,
+						bool edges);
 
 /* Item sizes of the graph's arrays, and the largest m whose neighbours fit on a page (0: none does). */
 extern size_t graph_node_size(uint32 dim);

@@ -97,23 +97,24 @@ drop_unnamed(Grouping *grouping)
 static void
 read_nodes(Grouping *grouping)
 {
-	Graph           *graph = grouping->graph;
-	const ArrayMeta *array = &graph->meta->arrays[ARRAY_NEIGHBOURS];
-	uint32           entry = graph->meta->entry_node;
+	Graph        *graph = grouping->graph;
+	ColbertIndex *index = graph->index;
+	size_t        item_size = parray_item_size(index, ARRAY_NEIGHBOURS);
+	uint32        entry = index->meta.entry_node;
 
 	grouping->named = palloc_extended(grouping->nvertices, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	grouping->vertices = allocate(grouping->nvertices, sizeof(uint32));
 	grouping->halves = allocate(grouping->nvertices, graph->dim * sizeof(uint16));
-	if (entry < grouping->nvertices && graph->meta->entry_level == 0)
+	if (entry < grouping->nvertices && index->meta.entry_level == 0)
 		grouping->named[entry] = true;
 	for (uint32 first = 0, run; first < grouping->nvertices; first += run)
 	{
 		char  *data;
-		Buffer buffer = parray_read(graph->index, graph->meta, ARRAY_NEIGHBOURS, first, &data);
+		Buffer buffer = parray_read(index, ARRAY_NEIGHBOURS, first, &data);
 
-		run = Min(parray_run(array, first), grouping->nvertices - first);
+		run = Min(parray_run(index, ARRAY_NEIGHBOURS, first), grouping->nvertices - first);
 		for (uint32 i = 0; data != NULL && i < run; i++)
-			read_vertex(grouping, data + (size_t) i * array->item_size, first + i);
+			read_vertex(grouping, data + i * item_size, first + i);
 		UnlockReleaseBuffer(buffer);
 		CHECK_FOR_INTERRUPTS();
 	}
@@ -131,7 +132,7 @@ train_centres(Grouping *grouping)
 			.dim = grouping->graph->dim,
 			.ncentroids = (uint32) ceil(sqrt(grouping->nnodes)),
 			.nparents = 1,
-			.seed = grouping->graph->meta->seed,
+			.seed = grouping->graph->index->meta.seed,
     };
 	uint32 *rows;
 
@@ -212,7 +213,7 @@ group_nodes(Grouping *grouping)
 static bool
 assign_pays(const Graph *graph, uint32 ntokens)
 {
-	uint64 nnodes = graph->meta->arrays[ARRAY_NEIGHBOURS].nitems;
+	uint64 nnodes = parray_nitems(graph->index, ARRAY_NEIGHBOURS);
 	uint64 node_size =
 		kmeans_centroid_size(graph->dim) + graph->dim * sizeof(uint16) + 4 * sizeof(uint32);
 
@@ -223,7 +224,8 @@ assign_pays(const Graph *graph, uint32 ntokens)
 bool
 graph_assign_many(Graph *graph, const float *tokens, uint32 ntokens, NodeHit *nearest)
 {
-	Grouping grouping = {.graph = graph, .nvertices = graph->meta->arrays[ARRAY_NEIGHBOURS].nitems};
+	Grouping      grouping = {.graph = graph,
+							  .nvertices = parray_nitems(graph->index, ARRAY_NEIGHBOURS)};
 	MemoryContext context;
 	MemoryContext caller;
 

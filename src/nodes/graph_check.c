@@ -38,7 +38,7 @@ read_vertex(GraphCheck *check, uint32 vertex, uint32 level, char *item)
 {
 	Graph *graph = check->graph;
 
-	parray_copy_out(graph->index, graph->meta, graph_array(level), vertex, 1, item);
+	parray_copy_out(graph->index, graph_array(level), vertex, 1, item);
 	return graph_vertex_parts(graph, item, vertex, level);
 }
 
@@ -99,7 +99,7 @@ static void
 check_edges(GraphCheck *check, uint32 vertex, uint32 level, Vertex *parts)
 {
 	Graph *graph = check->graph;
-	size_t size = graph->meta->arrays[graph_array(level)].item_size;
+	size_t size = parray_item_size(graph->index, graph_array(level));
 	char  *again = palloc(size);
 	Vertex copy;
 
@@ -162,7 +162,7 @@ read_levels(GraphCheck *check)
 		UpperEntry entry;
 
 		CHECK_FOR_INTERRUPTS();
-		parray_copy_out(graph->index, graph->meta, ARRAY_UPPER, upper, 1, check->item);
+		parray_copy_out(graph->index, ARRAY_UPPER, upper, 1, check->item);
 		memcpy(&entry, check->item, sizeof(entry));
 		if (entry.level < 1 || entry.level > GRAPH_MAX_LEVEL || entry.node >= check->nnodes ||
 			check->nodes[entry.node].upper != upper - (entry.level - 1))
@@ -191,7 +191,7 @@ top_level(const GraphCheck *check, uint32 node)
 static void
 check_entry(GraphCheck *check)
 {
-	const MetaPageData *meta = check->graph->meta;
+	const MetaPageData *meta = &check->graph->index->meta;
 
 	if (check->nnodes == 0 || meta->entry_node >= check->nnodes)
 	{
@@ -275,7 +275,7 @@ descend(GraphCheck *check, Reach *from, uint32 level)
 static void
 check_ways(GraphCheck *check)
 {
-	const MetaPageData *meta = check->graph->meta;
+	const MetaPageData *meta = &check->graph->index->meta;
 	uint32              most = Max(check->nnodes, check->nupper);
 	Reach               from = {0};
 
@@ -299,19 +299,19 @@ check_ways(GraphCheck *check)
 /* ---- the whole ---- */
 
 static GraphCheck *
-begin(ColbertIndex *index, MetaPageData *meta, const SketchParams *params, Findings *findings)
+begin(ColbertIndex *index, const SketchParams *params, Findings *findings)
 {
-	GraphCheck      *check = palloc0(sizeof(GraphCheck));
-	const ArrayMeta *arrays = meta->arrays;
-	size_t item_size = Max(arrays[ARRAY_NEIGHBOURS].item_size, arrays[ARRAY_UPPER].item_size);
+	GraphCheck *check = palloc0(sizeof(GraphCheck));
+	size_t      item_size =
+		Max(parray_item_size(index, ARRAY_NEIGHBOURS), parray_item_size(index, ARRAY_UPPER));
 
-	check->graph = graph_open(index, meta, params);
+	check->graph = graph_open(index, params);
 	check->findings = findings;
-	check->nnodes = arrays[ARRAY_NODES].nitems;
-	check->nupper = arrays[ARRAY_UPPER].nitems;
+	check->nnodes = parray_nitems(index, ARRAY_NODES);
+	check->nupper = parray_nitems(index, ARRAY_UPPER);
 	check->nodes =
 		palloc_extended(Max(mul_size(check->nnodes, sizeof(NodeEntry)), 1), MCXT_ALLOC_HUGE);
-	parray_copy_out(index, meta, ARRAY_NODES, 0, check->nnodes, check->nodes);
+	parray_copy_out(index, ARRAY_NODES, 0, check->nnodes, check->nodes);
 	check->levels = palloc_extended(Max(check->nupper, 1), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	check->item = palloc(item_size);
 	check->other = palloc(item_size);
@@ -322,10 +322,9 @@ begin(ColbertIndex *index, MetaPageData *meta, const SketchParams *params, Findi
 }
 
 void
-graph_check(ColbertIndex *index, MetaPageData *meta, const SketchParams *params, Findings *findings,
-			bool edges)
+graph_check(ColbertIndex *index, const SketchParams *params, Findings *findings, bool edges)
 {
-	GraphCheck *check = begin(index, meta, params, findings);
+	GraphCheck *check = begin(index, params, findings);
 
 	read_levels(check);
 	check_entry(check);

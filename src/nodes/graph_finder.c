@@ -41,9 +41,9 @@ graph_lay_out(MetaPageData *meta)
 }
 
 static void *
-graph_state_open(ColbertIndex *index, MetaPageData *meta, const SketchParams *params)
+graph_state_open(ColbertIndex *index, const SketchParams *params)
 {
-	return graph_open(index, meta, params);
+	return graph_open(index, params);
 }
 
 static void

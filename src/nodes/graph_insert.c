@@ -47,7 +47,7 @@ typedef struct LevelLinks
 struct GraphWriter
 {
 	VectorCache cache;
-	bool        meta_dirty; /* the meta page lags behind graph->meta */
+	bool        meta_dirty; /* the meta page lags behind graph->index->meta */
 
 	/* The new node. */
 	uint32       node;
@@ -136,9 +136,9 @@ read_vector(Graph *graph, uint32 level, uint32 vertex, float *vector)
 	{
 		char *data;
 
-		if (vertex >= graph->meta->arrays[graph_array(level)].nitems)
+		if (vertex >= parray_nitems(graph->index, graph_array(level)))
 			graph_corrupted(graph, vertex, level);
-		buffer = parray_read(graph->index, graph->meta, graph_array(level), vertex, &data);
+		buffer = parray_read(graph->index, graph_array(level), vertex, &data);
 		entry = graph_vertex(graph, data, vertex, level).entry;
 		if (level == 0)
 			cache_put(cache, vertex, entry);
@@ -166,7 +166,7 @@ writer_create(Graph *graph)
 {
 	MemoryContext caller = MemoryContextSwitchTo(graph->context);
 	GraphWriter  *writer = palloc0(sizeof(GraphWriter));
-	uint32        rows = Max(graph->meta->ef_construction, edges_limit(graph->m, 0)) + 1;
+	uint32        rows = Max(graph->index->meta.ef_construction, edges_limit(graph->m, 0)) + 1;
 
 	cache_init(graph, &writer->cache);
 	writer->entry = palloc0(graph_vector_size(graph->dim));
@@ -205,7 +205,7 @@ void
 graph_close(Graph *graph)
 {
 	if (graph->writer != NULL && graph->writer->meta_dirty)
-		meta_write_nodes(graph->index, graph->meta);
+		meta_write_nodes(graph->index);
 	MemoryContextDelete(graph->context);
 }
 
@@ -232,7 +232,7 @@ make_room(Graph *graph, uint32 level)
 {
 	const ArrayDemand demands[] = {{ARRAY_NODES, 1}, {ARRAY_NEIGHBOURS, 1}, {ARRAY_UPPER, level}};
 
-	parray_make_room(graph->index, graph->meta, demands, lengthof(demands));
+	parray_make_room(graph->index, demands, lengthof(demands));
 }
 
 /* ---- choosing neighbours ---- */
@@ -294,11 +294,11 @@ find_neighbours(Graph *graph)
 	if (!graph_start(graph))
 		return;
 	graph_set_query(graph, writer->vector);
-	for (uint32 level = graph->meta->entry_level + 1; level-- > 0;)
+	for (uint32 level = graph->index->meta.entry_level + 1; level-- > 0;)
 	{
 		if (level <= writer->level)
 		{
-			graph_walk(graph, level, graph->meta->ef_construction);
+			graph_walk(graph, level, graph->index->meta.ef_construction);
 			choose_neighbours(graph, level);
 		}
 		else
@@ -318,7 +318,7 @@ build_vertex(Graph *graph, uint32 level)
 	LevelLinks  *links = &writer->links[level];
 	Vertex       vertex;
 
-	memset(writer->item, 0, graph->meta->arrays[graph_array(level)].item_size);
+	memset(writer->item, 0, parray_item_size(graph->index, graph_array(level)));
 	if (level > 0)
 		*(UpperEntry *) writer->item = (UpperEntry) {.node = writer->node, .level = level};
 	vertex = graph_vertex_parts(graph, writer->item, own_vertex(writer, level), level);
@@ -335,11 +335,11 @@ write_node(Graph *graph)
 	GraphWriter *writer = graph->writer;
 	NodeEntry    node = {.postings.block = InvalidBlockNumber, .upper = writer->upper};
 
-	parray_copy_in(graph->index, graph->meta, ARRAY_NODES, writer->node, 1, &node);
+	parray_copy_in(graph->index, ARRAY_NODES, writer->node, 1, &node);
 	for (uint32 level = 0; level <= writer->level; level++)
 	{
 		build_vertex(graph, level);
-		parray_copy_in(graph->index, graph->meta, graph_array(level), own_vertex(writer, level), 1,
+		parray_copy_in(graph->index, graph_array(level), own_vertex(writer, level), 1,
 					   writer->item);
 	}
 	cache_put(&writer->cache, writer->node, writer->entry);
@@ -405,7 +405,7 @@ link_back(Graph *graph, uint32 vertex, uint32 level, const Edge *edge)
 {
 	ArrayKind array = graph_array(level);
 	char     *data;
-	Buffer    buffer = parray_read(graph->index, graph->meta, array, vertex, &data);
+	Buffer    buffer = parray_read(graph->index, array, vertex, &data);
 	EdgeList  edges = graph_vertex(graph, data, vertex, level).edges;
 	uint32    count = edges.list->count;
 	bool      full = count >= edges_limit(graph->m, level);
@@ -418,9 +418,9 @@ link_back(Graph *graph, uint32 vertex, uint32 level, const Edge *edge)
 	if (full)
 		add = choose_kept(graph, vertex, graph->lane_vertices, count, level);
 
-	buffer = parray_lock(graph->index, graph->meta, array, vertex);
+	buffer = parray_lock(graph->index, array, vertex);
 	change_begin(&change, graph->index);
-	data = parray_change(&change, buffer, graph->meta, array, vertex);
+	data = parray_change(&change, buffer, array, vertex);
 	edges = graph_vertex(graph, data, vertex, level).edges;
 	if (full)
 		drop_edges(edges, graph->writer->kept);
@@ -435,14 +435,14 @@ static void
 take_places(Graph *graph)
 {
 	GraphWriter  *writer = graph->writer;
-	MetaPageData *meta = graph->meta;
+	MetaPageData *meta = &graph->index->meta;
 
-	writer->level = draw_level(meta, meta->arrays[ARRAY_NODES].nitems);
+	writer->level = draw_level(meta, meta_nitems(meta, ARRAY_NODES));
 	make_room(graph, writer->level);
-	writer->node = parray_take(meta, ARRAY_NODES, 1);
-	parray_take(meta, ARRAY_NEIGHBOURS, 1);
+	writer->node = parray_take(graph->index, ARRAY_NODES, 1);
+	parray_take(graph->index, ARRAY_NEIGHBOURS, 1);
 	writer->upper =
-		writer->level > 0 ? parray_take(meta, ARRAY_UPPER, writer->level) : INVALID_ORDINAL;
+		writer->level > 0 ? parray_take(graph->index, ARRAY_UPPER, writer->level) : INVALID_ORDINAL;
 }
 
 /* The new node's vector, as readers will see it: finite whatever it was. */
@@ -463,7 +463,7 @@ set_vector(Graph *graph, const float *vector, float shrink)
 uint32
 graph_insert(Graph *graph, const float *vector, float shrink)
 {
-	MetaPageData *meta = graph->meta;
+	MetaPageData *meta = &graph->index->meta;
 	GraphWriter  *writer;
 
 	CHECK_FOR_INTERRUPTS();
@@ -471,7 +471,7 @@ graph_insert(Graph *graph, const float *vector, float shrink)
 		graph->writer = writer_create(graph);
 	writer = graph->writer;
 	take_places(graph);
-	cache_grow(graph, &writer->cache, meta->arrays[ARRAY_NODES].nitems);
+	cache_grow(graph, &writer->cache, meta_nitems(meta, ARRAY_NODES));
 	set_vector(graph, vector, shrink);
 	find_neighbours(graph);
 	write_node(graph);
@@ -484,7 +484,7 @@ graph_insert(Graph *graph, const float *vector, float shrink)
 	if (graph->counts_at_close)
 		writer->meta_dirty = true;
 	else
-		meta_write_nodes(graph->index, meta);
+		meta_write_nodes(graph->index);
 
 	for (uint32 level = 0; level <= writer->level; level++)
 	{

@@ -80,7 +80,6 @@ typedef struct GraphWriter GraphWriter;
 struct Graph
 {
 	ColbertIndex   *index;
-	MetaPageData   *meta;
 	const Rotation *rotation;
 	MemoryContext   context;
 	uint32          dim;

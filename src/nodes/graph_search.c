@@ -150,18 +150,18 @@ graph_set_query(Graph *graph, const float *vector)
 bool
 graph_start(Graph *graph)
 {
-	const MetaPageData *meta = graph->meta;
+	const MetaPageData *meta = &graph->index->meta;
 	uint32              entry = meta->entry_node;
 
 	pool_reset(&graph->results, 1, graph->context);
 	if (entry == INVALID_ORDINAL)
 		return false;
-	if (entry >= meta->arrays[ARRAY_NODES].nitems || meta->entry_level > GRAPH_MAX_LEVEL)
+	if (entry >= meta_nitems(meta, ARRAY_NODES) || meta->entry_level > GRAPH_MAX_LEVEL)
 		graph_corrupted(graph, entry, meta->entry_level);
 	if (meta->entry_level > 0)
 	{
 		char  *data;
-		Buffer buffer = parray_read(graph->index, meta, ARRAY_NODES, entry, &data);
+		Buffer buffer = parray_read(graph->index, ARRAY_NODES, entry, &data);
 
 		entry = data != NULL ? ((NodeEntry *) data)->upper : INVALID_ORDINAL;
 		UnlockReleaseBuffer(buffer);
@@ -185,7 +185,7 @@ graph_descend(Graph *graph, uint32 level)
 		else
 		{
 			char  *data;
-			Buffer buffer = parray_read(graph->index, graph->meta, ARRAY_UPPER, hit->node, &data);
+			Buffer buffer = parray_read(graph->index, ARRAY_UPPER, hit->node, &data);
 
 			hit->node = graph_vertex(graph, data, hit->node, level).node;
 			UnlockReleaseBuffer(buffer);
@@ -248,7 +248,7 @@ static void
 expand(Graph *graph, uint32 vertex, uint32 level)
 {
 	ArrayKind array = graph_array(level);
-	uint32    nvertices = graph->meta->arrays[array].nitems;
+	uint32    nvertices = parray_nitems(graph->index, array);
 	char     *data;
 	Buffer    buffer;
 	Vertex    parts;
@@ -259,7 +259,7 @@ expand(Graph *graph, uint32 vertex, uint32 level)
 
 	if (vertex >= nvertices)
 		graph_corrupted(graph, vertex, level);
-	buffer = parray_read(graph->index, graph->meta, array, vertex, &data);
+	buffer = parray_read(graph->index, array, vertex, &data);
 	parts = graph_vertex(graph, data, vertex, level);
 	kernels->half_to_float(parts.entry->vector, graph->vector, graph->dim);
 	similarity = graph_dot(graph->query, graph->vector, graph->width);
@@ -307,7 +307,7 @@ graph_search(Graph *graph, const float *vector, const GraphWidth *width, NodeHit
 		return 0;
 	graph->hops = 0;
 	graph_set_query(graph, vector);
-	for (uint32 level = graph->meta->entry_level; level > 0; level--)
+	for (uint32 level = graph->index->meta.entry_level; level > 0; level--)
 	{
 		graph_walk(graph, level, 1);
 		graph_descend(graph, level);

@@ -56,15 +56,15 @@ lists_lay_out(MetaPageData *meta)
 static void
 check_shape(const Lists *lists)
 {
-	const ArrayMeta *arrays = lists->meta->arrays;
+	const ColbertIndex *index = lists->index;
 
-	if (arrays[ARRAY_NODES].item_size != sizeof(NodeEntry) ||
-		arrays[ARRAY_PARENTS].item_size != lists->row_size ||
-		arrays[ARRAY_CENTROIDS].item_size != lists->row_size ||
-		arrays[ARRAY_CHILDREN].item_size != sizeof(ListSpan) ||
-		arrays[ARRAY_CHILD_EDGES].item_size != edge_block_size(lists->rotation->padded) ||
-		arrays[ARRAY_NODES].nitems != arrays[ARRAY_CENTROIDS].nitems ||
-		arrays[ARRAY_PARENTS].nitems != arrays[ARRAY_CHILDREN].nitems)
+	if (parray_item_size(index, ARRAY_NODES) != sizeof(NodeEntry) ||
+		parray_item_size(index, ARRAY_PARENTS) != lists->row_size ||
+		parray_item_size(index, ARRAY_CENTROIDS) != lists->row_size ||
+		parray_item_size(index, ARRAY_CHILDREN) != sizeof(ListSpan) ||
+		parray_item_size(index, ARRAY_CHILD_EDGES) != edge_block_size(lists->rotation->padded) ||
+		parray_nitems(index, ARRAY_NODES) != parray_nitems(index, ARRAY_CENTROIDS) ||
+		parray_nitems(index, ARRAY_PARENTS) != parray_nitems(index, ARRAY_CHILDREN))
 		ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
 						errmsg("index \"%s\" has a damaged meta page",
 							   RelationGetRelationName(lists->index->rel)),
@@ -72,18 +72,17 @@ check_shape(const Lists *lists)
 }
 
 static void *
-lists_open(ColbertIndex *index, MetaPageData *meta, const SketchParams *params)
+lists_open(ColbertIndex *index, const SketchParams *params)
 {
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "colbert_pg lists", ALLOCSET_DEFAULT_SIZES);
 	Lists *lists = MemoryContextAllocZero(context, sizeof(Lists));
 
 	lists->index = index;
-	lists->meta = meta;
 	lists->context = context;
 	lists->rotation = params->rotation;
-	lists->dim = meta->dim;
-	lists->row_size = lists_row_size(meta->dim);
+	lists->dim = index->meta.dim;
+	lists->row_size = lists_row_size(lists->dim);
 	check_shape(lists);
 	lists->reached = MemoryContextAlloc(context, LISTS_CHUNK * lists->dim * sizeof(float));
 	lists->packed = MemoryContextAlloc(context, kernel_sq8_query_size(LISTS_CHUNK, lists->dim));

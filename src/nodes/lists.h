@@ -42,7 +42,6 @@ typedef struct ListVisit
 typedef struct Lists
 {
 	ColbertIndex   *index;
-	MetaPageData   *meta;
 	MemoryContext   context;
 	const Rotation *rotation;
 	uint32          dim;
@@ -65,8 +64,8 @@ typedef struct Lists
 } Lists;
 
 /* lists_check.c: Finder.check of the lists. */
-extern void lists_check(ColbertIndex *index, MetaPageData *meta, const SketchParams *params,
-						Findings *findings, bool encodings);
+extern void lists_check(ColbertIndex *index, const SketchParams *params, Findings *findings,
+						bool encodings);
 
 /* Bytes of a row; the parents and the centroids have the same. */
 extern size_t lists_row_size(uint32 dim);

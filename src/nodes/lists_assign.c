@@ -40,7 +40,7 @@ typedef struct Assignment
 static uint32
 nparents(const Assignment *a)
 {
-	return a->lists->meta->arrays[ARRAY_PARENTS].nitems;
+	return parray_nitems(a->lists->index, ARRAY_PARENTS);
 }
 
 static void *
@@ -153,7 +153,7 @@ read_rows(Assignment *a, ListSpan span)
 		a->rows = allocate(a, span.count, lists->row_size);
 		a->rows_room = span.count;
 	}
-	parray_copy_out(lists->index, lists->meta, ARRAY_CENTROIDS, span.first, span.count, a->rows);
+	parray_copy_out(lists->index, ARRAY_CENTROIDS, span.first, span.count, a->rows);
 	for (uint32 i = 0; i < span.count; i++)
 	{
 		uint8 *row = a->rows + i * lists->row_size;
@@ -183,7 +183,7 @@ bool
 lists_assign_pays(const Lists *lists, uint32 ntokens)
 {
 	return (uint64) ntokens * ASSIGN_PARENTS >=
-		   (uint64) lists->meta->arrays[ARRAY_PARENTS].nitems * TOKENS_OF_A_PARENT;
+		   (uint64) parray_nitems(lists->index, ARRAY_PARENTS) * TOKENS_OF_A_PARENT;
 }
 
 void

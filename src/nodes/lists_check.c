@@ -16,10 +16,9 @@
 
 typedef struct ListsCheck
 {
-	ColbertIndex       *index;
-	const MetaPageData *meta;
-	const Lists        *lists;
-	Findings           *findings;
+	ColbertIndex *index;
+	const Lists  *lists;
+	Findings     *findings;
 } ListsCheck;
 
 /* Encode a parent's edges again: they must come out as they are. */
@@ -28,16 +27,15 @@ check_edges(ListsCheck *check, uint32 parent, const ListSpan *span)
 {
 	const Lists *lists = check->lists;
 	uint32       nblocks = edge_blocks_for(span->count);
-	Size         size = mul_size(nblocks, check->meta->arrays[ARRAY_CHILD_EDGES].item_size);
+	Size         size = mul_size(nblocks, parray_item_size(check->index, ARRAY_CHILD_EDGES));
 	uint8       *parent_row = palloc(lists->row_size);
 	uint8 *rows = palloc_extended(Max(mul_size(span->count, lists->row_size), 1), MCXT_ALLOC_HUGE);
 	char  *stored = palloc_extended(Max(size, 1), MCXT_ALLOC_HUGE);
 	char  *again = palloc_extended(Max(size, 1), MCXT_ALLOC_HUGE);
 
-	parray_copy_out(check->index, check->meta, ARRAY_PARENTS, parent, 1, parent_row);
-	parray_copy_out(check->index, check->meta, ARRAY_CENTROIDS, span->first, span->count, rows);
-	parray_copy_out(check->index, check->meta, ARRAY_CHILD_EDGES, span->first_block, nblocks,
-					stored);
+	parray_copy_out(check->index, ARRAY_PARENTS, parent, 1, parent_row);
+	parray_copy_out(check->index, ARRAY_CENTROIDS, span->first, span->count, rows);
+	parray_copy_out(check->index, ARRAY_CHILD_EDGES, span->first_block, nblocks, stored);
 	lists_encode_edges(lists, parent_row, rows, span->count, again);
 	if (memcmp(stored, again, size) != 0)
 		findings_add(check->findings, FINDING_ERROR, parent,
@@ -52,18 +50,18 @@ check_edges(ListsCheck *check, uint32 parent, const ListSpan *span)
 static void
 check_children(ListsCheck *check, bool edges)
 {
-	const ArrayMeta *arrays = check->meta->arrays;
-	uint32           ncentroids = arrays[ARRAY_CENTROIDS].nitems;
-	uint32           nblocks = arrays[ARRAY_CHILD_EDGES].nitems;
-	uint64           next = 0;
-	uint64           next_block = 0;
+	uint32 nparents = parray_nitems(check->index, ARRAY_CHILDREN);
+	uint32 ncentroids = parray_nitems(check->index, ARRAY_CENTROIDS);
+	uint32 nblocks = parray_nitems(check->index, ARRAY_CHILD_EDGES);
+	uint64 next = 0;
+	uint64 next_block = 0;
 
-	for (uint32 parent = 0; parent < arrays[ARRAY_CHILDREN].nitems; parent++)
+	for (uint32 parent = 0; parent < nparents; parent++)
 	{
 		ListSpan span;
 
 		CHECK_FOR_INTERRUPTS();
-		parray_copy_out(check->index, check->meta, ARRAY_CHILDREN, parent, 1, &span);
+		parray_copy_out(check->index, ARRAY_CHILDREN, parent, 1, &span);
 		if (span.first != next || span.count > ncentroids - next)
 		{
 			findings_add(check->findings, FINDING_ERROR, parent,
@@ -113,14 +111,14 @@ static void
 check_rows(ListsCheck *check, ArrayKind array, const char *name)
 {
 	const Coder coder = lists_coder(check->lists);
-	uint32      nrows = check->meta->arrays[array].nitems;
+	uint32      nrows = parray_nitems(check->index, array);
 	uint8      *row = palloc(coder_row_size(&coder));
-	float      *vector = palloc(check->meta->dim * sizeof(float));
+	float      *vector = palloc(check->lists->dim * sizeof(float));
 
 	for (uint32 i = 0; i < nrows; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		parray_copy_out(check->index, check->meta, array, i, 1, row);
+		parray_copy_out(check->index, array, i, 1, row);
 		if (!row_agrees(&coder, row, vector))
 			findings_add(check->findings, FINDING_ERROR, i,
 						 "%s has a vector of another length than it says", name);
@@ -132,8 +130,8 @@ check_rows(ListsCheck *check, ArrayKind array, const char *name)
 static void
 check_nodes(ListsCheck *check)
 {
-	const MetaPageData *meta = check->meta;
-	uint32              nnodes = meta->arrays[ARRAY_NODES].nitems;
+	const MetaPageData *meta = &check->index->meta;
+	uint32              nnodes = meta_nitems(meta, ARRAY_NODES);
 
 	if (meta->entry_node != (nnodes > 0 ? 0 : INVALID_ORDINAL))
 		findings_add(check->findings, FINDING_ERROR, NO_ITEM, "entry is node %u of %u",
@@ -143,7 +141,7 @@ check_nodes(ListsCheck *check)
 		NodeEntry entry;
 
 		CHECK_FOR_INTERRUPTS();
-		parray_copy_out(check->index, meta, ARRAY_NODES, node, 1, &entry);
+		parray_copy_out(check->index, ARRAY_NODES, node, 1, &entry);
 		if (entry.upper != INVALID_ORDINAL)
 			findings_add(check->findings, FINDING_ERROR, node,
 						 "node leads to upper entry %u, of which lists have none", entry.upper);
@@ -151,12 +149,11 @@ check_nodes(ListsCheck *check)
 }
 
 void
-lists_check(ColbertIndex *index, MetaPageData *meta, const SketchParams *params, Findings *findings,
-			bool encodings)
+lists_check(ColbertIndex *index, const SketchParams *params, Findings *findings, bool encodings)
 {
 	/* Sizes and counts are looked at on opening. */
-	Lists     *lists = lists_finder.open(index, meta, params);
-	ListsCheck check = {index, meta, lists, findings};
+	Lists     *lists = lists_finder.open(index, params);
+	ListsCheck check = {index, lists, findings};
 
 	check_nodes(&check);
 	check_children(&check, encodings);

@@ -88,9 +88,9 @@ score_rows(Lists *lists, ArrayKind array, uint32 first, uint32 count)
 {
 	while (count > 0)
 	{
-		uint32 run = Min(parray_run(&lists->meta->arrays[array], first), count);
+		uint32 run = Min(parray_run(lists->index, array, first), count);
 		char  *data;
-		Buffer buffer = parray_read(lists->index, lists->meta, array, first, &data);
+		Buffer buffer = parray_read(lists->index, array, first, &data);
 
 		if (data != NULL)
 			kernels->sq8_keys(lists->query, (const uint8 *) data, run, true, lists->keys);
@@ -125,10 +125,10 @@ plan_visits(Lists *lists, ListVisit *visits)
 ListSpan
 lists_read_span(const Lists *lists, uint32 parent)
 {
-	uint32   ncentroids = lists->meta->arrays[ARRAY_CENTROIDS].nitems;
+	uint32   ncentroids = parray_nitems(lists->index, ARRAY_CENTROIDS);
 	ListSpan span;
 
-	parray_copy_out(lists->index, lists->meta, ARRAY_CHILDREN, parent, 1, &span);
+	parray_copy_out(lists->index, ARRAY_CHILDREN, parent, 1, &span);
 	if (span.first > ncentroids || span.count > ncentroids - span.first)
 		lists_corrupted(lists, parent);
 	return span;
@@ -167,22 +167,23 @@ estimate_block(Lists *lists, const VisitGroup *group, const EdgeBlock *block, Li
 static void
 estimate_children(Lists *lists, const VisitGroup *group)
 {
-	const ArrayMeta *array = &lists->meta->arrays[ARRAY_CHILD_EDGES];
-	ListSpan         span = lists_read_span(lists, group->visits[0].parent);
+	ColbertIndex *index = lists->index;
+	size_t        item_size = parray_item_size(index, ARRAY_CHILD_EDGES);
+	ListSpan      span = lists_read_span(lists, group->visits[0].parent);
 
 	while (span.count > 0)
 	{
-		uint32 run = Min(parray_run(array, span.first_block), edge_blocks_for(span.count));
+		uint32 run = Min(parray_run(index, ARRAY_CHILD_EDGES, span.first_block),
+						 edge_blocks_for(span.count));
 		char  *data;
-		Buffer buffer =
-			parray_read(lists->index, lists->meta, ARRAY_CHILD_EDGES, span.first_block, &data);
+		Buffer buffer = parray_read(index, ARRAY_CHILD_EDGES, span.first_block, &data);
 
 		for (uint32 i = 0; i < run; i++)
 		{
 			ListSpan children = {span.first, Min(span.count, EDGE_LANES), span.first_block};
 
 			if (data != NULL)
-				estimate_block(lists, group, (EdgeBlock *) (data + i * array->item_size), children);
+				estimate_block(lists, group, (EdgeBlock *) (data + i * item_size), children);
 			span.first += children.count;
 			span.count -= children.count;
 		}
@@ -217,17 +218,17 @@ distinct_guesses(Lists *lists, uint32 *nodes)
 static void
 score_nodes(Lists *lists, const uint32 *nodes, uint32 n)
 {
-	const ArrayMeta *array = &lists->meta->arrays[ARRAY_CENTROIDS];
+	ColbertIndex *index = lists->index;
 
 	for (uint32 from = 0, to; from < n; from = to)
 	{
 		char  *data;
 		Buffer buffer;
 
-		parray_prefetch(lists->index, lists->meta, ARRAY_CENTROIDS,
-						nodes[Min(from + ROWS_AHEAD, n - 1)]);
-		buffer = parray_read(lists->index, lists->meta, ARRAY_CENTROIDS, nodes[from], &data);
-		for (to = from; to < n && parray_same_page(array, nodes[from], nodes[to]); to++)
+		parray_prefetch(index, ARRAY_CENTROIDS, nodes[Min(from + ROWS_AHEAD, n - 1)]);
+		buffer = parray_read(index, ARRAY_CENTROIDS, nodes[from], &data);
+		for (to = from; to < n && parray_same_page(index, ARRAY_CENTROIDS, nodes[from], nodes[to]);
+			 to++)
 		{
 			if (data == NULL)
 				continue;
@@ -264,7 +265,7 @@ lists_search_parents(Lists *lists, const float *tokens, uint32 ntokens, uint32 p
 	lists->ntokens = ntokens;
 	lists->slots = kernel_sq8_slots(lists->query);
 	reset_best(lists, parents);
-	score_rows(lists, ARRAY_PARENTS, 0, lists->meta->arrays[ARRAY_PARENTS].nitems);
+	score_rows(lists, ARRAY_PARENTS, 0, parray_nitems(lists->index, ARRAY_PARENTS));
 	for (uint32 t = 0; t < ntokens; t++)
 		top_cut(&lists->best[t]);
 }
@@ -297,7 +298,7 @@ lists_search(Lists *lists, const float *tokens, uint32 ntokens, uint32 nodes, ui
 	uint32  most_guesses = 0;
 	uint32 *guessed;
 
-	parents = Min(parents, lists->meta->arrays[ARRAY_PARENTS].nitems);
+	parents = Min(parents, parray_nitems(lists->index, ARRAY_PARENTS));
 	lists_search_parents(lists, tokens, ntokens, parents);
 	prepare_edges(lists, tokens, ntokens);
 	guess_nodes(lists, parents, wanted);

@@ -26,7 +26,7 @@ store_rows(Lists *lists, ArrayKind array, const float *vectors, uint32 n)
 
 		CHECK_FOR_INTERRUPTS();
 		codec_sq8.encode(&coder, vectors + (size_t) first * lists->dim, count, rows, NULL);
-		parray_copy_in(lists->index, lists->meta, array, first, count, rows);
+		parray_copy_in(lists->index, array, first, count, rows);
 	}
 	pfree(rows);
 }
@@ -75,8 +75,7 @@ store_edges(Lists *lists, const KmeansResult *trained, uint32 parent, const List
 	codec_sq8.encode(&coder, trained->centroids + (size_t) span->first * lists->dim, span->count,
 					 rows, NULL);
 	lists_encode_edges(lists, parent_row, rows, span->count, blocks);
-	parray_copy_in(lists->index, lists->meta, ARRAY_CHILD_EDGES, span->first_block, nblocks,
-				   blocks);
+	parray_copy_in(lists->index, ARRAY_CHILD_EDGES, span->first_block, nblocks, blocks);
 	pfree(parent_row);
 	pfree(rows);
 	pfree(blocks);
@@ -111,7 +110,7 @@ store_nodes(Lists *lists, uint32 n)
 		nodes[i].postings.block = InvalidBlockNumber;
 		nodes[i].upper = INVALID_ORDINAL;
 	}
-	parray_copy_in(lists->index, lists->meta, ARRAY_NODES, 0, n, nodes);
+	parray_copy_in(lists->index, ARRAY_NODES, 0, n, nodes);
 	pfree(nodes);
 }
 
@@ -119,7 +118,6 @@ void
 lists_store(void *state, const KmeansResult *trained, uint32 *node_of)
 {
 	Lists            *lists = state;
-	MetaPageData     *meta = lists->meta;
 	ListSpan         *spans = lay_out_spans(trained);
 	const ListSpan   *last = &spans[trained->nparents - 1];
 	const ArrayDemand arrays[] = {
@@ -129,7 +127,7 @@ lists_store(void *state, const KmeansResult *trained, uint32 *node_of)
 		{ARRAY_CENTROIDS, trained->ncentroids},
 		{ARRAY_CHILD_EDGES, last->first_block + edge_blocks_for(last->count)}};
 
-	parray_make_room(lists->index, meta, arrays, lengthof(arrays));
+	parray_make_room(lists->index, arrays, lengthof(arrays));
 	store_rows(lists, ARRAY_PARENTS, trained->parents, trained->nparents);
 	store_rows(lists, ARRAY_CENTROIDS, trained->centroids, trained->ncentroids);
 	for (uint32 p = 0; p < trained->nparents; p++)
@@ -139,7 +137,7 @@ lists_store(void *state, const KmeansResult *trained, uint32 *node_of)
 			COLBERT_PAUSE("nodes-stored");
 		store_edges(lists, trained, p, &spans[p]);
 	}
-	parray_copy_in(lists->index, meta, ARRAY_CHILDREN, 0, trained->nparents, spans);
+	parray_copy_in(lists->index, ARRAY_CHILDREN, 0, trained->nparents, spans);
 	pfree(spans);
 	store_nodes(lists, trained->ncentroids);
 	for (uint32 i = 0; i < trained->ncentroids; i++)
@@ -147,7 +145,7 @@ lists_store(void *state, const KmeansResult *trained, uint32 *node_of)
 
 	/* From here on there are nodes. */
 	for (int i = 0; i < lengthof(arrays); i++)
-		parray_take(meta, arrays[i].kind, (uint32) arrays[i].count);
-	meta->entry_node = 0;
-	meta_write_nodes(lists->index, meta);
+		parray_take(lists->index, arrays[i].kind, (uint32) arrays[i].count);
+	lists->index->meta.entry_node = 0;
+	meta_write_nodes(lists->index);
 }

@@ -138,27 +138,26 @@ read_contents(IndexOptInfo *info)
 		.docs = info->tuples, .doc_tokens = 64, .node_postings = 64, .scale = 1};
 	Relation     rel;
 	ColbertIndex index;
-	MetaPageData meta;
 
 	/* Extensions that try out indexes make up some that are not there. */
 	if (info->hypothetical)
 		return contents;
 	rel = index_open(info->indexoid, NoLock);
 	index = (ColbertIndex) {.rel = rel};
-	meta_read(&index, &meta);
+	meta_read(&index);
 	contents.settings = scan_settings(rel);
 	index_close(rel, NoLock);
 
-	contents.docs = meta.live_docs;
-	contents.pending_docs = queue_count(&meta);
-	if (meta.live_docs > 0)
-		contents.doc_tokens = (double) meta.live_tokens / meta.live_docs;
-	if (has_nodes(&meta))
+	contents.docs = index.meta.live_docs;
+	contents.pending_docs = queue_count(&index.meta);
+	if (index.meta.live_docs > 0)
+		contents.doc_tokens = (double) index.meta.live_tokens / index.meta.live_docs;
+	if (has_nodes(&index.meta))
 	{
-		contents.nodes = meta.arrays[ARRAY_NODES].nitems;
-		contents.node_postings = meta.postings / contents.nodes;
+		contents.nodes = meta_nitems(&index.meta, ARRAY_NODES);
+		contents.node_postings = index.meta.postings / contents.nodes;
 	}
-	contents.scale = meta.dim / 128.0;
+	contents.scale = index.meta.dim / 128.0;
 	return contents;
 }
 

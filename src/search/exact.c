@@ -213,7 +213,7 @@ exact_begin(Search *search, Relation heap, Snapshot snapshot, const MultiVector 
 	stage->heap = heap;
 	stage->fetch = table_index_fetch_begin(heap);
 	stage->slot = table_slot_create(heap, NULL);
-	stage->info = BuildIndexInfo(search->view->index.rel);
+	stage->info = BuildIndexInfo(search->view->index->rel);
 	if (stage->info->ii_Expressions != NIL)
 		stage->estate = CreateExecutorState();
 	stage->ready_limit = search->batch_limit;

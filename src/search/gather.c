@@ -71,8 +71,8 @@ typedef struct ProbeList
 static float
 reach_of(const IndexView *view)
 {
-	if (view->meta.tokens_per_node == 1 ||
-		(view->metric == METRIC_L2 && view->meta.length_spread > 0))
+	if (view->index->meta.tokens_per_node == 1 ||
+		(view->metric == METRIC_L2 && view->index->meta.length_spread > 0))
 		return 1;
 	return REACH;
 }
@@ -86,7 +86,7 @@ tokens_to_find(const Search *search, float *scales)
 {
 	const WeightedTokens *tokens = &search->query.directions;
 	uint32                dim = search->view->dim;
-	float                 length = search->view->meta.token_norm;
+	float                 length = search->view->index->meta.token_norm;
 	float                *scaled;
 
 	for (uint32 t = 0; t < tokens->count; t++)
@@ -112,7 +112,7 @@ similarity(const Search *search, uint32 token, float key, float scale)
 {
 	const IndexView *view = search->view;
 	float            reach = reach_of(view);
-	float            length = view->meta.token_norm;
+	float            length = view->index->meta.token_norm;
 
 	if (view->metric != METRIC_L2)
 		return key / reach * scale;
@@ -166,12 +166,11 @@ read_lists(Search *search, const NodeHit *hits, uint32 nhits, ProbeList *list)
 		if (is_mute(list, hits[i].node))
 			return i;
 		probe->start = list->postings.count;
-		parray_prefetch(&view->index, &view->meta, ARRAY_NODES,
-						hits[Min(i + NODES_AHEAD, nhits - 1)].node);
-		postings_read(&view->index, &view->meta, hits[i].node, &list->postings);
+		parray_prefetch(view->index, ARRAY_NODES, hits[Min(i + NODES_AHEAD, nhits - 1)].node);
+		postings_read(view->index, hits[i].node, &list->postings);
 		probe->count = list->postings.count - probe->start;
 		list->read += probe->count;
-		if (says_nothing(&view->meta, probe->count))
+		if (says_nothing(&view->index->meta, probe->count))
 		{
 			list->postings.count = probe->start;
 			if (list->nmute < MAX_MUTE_LISTS)
@@ -190,7 +189,7 @@ probe_token(Search *search, uint32 token, float scale, const NodeHit *hits, uint
 {
 	IndexView            *view = search->view;
 	const WeightedTokens *tokens = &search->query.directions;
-	float                 margin = MISS_MARGIN * view->meta.token_norm *
+	float                 margin = MISS_MARGIN * view->index->meta.token_norm *
 				   (view->metric == METRIC_L2 ? 1.0f : sqrtf(tokens->squares[token]));
 	uint32 first = list->count;
 	uint32 nread = read_lists(search, hits, nhits, list);
@@ -328,7 +327,7 @@ table_gain(const Search *search, GatherTable *table, uint32 doc, uint32 token, f
 static void
 sum_gains(Search *search, const ProbeList *list, CandidateList *out)
 {
-	uint32      ndocs = search->view->meta.arrays[ARRAY_DOCS].nitems;
+	uint32      ndocs = parray_nitems(search->view->index, ARRAY_DOCS);
 	GatherTable table;
 
 	table_init(&table, list->postings.count, out);

@@ -72,7 +72,7 @@ add_sketches(Search *search, RunList *runs, const DocEntry *entry, Candidate *ca
 			 uint32 which)
 {
 	candidates[which].score = FLT_MAX;
-	if (entry->epoch == search->view->meta.epoch)
+	if (entry->epoch == search->view->index->meta.epoch)
 		runs_add(search, runs, which, entry->first_block, sketch_blocks_for(entry->ntokens));
 }
 
@@ -94,7 +94,7 @@ look_up(Narrowing *narrowing, uint32 from, uint32 to)
 	Candidate *items = narrowing->items;
 	uint32     first = items[from].doc;
 	char      *data;
-	Buffer     buffer = parray_read(&view->index, &view->meta, ARRAY_DOCS, first, &data);
+	Buffer     buffer = parray_read(view->index, ARRAY_DOCS, first, &data);
 	uint32     nlive = 0;
 	DocEntry   entries[PAGE_PAYLOAD / sizeof(DocEntry)];
 
@@ -122,10 +122,10 @@ look_up(Narrowing *narrowing, uint32 from, uint32 to)
 void
 search_narrow(Search *search, CandidateList *list, NarrowWorse *worse)
 {
-	const ArrayMeta *directory = &search->view->meta.arrays[ARRAY_DOCS];
-	Narrowing        narrowing = {.search = search, .runs = {ARRAY_SKETCHES, PART_BLOCKS}};
-	NarrowTarget     target = {.worse = worse};
-	instr_time       start;
+	ColbertIndex *index = search->view->index;
+	Narrowing     narrowing = {.search = search, .runs = {ARRAY_SKETCHES, PART_BLOCKS}};
+	NarrowTarget  target = {.worse = worse};
+	instr_time    start;
 
 	if (list->count == 0)
 		return;
@@ -138,12 +138,12 @@ search_narrow(Search *search, CandidateList *list, NarrowWorse *worse)
 	for (uint32 from = 0, to; from < list->count; from = to)
 	{
 		uint32 ahead = Min(from + LOOK_UP_AHEAD, list->count - 1);
-		uint32 end = list->items[from].doc + parray_run(directory, list->items[from].doc);
+		uint32 first = list->items[from].doc;
+		uint32 end = first + parray_run(index, ARRAY_DOCS, first);
 
 		for (to = from + 1; to < list->count && list->items[to].doc < end; to++)
 			;
-		parray_prefetch(&search->view->index, &search->view->meta, ARRAY_DOCS,
-						list->items[ahead].doc);
+		parray_prefetch(index, ARRAY_DOCS, list->items[ahead].doc);
 		look_up(&narrowing, from, to);
 		if (narrowing.runs.count >= WALK_BATCH)
 			runs_score(search, &narrowing.runs, score_blocks, &target);

@@ -106,7 +106,7 @@ add_pending(Search *search)
 	{
 		uint32 doc = view->pending[i];
 
-		if (doc >= view->meta.arrays[ARRAY_DOCS].nitems || search_seen(search, doc))
+		if (doc >= parray_nitems(view->index, ARRAY_DOCS) || search_seen(search, doc))
 			continue;
 		candidates_add(&list, doc, 0);
 		search_mark_seen(search, doc);
@@ -192,8 +192,8 @@ static bool
 is_too_wide(const Search *search, uint64 factor)
 {
 	const SearchSettings *settings = &search->settings;
-	const MetaPageData   *meta = &search->view->meta;
-	uint64                nodes = meta->arrays[ARRAY_NODES].nitems;
+	const MetaPageData   *meta = &search->view->index->meta;
+	uint64                nodes = meta_nitems(meta, ARRAY_NODES);
 	uint64                postings;
 
 	if (search->finder == NULL ||

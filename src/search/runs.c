@@ -30,9 +30,9 @@ typedef struct RunScoring
 void
 runs_add(Search *search, RunList *list, uint32 which, uint32 first, uint32 n)
 {
-	IndexView       *view = search->view;
-	const ArrayMeta *array = &view->meta.arrays[list->kind];
-	bool             is_first = true;
+	const ColbertIndex *index = search->view->index;
+	uint32              per_page = parray_per_page(index, list->kind);
+	bool                is_first = true;
 
 	while (n > 0)
 	{
@@ -48,8 +48,8 @@ runs_add(Search *search, RunList *list, uint32 which, uint32 first, uint32 n)
 		}
 		run = &list->runs[list->count++];
 		run->which = which;
-		run->block = parray_block(&view->index, &view->meta, list->kind, first, &run->slot);
-		run->count = Min(parray_per_page(array) - run->slot, n);
+		run->block = parray_block(index, list->kind, first, &run->slot);
+		run->count = Min(per_page - run->slot, n);
 		run->first = is_first;
 		run->last = run->count == n;
 		is_first = false;
@@ -108,9 +108,9 @@ score_run(const RunScoring *scoring, const Run *run, const uint8 *page, const Ru
 void
 runs_score(Search *search, RunList *list, RunScorer score, void *arg)
 {
-	Relation   rel = search->view->index.rel;
-	RunScoring scoring = {search, score, arg, search->view->meta.arrays[list->kind].item_size,
-						  list->part};
+	const ColbertIndex *index = search->view->index;
+	Relation            rel = index->rel;
+	RunScoring scoring = {search, score, arg, parray_item_size(index, list->kind), list->part};
 	Buffer     buffer = InvalidBuffer;
 	Page       page = NULL;
 
@@ -126,7 +126,7 @@ runs_score(Search *search, RunList *list, RunScorer score, void *arg)
 			buffer = storage_read_buffer(rel, run->block);
 			LockBuffer(buffer, BUFFER_LOCK_SHARE);
 			page = BufferGetPage(buffer);
-			storage_check_snapshot(&search->view->index, page);
+			storage_check_snapshot(search->view->index, page);
 			if (((PageHeader) page)->pd_lower != ((PageHeader) page)->pd_special)
 				page_check(rel, run->block, page, PAGE_ARRAY, list->kind);
 		}

@@ -53,8 +53,8 @@ search_resolve(double ndirections, uint32 nodes, const SearchSettings *asked)
 static void
 fit_probes(Search *search)
 {
-	const MetaPageData *meta = &search->view->meta;
-	uint32              nodes = Max(meta->arrays[ARRAY_NODES].nitems, 1);
+	const MetaPageData *meta = &search->view->index->meta;
+	uint32              nodes = Max(meta_nitems(meta, ARRAY_NODES), 1);
 	double              postings = (double) meta->postings / nodes + 1;
 	double              each = postings * search->query.directions.count * SEARCH_GATHER_BYTES;
 	double              room = Max(work_mem * 1024.0 / each, MIN_PROBES_OF_ROOM);
@@ -93,7 +93,7 @@ search_begin(IndexView *view, const MultiVector *query, const SearchSettings *se
 	search->sketch_fit.ties.blank = query_blank_score(view, &search->query);
 	search->settings = search_resolve(
 		budget_directions(search->query.directions.weights, search->query.directions.count),
-		view->meta.arrays[ARRAY_NODES].nitems, settings);
+		parray_nitems(view->index, ARRAY_NODES), settings);
 	if (settings->probes == 0 && settings->ef_search == 0)
 		fit_probes(search);
 	search->batch = search->settings.rerank;
@@ -101,15 +101,15 @@ search_begin(IndexView *view, const MultiVector *query, const SearchSettings *se
 	search->may_narrow_more = settings->candidates == 0;
 	search->may_gather_more = settings->candidates == 0 && settings->probes == 0;
 	pool_begin(search);
-	search->seen = palloc_extended(view->meta.arrays[ARRAY_DOCS].nitems / 8 + 1,
+	search->seen = palloc_extended(parray_nitems(view->index, ARRAY_DOCS) / 8 + 1,
 								   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	/* A query of zeros says nothing of where to look. */
-	if (has_nodes(&view->meta) && search->query.tokens.weights[0] > 0)
-		search->finder = view->finder->open(&view->index, &view->meta, &view->sketch);
+	if (has_nodes(&view->index->meta) && search->query.tokens.weights[0] > 0)
+		search->finder = view->finder->open(view->index, &view->sketch);
 
 	search->counters = (SearchCounters) {
 		.valid = true,
-		.index = RelationGetRelid(view->index.rel),
+		.index = RelationGetRelid(view->index->rel),
 		.user = GetUserId(),
 		.searches = 1,
 		.asked = *settings,
@@ -242,8 +242,9 @@ may_gather_more(const Search *search)
 static bool
 narrowing_pays(const Search *search, const ScoreBar *bar)
 {
-	const ArrayMeta *arrays = search->view->meta.arrays;
-	double blocks = (double) arrays[ARRAY_SKETCHES].nitems / Max(arrays[ARRAY_DOCS].nitems, 1);
+	const ColbertIndex *index = search->view->index;
+	double              blocks =
+		(double) parray_nitems(index, ARRAY_SKETCHES) / Max(parray_nitems(index, ARRAY_DOCS), 1);
 	double work = search->nworse * blocks * search->query.directions.count;
 
 	return search->may_narrow_more && search->nworse > 0 &&

@@ -186,14 +186,13 @@ block_in(const Extent *extents, uint32 n, uint32 page)
 }
 
 BlockNumber
-parray_block(const ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint32 item,
-			 uint32 *slot)
+parray_block(const ColbertIndex *index, ArrayKind kind, uint32 item, uint32 *slot)
 {
-	const ArrayMeta *array = &meta->arrays[kind];
+	const ArrayMeta *array = &index->meta.arrays[kind];
 
 	if (array->item_size > 0)
 	{
-		uint32 per_page = parray_per_page(array);
+		uint32 per_page = parray_per_page(index, kind);
 		uint32 page = item / per_page;
 
 		*slot = item % per_page;
@@ -206,7 +205,8 @@ parray_block(const ColbertIndex *index, const MetaPageData *meta, ArrayKind kind
 	}
 	ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
 					errmsg("index \"%s\" refers to item %u of array %d, which has %u",
-						   RelationGetRelationName(index->rel), item, (int) kind, array->nitems),
+						   RelationGetRelationName(index->rel), item, (int) kind,
+						   parray_nitems(index, kind)),
 					errhint("REINDEX it.")));
 }
 
@@ -278,18 +278,18 @@ place_older(const ColbertIndex *index, const ArrayMeta *array, ArrayKind kind, P
 }
 
 void
-extents_list(const ColbertIndex *index, const MetaPageData *meta, ExtentList *list)
+extents_list(const ColbertIndex *index, ExtentList *list)
 {
-	Size most = ARRAY_COUNT * MAX_EXTENTS;
+	const ArrayMeta *arrays = index->meta.arrays;
+	Size             most = ARRAY_COUNT * MAX_EXTENTS;
 
 	for (int kind = 0; kind < ARRAY_COUNT; kind++)
-		most = add_size(most, (Size) meta->arrays[kind].nolder + map_pages(&meta->arrays[kind]));
+		most = add_size(most, (Size) arrays[kind].nolder + map_pages(&arrays[kind]));
 	list->extents = palloc_extended(mul_size(most, sizeof(PlacedExtent)), MCXT_ALLOC_HUGE);
 	list->next = 0;
-	list->nextents = extents_of_meta(meta, list->extents);
+	list->nextents = extents_of_meta(&index->meta, list->extents);
 	for (int kind = 0; kind < ARRAY_COUNT; kind++)
-		list->nextents +=
-			place_older(index, &meta->arrays[kind], kind, list->extents + list->nextents);
+		list->nextents += place_older(index, &arrays[kind], kind, list->extents + list->nextents);
 	qsort(list->extents, list->nextents, sizeof(PlacedExtent), compare_placed);
 }
 

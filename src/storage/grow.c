@@ -181,18 +181,18 @@ add_run(ArrayMeta *array, const BlockRun *run)
 
 /* Copy an array's meta data from the meta page, but for items that its one writer has taken and not yet counted there. */
 static void
-copy_array(MetaPageData *meta, ArrayKind kind, const MetaPageData *stored)
+copy_array(ColbertIndex *index, ArrayKind kind, Buffer meta_buffer)
 {
-	uint32 nitems = meta->arrays[kind].nitems;
+	uint32 nitems = parray_nitems(index, kind);
 
-	meta->arrays[kind] = stored->arrays[kind];
+	parray_refresh(index, kind, meta_buffer);
 	if (kind >= ARRAY_NODES)
-		meta->arrays[kind].nitems = nitems;
+		index->meta.arrays[kind].nitems = nitems;
 }
 
 /* Enter blocks as an array's pages. One of them may become a map page. */
 static void
-enter_run(ColbertIndex *index, MetaPageData *meta, ArrayKind kind, BlockRun run)
+enter_run(ColbertIndex *index, ArrayKind kind, BlockRun run)
 {
 	Buffer     last = ReadBuffer(index->rel, run.start + run.npages - 1);
 	Buffer     meta_buffer = meta_lock(index, BUFFER_LOCK_EXCLUSIVE);
@@ -217,46 +217,49 @@ enter_run(ColbertIndex *index, MetaPageData *meta, ArrayKind kind, BlockRun run)
 	ReleaseBuffer(last);
 	if (BufferIsValid(map_buffer))
 		UnlockReleaseBuffer(map_buffer);
-	copy_array(meta, kind, meta_data(BufferGetPage(meta_buffer)));
+	copy_array(index, kind, meta_buffer);
 	UnlockReleaseBuffer(meta_buffer);
 }
 
 /* ---- arrays ---- */
 
-bool
-parray_has_room(const ArrayMeta *array, uint64 count)
+static bool
+has_room(const ColbertIndex *index, const ArrayDemand *demand)
 {
-	uint64 wanted = (uint64) array->nitems + count;
+	const ArrayMeta *array = &index->meta.arrays[demand->kind];
+	uint64           wanted = parray_nitems(index, demand->kind) + demand->count;
 
-	return array->item_size == 0 || (wanted <= COLBERT_MAX_ITEMS &&
-									 wanted <= (uint64) array->npages * parray_per_page(array));
+	return array->item_size == 0 ||
+		   (wanted <= COLBERT_MAX_ITEMS &&
+			wanted <= (uint64) array->npages * parray_per_page(index, demand->kind));
 }
 
 bool
-parray_have_room(const MetaPageData *meta, const ArrayDemand *demands, int n)
+parray_have_room(const ColbertIndex *index, const ArrayDemand *demands, int n)
 {
 	for (int i = 0; i < n; i++)
-		if (!parray_has_room(&meta->arrays[demands[i].kind], demands[i].count))
+		if (!has_room(index, &demands[i]))
 			return false;
 	return true;
 }
 
 /* Take the growth lock; false, without it, if somebody else has made room meanwhile. */
 static bool
-lock_growth(ColbertIndex *index, MetaPageData *meta, const ArrayDemand *demand)
+lock_growth(ColbertIndex *index, const ArrayDemand *demand)
 {
 	ItemPointerData name = growth_lock_name();
 	bool            locked = false;
 
 	while (!locked)
 	{
-		MetaPageData stored;
+		Buffer meta_buffer;
 
 		CHECK_FOR_INTERRUPTS();
 		locked = compat_conditional_lock_tuple(index->rel, &name, ExclusiveLock);
-		meta_read(index, &stored);
-		copy_array(meta, demand->kind, &stored);
-		if (parray_has_room(&meta->arrays[demand->kind], demand->count))
+		meta_buffer = meta_lock(index, BUFFER_LOCK_SHARE);
+		copy_array(index, demand->kind, meta_buffer);
+		UnlockReleaseBuffer(meta_buffer);
+		if (has_room(index, demand))
 		{
 			if (locked)
 				UnlockTuple(index->rel, &name, ExclusiveLock);
@@ -281,7 +284,7 @@ spare_pages(const ColbertIndex *index, const ArrayMeta *array, uint32 needed)
 
 /* Extend the relation and enter what it grew by; returns the error of a full disk, or NULL. */
 static ErrorData *
-grow_step(ColbertIndex *index, MetaPageData *meta, ArrayKind kind, uint32 npages)
+grow_step(ColbertIndex *index, ArrayKind kind, uint32 npages)
 {
 	Extension extension;
 
@@ -289,20 +292,20 @@ grow_step(ColbertIndex *index, MetaPageData *meta, ArrayKind kind, uint32 npages
 	extend_if_possible(index->rel, Min(npages, COMPAT_EXTEND_STEP), &extension);
 	COLBERT_PAUSE("grow-extended");
 	if (extension.run.npages > 0)
-		enter_run(index, meta, kind, extension.run);
+		enter_run(index, kind, extension.run);
 	return extension.error;
 }
 
 /* Let an array grow until it has enough pages, and then some. The growth lock is held. */
 static void
-grow(ColbertIndex *index, MetaPageData *meta, ArrayKind kind, uint32 enough)
+grow(ColbertIndex *index, ArrayKind kind, uint32 enough)
 {
-	const ArrayMeta *array = &meta->arrays[kind];
+	const ArrayMeta *array = &index->meta.arrays[kind];
 	uint32           wanted = enough + spare_pages(index, array, enough - array->npages);
 
 	while (array->npages < wanted)
 	{
-		ErrorData *error = grow_step(index, meta, kind, wanted - array->npages);
+		ErrorData *error = grow_step(index, kind, wanted - array->npages);
 
 		if (error == NULL)
 			continue;
@@ -315,11 +318,11 @@ grow(ColbertIndex *index, MetaPageData *meta, ArrayKind kind, uint32 enough)
 }
 
 static void
-make_room(ColbertIndex *index, MetaPageData *meta, const ArrayDemand *demand)
+make_room(ColbertIndex *index, const ArrayDemand *demand)
 {
-	const ArrayMeta *array = &meta->arrays[demand->kind];
-	ItemPointerData  name = growth_lock_name();
-	uint64           wanted = (uint64) array->nitems + demand->count;
+	ItemPointerData name = growth_lock_name();
+	uint64          wanted = parray_nitems(index, demand->kind) + demand->count;
+	uint32          per_page = parray_per_page(index, demand->kind);
 
 	if (wanted > COLBERT_MAX_ITEMS)
 		ereport(
@@ -330,33 +333,32 @@ make_room(ColbertIndex *index, MetaPageData *meta, const ArrayDemand *demand)
 				 "An index holds %u tokens at the most, and those of deleted documents count until VACUUM.",
 				 (unsigned) COLBERT_MAX_ITEMS),
 			 errhint("VACUUM the table, REINDEX the index, or partition the table.")));
-	if (!lock_growth(index, meta, demand))
+	if (!lock_growth(index, demand))
 		return;
-	wanted = (uint64) array->nitems + demand->count;
-	grow(index, meta, demand->kind,
-		 (uint32) ((wanted + parray_per_page(array) - 1) / parray_per_page(array)));
+	wanted = parray_nitems(index, demand->kind) + demand->count;
+	grow(index, demand->kind, (uint32) ((wanted + per_page - 1) / per_page));
 	UnlockTuple(index->rel, &name, ExclusiveLock);
 }
 
 void
-parray_make_room(ColbertIndex *index, MetaPageData *meta, const ArrayDemand *demands, int n)
+parray_make_room(ColbertIndex *index, const ArrayDemand *demands, int n)
 {
 	for (int i = 0; i < n; i++)
-		if (!parray_has_room(&meta->arrays[demands[i].kind], demands[i].count))
-			make_room(index, meta, &demands[i]);
+		if (!has_room(index, &demands[i]))
+			make_room(index, &demands[i]);
 }
 
 /* ---- blocks without an owner ---- */
 
 BlockNumber
-storage_settled(ColbertIndex *index, MetaPageData *meta)
+storage_settled(ColbertIndex *index)
 {
 	ItemPointerData name = growth_lock_name();
 	BlockNumber     nblocks;
 
 	LockTuple(index->rel, &name, ShareLock);
 	nblocks = RelationGetNumberOfBlocks(index->rel);
-	meta_read(index, meta);
+	meta_read(index);
 	UnlockTuple(index->rel, &name, ShareLock);
 	return nblocks;
 }

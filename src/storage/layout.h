@@ -229,6 +229,20 @@ typedef struct MetaPageData
 	BlockNumber settled_blocks; /* every block below has an owner, which it keeps */
 } MetaPageData;
 
+/* Items handed out of an array. */
+static inline uint32
+meta_nitems(const MetaPageData *meta, ArrayKind kind)
+{
+	return meta->arrays[kind].nitems;
+}
+
+/* Items on a page of an array that this index has. */
+static inline uint32
+meta_items_per_page(const MetaPageData *meta, ArrayKind kind)
+{
+	return PAGE_PAYLOAD / meta->arrays[kind].item_size;
+}
+
 StaticAssertDecl(offsetof(MetaPageData, seed) == 40, "on-disk offset of MetaPageData.seed");
 StaticAssertDecl(offsetof(MetaPageData, free_head) == 160,
 				 "on-disk offset of MetaPageData.free_head");

@@ -28,13 +28,15 @@ extents_agree(const ArrayMeta *array)
 
 /* Can an array hold what was handed out of it? */
 static bool
-array_agrees(const ArrayMeta *array)
+array_agrees(const MetaPageData *meta, ArrayKind kind)
 {
+	const ArrayMeta *array = &meta->arrays[kind];
+
 	if (array->nextents > MAX_EXTENTS || array->item_size > PAGE_PAYLOAD ||
 		array->npages > MaxBlockNumber || !extents_agree(array))
 		return false;
 	return array->item_size == 0 ||
-		   array->nitems <= (uint64) array->npages * parray_per_page(array);
+		   array->nitems <= (uint64) array->npages * meta_items_per_page(meta, kind);
 }
 
 static void
@@ -52,7 +54,7 @@ check_meta(Relation rel, const MetaPageData *meta)
 						RelationGetRelationName(rel), meta->version, (unsigned) COLBERT_VERSION),
 				 errhint("REINDEX it.")));
 	for (int i = 0; i < ARRAY_COUNT; i++)
-		if (!array_agrees(&meta->arrays[i]))
+		if (!array_agrees(meta, i))
 			ereport(ERROR,
 					(errcode(ERRCODE_INDEX_CORRUPTED),
 					 errmsg("index \"%s\" has a damaged meta page", RelationGetRelationName(rel)),
@@ -74,17 +76,24 @@ meta_lock(ColbertIndex *index, int mode)
 }
 
 void
-meta_read(ColbertIndex *index, MetaPageData *meta)
+meta_copy(ColbertIndex *index, Buffer buffer)
+{
+	memcpy(&index->meta, meta_data(BufferGetPage(buffer)), sizeof(MetaPageData));
+}
+
+void
+meta_read(ColbertIndex *index)
 {
 	Buffer buffer = meta_lock(index, BUFFER_LOCK_SHARE);
 
-	memcpy(meta, meta_data(BufferGetPage(buffer)), sizeof(MetaPageData));
+	meta_copy(index, buffer);
 	UnlockReleaseBuffer(buffer);
 }
 
 void
-meta_write_nodes(ColbertIndex *index, const MetaPageData *meta)
+meta_write_nodes(ColbertIndex *index)
 {
+	const MetaPageData    *meta = &index->meta;
 	static const ArrayKind owned[] = {ARRAY_NODES,      ARRAY_NEIGHBOURS, ARRAY_UPPER,
 									  ARRAY_PARENTS,    ARRAY_CHILDREN,   ARRAY_CENTROIDS,
 									  ARRAY_CHILD_EDGES};

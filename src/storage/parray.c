@@ -12,39 +12,39 @@
 #include "storage/storage.h"
 
 static char *
-item_pointer(Page page, const ArrayMeta *array, uint32 slot)
+item_pointer(Page page, const ColbertIndex *index, ArrayKind kind, uint32 slot)
 {
-	return PageGetContents(page) + (size_t) slot * array->item_size;
+	return PageGetContents(page) + slot * parray_item_size(index, kind);
 }
 
 void
-parray_prefetch(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint32 item)
+parray_prefetch(ColbertIndex *index, ArrayKind kind, uint32 item)
 {
 	uint32      slot;
 	const char *page;
 
-	if (item >= meta->arrays[kind].nitems)
+	if (item >= parray_nitems(index, kind))
 		return;
-	page = storage_prefetch(index->rel, parray_block(index, meta, kind, item, &slot));
+	page = storage_prefetch(index->rel, parray_block(index, kind, item, &slot));
 	if (page == NULL)
 		return;
 	__builtin_prefetch(page + BLCKSZ - sizeof(PageTrailer));
-	__builtin_prefetch(item_pointer((Page) page, &meta->arrays[kind], slot));
+	__builtin_prefetch(item_pointer((Page) page, index, kind, slot));
 }
 
 Buffer
-parray_read(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint32 item, char **data)
+parray_read(ColbertIndex *index, ArrayKind kind, uint32 item, char **data)
 {
 	uint32      slot;
-	BlockNumber block = parray_block(index, meta, kind, item, &slot);
+	BlockNumber block = parray_block(index, kind, item, &slot);
 	Buffer      buffer = storage_read_buffer(index->rel, block);
 	Page        page = BufferGetPage(buffer);
 
 	/* What the lines below touch, and the item, come from memory while the lock is taken. */
 	__builtin_prefetch(page);
 	__builtin_prefetch((char *) page + BLCKSZ - sizeof(PageTrailer));
-	*data = item_pointer(page, &meta->arrays[kind], slot);
-	for (size_t i = 0; i < meta->arrays[kind].item_size; i += CACHE_LINE)
+	*data = item_pointer(page, index, kind, slot);
+	for (size_t i = 0; i < parray_item_size(index, kind); i += CACHE_LINE)
 		__builtin_prefetch(*data + i);
 
 	storage_lock(index->rel, buffer, BUFFER_LOCK_SHARE);
@@ -57,10 +57,10 @@ parray_read(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint3
 }
 
 Buffer
-parray_lock(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint32 item)
+parray_lock(ColbertIndex *index, ArrayKind kind, uint32 item)
 {
 	uint32      slot;
-	BlockNumber block = parray_block(index, meta, kind, item, &slot);
+	BlockNumber block = parray_block(index, kind, item, &slot);
 	Buffer      buffer = storage_read_buffer(index->rel, block);
 	Page        page;
 
@@ -72,15 +72,15 @@ parray_lock(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint3
 }
 
 char *
-parray_change(Change *change, Buffer buffer, const MetaPageData *meta, ArrayKind kind, uint32 item)
+parray_change(Change *change, Buffer buffer, ArrayKind kind, uint32 item)
 {
-	bool             fresh = PageIsNew(BufferGetPage(buffer));
-	Page             page = change_page(change, buffer, fresh);
-	const ArrayMeta *array = &meta->arrays[kind];
+	const ColbertIndex *index = change->index;
+	bool                fresh = PageIsNew(BufferGetPage(buffer));
+	Page                page = change_page(change, buffer, fresh);
 
 	if (PageIsNew(page))
 		page_init(page, PAGE_ARRAY, kind);
-	return item_pointer(page, array, item % parray_per_page(array));
+	return item_pointer(page, index, kind, item % parray_per_page(index, kind));
 }
 
 void
@@ -92,62 +92,65 @@ parray_set_used(char *item, Size used)
 }
 
 void
-parray_copy_out(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint32 first,
-				uint32 count, void *to)
+parray_copy_out(ColbertIndex *index, ArrayKind kind, uint32 first, uint32 count, void *to)
 {
-	const ArrayMeta *array = &meta->arrays[kind];
-	char            *out = to;
+	size_t size = parray_item_size(index, kind);
+	char  *out = to;
 
 	while (count > 0)
 	{
-		uint32 run = Min(parray_run(array, first), count);
+		uint32 run = Min(parray_run(index, kind, first), count);
 		char  *data;
-		Buffer buffer = parray_read(index, meta, kind, first, &data);
+		Buffer buffer = parray_read(index, kind, first, &data);
 
 		if (data != NULL)
-			memcpy(out, data, (size_t) run * array->item_size);
+			memcpy(out, data, run * size);
 		else
-			memset(out, 0, (size_t) run * array->item_size);
+			memset(out, 0, run * size);
 		UnlockReleaseBuffer(buffer);
 
-		out += (size_t) run * array->item_size;
+		out += run * size;
 		first += run;
 		count -= run;
 	}
 }
 
 void
-parray_copy_in(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint32 first,
-			   uint32 count, const void *from)
+parray_copy_in(ColbertIndex *index, ArrayKind kind, uint32 first, uint32 count, const void *from)
 {
-	const ArrayMeta *array = &meta->arrays[kind];
-	const char      *in = from;
+	size_t      size = parray_item_size(index, kind);
+	const char *in = from;
 
 	while (count > 0)
 	{
-		uint32 run = Min(parray_run(array, first), count);
-		Buffer buffer = parray_lock(index, meta, kind, first);
+		uint32 run = Min(parray_run(index, kind, first), count);
+		Buffer buffer = parray_lock(index, kind, first);
 		Change change;
 
 		change_begin(&change, index);
-		memcpy(parray_change(&change, buffer, meta, kind, first), in,
-			   (size_t) run * array->item_size);
+		memcpy(parray_change(&change, buffer, kind, first), in, run * size);
 		change_commit(&change);
 		UnlockReleaseBuffer(buffer);
 
-		in += (size_t) run * array->item_size;
+		in += run * size;
 		first += run;
 		count -= run;
 	}
 }
 
 uint32
-parray_take(MetaPageData *meta, ArrayKind kind, uint32 count)
+parray_take(ColbertIndex *index, ArrayKind kind, uint32 count)
 {
-	uint32 first = meta->arrays[kind].nitems;
+	uint32 first = parray_nitems(index, kind);
 
-	meta->arrays[kind].nitems += count;
+	index->meta.arrays[kind].nitems += count;
 	return first;
+}
+
+void
+parray_refresh(ColbertIndex *index, ArrayKind kind, Buffer meta_buffer)
+{
+	index->meta.arrays[kind] = meta_data(BufferGetPage(meta_buffer))->arrays[kind];
 }
 
 int

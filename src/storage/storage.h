@@ -27,17 +27,16 @@
 typedef struct ExtentCache ExtentCache;
 
 /*
- * An index, opened. building: pages are written without WAL, and the caller
- * logs the whole index at the end. snapshot: that of a scan, which must not
- * be too old for the pages that it reads; NULL for others. Without a cache of
- * extents only the meta page can be read.
+ * An index, opened, with a copy of its meta data. Items are found by the copy,
+ * and a writer changes the copy before it writes its part of it back.
  */
 typedef struct ColbertIndex
 {
 	Relation     rel;
-	bool         building;
-	Snapshot     snapshot;
-	ExtentCache *extents;
+	bool         building; /* pages are written without WAL; the build logs the whole index */
+	Snapshot     snapshot; /* of a scan: not too old for the pages that it reads; or NULL */
+	ExtentCache *extents;  /* NULL: nothing but the meta page is read */
+	MetaPageData meta;     /* as of the last meta_copy or meta_read, and since changed here */
 } ColbertIndex;
 
 /* ---- pages (page.c) ---- */
@@ -129,61 +128,75 @@ meta_data(Page page)
 	return (MetaPageData *) PageGetContents(page);
 }
 
-/* A copy of the meta data as it stands. */
-extern void meta_read(ColbertIndex *index, MetaPageData *meta);
+/* Copy the meta data of the locked meta page, or as they stand. */
+extern void meta_copy(ColbertIndex *index, Buffer buffer);
+extern void meta_read(ColbertIndex *index);
 
 /*
  * Copy what one writer owns back to the meta page as one change: the arrays
  * of the finders, the entry point, the number of postings and what was assigned. Its caller is the one writer of these (a build or a merge).
  */
-extern void meta_write_nodes(ColbertIndex *index, const MetaPageData *meta);
+extern void meta_write_nodes(ColbertIndex *index);
 
 /* ---- page arrays (parray.c) ---- */
 
+/* Items handed out. */
 static inline uint32
-parray_per_page(const ArrayMeta *array)
+parray_nitems(const ColbertIndex *index, ArrayKind kind)
 {
-	return PAGE_PAYLOAD / array->item_size;
+	return meta_nitems(&index->meta, kind);
+}
+
+static inline size_t
+parray_item_size(const ColbertIndex *index, ArrayKind kind)
+{
+	return index->meta.arrays[kind].item_size;
+}
+
+static inline uint32
+parray_per_page(const ColbertIndex *index, ArrayKind kind)
+{
+	return meta_items_per_page(&index->meta, kind);
 }
 
 /*
  * The block of an item, and its place on it. ERRCODE_INDEX_CORRUPTED where
  * the item is beyond what was handed out.
  */
-extern BlockNumber parray_block(const ColbertIndex *index, const MetaPageData *meta, ArrayKind kind,
-								uint32 item, uint32 *slot);
+extern BlockNumber parray_block(const ColbertIndex *index, ArrayKind kind, uint32 item,
+								uint32 *slot);
 
 /* Items from item onwards that stand on the same page. */
 static inline uint32
-parray_run(const ArrayMeta *array, uint32 item)
+parray_run(const ColbertIndex *index, ArrayKind kind, uint32 item)
 {
-	return parray_per_page(array) - item % parray_per_page(array);
+	uint32 per_page = parray_per_page(index, kind);
+
+	return per_page - item % per_page;
 }
 
 static inline bool
-parray_same_page(const ArrayMeta *array, uint32 a, uint32 b)
+parray_same_page(const ColbertIndex *index, ArrayKind kind, uint32 a, uint32 b)
 {
-	return a / parray_per_page(array) == b / parray_per_page(array);
+	uint32 per_page = parray_per_page(index, kind);
+
+	return a / per_page == b / per_page;
 }
 
 /*
  * Pin, share-lock and check the page of an item. *data is where the item
  * stands, the items after it following; NULL where the page was never written.
  */
-extern Buffer parray_read(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind,
-						  uint32 item, char **data);
+extern Buffer parray_read(ColbertIndex *index, ArrayKind kind, uint32 item, char **data);
 
 /* Fetch what parray_read of an item will look at into the CPU's cache, as storage_prefetch does. Items that there are not are let be. */
-extern void parray_prefetch(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind,
-							uint32 item);
+extern void parray_prefetch(ColbertIndex *index, ArrayKind kind, uint32 item);
 
 /* Pin and exclusively lock the page of an item, to change it. */
-extern Buffer parray_lock(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind,
-						  uint32 item);
+extern Buffer parray_lock(ColbertIndex *index, ArrayKind kind, uint32 item);
 
 /* Register a page locked by parray_lock with a change (initialising it if it is new); returns where the item stands. */
-extern char *parray_change(Change *change, Buffer buffer, const MetaPageData *meta, ArrayKind kind,
-						   uint32 item);
+extern char *parray_change(Change *change, Buffer buffer, ArrayKind kind, uint32 item);
 
 /*
  * Of an item that fills its page, registered with a change: the bytes in use,
@@ -193,13 +206,16 @@ extern char *parray_change(Change *change, Buffer buffer, const MetaPageData *me
 extern void parray_set_used(char *item, Size used);
 
 /* Copy count items from first on, page by page. Never-written pages read as zeroes. Each page of a write is one change. */
-extern void parray_copy_out(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind,
-							uint32 first, uint32 count, void *to);
-extern void parray_copy_in(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind,
-						   uint32 first, uint32 count, const void *from);
+extern void parray_copy_out(ColbertIndex *index, ArrayKind kind, uint32 first, uint32 count,
+							void *to);
+extern void parray_copy_in(ColbertIndex *index, ArrayKind kind, uint32 first, uint32 count,
+						   const void *from);
 
-/* The next count items, for which there is room: counts them as handed out in *meta. */
-extern uint32 parray_take(MetaPageData *meta, ArrayKind kind, uint32 count);
+/* The next count items, for which there is room: counts them as handed out in the index's copy of the meta data. */
+extern uint32 parray_take(ColbertIndex *index, ArrayKind kind, uint32 count);
+
+/* Copy what the locked meta page says of one array: items handed out, and where its pages stand. */
+extern void parray_refresh(ColbertIndex *index, ArrayKind kind, Buffer meta_buffer);
 
 /* Order two ordinals (uint32), for qsort and bsearch. */
 extern int compare_ordinals(const void *a, const void *b);
@@ -229,7 +245,7 @@ typedef struct ExtentList
 	int           next; /* the first extent that does not end before the last block looked up */
 } ExtentList;
 
-extern void extents_list(const ColbertIndex *index, const MetaPageData *meta, ExtentList *list);
+extern void extents_list(const ColbertIndex *index, ExtentList *list);
 
 /* The extent of a block; NULL if it belongs to no array. Blocks must come in ascending order. */
 extern const PlacedExtent *extents_find(ExtentList *list, BlockNumber block);
@@ -255,26 +271,24 @@ typedef struct ArrayDemand
 	uint64    count;
 } ArrayDemand;
 
-/* Return true if an array has room for count items beyond nitems, and may hold them. */
-extern bool parray_has_room(const ArrayMeta *array, uint64 count);
-extern bool parray_have_room(const MetaPageData *meta, const ArrayDemand *demands, int n);
+/* Return true if arrays have room for the items beyond those handed out, and may hold them. */
+extern bool parray_have_room(const ColbertIndex *index, const ArrayDemand *demands, int n);
 
 /*
  * Make room in arrays, by extending the relation. No page may be locked: this
  * takes time, can be interrupted, and may wait for another backend that grows
- * the index. The extents in *meta, a private copy, are brought up to date.
+ * the index. The copy of the meta data is brought up to date for these arrays.
  * Other backends may take the room before the caller locks the meta page:
  * callers look again then, except for arrays that have one writer.
  * ERRCODE_PROGRAM_LIMIT_EXCEEDED if ordinals run out.
  */
-extern void parray_make_room(ColbertIndex *index, MetaPageData *meta, const ArrayDemand *demands,
-							 int n);
+extern void parray_make_room(ColbertIndex *index, const ArrayDemand *demands, int n);
 
 /*
- * Wait until no array is growing; returns the number of blocks then, and the
- * meta data. A block below that belongs to no array will never do.
+ * Wait until no array is growing, and copy the meta data; returns the number of
+ * blocks then. A block below that belongs to no array will never do.
  */
-extern BlockNumber storage_settled(ColbertIndex *index, MetaPageData *meta);
+extern BlockNumber storage_settled(ColbertIndex *index);
 
 /* Set MetaPageData.settled_blocks. */
 extern void storage_set_settled(ColbertIndex *index, BlockNumber nblocks);

@@ -142,8 +142,8 @@ prepare_queries(Tune *tune, ArrayType *array)
 	bool      *nulls;
 	uint32    *lengths;
 
-	tune->nodes = view->meta.arrays[ARRAY_NODES].nitems;
-	tune->docs = view->meta.live_docs;
+	tune->nodes = parray_nitems(view->index, ARRAY_NODES);
+	tune->docs = view->index->meta.live_docs;
 	deconstruct_array(array, ARR_ELEMTYPE(array), -1, false, TYPALIGN_INT, &values, &nulls,
 					  &tune->nqueries);
 	if (tune->nqueries == 0)

@@ -163,7 +163,8 @@ search_all(void *arg)
 	{
 		if (random_below(4) == 0)
 			(void) search_peek_below(search, estimate, &estimate);
-		if (!search_next(search, estimate, &doc) || ++given > view->meta.arrays[ARRAY_DOCS].nitems)
+		if (!search_next(search, estimate, &doc) ||
+			++given > parray_nitems(view->index, ARRAY_DOCS))
 			abort();
 		if (doc.has_versions || random_below(8) == 0)
 			read_versions(view, doc.candidate.doc);
@@ -189,7 +190,7 @@ check_all(void *arg)
 	check_queue(&check);
 	check_free(&check);
 	check_nulls(&check);
-	check.view->finder->check(&check.view->index, &check.view->meta, &check.view->sketch, &findings,
+	check.view->finder->check(check.view->index, &check.view->sketch, &findings,
 							  random_below(EDGES_ONE_IN) == 0);
 	check_pages(&check);
 	check_postings(&check);
