@@ -70,16 +70,16 @@ static void
 new_meta(Relation index, MetaPageData *meta)
 {
 	ColbertOptions options = options_get(index);
-	IndexShape     shape = {
-			.dim = build_declared_dims(index),
-			.metric = colbert_metric(index),
-			.finder = colbert_finder(index),
-			.codec = options.quantizer,
-			.pq_m = options.pq_m,
-			.m = options.m,
-			.ef_construction = options.ef_construction,
-			.tokens_per_node = options.tokens_per_node,
-			.lists = options.lists,
+	MetaShape      shape = {
+			 .column_dim = build_declared_dims(index),
+			 .metric = colbert_metric(index),
+			 .finder = colbert_finder(index),
+			 .codec = options.quantizer,
+			 .pq_m = options.pq_m,
+			 .m = options.m,
+			 .ef_construction = options.ef_construction,
+			 .tokens_per_node = options.tokens_per_node,
+			 .lists = options.lists,
     };
 
 	create_meta(&shape, meta);
@@ -92,7 +92,7 @@ write_meta_page(const Build *build)
 	Buffer       buffer;
 
 	new_meta(build->index, &meta);
-	meta.scale_log2 = build_scale(build);
+	meta.documents.scale_log2 = build_scale(build);
 	buffer = ReadBuffer(build->index, P_NEW);
 	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
 	create_meta_page(BufferGetPage(buffer), &meta);
@@ -162,8 +162,8 @@ write_postings(Build *build, Tuplesortstate *sort)
 		postings_build_add(builder, node, docs.docs, docs.count);
 	build->postings += docs.count;
 	postings_build_end(builder);
-	build->view->index->meta.postings = build->postings;
-	build->view->index->meta.trained = build->shared->assigned;
+	build->view->index->meta.nodes.postings = build->postings;
+	build->view->index->meta.nodes.trained = build->shared->assigned;
 	meta_write_nodes(build->view->index);
 }
 
@@ -171,7 +171,7 @@ write_postings(Build *build, Tuplesortstate *sort)
 static int
 workers_for(const Build *build)
 {
-	if (build->view->index->meta.tokens_per_node == 1)
+	if (build->view->index->meta.shape.tokens_per_node == 1)
 		return 0;
 	return Min(
 		plan_create_index_workers(RelationGetRelid(build->heap), RelationGetRelid(build->index)),

@@ -49,7 +49,7 @@ choose_mode(const Build *build)
 
 	if (build->counts.ntokens < train_min_tokens(meta))
 		return BUILD_PENDING;
-	return meta->tokens_per_node == 1 ? BUILD_EVERY_TOKEN : BUILD_TRAINED;
+	return meta->shape.tokens_per_node == 1 ? BUILD_EVERY_TOKEN : BUILD_TRAINED;
 }
 
 static void

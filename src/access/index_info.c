@@ -69,7 +69,7 @@ array_bytes(const MetaPageData *meta, ArrayKind first, ArrayKind last)
 	int64 bytes = 0;
 
 	for (int kind = first; kind <= (int) last; kind++)
-		bytes += (int64) meta->arrays[kind].npages * BLCKSZ;
+		bytes += (int64) meta->pages[kind].npages * BLCKSZ;
 	return bytes;
 }
 
@@ -141,20 +141,21 @@ colbert_index_info(PG_FUNCTION_ARGS)
 
 	values[n++] = CStringGetTextDatum(get_am_name(index->rd_rel->relam));
 	values[n++] = CStringGetTextDatum(view->coder.codec->name);
-	values[n++] = Int32GetDatum(meta->column_dim);
-	values[n++] = Int64GetDatum(meta->live_docs);
-	values[n++] = Int64GetDatum((int64) meta->live_tokens);
-	values[n++] = Int64GetDatum(meta->live_nulls);
+	values[n++] = Int32GetDatum(meta->shape.column_dim);
+	values[n++] = Int64GetDatum(meta->documents.live_docs);
+	values[n++] = Int64GetDatum((int64) meta->documents.live_tokens);
+	values[n++] = Int64GetDatum(meta->documents.live_nulls);
 	values[n++] = Int64GetDatum(meta_nitems(meta, ARRAY_NODES));
-	values[n++] = Int32GetDatum(meta->tokens_per_node);
+	values[n++] = Int32GetDatum(meta->shape.tokens_per_node);
 	values[n++] = Int64GetDatum(queue_count(meta));
-	values[n++] = Int64GetDatum((int64) meta->pending_tokens);
-	values[n++] = Int64GetDatum(meta->dead_docs);
-	values[n++] = Int64GetDatum(meta->free_docs);
-	values[n++] = Int64GetDatum((int64) meta->postings);
-	values[n++] = Float8GetDatum(meta_nitems(meta, ARRAY_NODES) > 0
-									 ? (double) meta->postings / meta_nitems(meta, ARRAY_NODES)
-									 : 0);
+	values[n++] = Int64GetDatum((int64) meta->documents.pending_tokens);
+	values[n++] = Int64GetDatum(meta->documents.dead_docs);
+	values[n++] = Int64GetDatum(meta->documents.free_docs);
+	values[n++] = Int64GetDatum((int64) meta->nodes.postings);
+	values[n++] =
+		Float8GetDatum(meta_nitems(meta, ARRAY_NODES) > 0
+						   ? (double) meta->nodes.postings / meta_nitems(meta, ARRAY_NODES)
+						   : 0);
 	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_DOCS, ARRAY_DOCS) +
 								array_bytes(meta, ARRAY_VERSIONS, ARRAY_HASHES));
 	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_SKETCHES, ARRAY_SKETCHES));

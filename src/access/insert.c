@@ -50,7 +50,7 @@ typedef struct InsertDuty
 static InsertDuty
 insert_duty(const MetaPageData *meta)
 {
-	double     pending = (double) meta->pending_tokens;
+	double     pending = (double) meta->documents.pending_tokens;
 	double     limit = colbert_pending_limit;
 	InsertDuty duty = {0};
 
@@ -59,7 +59,8 @@ insert_duty(const MetaPageData *meta)
 	else if (pending > limit * WAIT_SHARE)
 		duty.wait = MAX_MILLISECONDS * (pending - limit * WAIT_SHARE) / (limit * (1 - WAIT_SHARE));
 	if (!has_nodes(meta))
-		duty.train = pending > limit * WAIT_SHARE && meta->live_tokens >= train_min_tokens(meta);
+		duty.train =
+			pending > limit * WAIT_SHARE && meta->documents.live_tokens >= train_min_tokens(meta);
 	else if (pending > limit * MERGE_SHARE)
 		duty.merge = STEP_MILLISECONDS;
 	return duty;
@@ -106,10 +107,10 @@ do_duty(IndexView *view, InsertDuty duty)
 		return;
 	left = Min(duty.merge, MAX_MILLISECONDS - milliseconds_since(start));
 	if (left > 0 && !merge_worker_serves(index) &&
-		!merge_worker_start(index, view->index->meta.pending_tokens))
+		!merge_worker_start(index, view->index->meta.documents.pending_tokens))
 		merge_step(view, left);
 	else if (duty.train)
-		(void) merge_worker_start(index, view->index->meta.pending_tokens);
+		(void) merge_worker_start(index, view->index->meta.documents.pending_tokens);
 	merge_unlock(index);
 }
 

@@ -156,9 +156,9 @@ has_work(Relation rel, const WorkerTask *task)
 
 	meta_read(&index);
 	if (!has_nodes(&index.meta))
-		return index.meta.pending_tokens > task->limit * TRAIN_SHARE &&
-			   index.meta.live_tokens >= train_min_tokens(&index.meta);
-	return index.meta.pending_tokens > task->limit * LOW_SHARE;
+		return index.meta.documents.pending_tokens > task->limit * TRAIN_SHARE &&
+			   index.meta.documents.live_tokens >= train_min_tokens(&index.meta);
+	return index.meta.documents.pending_tokens > task->limit * LOW_SHARE;
 }
 
 /* Inserts that merge hold the lock for some milliseconds. */

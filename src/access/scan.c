@@ -378,7 +378,7 @@ next_null(ColbertScan *state, ItemPointer tid)
 	NullEntry *entry;
 	uint32     ordinal;
 
-	if (!state->want_nulls || state->view->index->meta.live_nulls == 0)
+	if (!state->want_nulls || state->view->index->meta.documents.live_nulls == 0)
 		return false;
 	while ((entry = (NullEntry *) cursor_next(state, ARRAY_NULLS, &ordinal)) != NULL)
 		if (entry->state == DOC_LIVE)

@@ -63,9 +63,9 @@ kill_nulls(IndexView *view, uint32 first, const DeadNulls *dead)
 			(NullEntry *) parray_change(&change, buffer, ARRAY_NULLS, first + dead->slots[i]);
 
 		entry->state = DOC_FREE;
-		entry->next_free = meta->null_free_head;
-		meta->null_free_head = first + dead->slots[i];
-		meta->live_nulls--;
+		entry->next_free = meta->documents.null_free_head;
+		meta->documents.null_free_head = first + dead->slots[i];
+		meta->documents.live_nulls--;
 	}
 	change_commit(&change);
 	UnlockReleaseBuffer(buffer);
@@ -246,7 +246,7 @@ sweep(IndexView *view, const Leftovers *leftovers)
 
 	for (uint32 i = 0; i < dead->count; i++)
 		bits[dead->items[i] >> 3] |= 1 << (dead->items[i] & 7);
-	view->index->meta.postings =
+	view->index->meta.nodes.postings =
 		postings_sweep(view->index, bits, ndocs, (uint64) colbert_pending_limit);
 	meta_write_nodes(view->index);
 	drop_hashes(view, leftovers);
@@ -316,7 +316,7 @@ clean(Relation index)
 	docstore_walk(view, collect_leftovers, &leftovers);
 	if (leftovers.dead.count > 0 &&
 		leftovers.dead.count >=
-			SWEEP_SHARE * ((double) view->index->meta.live_docs + leftovers.dead.count))
+			SWEEP_SHARE * ((double) view->index->meta.documents.live_docs + leftovers.dead.count))
 		sweep(view, &leftovers);
 	free_reserved(view, &leftovers.reserved);
 	postings_reclaim(view->index);
@@ -333,11 +333,12 @@ warn_of_outgrown_lists(Relation index, const MetaPageData *meta)
 {
 	if (!drift_lists_outgrown(meta))
 		return;
-	ereport(WARNING, (errmsg("index \"%s\" has outgrown its lists", RelationGetRelationName(index)),
-					  errdetail("It holds %.0f tokens per list; %u serve best.",
-								(double) meta->live_tokens / meta_nitems(meta, ARRAY_NODES),
-								meta->tokens_per_node),
-					  errhint("REINDEX INDEX CONCURRENTLY trains new lists.")));
+	ereport(WARNING,
+			(errmsg("index \"%s\" has outgrown its lists", RelationGetRelationName(index)),
+			 errdetail("It holds %.0f tokens per list; %u serve best.",
+					   (double) meta->documents.live_tokens / meta_nitems(meta, ARRAY_NODES),
+					   meta->shape.tokens_per_node),
+			 errhint("REINDEX INDEX CONCURRENTLY trains new lists.")));
 }
 
 IndexBulkDeleteResult *
@@ -365,7 +366,8 @@ colbert_vacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 	IndexFreeSpaceMapVacuum(info->index);
 	stats->num_pages = RelationGetNumberOfBlocks(info->index);
 	stats->pages_free = 0;
-	stats->num_index_tuples = (double) index.meta.live_docs + index.meta.live_nulls + nversions;
+	stats->num_index_tuples =
+		(double) index.meta.documents.live_docs + index.meta.documents.live_nulls + nversions;
 	stats->estimated_count = false;
 	return stats;
 }

@@ -98,10 +98,10 @@ check_entry(DirectoryCheck *directory, uint32 doc, const DocEntry *entry)
 		directory->live_tokens += entry->ntokens;
 		if (!ItemPointerIsValid(&entry->tid))
 			findings_add(check->findings, FINDING_ERROR, doc, "document names no row of the table");
-		if (entry->epoch > check->view->index->meta.epoch)
+		if (entry->epoch > check->view->index->meta.nodes.epoch)
 			findings_add(check->findings, FINDING_ERROR, doc,
 						 "document has sketches of epoch %u, the last one is %u", entry->epoch,
-						 check->view->index->meta.epoch);
+						 check->view->index->meta.nodes.epoch);
 	}
 	check_places(directory, doc, entry);
 }
@@ -159,8 +159,11 @@ check_directory(Check *check)
 		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
 					 UINT64_FORMAT " slots were handed out and never written",
 					 directory.documents[DOC_NONE]);
-	check_counter(check, "live documents", meta->live_docs, directory.documents[DOC_LIVE]);
-	check_counter(check, "tokens of live documents", meta->live_tokens, directory.live_tokens);
-	check_counter(check, "dead documents", meta->dead_docs, directory.documents[DOC_DEAD]);
-	check_counter(check, "free slots", meta->free_docs, directory.documents[DOC_FREE]);
+	check_counter(check, "live documents", meta->documents.live_docs,
+				  directory.documents[DOC_LIVE]);
+	check_counter(check, "tokens of live documents", meta->documents.live_tokens,
+				  directory.live_tokens);
+	check_counter(check, "dead documents", meta->documents.dead_docs,
+				  directory.documents[DOC_DEAD]);
+	check_counter(check, "free slots", meta->documents.free_docs, directory.documents[DOC_FREE]);
 }

@@ -102,7 +102,7 @@ sketches_agree(EncodingCheck *state, const DocEntry *entry, uint32 first, uint32
 {
 	IndexView *view = state->check->view;
 
-	if (entry->epoch != view->index->meta.epoch)
+	if (entry->epoch != view->index->meta.nodes.epoch)
 		return true;
 	parray_copy_out(view->index, ARRAY_SKETCHES, entry->first_block + first / SKETCH_BLOCK_TOKENS,
 					1, state->stored_block);

@@ -9,6 +9,7 @@
 #include "compat/pg_compat.h"
 
 #include "check/check.h"
+#include "index/shape.h"
 
 static void
 check_array(Check *check, ArrayKind kind)
@@ -16,14 +17,15 @@ check_array(Check *check, ArrayKind kind)
 	const ColbertIndex *index = check->view->index;
 	size_t              item_size = parray_item_size(index, kind);
 	uint64              room;
-	size_t              size;
+	size_t              expected = shape_item_size(&index->meta.shape, kind);
 
-	if (view_item_size(&index->meta, kind, &size) && item_size != size)
+	if (item_size != expected)
 		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
-					 "array %d has items of %zu bytes, expected %zu", (int) kind, item_size, size);
+					 "array %d has items of %zu bytes, expected %zu", (int) kind, item_size,
+					 expected);
 	if (item_size == 0)
 		return; /* an array that this index does without */
-	room = (uint64) index->meta.arrays[kind].npages * parray_per_page(index, kind);
+	room = (uint64) index->meta.pages[kind].npages * parray_per_page(index, kind);
 	if (parray_nitems(index, kind) > room)
 		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
 					 "array %d has room for " UINT64_FORMAT " items, and %u were handed out",

@@ -13,7 +13,7 @@
 static void
 check_list(Check *check, uint32 class, uint8 *listed)
 {
-	uint32 doc = check->view->index->meta.free_head[class];
+	uint32 doc = check->view->index->meta.documents.free_head[class];
 
 	while (doc != INVALID_ORDINAL)
 	{

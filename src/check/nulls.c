@@ -12,7 +12,7 @@
 static void
 check_free_list(Check *check, uint8 *listed)
 {
-	uint32 item = check->view->index->meta.null_free_head;
+	uint32 item = check->view->index->meta.documents.null_free_head;
 
 	while (item != INVALID_ORDINAL)
 	{
@@ -54,8 +54,8 @@ check_nulls(Check *check)
 			findings_add(check->findings, FINDING_WARNING, item,
 						 "free entry is not on the free list");
 	}
-	if (live != check->view->index->meta.live_nulls)
+	if (live != check->view->index->meta.documents.live_nulls)
 		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
 					 "the meta page counts %u NULL rows, there are %u",
-					 check->view->index->meta.live_nulls, live);
+					 check->view->index->meta.documents.live_nulls, live);
 }

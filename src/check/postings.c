@@ -153,8 +153,8 @@ check_postings(Check *check)
 		findings_add(check->findings, FINDING_WARNING, NO_ITEM,
 					 UINT64_FORMAT " segments belong to no list",
 					 check->segments - postings.segments);
-	if (postings.postings != meta->postings)
+	if (postings.postings != meta->nodes.postings)
 		findings_add(check->findings, FINDING_WARNING, NO_ITEM,
 					 "the meta page counts " UINT64_FORMAT " postings, there are " UINT64_FORMAT,
-					 meta->postings, postings.postings);
+					 meta->nodes.postings, postings.postings);
 }

@@ -42,9 +42,9 @@ check_queue(Check *check)
 	const MetaPageData *meta = &check->view->index->meta;
 	uint64              tokens = 0;
 
-	check_use(check, ARRAY_QUEUE, meta->queue_head,
-			  check->nqueue > 0 ? meta->queue_tail - meta->queue_head : 0);
-	check_use(check, ARRAY_QUEUE, 0, check->nqueue > 0 ? meta->queue_wrapped : 0);
+	check_use(check, ARRAY_QUEUE, meta->documents.queue_head,
+			  check->nqueue > 0 ? meta->documents.queue_tail - meta->documents.queue_head : 0);
+	check_use(check, ARRAY_QUEUE, 0, check->nqueue > 0 ? meta->documents.queue_wrapped : 0);
 	for (uint32 i = 0; i < check->nqueue; i++)
 	{
 		uint32 doc = check->queue[i];
@@ -66,9 +66,9 @@ check_queue(Check *check)
 			findings_add(check->findings, FINDING_WARNING, doc,
 						 "dead document is pending, and not queued");
 	}
-	if (tokens != meta->pending_tokens)
+	if (tokens != meta->documents.pending_tokens)
 		findings_add(check->findings, FINDING_WARNING, NO_ITEM,
 					 "the meta page counts " UINT64_FORMAT
 					 " pending tokens, there are " UINT64_FORMAT,
-					 meta->pending_tokens, tokens);
+					 meta->documents.pending_tokens, tokens);
 }

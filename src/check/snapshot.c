@@ -48,7 +48,7 @@ copy_runs_of(Check *check, uint32 class)
 {
 	IndexView *view = check->view;
 	uint32     most = parray_nitems(view->index, ARRAY_PENDING_ROWS);
-	uint32     first = view->index->meta.free_runs[class];
+	uint32     first = view->index->meta.documents.free_runs[class];
 	uint32     next;
 
 	while (first != INVALID_ORDINAL)
@@ -88,7 +88,7 @@ check_snapshot(Check *check)
 	warm(check, ARRAY_DOCS, 0, meta_nitems(meta, ARRAY_DOCS));
 	warm(check, ARRAY_VERSIONS, 0, meta_nitems(meta, ARRAY_VERSIONS));
 	warm(check, ARRAY_NULLS, 0, meta_nitems(meta, ARRAY_NULLS));
-	warm(check, ARRAY_QUEUE, 0, Min(meta->queue_tail, meta_nitems(meta, ARRAY_QUEUE)));
+	warm(check, ARRAY_QUEUE, 0, Min(meta->documents.queue_tail, meta_nitems(meta, ARRAY_QUEUE)));
 	warm(check, ARRAY_PENDING_ROWS, 0, meta_nitems(meta, ARRAY_PENDING_ROWS));
 
 	buffer = meta_lock(check->view->index, BUFFER_LOCK_SHARE);
@@ -103,8 +103,9 @@ check_snapshot(Check *check)
 		check->nqueue = queue_count(meta);
 	else
 		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
-					 "the queue has items %u to %u, and 0 to %u, of %u", meta->queue_head,
-					 meta->queue_tail, meta->queue_wrapped, meta_nitems(meta, ARRAY_QUEUE));
+					 "the queue has items %u to %u, and 0 to %u, of %u", meta->documents.queue_head,
+					 meta->documents.queue_tail, meta->documents.queue_wrapped,
+					 meta_nitems(meta, ARRAY_QUEUE));
 	check->queue =
 		palloc_extended(Max(mul_size(check->nqueue, sizeof(uint32)), 1), MCXT_ALLOC_HUGE);
 	queue_copy(check->view->index, check->nqueue, check->queue);

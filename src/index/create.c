@@ -9,6 +9,7 @@
 
 #include "index/create.h"
 #include "index/scale.h"
+#include "index/shape.h"
 
 /* Measured on a million tokens: about one node for 64 tokens (doc/tuning.md). */
 #define AUTO_TOKENS_PER_NODE 64
@@ -16,91 +17,66 @@
 /* One fixed seed: the same documents give the same index. */
 #define INDEX_SEED UINT64CONST(0x636f6c6265727431)
 
-/* Does every fixed-size item of tokens of this shape fit on a page, but for a pq_m that is refused anyway? */
-static bool
-fits(const Finder *finder, const Codec *codec, CodecShape shape)
-{
-	shape.pq_m = Min(shape.pq_m, rotation_padded(shape.dim));
-	return codec->row_size(shape) <= PAGE_PAYLOAD && codec_sq8.row_size(shape) <= PAGE_PAYLOAD &&
-		   kernel_sketch_block_size(rotation_padded(shape.dim), shape.has_add) <= PAGE_PAYLOAD &&
-		   finder->fits(shape.dim);
-}
-
-uint32
-create_kept_dim(const Finder *finder, const Codec *codec, CodecShape shape)
-{
-	if (fits(finder, codec, shape))
-		return shape.dim;
-	shape.dim = Min(shape.dim / PROJECTION_DIM_STEP * PROJECTION_DIM_STEP, PROJECTION_MAX_DIM);
-	while (shape.dim > PROJECTION_DIM_STEP && !fits(finder, codec, shape))
-		shape.dim -= PROJECTION_DIM_STEP;
-	return shape.dim;
-}
-
 static void
-check_pq_m(CodecShape shape, uint32 column_dim)
+check_pq_m(const MetaShape *shape)
 {
-	uint32 most = rotation_padded(shape.dim);
+	uint32 most = rotation_padded(shape->dim);
 
-	if (shape.pq_m > most)
+	if (shape->pq_m > most)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("pq_m must not be above %u for %u dimensions", most, shape.dim),
-			 shape.dim < column_dim
-				 ? errdetail("The index keeps the %u dimensions projected to %u.", column_dim,
-							 shape.dim)
+			 errmsg("pq_m must not be above %u for %u dimensions", most, (unsigned) shape->dim),
+			 shape->dim < shape->column_dim
+				 ? errdetail("The index keeps the %u dimensions projected to %u.",
+							 (unsigned) shape->column_dim, (unsigned) shape->dim)
 				 : 0,
 			 errhint(
 				 "It is how many parts a token is cut into, and the bytes of its code; a quarter of the dimensions is usual.")));
 }
 
-void
-create_meta(const IndexShape *shape, MetaPageData *meta)
+/* Lower m if a node with its neighbours would not fit on a page. */
+static void
+limit_m(MetaShape *shape)
 {
 	const Finder *finder = finder_by_kind(shape->finder);
-	const Codec  *codec = codec_by_id(shape->codec);
-	bool          has_add = shape->metric == METRIC_L2;
-	CodecShape    row_shape = {shape->dim, has_add, shape->codec == CODEC_PQ ? shape->pq_m : 0};
-	ArrayMeta    *arrays = meta->arrays;
+	uint32        most = finder->max_m != NULL ? finder->max_m(shape->dim) : shape->m;
 
-	row_shape.dim = create_kept_dim(finder, codec, row_shape);
-	check_pq_m(row_shape, shape->dim);
+	if (shape->m <= most)
+		return;
+	ereport(NOTICE, (errmsg("m is lowered from %u to %u", (unsigned) shape->m, most),
+					 errdetail("The neighbours of a node and their sketches must fit on a page.")));
+	shape->m = most;
+}
+
+void
+create_meta(const MetaShape *asked, MetaPageData *meta)
+{
+	MetaShape     *shape = &meta->shape;
+	MetaDocuments *documents = &meta->documents;
+
 	memset(meta, 0, sizeof(MetaPageData));
 	meta->magic = COLBERT_MAGIC;
 	meta->version = COLBERT_VERSION;
-	meta->dim = row_shape.dim;
-	meta->column_dim = shape->dim;
-	meta->metric = shape->metric;
-	meta->codec = shape->codec;
-	meta->pq_m = row_shape.pq_m;
-	meta->finder = shape->finder;
-	meta->scale_log2 = scale_unset(shape->metric);
-	meta->m = shape->m;
-	meta->ef_construction = shape->ef_construction;
-	meta->tokens_per_node =
-		shape->tokens_per_node > 0 ? shape->tokens_per_node : AUTO_TOKENS_PER_NODE;
-	meta->lists = shape->lists;
-	meta->seed = INDEX_SEED;
-	meta->entry_node = INVALID_ORDINAL;
-	meta->null_free_head = INVALID_ORDINAL;
-	for (int i = 0; i < FREE_CLASSES; i++)
-		meta->free_head[i] = INVALID_ORDINAL;
-	for (int i = 0; i < RUN_CLASSES; i++)
-		meta->free_runs[i] = INVALID_ORDINAL;
+	*shape = *asked;
+	if (shape->codec != CODEC_PQ)
+		shape->pq_m = 0;
+	if (shape->tokens_per_node == 0)
+		shape->tokens_per_node = AUTO_TOKENS_PER_NODE;
+	shape->seed = INDEX_SEED;
+	shape->dim = shape_kept_dim(shape);
+	check_pq_m(shape);
+	limit_m(shape);
+	for (int kind = 0; kind < ARRAY_COUNT; kind++)
+		shape->item_sizes[kind] = shape_item_size(shape, kind);
 
-	arrays[ARRAY_DOCS].item_size = sizeof(DocEntry);
-	arrays[ARRAY_SKETCHES].item_size =
-		kernel_sketch_block_size(rotation_padded(row_shape.dim), has_add);
-	arrays[ARRAY_ROWS].item_size = codec->row_size(row_shape);
-	if (codec->coarse)
-		arrays[ARRAY_PENDING_ROWS].item_size = codec_sq8.row_size(row_shape);
-	arrays[ARRAY_QUEUE].item_size = sizeof(uint32);
-	arrays[ARRAY_NULLS].item_size = sizeof(NullEntry);
-	arrays[ARRAY_VERSIONS].item_size = sizeof(VersionPage);
-	arrays[ARRAY_HASHES].item_size = sizeof(HashBucket);
-	arrays[ARRAY_PARAMS].item_size = sizeof(float);
-	finder->lay_out(meta);
+	meta->nodes.entry_node = INVALID_ORDINAL;
+	documents->scale_log2 = scale_unset(shape->metric);
+	documents->null_free_head = INVALID_ORDINAL;
+	for (int i = 0; i < FREE_CLASSES; i++)
+		documents->free_head[i] = INVALID_ORDINAL;
+	for (int i = 0; i < RUN_CLASSES; i++)
+		documents->free_runs[i] = INVALID_ORDINAL;
 }
 
 void

@@ -141,7 +141,7 @@ write_slot(IndexView *view, Buffer meta_buffer, uint32 doc, const DocEntry *entr
 		other = parray_lock(index, ARRAY_DOCS, before);
 
 	change_begin(&change, index);
-	memcpy(meta_data(change_page(&change, meta_buffer, false)), meta, sizeof(MetaPageData));
+	meta_data(change_page(&change, meta_buffer, false))->documents = meta->documents;
 	memcpy(parray_change(&change, buffer, ARRAY_DOCS, doc), entry, sizeof(DocEntry));
 	if (enqueue)
 		memcpy(parray_change(&change, other, ARRAY_QUEUE, links->queue_item), &doc, sizeof(uint32));
@@ -175,10 +175,11 @@ settle_scale(IndexView *view, const MultiVector *mv)
 {
 	LengthSum lengths = {0};
 
-	if (view->index->meta.scale_log2 != SCALE_UNSET)
+	if (view->index->meta.documents.scale_log2 != SCALE_UNSET)
 		return;
 	scale_add_lengths(&lengths, mv);
-	view->index->meta.scale_log2 = scale_choose(view->metric, &lengths, SCALE_OF_ONE_DOCUMENT);
+	view->index->meta.documents.scale_log2 =
+		scale_choose(view->metric, &lengths, SCALE_OF_ONE_DOCUMENT);
 }
 
 /* Lock the meta page exclusively and copy it, as of an epoch whose parameters the view has. */
@@ -188,13 +189,13 @@ lock_current_meta(IndexView *view)
 	for (;;)
 	{
 		Buffer meta_buffer = meta_lock(view->index, BUFFER_LOCK_EXCLUSIVE);
-		uint32 epoch = view->index->meta.epoch;
+		uint32 epoch = view->index->meta.nodes.epoch;
 
 		meta_copy(view->index, meta_buffer);
-		if (view->index->meta.epoch == epoch)
+		if (view->index->meta.nodes.epoch == epoch)
 			return meta_buffer;
 		UnlockReleaseBuffer(meta_buffer);
-		view->index->meta.epoch = epoch;
+		view->index->meta.nodes.epoch = epoch;
 		view_refresh(view);
 	}
 }
@@ -271,7 +272,7 @@ reserve(IndexView *view, const MultiVector *mv, DocPlace place, DocEntry *entry)
 	entry->state = DOC_RESERVED;
 	entry->flags = place == DOC_IN_QUEUE ? DOC_PENDING : 0;
 	entry->ntokens = ntokens;
-	entry->epoch = view->index->meta.epoch;
+	entry->epoch = view->index->meta.nodes.epoch;
 	write_slot(view, meta_buffer, doc, entry,
 			   &(SlotLinks) {reused ? &free : NULL, INVALID_ORDINAL});
 	UnlockReleaseBuffer(meta_buffer);
@@ -296,10 +297,10 @@ publish(IndexView *view, uint32 doc, DocEntry *entry)
 	if (pending)
 	{
 		links.queue_item = queue_append(view->index);
-		meta->pending_tokens += entry->ntokens;
+		meta->documents.pending_tokens += entry->ntokens;
 	}
-	meta->live_docs++;
-	meta->live_tokens += entry->ntokens;
+	meta->documents.live_docs++;
+	meta->documents.live_tokens += entry->ntokens;
 	entry->state = DOC_LIVE;
 
 	write_slot(view, meta_buffer, doc, entry, &links);
@@ -336,7 +337,7 @@ lock_with_null_entry(IndexView *view)
 		Buffer meta_buffer = meta_lock(view->index, BUFFER_LOCK_EXCLUSIVE);
 
 		meta_copy(view->index, meta_buffer);
-		if (view->index->meta.null_free_head != INVALID_ORDINAL ||
+		if (view->index->meta.documents.null_free_head != INVALID_ORDINAL ||
 			parray_have_room(view->index, &demand, 1))
 			return meta_buffer;
 		UnlockReleaseBuffer(meta_buffer);
@@ -354,17 +355,17 @@ docstore_append_null(IndexView *view, ItemPointer tid)
 	Buffer        buffer;
 	Change        change;
 
-	if (meta->null_free_head != INVALID_ORDINAL)
+	if (meta->documents.null_free_head != INVALID_ORDINAL)
 	{
-		item = meta->null_free_head;
+		item = meta->documents.null_free_head;
 		parray_copy_out(view->index, ARRAY_NULLS, item, 1, &entry);
-		meta->null_free_head = entry.next_free;
+		meta->documents.null_free_head = entry.next_free;
 	}
 	else
 	{
 		item = parray_take(view->index, ARRAY_NULLS, 1);
 	}
-	meta->live_nulls++;
+	meta->documents.live_nulls++;
 
 	memset(&entry, 0, sizeof(entry));
 	entry.tid = *tid;
@@ -372,7 +373,7 @@ docstore_append_null(IndexView *view, ItemPointer tid)
 	entry.next_free = INVALID_ORDINAL;
 	buffer = parray_lock(view->index, ARRAY_NULLS, item);
 	change_begin(&change, view->index);
-	memcpy(meta_data(change_page(&change, meta_buffer, false)), meta, sizeof(MetaPageData));
+	meta_data(change_page(&change, meta_buffer, false))->documents = meta->documents;
 	memcpy(parray_change(&change, buffer, ARRAY_NULLS, item), &entry, sizeof(entry));
 	change_commit(&change);
 	UnlockReleaseBuffer(buffer);
@@ -449,7 +450,7 @@ docstore_resketch(IndexView *view, uint32 doc, const DocEntry *entry, uint32 fir
 	buffer = parray_lock(view->index, ARRAY_DOCS, doc);
 	change_begin(&change, view->index);
 	stored = (DocEntry *) parray_change(&change, buffer, ARRAY_DOCS, doc);
-	stored->epoch = view->index->meta.epoch;
+	stored->epoch = view->index->meta.nodes.epoch;
 	change_commit(&change);
 	UnlockReleaseBuffer(buffer);
 }

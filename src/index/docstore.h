@@ -99,7 +99,7 @@ static inline bool
 docstore_has_rows(const IndexView *view, const DocEntry *entry)
 {
 	return coder_has_rows(&view->coder) &&
-		   (view->codebooks == NULL || entry->epoch == view->index->meta.epoch);
+		   (view->codebooks == NULL || entry->epoch == view->index->meta.nodes.epoch);
 }
 
 /*

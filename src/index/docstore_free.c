@@ -47,7 +47,7 @@ find_in_class(IndexView *view, uint32 class, uint32 ntokens, FreeSlot *free, Doc
 {
 	free->class = class;
 	free->before = INVALID_ORDINAL;
-	free->doc = view->index->meta.free_head[class];
+	free->doc = view->index->meta.documents.free_head[class];
 	for (int looks = 0; looks < FREE_LOOKS && free_entry(view, free->doc, entry); looks++)
 	{
 		free->next = entry->ntokens;
@@ -64,15 +64,15 @@ docstore_find_free(IndexView *view, uint32 ntokens, FreeSlot *free, DocEntry *en
 {
 	uint32 class = docstore_free_class(ntokens);
 
-	if (view->index->meta.free_docs == 0)
+	if (view->index->meta.documents.free_docs == 0)
 		return false;
 	for (uint32 c = class; c <= class + LARGER_CLASSES && c < FREE_CLASSES; c++)
 	{
 		if (!find_in_class(view, c, ntokens, free, entry))
 			continue;
 		if (free->before == INVALID_ORDINAL)
-			view->index->meta.free_head[c] = free->next;
-		view->index->meta.free_docs--;
+			view->index->meta.documents.free_head[c] = free->next;
+		view->index->meta.documents.free_docs--;
 		return true;
 	}
 	return false;
@@ -101,13 +101,13 @@ docstore_push_free(IndexView *view, const uint32 *docs, uint32 ndocs)
 			DocEntry *entry = (DocEntry *) parray_change(&change, buffer, ARRAY_DOCS, docs[i]);
 			uint32 class = docstore_free_class(entry->capacity);
 
-			if (entry->state == DOC_DEAD && stored->dead_docs > 0)
-				stored->dead_docs--;
+			if (entry->state == DOC_DEAD && stored->documents.dead_docs > 0)
+				stored->documents.dead_docs--;
 			entry->state = DOC_FREE;
 			entry->flags = 0;
-			entry->ntokens = stored->free_head[class];
-			stored->free_head[class] = docs[i];
-			stored->free_docs++;
+			entry->ntokens = stored->documents.free_head[class];
+			stored->documents.free_head[class] = docs[i];
+			stored->documents.free_docs++;
 		}
 		change_commit(&change);
 		UnlockReleaseBuffer(buffer);

@@ -66,21 +66,22 @@ void
 drift_measure(IndexView *view, Drift *drift)
 {
 	uint32 nnodes = parray_nitems(view->index, ARRAY_NODES);
-	double scale = scale_factor(view->index->meta.scale_log2);
+	double scale = scale_factor(view->index->meta.documents.scale_log2);
 
-	drift->trained_distance = root_mean_square(&view->index->meta.trained) / scale;
-	drift->merged_distance = root_mean_square(&view->index->meta.merged) / scale;
+	drift->trained_distance = root_mean_square(&view->index->meta.nodes.trained) / scale;
+	drift->merged_distance = root_mean_square(&view->index->meta.nodes.merged) / scale;
 	drift->imbalance = measure_imbalance(view);
-	drift->tokens_per_list = nnodes > 0 ? (double) view->index->meta.live_tokens / nnodes : 0;
+	drift->tokens_per_list =
+		nnodes > 0 ? (double) view->index->meta.documents.live_tokens / nnodes : 0;
 }
 
 /* Tokens that were added since training, as a share of all. */
 static double
 merged_share(const MetaPageData *meta)
 {
-	uint64 all = meta->trained.tokens + meta->merged.tokens;
+	uint64 all = meta->nodes.trained.tokens + meta->nodes.merged.tokens;
 
-	return all > 0 ? (double) meta->merged.tokens / all : 0;
+	return all > 0 ? (double) meta->nodes.merged.tokens / all : 0;
 }
 
 bool
@@ -88,29 +89,30 @@ drift_lists_outgrown(const MetaPageData *meta)
 {
 	uint32 nlists = meta_nitems(meta, ARRAY_NODES);
 
-	return meta->finder == FINDER_IVF && meta->lists == 0 && nlists > 0 &&
-		   (double) meta->live_tokens / nlists > CROWDED_TIMES * meta->tokens_per_node;
+	return meta->shape.finder == FINDER_IVF && meta->shape.lists == 0 && nlists > 0 &&
+		   (double) meta->documents.live_tokens / nlists >
+			   CROWDED_TIMES * meta->shape.tokens_per_node;
 }
 
 char *
 drift_advice(const IndexView *view, const Drift *drift)
 {
 	const MetaPageData *meta = &view->index->meta;
-	double              token_norm = meta->token_norm / scale_factor(meta->scale_log2);
-	StringInfoData      advice;
+	double         token_norm = meta->nodes.token_norm / scale_factor(meta->documents.scale_log2);
+	StringInfoData advice;
 
 	initStringInfo(&advice);
 	if (!has_nodes(meta))
 	{
-		if (meta->live_tokens < train_min_tokens(meta))
+		if (meta->documents.live_tokens < train_min_tokens(meta))
 			return NULL;
 		return "There are enough tokens to train nodes: VACUUM the table, or call colbert_merge().";
 	}
-	if (scale_is_off(view->metric, meta->token_norm))
+	if (scale_is_off(view->metric, meta->nodes.token_norm))
 		appendStringInfo(
 			&advice,
 			"REINDEX: the tokens have a length of %.3g, the first document's had one of about %.3g, which the index is scaled for.",
-			token_norm, 1 / scale_factor(meta->scale_log2));
+			token_norm, 1 / scale_factor(meta->documents.scale_log2));
 	else if (merged_share(meta) > FAR_SHARE &&
 			 drift->merged_distance >
 				 drift->trained_distance * FAR_TIMES + token_norm * FAR_LENGTHS)
@@ -120,16 +122,16 @@ drift_advice(const IndexView *view, const Drift *drift)
 			100 * merged_share(meta), drift->merged_distance, drift->trained_distance);
 	else if (drift_lists_outgrown(meta))
 		appendStringInfo(&advice, "REINDEX: the lists hold %.0f tokens each, where %u serve best.",
-						 drift->tokens_per_list, meta->tokens_per_node);
+						 drift->tokens_per_list, meta->shape.tokens_per_node);
 	else if (drift->imbalance > UNEVEN_TIMES)
 		appendStringInfo(
 			&advice,
 			"REINDEX, or lower probes: the lists are uneven, a search reads %.1f times the postings of even ones.",
 			drift->imbalance);
-	else if (view->metric == METRIC_IP && meta->length_spread >= VARIED_LENGTHS)
+	else if (view->metric == METRIC_IP && meta->nodes.length_spread >= VARIED_LENGTHS)
 		appendStringInfo(
 			&advice,
 			"Normalise the tokens, or use maxsim_cosine: their lengths differ by %d%%, with which searches by maxsim find less.",
-			meta->length_spread);
+			meta->nodes.length_spread);
 	return advice.len > 0 ? advice.data : NULL;
 }

@@ -113,8 +113,8 @@ split(IndexView *view, Buffer meta_buffer)
 	HashBucket *to;
 
 	change_begin(&change, view->index);
-	meta_data(change_page(&change, meta_buffer, false))->arrays[ARRAY_HASHES].nitems =
-		buckets(view);
+	meta_set_nitems(meta_data(change_page(&change, meta_buffer, false)), ARRAY_HASHES,
+					buckets(view));
 	to = (HashBucket *) parray_change(&change, buffer, ARRAY_HASHES, bucket);
 	if (bucket > 0)
 		move_slots((HashBucket *) parray_change(&change, old_buffer, ARRAY_HASHES, old), to,

@@ -104,7 +104,7 @@ train_first_nodes(IndexView *view)
 		if (merge_is_pending(view, view->pending[i], &entry))
 			docstore_resketch(view, view->pending[i], &entry, 0, entry.ntokens);
 	}
-	train_centroids(view, sample, view->index->meta.live_tokens, &result);
+	train_centroids(view, sample, view->index->meta.documents.live_tokens, &result);
 	train_store_nodes(
 		view, &result,
 		palloc_extended(mul_size(result.ncentroids, sizeof(uint32)), MCXT_ALLOC_HUGE));
@@ -141,7 +141,7 @@ rewrite_queue(IndexView *view, const uint32 *docs, uint32 n)
 	MetaPageData *meta = &view->index->meta;
 	uint32        first = Min(n, queue_front(meta));
 
-	parray_copy_in(view->index, ARRAY_QUEUE, meta->queue_head, first, docs);
+	parray_copy_in(view->index, ARRAY_QUEUE, meta->documents.queue_head, first, docs);
 	if (n > first)
 		parray_copy_in(view->index, ARRAY_QUEUE, 0, n - first, docs + first);
 }
@@ -185,10 +185,10 @@ compact_queue(IndexView *view)
 	change_begin(&change, view->index);
 	stored = meta_data(change_page(&change, buffer, false));
 	if (kept == 0 || queue[0] != front)
-		stored->queue_posted = 0;
-	stored->queue_wrapped = kept - Min(kept, queue_front(meta));
-	stored->queue_tail = meta->queue_head + Min(kept, queue_front(meta));
-	stored->pending_tokens -= Min(stored->pending_tokens, dead_tokens);
+		stored->documents.queue_posted = 0;
+	stored->documents.queue_wrapped = kept - Min(kept, queue_front(meta));
+	stored->documents.queue_tail = meta->documents.queue_head + Min(kept, queue_front(meta));
+	stored->documents.pending_tokens -= Min(stored->documents.pending_tokens, dead_tokens);
 	queue_remove(stored, 0);
 	change_commit(&change);
 	UnlockReleaseBuffer(buffer);
@@ -203,7 +203,7 @@ begin_nodes(IndexView *view)
 {
 	if (view->npending == 0)
 		return false;
-	if (view->index->meta.live_tokens >= train_min_tokens(&view->index->meta))
+	if (view->index->meta.documents.live_tokens >= train_min_tokens(&view->index->meta))
 		train_first_nodes(view);
 	if (has_nodes(&view->index->meta))
 		return true;
@@ -294,7 +294,7 @@ static uint32
 first_step_tokens(const IndexView *view, double milliseconds)
 {
 	if (RelationGetRelid(view->index->rel) != step_speed.index)
-		return view->index->meta.tokens_per_node < MIN_TOKENS ? MIN_TOKENS : STEP_TOKENS;
+		return view->index->meta.shape.tokens_per_node < MIN_TOKENS ? MIN_TOKENS : STEP_TOKENS;
 	return (uint32) Max(Min(step_speed.tokens * milliseconds * FIRST_SHARE, MAX_STEP_TOKENS),
 						MIN_TOKENS);
 }

@@ -63,7 +63,7 @@ load_tokens(Merge *merge, uint32 doc, const DocEntry *entry, uint32 first, uint3
 	IndexView *view = merge->view;
 
 	/* Its appender had begun before the mean was trained. */
-	if (entry->epoch != view->index->meta.epoch)
+	if (entry->epoch != view->index->meta.nodes.epoch)
 		docstore_resketch(view, doc, entry, first, n);
 	docstore_vectors(view, entry, first, n, merge->tokens + (size_t) merge->ntokens * view->dim);
 	for (uint32 t = 0; t < n; t++)
@@ -128,7 +128,8 @@ static void
 count_assigned(Merge *merge)
 {
 	IndexView *view = merge->view;
-	Assigned  *assigned = merge->trained ? &view->index->meta.trained : &view->index->meta.merged;
+	Assigned  *assigned =
+        merge->trained ? &view->index->meta.nodes.trained : &view->index->meta.nodes.merged;
 
 	for (uint32 i = 0; i < merge->ntokens; i++)
 		assigned_add(assigned, merge->tokens + (size_t) i * view->dim, view->dim,
@@ -175,13 +176,14 @@ static void
 grow_nodes(Merge *merge)
 {
 	IndexView *view = merge->view;
-	uint64     wanted = view->index->meta.live_tokens / view->index->meta.tokens_per_node;
-	uint64     have = parray_nitems(view->index, ARRAY_NODES);
-	uint64     quota = Min(wanted > have ? wanted - have : 0, merge->ntokens);
-	FarToken  *far;
+	uint64     wanted =
+		view->index->meta.documents.live_tokens / view->index->meta.shape.tokens_per_node;
+	uint64    have = parray_nitems(view->index, ARRAY_NODES);
+	uint64    quota = Min(wanted > have ? wanted - have : 0, merge->ntokens);
+	FarToken *far;
 
 	if (merge->bounded)
-		quota = Min(quota, 1 + merge->ntokens / view->index->meta.tokens_per_node);
+		quota = Min(quota, 1 + merge->ntokens / view->index->meta.shape.tokens_per_node);
 	if (view->finder->add == NULL || quota == 0)
 		return;
 	far = palloc_extended(mul_size(merge->ntokens, sizeof(FarToken)), MCXT_ALLOC_HUGE);
@@ -232,13 +234,14 @@ suspect_batch(Merge *merge)
 {
 	IndexView *view = merge->view;
 	Buffer     buffer = meta_lock(view->index, BUFFER_LOCK_EXCLUSIVE);
-	uint32     suspects = meta_data(BufferGetPage(buffer))->queue_suspects;
+	uint32     suspects = meta_data(BufferGetPage(buffer))->documents.queue_suspects;
 	Change     change;
 
 	if (suspects < touched_docs(merge))
 	{
 		change_begin(&change, view->index);
-		meta_data(change_page(&change, buffer, false))->queue_suspects = touched_docs(merge);
+		meta_data(change_page(&change, buffer, false))->documents.queue_suspects =
+			touched_docs(merge);
 		change_commit(&change);
 	}
 	UnlockReleaseBuffer(buffer);
@@ -314,16 +317,17 @@ advance_queue(Merge *merge, uint64 added)
 	buffer = meta_lock(view->index, BUFFER_LOCK_EXCLUSIVE);
 	change_begin(&change, view->index);
 	meta = meta_data(change_page(&change, buffer, false));
-	meta->postings += added;
-	view->index->meta.postings = meta->postings; /* the next batch's nodes write it back */
-	meta->trained = view->index->meta.trained;
-	meta->merged = view->index->meta.merged;
+	meta->nodes.postings += added;
+	view->index->meta.nodes.postings =
+		meta->nodes.postings; /* the next batch's nodes write it back */
+	meta->nodes.trained = view->index->meta.nodes.trained;
+	meta->nodes.merged = view->index->meta.nodes.merged;
 	queue_remove(meta, merge->ndocs);
-	meta->queue_posted = merge->part;
-	meta->queue_suspects -= Min(meta->queue_suspects, touched_docs(merge));
-	meta->pending_tokens -= Min(meta->pending_tokens, merged_tokens);
+	meta->documents.queue_posted = merge->part;
+	meta->documents.queue_suspects -= Min(meta->documents.queue_suspects, touched_docs(merge));
+	meta->documents.pending_tokens -= Min(meta->documents.pending_tokens, merged_tokens);
 	if (queue_count(meta) == 0)
-		meta->pending_tokens = 0;
+		meta->documents.pending_tokens = 0;
 	change_commit(&change);
 	UnlockReleaseBuffer(buffer);
 	merge->at += merge->ndocs;
@@ -341,7 +345,7 @@ merge_begin(Merge *merge, IndexView *view, uint32 most_docs)
 		palloc_extended(mul_size(Max(merge->nqueue, 1), sizeof(uint32)), MCXT_ALLOC_HUGE);
 	merge->nqueue = queue_copy(view->index, merge->nqueue, merge->queue);
 	merge->at = 0;
-	merge->posted = view->index->meta.queue_posted;
+	merge->posted = view->index->meta.documents.queue_posted;
 	merge->allocated = 0;
 	merge->finder = view->finder->open(view->index, &view->sketch);
 }

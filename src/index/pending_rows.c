@@ -70,7 +70,7 @@ pending_rows_next(IndexView *view, uint32 first, uint32 *next)
 uint32
 pending_rows_wanted(IndexView *view, uint32 ntokens)
 {
-	uint32 first = view->index->meta.free_runs[run_class(ntokens)];
+	uint32 first = view->index->meta.documents.free_runs[run_class(ntokens)];
 	uint32 next;
 
 	return first != INVALID_ORDINAL && pending_rows_next(view, first, &next)
@@ -81,7 +81,7 @@ pending_rows_wanted(IndexView *view, uint32 ntokens)
 uint32
 pending_rows_take(IndexView *view, uint32 ntokens)
 {
-	uint32 *head = &view->index->meta.free_runs[run_class(ntokens)];
+	uint32 *head = &view->index->meta.documents.free_runs[run_class(ntokens)];
 	uint32  first = *head;
 
 	if (first != INVALID_ORDINAL)
@@ -110,7 +110,7 @@ release_locked(IndexView *view, Buffer meta_buffer, uint32 doc, const DocEntry *
 	if (has_run)
 	{
 		uint32 *head = &meta_data(change_page(&change, meta_buffer, false))
-							->free_runs[run_class(entry->ntokens)];
+							->documents.free_runs[run_class(entry->ntokens)];
 		FreeRun run = {*head, seal(first, *head)};
 
 		memcpy(parray_change(&change, row_buffer, ARRAY_PENDING_ROWS, first), &run,

@@ -143,7 +143,7 @@ add_pages(ColbertIndex *index)
 	BlockRun    run;
 
 	for (int kind = 0; kind < ARRAY_COUNT; kind++)
-		others += index->meta.arrays[kind].npages;
+		others += index->meta.pages[kind].npages;
 	wanted = Max(Min((nblocks - Min(others, nblocks)) / GROWTH_SHARE, MAX_ADDED_PAGES), 1);
 	RecordPageWithFreeSpace(index->rel, nblocks + wanted - 1, 0);
 	run = storage_extend(index, wanted);

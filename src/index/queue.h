@@ -24,7 +24,7 @@
 static inline uint32
 queue_count(const MetaPageData *meta)
 {
-	return meta->queue_tail - meta->queue_head + meta->queue_wrapped;
+	return meta->documents.queue_tail - meta->documents.queue_head + meta->documents.queue_wrapped;
 }
 
 /*
@@ -34,16 +34,16 @@ queue_count(const MetaPageData *meta)
 static inline uint32
 queue_front(const MetaPageData *meta)
 {
-	return meta->queue_tail - meta->queue_head;
+	return meta->documents.queue_tail - meta->documents.queue_head;
 }
 
 /* Return true if the two parts lie within the array and apart from each other. */
 static inline bool
 queue_is_valid(const MetaPageData *meta)
 {
-	return meta->queue_head <= meta->queue_tail &&
-		   meta->queue_tail <= meta_nitems(meta, ARRAY_QUEUE) &&
-		   meta->queue_wrapped <= meta->queue_head;
+	return meta->documents.queue_head <= meta->documents.queue_tail &&
+		   meta->documents.queue_tail <= meta_nitems(meta, ARRAY_QUEUE) &&
+		   meta->documents.queue_wrapped <= meta->documents.queue_head;
 }
 
 /* Copy the first n documents of the queue, or all if there are fewer; return their number. */
@@ -53,8 +53,8 @@ extern uint32 queue_copy(ColbertIndex *index, uint32 n, uint32 *docs);
 static inline bool
 queue_wants_room(const MetaPageData *meta)
 {
-	return meta->queue_tail == meta_nitems(meta, ARRAY_QUEUE) &&
-		   meta->queue_wrapped >= meta->queue_head;
+	return meta->documents.queue_tail == meta_nitems(meta, ARRAY_QUEUE) &&
+		   meta->documents.queue_wrapped >= meta->documents.queue_head;
 }
 
 /* The item to append at. The array has room for a new one if that is wanted. */

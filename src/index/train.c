@@ -59,14 +59,14 @@ train_sample_init(SampleShared *shared, const MetaPageData *meta)
 {
 	SampleSize enough = {.most = ENOUGH_TOKENS};
 
-	if (meta->lists > 0)
+	if (meta->shape.lists > 0)
 	{
 		enough.share = PG_UINT32_MAX;
-		enough.most = Max(enough.most, (uint64) meta->lists * WANTED_POINTS_PER_CENTROID);
+		enough.most = Max(enough.most, (uint64) meta->shape.lists * WANTED_POINTS_PER_CENTROID);
 	}
 	else
-		enough.share = meta->tokens_per_node / WANTED_POINTS_PER_CENTROID;
-	sample_init(shared, meta->dim, memory_part(SAMPLE_MEMORY), enough);
+		enough.share = meta->shape.tokens_per_node / WANTED_POINTS_PER_CENTROID;
+	sample_init(shared, meta->shape.dim, memory_part(SAMPLE_MEMORY), enough);
 }
 
 /* ---- statistics ---- */
@@ -189,9 +189,9 @@ train_statistics(const TokenSample *sample, TokenStatistics *statistics)
 uint64
 train_min_tokens(const MetaPageData *meta)
 {
-	if (meta->lists > 0)
-		return Max((uint64) meta->lists * POOR_POINTS_PER_CENTROID, MIN_TOKENS_FOR_LISTS);
-	return (uint64) MIN_NODES * Max(meta->tokens_per_node, 4);
+	if (meta->shape.lists > 0)
+		return Max((uint64) meta->shape.lists * POOR_POINTS_PER_CENTROID, MIN_TOKENS_FOR_LISTS);
+	return (uint64) MIN_NODES * Max(meta->shape.tokens_per_node, 4);
 }
 
 /* ---- codebooks ---- */
@@ -210,7 +210,7 @@ train_codebooks(const IndexView *view, const TokenSample *sample)
 		.nsample = sample->count,
 		.dim = view->dim,
 		.scratch = memory / (team != NULL ? team->nparticipants : 1),
-		.seed = view->index->meta.seed,
+		.seed = view->index->meta.shape.seed,
 	};
 	CodecTraining training = {&points, &hooks, memory};
 	Size          size = mul_size(coder_codebook_floats(&view->coder), sizeof(float));
@@ -263,10 +263,10 @@ restore_length(void *arg, uint32 item)
 static uint64
 wanted_nodes(const MetaPageData *meta, uint64 ntokens)
 {
-	if (meta->lists > 0)
-		return meta->lists;
-	return Max(Min(ntokens / meta->tokens_per_node,
-				   meta->finder == FINDER_IVF ? MAX_LISTS : PG_UINT64_MAX),
+	if (meta->shape.lists > 0)
+		return meta->shape.lists;
+	return Max(Min(ntokens / meta->shape.tokens_per_node,
+				   meta->shape.finder == FINDER_IVF ? MAX_LISTS : PG_UINT64_MAX),
 			   1);
 }
 
@@ -318,14 +318,14 @@ train_centroids(const IndexView *view, const TokenSample *sample, uint64 ntokens
 	input.ncentroids = (uint32) Min(ncentroids, INVALID_ORDINAL / 2);
 	input.scratch =
 		memory_part(SCRATCH_MEMORY) / (sample->team != NULL ? sample->team->nparticipants : 1);
-	input.seed = view->index->meta.seed;
+	input.seed = view->index->meta.shape.seed;
 	kmeans_train(&input, &hooks, result);
 	result->shrinks = NULL;
-	if (view->index->meta.finder != FINDER_HNSW || view->index->meta.length_spread > 0)
+	if (view->index->meta.shape.finder != FINDER_HNSW || view->index->meta.nodes.length_spread > 0)
 		return;
 	result->shrinks = sample_share(sample, mul_size(result->ncentroids, sizeof(float)));
 	team_run(sample->team, (result->ncentroids + ITEM_CENTROIDS - 1) / ITEM_CENTROIDS,
-			 restore_length, &(Restoring) {result, view->dim, view->index->meta.token_norm});
+			 restore_length, &(Restoring) {result, view->dim, view->index->meta.nodes.token_norm});
 	kmeans_encode(result, view->dim, &hooks);
 }
 

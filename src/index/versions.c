@@ -192,9 +192,9 @@ write_version(IndexView *view, Buffer meta_buffer, uint32 doc, const DocEntry *e
 	Change        change;
 
 	change_begin(&change, index);
-	if (stored->arrays[ARRAY_VERSIONS].nitems != pages(view))
-		meta_data(change_page(&change, meta_buffer, false))->arrays[ARRAY_VERSIONS].nitems =
-			pages(view);
+	if (meta_nitems(stored, ARRAY_VERSIONS) != pages(view))
+		meta_set_nitems(meta_data(change_page(&change, meta_buffer, false)), ARRAY_VERSIONS,
+						pages(view));
 	if (!(entry->flags & DOC_VERSIONS))
 		flag_page(view, &change, doc_buffer, doc);
 	versions =
@@ -315,9 +315,9 @@ settle_documents(MetaPageData *meta, DocEntry *docs, VersionPage *versions,
 		if (!vacant[i])
 			continue;
 		docs[i].state = DOC_DEAD;
-		meta->live_docs--;
-		meta->live_tokens -= docs[i].ntokens;
-		meta->dead_docs++;
+		meta->documents.live_docs--;
+		meta->documents.live_tokens -= docs[i].ntokens;
+		meta->documents.dead_docs++;
 	}
 }
 

@@ -11,8 +11,8 @@
 #include <math.h>
 
 #include "access/tableam.h"
-#include "index/create.h"
 #include "index/queue.h"
+#include "index/shape.h"
 #include "index/view.h"
 
 /* The mean and the codebooks, as far as they have been trained. */
@@ -46,57 +46,13 @@ read_pending(IndexView *view)
 	queue_copy(view->index, view->npending, view->pending);
 }
 
-bool
-view_item_size(const MetaPageData *meta, ArrayKind kind, size_t *size)
-{
-	const Codec *codec = codec_by_id(meta->codec);
-	CodecShape   shape = {meta->dim, meta->metric == METRIC_L2, meta->pq_m};
-
-	switch (kind)
-	{
-		case ARRAY_DOCS:
-			*size = sizeof(DocEntry);
-			return true;
-		case ARRAY_SKETCHES:
-			*size = kernel_sketch_block_size(rotation_padded(shape.dim), shape.has_add);
-			return true;
-		case ARRAY_ROWS:
-			*size = codec->row_size(shape);
-			return true;
-		case ARRAY_PENDING_ROWS:
-			*size = codec->coarse ? codec_sq8.row_size(shape) : 0;
-			return true;
-		case ARRAY_QUEUE:
-			*size = sizeof(uint32);
-			return true;
-		case ARRAY_NULLS:
-			*size = sizeof(NullEntry);
-			return true;
-		case ARRAY_VERSIONS:
-			*size = sizeof(VersionPage);
-			return true;
-		case ARRAY_HASHES:
-			*size = sizeof(HashBucket);
-			return true;
-		case ARRAY_PARAMS:
-			*size = sizeof(float);
-			return true;
-		default:
-			return false;
-	}
-}
-
 /* Are items as large as what is read as them? */
 static bool
-item_sizes_agree(const MetaPageData *meta)
+item_sizes_agree(const MetaShape *shape)
 {
 	for (int kind = 0; kind < ARRAY_COUNT; kind++)
-	{
-		size_t size;
-
-		if (view_item_size(meta, kind, &size) && meta->arrays[kind].item_size != size)
+		if (shape->item_sizes[kind] != shape_item_size(shape, kind))
 			return false;
-	}
 	return true;
 }
 
@@ -117,22 +73,12 @@ extents_are_apart(const MetaPageData *meta)
 	return next <= (uint64) MaxBlockNumber + 1;
 }
 
-/* Are tokens of as many dimensions kept as an index of this column keeps? Codec and finder are known by now. */
-static bool
-dims_agree(const MetaPageData *meta)
-{
-	CodecShape shape = {meta->column_dim, meta->metric == METRIC_L2, meta->pq_m};
-
-	return meta->dim ==
-		   create_kept_dim(finder_by_kind(meta->finder), codec_by_id(meta->codec), shape);
-}
-
 static bool
 scale_is_valid(const MetaPageData *meta)
 {
-	if (meta->scale_log2 == scale_unset(meta->metric))
+	if (meta->documents.scale_log2 == scale_unset(meta->shape.metric))
 		return true;
-	return meta->metric != METRIC_COSINE && abs(meta->scale_log2) <= SCALE_LIMIT;
+	return meta->shape.metric != METRIC_COSINE && abs(meta->documents.scale_log2) <= SCALE_LIMIT;
 }
 
 compat_noreturn static void
@@ -150,11 +96,14 @@ check_parameters(const IndexView *view)
 {
 	const MetaPageData *meta = &view->index->meta;
 
-	if (meta->dim == 0 || meta->dim > meta->column_dim || meta->column_dim > MULTIVECTOR_MAX_DIM ||
-		meta->metric > METRIC_L2 || codec_by_id(meta->codec) == NULL ||
-		(meta->codec == CODEC_PQ) != (meta->pq_m > 0) || meta->pq_m > rotation_padded(meta->dim) ||
-		finder_by_kind(meta->finder) == NULL || !dims_agree(meta) || !scale_is_valid(meta) ||
-		!queue_is_valid(meta) || !item_sizes_agree(meta) || !extents_are_apart(meta))
+	if (meta->shape.dim == 0 || meta->shape.dim > meta->shape.column_dim ||
+		meta->shape.column_dim > MULTIVECTOR_MAX_DIM || meta->shape.metric > METRIC_L2 ||
+		codec_by_id(meta->shape.codec) == NULL ||
+		(meta->shape.codec == CODEC_PQ) != (meta->shape.pq_m > 0) ||
+		meta->shape.pq_m > rotation_padded(meta->shape.dim) ||
+		finder_by_kind(meta->shape.finder) == NULL ||
+		meta->shape.dim != shape_kept_dim(&meta->shape) || !scale_is_valid(meta) ||
+		!queue_is_valid(meta) || !item_sizes_agree(&meta->shape) || !extents_are_apart(meta))
 		meta_damaged(view);
 }
 
@@ -164,9 +113,10 @@ set_coders(IndexView *view)
 {
 	Rotation *rotation = palloc(rotation_size(view->dim));
 
-	rotation_init(rotation, view->dim, view->index->meta.seed);
-	view->coder.codec = codec_by_id(view->index->meta.codec);
-	view->coder.shape = (CodecShape) {view->dim, view->metric == METRIC_L2, view->index->meta.pq_m};
+	rotation_init(rotation, view->dim, view->index->meta.shape.seed);
+	view->coder.codec = codec_by_id(view->index->meta.shape.codec);
+	view->coder.shape =
+		(CodecShape) {view->dim, view->metric == METRIC_L2, view->index->meta.shape.pq_m};
 	view->coder.rotation = rotation;
 	view->row_size = coder_row_size(&view->coder);
 	view->pending_coder = view->coder;
@@ -185,10 +135,9 @@ check_directory(const IndexView *view)
 
 	for (int i = 0; i < lengthof(kinds); i++)
 	{
-		size_t size;
+		const MetaShape *shape = &view->index->meta.shape;
 
-		if (!view_item_size(&view->index->meta, kinds[i], &size) ||
-			view->index->meta.arrays[kinds[i]].item_size != size)
+		if (shape->item_sizes[kinds[i]] != shape_item_size(shape, kinds[i]))
 			meta_damaged(view);
 	}
 }
@@ -234,12 +183,13 @@ open_view(ColbertIndex *index, ViewPending pending)
 	IndexView *view = open_meta(index, &buffer);
 
 	check_parameters(view);
-	view->dim = view->index->meta.dim;
-	view->column_dim = view->index->meta.column_dim;
+	view->dim = view->index->meta.shape.dim;
+	view->column_dim = view->index->meta.shape.column_dim;
 	if (view->dim < view->column_dim)
-		view->projection = projection_create(view->column_dim, view->dim, view->index->meta.seed);
-	view->metric = view->index->meta.metric;
-	view->finder = finder_by_kind(view->index->meta.finder);
+		view->projection =
+			projection_create(view->column_dim, view->dim, view->index->meta.shape.seed);
+	view->metric = view->index->meta.shape.metric;
+	view->finder = finder_by_kind(view->index->meta.shape.finder);
 	view->mean = palloc(view->dim * sizeof(float));
 	set_coders(view);
 	read_params(view);
@@ -270,11 +220,11 @@ view_open_scan(Relation rel, Snapshot snapshot)
 void
 view_refresh(IndexView *view)
 {
-	uint32 epoch = view->index->meta.epoch;
+	uint32 epoch = view->index->meta.nodes.epoch;
 
 	meta_read(view->index);
 	check_parameters(view);
-	if (view->index->meta.epoch != epoch)
+	if (view->index->meta.nodes.epoch != epoch)
 		read_params(view);
 }
 
@@ -307,20 +257,17 @@ view_write_params(IndexView *view, const float *mean, const TokenLengths *length
 	write_params(view, 0, view->dim, mean);
 	if (codebooks != NULL)
 		write_params(view, view->dim, ncodebooks, codebooks);
-	view->index->meta.epoch++;
-	view->index->meta.token_norm = lengths->norm;
-	view->index->meta.length_spread =
+	view->index->meta.nodes.epoch++;
+	view->index->meta.nodes.token_norm = lengths->norm;
+	view->index->meta.nodes.length_spread =
 		lengths->same ? 0 : (uint8) Max(Min(lengths->spread * 100, PG_UINT8_MAX), 1);
-	if (view->index->meta.scale_log2 == SCALE_UNSET)
-		view->index->meta.scale_log2 = 0;
+	if (view->index->meta.documents.scale_log2 == SCALE_UNSET)
+		view->index->meta.documents.scale_log2 = 0;
 
 	change_begin(&change, view->index);
 	stored = meta_data(change_page(&change, buffer, false));
-	stored->arrays[ARRAY_PARAMS] = view->index->meta.arrays[ARRAY_PARAMS];
-	stored->epoch = view->index->meta.epoch;
-	stored->token_norm = view->index->meta.token_norm;
-	stored->length_spread = view->index->meta.length_spread;
-	stored->scale_log2 = view->index->meta.scale_log2;
+	stored->documents = view->index->meta.documents;
+	stored->nodes = view->index->meta.nodes;
 	change_commit(&change);
 	UnlockReleaseBuffer(buffer);
 	read_params(view);
@@ -350,7 +297,7 @@ preparing_factor(const IndexView *view, float norm)
 
 	if (view->metric == METRIC_COSINE)
 		return norm > 0 ? 1.0f / norm : 0.0f;
-	scale = scale_factor(view->index->meta.scale_log2);
+	scale = scale_factor(view->index->meta.documents.scale_log2);
 	return norm * scale <= MULTIVECTOR_MAX_NORM ? scale : MULTIVECTOR_MAX_NORM / norm;
 }
 
@@ -425,7 +372,7 @@ view_check_dims(const IndexView *view, const MultiVector *mv)
 static float
 unscaled(const IndexView *view, float score)
 {
-	int exponent = view->index->meta.scale_log2;
+	int exponent = view->index->meta.documents.scale_log2;
 
 	if (exponent == 0 || exponent == SCALE_UNSET)
 		return score;

@@ -35,7 +35,7 @@ typedef struct IndexView
 		pending_coder; /* of what a pending document is read back from: the same, or sq8 where that is too coarse */
 	size_t       row_size; /* 0 where the codec has no rows */
 	SketchParams sketch;
-	float       *mean; /* dim floats, of epoch meta.epoch */
+	float       *mean; /* dim floats, of epoch meta.nodes.epoch */
 	float *
 		codebooks; /* of the coder, of that epoch; NULL where they are not trained, or not needed */
 	MemoryContext context; /* where the view is */
@@ -58,9 +58,6 @@ extern IndexView *view_open_scan(Relation rel, Snapshot snapshot);
 
 /* A view by which directory, NULL rows, row versions and hashes can be read and changed, and nothing encoded. Opening it costs little. */
 extern IndexView *view_open_directory(Relation rel);
-
-/* The size that items of an array must have; false where only the finder knows it. The codec is one that there is. */
-extern bool view_item_size(const MetaPageData *meta, ArrayKind kind, size_t *size);
 
 /* Set what follows from view->index->meta; rereads mean and codebooks where the epoch changed. */
 extern void view_refresh(IndexView *view);

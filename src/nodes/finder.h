@@ -41,11 +41,11 @@ typedef struct Finder
 {
 	FinderKind kind;
 
-	/* Can vectors of so many dims stand on the finder's pages? */
-	bool (*fits)(uint32 dim);
+	/* Bytes of the items of an array from ARRAY_NODES on; 0 if this finder has no such array. */
+	size_t (*item_size)(const MetaShape *shape, ArrayKind kind);
 
-	/* Set the item sizes of the finder's arrays, in meta data whose structural options are set. */
-	void (*lay_out)(MetaPageData *meta);
+	/* The largest m whose neighbours fit on a page; NULL if there are no neighbours. */
+	uint32 (*max_m)(uint32 dim);
 
 	/*
 	 * Open for finding and growing, in a child of the current context. The
@@ -88,7 +88,7 @@ extern const Finder *finder_by_kind(int kind);
 static inline bool
 has_nodes(const MetaPageData *meta)
 {
-	return meta->entry_node != INVALID_ORDINAL;
+	return meta->nodes.entry_node != INVALID_ORDINAL;
 }
 
 /* Squared distance of a vector to a node, from its key: |x|^2 - 2 (<x, c> - |c|^2/2). */

@@ -21,33 +21,33 @@ graph_vector_size(uint32 dim)
 }
 
 size_t
-graph_node_size(uint32 dim)
+graph_item_size(const MetaShape *shape, ArrayKind kind)
 {
-	return sizeof(NodeEntry);
-}
+	size_t vector = graph_vector_size(shape->dim);
+	uint32 padded = rotation_padded(shape->dim);
 
-size_t
-graph_neighbours_size(uint32 dim, uint32 m)
-{
-	return graph_vector_size(dim) + edges_list_size(rotation_padded(dim), edges_lanes(m, 0));
-}
-
-size_t
-graph_upper_size(uint32 dim, uint32 m)
-{
-	return sizeof(UpperEntry) + graph_vector_size(dim) +
-		   edges_list_size(rotation_padded(dim), edges_lanes(m, 1));
+	switch (kind)
+	{
+		case ARRAY_NODES:
+			return sizeof(NodeEntry);
+		case ARRAY_NEIGHBOURS:
+			return vector + edges_list_size(padded, edges_lanes(shape->m, 0));
+		case ARRAY_UPPER:
+			return sizeof(UpperEntry) + vector + edges_list_size(padded, edges_lanes(shape->m, 1));
+		default:
+			return 0;
+	}
 }
 
 uint32
-graph_largest_m(uint32 dim)
+graph_max_m(uint32 dim)
 {
-	uint32 m = 0;
+	MetaShape shape = {.dim = dim, .m = 1};
 
-	while (graph_neighbours_size(dim, m + 1) <= PAGE_PAYLOAD &&
-		   graph_upper_size(dim, m + 1) <= PAGE_PAYLOAD)
-		m++;
-	return m;
+	while (graph_item_size(&shape, ARRAY_NEIGHBOURS) <= PAGE_PAYLOAD &&
+		   graph_item_size(&shape, ARRAY_UPPER) <= PAGE_PAYLOAD)
+		shape.m++;
+	return shape.m - 1;
 }
 
 void
@@ -60,14 +60,11 @@ graph_corrupted(Graph *graph, uint32 vertex, uint32 level)
 }
 
 static void
-check_shape(Graph *graph)
+check_counts(Graph *graph)
 {
 	const ColbertIndex *index = graph->index;
 
-	if (parray_item_size(index, ARRAY_NODES) != graph_node_size(graph->dim) ||
-		parray_item_size(index, ARRAY_NEIGHBOURS) != graph_neighbours_size(graph->dim, graph->m) ||
-		parray_item_size(index, ARRAY_UPPER) != graph_upper_size(graph->dim, graph->m) ||
-		parray_nitems(index, ARRAY_NODES) != parray_nitems(index, ARRAY_NEIGHBOURS))
+	if (parray_nitems(index, ARRAY_NODES) != parray_nitems(index, ARRAY_NEIGHBOURS))
 		ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
 						errmsg("index \"%s\" has a damaged meta page",
 							   RelationGetRelationName(graph->index->rel)),
@@ -87,12 +84,12 @@ graph_open(ColbertIndex *index, const SketchParams *params)
 	graph->index = index;
 	graph->rotation = params->rotation;
 	graph->context = context;
-	graph->dim = meta->dim;
-	graph->width = graph_width(meta->dim);
+	graph->dim = meta->shape.dim;
+	graph->width = graph_width(meta->shape.dim);
 	graph->padded = params->rotation->padded;
-	graph->m = meta->m;
+	graph->m = meta->shape.m;
 	graph->counts_at_close = index->building;
-	check_shape(graph);
+	check_counts(graph);
 
 	lanes = edges_lanes(graph->m, 0);
 	graph->query = palloc0(graph->width * sizeof(float));

@@ -84,9 +84,7 @@ extern void graph_check(ColbertIndex *index, const SketchParams *params, Finding
 						bool edges);
 
 /* Item sizes of the graph's arrays, and the largest m whose neighbours fit on a page (0: none does). */
-extern size_t graph_node_size(uint32 dim);
-extern size_t graph_neighbours_size(uint32 dim, uint32 m); /* lowest level: 2m neighbours */
-extern size_t graph_upper_size(uint32 dim, uint32 m);      /* levels above: m neighbours */
-extern uint32 graph_largest_m(uint32 dim);
+extern size_t graph_item_size(const MetaShape *shape, ArrayKind kind);
+extern uint32 graph_max_m(uint32 dim);
 
 #endif /* COLBERT_GRAPH_H */

@@ -100,12 +100,12 @@ read_nodes(Grouping *grouping)
 	Graph        *graph = grouping->graph;
 	ColbertIndex *index = graph->index;
 	size_t        item_size = parray_item_size(index, ARRAY_NEIGHBOURS);
-	uint32        entry = index->meta.entry_node;
+	uint32        entry = index->meta.nodes.entry_node;
 
 	grouping->named = palloc_extended(grouping->nvertices, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	grouping->vertices = allocate(grouping->nvertices, sizeof(uint32));
 	grouping->halves = allocate(grouping->nvertices, graph->dim * sizeof(uint16));
-	if (entry < grouping->nvertices && index->meta.entry_level == 0)
+	if (entry < grouping->nvertices && index->meta.nodes.entry_level == 0)
 		grouping->named[entry] = true;
 	for (uint32 first = 0, run; first < grouping->nvertices; first += run)
 	{
@@ -132,7 +132,7 @@ train_centres(Grouping *grouping)
 			.dim = grouping->graph->dim,
 			.ncentroids = (uint32) ceil(sqrt(grouping->nnodes)),
 			.nparents = 1,
-			.seed = grouping->graph->index->meta.seed,
+			.seed = grouping->graph->index->meta.shape.seed,
     };
 	uint32 *rows;
 

@@ -193,24 +193,24 @@ check_entry(GraphCheck *check)
 {
 	const MetaPageData *meta = &check->graph->index->meta;
 
-	if (check->nnodes == 0 || meta->entry_node >= check->nnodes)
+	if (check->nnodes == 0 || meta->nodes.entry_node >= check->nnodes)
 	{
-		if (check->nnodes > 0 || meta->entry_node != INVALID_ORDINAL)
+		if (check->nnodes > 0 || meta->nodes.entry_node != INVALID_ORDINAL)
 			findings_add(check->findings, FINDING_ERROR, NO_ITEM, "entry is node %u of %u",
-						 meta->entry_node, check->nnodes);
+						 meta->nodes.entry_node, check->nnodes);
 		return;
 	}
-	if (top_level(check, meta->entry_node) != meta->entry_level)
-		findings_add(check->findings, FINDING_ERROR, meta->entry_node,
+	if (top_level(check, meta->nodes.entry_node) != meta->nodes.entry_level)
+		findings_add(check->findings, FINDING_ERROR, meta->nodes.entry_node,
 					 "entry is of level %u, the meta page says %u",
-					 top_level(check, meta->entry_node), meta->entry_level);
+					 top_level(check, meta->nodes.entry_node), meta->nodes.entry_level);
 	for (uint32 node = 0; node < check->nnodes; node++)
 	{
 		if (check->nodes[node].upper != INVALID_ORDINAL && top_level(check, node) == 0)
 			findings_add(check->findings, FINDING_ERROR, node,
 						 "node leads to upper entry %u, which is not its",
 						 check->nodes[node].upper);
-		if (top_level(check, node) > meta->entry_level)
+		if (top_level(check, node) > meta->nodes.entry_level)
 			findings_add(check->findings, FINDING_ERROR, node,
 						 "node is on a level above the entry's");
 	}
@@ -281,10 +281,10 @@ check_ways(GraphCheck *check)
 
 	from.queue = palloc_extended(mul_size(most, sizeof(uint32)), MCXT_ALLOC_HUGE);
 	from.reached = palloc_extended(most / 8 + 1, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	reach(&from, meta->entry_level == 0
-					 ? meta->entry_node
-					 : check->nodes[meta->entry_node].upper + meta->entry_level - 1);
-	for (uint32 level = meta->entry_level; level > 0; level--)
+	reach(&from, meta->nodes.entry_level == 0
+					 ? meta->nodes.entry_node
+					 : check->nodes[meta->nodes.entry_node].upper + meta->nodes.entry_level - 1);
+	for (uint32 level = meta->nodes.entry_level; level > 0; level--)
 	{
 		spread(check, &from, level);
 		descend(check, &from, level);

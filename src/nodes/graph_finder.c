@@ -17,29 +17,6 @@
 /* Search width when looking for a token's node. */
 #define ASSIGN_EF 8
 
-static bool
-graph_fits(uint32 dim)
-{
-	return graph_node_size(dim) <= PAGE_PAYLOAD && graph_largest_m(dim) >= 2;
-}
-
-static void
-graph_lay_out(MetaPageData *meta)
-{
-	uint32 largest = graph_largest_m(meta->dim);
-
-	if (meta->m > largest)
-	{
-		ereport(NOTICE,
-				(errmsg("m is lowered from %u to %u", meta->m, largest),
-				 errdetail("The neighbours of a node and their sketches must fit on a page.")));
-		meta->m = largest;
-	}
-	meta->arrays[ARRAY_NODES].item_size = graph_node_size(meta->dim);
-	meta->arrays[ARRAY_NEIGHBOURS].item_size = graph_neighbours_size(meta->dim, meta->m);
-	meta->arrays[ARRAY_UPPER].item_size = graph_upper_size(meta->dim, meta->m);
-}
-
 static void *
 graph_state_open(ColbertIndex *index, const SketchParams *params)
 {
@@ -55,7 +32,7 @@ graph_state_close(void *state)
 static void
 graph_find(void *state, FindQuery *query, NodeHit *hits, uint32 *nhits)
 {
-	uint32     dim = graph_meta(state)->dim;
+	uint32     dim = graph_meta(state)->shape.dim;
 	GraphWidth width = {query->reach, Max(query->ef, query->probes), query->probes};
 
 	for (uint32 t = 0; t < query->ntokens; t++)
@@ -66,7 +43,7 @@ graph_find(void *state, FindQuery *query, NodeHit *hits, uint32 *nhits)
 static void
 graph_assign(void *state, const float *tokens, uint32 ntokens, NodeHit *nearest)
 {
-	uint32           dim = graph_meta(state)->dim;
+	uint32           dim = graph_meta(state)->shape.dim;
 	const GraphWidth width = {1, ASSIGN_EF, 1};
 	uint64           hops = 0;
 
@@ -89,11 +66,12 @@ graph_assign(void *state, const float *tokens, uint32 ntokens, NodeHit *nearest)
 static float
 added_shrink(const MetaPageData *meta)
 {
-	double square = (double) meta->token_norm * meta->token_norm;
+	double square = (double) meta->nodes.token_norm * meta->nodes.token_norm;
 
-	if (meta->length_spread > 0 || meta->trained.tokens == 0 || !(square > 0))
+	if (meta->nodes.length_spread > 0 || meta->nodes.trained.tokens == 0 || !(square > 0))
 		return 1;
-	return (float) Max(1 - meta->trained.squares / meta->trained.tokens / (2 * square), MIN_SHRINK);
+	return (float) Max(1 - meta->nodes.trained.squares / meta->nodes.trained.tokens / (2 * square),
+					   MIN_SHRINK);
 }
 
 static uint32
@@ -121,7 +99,7 @@ graph_store(void *state, const KmeansResult *trained, uint32 *node_of)
 	pg_prng_state random;
 
 	/* Fisher-Yates: centroids come grouped by parent, which would make a lopsided graph. */
-	pg_prng_seed(&random, graph_meta(state)->seed);
+	pg_prng_seed(&random, graph_meta(state)->shape.seed);
 	for (uint32 i = 0; i < n; i++)
 	{
 		uint32 j = (uint32) pg_prng_uint64_range(&random, 0, i);
@@ -136,9 +114,9 @@ graph_store(void *state, const KmeansResult *trained, uint32 *node_of)
 		report_nodes(state, i, n);
 		if (i == n / 2)
 			COLBERT_PAUSE("nodes-stored");
-		node_of[order[i]] =
-			graph_insert(state, trained->centroids + (size_t) order[i] * graph_meta(state)->dim,
-						 trained->shrinks != NULL ? trained->shrinks[order[i]] : 1);
+		node_of[order[i]] = graph_insert(
+			state, trained->centroids + (size_t) order[i] * graph_meta(state)->shape.dim,
+			trained->shrinks != NULL ? trained->shrinks[order[i]] : 1);
 	}
 	report_nodes(state, n, n);
 	pfree(order);
@@ -146,8 +124,8 @@ graph_store(void *state, const KmeansResult *trained, uint32 *node_of)
 
 const Finder graph_finder = {
 	.kind = FINDER_HNSW,
-	.fits = graph_fits,
-	.lay_out = graph_lay_out,
+	.item_size = graph_item_size,
+	.max_m = graph_max_m,
 	.open = graph_state_open,
 	.close = graph_state_close,
 	.find = graph_find,

@@ -166,7 +166,7 @@ writer_create(Graph *graph)
 {
 	MemoryContext caller = MemoryContextSwitchTo(graph->context);
 	GraphWriter  *writer = palloc0(sizeof(GraphWriter));
-	uint32        rows = Max(graph->index->meta.ef_construction, edges_limit(graph->m, 0)) + 1;
+	uint32 rows = Max(graph->index->meta.shape.ef_construction, edges_limit(graph->m, 0)) + 1;
 
 	cache_init(graph, &writer->cache);
 	writer->entry = palloc0(graph_vector_size(graph->dim));
@@ -189,8 +189,8 @@ writer_create(Graph *graph)
 	writer->candidates = palloc(rows * sizeof(GraphCandidate));
 	writer->chosen = palloc(rows * sizeof(uint32));
 	writer->kept = palloc(rows * sizeof(bool));
-	writer->item = palloc0(
-		Max(graph_neighbours_size(graph->dim, graph->m), graph_upper_size(graph->dim, graph->m)));
+	writer->item = palloc0(Max(parray_item_size(graph->index, ARRAY_NEIGHBOURS),
+							   parray_item_size(graph->index, ARRAY_UPPER)));
 	MemoryContextSwitchTo(caller);
 	return writer;
 }
@@ -213,14 +213,14 @@ graph_close(Graph *graph)
 static uint32
 draw_level(const MetaPageData *meta, uint32 node)
 {
-	uint64 state = meta->seed ^ ((uint64) node << 32 | node);
+	uint64 state = meta->shape.seed ^ ((uint64) node << 32 | node);
 	uint64 draw = splitmix_next(&state);
-	uint64 chance = PG_UINT64_MAX / Max(meta->m, 2);
+	uint64 chance = PG_UINT64_MAX / Max(meta->shape.m, 2);
 	uint32 level = 0;
 
 	while (draw < chance && level < GRAPH_MAX_LEVEL)
 	{
-		chance /= Max(meta->m, 2);
+		chance /= Max(meta->shape.m, 2);
 		level++;
 	}
 	return level;
@@ -294,11 +294,11 @@ find_neighbours(Graph *graph)
 	if (!graph_start(graph))
 		return;
 	graph_set_query(graph, writer->vector);
-	for (uint32 level = graph->index->meta.entry_level + 1; level-- > 0;)
+	for (uint32 level = graph->index->meta.nodes.entry_level + 1; level-- > 0;)
 	{
 		if (level <= writer->level)
 		{
-			graph_walk(graph, level, graph->index->meta.ef_construction);
+			graph_walk(graph, level, graph->index->meta.shape.ef_construction);
 			choose_neighbours(graph, level);
 		}
 		else
@@ -476,10 +476,10 @@ graph_insert(Graph *graph, const float *vector, float shrink)
 	find_neighbours(graph);
 	write_node(graph);
 
-	if (meta->entry_node == INVALID_ORDINAL || writer->level > meta->entry_level)
+	if (meta->nodes.entry_node == INVALID_ORDINAL || writer->level > meta->nodes.entry_level)
 	{
-		meta->entry_node = writer->node;
-		meta->entry_level = writer->level;
+		meta->nodes.entry_node = writer->node;
+		meta->nodes.entry_level = writer->level;
 	}
 	if (graph->counts_at_close)
 		writer->meta_dirty = true;

@@ -151,14 +151,14 @@ bool
 graph_start(Graph *graph)
 {
 	const MetaPageData *meta = &graph->index->meta;
-	uint32              entry = meta->entry_node;
+	uint32              entry = meta->nodes.entry_node;
 
 	pool_reset(&graph->results, 1, graph->context);
 	if (entry == INVALID_ORDINAL)
 		return false;
-	if (entry >= meta_nitems(meta, ARRAY_NODES) || meta->entry_level > GRAPH_MAX_LEVEL)
-		graph_corrupted(graph, entry, meta->entry_level);
-	if (meta->entry_level > 0)
+	if (entry >= meta_nitems(meta, ARRAY_NODES) || meta->nodes.entry_level > GRAPH_MAX_LEVEL)
+		graph_corrupted(graph, entry, meta->nodes.entry_level);
+	if (meta->nodes.entry_level > 0)
 	{
 		char  *data;
 		Buffer buffer = parray_read(graph->index, ARRAY_NODES, entry, &data);
@@ -166,8 +166,8 @@ graph_start(Graph *graph)
 		entry = data != NULL ? ((NodeEntry *) data)->upper : INVALID_ORDINAL;
 		UnlockReleaseBuffer(buffer);
 		if (entry == INVALID_ORDINAL)
-			graph_corrupted(graph, meta->entry_node, 0);
-		entry += meta->entry_level - 1;
+			graph_corrupted(graph, meta->nodes.entry_node, 0);
+		entry += meta->nodes.entry_level - 1;
 	}
 	pool_add(&graph->results, entry, INFINITY);
 	return true;
@@ -307,7 +307,7 @@ graph_search(Graph *graph, const float *vector, const GraphWidth *width, NodeHit
 		return 0;
 	graph->hops = 0;
 	graph_set_query(graph, vector);
-	for (uint32 level = graph->index->meta.entry_level; level > 0; level--)
+	for (uint32 level = graph->index->meta.nodes.entry_level; level > 0; level--)
 	{
 		graph_walk(graph, level, 1);
 		graph_descend(graph, level);

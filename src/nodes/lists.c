@@ -21,12 +21,6 @@
 #define MIN_PARENTS       16
 #define MAX_SPARE_PARENTS 64
 
-size_t
-lists_row_size(uint32 dim)
-{
-	return kernel_sq8_row_size(dim, true);
-}
-
 void
 lists_corrupted(const Lists *lists, uint32 parent)
 {
@@ -36,34 +30,31 @@ lists_corrupted(const Lists *lists, uint32 parent)
 					errhint("REINDEX it.")));
 }
 
-static bool
-lists_fits(uint32 dim)
+static size_t
+lists_item_size(const MetaShape *shape, ArrayKind kind)
 {
-	return lists_row_size(dim) <= PAGE_PAYLOAD &&
-		   edge_block_size(rotation_padded(dim)) <= PAGE_PAYLOAD;
+	switch (kind)
+	{
+		case ARRAY_NODES:
+			return sizeof(NodeEntry);
+		case ARRAY_PARENTS:
+		case ARRAY_CENTROIDS:
+			return kernel_sq8_row_size(shape->dim, true);
+		case ARRAY_CHILDREN:
+			return sizeof(ListSpan);
+		case ARRAY_CHILD_EDGES:
+			return edge_block_size(rotation_padded(shape->dim));
+		default:
+			return 0;
+	}
 }
 
 static void
-lists_lay_out(MetaPageData *meta)
-{
-	meta->arrays[ARRAY_NODES].item_size = sizeof(NodeEntry);
-	meta->arrays[ARRAY_PARENTS].item_size = lists_row_size(meta->dim);
-	meta->arrays[ARRAY_CHILDREN].item_size = sizeof(ListSpan);
-	meta->arrays[ARRAY_CENTROIDS].item_size = lists_row_size(meta->dim);
-	meta->arrays[ARRAY_CHILD_EDGES].item_size = edge_block_size(rotation_padded(meta->dim));
-}
-
-static void
-check_shape(const Lists *lists)
+check_counts(const Lists *lists)
 {
 	const ColbertIndex *index = lists->index;
 
-	if (parray_item_size(index, ARRAY_NODES) != sizeof(NodeEntry) ||
-		parray_item_size(index, ARRAY_PARENTS) != lists->row_size ||
-		parray_item_size(index, ARRAY_CENTROIDS) != lists->row_size ||
-		parray_item_size(index, ARRAY_CHILDREN) != sizeof(ListSpan) ||
-		parray_item_size(index, ARRAY_CHILD_EDGES) != edge_block_size(lists->rotation->padded) ||
-		parray_nitems(index, ARRAY_NODES) != parray_nitems(index, ARRAY_CENTROIDS) ||
+	if (parray_nitems(index, ARRAY_NODES) != parray_nitems(index, ARRAY_CENTROIDS) ||
 		parray_nitems(index, ARRAY_PARENTS) != parray_nitems(index, ARRAY_CHILDREN))
 		ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
 						errmsg("index \"%s\" has a damaged meta page",
@@ -81,9 +72,9 @@ lists_open(ColbertIndex *index, const SketchParams *params)
 	lists->index = index;
 	lists->context = context;
 	lists->rotation = params->rotation;
-	lists->dim = index->meta.dim;
-	lists->row_size = lists_row_size(lists->dim);
-	check_shape(lists);
+	lists->dim = index->meta.shape.dim;
+	lists->row_size = parray_item_size(index, ARRAY_CENTROIDS);
+	check_counts(lists);
 	lists->reached = MemoryContextAlloc(context, LISTS_CHUNK * lists->dim * sizeof(float));
 	lists->packed = MemoryContextAlloc(context, kernel_sq8_query_size(LISTS_CHUNK, lists->dim));
 	lists->rotated =
@@ -176,8 +167,7 @@ lists_assign(void *state, const float *tokens, uint32 ntokens, NodeHit *nearest)
 
 const Finder lists_finder = {
 	.kind = FINDER_IVF,
-	.fits = lists_fits,
-	.lay_out = lists_lay_out,
+	.item_size = lists_item_size,
 	.open = lists_open,
 	.close = lists_close,
 	.find = lists_find,

@@ -45,7 +45,7 @@ typedef struct Lists
 	MemoryContext   context;
 	const Rotation *rotation;
 	uint32          dim;
-	size_t          row_size;
+	size_t          row_size; /* of parents and of centroids */
 
 	/* A chunk of tokens. */
 	float             *reached; /* of a query, at the length of its reach */
@@ -66,9 +66,6 @@ typedef struct Lists
 /* lists_check.c: Finder.check of the lists. */
 extern void lists_check(ColbertIndex *index, const SketchParams *params, Findings *findings,
 						bool encodings);
-
-/* Bytes of a row; the parents and the centroids have the same. */
-extern size_t lists_row_size(uint32 dim);
 
 /* lists_store.c: Finder.store of the lists. */
 extern void lists_store(void *state, const KmeansResult *trained, uint32 *node_of);

@@ -133,9 +133,9 @@ check_nodes(ListsCheck *check)
 	const MetaPageData *meta = &check->index->meta;
 	uint32              nnodes = meta_nitems(meta, ARRAY_NODES);
 
-	if (meta->entry_node != (nnodes > 0 ? 0 : INVALID_ORDINAL))
+	if (meta->nodes.entry_node != (nnodes > 0 ? 0 : INVALID_ORDINAL))
 		findings_add(check->findings, FINDING_ERROR, NO_ITEM, "entry is node %u of %u",
-					 meta->entry_node, nnodes);
+					 meta->nodes.entry_node, nnodes);
 	for (uint32 node = 0; node < nnodes; node++)
 	{
 		NodeEntry entry;

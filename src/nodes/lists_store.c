@@ -146,6 +146,6 @@ lists_store(void *state, const KmeansResult *trained, uint32 *node_of)
 	/* From here on there are nodes. */
 	for (int i = 0; i < lengthof(arrays); i++)
 		parray_take(lists->index, arrays[i].kind, (uint32) arrays[i].count);
-	lists->index->meta.entry_node = 0;
+	lists->index->meta.nodes.entry_node = 0;
 	meta_write_nodes(lists->index);
 }

@@ -148,16 +148,17 @@ read_contents(IndexOptInfo *info)
 	contents.settings = scan_settings(rel);
 	index_close(rel, NoLock);
 
-	contents.docs = index.meta.live_docs;
+	contents.docs = index.meta.documents.live_docs;
 	contents.pending_docs = queue_count(&index.meta);
-	if (index.meta.live_docs > 0)
-		contents.doc_tokens = (double) index.meta.live_tokens / index.meta.live_docs;
+	if (index.meta.documents.live_docs > 0)
+		contents.doc_tokens =
+			(double) index.meta.documents.live_tokens / index.meta.documents.live_docs;
 	if (has_nodes(&index.meta))
 	{
 		contents.nodes = meta_nitems(&index.meta, ARRAY_NODES);
-		contents.node_postings = index.meta.postings / contents.nodes;
+		contents.node_postings = index.meta.nodes.postings / contents.nodes;
 	}
-	contents.scale = index.meta.dim / 128.0;
+	contents.scale = index.meta.shape.dim / 128.0;
 	return contents;
 }
 

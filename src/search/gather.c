@@ -71,8 +71,8 @@ typedef struct ProbeList
 static float
 reach_of(const IndexView *view)
 {
-	if (view->index->meta.tokens_per_node == 1 ||
-		(view->metric == METRIC_L2 && view->index->meta.length_spread > 0))
+	if (view->index->meta.shape.tokens_per_node == 1 ||
+		(view->metric == METRIC_L2 && view->index->meta.nodes.length_spread > 0))
 		return 1;
 	return REACH;
 }
@@ -86,7 +86,7 @@ tokens_to_find(const Search *search, float *scales)
 {
 	const WeightedTokens *tokens = &search->query.directions;
 	uint32                dim = search->view->dim;
-	float                 length = search->view->index->meta.token_norm;
+	float                 length = search->view->index->meta.nodes.token_norm;
 	float                *scaled;
 
 	for (uint32 t = 0; t < tokens->count; t++)
@@ -112,7 +112,7 @@ similarity(const Search *search, uint32 token, float key, float scale)
 {
 	const IndexView *view = search->view;
 	float            reach = reach_of(view);
-	float            length = view->index->meta.token_norm;
+	float            length = view->index->meta.nodes.token_norm;
 
 	if (view->metric != METRIC_L2)
 		return key / reach * scale;
@@ -136,7 +136,7 @@ static bool
 says_nothing(const MetaPageData *meta, uint32 count)
 {
 	uint32 pending = queue_count(meta);
-	double listed = (double) meta->live_docs + meta->dead_docs - pending;
+	double listed = (double) meta->documents.live_docs + meta->documents.dead_docs - pending;
 
 	return count >= SAYS_NOTHING * listed;
 }
@@ -189,7 +189,7 @@ probe_token(Search *search, uint32 token, float scale, const NodeHit *hits, uint
 {
 	IndexView            *view = search->view;
 	const WeightedTokens *tokens = &search->query.directions;
-	float                 margin = MISS_MARGIN * view->index->meta.token_norm *
+	float                 margin = MISS_MARGIN * view->index->meta.nodes.token_norm *
 				   (view->metric == METRIC_L2 ? 1.0f : sqrtf(tokens->squares[token]));
 	uint32 first = list->count;
 	uint32 nread = read_lists(search, hits, nhits, list);

@@ -72,7 +72,7 @@ add_sketches(Search *search, RunList *runs, const DocEntry *entry, Candidate *ca
 			 uint32 which)
 {
 	candidates[which].score = FLT_MAX;
-	if (entry->epoch == search->view->index->meta.epoch)
+	if (entry->epoch == search->view->index->meta.nodes.epoch)
 		runs_add(search, runs, which, entry->first_block, sketch_blocks_for(entry->ntokens));
 }
 

@@ -198,10 +198,10 @@ is_too_wide(const Search *search, uint64 factor)
 
 	if (search->finder == NULL ||
 		settings->probes * factor * (factor > 1 ? WIDEN_FACTOR : 1) > nodes ||
-		settings->candidates * factor * 2 > meta->live_docs)
+		settings->candidates * factor * 2 > meta->documents.live_docs)
 		return true;
-	postings =
-		settings->probes * factor * search->query.directions.count * (meta->postings / nodes + 1);
+	postings = settings->probes * factor * search->query.directions.count *
+			   (meta->nodes.postings / nodes + 1);
 	return factor > 1 && postings * SEARCH_GATHER_BYTES > (uint64) work_mem * 1024;
 }
 

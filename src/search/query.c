@@ -49,7 +49,7 @@ static void
 take_directions(const IndexView *view, const WeightedTokens *tokens, WeightedTokens *directions)
 {
 	DirectionSpace space = {view->dim, view->mean,
-							view->metric != METRIC_L2 ? view->index->meta.token_norm : 0};
+							view->metric != METRIC_L2 ? view->index->meta.nodes.token_norm : 0};
 	float         *scratch;
 
 	*directions = *tokens;

@@ -29,7 +29,8 @@ static void
 choose_documents(const IndexView *view, uint32 query_tokens, CandidateList *list)
 {
 	uint32 ndocs = parray_nitems(view->index, ARRAY_DOCS);
-	double doc_tokens = (double) view->index->meta.live_tokens / view->index->meta.live_docs;
+	double doc_tokens =
+		(double) view->index->meta.documents.live_tokens / view->index->meta.documents.live_docs;
 	double affordable = SAMPLE_MAX_WORK / Max(doc_tokens * query_tokens, 1);
 	uint32 runs = (uint32) (Max(Min(affordable, SAMPLE_RUNS * SAMPLE_RUN_DOCS), SAMPLE_MIN_DOCS) /
 							SAMPLE_RUN_DOCS);
@@ -98,7 +99,7 @@ sample(Relation index, const MultiVector *query, double floor)
 	double         share;
 
 	if (query->dim != view->dim || query->ntokens > SEARCH_MOST_QUERY_TOKENS ||
-		view->index->meta.live_docs == 0)
+		view->index->meta.documents.live_docs == 0)
 		return -1;
 	search = search_begin(view, query, &settings);
 	choose_documents(view, query->ntokens, &list);

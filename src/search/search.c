@@ -55,7 +55,7 @@ fit_probes(Search *search)
 {
 	const MetaPageData *meta = &search->view->index->meta;
 	uint32              nodes = Max(meta_nitems(meta, ARRAY_NODES), 1);
-	double              postings = (double) meta->postings / nodes + 1;
+	double              postings = (double) meta->nodes.postings / nodes + 1;
 	double              each = postings * search->query.directions.count * SEARCH_GATHER_BYTES;
 	double              room = Max(work_mem * 1024.0 / each, MIN_PROBES_OF_ROOM);
 

@@ -89,7 +89,7 @@ reserve_older(const ColbertIndex *index, OlderExtents *older, uint32 count)
 
 /* Return true if extents follow each other, from the known ones on, up to those on the meta page. */
 static bool
-older_agree(const OlderExtents *older, const ArrayMeta *array)
+older_agree(const OlderExtents *older, const ArrayPages *array)
 {
 	const Extent *extents = older->extents;
 
@@ -103,7 +103,7 @@ older_agree(const OlderExtents *older, const ArrayMeta *array)
 
 /* Read those of an array's older extents that are not known yet: from the newest map page back to where these begin. */
 static void
-read_older(const ColbertIndex *index, const ArrayMeta *array, ArrayKind kind, OlderExtents *older)
+read_older(const ColbertIndex *index, const ArrayPages *array, ArrayKind kind, OlderExtents *older)
 {
 	BlockNumber block = array->map;
 	uint32      end = array->nolder;
@@ -126,7 +126,7 @@ read_older(const ColbertIndex *index, const ArrayMeta *array, ArrayKind kind, Ol
 
 /* The older extents of an array, of which there are some: array->nolder of them or more. */
 static const Extent *
-older_extents(const ColbertIndex *index, const ArrayMeta *array, ArrayKind kind)
+older_extents(const ColbertIndex *index, const ArrayPages *array, ArrayKind kind)
 {
 	OlderExtents *older = &index->extents->arrays[kind];
 
@@ -136,7 +136,7 @@ older_extents(const ColbertIndex *index, const ArrayMeta *array, ArrayKind kind)
 }
 
 Buffer
-extents_move_to_map(Change *change, ArrayMeta *stored, ArrayKind kind, BlockRun *run)
+extents_move_to_map(Change *change, ArrayPages *stored, ArrayKind kind, BlockRun *run)
 {
 	Relation    rel = change->index->rel;
 	uint32      at = stored->nolder % COLBERT_MAP_EXTENTS;
@@ -188,9 +188,9 @@ block_in(const Extent *extents, uint32 n, uint32 page)
 BlockNumber
 parray_block(const ColbertIndex *index, ArrayKind kind, uint32 item, uint32 *slot)
 {
-	const ArrayMeta *array = &index->meta.arrays[kind];
+	const ArrayPages *array = &index->meta.pages[kind];
 
-	if (array->item_size > 0)
+	if (parray_item_size(index, kind) > 0)
 	{
 		uint32 per_page = parray_per_page(index, kind);
 		uint32 page = item / per_page;
@@ -242,7 +242,7 @@ extents_of_meta(const MetaPageData *meta, PlacedExtent *extents)
 
 	for (int kind = 0; kind < ARRAY_COUNT; kind++)
 	{
-		const ArrayMeta *array = &meta->arrays[kind];
+		const ArrayPages *array = &meta->pages[kind];
 
 		place(extents + n, array->extents, array->nextents, array->npages, kind);
 		n += array->nextents;
@@ -253,14 +253,15 @@ extents_of_meta(const MetaPageData *meta, PlacedExtent *extents)
 
 /* Map pages of an array. */
 static uint32
-map_pages(const ArrayMeta *array)
+map_pages(const ArrayPages *array)
 {
 	return array->nolder / COLBERT_MAP_EXTENTS + (array->nolder % COLBERT_MAP_EXTENTS > 0);
 }
 
 /* Place the older extents of an array and its map pages; returns how many. */
 static uint32
-place_older(const ColbertIndex *index, const ArrayMeta *array, ArrayKind kind, PlacedExtent *placed)
+place_older(const ColbertIndex *index, const ArrayPages *array, ArrayKind kind,
+			PlacedExtent *placed)
 {
 	uint32      n = array->nolder;
 	BlockNumber block = array->map;
@@ -280,8 +281,8 @@ place_older(const ColbertIndex *index, const ArrayMeta *array, ArrayKind kind, P
 void
 extents_list(const ColbertIndex *index, ExtentList *list)
 {
-	const ArrayMeta *arrays = index->meta.arrays;
-	Size             most = ARRAY_COUNT * MAX_EXTENTS;
+	const ArrayPages *arrays = index->meta.pages;
+	Size              most = ARRAY_COUNT * MAX_EXTENTS;
 
 	for (int kind = 0; kind < ARRAY_COUNT; kind++)
 		most = add_size(most, (Size) arrays[kind].nolder + map_pages(&arrays[kind]));

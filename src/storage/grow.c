@@ -161,7 +161,7 @@ storage_new_page(ColbertIndex *index)
 
 /* Return true if blocks from start on follow the last extent of an array. */
 static bool
-follows(const ArrayMeta *array, BlockNumber start)
+follows(const ArrayPages *array, BlockNumber start)
 {
 	const Extent *last;
 
@@ -172,36 +172,35 @@ follows(const ArrayMeta *array, BlockNumber start)
 }
 
 static void
-add_run(ArrayMeta *array, const BlockRun *run)
+add_run(ArrayPages *array, const BlockRun *run)
 {
 	if (!follows(array, run->start))
 		array->extents[array->nextents++] = (Extent) {array->npages, run->start};
 	array->npages += run->npages;
 }
 
-/* Copy an array's meta data from the meta page, but for items that its one writer has taken and not yet counted there. */
+/* Copy what the meta page says of an array, but for items of the nodes: their one writer may have taken more than it counted there. */
 static void
 copy_array(ColbertIndex *index, ArrayKind kind, Buffer meta_buffer)
 {
-	uint32 nitems = parray_nitems(index, kind);
-
-	parray_refresh(index, kind, meta_buffer);
-	if (kind >= ARRAY_NODES)
-		index->meta.arrays[kind].nitems = nitems;
+	if (kind < ARRAY_NODES)
+		parray_refresh(index, kind, meta_buffer);
+	else
+		index->meta.pages[kind] = meta_data(BufferGetPage(meta_buffer))->pages[kind];
 }
 
 /* Enter blocks as an array's pages. One of them may become a map page. */
 static void
 enter_run(ColbertIndex *index, ArrayKind kind, BlockRun run)
 {
-	Buffer     last = ReadBuffer(index->rel, run.start + run.npages - 1);
-	Buffer     meta_buffer = meta_lock(index, BUFFER_LOCK_EXCLUSIVE);
-	Buffer     map_buffer = InvalidBuffer;
-	ArrayMeta *stored;
-	Change     change;
+	Buffer      last = ReadBuffer(index->rel, run.start + run.npages - 1);
+	Buffer      meta_buffer = meta_lock(index, BUFFER_LOCK_EXCLUSIVE);
+	Buffer      map_buffer = InvalidBuffer;
+	ArrayPages *stored;
+	Change      change;
 
 	change_begin(&change, index);
-	stored = &meta_data(change_page(&change, meta_buffer, false))->arrays[kind];
+	stored = &meta_data(change_page(&change, meta_buffer, false))->pages[kind];
 	if (stored->nextents == MAX_EXTENTS && !follows(stored, run.start))
 		map_buffer = extents_move_to_map(&change, stored, kind, &run);
 	if (run.npages > 0)
@@ -226,12 +225,13 @@ enter_run(ColbertIndex *index, ArrayKind kind, BlockRun run)
 static bool
 has_room(const ColbertIndex *index, const ArrayDemand *demand)
 {
-	const ArrayMeta *array = &index->meta.arrays[demand->kind];
-	uint64           wanted = parray_nitems(index, demand->kind) + demand->count;
+	uint64 room;
+	uint64 wanted = parray_nitems(index, demand->kind) + demand->count;
 
-	return array->item_size == 0 ||
-		   (wanted <= COLBERT_MAX_ITEMS &&
-			wanted <= (uint64) array->npages * parray_per_page(index, demand->kind));
+	if (parray_item_size(index, demand->kind) == 0)
+		return true;
+	room = (uint64) index->meta.pages[demand->kind].npages * parray_per_page(index, demand->kind);
+	return wanted <= Min(COLBERT_MAX_ITEMS, room);
 }
 
 bool
@@ -273,7 +273,7 @@ lock_growth(ColbertIndex *index, const ArrayDemand *demand)
 
 /* Pages that an array grows by beyond those that it needs. */
 static uint32
-spare_pages(const ColbertIndex *index, const ArrayMeta *array, uint32 needed)
+spare_pages(const ColbertIndex *index, const ArrayPages *array, uint32 needed)
 {
 	uint32 step = Min(array->npages / GROWTH_SHARE, COLBERT_EXTENT_PAGES);
 
@@ -300,8 +300,8 @@ grow_step(ColbertIndex *index, ArrayKind kind, uint32 npages)
 static void
 grow(ColbertIndex *index, ArrayKind kind, uint32 enough)
 {
-	const ArrayMeta *array = &index->meta.arrays[kind];
-	uint32           wanted = enough + spare_pages(index, array, enough - array->npages);
+	const ArrayPages *array = &index->meta.pages[kind];
+	uint32            wanted = enough + spare_pages(index, array, enough - array->npages);
 
 	while (array->npages < wanted)
 	{

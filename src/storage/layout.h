@@ -81,6 +81,13 @@ typedef enum ArrayKind
 	ARRAY_COUNT = 16
 } ArrayKind;
 
+/* Arrays that writers of documents take items of, under the meta lock; and the others, which the writer of the nodes takes items of. */
+#define DOCUMENT_ARRAYS 9
+#define NODE_ARRAYS     7
+
+StaticAssertDecl(ARRAY_NODES == DOCUMENT_ARRAYS && ARRAY_COUNT == DOCUMENT_ARRAYS + NODE_ARRAYS,
+				 "each array has one kind of writer");
+
 /* Maximum pages of one step of growth: 64 MB. */
 #ifndef COLBERT_EXTENT_PAGES
 #define COLBERT_EXTENT_PAGES ((uint32) (64 * 1024 * 1024 / BLCKSZ))
@@ -102,23 +109,21 @@ typedef struct Extent
 
 StaticAssertDecl(sizeof(Extent) == 8, "on-disk size of Extent");
 
-/* The newest extents stand here; the older ones on map pages, where they never change. */
-typedef struct ArrayMeta
+/* Where the pages of an array stand: its newest extents; the older ones are on map pages, where they never change. */
+typedef struct ArrayPages
 {
-	uint32      nitems;    /* items handed out */
-	uint32      item_size; /* bytes; 0 where this index has no such array */
-	uint32      npages;    /* pages of all extents */
-	uint32      nolder;    /* extents on map pages */
-	BlockNumber map;       /* the newest map page, if nolder > 0 */
-	uint32      nextents;  /* extents below */
+	uint32      npages;   /* pages of all extents */
+	uint32      nolder;   /* extents on map pages */
+	BlockNumber map;      /* the newest map page, if nolder > 0 */
+	uint32      nextents; /* extents below */
 	Extent      extents[MAX_EXTENTS];
-} ArrayMeta;
+} ArrayPages;
 
-StaticAssertDecl(sizeof(ArrayMeta) == 24 + 8 * MAX_EXTENTS, "on-disk size of ArrayMeta");
+StaticAssertDecl(sizeof(ArrayPages) == 16 + 8 * MAX_EXTENTS, "on-disk size of ArrayPages");
 
 /*
  * A map page holds older extents of one array, in order. Every map page but
- * the newest is full. ArrayMeta.nolder tells how many extents are valid.
+ * the newest is full. ArrayPages.nolder tells how many extents are valid.
  */
 #ifndef COLBERT_MAP_EXTENTS
 #define COLBERT_MAP_EXTENTS 1008
@@ -141,7 +146,7 @@ StaticAssertDecl(COLBERT_MAP_EXTENTS % MOVED_EXTENTS == 0,
 
 /* Runs of pending rows hold a power of two of rows each: no document has more than 2^29 tokens. */
 #define RUN_CLASSES 30
-/* Values of MetaPageData.scale_log2: those of lengths from 1e18 to 1e-18, and no scale yet. */
+/* Values of MetaDocuments.scale_log2: those of lengths from 1e18 to 1e-18, and no scale yet. */
 #define SCALE_LIMIT 60
 #define SCALE_UNSET INT8_MIN
 
@@ -162,33 +167,36 @@ typedef struct Assigned
 	double squares; /* of their distances, summed */
 } Assigned;
 
-typedef struct MetaPageData
+/* Fixed when the index is made. */
+typedef struct MetaShape
 {
-	uint32 magic;
-	uint32 version;
-
-	/* Structure: fixed when the index is made. */
-	uint16 dim;    /* of the tokens as the index keeps them */
+	uint16 dim;        /* of the tokens as the index keeps them */
+	uint16 column_dim; /* of the documents; larger than dim if tokens are projected */
+	uint16 m;
 	uint8  metric; /* a Metric */
 	uint8  codec;  /* a CodecId */
 	uint8  finder; /* a FinderKind */
-	uint8
-		length_spread; /* of the tokens' lengths, when the mean was trained: percent of deviation, 1 to 255; 0: all within a hundredth */
-	uint16 column_dim; /* of the documents; larger than dim where tokens are projected */
-	uint16 m;
-	int8
-		scale_log2; /* of the factor that brings tokens to about length 1; SCALE_UNSET until the first document */
-	uint8  unused;
+	uint8  unused[3];
 	uint32 ef_construction;
 	uint32 tokens_per_node; /* as resolved: never 0 */
 	uint32 lists;           /* of colbert_ivf; 0: by tokens_per_node */
-	uint32 pq_m; /* parts that the dims are cut into, where the codec is pq; 0 otherwise */
-	float
-		token_norm; /* root mean square of the prepared tokens' lengths, when the mean was trained; 0 before */
+	uint32 pq_m;            /* parts that the dims are cut into if the codec is pq; otherwise 0 */
+	uint32 unused2;
 	uint64 seed;
+	uint32 item_sizes[ARRAY_COUNT]; /* bytes; 0: this index has no such array */
+} MetaShape;
 
-	/* Counters. Documents and tokens count what is live: not dead, not free. */
+StaticAssertDecl(offsetof(MetaShape, seed) == 32, "on-disk offset of MetaShape.seed");
+StaticAssertDecl(sizeof(MetaShape) == 104, "on-disk size of MetaShape");
+
+/*
+ * The documents: changed by whoever holds the meta page exclusively. Counters
+ * of documents and tokens count what is live: not dead, not free.
+ */
+typedef struct MetaDocuments
+{
 	uint64 live_tokens;
+	uint64 pending_tokens;
 	uint32 live_docs;
 	uint32 dead_docs; /* dead, not yet freed */
 	uint32 free_docs; /* slots on the free lists */
@@ -201,17 +209,32 @@ typedef struct MetaPageData
 	uint32 queue_posted; /* tokens of the first document in the queue that have postings */
 	uint32
 		queue_suspects; /* documents from the front on that an interrupted merge may have posted */
-	uint32 unused2;
-	uint64 pending_tokens;
 
-	/* Grows when mean and codebooks are trained anew: what was encoded in another epoch says nothing. */
-	uint32 epoch;
+	uint32 null_free_head; /* NullEntry ordinals, INVALID_ORDINAL ends */
+	int8
+		scale_log2; /* of the factor that brings tokens to about length 1; SCALE_UNSET until the first document */
+	uint8 unused[3];
 
-	/* INVALID_ORDINAL where there are no nodes; of a graph, the entry point and its level. */
+	uint32 nitems[DOCUMENT_ARRAYS]; /* items handed out */
+	uint32 free_head[FREE_CLASSES]; /* document ordinals, INVALID_ORDINAL ends */
+	uint32 free_runs
+		[RUN_CLASSES]; /* first pending rows of free runs (pending_rows.c), INVALID_ORDINAL ends */
+} MetaDocuments;
+
+StaticAssertDecl(offsetof(MetaDocuments, nitems) == 60, "on-disk offset of MetaDocuments.nitems");
+StaticAssertDecl(sizeof(MetaDocuments) == 472, "on-disk size of MetaDocuments");
+
+/* The nodes: changed by the one who builds the index, or who holds the merge lock. */
+typedef struct MetaNodes
+{
+	/* INVALID_ORDINAL if there are no nodes; of a graph, the entry point and its level. */
 	uint32 entry_node;
 	uint32 entry_level;
 
-	uint32 null_free_head; /* NullEntry ordinals, INVALID_ORDINAL ends */
+	/* Grows when mean and codebooks are trained anew: what was encoded in another epoch says nothing. */
+	uint32 epoch;
+	float
+		token_norm; /* root mean square of the prepared tokens' lengths, when the mean was trained; 0 before */
 
 	/* Posting entries, those of dead documents included. */
 	uint64 postings;
@@ -220,34 +243,64 @@ typedef struct MetaPageData
 	Assigned trained;
 	Assigned merged;
 
-	uint32 free_head[FREE_CLASSES]; /* document ordinals, INVALID_ORDINAL ends */
-	uint32 free_runs
-		[RUN_CLASSES]; /* first pending rows of free runs (pending_rows.c), INVALID_ORDINAL ends */
+	uint32 nitems[NODE_ARRAYS]; /* items handed out of the arrays from ARRAY_NODES on */
+	uint8
+		length_spread; /* of the tokens' lengths, when the mean was trained: percent of deviation, 1 to 255; 0: all within a hundredth */
+	uint8 unused[3];
+} MetaNodes;
 
-	ArrayMeta arrays[ARRAY_COUNT];
+StaticAssertDecl(offsetof(MetaNodes, nitems) == 56, "on-disk offset of MetaNodes.nitems");
+StaticAssertDecl(sizeof(MetaNodes) == 88, "on-disk size of MetaNodes");
 
+/*
+ * The meta page, by who changes it. A writer copies its part back and leaves
+ * the others as they are.
+ */
+typedef struct MetaPageData
+{
+	uint32        magic;
+	uint32        version;
+	MetaShape     shape;
+	MetaDocuments documents;
+	MetaNodes     nodes;
+
+	/* Where the arrays stand: changed by the holder of the growth lock. */
+	ArrayPages  pages[ARRAY_COUNT];
 	BlockNumber settled_blocks; /* every block below has an owner, which it keeps */
+	uint32      unused;
 } MetaPageData;
+
+StaticAssertDecl(offsetof(MetaPageData, shape) == 8, "on-disk offset of MetaPageData.shape");
+StaticAssertDecl(offsetof(MetaPageData, documents) == 112,
+				 "on-disk offset of MetaPageData.documents");
+StaticAssertDecl(offsetof(MetaPageData, nodes) == 584, "on-disk offset of MetaPageData.nodes");
+StaticAssertDecl(offsetof(MetaPageData, pages) == 672, "on-disk offset of MetaPageData.pages");
+StaticAssertDecl(sizeof(MetaPageData) + 1024 <= PAGE_PAYLOAD,
+				 "MetaPageData leaves room on its page for what later versions add");
 
 /* Items handed out of an array. */
 static inline uint32
 meta_nitems(const MetaPageData *meta, ArrayKind kind)
 {
-	return meta->arrays[kind].nitems;
+	return kind < ARRAY_NODES ? meta->documents.nitems[kind]
+							  : meta->nodes.nitems[kind - ARRAY_NODES];
+}
+
+static inline void
+meta_set_nitems(MetaPageData *meta, ArrayKind kind, uint32 nitems)
+{
+	if (kind < ARRAY_NODES)
+		meta->documents.nitems[kind] = nitems;
+	else
+		meta->nodes.nitems[kind - ARRAY_NODES] = nitems;
 }
 
 /* Items on a page of an array that this index has. */
 static inline uint32
 meta_items_per_page(const MetaPageData *meta, ArrayKind kind)
 {
-	return PAGE_PAYLOAD / meta->arrays[kind].item_size;
+	return PAGE_PAYLOAD / meta->shape.item_sizes[kind];
 }
-
-StaticAssertDecl(offsetof(MetaPageData, seed) == 40, "on-disk offset of MetaPageData.seed");
-StaticAssertDecl(offsetof(MetaPageData, free_head) == 160,
-				 "on-disk offset of MetaPageData.free_head");
-StaticAssertDecl(offsetof(MetaPageData, arrays) == 536, "on-disk offset of MetaPageData.arrays");
-StaticAssertDecl(sizeof(MetaPageData) <= PAGE_PAYLOAD, "MetaPageData fits on its page");
 
 /*
  * A document. Slots begin as zeroes (DOC_NONE), are reserved with their place

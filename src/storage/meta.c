@@ -11,7 +11,7 @@
 
 /* Return true if the extents of an array follow each other and end where the array does. */
 static bool
-extents_agree(const ArrayMeta *array)
+extents_agree(const ArrayPages *array)
 {
 	const Extent *extents = array->extents;
 
@@ -30,13 +30,15 @@ extents_agree(const ArrayMeta *array)
 static bool
 array_agrees(const MetaPageData *meta, ArrayKind kind)
 {
-	const ArrayMeta *array = &meta->arrays[kind];
+	const ArrayPages *array = &meta->pages[kind];
 
-	if (array->nextents > MAX_EXTENTS || array->item_size > PAGE_PAYLOAD ||
+	uint32 item_size = meta->shape.item_sizes[kind];
+
+	if (array->nextents > MAX_EXTENTS || item_size > PAGE_PAYLOAD ||
 		array->npages > MaxBlockNumber || !extents_agree(array))
 		return false;
-	return array->item_size == 0 ||
-		   array->nitems <= (uint64) array->npages * meta_items_per_page(meta, kind);
+	return item_size == 0 ||
+		   meta_nitems(meta, kind) <= (uint64) array->npages * meta_items_per_page(meta, kind);
 }
 
 static void
@@ -93,23 +95,11 @@ meta_read(ColbertIndex *index)
 void
 meta_write_nodes(ColbertIndex *index)
 {
-	const MetaPageData    *meta = &index->meta;
-	static const ArrayKind owned[] = {ARRAY_NODES,      ARRAY_NEIGHBOURS, ARRAY_UPPER,
-									  ARRAY_PARENTS,    ARRAY_CHILDREN,   ARRAY_CENTROIDS,
-									  ARRAY_CHILD_EDGES};
-	Buffer                 buffer = meta_lock(index, BUFFER_LOCK_EXCLUSIVE);
-	Change                 change;
-	MetaPageData          *to;
+	Buffer buffer = meta_lock(index, BUFFER_LOCK_EXCLUSIVE);
+	Change change;
 
 	change_begin(&change, index);
-	to = meta_data(change_page(&change, buffer, false));
-	for (int i = 0; i < lengthof(owned); i++)
-		to->arrays[owned[i]] = meta->arrays[owned[i]];
-	to->entry_node = meta->entry_node;
-	to->entry_level = meta->entry_level;
-	to->postings = meta->postings;
-	to->trained = meta->trained;
-	to->merged = meta->merged;
+	meta_data(change_page(&change, buffer, false))->nodes = index->meta.nodes;
 	change_commit(&change);
 	UnlockReleaseBuffer(buffer);
 }

@@ -23,7 +23,8 @@ pace_delay(ColbertIndex *index, Pace *pace)
 	{
 		Buffer buffer = meta_lock(index, BUFFER_LOCK_SHARE);
 
-		pace->urgent = meta_data(BufferGetPage(buffer))->pending_tokens > pace->urgent_above;
+		pace->urgent =
+			meta_data(BufferGetPage(buffer))->documents.pending_tokens > pace->urgent_above;
 		UnlockReleaseBuffer(buffer);
 	}
 	if (!pace->urgent)

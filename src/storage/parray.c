@@ -143,14 +143,17 @@ parray_take(ColbertIndex *index, ArrayKind kind, uint32 count)
 {
 	uint32 first = parray_nitems(index, kind);
 
-	index->meta.arrays[kind].nitems += count;
+	meta_set_nitems(&index->meta, kind, first + count);
 	return first;
 }
 
 void
 parray_refresh(ColbertIndex *index, ArrayKind kind, Buffer meta_buffer)
 {
-	index->meta.arrays[kind] = meta_data(BufferGetPage(meta_buffer))->arrays[kind];
+	const MetaPageData *stored = meta_data(BufferGetPage(meta_buffer));
+
+	index->meta.pages[kind] = stored->pages[kind];
+	meta_set_nitems(&index->meta, kind, meta_nitems(stored, kind));
 }
 
 int

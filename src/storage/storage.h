@@ -132,10 +132,7 @@ meta_data(Page page)
 extern void meta_copy(ColbertIndex *index, Buffer buffer);
 extern void meta_read(ColbertIndex *index);
 
-/*
- * Copy what one writer owns back to the meta page as one change: the arrays
- * of the finders, the entry point, the number of postings and what was assigned. Its caller is the one writer of these (a build or a merge).
- */
+/* Copy the part of the nodes back to the meta page as one change. The caller is its one writer: a build, or a merge. */
 extern void meta_write_nodes(ColbertIndex *index);
 
 /* ---- page arrays (parray.c) ---- */
@@ -150,7 +147,7 @@ parray_nitems(const ColbertIndex *index, ArrayKind kind)
 static inline size_t
 parray_item_size(const ColbertIndex *index, ArrayKind kind)
 {
-	return index->meta.arrays[kind].item_size;
+	return index->meta.shape.item_sizes[kind];
 }
 
 static inline uint32
@@ -260,7 +257,8 @@ typedef struct BlockRun
 	uint32      npages;
 } BlockRun;
 
-extern Buffer extents_move_to_map(Change *change, ArrayMeta *stored, ArrayKind kind, BlockRun *run);
+extern Buffer extents_move_to_map(Change *change, ArrayPages *stored, ArrayKind kind,
+								  BlockRun *run);
 
 /* ---- growth (grow.c) ---- */
 

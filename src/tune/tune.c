@@ -143,7 +143,7 @@ prepare_queries(Tune *tune, ArrayType *array)
 	uint32    *lengths;
 
 	tune->nodes = parray_nitems(view->index, ARRAY_NODES);
-	tune->docs = view->index->meta.live_docs;
+	tune->docs = view->index->meta.documents.live_docs;
 	deconstruct_array(array, ARR_ELEMTYPE(array), -1, false, TYPALIGN_INT, &values, &nulls,
 					  &tune->nqueries);
 	if (tune->nqueries == 0)

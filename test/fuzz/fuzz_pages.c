@@ -70,7 +70,7 @@ read_image(const char *path)
 	if (fread(image->bytes, BLCKSZ, image->nblocks, file) != image->nblocks)
 		exit(2);
 	fclose(file);
-	image->dim = meta_data(image->bytes)->dim;
+	image->dim = meta_data(image->bytes)->shape.dim;
 }
 
 /* ---- damage ---- */

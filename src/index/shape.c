@@ -1,0 +1,77 @@
+/*-------------------------------------------------------------------------
+ *
+ * shape.c
+ *	  The sizes of an index's items.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "codec/codec.h"
+#include "index/projection.h"
+#include "index/shape.h"
+#include "multivector/score.h"
+
+/* Tokens are kept whole if this many neighbours of a node fit on a page. */
+#define MIN_M 2
+
+static CodecShape
+codec_shape(const MetaShape *shape)
+{
+	return (CodecShape) {shape->dim, shape->metric == METRIC_L2, shape->pq_m};
+}
+
+size_t
+shape_item_size(const MetaShape *shape, ArrayKind kind)
+{
+	switch (kind)
+	{
+		case ARRAY_DOCS:
+			return sizeof(DocEntry);
+		case ARRAY_SKETCHES:
+			return kernel_sketch_block_size(rotation_padded(shape->dim),
+											shape->metric == METRIC_L2);
+		case ARRAY_ROWS:
+			return codec_by_id(shape->codec)->row_size(codec_shape(shape));
+		case ARRAY_PENDING_ROWS:
+			return codec_by_id(shape->codec)->coarse ? codec_sq8.row_size(codec_shape(shape)) : 0;
+		case ARRAY_QUEUE:
+			return sizeof(uint32);
+		case ARRAY_NULLS:
+			return sizeof(NullEntry);
+		case ARRAY_VERSIONS:
+			return sizeof(VersionPage);
+		case ARRAY_HASHES:
+			return sizeof(HashBucket);
+		case ARRAY_PARAMS:
+			return sizeof(float);
+		default:
+			return finder_by_kind(shape->finder)->item_size(shape, kind);
+	}
+}
+
+/* Do all items fit on a page, with few neighbours, and but for a pq_m that is refused anyway? */
+static bool
+fits(MetaShape shape)
+{
+	shape.m = MIN_M;
+	shape.pq_m = Min(shape.pq_m, rotation_padded(shape.dim));
+	for (int kind = 0; kind < ARRAY_COUNT; kind++)
+		if (shape_item_size(&shape, kind) > PAGE_PAYLOAD)
+			return false;
+	return true;
+}
+
+uint32
+shape_kept_dim(const MetaShape *shape)
+{
+	MetaShape kept = *shape;
+
+	kept.dim = shape->column_dim;
+	if (fits(kept))
+		return kept.dim;
+	kept.dim = Min(kept.dim / PROJECTION_DIM_STEP * PROJECTION_DIM_STEP, PROJECTION_MAX_DIM);
+	while (kept.dim > PROJECTION_DIM_STEP && !fits(kept))
+		kept.dim -= PROJECTION_DIM_STEP;
+	return kept.dim;
+}
