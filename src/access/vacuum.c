@@ -236,6 +236,15 @@ drop_hashes(IndexView *view, const Leftovers *leftovers)
 	pfree(slots);
 }
 
+/* Write the number of postings to the meta page. */
+static void
+note_postings(IndexView *view, uint64 postings, bool inexact)
+{
+	view->index->meta.nodes.postings = postings;
+	view->index->meta.nodes.postings_inexact = inexact;
+	meta_write_nodes(view->index);
+}
+
 /* Take the dead out of all posting lists and the hash table, then free them. The merge lock is held. */
 static void
 sweep(IndexView *view, const Leftovers *leftovers)
@@ -246,9 +255,9 @@ sweep(IndexView *view, const Leftovers *leftovers)
 
 	for (uint32 i = 0; i < dead->count; i++)
 		bits[dead->items[i] >> 3] |= 1 << (dead->items[i] & 7);
-	view->index->meta.nodes.postings =
-		postings_sweep(view->index, bits, ndocs, (uint64) colbert_pending_limit);
-	meta_write_nodes(view->index);
+	note_postings(view, view->index->meta.nodes.postings, true);
+	note_postings(view, postings_sweep(view->index, bits, ndocs, (uint64) colbert_pending_limit),
+				  false);
 	drop_hashes(view, leftovers);
 	docstore_push_free(view, dead->items, dead->count);
 	pfree(bits);
@@ -318,6 +327,8 @@ clean(Relation index)
 		leftovers.dead.count >=
 			SWEEP_SHARE * ((double) view->index->meta.documents.live_docs + leftovers.dead.count))
 		sweep(view, &leftovers);
+	else if (view->index->meta.nodes.postings_inexact)
+		note_postings(view, postings_count(view->index, (uint64) colbert_pending_limit), false);
 	free_reserved(view, &leftovers.reserved);
 	postings_reclaim(view->index);
 	nversions = versions_count(view);

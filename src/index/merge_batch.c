@@ -227,30 +227,29 @@ touched_docs(const Merge *merge)
 
 /*
  * Take note on the meta page that the batch's documents are about to have
- * postings. Returns true if an interrupted merge may have written some.
+ * postings, and that these are not counted yet. Returns true if an interrupted merge may have written some.
  */
 static bool
 suspect_batch(Merge *merge)
 {
-	IndexView *view = merge->view;
-	Buffer     buffer = meta_lock(view->index, BUFFER_LOCK_EXCLUSIVE);
-	uint32     suspects = meta_data(BufferGetPage(buffer))->documents.queue_suspects;
-	Change     change;
+	IndexView    *view = merge->view;
+	Buffer        buffer = meta_lock(view->index, BUFFER_LOCK_EXCLUSIVE);
+	MetaPageData *stored;
+	uint32        suspects = meta_data(BufferGetPage(buffer))->documents.queue_suspects;
+	Change        change;
 
-	if (suspects < touched_docs(merge))
-	{
-		change_begin(&change, view->index);
-		meta_data(change_page(&change, buffer, false))->documents.queue_suspects =
-			touched_docs(merge);
-		change_commit(&change);
-	}
+	change_begin(&change, view->index);
+	stored = meta_data(change_page(&change, buffer, false));
+	stored->documents.queue_suspects = Max(suspects, touched_docs(merge));
+	stored->nodes.postings_inexact = true;
+	change_commit(&change);
 	UnlockReleaseBuffer(buffer);
 	return suspects > 0;
 }
 
 /*
  * Add the batch's documents to the lists of their tokens' nodes; returns the
- * entries added, and those that an interrupted merge wrote and did not count.
+ * entries added, without those that an interrupted merge wrote.
  */
 static uint64
 write_postings(Merge *merge)
@@ -269,14 +268,12 @@ write_postings(Merge *merge)
 	{
 		uint32 node = (uint32) (postings[i] >> 32);
 		uint32 n = 0;
-		uint32 fresh;
 
 		pace_delay(merge->view->index, &merge->pace);
 		for (; i < merge->ntokens && postings[i] >> 32 == node; i++)
 			if (n == 0 || docs[n - 1] != (uint32) postings[i])
 				docs[n++] = (uint32) postings[i];
-		fresh = postings_add(merge->view->index, node, docs, n, suspect || merge->posted > 0);
-		added += suspect ? n : fresh;
+		added += postings_add(merge->view->index, node, docs, n, suspect || merge->posted > 0);
 	}
 	pfree(postings);
 	pfree(docs);
@@ -300,34 +297,36 @@ queued_tokens(Merge *merge)
 	return tokens;
 }
 
-/* Remove the batch from the queue. */
+/*
+ * Remove the batch from the queue, and count its postings. The number stays
+ * inexact if it was so before: an interrupted merge did not count its own.
+ */
 static void
 advance_queue(Merge *merge, uint64 added)
 {
-	IndexView    *view = merge->view;
-	uint64        merged_tokens = queued_tokens(merge);
-	uint32       *docs = merge->queue + merge->at;
-	Buffer        buffer;
-	Change        change;
-	MetaPageData *meta;
+	IndexView     *view = merge->view;
+	uint64         merged_tokens = queued_tokens(merge);
+	uint32        *docs = merge->queue + merge->at;
+	Buffer         buffer;
+	Change         change;
+	MetaPageData  *stored;
+	MetaDocuments *documents;
 
 	qsort(docs, merge->ndocs, sizeof(uint32), compare_ordinals);
 	docstore_clear_pending(view, docs, merge->ndocs);
 
+	view->index->meta.nodes.postings += added;
 	buffer = meta_lock(view->index, BUFFER_LOCK_EXCLUSIVE);
 	change_begin(&change, view->index);
-	meta = meta_data(change_page(&change, buffer, false));
-	meta->nodes.postings += added;
-	view->index->meta.nodes.postings =
-		meta->nodes.postings; /* the next batch's nodes write it back */
-	meta->nodes.trained = view->index->meta.nodes.trained;
-	meta->nodes.merged = view->index->meta.nodes.merged;
-	queue_remove(meta, merge->ndocs);
-	meta->documents.queue_posted = merge->part;
-	meta->documents.queue_suspects -= Min(meta->documents.queue_suspects, touched_docs(merge));
-	meta->documents.pending_tokens -= Min(meta->documents.pending_tokens, merged_tokens);
-	if (queue_count(meta) == 0)
-		meta->documents.pending_tokens = 0;
+	stored = meta_data(change_page(&change, buffer, false));
+	stored->nodes = view->index->meta.nodes;
+	documents = &stored->documents;
+	queue_remove(stored, merge->ndocs);
+	documents->queue_posted = merge->part;
+	documents->queue_suspects -= Min(documents->queue_suspects, touched_docs(merge));
+	documents->pending_tokens -= Min(documents->pending_tokens, merged_tokens);
+	if (queue_count(stored) == 0)
+		documents->pending_tokens = 0;
 	change_commit(&change);
 	UnlockReleaseBuffer(buffer);
 	merge->at += merge->ndocs;

@@ -57,6 +57,9 @@ extern uint64 postings_sweep(ColbertIndex *index, const uint8 *dead, uint32 ndoc
 							 uint64 urgent_above);
 
 /* Make posting pages of the blocks that belong to nothing. Interruptible; the merge lock is held. */
+/* Count the entries of all posting lists. The caller holds the merge lock. */
+extern uint64 postings_count(ColbertIndex *index, uint64 urgent_above);
+
 extern void postings_reclaim(ColbertIndex *index);
 
 #endif /* COLBERT_POSTINGS_H */

@@ -25,7 +25,7 @@
 typedef struct Sweep
 {
 	ColbertIndex *index;
-	const uint8  *dead;
+	const uint8  *dead; /* NULL: only count */
 	uint32        ndocs;
 	Pace          pace;
 	uint8        *shrunk; /* a bit for each node of which a segment shrank */
@@ -89,7 +89,7 @@ sweep_page(Sweep *sweep, BlockNumber block)
 	Change change;
 	Size   room;
 
-	LockBuffer(buffer, BUFFER_LOCK_EXCLUSIVE);
+	LockBuffer(buffer, sweep->dead != NULL ? BUFFER_LOCK_EXCLUSIVE : BUFFER_LOCK_SHARE);
 	if (PageIsNew(page) || PageGetSpecialSize(page) != MAXALIGN(sizeof(PageTrailer)) ||
 		page_trailer(page)->kind != PAGE_POSTINGS)
 	{
@@ -252,5 +252,14 @@ postings_sweep(ColbertIndex *index, const uint8 *dead, uint32 ndocs, uint64 urge
 	}
 	pfree(sweep.shrunk);
 	FreeSpaceMapVacuum(index->rel);
+	return sweep.left;
+}
+
+uint64
+postings_count(ColbertIndex *index, uint64 urgent_above)
+{
+	Sweep sweep = {.index = index, .pace = {.urgent_above = urgent_above}};
+
+	sweep_pages(&sweep);
 	return sweep.left;
 }

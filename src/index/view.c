@@ -19,18 +19,19 @@
 static void
 read_params(IndexView *view)
 {
-	uint32 nparams = parray_nitems(view->index, ARRAY_PARAMS);
-	uint32 ncodebooks = (uint32) coder_codebook_floats(&view->coder);
+	const MetaNodes *nodes = &view->index->meta.nodes;
+	uint32           ncodebooks = (uint32) coder_codebook_floats(&view->coder);
 
-	if (nparams >= view->dim)
-		parray_copy_out(view->index, ARRAY_PARAMS, 0, view->dim, view->mean);
+	if (nodes->nparams >= view->dim)
+		parray_copy_out(view->index, ARRAY_PARAMS, nodes->params_first, view->dim, view->mean);
 	else
 		memset(view->mean, 0, view->dim * sizeof(float));
-	if (ncodebooks == 0 || nparams < view->dim + ncodebooks)
+	if (ncodebooks == 0 || nodes->nparams < view->dim + ncodebooks)
 		return;
 	if (view->codebooks == NULL)
 		view->codebooks = MemoryContextAllocHuge(view->context, ncodebooks * sizeof(float));
-	parray_copy_out(view->index, ARRAY_PARAMS, view->dim, ncodebooks, view->codebooks);
+	parray_copy_out(view->index, ARRAY_PARAMS, nodes->params_first + view->dim, ncodebooks,
+					view->codebooks);
 	view->coder.codebooks = view->codebooks;
 }
 
@@ -228,46 +229,57 @@ view_refresh(IndexView *view)
 		read_params(view);
 }
 
-/* Write floats of the parameters from item first on, for which there is room. The meta page is held exclusively. */
-static void
-write_params(IndexView *view, uint32 first, uint32 n, const float *values)
+/*
+ * Where to write n parameters: before those of this epoch or behind them. What
+ * is written there counts from the next epoch on, so that a training that is
+ * interrupted leaves the parameters by which all was encoded.
+ */
+static uint32
+place_params(const MetaNodes *nodes, uint32 n)
 {
-	uint32 have = parray_nitems(view->index, ARRAY_PARAMS);
-
-	if (have < first + n)
-		parray_take(view->index, ARRAY_PARAMS, first + n - have);
-	parray_copy_in(view->index, ARRAY_PARAMS, first, n, values);
+	if (nodes->nparams == 0 || nodes->params_first >= n)
+		return 0;
+	return nodes->params_first + nodes->nparams;
 }
 
 void
 view_write_params(IndexView *view, const float *mean, const TokenLengths *lengths,
 				  const float *codebooks)
 {
-	uint32      ncodebooks = codebooks == NULL ? 0 : (uint32) coder_codebook_floats(&view->coder);
-	uint32      have = parray_nitems(view->index, ARRAY_PARAMS);
-	ArrayDemand demand = {ARRAY_PARAMS, view->dim + ncodebooks - Min(have, view->dim + ncodebooks)};
-	Buffer      buffer;
-	Change      change;
+	ColbertIndex *index = view->index;
+	MetaNodes    *nodes = &index->meta.nodes;
+	uint32        ncodebooks = codebooks == NULL ? 0 : (uint32) coder_codebook_floats(&view->coder);
+	uint32        first = place_params(nodes, view->dim + ncodebooks);
+	uint32        end = first + view->dim + ncodebooks;
+	uint32        nitems = Max(parray_nitems(index, ARRAY_PARAMS), end);
+	ArrayDemand   demand = {ARRAY_PARAMS, nitems - parray_nitems(index, ARRAY_PARAMS)};
+	Buffer        buffer;
+	Change        change;
 	MetaPageData *stored;
 
-	/* Nobody else trains an index meanwhile: the room stays. */
-	parray_make_room(view->index, &demand, 1);
-	buffer = meta_lock(view->index, BUFFER_LOCK_EXCLUSIVE);
-	meta_copy(view->index, buffer);
-	write_params(view, 0, view->dim, mean);
+	/* Nobody else trains an index meanwhile. */
+	parray_make_room(index, &demand, 1);
+	parray_copy_in(index, ARRAY_PARAMS, first, view->dim, mean);
 	if (codebooks != NULL)
-		write_params(view, view->dim, ncodebooks, codebooks);
-	view->index->meta.nodes.epoch++;
-	view->index->meta.nodes.token_norm = lengths->norm;
-	view->index->meta.nodes.length_spread =
-		lengths->same ? 0 : (uint8) Max(Min(lengths->spread * 100, PG_UINT8_MAX), 1);
-	if (view->index->meta.documents.scale_log2 == SCALE_UNSET)
-		view->index->meta.documents.scale_log2 = 0;
+		parray_copy_in(index, ARRAY_PARAMS, first + view->dim, ncodebooks, codebooks);
+	COLBERT_PAUSE("params-written");
 
-	change_begin(&change, view->index);
+	buffer = meta_lock(index, BUFFER_LOCK_EXCLUSIVE);
+	meta_copy(index, buffer);
+	meta_set_nitems(&index->meta, ARRAY_PARAMS, nitems);
+	nodes->params_first = first;
+	nodes->nparams = end - first;
+	nodes->epoch++;
+	nodes->token_norm = lengths->norm;
+	nodes->length_spread =
+		lengths->same ? 0 : (uint8) Max(Min(lengths->spread * 100, PG_UINT8_MAX), 1);
+	if (index->meta.documents.scale_log2 == SCALE_UNSET)
+		index->meta.documents.scale_log2 = 0;
+
+	change_begin(&change, index);
 	stored = meta_data(change_page(&change, buffer, false));
-	stored->documents = view->index->meta.documents;
-	stored->nodes = view->index->meta.nodes;
+	stored->documents = index->meta.documents;
+	stored->nodes = *nodes;
 	change_commit(&change);
 	UnlockReleaseBuffer(buffer);
 	read_params(view);

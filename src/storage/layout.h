@@ -243,14 +243,20 @@ typedef struct MetaNodes
 	Assigned trained;
 	Assigned merged;
 
+	/* Items of ARRAY_PARAMS that are the mean and the codebooks of this epoch. */
+	uint32 params_first;
+	uint32 nparams;
+
 	uint32 nitems[NODE_ARRAYS]; /* items handed out of the arrays from ARRAY_NODES on */
 	uint8
 		length_spread; /* of the tokens' lengths, when the mean was trained: percent of deviation, 1 to 255; 0: all within a hundredth */
-	uint8 unused[3];
+	uint8
+		postings_inexact; /* 1 while posting lists change, and after an interruption until VACUUM counts postings */
+	uint8 unused[2];
 } MetaNodes;
 
-StaticAssertDecl(offsetof(MetaNodes, nitems) == 56, "on-disk offset of MetaNodes.nitems");
-StaticAssertDecl(sizeof(MetaNodes) == 88, "on-disk size of MetaNodes");
+StaticAssertDecl(offsetof(MetaNodes, nitems) == 64, "on-disk offset of MetaNodes.nitems");
+StaticAssertDecl(sizeof(MetaNodes) == 96, "on-disk size of MetaNodes");
 
 /*
  * The meta page, by who changes it. A writer copies its part back and leaves
@@ -274,7 +280,7 @@ StaticAssertDecl(offsetof(MetaPageData, shape) == 8, "on-disk offset of MetaPage
 StaticAssertDecl(offsetof(MetaPageData, documents) == 112,
 				 "on-disk offset of MetaPageData.documents");
 StaticAssertDecl(offsetof(MetaPageData, nodes) == 584, "on-disk offset of MetaPageData.nodes");
-StaticAssertDecl(offsetof(MetaPageData, pages) == 672, "on-disk offset of MetaPageData.pages");
+StaticAssertDecl(offsetof(MetaPageData, pages) == 680, "on-disk offset of MetaPageData.pages");
 StaticAssertDecl(sizeof(MetaPageData) + 1024 <= PAGE_PAYLOAD,
 				 "MetaPageData leaves room on its page for what later versions add");
 

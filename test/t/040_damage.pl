@@ -190,8 +190,8 @@ sub damage_rows
 sub damage_extents
 {
 	my ($file) = @_;
-	# of MetaPageData, after 24 bytes of page header: pages at 672, each 16 bytes and 48 extents of 8; item sizes at 48
-	my ($documents, $queue) = map { 24 + 672 + $_ * (16 + 48 * 8) } 0, 4;
+	# of MetaPageData, after 24 bytes of page header: pages at 680, each 16 bytes and 48 extents of 8; item sizes at 48
+	my ($documents, $queue) = map { 24 + 680 + $_ * (16 + 48 * 8) } 0, 4;
 	my $page = substr(slurp_file($file), 0, $block_size);
 
 	die 'the meta page has another layout' unless unpack('V', substr($page, 24 + 48, 4)) == 36 && unpack('V', substr($page, 24 + 48 + 4 * 4, 4)) == 4;

@@ -1,0 +1,99 @@
+# Merges that are killed or canceled at a point of their work (COLBERT_PAUSE, in the library for tests): what was encoded before still
+# means the same, and the postings are counted again.
+
+use strict;
+use warnings;
+use ColbertTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+my $node = faults_node('interrupted');
+my $folder = PostgreSQL::Test::Utils::tempdir();
+my $session = "LOAD 'colbert_pg'; SET colbert_faults.folder = '$folder'; SET colbert.background_merge = off; SET colbert.pending_limit = 100000000;";
+
+# Random tokens. The later documents lie elsewhere, so that they have another mean and other codebooks.
+$node->safe_psql('postgres', <<'SQL');
+SELECT setseed(.5);
+CREATE TABLE docs (id int PRIMARY KEY, doc multivector(16));
+INSERT INTO docs
+	SELECT i, (SELECT multivector_agg(ARRAY(SELECT CASE WHEN d = 1 + (i > 100)::int THEN 3 ELSE 0 END + random() * 2 - 1
+	                                        FROM generate_series(1, 16) d WHERE i > 0 AND t > 0)::real[])
+	           FROM generate_series(1, 3) t)
+	FROM generate_series(1, 2000) i;
+SQL
+
+# stop_at(POINT, SQL, HOW): run statements that come to a point, and kill the server or cancel them there.
+sub stop_at
+{
+	my ($point, $sql, $how) = @_;
+	my $client = start_sql($node, "$session SET application_name = 'at $point'; SET colbert_faults.pause = '$point';\n$sql");
+
+	for (1 .. 1200)
+	{
+		last if -e "$folder/$point.reached";
+		usleep(50_000);
+	}
+	ok(-e "$folder/$point.reached", "$point is reached") or BAIL_OUT(stop_sql($client));
+	if ($how eq 'kill')
+	{
+		# so that all WAL up to the point is on the disk
+		$node->safe_psql('postgres', 'CREATE TABLE flushed (); DROP TABLE flushed');
+		kill_all($node);
+		start_after_kill($node);
+	}
+	else
+	{
+		$node->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'at $point'");
+		append_to_file("$folder/$point.go", '');
+	}
+	like(stop_sql($client), $how eq 'kill' ? qr/connection/ : qr/canceling statement/, "$how: it ends with an error");
+	unlink "$folder/$point.reached", "$folder/$point.go";
+	return;
+}
+
+my %indexes = (
+	'colbert_hnsw' => 'colbert_hnsw (doc) WITH (tokens_per_node = 16)',
+	'colbert_ivf' => 'colbert_ivf (doc) WITH (lists = 300)',
+	'colbert_hnsw, pq' => 'colbert_hnsw (doc) WITH (tokens_per_node = 16, quantizer = pq)',
+	'colbert_ivf, bit' => 'colbert_ivf (doc) WITH (lists = 300, quantizer = bit)');
+
+# make(INDEX): a table of documents that are too few for nodes when the index is made, and enough then.
+sub make
+{
+	my ($index) = @_;
+
+	$node->safe_psql('postgres', "$session DROP TABLE IF EXISTS t; CREATE TABLE t (id int PRIMARY KEY, doc multivector(16));
+		INSERT INTO t SELECT * FROM docs WHERE id <= 100; CREATE INDEX t_index ON t USING $index; INSERT INTO t SELECT * FROM docs WHERE id BETWEEN 101 AND 1500");
+	return;
+}
+
+# The mean was trained by the build. Another one that is written and does not count leaves the sketches of the first as good as they were.
+for my $name (sort keys %indexes)
+{
+	make($indexes{$name});
+	checker_is_content($node, 't', "$name: before");
+	stop_at('params-written', "SELECT colbert_merge('t_index')", 'kill');
+	checker_is_content($node, 't', "$name: new parameters that do not count", q{message NOT LIKE '%until the next VACUUM'});
+	is($node->safe_psql('postgres', "$session SELECT colbert_merge('t_index')"), '1500', "$name: the next merge trains");
+	checker_is_content($node, 't', "$name: trained", q{message NOT LIKE '%until the next VACUUM' AND part <> 'nodes'});
+}
+
+# Postings that were written and not counted, in batches whose tokens go to other nodes the next time: some have become nodes.
+for my $name (sort keys %indexes)
+{
+	for my $how ('kill', 'cancel')
+	{
+		make($indexes{$name});
+		$node->safe_psql('postgres', "$session SELECT colbert_merge('t_index'); INSERT INTO t SELECT * FROM docs WHERE id > 1500");
+		stop_at('merge-posted', "SELECT colbert_merge('t_index')", $how);
+		checker_is_content($node, 't', "$name: uncounted postings", q{message NOT LIKE '%until the next VACUUM' AND part <> 'nodes'});
+		# documents that are deleted meanwhile are in lists already
+		$node->safe_psql('postgres', "$session DELETE FROM t WHERE id BETWEEN 1501 AND 1510; SELECT colbert_merge('t_index')");
+		$node->safe_psql('postgres', 'VACUUM t');
+		is($node->safe_psql('postgres', "SELECT pending_documents FROM colbert_index_info('t_index')"), '0', "$name: all are merged");
+		checker_is_content($node, 't', "$name: VACUUM counts the postings", q{part <> 'nodes' OR severity = 'error'});
+	}
+}
+$node->stop;
+done_testing();
