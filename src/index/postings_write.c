@@ -22,8 +22,12 @@
 #include "miscadmin.h"
 #include "storage/freespace.h"
 
-/* Suggestions of the free space map to try before pages are added. */
-#define MAX_TRIES 4
+/*
+ * Suggestions of the free space map to try before pages are added. It is not
+ * told of segments that grow in place, so many are out of date; a try corrects
+ * its page, so it is paid for by what grew there.
+ */
+#define MAX_TRIES 64
 
 /* Pages are added by this share of the posting pages, up to a maximum. */
 #define GROWTH_SHARE    8
@@ -129,6 +133,19 @@ try_target(ColbertIndex *index, BlockNumber block, Size size, Placement *placeme
 	return false;
 }
 
+/* Pages of arrays: as they are now, for others append documents meanwhile. */
+static BlockNumber
+array_pages(ColbertIndex *index)
+{
+	ColbertIndex now = {.rel = index->rel};
+	BlockNumber  npages = 0;
+
+	meta_read(&now);
+	for (int kind = 0; kind < ARRAY_COUNT; kind++)
+		npages += now.meta.pages[kind].npages;
+	return npages;
+}
+
 /*
  * Add posting pages; returns the first. No page may be locked. Their part of
  * the free space map is made first: on a full disk, VACUUM can then record
@@ -137,13 +154,11 @@ try_target(ColbertIndex *index, BlockNumber block, Size size, Placement *placeme
 static BlockNumber
 add_pages(ColbertIndex *index)
 {
+	BlockNumber others = array_pages(index);
 	BlockNumber nblocks = RelationGetNumberOfBlocks(index->rel);
-	BlockNumber others = 0;
 	uint32      wanted;
 	BlockRun    run;
 
-	for (int kind = 0; kind < ARRAY_COUNT; kind++)
-		others += index->meta.pages[kind].npages;
 	wanted = Max(Min((nblocks - Min(others, nblocks)) / GROWTH_SHARE, MAX_ADDED_PAGES), 1);
 	RecordPageWithFreeSpace(index->rel, nblocks + wanted - 1, 0);
 	run = storage_extend(index, wanted);
