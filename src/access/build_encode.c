@@ -77,7 +77,7 @@ encoder_init(BuildEncoder *encoder, Build *build, Tuplesortstate *sort)
 	{
 		encoder->finder_index = palloc(sizeof(ColbertIndex));
 		*encoder->finder_index = *view->index;
-		encoder->finder = view->finder->open(encoder->finder_index, &view->sketch);
+		encoder->finder = finder_open(encoder->finder_index, &view->sketch);
 	}
 }
 
@@ -90,8 +90,8 @@ find_nodes(BuildEncoder *encoder)
 		for (uint32 i = 0; i < encoder->ntokens; i++)
 		{
 			CHECK_FOR_INTERRUPTS();
-			encoder->nodes[i] = encoder->view->finder->add(
-				encoder->finder, encoder->tokens + (size_t) i * encoder->view->dim);
+			encoder->nodes[i] =
+				finder_add(encoder->finder, encoder->tokens + (size_t) i * encoder->view->dim);
 		}
 		return;
 	}
@@ -143,7 +143,7 @@ encoder_end(BuildEncoder *encoder)
 {
 	flush_tokens(encoder);
 	if (encoder->finder != NULL)
-		encoder->view->finder->close(encoder->finder);
+		finder_close(encoder->finder);
 	if (encoder->assigner != NULL)
 		kmeans_assigner_release(encoder->assigner);
 	pfree(encoder->tokens);

@@ -96,8 +96,7 @@ check_finder(Check *check)
 	/* Whatever a finder keeps in its arrays is in use. */
 	for (int kind = ARRAY_PARAMS; kind < ARRAY_COUNT; kind++)
 		check_use(check, kind, 0, parray_nitems(check->view->index, kind));
-	check->view->finder->check(check->view->index, &check->view->sketch, check->findings,
-							   check->rescore);
+	finder_check(check->view->index, &check->view->sketch, check->findings, check->rescore);
 }
 
 typedef struct CheckPart

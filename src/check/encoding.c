@@ -57,10 +57,10 @@ decode_tokens(EncodingCheck *state, uint32 n)
 	IndexView   *view = state->check->view;
 	const Coder *coder = &view->pending_coder;
 
-	coder->codec->encode(coder, state->tokens, n, state->rows, state->scratch);
+	coder_encode(coder, state->tokens, n, state->rows, state->scratch);
 	for (uint32 i = 0; i < n; i++)
-		coder->codec->decode(coder, state->rows + i * coder_row_size(coder),
-							 state->decoded + (size_t) i * view->dim, state->scratch);
+		coder_decode(coder, state->rows + i * coder_row_size(coder),
+					 state->decoded + (size_t) i * view->dim, state->scratch);
 }
 
 /* Are n rows from first on what a coder makes of some tokens? */
@@ -70,7 +70,7 @@ rows_are_of(EncodingCheck *state, const Coder *coder, ArrayKind array, uint32 fi
 {
 	IndexView *view = state->check->view;
 
-	coder->codec->encode(coder, tokens, n, state->rows, state->scratch);
+	coder_encode(coder, tokens, n, state->rows, state->scratch);
 	parray_copy_out(view->index, array, first, n, state->stored_rows);
 	return memcmp(state->rows, state->stored_rows, n * coder_row_size(coder)) == 0;
 }

@@ -55,6 +55,10 @@ typedef struct CodecTraining
 	size_t memory; /* decides how many points are used, whoever works on them; 0 = default */
 } CodecTraining;
 
+/* A query that a codec has prepared: each casts it to its own kind. */
+typedef struct CodecQuery CodecQuery;
+
+/* What the functions coder_ below call. */
 struct Codec
 {
 	CodecId     id;
@@ -80,10 +84,11 @@ struct Codec
 
 	/* A query against rows: bytes, preparation, number of best slots, running maxima. */
 	size_t (*query_size)(CodecShape shape, uint32_t ntokens);
-	void *(*query_prepare)(const Coder *coder, const float *tokens, uint32_t ntokens, void *memory);
-	uint32_t (*query_slots)(const void *query);
-	void (*score_rows)(const Coder *coder, const void *query, const uint8_t *rows, uint32_t nrows,
-					   float *best);
+	CodecQuery *(*query_prepare)(const Coder *coder, const float *tokens, uint32_t ntokens,
+								 void *memory);
+	uint32_t (*query_slots)(const CodecQuery *query);
+	void (*score_rows)(const Coder *coder, const CodecQuery *query, const uint8_t *rows,
+					   uint32_t nrows, float *best);
 };
 
 extern const Codec codec_sq8;
@@ -120,6 +125,56 @@ static inline size_t
 coder_scratch_floats(const Coder *coder)
 {
 	return coder->codec->scratch_floats == NULL ? 0 : coder->codec->scratch_floats(coder->shape);
+}
+
+/* Find the codebooks of a codec that is trained. */
+static inline void
+coder_train(const Coder *coder, const CodecTraining *training, float *codebooks)
+{
+	coder->codec->train(coder, training, codebooks);
+}
+
+/* n x dim floats into n rows. */
+static inline void
+coder_encode(const Coder *coder, const float *tokens, uint32_t n, uint8_t *rows, float *scratch)
+{
+	coder->codec->encode(coder, tokens, n, rows, scratch);
+}
+
+/* One row back into dim floats. */
+static inline void
+coder_decode(const Coder *coder, const uint8_t *row, float *token, float *scratch)
+{
+	coder->codec->decode(coder, row, token, scratch);
+}
+
+/* Bytes of memory that a query of that many tokens takes. */
+static inline size_t
+coder_query_size(const Coder *coder, uint32_t ntokens)
+{
+	return coder->codec->query_size(coder->shape, ntokens);
+}
+
+/* Prepare a query in memory of coder_query_size bytes. */
+static inline CodecQuery *
+coder_query_prepare(const Coder *coder, const float *tokens, uint32_t ntokens, void *memory)
+{
+	return coder->codec->query_prepare(coder, tokens, ntokens, memory);
+}
+
+/* Best keys that score_rows keeps: at least one per token. */
+static inline uint32_t
+coder_query_slots(const Coder *coder, const CodecQuery *query)
+{
+	return coder->codec->query_slots(query);
+}
+
+/* Score rows against every token of a query. best: running maxima, updated in place. */
+static inline void
+coder_score_rows(const Coder *coder, const CodecQuery *query, const uint8_t *rows, uint32_t nrows,
+				 float *best)
+{
+	coder->codec->score_rows(coder, query, rows, nrows, best);
 }
 
 #endif /* COLBERT_CODEC_H */

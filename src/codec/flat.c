@@ -57,20 +57,20 @@ flat_query_size(CodecShape shape, uint32_t ntokens)
 	return kernel_query_size(ntokens, shape.dim);
 }
 
-static void *
+static CodecQuery *
 flat_query_prepare(const Coder *coder, const float *tokens, uint32_t ntokens, void *memory)
 {
-	return kernel_query_pack(memory, tokens, ntokens, coder->shape.dim);
+	return (CodecQuery *) kernel_query_pack(memory, tokens, ntokens, coder->shape.dim);
 }
 
 static uint32_t
-flat_query_slots(const void *query)
+flat_query_slots(const CodecQuery *query)
 {
-	return kernel_query_slots(query);
+	return kernel_query_slots((const KernelQuery *) query);
 }
 
 static void
-flat_score_rows(const Coder *coder, const void *query, const uint8_t *rows, uint32_t nrows,
+flat_score_rows(const Coder *coder, const CodecQuery *query, const uint8_t *rows, uint32_t nrows,
 				float *best)
 {
 	CodecShape shape = coder->shape;
@@ -83,7 +83,7 @@ flat_score_rows(const Coder *coder, const void *query, const uint8_t *rows, uint
 		.param_stride = flat_row_size(shape),
 	};
 
-	kernels->maxsim_rows(query, &run, best, NULL);
+	kernels->maxsim_rows((const KernelQuery *) query, &run, best, NULL);
 }
 
 const Codec codec_flat = {

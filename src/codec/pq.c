@@ -156,7 +156,7 @@ pq_query_size(CodecShape shape, uint32_t ntokens)
 	return tables > SIZE_MAX / 2 ? SIZE_MAX : tables + scratch * sizeof(float);
 }
 
-static void *
+static CodecQuery *
 pq_query_prepare(const Coder *coder, const float *tokens, uint32_t ntokens, void *memory)
 {
 	CodecShape     shape = coder->shape;
@@ -183,20 +183,20 @@ pq_query_prepare(const Coder *coder, const float *tokens, uint32_t ntokens, void
 								kernel_pq_table(q, group, s));
 		}
 	}
-	return q;
+	return (CodecQuery *) q;
 }
 
 static uint32_t
-pq_query_slots(const void *query)
+pq_query_slots(const CodecQuery *query)
 {
-	return kernel_pq_slots(query);
+	return kernel_pq_slots((const KernelPqQuery *) query);
 }
 
 static void
-pq_score_rows(const Coder *coder, const void *query, const uint8_t *rows, uint32_t nrows,
+pq_score_rows(const Coder *coder, const CodecQuery *query, const uint8_t *rows, uint32_t nrows,
 			  float *best)
 {
-	kernels->pq_rows(query, rows, nrows, coder->shape.has_add, best);
+	kernels->pq_rows((const KernelPqQuery *) query, rows, nrows, coder->shape.has_add, best);
 }
 
 const Codec codec_pq = {

@@ -248,7 +248,7 @@ sq4_query_size(CodecShape shape, uint32_t ntokens)
 								 : sizeof(Sq4Query) + 64 + shared_bytes(padded, ntokens) + packed;
 }
 
-static void *
+static CodecQuery *
 sq4_query_prepare(const Coder *coder, const float *tokens, uint32_t ntokens, void *memory)
 {
 	Sq4Query *q = memory;
@@ -261,20 +261,20 @@ sq4_query_prepare(const Coder *coder, const float *tokens, uint32_t ntokens, voi
 	q->rows = (uint8_t *) rotated;
 	q->most_rows = most_unpacked(padded);
 	q->tokens = kernel_sq8_pack(q->rows + shared_bytes(padded, ntokens), rotated, ntokens, padded);
-	return q;
+	return (CodecQuery *) q;
 }
 
 static uint32_t
-sq4_query_slots(const void *query)
+sq4_query_slots(const CodecQuery *query)
 {
 	return kernel_sq8_slots(((const Sq4Query *) query)->tokens);
 }
 
 static void
-sq4_score_rows(const Coder *coder, const void *query, const uint8_t *rows, uint32_t nrows,
+sq4_score_rows(const Coder *coder, const CodecQuery *query, const uint8_t *rows, uint32_t nrows,
 			   float *best)
 {
-	const Sq4Query *q = query;
+	const Sq4Query *q = (const Sq4Query *) query;
 	uint32_t        padded = coder->rotation->padded;
 	bool            has_add = coder->shape.has_add;
 	uint32_t        nruns = (nrows + q->most_rows - 1) / q->most_rows;

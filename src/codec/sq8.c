@@ -52,23 +52,23 @@ sq8_query_size(CodecShape shape, uint32_t ntokens)
 	return kernel_sq8_query_size(ntokens, shape.dim);
 }
 
-static void *
+static CodecQuery *
 sq8_query_prepare(const Coder *coder, const float *tokens, uint32_t ntokens, void *memory)
 {
-	return kernel_sq8_pack(memory, tokens, ntokens, coder->shape.dim);
+	return (CodecQuery *) kernel_sq8_pack(memory, tokens, ntokens, coder->shape.dim);
 }
 
 static uint32_t
-sq8_query_slots(const void *query)
+sq8_query_slots(const CodecQuery *query)
 {
-	return kernel_sq8_slots(query);
+	return kernel_sq8_slots((const KernelSq8Query *) query);
 }
 
 static void
-sq8_score_rows(const Coder *coder, const void *query, const uint8_t *rows, uint32_t nrows,
+sq8_score_rows(const Coder *coder, const CodecQuery *query, const uint8_t *rows, uint32_t nrows,
 			   float *best)
 {
-	kernels->sq8_rows(query, rows, nrows, coder->shape.has_add, best);
+	kernels->sq8_rows((const KernelSq8Query *) query, rows, nrows, coder->shape.has_add, best);
 }
 
 const Codec codec_sq8 = {

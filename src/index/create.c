@@ -39,8 +39,8 @@ check_pq_m(const MetaShape *shape)
 static void
 limit_m(MetaShape *shape)
 {
-	const Finder *finder = finder_by_kind(shape->finder);
-	uint32        most = finder->max_m != NULL ? finder->max_m(shape->dim) : shape->m;
+	const FinderOps *finder = finder_by_kind(shape->finder);
+	uint32           most = finder->max_m != NULL ? finder->max_m(shape->dim) : shape->m;
 
 	if (shape->m <= most)
 		return;

@@ -83,7 +83,7 @@ write_rows(Encoder *encoder, const Coder *coder, ArrayKind array, uint32 first_r
 {
 	IndexView *view = encoder->view;
 
-	coder->codec->encode(coder, encoder->tokens, n, encoder->rows, encoder->scratch);
+	coder_encode(coder, encoder->tokens, n, encoder->rows, encoder->scratch);
 	parray_copy_in(view->index, array, first_row, n, encoder->rows);
 }
 
@@ -418,7 +418,7 @@ docstore_vectors(IndexView *view, const DocEntry *entry, uint32 first, uint32 n,
 
 	parray_copy_out(view->index, array, row, n, rows);
 	for (uint32 i = 0; i < n; i++)
-		coder->codec->decode(coder, rows + i * row_size, out + (size_t) i * view->dim, scratch);
+		coder_decode(coder, rows + i * row_size, out + (size_t) i * view->dim, scratch);
 	pfree(rows);
 	pfree(scratch);
 }

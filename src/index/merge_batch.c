@@ -111,8 +111,8 @@ find_nearest(Merge *merge, uint32 first, uint32 n)
 {
 	IndexView *view = merge->view;
 
-	view->finder->assign(merge->finder, merge->tokens + (size_t) first * view->dim, n,
-						 merge->nearest + first);
+	finder_assign(merge->finder, merge->tokens + (size_t) first * view->dim, n,
+				  merge->nearest + first);
 }
 
 /* Squared distance of a token to its node. */
@@ -184,7 +184,7 @@ grow_nodes(Merge *merge)
 
 	if (merge->bounded)
 		quota = Min(quota, 1 + merge->ntokens / view->index->meta.shape.tokens_per_node);
-	if (view->finder->add == NULL || quota == 0)
+	if (!finder_adds(merge->finder) || quota == 0)
 		return;
 	far = palloc_extended(mul_size(merge->ntokens, sizeof(FarToken)), MCXT_ALLOC_HUGE);
 	for (uint32 i = 0; i < merge->ntokens; i++)
@@ -201,7 +201,7 @@ grow_nodes(Merge *merge)
 		if (distance(merge, token) < far[i].distance * 0.5f || is_its_node(merge, token))
 			continue;
 		merge->nearest[token].node =
-			view->finder->add(merge->finder, merge->tokens + (size_t) token * view->dim);
+			finder_add(merge->finder, merge->tokens + (size_t) token * view->dim);
 		quota--;
 	}
 	pfree(far);
@@ -346,7 +346,7 @@ merge_begin(Merge *merge, IndexView *view, uint32 most_docs)
 	merge->at = 0;
 	merge->posted = view->index->meta.documents.queue_posted;
 	merge->allocated = 0;
-	merge->finder = view->finder->open(view->index, &view->sketch);
+	merge->finder = finder_open(view->index, &view->sketch);
 }
 
 void
@@ -369,5 +369,5 @@ merge_batch(Merge *merge, uint32 capacity)
 void
 merge_end(Merge *merge)
 {
-	merge->view->finder->close(merge->finder);
+	finder_close(merge->finder);
 }

@@ -15,7 +15,7 @@
 typedef struct Merge
 {
 	IndexView *view;
-	void      *finder;
+	Finder    *finder;
 	Pace       pace;
 	bool       trained; /* this merge has made the nodes */
 	bool       bounded; /* a step: no more nodes are added than the batch's own share */

@@ -221,7 +221,7 @@ train_codebooks(const IndexView *view, const TokenSample *sample)
 	hooks.team = team;
 	codebooks =
 		team != NULL ? team->alloc_shared(team->arg, size) : palloc_extended(size, MCXT_ALLOC_HUGE);
-	view->coder.codec->train(&view->coder, &training, codebooks);
+	coder_train(&view->coder, &training, codebooks);
 	return codebooks;
 }
 
@@ -332,8 +332,8 @@ train_centroids(const IndexView *view, const TokenSample *sample, uint64 ntokens
 void
 train_store_nodes(IndexView *view, const KmeansResult *result, uint32 *node_of)
 {
-	void *state = view->finder->open(view->index, &view->sketch);
+	Finder *finder = finder_open(view->index, &view->sketch);
 
-	view->finder->store(state, result, node_of);
-	view->finder->close(state);
+	finder_store(finder, result, node_of);
+	finder_close(finder);
 }

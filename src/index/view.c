@@ -190,7 +190,6 @@ open_view(ColbertIndex *index, ViewPending pending)
 		view->projection =
 			projection_create(view->column_dim, view->dim, view->index->meta.shape.seed);
 	view->metric = view->index->meta.shape.metric;
-	view->finder = finder_by_kind(view->index->meta.shape.finder);
 	view->mean = palloc(view->dim * sizeof(float));
 	set_coders(view);
 	read_params(view);

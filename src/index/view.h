@@ -29,8 +29,7 @@ typedef struct IndexView
 	uint32        dim;        /* of prepared tokens */
 	uint32        column_dim; /* of documents and queries */
 	Projection   *projection; /* NULL where both are the same */
-	const Finder *finder;
-	Coder         coder; /* of the code rows */
+	Coder         coder;      /* of the code rows */
 	Coder
 		pending_coder; /* of what a pending document is read back from: the same, or sq8 where that is too coarse */
 	size_t       row_size; /* 0 where the codec has no rows */

@@ -9,12 +9,12 @@
 
 #include "nodes/finder.h"
 
-static const Finder *const finders[] = {
+static const FinderOps *const finders[] = {
 	&graph_finder,
 	&lists_finder,
 };
 
-const Finder *
+const FinderOps *
 finder_by_kind(int kind)
 {
 	for (int i = 0; i < lengthof(finders); i++)

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * finder.h
- *	  How tokens find their nodes: a table of functions, one for each access
- *	  method.
+ *	  How tokens find their nodes: a handle, with a table of functions for each
+ *	  access method.
  *
  * Both access methods partition the tokens among nodes: vectors with posting
  * lists. They differ in how the nodes nearest to a token are found, and in
@@ -37,7 +37,15 @@ typedef struct FindQuery
 	uint64       hops;   /* vertices or parents looked at: increased */
 } FindQuery;
 
+/* An opened finder: the first member of each kind's own struct. */
+typedef struct FinderOps FinderOps;
+
 typedef struct Finder
+{
+	const FinderOps *ops;
+} Finder;
+
+struct FinderOps
 {
 	FinderKind kind;
 
@@ -47,42 +55,87 @@ typedef struct Finder
 	/* The largest m whose neighbours fit on a page; NULL if there are no neighbours. */
 	uint32 (*max_m)(uint32 dim);
 
-	/*
-	 * Open for finding and growing, in a child of the current context. The
-	 * index must live as long; what changes the nodes keeps its meta data up to
-	 * date (and the meta page too: while building, at close).
-	 */
-	void *(*open)(ColbertIndex *index, const SketchParams *params);
-	void (*close)(void *state);
-
-	/*
-	 * The nodes nearest to each token, nearest first: those of token t at
-	 * hits[t * probes] on, nhits[t] of them. Checks for interrupts.
-	 */
-	void (*find)(void *state, FindQuery *query, NodeHit *hits, uint32 *nhits);
-
-	/* The nearest node of each token. */
-	void (*assign)(void *state, const float *tokens, uint32 ntokens, NodeHit *nearest);
-
-	/* Add a node with an empty posting list; returns its ordinal. NULL where nodes are only trained. */
-	uint32 (*add)(void *state, const float *vector);
-
-	/* Make trained centroids the nodes of an index that has none; node_of[c] is set to the node of centroid c. */
-	void (*store)(void *state, const KmeansResult *trained, uint32 *node_of);
-
-	/*
-	 * Report what is wrong with the nodes; encodings: compare what is encoded
-	 * of their vectors, too. The merge lock is held, so that they stand still.
-	 */
+	/* Below: what the functions finder_ say. add is NULL if nodes are only trained. */
+	Finder *(*open)(ColbertIndex *index, const SketchParams *params);
+	void (*close)(Finder *finder);
+	void (*find)(Finder *finder, FindQuery *query, NodeHit *hits, uint32 *nhits);
+	void (*assign)(Finder *finder, const float *tokens, uint32 ntokens, NodeHit *nearest);
+	uint32 (*add)(Finder *finder, const float *vector);
+	void (*store)(Finder *finder, const KmeansResult *trained, uint32 *node_of);
 	void (*check)(ColbertIndex *index, const SketchParams *params, Findings *findings,
 				  bool encodings);
-} Finder;
+};
 
-extern const Finder graph_finder;
-extern const Finder lists_finder;
+extern const FinderOps graph_finder;
+extern const FinderOps lists_finder;
 
 /* NULL where there is none. */
-extern const Finder *finder_by_kind(int kind);
+extern const FinderOps *finder_by_kind(int kind);
+
+/*
+ * Open for finding and growing, in a child of the current context. The
+ * index must live as long; what changes the nodes keeps its meta data up to
+ * date (and the meta page too: while building, at close).
+ */
+static inline Finder *
+finder_open(ColbertIndex *index, const SketchParams *params)
+{
+	return finder_by_kind(index->meta.shape.finder)->open(index, params);
+}
+
+static inline void
+finder_close(Finder *finder)
+{
+	finder->ops->close(finder);
+}
+
+/*
+ * The nodes nearest to each token, nearest first: those of token t at
+ * hits[t * probes] on, nhits[t] of them. Checks for interrupts.
+ */
+static inline void
+finder_find(Finder *finder, FindQuery *query, NodeHit *hits, uint32 *nhits)
+{
+	finder->ops->find(finder, query, hits, nhits);
+}
+
+/* The nearest node of each token. */
+static inline void
+finder_assign(Finder *finder, const float *tokens, uint32 ntokens, NodeHit *nearest)
+{
+	finder->ops->assign(finder, tokens, ntokens, nearest);
+}
+
+/* Return true if nodes can be added; otherwise they are only trained. */
+static inline bool
+finder_adds(const Finder *finder)
+{
+	return finder->ops->add != NULL;
+}
+
+/* Add a node with an empty posting list; returns its ordinal. */
+static inline uint32
+finder_add(Finder *finder, const float *vector)
+{
+	return finder->ops->add(finder, vector);
+}
+
+/* Make trained centroids the nodes of an index that has none; node_of[c] is set to the node of centroid c. */
+static inline void
+finder_store(Finder *finder, const KmeansResult *trained, uint32 *node_of)
+{
+	finder->ops->store(finder, trained, node_of);
+}
+
+/*
+ * Report what is wrong with the nodes; encodings: compare what is encoded
+ * of their vectors, too. The merge lock is held, so that they stand still.
+ */
+static inline void
+finder_check(ColbertIndex *index, const SketchParams *params, Findings *findings, bool encodings)
+{
+	finder_by_kind(index->meta.shape.finder)->check(index, params, findings, encodings);
+}
 
 /* Does an index have nodes? Without them all documents are pending. */
 static inline bool

@@ -81,6 +81,7 @@ graph_open(ColbertIndex *index, const SketchParams *params)
 	const MetaPageData *meta = &index->meta;
 	uint32              lanes;
 
+	graph->finder.ops = &graph_finder;
 	graph->index = index;
 	graph->rotation = params->rotation;
 	graph->context = context;
@@ -100,18 +101,6 @@ graph_open(ColbertIndex *index, const SketchParams *params)
 	graph->lane_estimates = palloc(lanes * sizeof(float));
 	MemoryContextSwitchTo(caller);
 	return graph;
-}
-
-const MetaPageData *
-graph_meta(const Graph *graph)
-{
-	return &graph->index->meta;
-}
-
-bool
-graph_is_building(const Graph *graph)
-{
-	return graph->index->building;
 }
 
 Vertex

@@ -36,12 +36,6 @@ typedef struct Graph Graph;
 extern Graph        *graph_open(ColbertIndex *index, const SketchParams *params);
 extern void          graph_close(Graph *graph);
 
-/* The meta data that it was opened with. */
-extern const MetaPageData *graph_meta(const Graph *graph);
-
-/* Return true if it was opened by a build. */
-extern bool graph_is_building(const Graph *graph);
-
 /*
  * The best n nodes for one vector (dim floats), by the keys of their means for
  * a reach (finder.h), best first, among all that a walk to the ef nearest by L2
@@ -79,7 +73,7 @@ extern uint32 graph_insert(Graph *graph, const float *vector, float shrink);
  */
 extern void graph_count_at_close(Graph *graph);
 
-/* graph_check.c: Finder.check of the graph. */
+/* graph_check.c: finder_check of the graph. */
 extern void graph_check(ColbertIndex *index, const SketchParams *params, Findings *findings,
 						bool edges);
 

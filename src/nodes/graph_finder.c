@@ -10,47 +10,46 @@
 #include "commands/progress.h"
 #include "common/pg_prng.h"
 #include "miscadmin.h"
-#include "nodes/finder.h"
-#include "nodes/graph.h"
+#include "nodes/graph_internal.h"
 #include "pgstat.h"
 
 /* Search width when looking for a token's node. */
 #define ASSIGN_EF 8
 
-static void *
-graph_state_open(ColbertIndex *index, const SketchParams *params)
+static Finder *
+open_finder(ColbertIndex *index, const SketchParams *params)
 {
-	return graph_open(index, params);
+	return &graph_open(index, params)->finder;
 }
 
 static void
-graph_state_close(void *state)
+close_finder(Finder *finder)
 {
-	graph_close(state);
+	graph_close((Graph *) finder);
 }
 
 static void
-graph_find(void *state, FindQuery *query, NodeHit *hits, uint32 *nhits)
+graph_find(Finder *finder, FindQuery *query, NodeHit *hits, uint32 *nhits)
 {
-	uint32     dim = graph_meta(state)->shape.dim;
+	Graph     *graph = (Graph *) finder;
 	GraphWidth width = {query->reach, Max(query->ef, query->probes), query->probes};
 
 	for (uint32 t = 0; t < query->ntokens; t++)
-		nhits[t] = graph_search(state, query->tokens + (size_t) t * dim, &width,
+		nhits[t] = graph_search(graph, query->tokens + (size_t) t * graph->dim, &width,
 								hits + (size_t) t * query->probes, &query->hops);
 }
 
 static void
-graph_assign(void *state, const float *tokens, uint32 ntokens, NodeHit *nearest)
+graph_assign(Finder *finder, const float *tokens, uint32 ntokens, NodeHit *nearest)
 {
-	uint32           dim = graph_meta(state)->shape.dim;
+	Graph           *graph = (Graph *) finder;
 	const GraphWidth width = {1, ASSIGN_EF, 1};
 	uint64           hops = 0;
 
-	if (graph_assign_many(state, tokens, ntokens, nearest))
+	if (graph_assign_many(graph, tokens, ntokens, nearest))
 		return;
 	for (uint32 t = 0; t < ntokens; t++)
-		if (graph_search(state, tokens + (size_t) t * dim, &width, &nearest[t], &hops) == 0)
+		if (graph_search(graph, tokens + (size_t) t * graph->dim, &width, &nearest[t], &hops) == 0)
 			elog(ERROR, "the graph of an index is empty");
 }
 
@@ -75,9 +74,11 @@ added_shrink(const MetaPageData *meta)
 }
 
 static uint32
-graph_add(void *state, const float *vector)
+graph_add(Finder *finder, const float *vector)
 {
-	return graph_insert(state, vector, added_shrink(graph_meta(state)));
+	Graph *graph = (Graph *) finder;
+
+	return graph_insert(graph, vector, added_shrink(&graph->index->meta));
 }
 
 /* Report nodes of the graph as tuples of a build. */
@@ -87,19 +88,20 @@ report_nodes(const Graph *graph, uint32 done, uint32 total)
 	static const int params[] = {PROGRESS_CREATEIDX_TUPLES_TOTAL, PROGRESS_CREATEIDX_TUPLES_DONE};
 	const int64      values[] = {total, done};
 
-	if (graph_is_building(graph))
+	if (graph->index->building)
 		pgstat_progress_update_multi_param(lengthof(params), params, values);
 }
 
 static void
-graph_store(void *state, const KmeansResult *trained, uint32 *node_of)
+graph_store(Finder *finder, const KmeansResult *trained, uint32 *node_of)
 {
+	Graph        *graph = (Graph *) finder;
 	uint32        n = trained->ncentroids;
 	uint32       *order = palloc_extended(mul_size(n, sizeof(uint32)), MCXT_ALLOC_HUGE);
 	pg_prng_state random;
 
 	/* Fisher-Yates: centroids come grouped by parent, which would make a lopsided graph. */
-	pg_prng_seed(&random, graph_meta(state)->shape.seed);
+	pg_prng_seed(&random, graph->index->meta.shape.seed);
 	for (uint32 i = 0; i < n; i++)
 	{
 		uint32 j = (uint32) pg_prng_uint64_range(&random, 0, i);
@@ -107,27 +109,26 @@ graph_store(void *state, const KmeansResult *trained, uint32 *node_of)
 		order[i] = order[j];
 		order[j] = i;
 	}
-	graph_count_at_close(state);
+	graph_count_at_close(graph);
 	for (uint32 i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		report_nodes(state, i, n);
+		report_nodes(graph, i, n);
 		if (i == n / 2)
 			COLBERT_PAUSE("nodes-stored");
-		node_of[order[i]] = graph_insert(
-			state, trained->centroids + (size_t) order[i] * graph_meta(state)->shape.dim,
-			trained->shrinks != NULL ? trained->shrinks[order[i]] : 1);
+		node_of[order[i]] = graph_insert(graph, trained->centroids + (size_t) order[i] * graph->dim,
+										 trained->shrinks != NULL ? trained->shrinks[order[i]] : 1);
 	}
-	report_nodes(state, n, n);
+	report_nodes(graph, n, n);
 	pfree(order);
 }
 
-const Finder graph_finder = {
+const FinderOps graph_finder = {
 	.kind = FINDER_HNSW,
 	.item_size = graph_item_size,
 	.max_m = graph_max_m,
-	.open = graph_state_open,
-	.close = graph_state_close,
+	.open = open_finder,
+	.close = close_finder,
 	.find = graph_find,
 	.assign = graph_assign,
 	.add = graph_add,

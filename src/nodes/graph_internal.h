@@ -9,6 +9,7 @@
 #define COLBERT_GRAPH_INTERNAL_H
 
 #include "nodes/edge.h"
+#include "nodes/finder.h"
 #include "nodes/graph.h"
 #include "nodes/graph_select.h"
 #include "nodes/pg_list.h"
@@ -79,6 +80,7 @@ typedef struct GraphWriter GraphWriter;
 
 struct Graph
 {
+	Finder          finder; /* first */
 	ColbertIndex   *index;
 	const Rotation *rotation;
 	MemoryContext   context;

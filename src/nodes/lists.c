@@ -62,13 +62,14 @@ check_counts(const Lists *lists)
 						errhint("REINDEX it.")));
 }
 
-static void *
+static Finder *
 lists_open(ColbertIndex *index, const SketchParams *params)
 {
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "colbert_pg lists", ALLOCSET_DEFAULT_SIZES);
 	Lists *lists = MemoryContextAllocZero(context, sizeof(Lists));
 
+	lists->finder.ops = &lists_finder;
 	lists->index = index;
 	lists->context = context;
 	lists->rotation = params->rotation;
@@ -84,13 +85,13 @@ lists_open(ColbertIndex *index, const SketchParams *params)
 	lists->worst = MemoryContextAlloc(context, LISTS_CHUNK * sizeof(float));
 	lists->keys =
 		MemoryContextAlloc(context, PAGE_PAYLOAD / lists->row_size * LISTS_CHUNK * sizeof(float));
-	return lists;
+	return &lists->finder;
 }
 
 static void
-lists_close(void *state)
+lists_close(Finder *finder)
 {
-	MemoryContextDelete(((Lists *) state)->context);
+	MemoryContextDelete(((Lists *) finder)->context);
 }
 
 /* ---- finding ---- */
@@ -116,9 +117,9 @@ reach_tokens(Lists *lists, const FindQuery *query, uint32 first, uint32 n)
 }
 
 static void
-lists_find(void *state, FindQuery *query, NodeHit *hits, uint32 *nhits)
+lists_find(Finder *finder, FindQuery *query, NodeHit *hits, uint32 *nhits)
 {
-	Lists *lists = state;
+	Lists *lists = (Lists *) finder;
 	uint32 parents = parents_to_visit(query);
 
 	lists->looked_at = 0;
@@ -142,9 +143,9 @@ lists_find(void *state, FindQuery *query, NodeHit *hits, uint32 *nhits)
 }
 
 static void
-lists_assign(void *state, const float *tokens, uint32 ntokens, NodeHit *nearest)
+lists_assign(Finder *finder, const float *tokens, uint32 ntokens, NodeHit *nearest)
 {
-	Lists *lists = state;
+	Lists *lists = (Lists *) finder;
 
 	if (lists_assign_pays(lists, ntokens))
 	{
@@ -165,7 +166,7 @@ lists_assign(void *state, const float *tokens, uint32 ntokens, NodeHit *nearest)
 	}
 }
 
-const Finder lists_finder = {
+const FinderOps lists_finder = {
 	.kind = FINDER_IVF,
 	.item_size = lists_item_size,
 	.open = lists_open,

@@ -41,6 +41,7 @@ typedef struct ListVisit
 
 typedef struct Lists
 {
+	Finder          finder; /* first */
 	ColbertIndex   *index;
 	MemoryContext   context;
 	const Rotation *rotation;
@@ -63,12 +64,12 @@ typedef struct Lists
 	uint64             looked_at;            /* parents */
 } Lists;
 
-/* lists_check.c: Finder.check of the lists. */
+/* lists_check.c: finder_check of the lists. */
 extern void lists_check(ColbertIndex *index, const SketchParams *params, Findings *findings,
 						bool encodings);
 
-/* lists_store.c: Finder.store of the lists. */
-extern void lists_store(void *state, const KmeansResult *trained, uint32 *node_of);
+/* lists_store.c: finder_store of the lists. */
+extern void lists_store(Finder *finder, const KmeansResult *trained, uint32 *node_of);
 
 /*
  * lists_store.c: the edges from a parent to its children, from the rows of

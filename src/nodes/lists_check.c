@@ -100,7 +100,7 @@ row_agrees(const Coder *coder, const uint8 *row, float *vector)
 	double square = 0;
 	float  add;
 
-	coder->codec->decode(coder, row, vector, NULL);
+	coder_decode(coder, row, vector, NULL);
 	for (uint32 i = 0; i < coder->shape.dim; i++)
 		square += (double) vector[i] * vector[i];
 	memcpy(&add, row + sizeof(float), sizeof(add));
@@ -152,12 +152,12 @@ void
 lists_check(ColbertIndex *index, const SketchParams *params, Findings *findings, bool encodings)
 {
 	/* Sizes and counts are looked at on opening. */
-	Lists     *lists = lists_finder.open(index, params);
-	ListsCheck check = {index, lists, findings};
+	Finder    *finder = finder_open(index, params);
+	ListsCheck check = {index, (Lists *) finder, findings};
 
 	check_nodes(&check);
 	check_children(&check, encodings);
 	check_rows(&check, ARRAY_PARENTS, "parent");
 	check_rows(&check, ARRAY_CENTROIDS, "centroid");
-	lists_finder.close(lists);
+	finder_close(finder);
 }

@@ -25,7 +25,7 @@ store_rows(Lists *lists, ArrayKind array, const float *vectors, uint32 n)
 		uint32 count = Min(n - first, STORE_ROWS);
 
 		CHECK_FOR_INTERRUPTS();
-		codec_sq8.encode(&coder, vectors + (size_t) first * lists->dim, count, rows, NULL);
+		coder_encode(&coder, vectors + (size_t) first * lists->dim, count, rows, NULL);
 		parray_copy_in(lists->index, array, first, count, rows);
 	}
 	pfree(rows);
@@ -43,13 +43,13 @@ lists_encode_edges(const Lists *lists, const uint8 *parent, const uint8 *childre
 	Edge        edge = {.signs = palloc(padded / 8)};
 
 	memset(blocks, 0, edge_blocks_for(count) * edge_block_size(padded));
-	codec_sq8.decode(&coder, parent, vector, NULL);
+	coder_decode(&coder, parent, vector, NULL);
 	rotation_apply(lists->rotation, vector, from);
 	for (uint32 i = 0; i < count; i++)
 	{
 		EdgeBlock *block = (EdgeBlock *) (blocks + i / EDGE_LANES * edge_block_size(padded));
 
-		codec_sq8.decode(&coder, children + i * lists->row_size, vector, NULL);
+		coder_decode(&coder, children + i * lists->row_size, vector, NULL);
 		rotation_apply(lists->rotation, vector, to);
 		edge_encode(from, to, padded, &edge);
 		edge_block_put(block, padded, i % EDGE_LANES, &edge);
@@ -71,9 +71,9 @@ store_edges(Lists *lists, const KmeansResult *trained, uint32 parent, const List
 	char  *blocks = palloc_extended(
         mul_size(Max(nblocks, 1), edge_block_size(lists->rotation->padded)), MCXT_ALLOC_HUGE);
 
-	codec_sq8.encode(&coder, trained->parents + (size_t) parent * lists->dim, 1, parent_row, NULL);
-	codec_sq8.encode(&coder, trained->centroids + (size_t) span->first * lists->dim, span->count,
-					 rows, NULL);
+	coder_encode(&coder, trained->parents + (size_t) parent * lists->dim, 1, parent_row, NULL);
+	coder_encode(&coder, trained->centroids + (size_t) span->first * lists->dim, span->count, rows,
+				 NULL);
 	lists_encode_edges(lists, parent_row, rows, span->count, blocks);
 	parray_copy_in(lists->index, ARRAY_CHILD_EDGES, span->first_block, nblocks, blocks);
 	pfree(parent_row);
@@ -115,9 +115,9 @@ store_nodes(Lists *lists, uint32 n)
 }
 
 void
-lists_store(void *state, const KmeansResult *trained, uint32 *node_of)
+lists_store(Finder *finder, const KmeansResult *trained, uint32 *node_of)
 {
-	Lists            *lists = state;
+	Lists            *lists = (Lists *) finder;
 	ListSpan         *spans = lay_out_spans(trained);
 	const ListSpan   *last = &spans[trained->nparents - 1];
 	const ArrayDemand arrays[] = {

@@ -214,7 +214,7 @@ find_nodes(Search *search, FindQuery *find, float *scales, NodeHit *hits, uint32
 
 	stage_start(search, &start);
 	find->tokens = tokens_to_find(search, scales);
-	search->view->finder->find(search->finder, find, hits, nhits);
+	finder_find(search->finder, find, hits, nhits);
 	if (find->tokens != search->query.directions.tokens)
 		pfree((void *) find->tokens);
 	search->counters.hops += find->hops;

@@ -88,12 +88,11 @@ query_prepare(IndexView *view, const MultiVector *mv, SearchQuery *query)
 	if (coder_has_rows(&view->coder))
 	{
 		const WeightedTokens *tokens = &query->tokens;
-		void                 *memory = palloc_extended(
-            view->coder.codec->query_size(view->coder.shape, tokens->count), MCXT_ALLOC_HUGE);
+		void                 *memory =
+			palloc_extended(coder_query_size(&view->coder, tokens->count), MCXT_ALLOC_HUGE);
 
-		query->rows =
-			view->coder.codec->query_prepare(&view->coder, tokens->tokens, tokens->count, memory);
-		nslots = Max(nslots, view->coder.codec->query_slots(query->rows));
+		query->rows = coder_query_prepare(&view->coder, tokens->tokens, tokens->count, memory);
+		nslots = Max(nslots, coder_query_slots(&view->coder, query->rows));
 	}
 	query->keys = palloc_extended(mul_size(nslots, sizeof(float)), MCXT_ALLOC_HUGE);
 }

@@ -25,9 +25,9 @@ score_rows(Search *search, const Run *run, const uint8 *rows, void *arg)
 	float        sketched = ranked->candidate.score;
 
 	if (run->first)
-		for (uint32 i = view->coder.codec->query_slots(query->rows); i-- > 0;)
+		for (uint32 i = coder_query_slots(&view->coder, query->rows); i-- > 0;)
 			query->keys[i] = -INFINITY;
-	view->coder.codec->score_rows(&view->coder, query->rows, rows, run->count, query->keys);
+	coder_score_rows(&view->coder, query->rows, rows, run->count, query->keys);
 	if (!run->last)
 		return;
 	ranked->candidate.score = query_score(view, query, &query->tokens);

@@ -105,7 +105,7 @@ search_begin(IndexView *view, const MultiVector *query, const SearchSettings *se
 								   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	/* A query of zeros says nothing of where to look. */
 	if (has_nodes(&view->index->meta) && search->query.tokens.weights[0] > 0)
-		search->finder = view->finder->open(view->index, &view->sketch);
+		search->finder = finder_open(view->index, &view->sketch);
 
 	search->counters = (SearchCounters) {
 		.valid = true,
@@ -124,7 +124,7 @@ void
 search_end(Search *search)
 {
 	if (search->finder != NULL)
-		search->view->finder->close(search->finder);
+		finder_close(search->finder);
 	MemoryContextDelete(search->context);
 }
 

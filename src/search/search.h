@@ -137,7 +137,7 @@ typedef struct SearchQuery
 	float             *keys;       /* scratch: best keys, enough for any kernel's slots */
 	KernelSketchQuery *sketch;
 	float             *state; /* scratch of the sketch scan */
-	void              *rows;  /* of the codec; NULL where it has no rows */
+	CodecQuery        *rows;  /* of the codec; NULL where it has no rows */
 } SearchQuery;
 
 /* Is this row wanted? Asked of rows that are scored, before they are, where there are quals to test. */
@@ -198,7 +198,7 @@ typedef struct Search
 	MemoryContext  context; /* everything of this search */
 	SearchSettings settings;
 	SearchQuery    query;
-	void          *finder; /* NULL where there are no nodes */
+	Finder        *finder; /* NULL where there are no nodes */
 	SearchFilter   filter;
 	CandidateList  pool;         /* narrowed, not reranked yet */
 	uint32         pool_limit;   /* the pool is cut to these when it is twice as many */

@@ -190,8 +190,8 @@ check_all(void *arg)
 	check_queue(&check);
 	check_free(&check);
 	check_nulls(&check);
-	check.view->finder->check(check.view->index, &check.view->sketch, &findings,
-							  random_below(EDGES_ONE_IN) == 0);
+	finder_check(check.view->index, &check.view->sketch, &findings,
+				 random_below(EDGES_ONE_IN) == 0);
 	check_pages(&check);
 	check_postings(&check);
 }

@@ -305,7 +305,7 @@ train_coder(Coder *coder, const float *x, uint32_t n, size_t scratch)
 	float        *codebooks = sample_memory(sizeof(float) * coder_codebook_floats(coder));
 
 	kernels->float_to_half(x, halves, size);
-	coder->codec->train(coder, &training, codebooks);
+	coder_train(coder, &training, codebooks);
 	coder->codebooks = codebooks;
 	free(halves);
 }
@@ -372,29 +372,29 @@ encode_rows(const Coder *coder, const float *x, uint32_t n)
 	uint8_t *rows = sample_guarded(coder_row_size(coder) * n);
 	float   *scratch = new_scratch(coder);
 
-	coder->codec->encode(coder, x, n, rows, scratch);
+	coder_encode(coder, x, n, rows, scratch);
 	free(scratch);
 	return rows;
 }
 
-static void *
+static CodecQuery *
 new_query(const Coder *coder, const float *q, uint32_t nqueries)
 {
-	return coder->codec->query_prepare(
-		coder, q, nqueries, sample_memory(coder->codec->query_size(coder->shape, nqueries)));
+	return coder_query_prepare(coder, q, nqueries,
+							   sample_memory(coder_query_size(coder, nqueries)));
 }
 
 /* The keys of one row, or the largest of several, in the query's slots. */
 static float *
-best_keys(const Coder *coder, const void *query, const uint8_t *rows, uint32_t n)
+best_keys(const Coder *coder, const CodecQuery *query, const uint8_t *rows, uint32_t n)
 {
-	uint32_t slots = coder->codec->query_slots(query);
+	uint32_t slots = coder_query_slots(coder, query);
 	float   *best = sample_memory(sizeof(float) * slots);
 
 	for (uint32_t t = 0; t < slots; t++)
 		best[t] = -INFINITY;
-	coder->codec->score_rows(coder, query, rows, n / 2, best);
-	coder->codec->score_rows(coder, query, rows + n / 2 * coder_row_size(coder), n - n / 2, best);
+	coder_score_rows(coder, query, rows, n / 2, best);
+	coder_score_rows(coder, query, rows + n / 2 * coder_row_size(coder), n - n / 2, best);
 	return best;
 }
 
@@ -412,16 +412,16 @@ typedef struct RowErrors
 static RowErrors
 row_errors(const Coder *coder, const float *x, uint32_t n, const float *q, uint32_t nqueries)
 {
-	uint32_t  dim = coder->shape.dim;
-	bool      has_add = coder->shape.has_add;
-	size_t    row_size = coder_row_size(coder);
-	uint8_t  *rows = encode_rows(coder, x, n);
-	void     *query = new_query(coder, q, nqueries);
-	float    *scratch = new_scratch(coder);
-	float    *decoded = sample_memory(sizeof(float) * dim);
-	float    *all = best_keys(coder, query, rows, n);
-	float    *largest = sample_memory(sizeof(float) * nqueries);
-	RowErrors errors = {0, 0, 0, 0, true};
+	uint32_t    dim = coder->shape.dim;
+	bool        has_add = coder->shape.has_add;
+	size_t      row_size = coder_row_size(coder);
+	uint8_t    *rows = encode_rows(coder, x, n);
+	CodecQuery *query = new_query(coder, q, nqueries);
+	float      *scratch = new_scratch(coder);
+	float      *decoded = sample_memory(sizeof(float) * dim);
+	float      *all = best_keys(coder, query, rows, n);
+	float      *largest = sample_memory(sizeof(float) * nqueries);
+	RowErrors   errors = {0, 0, 0, 0, true};
 
 	for (uint32_t t = 0; t < nqueries; t++)
 		largest[t] = -INFINITY;
@@ -432,7 +432,7 @@ row_errors(const Coder *coder, const float *x, uint32_t n, const float *q, uint3
 		float       *best = best_keys(coder, query, rows + i * row_size, 1);
 		double       off = 0;
 
-		coder->codec->decode(coder, rows + i * row_size, decoded, scratch);
+		coder_decode(coder, rows + i * row_size, decoded, scratch);
 		for (uint32_t k = 0; k < dim; k++)
 			off += ((double) decoded[k] - token[k]) * ((double) decoded[k] - token[k]);
 		errors.decode += off / square / n;
@@ -560,12 +560,12 @@ test_hostile_rows(const Codec *codec)
 	for (size_t d = 0; d < sizeof(dims) / sizeof(dims[0]); d++)
 		for (int has_add = 0; has_add <= 1; has_add++)
 		{
-			uint32_t dim = dims[d];
-			Coder   *coder = new_coder(codec, dim, has_add);
-			float   *q = cloud(1, dim, 0, 1, true);
-			void    *query = new_query(coder, q, 1);
-			float   *token = sample_memory(sizeof(float) * dim);
-			bool     good = true;
+			uint32_t    dim = dims[d];
+			Coder      *coder = new_coder(codec, dim, has_add);
+			float      *q = cloud(1, dim, 0, 1, true);
+			CodecQuery *query = new_query(coder, q, 1);
+			float      *token = sample_memory(sizeof(float) * dim);
+			bool        good = true;
 
 			for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
 			{
@@ -594,13 +594,13 @@ test_hostile_rows(const Codec *codec)
 static void
 test_no_rows(const Codec *codec)
 {
-	Coder *coder = new_coder(codec, 40, true);
-	float *q = cloud(5, 40, 0, 1, true);
-	void  *query = new_query(coder, q, 5);
-	float *best = best_keys(coder, query, NULL, 0);
-	bool   untouched = true;
+	Coder      *coder = new_coder(codec, 40, true);
+	float      *q = cloud(5, 40, 0, 1, true);
+	CodecQuery *query = new_query(coder, q, 5);
+	float      *best = best_keys(coder, query, NULL, 0);
+	bool        untouched = true;
 
-	for (uint32_t t = 0; t < codec->query_slots(query); t++)
+	for (uint32_t t = 0; t < coder_query_slots(coder, query); t++)
 		untouched = untouched && best[t] == -INFINITY;
 	tap_ok(untouched, "%s: no rows", codec->name);
 	free(best);
@@ -625,9 +625,9 @@ test_nearest_by_l2(const Codec *codec)
 
 	for (uint32_t i = 0; i < TOKENS; i++)
 	{
-		void    *query = new_query(coder, x + (size_t) i * DIM, 1);
-		uint32_t nearest = 0;
-		float    most = -INFINITY;
+		CodecQuery *query = new_query(coder, x + (size_t) i * DIM, 1);
+		uint32_t    nearest = 0;
+		float       most = -INFINITY;
 
 		for (uint32_t j = 0; j < TOKENS; j++)
 		{
