@@ -22,6 +22,7 @@
 #include "check/check.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "storage/locks.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/resowner.h"
@@ -177,10 +178,10 @@ check_once(Relation index, Relation heap, bool against_table, bool rescore)
 	if (against_table)
 		check.snapshot = RegisterSnapshot(GetTransactionSnapshot());
 	if (!recovering)
-		docstore_lock(index, LOCK_MERGE, ShareLock);
+		index_lock(index, LOCK_MERGE, ShareLock);
 	check_parts(&check, context);
 	if (!recovering)
-		docstore_unlock(index, LOCK_MERGE, ShareLock);
+		index_unlock(index, LOCK_MERGE, ShareLock);
 	if (check.snapshot != NULL)
 		UnregisterSnapshot(check.snapshot);
 	MemoryContextDelete(context);
