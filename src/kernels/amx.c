@@ -221,18 +221,11 @@ amx_sq8_keys(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool 
 
 const KernelOps kernels_amx = {
 	.name = "amx",
-	.maxsim_rows = avx512_maxsim_rows,
-	.dot_matrix = avx512_dot_matrix,
+	AVX512_KERNELS,
 	.sq8_rows = amx_sq8_rows,
 	.sq8_keys = amx_sq8_keys,
-	PLAIN_KERNELS(avx512),
-	.sq4_unpack = avx2_sq4_unpack,
-	.pq_rows = avx512_pq_rows,
 	.sketch_blocks = avx512vnni_sketch_blocks,
-	.sketch_finish = avx512_sketch_finish,
 	.sketch_scores = avx512vnni_sketch_scores,
-	.half_to_float = avx512_half_to_float,
-	.float_to_half = avx512_float_to_half,
 };
 
 #else /* a compiler that does not know AMX */

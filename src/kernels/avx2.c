@@ -296,26 +296,12 @@ avx2_sq8_write(const Sq8Result *tile, uint32_t group, const float *query_scale, 
 }
 
 static const Sq8Kernels avx2_sq8 = {
-	.half = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
-	.one = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
-	.pair = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
+	SQ8_SHAPES(SQ8_MOST_ROWS, sq8_tiles),
 	.maxima = avx2_sq8_maxima,
 	.keys = avx2_sq8_write,
 };
 
-static void
-avx2_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
-			  float *best)
-{
-	sq8_run(&avx2_sq8, q, rows, nrows, has_add, (Sq8Sink) {best, NULL});
-}
-
-static void
-avx2_sq8_keys(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
-			  float *out)
-{
-	sq8_run(&avx2_sq8, q, rows, nrows, has_add, (Sq8Sink) {NULL, out});
-}
+DEFINE_SQ8_KERNELS(avx2)
 
 void
 avx2_sq4_unpack(const uint8_t *rows, uint32_t nrows, uint32_t dim, bool has_add, uint8_t *out)

@@ -293,26 +293,12 @@ TILES_8(DEFINE_SQ8_TILE, sq8_tile, SQ8_TILE)
 static const Sq8Tile sq8_tiles[] = {NULL, TILES_8(TILE_ENTRY, sq8_tile, _)};
 
 static const Sq8Kernels avx512_sq8 = {
-	.half = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
-	.one = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
-	.pair = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
+	SQ8_SHAPES(SQ8_MOST_ROWS, sq8_tiles),
 	.maxima = avx512_sq8_maxima,
 	.keys = avx512_sq8_write,
 };
 
-static void
-avx512_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
-				float *best)
-{
-	sq8_run(&avx512_sq8, q, rows, nrows, has_add, (Sq8Sink) {best, NULL});
-}
-
-static void
-avx512_sq8_keys(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
-				float *out)
-{
-	sq8_run(&avx512_sq8, q, rows, nrows, has_add, (Sq8Sink) {NULL, out});
-}
+DEFINE_SQ8_KERNELS(avx512)
 
 /* ------------------------------------------------------------------------
  * Sketches
@@ -397,18 +383,11 @@ DEFINE_PLAIN_KERNELS(avx512)
 
 const KernelOps kernels_avx512 = {
 	.name = "avx512",
-	.maxsim_rows = avx512_maxsim_rows,
-	.dot_matrix = avx512_dot_matrix,
+	AVX512_KERNELS,
 	.sq8_rows = avx512_sq8_rows,
 	.sq8_keys = avx512_sq8_keys,
-	PLAIN_KERNELS(avx512),
-	.sq4_unpack = avx2_sq4_unpack,
-	.pq_rows = avx512_pq_rows,
 	.sketch_blocks = sketch_blocks,
-	.sketch_finish = avx512_sketch_finish,
 	.sketch_scores = sketch_scores,
-	.half_to_float = avx512_half_to_float,
-	.float_to_half = avx512_float_to_half,
 };
 
 #endif /* __x86_64__ */

@@ -114,19 +114,7 @@ static const Sq8Kernels avx512vnni_sq8 = {
 	.keys = avx512_sq8_write,
 };
 
-static void
-avx512vnni_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
-					float *best)
-{
-	sq8_run(&avx512vnni_sq8, q, rows, nrows, has_add, (Sq8Sink) {best, NULL});
-}
-
-static void
-avx512vnni_sq8_keys(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
-					float *out)
-{
-	sq8_run(&avx512vnni_sq8, q, rows, nrows, has_add, (Sq8Sink) {NULL, out});
-}
+DEFINE_SQ8_KERNELS(avx512vnni)
 
 /* ------------------------------------------------------------------------
  * Sketches
@@ -157,18 +145,11 @@ avx512vnni_sketch_scores(const KernelSketchQuery *q, uint32_t token, const uint8
 
 const KernelOps kernels_avx512vnni = {
 	.name = "avx512vnni",
-	.maxsim_rows = avx512_maxsim_rows,
-	.dot_matrix = avx512_dot_matrix,
+	AVX512_KERNELS,
 	.sq8_rows = avx512vnni_sq8_rows,
 	.sq8_keys = avx512vnni_sq8_keys,
-	PLAIN_KERNELS(avx512),
-	.sq4_unpack = avx2_sq4_unpack,
-	.pq_rows = avx512_pq_rows,
 	.sketch_blocks = avx512vnni_sketch_blocks,
-	.sketch_finish = avx512_sketch_finish,
 	.sketch_scores = avx512vnni_sketch_scores,
-	.half_to_float = avx512_half_to_float,
-	.float_to_half = avx512_float_to_half,
 };
 
 #endif /* __x86_64__ */

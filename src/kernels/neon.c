@@ -319,26 +319,12 @@ DEFINE_SQ8_TILE(sq8_tile, SQ8_TILE, 2)
 static const Sq8Tile sq8_tiles[] = {NULL, sq8_tile_1, sq8_tile_2};
 
 static const Sq8Kernels neon_sq8 = {
-	.half = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
-	.one = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
-	.pair = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
+	SQ8_SHAPES(SQ8_MOST_ROWS, sq8_tiles),
 	.maxima = neon_sq8_maxima,
 	.keys = neon_sq8_write,
 };
 
-static void
-neon_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
-			  float *best)
-{
-	sq8_run(&neon_sq8, q, rows, nrows, has_add, (Sq8Sink) {best, NULL});
-}
-
-static void
-neon_sq8_keys(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
-			  float *out)
-{
-	sq8_run(&neon_sq8, q, rows, nrows, has_add, (Sq8Sink) {NULL, out});
-}
+DEFINE_SQ8_KERNELS(neon)
 
 void
 neon_sq4_unpack(const uint8_t *rows, uint32_t nrows, uint32_t dim, bool has_add, uint8_t *out)
@@ -465,18 +451,9 @@ DEFINE_PLAIN_KERNELS(neon)
 
 const KernelOps kernels_neon = {
 	.name = "neon",
-	.maxsim_rows = neon_maxsim_rows,
-	.dot_matrix = neon_dot_matrix,
+	NEON_KERNELS,
 	.sq8_rows = neon_sq8_rows,
 	.sq8_keys = neon_sq8_keys,
-	PLAIN_KERNELS(neon),
-	.sq4_unpack = neon_sq4_unpack,
-	.pq_rows = neon_pq_rows,
-	.sketch_blocks = neon_sketch_blocks,
-	.sketch_finish = neon_sketch_finish,
-	.sketch_scores = neon_sketch_scores,
-	.half_to_float = neon_half_to_float,
-	.float_to_half = neon_float_to_half,
 };
 
 #endif /* __aarch64__ */

@@ -391,4 +391,23 @@ sq8_run(const Sq8Kernels *k, const KernelSq8Query *q, const uint8_t *rows, uint3
 		expression(n);                                                                     \
 	}
 
+/* The shapes of Sq8Kernels where one kind of tile serves all. */
+#define SQ8_SHAPES(rows, tile_table)                                   \
+	.half = {.most_rows = (rows), .groups = 1, .tiles = (tile_table)}, \
+	.one = {.most_rows = (rows), .groups = 1, .tiles = (tile_table)},  \
+	.pair = {.most_rows = (rows), .groups = 1, .tiles = (tile_table)}
+
+/* The functions of KernelOps that run the Sq8Kernels of an instruction set. */
+#define DEFINE_SQ8_KERNELS(set)                                                              \
+	static void set##_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, \
+							   bool has_add, float *best)                                    \
+	{                                                                                        \
+		sq8_run(&set##_sq8, q, rows, nrows, has_add, (Sq8Sink) {best, NULL});                \
+	}                                                                                        \
+	static void set##_sq8_keys(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, \
+							   bool has_add, float *out)                                     \
+	{                                                                                        \
+		sq8_run(&set##_sq8, q, rows, nrows, has_add, (Sq8Sink) {NULL, out});                 \
+	}
+
 #endif /* COLBERT_KERNELS_TILES_H */

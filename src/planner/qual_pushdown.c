@@ -39,8 +39,6 @@
 /* In operators: about what it takes to detoast and score a document. */
 #define MAX_QUAL_OPERATORS 1000
 
-static ExecutorStart_hook_type previous_hook;
-
 /* What a scan was lent: allocated in the plan's memory. */
 typedef struct PushedQuals
 {
@@ -150,21 +148,8 @@ visit(PlanState *planstate, void *context)
 	return planstate_tree_walker(planstate, visit, context);
 }
 
-static void
-start(QueryDesc *query, int eflags)
-{
-	if (previous_hook != NULL)
-		previous_hook(query, eflags);
-	else
-		standard_ExecutorStart(query, eflags);
-
-	if (!(eflags & EXEC_FLAG_EXPLAIN_ONLY) && query->planstate != NULL)
-		visit(query->planstate, NULL);
-}
-
 void
-qual_pushdown_init(void)
+qual_pushdown_apply(QueryDesc *query)
 {
-	previous_hook = ExecutorStart_hook;
-	ExecutorStart_hook = start;
+	visit(query->planstate, NULL);
 }

@@ -441,15 +441,19 @@ class Round:
         if self.rank == 'row_number' and len(found) != len(wanted):
             self.fail('another number of rows', statement, wanted, found)
 
+    def begin(self, statement, by_index):
+        """Before a statement that is to run by the index, or by a sort."""
+        if by_index:
+            self.by_index(everything=False)
+            self.note_plan(statement)
+        else:
+            self.run(BY_SORT)
+
     def check_changes(self):
         statement, afterwards = self.changes()
         outcomes = []
         for by_index in (False, True):
-            if by_index:
-                self.by_index(everything=False)
-                self.note_plan(statement)
-            else:
-                self.run(BY_SORT)
+            self.begin(statement, by_index)
             self.run('BEGIN')
             self.run(statement)
             self.run(BY_SORT)
@@ -461,11 +465,7 @@ class Round:
         statement = self.volatile()
         outcomes = []
         for by_index in (False, True):
-            if by_index:
-                self.by_index(everything=False)
-                self.note_plan(statement)
-            else:
-                self.run(BY_SORT)
+            self.begin(statement, by_index)
             self.run("SELECT setval('calls', 1, false)")
             rows = len(self.run(statement).fetchall())
             outcomes.append([('rows', rows), ('calls', self.run("SELECT nextval('calls') - 1").fetchone()[0])])
