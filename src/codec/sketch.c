@@ -13,7 +13,6 @@
 #include <string.h>
 
 #define STRANDS   8
-#define MAX_HALF  65504.0f
 #define HALF_SIGN 0x8000
 
 static inline float

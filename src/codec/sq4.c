@@ -26,8 +26,6 @@
 /* The standard deviation of the normal that the levels are for, in their units. */
 #define LEVEL_DEVIATION 46.0f
 
-#define SQ8_BIAS 128
-
 /* Bytes of unpacked rows at a time, and how many rows that is within bounds. */
 #define UNPACKED_BYTES 16384
 #define MIN_UNPACKED   16

@@ -52,9 +52,6 @@ kernel_scratch_stride(uint32_t dim)
 #define SKETCH_BYTE_DIMS  128
 #define SKETCH_LUT_SIZE   128 /* bytes of a query token's tables for 32 dims */
 
-/* What is added to the codes of an sq8 row. */
-#define SQ8_BIAS 128
-
 /* Unaligned loads that the compiler folds into the instruction that uses them. */
 KERNEL_INLINE float
 load_float(const void *p)

@@ -93,6 +93,9 @@ extern void kmeans_train(const KmeansInput *input, const KmeansHooks *hooks, Kme
 /* After centroids have been changed: a phase of the team. */
 extern void kmeans_encode(KmeansResult *result, uint32_t dim, const KmeansHooks *hooks);
 
+/* Parents whose children are looked at, to assign a token: in a build, and of lists later. */
+#define ASSIGN_PARENTS 4
+
 /*
  * Assign tokens to centroids: among the children of the best parents of each,
  * at most nparents_probed, less those much farther than the nearest (none are

@@ -27,6 +27,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/prefetch.h"
+
 /* Multiply-adds between two looks for interrupts: 3 ms of the slowest kernel. */
 #define INTERRUPT_WORK (1 << 20)
 
@@ -363,7 +365,7 @@ point_of(const Nearest *nearest, uint32_t slot)
 static inline void
 prefetch_floats(const float *row, uint32_t dim)
 {
-	kernels_prefetch(row, dim * sizeof(float));
+	prefetch_bytes(row, dim * sizeof(float));
 }
 
 /* Measure the points and centroids that wait for it, in the order in which they came. */

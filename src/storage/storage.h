@@ -17,9 +17,6 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-/* Bytes that come from memory at a time. */
-#define CACHE_LINE 64
-
 /* This backend's copy of the extents that stand on map pages (extents.c). */
 typedef struct ExtentCache ExtentCache;
 
