@@ -205,11 +205,12 @@ cache_range(RangeCache *cache, struct varlena *given, Metric metric)
 	cache->given = NULL;
 	MemoryContextReset(cache->context);
 	old = MemoryContextSwitchTo(cache->context);
-	cache->empty = !range_from_datum(PointerGetDatum(given), &cache->range);
-	if (!cache->empty)
-		cache->query = score_prepare(cache->range.query, metric);
+	/* The range's query points into the range: into the copy, which outlives this call. */
 	cache->given = palloc_extended(VARSIZE_ANY(given), MCXT_ALLOC_HUGE);
 	memcpy(cache->given, given, VARSIZE_ANY(given));
+	cache->empty = !range_from_datum(PointerGetDatum(cache->given), &cache->range);
+	if (!cache->empty)
+		cache->query = score_prepare(cache->range.query, metric);
 	MemoryContextSwitchTo(old);
 }
 
