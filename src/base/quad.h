@@ -50,4 +50,13 @@ quad_any(IntQuad comparison)
 	return (halves[0] | halves[1]) != 0;
 }
 
+/* x with the signs of elements changed where those of y are negative. */
+static inline Quad
+quad_flip(Quad x, Quad y)
+{
+	const IntQuad sign = {INT32_MIN, INT32_MIN, INT32_MIN, INT32_MIN};
+
+	return (Quad) ((IntQuad) x ^ ((IntQuad) y & sign));
+}
+
 #endif /* COLBERT_QUAD_H */

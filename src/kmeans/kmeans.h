@@ -81,9 +81,6 @@ typedef struct KmeansResult
 		shrinks; /* for the caller to use: what share of its present length a centroid's mean had; or NULL */
 } KmeansResult;
 
-/* |row|^2, summed the same way everywhere. */
-extern float kmeans_squared_length(const float *row, uint32_t dim);
-
 /* Bytes that a centroid takes in memory. */
 extern size_t kmeans_centroid_size(uint32_t dim);
 
