@@ -238,20 +238,20 @@ scan_bounds(ColbertScan *state, IndexScanDesc scan)
 
 	for (int i = 0; i < scan->numberOfKeys && state->want_documents; i++)
 	{
-		ScoreRange range;
+		ScoreThreshold threshold;
 
 		if (scan->keyData[i].sk_flags & (SK_SEARCHNULL | SK_SEARCHNOTNULL))
 			continue;
-		if (!range_from_datum(scan->keyData[i].sk_argument, &range))
+		if (!threshold_from_datum(scan->keyData[i].sk_argument, &threshold))
 		{
 			state->want_documents = false;
 			break;
 		}
-		view_check_dims(state->view, range.query);
+		view_check_dims(state->view, threshold.query);
 		if (state->query == NULL)
-			state->query = range.query;
-		if (same_query(state->query, range.query))
-			bounds.floor = Max(bounds.floor, range_floor(&range, state->view->metric));
+			state->query = threshold.query;
+		if (same_query(state->query, threshold.query))
+			bounds.floor = Max(bounds.floor, threshold_score(&threshold, state->view->metric));
 		else
 			bounds.others = true;
 	}
