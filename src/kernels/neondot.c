@@ -10,7 +10,7 @@
 
 #include "kernels/neon.h"
 
-#define SQ8_MOST_ROWS 4 /* 16 accumulators, 4 query registers, 4 of rows */
+#define MAX_SQ8_ROWS 4 /* 16 accumulators, 4 query registers, 4 of rows */
 
 /* Four dims, dword c of each row's register; c and nrows are constants wherever this is expanded. */
 KERNEL_INLINE void
@@ -37,8 +37,8 @@ sq8_tile(const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t
 		vdupq_n_u8(0x80); /* from code + 128 to the code, so that no correction is needed */
 	const int8_t *pack = q->pack + (size_t) group * q->dim4 * 16;
 	size_t        whole = q->dim4 & ~(uint32_t) 15;
-	int32x4_t     acc[SQ8_MOST_ROWS * 4];
-	int8x16_t     d[SQ8_MOST_ROWS];
+	int32x4_t     acc[MAX_SQ8_ROWS * 4];
+	int8x16_t     d[MAX_SQ8_ROWS];
 
 	KERNEL_UNROLL
 	for (int i = 0; i < nrows * 4; i++)
@@ -80,7 +80,7 @@ TILES_4(DEFINE_SQ8_TILE, sq8_tile, SQ8_TILE)
 static const Sq8Tile sq8_tiles[] = {NULL, TILES_4(TILE_ENTRY, sq8_tile, _)};
 
 static const Sq8Kernels neondot_sq8 = {
-	SQ8_SHAPES(SQ8_MOST_ROWS, sq8_tiles),
+	SQ8_SHAPES(MAX_SQ8_ROWS, sq8_tiles),
 	.maxima = neon_sq8_maxima,
 	.keys = neon_sq8_write,
 };

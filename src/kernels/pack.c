@@ -293,7 +293,7 @@ kernel_pq_lay_out(void *memory, uint32_t ntokens, uint32_t m)
  * ------------------------------------------------------------------------
  */
 
-#define SKETCH_LARGEST_TOTAL 65535
+#define MAX_SKETCH_TOTAL 65535
 
 size_t
 kernel_sketch_query_size(uint32_t ntokens, uint32_t dim)
@@ -343,11 +343,10 @@ static void
 sketch_pack_token(KernelSketchQuery *s, uint32_t token, const float *q)
 {
 	uint32_t nnibbles = s->dim / 4;
-	uint32_t steps =
-		min_uint32(SKETCH_MOST_STEPS, SKETCH_LARGEST_TOTAL / (nnibbles > 0 ? nnibbles : 1));
-	double widest = 0.0;
-	double minimum = 0.0;
-	float  per_step;
+	uint32_t steps = min_uint32(MAX_SKETCH_STEPS, MAX_SKETCH_TOTAL / (nnibbles > 0 ? nnibbles : 1));
+	double   widest = 0.0;
+	double   minimum = 0.0;
+	float    per_step;
 
 	for (uint32_t n = 0; n < nnibbles; n++)
 	{

@@ -34,8 +34,8 @@
 #define INTERRUPT_WORK (1 << 20)
 
 /* Dims of a packed chunk that stay in the first-level cache. */
-#define CHUNK_DIMS  8192
-#define CHUNK_LEAST 16
+#define CHUNK_DIMS       8192
+#define MIN_CHUNK_POINTS 16
 
 /* Keys within so many deviations of the largest are looked at. */
 #define ROUNDING_DEVIATIONS 4
@@ -203,7 +203,9 @@ nearest_init(Nearest *nearest, uint32_t dim, const KmeansHooks *hooks)
 	uint32_t chunk = CHUNK_DIMS / dim / 16 * 16;
 	uint32_t run;
 
-	chunk = chunk > CHUNK_MOST ? CHUNK_MOST : chunk < CHUNK_LEAST ? CHUNK_LEAST : chunk;
+	chunk = chunk > MAX_CHUNK_POINTS   ? MAX_CHUNK_POINTS
+			: chunk < MIN_CHUNK_POINTS ? MIN_CHUNK_POINTS
+									   : chunk;
 	run = INTERRUPT_WORK / (chunk * dim) / 8 * 8;
 	nearest->hooks = hooks;
 	nearest->dim = dim;
