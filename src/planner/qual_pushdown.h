@@ -10,7 +10,7 @@
 
 #include "executor/execdesc.h"
 
-/* Lend the quals of a plan that has started to its scans. */
+/* Push the quals of a plan that has started down to its scans. */
 extern void qual_pushdown_apply(QueryDesc *query);
 
 #endif /* COLBERT_QUAL_PUSHDOWN_H */
