@@ -25,6 +25,8 @@ typedef struct VecParts
 	Quad a, b, c, d;
 } VecParts;
 
+#define VEC_ZERO {{0}, {0}, {0}, {0}}
+
 static inline VecParts
 vec_load(const float *x)
 {
@@ -95,7 +97,7 @@ vec_flip(VecParts x, VecParts y)
 static inline float
 vec_dot(const float *x, const float *y, uint32_t n)
 {
-	VecParts sum = {{0}};
+	VecParts sum = VEC_ZERO;
 	size_t   k = 0;
 
 	for (; k + VEC_PARTS <= n; k += VEC_PARTS)
@@ -116,7 +118,7 @@ vec_squared(const float *x, uint32_t n)
 static inline float
 vec_squared_distance(const float *x, const float *y, uint32_t n)
 {
-	VecParts sum = {{0}};
+	VecParts sum = VEC_ZERO;
 	size_t   k = 0;
 
 	for (; k + VEC_PARTS <= n; k += VEC_PARTS)

@@ -17,8 +17,8 @@
 static void
 both_norms(const float *o, uint32_t n, float *absolute, float *squared)
 {
-	VecParts a = {{0}};
-	VecParts s = {{0}};
+	VecParts a = VEC_ZERO;
+	VecParts s = VEC_ZERO;
 
 	for (uint32_t i = 0; i < n; i += VEC_PARTS)
 	{

@@ -17,9 +17,9 @@
 void
 edge_encode(const float *from, const float *to, uint32 padded, Edge *edge)
 {
-	VecParts absolute = {{0}};
-	VecParts squared = {{0}};
-	VecParts centre = {{0}};
+	VecParts absolute = VEC_ZERO;
+	VecParts squared = VEC_ZERO;
+	VecParts centre = VEC_ZERO;
 	float    square;
 	float    factor;
 
