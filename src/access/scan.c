@@ -223,8 +223,8 @@ same_query(const MultiVector *a, const MultiVector *b)
 /* What the bounds of a scan say. */
 typedef struct ScanBounds
 {
-	double floor;  /* of the scan's query; -INFINITY: none */
-	bool   others; /* a bound by another query drops rows */
+	double threshold; /* of the scan's query; -INFINITY: none */
+	bool   others;    /* a bound by another query drops rows */
 } ScanBounds;
 
 /*
@@ -251,7 +251,8 @@ scan_bounds(ColbertScan *state, IndexScanDesc scan)
 		if (state->query == NULL)
 			state->query = threshold.query;
 		if (same_query(state->query, threshold.query))
-			bounds.floor = Max(bounds.floor, threshold_score(&threshold, state->view->metric));
+			bounds.threshold =
+				Max(bounds.threshold, threshold_score(&threshold, state->view->metric));
 		else
 			bounds.others = true;
 	}
@@ -324,7 +325,7 @@ start_by_query(ColbertScan *state, IndexScanDesc scan)
 	if (state->query == NULL || (exact && !state->ordered))
 		return;
 	need = scan_order_need(state, bounds.others || (exact && state->recheck));
-	start_search(state, scan, exact ? -INFINITY : bounds.floor, need);
+	start_search(state, scan, exact ? -INFINITY : bounds.threshold, need);
 }
 
 static void
@@ -389,7 +390,7 @@ next_null(ColbertScan *state, ItemPointer tid)
 	return false;
 }
 
-/* The next document: in exact order, above the floor, or in the order of the directory. */
+/* The next document: in exact order, above the threshold, or in the order of the directory. */
 static bool
 next_document(ColbertScan *state, ItemPointer tid)
 {
