@@ -3,9 +3,8 @@
  * merge_batch.c
  *	  One batch of a merge: from pending documents to postings.
  *
- * Each token goes to the nearest node; where the finder can add nodes, and
- * has fewer than one for tokens_per_node tokens, the tokens farthest from any
- * node become nodes themselves.
+ * Each token goes to the nearest node, of those that are added on the way too
+ * (merge_grow.c).
  *
  * Before a batch writes postings, the meta page says how many documents at
  * the front of the queue may come to have some (queue_suspects). Only for
@@ -14,8 +13,6 @@
  *-------------------------------------------------------------------------
  */
 #include "compat/pg_compat.h"
-
-#include <math.h>
 
 #include "index/merge_internal.h"
 #include "index/postings.h"
@@ -106,23 +103,6 @@ load_batch(Merge *merge)
 
 /* ---- assigning ---- */
 
-static void
-find_nearest(Merge *merge, uint32 first, uint32 n)
-{
-	IndexView *view = merge->view;
-
-	finder_assign(merge->finder, merge->tokens + (size_t) first * view->dim, n,
-				  merge->nearest + first);
-}
-
-/* Squared distance of a token to its node. */
-static float
-distance(const Merge *merge, uint32 token)
-{
-	return (float) hit_distance(merge->tokens + (size_t) token * merge->view->dim, merge->view->dim,
-								merge->nearest[token].key);
-}
-
 /* How far the batch's tokens are from their nodes: those that these were trained on, and others. */
 static void
 count_assigned(Merge *merge)
@@ -134,77 +114,6 @@ count_assigned(Merge *merge)
 	for (uint32 i = 0; i < merge->ntokens; i++)
 		assigned_add(assigned, merge->tokens + (size_t) i * view->dim, view->dim,
 					 merge->nearest[i].key);
-}
-
-/*
- * Nodes are stored as halves: a token is off the node that it made itself by
- * some 1e-7 of its squared length. One that is no farther off is served by it.
- */
-#define SAME_TOKEN 1e-5
-
-static bool
-is_its_node(const Merge *merge, uint32 token)
-{
-	float norm = kernel_norm(merge->tokens + (size_t) token * merge->view->dim, merge->view->dim);
-
-	return distance(merge, token) <= SAME_TOKEN * norm * norm;
-}
-
-typedef struct FarToken
-{
-	uint32 token;
-	float  distance;
-} FarToken;
-
-static int
-compare_far(const void *a, const void *b)
-{
-	const FarToken *x = a;
-	const FarToken *y = b;
-
-	if (x->distance != y->distance)
-		return x->distance > y->distance ? -1 : 1;
-	return x->token < y->token ? -1 : x->token > y->token;
-}
-
-/*
- * Let the tokens that are farthest from any node become nodes, as many as the
- * index is short of. One that a node made just before is near to is passed
- * over: its distance is looked up again.
- */
-static void
-grow_nodes(Merge *merge)
-{
-	IndexView *view = merge->view;
-	uint64     wanted =
-		view->index->meta.documents.live_tokens / view->index->meta.shape.tokens_per_node;
-	uint64    have = parray_nitems(view->index, ARRAY_NODES);
-	uint64    quota = Min(wanted > have ? wanted - have : 0, merge->ntokens);
-	FarToken *far;
-
-	if (merge->bounded)
-		quota = Min(quota, 1 + merge->ntokens / view->index->meta.shape.tokens_per_node);
-	if (!finder_adds(merge->finder) || quota == 0)
-		return;
-	far = palloc_extended(mul_size(merge->ntokens, sizeof(FarToken)), MCXT_ALLOC_HUGE);
-	for (uint32 i = 0; i < merge->ntokens; i++)
-		far[i] = (FarToken) {i, distance(merge, i)};
-	qsort(far, merge->ntokens, sizeof(FarToken), compare_far);
-	for (uint32 i = 0; i < merge->ntokens && quota > 0; i++)
-	{
-		uint32 token = far[i].token;
-
-		pace_delay(view->index, &merge->pace);
-		if (is_its_node(merge, token))
-			continue;
-		find_nearest(merge, token, 1);
-		if (distance(merge, token) < far[i].distance * 0.5f || is_its_node(merge, token))
-			continue;
-		merge->nearest[token].node =
-			finder_add(merge->finder, merge->tokens + (size_t) token * view->dim);
-		quota--;
-	}
-	pfree(far);
 }
 
 /* ---- posting ---- */
@@ -227,13 +136,15 @@ touched_docs(const Merge *merge)
 
 /*
  * Take note on the meta page that the batch's documents are about to have
- * postings, and that these are not counted yet. Returns true if an interrupted merge may have written some.
+ * postings, and that postings are not counted yet. Returns true if an
+ * interrupted merge may have written some.
  */
 static bool
 suspect_batch(Merge *merge)
 {
 	IndexView    *view = merge->view;
 	Buffer        buffer = meta_lock(view->index, BUFFER_LOCK_EXCLUSIVE);
+	MetaNodes    *nodes = &view->index->meta.nodes;
 	MetaPageData *stored;
 	uint32        suspects = meta_data(BufferGetPage(buffer))->documents.queue_suspects;
 	Change        change;
@@ -241,7 +152,9 @@ suspect_batch(Merge *merge)
 	change_begin(&change, view->index);
 	stored = meta_data(change_page(&change, buffer, false));
 	stored->documents.queue_suspects = Max(suspects, touched_docs(merge));
-	stored->nodes.postings_inexact = true;
+	merge->inexact = nodes->postings_inexact;
+	nodes->postings_inexact = true;
+	stored->nodes = *nodes;
 	change_commit(&change);
 	UnlockReleaseBuffer(buffer);
 	return suspects > 0;
@@ -249,16 +162,16 @@ suspect_batch(Merge *merge)
 
 /*
  * Add the batch's documents to the lists of their tokens' nodes; returns the
- * entries added, without those that an interrupted merge wrote.
+ * entries added, without those that an interrupted merge wrote. suspect: it may
+ * have written some.
  */
 static uint64
-write_postings(Merge *merge)
+write_postings(Merge *merge, bool suspect)
 {
 	Posting *postings =
 		palloc_extended(mul_size(Max(merge->ntokens, 1), sizeof(Posting)), MCXT_ALLOC_HUGE);
 	uint32 *docs =
 		palloc_extended(mul_size(Max(merge->ntokens, 1), sizeof(uint32)), MCXT_ALLOC_HUGE);
-	bool   suspect = suspect_batch(merge);
 	uint64 added = 0;
 
 	for (uint32 i = 0; i < merge->ntokens; i++)
@@ -307,6 +220,7 @@ advance_queue(Merge *merge, uint64 added)
 	IndexView     *view = merge->view;
 	uint64         merged_tokens = queued_tokens(merge);
 	uint32        *docs = merge->queue + merge->at;
+	MetaNodes     *nodes = &view->index->meta.nodes;
 	Buffer         buffer;
 	Change         change;
 	MetaPageData  *stored;
@@ -315,11 +229,12 @@ advance_queue(Merge *merge, uint64 added)
 	qsort(docs, merge->ndocs, sizeof(uint32), compare_ordinals);
 	docstore_clear_pending(view, docs, merge->ndocs);
 
-	view->index->meta.nodes.postings += added;
+	nodes->postings += added;
+	nodes->postings_inexact = merge->inexact;
 	buffer = meta_lock(view->index, BUFFER_LOCK_EXCLUSIVE);
 	change_begin(&change, view->index);
 	stored = meta_data(change_page(&change, buffer, false));
-	stored->nodes = view->index->meta.nodes;
+	stored->nodes = *nodes;
 	documents = &stored->documents;
 	queue_remove(stored, merge->ndocs);
 	documents->queue_posted = merge->part;
@@ -352,15 +267,17 @@ merge_begin(Merge *merge, IndexView *view, uint32 most_docs)
 void
 merge_batch(Merge *merge, uint32 capacity)
 {
+	bool   suspect;
 	uint64 added;
 
 	make_room(merge, capacity);
 	load_batch(merge);
 	if (merge->ntokens > 0)
-		find_nearest(merge, 0, merge->ntokens);
+		finder_assign(merge->finder, merge->tokens, merge->ntokens, merge->nearest);
+	suspect = suspect_batch(merge);
+	added = merge_grow(merge);
 	count_assigned(merge);
-	grow_nodes(merge);
-	added = write_postings(merge);
+	added += write_postings(merge, suspect);
 	COLBERT_PAUSE("merge-posted");
 	pace_delay(merge->view->index, &merge->pace);
 	advance_queue(merge, added);

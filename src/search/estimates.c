@@ -10,6 +10,7 @@
 #include <float.h>
 #include <math.h>
 
+#include "base/bins.h"
 #include "search/search.h"
 
 /* Estimates are sums of float4: below this share of one, errors are chance that the next may exceed. */
@@ -68,22 +69,13 @@ is_estimated(const Candidate *item)
 	return fabsf(item->score) < FLT_MAX;
 }
 
-/* The bin of a score; some bin where the range is too narrow or too wide for float4, so that scale is infinite or 0. */
-static inline uint32
-histogram_bin(const EstimateHistogram *histogram, float scale, float score)
-{
-	float bin = (score - histogram->lowest) * scale;
-
-	return bin > 0 ? (bin < HISTOGRAM_BINS - 1 ? (uint32) bin : HISTOGRAM_BINS - 1) : 0;
-}
-
 void
 histogram_fill(EstimateHistogram *histogram, const Candidate *items, uint32 count,
 			   const EstimateFit *fit)
 {
 	float lowest = FLT_MAX;
 	float highest = -FLT_MAX;
-	float scale;
+	Bins  bins;
 
 	memset(histogram, 0, sizeof(EstimateHistogram));
 	for (uint32 i = 0; i < TIES_KNOWN; i++)
@@ -106,10 +98,10 @@ histogram_fill(EstimateHistogram *histogram, const Candidate *items, uint32 coun
 		return;
 	histogram->lowest = lowest;
 	histogram->width = (highest - lowest) / HISTOGRAM_BINS;
-	scale = 1 / histogram->width;
+	bins = (Bins) {lowest, 1 / histogram->width, HISTOGRAM_BINS};
 	for (uint32 i = 0; i < count; i++)
 		if (is_estimated(&items[i]) && ties_find(&fit->ties, items[i].score) == TIES_KNOWN)
-			histogram->counts[histogram_bin(histogram, scale, items[i].score)]++;
+			histogram->counts[bins_find(&bins, items[i].score)]++;
 }
 
 /* Beyond these a normal distribution has nothing. */

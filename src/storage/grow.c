@@ -23,10 +23,9 @@
  * a full disk, pages that could be added are entered all the same, and the
  * growth ends without an error as soon as they are enough.
  *
- * The growth lock is a tuple lock, like those of docstore.h. Those who find it
- * taken look every millisecond whether its holder has made room for them too,
- * which takes one step. Its holder waits for no lock but the extension lock
- * and page locks.
+ * Those who find the growth lock taken look every millisecond whether its
+ * holder has made room for them too, which takes one step. Its holder waits
+ * for no lock but the extension lock and page locks.
  *
  *-------------------------------------------------------------------------
  */
@@ -35,7 +34,7 @@
 #include <sys/statvfs.h>
 
 #include "miscadmin.h"
-#include "storage/lmgr.h"
+#include "storage/locks.h"
 #include "storage/smgr.h"
 #include "storage/storage.h"
 
@@ -46,18 +45,6 @@
 #define FREE_DISK_SHARE 16
 
 #define GROWTH_POLL_US 1000L
-
-/* Name of the growth lock, beside those of IndexLock (docstore.h). */
-#define GROWTH_LOCK_BLOCK 2
-
-static ItemPointerData
-growth_lock_name(void)
-{
-	ItemPointerData name;
-
-	ItemPointerSet(&name, GROWTH_LOCK_BLOCK, FirstOffsetNumber);
-	return name;
-}
 
 /* ---- the file ---- */
 
@@ -247,22 +234,21 @@ parray_have_room(const ColbertIndex *index, const ArrayDemand *demands, int n)
 static bool
 lock_growth(ColbertIndex *index, const ArrayDemand *demand)
 {
-	ItemPointerData name = growth_lock_name();
-	bool            locked = false;
+	bool locked = false;
 
 	while (!locked)
 	{
 		Buffer meta_buffer;
 
 		CHECK_FOR_INTERRUPTS();
-		locked = compat_conditional_lock_tuple(index->rel, &name, ExclusiveLock);
+		locked = index_lock_if_free(index->rel, LOCK_GROWTH, ExclusiveLock);
 		meta_buffer = meta_lock(index, BUFFER_LOCK_SHARE);
 		copy_array(index, demand->kind, meta_buffer);
 		UnlockReleaseBuffer(meta_buffer);
 		if (has_room(index, demand))
 		{
 			if (locked)
-				UnlockTuple(index->rel, &name, ExclusiveLock);
+				index_unlock(index->rel, LOCK_GROWTH, ExclusiveLock);
 			return false;
 		}
 		if (!locked)
@@ -320,9 +306,8 @@ grow(ColbertIndex *index, ArrayKind kind, uint32 enough)
 static void
 make_room(ColbertIndex *index, const ArrayDemand *demand)
 {
-	ItemPointerData name = growth_lock_name();
-	uint64          wanted = parray_nitems(index, demand->kind) + demand->count;
-	uint32          per_page = parray_per_page(index, demand->kind);
+	uint64 wanted = parray_nitems(index, demand->kind) + demand->count;
+	uint32 per_page = parray_per_page(index, demand->kind);
 
 	if (wanted > COLBERT_MAX_ITEMS)
 		ereport(
@@ -337,7 +322,7 @@ make_room(ColbertIndex *index, const ArrayDemand *demand)
 		return;
 	wanted = parray_nitems(index, demand->kind) + demand->count;
 	grow(index, demand->kind, (uint32) ((wanted + per_page - 1) / per_page));
-	UnlockTuple(index->rel, &name, ExclusiveLock);
+	index_unlock(index->rel, LOCK_GROWTH, ExclusiveLock);
 }
 
 void
@@ -353,13 +338,12 @@ parray_make_room(ColbertIndex *index, const ArrayDemand *demands, int n)
 BlockNumber
 storage_settled(ColbertIndex *index)
 {
-	ItemPointerData name = growth_lock_name();
-	BlockNumber     nblocks;
+	BlockNumber nblocks;
 
-	LockTuple(index->rel, &name, ShareLock);
+	index_lock(index->rel, LOCK_GROWTH, ShareLock);
 	nblocks = RelationGetNumberOfBlocks(index->rel);
 	meta_read(index);
-	UnlockTuple(index->rel, &name, ShareLock);
+	index_unlock(index->rel, LOCK_GROWTH, ShareLock);
 	return nblocks;
 }
 
