@@ -128,7 +128,7 @@ colbert_scan_counters(IndexScanDesc scan)
 	SearchCounters     sum = state->earlier;
 
 	if (state->search != NULL)
-		search_counters_add(&sum, &state->search->counters);
+		counters_add(&sum, &state->search->counters);
 	return sum;
 }
 
@@ -141,8 +141,8 @@ release(ColbertScan *state)
 		exact_end(state->exact);
 	if (state->search != NULL)
 	{
-		search_last = state->search->counters;
-		search_counters_add(&state->earlier, &state->search->counters);
+		last_scan_keep(&state->search->counters);
+		counters_add(&state->earlier, &state->search->counters);
 		search_end(state->search);
 	}
 	state->exact = NULL;
@@ -306,7 +306,7 @@ start_search(ColbertScan *state, IndexScanDesc scan, double floor, OrderNeed nee
 	state->exact = exact_begin(state->search, scan->heapRelation, scan->xs_snapshot, state->query,
 							   state->filter);
 	exact_set_need(state->exact, need);
-	search_last = state->search->counters;
+	last_scan_keep(&state->search->counters);
 }
 
 /*
@@ -403,7 +403,7 @@ next_document(ColbertScan *state, ItemPointer tid)
 	{
 		found =
 			state->ordered ? exact_next(state->exact, tid) : exact_next_above(state->exact, tid);
-		search_last = state->search->counters;
+		last_scan_keep(&state->search->counters);
 		return found;
 	}
 	/* At most one version is visible: the executor drops the others. */

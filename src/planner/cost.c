@@ -201,7 +201,7 @@ static double
 first_batch_us(const IndexContents *contents, uint32 ntokens, double groups)
 {
 	SearchSettings settings =
-		search_resolve(ntokens, (uint32) contents->nodes, &contents->settings);
+		budget_resolve(ntokens, (uint32) contents->nodes, &contents->settings);
 	double probes = Min(settings.probes, contents->nodes);
 	double found = contents->nodes > 0 ? Min(settings.candidates, contents->docs) : contents->docs;
 
@@ -220,7 +220,7 @@ static SearchCost
 ordered_search(const IndexContents *contents, uint32 ntokens, double share, bool filtered)
 {
 	SearchSettings settings =
-		search_resolve(ntokens, (uint32) contents->nodes, &contents->settings);
+		budget_resolve(ntokens, (uint32) contents->nodes, &contents->settings);
 	double groups = ceil(ntokens / 16.0);
 	double sketch = sketch_us(contents, groups);
 	double tested = filtered ? Min((double) SEARCH_LIKELY_LIMIT / share, contents->docs) : 0;

@@ -16,33 +16,8 @@
 
 #include "index/docstore.h"
 #include "miscadmin.h"
-#include "search/budget.h"
 #include "search/search.h"
 #include "utils/memutils.h"
-
-SearchCounters search_last;
-
-#define AUTO_RERANK 64
-
-SearchSettings
-search_resolve(double ndirections, uint32 nodes, const SearchSettings *asked)
-{
-	SearchSettings settings = *asked;
-
-	/* Asked for ef_search alone, all that it finds is probed: the classical recipe. */
-	if (settings.probes == 0)
-		settings.probes =
-			settings.ef_search > 0 ? settings.ef_search : budget_probes(ndirections, nodes);
-	if (settings.ef_search == 0)
-		settings.ef_search = settings.probes;
-	settings.ef_search = Max(settings.ef_search, settings.probes);
-	if (settings.candidates == 0)
-		settings.candidates = budget_candidates(ndirections);
-	if (settings.rerank == 0)
-		settings.rerank = AUTO_RERANK;
-	settings.candidates = Max(settings.candidates, settings.rerank);
-	return settings;
-}
 
 /*
  * Probes beyond these, which were left to the index, are to leave what they
@@ -91,7 +66,7 @@ search_begin(IndexView *view, const MultiVector *query, const SearchSettings *se
 	search->context = context;
 	query_prepare(view, query, &search->query);
 	search->sketch_fit.ties.blank = query_blank_score(view, &search->query);
-	search->settings = search_resolve(
+	search->settings = budget_resolve(
 		budget_directions(search->query.directions.weights, search->query.directions.count),
 		view->meta.arrays[ARRAY_NODES].nitems, settings);
 	if (settings->probes == 0 && settings->ef_search == 0)

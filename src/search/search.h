@@ -27,68 +27,11 @@
 #define COLBERT_SEARCH_H
 
 #include "access/relscan.h"
-#include "executor/instrument.h"
 #include "index/view.h"
-#include "portability/instr_time.h"
+#include "search/budget.h"
+#include "search/counters.h"
 #include "search/directions.h"
 #include "search/ties.h"
-
-/* As resolved for a search: never 0. */
-typedef struct SearchSettings
-{
-	uint32 probes;
-	uint32 ef_search;
-	uint32 candidates;
-	uint32 rerank;
-} SearchSettings;
-
-typedef enum SearchStage
-{
-	STAGE_FIND,
-	STAGE_GATHER,
-	STAGE_NARROW,
-	STAGE_RERANK,
-	STAGE_EXACT,
-	STAGE_COUNT
-} SearchStage;
-
-/* What a search has done: colbert_last_scan(), EXPLAIN (ANALYZE). */
-typedef struct SearchCounters
-{
-	bool           valid;
-	Oid            index;
-	Oid            user;
-	uint32         searches; /* that are counted here: one, or those of a plan node */
-	SearchSettings asked;    /* 0 where the index chose */
-	SearchSettings settings;
-	uint32         query_tokens;
-	uint64         hops;     /* graph nodes expanded */
-	uint64         nodes;    /* nodes probed */
-	uint64         postings; /* posting entries read */
-	uint64         gathered; /* documents they named */
-	uint64         pending;  /* pending documents scored */
-	uint64         narrowed; /* documents scored by sketch */
-	uint64         reranked; /* documents scored by code rows */
-	uint64         fetched;  /* heap rows asked for */
-	uint64         scored;   /* visible ones, scored exactly */
-	uint64         emitted;
-	uint64         late;
-	uint32         widenings;
-	bool           exhaustive;
-	uint64         tested; /* heap rows tested by the quals before they were scored */
-	uint64         passed; /* those that passed */
-	uint32     passes; /* through every document; more than one where work_mem could not hold all */
-	uint64     batches; /* that were reranked */
-	instr_time time[STAGE_COUNT];
-	int64      hit[STAGE_COUNT];  /* pages found in shared_buffers */
-	int64      read[STAGE_COUNT]; /* and others */
-} SearchCounters;
-
-/*
- * Counters of this backend's last search, as they stood when it last gave a
- * row or ended. A search that another one's filter runs ends before that one.
- */
-extern SearchCounters search_last;
 
 /* A document and its estimate; larger is nearer. */
 typedef struct Candidate
@@ -233,7 +176,6 @@ typedef struct Search
 	EstimateHistogram worse_estimates; /* by their sketches */
 	bool              may_narrow_more; /* the number of candidates was left to the index */
 	SearchCounters    counters;
-	BufferUsage       pages;           /* of the backend, when the stage began */
 	bool              may_gather_more; /* that of probes, too */
 } Search;
 
@@ -275,9 +217,6 @@ typedef struct ScoreBar
  * above the bar; false where it is not.
  */
 extern bool search_more_above(Search *search, const ScoreBar *bar);
-
-/* What settings of 0 mean for a query of n directions (budget.h) in an index of this many nodes. */
-extern SearchSettings search_resolve(double ndirections, uint32 nodes, const SearchSettings *asked);
 
 /* ---- query.c ---- */
 
@@ -446,29 +385,16 @@ extern double fit_expected_above(const EstimateFit *fit, const EstimateHistogram
 extern uint32 fit_count_promising(const EstimateFit *fit, const EstimateHistogram *histogram,
 								  const ScoreBar *bar, double max_misses);
 
-/*
- * Count the time and the pages of a stage. The stages of one search do not
- * overlap. A filter may run other searches meanwhile, which have their own.
- */
 static inline void
 stage_start(Search *search, instr_time *start)
 {
-	search->pages = pgBufferUsage;
-	INSTR_TIME_SET_CURRENT(*start);
+	counters_start(&search->counters, start);
 }
 
 static inline void
 stage_stop(Search *search, SearchStage stage, instr_time start)
 {
-	const BufferUsage *before = &search->pages;
-	instr_time         now;
-
-	INSTR_TIME_SET_CURRENT(now);
-	INSTR_TIME_ACCUM_DIFF(search->counters.time[stage], now, start);
-	search->counters.hit[stage] += pgBufferUsage.shared_blks_hit - before->shared_blks_hit +
-								   pgBufferUsage.local_blks_hit - before->local_blks_hit;
-	search->counters.read[stage] += pgBufferUsage.shared_blks_read - before->shared_blks_read +
-									pgBufferUsage.local_blks_read - before->local_blks_read;
+	counters_stop(&search->counters, stage, start);
 }
 
 #endif /* COLBERT_SEARCH_H */
