@@ -12,8 +12,7 @@
 
 #include <math.h>
 
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
+#include "base/minmax.h"
 
 /* Directions are worth this share of their number, however unequal they are. */
 #define MIN_WORTH 0.75

@@ -10,7 +10,7 @@
 #include <float.h>
 #include <math.h>
 
-#include "search/search.h"
+#include "search/candidates.h"
 #include "utils/memutils.h"
 
 void

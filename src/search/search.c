@@ -103,39 +103,12 @@ search_end(Search *search)
 	MemoryContextDelete(search->context);
 }
 
-/* Remember between which estimates a batch lies. */
-static void
-add_band(Search *search, const Candidate *batch, uint32 count)
-{
-	Band *band;
-
-	if (search->nbands < SEARCH_BANDS)
-		search->bands[search->nbands++] = (Band) {0, -FLT_MAX, FLT_MAX};
-	band = &search->bands[search->nbands - 1];
-	band->count += count;
-	for (uint32 i = 0; i < count; i++)
-	{
-		band->best = Max(band->best, batch[i].score);
-		band->worst = Min(band->worst, batch[i].score);
-	}
-}
-
 /* How many of the documents that were taken are estimated, by their sketches, to be at least as near? */
 static double
 depth_of(const Search *search, float score)
 {
-	double estimate = score - search->sketch_errors.mean;
-	double depth = 0;
+	double depth = bands_count_above(&search->bands, score - search->sketch_errors.mean);
 
-	for (uint32 i = 0; i < search->nbands; i++)
-	{
-		const Band *band = &search->bands[i];
-
-		if (estimate <= band->worst)
-			depth += band->count;
-		else if (estimate < band->best)
-			depth += band->count * (band->best - estimate) / (band->best - band->worst);
-	}
 	/* Where none is left out, those that were given are all that there are, but for equals. */
 	return search->filter.admits != NULL ? depth : Min(depth, search->given);
 }
@@ -173,7 +146,7 @@ rerank_batch(Search *search, uint32 n, const ScoreBar *bar)
 
 	n = Min(n, count);
 	candidates_select(pool->items, count, n);
-	add_band(search, pool->items, n);
+	bands_add(&search->bands, pool->items, n);
 	search_rerank(search, pool->items, n);
 	search->counters.batches++;
 	pool->count -= n;

@@ -29,23 +29,10 @@
 #include "access/relscan.h"
 #include "index/view.h"
 #include "search/budget.h"
+#include "search/candidates.h"
 #include "search/counters.h"
-#include "search/directions.h"
-#include "search/ties.h"
-
-/* A document and its estimate; larger is nearer. */
-typedef struct Candidate
-{
-	uint32 doc;
-	float  score;
-} Candidate;
-
-typedef struct CandidateList
-{
-	Candidate *items;
-	uint32     count;
-	uint32     capacity;
-} CandidateList;
+#include "search/estimates.h"
+#include "search/query.h"
 
 /* A candidate and where its heap row is. */
 typedef struct RankedDoc
@@ -56,32 +43,11 @@ typedef struct RankedDoc
 	bool            has_versions; /* tid is of the first of several versions (versions.h) */
 } RankedDoc;
 
-/* Of the documents of a batch: how many, and between which estimates by sketch. */
-typedef struct Band
-{
-	uint32 count;
-	float  best;
-	float  worst;
-} Band;
-
 /*
  * The most tokens of a query: preparing one, which no interrupt ends, takes
  * microseconds a token. Real queries have tens; a page as a query, a thousand.
  */
 #define SEARCH_MOST_QUERY_TOKENS 65536
-
-#define SEARCH_BANDS 32
-
-/* The query, prepared for every stage. */
-typedef struct SearchQuery
-{
-	WeightedTokens     tokens;     /* distinct ones, prepared: for code rows */
-	WeightedTokens     directions; /* the same without near copies: for nodes and sketches */
-	float             *keys;       /* scratch: best keys, enough for any kernel's slots */
-	KernelSketchQuery *sketch;
-	float             *state; /* scratch of the sketch scan */
-	void              *rows;  /* of the codec; NULL where it has no rows */
-} SearchQuery;
 
 /* Is this row wanted? Asked of rows that are scored, before they are, where there are quals to test. */
 typedef struct SearchFilter
@@ -90,14 +56,6 @@ typedef struct SearchFilter
 	void *arg;
 } SearchFilter;
 
-/* How far estimates were off so far: running mean and variance (Welford 1962). */
-typedef struct ErrorStats
-{
-	uint64 count;
-	double mean;
-	double squares;
-} ErrorStats;
-
 /* Whether the nearest documents are wanted first, or all as soon as can be. */
 typedef enum SearchOrder
 {
@@ -105,69 +63,38 @@ typedef enum SearchOrder
 	SEARCH_UNORDERED
 } SearchOrder;
 
-/*
- * What one stage's estimates say of the next one's: a line, and how far from
- * it (least squares, running); and what copies are known to come out at.
- */
-typedef struct EstimateFit
-{
-	uint64 count;
-	double mean_estimate;
-	double mean_outcome;
-	double xx;
-	double xy;
-	double yy;
-	Ties   ties;
-} EstimateFit;
-
-/* How many of a list have which estimates. */
-#define HISTOGRAM_BINS 64
-
-typedef struct EstimateHistogram
-{
-	float  lowest;
-	float  width;
-	uint32 counts[HISTOGRAM_BINS];
-	uint32 unknown; /* without an estimate: they may be anything */
-
-	/* Groups of copies whose outcome is known are in no bin. */
-	uint32 ncopies[TIES_KNOWN];
-	double copies_outcome[TIES_KNOWN];
-} EstimateHistogram;
-
 typedef struct Search
 {
-	IndexView     *view;
-	MemoryContext  context; /* everything of this search */
-	SearchSettings settings;
-	SearchQuery    query;
-	void          *finder; /* NULL where there are no nodes */
-	SearchFilter   filter;
-	CandidateList  pool;         /* narrowed, not reranked yet */
-	uint32         pool_limit;   /* the pool is cut to these when it is twice as many */
-	bool           pool_dropped; /* by a cut, since the last pass began */
-	bool           pool_tested;  /* all in the pool were admitted */
-	RankedDoc     *ranked;       /* reranked, best last; given from the end */
-	uint32         nranked;
-	uint32         ranked_capacity;
-	uint32         batch; /* documents that the next batch reranks */
-	uint32         batch_limit;
-	uint64         narrowed;         /* documents that have been narrowed so far */
-	Band        bands[SEARCH_BANDS]; /* of the batches so far; the last is of all that came after */
-	uint32      nbands;
-	double      depth; /* how many were narrowed that looked as good as what was given */
-	uint64      given;
-	uint64      tested;        /* rows that the filter was asked about */
-	uint64      passed;        /* rows that it admitted */
-	uint32      level;         /* widenings so far */
-	bool        complete;      /* every live document has been in the pool */
-	bool        passed_all;    /* or was dropped from it, being worse than all that stayed */
-	uint8      *seen;          /* bit a document: is or was in the pool, or is not admitted */
-	float       pool_best;     /* the best estimate in the pool */
-	ErrorStats  sketch_errors; /* of sketches, against code rows */
-	SearchOrder order;
-	double      floor;       /* documents below are not wanted; -INFINITY where all are */
-	bool        below_floor; /* nothing in the pool is estimated to reach the floor */
+	IndexView        *view;
+	MemoryContext     context; /* everything of this search */
+	SearchSettings    settings;
+	SearchQuery       query;
+	void             *finder; /* NULL where there are no nodes */
+	SearchFilter      filter;
+	CandidateList     pool;         /* narrowed, not reranked yet */
+	uint32            pool_limit;   /* the pool is cut to these when it is twice as many */
+	bool              pool_dropped; /* by a cut, since the last pass began */
+	bool              pool_tested;  /* all in the pool were admitted */
+	RankedDoc        *ranked;       /* reranked, best last; given from the end */
+	uint32            nranked;
+	uint32            ranked_capacity;
+	uint32            batch; /* documents that the next batch reranks */
+	uint32            batch_limit;
+	uint64            narrowed; /* documents that have been narrowed so far */
+	Bands             bands;    /* of the batches so far */
+	double            depth;    /* how many were narrowed that looked as good as what was given */
+	uint64            given;
+	uint64            tested;        /* rows that the filter was asked about */
+	uint64            passed;        /* rows that it admitted */
+	uint32            level;         /* widenings so far */
+	bool              complete;      /* every live document has been in the pool */
+	bool              passed_all;    /* or was dropped from it, being worse than all that stayed */
+	uint8            *seen;          /* bit a document: is or was in the pool, or is not admitted */
+	float             pool_best;     /* the best estimate in the pool */
+	ErrorStats        sketch_errors; /* of sketches, against code rows */
+	SearchOrder       order;
+	double            floor;       /* documents below are not wanted; -INFINITY where all are */
+	bool              below_floor; /* nothing in the pool is estimated to reach the floor */
 	EstimateHistogram pool_estimates;
 	EstimateFit       sketch_fit; /* code rows, from sketches */
 	CandidateList     waiting;    /* gathered, not narrowed, not seen */
@@ -204,34 +131,11 @@ extern bool search_peek_below(const Search *search, float estimate, float *below
 /* Take a document of an estimate that was peeked at. */
 extern bool search_next(Search *search, float estimate, RankedDoc *doc);
 
-/* What a document has to score above: as code rows score, and exactly. */
-typedef struct ScoreBar
-{
-	double      score;
-	double      exact;
-	const Ties *ties; /* of code scores: what copies score exactly */
-} ScoreBar;
-
 /*
  * Rerank, narrow or gather more where that is expected to bring a document
  * above the bar; false where it is not.
  */
 extern bool search_more_above(Search *search, const ScoreBar *bar);
-
-/* ---- query.c ---- */
-
-/* Allocates in the current context. */
-extern void query_prepare(IndexView *view, const MultiVector *mv, SearchQuery *query);
-
-/*
- * The score of documents whose tokens are so short beside the query's that
- * rounding leaves nothing of them; NaN where there is no such score.
- */
-extern double query_blank_score(const IndexView *view, const SearchQuery *query);
-
-/* The score of a document from query->keys, which are those of these tokens. */
-extern float query_score(const IndexView *view, const SearchQuery *query,
-						 const WeightedTokens *tokens);
 
 /* ---- pool.c ---- */
 
@@ -314,14 +218,6 @@ extern uint32 floor_batch(Search *search);
 /* Is nothing in the pool, whose best are reranked, expected to reach the floor? */
 extern bool floor_ends_pool(const Search *search);
 
-/* ---- candidates.c ---- */
-
-extern void candidates_add(CandidateList *list, uint32 doc, float score);
-
-/* Move the best n (by score, then lower ordinal) to the front, in no order. */
-extern void candidates_select(Candidate *items, uint32 count, uint32 n);
-extern void candidates_sort_by_doc(CandidateList *list);
-
 static inline bool
 search_seen(const Search *search, uint32 doc)
 {
@@ -356,34 +252,6 @@ search_few_pass(const Search *search, uint32 share)
 {
 	return search->filter.admits != NULL && search->passed * share < search->tested;
 }
-
-/* ---- estimates.c ---- */
-
-extern void errors_learn(ErrorStats *errors, double error);
-
-/* What an estimate is taken to stand for at the most: so many deviations above its mean error. */
-extern double errors_bound(const ErrorStats *errors, double estimate, double deviations);
-
-/* A batch begins: copies of its last document are those that may be left. */
-extern void fit_begin_batch(EstimateFit *fit, const Candidate *batch, uint32 count);
-extern void fit_learn(EstimateFit *fit, double estimate, double outcome);
-extern void histogram_fill(EstimateHistogram *histogram, const Candidate *items, uint32 count,
-						   const EstimateFit *fit);
-
-/* Are copies with this outcome known to be no better than the bar? */
-extern bool fit_copies_are_below(double outcome, const ScoreBar *bar);
-
-/* How many of the list are expected to come out above the bar. */
-extern double fit_expected_above(const EstimateFit *fit, const EstimateHistogram *histogram,
-								 const ScoreBar *bar);
-
-/*
- * How many of the list, the best of it, are worth looking at: all without an
- * estimate; and of the others no more than max_misses are expected to come out
- * above the bar.
- */
-extern uint32 fit_count_promising(const EstimateFit *fit, const EstimateHistogram *histogram,
-								  const ScoreBar *bar, double max_misses);
 
 static inline void
 stage_start(Search *search, instr_time *start)
