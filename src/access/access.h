@@ -22,7 +22,7 @@
 #include "index/view.h"
 #include "nodes/execnodes.h"
 #include "nodes/pathnodes.h"
-#include "search/exact.h"
+#include "search/search.h"
 
 /* Support functions of an operator class. */
 #define SUPPORT_SCORE 1 /* the similarity whose DESC the index serves (or, for L2, the distance) */
