@@ -22,8 +22,12 @@
 #include "miscadmin.h"
 #include "storage/freespace.h"
 
-/* Suggestions of the free space map to try before pages are added. */
-#define MAX_TRIES 4
+/*
+ * Suggestions of the free space map to try before pages are added. It is not
+ * told of segments that grow in place, so many are out of date; a try corrects
+ * its page, so it is paid for by what grew there.
+ */
+#define MAX_TRIES 64
 
 /* Pages are added by this share of the posting pages, up to a maximum. */
 #define GROWTH_SHARE    8
@@ -130,21 +134,32 @@ try_target(ColbertIndex *index, BlockNumber block, Size size, Placement *placeme
 	return false;
 }
 
+/* Pages of arrays: as they are now, for others append documents meanwhile. */
+static BlockNumber
+array_pages(ColbertIndex *index)
+{
+	MetaPageData meta;
+	BlockNumber  npages = 0;
+
+	meta_read(index, &meta);
+	for (int kind = 0; kind < ARRAY_COUNT; kind++)
+		npages += meta.arrays[kind].npages;
+	return npages;
+}
+
 /*
  * Add posting pages; returns the first. No page may be locked. Their part of
  * the free space map is made first: on a full disk, VACUUM can then record
  * room on every page that there is.
  */
 static BlockNumber
-add_pages(ColbertIndex *index, const MetaPageData *meta)
+add_pages(ColbertIndex *index)
 {
+	BlockNumber others = array_pages(index);
 	BlockNumber nblocks = RelationGetNumberOfBlocks(index->rel);
-	BlockNumber others = 0;
 	uint32      wanted;
 	BlockRun    run;
 
-	for (int kind = 0; kind < ARRAY_COUNT; kind++)
-		others += meta->arrays[kind].npages;
 	wanted = Max(Min((nblocks - Min(others, nblocks)) / GROWTH_SHARE, MAX_ADDED_PAGES), 1);
 	RecordPageWithFreeSpace(index->rel, nblocks + wanted - 1, 0);
 	run = storage_extend(index, wanted);
@@ -208,7 +223,7 @@ place_head(ColbertIndex *index, const MetaPageData *meta, const PostingSegment *
 		if (lock_placement(index, segment_size(segment->count), &placement))
 			break;
 		UnlockReleaseBuffer(node_buffer);
-		placement.added_block = add_pages(index, meta);
+		placement.added_block = add_pages(index);
 	}
 	change_begin(&change, index);
 	page = change_page(&change, placement.target, false);

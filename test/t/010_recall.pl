@@ -200,6 +200,15 @@ compare_with_build('half inserted one by one');
 $node->safe_psql('postgres', 'VACUUM part');
 compare_with_build('half inserted, and VACUUM');
 
+# Lists that grow in place, or move to where there is room, take little more than their entries and heads: a free space map out of
+# date had pages added for each list that moved.
+for my $method (@methods)
+{
+	my $share = $node->safe_psql('postgres', "SELECT posting_bytes / (4.0 * postings + 20 * nodes) FROM colbert_index_info('part_${method}_index')");
+
+	cmp_ok($share, '<', 1.5, "colbert_$method: posting pages by what they hold: $share");
+}
+
 # Delete half, VACUUM, insert it again: space is used again.
 $size{$_} = index_size("part_${_}_index") for @methods;
 $node->safe_psql('postgres', 'DELETE FROM part WHERE id % 2 = 0');
@@ -210,7 +219,7 @@ for my $method (@methods)
 {
 	my $after = index_size("part_${method}_index");
 
-	cmp_ok($after, '<=', 1.1 * $size{$method}, "colbert_$method: delete half, VACUUM, insert again: $size{$method} bytes before, $after after");
+	cmp_ok($after, '<=', 1.05 * $size{$method}, "colbert_$method: delete half, VACUUM, insert again: $size{$method} bytes before, $after after");
 }
 compare_with_build('half deleted and inserted again');
 
