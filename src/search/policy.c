@@ -84,8 +84,7 @@ is_too_wide(const Policy *policy, uint64_t factor)
 	const SearchSettings *settings = &policy->settings;
 	uint64_t              postings;
 
-	if (policy->nodes == 0 ||
-		settings->probes * factor * (factor > 1 ? WIDEN_FACTOR : 1) > policy->nodes ||
+	if (settings->probes * factor * (factor > 1 ? WIDEN_FACTOR : 1) > policy->nodes ||
 		settings->candidates * factor * 2 > policy->live_docs)
 		return true;
 	postings = settings->probes * factor * policy->ndirections * policy->node_postings;
