@@ -27,12 +27,10 @@
 /*
  * Documents that come after a row and beat it: reranking stops when at most
  * this many are expected among those left. If few rows pass a filter, missing
- * one weighs more; and if all in the pool pass, reranking them costs little
- * beside having found them.
+ * one weighs more.
  */
 #define MAX_EXPECTED_MISSES          1e-1
 #define MAX_EXPECTED_MISSES_FILTERED 1e-2
-#define MAX_EXPECTED_MISSES_TESTED   1e-4
 
 /*
  * Narrowing pays if it brings one document per this many sketches (blocks of a
@@ -271,9 +269,7 @@ narrowing_pays(const Policy *policy, const FunnelState *state, const ScoreBar *b
 static Step
 look_for_more(const Policy *policy, const FunnelState *state)
 {
-	double   max_misses = state->pool_tested ? MAX_EXPECTED_MISSES_TESTED
-						  : policy->filtered ? MAX_EXPECTED_MISSES_FILTERED
-											 : MAX_EXPECTED_MISSES;
+	double   max_misses = policy->filtered ? MAX_EXPECTED_MISSES_FILTERED : MAX_EXPECTED_MISSES;
 	ScoreBar bar = bar_to_beat(state);
 	uint32_t worth = 0;
 	Step     step = {.kind = STEP_NONE};

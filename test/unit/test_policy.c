@@ -421,8 +421,6 @@ static const Row rows[] = {
 	 "rerank 20, then 256, over the bar"},
 	{"with a filter at a hundredth", SETTLED "filtered=1 pool=20@4.74",
 	 "rerank 20, then 256, over the bar"},
-	{"still less if all in the pool pass", SETTLED "filtered=1 pool_tested=1 pool=20@4.6",
-	 "rerank 20, then 256, over the bar"},
 	{"before the first row the tenth is to be beaten (0fdc0e9)",
 	 FETCHED "ready_likely=3 ranked=9@2 pool=20@2.9", "rerank 20, then 256, over the bar"},
 	{"later the next", FETCHED "ready_likely=3 gave=1 ranked=9@2 pool=20@2.9", "give"},
