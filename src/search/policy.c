@@ -47,12 +47,6 @@
 /* A widening multiplies probes and candidates by this. */
 #define WIDEN_FACTOR 4
 
-/*
- * If few rows pass, the depth of the search is foreseen. The first rows tell
- * little about the share that passes, so this many more are taken to have passed.
- */
-#define PASSED_BEFOREHAND 3
-
 /* A document that seems to miss the threshold by more than this many deviations is given up. */
 #define THRESHOLD_DEVIATIONS 3.0
 
@@ -95,9 +89,9 @@ wanted_depth(const Policy *policy, const FunnelState *state)
 {
 	double depth = state->depth;
 
+	/* If few rows pass a filter, the depth is foreseen, as if one more had passed. */
 	if (policy->filtered)
-		depth = MAX(depth, (double) POLICY_LIKELY_LIMIT * state->tested /
-							   (state->passed + PASSED_BEFOREHAND));
+		depth = MAX(depth, (double) POLICY_LIKELY_LIMIT * state->tested / (state->passed + 1));
 	return depth <= policy->settings.rerank ? 0 : (uint64_t) (depth * POLICY_NARROWED_PER_ROW);
 }
 
