@@ -10,9 +10,8 @@
 #include "access/access.h"
 #include "fmgr.h"
 #include "kernels/kernels.h"
+#include "planner/plan_start.h"
 #include "planner/planner.h"
-#include "planner/qual_pushdown.h"
-#include "planner/scan_needs.h"
 #include "settings.h"
 #include "utils/guc.h"
 
@@ -28,7 +27,6 @@ _PG_init(void)
 	options_init();
 	planner_init();
 	last_scan_init();
-	qual_pushdown_init();
 	build_dims_init();
-	scan_needs_init();
+	plan_start_init();
 }

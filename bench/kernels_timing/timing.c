@@ -16,6 +16,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/prefetch.h"
 #include "kernels/kernels.h"
 #include "plain.h"
 
@@ -527,7 +528,7 @@ walk_step(const Query *q, const Heap *heap, Walk walk, int i, bool prefetch)
 		case WALK_PLAIN:
 		case WALK_FAST:
 			if (prefetch)
-				kernels_prefetch(next, heap->document_size);
+				prefetch_bytes(next, heap->document_size);
 			return (walk == WALK_PLAIN ? plain_maxsim : fast_maxsim)(q->tokens, q->shape.ntokens,
 																	 document, q->shape.nrows, DIM);
 		case WALK_FLOAT:
@@ -535,11 +536,11 @@ walk_step(const Query *q, const Heap *heap, Walk walk, int i, bool prefetch)
 			return score_rows(q, &rows, MAXSIM);
 		case WALK_SQ8:
 			if (prefetch)
-				kernels_prefetch(next, 1024);
+				prefetch_bytes(next, 1024);
 			return score_sq8(q, document);
 		default:
 			if (prefetch)
-				kernels_prefetch(heap_document(heap, i + 2), heap->document_size);
+				prefetch_bytes(heap_document(heap, i + 2), heap->document_size);
 			return score_sketch(q, document);
 	}
 }

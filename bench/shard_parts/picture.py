@@ -6,7 +6,7 @@ from matplotlib import pyplot
 from matplotlib.ticker import FuncFormatter
 
 COLOURS = ('#1f6fb4', '#2a9d5c', '#b5322a', '#8a52b5', '#f2a900', '#7f7f7f')
-LEAST_RECALL = .7
+MIN_RECALL = .7
 
 
 def frontier(points):
@@ -16,7 +16,7 @@ def frontier(points):
         if point['recall'] > best:
             best = point['recall']
             kept.append(point)
-    return [point for point in kept if point['recall'] >= LEAST_RECALL]
+    return [point for point in kept if point['recall'] >= MIN_RECALL]
 
 
 def panel(axes, kind, title, ours, peers):

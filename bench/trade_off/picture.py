@@ -9,7 +9,7 @@ from matplotlib.ticker import FuncFormatter
 COLOURS = {'flat': '#000000', 'sq8': '#1f6fb4', 'sq4': '#2a9d5c', 'pq 64': '#f2a900', 'pq 32': '#e06c1f', 'pq 16': '#b5322a', 'bit': '#8a52b5',
            'hnsw': '#7f7f7f'}
 TITLES = {'short': 'questions, 4.9 tokens', 'long': '16 tokens'}
-LEAST_RANGE = .2
+MIN_RANGE = .2
 
 
 def draw_panel(axes, kind, curves, dotted, unit):
@@ -34,7 +34,7 @@ def draw(folder, panels, unit, caption):
     for axes, (kind, (curves, dotted)) in zip(all_axes[0], panels.items()):
         draw_panel(axes, kind, curves, dotted, unit)
     lowest = min(p['recall'] for curves, _ in panels.values() for _, points, _ in curves for p in points)
-    all_axes[0][0].set_ylim(min(lowest - .02, 1 - LEAST_RANGE), 1.005)
+    all_axes[0][0].set_ylim(min(lowest - .02, 1 - MIN_RANGE), 1.005)
     all_axes[0][0].set_ylabel('recall@10')
     all_axes[0][-1].legend(fontsize=8, loc='lower right', framealpha=.95)
     figure.text(.01, .01, caption, fontsize=7.5, color='#555555', va='bottom')

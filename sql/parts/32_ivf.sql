@@ -10,9 +10,9 @@ COMMENT ON ACCESS METHOD colbert_ivf IS 'late-interaction search: inverted lists
 CREATE OPERATOR CLASS multivector_maxsim_ops DEFAULT FOR TYPE multivector USING colbert_ivf AS
 	OPERATOR 1 <#> (multivector, multivector) FOR ORDER BY float_ops,
 	OPERATOR 2 <~#> (multivector, multivector) FOR ORDER BY float_ops,
-	OPERATOR 3 <#~@ (multivector, multivector_range),
+	OPERATOR 3 <#~@ (multivector, multivector_threshold),
 	FUNCTION 1 maxsim(multivector, multivector),
-	FUNCTION 2 multivector_range(multivector, text, float8),
+	FUNCTION 2 multivector_threshold(multivector, text, float8),
 	FUNCTION 3 (multivector, multivector) multivector_bound(float8, text, float8, boolean);
 COMMENT ON OPERATOR CLASS multivector_maxsim_ops USING colbert_ivf IS 'order by maxsim';
 COMMENT ON OPERATOR FAMILY multivector_maxsim_ops USING colbert_ivf IS 'order by maxsim';
@@ -20,9 +20,9 @@ COMMENT ON OPERATOR FAMILY multivector_maxsim_ops USING colbert_ivf IS 'order by
 CREATE OPERATOR CLASS multivector_cosine_ops FOR TYPE multivector USING colbert_ivf AS
 	OPERATOR 1 <=> (multivector, multivector) FOR ORDER BY float_ops,
 	OPERATOR 2 <~=> (multivector, multivector) FOR ORDER BY float_ops,
-	OPERATOR 3 <=~@ (multivector, multivector_range),
+	OPERATOR 3 <=~@ (multivector, multivector_threshold),
 	FUNCTION 1 maxsim_cosine(multivector, multivector),
-	FUNCTION 2 multivector_range(multivector, text, float8),
+	FUNCTION 2 multivector_threshold(multivector, text, float8),
 	FUNCTION 3 (multivector, multivector) multivector_bound(float8, text, float8, boolean);
 COMMENT ON OPERATOR CLASS multivector_cosine_ops USING colbert_ivf IS 'order by maxsim_cosine';
 COMMENT ON OPERATOR FAMILY multivector_cosine_ops USING colbert_ivf IS 'order by maxsim_cosine';
@@ -30,9 +30,9 @@ COMMENT ON OPERATOR FAMILY multivector_cosine_ops USING colbert_ivf IS 'order by
 CREATE OPERATOR CLASS multivector_l2_ops FOR TYPE multivector USING colbert_ivf AS
 	OPERATOR 1 <-> (multivector, multivector) FOR ORDER BY float_ops,
 	OPERATOR 2 <~-> (multivector, multivector) FOR ORDER BY float_ops,
-	OPERATOR 3 <-~@ (multivector, multivector_range),
+	OPERATOR 3 <-~@ (multivector, multivector_threshold),
 	FUNCTION 1 maxsim_l2(multivector, multivector),
-	FUNCTION 2 multivector_range(multivector, text, float8),
+	FUNCTION 2 multivector_threshold(multivector, text, float8),
 	FUNCTION 3 (multivector, multivector) multivector_bound(float8, text, float8, boolean);
 COMMENT ON OPERATOR CLASS multivector_l2_ops USING colbert_ivf IS 'order by maxsim_l2';
 COMMENT ON OPERATOR FAMILY multivector_l2_ops USING colbert_ivf IS 'order by maxsim_l2';

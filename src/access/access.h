@@ -25,15 +25,15 @@
 #include "search/search.h"
 
 /* Support functions of an operator class. */
-#define SUPPORT_SCORE 1 /* the similarity whose DESC the index serves (or, for L2, the distance) */
-#define SUPPORT_RANGE 2 /* makes the right operand of STRATEGY_RANGE */
-#define SUPPORT_BOUND 3 /* makes the bound of a score of that of an expression around it */
-#define SUPPORT_COUNT 3
+#define SUPPORT_SCORE     1 /* the similarity whose DESC the index serves (or, for L2, the distance) */
+#define SUPPORT_THRESHOLD 2 /* makes the right operand of STRATEGY_THRESHOLD */
+#define SUPPORT_BOUND     3 /* makes the bound of a score of that of an expression around it */
+#define SUPPORT_COUNT     3
 
 /* Operators of an operator class: two that order, one that searches. */
 #define STRATEGY_NULLS_LAST  1 /* <#>, <=>, <-> */
 #define STRATEGY_NULLS_FIRST 2 /* the same order, NULL documents first: the planner's own */
-#define STRATEGY_RANGE       3 /* <#~@, <=~@, <-~@: a threshold, the planner's own too */
+#define STRATEGY_THRESHOLD   3 /* <#~@, <=~@, <-~@: a threshold, the planner's own too */
 #define STRATEGY_COUNT       3
 
 /* Values of WITH (...). 0 means that the index chooses. */

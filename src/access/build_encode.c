@@ -19,10 +19,9 @@
 #include "pgstat.h"
 #include "utils/memutils.h"
 
-/* Tokens assigned at a time, as memory allows, and parents whose children are looked at for each. */
+/* Tokens assigned at a time, as memory allows. */
 #define MAX_BATCH_TOKENS 65536
 #define MIN_BATCH_TOKENS 256
-#define ASSIGN_PARENTS   4
 
 /* Shares of maintenance_work_mem: the sorts, the tokens that wait to be assigned. The centroids have another (train.c). */
 #define SORT_PART   2

@@ -14,13 +14,11 @@
 #include "compat/pg_compat.h"
 
 #include "access/build.h"
-#include "access/xact.h"
+#include "base/subtransaction.h"
 #include "catalog/storage.h"
 #include "commands/progress.h"
 #include "pgstat.h"
 #include "utils/backend_status.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 
 /* The row of pg_stat_progress_create_index, which the abort of a subtransaction takes away. */
 typedef struct Progress
@@ -111,12 +109,8 @@ build_try_parallel(Build *build, int nworkers, void (*build_index)(Build *build,
 	}
 	PG_CATCH();
 	{
-		ErrorData *error;
+		ErrorData *error = subtransaction_catch(context, owner);
 
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
 		if (!is_of_shared_memory(error))
 			ReThrowError(error);
 		start_over(build, &progress, error);

@@ -219,8 +219,8 @@ same_query(const MultiVector *a, const MultiVector *b)
 /* What the bounds of a scan say. */
 typedef struct ScanBounds
 {
-	double floor;  /* of the scan's query; -INFINITY: none */
-	bool   others; /* a bound by another query drops rows */
+	double threshold; /* of the scan's query; -INFINITY: none */
+	bool   others;    /* a bound by another query drops rows */
 } ScanBounds;
 
 /*
@@ -234,20 +234,21 @@ scan_bounds(ColbertScan *state, IndexScanDesc scan)
 
 	for (int i = 0; i < scan->numberOfKeys && state->want_documents; i++)
 	{
-		ScoreRange range;
+		ScoreThreshold threshold;
 
 		if (scan->keyData[i].sk_flags & (SK_SEARCHNULL | SK_SEARCHNOTNULL))
 			continue;
-		if (!range_from_datum(scan->keyData[i].sk_argument, &range))
+		if (!threshold_from_datum(scan->keyData[i].sk_argument, &threshold))
 		{
 			state->want_documents = false;
 			break;
 		}
-		view_check_dims(state->view, range.query);
+		view_check_dims(state->view, threshold.query);
 		if (state->query == NULL)
-			state->query = range.query;
-		if (same_query(state->query, range.query))
-			bounds.floor = Max(bounds.floor, range_floor(&range, state->view->metric));
+			state->query = threshold.query;
+		if (same_query(state->query, threshold.query))
+			bounds.threshold =
+				Max(bounds.threshold, threshold_score(&threshold, state->view->metric));
 		else
 			bounds.others = true;
 	}
@@ -323,7 +324,7 @@ start_by_query(ColbertScan *state, IndexScanDesc scan)
 	if (state->query == NULL || (exact && !state->ordered))
 		return;
 	need = scan_order_need(state, bounds.others || (exact && state->recheck));
-	start_search(state, scan, exact ? -INFINITY : bounds.floor, need);
+	start_search(state, scan, exact ? -INFINITY : bounds.threshold, need);
 }
 
 static void
@@ -388,7 +389,7 @@ next_null(ColbertScan *state, ItemPointer tid)
 	return false;
 }
 
-/* The next document: in exact order, above the floor, or in the order of the directory. */
+/* The next document: in exact order, above the threshold, or in the order of the directory. */
 static bool
 next_document(ColbertScan *state, ItemPointer tid)
 {

@@ -25,6 +25,7 @@
 #include "miscadmin.h"
 #include "settings.h"
 #include "storage/indexfsm.h"
+#include "storage/locks.h"
 #include "utils/memutils.h"
 
 /* Reservations that are freed at a time; how often to try for the append lock, and microseconds between. */
@@ -262,7 +263,7 @@ lock_out_appenders(Relation index)
 	for (int tries = 0; tries < APPEND_LOCK_TRIES; tries++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (docstore_lock_if_free(index, LOCK_APPEND, ExclusiveLock))
+		if (index_lock_if_free(index, LOCK_APPEND, ExclusiveLock))
 			return true;
 		pg_usleep(APPEND_LOCK_NAP);
 	}
@@ -296,7 +297,7 @@ free_reserved(IndexView *view, const OrdinalList *reserved)
 			kept[nkept++] = reserved->items[i];
 		}
 		docstore_push_free(view, kept, nkept);
-		docstore_unlock(view->index.rel, LOCK_APPEND, ExclusiveLock);
+		index_unlock(view->index.rel, LOCK_APPEND, ExclusiveLock);
 	}
 }
 

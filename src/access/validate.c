@@ -3,7 +3,7 @@
  * validate.c
  *	  Operator classes: two ordering operators, and what thresholds need.
  *
- * The operator and the function of ranges may be missing: then a threshold is
+ * The operator and the function of thresholds may be missing: then a threshold is
  * a filter above the scan.
  *
  *-------------------------------------------------------------------------
@@ -30,8 +30,8 @@
 static bool
 is_operator_of_its_strategy(Form_pg_amop form)
 {
-	Oid  result = form->amopstrategy == STRATEGY_RANGE ? BOOLOID : FLOAT8OID;
-	char purpose = form->amopstrategy == STRATEGY_RANGE ? AMOP_SEARCH : AMOP_ORDER;
+	Oid  result = form->amopstrategy == STRATEGY_THRESHOLD ? BOOLOID : FLOAT8OID;
+	char purpose = form->amopstrategy == STRATEGY_THRESHOLD ? AMOP_SEARCH : AMOP_ORDER;
 
 	return form->amopstrategy >= 1 && form->amopstrategy <= STRATEGY_COUNT &&
 		   form->amoppurpose == purpose &&
@@ -73,7 +73,7 @@ is_function_of_its_number(Form_pg_amproc form)
 		case SUPPORT_SCORE:
 			return check_amproc_signature(form->amproc, FLOAT8OID, true, 2, 2, form->amproclefttype,
 										  form->amprocrighttype);
-		case SUPPORT_RANGE:
+		case SUPPORT_THRESHOLD:
 			return check_amproc_signature(form->amproc, get_func_rettype(form->amproc), true, 3, 3,
 										  form->amproclefttype, TEXTOID, FLOAT8OID);
 		case SUPPORT_BOUND:

@@ -9,11 +9,21 @@
 #ifndef COLBERT_QUAD_H
 #define COLBERT_QUAD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
 typedef float   Quad __attribute__((vector_size(16)));
 typedef int32_t IntQuad __attribute__((vector_size(16)));
+
+#define QUAD_FLOATS 4
+
+/* The elements i, j, k, l of two quads, of which the second begins at 4. */
+#if defined(__clang__) || __GNUC__ >= 12
+#define quad_shuffle(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#else
+#define quad_shuffle(a, b, i, j, k, l) __builtin_shuffle(a, b, (IntQuad) {i, j, k, l})
+#endif
 
 static inline Quad
 quad_load(const float *p)
@@ -28,6 +38,25 @@ static inline void
 quad_store(float *p, Quad q)
 {
 	memcpy(p, &q, sizeof(q));
+}
+
+/* Return true if any element of a comparison is true. */
+static inline bool
+quad_any(IntQuad comparison)
+{
+	uint64_t halves[2];
+
+	memcpy(halves, &comparison, sizeof(halves));
+	return (halves[0] | halves[1]) != 0;
+}
+
+/* x with the signs of elements changed where those of y are negative. */
+static inline Quad
+quad_flip(Quad x, Quad y)
+{
+	const IntQuad sign = {INT32_MIN, INT32_MIN, INT32_MIN, INT32_MIN};
+
+	return (Quad) ((IntQuad) x ^ ((IntQuad) y & sign));
 }
 
 #endif /* COLBERT_QUAD_H */

@@ -16,15 +16,15 @@
 
 #include "access/access.h"
 #include "access/relation.h"
-#include "access/xact.h"
 #include "access/xlog.h"
+#include "base/subtransaction.h"
 #include "catalog/index.h"
 #include "check/check.h"
 #include "funcapi.h"
 #include "miscadmin.h"
+#include "storage/locks.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
-#include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
 PG_FUNCTION_INFO_V1(colbert_index_check);
@@ -57,14 +57,7 @@ check_try(Check *check, CheckStep step, void *arg, int64 item)
 	}
 	PG_CATCH();
 	{
-		ErrorData *error;
-
-		MemoryContextSwitchTo(context);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
+		ErrorData *error = subtransaction_catch(context, owner);
 
 		/* Out of the subtransaction: a statement that ended in one would leave the session in a failed transaction. */
 		if (!tells_of_damage(error->sqlerrcode))
@@ -177,10 +170,10 @@ check_once(Relation index, Relation heap, bool against_table, bool rescore)
 	if (against_table)
 		check.snapshot = RegisterSnapshot(GetTransactionSnapshot());
 	if (!recovering)
-		docstore_lock(index, LOCK_MERGE, ShareLock);
+		index_lock(index, LOCK_MERGE, ShareLock);
 	check_parts(&check, context);
 	if (!recovering)
-		docstore_unlock(index, LOCK_MERGE, ShareLock);
+		index_unlock(index, LOCK_MERGE, ShareLock);
 	if (check.snapshot != NULL)
 		UnregisterSnapshot(check.snapshot);
 	MemoryContextDelete(context);

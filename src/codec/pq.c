@@ -18,6 +18,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/vec.h"
 #include "codec/codec.h"
 
 /* Tokens encoded at a time, or prepared as a query. */
@@ -90,12 +91,9 @@ static float
 decoded_add(const Coder *coder, const uint8_t *row, float *scratch)
 {
 	float *token = scratch + coder->rotation->padded;
-	float  square = 0.0f;
 
 	pq_decode(coder, row, token, scratch);
-	for (uint32_t k = 0; k < coder->shape.dim; k++)
-		square += token[k] * token[k];
-	return -0.5f * square;
+	return -0.5f * vec_squared(token, coder->shape.dim);
 }
 
 /* The codes of up to BATCH tokens, and what they add. */

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/splitmix.h"
+#include "base/vec.h"
 
 #define MAX_POINTS       65536 /* 256 for each centroid: more gain nothing */
 #define ITERATIONS       12
@@ -70,14 +71,9 @@ set_centroid(const PqLloyd *lloyd, uint32_t code, const float *from)
 {
 	float   *to = centroid(lloyd, code);
 	uint32_t width = lloyd->part.width;
-	float    square = 0.0f;
 
-	for (uint32_t k = 0; k < width; k++)
-	{
-		to[k] = from[k];
-		square += from[k] * from[k];
-	}
-	to[width] = -0.5f * square;
+	memcpy(to, from, width * sizeof(float));
+	to[width] = -0.5f * vec_squared(from, width);
 }
 
 /* One point out of each of PQ_CENTROIDS stretches of the sample. */

@@ -21,12 +21,6 @@
 #include "base/quad.h"
 #include "base/splitmix.h"
 
-#ifdef __clang__
-#define quad_swizzle(q, a, b, c, d) __builtin_shufflevector(q, q, a, b, c, d)
-#else
-#define quad_swizzle(q, a, b, c, d) __builtin_shuffle(q, (IntQuad) {a, b, c, d})
-#endif
-
 /* The largest power of two that is not above padded. */
 static uint32_t
 window_length(uint32_t padded)
@@ -80,8 +74,8 @@ transform_sixteens(float *x, uint32_t length, float scale)
 		for (int j = 0; j < 4; j++)
 		{
 			q[j] = quad_load(x + i + 4 * j) * scale;
-			q[j] = quad_swizzle(q[j], 1, 0, 3, 2) + q[j] * odd;
-			q[j] = quad_swizzle(q[j], 2, 3, 0, 1) + q[j] * high;
+			q[j] = quad_shuffle(q[j], q[j], 1, 0, 3, 2) + q[j] * odd;
+			q[j] = quad_shuffle(q[j], q[j], 2, 3, 0, 1) + q[j] * high;
 		}
 		s0 = q[0] + q[1];
 		d0 = q[0] - q[1];

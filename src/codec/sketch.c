@@ -3,54 +3,32 @@
  * sketch.c
  *	  One bit a dim: encoding tokens and preparing queries (RaBitQ).
  *
- * Sums run as eight partial sums in a fixed order, so that the compiler may use
- * vectors and every instruction set still gives the same bits.
- *
  *-------------------------------------------------------------------------
  */
 #include "codec/sketch.h"
 
 #include <string.h>
 
-#define STRANDS   8
-#define MAX_HALF  65504.0f
+#include "base/vec.h"
+
 #define HALF_SIGN 0x8000
 
-static inline float
-sum_partials(const float *s)
-{
-	return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
-}
-
-static float
-dot_product(const float *a, const float *b, uint32_t n)
-{
-	float    s[STRANDS] = {0};
-	uint32_t i = 0;
-
-	for (; i + STRANDS <= n; i += STRANDS)
-		for (int j = 0; j < STRANDS; j++)
-			s[j] += a[i + j] * b[i + j];
-	for (; i < n; i++)
-		s[i % STRANDS] += a[i] * b[i];
-	return sum_partials(s);
-}
-
-/* |o|_1 and |o|^2; n is a multiple of STRANDS. */
+/* |o|_1 and |o|^2; n is a multiple of VEC_PARTS. */
 static void
 both_norms(const float *o, uint32_t n, float *absolute, float *squared)
 {
-	float a[STRANDS] = {0};
-	float s[STRANDS] = {0};
+	VecParts a = VEC_ZERO;
+	VecParts s = VEC_ZERO;
 
-	for (uint32_t i = 0; i < n; i += STRANDS)
-		for (int j = 0; j < STRANDS; j++)
-		{
-			a[j] += __builtin_fabsf(o[i + j]);
-			s[j] += o[i + j] * o[i + j];
-		}
-	*absolute = sum_partials(a);
-	*squared = sum_partials(s);
+	for (uint32_t i = 0; i < n; i += VEC_PARTS)
+	{
+		VecParts x = vec_load(o + i);
+
+		a = vec_plus(a, vec_flip(x, x));
+		s = vec_add_products(s, x, x);
+	}
+	*absolute = vec_total(a);
+	*squared = vec_total(s);
 }
 
 /* Nearest binary16 of a length, the largest finite one where it is beyond (a NaN came of infinities). */
@@ -132,7 +110,7 @@ sketch_query_prepare(const SketchParams *params, const float *tokens, uint32_t n
 	float           shared = 0;
 
 	if (params->has_add)
-		shared = 0.5f * dot_product(params->mean, params->mean, dim);
+		shared = 0.5f * vec_squared(params->mean, dim);
 	for (uint32_t i = 0; i < ntokens; i++)
 	{
 		const float *token = tokens + (size_t) i * dim;
@@ -142,7 +120,7 @@ sketch_query_prepare(const SketchParams *params, const float *tokens, uint32_t n
 			rotation_apply_centred(rotation, token, params->mean, out);
 		else
 			rotation_apply(rotation, token, out);
-		constant[i] = dot_product(token, params->mean, dim) - shared;
+		constant[i] = vec_dot(token, params->mean, dim) - shared;
 	}
 	return kernel_sketch_pack(memory, rotated, constant, ntokens, rotation->padded,
 							  params->has_add);

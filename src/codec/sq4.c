@@ -14,7 +14,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "base/quad.h"
+#include "base/vec.h"
 #include "codec/codec.h"
 
 #include <float.h>
@@ -25,8 +25,6 @@
 
 /* The standard deviation of the normal that the levels are for, in their units. */
 #define LEVEL_DEVIATION 46.0f
-
-#define SQ8_BIAS 128
 
 /* Bytes of unpacked rows at a time, and how many rows that is within bounds. */
 #define UNPACKED_BYTES 16384
@@ -58,22 +56,6 @@ normalise(float *x, uint32_t n)
 	for (uint32_t k = 0; k < n; k += 4)
 		quad_store(x + k, quad_load(x + k) / (Quad) {largest, largest, largest, largest});
 	return largest;
-}
-
-/* Partial sums in a fixed order, for vectors and equal bits; n is a multiple of 8. */
-static float
-dot(const float *a, const float *b, uint32_t n)
-{
-	Quad even = {0};
-	Quad odd = {0};
-
-	for (uint32_t k = 0; k < n; k += 8)
-	{
-		even += quad_load(a + k) * quad_load(b + k);
-		odd += quad_load(a + k + 4) * quad_load(b + k + 4);
-	}
-	even += odd;
-	return (even[0] + even[2]) + (even[1] + even[3]);
 }
 
 /* Add a step to the levels of those at or beyond a threshold, and 1 to their rank. */
@@ -122,12 +104,12 @@ nearest_levels(const float *x, uint32_t n, float scale, float *levels, int32_t *
 static float
 fit(const float *x, uint32_t n, float *levels, int32_t *codes)
 {
-	float scale = sqrtf(dot(x, x, n) / (float) n) / LEVEL_DEVIATION;
+	float scale = sqrtf(vec_squared(x, n) / (float) n) / LEVEL_DEVIATION;
 
 	for (int i = 0; i < FITS; i++)
 	{
 		nearest_levels(x, n, scale, levels, codes);
-		scale = dot(x, levels, n) / dot(levels, levels, n);
+		scale = vec_dot(x, levels, n) / vec_squared(levels, n);
 	}
 	nearest_levels(x, n, scale, levels, codes);
 	return scale;
@@ -140,16 +122,12 @@ fit(const float *x, uint32_t n, float *levels, int32_t *codes)
 static float
 decoded_square(const Rotation *rotation, float scale, float *x, float *levels)
 {
-	float square = 0.0f;
-
 	if (rotation->dim == rotation->padded)
-		return scale * (scale * dot(levels, levels, rotation->padded));
+		return scale * (scale * vec_squared(levels, rotation->padded));
 	for (uint32_t k = 0; k < rotation->padded; k++)
 		x[k] = scale * levels[k];
 	rotation_revert(rotation, x, levels);
-	for (uint32_t k = 0; k < rotation->dim; k++)
-		square += levels[k] * levels[k];
-	return square;
+	return vec_squared(levels, rotation->dim);
 }
 
 static void

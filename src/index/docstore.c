@@ -16,6 +16,7 @@
 #include "index/hashes.h"
 #include "index/queue.h"
 #include "miscadmin.h"
+#include "storage/locks.h"
 
 /* Tokens that are widened, encoded and copied in at a time: a multiple of the sketch block. */
 #define CHUNK_TOKENS 512
@@ -316,13 +317,13 @@ docstore_append(IndexView *view, ItemPointer tid, const MultiVector *mv, uint32 
 	uint32   doc;
 
 	view_check_dims(view, mv);
-	docstore_lock(view->index.rel, LOCK_APPEND, ShareLock);
+	index_lock(view->index.rel, LOCK_APPEND, ShareLock);
 	doc = reserve(view, mv, place, &entry);
 	COLBERT_PAUSE("append-reserved");
 	write_tokens(view, &entry, mv);
 	COLBERT_PAUSE("append-written");
 	publish(view, doc, &entry);
-	docstore_unlock(view->index.rel, LOCK_APPEND, ShareLock);
+	index_unlock(view->index.rel, LOCK_APPEND, ShareLock);
 	hashes_add(view, hash, doc);
 	return doc;
 }

@@ -10,58 +10,12 @@
  * VACUUM frees. Appenders hold the append lock shared from reserving to
  * publishing; VACUUM takes it exclusively to see which reservations are left.
  *
- * Heavyweight locks: the merge lock is taken before the append lock, both
- * before any page lock. They are tuple locks on the index, whose "tuples" are
- * names only: PostgreSQL lets nobody wait for another lock while holding one
- * of a page (it asserts that before 17), and looks for no deadlock through it.
- *
  *-------------------------------------------------------------------------
  */
 #ifndef COLBERT_DOCSTORE_H
 #define COLBERT_DOCSTORE_H
 
 #include "index/view.h"
-#include "storage/lmgr.h"
-
-typedef enum IndexLock
-{
-	LOCK_APPEND,
-	LOCK_MERGE
-} IndexLock;
-
-static inline ItemPointerData
-docstore_lock_name(IndexLock lock)
-{
-	ItemPointerData name;
-
-	ItemPointerSet(&name, (BlockNumber) lock, FirstOffsetNumber);
-	return name;
-}
-
-static inline void
-docstore_lock(Relation rel, IndexLock lock, LOCKMODE mode)
-{
-	ItemPointerData name = docstore_lock_name(lock);
-
-	LockTuple(rel, &name, mode);
-}
-
-/* False, at once, where somebody else holds it. */
-static inline bool
-docstore_lock_if_free(Relation rel, IndexLock lock, LOCKMODE mode)
-{
-	ItemPointerData name = docstore_lock_name(lock);
-
-	return compat_conditional_lock_tuple(rel, &name, mode);
-}
-
-static inline void
-docstore_unlock(Relation rel, IndexLock lock, LOCKMODE mode)
-{
-	ItemPointerData name = docstore_lock_name(lock);
-
-	UnlockTuple(rel, &name, mode);
-}
 
 /* Whether an appended document waits in the queue, or its caller writes its postings. */
 typedef enum DocPlace

@@ -17,6 +17,7 @@
 #include "index/queue.h"
 #include "index/train.h"
 #include "portability/instr_time.h"
+#include "storage/locks.h"
 #include "utils/memutils.h"
 
 /* Most tokens of a batch: they are held in memory, bounded by maintenance_work_mem as well. */
@@ -36,15 +37,15 @@ bool
 merge_lock(Relation rel, MergeWait wait)
 {
 	if (wait == MERGE_IF_FREE)
-		return docstore_lock_if_free(rel, LOCK_MERGE, ExclusiveLock);
-	docstore_lock(rel, LOCK_MERGE, ExclusiveLock);
+		return index_lock_if_free(rel, LOCK_MERGE, ExclusiveLock);
+	index_lock(rel, LOCK_MERGE, ExclusiveLock);
 	return true;
 }
 
 void
 merge_unlock(Relation rel)
 {
-	docstore_unlock(rel, LOCK_MERGE, ExclusiveLock);
+	index_unlock(rel, LOCK_MERGE, ExclusiveLock);
 }
 
 /* ---- the first nodes ---- */

@@ -3,9 +3,8 @@
  * merge_batch.c
  *	  One batch of a merge: from pending documents to postings.
  *
- * Each token goes to the nearest node; where the finder can add nodes, and
- * has fewer than one for tokens_per_node tokens, the tokens farthest from any
- * node become nodes themselves.
+ * Each token goes to the nearest node, of those that are added on the way too
+ * (merge_grow.c).
  *
  * Before a batch writes postings, the meta page says how many documents at
  * the front of the queue may come to have some (queue_suspects). Only for
@@ -14,8 +13,6 @@
  *-------------------------------------------------------------------------
  */
 #include "compat/pg_compat.h"
-
-#include <math.h>
 
 #include "index/merge_internal.h"
 #include "index/postings.h"
@@ -106,23 +103,6 @@ load_batch(Merge *merge)
 
 /* ---- assigning ---- */
 
-static void
-find_nearest(Merge *merge, uint32 first, uint32 n)
-{
-	IndexView *view = merge->view;
-
-	view->finder->assign(merge->finder, merge->tokens + (size_t) first * view->dim, n,
-						 merge->nearest + first);
-}
-
-/* Squared distance of a token to its node. */
-static float
-distance(const Merge *merge, uint32 token)
-{
-	return (float) hit_distance(merge->tokens + (size_t) token * merge->view->dim, merge->view->dim,
-								merge->nearest[token].key);
-}
-
 /* How far the batch's tokens are from their nodes: those that these were trained on, and others. */
 static void
 count_assigned(Merge *merge)
@@ -133,76 +113,6 @@ count_assigned(Merge *merge)
 	for (uint32 i = 0; i < merge->ntokens; i++)
 		assigned_add(assigned, merge->tokens + (size_t) i * view->dim, view->dim,
 					 merge->nearest[i].key);
-}
-
-/*
- * Nodes are stored as halves: a token is off the node that it made itself by
- * some 1e-7 of its squared length. One that is no farther off is served by it.
- */
-#define SAME_TOKEN 1e-5
-
-static bool
-is_its_node(const Merge *merge, uint32 token)
-{
-	float norm = kernel_norm(merge->tokens + (size_t) token * merge->view->dim, merge->view->dim);
-
-	return distance(merge, token) <= SAME_TOKEN * norm * norm;
-}
-
-typedef struct FarToken
-{
-	uint32 token;
-	float  distance;
-} FarToken;
-
-static int
-compare_far(const void *a, const void *b)
-{
-	const FarToken *x = a;
-	const FarToken *y = b;
-
-	if (x->distance != y->distance)
-		return x->distance > y->distance ? -1 : 1;
-	return x->token < y->token ? -1 : x->token > y->token;
-}
-
-/*
- * Let the tokens that are farthest from any node become nodes, as many as the
- * index is short of. One that a node made just before is near to is passed
- * over: its distance is looked up again.
- */
-static void
-grow_nodes(Merge *merge)
-{
-	IndexView *view = merge->view;
-	uint64     wanted = view->meta.live_tokens / view->meta.tokens_per_node;
-	uint64     have = view->meta.arrays[ARRAY_NODES].nitems;
-	uint64     quota = Min(wanted > have ? wanted - have : 0, merge->ntokens);
-	FarToken  *far;
-
-	if (merge->bounded)
-		quota = Min(quota, 1 + merge->ntokens / view->meta.tokens_per_node);
-	if (view->finder->add == NULL || quota == 0)
-		return;
-	far = palloc_extended(mul_size(merge->ntokens, sizeof(FarToken)), MCXT_ALLOC_HUGE);
-	for (uint32 i = 0; i < merge->ntokens; i++)
-		far[i] = (FarToken) {i, distance(merge, i)};
-	qsort(far, merge->ntokens, sizeof(FarToken), compare_far);
-	for (uint32 i = 0; i < merge->ntokens && quota > 0; i++)
-	{
-		uint32 token = far[i].token;
-
-		pace_delay(&view->index, &merge->pace);
-		if (is_its_node(merge, token))
-			continue;
-		find_nearest(merge, token, 1);
-		if (distance(merge, token) < far[i].distance * 0.5f || is_its_node(merge, token))
-			continue;
-		merge->nearest[token].node =
-			view->finder->add(merge->finder, merge->tokens + (size_t) token * view->dim);
-		quota--;
-	}
-	pfree(far);
 }
 
 /* ---- posting ---- */
@@ -350,15 +260,16 @@ merge_begin(Merge *merge, IndexView *view, uint32 most_docs)
 void
 merge_batch(Merge *merge, uint32 capacity)
 {
+	uint64 adopted;
 	uint64 added;
 
 	make_room(merge, capacity);
 	load_batch(merge);
 	if (merge->ntokens > 0)
-		find_nearest(merge, 0, merge->ntokens);
+		merge->view->finder->assign(merge->finder, merge->tokens, merge->ntokens, merge->nearest);
+	adopted = merge_grow(merge);
 	count_assigned(merge);
-	grow_nodes(merge);
-	added = write_postings(merge);
+	added = adopted + write_postings(merge);
 	COLBERT_PAUSE("merge-posted");
 	pace_delay(&merge->view->index, &merge->pace);
 	advance_queue(merge, added);

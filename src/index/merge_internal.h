@@ -47,4 +47,29 @@ extern void merge_begin(Merge *merge, IndexView *view, uint32 most_docs);
 extern void merge_batch(Merge *merge, uint32 capacity);
 extern void merge_end(Merge *merge);
 
+/* ---- merge_grow.c ---- */
+
+/*
+ * Make nodes of some of the batch's tokens, if the finder adds nodes and the
+ * index is short of them, and assign the batch to these too. Returns the
+ * postings of older documents that the new nodes have got.
+ */
+extern uint64 merge_grow(Merge *merge);
+
+/* ---- merge_adopt.c ---- */
+
+/* What the new nodes of a batch share while they adopt. */
+typedef struct Adoption Adoption;
+
+extern Adoption *adopt_begin(IndexView *view);
+extern void      adopt_end(Adoption *adoption);
+
+/*
+ * List, at a new node whose list is empty, the documents around it that are
+ * near to it. around: the naround > 0 older nodes nearest to its vector (dim
+ * prepared floats), nearest first. Returns the postings added.
+ */
+extern uint32 adopt_docs(Adoption *adoption, uint32 node, const float *vector,
+						 const NodeHit *around, uint32 naround);
+
 #endif /* COLBERT_MERGE_INTERNAL_H */

@@ -10,6 +10,7 @@
 #include <math.h>
 
 #include "access/parallel.h"
+#include "base/vec.h"
 #include "commands/progress.h"
 #include "index/train.h"
 #include "miscadmin.h"
@@ -110,7 +111,7 @@ sum_part(void *arg, uint32 part)
 		kernels->half_to_float(sample_token(sample, i), token, dim);
 		for (uint32 k = 0; k < dim; k++)
 			sums[k] += token[k];
-		square = kmeans_squared_length(token, dim);
+		square = vec_squared(token, dim);
 		own.squares += square;
 		own.lengths += sqrtf(square);
 		own.shortest = Min(own.shortest, square);

@@ -27,7 +27,7 @@
 
 const bool kernels_amx_built = true;
 
-#define MAX_TILE_ROWS 16
+#define AMX_TILE_ROWS 16
 #define TILE_DIMS     64 /* of a full step */
 #define BLOCKS        4 /* of rows at a time, in tiles 0 .. 3: enough to cover the latency of a product */
 
@@ -129,7 +129,7 @@ block_rows(const TileRun *run, uint32_t block)
 /* Sums of 1 to 4 blocks with one group of query tokens: sums[block][row][token], less the correction. */
 static void
 multiply_blocks(const TileRun *run, uint32_t first_block, uint32_t nblocks, uint32_t group,
-				int32_t (*sums)[MAX_TILE_ROWS * 16])
+				int32_t (*sums)[AMX_TILE_ROWS * 16])
 {
 	const KernelSq8Query *q = run->q;
 	const int8_t         *pack = q->pack + (size_t) group * q->dim4 * 16;
@@ -167,7 +167,7 @@ multiply_blocks(const TileRun *run, uint32_t first_block, uint32_t nblocks, uint
 static void
 score_blocks(const TileRun *run, uint32_t first_block, uint32_t nblocks, Sq8Sink sink)
 {
-	int32_t sums[BLOCKS][MAX_TILE_ROWS * 16] __attribute__((aligned(64)));
+	int32_t sums[BLOCKS][AMX_TILE_ROWS * 16] __attribute__((aligned(64)));
 	size_t  nslots = kernel_sq8_slots(run->q);
 
 	for (uint32_t group = 0; group < run->q->ngroups; group++)
@@ -198,7 +198,7 @@ run_tiles(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has
 
 	if (nrows == 0)
 		return;
-	run.height = next_block_rows(nrows, MAX_TILE_ROWS);
+	run.height = next_block_rows(nrows, AMX_TILE_ROWS);
 	nblocks = (nrows + run.height - 1) / run.height;
 	configure_tiles(&run);
 	for (uint32_t block = 0; block < nblocks; block += BLOCKS)
@@ -221,18 +221,11 @@ amx_sq8_keys(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool 
 
 const KernelOps kernels_amx = {
 	.name = "amx",
-	.maxsim_rows = avx512_maxsim_rows,
-	.dot_matrix = avx512_dot_matrix,
+	AVX512_KERNELS,
 	.sq8_rows = amx_sq8_rows,
 	.sq8_keys = amx_sq8_keys,
-	PLAIN_KERNELS(avx512),
-	.sq4_unpack = avx2_sq4_unpack,
-	.pq_rows = avx512_pq_rows,
 	.sketch_blocks = avx512vnni_sketch_blocks,
-	.sketch_finish = avx512_sketch_finish,
 	.sketch_scores = avx512vnni_sketch_scores,
-	.half_to_float = avx512_half_to_float,
-	.float_to_half = avx512_float_to_half,
 };
 
 #else /* a compiler that does not know AMX */

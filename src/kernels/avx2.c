@@ -21,16 +21,16 @@
  * ------------------------------------------------------------------------
  */
 
-#define TILE16_MOST_ROWS 6 /* 12 accumulators, 2 query registers, 1 broadcast */
-#define TILE8_MOST_ROWS  12
+#define MAX_TILE16_ROWS 6 /* 12 accumulators, 2 query registers, 1 broadcast */
+#define MAX_TILE8_ROWS  12
 
 /* 16 query tokens in two registers; nrows is a constant wherever this is expanded. */
 KERNEL_INLINE void
 dot_tile16(const KernelQuery *q, const float *pack, const TileRows *rows, float *dots,
 		   const int nrows)
 {
-	__m256      low[TILE16_MOST_ROWS];
-	__m256      high[TILE16_MOST_ROWS];
+	__m256      low[MAX_TILE16_ROWS];
+	__m256      high[MAX_TILE16_ROWS];
 	const char *base[ROW_BASES];
 	uint32_t    dim = q->dim;
 
@@ -152,14 +152,14 @@ static const TileKernels avx2_tiles = {
 		},
 	.lanes8 =
 		{
-			.one = {.most_rows = TILE8_MOST_ROWS, .groups = 1, .tiles = tiles8},
+			.one = {.most_rows = MAX_TILE8_ROWS, .groups = 1, .tiles = tiles8},
 			.maxima = x86_maxima8,
 			.keys = x86_keys8,
 		},
 	.lanes16 =
 		{
-			.one = {.most_rows = TILE16_MOST_ROWS, .groups = 1, .tiles = tiles16},
-			.pair = {.most_rows = TILE16_MOST_ROWS, .groups = 1, .tiles = tiles16},
+			.one = {.most_rows = MAX_TILE16_ROWS, .groups = 1, .tiles = tiles16},
+			.pair = {.most_rows = MAX_TILE16_ROWS, .groups = 1, .tiles = tiles16},
 			.maxima = avx2_maxima16,
 			.keys = avx2_keys16,
 		},
@@ -188,8 +188,8 @@ avx2_dot_matrix(const KernelQuery *q, const KernelRows *rows, float *out)
  * ------------------------------------------------------------------------
  */
 
-#define SQ8_MOST_ROWS 4
-#define SQ8_CHUNK     512 /* dims of a row widened at a time */
+#define MAX_SQ8_ROWS 4
+#define SQ8_CHUNK    512 /* dims of a row widened at a time */
 
 /* The products of four dims of 8 query tokens with one row, added to acc. */
 KERNEL_INLINE __m256i
@@ -220,11 +220,11 @@ KERNEL_INLINE void
 sq8_tile(const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t *sums,
 		 const int nrows)
 {
-	int32_t        words[SQ8_MOST_ROWS][SQ8_CHUNK / 2];
+	int32_t        words[MAX_SQ8_ROWS][SQ8_CHUNK / 2];
 	const int8_t  *pack = q->pack + (size_t) group * q->dim4 * 16;
 	const __m256i *correction = (const __m256i *) (q->correction + group * 16);
-	__m256i        low[SQ8_MOST_ROWS];
-	__m256i        high[SQ8_MOST_ROWS];
+	__m256i        low[MAX_SQ8_ROWS];
+	__m256i        high[MAX_SQ8_ROWS];
 
 	KERNEL_UNROLL
 	for (int i = 0; i < nrows; i++)
@@ -296,26 +296,12 @@ avx2_sq8_write(const Sq8Result *tile, uint32_t group, const float *query_scale, 
 }
 
 static const Sq8Kernels avx2_sq8 = {
-	.half = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
-	.one = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
-	.pair = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
+	SQ8_SHAPES(MAX_SQ8_ROWS, sq8_tiles),
 	.maxima = avx2_sq8_maxima,
 	.keys = avx2_sq8_write,
 };
 
-static void
-avx2_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
-			  float *best)
-{
-	sq8_run(&avx2_sq8, q, rows, nrows, has_add, (Sq8Sink) {best, NULL});
-}
-
-static void
-avx2_sq8_keys(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
-			  float *out)
-{
-	sq8_run(&avx2_sq8, q, rows, nrows, has_add, (Sq8Sink) {NULL, out});
-}
+DEFINE_SQ8_KERNELS(avx2)
 
 void
 avx2_sq4_unpack(const uint8_t *rows, uint32_t nrows, uint32_t dim, bool has_add, uint8_t *out)

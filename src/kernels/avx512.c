@@ -23,14 +23,14 @@
  * ------------------------------------------------------------------------
  */
 
-#define PAIR_MOST_ROWS 12 /* two groups: 24 accumulators, 2 query registers, 1 broadcast */
+#define MAX_PAIR_ROWS 12 /* two groups: 24 accumulators, 2 query registers, 1 broadcast */
 
 /* 16 query tokens a register, or 32 in two; nrows and ngroups are constants wherever this is expanded. */
 KERNEL_INLINE void
 dot_tile16(const KernelQuery *q, const float *pack, const TileRows *rows, float *dots,
 		   const int nrows, const int ngroups)
 {
-	__m512       acc[PAIR_MOST_ROWS * 2];
+	__m512       acc[MAX_PAIR_ROWS * 2];
 	const char  *base[ROW_BASES];
 	uint32_t     dim = q->dim;
 	const float *second = pack + (size_t) dim * 16;
@@ -211,7 +211,7 @@ static const TileKernels avx512_tiles = {
 	.lanes16 =
 		{
 			.one = {.most_rows = 16, .groups = 1, .tiles = tiles16},
-			.pair = {.most_rows = PAIR_MOST_ROWS, .groups = 2, .tiles = tiles16_pair},
+			.pair = {.most_rows = MAX_PAIR_ROWS, .groups = 2, .tiles = tiles16_pair},
 			.maxima = avx512_maxima16,
 			.keys = avx512_keys16,
 		},
@@ -243,16 +243,16 @@ avx512_dot_matrix(const KernelQuery *q, const KernelRows *rows, float *out)
  * ------------------------------------------------------------------------
  */
 
-#define SQ8_MOST_ROWS 8
-#define SQ8_CHUNK     512 /* dims of a row widened at a time */
+#define MAX_SQ8_ROWS 8
+#define SQ8_CHUNK    512 /* dims of a row widened at a time */
 
 KERNEL_INLINE void
 sq8_tile(const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t *sums,
 		 const int nrows)
 {
-	int32_t       words[SQ8_MOST_ROWS][SQ8_CHUNK / 2];
+	int32_t       words[MAX_SQ8_ROWS][SQ8_CHUNK / 2];
 	const int8_t *pack = q->pack + (size_t) group * q->dim4 * 16;
-	__m512i       acc[SQ8_MOST_ROWS];
+	__m512i       acc[MAX_SQ8_ROWS];
 
 	KERNEL_UNROLL
 	for (int i = 0; i < nrows; i++)
@@ -293,26 +293,12 @@ TILES_8(DEFINE_SQ8_TILE, sq8_tile, SQ8_TILE)
 static const Sq8Tile sq8_tiles[] = {NULL, TILES_8(TILE_ENTRY, sq8_tile, _)};
 
 static const Sq8Kernels avx512_sq8 = {
-	.half = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
-	.one = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
-	.pair = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
+	SQ8_SHAPES(MAX_SQ8_ROWS, sq8_tiles),
 	.maxima = avx512_sq8_maxima,
 	.keys = avx512_sq8_write,
 };
 
-static void
-avx512_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
-				float *best)
-{
-	sq8_run(&avx512_sq8, q, rows, nrows, has_add, (Sq8Sink) {best, NULL});
-}
-
-static void
-avx512_sq8_keys(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
-				float *out)
-{
-	sq8_run(&avx512_sq8, q, rows, nrows, has_add, (Sq8Sink) {NULL, out});
-}
+DEFINE_SQ8_KERNELS(avx512)
 
 /* ------------------------------------------------------------------------
  * Sketches
@@ -397,18 +383,11 @@ DEFINE_PLAIN_KERNELS(avx512)
 
 const KernelOps kernels_avx512 = {
 	.name = "avx512",
-	.maxsim_rows = avx512_maxsim_rows,
-	.dot_matrix = avx512_dot_matrix,
+	AVX512_KERNELS,
 	.sq8_rows = avx512_sq8_rows,
 	.sq8_keys = avx512_sq8_keys,
-	PLAIN_KERNELS(avx512),
-	.sq4_unpack = avx2_sq4_unpack,
-	.pq_rows = avx512_pq_rows,
 	.sketch_blocks = sketch_blocks,
-	.sketch_finish = avx512_sketch_finish,
 	.sketch_scores = sketch_scores,
-	.half_to_float = avx512_half_to_float,
-	.float_to_half = avx512_float_to_half,
 };
 
 #endif /* __x86_64__ */

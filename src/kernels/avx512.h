@@ -66,4 +66,11 @@ avx512_sq8_write(const Sq8Result *tile, uint32_t group, const float *query_scale
 		_mm512_storeu_ps(out + r * nslots, avx512_sq8_key(tile, group, r, scales));
 }
 
+/* What the tables of all of them hold. */
+#define AVX512_KERNELS                                                                         \
+	.maxsim_rows = avx512_maxsim_rows, .dot_matrix = avx512_dot_matrix, PLAIN_KERNELS(avx512), \
+	.sq4_unpack = avx2_sq4_unpack, .pq_rows = avx512_pq_rows,                                  \
+	.sketch_finish = avx512_sketch_finish, .half_to_float = avx512_half_to_float,              \
+	.float_to_half = avx512_float_to_half
+
 #endif /* COLBERT_KERNELS_AVX512_H */

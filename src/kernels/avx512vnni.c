@@ -16,15 +16,15 @@
  * ------------------------------------------------------------------------
  */
 
-#define SQ8_MOST_ROWS      16
-#define SQ8_PAIR_MOST_ROWS 12 /* two groups: 24 accumulators, 2 query registers, 1 broadcast */
+#define MAX_SQ8_ROWS      16
+#define MAX_SQ8_PAIR_ROWS 12 /* two groups: 24 accumulators, 2 query registers, 1 broadcast */
 
 /* nrows and ngroups are constants wherever this is expanded. */
 KERNEL_INLINE void
 sq8_tile(const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t *sums,
 		 const int nrows, const int ngroups)
 {
-	__m512i       acc[SQ8_PAIR_MOST_ROWS * 2];
+	__m512i       acc[MAX_SQ8_PAIR_ROWS * 2];
 	const char   *base[ROW_BASES];
 	uint32_t      dim4 = q->dim4;
 	const int8_t *pack = q->pack + (size_t) group * dim4 * 16;
@@ -63,7 +63,7 @@ KERNEL_INLINE void
 sq8_half_tile(const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t *sums,
 			  const int nrows)
 {
-	__m256i       acc[SQ8_MOST_ROWS];
+	__m256i       acc[MAX_SQ8_ROWS];
 	const char   *base[ROW_BASES];
 	uint32_t      dim4 = q->dim4;
 	const int8_t *pack = q->pack + (size_t) group * dim4 * 16;
@@ -107,26 +107,14 @@ static const Sq8Tile sq8_tiles[] = {NULL, TILES_16(TILE_ENTRY, sq8_tile, _)};
 static const Sq8Tile sq8_tiles_pair[] = {NULL, TILES_12(TILE_ENTRY, sq8_tile_pair, _)};
 
 static const Sq8Kernels avx512vnni_sq8 = {
-	.half = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_half_tiles},
-	.one = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
-	.pair = {.most_rows = SQ8_PAIR_MOST_ROWS, .groups = 2, .tiles = sq8_tiles_pair},
+	.half = {.most_rows = MAX_SQ8_ROWS, .groups = 1, .tiles = sq8_half_tiles},
+	.one = {.most_rows = MAX_SQ8_ROWS, .groups = 1, .tiles = sq8_tiles},
+	.pair = {.most_rows = MAX_SQ8_PAIR_ROWS, .groups = 2, .tiles = sq8_tiles_pair},
 	.maxima = avx512_sq8_maxima,
 	.keys = avx512_sq8_write,
 };
 
-static void
-avx512vnni_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
-					float *best)
-{
-	sq8_run(&avx512vnni_sq8, q, rows, nrows, has_add, (Sq8Sink) {best, NULL});
-}
-
-static void
-avx512vnni_sq8_keys(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
-					float *out)
-{
-	sq8_run(&avx512vnni_sq8, q, rows, nrows, has_add, (Sq8Sink) {NULL, out});
-}
+DEFINE_SQ8_KERNELS(avx512vnni)
 
 /* ------------------------------------------------------------------------
  * Sketches
@@ -157,18 +145,11 @@ avx512vnni_sketch_scores(const KernelSketchQuery *q, uint32_t token, const uint8
 
 const KernelOps kernels_avx512vnni = {
 	.name = "avx512vnni",
-	.maxsim_rows = avx512_maxsim_rows,
-	.dot_matrix = avx512_dot_matrix,
+	AVX512_KERNELS,
 	.sq8_rows = avx512vnni_sq8_rows,
 	.sq8_keys = avx512vnni_sq8_keys,
-	PLAIN_KERNELS(avx512),
-	.sq4_unpack = avx2_sq4_unpack,
-	.pq_rows = avx512_pq_rows,
 	.sketch_blocks = avx512vnni_sketch_blocks,
-	.sketch_finish = avx512_sketch_finish,
 	.sketch_scores = avx512vnni_sketch_scores,
-	.half_to_float = avx512_half_to_float,
-	.float_to_half = avx512_float_to_half,
 };
 
 #endif /* __x86_64__ */

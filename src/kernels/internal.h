@@ -48,12 +48,9 @@ kernel_scratch_stride(uint32_t dim)
  * Entries of a sketch query's tables are at most this, so that the eight
  * nibbles of a byte position in four steps of 32 dims add up in a byte.
  */
-#define SKETCH_MOST_STEPS 31
-#define SKETCH_BYTE_DIMS  128
-#define SKETCH_LUT_SIZE   128 /* bytes of a query token's tables for 32 dims */
-
-/* What is added to the codes of an sq8 row. */
-#define SQ8_BIAS 128
+#define MAX_SKETCH_STEPS 31
+#define SKETCH_BYTE_DIMS 128
+#define SKETCH_LUT_SIZE  128 /* bytes of a query token's tables for 32 dims */
 
 /* Unaligned loads that the compiler folds into the instruction that uses them. */
 KERNEL_INLINE float

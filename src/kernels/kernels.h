@@ -126,9 +126,12 @@ extern KernelSq8Query *kernel_sq8_pack(void *memory, const float *tokens, uint32
 extern KernelSq8Query *kernel_sq8_pack_rows(void *memory, const uint8_t *const *rows,
 											uint32_t ntokens, uint32_t dim, bool has_add);
 
+/* What is added to the codes of an sq8 row. */
+#define SQ8_BIAS 128
+
 /*
  * An sq8 row: float scale, [float add where has_add], then dim4 bytes of
- * code + 128 (so 1 .. 255; padding bytes are 128).
+ * code + SQ8_BIAS (so 1 .. 255; padding bytes are SQ8_BIAS).
  * key = fmaf((float) (sum of integer products), scale_row * scale_query, add).
  */
 static inline size_t
@@ -324,23 +327,14 @@ extern bool kernels_supported(const char *name);
 /* Names of all that this build knows, supported or not; NULL-terminated. */
 extern const char *const *kernels_names(void);
 
+/* The largest finite binary16. */
+#define MAX_HALF 65504.0f
+
 /* One value, for code that is not hot. */
 extern float    kernel_half_to_float(uint16_t h);
 extern uint16_t kernel_float_to_half(float f);
 
 /* |x| by the canonical chain: sqrtf of the fmaf chain of x[k] * x[k]. */
 extern float kernel_norm(const float *x, uint32_t dim);
-
-/*
- * Bring bytes that will be scored soon into cache: all of a document's sketch,
- * or the first kilobyte of its code rows (the kernels fetch ahead of
- * themselves from there). Float rows: KernelRows.next does it better.
- */
-static inline void
-kernels_prefetch(const void *p, size_t bytes)
-{
-	for (size_t i = 0; i < bytes; i += 64)
-		__builtin_prefetch((const char *) p + i, 0, 3);
-}
 
 #endif /* COLBERT_KERNELS_H */

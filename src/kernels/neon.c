@@ -20,9 +20,9 @@
  * ------------------------------------------------------------------------
  */
 
-#define TILE16_MOST_ROWS 4 /* 16 accumulators, 4 query registers, 4 of rows */
-#define TILE8_MOST_ROWS  8
-#define TILE4_MOST_ROWS  12
+#define MAX_TILE16_ROWS  4 /* 16 accumulators, 4 query registers, 4 of rows */
+#define MAX_TILE8_ROWS   8
+#define MAX_TILE4_ROWS   12
 #define MAX_ACCUMULATORS 16
 
 /* One dim, element c of each row's register; c, nrows and nquads (registers of query tokens) are constants. */
@@ -57,7 +57,7 @@ dot_tile(const KernelQuery *q, const float *pack, const TileRows *rows, float *d
 		 const int nrows, const int nquads)
 {
 	float32x4_t acc[MAX_ACCUMULATORS];
-	float32x4_t d[TILE4_MOST_ROWS];
+	float32x4_t d[MAX_TILE4_ROWS];
 	size_t      whole = q->dim & ~(uint32_t) 3;
 
 	KERNEL_UNROLL
@@ -222,20 +222,20 @@ neon_int8_to_float(const int8_t *in, float scale, float *out, size_t n)
 static const TileKernels neon_tiles = {
 	.lanes4 =
 		{
-			.one = {.most_rows = TILE4_MOST_ROWS, .groups = 1, .tiles = tiles4},
+			.one = {.most_rows = MAX_TILE4_ROWS, .groups = 1, .tiles = tiles4},
 			.maxima = maxima4,
 			.keys = keys4,
 		},
 	.lanes8 =
 		{
-			.one = {.most_rows = TILE8_MOST_ROWS, .groups = 1, .tiles = tiles8},
+			.one = {.most_rows = MAX_TILE8_ROWS, .groups = 1, .tiles = tiles8},
 			.maxima = maxima8,
 			.keys = keys8,
 		},
 	.lanes16 =
 		{
-			.one = {.most_rows = TILE16_MOST_ROWS, .groups = 1, .tiles = tiles16},
-			.pair = {.most_rows = TILE16_MOST_ROWS, .groups = 1, .tiles = tiles16},
+			.one = {.most_rows = MAX_TILE16_ROWS, .groups = 1, .tiles = tiles16},
+			.pair = {.most_rows = MAX_TILE16_ROWS, .groups = 1, .tiles = tiles16},
 			.maxima = maxima16,
 			.keys = keys16,
 		},
@@ -267,7 +267,7 @@ neon_dot_matrix(const KernelQuery *q, const KernelRows *rows, float *out)
  * ------------------------------------------------------------------------
  */
 
-#define SQ8_MOST_ROWS 2
+#define MAX_SQ8_ROWS 2
 
 /* The two halves of a quad of query tokens, each with its pairs of dims still apart. */
 typedef struct Sq8Sums
@@ -281,7 +281,7 @@ sq8_tile(const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t
 		 const int nrows)
 {
 	const int8_t *pack = q->pack + (size_t) group * q->dim4 * 16;
-	Sq8Sums       acc[SQ8_MOST_ROWS * 4];
+	Sq8Sums       acc[MAX_SQ8_ROWS * 4];
 
 	KERNEL_UNROLL
 	for (int i = 0; i < nrows * 4; i++)
@@ -319,26 +319,12 @@ DEFINE_SQ8_TILE(sq8_tile, SQ8_TILE, 2)
 static const Sq8Tile sq8_tiles[] = {NULL, sq8_tile_1, sq8_tile_2};
 
 static const Sq8Kernels neon_sq8 = {
-	.half = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
-	.one = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
-	.pair = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
+	SQ8_SHAPES(MAX_SQ8_ROWS, sq8_tiles),
 	.maxima = neon_sq8_maxima,
 	.keys = neon_sq8_write,
 };
 
-static void
-neon_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
-			  float *best)
-{
-	sq8_run(&neon_sq8, q, rows, nrows, has_add, (Sq8Sink) {best, NULL});
-}
-
-static void
-neon_sq8_keys(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
-			  float *out)
-{
-	sq8_run(&neon_sq8, q, rows, nrows, has_add, (Sq8Sink) {NULL, out});
-}
+DEFINE_SQ8_KERNELS(neon)
 
 void
 neon_sq4_unpack(const uint8_t *rows, uint32_t nrows, uint32_t dim, bool has_add, uint8_t *out)
@@ -465,18 +451,9 @@ DEFINE_PLAIN_KERNELS(neon)
 
 const KernelOps kernels_neon = {
 	.name = "neon",
-	.maxsim_rows = neon_maxsim_rows,
-	.dot_matrix = neon_dot_matrix,
+	NEON_KERNELS,
 	.sq8_rows = neon_sq8_rows,
 	.sq8_keys = neon_sq8_keys,
-	PLAIN_KERNELS(neon),
-	.sq4_unpack = neon_sq4_unpack,
-	.pq_rows = neon_pq_rows,
-	.sketch_blocks = neon_sketch_blocks,
-	.sketch_finish = neon_sketch_finish,
-	.sketch_scores = neon_sketch_scores,
-	.half_to_float = neon_half_to_float,
-	.float_to_half = neon_float_to_half,
 };
 
 #endif /* __aarch64__ */

@@ -76,4 +76,11 @@ neon_sq8_write(const Sq8Result *tile, uint32_t group, const float *query_scale, 
 	}
 }
 
+/* What the tables of both hold. */
+#define NEON_KERNELS                                                                             \
+	.maxsim_rows = neon_maxsim_rows, .dot_matrix = neon_dot_matrix, PLAIN_KERNELS(neon),         \
+	.sq4_unpack = neon_sq4_unpack, .pq_rows = neon_pq_rows, .sketch_blocks = neon_sketch_blocks, \
+	.sketch_finish = neon_sketch_finish, .sketch_scores = neon_sketch_scores,                    \
+	.half_to_float = neon_half_to_float, .float_to_half = neon_float_to_half
+
 #endif /* COLBERT_KERNELS_NEON_H */

@@ -10,7 +10,7 @@
 
 #include "kernels/neon.h"
 
-#define SQ8_MOST_ROWS 4 /* 16 accumulators, 4 query registers, 4 of rows */
+#define MAX_SQ8_ROWS 4 /* 16 accumulators, 4 query registers, 4 of rows */
 
 /* Four dims, dword c of each row's register; c and nrows are constants wherever this is expanded. */
 KERNEL_INLINE void
@@ -37,8 +37,8 @@ sq8_tile(const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t
 		vdupq_n_u8(0x80); /* from code + 128 to the code, so that no correction is needed */
 	const int8_t *pack = q->pack + (size_t) group * q->dim4 * 16;
 	size_t        whole = q->dim4 & ~(uint32_t) 15;
-	int32x4_t     acc[SQ8_MOST_ROWS * 4];
-	int8x16_t     d[SQ8_MOST_ROWS];
+	int32x4_t     acc[MAX_SQ8_ROWS * 4];
+	int8x16_t     d[MAX_SQ8_ROWS];
 
 	KERNEL_UNROLL
 	for (int i = 0; i < nrows * 4; i++)
@@ -80,41 +80,18 @@ TILES_4(DEFINE_SQ8_TILE, sq8_tile, SQ8_TILE)
 static const Sq8Tile sq8_tiles[] = {NULL, TILES_4(TILE_ENTRY, sq8_tile, _)};
 
 static const Sq8Kernels neondot_sq8 = {
-	.half = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
-	.one = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
-	.pair = {.most_rows = SQ8_MOST_ROWS, .groups = 1, .tiles = sq8_tiles},
+	SQ8_SHAPES(MAX_SQ8_ROWS, sq8_tiles),
 	.maxima = neon_sq8_maxima,
 	.keys = neon_sq8_write,
 };
 
-static void
-neondot_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
-				 float *best)
-{
-	sq8_run(&neondot_sq8, q, rows, nrows, has_add, (Sq8Sink) {best, NULL});
-}
-
-static void
-neondot_sq8_keys(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
-				 float *out)
-{
-	sq8_run(&neondot_sq8, q, rows, nrows, has_add, (Sq8Sink) {NULL, out});
-}
+DEFINE_SQ8_KERNELS(neondot)
 
 const KernelOps kernels_neondot = {
 	.name = "neondot",
-	.maxsim_rows = neon_maxsim_rows,
-	.dot_matrix = neon_dot_matrix,
+	NEON_KERNELS,
 	.sq8_rows = neondot_sq8_rows,
 	.sq8_keys = neondot_sq8_keys,
-	PLAIN_KERNELS(neon),
-	.sq4_unpack = neon_sq4_unpack,
-	.pq_rows = neon_pq_rows,
-	.sketch_blocks = neon_sketch_blocks,
-	.sketch_finish = neon_sketch_finish,
-	.sketch_scores = neon_sketch_scores,
-	.half_to_float = neon_half_to_float,
-	.float_to_half = neon_float_to_half,
 };
 
 #endif /* __aarch64__ */

@@ -12,6 +12,8 @@
  */
 #include <float.h>
 
+#include "base/prefetch.h"
+#include "base/quad.h"
 #include "kernels/internal.h"
 
 #define PACK_ALIGNMENT 64
@@ -75,33 +77,23 @@ kernel_query_size(uint32_t ntokens, uint32_t dim)
 						 sizeof(KernelQuery) + 2 * PACK_ALIGNMENT);
 }
 
-/* Four floats, of any address. Only moved about: no instruction of this file computes with them. */
-typedef float Quad __attribute__((vector_size(16), aligned(4)));
-
-#if defined(__clang__) || __GNUC__ >= 12
-#define SHUFFLE(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
-#else
-typedef int QuadIndex __attribute__((vector_size(16)));
-#define SHUFFLE(a, b, i, j, k, l) __builtin_shuffle(a, b, (QuadIndex) {i, j, k, l})
-#endif
-
 /* Four elements of four tokens, dim apart, to four places of 'lanes' floats. */
 static inline void
 pack_square(const float *tokens, size_t dim, float *out, size_t lanes)
 {
-	Quad a = *(const Quad *) tokens;
-	Quad b = *(const Quad *) (tokens + dim);
-	Quad c = *(const Quad *) (tokens + 2 * dim);
-	Quad d = *(const Quad *) (tokens + 3 * dim);
-	Quad ab = SHUFFLE(a, b, 0, 4, 1, 5);
-	Quad cd = SHUFFLE(c, d, 0, 4, 1, 5);
+	Quad a = quad_load(tokens);
+	Quad b = quad_load(tokens + dim);
+	Quad c = quad_load(tokens + 2 * dim);
+	Quad d = quad_load(tokens + 3 * dim);
+	Quad ab = quad_shuffle(a, b, 0, 4, 1, 5);
+	Quad cd = quad_shuffle(c, d, 0, 4, 1, 5);
 
-	*(Quad *) out = SHUFFLE(ab, cd, 0, 1, 4, 5);
-	*(Quad *) (out + lanes) = SHUFFLE(ab, cd, 2, 3, 6, 7);
-	ab = SHUFFLE(a, b, 2, 6, 3, 7);
-	cd = SHUFFLE(c, d, 2, 6, 3, 7);
-	*(Quad *) (out + 2 * lanes) = SHUFFLE(ab, cd, 0, 1, 4, 5);
-	*(Quad *) (out + 3 * lanes) = SHUFFLE(ab, cd, 2, 3, 6, 7);
+	quad_store(out, quad_shuffle(ab, cd, 0, 1, 4, 5));
+	quad_store(out + lanes, quad_shuffle(ab, cd, 2, 3, 6, 7));
+	ab = quad_shuffle(a, b, 2, 6, 3, 7);
+	cd = quad_shuffle(c, d, 2, 6, 3, 7);
+	quad_store(out + 2 * lanes, quad_shuffle(ab, cd, 0, 1, 4, 5));
+	quad_store(out + 3 * lanes, quad_shuffle(ab, cd, 2, 3, 6, 7));
 }
 
 /* n tokens (at most lanes) side by side; lanes without a token are zero. */
@@ -251,7 +243,7 @@ kernel_sq8_pack_rows(void *memory, const uint8_t *const *rows, uint32_t ntokens,
 	for (uint32_t slot = 0; slot < ntokens; slot++)
 	{
 		if (slot + PREFETCH_ROWS < ntokens)
-			kernels_prefetch(rows[slot + PREFETCH_ROWS], kernel_sq8_row_size(dim, has_add));
+			prefetch_bytes(rows[slot + PREFETCH_ROWS], kernel_sq8_row_size(dim, has_add));
 		sq8_put(q, slot, rows[slot], rows[slot] + sizeof(float) * (has_add ? 2 : 1));
 	}
 	sq8_clear(q, ntokens);
@@ -301,7 +293,7 @@ kernel_pq_lay_out(void *memory, uint32_t ntokens, uint32_t m)
  * ------------------------------------------------------------------------
  */
 
-#define SKETCH_LARGEST_TOTAL 65535
+#define MAX_SKETCH_TOTAL 65535
 
 size_t
 kernel_sketch_query_size(uint32_t ntokens, uint32_t dim)
@@ -351,11 +343,10 @@ static void
 sketch_pack_token(KernelSketchQuery *s, uint32_t token, const float *q)
 {
 	uint32_t nnibbles = s->dim / 4;
-	uint32_t steps =
-		min_uint32(SKETCH_MOST_STEPS, SKETCH_LARGEST_TOTAL / (nnibbles > 0 ? nnibbles : 1));
-	double widest = 0.0;
-	double minimum = 0.0;
-	float  per_step;
+	uint32_t steps = min_uint32(MAX_SKETCH_STEPS, MAX_SKETCH_TOTAL / (nnibbles > 0 ? nnibbles : 1));
+	double   widest = 0.0;
+	double   minimum = 0.0;
+	float    per_step;
 
 	for (uint32_t n = 0; n < nnibbles; n++)
 	{

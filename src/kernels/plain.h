@@ -16,8 +16,8 @@
 
 /* ---- encoding an sq8 row ---- */
 
-#define SQ8_LARGEST 127
-#define SQ8_LANES   16
+#define MAX_SQ8   127
+#define SQ8_LANES 16
 
 KERNEL_INLINE float
 sq8_scale(const float *token, uint32_t dim)
@@ -32,7 +32,7 @@ sq8_scale(const float *token, uint32_t dim)
 		largest[0] = fabsf(token[k]) > largest[0] ? fabsf(token[k]) : largest[0];
 	for (int j = 1; j < SQ8_LANES; j++)
 		largest[0] = largest[j] > largest[0] ? largest[j] : largest[0];
-	return largest[0] / SQ8_LARGEST;
+	return largest[0] / MAX_SQ8;
 }
 
 /*
@@ -45,10 +45,7 @@ sq8_code(float x, float scale)
 	const float round_to_integer = 0x1.8p23f;
 	float       code = x / scale;
 
-	code = code > SQ8_LARGEST    ? SQ8_LARGEST
-		   : code < -SQ8_LARGEST ? -SQ8_LARGEST
-		   : code == code        ? code
-								 : 0.0f;
+	code = code > MAX_SQ8 ? MAX_SQ8 : code < -MAX_SQ8 ? -MAX_SQ8 : code == code ? code : 0.0f;
 	return (uint8_t) ((int32_t) ((code + round_to_integer) - round_to_integer) + SQ8_BIAS);
 }
 
@@ -105,7 +102,7 @@ plain_sq8_squared(const uint8_t *row, uint32_t dim, bool has_add)
 
 /* lanes is a constant wherever this is expanded: as many chains of comparisons side by side. */
 KERNEL_INLINE void
-raise_lanes(const float *keys, uint32_t nrows, uint32_t nslots, float *largest, const size_t lanes)
+max_lanes(const float *keys, uint32_t nrows, uint32_t nslots, float *largest, const size_t lanes)
 {
 	float most[MAX_KEY_LANES];
 
@@ -123,19 +120,19 @@ raise_lanes(const float *keys, uint32_t nrows, uint32_t nslots, float *largest, 
 }
 
 KERNEL_INLINE void
-plain_keys_raise(const float *keys, uint32_t nrows, uint32_t nslots, float *largest)
+plain_keys_max(const float *keys, uint32_t nrows, uint32_t nslots, float *largest)
 {
 	size_t slot = 0;
 
 	for (; slot + MAX_KEY_LANES <= nslots; slot += MAX_KEY_LANES)
-		raise_lanes(keys + slot, nrows, nslots, largest + slot, MAX_KEY_LANES);
+		max_lanes(keys + slot, nrows, nslots, largest + slot, MAX_KEY_LANES);
 	for (; slot < nslots; slot += KEY_LANES)
-		raise_lanes(keys + slot, nrows, nslots, largest + slot, KEY_LANES);
+		max_lanes(keys + slot, nrows, nslots, largest + slot, KEY_LANES);
 }
 
 KERNEL_INLINE uint32_t
-plain_keys_reach(const float *keys, uint32_t nrows, uint32_t nslots, const float *least,
-				 uint32_t *rows)
+plain_keys_at_least(const float *keys, uint32_t nrows, uint32_t nslots, const float *least,
+					uint32_t *rows)
 {
 	uint32_t nreaching = 0;
 
@@ -156,37 +153,37 @@ plain_keys_reach(const float *keys, uint32_t nrows, uint32_t nslots, const float
 }
 
 /* The functions of one instruction set, under names that begin with prefix; their declarations; their places in KernelOps. */
-#define DEFINE_PLAIN_KERNELS(prefix)                                                             \
-	void prefix##_sq8_encode(const float *token, uint32_t dim, bool has_add, float add,          \
-							 uint8_t *row)                                                       \
-	{                                                                                            \
-		plain_sq8_encode(token, dim, has_add, add, row);                                         \
-	}                                                                                            \
-	float prefix##_sq8_squared(const uint8_t *row, uint32_t dim, bool has_add)                   \
-	{                                                                                            \
-		return plain_sq8_squared(row, dim, has_add);                                             \
-	}                                                                                            \
-	void prefix##_keys_raise(const float *keys, uint32_t nrows, uint32_t nslots, float *largest) \
-	{                                                                                            \
-		plain_keys_raise(keys, nrows, nslots, largest);                                          \
-	}                                                                                            \
-	uint32_t prefix##_keys_reach(const float *keys, uint32_t nrows, uint32_t nslots,             \
-								 const float *least, uint32_t *rows)                             \
-	{                                                                                            \
-		return plain_keys_reach(keys, nrows, nslots, least, rows);                               \
+#define DEFINE_PLAIN_KERNELS(prefix)                                                           \
+	void prefix##_sq8_encode(const float *token, uint32_t dim, bool has_add, float add,        \
+							 uint8_t *row)                                                     \
+	{                                                                                          \
+		plain_sq8_encode(token, dim, has_add, add, row);                                       \
+	}                                                                                          \
+	float prefix##_sq8_squared(const uint8_t *row, uint32_t dim, bool has_add)                 \
+	{                                                                                          \
+		return plain_sq8_squared(row, dim, has_add);                                           \
+	}                                                                                          \
+	void prefix##_keys_max(const float *keys, uint32_t nrows, uint32_t nslots, float *largest) \
+	{                                                                                          \
+		plain_keys_max(keys, nrows, nslots, largest);                                          \
+	}                                                                                          \
+	uint32_t prefix##_keys_at_least(const float *keys, uint32_t nrows, uint32_t nslots,        \
+									const float *least, uint32_t *rows)                        \
+	{                                                                                          \
+		return plain_keys_at_least(keys, nrows, nslots, least, rows);                          \
 	}
 
 #define DECLARE_PLAIN_KERNELS(prefix)                                                              \
 	extern void     prefix##_sq8_encode(const float *token, uint32_t dim, bool has_add, float add, \
 										uint8_t *row);                                             \
 	extern float    prefix##_sq8_squared(const uint8_t *row, uint32_t dim, bool has_add);          \
-	extern void     prefix##_keys_raise(const float *keys, uint32_t nrows, uint32_t nslots,        \
-										float *largest);                                           \
-	extern uint32_t prefix##_keys_reach(const float *keys, uint32_t nrows, uint32_t nslots,        \
-										const float *least, uint32_t *rows)
+	extern void     prefix##_keys_max(const float *keys, uint32_t nrows, uint32_t nslots,          \
+									  float *largest);                                             \
+	extern uint32_t prefix##_keys_at_least(const float *keys, uint32_t nrows, uint32_t nslots,     \
+										   const float *least, uint32_t *rows)
 
 #define PLAIN_KERNELS(prefix)                                               \
 	.sq8_encode = prefix##_sq8_encode, .sq8_squared = prefix##_sq8_squared, \
-	.keys_max = prefix##_keys_raise, .keys_at_least = prefix##_keys_reach
+	.keys_max = prefix##_keys_max, .keys_at_least = prefix##_keys_at_least
 
 #endif /* COLBERT_KERNELS_PLAIN_H */

@@ -20,11 +20,11 @@
 
 #include "kernels/internal.h"
 
-#define CACHE_WAY      4096 /* bytes apart that share a set of a first-level cache */
-#define TILE_MOST_ROWS KERNEL_SCRATCH_ROWS
-#define STREAM_MOST_ROWS \
+#define CACHE_WAY     4096 /* bytes apart that share a set of a first-level cache */
+#define MAX_TILE_ROWS KERNEL_SCRATCH_ROWS
+#define MAX_STREAM_ROWS \
 	16 /* where the caller says what comes next: taller tiles starve for lines out of cache */
-#define TILE_MOST_FLOATS (16 * 32) /* of dots: 16 rows of a group of 16, or 12 of two */
+#define MAX_TILE_FLOATS (16 * 32) /* of dots: 16 rows of a group of 16, or 12 of two */
 
 /*
  * The rows of a tile; and what will be scored after them: bytes to bring into
@@ -174,7 +174,7 @@ KERNEL_INLINE uint32_t
 tile_height(const TileShape *shape, const KernelRows *rows, uint32_t left)
 {
 	if (rows->next != NULL)
-		return next_block_rows(left, min_uint32(shape->most_rows, STREAM_MOST_ROWS));
+		return next_block_rows(left, min_uint32(shape->most_rows, MAX_STREAM_ROWS));
 	if (shape->full_first && left >= shape->most_rows)
 		return shape->most_rows;
 	return next_block_rows(left, shape->most_rows);
@@ -188,7 +188,7 @@ KERNEL_INLINE void
 tile_run(const TileKernels *kernels_of_isa, const KernelQuery *q, const KernelRows *rows,
 		 const TileSink *sink)
 {
-	float            dots[TILE_MOST_FLOATS] __attribute__((aligned(64)));
+	float            dots[MAX_TILE_FLOATS] __attribute__((aligned(64)));
 	const TileLanes *k = q->lanes == 4   ? &kernels_of_isa->lanes4
 						 : q->lanes == 8 ? &kernels_of_isa->lanes8
 										 : &kernels_of_isa->lanes16;
@@ -223,7 +223,7 @@ tile_run(const TileKernels *kernels_of_isa, const KernelQuery *q, const KernelRo
  * Pointers to every third row. With the two multiples of the stride that
  * addressing modes can add, few registers reach many rows.
  */
-#define ROW_BASES ((TILE_MOST_ROWS + 2) / 3)
+#define ROW_BASES ((MAX_TILE_ROWS + 2) / 3)
 
 KERNEL_INLINE void
 set_row_bases(const char **base, const TileRows *rows, const int nrows)
@@ -342,7 +342,7 @@ KERNEL_INLINE void
 sq8_run(const Sq8Kernels *k, const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows,
 		bool has_add, Sq8Sink sink)
 {
-	int32_t  sums[TILE_MOST_FLOATS] __attribute__((aligned(64)));
+	int32_t  sums[MAX_TILE_FLOATS] __attribute__((aligned(64)));
 	size_t   stride = kernel_sq8_row_size(q->dim, has_add);
 	uint32_t most_rows = sq8_shape(k, q, 0)->most_rows;
 
@@ -389,6 +389,25 @@ sq8_run(const Sq8Kernels *k, const KernelSq8Query *q, const uint8_t *rows, uint3
 						   int32_t *sums)                                                  \
 	{                                                                                      \
 		expression(n);                                                                     \
+	}
+
+/* The shapes of Sq8Kernels where one kind of tile serves all. */
+#define SQ8_SHAPES(rows, tile_table)                                   \
+	.half = {.most_rows = (rows), .groups = 1, .tiles = (tile_table)}, \
+	.one = {.most_rows = (rows), .groups = 1, .tiles = (tile_table)},  \
+	.pair = {.most_rows = (rows), .groups = 1, .tiles = (tile_table)}
+
+/* The functions of KernelOps that run the Sq8Kernels of an instruction set. */
+#define DEFINE_SQ8_KERNELS(set)                                                              \
+	static void set##_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, \
+							   bool has_add, float *best)                                    \
+	{                                                                                        \
+		sq8_run(&set##_sq8, q, rows, nrows, has_add, (Sq8Sink) {best, NULL});                \
+	}                                                                                        \
+	static void set##_sq8_keys(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, \
+							   bool has_add, float *out)                                     \
+	{                                                                                        \
+		sq8_run(&set##_sq8, q, rows, nrows, has_add, (Sq8Sink) {NULL, out});                 \
 	}
 
 #endif /* COLBERT_KERNELS_TILES_H */

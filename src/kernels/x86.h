@@ -24,7 +24,7 @@ KERNEL_INLINE void
 dot_tile8(const KernelQuery *q, const float *pack, const TileRows *rows, float *dots,
 		  const int nrows)
 {
-	__m256      acc[TILE_MOST_ROWS];
+	__m256      acc[MAX_TILE_ROWS];
 	const char *base[ROW_BASES];
 	uint32_t    dim = q->dim;
 
@@ -52,7 +52,7 @@ KERNEL_INLINE void
 dot_tile4(const KernelQuery *q, const float *pack, const TileRows *rows, float *dots,
 		  const int nrows)
 {
-	__m128      acc[TILE_MOST_ROWS];
+	__m128      acc[MAX_TILE_ROWS];
 	const char *base[ROW_BASES];
 	uint32_t    dim = q->dim;
 

@@ -25,8 +25,8 @@
 
 /* Pairs that each parent gets from a batch, on average. */
 #define PAIRS_A_PARENT 128
-#define BATCH_LEAST    1024
-#define BATCH_MOST     65536
+#define MIN_BATCH      1024
+#define MAX_BATCH      65536
 
 /* Parents beyond this many times the nearest one's squared distance are not searched. */
 #define FAR_PARENT 1.4f
@@ -106,9 +106,7 @@ kmeans_assigner_create(const KmeansResult *result, uint32_t dim, uint32_t nparen
 	a->dim = dim;
 	a->nprobes = nparents_probed < 1 ? 1 : nparents_probed < nparents ? nparents_probed : nparents;
 	batch = (uint64_t) PAIRS_A_PARENT * nparents / a->nprobes;
-	a->batch = batch < BATCH_LEAST  ? BATCH_LEAST
-			   : batch > BATCH_MOST ? BATCH_MOST
-									: (uint32_t) batch;
+	a->batch = batch < MIN_BATCH ? MIN_BATCH : batch > MAX_BATCH ? MAX_BATCH : (uint32_t) batch;
 	a->result = result;
 	coded_init(&a->parents, nparents, dim, hooks);
 	coded_encode_centroids(&a->parents, result->parents, nparents, dim, hooks);
@@ -216,7 +214,7 @@ probe_batch(KmeansAssigner *a, uint32_t n)
 
 	for (uint32_t start = 0; start < n; start += nearest->npacked)
 	{
-		uint32_t which[CHUNK_MOST];
+		uint32_t which[MAX_CHUNK_POINTS];
 		uint32_t count = n - start < nearest->chunk ? n - start : nearest->chunk;
 
 		for (uint32_t i = 0; i < count; i++)

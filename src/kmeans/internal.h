@@ -71,7 +71,7 @@ extern void coded_view(CodedRows *coded, const float *rows, uint8_t *codes, uint
 					   uint32_t dim);
 
 /* Points of a chunk, at most. */
-#define CHUNK_MOST 64
+#define MAX_CHUNK_POINTS 64
 
 /* A centroid and a point of a chunk. */
 typedef struct NearPair

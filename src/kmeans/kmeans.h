@@ -81,9 +81,6 @@ typedef struct KmeansResult
 		shrinks; /* for the caller to use: what share of its present length a centroid's mean had; or NULL */
 } KmeansResult;
 
-/* |row|^2, summed the same way everywhere. */
-extern float kmeans_squared_length(const float *row, uint32_t dim);
-
 /* Bytes that a centroid takes in memory. */
 extern size_t kmeans_centroid_size(uint32_t dim);
 
@@ -92,6 +89,9 @@ extern void kmeans_train(const KmeansInput *input, const KmeansHooks *hooks, Kme
 
 /* After centroids have been changed: a phase of the team. */
 extern void kmeans_encode(KmeansResult *result, uint32_t dim, const KmeansHooks *hooks);
+
+/* Parents whose children are looked at, to assign a token: in a build, and of lists later. */
+#define ASSIGN_PARENTS 4
 
 /*
  * Assign tokens to centroids: among the children of the best parents of each,

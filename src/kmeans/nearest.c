@@ -27,12 +27,15 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/prefetch.h"
+#include "base/vec.h"
+
 /* Multiply-adds between two looks for interrupts: 3 ms of the slowest kernel. */
 #define INTERRUPT_WORK (1 << 20)
 
 /* Dims of a packed chunk that stay in the first-level cache. */
-#define CHUNK_DIMS  8192
-#define CHUNK_LEAST 16
+#define CHUNK_DIMS       8192
+#define MIN_CHUNK_POINTS 16
 
 /* Keys within so many deviations of the largest are looked at. */
 #define ROUNDING_DEVIATIONS 4
@@ -75,41 +78,6 @@ kmeans_unshare(const KmeansHooks *hooks, void *memory)
 		hooks->release(hooks->arg, memory);
 	else
 		hooks->team->free_shared(hooks->team->arg, memory);
-}
-
-/* Eight partial sums, as fast as the compiler likes and the same everywhere. */
-static inline float
-sum_partials(const float *s)
-{
-	return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
-}
-
-float
-kmeans_squared_length(const float *row, uint32_t dim)
-{
-	float  s[8] = {0};
-	size_t k = 0;
-
-	for (; k + 8 <= dim; k += 8)
-		for (size_t j = 0; j < 8; j++)
-			s[j] += row[k + j] * row[k + j];
-	for (; k < dim; k++)
-		s[k % 8] += row[k] * row[k];
-	return sum_partials(s);
-}
-
-static float
-squared_distance(const float *x, const float *c, uint32_t dim)
-{
-	float  s[8] = {0};
-	size_t k = 0;
-
-	for (; k + 8 <= dim; k += 8)
-		for (size_t j = 0; j < 8; j++)
-			s[j] += (x[k + j] - c[k + j]) * (x[k + j] - c[k + j]);
-	for (; k < dim; k++)
-		s[k % 8] += (x[k] - c[k]) * (x[k] - c[k]);
-	return sum_partials(s);
 }
 
 /* ---- rows in eight bits ---- */
@@ -171,8 +139,7 @@ silence_coarse_rows(CodedRows *coded, uint32_t dim)
 	{
 		uint8_t *code = coded->codes + i * coded_row_size(dim);
 
-		if (code_scale(code) > bound ||
-			!isfinite(kmeans_squared_length(coded->rows + (size_t) i * dim, dim)))
+		if (code_scale(code) > bound || !isfinite(vec_squared(coded->rows + (size_t) i * dim, dim)))
 			set_code_add(code, NAN);
 	}
 }
@@ -200,7 +167,7 @@ coded_encode_points(CodedRows *coded, const float *rows, uint32_t nrows, uint32_
 {
 	encode_rows(coded, rows, nrows, dim, hooks);
 	for (uint32_t i = 0; i < nrows; i++)
-		coded->squared[i] = kmeans_squared_length(rows + (size_t) i * dim, dim);
+		coded->squared[i] = vec_squared(rows + (size_t) i * dim, dim);
 }
 
 void
@@ -236,7 +203,9 @@ nearest_init(Nearest *nearest, uint32_t dim, const KmeansHooks *hooks)
 	uint32_t chunk = CHUNK_DIMS / dim / 16 * 16;
 	uint32_t run;
 
-	chunk = chunk > CHUNK_MOST ? CHUNK_MOST : chunk < CHUNK_LEAST ? CHUNK_LEAST : chunk;
+	chunk = chunk > MAX_CHUNK_POINTS   ? MAX_CHUNK_POINTS
+			: chunk < MIN_CHUNK_POINTS ? MIN_CHUNK_POINTS
+									   : chunk;
 	run = INTERRUPT_WORK / (chunk * dim) / 8 * 8;
 	nearest->hooks = hooks;
 	nearest->dim = dim;
@@ -319,8 +288,8 @@ float
 nearest_exact_key(const Nearest *nearest, const CodedRows *centroids, uint32_t row, uint32_t point)
 {
 	float distance =
-		squared_distance(nearest->from->rows + (size_t) nearest->which[point] * nearest->dim,
-						 centroids->rows + (size_t) row * nearest->dim, nearest->dim);
+		vec_squared_distance(nearest->from->rows + (size_t) nearest->which[point] * nearest->dim,
+							 centroids->rows + (size_t) row * nearest->dim, nearest->dim);
 
 	return 0.5f * (nearest_squared(nearest, point) - distance);
 }
@@ -363,7 +332,7 @@ point_of(const Nearest *nearest, uint32_t slot)
 static inline void
 prefetch_floats(const float *row, uint32_t dim)
 {
-	kernels_prefetch(row, dim * sizeof(float));
+	prefetch_bytes(row, dim * sizeof(float));
 }
 
 /* Measure the points and centroids that wait for it, in the order in which they came. */
@@ -384,8 +353,8 @@ measure_pairs(Nearest *nearest, const CodedRows *centroids)
 							nearest->dim);
 		}
 		distance =
-			squared_distance(point_of(nearest, pair.slot),
-							 centroids->rows + (size_t) pair.row * nearest->dim, nearest->dim);
+			vec_squared_distance(point_of(nearest, pair.slot),
+								 centroids->rows + (size_t) pair.row * nearest->dim, nearest->dim);
 		if (distance < nearest->distance[pair.slot])
 		{
 			nearest->distance[pair.slot] = distance;

@@ -9,16 +9,10 @@
 
 #include <string.h>
 
+#include "base/prefetch.h"
+
 /* Rows that are on their way into the cache while one is widened: they come in any order. */
 #define PREFETCH_ROWS 4
-#define CACHE_LINE    64
-
-static inline void
-prefetch_row(const uint16_t *row, uint32_t dim)
-{
-	for (size_t at = 0; at < dim * sizeof(uint16_t); at += CACHE_LINE)
-		__builtin_prefetch((const char *) row + at);
-}
 
 void
 kmeans_load(const KmeansInput *input, const uint32_t *order, uint32_t n, float *out)
@@ -26,7 +20,8 @@ kmeans_load(const KmeansInput *input, const uint32_t *order, uint32_t n, float *
 	for (uint32_t i = 0; i < n; i++)
 	{
 		if (i + PREFETCH_ROWS < n)
-			prefetch_row(kmeans_row(input, order[i + PREFETCH_ROWS]), input->dim);
+			prefetch_bytes(kmeans_row(input, order[i + PREFETCH_ROWS]),
+						   input->dim * sizeof(uint16_t));
 		kernels->half_to_float(kmeans_row(input, order[i]), out + (size_t) i * input->dim,
 							   input->dim);
 	}

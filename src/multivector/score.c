@@ -23,8 +23,8 @@
 
 #include <math.h>
 
+#include "base/vec.h"
 #include "miscadmin.h"
-#include "multivector/distance.h"
 #include "multivector/score.h"
 #include "storage/shmem.h"
 
@@ -268,7 +268,7 @@ measure_block(ScoreQuery *query, uint32 token, const float *rows, uint32 first, 
 
 	for (uint32 i = 0; i < nrows; i++)
 	{
-		float square = squared_distance(from, rows + (Size) i * query->dim, query->dim);
+		float square = vec_squared_distance(from, rows + (Size) i * query->dim, query->dim);
 
 		if (square < query->nearest.squares[token])
 		{

@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * threshold.c
- *	  Ranges of a score: "maxsim(doc, query) > bound" as a value.
+ *	  Thresholds of a score: "maxsim(doc, query) > bound" as a value.
  *
- *	comparison	within the range are
+ *	comparison	within the threshold are
  *	> >=		documents whose score (maxsim, maxsim_cosine) is that
  *	< <=		documents whose distance (<#>, <=>, <->) is that
  *
@@ -28,7 +28,7 @@
 #include "utils/memutils.h"
 #include "utils/typcache.h"
 
-/* Fields of multivector_range. */
+/* Fields of multivector_threshold. */
 enum
 {
 	FIELD_QUERY,
@@ -37,39 +37,39 @@ enum
 	FIELD_COUNT
 };
 
-PG_FUNCTION_INFO_V1(multivector_range);
+PG_FUNCTION_INFO_V1(multivector_threshold);
 PG_FUNCTION_INFO_V1(multivector_bound);
 PG_FUNCTION_INFO_V1(multivector_maxsim_within);
 PG_FUNCTION_INFO_V1(multivector_maxsim_cosine_within);
 PG_FUNCTION_INFO_V1(multivector_maxsim_l2_within);
 
 static void
-set_comparison(ScoreRange *range, const char *comparison)
+set_comparison(ScoreThreshold *threshold, const char *comparison)
 {
 	bool known = (comparison[0] == '<' || comparison[0] == '>') &&
 				 (comparison[1] == '\0' || strcmp(comparison + 1, "=") == 0);
 
 	if (!known)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("comparison of a range must be >, >=, < or <=, not \"%s\"", comparison)));
-	range->of_distance = comparison[0] == '<';
-	range->inclusive = comparison[1] == '=';
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("comparison of a threshold must be >, >=, < or <=, not \"%s\"",
+							   comparison)));
+	threshold->of_distance = comparison[0] == '<';
+	threshold->inclusive = comparison[1] == '=';
 }
 
 /* A row (query, comparison, bound), once it is known what a comparison can be. */
 Datum
-multivector_range(PG_FUNCTION_ARGS)
+multivector_threshold(PG_FUNCTION_ARGS)
 {
-	ScoreRange range;
-	TupleDesc  desc;
-	Datum      values[FIELD_COUNT];
-	bool       nulls[FIELD_COUNT] = {0};
+	ScoreThreshold threshold;
+	TupleDesc      desc;
+	Datum          values[FIELD_COUNT];
+	bool           nulls[FIELD_COUNT] = {0};
 
-	set_comparison(&range, text_to_cstring(PG_GETARG_TEXT_PP(1)));
+	set_comparison(&threshold, text_to_cstring(PG_GETARG_TEXT_PP(1)));
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE ||
 		desc->natts != FIELD_COUNT)
-		elog(ERROR, "return type must be multivector_range");
+		elog(ERROR, "return type must be multivector_threshold");
 	for (int i = 0; i < FIELD_COUNT; i++)
 		values[i] = PG_GETARG_DATUM(i);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
@@ -83,11 +83,11 @@ check_fields(TupleDesc desc)
 		TupleDescAttr(desc, FIELD_COMPARISON)->atttypid != TEXTOID ||
 		TupleDescAttr(desc, FIELD_BOUND)->atttypid != FLOAT8OID)
 		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-						errmsg("type multivector_range is not that of the extension")));
+						errmsg("type multivector_threshold is not that of the extension")));
 }
 
 bool
-range_from_datum(Datum datum, ScoreRange *range)
+threshold_from_datum(Datum datum, ScoreThreshold *threshold)
 {
 	HeapTupleHeader row = DatumGetHeapTupleHeader(datum);
 	TupleDesc       desc =
@@ -101,9 +101,9 @@ range_from_datum(Datum datum, ScoreRange *range)
 	ReleaseTupleDesc(desc);
 	if (nulls[FIELD_QUERY] || nulls[FIELD_COMPARISON] || nulls[FIELD_BOUND])
 		return false;
-	set_comparison(range, text_to_cstring(DatumGetTextPP(values[FIELD_COMPARISON])));
-	range->query = multivector_from_datum(values[FIELD_QUERY]);
-	range->bound = DatumGetFloat8(values[FIELD_BOUND]);
+	set_comparison(threshold, text_to_cstring(DatumGetTextPP(values[FIELD_COMPARISON])));
+	threshold->query = multivector_from_datum(values[FIELD_QUERY]);
+	threshold->bound = DatumGetFloat8(values[FIELD_BOUND]);
 	return true;
 }
 
@@ -164,73 +164,73 @@ multivector_bound(PG_FUNCTION_ARGS)
 }
 
 /* Share of a sum by which one may differ that is taken from the other side: more than rounding does. */
-#define FLOOR_SLACK 1e-12
+#define SCORE_SLACK 1e-12
 
 double
-range_floor(const ScoreRange *range, Metric metric)
+threshold_score(const ScoreThreshold *threshold, Metric metric)
 {
-	double floor = range->bound;
+	double score = threshold->bound;
 
 	/* The score of L2 is a distance: documents beyond a bound are the far ones. */
-	if (metric == METRIC_L2 && !range->of_distance)
+	if (metric == METRIC_L2 && !threshold->of_distance)
 		return -INFINITY;
 	/* Above NaN is nothing, below it everything. */
-	if (isnan(floor))
-		return range->of_distance ? -INFINITY : INFINITY;
-	if (range->of_distance)
-		floor = (metric == METRIC_COSINE ? range->query->ntokens : 0) -
-				floor; /* as score_to_distance() */
-	if (!isfinite(floor))
-		return floor;
-	return floor - FLOOR_SLACK * (fabs(floor) + range->query->ntokens);
+	if (isnan(score))
+		return threshold->of_distance ? -INFINITY : INFINITY;
+	if (threshold->of_distance)
+		score = (metric == METRIC_COSINE ? threshold->query->ntokens : 0) -
+				score; /* as score_to_distance() */
+	if (!isfinite(score))
+		return score;
+	return score - SCORE_SLACK * (fabs(score) + threshold->query->ntokens);
 }
 
 /* ---- the operators ---- */
 
-/* What a call site keeps: the range that it was given last, prepared. */
-typedef struct RangeCache
+/* What a call site keeps: the threshold that it was given last, prepared. */
+typedef struct ThresholdCache
 {
 	MemoryContext   context; /* of all that follows */
 	struct varlena *given;
 	bool            empty; /* a field is NULL */
-	ScoreRange      range;
+	ScoreThreshold  threshold;
 	ScoreQuery     *query;
-} RangeCache;
+} ThresholdCache;
 
 static void
-cache_range(RangeCache *cache, struct varlena *given, Metric metric)
+cache_threshold(ThresholdCache *cache, struct varlena *given, Metric metric)
 {
 	MemoryContext old;
 
 	cache->given = NULL;
 	MemoryContextReset(cache->context);
 	old = MemoryContextSwitchTo(cache->context);
-	/* The range's query points into the range: into the copy, which outlives this call. */
+	/* The threshold's query points into the threshold: into the copy, which outlives this call. */
 	cache->given = palloc_extended(VARSIZE_ANY(given), MCXT_ALLOC_HUGE);
 	memcpy(cache->given, given, VARSIZE_ANY(given));
-	cache->empty = !range_from_datum(PointerGetDatum(cache->given), &cache->range);
+	cache->empty = !threshold_from_datum(PointerGetDatum(cache->given), &cache->threshold);
 	if (!cache->empty)
-		cache->query = score_prepare(cache->range.query, metric);
+		cache->query = score_prepare(cache->threshold.query, metric);
 	MemoryContextSwitchTo(old);
 }
 
-/* The range of this call; a composite value holds no pointers into storage, so its bytes identify it. */
-static const RangeCache *
-prepared_range(FunctionCallInfo fcinfo, Metric metric)
+/* The threshold of this call; a composite value holds no pointers into storage, so its bytes identify it. */
+static const ThresholdCache *
+prepared_threshold(FunctionCallInfo fcinfo, Metric metric)
 {
 	struct varlena *given = PG_DETOAST_DATUM(PG_GETARG_DATUM(1));
-	RangeCache     *cache = fcinfo->flinfo->fn_extra;
+	ThresholdCache *cache = fcinfo->flinfo->fn_extra;
 
 	if (cache == NULL)
 	{
-		cache = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(RangeCache));
-		cache->context = AllocSetContextCreate(fcinfo->flinfo->fn_mcxt, "colbert_pg range",
+		cache = MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(ThresholdCache));
+		cache->context = AllocSetContextCreate(fcinfo->flinfo->fn_mcxt, "colbert_pg threshold",
 											   ALLOCSET_DEFAULT_SIZES);
 		fcinfo->flinfo->fn_extra = cache;
 	}
 	if (cache->given == NULL || VARSIZE_ANY(cache->given) != VARSIZE_ANY(given) ||
 		memcmp(cache->given, given, VARSIZE_ANY(given)) != 0)
-		cache_range(cache, given, metric);
+		cache_threshold(cache, given, metric);
 	if ((Pointer) given != DatumGetPointer(PG_GETARG_DATUM(1)))
 		pfree(given);
 	return cache;
@@ -239,15 +239,15 @@ prepared_range(FunctionCallInfo fcinfo, Metric metric)
 static Datum
 within(FunctionCallInfo fcinfo, Metric metric)
 {
-	const RangeCache *cache = prepared_range(fcinfo, metric);
-	const ScoreRange *range = &cache->range;
-	ScoreQuery       *query = cache->query;
-	double            value;
+	const ThresholdCache *cache = prepared_threshold(fcinfo, metric);
+	const ScoreThreshold *threshold = &cache->threshold;
+	ScoreQuery           *query = cache->query;
+	double                value;
 
 	if (cache->empty)
 		PG_RETURN_NULL();
 	/* A scan in the order of the same query has just scored the document. */
-	if (!score_memo_find(PG_GETARG_DATUM(0), (struct varlena *) range->query, metric, &value,
+	if (!score_memo_find(PG_GETARG_DATUM(0), (struct varlena *) threshold->query, metric, &value,
 						 &query))
 	{
 		MultiVector *doc = PG_GETARG_MULTIVECTOR(0);
@@ -255,31 +255,31 @@ within(FunctionCallInfo fcinfo, Metric metric)
 		value = score_document(query, doc);
 		PG_FREE_IF_COPY(doc, 0);
 	}
-	if (range->of_distance)
+	if (threshold->of_distance)
 	{
 		value = score_to_distance(query, value);
-		PG_RETURN_BOOL(range->inclusive ? float8_le(value, range->bound)
-										: float8_lt(value, range->bound));
+		PG_RETURN_BOOL(threshold->inclusive ? float8_le(value, threshold->bound)
+											: float8_lt(value, threshold->bound));
 	}
-	PG_RETURN_BOOL(range->inclusive ? float8_ge(value, range->bound)
-									: float8_gt(value, range->bound));
+	PG_RETURN_BOOL(threshold->inclusive ? float8_ge(value, threshold->bound)
+										: float8_gt(value, threshold->bound));
 }
 
-/* doc <#~@ range */
+/* doc <#~@ threshold */
 Datum
 multivector_maxsim_within(PG_FUNCTION_ARGS)
 {
 	return within(fcinfo, METRIC_IP);
 }
 
-/* doc <=~@ range */
+/* doc <=~@ threshold */
 Datum
 multivector_maxsim_cosine_within(PG_FUNCTION_ARGS)
 {
 	return within(fcinfo, METRIC_COSINE);
 }
 
-/* doc <-~@ range */
+/* doc <-~@ threshold */
 Datum
 multivector_maxsim_l2_within(PG_FUNCTION_ARGS)
 {

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * threshold.h
- *	  Ranges of a score: "maxsim(doc, query) > bound" as a value.
+ *	  Thresholds of a score: "maxsim(doc, query) > bound" as a value.
  *
- * In SQL a range is the row (query, comparison, bound) of the composite type
- * multivector_range. Anyone can make one, so nothing in it is trusted.
+ * In SQL a threshold is the row (query, comparison, bound) of the composite type
+ * multivector_threshold. Anyone can make one, so nothing in it is trusted.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,25 +23,25 @@
 #define BOUND_DIVIDED    "score / operand"
 #define BOUND_REAL       "score::real"
 
-typedef struct ScoreRange
+typedef struct ScoreThreshold
 {
 	MultiVector *query;
 	bool   of_distance; /* bounds the operator's value from above, not the function's from below */
 	bool   inclusive;
 	double bound;
-} ScoreRange;
+} ScoreThreshold;
 
 /*
- * Read a range; its query is allocated in the current context. False where a
+ * Read a threshold; its query is allocated in the current context. False where a
  * field is NULL: then nothing is within. Errors (22023) for an unknown
  * comparison.
  */
-extern bool range_from_datum(Datum datum, ScoreRange *range);
+extern bool threshold_from_datum(Datum datum, ScoreThreshold *threshold);
 
 /*
  * The least similarity (larger is nearer; for L2 minus the distance) that a
- * document within the range may have, or a little less.
+ * document within the threshold may have, or a little less.
  */
-extern double range_floor(const ScoreRange *range, Metric metric);
+extern double threshold_score(const ScoreThreshold *threshold, Metric metric);
 
 #endif /* COLBERT_THRESHOLD_H */

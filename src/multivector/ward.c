@@ -25,7 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "multivector/distance.h"
+#include "base/vec.h"
 
 static void
 reset(Ward *ward)
@@ -49,8 +49,8 @@ ward_distance(const Ward *ward, uint32_t a, uint32_t b)
 	float size_a = (float) ward->sizes[a];
 	float size_b = (float) ward->sizes[b];
 
-	return squared_distance(ward->centroids + (size_t) a * ward->dim,
-							ward->centroids + (size_t) b * ward->dim, ward->dim) *
+	return vec_squared_distance(ward->centroids + (size_t) a * ward->dim,
+								ward->centroids + (size_t) b * ward->dim, ward->dim) *
 		   (size_a * size_b / (size_a + size_b));
 }
 

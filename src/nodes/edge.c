@@ -10,44 +10,36 @@
  */
 #include "compat/pg_compat.h"
 
-#include <math.h>
-
+#include "base/vec.h"
 #include "codec/sketch.h"
 #include "nodes/edge.h"
 
-/* Eight partial sums, as fast as the compiler likes and the same everywhere. */
 void
 edge_encode(const float *from, const float *to, uint32 padded, Edge *edge)
 {
-	float absolute[8] = {0};
-	float squared[8] = {0};
-	float centre[8] = {0};
-	float factor;
+	VecParts absolute = VEC_ZERO;
+	VecParts squared = VEC_ZERO;
+	VecParts centre = VEC_ZERO;
+	float    square;
+	float    factor;
 
-	for (uint32 i = 0; i < padded; i += 8)
+	for (uint32 i = 0; i < padded; i += VEC_PARTS)
 	{
-		float d[8];
+		VecParts origin = vec_load(from + i);
+		VecParts step = vec_minus(vec_load(to + i), origin);
+		float    dims[VEC_PARTS];
 
-		for (int j = 0; j < 8; j++)
-			d[j] = to[i + j] - from[i + j];
-		for (int j = 0; j < 8; j++)
-		{
-			absolute[j] += fabsf(d[j]);
-			squared[j] += d[j] * d[j];
-			centre[j] += copysignf(1.0f, d[j]) * from[i + j];
-		}
-		edge->signs[i / 8] = sketch_sign_byte(d);
+		absolute = vec_plus(absolute, vec_flip(step, step));
+		squared = vec_add_products(squared, step, step);
+		centre = vec_plus(centre, vec_flip(origin, step));
+		vec_store(dims, step);
+		edge->signs[i / 8] = sketch_sign_byte(dims);
+		edge->signs[i / 8 + 1] = sketch_sign_byte(dims + 8);
 	}
-	for (int j = 1; j < 8; j++)
-	{
-		absolute[0] += absolute[j];
-		squared[0] += squared[j];
-		centre[0] += centre[j];
-	}
-
-	factor = absolute[0] > 0 ? squared[0] / absolute[0] : 0;
+	square = vec_total(squared);
+	factor = square > 0 ? square / vec_total(absolute) : 0;
 	edge->factor = kernel_float_to_half(Min(factor, MAX_HALF));
-	edge->add = -kernel_half_to_float(edge->factor) * centre[0] - 0.5f * squared[0];
+	edge->add = -kernel_half_to_float(edge->factor) * vec_total(centre) - 0.5f * square;
 }
 
 static inline uint16 *

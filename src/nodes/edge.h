@@ -23,20 +23,13 @@
 #ifndef COLBERT_EDGE_H
 #define COLBERT_EDGE_H
 
+#include "base/quad.h"
 #include "kernels/kernels.h"
 #include "storage/layout.h"
 
 #define EDGE_LANES SKETCH_BLOCK_TOKENS
 
 StaticAssertDecl(lengthof(((EdgeBlock *) NULL)->add) == EDGE_LANES, "lanes of EdgeBlock");
-
-/* Four floats at once: the compilers that we build with know vectors on every machine. */
-typedef float Lanes __attribute__((vector_size(16), aligned(4), may_alias));
-typedef int64 LaneBits __attribute__((vector_size(16)));
-#define LANES (sizeof(Lanes) / sizeof(float))
-
-/* Of binary16. */
-#define MAX_HALF 65504.0f
 
 /* One edge, encoded. */
 typedef struct Edge
@@ -78,17 +71,17 @@ static inline bool
 edge_block_estimate(const EdgeBlock *block, const KernelSketchQuery *query, uint32 token,
 					float base, float least, float *estimates)
 {
-	Lanes       *out = (Lanes *) estimates;
-	const Lanes *add = (const Lanes *) block->add;
-	LaneBits     above = {0};
+	IntQuad above = {0};
 
 	kernels->sketch_scores(query, token, block->sketch, estimates);
-	for (int i = 0; i < EDGE_LANES / LANES; i++)
+	for (int lane = 0; lane < EDGE_LANES; lane += QUAD_FLOATS)
 	{
-		out[i] += add[i] + base;
-		above |= (LaneBits) (out[i] > least);
+		Quad keys = quad_load(estimates + lane) + (quad_load(block->add + lane) + base);
+
+		quad_store(estimates + lane, keys);
+		above |= keys > least;
 	}
-	return (above[0] | above[1]) != 0;
+	return quad_any(above);
 }
 
 #endif /* COLBERT_EDGE_H */

@@ -95,9 +95,9 @@ struct Graph
 	KernelSketchQuery *sketch;
 
 	/* The walk, over vertices of one level: the frontier by estimate, the results by exact key. */
-	HitPool       frontier;
-	HitPool       results;
-	HitPool       found; /* on the lowest level, by key for reach */
+	BestHits      frontier;
+	BestHits      results;
+	BestHits      found; /* on the lowest level, by key for reach */
 	float         reach;
 	SightingTable sightings;
 	uint64        hops;

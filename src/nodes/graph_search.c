@@ -79,10 +79,10 @@ reserve_sightings(SightingTable *table, uint32 more, MemoryContext context)
 
 /* Queue a vertex by its mean. */
 static inline void
-queue_vertex(HitPool *frontier, Sighting *sighting)
+queue_vertex(BestHits *frontier, Sighting *sighting)
 {
 	sighting->queued = sighting->mean;
-	pool_add(frontier, sighting->vertex, sighting->mean);
+	hits_add(frontier, sighting->vertex, sighting->mean);
 }
 
 /* Take in an estimate of a vertex. There must be room in the table. */
@@ -112,8 +112,8 @@ add_estimate(Graph *graph, uint32 vertex, float estimate)
 static bool
 next_vertex(Graph *graph, uint32 *vertex)
 {
-	HitPool *frontier = &graph->frontier;
-	float    worst = pool_worst(&graph->results);
+	BestHits *frontier = &graph->frontier;
+	float     worst = hits_worst(&graph->results);
 
 	while (frontier->count > 0 && frontier->hits[frontier->count - 1].key > worst)
 	{
@@ -153,7 +153,7 @@ graph_start(Graph *graph)
 	const MetaPageData *meta = graph->meta;
 	uint32              entry = meta->entry_node;
 
-	pool_reset(&graph->results, 1, graph->context);
+	hits_reset(&graph->results, 1, graph->context);
 	if (entry == INVALID_ORDINAL)
 		return false;
 	if (entry >= meta->arrays[ARRAY_NODES].nitems || meta->entry_level > GRAPH_MAX_LEVEL)
@@ -169,7 +169,7 @@ graph_start(Graph *graph)
 			graph_corrupted(graph, meta->entry_node, 0);
 		entry += meta->entry_level - 1;
 	}
-	pool_add(&graph->results, entry, INFINITY);
+	hits_add(&graph->results, entry, INFINITY);
 	return true;
 }
 
@@ -200,8 +200,8 @@ graph_descend(Graph *graph, uint32 level)
 static float
 worst_of_interest(const Graph *graph)
 {
-	const HitPool *frontier = &graph->frontier;
-	float          worst = pool_worst(&graph->results);
+	const BestHits *frontier = &graph->frontier;
+	float           worst = hits_worst(&graph->results);
 
 	if (frontier->count > 0 && frontier->count + 1 >= frontier->capacity)
 		worst = Max(worst, frontier->hits[0].key);
@@ -270,9 +270,9 @@ expand(Graph *graph, uint32 vertex, uint32 level)
 	UnlockReleaseBuffer(buffer);
 
 	graph->hops++;
-	pool_add(&graph->results, vertex, base);
+	hits_add(&graph->results, vertex, base);
 	if (level == 0)
-		pool_add(&graph->found, vertex, found_key);
+		hits_add(&graph->found, vertex, found_key);
 	count = filter_lanes(graph, count, nvertices);
 	reserve_sightings(&graph->sightings, count, graph->context);
 	for (uint32 i = 0; i < count; i++)
@@ -285,12 +285,12 @@ graph_walk(Graph *graph, uint32 level, uint32 ef)
 	uint32 nstart = graph->results.count;
 	uint32 vertex;
 
-	pool_reset(&graph->frontier, Max(Max(ef, nstart), MIN_FRONTIER), graph->context);
+	hits_reset(&graph->frontier, Max(Max(ef, nstart), MIN_FRONTIER), graph->context);
 	clear_sightings(&graph->sightings, graph->context);
 	reserve_sightings(&graph->sightings, nstart, graph->context);
 	for (uint32 i = 0; i < nstart; i++)
 		add_estimate(graph, graph->results.hits[i].node, graph->results.hits[i].key);
-	pool_reset(&graph->results, ef, graph->context);
+	hits_reset(&graph->results, ef, graph->context);
 
 	while (next_vertex(graph, &vertex))
 	{
@@ -313,9 +313,9 @@ graph_search(Graph *graph, const float *vector, const GraphWidth *width, NodeHit
 		graph_descend(graph, level);
 	}
 	graph->reach = width->reach;
-	pool_reset(&graph->found, width->n, graph->context);
+	hits_reset(&graph->found, width->n, graph->context);
 	graph_walk(graph, 0, width->ef);
 
 	*hops += graph->hops;
-	return pool_best(&graph->found, width->n, hits);
+	return hits_best(&graph->found, width->n, hits);
 }

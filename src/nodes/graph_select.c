@@ -10,49 +10,16 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#include "base/quad.h"
-
-static inline float
-sum_quads(Quad a, Quad b, Quad c, Quad d)
-{
-	Quad s = (a + b) + (c + d);
-
-	return (s[0] + s[2]) + (s[1] + s[3]);
-}
-
 float
 graph_dot(const float *a, const float *b, uint32_t width)
 {
-	Quad s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
-
-	for (uint32_t k = 0; k < width; k += GRAPH_STRANDS)
-	{
-		s0 += quad_load(a + k) * quad_load(b + k);
-		s1 += quad_load(a + k + 4) * quad_load(b + k + 4);
-		s2 += quad_load(a + k + 8) * quad_load(b + k + 8);
-		s3 += quad_load(a + k + 12) * quad_load(b + k + 12);
-	}
-	return sum_quads(s0, s1, s2, s3);
+	return vec_dot(a, b, width);
 }
 
 float
 graph_distance(const float *a, const float *b, uint32_t width)
 {
-	Quad s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
-
-	for (uint32_t k = 0; k < width; k += GRAPH_STRANDS)
-	{
-		Quad d0 = quad_load(a + k) - quad_load(b + k);
-		Quad d1 = quad_load(a + k + 4) - quad_load(b + k + 4);
-		Quad d2 = quad_load(a + k + 8) - quad_load(b + k + 8);
-		Quad d3 = quad_load(a + k + 12) - quad_load(b + k + 12);
-
-		s0 += d0 * d0;
-		s1 += d1 * d1;
-		s2 += d2 * d2;
-		s3 += d3 * d3;
-	}
-	return sum_quads(s0, s1, s2, s3);
+	return vec_squared_distance(a, b, width);
 }
 
 static int

@@ -4,8 +4,8 @@
  *	  Distances between node vectors, and the choice of neighbours.
  *
  * Plain C without PostgreSQL; never allocates. Vectors are floats padded with
- * zeroes to graph_width(dim). Sums run as sixteen partial sums in a fixed order,
- * so that every instruction set builds the same graph.
+ * zeroes to graph_width(dim). Their sums have one order (base/vec.h), so that
+ * every instruction set builds the same graph.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,12 +14,12 @@
 
 #include <stdint.h>
 
-#define GRAPH_STRANDS 16
+#include "base/vec.h"
 
 static inline uint32_t
 graph_width(uint32_t dim)
 {
-	return (dim + GRAPH_STRANDS - 1) & ~(uint32_t) (GRAPH_STRANDS - 1);
+	return (dim + VEC_PARTS - 1) & ~(uint32_t) (VEC_PARTS - 1);
 }
 
 extern float graph_dot(const float *a, const float *b, uint32_t width);

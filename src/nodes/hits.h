@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * hits.h
- *	  Nodes that a search has found, and pools that keep the best of them.
+ *	  Nodes that a search has found, and sorted arrays that keep the best of them.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,42 +22,42 @@ typedef struct NodeHit
 } NodeHit;
 
 /* The best hits so far, at most capacity of them: an array sorted by key, the worst first. */
-typedef struct HitPool
+typedef struct BestHits
 {
 	NodeHit *hits;
 	uint32   count;
 	uint32   capacity;
 	uint32   allocated;
-} HitPool;
+} BestHits;
 
-/* Empty a pool, and let it keep so many hits. */
+/* Empty it, and let it keep this many hits. */
 static inline void
-pool_reset(HitPool *pool, uint32 capacity, MemoryContext context)
+hits_reset(BestHits *best, uint32 capacity, MemoryContext context)
 {
-	pool->count = 0;
-	pool->capacity = capacity;
-	if (capacity <= pool->allocated)
+	best->count = 0;
+	best->capacity = capacity;
+	if (capacity <= best->allocated)
 		return;
-	if (pool->hits != NULL)
-		pfree(pool->hits);
-	pool->hits = MemoryContextAllocHuge(context, mul_size(capacity, sizeof(NodeHit)));
-	pool->allocated = capacity;
+	if (best->hits != NULL)
+		pfree(best->hits);
+	best->hits = MemoryContextAllocHuge(context, mul_size(capacity, sizeof(NodeHit)));
+	best->allocated = capacity;
 }
 
 /* The key that a hit must beat to enter. */
 static inline float
-pool_worst(const HitPool *pool)
+hits_worst(const BestHits *best)
 {
-	return pool->count < pool->capacity ? -INFINITY : pool->hits[0].key;
+	return best->count < best->capacity ? -INFINITY : best->hits[0].key;
 }
 
-/* How many hits have a smaller key. Without branches that depend on keys: they could not be predicted. */
+/* The number of hits with a smaller key. Without branches that depend on keys: they could not be predicted. */
 static inline uint32
-pool_rank(const HitPool *pool, float key)
+hits_rank(const BestHits *best, float key)
 {
-	const NodeHit *hits = pool->hits;
+	const NodeHit *hits = best->hits;
 	uint32         below = 0;
-	uint32         n = pool->count;
+	uint32         n = best->count;
 
 	while (n > 1)
 	{
@@ -69,15 +69,15 @@ pool_rank(const HitPool *pool, float key)
 	return n == 0 ? 0 : below + (uint32) (hits[below].key < key);
 }
 
-/* Add a hit, dropping the worst where the pool is full. */
+/* Add a hit, dropping the worst if it is full. */
 static inline void
-pool_add(HitPool *pool, uint32 node, float key)
+hits_add(BestHits *best, uint32 node, float key)
 {
-	NodeHit *hits = pool->hits;
-	uint32   rank = pool_rank(pool, key);
+	NodeHit *hits = best->hits;
+	uint32   rank = hits_rank(best, key);
 
-	if (pool->count < pool->capacity)
-		memmove(hits + rank + 1, hits + rank, (pool->count++ - rank) * sizeof(NodeHit));
+	if (best->count < best->capacity)
+		memmove(hits + rank + 1, hits + rank, (best->count++ - rank) * sizeof(NodeHit));
 	else if (rank == 0)
 		return;
 	else
@@ -87,11 +87,11 @@ pool_add(HitPool *pool, uint32 node, float key)
 
 /* The best n hits, the best first; returns how many there are. */
 static inline uint32
-pool_best(const HitPool *pool, uint32 n, NodeHit *best)
+hits_best(const BestHits *best, uint32 n, NodeHit *out)
 {
-	n = Min(n, pool->count);
+	n = Min(n, best->count);
 	for (uint32 i = 0; i < n; i++)
-		best[i] = pool->hits[pool->count - 1 - i];
+		out[i] = best->hits[best->count - 1 - i];
 	return n;
 }
 

@@ -7,6 +7,7 @@
  */
 #include "compat/pg_compat.h"
 
+#include "kmeans/kmeans.h"
 #include "nodes/lists.h"
 #include "utils/memutils.h"
 

@@ -28,9 +28,6 @@
 /* Tokens that are searched for together: four groups of the kernel. */
 #define LISTS_CHUNK 64
 
-/* Parents whose children are looked at, to assign a token: as many as the build looks at. */
-#define ASSIGN_PARENTS 4
-
 /* A token comes to a parent, whose key is base. */
 typedef struct ListVisit
 {

@@ -11,6 +11,7 @@
  */
 #include "compat/pg_compat.h"
 
+#include "kmeans/kmeans.h"
 #include "miscadmin.h"
 #include "nodes/lists.h"
 

@@ -57,11 +57,11 @@ reset_best(Lists *lists, uint32 wanted)
 static inline bool
 any_better(const float *keys, const float *worst, uint32 slots)
 {
-	LaneBits better = {0};
+	IntQuad better = {0};
 
-	for (uint32 slot = 0; slot < slots; slot += LANES)
-		better |= (LaneBits) (*(const Lanes *) (keys + slot) > *(const Lanes *) (worst + slot));
-	return (better[0] | better[1]) != 0;
+	for (uint32 slot = 0; slot < slots; slot += QUAD_FLOATS)
+		better |= quad_load(keys + slot) > quad_load(worst + slot);
+	return quad_any(better);
 }
 
 /* Keep the best of the rows that lists->keys are of. */

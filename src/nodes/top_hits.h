@@ -7,7 +7,7 @@
  * many as are wanted; when it is full, it is thinned to the best, and some
  * more: those above a bound that a histogram of the keys gives. All of that
  * takes a few cycles a hit, without a branch that depends on its key, where a
- * sorted array (HitPool) moves half of itself.
+ * sorted array (BestHits) moves half of itself.
  *
  *-------------------------------------------------------------------------
  */

@@ -54,7 +54,7 @@
 
 /* The threshold among a path's conditions; NULL where there is none. */
 static OpExpr *
-find_range(IndexPath *path)
+find_threshold(IndexPath *path)
 {
 	ListCell *cell;
 
@@ -112,7 +112,7 @@ is_forbidden(PlannerInfo *root, IndexPath *path)
 	 */
 	if (path->path.pathtype == T_IndexOnlyScan)
 		return true;
-	if (find_range(path) != NULL && wants_exact_thresholds(root, path->indexinfo->rel))
+	if (find_threshold(path) != NULL && wants_exact_thresholds(root, path->indexinfo->rel))
 		return true;
 	return path->indexorderbys != NIL &&
 		   !order_is_usable(root, path->indexinfo->rel, linitial_node(PathKey, path->path.pathkeys),
@@ -244,9 +244,9 @@ ordered_search(const IndexContents *contents, uint32 ntokens, double share, bool
 	return cost;
 }
 
-/* All documents by sketch, and those that reach a floor by their code rows. */
+/* All documents by sketch, and those that reach a threshold by their code rows. */
 static SearchCost
-range_search(const IndexContents *contents, uint32 ntokens)
+threshold_search(const IndexContents *contents, uint32 ntokens)
 {
 	double groups = ceil(ntokens / 16.0);
 
@@ -258,9 +258,9 @@ range_search(const IndexContents *contents, uint32 ntokens)
 
 /* What a threshold scores with, where the planner made it; else NULL. */
 static Node *
-range_query(OpExpr *range)
+threshold_query(OpExpr *threshold)
 {
-	Node *made = lsecond(range->args);
+	Node *made = lsecond(threshold->args);
 
 	return IsA(made, FuncExpr) && ((FuncExpr *) made)->args != NIL
 			   ? linitial(((FuncExpr *) made)->args)
@@ -283,7 +283,7 @@ cost_ordered(PlannerInfo *root, IndexPath *path, double tuples, Cost *startup, C
 {
 	IndexContents contents = read_contents(path->indexinfo);
 	OpExpr       *order_by = linitial_node(OpExpr, path->indexorderbys);
-	OpExpr       *range = find_range(path);
+	OpExpr       *threshold = find_threshold(path);
 	Cost          exact = exact_cost(root, order_by);
 	double        rows = path->path.param_info != NULL ? path->path.param_info->ppi_rows
 													   : path->indexinfo->rel->rows;
@@ -297,7 +297,7 @@ cost_ordered(PlannerInfo *root, IndexPath *path, double tuples, Cost *startup, C
 	/* Within a threshold each row is scored again, to be sure. */
 	*startup = search.start_us * us + window * exact;
 	*total = *startup + search.rest_us * us +
-			 share * tuples * (search.row_us * us + exact * (range != NULL ? 2 : 1));
+			 share * tuples * (search.row_us * us + exact * (threshold != NULL ? 2 : 1));
 }
 
 /* Where the query stops reading after some rows, the path costs what these do. */
@@ -316,13 +316,14 @@ stop_early(PlannerInfo *root, IndexPath *path, Cost startup, Cost *total, Select
 }
 
 static void
-cost_range(PlannerInfo *root, IndexPath *path, OpExpr *range, double tuples, Cost *startup,
-		   Cost *total)
+cost_threshold(PlannerInfo *root, IndexPath *path, OpExpr *threshold, double tuples, Cost *startup,
+			   Cost *total)
 {
 	IndexContents contents = read_contents(path->indexinfo);
-	SearchCost search = range_search(&contents, query_tokens(path->indexinfo, range_query(range)));
-	Cost       us = OPERATORS_PER_US * cpu_operator_cost;
-	Cost       exact = exact_cost(root, range);
+	SearchCost    search =
+		threshold_search(&contents, query_tokens(path->indexinfo, threshold_query(threshold)));
+	Cost us = OPERATORS_PER_US * cpu_operator_cost;
+	Cost exact = exact_cost(root, threshold);
 
 	*startup = search.start_us * us + WINDOW_ROWS * exact;
 	*total = *startup + tuples * (search.row_us * us + exact);
@@ -333,7 +334,7 @@ colbert_costestimate(PlannerInfo *root, IndexPath *path, double loop_count, Cost
 					 Cost *total_cost, Selectivity *selectivity, double *correlation, double *pages)
 {
 	GenericCosts costs = {0};
-	OpExpr      *range = find_range(path);
+	OpExpr      *threshold = find_threshold(path);
 
 	/* For the rows that the conditions and the predicate of a partial index leave. */
 	genericcostestimate(root, path, loop_count, &costs);
@@ -351,8 +352,8 @@ colbert_costestimate(PlannerInfo *root, IndexPath *path, double loop_count, Cost
 		cost_ordered(root, path, costs.numIndexTuples, startup_cost, total_cost);
 		stop_early(root, path, *startup_cost, total_cost, selectivity);
 	}
-	else if (range != NULL)
-		cost_range(root, path, range, costs.numIndexTuples, startup_cost, total_cost);
+	else if (threshold != NULL)
+		cost_threshold(root, path, threshold, costs.numIndexTuples, startup_cost, total_cost);
 	else
 	{
 		Cost us = OPERATORS_PER_US * cpu_operator_cost;

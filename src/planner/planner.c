@@ -9,7 +9,7 @@
  * index of ours that gives the order that the query wants first, an ordinary
  * IndexPath is added, whose ordering clause is the operator's and whose path
  * key is the query's own; from there on core plans, costs and runs it as any
- * other index scan. Likewise WHERE maxsim(doc, query) > bound (range_match.c).
+ * other index scan. Likewise WHERE maxsim(doc, query) > bound (threshold_match.c).
  *
  * Nothing need be preloaded: before the hook is asked about a table, core has
  * opened the table's indexes, which calls the handler, which loads this
@@ -31,7 +31,7 @@
 #include "planner/order_match.h"
 #include "planner/order_use.h"
 #include "planner/planner.h"
-#include "planner/range_match.h"
+#include "planner/threshold_match.h"
 #include "planner/rank_order.h"
 #include "planner/score_call.h"
 #include "planner/swapped_call.h"
@@ -47,7 +47,7 @@ static set_join_pathlist_hook_type previous_join_hook;
 typedef struct Conditions
 {
 	List *null_tests; /* IndexClauses: IS [NOT] NULL of the indexed expression */
-	List *ranges;     /* IndexClauses: thresholds of the score */
+	List *thresholds; /* IndexClauses: thresholds of the score */
 	List *queries;    /* what each of these scores with */
 } Conditions;
 
@@ -77,14 +77,15 @@ match_null_test(PlannerInfo *root, IndexOptInfo *index, RestrictInfo *restrictio
 }
 
 static void
-add_range(PlannerInfo *root, IndexOptInfo *index, RestrictInfo *restriction, Conditions *conditions)
+add_threshold(PlannerInfo *root, IndexOptInfo *index, RestrictInfo *restriction,
+			  Conditions *conditions)
 {
 	Node        *query;
-	IndexClause *clause = range_match_restriction(root, index, restriction, &query);
+	IndexClause *clause = threshold_match_restriction(root, index, restriction, &query);
 
 	if (clause == NULL)
 		return;
-	conditions->ranges = lappend(conditions->ranges, clause);
+	conditions->thresholds = lappend(conditions->thresholds, clause);
 	conditions->queries = lappend(conditions->queries, query);
 }
 
@@ -104,7 +105,7 @@ match_conditions(PlannerInfo *root, IndexOptInfo *index, Relids outer)
 		if (clause != NULL)
 			conditions.null_tests = lappend(conditions.null_tests, clause);
 		else if (!exact)
-			add_range(root, index, restriction, &conditions);
+			add_threshold(root, index, restriction, &conditions);
 	}
 	foreach (cell, outer != NULL && !exact ? index->rel->joininfo : NIL)
 	{
@@ -112,25 +113,25 @@ match_conditions(PlannerInfo *root, IndexOptInfo *index, Relids outer)
 
 		if (join_clause_is_movable_to(restriction, index->rel) &&
 			bms_is_subset(restriction->clause_relids, bms_union(index->rel->relids, outer)))
-			add_range(root, index, restriction, &conditions);
+			add_threshold(root, index, restriction, &conditions);
 	}
 	return conditions;
 }
 
 /* The thresholds of the scores of a query. */
 static List *
-ranges_of(PlannerInfo *root, const Conditions *conditions, Node *query)
+thresholds_of(PlannerInfo *root, const Conditions *conditions, Node *query)
 {
-	List     *ranges = NIL;
+	List     *thresholds = NIL;
 	ListCell *clause;
 	ListCell *other;
 
-	forboth (clause, conditions->ranges, other, conditions->queries)
+	forboth (clause, conditions->thresholds, other, conditions->queries)
 	{
 		if (score_call_same_query(root, lfirst(other), query))
-			ranges = lappend(ranges, lfirst(clause));
+			thresholds = lappend(thresholds, lfirst(clause));
 	}
-	return ranges;
+	return thresholds;
 }
 
 /*
@@ -157,7 +158,7 @@ make_ordered_path(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index, Relid
 	PathKey   *pathkey = linitial_node(PathKey, root->query_pathkeys);
 	OpExpr    *order_by = order_match_pathkey(root, index, pathkey, outer);
 	Conditions conditions;
-	List      *ranges;
+	List      *thresholds;
 	Relids     required;
 
 	if (order_by == NULL || !order_is_usable(root, rel, pathkey, outer))
@@ -165,12 +166,12 @@ make_ordered_path(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index, Relid
 	required = bms_difference(pull_varnos(root, (Node *) order_by), rel->relids);
 	required = bms_union(required, rel->lateral_relids);
 	conditions = match_conditions(root, index, required);
-	ranges = ranges_of(root, &conditions, lsecond(order_by->args));
-	if (ranges != NIL && wants_many_rows(root))
+	thresholds = thresholds_of(root, &conditions, lsecond(order_by->args));
+	if (thresholds != NIL && wants_many_rows(root))
 		return NULL;
-	return (Path *) create_index_path(root, index, list_concat_copy(conditions.null_tests, ranges),
-									  list_make1(order_by), list_make1_int(0), list_make1(pathkey),
-									  ForwardScanDirection, false, required, 1.0, false);
+	return (Path *) create_index_path(
+		root, index, list_concat_copy(conditions.null_tests, thresholds), list_make1(order_by),
+		list_make1_int(0), list_make1(pathkey), ForwardScanDirection, false, required, 1.0, false);
 }
 
 static void
@@ -186,16 +187,16 @@ add_ordered_path(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index)
 
 /* All documents within the thresholds, in no order. One query's alone, since a search is for one. */
 static void
-add_range_path(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index,
-			   const Conditions *conditions)
+add_threshold_path(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index,
+				   const Conditions *conditions)
 {
 	List      *clauses;
 	IndexPath *path;
 
-	if (conditions->ranges == NIL)
+	if (conditions->thresholds == NIL)
 		return;
 	clauses = list_concat_copy(conditions->null_tests,
-							   ranges_of(root, conditions, linitial(conditions->queries)));
+							   thresholds_of(root, conditions, linitial(conditions->queries)));
 	path = create_index_path(root, index, clauses, NIL, NIL, NIL, ForwardScanDirection, false,
 							 rel->lateral_relids, 1.0, false);
 	add_path(rel, (Path *) path);
@@ -221,7 +222,7 @@ loop_count(PlannerInfo *root, Relids outer)
 
 /* Thresholds that come from joined tables: a scan for each of their rows. */
 static void
-add_joined_range_paths(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index)
+add_joined_threshold_paths(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index)
 {
 	ListCell *cell;
 
@@ -236,7 +237,7 @@ add_joined_range_paths(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index)
 
 		if (!join_clause_is_movable_to(restriction, rel))
 			continue;
-		clause = range_match_restriction(root, index, restriction, &query);
+		clause = threshold_match_restriction(root, index, restriction, &query);
 		if (clause == NULL)
 			continue;
 		outer = bms_union(restriction->clause_relids, rel->lateral_relids);
@@ -371,8 +372,8 @@ add_paths(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 			add_ordered_path(root, rel, index);
 			swapped_call_tell(root, index);
 		}
-		add_range_path(root, rel, index, &conditions);
-		add_joined_range_paths(root, rel, index);
+		add_threshold_path(root, rel, index, &conditions);
+		add_joined_threshold_paths(root, rel, index);
 	}
 }
 

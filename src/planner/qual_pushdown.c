@@ -6,13 +6,13 @@
  * The executor tests the quals of an index scan on the rows that the access
  * method gives it, so that a row is detoasted and scored before it is thrown
  * away, and has its place in the order of rows that nobody wants. Here the
- * node's quals are lent to the scan when the plan starts: it tests them on
- * its candidates before it scores them. The node still tests what it gets:
- * the rows are right whatever the scan does with what it was lent. Plans,
- * costs and EXPLAIN stay those of an ordinary index scan.
+ * node's quals are pushed down to the scan when the plan starts: it tests
+ * them on its candidates before it scores them. The node still tests what it
+ * gets: the rows are right whatever the scan does with them. Plans, costs and
+ * EXPLAIN stay those of an ordinary index scan.
  *
- * Quals are not lent if their result may differ between the two tests, or if
- * they cost more than the score that they would save.
+ * Quals are not pushed down if their result may differ between the two tests,
+ * or if they cost more than the score that they would save.
  *
  * A policy, or the condition of a view with security_barrier, may be an index
  * condition: then it is tested before the quals that it guards, on every row,
@@ -39,9 +39,7 @@
 /* In operators: about what it takes to detoast and score a document. */
 #define MAX_QUAL_OPERATORS 1000
 
-static ExecutorStart_hook_type previous_hook;
-
-/* What a scan was lent: allocated in the plan's memory. */
+/* The quals of a scan: allocated in the plan's memory. */
 typedef struct PushedQuals
 {
 	RowFilter       filter;
@@ -53,18 +51,18 @@ typedef struct PushedQuals
 static bool
 passes(void *arg, TupleTableSlot *row)
 {
-	PushedQuals *lent = arg;
+	PushedQuals *quals = arg;
 	bool         visible;
 	bool         passed;
 
-	lent->context->ecxt_scantuple = row;
-	visible = !lent->guarded || ExecQual(lent->node->indexqualorig, lent->context);
-	passed = visible && ExecQual(lent->node->ss.ps.qual, lent->context);
-	ResetExprContext(lent->context);
+	quals->context->ecxt_scantuple = row;
+	visible = !quals->guarded || ExecQual(quals->node->indexqualorig, quals->context);
+	passed = visible && ExecQual(quals->node->ss.ps.qual, quals->context);
+	ResetExprContext(quals->context);
 	if (!visible)
-		InstrCountFiltered2(lent->node, 1);
+		InstrCountFiltered2(quals->node, 1);
 	else if (!passed)
-		InstrCountFiltered1(lent->node, 1);
+		InstrCountFiltered1(quals->node, 1);
 	return passed;
 }
 
@@ -107,7 +105,7 @@ is_guarded(const IndexScanState *node)
 }
 
 static bool
-can_lend(const IndexScanState *node)
+can_push_down(const IndexScanState *node)
 {
 	List    *quals = node->ss.ps.plan->qual;
 	List    *subplans = node->ss.ps.state->es_plannedstmt->subplans;
@@ -125,46 +123,33 @@ can_lend(const IndexScanState *node)
 	return cost.per_tuple <= MAX_QUAL_OPERATORS * cpu_operator_cost;
 }
 
-/* Begin the scan, and lend it the quals. */
+/* Begin the scan, and give it the quals. */
 static void
-lend(IndexScanState *node)
+push_down(IndexScanState *node)
 {
 	EState       *estate = node->ss.ps.state;
 	MemoryContext old = MemoryContextSwitchTo(estate->es_query_cxt);
-	PushedQuals  *lent = palloc0(sizeof(PushedQuals));
+	PushedQuals  *quals = palloc0(sizeof(PushedQuals));
 
-	lent->filter = (RowFilter) {passes, lent};
-	lent->node = node;
-	lent->context = CreateExprContext(estate);
-	lent->guarded = is_guarded(node);
+	quals->filter = (RowFilter) {passes, quals};
+	quals->node = node;
+	quals->context = CreateExprContext(estate);
+	quals->guarded = is_guarded(node);
 	index_node_begin(node);
-	colbert_set_filter(node->iss_ScanDesc, &lent->filter);
+	colbert_set_filter(node->iss_ScanDesc, &quals->filter);
 	MemoryContextSwitchTo(old);
 }
 
 static bool
 visit(PlanState *planstate, void *context)
 {
-	if (IsA(planstate, IndexScanState) && can_lend((IndexScanState *) planstate))
-		lend((IndexScanState *) planstate);
+	if (IsA(planstate, IndexScanState) && can_push_down((IndexScanState *) planstate))
+		push_down((IndexScanState *) planstate);
 	return planstate_tree_walker(planstate, visit, context);
 }
 
-static void
-start(QueryDesc *query, int eflags)
-{
-	if (previous_hook != NULL)
-		previous_hook(query, eflags);
-	else
-		standard_ExecutorStart(query, eflags);
-
-	if (!(eflags & EXEC_FLAG_EXPLAIN_ONLY) && query->planstate != NULL)
-		visit(query->planstate, NULL);
-}
-
 void
-qual_pushdown_init(void)
+qual_pushdown_apply(QueryDesc *query)
 {
-	previous_hook = ExecutorStart_hook;
-	ExecutorStart_hook = start;
+	visit(query->planstate, NULL);
 }

@@ -1,15 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * qual_pushdown.h
- *	  What the extension adds to running a plan: the WHERE clause reaches the
- *	  scan.
+ *	  The WHERE clause reaches the scan.
  *
  *-------------------------------------------------------------------------
  */
-#ifndef COLBERT_LEND_QUALS_H
-#define COLBERT_LEND_QUALS_H
+#ifndef COLBERT_QUAL_PUSHDOWN_H
+#define COLBERT_QUAL_PUSHDOWN_H
 
-/* Install the hook; at load. */
-extern void qual_pushdown_init(void);
+#include "executor/execdesc.h"
 
-#endif /* COLBERT_LEND_QUALS_H */
+/* Push the quals of a plan that has started down to its scans. */
+extern void qual_pushdown_apply(QueryDesc *query);
+
+#endif /* COLBERT_QUAL_PUSHDOWN_H */

@@ -32,8 +32,6 @@
 #include "planner/scan_needs.h"
 #include "settings.h"
 
-static ExecutorStart_hook_type previous_hook;
-
 /* What becomes of a row that a threshold misses; larger is worse. */
 typedef enum ThresholdUse
 {
@@ -401,8 +399,8 @@ walk(PlanState *node, const Place *place, Walk *plans)
  * A worker sees the part of a plan below Gather Merge, which builds on the
  * order, or below Gather, which mostly does not.
  */
-static void
-walk_plan(QueryDesc *query)
+void
+scan_needs_tell(QueryDesc *query)
 {
 	MemoryContext old = MemoryContextSwitchTo(query->estate->es_query_cxt);
 	Walk          plans = {.nshared = list_length(query->estate->es_subplanstates)};
@@ -416,23 +414,4 @@ walk_plan(QueryDesc *query)
 		if (plans.shared[i].node != NULL)
 			walk(plans.shared[i].node, &plans.shared[i].place, &plans);
 	MemoryContextSwitchTo(old);
-}
-
-static void
-start(QueryDesc *query, int eflags)
-{
-	if (previous_hook != NULL)
-		previous_hook(query, eflags);
-	else
-		standard_ExecutorStart(query, eflags);
-
-	if (!(eflags & EXEC_FLAG_EXPLAIN_ONLY) && query->planstate != NULL)
-		walk_plan(query);
-}
-
-void
-scan_needs_init(void)
-{
-	previous_hook = ExecutorStart_hook;
-	ExecutorStart_hook = start;
 }

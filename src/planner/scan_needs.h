@@ -8,7 +8,9 @@
 #ifndef COLBERT_SCAN_NEEDS_H
 #define COLBERT_SCAN_NEEDS_H
 
-/* Install the hook; called once, when the library is loaded, after qual_pushdown_init(). */
-extern void scan_needs_init(void);
+#include "executor/execdesc.h"
+
+/* Tell the scans of a plan that has started. */
+extern void scan_needs_tell(QueryDesc *query);
 
 #endif /* COLBERT_SCAN_NEEDS_H */

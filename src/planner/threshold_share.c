@@ -32,7 +32,7 @@
 #include "optimizer/paths.h"
 #include "planner/cost.h"
 #include "planner/order_match.h"
-#include "planner/range_match.h"
+#include "planner/threshold_match.h"
 #include "planner/score_call.h"
 #include "planner/threshold_share.h"
 #include "search/score_sample.h"
@@ -41,20 +41,21 @@
 /* Rows that pass a threshold of which nothing is known: DEFAULT_MATCHING_SEL, which the index's condition has. */
 #define SHARE_UNKNOWN DEFAULT_MATCHING_SEL
 
-/* What a sample says of the range that a clause is to an index; SHARE_UNKNOWN if it cannot be asked. */
+/* What a sample says of the threshold that a clause is to an index; SHARE_UNKNOWN if it cannot be asked. */
 static Selectivity
 sampled_share(PlannerInfo *root, IndexOptInfo *info, OpExpr *clause)
 {
-	Node      *value = estimate_expression_value(root, lsecond(clause->args));
-	ScoreRange range;
-	Relation   index;
-	double     share;
+	Node          *value = estimate_expression_value(root, lsecond(clause->args));
+	ScoreThreshold threshold;
+	Relation       index;
+	double         share;
 
 	if (!IsA(value, Const) || ((Const *) value)->constisnull ||
-		!range_from_datum(((Const *) value)->constvalue, &range))
+		!threshold_from_datum(((Const *) value)->constvalue, &threshold))
 		return SHARE_UNKNOWN;
 	index = index_open(info->indexoid, NoLock);
-	share = score_sample_share(index, range.query, range_floor(&range, colbert_metric(index)));
+	share = score_sample_share(index, threshold.query,
+							   threshold_score(&threshold, colbert_metric(index)));
 	index_close(index, NoLock);
 	return share > 0 ? share : SHARE_UNKNOWN;
 }
@@ -91,7 +92,7 @@ estimate(PlannerInfo *root, IndexOptInfo *index, RestrictInfo *restriction,
 
 	if (restriction->norm_selec != DEFAULT_INEQ_SEL)
 		return false;
-	clause = range_match_restriction(root, index, restriction, &query);
+	clause = threshold_match_restriction(root, index, restriction, &query);
 	if (clause == NULL || comes_in_order(root, index, query))
 		return false;
 	restriction->norm_selec =

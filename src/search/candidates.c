@@ -7,9 +7,9 @@
  */
 #include "compat/pg_compat.h"
 
-#include <float.h>
 #include <math.h>
 
+#include "base/bins.h"
 #include "search/candidates.h"
 #include "utils/memutils.h"
 
@@ -40,21 +40,6 @@ candidates_add(CandidateList *list, uint32 doc, float score)
 #define BINNED_LEAST 256
 #define SELECT_BINS  256
 
-typedef struct ScoreBins
-{
-	float lowest;
-	float scale;
-} ScoreBins;
-
-/* Any score has a bin, a NaN of damaged pages too; nearer ones have higher bins. */
-static inline uint32
-score_bin(const ScoreBins *bins, float score)
-{
-	float bin = (score - bins->lowest) * bins->scale;
-
-	return bin > 0 ? (bin < SELECT_BINS - 1 ? (uint32) bin : SELECT_BINS - 1) : 0;
-}
-
 /*
  * Group the items by their bins, as far as it matters: those above the bin
  * that the nth best is in come first, then this bin, then the rest. Returns
@@ -63,7 +48,8 @@ score_bin(const ScoreBins *bins, float score)
 static uint32
 group_by_bin(Candidate *items, uint32 count, uint32 n, uint32 *inside)
 {
-	ScoreBins  bins = {.lowest = INFINITY};
+	Bins       bins;
+	float      lowest = INFINITY;
 	float      highest = -INFINITY;
 	uint32     counts[SELECT_BINS] = {0};
 	uint32     bin = SELECT_BINS;
@@ -73,12 +59,12 @@ group_by_bin(Candidate *items, uint32 count, uint32 n, uint32 *inside)
 
 	for (uint32 i = 0; i < count; i++)
 	{
-		bins.lowest = Min(bins.lowest, items[i].score);
+		lowest = Min(lowest, items[i].score);
 		highest = Max(highest, items[i].score);
 	}
-	bins.scale = SELECT_BINS / Max(highest - bins.lowest, FLT_MIN);
+	bins = bins_of(lowest, highest, SELECT_BINS);
 	for (uint32 i = 0; i < count; i++)
-		counts[score_bin(&bins, items[i].score)]++;
+		counts[bins_find(&bins, items[i].score)]++;
 	while (above + counts[--bin] < n)
 		above += counts[bin];
 
@@ -88,7 +74,7 @@ group_by_bin(Candidate *items, uint32 count, uint32 n, uint32 *inside)
 	to[2] = items;
 	for (uint32 i = 0; i < count; i++)
 	{
-		uint32 b = score_bin(&bins, copy[i].score);
+		uint32 b = bins_find(&bins, copy[i].score);
 
 		*to[(b >= bin) + (b > bin)]++ = copy[i];
 	}

@@ -11,6 +11,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/bins.h"
 #include "base/minmax.h"
 
 /* Estimates are sums of float4: below this share of one, errors are chance that the next may exceed. */
@@ -69,22 +70,13 @@ is_estimated(const Candidate *item)
 	return fabsf(item->score) < FLT_MAX;
 }
 
-/* The bin of a score; some bin where the range is too narrow or too wide for float4, so that scale is infinite or 0. */
-static inline uint32_t
-histogram_bin(const EstimateHistogram *histogram, float scale, float score)
-{
-	float bin = (score - histogram->lowest) * scale;
-
-	return bin > 0 ? (bin < HISTOGRAM_BINS - 1 ? (uint32_t) bin : HISTOGRAM_BINS - 1) : 0;
-}
-
 void
 histogram_fill(EstimateHistogram *histogram, const Candidate *items, uint32_t count,
 			   const EstimateFit *fit)
 {
 	float lowest = FLT_MAX;
 	float highest = -FLT_MAX;
-	float scale;
+	Bins  bins;
 
 	memset(histogram, 0, sizeof(EstimateHistogram));
 	for (uint32_t i = 0; i < TIES_KNOWN; i++)
@@ -107,10 +99,10 @@ histogram_fill(EstimateHistogram *histogram, const Candidate *items, uint32_t co
 		return;
 	histogram->lowest = lowest;
 	histogram->width = (highest - lowest) / HISTOGRAM_BINS;
-	scale = 1 / histogram->width;
+	bins = (Bins) {lowest, 1 / histogram->width, HISTOGRAM_BINS};
 	for (uint32_t i = 0; i < count; i++)
 		if (is_estimated(&items[i]) && ties_find(&fit->ties, items[i].score) == TIES_KNOWN)
-			histogram->counts[histogram_bin(histogram, scale, items[i].score)]++;
+			histogram->counts[bins_find(&bins, items[i].score)]++;
 }
 
 /* Beyond these a normal distribution has nothing. */

@@ -12,6 +12,7 @@
  */
 #include "compat/pg_compat.h"
 
+#include "base/prefetch.h"
 #include "miscadmin.h"
 #include "search/runs.h"
 

@@ -23,10 +23,9 @@
  * a full disk, pages that could be added are entered all the same, and the
  * growth ends without an error as soon as they are enough.
  *
- * The growth lock is a tuple lock, like those of docstore.h. Those who find it
- * taken look every millisecond whether its holder has made room for them too,
- * which takes one step. Its holder waits for no lock but the extension lock
- * and page locks.
+ * Those who find the growth lock taken look every millisecond whether its
+ * holder has made room for them too, which takes one step. Its holder waits
+ * for no lock but the extension lock and page locks.
  *
  *-------------------------------------------------------------------------
  */
@@ -35,7 +34,7 @@
 #include <sys/statvfs.h>
 
 #include "miscadmin.h"
-#include "storage/lmgr.h"
+#include "storage/locks.h"
 #include "storage/smgr.h"
 #include "storage/storage.h"
 
@@ -46,18 +45,6 @@
 #define FREE_DISK_SHARE 16
 
 #define GROWTH_POLL_US 1000L
-
-/* Name of the growth lock, beside those of IndexLock (docstore.h). */
-#define GROWTH_LOCK_BLOCK 2
-
-static ItemPointerData
-growth_lock_name(void)
-{
-	ItemPointerData name;
-
-	ItemPointerSet(&name, GROWTH_LOCK_BLOCK, FirstOffsetNumber);
-	return name;
-}
 
 /* ---- the file ---- */
 
@@ -245,21 +232,20 @@ parray_have_room(const MetaPageData *meta, const ArrayDemand *demands, int n)
 static bool
 lock_growth(ColbertIndex *index, MetaPageData *meta, const ArrayDemand *demand)
 {
-	ItemPointerData name = growth_lock_name();
-	bool            locked = false;
+	bool locked = false;
 
 	while (!locked)
 	{
 		MetaPageData stored;
 
 		CHECK_FOR_INTERRUPTS();
-		locked = compat_conditional_lock_tuple(index->rel, &name, ExclusiveLock);
+		locked = index_lock_if_free(index->rel, LOCK_GROWTH, ExclusiveLock);
 		meta_read(index, &stored);
 		copy_array(meta, demand->kind, &stored);
 		if (parray_has_room(&meta->arrays[demand->kind], demand->count))
 		{
 			if (locked)
-				UnlockTuple(index->rel, &name, ExclusiveLock);
+				index_unlock(index->rel, LOCK_GROWTH, ExclusiveLock);
 			return false;
 		}
 		if (!locked)
@@ -318,7 +304,6 @@ static void
 make_room(ColbertIndex *index, MetaPageData *meta, const ArrayDemand *demand)
 {
 	const ArrayMeta *array = &meta->arrays[demand->kind];
-	ItemPointerData  name = growth_lock_name();
 	uint64           wanted = (uint64) array->nitems + demand->count;
 
 	if (wanted > COLBERT_MAX_ITEMS)
@@ -335,7 +320,7 @@ make_room(ColbertIndex *index, MetaPageData *meta, const ArrayDemand *demand)
 	wanted = (uint64) array->nitems + demand->count;
 	grow(index, meta, demand->kind,
 		 (uint32) ((wanted + parray_per_page(array) - 1) / parray_per_page(array)));
-	UnlockTuple(index->rel, &name, ExclusiveLock);
+	index_unlock(index->rel, LOCK_GROWTH, ExclusiveLock);
 }
 
 void
@@ -351,13 +336,12 @@ parray_make_room(ColbertIndex *index, MetaPageData *meta, const ArrayDemand *dem
 BlockNumber
 storage_settled(ColbertIndex *index, MetaPageData *meta)
 {
-	ItemPointerData name = growth_lock_name();
-	BlockNumber     nblocks;
+	BlockNumber nblocks;
 
-	LockTuple(index->rel, &name, ShareLock);
+	index_lock(index->rel, LOCK_GROWTH, ShareLock);
 	nblocks = RelationGetNumberOfBlocks(index->rel);
 	meta_read(index, meta);
-	UnlockTuple(index->rel, &name, ShareLock);
+	index_unlock(index->rel, LOCK_GROWTH, ShareLock);
 	return nblocks;
 }
 

@@ -9,6 +9,7 @@
  */
 #include "compat/pg_compat.h"
 
+#include "base/prefetch.h"
 #include "storage/storage.h"
 
 static char *
@@ -44,8 +45,7 @@ parray_read(ColbertIndex *index, const MetaPageData *meta, ArrayKind kind, uint3
 	__builtin_prefetch(page);
 	__builtin_prefetch((char *) page + BLCKSZ - sizeof(PageTrailer));
 	*data = item_pointer(page, &meta->arrays[kind], slot);
-	for (size_t i = 0; i < meta->arrays[kind].item_size; i += CACHE_LINE)
-		__builtin_prefetch(*data + i);
+	prefetch_bytes(*data, meta->arrays[kind].item_size);
 
 	storage_lock(index->rel, buffer, BUFFER_LOCK_SHARE);
 	storage_check_snapshot(index, page);

@@ -3,10 +3,7 @@
  * storage.h
  *	  Pages of an index: the meta page, page arrays and the one WAL wrapper.
  *
- * Lock order, for everyone: meta page, map pages, then documents, versions, hashes, sketches, code rows,
- * pending rows, queue, nodes, neighbours, upper entries, posting pages; within
- * one of these by block number, unless the meta page is held exclusively. Readers hold one page lock at a time, except
- * that a reader may hold the meta page shared while it reads the queue.
+ * The order in which pages are locked stands in locks.h.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,9 +16,6 @@
 #include "storage/bufmgr.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
-
-/* Bytes that come from memory at a time. */
-#define CACHE_LINE 64
 
 /* This backend's copy of the extents that stand on map pages (extents.c). */
 typedef struct ExtentCache ExtentCache;

@@ -43,7 +43,7 @@ BY_INDEX = ('SET enable_indexscan = on; SET enable_seqscan = off; SET enable_sor
             'SET enable_hashagg = off; SET enable_hashjoin = off; SET enable_nestloop = off')
 BY_SORT = ('SET enable_indexscan = off; SET enable_seqscan = on; SET enable_sort = on; SET enable_bitmapscan = off; '
            'SET enable_hashagg = on; SET enable_hashjoin = on; SET enable_nestloop = on')
-LEAST_RECALL = .95
+MIN_RECALL = .95
 # a sequence that a volatile sub-select moves on, wherever it stands in a plan
 VOLATILE = (
     "(SELECT nextval('calls') + t.id * 0)",
@@ -441,15 +441,19 @@ class Round:
         if self.rank == 'row_number' and len(found) != len(wanted):
             self.fail('another number of rows', statement, wanted, found)
 
+    def begin(self, statement, by_index):
+        """Before a statement that is to run by the index, or by a sort."""
+        if by_index:
+            self.by_index(everything=False)
+            self.note_plan(statement)
+        else:
+            self.run(BY_SORT)
+
     def check_changes(self):
         statement, afterwards = self.changes()
         outcomes = []
         for by_index in (False, True):
-            if by_index:
-                self.by_index(everything=False)
-                self.note_plan(statement)
-            else:
-                self.run(BY_SORT)
+            self.begin(statement, by_index)
             self.run('BEGIN')
             self.run(statement)
             self.run(BY_SORT)
@@ -461,11 +465,7 @@ class Round:
         statement = self.volatile()
         outcomes = []
         for by_index in (False, True):
-            if by_index:
-                self.by_index(everything=False)
-                self.note_plan(statement)
-            else:
-                self.run(BY_SORT)
+            self.begin(statement, by_index)
             self.run("SELECT setval('calls', 1, false)")
             rows = len(self.run(statement).fetchall())
             outcomes.append([('rows', rows), ('calls', self.run("SELECT nextval('calls') - 1").fetchone()[0])])
@@ -567,7 +567,7 @@ def main():
                 print(f'not ok {n} - round {n} of seed {options.seed}')
                 print('\n'.join('# ' + line for line in str(e).split('\n') + ['what was done:'] + game.log[-60:]))
     recall = totals['found'] / max(totals['wanted'], 1)
-    good = recall >= LEAST_RECALL or totals['wanted'] < 500
+    good = recall >= MIN_RECALL or totals['wanted'] < 500
     print(f"{'ok' if good else 'not ok'} {n + 1} - approximate searches find {recall:.4f} of {totals['wanted']} rows")
     for kind in options.kinds:
         print(f"# {kind}: {totals['kinds'][kind]} statements" + (f', failed first after {first_failures[kind]:.1f} s' if kind in first_failures else ''))

@@ -203,9 +203,9 @@ class Values:
 
     def make_multivector_range(self):
         r = self.random
-        return r.choice((f"multivector_range({self.of('multivector')}, {self.of('text')}, {self.of('double precision')})",
-                         f"ROW({self.of('multivector')}, {self.of('text')}, {self.of('double precision')})::multivector_range",
-                         f"ROW({self.of('multivector')}, '{r.choice(('<', '<=', '>', '>='))}', {self.of('double precision')})::multivector_range"))
+        return r.choice((f"multivector_threshold({self.of('multivector')}, {self.of('text')}, {self.of('double precision')})",
+                         f"ROW({self.of('multivector')}, {self.of('text')}, {self.of('double precision')})::multivector_threshold",
+                         f"ROW({self.of('multivector')}, '{r.choice(('<', '<=', '>', '>='))}', {self.of('double precision')})::multivector_threshold"))
 
     def make_internal(self):
         return 'NULL'
@@ -305,7 +305,7 @@ class Round:
         score = r.choice(('maxsim', 'maxsim_cosine', 'maxsim_l2'))
         query = self.values.of('multivector')
         where = r.choice(('', '', f"WHERE {score}(doc, {query}) {r.choice(('<', '<=', '>', '>='))} {self.values.of('double precision')}", f"WHERE doc {name} {self.values.of(right)} IS NOT NULL",
-                          f"WHERE doc {r.choice(('<#~@', '<=~@', '<-~@'))} {self.values.of('multivector_range')}", 'WHERE id < 30', 'WHERE doc IS NOT NULL', 'WHERE doc IS NULL'))
+                          f"WHERE doc {r.choice(('<#~@', '<=~@', '<-~@'))} {self.values.of('multivector_threshold')}", 'WHERE id < 30', 'WHERE doc IS NOT NULL', 'WHERE doc IS NULL'))
         order = r.choice((f'{score}(doc, {query})' + r.choice((' DESC', ' DESC NULLS LAST', '')), f"doc {name} {self.values.of(right)}", f"doc {r.choice(('<#>', '<=>', '<->'))} {query}"))
         limit = r.choice(('', 'LIMIT 0', 'LIMIT 1', 'LIMIT 10', 'LIMIT NULL', 'LIMIT 3 OFFSET 5', 'FETCH FIRST 2 ROWS WITH TIES'))
         statement = f'SELECT id FROM {table} {where} ORDER BY {order} {limit}'

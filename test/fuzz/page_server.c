@@ -287,28 +287,20 @@ keep_message(const char *format, va_list args)
 	vsnprintf(error_message, sizeof(error_message), format, args);
 }
 
+#define DEFINE_ERRMSG(name)           \
+	int name(const char *format, ...) \
+	{                                 \
+		va_list args;                 \
+                                      \
+		va_start(args, format);       \
+		keep_message(format, args);   \
+		va_end(args);                 \
+		return 0;                     \
+	}
+
 #undef errmsg
-int
-errmsg(const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	keep_message(format, args);
-	va_end(args);
-	return 0;
-}
-
-int
-errmsg_internal(const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	keep_message(format, args);
-	va_end(args);
-	return 0;
-}
+DEFINE_ERRMSG(errmsg)
+DEFINE_ERRMSG(errmsg_internal)
 
 int
 errdetail(const char *format, ...)

@@ -18,8 +18,8 @@ CREATE FUNCTION rights_samples(type regtype) RETURNS text[] LANGUAGE sql IMMUTAB
 		WHEN 'regclass' THEN ARRAY['''rights_hnsw''', '''rights_ivf''', '''rights_docs''', '''rights_docs_pkey''', '''pg_class''', '0', 'NULL']
 		WHEN 'multivector' THEN ARRAY['''[[1,2,3]]''', '''[[0,0,0],[-1,5,1e-30]]''', '''[[1]]''', '''[[1,2,3],[4,5,6]]''::multivector(3, int8)', '''[[1e5,-1e5,0]]''', 'NULL']
 		WHEN 'multivector[]' THEN ARRAY['ARRAY[''[[1,2,3]]''::multivector]', '''{}''', 'ARRAY[NULL::multivector]', 'ARRAY[ARRAY[''[[1]]''::multivector]]', 'NULL']
-		WHEN 'multivector_range' THEN ARRAY['ROW(''[[1,2,3]]''::multivector, ''>'', 1)::multivector_range', 'ROW(''[[1]]''::multivector, ''<='', ''NaN'')::multivector_range',
-			'ROW(''[[1,2,3]]''::multivector, ''no'', 1)::multivector_range', 'ROW(NULL, NULL, NULL)::multivector_range', 'NULL']
+		WHEN 'multivector_threshold' THEN ARRAY['ROW(''[[1,2,3]]''::multivector, ''>'', 1)::multivector_threshold', 'ROW(''[[1]]''::multivector, ''<='', ''NaN'')::multivector_threshold',
+			'ROW(''[[1,2,3]]''::multivector, ''no'', 1)::multivector_threshold', 'ROW(NULL, NULL, NULL)::multivector_threshold', 'NULL']
 		WHEN 'integer' THEN ARRAY['1', '0', '-1', '3', '2147483647', '-2147483648', 'NULL']
 		WHEN 'bigint' THEN ARRAY['1', '0', '-1', '9223372036854775807', 'NULL']
 		WHEN 'oid' THEN ARRAY['0', '''rights_hnsw''::regclass', '4294967295']

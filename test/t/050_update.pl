@@ -75,7 +75,7 @@ for my $n (1 .. $#parts)
 # A comparison that could not fail would say nothing: scripts that forget or change something.
 for my $change (['a comment', "COMMENT ON FUNCTION maxsim(multivector, multivector) IS 'another'"], ['a cost', 'ALTER FUNCTION dims(multivector) COST 7'],
 	['rights', 'GRANT EXECUTE ON FUNCTION colbert_index_check TO PUBLIC'], ['an operator', 'ALTER OPERATOR <> (multivector, multivector) SET (RESTRICT = NONE)'],
-	['a family', 'ALTER OPERATOR FAMILY multivector_l2_ops USING colbert_ivf ADD FUNCTION 1 (multivector, multivector_range) maxsim(multivector, multivector)'],
+	['a family', 'ALTER OPERATOR FAMILY multivector_l2_ops USING colbert_ivf ADD FUNCTION 1 (multivector, multivector_threshold) maxsim(multivector, multivector)'],
 	['a member', 'ALTER EXTENSION colbert_pg DROP CAST (json AS multivector)'])
 {
 	my ($what, $statement) = @$change;

@@ -9,7 +9,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "kernels/kernels.h"
+#include "instruction_sets.h"
 #include "sample.h"
 #include "tap.h"
 
@@ -189,28 +189,6 @@ case_agrees(const KernelOps *ops, const Case *c, const Expected *expected)
 		agrees && same_floats(expected->matrix, got.matrix, nslots * c->rows.nrows, "matrix", c);
 	expected_free(&got);
 	return agrees;
-}
-
-/* All the instruction sets that this machine supports, the twin first. */
-#define MAX_SETS 16
-static const KernelOps *sets[MAX_SETS];
-static bool             agreed[MAX_SETS];
-static int              nsets;
-
-static void
-find_sets(void)
-{
-	for (const char *const *name = kernels_names(); *name != NULL; name++)
-	{
-		if (kernels_select(*name))
-			sets[nsets++] = kernels;
-		else
-			tap_skip(*name, "this processor does not have it");
-	}
-#if defined(COLBERT_AMX_EMULATED)
-	tap_diag("amx runs by emulation here");
-#endif
-	kernels_init();
 }
 
 static void

@@ -50,7 +50,7 @@ DECLARE
 BEGIN
 	FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
 		CONTINUE WHEN line ~ '^ *(Disabled|Merge Cond|Hash Cond|Join Filter|Filter|Sort Key|Group Key):';
-		RETURN NEXT regexp_replace(regexp_replace(line, ' \(returns \$\d\)', ''), 'multivector_range.*', '...');
+		RETURN NEXT regexp_replace(regexp_replace(line, ' \(returns \$\d\)', ''), 'multivector_threshold.*', '...');
 	END LOOP;
 END $$;
 
@@ -92,7 +92,7 @@ BEGIN
 END $$;
 SELECT exact_changes('DELETE FROM exact_docs WHERE maxsim(doc, $1) > $2 RETURNING id');
 SELECT exact_changes('UPDATE exact_docs SET lang = ''xx'' WHERE maxsim(doc, $1) > $2 RETURNING id');
-SELECT exact_changes('UPDATE exact_docs SET lang = ''xx'' WHERE doc <#~@ multivector_range($1, ''>'', $2) RETURNING id');
+SELECT exact_changes('UPDATE exact_docs SET lang = ''xx'' WHERE doc <#~@ multivector_threshold($1, ''>'', $2) RETURNING id');
 SELECT exact_changes('DELETE FROM exact_log USING exact_docs d WHERE d.id = exact_log.id AND maxsim(d.doc, $1) > $2 RETURNING exact_log.id');
 SELECT exact_changes('DELETE FROM exact_log WHERE id IN (SELECT id FROM exact_docs WHERE maxsim(doc, $1) > $2) RETURNING id');
 SELECT exact_changes('DELETE FROM exact_log WHERE NOT EXISTS (SELECT FROM exact_docs d WHERE d.id = exact_log.id AND maxsim(doc, $1) > $2) RETURNING id');

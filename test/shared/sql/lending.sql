@@ -90,7 +90,7 @@ SELECT id FROM lending_docs WHERE lending_spy(id, 901) ORDER BY maxsim(doc, '[[1
 SELECT count(set_config(name, 'off', false)) FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query');
 RESET ROLE;
 DROP POLICY lending_policy ON lending_docs;
-CREATE POLICY lending_policy ON lending_docs USING (doc <#~@ multivector_range('[[1,0,0,0]]', '>', .9));
+CREATE POLICY lending_policy ON lending_docs USING (doc <#~@ multivector_threshold('[[1,0,0,0]]', '>', .9));
 CREATE POLICY lending_nulls ON lending_docs AS RESTRICTIVE USING (doc IS NOT NULL);
 SET ROLE regress_lending_reader;
 SELECT * FROM lending_statements('lending_docs', 901);

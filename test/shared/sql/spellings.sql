@@ -200,7 +200,7 @@ SELECT spelling_check($$ SELECT id, 1 AS score FROM spelling_docs WHERE doc IS N
 SELECT spelling_check($$ SELECT id, max(maxsim(doc, '[[1,2,3,4]]') / 2) AS score FROM spelling_docs WHERE doc IS NOT NULL GROUP BY id ORDER BY score DESC LIMIT 5 $$);
 SELECT spelling_plan($$ SELECT max(maxsim(doc, '[[1,2,3,4]]')::numeric) FROM spelling_docs $$);
 
--- Thresholds of an expression around a score: a wider range, and the comparison as a filter. Rows are compared by id, for bounds
+-- Thresholds of an expression around a score: a looser threshold, and the comparison as a filter. Rows are compared by id, for bounds
 -- that are the values of rows themselves, a little above and a little below.
 CREATE FUNCTION spelling_bounds(expression text) RETURNS TABLE (written text, plan text, cases bigint, wrong bigint) LANGUAGE plpgsql AS $$
 DECLARE

@@ -146,25 +146,25 @@ UPDATE threshold_docs SET doc = NULL WHERE id = 7;
 EXECUTE threshold_prepared('[[1,2,3,4]]', 6.5);
 RESET plan_cache_mode;
 
--- The operators themselves, by index and without, and ranges that people make up.
-SELECT threshold_check($$ SELECT id FROM threshold_docs WHERE doc <#~@ multivector_range('[[1,2,3,4]]', '>', 6) $$);
-SELECT threshold_check($$ SELECT id FROM threshold_docs WHERE doc <=~@ ROW('[[1,2,3,4]]', '<=', .4)::multivector_range $$);
-SELECT threshold_same($$ SELECT id FROM threshold_docs WHERE doc <-~@ multivector_range('[[1,2,3,4]]', '>=', 6) $$);
-SELECT threshold_same($$ SELECT id FROM threshold_docs WHERE doc <#~@ multivector_range('[[1,2,3,4]]', '<', -6) $$);
-SELECT threshold_same($$ SELECT id FROM threshold_docs WHERE doc <#~@ ROW(NULL, '>', 6)::multivector_range $$);
-SELECT threshold_same($$ SELECT id FROM threshold_docs WHERE doc <#~@ ROW('[[1,2,3,4]]', NULL, 6)::multivector_range $$);
-SELECT threshold_same($$ SELECT id FROM threshold_docs WHERE doc <#~@ ROW('[[1,2,3,4]]', '>', NULL)::multivector_range $$);
+-- The operators themselves, by index and without, and thresholds that people make up.
+SELECT threshold_check($$ SELECT id FROM threshold_docs WHERE doc <#~@ multivector_threshold('[[1,2,3,4]]', '>', 6) $$);
+SELECT threshold_check($$ SELECT id FROM threshold_docs WHERE doc <=~@ ROW('[[1,2,3,4]]', '<=', .4)::multivector_threshold $$);
+SELECT threshold_same($$ SELECT id FROM threshold_docs WHERE doc <-~@ multivector_threshold('[[1,2,3,4]]', '>=', 6) $$);
+SELECT threshold_same($$ SELECT id FROM threshold_docs WHERE doc <#~@ multivector_threshold('[[1,2,3,4]]', '<', -6) $$);
+SELECT threshold_same($$ SELECT id FROM threshold_docs WHERE doc <#~@ ROW(NULL, '>', 6)::multivector_threshold $$);
+SELECT threshold_same($$ SELECT id FROM threshold_docs WHERE doc <#~@ ROW('[[1,2,3,4]]', NULL, 6)::multivector_threshold $$);
+SELECT threshold_same($$ SELECT id FROM threshold_docs WHERE doc <#~@ ROW('[[1,2,3,4]]', '>', NULL)::multivector_threshold $$);
 SELECT threshold_same($$ SELECT id FROM threshold_docs WHERE doc <#~@ NULL $$);
-SELECT multivector_range('[[1,2,3,4]]', '<>', 6);
-SELECT multivector_range('[[1,2,3,4]]', '', 6);
-SELECT multivector_range('[[1,2,3,4]]', '>=x', 6);
-SELECT '[[1,2,3,4]]' <#~@ ROW('[[1,2,3,4]]', '=', 1)::multivector_range;
-SELECT '[[1,2,3,4]]' <#~@ multivector_range('[[1,2,3]]', '>', 1);
-SELECT '[[1,2,3,4]]' <#~@ multivector_range('[[1,2,3,4]]', '>=', 30), '[[1,2,3,4]]' <#~@ multivector_range('[[1,2,3,4]]', '>', 30);
+SELECT multivector_threshold('[[1,2,3,4]]', '<>', 6);
+SELECT multivector_threshold('[[1,2,3,4]]', '', 6);
+SELECT multivector_threshold('[[1,2,3,4]]', '>=x', 6);
+SELECT '[[1,2,3,4]]' <#~@ ROW('[[1,2,3,4]]', '=', 1)::multivector_threshold;
+SELECT '[[1,2,3,4]]' <#~@ multivector_threshold('[[1,2,3]]', '>', 1);
+SELECT '[[1,2,3,4]]' <#~@ multivector_threshold('[[1,2,3,4]]', '>=', 30), '[[1,2,3,4]]' <#~@ multivector_threshold('[[1,2,3,4]]', '>', 30);
 SET enable_seqscan = off;
-SELECT id FROM threshold_docs WHERE doc <#~@ ROW('[[1,2,3,4]]', '!', 1)::multivector_range;
-SELECT id FROM threshold_docs WHERE doc <#~@ ROW('[[1,2,3]]', '>', 1)::multivector_range;
-SELECT id FROM threshold_docs WHERE doc <#~@ ROW('[[1,2,3]]', '>', 1)::multivector_range ORDER BY doc <#> '[[1,2,3,4]]';
+SELECT id FROM threshold_docs WHERE doc <#~@ ROW('[[1,2,3,4]]', '!', 1)::multivector_threshold;
+SELECT id FROM threshold_docs WHERE doc <#~@ ROW('[[1,2,3]]', '>', 1)::multivector_threshold;
+SELECT id FROM threshold_docs WHERE doc <#~@ ROW('[[1,2,3]]', '>', 1)::multivector_threshold ORDER BY doc <#> '[[1,2,3,4]]';
 RESET enable_seqscan;
 
 -- Row security: what must be tested before a bound is, comes before it. A policy that bounds a score is a condition too.
@@ -231,7 +231,7 @@ END $$;
 SELECT n, sum(threshold_found(q, n)) > .95 * 10 * n AS found
 	FROM (SELECT threshold_random(8) AS q FROM generate_series(1, 10)) AS queries, (VALUES (20), (60)) AS t (n) GROUP BY n ORDER BY n;
 
--- The range is made anew for each row that is tested; nothing points into the one before, so that the scan's scores are
+-- The threshold is made anew for each row that is tested; nothing points into the one before, so that the scan's scores are
 -- recognized and documents out of line are fetched once.
 CREATE TABLE threshold_long AS SELECT i AS id, threshold_random(20 + i % 10)::multivector(32) AS doc FROM generate_series(1, 1500) i;
 CREATE INDEX threshold_long_doc ON threshold_long USING :method (doc);

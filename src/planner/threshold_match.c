@@ -1,17 +1,17 @@
 /*-------------------------------------------------------------------------
  *
- * range_match.c
+ * threshold_match.c
  *	  Thresholds of a score as conditions of an index scan.
  *
  * "maxsim(doc, query) > bound" is a comparison of numbers, which no operator
  * of ours takes part in. To the index it is said as
  *
- *	doc <op> multivector_range(query, '>', bound)
+ *	doc <op> multivector_threshold(query, '>', bound)
  *
  * which is true of exactly the same documents. The operator is that of
  * strategy 3, the function support function 2 of the operator class. If the
  * score stands in an expression, "1 - maxsim(doc, query) / 32 < bound", the
- * range is a little wider, and the comparison stays a filter (score_bound.c).
+ * threshold is a little looser, and the comparison stays a filter (score_bound.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -24,7 +24,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/restrictinfo.h"
-#include "planner/range_match.h"
+#include "planner/threshold_match.h"
 #include "planner/score_bound.h"
 #include "planner/score_order.h"
 #include "utils/builtins.h"
@@ -88,7 +88,7 @@ get_threshold(PlannerInfo *root, IndexOptInfo *index, OpExpr *clause, Threshold 
 	return threshold->bound != NULL;
 }
 
-/* How the comparison is written in a range; NULL where it does not want the near documents. */
+/* How the comparison is written in a threshold; NULL where it does not want the near documents. */
 static const char *
 comparison(const Threshold *threshold)
 {
@@ -109,35 +109,35 @@ comparison(const Threshold *threshold)
 	}
 }
 
-/* doc <op> multivector_range(query, comparison, bound); NULL where the operator class has no ranges. */
+/* doc <op> multivector_threshold(query, comparison, bound); NULL where the operator class has no thresholds. */
 static Expr *
-range_clause(IndexOptInfo *index, const Threshold *threshold)
+threshold_clause(IndexOptInfo *index, const Threshold *threshold)
 {
 	Oid       family = index->opfamily[0];
 	Oid       type = index->opcintype[0];
-	Oid       function = get_opfamily_proc(family, type, type, SUPPORT_RANGE);
-	Oid       range_type = OidIsValid(function) ? get_func_rettype(function) : InvalidOid;
-	Oid       operator= get_opfamily_member(family, type, range_type, STRATEGY_RANGE);
+	Oid       function = get_opfamily_proc(family, type, type, SUPPORT_THRESHOLD);
+	Oid       row_type = OidIsValid(function) ? get_func_rettype(function) : InvalidOid;
+	Oid       operator= get_opfamily_member(family, type, row_type, STRATEGY_THRESHOLD);
 	Const    *text;
-	FuncExpr *range;
+	FuncExpr *row;
 
 	if (!OidIsValid(operator))
 		return NULL;
 	text = makeConst(TEXTOID, -1, DEFAULT_COLLATION_OID, -1,
 					 CStringGetTextDatum(comparison(threshold)), false, false);
-	range = makeFuncExpr(function, range_type,
-						 list_make3(threshold->call.query, text, threshold->bound), InvalidOid,
-						 DEFAULT_COLLATION_OID, COERCE_EXPLICIT_CALL);
-	return make_opclause(operator, BOOLOID, false, (Expr *) threshold->call.doc, (Expr *) range,
+	row =
+		makeFuncExpr(function, row_type, list_make3(threshold->call.query, text, threshold->bound),
+					 InvalidOid, DEFAULT_COLLATION_OID, COERCE_EXPLICIT_CALL);
+	return make_opclause(operator, BOOLOID, false, (Expr *) threshold->call.doc, (Expr *) row,
 						 InvalidOid, InvalidOid);
 }
 
 IndexClause *
-range_match_restriction(PlannerInfo *root, IndexOptInfo *index, RestrictInfo *restriction,
-						Node **query)
+threshold_match_restriction(PlannerInfo *root, IndexOptInfo *index, RestrictInfo *restriction,
+							Node **query)
 {
 	Threshold    threshold;
-	Expr        *range;
+	Expr        *row;
 	IndexClause *clause;
 
 	if (restriction->pseudoconstant || !IsA(restriction->clause, OpExpr) ||
@@ -145,13 +145,13 @@ range_match_restriction(PlannerInfo *root, IndexOptInfo *index, RestrictInfo *re
 		comparison(&threshold) == NULL ||
 		!restriction_is_securely_promotable(restriction, index->rel))
 		return NULL;
-	range = range_clause(index, &threshold);
-	if (range == NULL)
+	row = threshold_clause(index, &threshold);
+	if (row == NULL)
 		return NULL;
 
 	clause = makeNode(IndexClause);
 	clause->rinfo = restriction;
-	clause->indexquals = list_make1(make_simple_restrictinfo(root, range));
+	clause->indexquals = list_make1(make_simple_restrictinfo(root, row));
 	/* A clause that is not estimated by default has an estimate of its own (threshold_share.c). */
 	if (restriction->norm_selec >= 0 && restriction->norm_selec != DEFAULT_INEQ_SEL)
 		linitial_node(RestrictInfo, clause->indexquals)->norm_selec = restriction->norm_selec;

@@ -1,0 +1,14 @@
+/*-------------------------------------------------------------------------
+ *
+ * plan_start.h
+ *	  What the extension adds to the start of a plan.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef COLBERT_PLAN_START_H
+#define COLBERT_PLAN_START_H
+
+/* Install the hook; called once, when the library is loaded. */
+extern void plan_start_init(void);
+
+#endif /* COLBERT_PLAN_START_H */

@@ -1,0 +1,11 @@
+"""TAP output of the checks that are written in Python."""
+
+
+def report(results: dict[str, list[str]]) -> bool:
+    """One test per name, which passes if it has no findings; true if one has."""
+    for number, (name, findings) in enumerate(results.items(), 1):
+        print(f'{"not ok" if findings else "ok"} {number} - {name}')
+        for finding in findings:
+            print(f'# {finding}')
+    print(f'1..{len(results)}')
+    return any(results.values())

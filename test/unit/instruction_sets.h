@@ -1,0 +1,36 @@
+/*-------------------------------------------------------------------------
+ *
+ * instruction_sets.h
+ *	  The kernels of every instruction set that this machine supports.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef COLBERT_INSTRUCTION_SETS_H
+#define COLBERT_INSTRUCTION_SETS_H
+
+#include "kernels/kernels.h"
+#include "tap.h"
+
+/* The scalar twin first. */
+#define MAX_SETS 16
+static const KernelOps *sets[MAX_SETS];
+static bool             agreed[MAX_SETS];
+static int              nsets;
+
+static void
+find_sets(void)
+{
+	for (const char *const *name = kernels_names(); *name != NULL; name++)
+	{
+		if (kernels_select(*name))
+			sets[nsets++] = kernels;
+		else
+			tap_skip(*name, "this processor does not have it");
+	}
+#if defined(COLBERT_AMX_EMULATED)
+	tap_diag("amx runs by emulation here");
+#endif
+	kernels_init();
+}
+
+#endif /* COLBERT_INSTRUCTION_SETS_H */
