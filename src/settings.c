@@ -17,7 +17,7 @@ int  colbert_probes = 0;
 int  colbert_ef_search = 0;
 int  colbert_candidates = 0;
 int  colbert_rerank = 0;
-int  colbert_pending_limit = 65536;
+int  colbert_pending_limit = 40960;
 bool colbert_background_merge = true;
 int  colbert_exact_thresholds = EXACT_THRESHOLDS_AUTO;
 
@@ -68,7 +68,7 @@ settings_init(void)
 		"colbert.pending_limit",
 		"Tokens that may be pending: inserts merge from three eighths of it on.",
 		"The more is pending, the longer; some milliseconds at most.", &colbert_pending_limit,
-		65536, 0, INT_MAX, PGC_USERSET, 0, NULL, NULL, NULL);
+		40960, 0, INT_MAX, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomEnumVariable(
 		"colbert.exact_thresholds", "Statements that find every row above a threshold.",
 		"\"auto\": those that change or delete rows by a threshold, or negate it; \"on\": all; \"off\": none.",

@@ -21,7 +21,7 @@ SLOW_MS = 20
 SEARCHED = 12000        # documents of the index that is searched
 SHARES = (.375, .5, .625, .75, .95)
 QUERIES = 100
-LIMIT = 65536
+LIMIT = 40960
 
 
 def settings(conn: Any, worker: bool) -> None:

@@ -22,7 +22,7 @@
 #include "index/view.h"
 #include "nodes/execnodes.h"
 #include "nodes/pathnodes.h"
-#include "search/exact.h"
+#include "search/search.h"
 
 /* Support functions of an operator class. */
 #define SUPPORT_SCORE     1 /* the similarity whose DESC the index serves (or, for L2, the distance) */
@@ -115,8 +115,8 @@ extern bool             colbert_has_filter(IndexScanDesc scan);
 /* What a scan has done so far, its earlier searches included. */
 extern SearchCounters colbert_scan_counters(IndexScanDesc scan);
 
-/* last_scan.c */
-extern void search_counters_add(SearchCounters *sum, const SearchCounters *more);
+/* last_scan.c: let colbert_last_scan show these. A search that another one's filter runs ends before that one. */
+extern void last_scan_keep(const SearchCounters *counters);
 extern void last_scan_init(void);
 
 /* May the current user read all rows of a table, so that counts of them tell nothing new? */

@@ -29,36 +29,13 @@
 
 PG_FUNCTION_INFO_V1(colbert_last_scan);
 
-void
-search_counters_add(SearchCounters *sum, const SearchCounters *more)
-{
-	SearchCounters before = *sum;
+/* Counters of this backend's last search, as they stood when it last gave a row or ended. */
+static SearchCounters last;
 
-	*sum = *more;
-	sum->searches += before.searches;
-	sum->hops += before.hops;
-	sum->nodes += before.nodes;
-	sum->postings += before.postings;
-	sum->gathered += before.gathered;
-	sum->pending += before.pending;
-	sum->narrowed += before.narrowed;
-	sum->reranked += before.reranked;
-	sum->fetched += before.fetched;
-	sum->scored += before.scored;
-	sum->emitted += before.emitted;
-	sum->late += before.late;
-	sum->widenings += before.widenings;
-	sum->exhaustive |= before.exhaustive;
-	sum->tested += before.tested;
-	sum->passed += before.passed;
-	sum->passes += before.passes;
-	sum->batches += before.batches;
-	for (int stage = 0; stage < STAGE_COUNT; stage++)
-	{
-		INSTR_TIME_ADD(sum->time[stage], before.time[stage]);
-		sum->hit[stage] += before.hit[stage];
-		sum->read[stage] += before.read[stage];
-	}
+void
+last_scan_keep(const SearchCounters *counters)
+{
+	last = *counters;
 }
 
 /* ---- who may see them ---- */
@@ -128,7 +105,7 @@ automatic_settings(const SearchCounters *counters)
 Datum
 colbert_last_scan(PG_FUNCTION_ARGS)
 {
-	const SearchCounters *c = &search_last;
+	const SearchCounters *c = &last;
 	TupleDesc             desc;
 	Datum                 values[64];
 	bool                  nulls[64] = {0};

@@ -27,7 +27,7 @@
 #include "miscadmin.h"
 #include "multivector/threshold.h"
 #include "pgstat.h"
-#include "search/exact.h"
+#include "search/search.h"
 #include "settings.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -63,7 +63,6 @@ typedef struct ColbertScan
 	ScanRun               run;
 	IndexView            *view;
 	Search               *search;
-	ExactStage           *exact;
 	const RowFilter      *filter;   /* kept by rescans; NULL: none */
 	const SearchSettings *settings; /* kept by rescans; NULL: those of session and index */
 	const ScanNeeds      *needs;    /* kept by rescans; NULL: all rows in order, thresholds exact */
@@ -128,7 +127,7 @@ colbert_scan_counters(IndexScanDesc scan)
 	SearchCounters     sum = state->earlier;
 
 	if (state->search != NULL)
-		search_counters_add(&sum, &state->search->counters);
+		counters_add(&sum, search_counters(state->search));
 	return sum;
 }
 
@@ -137,15 +136,12 @@ colbert_scan_counters(IndexScanDesc scan)
 static void
 release(ColbertScan *state)
 {
-	if (state->exact != NULL)
-		exact_end(state->exact);
 	if (state->search != NULL)
 	{
-		search_last = state->search->counters;
-		search_counters_add(&state->earlier, &state->search->counters);
+		last_scan_keep(search_counters(state->search));
+		counters_add(&state->earlier, search_counters(state->search));
 		search_end(state->search);
 	}
-	state->exact = NULL;
 	state->search = NULL;
 	state->view = NULL;
 	state->query = NULL;
@@ -293,21 +289,24 @@ scan_settings(Relation index)
 
 /* Begin the search of a scan that has a query. */
 static void
-start_search(ColbertScan *state, IndexScanDesc scan, double floor, OrderNeed need)
+start_search(ColbertScan *state, IndexScanDesc scan, double threshold, OrderNeed need)
 {
-	SearchSettings settings =
-		state->settings != NULL ? *state->settings : scan_settings(scan->indexRelation);
+	SearchRequest request = {
+		.query = state->query,
+		.settings = state->settings != NULL ? *state->settings : scan_settings(scan->indexRelation),
+		.order = state->ordered ? SEARCH_NEAREST_FIRST : SEARCH_UNORDERED,
+		.threshold = threshold,
+		.need = need,
+		.table = scan->heapRelation,
+		.snapshot = scan->xs_snapshot,
+		.filter = state->filter,
+	};
 
 	view_check_dims(state->view, state->query);
 	if (!state->want_documents)
 		return;
-	state->search = search_begin(state->view, state->query, &settings);
-	search_set_floor(state->search, floor,
-					 state->ordered ? SEARCH_NEAREST_FIRST : SEARCH_UNORDERED);
-	state->exact = exact_begin(state->search, scan->heapRelation, scan->xs_snapshot, state->query,
-							   state->filter);
-	exact_set_need(state->exact, need);
-	search_last = state->search->counters;
+	state->search = search_begin(state->view, &request);
+	last_scan_keep(search_counters(state->search));
 }
 
 /*
@@ -400,11 +399,10 @@ next_document(ColbertScan *state, ItemPointer tid)
 
 	if (!state->want_documents)
 		return false;
-	if (state->exact != NULL)
+	if (state->search != NULL)
 	{
-		found =
-			state->ordered ? exact_next(state->exact, tid) : exact_next_above(state->exact, tid);
-		search_last = state->search->counters;
+		found = search_next(state->search, tid);
+		last_scan_keep(search_counters(state->search));
 		return found;
 	}
 	/* At most one version is visible: the executor drops the others. */

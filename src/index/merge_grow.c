@@ -22,7 +22,9 @@
 #include <math.h>
 
 #include "base/splitmix.h"
+#include "base/vec.h"
 #include "index/merge_internal.h"
+#include "miscadmin.h"
 #include "storage/pace.h"
 
 /* Nodes whose lists a new one looks through, and the width of the search for them. */
@@ -37,6 +39,9 @@
 
 /* A token that is nearer to its node than this share of the distance at which it was drawn needs none of its own. */
 #define SERVED_SHARE 0.5f
+
+/* So many comparisons of a token take as long as to look for its node: a microsecond of many tokens, ten of few. */
+#define FEW_NODES 64
 
 /* A token of the batch that may become a node. */
 typedef struct Drawn
@@ -141,6 +146,28 @@ quota(const Merge *merge)
 	return Min(wanted - have, most);
 }
 
+/* Move tokens of the batch to the nodes that these others have become, where they are nearer. */
+static void
+move_to(Merge *merge, const uint32 *made, uint32 nmade)
+{
+	uint32 dim = merge->view->dim;
+
+	for (uint32 m = 0; m < nmade; m++)
+	{
+		const float *node = merge->tokens + (size_t) made[m] * dim;
+		float        half_norm = vec_dot(node, node, dim) / 2;
+
+		for (uint32 i = 0; i < merge->ntokens; i++)
+		{
+			float key = vec_dot(node, merge->tokens + (size_t) i * dim, dim) - half_norm;
+
+			if (i != made[m] && key > merge->nearest[i].key)
+				merge->nearest[i] = (NodeHit) {merge->nearest[made[m]].node, key};
+		}
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
 /* Assign the batch once more; walks are not exact, so a token may keep the node that it has. */
 static void
 assign_again(Merge *merge)
@@ -157,27 +184,30 @@ assign_again(Merge *merge)
 uint64
 merge_grow(Merge *merge)
 {
-	uint64    left = quota(merge);
+	uint64    most = quota(merge);
 	uint64    adopted = 0;
-	bool      grown = false;
+	uint32    nmade = 0;
+	uint32   *made;
 	Drawn    *drawn;
 	Adoption *adoption;
 
-	if (left == 0)
+	if (most == 0)
 		return 0;
 	drawn = draw(merge);
+	made = palloc_extended(mul_size(most, sizeof(uint32)), MCXT_ALLOC_HUGE);
 	adoption = adopt_begin(merge->view);
-	for (uint32 i = 0; i < merge->ntokens && left > 0; i++)
+	for (uint32 i = 0; i < merge->ntokens && nmade < most; i++)
 	{
 		pace_delay(merge->view->index, &merge->pace);
-		if (is_its_node(merge, drawn[i].token) || !make_node(merge, adoption, &drawn[i], &adopted))
-			continue;
-		grown = true;
-		left--;
+		if (!is_its_node(merge, drawn[i].token) && make_node(merge, adoption, &drawn[i], &adopted))
+			made[nmade++] = drawn[i].token;
 	}
 	adopt_end(adoption);
 	pfree(drawn);
-	if (grown)
+	if (nmade <= FEW_NODES)
+		move_to(merge, made, nmade);
+	else
 		assign_again(merge);
+	pfree(made);
 	return adopted;
 }

@@ -27,6 +27,7 @@
 #include "optimizer/plancat.h"
 #include "planner/cost.h"
 #include "planner/order_use.h"
+#include "search/policy.h"
 #include "utils/lsyscache.h"
 #include "utils/selfuncs.h"
 
@@ -201,7 +202,7 @@ static double
 first_batch_us(const IndexContents *contents, uint32 ntokens, double groups)
 {
 	SearchSettings settings =
-		search_resolve(ntokens, (uint32) contents->nodes, &contents->settings);
+		budget_resolve(ntokens, (uint32) contents->nodes, &contents->settings);
 	double probes = Min(settings.probes, contents->nodes);
 	double found = contents->nodes > 0 ? Min(settings.candidates, contents->docs) : contents->docs;
 
@@ -220,13 +221,13 @@ static SearchCost
 ordered_search(const IndexContents *contents, uint32 ntokens, double share, bool filtered)
 {
 	SearchSettings settings =
-		search_resolve(ntokens, (uint32) contents->nodes, &contents->settings);
+		budget_resolve(ntokens, (uint32) contents->nodes, &contents->settings);
 	double groups = ceil(ntokens / 16.0);
 	double sketch = sketch_us(contents, groups);
-	double tested = filtered ? Min((double) SEARCH_LIKELY_LIMIT / share, contents->docs) : 0;
-	double narrowed = tested * SEARCH_NARROWED_FOR_EACH;
+	double tested = filtered ? Min((double) POLICY_LIKELY_LIMIT / share, contents->docs) : 0;
+	double narrowed = tested * POLICY_NARROWED_PER_ROW;
 	double all = contents->docs *
-				 (share * SEARCH_FEW_BEFORE_NARROWING < 1 ? US_TEST + share * sketch : sketch);
+				 (share * POLICY_TEST_BEFORE_NARROWING < 1 ? US_TEST + share * sketch : sketch);
 	SearchCost cost;
 
 	cost.start_us = US_BEGIN + first_batch_us(contents, ntokens, groups);

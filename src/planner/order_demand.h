@@ -11,7 +11,7 @@
 #include "compat/pg_compat.h"
 
 #include "nodes/execnodes.h"
-#include "search/exact.h"
+#include "search/search.h"
 
 /* A node on the way from the top of a plan down to a scan. */
 typedef struct DemandStep

@@ -12,8 +12,7 @@
 
 #include <math.h>
 
-#define MAX(a, b) ((a) > (b) ? (a) : (b))
-#define MIN(a, b) ((a) < (b) ? (a) : (b))
+#include "base/minmax.h"
 
 /* Directions are worth this share of their number, however unequal they are. */
 #define MIN_WORTH 0.75
@@ -59,4 +58,27 @@ budget_candidates(double ndirections)
 	double candidates = CANDIDATES_ALL_TOKENS / MAX(ndirections, 1);
 
 	return (uint32_t) MIN(MAX(candidates, MIN_CANDIDATES), MAX_CANDIDATES);
+}
+
+/* Documents of the first batch that is reranked. */
+#define AUTO_RERANK 64
+
+SearchSettings
+budget_resolve(double ndirections, uint32_t nodes, const SearchSettings *asked)
+{
+	SearchSettings settings = *asked;
+
+	/* Asked for ef_search alone, all that it finds is probed: the classical recipe. */
+	if (settings.probes == 0)
+		settings.probes =
+			settings.ef_search > 0 ? settings.ef_search : budget_probes(ndirections, nodes);
+	if (settings.ef_search == 0)
+		settings.ef_search = settings.probes;
+	settings.ef_search = MAX(settings.ef_search, settings.probes);
+	if (settings.candidates == 0)
+		settings.candidates = budget_candidates(ndirections);
+	if (settings.rerank == 0)
+		settings.rerank = AUTO_RERANK;
+	settings.candidates = MAX(settings.candidates, settings.rerank);
+	return settings;
 }

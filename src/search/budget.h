@@ -17,6 +17,15 @@
 
 #include <stdint.h>
 
+/* How wide a search is. 0 leaves it to the index; settings that are resolved have no 0. */
+typedef struct SearchSettings
+{
+	uint32_t probes;
+	uint32_t ef_search;
+	uint32_t candidates;
+	uint32_t rerank;
+} SearchSettings;
+
 /*
  * How many directions of equal weight these are worth, at most n: where a few
  * outweigh the others, a query is nearly as hard to answer as one of those
@@ -29,5 +38,9 @@ extern uint32_t budget_probes(double ndirections, uint32_t nodes);
 
 /* Documents narrowed by their sketches. */
 extern uint32_t budget_candidates(double ndirections);
+
+/* What settings of 0 mean for a query of n directions in an index of this many nodes. */
+extern SearchSettings budget_resolve(double ndirections, uint32_t nodes,
+									 const SearchSettings *asked);
 
 #endif /* COLBERT_BUDGET_H */

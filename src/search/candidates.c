@@ -10,7 +10,7 @@
 #include <math.h>
 
 #include "base/bins.h"
-#include "search/search.h"
+#include "search/candidates.h"
 #include "utils/memutils.h"
 
 void

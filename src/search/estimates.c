@@ -5,13 +5,14 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "compat/pg_compat.h"
+#include "search/estimates.h"
 
 #include <float.h>
 #include <math.h>
+#include <string.h>
 
 #include "base/bins.h"
-#include "search/search.h"
+#include "base/minmax.h"
 
 /* Estimates are sums of float4: below this share of one, errors are chance that the next may exceed. */
 #define MIN_DEVIATION 4e-6
@@ -29,12 +30,12 @@ errors_learn(ErrorStats *errors, double error)
 }
 
 void
-fit_begin_batch(EstimateFit *fit, const Candidate *batch, uint32 count)
+fit_begin_batch(EstimateFit *fit, const Candidate *batch, uint32_t count)
 {
 	float least = FLT_MAX;
 
-	for (uint32 i = 0; i < count; i++)
-		least = Min(least, batch[i].score);
+	for (uint32_t i = 0; i < count; i++)
+		least = MIN(least, batch[i].score);
 	ties_follow(&fit->ties, least);
 }
 
@@ -70,7 +71,7 @@ is_estimated(const Candidate *item)
 }
 
 void
-histogram_fill(EstimateHistogram *histogram, const Candidate *items, uint32 count,
+histogram_fill(EstimateHistogram *histogram, const Candidate *items, uint32_t count,
 			   const EstimateFit *fit)
 {
 	float lowest = FLT_MAX;
@@ -78,18 +79,18 @@ histogram_fill(EstimateHistogram *histogram, const Candidate *items, uint32 coun
 	Bins  bins;
 
 	memset(histogram, 0, sizeof(EstimateHistogram));
-	for (uint32 i = 0; i < TIES_KNOWN; i++)
+	for (uint32_t i = 0; i < TIES_KNOWN; i++)
 		histogram->copies_outcome[i] = fit->ties.known[i].highest;
-	for (uint32 i = 0; i < count; i++)
+	for (uint32_t i = 0; i < count; i++)
 	{
-		uint32 group = ties_find(&fit->ties, items[i].score);
+		uint32_t group = ties_find(&fit->ties, items[i].score);
 
 		if (group < TIES_KNOWN)
 			histogram->ncopies[group]++;
 		else if (is_estimated(&items[i]))
 		{
-			lowest = Min(lowest, items[i].score);
-			highest = Max(highest, items[i].score);
+			lowest = MIN(lowest, items[i].score);
+			highest = MAX(highest, items[i].score);
 		}
 		else
 			histogram->unknown++;
@@ -99,7 +100,7 @@ histogram_fill(EstimateHistogram *histogram, const Candidate *items, uint32 coun
 	histogram->lowest = lowest;
 	histogram->width = (highest - lowest) / HISTOGRAM_BINS;
 	bins = (Bins) {lowest, 1 / histogram->width, HISTOGRAM_BINS};
-	for (uint32 i = 0; i < count; i++)
+	for (uint32_t i = 0; i < count; i++)
 		if (is_estimated(&items[i]) && ties_find(&fit->ties, items[i].score) == TIES_KNOWN)
 			histogram->counts[bins_find(&bins, items[i].score)]++;
 }
@@ -120,15 +121,15 @@ static Expectation
 expect(const EstimateFit *fit, double outcome)
 {
 	Expectation expectation = {.fit = fit, .outcome = outcome};
-	double      slope = fit->xx > 0 ? Max(0.0, fit->xy / fit->xx) : 0;
+	double      slope = fit->xx > 0 ? MAX(0.0, fit->xy / fit->xx) : 0;
 	double      deviation =
-        fit->count > 2 ? sqrt(Max(0.0, fit->yy - slope * fit->xy) / (fit->count - 2)) : 0;
+        fit->count > 2 ? sqrt(MAX(0.0, fit->yy - slope * fit->xy) / (fit->count - 2)) : 0;
 
 	/* Where nothing is learned (a codec without rows), estimates are taken for what they say. */
 	if (fit->count == 0)
 		slope = 1;
 	expectation.slope = slope;
-	expectation.deviation = Max(Max(deviation, MIN_DEVIATION * fabs(outcome)), FLT_MIN);
+	expectation.deviation = MAX(MAX(deviation, MIN_DEVIATION * fabs(outcome)), FLT_MIN);
 	return expectation;
 }
 
@@ -157,12 +158,12 @@ fit_copies_are_below(double outcome, const ScoreBar *bar)
 }
 
 /* The copies of the list that are known to come out above the bar, or may. */
-static uint32
+static uint32_t
 copies_above(const EstimateHistogram *histogram, const ScoreBar *bar)
 {
-	uint32 n = 0;
+	uint32_t n = 0;
 
-	for (uint32 i = 0; i < TIES_KNOWN; i++)
+	for (uint32_t i = 0; i < TIES_KNOWN; i++)
 		if (histogram->ncopies[i] > 0 && !fit_copies_are_below(histogram->copies_outcome[i], bar))
 			n += histogram->ncopies[i];
 	return n;
@@ -179,13 +180,13 @@ fit_expected_above(const EstimateFit *fit, const EstimateHistogram *histogram, c
 	return expected;
 }
 
-uint32
+uint32_t
 fit_count_promising(const EstimateFit *fit, const EstimateHistogram *histogram, const ScoreBar *bar,
 					double max_misses)
 {
 	Expectation expectation = expect(fit, bar->score);
 	double      expected = 0;
-	uint32      worth = histogram->unknown + copies_above(histogram, bar);
+	uint32_t    worth = histogram->unknown + copies_above(histogram, bar);
 
 	for (int bin = 0; bin < HISTOGRAM_BINS; bin++)
 	{
@@ -201,6 +202,39 @@ errors_bound(const ErrorStats *errors, double estimate, double deviations)
 {
 	double deviation = errors->count > 1 ? sqrt(errors->squares / (errors->count - 1)) : 0;
 
-	deviation = Max(deviation, MIN_DEVIATION * fabs(estimate));
+	deviation = MAX(deviation, MIN_DEVIATION * fabs(estimate));
 	return estimate + errors->mean + deviations * deviation;
+}
+
+void
+bands_add(Bands *bands, const Candidate *batch, uint32_t count)
+{
+	Band *band;
+
+	if (bands->count < MAX_BANDS)
+		bands->bands[bands->count++] = (Band) {0, -FLT_MAX, FLT_MAX};
+	band = &bands->bands[bands->count - 1];
+	band->count += count;
+	for (uint32_t i = 0; i < count; i++)
+	{
+		band->best = MAX(band->best, batch[i].score);
+		band->worst = MIN(band->worst, batch[i].score);
+	}
+}
+
+double
+bands_count_above(const Bands *bands, double estimate)
+{
+	double above = 0;
+
+	for (uint32_t i = 0; i < bands->count; i++)
+	{
+		const Band *band = &bands->bands[i];
+
+		if (estimate <= band->worst)
+			above += band->count;
+		else if (estimate < band->best)
+			above += band->count * (band->best - estimate) / (band->best - band->worst);
+	}
+	return above;
 }

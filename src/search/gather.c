@@ -21,7 +21,7 @@
 #include "index/queue.h"
 #include "miscadmin.h"
 #include "port/pg_bitutils.h"
-#include "search/search.h"
+#include "search/funnel.h"
 
 /*
  * How far below the last probed node a node that was not probed is taken to
@@ -310,7 +310,7 @@ table_gain(const Search *search, GatherTable *table, uint32 doc, uint32 token, f
 	{
 		slot->doc = doc;
 		slot->at = AT_NOWHERE;
-		if (search_seen(search, doc))
+		if (funnel_seen(search, doc))
 			return;
 		candidates_add(table->list, doc, gain);
 		slot->at = table->list->count;
@@ -346,11 +346,15 @@ sum_gains(Search *search, const ProbeList *list, CandidateList *out)
 }
 
 void
-search_gather(Search *search, uint32 probes, uint32 ef, uint32 limit, CandidateList *list)
+gather_documents(Search *search, uint32 probes, uint32 ef, uint32 limit)
 {
-	ProbeList  probed = {0};
-	instr_time start;
+	CandidateList *list = &search->waiting;
+	ProbeList      probed = {0};
+	instr_time     start;
 
+	if (list->items != NULL)
+		pfree(list->items);
+	*list = (CandidateList) {0};
 	probe_all(search, probes, ef, &probed);
 	COLBERT_PAUSE("gathered");
 	stage_start(search, &start);

@@ -15,8 +15,8 @@
 
 #include "index/docstore.h"
 #include "miscadmin.h"
+#include "search/funnel.h"
 #include "search/runs.h"
-#include "search/search.h"
 
 /* Runs that are laid out before they are scored. */
 #define WALK_BATCH 4096
@@ -120,7 +120,7 @@ look_up(Narrowing *narrowing, uint32 from, uint32 to)
 }
 
 void
-search_narrow(Search *search, CandidateList *list, NarrowWorse *worse)
+narrow_list(Search *search, CandidateList *list, NarrowWorse *worse)
 {
 	ColbertIndex *index = search->view->index;
 	Narrowing     narrowing = {.search = search, .runs = {ARRAY_SKETCHES, PART_BLOCKS}};
@@ -157,11 +157,86 @@ search_narrow(Search *search, CandidateList *list, NarrowWorse *worse)
 	stage_stop(search, STAGE_NARROW, start);
 }
 
-void
-search_test(Search *search, CandidateList *list)
+/* ---- those that wait, and pending ones ---- */
+
+/* The best score of the worse half of a list, which is put in some order. */
+static float
+median_score(CandidateList *list)
 {
-	uint32     kept = 0;
-	instr_time start;
+	uint32 half = list->count / 2;
+	float  best = -FLT_MAX;
+
+	candidates_select(list->items, list->count, half);
+	for (uint32 i = half; i < list->count; i++)
+		best = Max(best, list->items[i].score);
+	return best;
+}
+
+void
+narrow_waiting(Search *search, uint32 n)
+{
+	FunnelState   *state = &search->state;
+	CandidateList *waiting = &search->waiting;
+	CandidateList  list = {0};
+	NarrowWorse    worse = {0};
+
+	n = Min(n, waiting->count);
+	candidates_select(waiting->items, waiting->count, n);
+	for (uint32 i = 0; i < n; i++)
+	{
+		funnel_mark_seen(search, waiting->items[i].doc);
+		candidates_add(&list, waiting->items[i].doc, waiting->items[i].score);
+	}
+	waiting->count -= n;
+	memmove(waiting->items, waiting->items + n, (size_t) waiting->count * sizeof(Candidate));
+
+	worse.most = median_score(&list);
+	worse.list.items = palloc_extended(mul_size(Max(n, 1), sizeof(Candidate)), MCXT_ALLOC_HUGE);
+	narrow_list(search, &list, &worse);
+	funnel_add(search, &list);
+	histogram_fill(&state->worse_estimates, worse.list.items, worse.list.count, &state->sketch_fit);
+	state->nworse = worse.list.count;
+	pfree(worse.list.items);
+	if (list.items != NULL)
+		pfree(list.items);
+}
+
+void
+narrow_pending(Search *search)
+{
+	IndexView    *view = search->view;
+	CandidateList list = {0};
+
+	for (uint32 i = 0; i < view->npending; i++)
+	{
+		uint32 doc = view->pending[i];
+
+		if (doc >= parray_nitems(view->index, ARRAY_DOCS) || funnel_seen(search, doc))
+			continue;
+		candidates_add(&list, doc, 0);
+		funnel_mark_seen(search, doc);
+		search->counters.pending++;
+		if (list.count == search->policy.pool_limit)
+		{
+			narrow_list(search, &list, NULL);
+			funnel_add(search, &list);
+		}
+	}
+	narrow_list(search, &list, NULL);
+	funnel_add(search, &list);
+	if (list.items != NULL)
+		pfree(list.items);
+}
+
+/* ---- everything ---- */
+
+/* Drop those of the pool whose rows do not pass. */
+static void
+test_pool(Search *search)
+{
+	CandidateList *list = &search->pool;
+	uint32         kept = 0;
+	instr_time     start;
 
 	stage_start(search, &start);
 	candidates_sort_by_doc(list);
@@ -171,14 +246,12 @@ search_test(Search *search, CandidateList *list)
 
 		CHECK_FOR_INTERRUPTS();
 		if (docstore_entry(search->view, list->items[i].doc, &entry) && is_live(&entry) &&
-			search_admits(search, list->items[i].doc, &entry))
+			fetch_admits(search, list->items[i].doc, &entry))
 			list->items[kept++] = list->items[i];
 	}
 	list->count = kept;
 	stage_stop(search, STAGE_NARROW, start);
 }
-
-/* ---- everything ---- */
 
 typedef struct NarrowAll
 {
@@ -191,7 +264,7 @@ static void
 score_batch(NarrowAll *all)
 {
 	runs_score(all->search, &all->runs, score_blocks, &(NarrowTarget) {all->search->pool.items});
-	pool_cut(all->search);
+	funnel_cut_pool(all->search);
 }
 
 static void
@@ -200,33 +273,42 @@ narrow_visit(IndexView *view, uint32 doc, const DocEntry *entry, void *arg)
 	NarrowAll *all = arg;
 	Search    *search = all->search;
 
-	if (!is_live(entry) || search_seen(search, doc))
+	if (!is_live(entry) || funnel_seen(search, doc))
 		return;
-	search_mark_seen(search, doc);
-	if (search->pool_tested)
+	funnel_mark_seen(search, doc);
+	if (search->state.pool_tested)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (!search_admits(search, doc, entry))
+		if (!fetch_admits(search, doc, entry))
 			return;
 	}
 	candidates_add(&search->pool, doc, 0);
 	add_sketches(search, &all->runs, entry, search->pool.items, search->pool.count - 1);
-	search->narrowed++;
+	search->state.narrowed++;
 	search->counters.narrowed++;
 	if (all->runs.count >= WALK_BATCH)
 		score_batch(all);
 }
 
 void
-search_narrow_all(Search *search)
+narrow_all(Search *search, bool test)
 {
-	NarrowAll  all = {search, {ARRAY_SKETCHES, PART_BLOCKS}};
-	instr_time start;
+	FunnelState *state = &search->state;
+	NarrowAll    all = {search, {ARRAY_SKETCHES, PART_BLOCKS}};
+	instr_time   start;
 
+	state->pool_dropped = false;
+	state->pool_tested = test;
+	if (test)
+		test_pool(search);
 	stage_start(search, &start);
 	docstore_walk(search->view, narrow_visit, &all);
 	score_batch(&all);
 	if (all.runs.runs != NULL)
 		pfree(all.runs.runs);
 	stage_stop(search, STAGE_NARROW, start);
+	state->complete = !state->pool_dropped;
+	state->swept = true;
+	search->counters.exhaustive = true;
+	search->counters.passes++;
 }

@@ -9,7 +9,7 @@
 
 #include <math.h>
 
-#include "search/search.h"
+#include "search/query.h"
 #include "utils/memutils.h"
 
 static void

@@ -12,8 +12,8 @@
 
 #include "index/docstore.h"
 #include "miscadmin.h"
+#include "search/funnel.h"
 #include "search/runs.h"
-#include "search/search.h"
 
 /* Score a run of code rows; the document's last run makes its estimate. */
 static void
@@ -33,8 +33,8 @@ score_rows(Search *search, const Run *run, const uint8 *rows, void *arg)
 	ranked->candidate.score = query_score(view, query, &query->tokens);
 	if (sketched < FLT_MAX)
 	{
-		errors_learn(&search->sketch_errors, ranked->candidate.score - sketched);
-		fit_learn(&search->sketch_fit, sketched, ranked->candidate.score);
+		errors_learn(&search->state.sketch_errors, ranked->candidate.score - sketched);
+		fit_learn(&search->state.sketch_fit, sketched, ranked->candidate.score);
 	}
 }
 
@@ -50,29 +50,11 @@ compare_ranked(const void *a, const void *b)
 	return x->doc > y->doc ? -1 : x->doc < y->doc;
 }
 
-static void
-reserve_ranked(Search *search, uint32 count)
-{
-	uint32 needed = search->nranked + count;
-
-	if (needed <= search->ranked_capacity)
-		return;
-	needed = Max(needed, search->ranked_capacity * 2);
-	search->ranked =
-		search->ranked == NULL
-			? MemoryContextAllocHuge(search->context, mul_size(needed, sizeof(RankedDoc)))
-			: repalloc_huge(search->ranked, mul_size(needed, sizeof(RankedDoc)));
-	search->ranked_capacity = needed;
-}
-
 /* Runs that are laid out before they are scored. */
 #define RERANK_BATCH 4096
 
 /* Rows that are scored at a time. */
 #define PART_ROWS 8
-
-/* One row in so many passes: test rows first, and score by code rows what is left. */
-#define FEW_BEFORE_RERANKING 2
 
 /* Where is a document's heap row, is it live, and is it wanted? */
 static bool
@@ -82,29 +64,27 @@ find_row(Search *search, const Candidate *candidate, bool test, DocEntry *entry,
 	if (!docstore_entry(search->view, candidate->doc, entry) || entry->state != DOC_LIVE ||
 		entry->ntokens == 0 || entry->ntokens > entry->capacity)
 		return false;
-	if (test && !search_admits(search, candidate->doc, entry))
+	if (test && !fetch_admits(search, candidate->doc, entry))
 		return false;
 	ranked->candidate = *candidate;
 	ranked->tid = entry->tid;
 	ranked->has_versions = (entry->flags & DOC_VERSIONS) != 0;
-	ranked->tested = test || search->pool_tested;
+	ranked->tested = test || search->state.pool_tested;
 	return true;
 }
 
 void
-search_rerank(Search *search, const Candidate *candidates, uint32 count)
+rerank_list(Search *search, const Candidate *candidates, uint32 count, bool test)
 {
-	RankedDoc *added;
-	Ties      *ties = &search->sketch_fit.ties;
-	RunList    runs = {ARRAY_ROWS, PART_ROWS};
-	bool       test = !search->pool_tested && search_few_pass(search, FEW_BEFORE_RERANKING);
-	uint32     n = 0;
-	instr_time start;
+	RankedList *ranked = &search->ranked;
+	RankedDoc  *added;
+	RunList     runs = {ARRAY_ROWS, PART_ROWS};
+	uint32      n = 0;
+	instr_time  start;
 
 	stage_start(search, &start);
-	fit_begin_batch(&search->sketch_fit, candidates, count);
-	reserve_ranked(search, count);
-	added = search->ranked + search->nranked;
+	fit_begin_batch(&search->state.sketch_fit, candidates, count);
+	added = funnel_reserve_ranked(search, count);
 	for (uint32 i = 0; i < count; i++)
 	{
 		DocEntry entry;
@@ -114,7 +94,7 @@ search_rerank(Search *search, const Candidate *candidates, uint32 count)
 		if (search->query.rows != NULL && docstore_has_rows(search->view, &entry))
 			runs_add(search, &runs, n, entry.first_row, entry.ntokens);
 		else
-			ties_learn(ties, candidates[i].score, candidates[i].score);
+			ties_learn(&search->state.sketch_fit.ties, candidates[i].score, candidates[i].score);
 		n++;
 		if (runs.count >= RERANK_BATCH)
 			runs_score(search, &runs, score_rows, added);
@@ -125,7 +105,18 @@ search_rerank(Search *search, const Candidate *candidates, uint32 count)
 		pfree(runs.runs);
 		search->counters.reranked += n;
 	}
-	search->nranked += n;
-	qsort(search->ranked, search->nranked, sizeof(RankedDoc), compare_ranked);
+	ranked->count += n;
+	qsort(ranked->items, ranked->count, sizeof(RankedDoc), compare_ranked);
 	stage_stop(search, STAGE_RERANK, start);
+}
+
+void
+rerank_pool(Search *search, const Step *step)
+{
+	uint32 n = funnel_select(search, step->n, step->over_bar ? &step->bar : NULL);
+
+	bands_add(&search->bands, search->pool.items, n);
+	rerank_list(search, search->pool.items, n, step->test);
+	funnel_remove(search, n);
+	search->counters.batches++;
 }

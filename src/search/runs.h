@@ -13,7 +13,7 @@
 #ifndef COLBERT_RUNS_H
 #define COLBERT_RUNS_H
 
-#include "search/search.h"
+#include "search/funnel.h"
 
 /* Items of one document on one page. */
 typedef struct Run

@@ -15,6 +15,7 @@
 
 #include <float.h>
 
+#include "search/funnel.h"
 #include "search/score_sample.h"
 #include "utils/memutils.h"
 
@@ -50,9 +51,9 @@ choose_documents(const IndexView *view, uint32 query_tokens, CandidateList *list
 	}
 }
 
-/* Leave those whose estimates reach the floor in the list; returns how many had an estimate. */
+/* Leave those whose estimates reach the threshold in the list; returns how many had an estimate. */
 static uint32
-keep_above(CandidateList *list, double floor)
+keep_above(CandidateList *list, double threshold)
 {
 	uint32 known = 0;
 	uint32 above = 0;
@@ -63,7 +64,7 @@ keep_above(CandidateList *list, double floor)
 		if (list->items[i].score == FLT_MAX)
 			continue;
 		known++;
-		if (list->items[i].score >= floor)
+		if (list->items[i].score >= threshold)
 			list->items[above++] = list->items[i];
 	}
 	list->count = above;
@@ -71,51 +72,51 @@ keep_above(CandidateList *list, double floor)
 }
 
 /*
- * The share of a sample that reaches the floor by its sketches and then by its
+ * The share of a sample that reaches the threshold by its sketches and then by its
  * codes, which are nearer the truth. Half a document is added, since a sample
  * of none proves nothing.
  */
 static double
-share_above(Search *search, CandidateList *list, double floor)
+share_above(Search *search, CandidateList *list, double threshold)
 {
-	uint32 known = keep_above(list, floor);
+	uint32 known = keep_above(list, threshold);
 	uint32 above = 0;
 
 	if (known == 0)
 		return -1;
-	search_rerank(search, list->items, list->count);
-	for (uint32 i = 0; i < search->nranked; i++)
-		above += search->ranked[i].candidate.score >= floor;
+	rerank_list(search, list->items, list->count, false);
+	for (uint32 i = 0; i < search->ranked.count; i++)
+		above += search->ranked.items[i].candidate.score >= threshold;
 	return (above + 0.5) / (known + 1);
 }
 
 static double
-sample(Relation index, const MultiVector *query, double floor)
+sample(Relation index, const MultiVector *query, double threshold)
 {
-	IndexView     *view = view_open(index, false, VIEW_WITHOUT_PENDING);
-	SearchSettings settings = {0};
-	CandidateList  list = {0};
-	Search        *search;
-	double         share;
+	IndexView    *view = view_open(index, false, VIEW_WITHOUT_PENDING);
+	SearchRequest request = {.query = query, .order = SEARCH_UNORDERED, .threshold = threshold};
+	CandidateList list = {0};
+	Search       *search;
+	double        share;
 
-	if (query->dim != view->dim || query->ntokens > SEARCH_MOST_QUERY_TOKENS ||
+	if (query->dim != view->dim || query->ntokens > SEARCH_MAX_QUERY_TOKENS ||
 		view->index->meta.documents.live_docs == 0)
 		return -1;
-	search = search_begin(view, query, &settings);
+	search = search_begin(view, &request);
 	choose_documents(view, query->ntokens, &list);
-	search_narrow(search, &list, NULL);
-	share = share_above(search, &list, floor);
+	narrow_list(search, &list, NULL);
+	share = share_above(search, &list, threshold);
 	search_end(search);
 	return share;
 }
 
 double
-score_sample_share(Relation index, const MultiVector *query, double floor)
+score_sample_share(Relation index, const MultiVector *query, double threshold)
 {
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg score sample",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	double        share = sample(index, query, floor);
+	double        share = sample(index, query, threshold);
 
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);

@@ -1,48 +1,19 @@
 /*-------------------------------------------------------------------------
  *
  * search.c
- *	  The driver of a search: batches of documents in estimated order.
- *
- * The pool holds documents that were narrowed and not reranked. A batch takes
- * the best of it. Batches double, so that a scan of everything stays n log n,
- * up to what memory allows.
+ *	  The loop of a search: ask the policy for the next step, and take it.
  *
  *-------------------------------------------------------------------------
  */
 #include "compat/pg_compat.h"
 
-#include <float.h>
 #include <math.h>
 
-#include "index/docstore.h"
 #include "miscadmin.h"
-#include "search/budget.h"
-#include "search/search.h"
+#include "search/funnel.h"
 #include "utils/memutils.h"
 
-SearchCounters search_last;
-
-#define AUTO_RERANK 64
-
-SearchSettings
-search_resolve(double ndirections, uint32 nodes, const SearchSettings *asked)
-{
-	SearchSettings settings = *asked;
-
-	/* Asked for ef_search alone, all that it finds is probed: the classical recipe. */
-	if (settings.probes == 0)
-		settings.probes =
-			settings.ef_search > 0 ? settings.ef_search : budget_probes(ndirections, nodes);
-	if (settings.ef_search == 0)
-		settings.ef_search = settings.probes;
-	settings.ef_search = Max(settings.ef_search, settings.probes);
-	if (settings.candidates == 0)
-		settings.candidates = budget_candidates(ndirections);
-	if (settings.rerank == 0)
-		settings.rerank = AUTO_RERANK;
-	settings.candidates = Max(settings.candidates, settings.rerank);
-	return settings;
-}
+/* ---- beginning and end ---- */
 
 /*
  * Probes beyond these, which were left to the index, are to leave what they
@@ -53,69 +24,103 @@ search_resolve(double ndirections, uint32 nodes, const SearchSettings *asked)
 static void
 fit_probes(Search *search)
 {
+	SearchSettings     *settings = &search->policy.settings;
 	const MetaPageData *meta = &search->view->index->meta;
 	uint32              nodes = Max(meta_nitems(meta, ARRAY_NODES), 1);
 	double              postings = (double) meta->nodes.postings / nodes + 1;
-	double              each = postings * search->query.directions.count * SEARCH_GATHER_BYTES;
+	double              each = postings * search->query.directions.count * POLICY_GATHER_BYTES;
 	double              room = Max(work_mem * 1024.0 / each, MIN_PROBES_OF_ROOM);
 
-	if (search->settings.probes <= room)
+	if (settings->probes <= room)
 		return;
-	if (search->settings.ef_search == search->settings.probes)
-		search->settings.ef_search = (uint32) room;
-	search->settings.probes = (uint32) room;
+	if (settings->ef_search == settings->probes)
+		settings->ef_search = (uint32) room;
+	settings->probes = (uint32) room;
 }
 
 static void
 check_query(const IndexView *view, const MultiVector *query)
 {
 	view_check_dims(view, query);
-	if (query->ntokens > SEARCH_MOST_QUERY_TOKENS)
+	if (query->ntokens > SEARCH_MAX_QUERY_TOKENS)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("a search by an index takes a query of at most %d tokens, not %u",
-						SEARCH_MOST_QUERY_TOKENS, query->ntokens),
+						SEARCH_MAX_QUERY_TOKENS, query->ntokens),
 				 errhint("SET enable_indexscan = off, or reduce the query by pool_tokens().")));
 }
 
+/* What the policy is told of the index. */
+static void
+describe_index(Search *search)
+{
+	Policy             *policy = &search->policy;
+	const MetaPageData *meta = &search->view->index->meta;
+	uint32              nodes = meta_nitems(meta, ARRAY_NODES);
+
+	policy->ndirections = search->query.directions.count;
+	policy->has_codes = search->query.rows != NULL;
+	policy->nodes = search->finder != NULL ? nodes : 0;
+	policy->node_postings = meta->nodes.postings / Max(nodes, 1) + 1;
+	policy->live_docs = meta->documents.live_docs;
+	policy->doc_blocks =
+		(double) meta_nitems(meta, ARRAY_SKETCHES) / Max(meta_nitems(meta, ARRAY_DOCS), 1);
+}
+
+/* What the policy is told of the request; its settings of 0 are resolved. */
+static void
+describe_request(Search *search, const SearchRequest *request)
+{
+	Policy               *policy = &search->policy;
+	const SearchSettings *asked = &request->settings;
+	const WeightedTokens *directions = &search->query.directions;
+
+	policy->settings = budget_resolve(budget_directions(directions->weights, directions->count),
+									  parray_nitems(search->view->index, ARRAY_NODES), asked);
+	if (asked->probes == 0 && asked->ef_search == 0)
+		fit_probes(search);
+	policy->may_narrow_more = asked->candidates == 0;
+	policy->may_gather_more = asked->candidates == 0 && asked->probes == 0;
+	policy->ordered = request->order == SEARCH_NEAREST_FIRST;
+	policy->threshold = request->threshold;
+	policy->need_rows = request->need.rows;
+	policy->filtered = request->filter != NULL;
+	search->need = request->need;
+	search->counters = (SearchCounters) {
+		.valid = true,
+		.index = RelationGetRelid(search->view->index->rel),
+		.user = GetUserId(),
+		.searches = 1,
+		.asked = *asked,
+		.settings = policy->settings,
+		.query_tokens = request->query->ntokens,
+	};
+}
+
 Search *
-search_begin(IndexView *view, const MultiVector *query, const SearchSettings *settings)
+search_begin(IndexView *view, const SearchRequest *request)
 {
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "colbert_pg search", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	Search       *search = palloc0(sizeof(Search));
+	double        blank;
 
-	check_query(view, query);
+	check_query(view, request->query);
 	search->view = view;
 	search->context = context;
-	query_prepare(view, query, &search->query);
-	search->sketch_fit.ties.blank = query_blank_score(view, &search->query);
-	search->settings = search_resolve(
-		budget_directions(search->query.directions.weights, search->query.directions.count),
-		parray_nitems(view->index, ARRAY_NODES), settings);
-	if (settings->probes == 0 && settings->ef_search == 0)
-		fit_probes(search);
-	search->batch = search->settings.rerank;
-	search->floor = -INFINITY;
-	search->may_narrow_more = settings->candidates == 0;
-	search->may_gather_more = settings->candidates == 0 && settings->probes == 0;
-	pool_begin(search);
-	search->seen = palloc_extended(parray_nitems(view->index, ARRAY_DOCS) / 8 + 1,
-								   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	query_prepare(view, request->query, &search->query);
+	blank = query_blank_score(view, &search->query);
+	search->state.sketch_fit.ties.blank = blank;
+	search->state.score_ties.blank = blank;
+	describe_request(search, request);
 	/* A query of zeros says nothing of where to look. */
 	if (has_nodes(&view->index->meta) && search->query.tokens.weights[0] > 0)
 		search->finder = finder_open(view->index, &view->sketch);
-
-	search->counters = (SearchCounters) {
-		.valid = true,
-		.index = RelationGetRelid(view->index->rel),
-		.user = GetUserId(),
-		.searches = 1,
-		.asked = *settings,
-		.settings = search->settings,
-		.query_tokens = query->ntokens,
-	};
+	describe_index(search);
+	funnel_begin(search);
+	if (request->table != NULL)
+		fetch_begin(search, request);
 	MemoryContextSwitchTo(old);
 	return search;
 }
@@ -123,252 +128,194 @@ search_begin(IndexView *view, const MultiVector *query, const SearchSettings *se
 void
 search_end(Search *search)
 {
+	if (search->fetch != NULL)
+		fetch_end(search);
 	if (search->finder != NULL)
 		finder_close(search->finder);
 	MemoryContextDelete(search->context);
 }
 
-/* Remember between which estimates a batch lies. */
+const SearchCounters *
+search_counters(const Search *search)
+{
+	return &search->counters;
+}
+
+/* ---- steps ---- */
+
+/* A widening; the first one takes the pending documents as well. */
 static void
-add_band(Search *search, const Candidate *batch, uint32 count)
+widen(Search *search, const Step *step)
 {
-	Band *band;
+	FunnelState *state = &search->state;
 
-	if (search->nbands < SEARCH_BANDS)
-		search->bands[search->nbands++] = (Band) {0, -FLT_MAX, FLT_MAX};
-	band = &search->bands[search->nbands - 1];
-	band->count += count;
-	for (uint32 i = 0; i < count; i++)
-	{
-		band->best = Max(band->best, batch[i].score);
-		band->worst = Min(band->worst, batch[i].score);
-	}
-}
-
-/* How many of the documents that were taken are estimated, by their sketches, to be at least as near? */
-static double
-depth_of(const Search *search, float score)
-{
-	double estimate = score - search->sketch_errors.mean;
-	double depth = 0;
-
-	for (uint32 i = 0; i < search->nbands; i++)
-	{
-		const Band *band = &search->bands[i];
-
-		if (estimate <= band->worst)
-			depth += band->count;
-		else if (estimate < band->best)
-			depth += band->count * (band->best - estimate) / (band->best - band->worst);
-	}
-	/* Where none is left out, those that were given are all that there are, but for equals. */
-	return search->filter.admits != NULL ? depth : Min(depth, search->given);
-}
-
-/* Move copies that are known not to beat the bar to the end of the pool. Returns how many others there are. */
-static uint32
-put_copies_last(Search *search, const ScoreBar *bar)
-{
-	Candidate *items = search->pool.items;
-	uint32     end = search->pool.count;
-	double     outcome;
-
-	for (uint32 i = 0; i < end;)
-	{
-		Candidate item = items[i];
-
-		if (!ties_outcome(&search->sketch_fit.ties, item.score, &outcome) ||
-			!fit_copies_are_below(outcome, bar))
-			i++;
-		else
-		{
-			items[i] = items[--end];
-			items[end] = item;
-		}
-	}
-	return end;
-}
-
-/* Rerank the best n of the pool; with a bar, passing over copies that are known not to beat it. */
-static void
-rerank_batch(Search *search, uint32 n, const ScoreBar *bar)
-{
-	CandidateList *pool = &search->pool;
-	uint32         count = bar == NULL ? pool->count : put_copies_last(search, bar);
-
-	n = Min(n, count);
-	candidates_select(pool->items, count, n);
-	add_band(search, pool->items, n);
-	search_rerank(search, pool->items, n);
-	search->counters.batches++;
-	pool->count -= n;
-	if (pool->count > 0)
-		memmove(pool->items, pool->items + n, (size_t) pool->count * sizeof(Candidate));
-	search->pool_best = -FLT_MAX;
-	for (uint32 i = 0; i < pool->count; i++)
-		search->pool_best = Max(search->pool_best, pool->items[i].score);
-	histogram_fill(&search->pool_estimates, pool->items, pool->count, &search->sketch_fit);
-	search->batch = Min(search->batch * 2, search->batch_limit);
-}
-
-/*
- * As many documents as this that come after a row and score above it are let
- * be, if reranking would find them. Where few rows are wanted of many, missing
- * one weighs more; and where all in the pool are wanted ones, reranking them
- * costs little beside having found them.
- */
-#define MAX_EXPECTED_MISSES          1e-1
-#define MAX_EXPECTED_MISSES_FILTERED 1e-2
-#define MAX_EXPECTED_MISSES_TESTED   1e-4
-
-/*
- * Narrowing is worth one document in so many sketches (blocks of a document
- * times query tokens). What the next of those that wait hold is judged by the
- * worse half of what was narrowed last: where postings say little, as of
- * random vectors, those are as good as the better half; on MedQuAD, where they
- * say much, hardly any of them comes out above.
- */
-#define SKETCHES_FOR_ONE 3000.0
-
-/* Could more be found, by a search whose width was left to the index? A threshold has rules of its own. */
-static bool
-may_gather_more(const Search *search)
-{
-	return search->may_gather_more && !search->complete && !search->pool_dropped &&
-		   search->floor == -INFINITY;
-}
-
-/* Is narrowing more documents expected to pay? */
-static bool
-narrowing_pays(const Search *search, const ScoreBar *bar)
-{
-	const ColbertIndex *index = search->view->index;
-	double              blocks =
-		(double) parray_nitems(index, ARRAY_SKETCHES) / Max(parray_nitems(index, ARRAY_DOCS), 1);
-	double work = search->nworse * blocks * search->query.directions.count;
-
-	return search->may_narrow_more && search->nworse > 0 &&
-		   (search->waiting.count > 0 || may_gather_more(search)) &&
-		   fit_expected_above(&search->sketch_fit, &search->worse_estimates, bar) *
-				   SKETCHES_FOR_ONE >
-			   work;
-}
-
-/* Narrow more of those that wait; where none do, gather more. */
-static void
-narrow_more(Search *search)
-{
-	CandidateList *pool = &search->pool;
-
-	if (search->waiting.count > 0)
-	{
-		pool_narrow_waiting(search, search->chunk);
-		search->chunk = Min(search->chunk * 2, search->pool_limit);
-	}
+	if (state->level == 0)
+		narrow_pending(search);
 	else
-		pool_widen(search);
-	histogram_fill(&search->pool_estimates, pool->items, pool->count, &search->sketch_fit);
+		search->counters.widenings++;
+	state->level = step->level;
+	state->pool_below = false;
+	if (step->kind == STEP_SWEEP)
+	{
+		narrow_all(search, step->test);
+		return;
+	}
+	state->batch = step->batch;
+	gather_documents(search, step->probes, step->ef, step->n);
+	narrow_waiting(search, step->n);
 }
 
-bool
-search_more_above(Search *search, const ScoreBar *bar)
+/* Bring more documents into the pool. */
+static void
+fill_pool(Search *search, const Step *step)
 {
-	double        max_misses = search->pool_tested             ? MAX_EXPECTED_MISSES_TESTED
-							   : search->filter.admits != NULL ? MAX_EXPECTED_MISSES_FILTERED
-															   : MAX_EXPECTED_MISSES;
-	MemoryContext old;
-	uint32        worth = 0;
-	bool          more = true;
+	if (step->kind == STEP_NARROW)
+		narrow_waiting(search, step->n);
+	else
+		widen(search, step);
+	if (step->kind != STEP_SWEEP)
+		search->state.chunk = step->chunk;
+	search->state.batch_due = step->batch_due;
+	if (!step->batch_due)
+		funnel_fill_histogram(search);
+	funnel_survey_pool(search);
+}
 
-	if (search->nranked >= search->batch_limit)
+static void
+rerank(Search *search, const Step *step)
+{
+	rerank_pool(search, step);
+	search->state.batch = step->batch;
+	search->state.batch_due = false;
+	funnel_fill_histogram(search);
+	funnel_survey_pool(search);
+}
+
+/* From here on errors are learned from documents below the threshold. */
+static void
+relearn(ErrorStats *errors, bool *below)
+{
+	*errors = (ErrorStats) {0};
+	*below = true;
+}
+
+static void
+drop(Search *search, StepKind kind)
+{
+	if (kind != STEP_DROP_POOL)
+		search->ranked.count = 0;
+	if (kind != STEP_DROP_RANKED)
+		funnel_drop_pool(search);
+}
+
+static void
+enter(Search *search, const Step *step)
+{
+	search->state.phase = step->phase;
+	if (step->phase == PHASE_HELD)
+		search->state.bar = step->held;
+	else if (step->phase == PHASE_SORT)
+		fetch_sort_ready(search);
+}
+
+/* Take a step that gives no row. */
+static void
+advance(Search *search, const Step *step)
+{
+	FunnelState *state = &search->state;
+
+	switch (step->kind)
+	{
+		case STEP_WIDEN:
+		case STEP_NARROW:
+		case STEP_SWEEP:
+			fill_pool(search, step);
+			break;
+		case STEP_RERANK:
+			rerank(search, step);
+			break;
+		case STEP_RELEARN_SKETCHES:
+			relearn(&state->sketch_errors, &state->pool_below);
+			break;
+		case STEP_RELEARN_SCORES:
+			relearn(&state->score_errors, &state->ranked_below);
+			break;
+		case STEP_DROP_POOL:
+		case STEP_DROP_RANKED:
+		case STEP_DROP_ALL:
+			drop(search, step->kind);
+			break;
+		case STEP_FETCH:
+			fetch_document(search, step->estimate);
+			break;
+		case STEP_SORT_TABLE:
+			fetch_table(search);
+			state->phase = PHASE_SORTED;
+			break;
+		case STEP_ENTER:
+			enter(search, step);
+			break;
+		default:
+			elog(ERROR, "step %d of a search is unknown", (int) step->kind);
+	}
+}
+
+static void
+give(Search *search, ItemPointer tid)
+{
+	ExactRow row = ready_pop(&search->ready);
+
+	search->state.gave = true;
+	search->last_given = row.score;
+	*tid = row.tid;
+}
+
+static bool
+give_late(Search *search, ItemPointer tid)
+{
+	ExactRow row;
+
+	if (search->late == NULL || !late_next(search->late, &row))
 		return false;
-	old = MemoryContextSwitchTo(search->context);
-	if (search->pool.count > 0 && !floor_ends_pool(search))
-		worth = fit_count_promising(&search->sketch_fit, &search->pool_estimates, bar, max_misses);
-	if (worth > 0)
-		rerank_batch(search, Min(worth, floor_batch(search)), bar);
-	else if (narrowing_pays(search, bar))
-		narrow_more(search);
-	else
-		more = false;
-	MemoryContextSwitchTo(old);
-	return more;
+	*tid = row.tid;
+	return true;
 }
 
-/* Make ranked hold what comes next, if anything is left. */
+/* Take steps until one gives a row; false if none is left. */
 static bool
-fill(Search *search)
+take_steps(Search *search, ItemPointer tid)
 {
-	MemoryContext old = MemoryContextSwitchTo(search->context);
-
 	for (;;)
 	{
+		Step step;
+
 		CHECK_FOR_INTERRUPTS();
-		if (search->nranked == 0 && floor_ends_pool(search))
-			pool_give_up(search);
-		if (pool_is_short(search))
-			pool_widen(search);
-		else if (search->nranked > 0 || search->pool.count == 0)
-			break;
-		rerank_batch(search, floor_batch(search), NULL);
+		funnel_observe(search);
+		step = policy_next(&search->policy, &search->state);
+		switch (step.kind)
+		{
+			case STEP_GIVE:
+				give(search, tid);
+				return true;
+			case STEP_TAKE:
+				if (fetch_tid(search, step.estimate, tid))
+					return true;
+				break;
+			case STEP_END:
+				return give_late(search, tid);
+			default:
+				advance(search, &step);
+		}
 	}
+}
+
+bool
+search_next(Search *search, ItemPointer tid)
+{
+	MemoryContext old = MemoryContextSwitchTo(search->context);
+	bool          found = take_steps(search, tid);
+
 	MemoryContextSwitchTo(old);
-	return search->nranked > 0;
-}
-
-bool
-search_peek(Search *search, float *score)
-{
-	if (!fill(search))
-		return false;
-	*score = search->ranked[search->nranked - 1].candidate.score;
-	return true;
-}
-
-/* How many of ranked have an estimate below this. */
-static uint32
-count_below(const Search *search, float estimate)
-{
-	uint32 low = 0;
-	uint32 high = search->nranked;
-
-	while (low < high)
-	{
-		uint32 middle = low + (high - low) / 2;
-
-		if (search->ranked[middle].candidate.score < estimate)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-bool
-search_peek_below(const Search *search, float estimate, float *below)
-{
-	uint32 n = count_below(search, estimate);
-
-	if (n == 0)
-		return false;
-	*below = search->ranked[n - 1].candidate.score;
-	return true;
-}
-
-bool
-search_next(Search *search, float estimate, RankedDoc *doc)
-{
-	uint32 place;
-
-	if (!fill(search))
-		return false;
-	/* The last of those with this estimate; of a damaged page's that is no number, any. */
-	place = Max(count_below(search, nextafterf(estimate, INFINITY)), 1) - 1;
-	*doc = search->ranked[place];
-	search->nranked--;
-	memmove(search->ranked + place, search->ranked + place + 1,
-			(size_t) (search->nranked - place) * sizeof(RankedDoc));
-	search->given++;
-	search->depth = Max(search->depth, depth_of(search, doc->candidate.score));
-	return true;
+	search->counters.emitted += found;
+	return found;
 }

@@ -1,23 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * search.h
- *	  The pipeline of a search: find -> gather -> narrow -> rerank -> exact.
+ *	  From a query to rows: a funnel of stages, each of which scores fewer
+ *	  documents than the one before, and more exactly (README.md).
  *
- *	find	the nodes nearest to each query token (finder)
- *	gather	their postings, summed to an estimate a document
- *	narrow	the best of these, and all pending ones, by their sketches
- *	rerank	the best of those by their code rows
- *	exact	fetch the heap row, score the stored column, emit in exact order
+ * A search gives rows in the exact order of the score of the stored column.
+ * A row that beats one given before is late: it is held back and comes, best
+ * first, when nothing else is left. If some of the first rows must not be
+ * late, none is given before that many are in hand that nothing else is
+ * expected to beat; whoever asks for more then gets all that is left, sorted.
  *
- * A search is asked for documents in the order of their estimates. Whenever
- * it runs out it reranks more of what it narrowed; it widens (more probes, in
- * the end every live document) before what it narrowed is too little to tell
- * which come next. It gives each live document that is admitted exactly once,
- * and ends only when all were given.
- *
- * Memory: a bit a document, and lists whose lengths follow from work_mem
- * (pool.c). Where they cannot hold all documents that were narrowed, the
- * worst are dropped, and found again by another pass through all of them.
+ * Rows that a filter does not let pass are dropped before they are scored, as
+ * early as it pays: they are never detoasted, and never make another row late.
  *
  * Nothing here holds a lock or a pin between calls.
  *
@@ -26,134 +20,12 @@
 #ifndef COLBERT_SEARCH_H
 #define COLBERT_SEARCH_H
 
-#include "access/relscan.h"
-#include "executor/instrument.h"
+#include "executor/tuptable.h"
 #include "index/view.h"
-#include "portability/instr_time.h"
-#include "search/directions.h"
-#include "search/ties.h"
+#include "search/counters.h"
+#include "utils/snapshot.h"
 
-/* As resolved for a search: never 0. */
-typedef struct SearchSettings
-{
-	uint32 probes;
-	uint32 ef_search;
-	uint32 candidates;
-	uint32 rerank;
-} SearchSettings;
-
-typedef enum SearchStage
-{
-	STAGE_FIND,
-	STAGE_GATHER,
-	STAGE_NARROW,
-	STAGE_RERANK,
-	STAGE_EXACT,
-	STAGE_COUNT
-} SearchStage;
-
-/* What a search has done: colbert_last_scan(), EXPLAIN (ANALYZE). */
-typedef struct SearchCounters
-{
-	bool           valid;
-	Oid            index;
-	Oid            user;
-	uint32         searches; /* that are counted here: one, or those of a plan node */
-	SearchSettings asked;    /* 0 where the index chose */
-	SearchSettings settings;
-	uint32         query_tokens;
-	uint64         hops;     /* graph nodes expanded */
-	uint64         nodes;    /* nodes probed */
-	uint64         postings; /* posting entries read */
-	uint64         gathered; /* documents they named */
-	uint64         pending;  /* pending documents scored */
-	uint64         narrowed; /* documents scored by sketch */
-	uint64         reranked; /* documents scored by code rows */
-	uint64         fetched;  /* heap rows asked for */
-	uint64         scored;   /* visible ones, scored exactly */
-	uint64         emitted;
-	uint64         late;
-	uint32         widenings;
-	bool           exhaustive;
-	uint64         tested; /* heap rows tested by the quals before they were scored */
-	uint64         passed; /* those that passed */
-	uint32     passes; /* through every document; more than one where work_mem could not hold all */
-	uint64     batches; /* that were reranked */
-	instr_time time[STAGE_COUNT];
-	int64      hit[STAGE_COUNT];  /* pages found in shared_buffers */
-	int64      read[STAGE_COUNT]; /* and others */
-} SearchCounters;
-
-/*
- * Counters of this backend's last search, as they stood when it last gave a
- * row or ended. A search that another one's filter runs ends before that one.
- */
-extern SearchCounters search_last;
-
-/* A document and its estimate; larger is nearer. */
-typedef struct Candidate
-{
-	uint32 doc;
-	float  score;
-} Candidate;
-
-typedef struct CandidateList
-{
-	Candidate *items;
-	uint32     count;
-	uint32     capacity;
-} CandidateList;
-
-/* A candidate and where its heap row is. */
-typedef struct RankedDoc
-{
-	Candidate       candidate;
-	ItemPointerData tid;
-	bool            tested;       /* its row is one that the filter admits */
-	bool            has_versions; /* tid is of the first of several versions (versions.h) */
-} RankedDoc;
-
-/* Of the documents of a batch: how many, and between which estimates by sketch. */
-typedef struct Band
-{
-	uint32 count;
-	float  best;
-	float  worst;
-} Band;
-
-/*
- * The most tokens of a query: preparing one, which no interrupt ends, takes
- * microseconds a token. Real queries have tens; a page as a query, a thousand.
- */
-#define SEARCH_MOST_QUERY_TOKENS 65536
-
-#define SEARCH_BANDS 32
-
-/* The query, prepared for every stage. */
-typedef struct SearchQuery
-{
-	WeightedTokens     tokens;     /* distinct ones, prepared: for code rows */
-	WeightedTokens     directions; /* the same without near copies: for nodes and sketches */
-	float             *keys;       /* scratch: best keys, enough for any kernel's slots */
-	KernelSketchQuery *sketch;
-	float             *state; /* scratch of the sketch scan */
-	CodecQuery        *rows;  /* of the codec; NULL where it has no rows */
-} SearchQuery;
-
-/* Is this row wanted? Asked of rows that are scored, before they are, where there are quals to test. */
-typedef struct SearchFilter
-{
-	bool (*admits)(void *arg, uint32 doc, const DocEntry *entry); /* NULL: all are */
-	void *arg;
-} SearchFilter;
-
-/* How far estimates were off so far: running mean and variance (Welford 1962). */
-typedef struct ErrorStats
-{
-	uint64 count;
-	double mean;
-	double squares;
-} ErrorStats;
+typedef struct Search Search;
 
 /* Whether the nearest documents are wanted first, or all as soon as can be. */
 typedef enum SearchOrder
@@ -162,313 +34,56 @@ typedef enum SearchOrder
 	SEARCH_UNORDERED
 } SearchOrder;
 
-/*
- * What one stage's estimates say of the next one's: a line, and how far from
- * it (least squares, running); and what copies are known to come out at.
- */
-typedef struct EstimateFit
+/* Rows from the first on among which none may be late, because something above the scan builds on their order. */
+typedef struct OrderNeed
 {
-	uint64 count;
-	double mean_estimate;
-	double mean_outcome;
-	double xx;
-	double xy;
-	double yy;
-	Ties   ties;
-} EstimateFit;
+	uint64 rows;  /* 0: any row may be late */
+	bool   peers; /* these rows, those that score as the last of them, and the row after these */
+} OrderNeed;
 
-/* How many of a list have which estimates. */
-#define HISTOGRAM_BINS 64
+#define ORDER_NEED_ALL PG_UINT64_MAX
 
-typedef struct EstimateHistogram
+/* Quals of the statement on a row of the table. Called with no lock held; leaves the slot as it is. */
+typedef struct RowFilter
 {
-	float  lowest;
-	float  width;
-	uint32 counts[HISTOGRAM_BINS];
-	uint32 unknown; /* without an estimate: they may be anything */
-
-	/* Groups of copies whose outcome is known are in no bin. */
-	uint32 ncopies[TIES_KNOWN];
-	double copies_outcome[TIES_KNOWN];
-} EstimateHistogram;
-
-typedef struct Search
-{
-	IndexView     *view;
-	MemoryContext  context; /* everything of this search */
-	SearchSettings settings;
-	SearchQuery    query;
-	Finder        *finder; /* NULL where there are no nodes */
-	SearchFilter   filter;
-	CandidateList  pool;         /* narrowed, not reranked yet */
-	uint32         pool_limit;   /* the pool is cut to these when it is twice as many */
-	bool           pool_dropped; /* by a cut, since the last pass began */
-	bool           pool_tested;  /* all in the pool were admitted */
-	RankedDoc     *ranked;       /* reranked, best last; given from the end */
-	uint32         nranked;
-	uint32         ranked_capacity;
-	uint32         batch; /* documents that the next batch reranks */
-	uint32         batch_limit;
-	uint64         narrowed;         /* documents that have been narrowed so far */
-	Band        bands[SEARCH_BANDS]; /* of the batches so far; the last is of all that came after */
-	uint32      nbands;
-	double      depth; /* how many were narrowed that looked as good as what was given */
-	uint64      given;
-	uint64      tested;        /* rows that the filter was asked about */
-	uint64      passed;        /* rows that it admitted */
-	uint32      level;         /* widenings so far */
-	bool        complete;      /* every live document has been in the pool */
-	bool        passed_all;    /* or was dropped from it, being worse than all that stayed */
-	uint8      *seen;          /* bit a document: is or was in the pool, or is not admitted */
-	float       pool_best;     /* the best estimate in the pool */
-	ErrorStats  sketch_errors; /* of sketches, against code rows */
-	SearchOrder order;
-	double      floor;       /* documents below are not wanted; -INFINITY where all are */
-	bool        below_floor; /* nothing in the pool is estimated to reach the floor */
-	EstimateHistogram pool_estimates;
-	EstimateFit       sketch_fit; /* code rows, from sketches */
-	CandidateList     waiting;    /* gathered, not narrowed, not seen */
-	uint32            chunk;      /* how many of those that wait are narrowed next */
-	uint32 nworse; /* documents of the last chunk, the worse half of it as they were gathered */
-	EstimateHistogram worse_estimates; /* by their sketches */
-	bool              may_narrow_more; /* the number of candidates was left to the index */
-	SearchCounters    counters;
-	BufferUsage       pages;           /* of the backend, when the stage began */
-	bool              may_gather_more; /* that of probes, too */
-} Search;
-
-/* ---- search.c ---- */
-
-/* settings: 0 where the index chooses. Allocates in a child of the current context. */
-extern Search *search_begin(IndexView *view, const MultiVector *query,
-							const SearchSettings *settings);
-extern void    search_end(Search *search);
+	bool (*passes)(void *arg, TupleTableSlot *row);
+	void *arg;
+} RowFilter;
 
 /*
- * From now on documents below a similarity (larger is nearer) are not wanted,
- * but for those that cannot be told from others.
+ * Maximum tokens per query. Preparing a query is not interruptible and costs
+ * microseconds per token. Real queries have tens of tokens; a page as a query,
+ * a thousand.
  */
-extern void search_set_floor(Search *search, double floor, SearchOrder order);
+#define SEARCH_MAX_QUERY_TOKENS 65536
 
-/* None of the documents that were reranked and not taken is wanted. */
-extern void search_drop_ranked(Search *search);
-
-/* The next document's estimate; false when all were given. */
-extern bool search_peek(Search *search, float *estimate);
-
-/* The next estimate below this one of those reranked so far. */
-extern bool search_peek_below(const Search *search, float estimate, float *below);
-
-/* Take a document of an estimate that was peeked at. */
-extern bool search_next(Search *search, float estimate, RankedDoc *doc);
-
-/* What a document has to score above: as code rows score, and exactly. */
-typedef struct ScoreBar
+/* What is searched for. All that it points to outlives the search. */
+typedef struct SearchRequest
 {
-	double      score;
-	double      exact;
-	const Ties *ties; /* of code scores: what copies score exactly */
-} ScoreBar;
+	const MultiVector *query;
+	SearchSettings     settings; /* 0: the index chooses */
+	SearchOrder        order;
+	double             threshold; /* documents below this similarity are not wanted, except if
+								   * estimates cannot tell; -INFINITY: all are wanted */
+	OrderNeed          need;
+
+	/* Rows are read by table_index_fetch_tuple under the snapshot. */
+	Relation         table; /* NULL: none is read; only for SEARCH_UNORDERED */
+	Snapshot         snapshot;
+	const RowFilter *filter; /* what rows must pass to be given; NULL: nothing */
+} SearchRequest;
+
+/* Allocates in a child of the current context. */
+extern Search *search_begin(IndexView *view, const SearchRequest *request);
 
 /*
- * Rerank, narrow or gather more where that is expected to bring a document
- * above the bar; false where it is not.
+ * Give the next row: in exact order; or, without an order, one that may reach
+ * the threshold, whose score the caller looks at. False at the end.
  */
-extern bool search_more_above(Search *search, const ScoreBar *bar);
+extern bool search_next(Search *search, ItemPointer tid);
+extern void search_end(Search *search);
 
-/* What settings of 0 mean for a query of n directions (budget.h) in an index of this many nodes. */
-extern SearchSettings search_resolve(double ndirections, uint32 nodes, const SearchSettings *asked);
-
-/* ---- query.c ---- */
-
-/* Allocates in the current context. */
-extern void query_prepare(IndexView *view, const MultiVector *mv, SearchQuery *query);
-
-/*
- * The score of documents whose tokens are so short beside the query's that
- * rounding leaves nothing of them; NaN where there is no such score.
- */
-extern double query_blank_score(const IndexView *view, const SearchQuery *query);
-
-/* The score of a document from query->keys, which are those of these tokens. */
-extern float query_score(const IndexView *view, const SearchQuery *query,
-						 const WeightedTokens *tokens);
-
-/* ---- pool.c ---- */
-
-/*
- * What gathering takes for a posting, at the most: its ordinal, slots of a
- * table that is at least a quarter full, and a place in the list; buffer and
- * list have twice the room as they grow.
- */
-#define SEARCH_GATHER_BYTES 64
-
-/*
- * The best of what was narrowed are the best of all documents only as long
- * as they are few among those that were narrowed: one in so many.
- */
-#define SEARCH_NARROWED_FOR_EACH 12
-
-/* Rows that are likely wanted where few pass: the LIMIT is unknown to a scan. */
-#define SEARCH_LIKELY_LIMIT 10
-
-/* One row in so many passes: test rows first, in the order of the directory, and narrow what is left. */
-#define SEARCH_FEW_BEFORE_NARROWING 8
-
-/* Set the limits that follow from work_mem. */
-extern void pool_begin(Search *search);
-
-/* Should more be narrowed before the next batch is taken? */
-extern bool pool_is_short(const Search *search);
-
-/* More documents into the pool, narrowed; the last time sets complete. */
-extern void pool_widen(Search *search);
-
-/* Narrow the best of those that wait, into the pool. */
-extern void pool_narrow_waiting(Search *search, uint32 n);
-
-/* Where the pool has grown to twice its limit, drop the worse half: another pass finds it again. */
-extern void pool_cut(Search *search);
-
-/* Nothing that is in the pool is wanted. */
-extern void pool_give_up(Search *search);
-
-/* ---- the stages ---- */
-
-/* gather.c: nodes of each token, then the documents of their postings, the best in front, into list. */
-extern void search_gather(Search *search, uint32 probes, uint32 ef, uint32 limit,
-						  CandidateList *list);
-
-/*
- * narrow.c: score documents by sketch, replacing their scores; drops those
- * that are not live. Those whose score was not above that of worse are added
- * to its list, which has room for them; NULL where nobody asks.
- */
-typedef struct NarrowWorse
-{
-	float         most;
-	CandidateList list;
-} NarrowWorse;
-
-extern void search_narrow(Search *search, CandidateList *list, NarrowWorse *worse);
-
-/* narrow.c: drop those that are not admitted; before documents are narrowed, or after. */
-extern void search_test(Search *search, CandidateList *list);
-
-/* narrow.c: score every live document that is not seen by sketch, into the pool, which is cut on the way. */
-extern void search_narrow_all(Search *search);
-
-/* rerank.c: score by code rows those that are admitted, and add them to search->ranked, in order. */
-extern void search_rerank(Search *search, const Candidate *candidates, uint32 count);
-
-/* ---- floor.c ---- */
-
-/* A document that seems to miss the floor by more than so many deviations is given up. */
-#define FLOOR_DEVIATIONS 3.0
-
-/* Is the next widening to go to every document? */
-extern bool floor_wants_all(const Search *search);
-
-/* How many of the pool to rerank next. */
-extern uint32 floor_batch(Search *search);
-
-/* Is nothing in the pool, whose best are reranked, expected to reach the floor? */
-extern bool floor_ends_pool(const Search *search);
-
-/* ---- candidates.c ---- */
-
-extern void candidates_add(CandidateList *list, uint32 doc, float score);
-
-/* Move the best n (by score, then lower ordinal) to the front, in no order. */
-extern void candidates_select(Candidate *items, uint32 count, uint32 n);
-extern void candidates_sort_by_doc(CandidateList *list);
-
-static inline bool
-search_seen(const Search *search, uint32 doc)
-{
-	return search->seen[doc >> 3] & (1 << (doc & 7));
-}
-
-static inline void
-search_mark_seen(Search *search, uint32 doc)
-{
-	search->seen[doc >> 3] |= 1 << (doc & 7);
-}
-
-static inline void
-search_forget(Search *search, uint32 doc)
-{
-	search->seen[doc >> 3] &= ~(1 << (doc & 7));
-}
-
-static inline bool
-search_admits(Search *search, uint32 doc, const DocEntry *entry)
-{
-	bool admitted = search->filter.admits(search->filter.arg, doc, entry);
-
-	search->tested++;
-	search->passed += admitted;
-	return admitted;
-}
-
-/* Do so few rows pass that it is cheaper to test them than to take them a stage further? share: one in so many. */
-static inline bool
-search_few_pass(const Search *search, uint32 share)
-{
-	return search->filter.admits != NULL && search->passed * share < search->tested;
-}
-
-/* ---- estimates.c ---- */
-
-extern void errors_learn(ErrorStats *errors, double error);
-
-/* What an estimate is taken to stand for at the most: so many deviations above its mean error. */
-extern double errors_bound(const ErrorStats *errors, double estimate, double deviations);
-
-/* A batch begins: copies of its last document are those that may be left. */
-extern void fit_begin_batch(EstimateFit *fit, const Candidate *batch, uint32 count);
-extern void fit_learn(EstimateFit *fit, double estimate, double outcome);
-extern void histogram_fill(EstimateHistogram *histogram, const Candidate *items, uint32 count,
-						   const EstimateFit *fit);
-
-/* Are copies with this outcome known to be no better than the bar? */
-extern bool fit_copies_are_below(double outcome, const ScoreBar *bar);
-
-/* How many of the list are expected to come out above the bar. */
-extern double fit_expected_above(const EstimateFit *fit, const EstimateHistogram *histogram,
-								 const ScoreBar *bar);
-
-/*
- * How many of the list, the best of it, are worth looking at: all without an
- * estimate; and of the others no more than max_misses are expected to come out
- * above the bar.
- */
-extern uint32 fit_count_promising(const EstimateFit *fit, const EstimateHistogram *histogram,
-								  const ScoreBar *bar, double max_misses);
-
-/*
- * Count the time and the pages of a stage. The stages of one search do not
- * overlap. A filter may run other searches meanwhile, which have their own.
- */
-static inline void
-stage_start(Search *search, instr_time *start)
-{
-	search->pages = pgBufferUsage;
-	INSTR_TIME_SET_CURRENT(*start);
-}
-
-static inline void
-stage_stop(Search *search, SearchStage stage, instr_time start)
-{
-	const BufferUsage *before = &search->pages;
-	instr_time         now;
-
-	INSTR_TIME_SET_CURRENT(now);
-	INSTR_TIME_ACCUM_DIFF(search->counters.time[stage], now, start);
-	search->counters.hit[stage] += pgBufferUsage.shared_blks_hit - before->shared_blks_hit +
-								   pgBufferUsage.local_blks_hit - before->local_blks_hit;
-	search->counters.read[stage] += pgBufferUsage.shared_blks_read - before->shared_blks_read +
-									pgBufferUsage.local_blks_read - before->local_blks_read;
-}
+/* What the search has done so far. */
+extern const SearchCounters *search_counters(const Search *search);
 
 #endif /* COLBERT_SEARCH_H */

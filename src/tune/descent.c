@@ -137,7 +137,7 @@ static Trial *
 climb(Tune *tune, Point *point)
 {
 	SearchSettings automatic =
-		search_resolve(tune->query_tokens, tune->nodes, &(SearchSettings) {0});
+		budget_resolve(tune->query_tokens, tune->nodes, &(SearchSettings) {0});
 	double best = 0;
 	int    barren = 0;
 	Trial *reached = NULL;

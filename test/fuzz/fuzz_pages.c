@@ -15,6 +15,7 @@
  */
 #include "page_server.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -146,28 +147,25 @@ read_versions(IndexView *view, uint32 doc)
 static void
 search_all(void *arg)
 {
-	const Image   *image = arg;
-	SearchSettings settings = {0};
-	float         *tokens = palloc0(QUERY_TOKENS * image->dim * sizeof(float));
-	IndexView     *view = view_open(&page_relation, false, VIEW_WITH_PENDING);
-	Search        *search;
-	RankedDoc      doc;
-	float          estimate;
-	uint64         given = 0;
+	const Image    *image = arg;
+	float          *tokens = palloc0(QUERY_TOKENS * image->dim * sizeof(float));
+	IndexView      *view = view_open(&page_relation, false, VIEW_WITH_PENDING);
+	uint32          ndocs = parray_nitems(view->index, ARRAY_DOCS);
+	SearchRequest   request = {.order = SEARCH_UNORDERED, .threshold = -INFINITY};
+	Search         *search;
+	ItemPointerData tid;
+	uint64          given = 0;
 
 	for (uint32 i = 0; i < QUERY_TOKENS * image->dim; i++)
 		tokens[i] = (float) random_below(2000) / 1000 - 1;
-	search = search_begin(
-		view, multivector_from_floats(tokens, QUERY_TOKENS, image->dim, KERNEL_FLOAT4), &settings);
-	while (search_peek(search, &estimate))
+	request.query = multivector_from_floats(tokens, QUERY_TOKENS, image->dim, KERNEL_FLOAT4);
+	search = search_begin(view, &request);
+	while (search_next(search, &tid))
 	{
-		if (random_below(4) == 0)
-			(void) search_peek_below(search, estimate, &estimate);
-		if (!search_next(search, estimate, &doc) ||
-			++given > parray_nitems(view->index, ARRAY_DOCS))
+		if (++given > ndocs)
 			abort();
-		if (doc.has_versions || random_below(8) == 0)
-			read_versions(view, doc.candidate.doc);
+		if (random_below(8) == 0)
+			read_versions(view, (uint32) random_below(ndocs));
 	}
 	search_end(search);
 }

@@ -1,0 +1,33 @@
+/*-------------------------------------------------------------------------
+ *
+ * candidates.h
+ *	  Lists of documents with their estimates.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef COLBERT_CANDIDATES_H
+#define COLBERT_CANDIDATES_H
+
+#include <stdint.h>
+
+/* A document and its estimate; larger is nearer. */
+typedef struct Candidate
+{
+	uint32_t doc;
+	float    score;
+} Candidate;
+
+typedef struct CandidateList
+{
+	Candidate *items;
+	uint32_t   count;
+	uint32_t   capacity;
+} CandidateList;
+
+extern void candidates_add(CandidateList *list, uint32_t doc, float score);
+
+/* Move the best n (by score, then lower ordinal) to the front, in no order. */
+extern void candidates_select(Candidate *items, uint32_t count, uint32_t n);
+extern void candidates_sort_by_doc(CandidateList *list);
+
+#endif /* COLBERT_CANDIDATES_H */

@@ -1,0 +1,298 @@
+/*-------------------------------------------------------------------------
+ *
+ * fetch.c
+ *	  Heap rows, scored by the stored column.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include <float.h>
+#include <math.h>
+
+#include "access/tableam.h"
+#include "catalog/index.h"
+#include "executor/executor.h"
+#include "index/docstore.h"
+#include "index/versions.h"
+#include "miscadmin.h"
+#include "multivector/score_memo.h"
+#include "search/funnel.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+struct FetchStage
+{
+	MemoryContext        row_context; /* reset for each row: detoasted columns */
+	ScoreQuery          *query;
+	ScoreMemo           *memo;
+	Snapshot             snapshot;
+	Relation             table;
+	IndexFetchTableData *fetch;
+	TupleTableSlot      *slot;
+	IndexInfo           *info;
+	EState              *estate; /* only if the index is on an expression */
+	const RowFilter     *filter; /* NULL: none */
+};
+
+void
+fetch_begin(Search *search, const SearchRequest *request)
+{
+	FetchStage *stage = palloc0(sizeof(FetchStage));
+
+	stage->row_context =
+		AllocSetContextCreate(search->context, "colbert_pg exact row", ALLOCSET_DEFAULT_SIZES);
+	stage->query = score_prepare(request->query, search->view->metric);
+	stage->memo = score_memo_begin(request->query, stage->query, search->view->metric);
+	stage->snapshot = request->snapshot;
+	stage->table = request->table;
+	stage->fetch = table_index_fetch_begin(request->table);
+	stage->slot = table_slot_create(request->table, NULL);
+	stage->info = BuildIndexInfo(search->view->index->rel);
+	if (stage->info->ii_Expressions != NIL)
+		stage->estate = CreateExecutorState();
+	stage->filter = request->filter;
+	search->fetch = stage;
+}
+
+void
+fetch_end(Search *search)
+{
+	FetchStage *stage = search->fetch;
+
+	if (search->late != NULL)
+		late_end(search->late);
+	table_index_fetch_end(stage->fetch);
+	ExecDropSingleTupleTableSlot(stage->slot);
+	if (stage->estate != NULL)
+		FreeExecutorState(stage->estate);
+}
+
+/* ---- rows of the table ---- */
+
+/* Fetch a version of a row into the slot; false if it is not visible. */
+static bool
+fetch_version(Search *search, const ItemPointerData *tid)
+{
+	FetchStage     *stage = search->fetch;
+	ItemPointerData chain = *tid; /* moves on to the visible tuple */
+	bool            call_again = false;
+	bool            found;
+
+	search->counters.fetched++;
+	view_check_row(search->view, stage->table, tid);
+	found = table_index_fetch_tuple(stage->fetch, &chain, stage->snapshot, stage->slot, &call_again,
+									NULL);
+	if (!found)
+		view_check_age(search->view, stage->table, tid);
+	return found;
+}
+
+/* Fetch the row of a document into the slot, by its visible version; false if none is. */
+static bool
+fetch_row(Search *search, RankedDoc *doc)
+{
+	DocRows rows;
+
+	if (!doc->has_versions)
+		return fetch_version(search, &doc->tid);
+	versions_read(search->view, doc->candidate.doc, &rows);
+	for (uint32 i = 0; i < rows.count; i++)
+	{
+		doc->tid = rows.tids[i];
+		if (fetch_version(search, &doc->tid))
+			return true;
+	}
+	return false;
+}
+
+/* Does the row in the slot pass the filter? */
+static bool
+row_passes(Search *search)
+{
+	const RowFilter *filter = search->fetch->filter;
+	bool             passes = filter->passes(filter->arg, search->fetch->slot);
+
+	search->counters.tested++;
+	search->counters.passed += passes;
+	search->state.tested++;
+	search->state.passed += passes;
+	return passes;
+}
+
+static RankedDoc
+row_of(uint32 doc, const DocEntry *entry)
+{
+	return (RankedDoc) {.candidate.doc = doc,
+						.tid = entry->tid,
+						.has_versions = (entry->flags & DOC_VERSIONS) != 0};
+}
+
+bool
+fetch_admits(Search *search, uint32 doc, const DocEntry *entry)
+{
+	RankedDoc row = row_of(doc, entry);
+	bool      admitted = fetch_row(search, &row);
+
+	/* One that is not visible counts as one that does not pass. */
+	if (admitted)
+		admitted = row_passes(search);
+	else
+		search->state.tested++;
+	ExecClearTuple(search->fetch->slot);
+	return admitted;
+}
+
+/* The indexed value of the row in the slot. */
+static Datum
+indexed_value(FetchStage *stage, bool *isnull)
+{
+	AttrNumber attno = stage->info->ii_IndexAttrNumbers[0];
+	Datum      values[INDEX_MAX_KEYS];
+	bool       nulls[INDEX_MAX_KEYS];
+
+	if (attno != 0)
+		return slot_getattr(stage->slot, attno, isnull);
+	GetPerTupleExprContext(stage->estate)->ecxt_scantuple = stage->slot;
+	FormIndexDatum(stage->info, stage->slot, stage->estate, values, nulls);
+	*isnull = nulls[0];
+	return values[0];
+}
+
+/* Score the row in the slot; false if its document is NULL by now. */
+static bool
+score_row(Search *search, double *score)
+{
+	FetchStage   *stage = search->fetch;
+	MemoryContext old = MemoryContextSwitchTo(stage->row_context);
+	bool          isnull;
+	Datum         value = indexed_value(stage, &isnull);
+
+	if (!isnull)
+	{
+		*score = score_document(stage->query, multivector_from_datum(value));
+		score_memo_put(stage->memo, value, *score);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(stage->row_context);
+	if (stage->estate != NULL)
+		ResetPerTupleExprContext(stage->estate);
+	search->counters.scored += !isnull;
+	return !isnull;
+}
+
+/* Fetch, test and score one row; false if it is not visible, does not pass or is NULL. */
+static bool
+get_row(Search *search, RankedDoc *doc, ExactRow *row)
+{
+	FetchStage *stage = search->fetch;
+	bool        found = fetch_row(search, doc);
+
+	if (found && stage->filter != NULL && !doc->tested)
+		found = row_passes(search);
+	found = found && score_row(search, &row->score);
+	ExecClearTuple(stage->slot);
+	if (!found)
+		return false;
+	if (search->view->metric == METRIC_L2)
+		row->score = -row->score;
+	row->doc = doc->candidate.doc;
+	row->tid = doc->tid;
+	return true;
+}
+
+/* ---- into the sort, or to the ready rows ---- */
+
+static void
+add_late(Search *search, const ExactRow *row)
+{
+	if (search->late == NULL)
+		search->late = late_begin(search->context);
+	late_add(search->late, row);
+}
+
+/* A row that beats one already given comes last. */
+static void
+add_row(Search *search, const ExactRow *row)
+{
+	bool is_late = search->policy.ordered && search->state.gave && row->score > search->last_given;
+
+	search->counters.late += is_late;
+	if (is_late || search->state.phase == PHASE_SORT)
+		add_late(search, row);
+	else
+		ready_push(search->context, &search->ready, *row);
+}
+
+void
+fetch_document(Search *search, float estimate)
+{
+	FunnelState *state = &search->state;
+	RankedDoc    doc = funnel_take(search, estimate);
+	ExactRow     row;
+	instr_time   start;
+	bool         found;
+
+	COLBERT_PAUSE("exact-fetch");
+	stage_start(search, &start);
+	found = get_row(search, &doc, &row);
+	/* A document whose sketches are of another epoch, and that has no rows, has no estimate. */
+	if (found && doc.candidate.score < FLT_MAX)
+	{
+		errors_learn(&state->score_errors, row.score - doc.candidate.score);
+		ties_follow(&state->score_ties, doc.candidate.score);
+		ties_learn(&state->score_ties, doc.candidate.score, row.score);
+	}
+	stage_stop(search, STAGE_EXACT, start);
+	if (found && row.score >= search->policy.threshold)
+		add_row(search, &row);
+}
+
+bool
+fetch_tid(Search *search, float estimate, ItemPointer tid)
+{
+	RankedDoc doc = funnel_take(search, estimate);
+	bool      found = true;
+
+	if (doc.has_versions && search->fetch != NULL)
+	{
+		found = fetch_row(search, &doc);
+		ExecClearTuple(search->fetch->slot);
+	}
+	*tid = doc.tid;
+	return found;
+}
+
+static void
+sort_document(IndexView *view, uint32 doc, const DocEntry *entry, void *arg)
+{
+	Search   *search = arg;
+	RankedDoc ranked = row_of(doc, entry);
+	ExactRow  row;
+
+	CHECK_FOR_INTERRUPTS();
+	if (entry->state == DOC_LIVE && get_row(search, &ranked, &row))
+		add_late(search, &row);
+}
+
+void
+fetch_table(Search *search)
+{
+	instr_time start;
+
+	stage_start(search, &start);
+	docstore_walk(search->view, sort_document, search);
+	stage_stop(search, STAGE_EXACT, start);
+	search->counters.exhaustive = true;
+}
+
+void
+fetch_sort_ready(Search *search)
+{
+	while (search->ready.count > 0)
+	{
+		ExactRow row = ready_pop(&search->ready);
+
+		add_late(search, &row);
+	}
+}

@@ -1,0 +1,268 @@
+/*-------------------------------------------------------------------------
+ *
+ * funnel.c
+ *	  The levels of a search.
+ *
+ * A pool that grows to twice its limit is cut to the best of it, and what is
+ * dropped counts as not seen. Only a sweep that dropped nothing has seen every
+ * document, so sweeps are repeated until then, each time the pool runs out: a
+ * search that is given little memory takes longer, and its result is the same.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include <float.h>
+#include <math.h>
+
+#include "miscadmin.h"
+#include "search/funnel.h"
+#include "utils/memutils.h"
+
+/* With less than this a search would make no progress worth a sweep. */
+#define MIN_POOL  4096
+#define MIN_BATCH 1024
+
+/*
+ * The pool, at twice its limit in a list that doubles as it grows, and the
+ * documents of a batch, reranked and fetched, take about as much as work_mem
+ * each; gathering takes it for the time of a widening.
+ */
+void
+funnel_begin(Search *search)
+{
+	Size memory = (Size) work_mem * 1024;
+
+	search->policy.memory = memory;
+	search->policy.pool_limit =
+		(uint32) Min(Max(memory / (4 * sizeof(Candidate)), MIN_POOL), PG_UINT32_MAX / 8);
+	search->policy.batch_limit =
+		(uint32) Min(Max(memory / (4 * sizeof(RankedDoc)), MIN_BATCH), PG_UINT32_MAX / 8);
+	search->state.batch = search->policy.settings.rerank;
+	search->state.bar = search->ready.bar = -INFINITY;
+	search->state.pool_best = -FLT_MAX;
+	search->seen = palloc_extended(parray_nitems(search->view->index, ARRAY_DOCS) / 8 + 1,
+								   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+}
+
+/* How many ranked documents have an estimate below this. */
+static uint32
+count_below(const RankedList *ranked, float estimate)
+{
+	uint32 low = 0;
+	uint32 high = ranked->count;
+
+	while (low < high)
+	{
+		uint32 middle = low + (high - low) / 2;
+
+		if (ranked->items[middle].candidate.score < estimate)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* Find the best estimate of a ranked document that is not known, as copies are, to be no better than the score in doubt. */
+static bool
+find_contender(const Search *search, float *estimate)
+{
+	const RankedList *ranked = &search->ranked;
+	const Ties       *ties = &search->state.score_ties;
+	double            doubt = policy_doubt(&search->state);
+	double            score;
+	uint32            n = ranked->count;
+
+	while (n > 0)
+	{
+		*estimate = ranked->items[n - 1].candidate.score;
+		if (!ties_outcome(ties, *estimate, &score) || score > doubt)
+			return true;
+		n = count_below(ranked, *estimate);
+	}
+	return false;
+}
+
+void
+funnel_observe(Search *search)
+{
+	FunnelState      *state = &search->state;
+	ReadyRows        *ready = &search->ready;
+	const RankedList *ranked = &search->ranked;
+
+	state->waiting = search->waiting.count;
+	state->pool = search->pool.count;
+	state->ranked = ranked->count;
+	if (ranked->count > 0)
+		state->ranked_best = ranked->items[ranked->count - 1].candidate.score;
+	state->ready = ready->count;
+	if (state->phase == PHASE_HOLD)
+		state->bar =
+			ready_measure(ready, search->need.rows, search->need.peers, search->query.tokens.count);
+	if (ready->count > 0)
+	{
+		state->ready_best = ready->rows[0].score;
+		state->ready_likely = ready->likely[Min(ready->count, POLICY_LIKELY_LIMIT) - 1];
+		state->has_contender = find_contender(search, &state->contender);
+	}
+}
+
+/* ---- the pool ---- */
+
+void
+funnel_add(Search *search, CandidateList *list)
+{
+	search->state.narrowed += list->count;
+	for (uint32 i = 0; i < list->count; i++)
+		candidates_add(&search->pool, list->items[i].doc, list->items[i].score);
+	list->count = 0;
+	funnel_cut_pool(search);
+}
+
+static inline void
+forget(Search *search, uint32 doc)
+{
+	search->seen[doc >> 3] &= ~(1 << (doc & 7));
+}
+
+void
+funnel_cut_pool(Search *search)
+{
+	CandidateList *pool = &search->pool;
+	uint32         limit = search->policy.pool_limit;
+
+	if (pool->count / 2 < limit)
+		return;
+	candidates_select(pool->items, pool->count, limit);
+	for (uint32 i = limit; i < pool->count; i++)
+		forget(search, pool->items[i].doc);
+	pool->count = limit;
+	search->state.pool_dropped = true;
+}
+
+void
+funnel_survey_pool(Search *search)
+{
+	FunnelState         *state = &search->state;
+	const CandidateList *pool = &search->pool;
+
+	if (search->policy.threshold == -INFINITY)
+		return;
+	state->pool_best = -FLT_MAX;
+	state->pool_above = 0;
+	for (uint32 i = 0; i < pool->count; i++)
+	{
+		state->pool_best = Max(state->pool_best, pool->items[i].score);
+		state->pool_above += pool->items[i].score >= search->policy.threshold;
+	}
+}
+
+void
+funnel_fill_histogram(Search *search)
+{
+	FunnelState *state = &search->state;
+
+	histogram_fill(&state->pool_estimates, search->pool.items, search->pool.count,
+				   &state->sketch_fit);
+}
+
+void
+funnel_drop_pool(Search *search)
+{
+	search->pool.count = 0;
+	/* What a cut dropped was worse than what is left. */
+	if (search->state.swept)
+		search->state.complete = true;
+	funnel_survey_pool(search);
+}
+
+/* Move copies that are known not to beat the bar to the end of the pool. Returns how many others there are. */
+static uint32
+put_copies_last(Search *search, const ScoreBar *bar)
+{
+	const Ties *ties = &search->state.sketch_fit.ties;
+	Candidate  *items = search->pool.items;
+	uint32      end = search->pool.count;
+	double      outcome;
+
+	for (uint32 i = 0; i < end;)
+	{
+		Candidate item = items[i];
+
+		if (!ties_outcome(ties, item.score, &outcome) || !fit_copies_are_below(outcome, bar))
+			i++;
+		else
+		{
+			items[i] = items[--end];
+			items[end] = item;
+		}
+	}
+	return end;
+}
+
+uint32
+funnel_select(Search *search, uint32 n, const ScoreBar *bar)
+{
+	uint32 count = bar == NULL ? search->pool.count : put_copies_last(search, bar);
+
+	n = Min(n, count);
+	candidates_select(search->pool.items, count, n);
+	return n;
+}
+
+void
+funnel_remove(Search *search, uint32 n)
+{
+	CandidateList *pool = &search->pool;
+
+	pool->count -= n;
+	if (pool->count > 0)
+		memmove(pool->items, pool->items + n, (size_t) pool->count * sizeof(Candidate));
+}
+
+/* ---- ranked documents ---- */
+
+RankedDoc *
+funnel_reserve_ranked(Search *search, uint32 n)
+{
+	RankedList *ranked = &search->ranked;
+	uint32      needed = ranked->count + n;
+
+	if (needed > ranked->capacity)
+	{
+		needed = Max(needed, ranked->capacity * 2);
+		ranked->items =
+			ranked->items == NULL
+				? MemoryContextAllocHuge(search->context, mul_size(needed, sizeof(RankedDoc)))
+				: repalloc_huge(ranked->items, mul_size(needed, sizeof(RankedDoc)));
+		ranked->capacity = needed;
+	}
+	return ranked->items + ranked->count;
+}
+
+/* How many narrowed documents have, by their sketches, at least the estimate of one that is given? */
+static double
+depth_of(const Search *search, float score)
+{
+	double depth = bands_count_above(&search->bands, score - search->state.sketch_errors.mean);
+
+	/* If none is left out, those that were given are all that there are, but for equals. */
+	return search->policy.filtered ? depth : Min(depth, search->given);
+}
+
+RankedDoc
+funnel_take(Search *search, float estimate)
+{
+	RankedList *ranked = &search->ranked;
+	/* The last of those with this estimate; of a damaged page's that is no number, any. */
+	uint32    place = Max(count_below(ranked, nextafterf(estimate, INFINITY)), 1) - 1;
+	RankedDoc doc = ranked->items[place];
+
+	ranked->count--;
+	memmove(ranked->items + place, ranked->items + place + 1,
+			(size_t) (ranked->count - place) * sizeof(RankedDoc));
+	search->given++;
+	search->state.depth = Max(search->state.depth, depth_of(search, doc.candidate.score));
+	return doc;
+}

@@ -1,0 +1,534 @@
+/*-------------------------------------------------------------------------
+ *
+ * test_policy.c
+ *	  What a search does next: a table of states and steps.
+ *
+ * A state is written as words "member=value"; members that are not named are
+ * those of ordinary() below. A step is written as step_text() writes it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "search/policy.h"
+
+#include <float.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tap.h"
+
+typedef struct Case
+{
+	Policy      policy;
+	FunnelState state;
+} Case;
+
+/* ---- states ---- */
+
+/* A search of 10,000 documents under 1,000 nodes that has not begun. */
+static Case
+ordinary(void)
+{
+	return (Case) {
+		.policy = {.settings = {.probes = 8, .ef_search = 10, .candidates = 400, .rerank = 64},
+				   .may_narrow_more = true,
+				   .may_gather_more = true,
+				   .ordered = true,
+				   .threshold = -INFINITY,
+				   .has_codes = true,
+				   .ndirections = 16,
+				   .nodes = 1000,
+				   .node_postings = 10,
+				   .live_docs = 10000,
+				   .doc_blocks = 4,
+				   .memory = 4 * 1024 * 1024,
+				   .pool_limit = 100000,
+				   .batch_limit = 50000},
+		.state = {.batch = 64,
+				  .chunk = 400,
+				  .bar = -INFINITY,
+				  .pool_best = -FLT_MAX,
+				  .sketch_fit.ties.blank = NAN,
+				  .score_ties.blank = NAN},
+	};
+}
+
+typedef enum MemberType
+{
+	IS_BOOL,
+	IS_UINT32,
+	IS_UINT64,
+	IS_FLOAT,
+	IS_DOUBLE,
+	IS_PHASE
+} MemberType;
+
+typedef struct Member
+{
+	const char *name;
+	size_t      offset;
+	MemberType  type;
+} Member;
+
+#define OF_POLICY(member, type) {#member, offsetof(Case, policy.member), type}
+#define OF_STATE(member, type)  {#member, offsetof(Case, state.member), type}
+
+static const Member members[] = {
+	OF_POLICY(settings.candidates, IS_UINT32),
+	OF_POLICY(settings.probes, IS_UINT32),
+	OF_POLICY(may_narrow_more, IS_BOOL),
+	OF_POLICY(may_gather_more, IS_BOOL),
+	OF_POLICY(ordered, IS_BOOL),
+	OF_POLICY(threshold, IS_DOUBLE),
+	OF_POLICY(need_rows, IS_UINT64),
+	OF_POLICY(filtered, IS_BOOL),
+	OF_POLICY(has_codes, IS_BOOL),
+	OF_POLICY(nodes, IS_UINT64),
+	OF_POLICY(live_docs, IS_UINT64),
+	OF_POLICY(memory, IS_UINT64),
+	OF_POLICY(pool_limit, IS_UINT32),
+	OF_POLICY(batch_limit, IS_UINT32),
+	OF_STATE(phase, IS_PHASE),
+	OF_STATE(waiting, IS_UINT32),
+	OF_STATE(chunk, IS_UINT32),
+	OF_STATE(level, IS_UINT32),
+	OF_STATE(pool_below, IS_BOOL),
+	OF_STATE(pool_dropped, IS_BOOL),
+	OF_STATE(pool_tested, IS_BOOL),
+	OF_STATE(swept, IS_BOOL),
+	OF_STATE(complete, IS_BOOL),
+	OF_STATE(narrowed, IS_UINT64),
+	OF_STATE(has_contender, IS_BOOL),
+	OF_STATE(contender, IS_FLOAT),
+	OF_STATE(ranked_below, IS_BOOL),
+	OF_STATE(batch, IS_UINT32),
+	OF_STATE(batch_due, IS_BOOL),
+	OF_STATE(depth, IS_DOUBLE),
+	OF_STATE(tested, IS_UINT64),
+	OF_STATE(passed, IS_UINT64),
+	OF_STATE(ready_likely, IS_DOUBLE),
+	OF_STATE(bar, IS_DOUBLE),
+	OF_STATE(gave, IS_BOOL),
+};
+
+static const char *const phases[] = {"next", "hold", "held", "sort", "sorted"};
+
+static void
+set_member(Case *c, const Member *member, const char *value)
+{
+	void *at = (char *) c + member->offset;
+
+	switch (member->type)
+	{
+		case IS_BOOL:
+			*(bool *) at = atoi(value) != 0;
+			break;
+		case IS_UINT32:
+			*(uint32_t *) at = (uint32_t) strtoul(value, NULL, 10);
+			break;
+		case IS_UINT64:
+			*(uint64_t *) at = strtoull(value, NULL, 10);
+			break;
+		case IS_FLOAT:
+			*(float *) at = strtof(value, NULL);
+			break;
+		case IS_DOUBLE:
+			*(double *) at = strtod(value, NULL);
+			break;
+		case IS_PHASE:
+			while (strcmp(phases[*(SearchPhase *) at], value) != 0)
+				++*(SearchPhase *) at;
+			break;
+	}
+}
+
+/* n documents of one estimate. */
+static void
+set_histogram(EstimateHistogram *histogram, const EstimateFit *fit, uint32_t n, float score)
+{
+	Candidate *items = malloc((n + 1) * sizeof(Candidate));
+
+	for (uint32_t i = 0; i < n; i++)
+		items[i] = (Candidate) {i, score};
+	histogram_fill(histogram, items, n, fit);
+	free(items);
+}
+
+static ErrorStats
+errors_of(double count, double mean, double deviation)
+{
+	return (ErrorStats) {(uint64_t) count, mean, deviation * deviation * (count - 1)};
+}
+
+static void
+add_tie(Ties *ties, double estimate, double outcome)
+{
+	ties->known[ties->nknown++] = (Tie) {estimate, 8, outcome, outcome};
+}
+
+/* Words that set several members; false if this is none. */
+static bool
+set_group(Case *c, const char *name, const char *value)
+{
+	FunnelState *state = &c->state;
+	double       a = 0, b = 0, d = 0;
+
+	(void) sscanf(value, "%lf@%lf@%lf", &a, &b, &d);
+	if (strcmp(name, "pool") == 0) /* documents @ estimate */
+	{
+		state->pool = (uint32_t) a;
+		state->pool_best = (float) b;
+		state->pool_above = b >= c->policy.threshold ? state->pool : 0;
+		set_histogram(&state->pool_estimates, &state->sketch_fit, state->pool, (float) b);
+	}
+	else if (strcmp(name, "worse") == 0) /* the same, of those narrowed last */
+	{
+		state->nworse = (uint32_t) a;
+		set_histogram(&state->worse_estimates, &state->sketch_fit, state->nworse, (float) b);
+	}
+	else if (strcmp(name, "ranked") == 0) /* documents @ best estimate, a contender's */
+	{
+		state->ranked = (uint32_t) a;
+		state->ranked_best = state->contender = (float) b;
+		state->has_contender = true;
+	}
+	else if (strcmp(name, "ready") == 0) /* rows @ best score */
+	{
+		state->ready = (uint32_t) a;
+		state->ready_best = state->ready_likely = b;
+	}
+	else if (strcmp(name, "fit") == 0) /* outcomes are estimates, give or take */
+		state->sketch_fit = (EstimateFit) {.count = 100,
+										   .xx = 100,
+										   .xy = 100,
+										   .yy = 100 + a * a * 98,
+										   .ties = state->sketch_fit.ties};
+	else if (strcmp(name, "sketch_errors") == 0) /* count @ mean @ deviation */
+		state->sketch_errors = errors_of(a, b, d);
+	else if (strcmp(name, "score_errors") == 0)
+		state->score_errors = errors_of(a, b, d);
+	else if (strcmp(name, "sketch_tie") == 0) /* estimate @ outcome */
+		add_tie(&state->sketch_fit.ties, a, b);
+	else if (strcmp(name, "score_tie") == 0)
+		add_tie(&state->score_ties, a, b);
+	else
+		return false;
+	return true;
+}
+
+static Case
+read_case(const char *text)
+{
+	Case  c = ordinary();
+	char *copy = strdup(text);
+
+	for (char *word = strtok(copy, " "); word != NULL; word = strtok(NULL, " "))
+	{
+		char *value = strchr(word, '=');
+		bool  known = false;
+
+		if (value == NULL)
+			abort();
+		*value++ = '\0';
+		for (size_t i = 0; i < sizeof(members) / sizeof(members[0]); i++)
+			if (strcmp(members[i].name, word) == 0)
+			{
+				set_member(&c, &members[i], value);
+				known = true;
+			}
+		if (!known && !set_group(&c, word, value))
+			abort();
+	}
+	free(copy);
+	return c;
+}
+
+/* ---- steps ---- */
+
+static const char *const kinds[] = {
+	"none",           "widen",      "narrow",      "sweep",    "rerank", "relearn sketches",
+	"relearn scores", "drop pool",  "drop ranked", "drop all", "fetch",  "take",
+	"enter",          "sort table", "give",        "end",
+};
+
+static const char *
+step_text(const Step *step)
+{
+	static char text[200];
+	char        what[100] = "";
+
+	switch (step->kind)
+	{
+		case STEP_WIDEN:
+			snprintf(what, sizeof(what), " level %u: %u probes, %u of %u, then batches of %u",
+					 step->level, step->probes, step->n, step->ef, step->batch);
+			break;
+		case STEP_NARROW:
+			snprintf(what, sizeof(what), " %u, then %u", step->n, step->chunk);
+			break;
+		case STEP_RERANK:
+			snprintf(what, sizeof(what), " %u, then %u%s%s", step->n, step->batch,
+					 step->test ? ", tested" : "", step->over_bar ? ", over the bar" : "");
+			break;
+		case STEP_SWEEP:
+			snprintf(what, sizeof(what), "%s", step->test ? ", tested" : "");
+			break;
+		case STEP_FETCH:
+		case STEP_TAKE:
+			snprintf(what, sizeof(what), " %g", step->estimate);
+			break;
+		case STEP_ENTER:
+			if (step->phase == PHASE_HELD)
+				snprintf(what, sizeof(what), " %s, from %g", phases[step->phase], step->held);
+			else
+				snprintf(what, sizeof(what), " %s", phases[step->phase]);
+			break;
+		default:
+			break;
+	}
+	snprintf(text, sizeof(text), "%s%s%s", kinds[step->kind], what,
+			 step->batch_due ? ", batch due" : "");
+	return text;
+}
+
+/* ---- the table ---- */
+
+typedef struct Row
+{
+	const char *name;
+	const char *state;
+	const char *step;
+} Row;
+
+/* 400 documents were narrowed and 64 reranked; code scores are sketch scores, give or take .1. */
+#define RERANKED "level=1 narrowed=400 batch=128 fit=.1 "
+
+/* Ten rows were fetched, whose scores are as estimated, give or take .1; the best and the last likely one score 5. */
+#define FETCHED RERANKED "ready=10@5 score_errors=10@0@.1 "
+
+/* None of the ranked documents is expected to beat these. */
+#define SETTLED FETCHED "ranked=54@4 "
+
+/* Documents below 5 are not wanted; the best of the pool was reranked and gave errors of .1 below the threshold. */
+#define BELOW "threshold=5 " RERANKED "pool_below=1 sketch_errors=256@0@.1 "
+
+static const Row rows[] = {
+	/* the beginning */
+	{"a search begins by probes", "",
+	 "widen level 1: 8 probes, 400 of 10, then batches of 64, batch due"},
+	{"a batch follows, whatever is expected of it", "level=1 pool=400@1 batch_due=1 ranked=5@9",
+	 "rerank 64, then 128"},
+	{"and if nothing was found, an empty one", "level=1 batch_due=1", "rerank 64, then 128"},
+	{"without nodes, every document is narrowed", "nodes=0", "sweep, batch due"},
+	{"so it is if the probes exceed the nodes", "nodes=7", "sweep, batch due"},
+	{"but not if they are many of the nodes", "nodes=8",
+	 "widen level 1: 8 probes, 400 of 10, then batches of 64, batch due"},
+	{"and if twice the candidates exceed the documents", "settings.candidates=5001",
+	 "sweep, batch due"},
+	{"a sweep tests rows first if few pass", "nodes=0 filtered=1 tested=80 passed=9",
+	 "sweep, tested, batch due"},
+	{"and not if one of eight passes", "nodes=0 filtered=1 tested=80 passed=10",
+	 "sweep, batch due"},
+	{"nothing is known of a filter that was not asked", "nodes=0 filtered=1", "sweep, batch due"},
+
+	/* what is reranked without an expectation */
+	{"an empty ranked level is filled from the pool", RERANKED "pool=300@1",
+	 "rerank 128, then 256"},
+	{"batches double, up to what memory allows", RERANKED "pool=300@1 batch_limit=200",
+	 "rerank 128, then 200"},
+	{"rows are tested first if fewer than half pass",
+	 RERANKED "pool=300@1 filtered=1 tested=9 passed=4 narrowed=9999",
+	 "rerank 128, then 256, tested"},
+	{"but not those of a pool that was tested",
+	 RERANKED "pool=300@1 filtered=1 tested=9 passed=4 narrowed=9999 pool_tested=1",
+	 "rerank 128, then 256"},
+	{"and not if half pass", RERANKED "pool=300@1 filtered=1 tested=8 passed=4 narrowed=9999",
+	 "rerank 128, then 256"},
+
+	/* widening: by depth, and not only when nothing is left (191731a) */
+	{"the first rows ask for no more than the settings give", SETTLED "pool=10@0 depth=64", "give"},
+	{"a deeper search narrows twelve documents per row", SETTLED "depth=65",
+	 "widen level 2: 32 probes, 1600 of 40, then batches of 65, batch due"},
+	{"those that wait come first", SETTLED "depth=65 waiting=50 chunk=7",
+	 "narrow 50, then 7, batch due"},
+	{"batches begin again at the depth, not where they had come to (cc2f6e1)",
+	 SETTLED "depth=100 batch=9999",
+	 "widen level 2: 32 probes, 1600 of 40, then batches of 100, batch due"},
+	{"a widening for a great depth skips widths that are too narrow",
+	 SETTLED "depth=140 nodes=99999 live_docs=99999",
+	 "widen level 3: 128 probes, 6400 of 160, then batches of 128, batch due"},
+	{"a widening that a quarter of the nodes cannot serve is a sweep", SETTLED "depth=65 nodes=127",
+	 "sweep, batch due"},
+	{"and one that work_mem cannot hold", SETTLED "depth=65 memory=300000", "sweep, batch due"},
+	{"the first width is not held to it", "memory=1",
+	 "widen level 1: 8 probes, 400 of 10, then batches of 64, batch due"},
+	{"and is that of the settings, however deep a search is",
+	 "depth=1000 nodes=99999 live_docs=99999",
+	 "widen level 1: 8 probes, 400 of 10, then batches of 64, batch due"},
+	{"a filter makes the depth foreseen", RERANKED "filtered=1 tested=40 passed=4 pool=9@0",
+	 "widen level 2: 32 probes, 1600 of 40, then batches of 80, batch due"},
+	{"as if one more row had passed", RERANKED "filtered=1 tested=6 passed=0 pool=9@0",
+	 "rerank 128, then 256, tested"},
+	{"though none did", RERANKED "filtered=1 tested=7 passed=0 pool=9@0",
+	 "widen level 2: 32 probes, 1600 of 40, then batches of 70, batch due"},
+	{"a search that ran out widens", RERANKED "ready=3@5",
+	 "widen level 2: 32 probes, 1600 of 40, then batches of 64, batch due"},
+	{"a complete one does not", RERANKED "complete=1 ready=3@5", "give"},
+	{"after a sweep that dropped documents, half a pool is enough",
+	 "pool_limit=1000 pool_dropped=1 swept=1 depth=9999 " RERANKED "pool=500@1",
+	 "rerank 128, then 256"},
+	{"less of it is not: another sweep",
+	 "pool_limit=1000 pool_dropped=1 swept=1 nodes=0 " RERANKED "pool=499@1 ranked=3@1",
+	 "sweep, batch due"},
+
+	/* which row is fetched */
+	{"the best ranked document is fetched", RERANKED "ranked=64@9", "fetch 9"},
+	{"eight errors are needed before one is trusted",
+	 RERANKED "ready=10@5 score_errors=7@0@.1 ranked=9@1", "fetch 1"},
+	{"and a row, before anything is passed over",
+	 RERANKED "score_errors=20@0@.1 ranked=9@1 has_contender=0", "fetch 1"},
+	{"a document that may beat the next row is fetched", FETCHED "ranked=9@4.7", "fetch 4.7"},
+	{"with ten errors the bound is 4.2 deviations", FETCHED "ranked=9@4.57", "give"},
+	{"with many errors it is 3", RERANKED "ready=10@5 score_errors=9999@0@.1 ranked=9@4.69",
+	 "give"},
+	{"and not less", RERANKED "ready=10@5 score_errors=9999@0@.1 ranked=9@4.705", "fetch 4.705"},
+	{"estimates that are low on average raise it",
+	 RERANKED "ready=10@5 score_errors=9999@.5@.1 ranked=9@4.3", "fetch 4.3"},
+	{"errors are at least what sums of float4 leave to chance (69bd267)",
+	 RERANKED "ready=10@5 score_errors=10@0@0 ranked=9@4.99998", "fetch 4.99998"},
+	{"rows beyond a batch are given", "batch_limit=10 " FETCHED "ranked=9@9", "give"},
+
+	/* copies (c7fe8d8) */
+	{"copies that score no more than the next row are passed over",
+	 FETCHED "ranked=9@6 score_tie=6@5 contender=4.7", "fetch 4.7"},
+	{"and what stands behind them is looked at",
+	 FETCHED "ranked=9@6 score_tie=6@5 has_contender=0 contender=5.5 pool=9@4.9",
+	 "rerank 9, then 256, over the bar"},
+	{"copies that score more are fetched, whatever is expected",
+	 FETCHED "ranked=9@2 score_tie=2@5.1", "fetch 2"},
+	{"copies in the pool count by their outcome: above", SETTLED "sketch_tie=1@5.5 pool=20@1",
+	 "rerank 20, then 256, over the bar"},
+	{"or not above", SETTLED "sketch_tie=9@4.5 pool=20@9", "give"},
+	{"code scores of copies are held to exact ones",
+	 SETTLED "sketch_tie=1@5.5 score_tie=5.5@5 pool=20@1", "give"},
+
+	/* rerank more? (b5567a7, 5174523) */
+	{"reranking goes on while better documents are expected", SETTLED "pool=20@4.9",
+	 "rerank 20, then 256, over the bar"},
+	{"and stops at a tenth of a document: .5% of 20", SETTLED "pool=20@4.74", "give"},
+	{"exact scores that are higher than codes say lower the bar",
+	 RERANKED "ready=10@5 score_errors=9999@.5@.1 ranked=9@4 pool=20@4.4",
+	 "rerank 20, then 256, over the bar"},
+	{"with a filter at a hundredth", SETTLED "filtered=1 pool=20@4.74",
+	 "rerank 20, then 256, over the bar"},
+	{"before the first row the tenth is to be beaten (0fdc0e9)",
+	 FETCHED "ready_likely=3 ranked=9@2 pool=20@2.9", "rerank 20, then 256, over the bar"},
+	{"later the next", FETCHED "ready_likely=3 gave=1 ranked=9@2 pool=20@2.9", "give"},
+	{"documents without an estimate are worth a look (e0aad64)", SETTLED "pool=3@inf",
+	 "rerank 3, then 256, over the bar"},
+	{"so are those whose sketches are of before the first merge (d4cd091)",
+	 SETTLED "pool=3@3.4028235e38", "rerank 3, then 256, over the bar"},
+	{"which come before all others if there are no codes", FETCHED "ranked=9@3.4028235e38",
+	 "fetch 3.40282e+38"},
+	{"no more are ranked than memory allows", "batch_limit=54 " SETTLED "pool=20@9", "give"},
+
+	/* narrow more? */
+	{"narrowing goes on if the worse half was good", SETTLED "waiting=900 worse=200@5",
+	 "narrow 400, then 800"},
+	{"not if one document costs more than 3,000 sketches", SETTLED "waiting=900 worse=200@4.76",
+	 "give"},
+	{"not if the number of candidates was set", SETTLED "may_narrow_more=0 waiting=900 worse=200@5",
+	 "give"},
+	{"if nobody waits, more is gathered", SETTLED "worse=200@5",
+	 "widen level 2: 32 probes, 1600 of 40, then batches of 64"},
+	{"not if the probes were set", SETTLED "may_gather_more=0 worse=200@5", "give"},
+	{"not if all are narrowed", SETTLED "complete=1 worse=200@5", "give"},
+	{"not if a sweep dropped documents", SETTLED "pool=60000@0 pool_dropped=1 worse=200@5", "give"},
+	{"reranking comes first", SETTLED "waiting=900 worse=200@5 pool=20@5",
+	 "rerank 20, then 256, over the bar"},
+
+	/* thresholds */
+	{"all that are estimated to reach a threshold are reranked, in batches",
+	 "threshold=5 " RERANKED "pool=300@6", "rerank 128, then 256"},
+	{"no more than these", "threshold=5 " RERANKED "pool=30@6", "rerank 30, then 256"},
+	{"below it, errors are learned anew", "threshold=5 " RERANKED "pool=300@4", "relearn sketches"},
+	{"those above it do not tell that the rest is out of reach",
+	 "threshold=5 sketch_errors=64@0@.1 " RERANKED "pool=300@4", "relearn sketches"},
+	{"from a sample", "threshold=5 pool_below=1 " RERANKED "pool=300@4", "rerank 256, then 256"},
+	{"the rest is given up if it is out of reach", BELOW "pool=300@4.6", "drop pool"},
+	{"and looked at if it is not", BELOW "pool=300@4.8", "rerank 256, then 256"},
+	{"rows are not given up with a pool that has grown (70336de)", BELOW "pool=300@5.5",
+	 "rerank 128, then 256"},
+	{"a pool that is out of reach is not reranked for the next row",
+	 BELOW "pool=300@4.6 ready=10@6 ready_likely=4.5 score_errors=10@0@.1 ranked=9@5.2", "give"},
+	{"an empty pool is given up once: after a sweep it completes the search", BELOW "swept=1",
+	 "drop pool"},
+	{"and then it ends", BELOW "swept=1 complete=1", "end"},
+	{"a threshold with an order goes from probes to all", "threshold=5 " RERANKED,
+	 "sweep, batch due"},
+	{"without an order, at once", "threshold=5 ordered=0", "sweep, batch due"},
+	{"documents below are not gathered, however good those narrowed last",
+	 "threshold=3 " SETTLED "worse=200@5", "give"},
+	{"the first ranked one below it begins the errors anew", "threshold=4.5 " SETTLED,
+	 "relearn scores"},
+	{"those below are fetched until enough errors are known",
+	 "threshold=5 ranked_below=1 score_errors=31@0@.1 ranked=9@4", "fetch 4"},
+	{"then those out of reach are dropped",
+	 "threshold=5 ranked_below=1 score_errors=32@0@.1 ranked=9@4.6", "drop ranked"},
+	{"those within reach are fetched",
+	 "threshold=5 ranked_below=1 score_errors=32@0@.1 ranked=9@4.8", "fetch 4.8"},
+	{"without codes the pool goes with them",
+	 "threshold=5 ranked_below=1 has_codes=0 score_errors=32@0@.1 ranked=9@4.6", "drop all"},
+
+	/* rows in no order */
+	{"without an order, rows above the threshold are given unfetched",
+	 "threshold=5 ordered=0 ranked=9@5", "take 5"},
+	{"those below are fetched", "threshold=5 ordered=0 ranked_below=1 ranked=9@4.9", "fetch 4.9"},
+	{"and given at once", "threshold=5 ordered=0 ranked_below=1 ranked=9@4.9 ready=1@5.1", "give"},
+	{"batches are as large as memory allows", "threshold=5 ordered=0 level=1 pool=9999@6",
+	 "rerank 9999, then 128"},
+	{"nothing left is the end", "ordered=0 complete=1", "end"},
+
+	/* rows that must not be late (a680a50) */
+	{"the first rows are looked for as any", "need_rows=20 " FETCHED "ranked=9@4.7", "fetch 4.7"},
+	{"then they are held", "need_rows=20 " SETTLED, "enter hold"},
+	{"until enough are ready", "need_rows=20 phase=hold " SETTLED, "fetch 4"},
+	{"and the last one is out of doubt: ranked", "need_rows=10 phase=hold bar=4.2 " SETTLED,
+	 "fetch 4"},
+	{"or in the pool", "need_rows=10 phase=hold bar=4.9 " SETTLED "pool=9@4.9",
+	 "rerank 9, then 256, over the bar"},
+	{"those at the bar and above are given", "need_rows=10 phase=hold bar=4.9 " SETTLED,
+	 "enter held, from 4.9"},
+	{"all, if nothing else is left", "need_rows=10 phase=hold bar=4.9 complete=1 " FETCHED,
+	 "enter held, from -inf"},
+	{"none, if they are more than a batch", "need_rows=9 phase=hold batch_limit=10 " FETCHED,
+	 "enter held, from inf"},
+	{"one by one", "need_rows=10 phase=held bar=4.9 " SETTLED, "give"},
+	{"rows after these come from a sort", "need_rows=10 phase=held bar=5.1 " SETTLED, "enter sort"},
+	{"or nothing is left", "need_rows=20 phase=held", "end"},
+	{"whoever needs all in order gets the table sorted", "need_rows=50000", "sort table"},
+	{"with a threshold, what reaches it", "threshold=5 need_rows=50000", "enter sort"},
+	{"a sort takes every ranked document", "phase=sort " SETTLED, "fetch 4"},
+	{"and all of the pool", "phase=sort " RERANKED "pool=9@0", "rerank 128, then 256"},
+	{"until nothing is left", "phase=sort complete=1", "enter sorted"},
+	{"the sort is given at the end", "phase=sorted", "end"},
+};
+
+int
+main(void)
+{
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+	{
+		Case        c = read_case(rows[i].state);
+		Step        step = policy_next(&c.policy, &c.state);
+		const char *text = step_text(&step);
+		bool        ok = strcmp(text, rows[i].step) == 0;
+
+		tap_ok(ok, "%s", rows[i].name);
+		if (!ok)
+			tap_diag("%s, not %s", text, rows[i].step);
+	}
+	return tap_done();
+}
