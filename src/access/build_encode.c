@@ -162,11 +162,12 @@ encode_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool al
 		docstore_append_null(encoder->view, tid);
 	else
 	{
-		const MultiVector *mv =
-			view_indexed_tokens(encoder->view, multivector_from_datum(values[0]));
-		uint32 doc = docstore_append(
-			encoder->view, tid, mv, update_stored_hash(encoder->heap, tid, encoder->info),
-			encoder->mode == BUILD_PENDING ? DOC_IN_QUEUE : DOC_IN_POSTINGS);
+		const MultiVector *all = multivector_from_datum(values[0]);
+		const MultiVector *mv = view_indexed_tokens(encoder->view, all);
+		uint8              flags = view_token_flags(encoder->view, all) |
+					  (encoder->mode == BUILD_PENDING ? DOC_PENDING : 0);
+		uint32 doc = docstore_append(encoder->view, tid, mv,
+									 update_stored_hash(encoder->heap, tid, encoder->info), flags);
 
 		if (encoder->mode != BUILD_PENDING)
 			queue_tokens(encoder, mv, doc);

@@ -121,10 +121,11 @@ do_duty(IndexView *view, InsertDuty duty)
 static void
 insert_document(IndexView *view, ItemPointer tid, Datum value, uint32 hash)
 {
-	InsertDuty duty;
+	const MultiVector *mv = multivector_from_datum(value);
+	InsertDuty         duty;
 
-	docstore_append(view, tid, view_indexed_tokens(view, multivector_from_datum(value)), hash,
-					DOC_IN_QUEUE);
+	docstore_append(view, tid, view_indexed_tokens(view, mv), hash,
+					DOC_PENDING | view_token_flags(view, mv));
 	duty = insert_duty(&view->index->meta);
 	if (duty.train || duty.merge > 0)
 		do_duty(view, duty);

@@ -77,7 +77,7 @@ check_entry(DirectoryCheck *directory, uint32 doc, const DocEntry *entry)
 {
 	Check *check = directory->check;
 
-	if (entry->state > DOC_FREE || (entry->flags & ~(DOC_PENDING | DOC_VERSIONS)) != 0)
+	if (entry->state > DOC_FREE || (entry->flags & ~(DOC_PENDING | DOC_VERSIONS | DOC_ZERO)) != 0)
 	{
 		findings_add(check->findings, FINDING_ERROR, doc, "document has state %d and flags %d",
 					 (int) entry->state, (int) entry->flags);

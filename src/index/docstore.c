@@ -254,11 +254,11 @@ lock_with_slot(IndexView *view, uint32 ntokens, bool pending_rows, FreeSlot *fre
  * stands in the slot.
  */
 static uint32
-reserve(IndexView *view, const MultiVector *mv, DocPlace place, DocEntry *entry)
+reserve(IndexView *view, const MultiVector *mv, uint8 flags, DocEntry *entry)
 {
 	const DocEntry asked = *entry;
 	uint32         ntokens = mv->ntokens;
-	bool           pending_rows = place == DOC_IN_QUEUE && has_pending_rows(view);
+	bool           pending_rows = (flags & DOC_PENDING) && has_pending_rows(view);
 	FreeSlot       free;
 	bool           reused;
 	Buffer         meta_buffer = lock_with_slot(view, ntokens, pending_rows, &free, &reused, entry);
@@ -271,7 +271,7 @@ reserve(IndexView *view, const MultiVector *mv, DocPlace place, DocEntry *entry)
 	entry->tid = asked.tid;
 	entry->hash = asked.hash;
 	entry->state = DOC_RESERVED;
-	entry->flags = place == DOC_IN_QUEUE ? DOC_PENDING : 0;
+	entry->flags = flags;
 	entry->ntokens = ntokens;
 	entry->epoch = view->index->meta.nodes.epoch;
 	write_slot(view, meta_buffer, doc, entry,
@@ -309,15 +309,14 @@ publish(IndexView *view, uint32 doc, DocEntry *entry)
 }
 
 uint32
-docstore_append(IndexView *view, ItemPointer tid, const MultiVector *mv, uint32 hash,
-				DocPlace place)
+docstore_append(IndexView *view, ItemPointer tid, const MultiVector *mv, uint32 hash, uint8 flags)
 {
 	DocEntry entry = {.tid = *tid, .hash = hash};
 	uint32   doc;
 
 	view_check_dims(view, mv);
 	index_lock(view->index->rel, LOCK_APPEND, ShareLock);
-	doc = reserve(view, mv, place, &entry);
+	doc = reserve(view, mv, flags, &entry);
 	COLBERT_PAUSE("append-reserved");
 	write_tokens(view, &entry, mv);
 	COLBERT_PAUSE("append-written");

@@ -17,20 +17,15 @@
 
 #include "index/view.h"
 
-/* Whether an appended document waits in the queue, or its caller writes its postings. */
-typedef enum DocPlace
-{
-	DOC_IN_QUEUE,
-	DOC_IN_POSTINGS
-} DocPlace;
-
 /*
  * Add a document; returns its ordinal. view->index->meta is refreshed on the way.
- * tid: the heap row; hash: of what it stores (hashes.h), 0 if it is unknown. Errors
- * (22000) where dims differ. Needs no lock held.
+ * tid: the heap row; hash: of what it stores (hashes.h), 0 if it is unknown; flags:
+ * DOC_PENDING, to be put into the queue, or 0, where the caller writes its
+ * postings, and those of view_token_flags. Errors (22000) where dims differ.
+ * Needs no lock held.
  */
 extern uint32 docstore_append(IndexView *view, ItemPointer tid, const MultiVector *mv, uint32 hash,
-							  DocPlace place);
+							  uint8 flags);
 
 /* Add a row whose document is NULL. A view of view_open_directory will do. */
 extern void docstore_append_null(IndexView *view, ItemPointer tid);

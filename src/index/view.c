@@ -332,6 +332,15 @@ view_indexed_tokens(const IndexView *view, const MultiVector *mv)
 	return multivector_distinct(mv, view->metric == METRIC_L2);
 }
 
+uint8
+view_token_flags(const IndexView *view, const MultiVector *mv)
+{
+	for (uint32 t = 0; view->metric != METRIC_L2 && t < mv->ntokens; t++)
+		if (mv->norms[t] == 0)
+			return DOC_ZERO;
+	return 0;
+}
+
 void
 view_prepare_tokens(const IndexView *view, const MultiVector *mv, uint32 first, uint32 n,
 					float *out)

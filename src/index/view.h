@@ -97,6 +97,9 @@ extern void view_check_age(const IndexView *view, Relation table, const ItemPoin
  */
 extern const MultiVector *view_indexed_tokens(const IndexView *view, const MultiVector *mv);
 
+/* The flags of a document's entry that its tokens decide: DOC_ZERO or none. */
+extern uint8 view_token_flags(const IndexView *view, const MultiVector *mv);
+
 /*
  * Widen tokens first .. first+n-1 of a document and prepare them. A prepared
  * token is not longer than MULTIVECTOR_MAX_NORM, but for a projected one.

@@ -56,6 +56,8 @@ score_blocks(Search *search, const Run *run, const uint8 *blocks, void *arg)
 	if (!run->last)
 		return;
 	kernels->sketch_finish(query->sketch, query->state, query->keys);
+	for (uint32 i = 0; run->zero && i < query->directions.count; i++)
+		query->keys[i] = Max(query->keys[i], 0);
 	score = query_score(search->view, query, &query->directions);
 	target->candidates[run->which].score = score;
 	if (target->worse != NULL && target->before[run->which] <= target->worse->most)
@@ -73,7 +75,7 @@ add_sketches(Search *search, RunList *runs, const DocEntry *entry, Candidate *ca
 {
 	candidates[which].score = FLT_MAX;
 	if (entry->epoch == search->view->index->meta.nodes.epoch)
-		runs_add(search, runs, which, entry->first_block, sketch_blocks_for(entry->ntokens));
+		runs_add(search, runs, which, entry);
 }
 
 /* Candidates on their way from their postings to their sketches. */

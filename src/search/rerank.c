@@ -26,7 +26,7 @@ score_rows(Search *search, const Run *run, const uint8 *rows, void *arg)
 
 	if (run->first)
 		for (uint32 i = coder_query_slots(&view->coder, query->rows); i-- > 0;)
-			query->keys[i] = -INFINITY;
+			query->keys[i] = run->zero ? 0 : -INFINITY;
 	coder_score_rows(&view->coder, query->rows, rows, run->count, query->keys);
 	if (!run->last)
 		return;
@@ -92,7 +92,7 @@ rerank_list(Search *search, const Candidate *candidates, uint32 count, bool test
 		if (!find_row(search, &candidates[i], test, &entry, &added[n]))
 			continue;
 		if (search->query.rows != NULL && docstore_has_rows(search->view, &entry))
-			runs_add(search, &runs, n, entry.first_row, entry.ntokens);
+			runs_add(search, &runs, n, &entry);
 		else
 			ties_learn(&search->state.sketch_fit.ties, candidates[i].score, candidates[i].score);
 		n++;

@@ -29,8 +29,11 @@ typedef struct RunScoring
 } RunScoring;
 
 void
-runs_add(Search *search, RunList *list, uint32 which, uint32 first, uint32 n)
+runs_add(Search *search, RunList *list, uint32 which, const DocEntry *entry)
 {
+	bool                sketches = list->kind == ARRAY_SKETCHES;
+	uint32              first = sketches ? entry->first_block : entry->first_row;
+	uint32              n = sketches ? sketch_blocks_for(entry->ntokens) : entry->ntokens;
 	const ColbertIndex *index = search->view->index;
 	uint32              per_page = parray_per_page(index, list->kind);
 	bool                is_first = true;
@@ -53,6 +56,7 @@ runs_add(Search *search, RunList *list, uint32 which, uint32 first, uint32 n)
 		run->count = Min(per_page - run->slot, n);
 		run->first = is_first;
 		run->last = run->count == n;
+		run->zero = (entry->flags & DOC_ZERO) != 0;
 		is_first = false;
 		first += run->count;
 		n -= run->count;

@@ -21,6 +21,7 @@ typedef struct Run
 	uint32      which; /* number of the document, as the caller counts */
 	bool        first; /* of the document's runs */
 	bool        last;
+	bool        zero; /* the document has a zero token besides (DOC_ZERO) */
 	uint32      count;
 	uint32      slot;
 	BlockNumber block;
@@ -35,8 +36,8 @@ typedef struct RunList
 	uint32    capacity;
 } RunList;
 
-/* Lay out the runs of a document's n items from first on. */
-extern void runs_add(Search *search, RunList *list, uint32 which, uint32 first, uint32 n);
+/* Lay out the runs of a document's sketch blocks or code rows, as list->kind says. */
+extern void runs_add(Search *search, RunList *list, uint32 which, const DocEntry *entry);
 
 /* Score a run of items; called under a share lock on their page: neither allocates nor errors. */
 typedef void (*RunScorer)(Search *search, const Run *run, const uint8 *items, void *arg);

@@ -326,6 +326,7 @@ typedef enum DocState
 /* DocEntry.flags */
 #define DOC_PENDING  0x01 /* in the queue, in no posting list */
 #define DOC_VERSIONS 0x02 /* its row may have other versions, on the version page */
+#define DOC_ZERO     0x04 /* it has zero tokens that are not indexed: no query token scores below 0 */
 
 typedef struct DocEntry
 {

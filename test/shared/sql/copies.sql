@@ -73,6 +73,17 @@ RESET colbert.candidates;
 SELECT count(*), count(DISTINCT score) FROM (SELECT maxsim(doc, copies_zeros(5)) AS score FROM copies_padded ORDER BY score DESC LIMIT 20) t;
 INSERT INTO copies_padded VALUES (0, copies_zeros(3));
 SELECT id FROM (SELECT id FROM copies_padded ORDER BY maxsim(doc, copies_tokens(1)) DESC LIMIT 5000) t WHERE id = 0;
+-- A zero token scores 0, which is more than tokens that point away from the query: documents that have one come first, in order.
+CREATE TABLE copies_away AS
+	SELECT i AS id, (CASE WHEN i % 10 = 0 THEN '[[0,0,0,0]]' || t ELSE t END)::multivector(4) AS doc
+	FROM generate_series(1, 300) i, LATERAL (SELECT ARRAY[ARRAY[1, sin(i)::real / 2, cos(i)::real / 2, .1]]::multivector) AS d (t);
+CREATE INDEX copies_away_index ON copies_away USING :method (doc);
+SELECT count(*), count(*) FILTER (WHERE id % 10 = 0) AS zeros FROM (SELECT id FROM copies_away ORDER BY doc <#> '[[-1,0,0,0]]' LIMIT 30) AS t;
+SELECT count(*), count(*) FILTER (WHERE id % 10 = 0) AS zeros FROM (SELECT id FROM copies_away WHERE id % 3 = 0 ORDER BY doc <#> '[[-1,0,0,0]]' LIMIT 10) AS t;
+INSERT INTO copies_away SELECT 1000 + id, doc FROM copies_away;
+SELECT count(*), count(*) FILTER (WHERE id % 10 = 0) AS zeros FROM (SELECT id FROM copies_away ORDER BY doc <#> '[[-1,0,0,0]]' LIMIT 60) AS t;
+SELECT count(*) FROM colbert_index_check('copies_away_index', heapallindexed => true, rescore => true);
+DROP TABLE copies_away;
 -- An L2 distance to zero is a distance: nothing is left out but copies.
 CREATE INDEX copies_padded_l2 ON copies_padded USING :method (doc multivector_l2_ops);
 SELECT tokens = (SELECT tokens + 4101 FROM colbert_index_info('copies_plain_doc')) FROM colbert_index_info('copies_padded_l2');
