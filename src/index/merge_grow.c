@@ -40,7 +40,7 @@
 /* A token that is nearer to its node than this share of the distance at which it was drawn needs none of its own. */
 #define SERVED_SHARE 0.5f
 
-/* So many comparisons of a token take as long as to look for its node: a microsecond of many tokens, ten of few. */
+/* Up to this many new nodes, a token is compared with each of them: that takes no longer than another search for its node. */
 #define FEW_NODES 64
 
 /* A token of the batch that may become a node. */

@@ -23,9 +23,9 @@
 #include "storage/freespace.h"
 
 /*
- * Suggestions of the free space map to try before pages are added. It is not
- * told of segments that grow in place, so many are out of date; a try corrects
- * its page, so it is paid for by what grew there.
+ * Suggestions of the free space map to try before pages are added. The map is
+ * not updated when a segment grows in place, so many suggestions are out of
+ * date. Each failed try corrects the entry of its page.
  */
 #define MAX_TRIES 64
 

@@ -126,7 +126,7 @@ extern KernelSq8Query *kernel_sq8_pack(void *memory, const float *tokens, uint32
 extern KernelSq8Query *kernel_sq8_pack_rows(void *memory, const uint8_t *const *rows,
 											uint32_t ntokens, uint32_t dim, bool has_add);
 
-/* What is added to the codes of an sq8 row. */
+/* The offset of the codes of an sq8 row: a code is stored as code + SQ8_BIAS. */
 #define SQ8_BIAS 128
 
 /*

@@ -128,8 +128,8 @@ finder_store(Finder *finder, const KmeansResult *trained, uint32 *node_of)
 }
 
 /*
- * Report what is wrong with the nodes; encodings: compare what is encoded
- * of their vectors, too. The merge lock is held, so that they stand still.
+ * Report damaged nodes. encodings: also compare the encodings of their
+ * vectors. The caller holds the merge lock, so no node changes meanwhile.
  */
 static inline void
 finder_check(ColbertIndex *index, const SketchParams *params, Findings *findings, bool encodings)

@@ -82,7 +82,7 @@ typedef struct Bands
 
 extern void errors_learn(ErrorStats *errors, double error);
 
-/* What an estimate is taken to stand for at the most: so many deviations above its mean error. */
+/* The highest score that is expected of an estimate: the estimate, plus the mean error, plus this many deviations. */
 extern double errors_bound(const ErrorStats *errors, double estimate, double deviations);
 
 /* A batch begins: copies of its last document are those that may be left. */

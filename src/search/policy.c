@@ -34,10 +34,10 @@
 
 /*
  * Narrowing pays if it brings one document per this many sketches (blocks of a
- * document times query tokens). What the next of those that wait hold is judged
- * by the worse half of what was narrowed last: if postings say little, as of
- * random vectors, those are as good as the better half; on MedQuAD, where they
- * say much, hardly any of them comes out above.
+ * document times query tokens). The waiting documents
+ * are judged by the worse half of the last chunk that was narrowed. Where
+ * postings predict little, as with random vectors, that half scores as well as
+ * the better one; on MedQuAD, hardly any of it scores above the bar.
  */
 #define SKETCHES_FOR_ONE 3000.0
 
@@ -191,7 +191,7 @@ rerank(const Policy *policy, const FunnelState *state, uint32_t n)
 	};
 }
 
-/* What is to be done before the best ranked document can be looked at; STEP_NONE: nothing, or there is none. */
+/* The step that the search needs before it can look at the best ranked document. STEP_NONE: no step is needed, or there is no document. */
 static Step
 supply_ranked(const Policy *policy, const FunnelState *state)
 {
@@ -325,7 +325,7 @@ drop_below(const Policy *policy, const FunnelState *state)
 		!(errors_bound(&state->score_errors, state->ranked_best, THRESHOLD_DEVIATIONS) <
 		  policy->threshold))
 		return plain_step(STEP_NONE);
-	/* Without codes what is ranked comes in the order of the pool. */
+	/* Without codes, ranked documents are in the order of the pool. */
 	return plain_step(policy->has_codes ? STEP_DROP_RANKED : STEP_DROP_ALL);
 }
 

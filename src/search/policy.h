@@ -75,7 +75,7 @@ typedef enum SearchPhase
 	PHASE_SORTED /* which is given */
 } SearchPhase;
 
-/* The state of a search: what is on each level, and what was learned on the way. */
+/* The state of a search: the documents on each level, and the statistics so far. */
 typedef struct FunnelState
 {
 	SearchPhase phase;

@@ -57,7 +57,7 @@ typedef struct RowFilter
  */
 #define SEARCH_MAX_QUERY_TOKENS 65536
 
-/* What is searched for. All that it points to outlives the search. */
+/* A search request. Everything that it points to must outlive the search. */
 typedef struct SearchRequest
 {
 	const MultiVector *query;

@@ -231,7 +231,7 @@ typedef struct MetaNodes
 	uint32 entry_node;
 	uint32 entry_level;
 
-	/* Grows when mean and codebooks are trained anew: what was encoded in another epoch says nothing. */
+	/* Increased when mean and codebooks are trained: sketches of another epoch are not used. */
 	uint32 epoch;
 	float
 		token_norm; /* root mean square of the prepared tokens' lengths, when the mean was trained; 0 before */
