@@ -14,7 +14,6 @@ import medquad_db as db
 import numpy as np
 
 METHODS = ('colbert_hnsw', 'colbert_ivf')
-HEADER = 8      # bytes of a multivector's binary form before its numbers
 DIMS = 128
 ROUNDS = 5
 
@@ -41,11 +40,6 @@ def load(conn: Any, table: str = 'passages', count: int = 2 ** 31 - 1) -> None:
         command += ['-c', f"\\copy {name} from '{db.FILES}/{source}.bin' (format binary){where}"]
     subprocess.run(command, check=True)
     conn.execute(f'VACUUM ANALYZE {table}')
-
-
-def tokens_of(value: bytes) -> np.ndarray:
-    """The tokens of a multivector's binary form."""
-    return np.frombuffer(value, ('<f4', '<f2')[value[1]], offset=HEADER).reshape(-1, int.from_bytes(value[2:4], 'little'))
 
 
 def answers(conn: Any, table: str, queries: Iterable[tuple[int, bytes]]) -> list[list[tuple[int, float]]]:
