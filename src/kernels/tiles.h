@@ -22,8 +22,11 @@
 
 #define CACHE_WAY     4096 /* bytes apart that share a set of a first-level cache */
 #define MAX_TILE_ROWS KERNEL_SCRATCH_ROWS
-#define MAX_STREAM_ROWS \
-	16 /* where the caller says what comes next: taller tiles starve for lines out of cache */
+/*
+ * Maximum tile height if the caller announces the next rows: taller tiles wait
+ * for lines that are not in cache.
+ */
+#define MAX_STREAM_ROWS 16
 #define MAX_TILE_FLOATS (16 * 32) /* of dots: 16 rows of a group of 16, or 12 of two */
 
 /*
