@@ -36,16 +36,12 @@ KERNEL_INLINE void
 sq8_tile(const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t *sums,
 		 const int nrows)
 {
-	const uint8x16_t bias =
-		/*
-		 * Flip the sign bit: code + 128 becomes the signed code, so that no
-		 * correction is needed.
-		 */
-		vdupq_n_u8(0x80);
-	const int8_t *pack = q->pack + (size_t) group * q->dim4 * 16;
-	size_t        whole = q->dim4 & ~(uint32_t) 15;
-	int32x4_t     acc[MAX_SQ8_ROWS * 4];
-	int8x16_t     d[MAX_SQ8_ROWS];
+	/* Flip the sign bit: code + 128 becomes the signed code, and no correction is needed. */
+	const uint8x16_t bias = vdupq_n_u8(0x80);
+	const int8_t    *pack = q->pack + (size_t) group * q->dim4 * 16;
+	size_t           whole = q->dim4 & ~(uint32_t) 15;
+	int32x4_t        acc[MAX_SQ8_ROWS * 4];
+	int8x16_t        d[MAX_SQ8_ROWS];
 
 	KERNEL_UNROLL
 	for (int i = 0; i < nrows * 4; i++)

@@ -114,9 +114,9 @@ typedef struct SketchBatch
 	uint32_t       first; /* first query token */
 	uint32_t       ntokens;
 	const uint8_t *block;
-	__m512i        totals[SKETCH_BATCH]
-				  /* Used if there is more than one chunk of dims. */
-				  [SKETCH_BLOCKS];
+
+	/* Used if there is more than one chunk of dims. */
+	__m512i totals[SKETCH_BATCH][SKETCH_BLOCKS];
 } SketchBatch;
 
 /*
