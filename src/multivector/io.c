@@ -3,8 +3,8 @@
  * io.c
  *	  Text and binary input and output of multivectors, and their typmod.
  *
- * What the bytes mean is decided in parse.c; here they are given memory and
- * their faults become errors.
+ * parse.c interprets the bytes. This file gives it memory and turns its
+ * results into errors.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,7 +24,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-/* Characters of the offending text that a message shows. */
+/* Characters of the offending text shown in a message. */
 #define CONTEXT_CHARACTERS 20
 
 PG_FUNCTION_INFO_V1(multivector_in);
@@ -35,7 +35,7 @@ PG_FUNCTION_INFO_V1(multivector_typmod_in);
 PG_FUNCTION_INFO_V1(multivector_typmod_out);
 PG_FUNCTION_INFO_V1(multivector_enforce_typmod);
 
-/* The next few characters of a text, for a message. */
+/* Return the next few characters of a text, for a message. */
 static char *
 text_near(const char *text, size_t length, size_t position)
 {
@@ -47,7 +47,7 @@ text_near(const char *text, size_t length, size_t position)
 																		 CONTEXT_CHARACTERS)));
 }
 
-/* Turn a fault of a text into an error, a soft one where the context asks for that. */
+/* Report a parse failure: a soft error if the context asks for one. */
 static void
 text_error(Node *context, const char *text, size_t length, const ParseResult *result)
 {
@@ -189,7 +189,7 @@ multivector_out(PG_FUNCTION_ARGS)
 	PG_RETURN_CSTRING(text.data);
 }
 
-/* Do bytes begin as the text of a multivector does, or as that of a bytea? */
+/* Return true if bytes begin like the text of a multivector, or of a bytea. */
 static bool
 begin_as_text(const uint8 *bytes, size_t length)
 {
@@ -201,7 +201,7 @@ begin_as_text(const uint8 *bytes, size_t length)
 	return length > 0 && (isspace(bytes[0]) || strchr("[{\\", bytes[0]) != NULL);
 }
 
-/* Do bytes begin as an array in binary format: dimensions, flags, type of its elements? */
+/* Return true if bytes begin like an array in binary format: dimensions, flags, element type. */
 static bool
 begin_as_array(const uint8 *bytes, size_t length)
 {
@@ -211,7 +211,7 @@ begin_as_array(const uint8 *bytes, size_t length)
 		   memcmp(bytes + 4, zeros, 3) == 0 && bytes[7] <= 1;
 }
 
-/* A value of another version: most likely one in another format. */
+/* Report an unknown version, which most likely means that the value is in another format. */
 compat_noreturn static void
 version_error(const uint8 *bytes, size_t length)
 {
@@ -240,7 +240,7 @@ version_error(const uint8 *bytes, size_t length)
 			 PARSE_BINARY_HEADER)));
 }
 
-/* Turn a fault of a binary value into an error. */
+/* Report a failure to parse a binary value. */
 compat_noreturn static void
 binary_error(const uint8 *bytes, size_t length, const ParseResult *result)
 {
@@ -249,7 +249,7 @@ binary_error(const uint8 *bytes, size_t length, const ParseResult *result)
 		case PARSE_BAD_VERSION:
 			version_error(bytes, length);
 		case PARSE_BAD_ELEMENT:
-			/* jsonb in binary format is text after a version, which is 1 too. */
+			/* jsonb in binary format is text after a version byte, which is 1 too. */
 			if (begin_as_text(bytes + 1, length - 1))
 				ereport(
 					ERROR,
@@ -315,7 +315,7 @@ multivector_recv(PG_FUNCTION_ARGS)
 	if (result.status != PARSE_OK)
 		binary_error(bytes, length, &result);
 
-	/* What follows the header stands as it does in a datum, after the norms. */
+	/* The bytes after the header are those of a datum after its norms. */
 	mv = multivector_alloc(result.ntokens, result.dim, result.element);
 	scales_size = (char *) multivector_elements(mv) - (char *) (mv->norms + mv->ntokens);
 	memcpy((char *) multivector_elements(mv) - scales_size, bytes + PARSE_BINARY_HEADER,
@@ -387,7 +387,7 @@ multivector_typmod_out(PG_FUNCTION_ARGS)
 		psprintf("(%d,%s)", MULTIVECTOR_TYPMOD_DIM(typmod), multivector_element_name(element)));
 }
 
-/* The length coercion: what fits already is passed on without reading it. */
+/* Length coercion. A value that already fits is returned as is; only its header is detoasted. */
 Datum
 multivector_enforce_typmod(PG_FUNCTION_ARGS)
 {

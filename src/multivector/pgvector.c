@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * pgvector.c
- *	  multivector(anyarray): from arrays of numbers, and from pgvector's.
+ *	  multivector(anyarray): arrays of numbers, and of pgvector's types.
  *
- * A function or cast on vector[] would make this extension depend on
- * pgvector. So the function takes any array, and looks at run time whether
- * its elements belong to the extension "vector". Its types vector and
- * halfvec have been laid out like this since they exist:
+ * A function or cast on vector[] would make this extension depend on pgvector.
+ * Therefore the function takes any array, and checks at run time whether its
+ * elements belong to the extension "vector". The layout of its types vector
+ * and halfvec has never changed:
  *
  *	vl_len_		4 bytes
  *	dim			2 bytes
@@ -40,7 +40,7 @@ StaticAssertDecl(offsetof(ForeignVector, elements) == 8, "pgvector's header has 
 
 PG_FUNCTION_INFO_V1(multivector_from_anyarray);
 
-/* Is a type pgvector's, and what are its elements? */
+/* Return true if a type is one of pgvector's; *element becomes its element format. */
 static bool
 type_is_pgvector(Oid type, KernelElement *element)
 {
@@ -70,7 +70,7 @@ type_is_pgvector(Oid type, KernelElement *element)
 	return extension != NULL && strcmp(extension, "vector") == 0;
 }
 
-/* One array element, with its length checked: its layout is another project's. */
+/* Return one array element after checking its length, since another project defines its layout. */
 static const ForeignVector *
 foreign_vector(Datum datum, KernelElement element)
 {
@@ -87,7 +87,7 @@ foreign_vector(Datum datum, KernelElement element)
 	return vector;
 }
 
-/* An array of pgvector's vectors: each is a token. */
+/* Make a multivector from an array of pgvector's vectors: each becomes a token. */
 static MultiVector *
 from_pgvector(ArrayType *array, KernelElement element)
 {
