@@ -36,10 +36,9 @@ struct ScoreMemo
 	Metric                metric;
 	MemoSlot              slots[MEMO_SLOTS];
 	MemoryContext         context;
-	struct varlena
-		*form; /* a query as calls give it, out of line or compressed; NULL before the first */
-	bool form_is_query;                /* whether form has the same value as query */
-	char query[FLEXIBLE_ARRAY_MEMBER]; /* a copy: runtime keys are freed before the scan ends */
+	struct varlena       *form; /* query as passed by calls, toasted; NULL before the first */
+	bool                  form_is_query; /* whether form has the same value as query */
+	char query[FLEXIBLE_ARRAY_MEMBER];   /* a copy: runtime keys are freed before the scan ends */
 };
 
 /* Memos of the scans that are open in this backend. */

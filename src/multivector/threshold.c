@@ -184,9 +184,9 @@ threshold_score(const ScoreThreshold *threshold, Metric metric)
 	/* Nothing is above NaN, everything is below it. */
 	if (isnan(score))
 		return threshold->of_distance ? -INFINITY : INFINITY;
+	/* As in score_to_distance(). */
 	if (threshold->of_distance)
-		score = (metric == METRIC_COSINE ? threshold->query->ntokens : 0) -
-				score; /* as in score_to_distance() */
+		score = (metric == METRIC_COSINE ? threshold->query->ntokens : 0) - score;
 	if (!isfinite(score))
 		return score;
 	return score - SCORE_SLACK * (fabs(score) + threshold->query->ntokens);

@@ -35,19 +35,19 @@ typedef struct Ward
 	 * ntokens x dim: the tokens, overwritten by centroids. A cluster's
 	 * centroid is at its lowest token.
 	 */
-	float    *centroids;
-	uint32_t *sizes;
-	uint32_t *active; /* live clusters, unordered */
-	uint32_t  nactive;
-	uint32_t *chain; /* each is the nearest neighbor of the one before */
-	uint32_t  nchain;
-	uint32_t
-		 *place; /* by cluster: its place in active; WARD_DEAD where it was merged into another */
-	bool *on_chain; /* per cluster */
+	float     *centroids;
+	uint32_t  *sizes;
+	uint32_t  *active; /* live clusters, unordered */
+	uint32_t   nactive;
+	uint32_t  *chain; /* each is the nearest neighbor of the one before */
+	uint32_t   nchain;
+	uint32_t  *place;    /* per cluster: index in active, or WARD_DEAD if merged into another */
+	bool      *on_chain; /* per cluster */
 	WardMerge *merges;
 	uint32_t   nmerges;
-	void (*check_interrupts)(
-		void); /* called once per step, which takes ntokens distances; NULL: nothing */
+
+	/* Called once per step, which computes ntokens distances; may be NULL. */
+	void (*check_interrupts)(void);
 } Ward;
 
 #define WARD_DEAD UINT32_MAX
