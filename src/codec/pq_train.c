@@ -271,8 +271,9 @@ pq_train(const Coder *coder, const CodecTraining *training, float *codebooks)
 	size_t     scratch = training->points->scratch > 0 ? training->points->scratch : DEFAULT_MEMORY;
 	size_t     memory = training->memory > 0 ? training->memory : DEFAULT_MEMORY;
 	size_t     widest = (rotation_padded(shape.dim) + shape.pq_m - 1) / shape.pq_m;
-	size_t     room = memory / (2 * widest * sizeof(float) +
-                            sizeof(uint32_t)); /* pieces, once more packed, codes */
+
+	/* Each point takes its pieces, the packed pieces and a code. */
+	size_t room = memory / (2 * widest * sizeof(float) + sizeof(uint32_t));
 
 	pq.npoints = (uint32_t) (training->points->nsample < MAX_POINTS ? training->points->nsample
 																	: MAX_POINTS);
