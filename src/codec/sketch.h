@@ -9,7 +9,7 @@
  * is the query's constant.
  *
  * For L2 the key  <q, x> - |x|^2/2  (larger is nearer) is estimated, with both
- * sides centred:
+ * sides centered:
  *
  *		<q, x> - |x|^2/2  =  <q - mean, x - mean>  - |x - mean|^2/2
  *							 + <q, mean> - |mean|^2/2
