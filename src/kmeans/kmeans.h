@@ -77,8 +77,7 @@ typedef struct KmeansResult
 	float    *centroids;   /* ncentroids x dim, grouped by parent */
 	uint32_t *child_start; /* nparents + 1 */
 	uint8_t  *codes;       /* of the centroids, in eight bits: for assigners */
-	float *
-		shrinks; /* for the caller to use: what share of its present length a centroid's mean had; or NULL */
+	float    *shrinks;     /* for the caller, which may scale centroids: length before / after */
 } KmeansResult;
 
 /* Bytes that a centroid takes in memory. */
