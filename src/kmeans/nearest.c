@@ -14,10 +14,11 @@
  *		|x - c|^2 = |x' - c'|^2 + 2 <x' - c', a - b> + |a - b|^2
  *
  * Rounding is uniform. With s the larger step of both, the second term has a
- * standard deviation of 2 |x' - c'| s / sqrt(6). The third has a mean of dim
- * s^2 / 6 and a standard deviation of .2 sqrt(dim) s^2. So the difference of
- * two keys has an error with a standard deviation of s sqrt(|x' - c'|^2 / 3 +
- * .02 dim s^2).
+ * standard deviation of 2 |x' - c'| s / sqrt(6). The third has a mean of
+ * dim s^2 / 6 and a standard deviation of .2 sqrt(dim) s^2. So the difference
+ * of two keys has an error with a standard deviation of
+ *
+ *		s sqrt(|x' - c'|^2 / 3 + .02 dim s^2)
  *
  * The result for a point does not depend on the points beside it.
  *
