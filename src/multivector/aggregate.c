@@ -36,7 +36,7 @@ aggregate_context(FunctionCallInfo fcinfo)
 
 	if (!AggCheckCallContext(fcinfo, &context))
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-						errmsg("function can be called by an aggregate only")));
+						errmsg("aggregate function called in non-aggregate context")));
 	return context;
 }
 
@@ -93,9 +93,10 @@ multivector_agg_transfn(PG_FUNCTION_ARGS)
 		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
 						errmsg("a token must have at least one dimension")));
 	if (ARR_NDIM(token) != 1)
-		ereport(ERROR, (errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-						errmsg("a token is an array of one dimension, not %d", ARR_NDIM(token)),
-						errhint("Cast an array of two dimensions to multivector as it is.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("a token must be an array of one dimension, not %d", ARR_NDIM(token)),
+				 errhint("Cast an array of two dimensions to multivector instead.")));
 	if (dim > MULTIVECTOR_MAX_DIM)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),

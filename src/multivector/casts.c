@@ -91,11 +91,10 @@ multivector_from_numbers(ArrayType *array)
 	if (count == 0)
 		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
 						errmsg("a multivector must have at least one token"),
-						errhint("Store NULL where there is no embedding.")));
+						errhint("Store NULL if there is no embedding.")));
 	if (ARR_NDIM(array) != 2)
 		ereport(ERROR, (errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-						errmsg("a multivector is made from an array of two dimensions, not %d",
-							   ARR_NDIM(array)),
+						errmsg("expected an array of two dimensions, not %d", ARR_NDIM(array)),
 						errhint("Write a single token as ARRAY[[0.1,0.2]].")));
 	return multivector_from_floats(multivector_array_values(array, count), ARR_DIMS(array)[0],
 								   ARR_DIMS(array)[1], KERNEL_FLOAT4);

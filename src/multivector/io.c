@@ -60,13 +60,13 @@ text_error(Node *context, const char *text, size_t length, const ParseResult *re
 			errsave(context,
 					(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 					 errmsg("invalid input syntax for type multivector"),
-					 errdetail("A multivector is a list of tokens, and this is a list of numbers."),
+					 errdetail("A multivector is a list of tokens, but this is a list of numbers."),
 					 errhint("Write a single token with two pairs of brackets: [[0.1,0.2]].")));
 			break;
 		case PARSE_NO_TOKENS:
 			errsave(context, (errcode(ERRCODE_DATA_EXCEPTION),
 							  errmsg("a multivector must have at least one token"),
-							  errhint("Store NULL where there is no embedding.")));
+							  errhint("Store NULL if there is no embedding.")));
 			break;
 		case PARSE_NO_DIMS:
 			errsave(context, (errcode(ERRCODE_DATA_EXCEPTION),
@@ -93,15 +93,14 @@ text_error(Node *context, const char *text, size_t length, const ParseResult *re
 					 errmsg("a token cannot have more than %d dimensions", MULTIVECTOR_MAX_DIM)));
 			break;
 		case PARSE_SYNTAX:
-			errsave(
-				context,
-				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-				 errmsg("invalid input syntax for type multivector"),
-				 errdetail("Expected %s at character %d, found %s.", result->expected, character,
-						   near),
-				 length >= 2 && memcmp(text, "\\x", 2) == 0
-					 ? errhint("Raw numbers are read by multivector(bytes, dims), with a bytea.")
-					 : 0));
+			errsave(context,
+					(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+					 errmsg("invalid input syntax for type multivector"),
+					 errdetail("Expected %s at character %d, found %s.", result->expected,
+							   character, near),
+					 length >= 2 && memcmp(text, "\\x", 2) == 0
+						 ? errhint("Use multivector(bytes, dims) to read raw numbers from a bytea.")
+						 : 0));
 			break;
 		default:
 			elog(ERROR, "unexpected status %d of the text parser", (int) result->status);
@@ -216,28 +215,26 @@ compat_noreturn static void
 version_error(const uint8 *bytes, size_t length)
 {
 	if (begin_as_text(bytes, length))
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-			 errmsg("expected a multivector in binary format, and the value is text"),
-			 errdetail("It begins with byte %d, \"%c\", where the version %d is expected.",
-					   bytes[0], isprint(bytes[0]) ? bytes[0] : ' ', PARSE_BINARY_VERSION),
-			 errhint(
-				 "Use COPY without FORMAT binary, pass the value as a text parameter, or send the binary format.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+				 errmsg("expected a multivector in binary format, not text"),
+				 errdetail("The value begins with byte %d, \"%c\", instead of version %d.",
+						   bytes[0], isprint(bytes[0]) ? bytes[0] : ' ', PARSE_BINARY_VERSION),
+				 errhint("Use COPY without FORMAT binary, pass the value as a text parameter, "
+						 "or send the binary format.")));
 	if (begin_as_array(bytes, length))
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-			 errmsg("expected a multivector in binary format, and the value is an array"),
-			 errhint(
-				 "Pass it as an array and cast it, as in $1::real[]::multivector, or send the binary format.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+				 errmsg("expected a multivector in binary format, not an array"),
+				 errhint("Pass the value as an array and cast it, as in $1::real[]::multivector, "
+						 "or send the binary format.")));
 	ereport(
 		ERROR,
 		(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
 		 errmsg("binary multivector has version %d, expected %d", bytes[0], PARSE_BINARY_VERSION),
-		 errhint(
-			 "The numbers follow a header of %d bytes: version, element, dims and number of tokens.",
-			 PARSE_BINARY_HEADER)));
+		 errhint("A header of %d bytes (version, element format, dims, number of tokens) "
+				 "precedes the numbers.",
+				 PARSE_BINARY_HEADER)));
 }
 
 /* Report a failure to parse a binary value. */
@@ -254,11 +251,12 @@ binary_error(const uint8 *bytes, size_t length, const ParseResult *result)
 				ereport(
 					ERROR,
 					(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-					 errmsg("expected a multivector in binary format, and the value is jsonb"),
-					 errhint(
-						 "Pass it as jsonb and cast it, as in $1::jsonb::multivector, or send the binary format.")));
-			ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-							errmsg("binary multivector has no element %d", bytes[1])));
+					 errmsg("expected a multivector in binary format, not jsonb"),
+					 errhint("Pass the value as jsonb and cast it, as in $1::jsonb::multivector, "
+							 "or send the binary format.")));
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+					 errmsg("binary multivector has unrecognized element format %d", bytes[1])));
 			break;
 		case PARSE_BAD_SIZE:
 			if (begin_as_text(bytes, length))
@@ -281,19 +279,21 @@ binary_error(const uint8 *bytes, size_t length, const ParseResult *result)
 					 errmsg("a token cannot have more than %d dimensions", MULTIVECTOR_MAX_DIM)));
 			break;
 		case PARSE_NOT_FINITE:
-			ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-							errmsg("elements of a multivector must be finite numbers"),
-							errdetail("The element at byte %zu of the binary multivector is not.",
-									  result->position)));
-			break;
-		case PARSE_BAD_SCALE:
 			ereport(
 				ERROR,
-				(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-				 errmsg("binary multivector has an int8 token that is not normalized"),
-				 errdetail(
-					 "The largest absolute code of a token is 127 and its scale is a normal positive number, or all of them are 0."),
-				 errhint("Send float4 elements and let the column's type convert them.")));
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("elements of a multivector must be finite numbers"),
+				 errdetail("The element at byte %zu of the binary multivector is NaN or infinite.",
+						   result->position)));
+			break;
+		case PARSE_BAD_SCALE:
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+					 errmsg("binary multivector has an int8 token that is not normalized"),
+					 errdetail(
+						 "The largest absolute code of a token must be 127 and its scale a normal "
+						 "positive number, or all codes and the scale must be 0."),
+					 errhint("Send float4 elements and let the column's type convert them.")));
 			break;
 		default:
 			elog(ERROR, "unexpected status %d of the binary parser", (int) result->status);

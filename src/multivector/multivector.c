@@ -50,8 +50,8 @@ header_is_valid(const MultiVector *mv)
 static void
 corrupted_error(void)
 {
-	ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-					errmsg("multivector is damaged: its size and its header do not agree")));
+	ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("multivector is corrupted"),
+					errdetail("Its header is invalid or does not match its size.")));
 }
 
 MultiVector *
@@ -99,7 +99,7 @@ multivector_alloc(uint32 ntokens, uint32 dim, KernelElement element)
 	if (size > MaxAllocSize)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 						errmsg("multivector of %u x %u elements is too large", ntokens, dim),
-						errdetail("It would take %llu bytes, and a value can have %zu.",
+						errdetail("It would take %llu bytes, but the maximum is %zu.",
 								  (unsigned long long) size, (Size) MaxAllocSize)));
 
 	mv = palloc0(size);
@@ -123,11 +123,10 @@ bad_token_error(const float *token, uint32 number, uint32 dim, float norm)
 							errdetail("Dimension %u of token %u is %s.", k + 1, number + 1,
 									  isnan(token[k]) ? "NaN" : "infinite")));
 	}
-	ereport(ERROR,
-			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-			 errmsg("token %u is too long", number + 1),
-			 errdetail("The norm of a token can be %g at the most, so that no score overflows.",
-					   MULTIVECTOR_MAX_NORM)));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), errmsg("token %u is too long", number + 1),
+		 errdetail("The maximum norm is %g, so that no score overflows.", MULTIVECTOR_MAX_NORM)));
 }
 
 void
@@ -269,8 +268,8 @@ check_narrowed(const float *token, uint32 number, uint32 dim, KernelElement elem
 			bad_token_error(token, number, dim, 0);
 		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 						errmsg("value %g is out of range for element float2", token[k]),
-						errdetail("Dimension %u of token %u; float2 holds values up to 65504.",
-								  k + 1, number + 1)));
+						errdetail("The magnitude of dimension %u of token %u exceeds 65504.", k + 1,
+								  number + 1)));
 	}
 }
 
@@ -353,8 +352,8 @@ multivector_element_from_name(const char *name)
 			return (KernelElement) i;
 	}
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("multivector has no element \"%s\"", name),
-					errhint("Elements are \"float4\", \"float2\" and \"int8\".")));
+					errmsg("unrecognized element format \"%s\"", name),
+					errhint("Valid element formats are \"float4\", \"float2\" and \"int8\".")));
 }
 
 MultiVector *

@@ -184,25 +184,26 @@ check_kind(const char *bytes, Size size, int32 dim, KernelElement element)
 		case RAW_FLOAT2:
 		case RAW_FLOAT4:
 			ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
-							errmsg("expected %s numbers, and the bytes are %s numbers", named,
+							errmsg("expected %s numbers, but the bytes are %s numbers", named,
 								   element == KERNEL_FLOAT4 ? "float2" : "float4"),
-							errhint("Name their element: multivector(bytes, %d, '%s').", dim,
-									element == KERNEL_FLOAT4 ? "float2" : "float4")));
+							errhint("Specify the element format: multivector(bytes, %d, '%s').",
+									dim, element == KERNEL_FLOAT4 ? "float2" : "float4")));
 			break;
 		case RAW_FLOAT8:
-			ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
-							errmsg("expected %s numbers, and the bytes are float8 numbers", named),
-							errhint("Convert them first, as numpy's astype('<f4') does.")));
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_EXCEPTION),
+					 errmsg("expected %s numbers, but the bytes are float8 numbers", named),
+					 errhint("Convert them first, for example with numpy's astype('<f4').")));
 			break;
 		case RAW_NO_NUMBERS:
 			ereport(
 				ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("expected %s numbers, and the bytes are something else", named),
-				 errdetail("Read as %s they range from less than 1e-9 to more than 1e9.", named),
-				 errhint(
-					 "Pass little-endian float4, float2 or int8 numbers without a header, and name their element: multivector(bytes, %d, 'int8').",
-					 dim)));
+				 errmsg("expected %s numbers, but the bytes are something else", named),
+				 errdetail("Read as %s, they range from less than 1e-9 to more than 1e9.", named),
+				 errhint("Pass little-endian float4, float2 or int8 numbers without a header, "
+						 "and specify the element format: multivector(bytes, %d, 'int8').",
+						 dim)));
 			break;
 	}
 }
@@ -219,20 +220,18 @@ check_size(Size size, int32 dim, KernelElement element)
 	if (size == 0)
 		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
 						errmsg("a multivector must have at least one token"),
-						errhint("Store NULL where there is no embedding.")));
+						errhint("Store NULL if there is no embedding.")));
 	token_size = dim * kernel_element_size(element);
 	if (size % token_size != 0)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_DATA_EXCEPTION),
-			 errmsg("expected a multiple of %zu bytes, not %zu", token_size, size),
-			 errdetail("A token of %d x %s takes %zu bytes.", dim,
-					   multivector_element_name(element), token_size),
-			 element == KERNEL_FLOAT4 && size % (token_size / 2) == 0
-				 ? errhint(
-					   "If they are float2 numbers, name their element: multivector(bytes, %d, 'float2').",
-					   dim)
-				 : 0));
+		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
+						errmsg("expected a multiple of %zu bytes, not %zu", token_size, size),
+						errdetail("A token of %d x %s takes %zu bytes.", dim,
+								  multivector_element_name(element), token_size),
+						element == KERNEL_FLOAT4 && size % (token_size / 2) == 0
+							? errhint("If they are float2 numbers, specify the element format: "
+									  "multivector(bytes, %d, 'float2').",
+									  dim)
+							: 0));
 }
 
 /*

@@ -89,7 +89,7 @@ metric_argument(int32 metric)
 {
 	if (metric < METRIC_IP || metric > METRIC_L2)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("there is no metric %d", metric)));
+						errmsg("unrecognized metric: %d", metric)));
 	return (Metric) metric;
 }
 

@@ -83,7 +83,7 @@ check_fields(TupleDesc desc)
 		TupleDescAttr(desc, FIELD_COMPARISON)->atttypid != TEXTOID ||
 		TupleDescAttr(desc, FIELD_BOUND)->atttypid != FLOAT8OID)
 		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-						errmsg("type multivector_threshold is not that of the extension")));
+						errmsg("type multivector_threshold has been altered")));
 }
 
 bool
@@ -142,7 +142,7 @@ undo(const char *operation, double value, double operand)
 	if (strcmp(operation, BOUND_REAL) == 0)
 		return (LooseBound) {value, fabs(value) * FLT_EPSILON + FLT_MIN};
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("operation around a score is not known: \"%s\"", operation)));
+					errmsg("unrecognized operation on a score: \"%s\"", operation)));
 }
 
 /*
