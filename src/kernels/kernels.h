@@ -17,8 +17,8 @@
  *	best[q]   = the largest key, from the lowest row among equals. A NaN
  *				never wins; if no row wins, best stays -INFINITY.
  *
- * mul and add turn the inner product into the other metrics: cosine is mul =
- * 1/|d|, L2 is add = -|d|^2/2. A packed query holds its tokens in the lanes of
+ * mul and add turn the inner product into the other metrics: cosine is
+ * mul = 1/|d|, L2 is add = -|d|^2/2. A packed query holds its tokens in the lanes of
  * a register and its dims one after another, so that no kernel ever adds
  * across lanes.
  *
@@ -295,8 +295,9 @@ typedef struct KernelOps
 	float (*sq8_squared)(const uint8_t *row, uint32_t dim, bool has_add);
 
 	/*
-	 * Raise largest[slot] to the largest key of nrows rows, keys[row * nslots
-	 * + slot]. nslots is a multiple of 16. A NaN raises nothing.
+	 * Raise largest[slot] to the largest key of nrows rows, which are at
+	 * keys[row * nslots + slot]. nslots is a multiple of 16. A NaN raises
+	 * nothing.
 	 */
 	void (*keys_max)(const float *keys, uint32_t nrows, uint32_t nslots, float *largest);
 

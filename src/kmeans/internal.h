@@ -139,8 +139,8 @@ extern void nearest_find(Nearest *nearest, const CodedRows *centroids);
 extern void nearest_find_any(Nearest *nearest, const CodedRows *centroids);
 
 /*
- * Compute the keys of codes of a run of centroids: keys[(row - first) * slots
- * + point]. Returns the number of rows in the run.
+ * Compute the keys of codes of a run of centroids, at
+ * keys[(row - first) * slots + point]. Returns the number of rows in the run.
  */
 extern uint32_t nearest_keys(Nearest *nearest, const CodedRows *centroids, uint32_t first);
 

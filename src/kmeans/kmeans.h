@@ -103,8 +103,8 @@ extern void kmeans_encode(KmeansResult *result, uint32_t dim, const KmeansHooks 
  * Assign tokens to centroids: for each token the nearest among the children of
  * its best parents. At most nparents_probed parents are searched, without
  * those much farther than the nearest (if all are probed, none are left out).
- * tokens holds n x dim floats. Sets centroid[i], and similarity[i] = <x, c> -
- * |c|^2/2 unless similarity is NULL.
+ * tokens holds n x dim floats. Sets centroid[i], and unless similarity is NULL,
+ * similarity[i] = <x, c> - |c|^2/2.
  *
  * The assigner reads the result and holds scratch. Assigning is not a phase of
  * a team, so each participant creates its own assigner.
