@@ -81,6 +81,11 @@ async def test_arrays_of_two_dimensions(driver: Driver, dtype: str) -> None:
     assert np.array_equal(np.asarray(back), array.astype(np.float32))
 
 
+async def test_text(driver: Driver) -> None:
+    [(back,)] = await driver.execute("SELECT $1::multivector", "[[1,2]]")
+    assert back == MultiVector([[1.0, 2.0]])
+
+
 async def test_null(driver: Driver) -> None:
     await driver.execute("UPDATE docs SET doc = $1 WHERE id = 2", None)
     assert await driver.execute("SELECT doc FROM docs WHERE id = 2") == [(None,)]

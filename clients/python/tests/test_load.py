@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from colbert_pg import MultiVector
@@ -210,6 +210,7 @@ def test_progress_without_tqdm(conn: Connection, monkeypatch: pytest.MonkeyPatch
         copy(conn, "docs", rows_of(1), COLUMNS, progress=True)
 
 
+@settings(max_examples=20)
 @given(st.sets(st.integers(1, 20), max_size=6), st.integers(1, 25))
 def test_any_bad_rows(conn: Connection, bad: set[int], batch: int) -> None:
     conn.execute("TRUNCATE docs")
@@ -252,7 +253,7 @@ def test_create_index_shows_its_phases(
 ) -> None:
     conn.execute("CREATE TABLE large (id int, doc multivector(64))")
     random = np.random.default_rng(1)
-    copy(conn, "large", ((np.int64(n), random.normal(size=(60, 64))) for n in range(60)))
+    copy(conn, "large", ((np.int64(n), random.normal(size=(60, 64))) for n in range(40)))
     seen: list[tuple[str, int, int]] = []
     create_index(conn, "large", progress=lambda *step: seen.append(step), tokens_per_node=1)
     phases = {phase for phase, _, _ in seen}

@@ -31,6 +31,17 @@ def pgvector_type() -> type | None:
     return getattr(sys.modules.get("pgvector"), "Vector", None)
 
 
+def as_multivector(value: Any) -> MultiVector | None:
+    """Return a multivector from what a program passes, or from what a driver returns."""
+    if value is None or isinstance(value, MultiVector):
+        return value
+    if isinstance(value, str):
+        return MultiVector.from_text(value)
+    if isinstance(value, (bytes, memoryview)):
+        return MultiVector.from_binary(bytes(value))
+    return MultiVector(value)
+
+
 def parse_array(text: str) -> Any:
     """Read the text of an array of multivectors, as lists.
 

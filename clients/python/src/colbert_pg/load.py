@@ -313,11 +313,11 @@ async def acopy(
     rows: Iterable[Row] | AsyncIterable[Row],
     columns: Sequence[str] | None = None,
     *,
-    total: int | None = None,
-    progress: Progress = False,
     batch: int = BATCH,
-    resume: str | None = None,
     on_bad_row: OnBadRow | None = None,
+    progress: Progress = False,
+    resume: str | None = None,
+    total: int | None = None,
 ) -> int:
     """Do what copy does, for an asynchronous connection. rows may be asynchronous, too."""
     job = _Job(conn, table, columns, resume)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._driver import FIND_TYPE, NOT_FOUND
+from .._driver import FIND_TYPE, NOT_FOUND, as_multivector
 from ..multivector import MultiVector
 
 
 def _encode(value: Any) -> bytes:
-    return MultiVector(value).to_binary()
+    multivector = as_multivector(value)
+    assert multivector is not None  # asyncpg encodes None itself
+    return multivector.to_binary()
 
 
 async def register_multivector(conn: Any, /) -> None:
