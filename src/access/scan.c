@@ -327,6 +327,7 @@ start_by_query(ColbertScan *state, IndexScanDesc scan)
 	start_search(state, scan, exact ? -INFINITY : bounds.threshold, need);
 }
 
+/* For the first row: open a view of the index, and begin a search if the scan has a query. */
 static void
 start(IndexScanDesc scan)
 {
