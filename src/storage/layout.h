@@ -217,8 +217,8 @@ typedef struct MetaDocuments
 
 	uint32 nitems[DOCUMENT_ARRAYS]; /* items handed out */
 	uint32 free_head[FREE_CLASSES]; /* document ordinals, INVALID_ORDINAL ends */
-	uint32 free_runs
-		[RUN_CLASSES]; /* first pending rows of free runs (pending_rows.c), INVALID_ORDINAL ends */
+	/* First row of the first free run per list (pending_rows.c); INVALID_ORDINAL: none. */
+	uint32 free_runs[RUN_CLASSES];
 } MetaDocuments;
 
 StaticAssertDecl(offsetof(MetaDocuments, nitems) == 60, "on-disk offset of MetaDocuments.nitems");
