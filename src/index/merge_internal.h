@@ -34,8 +34,8 @@ typedef struct Merge
 	uint32 ndocs;
 	uint32 posted; /* tokens of the first document that are posted already */
 	/*
-	 * tokens of document ndocs that will be posted after this batch; 0 if the
-	 * batch holds no part of it
+	 * Tokens of document ndocs that will be posted after this batch; 0 if the
+	 * batch holds no part of it.
 	 */
 	uint32   part;
 	uint32   capacity; /* maximum tokens per batch */

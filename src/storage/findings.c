@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * findings.c
- *	  What a check of an index has to report.
+ *	  Collect the findings of an index check.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,7 +11,7 @@
 #include "lib/stringinfo.h"
 #include "utils/memutils.h"
 
-/* Findings of one part that are listed. */
+/* Maximum findings listed per part. */
 #define MAX_IN_PART 100
 
 Findings *
