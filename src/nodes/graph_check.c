@@ -1,11 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * graph_check.c
- *	  Checking the graph: nodes, levels, neighbours, and ways from the entry.
+ *	  Check the graph: nodes, levels, neighbours, and reachability from the
+ *	  entry point.
  *
- * A vertex is copied before it is looked at, and nothing that it says is
- * believed. What is counted a vertex: its level, kept for those above the
- * lowest, and whether the entry leads to it.
+ * Each vertex is copied before it is checked, and nothing it contains is
+ * trusted. Memory per vertex: the level of each upper vertex, and one bit for
+ * reachability.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,7 +15,11 @@
 #include "miscadmin.h"
 #include "nodes/graph_internal.h"
 
-/* A few nodes may lose the ways to them, as other edges take their places: searches find others beside them. */
+/*
+ * Maximum share of unreachable nodes that is not reported. A few nodes may
+ * become unreachable as other edges replace those to them; searches find other
+ * nodes near them.
+ */
 #define MAX_UNREACHED 0.01
 
 typedef struct GraphCheck
@@ -24,15 +29,15 @@ typedef struct GraphCheck
 	uint32     nnodes;
 	uint32     nupper;
 	NodeEntry *nodes;
-	uint8     *levels; /* of each UpperEntry */
-	char      *item;   /* the vertex that is looked at */
+	uint8     *levels; /* by UpperEntry; 0: damaged */
+	char      *item;   /* vertex being checked */
 	char      *other;
-	float     *rotated; /* its vector */
+	float     *rotated; /* its vector, rotated */
 	float     *other_rotated;
 	Edge       edge;
 } GraphCheck;
 
-/* Copy a vertex; its parts. */
+/* Copy a vertex into item and return its parts. */
 static Vertex
 read_vertex(GraphCheck *check, uint32 vertex, uint32 level, char *item)
 {
@@ -42,7 +47,10 @@ read_vertex(GraphCheck *check, uint32 vertex, uint32 level, char *item)
 	return graph_vertex_parts(graph, item, vertex, level);
 }
 
-/* Widen a vertex's vector into graph->vector; false where it is not what was stored. */
+/*
+ * Decode a vertex's vector into graph->vector. Returns false if its half_norm
+ * or shrink is wrong.
+ */
 static bool
 widen_vector(GraphCheck *check, const Vertex *vertex)
 {
@@ -56,7 +64,7 @@ widen_vector(GraphCheck *check, const Vertex *vertex)
 
 /* ---- neighbours ---- */
 
-/* May a vertex of that level be named? */
+/* Return true if a neighbour list of this level may name the vertex. */
 static bool
 vertex_exists(const GraphCheck *check, uint32 vertex, uint32 level)
 {
@@ -94,7 +102,7 @@ check_neighbours(GraphCheck *check, uint32 vertex, uint32 level, const EdgeList 
 				level, list->vertices[lane]);
 }
 
-/* Encode a vertex's edges again: they must come out as they are. */
+/* Encode a vertex's edges again and compare them with the stored ones. */
 static void
 check_edges(GraphCheck *check, uint32 vertex, uint32 level, Vertex *parts)
 {
@@ -152,7 +160,7 @@ check_vertex(GraphCheck *check, uint32 vertex, uint32 level, bool edges)
 		check_edges(check, vertex, level, &parts);
 }
 
-/* Read the levels of all upper entries: each must be the one that its node leads to. */
+/* Read the level of each upper entry. Its node must lead to it. */
 static void
 read_levels(GraphCheck *check)
 {
@@ -174,7 +182,7 @@ read_levels(GraphCheck *check)
 	}
 }
 
-/* The highest level of a node. */
+/* Return the highest level of a node. */
 static uint32
 top_level(const GraphCheck *check, uint32 node)
 {
@@ -216,13 +224,14 @@ check_entry(GraphCheck *check)
 	}
 }
 
-/* ---- ways from the entry ---- */
+/* ---- reachability ---- */
 
+/* Vertices reached on one level. */
 typedef struct Reach
 {
-	uint32 *queue; /* vertices of one level */
+	uint32 *queue; /* vertices of the level */
 	uint32  count;
-	uint8  *reached; /* a bit a vertex of that level */
+	uint8  *reached; /* one bit per vertex of the level */
 } Reach;
 
 static void
@@ -253,7 +262,7 @@ spread(GraphCheck *check, Reach *from, uint32 level)
 	}
 }
 
-/* Turn the vertices reached into the same nodes' on the level below. */
+/* Replace the vertices reached by those of the same nodes on the level below. */
 static void
 descend(GraphCheck *check, Reach *from, uint32 level)
 {
@@ -296,7 +305,7 @@ check_ways(GraphCheck *check)
 					 check->nnodes);
 }
 
-/* ---- the whole ---- */
+/* ---- entry point ---- */
 
 static GraphCheck *
 begin(ColbertIndex *index, const SketchParams *params, Findings *findings)

@@ -1,8 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * lists_check.c
- *	  Checking the two levels of centroids: each centroid is the child of one
- *	  parent, rows are what a codec makes, and edges are those of the rows.
+ *	  Check the two levels of centroids.
+ *
+ * Each centroid must be the child of one parent, rows must be valid codes, and
+ * edges must agree with the rows.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,7 +13,10 @@
 #include "miscadmin.h"
 #include "nodes/lists.h"
 
-/* Of the addend of a row, for the order of its sum. */
+/*
+ * Tolerance for the addend of a row, relative to its squared length; it allows
+ * for another order of summation.
+ */
 #define ADD_TOLERANCE 1e-4
 
 typedef struct ListsCheck
@@ -21,7 +26,7 @@ typedef struct ListsCheck
 	Findings     *findings;
 } ListsCheck;
 
-/* Encode a parent's edges again: they must come out as they are. */
+/* Encode a parent's edges again and compare them with the stored ones. */
 static void
 check_edges(ListsCheck *check, uint32 parent, const ListSpan *span)
 {
@@ -46,7 +51,10 @@ check_edges(ListsCheck *check, uint32 parent, const ListSpan *span)
 	pfree(again);
 }
 
-/* Children are runs, one after another, of all centroids, and so are the blocks of their edges. */
+/*
+ * Check the children of all parents: their spans and the blocks of their edges
+ * must follow each other without gaps.
+ */
 static void
 check_children(ListsCheck *check, bool edges)
 {
@@ -93,7 +101,7 @@ check_children(ListsCheck *check, bool edges)
 					 nblocks);
 }
 
-/* Is a row's addend -|x|^2/2 of what it decodes to? */
+/* Return true if a row's addend equals -|x|^2/2 of the vector it decodes to. */
 static bool
 row_agrees(const Coder *coder, const uint8 *row, float *vector)
 {
@@ -151,7 +159,7 @@ check_nodes(ListsCheck *check)
 void
 lists_check(ColbertIndex *index, const SketchParams *params, Findings *findings, bool encodings)
 {
-	/* Sizes and counts are looked at on opening. */
+	/* Opening the finder checks sizes and counts. */
 	Finder    *finder = finder_open(index, params);
 	ListsCheck check = {index, (Lists *) finder, findings};
 
