@@ -35,8 +35,8 @@ typedef struct IndexView
 	size_t       row_size; /* 0 where the codec has no rows */
 	SketchParams sketch;
 	float       *mean; /* dim floats, of epoch meta.nodes.epoch */
-	float *
-		codebooks; /* of the coder, of that epoch; NULL where they are not trained, or not needed */
+	/* Codebooks of coder, of the same epoch; NULL if they are not trained or not needed. */
+	float        *codebooks;
 	MemoryContext context; /* where the view is */
 	uint32       *pending; /* ordinals in the queue, where they were asked for */
 	uint32        npending;
