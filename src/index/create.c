@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * create.c
- *	  A new index: its structure, as it will stand on the meta page.
+ *	  Set up the meta data of a new index.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,10 +11,10 @@
 #include "index/scale.h"
 #include "index/shape.h"
 
-/* Measured on a million tokens: about one node for 64 tokens (doc/tuning.md). */
+/* Default of tokens_per_node, measured on a million tokens (doc/tuning.md). */
 #define AUTO_TOKENS_PER_NODE 64
 
-/* One fixed seed: the same documents give the same index. */
+/* Fixed seed: the same documents give the same index. */
 #define INDEX_SEED UINT64CONST(0x636f6c6265727431)
 
 static void

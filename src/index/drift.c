@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * drift.c
- *	  How well the nodes of an index still fit its tokens, and when to make
- *	  them anew.
+ *	  Measure how well the nodes of an index fit its tokens, and advise when
+ *	  to rebuild it.
  *
- * Nodes are trained once, on the tokens of that day. Tokens of another kind
- * lie farther from them and crowd into few lists: searches then read more
- * postings, or find less.
+ * Nodes are trained once, on the tokens present at that time. Tokens of
+ * another distribution lie farther from their nodes and fill fewer lists.
+ * Searches then read more postings or have lower recall.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,16 +21,20 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
-/* Lists that are read, evenly chosen. */
+/* Maximum lists read, evenly spaced. */
 #define SAMPLED_LISTS 4096
 
-/* From here on a REINDEX pays: as many times the distance, at that share of the tokens; as many times the lists' tokens. */
+/*
+ * Limits above which REINDEX pays. FAR_TIMES: distance of later tokens,
+ * relative to that of the trained ones. FAR_SHARE: share of later tokens among
+ * all. CROWDED_TIMES: tokens per list, relative to tokens_per_node.
+ */
 #define FAR_TIMES     1.15
-#define FAR_LENGTHS   0.01 /* and by that much of a token's length */
+#define FAR_LENGTHS   0.01 /* plus this share of a token's length */
 #define FAR_SHARE     0.1
 #define CROWDED_TIMES 4.0
 
-/* Lists as uneven as that read this many times the postings of even ones. */
+/* Searches read this many times the postings that even lists would have. */
 #define UNEVEN_TIMES 4.0
 
 static double
@@ -75,7 +79,7 @@ drift_measure(IndexView *view, Drift *drift)
 		nnodes > 0 ? (double) view->index->meta.documents.live_tokens / nnodes : 0;
 }
 
-/* Tokens that were added since training, as a share of all. */
+/* Return the share of tokens added since training. */
 static double
 merged_share(const MetaPageData *meta)
 {
