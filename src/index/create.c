@@ -28,11 +28,11 @@ check_pq_m(const MetaShape *shape)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("pq_m must not be above %u for %u dimensions", most, (unsigned) shape->dim),
 			 shape->dim < shape->column_dim
-				 ? errdetail("The index keeps the %u dimensions projected to %u.",
+				 ? errdetail("The index projects tokens of %u dimensions to %u.",
 							 (unsigned) shape->column_dim, (unsigned) shape->dim)
 				 : 0,
 			 errhint(
-				 "It is how many parts a token is cut into, and the bytes of its code; a quarter of the dimensions is usual.")));
+				 "pq_m is the number of bytes per token. A quarter of the dimensions is usual.")));
 }
 
 /* Lower m if a node with its neighbours would not fit on a page. */

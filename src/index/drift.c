@@ -115,27 +115,27 @@ drift_advice(const IndexView *view, const Drift *drift)
 	if (scale_is_off(view->metric, meta->nodes.token_norm))
 		appendStringInfo(
 			&advice,
-			"REINDEX: the tokens have a length of %.3g, the first document's had one of about %.3g, which the index is scaled for.",
+			"REINDEX: the tokens have length %.3g, but the index is scaled for length %.3g.",
 			token_norm, 1 / scale_factor(meta->documents.scale_log2));
 	else if (merged_share(meta) > FAR_SHARE &&
 			 drift->merged_distance >
 				 drift->trained_distance * FAR_TIMES + token_norm * FAR_LENGTHS)
 		appendStringInfo(
 			&advice,
-			"REINDEX: the %.0f%% of the tokens that came after training lie %.3g from their nodes, those before %.3g.",
+			"REINDEX: the %.0f%% of tokens added later lie %.3g from their nodes, the others %.3g.",
 			100 * merged_share(meta), drift->merged_distance, drift->trained_distance);
 	else if (drift_lists_outgrown(meta))
-		appendStringInfo(&advice, "REINDEX: the lists hold %.0f tokens each, where %u serve best.",
+		appendStringInfo(&advice, "REINDEX: the lists hold %.0f tokens on average; %u are best.",
 						 drift->tokens_per_list, meta->shape.tokens_per_node);
 	else if (drift->imbalance > UNEVEN_TIMES)
 		appendStringInfo(
 			&advice,
-			"REINDEX, or lower probes: the lists are uneven, a search reads %.1f times the postings of even ones.",
+			"REINDEX or lower probes: uneven lists make searches read %.1f times as many postings.",
 			drift->imbalance);
 	else if (view->metric == METRIC_IP && meta->nodes.length_spread >= VARIED_LENGTHS)
 		appendStringInfo(
 			&advice,
-			"Normalise the tokens, or use maxsim_cosine: their lengths differ by %d%%, with which searches by maxsim find less.",
+			"Normalise tokens or use maxsim_cosine: lengths that vary by %d%% lower maxsim recall.",
 			meta->nodes.length_spread);
 	return advice.len > 0 ? advice.data : NULL;
 }

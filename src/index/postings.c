@@ -29,7 +29,7 @@ void
 postings_corrupted(ColbertIndex *index, uint32 node)
 {
 	ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
-					errmsg("index \"%s\" has a damaged posting list: that of node %u",
+					errmsg("index \"%s\" has a damaged posting list of node %u",
 						   RelationGetRelationName(index->rel), node),
 					errhint("REINDEX it.")));
 }
@@ -125,7 +125,7 @@ reserve(PostingBuffer *out, uint32 more)
 	needed = Max(needed, Max((Size) out->capacity * 2, 1024));
 	if (needed > PG_UINT32_MAX)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("too many postings"),
-						errhint("Set colbert.probes lower.")));
+						errhint("Reduce colbert.probes.")));
 	if (out->docs == NULL)
 		out->docs = MemoryContextAllocHuge(CurrentMemoryContext, mul_size(needed, sizeof(uint32)));
 	else

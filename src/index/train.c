@@ -301,11 +301,12 @@ notice_low_memory(const TokenSample *sample, uint64 wanted, uint64 ncentroids, u
 	if (ncentroids == wanted &&
 		sample->count >= Min(ncentroids * POOR_POINTS_PER_CENTROID, ntokens))
 		return;
-	ereport(NOTICE, (errmsg("maintenance_work_mem holds only " UINT64_FORMAT
-							" tokens to train " UINT64_FORMAT " nodes",
-							sample->count, wanted),
-					 errdetail("The index is built, but its searches are slower or find less."),
-					 errhint("Increase maintenance_work_mem and REINDEX.")));
+	ereport(NOTICE,
+			(errmsg("maintenance_work_mem holds only " UINT64_FORMAT
+					" tokens to train " UINT64_FORMAT " nodes",
+					sample->count, wanted),
+			 errdetail("The index is valid, but its searches are slower or have lower recall."),
+			 errhint("Increase maintenance_work_mem and REINDEX.")));
 }
 
 void

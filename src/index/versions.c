@@ -44,7 +44,7 @@ read_page(IndexView *view, uint32 page, Buffer *buffer)
 	versions = (const VersionPage *) data;
 	if (versions != NULL && versions->count > VERSIONS_PER_PAGE)
 		ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
-						errmsg("index \"%s\" has a version page of %u versions",
+						errmsg("index \"%s\" has a version page with %u versions",
 							   RelationGetRelationName(view->index->rel), versions->count),
 						errhint("REINDEX it.")));
 	return versions;

@@ -301,7 +301,7 @@ view_check_row(IndexView *view, Relation table, const ItemPointerData *tid)
 	view->table_blocks = RelationGetNumberOfBlocks(table);
 	if (block >= view->table_blocks)
 		ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
-						errmsg("index \"%s\" names row (%u,%u), and the table has %u blocks",
+						errmsg("index \"%s\" refers to row (%u,%u), but the table has %u blocks",
 							   RelationGetRelationName(view->index->rel), block,
 							   ItemPointerGetOffsetNumberNoCheck(tid), view->table_blocks),
 						errhint("REINDEX it.")));

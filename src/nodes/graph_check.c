@@ -96,10 +96,9 @@ check_neighbours(GraphCheck *check, uint32 vertex, uint32 level, const EdgeList 
 	for (uint32 lane = 0; lane < list->count; lane++)
 		if (!vertex_exists(check, list->vertices[lane], level) || list->vertices[lane] == vertex ||
 			named_before(list, lane))
-			findings_add(
-				check->findings, FINDING_ERROR, vertex,
-				"vertex of level %u has %u as a neighbour: itself, or twice, or no vertex of that level",
-				level, list->vertices[lane]);
+			findings_add(check->findings, FINDING_ERROR, vertex,
+						 "vertex of level %u has an invalid or duplicate neighbour %u", level,
+						 list->vertices[lane]);
 }
 
 /* Encode a vertex's edges again and compare them with the stored ones. */
@@ -130,7 +129,7 @@ check_edges(GraphCheck *check, uint32 vertex, uint32 level, Vertex *parts)
 	}
 	if (memcmp(again, check->item, size) != 0)
 		findings_add(check->findings, FINDING_ERROR, vertex,
-					 "edges of a vertex of level %u are not those of its vector", level);
+					 "edges of a vertex of level %u do not match its vector", level);
 	pfree(again);
 }
 
@@ -145,7 +144,7 @@ check_vertex(GraphCheck *check, uint32 vertex, uint32 level, bool edges)
 	parts = read_vertex(check, vertex, level, check->item);
 	if (!widen_vector(check, &parts))
 		findings_add(check->findings, FINDING_ERROR, vertex,
-					 "vertex of level %u has a vector of another length than it says", level);
+					 "vertex of level %u has a wrong stored length", level);
 	check_neighbours(check, vertex, level, &parts.edges);
 	if (level > 0 && parts.node < check->nnodes)
 	{
@@ -153,7 +152,7 @@ check_vertex(GraphCheck *check, uint32 vertex, uint32 level, bool edges)
 
 		if (memcmp(parts.entry, lowest.entry, graph_vector_size(check->graph->dim)) != 0)
 			findings_add(check->findings, FINDING_ERROR, vertex,
-						 "vertex of level %u has another vector than its node %u", level,
+						 "vertex of level %u and its node %u have different vectors", level,
 						 parts.node);
 	}
 	if (edges && parts.edges.list->count <= edges_limit(check->graph->m, level))
@@ -174,9 +173,10 @@ read_levels(GraphCheck *check)
 		memcpy(&entry, check->item, sizeof(entry));
 		if (entry.level < 1 || entry.level > GRAPH_MAX_LEVEL || entry.node >= check->nnodes ||
 			check->nodes[entry.node].upper != upper - (entry.level - 1))
-			findings_add(check->findings, FINDING_ERROR, upper,
-						 "upper entry is of node %u and level %u, which does not lead to it",
-						 entry.node, entry.level);
+			findings_add(
+				check->findings, FINDING_ERROR, upper,
+				"upper entry names node %u and level %u, but the node does not refer to it",
+				entry.node, entry.level);
 		else
 			check->levels[upper] = (uint8) entry.level;
 	}
@@ -204,23 +204,22 @@ check_entry(GraphCheck *check)
 	if (check->nnodes == 0 || meta->nodes.entry_node >= check->nnodes)
 	{
 		if (check->nnodes > 0 || meta->nodes.entry_node != INVALID_ORDINAL)
-			findings_add(check->findings, FINDING_ERROR, NO_ITEM, "entry is node %u of %u",
+			findings_add(check->findings, FINDING_ERROR, NO_ITEM, "entry point is node %u of %u",
 						 meta->nodes.entry_node, check->nnodes);
 		return;
 	}
 	if (top_level(check, meta->nodes.entry_node) != meta->nodes.entry_level)
 		findings_add(check->findings, FINDING_ERROR, meta->nodes.entry_node,
-					 "entry is of level %u, the meta page says %u",
+					 "entry point has level %u, but the meta page has %u",
 					 top_level(check, meta->nodes.entry_node), meta->nodes.entry_level);
 	for (uint32 node = 0; node < check->nnodes; node++)
 	{
 		if (check->nodes[node].upper != INVALID_ORDINAL && top_level(check, node) == 0)
 			findings_add(check->findings, FINDING_ERROR, node,
-						 "node leads to upper entry %u, which is not its",
-						 check->nodes[node].upper);
+						 "node refers to invalid upper entry %u", check->nodes[node].upper);
 		if (top_level(check, node) > meta->nodes.entry_level)
 			findings_add(check->findings, FINDING_ERROR, node,
-						 "node is on a level above the entry's");
+						 "node has a higher level than the entry point");
 	}
 }
 
@@ -301,8 +300,8 @@ check_ways(GraphCheck *check)
 	spread(check, &from, 0);
 	if (check->nnodes - from.count > MAX_UNREACHED * check->nnodes)
 		findings_add(check->findings, FINDING_WARNING, NO_ITEM,
-					 "%u of %u nodes cannot be reached from the entry", check->nnodes - from.count,
-					 check->nnodes);
+					 "%u of %u nodes cannot be reached from the entry point",
+					 check->nnodes - from.count, check->nnodes);
 }
 
 /* ---- entry point ---- */

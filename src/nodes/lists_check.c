@@ -44,7 +44,7 @@ check_edges(ListsCheck *check, uint32 parent, const ListSpan *span)
 	lists_encode_edges(lists, parent_row, rows, span->count, again);
 	if (memcmp(stored, again, size) != 0)
 		findings_add(check->findings, FINDING_ERROR, parent,
-					 "edges of a parent are not those of its children");
+					 "edges of a parent do not match its children");
 	pfree(parent_row);
 	pfree(rows);
 	pfree(stored);
@@ -72,19 +72,19 @@ check_children(ListsCheck *check, bool edges)
 		parray_copy_out(check->index, ARRAY_CHILDREN, parent, 1, &span);
 		if (span.first != next || span.count > ncentroids - next)
 		{
-			findings_add(check->findings, FINDING_ERROR, parent,
-						 "parent has %u children from %u on, expected them from " UINT64_FORMAT
-						 " on, of %u",
-						 span.count, span.first, next, ncentroids);
+			findings_add(
+				check->findings, FINDING_ERROR, parent,
+				"parent has %u children from centroid %u on, expected centroid " UINT64_FORMAT
+				" of %u",
+				span.count, span.first, next, ncentroids);
 			return;
 		}
 		if (span.first_block != next_block || edge_blocks_for(span.count) > nblocks - next_block)
 		{
-			findings_add(
-				check->findings, FINDING_ERROR, parent,
-				"parent has its edges in blocks from %u on, expected them from " UINT64_FORMAT
-				" on, of %u",
-				span.first_block, next_block, nblocks);
+			findings_add(check->findings, FINDING_ERROR, parent,
+						 "edges of parent begin at block %u, expected block " UINT64_FORMAT
+						 " of %u",
+						 span.first_block, next_block, nblocks);
 			return;
 		}
 		if (edges)
@@ -94,10 +94,10 @@ check_children(ListsCheck *check, bool edges)
 	}
 	if (next != ncentroids)
 		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
-					 "parents have " UINT64_FORMAT " children, there are %u", next, ncentroids);
+					 "parents have " UINT64_FORMAT " children, expected %u", next, ncentroids);
 	if (next_block != nblocks)
 		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
-					 "parents have " UINT64_FORMAT " blocks of edges, there are %u", next_block,
+					 "parents have " UINT64_FORMAT " blocks of edges, expected %u", next_block,
 					 nblocks);
 }
 
@@ -128,8 +128,7 @@ check_rows(ListsCheck *check, ArrayKind array, const char *name)
 		CHECK_FOR_INTERRUPTS();
 		parray_copy_out(check->index, array, i, 1, row);
 		if (!row_agrees(&coder, row, vector))
-			findings_add(check->findings, FINDING_ERROR, i,
-						 "%s has a vector of another length than it says", name);
+			findings_add(check->findings, FINDING_ERROR, i, "%s has a wrong stored length", name);
 	}
 	pfree(row);
 	pfree(vector);
@@ -142,7 +141,7 @@ check_nodes(ListsCheck *check)
 	uint32              nnodes = meta_nitems(meta, ARRAY_NODES);
 
 	if (meta->nodes.entry_node != (nnodes > 0 ? 0 : INVALID_ORDINAL))
-		findings_add(check->findings, FINDING_ERROR, NO_ITEM, "entry is node %u of %u",
+		findings_add(check->findings, FINDING_ERROR, NO_ITEM, "entry point is node %u of %u",
 					 meta->nodes.entry_node, nnodes);
 	for (uint32 node = 0; node < nnodes; node++)
 	{
@@ -152,7 +151,7 @@ check_nodes(ListsCheck *check)
 		parray_copy_out(check->index, ARRAY_NODES, node, 1, &entry);
 		if (entry.upper != INVALID_ORDINAL)
 			findings_add(check->findings, FINDING_ERROR, node,
-						 "node leads to upper entry %u, of which lists have none", entry.upper);
+						 "node refers to upper entry %u, expected none", entry.upper);
 	}
 }
 

@@ -211,7 +211,7 @@ parray_block(const ColbertIndex *index, ArrayKind kind, uint32 item, uint32 *slo
 		}
 	}
 	ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
-					errmsg("index \"%s\" refers to item %u of array %d, which has %u",
+					errmsg("index \"%s\" refers to item %u of array %d, which has %u items",
 						   RelationGetRelationName(index->rel), item, (int) kind,
 						   parray_nitems(index, kind)),
 					errhint("REINDEX it.")));

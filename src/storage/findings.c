@@ -67,7 +67,7 @@ findings_add(Findings *findings, FindingSeverity severity, int64 item, const cha
 	append_finding(findings, severity, item, message.data);
 	pfree(message.data);
 	if (findings->in_part == MAX_IN_PART)
-		append_finding(findings, severity, NO_ITEM, "there is more of this, which is not listed");
+		append_finding(findings, severity, NO_ITEM, "further findings of this part are not listed");
 }
 
 static bool

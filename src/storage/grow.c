@@ -335,9 +335,8 @@ make_room(ColbertIndex *index, const ArrayDemand *demand)
 			ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 			 errmsg("index \"%s\" is full", RelationGetRelationName(index->rel)),
-			 errdetail(
-				 "An index holds %u tokens at the most, and those of deleted documents count until VACUUM.",
-				 (unsigned) COLBERT_MAX_ITEMS),
+			 errdetail("An index holds at most %u tokens. Deleted documents count until VACUUM.",
+					   (unsigned) COLBERT_MAX_ITEMS),
 			 errhint("VACUUM the table, REINDEX the index, or partition the table.")));
 	if (!lock_growth(index, demand))
 		return;

@@ -36,7 +36,7 @@ check_block(Relation rel, BlockNumber block)
 
 	if (block >= nblocks)
 		ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
-						errmsg("index \"%s\" refers to block %u, and has %u",
+						errmsg("index \"%s\" refers to block %u, but has %u blocks",
 							   RelationGetRelationName(rel), block, nblocks),
 						errhint("REINDEX it.")));
 	return nblocks;

@@ -65,7 +65,7 @@ storage_lock(Relation rel, Buffer buffer, int mode)
 {
 	if (storage_holds(buffer))
 		ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
-						errmsg("index \"%s\" uses block %u for two things",
+						errmsg("index \"%s\" uses block %u for two purposes",
 							   RelationGetRelationName(rel), BufferGetBlockNumber(buffer)),
 						errhint("REINDEX it.")));
 	LockBuffer(buffer, mode);
