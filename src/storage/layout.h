@@ -164,8 +164,8 @@ StaticAssertDecl(COLBERT_MAP_EXTENTS % MOVED_EXTENTS == 0,
  */
 #define RUN_CLASSES 30
 /*
- * Range of MetaDocuments.scale_log2, for token lengths from 1e18 to 1e-18, and
- * its value before the first document.
+ * Maximum absolute value of MetaDocuments.scale_log2, which covers token
+ * lengths from 1e18 to 1e-18, and its value before the first document.
  */
 #define SCALE_LIMIT 60
 #define SCALE_UNSET INT8_MIN
