@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * test_budget.c
- *	  Budgets of a search, as doc/tuning.md has them.
+ *	  Budgets of a search, as documented in doc/tuning.md.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * test_directions.c
- *	  Query tokens that stand for several.
+ *	  Group query tokens that are copies, or nearly copies, of each other.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,7 +26,7 @@ static float    scratch[MAX_TOKENS * MAX_DIM];
 static uint32_t slots[4 * MAX_TOKENS];
 static float    mean[MAX_DIM];
 
-/* A normal number, roughly. */
+/* Return an approximately normal random number. */
 static float
 noise(void)
 {
@@ -93,7 +93,10 @@ test_equal(void)
 	tap_ok(tokens.count == 1 && tokens.weights[0] == 0, "zeros alone leave one, of weight 0");
 }
 
-/* As users-b61.py makes [MASK] tokens: of given ones, with noise. */
+/*
+ * Group tokens like those of a query with [MASK] tokens: some distinct tokens,
+ * and noisy copies of them.
+ */
 static uint32_t
 group_masked(uint32_t dim, uint32_t distinct, uint32_t count, float offset, float spread,
 			 float length)

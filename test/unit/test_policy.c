@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * test_policy.c
- *	  What a search does next: a table of states and steps.
+ *	  The next step of a search: a table of states and expected steps.
  *
- * A state is written as words "member=value"; members that are not named are
- * those of ordinary() below. A step is written as step_text() writes it.
+ * A state is written as words "member=value"; other members are those of
+ * ordinary() below. A step is written as step_text() formats it.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,7 +27,7 @@ typedef struct Case
 
 /* ---- states ---- */
 
-/* A search of 10,000 documents under 1,000 nodes that has not begun. */
+/* Return a search of 10,000 documents under 1,000 nodes that has not begun. */
 static Case
 ordinary(void)
 {
@@ -144,7 +144,7 @@ set_member(Case *c, const Member *member, const char *value)
 	}
 }
 
-/* n documents of one estimate. */
+/* Set a histogram to n documents with the same estimate. */
 static void
 set_histogram(EstimateHistogram *histogram, const EstimateFit *fit, uint32_t n, float score)
 {
@@ -168,7 +168,7 @@ add_tie(Ties *ties, double estimate, double outcome)
 	ties->known[ties->nknown++] = (Tie) {estimate, 8, outcome, outcome};
 }
 
-/* Words that set several members; false if this is none. */
+/* Set the members of a word that stands for several; false if it does not. */
 static bool
 set_group(Case *c, const char *name, const char *value)
 {
@@ -183,12 +183,12 @@ set_group(Case *c, const char *name, const char *value)
 		state->pool_above = b >= c->policy.threshold ? state->pool : 0;
 		set_histogram(&state->pool_estimates, &state->sketch_fit, state->pool, (float) b);
 	}
-	else if (strcmp(name, "worse") == 0) /* the same, of those narrowed last */
+	else if (strcmp(name, "worse") == 0) /* the same, of the documents narrowed last */
 	{
 		state->nworse = (uint32_t) a;
 		set_histogram(&state->worse_estimates, &state->sketch_fit, state->nworse, (float) b);
 	}
-	else if (strcmp(name, "ranked") == 0) /* documents @ best estimate, a contender's */
+	else if (strcmp(name, "ranked") == 0) /* documents @ best estimate, also of a contender */
 	{
 		state->ranked = (uint32_t) a;
 		state->ranked_best = state->contender = (float) b;
@@ -199,7 +199,7 @@ set_group(Case *c, const char *name, const char *value)
 		state->ready = (uint32_t) a;
 		state->ready_best = state->ready_likely = b;
 	}
-	else if (strcmp(name, "fit") == 0) /* outcomes are estimates, give or take */
+	else if (strcmp(name, "fit") == 0) /* outcomes are estimates +- this */
 		state->sketch_fit = (EstimateFit) {.count = 100,
 										   .xx = 100,
 										   .xy = 100,
@@ -302,20 +302,26 @@ typedef struct Row
 	const char *step;
 } Row;
 
-/* 400 documents were narrowed and 64 reranked; code scores are sketch scores, give or take .1. */
+/* 400 documents were narrowed and 64 reranked; code scores are sketch scores +- .1. */
 #define RERANKED "level=1 narrowed=400 batch=128 fit=.1 "
 
-/* Ten rows were fetched, whose scores are as estimated, give or take .1; the best and the last likely one score 5. */
+/*
+ * Ten rows were fetched, whose scores are their estimates +- .1. The best and
+ * the last likely one score 5.
+ */
 #define FETCHED RERANKED "ready=10@5 score_errors=10@0@.1 "
 
-/* None of the ranked documents is expected to beat these. */
+/* None of the ranked documents is expected to beat these rows. */
 #define SETTLED FETCHED "ranked=54@4 "
 
-/* Documents below 5 are not wanted; the best of the pool was reranked and gave errors of .1 below the threshold. */
+/*
+ * Documents below 5 are not wanted. The best of the pool were reranked and
+ * showed errors of .1 below the threshold.
+ */
 #define BELOW "threshold=5 " RERANKED "pool_below=1 sketch_errors=256@0@.1 "
 
 static const Row rows[] = {
-	/* the beginning */
+	/* the first steps */
 	{"a search begins by probes", "",
 	 "widen level 1: 8 probes, 400 of 10, then batches of 64, batch due"},
 	{"a batch follows, whatever is expected of it", "level=1 pool=400@1 batch_due=1 ranked=5@9",
@@ -333,7 +339,7 @@ static const Row rows[] = {
 	 "sweep, batch due"},
 	{"nothing is known of a filter that was not asked", "nodes=0 filtered=1", "sweep, batch due"},
 
-	/* what is reranked without an expectation */
+	/* reranking that does not depend on expectations */
 	{"an empty ranked level is filled from the pool", RERANKED "pool=300@1",
 	 "rerank 128, then 256"},
 	{"batches double, up to what memory allows", RERANKED "pool=300@1 batch_limit=200",
@@ -347,7 +353,7 @@ static const Row rows[] = {
 	{"and not if half pass", RERANKED "pool=300@1 filtered=1 tested=8 passed=4 narrowed=9999",
 	 "rerank 128, then 256"},
 
-	/* widening: by depth, and not only when nothing is left (191731a) */
+	/* widening by depth, not only when nothing is left (191731a) */
 	{"the first rows ask for no more than the settings give", SETTLED "pool=10@0 depth=64", "give"},
 	{"a deeper search narrows twelve documents per row", SETTLED "depth=65",
 	 "widen level 2: 32 probes, 1600 of 40, then batches of 65, batch due"},
@@ -383,7 +389,7 @@ static const Row rows[] = {
 	 "pool_limit=1000 pool_dropped=1 swept=1 nodes=0 " RERANKED "pool=499@1 ranked=3@1",
 	 "sweep, batch due"},
 
-	/* which row is fetched */
+	/* choice of the row to fetch */
 	{"the best ranked document is fetched", RERANKED "ranked=64@9", "fetch 9"},
 	{"eight errors are needed before one is trusted",
 	 RERANKED "ready=10@5 score_errors=7@0@.1 ranked=9@1", "fetch 1"},
@@ -414,7 +420,7 @@ static const Row rows[] = {
 	{"code scores of copies are held to exact ones",
 	 SETTLED "sketch_tie=1@5.5 score_tie=5.5@5 pool=20@1", "give"},
 
-	/* rerank more? (b5567a7, 5174523) */
+	/* whether to rerank more (b5567a7, 5174523) */
 	{"reranking goes on while better documents are expected", SETTLED "pool=20@4.9",
 	 "rerank 20, then 256, over the bar"},
 	{"and stops at a tenth of a document: .5% of 20", SETTLED "pool=20@4.74", "give"},
@@ -434,7 +440,7 @@ static const Row rows[] = {
 	 "fetch 3.40282e+38"},
 	{"no more are ranked than memory allows", "batch_limit=54 " SETTLED "pool=20@9", "give"},
 
-	/* narrow more? */
+	/* whether to narrow more */
 	{"narrowing goes on if the worse half was good", SETTLED "waiting=900 worse=200@5",
 	 "narrow 400, then 800"},
 	{"not if one document costs more than 3,000 sketches", SETTLED "waiting=900 worse=200@4.76",
@@ -482,7 +488,7 @@ static const Row rows[] = {
 	{"without codes the pool goes with them",
 	 "threshold=5 ranked_below=1 has_codes=0 score_errors=32@0@.1 ranked=9@4.6", "drop all"},
 
-	/* rows in no order */
+	/* unordered rows */
 	{"without an order, rows above the threshold are given unfetched",
 	 "threshold=5 ordered=0 ranked=9@5", "take 5"},
 	{"those below are fetched", "threshold=5 ordered=0 ranked_below=1 ranked=9@4.9", "fetch 4.9"},

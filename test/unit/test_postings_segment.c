@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * test_postings_segment.c
- *	  Runs of document ordinals against sets kept as bits.
+ *	  Compare runs of document ordinals with bit sets.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,7 +20,7 @@ typedef struct Set
 	uint32_t count;
 } Set;
 
-/* A random set, with about one document in so many. */
+/* Draw a random set of about one document in one_in. */
 static void
 draw(Set *set, uint32_t one_in)
 {
@@ -33,7 +33,7 @@ draw(Set *set, uint32_t one_in)
 	}
 }
 
-/* Is a run exactly the documents for which a test on both sets holds? */
+/* Return true if a run consists of exactly the documents for which a test on both sets holds. */
 static bool
 is_run(const uint32_t *run, uint32_t count, const Set *a, const Set *b, bool (*test)(bool, bool))
 {
@@ -117,7 +117,10 @@ test_merge(void)
 	tap_ok(subtracted, "a difference is what the second run lacks");
 }
 
-/* A merge that was cut short is run again: what is there already comes once. Runs of one kind only are theirs alone. */
+/*
+ * An interrupted merge is repeated: a document that is already in the list
+ * must not be added again. Also check runs that only one side has.
+ */
 static void
 test_again(void)
 {
