@@ -265,7 +265,7 @@ test_sq8_encoding(void)
 	check_sq8_rows(3, 16000, true, SAMPLE_ORDINARY);
 	report("sq8 encoding");
 	tap_ok(squared, "sq8: the squared length is that of the decoded row");
-	tap_ok(sq8_queries_agree, "sq8: queries from rows are the queries from floats");
+	tap_ok(sq8_queries_agree, "sq8: queries made from rows equal queries made from floats");
 }
 
 /* Check keys_max and keys_at_least with arbitrary keys, including NaNs and infinities. */
@@ -330,7 +330,7 @@ test_keys(void)
 			for (int kind = 0; kind < SAMPLE_KINDS; kind++)
 				check_keys(nrows, nslots, (SampleKind) kind);
 	for (int i = 0; i < nsets; i++)
-		tap_ok(agreed[i], "%s: largest keys, and rows that reach", sets[i]->name);
+		tap_ok(agreed[i], "%s: largest keys, and rows that reach a threshold", sets[i]->name);
 }
 
 /* Check the largest possible sums, with all codes at their limits. */
@@ -451,7 +451,7 @@ test_sq4_unpack(void)
 		sample_guarded_free(rows, in_size);
 	}
 	report("sq4 rows");
-	tap_ok(laid_out, "sq4: the low half of a byte is of the first half of the dims");
+	tap_ok(laid_out, "sq4: the low half of a byte holds a dim of the first half");
 }
 
 /* ------------------------------------------------------------------------

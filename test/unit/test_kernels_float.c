@@ -270,7 +270,7 @@ check_twin(void)
 		expected_free(&e);
 		case_free(&c);
 	}
-	tap_ok(close, "scalar: dot products are near those in double");
+	tap_ok(close, "scalar: dot products agree with double precision");
 }
 
 int

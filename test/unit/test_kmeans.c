@@ -247,7 +247,7 @@ test_known_clusters(uint32_t nparents)
 		found += distance < DIM * 0.01 * 0.01;
 	}
 	tap_ok(well_formed(&result, DIM), "%u parents: well formed", nparents);
-	tap_ok(result.ncentroids == CENTROIDS, "%u parents: all %u centroids came", nparents,
+	tap_ok(result.ncentroids == CENTROIDS, "%u parents: all %u centroids were created", nparents,
 		   result.ncentroids);
 	tap_ok(found == CLUSTERS, "%u parents: %u of %d clusters found", nparents, found, CLUSTERS);
 	free_result(&result);
@@ -406,7 +406,7 @@ train_by_team(const KmeansInput *input, uint32_t n)
 	}
 	pthread_barrier_destroy(&threads.barrier);
 	tap_ok(agreed, "a team of %u agrees", n);
-	tap_ok(released, "a team of %u keeps no memory of its own", n);
+	tap_ok(released, "a team of %u releases its memory", n);
 	return participants[0].result;
 }
 
@@ -703,7 +703,7 @@ test_assignment(void)
 	tap_ok(worst < 1e-4, "similarity is <x, c> - |c|^2/2: largest error %g", worst);
 	tap_ok(same > POINTS * 9 / 10, "4 of %u parents: %u of %d the same", result.nparents, same,
 		   POINTS);
-	tap_ok(alone == POINTS / 50, "a token alone gets what it got among others");
+	tap_ok(alone == POINTS / 50, "a single token gets the same centroid as among others");
 	kmeans_assigner_release(few);
 	kmeans_assigner_release(all);
 	free(similarity);
@@ -839,7 +839,7 @@ main(void)
 	test_coarse_codes();
 	test_strange_centroids();
 	test_extreme_tokens();
-	tap_ok(counters.interrupts > 1000, "%ld looks for interrupts", counters.interrupts);
-	tap_ok(counters.allocated - counters.released == 4 * trained, "assigners give all memory back");
+	tap_ok(counters.interrupts > 1000, "%ld interrupt checks", counters.interrupts);
+	tap_ok(counters.allocated - counters.released == 4 * trained, "assigners release all memory");
 	return tap_done();
 }

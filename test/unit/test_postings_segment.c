@@ -93,7 +93,7 @@ test_bits(void)
 	}
 	tap_ok(dropped, "dead documents are dropped, and no others");
 	tap_ok(counted, "dead documents are counted");
-	tap_ok(in_place, "the same in place");
+	tap_ok(in_place, "dead documents are dropped in place");
 }
 
 static void
@@ -114,7 +114,7 @@ test_merge(void)
 			is_run(out, run_subtract(a.run, a.count, b.run, b.count, out), &a, &b, first_only);
 	}
 	tap_ok(merged, "a merged run is the union");
-	tap_ok(subtracted, "a difference is what the second run lacks");
+	tap_ok(subtracted, "a difference has the documents that the second run lacks");
 }
 
 /*
@@ -143,7 +143,7 @@ test_again(void)
 	}
 	tap_ok(again, "a run merged with itself is itself");
 	tap_ok(alone, "a run merged with an empty one is itself");
-	tap_ok(gone, "a run without itself is empty, and without nothing is itself");
+	tap_ok(gone, "a run minus itself is empty, and minus an empty run is itself");
 	tap_ok(run_merge(last, 2, last + 1, 1, out) == 2 && out[0] == last[0] && out[1] == last[1] &&
 			   run_subtract(last, 2, last, 1, out) == 1 && out[0] == last[1],
 		   "the highest ordinals");

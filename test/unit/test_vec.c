@@ -97,7 +97,7 @@ test_signs(void)
 	for (int k = 0; k < VEC_PARTS; k++)
 		right &= same_float(flipped[k], copysignf(1.0f, y[k]) * x[k]) &&
 				 same_float(absolute[k], fabsf(x[k]));
-	tap_ok(right, "signs are flipped, zeroes' too");
+	tap_ok(right, "signs are flipped, also those of zeros");
 }
 
 int
