@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * plan_start.c
- *	  What the extension adds to the start of a plan: its index scans learn
- *	  the WHERE clause, and what the plan demands of them.
+ *	  Work of the extension when the executor starts a plan: pass the WHERE
+ *	  clause and the plan's requirements to its index scans.
  *
  *-------------------------------------------------------------------------
  */
