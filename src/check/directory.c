@@ -1,8 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * directory.c
- *	  Documents: their entries, their places in the other arrays, which
- *	  belong to one slot each, and the counters of the meta page.
+ *	  Check the documents: their entries, their places in the other arrays,
+ *	  and the document counters of the meta page.
+ *
+ * Every sketch block, code row and pending row belongs to at most one slot.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,14 +16,17 @@
 typedef struct DirectoryCheck
 {
 	Check *check;
-	uint8 *blocks; /* a bit a sketch block: some slot owns it */
+	uint8 *blocks; /* one bit per sketch block: some slot owns it */
 	uint8 *rows;
 	uint8 *pending_rows;
 	uint64 documents[DOC_FREE + 1];
 	uint64 live_tokens;
 } DirectoryCheck;
 
-/* Is something written where a live document has its place in an array? Codes wait for their codebooks. */
+/*
+ * Return true if the place of a live document in an array has been written.
+ * Code rows are written only once codebooks are trained.
+ */
 static bool
 is_written(const IndexView *view, ArrayKind kind, const DocEntry *entry)
 {
@@ -30,7 +35,10 @@ is_written(const IndexView *view, ArrayKind kind, const DocEntry *entry)
 	return view->codebooks != NULL && docstore_has_rows(view, entry);
 }
 
-/* Take items for one slot; reports where they are not there, or another slot's. */
+/*
+ * Mark n items as owned by a slot. Report items that the array does not have,
+ * or that another slot owns.
+ */
 static void
 claim(DirectoryCheck *directory, ArrayKind kind, uint8 *owned, uint32 doc, uint32 first, uint32 n)
 {
@@ -53,7 +61,7 @@ claim(DirectoryCheck *directory, ArrayKind kind, uint8 *owned, uint32 doc, uint3
 		}
 		bit_set(owned, (uint64) first + i);
 	}
-	/* the end of a run of pending rows may never have been written */
+	/* The end of a run of pending rows may never have been written. */
 	if (check->docs[doc].state == DOC_LIVE && is_written(check->view, kind, &check->docs[doc]))
 		check_use(check, kind, first, kind == ARRAY_PENDING_ROWS ? check->docs[doc].ntokens : n);
 }
@@ -106,7 +114,7 @@ check_entry(DirectoryCheck *directory, uint32 doc, const DocEntry *entry)
 	check_places(directory, doc, entry);
 }
 
-/* Free runs of pending rows are nobody's. */
+/* Check that no slot owns a row of a free run of pending rows. */
 static void
 check_runs(DirectoryCheck *directory)
 {

@@ -1,8 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * extents.c
- *	  Extent maps: extents lie within the file and apart from each other,
- *	  have room for the items handed out, and items have the right size.
+ *	  Check the extent maps.
+ *
+ * Extents lie within the file, do not overlap, and hold all items handed out.
+ * Items have the size that the shape of the index implies.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,7 +26,7 @@ check_array(Check *check, ArrayKind kind)
 					 "array %d has items of %zu bytes, expected %zu", (int) kind, item_size,
 					 expected);
 	if (item_size == 0)
-		return; /* an array that this index does without */
+		return; /* an array that this index does not use */
 	room = (uint64) index->meta.pages[kind].npages * parray_per_page(index, kind);
 	if (parray_nitems(index, kind) > room)
 		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
@@ -32,7 +34,7 @@ check_array(Check *check, ArrayKind kind)
 					 (int) kind, room, parray_nitems(index, kind));
 }
 
-/* Check an extent or a map page, and the one before it in the file. */
+/* Check one extent or map page against the file's size and against its predecessor. */
 static void
 check_extent(Check *check, const PlacedExtent *extent, const PlacedExtent *before)
 {

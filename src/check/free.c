@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * free.c
- *	  Free slots: each on one list, the list of its size, and no other slot.
+ *	  Check the free lists: each free slot is on exactly one list, that of its
+ *	  size class, and no other slot is on a list.
  *
  *-------------------------------------------------------------------------
  */
@@ -9,7 +10,7 @@
 
 #include "check/check.h"
 
-/* Go down one list; sets the bits of its slots. */
+/* Walk one free list and set the bits of its slots. */
 static void
 check_list(Check *check, uint32 class, uint8 *listed)
 {

@@ -1,11 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * hashes.c
- *	  Documents by the hash of what the table stores: each is in the bucket of
- *	  its hash, and the hash is that of its entry.
+ *	  Check the hash table from stored values to documents: each document is
+ *	  in the bucket of its hash, and the hash equals that of its entry.
  *
- * The table is a hint, so all that is found is a warning. Buckets are read
- * after the directory was copied; what they name beyond it is newer.
+ * The hash table is only a hint, so every finding is a warning. Buckets are
+ * read after the directory was copied, so they may name documents that are
+ * newer than the copy.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,7 +16,7 @@
 #include "index/hashes.h"
 #include "miscadmin.h"
 
-/* Return true if a document was handed out by now. */
+/* Return true if a document has been handed out by now. */
 static bool
 exists_now(Check *check, uint32 doc)
 {
@@ -27,7 +28,7 @@ exists_now(Check *check, uint32 doc)
 	return doc < parray_nitems(&now, ARRAY_DOCS);
 }
 
-/* Check the slots of a bucket; reports the first that is wrong. */
+/* Check the slots of a bucket and report the first wrong one. */
 static void
 check_slots(Check *check, uint32 ordinal, const HashBucket *bucket)
 {
@@ -65,7 +66,7 @@ check_hashes(Check *check)
 
 		CHECK_FOR_INTERRUPTS();
 		parray_copy_out(check->view->index, ARRAY_HASHES, ordinal, 1, bucket);
-		/* It may have been split since. */
+		/* The bucket may have been split since nbuckets was read, so its mask may be larger. */
 		if (bucket->count > HASH_BUCKET_SLOTS || (bucket->mask & (bucket->mask + 1)) != 0 ||
 			bucket->mask < mask)
 			findings_add(check->findings, FINDING_WARNING, ordinal,

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * nulls.c
- *	  Rows whose document is NULL: their entries, and the list of free ones.
+ *	  Check the rows whose document is NULL: their entries, and the list of
+ *	  free entries.
  *
  *-------------------------------------------------------------------------
  */

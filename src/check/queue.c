@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * queue.c
- *	  The queue of pending documents: each pending document is in it.
+ *	  Check the queue of pending documents: each pending document is in it.
  *
- * A crash may leave documents in the queue that are merged already, or that
- * are there twice: the next merge takes them out. What must not be is a
- * pending document that the queue does not hold, for no search finds it.
+ * A crash may leave merged documents in the queue, or the same document twice;
+ * the next merge removes them. A pending document that is not in the queue is
+ * an error, because no search would find it.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * snapshot.c
- *	  A copy of the meta data, the directory, the versions of rows, the NULL
- *	  rows, the queue and the free pending rows, as of one moment.
+ *	  Copy the meta data, the directory, the row versions, the NULL rows, the
+ *	  queue and the free pending rows, all as of one moment.
  *
- * Takes 40 bytes per document, 36 more if UPDATEs kept documents, and 12 per
- * NULL row.
+ * The copies take 40 bytes per document, 36 more per document if UPDATEs kept
+ * documents, and 12 per NULL row.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,7 +15,7 @@
 #include "index/queue.h"
 #include "miscadmin.h"
 
-/* Read items for nothing but that their pages are in memory afterwards. */
+/* Read the pages of items first to end - 1, so that they are in shared buffers afterwards. */
 static void
 warm(Check *check, ArrayKind kind, uint32 first, uint32 end)
 {
@@ -42,7 +42,7 @@ copy_items(Check *check, ArrayKind kind, uint32 first, uint32 count)
 	return copy;
 }
 
-/* Note the free runs of pending rows of one length. */
+/* Record the free runs of pending rows of one size class. */
 static void
 copy_runs_of(Check *check, uint32 class)
 {

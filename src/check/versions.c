@@ -1,8 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * versions.c
- *	  Versions of rows that share a document: each belongs to a live one that
- *	  is flagged, and a page that is flagged has some.
+ *	  Check the row versions that share a document: each belongs to a live
+ *	  document with DOC_VERSIONS set, and the version page of flagged
+ *	  documents is not empty.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,14 +12,14 @@
 #include "check/check.h"
 #include "miscadmin.h"
 
-/* A version page, and the documents of its directory page. */
+/* A version page and the documents of its directory page. */
 typedef struct VersionCheck
 {
 	Check *check;
 	uint32 page;
-	uint32 first; /* document */
+	uint32 first; /* first document of the directory page */
 	uint32 ndocs;
-	uint32 versions[DOCS_PER_PAGE]; /* of each document */
+	uint32 versions[DOCS_PER_PAGE]; /* number of versions seen per document */
 } VersionCheck;
 
 static void
@@ -55,7 +56,7 @@ is_flagged(const VersionCheck *state)
 	return false;
 }
 
-/* Check a version page; one that is not there has no versions. */
+/* Check a version page. A page that does not exist has no versions. */
 static void
 check_page(VersionCheck *state)
 {
