@@ -1,18 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * build_dims.c
- *	  The dims of an indexed column or expression, and a hint where they are
- *	  not declared.
+ *	  Find the declared dimensions of an indexed column or expression, and
+ *	  raise an error with a useful hint if there are none.
  *
- * Only a column's declaration and a cast carry dims. The result of any other
- * function or operator, and with it a column of CREATE TABLE AS or of a
- * materialized view, has none.
+ * Only a column's declaration and a cast declare dimensions. The result of any
+ * other function or operator has none. Neither has a column of CREATE TABLE AS
+ * or of a materialized view that holds such a result.
  *
- * ALTER TABLE ... TYPE multivector takes the dims of a column away without a
- * rewrite, and core keeps the column's indexes as they are. Nothing could
- * build such an index again: REINDEX, TRUNCATE, VACUUM FULL and the restore
- * of a dump would fail. A hook on the creation of the index's new catalog
- * entries refuses it.
+ * ALTER TABLE ... TYPE multivector removes the dimensions of a column without a
+ * rewrite, and core keeps the column's indexes unchanged. Such an index could
+ * never be built again: REINDEX, TRUNCATE, VACUUM FULL and restoring a dump
+ * would fail. A hook on the creation of the index's new catalog entries
+ * therefore rejects the ALTER TABLE.
  *
  *-------------------------------------------------------------------------
  */
@@ -38,13 +38,13 @@
 #include "utils/ruleutils.h"
 #include "utils/snapmgr.h"
 
-/* Rows that are looked at for a document. */
+/* Maximum rows read in search of a document. */
 #define MAX_ROWS 1000
 
-/* Dims that an example names where the table has no document. */
+/* Dimensions shown in hints if the table has no document. */
 #define EXAMPLE_DIMS 128
 
-/* The dims of the first document; 0 if the first rows have none. */
+/* Return the dimensions of the first document, or 0 if the first rows have none. */
 static int
 dims_of_first_document(Relation heap, Relation index)
 {
@@ -75,7 +75,7 @@ dims_of_first_document(Relation heap, Relation index)
 	return header.dim;
 }
 
-/* The indexed expression on one line. */
+/* Return the indexed expression on one line. */
 static char *
 indexed_text(Relation index)
 {
@@ -133,7 +133,10 @@ no_dims_error(Relation index)
 	no_column_dims_error(RelationGetRelid(heap), attribute, dims);
 }
 
-/* The dims that an index column declares, itself or by its domain; 0 if it declares none. */
+/*
+ * Return the dimensions that an index column declares, directly or through its
+ * domain, or 0 if it declares none.
+ */
 static uint32
 declared_dims(const FormData_pg_attribute *column)
 {
@@ -154,7 +157,7 @@ build_declared_dims(Relation index)
 	return dims;
 }
 
-/* Is this an index of ours? It may have no entry in the catalog that can be seen yet. */
+/* Return true if this is an index of this extension. Its catalog entries may not be visible yet. */
 static bool
 is_our_index(Relation relation)
 {
@@ -164,7 +167,10 @@ is_our_index(Relation relation)
 		   GetIndexAmRoutineByAmId(relation->rd_rel->relam, false)->ambuild == colbert_build;
 }
 
-/* The table of an index that is being created, and the column; no other look at the catalog finds it yet. */
+/*
+ * Return the table of an index that is being created, and set its column. Other
+ * catalog lookups do not find the new index yet.
+ */
 static Oid
 table_of_new_index(Oid index, AttrNumber *attribute)
 {
@@ -189,9 +195,9 @@ table_of_new_index(Oid index, AttrNumber *attribute)
 }
 
 /*
- * Refuse CREATE INDEX on a partitioned table that has no partition yet: there
- * is nothing to build, and each partition would be refused later. Of others,
- * the build of a partition's index says it.
+ * Reject CREATE INDEX on a partitioned table that has no partition yet. Nothing
+ * is built in this case, but every later partition would be rejected. If there
+ * are partitions, building their indexes raises the error.
  */
 static void
 check_partitioned_index(Oid index)
@@ -215,9 +221,9 @@ check_partitioned_index(Oid index)
 static object_access_hook_type previous_hook;
 
 /*
- * Called by ALTER TABLE, as an internal creation, for each index that it
- * keeps or builds anew. CREATE INDEX itself has a better hint, of the build,
- * if there is something to build.
+ * Object access hook. ALTER TABLE calls it, as an internal creation, for each
+ * index that it keeps or rebuilds. CREATE INDEX itself is left to the build,
+ * whose hint is better, unless there is nothing to build.
  */
 static void
 object_accessed(ObjectAccessType access, Oid class, Oid object, int column, void *arg)

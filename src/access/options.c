@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * options.c
- *	  WITH (...) of an index.
+ *	  The options of an index, given in WITH (...).
  *
- * Structural options (m, ef_construction, tokens_per_node, lists, quantizer, pq_m) are
- * copied to the meta page when the index is built, and read only from there
- * afterwards: ALTER INDEX can change reloptions, not the pages.
+ * Structural options (m, ef_construction, tokens_per_node, lists, quantizer,
+ * pq_m) are copied to the meta page when the index is built, and from then on
+ * read only from there: ALTER INDEX can change reloptions, but not the pages.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,10 +28,13 @@ static relopt_enum_elt_def quantizers[] = {
 	{"pq", CODEC_PQ},
 	{"flat", CODEC_FLAT},
 	{"bit", CODEC_BIT},
-	{"pg_catalog.bit", CODEC_BIT}, /* what the parser makes of bit without quotes */
+	{"pg_catalog.bit", CODEC_BIT}, /* the parser's spelling of an unquoted bit */
 	{NULL, 0}};
 
-/* Options that every access method takes. Scans go on while their defaults are changed: the next one reads them. */
+/*
+ * Add the options of every access method. Changing a scan default does not
+ * block running scans; the next scan uses the new value.
+ */
 static void
 add_scan_options(relopt_kind kind)
 {

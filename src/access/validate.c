@@ -1,10 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * validate.c
- *	  Operator classes: two ordering operators, and what thresholds need.
+ *	  Validate operator classes: two ordering operators, and the operator and
+ *	  functions for thresholds.
  *
- * The operator and the function of thresholds may be missing: then a threshold is
- * a filter above the scan.
+ * The operator and functions for thresholds are optional. Without them, a
+ * threshold is a filter above the scan.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,7 +24,7 @@
 #include "utils/regproc.h"
 #include "utils/syscache.h"
 
-/* Report what is wrong with an operator family; amvalidate reports at INFO. */
+/* Report an invalid operator family at INFO, as amvalidate does. */
 #define complain(...) \
 	ereport(INFO, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION), errmsg(__VA_ARGS__)))
 
