@@ -83,7 +83,7 @@ open_view(Check *check, void *arg)
 	check->nblocks = RelationGetNumberOfBlocks(check->index);
 	if (check->view->metric != colbert_metric(check->index))
 		findings_add(check->findings, FINDING_ERROR, META_BLOCK,
-					 "the index is of metric %d, its operator class of %d",
+					 "index has metric %d, but its operator class has metric %d",
 					 (int) check->view->metric, (int) colbert_metric(check->index));
 }
 
@@ -213,7 +213,7 @@ check_preconditions(Relation index, bool against_table)
 						errhint("Drop it or REINDEX it.")));
 	if (index->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED && RecoveryInProgress())
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("index \"%s\" is unlogged, and empty during recovery",
+						errmsg("index \"%s\" is unlogged and empty during recovery",
 							   RelationGetRelationName(index))));
 	if (against_table && IsolationUsesXactSnapshot() && index->rd_index->indcheckxmin &&
 		!TransactionIdPrecedes(HeapTupleHeaderGetXmin(index->rd_indextuple->t_data),

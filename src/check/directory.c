@@ -47,8 +47,8 @@ claim(DirectoryCheck *directory, ArrayKind kind, uint8 *owned, uint32 doc, uint3
 	if (!check_in_array(check, kind, first, n))
 	{
 		findings_add(check->findings, FINDING_ERROR, doc,
-					 "document has items %u to " UINT64_FORMAT " of array %d, which has %u", first,
-					 (uint64) first + n, (int) kind, parray_nitems(check->view->index, kind));
+					 "document has %u items from item %u of array %d, which has %u items", n, first,
+					 (int) kind, parray_nitems(check->view->index, kind));
 		return;
 	}
 	for (uint32 i = 0; i < n; i++)
@@ -56,7 +56,7 @@ claim(DirectoryCheck *directory, ArrayKind kind, uint8 *owned, uint32 doc, uint3
 		if (bit_test(owned, (uint64) first + i))
 		{
 			findings_add(check->findings, FINDING_ERROR, doc,
-						 "document shares item %u of array %d with another", first + i, (int) kind);
+						 "item %u of array %d belongs to two documents", first + i, (int) kind);
 			return;
 		}
 		bit_set(owned, (uint64) first + i);
@@ -87,8 +87,9 @@ check_entry(DirectoryCheck *directory, uint32 doc, const DocEntry *entry)
 
 	if (entry->state > DOC_FREE || (entry->flags & ~(DOC_PENDING | DOC_VERSIONS | DOC_ZERO)) != 0)
 	{
-		findings_add(check->findings, FINDING_ERROR, doc, "document has state %d and flags %d",
-					 (int) entry->state, (int) entry->flags);
+		findings_add(check->findings, FINDING_ERROR, doc,
+					 "document has invalid state %d or flags %d", (int) entry->state,
+					 (int) entry->flags);
 		return;
 	}
 	directory->documents[entry->state]++;
@@ -97,7 +98,7 @@ check_entry(DirectoryCheck *directory, uint32 doc, const DocEntry *entry)
 	if (entry->capacity == 0 ||
 		(entry->state != DOC_FREE && (entry->ntokens == 0 || entry->ntokens > entry->capacity)))
 	{
-		findings_add(check->findings, FINDING_ERROR, doc, "document has %u tokens and room for %u",
+		findings_add(check->findings, FINDING_ERROR, doc, "document has %u tokens, but room for %u",
 					 entry->ntokens, entry->capacity);
 		return;
 	}
@@ -105,11 +106,11 @@ check_entry(DirectoryCheck *directory, uint32 doc, const DocEntry *entry)
 	{
 		directory->live_tokens += entry->ntokens;
 		if (!ItemPointerIsValid(&entry->tid))
-			findings_add(check->findings, FINDING_ERROR, doc, "document names no row of the table");
+			findings_add(check->findings, FINDING_ERROR, doc, "document has an invalid row TID");
 		if (entry->epoch > check->view->index->meta.nodes.epoch)
 			findings_add(check->findings, FINDING_ERROR, doc,
-						 "document has sketches of epoch %u, the last one is %u", entry->epoch,
-						 check->view->index->meta.nodes.epoch);
+						 "document has sketches of epoch %u, but the latest epoch is %u",
+						 entry->epoch, check->view->index->meta.nodes.epoch);
 	}
 	check_places(directory, doc, entry);
 }
@@ -130,7 +131,7 @@ check_runs(DirectoryCheck *directory)
 				bit_test(directory->pending_rows, row))
 			{
 				findings_add(check->findings, FINDING_ERROR, row,
-							 "a free pending row is not there, or in use");
+							 "free pending row does not exist or is in use");
 				break;
 			}
 			bit_set(directory->pending_rows, row);
@@ -143,7 +144,7 @@ check_counter(Check *check, const char *name, uint64 stored, uint64 counted)
 {
 	if (stored != counted)
 		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
-					 "the meta page counts " UINT64_FORMAT " %s, there are " UINT64_FORMAT, stored,
+					 "meta page counts " UINT64_FORMAT " %s, but there are " UINT64_FORMAT, stored,
 					 name, counted);
 }
 
@@ -165,7 +166,7 @@ check_directory(Check *check)
 	check_runs(&directory);
 	if (directory.documents[DOC_NONE] > 0)
 		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
-					 UINT64_FORMAT " slots were handed out and never written",
+					 UINT64_FORMAT " slots were allocated but never written",
 					 directory.documents[DOC_NONE]);
 	check_counter(check, "live documents", meta->documents.live_docs,
 				  directory.documents[DOC_LIVE]);

@@ -124,7 +124,7 @@ encoding_check_document(EncodingCheck *state, uint32 doc, Datum value)
 	if (mv->dim != check->view->column_dim || mv->ntokens != entry->ntokens)
 	{
 		findings_add(check->findings, FINDING_ERROR, doc,
-					 "document has %u distinct tokens of %u dimensions, its row %u of %u",
+					 "document has %u distinct tokens of %u dimensions, but its row has %u of %u",
 					 entry->ntokens, check->view->column_dim, mv->ntokens, (unsigned) mv->dim);
 		return;
 	}
@@ -136,11 +136,11 @@ encoding_check_document(EncodingCheck *state, uint32 doc, Datum value)
 		decode_tokens(state, n);
 		if (!rows_agree(state, entry, first, n))
 			findings_add(check->findings, FINDING_ERROR, doc,
-						 "rows of tokens %u to %u are not those of the document", first,
+						 "code rows of tokens %u to %u do not match the stored document", first,
 						 first + n - 1);
 		if (!sketches_agree(state, entry, first, n))
 			findings_add(check->findings, FINDING_ERROR, doc,
-						 "sketches of tokens %u to %u are not those of the document", first,
+						 "sketches of tokens %u to %u do not match the stored document", first,
 						 first + n - 1);
 	}
 }

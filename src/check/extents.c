@@ -30,7 +30,7 @@ check_array(Check *check, ArrayKind kind)
 	room = (uint64) index->meta.pages[kind].npages * parray_per_page(index, kind);
 	if (parray_nitems(index, kind) > room)
 		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
-					 "array %d has room for " UINT64_FORMAT " items, and %u were handed out",
+					 "array %d has room for " UINT64_FORMAT " items, but %u were allocated",
 					 (int) kind, room, parray_nitems(index, kind));
 }
 
@@ -40,7 +40,7 @@ check_extent(Check *check, const PlacedExtent *extent, const PlacedExtent *befor
 {
 	if (extent->start == META_BLOCK || (uint64) extent->start + extent->npages > check->nblocks)
 		findings_add(check->findings, FINDING_ERROR, extent->start,
-					 "an extent of array %d has %u pages from block %u on, the file has %u",
+					 "extent of array %d has %u pages from block %u, but the file has %u blocks",
 					 (int) extent->array, extent->npages, extent->start, check->nblocks);
 	if (before != NULL && (uint64) before->start + before->npages > extent->start)
 		findings_add(check->findings, FINDING_ERROR, extent->start,

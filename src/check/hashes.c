@@ -38,9 +38,9 @@ check_slots(Check *check, uint32 ordinal, const HashBucket *bucket)
 		const char *wrong = NULL;
 
 		if ((slot.hash & bucket->mask) != ordinal)
-			wrong = "has a hash of another bucket";
+			wrong = "belongs to another bucket";
 		else if (!exists_now(check, slot.doc))
-			wrong = "is not there";
+			wrong = "does not exist";
 		else if (slot.doc < check->ndocs && check->docs[slot.doc].state == DOC_LIVE &&
 				 check->docs[slot.doc].hash != slot.hash)
 			wrong = "has another hash in the directory";
@@ -70,7 +70,7 @@ check_hashes(Check *check)
 		if (bucket->count > HASH_BUCKET_SLOTS || (bucket->mask & (bucket->mask + 1)) != 0 ||
 			bucket->mask < mask)
 			findings_add(check->findings, FINDING_WARNING, ordinal,
-						 "bucket has %u slots and the mask %x, of %u buckets", bucket->count,
+						 "bucket has %u slots and mask %x in a table of %u buckets", bucket->count,
 						 bucket->mask, nbuckets);
 		else
 			check_slots(check, ordinal, bucket);

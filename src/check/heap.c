@@ -129,7 +129,7 @@ list_rows(HeapCheck *heap)
 	for (uint64 i = 1; i < heap->nrows; i++)
 		if (heap->rows[i - 1].tid == heap->rows[i].tid)
 			findings_add(check->findings, FINDING_ERROR, heap->rows[i].item,
-						 "%s and %s %u are of the same row (%u,%u)", kind_name(&heap->rows[i]),
+						 "%s and %s %u belong to the same row (%u,%u)", kind_name(&heap->rows[i]),
 						 kind_name(&heap->rows[i - 1]), heap->rows[i - 1].item,
 						 (uint32) (heap->rows[i].tid >> 16), (uint32) (heap->rows[i].tid & 0xFFFF));
 }
@@ -165,7 +165,7 @@ check_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool ali
 	row->seen = true;
 	if (row->is_null != isnull[0])
 		findings_add(check->findings, FINDING_ERROR, row->item,
-					 "%s is of row (%u,%u), whose document is %s", kind_name(row),
+					 "%s belongs to row (%u,%u), whose document is %s", kind_name(row),
 					 ItemPointerGetBlockNumber(tid), ItemPointerGetOffsetNumber(tid),
 					 isnull[0] ? "NULL" : "not NULL");
 	else if (heap->encoding != NULL && !isnull[0])
@@ -247,7 +247,7 @@ check_unseen(Check *check, const IndexedRow *row)
 		if (row_exists(check->heap, row->tid) || !still_live(check, row))
 			return;
 	findings_add(check->findings, FINDING_ERROR, row->item,
-				 "%s is of row (%u,%u), which the table does not have", kind_name(row),
+				 "%s belongs to row (%u,%u), which does not exist", kind_name(row),
 				 (uint32) (row->tid >> 16), (uint32) (row->tid & 0xFFFF));
 }
 

@@ -88,7 +88,7 @@ report_unowned(PageCheck *pages)
 			block++;
 		if (first < block)
 			findings_add(pages->check->findings, FINDING_WARNING, first,
-						 "%u empty pages from this one on belong to nothing until the next VACUUM",
+						 "%u empty pages from this block on are unused until the next VACUUM",
 						 block - first);
 	}
 	pfree(arrays.extents);
@@ -117,13 +117,13 @@ check_segment(PageCheck *pages, const PostingSegment *segment)
 
 	if (segment->node >= nnodes)
 		findings_add(check->findings, FINDING_ERROR, pages->block,
-					 "a segment is of node %u, there are %u", segment->node, nnodes);
+					 "segment belongs to node %u, but there are %u nodes", segment->node, nnodes);
 	for (uint32 i = 0; i < segment->count; i++)
 	{
 		if (segment->docs[i] < check->ndocs && (i == 0 || segment->docs[i - 1] < segment->docs[i]))
 			continue;
 		findings_add(check->findings, FINDING_ERROR, pages->block,
-					 "a segment of node %u is not sorted, or names document %u of %u",
+					 "segment of node %u is not sorted, or contains document %u of %u",
 					 segment->node, segment->docs[i], check->ndocs);
 		return;
 	}

@@ -87,13 +87,13 @@ follow(PostingsCheck *postings, uint32 node, PostingRef ref)
 		if (!copy_segment(check, node, ref, &segment))
 		{
 			findings_add(check->findings, FINDING_ERROR, node,
-						 "list leads to item %u of block %u, where it has no segment", ref.offset,
-						 ref.block);
+						 "list refers to item %u of block %u, which is not one of its segments",
+						 ref.offset, ref.block);
 			return;
 		}
 		if (check->pages_walked && steps++ > check->segments)
 		{
-			findings_add(check->findings, FINDING_ERROR, node, "list goes in a circle");
+			findings_add(check->findings, FINDING_ERROR, node, "list contains a cycle");
 			return;
 		}
 		gather(postings, &segment.segment);
@@ -113,13 +113,14 @@ check_list(PostingsCheck *postings, uint32 node)
 		uint32 doc = postings->docs[i];
 
 		if (i > 0 && postings->docs[i - 1] == doc)
-			findings_add(check->findings, FINDING_ERROR, node, "list names document %u twice", doc);
+			findings_add(check->findings, FINDING_ERROR, node, "list contains document %u twice",
+						 doc);
 		if (doc >= check->ndocs)
 			continue; /* reported by pages.c */
 		bit_set(postings->posted, doc);
 		if (check->docs[doc].state != DOC_LIVE && check->docs[doc].state != DOC_DEAD)
 			findings_add(check->findings, FINDING_ERROR, node,
-						 "list names document %u, and its state is %d", doc,
+						 "list contains document %u, whose state is %d", doc,
 						 (int) check->docs[doc].state);
 	}
 	postings->postings += postings->ndocs;
@@ -159,6 +160,6 @@ check_postings(Check *check)
 					 check->segments - postings.segments);
 	if (postings.postings != meta->nodes.postings && !meta->nodes.postings_inexact)
 		findings_add(check->findings, FINDING_WARNING, NO_ITEM,
-					 "the meta page counts " UINT64_FORMAT " postings, there are " UINT64_FORMAT,
+					 "meta page counts " UINT64_FORMAT " postings, but there are " UINT64_FORMAT,
 					 meta->nodes.postings, postings.postings);
 }

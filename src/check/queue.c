@@ -20,17 +20,17 @@ check_queued(Check *check, uint32 item, uint32 doc)
 
 	if (doc >= check->ndocs)
 	{
-		findings_add(check->findings, FINDING_ERROR, item, "document %u is queued, there are %u",
-					 doc, check->ndocs);
+		findings_add(check->findings, FINDING_ERROR, item,
+					 "document %u is queued, but there are %u documents", doc, check->ndocs);
 		return;
 	}
 	entry = &check->docs[doc];
 	if (entry->state != DOC_LIVE && entry->state != DOC_DEAD)
 		findings_add(check->findings, FINDING_ERROR, item,
-					 "document %u is queued, and its state is %d", doc, (int) entry->state);
+					 "document %u is queued, but its state is %d", doc, (int) entry->state);
 	else if (!(entry->flags & DOC_PENDING))
 		findings_add(check->findings, FINDING_WARNING, item,
-					 "document %u is queued, and not pending", doc);
+					 "document %u is queued, but not pending", doc);
 	else if (bit_test(check->queued, doc))
 		findings_add(check->findings, FINDING_WARNING, item, "document %u is queued twice", doc);
 	bit_set(check->queued, doc);
@@ -61,14 +61,14 @@ check_queue(Check *check)
 			continue;
 		if (entry->state == DOC_LIVE)
 			findings_add(check->findings, FINDING_ERROR, doc,
-						 "document is pending, and not queued");
+						 "document is pending, but not queued");
 		else if (entry->state == DOC_DEAD)
 			findings_add(check->findings, FINDING_WARNING, doc,
-						 "dead document is pending, and not queued");
+						 "dead document is pending, but not queued");
 	}
 	if (tokens != meta->documents.pending_tokens)
 		findings_add(check->findings, FINDING_WARNING, NO_ITEM,
-					 "the meta page counts " UINT64_FORMAT
-					 " pending tokens, there are " UINT64_FORMAT,
+					 "meta page counts " UINT64_FORMAT
+					 " pending tokens, but there are " UINT64_FORMAT,
 					 meta->documents.pending_tokens, tokens);
 }

@@ -56,7 +56,7 @@ copy_runs_of(Check *check, uint32 class)
 		if (check->nruns >= most || !pending_rows_next(view, first, &next))
 		{
 			findings_add(check->findings, FINDING_WARNING, class,
-						 "free pending rows are lost: their list is damaged");
+						 "free pending rows are lost, because their list is damaged");
 			return;
 		}
 		if (check->nruns == check->runs_room)
@@ -103,9 +103,9 @@ check_snapshot(Check *check)
 		check->nqueue = queue_count(meta);
 	else
 		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
-					 "the queue has items %u to %u, and 0 to %u, of %u", meta->documents.queue_head,
-					 meta->documents.queue_tail, meta->documents.queue_wrapped,
-					 meta_nitems(meta, ARRAY_QUEUE));
+					 "queue has items %u to %u and 0 to %u, but its array has %u items",
+					 meta->documents.queue_head, meta->documents.queue_tail,
+					 meta->documents.queue_wrapped, meta_nitems(meta, ARRAY_QUEUE));
 	check->queue =
 		palloc_extended(Max(mul_size(check->nqueue, sizeof(uint32)), 1), MCXT_ALLOC_HUGE);
 	queue_copy(check->view->index, check->nqueue, check->queue);
