@@ -105,11 +105,12 @@ no_column_dims_error(Oid table, AttrNumber attribute, int dims)
 		 errmsg("column \"%s\" does not have dimensions", column),
 		 get_rel_relkind(table) == RELKIND_MATVIEW
 			 ? errhint(
-				   "Cast it in the query of the materialized view, %s::multivector(%d) AS %s, or index a cast: ((%s::multivector(%d))).",
+				   "Cast it in the query of the materialized view, with %s::multivector(%d) AS %s, "
+				   "or index a cast: ((%s::multivector(%d))).",
 				   quoted, dims, quoted, quoted, dims)
-			 : errhint(
-				   "Declare them, ALTER TABLE %s ALTER %s TYPE multivector(%d), or index a cast: ((%s::multivector(%d))).",
-				   quote_identifier(get_rel_name(table)), quoted, dims, quoted, dims)));
+			 : errhint("Declare them with ALTER TABLE %s ALTER %s TYPE multivector(%d), "
+					   "or index a cast: ((%s::multivector(%d))).",
+					   quote_identifier(get_rel_name(table)), quoted, dims, quoted, dims)));
 }
 
 compat_noreturn static void
@@ -123,13 +124,11 @@ no_dims_error(Relation index)
 	if (dims == 0)
 		dims = EXAMPLE_DIMS;
 	if (attribute == 0)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-			 errmsg("expression %s does not have dimensions", indexed),
-			 errdetail(
-				 "The result of a function or an operator has none, whatever its arguments have."),
-			 errhint("Index a cast: ((%s::multivector(%d))).", indexed, dims)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+						errmsg("expression %s does not have dimensions", indexed),
+						errdetail("The result of a function or operator has no dimensions, "
+								  "even if its arguments have."),
+						errhint("Index a cast: ((%s::multivector(%d))).", indexed, dims)));
 	no_column_dims_error(RelationGetRelid(heap), attribute, dims);
 }
 
@@ -208,13 +207,11 @@ check_partitioned_index(Oid index)
 	if (!OidIsValid(table) || find_inheritance_children(table, NoLock) != NIL)
 		return;
 	if (attribute == InvalidAttrNumber)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-			 errmsg("the indexed expression does not have dimensions"),
-			 errdetail(
-				 "The result of a function or an operator has none, whatever its arguments have."),
-			 errhint("Index a cast: ((expression::multivector(%d))).", EXAMPLE_DIMS)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+						errmsg("the indexed expression does not have dimensions"),
+						errdetail("The result of a function or operator has no dimensions, "
+								  "even if its arguments have."),
+						errhint("Index a cast: ((expression::multivector(%d))).", EXAMPLE_DIMS)));
 	no_column_dims_error(table, attribute, EXAMPLE_DIMS);
 }
 
@@ -245,11 +242,13 @@ object_accessed(ObjectAccessType access, Oid class, Oid object, int column, void
 	if (lacks_dims && !is_internal && relation->rd_rel->relkind == RELKIND_PARTITIONED_INDEX)
 		check_partitioned_index(object);
 	if (lacks_dims && is_internal)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-						errmsg("column \"%s\" needs dimensions while index \"%s\" exists",
-							   NameStr(TupleDescAttr(RelationGetDescr(relation), 0)->attname),
-							   RelationGetRelationName(relation)),
-						errhint("Declare them, as in multivector(128), or drop the index first.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+			 errmsg("column \"%s\" needs dimensions while index \"%s\" exists",
+					NameStr(TupleDescAttr(RelationGetDescr(relation), 0)->attname),
+					RelationGetRelationName(relation)),
+			 errhint("Declare them, for example as multivector(128), or drop the index first.")));
 	RelationClose(relation);
 }
 

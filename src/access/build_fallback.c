@@ -76,11 +76,12 @@ start_over(Build *build, const Progress *progress, const ErrorData *error)
 	restore_progress(progress);
 	ereport(
 		NOTICE,
-		(errmsg("index \"%s\" is built without parallel workers, for lack of shared memory",
-				RelationGetRelationName(build->index)),
+		(errmsg(
+			 "building index \"%s\" without parallel workers because shared memory is insufficient",
+			 RelationGetRelationName(build->index)),
 		 errdetail_internal("%s", error->message),
-		 errhint(
-			 "Give the server more shared memory (a larger /dev/shm; --shm-size of a container), or decrease maintenance_work_mem.")));
+		 errhint("Increase shared memory (the size of /dev/shm, or --shm-size of a container), "
+				 "or decrease maintenance_work_mem.")));
 	RelationTruncate(build->index, 0);
 }
 

@@ -35,13 +35,13 @@ colbert_open_index(Oid oid, LOCKMODE mode)
 	Relation index = try_relation_open(oid, mode);
 
 	if (index == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("there is no index with OID %u", oid)));
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("index with OID %u does not exist", oid)));
 	if (index->rd_rel->relkind == RELKIND_PARTITIONED_INDEX)
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
 						errmsg("\"%s\" is an index of a partitioned table",
 							   RelationGetRelationName(index)),
-						errhint("Name the index of a partition: pg_partition_tree('%s') has them.",
+						errhint("Use the index of a partition. pg_partition_tree('%s') lists them.",
 								RelationGetRelationName(index))));
 	if (index->rd_rel->relkind != RELKIND_INDEX || index->rd_indam == NULL ||
 		index->rd_indam->ambuild != colbert_build)
@@ -110,12 +110,11 @@ check_may_look(Oid table)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, get_rel_name(table));
 	if (check_enable_rls(table, InvalidOid, true) == RLS_ENABLED &&
 		!has_privs_of_role(GetUserId(), ROLE_PG_STAT_SCAN_TABLES))
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("row-level security hides rows of table \"%s\"", get_rel_name(table)),
-			 errhint(
-				 "Ask as a role that the policies do not apply to, or as a member of pg_stat_scan_tables.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("row-level security hides rows of table \"%s\"", get_rel_name(table)),
+				 errhint("Use a role to which the policies do not apply, "
+						 "or a member of pg_stat_scan_tables.")));
 }
 
 /* Return one row of facts about an index. */
@@ -191,9 +190,10 @@ colbert_merge(PG_FUNCTION_ARGS)
 	 * session may change its pages.
 	 */
 	if (!index->rd_index->indisready)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("index \"%s\" is not ready", RelationGetRelationName(index)),
-						errhint("Wait until it is built; if that failed, drop it or REINDEX it.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("index \"%s\" is not ready", RelationGetRelationName(index)),
+				 errhint("Wait until it is built. If the build failed, drop it or REINDEX it.")));
 	merged = merge_pending(index, (uint64) colbert_pending_limit);
 	relation_close(index, RowExclusiveLock);
 	PG_RETURN_INT64((int64) merged);

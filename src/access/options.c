@@ -38,8 +38,8 @@ static relopt_enum_elt_def quantizers[] = {
 static void
 add_scan_options(relopt_kind kind)
 {
-	add_int_reloption(kind, "probes", "Nodes probed for each query token (0 = chosen by the index)",
-					  0, 0, 1048576, ShareUpdateExclusiveLock);
+	add_int_reloption(kind, "probes", "Nodes probed per query token (0 = chosen by the index)", 0,
+					  0, 1048576, ShareUpdateExclusiveLock);
 	add_int_reloption(kind, "candidates",
 					  "Documents narrowed by their sketches (0 = chosen by the index)", 0, 0,
 					  10000000, ShareUpdateExclusiveLock);
@@ -49,8 +49,8 @@ add_scan_options(relopt_kind kind)
 	add_enum_reloption(kind, "quantizer", "Codec of the code rows", quantizers, DEFAULT_QUANTIZER,
 					   "Valid values are \"sq8\", \"sq4\", \"pq\", \"flat\" and \"bit\".",
 					   AccessExclusiveLock);
-	add_int_reloption(kind, "pq_m", "Bytes of a token's code with the quantizer pq", DEFAULT_PQ_M,
-					  1, MULTIVECTOR_MAX_DIM, AccessExclusiveLock);
+	add_int_reloption(kind, "pq_m", "Bytes per token code of the quantizer pq", DEFAULT_PQ_M, 1,
+					  MULTIVECTOR_MAX_DIM, AccessExclusiveLock);
 }
 
 void
@@ -66,7 +66,7 @@ options_init(void)
 					  "Size of the dynamic candidate list while the graph is built",
 					  DEFAULT_EF_CONSTRUCTION, 4, 1000, AccessExclusiveLock);
 	add_int_reloption(hnsw_kind, "tokens_per_node",
-					  "Tokens for each node of the graph (0 = chosen by the index)", 0, 0, 1000000,
+					  "Tokens per node of the graph (0 = chosen by the index)", 0, 0, 1000000,
 					  AccessExclusiveLock);
 	add_int_reloption(hnsw_kind, "ef_search",
 					  "Size of the dynamic candidate list of a search (0 = chosen by the index)", 0,

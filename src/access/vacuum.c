@@ -363,10 +363,10 @@ warn_of_outgrown_lists(Relation index, const MetaPageData *meta)
 		return;
 	ereport(WARNING,
 			(errmsg("index \"%s\" has outgrown its lists", RelationGetRelationName(index)),
-			 errdetail("It holds %.0f tokens per list; %u serve best.",
+			 errdetail("It holds %.0f tokens per list; the best number is %u.",
 					   (double) meta->documents.live_tokens / meta_nitems(meta, ARRAY_NODES),
 					   meta->shape.tokens_per_node),
-			 errhint("REINDEX INDEX CONCURRENTLY trains new lists.")));
+			 errhint("Run REINDEX INDEX CONCURRENTLY to train new lists.")));
 }
 
 IndexBulkDeleteResult *

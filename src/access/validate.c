@@ -51,7 +51,8 @@ check_operators(const char *family, Oid type, CatCList *operators)
 
 		if (!is_operator_of_its_strategy(form))
 		{
-			complain("operator family \"%s\" contains operator %s that is not one of its strategy",
+			complain("operator family \"%s\" contains operator %s "
+					 "that does not match its strategy number",
 					 family, format_operator(form->amopopr));
 			valid = false;
 		}
@@ -97,7 +98,8 @@ check_functions(const char *family, Oid type, CatCList *functions)
 
 		if (!is_function_of_its_number(form))
 		{
-			complain("operator family \"%s\" contains function %s that is not one of its number",
+			complain("operator family \"%s\" contains function %s "
+					 "that does not match its support number",
 					 family, format_procedure(form->amproc));
 			valid = false;
 		}

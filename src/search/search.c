@@ -46,9 +46,9 @@ check_query(const IndexView *view, const MultiVector *query)
 	if (query->ntokens > SEARCH_MAX_QUERY_TOKENS)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("a search by an index takes a query of at most %d tokens, not %u",
+				 errmsg("index searches support queries of at most %d tokens, not %u",
 						SEARCH_MAX_QUERY_TOKENS, query->ntokens),
-				 errhint("SET enable_indexscan = off, or reduce the query by pool_tokens().")));
+				 errhint("Set enable_indexscan to off, or reduce the query with pool_tokens().")));
 }
 
 /* Set the parts of the policy that describe the index. */
