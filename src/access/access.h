@@ -118,7 +118,7 @@ typedef struct ScanNeeds
 
 /*
  * Set the needs, which must outlive the scan. A scan without needs returns no
- * late rows and exact thresholds.
+ * late rows and applies thresholds exactly.
  */
 extern void             colbert_set_needs(IndexScanDesc scan, const ScanNeeds *needs);
 extern const ScanNeeds *colbert_scan_needs(IndexScanDesc scan);

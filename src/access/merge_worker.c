@@ -84,9 +84,10 @@ merge_worker_serves(Relation index)
 }
 
 /*
- * Return true if another worker may be started. If the last one reduced the
- * number of pending tokens, another may follow at once. If it did not, or could
- * not be started, another one would not help before START_INTERVAL has passed.
+ * Return true if another worker may be started. One may follow at once if the
+ * last one was for another index, or reduced the number of pending tokens. If
+ * it did not, or could not be started, another one would not help before
+ * START_INTERVAL has passed.
  */
 static bool
 is_due(Relation index, uint64 pending)

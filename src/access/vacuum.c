@@ -11,6 +11,9 @@
  * merges the pending documents. The merge comes last because it is the only
  * step that may need more disk space.
  *
+ * cleanup holds the merge lock up to that last merge, which takes it again. The
+ * append lock is taken within it, for a few reservations at a time.
+ *
  *-------------------------------------------------------------------------
  */
 #include "compat/pg_compat.h"
