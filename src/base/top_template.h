@@ -1,0 +1,190 @@
+/*-------------------------------------------------------------------------
+ *
+ * top_template.h
+ *	  The best n items of an array.
+ *
+ * A histogram of the keys tells most items apart, and Hoare's selection
+ * (1961), with the median of three as the pivot, the others. A template: the
+ * file that includes this has defined before
+ *
+ *	TOP_PREFIX				what the names of the functions begin with, all static
+ *	TOP_TYPE				the type of an item
+ *	TOP_KEY(item)			its key, a number: larger is better
+ *	TOP_NEARER(a, b)		whether item a is better than item b
+ *
+ * and these names are undefined afterwards. The functions:
+ *
+ *	PREFIX_quickselect(items, count, n)		the best n to the front, in place
+ *	PREFIX_select(items, count, n)			the same; faster for many items, and
+ *											allocates a copy of them
+ *	PREFIX_thin(items, count, n)			drop most of the others, in place;
+ *											returns the number of those left
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/bins.h"
+
+#ifndef COLBERT_TOP_BIN
+#define COLBERT_TOP_BIN
+
+/* With fewer items, a histogram costs more than it saves. */
+#define TOP_MIN_BINNED 256
+
+#define TOP_MAX_BINS  256
+#define TOP_THIN_BINS 64
+
+/* The bin of the nth best item. */
+typedef struct TopBin
+{
+	Bins   bins;
+	uint32 bin;
+	uint32 above;  /* items in higher bins */
+	uint32 inside; /* items in this bin */
+} TopBin;
+
+#endif /* COLBERT_TOP_BIN */
+
+#define TOP_MAKE_NAME_(a, b) a##_##b
+#define TOP_MAKE_NAME(a, b)  TOP_MAKE_NAME_(a, b)
+#define TOP_MEDIAN           TOP_MAKE_NAME(TOP_PREFIX, median)
+#define TOP_QUICKSELECT      TOP_MAKE_NAME(TOP_PREFIX, quickselect)
+#define TOP_SURVEY           TOP_MAKE_NAME(TOP_PREFIX, survey)
+#define TOP_GROUP            TOP_MAKE_NAME(TOP_PREFIX, group)
+#define TOP_SELECT           TOP_MAKE_NAME(TOP_PREFIX, select)
+#define TOP_THIN             TOP_MAKE_NAME(TOP_PREFIX, thin)
+
+static inline TOP_TYPE
+TOP_MEDIAN(TOP_TYPE a, TOP_TYPE b, TOP_TYPE c)
+{
+	if (TOP_NEARER(a, b))
+		return TOP_NEARER(b, c) ? b : TOP_NEARER(a, c) ? c : a;
+	return TOP_NEARER(a, c) ? a : TOP_NEARER(b, c) ? c : b;
+}
+
+/* Move the best n items to the front, in no order. */
+static inline void
+TOP_QUICKSELECT(TOP_TYPE *items, uint32 count, uint32 n)
+{
+	int64 low = 0;
+	int64 high = (int64) count - 1;
+
+	if (n >= count || n == 0)
+		return;
+	while (low < high)
+	{
+		TOP_TYPE pivot = TOP_MEDIAN(items[low], items[low + (high - low) / 2], items[high]);
+		int64    i = low;
+		int64    j = high;
+
+		while (i <= j)
+		{
+			while (TOP_NEARER(items[i], pivot))
+				i++;
+			while (TOP_NEARER(pivot, items[j]))
+				j--;
+			if (i <= j)
+			{
+				TOP_TYPE swapped = items[i];
+
+				items[i++] = items[j];
+				items[j--] = swapped;
+			}
+		}
+		if ((int64) n - 1 <= j)
+			high = j;
+		else if ((int64) n - 1 >= i)
+			low = i;
+		else
+			return;
+	}
+}
+
+/* Find the bin of the nth best of items, 1 <= n <= count. */
+static inline TopBin
+TOP_SURVEY(const TOP_TYPE *items, uint32 count, uint32 n, uint32 nbins)
+{
+	float  lowest = INFINITY;
+	float  highest = -INFINITY;
+	uint32 counts[TOP_MAX_BINS] = {0};
+	TopBin top = {.bin = nbins};
+
+	for (uint32 i = 0; i < count; i++)
+	{
+		float key = (float) TOP_KEY(items[i]);
+
+		lowest = Min(lowest, key);
+		highest = Max(highest, key);
+	}
+	top.bins = bins_of(lowest, highest, nbins);
+	for (uint32 i = 0; i < count; i++)
+		counts[bins_find(&top.bins, (float) TOP_KEY(items[i]))]++;
+	while (top.above + counts[--top.bin] < n)
+		top.above += counts[top.bin];
+	top.inside = counts[top.bin];
+	return top;
+}
+
+/* Group items by their bins: first those above the bin, then its own, then the others. */
+static inline void
+TOP_GROUP(TOP_TYPE *items, uint32 count, const TopBin *top)
+{
+	TOP_TYPE *copy = palloc_extended(mul_size(count, sizeof(TOP_TYPE)), MCXT_ALLOC_HUGE);
+	TOP_TYPE *to[3] = {items + top->above + top->inside, items + top->above, items};
+
+	memcpy(copy, items, count * sizeof(TOP_TYPE));
+	for (uint32 i = 0; i < count; i++)
+	{
+		uint32 bin = bins_find(&top->bins, (float) TOP_KEY(copy[i]));
+
+		*to[(bin >= top->bin) + (bin > top->bin)]++ = copy[i];
+	}
+	pfree(copy);
+}
+
+static inline void
+TOP_SELECT(TOP_TYPE *items, uint32 count, uint32 n)
+{
+	TopBin top = {.inside = count};
+
+	if (n == 0 || n >= count)
+		return;
+	if (count >= TOP_MIN_BINNED)
+	{
+		top = TOP_SURVEY(items, count, n, TOP_MAX_BINS);
+		TOP_GROUP(items, count, &top);
+	}
+	TOP_QUICKSELECT(items + top.above, top.inside, n - top.above);
+}
+
+/* An outlier crowds the others into a bin, and so do keys that are equal or not finite: then all are left. */
+static inline uint32
+TOP_THIN(TOP_TYPE *items, uint32 count, uint32 n)
+{
+	TopBin top;
+	uint32 kept = 0;
+
+	if (n == 0 || n >= count)
+		return count;
+	top = TOP_SURVEY(items, count, n, TOP_THIN_BINS);
+	for (uint32 i = 0; i < count; i++)
+	{
+		TOP_TYPE item = items[i];
+
+		items[kept] = item;
+		kept += bins_find(&top.bins, (float) TOP_KEY(item)) >= top.bin;
+	}
+	return kept;
+}
+
+#undef TOP_MEDIAN
+#undef TOP_QUICKSELECT
+#undef TOP_SURVEY
+#undef TOP_GROUP
+#undef TOP_SELECT
+#undef TOP_THIN
+#undef TOP_MAKE_NAME
+#undef TOP_MAKE_NAME_
+#undef TOP_PREFIX
+#undef TOP_TYPE
+#undef TOP_KEY
+#undef TOP_NEARER
