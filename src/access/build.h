@@ -144,8 +144,7 @@ typedef struct BuildEncoder
 	BuildMode        mode;
 	KmeansAssigner  *assigner;
 	const uint32    *node_of;
-	Finder          *finder;       /* BUILD_EVERY_TOKEN */
-	ColbertIndex    *finder_index; /* the finder's own: appending refreshes the view's */
+	Finder          *finder; /* BUILD_EVERY_TOKEN */
 	Tuplesortstate  *sort;
 	MemoryContext    row_context; /* reset for each row */
 

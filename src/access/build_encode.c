@@ -73,11 +73,7 @@ encoder_init(BuildEncoder *encoder, Build *build, Tuplesortstate *sort)
 			kmeans_assigner_create(&build->trained, view->dim, ASSIGN_PARENTS, &kmeans_hooks);
 	}
 	else if (build->mode == BUILD_EVERY_TOKEN)
-	{
-		encoder->finder_index = palloc(sizeof(ColbertIndex));
-		*encoder->finder_index = *view->index;
-		encoder->finder = finder_open(encoder->finder_index, &view->sketch);
-	}
+		encoder->finder = finder_open(view->index, &view->sketch);
 }
 
 /* The nodes of the waiting tokens. */

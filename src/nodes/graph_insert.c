@@ -47,7 +47,6 @@ typedef struct LevelLinks
 struct GraphWriter
 {
 	VectorCache cache;
-	bool        meta_dirty; /* the meta page lags behind graph->index->meta */
 
 	/* The new node. */
 	uint32       node;
@@ -204,7 +203,7 @@ graph_count_at_close(Graph *graph)
 void
 graph_close(Graph *graph)
 {
-	if (graph->writer != NULL && graph->writer->meta_dirty)
+	if (graph->index->nodes_ahead)
 		meta_write_nodes(graph->index);
 	MemoryContextDelete(graph->context);
 }
@@ -482,7 +481,7 @@ graph_insert(Graph *graph, const float *vector, float shrink)
 		meta->nodes.entry_level = writer->level;
 	}
 	if (graph->counts_at_close)
-		writer->meta_dirty = true;
+		graph->index->nodes_ahead = true;
 	else
 		meta_write_nodes(graph->index);
 

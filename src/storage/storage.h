@@ -27,10 +27,11 @@ typedef struct ExtentCache ExtentCache;
 typedef struct ColbertIndex
 {
 	Relation     rel;
-	bool         building; /* pages are written without WAL; the build logs the whole index */
-	Snapshot     snapshot; /* of a scan: not too old for the pages that it reads; or NULL */
-	ExtentCache *extents;  /* NULL: nothing but the meta page is read */
-	MetaPageData meta;     /* as of the last meta_copy or meta_read, and since changed here */
+	bool         building;    /* pages are written without WAL; the build logs the whole index */
+	Snapshot     snapshot;    /* of a scan: not too old for the pages that it reads; or NULL */
+	ExtentCache *extents;     /* NULL: nothing but the meta page is read */
+	MetaPageData meta;        /* as of the last meta_copy or meta_read, and since changed here */
+	bool         nodes_ahead; /* meta.nodes is newer than on the page, until meta_write_nodes */
 } ColbertIndex;
 
 /* ---- pages (page.c) ---- */
@@ -122,7 +123,7 @@ meta_data(Page page)
 	return (MetaPageData *) PageGetContents(page);
 }
 
-/* Copy the meta data of the locked meta page, or as they stand. */
+/* Copy the meta data of the locked meta page, or as they stand. The part of the nodes is kept if it is ahead. */
 extern void meta_copy(ColbertIndex *index, Buffer buffer);
 extern void meta_read(ColbertIndex *index);
 
