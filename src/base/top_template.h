@@ -15,14 +15,19 @@
  * and these names are undefined afterwards. The functions:
  *
  *	PREFIX_quickselect(items, count, n)		the best n to the front, in place
- *	PREFIX_select(items, count, n)			the same; faster for many items, and
- *											allocates a copy of them
+ *	PREFIX_select(items, count, n, copy)	the same, faster for TOP_MIN_BINNED items
+ *											or more; copy has room for them
  *	PREFIX_thin(items, count, n)			drop most of the others, in place;
  *											returns the number of those left
  *
  *-------------------------------------------------------------------------
  */
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
 #include "base/bins.h"
+#include "base/minmax.h"
 
 #ifndef COLBERT_TOP_BIN
 #define COLBERT_TOP_BIN
@@ -36,10 +41,10 @@
 /* The bin of the nth best item. */
 typedef struct TopBin
 {
-	Bins   bins;
-	uint32 bin;
-	uint32 above;  /* items in higher bins */
-	uint32 inside; /* items in this bin */
+	Bins     bins;
+	uint32_t bin;
+	uint32_t above;  /* items in higher bins */
+	uint32_t inside; /* items in this bin */
 } TopBin;
 
 #endif /* COLBERT_TOP_BIN */
@@ -63,18 +68,18 @@ TOP_MEDIAN(TOP_TYPE a, TOP_TYPE b, TOP_TYPE c)
 
 /* Move the best n items to the front, in no order. */
 static inline void
-TOP_QUICKSELECT(TOP_TYPE *items, uint32 count, uint32 n)
+TOP_QUICKSELECT(TOP_TYPE *items, uint32_t count, uint32_t n)
 {
-	int64 low = 0;
-	int64 high = (int64) count - 1;
+	int64_t low = 0;
+	int64_t high = (int64_t) count - 1;
 
 	if (n >= count || n == 0)
 		return;
 	while (low < high)
 	{
 		TOP_TYPE pivot = TOP_MEDIAN(items[low], items[low + (high - low) / 2], items[high]);
-		int64    i = low;
-		int64    j = high;
+		int64_t  i = low;
+		int64_t  j = high;
 
 		while (i <= j)
 		{
@@ -90,9 +95,9 @@ TOP_QUICKSELECT(TOP_TYPE *items, uint32 count, uint32 n)
 				items[j--] = swapped;
 			}
 		}
-		if ((int64) n - 1 <= j)
+		if ((int64_t) n - 1 <= j)
 			high = j;
-		else if ((int64) n - 1 >= i)
+		else if ((int64_t) n - 1 >= i)
 			low = i;
 		else
 			return;
@@ -101,22 +106,22 @@ TOP_QUICKSELECT(TOP_TYPE *items, uint32 count, uint32 n)
 
 /* Find the bin of the nth best of items, 1 <= n <= count. */
 static inline TopBin
-TOP_SURVEY(const TOP_TYPE *items, uint32 count, uint32 n, uint32 nbins)
+TOP_SURVEY(const TOP_TYPE *items, uint32_t count, uint32_t n, uint32_t nbins)
 {
-	float  lowest = INFINITY;
-	float  highest = -INFINITY;
-	uint32 counts[TOP_MAX_BINS] = {0};
-	TopBin top = {.bin = nbins};
+	float    lowest = INFINITY;
+	float    highest = -INFINITY;
+	uint32_t counts[TOP_MAX_BINS] = {0};
+	TopBin   top = {.bin = nbins};
 
-	for (uint32 i = 0; i < count; i++)
+	for (uint32_t i = 0; i < count; i++)
 	{
 		float key = (float) TOP_KEY(items[i]);
 
-		lowest = Min(lowest, key);
-		highest = Max(highest, key);
+		lowest = MIN(lowest, key);
+		highest = MAX(highest, key);
 	}
 	top.bins = bins_of(lowest, highest, nbins);
-	for (uint32 i = 0; i < count; i++)
+	for (uint32_t i = 0; i < count; i++)
 		counts[bins_find(&top.bins, (float) TOP_KEY(items[i]))]++;
 	while (top.above + counts[--top.bin] < n)
 		top.above += counts[top.bin];
@@ -126,23 +131,21 @@ TOP_SURVEY(const TOP_TYPE *items, uint32 count, uint32 n, uint32 nbins)
 
 /* Group items by their bins: first those above the bin, then its own, then the others. */
 static inline void
-TOP_GROUP(TOP_TYPE *items, uint32 count, const TopBin *top)
+TOP_GROUP(TOP_TYPE *items, uint32_t count, const TopBin *top, TOP_TYPE *copy)
 {
-	TOP_TYPE *copy = palloc_extended(mul_size(count, sizeof(TOP_TYPE)), MCXT_ALLOC_HUGE);
 	TOP_TYPE *to[3] = {items + top->above + top->inside, items + top->above, items};
 
 	memcpy(copy, items, count * sizeof(TOP_TYPE));
-	for (uint32 i = 0; i < count; i++)
+	for (uint32_t i = 0; i < count; i++)
 	{
-		uint32 bin = bins_find(&top->bins, (float) TOP_KEY(copy[i]));
+		uint32_t bin = bins_find(&top->bins, (float) TOP_KEY(copy[i]));
 
 		*to[(bin >= top->bin) + (bin > top->bin)]++ = copy[i];
 	}
-	pfree(copy);
 }
 
 static inline void
-TOP_SELECT(TOP_TYPE *items, uint32 count, uint32 n)
+TOP_SELECT(TOP_TYPE *items, uint32_t count, uint32_t n, TOP_TYPE *copy)
 {
 	TopBin top = {.inside = count};
 
@@ -151,22 +154,22 @@ TOP_SELECT(TOP_TYPE *items, uint32 count, uint32 n)
 	if (count >= TOP_MIN_BINNED)
 	{
 		top = TOP_SURVEY(items, count, n, TOP_MAX_BINS);
-		TOP_GROUP(items, count, &top);
+		TOP_GROUP(items, count, &top, copy);
 	}
 	TOP_QUICKSELECT(items + top.above, top.inside, n - top.above);
 }
 
 /* An outlier crowds the others into a bin, and so do keys that are equal or not finite: then all are left. */
-static inline uint32
-TOP_THIN(TOP_TYPE *items, uint32 count, uint32 n)
+static inline uint32_t
+TOP_THIN(TOP_TYPE *items, uint32_t count, uint32_t n)
 {
-	TopBin top;
-	uint32 kept = 0;
+	TopBin   top;
+	uint32_t kept = 0;
 
 	if (n == 0 || n >= count)
 		return count;
 	top = TOP_SURVEY(items, count, n, TOP_THIN_BINS);
-	for (uint32 i = 0; i < count; i++)
+	for (uint32_t i = 0; i < count; i++)
 	{
 		TOP_TYPE item = items[i];
 

@@ -33,7 +33,13 @@ candidates_add(CandidateList *list, uint32 doc, float score)
 void
 candidates_select(Candidate *items, uint32 count, uint32 n)
 {
-	estimates_select(items, count, n);
+	Candidate *copy = NULL;
+
+	if (count >= TOP_MIN_BINNED)
+		copy = palloc_extended(mul_size(count, sizeof(Candidate)), MCXT_ALLOC_HUGE);
+	estimates_select(items, count, n, copy);
+	if (copy != NULL)
+		pfree(copy);
 }
 
 /* A digit of the radix sort. */

@@ -92,7 +92,7 @@ nth_score(const ReadyRows *ready, uint32 n)
 
 	for (uint32 i = 0; i < ready->count; i++)
 		scores[i] = ready->rows[i].score;
-	scores_select(scores, ready->count, n);
+	scores_quickselect(scores, ready->count, n);
 	for (uint32 i = 0; i < n; i++)
 		last = Min(last, scores[i]);
 	pfree(scores);
