@@ -1,24 +1,27 @@
 /*-------------------------------------------------------------------------
  *
  * top_template.h
- *	  The best n items of an array.
+ *	  Template: find the best n items of an array.
  *
- * A histogram of the keys tells most items apart, and Hoare's selection
- * (1961), with the median of three as the pivot, the others. A template: the
- * file that includes this has defined before
+ * A histogram of the keys separates most items, and Hoare's selection
+ * algorithm (1961) with a median-of-three pivot the others. Before including
+ * this file, define
  *
- *	TOP_PREFIX				what the names of the functions begin with, all static
- *	TOP_TYPE				the type of an item
- *	TOP_KEY(item)			its key, a number: larger is better
- *	TOP_NEARER(a, b)		whether item a is better than item b
+ *	TOP_PREFIX				prefix of the static functions to generate
+ *	TOP_TYPE				item type
+ *	TOP_KEY(item)			key of an item, a number; larger is better
+ *	TOP_NEARER(a, b)		true if item a is better than item b
  *
- * and these names are undefined afterwards. The functions:
+ * The names are undefined again at the end of this file. The functions:
  *
- *	PREFIX_quickselect(items, count, n)		the best n to the front, in place
- *	PREFIX_select(items, count, n, copy)	the same, faster for TOP_MIN_BINNED items
- *											or more; copy has room for them
- *	PREFIX_thin(items, count, n)			drop most of the others, in place;
- *											returns the number of those left
+ *	PREFIX_quickselect(items, count, n)
+ *		Move the best n items to the front, unordered, in place.
+ *	PREFIX_select(items, count, n, copy)
+ *		The same, faster for TOP_MIN_BINNED items or more. copy has room for
+ *		count items; it may be NULL for fewer than TOP_MIN_BINNED.
+ *	PREFIX_thin(items, count, n)
+ *		Drop most items that are not among the best n, in place. Return the
+ *		number of items left.
  *
  *-------------------------------------------------------------------------
  */
@@ -66,7 +69,6 @@ TOP_MEDIAN(TOP_TYPE a, TOP_TYPE b, TOP_TYPE c)
 	return TOP_NEARER(a, c) ? a : TOP_NEARER(b, c) ? c : b;
 }
 
-/* Move the best n items to the front, in no order. */
 static inline void
 TOP_QUICKSELECT(TOP_TYPE *items, uint32_t count, uint32_t n)
 {
@@ -129,7 +131,7 @@ TOP_SURVEY(const TOP_TYPE *items, uint32_t count, uint32_t n, uint32_t nbins)
 	return top;
 }
 
-/* Group items by their bins: first those above the bin, then its own, then the others. */
+/* Reorder items: those of higher bins first, then those of the bin, then the others. */
 static inline void
 TOP_GROUP(TOP_TYPE *items, uint32_t count, const TopBin *top, TOP_TYPE *copy)
 {
@@ -159,7 +161,7 @@ TOP_SELECT(TOP_TYPE *items, uint32_t count, uint32_t n, TOP_TYPE *copy)
 	TOP_QUICKSELECT(items + top.above, top.inside, n - top.above);
 }
 
-/* An outlier crowds the others into a bin, and so do keys that are equal or not finite: then all are left. */
+/* If an outlier, equal keys or infinite keys leave all items in one bin, none is dropped. */
 static inline uint32_t
 TOP_THIN(TOP_TYPE *items, uint32_t count, uint32_t n)
 {
