@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * colbert_pg.c
- *	  Loading of the library: kernels, settings, hooks.
+ *	  Library initialization: kernels, settings and hooks.
  *
  *-------------------------------------------------------------------------
  */

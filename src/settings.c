@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * settings.c
- *	  The colbert.* settings of a session.
+ *	  The colbert.* configuration parameters.
  *
  *-------------------------------------------------------------------------
  */
@@ -30,7 +30,7 @@ static const struct config_enum_entry exact_thresholds_values[] = {
 
 static char *colbert_simd = NULL;
 
-/* Refuse an instruction set that this machine, or this build, lacks. */
+/* Reject an instruction set that this machine or this build lacks. */
 static bool
 check_simd(char **newval, void **extra, GucSource source)
 {

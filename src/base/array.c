@@ -7,7 +7,6 @@
  */
 #include "base/array.h"
 
-#include "storage/shmem.h"
 #include "utils/memutils.h"
 
 #define MIN_CAPACITY 64

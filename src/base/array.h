@@ -8,7 +8,7 @@
 #ifndef COLBERT_ARRAY_H
 #define COLBERT_ARRAY_H
 
-#include "postgres.h"
+#include "compat/pg_compat.h"
 
 #define ARRAY_MAX_ITEMS PG_UINT32_MAX
 
