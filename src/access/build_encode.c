@@ -120,7 +120,7 @@ flush_tokens(BuildEncoder *encoder)
 	encoder->ntokens = 0;
 }
 
-/* Add tokens of a document to those that wait for their nodes; flush them when the buffer is full. */
+/* Add a document's tokens to those that wait for their nodes. Flush a full buffer. */
 static void
 queue_tokens(BuildEncoder *encoder, const MultiVector *mv, uint32 doc)
 {

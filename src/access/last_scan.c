@@ -148,7 +148,10 @@ set_stages(NamedRow *row, const SearchCounters *c)
 	}
 }
 
-/* The counters of this backend's last index scan; NULL before the first, and if they are hidden from the user. */
+/*
+ * Return the counters of this backend's last index scan: NULL before the first
+ * scan, and if the user may not see them.
+ */
 Datum
 colbert_last_scan(PG_FUNCTION_ARGS)
 {

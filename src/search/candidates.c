@@ -45,7 +45,10 @@ candidates_select(Candidate *items, uint32 count, uint32 n)
 /* A digit of the radix sort. */
 #define RADIX_BITS 11
 
-/* Least significant digit first; ordinals are mostly small, so digits that all share are skipped. */
+/*
+ * Radix sort, least significant digit first. Ordinals are mostly small, so a
+ * digit that is the same in all is skipped.
+ */
 void
 candidates_sort_by_doc(CandidateList *list)
 {
