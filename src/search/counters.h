@@ -1,10 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * counters.h
- *	  What a search has done: colbert_last_scan(), EXPLAIN (ANALYZE).
+ *	  Counters of a search, for colbert_last_scan() and EXPLAIN (ANALYZE).
  *
- * Each search has its own counters, so a search within the filter of another
- * one changes none of the outer search's.
+ * Each search has its own counters, so a search in the filter of another one
+ * does not change those of the outer search.
+ *
+ * Stages, counts and settings are listed once, below. The members of
+ * SearchCounters, the sum over searches, the columns of colbert_last_scan()
+ * and the lines of EXPLAIN follow from the lists. The function's declaration
+ * in SQL cannot; test/check-house compares it with them.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,9 +23,9 @@
 #include "search/budget.h"
 
 /*
- * The stages, in order: STAGE(constant, prefix, label). Prefix: of the stage's
- * columns of colbert_last_scan(), which end in _ms, _hit and _read. Label: of
- * its line of EXPLAIN.
+ * The stages, in order: STAGE(constant, prefix, label). The columns of a stage
+ * in colbert_last_scan() are its prefix with _ms, _hit and _read; the label
+ * begins its line in EXPLAIN.
  */
 #define SEARCH_STAGES(STAGE)                \
 	STAGE(STAGE_FIND, "find", "Find")       \
@@ -30,19 +35,24 @@
 	STAGE(STAGE_EXACT, "exact", "Exact")
 
 /*
- * The counts, in EXPLAIN's order: COUNT(name, stage, label). Name: of the member
- * of SearchCounters, and of the column of colbert_last_scan() if it has one.
- * Label: in the stage's line of EXPLAIN.
+ * The counts, in EXPLAIN's order: COUNT(name, stage, label). The name is that
+ * of the member of SearchCounters and of the column of colbert_last_scan();
+ * searches has no column. The label is the name in the stage's line of EXPLAIN.
  *
- * searches: 1, or the searches of a plan node.
- * nodes: probed.
- * hops: graph nodes expanded.
- * postings: entries read. gathered: the documents that they name.
- * narrowed: documents scored by sketch. pending: pending documents scored.
- * passes: through every document; more than one if work_mem cannot hold them all.
- * reranked: documents scored by code rows, in this many batches.
- * fetched: heap rows. tested, passed: by the quals before they were scored.
- * scored: visible rows, scored exactly.
+ * searches: 1, or the searches of a plan node
+ * nodes: nodes probed
+ * hops: graph nodes expanded
+ * postings: posting entries read
+ * gathered: documents that the postings name
+ * narrowed: documents scored by sketch
+ * pending: pending documents scored
+ * widenings: times that the search probed more nodes
+ * passes: passes through all documents; several if they exceed work_mem
+ * reranked, batches: documents scored by code rows, and batches of them
+ * fetched: heap rows fetched
+ * tested, passed: heap rows that the quals tested before scoring, and passed
+ * scored: visible heap rows scored exactly
+ * emitted, late: rows returned, and those that came after a worse one
  */
 #define SEARCH_COUNTS(COUNT)                    \
 	COUNT(searches, STAGE_FIND, "searches")     \
@@ -63,7 +73,7 @@
 	COUNT(emitted, STAGE_EXACT, "emitted")      \
 	COUNT(late, STAGE_EXACT, "late")
 
-/* The settings: SETTING(name), of the member of SearchSettings and of the column. */
+/* The settings: SETTING(name), the name of the member of SearchSettings and of the column. */
 #define SEARCH_SETTINGS(SETTING) \
 	SETTING(probes)              \
 	SETTING(ef_search)           \
@@ -78,27 +88,27 @@ typedef enum SearchStage
 	SEARCH_STAGES(STAGE_CONSTANT) STAGE_COUNT
 } SearchStage;
 
-/* What a search has done: colbert_last_scan(), EXPLAIN (ANALYZE). */
+/* Counters of one search, or the sum over several. */
 typedef struct SearchCounters
 {
 	bool           valid;
 	Oid            index;
 	Oid            user;
-	SearchSettings asked; /* 0 where the index chose */
+	SearchSettings asked; /* 0 if the index chose */
 	SearchSettings settings;
 	uint32         query_tokens;
 	bool           exhaustive;
 	SEARCH_COUNTS(COUNT_MEMBER)
 	instr_time  time[STAGE_COUNT];
 	int64       hit[STAGE_COUNT];  /* pages found in shared_buffers */
-	int64       read[STAGE_COUNT]; /* and others */
+	int64       read[STAGE_COUNT]; /* other pages */
 	BufferUsage began;             /* pages of the backend when the current stage began */
 } SearchCounters;
 
 #undef STAGE_CONSTANT
 #undef COUNT_MEMBER
 
-/* A count, for those who show or add them all. */
+/* Entries of the lists, for code that shows or adds up all of them. */
 typedef struct SearchCount
 {
 	const char *name;
@@ -140,7 +150,7 @@ setting_value(const SearchSettings *settings, const SearchSettingName *setting)
 /* Add the counters of a later search of the same plan node. */
 extern void counters_add(SearchCounters *sum, const SearchCounters *more);
 
-/* Measure the time and the pages of a stage. The stages of one search do not overlap. */
+/* Measure the time and the page accesses of a stage. The stages of one search do not overlap. */
 extern void counters_start(SearchCounters *counters, instr_time *start);
 extern void counters_stop(SearchCounters *counters, SearchStage stage, instr_time start);
 
