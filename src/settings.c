@@ -38,7 +38,8 @@ check_simd(char **newval, void **extra, GucSource source)
 		return true;
 	GUC_check_errdetail("This machine or this build has no \"%s\" kernels.", *newval);
 	GUC_check_errhint(
-		"Supported values are \"auto\" and those that this machine has among \"scalar\", \"avx2\", \"avx512\", \"avx512vnni\", \"amx\", \"neon\" and \"neondot\".");
+		"Supported values are \"auto\" and those that this machine has among "
+		"\"scalar\", \"avx2\", \"avx512\", \"avx512vnni\", \"amx\", \"neon\" and \"neondot\".");
 	return false;
 }
 
@@ -71,7 +72,8 @@ settings_init(void)
 		40960, 0, INT_MAX, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomEnumVariable(
 		"colbert.exact_thresholds", "Statements that find every row above a threshold.",
-		"\"auto\": those that change or delete rows by a threshold, or negate it; \"on\": all; \"off\": none.",
+		"\"auto\": those that change or delete rows by a threshold, or negate it; "
+		"\"on\": all; \"off\": none.",
 		&colbert_exact_thresholds, EXACT_THRESHOLDS_AUTO, exact_thresholds_values, PGC_USERSET, 0,
 		NULL, NULL, NULL);
 	DefineCustomBoolVariable("colbert.background_merge",
