@@ -125,7 +125,9 @@ CREATE FUNCTION ivf_add(first int, last int) RETURNS void LANGUAGE sql AS $$
 	INSERT INTO ivf_outgrown SELECT i, (SELECT multivector_agg(ARRAY[sin(i * 31 + t * 7), sin(i * 17 + t * 3), sin(i + t * 11), sin(i * 5 + t)]::real[]) FROM generate_series(1, 500) AS t)
 	FROM generate_series(first, last) AS i
 $$;
+SET colbert.pending_limit = 131072;
 SELECT ivf_add(1, 140);
+RESET colbert.pending_limit;
 SELECT colbert_merge('ivf_outgrown_index') >= 0 AS merged;
 VACUUM ivf_outgrown;
 SELECT nodes BETWEEN 500 AND 1100 AS few_lists FROM colbert_index_info('ivf_outgrown_index');
