@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * explain.c
- *	  The counters of an index scan's searches in EXPLAIN (ANALYZE), if the
- *	  server lets extensions add to it (PostgreSQL 18).
+ *	  Show the counters of an index scan's searches in EXPLAIN (ANALYZE), if
+ *	  the server lets extensions add to it (PostgreSQL 18).
  *
  *-------------------------------------------------------------------------
  */
@@ -20,7 +20,7 @@
 
 static explain_per_node_hook_type previous_hook;
 
-/* The line of a stage, without its label. */
+/* Return the line of a stage, without its label. */
 static char *
 stage_line(const SearchCounters *counters, SearchStage stage, const ExplainState *es)
 {
@@ -39,7 +39,7 @@ stage_line(const SearchCounters *counters, SearchStage stage, const ExplainState
 	return line.data;
 }
 
-/* Show a stage: one line of text, or one group of a format for programs. */
+/* Show a stage: one line in text format, otherwise one group. */
 static void
 explain_stage(const SearchCounters *counters, SearchStage stage, ExplainState *es)
 {

@@ -1,13 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * last_scan.c
- *	  The counters of the last search: colbert_last_scan(), and who may see
+ *	  The counters of the last search, colbert_last_scan(), and who may see
  *	  counters.
  *
- * Counts tell of rows that a person may not be allowed to see. They are shown
- * to whom the search ran as, who may read the whole table: neither through a
- * view or a function of somebody else's, nor under row-level security, of the
- * table or of one that it is a part of.
+ * Counters reveal facts about rows that a user may not be allowed to see. They
+ * are shown only to the user that the search ran as, and only if that user may
+ * read the whole table. A user who reads the table only through a view, or
+ * through a function that runs as another user, does not see them. They are
+ * also hidden if row-level security applies to the table or to one of its
+ * parents.
  *
  *-------------------------------------------------------------------------
  */
@@ -30,7 +32,7 @@
 
 PG_FUNCTION_INFO_V1(colbert_last_scan);
 
-/* Counters of this backend's last search, as they stood when it last gave a row or ended. */
+/* Counters of this backend's last search, as of its last row or its end. */
 static SearchCounters last;
 
 void
@@ -39,9 +41,9 @@ last_scan_keep(const SearchCounters *counters)
 	last = *counters;
 }
 
-/* ---- who may see them ---- */
+/* ---- who may see counters ---- */
 
-/* Does row-level security apply to a table, or to one that it is a part of? */
+/* Return true if row-level security applies to a table or to one of its parents. */
 static bool
 is_under_policy(Oid table)
 {
@@ -84,7 +86,7 @@ last_scan_visible(const SearchCounters *counters)
 
 /* ---- colbert_last_scan ---- */
 
-/* A row whose columns are set by their names. */
+/* A row whose columns are set by name. */
 typedef struct NamedRow
 {
 	TupleDesc desc;
@@ -92,7 +94,7 @@ typedef struct NamedRow
 	bool     *nulls;
 } NamedRow;
 
-/* Set a column; the install script of another version may not declare it. */
+/* Set a column. Does nothing if the installed extension version does not declare it. */
 static void
 set_column(NamedRow *row, const char *name, Datum value)
 {

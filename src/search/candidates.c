@@ -23,7 +23,7 @@ candidates_add(CandidateList *list, uint32 doc, float score)
 	list->count++;
 }
 
-/* Nearer first, the lower ordinal among equals. */
+/* Nearer documents come first; among equals, the lower ordinal. */
 #define TOP_PREFIX       estimates
 #define TOP_TYPE         Candidate
 #define TOP_KEY(item)    ((item).score)
@@ -42,12 +42,12 @@ candidates_select(Candidate *items, uint32 count, uint32 n)
 		pfree(copy);
 }
 
-/* A digit of the radix sort. */
+/* Bits per digit of the radix sort. */
 #define RADIX_BITS 11
 
 /*
- * Radix sort, least significant digit first. Ordinals are mostly small, so a
- * digit that is the same in all is skipped.
+ * Sort by ordinal: radix sort, least significant digit first. It stops at the
+ * highest digit of the largest ordinal, since ordinals are mostly small.
  */
 void
 candidates_sort_by_doc(CandidateList *list)
