@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * build_encode.c
- *	  The second pass of a build: documents into the docstore, and the pairs
- *	  of their tokens' nodes and themselves into a sort.
+ *	  The second pass of a build: write documents into the docstore, and put a
+ *	  (node, document) pair per token into a sort.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,11 +19,14 @@
 #include "pgstat.h"
 #include "utils/memutils.h"
 
-/* Tokens assigned at a time, as memory allows. */
+/* Limits for the number of tokens assigned at a time; memory decides between them. */
 #define MAX_BATCH_TOKENS 65536
 #define MIN_BATCH_TOKENS 256
 
-/* Shares of maintenance_work_mem: the sorts, the tokens that wait to be assigned. The centroids have another (train.c). */
+/*
+ * Divisors of maintenance_work_mem: for the sorts, and for the tokens waiting
+ * to be assigned. The centroids have a share of their own (train.c).
+ */
 #define SORT_PART   2
 #define TOKENS_PART 16
 
@@ -34,7 +37,10 @@ build_sort_begin(int work_mem, SortCoordinate coordinate)
 								 TUPLESORT_NONE);
 }
 
-/* Tokens that wait to be assigned together. A graph takes them one by one, and a small batch makes progress visible. */
+/*
+ * Return the number of tokens to be assigned together. A graph takes tokens one
+ * by one, so its batches are small, which keeps progress visible.
+ */
 static uint32
 batch_tokens(const Build *build)
 {
@@ -80,7 +86,7 @@ encoder_init(BuildEncoder *encoder, Build *build, Tuplesortstate *sort)
 	}
 }
 
-/* The nodes of the waiting tokens. */
+/* Find the nodes of the waiting tokens. */
 static void
 find_nodes(BuildEncoder *encoder)
 {
@@ -104,7 +110,7 @@ find_nodes(BuildEncoder *encoder)
 	}
 }
 
-/* Put the pairs of nodes and documents into the sort; a document may name a node more than once. */
+/* Put the waiting tokens' pairs into the sort. The same pair may appear more than once. */
 static void
 flush_tokens(BuildEncoder *encoder)
 {
@@ -118,6 +124,7 @@ flush_tokens(BuildEncoder *encoder)
 	encoder->ntokens = 0;
 }
 
+/* Add tokens of a document to those that wait for their nodes; flush them when the buffer is full. */
 static void
 queue_tokens(BuildEncoder *encoder, const MultiVector *mv, uint32 doc)
 {
@@ -179,7 +186,7 @@ encode_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool al
 		pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, encoder->done);
 }
 
-/* The sort of this participant's pairs. */
+/* Begin the sort of this participant's pairs. */
 static Tuplesortstate *
 own_sort(const Build *build)
 {

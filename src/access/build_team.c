@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * build_team.c
- *	  The team of a parallel build: processes, by a barrier and a counter in
- *	  dynamic shared memory.
+ *	  The team of a parallel build: processes that share a barrier and a
+ *	  counter in dynamic shared memory.
  *
- * Memory comes from an area that grows as it is asked for. Waiting for the
- * others checks for interrupts. Where one participant fails, the leader hears
- * of it and fails, too, which ends the others: nobody waits for ever.
+ * Memory comes from an area that grows on demand. Waiting for the others checks
+ * for interrupts. If a participant fails, the leader receives its error and
+ * fails too, which ends the others, so nobody waits forever.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,10 +14,10 @@
 
 #include "access/build.h"
 
-/* What has been shared and not yet given back. */
+/* An allocation that is shared and not yet freed. */
 typedef struct SharedPiece
 {
-	void       *address; /* in this process */
+	void       *address; /* address in this process */
 	dsa_pointer memory;
 } SharedPiece;
 
@@ -63,7 +63,7 @@ alloc_shared(void *arg, size_t bytes)
 	piece->memory = team->shared->memory;
 	piece->address = dsa_get_address(team->area, piece->memory);
 
-	/* The next one must not come before all have read this one. */
+	/* The next allocation must wait until all participants have read this one. */
 	meet_all(team);
 	return piece->address;
 }
@@ -79,7 +79,7 @@ free_shared(void *arg, void *memory)
 	if (i == team->npieces)
 		elog(ERROR, "memory was not shared by the team");
 
-	/* Nobody uses it any more. */
+	/* After this barrier no participant uses the memory any more. */
 	meet_all(team);
 	if (team->leader)
 		dsa_free(team->area, team->pieces[i].memory);

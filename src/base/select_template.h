@@ -1,16 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * select_template.h
- *	  Moving the best n items of an array to its front, in no order.
+ *	  Template: move the best n items of an array to its front, unordered.
  *
- * Hoare's selection (1961), with the median of three as the pivot. A
- * template: the file that includes this has defined before
+ * Hoare's selection algorithm (1961) with a median-of-three pivot. Before
+ * including this file, define
  *
- *	SELECT_NAME				the function that it gets, static
- *	SELECT_TYPE				the type of an item
- *	SELECT_NEARER(a, b)		whether item a is better than item b
+ *	SELECT_NAME				name of the static function to generate
+ *	SELECT_TYPE				item type
+ *	SELECT_NEARER(a, b)		true if item a is better than item b
  *
- * and these names are undefined afterwards.
+ * The names are undefined again at the end of this file.
  *
  *-------------------------------------------------------------------------
  */

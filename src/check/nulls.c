@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * nulls.c
- *	  Rows whose document is NULL: their entries, and the list of free ones.
+ *	  Check the rows whose document is NULL: their entries, and the list of
+ *	  free entries.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,12 +20,12 @@ check_free_list(Check *check, uint8 *listed)
 		if (item >= check->nnulls || check->nulls[item].state != DOC_FREE)
 		{
 			findings_add(check->findings, FINDING_ERROR, item,
-						 "the free list names an entry that is not free");
+						 "free list contains an entry that is not free");
 			return;
 		}
 		if (bit_test(listed, item))
 		{
-			findings_add(check->findings, FINDING_ERROR, item, "the free list goes in a circle");
+			findings_add(check->findings, FINDING_ERROR, item, "free list contains a cycle");
 			return;
 		}
 		bit_set(listed, item);
@@ -46,16 +47,16 @@ check_nulls(Check *check)
 
 		live += entry->state == DOC_LIVE;
 		if (entry->state != DOC_LIVE && entry->state != DOC_FREE)
-			findings_add(check->findings, FINDING_ERROR, item, "entry has state %d",
+			findings_add(check->findings, FINDING_ERROR, item, "entry has invalid state %d",
 						 (int) entry->state);
 		else if (entry->state == DOC_LIVE && !ItemPointerIsValid(&entry->tid))
-			findings_add(check->findings, FINDING_ERROR, item, "entry names no row of the table");
+			findings_add(check->findings, FINDING_ERROR, item, "entry has an invalid row TID");
 		else if (entry->state == DOC_FREE && !bit_test(listed, item))
 			findings_add(check->findings, FINDING_WARNING, item,
 						 "free entry is not on the free list");
 	}
 	if (live != check->view->index->meta.documents.live_nulls)
 		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
-					 "the meta page counts %u NULL rows, there are %u",
+					 "meta page counts %u NULL rows, but there are %u",
 					 check->view->index->meta.documents.live_nulls, live);
 }

@@ -1,17 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * merge.h
- *	  Moving pending documents into the posting lists.
+ *	  Merge pending documents into the posting lists.
  *
- * One merge at a time, under the merge lock. A merge takes documents from the
- * front of the queue, a batch at a time. A batch writes postings (which is
- * idempotent), clears the documents' pending flags, and removes them from the
- * queue last: a crash in between leaves documents that are both pending and
- * posted, which the next merge posts again to no effect. What a batch has
- * done stays done, whatever becomes of the merge.
+ * The merge lock admits one merge at a time. A merge takes documents from the
+ * front of the queue in batches. A batch writes postings, clears the
+ * documents' pending flags, and removes the documents from the queue last. A
+ * crash in between leaves documents that are both pending and posted; the next
+ * merge posts them again, which adds nothing because writing postings is
+ * idempotent. A completed batch is kept even if the merge fails later.
  *
- * A document that is larger than a batch is merged in parts: the meta page
- * counts the tokens of the first document in the queue that have postings.
+ * A document larger than a batch is merged in parts: the meta page counts the
+ * posted tokens of the first document in the queue (queue_posted).
  *
  *-------------------------------------------------------------------------
  */
@@ -23,28 +23,35 @@
 typedef enum MergeWait
 {
 	MERGE_WAIT,
-	MERGE_IF_FREE /* give up at once if somebody else merges */
+	MERGE_IF_FREE /* give up at once if another backend is merging */
 } MergeWait;
 
-/* Take dead documents out of the queue, which needs no room on the disk. The merge lock is held. */
+/*
+ * Remove dead documents from the queue without extending the relation. The
+ * caller holds the merge lock.
+ */
 extern void merge_drop_dead(Relation rel);
 
 extern bool merge_lock(Relation rel, MergeWait wait);
 extern void merge_unlock(Relation rel);
 
 /*
- * Merge what is pending now; trains the first nodes if there are none.
- * Returns the number of documents merged. The merge lock is taken and
- * released for each batch. urgent_above: see Pace.
+ * Merge the documents that are pending now; train the first nodes if there are
+ * none. Returns the number of documents merged. Takes and releases the merge
+ * lock for each batch. urgent_above: see Pace.
  */
 extern uint64 merge_pending(Relation rel, uint64 urgent_above);
 
-/* One batch of that, for a caller that holds the merge lock, or the training and all that is pending. */
+/*
+ * Merge one batch for a caller that holds the merge lock. If this call trains
+ * the nodes or begins a document larger than a batch, it continues: to the end
+ * of the queue, or of that document. Returns the number of documents merged.
+ */
 extern uint64 merge_batch_locked(Relation rel, uint64 urgent_above);
 
 /*
- * Merge for about that many milliseconds, in small batches. The caller holds
- * the merge lock, and the index has nodes. view->index->meta is refreshed.
+ * Merge for about this many milliseconds, in small batches. The caller holds
+ * the merge lock, and the index has nodes. Refreshes the view's meta data.
  */
 extern void merge_step(IndexView *view, double milliseconds);
 

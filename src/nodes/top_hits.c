@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * top_hits.c
- *	  Thinning hits to the best.
+ *	  Thin an array of hits to the best ones.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,7 +12,7 @@
 
 #define THIN_BINS 64
 
-/* The fewest best bins that hold what is wanted: the lowest of them. */
+/* Return the highest bin such that it and the bins above hold at least the wanted hits. */
 static uint32
 lowest_wanted_bin(const TopHits *top, const Bins *bins)
 {
@@ -53,7 +53,10 @@ top_thin(TopHits *top)
 		kept += bins_find(&bins, hit.key) >= bin;
 	}
 	top->count = kept;
-	/* One far from the others crowds these into a bin, and so do keys that are equal or not finite. */
+	/*
+	 * The histogram fails if an outlier crowds the other keys into one bin, or
+	 * if keys are equal or not finite.
+	 */
 	if (kept > top->room / 2)
 	{
 		top_cut(top);

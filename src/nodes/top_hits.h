@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * top_hits.h
- *	  The best of very many hits, in no order.
+ *	  Unsorted array of the best among many hits.
  *
- * Hits are added at the end of an array that has room for several times as
- * many as are wanted; when it is full, it is thinned to the best, and some
- * more: those above a bound that a histogram of the keys gives. All of that
- * takes a few cycles a hit, without a branch that depends on its key, where a
- * sorted array (BestHits) moves half of itself.
+ * Hits are appended to an array that has room for several times the hits
+ * wanted. When it is full, it is thinned with a histogram of the keys: hits
+ * below a bound that keeps at least the wanted number are dropped. This
+ * takes a few cycles per hit, without branches that depend on its key; a
+ * sorted array (BestHits) moves half of its hits per insertion.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,8 +21,8 @@ typedef struct TopHits
 	NodeHit *hits;
 	uint32   count;
 	uint32   wanted;
-	uint32   room;  /* hits is allocated for one more */
-	float    worst; /* the key that the next must beat */
+	uint32   room;  /* hits has room for one more */
+	float    worst; /* key that the next hit must exceed */
 	uint32   allocated;
 } TopHits;
 
@@ -31,7 +31,10 @@ typedef struct TopHits
 #define SELECT_NEARER(a, b) ((a).key > (b).key || ((a).key == (b).key && (a).node < (b).node))
 #include "base/select_template.h"
 
-/* Empty it; it is to keep the best so many (1 or more). */
+/*
+ * Empty the array and set the number of hits wanted (at least 1). context: for
+ * a larger array, if needed.
+ */
 static inline void
 top_reset(TopHits *top, uint32 wanted, MemoryContext context)
 {
@@ -47,7 +50,7 @@ top_reset(TopHits *top, uint32 wanted, MemoryContext context)
 	top->hits = MemoryContextAllocHuge(context, mul_size(top->allocated, sizeof(NodeHit)));
 }
 
-/* Drop all but the wanted ones. */
+/* Drop all hits except the best wanted ones. */
 static inline void
 top_cut(TopHits *top)
 {
@@ -60,9 +63,10 @@ top_cut(TopHits *top)
 		top->worst = Min(top->worst, top->hits[i].key);
 }
 
-/* Drop most of what is not wanted. */
+/* Drop most of the hits that are not among the best wanted ones. */
 extern void top_thin(TopHits *top);
 
+/* Add a hit; thins a full array. */
 static inline void
 top_add(TopHits *top, uint32 node, float key)
 {
@@ -72,7 +76,7 @@ top_add(TopHits *top, uint32 node, float key)
 		top_thin(top);
 }
 
-/* What is wanted, the best first: their number is count. */
+/* Keep the best wanted hits, best first. top->count is their number. */
 static inline void
 top_sort(TopHits *top)
 {

@@ -15,6 +15,7 @@
 
 static ExecutorStart_hook_type previous_hook;
 
+/* ExecutorStart_hook: give scans of ours their filters and needs before the first row is read. */
 static void
 start(QueryDesc *query, int eflags)
 {

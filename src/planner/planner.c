@@ -351,6 +351,7 @@ add_one_row_join_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outer
 	}
 }
 
+/* set_join_pathlist_hook: add the paths of a join whose query comes from a relation of one row. */
 static void
 add_join_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outer, RelOptInfo *inner,
 			   JoinType jointype, JoinPathExtraData *extra)
@@ -364,6 +365,7 @@ add_join_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outer, RelOpt
 	expect_limit_of_joins(root, joinrel);
 }
 
+/* set_rel_pathlist_hook: add the paths of a table for the orders and thresholds of its indexes. */
 static void
 add_paths(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 {

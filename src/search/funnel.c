@@ -3,10 +3,11 @@
  * funnel.c
  *	  The levels of a search.
  *
- * A pool that grows to twice its limit is cut to the best of it, and what is
- * dropped counts as not seen. Only a sweep that dropped nothing has seen every
- * document, so sweeps are repeated until then, each time the pool runs out: a
- * search that is given little memory takes longer, and its result is the same.
+ * When the pool grows to twice its limit, the worse half is dropped, and the
+ * dropped documents count as not seen. Only a sweep that dropped nothing has
+ * seen every document. Until then, the sweep is repeated each time the pool
+ * runs out. A search with little memory therefore takes longer, but has the
+ * same result.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,14 +20,16 @@
 #include "search/funnel.h"
 #include "utils/memutils.h"
 
-/* With less than this a search would make no progress worth a sweep. */
+/* With smaller lists, a search would make too little progress per sweep. */
 #define MIN_POOL  4096
 #define MIN_BATCH 1024
 
 /*
- * The pool, at twice its limit in a list that doubles as it grows, and the
- * documents of a batch, reranked and fetched, take about as much as work_mem
- * each; gathering takes it for the time of a widening.
+ * Set the limits that depend on work_mem, and the initial state.
+ *
+ * Two lists take up to about work_mem each: the pool, which grows to twice its
+ * limit in a list that doubles, and a batch of documents that are reranked and
+ * fetched. Gathering takes about work_mem more during a widening.
  */
 void
 funnel_begin(Search *search)
@@ -45,7 +48,7 @@ funnel_begin(Search *search)
 								   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 }
 
-/* How many ranked documents have an estimate below this. */
+/* Return the number of ranked documents whose estimate is below this one. */
 static uint32
 count_below(const RankedList *ranked, float estimate)
 {
@@ -64,7 +67,11 @@ count_below(const RankedList *ranked, float estimate)
 	return low;
 }
 
-/* Find the best estimate of a ranked document that is not known, as copies are, to be no better than the score in doubt. */
+/*
+ * Find the best estimate among the ranked documents that may beat the score in
+ * doubt. Copies whose known score does not beat it are skipped. Returns false
+ * if no document is left.
+ */
 static bool
 find_contender(const Search *search, float *estimate)
 {
@@ -171,13 +178,16 @@ void
 funnel_drop_pool(Search *search)
 {
 	search->pool.count = 0;
-	/* What a cut dropped was worse than what is left. */
+	/* Documents dropped by a cut were worse than the pool, so they are not wanted either. */
 	if (search->state.swept)
 		search->state.complete = true;
 	funnel_survey_pool(search);
 }
 
-/* Move copies that are known not to beat the bar to the end of the pool. Returns how many others there are. */
+/*
+ * Move copies that are known not to beat the bar to the end of the pool.
+ * Returns the number of the others.
+ */
 static uint32
 put_copies_last(Search *search, const ScoreBar *bar)
 {
@@ -241,13 +251,16 @@ funnel_reserve_ranked(Search *search, uint32 n)
 	return ranked->items + ranked->count;
 }
 
-/* How many narrowed documents have, by their sketches, at least the estimate of one that is given? */
+/* Return the number of narrowed documents whose sketch scores predict at least this score. */
 static double
 depth_of(const Search *search, float score)
 {
 	double depth = bands_count_above(&search->bands, score - search->state.sketch_errors.mean);
 
-	/* If none is left out, those that were given are all that there are, but for equals. */
+	/*
+	 * Without a filter, only the documents returned so far have at least this
+	 * score, apart from ties.
+	 */
 	return search->policy.filtered ? depth : Min(depth, search->given);
 }
 
@@ -255,7 +268,10 @@ RankedDoc
 funnel_take(Search *search, float estimate)
 {
 	RankedList *ranked = &search->ranked;
-	/* The last of those with this estimate; of a damaged page's that is no number, any. */
+	/*
+	 * Take the last document with this estimate. If a damaged page made the
+	 * estimate NaN, take any document.
+	 */
 	uint32    place = Max(count_below(ranked, nextafterf(estimate, INFINITY)), 1) - 1;
 	RankedDoc doc = ranked->items[place];
 

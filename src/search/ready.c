@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * ready.c
- *	  Rows that were fetched and not given yet, the best first.
+ *	  Keep rows that were fetched and not returned yet, best first.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,7 +18,7 @@ row_nearer(const ExactRow *a, const ExactRow *b)
 	return a->score > b->score || (a->score == b->score && a->doc < b->doc);
 }
 
-/* Before any row is popped, the best scores of those in the heap. */
+/* Insert a score into the best scores. They are used only before the first row is popped. */
 static void
 keep_likely(ReadyRows *ready, double score)
 {
@@ -88,7 +88,7 @@ ready_pop(ReadyRows *ready)
 #define SELECT_NEARER(a, b) ((a) > (b))
 #include "base/select_template.h"
 
-/* The nth best score of the rows, n of them at least. */
+/* Return the nth best score of at least n rows. */
 static double
 nth_score(const ReadyRows *ready, uint32 n)
 {
@@ -104,7 +104,10 @@ nth_score(const ReadyRows *ready, uint32 n)
 	return last;
 }
 
-/* Distances are differences, in which scores that differ by less than this share may be the same. */
+/*
+ * L2 distances are differences of larger terms. Scores that differ by less than
+ * this share of those terms may be equal.
+ */
 #define PEER_SLACK 1e-12
 
 static double
@@ -122,7 +125,7 @@ needed_score(const ReadyRows *ready, uint32 row, bool peers, double scale)
 	return after;
 }
 
-/* The score is measured again each time the rows are this share more. */
+/* The score is measured again each time the number of rows has grown by one part in this many. */
 #define MEASURE_AGAIN 16
 
 double

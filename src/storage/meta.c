@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * meta.c
- *	  The meta page.
+ *	  Read, check and write the meta page.
  *
  *-------------------------------------------------------------------------
  */
@@ -9,7 +9,7 @@
 
 #include "storage/storage.h"
 
-/* Return true if the extents of an array follow each other and end where the array does. */
+/* Return true if the extents of an array are in order and end within the array. */
 static bool
 extents_agree(const ArrayPages *array)
 {
@@ -26,7 +26,7 @@ extents_agree(const ArrayPages *array)
 	return extents[array->nextents - 1].first_page < array->npages;
 }
 
-/* Can an array hold what was handed out of it? */
+/* Return true if an array's pages can hold the items handed out. */
 static bool
 array_agrees(const MetaPageData *meta, ArrayKind kind)
 {

@@ -182,6 +182,12 @@ def links_lead_somewhere(pages):
             check(good, f'{page}: link to {target}' + f'#{anchor}' * (anchor != ''))
 
 
+def tables_are_narrow(pages):
+    for page in pages:
+        wide = [line for line in read(page).splitlines() if line.startswith('|') and max(map(len, line.split(' | '))) > CELL_WIDTH]
+        check(not wide, f'{page} has no table cell of more than {CELL_WIDTH} characters', *wide)
+
+
 def main():
     pages = ['README.md'] + sorted('doc/' + name for name in os.listdir(os.path.join(ROOT, 'doc')) if name.endswith('.md'))
     readme = read('README.md')
@@ -197,6 +203,8 @@ def main():
     versions_agree()
     suites_agree()
     front_page_is_readable(readme)
+    tables_are_narrow(pages[1:] + ['CONTRIBUTING.md', 'SECURITY.md', 'data/README.md', 'test/README.md'] + sorted(
+        f'src/{room}/README.md' for room in os.listdir(os.path.join(ROOT, 'src')) if os.path.exists(os.path.join(ROOT, 'src', room, 'README.md'))))
     links_lead_somewhere(pages + ['CHANGELOG.md', 'CONTRIBUTING.md', 'RELEASING.md', 'SECURITY.md', 'src/README.md'])
     print(f'1..{count}')
     sys.exit(failures != 0)

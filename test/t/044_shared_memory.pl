@@ -27,7 +27,7 @@ load_questions($node);
 load_passages($node, 'pool', 1000);
 $node->safe_psql('postgres', 'ALTER TABLE pool SET (parallel_workers = 2)');
 
-my $notice = qr/NOTICE:  index "\w+" is built without parallel workers, for lack of shared memory/;
+my $notice = qr/NOTICE:  building index "\w+" without parallel workers because shared memory is insufficient/;
 
 # create(STATEMENT, MB, EXPECTED NOTICES): run it with this much of the disk free.
 sub create

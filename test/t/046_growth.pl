@@ -185,7 +185,7 @@ for my $damage (sort keys %damages)
 $node->start;
 
 # A session that extends the file stands still: searches, checks and inserts for which there is room go on.
-my $unowned = qr/^warning\|pages\|\d+ empty pages from this one on belong to nothing until the next VACUUM$/;
+my $unowned = qr/^warning\|pages\|\d+ empty pages from this block on are unused until the next VACUUM$/;
 for my $method (@methods)
 {
 	make("colbert_$method (doc)", 32);
