@@ -517,12 +517,12 @@ test_rows(const CodecBounds *bound, uint32_t dim, bool has_add, uint32_t nquerie
 	if (has_add)
 		key_bound += errors.decode * errors.decode / 2;
 
-	tap_ok(
-		errors.decode <= bound->decode && errors.exactness <= bound->exactness &&
-			errors.key <= key_bound && errors.widest_key <= 6 * key_bound && errors.maxima,
-		"%s, %u dims, %s: decoded within %.2g, keys within %.2g (bound %.2g; %.2g from the decoded token's), maxima of runs",
-		bound->codec->name, dim, has_add ? "L2" : "inner product", errors.decode, errors.key,
-		errors.widest_key, errors.exactness);
+	tap_ok(errors.decode <= bound->decode && errors.exactness <= bound->exactness &&
+			   errors.key <= key_bound && errors.widest_key <= 6 * key_bound && errors.maxima,
+		   "%s, %u dims, %s: decoded within %.2g, keys within %.2g "
+		   "(bound %.2g; %.2g from the decoded token's), maxima of runs",
+		   bound->codec->name, dim, has_add ? "L2" : "inner product", errors.decode, errors.key,
+		   errors.widest_key, errors.exactness);
 	free(q);
 	free(x);
 	free_coder(coder);
