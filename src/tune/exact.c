@@ -178,9 +178,8 @@ check_memory(const Tune *tune)
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 			 errmsg("%d exact answers to each of %d queries do not fit in maintenance_work_mem",
 					tune->k, tune->nqueries),
-			 errhint(
-				 "Ask fewer queries, or for fewer answers, or raise maintenance_work_mem to %zu kB.",
-				 size / 1024 + 1)));
+			 errhint("Pass fewer queries, reduce k, or increase maintenance_work_mem to %zu kB.",
+					 size / 1024 + 1)));
 }
 
 void
