@@ -15,8 +15,9 @@ TABLES = {
 TOP = 'SELECT id, maxsim(doc, $1) AS score FROM passages ORDER BY score DESC LIMIT 10'
 
 
-def connect():
-    return psycopg.connect(autocommit=True, prepare_threshold=None)
+def connect(**parameters):
+    """Parameters that are not given are those of the environment."""
+    return psycopg.connect(autocommit=True, prepare_threshold=None, **parameters)
 
 
 def watch(work, step, progress):

@@ -1,8 +1,10 @@
 """The parts of bench/users: each module has measure(conn), which yields figures. A part's docstring says what it measures.
 
-What several parts need is here.
+A part of queries may also have compare(before, now, rounds), which yields pairs of figures: two builds take turns on two
+connections. What several parts need is here.
 """
 import json
+import os
 import statistics
 import struct
 import subprocess
@@ -26,6 +28,20 @@ class Figure(NamedTuple):
     unit: str = ''
 
 
+class Pairs(NamedTuple):
+    """One line of a comparison: what each turn of the one build and the next turn of the other measured."""
+    label: str
+    before: list[float]
+    now: list[float]
+    unit: str = ''
+
+
+class Turn(NamedTuple):
+    """Milliseconds of a query: the backend's mean processor time, and the client's median."""
+    processor: float
+    median: float
+
+
 def run(conn: Any, *statements: str) -> None:
     """Run statements, each in a transaction of its own."""
     for statement in statements:
@@ -34,7 +50,8 @@ def run(conn: Any, *statements: str) -> None:
 
 def load(conn: Any, table: str = 'passages', count: int = 2 ** 31 - 1) -> None:
     """Create a table of the first passages, and the questions with their exact answers."""
-    command = ['psql', '-Xq', '-v', 'ON_ERROR_STOP=1']      # its COPY is five times as fast as psycopg's
+    server = ['-h', conn.info.host, '-p', str(conn.info.port), '-U', conn.info.user, '-d', conn.info.dbname]
+    command = ['psql', '-Xq', '-v', 'ON_ERROR_STOP=1', *server]      # its COPY is five times as fast as psycopg's
     for name in (table, 'questions', 'exact'):
         source, where = ('passages', f' WHERE id <= {count}') if name == table else (name, '')
         run(conn, f'DROP TABLE IF EXISTS {name}', db.TABLES[source].replace(f'TABLE {source} ', f'TABLE {name} '))
@@ -66,6 +83,35 @@ def median_ms(conn: Any, table: str, queries: list[tuple[int, bytes]]) -> float:
     asker = db.Asker(conn, f'SELECT id, maxsim(doc, $1) AS score FROM {table} ORDER BY score DESC LIMIT 10')
     asker.timed(queries)
     return statistics.median(min(times) for times in zip(*(asker.timed(queries)[0] for _ in range(ROUNDS)), strict=True))
+
+
+def processor_ms(pid: int) -> float:
+    """Milliseconds of processor time that a process has used; to 10 ms if the kernel keeps no statistics of its scheduler."""
+    try:
+        with open(f'/proc/{pid}/schedstat') as f:
+            return int(f.read().split()[0]) / 1e6
+    except FileNotFoundError:
+        with open(f'/proc/{pid}/stat') as f:
+            fields = f.read().rsplit(')', 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf('SC_CLK_TCK')
+
+
+def take_turn(asker: db.Asker, queries: list[tuple[int, bytes]]) -> Turn:
+    """Ask all queries once."""
+    start = processor_ms(asker.pgconn.backend_pid)
+    times = asker.timed(queries)[0]
+    return Turn((processor_ms(asker.pgconn.backend_pid) - start) / len(queries), statistics.median(times))
+
+
+def turns(askers: list[db.Asker], queries: list[tuple[int, bytes]], size: int, rounds: int) -> list[list[Turn]]:
+    """Ask all queries in each round, size of them in a turn, by each asker in turn; who begins alternates. The turns of each asker."""
+    taken: list[list[Turn]] = [[] for _ in askers]
+    parts = [queries[first:first + size] for first in range(0, len(queries), size)]
+    for number, part in enumerate(parts * rounds):
+        order = range(len(askers))
+        for i in order if number % 2 else reversed(order):
+            taken[i].append(take_turn(askers[i], part))
+    return taken
 
 
 def seconds(conn: Any, statement: str) -> float:

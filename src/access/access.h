@@ -9,7 +9,8 @@
  *	scan.c			ORDER BY maxsim(...)		vacuum.c	VACUUM
  *	merge_worker.c	merges in the background	validate.c	operator classes
  *	index_info.c	colbert_index_info, colbert_merge
- *	last_scan.c		colbert_last_scan, EXPLAIN (ANALYZE)
+ *	last_scan.c		colbert_last_scan
+ *	explain.c		EXPLAIN (ANALYZE)
  *
  *-------------------------------------------------------------------------
  */
@@ -132,13 +133,21 @@ extern SearchCounters colbert_scan_counters(IndexScanDesc scan);
  * search runs another search, the inner one ends first.
  */
 extern void last_scan_keep(const SearchCounters *counters);
-extern void last_scan_init(void);
+
+/*
+ * Return true if the current user may see these counters: the search ran as
+ * this user, who may read the whole table.
+ */
+extern bool last_scan_visible(const SearchCounters *counters);
 
 /*
  * Return true if the current user may read all rows of a table, so that row
  * counts reveal nothing new.
  */
 extern bool colbert_table_is_visible(Oid table);
+
+/* explain.c */
+extern void explain_init(void);
 
 /* vacuum.c */
 extern IndexBulkDeleteResult *colbert_bulkdelete(IndexVacuumInfo        *info,

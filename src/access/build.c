@@ -14,6 +14,7 @@
 
 #include "access/build.h"
 #include "access/xloginsert.h"
+#include "base/array.h"
 #include "catalog/index.h"
 #include "commands/progress.h"
 #include "index/create.h"
@@ -151,11 +152,8 @@ write_postings(Build *build, Tuplesortstate *sort)
 		/* Several tokens of a document may belong to the node. */
 		if (docs.count > 0 && docs.docs[docs.count - 1] == doc)
 			continue;
-		if (docs.count == docs.capacity)
-		{
-			docs.capacity *= 2;
-			docs.docs = repalloc_huge(docs.docs, mul_size(docs.capacity, sizeof(uint32)));
-		}
+		docs.docs = array_reserve(docs.docs, &docs.capacity, (Size) docs.count + 1, sizeof(uint32),
+								  CurrentMemoryContext);
 		docs.docs[docs.count++] = doc;
 	}
 	if (docs.count > 0)

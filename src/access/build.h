@@ -148,8 +148,7 @@ typedef struct BuildEncoder
 	BuildMode        mode;
 	KmeansAssigner  *assigner;
 	const uint32    *node_of;
-	Finder          *finder;       /* only for BUILD_EVERY_TOKEN */
-	ColbertIndex    *finder_index; /* own copy: appending refreshes the view's */
+	Finder          *finder; /* only for BUILD_EVERY_TOKEN */
 	Tuplesortstate  *sort;
 	MemoryContext    row_context; /* reset per row */
 

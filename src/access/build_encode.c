@@ -79,11 +79,7 @@ encoder_init(BuildEncoder *encoder, Build *build, Tuplesortstate *sort)
 			kmeans_assigner_create(&build->trained, view->dim, ASSIGN_PARENTS, &kmeans_hooks);
 	}
 	else if (build->mode == BUILD_EVERY_TOKEN)
-	{
-		encoder->finder_index = palloc(sizeof(ColbertIndex));
-		*encoder->finder_index = *view->index;
-		encoder->finder = finder_open(encoder->finder_index, &view->sketch);
-	}
+		encoder->finder = finder_open(view->index, &view->sketch);
 }
 
 /* Find the nodes of the waiting tokens. */
@@ -124,7 +120,7 @@ flush_tokens(BuildEncoder *encoder)
 	encoder->ntokens = 0;
 }
 
-/* Add tokens of a document to those that wait for their nodes; flush them when the buffer is full. */
+/* Add a document's tokens to those that wait for their nodes. Flush a full buffer. */
 static void
 queue_tokens(BuildEncoder *encoder, const MultiVector *mv, uint32 doc)
 {

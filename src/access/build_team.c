@@ -13,6 +13,7 @@
 #include "compat/pg_compat.h"
 
 #include "access/build.h"
+#include "base/array.h"
 
 /* An allocation that is shared and not yet freed. */
 typedef struct SharedPiece
@@ -29,7 +30,7 @@ typedef struct BuildTeam
 	bool         leader;
 	SharedPiece *pieces;
 	int          npieces;
-	int          capacity;
+	uint32       capacity;
 } BuildTeam;
 
 static uint64
@@ -51,11 +52,8 @@ alloc_shared(void *arg, size_t bytes)
 	BuildTeam   *team = arg;
 	SharedPiece *piece;
 
-	if (team->npieces == team->capacity)
-	{
-		team->capacity *= 2;
-		team->pieces = repalloc(team->pieces, team->capacity * sizeof(SharedPiece));
-	}
+	team->pieces = array_reserve(team->pieces, &team->capacity, (Size) team->npieces + 1,
+								 sizeof(SharedPiece), CurrentMemoryContext);
 	if (team->leader)
 		team->shared->memory = dsa_allocate_extended(team->area, Max(bytes, 1), DSA_ALLOC_HUGE);
 	meet_all(team);

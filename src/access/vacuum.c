@@ -19,6 +19,7 @@
 #include "compat/pg_compat.h"
 
 #include "access/access.h"
+#include "base/array.h"
 #include "commands/vacuum.h"
 #include "index/docstore.h"
 #include "index/drift.h"
@@ -197,14 +198,8 @@ typedef struct OrdinalList
 static void
 ordinals_add(OrdinalList *list, uint32 doc)
 {
-	if (list->count == list->capacity)
-	{
-		list->capacity = Max(list->capacity * 2, 1024);
-		list->items =
-			list->items == NULL
-				? palloc_extended(mul_size(list->capacity, sizeof(uint32)), MCXT_ALLOC_HUGE)
-				: repalloc_huge(list->items, mul_size(list->capacity, sizeof(uint32)));
-	}
+	list->items = array_reserve(list->items, &list->capacity, (Size) list->count + 1,
+								sizeof(uint32), CurrentMemoryContext);
 	list->items[list->count++] = doc;
 }
 

@@ -12,6 +12,7 @@
 #include "compat/pg_compat.h"
 
 #include "access/xlog.h"
+#include "base/array.h"
 #include "check/check.h"
 #include "index/postings_internal.h"
 #include "miscadmin.h"
@@ -41,14 +42,9 @@ note_unowned(PageCheck *pages)
 		last->npages++;
 		return;
 	}
-	if (unowned->nextents == pages->capacity)
-	{
-		pages->capacity = Max(pages->capacity * 2, 64);
-		unowned->extents =
-			unowned->extents == NULL
-				? palloc(pages->capacity * sizeof(PlacedExtent))
-				: repalloc_huge(unowned->extents, mul_size(pages->capacity, sizeof(PlacedExtent)));
-	}
+	unowned->extents =
+		array_reserve(unowned->extents, &pages->capacity, (Size) unowned->nextents + 1,
+					  sizeof(PlacedExtent), CurrentMemoryContext);
 	unowned->extents[unowned->nextents++] = (PlacedExtent) {.start = pages->block, .npages = 1};
 }
 

@@ -12,6 +12,7 @@
  */
 #include "compat/pg_compat.h"
 
+#include "base/array.h"
 #include "check/check.h"
 #include "index/postings_internal.h"
 #include "miscadmin.h"
@@ -32,14 +33,10 @@ typedef struct PostingsCheck
 static void
 gather(PostingsCheck *postings, const PostingSegment *segment)
 {
-	uint64 needed = (uint64) postings->ndocs + segment->count;
+	Size needed = (Size) postings->ndocs + segment->count;
 
-	if (needed > postings->capacity)
-	{
-		postings->capacity = (uint32) Max(needed, (uint64) postings->capacity * 2);
-		postings->docs =
-			repalloc_huge(postings->docs, mul_size(postings->capacity, sizeof(uint32)));
-	}
+	postings->docs = array_reserve(postings->docs, &postings->capacity, needed, sizeof(uint32),
+								   CurrentMemoryContext);
 	memcpy(postings->docs + postings->ndocs, segment->docs, segment->count * sizeof(uint32));
 	postings->ndocs = (uint32) needed;
 }

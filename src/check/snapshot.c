@@ -11,6 +11,7 @@
  */
 #include "compat/pg_compat.h"
 
+#include "base/array.h"
 #include "check/check.h"
 #include "index/queue.h"
 #include "miscadmin.h"
@@ -59,14 +60,8 @@ copy_runs_of(Check *check, uint32 class)
 						 "free pending rows are lost, because their list is damaged");
 			return;
 		}
-		if (check->nruns == check->runs_room)
-		{
-			check->runs_room = Max(check->runs_room * 2, 1024);
-			check->runs =
-				check->runs == NULL
-					? palloc(check->runs_room * sizeof(CheckRun))
-					: repalloc_huge(check->runs, mul_size(check->runs_room, sizeof(CheckRun)));
-		}
+		check->runs = array_reserve(check->runs, &check->runs_room, (Size) check->nruns + 1,
+									sizeof(CheckRun), CurrentMemoryContext);
 		check->runs[check->nruns++] = (CheckRun) {first, pending_rows_length(class)};
 		first = next;
 	}

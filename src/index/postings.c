@@ -13,6 +13,7 @@
  */
 #include "compat/pg_compat.h"
 
+#include "base/array.h"
 #include "index/postings_internal.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
@@ -120,17 +121,11 @@ reserve(PostingBuffer *out, uint32 more)
 {
 	Size needed = add_size(out->count, more);
 
-	if (needed <= out->capacity)
-		return;
-	needed = Max(needed, Max((Size) out->capacity * 2, 1024));
-	if (needed > PG_UINT32_MAX)
+	if (needed > ARRAY_MAX_ITEMS)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("too many postings"),
 						errhint("Reduce colbert.probes.")));
-	if (out->docs == NULL)
-		out->docs = MemoryContextAllocHuge(CurrentMemoryContext, mul_size(needed, sizeof(uint32)));
-	else
-		out->docs = repalloc_huge(out->docs, mul_size(needed, sizeof(uint32)));
-	out->capacity = (uint32) needed;
+	out->docs =
+		array_reserve(out->docs, &out->capacity, needed, sizeof(uint32), CurrentMemoryContext);
 }
 
 /*

@@ -53,7 +53,6 @@ typedef struct LevelLinks
 struct GraphWriter
 {
 	VectorCache cache;
-	bool        meta_dirty; /* the meta page lags behind the copy of the meta data */
 
 	/* The new node. */
 	uint32       node;
@@ -210,7 +209,7 @@ graph_count_at_close(Graph *graph)
 void
 graph_close(Graph *graph)
 {
-	if (graph->writer != NULL && graph->writer->meta_dirty)
+	if (graph->index->nodes_ahead)
 		meta_write_nodes(graph->index);
 	MemoryContextDelete(graph->context);
 }
@@ -492,7 +491,7 @@ graph_insert(Graph *graph, const float *vector, float shrink)
 		meta->nodes.entry_level = writer->level;
 	}
 	if (graph->counts_at_close)
-		writer->meta_dirty = true;
+		graph->index->nodes_ahead = true;
 	else
 		meta_write_nodes(graph->index);
 

@@ -26,10 +26,11 @@ typedef struct TopHits
 	uint32   allocated;
 } TopHits;
 
-#define SELECT_NAME         select_hits
-#define SELECT_TYPE         NodeHit
-#define SELECT_NEARER(a, b) ((a).key > (b).key || ((a).key == (b).key && (a).node < (b).node))
-#include "base/select_template.h"
+#define TOP_PREFIX       nearest
+#define TOP_TYPE         NodeHit
+#define TOP_KEY(item)    ((item).key)
+#define TOP_NEARER(a, b) ((a).key > (b).key || ((a).key == (b).key && (a).node < (b).node))
+#include "base/top_template.h"
 
 /*
  * Empty the array and set the number of hits wanted (at least 1). context: for
@@ -50,17 +51,23 @@ top_reset(TopHits *top, uint32 wanted, MemoryContext context)
 	top->hits = MemoryContextAllocHuge(context, mul_size(top->allocated, sizeof(NodeHit)));
 }
 
+static inline void
+top_set_worst(TopHits *top)
+{
+	top->worst = INFINITY;
+	for (uint32 i = 0; i < top->count; i++)
+		top->worst = Min(top->worst, top->hits[i].key);
+}
+
 /* Drop all hits except the best wanted ones. */
 static inline void
 top_cut(TopHits *top)
 {
 	if (top->count <= top->wanted)
 		return;
-	select_hits(top->hits, top->count, top->wanted);
+	nearest_quickselect(top->hits, top->count, top->wanted);
 	top->count = top->wanted;
-	top->worst = INFINITY;
-	for (uint32 i = 0; i < top->wanted; i++)
-		top->worst = Min(top->worst, top->hits[i].key);
+	top_set_worst(top);
 }
 
 /* Drop most of the hits that are not among the best wanted ones. */

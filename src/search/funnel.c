@@ -16,6 +16,7 @@
 #include <float.h>
 #include <math.h>
 
+#include "base/array.h"
 #include "miscadmin.h"
 #include "search/funnel.h"
 #include "utils/memutils.h"
@@ -237,17 +238,9 @@ RankedDoc *
 funnel_reserve_ranked(Search *search, uint32 n)
 {
 	RankedList *ranked = &search->ranked;
-	uint32      needed = ranked->count + n;
 
-	if (needed > ranked->capacity)
-	{
-		needed = Max(needed, ranked->capacity * 2);
-		ranked->items =
-			ranked->items == NULL
-				? MemoryContextAllocHuge(search->context, mul_size(needed, sizeof(RankedDoc)))
-				: repalloc_huge(ranked->items, mul_size(needed, sizeof(RankedDoc)));
-		ranked->capacity = needed;
-	}
+	ranked->items = array_reserve(ranked->items, &ranked->capacity, (Size) ranked->count + n,
+								  sizeof(RankedDoc), search->context);
 	return ranked->items + ranked->count;
 }
 

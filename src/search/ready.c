@@ -9,6 +9,7 @@
 
 #include <math.h>
 
+#include "base/array.h"
 #include "search/ready.h"
 #include "utils/memutils.h"
 
@@ -39,15 +40,8 @@ ready_push(MemoryContext context, ReadyRows *ready, ExactRow row)
 {
 	uint32 at = ready->count;
 
-	if (ready->count == ready->capacity)
-	{
-		uint32 capacity = Max(ready->capacity * 2, 64);
-		Size   size = mul_size(capacity, sizeof(ExactRow));
-
-		ready->rows = ready->rows == NULL ? MemoryContextAllocHuge(context, size)
-										  : repalloc_huge(ready->rows, size);
-		ready->capacity = capacity;
-	}
+	ready->rows = array_reserve(ready->rows, &ready->capacity, (Size) ready->count + 1,
+								sizeof(ExactRow), context);
 	keep_likely(ready, row.score);
 	ready->count++;
 	while (at > 0 && row_nearer(&row, &ready->rows[(at - 1) / 2]))
@@ -83,10 +77,11 @@ ready_pop(ReadyRows *ready)
 	return top;
 }
 
-#define SELECT_NAME         select_scores
-#define SELECT_TYPE         double
-#define SELECT_NEARER(a, b) ((a) > (b))
-#include "base/select_template.h"
+#define TOP_PREFIX       scores
+#define TOP_TYPE         double
+#define TOP_KEY(item)    (item)
+#define TOP_NEARER(a, b) ((a) > (b))
+#include "base/top_template.h"
 
 /* Return the nth best score of at least n rows. */
 static double
@@ -97,7 +92,7 @@ nth_score(const ReadyRows *ready, uint32 n)
 
 	for (uint32 i = 0; i < ready->count; i++)
 		scores[i] = ready->rows[i].score;
-	select_scores(scores, ready->count, n);
+	scores_quickselect(scores, ready->count, n);
 	for (uint32 i = 0; i < n; i++)
 		last = Min(last, scores[i]);
 	pfree(scores);

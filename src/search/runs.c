@@ -13,6 +13,7 @@
  */
 #include "compat/pg_compat.h"
 
+#include "base/array.h"
 #include "base/prefetch.h"
 #include "miscadmin.h"
 #include "search/runs.h"
@@ -43,14 +44,8 @@ runs_add(Search *search, RunList *list, uint32 which, const DocEntry *entry)
 	{
 		Run *run;
 
-		if (list->count == list->capacity)
-		{
-			list->capacity = Max(list->capacity * 2, 512);
-			list->runs =
-				list->runs == NULL
-					? palloc_extended(mul_size(list->capacity, sizeof(Run)), MCXT_ALLOC_HUGE)
-					: repalloc_huge(list->runs, mul_size(list->capacity, sizeof(Run)));
-		}
+		list->runs = array_reserve(list->runs, &list->capacity, (Size) list->count + 1, sizeof(Run),
+								   CurrentMemoryContext);
 		run = &list->runs[list->count++];
 		run->which = which;
 		run->block = parray_block(index, list->kind, first, &run->slot);

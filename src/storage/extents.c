@@ -17,6 +17,7 @@
  */
 #include "compat/pg_compat.h"
 
+#include "base/array.h"
 #include "miscadmin.h"
 #include "storage/storage.h"
 #include "utils/memutils.h"
@@ -77,15 +78,8 @@ read_map_page(Relation rel, BlockNumber block, ArrayKind kind, Extent *extents, 
 static void
 reserve_older(const ColbertIndex *index, OlderExtents *older, uint32 count)
 {
-	uint32 capacity = Max(count, older->capacity * 2);
-
-	if (count <= older->capacity)
-		return;
-	older->extents =
-		older->extents == NULL
-			? MemoryContextAllocHuge(index->extents->context, mul_size(capacity, sizeof(Extent)))
-			: repalloc_huge(older->extents, mul_size(capacity, sizeof(Extent)));
-	older->capacity = capacity;
+	older->extents = array_reserve(older->extents, &older->capacity, count, sizeof(Extent),
+								   index->extents->context);
 }
 
 /*

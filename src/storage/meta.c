@@ -80,7 +80,11 @@ meta_lock(ColbertIndex *index, int mode)
 void
 meta_copy(ColbertIndex *index, Buffer buffer)
 {
+	MetaNodes nodes = index->meta.nodes;
+
 	memcpy(&index->meta, meta_data(BufferGetPage(buffer)), sizeof(MetaPageData));
+	if (index->nodes_ahead)
+		index->meta.nodes = nodes;
 }
 
 void
@@ -102,4 +106,5 @@ meta_write_nodes(ColbertIndex *index)
 	meta_data(change_page(&change, buffer, false))->nodes = index->meta.nodes;
 	change_commit(&change);
 	UnlockReleaseBuffer(buffer);
+	index->nodes_ahead = false;
 }

@@ -32,6 +32,7 @@ typedef struct ColbertIndex
 	Snapshot     snapshot; /* of a scan, to detect "snapshot too old"; NULL otherwise */
 	ExtentCache *extents;  /* NULL if only the meta page is read */
 	MetaPageData meta;     /* as of the last meta_copy or meta_read, plus changes made here */
+	bool         nodes_ahead; /* meta.nodes is newer than the page, until meta_write_nodes */
 } ColbertIndex;
 
 /* ---- pages (page.c) ---- */
@@ -136,7 +137,10 @@ meta_data(Page page)
 	return (MetaPageData *) PageGetContents(page);
 }
 
-/* Copy the meta data: from the locked meta page, or locking it for the copy. */
+/*
+ * Copy the meta data: from the locked meta page, or locking it for the copy.
+ * If nodes_ahead, meta.nodes stays.
+ */
 extern void meta_copy(ColbertIndex *index, Buffer buffer);
 extern void meta_read(ColbertIndex *index);
 

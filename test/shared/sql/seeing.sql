@@ -25,6 +25,8 @@ SELECT probes > 0, ef_search > 0, candidates >= 70, pending, narrowed >= reranke
 	tested, passed FROM colbert_last_scan();
 SELECT narrow_hit + narrow_read > 0, rerank_hit + rerank_read > 0, exact_hit + exact_read > 0,
 	least(find_ms, gather_ms, narrow_ms, rerank_ms, exact_ms) >= 0 FROM colbert_last_scan();
+-- Every column is set.
+SELECT key FROM json_each((SELECT row_to_json(s) FROM colbert_last_scan() AS s)) WHERE json_typeof(value) = 'null';
 RESET colbert.rerank;
 -- Unit vectors along dims first to last, each with a fraction of the next dim.
 CREATE FUNCTION seeing_axes(first int, last int, next real DEFAULT 0) RETURNS multivector LANGUAGE sql IMMUTABLE AS $$
