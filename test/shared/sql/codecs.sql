@@ -33,8 +33,8 @@ REINDEX INDEX codec_of_pq;
 DROP TABLE codec_options;
 
 /*
- * The documents that an index finds among its first ten, of the ten that are the nearest; the least over all dims and scores. All
- * are reranked, so what is missing is what the codes, and the exact scores of the first few, do not see.
+ * The number of the ten nearest documents that an index returns among its first ten: the minimum over all dims and scores. All
+ * documents are reranked, so only the codes, and the exact scores of the first few, can miss one.
  */
 CREATE FUNCTION codec_found(tab text, op text, dims int) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE

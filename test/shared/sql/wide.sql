@@ -25,8 +25,8 @@ BEGIN
 END $$;
 
 /*
- * For each operator class: how many of 20 documents come first for a noisy copy of themselves, by the index; whether all rows come,
- * in the order of the scores but for late ones; and what the checker finds.
+ * For each operator class: how many of 20 documents the index returns first for a noisy copy of themselves; whether all rows are
+ * returned, in the order of the scores except late ones; and the checker's findings.
  */
 CREATE FUNCTION wide_test(tab text, method text, options text) RETURNS TABLE (opclass text, dims int, first bigint, rows bigint, ordered bool, findings bigint)
 LANGUAGE plpgsql AS $$
