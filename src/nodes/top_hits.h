@@ -9,6 +9,10 @@
  * takes a few cycles per hit, without branches that depend on its key; a
  * sorted array (BestHits) moves half of its hits per insertion.
  *
+ * Measured: a search by colbert_ivf takes 1.14 to 1.16 times the processor
+ * time if sorted arrays keep the same hits (MedQuAD, 16-token and short
+ * questions; medians of 90 pairs of tools/bench users searches).
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef COLBERT_TOP_HITS_H
