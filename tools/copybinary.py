@@ -7,7 +7,7 @@ import struct
 import sys
 
 # The package of clients/python knows the binary format of a multivector. It is imported from the source.
-sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'clients', 'python', 'src'))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'clients', 'python', 'src'))
 from colbert_pg import MultiVector
 
 
