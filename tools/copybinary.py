@@ -25,7 +25,7 @@ def multivector(tokens, element='float4'):
 
 
 def tokens_of(value):
-    """The array of shape (tokens, dims), float4 or float2, in a multivector's binary form; read-only."""
+    """Return the array of shape (tokens, dims) in a multivector's binary form. It is read-only."""
     return MultiVector.from_binary(value).to_numpy()
 
 
