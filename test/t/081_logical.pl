@@ -1,0 +1,136 @@
+# Logical replication of tables with multivectors: the initial copy and changes, as text and in the
+# binary format, found by primary key or by the whole row; the subscriber's indexes find the rows.
+
+use strict;
+use warnings;
+use ColbertTest;
+use PostgreSQL::Test::Cluster;
+use Test::More;
+
+# Subscriptions by format, and their tables: format and replica identity.
+my %options = (text => '', binary => 'WITH (binary = true)');
+my @tables = ('text_key', 'text_full', 'binary_key', 'binary_full');
+my %column = (hnsw => 'doc', ivf => 'half', bit => 'byte');
+my $query = q{'[[1,0,0,0,0,0,0,0],[0,.5,.5,0,0,0,0,.7]]'};
+
+# documents(FIRST, LAST): a SELECT of rows; every 29th has no document, and byte differs from doc
+# so that UPDATEs of one column leave the other.
+sub documents
+{
+	my ($first, $last) = @_;
+
+	return <<"SQL";
+SELECT i, d, d, d, 'row ' || i
+FROM (SELECT i, CASE WHEN i % 29 > 0 THEN (SELECT multivector_agg(ARRAY(SELECT sin(i * 31 + t * 7 + d * d) FROM generate_series(1, 8) d)::real[])
+                                           FROM generate_series(1, 1 + i % 5) t) END AS d
+      FROM generate_series($first, $last) i) AS s
+SQL
+}
+
+my $publisher = new_node('publisher', allows_streaming => 'logical');
+my $subscriber = new_node('subscriber', allows_streaming => 'logical');
+
+# 2 to apply, 4 for initial copies, and background merges
+$subscriber->append_conf('postgresql.conf', "max_worker_processes = 20\nmax_logical_replication_workers = 8\nmax_sync_workers_per_subscription = 2\nwal_retrieve_retry_interval = 100ms");
+$subscriber->restart;
+
+# The extension is in another schema on the subscriber: the publisher names types, not their OIDs.
+$subscriber->safe_psql('postgres', 'CREATE SCHEMA vectors; ALTER EXTENSION colbert_pg SET SCHEMA vectors; ALTER DATABASE postgres SET search_path = public, vectors');
+for my $table (@tables)
+{
+	# a row of a table without a key is found by comparing all its columns
+	my $key = $table =~ /_key/ ? 'PRIMARY KEY' : '';
+	my $create = "CREATE TABLE $table (id int $key, doc multivector(8), half multivector(8, float2), byte multivector(8, int8), body text);";
+
+	$publisher->safe_psql('postgres', "$create INSERT INTO $table " . documents(1, 200) . ";"
+		. ($key ? '' : "ALTER TABLE $table REPLICA IDENTITY FULL;"));
+	$subscriber->safe_psql('postgres', <<"SQL");
+$create
+CREATE INDEX ${table}_hnsw ON $table USING colbert_hnsw (doc);
+CREATE INDEX ${table}_ivf ON $table USING colbert_ivf (half);
+CREATE INDEX ${table}_bit ON $table USING colbert_hnsw (byte) WITH (quantizer = bit);
+SQL
+}
+my $connection = $publisher->connstr('postgres');
+$connection =~ s/'/''/g;
+for my $format (sort keys %options)
+{
+	$publisher->safe_psql('postgres', "CREATE PUBLICATION pub_$format FOR TABLE ${format}_key, ${format}_full");
+	$subscriber->safe_psql('postgres', "CREATE SUBSCRIPTION sub_$format CONNECTION '$connection' PUBLICATION pub_$format $options{$format}");
+}
+$subscriber->wait_for_subscription_sync;
+
+# same_rows(TEST NAME): check that the subscriber has the publisher's rows, bit by bit, and finds
+# them by each of its indexes.
+sub same_rows
+{
+	my ($name) = @_;
+
+	$publisher->wait_for_catchup("sub_$_") for sort keys %options;
+	for my $table (@tables)
+	{
+		subtest "$table: $name" => sub {
+			my $rows = "SELECT count(*), md5(string_agg(concat_ws(',', id, multivector_send(doc), multivector_send(half), multivector_send(byte), body), ',' ORDER BY id, multivector_send(doc))) FROM $table";
+
+			is($subscriber->safe_psql('postgres', $rows), $publisher->safe_psql('postgres', $rows), 'the rows are the same');
+			for my $index (sort keys %column)
+			{
+				my $search = "SELECT id FROM $table ORDER BY $column{$index} <#> $query, id LIMIT 30;";
+				my $by_index = "$ColbertTest::by_index SET enable_incremental_sort = on; SET colbert.probes = 1000; SET colbert.candidates = 1000; SET colbert.rerank = 1000;";
+
+				my $found = $subscriber->safe_psql('postgres', <<"SQL");
+$by_index
+$search
+SELECT 'findings: ' || count(*) FROM colbert_index_check('${table}_$index', heapallindexed => true, rescore => true);
+EXPLAIN (COSTS OFF) $search
+SQL
+				my $rows = $publisher->safe_psql('postgres', $search);
+
+				like($found, qr/^\Q$rows\E\nfindings: 0\n.*Index Scan using ${table}_$index/s, "the index on $column{$index} is sound and finds the same rows");
+			}
+		};
+	}
+	return;
+}
+
+# on_each(SQL): run SQL on the publisher for each table, whose name replaces %1$s.
+sub on_each
+{
+	my ($sql) = @_;
+
+	$publisher->safe_psql('postgres', sprintf($sql, $_)) for @tables;
+	return;
+}
+
+same_rows('the initial copy');
+
+on_each('INSERT INTO %1$s ' . (documents(201, 300) =~ s/%/%%/gr));
+on_each(q{UPDATE %1$s SET body = body || ' x' WHERE id %% 3 = 0});
+on_each(q{UPDATE %1$s SET doc = '[[1,2,3,4,5,6,7,8],[8,7,6,5,4,3,2,1]]' WHERE id %% 7 = 0});
+on_each(q{UPDATE %1$s SET half = NULL, byte = doc WHERE id %% 11 = 0});
+# Rows that differ in a single number of a document: REPLICA IDENTITY FULL compares documents.
+$publisher->safe_psql('postgres', <<"SQL") for grep { /_full/ } @tables;
+INSERT INTO $_ SELECT 1001, ARRAY[[1, 1, 1, 1, 1, 1, 1, i]]::multivector, NULL, NULL, 'twin' FROM generate_series(1, 4) AS i;
+UPDATE $_ SET body = 'third' WHERE doc = '[[1,1,1,1,1,1,1,3]]';
+DELETE FROM $_ WHERE doc = '[[1,1,1,1,1,1,1,2]]';
+SQL
+same_rows('INSERT and UPDATE');
+
+on_each('DELETE FROM %1$s WHERE id %% 5 = 0');
+$subscriber->safe_psql('postgres', "VACUUM $_") for @tables;
+same_rows('DELETE, and VACUUM on the subscriber');
+
+# Documents that are TOASTed and left by an UPDATE are not sent by key, but kept.
+on_each(q{INSERT INTO %1$s SELECT 2000 + i, d, d, d, 'long' FROM (SELECT i, (SELECT multivector_agg(ARRAY(SELECT sin(i * 31 + t * 7 + d * d) FROM generate_series(1, 8) d)::real[])
+	FROM generate_series(1, 400) t) AS d FROM generate_series(1, 3) AS i) AS s});
+on_each(q{UPDATE %1$s SET body = 'longer' WHERE id > 2000});
+same_rows('long documents');
+
+on_each('TRUNCATE %1$s');
+on_each('INSERT INTO %1$s ' . documents(1, 28));
+same_rows('TRUNCATE');
+
+$subscriber->safe_psql('postgres', "DROP SUBSCRIPTION sub_$_") for sort keys %options;
+stop_node($subscriber);
+stop_node($publisher);
+done_testing();
