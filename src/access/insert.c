@@ -22,6 +22,7 @@
 #include "access/merge_worker.h"
 #include "index/docstore.h"
 #include "index/merge.h"
+#include "index/nulls.h"
 #include "index/train.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
@@ -141,7 +142,7 @@ colbert_insert(Relation index, Datum *values, bool *isnull, ItemPointer heap_tid
 	uint32        hash = 0;
 
 	if (isnull[0])
-		docstore_append_null(view_open_directory(index), heap_tid);
+		nulls_append(view_open_directory(index), heap_tid);
 	else if (!update_shares_document(index, heap, heap_tid, info, index_unchanged, &hash))
 		insert_document(view_open(index, false, VIEW_WITHOUT_PENDING), heap_tid, values[0], hash);
 	MemoryContextSwitchTo(old);

@@ -21,8 +21,8 @@
  *
  * How a check goes on beside writers without false alarms: it holds the merge
  * lock shared, so that posting lists, nodes and the queue's head stand still;
- * and whatever inserts and deletes change of the directory, the versions, the
- * queue, the NULL rows and the counters, they change while they hold the meta page. All
+ * and inserts and deletes hold the meta page while they change the directory,
+ * the versions, the queue, the counters, or which null pages have room. All
  * of these are copied while it is held shared, once, and checked in memory.
  * Pages are copied in twice: the first time without the lock, so that they
  * are in memory the second time.
@@ -36,6 +36,7 @@
 #ifndef COLBERT_CHECK_H
 #define COLBERT_CHECK_H
 
+#include "index/nulls.h"
 #include "index/versions.h"
 #include "storage/findings.h"
 #include "utils/snapshot.h"
@@ -62,8 +63,8 @@ typedef struct Check
 	uint32       ndocs;
 	VersionPage *versions;
 	uint32       nversion_pages;
-	NullEntry   *nulls;
-	uint32       nnulls;
+	NullPage    *nulls;
+	uint32       nnull_pages;
 	uint32      *queue;
 	uint32       nqueue;
 	CheckRun    *runs;

@@ -27,9 +27,6 @@
 extern uint32 docstore_append(IndexView *view, ItemPointer tid, const MultiVector *mv, uint32 hash,
 							  uint8 flags);
 
-/* Add a row whose document is NULL. A view of view_open_directory will do. */
-extern void docstore_append_null(IndexView *view, ItemPointer tid);
-
 /* A build that knows: room for so many documents, tokens and sketch blocks at once. */
 extern void docstore_presize(IndexView *view, uint64 ndocs, uint64 ntokens, uint64 nblocks);
 
