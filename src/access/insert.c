@@ -8,8 +8,10 @@
  * them, if one can be had; otherwise inserts do, one step at a time. An insert
  * that finds somebody else merging goes on, until five eighths of the limit
  * are pending: from there on it waits for its turn, the longer the more is
- * pending, so that documents do not come faster than they are merged. An
- * insert spends at most MAX_MILLISECONDS on all of this.
+ * pending, so that documents do not come faster than they are merged. From
+ * there on inserts that merge add no nodes, which takes two thirds of a merge;
+ * later merges make up for it. An insert spends at most MAX_MILLISECONDS on all
+ * of this.
  *
  * The first nodes take longer than that. They are left to the worker, VACUUM
  * and colbert_merge.
@@ -33,9 +35,10 @@
 #define STEP_MILLISECONDS 10.0
 #define MAX_MILLISECONDS  18.0
 
-/* Shares of the limit from which on inserts merge, and wait. */
-#define MERGE_SHARE 0.375
-#define WAIT_SHARE  0.625
+/* Shares of the limit from which on inserts merge, wait, and wait as long as they may. */
+#define MERGE_SHARE     0.375
+#define WAIT_SHARE      0.625
+#define FULL_WAIT_SHARE 0.875
 
 /* Microseconds between two tries for the merge lock. */
 #define LOCK_NAP 500
@@ -45,6 +48,7 @@ typedef struct InsertDuty
 {
 	bool   train; /* the first nodes are due: for a worker alone */
 	double merge; /* milliseconds of merging; 0: none is due */
+	bool   grow;  /* merging may add nodes */
 	double wait;  /* milliseconds that it may wait for the merge lock */
 } InsertDuty;
 
@@ -55,15 +59,17 @@ insert_duty(const MetaPageData *meta)
 	double     limit = colbert_pending_limit;
 	InsertDuty duty = {0};
 
-	if (pending >= limit)
+	if (pending >= limit * FULL_WAIT_SHARE)
 		duty.wait = MAX_MILLISECONDS;
 	else if (pending > limit * WAIT_SHARE)
-		duty.wait = MAX_MILLISECONDS * (pending - limit * WAIT_SHARE) / (limit * (1 - WAIT_SHARE));
+		duty.wait = MAX_MILLISECONDS * (pending - limit * WAIT_SHARE) /
+					(limit * (FULL_WAIT_SHARE - WAIT_SHARE));
 	if (!has_nodes(meta))
 		duty.train =
 			pending > limit * WAIT_SHARE && meta->documents.live_tokens >= train_min_tokens(meta);
 	else if (pending > limit * MERGE_SHARE)
 		duty.merge = STEP_MILLISECONDS;
+	duty.grow = pending <= limit * WAIT_SHARE;
 	return duty;
 }
 
@@ -109,7 +115,7 @@ do_duty(IndexView *view, InsertDuty duty)
 	left = Min(duty.merge, MAX_MILLISECONDS - milliseconds_since(start));
 	if (left > 0 && !merge_worker_serves(index) &&
 		!merge_worker_start(index, view->index->meta.documents.pending_tokens))
-		merge_step(view, left);
+		merge_step(view, left, duty.grow);
 	else if (duty.train)
 		(void) merge_worker_start(index, view->index->meta.documents.pending_tokens);
 	merge_unlock(index);

@@ -36,6 +36,15 @@
 #define LOW_SHARE   0.125
 #define TRAIN_SHARE 0.5
 
+/*
+ * Share of the limit that a batch takes, and the least that pays; and share
+ * from which on no nodes are added. An insert that has waited long enough goes
+ * on, whether or not a batch has ended meanwhile.
+ */
+#define BATCH_SHARE      0.0625
+#define MIN_BATCH_TOKENS 1024
+#define GROW_SHARE       0.5
+
 /* How often it tries for the merge lock, and microseconds between. */
 #define LOCK_TRIES 200
 #define LOCK_NAP   2000
@@ -175,12 +184,14 @@ lock_soon(Relation index)
 	return false;
 }
 
-/* Merge one batch in a transaction; false when there is nothing more to do, or somebody else does it. */
+/* Merge some batches in a transaction; false when there is nothing more to do, or somebody else does it. */
 static bool
 merge_once(const WorkerTask *task)
 {
-	Relation index;
-	bool     merged = false;
+	const MergeHaste haste = {Min(Max(task->limit * BATCH_SHARE, MIN_BATCH_TOKENS), MERGE_TOKENS),
+							  task->limit * GROW_SHARE};
+	Relation         index;
+	bool             merged = false;
 
 	StartTransactionCommand();
 	index = open_index(task);
@@ -188,7 +199,7 @@ merge_once(const WorkerTask *task)
 	{
 		if (has_work(index, task) && lock_soon(index))
 		{
-			merged = merge_batch_locked(index, 0) > 0;
+			merged = merge_locked(index, 0, &haste) > 0;
 			merge_unlock(index);
 		}
 		relation_close(index, NoLock);

@@ -26,6 +26,9 @@ typedef enum MergeWait
 	MERGE_IF_FREE /* give up at once if somebody else merges */
 } MergeWait;
 
+/* Tokens after which a merge releases the merge lock, and the largest batch: it is held in memory. */
+#define MERGE_TOKENS 65536
+
 /* Take dead documents out of the queue, which needs no room on the disk. The merge lock is held. */
 extern void merge_drop_dead(Relation rel);
 
@@ -39,13 +42,25 @@ extern void merge_unlock(Relation rel);
  */
 extern uint64 merge_pending(Relation rel, uint64 urgent_above);
 
-/* One batch of that, for a caller that holds the merge lock, or the training and all that is pending. */
-extern uint64 merge_batch_locked(Relation rel, uint64 urgent_above);
+/* A merge that inserts wait for: it has small batches, each of which leaves the queue when it ends. */
+typedef struct MergeHaste
+{
+	uint32 batch_tokens;
+	uint64 pressed_above; /* pending tokens above which no nodes are added */
+} MergeHaste;
+
+/*
+ * Merge up to MERGE_TOKENS, for a caller that holds the merge lock; or train,
+ * and merge all that is pending. haste: NULL if there is none. Returns the
+ * number of documents merged.
+ */
+extern uint64 merge_locked(Relation rel, uint64 urgent_above, const MergeHaste *haste);
 
 /*
  * Merge for about that many milliseconds, in small batches. The caller holds
- * the merge lock, and the index has nodes. view->index->meta is refreshed.
+ * the merge lock, and the index has nodes. grow: nodes may be added, which
+ * takes most of the time. view->index->meta is refreshed.
  */
-extern void merge_step(IndexView *view, double milliseconds);
+extern void merge_step(IndexView *view, double milliseconds, bool grow);
 
 #endif /* COLBERT_MERGE_H */

@@ -12,6 +12,9 @@
 #include "index/merge.h"
 #include "storage/pace.h"
 
+/* Merge.growth: all nodes that the index is short of. */
+#define GROWTH_ALL UINT32_MAX
+
 typedef struct Merge
 {
 	IndexView *view;
@@ -19,7 +22,8 @@ typedef struct Merge
 	Pace       pace;
 	bool       trained; /* this merge has made the nodes */
 	bool       inexact; /* the number of postings was inexact before the batch */
-	bool       bounded; /* a step: no more nodes are added than the batch's own share */
+	uint32
+		growth; /* nodes that a batch may add, as a multiple of those that its tokens are worth */
 
 	/* The front of the queue, as copied when the merge began; at is the next one to be merged. */
 	uint32 *queue;
