@@ -1,9 +1,9 @@
-"""A process that answers requests: a line of JSON on standard input, {"do": NAME, ...}, an answer a line on standard output."""
+"""A process that answers requests. A request is a line of JSON on standard input, {"do": NAME, ...}; its answer is a line on standard output."""
 import json, sys
 
 
 def serve(worker):
-    """The names are the worker's methods, the rest their arguments."""
+    """Answer requests: "do" names a method of the worker, the other fields are its arguments."""
     for line in sys.stdin:
         request = json.loads(line)
         print(json.dumps(getattr(worker, request.pop('do'))(**request)), flush=True)

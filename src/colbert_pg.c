@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * colbert_pg.c
- *	  Loading of the library: kernels, settings, hooks.
+ *	  Library initialization: kernels, settings and hooks.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,7 +26,7 @@ _PG_init(void)
 	settings_init();
 	options_init();
 	planner_init();
-	last_scan_init();
+	explain_init();
 	build_dims_init();
 	plan_start_init();
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * handler.c
- *	  What the access methods can do.
+ *	  Handlers of the access methods colbert_hnsw and colbert_ivf.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,7 +15,10 @@
 PG_FUNCTION_INFO_V1(colbert_hnsw_handler);
 PG_FUNCTION_INFO_V1(colbert_ivf_handler);
 
-/* The verbs of both access methods, which differ in their options, and so in their finders. */
+/*
+ * Build the routine of an access method. Both methods share all functions
+ * except the one for options, which also determines the finder.
+ */
 static IndexAmRoutine *
 make_routine(amoptions_function options)
 {
@@ -69,8 +72,8 @@ extern Datum multivector_maxsim_cosine(PG_FUNCTION_ARGS);
 extern Datum multivector_maxsim_l2(PG_FUNCTION_ARGS);
 
 /*
- * The metric of an index is told by the C function behind its operator
- * class's support function, whatever the names in SQL.
+ * Return the metric of an index. It follows from the C function behind the
+ * operator class's support function, not from names in SQL.
  */
 Metric
 colbert_metric(Relation index)
@@ -85,7 +88,7 @@ colbert_metric(Relation index)
 		{multivector_maxsim_l2, METRIC_L2},
 	};
 
-	/* An operator class may lack the function, which core takes for an internal error. */
+	/* An operator class may lack the function, which core would report as an internal error. */
 	if (OidIsValid(index_getprocid(index, 1, SUPPORT_SCORE)))
 	{
 		FmgrInfo *score = index_getprocinfo(index, 1, SUPPORT_SCORE);

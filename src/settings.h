@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * settings.h
- *	  The colbert.* settings of a session.
+ *	  The colbert.* configuration parameters.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,23 +10,23 @@
 
 #include "compat/pg_compat.h"
 
-/* 0 = the index's option, or else chosen by the index. */
+/* 0: use the index's option, or else let the index choose. */
 extern int colbert_probes;
 extern int colbert_ef_search;
 extern int colbert_candidates;
 extern int colbert_rerank;
 
-/* Which statements must not miss a row above a threshold. */
+/* Statements that must not miss a row above a threshold. */
 typedef enum ExactThresholds
 {
 	EXACT_THRESHOLDS_OFF,
-	EXACT_THRESHOLDS_AUTO, /* those that change rows by a threshold, or negate it */
+	EXACT_THRESHOLDS_AUTO, /* those that modify rows by a threshold, or negate it */
 	EXACT_THRESHOLDS_ON
 } ExactThresholds;
 
 extern int colbert_exact_thresholds;
 
-/* Tokens that may be pending, and whether a background worker merges what inserts leave. */
+/* Maximum pending tokens, and whether a background worker merges what inserts leave pending. */
 extern int  colbert_pending_limit;
 extern bool colbert_background_merge;
 

@@ -1,8 +1,8 @@
-"""TAP output of the checks that are written in Python."""
+"""TAP output for the checks written in Python."""
 
 
 def report(results: dict[str, list[str]]) -> bool:
-    """One test per name, which passes if it has no findings; true if one has."""
+    """Report one test per name, which passes if it has no findings. Return true if any test failed."""
     for number, (name, findings) in enumerate(results.items(), 1):
         print(f'{"not ok" if findings else "ok"} {number} - {name}')
         for finding in findings:

@@ -1,11 +1,11 @@
-"""The demo, once a server is there: load MedQuAD, index it, ask real questions, and measure. With the argument psql: load, index, open psql."""
+"""Run the demo on a running server: load MedQuAD, index it, ask real questions and measure. With the argument psql: load, index and open psql."""
 import os, statistics, subprocess, sys, textwrap
 import medquad_db as db
 from progress import Step
 
 QUESTIONS = ('what causes childhood brain stem glioma ?', 'how to diagnose chronic myelogenous leukemia ?', 'what are the symptoms of anal cancer ?')
 SEARCH = 'SELECT body, maxsim(doc, $1) AS score\n  FROM passages ORDER BY maxsim(doc, $1) DESC LIMIT 5'
-SEQUENTIAL = 20     # questions that are also timed by sequential scan
+SEQUENTIAL = 20     # questions that are also timed with a sequential scan
 WIDTH = 110
 
 PSQL = r"""
@@ -14,7 +14,7 @@ PSQL = r"""
 \pset pager off
 \timing on
 \echo
-\echo 'passages (id, source, body, doc) and questions (id, source, question, short, long) are there. Ask your own:'
+\echo 'The tables are passages (id, source, body, doc) and questions (id, source, question, short, long). Ask your own question:'
 \echo
 \echo '    \\set q `/usr/bin/python3 data/medquad/encode.py query "how is gout treated?"`'
 \echo '    :ask'
@@ -23,7 +23,7 @@ PSQL = r"""
 \echo
 \echo '    SELECT p.body FROM passages p ORDER BY maxsim(p.doc, (SELECT short FROM questions WHERE id = 7)) DESC LIMIT 5;'
 \echo
-\echo 'The server and its data are gone when you leave (\\q).'
+\echo 'The server and its data are removed when you quit (\\q).'
 """
 
 
@@ -53,7 +53,7 @@ def show_plan(conn, query):
 
 
 def ask_all(conn, indexscan, queries):
-    """(milliseconds, answers) of each query, warm. The plan is chosen after the setting: a prepared statement may keep an older one."""
+    """Return (milliseconds, answers) of the queries, warm. Prepare the statement after the SET, since an older one may keep its plan."""
     conn.execute(f'SET enable_indexscan = {indexscan}')
     asker = db.Asker(conn)
     asker.timed(queries[:len(queries) // 10])
@@ -90,7 +90,7 @@ def main(argv):
             show_answers(conn, question, asked[question])
         show_plan(conn, asked[QUESTIONS[0]])
         show_figures(conn)
-        print('\n  The server is stopped and its data removed. Next: make demo-psql, or Getting started in README.md.')
+        print('\n  The server has been stopped and its data removed. Next: make demo-psql, or Getting started in README.md.')
     return 0
 
 

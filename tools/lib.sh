@@ -1,4 +1,5 @@
-# lib.sh: functions shared by the scripts of tools/ and test/. POSIX sh, sourced; $0 must be in one of these folders.
+# lib.sh: functions shared by the scripts in tools/ and test/. POSIX sh; sourced; $0 must be in one
+# of these folders.
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 python=/usr/bin/python3
@@ -9,7 +10,8 @@ die() {
 	exit 1
 }
 
-# The pg_config to build with: the caller's choice, or else Debian's PostgreSQL 15, or else what the PATH has.
+# Find the pg_config to build with: the caller's PG_CONFIG, else Debian's PostgreSQL 15, else the
+# one on the PATH.
 find_pg_config() {
 	if [ -z "${PG_CONFIG:-}" ]; then
 		if [ -x $debian_pg_config ]; then PG_CONFIG=$debian_pg_config; else PG_CONFIG=$(command -v pg_config) || PG_CONFIG=; fi
@@ -18,12 +20,13 @@ find_pg_config() {
 	export PG_CONFIG
 }
 
-# sub_make ARGUMENT...: make in the project, for PG_CONFIG and the compiler CC if there is one, whatever make called this script.
+# sub_make ARGUMENT...: run make in the project for PG_CONFIG, and for the compiler CC if set.
+# Ignores the flags of a make that called this script.
 sub_make() {
 	env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL make -C "$root" --no-print-directory -j"$(nproc)" PG_CONFIG="$PG_CONFIG" ${CC:+"CC=$CC"} "$@"
 }
 
-# Install into the server of PG_CONFIG; by sudo where its folders are not ours.
+# Install into the server of PG_CONFIG, with sudo if its folders are not writable.
 install_extension() {
 	if [ -w "$("$PG_CONFIG" --pkglibdir)" ] && [ -w "$("$PG_CONFIG" --sharedir)/extension" ]; then
 		sub_make install
@@ -33,8 +36,9 @@ install_extension() {
 	fi
 }
 
-# step LABEL COMMAND...: run a command that may take long. Its output goes to a log, which is shown if it fails; meanwhile
-# a terminal shows the seconds and the last line of the log, anything else a dot every two seconds.
+# step LABEL COMMAND...: run a command that may take long. Its output goes to a log, which is shown
+# if the command fails. Meanwhile a terminal shows the elapsed seconds and the last line of the log;
+# other outputs show a dot every two seconds.
 step() {
 	step_label=$1
 	shift

@@ -1,6 +1,6 @@
-"""MedQuAD in a database: load it, index it, ask it, and how good the answers are. For the demo and the benchmarks.
+"""MedQuAD in a database, for the demo and the benchmarks: load it, index it, query it, and compute recall.
 
-psycopg finds the server by PGHOST and its kin, as tools/with-server sets them.
+psycopg finds the server through PGHOST etc., which tools/with-server sets.
 """
 import os, statistics, struct, subprocess, threading, time
 import psycopg
@@ -15,12 +15,13 @@ TABLES = {
 TOP = 'SELECT id, maxsim(doc, $1) AS score FROM passages ORDER BY score DESC LIMIT 10'
 
 
-def connect():
-    return psycopg.connect(autocommit=True, prepare_threshold=None)
+def connect(**parameters):
+    """Parameters that are not given are those of the environment."""
+    return psycopg.connect(autocommit=True, prepare_threshold=None, **parameters)
 
 
 def watch(work, step, progress):
-    """Run work() in a thread; meanwhile what the query progress gives, a text, is the step's detail."""
+    """Run work() in a thread and meanwhile show the text that the query progress returns as the step's detail."""
     failure = []
 
     def run():
@@ -42,7 +43,7 @@ def watch(work, step, progress):
 
 
 def load(conn, step):
-    """Create and fill the tables from the files that tools/medquad writes, by psql: its COPY is five times as fast as psycopg's."""
+    """Create the tables and fill them from the files of tools/medquad, with psql, whose COPY is five times as fast as psycopg's."""
     conn.execute('CREATE EXTENSION IF NOT EXISTS colbert_pg')
     command = ['psql', '-Xq', '-v', 'ON_ERROR_STOP=1']
     for name, definition in TABLES.items():
@@ -63,20 +64,20 @@ def build_index(statement, step):
 
 
 def all_of(conn, statement):
-    """Its rows, multivectors in their binary form."""
+    """Return the rows of a statement, with multivectors in binary format."""
     return conn.execute(statement, binary=True).fetchall()
 
 
 def queries(conn, kind, n):
-    """n questions evenly over all of them, as (id, the multivector's binary form). kind: short or long."""
+    """Return n questions, evenly spaced over all of them, as (id, binary multivector). kind: short or long."""
     rows = all_of(conn, f'SELECT id, {kind} FROM questions ORDER BY id')
     return [rows[i * len(rows) // n] for i in range(n)]
 
 
 class Asker:
-    """One prepared statement of one parameter, run straight through libpq so that the client's own work hardly counts.
+    """A prepared statement with one parameter, run directly through libpq so that the client's own work hardly counts.
 
-    A new one is planned anew; one may keep a plan from before a SET.
+    After a SET that affects plans, create a new Asker: an existing one may keep its plan.
     """
 
     def __init__(self, conn, statement=TOP):
@@ -93,13 +94,13 @@ class Asker:
         return result
 
     def ask(self, query):
-        """[(id, score)]"""
+        """Return [(id, score)]."""
         result = self.check(self.pgconn.exec_prepared(self.name, [query], [1], result_format=1))
         return [(struct.unpack('!i', result.get_value(i, 0))[0], struct.unpack('!d', result.get_value(i, 1))[0])
                 for i in range(result.ntuples)]
 
     def timed(self, queries):
-        """(milliseconds, answers) of each query."""
+        """Return (milliseconds per query, answers per query)."""
         times, answers = [], []
         for _, query in queries:
             start = time.perf_counter()
@@ -109,9 +110,9 @@ class Asker:
 
 
 def scores_at(conn, kind, queries, rank):
-    """The exact score of the passage of that rank for each query: what an answer must reach to be among so many best, ties included.
+    """Return, for each query, the exact score at a rank. An answer that reaches it belongs to the best `rank` answers, ties included.
 
-    For short queries the exact top hundred is part of the data set; for long ones the caller measures it by sequential scan.
+    For short queries the data set includes the exact top hundred; for long ones the caller computes it with a sequential scan.
     """
     scores = dict(conn.execute(f'SELECT q.id, maxsim(p.doc, q.{kind}) FROM questions q JOIN exact e ON e.question = q.id AND e.rank = {rank} '
                                'JOIN passages p ON p.id = e.passage').fetchall())
@@ -123,7 +124,7 @@ def tenth_scores(conn, kind, queries):
 
 
 def recall(answers, last, k=10):
-    """Mean share of the k answers that are as good as the exact k-th."""
+    """Return the mean fraction of the k answers that score at least as high as the exact k-th."""
     return statistics.mean(sum(score >= least - 1e-6 for _, score in answer) / k for answer, least in zip(answers, last))
 
 
@@ -132,7 +133,7 @@ def percentile(values, share):
 
 
 def machine(conn):
-    """What the figures were measured on, in words."""
+    """Describe the machine and the server that the figures were measured on."""
     with open('/proc/cpuinfo') as f:
         models = [line.split(':')[1].strip() for line in f if line.startswith('model name')]
     show = lambda name: conn.execute(f'SHOW {name}').fetchone()[0]

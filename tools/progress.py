@@ -1,4 +1,4 @@
-"""Lines that say what is going on: the label, on a terminal the passing seconds and a detail, at the end how long it took."""
+"""Progress lines: a label; on a terminal also the elapsed seconds and a detail; at the end the time taken."""
 import sys, threading, time
 
 TERMINAL = sys.stdout.isatty()

@@ -1,6 +1,6 @@
-"""FAISS's k-means on one thread: faiss_kmeans.py FILE DIM LISTS POINTS ITERATIONS, as build_timing (timing.c) does ours.
+"""Time FAISS's k-means on one thread, as build_timing (timing.c) times ours: faiss_kmeans.py FILE DIM LISTS POINTS ITERATIONS
 
-Flat Lloyd iterations over the same points, then all tokens assigned by exhaustive search. Times are of the processor.
+It runs flat Lloyd iterations over the same points and then assigns all tokens by exhaustive search. Times are CPU times.
 """
 import json, sys, time
 import faiss

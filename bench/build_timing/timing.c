@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * timing.c
- *	  The parts of a build that need no server, on one thread.
+ *	  Time the parts of a build that need no server, on one thread.
  *
  *	build_timing kernel
- *		a fixed amount of the kernel that k-means runs on: seconds by the clock
+ *		wall seconds of a fixed number of calls of the k-means kernel
  *	build_timing kmeans FILE DIM LISTS POINTS ITERATIONS
- *		k-means over POINTS tokens of FILE (binary16, evenly chosen), and all its
- *		tokens assigned: processor seconds of each, and the mean squared distance
+ *		CPU seconds of k-means over POINTS tokens of FILE (binary16, evenly
+ *		chosen), and of assigning all its tokens; and the mean squared distance
  *
  *-------------------------------------------------------------------------
  */
@@ -19,17 +19,20 @@
 #include "kmeans/kmeans.h"
 #include "kernels/kernels.h"
 
-/* Of the kernel: tokens and rows that stay in the cache, as in an assignment; and runs, about two seconds of AVX-512. */
+/*
+ * Tokens and rows of a kernel call, which fit in the cache as in an
+ * assignment, and the number of calls, which take two seconds with AVX-512.
+ */
 #define KERNEL_DIM    128
 #define KERNEL_TOKENS 64
 #define KERNEL_ROWS   128
 #define KERNEL_RUNS   80000
 
-/* As a build assigns. */
+/* The same values as in a build. */
 #define ASSIGN_PARENTS 4
 #define ASSIGN_CHUNK   16384
 
-/* Keeps the compiler from dropping what is timed. */
+/* Written to prevent the compiler from removing the timed code. */
 static volatile float sink;
 
 static double
@@ -120,7 +123,7 @@ read_tokens(const char *path, size_t dim, size_t *n)
 	return tokens;
 }
 
-/* Assign all tokens; returns the mean of the squared distances. */
+/* Assign all tokens and return the mean squared distance. */
 static double
 assign(const KmeansResult *trained, const uint16_t *tokens, size_t n, uint32_t dim)
 {

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * plain.c
- *	  What anybody would write: the loops that the kernels are measured against.
+ *	  Plain loops that the kernels are compared with.
  *
- * Compiled twice, with PREFIX plain_, and with PREFIX fast_ and -ffast-math. Norms are
- * computed in the loop (cosine), and so is the root (L2).
+ * Compiled twice: with PREFIX plain_, and with PREFIX fast_ and -ffast-math.
+ * Norms (cosine) and the root (L2) are computed in the loop.
  *
  *-------------------------------------------------------------------------
  */

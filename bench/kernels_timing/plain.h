@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * plain.h
- *	  The compiler's own loops: see plain.c.
+ *	  Plain loops that the kernels are compared with; see plain.c.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef COLBERT_BENCH_PLAIN_H
 #define COLBERT_BENCH_PLAIN_H
 
-/* The score of a document of nd tokens for a query of nq. */
+/* Score a document of nd tokens for a query of nq tokens. */
 typedef float (*PlainScore)(const float *q, int nq, const float *d, int nd, int dim);
 
 extern float plain_maxsim(const float *q, int nq, const float *d, int nd, int dim);

@@ -1,12 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * timing.c
- *	  Microseconds a document: the kernels against the compiler's own loops.
+ *	  Compare the kernels with plain loops, in microseconds per document.
  *
- * Times are processor time of this thread, the best of several runs, so that
- * a neighbour on the machine costs little. A time for a float kernel includes
- * all that makes a score of its maxima: the sum over query tokens, and for L2
- * the roots. Norms of documents are given, as they are stored.
+ * Times are CPU times of this thread, the best of several runs, so that other
+ * load on the machine has little effect. The time of a float kernel includes
+ * everything that turns its maxima into a score: the sum over query tokens
+ * and, for L2, the roots. Norms of documents are precomputed, as they are in
+ * an index.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,7 +27,7 @@
 #define MAX_SETS  8
 #define PQ_M      32
 
-/* Floors: how many times faster than the loop without -ffast-math. */
+/* Required speedups over the loop without -ffast-math. */
 #define FLOOR_MAXSIM 15.0
 #define FLOOR_COSINE 5.6
 #define FLOOR_L2     6.1
@@ -54,7 +55,7 @@ static const Shape shapes[] = {{16, 65}, {4, 65}, {32, 180}};
 
 #define NSHAPES (sizeof(shapes) / sizeof(shapes[0]))
 
-/* A query in all its forms. */
+/* A query in all its representations. */
 typedef struct Query
 {
 	Shape              shape;
@@ -65,7 +66,7 @@ typedef struct Query
 	KernelPqQuery     *pq;
 } Query;
 
-/* Documents one after another in each form; row_params holds 1/|d| and -|d|^2/2 of every row. */
+/* Consecutive documents in each representation. row_params holds 1/|d| and -|d|^2/2 of each row. */
 typedef struct Documents
 {
 	Shape     shape;
@@ -75,16 +76,16 @@ typedef struct Documents
 	uint16_t *halves;
 	int8_t   *bytes;
 	uint8_t  *sq8;
-	uint8_t  *codes; /* any bytes, for sq4 and pq */
+	uint8_t  *codes; /* random bytes, for sq4 and pq */
 	uint8_t  *sketches;
-	size_t    sketch_size; /* of a document */
+	size_t    sketch_size; /* bytes per document */
 } Documents;
 
-/* Keeps the compiler from dropping what is timed. */
+/* Written to prevent the compiler from removing the timed code. */
 static volatile float sink;
 
 /* ------------------------------------------------------------------------
- * Making things up
+ * Random data
  * ------------------------------------------------------------------------
  */
 
@@ -144,7 +145,7 @@ make_query(Shape shape)
 	return q;
 }
 
-/* Signs, and a factor of the usual size, of 16 rows. */
+/* Fill a block of 16 rows with random signs, and a factor of typical size. */
 static void
 make_sketch_block(uint8_t *block)
 {
@@ -251,7 +252,7 @@ score_sq8(const Query *q, const uint8_t *rows)
 	return total;
 }
 
-/* Unpacked as its codec does. */
+/* Score rows after unpacking them, as the codec does. */
 static float
 score_sq4(const Query *q, const uint8_t *rows)
 {
@@ -306,7 +307,7 @@ now(void)
 	return t.tv_sec * 1e6 + t.tv_nsec * 1e-3;
 }
 
-/* Microseconds of an expression: the best of at least ten batches of about a millisecond, for 60 ms. */
+/* Microseconds of an expression: the best of at least ten batches of about 1 ms each, for 60 ms. */
 #define TIME(expression)                                                \
 	__extension__({                                                     \
 		double best_ = INFINITY;                                        \
@@ -350,14 +351,16 @@ print_shape(Shape shape, const char *what)
 	printf("%3ux%-4u %-14s", shape.ntokens, shape.nrows, what);
 }
 
-/* Times of the plain loop, of -ffast-math and of the best kernel, for the floors. */
+/*
+ * Times of the plain loop, of -ffast-math and of the best kernel, compared
+ * with the required speedups.
+ */
 static double hot[METRICS][3];
 
 static void
 table_metrics(void)
 {
-	printf(
-		"\nfloat4, hot: microseconds a document (and how many times as fast as the plain loop)\n");
+	printf("\nfloat4, hot: microseconds per document (speedup over the plain loop)\n");
 	printf("%-23s%9s%16s", "", "plain", "-ffast-math");
 	for (int s = 0; s < nsets; s++)
 		printf("%16s", sets[s]);
@@ -420,7 +423,7 @@ table_forms(void)
 	static const char *const forms[] = {"float4", "float2", "int8", "sq8",
 										"sketch", "sq4",    "pq 32"};
 
-	printf("\nwhat is stored, hot: microseconds a document, inner product\n%-23s", "");
+	printf("\nstored formats, hot: microseconds per document, inner product\n%-23s", "");
 	for (int s = 1; s < nsets; s++)
 		printf("%12s", sets[s]);
 	printf("\n");
@@ -484,12 +487,12 @@ table_centroids(void)
 }
 
 /* ------------------------------------------------------------------------
- * Documents out of cache
+ * Documents outside the cache
  * ------------------------------------------------------------------------
  */
 
 #define GIGABYTE ((size_t) 1 << 30)
-#define WALK     20000 /* documents of a run */
+#define WALK     20000 /* documents per run */
 
 typedef enum Walk
 {
@@ -502,7 +505,7 @@ typedef enum Walk
 
 static const char *const walk_names[] = {"plain loop", "-ffast-math", "float4", "sq8", "sketch"};
 
-/* A gigabyte, and the order in which its documents are scored. */
+/* One gigabyte of documents, and the order in which they are scored. */
 typedef struct Heap
 {
 	const uint8_t *memory;
@@ -567,7 +570,7 @@ walk_time(const Query *q, const Heap *heap, Walk walk, bool prefetch)
 	return best;
 }
 
-/* Fill the gigabyte with copies of one document: what matters here is where the bytes are. */
+/* Fill the gigabyte with copies of one document. Only the location of the bytes matters here. */
 static void
 fill(uint8_t *memory, const void *document, size_t size)
 {
@@ -582,7 +585,7 @@ table_memory(void)
 	Heap     heap = {memory, 0, allocate((WALK + 2) * sizeof(uint32_t))};
 
 	kernels_select("auto");
-	printf("\nrandom documents of 1 GB, inner product, %s: microseconds a document\n",
+	printf("\nrandom documents of 1 GB, inner product, %s: microseconds per document\n",
 		   kernels->name);
 	printf("%-23s%14s%14s\n", "", "no prefetch", "prefetch");
 	for (size_t i = 0; i < NSHAPES; i++)
@@ -613,16 +616,15 @@ table_memory(void)
 static void
 print_floors(void)
 {
-	printf("\nfloors, 16x65 float4, %s\n", sets[nsets - 1]);
+	printf("\nrequired speedups, 16x65 float4, %s\n", sets[nsets - 1]);
 	for (int metric = 0; metric < METRICS; metric++)
 	{
 		double plain = hot[metric][0] / hot[metric][2];
 		double fast = hot[metric][1] / hot[metric][2];
 
-		printf(
-			"%-14s %5.1f times the plain loop (floor %4.1f), %4.1f times -ffast-math (floor 1): %s\n",
-			metric_names[metric], plain, floors[metric], fast,
-			plain >= floors[metric] && fast > 1 ? "met" : "MISSED");
+		printf("%-14s %5.1f over the plain loop (required %4.1f), %4.1f over -ffast-math (1): %s\n",
+			   metric_names[metric], plain, floors[metric], fast,
+			   plain >= floors[metric] && fast > 1 ? "met" : "MISSED");
 	}
 }
 

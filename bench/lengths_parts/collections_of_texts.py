@@ -1,4 +1,4 @@
-"""The collections of bench/lengths: documents, questions, and queries of n tokens of one topic.
+"""The collections of bench/lengths: documents, questions, and queries of n tokens with one topic.
 
 A collection is encoded once and kept under build/lengths.
 """
@@ -10,9 +10,9 @@ CACHE = os.path.join(ROOT, 'build', 'lengths')
 NEURAL = os.path.join(ROOT, 'build', 'neural', 'bin', 'python')
 LENGTHS = (1, 2, 3, 4, 5, 8, 16, 32)
 NOISE, SEED = .06, 20190000
-LONG_DOCUMENTS = 3600       # of the collection of long documents
-RANDOM_SHAPE = 10000, 32, 128   # documents, tokens of each, dims
-CHUNK_BYTES = 2**27         # similarities at a time
+LONG_DOCUMENTS = 3600       # in the collection of long documents
+RANDOM_SHAPE = 10000, 32, 128   # documents, tokens per document, dims
+CHUNK_BYTES = 2**27         # of similarities at a time
 
 
 class Tokens:
@@ -40,7 +40,7 @@ def read_texts(dataset, name):
 
 
 def evenly(items, n):
-    """n items, or all where there are fewer, evenly over all of them."""
+    """Return n items, or all if there are fewer, evenly spaced."""
     n = min(n, len(items))
     return [items[i * len(items) // n] for i in range(n)]
 
@@ -49,10 +49,10 @@ def unit(rows):
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-# ---- where tokens come from ----
+# ---- encoded texts ----
 
 def load_medquad():
-    """By the demo's encoder: data/medquad/encode.py writes arrays."""
+    """Load MedQuAD as encoded by the demo's encoder, data/medquad/encode.py, which writes arrays."""
     folder = os.path.join(CACHE, 'medquad')
     if not os.path.exists(os.path.join(folder, 'query_ids.json')):
         for kind in 'docs', 'queries':
@@ -62,7 +62,7 @@ def load_medquad():
 
 
 def load_neural(dataset, npassages):
-    """By a neural encoder (neural.py), which takes .05 s per passage."""
+    """Load a dataset as encoded by a neural encoder (neural.py), which takes .05 s per passage."""
     passages, questions = (evenly(read_texts(dataset, name), n) for name, n in (('corpus', npassages), ('queries', 1000)))
     passages = [text for text in passages if text.strip()]
     stem = os.path.join(CACHE, f'{dataset}-neural-{len(passages)}')
@@ -81,7 +81,7 @@ def medquad(options):
 
 
 def long_documents(options):
-    """Neighbouring passages of MedQuAD joined: long documents in which a word has nearly one vector."""
+    """Join neighbouring passages of MedQuAD into long documents. Within one, the vectors of a word are nearly equal."""
     passages, questions = load_medquad()
     cuts = [i * len(passages) // LONG_DOCUMENTS for i in range(LONG_DOCUMENTS + 1)]
     return Tokens(passages.rows, passages.offsets[cuts]), questions
@@ -96,13 +96,13 @@ def cranfield_neural(options):
 
 
 def random_vectors(options):
-    """Nothing to find by: neither lists nor questions say anything. Every query token is a noisy one of its best passage."""
+    """Random vectors, the worst case for an index: lists have no meaning. Every query token is a noisy token of its best passage."""
     n, length, dim = RANDOM_SHAPE
     rows = unit(np.random.RandomState(SEED).normal(size=(n * length, dim)).astype(np.float32)).astype(np.float16)
     return Tokens(rows, np.arange(n + 1) * length), Tokens(np.zeros((0, dim), np.float32), np.zeros(options.queries + 1))
 
 
-COLLECTIONS = {     # name: (how to load it, needs the neural encoder)
+COLLECTIONS = {     # name: (loader, needs the neural encoder)
     'medquad': (medquad, False),
     'long': (long_documents, False),
     'medquad-neural': (medquad_neural, True),
@@ -119,7 +119,7 @@ def load(name, options):
 # ---- queries and their exact answers ----
 
 def best_similarities(passages, queries):
-    """Exact, by numpy in float4: for each query (tokens x dims) an array of documents x tokens, the best similarity of each."""
+    """Return, for each query (tokens x dims), the best similarity of each document to each token (documents x tokens); exact, float4."""
     cuts, all_tokens = np.cumsum([len(q) for q in queries])[:-1], np.concatenate(queries).astype(np.float32).T
     per_chunk, out = max(1, int(CHUNK_BYTES / 4 / all_tokens.shape[1] * len(passages) / len(passages.rows))), []
     for first in range(0, len(passages), per_chunk):
@@ -130,13 +130,13 @@ def best_similarities(passages, queries):
 
 
 def noisy(tokens, n, random):
-    """n noisy tokens of a passage, none twice where it has enough."""
+    """Return n noisy tokens of a passage, without repetition if it has enough tokens."""
     picked = tokens[random.choice(len(tokens), n, replace=len(tokens) < n)].astype(np.float32)
     return unit(picked + random.normal(0, NOISE, picked.shape)).astype(np.float32)
 
 
 def fill_up(question, passage, random):
-    """A question's tokens, filled up to the greatest length with noisy ones of its best passage."""
+    """Fill a question up to the maximum length with noisy tokens of its best passage."""
     wanted = max(LENGTHS)
     if len(question) >= wanted:
         return question[:wanted]
@@ -144,14 +144,14 @@ def fill_up(question, passage, random):
 
 
 def best_passages(collection, questions):
-    """The passage that answers each question best; any one where questions have no tokens."""
+    """Return the best passage of each question, or random passages if questions have no tokens."""
     if len(questions[0]) == 0:
         return np.random.RandomState(SEED).randint(len(collection.passages), size=len(questions))
     return [int(similarities.sum(axis=1).argmax()) for similarities in best_similarities(collection.passages, questions)]
 
 
 def queries(collection, n):
-    """[(tokens, {length: least score of the exact ten})]: a query of some length is the first of its tokens."""
+    """Return [(tokens, {length: the exact tenth score})]. A query of a given length has the first of these tokens."""
     chosen = evenly(range(len(collection.questions)), n)
     questions = [collection.questions[i].astype(np.float32) for i in chosen]
     made = [fill_up(question, collection.passages[best], np.random.RandomState(SEED + i))

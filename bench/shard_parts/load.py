@@ -1,8 +1,8 @@
-"""Filling the table, chunk by chunk and in several processes, and on the way the exact answers of a sample of the queries.
+"""Fill the table chunk by chunk in several processes, and compute the exact answers of a sample of the queries.
 
-A chunk's documents, its candidates for the exact answers and the note that it is there are one transaction: a load that was interrupted
-goes on where it was. The exact scores are found with a matrix product while the documents are in memory, and the best of them computed
-again by the database's own maxsim when all is loaded.
+One transaction inserts a chunk's documents, its candidates for the exact answers and the record that it is complete, so an interrupted load
+can continue. A matrix product computes the exact scores while the documents are in memory. When all chunks are loaded, the database's own
+maxsim computes the best of them again.
 """
 import multiprocessing, time
 import numpy as np
@@ -13,7 +13,7 @@ from shard_parts import data
 from shard_parts.data import COPY_END, COPY_START
 from shard_parts.scorer import Sample
 
-KEPT = 12       # candidates kept of a chunk
+KEPT = 12       # candidates kept per chunk
 TABLES = '''
 CREATE EXTENSION IF NOT EXISTS colbert_pg;
 CREATE EXTENSION IF NOT EXISTS pg_prewarm;
@@ -40,13 +40,13 @@ def connect():
 
 
 def thinned(values, n):
-    """n of them, evenly over all."""
+    """Return n of the values, evenly spaced."""
     n = min(n, len(values))
     return [values[i * len(values) // n] for i in range(n)]
 
 
 def copy_in(conn, statement, block):
-    """COPY a block of bytes straight through libpq."""
+    """COPY a block of bytes directly through libpq."""
     conn.pgconn.exec_(statement.encode())
     conn.pgconn.put_copy_data(block)
     conn.pgconn.put_copy_end()
@@ -56,7 +56,7 @@ def copy_in(conn, statement, block):
 
 
 def candidates(sample, first, halves, lengths):
-    """Lines for COPY: kind, id, passage, score of the best documents of a chunk."""
+    """Return lines (kind, id, passage, score) for COPY with the best documents of a chunk."""
     scores = sample.scores(halves, lengths)
     kept = min(KEPT, len(scores))
     best = np.argpartition(-scores, kept - 1, axis=0)[:kept]
@@ -65,7 +65,7 @@ def candidates(sample, first, halves, lengths):
 
 
 class Loader:
-    """What a process needs to load chunks; made before the processes are, which then share its memory."""
+    """State for loading chunks. Create it before the processes start, so that they share its memory."""
 
     def __init__(self, source, sample):
         self.source, self.sample, self.conn = source, sample, None
@@ -106,7 +106,7 @@ def create(conn, queries, facts):
 
 
 def fill(source, queries, exact, processes):
-    """Load what is missing. Returns the seconds that it took."""
+    """Load the missing chunks and return the seconds taken."""
     global loader
     with connect() as conn:
         present = {chunk for chunk, in conn.execute('SELECT chunk FROM bench_chunks')}
@@ -139,14 +139,14 @@ def set_fact(conn, name, value):
 
 
 def load(conn, source, queries, exact, processes):
-    """The table passages, as it was left by an earlier run, or loaded now; in the end fact 'load' says what it took."""
+    """Load the table passages, unless an earlier run did. Afterwards the fact 'load' has its size and the time taken."""
     facts = {'shape': source.shape, 'documents': source.documents, 'exact': exact}
     if not conn.execute("SELECT to_regclass('bench_facts')").fetchone()[0]:
         with conn.transaction():
             create(conn, queries, facts)
     for name, value in facts.items():
         if fact(conn, name) != value:
-            raise SystemExit(f'the data folder was made with {name} = {fact(conn, name)}, not {value}: give another --data, or --fresh')
+            raise SystemExit(f'the data folder was created with {name} = {fact(conn, name)}, not {value}: use another --data, or --fresh')
     if fact(conn, 'load'):
         return
     resumed = conn.execute('SELECT count(*) FROM bench_chunks').fetchone()[0]

@@ -1,4 +1,4 @@
-"""colbert_pg itself: builds, latency, stages, recall, queries a second, inserts. Every figure of a method is taken with its index alone in sight."""
+"""Measure colbert_pg: builds, latency, stages, recall, queries per second, inserts. All figures of a method are taken while only its index is visible."""
 import os, re, statistics, subprocess
 import psycopg
 import medquad_db as db
@@ -9,14 +9,14 @@ from shard_parts.load import connect, fact, set_fact, thinned
 from trade_off.watch import create_index
 
 KINDS = ('short', 'long')
-METHODS = {     # name: label, index, settings of its scans
+METHODS = {     # name: (label, index, scan settings)
     'ivf': ('colbert_ivf', 'USING colbert_ivf (doc)', {}),
     'hnsw': ('colbert_hnsw', 'USING colbert_hnsw (doc)', {}),
     'tokens': ('tokens_per_node = 1', 'USING colbert_hnsw (doc) WITH (tokens_per_node = 1)', {'colbert.ef_search': 100}),
 }
 STAGED = 200        # queries whose stages are averaged
 NUMBERS = (20, 21, 23, 701)     # OIDs of int8, int2, int4, float8
-SEQUENTIAL_TOKENS = 2 * 10 ** 7         # that sequential scans may read, all queries together
+SEQUENTIAL_TOKENS = 2 * 10 ** 7         # maximum tokens read by the sequential scans of all queries
 KERNELS = os.path.join(data.ROOT, 'build', 'bench', 'kernels_timing')
 
 
@@ -40,17 +40,17 @@ class Ours:
         self.mend()
 
     def mend(self):
-        """What an interrupted run may have left: documents of the insert test, indexes out of sight."""
+        """Clean up after an interrupted run: documents of the insert test, and hidden indexes."""
         if self.conn.execute('SELECT max(id) FROM passages').fetchone()[0] > self.source.documents:
             self.remove_inserted()
         self.show_only(None)
 
-    # Which index the planner and inserts see
+    # Visibility of indexes to the planner and to inserts
 
     def show_only(self, method, others_are_kept=True):
         """
-        The planner sees this index, or with None every one. Others are still kept up to date, unless told: then what is inserted has to
-        be gone, and vacuumed, before they are back.
+        Make only this index visible to the planner, or all indexes if method is None. Inserts still maintain the others, unless
+        others_are_kept is false. If so, inserted rows must be deleted and vacuumed before the others are made visible again.
         """
         shown = "c.relname = %s::name OR %s::name IS NULL OR a.amname NOT LIKE 'colbert%%'"
         kept = 'true' if others_are_kept else shown
@@ -61,13 +61,13 @@ class Ours:
     # Build
 
     def usable(self, name):
-        """It was built, to the end, and in the format of the library that is installed now."""
+        """Return whether the index was built completely and has the format of the installed library."""
         if not self.conn.execute('SELECT to_regclass(%s) IS NOT NULL', (name,)).fetchone()[0] or not fact(self.conn, name):
             return False
         try:
             self.conn.execute('SELECT colbert_index_info(%s::regclass)', (name,))
         except psycopg.Error as e:
-            print(f'{e.diag.message_primary}: it is built anew', flush=True)
+            print(f'{e.diag.message_primary}: rebuilding it', flush=True)
             return False
         return True
 
@@ -87,7 +87,7 @@ class Ours:
     # Searches
 
     def settle(self, method):
-        """Its index in sight and in memory, its settings in force for every new session."""
+        """Make the method's index visible, load it into memory, and apply its settings to all new sessions."""
         self.show_only(method)
         self.conn.execute(f"SELECT pg_prewarm('{index_name(method)}')")
         for name, value in METHODS[method][2].items():
@@ -104,7 +104,7 @@ class Ours:
         self.show_only(None)
 
     def sample(self, kind):
-        """[(query, the exact tenth's score)]"""
+        """Return [(query, exact tenth score)]."""
         return self.conn.execute('SELECT query, tenth FROM bench_exact JOIN queries USING (kind, id) WHERE kind = %s ORDER BY id', (kind,), binary=True).fetchall()
 
     def recall(self, kind):
@@ -113,7 +113,7 @@ class Ours:
             return db.recall([asker.ask(query) for query, _ in sample], [tenth for _, tenth in sample])
 
     def stages(self, kind):
-        """Means of the numbers of colbert_last_scan()."""
+        """Return the means of all numbers of colbert_last_scan()."""
         with connect() as conn:
             asker, scans = db.Asker(conn), []
             for query, _ in thinned(self.sample(kind), STAGED):
@@ -152,7 +152,7 @@ class Ours:
     # Inserts
 
     def more_documents(self, first, count):
-        """count documents that the table does not have, from number first on."""
+        """Return count documents that the table does not contain, starting with number first."""
         per, found = self.source.per_chunk, []
         for chunk in range(first // per, (first + count - 1) // per + 1):
             found += data.documents_of(*self.source.chunk(data.EXTRA_CHUNKS + chunk))
@@ -164,7 +164,7 @@ class Ours:
             self.conn.execute('VACUUM passages')
 
     def insert_while_searching(self, kind, first, alone):
-        """Resting latency, latency meanwhile, documents a second meanwhile."""
+        """Return the latency at rest, the latency during inserts, and the inserted documents per second."""
         documents = self.more_documents(first, self.options.inserts)
         seconds = .7 * len(documents) / alone
         client = Client(self.paths[kind], seconds=seconds)
@@ -178,7 +178,7 @@ class Ours:
         return {'resting': latency(resting), 'meanwhile': latency(meanwhile), 'rate': count / taken}
 
     def inserts(self, method):
-        """Into this index alone; what was inserted is removed again."""
+        """Measure inserts into this index alone, and remove the inserted documents again."""
         label, count = METHODS[method][0], self.options.inserts
         self.show_only(method, others_are_kept=False)
         with Step(f'{label}: inserts') as step:
@@ -206,7 +206,7 @@ class Ours:
         self.unsettle(method)
 
     def one_token_a_node(self):
-        """The classical recipe in the same code; its index is dropped, being large."""
+        """Measure one node per token, the classical recipe. The index is dropped afterwards because of its size."""
         self.build('tokens')
         self.settle('tokens')
         self.measure('tokens')
@@ -215,14 +215,15 @@ class Ours:
 
 
 def kernel_times(copies):
-    """Microseconds a document of bench/kernels, by line and column, of so many copies at one time."""
+    """Run this many copies of bench/kernels at once. Return {line and column: microseconds per document} for each."""
     those = [subprocess.Popen([KERNELS], stdout=subprocess.PIPE, text=True) for _ in range(copies)]
     tables = [process.communicate()[0].partition('random documents')[2] for process in those]
     return [{shape: float(time) for shape, time in re.findall(r'(\d+x\d+ +(?:sq8|sketch|float4)) +[\d.]+ +([\d.]+)\n', table)} for table in tables]
 
 
 def kernel_scaling():
-    """(What two clients could reach at best: how many times as much two concurrent bench/kernels do as one, on documents out of cache; kernel_times of one.)"""
+    """Return (scaling, kernel_times of one copy). The scaling is that of two concurrent bench/kernels over one, on documents outside the
+    cache; it bounds the scaling of two clients."""
     with Step('bench/kernels, alone and two at once') as step:
         alone, both = kernel_times(1)[0], kernel_times(2)
         scaling = statistics.mean(sum(alone[line] / times[line] for times in both) for line in alone)

@@ -1,4 +1,4 @@
-"""The recipes of hnswlib and FAISS at settings from cheap to dear, one after another, and what of them reaches our recall."""
+"""Measure the recipes of hnswlib and FAISS with increasingly expensive settings, and find the cheapest that reach our recall."""
 import os
 from progress import Step
 from shard_parts import data
@@ -8,16 +8,16 @@ from trade_off import faiss_side
 
 WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'recipe_worker.py')
 M, EF_CONSTRUCTION = 16, 200
-FLAT_BYTES = 6 * data.DIMS      # a token: the floats, and the halves that they are made of
+FLAT_BYTES = 6 * data.DIMS      # per token: the floats, and the halves they are converted from
 HNSW_BYTES = 4 * data.DIMS + 150
 HNSW_SETTINGS = ((25, 25), (50, 50), (50, 100), (100, 100), (100, 200), (200, 200), (200, 400), (400, 400), (800, 800))     # K, ef
-FAISS = {'PQ32': 40, 'SQ8': 136}    # bytes a token
+FAISS = {'PQ32': 40, 'SQ8': 136}    # bytes per token
 FAISS_SETTINGS = tuple((k, nprobe) for k in (25, 50, 100, 200, 400) for nprobe in (2, 4, 8, 16, 32, 64))     # K, nprobe
-ROOM = .85      # of the memory
+ROOM = .85      # fraction of the memory that may be used
 
 
 class Peers:
-    """One process that makes the documents again, as floats in memory; rows are {label, build, bytes, kind: [a setting's figures]}."""
+    """A process that generates the documents again as floats in memory. rows: [{label, build, bytes, kind: [figures per setting]}]."""
 
     def __init__(self, conn, source, folder):
         self.source, self.folder = source, folder
@@ -29,7 +29,7 @@ class Peers:
     def fits(self, label, bytes_a_token):
         wanted = self.tokens * (FLAT_BYTES + bytes_a_token)
         if wanted > ROOM * memory():
-            self.skipped.append((label, f'skipped: it wants {wanted / GB:.0f} GB of memory, of which there are {memory() / GB:.0f}'))
+            self.skipped.append((label, f'skipped: it needs {wanted / GB:.0f} GB of memory; this machine has {memory() / GB:.0f}'))
         return wanted <= ROOM * memory()
 
     def start(self):
@@ -81,6 +81,6 @@ class Peers:
 
 
 def at_recall(points, recall):
-    """The cheapest setting that reaches a recall; else the one with the highest."""
+    """Return the cheapest setting that reaches a recall, or else the one with the highest recall."""
     reaching = [point for point in points if point['recall'] >= recall - 1e-9]
     return min(reaching, key=lambda point: point['avg']) if reaching else max(points, key=lambda point: point['recall'])

@@ -1,7 +1,8 @@
-"""pgvector's recipe in SQL, on MedQuAD: a row a token, its hnsw index, the nearest K of each query token united, documents by exact score.
+"""Measure pgvector's recipe in SQL on MedQuAD: one row per token, an hnsw index, the union of the K nearest tokens of each query token, and
+exact scores of their documents.
 
-Debian 13 has pgvector with hnsw as a package, so its server runs in a chroot of that release: --chroot DIR, or build/shard/trixie, made by
-debootstrap. Its data stay there, in /srv/shard. Where any of that cannot be, the reason is the result.
+Debian 13 packages a pgvector with hnsw, so its server runs in a chroot of that release: --chroot DIR, or build/shard/trixie, created with
+debootstrap. Its data remain there, in /srv/shard. If any of this is impossible, the result is the reason.
 """
 import os, shutil, struct, subprocess
 from importlib.machinery import SourceFileLoader
@@ -19,7 +20,7 @@ HOME = '/srv/shard'     # in the chroot
 PORT = 5563
 SETTINGS = ((50, 50), (50, 100), (100, 200), (200, 400))       # K, hnsw.ef_search
 QUERIES = 100
-BLOCK = 65536           # rows of a COPY
+BLOCK = 65536           # rows per COPY
 STATEMENT = '''
 WITH q AS MATERIALIZED (SELECT n, v FROM unnest($1::vector[]) WITH ORDINALITY AS u(v, n)),
 near AS (SELECT DISTINCT t.doc FROM q CROSS JOIN LATERAL (SELECT doc FROM tokens ORDER BY tokens.v <#> q.v LIMIT {k}) AS t)
@@ -29,18 +30,18 @@ GROUP BY doc ORDER BY score DESC LIMIT 10'''
 
 
 class Skip(Exception):
-    """Why it cannot be done here."""
+    """The reason why pgvector cannot be measured here."""
 
 
 def vectors(tokens):
-    """Rows of a matrix in the vector type's binary form."""
+    """Convert the rows of a matrix to binary values of type vector."""
     rows = np.empty(len(tokens), [('dim', '>i2'), ('unused', '>i2'), ('x', '>f4', tokens.shape[1])])
     rows['dim'], rows['unused'], rows['x'] = tokens.shape[1], 0, tokens
     return rows
 
 
 def vector_array(tokens, type_oid):
-    """A vector[] in its binary form."""
+    """Convert a matrix to a binary vector[]."""
     rows = vectors(tokens)
     return struct.pack('!iiIii', 1, 0, type_oid, len(rows), 1) + b''.join(struct.pack('!i', rows.itemsize) + row.tobytes() for row in rows)
 
@@ -64,7 +65,7 @@ class Chroot:
             if not shutil.which('debootstrap'):
                 raise Skip('no debootstrap (package debootstrap)')
             matrix = SourceFileLoader('test_matrix', os.path.join(data.ROOT, 'tools', 'test-matrix')).load_module()
-            self.must(f'debootstrap makes no {RELEASE}', ['debootstrap', '--variant=minbase', f'--keyring={matrix.KEYRING}', RELEASE, self.path, matrix.mirror()])
+            self.must(f'debootstrap cannot create {RELEASE}', ['debootstrap', '--variant=minbase', f'--keyring={matrix.KEYRING}', RELEASE, self.path, matrix.mirror()])
             self.deny_services()
             self.must('apt-get update fails', self.command('apt-get', 'update', '-q'))
         if not os.path.exists(f'{self.path}{BIN}/../lib/vector.so'):
@@ -72,7 +73,7 @@ class Chroot:
             self.must(f"no {' or no '.join(PACKAGES)}", self.command('apt-get', 'install', '-q', '-y', '--no-install-recommends', *PACKAGES))
 
     def deny_services(self):
-        """Packages start no server."""
+        """Prevent packages from starting servers."""
         path = self.path + '/usr/sbin/policy-rc.d'
         with open(path, 'w') as f:
             f.write('#!/bin/sh\nexit 101\n')
@@ -85,7 +86,7 @@ class Chroot:
         self.must('no folder for its server', self.command('install', '-d', '-o', 'postgres', HOME))
         if not os.path.exists(f'{self.path}{HOME}/data/PG_VERSION'):
             self.must('initdb', self.command('runuser', '-u', 'postgres', '--', f'{BIN}/initdb', '-D', f'{HOME}/data', '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--no-locale', '--no-sync'))
-            # The chroot has no /dev/shm of its own
+            # The chroot has no /dev/shm
             with open(f'{self.path}{HOME}/data/postgresql.conf', 'a') as f:
                 f.write(f"listen_addresses = ''\nunix_socket_directories = '{HOME}'\nport = {PORT}\ndynamic_shared_memory_type = mmap\nmax_wal_size = '4GB'\n"
                         "shared_buffers = '4GB'\nmaintenance_work_mem = '3GB'\njit = off\nautovacuum = off\nmax_parallel_workers_per_gather = 0\n")
@@ -97,7 +98,7 @@ class Chroot:
 
 class Pgvector:
     def __init__(self, conn, medquad, path, log):
-        """conn: to our server, for the sample's exact scores."""
+        """conn: connection to our server, for the exact scores of the sample."""
         self.tokens = {kind: dict(queries) for kind, queries in medquad.queries('passages').items()}
         self.medquad, self.chroot = medquad, Chroot(os.path.abspath(path), log)
         rows = conn.execute('SELECT kind, id, tenth FROM bench_exact ORDER BY kind, id').fetchall()
@@ -135,7 +136,7 @@ class Pgvector:
         return {'setting': f'K={k} ef={width}', **latency(times), 'recall': db.recall(answers, [tenth - 1e-5 for _, tenth in self.sample[kind]])}
 
     def measure(self):
-        """A row as those of peers.py, or raises Skip."""
+        """Return a row like those of peers.py, or raise Skip."""
         with Step('pgvector: its server'):
             self.chroot.prepare()
             self.chroot.start()

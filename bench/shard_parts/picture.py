@@ -1,4 +1,4 @@
-"""Recall against latency: colbert_pg at its defaults, and the recipes at all their settings. A panel a kind of query."""
+"""Plot recall against latency: colbert_pg with default settings, and the recipes with all their settings. One panel per kind of query."""
 import os
 import matplotlib
 matplotlib.use('Agg')
@@ -10,7 +10,7 @@ MIN_RECALL = .7
 
 
 def frontier(points):
-    """Those that no other beats in both."""
+    """Return the points that no other point beats in both latency and recall."""
     best, kept = 0, []
     for point in sorted(points, key=lambda point: point['avg']):
         if point['recall'] > best:
@@ -31,7 +31,7 @@ def panel(axes, kind, title, ours, peers):
         axes.plot([p['avg'] for p in points], [p['recall'] for p in points], '-o', color=next(colours), markersize=3, linewidth=1.3, label=row['label'])
     axes.set_xscale('log')
     axes.set_title(title, fontsize=10)
-    axes.set_xlabel('milliseconds a query, average')
+    axes.set_xlabel('milliseconds per query, average')
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f'{x:g}'))
     axes.xaxis.set_minor_formatter(FuncFormatter(lambda x, _: f'{x:g}' if f'{x:g}'.lstrip('0.')[:1] in '25' else ''))
     axes.tick_params(which='both', labelsize=8)
@@ -39,7 +39,7 @@ def panel(axes, kind, title, ours, peers):
 
 
 def draw(folder, lengths, ours, peers, caption):
-    """Returns the path of the picture."""
+    """Draw the picture and return its path."""
     figure, all_axes = pyplot.subplots(1, len(lengths), figsize=(10, 4.6), sharey=True, squeeze=False)
     for axes, (kind, title) in zip(all_axes[0], lengths.items()):
         panel(axes, kind, title, ours, peers)

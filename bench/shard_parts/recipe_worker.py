@@ -1,6 +1,8 @@
-"""The recipes of libraries in memory: the nearest tokens of each query token by hnswlib or FAISS, united, their documents by exact score.
+"""Run the recipes of in-memory libraries: hnswlib or FAISS finds the nearest tokens of each query token; the documents of all these tokens are
+scored exactly.
 
-A process of its own, searching on one thread (json_worker.py). Documents are made again from their seeds; an index that has been built is kept in a file.
+Runs in a separate process and searches on one thread (json_worker.py). Documents are generated again from their seeds; a built index is kept
+in a file.
 """
 import ctypes, os, sys, time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -13,7 +15,7 @@ from shard_parts.scorer import Flat, address
 
 HNSW = os.path.join(ROOT, 'build', 'bench', 'libshard_hnsw.so')
 WARM = 30
-TOLERANCE = 1e-6    # of sums in another order
+TOLERANCE = 1e-6    # for sums in a different order
 
 
 def seconds(work):
@@ -24,7 +26,7 @@ def seconds(work):
 
 class Worker:
     def load(self, shape, documents, sample):
-        """sample: {kind: [[id of a query, score of the exact tenth]]}"""
+        """sample: {kind: [[query id, exact tenth score]]}"""
         medquad = data.Medquad()
         source = data.Source(medquad, shape, documents)
         chunks = [source.chunk(chunk) for chunk in range(source.chunks)]
@@ -74,7 +76,7 @@ class Worker:
         return {'seconds': taken, 'bytes': os.path.getsize(path) / len(self.flat.rows)}
 
     def search(self, kind, k, width):
-        """width: ef or nprobe. Milliseconds of each query, recall@10, documents scored on average."""
+        """Return the milliseconds of each query, recall@10, and the average number of scored documents. width: ef or nprobe."""
         queries, times, good, united = self.queries[kind], [], 0, 0
         for query, _ in queries[:WARM]:
             self.flat.best(query, self.nearest(query, k, width))

@@ -1,14 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * score.c
- *	  Our float kernel for the benchmark's Python: exact scores of documents
- *	  in memory. A shared library; the server has no part in it.
+ *	  Exact scores of documents in memory, with our float kernel.
  *
- *	  score_documents		all of a chunk for many queries: the truth
+ * A shared library for the benchmark's Python code; the server does not use
+ * it.
+ *
+ *	  score_documents		all documents of a chunk for many queries: the
+ *							exact answers
  *	  score_union			the last step of a recipe: the documents of the
- *							tokens found, by exact score, the best first
+ *							tokens found, ranked by exact score
  *
- * Both give the bits that maxsim() gives.
+ * Both return the same bits as maxsim().
  *
  *-------------------------------------------------------------------------
  */
@@ -21,15 +24,15 @@
 
 #define DIM 128
 
-/* Tokens of all documents, one after another; document d has rows starts[d] .. starts[d+1]-1. */
+/* The tokens of all documents in one array. Document d has rows starts[d] .. starts[d+1]-1. */
 typedef struct Flat
 {
 	float   *rows;
 	int64_t *starts;
 	int32_t *doc_of; /* by token */
-	int32_t *seen;   /* by document: the number of the last query that met it */
-	int32_t  query;  /* number of the query at work */
-	int32_t *found;  /* its documents */
+	int32_t *seen;   /* by document: number of the last query that found it */
+	int32_t  query;  /* number of the current query */
+	int32_t *found;  /* documents found by it */
 	int64_t  ndocs;
 } Flat;
 
@@ -39,11 +42,14 @@ typedef struct Ranked
 	int32_t doc;
 } Ranked;
 
-/* Tokens that were found for a query, and where its k best documents go. scorer.py has the same fields. */
+/*
+ * The tokens found for a query, and the arrays for its k best documents.
+ * scorer.py has the same fields.
+ */
 typedef struct Union
 {
 	const float   *query;  /* nquery x DIM */
-	const int64_t *tokens; /* ntokens; negative ones are none */
+	const int64_t *tokens; /* ntokens; negative values are ignored */
 	double        *scores;
 	int32_t       *docs;
 	int64_t        ntokens;
@@ -51,7 +57,7 @@ typedef struct Union
 	int32_t        k;
 } Union;
 
-/* Out of memory is the end of a benchmark. */
+/* Allocate memory, or abort the benchmark. */
 static void *
 allocate(size_t size)
 {
@@ -62,7 +68,7 @@ allocate(size_t size)
 	return p;
 }
 
-/* The tokens of one query, or of many together. */
+/* Pack the tokens of one query, or of several queries together. */
 void *
 score_query(const float *tokens, uint32_t ntokens)
 {
@@ -85,9 +91,13 @@ score_slots(const void *query)
 }
 
 /*
- * out: ndocs x score_slots(), the best key of each query token. A document is
- * widened once, not for every 16 tokens of the query; most: tokens of the
- * longest.
+ * Score documents for all query tokens.
+ *
+ * out: ndocs x score_slots(), the best key of each query token
+ * most: number of tokens of the longest document
+ *
+ * Each document is converted to floats only once, not once for every 16 query
+ * tokens.
  */
 void
 score_documents(const void *query, const uint16_t *halves, const int64_t *lengths, int64_t ndocs,
@@ -109,7 +119,7 @@ score_documents(const void *query, const uint16_t *halves, const int64_t *length
 	free(widened);
 }
 
-/* Widen the half precision tokens of ndocs documents into a flat array of floats. */
+/* Convert the half-precision tokens of ndocs documents to an array of floats. */
 void *
 score_flat(const uint16_t *halves, const int64_t *starts, int64_t ndocs)
 {
@@ -147,7 +157,7 @@ flat_document(const Flat *flat, int32_t doc)
 						 .nrows = (uint32_t) (flat->starts[doc + 1] - flat->starts[doc])};
 }
 
-/* The documents of tokens, each once. */
+/* Collect the distinct documents of the given tokens. */
 static int64_t
 unite(Flat *flat, const int64_t *tokens, int64_t ntokens)
 {
@@ -181,7 +191,10 @@ keep_best(Ranked *best, int k, Ranked one)
 	best[at] = one;
 }
 
-/* The k best documents of the tokens found; returns how many documents there were. */
+/*
+ * Find the k best documents among those of the given tokens, and return the
+ * number of these documents.
+ */
 int64_t
 score_union(void *flat_, const Union *request)
 {

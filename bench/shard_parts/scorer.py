@@ -1,4 +1,4 @@
-"""score.c from Python."""
+"""Python bindings of score.c."""
 import ctypes, os
 import numpy as np
 from shard_parts.data import DIMS, ROOT
@@ -15,7 +15,7 @@ def address(array):
 
 
 class Union(ctypes.Structure):
-    """As in score.c."""
+    """The struct of the same name in score.c."""
     _fields_ = [('query', ctypes.c_void_p), ('tokens', ctypes.c_void_p), ('scores', ctypes.c_void_p), ('docs', ctypes.c_void_p),
                 ('ntokens', ctypes.c_int64), ('nquery', ctypes.c_uint32), ('k', ctypes.c_int32)]
 
@@ -33,7 +33,7 @@ class Sample:
         self.slots = library.score_slots(self.query)
 
     def scores(self, halves, lengths):
-        """A row a document, a column a query."""
+        """Return scores with one row per document and one column per query."""
         keys, lengths = np.empty((len(lengths), self.slots), np.float32), lengths.astype(np.int64)
         library.score_documents(self.query, address(halves), address(lengths), ctypes.c_int64(len(lengths)), ctypes.c_int64(int(lengths.max())), address(keys))
         return np.add.reduceat(keys[:, :self.tokens], self.starts, axis=1)
@@ -48,7 +48,7 @@ class Flat:
         self.rows = np.ctypeslib.as_array(ctypes.cast(library.score_flat_rows(self.flat), ctypes.POINTER(ctypes.c_float)), (int(starts[-1]), DIMS))
 
     def best(self, query, tokens, k=10):
-        """The k best documents of the tokens found: (scores, documents from 0, how many there were)."""
+        """Return the k best documents among those of the given tokens: (scores, documents counted from 0, number of scored documents)."""
         scores, docs = np.empty(k, np.float64), np.empty(k, np.int32)
         request = Union(address(query), address(tokens), address(scores), address(docs), tokens.size, len(query), k)
         count = library.score_union(self.flat, ctypes.byref(request))

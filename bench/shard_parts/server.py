@@ -1,11 +1,12 @@
-"""A PostgreSQL server of its own, in a data folder that stays: what took hours to load and to build is there for the next run.
+"""A private PostgreSQL server with a permanent data folder, so that the next run can use what took hours to load and build.
 
-DIR/server is its data, DIR/socket where it listens (on no network). A server that already runs there is used as it is, and left running.
+DIR/server holds its data, DIR/socket its socket; it does not listen on the network. A server that already runs there is used as is, and left
+running.
 """
 import math, os, pwd, shutil, subprocess
 
 GB = 2 ** 30
-INDEX_BYTES, TABLE_BYTES = 200, 275     # a token, at the most, of one index and of the table
+INDEX_BYTES, TABLE_BYTES = 200, 275     # maximum bytes per token, of one index and of the table
 
 
 def memory():
@@ -14,7 +15,7 @@ def memory():
 
 
 def disk_wanted(tokens, indexes):
-    """The table, so many indexes, what a build spills, and WAL (max_wal_size)."""
+    """Return the disk space for the table, the indexes, temporary files of a build, and WAL (max_wal_size)."""
     return tokens * (TABLE_BYTES + INDEX_BYTES * (indexes + (indexes > 0))) + 8 * GB
 
 
@@ -35,7 +36,7 @@ class Server:
         return self.run('pg_ctl', '-D', self.data, 'status', capture_output=True).returncode == 0
 
     def settings(self):
-        """Whole shared_buffers: an index, and a gigabyte for what the exact stage reads; at most half of the memory."""
+        """Return the settings. shared_buffers has room for one index and 1 GB of documents read by the exact stage; at most half of the memory."""
         have = memory()
         buffers = min(have // 2, self.tokens * INDEX_BYTES + GB)
         build = min(4 * GB, have // 5)
@@ -50,14 +51,14 @@ class Server:
             if self.user:
                 shutil.chown(folder, self.user)
         if len(self.socket) > 80:
-            raise SystemExit(f'the path of a socket must be short, {self.socket} is not: give another --data')
+            raise SystemExit(f'the socket path {self.socket} is too long: use another --data')
         if self.user and self.run('initdb', '--version', capture_output=True).returncode:
-            raise SystemExit(f'user {self.user}, who is to run the server, cannot enter {self.folder}: give another --data, or set COLBERT_SERVER_USER')
+            raise SystemExit(f'user {self.user}, which runs the server, cannot access {self.folder}: use another --data, or set COLBERT_SERVER_USER')
 
     def initialise(self):
         free = shutil.disk_usage(self.folder).free
         if free < self.disk:
-            raise SystemExit(f'{self.folder}: {self.disk / GB:.0f} GB of disk are wanted, {free / GB:.0f} GB are free')
+            raise SystemExit(f'{self.folder}: {self.disk / GB:.0f} GB of disk space needed, {free / GB:.0f} GB free')
         shutil.rmtree(self.data, ignore_errors=True)
         self.run('initdb', '-D', self.data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--no-locale', '--no-sync', check=True, capture_output=True)
         with open(os.path.join(self.data, 'postgresql.conf'), 'a') as f:
@@ -72,14 +73,14 @@ class Server:
         self.make_folders()
         os.environ.update(PGHOST=self.socket, PGPORT=str(self.port), PGUSER='postgres', PGDATABASE='postgres', PATH=self.bin + ':' + os.environ['PATH'])
         if self.running():
-            print(f'a server runs in {self.data}: it is used as it is', flush=True)
+            print(f'using the server that already runs in {self.data}', flush=True)
             return
         if not os.path.exists(os.path.join(self.data, 'PG_VERSION')):
             self.initialise()
         self.configure()
         log = os.path.join(self.folder, 'log')
         if self.run('pg_ctl', '-D', self.data, '-l', log, '-w', '-t', '600', 'start', stdout=subprocess.DEVNULL).returncode:
-            raise SystemExit(f'the server does not start: see {log}')
+            raise SystemExit(f'the server did not start: see {log}')
         self.started = True
 
     def stop(self):
@@ -88,7 +89,7 @@ class Server:
             self.started = False
 
     def huge_pages(self):
-        """Whether the server has them, in words."""
+        """Say whether the server uses huge pages."""
         pid = open(os.path.join(self.data, 'postmaster.pid')).readline().strip()
         with open(f'/proc/{pid}/smaps') as f:
             got = any(line.startswith('Private_Hugetlb') and int(line.split()[1]) or line.startswith('Shared_Hugetlb') and int(line.split()[1]) for line in f)

@@ -14,11 +14,11 @@ def number(value, form):
 
 def print_load(loaded, source):
     print(f"\n{source.documents:,} {source.shape} ({source.describe()}), {loaded['tokens']:,} tokens x 128 dims, float2: table {loaded['bytes'] / MB:,.0f} MB; "
-          f"loaded in {loaded['seconds']:,.0f} s by {loaded['processes']} processes" + (' (the last part: it was interrupted)' if loaded['resumed'] else ''))
+          f"loaded in {loaded['seconds']:,.0f} s by {loaded['processes']} processes" + (' (only the last part, after an interruption)' if loaded['resumed'] else ''))
 
 
 def print_builds(rows, tokens):
-    print(f"\n{'':24}{'build s':>10}{'peak MB':>10}{'index MB':>10}{'bytes a token':>15}{'nodes':>12}   phases")
+    print(f"\n{'':24}{'build s':>10}{'peak MB':>10}{'index MB':>10}{'bytes/token':>15}{'nodes':>12}   phases")
     for row in rows:
         if 'build' not in row:
             continue
@@ -26,7 +26,7 @@ def print_builds(rows, tokens):
         phases = ', '.join(f'{name} {seconds:.0f}' for name, seconds in build['phases'].items() if seconds >= .5)
         print(f"{row['label']:24}{build['seconds']:10.1f}{build['peak'] / MB:10,.0f}{build['bytes'] / MB:10,.0f}{build['bytes'] / tokens:15.1f}{build['nodes']:12,}   {phases}")
         if build['inserted']:
-            print(f"{'':24}{build['inserted']:,} documents have been inserted and removed since it was built (--rebuild)")
+            print(f"{'':24}{build['inserted']:,} documents have been inserted and removed since the build (--rebuild)")
 
 
 def print_latency(rows, lengths):
@@ -47,27 +47,27 @@ def print_stages(rows):
     columns = [(row['label'], kind, row[kind]['stages']) for row in rows for kind in KINDS if 'stages' in row.get(kind, {})]
     if not columns:
         return
-    print(f"\n{'mean of a scan':24}" + ''.join(f'{label:>24}' for label, _, _ in columns) + '\n' + ' ' * 24 + ''.join(f'{kind:>24}' for _, kind, _ in columns))
+    print(f"\n{'means per scan':24}" + ''.join(f'{label:>24}' for label, _, _ in columns) + '\n' + ' ' * 24 + ''.join(f'{kind:>24}' for _, kind, _ in columns))
     print(f"{'':24}" + f"{'ms':>12}{'pages':>12}" * len(columns))
     for stage in STAGES:
         print(f'{stage:24}' + ''.join(f"{s[stage + '_ms']:12.3f}{s[stage + '_hit'] + s[stage + '_read']:12.1f}" for _, _, s in columns))
     print(f"{'all stages':24}" + ''.join(f"{sum(s[stage + '_ms'] for stage in STAGES):12.3f}{sum(s[f'{stage}_{what}'] for stage in STAGES for what in ('hit', 'read')):12.1f}" for _, _, s in columns))
-    print(f"{'of these pages, read':24}" + ''.join(f"{sum(s[stage + '_read'] for stage in STAGES):24.1f}" for _, _, s in columns))
+    print(f"{'pages read from disk':24}" + ''.join(f"{sum(s[stage + '_read'] for stage in STAGES):24.1f}" for _, _, s in columns))
     for name in ('probes', 'hops', 'nodes', 'postings', 'gathered', 'narrowed', 'reranked', 'scored'):
         print(f'{name:24}' + ''.join(f'{s[name]:24,.1f}' for _, _, s in columns))
 
 
-# The stage, what it scores by, and how many documents it counts.
+# stage, code that it scores by, counter of its documents
 SCORING = (('narrow', 'sketch', 'narrowed'), ('rerank', 'sq8', 'reranked'))
 KERNEL_SHAPES = {'short': '4x65', 'long': '16x65'}
 
 
 def print_kernels(rows, alone):
-    """The stages that are kernels, beside the kernels alone on documents out of cache."""
+    """Print the stages that run kernels, beside the kernels alone on documents outside the cache."""
     measured = [(row, kind) for row in rows for kind in KINDS if 'stages' in row.get(kind, {})]
     if not measured:
         return
-    print(f"\n{'microseconds a document':32}" + ''.join(f'{stage:>12}{"kernel alone":>16}{"share":>8}' for stage, _, _ in SCORING))
+    print(f"\n{'microseconds per document':32}" + ''.join(f'{stage:>12}{"kernel alone":>16}{"share":>8}' for stage, _, _ in SCORING))
     for row, kind in measured:
         line = f"{row['label'] + ', ' + kind:32}"
         for stage, code, count in SCORING:
@@ -82,10 +82,10 @@ def print_rates(rows, kernels):
     measured = [row for row in rows if any('rates' in row.get(kind, {}) for kind in KINDS)]
     if not measured:
         return
-    print(f"\n{'queries a second':24}" + ''.join(f"   {kind + ': 1 client':>16}{'2':>9}{'scaling':>9}" for kind in KINDS))
+    print(f"\n{'queries per second':24}" + ''.join(f"   {kind + ': 1 client':>16}{'2':>9}{'scaling':>9}" for kind in KINDS))
     for row in measured:
         print(f"{row['label']:24}" + ''.join(f"   {one:16,.0f}{two:9,.0f}{two / one:9.2f}" for one, two in (row[kind]['rates'] for kind in KINDS)))
-    print(f'two concurrent bench/kernels, documents out of cache: {kernels[0]:.2f} times one')
+    print(f'two concurrent bench/kernels, documents outside the cache: {kernels[0]:.2f} times one')
     print_kernels(rows, kernels[1])
 
 
@@ -93,7 +93,7 @@ def print_inserts(rows):
     measured = [row for row in rows if 'insert' in row]
     if not measured:
         return
-    print(f"\n{'inserts, one backend':24}{'documents':>12}{'a second':>10}" + ''.join(f"   {kind + ': a second':>18}{'search, resting':>20}{'meanwhile':>18}{'avg ratio':>10}" for kind in KINDS))
+    print(f"\n{'inserts, one backend':24}{'documents':>12}{'per s':>10}" + ''.join(f"   {kind + ': per s':>18}{'search at rest':>20}{'during':>18}{'avg ratio':>10}" for kind in KINDS))
     print(' ' * 46 + f"   {'while searching':>18}{'avg':>12}{'p99':>8}{'avg':>10}{'p99':>8}{'':10}" * 2)
     for row in measured:
         insert = row['insert']
@@ -116,11 +116,11 @@ def print_ours(ours, source, lengths, kernels):
 
 
 def print_peers(rows, ours, lengths):
-    """Each peer at the cheapest of its settings that reaches the recall of each of our methods."""
+    """Print each peer with the cheapest setting that reaches the recall of each of our methods."""
     if not rows:
         return
-    print('\nrecipes in memory: the K nearest tokens of each query token, their documents united, scored by our float kernel; one thread. The cheapest setting that')
-    print("reaches colbert_pg's recall ('<': none does, the best); times as long as colbert_pg, on average")
+    print('\nrecipes in memory: the K nearest tokens of each query token; the documents of all these are scored by our float kernel; one thread. The cheapest')
+    print("setting that reaches colbert_pg's recall ('<': none does, this is the best); times: average time relative to colbert_pg")
     print(f"{'':24}{'build s':>10}{'bytes':>8}  {'at the recall of':20}" + ''.join(f"  {lengths[kind]:22}{'avg':>7}{'p99':>8}{'recall@10':>10}{'times':>8}" for kind in KINDS))
     for row in rows:
         for method in (row for row in ours if row['label'].startswith('colbert')):

@@ -1,14 +1,14 @@
-"""What time is counted in: seconds on the wall, or seconds of the processor that a process has had.
+"""A clock that counts wall time, or the CPU time of a process.
 
-The second hardly depends on what else runs, so figures from a machine that others use too can be compared; it leaves out waiting, and
-the client's part of a query. Linux keeps it for each process, in nanoseconds.
+CPU time hardly depends on other load, so figures from a shared machine can be compared. It excludes waiting and the client's part of a
+query. Linux counts it per process, in nanoseconds.
 """
 import time
 
 
 class Clock:
     def __init__(self, pid=None):
-        """pid: of the process whose time counts; None: the wall."""
+        """pid: the process whose CPU time counts; None: wall time."""
         self.path = pid and f'/proc/{pid}/schedstat'
 
     def now(self):
@@ -23,7 +23,7 @@ class Clock:
         return self.now() - start, result
 
     def ask(self, asker, queries):
-        """(milliseconds, answers) of each query."""
+        """Return (milliseconds per query, answers per query)."""
         times, answers = [], []
         for _, query in queries:
             seconds, answer = self.seconds(lambda: asker.ask(query))

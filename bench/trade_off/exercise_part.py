@@ -1,6 +1,7 @@
-"""The exercise that a course on vector search begins with, in SQL and in FAISS: the nearest of random vectors, by L2, three ways.
+"""The first exercise of a course on vector search, in SQL and in FAISS: nearest neighbours among random vectors by L2, with three indexes.
 
-A vector is a document of one token. Random vectors have no structure that lists or codes could use: it is the hardest case, not a typical one.
+A vector is a document of one token. Random vectors have no structure that lists or codes could use: this is the hardest case, not a typical
+one.
 """
 import os, statistics
 import numpy as np
@@ -14,7 +15,7 @@ NPROBES = (1, 10, 30)
 WARM = 20
 WIDE_RERANK = 1024
 SELECT = f'SELECT id, doc <-> $1 FROM vectors ORDER BY doc <-> $1 LIMIT {NEAREST}'
-INDEXES = (     # FAISS's name, ours, arguments of FAISS's build
+INDEXES = (     # FAISS's name, our options, arguments of FAISS's build
     ('IndexIVFFlat nlist=100', f'lists = {LISTS}, quantizer = flat', {'codec': 'flat'}),
     ('IndexIVFPQ nlist=100 m=8', f'lists = {LISTS}, quantizer = pq, pq_m = {PQ_M}', {'codec': 'pq', 'pq_m': PQ_M}),
 )
@@ -50,7 +51,7 @@ class ExercisePart:
         self.queries = db.all_of(self.conn, 'SELECT id, doc FROM vector_queries ORDER BY id')
 
     def ask(self):
-        """Median milliseconds, and the ids that each query finds."""
+        """Return the median milliseconds and the ids that each query finds."""
         asker = db.Asker(self.conn, SELECT)
         asker.timed(self.queries[:WARM])
         times, answers = self.clock.ask(asker, self.queries)
@@ -83,7 +84,8 @@ class ExercisePart:
             seconds, phases, _ = create_index(self.conn, f'CREATE INDEX vectors_index ON vectors USING colbert_ivf (doc multivector_l2_ops) WITH ({options})', step, self.clock)
             build = faiss.do('build', **arguments) if faiss else None
             for nprobe in NPROBES:
-                # The documents of the lists that are probed, and some more where these are long
+                # All documents of the probed lists, and half as many again because some lists are
+                # longer
                 wide = {'candidates': nprobe * len(self.tables['vectors']) * 3 // (2 * LISTS), 'rerank': WIDE_RERANK}
                 row = {'index': label, 'nprobe': nprobe, 'ours': {'build': seconds, 'phases': phases, **self.search(nprobe)},
                        'wide': {**wide, **self.search(nprobe, **wide)}}
@@ -96,7 +98,8 @@ class ExercisePart:
         self.flat(faiss)
         if faiss:
             with Step(f'FAISS: train, {LISTS} lists'):
-                # FAISS's own defaults: 25 iterations, and all points where there are fewer than 256 a list
+                # FAISS's own defaults: 25 iterations, and all points if there are fewer than 256
+                # per list
                 self.coarse = faiss.do('coarse', lists=LISTS, sample=256 * LISTS, iterations=25)
         for index in INDEXES:
             self.inverted(faiss, *index)

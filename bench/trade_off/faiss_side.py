@@ -1,8 +1,8 @@
-"""FAISS from the outside: which OPENBLAS_CORETYPE serves it best here, and a process that does what it is asked (faiss_worker.py)."""
+"""Control FAISS: choose the fastest OPENBLAS_CORETYPE for this machine, and talk to a worker process (faiss_worker.py)."""
 import importlib.util, json, os, subprocess, sys
 
 WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'faiss_worker.py')
-CORE_TYPES = ('', 'Zen', 'SkylakeX', 'Haswell')     # '' is OpenBLAS's own choice
+CORE_TYPES = ('', 'Zen', 'SkylakeX', 'Haswell')     # '' leaves the choice to OpenBLAS
 
 
 def installed():
@@ -33,12 +33,12 @@ class Faiss:
 
 
 def fastest_core_type():
-    """The wheel's OpenBLAS may not know the processor, and then runs at half its speed. Returns (type, {type: seconds})."""
+    """Return (type, {type: seconds}). The wheel's OpenBLAS may not recognize the processor, and then runs at half the speed."""
     times = {}
     for name in CORE_TYPES:
         try:
             with Faiss(name, processor=True) as faiss:
                 times[name] = faiss.do('probe')['seconds']
-        except RuntimeError:    # its instructions are not those of this processor
+        except RuntimeError:    # this processor lacks the instructions
             pass
     return min(times, key=times.get), times

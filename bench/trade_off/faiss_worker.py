@@ -1,6 +1,7 @@
-"""FAISS at the token-level part of a search: a process of its own, on one thread (json_worker.py). --processor: time is the processor's.
+"""Run the token-level part of a search in FAISS, in a separate process on one thread (json_worker.py). --processor: count CPU time.
 
-Tokens, documents and queries come from the server that PGHOST names. The coarse quantizer is trained once, and every token assigned once, for all codecs.
+Tokens, documents and queries come from the server of PGHOST. The coarse quantizer is trained, and tokens are assigned, only once for all
+codecs.
 """
 import gc, os, statistics, sys, time
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -18,7 +19,7 @@ ASSIGN_CHUNK = 65536
 
 
 def tokens_of(value):
-    """The rows of a multivector's binary form, as float32."""
+    """Return the tokens of a binary multivector as a float32 matrix."""
     return np.frombuffer(value, DTYPES[value[1]], offset=8).reshape(-1, int.from_bytes(value[2:4], 'little')).astype(np.float32)
 
 
@@ -45,7 +46,7 @@ class Worker:
         self.index = self.quantizer = None
 
     def probe(self):
-        """Seconds of a small piece of training, for the choice of OPENBLAS_CORETYPE."""
+        """Time a small search, for the choice of OPENBLAS_CORETYPE."""
         x = np.random.default_rng(1).random((8192, 128), dtype=np.float32)
         flat = faiss.IndexFlatIP(128)
         flat.add(x)
@@ -53,7 +54,7 @@ class Worker:
         return {'seconds': min(seconds(lambda: flat.search(x, 1))[0] for _ in range(3))}
 
     def load(self, documents, metric):
-        """documents: a query that gives (id, multivector)."""
+        """Load the documents. documents: a statement that returns (id, multivector)."""
         self.metric = METRICS[metric]
         with db.connect() as conn:
             rows = db.all_of(conn, documents)
@@ -64,14 +65,14 @@ class Worker:
         return {'tokens': len(self.x), 'dims': self.x.shape[1]}
 
     def ask(self, name, queries, truth):
-        """queries: a query that gives (id, multivector). truth: {id: [id of a document that belongs to the answer]}."""
+        """Load queries. queries: a statement that returns (id, multivector). truth: {query id: [ids of the documents of the exact answer]}."""
         with db.connect() as conn:
             rows = db.all_of(conn, queries)
         self.queries[name] = [(tokens_of(value), truth[str(id)]) for id, value in rows if str(id) in truth]
         return {'queries': len(self.queries[name])}
 
     def coarse(self, lists, sample, iterations):
-        """Train the coarse quantizer on a random sample, and assign every token."""
+        """Train the coarse quantizer on a random sample, and assign all tokens to its lists."""
         d = self.x.shape[1]
         spherical = self.metric == faiss.METRIC_INNER_PRODUCT
         clustering = faiss.Clustering(d, lists)
@@ -104,7 +105,7 @@ class Worker:
         return faiss.IndexIVFScalarQuantizer(*coarse, scalar[codec], self.metric)
 
     def build(self, codec, pq_m=0, pq_iterations=25):
-        """codec exact is IndexFlat, any other an IndexIVF over the coarse quantizer."""
+        """Build an index: IndexFlat for codec exact, an IndexIVF over the coarse quantizer for any other."""
         self.index = None
         reset_peak()
         self.index = index = self.make(codec, pq_m, pq_iterations)
@@ -116,7 +117,7 @@ class Worker:
         return {'train': train, 'add': add, 'bytes': index.code_size + ID_BYTES, 'peak': peak_bytes()}
 
     def add(self):
-        """Encode all tokens into the lists that they are assigned to."""
+        """Encode all tokens into the lists they are assigned to."""
         for i in range(0, len(self.x), ASSIGN_CHUNK):
             x, lists = self.x[i:i + ASSIGN_CHUNK], self.lists[i:i + ASSIGN_CHUNK]
             ids = np.arange(i, i + len(x))
@@ -124,8 +125,8 @@ class Worker:
 
     def search(self, name, k, nprobe=1, n=None):
         """
-        The k nearest tokens of each query token, united to documents: median milliseconds, and the share of the truth that is among
-        them. Scoring these documents exactly would come on top.
+        Find the k nearest tokens of each query token, and the set of their documents. Return the median milliseconds, and the fraction of
+        the exact answer in the set. The time does not include exact scores of these documents.
         """
         if isinstance(self.index, faiss.IndexIVF):
             self.index.nprobe = nprobe

@@ -1,15 +1,15 @@
-"""The table of a first course on vector search, on MedQuAD: what each way to keep the tokens costs, and what it finds."""
+"""The table of a first course on vector search, on MedQuAD: cost and recall of each index type and codec."""
 import os, statistics
 import medquad_db as db
 from progress import Step
 from trade_off.watch import create_index
 
 KINDS = ('short', 'long')
-SEQUENTIAL = 10      # queries of a scan of everything
+SEQUENTIAL = 10      # number of queries by sequential scan
 PROBES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-NEAREST = {'short': 200, 'long': 50}    # tokens that FAISS finds for each query token: what brings it to .95
-ITERATIONS, POINTS_PER_LIST = 5, 32     # of our k-means, for FAISS too
-PQ_ITERATIONS = 12                      # of our codebooks; both take 65,536 points
+NEAREST = {'short': 200, 'long': 50}    # tokens that FAISS finds per query token: enough for a recall of .95
+ITERATIONS, POINTS_PER_LIST = 5, 32     # of our k-means; also used for FAISS
+PQ_ITERATIONS = 12                      # of our codebooks; both sides train them on 65,536 points
 DRAWN_OF_FAISS = ('flat', 'pq 32')
 SELECT = 'SELECT id, maxsim(doc, $1) AS score FROM passages ORDER BY score DESC LIMIT {}'
 IVF = 'USING colbert_ivf (doc) WITH (lists = {lists}, quantizer = %s)'
@@ -40,8 +40,8 @@ class MedquadPart:
 
     def exact(self):
         """
-        The exact answers: ids of the best ten, and what a score must reach to be among the ten, and the hundred, best. Of all passages those of
-        the short queries are part of the data set; else by parallel sequential scan.
+        Get the exact answers: the ids of the best ten, and the exact tenth and hundredth scores. For short queries over all passages they are
+        part of the data set; otherwise a parallel sequential scan computes them.
         """
         self.set(enable_indexscan='off', max_parallel_workers_per_gather=os.cpu_count())
         self.truth, asker = {}, db.Asker(self.conn, SELECT.format(100))
@@ -63,7 +63,7 @@ class MedquadPart:
         return {'ids': [best[id] for id, _ in queries], **{rank: db.scores_at(self.conn, 'short', queries, rank) for rank in (10, 100)}}
 
     def ask(self, kind, limit, n=None):
-        """Median milliseconds and recall of the first so many queries, evenly over all."""
+        """Return the median milliseconds and the recall of n queries, evenly spaced."""
         queries, exact = (thinned(values, n) for values in (self.queries[kind], self.truth[kind][limit]))
         asker = db.Asker(self.conn, SELECT.format(limit))
         asker.timed(queries[:len(queries) // 2][:50])
@@ -111,7 +111,7 @@ class MedquadPart:
                 self.configuration(label, name, index)
 
     def measure_faiss(self, faiss):
-        """The same tokens, lists, codecs, and points and iterations of k-means; recall is what the exact scores could still choose from."""
+        """Measure FAISS with the same tokens, lists, codecs, and k-means points and iterations. Recall is that of the documents before exact scoring."""
         with Step('FAISS: load'):
             faiss.do('load', documents='SELECT id, doc FROM passages ORDER BY id', metric='ip')
             for kind in KINDS:
@@ -138,7 +138,7 @@ class MedquadPart:
         self.theirs.append(row)
 
     def curves(self):
-        """For the picture: {kind: (ours, FAISS's)}."""
+        """Return the curves of the picture: {kind: (ours, FAISS's)}."""
         swept = lambda rows: [row for row in rows if 'sweep' in row]
         return {kind: ([(row['name'], row['sweep'][kind], row[kind][10]) for row in swept(self.ours)],
                        [(row['name'], row['sweep'][kind]) for row in swept(self.theirs)]) for kind in KINDS}

@@ -1,4 +1,4 @@
-"""Recall against latency: one curve a codec, probes swept. PNG and SVG."""
+"""Plot recall against latency, as PNG and SVG: one curve per codec, with a sweep of probes."""
 import os
 import matplotlib
 matplotlib.use('Agg')
@@ -29,7 +29,7 @@ def draw_panel(axes, kind, curves, dotted, unit):
 
 
 def draw(folder, panels, unit, caption):
-    """panels: {kind: ([(label, points, point at the defaults)], [(label, points)])}, ours and FAISS's; a point is {ms, recall}."""
+    """Draw the picture. panels: {kind: (ours, FAISS's)} = {kind: ([(label, points, point at the defaults)], [(label, points)])}; a point is {ms, recall}."""
     figure, all_axes = pyplot.subplots(1, len(panels), figsize=(10, 4.6), sharey=True, squeeze=False)
     for axes, (kind, (curves, dotted)) in zip(all_axes[0], panels.items()):
         draw_panel(axes, kind, curves, dotted, unit)

@@ -12,7 +12,7 @@ def number(value, form):
 
 def print_ours(rows):
     print(f"\n{'':22}{'build':>8}{'build':>8}{'bytes':>9}" + ''.join(f'   {title:^34}' for title in ('short queries', '16 tokens')))
-    print(f"{'':22}{'s':>8}{'MB':>8}{'a token':>9}" + f"   {'ms @10':>8}{'recall':>8}{'ms @100':>10}{'recall':>8}" * 2)
+    print(f"{'':22}{'s':>8}{'MB':>8}{'/token':>9}" + f"   {'ms @10':>8}{'recall':>8}{'ms @100':>10}{'recall':>8}" * 2)
     for row in rows:
         line = f"{row['label']:22}" + number(row.get('build'), '8.1f') + number(row['peak'] / MB if 'peak' in row else None, '8.0f')
         line += number(row['bytes'], '9.1f')
@@ -23,11 +23,11 @@ def print_ours(rows):
 
 
 def print_faiss(rows, coarse):
-    print(f"\nFAISS, one thread, the token-level part: {NEAREST['short']} (16 tokens: {NEAREST['long']}) nearest tokens of each query token, united to documents, which")
-    print('remain to be fetched and scored; recall is that of the exact ten among them. The coarse quantizer is trained and tokens are assigned once for all:')
+    print(f"\nFAISS, one thread, token-level part: the {NEAREST['short']} (16 tokens: {NEAREST['long']}) nearest tokens of each query token, and the set of their documents,")
+    print('which must still be fetched and scored; recall: fraction of the exact ten among them. The coarse quantizer is trained, and tokens are assigned, once for all:')
     print(f"train {coarse['train']:.1f} s on {coarse['sample']:,} tokens, assign {coarse['assign']:.1f} s.")
     print(f"{'':22}{'train':>8}{'encode':>8}{'peak':>8}{'bytes':>9}" + ''.join(f'   {title:^26}' for title in ('short queries', '16 tokens')))
-    print(f"{'':22}{'codec s':>8}{'s':>8}{'MB':>8}{'a token':>9}" + f"   {'ms':>8}{'recall':>8}{'documents':>10}" * 2)
+    print(f"{'':22}{'codec s':>8}{'s':>8}{'MB':>8}{'/token':>9}" + f"   {'ms':>8}{'recall':>8}{'documents':>10}" * 2)
     for row in rows:
         line = f"{row['label']:22}{row['train']:8.1f}{row['add']:8.1f}{row['peak'] / MB:8.0f}{row['bytes']:9.1f}"
         for kind in KINDS:
@@ -36,7 +36,7 @@ def print_faiss(rows, coarse):
 
 
 def print_phases(rows, theirs, coarse):
-    """Ours beside FAISS's: up to the trained centroids and codebooks, and from there to an index."""
+    """Print build times beside FAISS's: training of centroids and codebooks, and the rest."""
     faiss = {row['label']: row for row in theirs}
     print(f"\n{'seconds to build, one process':32}" + f"{'colbert_pg':>24}{'FAISS':>24}{'ratio':>16}")
     print(f"{'':32}{'read, train':>12}{'the rest':>12}{'train':>12}{'the rest':>12}{'train':>8}{'rest':>8}")
@@ -56,7 +56,7 @@ def print_phases(rows, theirs, coarse):
 def print_exercise(part):
     rows = part.rows
     print(f"\n{len(part.tables['vectors']):,} random vectors of 64 dims, L2, the 4 nearest, {len(part.queries):,} queries one at a time")
-    print('(*: with colbert.candidates at what the probed lists hold, and colbert.rerank at 1,024; narrowed and reranked: documents of the last query)')
+    print('(*: with colbert.candidates as large as the probed lists, and colbert.rerank = 1024; narrowed and reranked: documents of the last query)')
     print(f"{'':26}{'nprobe':>7}{'':3}{'FAISS, one thread':^26}{'':3}{'colbert_pg, defaults':^44}{'':3}{'colbert_pg *':^36}")
     print(' ' * 33 + f"   {'build s':>8}{'ms':>9}{'recall@4':>9}" * 2 + f"{'narrowed':>9}{'reranked':>9}   {'ms':>9}{'recall@4':>9}{'narrowed':>9}{'reranked':>9}")
     for row in rows:

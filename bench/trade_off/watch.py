@@ -1,4 +1,4 @@
-"""A CREATE INDEX seen from outside: seconds of each phase, and the most memory that its processes had at one time."""
+"""Observe a CREATE INDEX from another session: seconds per phase, and the peak memory of its processes."""
 import re, threading
 import medquad_db as db
 from trade_off.clock import Clock
@@ -9,7 +9,7 @@ MEMORY_EVERY = 5    # polls
 
 
 def patience(elapsed):
-    """Seconds between polls: a look at memory takes its time too, and what a long build has, it has for long."""
+    """Return the seconds between polls. Reading memory sizes takes time too, and long builds change slowly."""
     return min(max(.02, elapsed / 500), 2)
 
 
@@ -19,7 +19,7 @@ def private_bytes(pid):
 
 
 def dynamic_shared_bytes(pid):
-    """What a process has mapped and touched of the segments that parallel workers share; shared_buffers are not among them."""
+    """Return the resident bytes of the dynamic shared memory segments of a process, which do not include shared_buffers."""
     total, ours = 0, False
     with open(f'/proc/{pid}/smaps') as f:
         for line in f:
@@ -31,7 +31,7 @@ def dynamic_shared_bytes(pid):
 
 
 class Watch:
-    """with Watch(pid, step) as watch: ... watch.phases, watch.peak (0 where /proc of another user's processes is closed)"""
+    """with Watch(pid, step) as watch: ... watch.phases, watch.peak (0 if /proc of other users' processes is not readable)"""
 
     def __init__(self, pid, step, clock):
         self.pid, self.step, self.clock = pid, step, clock
@@ -42,7 +42,7 @@ class Watch:
         workers = [pid for pid, in conn.execute(WORKERS.format(pid=self.pid))]
         try:
             now = private_bytes(self.pid) + sum(private_bytes(pid) for pid in workers) + (dynamic_shared_bytes(self.pid) if workers else 0)
-        except (OSError, StopIteration):    # a worker that has just ended, or a closed /proc
+        except (OSError, StopIteration):    # a worker that has just ended, or /proc is not readable
             return
         self.peak = max(self.peak, now)
 
@@ -73,7 +73,7 @@ class Watch:
 
 
 def create_index(conn, statement, step, clock=Clock()):
-    """Returns (seconds, {phase: seconds}, bytes of memory at the most)."""
+    """Run CREATE INDEX and return (seconds, {phase: seconds}, peak bytes of memory)."""
     with Watch(conn.info.backend_pid, step, clock) as watch:
         taken, _ = clock.seconds(lambda: conn.execute(statement))
     return taken, watch.phases, watch.peak

@@ -1,46 +1,63 @@
-"""Searches of MedQuAD by default settings: processor time of the backend, median and recall@10 of short and 16-token questions.
+"""Searches of MedQuAD with default settings: CPU time of the backend and median of short and 16-token questions; recall@10 of short ones.
 
-Both methods; 300 questions of each kind, the best of nine rounds. Processor time is what the backend used.
+Both methods; 300 questions of each kind. With another build, the two servers take turns of 50 questions.
 """
-import os
-import statistics
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import medquad_db as db
 
-from users_parts import METHODS, Figure, load, run
+from users_parts import METHODS, Figure, Pairs, load, run, take_turn, turns
 
 TOP = 'SELECT id, maxsim(doc, $1) AS score FROM passages ORDER BY score DESC LIMIT 10'
-QUESTIONS, ROUNDS = 300, 9
+SETTINGS = "SET maintenance_work_mem = '512MB'; SET max_parallel_workers_per_gather = 0; SET jit = off; SET enable_seqscan = off"
+QUESTIONS, ROUNDS, TURN = 300, 9, 50
 
 
-def processor_ms(conn: Any) -> float:
-    """Milliseconds that the backend has used."""
-    with open(f'/proc/{conn.info.backend_pid}/stat') as f:
-        fields = f.read().rsplit(')', 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf('SC_CLK_TCK')
+class Case(NamedTuple):
+    """Questions of one kind, for one access method."""
+    label: str
+    askers: list[db.Asker]              # one per server, warm
+    questions: list[tuple[int, bytes]]
+    tenths: list[float]                 # exact tenth scores; empty if they are not known
 
 
-def one_round(conn: Any, asker: db.Asker, queries: list[tuple[int, bytes]]) -> tuple[float, float]:
-    """Milliseconds of a query: the mean processor time, and the client's median."""
-    start = processor_ms(conn)
-    times = asker.timed(queries)[0]
-    return (processor_ms(conn) - start) / len(queries), statistics.median(times)
+def cases(conns: list[Any]) -> Iterator[Case]:
+    """Yield a case for every method and kind of question."""
+    for conn in conns:
+        load(conn)
+        run(conn, SETTINGS)
+    for method in METHODS:
+        for conn in conns:
+            run(conn, f'CREATE INDEX passages_index ON passages USING {method} (doc)')
+        for kind in 'short', 'long':
+            questions = db.queries(conns[0], kind, QUESTIONS)
+            askers = [db.Asker(conn, TOP) for conn in conns]
+            for asker in askers:
+                asker.timed(questions)
+            yield Case(f'{method}, {kind}', askers, questions, db.tenth_scores(conns[0], kind, questions) if kind == 'short' else [])
+        for conn in conns:
+            run(conn, 'DROP INDEX passages_index')
+
+
+def recalls(case: Case) -> list[float]:
+    """Return the recall of each asker, if exact answers are known."""
+    return [db.recall(asker.timed(case.questions)[1], case.tenths) for asker in case.askers if case.tenths]
 
 
 def measure(conn: Any) -> Iterator[Figure]:
-    load(conn)
-    run(conn, "SET maintenance_work_mem = '512MB'; SET max_parallel_workers_per_gather = 0; SET jit = off; SET enable_seqscan = off")
-    for method in METHODS:
-        run(conn, f'CREATE INDEX passages_index ON passages USING {method} (doc)')
-        for kind in 'short', 'long':
-            queries = db.queries(conn, kind, QUESTIONS)
-            asker = db.Asker(conn, TOP)
-            asker.timed(queries)
-            rounds = [one_round(conn, asker, queries) for _ in range(ROUNDS)]
-            yield Figure(f'{method}, {kind}: processor time', min(took for took, _ in rounds), 'ms')
-            yield Figure(f'{method}, {kind}: median', min(median for _, median in rounds), 'ms')
-            if kind == 'short':
-                yield Figure(f'{method}, {kind}: recall@10', db.recall(asker.timed(queries)[1], db.tenth_scores(conn, kind, queries)))
-        run(conn, 'DROP INDEX passages_index')
+    for case in cases([conn]):
+        rounds = [take_turn(case.askers[0], case.questions) for _ in range(ROUNDS)]
+        yield Figure(f'{case.label}: processor time', min(turn.processor for turn in rounds), 'ms')
+        yield Figure(f'{case.label}: median', min(turn.median for turn in rounds), 'ms')
+        for recall in recalls(case):
+            yield Figure(f'{case.label}: recall@10', recall)
+
+
+def compare(before: Any, now: Any, rounds: int) -> Iterator[Pairs]:
+    for case in cases([before, now]):
+        took = turns(case.askers, case.questions, TURN, rounds)
+        yield Pairs(f'{case.label}: processor time', *([turn.processor for turn in side] for side in took), 'ms')
+        yield Pairs(f'{case.label}: median', *([turn.median for turn in side] for side in took), 'ms')
+        if case.tenths:
+            yield Pairs(f'{case.label}: recall@10', *([recall] for recall in recalls(case)))

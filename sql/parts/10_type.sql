@@ -31,7 +31,7 @@ COMMENT ON FUNCTION multivector_typmod_out(integer) IS 'I/O typmod';
 
 CREATE FUNCTION multivector_typanalyze(internal) RETURNS boolean
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION multivector_typanalyze(internal) IS 'statistics for ANALYZE: share of NULLs and width';
+COMMENT ON FUNCTION multivector_typanalyze(internal) IS 'statistics for ANALYZE: fraction of NULLs and average width';
 
 CREATE TYPE multivector (
 	INPUT = multivector_in,
@@ -49,8 +49,8 @@ COMMENT ON TYPE multivector IS 'set of token embeddings: multivector(dims [, flo
 CREATE FUNCTION multivector(multivector, integer, boolean) RETURNS multivector
 	AS 'MODULE_PATHNAME', 'multivector_enforce_typmod' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 500;
 COMMENT ON FUNCTION multivector(multivector, integer, boolean)
-	IS 'enforce the dimensions and the element format of a column';
+	IS 'enforce the dimensions and element format of a column';
 
 CREATE CAST (multivector AS multivector)
 	WITH FUNCTION multivector(multivector, integer, boolean) AS IMPLICIT;
-COMMENT ON CAST (multivector AS multivector) IS 'enforce the dimensions and the element format of a column';
+COMMENT ON CAST (multivector AS multivector) IS 'enforce the dimensions and element format of a column';

@@ -20,7 +20,7 @@ CREATE OPERATOR = (
 	LEFTARG = multivector, RIGHTARG = multivector, FUNCTION = multivector_eq,
 	COMMUTATOR = =, NEGATOR = <>, RESTRICT = eqsel, JOIN = eqjoinsel, HASHES
 );
-COMMENT ON OPERATOR = (multivector, multivector) IS 'as many tokens and dimensions, and equal elements';
+COMMENT ON OPERATOR = (multivector, multivector) IS 'same number of tokens and dimensions, and equal elements';
 
 CREATE OPERATOR <> (
 	LEFTARG = multivector, RIGHTARG = multivector, FUNCTION = multivector_ne,

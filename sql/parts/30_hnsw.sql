@@ -2,7 +2,7 @@
 
 CREATE FUNCTION colbert_hnsw_handler(internal) RETURNS index_am_handler
 	AS 'MODULE_PATHNAME', 'colbert_hnsw_handler' LANGUAGE C VOLATILE STRICT;
-COMMENT ON FUNCTION colbert_hnsw_handler(internal) IS 'handler of the access method colbert_hnsw';
+COMMENT ON FUNCTION colbert_hnsw_handler(internal) IS 'handler of access method colbert_hnsw';
 
 CREATE ACCESS METHOD colbert_hnsw TYPE INDEX HANDLER colbert_hnsw_handler;
 COMMENT ON ACCESS METHOD colbert_hnsw IS 'late-interaction search: an HNSW graph over representative tokens, with posting lists of documents';

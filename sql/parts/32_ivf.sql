@@ -2,7 +2,7 @@
 
 CREATE FUNCTION colbert_ivf_handler(internal) RETURNS index_am_handler
 	AS 'MODULE_PATHNAME', 'colbert_ivf_handler' LANGUAGE C VOLATILE STRICT;
-COMMENT ON FUNCTION colbert_ivf_handler(internal) IS 'handler of the access method colbert_ivf';
+COMMENT ON FUNCTION colbert_ivf_handler(internal) IS 'handler of access method colbert_ivf';
 
 CREATE ACCESS METHOD colbert_ivf TYPE INDEX HANDLER colbert_ivf_handler;
 COMMENT ON ACCESS METHOD colbert_ivf IS 'late-interaction search: inverted lists of documents under two levels of trained centroids';

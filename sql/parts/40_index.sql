@@ -1,4 +1,4 @@
--- Seeing and keeping an index.
+-- Monitoring and maintenance of an index.
 
 CREATE FUNCTION colbert_index_info(index regclass,
 	OUT access_method text, OUT quantizer text, OUT dims integer,
@@ -11,11 +11,11 @@ CREATE FUNCTION colbert_index_info(index regclass,
 	OUT node_bytes bigint, OUT posting_bytes bigint, OUT total_bytes bigint,
 	OUT imbalance float8, OUT trained_distance float8, OUT merged_distance float8, OUT advice text)
 	AS 'MODULE_PATHNAME', 'colbert_index_info' LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
-COMMENT ON FUNCTION colbert_index_info(regclass) IS 'what a colbert_pg index holds, the bytes of its parts, and how well its nodes fit';
+COMMENT ON FUNCTION colbert_index_info(regclass) IS 'contents of a colbert_pg index, sizes of its parts, and fit of its nodes';
 
 CREATE FUNCTION colbert_merge(index regclass) RETURNS bigint
 	AS 'MODULE_PATHNAME', 'colbert_merge' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
-COMMENT ON FUNCTION colbert_merge(regclass) IS 'merge the pending documents of an index into it; returns how many there were';
+COMMENT ON FUNCTION colbert_merge(regclass) IS 'merge the pending documents of an index; returns the number of merged documents';
 
 CREATE FUNCTION colbert_last_scan(
 	OUT index regclass, OUT query_tokens integer,
@@ -28,4 +28,4 @@ CREATE FUNCTION colbert_last_scan(
 	OUT find_hit bigint, OUT gather_hit bigint, OUT narrow_hit bigint, OUT rerank_hit bigint, OUT exact_hit bigint,
 	OUT find_read bigint, OUT gather_read bigint, OUT narrow_read bigint, OUT rerank_read bigint, OUT exact_read bigint)
 	AS 'MODULE_PATHNAME', 'colbert_last_scan' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
-COMMENT ON FUNCTION colbert_last_scan() IS 'what the last index scan of this session did, stage by stage';
+COMMENT ON FUNCTION colbert_last_scan() IS 'statistics of the last index scan in this session, per stage';

@@ -1,9 +1,9 @@
--- The cheapest settings of an index that find what is asked of it.
+-- Search for the cheapest settings of an index that reach a target recall.
 
 CREATE FUNCTION multivector_scores(doc multivector, queries multivector[], metric integer) RETURNS float8[]
 	AS 'MODULE_PATHNAME', 'multivector_scores' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100000;
 COMMENT ON FUNCTION multivector_scores(multivector, multivector[], integer) IS
-	'internal: the scores of a document for many queries, by which colbert_tune knows the exact answers';
+	'internal: scores of a document for many queries, from which colbert_tune gets the exact answers';
 
 CREATE FUNCTION colbert_tune(index regclass, queries multivector[], target_recall float8 DEFAULT 0.95, k integer DEFAULT 10,
 	apply boolean DEFAULT false,
@@ -11,4 +11,4 @@ CREATE FUNCTION colbert_tune(index regclass, queries multivector[], target_recal
 	OUT recall float8, OUT ms float8, OUT chosen boolean) RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'colbert_tune' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
 COMMENT ON FUNCTION colbert_tune(regclass, multivector[], float8, integer, boolean) IS
-	'recall and time of an index on a sample of queries, and the cheapest settings that reach a recall; apply: make them the options of the index';
+	'measure recall and time of index settings on sample queries and choose the cheapest that reach target_recall; apply stores them as options of the index';

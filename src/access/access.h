@@ -1,14 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * access.h
- *	  The verbs of the access methods: one file each. handler.c tells PostgreSQL of them.
+ *	  Entry points of the access methods, one file each. handler.c registers
+ *	  them with PostgreSQL.
  *
- *	build*.c		CREATE INDEX						options.c	WITH (...)
- *	insert.c		INSERT								update.c	UPDATE that keeps the document
- *	scan.c			ORDER BY maxsim(...)				vacuum.c	VACUUM
- *	merge_worker.c	merges in the background			validate.c	operator classes
+ *	build*.c		CREATE INDEX				options.c	WITH (...)
+ *	insert.c		INSERT						update.c	UPDATE that keeps the document
+ *	scan.c			ORDER BY maxsim(...)		vacuum.c	VACUUM
+ *	merge_worker.c	merges in the background	validate.c	operator classes
  *	index_info.c	colbert_index_info, colbert_merge
- *	last_scan.c		colbert_last_scan, EXPLAIN (ANALYZE)
+ *	last_scan.c		colbert_last_scan
+ *	explain.c		EXPLAIN (ANALYZE)
  *
  *-------------------------------------------------------------------------
  */
@@ -25,18 +27,18 @@
 #include "search/search.h"
 
 /* Support functions of an operator class. */
-#define SUPPORT_SCORE     1 /* the similarity whose DESC the index serves (or, for L2, the distance) */
-#define SUPPORT_THRESHOLD 2 /* makes the right operand of STRATEGY_THRESHOLD */
-#define SUPPORT_BOUND     3 /* makes the bound of a score of that of an expression around it */
+#define SUPPORT_SCORE     1 /* the similarity that the index orders DESC (for L2: the distance) */
+#define SUPPORT_THRESHOLD 2 /* returns the right operand of STRATEGY_THRESHOLD */
+#define SUPPORT_BOUND     3 /* converts a bound of an expression into a bound of its score */
 #define SUPPORT_COUNT     3
 
-/* Operators of an operator class: two that order, one that searches. */
+/* Operators of an operator class: two ordering operators and one search operator. */
 #define STRATEGY_NULLS_LAST  1 /* <#>, <=>, <-> */
-#define STRATEGY_NULLS_FIRST 2 /* the same order, NULL documents first: the planner's own */
-#define STRATEGY_THRESHOLD   3 /* <#~@, <=~@, <-~@: a threshold, the planner's own too */
+#define STRATEGY_NULLS_FIRST 2 /* same order, NULL documents first; planner only */
+#define STRATEGY_THRESHOLD   3 /* <#~@, <=~@, <-~@: a threshold; planner only */
 #define STRATEGY_COUNT       3
 
-/* Values of WITH (...). 0 means that the index chooses. */
+/* Values of WITH (...). 0 lets the index choose. */
 typedef struct ColbertOptions
 {
 	int32 vl_len_;
@@ -57,14 +59,17 @@ extern void   options_init(void);
 extern bytea *colbert_hnsw_options(Datum reloptions, bool validate);
 extern bytea *colbert_ivf_options(Datum reloptions, bool validate);
 
-/* The options of an index, defaults where it has none. */
+/* Return the options of an index, with defaults for those not set. */
 extern ColbertOptions options_get(Relation index);
 
 /* build.c */
 extern IndexBuildResult *colbert_build(Relation heap, Relation index, IndexInfo *info);
 extern void              colbert_build_empty(Relation index);
 
-/* build_dims.c: refuse to take away the dims of an indexed column. */
+/*
+ * build_dims.c: install the hook that keeps ALTER TABLE from removing an
+ * indexed column's dimensions.
+ */
 extern void build_dims_init(void);
 
 /* insert.c */
@@ -73,14 +78,16 @@ extern bool colbert_insert(Relation index, Datum *values, bool *isnull, ItemPoin
 						   IndexInfo *info);
 
 /*
- * update.c: if the row at tid is a new version of one whose document it kept,
- * give it that one's entry and return true. Otherwise *hash is that of
- * its stored columns, or 0.
+ * update.c: share the document of an updated row.
+ *
+ * If the row at tid is a new version of a row and keeps its document, add it to
+ * the old version's entry and return true. Otherwise return false, with *hash
+ * set to the hash of its stored columns, or 0 if there is none.
  */
 extern bool update_shares_document(Relation index, Relation heap, ItemPointer tid,
 								   const IndexInfo *info, bool index_unchanged, uint32 *hash);
 
-/* The hash of what the table stores of a row for the index (hashes.h); 0 if it is unknown. */
+/* Return the hash of a row's indexed columns as stored in the table (hashes.h), or 0 if unknown. */
 extern uint32 update_stored_hash(Relation heap, ItemPointer tid, const IndexInfo *info);
 
 /* scan.c */
@@ -89,38 +96,58 @@ extern void          colbert_rescan(IndexScanDesc scan, ScanKey keys, int nkeys,
 									int norderbys);
 extern bool          colbert_gettuple(IndexScanDesc scan, ScanDirection direction);
 
-/* The settings of a scan of the index, 0 where it is to choose. */
+/* Return the settings of a scan of the index. 0 lets the index choose. */
 extern SearchSettings scan_settings(Relation index);
 
-/* Of the documents, give only those whose rows pass. filter outlives the scan. */
+/* Return only documents whose rows pass the filter, which must outlive the scan. */
 extern void colbert_set_filter(IndexScanDesc scan, const RowFilter *filter);
 
-/* Search with these settings (0: the index chooses), whatever session and index say. They outlive the scan. */
+/*
+ * Search with these settings instead of those of the session and the index. 0
+ * lets the index choose. The settings must outlive the scan.
+ */
 extern void colbert_set_settings(IndexScanDesc scan, const SearchSettings *settings);
 extern void colbert_endscan(IndexScanDesc scan);
 
-/* What the plan above a scan demands of it. */
+/* Requirements of the plan above a scan. */
 typedef struct ScanNeeds
 {
-	OrderNeed (*order)(void *arg); /* asked each time the scan starts; NULL: any row may be late */
+	OrderNeed (*order)(void *arg); /* called each time the scan starts; NULL: any row may be late */
 	void *arg;
-	bool  exact_thresholds; /* give every row above a threshold, whatever it costs */
+	bool  exact_thresholds; /* return every row above a threshold, at any cost */
 } ScanNeeds;
 
-/* A scan without needs has no late rows, and exact thresholds. They outlive the scan. */
+/*
+ * Set the needs, which must outlive the scan. A scan without needs returns no
+ * late rows and applies thresholds exactly.
+ */
 extern void             colbert_set_needs(IndexScanDesc scan, const ScanNeeds *needs);
 extern const ScanNeeds *colbert_scan_needs(IndexScanDesc scan);
 extern bool             colbert_has_filter(IndexScanDesc scan);
 
-/* What a scan has done so far, its earlier searches included. */
+/* Return the counters of a scan, summed over its searches so far. */
 extern SearchCounters colbert_scan_counters(IndexScanDesc scan);
 
-/* last_scan.c: let colbert_last_scan show these. A search that another one's filter runs ends before that one. */
+/*
+ * last_scan.c: keep these counters for colbert_last_scan. If the filter of a
+ * search runs another search, the inner one ends first.
+ */
 extern void last_scan_keep(const SearchCounters *counters);
-extern void last_scan_init(void);
 
-/* May the current user read all rows of a table, so that counts of them tell nothing new? */
+/*
+ * Return true if the current user may see these counters: the search ran as
+ * this user, who may read the whole table.
+ */
+extern bool last_scan_visible(const SearchCounters *counters);
+
+/*
+ * Return true if the current user may read all rows of a table, so that row
+ * counts reveal nothing new.
+ */
 extern bool colbert_table_is_visible(Oid table);
+
+/* explain.c */
+extern void explain_init(void);
 
 /* vacuum.c */
 extern IndexBulkDeleteResult *colbert_bulkdelete(IndexVacuumInfo        *info,
@@ -130,17 +157,23 @@ extern IndexBulkDeleteResult *colbert_bulkdelete(IndexVacuumInfo        *info,
 extern IndexBulkDeleteResult *colbert_vacuumcleanup(IndexVacuumInfo       *info,
 													IndexBulkDeleteResult *stats);
 
-/* index_info.c: open an index of ours; errors (42704, 42809) for anything else. */
+/*
+ * index_info.c: open an index of this extension. Raises an error (42704, 42809)
+ * for any other relation.
+ */
 extern Relation colbert_open_index(Oid oid, LOCKMODE mode);
 
 /* validate.c */
 extern bool colbert_validate(Oid opclass);
 
-/* handler.c: the metric of an index, from its operator class; its finder, from its access method. */
+/*
+ * handler.c: the metric of an index, from its operator class, and its finder,
+ * from its access method.
+ */
 extern Metric     colbert_metric(Relation index);
 extern FinderKind colbert_finder(Relation index);
 
-/* build.c: phases of a build. */
+/* build.c: names of the phases of a build. */
 extern char *colbert_phase_name(int64 phase);
 
 typedef enum BuildPhase

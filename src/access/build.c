@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * build.c
- *	  CREATE INDEX: the order of its steps (build.h tells what each does).
+ *	  CREATE INDEX: the order of its steps (build.h describes each step).
  *
- * Pages are written without WAL and without being asked for again by anyone
- * else; the whole index is logged at the end. An error takes the whole
- * relation with it, so nothing here cleans up after itself, except where a
- * parallel build starts again alone (build_fallback.c).
+ * Pages are written without WAL, since no other session accesses them yet. The
+ * whole index is logged at the end. On an error the transaction drops the whole
+ * relation, so nothing here cleans up after itself. The exception is a parallel
+ * build that restarts without workers (build_fallback.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -14,6 +14,7 @@
 
 #include "access/build.h"
 #include "access/xloginsert.h"
+#include "base/array.h"
 #include "catalog/index.h"
 #include "commands/progress.h"
 #include "index/create.h"
@@ -24,7 +25,7 @@
 #include "pgstat.h"
 #include "storage/smgr.h"
 
-/* Pairs of a node and a document between two progress reports. */
+/* Number of (node, document) pairs between two progress reports. */
 #define REPORTED_PAIRS 1024
 
 void
@@ -65,7 +66,7 @@ colbert_phase_name(int64 phase)
 	}
 }
 
-/* The meta data that a new index of this relation has. */
+/* Set the meta data of a new, empty index. */
 static void
 new_meta(Relation index, MetaPageData *meta)
 {
@@ -106,7 +107,7 @@ colbert_build_empty(Relation index)
 	MetaPageData   meta;
 	PGAlignedBlock block;
 
-	/* The init fork of an unlogged index: generic WAL never logs it. */
+	/* This is the init fork of an unlogged index, which generic WAL never logs. */
 	new_meta(index, &meta);
 	create_meta_page((Page) block.data, &meta);
 	PageSetChecksumInplace((Page) block.data, META_BLOCK);
@@ -116,7 +117,7 @@ colbert_build_empty(Relation index)
 	smgrimmedsync(RelationGetSmgr(index), INIT_FORKNUM);
 }
 
-/* Step 4: the sorted pairs, node by node. */
+/* Step 4: write the posting lists from the sorted pairs, node by node. */
 static void
 write_postings(Build *build, Tuplesortstate *sort)
 {
@@ -148,14 +149,11 @@ write_postings(Build *build, Tuplesortstate *sort)
 			docs.count = 0;
 		}
 		node = (uint32) (pair >> 32);
-		/* Several tokens of a document may have met the node. */
+		/* Several tokens of a document may belong to the node. */
 		if (docs.count > 0 && docs.docs[docs.count - 1] == doc)
 			continue;
-		if (docs.count == docs.capacity)
-		{
-			docs.capacity *= 2;
-			docs.docs = repalloc_huge(docs.docs, mul_size(docs.capacity, sizeof(uint32)));
-		}
+		docs.docs = array_reserve(docs.docs, &docs.capacity, (Size) docs.count + 1, sizeof(uint32),
+								  CurrentMemoryContext);
 		docs.docs[docs.count++] = doc;
 	}
 	if (docs.count > 0)
@@ -167,7 +165,10 @@ write_postings(Build *build, Tuplesortstate *sort)
 	meta_write_nodes(build->view->index);
 }
 
-/* Workers that the planner would use. Where every token becomes a node, there would be little for them to do. */
+/*
+ * Return the number of workers that the planner would use. Return 0 if every
+ * token becomes a node, because workers would have little to do.
+ */
 static int
 workers_for(const Build *build)
 {
@@ -178,7 +179,7 @@ workers_for(const Build *build)
 		SAMPLE_PARTICIPANTS - 1);
 }
 
-/* An index without documents, and a view of it. */
+/* Create an index without documents and open a view of it. */
 static void
 begin_index(Build *build)
 {
@@ -187,7 +188,7 @@ begin_index(Build *build)
 	build->view = view_open(build->index, true, VIEW_WITHOUT_PENDING);
 }
 
-/* All steps. */
+/* Run all steps of a build. */
 static void
 build_index(Build *build, int nworkers)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * build.h
- *	  CREATE INDEX: what its steps share.
+ *	  CREATE INDEX: the state that its steps share.
  *
  *	1. sample	one pass over the table: counts, and a sample of tokens
  *	2. train	the mean, centroids by k-means, a graph over them
@@ -10,14 +10,14 @@
  *	4. postings	the sorted pairs into posting lists
  *	5. log		the whole index as page images
  *
- * With one token a node there is nothing to train: in step 3 every token
- * becomes a node. With too few tokens for nodes the documents are pending.
+ * With tokens_per_node = 1 nothing is trained: in step 3 every token becomes a
+ * node. If there are too few tokens for nodes, the documents stay pending.
  *
- * The leader and its parallel workers run all steps but the fourth together,
- * as a team (kmeans/team.h), and by the same functions. Whether there are workers,
- * and how many, makes no difference to the nodes nor to what they lead to:
- * only the ordinals of documents depend on who came first, and with them
- * which of equal candidates is cut off.
+ * The leader and its parallel workers run all steps except step 4 together, as
+ * a team (kmeans/team.h), in the same functions. The nodes and the documents in
+ * their lists do not depend on the number of workers. Only the ordinals of
+ * documents depend on which participant came first, and therefore which of
+ * several equal candidates is cut off.
  *
  *-------------------------------------------------------------------------
  */
@@ -33,7 +33,7 @@
 #include "storage/spin.h"
 #include "utils/tuplesort.h"
 
-/* How the tokens of a build find their nodes. */
+/* How the tokens of a build get their nodes. */
 typedef enum BuildMode
 {
 	BUILD_PENDING,    /* too few tokens: no nodes */
@@ -41,7 +41,7 @@ typedef enum BuildMode
 	BUILD_EVERY_TOKEN /* each token becomes a node */
 } BuildMode;
 
-/* What the sampling pass counted. */
+/* Counts of the sampling pass. */
 typedef struct BuildCounts
 {
 	uint64 ndocs;
@@ -58,15 +58,15 @@ typedef enum BuildPass
 	BUILD_PASSES
 } BuildPass;
 
-/* What a team of processes shares: see build_team.c. */
+/* Shared state of a team of processes (build_team.c). */
 typedef struct TeamShared
 {
 	Barrier          barrier;
 	pg_atomic_uint64 items;
-	dsa_pointer      memory; /* on its way from the leader to the others */
+	dsa_pointer      memory; /* an allocation that the leader passes to the others */
 } TeamShared;
 
-/* What the participants of a build share; one that is alone has it for itself. */
+/* State shared by all participants of a build. A build without workers has its own copy. */
 typedef struct BuildShared
 {
 	Oid  heap;
@@ -74,20 +74,21 @@ typedef struct BuildShared
 	bool concurrent;
 
 	slock_t           mutex;
-	ConditionVariable started;      /* the number of participants is known */
-	int               participants; /* 0: not yet */
+	ConditionVariable started;      /* signaled when participants is set */
+	int               participants; /* number of participants; 0: not known yet */
 	BuildCounts       counts;       /* sums over the participants */
 	double            reltuples;
 	Assigned          assigned;
-	bool        broken_hot_chain; /* a participant met one: old snapshots must not use the index */
-	BlockNumber nblocks;          /* of the index, to be logged */
+	/* a participant met a broken HOT chain: old snapshots must not use the index */
+	bool        broken_hot_chain;
+	BlockNumber nblocks; /* blocks of the index to be logged */
 
 	TeamShared   team;
 	dsa_handle   sample_area;
 	SampleShared sample;
 } BuildShared;
 
-/* How a participant reaches the others. */
+/* A participant's access to the others. */
 typedef struct BuildCrew
 {
 	Team                 *team;
@@ -97,7 +98,7 @@ typedef struct BuildCrew
 	Sharedsort           *sort;
 } BuildCrew;
 
-/* A participant. */
+/* State of one participant. */
 typedef struct Build
 {
 	Relation     heap;
@@ -105,13 +106,13 @@ typedef struct Build
 	IndexInfo   *info;
 	IndexView   *view;
 	BuildShared *shared;
-	BuildCrew   *crew; /* NULL: alone */
+	BuildCrew   *crew; /* NULL: no workers */
 	bool         leader;
 	BuildMode    mode;
-	BuildCounts  counts; /* of the whole table, after step 1 */
+	BuildCounts  counts; /* counts of the whole table; valid after step 1 */
 	KmeansResult trained;
-	uint32      *node_of;   /* of each centroid */
-	double       reltuples; /* of the whole table, at the end */
+	uint32      *node_of;   /* node of each centroid */
+	double       reltuples; /* rows of the whole table; valid at the end */
 	uint64       postings;
 } Build;
 
@@ -127,7 +128,10 @@ build_team(const Build *build)
 	return build->crew != NULL ? build->crew->team : NULL;
 }
 
-/* A scan of this participant's part of the table; NULL, a scan of one's own, where it is alone. */
+/*
+ * Begin a scan of this participant's part of the table. Returns NULL if there
+ * are no workers: table_index_build_scan then scans the whole table.
+ */
 static inline TableScanDesc
 build_scan(const Build *build, BuildPass pass)
 {
@@ -135,7 +139,7 @@ build_scan(const Build *build, BuildPass pass)
 							   : NULL;
 }
 
-/* One participant of the encoding pass. */
+/* State of one participant in the encoding pass. */
 typedef struct BuildEncoder
 {
 	IndexView       *view;
@@ -144,66 +148,71 @@ typedef struct BuildEncoder
 	BuildMode        mode;
 	KmeansAssigner  *assigner;
 	const uint32    *node_of;
-	Finder          *finder;       /* BUILD_EVERY_TOKEN */
-	ColbertIndex    *finder_index; /* the finder's own: appending refreshes the view's */
+	Finder          *finder; /* only for BUILD_EVERY_TOKEN */
 	Tuplesortstate  *sort;
-	MemoryContext    row_context; /* reset for each row */
+	MemoryContext    row_context; /* reset per row */
 
-	/* Tokens waiting to be assigned together: a batch fills the kernel's chunks. */
+	/* Tokens to be assigned together: a batch fills the kernel's chunks. */
 	float  *tokens; /* capacity x dim */
-	uint32 *owners; /* document of each */
-	uint32 *nodes;  /* of each, once assigned */
-	float  *keys;   /* of each with its node */
+	uint32 *owners; /* document of each token */
+	uint32 *nodes;  /* node of each token, once assigned */
+	float  *keys;   /* key of each token with its node */
 	uint32  ntokens;
 	uint32  capacity;
 
 	Assigned assigned;
 	uint64   done;
-	bool     report; /* progress, in the leader */
+	bool     report; /* report progress; true in the leader */
 } BuildEncoder;
 
-/* build.c: reported by the leader. */
+/* build.c: report a phase. Only the leader reports. */
 extern void build_report_phase(const Build *build, BuildPhase phase);
 
-/* build_steps.c: steps 1 to 3. Returns the participant's sort, performed. */
+/* build_steps.c: run steps 1 to 3. Returns this participant's sort, performed. */
 extern Tuplesortstate *build_participate(Build *build);
 
-/* Step 5, when the leader has written the last page. */
+/* Run step 5. All participants call this; it starts when the leader has written the last page. */
 extern void build_log(Build *build);
 
-/* build_scale.c: what the meta page says of the scale. */
+/* build_scale.c: choose the scale of a new index, as stored in the meta page. */
 extern int8 build_scale(const Build *build);
 
-/* build_sample.c: step 1, and the sums of all participants' counts. */
+/* build_sample.c: run step 1. Sets build->counts to the sums over all participants. */
 extern TokenSample *build_sample(Build *build);
 
-/* build_encode.c: step 3 */
+/* build_encode.c: run step 3. Returns this participant's sort, performed. */
 extern Tuplesortstate *build_encode(Build *build);
 
-/* Pairs as sortable numbers. */
+/* Begin a sort of (node, document) pairs, each packed into an int8. */
 extern Tuplesortstate *build_sort_begin(int work_mem, SortCoordinate coordinate);
 
-/* build_dims.c: of the indexed column or expression. An error if it has none, with a hint that names the cast. */
+/*
+ * build_dims.c: return the declared dimensions of the indexed column or
+ * expression. If it has none, raise an error whose hint names the cast to use.
+ */
 extern uint32 build_declared_dims(Relation index);
 
 /* build_team.c */
 extern void  build_team_init(TeamShared *shared, int participants);
 extern Team *build_team_open(TeamShared *shared, dsa_area *area, int participants, bool leader);
 
-/* build_parallel.c: workers, as many as can be had. Returns NULL, and changes nothing, where that is none. */
+/*
+ * build_parallel.c: start up to nworkers workers. Returns NULL and changes
+ * nothing if none can be started.
+ */
 typedef struct BuildLeader BuildLeader;
 extern BuildLeader        *build_parallel_begin(Build *build, int nworkers);
 extern Tuplesortstate     *build_parallel_sort(BuildLeader *leader);
 extern void                build_parallel_end(BuildLeader *leader);
 
 /*
- * build_fallback.c: run build_index with workers. Return false, with a NOTICE
+ * build_fallback.c: run build_index with workers. Returns false, with a NOTICE
  * and an empty relation, if there was too little dynamic shared memory.
  */
 extern bool build_try_parallel(Build *build, int nworkers,
 							   void (*build_index)(Build *build, int nworkers));
 
-/* Set up what a build shares. */
+/* Initialize the shared state of a build. */
 extern void build_shared_init(BuildShared *shared, const Build *build);
 
 #endif /* COLBERT_BUILD_H */

@@ -1,18 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * build_dims.c
- *	  The dims of an indexed column or expression, and a hint where they are
- *	  not declared.
+ *	  Find the declared dimensions of an indexed column or expression, and
+ *	  raise an error with a useful hint if there are none.
  *
- * Only a column's declaration and a cast carry dims. The result of any other
- * function or operator, and with it a column of CREATE TABLE AS or of a
- * materialized view, has none.
+ * Only a column's declaration and a cast declare dimensions. The result of any
+ * other function or operator has none. Neither has a column of CREATE TABLE AS
+ * or of a materialized view that holds such a result.
  *
- * ALTER TABLE ... TYPE multivector takes the dims of a column away without a
- * rewrite, and core keeps the column's indexes as they are. Nothing could
- * build such an index again: REINDEX, TRUNCATE, VACUUM FULL and the restore
- * of a dump would fail. A hook on the creation of the index's new catalog
- * entries refuses it.
+ * ALTER TABLE ... TYPE multivector removes the dimensions of a column without a
+ * rewrite, and core keeps the column's indexes unchanged. Such an index could
+ * never be built again: REINDEX, TRUNCATE, VACUUM FULL and restoring a dump
+ * would fail. A hook on the creation of the index's new catalog entries
+ * therefore rejects the ALTER TABLE.
  *
  *-------------------------------------------------------------------------
  */
@@ -38,13 +38,13 @@
 #include "utils/ruleutils.h"
 #include "utils/snapmgr.h"
 
-/* Rows that are looked at for a document. */
+/* Maximum rows read in search of a document. */
 #define MAX_ROWS 1000
 
-/* Dims that an example names where the table has no document. */
+/* Dimensions shown in hints if the table has no document. */
 #define EXAMPLE_DIMS 128
 
-/* The dims of the first document; 0 if the first rows have none. */
+/* Return the dimensions of the first document, or 0 if the first rows have none. */
 static int
 dims_of_first_document(Relation heap, Relation index)
 {
@@ -75,7 +75,7 @@ dims_of_first_document(Relation heap, Relation index)
 	return header.dim;
 }
 
-/* The indexed expression on one line. */
+/* Return the indexed expression on one line. */
 static char *
 indexed_text(Relation index)
 {
@@ -105,11 +105,12 @@ no_column_dims_error(Oid table, AttrNumber attribute, int dims)
 		 errmsg("column \"%s\" does not have dimensions", column),
 		 get_rel_relkind(table) == RELKIND_MATVIEW
 			 ? errhint(
-				   "Cast it in the query of the materialized view, %s::multivector(%d) AS %s, or index a cast: ((%s::multivector(%d))).",
+				   "Cast it in the query of the materialized view, with %s::multivector(%d) AS %s, "
+				   "or index a cast: ((%s::multivector(%d))).",
 				   quoted, dims, quoted, quoted, dims)
-			 : errhint(
-				   "Declare them, ALTER TABLE %s ALTER %s TYPE multivector(%d), or index a cast: ((%s::multivector(%d))).",
-				   quote_identifier(get_rel_name(table)), quoted, dims, quoted, dims)));
+			 : errhint("Declare them with ALTER TABLE %s ALTER %s TYPE multivector(%d), "
+					   "or index a cast: ((%s::multivector(%d))).",
+					   quote_identifier(get_rel_name(table)), quoted, dims, quoted, dims)));
 }
 
 compat_noreturn static void
@@ -123,17 +124,18 @@ no_dims_error(Relation index)
 	if (dims == 0)
 		dims = EXAMPLE_DIMS;
 	if (attribute == 0)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-			 errmsg("expression %s does not have dimensions", indexed),
-			 errdetail(
-				 "The result of a function or an operator has none, whatever its arguments have."),
-			 errhint("Index a cast: ((%s::multivector(%d))).", indexed, dims)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+						errmsg("expression %s does not have dimensions", indexed),
+						errdetail("The result of a function or operator has no dimensions, "
+								  "even if its arguments have."),
+						errhint("Index a cast: ((%s::multivector(%d))).", indexed, dims)));
 	no_column_dims_error(RelationGetRelid(heap), attribute, dims);
 }
 
-/* The dims that an index column declares, itself or by its domain; 0 if it declares none. */
+/*
+ * Return the dimensions that an index column declares, directly or through its
+ * domain, or 0 if it declares none.
+ */
 static uint32
 declared_dims(const FormData_pg_attribute *column)
 {
@@ -154,7 +156,7 @@ build_declared_dims(Relation index)
 	return dims;
 }
 
-/* Is this an index of ours? It may have no entry in the catalog that can be seen yet. */
+/* Return true if this is an index of this extension. Its catalog entries may not be visible yet. */
 static bool
 is_our_index(Relation relation)
 {
@@ -164,7 +166,10 @@ is_our_index(Relation relation)
 		   GetIndexAmRoutineByAmId(relation->rd_rel->relam, false)->ambuild == colbert_build;
 }
 
-/* The table of an index that is being created, and the column; no other look at the catalog finds it yet. */
+/*
+ * Return the table of an index that is being created, and set its column. Other
+ * catalog lookups do not find the new index yet.
+ */
 static Oid
 table_of_new_index(Oid index, AttrNumber *attribute)
 {
@@ -189,9 +194,9 @@ table_of_new_index(Oid index, AttrNumber *attribute)
 }
 
 /*
- * Refuse CREATE INDEX on a partitioned table that has no partition yet: there
- * is nothing to build, and each partition would be refused later. Of others,
- * the build of a partition's index says it.
+ * Reject CREATE INDEX on a partitioned table that has no partition yet. Nothing
+ * is built in this case, but every later partition would be rejected. If there
+ * are partitions, building their indexes raises the error.
  */
 static void
 check_partitioned_index(Oid index)
@@ -202,22 +207,20 @@ check_partitioned_index(Oid index)
 	if (!OidIsValid(table) || find_inheritance_children(table, NoLock) != NIL)
 		return;
 	if (attribute == InvalidAttrNumber)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-			 errmsg("the indexed expression does not have dimensions"),
-			 errdetail(
-				 "The result of a function or an operator has none, whatever its arguments have."),
-			 errhint("Index a cast: ((expression::multivector(%d))).", EXAMPLE_DIMS)));
+		ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+						errmsg("the indexed expression does not have dimensions"),
+						errdetail("The result of a function or operator has no dimensions, "
+								  "even if its arguments have."),
+						errhint("Index a cast: ((expression::multivector(%d))).", EXAMPLE_DIMS)));
 	no_column_dims_error(table, attribute, EXAMPLE_DIMS);
 }
 
 static object_access_hook_type previous_hook;
 
 /*
- * Called by ALTER TABLE, as an internal creation, for each index that it
- * keeps or builds anew. CREATE INDEX itself has a better hint, of the build,
- * if there is something to build.
+ * Object access hook. ALTER TABLE calls it, as an internal creation, for each
+ * index that it keeps or rebuilds. CREATE INDEX itself is left to the build,
+ * whose hint is better, unless there is nothing to build.
  */
 static void
 object_accessed(ObjectAccessType access, Oid class, Oid object, int column, void *arg)
@@ -239,11 +242,13 @@ object_accessed(ObjectAccessType access, Oid class, Oid object, int column, void
 	if (lacks_dims && !is_internal && relation->rd_rel->relkind == RELKIND_PARTITIONED_INDEX)
 		check_partitioned_index(object);
 	if (lacks_dims && is_internal)
-		ereport(ERROR, (errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-						errmsg("column \"%s\" needs dimensions while index \"%s\" exists",
-							   NameStr(TupleDescAttr(RelationGetDescr(relation), 0)->attname),
-							   RelationGetRelationName(relation)),
-						errhint("Declare them, as in multivector(128), or drop the index first.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+			 errmsg("column \"%s\" needs dimensions while index \"%s\" exists",
+					NameStr(TupleDescAttr(RelationGetDescr(relation), 0)->attname),
+					RelationGetRelationName(relation)),
+			 errhint("Declare them, for example as multivector(128), or drop the index first.")));
 	RelationClose(relation);
 }
 

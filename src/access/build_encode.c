@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * build_encode.c
- *	  The second pass of a build: documents into the docstore, and the pairs
- *	  of their tokens' nodes and themselves into a sort.
+ *	  The second pass of a build: write documents into the docstore, and put a
+ *	  (node, document) pair per token into a sort.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,11 +20,14 @@
 #include "pgstat.h"
 #include "utils/memutils.h"
 
-/* Tokens assigned at a time, as memory allows. */
+/* Limits for the number of tokens assigned at a time; memory decides between them. */
 #define MAX_BATCH_TOKENS 65536
 #define MIN_BATCH_TOKENS 256
 
-/* Shares of maintenance_work_mem: the sorts, the tokens that wait to be assigned. The centroids have another (train.c). */
+/*
+ * Divisors of maintenance_work_mem: for the sorts, and for the tokens waiting
+ * to be assigned. The centroids have a share of their own (train.c).
+ */
 #define SORT_PART   2
 #define TOKENS_PART 16
 
@@ -35,7 +38,10 @@ build_sort_begin(int work_mem, SortCoordinate coordinate)
 								 TUPLESORT_NONE);
 }
 
-/* Tokens that wait to be assigned together. A graph takes them one by one, and a small batch makes progress visible. */
+/*
+ * Return the number of tokens to be assigned together. A graph takes tokens one
+ * by one, so its batches are small, which keeps progress visible.
+ */
 static uint32
 batch_tokens(const Build *build)
 {
@@ -74,14 +80,10 @@ encoder_init(BuildEncoder *encoder, Build *build, Tuplesortstate *sort)
 			kmeans_assigner_create(&build->trained, view->dim, ASSIGN_PARENTS, &kmeans_hooks);
 	}
 	else if (build->mode == BUILD_EVERY_TOKEN)
-	{
-		encoder->finder_index = palloc(sizeof(ColbertIndex));
-		*encoder->finder_index = *view->index;
-		encoder->finder = finder_open(encoder->finder_index, &view->sketch);
-	}
+		encoder->finder = finder_open(view->index, &view->sketch);
 }
 
-/* The nodes of the waiting tokens. */
+/* Find the nodes of the waiting tokens. */
 static void
 find_nodes(BuildEncoder *encoder)
 {
@@ -105,7 +107,7 @@ find_nodes(BuildEncoder *encoder)
 	}
 }
 
-/* Put the pairs of nodes and documents into the sort; a document may name a node more than once. */
+/* Put the waiting tokens' pairs into the sort. The same pair may appear more than once. */
 static void
 flush_tokens(BuildEncoder *encoder)
 {
@@ -119,6 +121,7 @@ flush_tokens(BuildEncoder *encoder)
 	encoder->ntokens = 0;
 }
 
+/* Add a document's tokens to those that wait for their nodes. Flush a full buffer. */
 static void
 queue_tokens(BuildEncoder *encoder, const MultiVector *mv, uint32 doc)
 {
@@ -180,7 +183,7 @@ encode_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool al
 		pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, encoder->done);
 }
 
-/* The sort of this participant's pairs. */
+/* Begin the sort of this participant's pairs. */
 static Tuplesortstate *
 own_sort(const Build *build)
 {

@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * build_fallback.c
- *	  A parallel build that starts again alone when dynamic shared memory runs
- *	  out, as it does in a container whose /dev/shm is small.
+ *	  Restart a parallel build without workers if dynamic shared memory runs
+ *	  out, as in a container with a small /dev/shm.
  *
- * The amount is not known before the table has been read, and other sessions
- * use the same memory, so the parallel build is tried. It runs in a
- * subtransaction, whose abort ends the workers and releases locks, pins,
- * snapshots and segments. Then the index is emptied.
+ * The required amount is not known before the table has been read, and other
+ * sessions use the same memory. The parallel build is therefore simply tried,
+ * in a subtransaction. If the subtransaction aborts, that ends the workers and
+ * releases locks, pins, snapshots and segments. Then the index is truncated.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,7 +20,7 @@
 #include "pgstat.h"
 #include "utils/backend_status.h"
 
-/* The row of pg_stat_progress_create_index, which the abort of a subtransaction takes away. */
+/* The row of pg_stat_progress_create_index, which the abort of a subtransaction clears. */
 typedef struct Progress
 {
 	ProgressCommandType command;
@@ -50,9 +50,9 @@ restore_progress(const Progress *progress)
 }
 
 /*
- * Return true if the error was raised where segments and areas are made. The
- * SQLSTATE does not tell: a full disk has the same, and files of the type
- * mmap report what errno happens to be.
+ * Return true if the error was raised by the code that creates segments and
+ * areas. The SQLSTATE is not sufficient: a full disk raises the same one, and
+ * segments of type mmap report the errno of the failed call.
  */
 static bool
 is_of_shared_memory(const ErrorData *error)
@@ -69,18 +69,19 @@ is_of_shared_memory(const ErrorData *error)
 	return false;
 }
 
-/* Say why the build starts again, and empty the index. */
+/* Report why the build restarts, and truncate the index. */
 static void
 start_over(Build *build, const Progress *progress, const ErrorData *error)
 {
 	restore_progress(progress);
 	ereport(
 		NOTICE,
-		(errmsg("index \"%s\" is built without parallel workers, for lack of shared memory",
-				RelationGetRelationName(build->index)),
+		(errmsg(
+			 "building index \"%s\" without parallel workers because shared memory is insufficient",
+			 RelationGetRelationName(build->index)),
 		 errdetail_internal("%s", error->message),
-		 errhint(
-			 "Give the server more shared memory (a larger /dev/shm; --shm-size of a container), or decrease maintenance_work_mem.")));
+		 errhint("Increase shared memory (the size of /dev/shm, or --shm-size of a container), "
+				 "or decrease maintenance_work_mem.")));
 	RelationTruncate(build->index, 0);
 }
 
@@ -98,7 +99,11 @@ build_try_parallel(Build *build, int nworkers, void (*build_index)(Build *build,
 	BeginInternalSubTransaction("colbert_build");
 	MemoryContextSwitchTo(context);
 
-	/* Workers lock the index AccessExclusive, which takes an XID, and cannot be given one later. */
+	/*
+	 * Assign a transaction ID now. Workers lock the index in
+	 * AccessExclusiveLock mode, which needs one, and it cannot be assigned in
+	 * parallel mode.
+	 */
 	if (!build->info->ii_Concurrent)
 		(void) GetCurrentTransactionId();
 	PG_TRY();

@@ -1,17 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * build_parallel.c
- *	  The parallel workers of a build: started, given what they share with
- *	  the leader, and ended.
+ *	  The parallel workers of a build: start them, share state with them, and
+ *	  end them.
  *
- * One parallel context serves all steps. Its segment holds what is of fixed
- * size and the beginning of an area; the centroids and what training needs
- * are allocated there as they come, so that it is no larger than they are.
- * The sample has an area of its own, which is given back before the documents
+ * One parallel context serves all steps. Its segment holds the structs of fixed
+ * size and the start of a dynamic area. Centroids and the memory of training
+ * are allocated in that area when they are needed, so it grows only to their
+ * size. The sample has an area of its own, which is released before documents
  * are encoded.
  *
- * The number of participants is that of the workers that could be started,
- * and the leader; workers wait until it is known.
+ * The participants are the leader and the workers that could be started.
+ * Workers wait until their number is known.
  *
  *-------------------------------------------------------------------------
  */
@@ -35,9 +35,9 @@
 #define KEY_QUERY        UINT64CONST(0xC01B000000000004)
 #define KEY_WAL_USAGE    UINT64CONST(0xC01B000000000005)
 #define KEY_BUFFER_USAGE UINT64CONST(0xC01B000000000006)
-#define KEY_SCANS        UINT64CONST(0xC01B000000000010) /* and, added, the pass */
+#define KEY_SCANS        UINT64CONST(0xC01B000000000010) /* plus the pass */
 
-/* The area's part of the context's segment. */
+/* Size of the area's part in the context's segment. */
 #define AREA_SIZE (128 * 1024)
 
 struct BuildLeader
@@ -79,7 +79,7 @@ place(ParallelContext *context, uint64 key, Size size)
 	return chunk;
 }
 
-/* Fill the context's segment. */
+/* Allocate and fill the chunks of the context's segment. */
 static void
 share(BuildLeader *leader, const Build *build)
 {
@@ -121,7 +121,7 @@ end_context(BuildLeader *leader)
 	ExitParallelMode();
 }
 
-/* Tell the workers how many have come. */
+/* Tell the workers the number of participants. */
 static void
 start_team(BuildLeader *leader)
 {
@@ -174,7 +174,7 @@ build_parallel_sort(BuildLeader *leader)
 	SortCoordinate  coordinate = palloc0(sizeof(SortCoordinateData));
 	Tuplesortstate *sort;
 
-	/* All have sorted their pairs, and added what they counted. */
+	/* After this barrier, all participants have sorted their pairs and added their counts. */
 	leader->crew.team->barrier(leader->crew.team->arg);
 	coordinate->isWorker = false;
 	coordinate->nParticipants = leader->participants;
@@ -195,7 +195,7 @@ build_parallel_end(BuildLeader *leader)
 
 /* ---- a worker ---- */
 
-/* Wait until the leader knows how many participants there are. */
+/* Wait until the leader knows the number of participants, and return it. */
 static int
 wait_for_start(BuildShared *shared)
 {

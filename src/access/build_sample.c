@@ -12,13 +12,13 @@
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-/* Tokens widened at a time. */
+/* Number of tokens prepared at a time. */
 #define CHUNK_TOKENS 256
 
 typedef struct Sampling
 {
 	Build        *build;
-	BuildCounts   counts; /* of this participant */
+	BuildCounts   counts; /* counts of this participant */
 	TokenSample  *sample;
 	MemoryContext row_context;
 } Sampling;
@@ -61,7 +61,7 @@ sample_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool al
 	MemoryContextReset(sampling->row_context);
 }
 
-/* Add this participant's counts to the sums. */
+/* Add this participant's counts to the shared sums. */
 static void
 add_counts(BuildShared *shared, const BuildCounts *counts)
 {
@@ -91,7 +91,7 @@ build_sample(Build *build)
 	MemoryContextDelete(sampling.row_context);
 	add_counts(build->shared, &sampling.counts);
 
-	/* All participants meet there: then the sums are whole. */
+	/* All participants meet in sample_gather, so the sums are complete afterwards. */
 	sample_gather(sampling.sample);
 	build->counts = build->shared->counts;
 	return sampling.sample;

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * build_scale.c
- *	  The scale of a new index (index/scale.h), from documents all
+ *	  Choose the scale of a new index (index/scale.h) from documents spread
  *	  over the table.
  *
- * It has to be known before tokens are sampled. The leader alone looks for
- * it, so that the number of workers makes no difference.
+ * The scale must be known before tokens are sampled. The leader alone chooses
+ * it, so that it does not depend on the number of workers.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,17 +15,17 @@
 #include "index/scale.h"
 #include "utils/memutils.h"
 
-/* Places of the table that are looked at, and tokens that are enough of each. */
+/* Number of places of the table to read, and number of tokens that suffice per place. */
 #define PLACES        16
 #define ENOUGH_TOKENS 64
 
-/* Largest number of blocks read at a time, where no place has a document. */
+/* Maximum blocks read at a time if no place has a document. */
 #define MAX_BLOCKS 1024
 
 typedef struct ScaleScan
 {
 	LengthSum     lengths;
-	uint64        enough; /* number of tokens from which on documents are passed over */
+	uint64        enough; /* documents are skipped once this many tokens are counted */
 	MemoryContext row_context;
 } ScaleScan;
 

@@ -1,10 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * build_steps.c
- *	  What the leader and the workers of a build do alike: all but step 4.
+ *	  The steps of a build that the leader and the workers run alike: all
+ *	  except step 4.
  *
- * What only one may do, the leader does, and the others wait until it is
- * done: to reserve space, to write the mean, and to store the nodes.
+ * Reserving space, writing the mean and storing the nodes is work for one
+ * process: the leader does it, and the others wait.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,7 +17,7 @@
 #include "index/docstore.h"
 #include "pgstat.h"
 
-/* Pages of a work item of logging. */
+/* Number of pages in one work item of logging. */
 #define LOG_BLOCKS 1024
 
 void
@@ -31,7 +32,7 @@ build_shared_init(BuildShared *shared, const Build *build)
 	train_sample_init(&shared->sample, &build->view->index->meta);
 }
 
-/* Wait until the leader has done what the others are to see. */
+/* Wait until the leader has done its part. The others refresh their view of the index. */
 static void
 meet_after_leader(Build *build)
 {
@@ -64,7 +65,7 @@ check_counts(const BuildCounts *counts)
 						errhint("Partition the table.")));
 }
 
-/* Room for all documents, and what they will be encoded with. */
+/* Reserve space for all documents, and write the parameters that they are encoded with. */
 static void
 prepare_index(Build *build, const TokenSample *sample, const TokenStatistics *statistics,
 			  const float *codebooks)
@@ -75,7 +76,7 @@ prepare_index(Build *build, const TokenSample *sample, const TokenStatistics *st
 		view_write_params(build->view, statistics->mean, &statistics->lengths, codebooks);
 }
 
-/* Step 2. */
+/* Step 2: train the centroids and store them as nodes. */
 static void
 train_nodes(Build *build, const TokenSample *sample, const TokenStatistics *statistics)
 {
@@ -96,7 +97,7 @@ train_nodes(Build *build, const TokenSample *sample, const TokenStatistics *stat
 	meet_after_leader(build);
 }
 
-/* The memory goes back to the system. */
+/* Free the sample and return its memory to the system. */
 static void
 drop_sample(Build *build, TokenSample *sample)
 {
@@ -131,7 +132,7 @@ build_participate(Build *build)
 	return build_encode(build);
 }
 
-/* Work item: page images of some blocks. */
+/* Work item: log the page images of LOG_BLOCKS blocks. */
 static void
 log_blocks(void *arg, uint32 item)
 {
@@ -147,7 +148,7 @@ log_blocks(void *arg, uint32 item)
 void
 build_log(Build *build)
 {
-	/* Whether to log is for the leader to say: a worker does not know that the index is new. */
+	/* Only the leader can decide whether to log: a worker does not know that the index is new. */
 	if (build->leader && RelationNeedsWAL(build->index))
 		build->shared->nblocks = RelationGetNumberOfBlocks(build->index);
 	build_report_phase(build, PHASE_LOG);

@@ -1,23 +1,24 @@
 /*-------------------------------------------------------------------------
  *
  * build_team.c
- *	  The team of a parallel build: processes, by a barrier and a counter in
- *	  dynamic shared memory.
+ *	  The team of a parallel build: processes that share a barrier and a
+ *	  counter in dynamic shared memory.
  *
- * Memory comes from an area that grows as it is asked for. Waiting for the
- * others checks for interrupts. Where one participant fails, the leader hears
- * of it and fails, too, which ends the others: nobody waits for ever.
+ * Memory comes from an area that grows on demand. Waiting for the others checks
+ * for interrupts. If a participant fails, the leader receives its error and
+ * fails too, which ends the others, so nobody waits forever.
  *
  *-------------------------------------------------------------------------
  */
 #include "compat/pg_compat.h"
 
 #include "access/build.h"
+#include "base/array.h"
 
-/* What has been shared and not yet given back. */
+/* An allocation that is shared and not yet freed. */
 typedef struct SharedPiece
 {
-	void       *address; /* in this process */
+	void       *address; /* address in this process */
 	dsa_pointer memory;
 } SharedPiece;
 
@@ -29,7 +30,7 @@ typedef struct BuildTeam
 	bool         leader;
 	SharedPiece *pieces;
 	int          npieces;
-	int          capacity;
+	uint32       capacity;
 } BuildTeam;
 
 static uint64
@@ -51,11 +52,8 @@ alloc_shared(void *arg, size_t bytes)
 	BuildTeam   *team = arg;
 	SharedPiece *piece;
 
-	if (team->npieces == team->capacity)
-	{
-		team->capacity *= 2;
-		team->pieces = repalloc(team->pieces, team->capacity * sizeof(SharedPiece));
-	}
+	team->pieces = array_reserve(team->pieces, &team->capacity, (Size) team->npieces + 1,
+								 sizeof(SharedPiece), CurrentMemoryContext);
 	if (team->leader)
 		team->shared->memory = dsa_allocate_extended(team->area, Max(bytes, 1), DSA_ALLOC_HUGE);
 	meet_all(team);
@@ -63,7 +61,7 @@ alloc_shared(void *arg, size_t bytes)
 	piece->memory = team->shared->memory;
 	piece->address = dsa_get_address(team->area, piece->memory);
 
-	/* The next one must not come before all have read this one. */
+	/* The next allocation must wait until all participants have read this one. */
 	meet_all(team);
 	return piece->address;
 }
@@ -79,7 +77,7 @@ free_shared(void *arg, void *memory)
 	if (i == team->npieces)
 		elog(ERROR, "memory was not shared by the team");
 
-	/* Nobody uses it any more. */
+	/* After this barrier no participant uses the memory any more. */
 	meet_all(team);
 	if (team->leader)
 		dsa_free(team->area, team->pieces[i].memory);

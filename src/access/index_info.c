@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * index_info.c
- *	  Seeing and keeping an index: colbert_index_info, colbert_merge.
+ *	  Inspect and maintain an index: colbert_index_info, colbert_merge.
  *
  *-------------------------------------------------------------------------
  */
@@ -36,13 +36,13 @@ colbert_open_index(Oid oid, LOCKMODE mode)
 	Relation index = try_relation_open(oid, mode);
 
 	if (index == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("there is no index with OID %u", oid)));
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("index with OID %u does not exist", oid)));
 	if (index->rd_rel->relkind == RELKIND_PARTITIONED_INDEX)
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
 						errmsg("\"%s\" is an index of a partitioned table",
 							   RelationGetRelationName(index)),
-						errhint("Name the index of a partition: pg_partition_tree('%s') has them.",
+						errhint("Use the index of a partition. pg_partition_tree('%s') lists them.",
 								RelationGetRelationName(index))));
 	if (index->rd_rel->relkind != RELKIND_INDEX || index->rd_indam == NULL ||
 		index->rd_indam->ambuild != colbert_build)
@@ -63,7 +63,7 @@ fill_tuple_desc(FunctionCallInfo fcinfo, TupleDesc *desc)
 	*desc = BlessTupleDesc(*desc);
 }
 
-/* Bytes of the extents of some arrays. */
+/* Return the size in bytes of the extents of a range of arrays. */
 static int64
 array_bytes(const MetaPageData *meta, ArrayKind first, ArrayKind last)
 {
@@ -74,7 +74,7 @@ array_bytes(const MetaPageData *meta, ArrayKind first, ArrayKind last)
 	return bytes;
 }
 
-/* A number, or NULL where it is none. */
+/* Return a float8 datum, or set *isnull if the value is NaN. */
 static Datum
 float_or_null(double value, bool *isnull)
 {
@@ -82,7 +82,7 @@ float_or_null(double value, bool *isnull)
 	return Float8GetDatum(value);
 }
 
-/* The last columns of colbert_index_info: how well the nodes fit. */
+/* Fill the last columns of colbert_index_info: how well the nodes fit the documents. */
 static void
 put_drift(IndexView *view, Datum *values, bool *nulls)
 {
@@ -100,9 +100,9 @@ put_drift(IndexView *view, Datum *values, bool *nulls)
 }
 
 /*
- * What an index holds tells of all rows. So it takes SELECT on the table; and
- * where policies hide some of its rows, the right to look at any table's
- * storage.
+ * Raise an error unless the current user may see facts about all rows of the
+ * table. This takes SELECT on the table. If policies hide rows from the user,
+ * it also takes membership in pg_stat_scan_tables.
  */
 static void
 check_may_look(Oid table)
@@ -111,15 +111,14 @@ check_may_look(Oid table)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, get_rel_name(table));
 	if (check_enable_rls(table, InvalidOid, true) == RLS_ENABLED &&
 		!has_privs_of_role(GetUserId(), ROLE_PG_STAT_SCAN_TABLES))
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-			 errmsg("row-level security hides rows of table \"%s\"", get_rel_name(table)),
-			 errhint(
-				 "Ask as a role that the policies do not apply to, or as a member of pg_stat_scan_tables.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+				 errmsg("row-level security hides rows of table \"%s\"", get_rel_name(table)),
+				 errhint("Use a role to which the policies do not apply, "
+						 "or a member of pg_stat_scan_tables.")));
 }
 
-/* One row about an index. */
+/* Return one row of facts about an index. */
 Datum
 colbert_index_info(PG_FUNCTION_ARGS)
 {
@@ -170,7 +169,10 @@ colbert_index_info(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
 }
 
-/* Merge what is pending now; returns the number of documents. Needs ownership of the index. */
+/*
+ * Merge the documents that are pending now, and return their number. Requires
+ * ownership of the index.
+ */
 Datum
 colbert_merge(PG_FUNCTION_ARGS)
 {
@@ -184,11 +186,15 @@ colbert_merge(PG_FUNCTION_ARGS)
 	index = colbert_open_index(PG_GETARG_OID(0), RowExclusiveLock);
 	if (!compat_object_ownercheck(RelationRelationId, RelationGetRelid(index), GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_INDEX, RelationGetRelationName(index));
-	/* A concurrent build is at work on it, or has failed: its pages are nobody else's to change. */
+	/*
+	 * A concurrent build is working on the index, or has failed. No other
+	 * session may change its pages.
+	 */
 	if (!index->rd_index->indisready)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("index \"%s\" is not ready", RelationGetRelationName(index)),
-						errhint("Wait until it is built; if that failed, drop it or REINDEX it.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("index \"%s\" is not ready", RelationGetRelationName(index)),
+				 errhint("Wait until it is built. If the build failed, drop it or REINDEX it.")));
 	merged = merge_pending(index, (uint64) colbert_pending_limit);
 	relation_close(index, RowExclusiveLock);
 	PG_RETURN_INT64((int64) merged);

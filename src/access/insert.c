@@ -1,20 +1,22 @@
 /*-------------------------------------------------------------------------
  *
  * insert.c
- *	  INSERT: append a document, pending until a merge. An UPDATE that keeps
- *	  the document shares that of the old row (update.c).
+ *	  INSERT: append a document, which stays pending until a merge. An UPDATE
+ *	  that keeps the document shares that of the old row (update.c).
  *
- * Above three eighths of colbert.pending_limit, merges begin. A background worker does
- * them, if one can be had; otherwise inserts do, one step at a time. An insert
- * that finds somebody else merging goes on, until five eighths of the limit
- * are pending: from there on it waits for its turn, the longer the more is
- * pending, so that documents do not come faster than they are merged. From
- * there on inserts that merge add no nodes, which takes two thirds of a merge;
- * later merges make up for it. An insert spends at most MAX_MILLISECONDS on all
- * of this.
+ * Merges begin when more than MERGE_SHARE of colbert.pending_limit is pending.
+ * A background worker does them if one can be started; otherwise inserts do,
+ * one step at a time. An insert that finds another session merging continues
+ * without merging. When more than WAIT_SHARE is pending, it waits for its turn
+ * instead, and the more is pending, the longer. This keeps documents from
+ * arriving faster than they are merged. Above WAIT_SHARE, inserts that merge
+ * add no nodes, which takes two thirds of a merge; later merges add them. An
+ * insert spends at most MAX_MILLISECONDS on all of this.
  *
- * The first nodes take longer than that. They are left to the worker, VACUUM
+ * Training the first nodes takes longer, so it is left to the worker, VACUUM
  * and colbert_merge.
+ *
+ * Lock order: merge lock, then pages. No page is locked while an insert waits.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,22 +33,25 @@
 #include "settings.h"
 #include "utils/memutils.h"
 
-/* The longest that an insert merges, and that it merges and waits together. */
+/* Maximum time that an insert merges, and maximum time that it merges and waits. */
 #define STEP_MILLISECONDS 10.0
 #define MAX_MILLISECONDS  18.0
 
-/* Shares of the limit from which on inserts merge, wait, and wait as long as they may. */
+/*
+ * Shares of colbert.pending_limit above which inserts merge, wait, and wait for
+ * MAX_MILLISECONDS.
+ */
 #define MERGE_SHARE     0.375
 #define WAIT_SHARE      0.625
 #define FULL_WAIT_SHARE 0.875
 
-/* Microseconds between two tries for the merge lock. */
+/* Microseconds between two attempts to take the merge lock. */
 #define LOCK_NAP 500
 
-/* What an insert does about what is pending. */
+/* An insert's share of the maintenance of pending documents. */
 typedef struct InsertDuty
 {
-	bool   train; /* the first nodes are due: for a worker alone */
+	bool   train; /* the first nodes are due; only a worker trains them */
 	double merge; /* milliseconds of merging; 0: none is due */
 	bool   grow;  /* merging may add nodes */
 	double wait;  /* milliseconds that it may wait for the merge lock */
@@ -83,7 +88,10 @@ milliseconds_since(instr_time start)
 	return INSTR_TIME_GET_MILLISEC(now);
 }
 
-/* Take the merge lock, waiting for so many milliseconds since start; false if others have it all the while. */
+/*
+ * Take the merge lock, waiting until this many milliseconds after start.
+ * Returns false if other sessions hold it all that time.
+ */
 static bool
 lock_within(Relation index, instr_time start, double milliseconds)
 {
@@ -98,9 +106,10 @@ lock_within(Relation index, instr_time start, double milliseconds)
 }
 
 /*
- * Keep what is pending within bounds. Holding the merge lock means that nobody
- * else merges now; a worker that serves the index is between two batches, or
- * about to come.
+ * Keep the number of pending tokens within bounds.
+ *
+ * While this session holds the merge lock, no other session merges. A worker
+ * that serves the index is then between two batches, or about to start.
  */
 static void
 do_duty(IndexView *view, InsertDuty duty)
@@ -122,8 +131,8 @@ do_duty(IndexView *view, InsertDuty duty)
 }
 
 /*
- * Append a document, and do what is due about those that are pending. hash:
- * that of what the table stores; 0 if it is unknown.
+ * Append a document, and do the maintenance that is due. hash: hash of the
+ * stored columns, or 0 if unknown.
  */
 static void
 insert_document(IndexView *view, ItemPointer tid, Datum value, uint32 hash)

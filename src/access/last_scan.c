@@ -1,13 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * last_scan.c
- *	  What searches did: colbert_last_scan, and EXPLAIN (ANALYZE) where the
- *	  server lets extensions add to it.
+ *	  The counters of the last search, colbert_last_scan(), and who may see
+ *	  counters.
  *
- * Counts tell of rows that a person may not be allowed to see. They are shown
- * to whom the search ran as, who may read the whole table: neither through a
- * view or a function of somebody else's, nor under row-level security, of the
- * table or of one that it is a part of.
+ * Counters reveal facts about rows that a user may not be allowed to see. They
+ * are shown only to the user that the search ran as, and only if that user may
+ * read the whole table. A user who reads the table only through a view, or
+ * through a function that runs as another user, does not see them. They are
+ * also hidden if row-level security applies to the table or to one of its
+ * parents.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,6 +21,7 @@
 #include "catalog/index.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
+#include "executor/spi.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -29,7 +32,7 @@
 
 PG_FUNCTION_INFO_V1(colbert_last_scan);
 
-/* Counters of this backend's last search, as they stood when it last gave a row or ended. */
+/* Counters of this backend's last search, as of its last row or its end. */
 static SearchCounters last;
 
 void
@@ -38,9 +41,9 @@ last_scan_keep(const SearchCounters *counters)
 	last = *counters;
 }
 
-/* ---- who may see them ---- */
+/* ---- who may see counters ---- */
 
-/* Does row-level security apply to a table, or to one that it is a part of? */
+/* Return true if row-level security applies to a table or to one of its parents. */
 static bool
 is_under_policy(Oid table)
 {
@@ -70,8 +73,8 @@ colbert_table_is_visible(Oid table)
 		   !is_under_policy(table);
 }
 
-static bool
-counters_visible(const SearchCounters *counters)
+bool
+last_scan_visible(const SearchCounters *counters)
 {
 	Oid table;
 
@@ -83,207 +86,95 @@ counters_visible(const SearchCounters *counters)
 
 /* ---- colbert_last_scan ---- */
 
-/* The names of the settings that the index chose. */
-static Datum
-automatic_settings(const SearchCounters *counters)
+/* A row whose columns are set by name. */
+typedef struct NamedRow
 {
-	Datum names[4];
-	int   n = 0;
+	TupleDesc desc;
+	Datum    *values;
+	bool     *nulls;
+} NamedRow;
 
-	if (counters->asked.probes == 0)
-		names[n++] = CStringGetTextDatum("probes");
-	if (counters->asked.ef_search == 0)
-		names[n++] = CStringGetTextDatum("ef_search");
-	if (counters->asked.candidates == 0)
-		names[n++] = CStringGetTextDatum("candidates");
-	if (counters->asked.rerank == 0)
-		names[n++] = CStringGetTextDatum("rerank");
-	return PointerGetDatum(construct_array(names, n, TEXTOID, -1, false, TYPALIGN_INT));
+/* Set a column. Does nothing if the installed extension version does not declare it. */
+static void
+set_column(NamedRow *row, const char *name, Datum value)
+{
+	int number = SPI_fnumber(row->desc, name);
+
+	if (number <= 0)
+		return;
+	row->values[number - 1] = value;
+	row->nulls[number - 1] = false;
 }
 
-/* What this backend's last index scan did; NULL before the first, and where its counts are not to be seen. */
+/* Set a column that is declared as integer or bigint. */
+static void
+set_count(NamedRow *row, const char *name, int64 value)
+{
+	int number = SPI_fnumber(row->desc, name);
+
+	if (number > 0 && SPI_gettypeid(row->desc, number) == INT4OID)
+		set_column(row, name, Int32GetDatum((int32) value));
+	else
+		set_column(row, name, Int64GetDatum(value));
+}
+
+static void
+set_settings(NamedRow *row, const SearchCounters *c)
+{
+	Datum *chosen = palloc(search_nsettings * sizeof(Datum));
+	int    nchosen = 0;
+
+	for (int i = 0; i < search_nsettings; i++)
+	{
+		const SearchSettingName *setting = &search_settings[i];
+
+		set_count(row, setting->name, setting_value(&c->settings, setting));
+		if (setting_value(&c->asked, setting) == 0)
+			chosen[nchosen++] = CStringGetTextDatum(setting->name);
+	}
+	set_column(row, "automatic",
+			   PointerGetDatum(construct_array(chosen, nchosen, TEXTOID, -1, false, TYPALIGN_INT)));
+}
+
+static void
+set_stages(NamedRow *row, const SearchCounters *c)
+{
+	for (int stage = 0; stage < STAGE_COUNT; stage++)
+	{
+		const char *prefix = search_stages[stage].prefix;
+
+		set_column(row, psprintf("%s_ms", prefix),
+				   Float8GetDatum(INSTR_TIME_GET_MILLISEC(c->time[stage])));
+		set_count(row, psprintf("%s_hit", prefix), c->hit[stage]);
+		set_count(row, psprintf("%s_read", prefix), c->read[stage]);
+	}
+}
+
+/*
+ * Return the counters of this backend's last index scan: NULL before the first
+ * scan, and if the user may not see them.
+ */
 Datum
 colbert_last_scan(PG_FUNCTION_ARGS)
 {
 	const SearchCounters *c = &last;
-	TupleDesc             desc;
-	Datum                 values[64];
-	bool                  nulls[64] = {0};
-	int                   n = 0;
+	NamedRow              row;
 
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE ||
-		desc->natts > lengthof(values))
+	if (get_call_result_type(fcinfo, NULL, &row.desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	if (!counters_visible(c))
+	if (!last_scan_visible(c))
 		PG_RETURN_NULL();
 
-	values[n++] = ObjectIdGetDatum(c->index);
-	values[n++] = Int32GetDatum(c->query_tokens);
-	values[n++] = Int32GetDatum(c->settings.probes);
-	values[n++] = Int32GetDatum(c->settings.ef_search);
-	values[n++] = Int32GetDatum(c->settings.candidates);
-	values[n++] = Int32GetDatum(c->settings.rerank);
-	values[n++] = Int64GetDatum((int64) c->hops);
-	values[n++] = Int64GetDatum((int64) c->nodes);
-	values[n++] = Int64GetDatum((int64) c->postings);
-	values[n++] = Int64GetDatum((int64) c->gathered);
-	values[n++] = Int64GetDatum((int64) c->pending);
-	values[n++] = Int64GetDatum((int64) c->narrowed);
-	values[n++] = Int64GetDatum((int64) c->reranked);
-	values[n++] = Int64GetDatum((int64) c->fetched);
-	values[n++] = Int64GetDatum((int64) c->scored);
-	values[n++] = Int64GetDatum((int64) c->emitted);
-	values[n++] = Int64GetDatum((int64) c->late);
-	values[n++] = Int32GetDatum(c->widenings);
-	values[n++] = BoolGetDatum(c->exhaustive);
-	for (int stage = 0; stage < STAGE_COUNT; stage++)
-		values[n++] = Float8GetDatum(INSTR_TIME_GET_MILLISEC(c->time[stage]));
-	values[n++] = Int64GetDatum((int64) c->tested);
-	values[n++] = Int64GetDatum((int64) c->passed);
-	values[n++] = Int32GetDatum(c->passes);
-	values[n++] = Int64GetDatum((int64) c->batches);
-	values[n++] = automatic_settings(c);
-	for (int stage = 0; stage < STAGE_COUNT; stage++)
-		values[n++] = Int64GetDatum(c->hit[stage]);
-	for (int stage = 0; stage < STAGE_COUNT; stage++)
-		values[n++] = Int64GetDatum(c->read[stage]);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+	row.values = palloc0(row.desc->natts * sizeof(Datum));
+	row.nulls = palloc(row.desc->natts * sizeof(bool));
+	memset(row.nulls, true, row.desc->natts * sizeof(bool));
+	set_column(&row, "index", ObjectIdGetDatum(c->index));
+	set_count(&row, "query_tokens", c->query_tokens);
+	set_column(&row, "exhaustive", BoolGetDatum(c->exhaustive));
+	for (int i = 0; i < search_ncounts; i++)
+		set_count(&row, search_counts[i].name, (int64) count_value(c, &search_counts[i]));
+	set_settings(&row, c);
+	set_stages(&row, c);
+	PG_RETURN_DATUM(
+		HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row.desc), row.values, row.nulls)));
 }
-
-/* ---- EXPLAIN (ANALYZE) ---- */
-
-#ifdef COMPAT_EXPLAIN_PER_NODE
-
-#include "commands/explain.h"
-#include "commands/explain_format.h"
-#include "commands/explain_state.h"
-#include "lib/stringinfo.h"
-
-static explain_per_node_hook_type previous_hook;
-
-/* A count of a stage, as EXPLAIN names it. */
-typedef struct Field
-{
-	const char *name;
-	uint64      value;
-} Field;
-
-/* One line, or one group of an output for programs; fields end with a name of NULL. */
-static void
-explain_stage(const SearchCounters *counters, SearchStage stage, const char *label,
-			  const Field *fields, ExplainState *es)
-{
-	double ms = INSTR_TIME_GET_MILLISEC(counters->time[stage]);
-
-	if (es->format == EXPLAIN_FORMAT_TEXT)
-	{
-		StringInfoData line;
-
-		initStringInfo(&line);
-		for (const Field *field = fields; field->name != NULL; field++)
-			appendStringInfo(&line, "%s%s=" UINT64_FORMAT, field == fields ? "" : " ", field->name,
-							 field->value);
-		if (es->timing)
-			appendStringInfo(&line, " time=%.3f ms", ms);
-		if (es->buffers)
-			appendStringInfo(&line, " hit=" INT64_FORMAT " read=" INT64_FORMAT,
-							 counters->hit[stage], counters->read[stage]);
-		ExplainPropertyText(label, line.data, es);
-		return;
-	}
-	ExplainOpenGroup(label, label, true, es);
-	for (const Field *field = fields; field->name != NULL; field++)
-		ExplainPropertyUInteger(field->name, NULL, field->value, es);
-	if (es->timing)
-		ExplainPropertyFloat("time", "ms", ms, 3, es);
-	if (es->buffers)
-	{
-		ExplainPropertyInteger("hit", NULL, counters->hit[stage], es);
-		ExplainPropertyInteger("read", NULL, counters->read[stage], es);
-	}
-	ExplainCloseGroup(label, label, true, es);
-}
-
-static void
-append_setting(StringInfo line, const char *name, uint32 asked, uint32 used)
-{
-	appendStringInfo(line, "%s%s=%u%s", line->len > 0 ? " " : "", name, used,
-					 asked == 0 ? " (auto)" : "");
-}
-
-static void
-explain_settings(const SearchCounters *c, ExplainState *es)
-{
-	StringInfoData line;
-
-	initStringInfo(&line);
-	append_setting(&line, "probes", c->asked.probes, c->settings.probes);
-	append_setting(&line, "ef_search", c->asked.ef_search, c->settings.ef_search);
-	append_setting(&line, "candidates", c->asked.candidates, c->settings.candidates);
-	append_setting(&line, "rerank", c->asked.rerank, c->settings.rerank);
-	ExplainPropertyText("Search Settings", line.data, es);
-}
-
-static void
-explain_counters(const SearchCounters *c, ExplainState *es)
-{
-	const Field find[] = {
-		{"searches", c->searches}, {"nodes", c->nodes}, {"hops", c->hops}, {NULL}};
-	const Field gather[] = {{"postings", c->postings}, {"documents", c->gathered}, {NULL}};
-	const Field narrow[] = {{"documents", c->narrowed},
-							{"pending", c->pending},
-							{"widenings", c->widenings},
-							{"passes", c->passes},
-							{NULL}};
-	const Field rerank[] = {{"documents", c->reranked}, {"batches", c->batches}, {NULL}};
-	const Field exact[] = {{"fetched", c->fetched},
-						   {"tested", c->tested},
-						   {"passed", c->passed},
-						   {"scored", c->scored},
-						   {"emitted", c->emitted},
-						   {"late", c->late},
-						   {NULL}};
-
-	explain_settings(c, es);
-	explain_stage(c, STAGE_FIND, "Find", find, es);
-	explain_stage(c, STAGE_GATHER, "Gather", gather, es);
-	explain_stage(c, STAGE_NARROW, "Narrow", narrow, es);
-	explain_stage(c, STAGE_RERANK, "Rerank", rerank, es);
-	explain_stage(c, STAGE_EXACT, "Exact", exact, es);
-}
-
-static void
-explain_node(PlanState *planstate, List *ancestors, const char *relationship, const char *plan_name,
-			 ExplainState *es)
-{
-	if (previous_hook != NULL)
-		previous_hook(planstate, ancestors, relationship, plan_name, es);
-
-	if (es->analyze && IsA(planstate, IndexScanState))
-	{
-		IndexScanDesc  scan = ((IndexScanState *) planstate)->iss_ScanDesc;
-		SearchCounters counters;
-
-		if (scan == NULL || scan->indexRelation->rd_indam->amgettuple != colbert_gettuple)
-			return;
-		counters = colbert_scan_counters(scan);
-		if (counters_visible(&counters))
-			explain_counters(&counters, es);
-	}
-}
-
-void
-last_scan_init(void)
-{
-	previous_hook = explain_per_node_hook;
-	explain_per_node_hook = explain_node;
-}
-
-#else
-
-void
-last_scan_init(void)
-{
-}
-
-#endif /* COMPAT_EXPLAIN_PER_NODE */

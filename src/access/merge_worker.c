@@ -1,11 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * merge_worker.c
- *	  A background worker that merges what inserts leave pending.
+ *	  A background worker that merges the documents that inserts leave
+ *	  pending.
  *
- * One transaction for each batch, so that nobody waits for its lock on the
- * index for longer than that. It runs no code of users: a merge reads the
- * index alone.
+ * It runs one transaction per batch, so that nobody waits for its lock on the
+ * index longer than one batch takes. It runs no user code, because a merge
+ * reads only the index.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,27 +30,31 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
-/* Milliseconds after which a session starts another, if the last one was of no use. */
+/* Milliseconds before a session starts another worker, if the last one made no progress. */
 #define START_INTERVAL 1000
 
-/* Shares of the limit: it ends when less than the first is pending, and makes the first nodes of no less than the second. */
+/*
+ * Shares of colbert.pending_limit. The worker ends when less than LOW_SHARE is
+ * pending. It trains the first nodes only when more than TRAIN_SHARE is
+ * pending.
+ */
 #define LOW_SHARE   0.125
 #define TRAIN_SHARE 0.5
 
 /*
- * Share of the limit that a batch takes, and the least that pays; and share
- * from which on no nodes are added. An insert that has waited long enough goes
- * on, whether or not a batch has ended meanwhile.
+ * Share of the limit that a batch takes, and minimum tokens of a batch; share
+ * of the limit above which no nodes are added. Inserts that wait for a worker
+ * continue after a while, so each batch must leave the queue soon.
  */
 #define BATCH_SHARE      0.0625
 #define MIN_BATCH_TOKENS 1024
 #define GROW_SHARE       0.5
 
-/* How often it tries for the merge lock, and microseconds between. */
+/* Number of attempts to take the merge lock, and microseconds between them. */
 #define LOCK_TRIES 200
 #define LOCK_NAP   2000
 
-/* What a worker is told, in bgw_extra. */
+/* A worker's task, passed in bgw_extra. */
 typedef struct WorkerTask
 {
 	Oid database;
@@ -65,14 +70,14 @@ typedef struct StartedWorker
 	Oid                     index;  /* InvalidOid: none yet */
 	BackgroundWorkerHandle *handle; /* NULL: it could not be started */
 	TimestampTz             at;
-	uint64                  pending; /* tokens, then */
+	uint64                  pending; /* number of pending tokens at that time */
 } StartedWorker;
 
 static StartedWorker last;
 
-/* ---- the session that starts it ---- */
+/* ---- the session that starts a worker ---- */
 
-/* Return true if the last worker may still be at work. */
+/* Return true if the last worker may still be running. */
 static bool
 is_running(void)
 {
@@ -88,8 +93,10 @@ merge_worker_serves(Relation index)
 }
 
 /*
- * A worker that has left less than it met may be followed by another at once.
- * One that has not, or could not start, shows that another one would not help yet.
+ * Return true if another worker may be started. One may follow at once if the
+ * last one was for another index, or reduced the number of pending tokens. If
+ * it did not, or could not be started, another one would not help before
+ * START_INTERVAL has passed.
  */
 static bool
 is_due(Relation index, uint64 pending)
@@ -101,7 +108,7 @@ is_due(Relation index, uint64 pending)
 		   TimestampDifferenceExceeds(last.at, GetCurrentTimestamp(), START_INTERVAL);
 }
 
-/* Register a worker, whose handle outlives the statement. */
+/* Register a worker. The handle outlives the statement. */
 static BackgroundWorkerHandle *
 register_worker(const WorkerTask *task)
 {
@@ -140,7 +147,10 @@ merge_worker_start(Relation index, uint64 pending)
 
 /* ---- the worker ---- */
 
-/* Open the index that a task names, if it is there, ours, and locked by nobody. */
+/*
+ * Open and lock the index of a task. Returns NULL if it does not exist, is not
+ * an index of this extension, or is locked in a conflicting mode.
+ */
 static Relation
 open_index(const WorkerTask *task)
 {
@@ -170,7 +180,10 @@ has_work(Relation rel, const WorkerTask *task)
 	return index.meta.documents.pending_tokens > task->limit * LOW_SHARE;
 }
 
-/* Inserts that merge hold the lock for some milliseconds. */
+/*
+ * Try to take the merge lock for LOCK_TRIES * LOCK_NAP microseconds. Inserts
+ * that merge hold it for some milliseconds.
+ */
 static bool
 lock_soon(Relation index)
 {
@@ -184,7 +197,10 @@ lock_soon(Relation index)
 	return false;
 }
 
-/* Merge some batches in a transaction; false when there is nothing more to do, or somebody else does it. */
+/*
+ * Merge some batches in a transaction. Returns false if nothing is left to do,
+ * or if another session does it.
+ */
 static bool
 merge_once(const WorkerTask *task)
 {

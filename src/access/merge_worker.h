@@ -1,12 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * merge_worker.h
- *	  A background worker that merges what inserts leave pending.
+ *	  A background worker that merges the documents that inserts leave
+ *	  pending.
  *
- * Started by an insert, through max_worker_processes; nothing is preloaded.
- * It trains the first nodes, merges until little is pending, and ends. It
- * gives up where somebody else merges, or holds a lock on the index that
- * conflicts. Inserts go on without it: they merge in small steps.
+ * An insert starts it as a dynamic background worker, which counts against
+ * max_worker_processes. The library need not be preloaded. The worker trains
+ * the first nodes, merges until little is pending, and exits. It gives up if
+ * another session merges or holds a conflicting lock on the index. Without a
+ * worker, inserts merge in small steps.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,10 +19,16 @@
 
 #include "utils/rel.h"
 
-/* Start a worker, with so many tokens pending, if there can be one and it would be of use; returns true if it was started. */
+/*
+ * Start a worker if it is allowed and likely to help. pending: number of
+ * pending tokens. Returns true if a worker was started.
+ */
 extern bool merge_worker_start(Relation index, uint64 pending);
 
-/* Return true if a worker that this session started is at work on the index, or about to be. */
+/*
+ * Return true if a worker that this session started is working on the index, or
+ * is about to start.
+ */
 extern bool merge_worker_serves(Relation index);
 
 #endif /* COLBERT_MERGE_WORKER_H */

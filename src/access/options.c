@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * options.c
- *	  WITH (...) of an index.
+ *	  The options of an index, given in WITH (...).
  *
- * Structural options (m, ef_construction, tokens_per_node, lists, quantizer, pq_m) are
- * copied to the meta page when the index is built, and read only from there
- * afterwards: ALTER INDEX can change reloptions, not the pages.
+ * Structural options (m, ef_construction, tokens_per_node, lists, quantizer,
+ * pq_m) are copied to the meta page when the index is built, and from then on
+ * read only from there: ALTER INDEX can change reloptions, but not the pages.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,15 +28,18 @@ static relopt_enum_elt_def quantizers[] = {
 	{"pq", CODEC_PQ},
 	{"flat", CODEC_FLAT},
 	{"bit", CODEC_BIT},
-	{"pg_catalog.bit", CODEC_BIT}, /* what the parser makes of bit without quotes */
+	{"pg_catalog.bit", CODEC_BIT}, /* the parser's spelling of an unquoted bit */
 	{NULL, 0}};
 
-/* Options that every access method takes. Scans go on while their defaults are changed: the next one reads them. */
+/*
+ * Add the options of every access method. Changing a scan default does not
+ * block running scans; the next scan uses the new value.
+ */
 static void
 add_scan_options(relopt_kind kind)
 {
-	add_int_reloption(kind, "probes", "Nodes probed for each query token (0 = chosen by the index)",
-					  0, 0, 1048576, ShareUpdateExclusiveLock);
+	add_int_reloption(kind, "probes", "Nodes probed per query token (0 = chosen by the index)", 0,
+					  0, 1048576, ShareUpdateExclusiveLock);
 	add_int_reloption(kind, "candidates",
 					  "Documents narrowed by their sketches (0 = chosen by the index)", 0, 0,
 					  10000000, ShareUpdateExclusiveLock);
@@ -46,8 +49,8 @@ add_scan_options(relopt_kind kind)
 	add_enum_reloption(kind, "quantizer", "Codec of the code rows", quantizers, DEFAULT_QUANTIZER,
 					   "Valid values are \"sq8\", \"sq4\", \"pq\", \"flat\" and \"bit\".",
 					   AccessExclusiveLock);
-	add_int_reloption(kind, "pq_m", "Bytes of a token's code with the quantizer pq", DEFAULT_PQ_M,
-					  1, MULTIVECTOR_MAX_DIM, AccessExclusiveLock);
+	add_int_reloption(kind, "pq_m", "Bytes per token code of the quantizer pq", DEFAULT_PQ_M, 1,
+					  MULTIVECTOR_MAX_DIM, AccessExclusiveLock);
 }
 
 void
@@ -63,7 +66,7 @@ options_init(void)
 					  "Size of the dynamic candidate list while the graph is built",
 					  DEFAULT_EF_CONSTRUCTION, 4, 1000, AccessExclusiveLock);
 	add_int_reloption(hnsw_kind, "tokens_per_node",
-					  "Tokens for each node of the graph (0 = chosen by the index)", 0, 0, 1000000,
+					  "Tokens per node of the graph (0 = chosen by the index)", 0, 0, 1000000,
 					  AccessExclusiveLock);
 	add_int_reloption(hnsw_kind, "ef_search",
 					  "Size of the dynamic candidate list of a search (0 = chosen by the index)", 0,

@@ -4,16 +4,17 @@
  *	  Index scans: ORDER BY maxsim(doc, query), WHERE maxsim(doc, query) >
  *	  bound, and IS [NOT] NULL.
  *
- * Rows come in three runs: the documents that are NULL (first, or last, or
- * not at all), and the others in exact order. Without an order to keep (no
- * ORDER BY, or a NULL query, for which SQL leaves the order open) every live
- * document comes once in the order of the directory.
+ * A scan returns its rows in runs: the rows whose document is NULL (first,
+ * last, or not at all), and the others in exact order. Without an order to
+ * keep, the scan returns every live document once, in directory order. This is
+ * the case without ORDER BY, and with a NULL query, for which SQL leaves the
+ * order open.
  *
- * Ordinals and heap TIDs may be reused while a scan holds them: harmless
- * under an MVCC snapshot, so other snapshots are refused. With
- * old_snapshot_threshold, rows that the snapshot sees may be removed: each
- * page of the index that is read, and the heap page of each row that is
- * given or missing, is checked for it.
+ * Ordinals and heap TIDs may be reused while a scan holds them. This is
+ * harmless under an MVCC snapshot; other snapshots are rejected. With
+ * old_snapshot_threshold, rows that the snapshot sees may be removed. The scan
+ * therefore checks each index page that it reads, and the heap page of each row
+ * that it returns or does not find.
  *
  *-------------------------------------------------------------------------
  */
@@ -33,7 +34,7 @@
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
-/* Runs of a scan, in the order in which they may come. */
+/* Runs of a scan, in the order in which they come. */
 typedef enum ScanRun
 {
 	RUN_NULLS_FIRST,
@@ -42,10 +43,10 @@ typedef enum ScanRun
 	RUN_END
 } ScanRun;
 
-/* Items read a page at a time: null pages, or documents in directory order. */
+/* A cursor that reads an array a page at a time: null pages, or documents in directory order. */
 typedef struct PageCursor
 {
-	uint32 next;  /* item to read next */
+	uint32 next;  /* next item to read */
 	char  *items; /* copy of the page */
 	uint32 first; /* ordinal of items[0] */
 	uint32 count; /* of a null page, its rows */
@@ -59,19 +60,19 @@ typedef struct ColbertScan
 	bool                  want_nulls;
 	bool                  want_documents;
 	bool                  nulls_first;
-	bool                  recheck; /* there is a bound */
-	MultiVector          *query;   /* NULL: every document will do */
+	bool                  recheck; /* the scan has a bound */
+	MultiVector          *query;   /* NULL: every document qualifies */
 	bool                  ordered;
 	ScanRun               run;
 	IndexView            *view;
 	Search               *search;
 	const RowFilter      *filter;   /* kept by rescans; NULL: none */
-	const SearchSettings *settings; /* kept by rescans; NULL: those of session and index */
-	const ScanNeeds      *needs;    /* kept by rescans; NULL: all rows in order, thresholds exact */
+	const SearchSettings *settings; /* kept by rescans; NULL: those of the session and the index */
+	const ScanNeeds      *needs;    /* kept by rescans; NULL: all rows in order, exact thresholds */
 	PageCursor            cursor;
-	DocRows         versions; /* of the document that the cursor came to, those not given yet */
-	ItemPointerData given;    /* row given last; invalid: none */
-	SearchCounters  earlier;  /* sum over the searches before this one */
+	DocRows         versions; /* versions of the cursor's document that are not returned yet */
+	ItemPointerData given;    /* last row returned; invalid: none */
+	SearchCounters  earlier;  /* sum over earlier searches */
 } ColbertScan;
 
 IndexScanDesc
@@ -164,7 +165,7 @@ colbert_endscan(IndexScanDesc scan)
 	scan->opaque = NULL;
 }
 
-/* What IS NULL, IS NOT NULL and bounds leave of the two kinds of rows. */
+/* Set the kinds of rows that IS NULL, IS NOT NULL and bounds leave. */
 static void
 apply_keys(ColbertScan *state, IndexScanDesc scan)
 {
@@ -203,7 +204,10 @@ colbert_rescan(IndexScanDesc scan, ScanKey keys, int nkeys, ScanKey orderbys, in
 		scan->numberOfOrderBys > 0 && scan->orderByData[0].sk_strategy == STRATEGY_NULLS_FIRST;
 }
 
-/* The query of the scan, detoasted into the scan's memory; NULL where there is no order to keep. */
+/*
+ * Return the query of the scan, detoasted into the scan's memory context, or
+ * NULL if there is no order to keep.
+ */
 static MultiVector *
 scan_query(IndexScanDesc scan)
 {
@@ -218,16 +222,18 @@ same_query(const MultiVector *a, const MultiVector *b)
 	return VARSIZE(a) == VARSIZE(b) && memcmp(a, b, VARSIZE(a)) == 0;
 }
 
-/* What the bounds of a scan say. */
+/* The bounds of a scan, combined. */
 typedef struct ScanBounds
 {
-	double threshold; /* of the scan's query; -INFINITY: none */
-	bool   others;    /* a bound by another query drops rows */
+	double threshold; /* bound for the scan's query; -INFINITY: none */
+	bool   others;    /* a bound for another query drops rows */
 } ScanBounds;
 
 /*
- * Read the bounds of a scan. The scan's query is that of its order, or else
- * that of the first bound. Nothing is wanted where a part of a bound is NULL.
+ * Read the bounds of a scan.
+ *
+ * The scan's query is that of ORDER BY, or else that of the first bound. If any
+ * part of a bound is NULL, no document qualifies.
  */
 static ScanBounds
 scan_bounds(ColbertScan *state, IndexScanDesc scan)
@@ -258,9 +264,8 @@ scan_bounds(ColbertScan *state, IndexScanDesc scan)
 }
 
 /*
- * The rows that must not be late. Where the executor drops rows that the scan
- * gives, by bounds that the scan does not search by, any number of rows may
- * be needed.
+ * Return the rows that must not be late. If the executor drops rows by bounds
+ * that the search does not apply, any number of rows may be needed.
  */
 static OrderNeed
 scan_order_need(const ColbertScan *state, bool drops_rows)
@@ -275,7 +280,7 @@ scan_order_need(const ColbertScan *state, bool drops_rows)
 	return need;
 }
 
-/* Session settings win over the index's options; 0 leaves it to the index. */
+/* A session setting takes precedence over the index's option; 0 lets the index choose. */
 SearchSettings
 scan_settings(Relation index)
 {
@@ -289,7 +294,7 @@ scan_settings(Relation index)
 	};
 }
 
-/* Begin the search of a scan that has a query. */
+/* Begin a search with a threshold. */
 static void
 start_search(ColbertScan *state, IndexScanDesc scan, double threshold, OrderNeed need)
 {
@@ -312,9 +317,9 @@ start_search(ColbertScan *state, IndexScanDesc scan, double threshold, OrderNeed
 }
 
 /*
- * Begin the search of a scan that has a query. Where a threshold has to be
- * exact the search has none: the scan gives every document, in its order, and
- * the executor tests it.
+ * Begin the search of a scan that has a query. If thresholds must be exact, the
+ * search has none: the scan returns every document in order, and the executor
+ * tests it.
  */
 static void
 start_by_query(ColbertScan *state, IndexScanDesc scan)
@@ -329,6 +334,7 @@ start_by_query(ColbertScan *state, IndexScanDesc scan)
 	start_search(state, scan, exact ? -INFINITY : bounds.threshold, need);
 }
 
+/* For the first row: open a view of the index, and begin a search if the scan has a query. */
 static void
 start(IndexScanDesc scan)
 {
@@ -352,7 +358,7 @@ start(IndexScanDesc scan)
 	MemoryContextSwitchTo(old);
 }
 
-/* The next item of an array that a cursor walks; NULL at the end. */
+/* Return the next item of an array, or NULL at the end. */
 static char *
 cursor_next(ColbertScan *state, ArrayKind kind, uint32 *ordinal)
 {
@@ -373,7 +379,7 @@ cursor_next(ColbertScan *state, ArrayKind kind, uint32 *ordinal)
 	return cursor->items + (*ordinal - cursor->first) * parray_item_size(index, kind);
 }
 
-/* The next NULL row. */
+/* Return the next NULL row. */
 static bool
 next_null(ColbertScan *state, ItemPointer tid)
 {
@@ -396,7 +402,7 @@ next_null(ColbertScan *state, ItemPointer tid)
 	return true;
 }
 
-/* The next document: in exact order, above the threshold, or in the order of the directory. */
+/* Return the next document: in exact order, above the threshold, or in directory order. */
 static bool
 next_document(ColbertScan *state, ItemPointer tid)
 {
@@ -412,7 +418,7 @@ next_document(ColbertScan *state, ItemPointer tid)
 		last_scan_keep(search_counters(state->search));
 		return found;
 	}
-	/* At most one version is visible: the executor drops the others. */
+	/* At most one version is visible; the executor drops the others. */
 	while (state->versions.count == 0)
 	{
 		entry = (DocEntry *) cursor_next(state, ARRAY_DOCS, &ordinal);
@@ -437,7 +443,7 @@ colbert_gettuple(IndexScanDesc scan, ScanDirection direction)
 	Assert(ScanDirectionIsForward(direction));
 	if (!state->started)
 		start(scan);
-	/* By now the executor has fetched the row before. */
+	/* By now the executor has fetched the previous row. */
 	if (ItemPointerIsValid(&state->given))
 		view_check_age(state->view, scan->heapRelation, &state->given);
 

@@ -2,27 +2,28 @@
  *
  * update.c
  *	  UPDATE that keeps the document: the new version of the row shares the
- *	  entry of the old one.
+ *	  entry of the old version.
  *
- * An index is told neither the old version of a row nor where it is. Both
- * versions store the same bytes for a column that an UPDATE keeps: the TOAST
- * pointer of a document that is stored out of line, or the document itself.
- * Of an index on an expression these are the columns that the expression
- * reads; it is immutable. The hash of these bytes leads to documents that may
- * be the old version's (hashes.h).
+ * PostgreSQL does not tell an index the old version of a row, nor its location.
+ * Both versions store the same bytes for a column that an UPDATE keeps: the
+ * TOAST pointer of a document stored out of line, or the document itself. For
+ * an index on an expression, the columns are those that the expression reads,
+ * which is immutable. The hash of these bytes leads to documents that may
+ * belong to the old version (hashes.h).
  *
- * Neither the hash nor the executor's word that the columns are unchanged
- * decides. The old version is the one in the table that this transaction has
- * updated to the new one; it is looked for in the HOT chains of the documents
- * found, and its columns must hold the same bytes. While that version is being
- * replaced by a transaction in progress, VACUUM finds neither it nor the root
- * of its chain dead: the document stays live, and the root one of its rows.
+ * Neither the hash nor the executor's hint that the columns are unchanged is
+ * proof. The old version is the tuple in the table that this transaction has
+ * updated to the new version. It is searched for in the HOT chains of the
+ * documents found, and its columns must hold the same bytes. While the updating
+ * transaction is in progress, VACUUM considers neither the old version nor the
+ * root of its chain dead. The document therefore stays live, and the root stays
+ * one of its rows.
  *
- * A table that is not a heap has other versions, and an expression may read a
- * whole row, or many columns: such rows are inserted anew.
+ * Rows are inserted anew if the table is not a heap, or if the expression reads
+ * a whole row or more than MAX_COLUMNS columns.
  *
- * Locks: pages of the table one at a time, and none while a page of the index
- * is locked, or the other way round. The new version's page stays pinned, so
+ * Locks: one page of the table at a time. No page of the index is locked at the
+ * same time as a page of the table. The new version's page stays pinned, so
  * that its columns can be read in place.
  *
  *-------------------------------------------------------------------------
@@ -42,20 +43,23 @@
 #include "storage/bufmgr.h"
 #include "utils/datum.h"
 
-/* Documents of the same hash that are looked at: more than one are rows that store the same bytes. */
+/*
+ * Maximum documents of the same hash to examine. Only rows that store the same
+ * bytes share a hash, apart from collisions.
+ */
 #define MAX_DOCUMENTS 8
 
-/* Maximum columns that an indexed expression reads. */
+/* Maximum columns that an indexed expression may read. */
 #define MAX_COLUMNS 8
 
-/* The columns that decide what is indexed of a row: none where they are not known. */
+/* The columns that determine the indexed value of a row. count is 0 if they are unknown. */
 typedef struct IndexedColumns
 {
 	int        count;
 	AttrNumber columns[MAX_COLUMNS];
 } IndexedColumns;
 
-/* Their values as the table stores them, on a page. */
+/* The stored values of these columns, pointing into a page. */
 typedef struct StoredValues
 {
 	Datum values[MAX_COLUMNS];
@@ -126,7 +130,7 @@ same_stored(const NewVersion *version, const StoredValues *a, const StoredValues
 
 		if (a->nulls[i] != b->nulls[i])
 			return false;
-		/* The bytes as they are: neither fetched nor decompressed. */
+		/* Compare the stored bytes, without fetching or decompressing. */
 		if (!a->nulls[i] &&
 			!datumIsEqual(a->values[i], b->values[i], attribute->attbyval, attribute->attlen))
 			return false;
@@ -134,7 +138,7 @@ same_stored(const NewVersion *version, const StoredValues *a, const StoredValues
 	return true;
 }
 
-/* The hash of the stored bytes; never 0. */
+/* Return the hash of the stored bytes, which is never 0. */
 static uint32
 hash_stored(const NewVersion *version)
 {
@@ -157,7 +161,10 @@ hash_stored(const NewVersion *version)
 	return Max(hash, 1);
 }
 
-/* Return true if one of the values is out of line: no other row has its TOAST pointer. */
+/*
+ * Return true if one of the values is stored out of line. Only versions of this
+ * row can have the same TOAST pointer.
+ */
 static bool
 is_stored_out_of_line(const NewVersion *version)
 {
@@ -170,7 +177,7 @@ is_stored_out_of_line(const NewVersion *version)
 
 /* ---- the new version ---- */
 
-/* The tuple at a line pointer of a page, or at the one that it redirects to; NULL if there is none. */
+/* Return the tuple at a line pointer of a page, following a redirect, or NULL if there is none. */
 static HeapTupleHeader
 tuple_at(Page page, OffsetNumber offset)
 {
@@ -190,7 +197,10 @@ tuple_at(Page page, OffsetNumber offset)
 	return NULL;
 }
 
-/* Pin the page of a row's version and find its columns; false, without a pin, if they are not there or not known. */
+/*
+ * Pin the page of a row's new version, and find its columns. Returns false,
+ * without a pin, if the version or its columns cannot be found.
+ */
 static bool
 new_version_open(NewVersion *version, Relation heap, const ItemPointerData *tid,
 				 const IndexInfo *info)
@@ -210,7 +220,7 @@ new_version_open(NewVersion *version, Relation heap, const ItemPointerData *tid,
 		version->xmin = HeapTupleHeaderGetXmin(header);
 		get_stored(version, header, &version->stored);
 	}
-	/* A tuple keeps its place on a page as long as the page is pinned. */
+	/* A tuple does not move within its page while the page is pinned. */
 	LockBuffer(version->buffer, BUFFER_LOCK_UNLOCK);
 	if (header == NULL)
 		ReleaseBuffer(version->buffer);
@@ -219,7 +229,7 @@ new_version_open(NewVersion *version, Relation heap, const ItemPointerData *tid,
 
 /* ---- the old version ---- */
 
-/* Return true if the new version is what a tuple was updated to, by the new version's transaction. */
+/* Return true if the new version's transaction updated this tuple to the new version. */
 static bool
 was_updated_to(HeapTupleHeader header, const NewVersion *version)
 {
@@ -229,7 +239,10 @@ was_updated_to(HeapTupleHeader header, const NewVersion *version)
 		   TransactionIdEquals(HeapTupleHeaderGetUpdateXid(header), version->xmin);
 }
 
-/* Look for the old version in the HOT chain that begins at a line pointer of a locked page. */
+/*
+ * Find the old version in the HOT chain that begins at a line pointer of a
+ * locked page. Returns NULL if it is not there.
+ */
 static HeapTupleHeader
 find_in_chain(Page page, OffsetNumber offset, const NewVersion *version)
 {
@@ -252,7 +265,10 @@ find_in_chain(Page page, OffsetNumber offset, const NewVersion *version)
 	return NULL;
 }
 
-/* Return true if a row of a document leads to the old version, whose columns are the same. */
+/*
+ * Return true if a row of a document leads to the old version, and that version
+ * stores the same bytes.
+ */
 static bool
 is_old_row(const ItemPointerData *tid, const NewVersion *version)
 {
@@ -262,7 +278,10 @@ is_old_row(const ItemPointerData *tid, const NewVersion *version)
 	StoredValues    old;
 	bool            same = false;
 
-	/* The new version is most often on a later page, which spares a look at the size of the file. */
+	/*
+	 * The new version is usually on a later page, in which case the size of the
+	 * file need not be read.
+	 */
 	if (block > ItemPointerGetBlockNumber(&version->tid) &&
 		block >= RelationGetNumberOfBlocks(version->heap))
 		return false;
@@ -278,7 +297,7 @@ is_old_row(const ItemPointerData *tid, const NewVersion *version)
 	return same;
 }
 
-/* Share a document, if the old version is one of its rows. */
+/* Share a document if the old version is one of its rows. */
 static bool
 share_document(IndexView *view, uint32 doc, uint32 hash, const NewVersion *version)
 {
@@ -331,7 +350,7 @@ update_shares_document(Relation index, Relation heap, ItemPointer tid, const Ind
 	if (!new_version_open(&version, heap, tid, info))
 		return false;
 	*hash = hash_stored(&version);
-	/* SET doc = doc is served too; an INSERT that looks by a TOAST pointer finds nothing. */
+	/* This also covers SET doc = doc. An INSERT that looks up a TOAST pointer finds nothing. */
 	if ((index_unchanged || is_stored_out_of_line(&version)) &&
 		TransactionIdIsCurrentTransactionId(version.xmin))
 		shared = share_by_hash(index, *hash, &version);

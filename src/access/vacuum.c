@@ -1,20 +1,25 @@
 /*-------------------------------------------------------------------------
  *
  * vacuum.c
- *	  VACUUM: flag dead documents, merge pending ones, free ordinals.
+ *	  VACUUM: mark dead documents, merge pending ones, free ordinals.
  *
- * bulkdelete removes dead versions of rows, and flags documents that have no
- * other one (versions.h). cleanup sweeps the posting lists where more than a tenth
- * of the documents is dead, and then frees the ordinals that were dead before
- * the sweep began: no list names them any more. Reservations and blocks that
- * an error or a crash left behind are freed too. Then it merges what is
- * pending: of all this, only the merge may need room on the disk.
+ * bulkdelete removes dead row versions and marks documents without remaining
+ * versions as dead (versions.h). cleanup sweeps the posting lists if at least a
+ * tenth of the documents are dead. It then frees the ordinals that were dead
+ * before the sweep began, since no list contains them any more. Reservations
+ * and blocks left behind by an error or a crash are freed too. Finally it
+ * merges the pending documents. The merge comes last because it is the only
+ * step that may need more disk space.
+ *
+ * cleanup holds the merge lock up to that last merge, which takes it again. The
+ * append lock is taken within it, for a few reservations at a time.
  *
  *-------------------------------------------------------------------------
  */
 #include "compat/pg_compat.h"
 
 #include "access/access.h"
+#include "base/array.h"
 #include "commands/vacuum.h"
 #include "index/docstore.h"
 #include "index/drift.h"
@@ -29,15 +34,18 @@
 #include "storage/locks.h"
 #include "utils/memutils.h"
 
-/* Reservations that are freed at a time; how often to try for the append lock, and microseconds between. */
+/*
+ * Number of reservations freed at a time, number of attempts to take the append
+ * lock, and microseconds between attempts.
+ */
 #define RESERVED_AT_A_TIME 64
 #define APPEND_LOCK_TRIES  200
 #define APPEND_LOCK_NAP    5000
 
-/* Directory entries that are looked at between two pauses. */
+/* Number of directory entries examined between two vacuum delay points. */
 #define LEFTOVERS_OF_A_PAUSE 256
 
-/* Sweep where at least this share of the documents is dead: dead entries cost searches time and nothing else. */
+/* Sweep if at least this share of documents is dead. Dead entries cost only search time. */
 #define SWEEP_SHARE 0.1
 
 /* ---- bulkdelete ---- */
@@ -50,7 +58,7 @@ typedef struct BulkDelete
 	void                   *callback_state;
 } BulkDelete;
 
-/* Ask about one row of the index. */
+/* Return true if a row is dead, and count it. */
 static bool
 is_dead(BulkDelete *bulk, ItemPointer tid)
 {
@@ -63,7 +71,7 @@ is_dead(BulkDelete *bulk, ItemPointer tid)
 	return false;
 }
 
-/* Ask about the rows of a page of documents; returns true if some are dead. */
+/* Find the dead rows of a page of documents. Returns true if there are any. */
 static bool
 find_dead(BulkDelete *bulk, DirectoryPage *page)
 {
@@ -159,21 +167,15 @@ typedef struct OrdinalList
 static void
 ordinals_add(OrdinalList *list, uint32 doc)
 {
-	if (list->count == list->capacity)
-	{
-		list->capacity = Max(list->capacity * 2, 1024);
-		list->items =
-			list->items == NULL
-				? palloc_extended(mul_size(list->capacity, sizeof(uint32)), MCXT_ALLOC_HUGE)
-				: repalloc_huge(list->items, mul_size(list->capacity, sizeof(uint32)));
-	}
+	list->items = array_reserve(list->items, &list->capacity, (Size) list->count + 1,
+								sizeof(uint32), CurrentMemoryContext);
 	list->items[list->count++] = doc;
 }
 
 typedef struct Leftovers
 {
-	OrdinalList dead;   /* in no queue */
-	OrdinalList hashes; /* of these */
+	OrdinalList dead;   /* dead documents that are not in the queue */
+	OrdinalList hashes; /* their hashes */
 	OrdinalList reserved;
 } Leftovers;
 
@@ -193,7 +195,7 @@ collect_leftovers(IndexView *view, uint32 doc, const DocEntry *entry, void *arg)
 		ordinals_add(&leftovers->reserved, doc);
 }
 
-/* Take the dead out of the hash table. */
+/* Remove the dead documents from the hash table. */
 static void
 drop_hashes(IndexView *view, const Leftovers *leftovers)
 {
@@ -215,7 +217,10 @@ note_postings(IndexView *view, uint64 postings, bool inexact)
 	meta_write_nodes(view->index);
 }
 
-/* Take the dead out of all posting lists and the hash table, then free them. The merge lock is held. */
+/*
+ * Remove the dead documents from all posting lists and the hash table, then
+ * free them. The caller holds the merge lock.
+ */
 static void
 sweep(IndexView *view, const Leftovers *leftovers)
 {
@@ -234,8 +239,9 @@ sweep(IndexView *view, const Leftovers *leftovers)
 }
 
 /*
- * Take the append lock alone, when no appender is at work; false if one always
- * is. Never waits in the lock's queue, where appenders would wait behind it.
+ * Take the append lock exclusively at a moment without appenders. Returns false
+ * if there is always one. Never waits in the lock's queue, because appenders
+ * would wait behind it.
  */
 static bool
 lock_out_appenders(Relation index)
@@ -251,9 +257,10 @@ lock_out_appenders(Relation index)
 }
 
 /*
- * Free reservations that nobody will publish: those that stand while no
- * appender is at work. A few at a time, for appenders wait meanwhile; what is
- * left is for the next VACUUM.
+ * Free abandoned reservations. A reservation that exists while no appender is
+ * active will never be published. Appenders wait meanwhile, so each round frees
+ * only a few. If the append lock cannot be taken, the rest is left to the next
+ * VACUUM.
  */
 static void
 free_reserved(IndexView *view, const OrdinalList *reserved)
@@ -281,7 +288,10 @@ free_reserved(IndexView *view, const OrdinalList *reserved)
 	}
 }
 
-/* Returns the rows beside the first ones of documents: other versions, and those whose document is NULL. */
+/*
+ * Clean up an index. Returns the number of row versions that share a document
+ * with another one, plus the number of rows whose document is NULL.
+ */
 static uint64
 clean(Relation index)
 {
@@ -303,12 +313,16 @@ clean(Relation index)
 	postings_reclaim(view->index);
 	nrows = versions_count(view) + nulls_count(view);
 	merge_unlock(index);
-	/* Last: a full disk can stop a merge, and nothing before it. */
+	/* The merge comes last: a full disk can stop a merge, but none of the steps above. */
 	merge_pending(index, (uint64) colbert_pending_limit);
 	return nrows;
 }
 
-/* An index that began small has the lists of its first tokens: searches read more of each, and find less. */
+/*
+ * Warn if an index has outgrown its lists. An index that started small keeps
+ * the lists of its first tokens. As they grow longer, searches read more
+ * postings per list and find less.
+ */
 static void
 warn_of_outgrown_lists(Relation index, const MetaPageData *meta)
 {
@@ -316,10 +330,10 @@ warn_of_outgrown_lists(Relation index, const MetaPageData *meta)
 		return;
 	ereport(WARNING,
 			(errmsg("index \"%s\" has outgrown its lists", RelationGetRelationName(index)),
-			 errdetail("It holds %.0f tokens per list; %u serve best.",
+			 errdetail("It holds %.0f tokens per list; the best number is %u.",
 					   (double) meta->documents.live_tokens / meta_nitems(meta, ARRAY_NODES),
 					   meta->shape.tokens_per_node),
-			 errhint("REINDEX INDEX CONCURRENTLY trains new lists.")));
+			 errhint("Run REINDEX INDEX CONCURRENTLY to train new lists.")));
 }
 
 IndexBulkDeleteResult *

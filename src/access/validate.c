@@ -1,10 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * validate.c
- *	  Operator classes: two ordering operators, and what thresholds need.
+ *	  Validate operator classes: two ordering operators, and the operator and
+ *	  functions for thresholds.
  *
- * The operator and the function of thresholds may be missing: then a threshold is
- * a filter above the scan.
+ * The operator and functions for thresholds are optional. Without them, a
+ * threshold is a filter above the scan.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,7 +24,7 @@
 #include "utils/regproc.h"
 #include "utils/syscache.h"
 
-/* Report what is wrong with an operator family; amvalidate reports at INFO. */
+/* Report an invalid operator family at INFO, as amvalidate does. */
 #define complain(...) \
 	ereport(INFO, (errcode(ERRCODE_INVALID_OBJECT_DEFINITION), errmsg(__VA_ARGS__)))
 
@@ -50,7 +51,8 @@ check_operators(const char *family, Oid type, CatCList *operators)
 
 		if (!is_operator_of_its_strategy(form))
 		{
-			complain("operator family \"%s\" contains operator %s that is not one of its strategy",
+			complain("operator family \"%s\" contains operator %s "
+					 "that does not match its strategy number",
 					 family, format_operator(form->amopopr));
 			valid = false;
 		}
@@ -96,7 +98,8 @@ check_functions(const char *family, Oid type, CatCList *functions)
 
 		if (!is_function_of_its_number(form))
 		{
-			complain("operator family \"%s\" contains function %s that is not one of its number",
+			complain("operator family \"%s\" contains function %s "
+					 "that does not match its support number",
 					 family, format_procedure(form->amproc));
 			valid = false;
 		}

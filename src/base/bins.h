@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * bins.h
- *	  A range of floats, cut into bins of equal width.
+ *	  Divide a range of floats into bins of equal width.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,7 +17,10 @@ typedef struct Bins
 	uint32_t count;
 } Bins;
 
-/* A range of no width, or one too wide for a float, gives bins too, though they tell little apart. */
+/*
+ * Make count bins over lowest .. highest. A range of zero width, or one whose
+ * width overflows a float, is valid: its values fall into very few bins.
+ */
 static inline Bins
 bins_of(float lowest, float highest, uint32_t count)
 {
@@ -25,8 +28,9 @@ bins_of(float lowest, float highest, uint32_t count)
 }
 
 /*
- * The bin of a value, 0 .. count - 1; larger values have higher bins. Values
- * outside the range are in the outermost bins, NaN in the lowest.
+ * Return the bin of a value, 0 .. count - 1. A larger value never has a lower
+ * bin. Values outside the range belong to the outermost bins, NaN to the
+ * lowest.
  */
 static inline uint32_t
 bins_find(const Bins *bins, float value)

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * minmax.h
- *	  The larger and the smaller of two numbers, in plain C.
+ *	  Maximum and minimum of two numbers, for files without PostgreSQL
+ *	  headers.
  *
  *-------------------------------------------------------------------------
  */

@@ -10,7 +10,7 @@
 
 #include <stddef.h>
 
-/* Bytes that come from memory at a time. */
+/* Bytes fetched from memory at a time. */
 #define CACHE_LINE 64
 
 static inline void

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * quad.h
- *	  Vectors of four floats, which every compiler we use maps to the baseline
- *	  instruction set (SSE2, NEON) at any optimisation level.
+ *	  Vectors of four floats. Every supported compiler maps them to the
+ *	  baseline instruction set (SSE2, NEON) at any optimization level.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,7 +18,7 @@ typedef int32_t IntQuad __attribute__((vector_size(16)));
 
 #define QUAD_FLOATS 4
 
-/* The elements i, j, k, l of two quads, of which the second begins at 4. */
+/* Elements i, j, k, l of two quads; elements 4 to 7 are those of the second. */
 #if defined(__clang__) || __GNUC__ >= 12
 #define quad_shuffle(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
 #else
@@ -50,7 +50,7 @@ quad_any(IntQuad comparison)
 	return (halves[0] | halves[1]) != 0;
 }
 
-/* x with the signs of elements changed where those of y are negative. */
+/* Return x with the sign flipped in each element whose counterpart in y is negative. */
 static inline Quad
 quad_flip(Quad x, Quad y)
 {

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * splitmix.h
- *	  SplitMix64 (Steele, Lea and Flood 2014): a seeded generator of 64 bits.
+ *	  SplitMix64 (Steele, Lea and Flood 2014), a seeded 64-bit generator.
  *
- * What it yields is part of the on-disk format: a rotation is kept by its
- * seed alone.
+ * The sequence is part of the on-disk format: an index stores only the seed of
+ * its rotation.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * subtransaction.h
- *	  Catch an error that a subtransaction ended in.
+ *	  Catch an error raised in an internal subtransaction.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,11 +15,11 @@
 #include "utils/resowner.h"
 
 /*
- * Within PG_CATCH: abort the subtransaction, and return its error, which is
- * caught and may be rethrown.
+ * Roll back the current subtransaction and return its error, which the caller
+ * may rethrow. Call it inside PG_CATCH.
  *
- * context, owner: those of before the subtransaction; the error is allocated
- * in that context, and both are current again.
+ * context, owner: those that were current before the subtransaction began. The
+ * error is allocated in context, and both are current again on return.
  */
 static inline ErrorData *
 subtransaction_catch(MemoryContext context, ResourceOwner owner)

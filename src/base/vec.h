@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * vec.h
- *	  Sums over the dims of float vectors, in one order.
+ *	  Sums over the dims of float vectors, in one fixed order.
  *
- * Dim k is added to partial sum k mod 16, and these are added pairwise. No
- * operations are fused. So the bits are the same on every machine and with
- * every compiler, with chains of additions short enough for any. Dims that are
- * 0 beyond the end of a vector change no sum.
+ * Dim k is added to partial sum k mod 16, and the partial sums are added
+ * pairwise. No operations are fused. The result therefore has the same bits on
+ * every machine and with every compiler, and sixteen independent chains hide
+ * the latency of the additions. Zero dims appended to a vector change no sum.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,7 +19,7 @@
 
 #define VEC_PARTS 16
 
-/* Sixteen consecutive dims, or the partial sums over them. */
+/* Sixteen consecutive dims, or the sixteen partial sums. */
 typedef struct VecParts
 {
 	Quad a, b, c, d;
@@ -33,7 +33,7 @@ vec_load(const float *x)
 	return (VecParts) {quad_load(x), quad_load(x + 4), quad_load(x + 8), quad_load(x + 12)};
 }
 
-/* The first n of four floats, and zeroes. */
+/* Load the first n of four floats; the rest are zero. */
 static inline Quad
 vec_load_first(const float *x, int n)
 {
@@ -42,7 +42,7 @@ vec_load_first(const float *x, int n)
 	return (Quad) {n > 0 ? x[0] : 0, n > 1 ? x[1] : 0, n > 2 ? x[2] : 0};
 }
 
-/* The n dims (fewer than 16) at the end of a vector. */
+/* Load the last n dims of a vector (n < 16); the rest are zero. */
 static inline VecParts
 vec_load_last(const float *x, int n)
 {
@@ -85,7 +85,7 @@ vec_total(VecParts sum)
 	return (s[0] + s[2]) + (s[1] + s[3]);
 }
 
-/* x with its signs changed where those of y are negative. */
+/* Return x with the sign flipped in each dim that is negative in y. */
 static inline VecParts
 vec_flip(VecParts x, VecParts y)
 {
@@ -93,7 +93,7 @@ vec_flip(VecParts x, VecParts y)
 					   quad_flip(x.d, y.d)};
 }
 
-/* Inner product. */
+/* Return the inner product of x and y. */
 static inline float
 vec_dot(const float *x, const float *y, uint32_t n)
 {
@@ -114,7 +114,7 @@ vec_squared(const float *x, uint32_t n)
 	return vec_dot(x, x, n);
 }
 
-/* |x - y|^2; 0 if both are equal. */
+/* Return |x - y|^2, which is exactly 0 if both are equal. */
 static inline float
 vec_squared_distance(const float *x, const float *y, uint32_t n)
 {

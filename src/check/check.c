@@ -1,14 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * check.c
- *	  colbert_index_check: is an index what it should be?
+ *	  colbert_index_check: compare an index with its invariants and its table.
  *
- * Takes AccessShareLock on the table and the index. Merges, and the last
- * phase of VACUUM, wait until it is done; reading, inserting, updating and
- * deleting go on.
+ * Takes AccessShareLock on the table and the index. Merges and the last phase
+ * of VACUUM wait until the check is done. Queries, inserts, updates and deletes
+ * continue.
  *
- * On a standby no lock stops the replay of WAL. There the whole check is made
- * again where it found something, and what it finds each time is reported.
+ * On a standby no lock stops WAL replay. If a check finds something there, the
+ * whole check is repeated, and only findings that every round made are
+ * reported.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,7 +30,7 @@
 
 PG_FUNCTION_INFO_V1(colbert_index_check);
 
-/* On a standby: so many checks have to find the same, with a pause between them. */
+/* On a standby, a finding must appear in this many checks, with a pause between them. */
 #define STANDBY_ROUNDS   3
 #define STANDBY_PAUSE_US 500000L
 
@@ -59,7 +60,10 @@ check_try(Check *check, CheckStep step, void *arg, int64 item)
 	{
 		ErrorData *error = subtransaction_catch(context, owner);
 
-		/* Out of the subtransaction: a statement that ended in one would leave the session in a failed transaction. */
+		/*
+		 * Leave the subtransaction before rethrowing: a statement that ended
+		 * inside one would leave the session in a failed transaction.
+		 */
 		if (!tells_of_damage(error->sqlerrcode))
 			ReThrowError(error);
 		findings_add(check->findings, FINDING_ERROR, item, "%s", error->message);
@@ -79,14 +83,14 @@ open_view(Check *check, void *arg)
 	check->nblocks = RelationGetNumberOfBlocks(check->index);
 	if (check->view->metric != colbert_metric(check->index))
 		findings_add(check->findings, FINDING_ERROR, META_BLOCK,
-					 "the index is of metric %d, its operator class of %d",
+					 "index has metric %d, but its operator class has metric %d",
 					 (int) check->view->metric, (int) colbert_metric(check->index));
 }
 
 static void
 check_finder(Check *check)
 {
-	/* Whatever a finder keeps in its arrays is in use. */
+	/* Every item in a finder's arrays is in use. */
 	for (int kind = ARRAY_PARAMS; kind < ARRAY_COUNT; kind++)
 		check_use(check, kind, 0, parray_nitems(check->view->index, kind));
 	finder_check(check->view->index, &check->view->sketch, check->findings, check->rescore);
@@ -98,7 +102,7 @@ typedef struct CheckPart
 	void (*run)(Check *check);
 } CheckPart;
 
-/* A step of a part works in the context of its round, where its results stay. */
+/* A part allocates in the context of its round, because later parts use its results. */
 typedef struct PartRun
 {
 	const CheckPart *part;
@@ -114,9 +118,9 @@ run_part(Check *check, void *arg)
 	run->part->run(check);
 }
 
-/* ---- the whole ---- */
+/* ---- a whole check ---- */
 
-/* All parts, in an order in which each finds ready what it relies on. */
+/* Run all parts, each after the parts that it depends on. */
 static void
 check_parts(Check *check, MemoryContext context)
 {
@@ -156,7 +160,7 @@ check_parts(Check *check, MemoryContext context)
 	}
 }
 
-/* One whole check; its findings live in the caller's context. */
+/* Run one complete check. The findings are allocated in the caller's context. */
 static Findings *
 check_once(Relation index, Relation heap, bool against_table, bool rescore)
 {
@@ -195,8 +199,10 @@ check_index(Relation index, Relation heap, bool against_table, bool rescore)
 }
 
 /*
- * Refuse what cannot be checked. A snapshot of a whole transaction may be
- * older than an index whose build passed over rows that it still sees.
+ * Raise an error if the index cannot be checked.
+ *
+ * The snapshot of a REPEATABLE READ or SERIALIZABLE transaction may be older
+ * than the index. It can then see rows that the build skipped.
  */
 static void
 check_preconditions(Relation index, bool against_table)
@@ -207,7 +213,7 @@ check_preconditions(Relation index, bool against_table)
 						errhint("Drop it or REINDEX it.")));
 	if (index->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED && RecoveryInProgress())
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("index \"%s\" is unlogged, and empty during recovery",
+						errmsg("index \"%s\" is unlogged and empty during recovery",
 							   RelationGetRelationName(index))));
 	if (against_table && IsolationUsesXactSnapshot() && index->rd_index->indcheckxmin &&
 		!TransactionIdPrecedes(HeapTupleHeaderGetXmin(index->rd_indextuple->t_data),
@@ -239,8 +245,10 @@ put_findings(ReturnSetInfo *result, const Findings *findings)
 }
 
 /*
- * The index's predicate and expressions run with the rights of the table's
- * owner, as they do in REINDEX.
+ * Check an index and return its findings as a set of rows.
+ *
+ * The index's predicate and expressions run with the privileges of the table's
+ * owner, as in REINDEX.
  */
 Datum
 colbert_index_check(PG_FUNCTION_ARGS)

@@ -1,35 +1,36 @@
 /*-------------------------------------------------------------------------
  *
  * check.h
- *	  colbert_index_check: one file a part of the index.
+ *	  Parts of colbert_index_check, one file per part of the index.
  *
- *	check.c				the function in SQL, and the order of the parts
- *	snapshot.c	the meta data and the directory, as of one moment
+ *	check.c			the SQL function, and the order of the parts
+ *	snapshot.c		consistent copies of the meta data and the directory
  *	extents.c		extent maps and item sizes
- *	pages.c		every block of the file
- *	directory.c	documents: entries, places, counters
- *	versions.c	versions of rows that share a document
- *	hashes.c		documents by the hash of what the table stores
- *	queue.c		the queue of pending documents
- *	free.c		free slots
- *	nulls.c		rows whose document is NULL
- *	postings.c	posting lists
- *	heap.c		the table against the index
- *	encoding.c	sketches and rows against the stored documents
+ *	pages.c			every block of the file
+ *	directory.c		documents: entries, places, counters
+ *	versions.c		row versions that share a document
+ *	hashes.c		documents by the hash of the stored value
+ *	queue.c			the queue of pending documents
+ *	free.c			free slots
+ *	nulls.c			rows whose document is NULL
+ *	postings.c		posting lists
+ *	heap.c			the table compared with the index
+ *	encoding.c		sketches and code rows compared with the stored documents
  *
- * A finder checks its own nodes, through its own function.
+ * Each finder checks its own nodes, in its check callback.
  *
- * How a check goes on beside writers without false alarms: it holds the merge
- * lock shared, so that posting lists, nodes and the queue's head stand still;
- * and inserts and deletes hold the meta page while they change the directory,
- * the versions, the queue, the counters, or which null pages have room. All
- * of these are copied while it is held shared, once, and checked in memory.
- * Pages are copied in twice: the first time without the lock, so that they
- * are in memory the second time.
+ * A check runs beside writers and must raise no false alarms. It holds the
+ * merge lock shared, which keeps posting lists, nodes and the head of the queue
+ * unchanged. Inserts and deletes change the directory, the versions, the queue,
+ * the counters and the list of null pages with room only while they hold the
+ * meta page. The check copies all of these in one go, under a shared lock of
+ * the meta page, and then examines the copies in memory. It reads the pages
+ * twice: first without the lock, so that the second read finds them in shared
+ * buffers.
  *
- * What a page says is never believed: every ordinal, block and count is
- * checked before it is used. Each part runs in a subtransaction: what it
- * fails with, where that is an error of damage, is a finding too.
+ * Nothing read from a page is trusted: every ordinal, block number and count is
+ * checked before it is used. Each part runs in a subtransaction. If it fails
+ * with an error that reports damage, the error becomes a finding.
  *
  *-------------------------------------------------------------------------
  */
@@ -52,12 +53,12 @@ typedef struct Check
 {
 	Relation index;
 	Relation heap;
-	Snapshot
-		 snapshot; /* registered before anything was read; NULL where the table is not compared */
-	bool rescore;
+	/* registered before anything was read; NULL if the table is not compared */
+	Snapshot  snapshot;
+	bool      rescore;
 	Findings *findings;
 
-	/* snapshot.c: copies of one moment. */
+	/* snapshot.c: copies as of one moment */
 	IndexView   *view;
 	DocEntry    *docs;
 	uint32       ndocs;
@@ -72,14 +73,14 @@ typedef struct Check
 	uint32       runs_room;
 	BlockNumber  nblocks;
 
-	/* Parts that others rely on. */
-	bool extents_agree; /* items can be found */
-	bool copied;        /* the copies above stand */
-	bool pages_walked;  /* segments are counted */
+	/* Results that later parts depend on. */
+	bool extents_agree; /* items can be located */
+	bool copied;        /* the copies above are complete */
+	bool pages_walked;  /* segments holds the final count */
 
-	uint8 *used;     /* a bit a block: something that is in use stands on it (directory.c) */
-	uint8 *queued;   /* a bit a document: it is in the queue (queue.c) */
-	uint64 segments; /* on posting pages (pages.c) */
+	uint8 *used;     /* one bit per block: an item in use is on it (directory.c) */
+	uint8 *queued;   /* one bit per document: it is in the queue (queue.c) */
+	uint64 segments; /* number of segments on posting pages (pages.c) */
 } Check;
 
 static inline void
@@ -95,23 +96,26 @@ bit_test(const uint8 *bits, uint64 i)
 }
 
 /*
- * Run a step of a check. An error of damage becomes a finding about an item,
- * and false is returned; any other error goes on. No page may be locked.
+ * Run one step of a check in a subtransaction.
+ *
+ * Returns false if the step failed with an error that reports damage; that
+ * error is added to the findings, for the given item. Any other error is
+ * rethrown. The caller must not hold a page lock.
  */
 typedef void (*CheckStep)(Check *check, void *arg);
 extern bool check_try(Check *check, CheckStep step, void *arg, int64 item);
 
-/* Zeroed bits for so many. */
+/* Allocate n zeroed bits. */
 extern uint8 *check_bits(uint64 n);
 
-/* Items from first on, n of them, lie within an array. */
+/* Return true if the array has all n items from first on. */
 static inline bool
 check_in_array(const Check *check, ArrayKind kind, uint32 first, uint64 n)
 {
 	return (uint64) first + n <= parray_nitems(check->view->index, kind);
 }
 
-/* Take note that items of an array (which has them) are in use. */
+/* Mark the blocks of n items as used. The array must have these items. */
 extern void check_use(Check *check, ArrayKind kind, uint32 first, uint32 n);
 
 /* The parts, in the order in which they run. */
@@ -127,7 +131,7 @@ extern void check_pages(Check *check);
 extern void check_postings(Check *check);
 extern void check_heap(Check *check);
 
-/* encoding.c: compare a document (a datum of the table) with what the index holds of it. */
+/* encoding.c: compare a stored document with its sketches and code rows in the index. */
 typedef struct EncodingCheck EncodingCheck;
 extern EncodingCheck        *encoding_check_begin(Check *check);
 extern void                  encoding_check_document(EncodingCheck *state, uint32 doc, Datum value);

@@ -1,8 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * directory.c
- *	  Documents: their entries, their places in the other arrays, which
- *	  belong to one slot each, and the counters of the meta page.
+ *	  Check the documents: their entries, their places in the other arrays,
+ *	  and the document counters of the meta page.
+ *
+ * Every sketch block, code row and pending row belongs to at most one slot.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,14 +16,17 @@
 typedef struct DirectoryCheck
 {
 	Check *check;
-	uint8 *blocks; /* a bit a sketch block: some slot owns it */
+	uint8 *blocks; /* one bit per sketch block: some slot owns it */
 	uint8 *rows;
 	uint8 *pending_rows;
 	uint64 documents[DOC_FREE + 1];
 	uint64 live_tokens;
 } DirectoryCheck;
 
-/* Is something written where a live document has its place in an array? Codes wait for their codebooks. */
+/*
+ * Return true if the place of a live document in an array has been written.
+ * Code rows are written only once codebooks are trained.
+ */
 static bool
 is_written(const IndexView *view, ArrayKind kind, const DocEntry *entry)
 {
@@ -30,7 +35,10 @@ is_written(const IndexView *view, ArrayKind kind, const DocEntry *entry)
 	return view->codebooks != NULL && docstore_has_rows(view, entry);
 }
 
-/* Take items for one slot; reports where they are not there, or another slot's. */
+/*
+ * Mark n items as owned by a slot. Report items that the array does not have,
+ * or that another slot owns.
+ */
 static void
 claim(DirectoryCheck *directory, ArrayKind kind, uint8 *owned, uint32 doc, uint32 first, uint32 n)
 {
@@ -39,8 +47,8 @@ claim(DirectoryCheck *directory, ArrayKind kind, uint8 *owned, uint32 doc, uint3
 	if (!check_in_array(check, kind, first, n))
 	{
 		findings_add(check->findings, FINDING_ERROR, doc,
-					 "document has items %u to " UINT64_FORMAT " of array %d, which has %u", first,
-					 (uint64) first + n, (int) kind, parray_nitems(check->view->index, kind));
+					 "document has %u items from item %u of array %d, which has %u items", n, first,
+					 (int) kind, parray_nitems(check->view->index, kind));
 		return;
 	}
 	for (uint32 i = 0; i < n; i++)
@@ -48,12 +56,12 @@ claim(DirectoryCheck *directory, ArrayKind kind, uint8 *owned, uint32 doc, uint3
 		if (bit_test(owned, (uint64) first + i))
 		{
 			findings_add(check->findings, FINDING_ERROR, doc,
-						 "document shares item %u of array %d with another", first + i, (int) kind);
+						 "item %u of array %d belongs to two documents", first + i, (int) kind);
 			return;
 		}
 		bit_set(owned, (uint64) first + i);
 	}
-	/* the end of a run of pending rows may never have been written */
+	/* The end of a run of pending rows may never have been written. */
 	if (check->docs[doc].state == DOC_LIVE && is_written(check->view, kind, &check->docs[doc]))
 		check_use(check, kind, first, kind == ARRAY_PENDING_ROWS ? check->docs[doc].ntokens : n);
 }
@@ -79,8 +87,9 @@ check_entry(DirectoryCheck *directory, uint32 doc, const DocEntry *entry)
 
 	if (entry->state > DOC_FREE || (entry->flags & ~(DOC_PENDING | DOC_VERSIONS | DOC_ZERO)) != 0)
 	{
-		findings_add(check->findings, FINDING_ERROR, doc, "document has state %d and flags %d",
-					 (int) entry->state, (int) entry->flags);
+		findings_add(check->findings, FINDING_ERROR, doc,
+					 "document has invalid state %d or flags %d", (int) entry->state,
+					 (int) entry->flags);
 		return;
 	}
 	directory->documents[entry->state]++;
@@ -89,7 +98,7 @@ check_entry(DirectoryCheck *directory, uint32 doc, const DocEntry *entry)
 	if (entry->capacity == 0 ||
 		(entry->state != DOC_FREE && (entry->ntokens == 0 || entry->ntokens > entry->capacity)))
 	{
-		findings_add(check->findings, FINDING_ERROR, doc, "document has %u tokens and room for %u",
+		findings_add(check->findings, FINDING_ERROR, doc, "document has %u tokens, but room for %u",
 					 entry->ntokens, entry->capacity);
 		return;
 	}
@@ -97,16 +106,16 @@ check_entry(DirectoryCheck *directory, uint32 doc, const DocEntry *entry)
 	{
 		directory->live_tokens += entry->ntokens;
 		if (!ItemPointerIsValid(&entry->tid))
-			findings_add(check->findings, FINDING_ERROR, doc, "document names no row of the table");
+			findings_add(check->findings, FINDING_ERROR, doc, "document has an invalid row TID");
 		if (entry->epoch > check->view->index->meta.nodes.epoch)
 			findings_add(check->findings, FINDING_ERROR, doc,
-						 "document has sketches of epoch %u, the last one is %u", entry->epoch,
-						 check->view->index->meta.nodes.epoch);
+						 "document has sketches of epoch %u, but the latest epoch is %u",
+						 entry->epoch, check->view->index->meta.nodes.epoch);
 	}
 	check_places(directory, doc, entry);
 }
 
-/* Free runs of pending rows are nobody's. */
+/* Check that no slot owns a row of a free run of pending rows. */
 static void
 check_runs(DirectoryCheck *directory)
 {
@@ -122,7 +131,7 @@ check_runs(DirectoryCheck *directory)
 				bit_test(directory->pending_rows, row))
 			{
 				findings_add(check->findings, FINDING_ERROR, row,
-							 "a free pending row is not there, or in use");
+							 "free pending row does not exist or is in use");
 				break;
 			}
 			bit_set(directory->pending_rows, row);
@@ -135,7 +144,7 @@ check_counter(Check *check, const char *name, uint64 stored, uint64 counted)
 {
 	if (stored != counted)
 		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
-					 "the meta page counts " UINT64_FORMAT " %s, there are " UINT64_FORMAT, stored,
+					 "meta page counts " UINT64_FORMAT " %s, but there are " UINT64_FORMAT, stored,
 					 name, counted);
 }
 
@@ -157,7 +166,7 @@ check_directory(Check *check)
 	check_runs(&directory);
 	if (directory.documents[DOC_NONE] > 0)
 		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
-					 UINT64_FORMAT " slots were handed out and never written",
+					 UINT64_FORMAT " slots were allocated but never written",
 					 directory.documents[DOC_NONE]);
 	check_counter(check, "live documents", meta->documents.live_docs,
 				  directory.documents[DOC_LIVE]);

@@ -1,12 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * encoding.c
- *	  Sketches and rows against the documents that they are of.
+ *	  Compare sketches and code rows with the stored documents.
  *
- * Encoding is deterministic, so bytes are compared. Rows and sketches are made
- * of the tokens as they came; or, where the mean was trained after the document
- * came, of what a pending document is read back as. Either will do. Sketches of another epoch
- * than the index's are not looked at, and no search does.
+ * Encoding is deterministic, so bytes are compared. Code rows and sketches are
+ * normally encoded from the tokens of the stored document. If the mean was
+ * trained after the document was inserted, they are encoded from tokens decoded
+ * from its pending rows. Both results are accepted. Sketches of another epoch
+ * than the index's are skipped, because no search uses them.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,7 +20,10 @@ struct EncodingCheck
 	Check *check;
 	size_t block_size;
 
-	/* One block of tokens; what a pending document is read back as; and what is made of either. */
+	/*
+	 * one block of tokens, the same tokens decoded from pending rows, and the
+	 * encodings of either
+	 */
 	float *tokens;
 	float *decoded;
 	float *scratch;
@@ -50,7 +54,7 @@ encoding_check_begin(Check *check)
 	return state;
 }
 
-/* Set state->decoded: n tokens as they are read back from the rows of a pending document. */
+/* Set state->decoded to n tokens, encoded as pending rows and decoded again. */
 static void
 decode_tokens(EncodingCheck *state, uint32 n)
 {
@@ -63,7 +67,7 @@ decode_tokens(EncodingCheck *state, uint32 n)
 					 state->decoded + (size_t) i * view->dim, state->scratch);
 }
 
-/* Are n rows from first on what a coder makes of some tokens? */
+/* Return true if the n rows from first on are the coder's encoding of tokens. */
 static bool
 rows_are_of(EncodingCheck *state, const Coder *coder, ArrayKind array, uint32 first, uint32 n,
 			const float *tokens)
@@ -75,7 +79,7 @@ rows_are_of(EncodingCheck *state, const Coder *coder, ArrayKind array, uint32 fi
 	return memcmp(state->rows, state->stored_rows, n * coder_row_size(coder)) == 0;
 }
 
-/* Code rows, and those of a pending document where it has other ones beside them. */
+/* Compare n code rows of a document, and its pending rows if they are stored apart. */
 static bool
 rows_agree(EncodingCheck *state, const DocEntry *entry, uint32 first, uint32 n)
 {
@@ -120,7 +124,7 @@ encoding_check_document(EncodingCheck *state, uint32 doc, Datum value)
 	if (mv->dim != check->view->column_dim || mv->ntokens != entry->ntokens)
 	{
 		findings_add(check->findings, FINDING_ERROR, doc,
-					 "document has %u distinct tokens of %u dimensions, its row %u of %u",
+					 "document has %u distinct tokens of %u dimensions, but its row has %u of %u",
 					 entry->ntokens, check->view->column_dim, mv->ntokens, (unsigned) mv->dim);
 		return;
 	}
@@ -132,11 +136,11 @@ encoding_check_document(EncodingCheck *state, uint32 doc, Datum value)
 		decode_tokens(state, n);
 		if (!rows_agree(state, entry, first, n))
 			findings_add(check->findings, FINDING_ERROR, doc,
-						 "rows of tokens %u to %u are not those of the document", first,
+						 "code rows of tokens %u to %u do not match the stored document", first,
 						 first + n - 1);
 		if (!sketches_agree(state, entry, first, n))
 			findings_add(check->findings, FINDING_ERROR, doc,
-						 "sketches of tokens %u to %u are not those of the document", first,
+						 "sketches of tokens %u to %u do not match the stored document", first,
 						 first + n - 1);
 	}
 }

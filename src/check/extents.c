@@ -1,8 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * extents.c
- *	  Extent maps: extents lie within the file and apart from each other,
- *	  have room for the items handed out, and items have the right size.
+ *	  Check the extent maps.
+ *
+ * Extents lie within the file, do not overlap, and hold all items handed out.
+ * Items have the size that the shape of the index implies.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,21 +26,21 @@ check_array(Check *check, ArrayKind kind)
 					 "array %d has items of %zu bytes, expected %zu", (int) kind, item_size,
 					 expected);
 	if (item_size == 0)
-		return; /* an array that this index does without */
+		return; /* an array that this index does not use */
 	room = (uint64) index->meta.pages[kind].npages * parray_per_page(index, kind);
 	if (parray_nitems(index, kind) > room)
 		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
-					 "array %d has room for " UINT64_FORMAT " items, and %u were handed out",
+					 "array %d has room for " UINT64_FORMAT " items, but %u were allocated",
 					 (int) kind, room, parray_nitems(index, kind));
 }
 
-/* Check an extent or a map page, and the one before it in the file. */
+/* Check one extent or map page against the file's size and against its predecessor. */
 static void
 check_extent(Check *check, const PlacedExtent *extent, const PlacedExtent *before)
 {
 	if (extent->start == META_BLOCK || (uint64) extent->start + extent->npages > check->nblocks)
 		findings_add(check->findings, FINDING_ERROR, extent->start,
-					 "an extent of array %d has %u pages from block %u on, the file has %u",
+					 "extent of array %d has %u pages from block %u, but the file has %u blocks",
 					 (int) extent->array, extent->npages, extent->start, check->nblocks);
 	if (before != NULL && (uint64) before->start + before->npages > extent->start)
 		findings_add(check->findings, FINDING_ERROR, extent->start,

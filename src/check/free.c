@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * free.c
- *	  Free slots: each on one list, the list of its size, and no other slot.
+ *	  Check the free lists: each free slot is on exactly one list, that of its
+ *	  size class, and no other slot is on a list.
  *
  *-------------------------------------------------------------------------
  */
@@ -9,7 +10,7 @@
 
 #include "check/check.h"
 
-/* Go down one list; sets the bits of its slots. */
+/* Walk one free list and set the bits of its slots. */
 static void
 check_list(Check *check, uint32 class, uint8 *listed)
 {
@@ -22,26 +23,27 @@ check_list(Check *check, uint32 class, uint8 *listed)
 		if (doc >= check->ndocs)
 		{
 			findings_add(check->findings, FINDING_ERROR, doc,
-						 "free list %u names a slot that is not there", class);
+						 "free list %u contains a slot that does not exist", class);
 			return;
 		}
 		entry = &check->docs[doc];
 		if (entry->state != DOC_FREE)
 		{
 			findings_add(check->findings, FINDING_ERROR, doc,
-						 "free list %u names a slot in state %d", class, (int) entry->state);
+						 "free list %u contains a slot in state %d", class, (int) entry->state);
 			return;
 		}
 		if (bit_test(listed, doc))
 		{
 			findings_add(check->findings, FINDING_ERROR, doc,
-						 "free list %u comes to a slot that was listed before", class);
+						 "free list %u contains a slot that is already on a list", class);
 			return;
 		}
 		bit_set(listed, doc);
 		if (docstore_free_class(entry->capacity) != class)
 			findings_add(check->findings, FINDING_ERROR, doc,
-						 "free list %u names a slot of %u tokens", class, entry->capacity);
+						 "free list %u contains a slot of %u tokens, which belongs on another list",
+						 class, entry->capacity);
 		doc = entry->ntokens;
 	}
 }

@@ -1,11 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * hashes.c
- *	  Documents by the hash of what the table stores: each is in the bucket of
- *	  its hash, and the hash is that of its entry.
+ *	  Check the hash table from stored values to documents: each document is
+ *	  in the bucket of its hash, and the hash equals that of its entry.
  *
- * The table is a hint, so all that is found is a warning. Buckets are read
- * after the directory was copied; what they name beyond it is newer.
+ * The hash table is only a hint, so every finding is a warning. Buckets are
+ * read after the directory was copied, so they may name documents that are
+ * newer than the copy.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,7 +16,7 @@
 #include "index/hashes.h"
 #include "miscadmin.h"
 
-/* Return true if a document was handed out by now. */
+/* Return true if a document has been handed out by now. */
 static bool
 exists_now(Check *check, uint32 doc)
 {
@@ -27,7 +28,7 @@ exists_now(Check *check, uint32 doc)
 	return doc < parray_nitems(&now, ARRAY_DOCS);
 }
 
-/* Check the slots of a bucket; reports the first that is wrong. */
+/* Check the slots of a bucket and report the first wrong one. */
 static void
 check_slots(Check *check, uint32 ordinal, const HashBucket *bucket)
 {
@@ -37,9 +38,9 @@ check_slots(Check *check, uint32 ordinal, const HashBucket *bucket)
 		const char *wrong = NULL;
 
 		if ((slot.hash & bucket->mask) != ordinal)
-			wrong = "has a hash of another bucket";
+			wrong = "belongs to another bucket";
 		else if (!exists_now(check, slot.doc))
-			wrong = "is not there";
+			wrong = "does not exist";
 		else if (slot.doc < check->ndocs && check->docs[slot.doc].state == DOC_LIVE &&
 				 check->docs[slot.doc].hash != slot.hash)
 			wrong = "has another hash in the directory";
@@ -65,11 +66,11 @@ check_hashes(Check *check)
 
 		CHECK_FOR_INTERRUPTS();
 		parray_copy_out(check->view->index, ARRAY_HASHES, ordinal, 1, bucket);
-		/* It may have been split since. */
+		/* The bucket may have been split since nbuckets was read, so its mask may be larger. */
 		if (bucket->count > HASH_BUCKET_SLOTS || (bucket->mask & (bucket->mask + 1)) != 0 ||
 			bucket->mask < mask)
 			findings_add(check->findings, FINDING_WARNING, ordinal,
-						 "bucket has %u slots and the mask %x, of %u buckets", bucket->count,
+						 "bucket has %u slots and mask %x in a table of %u buckets", bucket->count,
 						 bucket->mask, nbuckets);
 		else
 			check_slots(check, ordinal, bucket);

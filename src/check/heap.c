@@ -1,16 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * heap.c
- *	  The table against the index: each visible row stands in the index once,
- *	  and what the index holds are rows, or what is left of them.
+ *	  Compare the table with the index: each visible row is indexed exactly
+ *	  once, and each index entry has a row or a line pointer.
  *
- * The snapshot was taken before the directory was copied. A row that it sees
- * was inserted by a transaction that had ended, so its document had been
- * published; and VACUUM removes nothing that it sees.
+ * The snapshot is taken before the directory is copied. A row that it sees was
+ * inserted by a transaction that had ended, so its document had already been
+ * published. VACUUM removes no row that the snapshot sees.
  *
- * A live document may be of a row that is dead or not committed, but there
- * must be a line pointer where it points: VACUUM flags the document before
- * it gives that up. So one that is found missing is looked up again.
+ * A live document may belong to a row that is dead or not committed, but its
+ * line pointer must exist: VACUUM marks the document dead before it frees the
+ * line pointer. An entry whose line pointer is missing is therefore read again
+ * before it is reported.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,13 +24,13 @@
 #include "miscadmin.h"
 #include "nodes/execnodes.h"
 
-/* A live entry of the index. */
+/* A live index entry. */
 typedef struct IndexedRow
 {
-	uint64 tid;  /* block and offset as one number */
-	uint32 item; /* a document, or a null page */
+	uint64 tid;  /* block number << 16 | offset number */
+	uint32 item; /* ordinal of a document or of a null page */
 	bool   is_null;
-	bool   seen; /* its row is visible */
+	bool   seen; /* the snapshot sees the row */
 } IndexedRow;
 
 typedef struct HeapCheck
@@ -37,9 +38,9 @@ typedef struct HeapCheck
 	Check         *check;
 	IndexedRow    *rows; /* sorted by tid */
 	uint64         nrows;
-	EncodingCheck *encoding;    /* NULL where it is not asked for */
-	MemoryContext  row_context; /* reset for each row: the document, fetched and decompressed */
-	uint32         document;    /* that is being compared, and its datum */
+	EncodingCheck *encoding;    /* NULL unless encodings are compared */
+	MemoryContext  row_context; /* reset per row: the fetched and decompressed document */
+	uint32         document;    /* the document being compared, and its datum */
 	Datum          value;
 } HeapCheck;
 
@@ -71,7 +72,7 @@ kind_name(const IndexedRow *row)
 	return row->is_null ? "null page" : "document";
 }
 
-/* The versions on a version page, of as many as it can hold. */
+/* Return the number of versions on a version page. A damaged count is capped. */
 static uint32
 versions_on(const VersionPage *page)
 {
@@ -97,7 +98,10 @@ most_rows(const Check *check)
 	return rows;
 }
 
-/* The versions of rows beside those in the directory; versions.c has reported those that belong to no live document. */
+/*
+ * Add the row versions that are not in the directory. Versions without a live
+ * document are skipped: versions.c has reported them.
+ */
 static void
 list_versions(HeapCheck *heap)
 {
@@ -115,7 +119,7 @@ list_versions(HeapCheck *heap)
 		}
 }
 
-/* All live entries, in the order of their rows. */
+/* Collect all live entries, sorted by row. Report rows with more than one entry. */
 static void
 list_rows(HeapCheck *heap)
 {
@@ -134,7 +138,7 @@ list_rows(HeapCheck *heap)
 	for (uint64 i = 1; i < heap->nrows; i++)
 		if (heap->rows[i - 1].tid == heap->rows[i].tid)
 			findings_add(check->findings, FINDING_ERROR, heap->rows[i].item,
-						 "%s and %s %u are of the same row (%u,%u)", kind_name(&heap->rows[i]),
+						 "%s and %s %u belong to the same row (%u,%u)", kind_name(&heap->rows[i]),
 						 kind_name(&heap->rows[i - 1]), heap->rows[i - 1].item,
 						 (uint32) (heap->rows[i].tid >> 16), (uint32) (heap->rows[i].tid & 0xFFFF));
 }
@@ -170,7 +174,7 @@ check_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool ali
 	row->seen = true;
 	if (row->is_null != isnull[0])
 		findings_add(check->findings, FINDING_ERROR, row->item,
-					 "%s is of row (%u,%u), whose document is %s", kind_name(row),
+					 "%s belongs to row (%u,%u), whose document is %s", kind_name(row),
 					 ItemPointerGetBlockNumber(tid), ItemPointerGetOffsetNumber(tid),
 					 isnull[0] ? "NULL" : "not NULL");
 	else if (heap->encoding != NULL && !isnull[0])
@@ -188,14 +192,14 @@ scan_table(HeapCheck *heap)
 	IndexInfo    *info = BuildIndexInfo(check->index);
 	TableScanDesc scan = table_beginscan_strat(check->heap, check->snapshot, 0, NULL, true, true);
 
-	/* As a concurrent build would see the table: by a snapshot, and without waiting for writers. */
+	/* As a concurrent build does: scan by snapshot, and do not wait for writers. */
 	info->ii_Concurrent = true;
 	table_index_build_scan(check->heap, check->index, info, true, false, check_row, heap, scan);
 }
 
 /* ---- from the index to the table ---- */
 
-/* Does the table have a line pointer there, of a row that lives or did? */
+/* Return true if the table has a used line pointer at this tid. */
 static bool
 row_exists(Relation heap, uint64 tid)
 {
@@ -216,7 +220,7 @@ row_exists(Relation heap, uint64 tid)
 	return exists;
 }
 
-/* Return true if one of n TIDs is that of a row. */
+/* Return true if one of n TIDs belongs to this row. */
 static bool
 names_row(const ItemPointerData *tids, uint32 n, const IndexedRow *row)
 {
@@ -226,7 +230,7 @@ names_row(const ItemPointerData *tids, uint32 n, const IndexedRow *row)
 	return false;
 }
 
-/* Return true if a document or a null page still names a row. */
+/* Return true if a document or a null page still contains this row. */
 static bool
 still_live(Check *check, const IndexedRow *row)
 {
@@ -245,12 +249,15 @@ still_live(Check *check, const IndexedRow *row)
 static void
 check_unseen(Check *check, const IndexedRow *row)
 {
-	/* Twice: between the looks at the table and at the entry, VACUUM may have been here, and an insert after it. */
+	/*
+	 * Look twice: between reading the table and reading the entry, VACUUM may
+	 * have removed the entry and an insert may have reused it.
+	 */
 	for (int look = 0; look < 2; look++)
 		if (row_exists(check->heap, row->tid) || !still_live(check, row))
 			return;
 	findings_add(check->findings, FINDING_ERROR, row->item,
-				 "%s is of row (%u,%u), which the table does not have", kind_name(row),
+				 "%s belongs to row (%u,%u), which does not exist", kind_name(row),
 				 (uint32) (row->tid >> 16), (uint32) (row->tid & 0xFFFF));
 }
 
@@ -268,7 +275,7 @@ check_heap(Check *check)
 	}
 	scan_table(&heap);
 
-	/* Only the heap has line pointers to look at. */
+	/* Only heap tables have line pointers. */
 	if (check->heap->rd_tableam != GetHeapamTableAmRoutine())
 		return;
 	for (uint64 i = 0; i < heap.nrows; i++)

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * nulls.c
- *	  Rows whose document is NULL: their pages, and the list of those with room.
+ *	  Check the rows whose document is NULL: their pages, and the list of pages
+ *	  with room.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,13 +21,13 @@ walk_list(Check *check, uint8 *listed)
 		if (page >= check->nnull_pages || check->nulls[page].count >= NULLS_PER_PAGE)
 		{
 			findings_add(check->findings, FINDING_ERROR, page,
-						 "the list of null pages with room names a page that has none");
+						 "list of null pages with room contains a page without room");
 			return;
 		}
 		if (bit_test(listed, page))
 		{
 			findings_add(check->findings, FINDING_ERROR, page,
-						 "the list of null pages with room goes in a circle");
+						 "list of null pages with room contains a cycle");
 			return;
 		}
 		bit_set(listed, page);

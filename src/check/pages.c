@@ -1,15 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * pages.c
- *	  Every block of the file: it can be read (checksums are verified where
- *	  the cluster has them), it is of the kind that its place says, on
- *	  posting pages each segment is whole, and no block lacks an owner.
+ *	  Check every block of the file.
+ *
+ * Each block can be read (if the cluster has checksums, they are verified) and
+ * has the page kind that its position implies. On posting pages, each segment
+ * is intact. Every block belongs to an array or holds postings.
  *
  *-------------------------------------------------------------------------
  */
 #include "compat/pg_compat.h"
 
 #include "access/xlog.h"
+#include "base/array.h"
 #include "check/check.h"
 #include "index/postings_internal.h"
 #include "miscadmin.h"
@@ -19,15 +22,15 @@ typedef struct PageCheck
 	Check      *check;
 	ExtentList  arrays;
 	BlockNumber block;
-	ExtentList
-		unowned; /* runs of empty blocks that belong to no array, of which there is room for capacity */
+	/* runs of empty blocks that belong to no array; capacity: allocated length */
+	ExtentList     unowned;
 	uint32         capacity;
-	PGAlignedBlock copy; /* of its page */
+	PGAlignedBlock copy; /* copy of the block's page */
 } PageCheck;
 
-/* ---- blocks without an owner ---- */
+/* ---- blocks that belong to nothing ---- */
 
-/* Take note that the block is empty and belongs to no array. */
+/* Record that the current block is empty and belongs to no array. */
 static void
 note_unowned(PageCheck *pages)
 {
@@ -39,18 +42,13 @@ note_unowned(PageCheck *pages)
 		last->npages++;
 		return;
 	}
-	if (unowned->nextents == pages->capacity)
-	{
-		pages->capacity = Max(pages->capacity * 2, 64);
-		unowned->extents =
-			unowned->extents == NULL
-				? palloc(pages->capacity * sizeof(PlacedExtent))
-				: repalloc_huge(unowned->extents, mul_size(pages->capacity, sizeof(PlacedExtent)));
-	}
+	unowned->extents =
+		array_reserve(unowned->extents, &pages->capacity, (Size) unowned->nextents + 1,
+					  sizeof(PlacedExtent), CurrentMemoryContext);
 	unowned->extents[unowned->nextents++] = (PlacedExtent) {.start = pages->block, .npages = 1};
 }
 
-/* The arrays as they are now, when none is growing. */
+/* List the arrays' extents as of now. On a primary, waits until no array is growing. */
 static void
 list_arrays_now(PageCheck *pages, ExtentList *arrays)
 {
@@ -63,7 +61,10 @@ list_arrays_now(PageCheck *pages, ExtentList *arrays)
 	extents_list(&now, arrays);
 }
 
-/* Report the empty blocks that belong to no array, unless one has grown by them since the meta data were copied. */
+/*
+ * Report the empty blocks that belong to no array. Blocks that an array has
+ * taken since the meta data were copied are skipped.
+ */
 static void
 report_unowned(PageCheck *pages)
 {
@@ -83,13 +84,13 @@ report_unowned(PageCheck *pages)
 			block++;
 		if (first < block)
 			findings_add(pages->check->findings, FINDING_WARNING, first,
-						 "%u empty pages from this one on belong to nothing until the next VACUUM",
+						 "%u empty pages from this block on are unused until the next VACUUM",
 						 block - first);
 	}
 	pfree(arrays.extents);
 }
 
-/* Has the block become part of an array since the meta data were copied? */
+/* Return true if the block has become part of an array since the meta data were copied. */
 static bool
 in_new_extent(PageCheck *pages)
 {
@@ -112,19 +113,19 @@ check_segment(PageCheck *pages, const PostingSegment *segment)
 
 	if (segment->node >= nnodes)
 		findings_add(check->findings, FINDING_ERROR, pages->block,
-					 "a segment is of node %u, there are %u", segment->node, nnodes);
+					 "segment belongs to node %u, but there are %u nodes", segment->node, nnodes);
 	for (uint32 i = 0; i < segment->count; i++)
 	{
 		if (segment->docs[i] < check->ndocs && (i == 0 || segment->docs[i - 1] < segment->docs[i]))
 			continue;
 		findings_add(check->findings, FINDING_ERROR, pages->block,
-					 "a segment of node %u is not sorted, or names document %u of %u",
+					 "segment of node %u is not sorted, or contains document %u of %u",
 					 segment->node, segment->docs[i], check->ndocs);
 		return;
 	}
 }
 
-/* The segment of a line pointer; NULL where it cannot be one. */
+/* Return the segment of a line pointer, or NULL if its bounds cannot be those of a segment. */
 static const PostingSegment *
 whole_segment(Page page, ItemId item)
 {
@@ -183,14 +184,14 @@ header_agrees(const PageHeaderData *header, bool is_filled)
 	return !is_filled || header->pd_lower == header->pd_special;
 }
 
-/* Return true if the items of an array fill their pages as far as their count says (parray_set_used). */
+/* Return true if a count on an array's pages says how far they are in use (parray_set_used). */
 static bool
 ends_with_count(int array)
 {
 	return array == ARRAY_VERSIONS || array == ARRAY_HASHES || array == ARRAY_NULLS;
 }
 
-/* The kind of page that a block must have. */
+/* Return the page kind that a block must have. extent: its extent, or NULL. */
 static PageKind
 expected_kind(BlockNumber block, const PlacedExtent *extent)
 {
@@ -201,7 +202,7 @@ expected_kind(BlockNumber block, const PlacedExtent *extent)
 	return extent->is_map ? PAGE_MAP : PAGE_ARRAY;
 }
 
-/* Check the copy of a page. extent: the one that the block belongs to, if any. */
+/* Check the copy of a page. extent: the extent of the block, or NULL. */
 static void
 check_copy(PageCheck *pages, const PlacedExtent *extent)
 {

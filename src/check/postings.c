@@ -1,16 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * postings.c
- *	  Posting lists: each is a chain of its node's segments, names a document
- *	  once, and documents that are not pending are in some list.
+ *	  Check the posting lists: each is a chain of its node's segments and
+ *	  names a document once, and every document that is not pending is in some
+ *	  list.
  *
- * What stands in a segment was looked at page by page before; here the chains
- * are followed. The merge lock is held, so that they stand still.
+ * pages.c has already checked the contents of each segment; this file follows
+ * the chains. The merge lock is held, so they do not change.
  *
  *-------------------------------------------------------------------------
  */
 #include "compat/pg_compat.h"
 
+#include "base/array.h"
 #include "check/check.h"
 #include "index/postings_internal.h"
 #include "miscadmin.h"
@@ -18,32 +20,31 @@
 typedef struct PostingsCheck
 {
 	Check  *check;
-	uint8  *posted; /* a bit a document: it is in some list */
+	uint8  *posted; /* one bit per document: it is in some list */
 	uint64  postings;
 	uint64  segments;
-	uint32  node; /* whose list is being followed */
-	uint32 *docs; /* of that list */
+	uint32  node; /* node whose list is being followed */
+	uint32 *docs; /* documents of that list */
 	uint32  ndocs;
 	uint32  capacity;
 } PostingsCheck;
 
-/* Add a segment's documents to those of the list. */
+/* Append a segment's documents to docs. */
 static void
 gather(PostingsCheck *postings, const PostingSegment *segment)
 {
-	uint64 needed = (uint64) postings->ndocs + segment->count;
+	Size needed = (Size) postings->ndocs + segment->count;
 
-	if (needed > postings->capacity)
-	{
-		postings->capacity = (uint32) Max(needed, (uint64) postings->capacity * 2);
-		postings->docs =
-			repalloc_huge(postings->docs, mul_size(postings->capacity, sizeof(uint32)));
-	}
+	postings->docs = array_reserve(postings->docs, &postings->capacity, needed, sizeof(uint32),
+								   CurrentMemoryContext);
 	memcpy(postings->docs + postings->ndocs, segment->docs, segment->count * sizeof(uint32));
 	postings->ndocs = (uint32) needed;
 }
 
-/* Copy the segment of a node at a place; false where there is none of it. */
+/*
+ * Copy the segment at ref if it belongs to the node. Return false if ref does
+ * not lead to such a segment.
+ */
 static bool
 copy_segment(Check *check, uint32 node, PostingRef ref, SegmentBuffer *copy)
 {
@@ -69,7 +70,7 @@ copy_segment(Check *check, uint32 node, PostingRef ref, SegmentBuffer *copy)
 	return found;
 }
 
-/* Follow one list to its end. */
+/* Follow one list to its end and collect its documents. */
 static void
 follow(PostingsCheck *postings, uint32 node, PostingRef ref)
 {
@@ -83,13 +84,13 @@ follow(PostingsCheck *postings, uint32 node, PostingRef ref)
 		if (!copy_segment(check, node, ref, &segment))
 		{
 			findings_add(check->findings, FINDING_ERROR, node,
-						 "list leads to item %u of block %u, where it has no segment", ref.offset,
-						 ref.block);
+						 "list refers to item %u of block %u, which is not one of its segments",
+						 ref.offset, ref.block);
 			return;
 		}
 		if (check->pages_walked && steps++ > check->segments)
 		{
-			findings_add(check->findings, FINDING_ERROR, node, "list goes in a circle");
+			findings_add(check->findings, FINDING_ERROR, node, "list contains a cycle");
 			return;
 		}
 		gather(postings, &segment.segment);
@@ -97,7 +98,7 @@ follow(PostingsCheck *postings, uint32 node, PostingRef ref)
 	}
 }
 
-/* Look at the documents of one list. */
+/* Check the documents of one list. */
 static void
 check_list(PostingsCheck *postings, uint32 node)
 {
@@ -109,13 +110,14 @@ check_list(PostingsCheck *postings, uint32 node)
 		uint32 doc = postings->docs[i];
 
 		if (i > 0 && postings->docs[i - 1] == doc)
-			findings_add(check->findings, FINDING_ERROR, node, "list names document %u twice", doc);
+			findings_add(check->findings, FINDING_ERROR, node, "list contains document %u twice",
+						 doc);
 		if (doc >= check->ndocs)
-			continue; /* reported with its page */
+			continue; /* reported by pages.c */
 		bit_set(postings->posted, doc);
 		if (check->docs[doc].state != DOC_LIVE && check->docs[doc].state != DOC_DEAD)
 			findings_add(check->findings, FINDING_ERROR, node,
-						 "list names document %u, and its state is %d", doc,
+						 "list contains document %u, whose state is %d", doc,
 						 (int) check->docs[doc].state);
 	}
 	postings->postings += postings->ndocs;
@@ -155,6 +157,6 @@ check_postings(Check *check)
 					 check->segments - postings.segments);
 	if (postings.postings != meta->nodes.postings && !meta->nodes.postings_inexact)
 		findings_add(check->findings, FINDING_WARNING, NO_ITEM,
-					 "the meta page counts " UINT64_FORMAT " postings, there are " UINT64_FORMAT,
+					 "meta page counts " UINT64_FORMAT " postings, but there are " UINT64_FORMAT,
 					 meta->nodes.postings, postings.postings);
 }

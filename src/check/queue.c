@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * queue.c
- *	  The queue of pending documents: each pending document is in it.
+ *	  Check the queue of pending documents: each pending document is in it.
  *
- * A crash may leave documents in the queue that are merged already, or that
- * are there twice: the next merge takes them out. What must not be is a
- * pending document that the queue does not hold, for no search finds it.
+ * A crash may leave merged documents in the queue, or the same document twice;
+ * the next merge removes them. A pending document that is not in the queue is
+ * an error, because no search would find it.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,17 +20,17 @@ check_queued(Check *check, uint32 item, uint32 doc)
 
 	if (doc >= check->ndocs)
 	{
-		findings_add(check->findings, FINDING_ERROR, item, "document %u is queued, there are %u",
-					 doc, check->ndocs);
+		findings_add(check->findings, FINDING_ERROR, item,
+					 "document %u is queued, but there are %u documents", doc, check->ndocs);
 		return;
 	}
 	entry = &check->docs[doc];
 	if (entry->state != DOC_LIVE && entry->state != DOC_DEAD)
 		findings_add(check->findings, FINDING_ERROR, item,
-					 "document %u is queued, and its state is %d", doc, (int) entry->state);
+					 "document %u is queued, but its state is %d", doc, (int) entry->state);
 	else if (!(entry->flags & DOC_PENDING))
 		findings_add(check->findings, FINDING_WARNING, item,
-					 "document %u is queued, and not pending", doc);
+					 "document %u is queued, but not pending", doc);
 	else if (bit_test(check->queued, doc))
 		findings_add(check->findings, FINDING_WARNING, item, "document %u is queued twice", doc);
 	bit_set(check->queued, doc);
@@ -61,14 +61,14 @@ check_queue(Check *check)
 			continue;
 		if (entry->state == DOC_LIVE)
 			findings_add(check->findings, FINDING_ERROR, doc,
-						 "document is pending, and not queued");
+						 "document is pending, but not queued");
 		else if (entry->state == DOC_DEAD)
 			findings_add(check->findings, FINDING_WARNING, doc,
-						 "dead document is pending, and not queued");
+						 "dead document is pending, but not queued");
 	}
 	if (tokens != meta->documents.pending_tokens)
 		findings_add(check->findings, FINDING_WARNING, NO_ITEM,
-					 "the meta page counts " UINT64_FORMAT
-					 " pending tokens, there are " UINT64_FORMAT,
+					 "meta page counts " UINT64_FORMAT
+					 " pending tokens, but there are " UINT64_FORMAT,
 					 meta->documents.pending_tokens, tokens);
 }

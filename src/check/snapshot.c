@@ -1,21 +1,22 @@
 /*-------------------------------------------------------------------------
  *
  * snapshot.c
- *	  A copy of the meta data, the directory, the versions of rows, the NULL
- *	  rows, the queue and the free pending rows, as of one moment.
+ *	  Copy the meta data, the directory, the row versions, the NULL rows, the
+ *	  queue and the free pending rows, all as of one moment.
  *
- * Takes 40 bytes per document, 36 more if UPDATEs kept documents, and 12 per
- * NULL row.
+ * The copies take 40 bytes per document, 36 more per document if UPDATEs kept
+ * documents, and 12 per NULL row.
  *
  *-------------------------------------------------------------------------
  */
 #include "compat/pg_compat.h"
 
+#include "base/array.h"
 #include "check/check.h"
 #include "index/queue.h"
 #include "miscadmin.h"
 
-/* Read items for nothing but that their pages are in memory afterwards. */
+/* Read the pages of items first to end - 1, so that they are in shared buffers afterwards. */
 static void
 warm(Check *check, ArrayKind kind, uint32 first, uint32 end)
 {
@@ -42,7 +43,7 @@ copy_items(Check *check, ArrayKind kind, uint32 first, uint32 count)
 	return copy;
 }
 
-/* Note the free runs of pending rows of one length. */
+/* Record the free runs of pending rows of one size class. */
 static void
 copy_runs_of(Check *check, uint32 class)
 {
@@ -56,17 +57,11 @@ copy_runs_of(Check *check, uint32 class)
 		if (check->nruns >= most || !pending_rows_next(view, first, &next))
 		{
 			findings_add(check->findings, FINDING_WARNING, class,
-						 "free pending rows are lost: their list is damaged");
+						 "free pending rows are lost, because their list is damaged");
 			return;
 		}
-		if (check->nruns == check->runs_room)
-		{
-			check->runs_room = Max(check->runs_room * 2, 1024);
-			check->runs =
-				check->runs == NULL
-					? palloc(check->runs_room * sizeof(CheckRun))
-					: repalloc_huge(check->runs, mul_size(check->runs_room, sizeof(CheckRun)));
-		}
+		check->runs = array_reserve(check->runs, &check->runs_room, (Size) check->nruns + 1,
+									sizeof(CheckRun), CurrentMemoryContext);
 		check->runs[check->nruns++] = (CheckRun) {first, pending_rows_length(class)};
 		first = next;
 	}
@@ -103,9 +98,9 @@ check_snapshot(Check *check)
 		check->nqueue = queue_count(meta);
 	else
 		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
-					 "the queue has items %u to %u, and 0 to %u, of %u", meta->documents.queue_head,
-					 meta->documents.queue_tail, meta->documents.queue_wrapped,
-					 meta_nitems(meta, ARRAY_QUEUE));
+					 "queue has items %u to %u and 0 to %u, but its array has %u items",
+					 meta->documents.queue_head, meta->documents.queue_tail,
+					 meta->documents.queue_wrapped, meta_nitems(meta, ARRAY_QUEUE));
 	check->queue =
 		palloc_extended(Max(mul_size(check->nqueue, sizeof(uint32)), 1), MCXT_ALLOC_HUGE);
 	queue_copy(check->view->index, check->nqueue, check->queue);

@@ -1,8 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * versions.c
- *	  Versions of rows that share a document: each belongs to a live one that
- *	  is flagged, and a page that is flagged has some.
+ *	  Check the row versions that share a document: each belongs to a live
+ *	  document with DOC_VERSIONS set, and the version page of flagged
+ *	  documents is not empty.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,14 +12,14 @@
 #include "check/check.h"
 #include "miscadmin.h"
 
-/* A version page, and the documents of its directory page. */
+/* A version page and the documents of its directory page. */
 typedef struct VersionCheck
 {
 	Check *check;
 	uint32 page;
-	uint32 first; /* document */
+	uint32 first; /* first document of the directory page */
 	uint32 ndocs;
-	uint32 versions[DOCS_PER_PAGE]; /* of each document */
+	uint32 versions[DOCS_PER_PAGE]; /* number of versions seen per document */
 } VersionCheck;
 
 static void
@@ -30,16 +31,16 @@ check_version(VersionCheck *state, const RowVersion *version)
 	if (version->slot >= state->ndocs || check->docs[doc].state != DOC_LIVE)
 	{
 		findings_add(check->findings, FINDING_ERROR, state->page,
-					 "a version is of slot %u, which holds no live document",
+					 "version belongs to slot %u, which holds no live document",
 					 (unsigned) version->slot);
 		return;
 	}
 	if (!(check->docs[doc].flags & DOC_VERSIONS))
 		findings_add(check->findings, FINDING_ERROR, doc,
-					 "document has versions, and is not flagged");
+					 "document has versions, but is not flagged");
 	if (!ItemPointerIsValid((ItemPointer) &version->tid))
 		findings_add(check->findings, FINDING_ERROR, doc,
-					 "a version of the document names no row of the table");
+					 "version of the document has an invalid row TID");
 	if (++state->versions[version->slot] == VERSIONS_MAX_ROWS)
 		findings_add(check->findings, FINDING_ERROR, doc, "document has more than %d versions",
 					 VERSIONS_MAX_ROWS);
@@ -55,7 +56,7 @@ is_flagged(const VersionCheck *state)
 	return false;
 }
 
-/* Check a version page; one that is not there has no versions. */
+/* Check a version page. A page that does not exist has no versions. */
 static void
 check_page(VersionCheck *state)
 {
@@ -64,13 +65,13 @@ check_page(VersionCheck *state)
 
 	if (count > VERSIONS_PER_PAGE)
 	{
-		findings_add(check->findings, FINDING_ERROR, state->page, "version page has %u versions",
-					 count);
+		findings_add(check->findings, FINDING_ERROR, state->page,
+					 "version page has an invalid count of %u versions", count);
 		return;
 	}
 	if (count == 0 && is_flagged(state))
 		findings_add(check->findings, FINDING_ERROR, state->page,
-					 "documents are flagged, and their version page is empty");
+					 "documents are flagged, but their version page is empty");
 	if (count > 0)
 		check_use(check, ARRAY_VERSIONS, state->page, 1);
 	memset(state->versions, 0, sizeof(state->versions));

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * bit.c
- *	  No code rows: sketches narrow, and the stored column decides.
+ *	  The codec without code rows: sketches narrow, and the stored column
+ *	  decides.
  *
  *-------------------------------------------------------------------------
  */

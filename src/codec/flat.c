@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * flat.c
- *	  Rows of float4: [float add where has_add], then dim floats.
+ *	  Rows of float4: [float add if has_add], then dim floats.
  *
  * add is -|x|^2/2. Keys are those of the float kernels, bit for bit.
  *

@@ -3,13 +3,13 @@
  * pq.c
  *	  Product quantization (Jegou, Douze and Schmid 2011) of rotated tokens.
  *
- * The padded dims are cut into pq_m parts of nearly equal width, and each part
- * is named by the nearest of 256 centroids: a byte. The rotation has made all
- * parts alike, so none is worth more bits than another.
+ * The padded dims are divided into pq_m parts of nearly equal width. Each part
+ * is encoded as the nearest of 256 centroids, in one byte. The rotation makes
+ * all parts alike, so none deserves more bits than another.
  *
- * Rows are scored by tables of the products of the query tokens with all
- * centroids, a table for each part; for L2, add is -|x'|^2/2 of the decoded
- * token: a sum over its centroids where no dims are padded.
+ * Rows are scored by tables, one per part, of the inner products of the query
+ * tokens with all centroids. For L2, add is -|x'|^2/2 of the decoded token. If
+ * no dims are padded, that is a sum over its centroids.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,7 +21,7 @@
 #include "base/vec.h"
 #include "codec/codec.h"
 
-/* Tokens encoded at a time, or prepared as a query. */
+/* Tokens encoded at a time, and tokens of a query prepared at a time. */
 #define BATCH 64
 #define GROUP 16
 
@@ -37,23 +37,26 @@ pq_codebook_floats(CodecShape shape)
 	return PQ_CENTROIDS * ((size_t) rotation_padded(shape.dim) + shape.pq_m);
 }
 
-/* Floats of the widest part. */
+/* Return the floats of the widest part. */
 static uint32_t
 widest_part(CodecShape shape)
 {
 	return (rotation_padded(shape.dim) + shape.pq_m - 1) / shape.pq_m;
 }
 
-/* Bytes to pack one part of n tokens, as floats. */
+/* Return the floats of memory to pack one part of n tokens. */
 static size_t
 packed_floats(CodecShape shape, uint32_t n)
 {
 	return (kernel_query_size(n, widest_part(shape)) + sizeof(float) - 1) / sizeof(float);
 }
 
-/* ---- encoding ---- */
+/* ---- Encoding ---- */
 
-/* Rotated tokens, one part of them, the part packed, keys and codes of a batch. */
+/*
+ * Return the floats of a batch's rotated tokens, one part of them, that part
+ * packed, keys and codes.
+ */
 static size_t
 pq_scratch_floats(CodecShape shape)
 {
@@ -86,7 +89,10 @@ pq_decode(const Coder *coder, const uint8_t *row, float *token, float *scratch)
 	rotation_revert(coder->rotation, scratch, token);
 }
 
-/* -|x'|^2/2 of what rotating back leaves of the centroids; scratch for two rotated tokens. */
+/*
+ * Return -|x'|^2/2 of the decoded token, which differs from that of the
+ * centroids if dims are padded. scratch has room for two rotated tokens.
+ */
 static float
 decoded_add(const Coder *coder, const uint8_t *row, float *scratch)
 {
@@ -96,7 +102,7 @@ decoded_add(const Coder *coder, const uint8_t *row, float *scratch)
 	return -0.5f * vec_squared(token, coder->shape.dim);
 }
 
-/* The codes of up to BATCH tokens, and what they add. */
+/* Encode up to BATCH tokens: their codes and addends. */
 static void
 encode_batch(const Coder *coder, const float *tokens, uint32_t n, uint8_t *rows, float *scratch)
 {
@@ -141,9 +147,9 @@ pq_encode(const Coder *coder, const float *tokens, uint32_t n, uint8_t *rows, fl
 					 rows + first * pq_row_size(coder->shape), scratch);
 }
 
-/* ---- queries ---- */
+/* ---- Queries ---- */
 
-/* The tables, then scratch for one group of tokens. */
+/* Return the bytes of the tables and of scratch for one group of tokens. */
 static size_t
 pq_query_size(CodecShape shape, uint32_t ntokens)
 {

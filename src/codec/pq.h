@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * pq.h
- *	  The codebooks of product quantization: what encoding and training share.
+ *	  Codebooks of product quantization, shared by encoding and training.
  *
- * The codebooks of an index are one array of floats: for each part of the
- * dims PQ_CENTROIDS centroids, each followed by what it adds to a key for L2,
- * minus half of its square.
+ * The codebooks of an index are one array of floats. For each part of the dims
+ * it has PQ_CENTROIDS centroids, each followed by its addend to a key for L2,
+ * minus half of its squared length.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,15 +14,15 @@
 
 #include "codec/codec.h"
 
-/* One part of the dims, and its centroids: width floats and the addend, each. */
+/* One part of the dims and its centroids, each of which has width floats and an addend. */
 typedef struct PqPart
 {
-	uint32_t     start; /* of the padded dims */
+	uint32_t     start; /* first of the padded dims */
 	uint32_t     width;
 	const float *centroids;
 } PqPart;
 
-/* Widths differ by one at the most, where pq_m does not divide the padded dims. */
+/* Return part s. Widths differ by at most one, if pq_m does not divide the padded dims. */
 static inline PqPart
 pq_part(CodecShape shape, const float *codebooks, uint32_t s)
 {
@@ -33,7 +33,7 @@ pq_part(CodecShape shape, const float *codebooks, uint32_t s)
 	return (PqPart) {start, end - start, codebooks + (size_t) PQ_CENTROIDS * (start + s)};
 }
 
-/* Bytes from one centroid to the next. */
+/* Return the bytes from one centroid to the next. */
 static inline size_t
 pq_stride(PqPart part)
 {
@@ -52,7 +52,10 @@ pq_add(PqPart part, uint32_t code)
 	return pq_centroid(part, code)[part.width];
 }
 
-/* The nearest centroid of each packed piece; keys and codes have as many entries as the query has slots. */
+/*
+ * Find the nearest centroid of each packed piece. keys and codes have one
+ * entry per slot of the query.
+ */
 static inline void
 pq_nearest(PqPart part, const KernelQuery *pieces, float *keys, uint32_t *codes)
 {

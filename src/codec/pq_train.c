@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * pq_train.c
- *	  Training the codebooks of product quantization.
+ *	  Train the codebooks of product quantization.
  *
- * Each part of the dims is on its own: Lloyd's iterations over the sample's
- * pieces, from centroids that stand at evenly spread points of it. The parts
- * are the items of one phase of a team, a few at a time, so that a sample is
- * rotated once for several of them. What a part's codebook becomes does not
- * depend on who trains it, nor with which others.
+ * Each part of the dims is trained on its own by Lloyd's iterations over the
+ * sample's pieces, from centroids at evenly spread points. An item of the
+ * team's only phase is a few parts, so that the sample is rotated once for all
+ * of them. The codebook of a part does not depend on the participant that
+ * trains it, nor on the other parts of its item.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,34 +19,34 @@
 #include "base/splitmix.h"
 #include "base/vec.h"
 
-#define MAX_POINTS       65536 /* 256 for each centroid: more gain nothing */
+#define MAX_POINTS       65536 /* 256 per centroid: more gain nothing */
 #define ITERATIONS       12
 #define CHUNK            1024 /* points packed together */
-#define MAX_PARTS        4    /* of an item */
+#define MAX_PARTS        4    /* per item */
 #define DEFAULT_MEMORY   ((size_t) 16 << 20)
 #define INTERRUPT_POINTS 4096
 
-/* What all participants know. */
+/* State shared by all participants. */
 typedef struct PqTraining
 {
 	const Coder         *coder;
 	const CodecTraining *training;
 	float               *codebooks;
 	uint32_t             npoints;
-	uint32_t             nparts; /* of an item */
+	uint32_t             nparts; /* per item */
 } PqTraining;
 
-/* One part: its pieces, packed in chunks, and what becomes of them. */
+/* Training of one part: its pieces, packed in chunks, and the state of the iterations. */
 typedef struct PqLloyd
 {
 	const KmeansHooks *hooks;
 	PqPart             part;
 	uint32_t           npoints;
 	const float       *pieces;      /* npoints x width */
-	char              *packed;      /* KernelQuery of each chunk */
-	size_t             packed_size; /* of one */
-	uint32_t          *codes;       /* of each point */
-	float             *keys;        /* of a chunk's points */
+	char              *packed;      /* one KernelQuery per chunk */
+	size_t             packed_size; /* per chunk */
+	uint32_t          *codes;       /* per point */
+	float             *keys;        /* per point of a chunk */
 	float             *sums;        /* PQ_CENTROIDS x width */
 	uint32_t           counts[PQ_CENTROIDS];
 } PqLloyd;
@@ -57,9 +57,9 @@ allocate(const KmeansHooks *hooks, size_t bytes)
 	return hooks->alloc(hooks->arg, bytes);
 }
 
-/* ---- one part ---- */
+/* ---- One part ---- */
 
-/* The part's centroids, to write. */
+/* Return a centroid of the part, writable. */
 static float *
 centroid(const PqLloyd *lloyd, uint32_t code)
 {
@@ -76,7 +76,7 @@ set_centroid(const PqLloyd *lloyd, uint32_t code, const float *from)
 	to[width] = -0.5f * vec_squared(from, width);
 }
 
-/* One point out of each of PQ_CENTROIDS stretches of the sample. */
+/* Start from one random point of each of PQ_CENTROIDS equal ranges of the sample. */
 static void
 choose_first(const PqLloyd *lloyd, uint64_t seed)
 {
@@ -90,7 +90,7 @@ choose_first(const PqLloyd *lloyd, uint64_t seed)
 	}
 }
 
-/* Each point to its nearest centroid. */
+/* Assign each point to its nearest centroid. */
 static void
 assign(PqLloyd *lloyd)
 {
@@ -121,7 +121,7 @@ add_up(PqLloyd *lloyd)
 	}
 }
 
-/* Halve the largest cluster between its own centroid and that of an empty one, a little to both sides of it. */
+/* Split the largest cluster: its centroid and that of an empty cluster move to both sides of it. */
 static void
 split_largest(PqLloyd *lloyd, uint32_t empty)
 {
@@ -147,7 +147,7 @@ split_largest(PqLloyd *lloyd, uint32_t empty)
 	}
 }
 
-/* Centroids to the means of their points. */
+/* Move centroids to the means of their points. */
 static void
 update(PqLloyd *lloyd)
 {
@@ -202,11 +202,11 @@ train_part(const PqTraining *pq, uint32_t s, const float *pieces)
 	hooks->release(hooks->arg, lloyd.sums);
 }
 
-/* ---- all parts ---- */
+/* ---- All parts ---- */
 
 /*
- * The pieces of a few parts, part by part, of points spread evenly over the
- * sample. A point beyond the range of binary16 counts as zero.
+ * Cut the pieces of parts first .. end - 1, part by part, from points spread
+ * evenly over the sample. A point beyond the range of binary16 counts as zero.
  */
 static void
 cut_pieces(const PqTraining *pq, uint32_t first, uint32_t end, float *pieces)
@@ -243,7 +243,7 @@ cut_pieces(const PqTraining *pq, uint32_t first, uint32_t end, float *pieces)
 	hooks->release(hooks->arg, token);
 }
 
-/* An item of the phase: some parts. */
+/* Work item: train a few parts. */
 static void
 train_parts(void *arg, uint32_t item)
 {
@@ -271,8 +271,9 @@ pq_train(const Coder *coder, const CodecTraining *training, float *codebooks)
 	size_t     scratch = training->points->scratch > 0 ? training->points->scratch : DEFAULT_MEMORY;
 	size_t     memory = training->memory > 0 ? training->memory : DEFAULT_MEMORY;
 	size_t     widest = (rotation_padded(shape.dim) + shape.pq_m - 1) / shape.pq_m;
-	size_t     room = memory / (2 * widest * sizeof(float) +
-                            sizeof(uint32_t)); /* pieces, once more packed, codes */
+
+	/* Each point takes its pieces, the packed pieces and a code. */
+	size_t room = memory / (2 * widest * sizeof(float) + sizeof(uint32_t));
 
 	pq.npoints = (uint32_t) (training->points->nsample < MAX_POINTS ? training->points->nsample
 																	: MAX_POINTS);

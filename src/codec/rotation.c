@@ -3,12 +3,13 @@
  * rotation.c
  *	  A fixed fast rotation: random signs and Hadamard passes.
  *
- * A pass flips signs and transforms one window of a power of two dims, or two
- * windows that overlap where the padded dim is none. A window is scaled by
- * 1/sqrt(length) before its butterflies, so that no sum on the way exceeds
- * the length of the vector: only what would overflow as a norm can overflow.
+ * A pass flips signs and transforms one window whose length is a power of two.
+ * If the padded dim is not a power of two, it transforms two overlapping
+ * windows. A window is scaled by 1/sqrt(length) before its butterflies, so
+ * that no intermediate sum exceeds the length of the vector. Nothing overflows
+ * unless that length would.
  *
- * Every output is one tree of single-precision additions whatever the vector
+ * Every output is one tree of single-precision additions, whatever the vector
  * width, so all instruction sets give the same bits.
  *
  *-------------------------------------------------------------------------
@@ -21,7 +22,7 @@
 #include "base/quad.h"
 #include "base/splitmix.h"
 
-/* The largest power of two that is not above padded. */
+/* Return the largest power of two that does not exceed padded. */
 static uint32_t
 window_length(uint32_t padded)
 {
@@ -57,8 +58,8 @@ rotation_init(Rotation *rotation, uint32_t dim, uint64_t seed)
 }
 
 /*
- * Scale a window, and do the butterflies at distances 1, 2, 4 and 8 in
- * registers: sixteen floats at a time.
+ * Scale a window and do the butterflies at distances 1, 2, 4 and 8 in
+ * registers, sixteen floats at a time.
  */
 static void
 transform_sixteens(float *x, uint32_t length, float scale)
@@ -88,7 +89,7 @@ transform_sixteens(float *x, uint32_t length, float scale)
 	}
 }
 
-/* Butterflies at one distance, a multiple of 4. */
+/* Do the butterflies at one distance, a multiple of 4. */
 static void
 transform_pairs(float *x, uint32_t length, uint32_t distance)
 {
@@ -103,7 +104,7 @@ transform_pairs(float *x, uint32_t length, uint32_t distance)
 		}
 }
 
-/* Butterflies at a distance and at twice it, in one pass over memory. */
+/* Do the butterflies at a distance and at twice that distance, in one pass over memory. */
 static void
 transform_fours(float *x, uint32_t length, uint32_t distance)
 {
@@ -126,7 +127,7 @@ transform_fours(float *x, uint32_t length, uint32_t distance)
 		}
 }
 
-/* The orthonormal Hadamard transform of a window, in place. */
+/* Apply the orthonormal Hadamard transform to a window, in place. */
 static void
 transform_window(float *x, uint32_t length)
 {
@@ -139,7 +140,7 @@ transform_window(float *x, uint32_t length)
 		transform_pairs(x, length, distance);
 }
 
-/* All passes; the signs of the first have been applied. */
+/* Do all passes. The caller has applied the signs of the first. */
 static void
 transform_passes(const Rotation *rotation, float *x)
 {
@@ -179,7 +180,7 @@ rotation_apply_centred(const Rotation *rotation, const float *in, const float *c
 	transform_passes(rotation, out);
 }
 
-/* A window's transform is its own inverse, and so is a flip of signs. */
+/* The transform of a window is its own inverse, and so is a flip of signs. */
 void
 rotation_revert(const Rotation *rotation, float *in, float *out)
 {

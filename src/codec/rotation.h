@@ -1,14 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * rotation.h
- *	  A fixed fast rotation: random signs and Hadamard passes, kept by seed.
+ *	  A fixed fast rotation by random signs and Hadamard passes, stored as its
+ *	  seed.
  *
- * dims are padded to a multiple of 32. Where the padded dim is not a power of
- * two, each pass transforms the first and then the last power-of-two window,
- * which overlap, so that every dim mixes with every other. The result is an
- * orthonormal map: lengths and inner products are kept (up to rounding).
+ * dims are padded to a multiple of 32. If the padded dim is not a power of
+ * two, each pass transforms the first and then the last window of a
+ * power-of-two length. The windows overlap, so that every dim mixes with every
+ * other. The result is an orthonormal map: it preserves lengths and inner
+ * products, up to rounding.
  *
- * Plain C without PostgreSQL; never allocates; deterministic on every ISA.
+ * Plain C without PostgreSQL; never allocates; gives the same bits on every
+ * instruction set.
  *
  *-------------------------------------------------------------------------
  */
@@ -36,14 +39,14 @@ rotation_padded(uint32_t dim)
 extern size_t rotation_size(uint32_t dim);
 extern void   rotation_init(Rotation *rotation, uint32_t dim, uint64_t seed);
 
-/* out has padded floats; in has dim; they may not overlap. */
+/* Rotate in, which has dim floats, into out, which has padded floats. They must not overlap. */
 extern void rotation_apply(const Rotation *rotation, const float *in, float *out);
 
-/* The rotation of in - centre, without a copy of the difference. */
+/* Rotate in - centre, without a copy of the difference. */
 extern void rotation_apply_centred(const Rotation *rotation, const float *in, const float *centre,
 								   float *out);
 
-/* Back: in has padded floats and is overwritten; out has dim. */
+/* Rotate back: in has padded floats and is overwritten; out has dim floats. */
 extern void rotation_revert(const Rotation *rotation, float *in, float *out);
 
 #endif /* COLBERT_ROTATION_H */

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * sketch.c
- *	  One bit a dim: encoding tokens and preparing queries (RaBitQ).
+ *	  Encode tokens as sketches, and prepare queries against sketches
+ *	  (RaBitQ).
  *
  *-------------------------------------------------------------------------
  */
@@ -13,7 +14,7 @@
 
 #define HALF_SIGN 0x8000
 
-/* |o|_1 and |o|^2; n is a multiple of VEC_PARTS. */
+/* Compute |o|_1 and |o|^2; n is a multiple of VEC_PARTS. */
 static void
 both_norms(const float *o, uint32_t n, float *absolute, float *squared)
 {
@@ -31,7 +32,10 @@ both_norms(const float *o, uint32_t n, float *absolute, float *squared)
 	*squared = vec_total(s);
 }
 
-/* Nearest binary16 of a length, the largest finite one where it is beyond (a NaN came of infinities). */
+/*
+ * Return the nearest binary16 of a length, but at most the largest finite one.
+ * That is also the result for a NaN, which comes from infinities.
+ */
 static uint16_t
 half_saturated(float length)
 {
@@ -63,7 +67,7 @@ sketch_encode_lane(const SketchParams *params, const float *token, uint32_t lane
 				   half_saturated(0.5f * squared) | HALF_SIGN);
 }
 
-/* Copy one lane of a block over those above it. */
+/* Copy one lane of a block to all lanes after it. */
 static void
 repeat_lane(const SketchParams *params, uint32_t lane, uint8_t *block)
 {

@@ -1,32 +1,31 @@
 /*-------------------------------------------------------------------------
  *
  * sketch.h
- *	  One bit a dim: the sketch of a token, and queries against sketches.
+ *	  Sketches of tokens, one bit per dim, and queries against sketches.
  *
- * RaBitQ (Gao and Long, SIGMOD 2024): with o = R(x - mean), keep sign(o) and
- * the factor f = |o|^2 / |o|_1; then  f * sum(sign(o) * Rq)  is an unbiased
- * estimate of <q, x - mean>. Estimates of inner product add q . mean, as the
- * query's constant.
+ * RaBitQ (Gao and Long, SIGMOD 2024): with o = R(x - mean), store sign(o) and
+ * the factor f = |o|^2 / |o|_1. Then  f * sum(sign(o) * Rq)  is an unbiased
+ * estimate of <q, x - mean>. Estimates of inner products add q . mean, which
+ * is the query's constant.
  *
- * Estimates of L2 are of the key  <q, x> - |x|^2/2  (larger is nearer), with
- * both sides centred:
+ * For L2 the key  <q, x> - |x|^2/2  (larger is nearer) is estimated, with both
+ * sides centered:
  *
  *		<q, x> - |x|^2/2  =  <q - mean, x - mean>  - |x - mean|^2/2
  *							 + <q, mean> - |mean|^2/2
  *
- * The first term is estimated from the bits (its error grows with |q - mean|,
- * less than |q|), the second is kept beside the factor, and the rest belongs
- * to the query alone: it is the query's constant. So a norm that all tokens
- * share costs none of the 11 bits of the second term. Keys of sketches and of
- * code rows are comparable in both metrics.
+ * The first term is estimated from the bits; its error grows with |q - mean|,
+ * which is less than |q|. The second term is stored beside the factor. The
+ * rest depends on the query alone: it is the query's constant. So a component
+ * that all tokens share takes none of the 11 bits of the second term. Keys of
+ * sketches and of code rows are comparable in both metrics.
  *
- * Factor and second term are binary16: they saturate where |x - mean| is
- * above about 400,000 (and 361 for L2), and lose bits below about 1e-4 (and
- * 0.01).
+ * Factor and second term are binary16. They saturate if |x - mean| is above
+ * about 400,000 (361 for L2), and lose bits below about 1e-4 (0.01 for L2).
  *
- * Tokens given to this floor are prepared: normalised where the metric is
- * cosine, multiplied by the scale of the index otherwise, which brings them to
- * about length 1. Plain C without PostgreSQL; never allocates.
+ * Tokens are prepared: normalized if the metric is cosine, otherwise
+ * multiplied by the scale of the index, which brings them to about length 1.
+ * Plain C without PostgreSQL; never allocates.
  *
  *-------------------------------------------------------------------------
  */
@@ -43,7 +42,7 @@ typedef struct SketchParams
 	bool            has_add; /* L2 */
 } SketchParams;
 
-/* The signs of eight dims as a byte, the first dim lowest; 1 is positive. */
+/* Return the signs of eight dims as a byte, the first dim in the lowest bit; 1 is positive. */
 static inline uint8_t
 sketch_sign_byte(const float *dims)
 {
@@ -54,7 +53,7 @@ sketch_sign_byte(const float *dims)
 	return (uint8_t) bits;
 }
 
-/* Bytes of one block of 16 tokens. */
+/* Return the bytes of one block of 16 tokens. */
 static inline size_t
 sketch_block_size(const SketchParams *params)
 {
@@ -67,24 +66,24 @@ sketch_blocks_for(uint32_t ntokens)
 	return ntokens / SKETCH_BLOCK_TOKENS + (ntokens % SKETCH_BLOCK_TOKENS != 0);
 }
 
-/* Floats of scratch that the calls below need. */
+/* Return the floats of scratch for the functions below. */
 static inline size_t
 sketch_scratch_floats(const SketchParams *params)
 {
 	return 2 * (size_t) params->rotation->padded;
 }
 
-/* Encode n (1 .. 16) row-major tokens into one block; the rest of the block repeats the last. */
+/* Encode n (1 .. 16) row-major tokens into one block. Its other lanes repeat the last token. */
 extern void sketch_encode_block(const SketchParams *params, const float *tokens, uint32_t n,
 								uint8_t *block, float *scratch);
 
-/* Write the sketch of one token into lane (0 .. 15) of a block, leaving the others. */
+/* Write the sketch of one token into a lane (0 .. 15) of a block, leaving the other lanes alone. */
 extern void sketch_encode_lane(const SketchParams *params, const float *token, uint32_t lane,
 							   uint8_t *block, float *scratch);
 
 /*
- * Prepare a query: ntokens x dim prepared floats into memory of
- * sketch_query_size(). scratch: ntokens * (padded + 1) floats.
+ * Prepare a query of ntokens x dim prepared floats in memory of
+ * sketch_query_size() bytes. scratch has ntokens * (padded + 1) floats.
  */
 extern size_t             sketch_query_size(const SketchParams *params, uint32_t ntokens);
 extern KernelSketchQuery *sketch_query_prepare(const SketchParams *params, const float *tokens,

@@ -1,16 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * sq4.c
- *	  Rows of four bits a dim of the rotated token, with one scale a token.
+ *	  Rows of four bits per dim of the rotated token, with one scale per
+ *	  token.
  *
- * The dims of a rotated token are distributed much like a normal, so its 16
- * levels are those of Lloyd and Max for one (kernel_sq4_levels), and not
- * evenly spaced: that is a fifth less error for the same bits. The scale is
- * fitted to the codes that it leads to, and these to it, in turn, which only
- * ever lessens the squared error.
+ * The dims of a rotated token are approximately normally distributed. The 16
+ * levels are therefore the Lloyd-Max levels of a normal distribution
+ * (kernel_sq4_levels), which have a fifth less error than evenly spaced ones.
+ * Codes are fitted to the scale and the scale to the codes in turn; every step
+ * can only reduce the squared error.
  *
- * Scored as sq8 rows of the padded dims, into which the kernels unpack them.
- * For L2, add is -|x'|^2/2 of the decoded token, as in sq8.c.
+ * Rows are scored as sq8 rows of the padded dims, into which the kernels
+ * unpack them. For L2, add is -|x'|^2/2 of the decoded token, as in sq8.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,12 +22,12 @@
 #include <math.h>
 #include <string.h>
 
-#define FITS 2 /* of the scale to the codes: later ones gain little */
+#define FITS 2 /* fits of the scale to the codes: later ones gain little */
 
-/* The standard deviation of the normal that the levels are for, in their units. */
+/* Standard deviation of the normal distribution that the levels are for, in their units. */
 #define LEVEL_DEVIATION 46.0f
 
-/* Bytes of unpacked rows at a time, and how many rows that is within bounds. */
+/* Bytes of unpacked rows at a time, and bounds for the resulting number of rows. */
 #define UNPACKED_BYTES 16384
 #define MIN_UNPACKED   16
 #define MAX_UNPACKED   96
@@ -43,7 +44,10 @@ sq4_scratch_floats(CodecShape shape)
 	return 3 * (size_t) rotation_padded(shape.dim);
 }
 
-/* Divide by the largest magnitude, so that no sum overflows; returns it, or 0 where that cannot be. */
+/*
+ * Divide by the largest magnitude, so that no sum overflows. Returns that
+ * magnitude, or 0 without dividing if it is zero or infinite.
+ */
 static float
 normalise(float *x, uint32_t n)
 {
@@ -58,7 +62,7 @@ normalise(float *x, uint32_t n)
 	return largest;
 }
 
-/* Add a step to the levels of those at or beyond a threshold, and 1 to their rank. */
+/* Add a step to the levels of magnitudes at or above a threshold, and 1 to their rank. */
 static inline void
 step_up(Quad magnitude, float threshold, float step, Quad *level, IntQuad *rank)
 {
@@ -68,7 +72,7 @@ step_up(Quad magnitude, float threshold, float step, Quad *level, IntQuad *rank)
 	*rank -= beyond;
 }
 
-/* The level nearest to each x / scale, and its code. */
+/* Find the level nearest to each x / scale, and its code. */
 static void
 nearest_levels(const float *x, uint32_t n, float scale, float *levels, int32_t *codes)
 {
@@ -91,15 +95,16 @@ nearest_levels(const float *x, uint32_t n, float scale, float *levels, int32_t *
 		step_up(magnitude, 84.5f, 21, &level, &rank);
 		step_up(magnitude, 110.5f, 31, &level, &rank);
 		quad_store(levels + k, (Quad) ((IntQuad) level | sign));
-		/* 8 + rank, or 7 - rank below zero. */
+		/* 8 + rank, or 7 - rank for negative values. */
 		rank = (rank ^ (sign >> 31)) + 8;
 		memcpy(codes + k, &rank, sizeof(rank));
 	}
 }
 
 /*
- * Codes and levels of x, and the scale that goes with them (0 where there is
- * none). Ends with codes, so that each dim has the level nearest to it.
+ * Compute the codes and levels of x, whose largest magnitude is 1, and return
+ * the scale that goes with them. Finishes with the codes, so that each dim has
+ * its nearest level.
  */
 static float
 fit(const float *x, uint32_t n, float *levels, int32_t *codes)
@@ -116,8 +121,8 @@ fit(const float *x, uint32_t n, float *levels, int32_t *codes)
 }
 
 /*
- * |x'|^2 of the decoded token: what rotating back leaves of it, where dims are
- * padded. Overwrites x and levels.
+ * Return |x'|^2 of the decoded token. If dims are padded, rotating back drops
+ * a part of it. Overwrites x and levels.
  */
 static float
 decoded_square(const Rotation *rotation, float scale, float *x, float *levels)
@@ -188,9 +193,9 @@ sq4_decode(const Coder *coder, const uint8_t *row, float *token, float *scratch)
 	rotation_revert(coder->rotation, scratch, token);
 }
 
-/* ---- queries ---- */
+/* ---- Queries ---- */
 
-/* The query as for sq8, and room for the rows that are unpacked for it. */
+/* The query as for sq8, and room for rows unpacked for it. */
 typedef struct Sq4Query
 {
 	KernelSq8Query *tokens;
@@ -206,7 +211,10 @@ most_unpacked(uint32_t padded)
 	return rows < MIN_UNPACKED ? MIN_UNPACKED : rows > MAX_UNPACKED ? MAX_UNPACKED : rows;
 }
 
-/* The struct, rotated tokens or (later) unpacked rows, the packed query. */
+/*
+ * Return the bytes between the Sq4Query and the packed query. They hold the
+ * rotated tokens and, later, unpacked rows.
+ */
 static size_t
 shared_bytes(uint32_t padded, uint32_t ntokens)
 {
@@ -257,7 +265,7 @@ sq4_score_rows(const Coder *coder, const CodecQuery *query, const uint8_t *rows,
 	bool            has_add = coder->shape.has_add;
 	uint32_t        nruns = (nrows + q->most_rows - 1) / q->most_rows;
 
-	/* Runs of nearly equal length. */
+	/* Divide the rows into runs of nearly equal length. */
 	for (; nruns > 0; nruns--)
 	{
 		uint32_t n = (nrows + nruns - 1) / nruns;

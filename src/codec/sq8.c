@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * sq8.c
- *	  Rows of int8 with one scale a token; the layout is the kernel's.
+ *	  Rows of int8 with one scale per token, in the layout of the kernels.
  *
- * For L2 a row is a point of its own, the decoded token x': its add is
- * -|x'|^2/2, so that a key orders by the distance to x'. With -|x|^2/2 the
- * rounding error e = x' - x would enter as <q, e>; this way it is only
- * <q - x, e>, small for the near tokens, which are the ones that matter.
+ * For L2 a row represents the decoded token x', a point of its own. Its add is
+ * -|x'|^2/2, so that keys order by the distance to x'. With -|x|^2/2 the
+ * rounding error e = x' - x would enter as <q, e>. This way it is only <q - x,
+ * e>, which is small for the near tokens, and these matter.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,9 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * pg_compat.h
- *	  The one place that knows that PostgreSQL has versions.
+ *	  Differences between PostgreSQL major versions; no other file tests
+ *	  PG_VERSION_NUM.
  *
- * Supported: 15, 17, 18. No other file mentions PG_VERSION_NUM.
+ * Supported versions: 15, 17 and 18.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,12 +21,15 @@
 #error "colbert_pg stores floats as they stand in memory and needs a little-endian machine"
 #endif
 
-/* The macros of varlena moved out of postgres.h in 16. */
+/* 16 moved the varlena macros out of postgres.h. */
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
 #endif
 
-/* Input functions report errors softly since 16, for COPY that skips bad rows; before that there is ERROR. */
+/*
+ * Since 16, input functions report errors softly, so that COPY can skip bad
+ * rows. Older versions raise an ERROR.
+ */
 #if PG_VERSION_NUM >= 160000
 #include "nodes/miscnodes.h"
 #else
@@ -37,7 +41,7 @@
 	} while (0)
 #endif
 
-/* Add zeroed pages at the end of a relation's main fork: smgrzeroextend came with 16. */
+/* Append zeroed pages to a relation's main fork. smgrzeroextend is new in 16. */
 #if PG_VERSION_NUM >= 160000
 #define compat_zero_extend(smgr, start, npages) \
 	smgrzeroextend(smgr, MAIN_FORKNUM, start, npages, false)
@@ -51,14 +55,18 @@
 	} while (0)
 #endif
 
-/* Pages that a relation is extended by between two checks for interrupts: some milliseconds' worth. Before 16 they are written. */
+/*
+ * Pages to extend a relation by between two interrupt checks: a few
+ * milliseconds of work. Versions before 16 write every page, hence the smaller
+ * step.
+ */
 #if PG_VERSION_NUM >= 160000
 #define COMPAT_EXTEND_STEP (8 * 1024 * 1024 / BLCKSZ)
 #else
 #define COMPAT_EXTEND_STEP (1024 * 1024 / BLCKSZ)
 #endif
 
-/* The palloc'd path of a relation's file: its locator was renamed in 16, and a struct is returned since 18. */
+/* Return the palloc'd path of a relation's file. 16 renamed the locator; 18 returns a struct. */
 #if PG_VERSION_NUM >= 180000
 #define compat_relation_path(rel) \
 	pstrdup(relpathbackend((rel)->rd_locator, (rel)->rd_backend, MAIN_FORKNUM).str)
@@ -68,7 +76,7 @@
 #define compat_relation_path(rel) relpathbackend((rel)->rd_node, (rel)->rd_backend, MAIN_FORKNUM)
 #endif
 
-/* tuplesort_getdatum took a copy argument in 16. */
+/* 16 added a "copy" argument to tuplesort_getdatum. */
 #if PG_VERSION_NUM >= 160000
 #define compat_tuplesort_getdatum(state, value, isnull) \
 	tuplesort_getdatum(state, true, false, value, isnull, NULL)
@@ -77,14 +85,14 @@
 	tuplesort_getdatum(state, true, value, isnull, NULL)
 #endif
 
-/* The physical name of a relation, in its SMgrRelation, was renamed in 16. */
+/* 16 renamed the member of SMgrRelation that holds the relation's physical name. */
 #if PG_VERSION_NUM >= 160000
 #define compat_smgr_locator smgr_rlocator.locator
 #else
 #define compat_smgr_locator smgr_rnode.node
 #endif
 
-/* vacuum_delay_point learned whether it runs for ANALYZE in 18. */
+/* 18 added an argument to vacuum_delay_point that says whether it runs for ANALYZE. */
 #if PG_VERSION_NUM >= 180000
 #define compat_vacuum_delay_point()  vacuum_delay_point(false)
 #define compat_analyze_delay_point() vacuum_delay_point(true)
@@ -93,28 +101,34 @@
 #define compat_analyze_delay_point() vacuum_delay_point()
 #endif
 
-/* Whether an access method builds in parallel is asked of it since 17; before, it decides itself. */
+/*
+ * Declare that the access method builds in parallel. Versions before 17 have
+ * no such flag: the access method decides on its own.
+ */
 #if PG_VERSION_NUM >= 170000
 #define compat_set_build_parallel(am) ((am)->amcanbuildparallel = true)
 #else
 #define compat_set_build_parallel(am) ((void) (am))
 #endif
 
-/* Ownership of all kinds of objects is asked of one function since 16. */
+/* Since 16, one function checks the ownership of objects of every kind. */
 #if PG_VERSION_NUM >= 160000
 #define compat_object_ownercheck(class, object, role) object_ownercheck(class, object, role)
 #else
 #define compat_object_ownercheck(class, object, role) pg_class_ownercheck(object, role)
 #endif
 
-/* Whether a path key descends: strategies gave way to comparison types in 18. */
+/* Return true if a path key is descending. 18 replaced strategy numbers by comparison types. */
 #if PG_VERSION_NUM >= 180000
 #define compat_pathkey_descends(pathkey) ((pathkey)->pk_cmptype == COMPARE_GT)
 #else
 #define compat_pathkey_descends(pathkey) ((pathkey)->pk_strategy == BTGreaterStrategyNumber)
 #endif
 
-/* Members of an equivalence class, with those of a child relation, which stand apart since 18. */
+/*
+ * Iterate over the members of an equivalence class, including those of a child
+ * relation, which 18 stores separately.
+ */
 #if PG_VERSION_NUM >= 180000
 #define CompatMemberIterator                    EquivalenceMemberIterator
 #define compat_members_begin(it, class, relids) setup_eclass_member_iterator(it, class, relids)
@@ -126,14 +140,17 @@
 	(*(it) < list_length((class)->ec_members) ? list_nth((class)->ec_members, (*(it))++) : NULL)
 #endif
 
-/* Costs are compared after the number of disabled nodes since 18: more than any path that is worth having. */
+/*
+ * Mark a path as disabled. Since 18 the planner compares the number of
+ * disabled nodes before the costs; 2 is more than any usable path has.
+ */
 #if PG_VERSION_NUM >= 180000
 #define compat_disable_path(path) ((path)->disabled_nodes = 2)
 #else
 #define compat_disable_path(path) ((void) (path))
 #endif
 
-/* ReadRecentBuffer takes a relation's locator, which was renamed in 16. */
+/* ReadRecentBuffer takes a relation's locator, which 16 renamed. */
 #if PG_VERSION_NUM >= 160000
 #define compat_read_recent_buffer(rel, block, buffer) \
 	ReadRecentBuffer((rel)->rd_locator, MAIN_FORKNUM, block, buffer)
@@ -142,7 +159,10 @@
 	ReadRecentBuffer((rel)->rd_node, MAIN_FORKNUM, block, buffer)
 #endif
 
-/* Whether the storage of a relation was created in this transaction, so that no other process sees it; renamed in 16. */
+/*
+ * Return true if this transaction created the relation's storage, so that no
+ * other process can see it. 16 renamed one of the members.
+ */
 #if PG_VERSION_NUM >= 160000
 #define compat_created_here(rel)                         \
 	((rel)->rd_createSubid != InvalidSubTransactionId || \
@@ -153,35 +173,41 @@
 	 (rel)->rd_firstRelfilenodeSubid != InvalidSubTransactionId)
 #endif
 
-/* Whether this process is an autovacuum worker: renamed, and declared elsewhere, in 17. */
+/* Return true in an autovacuum worker. 17 renamed the macro and moved it to another header. */
 #if PG_VERSION_NUM >= 170000
 #define compat_is_autovacuum_worker() AmAutoVacuumWorkerProcess()
 #else
 #define compat_is_autovacuum_worker() IsAutoVacuumWorkerProcess()
 #endif
 
-/* Before a declaration: the function does not return. */
+/* Declare a function that does not return; goes in front of the declaration. */
 #if PG_VERSION_NUM >= 180000
 #define compat_noreturn pg_noreturn
 #else
 #define compat_noreturn pg_attribute_noreturn()
 #endif
 
-/* ConditionalLockTuple was given a way to log a failure in 18. */
+/* 18 added an argument to ConditionalLockTuple that makes it log a failure. */
 #if PG_VERSION_NUM >= 180000
 #define compat_conditional_lock_tuple(rel, tid, mode) ConditionalLockTuple(rel, tid, mode, false)
 #else
 #define compat_conditional_lock_tuple(rel, tid, mode) ConditionalLockTuple(rel, tid, mode)
 #endif
 
-/* An anti join may build its hash table of the rows that it gives since 16: then the outer side is the negated one. */
+/*
+ * Return true if the join returns inner rows without a match in the outer
+ * side. Such right anti joins, which hash the returned side, are new in 16.
+ */
 #if PG_VERSION_NUM >= 160000
 #define compat_negates_outer(join_type) ((join_type) == JOIN_RIGHT_ANTI)
 #else
 #define compat_negates_outer(join_type) ((void) (join_type), false)
 #endif
 
-/* Aggregates with an ORDER BY of their own may be given rows that are in that order already since 16. */
+/*
+ * Return true if the aggregate relies on its input being sorted by the
+ * aggregate's own ORDER BY. The planner arranges for that since 16.
+ */
 #if PG_VERSION_NUM >= 160000
 #define compat_is_presorted(aggregate) ((aggregate)->aggpresorted)
 #else
@@ -189,12 +215,15 @@
 #endif
 
 /*
- * Before a statement is planned, run conditions are kept in its windows; since 17 in the window functions. The bound of
- * one is what it compares a window function with.
+ * Return the run conditions of a window function in a query that is not
+ * planned yet. They belong to the window clause before 17, to the window
+ * function since. compat_run_bound returns the value that a run condition
+ * compares the window function with.
  */
 #if PG_VERSION_NUM >= 170000
 #define compat_run_condition(window, function) ((function)->runCondition)
-#define compat_run_bound(condition)            ((Node *) castNode(WindowFuncRunCondition, condition)->arg)
+
+#define compat_run_bound(condition) ((Node *) castNode(WindowFuncRunCondition, condition)->arg)
 #else
 #define compat_run_condition(window, function) ((window)->runCondition)
 #define compat_run_bound(condition)                                         \
@@ -203,7 +232,7 @@
 				   : linitial(castNode(OpExpr, condition)->args)))
 #endif
 
-/* Begin the scan of an index scan node; since 18 with its counters. */
+/* Begin the scan of an index scan node; 18 adds its instrumentation. */
 #if PG_VERSION_NUM >= 180000
 #define compat_index_beginscan(node, snapshot)                                         \
 	index_beginscan((node)->ss.ss_currentRelation, (node)->iss_RelationDesc, snapshot, \
@@ -214,7 +243,7 @@
 					(node)->iss_NumScanKeys, (node)->iss_NumOrderByKeys)
 #endif
 
-/* Begin an index scan that only orders; since 18 there may be counters. */
+/* Begin an index scan that has ORDER BY operators but no scan keys; 18 adds instrumentation. */
 #if PG_VERSION_NUM >= 180000
 #define compat_index_beginscan_ordered(heap, index, snapshot, norderbys) \
 	index_beginscan(heap, index, snapshot, NULL, 0, norderbys)
@@ -223,14 +252,17 @@
 	index_beginscan(heap, index, snapshot, 0, norderbys)
 #endif
 
-/* What runs with the rights of a table's owner searches no schemas that others choose, since 17. */
+/*
+ * Restrict search_path while code runs with the rights of a table's owner, so
+ * that other users' schemas are not searched. Does nothing before 17.
+ */
 #if PG_VERSION_NUM >= 170000
 #define compat_restrict_search_path() RestrictSearchPath()
 #else
 #define compat_restrict_search_path() ((void) 0)
 #endif
 
-/* EXPLAIN counts the searches of an index scan since 18. */
+/* Count one search of an index scan for EXPLAIN, which reports them since 18. */
 #if PG_VERSION_NUM >= 180000
 #define compat_count_search(scan)            \
 	do                                       \
@@ -243,9 +275,9 @@
 #endif
 
 /*
- * Raise "snapshot too old" if a scan reads a page, share-locked, that changed
- * after its snapshot, and the snapshot is older than old_snapshot_threshold.
- * 17 has no such setting. Needs storage/bufmgr.h and utils/snapmgr.h.
+ * Raise "snapshot too old" if a share-locked page changed after the scan's
+ * snapshot was taken, and the snapshot is older than old_snapshot_threshold.
+ * 17 removed that setting. Needs storage/bufmgr.h and utils/snapmgr.h.
  */
 #if PG_VERSION_NUM >= 170000
 #define compat_old_snapshots_expire() false
@@ -256,17 +288,18 @@
 #define compat_test_old_snapshot(snapshot, rel, page) TestForOldSnapshot(snapshot, rel, page)
 #endif
 
-/* EXPLAIN asks extensions about nodes since 18. */
+/* Since 18, EXPLAIN calls a hook for each node. */
 #if PG_VERSION_NUM >= 180000
 #define COMPAT_EXPLAIN_PER_NODE
 #endif
 
-/* The wait event of a parallel build's leader moved with the generated wait events of 17. */
+/* 17 moved the wait event of a parallel build's leader to the generated wait events. */
 #include "utils/wait_event.h"
 
 /*
- * A build for tests (make faults) lets calls of the server fail, and waits at
- * named points, to bring about what hardly ever happens. Here they are nothing.
+ * A test build (make faults) can make calls into the server fail, and waits at
+ * named points, to reproduce rare failures and races. In a normal build these
+ * points do nothing.
  */
 #ifdef COLBERT_FAULTS
 #include "faults.h"

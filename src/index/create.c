@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * create.c
- *	  A new index: its structure, as it will stand on the meta page.
+ *	  Set up the meta data of a new index.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,10 +11,10 @@
 #include "index/scale.h"
 #include "index/shape.h"
 
-/* Measured on a million tokens: about one node for 64 tokens (doc/tuning.md). */
+/* Default of tokens_per_node, measured on a million tokens (doc/tuning.md). */
 #define AUTO_TOKENS_PER_NODE 64
 
-/* One fixed seed: the same documents give the same index. */
+/* Fixed seed: the same documents give the same index. */
 #define INDEX_SEED UINT64CONST(0x636f6c6265727431)
 
 static void
@@ -28,11 +28,11 @@ check_pq_m(const MetaShape *shape)
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("pq_m must not be above %u for %u dimensions", most, (unsigned) shape->dim),
 			 shape->dim < shape->column_dim
-				 ? errdetail("The index keeps the %u dimensions projected to %u.",
+				 ? errdetail("The index projects tokens of %u dimensions to %u.",
 							 (unsigned) shape->column_dim, (unsigned) shape->dim)
 				 : 0,
 			 errhint(
-				 "It is how many parts a token is cut into, and the bytes of its code; a quarter of the dimensions is usual.")));
+				 "pq_m is the number of bytes per token. A quarter of the dimensions is usual.")));
 }
 
 /* Lower m if a node with its neighbours would not fit on a page. */

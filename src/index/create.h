@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * create.h
- *	  A new index: its structure, as it will stand on the meta page.
+ *	  Set up the meta data of a new index.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,15 +11,17 @@
 #include "index/view.h"
 
 /*
- * Fill the meta data of an index without documents, of the shape that is asked
- * for: column_dim and the structural options, 0 for those that are chosen here.
- * Tokens that, with their sketches and a few neighbours, do not fit on a page
- * are kept projected to fewer dimensions (projection.h). Errors (22023) if pq_m
- * is too large for these; m is lowered (with a NOTICE) if its neighbours do not fit.
+ * Fill the meta data of an index without documents.
+ *
+ * asked: column_dim and the structural options; 0 for options chosen here. If
+ * tokens with their sketches and a few neighbours do not fit on a page, the
+ * index projects them to fewer dimensions (projection.h). Raises 22023 if pq_m
+ * is too large for these. Lowers m, with a NOTICE, if the neighbours do not
+ * fit on a page.
  */
 extern void create_meta(const MetaShape *asked, MetaPageData *meta);
 
-/* Make a page the meta page of a new index. */
+/* Initialise a page as the meta page of a new index. */
 extern void create_meta_page(Page page, const MetaPageData *meta);
 
 #endif /* COLBERT_CREATE_H */

@@ -1,12 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * docstore.c
- *	  Appending documents to an index, and reading them.
+ *	  Append documents to an index, and read them.
  *
- * Lock order: meta page, directory page, queue page or a second directory
- * page. The pages of sketches
- * and rows are locked one at a time with nothing else held: until it is
- * published, nobody but its appender knows of the slot.
+ * A document becomes visible when its directory entry is published, which is
+ * its last page written.
+ *
+ * Lock order: meta page, directory page, then a queue page or a second
+ * directory page. Pages of sketches and rows are locked one at a time with no
+ * other page locked: until a slot is published, only its appender accesses it.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,10 +20,10 @@
 #include "miscadmin.h"
 #include "storage/locks.h"
 
-/* Tokens that are widened, encoded and copied in at a time: a multiple of the sketch block. */
+/* Tokens decoded, encoded and copied at a time: a multiple of the sketch block. */
 #define CHUNK_TOKENS 512
 
-/* Whether pending documents have rows beside those of the codec. */
+/* Return true if pending documents have rows in addition to those of the codec. */
 static inline bool
 has_pending_rows(const IndexView *view)
 {
@@ -30,6 +32,7 @@ has_pending_rows(const IndexView *view)
 
 /* ---- encoding ---- */
 
+/* Buffers to encode up to CHUNK_TOKENS tokens of a document. */
 typedef struct Encoder
 {
 	IndexView *view;
@@ -63,7 +66,10 @@ encoder_free(Encoder *encoder)
 	pfree(encoder->rows);
 }
 
-/* Sketch n tokens from encoder->tokens and copy the blocks in; first is a multiple of the block size. */
+/*
+ * Sketch n tokens from encoder->tokens and write the blocks. first is a
+ * multiple of the block size.
+ */
 static void
 write_sketches(Encoder *encoder, const DocEntry *entry, uint32 first, uint32 n)
 {
@@ -112,17 +118,21 @@ write_tokens(IndexView *view, const DocEntry *entry, const MultiVector *mv)
 
 /* ---- reserving and publishing ---- */
 
-/* What else changes with a slot. */
+/* Other items that change together with a slot. */
 typedef struct SlotLinks
 {
-	const FreeSlot *free;       /* the place on a free list that it is taken from; NULL: none */
-	uint32          queue_item; /* the queue item that it is written to; INVALID_ORDINAL: none */
+	const FreeSlot *free;       /* free list position that the slot is taken from; NULL: none */
+	uint32          queue_item; /* queue item that receives the document; INVALID_ORDINAL: none */
 } SlotLinks;
 
 /*
- * Write a slot's directory entry and the meta data in one change; with them
- * take the slot off its free list, or put it in the queue. The meta page is held exclusively, and view->index->meta is what it is to
- * hold. No other writer locks two of these pages without the meta page.
+ * Write a slot's directory entry and the documents' part of the meta data in
+ * one change. The same change takes the slot off its free list or adds it to
+ * the queue.
+ *
+ * The caller holds the meta page exclusively and has updated the copy of the
+ * meta data. No other writer locks two of these pages without holding the meta
+ * page.
  */
 static void
 write_slot(IndexView *view, Buffer meta_buffer, uint32 doc, const DocEntry *entry,
@@ -156,7 +166,10 @@ write_slot(IndexView *view, Buffer meta_buffer, uint32 doc, const DocEntry *entr
 	UnlockReleaseBuffer(buffer);
 }
 
-/* Hand out fresh items of every array, which have room, for a new slot. The meta page is held exclusively. */
+/*
+ * Take fresh items of every array for a new slot. The arrays have room, and
+ * the meta page is held exclusively. Returns the document's ordinal.
+ */
 static uint32
 take_fresh(IndexView *view, uint32 ntokens, DocEntry *entry)
 {
@@ -170,7 +183,10 @@ take_fresh(IndexView *view, uint32 ntokens, DocEntry *entry)
 	return parray_take(index, ARRAY_DOCS, 1);
 }
 
-/* The first document that has a length decides the scale: no token has been encoded that it would change. */
+/*
+ * Choose the scale from the first document that has a token of nonzero length.
+ * No token that the scale would change has been encoded before.
+ */
 static void
 settle_scale(IndexView *view, const MultiVector *mv)
 {
@@ -183,7 +199,7 @@ settle_scale(IndexView *view, const MultiVector *mv)
 		scale_choose(view->metric, &lengths, SCALE_OF_ONE_DOCUMENT);
 }
 
-/* Lock the meta page exclusively and copy it, as of an epoch whose parameters the view has. */
+/* Lock the meta page exclusively and copy it. Rereads the parameters if the epoch has changed. */
 static Buffer
 lock_current_meta(IndexView *view)
 {
@@ -201,7 +217,10 @@ lock_current_meta(IndexView *view)
 	}
 }
 
-/* As lock_current_meta, with room in arrays: as long as there is none, they grow with no page locked. */
+/*
+ * Lock the meta page like lock_current_meta, with room in the arrays. Arrays
+ * without room are extended with no page locked.
+ */
 static Buffer
 lock_with_room(IndexView *view, const ArrayDemand *demands, int n)
 {
@@ -217,9 +236,10 @@ lock_with_room(IndexView *view, const ArrayDemand *demands, int n)
 }
 
 /*
- * Find a slot for a document, a free one or room for a new one, and a run of
- * pending rows or room for it. Arrays without room grow with no page locked.
- * Returns the meta page, locked exclusively.
+ * Lock the meta page exclusively, with a slot for a document (a free one, or
+ * room for a new one) and a run of pending rows or room for it. Arrays without
+ * room are extended with no page locked. Sets *reused, and for a free slot
+ * *free and *entry. Returns the meta page's buffer.
  */
 static Buffer
 lock_with_slot(IndexView *view, uint32 ntokens, bool pending_rows, FreeSlot *free, bool *reused,
@@ -249,9 +269,8 @@ lock_with_slot(IndexView *view, uint32 ntokens, bool pending_rows, FreeSlot *fre
 }
 
 /*
- * Reserve a slot for a document: a free one, or a new one as soon as the
- * arrays have room. *entry holds the row and the hash, and is then what
- * stands in the slot.
+ * Reserve a slot for a document. On entry *entry has the row and the hash; on
+ * return it is the slot's directory entry.
  */
 static uint32
 reserve(IndexView *view, const MultiVector *mv, uint8 flags, DocEntry *entry)
@@ -280,7 +299,7 @@ reserve(IndexView *view, const MultiVector *mv, uint8 flags, DocEntry *entry)
 	return doc;
 }
 
-/* Make a written document live, and put it in the queue where it belongs there. */
+/* Make a written document live, and add it to the queue if it is pending. */
 static void
 publish(IndexView *view, uint32 doc, DocEntry *entry)
 {

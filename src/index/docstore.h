@@ -1,14 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * docstore.h
- *	  The documents of an index: directory, sketches and code rows.
+ *	  Documents of an index: directory, sketches and code rows.
  *
- * A document is an ordinal. Appending reserves its place (a free slot that
- * has room, or fresh items of each array) under the meta page, writes its
- * sketches and rows, and publishes the directory entry last: a crash or an
- * error before that leaves a reserved slot that nothing refers to, which
- * VACUUM frees. Appenders hold the append lock shared from reserving to
- * publishing; VACUUM takes it exclusively to see which reservations are left.
+ * A document is identified by an ordinal. Appending it reserves its place
+ * under the meta page's lock (a free slot of sufficient capacity, or fresh
+ * items of each array), writes its sketches and rows, and publishes its
+ * directory entry last. A crash or an error before that leaves a reserved slot
+ * that nothing refers to; VACUUM frees it. Appenders hold the append lock in
+ * share mode from reserving to publishing. VACUUM takes it exclusively to find
+ * abandoned reservations.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,29 +19,41 @@
 #include "index/view.h"
 
 /*
- * Add a document; returns its ordinal. view->index->meta is refreshed on the way.
- * tid: the heap row; hash: of what it stores (hashes.h), 0 if it is unknown; flags:
- * DOC_PENDING, to be put into the queue, or 0, where the caller writes its
- * postings, and those of view_token_flags. Errors (22000) where dims differ.
- * Needs no lock held.
+ * Append a document and return its ordinal. Refreshes the view's meta data.
+ * The caller holds no page lock.
+ *
+ * tid: the heap row. hash: of its stored columns (hashes.h), 0 if unknown.
+ * flags: DOC_PENDING to add the document to the queue, or 0 if the caller
+ * writes its postings; plus the flags of view_token_flags. Raises 22000 if its
+ * dims differ from the index's.
  */
 extern uint32 docstore_append(IndexView *view, ItemPointer tid, const MultiVector *mv, uint32 hash,
 							  uint8 flags);
 
-/* A build that knows: room for so many documents, tokens and sketch blocks at once. */
+/*
+ * Extend the arrays at once for a build that knows its number of documents,
+ * tokens and sketch blocks.
+ */
 extern void docstore_presize(IndexView *view, uint64 ndocs, uint64 ntokens, uint64 nblocks);
 
-/* The directory entry of a document; false where there is none (never written, or beyond the end). */
+/*
+ * Read the directory entry of a document. Returns false if it does not exist
+ * (never written, or beyond the end).
+ */
 extern bool docstore_entry(IndexView *view, uint32 doc, DocEntry *entry);
 
 /*
- * Read the vectors of a document (ntokens x dim prepared floats) back from its
- * code rows, or where the codec is coarse its pending rows.
+ * Decode the vectors of tokens first .. first + n - 1 of a document (n x dim
+ * prepared floats) from its code rows, or from its pending rows if the codec
+ * is coarse.
  */
 extern void docstore_vectors(IndexView *view, const DocEntry *entry, uint32 first, uint32 n,
 							 float *out);
 
-/* Whether the code rows of a document are there and say something: those of a trained codec are of one epoch. */
+/*
+ * Return true if a document has usable code rows. Those of a trained codec
+ * must be of the current epoch.
+ */
 static inline bool
 docstore_has_rows(const IndexView *view, const DocEntry *entry)
 {
@@ -49,15 +62,19 @@ docstore_has_rows(const IndexView *view, const DocEntry *entry)
 }
 
 /*
- * Write the sketches of tokens first .. first + n - 1 of a document, and their
- * rows if the codec is trained, anew under the view's parameters. first is a
- * multiple of the sketch block. The document is of the view's epoch from its
- * last token on.
+ * Rewrite the sketches of tokens first .. first + n - 1 of a document with the
+ * view's parameters, and their code rows if the codec is trained. first is a
+ * multiple of the sketch block. The call that includes the last token sets the
+ * document's epoch to the view's.
  */
 extern void docstore_resketch(IndexView *view, uint32 doc, const DocEntry *entry, uint32 first,
 							  uint32 n);
 
-/* Return true if a document's pending flag may be cleared: it is published, or (reserved) its reservation is known to be abandoned. */
+/*
+ * Return true if a document's pending flag may be cleared: it was published,
+ * or it is reserved and the caller knows the reservation to be abandoned
+ * (reserved).
+ */
 static inline bool
 docstore_releases(const DocEntry *entry, bool reserved)
 {
@@ -66,37 +83,50 @@ docstore_releases(const DocEntry *entry, bool reserved)
 }
 
 /*
- * Clear DOC_PENDING of these documents (ascending ordinals, which may come
- * twice), and free their pending rows. Entries that are only reserved stay:
- * a queue that a crash left stale may name them.
+ * Clear DOC_PENDING of documents (ascending ordinals, which may repeat) and
+ * free their pending rows. Reserved entries are left unchanged, since a queue
+ * left stale by a crash may name them.
  */
 extern void docstore_clear_pending(IndexView *view, const uint32 *docs, uint32 ndocs);
 
-/* Walk the directory: calls back for every entry that was ever written, with no lock held. */
+/* Call visit for each directory entry ever written, with no lock held. */
 typedef void (*DocVisitor)(IndexView *view, uint32 doc, const DocEntry *entry, void *arg);
 extern void docstore_walk(IndexView *view, DocVisitor visit, void *arg);
 
 /* ---- pending_rows.c ---- */
 
-/* The rows of a run on a free list, and of a run for a document of this many tokens. */
+/* Return the rows of a run of a free list, or of the run for a document of this many tokens. */
 extern uint32 pending_rows_length(uint32 class);
 extern uint32 pending_rows_capacity(uint32 ntokens);
 
-/* The number of new rows that a run for a document of this many tokens needs; 0 if a free run serves. The meta page is held. */
+/*
+ * Return the number of new rows needed for a document of this many tokens; 0
+ * if there is a free run. The caller holds the meta page.
+ */
 extern uint32 pending_rows_wanted(IndexView *view, uint32 ntokens);
 
-/* Hand out a run of pending rows, for which there is room; returns its first row. The meta page is held exclusively, and view->index->meta is what it is to hold. */
+/*
+ * Take a run of pending rows, which must have room, and return its first row.
+ * The caller holds the meta page exclusively and writes the copy of the meta
+ * data back.
+ */
 extern uint32 pending_rows_take(IndexView *view, uint32 ntokens);
 
-/* Clear DOC_PENDING of a document, if it is set, and free its run. reserved: of an abandoned reservation, too. */
+/*
+ * Clear DOC_PENDING of a document if it is set, and free its run. reserved:
+ * also for an abandoned reservation.
+ */
 extern void pending_rows_release(IndexView *view, uint32 doc, bool reserved);
 
-/* The run after a free one; false if there is no free run at that row. */
+/* Read the free run that follows a free run. Returns false if there is no free run at first. */
 extern bool pending_rows_next(IndexView *view, uint32 first, uint32 *next);
 
 /* ---- docstore_free.c ---- */
 
-/* A slot found on a free list: its list, the slot before it (INVALID_ORDINAL: the list's head) and the one after. */
+/*
+ * Slot found on a free list: its list, the slot before it (INVALID_ORDINAL if
+ * it is the head) and the slot after it.
+ */
 typedef struct FreeSlot
 {
 	uint32 doc;
@@ -105,19 +135,21 @@ typedef struct FreeSlot
 	uint32 next;
 } FreeSlot;
 
-/* The list that a slot of so many tokens is kept on. */
+/* Return the free list of slots of this capacity, in tokens. */
 extern uint32 docstore_free_class(uint32 capacity);
 
 /*
- * Find a free slot with room for ntokens, and its entry. Takes it off its
- * list in view->index->meta; the caller holds the meta page exclusively and writes
- * that, and free->next into the slot before it, in the change that reserves it.
+ * Find a free slot with room for ntokens tokens, and its entry.
+ *
+ * Takes the slot off its list in the copy of the meta data. The caller holds
+ * the meta page exclusively. In the change that reserves the slot, it writes
+ * the meta data back and free->next into the slot before it.
  */
 extern bool docstore_find_free(IndexView *view, uint32 ntokens, FreeSlot *free, DocEntry *entry);
 
 /*
- * Put these slots (ascending ordinals; dead or reserved ones that nothing
- * refers to) on the free lists.
+ * Add slots to the free lists. docs: ascending ordinals of dead or reserved
+ * slots that nothing refers to.
  */
 extern void docstore_push_free(IndexView *view, const uint32 *docs, uint32 ndocs);
 

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * docstore_free.c
- *	  Free document slots, in lists by how many sketch blocks they hold.
+ *	  Free lists of document slots, by capacity in sketch blocks.
  *
- * A slot keeps its sketch blocks and code rows for good, so a free one serves
- * a document that is no larger. The lists are chained through the directory:
- * DocEntry.ntokens of a free slot is the next one.
+ * A slot keeps its sketch blocks and code rows for good, so a free slot is
+ * reused for a document that is no larger. The lists are chained through the
+ * directory: DocEntry.ntokens of a free slot is the next slot of its list.
  *
  * Lock order: meta page, directory pages by block number.
  *
@@ -17,10 +17,13 @@
 #include "miscadmin.h"
 #include "port/pg_bitutils.h"
 
-/* Classes up to this many blocks hold one size each; above, a power of two each. */
+/*
+ * Lists for up to this many blocks have one capacity each. Above, each list
+ * covers a power of two.
+ */
 #define EXACT_CLASSES 48
 
-/* How far down a list to look for a slot with room, and how many larger classes to try. */
+/* Maximum slots examined per list, and number of lists of larger slots tried. */
 #define FREE_LOOKS     16
 #define LARGER_CLASSES 2
 
@@ -34,14 +37,18 @@ docstore_free_class(uint32 ntokens)
 	return Min(EXACT_CLASSES + pg_leftmost_one_pos32(nblocks / EXACT_CLASSES), FREE_CLASSES - 1);
 }
 
-/* The entry of a slot on a free list; the list is cut (and the slots lost until REINDEX) where it is damaged. */
+/*
+ * Read the entry of a slot on a free list. Returns false at the list's end or
+ * if the entry is damaged. The slots after a damaged one are lost until
+ * REINDEX.
+ */
 static bool
 free_entry(IndexView *view, uint32 doc, DocEntry *entry)
 {
 	return doc != INVALID_ORDINAL && docstore_entry(view, doc, entry) && entry->state == DOC_FREE;
 }
 
-/* Look down one list for a slot with room. */
+/* Find a slot with room on one list. */
 static bool
 find_in_class(IndexView *view, uint32 class, uint32 ntokens, FreeSlot *free, DocEntry *entry)
 {

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * drift.c
- *	  How well the nodes of an index still fit its tokens, and when to make
- *	  them anew.
+ *	  Measure how well the nodes of an index fit its tokens, and advise when
+ *	  to rebuild it.
  *
- * Nodes are trained once, on the tokens of that day. Tokens of another kind
- * lie farther from them and crowd into few lists: searches then read more
- * postings, or find less.
+ * Nodes are trained once, on the tokens present at that time. Tokens of
+ * another distribution lie farther from their nodes and fill fewer lists.
+ * Searches then read more postings or have lower recall.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,16 +21,20 @@
 #include "miscadmin.h"
 #include "utils/builtins.h"
 
-/* Lists that are read, evenly chosen. */
+/* Maximum lists read, evenly spaced. */
 #define SAMPLED_LISTS 4096
 
-/* From here on a REINDEX pays: as many times the distance, at that share of the tokens; as many times the lists' tokens. */
+/*
+ * Limits above which REINDEX pays. FAR_TIMES: distance of later tokens,
+ * relative to that of the trained ones. FAR_SHARE: share of later tokens among
+ * all. CROWDED_TIMES: tokens per list, relative to tokens_per_node.
+ */
 #define FAR_TIMES     1.15
-#define FAR_LENGTHS   0.01 /* and by that much of a token's length */
+#define FAR_LENGTHS   0.01 /* plus this share of a token's length */
 #define FAR_SHARE     0.1
 #define CROWDED_TIMES 4.0
 
-/* Lists as uneven as that read this many times the postings of even ones. */
+/* Searches read this many times the postings that even lists would have. */
 #define UNEVEN_TIMES 4.0
 
 static double
@@ -75,7 +79,7 @@ drift_measure(IndexView *view, Drift *drift)
 		nnodes > 0 ? (double) view->index->meta.documents.live_tokens / nnodes : 0;
 }
 
-/* Tokens that were added since training, as a share of all. */
+/* Return the share of tokens added since training. */
 static double
 merged_share(const MetaPageData *meta)
 {
@@ -111,27 +115,27 @@ drift_advice(const IndexView *view, const Drift *drift)
 	if (scale_is_off(view->metric, meta->nodes.token_norm))
 		appendStringInfo(
 			&advice,
-			"REINDEX: the tokens have a length of %.3g, the first document's had one of about %.3g, which the index is scaled for.",
+			"REINDEX: the tokens have length %.3g, but the index is scaled for length %.3g.",
 			token_norm, 1 / scale_factor(meta->documents.scale_log2));
 	else if (merged_share(meta) > FAR_SHARE &&
 			 drift->merged_distance >
 				 drift->trained_distance * FAR_TIMES + token_norm * FAR_LENGTHS)
 		appendStringInfo(
 			&advice,
-			"REINDEX: the %.0f%% of the tokens that came after training lie %.3g from their nodes, those before %.3g.",
+			"REINDEX: the %.0f%% of tokens added later lie %.3g from their nodes, the others %.3g.",
 			100 * merged_share(meta), drift->merged_distance, drift->trained_distance);
 	else if (drift_lists_outgrown(meta))
-		appendStringInfo(&advice, "REINDEX: the lists hold %.0f tokens each, where %u serve best.",
+		appendStringInfo(&advice, "REINDEX: the lists hold %.0f tokens on average; %u are best.",
 						 drift->tokens_per_list, meta->shape.tokens_per_node);
 	else if (drift->imbalance > UNEVEN_TIMES)
 		appendStringInfo(
 			&advice,
-			"REINDEX, or lower probes: the lists are uneven, a search reads %.1f times the postings of even ones.",
+			"REINDEX or lower probes: uneven lists make searches read %.1f times as many postings.",
 			drift->imbalance);
 	else if (view->metric == METRIC_IP && meta->nodes.length_spread >= VARIED_LENGTHS)
 		appendStringInfo(
 			&advice,
-			"Normalise the tokens, or use maxsim_cosine: their lengths differ by %d%%, with which searches by maxsim find less.",
+			"Normalise tokens or use maxsim_cosine: lengths that vary by %d%% lower maxsim recall.",
 			meta->nodes.length_spread);
 	return advice.len > 0 ? advice.data : NULL;
 }

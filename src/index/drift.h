@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * drift.h
- *	  How well the nodes of an index still fit its tokens.
+ *	  Measure how well the nodes of an index fit its tokens.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,26 +10,33 @@
 
 #include "index/view.h"
 
+/* Measurements of an index. */
 typedef struct Drift
 {
-	double
-		trained_distance; /* root mean square of tokens to their nodes; NaN where none were counted */
-	double merged_distance; /* the same of tokens since; NaN where there are none */
-	double
-		imbalance; /* of the posting lists: n * sum of squared lengths / squared sum; 1 = all equal, 0 = no lists */
-	double tokens_per_list; /* live ones */
+	/* Root mean square distance of tokens to their nodes at training; NaN if none were counted. */
+	double trained_distance;
+	double merged_distance; /* the same for later tokens; NaN if there are none */
+	/*
+	 * Imbalance of the posting lists: n * sum of squared lengths / squared
+	 * sum. 1: all equal; 0: no lists.
+	 */
+	double imbalance;
+	double tokens_per_list; /* live tokens */
 } Drift;
 
-/* Reads some thousand posting lists, with no lock held between them. */
+/* Measure an index. Reads up to a few thousand posting lists; no lock is held between them. */
 extern void drift_measure(IndexView *view, Drift *drift);
 
 /*
- * Do the lists of a colbert_ivf hold far more tokens than serve best? The
- * number of lists stays what it was when they were trained.
+ * Return true if the lists of a colbert_ivf index have far more tokens than
+ * intended. Their number is fixed at training.
  */
 extern bool drift_lists_outgrown(const MetaPageData *meta);
 
-/* What its owner should do, in words; NULL where nothing needs to be done. Allocates in the current context. */
+/*
+ * Return advice to the index's owner, allocated in the current memory context;
+ * NULL if no action is needed.
+ */
 extern char *drift_advice(const IndexView *view, const Drift *drift);
 
 #endif /* COLBERT_DRIFT_H */

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * hashes.c
- *	  Documents by the hash of what the table stores for them.
+ *	  Hash table of documents, keyed by the hash of their stored columns
+ *	  (hashes.h).
  *
  *-------------------------------------------------------------------------
  */
@@ -12,10 +13,13 @@
 #include "miscadmin.h"
 #include "port/pg_bitutils.h"
 
-/* Slots of the directory per bucket: a quarter of what it holds, since a hash is compared with all that are there. */
+/*
+ * Average documents per bucket: a quarter of its slots, since a lookup
+ * compares its hash with every slot in use.
+ */
 #define DOCUMENTS_PER_BUCKET (HASH_BUCKET_SLOTS / 4)
 
-/* Times that a hash is looked for, if its bucket was split meanwhile. */
+/* Maximum attempts to find a hash's bucket while other backends split buckets. */
 #define BUCKET_TRIES 8
 
 /* ---- buckets ---- */
@@ -26,7 +30,7 @@ buckets(const IndexView *view)
 	return parray_nitems(view->index, ARRAY_HASHES);
 }
 
-/* The mask that the newest bucket has. */
+/* Return the mask of the newest bucket. */
 static uint32
 newest_mask(uint32 nbuckets)
 {
@@ -60,14 +64,14 @@ refresh_buckets(IndexView *view)
 	UnlockReleaseBuffer(meta_buffer);
 }
 
-/* The number of slots in use on a bucket's page; a damaged count is that of no slots. */
+/* Return the number of slots in use in a bucket. A damaged count is treated as 0. */
 static uint32
 slots_in_use(const HashBucket *bucket)
 {
 	return bucket->count <= HASH_BUCKET_SLOTS ? bucket->count : 0;
 }
 
-/* Leave what a changed bucket does not use out of WAL. */
+/* Exclude the unused end of a changed bucket from WAL. */
 static void
 set_used(HashBucket *bucket)
 {
@@ -77,7 +81,7 @@ set_used(HashBucket *bucket)
 
 /* ---- splitting ---- */
 
-/* Move the slots of a new bucket to it. */
+/* Move the slots that belong to a new bucket to it. */
 static void
 move_slots(HashBucket *from, HashBucket *to, uint32 bucket)
 {
@@ -101,7 +105,10 @@ move_slots(HashBucket *from, HashBucket *to, uint32 bucket)
 	set_used(to);
 }
 
-/* Add a bucket and move what belongs to it. The meta page is held exclusively; view->index->meta has room for the bucket. */
+/*
+ * Add a bucket and move its slots to it. The meta page is locked exclusively,
+ * and the array has room for the bucket.
+ */
 static void
 split(IndexView *view, Buffer meta_buffer)
 {
@@ -125,7 +132,7 @@ split(IndexView *view, Buffer meta_buffer)
 	UnlockReleaseBuffer(buffer);
 }
 
-/* Add a bucket if there are too few. */
+/* Split buckets while the table has fewer than one per DOCUMENTS_PER_BUCKET documents. */
 static void
 grow(IndexView *view)
 {
@@ -150,14 +157,17 @@ grow(IndexView *view)
 
 /* ---- entries ---- */
 
-/* Return true if the bucket on a page is that of the hash. NULL, a page that damage has emptied, is that of none. */
+/* Return true if this is the bucket of the hash. bucket is NULL if damage zeroed the page. */
 static bool
 is_bucket_of(const HashBucket *bucket, uint32 hash, uint32 ordinal)
 {
 	return bucket != NULL && (hash & bucket->mask) == ordinal;
 }
 
-/* Enter a slot in a bucket; false if the hash is no longer of this bucket. */
+/*
+ * Add a slot to a bucket, if it has room. Returns false if the hash no longer
+ * belongs to this bucket.
+ */
 static bool
 add_to(IndexView *view, uint32 ordinal, HashSlot slot)
 {
@@ -212,7 +222,7 @@ hashes_find(IndexView *view, uint32 hash, uint32 *docs, uint32 most)
 		{
 			uint32 count = slots_in_use(bucket);
 
-			/* The newest first: a row that was written anew has its document twice. */
+			/* Newest first: a rewritten row may have its document listed twice. */
 			for (uint32 i = count; i-- > 0 && found < most;)
 				if (bucket->slots[i].hash == hash)
 					docs[found++] = bucket->slots[i].doc;
@@ -236,7 +246,7 @@ compare_slots(const void *a, const void *b)
 	return x->doc < y->doc ? -1 : x->doc > y->doc;
 }
 
-/* Remove entries from one bucket. */
+/* Remove the given slots from one bucket. */
 static void
 remove_from(IndexView *view, uint32 ordinal, const HashSlot *slots, uint32 nslots)
 {
@@ -277,7 +287,7 @@ hashes_remove(IndexView *view, HashSlot *slots, uint32 nslots)
 	{
 		compat_vacuum_delay_point();
 		remove_from(view, ordinal, slots, nslots);
-		/* A split moves entries to the end. */
+		/* A split may have moved slots to a new last bucket. */
 		if (ordinal + 1 == buckets(view))
 			refresh_buckets(view);
 	}

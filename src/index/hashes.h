@@ -1,25 +1,25 @@
 /*-------------------------------------------------------------------------
  *
  * hashes.h
- *	  Documents by the hash of what the table stores for them, for UPDATEs
- *	  that keep it.
+ *	  Hash table of documents, for UPDATEs that keep the document.
  *
- * A hash is that of the bytes that the table stores for the indexed columns
- * (update.c): of the TOAST pointer if a document is stored out of line. It is
- * kept in the document's directory entry, and in a hash table whose buckets
- * are pages of ARRAY_HASHES.
+ * The hash covers the bytes that the table stores for the indexed columns
+ * (update.c); for a document stored out of line these are its TOAST pointer.
+ * It is kept in the document's directory entry and in a hash table whose
+ * buckets are pages of ARRAY_HASHES.
  *
- * The table is a hint. A document may be missing from it: its bucket was
- * full, since many rows store the same bytes, or a crash came between its
- * publishing and its entry here. An entry may name a document that is dead.
- * Callers verify what they are given.
+ * The table is a hint. A document may be missing because its bucket was full
+ * (many rows that store the same bytes) or because of a crash between
+ * publishing the document and adding it here. An entry may name a dead
+ * document. Callers verify each result.
  *
- * The table grows by linear hashing: a new bucket takes its share of one other
- * bucket. A bucket's page says under which mask its hashes are its ordinal, so
- * that a backend that looks in the wrong bucket, since it was split, notices.
+ * The table grows by linear hashing: a new bucket takes its share of the slots
+ * of one older bucket. Each bucket stores the mask under which its hashes
+ * equal its ordinal, so a backend that reads the wrong bucket because of a
+ * concurrent split notices.
  *
- * Lock order: meta page, buckets by block number. A split alone holds two
- * buckets, and the meta page exclusively.
+ * Lock order: meta page, then buckets by block number. Only a split locks two
+ * buckets, and it locks the meta page exclusively.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,18 +29,18 @@
 #include "index/view.h"
 
 /*
- * Enter a document, if there is room; splits a bucket when one is due. Nothing
- * is entered under the hash 0. No page is locked.
+ * Add a document if its bucket has room, and split buckets when due. A
+ * document with hash 0 is not added. The caller holds no page lock.
  */
 extern void hashes_add(IndexView *view, uint32 hash, uint32 doc);
 
-/* Find at most that many documents of a hash; returns their number. */
+/* Find up to most documents with this hash; returns their number. */
 extern uint32 hashes_find(IndexView *view, uint32 hash, uint32 *docs, uint32 most);
 
-/* Remove entries; slots is put in order. */
+/* Remove these slots from the table. Sorts slots. */
 extern void hashes_remove(IndexView *view, HashSlot *slots, uint32 nslots);
 
-/* The mask that a bucket has if there are nbuckets. */
+/* Return the mask of a bucket in a table of nbuckets buckets. */
 extern uint32 hashes_mask(uint32 bucket, uint32 nbuckets);
 
 #endif /* COLBERT_HASHES_H */

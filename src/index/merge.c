@@ -1,12 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * merge.c
- *	  Merges: who may merge, the first nodes, and how much is merged at a time.
+ *	  Merge pending documents: locking, training of the first nodes, and batch
+ *	  sizes.
  *
- * An index without nodes stays pending until it has enough tokens, and is
- * then trained on its pending documents, which are all it has.
+ * The documents of an index without nodes stay pending until they have enough
+ * tokens. The first merge after that trains the nodes on the pending
+ * documents, which are all the documents of the index.
  *
- * Lock order: merge lock, then page locks as elsewhere.
+ * Lock order: merge lock, then page locks in the usual order.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,17 +22,21 @@
 #include "storage/locks.h"
 #include "utils/memutils.h"
 
-/* Growth of a hasty merge: that which hastier ones and steps have left out is made up for. */
+/* Growth of a merge in haste: twice its share, because merges under pressure add no nodes. */
 #define HASTY_GROWTH 2
 
-/* Tokens of the first batch of a step, whose speed is unknown; and where nearly every token becomes a node. */
+/*
+ * Tokens of a step's first batch while its speed is unknown. MIN_TOKENS is the
+ * minimum of later batches, and the first size if nearly every token becomes a
+ * node.
+ */
 #define STEP_TOKENS 64
 #define MIN_TOKENS  16
 
-/* The share of a step that its first batch is to take, if the last step's speed is anything to go by. */
+/* Share of a step's time planned for its first batch, based on the speed of the last step. */
 #define FIRST_SHARE 0.7
 
-/* Tokens of the largest batch of a step. */
+/* Maximum tokens per batch of a step. */
 #define MAX_STEP_TOKENS 4096
 
 bool
@@ -50,7 +56,7 @@ merge_unlock(Relation rel)
 
 /* ---- the first nodes ---- */
 
-/* A sample of the pending documents' tokens, read back from their rows. */
+/* Return a sample of the pending documents' tokens, decoded from their rows. */
 static TokenSample *
 sample_pending(IndexView *view)
 {
@@ -113,7 +119,10 @@ train_first_nodes(IndexView *view)
 
 /* ---- an index without nodes ---- */
 
-/* Queued documents that are dead. *tokens: theirs, in sum. */
+/*
+ * List the dead documents in the queue, in ascending order, and return their
+ * number. *tokens is set to the sum of their tokens.
+ */
 static uint32
 dead_in_queue(IndexView *view, uint32 *dead, uint64 *tokens)
 {
@@ -135,7 +144,7 @@ dead_in_queue(IndexView *view, uint32 *dead, uint64 *tokens)
 	return ndead;
 }
 
-/* Write the first n documents of the queue, in place of those that stand there. */
+/* Overwrite the front of the queue with n documents. The queue's head stays where it is. */
 static void
 rewrite_queue(IndexView *view, const uint32 *docs, uint32 n)
 {
@@ -148,11 +157,13 @@ rewrite_queue(IndexView *view, const uint32 *docs, uint32 n)
 }
 
 /*
- * Take the dead out of the queue. The queue's pages are rewritten one by one
- * while the meta page is held: entries only move towards the front, so a
- * crash in between leaves some of them twice, and loses none. Their flags are
- * cleared before: a dead document that still had its flag and was in no queue
- * would never be freed.
+ * Remove dead documents from the queue.
+ *
+ * The queue's pages are rewritten one by one while the meta page is locked.
+ * Entries only move towards the front, so a crash in between duplicates some
+ * entries and loses none. The pending flags of the dead documents are cleared
+ * first: a dead document with the flag set that is not in the queue would
+ * never be freed.
  */
 static void
 compact_queue(IndexView *view)
@@ -196,8 +207,8 @@ compact_queue(IndexView *view)
 }
 
 /*
- * Make the first nodes if there are tokens enough; else take dead documents
- * out of the queue. Returns true if nodes were made.
+ * Train the first nodes if the index has enough tokens; otherwise remove dead
+ * documents from the queue. Returns true if the index has nodes afterwards.
  */
 static bool
 begin_nodes(IndexView *view)
@@ -212,9 +223,9 @@ begin_nodes(IndexView *view)
 	return false;
 }
 
-/* ---- the whole ---- */
+/* ---- entry points ---- */
 
-/* Tokens of a batch, as memory allows. */
+/* Return the maximum tokens of a batch, bounded by memory. */
 static uint32
 batch_capacity(const IndexView *view, uint32 batch_tokens)
 {
@@ -299,16 +310,19 @@ merge_pending(Relation rel, uint64 urgent_above)
 
 /* ---- a step ---- */
 
-/* The speed of this session's last step, as a guess for the next one; steps that add nodes are apart. */
+/*
+ * Speed of this session's last step, used to size the next step's first batch:
+ * of steps that add no nodes, and of those that do.
+ */
 typedef struct StepSpeed
 {
 	Oid    index;
-	double tokens; /* per millisecond */
+	double tokens; /* tokens per millisecond */
 } StepSpeed;
 
 static StepSpeed step_speeds[2];
 
-/* Tokens of the first batch of a step. */
+/* Return the tokens of the first batch of a step. */
 static uint32
 first_step_tokens(const IndexView *view, double milliseconds, const StepSpeed *speed)
 {
@@ -318,7 +332,10 @@ first_step_tokens(const IndexView *view, double milliseconds, const StepSpeed *s
 						MIN_TOKENS);
 }
 
-/* Tokens of the next batch of a step: half of what the rest of its time is good for. */
+/*
+ * Return the tokens of the next batch of a step: half of what the remaining
+ * time allows at the measured speed.
+ */
 static uint32
 next_step_tokens(double tokens, double elapsed, double milliseconds)
 {

@@ -1,17 +1,19 @@
 /*-------------------------------------------------------------------------
  *
  * merge_adopt.c
- *	  What a new node lists of the documents that were there before it.
+ *	  Add the older documents near a new node to its list.
  *
- * Postings are not moved. A document that came before the nodes near to its
- * tokens stands in lists far from them, and a search that begins at the near
- * ones ranks it behind all documents that came later. So a new node lists,
- * too, the documents of the lists around it that have a token near to it, by
- * their sketches. They stay in the older lists: a posting too many costs a
- * search a look, one too few costs an answer. (SPFresh, Xu et al., SOSP 2023,
- * section 3.3, moves vectors for the same reason when a list is split.)
+ * Postings are not moved. Without adoption, an older document would be listed
+ * only at nodes far from its tokens, and a search that begins at the near
+ * nodes would rank it behind all later documents. A new node therefore also
+ * lists the documents of the surrounding lists that have a token near it,
+ * judged by their sketches. They stay in the older lists as well: a
+ * superfluous posting costs a search one candidate, a missing one costs a
+ * result. (SPFresh, Xu et al., SOSP 2023, section 3.3, moves vectors for the
+ * same reason when it splits a list.)
  *
- * One page is locked at a time, shared; no lock is held while a list is written.
+ * At most one page is locked at a time, in share mode. No lock is held while a
+ * list is written.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,24 +25,27 @@
 #include "index/postings.h"
 #include "miscadmin.h"
 
-/* Documents that are looked at for one node, at most: longer lists are not of its neighbourhood alone. */
+/*
+ * Maximum documents considered per node. Lists that would exceed it are
+ * skipped: they cover more than the node's neighbourhood.
+ */
 #define MAX_LOOKED_AT 512
 
 /*
- * A token is near to a new node if its squared distance is below this share of
- * that between the node and the nearest older one. Of 1,500 MedQuAD passages
- * that came behind 500 others, some 25 are not found by their own tokens
- * without adoption; with .4, .6, .8 and 1 one at most is not, for 7, 14, 36
- * and 139% more postings.
+ * A token is near a new node if its squared distance is below this share of
+ * the squared distance between the node and the nearest older node. Measured
+ * on 1,500 MedQuAD passages added after 500 others: without adoption about 25
+ * passages are not found by their own tokens. With .4, .6, .8 and 1, at most
+ * one is not, for 7, 14, 36 and 139% more postings.
  */
 #define NEAR_SHARE 0.6
 
 struct Adoption
 {
 	IndexView         *view;
-	void              *memory; /* of query */
+	void              *memory; /* holds query */
 	float             *scratch;
-	KernelSketchQuery *query; /* the new node, as a query of one token */
+	KernelSketchQuery *query; /* the new node as a query of one token */
 	float              state[SKETCH_BLOCK_TOKENS];
 };
 
@@ -63,7 +68,7 @@ adopt_end(Adoption *adoption)
 	pfree(adoption);
 }
 
-/* Read the documents of these lists, each document once, in ascending order. */
+/* Read the documents of these lists; each document once, in ascending order. */
 static void
 read_lists(IndexView *view, const NodeHit *around, uint32 naround, PostingBuffer *docs)
 {
@@ -85,7 +90,7 @@ read_lists(IndexView *view, const NodeHit *around, uint32 naround, PostingBuffer
 	docs->count = distinct;
 }
 
-/* The best key of a document's tokens for the node, by their sketches. */
+/* Return the best key of a document's tokens for the node, estimated from their sketches. */
 static float
 best_key(Adoption *adoption, const DocEntry *entry)
 {
@@ -109,7 +114,10 @@ best_key(Adoption *adoption, const DocEntry *entry)
 	return best;
 }
 
-/* The key of a token that is just near enough: |v - x|^2 = |v|^2 + |x|^2 - 2 <v, x>, and keys of L2 have -|x|^2/2 in them. */
+/*
+ * Return the key of a token that is just near enough. |v - x|^2 = |v|^2 +
+ * |x|^2 - 2 <v, x>, and keys of the L2 metric include -|x|^2/2.
+ */
 static float
 least_key(const Adoption *adoption, const float *vector, float nearest_key)
 {
@@ -121,7 +129,7 @@ least_key(const Adoption *adoption, const float *vector, float nearest_key)
 	return (float) ((norm * norm + length * length - near) / 2);
 }
 
-/* Whether a document's sketches can be read by the view's parameters. */
+/* Return true if a document's sketches are readable with the view's parameters. */
 static bool
 has_sketches(const IndexView *view, const DocEntry *entry)
 {

@@ -1,14 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * merge_batch.c
- *	  One batch of a merge: from pending documents to postings.
+ *	  Merge one batch of pending documents into the posting lists.
  *
- * Each token goes to the nearest node, of those that are added on the way too
- * (merge_grow.c).
+ * Each token goes to its nearest node, including the nodes that the batch adds
+ * itself (merge_grow.c).
  *
- * Before a batch writes postings, the meta page says how many documents at
- * the front of the queue may come to have some (queue_suspects). Only for
- * these does a merge look whether a long list names them already.
+ * Before a batch writes postings, it records on the meta page how many
+ * documents at the front of the queue may get some (queue_suspects). After an
+ * interrupted merge only these documents may already be listed, so only for
+ * them does the next merge search long lists for duplicates.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,7 +20,7 @@
 #include "index/queue.h"
 #include "utils/memutils.h"
 
-/* A token's node, as one sortable number, and then the document. */
+/* Node in the upper 32 bits, document in the lower: sortable by node, then document. */
 typedef uint64 Posting;
 
 bool
@@ -36,7 +37,7 @@ make_room(Merge *merge, uint32 capacity)
 {
 	size_t vector = merge->view->dim * sizeof(float);
 
-	/* Parts of a document begin with a sketch block. */
+	/* A part of a document ends at a sketch block boundary. */
 	capacity -= capacity % SKETCH_BLOCK_TOKENS;
 	merge->capacity = capacity;
 	if (capacity <= merge->allocated)
@@ -53,13 +54,13 @@ make_room(Merge *merge, uint32 capacity)
 	merge->allocated = capacity;
 }
 
-/* Read tokens first .. first + n - 1 of a document back. */
+/* Append tokens first .. first + n - 1 of a document to the batch, decoded from its rows. */
 static void
 load_tokens(Merge *merge, uint32 doc, const DocEntry *entry, uint32 first, uint32 n)
 {
 	IndexView *view = merge->view;
 
-	/* Its appender had begun before the mean was trained. */
+	/* The document was appended under an older epoch, before the mean was trained. */
 	if (entry->epoch != view->index->meta.nodes.epoch)
 		docstore_resketch(view, doc, entry, first, n);
 	docstore_vectors(view, entry, first, n, merge->tokens + (size_t) merge->ntokens * view->dim);
@@ -68,8 +69,9 @@ load_tokens(Merge *merge, uint32 doc, const DocEntry *entry, uint32 first, uint3
 }
 
 /*
- * Read the vectors of as many queued documents as fit, whole; of the first
- * one a part, if it does not fit.
+ * Load the vectors of the next queued documents that fit into the batch.
+ * Documents are loaded whole, except that a first document that does not fit
+ * is loaded in part.
  */
 static void
 load_batch(Merge *merge)
@@ -103,7 +105,11 @@ load_batch(Merge *merge)
 
 /* ---- assigning ---- */
 
-/* How far the batch's tokens are from their nodes: those that these were trained on, and others. */
+/*
+ * Add the batch's squared distances to their nodes to the statistics on the
+ * meta page: to those of the training if this merge trained the nodes, to
+ * those of later tokens otherwise.
+ */
 static void
 count_assigned(Merge *merge)
 {
@@ -127,7 +133,7 @@ compare_postings(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Documents of the batch that will have postings, whole or in part. */
+/* Return the number of documents that the batch posts, in whole or in part. */
 static uint32
 touched_docs(const Merge *merge)
 {
@@ -135,9 +141,9 @@ touched_docs(const Merge *merge)
 }
 
 /*
- * Take note on the meta page that the batch's documents are about to have
- * postings, and that postings are not counted yet. Returns true if an
- * interrupted merge may have written some.
+ * Record on the meta page that the batch's documents are about to be posted
+ * and that the count of postings is inexact until then. Returns true if an
+ * interrupted merge may have posted some of them already.
  */
 static bool
 suspect_batch(Merge *merge)
@@ -161,9 +167,9 @@ suspect_batch(Merge *merge)
 }
 
 /*
- * Add the batch's documents to the lists of their tokens' nodes; returns the
- * entries added, without those that an interrupted merge wrote. suspect: it may
- * have written some.
+ * Add the batch's documents to the lists of their tokens' nodes. Returns the
+ * number of postings added, without those that an interrupted merge had
+ * already written. suspect: such postings may exist.
  */
 static uint64
 write_postings(Merge *merge, bool suspect)
@@ -193,7 +199,10 @@ write_postings(Merge *merge, bool suspect)
 	return added;
 }
 
-/* Tokens of the batch's whole documents, dead ones' too, as they were counted when they were queued. */
+/*
+ * Return the tokens of the batch's whole documents, dead ones included, as
+ * counted when the documents were queued.
+ */
 static uint64
 queued_tokens(Merge *merge)
 {
@@ -211,8 +220,9 @@ queued_tokens(Merge *merge)
 }
 
 /*
- * Remove the batch from the queue, and count its postings. The number stays
- * inexact if it was so before: an interrupted merge did not count its own.
+ * Remove the batch from the queue and add its postings to the count. The count
+ * stays inexact if it was inexact before the batch: an interrupted merge did
+ * not count its postings.
  */
 static void
 advance_queue(Merge *merge, uint64 added)

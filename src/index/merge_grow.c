@@ -1,18 +1,19 @@
 /*-------------------------------------------------------------------------
  *
  * merge_grow.c
- *	  The nodes that a merge adds.
+ *	  Add nodes during a merge.
  *
- * Where the finder can add nodes and has fewer than one for tokens_per_node
- * tokens, tokens of the batch become nodes: drawn by their squared distance to
- * their nodes, as k-means++ draws its seeds (Arthur and Vassilvitskii 2007,
- * section 2.2). Taken in the order of their distance they were outliers: of
- * 1,500 MedQuAD passages behind 500 others, the tokens then lay .65 to .70
- * from their nodes (drawn: .64), and the longest list was 4.7 to 5.1 times the
- * mean (drawn: 2.8 to 3.1).
+ * If the finder can add nodes and the index has fewer than one per
+ * tokens_per_node tokens, some tokens of the batch become nodes. They are
+ * drawn with a probability proportional to their squared distance to their
+ * nodes, as k-means++ draws its seeds (Arthur and Vassilvitskii 2007, section
+ * 2.2). Taking the farthest tokens first would make nodes of outliers.
+ * Measured on 1,500 MedQuAD passages merged after 500 others: the tokens then
+ * lay .65 to .70 from their nodes (.64 when drawn), and the longest list was
+ * 4.7 to 5.1 times the mean (2.8 to 3.1 when drawn).
  *
- * A new node lists what is near to it of the documents that were there before
- * (merge_adopt.c), and the batch's other tokens move to it.
+ * A new node also lists the older documents near it (merge_adopt.c), and the
+ * batch's other tokens move to it if it is nearer.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,31 +28,39 @@
 #include "miscadmin.h"
 #include "storage/pace.h"
 
-/* Nodes whose lists a new one looks through, and the width of the search for them. */
+/* Nearest older nodes whose lists a new node adopts from, and the ef of that search. */
 #define NODES_AROUND 4
 #define AROUND_EF    32
 
 /*
- * Nodes are stored as halves: a token is off the node that it made itself by
- * some 1e-7 of its squared length. One that is no farther off is served by it.
+ * Node vectors are stored as binary16, so a token lies about 1e-7 of its
+ * squared length from the node made from it. A token whose squared distance to
+ * its node is at most this share of its squared length needs no node of its
+ * own.
  */
 #define SAME_TOKEN 1e-5
 
-/* A token that is nearer to its node than this share of the distance at which it was drawn needs none of its own. */
+/*
+ * A drawn token does not become a node if its nearest node is now closer than
+ * this share of the squared distance at which it was drawn.
+ */
 #define SERVED_SHARE 0.5f
 
-/* Up to this many new nodes, a token is compared with each of them: that takes no longer than another search for its node. */
+/*
+ * Maximum number of new nodes that every token is compared with. Up to here,
+ * comparing takes no longer than searching for the tokens' nodes again.
+ */
 #define FEW_NODES 64
 
 /* A token of the batch that may become a node. */
 typedef struct Drawn
 {
 	uint32 token;
-	float  distance; /* squared, to its node */
-	float  rank;     /* the highest are drawn */
+	float  distance; /* squared distance to its node */
+	float  rank;     /* order of the draw, highest first */
 } Drawn;
 
-/* Squared distance of a token to its node. */
+/* Return the squared distance of a token to its node. */
 static float
 distance(const Merge *merge, uint32 token)
 {
@@ -79,9 +88,10 @@ compare_drawn(const void *a, const void *b)
 }
 
 /*
- * The batch's tokens in the order of a draw without replacement, each with its
- * distance as its chance: by log(u) / distance, u being uniform (Efraimidis
- * and Spirakis 2006, algorithm A). The same batch is drawn the same way.
+ * Return the batch's tokens in the order of a weighted draw without
+ * replacement, the weight of a token being its squared distance. Tokens are
+ * sorted by log(u) / weight with u uniform (Efraimidis and Spirakis 2006,
+ * algorithm A). The draw is deterministic for a given batch.
  */
 static Drawn *
 draw(const Merge *merge)
@@ -101,8 +111,9 @@ draw(const Merge *merge)
 }
 
 /*
- * Make a node of a token, unless another that became a node meanwhile serves
- * it. Returns whether it did; *adopted grows by the postings of its list.
+ * Make a token a node, unless a node added since the draw is near enough to
+ * serve it. Returns true if a node was added; *adopted grows by the number of
+ * older documents that its list adopts.
  */
 static bool
 make_node(Merge *merge, Adoption *adoption, const Drawn *drawn, uint64 *adopted)
@@ -130,7 +141,7 @@ make_node(Merge *merge, Adoption *adoption, const Drawn *drawn, uint64 *adopted)
 	return true;
 }
 
-/* Nodes that the batch may add. */
+/* Return the maximum number of nodes that the batch may add. */
 static uint64
 quota(const Merge *merge)
 {
@@ -146,7 +157,7 @@ quota(const Merge *merge)
 	return Min(wanted - have, most);
 }
 
-/* Move tokens of the batch to the nodes that these others have become, where they are nearer. */
+/* Move tokens of the batch to the new nodes made of other tokens, if these are nearer. */
 static void
 move_to(Merge *merge, const uint32 *made, uint32 nmade)
 {
@@ -168,7 +179,7 @@ move_to(Merge *merge, const uint32 *made, uint32 nmade)
 	}
 }
 
-/* Assign the batch once more; walks are not exact, so a token may keep the node that it has. */
+/* Assign the batch again. A token keeps its node if the approximate search finds no nearer one. */
 static void
 assign_again(Merge *merge)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * merge_internal.h
- *	  What the files of the merge share.
+ *	  Declarations shared by the merge's files.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,29 +12,36 @@
 #include "index/merge.h"
 #include "storage/pace.h"
 
-/* Merge.growth: all nodes that the index is short of. */
+/* Merge.growth: add all nodes that the index lacks. */
 #define GROWTH_ALL UINT32_MAX
 
+/* State of one merge, which runs a series of batches. */
 typedef struct Merge
 {
 	IndexView *view;
 	Finder    *finder;
 	Pace       pace;
-	bool       trained; /* this merge has made the nodes */
-	bool       inexact; /* the number of postings was inexact before the batch */
-	uint32
-		growth; /* nodes that a batch may add, as a multiple of those that its tokens are worth */
+	bool       trained; /* this merge trained the nodes */
+	bool       inexact; /* count of postings was inexact before the batch */
+	uint32     growth;  /* maximum new nodes per tokens_per_node tokens of the batch */
 
-	/* The front of the queue, as copied when the merge began; at is the next one to be merged. */
+	/*
+	 * Copy of the queue's front, taken when the merge began. at: index of the
+	 * next document to merge.
+	 */
 	uint32 *queue;
 	uint32  nqueue;
 	uint32  at;
 
-	/* The batch: ndocs whole documents, the first without the tokens that have postings, and a part of the next. */
-	uint32   ndocs;
-	uint32   posted;   /* tokens of the first document that have postings */
-	uint32   part;     /* tokens of the document after the last one that will have */
-	uint32   capacity; /* most tokens of a batch */
+	/* The current batch: ndocs documents that it completes, and a part of the next one. */
+	uint32 ndocs;
+	uint32 posted; /* tokens of the first document that are posted already */
+	/*
+	 * Tokens of document ndocs that will be posted after this batch; 0 if the
+	 * batch holds no part of it.
+	 */
+	uint32   part;
+	uint32   capacity; /* maximum tokens per batch */
 	uint32   allocated;
 	uint32   ntokens;
 	float   *tokens;
@@ -45,7 +52,10 @@ typedef struct Merge
 /* Return true if a queued document needs a merge. */
 extern bool merge_is_pending(IndexView *view, uint32 doc, DocEntry *entry);
 
-/* Begin to merge: copy at most most_docs of the queue's front, and open the finder. The index has nodes. */
+/*
+ * Begin a merge of an index that has nodes: copy at most most_docs documents
+ * from the front of the queue, and open the finder.
+ */
 extern void merge_begin(Merge *merge, IndexView *view, uint32 most_docs);
 
 /* Merge one batch of at most capacity tokens. */
@@ -55,24 +65,27 @@ extern void merge_end(Merge *merge);
 /* ---- merge_grow.c ---- */
 
 /*
- * Make nodes of some of the batch's tokens, if the finder adds nodes and the
- * index is short of them, and assign the batch to these too. Returns the
- * postings of older documents that the new nodes have got.
+ * Make nodes of some of the batch's tokens if the finder can add nodes and the
+ * index has too few. Then move the batch's other tokens to these nodes if they
+ * are nearer. Returns the number of postings of older documents added to the
+ * new nodes' lists.
  */
 extern uint64 merge_grow(Merge *merge);
 
 /* ---- merge_adopt.c ---- */
 
-/* What the new nodes of a batch share while they adopt. */
+/* Working memory that the new nodes of a batch share while they adopt documents. */
 typedef struct Adoption Adoption;
 
 extern Adoption *adopt_begin(IndexView *view);
 extern void      adopt_end(Adoption *adoption);
 
 /*
- * List, at a new node whose list is empty, the documents around it that are
- * near to it. around: the naround > 0 older nodes nearest to its vector (dim
- * prepared floats), nearest first. Returns the postings added.
+ * Add the older documents near a new node to its list, which must be empty.
+ *
+ * vector: the node's vector, dim prepared floats. around: the naround > 0
+ * older nodes nearest to it, nearest first. Returns the number of postings
+ * added.
  */
 extern uint32 adopt_docs(Adoption *adoption, uint32 node, const float *vector,
 						 const NodeHit *around, uint32 naround);

@@ -111,7 +111,7 @@ append_to_list(IndexView *view, const ItemPointerData *tid)
 void
 nulls_append(IndexView *view, const ItemPointerData *tid)
 {
-	/* As of when the view was opened: the page may be full by now, but it is a null page for good. */
+	/* Return true if row i of the page was copied, and is dead. */
 	uint32 head = view->index->meta.documents.null_head;
 
 	if (head == INVALID_ORDINAL || !append_to_page(view, head, tid))

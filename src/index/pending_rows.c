@@ -1,17 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * pending_rows.c
- *	  Runs of pending rows: handed out with a slot, free again at the merge.
+ *	  Runs of pending rows: taken with a slot, freed by the merge.
  *
- * Where the codec is coarse, a pending document has sq8 rows beside those of
- * the codec. They are a run of ARRAY_PENDING_ROWS whose length is a power of
- * two. The merge that clears DOC_PENDING puts the run on the
- * free list of its length, in the same change; so does VACUUM for a
- * reservation that nobody will publish. The array therefore holds, of each
- * length, no more runs than were ever pending at one time.
+ * If the codec is coarse, a pending document has sq8 rows in addition to those
+ * of the codec. They are a run of ARRAY_PENDING_ROWS whose length is a power
+ * of two. The merge that clears DOC_PENDING puts the run on the free list of
+ * its length, in the same change. VACUUM does so for an abandoned reservation.
+ * The array therefore has at most as many runs of each length as were ever
+ * pending at one time.
  *
- * A list is chained through the first rows of its runs, each sealed with a
- * hash of its place: a run that damage leads to is not handed out.
+ * A free list is chained through the first rows of its runs. Each is sealed
+ * with a hash of its location, so that a run reached through damage is not
+ * handed out.
  *
  * Lock order: meta page, directory page, row page.
  *
@@ -88,12 +89,15 @@ pending_rows_take(IndexView *view, uint32 ntokens)
 	{
 		if (pending_rows_next(view, first, head))
 			return first;
-		*head = INVALID_ORDINAL; /* damaged: its runs are lost until REINDEX */
+		*head = INVALID_ORDINAL; /* damaged: the runs are lost until REINDEX */
 	}
 	return parray_take(view->index, ARRAY_PENDING_ROWS, pending_rows_capacity(ntokens));
 }
 
-/* Clear the flag of a document and free its run, in one change. The meta page is held exclusively. */
+/*
+ * Clear the pending flag of a document and free its run, in one change. The
+ * meta page is held exclusively.
+ */
 static void
 release_locked(IndexView *view, Buffer meta_buffer, uint32 doc, const DocEntry *entry)
 {
@@ -132,7 +136,7 @@ pending_rows_release(IndexView *view, uint32 doc, bool reserved)
 	CHECK_FOR_INTERRUPTS();
 	meta_buffer = meta_lock(view->index, BUFFER_LOCK_EXCLUSIVE);
 	parray_refresh(view->index, ARRAY_PENDING_ROWS, meta_buffer);
-	/* Whoever else changes an entry holds the meta page, or the merge lock. */
+	/* Every other writer of directory entries holds the meta page or the merge lock. */
 	if (docstore_entry(view, doc, &entry) && (entry.flags & DOC_PENDING) &&
 		docstore_releases(&entry, reserved))
 		release_locked(view, meta_buffer, doc, &entry);

@@ -1,26 +1,27 @@
 /*-------------------------------------------------------------------------
  *
  * postings.c
- *	  Posting pages, and reading posting lists.
+ *	  Access posting pages, and read posting lists.
  *
- * A reader holds one page lock at a time, so a segment may move between the
- * look at what refers to it and the look at its page. It then finds another
- * node's segment there, or none, and begins again at the node. If it finds a
- * later segment of the same node, it reads on through the whole list, and may
- * meet some documents twice.
+ * A reader holds one page lock at a time, so a segment may move between
+ * reading the reference to it and reading its page. The reader then finds
+ * another node's segment or none, and starts again at the node. If it finds a
+ * later segment of the same node instead, it follows the rest of the list and
+ * may read some documents twice.
  *
  *-------------------------------------------------------------------------
  */
 #include "compat/pg_compat.h"
 
+#include "base/array.h"
 #include "index/postings_internal.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 
-/* A list that moves away so often under a reader is not a list. */
+/* Attempts to read a list while its segments move. If all fail, the list is considered damaged. */
 #define MAX_ATTEMPTS 1000
 
-/* However few documents the reader knows of, a list of so many is no cycle yet. */
+/* Lists shorter than this are not taken for cycles, even if the reader knows of fewer documents. */
 #define MIN_STEPS (1 << 20)
 
 /* ---- pages ---- */
@@ -29,7 +30,7 @@ void
 postings_corrupted(ColbertIndex *index, uint32 node)
 {
 	ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
-					errmsg("index \"%s\" has a damaged posting list: that of node %u",
+					errmsg("index \"%s\" has a damaged posting list of node %u",
 						   RelationGetRelationName(index->rel), node),
 					errhint("REINDEX it.")));
 }
@@ -120,22 +121,17 @@ reserve(PostingBuffer *out, uint32 more)
 {
 	Size needed = add_size(out->count, more);
 
-	if (needed <= out->capacity)
-		return;
-	needed = Max(needed, Max((Size) out->capacity * 2, 1024));
-	if (needed > PG_UINT32_MAX)
+	if (needed > ARRAY_MAX_ITEMS)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("too many postings"),
-						errhint("Set colbert.probes lower.")));
-	if (out->docs == NULL)
-		out->docs = MemoryContextAllocHuge(CurrentMemoryContext, mul_size(needed, sizeof(uint32)));
-	else
-		out->docs = repalloc_huge(out->docs, mul_size(needed, sizeof(uint32)));
-	out->capacity = (uint32) needed;
+						errhint("Reduce colbert.probes.")));
+	out->docs =
+		array_reserve(out->docs, &out->capacity, needed, sizeof(uint32), CurrentMemoryContext);
 }
 
 /*
- * Read one segment and turn *ref to the next. False where it has moved. There
- * must be room for its documents; ordinals from ndocs on are left out.
+ * Read one segment and set *ref to the next. Returns false if the segment has
+ * moved. out must have room for its documents. Ordinals from ndocs on are
+ * skipped.
  */
 static bool
 read_segment(ColbertIndex *index, uint32 node, PostingRef *ref, uint32 ndocs, PostingBuffer *out)
@@ -153,7 +149,7 @@ read_segment(ColbertIndex *index, uint32 node, PostingRef *ref, uint32 ndocs, Po
 	return found;
 }
 
-/* Read a whole list; false where a segment moved meanwhile. */
+/* Read a whole list. Returns false if a segment moved meanwhile. */
 static bool
 read_list(ColbertIndex *index, uint32 node, PostingBuffer *out)
 {

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * postings_internal.h
- *	  What the files of the postings share.
+ *	  Declarations shared by the files of the posting lists.
  *
- * Posting pages are pages of line pointers, one segment an item. A line
- * pointer keeps its number as long as its segment stands there, since nodes
- * and segments refer to it; unused ones are taken again.
+ * Posting pages have line pointers; each item is a segment. A line pointer
+ * keeps its number while its segment exists, since nodes and segments refer to
+ * it. Unused line pointers are reused.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,10 +15,10 @@
 #include "index/postings.h"
 #include "index/postings_segment.h"
 
-/* Documents of one segment at most: 2 kB, so that a page holds a few of the longest. */
+/* Maximum documents per segment: 2 kB, so that a page can hold a few of the largest. */
 #define SEGMENT_MAX_DOCS 508
 
-/* A segment in memory. */
+/* Segment in memory. */
 typedef union SegmentBuffer
 {
 	PostingSegment segment;
@@ -45,26 +45,29 @@ is_segment(PostingRef ref)
 
 compat_noreturn extern void postings_corrupted(ColbertIndex *index, uint32 node);
 
-/* The head of a node's list, as it stands. */
+/* Read the head of a node's list. */
 extern PostingRef postings_head(ColbertIndex *index, uint32 node);
 
-/* Pin and lock a posting page that something refers to, and check its kind. */
+/* Pin and lock a posting page that a reference names, and check its kind. */
 extern Buffer postings_lock(ColbertIndex *index, BlockNumber block, int mode);
 
-/* The segment at an offset of a posting page, checked; NULL where there is none. */
+/* Return the segment at an offset of a posting page, checked; NULL if there is none. */
 extern PostingSegment *postings_segment_at(ColbertIndex *index, Page page, OffsetNumber offset);
 
-/* A node's segment on a page that the writer has locked: what it expects there must be there. */
+/*
+ * Return a node's segment on a page locked by the writer. Raises
+ * ERRCODE_INDEX_CORRUPTED if it is missing.
+ */
 extern PostingSegment *postings_own_segment(ColbertIndex *index, Page page, OffsetNumber offset,
 											uint32 node);
 
-/* Turn a node to another head; the node's page was locked by parray_lock. */
+/* Set the head of a node's list. The node's page was locked by parray_lock. */
 extern void postings_set_head(Change *change, Buffer node_buffer, uint32 node, PostingRef head);
 
-/* Make an empty posting page of an all-zero one that belongs to nothing, and record its room. */
+/* Make an empty posting page of an all-zero page without an owner, and record its free space. */
 extern void postings_init_page(ColbertIndex *index, BlockNumber block);
 
-/* Replace a segment by one of another length; false where the page has no room for it. */
+/* Replace a segment by one of another length. Returns false if the page has no room for it. */
 extern bool postings_overwrite(Page page, OffsetNumber offset, const PostingSegment *segment);
 
 #endif /* COLBERT_POSTINGS_INTERNAL_H */

@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * postings_reclaim.c
- *	  Giving an owner to blocks that have none.
+ *	  Make posting pages of blocks without an owner.
  *
  * A crash or an error just after the file was extended leaves all-zero blocks
- * that belong to no array and are no posting pages (src/storage/grow.c). They
- * become empty posting pages, with their room in the free space map.
+ * that are neither posting pages nor part of an array (src/storage/grow.c).
+ * They become empty posting pages, and their free space is recorded.
  *
- * A block keeps its owner, so only those are looked at that were added since
- * the last time: from MetaPageData.settled_blocks on.
+ * The owner of a block never changes, so only blocks added since the last call
+ * are examined: from MetaPageData.settled_blocks on.
  *
  *-------------------------------------------------------------------------
  */

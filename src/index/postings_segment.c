@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * postings_segment.c
- *	  Sorted runs of distinct document ordinals: merging and filtering.
+ *	  Merge and filter sorted runs of distinct document ordinals.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * postings_segment.h
- *	  Sorted runs of distinct document ordinals: merging and filtering.
+ *	  Merge and filter sorted runs of distinct document ordinals.
  *
  * Plain C without PostgreSQL; never allocates.
  *
@@ -13,30 +13,33 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The union of two runs, into out (room for both; not one of them); returns its length. */
+/*
+ * Write the union of two runs to out, which has room for both and overlaps
+ * neither. Returns its length.
+ */
 extern uint32_t run_merge(const uint32_t *a, uint32_t na, const uint32_t *b, uint32_t nb,
 						  uint32_t *out);
 
-/* Those of a that are not in b, into out (which may be a). */
+/* Write the documents of a that are not in b to out, which may be a. Returns their number. */
 extern uint32_t run_subtract(const uint32_t *a, uint32_t na, const uint32_t *b, uint32_t nb,
 							 uint32_t *out);
 
-/* Is the bit of a document set? Bit d & 7 of byte d >> 3, for d < ndocs. */
+/* Return true if a document's bit is set: bit d & 7 of byte d >> 3, for d < ndocs. */
 static inline bool
 doc_is_set(const uint8_t *bits, uint32_t ndocs, uint32_t doc)
 {
 	return doc < ndocs && (bits[doc >> 3] >> (doc & 7) & 1) != 0;
 }
 
-/* How many of a run have their bit set. */
+/* Count the documents of a run whose bit is set. */
 extern uint32_t run_count_set(const uint32_t *docs, uint32_t n, const uint8_t *bits,
 							  uint32_t ndocs);
 
-/* Those whose bit is not set, into out (which may be docs). */
+/* Write the documents whose bit is not set to out, which may be docs. Returns their number. */
 extern uint32_t run_drop_set(const uint32_t *docs, uint32_t n, const uint8_t *bits, uint32_t ndocs,
 							 uint32_t *out);
 
-/* Those below limit, whatever their order, into out. */
+/* Write the documents below limit, in any order, to out. Returns their number. */
 extern uint32_t run_copy_below(const uint32_t *docs, uint32_t n, uint32_t limit, uint32_t *out);
 
 #endif /* COLBERT_POSTINGS_SEGMENT_H */

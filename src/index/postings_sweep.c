@@ -1,17 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * postings_sweep.c
- *	  Removing dead documents from all posting lists.
+ *	  Remove dead documents from all posting lists.
  *
- * First page by page, one change each: segments shrink where they stand, to
- * nothing if need be. Then list by list, for those that shrank: segments that
- * are empty are unlinked, and neighbours that have come to fit into one
- * segment are joined. Each step leaves lists that are whole, so a sweep may
- * stop anywhere.
+ * The first phase goes through the posting pages, with one change per page:
+ * segments shrink in place, possibly to nothing. The second phase goes through
+ * the lists whose segments shrank: it unlinks empty segments at the head, and
+ * joins neighbouring segments that fit into one. Each step leaves intact
+ * lists, so a sweep may stop at any point.
  *
- * Posting pages are the blocks that belong to no extent of a page array. The
- * extents are those of the caller's meta data: blocks that became an extent
- * later than that are told by their kind, and new ones are passed over.
+ * Posting pages are the blocks that belong to no extent of a page array,
+ * according to the caller's meta data. Blocks that became part of an extent
+ * later are recognised by their kind; new all-zero pages are skipped.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,17 +25,18 @@
 typedef struct Sweep
 {
 	ColbertIndex *index;
-	const uint8  *dead; /* NULL: only count */
+	const uint8  *dead; /* by document; NULL: count only */
 	uint32        ndocs;
 	Pace          pace;
-	uint8        *shrunk; /* a bit for each node of which a segment shrank */
+	uint8        *shrunk; /* one bit per node: a segment of its list shrank */
 	uint32        nnodes;
-	uint64        left;
+	/* postings left */
+	uint64 left;
 } Sweep;
 
-/* ---- page by page ---- */
+/* ---- pages ---- */
 
-/* Documents of a page that are dead; counts the others as left. */
+/* Count the dead documents on a page, and add the others to sweep->left. */
 static uint32
 count_dead(Sweep *sweep, Page page)
 {
@@ -56,7 +57,7 @@ count_dead(Sweep *sweep, Page page)
 	return total;
 }
 
-/* Shrink the segments of a page that is being changed. */
+/* Shrink the segments of a page that is registered with a change. */
 static void
 shrink_segments(Sweep *sweep, Page page)
 {
@@ -124,9 +125,9 @@ sweep_pages(Sweep *sweep)
 	pfree(arrays.extents);
 }
 
-/* ---- list by list ---- */
+/* ---- lists ---- */
 
-/* A copy of a segment of a list. */
+/* Copy a segment of a list. */
 static void
 copy_segment(Sweep *sweep, uint32 node, PostingRef ref, SegmentBuffer *copy)
 {
@@ -138,7 +139,7 @@ copy_segment(Sweep *sweep, uint32 node, PostingRef ref, SegmentBuffer *copy)
 	UnlockReleaseBuffer(buffer);
 }
 
-/* Remove the empty head of a list, turning the node to what follows. */
+/* Remove the empty head of a list and make the next segment its head. */
 static void
 unlink_head(Sweep *sweep, uint32 node, PostingRef head, PostingRef next)
 {
@@ -158,8 +159,9 @@ unlink_head(Sweep *sweep, uint32 node, PostingRef head, PostingRef next)
 }
 
 /*
- * Join a segment and the one after it, if they fit into one and its page has
- * room. *joined is the copy of the first, and afterwards what stands there.
+ * Join a segment with the next one if both fit into one segment and its page
+ * has room. *joined is a copy of the first segment; it is updated if they are
+ * joined. Returns true if they are.
  */
 static bool
 join_next(Sweep *sweep, uint32 node, PostingRef ref, SegmentBuffer *joined)
@@ -204,7 +206,7 @@ join_next(Sweep *sweep, uint32 node, PostingRef ref, SegmentBuffer *joined)
 	return fits;
 }
 
-/* Unlink the empty segments of a list and join small ones. */
+/* Unlink empty segments at the head of a list and join small segments. */
 static void
 tidy_list(Sweep *sweep, uint32 node)
 {

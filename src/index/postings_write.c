@@ -1,18 +1,20 @@
 /*-------------------------------------------------------------------------
  *
  * postings_write.c
- *	  Writing posting lists: a batch of documents at a time, or in bulk.
+ *	  Write posting lists: add batches of documents, or write whole lists in
+ *	  bulk.
  *
- * A list grows in its first segment: in place where the page has room, else
- * on another page, with the node turned to it and the old copy removed in the
- * same change. A full first segment gets a new one put before it.
+ * A list grows in its first segment. The segment grows in place if its page
+ * has room. Otherwise one change writes it to another page, updates the node
+ * and removes the old copy. If the first segment is full, a new one is put
+ * before it.
  *
- * There is one writer, so a segment that it has read stays as it is until it
- * writes. Locks are taken in the order: node page, posting pages by block.
- * Pages are added with none of them locked.
+ * There is one writer, so a segment does not change between its reads and its
+ * writes. Lock order: node page, then posting pages by block number. Pages are
+ * added while none of them is locked.
  *
- * The free space map only suggests: it is not logged, so after a crash it may
- * name pages of any kind. Only an initialised posting page is ever taken.
+ * The free space map is only a hint: it is not logged, so after a crash it may
+ * name pages of any kind. Only an initialised posting page is ever used.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,37 +26,38 @@
 
 /*
  * Suggestions of the free space map to try before pages are added. The map is
- * not updated when a segment grows in place, so many suggestions are out of
- * date. Each failed try corrects the entry of its page.
+ * not updated when a segment grows in place, so many suggestions are outdated.
+ * Each failed try corrects the entry of its page.
  */
 #define MAX_TRIES 64
 
-/* Pages are added by this share of the posting pages, up to a maximum. */
+/* Posting pages are added by 1 / GROWTH_SHARE of their number, up to a maximum. */
 #define GROWTH_SHARE    8
 #define MAX_ADDED_PAGES 128
 
-/* Room that a build leaves on each page for its segments to grow. */
+/* Space that a build reserves on each page for its segments to grow. */
 #define BUILD_RESERVE (BLCKSZ / 10)
 
+/* State of a bulk write. */
 struct PostingsBuilder
 {
 	ColbertIndex *index;
 	Buffer        current; /* pinned, not locked; invalid before the first page */
 };
 
-/* A locked page to put a segment on, and the locked page where its old copy stands. */
+/* Locked page that receives a segment, and locked page of its old copy. */
 typedef struct Placement
 {
 	Buffer target;
-	BlockNumber
-		added_block; /* an empty page that was added for the segment; or InvalidBlockNumber */
+	/* Empty page added for the segment; or InvalidBlockNumber. */
+	BlockNumber added_block;
 	BlockNumber replaced_block; /* InvalidBlockNumber: there is no old copy */
 	Buffer      replaced;
 } Placement;
 
 /* ---- pages ---- */
 
-/* Put a segment on a page that has room for it; returns its offset. */
+/* Add a segment to a page that has room for it. Returns its offset. */
 static OffsetNumber
 add_segment(Page page, const PostingSegment *segment)
 {
@@ -69,7 +72,7 @@ add_segment(Page page, const PostingSegment *segment)
 	return offset;
 }
 
-/* Bytes that a segment may take on a page that was suggested. */
+/* Return the bytes that a segment may use on a page suggested by the free space map. */
 static Size
 page_room(Page page)
 {
@@ -87,8 +90,8 @@ record_room(ColbertIndex *index, BlockNumber block, Size room)
 }
 
 /*
- * Lock a suggested page and the replaced one in order; false, and no locks,
- * where it has no room, or where a crash took the page and left the suggestion.
+ * Lock a suggested page and the replaced one in lock order. Returns false,
+ * without locks, if the page has no room or is not a posting page.
  */
 static bool
 try_target(ColbertIndex *index, BlockNumber block, Size size, Placement *placement)
@@ -107,7 +110,7 @@ try_target(ColbertIndex *index, BlockNumber block, Size size, Placement *placeme
 	placement->target = storage_read_buffer(index->rel, block);
 	if (storage_holds(placement->target))
 	{
-		/* the node's own page, which was a posting page before a crash */
+		/* The node's own page, which was a posting page before a crash. */
 		ReleaseBuffer(placement->target);
 		if (BufferIsValid(placement->replaced))
 			UnlockReleaseBuffer(placement->replaced);
@@ -133,7 +136,10 @@ try_target(ColbertIndex *index, BlockNumber block, Size size, Placement *placeme
 	return false;
 }
 
-/* Pages of arrays: as they are now, for others append documents meanwhile. */
+/*
+ * Return the current number of array pages. Other backends may append
+ * documents meanwhile, so the meta page is read again.
+ */
 static BlockNumber
 array_pages(ColbertIndex *index)
 {
@@ -147,9 +153,9 @@ array_pages(ColbertIndex *index)
 }
 
 /*
- * Add posting pages; returns the first. No page may be locked. Their part of
- * the free space map is made first: on a full disk, VACUUM can then record
- * room on every page that there is.
+ * Add posting pages and return the first. The caller holds no page lock. Their
+ * part of the free space map is extended first, so that on a full disk VACUUM
+ * can still record the free space of every page.
  */
 static BlockNumber
 add_pages(ColbertIndex *index)
@@ -170,9 +176,9 @@ add_pages(ColbertIndex *index)
 }
 
 /*
- * Find and lock a page with room for a segment, together with the one that
- * holds its old copy. Asks for more than is needed: what grew will grow.
- * Returns false, and locks nothing, if a page must be added.
+ * Find and lock a page with room for a segment, together with the page of its
+ * old copy. Prefers a page with more room than needed, since a segment that
+ * grew will grow again. Returns false, without locks, if a page must be added.
  */
 static bool
 lock_placement(ColbertIndex *index, Size size, Placement *placement)
@@ -193,7 +199,7 @@ lock_placement(ColbertIndex *index, Size size, Placement *placement)
 		if (!BlockNumberIsValid(block))
 			break;
 		if (block == placement->replaced_block)
-			record_room(index, block, 0); /* recorded anew once it is replaced */
+			record_room(index, block, 0); /* recorded again once it is replaced */
 		else if (try_target(index, block, size, placement))
 			return true;
 	}
@@ -201,8 +207,8 @@ lock_placement(ColbertIndex *index, Size size, Placement *placement)
 }
 
 /*
- * Put a segment on a page with room and make it the head of its node's list.
- * replaced: where its old copy stands, which is removed; or no segment.
+ * Write a segment to a page with room and make it the head of its node's list.
+ * replaced: its old copy, which is removed; or no segment.
  */
 static void
 place_head(ColbertIndex *index, const PostingSegment *segment, PostingRef replaced)
@@ -251,8 +257,8 @@ place_head(ColbertIndex *index, const PostingSegment *segment, PostingRef replac
 /* ---- adding to a list ---- */
 
 /*
- * Write a grown copy of the head over it, if its page has room. The page is
- * locked by the caller.
+ * Overwrite the head with a grown copy if its page has room. The caller has
+ * locked the page. Returns true if it was written.
  */
 static bool
 grow_in_place(ColbertIndex *index, Buffer buffer, OffsetNumber offset,
@@ -271,7 +277,7 @@ grow_in_place(ColbertIndex *index, Buffer buffer, OffsetNumber offset,
 	return true;
 }
 
-/* A list that is added to, as its node names it. */
+/* List that receives documents, with its current head. */
 typedef struct PostingList
 {
 	ColbertIndex *index;
@@ -280,8 +286,8 @@ typedef struct PostingList
 } PostingList;
 
 /*
- * Merge documents into the head segment as far as it can take them; returns
- * how many of docs were taken, and in *added how many of these are new.
+ * Merge documents into the head segment up to its capacity. Returns the number
+ * of docs taken; *added is the number of these that were new.
  */
 static uint32
 add_to_head(const PostingList *list, const uint32 *docs, uint32 count, uint32 *added)
@@ -304,7 +310,7 @@ add_to_head(const PostingList *list, const uint32 *docs, uint32 count, uint32 *a
 	return taken;
 }
 
-/* Is a list one segment that so many documents fit into? */
+/* Return true if a list is a single segment with room for count more documents. */
 static bool
 fits_single(const PostingList *list, uint32 count)
 {
@@ -317,7 +323,7 @@ fits_single(const PostingList *list, uint32 count)
 	return fits;
 }
 
-/* Those of docs that are not in a list, into a new array. */
+/* Return a new array of the docs that are not in a list, and update *count. */
 static uint32 *
 new_docs(const PostingList *list, const uint32 *docs, uint32 *count)
 {
@@ -333,7 +339,7 @@ new_docs(const PostingList *list, const uint32 *docs, uint32 *count)
 	return fresh;
 }
 
-/* Put documents that are in no segment of a list into new segments before its head. */
+/* Put documents that are not in a list into new segments before its head. */
 static void
 add_segments(const PostingList *list, const uint32 *docs, uint32 count)
 {
@@ -390,7 +396,7 @@ postings_build_begin(ColbertIndex *index)
 	return builder;
 }
 
-/* Let go of the current page, which is not locked. */
+/* Release the current page, which is not locked, and record its free space. */
 static void
 finish_page(PostingsBuilder *builder)
 {
@@ -404,7 +410,7 @@ finish_page(PostingsBuilder *builder)
 	RecordPageWithFreeSpace(builder->index->rel, block, room);
 }
 
-/* The page of a segment, registered with a change; initialised if it is new. */
+/* Register the page of a segment with a change and return it. A new page is initialised. */
 static Page
 change_current(Change *change, Buffer current, bool is_new)
 {
@@ -415,7 +421,7 @@ change_current(Change *change, Buffer current, bool is_new)
 	return page;
 }
 
-/* Lock a page with room for a segment of that size; *is_new where it must be initialised. */
+/* Lock a page with room for a segment of this size. *is_new: the page must be initialised. */
 static void
 lock_current(PostingsBuilder *builder, Size size, bool *is_new)
 {

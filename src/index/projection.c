@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * projection.c
- *	  Tokens with more dimensions than a page holds, projected to fewer.
+ *	  Project tokens that have more dimensions than fit on a page.
  *
- * The projection is the first coordinates of a random rotation, scaled so
- * that expected inner products stay: a subsampled randomized Hadamard
+ * The projection consists of the first coordinates of a random rotation,
+ * scaled to preserve expected inner products: a subsampled randomized Hadamard
  * transform (Ailon and Chazelle 2009, "The fast Johnson-Lindenstrauss
  * transform and approximate nearest neighbors").
  *
@@ -16,7 +16,7 @@
 
 #include "index/projection.h"
 
-/* Tells the seed of the projection from that of the sketches' rotation. */
+/* Makes the projection's rotation differ from the sketches' rotation. */
 #define PROJECTION_SEED UINT64CONST(0x70726f6a656374)
 
 Projection *

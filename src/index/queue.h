@@ -1,16 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * queue.h
- *	  The queue of pending documents: ordinals, the oldest first.
+ *	  Queue of pending documents: ordinals, oldest first.
  *
- * The queue is items head .. tail - 1 of its array, followed by items
- * 0 .. wrapped - 1. A merge removes documents at the front. An append fills
- * the items before head once the array is full, and extends the array only
- * when every item is in use, so that the array holds no more items than
- * documents were ever pending at one time. When the first part is empty, the
- * second takes its place.
+ * The queue consists of items head .. tail - 1 of its array, followed by items
+ * 0 .. wrapped - 1. A merge removes documents at the front. Once the array is
+ * full, appends reuse the items before head; the array is extended only when
+ * every item is in use. It thus has at most as many items as documents were
+ * ever pending at one time. When the first part is empty, the second takes its
+ * place.
  *
- * These functions work on the meta data that they are given, or on the index's
+ * These functions change only the meta data passed to them or the index's
  * copy; the caller writes it back.
  *
  *-------------------------------------------------------------------------
@@ -20,7 +20,7 @@
 
 #include "storage/storage.h"
 
-/* The number of queued documents. */
+/* Return the number of queued documents. */
 static inline uint32
 queue_count(const MetaPageData *meta)
 {
@@ -28,8 +28,9 @@ queue_count(const MetaPageData *meta)
 }
 
 /*
- * The number of documents at the front whose places stay as they are: appends
- * may come between those and the second part. At least one if there is any.
+ * Return the number of documents at the front with stable positions: later
+ * appends come after them, possibly before those of the second part. At least
+ * one if the queue is not empty.
  */
 static inline uint32
 queue_front(const MetaPageData *meta)
@@ -37,7 +38,7 @@ queue_front(const MetaPageData *meta)
 	return meta->documents.queue_tail - meta->documents.queue_head;
 }
 
-/* Return true if the two parts lie within the array and apart from each other. */
+/* Return true if the two parts lie within the array and do not overlap. */
 static inline bool
 queue_is_valid(const MetaPageData *meta)
 {
@@ -46,10 +47,10 @@ queue_is_valid(const MetaPageData *meta)
 		   meta->documents.queue_wrapped <= meta->documents.queue_head;
 }
 
-/* Copy the first n documents of the queue, or all if there are fewer; return their number. */
+/* Copy the first n documents of the queue, or all if there are fewer. Returns their number. */
 extern uint32 queue_copy(ColbertIndex *index, uint32 n, uint32 *docs);
 
-/* Return true if an append needs a new item: every one is in use. */
+/* Return true if an append needs a new item because all are in use. */
 static inline bool
 queue_wants_room(const MetaPageData *meta)
 {
@@ -57,10 +58,10 @@ queue_wants_room(const MetaPageData *meta)
 		   meta->documents.queue_wrapped >= meta->documents.queue_head;
 }
 
-/* The item to append at. The array has room for a new one if that is wanted. */
+/* Append an item and return its ordinal. The array has room if queue_wants_room. */
 extern uint32 queue_append(ColbertIndex *index);
 
-/* Remove the first n documents, at most those of queue_front as it was. */
+/* Remove the first n documents, at most queue_front of them. */
 extern void queue_remove(MetaPageData *meta, uint32 n);
 
 #endif /* COLBERT_QUEUE_H */

@@ -1,11 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * sample.c
- *	  Gathering a sample of tokens.
+ *	  Gather a sample of tokens.
  *
- * A chunk is 2^chunk_shift rows of binary16, and then their hashes. A
+ * A chunk consists of 2^chunk_shift binary16 rows followed by their hashes. A
  * participant takes the number of a new chunk from the shared counter and
- * writes only to chunks of its own; the others read them after all have met.
+ * writes only to its own chunks. The others read them after all participants
+ * have met at the barrier.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,22 +19,25 @@
 #include "port/pg_bitutils.h"
 #include "utils/memutils.h"
 
-/* Tokens that a participant counts before it tells the others. */
+/* Tokens that a participant counts before it updates the shared counters. */
 #define SETTLE_TOKENS 256
 
-/* Of a chunk: rows at the least, and bytes from which on freed memory goes back to the system. */
+/*
+ * Minimum rows per chunk, and the chunk size in bytes from which freed memory
+ * returns to the operating system.
+ */
 #define MIN_CHUNK_SHIFT  5
 #define GOOD_CHUNK_BYTES (256 * 1024)
 
-/* Chunks of a full sample at the least: what participants have not filled is little. */
+/* Minimum chunks of a full sample, so that the unfilled parts of chunks are small. */
 #define MIN_CHUNKS 16
 
-/* Tokens of a work item of ordering, about. */
+/* Approximate tokens per bucket, which is a work item of sorting. */
 #define BUCKET_TOKENS 1024
 
 /* ---- memory ---- */
 
-/* A row, its hash, its number in rows, and the two numbers that k-means keeps of a point. */
+/* A row, its hash, its number in rows, and two numbers that k-means keeps per point. */
 Size
 sample_token_size(uint32 dim)
 {
@@ -62,7 +66,7 @@ chunk_hashes(const TokenSample *sample, uint32 chunk)
 					   ((size_t) sample->dim << sample->shared->chunk_shift));
 }
 
-/* Begin a chunk of this participant's. */
+/* Add a chunk to this participant's. */
 static void
 add_chunk(TokenSample *sample)
 {
@@ -84,7 +88,10 @@ add_chunk(TokenSample *sample)
 	sample->own[sample->nown++] = chunk;
 }
 
-/* Give back the last of this participant's chunks; its number can be used again: free ones follow those in use. */
+/*
+ * Free the last of this participant's chunks. Its number is reused later: free
+ * numbers follow those in use.
+ */
 static void
 drop_chunk(TokenSample *sample)
 {
@@ -113,7 +120,7 @@ sample_init(SampleShared *shared, uint32 dim, Size bytes, SampleSize enough)
 		shared->chunk_shift++;
 	shared->enough_level = pg_leftmost_one_pos32(Max(enough.share, 1)) * SAMPLE_STEPS;
 
-	/* A step of the level leaves more than half. */
+	/* A step of the level keeps more than half of the tokens. */
 	shared->enough = Min(enough.most * 2, shared->limit);
 	pg_atomic_init_u32(&shared->level, 0);
 	pg_atomic_init_u32(&shared->nchunks, 0);
@@ -162,7 +169,10 @@ sample_hash(BlockNumber block, OffsetNumber offset, uint32 token)
 	return splitmix_next(&state);
 }
 
-/* The level of a hash: its zero bits in front, and by the bits after the first one a step between. */
+/*
+ * Return the level of a hash: its leading zero bits, subdivided by the bits
+ * after the first one bit.
+ */
 static inline uint32
 level_of(uint64 hash)
 {
@@ -172,14 +182,14 @@ level_of(uint64 hash)
 		   (SAMPLE_STEPS - 1 - (hash >> (63 - SAMPLE_STEP_BITS - zeros) & (SAMPLE_STEPS - 1)));
 }
 
-/* Keep of this participant's tokens those of a level, in their order. */
+/* Drop this participant's tokens below a level. The others keep their order. */
 static void
 trim(TokenSample *sample, uint32 level)
 {
 	SampleChunk *chunks = sample->shared->chunks;
 	uint32       nown = sample->nown;
-	uint32       to = 0;     /* the chunk that is filled with what is kept, */
-	uint32       filled = 0; /* and its rows */
+	uint32       to = 0;     /* chunk that receives the kept tokens */
+	uint32       filled = 0; /* its rows in use */
 
 	sample->level = level;
 	for (uint32 from = 0; from < nown; from++)
@@ -210,7 +220,10 @@ trim(TokenSample *sample, uint32 level)
 		drop_chunk(sample);
 }
 
-/* Tell the others what has been seen, raise the level where that is too much, and follow it. */
+/*
+ * Add this participant's counts to the shared ones, raise the shared level if
+ * there are too many tokens, and adopt it.
+ */
 static void
 settle(TokenSample *sample)
 {
@@ -227,7 +240,7 @@ settle(TokenSample *sample)
 	}
 	sample->waiting = 0;
 
-	/* The least level that has no more than it may. */
+	/* Find the lowest level whose tokens do not exceed the limit. */
 	for (int i = SAMPLE_LEVELS - 1; i >= 0; i--)
 	{
 		in += pg_atomic_read_u64(&shared->seen[i]);
@@ -269,14 +282,14 @@ sample_add(TokenSample *sample, uint64 hash, const float *token)
 
 /* ---- gathering ---- */
 
-/* While the tokens are brought into the order of their hashes. */
+/* State of sorting the tokens by their hashes. */
 typedef struct Ordering
 {
 	TokenSample *sample;
 	uint32       nchunks;
-	uint64     **hashes; /* of each chunk; NULL: it has been given back */
-	uint32       bits;   /* of a hash, that choose the bucket */
-	uint32      *start;  /* buckets + 1: places in rows; shared */
+	uint64     **hashes; /* of each chunk; NULL: the chunk was freed */
+	uint32       bits;   /* bits of a hash that select its bucket */
+	uint32      *start;  /* buckets + 1 positions in rows; shared */
 } Ordering;
 
 static inline uint64
@@ -290,13 +303,13 @@ hash_of(const Ordering *ordering, uint32 row)
 static inline uint32
 bucket_of(const Ordering *ordering, uint64 hash)
 {
-	/* The first bits are zero in all. */
+	/* The leading bits are zero in all hashes. */
 	return ordering->bits == 0 ? 0
 							   : (uint32) (hash << (ordering->sample->level / SAMPLE_STEPS) >>
 										   (64 - ordering->bits));
 }
 
-/* Work item: the rows of each bucket. */
+/* Distribute the rows to buckets. The work item is the whole sample. */
 static void
 fill_buckets(void *arg, uint32 item)
 {
@@ -331,7 +344,7 @@ fill_buckets(void *arg, uint32 item)
 		}
 	}
 
-	/* Filling moved every start to the next bucket's. */
+	/* The loop above advanced every start to the start of the next bucket. */
 	memmove(start + 1, start, sizeof(uint32) * nbuckets);
 	start[0] = 0;
 }
@@ -351,7 +364,7 @@ compare_hashes(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Work item: the order within a bucket. */
+/* Sort the rows of a bucket, which is a work item. */
 static void
 sort_bucket(void *arg, uint32 bucket)
 {

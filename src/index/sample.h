@@ -1,19 +1,20 @@
 /*-------------------------------------------------------------------------
  *
  * sample.h
- *	  A sample of the tokens of a table or of the pending documents, gathered
- *	  by one process or by a team.
+ *	  Gather a sample of the tokens of a table or of the pending documents, by
+ *	  one process or a team.
  *
- * Whether a token is in is decided by a hash of its place: the sample does
- * not depend on the order in which tokens come, nor on who brings them. Small
- * hashes are of high levels, 16 to each halving; a token is in if its level
- * is no lower than the sample's, which rises as more tokens are seen than
- * there is room for. How many have been seen of each level is shared, so that
- * the last level is the same for any number of participants.
+ * A hash of a token's location decides whether it is in the sample, so the
+ * sample does not depend on the order of tokens or on which participant
+ * processes them. Small hashes have high levels, with 16 levels per halving. A
+ * token is in the sample if its level is at least that of the sample, which
+ * rises when more tokens have been seen than there is room for. The number of
+ * tokens seen per level is shared, so that the final level is the same for any
+ * number of participants.
  *
- * Tokens stand as binary16 in chunks of memory, each filled by one
- * participant; at the end they are numbered in the order of their hashes.
- * The rows of a sample that is cut off are therefore a sample, too.
+ * Tokens are stored as binary16 in chunks of memory, each filled by one
+ * participant. At the end they are numbered in the order of their hashes, so
+ * that any prefix of the sample is a sample, too.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,84 +28,94 @@
 #include "utils/dsa.h"
 
 #define SAMPLE_STEP_BITS 4
-#define SAMPLE_STEPS     (1 << SAMPLE_STEP_BITS) /* of a halving */
+#define SAMPLE_STEPS     (1 << SAMPLE_STEP_BITS) /* levels per halving */
 #define SAMPLE_LEVELS    (64 * SAMPLE_STEPS)
 
-/* Chunks at the most: a full sample has half of them, each participant a few more that are not full. */
+/*
+ * Maximum chunks. A full sample fills at most a quarter of them; each
+ * participant has further ones that are partly filled.
+ */
 #define SAMPLE_CHUNKS 1024
 
-/* So many participants may fill one. */
+/* Maximum participants of a sample. */
 #define SAMPLE_PARTICIPANTS 128
 
 typedef struct SampleChunk
 {
-	uint64 memory; /* a dsa_pointer, or of private memory the address; 0: none */
+	uint64 memory; /* dsa_pointer, or address of private memory; 0: none */
 	uint32 count;  /* rows */
 } SampleChunk;
 
-/* What the participants of a sample share. */
+/* State shared by the participants of a sample. */
 typedef struct SampleShared
 {
 	uint32           dim;
-	uint32           chunk_shift;  /* rows of a chunk */
-	uint64           limit;        /* tokens at the most */
-	uint32           enough_level; /* the sample rises to this level as soon as it has more than */
+	uint32           chunk_shift;  /* log2 of rows per chunk */
+	uint64           limit;        /* maximum tokens */
+	uint32           enough_level; /* below this level the sample keeps at most */
 	uint64           enough;       /* this many tokens */
 	pg_atomic_uint32 level;
-	pg_atomic_uint64 seen[SAMPLE_LEVELS]; /* tokens of each level */
+	pg_atomic_uint64 seen[SAMPLE_LEVELS]; /* tokens seen per level */
 	pg_atomic_uint32 nchunks;
 	SampleChunk      chunks[SAMPLE_CHUNKS];
 } SampleShared;
 
-/* One participant's part, and in the end the whole. */
+/* One participant's part of a sample; after sample_gather, the whole sample. */
 typedef struct TokenSample
 {
 	SampleShared *shared;
-	dsa_area     *area; /* of the chunks; NULL: alone, in private memory */
-	Team         *team; /* NULL: alone */
+	dsa_area     *area; /* of the chunks; NULL: one process, in private memory */
+	Team         *team; /* NULL: one process */
 	MemoryContext context;
 	uint32        dim;
-	uint32        level;               /* what this participant's chunks hold */
-	uint64        seen[SAMPLE_LEVELS]; /* not yet in shared->seen, */
-	uint32        waiting;             /* which are so many */
+	uint32        level;               /* level of the tokens in this participant's chunks */
+	uint64        seen[SAMPLE_LEVELS]; /* tokens not yet counted in shared->seen */
+	uint32        waiting;             /* number of these tokens */
 	uint32       *own; /* numbers of this participant's chunks; the last one is being filled */
 	uint32        nown;
-	uint32        nfree; /* numbers of chunks given back follow the nown */
+	uint32        nfree; /* freed chunks, whose numbers follow the nown in use */
 
-	/* After sample_gather. */
+	/* Set by sample_gather. */
 	uint64         count;
 	const uint16 **chunks;
 	uint32         chunk_shift;
-	uint32        *rows; /* count: the row of each token, in the order of the hashes */
+	uint32        *rows; /* count: row of each token, in the order of hashes */
 } TokenSample;
 
-/* Bytes of memory that count tokens take at most while they are gathered and trained on. */
+/* Return the maximum memory per token, in bytes, while tokens are gathered and trained on. */
 extern Size sample_token_size(uint32 dim);
 
-/* How many tokens of an index do: one in 'share', or 'most', whichever is more. */
+/* Number of tokens that suffice: 1 / share of them, or most, whichever is more. */
 typedef struct SampleSize
 {
 	uint32 share;
 	uint64 most;
 } SampleSize;
 
-/* Room for as many tokens as bytes allow, at least one; about as many will be kept as do, at least. */
+/*
+ * Initialise a sample with room for the tokens that fit into bytes, at least
+ * one. If it has more tokens than suffice, it is reduced, but not below the
+ * sufficient number.
+ */
 extern void sample_init(SampleShared *shared, uint32 dim, Size bytes, SampleSize enough);
 
-/* A participant's part, in the current memory context. area and team are NULL where it is alone. */
+/*
+ * Open a participant's part in the current memory context. area and team are
+ * NULL if there is one process.
+ */
 extern TokenSample *sample_open(SampleShared *shared, dsa_area *area, Team *team);
 
-/* All participants. */
+/* Free the sample. Called by all participants. */
 extern void sample_free(TokenSample *sample);
 
-/* Offer a token; hash is of its place. */
+/* Offer a token to the sample. hash: sample_hash of its location. */
 extern void   sample_add(TokenSample *sample, uint64 hash, const float *token);
 extern uint64 sample_hash(BlockNumber block, OffsetNumber offset, uint32 token);
 
-/* All participants, when each has offered its last token. */
+/* Complete the sample. Called by all participants when each has offered its last token. */
 extern void sample_gather(TokenSample *sample);
 
-/* A token of the gathered sample, binary16. */
+/* Return token i of the gathered sample, as binary16. */
 static inline const uint16 *
 sample_token(const TokenSample *sample, uint64 i)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * scale.c
- *	  The factor that brings the tokens of an index to about length 1.
+ *	  Choose the factor that scales the tokens of an index to about length 1.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,14 +10,14 @@
 #include "index/scale.h"
 
 /*
- * Root mean squares from 2^-n to 2^n keep the factor 1. The addends of L2
- * saturate at 362 and have 4 bits left at .001; the factors of inner products
- * saturate at 400,000 and have all their bits at .001.
+ * Root mean square lengths from 2^-n to 2^n keep the factor 1. Addends of L2
+ * saturate at a length of 362 and have 4 bits left at .001. Factors of inner
+ * products saturate at 400,000 and are precise at .001.
  */
 #define UNSCALED_LOG2_L2 3
 #define UNSCALED_LOG2_IP 8
 
-/* How far beyond these the formats still serve: 3 bits. */
+/* The formats remain usable for 3 bits beyond these lengths. */
 #define TOLERATED_LOG2 3
 
 void

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * shape.c
- *	  The sizes of an index's items.
+ *	  Compute the item sizes of an index.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,7 +12,7 @@
 #include "index/shape.h"
 #include "multivector/score.h"
 
-/* Tokens are kept whole if this many neighbours of a node fit on a page. */
+/* Tokens are not projected if this many neighbours of a node fit on a page. */
 #define MIN_M 2
 
 static CodecShape
@@ -50,7 +50,10 @@ shape_item_size(const MetaShape *shape, ArrayKind kind)
 	}
 }
 
-/* Do all items fit on a page, with few neighbours, and but for a pq_m that is refused anyway? */
+/*
+ * Return true if all items fit on a page with m lowered to MIN_M. An excessive
+ * pq_m, which create_meta refuses, is ignored.
+ */
 static bool
 fits(MetaShape shape)
 {

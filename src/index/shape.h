@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * shape.h
- *	  What follows from the shape of an index: the sizes of its items, and how
- *	  many dimensions of a token it keeps.
+ *	  Values derived from the shape of an index: item sizes and indexed
+ *	  dimensions.
  *
- * Codec and finder of a shape are ones that there are.
+ * The codec and the finder of a shape must be valid.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,12 +13,12 @@
 
 #include "nodes/finder.h"
 
-/* Bytes of an array's items; 0 if the index has no such array. */
+/* Return the item size of an array, in bytes; 0 if the index does not have it. */
 extern size_t shape_item_size(const MetaShape *shape, ArrayKind kind);
 
 /*
- * The dimensions that an index keeps of the column's: all if every item of
- * tokens fits on a page, or as many as tokens are projected to.
+ * Return the dimensions of the tokens as indexed: the column's if all items
+ * fit on a page, otherwise the number that tokens are projected to.
  */
 extern uint32 shape_kept_dim(const MetaShape *shape);
 

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * train.c
- *	  From a sample of tokens to the mean and the nodes of an index.
+ *	  Train the mean, the codebooks and the nodes of an index from a sample of
+ *	  tokens.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,32 +20,42 @@
 #include "storage/pace.h"
 #include "utils/memutils.h"
 
-/* k-means gains little beyond this many points a centroid, and time grows with them. */
+/* Points per centroid beyond which k-means gains little, while its time grows with them. */
 #define WANTED_POINTS_PER_CENTROID 32
 
-/* Below this many the centroids fit their few points and little else. */
+/* Points per centroid below which centroids overfit. */
 #define POOR_POINTS_PER_CENTROID 8
 
+/* Minimum nodes of an index unless the number of lists is given. */
 #define MIN_NODES 256
 
-/* Where their number was asked for: fewer tokens are as fast to go through. */
+/*
+ * Minimum tokens if the number of lists is given. Fewer tokens are searched as
+ * fast exhaustively.
+ */
 #define MIN_TOKENS_FOR_LISTS 2048
 
 #define MAX_LISTS 1048576
 
-/* However few the nodes, so many tokens are sampled, for the mean and what else is trained. */
+/* Minimum tokens sampled, if available, for the mean and the codebooks. */
 #define ENOUGH_TOKENS 65536
 
 /* Tokens have the same length if the longest is at most this many times the shortest. */
 #define SAME_LENGTH 1.01f
 
-/* Centroids of a work item. */
+/* Centroids per work item. */
 #define ITEM_CENTROIDS 1024
 
-/* Parts in which a sample is summed up, whoever does. */
+/*
+ * Parts of a sample whose sums are computed separately, so that the result
+ * does not depend on the number of participants.
+ */
 #define STATISTICS_PARTS 64
 
-/* Sixteenths of maintenance_work_mem: the sample, the centroids, the points that all participants have in hand. */
+/*
+ * Sixteenths of maintenance_work_mem for the sample, for the centroids, and
+ * for the points that the participants are processing.
+ */
 #define SAMPLE_MEMORY    11
 #define CENTROIDS_MEMORY 4
 #define SCRATCH_MEMORY   1
@@ -72,7 +83,7 @@ train_sample_init(SampleShared *shared, const MetaPageData *meta)
 
 /* ---- statistics ---- */
 
-/* One part of a sample. */
+/* Sums of one part of a sample. */
 typedef struct PartSums
 {
 	double squares;
@@ -88,7 +99,7 @@ typedef struct Statistics
 	double            *sums;  /* STATISTICS_PARTS x dim, shared */
 } Statistics;
 
-/* Work item: one part of the sample. */
+/* Sum up one part of the sample, which is a work item. */
 static void
 sum_part(void *arg, uint32 part)
 {
@@ -121,7 +132,7 @@ sum_part(void *arg, uint32 part)
 	pfree(token);
 }
 
-/* The standard deviation of the lengths, divided by their mean; 0 if there is none. */
+/* Return the standard deviation of the lengths divided by their mean; 0 if it is undefined. */
 static float
 length_spread(const PartSums *all, uint64 count)
 {
@@ -167,7 +178,10 @@ train_statistics(const TokenSample *sample, TokenStatistics *statistics)
 
 		for (int part = 0; part < STATISTICS_PARTS; part++)
 			sum += work.sums[(size_t) part * dim + k];
-		/* Elements beyond the range of binary16 came as infinity: do without centring there. */
+		/*
+		 * Elements beyond the range of binary16 were stored as infinity. Their
+		 * dimension is not centred.
+		 */
 		statistics->mean[k] = isfinite(sum) ? (float) (sum / count) : 0.0f;
 	}
 	for (int part = 0; part < STATISTICS_PARTS; part++)
@@ -200,7 +214,7 @@ train_min_tokens(const MetaPageData *meta)
 float *
 train_codebooks(const IndexView *view, const TokenSample *sample)
 {
-	/* There are no centroids yet. */
+	/* Centroids are not trained yet, so their part of the memory is available. */
 	Size        memory = memory_part(CENTROIDS_MEMORY + SCRATCH_MEMORY);
 	Team       *team = sample->team;
 	KmeansHooks hooks = kmeans_hooks;
@@ -232,13 +246,13 @@ typedef struct Restoring
 {
 	KmeansResult *result;
 	uint32        dim;
-	float         length; /* that the tokens have */
+	float         length; /* of the tokens */
 } Restoring;
 
 /*
- * Work item: give centroids the length of the tokens, and remember by how much
- * a mean is shorter. A graph of means is walked badly: the shortest of them,
- * those of the most mixed tokens, are everybody's neighbours.
+ * Scale centroids to the length of the tokens, and store the inverse factor (a
+ * work item). A graph of unscaled centroids is searched poorly: the shortest
+ * ones, those of the most mixed tokens, become neighbours of all others.
  */
 static void
 restore_length(void *arg, uint32 item)
@@ -260,7 +274,7 @@ restore_length(void *arg, uint32 item)
 	}
 }
 
-/* How many nodes an index of so many tokens should have. */
+/* Return the number of nodes for an index of this many tokens. */
 static uint64
 wanted_nodes(const MetaPageData *meta, uint64 ntokens)
 {
@@ -271,7 +285,7 @@ wanted_nodes(const MetaPageData *meta, uint64 ntokens)
 			   1);
 }
 
-/* Tokens of a sample that are trained on, as rows of a progress report. */
+/* Report the share of training done as tuples of the build. */
 static void
 report_progress(void *arg, double done)
 {
@@ -287,11 +301,12 @@ notice_low_memory(const TokenSample *sample, uint64 wanted, uint64 ncentroids, u
 	if (ncentroids == wanted &&
 		sample->count >= Min(ncentroids * POOR_POINTS_PER_CENTROID, ntokens))
 		return;
-	ereport(NOTICE, (errmsg("maintenance_work_mem holds only " UINT64_FORMAT
-							" tokens to train " UINT64_FORMAT " nodes",
-							sample->count, wanted),
-					 errdetail("The index is built, but its searches are slower or find less."),
-					 errhint("Increase maintenance_work_mem and REINDEX.")));
+	ereport(NOTICE,
+			(errmsg("maintenance_work_mem holds only " UINT64_FORMAT
+					" tokens to train " UINT64_FORMAT " nodes",
+					sample->count, wanted),
+			 errdetail("The index is valid, but its searches are slower or have lower recall."),
+			 errhint("Increase maintenance_work_mem and REINDEX.")));
 }
 
 void

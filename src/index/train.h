@@ -1,10 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * train.h
- *	  From a sample of tokens to the mean and the nodes of an index.
+ *	  Train the mean, the codebooks and the nodes of an index from a sample of
+ *	  tokens.
  *
- * Used by a build and by the first merge of an index that began empty. The
- * participants of a sample's team call these together, and get the same.
+ * Used by a build and by the first merge of an index built empty. The
+ * participants of a sample's team call these functions together and get the
+ * same results.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,7 +17,7 @@
 #include "index/view.h"
 #include "kmeans/kmeans.h"
 
-/* What a sample says of all tokens. */
+/* Statistics of all tokens, estimated from a sample. */
 typedef struct TokenStatistics
 {
 	float       *mean; /* dim floats, in the current memory context */
@@ -23,29 +25,37 @@ typedef struct TokenStatistics
 } TokenStatistics;
 
 /*
- * Begin a sample for an index, within the part of maintenance_work_mem that
- * is meant for it; nothing in it depends on how many participants there are.
+ * Initialise a sample for an index, within its part of maintenance_work_mem.
+ * The result does not depend on the number of participants.
  */
 extern void train_sample_init(SampleShared *shared, const MetaPageData *meta);
 
-/* Fewer tokens than this are searched exhaustively: no nodes are made. */
+/* Return the minimum tokens for nodes. Fewer tokens are searched exhaustively. */
 extern uint64 train_min_tokens(const MetaPageData *meta);
 
+/* Compute the statistics of a sample. */
 extern void train_statistics(const TokenSample *sample, TokenStatistics *statistics);
 
-/* The codebooks of the index's codec, in the current memory context or of the team; NULL where it has none. */
+/*
+ * Train the codebooks of the index's codec. Returns them in the current memory
+ * context or the team's memory; NULL if the codec has none.
+ */
 extern float *train_codebooks(const IndexView *view, const TokenSample *sample);
 
 /*
- * Centroids for an index of so many tokens, by two-level k-means. Allocates
- * in the current context, or from the team. Says (NOTICE) where memory kept
- * the sample or the number of centroids below what serves best. A build
+ * Train centroids for an index of ntokens tokens by two-level k-means.
+ *
+ * Allocates in the current memory context or in the team's memory. Emits a
+ * NOTICE if memory limits the sample or the number of centroids. A build
  * reports its progress.
  */
 extern void train_centroids(const IndexView *view, const TokenSample *sample, uint64 ntokens,
 							KmeansResult *result);
 
-/* Make the centroids the nodes of the index, by one process; sets the node of each. view->index->meta is kept up to date. */
+/*
+ * Store the centroids as the nodes of the index; node_of is set to the node of
+ * each. Called by one process. Updates the view's meta data.
+ */
 extern void train_store_nodes(IndexView *view, const KmeansResult *result, uint32 *node_of);
 
 #endif /* COLBERT_TRAIN_H */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * versions.c
- *	  Versions of a row that share one document.
+ *	  Row versions that share one document (versions.h).
  *
  *-------------------------------------------------------------------------
  */
@@ -10,7 +10,7 @@
 #include "index/versions.h"
 #include "miscadmin.h"
 
-/* The version page of a document, which is that of its directory page. */
+/* Return the version page of a document; it has the number of its directory page. */
 static uint32
 version_page(const IndexView *view, uint32 doc)
 {
@@ -23,7 +23,7 @@ slot_of(const IndexView *view, uint32 doc)
 	return (uint16) (doc % parray_per_page(view->index, ARRAY_DOCS));
 }
 
-/* The version pages handed out. */
+/* Return the number of version pages handed out. */
 static uint32
 pages(const IndexView *view)
 {
@@ -31,8 +31,8 @@ pages(const IndexView *view)
 }
 
 /*
- * Pin and share-lock a version page that was handed out. Returns its contents,
- * NULL if nothing was written to it. The buffer is released by the caller.
+ * Pin and share-lock a version page. Returns its contents, or NULL if nothing
+ * was written to it. The caller releases the buffer.
  */
 static const VersionPage *
 read_page(IndexView *view, uint32 page, Buffer *buffer)
@@ -44,15 +44,15 @@ read_page(IndexView *view, uint32 page, Buffer *buffer)
 	versions = (const VersionPage *) data;
 	if (versions != NULL && versions->count > VERSIONS_PER_PAGE)
 		ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
-						errmsg("index \"%s\" has a version page of %u versions",
+						errmsg("index \"%s\" has a version page with %u versions",
 							   RelationGetRelationName(view->index->rel), versions->count),
 						errhint("REINDEX it.")));
 	return versions;
 }
 
 /*
- * Put the versions that a document has on its version page into rows, the
- * newest first. Returns the number that the page has of all documents.
+ * Copy the versions of a document from its version page into rows, newest
+ * first. Returns the number of versions on the page, of all its documents.
  */
 static uint32
 collect(IndexView *view, uint32 doc, DocRows *rows)
@@ -98,7 +98,7 @@ versions_read(IndexView *view, uint32 doc, DocRows *rows)
 	collect(view, doc, rows);
 	if (!docstore_entry(view, doc, &entry) || entry.state != DOC_LIVE)
 		rows->count = 0;
-	/* A version that VACUUM has moved to the directory meanwhile was read on its page. */
+	/* VACUUM may have moved this version to the directory after its version page was read. */
 	else if (!rows_have(rows, &entry.tid))
 		rows->tids[rows->count++] = entry.tid;
 }
@@ -132,7 +132,11 @@ versions_count(IndexView *view)
 
 /* ---- adding ---- */
 
-/* Lock the meta page exclusively and copy it, with room for version pages up to that of a document. */
+/*
+ * Lock the meta page exclusively and copy it, once there is room for version
+ * pages up to the one of this document. *demand is set to the number of pages
+ * to take.
+ */
 static Buffer
 lock_with_page(IndexView *view, uint32 doc, ArrayDemand *demand)
 {
@@ -142,7 +146,10 @@ lock_with_page(IndexView *view, uint32 doc, ArrayDemand *demand)
 
 		meta_copy(view->index, meta_buffer);
 		*demand = (ArrayDemand) {ARRAY_VERSIONS, 0};
-		/* Pages for the whole directory at once: a statement that updates one row often updates many. */
+		/*
+		 * Take pages for the whole directory: a statement that updates one row
+		 * often updates many.
+		 */
 		if (version_page(view, doc) >= pages(view))
 			demand->count =
 				version_page(view, parray_nitems(view->index, ARRAY_DOCS) - 1) + 1 - pages(view);
@@ -153,7 +160,7 @@ lock_with_page(IndexView *view, uint32 doc, ArrayDemand *demand)
 	}
 }
 
-/* Leave what a changed version page does not use out of WAL. */
+/* Exclude the unused end of a changed version page from WAL. */
 static void
 set_used(VersionPage *versions)
 {
@@ -161,7 +168,10 @@ set_used(VersionPage *versions)
 					offsetof(VersionPage, versions) + versions->count * sizeof(RowVersion));
 }
 
-/* Flag all documents of a directory page: an UPDATE of many rows then changes the page once. */
+/*
+ * Set DOC_VERSIONS on all live documents of a directory page, so that an
+ * UPDATE of many rows changes the page once.
+ */
 static void
 flag_page(IndexView *view, Change *change, Buffer buffer, uint32 doc)
 {
@@ -177,8 +187,8 @@ flag_page(IndexView *view, Change *change, Buffer buffer, uint32 doc)
 }
 
 /*
- * Write a version to its page, and flag its document. The meta page is held
- * exclusively, and view->index->meta is what it is to hold.
+ * Write a version to its page and flag its document. The meta page is locked
+ * exclusively; the number of version pages is taken from the view's meta data.
  */
 static void
 write_version(IndexView *view, Buffer meta_buffer, uint32 doc, const DocEntry *entry,
@@ -215,7 +225,7 @@ versions_add(IndexView *view, uint32 doc, const ItemPointerData *known, const It
 	DocRows     rows;
 	bool fits = collect(view, doc, &rows) < VERSIONS_PER_PAGE && rows.count + 1 < VERSIONS_MAX_ROWS;
 
-	/* None of this changes while the meta page is held. */
+	/* The exclusive lock on the meta page keeps all of this stable. */
 	fits = fits && docstore_entry(view, doc, &entry) && entry.state == DOC_LIVE;
 	if (fits)
 	{
@@ -258,7 +268,7 @@ versions_copy_page(IndexView *view, uint32 first, DirectoryPage *page)
 	memset(page->dead_versions, false, sizeof(page->dead_versions));
 }
 
-/* Return true if version i of the page is one that was copied, and dead. */
+/* Return true if version i of the page is the one copied earlier and is dead. */
 static bool
 is_dead_version(const DirectoryPage *page, uint32 i, const RowVersion *version)
 {
@@ -267,8 +277,9 @@ is_dead_version(const DirectoryPage *page, uint32 i, const RowVersion *version)
 }
 
 /*
- * Take the dead out of a version page, and move those up whose document has
- * lost its first version. Leaves vacant the documents for which there is none.
+ * Remove dead versions from a version page. A document that lost its first
+ * version (vacant) gets its oldest remaining one as the new first version.
+ * Documents left vacant have no version any more.
  */
 static void
 settle_versions(VersionPage *versions, DocEntry *docs, const DirectoryPage *page, bool *vacant)
@@ -294,7 +305,10 @@ settle_versions(VersionPage *versions, DocEntry *docs, const DirectoryPage *page
 	set_used(versions);
 }
 
-/* Settle the documents of a page, all of it registered with a change. */
+/*
+ * Update the documents of a directory page and their counters. All pages are
+ * registered with the caller's change.
+ */
 static void
 settle_documents(MetaPageData *meta, DocEntry *docs, VersionPage *versions,
 				 const DirectoryPage *page)
@@ -307,7 +321,7 @@ settle_documents(MetaPageData *meta, DocEntry *docs, VersionPage *versions,
 					same_row(&docs[i].tid, &page->docs[i].tid);
 	if (versions != NULL)
 		settle_versions(versions, docs, page, vacant);
-	/* Documents that were added since the page was copied may be flagged, too. */
+	/* Documents added after the page was copied may be flagged, too. */
 	for (uint32 i = 0; i < ndocs; i++)
 	{
 		if (vacant[i] || versions == NULL || versions->count == 0)
@@ -331,7 +345,7 @@ versions_drop_dead(IndexView *view, const DirectoryPage *page)
 	DocEntry    *docs;
 	Change       change;
 
-	/* A version page may have been handed out since. */
+	/* The version page may have been allocated since the view was opened. */
 	parray_refresh(view->index, ARRAY_VERSIONS, meta_buffer);
 	doc_buffer = parray_lock(view->index, ARRAY_DOCS, page->first);
 	if (version_page(view, page->first) < pages(view))

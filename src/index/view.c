@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * view.c
- *	  What a scan, an insert or a merge knows of an index.
+ *	  View of an index: open it, prepare tokens, and compute approximate
+ *	  scores.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,7 +16,7 @@
 #include "index/shape.h"
 #include "index/view.h"
 
-/* The mean and the codebooks, as far as they have been trained. */
+/* Read the mean and the codebooks, if they have been trained. */
 static void
 read_params(IndexView *view)
 {
@@ -35,7 +36,10 @@ read_params(IndexView *view)
 	view->coder.codebooks = view->codebooks;
 }
 
-/* As read_params, called while the meta page is held, so that all is of one moment. */
+/*
+ * Copy the queue. Like read_params, called while the meta page is locked, so
+ * that both are consistent with the meta data.
+ */
 static void
 read_pending(IndexView *view)
 {
@@ -47,7 +51,7 @@ read_pending(IndexView *view)
 	queue_copy(view->index, view->npending, view->pending);
 }
 
-/* Are items as large as what is read as them? */
+/* Return true if the item sizes on the meta page are the expected ones. */
 static bool
 item_sizes_agree(const MetaShape *shape)
 {
@@ -57,7 +61,7 @@ item_sizes_agree(const MetaShape *shape)
 	return true;
 }
 
-/* Does each block that the meta page lists belong to one array, and none to the meta page? */
+/* Return true if the extents on the meta page overlap neither each other nor the meta page. */
 static bool
 extents_are_apart(const MetaPageData *meta)
 {
@@ -91,7 +95,7 @@ meta_damaged(const IndexView *view)
 					errhint("REINDEX it.")));
 }
 
-/* Refuse meta data by which something else would be read, or read as something else. */
+/* Raise an error for meta data that would lead to reading wrong pages or misinterpreting them. */
 static void
 check_parameters(const IndexView *view)
 {
@@ -108,7 +112,7 @@ check_parameters(const IndexView *view)
 		meta_damaged(view);
 }
 
-/* What follows from the structure of the index. */
+/* Set the coders and sketch parameters. */
 static void
 set_coders(IndexView *view)
 {
@@ -128,7 +132,10 @@ set_coders(IndexView *view)
 	view->sketch.has_add = view->coder.shape.has_add;
 }
 
-/* Refuse meta data by which directory, NULL rows, row versions or hashes would be read as something else. */
+/*
+ * Raise an error for meta data that would lead to misinterpreting the
+ * directory, NULL rows, row versions or hashes.
+ */
 static void
 check_directory(const IndexView *view)
 {
@@ -152,7 +159,7 @@ new_index(Relation rel)
 	return index;
 }
 
-/* A view of the meta data alone, not checked yet; *buffer is the meta page, share-locked. */
+/* Create a view with unchecked meta data. Returns it with *buffer, the meta page, share-locked. */
 static IndexView *
 open_meta(ColbertIndex *index, Buffer *buffer)
 {
@@ -229,9 +236,9 @@ view_refresh(IndexView *view)
 }
 
 /*
- * Where to write n parameters: before those of this epoch or behind them. What
- * is written there counts from the next epoch on, so that a training that is
- * interrupted leaves the parameters by which all was encoded.
+ * Return the position for n new parameters: before or after those of the
+ * current epoch. The new ones are used from the next epoch on, so an
+ * interrupted training leaves the parameters of all existing encodings intact.
  */
 static uint32
 place_params(const MetaNodes *nodes, uint32 n)
@@ -256,7 +263,7 @@ view_write_params(IndexView *view, const float *mean, const TokenLengths *length
 	Change        change;
 	MetaPageData *stored;
 
-	/* Nobody else trains an index meanwhile. */
+	/* No other backend trains the index meanwhile. */
 	parray_make_room(index, &demand, 1);
 	parray_copy_in(index, ARRAY_PARAMS, first, view->dim, mean);
 	if (codebooks != NULL)
@@ -294,13 +301,13 @@ view_check_row(IndexView *view, Relation table, const ItemPointerData *tid)
 	view->table_blocks = RelationGetNumberOfBlocks(table);
 	if (block >= view->table_blocks)
 		ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
-						errmsg("index \"%s\" names row (%u,%u), and the table has %u blocks",
+						errmsg("index \"%s\" refers to row (%u,%u), but the table has %u blocks",
 							   RelationGetRelationName(view->index->rel), block,
 							   ItemPointerGetOffsetNumberNoCheck(tid), view->table_blocks),
 						errhint("REINDEX it.")));
 }
 
-/* What a token of this length is multiplied by. */
+/* Return the factor that a token of this length is multiplied by. */
 static float
 preparing_factor(const IndexView *view, float norm)
 {
@@ -388,7 +395,10 @@ view_check_dims(const IndexView *view, const MultiVector *mv)
 				 errmsg("expected %u dimensions, not %u", view->column_dim, (unsigned) mv->dim)));
 }
 
-/* A score of prepared tokens in the unit of the column: distances are lengths, inner products squared ones. */
+/*
+ * Convert a score of prepared tokens to the unit of the column. Distances
+ * scale like lengths, inner products like squared lengths.
+ */
 static float
 unscaled(const IndexView *view, float score)
 {
@@ -414,6 +424,6 @@ view_score(const IndexView *view, const float *keys, const float *squares, const
 
 	score = unscaled(view, score);
 
-	/* Huge elements can overflow: such a document is last, never unordered. */
+	/* Huge elements can overflow. Such a document ranks last, but is never unordered. */
 	return score > -FLT_MAX ? score : -FLT_MAX;
 }

@@ -1,15 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * amx.c
- *	  sq8 rows by AMX int8 tiles; everything else as with AVX-512 VNNI.
+ *	  sq8 rows with AMX int8 tiles; everything else is as with AVX-512 VNNI.
  *
- * A tile product multiplies up to 16 rows of 64 unsigned bytes (the codes of
- * the rows, as they are stored) with 16 query tokens of 64 signed bytes (16
- * registers of the query as it is packed for VNNI) into 16 x 16 integers.
+ * A tile product multiplies up to 16 rows of 64 unsigned bytes with 16 query
+ * tokens of 64 signed bytes into 16 x 16 integers. The rows are the codes as
+ * stored; the query tokens are 16 registers of the query as packed for VNNI.
  *
- * The unit tests also build this file with COLBERT_AMX_EMULATED, where the
- * tile instructions are functions in plain C: that proves the logic on
- * processors without AMX, and says nothing about its speed.
+ * The unit tests also build this file with COLBERT_AMX_EMULATED, which
+ * replaces the tile instructions by functions in plain C. That tests the logic
+ * on processors without AMX, but says nothing about its speed.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,13 +28,14 @@
 const bool kernels_amx_built = true;
 
 #define AMX_TILE_ROWS 16
-#define TILE_DIMS     64 /* of a full step */
-#define BLOCKS        4 /* of rows at a time, in tiles 0 .. 3: enough to cover the latency of a product */
+#define TILE_DIMS     64 /* dims per full step */
+/* Blocks of rows at a time, in tiles 0 .. 3: enough to cover the latency of a product. */
+#define BLOCKS 4
 
 /*
- * Tiles: 0 .. 3 sums, 4 rows, 5 query; 6 rows and 7 query of the last step,
- * where it has fewer than 64 dims. Shapes are fixed for a whole run, since
- * setting them clears all tiles.
+ * Tiles 0 .. 3 hold sums, 4 the rows and 5 the query. Tiles 6 and 7 hold the
+ * rows and the query of the last step if it has fewer than 64 dims. The shapes
+ * are fixed for a whole run, since setting them clears all tiles.
  */
 typedef struct __attribute__((packed)) TileConfig
 {
@@ -47,15 +48,18 @@ typedef struct __attribute__((packed)) TileConfig
 
 _Static_assert(sizeof(TileConfig) == 64, "layout of the tile configuration");
 
-/* A run of rows in blocks of equal height; the last overlaps with the one before it, which changes no maximum or key. */
+/*
+ * A run of rows in blocks of equal height. The last block overlaps the one
+ * before it, which changes no maximum or key.
+ */
 typedef struct TileRun
 {
 	const KernelSq8Query *q;
 	const uint8_t        *rows;
 	size_t                stride;
-	size_t                codes_at; /* where a row's codes begin */
+	size_t                codes_at; /* offset of the codes in a row */
 	uint32_t              nrows;
-	uint32_t              height; /* of a block */
+	uint32_t              height; /* rows per block */
 	bool                  has_add;
 } TileRun;
 
@@ -102,7 +106,7 @@ block_rows(const TileRun *run, uint32_t block)
 	return run->rows + block_first_row(run, block) * run->stride;
 }
 
-/* One step through the dims for up to four blocks whose codes of these dims begin at codes[]. */
+/* Take one step through the dims for up to four blocks, whose codes are at codes[]. */
 #define TILE_STEP(rows_tile, query_tile, pack)                 \
 	do                                                         \
 	{                                                          \
@@ -126,7 +130,10 @@ block_rows(const TileRun *run, uint32_t block)
 		}                                                      \
 	} while (0)
 
-/* Sums of 1 to 4 blocks with one group of query tokens: sums[block][row][token], less the correction. */
+/*
+ * Multiply 1 to 4 blocks by one group of query tokens:
+ * sums[block][row][token], less the correction.
+ */
 static void
 multiply_blocks(const TileRun *run, uint32_t first_block, uint32_t nblocks, uint32_t group,
 				int32_t (*sums)[AMX_TILE_ROWS * 16])
@@ -145,7 +152,7 @@ multiply_blocks(const TileRun *run, uint32_t first_block, uint32_t nblocks, uint
 											   _mm512_loadu_si512(q->correction + group * 16)));
 	ALL_STORED();
 
-	/* A stride of 0: every row of sums starts from the same 16 integers. */
+	/* With a stride of 0, every row of sums starts from the same 16 integers. */
 	_tile_loadd(0, start, 0);
 	_tile_loadd(1, start, 0);
 	_tile_loadd(2, start, 0);
@@ -228,7 +235,7 @@ const KernelOps kernels_amx = {
 	.sketch_scores = avx512vnni_sketch_scores,
 };
 
-#else /* a compiler that does not know AMX */
+#else /* compiler without AMX support */
 
 const bool      kernels_amx_built = false;
 const KernelOps kernels_amx = {.name = "amx"};

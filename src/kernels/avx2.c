@@ -1,11 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * avx2.c
- *	  The kernels for AVX2 with FMA and F16C: 8 floats a register.
+ *	  The kernels for AVX2 with FMA and F16C: 8 floats per register.
  *
- * The same tiles as avx512.c, in half as many registers of half the
- * width: 16 query tokens take two registers a row, and a tile is six rows
- * high.
+ * The tiles are those of avx512.c with half the registers at half the width:
+ * 16 query tokens take two registers per row, and a tile is six rows high.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,7 +23,7 @@
 #define MAX_TILE16_ROWS 6 /* 12 accumulators, 2 query registers, 1 broadcast */
 #define MAX_TILE8_ROWS  12
 
-/* 16 query tokens in two registers; nrows is a constant wherever this is expanded. */
+/* Compute a tile of 16 query tokens in two registers; nrows is constant at every call. */
 KERNEL_INLINE void
 dot_tile16(const KernelQuery *q, const float *pack, const TileRows *rows, float *dots,
 		   const int nrows)
@@ -191,7 +190,7 @@ avx2_dot_matrix(const KernelQuery *q, const KernelRows *rows, float *out)
 #define MAX_SQ8_ROWS 4
 #define SQ8_CHUNK    512 /* dims of a row widened at a time */
 
-/* The products of four dims of 8 query tokens with one row, added to acc. */
+/* Add the products of four dims of 8 query tokens and one row to acc. */
 KERNEL_INLINE __m256i
 sq8_add_quad(__m256i acc, __m256i even, __m256i odd, const int32_t *words)
 {
@@ -199,7 +198,7 @@ sq8_add_quad(__m256i acc, __m256i even, __m256i odd, const int32_t *words)
 	return _mm256_add_epi32(acc, _mm256_madd_epi16(odd, _mm256_set1_epi32(words[1])));
 }
 
-/* One half of the 16 query tokens of a group: the 8 whose packed codes begin at pack. */
+/* Compute the 8 query tokens of a group whose packed codes begin at pack. */
 KERNEL_INLINE void
 sq8_half_tile(const int8_t *pack, int32_t words[][SQ8_CHUNK / 2], uint32_t ndims, __m256i *acc,
 			  const int nrows)
@@ -257,7 +256,7 @@ TILES_4(DEFINE_SQ8_TILE, sq8_tile, SQ8_TILE)
 
 static const Sq8Tile sq8_tiles[] = {NULL, TILES_4(TILE_ENTRY, sq8_tile, _)};
 
-/* Eight of the keys of row r in one column of an sq8 tile. */
+/* Return eight of the keys of row r in one column of an sq8 tile. */
 KERNEL_INLINE __m256
 sq8_key(const Sq8Result *tile, uint32_t group, uint32_t r, uint32_t half, __m256 query_scale)
 {
@@ -329,7 +328,7 @@ avx2_sq4_unpack(const uint8_t *rows, uint32_t nrows, uint32_t dim, bool has_add,
 }
 
 /* ------------------------------------------------------------------------
- * Sketches: see sketch512.h; here a register holds 2 byte positions
+ * Sketches: as in sketch512.h, but a register holds 2 byte positions
  * ------------------------------------------------------------------------
  */
 
@@ -337,8 +336,9 @@ avx2_sq4_unpack(const uint8_t *rows, uint32_t nrows, uint32_t dim, bool has_add,
 #define SKETCH_TOKENS 4
 
 /*
- * sums += byte sums of 32 dims for one query token, from the nibbles of
- * positions 0 and 1 in low[0] and high[0], of 2 and 3 in low[1] and high[1].
+ * Add the byte sums of 32 dims for one query token to sums. low[0] and high[0]
+ * hold the nibbles of positions 0 and 1; low[1] and high[1] those of positions
+ * 2 and 3.
  */
 KERNEL_INLINE __m256i
 sketch_look_up(__m256i sums, const uint8_t *lut, const __m256i *low, const __m256i *high)
@@ -351,7 +351,7 @@ sketch_look_up(__m256i sums, const uint8_t *lut, const __m256i *low, const __m25
 	return _mm256_add_epi8(sums, _mm256_shuffle_epi8(_mm256_load_si256(table + 3), high[1]));
 }
 
-/* Sums, in bytes, of 32 dims for the query tokens whose tables begin at lut, added to sums. */
+/* Add the byte sums of 32 dims to sums, for the query tokens whose tables begin at lut. */
 KERNEL_INLINE void
 sketch_add_step(const uint8_t *codes, const uint8_t *lut, __m256i *sums, const int ntokens)
 {
@@ -373,8 +373,8 @@ sketch_add_step(const uint8_t *codes, const uint8_t *lut, __m256i *sums, const i
 }
 
 /*
- * 16-bit totals of the 16 tokens of a block, in order, for the query tokens
- * from 'token' on; ntokens is a constant wherever this is expanded.
+ * Compute the 16-bit totals of a block's 16 tokens, in order, for the query
+ * tokens from 'token' on. ntokens is constant at every call.
  */
 KERNEL_INLINE void
 sketch_totals(const KernelSketchQuery *q, const uint8_t *block, uint32_t token, __m256i *totals,
@@ -407,7 +407,10 @@ sketch_totals(const KernelSketchQuery *q, const uint8_t *block, uint32_t token, 
 		}
 	}
 
-	/* Interleave tokens 0, 2 .. and 1, 3 .., then add the two lanes: the low one has 0 .. 7, the high one the rest. */
+	/*
+	 * Interleave the even and the odd tokens, then add the two 128-bit lanes.
+	 * "first" has tokens 0 to 7 in both lanes, "second" has tokens 8 to 15.
+	 */
 	KERNEL_UNROLL
 	for (int t = 0; t < ntokens; t++)
 	{
@@ -419,7 +422,7 @@ sketch_totals(const KernelSketchQuery *q, const uint8_t *block, uint32_t token, 
 	}
 }
 
-/* The estimates of 8 of the 16 tokens of a block. */
+/* Return the estimates of 8 of the 16 tokens of a block. */
 KERNEL_INLINE __m256
 sketch_estimate(const KernelSketchQuery *q, uint32_t token, const uint8_t *halves, __m128i totals)
 {
@@ -495,7 +498,7 @@ avx2_sketch_finish(const KernelSketchQuery *q, const float *state, float *best)
 		__m128 halves = _mm_max_ps(quarters, _mm_movehl_ps(quarters, quarters));
 		__m128 largest = _mm_max_ss(halves, _mm_movehdup_ps(halves));
 
-		/* Zero is added for the sign of a zero, as in the scalar twin. */
+		/* Normalize the sign of a zero, as scalar_sketch_finish does. */
 		best[token] = _mm_cvtss_f32(largest) + 0.0f;
 	}
 }

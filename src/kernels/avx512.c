@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * avx512.c
- *	  The kernels for AVX-512 (F, BW, DQ, VL): 16 floats a register.
+ *	  The kernels for AVX-512 (F, BW, DQ, VL): 16 floats per register.
  *
- * Float kernels keep a tile of dot products in registers: query tokens in the
- * lanes, document rows one register each, and walk the dims once, so that
- * every fused multiply-add extends one chain of one (query token, row) pair
- * and nothing is ever added across lanes. The tile's height is chosen to
- * cover the latency of the multiply-adds and no more.
+ * The float kernels keep a tile of dot products in registers, with query
+ * tokens in the lanes and one register per document row, and walk the dims
+ * once. Every fused multiply-add extends the chain of one (query token, row)
+ * pair, and nothing is ever added across lanes. A tile is just high enough to
+ * cover the latency of the multiply-adds.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,7 +25,10 @@
 
 #define MAX_PAIR_ROWS 12 /* two groups: 24 accumulators, 2 query registers, 1 broadcast */
 
-/* 16 query tokens a register, or 32 in two; nrows and ngroups are constants wherever this is expanded. */
+/*
+ * Compute a tile of 16 query tokens in one register, or of 32 in two. nrows
+ * and ngroups are constant at every call.
+ */
 KERNEL_INLINE void
 dot_tile16(const KernelQuery *q, const float *pack, const TileRows *rows, float *dots,
 		   const int nrows, const int ngroups)
@@ -100,8 +103,9 @@ static const DotTile tiles4[] = {NULL,         TILES_8(TILE_ENTRY, tile4, _) til
 /* ------------------------------------------------------------------------
  * From dots to keys and maxima
  *
- * The maximum instruction returns its second operand where either is NaN or
- * both are zeros: with the running maximum there, it is the rule of kernels.h.
+ * The maximum instruction returns its second operand if either is NaN or both
+ * are zeros. With the running maximum as that operand, this is the rule of
+ * kernels.h.
  * ------------------------------------------------------------------------
  */
 
@@ -149,7 +153,7 @@ avx512_keys16(const KernelRows *rows, const TileResult *tile, uint32_t at, float
  * ------------------------------------------------------------------------
  */
 
-/* The mask of the elements that are left, of 16. */
+/* Return the mask of the elements that remain, at most 16. */
 KERNEL_INLINE __mmask16
 tail_mask(size_t left)
 {
@@ -238,8 +242,8 @@ avx512_dot_matrix(const KernelQuery *q, const KernelRows *rows, float *out)
 /* ------------------------------------------------------------------------
  * sq8 without VNNI
  *
- * Products of bytes are added in pairs by a multiplication of 16-bit words,
- * which cannot overflow; bytes are widened by taking even and odd ones apart.
+ * A multiplication of 16-bit words adds the products of bytes in pairs, which
+ * cannot overflow. Separating even and odd bytes widens them to words.
  * ------------------------------------------------------------------------
  */
 
@@ -315,7 +319,10 @@ sketch_add_quads(__m512i total, __m512i bytes)
 
 #include "kernels/sketch512.h"
 
-/* Transpose the 4 x 4 floats of every 128-bit lane: register j, element c becomes register c, element j. */
+/*
+ * Transpose the 4 x 4 floats of every 128-bit lane: element c of register j
+ * becomes element j of register c.
+ */
 KERNEL_INLINE void
 transpose_in_lanes512(__m512 *r)
 {
@@ -330,7 +337,10 @@ transpose_in_lanes512(__m512 *r)
 	r[3] = _mm512_shuffle_ps(hi01, hi23, 0xEE);
 }
 
-/* The maxima of the lanes of 16 query tokens, token 4L + i at every element of lane L of x[i]. */
+/*
+ * Return the maxima over lanes of 16 query tokens. Lane L of x[i] holds four
+ * values of token 4L + i.
+ */
 KERNEL_INLINE __m512
 sketch_max_in_lanes(__m512 *x)
 {
@@ -339,8 +349,9 @@ sketch_max_in_lanes(__m512 *x)
 }
 
 /*
- * Maxima across lanes, of 16 query tokens at once: halves of registers, then
- * quarters, then a transposition, so that no instruction works for one token.
+ * Compute the maxima across lanes of 16 query tokens at once: first of halves
+ * of registers, then of quarters, then after a transposition. No instruction
+ * works for a single token.
  */
 void
 avx512_sketch_finish(const KernelSketchQuery *q, const float *state, float *best)
@@ -366,7 +377,7 @@ avx512_sketch_finish(const KernelSketchQuery *q, const float *state, float *best
 									   _mm512_shuffle_f32x4(ab, cd, 0xDD));
 		}
 
-		/* Zero is added for the sign of a zero, as in the scalar twin. */
+		/* Normalize the sign of a zero, as scalar_sketch_finish does. */
 		_mm512_mask_storeu_ps(best + token, tail_mask(q->ntokens - token),
 							  _mm512_add_ps(sketch_max_in_lanes(quarter), _mm512_setzero_ps()));
 	}

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * avx512.h
- *	  Parts in 512-bit registers that the AVX-512 files share.
+ *	  Code in 512-bit registers shared by the AVX-512 files.
  *
- * Included and compiled by each of them, from the plain one (F, BW, DQ, VL)
- * upwards.
+ * Each AVX-512 file includes this one and compiles it for its own instruction
+ * set, which has at least F, BW, DQ and VL.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,7 +16,7 @@
 #include "kernels/plain.h"
 #include "kernels/tiles.h"
 
-/* What the better ones inherit from the plain one. */
+/* Kernels of avx512.c that avx512vnni.c and amx.c reuse. */
 extern void avx512_maxsim_rows(const KernelQuery *q, const KernelRows *rows, float *best,
 							   uint32_t *best_row);
 extern void avx512_dot_matrix(const KernelQuery *q, const KernelRows *rows, float *out);
@@ -27,13 +27,13 @@ extern void avx512_sketch_finish(const KernelSketchQuery *q, const float *state,
 extern void avx512_half_to_float(const uint16_t *in, float *out, size_t n);
 extern void avx512_float_to_half(const float *in, uint16_t *out, size_t n);
 
-/* And from the one with VNNI. */
+/* Kernels of avx512vnni.c that amx.c reuses. */
 extern void avx512vnni_sketch_blocks(const KernelSketchQuery *q, const uint8_t *blocks,
 									 uint32_t nblocks, float *state);
 extern void avx512vnni_sketch_scores(const KernelSketchQuery *q, uint32_t token,
 									 const uint8_t *block, float *scores);
 
-/* The keys of row r in one column of an sq8 tile. */
+/* Return the keys of row r in one column of an sq8 tile. */
 KERNEL_INLINE __m512
 avx512_sq8_key(const Sq8Result *tile, uint32_t group, uint32_t r, __m512 query_scale)
 {
@@ -43,7 +43,7 @@ avx512_sq8_key(const Sq8Result *tile, uint32_t group, uint32_t r, __m512 query_s
 	return _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums), scale, _mm512_set1_ps(sq8_row_add(tile, r)));
 }
 
-/* Running maxima of one column of an sq8 tile. */
+/* Update the running maxima of one column of an sq8 tile. */
 static void
 avx512_sq8_maxima(const Sq8Result *tile, uint32_t group, const float *query_scale, float *best)
 {
@@ -55,7 +55,7 @@ avx512_sq8_maxima(const Sq8Result *tile, uint32_t group, const float *query_scal
 	_mm512_storeu_ps(best, largest);
 }
 
-/* All keys of one column. */
+/* Write all keys of one column. */
 static void
 avx512_sq8_write(const Sq8Result *tile, uint32_t group, const float *query_scale, float *out,
 				 size_t nslots)
@@ -66,7 +66,7 @@ avx512_sq8_write(const Sq8Result *tile, uint32_t group, const float *query_scale
 		_mm512_storeu_ps(out + r * nslots, avx512_sq8_key(tile, group, r, scales));
 }
 
-/* What the tables of all of them hold. */
+/* Members of KernelOps that are the same in all AVX-512 files. */
 #define AVX512_KERNELS                                                                         \
 	.maxsim_rows = avx512_maxsim_rows, .dot_matrix = avx512_dot_matrix, PLAIN_KERNELS(avx512), \
 	.sq4_unpack = avx2_sq4_unpack, .pq_rows = avx512_pq_rows,                                  \

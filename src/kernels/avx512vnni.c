@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * avx512vnni.c
- *	  AVX-512 with VNNI: products of bytes added four at a time.
+ *	  The kernels for AVX-512 with VNNI, which adds products of bytes four at
+ *	  a time.
  *
  * Everything about floats is inherited from avx512.c.
  *
@@ -12,14 +13,14 @@
 #include "kernels/avx512.h"
 
 /* ------------------------------------------------------------------------
- * sq8: the tiles of the float kernels, four dims at a time
+ * sq8: like the tiles of the float kernels, four dims at a time
  * ------------------------------------------------------------------------
  */
 
 #define MAX_SQ8_ROWS      16
 #define MAX_SQ8_PAIR_ROWS 12 /* two groups: 24 accumulators, 2 query registers, 1 broadcast */
 
-/* nrows and ngroups are constants wherever this is expanded. */
+/* nrows and ngroups are constant at every call. */
 KERNEL_INLINE void
 sq8_tile(const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t *sums,
 		 const int nrows, const int ngroups)
@@ -58,7 +59,7 @@ sq8_tile(const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t
 		_mm512_store_si512(sums + i * 16, acc[i]);
 }
 
-/* The first 8 tokens of a group; the others are padding, whose sums are zero. */
+/* Compute the first 8 tokens of a group. The others are padding, and their sums are zero. */
 KERNEL_INLINE void
 sq8_half_tile(const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t *sums,
 			  const int nrows)

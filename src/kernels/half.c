@@ -1,11 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * half.c
- *	  IEEE binary16 to and from float, one value at a time, in plain C.
+ *	  Convert IEEE binary16 to and from float, one value at a time, in plain
+ *	  C.
  *
- * The same bits as the conversion instructions of x86 and aarch64: exact when
- * widening, to nearest even when narrowing, infinity beyond 65,504 and a half
- * step; a NaN stays one, made quiet, with the top bits of its payload.
+ * The results have the same bits as those of the conversion instructions of
+ * x86 and aarch64. Widening is exact. Narrowing rounds to nearest even, and
+ * 65,520 or more becomes infinity. A NaN stays a NaN: it becomes quiet and
+ * keeps the top bits of its payload.
  *
  *-------------------------------------------------------------------------
  */
@@ -40,7 +42,7 @@ kernel_half_to_float(uint16_t h)
 		return float_from_bits(sign | 0x7F800000 | (mantissa << 13) |
 							   (mantissa != 0 ? 0x400000 : 0));
 	if (exponent == 0)
-		/* Zero and the subnormals: an integer times 2^-24, exact. */
+		/* Zero and subnormals: an integer times 2^-24, which is exact. */
 		return float_from_bits(sign | float_bits((float) mantissa * 0x1p-24f));
 	return float_from_bits(sign | ((exponent + 112) << 23) | (mantissa << 13));
 }
@@ -59,13 +61,13 @@ kernel_float_to_half(float f)
 		return (uint16_t) (sign | 0x7C00);
 	if (magnitude < 0x38800000) /* below 2^-14: a subnormal, in steps of 2^-24 */
 	{
-		/* Adding 1/2 leaves the multiple of 2^-24, rounded to even, in the low bits. */
+		/* After adding 1/2, the low bits hold the multiple of 2^-24, rounded to even. */
 		float sum = float_from_bits(magnitude) + 0.5f;
 
 		return (uint16_t) (sign | (float_bits(sum) - 0x3F000000));
 	}
 
-	/* To nearest even: half a step less one, and one more where the kept part is odd. */
+	/* Round to nearest even: add half a step less one, and one more if the kept part is odd. */
 	rounded = magnitude + 0xFFF + ((magnitude >> 13) & 1);
 	return (uint16_t) (sign | ((rounded - 0x38000000) >> 13));
 }

@@ -1,12 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * internal.h
- *	  What the implementations of the kernels share, and nobody else needs.
+ *	  Definitions shared by the kernel implementations and used nowhere else.
  *
- * Everything here is a static inline of a few lines, because each file of
- * kernels is compiled for an instruction set of its own: a function that is
- * emitted once and linked for all could carry instructions that the machine
- * lacks.
+ * Everything here is a short static inline function, because each kernel file
+ * is compiled for its own instruction set. A function that is emitted once and
+ * linked for all of them could contain instructions that the machine lacks.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,19 +23,22 @@
 
 #define KERNEL_INLINE static inline __attribute__((always_inline))
 
-/* Before a loop of constant length over registers: it must vanish, or its array would live in memory. */
+/*
+ * Fully unroll a loop of constant length over registers. If the loop remained,
+ * its array of registers would live in memory.
+ */
 #if defined(__clang__)
 #define KERNEL_UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define KERNEL_UNROLL _Pragma("GCC unroll 32")
 #endif
 
-/* Rows that a query's scratch holds: the largest block of rows of any kernel. */
+/* Rows in a query's scratch: the tallest tile of any kernel. */
 #define KERNEL_SCRATCH_ROWS 24
 
 /*
- * Floats from one row of the scratch to the next. The odd cache line keeps
- * rows of 1,024 dims out of each other's cache sets.
+ * Return the floats from one row of the scratch to the next. The odd cache
+ * line keeps rows of 1,024 dims out of each other's cache sets.
  */
 KERNEL_INLINE size_t
 kernel_scratch_stride(uint32_t dim)
@@ -45,14 +47,17 @@ kernel_scratch_stride(uint32_t dim)
 }
 
 /*
- * Entries of a sketch query's tables are at most this, so that the eight
- * nibbles of a byte position in four steps of 32 dims add up in a byte.
+ * Maximum entry of a sketch query's tables. Four steps of 32 dims add eight
+ * entries to each byte, so that the sum still fits: 8 * 31 < 256.
  */
 #define MAX_SKETCH_STEPS 31
 #define SKETCH_BYTE_DIMS 128
-#define SKETCH_LUT_SIZE  128 /* bytes of a query token's tables for 32 dims */
+#define SKETCH_LUT_SIZE  128 /* bytes of one query token's tables for 32 dims */
 
-/* Unaligned loads that the compiler folds into the instruction that uses them. */
+/*
+ * Load from unaligned memory. The compiler folds these loads into the
+ * instruction that uses them.
+ */
 KERNEL_INLINE float
 load_float(const void *p)
 {
@@ -80,7 +85,7 @@ load_uint16(const void *p)
 	return value;
 }
 
-/* A parameter of row i, or what stands for it where the run has none. */
+/* Return a parameter of row i, or the given default if the run has no such parameter. */
 KERNEL_INLINE float
 row_param(const KernelRows *rows, const float *param, uint32_t i, float otherwise)
 {
@@ -102,10 +107,10 @@ min_uint32(uint32_t a, uint32_t b)
 }
 
 /*
- * Rows are taken in blocks of at most 'largest', of nearly equal height: 65
- * rows are five blocks of 13 and not four of 16 and a lonely one, whose chain
- * of additions would have nothing to hide its latency. Returns the height of
- * the next block when 'left' rows are left.
+ * Return the height of the next block when 'left' rows remain. Blocks have at
+ * most 'largest' rows and nearly equal heights: 65 rows are five blocks of 13,
+ * not four of 16 and a single row, which would have nothing to hide the
+ * latency of its additions.
  */
 KERNEL_INLINE uint32_t
 next_block_rows(uint32_t left, uint32_t largest)
@@ -115,7 +120,7 @@ next_block_rows(uint32_t left, uint32_t largest)
 	return (left + nblocks - 1) / nblocks;
 }
 
-/* The implementations of this build. */
+/* Implementations in this build. */
 extern const KernelOps kernels_scalar;
 #if defined(__x86_64__)
 extern const KernelOps kernels_avx2;
@@ -124,7 +129,7 @@ extern const KernelOps kernels_avx512vnni;
 extern const KernelOps kernels_amx;
 extern const bool      kernels_amx_built;
 
-/* Limited by memory: nothing is gained by wider registers. */
+/* The AVX-512 kernels use this one too: memory limits it, so that wider registers gain nothing. */
 extern void avx2_sq4_unpack(const uint8_t *rows, uint32_t nrows, uint32_t dim, bool has_add,
 							uint8_t *out);
 #elif defined(__aarch64__)

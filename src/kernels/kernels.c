@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * kernels.c
- *	  Choosing an implementation of the kernels at run time.
+ *	  Choose an implementation of the kernels at run time.
  *
- * The list below goes from the plainest to the best; "auto" takes the last
- * one that the machine supports. Compiled without the flags of any
+ * The list below is in ascending order of speed; "auto" takes the last one
+ * that the machine supports. This file is compiled without the flags of any
  * instruction set.
  *
  *-------------------------------------------------------------------------
@@ -36,7 +36,10 @@ always(void)
 
 #if defined(__x86_64__)
 
-/* The builtins know whether the operating system saves the registers, but not every compiler's knows F16C. */
+/*
+ * __builtin_cpu_supports also checks that the operating system saves the
+ * registers, but not every compiler's version knows F16C.
+ */
 static bool
 has_f16c(void)
 {
@@ -64,7 +67,10 @@ has_avx512vnni(void)
 	return has_avx512() && __builtin_cpu_supports("avx512vnni");
 }
 
-/* Whether tiles of bytes work in this process; asking for them is part of the answer. */
+/*
+ * Return true if this process may use AMX tiles. Requests the permission,
+ * without which Linux refuses them.
+ */
 static bool
 amx_granted(void)
 {
@@ -78,7 +84,7 @@ amx_granted(void)
 
 	if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) || (edx & tile_and_int8) != tile_and_int8)
 		return false;
-	/* The kernel saves tiles, 8 kB of state, only for processes that asked for it. */
+	/* Linux saves the tiles, 8 kB of state, only for processes that request it. */
 	return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
 #else
 	return false;
@@ -88,7 +94,7 @@ amx_granted(void)
 static bool
 has_amx(void)
 {
-	static int answer = -1; /* not asked yet */
+	static int answer = -1; /* -1 until the first call */
 
 	if (answer < 0)
 		answer = kernels_amx_built && has_avx512vnni() && amx_granted();
@@ -130,7 +136,7 @@ static const char *const names[] = {"scalar",
 #endif
 									NULL};
 
-/* Correct before kernels_init() too: the scalar kernels run anywhere. */
+/* Valid before kernels_init() too: the scalar kernels run anywhere. */
 const KernelOps *kernels = &kernels_scalar;
 
 void

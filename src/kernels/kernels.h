@@ -1,25 +1,25 @@
 /*-------------------------------------------------------------------------
  *
  * kernels.h
- *	  The arithmetic of late interaction: dot products with running maxima.
+ *	  Arithmetic of late interaction: dot products with running maxima.
  *
- * Plain C without PostgreSQL: this floor is tested and timed without a
- * server. Nothing here allocates, errors or takes locks; callers own all
- * memory, so every function is safe under a buffer lock.
+ * Plain C without PostgreSQL, so that the kernels can be tested and timed
+ * without a server. No function here allocates, raises an error or takes a
+ * lock. Callers own all memory, so every function is safe under a buffer lock.
  *
- * One answer everywhere. The float kernels give the same bits on every
- * instruction set, for every shape and every element format:
+ * One answer everywhere: the float kernels return the same bits on every
+ * instruction set, for every shape and every element format.
  *
  *	dot(q, d) = acc after  acc = fmaf(q[k], d[k], acc)  for k = 0 .. dim-1,
  *				from acc = 0; d[k] is the stored element widened to float4
  *				(int8: the float product  code * scale);
  *	key(q, d) = fmaf(dot, mul[d], add[d]);
- *	best[q]   = the largest key, the lowest row among equals; a NaN never
- *				wins, and best stays -INFINITY where no row won.
+ *	best[q]   = the largest key, from the lowest row among equals. A NaN
+ *				never wins; if no row wins, best stays -INFINITY.
  *
- * mul and add turn inner product into the other metrics: cosine is mul =
- * 1/|d|, L2 is add = -|d|^2/2. A query is packed with its tokens in the lanes
- * of a register and its dims one after another, so that no kernel ever adds
+ * mul and add turn the inner product into the other metrics: cosine is
+ * mul = 1/|d|, L2 is add = -|d|^2/2. A packed query holds its tokens in the lanes of
+ * a register and its dims one after another, so that no kernel ever adds
  * across lanes.
  *
  *-------------------------------------------------------------------------
@@ -31,15 +31,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* How the elements of a token are stored. */
+/* Storage format of a token's elements. */
 typedef enum KernelElement
 {
 	KERNEL_FLOAT4 = 0,
 	KERNEL_FLOAT2 = 1, /* IEEE binary16 */
-	KERNEL_INT8 = 2    /* symmetric, one float4 scale a token */
+	KERNEL_INT8 = 2    /* symmetric, one float4 scale per token */
 } KernelElement;
 
-/* Bytes of one element. */
+/* Return the size of one element in bytes. */
 static inline size_t
 kernel_element_size(KernelElement element)
 {
@@ -47,10 +47,10 @@ kernel_element_size(KernelElement element)
 }
 
 /*
- * A packed float query: lanes of tokens, dim-major. lanes is 4, 8 or 16,
- * chosen from ntokens alone; group g holds tokens g*lanes .. g*lanes+lanes-1
- * as pack[(g * dim + k) * lanes + lane], lanes past the last token are zero.
- * Follow the struct with kernel_query_size() - sizeof(KernelQuery) bytes.
+ * A packed float query: lanes of tokens, dim-major. lanes is 4, 8 or 16 and
+ * depends on ntokens alone. Group g holds tokens g*lanes .. g*lanes+lanes-1 as
+ * pack[(g * dim + k) * lanes + lane]; lanes after the last token are zero. The
+ * struct is followed by kernel_query_size() - sizeof(KernelQuery) bytes.
  */
 typedef struct KernelQuery
 {
@@ -62,24 +62,24 @@ typedef struct KernelQuery
 	float   *scratch; /* room to widen a few rows, 64-byte aligned */
 } KernelQuery;
 
-/* Number of entries that best and best_row arrays of this query must have. */
+/* Return the number of entries that the query's best and best_row arrays must have. */
 static inline uint32_t
 kernel_query_slots(const KernelQuery *q)
 {
 	return q->lanes * q->ngroups;
 }
 
-/* Bytes to allocate for a query of that shape; SIZE_MAX when it overflows. */
+/* Return the bytes to allocate for a query of this shape, or SIZE_MAX on overflow. */
 extern size_t kernel_query_size(uint32_t ntokens, uint32_t dim);
 
-/* Pack ntokens x dim row-major floats into memory of kernel_query_size(). */
+/* Pack ntokens x dim row-major floats into memory of kernel_query_size() bytes. */
 extern KernelQuery *kernel_query_pack(void *memory, const float *tokens, uint32_t ntokens,
 									  uint32_t dim);
 
 /*
  * A run of rows of one element format. Row i starts at rows + i * stride.
- * scale, mul and add may be NULL (1, 1 and 0); the value for row i is at the
- * byte address  (const char *) p + i * param_stride. No alignment is needed.
+ * scale, mul and add may be NULL (1, 1 and 0); the value for row i is at byte
+ * address (const char *) p + i * param_stride. Nothing needs to be aligned.
  */
 typedef struct KernelRows
 {
@@ -91,11 +91,11 @@ typedef struct KernelRows
 	const float  *scale;
 	const float  *mul;
 	const float  *add;
-	size_t        param_stride; /* usually sizeof(float), or the stride */
+	size_t        param_stride; /* usually sizeof(float) or stride */
 
 	/*
-	 * Where the rows begin that will be scored next, or NULL: their first
-	 * bytes are brought into cache meanwhile. Never read as memory.
+	 * Start of the rows to be scored next, or NULL. Their first bytes are
+	 * prefetched, but never read.
 	 */
 	const void *next;
 } KernelRows;
@@ -108,8 +108,8 @@ typedef struct KernelSq8Query
 	uint32_t dim4;       /* dim rounded up to 4 */
 	uint32_t ngroups;    /* of 16 tokens */
 	int8_t  *pack;       /* [group][dim4/4][16 tokens][4 dims] */
-	int32_t *correction; /* 128 * sum of the token's codes, by slot */
-	float   *scale;      /* by slot */
+	int32_t *correction; /* 128 * sum of the token's codes, per slot */
+	float   *scale;      /* per slot */
 } KernelSq8Query;
 
 static inline uint32_t
@@ -122,16 +122,17 @@ extern size_t          kernel_sq8_query_size(uint32_t ntokens, uint32_t dim);
 extern KernelSq8Query *kernel_sq8_pack(void *memory, const float *tokens, uint32_t ntokens,
 									   uint32_t dim);
 
-/* The same of tokens that are encoded as sq8 rows already. */
+/* Pack tokens that are already encoded as sq8 rows. */
 extern KernelSq8Query *kernel_sq8_pack_rows(void *memory, const uint8_t *const *rows,
 											uint32_t ntokens, uint32_t dim, bool has_add);
 
-/* The offset of the codes of an sq8 row: a code is stored as code + SQ8_BIAS. */
+/* Offset of the codes of an sq8 row: a code is stored as code + SQ8_BIAS. */
 #define SQ8_BIAS 128
 
 /*
- * An sq8 row: float scale, [float add where has_add], then dim4 bytes of
- * code + SQ8_BIAS (so 1 .. 255; padding bytes are SQ8_BIAS).
+ * Return the size of an sq8 row: float scale, [float add if has_add], then
+ * dim4 bytes of code + SQ8_BIAS (hence 1 .. 255; padding bytes are SQ8_BIAS).
+ *
  * key = fmaf((float) (sum of integer products), scale_row * scale_query, add).
  */
 static inline size_t
@@ -140,14 +141,15 @@ kernel_sq8_row_size(uint32_t dim, bool has_add)
 	return sizeof(float) * (has_add ? 2 : 1) + (((size_t) dim + 3) & ~(size_t) 3);
 }
 
-/* Decode one row; token has dim floats. */
+/* Decode one row into dim floats. */
 extern void kernel_sq8_decode(const uint8_t *row, uint32_t dim, bool has_add, float *token);
 
 /*
- * An sq4 row: float scale, [float add where has_add], then dim/2 bytes; byte i
- * has the codes of dim i (low) and dim i + dim/2 (high). dim is a multiple of
- * 32. A code stands for a level, given here as sq8 has it, + 128: those of
- * Lloyd and Max for a normal of deviation 46.
+ * An sq4 row: float scale, [float add if has_add], then dim/2 bytes. Byte i
+ * holds the codes of dim i (low nibble) and dim i + dim/2 (high nibble). dim
+ * is a multiple of 32. A code stands for one of these levels, given as sq8
+ * codes + 128: the Lloyd-Max levels of a normal distribution with standard
+ * deviation 46.
  */
 static const uint8_t kernel_sq4_levels[16] __attribute__((unused)) = {
 	2, 33, 54, 70, 85, 98, 110, 122, 134, 146, 158, 171, 186, 202, 223, 254};
@@ -159,11 +161,13 @@ kernel_sq4_row_size(uint32_t dim, bool has_add)
 }
 
 /*
- * A pq row: [float add where has_add], then the codes of m sub-quantizers, a
- * byte each. A query for pq rows holds, for each sub-quantizer, the products
- * of its tokens with all centroids, the tokens side by side: in groups of 16,
- * the last of which has as many lanes as it needs (4, 8 or 16).
- * key = the entries of the codes added up in order of the sub-quantizers, and add.
+ * A pq row: [float add if has_add], then the codes of m sub-quantizers, one
+ * byte each. A query for pq rows holds, for each sub-quantizer, the inner
+ * products of its tokens with all centroids. Tokens are side by side in groups
+ * of 16; the last group has 4, 8 or 16 lanes, whichever it needs.
+ *
+ * key = the entries of the row's codes, added in order of the sub-quantizers,
+ * plus add.
  */
 #define PQ_CENTROIDS 256
 
@@ -194,7 +198,7 @@ kernel_pq_slots(const KernelPqQuery *q)
 	return (q->ngroups - 1) * 16 + q->last_lanes;
 }
 
-/* The PQ_CENTROIDS x lanes entries of one sub-quantizer. */
+/* Return the PQ_CENTROIDS x lanes entries of one sub-quantizer. */
 static inline float *
 kernel_pq_table(const KernelPqQuery *q, uint32_t group, uint32_t s)
 {
@@ -202,16 +206,16 @@ kernel_pq_table(const KernelPqQuery *q, uint32_t group, uint32_t s)
 		   ((size_t) group * q->m * 16 + (size_t) s * kernel_pq_lanes(q, group)) * PQ_CENTROIDS;
 }
 
-/* A query without its entries, which are the caller's to fill in. */
+/* Lay out a query in memory of kernel_pq_query_size() bytes; the caller fills in the entries. */
 extern size_t         kernel_pq_query_size(uint32_t ntokens, uint32_t m);
 extern KernelPqQuery *kernel_pq_lay_out(void *memory, uint32_t ntokens, uint32_t m);
 
 /*
- * Sketches: one bit a dim in blocks of 16 tokens. A block holds dim/8 byte
- * positions x 16 tokens (byte p of token t at block[p * 16 + t]; bit j of it,
- * lowest first, is the sign of dim 8p + j: 1 is positive), then 16 binary16
- * factors, then, where has_add, 16 binary16 addends. dim is a multiple of 32.
- * A block with fewer than 16 tokens repeats its last one.
+ * Sketches store one bit per dim, in blocks of 16 tokens. A block holds dim/8
+ * byte positions x 16 tokens: byte p of token t is block[p * 16 + t], and its
+ * bit j, counted from the lowest, is the sign of dim 8p + j (1 is positive).
+ * Then follow 16 binary16 factors and, if has_add, 16 binary16 addends. dim is
+ * a multiple of 32. A block with fewer than 16 tokens repeats its last token.
  */
 #define SKETCH_BLOCK_TOKENS 16
 
@@ -222,12 +226,16 @@ kernel_sketch_block_size(uint32_t dim, bool has_add)
 }
 
 /*
- * A query for sketches: for each query token a table for every 4 dims of the
- * sum of +-q over them, in at most 31 steps (fewer where a 16-bit total could
- * overflow): eight entries add up in a byte, and their rounding is a tenth of
- * the error of the one-bit code itself. The estimate of a token is
+ * A query for sketches. For each query token and every 4 dims, a table holds
+ * the sums of +-q over these dims, in at most 31 steps (fewer if a 16-bit
+ * total could overflow). Eight entries therefore add up in a byte, and their
+ * rounding is a tenth of the error of the one-bit code itself. The estimate of
+ * a token is
+ *
  *		factor * (delta * total + base) + constant + add
- * as two fused multiply-adds and an addition, add being 0 where there is none.
+ *
+ * computed as two fused multiply-adds and an addition; add is 0 if there are
+ * no addends.
  */
 typedef struct KernelSketchQuery
 {
@@ -237,104 +245,121 @@ typedef struct KernelSketchQuery
 	uint8_t *lut; /* [dim/32][token][low, high nibble][4 bytes][16], 64-byte aligned */
 	float   *delta;
 	float   *base;
-	float   *constant; /* what the mean contributes: q . mean */
+	float   *constant; /* contribution of the mean: q . mean */
 } KernelSketchQuery;
 
 extern size_t kernel_sketch_query_size(uint32_t ntokens, uint32_t dim);
 
-/* rotated: ntokens x dim floats, already rotated; constant: one a token. */
+/* Pack ntokens x dim floats that are already rotated; constant has one value per token. */
 extern KernelSketchQuery *kernel_sketch_pack(void *memory, const float *rotated,
 											 const float *constant, uint32_t ntokens, uint32_t dim,
 											 bool has_add);
 
 /*
- * The functions that differ by instruction set. All keep the rule above:
- * equal bits from every implementation.
+ * The functions that differ by instruction set. Every implementation returns
+ * the same bits, as defined at the top of this file.
  */
 typedef struct KernelOps
 {
 	const char *name; /* scalar, avx2, avx512, avx512vnni, amx; neon, neondot */
 
 	/*
-	 * Running maxima of key over a run of rows. best and best_row have
-	 * kernel_query_slots() entries; the caller sets best to -INFINITY (and
-	 * best_row to anything) before the first run. best_row may be NULL.
+	 * Update running maxima of the keys of a run of rows. best and best_row
+	 * have kernel_query_slots() entries. Before the first run the caller sets
+	 * best to -INFINITY; best_row needs no initial value and may be NULL.
 	 */
 	void (*maxsim_rows)(const KernelQuery *q, const KernelRows *rows, float *best,
 						uint32_t *best_row);
 
-	/* All keys: out[row * kernel_query_slots() + slot]. */
+	/* Write all keys: out[row * kernel_query_slots() + slot]. */
 	void (*dot_matrix)(const KernelQuery *q, const KernelRows *rows, float *out);
 
-	/* Running maxima over sq8 rows of kernel_sq8_row_size() bytes, one after another. */
+	/* Update running maxima over contiguous sq8 rows of kernel_sq8_row_size() bytes. */
 	void (*sq8_rows)(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
 					 float *best);
 
-	/* All keys of such rows: out[row * kernel_sq8_slots() + slot]; fastest where out is aligned to 64 bytes. */
+	/*
+	 * Write all keys of such rows: out[row * kernel_sq8_slots() + slot].
+	 * Fastest if out is aligned to 64 bytes.
+	 */
 	void (*sq8_keys)(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
 					 float *out);
 
-	/* Encode one row; token has dim floats. */
+	/* Encode one row from dim floats. */
 	void (*sq8_encode)(const float *token, uint32_t dim, bool has_add, float add, uint8_t *row);
 
-	/* The squared length of a decoded row: exact but for the scale. dims are too few to overflow. */
+	/*
+	 * Return the squared length of a decoded row. The sum of squared codes is
+	 * exact: no supported dim makes it overflow.
+	 */
 	float (*sq8_squared)(const uint8_t *row, uint32_t dim, bool has_add);
 
-	/* Raise largest[slot] by the keys of nrows rows: keys[row * nslots + slot], nslots being a multiple of 16. A NaN raises nothing. */
+	/*
+	 * Raise largest[slot] to the largest key of nrows rows, which are at
+	 * keys[row * nslots + slot]. nslots is a multiple of 16. A NaN raises
+	 * nothing.
+	 */
 	void (*keys_max)(const float *keys, uint32_t nrows, uint32_t nslots, float *largest);
 
-	/* The rows that have a key of at least least[slot], or that is no number; returns how many. rows: room for nrows. */
+	/*
+	 * Collect the rows that have a key of at least least[slot], or a NaN key.
+	 * Returns their number; rows has room for nrows.
+	 */
 	uint32_t (*keys_at_least)(const float *keys, uint32_t nrows, uint32_t nslots,
 							  const float *least, uint32_t *rows);
 
-	/* Unpack sq4 rows into sq8 rows of the same dim, scale and add. */
+	/* Unpack sq4 rows into sq8 rows with the same dim, scale and add. */
 	void (*sq4_unpack)(const uint8_t *rows, uint32_t nrows, uint32_t dim, bool has_add,
 					   uint8_t *out);
 
-	/* Running maxima over pq rows of kernel_pq_row_size() bytes, one after another. */
+	/* Update running maxima over contiguous pq rows of kernel_pq_row_size() bytes. */
 	void (*pq_rows)(const KernelPqQuery *q, const uint8_t *rows, uint32_t nrows, bool has_add,
 					float *best);
 
 	/*
-	 * Running maxima over sketch blocks: state is ntokens x 16 floats, a
-	 * maximum for each query token and lane, set to -INFINITY by the caller.
+	 * Update running maxima over sketch blocks. state holds ntokens x 16
+	 * floats, one maximum per query token and lane; the caller sets them to
+	 * -INFINITY.
 	 */
 	void (*sketch_blocks)(const KernelSketchQuery *q, const uint8_t *blocks, uint32_t nblocks,
 						  float *state);
 
-	/* The end of a document: best[t] = the largest of the token's 16 lanes. */
+	/* Finish a document: best[t] = the largest of the token's 16 lanes. */
 	void (*sketch_finish)(const KernelSketchQuery *q, const float *state, float *best);
 
-	/* Estimates of the 16 tokens of one block for one query token. */
+	/* Write the estimates of one block's 16 tokens for one query token. */
 	void (*sketch_scores)(const KernelSketchQuery *q, uint32_t token, const uint8_t *block,
 						  float *scores);
 
-	/* Elements: widen exactly, narrow to nearest even. */
+	/* Convert elements: widening is exact, narrowing rounds to nearest even. */
 	void (*half_to_float)(const uint16_t *in, float *out, size_t n);
 	void (*float_to_half)(const float *in, uint16_t *out, size_t n);
 } KernelOps;
 
-/* The implementation in use; never NULL. */
+/* Implementation in use; never NULL. */
 extern const KernelOps *kernels;
 
-/* Choose the best implementation for this machine. Idempotent. */
+/* Choose the best implementation that this machine supports. Idempotent. */
 extern void kernels_init(void);
 
-/* Force one by name ("auto" = best). False where unknown or not supported here. */
+/*
+ * Force an implementation by name ("auto" = the best). Returns false if it is
+ * unknown or not supported by this machine.
+ */
 extern bool kernels_select(const char *name);
 extern bool kernels_supported(const char *name);
 
-/* Names of all that this build knows, supported or not; NULL-terminated. */
+/* Return the names of all implementations in this build, supported or not, NULL-terminated. */
 extern const char *const *kernels_names(void);
 
-/* The largest finite binary16. */
+/* Largest finite binary16. */
 #define MAX_HALF 65504.0f
 
-/* One value, for code that is not hot. */
+/* Convert one value, outside hot loops. */
 extern float    kernel_half_to_float(uint16_t h);
 extern uint16_t kernel_float_to_half(float f);
 
-/* |x| by the canonical chain: sqrtf of the fmaf chain of x[k] * x[k]. */
+/* Return |x|: the square root of the fmaf chain of x[k] * x[k]. */
 extern float kernel_norm(const float *x, uint32_t dim);
 
 #endif /* COLBERT_KERNELS_H */

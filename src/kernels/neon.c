@@ -3,9 +3,9 @@
  * neon.c
  *	  The kernels for aarch64: NEON, which every such processor has.
  *
- * The tiles of the x86 files with 4 floats a register. A multiply-add can
- * take one element of a register for all lanes, so four dims of a row are
- * loaded at once.
+ * The tiles are those of the x86 files with 4 floats per register. A
+ * multiply-add can broadcast one element of a register to all lanes, so four
+ * dims of a row are loaded at once.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,7 +25,10 @@
 #define MAX_TILE4_ROWS   12
 #define MAX_ACCUMULATORS 16
 
-/* One dim, element c of each row's register; c, nrows and nquads (registers of query tokens) are constants. */
+/*
+ * Add the products of one dim, element c of each row's register. c, nrows and
+ * nquads (registers of query tokens) are constant at every call.
+ */
 KERNEL_INLINE void
 add_dim(float32x4_t *acc, const float *pack, const float32x4_t *d, const int c, const int nrows,
 		const int nquads)
@@ -51,7 +54,7 @@ add_dim(float32x4_t *acc, const float *pack, const float32x4_t *d, const int c, 
 	}
 }
 
-/* nrows and nquads are constants wherever this is expanded. */
+/* nrows and nquads are constant at every call. */
 KERNEL_INLINE void
 dot_tile(const KernelQuery *q, const float *pack, const TileRows *rows, float *dots,
 		 const int nrows, const int nquads)
@@ -262,14 +265,14 @@ neon_dot_matrix(const KernelQuery *q, const KernelRows *rows, float *out)
 /* ------------------------------------------------------------------------
  * sq8
  *
- * Codes are made signed, so that no correction is needed: two products of
- * codes then fit 16 bits, and are added pairwise into 32.
+ * Codes are made signed, so that no correction is needed. The product of two
+ * codes then fits in 16 bits, and products are added pairwise into 32 bits.
  * ------------------------------------------------------------------------
  */
 
 #define MAX_SQ8_ROWS 2
 
-/* The two halves of a quad of query tokens, each with its pairs of dims still apart. */
+/* Sums of the two halves of a quad of query tokens, with pairs of dims not added yet. */
 typedef struct Sq8Sums
 {
 	int32x4_t low;
@@ -349,11 +352,11 @@ neon_sq4_unpack(const uint8_t *rows, uint32_t nrows, uint32_t dim, bool has_add,
 }
 
 /* ------------------------------------------------------------------------
- * Sketches: a table lookup for each byte position of the 16 tokens of a block
+ * Sketches: one table lookup per nibble position of the 16 tokens of a block
  * ------------------------------------------------------------------------
  */
 
-/* 16-bit totals of the 16 tokens of a block, in order. */
+/* Return the 16-bit totals of the 16 tokens of a block, in order. */
 KERNEL_INLINE uint16x8x2_t
 sketch_totals(const KernelSketchQuery *q, const uint8_t *block, uint32_t token)
 {
@@ -436,7 +439,7 @@ neon_sketch_finish(const KernelSketchQuery *q, const float *state, float *best)
 		float32x4_t low = vmaxq_f32(vld1q_f32(state), vld1q_f32(state + 4));
 		float32x4_t high = vmaxq_f32(vld1q_f32(state + 8), vld1q_f32(state + 12));
 
-		/* Zero is added for the sign of a zero, as in the scalar twin. */
+		/* Normalize the sign of a zero, as scalar_sketch_finish does. */
 		best[token] = vmaxvq_f32(vmaxq_f32(low, high)) + 0.0f;
 	}
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * neon.h
- *	  What the implementation for NEON with dot products inherits.
+ *	  Code shared by the NEON files, with and without dot products.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,14 +29,14 @@ extern void neon_sketch_scores(const KernelSketchQuery *q, uint32_t token, const
 extern void neon_half_to_float(const uint16_t *in, float *out, size_t n);
 extern void neon_float_to_half(const float *in, uint16_t *out, size_t n);
 
-/* The larger of each pair, and the running maximum where they do not compare: the rule of kernels.h. */
+/* Return the larger of each pair, or the running maximum if one is a NaN: the rule of kernels.h. */
 KERNEL_INLINE float32x4_t
 neon_larger(float32x4_t key, float32x4_t largest)
 {
 	return vbslq_f32(vcgtq_f32(key, largest), key, largest);
 }
 
-/* Four of the keys of row r in one column of an sq8 tile. */
+/* Return four of the keys of row r in one column of an sq8 tile. */
 KERNEL_INLINE float32x4_t
 neon_sq8_key(const Sq8Result *tile, uint32_t group, uint32_t r, uint32_t quad,
 			 float32x4_t query_scale)
@@ -47,7 +47,7 @@ neon_sq8_key(const Sq8Result *tile, uint32_t group, uint32_t r, uint32_t quad,
 	return vfmaq_f32(vdupq_n_f32(sq8_row_add(tile, r)), vcvtq_f32_s32(sums), scale);
 }
 
-/* Running maxima of one column of an sq8 tile. */
+/* Update the running maxima of one column of an sq8 tile. */
 static void
 neon_sq8_maxima(const Sq8Result *tile, uint32_t group, const float *query_scale, float *best)
 {
@@ -62,7 +62,7 @@ neon_sq8_maxima(const Sq8Result *tile, uint32_t group, const float *query_scale,
 	}
 }
 
-/* All keys of one column. */
+/* Write all keys of one column. */
 static void
 neon_sq8_write(const Sq8Result *tile, uint32_t group, const float *query_scale, float *out,
 			   size_t nslots)
@@ -76,7 +76,7 @@ neon_sq8_write(const Sq8Result *tile, uint32_t group, const float *query_scale, 
 	}
 }
 
-/* What the tables of both hold. */
+/* Members of KernelOps that are the same in both files. */
 #define NEON_KERNELS                                                                             \
 	.maxsim_rows = neon_maxsim_rows, .dot_matrix = neon_dot_matrix, PLAIN_KERNELS(neon),         \
 	.sq4_unpack = neon_sq4_unpack, .pq_rows = neon_pq_rows, .sketch_blocks = neon_sketch_blocks, \

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * neondot.c
- *	  NEON with dot products of bytes (Armv8.2 and later): sq8 rows, the rest
- *	  as in neon.c.
+ *	  NEON with dot products of bytes (Armv8.2 and later): sq8 rows;
+ *	  everything else is as in neon.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,7 +12,10 @@
 
 #define MAX_SQ8_ROWS 4 /* 16 accumulators, 4 query registers, 4 of rows */
 
-/* Four dims, dword c of each row's register; c and nrows are constants wherever this is expanded. */
+/*
+ * Add the products of four dims, dword c of each row's register. c and nrows
+ * are constant at every call.
+ */
 KERNEL_INLINE void
 sq8_add_quad(int32x4_t *acc, const int8_t *pack, const int8x16_t *d, const int c, const int nrows)
 {
@@ -33,12 +36,12 @@ KERNEL_INLINE void
 sq8_tile(const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t *sums,
 		 const int nrows)
 {
-	const uint8x16_t bias =
-		vdupq_n_u8(0x80); /* from code + 128 to the code, so that no correction is needed */
-	const int8_t *pack = q->pack + (size_t) group * q->dim4 * 16;
-	size_t        whole = q->dim4 & ~(uint32_t) 15;
-	int32x4_t     acc[MAX_SQ8_ROWS * 4];
-	int8x16_t     d[MAX_SQ8_ROWS];
+	/* Flip the sign bit: code + 128 becomes the signed code, and no correction is needed. */
+	const uint8x16_t bias = vdupq_n_u8(0x80);
+	const int8_t    *pack = q->pack + (size_t) group * q->dim4 * 16;
+	size_t           whole = q->dim4 & ~(uint32_t) 15;
+	int32x4_t        acc[MAX_SQ8_ROWS * 4];
+	int8x16_t        d[MAX_SQ8_ROWS];
 
 	KERNEL_UNROLL
 	for (int i = 0; i < nrows * 4; i++)

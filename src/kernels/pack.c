@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * pack.c
- *	  Queries laid out for the kernels, and the rows of sq8.
+ *	  Pack queries for the kernels, and decode sq8 rows.
  *
- * One portable version for all instruction sets, compiled without any of
+ * One portable version serves all instruction sets and is compiled without
  * their flags: a query is packed once and then scores thousands of documents.
  * All arithmetic is exactly defined, so a query or a row packs to the same
  * bytes on every machine.
@@ -18,7 +18,7 @@
 
 #define PACK_ALIGNMENT 64
 
-/* a * b and a + b that stay at SIZE_MAX once they overflowed. */
+/* Multiply and add with saturation at SIZE_MAX. */
 static size_t
 mul_saturated(size_t a, size_t b)
 {
@@ -72,12 +72,15 @@ kernel_query_size(uint32_t ntokens, uint32_t dim)
 	size_t floats = add_saturated(query_pack_floats(ntokens, dim),
 								  KERNEL_SCRATCH_ROWS * kernel_scratch_stride(dim));
 
-	/* The struct, up to the alignment of pack, pack rounded up for scratch. */
+	/* The struct, alignment of pack, and alignment of scratch after pack. */
 	return add_saturated(mul_saturated(floats, sizeof(float)),
 						 sizeof(KernelQuery) + 2 * PACK_ALIGNMENT);
 }
 
-/* Four elements of four tokens, dim apart, to four places of 'lanes' floats. */
+/*
+ * Transpose four elements of four tokens, which are dim apart, into four
+ * places that are lanes floats apart.
+ */
 static inline void
 pack_square(const float *tokens, size_t dim, float *out, size_t lanes)
 {
@@ -96,7 +99,7 @@ pack_square(const float *tokens, size_t dim, float *out, size_t lanes)
 	quad_store(out + 3 * lanes, quad_shuffle(ab, cd, 2, 3, 6, 7));
 }
 
-/* n tokens (at most lanes) side by side; lanes without a token are zero. */
+/* Pack n tokens (n <= lanes) side by side; lanes without a token are zero. */
 static void
 pack_group(const float *tokens, uint32_t n, uint32_t dim, float *out, uint32_t lanes)
 {
@@ -147,7 +150,7 @@ kernel_norm(const float *x, uint32_t dim)
 }
 
 /* ------------------------------------------------------------------------
- * sq8: symmetric, one scale a token
+ * sq8: symmetric, one scale per token
  * ------------------------------------------------------------------------
  */
 
@@ -158,7 +161,7 @@ kernel_sq8_query_size(uint32_t ntokens, uint32_t dim)
 	size_t codes = mul_saturated(slots, ((size_t) dim + 3) & ~(size_t) 3);
 	size_t params = mul_saturated(slots, sizeof(int32_t) + sizeof(float));
 
-	/* And a row, into which tokens are encoded on their way. */
+	/* Plus one row, into which kernel_sq8_pack encodes each token. */
 	params = add_saturated(params, kernel_sq8_row_size(dim, false));
 	return add_saturated(add_saturated(codes, params), sizeof(KernelSq8Query) + PACK_ALIGNMENT);
 }
@@ -180,7 +183,7 @@ sq8_lay_out(void *memory, uint32_t ntokens, uint32_t dim)
 	return q;
 }
 
-/* Put the codes of a row into a slot: four dims, and the next four 64 bytes on. */
+/* Put the codes of a row into a slot: each next four dims go 64 bytes further. */
 static void
 sq8_put(KernelSq8Query *q, uint32_t slot, const uint8_t *row, const uint8_t *codes)
 {
@@ -201,7 +204,7 @@ sq8_put(KernelSq8Query *q, uint32_t slot, const uint8_t *row, const uint8_t *cod
 	q->scale[slot] = load_float(row);
 }
 
-/* Slots without a token are zeros. */
+/* Zero the slots without a token. */
 static void
 sq8_clear(KernelSq8Query *q, uint32_t first)
 {
@@ -231,7 +234,7 @@ kernel_sq8_pack(void *memory, const float *tokens, uint32_t ntokens, uint32_t di
 	return q;
 }
 
-/* Rows that are on their way into the cache while one is put: they stand anywhere. */
+/* Rows to prefetch ahead of the one being packed; they are scattered in memory. */
 #define PREFETCH_ROWS 4
 
 KernelSq8Query *
@@ -304,7 +307,7 @@ kernel_sketch_query_size(uint32_t ntokens, uint32_t dim)
 	return add_saturated(add_saturated(lut, params), sizeof(KernelSketchQuery) + PACK_ALIGNMENT);
 }
 
-/* How far apart the smallest and the largest sum of +-q over four dims are. */
+/* Return the difference between the largest and the smallest sum of +-q over four dims. */
 static double
 sketch_nibble_range(const float *q)
 {
@@ -313,11 +316,13 @@ sketch_nibble_range(const float *q)
 }
 
 /*
- * The sixteen entries of one nibble: the sum above its minimum, in steps of
- * delta; per_step is 1 / delta, or 0. A dim adds to the entries whose bit
- * agrees with its sign. Loops of constant length, for the compiler's vectors.
- * Sums are bounded while they are floats: to convert one that no integer can
- * hold is undefined.
+ * Fill the sixteen entries of one nibble: the sum above its minimum, in steps
+ * of delta. per_step is 1 / delta, or 0. A dim adds to the entries whose bit
+ * agrees with its sign.
+ *
+ * The loops have constant lengths so that the compiler vectorizes them. Sums
+ * are clamped while they are still floats, because converting a float that no
+ * integer can hold is undefined.
  */
 static void
 sketch_fill_nibble(const float *q, float per_step, float steps, uint8_t *entries)
@@ -357,12 +362,12 @@ sketch_pack_token(KernelSketchQuery *s, uint32_t token, const float *q)
 	}
 	s->delta[token] = (float) (widest / steps);
 	s->base[token] = (float) minimum;
-	/* Of a query so short the reciprocal might be infinite, and what it is multiplied by is 0. */
+	/* For a token this short 1 / delta could be infinite, and 0 * infinity is a NaN. */
 	per_step = s->delta[token] >= FLT_MIN ? 1.0f / s->delta[token] : 0.0f;
 
 	for (uint32_t n = 0; n < nnibbles; n++)
 	{
-		/* Nibble n is the low or the high half of byte n / 2; four bytes a step of 32 dims. */
+		/* Nibble n is the low or high half of byte n / 2; each step of 32 dims has four bytes. */
 		uint8_t *entries = s->lut + ((size_t) (n / 8) * s->ntokens + token) * SKETCH_LUT_SIZE;
 
 		entries += (n % 2) * 64 + (n / 2 % 4) * 16;

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * plain.h
- *	  Kernels in plain C, for the compiler to put into vectors: each file of
- *	  an instruction set includes its own copy.
+ *	  Kernels in plain C that the compiler vectorizes. The file of each
+ *	  instruction set includes its own copy.
  *
- * Loops of constant length stand inside those over the data, so that a
- * compiler that is told to vectorise does, and without changing any result.
+ * Inside each loop over the data is a loop of constant length, so that the
+ * compiler can vectorize without changing any result.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,7 +14,7 @@
 
 #include "kernels/internal.h"
 
-/* ---- encoding an sq8 row ---- */
+/* ---- Encoding sq8 rows ---- */
 
 #define MAX_SQ8   127
 #define SQ8_LANES 16
@@ -36,8 +36,8 @@ sq8_scale(const float *token, uint32_t dim)
 }
 
 /*
- * The code of x, as a row has it: x / scale to nearest even, + 128. A scale
- * among the subnormals is coarse, so that the quotient can pass 127.
+ * Return the code of x as stored in a row: x / scale rounded to nearest even,
+ * + 128. A subnormal scale is so coarse that the quotient can exceed 127.
  */
 KERNEL_INLINE uint8_t
 sq8_code(float x, float scale)
@@ -49,7 +49,7 @@ sq8_code(float x, float scale)
 	return (uint8_t) ((int32_t) ((code + round_to_integer) - round_to_integer) + SQ8_BIAS);
 }
 
-/* A token of zeros has scale 0, and is all zeros. */
+/* Encode one row. A zero token has scale 0 and zero codes. */
 KERNEL_INLINE void
 plain_sq8_encode(const float *token, uint32_t dim, bool has_add, float add, uint8_t *row)
 {
@@ -95,12 +95,12 @@ plain_sq8_squared(const uint8_t *row, uint32_t dim, bool has_add)
 	return scale * (scale * (float) sums[0]);
 }
 
-/* ---- looking at keys: rows of nslots, which is a multiple of 16 ---- */
+/* ---- Scanning keys: rows of nslots floats, nslots being a multiple of 16 ---- */
 
 #define KEY_LANES     16
 #define MAX_KEY_LANES 64
 
-/* lanes is a constant wherever this is expanded: as many chains of comparisons side by side. */
+/* lanes is constant at every call: this many comparison chains run side by side. */
 KERNEL_INLINE void
 max_lanes(const float *keys, uint32_t nrows, uint32_t nslots, float *largest, const size_t lanes)
 {
@@ -152,7 +152,11 @@ plain_keys_at_least(const float *keys, uint32_t nrows, uint32_t nslots, const fl
 	return nreaching;
 }
 
-/* The functions of one instruction set, under names that begin with prefix; their declarations; their places in KernelOps. */
+/*
+ * DEFINE_PLAIN_KERNELS defines the functions of one instruction set, with
+ * names that begin with prefix. DECLARE_PLAIN_KERNELS declares them, and
+ * PLAIN_KERNELS initializes their members of KernelOps.
+ */
 #define DEFINE_PLAIN_KERNELS(prefix)                                                           \
 	void prefix##_sq8_encode(const float *token, uint32_t dim, bool has_add, float add,        \
 							 uint8_t *row)                                                     \

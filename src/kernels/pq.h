@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * pq.h
- *	  pq rows: the entries of a row's codes, added up lane by lane.
+ *	  Score pq rows by adding the entries of a row's codes lane by lane.
  *
- * Nothing but additions of whole registers in the order of the sub-quantizers,
- * so it is written once, in the compiler's vectors, for every instruction set
- * that includes it. Several rows at a time hide the latency of the additions
- * and of the tables, which fill a second-level cache.
+ * The code only adds whole registers in the order of the sub-quantizers, so it
+ * is written once with the compiler's vector types, for every instruction set
+ * that includes it. Processing several rows at a time hides the latency of the
+ * additions and of the tables, which fill a second-level cache.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,21 +17,24 @@
 
 #define PQ_BLOCK_ROWS 4
 
-/* The most lanes that a register holds, set by who includes this: wider groups take several passes. */
+/* Maximum lanes per register, defined by the including file. Wider groups take several passes. */
 #ifndef PQ_WIDTH
 #error "PQ_WIDTH is not set"
 #endif
 
-/* The lanes of one group from first on. */
+/* The tables of one group, from lane 'first' on. */
 typedef struct PqTables
 {
 	const float *first;
-	uint32_t     step; /* lanes of an entry */
+	uint32_t     step; /* lanes per entry */
 	uint32_t     m;
 	bool         has_add;
 } PqTables;
 
-/* A block of rows, for a register of a number of lanes; nrows is a constant wherever it is expanded. */
+/*
+ * Define the functions for registers of a given number of lanes: one for a
+ * block of rows, with nrows constant at every call, and one for all rows.
+ */
 #define DEFINE_PQ_BLOCK(lanes)                                                                   \
 	typedef float   PqLanes##lanes __attribute__((vector_size(4 * lanes)));                      \
 	typedef int32_t PqMask##lanes __attribute__((vector_size(4 * lanes)));                       \

@@ -1,17 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * scalar.c
- *	  The kernels in plain C: what every other implementation must equal.
+ *	  The kernels in plain C: the definition that every other implementation
+ *	  must match.
  *
- * Written to be read as the definition, not to be fast: the rules of
- * kernels.h, line by line. fmaf is the library's where the build has no
- * instruction for it, so its result is the same everywhere.
+ * Written to be read, not to be fast: it follows the rules of kernels.h line
+ * by line. If the build has no instruction for fmaf, the library's function
+ * returns the same result.
  *
  *-------------------------------------------------------------------------
  */
 #include "kernels/plain.h"
 
-/* Element k of row i, widened to float. */
+/* Return element k of row i, widened to float. */
 static float
 row_element(const KernelRows *rows, uint32_t i, uint32_t k)
 {
@@ -28,7 +29,7 @@ row_element(const KernelRows *rows, uint32_t i, uint32_t k)
 	}
 }
 
-/* The keys of one row for every slot of the query, into keys[slot]. */
+/* Compute the keys of one row for the lanes of one group of query tokens. */
 static void
 row_keys(const KernelQuery *q, const KernelRows *rows, uint32_t i, uint32_t group, float *keys)
 {
@@ -83,7 +84,7 @@ scalar_dot_matrix(const KernelQuery *q, const KernelRows *rows, float *out)
 	}
 }
 
-/* The sum of integer products of one row with one slot. */
+/* Return the sum of integer products of one row and one slot. */
 static int32_t
 sq8_dot(const KernelSq8Query *q, uint32_t slot, const uint8_t *codes)
 {
@@ -179,7 +180,7 @@ scalar_pq_rows(const KernelPqQuery *q, const uint8_t *rows, uint32_t nrows, bool
 	}
 }
 
-/* The sum of a token's table entries for lane 'lane' of a block. */
+/* Return the sum of a token's table entries for one lane of a block. */
 static uint32_t
 sketch_total(const KernelSketchQuery *q, uint32_t token, const uint8_t *block, uint32_t lane)
 {
@@ -237,7 +238,10 @@ scalar_sketch_blocks(const KernelSketchQuery *q, const uint8_t *blocks, uint32_t
 	}
 }
 
-/* Adding zero makes a maximum of -0 the same bits in whatever order lanes are compared. */
+/*
+ * Adding zero turns -0 into +0. Otherwise the sign of a zero maximum would
+ * depend on the order in which lanes are compared.
+ */
 static void
 scalar_sketch_finish(const KernelSketchQuery *q, const float *state, float *best)
 {

@@ -1,15 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * sketch512.h
- *	  The scan over sketches in 512-bit registers, by byte shuffles.
+ *	  Scan sketches in 512-bit registers, by byte shuffles.
  *
- * A register holds 4 byte positions of the 16 tokens of a block; a table of
- * 16 entries a position stands in each 128-bit lane, so one shuffle looks up
- * 64 nibbles. Eight lookups of at most 31 add up in a byte: the sums of 128
- * dims. Then the four positions of a token are brought side by side and added
- * into its total.
+ * A register holds 4 byte positions of the 16 tokens of a block. Each 128-bit
+ * lane holds the table of one position, 16 entries, so one shuffle looks up 64
+ * nibbles. Eight lookups of at most 31 add up in a byte: the sums of 128 dims.
+ * Then the four positions of each token are brought side by side and added to
+ * its total.
  *
- * A template: the file that includes this has defined before
+ * This file is a template. The including file must define
  *
  *	sketch_add_quads(total, bytes)
  *		total[i] + the four unsigned bytes of element i, for 16 integers
@@ -20,15 +20,15 @@
  */
 
 /*
- * What is worked on at a time: two blocks, so that a table is loaded once for
- * both; 128 dims of them, whose nibbles stay in registers; and a batch of
- * query tokens, whose totals are kept where there are more dims.
+ * The unit of work: two blocks, so that a table is loaded once for both; 128
+ * of their dims, whose nibbles stay in registers; and a batch of query tokens,
+ * whose totals are kept if there are more dims.
  */
 #define SKETCH_BLOCKS 2
 #define SKETCH_STEPS  (SKETCH_BYTE_DIMS / 32)
 #define SKETCH_BATCH  32
 
-/* Factors and addends of the blocks, widened; and where the maxima go. */
+/* Widened factors and addends of the blocks, and where the maxima go. */
 typedef struct SketchTarget
 {
 	__m512 factor[SKETCH_BLOCKS];
@@ -36,7 +36,7 @@ typedef struct SketchTarget
 	float *state;
 } SketchTarget;
 
-/* nblocks, here and below, is a constant wherever these are expanded. */
+/* nblocks is constant at every call, here and below. */
 KERNEL_INLINE SketchTarget
 sketch_target(const KernelSketchQuery *q, const uint8_t *block, float *state, const int nblocks)
 {
@@ -57,7 +57,7 @@ sketch_target(const KernelSketchQuery *q, const uint8_t *block, float *state, co
 	return target;
 }
 
-/* Without addends zero is added, here and in the scalar twin: that costs less than to ask. */
+/* Without addends zero is added, as in the scalar kernels: that costs less than a branch. */
 KERNEL_INLINE __m512
 sketch_estimate(const KernelSketchQuery *q, uint32_t token, __m512 factor, __m512 add,
 				__m512i total)
@@ -68,7 +68,7 @@ sketch_estimate(const KernelSketchQuery *q, uint32_t token, __m512 factor, __m51
 	return _mm512_add_ps(_mm512_fmadd_ps(factor, sum, _mm512_set1_ps(q->constant[token])), add);
 }
 
-/* Running maxima for one query token, from its totals for the blocks. */
+/* Update the running maxima of one query token from its totals for the blocks. */
 KERNEL_INLINE void
 sketch_update(const KernelSketchQuery *q, uint32_t token, const SketchTarget *target,
 			  const __m512i *totals, const int nblocks)
@@ -94,7 +94,10 @@ sketch_split(const uint8_t *codes, __m512i *low, __m512i *high)
 	*high = _mm512_and_si512(_mm512_srli_epi16(bytes, 4), nibble);
 }
 
-/* total + the table entries in sums; the four positions of each token are brought side by side, byte 16p + t to 4t + p. */
+/*
+ * Return total plus the table entries in sums, whose four positions per token
+ * are first brought side by side: byte 16p + t moves to 4t + p.
+ */
 KERNEL_INLINE __m512i
 sketch_add_sums(__m512i total, __m512i sums)
 {
@@ -108,16 +111,18 @@ sketch_add_sums(__m512i total, __m512i sums)
 /* A batch of query tokens over blocks. */
 typedef struct SketchBatch
 {
-	uint32_t       first; /* query token */
+	uint32_t       first; /* first query token */
 	uint32_t       ntokens;
 	const uint8_t *block;
-	__m512i        totals[SKETCH_BATCH]
-				  [SKETCH_BLOCKS]; /* used where there is more than one chunk of dims */
+
+	/* Used if there is more than one chunk of dims. */
+	__m512i totals[SKETCH_BATCH][SKETCH_BLOCKS];
 } SketchBatch;
 
 /*
- * A chunk of dims, 32 * nsteps from dim k on. Where it is the only one, its
- * totals become maxima at once, else they are added to those of the batch.
+ * Process a chunk of 32 * nsteps dims from dim k on. If it is the only chunk,
+ * its totals become maxima at once; otherwise they are added to those of the
+ * batch.
  */
 KERNEL_INLINE void
 sketch_chunk(const KernelSketchQuery *q, SketchBatch *batch, const SketchTarget *target, uint32_t k,
@@ -167,7 +172,7 @@ sketch_chunk(const KernelSketchQuery *q, SketchBatch *batch, const SketchTarget 
 	}
 }
 
-/* All dims for a batch. */
+/* Process all dims for a batch. */
 KERNEL_INLINE void
 sketch_batch(const KernelSketchQuery *q, SketchBatch *batch, const SketchTarget *target,
 			 const int nblocks)
@@ -195,7 +200,7 @@ KERNEL_INLINE void
 sketch_update_all(const KernelSketchQuery *query, const uint8_t *block, float *state,
 				  const int nblocks)
 {
-	const KernelSketchQuery q = *query; /* a copy that stores to state cannot change */
+	const KernelSketchQuery q = *query; /* local copy that stores to state cannot change */
 	SketchTarget            target = sketch_target(&q, block, state, nblocks);
 	SketchBatch             batch;
 

@@ -1,17 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * tiles.h
- *	  What the float kernels of all vector instruction sets have in common.
+ *	  The part of the float and sq8 kernels that all vector instruction sets
+ *	  share.
  *
- * A tile is a block of document rows times one group of query tokens (or
- * two): an instruction set brings functions that compute the dot products of
- * a tile of a fixed height, and a function that widens rows. Here is the rest:
- * cutting a run of rows into tiles, turning dots into keys, and the maxima.
+ * A tile is a block of document rows times one or two groups of query tokens.
+ * An instruction set provides functions that compute the dot products of a
+ * tile of fixed height, and functions that widen rows. This file provides the
+ * rest: cutting a run of rows into tiles, turning dot products into keys, and
+ * updating the maxima.
  *
- * Included by one file an instruction set, after <immintrin.h> or its like;
- * everything is inlined there and compiled for that instruction set. The
- * loops over lanes below are written for the compiler's vectorizer, which
- * turns each into one or two instructions.
+ * Each instruction set's file includes this one after <immintrin.h> or its
+ * equivalent. Everything is inlined there and compiled for that instruction
+ * set.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,17 +21,21 @@
 
 #include "kernels/internal.h"
 
-#define CACHE_WAY     4096 /* bytes apart that share a set of a first-level cache */
+/* Rows this many bytes apart share a set of the first-level cache. */
+#define CACHE_WAY     4096
 #define MAX_TILE_ROWS KERNEL_SCRATCH_ROWS
-#define MAX_STREAM_ROWS \
-	16 /* where the caller says what comes next: taller tiles starve for lines out of cache */
-#define MAX_TILE_FLOATS (16 * 32) /* of dots: 16 rows of a group of 16, or 12 of two */
+/*
+ * Maximum tile height if the caller announces the next rows: taller tiles wait
+ * for lines that are not in cache.
+ */
+#define MAX_STREAM_ROWS 16
+#define MAX_TILE_FLOATS (16 * 32) /* dots of 16 rows of one group of 16, or of 12 rows of two */
 
 /*
- * The rows of a tile; and what will be scored after them: bytes to bring into
- * cache, ahead_step of them with each step through the dims, while the
- * multiply-adds keep the core busy. A burst of prefetches before a document
- * waits for itself; spread out like this they hide most of the latency.
+ * The rows of a tile, and the bytes to prefetch meanwhile: ahead_step of them
+ * with each step through the dims, while the multiply-adds keep the core busy.
+ * Prefetches in one burst before a document would wait for each other; spread
+ * out, they hide most of the latency.
  */
 typedef struct TileRows
 {
@@ -48,44 +53,45 @@ tile_prefetch(const TileRows *rows, size_t k)
 }
 
 /*
- * Dot products of a fixed number of rows with one group of query tokens at
- * pack, or with that group and the next: dots[(row * groups + group) * lanes + lane].
+ * Compute the dot products of a fixed number of rows with the group of query
+ * tokens at pack, or with that group and the next:
+ * dots[(row * groups + group) * lanes + lane].
  */
 typedef void (*DotTile)(const KernelQuery *q, const float *pack, const TileRows *rows, float *dots);
 
-/* Tiles of one shape by height; tiles[0] is unused. */
+/* Tiles of one shape, indexed by height; tiles[0] is unused. */
 typedef struct TileShape
 {
 	uint32_t       most_rows;
-	bool           full_first; /* the highest tile is a better kind: as many of it as fit */
+	bool           full_first; /* tiles of the maximum height are faster: use all that fit */
 	uint32_t       groups;
 	const DotTile *tiles;
 } TileShape;
 
-/* A tile's dots and where it stands in the run and in the query. */
+/* A tile's dot products and its position in the run and in the query. */
 typedef struct TileResult
 {
 	const float *dots;
-	uint32_t     width;     /* floats of a row of dots: lanes * groups */
-	uint32_t     first_row; /* of the run */
+	uint32_t     width;     /* floats per row of dots: lanes * groups */
+	uint32_t     first_row; /* in the run */
 	uint32_t     nrows;
-	uint32_t     first_slot; /* of the query */
+	uint32_t     first_slot; /* in the query */
 } TileResult;
 
 /*
- * Finish the slots at .. at + lanes - 1 of a tile's width: update running
- * maxima (best_row may be NULL), or write keys, nslots floats a row.
+ * Finish slots at .. at + lanes - 1 of a tile's width: update running maxima
+ * (best_row may be NULL), or write keys, nslots floats per row.
  */
 typedef void (*TileMaxima)(const KernelRows *rows, const TileResult *tile, uint32_t at, float *best,
 						   uint32_t *best_row);
 typedef void (*TileKeys)(const KernelRows *rows, const TileResult *tile, uint32_t at, float *keys,
 						 size_t nslots);
 
-/* What an instruction set brings for queries of so many lanes. */
+/* Functions of an instruction set for queries with a given number of lanes. */
 typedef struct TileLanes
 {
 	TileShape  one;  /* one group at a time */
-	TileShape  pair; /* two groups at a time; the same where there is no such shape */
+	TileShape  pair; /* two groups at a time, or the same as one */
 	TileMaxima maxima;
 	TileKeys   keys;
 } TileLanes;
@@ -100,10 +106,11 @@ typedef struct TileKernels
 } TileKernels;
 
 /*
- * Rows i .. i + nrows - 1 as floats: in place, or widened into the query's
- * scratch, a tile at a time. Rows that are whole ways of a first-level cache
- * apart would evict each other, and are copied there too. What comes after
- * them is the next rows of the run, or what the caller says.
+ * Return rows i .. i + nrows - 1 as floats: in place, or widened into the
+ * query's scratch, which holds one tile. Rows that are a whole number of cache
+ * ways apart would evict each other, so they are copied to the scratch too.
+ * Prefetching continues with the next rows of the run, or after its end with
+ * those that the caller announced.
  */
 KERNEL_INLINE TileRows
 tile_rows(const TileKernels *k, const KernelQuery *q, const KernelRows *rows, uint32_t i,
@@ -135,7 +142,7 @@ tile_rows(const TileKernels *k, const KernelQuery *q, const KernelRows *rows, ui
 	return tile;
 }
 
-/* The constants that turn the dots of row r of a tile into keys. */
+/* Return the constants that turn the dots of row r of a tile into keys. */
 KERNEL_INLINE float
 tile_mul(const KernelRows *rows, const TileResult *tile, uint32_t r)
 {
@@ -148,7 +155,7 @@ tile_add(const KernelRows *rows, const TileResult *tile, uint32_t r)
 	return row_param(rows, rows->add, tile->first_row + r, 0.0f);
 }
 
-/* What becomes of the tiles of a run: maxima, or (keys not NULL) all keys. */
+/* Where the results of a run go: maxima, or all keys if keys is not NULL. */
 typedef struct TileSink
 {
 	float    *best;
@@ -169,7 +176,7 @@ tile_finish(const TileLanes *k, const KernelQuery *q, const KernelRows *rows,
 	}
 }
 
-/* The height of the next tile when 'left' rows are left. */
+/* Return the height of the next tile when 'left' rows remain. */
 KERNEL_INLINE uint32_t
 tile_height(const TileShape *shape, const KernelRows *rows, uint32_t left)
 {
@@ -181,8 +188,9 @@ tile_height(const TileShape *shape, const KernelRows *rows, uint32_t left)
 }
 
 /*
- * Walk a run of rows tile by tile. All query tokens see a block of rows
- * before the next block is touched, so a row is read from memory once.
+ * Process a run of rows tile by tile. All query tokens are multiplied with a
+ * block of rows before the next block is touched, so that each row is read
+ * from memory once.
  */
 KERNEL_INLINE void
 tile_run(const TileKernels *kernels_of_isa, const KernelQuery *q, const KernelRows *rows,
@@ -220,8 +228,8 @@ tile_run(const TileKernels *kernels_of_isa, const KernelQuery *q, const KernelRo
 }
 
 /*
- * Pointers to every third row. With the two multiples of the stride that
- * addressing modes can add, few registers reach many rows.
+ * Pointers to every third row. Addressing modes can add one or two strides to
+ * a base register, so that few registers reach many rows.
  */
 #define ROW_BASES ((MAX_TILE_ROWS + 2) / 3)
 
@@ -240,9 +248,9 @@ row_at(const char *const *base, size_t stride, const int i)
 }
 
 /*
- * Tiles of every height from an expression in n: TILES_16(DEFINE_TILE, name,
- * EXPRESSION) defines name_1 to name_16, {NULL, TILES_16(TILE_ENTRY, name, _)}
- * is their table.
+ * Define tiles of every height from an expression in n. TILES_16(DEFINE_TILE,
+ * name, EXPRESSION) defines name_1 to name_16; {NULL, TILES_16(TILE_ENTRY,
+ * name, _)} is their table.
  */
 #define DEFINE_TILE(name, expression, n)                                                  \
 	static void name##_##n(const KernelQuery *q, const float *pack, const TileRows *rows, \
@@ -272,10 +280,10 @@ row_at(const char *const *base, size_t stride, const int i)
  */
 
 /*
- * Integer dot products, less the correction, of a fixed number of rows with
- * one group of 16 query tokens, or with that group and the next:
- * sums[(row * groups + group) * 16 + token]. codes are the rows without what
- * stands before their codes.
+ * Compute the integer dot products, less the correction, of a fixed number of
+ * rows with one group of 16 query tokens, or with that group and the next:
+ * sums[(row * groups + group) * 16 + token]. codes->first points to the codes
+ * of the first row, after the row's scale and add.
  */
 typedef void (*Sq8Tile)(const KernelSq8Query *q, uint32_t group, const TileRows *codes,
 						int32_t *sums);
@@ -287,11 +295,11 @@ typedef struct Sq8Shape
 	const Sq8Tile *tiles; /* by height; tiles[0] is unused */
 } Sq8Shape;
 
-/* The rows of a tile of sums. */
+/* A tile of sums and the rows it was computed from. */
 typedef struct Sq8Result
 {
 	const int32_t *sums;
-	const uint8_t *rows; /* where the first row begins: scale, add */
+	const uint8_t *rows; /* start of the first row, with its scale and add */
 	size_t         stride;
 	uint32_t       nrows;
 	uint32_t       ngroups;
@@ -300,17 +308,17 @@ typedef struct Sq8Result
 
 typedef struct Sq8Kernels
 {
-	Sq8Shape half; /* the first 8 tokens of a group; the same as one where there is no such shape */
+	Sq8Shape half; /* first 8 tokens of a group, or the same as one */
 	Sq8Shape one;
 	Sq8Shape pair;
 	/* Update the 16 running maxima at best from column 'group' of the tile. */
 	void (*maxima)(const Sq8Result *tile, uint32_t group, const float *query_scale, float *best);
-	/* Write the 16 keys of each row of that column, nslots floats a row. */
+	/* Write the 16 keys of each row of that column, nslots floats per row. */
 	void (*keys)(const Sq8Result *tile, uint32_t group, const float *query_scale, float *out,
 				 size_t nslots);
 } Sq8Kernels;
 
-/* What becomes of a run of rows: maxima, or (keys not NULL) all keys. */
+/* Where the results of a run go: maxima, or all keys if keys is not NULL. */
 typedef struct Sq8Sink
 {
 	float *best;
@@ -329,7 +337,7 @@ sq8_row_add(const Sq8Result *tile, uint32_t r)
 	return tile->has_add ? load_float(tile->rows + r * tile->stride + sizeof(float)) : 0.0f;
 }
 
-/* Which tiles multiply the query tokens from 'group' on. */
+/* Choose the shape of tile for the query tokens from 'group' on. */
 KERNEL_INLINE const Sq8Shape *
 sq8_shape(const Sq8Kernels *k, const KernelSq8Query *q, uint32_t group)
 {
@@ -391,13 +399,13 @@ sq8_run(const Sq8Kernels *k, const KernelSq8Query *q, const uint8_t *rows, uint3
 		expression(n);                                                                     \
 	}
 
-/* The shapes of Sq8Kernels where one kind of tile serves all. */
+/* The shapes of Sq8Kernels if one kind of tile serves all. */
 #define SQ8_SHAPES(rows, tile_table)                                   \
 	.half = {.most_rows = (rows), .groups = 1, .tiles = (tile_table)}, \
 	.one = {.most_rows = (rows), .groups = 1, .tiles = (tile_table)},  \
 	.pair = {.most_rows = (rows), .groups = 1, .tiles = (tile_table)}
 
-/* The functions of KernelOps that run the Sq8Kernels of an instruction set. */
+/* Define the members of KernelOps that run the Sq8Kernels of an instruction set. */
 #define DEFINE_SQ8_KERNELS(set)                                                              \
 	static void set##_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, \
 							   bool has_add, float *best)                                    \

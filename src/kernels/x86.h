@@ -1,10 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * x86.h
- *	  Parts in 128-bit and 256-bit registers that AVX2 and AVX-512 share.
+ *	  Code in 128-bit and 256-bit registers shared by AVX2 and AVX-512.
  *
- * Included by both and compiled for each: AVX-512 makes the same intrinsics
- * into shorter code (32 registers, broadcasts inside instructions).
+ * Each of them includes this file and compiles it for its own instruction set.
+ * For AVX-512 the same intrinsics become shorter code, which has 32 registers
+ * and broadcasts inside instructions.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,7 +17,7 @@
 #include "kernels/tiles.h"
 
 /* ------------------------------------------------------------------------
- * Tiles of 8 and of 4 query tokens; nrows is a constant wherever they are expanded
+ * Tiles of 8 and of 4 query tokens; nrows is constant at every call
  * ------------------------------------------------------------------------
  */
 
@@ -47,7 +48,7 @@ dot_tile8(const KernelQuery *q, const float *pack, const TileRows *rows, float *
 		_mm256_store_ps(dots + i * 8, acc[i]);
 }
 
-/* For the rows that are left where whole tiles are transposed. */
+/* Compute the rows that remain after the transposed tiles. */
 KERNEL_INLINE void
 dot_tile4(const KernelQuery *q, const float *pack, const TileRows *rows, float *dots,
 		  const int nrows)
@@ -75,7 +76,10 @@ dot_tile4(const KernelQuery *q, const float *pack, const TileRows *rows, float *
 		_mm_store_ps(dots + i * 4, acc[i]);
 }
 
-/* Transpose the 4 x 4 floats of both 128-bit lanes: register j, element c becomes register c, element j. */
+/*
+ * Transpose the 4 x 4 floats of both 128-bit lanes: element c of register j
+ * becomes element j of register c.
+ */
 KERNEL_INLINE void
 transpose_in_lanes(__m256 *r)
 {
@@ -90,7 +94,7 @@ transpose_in_lanes(__m256 *r)
 	r[3] = _mm256_shuffle_ps(hi01, hi23, 0xEE);
 }
 
-/* Four floats, or the first 'left' of them and zeros without reading past these. */
+/* Load four floats, or only the first 'left' and zeros, without reading past them. */
 KERNEL_INLINE __m128
 load_quad(const char *p, const uint32_t left)
 {
@@ -102,7 +106,7 @@ load_quad(const char *p, const uint32_t left)
 						   _mm_loadu_si128((const __m128i *) (masks + 4 - left)));
 }
 
-/* Four dims of 8 rows, or 'left' of them: register c holds dim c of all rows in order. */
+/* Load four dims (or 'left' of them) of 8 rows: register c holds dim c of all rows in order. */
 KERNEL_INLINE void
 load_rows_transposed(const char *rows, size_t stride, const uint32_t left, __m256 *d)
 {
@@ -114,9 +118,9 @@ load_rows_transposed(const char *rows, size_t stride, const uint32_t left, __m25
 }
 
 /*
- * Multiply four dims, or 'left' of them, of 8 rows for each base into their
- * accumulators, acc[base * 4 + query token]. nbases is a constant wherever
- * this is expanded, and left is where it is 4.
+ * Multiply four dims (or 'left' of them) of 8 rows per base, and add the
+ * products to the accumulators acc[base * 4 + query token]. nbases is constant
+ * at every call; so is left when it is 4.
  */
 KERNEL_INLINE void
 add_quad(const float *pack, const char *const *base, size_t stride, const uint32_t left,
@@ -141,7 +145,7 @@ add_quad(const float *pack, const char *const *base, size_t stride, const uint32
 	}
 }
 
-/* Back to a row after another: the dots of 8 rows, which stand in the lanes of acc, token by token. */
+/* Store the dots of 8 rows, which are in the lanes of acc, one row after another. */
 KERNEL_INLINE void
 store_rows_transposed(__m256 *acc, float *dots)
 {
@@ -155,14 +159,15 @@ store_rows_transposed(__m256 *acc, float *dots)
 }
 
 /*
- * 4 query tokens, rows in the lanes, 8 rows a register: four query tokens in
- * a wide register would waste most of every multiply-add, and transposing the
- * rows costs less than that. In 256-bit registers for AVX-512 too: its loads
- * with broadcast or insertion are not all twice as fast as they are wide.
+ * Compute a tile of 4 query tokens with the rows in the lanes, 8 rows per
+ * register. Four query tokens in a wide register would waste most of every
+ * multiply-add, and transposing the rows costs less than that. AVX-512 uses
+ * 256-bit registers here too: its 512-bit loads with broadcast or insertion
+ * are not twice as fast.
  *
- * Takes 8 * nbases rows, or down to 8 fewer: then the last eight overlap with
- * those before. at_once: how many bases are multiplied at a time, as registers
- * allow.
+ * The tile has 8 * nbases - 7 to 8 * nbases rows. If it has fewer than 8 *
+ * nbases, the last eight rows overlap the ones before. at_once is the number
+ * of bases to multiply at a time, limited by the number of registers.
  */
 KERNEL_INLINE void
 dot_tile4_transposed(const KernelQuery *q, const float *pack, const TileRows *rows, float *dots,
@@ -204,8 +209,9 @@ dot_tile4_transposed(const KernelQuery *q, const float *pack, const TileRows *ro
 /* ------------------------------------------------------------------------
  * From dots to keys and maxima
  *
- * The maximum instruction returns its second operand where either is NaN or
- * both are zeros: with the running maximum there, it is the rule of kernels.h.
+ * The maximum instruction returns its second operand if either is NaN or both
+ * are zeros. With the running maximum as that operand, this is the rule of
+ * kernels.h.
  * ------------------------------------------------------------------------
  */
 
@@ -287,7 +293,10 @@ x86_keys4(const KernelRows *rows, const TileResult *tile, uint32_t at, float *ke
 		_mm_storeu_ps(keys + r * nslots, tile_key4(rows, tile, r, at));
 }
 
-/* Take even and odd bytes of n (a multiple of 4) apart: each dword of codes becomes two of 16-bit words. */
+/*
+ * Separate the even and odd bytes of n codes (a multiple of 4): each dword of
+ * codes becomes two dwords of 16-bit words.
+ */
 KERNEL_INLINE void
 sq8_widen_row(const uint8_t *codes, uint32_t n, int32_t *words)
 {

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * allot.c
- *	  How many children each parent gets.
+ *	  Allot children to parents.
  *
- * Shares are in proportion to the distinct points of a parent: a thousand
- * equal tokens need one centroid, and could not use more.
+ * Shares are proportional to the number of distinct points of a parent: a
+ * thousand equal tokens need one centroid, and could not use more.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,7 +14,7 @@
 
 #include "base/splitmix.h"
 
-/* A hash of one point's bytes. */
+/* Return a hash of one point's bytes. */
 static uint64_t
 hash_point(const uint16_t *point, uint32_t dim)
 {
@@ -45,8 +45,10 @@ distinct_table_slots(uint32_t npoints)
 }
 
 /*
- * An open hash table of 32-bit fingerprints, 0 meaning free. Two points that
- * differ count as one with a chance of about one in 10^9: it is only a share.
+ * Count distinct points with an open-addressing hash table of 32-bit
+ * fingerprints; 0 marks a free slot. Two different points count as one with a
+ * probability of about 1e-9, which is harmless, since the count only
+ * determines a share.
  */
 uint32_t
 count_distinct(const Nearest *nearest, const KmeansInput *input, const uint32_t *order, uint32_t n,
@@ -74,9 +76,10 @@ count_distinct(const Nearest *nearest, const KmeansInput *input, const uint32_t 
 }
 
 /*
- * One child each, and of the others shares in proportion to the distinct
- * points beyond one, by largest remainders: never more than a parent has
- * distinct points, and all are allotted where these suffice.
+ * Allot one child to each parent, and the rest in proportion to the distinct
+ * points beyond one, by largest remainders. No parent gets more children than
+ * it has distinct points. All are allotted if there are enough distinct
+ * points.
  */
 void
 allot_children(const KmeansHooks *hooks, const uint32_t *ndistinct, uint32_t nparents,

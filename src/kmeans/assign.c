@@ -1,20 +1,20 @@
 /*-------------------------------------------------------------------------
  *
  * assign.c
- *	  Assigning tokens to the centroids of two levels.
+ *	  Assign tokens to the centroids of two levels.
  *
- * Tokens go through in batches. The best parents of each token of a batch
- * make pairs (token, parent); the pairs are grouped by parent, and each group
- * is one search among that parent's children, in chunks of packed tokens.
- * A batch is so large that the groups fill their chunks.
+ * Tokens are assigned in batches. The best parents of each token make pairs
+ * (token, parent), which are grouped by parent. Each group is one search among
+ * that parent's children, in chunks of packed tokens. A batch is large enough
+ * for the groups to fill their chunks.
  *
  * A parent that is much farther than the nearest one rarely has the nearest
- * child, and is not searched: on MedQuAD that leaves 3.0 of 4 searches a token,
- * or 4.6 of 8, and finds the nearest child nearly as often.
+ * child, and is not searched. On MedQuAD that leaves 3.0 of 4 searches per
+ * token, or 4.6 of 8, and finds the nearest child nearly as often.
  *
- * Groups are visited in the order of the parents, and a later group wins only
- * by a strictly smaller distance: the answer for a token does not depend on the
- * tokens beside it.
+ * Groups are searched in the order of the parents, and a later group wins only
+ * with a strictly smaller distance. The result for a token therefore does not
+ * depend on the tokens beside it.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,12 +23,15 @@
 #include <math.h>
 #include <string.h>
 
-/* Pairs that each parent gets from a batch, on average. */
+/* Average pairs per parent in a batch, and bounds of a batch in tokens. */
 #define PAIRS_A_PARENT 128
 #define MIN_BATCH      1024
 #define MAX_BATCH      65536
 
-/* Parents beyond this many times the nearest one's squared distance are not searched. */
+/*
+ * Parents are not searched if their squared distance is more than this many
+ * times that of the nearest.
+ */
 #define FAR_PARENT 1.4f
 
 /* In probes: no parent. */
@@ -42,7 +45,7 @@ struct KmeansAssigner
 	const KmeansHooks  *hooks;
 	const KmeansResult *result;
 	CodedRows           parents;
-	CodedRows           tokens; /* of a batch */
+	CodedRows           tokens; /* one batch */
 	uint32_t            dim;
 	uint32_t            nprobes;
 	uint32_t            batch; /* tokens */
@@ -52,7 +55,7 @@ struct KmeansAssigner
 	uint32_t           *chunk_probes; /* nprobes x slots, best first */
 	uint32_t           *group_start;  /* nparents + 1 */
 	uint32_t           *pairs;        /* batch x nprobes: tokens, grouped by parent */
-	float              *distance;     /* batch: to the nearest centroid so far, squared */
+	float              *distance;     /* batch: squared distance to the nearest centroid so far */
 };
 
 size_t
@@ -61,7 +64,7 @@ kmeans_centroid_size(uint32_t dim)
 	return dim * sizeof(float) + coded_row_size(dim);
 }
 
-/* Centroids of an item of encoding. */
+/* Centroids per work item of encoding. */
 #define ITEM_CENTROIDS 1024
 
 typedef struct Encoding
@@ -138,7 +141,10 @@ kmeans_assigner_release(KmeansAssigner *assigner)
 	hooks->release(hooks->arg, assigner);
 }
 
-/* Insert a parent among the best of a slot; its key beats the last one's. */
+/*
+ * Insert a parent among the best of a slot. The caller has checked that its
+ * key beats that of the last.
+ */
 static void
 insert_probe(KmeansAssigner *a, uint32_t slots, uint32_t slot, uint32_t parent, float key)
 {
@@ -153,7 +159,10 @@ insert_probe(KmeansAssigner *a, uint32_t slots, uint32_t slot, uint32_t parent, 
 	a->chunk_probes[i * slots + slot] = parent;
 }
 
-/* The probes of one slot, without those that are far. Probing all parents is left exhaustive. */
+/*
+ * Fill the probes of one slot, leaving out parents that are far. If all
+ * parents are probed, none are left out.
+ */
 static void
 keep_near_parents(KmeansAssigner *a, uint32_t slots, uint32_t slot, float squared, uint32_t *probes)
 {
@@ -168,7 +177,7 @@ keep_near_parents(KmeansAssigner *a, uint32_t slots, uint32_t slot, float square
 	}
 }
 
-/* The best parents of the packed chunk, by slot. */
+/* Find the best parents of the packed chunk, per slot. */
 static void
 find_parents(KmeansAssigner *a)
 {
@@ -206,7 +215,7 @@ find_parents(KmeansAssigner *a)
 	}
 }
 
-/* The best parents of every token of a batch. */
+/* Find the best parents of every token of a batch. */
 static void
 probe_batch(KmeansAssigner *a, uint32_t n)
 {
@@ -251,12 +260,15 @@ group_pairs(KmeansAssigner *a, uint32_t n)
 		if (a->probes[i] != NO_PARENT)
 			a->pairs[start[a->probes[i]]++] = i / a->nprobes;
 
-	/* Filling moved every start to the next group's. */
+	/* Filling moved every start to that of the next group. */
 	memmove(start + 1, start, sizeof(uint32_t) * nparents);
 	start[0] = 0;
 }
 
-/* Search the children of one parent, which are centroids from first on, for up to a chunk of tokens. */
+/*
+ * Search the children of one parent for up to a chunk of tokens. The children
+ * are centroids from first on.
+ */
 static void
 search_children(KmeansAssigner *a, const CodedRows *children, uint32_t first, const uint32_t *pairs,
 				uint32_t n, uint32_t *centroid)
@@ -279,7 +291,7 @@ search_children(KmeansAssigner *a, const CodedRows *children, uint32_t first, co
 	}
 }
 
-/* Search the children of one parent for the tokens that look there. */
+/* Search the children of one parent for the tokens that probe it. */
 static void
 search_parent(KmeansAssigner *a, uint32_t parent, uint32_t *centroid)
 {

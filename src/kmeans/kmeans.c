@@ -1,17 +1,19 @@
 /*-------------------------------------------------------------------------
  *
  * kmeans.c
- *	  Training two levels: parents over a sample, children within each.
+ *	  Train two levels: parents over a sample, and children within each
+ *	  parent.
  *
- * Flat k-means of k centroids over n points costs n * k distances an
- * iteration; in two levels of about sqrt(k) parents with as many children
- * each, n * sqrt(k).
+ * Flat k-means of k centroids over n points costs n * k distances per
+ * iteration. Two levels, of about sqrt(k) parents with as many children each,
+ * cost n * sqrt(k).
  *
- * The work falls into phases of items that touch disjoint memory (team.h): a
- * range of points to assign to parents, and the children of one parent. An
- * item of the latter writes only its parent's slice of order, of assigned and
- * of the centroids; the gaps between what they leave are closed at the end, in
- * the order of the parents. What is little work is one item.
+ * The work is divided into phases of items that touch disjoint memory
+ * (team.h). An item is a range of points to assign to parents, or the children
+ * of one parent. The latter writes only its parent's slices of order, of
+ * assigned and of the centroids; the gaps between the slices are closed at the
+ * end, in the order of the parents. Small tasks are a phase with a single
+ * item.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,39 +24,39 @@
 
 #include "base/splitmix.h"
 
-/* More change little: the share of the right documents found stays within its noise. */
+/* More iterations change recall no more than its noise. */
 #define DEFAULT_ITERATIONS 5
 
-/* Points that train one parent, at most. */
+/* Points per parent to train the parents with. */
 #define PARENT_POINTS 256
 
-/* Points that are summed apart, at least, and in how many segments, at most. */
+/* Minimum points per segment, and maximum segments. Segments are summed separately. */
 #define SEGMENT_POINTS 4096
 #define MAX_SEGMENTS   16
 
-/* Points of an item. */
+/* Points per work item. */
 #define ITEM_POINTS 8192
 
-/* Below this many centroids one level is as fast. */
+/* With fewer centroids one level is as fast. */
 #define MIN_FOR_TWO_LEVELS 64
 
-/* What a participant holds; all arrays but the scratch are the team's. */
+/* State of a participant. All arrays except the scratch are shared by the team. */
 typedef struct Training
 {
 	const KmeansInput *input;
 	const KmeansHooks *hooks;
-	KmeansHooks        alone; /* hooks without the team, for what is within one item */
+	KmeansHooks        alone; /* hooks without the team, for work within one item */
 	KmeansResult      *result;
 	uint32_t           npoints;
-	uint32_t           ncentroids; /* no more than npoints */
+	uint32_t           ncentroids; /* at most npoints */
 	uint32_t           iterations;
 	uint32_t          *order;       /* rows of the points, grouped by parent */
-	uint32_t          *assigned;    /* by point: its parent; then, by place in order, its child */
-	uint32_t          *group_start; /* nparents + 1: places in order */
+	uint32_t          *assigned;    /* per point: its parent; then, by index in order, its child */
+	uint32_t          *group_start; /* nparents + 1: indexes in order */
 	uint32_t          *nchildren;   /* nparents: allotted, then found */
 	uint32_t          *first_child; /* nparents + 1: as allotted */
-	uint32_t          *ndistinct;   /* nparents: distinct points, more or less */
-	uint32_t          *counts;      /* two numbers that one item found: parents, centroids */
+	uint32_t          *ndistinct;   /* nparents: approximate number of distinct points */
+	uint32_t          *counts;      /* two numbers found by one item: parents, centroids */
 	Nearest            nearest;     /* scratch */
 	CodedRows          coded;       /* scratch: parents, or the children of one */
 	Lloyd              lloyd;       /* scratch of train_children */
@@ -73,7 +75,7 @@ run(Training *t, uint32_t nitems, TeamWork work)
 	kmeans_run(t->hooks, nitems, work, t);
 }
 
-/* How many parents to train. */
+/* Return the number of parents to train. */
 static uint32_t
 choose_nparents(const Training *t)
 {
@@ -128,7 +130,7 @@ training_end(Training *t)
 		kmeans_unshare(t->hooks, shared[i]);
 }
 
-/* Arrays for runs of up to ncentroids in up to nsegments, by the team of hooks. */
+/* Allocate arrays for runs of up to ncentroids in up to nsegments, for the team of hooks. */
 static void
 lloyd_alloc(Training *t, const KmeansHooks *hooks, uint32_t ncentroids, uint32_t nsegments)
 {
@@ -163,9 +165,9 @@ lloyd_release(const Lloyd *lloyd)
 	coded_release(lloyd->coded, lloyd->hooks);
 }
 
-/* ---- parents ---- */
+/* ---- Parents ---- */
 
-/* How many points train the parents. */
+/* Return the number of points that train the parents. */
 static uint32_t
 parents_points(const Training *t)
 {
@@ -192,7 +194,7 @@ choose_points(void *arg, uint32_t item)
 	}
 }
 
-/* Parents: flat k-means over a part of the sample. */
+/* Train the parents: flat k-means over a part of the sample. */
 static void
 train_parents(Training *t)
 {
@@ -214,7 +216,7 @@ train_parents(Training *t)
 	lloyd_release(lloyd);
 }
 
-/* ---- the points of each parent ---- */
+/* ---- Points of each parent ---- */
 
 static uint32_t
 point_items(const Training *t)
@@ -279,7 +281,7 @@ partition_points(Training *t)
 	result->nparents = t->counts[0];
 }
 
-/* ---- children ---- */
+/* ---- Children ---- */
 
 static uint32_t
 group_size(const Training *t, uint32_t parent)
@@ -287,7 +289,7 @@ group_size(const Training *t, uint32_t parent)
 	return t->group_start[parent + 1] - t->group_start[parent];
 }
 
-/* Work item: how many children a parent could use. */
+/* Work item: count the distinct points of a parent, the most children that it can use. */
 static void
 count_parent(void *arg, uint32_t parent)
 {
@@ -297,7 +299,7 @@ count_parent(void *arg, uint32_t parent)
 										  group_size(t, parent), t->table);
 }
 
-/* Work item: how many children each parent gets, and where they stand. */
+/* Work item: decide how many children each parent gets, and where they are stored. */
 static void
 plan_children(void *arg, uint32_t item)
 {
@@ -329,7 +331,7 @@ train_children(void *arg, uint32_t parent)
 	t->nchildren[parent] = lloyd_run(lloyd);
 }
 
-/* Work item: close the gaps that parents with fewer children than allotted left. */
+/* Work item: close the gaps left by parents with fewer children than allotted. */
 static void
 close_gaps(void *arg, uint32_t item)
 {
@@ -365,7 +367,7 @@ train_all_children(Training *t)
 	release(t, t->table);
 	run(t, 1, plan_children);
 
-	/* From first_child: others may be about to set nchildren already. */
+	/* Read first_child, since others may already be changing nchildren. */
 	for (uint32_t p = 0; p < nparents; p++)
 	{
 		uint32_t n = t->first_child[p + 1] - t->first_child[p];

@@ -3,16 +3,16 @@
  * lloyd.c
  *	  Flat k-means by Lloyd's iterations, over points of a binary16 sample.
  *
- * Centroids start at random points, one from each of as many equal parts of
- * the points. An iteration assigns and sums the points segment by segment
- * (the work items of the team), then one participant adds up the segments in
- * their order.
- * What is summed is the difference to the old centroid: small numbers, and
- * zero where all points of a cluster are equal, whose centroid is then exact.
+ * Centroids start at random points, one from each of ncentroids equal parts of
+ * the points. An iteration assigns and sums the points segment by segment,
+ * which are the team's work items. Then one participant adds the segments in
+ * order. The sums are over differences to the old centroid: these are small
+ * numbers, and zero if all points of a cluster are equal, so that such a
+ * centroid is exact.
  *
- * A centroid that lost all its points moves to the point that is farthest
- * from its centroid in the cluster of the largest distortion. Where no
- * cluster has any, there are no more distinct points, and it is dropped.
+ * A centroid without points moves to the point farthest from its centroid in
+ * the cluster with the largest distortion. If no cluster has any distortion,
+ * there are no more distinct points, and the centroid is dropped.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,10 +22,10 @@
 
 #include "base/splitmix.h"
 
-/* Squared distances below this part of |x|^2 are rounding, not distance. */
+/* Squared distances below this share of |x|^2 are rounding errors, not distances. */
 #define DISTANCE_NOISE 1e-9
 
-/* How often empty centroids are moved after the last iteration. */
+/* Maximum attempts to move empty centroids after the last iteration. */
 #define LAST_RESEEDINGS 8
 
 static inline float *
@@ -34,7 +34,10 @@ centroid_at(const Lloyd *lloyd, uint32_t i)
 	return lloyd->centroids + (size_t) i * lloyd->dim;
 }
 
-/* Work item: the centroid of each stratum is a random point of it: distinct points, and spread like the sample. */
+/*
+ * Work item: start each centroid at a random point of its part of the points.
+ * So the points are different ones, and spread like the sample.
+ */
 static void
 lloyd_start(void *arg, uint32_t item)
 {
@@ -53,7 +56,7 @@ lloyd_start(void *arg, uint32_t item)
 	}
 }
 
-/* Add the difference of one point to its centroid. */
+/* Add the difference between a point and its centroid to a sum. */
 static inline void
 add_difference(const float *restrict point, const float *restrict centroid, uint32_t dim,
 			   float *restrict sum)
@@ -96,7 +99,7 @@ lloyd_segment(void *arg, uint32_t segment)
 	}
 }
 
-/* Add up the segments into the first, in their order. */
+/* Add all segments to the first, in order. */
 static void
 reduce_segments(Lloyd *lloyd)
 {
@@ -115,7 +118,7 @@ reduce_segments(Lloyd *lloyd)
 	}
 }
 
-/* Move every centroid to the mean of its points; returns how many have none. */
+/* Move every centroid to the mean of its points. Returns the number of centroids without points. */
 static uint32_t
 move_centroids(Lloyd *lloyd)
 {
@@ -141,7 +144,7 @@ move_centroids(Lloyd *lloyd)
 	return nempty;
 }
 
-/* |x - c|^2, or 0 where that is no more than rounding. */
+/* Return |x - c|^2, or 0 if that is no more than rounding. */
 static double
 squared_distance(const float *x, const float *c, uint32_t dim)
 {
@@ -158,7 +161,7 @@ squared_distance(const float *x, const float *c, uint32_t dim)
 	return distance > DISTANCE_NOISE * length ? distance : 0;
 }
 
-/* Distortion and farthest point of every cluster. */
+/* Compute the distortion and the farthest point of every cluster. */
 static void
 measure_clusters(Lloyd *lloyd)
 {
@@ -201,7 +204,7 @@ most_distorted(const Lloyd *lloyd)
 	return most;
 }
 
-/* Give every empty centroid one far point of its own; returns how many stay empty. */
+/* Move every empty centroid to a far point. Returns the number of centroids that stay empty. */
 static uint32_t
 fill_empty(Lloyd *lloyd, uint32_t nempty)
 {
@@ -228,7 +231,7 @@ fill_empty(Lloyd *lloyd, uint32_t nempty)
 	return nempty;
 }
 
-/* Work item: what follows from the sums of all segments. */
+/* Work item: move the centroids, given the sums of all segments. */
 static void
 lloyd_move(void *arg, uint32_t item)
 {
@@ -242,7 +245,7 @@ lloyd_move(void *arg, uint32_t item)
 	*lloyd->found = lloyd->ncentroids - nempty;
 }
 
-/* Close the gaps that empty centroids leave. */
+/* Close the gaps left by empty centroids. Returns the number of centroids. */
 static uint32_t
 drop_empty(Lloyd *lloyd)
 {
@@ -259,7 +262,7 @@ drop_empty(Lloyd *lloyd)
 	return kept;
 }
 
-/* Work item: once more a place for the empty ones, or none. */
+/* Work item: try again to move the empty centroids, and drop those that stay empty. */
 static void
 lloyd_finish(void *arg, uint32_t item)
 {

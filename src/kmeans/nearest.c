@@ -1,24 +1,26 @@
 /*-------------------------------------------------------------------------
  *
  * nearest.c
- *	  The nearest of some centroids to each of a chunk of points.
+ *	  Find the nearest centroid of each of a chunk of points.
  *
- * Points and centroids are compared in eight bits first, by the sq8 kernels:
- * points are the packed query, centroids the rows. What could be the nearest,
- * as far as the rounding lets one know, is then measured in floats. With VNNI
- * that is three times as fast as floats alone, and elsewhere no slower.
+ * Points and centroids are first compared in eight bits by the sq8 kernels:
+ * points are the packed query, centroids the rows. Centroids that could be the
+ * nearest, given the rounding of the codes, are then measured in floats. With
+ * VNNI that is three times as fast as floats alone, and elsewhere no slower.
  *
- * The rounding. With x = x' + a and c = c' + b for codes x' and c', and keys
- * <x', c'> - |c'|^2/2 = (|x'|^2 - |x' - c'|^2) / 2,
+ * The rounding error: with x = x' + a and c = c' + b for codes x' and c', and
+ * keys <x', c'> - |c'|^2/2 = (|x'|^2 - |x' - c'|^2) / 2,
  *
  *		|x - c|^2 = |x' - c'|^2 + 2 <x' - c', a - b> + |a - b|^2
  *
- * Rounding is uniform: with s the larger step of both, the second addend has a
- * deviation of 2 |x' - c'| s / sqrt(6), and the third a mean of dim s^2 / 6
- * and a deviation of .2 sqrt(dim) s^2. So two keys differ from what they
- * should by a deviation of  s sqrt(|x' - c'|^2 / 3 + .02 dim s^2).
+ * Rounding is uniform. With s the larger step of both, the second term has a
+ * standard deviation of 2 |x' - c'| s / sqrt(6). The third has a mean of
+ * dim s^2 / 6 and a standard deviation of .2 sqrt(dim) s^2. So the difference
+ * of two keys has an error with a standard deviation of
  *
- * The answer for a point does not depend on the points beside it.
+ *		s sqrt(|x' - c'|^2 / 3 + .02 dim s^2)
+ *
+ * The result for a point does not depend on the points beside it.
  *
  *-------------------------------------------------------------------------
  */
@@ -30,22 +32,22 @@
 #include "base/prefetch.h"
 #include "base/vec.h"
 
-/* Multiply-adds between two looks for interrupts: 3 ms of the slowest kernel. */
+/* Multiply-adds between two interrupt checks: 3 ms with the slowest kernel. */
 #define INTERRUPT_WORK (1 << 20)
 
-/* Dims of a packed chunk that stay in the first-level cache. */
+/* Dims of a packed chunk that fit in the first-level cache. */
 #define CHUNK_DIMS       8192
 #define MIN_CHUNK_POINTS 16
 
-/* Keys within so many deviations of the largest are looked at. */
+/* Keys within this many standard deviations of the largest are measured. */
 #define ROUNDING_DEVIATIONS 4
 
 #define KEYS_ALIGNMENT 64
 
-/* A centroid whose step is so many times the mean of all is one of those that are always measured. */
+/* A centroid whose step is more than this many times the mean step is always measured. */
 #define COARSE_TIMES 4
 
-/* Pairs that wait to be measured, at most; and those that are on their way into the cache meanwhile. */
+/* Maximum pairs that wait to be measured, and pairs to prefetch ahead of the one being measured. */
 #define MAX_PAIRS      256
 #define PREFETCH_PAIRS 4
 
@@ -80,7 +82,7 @@ kmeans_unshare(const KmeansHooks *hooks, void *memory)
 		hooks->team->free_shared(hooks->team->arg, memory);
 }
 
-/* ---- rows in eight bits ---- */
+/* ---- Rows in eight bits ---- */
 
 static inline float
 code_scale(const uint8_t *code)
@@ -121,7 +123,10 @@ coded_release(CodedRows *coded, const KmeansHooks *hooks)
 	hooks->release(hooks->arg, coded->codes);
 }
 
-/* Take the addends of rows that are much coarser than the mean of all, or not finite: see CodedRows. */
+/*
+ * Set the addends of rows to NaN that are much coarser than the mean, or not
+ * finite: see CodedRows.
+ */
 static void
 silence_coarse_rows(CodedRows *coded, uint32_t dim)
 {
@@ -195,7 +200,7 @@ coded_view(CodedRows *coded, const float *rows, uint8_t *codes, uint32_t nrows, 
 	}
 }
 
-/* ---- a chunk of points ---- */
+/* ---- A chunk of points ---- */
 
 void
 nearest_init(Nearest *nearest, uint32_t dim, const KmeansHooks *hooks)
@@ -294,9 +299,9 @@ nearest_exact_key(const Nearest *nearest, const CodedRows *centroids, uint32_t r
 	return 0.5f * (nearest_squared(nearest, point) - distance);
 }
 
-/* ---- the nearest ---- */
+/* ---- The nearest centroid ---- */
 
-/* The larger step of a point's codes and the centroids'. */
+/* Return the larger of the steps of a point's code and of the centroids' codes. */
 static inline float
 step_of(const Nearest *nearest, const CodedRows *centroids, uint32_t i)
 {
@@ -305,7 +310,7 @@ step_of(const Nearest *nearest, const CodedRows *centroids, uint32_t i)
 	return scale > centroids->coarsest ? scale : centroids->coarsest;
 }
 
-/* What the keys of codes have to reach, from the largest ones so far. */
+/* Set the keys that codes must reach, given the largest keys so far. */
 static void
 set_least(Nearest *nearest, const CodedRows *centroids)
 {
@@ -335,7 +340,7 @@ prefetch_floats(const float *row, uint32_t dim)
 	prefetch_bytes(row, dim * sizeof(float));
 }
 
-/* Measure the points and centroids that wait for it, in the order in which they came. */
+/* Measure the pairs that wait for it, in the order in which they were added. */
 static void
 measure_pairs(Nearest *nearest, const CodedRows *centroids)
 {
@@ -364,7 +369,7 @@ measure_pairs(Nearest *nearest, const CodedRows *centroids)
 	nearest->npairs = 0;
 }
 
-/* Note the points for which a centroid could be the nearest. */
+/* Add the pairs of a centroid and the points for which it could be the nearest. */
 static void
 note_pairs(Nearest *nearest, const CodedRows *centroids, uint32_t row, const float *keys)
 {

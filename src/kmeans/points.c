@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * points.c
- *	  Reading the points of a sample, and grouping them.
+ *	  Read and group the points of a sample.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,7 +11,7 @@
 
 #include "base/prefetch.h"
 
-/* Rows that are on their way into the cache while one is widened: they come in any order. */
+/* Rows to prefetch ahead of the one being widened; they are scattered in memory. */
 #define PREFETCH_ROWS 4
 
 void
@@ -62,7 +62,7 @@ kmeans_group(const KmeansInput *input, const KmeansHooks *hooks, const uint32_t 
 		kmeans_tick(hooks, i);
 	}
 
-	/* Filling moved every start to the next group's. */
+	/* Filling moved every start to that of the next group. */
 	memmove(start + 1, start, sizeof(uint32_t) * ngroups);
 	start[0] = 0;
 }

@@ -1,17 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * refine.c
- *	  Refining the centroids of two levels across the borders of parents.
+ *	  Refine the centroids of both levels across the borders of parents.
  *
  * Children trained within their parents ignore that a point near a border is
  * nearer to another parent's child: on real tokens that costs 15% of the
  * distortion. A few Lloyd iterations, with points assigned among the children
- * of their best parents, take half of that back. A parent is then the mean of
- * its children's points.
+ * of their best parents, recover half of that. A parent then becomes the mean
+ * of its children's points.
  *
- * Each round is two phases of the team: a range of points is assigned, and
- * the children of a parent move to the means of their points, which are summed
- * in their order: the result is the same for any number of participants.
+ * Each round has three phases of the team: assign the points, range by range;
+ * group them by centroid; and move the children of each parent to the means of
+ * their points. Points are summed in order, so that the result is the same for
+ * any number of participants.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,12 +23,12 @@
 #define REFINE_ROUNDS  2
 #define REFINE_PARENTS 4
 
-/* Points that are widened and assigned at a time, as memory allows. */
+/* Points widened and assigned at a time, within these bounds and the available memory. */
 #define MAX_CHUNK       32768
 #define MIN_CHUNK       64
 #define DEFAULT_SCRATCH ((size_t) 4 << 20)
 
-/* Points of a centroid that are widened and summed at a time. */
+/* Points of a centroid widened and summed at a time. */
 #define SUM_CHUNK 16
 
 typedef struct Refinement
@@ -35,12 +36,12 @@ typedef struct Refinement
 	const KmeansInput *input;
 	const KmeansHooks *hooks;
 	KmeansResult      *result;
-	uint32_t          *assigned; /* of each point: its centroid */
+	uint32_t          *assigned; /* per point: its centroid */
 	uint32_t          *order;    /* rows of the points, grouped by centroid */
-	uint32_t          *start;    /* ncentroids + 1: places in order */
+	uint32_t          *start;    /* ncentroids + 1: indexes in order */
 	int                round;
 
-	/* The participant's own. */
+	/* Private to the participant. */
 	KmeansAssigner *assigner;
 	uint32_t        chunk;
 	float          *points; /* chunk x dim */
@@ -80,9 +81,9 @@ group_points(void *arg, uint32_t item)
 }
 
 /*
- * Move a centroid to the mean of its points; one without points stays where
- * it is. Sums are of differences to the centroid, as in lloyd.c: equal
- * points leave it exact.
+ * Move a centroid to the mean of its points; one without points stays in
+ * place. As in lloyd.c, the sums are over differences to the centroid, so that
+ * equal points give an exact centroid.
  */
 static void
 move_centroid(Refinement *r, uint32_t c)

@@ -3,17 +3,18 @@
  * team.h
  *	  Participants that run the same function in lockstep and share its work.
  *
- * Every participant (a process, or a thread) calls the same functions with
- * the same arguments. Work falls into phases of numbered items; whoever is
- * free claims the next one, and a phase ends when all participants have met.
- * Items of a phase touch disjoint memory, and which of them a participant
- * gets is left to chance: a result that is to be the same for any number of
- * participants must not depend on it. So what is summed up is summed in a
- * fixed number of parts, and these in a fixed order.
+ * Every participant (a process or a thread) calls the same functions with the
+ * same arguments. Work is divided into phases of numbered items. A participant
+ * that is free claims the next item, and a phase ends when all participants
+ * have reached its end. The items of a phase touch disjoint memory. Which
+ * items a participant gets depends on timing, so a result that must not depend
+ * on the number of participants must not depend on that either. Sums are
+ * therefore computed in a fixed number of parts, which are added in a fixed
+ * order.
  *
- * Shared memory may stand at another address in each process: it holds
- * neither pointers nor functions. What a phase wrote there, all participants
- * see in the next one.
+ * Shared memory may have a different address in each process, so it holds
+ * neither pointers nor functions. All participants see in a phase what earlier
+ * phases wrote to it.
  *
  * A team of one is NULL. Plain C without PostgreSQL.
  *
@@ -29,23 +30,26 @@ typedef struct Team
 {
 	uint32_t nparticipants;
 
-	/* 0, 1, 2 and so on over the life of the team, each to one participant. */
+	/* Return 0, 1, 2 and so on over the life of the team, each number to one participant. */
 	uint64_t (*next_item)(void *arg);
 
-	/* Returns when all participants have called it. */
+	/* Return when all participants have called it. */
 	void (*barrier)(void *arg);
 
-	/* All participants ask, at the same point, and get the same memory; and so they give it back. */
+	/*
+	 * Allocate and free shared memory. All participants call these at the same
+	 * point, and get the same memory.
+	 */
 	void *(*alloc_shared)(void *arg, size_t bytes);
 	void (*free_shared)(void *arg, void *memory);
 	void    *arg;
-	uint64_t claimed; /* numbers that earlier phases used up: 0 at first, then team_run's */
+	uint64_t claimed; /* numbers used up by earlier phases, maintained by team_run() */
 } Team;
 
-/* Do one item; arg is the participant's own. */
+/* Do one item; arg is private to the participant. */
 typedef void (*TeamWork)(void *arg, uint32_t item);
 
-/* One phase: items 0 .. nitems - 1, in this order where the team is one. */
+/* Run one phase: items 0 .. nitems - 1, in this order if the team is NULL. */
 static inline void
 team_run(Team *team, uint32_t nitems, TeamWork work, void *arg)
 {
@@ -60,7 +64,10 @@ team_run(Team *team, uint32_t nitems, TeamWork work, void *arg)
 	while ((claim = team->next_item(team->arg) - team->claimed) < nitems)
 		work(arg, (uint32_t) claim);
 
-	/* Everyone claims once in vain, so that the next phase's first number is known without a word. */
+	/*
+	 * Every participant claims one number too many, so that all know the first
+	 * number of the next phase without communication.
+	 */
 	team->claimed += nitems + team->nparticipants;
 	team->barrier(team->arg);
 }

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * aggregate.c
- *	  multivector_agg(real[]): rows of tokens gathered into a multivector.
+ *	  multivector_agg(real[]): aggregate rows of tokens into a multivector.
  *
- * The state is a growing array of floats in the aggregate's memory context.
- * It never grows beyond what the result could hold.
+ * The state is a growing array of floats in the aggregate's memory context. It
+ * never grows beyond the largest possible result.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,9 +17,9 @@
 
 typedef struct AggregateState
 {
-	uint32 dim; /* 0 until the first token came */
+	uint32 dim; /* 0 until the first token */
 	uint32 ntokens;
-	uint32 capacity; /* tokens that values has room for */
+	uint32 capacity; /* tokens that fit in values */
 	float *values;
 } AggregateState;
 
@@ -36,7 +36,7 @@ aggregate_context(FunctionCallInfo fcinfo)
 
 	if (!AggCheckCallContext(fcinfo, &context))
 		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-						errmsg("function can be called by an aggregate only")));
+						errmsg("aggregate function called in non-aggregate context")));
 	return context;
 }
 
@@ -73,7 +73,7 @@ append_tokens(AggregateState *state, MemoryContext context, const float *tokens,
 	state->ntokens += ntokens;
 }
 
-/* (internal, real[]) -> internal; NULL tokens are left out. */
+/* (internal, real[]) -> internal; NULL tokens are skipped. */
 Datum
 multivector_agg_transfn(PG_FUNCTION_ARGS)
 {
@@ -93,9 +93,10 @@ multivector_agg_transfn(PG_FUNCTION_ARGS)
 		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
 						errmsg("a token must have at least one dimension")));
 	if (ARR_NDIM(token) != 1)
-		ereport(ERROR, (errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-						errmsg("a token is an array of one dimension, not %d", ARR_NDIM(token)),
-						errhint("Cast an array of two dimensions to multivector as it is.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("a token must be an array of one dimension, not %d", ARR_NDIM(token)),
+				 errhint("Cast an array of two dimensions to multivector instead.")));
 	if (dim > MULTIVECTOR_MAX_DIM)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -122,7 +123,7 @@ multivector_agg_combinefn(PG_FUNCTION_ARGS)
 	AggregateState *state = PG_ARGISNULL(0) ? NULL : (AggregateState *) PG_GETARG_POINTER(0);
 	AggregateState *other = PG_ARGISNULL(1) ? NULL : (AggregateState *) PG_GETARG_POINTER(1);
 
-	/* The other's memory may be shorter-lived than the aggregate's: always copy. */
+	/* Always copy: the other state's memory may not live as long as the aggregate. */
 	if (state == NULL)
 		state = MemoryContextAllocZero(context, sizeof(AggregateState));
 	if (other != NULL && other->ntokens > 0)
@@ -130,7 +131,7 @@ multivector_agg_combinefn(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(state);
 }
 
-/* A state between processes of one server: dim, ntokens, values. */
+/* Serialize a state for another process of this server: dim, ntokens, values. */
 Datum
 multivector_agg_serialfn(PG_FUNCTION_ARGS)
 {

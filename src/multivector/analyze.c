@@ -1,12 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * analyze.c
- *	  Statistics of a column of multivectors.
+ *	  ANALYZE statistics for a multivector column.
  *
- * ANALYZE would look for the most common of them, which detoasts and compares
- * the whole sample. No document is common, and nothing here is planned by one:
- * the share of NULLs and the width in the row (score_cost.c) are all that is
- * asked for. Both come from the sample's tuples, without a look at a token.
+ * The default ANALYZE would look for the most common values, which detoasts
+ * and compares the whole sample. Documents are not common values, and no plan
+ * depends on one. The planner needs only the fraction of NULLs and the width
+ * in the row (score_cost.c). Both come from the sample's tuples without
+ * reading a token.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,7 +16,10 @@
 #include "commands/vacuum.h"
 #include "fmgr.h"
 
-/* Sample rows, whatever the statistics target: those that ANALYZE takes at the default target. */
+/*
+ * Rows to sample, whatever the statistics target: as many as ANALYZE takes at
+ * the default target.
+ */
 #define SAMPLE_ROWS 30000
 
 PG_FUNCTION_INFO_V1(multivector_typanalyze);

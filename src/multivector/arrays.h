@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * arrays.h
- *	  Multivectors and arrays of numbers.
+ *	  Convert between multivectors and arrays of numbers.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,16 +11,20 @@
 #include "multivector/multivector.h"
 #include "utils/array.h"
 
-/* Can multivector_from_numbers() read arrays of this element type? */
+/* Return true if multivector_from_numbers() can read arrays of this element type. */
 extern bool multivector_array_type_is_numeric(Oid element_type);
 
-/* A multivector from an array of two dimensions. */
+/* Make a multivector from a two-dimensional array. */
 extern MultiVector *multivector_from_numbers(ArrayType *array);
 
-/* The count values of an array of numbers as floats: its own memory for real[], else palloc'd. Errors on NULLs. */
+/*
+ * Return the count values of an array of numbers as floats, row-major. For
+ * real[] they are the array's own memory, otherwise palloc'd. Errors out if an
+ * element is NULL.
+ */
 extern float *multivector_array_values(ArrayType *array, int count);
 
-/* A new real[] of one or two dimensions whose values the caller fills. */
+/* Return a new real[] of one or two dimensions; the caller fills in the values. */
 extern ArrayType *multivector_float_array(int ndim, const int *dims, float **values);
 
 #endif /* COLBERT_MULTIVECTOR_ARRAYS_H */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * casts.c
- *	  Multivectors from arrays and JSON, and back.
+ *	  Cast arrays and JSON to multivectors and back.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,7 +25,10 @@ PG_FUNCTION_INFO_V1(multivector_to_jsonb);
 PG_FUNCTION_INFO_V1(multivector_from_json);
 PG_FUNCTION_INFO_V1(multivector_from_jsonb);
 
-/* Widen count array elements of a numeric type; what float4 cannot hold becomes infinite and is refused later. */
+/*
+ * Convert count array elements of a numeric type to float. A value out of
+ * float4's range becomes infinite and is rejected later.
+ */
 static void
 read_numbers(Oid type, const Datum *datums, int count, float *out)
 {
@@ -53,7 +56,6 @@ multivector_array_type_is_numeric(Oid element_type)
 		   element_type == INT4OID;
 }
 
-/* The values of an array of numbers, row-major; palloc'd unless they can be read in place. */
 float *
 multivector_array_values(ArrayType *array, int count)
 {
@@ -89,17 +91,16 @@ multivector_from_numbers(ArrayType *array)
 	if (count == 0)
 		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
 						errmsg("a multivector must have at least one token"),
-						errhint("Store NULL where there is no embedding.")));
+						errhint("Store NULL if there is no embedding.")));
 	if (ARR_NDIM(array) != 2)
 		ereport(ERROR, (errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-						errmsg("a multivector is made from an array of two dimensions, not %d",
-							   ARR_NDIM(array)),
+						errmsg("expected an array of two dimensions, not %d", ARR_NDIM(array)),
 						errhint("Write a single token as ARRAY[[0.1,0.2]].")));
 	return multivector_from_floats(multivector_array_values(array, count), ARR_DIMS(array)[0],
 								   ARR_DIMS(array)[1], KERNEL_FLOAT4);
 }
 
-/* The casts from arrays of numbers: (array, typmod, explicit). */
+/* Casts from arrays of numbers: (array, typmod, explicit). */
 Datum
 multivector_from_array(PG_FUNCTION_ARGS)
 {
@@ -175,7 +176,7 @@ multivector_to_float8_array(PG_FUNCTION_ARGS)
 	PG_RETURN_ARRAYTYPE_P(array);
 }
 
-/* The text form is JSON. */
+/* The text form of a multivector is JSON. */
 Datum
 multivector_to_json(PG_FUNCTION_ARGS)
 {

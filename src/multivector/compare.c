@@ -3,9 +3,9 @@
  * compare.c
  *	  Equality of multivectors, and a hash that agrees with it.
  *
- * Two multivectors are equal when they have as many tokens, as many dims,
- * and every element is the same number: -0 equals 0, and the element format
- * does not matter. Equal multivectors have equal scores, to the last bit.
+ * Two multivectors are equal if they have the same number of tokens and dims,
+ * and all elements are equal numbers: -0 equals 0, and the element format does
+ * not matter. Equal multivectors have equal scores, to the last bit.
  *
  *-------------------------------------------------------------------------
  */
@@ -57,7 +57,7 @@ arguments_equal(FunctionCallInfo fcinfo)
 	MultiVector *b;
 	bool         equal;
 
-	/* Most differ in shape, which takes no detoasting to see. */
+	/* Most pairs differ in shape, which is visible without detoasting them. */
 	multivector_peek(PG_GETARG_DATUM(0), &header_a);
 	multivector_peek(PG_GETARG_DATUM(1), &header_b);
 	if (header_a.ntokens != header_b.ntokens || header_a.dim != header_b.dim)
@@ -94,7 +94,7 @@ hash_multivector(const MultiVector *mv, uint64 seed)
 		CHECK_FOR_INTERRUPTS();
 		multivector_tokens(mv, t, 1, token);
 
-		/* -0 + 0 is 0. */
+		/* Adding 0 turns -0 into 0. */
 		for (uint32 k = 0; k < mv->dim; k++)
 			token[k] += 0.0f;
 		hash = hash_combine64(
@@ -112,7 +112,7 @@ multivector_hash(PG_FUNCTION_ARGS)
 
 	PG_FREE_IF_COPY(mv, 0);
 
-	/* The low half, as of every extended hash with seed 0. */
+	/* The low half, so that it equals the extended hash with seed 0. */
 	PG_RETURN_UINT32((uint32) hash);
 }
 

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * distinct.c
- *	  A multivector without tokens that cannot change a maximum.
+ *	  Drop tokens that cannot change a maximum.
  *
- * Padding leaves documents with zero tokens, or with many copies of one. The
- * best similarity of a query token is the same with one copy, and an inner
- * product with a zero token says nothing.
+ * Padding leaves documents with zero tokens, or with many copies of one token.
+ * One copy suffices for the best similarity of a query token, and an inner
+ * product with a zero token carries no information.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,12 +16,12 @@
 #include "multivector/multivector.h"
 #include "port/pg_bitutils.h"
 
-/* Tokens of a multivector by their stored bytes: open addressing. */
+/* Open-addressing hash table of a multivector's tokens, keyed by their stored bytes. */
 typedef struct TokenTable
 {
 	const MultiVector *mv;
-	size_t             size;  /* bytes of a token's elements */
-	uint32            *slots; /* a token, or EMPTY_SLOT */
+	size_t             size;  /* bytes per token */
+	uint32            *slots; /* token number, or EMPTY_SLOT */
 	uint32             mask;
 } TokenTable;
 
@@ -50,7 +50,7 @@ tokens_equal(const TokenTable *table, uint32 a, uint32 b)
 		   (scales == NULL || scales[a] == scales[b]);
 }
 
-/* Enter a token; false where an equal one is there. */
+/* Enter a token. Returns false if the table already has an equal one. */
 static bool
 table_enter(TokenTable *table, uint32 token)
 {
@@ -67,7 +67,7 @@ table_enter(TokenTable *table, uint32 token)
 	return true;
 }
 
-/* Copy some tokens of a multivector into a new one. */
+/* Copy the kept tokens of a multivector into a new one. */
 static MultiVector *
 copy_tokens(const TokenTable *table, const uint32 *kept, uint32 nkept)
 {

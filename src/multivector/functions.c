@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * functions.c
- *	  What a multivector consists of, and simple things made from it.
+ *	  SQL functions that return parts of multivectors, and simple
+ *	  transformations.
  *
  *-------------------------------------------------------------------------
  */
@@ -39,7 +40,7 @@ multivector_dims(PG_FUNCTION_ARGS)
 	PG_RETURN_INT32(header.dim);
 }
 
-/* One token (counted from 0) as real[]. */
+/* Return one token (counted from 0) as real[]. */
 static Datum
 token_array(const MultiVector *mv, uint32 token)
 {
@@ -63,7 +64,7 @@ multivector_token(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(token_array(mv, (uint32) i - 1));
 }
 
-/* unnest(doc): a row a token, (ordinal, embedding). */
+/* unnest(doc): one row per token, (ordinal, embedding). */
 Datum
 multivector_unnest(PG_FUNCTION_ARGS)
 {
@@ -83,7 +84,7 @@ multivector_unnest(PG_FUNCTION_ARGS)
 			elog(ERROR, "unnest must return rows");
 		context->tuple_desc = BlessTupleDesc(desc);
 
-		/* The argument may be gone at the next call. */
+		/* Copy the argument, which may not live until the next call. */
 		mv = multivector_from_datum(PointerGetDatum(PG_DETOAST_DATUM_COPY(PG_GETARG_DATUM(0))));
 		context->user_fctx = mv;
 		context->max_calls = mv->ntokens;
@@ -99,7 +100,7 @@ multivector_unnest(PG_FUNCTION_ARGS)
 					HeapTupleGetDatum(heap_form_tuple(context->tuple_desc, values, nulls)));
 }
 
-/* Every token divided by its norm, in the same element format; a zero token stays zero. */
+/* Divide every token by its norm, in the same element format; a zero token stays zero. */
 Datum
 multivector_l2_normalize(PG_FUNCTION_ARGS)
 {
@@ -119,7 +120,7 @@ multivector_l2_normalize(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(result);
 }
 
-/* The mean of the tokens, summed in double. */
+/* Return the mean of the tokens, summed in double precision. */
 Datum
 multivector_mean_pool(PG_FUNCTION_ARGS)
 {
@@ -141,7 +142,7 @@ multivector_mean_pool(PG_FUNCTION_ARGS)
 	PG_RETURN_ARRAYTYPE_P(array);
 }
 
-/* Copy all tokens of a multivector to another, from token first on. */
+/* Copy all tokens of a multivector to another, beginning at token first. */
 static void
 copy_tokens(const MultiVector *from, MultiVector *to, uint32 first)
 {
@@ -167,7 +168,7 @@ copy_tokens(const MultiVector *from, MultiVector *to, uint32 first)
 	pfree(token);
 }
 
-/* doc || doc: all tokens of both, as float4 unless both have the same element format. */
+/* doc || doc: all tokens of both. The result is float4 unless both have the same element format. */
 Datum
 multivector_concat(PG_FUNCTION_ARGS)
 {
@@ -178,14 +179,14 @@ multivector_concat(PG_FUNCTION_ARGS)
 	if (a->dim != b->dim)
 		multivector_dim_error(a->dim, b->dim);
 
-	/* Neither has 2^30 tokens, so the sum is no problem. */
+	/* Each has fewer than 2^30 tokens, so the sum cannot overflow. */
 	result =
 		multivector_alloc(a->ntokens + b->ntokens, a->dim,
 						  a->element == b->element ? (KernelElement) a->element : KERNEL_FLOAT4);
 	copy_tokens(a, result, 0);
 	copy_tokens(b, result, a->ntokens);
 
-	/* Widening changes no value, so it changes no norm. */
+	/* Widening changes no value, and therefore no norm. */
 	memcpy(result->norms, a->norms, a->ntokens * sizeof(float));
 	memcpy(result->norms + a->ntokens, b->norms, b->ntokens * sizeof(float));
 	PG_RETURN_POINTER(result);

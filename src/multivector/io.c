@@ -3,8 +3,8 @@
  * io.c
  *	  Text and binary input and output of multivectors, and their typmod.
  *
- * What the bytes mean is decided in parse.c; here they are given memory and
- * their faults become errors.
+ * parse.c interprets the bytes. This file gives it memory and turns its
+ * results into errors.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,7 +24,7 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-/* Characters of the offending text that a message shows. */
+/* Characters of the offending text shown in a message. */
 #define CONTEXT_CHARACTERS 20
 
 PG_FUNCTION_INFO_V1(multivector_in);
@@ -35,7 +35,7 @@ PG_FUNCTION_INFO_V1(multivector_typmod_in);
 PG_FUNCTION_INFO_V1(multivector_typmod_out);
 PG_FUNCTION_INFO_V1(multivector_enforce_typmod);
 
-/* The next few characters of a text, for a message. */
+/* Return the next few characters of a text, for a message. */
 static char *
 text_near(const char *text, size_t length, size_t position)
 {
@@ -47,7 +47,7 @@ text_near(const char *text, size_t length, size_t position)
 																		 CONTEXT_CHARACTERS)));
 }
 
-/* Turn a fault of a text into an error, a soft one where the context asks for that. */
+/* Report a parse failure: a soft error if the context asks for one. */
 static void
 text_error(Node *context, const char *text, size_t length, const ParseResult *result)
 {
@@ -60,13 +60,13 @@ text_error(Node *context, const char *text, size_t length, const ParseResult *re
 			errsave(context,
 					(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
 					 errmsg("invalid input syntax for type multivector"),
-					 errdetail("A multivector is a list of tokens, and this is a list of numbers."),
+					 errdetail("A multivector is a list of tokens, but this is a list of numbers."),
 					 errhint("Write a single token with two pairs of brackets: [[0.1,0.2]].")));
 			break;
 		case PARSE_NO_TOKENS:
 			errsave(context, (errcode(ERRCODE_DATA_EXCEPTION),
 							  errmsg("a multivector must have at least one token"),
-							  errhint("Store NULL where there is no embedding.")));
+							  errhint("Store NULL if there is no embedding.")));
 			break;
 		case PARSE_NO_DIMS:
 			errsave(context, (errcode(ERRCODE_DATA_EXCEPTION),
@@ -93,15 +93,14 @@ text_error(Node *context, const char *text, size_t length, const ParseResult *re
 					 errmsg("a token cannot have more than %d dimensions", MULTIVECTOR_MAX_DIM)));
 			break;
 		case PARSE_SYNTAX:
-			errsave(
-				context,
-				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-				 errmsg("invalid input syntax for type multivector"),
-				 errdetail("Expected %s at character %d, found %s.", result->expected, character,
-						   near),
-				 length >= 2 && memcmp(text, "\\x", 2) == 0
-					 ? errhint("Raw numbers are read by multivector(bytes, dims), with a bytea.")
-					 : 0));
+			errsave(context,
+					(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+					 errmsg("invalid input syntax for type multivector"),
+					 errdetail("Expected %s at character %d, found %s.", result->expected,
+							   character, near),
+					 length >= 2 && memcmp(text, "\\x", 2) == 0
+						 ? errhint("Use multivector(bytes, dims) to read raw numbers from a bytea.")
+						 : 0));
 			break;
 		default:
 			elog(ERROR, "unexpected status %d of the text parser", (int) result->status);
@@ -189,7 +188,7 @@ multivector_out(PG_FUNCTION_ARGS)
 	PG_RETURN_CSTRING(text.data);
 }
 
-/* Do bytes begin as the text of a multivector does, or as that of a bytea? */
+/* Return true if bytes begin like the text of a multivector, or of a bytea. */
 static bool
 begin_as_text(const uint8 *bytes, size_t length)
 {
@@ -201,7 +200,7 @@ begin_as_text(const uint8 *bytes, size_t length)
 	return length > 0 && (isspace(bytes[0]) || strchr("[{\\", bytes[0]) != NULL);
 }
 
-/* Do bytes begin as an array in binary format: dimensions, flags, type of its elements? */
+/* Return true if bytes begin like an array in binary format: dimensions, flags, element type. */
 static bool
 begin_as_array(const uint8 *bytes, size_t length)
 {
@@ -211,36 +210,34 @@ begin_as_array(const uint8 *bytes, size_t length)
 		   memcmp(bytes + 4, zeros, 3) == 0 && bytes[7] <= 1;
 }
 
-/* A value of another version: most likely one in another format. */
+/* Report an unknown version, which most likely means that the value is in another format. */
 compat_noreturn static void
 version_error(const uint8 *bytes, size_t length)
 {
 	if (begin_as_text(bytes, length))
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-			 errmsg("expected a multivector in binary format, and the value is text"),
-			 errdetail("It begins with byte %d, \"%c\", where the version %d is expected.",
-					   bytes[0], isprint(bytes[0]) ? bytes[0] : ' ', PARSE_BINARY_VERSION),
-			 errhint(
-				 "Use COPY without FORMAT binary, pass the value as a text parameter, or send the binary format.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+				 errmsg("expected a multivector in binary format, not text"),
+				 errdetail("The value begins with byte %d, \"%c\", instead of version %d.",
+						   bytes[0], isprint(bytes[0]) ? bytes[0] : ' ', PARSE_BINARY_VERSION),
+				 errhint("Use COPY without FORMAT binary, pass the value as a text parameter, "
+						 "or send the binary format.")));
 	if (begin_as_array(bytes, length))
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-			 errmsg("expected a multivector in binary format, and the value is an array"),
-			 errhint(
-				 "Pass it as an array and cast it, as in $1::real[]::multivector, or send the binary format.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+				 errmsg("expected a multivector in binary format, not an array"),
+				 errhint("Pass the value as an array and cast it, as in $1::real[]::multivector, "
+						 "or send the binary format.")));
 	ereport(
 		ERROR,
 		(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
 		 errmsg("binary multivector has version %d, expected %d", bytes[0], PARSE_BINARY_VERSION),
-		 errhint(
-			 "The numbers follow a header of %d bytes: version, element, dims and number of tokens.",
-			 PARSE_BINARY_HEADER)));
+		 errhint("A header of %d bytes (version, element format, dims, number of tokens) "
+				 "precedes the numbers.",
+				 PARSE_BINARY_HEADER)));
 }
 
-/* Turn a fault of a binary value into an error. */
+/* Report a failure to parse a binary value. */
 compat_noreturn static void
 binary_error(const uint8 *bytes, size_t length, const ParseResult *result)
 {
@@ -249,16 +246,17 @@ binary_error(const uint8 *bytes, size_t length, const ParseResult *result)
 		case PARSE_BAD_VERSION:
 			version_error(bytes, length);
 		case PARSE_BAD_ELEMENT:
-			/* jsonb in binary format is text after a version, which is 1 too. */
+			/* jsonb in binary format is text after a version byte, which is 1 too. */
 			if (begin_as_text(bytes + 1, length - 1))
 				ereport(
 					ERROR,
 					(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-					 errmsg("expected a multivector in binary format, and the value is jsonb"),
-					 errhint(
-						 "Pass it as jsonb and cast it, as in $1::jsonb::multivector, or send the binary format.")));
-			ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-							errmsg("binary multivector has no element %d", bytes[1])));
+					 errmsg("expected a multivector in binary format, not jsonb"),
+					 errhint("Pass the value as jsonb and cast it, as in $1::jsonb::multivector, "
+							 "or send the binary format.")));
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+					 errmsg("binary multivector has unrecognized element format %d", bytes[1])));
 			break;
 		case PARSE_BAD_SIZE:
 			if (begin_as_text(bytes, length))
@@ -281,19 +279,21 @@ binary_error(const uint8 *bytes, size_t length, const ParseResult *result)
 					 errmsg("a token cannot have more than %d dimensions", MULTIVECTOR_MAX_DIM)));
 			break;
 		case PARSE_NOT_FINITE:
-			ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-							errmsg("elements of a multivector must be finite numbers"),
-							errdetail("The element at byte %zu of the binary multivector is not.",
-									  result->position)));
-			break;
-		case PARSE_BAD_SCALE:
 			ereport(
 				ERROR,
-				(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-				 errmsg("binary multivector has an int8 token that is not normalized"),
-				 errdetail(
-					 "The largest absolute code of a token is 127 and its scale is a normal positive number, or all of them are 0."),
-				 errhint("Send float4 elements and let the column's type convert them.")));
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("elements of a multivector must be finite numbers"),
+				 errdetail("The element at byte %zu of the binary multivector is NaN or infinite.",
+						   result->position)));
+			break;
+		case PARSE_BAD_SCALE:
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+					 errmsg("binary multivector has an int8 token that is not normalized"),
+					 errdetail(
+						 "The largest absolute code of a token must be 127 and its scale a normal "
+						 "positive number, or all codes and the scale must be 0."),
+					 errhint("Send float4 elements and let the column's type convert them.")));
 			break;
 		default:
 			elog(ERROR, "unexpected status %d of the binary parser", (int) result->status);
@@ -315,7 +315,7 @@ multivector_recv(PG_FUNCTION_ARGS)
 	if (result.status != PARSE_OK)
 		binary_error(bytes, length, &result);
 
-	/* What follows the header stands as it does in a datum, after the norms. */
+	/* The bytes after the header are those of a datum after its norms. */
 	mv = multivector_alloc(result.ntokens, result.dim, result.element);
 	scales_size = (char *) multivector_elements(mv) - (char *) (mv->norms + mv->ntokens);
 	memcpy((char *) multivector_elements(mv) - scales_size, bytes + PARSE_BINARY_HEADER,
@@ -387,7 +387,7 @@ multivector_typmod_out(PG_FUNCTION_ARGS)
 		psprintf("(%d,%s)", MULTIVECTOR_TYPMOD_DIM(typmod), multivector_element_name(element)));
 }
 
-/* The length coercion: what fits already is passed on without reading it. */
+/* Length coercion. A value that already fits is returned as is; only its header is detoasted. */
 Datum
 multivector_enforce_typmod(PG_FUNCTION_ARGS)
 {

@@ -11,12 +11,13 @@
 #include "multivector/multivector.h"
 
 /*
- * Parse [[0.1,0.2],[0.3,0.4]]; the text need not end in a NUL. Returns NULL
- * where the context of an input function (NULL elsewhere) took the error.
+ * Parse [[0.1,0.2],[0.3,0.4]]; the text need not be NUL-terminated. context is
+ * that of an input function, or NULL. Returns NULL if the context took a soft
+ * error.
  */
 extern MultiVector *multivector_from_text(Node *context, const char *text, size_t length);
 
-/* The output function. */
+/* Output function of the type. */
 extern Datum multivector_out(PG_FUNCTION_ARGS);
 
 #endif /* COLBERT_MULTIVECTOR_IO_H */

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * multivector.c
- *	  Multivectors in memory: making, checking, reading and converting them.
+ *	  Create, check, read and convert multivectors in memory.
  *
- * Everything that writes elements goes through multivector_store_tokens()
- * or a checked copy, and ends with multivector_set_norms(), which is where
- * values that are not finite are refused, whatever way they came.
+ * All elements are written by multivector_store_tokens() or by a checked copy.
+ * Then multivector_set_norms() runs, which rejects values that are not finite,
+ * whatever their source.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,7 +28,7 @@ StaticAssertDecl(MULTIVECTOR_MAX_DIM == PARSE_MAX_DIM,
 
 static const char *const element_names[] = {"float4", "float2", "int8"};
 
-/* Bytes of a whole datum; 64 bits hold it for every uint32 and uint16. */
+/* Return the bytes of a whole datum. 64 bits cannot overflow for any uint32 and uint16. */
 static uint64
 datum_size(uint32 ntokens, uint32 dim, KernelElement element)
 {
@@ -39,7 +39,7 @@ datum_size(uint32 ntokens, uint32 dim, KernelElement element)
 	return MULTIVECTOR_HEADER + token * ntokens;
 }
 
-/* Does the header make sense? */
+/* Return true if the header is plausible. */
 static bool
 header_is_valid(const MultiVector *mv)
 {
@@ -50,8 +50,8 @@ header_is_valid(const MultiVector *mv)
 static void
 corrupted_error(void)
 {
-	ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-					errmsg("multivector is damaged: its size and its header do not agree")));
+	ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("multivector is corrupted"),
+					errdetail("Its header is invalid or does not match its size.")));
 }
 
 MultiVector *
@@ -99,7 +99,7 @@ multivector_alloc(uint32 ntokens, uint32 dim, KernelElement element)
 	if (size > MaxAllocSize)
 		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 						errmsg("multivector of %u x %u elements is too large", ntokens, dim),
-						errdetail("It would take %llu bytes, and a value can have %zu.",
+						errdetail("It would take %llu bytes, but the maximum is %zu.",
 								  (unsigned long long) size, (Size) MaxAllocSize)));
 
 	mv = palloc0(size);
@@ -111,7 +111,7 @@ multivector_alloc(uint32 ntokens, uint32 dim, KernelElement element)
 	return mv;
 }
 
-/* Say what is wrong with a token (counted from 0) whose norm is not one that we store. */
+/* Report why the norm of a token (counted from 0) is not valid. */
 compat_noreturn static void
 bad_token_error(const float *token, uint32 number, uint32 dim, float norm)
 {
@@ -123,11 +123,10 @@ bad_token_error(const float *token, uint32 number, uint32 dim, float norm)
 							errdetail("Dimension %u of token %u is %s.", k + 1, number + 1,
 									  isnan(token[k]) ? "NaN" : "infinite")));
 	}
-	ereport(ERROR,
-			(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-			 errmsg("token %u is too long", number + 1),
-			 errdetail("The norm of a token can be %g at the most, so that no score overflows.",
-					   MULTIVECTOR_MAX_NORM)));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE), errmsg("token %u is too long", number + 1),
+		 errdetail("The maximum norm is %g, so that no score overflows.", MULTIVECTOR_MAX_NORM)));
 }
 
 void
@@ -187,14 +186,17 @@ multivector_tokens(const MultiVector *mv, uint32 first, uint32 n, float *out)
 	}
 }
 
-/* Round a number of at most 2^22 to the nearest integer, ties to even, by pushing its fraction out of a float4. */
+/*
+ * Round a number of at most 2^22 to the nearest integer, ties to even, by
+ * shifting its fraction out of a float4.
+ */
 static inline float
 round_code(float x)
 {
 	return (x + 12582912.0f) - 12582912.0f;
 }
 
-/* Is every value of a token a code times this scale, exactly? */
+/* Return true if every value of a token is exactly an integer code times this scale. */
 static bool
 token_has_scale(const float *token, uint32 dim, float scale)
 {
@@ -209,10 +211,11 @@ token_has_scale(const float *token, uint32 dim, float scale)
 /*
  * Quantize one token to codes -127 .. 127; returns the scale.
  *
- * A token that was int8 before (a dump, a cast to real[][] and back) must get
- * the same values again, but largest / 127 can miss its scale by one unit of
- * the last place. So the neighbours are tried, and a scale that loses nothing
- * is preferred. Other tokens fail that test at one of their first elements.
+ * A token that was int8 before (in a dump, or cast to real[][] and back) must
+ * get the same values again, but largest / 127 can differ from its scale by
+ * one unit in the last place. Therefore the neighboring scales are tried too,
+ * and a scale that loses nothing is preferred. Other tokens fail that test at
+ * one of their first elements.
  */
 static float
 quantize_token(const float *token, uint32 dim, int8 *codes)
@@ -224,7 +227,7 @@ quantize_token(const float *token, uint32 dim, int8 *codes)
 	for (uint32 k = 0; k < dim; k++)
 		largest = Max(largest, fabsf(token[k]));
 
-	/* Subnormal scales have no precision left: such a token is zero. */
+	/* A subnormal scale has no precision left: such a token becomes zero. */
 	scale = largest / 127.0f;
 	if (scale < FLT_MIN)
 	{
@@ -249,7 +252,10 @@ quantize_token(const float *token, uint32 dim, int8 *codes)
 	return scale;
 }
 
-/* Refuse what int8 and float2 would turn into something else: values that are not finite in the format. */
+/*
+ * Reject values that are not finite in the target format, which float2 and
+ * int8 would turn into something else.
+ */
 static void
 check_narrowed(const float *token, uint32 number, uint32 dim, KernelElement element)
 {
@@ -262,8 +268,8 @@ check_narrowed(const float *token, uint32 number, uint32 dim, KernelElement elem
 			bad_token_error(token, number, dim, 0);
 		ereport(ERROR, (errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 						errmsg("value %g is out of range for element float2", token[k]),
-						errdetail("Dimension %u of token %u; float2 holds values up to 65504.",
-								  k + 1, number + 1)));
+						errdetail("The magnitude of dimension %u of token %u exceeds 65504.", k + 1,
+								  number + 1)));
 	}
 }
 
@@ -346,8 +352,8 @@ multivector_element_from_name(const char *name)
 			return (KernelElement) i;
 	}
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("multivector has no element \"%s\"", name),
-					errhint("Elements are \"float4\", \"float2\" and \"int8\".")));
+					errmsg("unrecognized element format \"%s\"", name),
+					errhint("Valid element formats are \"float4\", \"float2\" and \"int8\".")));
 }
 
 MultiVector *
@@ -360,7 +366,7 @@ multivector_apply_typmod(MultiVector *mv, int32 typmod)
 	if (MULTIVECTOR_TYPMOD_ELEMENT(typmod) == 0)
 		return mv;
 
-	/* The coercion can be called with any number. */
+	/* A user can call the coercion function with any typmod. */
 	if (MULTIVECTOR_TYPMOD_ELEMENT(typmod) > KERNEL_INT8 + 1)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 						errmsg("invalid type modifier of multivector: %d", typmod)));

@@ -1,15 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * parse.c
- *	  From bytes of a client to the elements of a multivector.
+ *	  Parse bytes from a client into the elements of a multivector.
  *
- * The text parser is one pass of a cursor over [[..],[..]], or over the same
- * in the braces of an array. Numbers take a
- * fast path: up to 19 digits as an integer times a power of ten, in double.
- * That is within a few units of the last place of the true value, so its
- * rounding to float4 is certain unless it lies that close to the middle of
- * two neighbouring float4 values; then, and where the exponent is extreme,
- * strtof decides.
+ * The text parser makes one pass with a cursor over [[..],[..]], or over the
+ * same in the braces of an array. Numbers take a fast path: up to 19 digits as
+ * an integer times a power of ten, in double precision. The result is within a
+ * few units in the last place of the true value. Rounding it to float4 is
+ * therefore correct unless it lies that close to the midpoint of two
+ * neighboring float4 values. In that case, and for extreme exponents, strtof
+ * decides.
  *
  * Invariant: cursor->at <= cursor->end, and nothing at or after end is read.
  *
@@ -22,21 +22,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Digits of a number that fit in 64 bits, and those that can decide a rounding to float4 (112, and some). */
+/*
+ * Maximum digits of a number that fit in 64 bits, and digits that suffice to
+ * decide a rounding to float4 (112, plus some reserve).
+ */
 #define FAST_DIGITS 19
 #define SLOW_DIGITS 128
 
-/* Powers of ten that the fast path uses. */
+/* Largest power of ten that the fast path uses. */
 #define FAST_EXPONENT 64
 
 typedef struct Cursor
 {
 	const char *at;
 	const char *end;
-	bool        braces; /* an array's text: {{"0.1","0.2"}}, with or without quotes */
+	bool        braces; /* text of an array: {{"0.1","0.2"}}, quotes optional */
 } Cursor;
 
-/* A decimal number: 0.digits... times ten to the exponent, as it was read. */
+/*
+ * A decimal number as it was read: mantissa * 10^exponent, rounded down to
+ * FAST_DIGITS digits, and all of its digits for the slow path.
+ */
 typedef struct Decimal
 {
 	bool        negative;
@@ -47,7 +53,10 @@ typedef struct Decimal
 	int64_t     digits_exponent; /* exponent of the first significant digit */
 } Decimal;
 
-/* 1e-64 .. 1e64; those beyond 1e22 and below 1 are rounded, which the bound in decimal_to_float() includes. */
+/*
+ * 1e-64 .. 1e64. Those above 1e22 and below 1 are rounded; the bound in
+ * decimal_to_float_fast() allows for that.
+ */
 static const double powers_of_ten[2 * FAST_EXPONENT + 1] = {
 	1e-64, 1e-63, 1e-62, 1e-61, 1e-60, 1e-59, 1e-58, 1e-57, 1e-56, 1e-55, 1e-54, 1e-53, 1e-52,
 	1e-51, 1e-50, 1e-49, 1e-48, 1e-47, 1e-46, 1e-45, 1e-44, 1e-43, 1e-42, 1e-41, 1e-40, 1e-39,
@@ -74,7 +83,7 @@ skip_space(Cursor *cursor)
 		cursor->at++;
 }
 
-/* Skip white space, then take the character c if it stands there. */
+/* Skip white space, then consume the character c if it is next. */
 static inline bool
 take(Cursor *cursor, char c)
 {
@@ -97,7 +106,7 @@ take_close(Cursor *cursor)
 	return take(cursor, cursor->braces ? '}' : ']');
 }
 
-/* Does a lower-case word stand at p, in any case? */
+/* Return true if p begins with the lower-case word, ignoring case. */
 static bool
 word_at(const char *p, const char *end, const char *word)
 {
@@ -109,7 +118,10 @@ word_at(const char *p, const char *end, const char *word)
 	return true;
 }
 
-/* NaN, inf and infinity with an optional sign: numbers to others, errors to us. */
+/*
+ * Return true if NaN, inf or infinity follows, with an optional sign. Other
+ * programs write these as numbers.
+ */
 static bool
 not_finite_at(const Cursor *cursor)
 {
@@ -120,7 +132,7 @@ not_finite_at(const Cursor *cursor)
 	return word_at(p, cursor->end, "nan") || word_at(p, cursor->end, "inf");
 }
 
-/* Read the optional exponent; an 'e' without digits is left where it stands. */
+/* Read the optional exponent; an 'e' without digits is not consumed. */
 static int64_t
 read_exponent(Cursor *cursor)
 {
@@ -137,7 +149,7 @@ read_exponent(Cursor *cursor)
 		return 0;
 	for (; p < cursor->end && is_digit(*p); p++)
 	{
-		/* No text is long enough for its digits to make up for this. */
+		/* No text has enough digits to compensate for an exponent this large. */
 		if (exponent < INT64_C(1000000000000))
 			exponent = exponent * 10 + (*p - '0');
 	}
@@ -146,8 +158,8 @@ read_exponent(Cursor *cursor)
 }
 
 /*
- * Append a run of digits to a number, eight at a time while there are as
- * many. The number may overflow; the caller counts.
+ * Append a run of digits to a number, eight at a time as long as possible. The
+ * number may overflow; the caller counts the digits.
  */
 static inline const char *
 read_digits(const char *p, const char *end, uint64_t *number)
@@ -156,14 +168,14 @@ read_digits(const char *p, const char *end, uint64_t *number)
 	{
 		uint64_t chunk;
 
-		/* Are all eight bytes 0x30 .. 0x39? */
+		/* Stop unless all eight bytes are 0x30 .. 0x39. */
 		memcpy(&chunk, p, sizeof(chunk));
 		if ((chunk & UINT64_C(0xF0F0F0F0F0F0F0F0)) != UINT64_C(0x3030303030303030) ||
 			((chunk + UINT64_C(0x0606060606060606)) & UINT64_C(0xF0F0F0F0F0F0F0F0)) !=
 				UINT64_C(0x3030303030303030))
 			break;
 
-		/* The first digit is the lowest byte: join neighbours to pairs, to fours, to eight. */
+		/* The first digit is in the lowest byte: combine neighbors to pairs, to fours, to eight. */
 		chunk -= UINT64_C(0x3030303030303030);
 		chunk = (chunk * 10 + (chunk >> 8)) & UINT64_C(0x00FF00FF00FF00FF);
 		chunk = (chunk * 100 + (chunk >> 16)) & UINT64_C(0x0000FFFF0000FFFF);
@@ -177,9 +189,9 @@ read_digits(const char *p, const char *end, uint64_t *number)
 }
 
 /*
- * Read a number of at most FAST_DIGITS digits, leading zeros included. False
- * where none stands, and where it has more: the cursor stays then, and
- * decimal has no digits for the slow path.
+ * Read a number of at most FAST_DIGITS digits, leading zeros included. Returns
+ * false, without moving the cursor, if there is no number or it has more
+ * digits. Does not set the digits for the slow path.
  */
 static inline bool
 read_short_decimal(Cursor *cursor, Decimal *decimal)
@@ -212,7 +224,7 @@ read_short_decimal(Cursor *cursor, Decimal *decimal)
 	return true;
 }
 
-/* Read any number as digits and exponent. False where none stands. */
+/* Read any number as digits and exponent. Returns false if there is none. */
 static bool
 read_decimal(Cursor *cursor, Decimal *decimal)
 {
@@ -221,7 +233,7 @@ read_decimal(Cursor *cursor, Decimal *decimal)
 	const char *point = NULL;
 	bool        any_digit = false;
 	int         ndigits = 0;
-	int64_t     dropped = 0;  /* integer digits that the mantissa has no room for */
+	int64_t     dropped = 0;  /* integer digits that do not fit in the mantissa */
 	int64_t     fraction = 0; /* fraction digits in the mantissa */
 	int64_t     lead = 0;     /* zeros between the point and the first significant digit */
 
@@ -273,9 +285,9 @@ read_decimal(Cursor *cursor, Decimal *decimal)
 }
 
 /*
- * The slow path: hand strtof a short number that rounds as the long one does.
- * What lies between two float4 values and their middle is decided by 112
- * digits, and after those only by whether anything follows.
+ * Slow path: pass strtof a short number that rounds like the long one. 112
+ * digits decide on which side of the midpoint of two float4 values a number
+ * is; after those it matters only whether any nonzero digit follows.
  */
 static float
 decimal_to_float_slow(const Decimal *decimal)
@@ -301,7 +313,7 @@ decimal_to_float_slow(const Decimal *decimal)
 	if (more)
 		text[n++] = '1';
 
-	/* Beyond these bounds the result is zero or infinity whatever the digits are. */
+	/* Beyond these bounds the result is zero or infinity, whatever the digits are. */
 	if (exponent > 400)
 		exponent = 400;
 	if (exponent < -400)
@@ -318,7 +330,10 @@ decimal_to_float_slow(const Decimal *decimal)
 	return strtof(text, NULL);
 }
 
-/* The float4 nearest to a decimal, sign aside. False where only the slow path can tell. */
+/*
+ * Compute the float4 nearest to a decimal, ignoring its sign. Returns false if
+ * only the slow path can decide.
+ */
 static inline bool
 decimal_to_float_fast(const Decimal *decimal, float *value)
 {
@@ -332,7 +347,10 @@ decimal_to_float_fast(const Decimal *decimal, float *value)
 	if (decimal->exponent < -FAST_EXPONENT || decimal->exponent > FAST_EXPONENT)
 		return false;
 
-	/* Of the 29 bits that float4 lacks, 0x10000000 is the middle. Four roundings: less than 8 units off. */
+	/*
+	 * Of the 29 mantissa bits that float4 lacks, 0x10000000 is the midpoint.
+	 * After four roundings the value is less than 8 units off.
+	 */
 	approximate = (double) decimal->mantissa * powers_of_ten[decimal->exponent + FAST_EXPONENT];
 	memcpy(&bits, &approximate, sizeof(bits));
 	below = (uint32_t) (bits & 0x1FFFFFFF);
@@ -343,7 +361,7 @@ decimal_to_float_fast(const Decimal *decimal, float *value)
 	return true;
 }
 
-/* What was expected, for a message. */
+/* Return what was expected, for a message. */
 static const char *
 opening(const Cursor *cursor)
 {
@@ -364,7 +382,7 @@ fail(ParseResult *result, ParseStatus status, const char *expected)
 	return status;
 }
 
-/* Parse one number; the cursor stays at its start where it fails. */
+/* Parse one number. On failure the cursor stays at its start. */
 static inline ParseStatus
 parse_number(Cursor *cursor, float *value, ParseResult *result)
 {
@@ -392,7 +410,7 @@ parse_number(Cursor *cursor, float *value, ParseResult *result)
 	return PARSE_OK;
 }
 
-/* Parse one number of an array, which may stand in quotes. */
+/* Parse one number of an array, which may be quoted. */
 static ParseStatus
 parse_quoted_number(Cursor *cursor, float *value, ParseResult *result)
 {
@@ -405,7 +423,7 @@ parse_quoted_number(Cursor *cursor, float *value, ParseResult *result)
 	return PARSE_OK;
 }
 
-/* Parse one token, [0.1,0.2], to values; *n becomes its dims. */
+/* Parse one token, [0.1,0.2], into values; *n becomes its dims. */
 static ParseStatus
 parse_token(Cursor *cursor, float *values, size_t capacity, uint32_t *n, ParseResult *result)
 {
@@ -459,7 +477,7 @@ parse_tokens(Cursor *cursor, float *values, size_t capacity, ParseResult *result
 	return PARSE_OK;
 }
 
-/* Does the cursor stand at a number, so that the text was one token without its outer brackets? */
+/* Return true if a number follows, so that the text is one token without its outer brackets. */
 static bool
 number_follows(Cursor cursor)
 {
@@ -471,7 +489,10 @@ number_follows(Cursor cursor)
 	return read_decimal(&cursor, &decimal) || not_finite_at(&cursor);
 }
 
-/* Does the text of an array follow, of arrays, of numbers or of nothing? An object of JSON has a key in its brace. */
+/*
+ * Return true if the text of an array follows: of arrays, of numbers, or
+ * empty. In a JSON object a key follows the brace.
+ */
 static bool
 array_follows(Cursor cursor)
 {
@@ -566,7 +587,7 @@ parse_binary_header(const uint8_t *bytes, size_t length)
 	return result;
 }
 
-/* Does an int8 token stand as we would have written it? */
+/* Return true if an int8 token is encoded as quantize_token() would encode it. */
 static bool
 int8_token_is_canonical(float scale, const int8_t *codes, uint32_t dim)
 {

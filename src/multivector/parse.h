@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * parse.h
- *	  From bytes of a client to the elements of a multivector.
+ *	  Parse bytes from a client into the elements of a multivector.
  *
  * Plain C without PostgreSQL: no allocation, no error reporting, no state.
- * Whatever the bytes are, these functions read none beyond the length they
- * are given and write none beyond the capacity they are given, which
- * test/fuzz tries without a server.
+ * Whatever the bytes are, these functions never read beyond the given length
+ * and never write beyond the given capacity. test/fuzz checks that without a
+ * server.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,16 +25,16 @@
 typedef enum ParseStatus
 {
 	PARSE_OK = 0,
-	PARSE_SYNTAX,       /* ParseResult.expected says what was missing */
-	PARSE_NOT_NESTED,   /* [0.1,0.2]: a token where a set of tokens belongs */
+	PARSE_SYNTAX,       /* ParseResult.expected says what is missing */
+	PARSE_NOT_NESTED,   /* [0.1,0.2]: a token instead of a set of tokens */
 	PARSE_NO_TOKENS,    /* [] */
 	PARSE_NO_DIMS,      /* [[]] */
 	PARSE_RAGGED,       /* a token of row_dim dimensions after tokens of dim */
 	PARSE_NOT_FINITE,   /* NaN or infinity */
-	PARSE_OUT_OF_RANGE, /* a number that no float4 holds */
+	PARSE_OUT_OF_RANGE, /* a number too large for float4 */
 	PARSE_TOO_MANY_DIMS,
 	PARSE_TOO_MANY_VALUES, /* more than the capacity */
-	PARSE_BAD_VERSION,     /* binary from here on */
+	PARSE_BAD_VERSION,     /* binary format only, from here on */
 	PARSE_BAD_ELEMENT,
 	PARSE_BAD_SIZE,  /* expected_size bytes were expected */
 	PARSE_BAD_SCALE, /* an int8 scale or its codes are not canonical */
@@ -43,23 +43,23 @@ typedef enum ParseStatus
 typedef struct ParseResult
 {
 	ParseStatus   status;
-	size_t        position;      /* byte that the status is about */
+	size_t        position;      /* byte that the status refers to */
 	const char   *expected;      /* PARSE_SYNTAX */
 	uint64_t      expected_size; /* PARSE_BAD_SIZE */
 	uint32_t      ntokens;
 	uint32_t      dim;
 	uint32_t      row_dim; /* PARSE_RAGGED */
-	KernelElement element; /* binary; text is always float4 */
+	KernelElement element; /* binary format only; text is always float4 */
 } ParseResult;
 
-/* An upper bound for the numbers in a text: what the values array must hold. */
+/* Return an upper bound for the number of values in a text: the capacity to allocate. */
 extern size_t parse_text_capacity(const char *text, size_t length);
 
 /*
  * Parse [[0.1,0.2],[0.3,0.4]] into row-major values. Numbers are rounded
- * correctly to float4, as strtof does; white space is free around numbers,
- * commas and brackets. The text of an array, {{0.1,0.2},{0.3,0.4}}, is read
- * too, with or without quotes around its numbers.
+ * correctly to float4, as by strtof. White space is allowed around numbers,
+ * commas and brackets. The text of an array, {{0.1,0.2},{0.3,0.4}}, is
+ * accepted too, with or without quotes around its numbers.
  */
 extern ParseResult parse_text(const char *text, size_t length, float *values, size_t capacity);
 
@@ -76,13 +76,13 @@ extern ParseResult parse_text(const char *text, size_t length, float *values, si
 #define PARSE_BINARY_VERSION 1
 #define PARSE_BINARY_HEADER  8
 
-/* Read the header, and check that length is what it asks for. */
+/* Read the header, and check that length matches it. */
 extern ParseResult parse_binary_header(const uint8_t *bytes, size_t length);
 
 /*
- * Check the rest: elements are finite; an int8 token has a largest |code| of
- * 127 and a normal positive scale, or is zero throughout. header is what
- * parse_binary_header returned with PARSE_OK for the same bytes.
+ * Check the rest: elements are finite. An int8 token has a largest |code| of
+ * 127 and a normal positive scale, or is all zeros. header is a PARSE_OK
+ * result of parse_binary_header() for the same bytes.
  */
 extern ParseResult parse_binary_body(const uint8_t *bytes, const ParseResult *header);
 

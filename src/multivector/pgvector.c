@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * pgvector.c
- *	  multivector(anyarray): from arrays of numbers, and from pgvector's.
+ *	  multivector(anyarray): arrays of numbers, and of pgvector's types.
  *
- * A function or cast on vector[] would make this extension depend on
- * pgvector. So the function takes any array, and looks at run time whether
- * its elements belong to the extension "vector". Its types vector and
- * halfvec have been laid out like this since they exist:
+ * A function or cast on vector[] would make this extension depend on pgvector.
+ * Therefore the function takes any array, and checks at run time whether its
+ * elements belong to the extension "vector". The layout of its types vector
+ * and halfvec has never changed:
  *
  *	vl_len_		4 bytes
  *	dim			2 bytes
@@ -40,7 +40,7 @@ StaticAssertDecl(offsetof(ForeignVector, elements) == 8, "pgvector's header has 
 
 PG_FUNCTION_INFO_V1(multivector_from_anyarray);
 
-/* Is a type pgvector's, and what are its elements? */
+/* Return true if a type is one of pgvector's; *element becomes its element format. */
 static bool
 type_is_pgvector(Oid type, KernelElement *element)
 {
@@ -70,7 +70,7 @@ type_is_pgvector(Oid type, KernelElement *element)
 	return extension != NULL && strcmp(extension, "vector") == 0;
 }
 
-/* One array element, with its length checked: its layout is another project's. */
+/* Return one array element after checking its length, since another project defines its layout. */
 static const ForeignVector *
 foreign_vector(Datum datum, KernelElement element)
 {
@@ -82,12 +82,12 @@ foreign_vector(Datum datum, KernelElement element)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_DATATYPE_MISMATCH),
-			 errmsg("this version of extension \"vector\" lays out its types in an unknown way"),
-			 errhint("Cast its vectors to real[], and gather them with multivector_agg().")));
+			 errmsg("this version of extension \"vector\" has an unknown layout of its types"),
+			 errhint("Cast its vectors to real[], and aggregate them with multivector_agg().")));
 	return vector;
 }
 
-/* An array of pgvector's vectors: each is a token. */
+/* Make a multivector from an array of pgvector's vectors: each becomes a token. */
 static MultiVector *
 from_pgvector(ArrayType *array, KernelElement element)
 {
@@ -100,9 +100,9 @@ from_pgvector(ArrayType *array, KernelElement element)
 	char         typalign;
 
 	if (ARR_NDIM(array) > 1)
-		ereport(ERROR, (errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-						errmsg("a multivector is made from a vector array of one dimension, not %d",
-							   ARR_NDIM(array))));
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("expected a vector array of one dimension, not %d", ARR_NDIM(array))));
 	get_typlenbyvalalign(ARR_ELEMTYPE(array), &typlen, &typbyval, &typalign);
 	deconstruct_array(array, ARR_ELEMTYPE(array), typlen, typbyval, typalign, &datums, &nulls, &n);
 
@@ -126,7 +126,7 @@ from_pgvector(ArrayType *array, KernelElement element)
 	if (mv == NULL)
 		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
 						errmsg("a multivector must have at least one token"),
-						errhint("Store NULL where there is no embedding.")));
+						errhint("Store NULL if there is no embedding.")));
 	multivector_set_norms(mv);
 	return mv;
 }
@@ -140,12 +140,10 @@ multivector_from_anyarray(PG_FUNCTION_ARGS)
 	if (multivector_array_type_is_numeric(ARR_ELEMTYPE(array)))
 		PG_RETURN_POINTER(multivector_from_numbers(array));
 	if (!type_is_pgvector(ARR_ELEMTYPE(array), &element))
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_DATATYPE_MISMATCH),
-			 errmsg("cannot make a multivector from an array of type %s",
-					format_type_be(ARR_ELEMTYPE(array))),
-			 errhint(
-				 "Arrays of numbers, and of the types vector and halfvec of extension \"vector\", will do.")));
+		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+						errmsg("cannot convert an array of type %s to multivector",
+							   format_type_be(ARR_ELEMTYPE(array))),
+						errhint("Pass an array of numbers, or of type vector or halfvec "
+								"of extension \"vector\".")));
 	PG_RETURN_POINTER(from_pgvector(array, element));
 }

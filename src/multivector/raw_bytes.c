@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * raw_bytes.c
- *	  Multivectors from raw little-endian numbers, as numpy's tobytes() gives
- *	  them.
+ *	  Make multivectors from raw little-endian numbers, as produced by numpy's
+ *	  tobytes().
  *
- * Bytes do not say what they are. Those of another element are often finite
- * numbers, only not the ones that were meant: float2 read as float4 gives
- * numbers near 1e-12. So the bytes are looked at first. A guess is made only
- * where the bytes cannot be an embedding of the element that was named; data
- * of that element, whatever its range, passes.
+ * Bytes do not carry their type. Those of another element are often finite
+ * numbers, but not the intended ones: float2 read as float4 gives numbers near
+ * 1e-12. So the bytes are inspected first. They are rejected only if they
+ * cannot be an embedding of the named element; data of that element passes,
+ * whatever its magnitude.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,11 +23,11 @@
 
 PG_FUNCTION_INFO_V1(multivector_from_bytea);
 
-/* Words of 4 bytes that are looked at: fewer say too little, more would take time. */
+/* 4-byte words to inspect: fewer are not conclusive, more would take time. */
 #define MIN_WORDS 64
 #define MAX_WORDS 512
 
-/* What the bytes are, as far as they show it. */
+/* The apparent type of the bytes. */
 typedef enum RawKind
 {
 	RAW_AS_NAMED,
@@ -37,10 +37,10 @@ typedef enum RawKind
 	RAW_NO_NUMBERS /* none of these */
 } RawKind;
 
-/* The first words of the bytes, as numbers of each size. */
+/* The first words of the bytes, read as numbers of each size. */
 typedef struct RawWords
 {
-	int    n; /* float4 numbers, even */
+	int    n; /* number of words, even */
 	uint32 words[MAX_WORDS];
 	float  float4[MAX_WORDS];
 	float  float2[2 * MAX_WORDS];
@@ -59,9 +59,9 @@ read_words(const char *bytes, Size size, RawWords *raw)
 }
 
 /*
- * Are the bytes float2 numbers? The lower half of a float4 number holds bits
- * of its mantissa. Read as float2, they would be of any size up to infinity;
- * those of numbers that have been rounded would end in zeros.
+ * Return true if the bytes are float2 numbers. The lower half of a float4
+ * number holds mantissa bits. Read as float2, these would have any magnitude
+ * up to infinity; those of rounded float4 numbers would end in zeros.
  */
 static bool
 are_float2(const RawWords *raw)
@@ -85,14 +85,17 @@ are_float2(const RawWords *raw)
 		   squares[0] < 64 * squares[1] && squares[1] < 64 * squares[0];
 }
 
-/* Return true if a number is neither zero nor of a size that embeddings have. */
+/* Return true if a number is neither zero nor of a magnitude that embeddings have. */
 static inline bool
 is_extreme(float x)
 {
 	return x != 0 && !(fabsf(x) > 1e-9f && fabsf(x) < 1e9f);
 }
 
-/* Are the bytes float8 numbers? Then each second word is near 1, and those between are bits of a mantissa. */
+/*
+ * Return true if the bytes are float8 numbers. Read as float4, every second
+ * word is then near 1, and the words between are mantissa bits.
+ */
 static bool
 are_float8(const RawWords *raw)
 {
@@ -109,7 +112,10 @@ are_float8(const RawWords *raw)
 	return extreme >= raw->n / 8;
 }
 
-/* Are the bytes float4 numbers? Read as float2, every second one would be of any size, or end in zeros. */
+/*
+ * Return true if the bytes are float4 numbers. Read as float2, every second
+ * one then has any magnitude, or ends in zeros.
+ */
 static bool
 are_float4(const RawWords *raw)
 {
@@ -130,7 +136,10 @@ are_float4(const RawWords *raw)
 	return large >= raw->n / 8 || (lower_rounded == raw->n && upper_rounded <= raw->n / 2);
 }
 
-/* Are there both huge and tiny numbers among these float4, as among bytes of any other kind? */
+/*
+ * Return true if there are both huge and tiny numbers among these float4, as
+ * among bytes of any other type.
+ */
 static bool
 are_of_any_size(const RawWords *raw)
 {
@@ -162,7 +171,7 @@ guess_kind(const char *bytes, Size size, KernelElement element)
 	return are_of_any_size(&raw) ? RAW_NO_NUMBERS : RAW_AS_NAMED;
 }
 
-/* Refuse bytes that are numbers of another kind. */
+/* Reject bytes that are numbers of another type. */
 static void
 check_kind(const char *bytes, Size size, int32 dim, KernelElement element)
 {
@@ -175,25 +184,26 @@ check_kind(const char *bytes, Size size, int32 dim, KernelElement element)
 		case RAW_FLOAT2:
 		case RAW_FLOAT4:
 			ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
-							errmsg("expected %s numbers, and the bytes are %s numbers", named,
+							errmsg("expected %s numbers, but the bytes are %s numbers", named,
 								   element == KERNEL_FLOAT4 ? "float2" : "float4"),
-							errhint("Name their element: multivector(bytes, %d, '%s').", dim,
-									element == KERNEL_FLOAT4 ? "float2" : "float4")));
+							errhint("Specify the element format: multivector(bytes, %d, '%s').",
+									dim, element == KERNEL_FLOAT4 ? "float2" : "float4")));
 			break;
 		case RAW_FLOAT8:
-			ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
-							errmsg("expected %s numbers, and the bytes are float8 numbers", named),
-							errhint("Convert them first, as numpy's astype('<f4') does.")));
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_EXCEPTION),
+					 errmsg("expected %s numbers, but the bytes are float8 numbers", named),
+					 errhint("Convert them first, for example with numpy's astype('<f4').")));
 			break;
 		case RAW_NO_NUMBERS:
 			ereport(
 				ERROR,
 				(errcode(ERRCODE_DATA_EXCEPTION),
-				 errmsg("expected %s numbers, and the bytes are something else", named),
-				 errdetail("Read as %s they range from less than 1e-9 to more than 1e9.", named),
-				 errhint(
-					 "Pass little-endian float4, float2 or int8 numbers without a header, and name their element: multivector(bytes, %d, 'int8').",
-					 dim)));
+				 errmsg("expected %s numbers, but the bytes are something else", named),
+				 errdetail("Read as %s, they range from less than 1e-9 to more than 1e9.", named),
+				 errhint("Pass little-endian float4, float2 or int8 numbers without a header, "
+						 "and specify the element format: multivector(bytes, %d, 'int8').",
+						 dim)));
 			break;
 	}
 }
@@ -210,24 +220,22 @@ check_size(Size size, int32 dim, KernelElement element)
 	if (size == 0)
 		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
 						errmsg("a multivector must have at least one token"),
-						errhint("Store NULL where there is no embedding.")));
+						errhint("Store NULL if there is no embedding.")));
 	token_size = dim * kernel_element_size(element);
 	if (size % token_size != 0)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_DATA_EXCEPTION),
-			 errmsg("expected a multiple of %zu bytes, not %zu", token_size, size),
-			 errdetail("A token of %d x %s takes %zu bytes.", dim,
-					   multivector_element_name(element), token_size),
-			 element == KERNEL_FLOAT4 && size % (token_size / 2) == 0
-				 ? errhint(
-					   "If they are float2 numbers, name their element: multivector(bytes, %d, 'float2').",
-					   dim)
-				 : 0));
+		ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
+						errmsg("expected a multiple of %zu bytes, not %zu", token_size, size),
+						errdetail("A token of %d x %s takes %zu bytes.", dim,
+								  multivector_element_name(element), token_size),
+						element == KERNEL_FLOAT4 && size % (token_size / 2) == 0
+							? errhint("If they are float2 numbers, specify the element format: "
+									  "multivector(bytes, %d, 'float2').",
+									  dim)
+							: 0));
 }
 
 /*
- * Signed bytes are integers from -128 to 127. They become float2 numbers,
+ * Convert signed bytes, integers from -128 to 127. They become float2 numbers,
  * which hold them exactly; the scale of an int8 multivector would round them.
  */
 static MultiVector *

@@ -1,21 +1,20 @@
 /*-------------------------------------------------------------------------
  *
  * score.c
- *	  Exact scores of a stored multivector against a prepared query.
+ *	  Exact scores of a stored multivector and a prepared query.
  *
- * The kernels find the best token of the document for each query token;
- * here the metric becomes their multipliers and addends, and the best values
- * become the score. A document is handed to them in runs of rows, so that
- * the multipliers need no memory that grows with the document, and so that a
- * huge pair can be cancelled.
+ * The kernels find the best document token for each query token. This file
+ * turns the metric into their multipliers and addends, and the best values
+ * into the score. A document is passed to the kernels in runs of rows. That
+ * bounds the memory for multipliers, and lets a huge pair be cancelled.
  *
- * For L2 the kernels choose candidates only. Their expanded form, <q, d> -
- * |d|^2/2, loses what tokens have in common to rounding; so every document
- * token whose value is within the rounding bound of the best is measured from
- * differences, and the nearest of these is the match.
+ * For L2 the kernels only choose candidates. Their expanded form, <q, d> -
+ * |d|^2/2, loses the part that tokens have in common to rounding. So every
+ * document token whose value is within the rounding bound of the best is
+ * measured from differences, and the nearest of these is the match.
  *
- * No NaN and no infinity comes out: tokens are finite and at most
- * MULTIVECTOR_MAX_NORM long, so products stay below 1e36.
+ * No score is NaN or infinite: tokens are finite and no longer than
+ * MULTIVECTOR_MAX_NORM, so products stay below 1e36.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,11 +27,14 @@
 #include "multivector/score.h"
 #include "storage/shmem.h"
 
-/* Rows that a kernel is given at once, and multiply-adds (about 50 ms) after which it must come back. */
+/* Rows per kernel call, and multiply-adds (about 50 ms) after which a call must return. */
 #define RUN_ROWS 512
 #define RUN_WORK (UINT64CONST(1) << 30)
 
-/* L2: rows of which only the best value is known. One of them in doubt, all are measured. */
+/*
+ * L2: rows per block. The kernels return only the best value of a block; if it
+ * is within the rounding bound, all rows of the block are measured.
+ */
 #define BLOCK_ROWS 8
 
 #define ALIGNMENT 64
@@ -41,10 +43,10 @@
 typedef struct Nearest
 {
 	float *tokens;     /* ntokens x dim, row-major */
-	float *norms;      /* their lengths */
+	float *norms;      /* lengths of the tokens */
 	float *block_best; /* blocks of a run x slots: best values */
-	float *rows;       /* a block of document tokens, widened */
-	float *squares;    /* by query token: smallest squared distance */
+	float *rows;       /* one block of document tokens, widened */
+	float *squares;    /* per query token: smallest squared distance */
 } Nearest;
 
 struct ScoreQuery
@@ -52,9 +54,9 @@ struct ScoreQuery
 	Metric       metric;
 	uint32       ntokens;
 	uint32       dim;
-	uint32       run; /* rows a kernel call */
+	uint32       run; /* rows per kernel call */
 	KernelQuery *kernel;
-	float       *best; /* by slot of the kernel */
+	float       *best; /* per slot of the kernel */
 	uint32      *best_row;
 	Nearest      nearest;          /* L2 only */
 	float        params[RUN_ROWS]; /* multipliers or addends of a run */
@@ -76,14 +78,17 @@ padded(Size size)
 	return add_size(size, ALIGNMENT);
 }
 
-/* Slots that kernel_query_pack() will make; at most a group more than tokens. */
+/* Return a bound for the slots of kernel_query_pack(): at most one group more than tokens. */
 static Size
 slots_bound(uint32 ntokens)
 {
 	return add_size(ntokens, 64);
 }
 
-/* The query's tokens as floats, for cosine divided by their norms; a zero token stays zero. */
+/*
+ * Return the query's tokens as floats. For cosine they are divided by their
+ * norms; a zero token stays zero.
+ */
 static void
 widen_query(const MultiVector *query, Metric metric, float *tokens)
 {
@@ -106,7 +111,7 @@ blocks_of(uint32 nrows)
 	return (nrows + BLOCK_ROWS - 1) / BLOCK_ROWS;
 }
 
-/* What L2 needs besides, in bytes. */
+/* Return the additional bytes that L2 needs. */
 static Size
 nearest_size(const ScoreQuery *query, Size slots)
 {
@@ -169,7 +174,7 @@ score_prepare(const MultiVector *query, Metric metric)
 	return prepared;
 }
 
-/* Turn the norms of a run into what makes inner product the metric. */
+/* Turn the norms of a run into the multipliers or addends of the metric. */
 static void
 set_run_params(ScoreQuery *query, const float *norms, KernelRows *rows)
 {
@@ -190,7 +195,10 @@ set_run_params(ScoreQuery *query, const float *norms, KernelRows *rows)
 	}
 }
 
-/* Rows first .. first + nrows - 1 of a document for a kernel, without what makes inner product the metric. */
+/*
+ * Describe rows first .. first + nrows - 1 of a document for a kernel, without
+ * multipliers and addends.
+ */
 static void
 set_rows(const MultiVector *doc, uint32 first, uint32 nrows, KernelRows *rows)
 {
@@ -204,7 +212,10 @@ set_rows(const MultiVector *doc, uint32 first, uint32 nrows, KernelRows *rows)
 	rows->scale = scales ? scales + first : NULL;
 }
 
-/* Fill best, and best_row if asked for, with the best document token of each query token. */
+/*
+ * Fill best, and if want_rows is true best_row, with the best document token
+ * of each query token.
+ */
 static void
 find_best(ScoreQuery *query, const MultiVector *doc, bool want_rows)
 {
@@ -221,7 +232,10 @@ find_best(ScoreQuery *query, const MultiVector *doc, bool want_rows)
 
 /* ---- L2 ---- */
 
-/* The best value of each block of a run; best is kept up to date. Returns the length of the longest token of the run. */
+/*
+ * Fill the best value of each block of a run, and update best. Returns the
+ * length of the run's longest token.
+ */
 static float
 find_block_best(ScoreQuery *query, const MultiVector *doc, uint32 first, uint32 nrows)
 {
@@ -248,10 +262,10 @@ find_block_best(ScoreQuery *query, const MultiVector *doc, uint32 first, uint32 
 }
 
 /*
- * How far the expanded form of a query token may be from its true value, for
- * document tokens up to a length: a chain of dim fused operations, and the
- * rounding of norms (Higham 2002, "Accuracy and Stability of Numerical
- * Algorithms", 3.1).
+ * Return a bound for the error of a query token's expanded form, for document
+ * tokens up to a length. The error is that of a chain of dim fused operations,
+ * plus the rounding of norms (Higham 2002, "Accuracy and Stability of
+ * Numerical Algorithms", 3.1).
  */
 static float
 rounding_bound(const ScoreQuery *query, uint32 token, float longest)
@@ -278,7 +292,7 @@ measure_block(ScoreQuery *query, uint32 token, const float *rows, uint32 first, 
 	}
 }
 
-/* The document tokens of a block as floats. */
+/* Return the document tokens of a block as floats. */
 static const float *
 block_rows(ScoreQuery *query, const MultiVector *doc, uint32 first, uint32 nrows)
 {
@@ -341,7 +355,7 @@ score_document_matches(ScoreQuery *query, const MultiVector *doc, uint32 *doc_to
 	for (uint32 s = 0; s < slots; s++)
 	{
 		query->best[s] = -INFINITY;
-		query->best_row[s] = 0; /* a damaged document may have no row that wins */
+		query->best_row[s] = 0; /* in a damaged document it may be that no row wins */
 	}
 	if (query->metric == METRIC_L2)
 		find_nearest(query, doc);
@@ -368,7 +382,7 @@ score_to_distance(const ScoreQuery *query, double score)
 	switch (query->metric)
 	{
 		case METRIC_IP:
-			return 0.0 - score; /* no negative zero */
+			return 0.0 - score; /* avoids negative zero */
 		case METRIC_COSINE:
 			return query->ntokens - score;
 		case METRIC_L2:

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * score_cost.c
- *	  What a score costs, for the planner.
+ *	  Estimate the cost of a score for the planner.
  *
- * The COST of the functions is that of documents out of line, whose fetching
- * is most of it. A document that is stored in its row is scored in a
- * fortieth of that time or less: the statistics tell how long the column's
- * values are in the row, 18 bytes where they are out of line.
+ * The functions' declared COST is for documents that are stored out of line,
+ * most of which is fetching them. A document stored in its row is scored in a
+ * fortieth of that time or less. The statistics give the width of the column's
+ * values in the row, which is 18 bytes for a value out of line.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,16 +21,19 @@
 #include "parser/parsetree.h"
 #include "utils/lsyscache.h"
 
-/* A column of longer values has most of them in line. */
+/* A column whose average width is larger stores most of its values in line. */
 #define MAX_POINTER 32
 
-/* In operators of about 10 ns: of a call, and of 20 bytes of a document. Measured with queries of 8 tokens. */
+/*
+ * Cost of a call in operators of about 10 ns, and document bytes scored per
+ * operator. Measured with queries of 8 tokens.
+ */
 #define CALL_OPERATORS    20
 #define BYTES_AN_OPERATOR 20
 
 PG_FUNCTION_INFO_V1(multivector_score_support);
 
-/* The bytes of the first argument in its row, where it is a column with statistics; or 0. */
+/* Return the bytes of the first argument in its row, or 0 unless it is a column with statistics. */
 static int32
 document_width(PlannerInfo *root, Node *call)
 {

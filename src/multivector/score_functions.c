@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * score_functions.c
- *	  The SQL functions and operators of scores.
+ *	  SQL functions and operators of scores.
  *
- * A statement scores many documents with one query, so each call site keeps
- * its prepared query in fn_extra, and compares the query that it is given
- * with the one it has.
+ * A statement scores many documents with one query. Each call site therefore
+ * keeps its prepared query in fn_extra, and compares each given query with the
+ * one it has.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,11 +20,11 @@
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
 
-/* What a call site keeps. */
+/* State of a call site. */
 typedef struct QueryCache
 {
-	MemoryContext   context; /* of query and prepared */
-	struct varlena *query;   /* as it was given, toast pointers included */
+	MemoryContext   context; /* holds query and prepared */
+	struct varlena *query;   /* as given, toast pointers included */
 	ScoreQuery     *prepared;
 } QueryCache;
 
@@ -36,9 +36,9 @@ PG_FUNCTION_INFO_V1(multivector_maxsim_cosine_distance);
 PG_FUNCTION_INFO_V1(multivector_maxsim_tokens);
 
 /*
- * The query as bytes that identify it: a pointer to a value on disk will do,
- * since a statement's snapshot keeps that value where it is; one into memory
- * will not.
+ * Return bytes that identify the query. A pointer to a value on disk
+ * identifies it, since the statement's snapshot keeps that value in place. A
+ * pointer into memory does not, so it is followed.
  */
 static struct varlena *
 query_bytes(Datum datum)
@@ -56,7 +56,7 @@ same_bytes(const struct varlena *a, const struct varlena *b)
 	return VARSIZE_ANY(a) == VARSIZE_ANY(b) && memcmp(a, b, VARSIZE_ANY(a)) == 0;
 }
 
-/* Prepare a query and remember it. */
+/* Prepare a query and cache it. */
 static ScoreQuery *
 cache_query(QueryCache *cache, struct varlena *query, Metric metric)
 {
@@ -76,7 +76,7 @@ cache_query(QueryCache *cache, struct varlena *query, Metric metric)
 	return cache->prepared;
 }
 
-/* The prepared query of this call. */
+/* Return the prepared query of this call. */
 static ScoreQuery *
 prepared_query(FunctionCallInfo fcinfo, int argument, Metric metric)
 {
@@ -100,7 +100,7 @@ prepared_query(FunctionCallInfo fcinfo, int argument, Metric metric)
 	return cache_query(cache, query, metric);
 }
 
-/* Score argument 0 with argument 1: the function's value, or the operator's. */
+/* Score argument 0 with argument 1, and return the value of the function or of the operator. */
 static Datum
 score_arguments(FunctionCallInfo fcinfo, Metric metric, bool distance)
 {
@@ -131,7 +131,7 @@ multivector_maxsim_cosine(PG_FUNCTION_ARGS)
 	return score_arguments(fcinfo, METRIC_COSINE, false);
 }
 
-/* maxsim_l2(doc, query), which is doc <-> query too. */
+/* maxsim_l2(doc, query), and doc <-> query. */
 Datum
 multivector_maxsim_l2(PG_FUNCTION_ARGS)
 {
@@ -152,7 +152,7 @@ multivector_maxsim_cosine_distance(PG_FUNCTION_ARGS)
 	return score_arguments(fcinfo, METRIC_COSINE, true);
 }
 
-/* A row a query token: the document token that it matched, and how well. */
+/* Return one row per query token: the document token that it matched, and their similarity. */
 Datum
 multivector_maxsim_tokens(PG_FUNCTION_ARGS)
 {

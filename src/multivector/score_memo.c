@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * score_memo.c
- *	  Scores that a scan has computed, for the expressions of its statement.
+ *	  Scores computed by a scan, for the expressions of its statement.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,10 +12,13 @@
 #include "multivector/score_memo.h"
 #include "utils/memutils.h"
 
-/* By the last bits of a value's number: a scan reads few rows ahead of the one that it emits. */
+/*
+ * Slots per memo, indexed by the last bits of a value's OID. A scan reads only
+ * a few rows ahead of the one that it emits.
+ */
 #define MEMO_SLOTS 256
 
-/* To copy and compare more would cost more than it saves. */
+/* Copying and comparing larger queries would cost more than it saves. */
 #define MAX_QUERY (1024 * 1024)
 
 typedef struct MemoSlot
@@ -33,13 +36,12 @@ struct ScoreMemo
 	Metric                metric;
 	MemoSlot              slots[MEMO_SLOTS];
 	MemoryContext         context;
-	struct varlena
-		*form; /* a query as calls give it, out of line or compressed; NULL before the first */
-	bool form_is_query;                /* its value is the query */
-	char query[FLEXIBLE_ARRAY_MEMBER]; /* a copy: runtime keys go before their scan ends */
+	struct varlena       *form; /* query as passed by calls, toasted; NULL before the first */
+	bool                  form_is_query; /* whether form has the same value as query */
+	char query[FLEXIBLE_ARRAY_MEMBER];   /* a copy: runtime keys are freed before the scan ends */
 };
 
-/* Those of the scans that are open in this backend. */
+/* Memos of the scans that are open in this backend. */
 static dlist_head memos = DLIST_STATIC_INIT(memos);
 
 static void
@@ -67,7 +69,7 @@ score_memo_begin(const MultiVector *query, ScoreQuery *prepared, Metric metric)
 	return memo;
 }
 
-/* Does this value stand out of line, on disk? Then how it is named. */
+/* Return true if a value is stored out of line on disk; *pointer becomes its toast pointer. */
 static bool
 is_out_of_line(Datum document, struct varatt_external *pointer)
 {
@@ -96,9 +98,10 @@ same_bytes(const struct varlena *a, const void *b)
 }
 
 /*
- * Is a query, as a call gives it, the one of a memo? The scan has a plain
- * copy of its query. A call that gives another form of it, again and again, is
- * detoasted once. A pointer out of line keeps its meaning: see score_memo.h.
+ * Return true if a query passed by a call is the one of a memo. The memo has a
+ * plain copy of the scan's query. If calls pass another form of it, that form
+ * is detoasted once and remembered. A toast pointer keeps its meaning: see
+ * score_memo.h.
  */
 static bool
 is_query_of(ScoreMemo *memo, const struct varlena *query)

@@ -1,16 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * score_memo.h
- *	  Scores that a scan has computed, for the expressions of its statement.
+ *	  Scores computed by a scan, for the expressions of its statement.
  *
- * An index scan scores the rows that it emits, to order them, and the target
- * list of most statements asks for the same score again: to fetch a
- * document that is out of line, and score it once more, takes as long as some
- * twenty candidates take in the index. So the scan remembers its last scores by
- * the documents' pointers out of line.
+ * An index scan scores the rows that it emits, to order them, and most
+ * statements ask for the same score again in their target list. Fetching a
+ * document that is stored out of line and scoring it once more takes as long
+ * as some twenty candidates take in the index. So the scan remembers its last
+ * scores, keyed by the toast pointers of the documents.
  *
- * Such a pointer names one value for as long as a snapshot holds a row that
- * has it, and the scan's snapshot does. A memo is forgotten with the memory
+ * A toast pointer identifies one value for as long as a snapshot sees a row
+ * that has it, and the scan's snapshot does. A memo ends with the memory
  * context that it was begun in: that of a search.
  *
  *-------------------------------------------------------------------------
@@ -22,16 +22,20 @@
 
 typedef struct ScoreMemo ScoreMemo;
 
-/* Begin a memo in the current context; NULL for a huge query. prepared has to live as long. */
+/*
+ * Begin a memo in the current context. Returns NULL if the query is huge.
+ * prepared must live as long as the memo.
+ */
 extern ScoreMemo *score_memo_begin(const MultiVector *query, ScoreQuery *prepared, Metric metric);
 
-/* Remember a score; does nothing for a document that is not out of line, or without a memo. */
+/* Remember a score. Does nothing if the document is not stored out of line, or memo is NULL. */
 extern void score_memo_put(ScoreMemo *memo, Datum document, double score);
 
 /*
- * The score of a document with a query as some scan remembers it, and the
- * query as prepared there; false where none does. query: plain, compressed or
- * a pointer to a value on disk. May detoast it: not under a buffer lock.
+ * Find the score of a document and a query in the memos of all scans.
+ * *prepared becomes the query as that scan prepared it. Returns false if no
+ * memo has the score. query is plain, compressed or a pointer to a value on
+ * disk. May detoast it, so it must not be called under a buffer lock.
  */
 extern bool score_memo_find(Datum document, const struct varlena *query, Metric metric,
 							double *score, ScoreQuery **prepared);

@@ -1,12 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * scores.c
- *	  Scores of a document for many queries at once.
+ *	  Scores of one document for many queries at once.
  *
- * The queries' tokens stand one after the other in one multivector, so that a
- * document is read once and short queries fill the kernels. A token's best
- * match does not depend on the tokens beside it, and each query's are summed
- * in their order: the bits are those of the scores one by one.
+ * The tokens of all queries are concatenated into one multivector, so that a
+ * document is read once and short queries fill the kernels. The best match of
+ * a token does not depend on the tokens beside it, and each query's values are
+ * summed in order. The results therefore have the same bits as scores computed
+ * one by one.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,16 +20,16 @@
 
 PG_FUNCTION_INFO_V1(multivector_scores);
 
-/* The queries, prepared; kept for as long as they stay the same. */
+/* The prepared queries; kept as long as the arguments are stable. */
 typedef struct ManyQueries
 {
 	ScoreQuery *query;
 	int         count;
-	uint32     *ntokens;    /* of each */
-	float      *similarity; /* of each token of all */
+	uint32     *ntokens;    /* per query */
+	float      *similarity; /* per token of all queries */
 } ManyQueries;
 
-/* All tokens one after the other. */
+/* Concatenate the tokens of all queries. */
 static MultiVector *
 concatenate(MultiVector **parts, int count)
 {
@@ -88,11 +89,14 @@ metric_argument(int32 metric)
 {
 	if (metric < METRIC_IP || metric > METRIC_L2)
 		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("there is no metric %d", metric)));
+						errmsg("unrecognized metric: %d", metric)));
 	return (Metric) metric;
 }
 
-/* multivector_scores(doc, queries, metric) -> a score a query, as maxsim and its kin give them. */
+/*
+ * multivector_scores(doc, queries, metric): one score per query, equal to
+ * those of maxsim, maxsim_cosine and maxsim_l2.
+ */
 Datum
 multivector_scores(PG_FUNCTION_ARGS)
 {

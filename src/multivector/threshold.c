@@ -3,13 +3,13 @@
  * threshold.c
  *	  Thresholds of a score: "maxsim(doc, query) > bound" as a value.
  *
- *	comparison	within the threshold are
- *	> >=		documents whose score (maxsim, maxsim_cosine) is that
- *	< <=		documents whose distance (<#>, <=>, <->) is that
+ *	comparison	documents within the threshold
+ *	> >=		those whose score (maxsim, maxsim_cosine) satisfies it
+ *	< <=		those whose distance (<#>, <=>, <->) satisfies it
  *
- * The operators here compare exactly as core compares the same numbers, NaN
- * above all others included, so that the planner may put one in the place of
- * the comparison that a person wrote.
+ * The operators in this file compare exactly as core compares the same
+ * numbers, with NaN above all others, so that the planner may substitute one
+ * for a comparison in a query.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,7 +28,7 @@
 #include "utils/memutils.h"
 #include "utils/typcache.h"
 
-/* Fields of multivector_threshold. */
+/* Fields of the composite type multivector_threshold. */
 enum
 {
 	FIELD_QUERY,
@@ -57,7 +57,7 @@ set_comparison(ScoreThreshold *threshold, const char *comparison)
 	threshold->inclusive = comparison[1] == '=';
 }
 
-/* A row (query, comparison, bound), once it is known what a comparison can be. */
+/* Make a row (query, comparison, bound) after checking the comparison. */
 Datum
 multivector_threshold(PG_FUNCTION_ARGS)
 {
@@ -75,7 +75,7 @@ multivector_threshold(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 
-/* The type belongs to the extension, and still its owner could alter it. */
+/* Check the type's fields: it belongs to the extension, but its owner could alter it. */
 static void
 check_fields(TupleDesc desc)
 {
@@ -83,7 +83,7 @@ check_fields(TupleDesc desc)
 		TupleDescAttr(desc, FIELD_COMPARISON)->atttypid != TEXTOID ||
 		TupleDescAttr(desc, FIELD_BOUND)->atttypid != FLOAT8OID)
 		ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-						errmsg("type multivector_threshold is not that of the extension")));
+						errmsg("type multivector_threshold has been altered")));
 }
 
 bool
@@ -107,18 +107,21 @@ threshold_from_datum(Datum datum, ScoreThreshold *threshold)
 	return true;
 }
 
-/* Rounding errors of an operation and of the inverse one are half of this share of their operands and results. */
+/*
+ * Relative slack of a bound. The rounding errors of an operation and its
+ * inverse are at most half of this share of their operands and results.
+ */
 #define BOUND_SLACK (4 * DBL_EPSILON)
 
-/* A bound of a score, and how far off it may be. */
+/* A bound of a score, and its possible error. */
 typedef struct LooseBound
 {
 	double bound;
 	double slack;
-	bool   falls; /* the value falls while the score rises */
+	bool   falls; /* the value falls as the score rises */
 } LooseBound;
 
-/* The score of which an operation makes this value. */
+/* Return the score for which the operation yields this value. */
 static LooseBound
 undo(const char *operation, double value, double operand)
 {
@@ -139,13 +142,14 @@ undo(const char *operation, double value, double operand)
 	if (strcmp(operation, BOUND_REAL) == 0)
 		return (LooseBound) {value, fabs(value) * FLT_EPSILON + FLT_MIN};
 	ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					errmsg("operation around a score is not known: \"%s\"", operation)));
+					errmsg("unrecognized operation on a score: \"%s\"", operation)));
 }
 
 /*
- * The bound of a score, if an operation of it and an operand is bounded: from
- * below if above, else from above. A bound that is not finite, or comes of an
- * operand that is not, bounds nothing.
+ * Return the bound of a score, given the bound of an operation on the score
+ * and an operand. The bound is a lower one if "above" is true, otherwise an
+ * upper one. If the value, the operand or the result is not finite, the
+ * returned bound excludes nothing.
  */
 Datum
 multivector_bound(PG_FUNCTION_ARGS)
@@ -163,7 +167,10 @@ multivector_bound(PG_FUNCTION_ARGS)
 	PG_RETURN_FLOAT8(above ? loose.bound - loose.slack : loose.bound + loose.slack);
 }
 
-/* Share of a sum by which one may differ that is taken from the other side: more than rounding does. */
+/*
+ * Share of a score by which its threshold is lowered, since one may be
+ * computed from the other. Larger than any rounding error.
+ */
 #define SCORE_SLACK 1e-12
 
 double
@@ -171,26 +178,26 @@ threshold_score(const ScoreThreshold *threshold, Metric metric)
 {
 	double score = threshold->bound;
 
-	/* The score of L2 is a distance: documents beyond a bound are the far ones. */
+	/* The score of L2 is a distance: documents beyond a bound are far ones. */
 	if (metric == METRIC_L2 && !threshold->of_distance)
 		return -INFINITY;
-	/* Above NaN is nothing, below it everything. */
+	/* Nothing is above NaN, everything is below it. */
 	if (isnan(score))
 		return threshold->of_distance ? -INFINITY : INFINITY;
+	/* As in score_to_distance(). */
 	if (threshold->of_distance)
-		score = (metric == METRIC_COSINE ? threshold->query->ntokens : 0) -
-				score; /* as score_to_distance() */
+		score = (metric == METRIC_COSINE ? threshold->query->ntokens : 0) - score;
 	if (!isfinite(score))
 		return score;
 	return score - SCORE_SLACK * (fabs(score) + threshold->query->ntokens);
 }
 
-/* ---- the operators ---- */
+/* ---- Operators ---- */
 
-/* What a call site keeps: the threshold that it was given last, prepared. */
+/* State of a call site: the last threshold, prepared. */
 typedef struct ThresholdCache
 {
-	MemoryContext   context; /* of all that follows */
+	MemoryContext   context; /* holds all of the following */
 	struct varlena *given;
 	bool            empty; /* a field is NULL */
 	ScoreThreshold  threshold;
@@ -205,7 +212,7 @@ cache_threshold(ThresholdCache *cache, struct varlena *given, Metric metric)
 	cache->given = NULL;
 	MemoryContextReset(cache->context);
 	old = MemoryContextSwitchTo(cache->context);
-	/* The threshold's query points into the threshold: into the copy, which outlives this call. */
+	/* The threshold's query points into its datum, hence into a copy that outlives this call. */
 	cache->given = palloc_extended(VARSIZE_ANY(given), MCXT_ALLOC_HUGE);
 	memcpy(cache->given, given, VARSIZE_ANY(given));
 	cache->empty = !threshold_from_datum(PointerGetDatum(cache->given), &cache->threshold);
@@ -214,7 +221,10 @@ cache_threshold(ThresholdCache *cache, struct varlena *given, Metric metric)
 	MemoryContextSwitchTo(old);
 }
 
-/* The threshold of this call; a composite value holds no pointers into storage, so its bytes identify it. */
+/*
+ * Return the threshold of this call. A composite value holds no pointers into
+ * storage, so its bytes identify it.
+ */
 static const ThresholdCache *
 prepared_threshold(FunctionCallInfo fcinfo, Metric metric)
 {
@@ -246,7 +256,7 @@ within(FunctionCallInfo fcinfo, Metric metric)
 
 	if (cache->empty)
 		PG_RETURN_NULL();
-	/* A scan in the order of the same query has just scored the document. */
+	/* A scan ordered by the same query has just scored the document. */
 	if (!score_memo_find(PG_GETARG_DATUM(0), (struct varlena *) threshold->query, metric, &value,
 						 &query))
 	{

@@ -3,7 +3,7 @@
  * threshold.h
  *	  Thresholds of a score: "maxsim(doc, query) > bound" as a value.
  *
- * In SQL a threshold is the row (query, comparison, bound) of the composite type
+ * In SQL a threshold is a row (query, comparison, bound) of the composite type
  * multivector_threshold. Anyone can make one, so nothing in it is trusted.
  *
  *-------------------------------------------------------------------------
@@ -15,7 +15,7 @@
 
 #include "multivector/score.h"
 
-/* Operations around a score, as SUPPORT_BOUND is told them. */
+/* Names of operations on a score, passed to the support function SUPPORT_BOUND. */
 #define BOUND_PLUS       "score + operand"
 #define BOUND_MINUS      "score - operand"
 #define BOUND_SUBTRACTED "operand - score"
@@ -26,21 +26,23 @@
 typedef struct ScoreThreshold
 {
 	MultiVector *query;
-	bool   of_distance; /* bounds the operator's value from above, not the function's from below */
+	/* True if it bounds the operator's value from above, false if the function's from below. */
+	bool   of_distance;
 	bool   inclusive;
 	double bound;
 } ScoreThreshold;
 
 /*
- * Read a threshold; its query is allocated in the current context. False where a
- * field is NULL: then nothing is within. Errors (22023) for an unknown
- * comparison.
+ * Read a threshold. Its query points into the datum, or into memory allocated
+ * in the current context. Returns false if a field is NULL, which means that no
+ * document is within it. Errors out (22023) for an unknown comparison.
  */
 extern bool threshold_from_datum(Datum datum, ScoreThreshold *threshold);
 
 /*
- * The least similarity (larger is nearer; for L2 minus the distance) that a
- * document within the threshold may have, or a little less.
+ * Return the minimum similarity that a document within the threshold can have,
+ * or slightly less. Larger is nearer; for L2 the similarity is the negated
+ * distance.
  */
 extern double threshold_score(const ScoreThreshold *threshold, Metric metric);
 

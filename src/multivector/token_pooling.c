@@ -5,9 +5,9 @@
  *
  * Hierarchical token pooling (Clavie, Chaffin and Adams, "Reducing the
  * Footprint of Multi-Vector Retrieval with Minimal Performance Impact via
- * Token Pooling", 2024): the tokens, normalised, are clustered with Ward's
- * linkage into ntokens / factor clusters, and each cluster becomes the mean
- * of its tokens.
+ * Token Pooling", 2024). The normalized tokens are clustered with Ward's
+ * linkage into ntokens / factor clusters, and each cluster becomes the mean of
+ * its tokens.
  *
  *-------------------------------------------------------------------------
  */
@@ -32,7 +32,7 @@ check_interrupts(void)
 	CHECK_FOR_INTERRUPTS();
 }
 
-/* The tokens of a document, normalised, as clusters. */
+/* Initialize one cluster per token, from the normalized tokens of a document. */
 static void
 ward_init(Ward *ward, const MultiVector *mv)
 {
@@ -58,7 +58,7 @@ ward_init(Ward *ward, const MultiVector *mv)
 	}
 }
 
-/* The mean of the tokens of each label. */
+/* Compute the mean of the tokens of each label. */
 static MultiVector *
 pool_labels(const MultiVector *mv, const uint32 *labels, uint32 nlabels)
 {

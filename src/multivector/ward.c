@@ -1,21 +1,21 @@
 /*-------------------------------------------------------------------------
  *
  * ward.c
- *	  Clusters of tokens by Ward's linkage.
+ *	  Cluster tokens by Ward's linkage.
  *
- * The hierarchy is built by the nearest-neighbour chain algorithm (Murtagh
- * 1983, "A survey of recent advances in hierarchical clustering algorithms"),
- * which finds the merges of the greedy algorithm in another order. Ward's
- * distance of two clusters follows from their centroids and sizes, so there
- * is no matrix of distances: memory is that of the tokens, and time grows with
- * the square of their number.
+ * The nearest-neighbor chain algorithm (Murtagh 1983, "A survey of recent
+ * advances in hierarchical clustering algorithms") builds the hierarchy. It
+ * finds the merges of the greedy algorithm in another order. Ward's distance
+ * between two clusters follows from their centroids and sizes, so no distance
+ * matrix is needed: memory is that of the tokens, and time grows with the
+ * square of their number.
  *
  * Invariant: the chain holds live clusters, each at most once. In exact
- * arithmetic distances along the chain never grow, so that the nearest
- * neighbour of its top is the cluster before it or one that is not on it.
- * Rounded distances of clusters that tie break that rule: a nearest neighbour
- * further down the chain is a tie with the one before the top, and these two
- * are merged.
+ * arithmetic, distances along the chain never grow, so the nearest neighbor of
+ * its top is either the cluster before it or not on the chain. Rounded
+ * distances between clusters that tie can break that rule: a nearest neighbor
+ * further down the chain is then a tie with the cluster before the top, and
+ * these two are merged.
  *
  *-------------------------------------------------------------------------
  */
@@ -42,7 +42,7 @@ reset(Ward *ward)
 	}
 }
 
-/* The growth of the squared distances from the centroids that a merge of two clusters causes. */
+/* Return the increase of the sum of squared distances to centroids if two clusters are merged. */
 static float
 ward_distance(const Ward *ward, uint32_t a, uint32_t b)
 {
@@ -54,7 +54,11 @@ ward_distance(const Ward *ward, uint32_t a, uint32_t b)
 		   (size_a * size_b / (size_a + size_b));
 }
 
-/* The nearest neighbour of a cluster, of at least two; among equals previous is preferred (WARD_DEAD: there is none). */
+/*
+ * Return the nearest neighbor of a cluster; there are at least two clusters.
+ * Among equals previous is preferred, unless it is WARD_DEAD, which means
+ * none.
+ */
 static uint32_t
 nearest_cluster(const Ward *ward, uint32_t cluster, uint32_t previous, float *distance)
 {
@@ -79,7 +83,7 @@ nearest_cluster(const Ward *ward, uint32_t cluster, uint32_t previous, float *di
 	return nearest;
 }
 
-/* Merge two clusters into the lower of them; false where one of them is dead. */
+/* Merge two clusters into the lower of them. Returns false if one of them is dead. */
 static bool
 merge_clusters(Ward *ward, uint32_t a, uint32_t b, float height)
 {
@@ -115,7 +119,7 @@ push(Ward *ward, uint32_t cluster)
 	ward->on_chain[cluster] = true;
 }
 
-/* Merge the top of the chain with the cluster before it; neither is on it any more. */
+/* Merge the top of the chain with the cluster before it, and remove both from the chain. */
 static bool
 merge_top(Ward *ward)
 {
@@ -162,7 +166,7 @@ compare_merges(const void *a, const void *b)
 	return x->order < y->order ? -1 : x->order > y->order;
 }
 
-/* The root of a token in a forest of parents; halves the path. */
+/* Return the root of a token in a forest of parents; halves the path. */
 static uint32_t
 find_root(uint32_t *parents, uint32_t token)
 {
@@ -191,7 +195,10 @@ ward_label(Ward *ward, uint32_t nmerges, uint32_t *labels)
 		parents[a > b ? a : b] = a > b ? b : a;
 	}
 
-	/* A root is its cluster's lowest token, so it has its label before the others ask. */
+	/*
+	 * A root is its cluster's lowest token, so it gets its label before the
+	 * cluster's other tokens do.
+	 */
 	for (uint32_t t = 0; t < ward->ntokens; t++)
 	{
 		uint32_t root = find_root(parents, t);

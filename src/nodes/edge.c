@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * edge.c
- *	  Encoding edges, and placing them in blocks.
+ *	  Encode edges and place them in blocks.
  *
- * A lane of a sketch block is a column: one byte in each of its rows, and one
- * of the factors behind them (see kernels.h).
+ * A lane of a sketch block is a column: one byte in each row of sign bytes,
+ * and one of the factors that follow (see kernels.h).
  *
  *-------------------------------------------------------------------------
  */

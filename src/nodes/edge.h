@@ -1,22 +1,21 @@
 /*-------------------------------------------------------------------------
  *
  * edge.h
- *	  Sketches of the way from one vector to another, 16 to a block.
+ *	  Edges: sketches of the difference of two vectors, in blocks of 16.
  *
- * An edge from c to x keeps a sketch of x - c, not of x: near the query,
- * where it matters, both x - c and q - c are short, and the error of the
- * estimate is proportional to their product. With d = x - c, f its factor
- * and S its signs (RaBitQ),
+ * An edge from c to x stores a sketch of x - c instead of x. Near the query,
+ * where precision matters, both x - c and q - c are short, and the error of
+ * the estimate is proportional to the product of their lengths. With d = x -
+ * c, its factor f and its signs S (RaBitQ),
  *
- *		<q - c, d>  ~  f * (S . Rq) - f * (S . Rc)
- *		<q, x> - |x|^2/2  =  (<q, c> - |c|^2/2) + <q - c, d> - |d|^2/2
+ * 	<q - c, d>  ~  f * (S . Rq) - f * (S . Rc)
+ * 	<q, x> - |x|^2/2  =  (<q, c> - |c|^2/2) + <q - c, d> - |d|^2/2
  *
- * so that the query is rotated once a search, and everything else that
- * depends on c and x alone is one addend kept with the edge. |x|^2/2 stands
- * beside it and turns the estimate into one of <q, x>.
+ * The query is rotated once per search. All terms that depend only on c and x
+ * are summed in one addend per edge.
  *
- * The graph keeps edges from a vertex to its neighbours, the lists from a
- * parent to its children.
+ * The graph stores edges from a vertex to its neighbours, the inverted lists
+ * from a parent to its children.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,16 +30,16 @@
 
 StaticAssertDecl(lengthof(((EdgeBlock *) NULL)->add) == EDGE_LANES, "lanes of EdgeBlock");
 
-/* One edge, encoded. */
+/* Encoded edge. */
 typedef struct Edge
 {
-	uint32 vertex; /* for its owner to use */
+	uint32 vertex; /* for use by the caller */
 	float  add;
 	uint16 factor;
 	uint8 *signs; /* padded / 8 bytes */
 } Edge;
 
-/* padded: dims of rotated vectors, a multiple of 32. */
+/* Return the bytes of a block. padded: dims of rotated vectors, a multiple of 32. */
 static inline size_t
 edge_block_size(uint32 padded)
 {
@@ -53,19 +52,23 @@ edge_blocks_for(uint32 nedges)
 	return nedges / EDGE_LANES + (nedges % EDGE_LANES != 0);
 }
 
-/* Encode the edge between two rotated vectors; sets all but vertex. */
+/*
+ * Encode the edge between two rotated vectors. Sets all members except vertex;
+ * edge->signs must be allocated.
+ */
 extern void edge_encode(const float *from, const float *to, uint32 padded, Edge *edge);
 
-/* Write an edge into a lane (0 .. 15) of a block; copy a lane to another. */
+/* Write an edge into a lane (0 .. 15) of a block, or copy a lane to a lane of another block. */
 extern void edge_block_put(EdgeBlock *block, uint32 padded, uint32 lane, const Edge *edge);
 extern void edge_block_move(EdgeBlock *from, uint32 lane, EdgeBlock *to, uint32 to_lane,
 							uint32 padded);
 
 /*
- * Estimates of the keys of all lanes for one query token. query: packed
- * without addends from the rotated tokens, with constants of 0; base: the
- * key <q, c> - |c|^2/2 of where the edges come from. Returns whether any is
- * above least.
+ * Estimate the keys of all 16 lanes for one query token. Returns true if any
+ * estimate is above least.
+ *
+ * query: rotated tokens packed without addends, with constants of 0. base: the
+ * key <q, c> - |c|^2/2 of the vector that the edges start from.
  */
 static inline bool
 edge_block_estimate(const EdgeBlock *block, const KernelSketchQuery *query, uint32 token,

@@ -1,19 +1,22 @@
 /*-------------------------------------------------------------------------
  *
  * finder.h
- *	  How tokens find their nodes: a handle, with a table of functions for each
- *	  access method.
+ *	  Interface for finding the nodes of tokens: a handle with a table of
+ *	  functions per access method.
  *
- * Both access methods partition the tokens among nodes: vectors with posting
- * lists. They differ in how the nodes nearest to a token are found, and in
- * whether more nodes can be added later. A node's vector never changes and
- * no node is removed, so that every ordinal a reader holds stays valid.
+ * Both access methods partition the tokens among nodes, which are vectors with
+ * posting lists. They differ in how they find the nodes nearest to a token,
+ * and in whether nodes can be added later. A node's vector never changes and
+ * no node is removed, so every ordinal that a reader holds stays valid.
  *
- * A node's key for a token q is <reach q, c> - |c|^2/2, larger is nearer. With
- * a reach of 1 nodes come by L2 distance between prepared vectors, which is
- * how tokens are assigned. A search looks for the nodes that hold the nearest
- * tokens, not for the nearest nodes, and reaches further (gather.c). One writer at a time (a build, or a merge under the merge lock);
- * readers at any time.
+ * A node's key for a token q is <reach q, c> - |c|^2/2; larger is nearer. With
+ * a reach of 1, keys order nodes by L2 distance between prepared vectors,
+ * which is how tokens are assigned. A search looks for the nodes that hold the
+ * nearest tokens rather than for the nearest nodes, so it uses a larger reach
+ * (gather.c).
+ *
+ * There is one writer at a time (a build, or a merge under the merge lock),
+ * with concurrent readers.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,18 +29,18 @@
 #include "storage/findings.h"
 #include "storage/storage.h"
 
-/* Query tokens, and how many nodes of each are wanted. */
+/* Query tokens and the search parameters of a finder. */
 typedef struct FindQuery
 {
 	const float *tokens; /* ntokens x dim */
 	uint32       ntokens;
-	uint32       probes; /* nodes of each, at the most */
+	uint32       probes; /* maximum nodes per token */
 	float        reach;  /* 1: nodes by L2 distance */
-	uint32       ef;     /* of the graph: candidates kept on the way, at least probes */
-	uint64       hops;   /* vertices or parents looked at: increased */
+	uint32       ef;     /* candidates kept by a walk of the graph, at least probes */
+	uint64       hops;   /* vertices or parents read; increased */
 } FindQuery;
 
-/* An opened finder: the first member of each kind's own struct. */
+/* Open finder; first member of each implementation's struct. */
 typedef struct FinderOps FinderOps;
 
 typedef struct Finder
@@ -45,17 +48,18 @@ typedef struct Finder
 	const FinderOps *ops;
 } Finder;
 
+/* Functions of an access method's finder. */
 struct FinderOps
 {
 	FinderKind kind;
 
-	/* Bytes of the items of an array from ARRAY_NODES on; 0 if this finder has no such array. */
+	/* Return the item size of an array from ARRAY_NODES on; 0 if this finder does not use it. */
 	size_t (*item_size)(const MetaShape *shape, ArrayKind kind);
 
-	/* The largest m whose neighbours fit on a page; NULL if there are no neighbours. */
+	/* Return the largest m whose neighbours fit on a page. NULL if the finder has no neighbours. */
 	uint32 (*max_m)(uint32 dim);
 
-	/* Below: what the functions finder_ say. add is NULL if nodes are only trained. */
+	/* Implementations of the finder_ functions below. add is NULL if nodes can only be trained. */
 	Finder *(*open)(ColbertIndex *index, const SketchParams *params);
 	void (*close)(Finder *finder);
 	void (*find)(Finder *finder, FindQuery *query, NodeHit *hits, uint32 *nhits);
@@ -69,13 +73,23 @@ struct FinderOps
 extern const FinderOps graph_finder;
 extern const FinderOps lists_finder;
 
-/* NULL where there is none. */
+/*
+ * Open a finder for searching and growing, in a child of the current memory
+ * context. The index must outlive it.
+ *
+ * Functions that change the nodes keep the index's copy of the meta data up to
+ * date. They also write the nodes' part of the meta page, at finder_close at
+ * the latest.
+ */
 extern const FinderOps *finder_by_kind(int kind);
 
 /*
- * Open for finding and growing, in a child of the current context. The
- * index must live as long; what changes the nodes keeps its meta data up to
- * date (and the meta page too: while building, at close).
+ * Open a finder for searching and growing, in a child of the current memory
+ * context. The index must outlive it.
+ *
+ * Functions that change the nodes keep the index's copy of the meta data up to
+ * date. They write the nodes' part of the meta page, too; in a build,
+ * finder_close does.
  */
 static inline Finder *
 finder_open(ColbertIndex *index, const SketchParams *params)
@@ -90,8 +104,8 @@ finder_close(Finder *finder)
 }
 
 /*
- * The nodes nearest to each token, nearest first: those of token t at
- * hits[t * probes] on, nhits[t] of them. Checks for interrupts.
+ * Find the nodes nearest to each token, nearest first. Token t has nhits[t]
+ * hits, from hits[t * query->probes] on. Checks for interrupts.
  */
 static inline void
 finder_find(Finder *finder, FindQuery *query, NodeHit *hits, uint32 *nhits)
@@ -99,28 +113,31 @@ finder_find(Finder *finder, FindQuery *query, NodeHit *hits, uint32 *nhits)
 	finder->ops->find(finder, query, hits, nhits);
 }
 
-/* The nearest node of each token. */
+/* Find the nearest node of each token. Checks for interrupts. */
 static inline void
 finder_assign(Finder *finder, const float *tokens, uint32 ntokens, NodeHit *nearest)
 {
 	finder->ops->assign(finder, tokens, ntokens, nearest);
 }
 
-/* Return true if nodes can be added; otherwise they are only trained. */
+/* Return true if nodes can be added after training. */
 static inline bool
 finder_adds(const Finder *finder)
 {
 	return finder->ops->add != NULL;
 }
 
-/* Add a node with an empty posting list; returns its ordinal. */
+/* Add a node with an empty posting list. vector: dim prepared floats. Returns its ordinal. */
 static inline uint32
 finder_add(Finder *finder, const float *vector)
 {
 	return finder->ops->add(finder, vector);
 }
 
-/* Make trained centroids the nodes of an index that has none; node_of[c] is set to the node of centroid c. */
+/*
+ * Store trained centroids as the nodes of an index that has none. node_of[c]
+ * is set to the node of centroid c.
+ */
 static inline void
 finder_store(Finder *finder, const KmeansResult *trained, uint32 *node_of)
 {
@@ -128,8 +145,8 @@ finder_store(Finder *finder, const KmeansResult *trained, uint32 *node_of)
 }
 
 /*
- * Report damaged nodes. encodings: also compare the encodings of their
- * vectors. The caller holds the merge lock, so no node changes meanwhile.
+ * Report damaged nodes. encodings: also verify the encodings of their vectors.
+ * The caller holds the merge lock, so no node changes meanwhile.
  */
 static inline void
 finder_check(ColbertIndex *index, const SketchParams *params, Findings *findings, bool encodings)
@@ -137,14 +154,17 @@ finder_check(ColbertIndex *index, const SketchParams *params, Findings *findings
 	finder_by_kind(index->meta.shape.finder)->check(index, params, findings, encodings);
 }
 
-/* Does an index have nodes? Without them all documents are pending. */
+/* Return true if the index has nodes. Without nodes, all documents are pending. */
 static inline bool
 has_nodes(const MetaPageData *meta)
 {
 	return meta->nodes.entry_node != INVALID_ORDINAL;
 }
 
-/* Squared distance of a vector to a node, from its key: |x|^2 - 2 (<x, c> - |c|^2/2). */
+/*
+ * Compute a vector's squared distance to a node from its key for reach 1:
+ * |x|^2 - 2 (<x, c> - |c|^2/2).
+ */
 static inline double
 hit_distance(const float *vector, uint32 dim, float key)
 {
@@ -154,7 +174,7 @@ hit_distance(const float *vector, uint32 dim, float key)
 	return isfinite(distance) ? Max(distance, 0) : 0;
 }
 
-/* Count a token that was assigned to a node. */
+/* Count a token assigned to a node. key: the node's key for reach 1. */
 static inline void
 assigned_add(Assigned *assigned, const float *vector, uint32 dim, float key)
 {

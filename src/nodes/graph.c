@@ -1,11 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * graph.c
- *	  The graph of an index: opening, sizes, and reading what is on pages.
+ *	  Open the graph of an index, compute item sizes, and locate the parts of
+ *	  a vertex.
  *
- * Nothing that a page says is believed: ordinals and counts are checked
- * before use. A list may name nodes that were added after the reader copied
- * the meta data; they are passed over.
+ * Page contents are not trusted: ordinals and counts are checked before use. A
+ * neighbour list may name nodes added after the reader copied the meta data;
+ * readers skip them.
  *
  *-------------------------------------------------------------------------
  */

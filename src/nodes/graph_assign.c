@@ -1,15 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * graph_assign.c
- *	  The nearest node of each of very many tokens, as a merge brings them.
+ *	  Find the nearest node of each of many tokens, for large merges.
  *
- * One walk of the graph a token finds it in some ten microseconds. Where there
- * are tokens enough, it is quicker to read all nodes, to group them around a
- * few centres, and to compare each token with the groups that it is near to
- * (kmeans/assign.c): that takes one microsecond, and some for each node once.
+ * A walk of the graph takes about 10 microseconds per token. With enough
+ * tokens it is faster to read all nodes, group them around centres, and
+ * compare each token with the nodes of its nearest centres (kmeans/assign.c).
+ * That takes one microsecond per token, plus a few per node once.
  *
- * A node that no list names cannot be found by a walk, so it gets no tokens;
- * nor does one that is damaged, which is left for a check to report.
+ * A walk cannot find a node that no neighbour list names, so such a node gets
+ * no tokens. Neither does a damaged node; the index check reports it.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,31 +24,35 @@
 #include "storage/pace.h"
 #include "utils/memutils.h"
 
-/* Nodes to a token, at most. */
+/* Maximum nodes per token for which grouping the nodes pays. */
 #define NODES_OF_A_TOKEN 8
 
-/* Points that train a centre, and centres whose groups a token is compared with. */
+/*
+ * Nodes sampled per centre for training, and number of nearest centres whose
+ * nodes a token is compared with.
+ */
 #define POINTS_OF_A_CENTRE 64
 #define PROBED_CENTRES     6
 
-/* Nodes that are put into their groups at a time. */
+/* Nodes assigned to their centres per call. */
 #define NODES_AT_A_TIME 1024
 
-/* The share of maintenance_work_mem that the nodes may take: one in so many. */
+/* The nodes may take 1 / NODES_SHARE of maintenance_work_mem. */
 #define NODES_SHARE 4
 
+/* Nodes of the graph, grouped by their nearest centres. */
 typedef struct Grouping
 {
 	Graph       *graph;
 	uint32       nvertices;
-	bool        *named;    /* nvertices: some list names it, or it is the entry */
-	uint32      *vertices; /* nnodes: the vertices that tokens may go to */
+	bool        *named;    /* nvertices: named by a neighbour list, or the entry point */
+	uint32      *vertices; /* nnodes: vertices that tokens may be assigned to */
 	uint16      *halves;   /* nnodes x dim: their vectors */
 	uint32       nnodes;
-	uint32      *group;   /* by node */
-	uint32      *order;   /* vertices, grouped */
-	KmeansResult centres; /* on one level */
-	KmeansResult grouped; /* centres, and the nodes as their children */
+	uint32      *group;   /* centre of each node */
+	uint32      *order;   /* vertices in the order of their centres */
+	KmeansResult centres; /* one level of centres */
+	KmeansResult grouped; /* centres with the nodes as their children */
 } Grouping;
 
 static void *
@@ -57,7 +61,7 @@ allocate(size_t n, size_t size)
 	return palloc_extended(mul_size(n, size), MCXT_ALLOC_HUGE);
 }
 
-/* Take in a vertex whose page is locked: its vector, and whom it names. */
+/* Read a vertex of a locked page: its vector and its neighbours. A damaged vertex is skipped. */
 static void
 read_vertex(Grouping *grouping, char *data, uint32 vertex)
 {
@@ -76,7 +80,7 @@ read_vertex(Grouping *grouping, char *data, uint32 vertex)
 	grouping->nnodes++;
 }
 
-/* Leave out the nodes that nobody names. */
+/* Drop the nodes that no neighbour list names. */
 static void
 drop_unnamed(Grouping *grouping)
 {
@@ -121,7 +125,7 @@ read_nodes(Grouping *grouping)
 	drop_unnamed(grouping);
 }
 
-/* The centres of the nodes, by some of them, from the oldest to the youngest. */
+/* Train the centres on an evenly spaced sample of the nodes. */
 static void
 train_centres(Grouping *grouping)
 {
@@ -144,7 +148,7 @@ train_centres(Grouping *grouping)
 	kmeans_train(&input, &kmeans_hooks, &grouping->centres);
 }
 
-/* The nearest centre of each node. */
+/* Find the nearest centre of each node. */
 static void
 choose_groups(Grouping *grouping)
 {
@@ -164,7 +168,10 @@ choose_groups(Grouping *grouping)
 	pfree(nodes);
 }
 
-/* The nodes as children of their centres; a centre without any is dropped, for a parent has children. */
+/*
+ * Make the nodes children of their centres. A centre without nodes is dropped,
+ * because a parent must have children.
+ */
 static void
 group_nodes(Grouping *grouping)
 {
@@ -209,7 +216,7 @@ group_nodes(Grouping *grouping)
 	kmeans_encode(grouped, dim, &kmeans_hooks);
 }
 
-/* Whether tokens are many enough, and memory suffices. */
+/* Return true if there are enough tokens and enough memory. */
 static bool
 assign_pays(const Graph *graph, uint32 ntokens)
 {

@@ -1,11 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * graph_check.c
- *	  Checking the graph: nodes, levels, neighbours, and ways from the entry.
+ *	  Check the graph: nodes, levels, neighbours, and reachability from the
+ *	  entry point.
  *
- * A vertex is copied before it is looked at, and nothing that it says is
- * believed. What is counted a vertex: its level, kept for those above the
- * lowest, and whether the entry leads to it.
+ * Each vertex is copied before it is checked, and nothing it contains is
+ * trusted. Memory per vertex: the level of each upper vertex, and one bit for
+ * reachability.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,7 +15,11 @@
 #include "miscadmin.h"
 #include "nodes/graph_internal.h"
 
-/* A few nodes may lose the ways to them, as other edges take their places: searches find others beside them. */
+/*
+ * Maximum share of unreachable nodes that is not reported. A few nodes may
+ * become unreachable as other edges replace those to them; searches find other
+ * nodes near them.
+ */
 #define MAX_UNREACHED 0.01
 
 typedef struct GraphCheck
@@ -24,15 +29,15 @@ typedef struct GraphCheck
 	uint32     nnodes;
 	uint32     nupper;
 	NodeEntry *nodes;
-	uint8     *levels; /* of each UpperEntry */
-	char      *item;   /* the vertex that is looked at */
+	uint8     *levels; /* by UpperEntry; 0: damaged */
+	char      *item;   /* vertex being checked */
 	char      *other;
-	float     *rotated; /* its vector */
+	float     *rotated; /* its vector, rotated */
 	float     *other_rotated;
 	Edge       edge;
 } GraphCheck;
 
-/* Copy a vertex; its parts. */
+/* Copy a vertex into item and return its parts. */
 static Vertex
 read_vertex(GraphCheck *check, uint32 vertex, uint32 level, char *item)
 {
@@ -42,7 +47,10 @@ read_vertex(GraphCheck *check, uint32 vertex, uint32 level, char *item)
 	return graph_vertex_parts(graph, item, vertex, level);
 }
 
-/* Widen a vertex's vector into graph->vector; false where it is not what was stored. */
+/*
+ * Decode a vertex's vector into graph->vector. Returns false if its half_norm
+ * or shrink is wrong.
+ */
 static bool
 widen_vector(GraphCheck *check, const Vertex *vertex)
 {
@@ -56,7 +64,7 @@ widen_vector(GraphCheck *check, const Vertex *vertex)
 
 /* ---- neighbours ---- */
 
-/* May a vertex of that level be named? */
+/* Return true if a neighbour list of this level may name the vertex. */
 static bool
 vertex_exists(const GraphCheck *check, uint32 vertex, uint32 level)
 {
@@ -88,13 +96,12 @@ check_neighbours(GraphCheck *check, uint32 vertex, uint32 level, const EdgeList 
 	for (uint32 lane = 0; lane < list->count; lane++)
 		if (!vertex_exists(check, list->vertices[lane], level) || list->vertices[lane] == vertex ||
 			named_before(list, lane))
-			findings_add(
-				check->findings, FINDING_ERROR, vertex,
-				"vertex of level %u has %u as a neighbour: itself, or twice, or no vertex of that level",
-				level, list->vertices[lane]);
+			findings_add(check->findings, FINDING_ERROR, vertex,
+						 "vertex of level %u has an invalid or duplicate neighbour %u", level,
+						 list->vertices[lane]);
 }
 
-/* Encode a vertex's edges again: they must come out as they are. */
+/* Encode a vertex's edges again and compare them with the stored ones. */
 static void
 check_edges(GraphCheck *check, uint32 vertex, uint32 level, Vertex *parts)
 {
@@ -122,7 +129,7 @@ check_edges(GraphCheck *check, uint32 vertex, uint32 level, Vertex *parts)
 	}
 	if (memcmp(again, check->item, size) != 0)
 		findings_add(check->findings, FINDING_ERROR, vertex,
-					 "edges of a vertex of level %u are not those of its vector", level);
+					 "edges of a vertex of level %u do not match its vector", level);
 	pfree(again);
 }
 
@@ -137,7 +144,7 @@ check_vertex(GraphCheck *check, uint32 vertex, uint32 level, bool edges)
 	parts = read_vertex(check, vertex, level, check->item);
 	if (!widen_vector(check, &parts))
 		findings_add(check->findings, FINDING_ERROR, vertex,
-					 "vertex of level %u has a vector of another length than it says", level);
+					 "vertex of level %u has a wrong stored length", level);
 	check_neighbours(check, vertex, level, &parts.edges);
 	if (level > 0 && parts.node < check->nnodes)
 	{
@@ -145,14 +152,14 @@ check_vertex(GraphCheck *check, uint32 vertex, uint32 level, bool edges)
 
 		if (memcmp(parts.entry, lowest.entry, graph_vector_size(check->graph->dim)) != 0)
 			findings_add(check->findings, FINDING_ERROR, vertex,
-						 "vertex of level %u has another vector than its node %u", level,
+						 "vertex of level %u and its node %u have different vectors", level,
 						 parts.node);
 	}
 	if (edges && parts.edges.list->count <= edges_limit(check->graph->m, level))
 		check_edges(check, vertex, level, &parts);
 }
 
-/* Read the levels of all upper entries: each must be the one that its node leads to. */
+/* Read the level of each upper entry. Its node must lead to it. */
 static void
 read_levels(GraphCheck *check)
 {
@@ -166,15 +173,16 @@ read_levels(GraphCheck *check)
 		memcpy(&entry, check->item, sizeof(entry));
 		if (entry.level < 1 || entry.level > GRAPH_MAX_LEVEL || entry.node >= check->nnodes ||
 			check->nodes[entry.node].upper != upper - (entry.level - 1))
-			findings_add(check->findings, FINDING_ERROR, upper,
-						 "upper entry is of node %u and level %u, which does not lead to it",
-						 entry.node, entry.level);
+			findings_add(
+				check->findings, FINDING_ERROR, upper,
+				"upper entry names node %u and level %u, but the node does not refer to it",
+				entry.node, entry.level);
 		else
 			check->levels[upper] = (uint8) entry.level;
 	}
 }
 
-/* The highest level of a node. */
+/* Return the highest level of a node. */
 static uint32
 top_level(const GraphCheck *check, uint32 node)
 {
@@ -196,33 +204,33 @@ check_entry(GraphCheck *check)
 	if (check->nnodes == 0 || meta->nodes.entry_node >= check->nnodes)
 	{
 		if (check->nnodes > 0 || meta->nodes.entry_node != INVALID_ORDINAL)
-			findings_add(check->findings, FINDING_ERROR, NO_ITEM, "entry is node %u of %u",
+			findings_add(check->findings, FINDING_ERROR, NO_ITEM, "entry point is node %u of %u",
 						 meta->nodes.entry_node, check->nnodes);
 		return;
 	}
 	if (top_level(check, meta->nodes.entry_node) != meta->nodes.entry_level)
 		findings_add(check->findings, FINDING_ERROR, meta->nodes.entry_node,
-					 "entry is of level %u, the meta page says %u",
+					 "entry point has level %u, but the meta page has %u",
 					 top_level(check, meta->nodes.entry_node), meta->nodes.entry_level);
 	for (uint32 node = 0; node < check->nnodes; node++)
 	{
 		if (check->nodes[node].upper != INVALID_ORDINAL && top_level(check, node) == 0)
 			findings_add(check->findings, FINDING_ERROR, node,
-						 "node leads to upper entry %u, which is not its",
-						 check->nodes[node].upper);
+						 "node refers to invalid upper entry %u", check->nodes[node].upper);
 		if (top_level(check, node) > meta->nodes.entry_level)
 			findings_add(check->findings, FINDING_ERROR, node,
-						 "node is on a level above the entry's");
+						 "node has a higher level than the entry point");
 	}
 }
 
-/* ---- ways from the entry ---- */
+/* ---- reachability ---- */
 
+/* Vertices reached on one level. */
 typedef struct Reach
 {
-	uint32 *queue; /* vertices of one level */
+	uint32 *queue; /* vertices of the level */
 	uint32  count;
-	uint8  *reached; /* a bit a vertex of that level */
+	uint8  *reached; /* one bit per vertex of the level */
 } Reach;
 
 static void
@@ -253,7 +261,7 @@ spread(GraphCheck *check, Reach *from, uint32 level)
 	}
 }
 
-/* Turn the vertices reached into the same nodes' on the level below. */
+/* Replace the vertices reached by those of the same nodes on the level below. */
 static void
 descend(GraphCheck *check, Reach *from, uint32 level)
 {
@@ -292,11 +300,11 @@ check_ways(GraphCheck *check)
 	spread(check, &from, 0);
 	if (check->nnodes - from.count > MAX_UNREACHED * check->nnodes)
 		findings_add(check->findings, FINDING_WARNING, NO_ITEM,
-					 "%u of %u nodes cannot be reached from the entry", check->nnodes - from.count,
-					 check->nnodes);
+					 "%u of %u nodes cannot be reached from the entry point",
+					 check->nnodes - from.count, check->nnodes);
 }
 
-/* ---- the whole ---- */
+/* ---- entry point ---- */
 
 static GraphCheck *
 begin(ColbertIndex *index, const SketchParams *params, Findings *findings)

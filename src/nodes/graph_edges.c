@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * graph_edges.c
- *	  Neighbour lists: their edges, and estimates of all of a list.
+ *	  Neighbour lists: write their edges and estimate the keys of all
+ *	  neighbours.
  *
  *-------------------------------------------------------------------------
  */

@@ -13,7 +13,7 @@
 #include "nodes/graph_internal.h"
 #include "pgstat.h"
 
-/* Search width when looking for a token's node. */
+/* ef of the search for a token's node. */
 #define ASSIGN_EF 8
 
 static Finder *
@@ -53,14 +53,13 @@ graph_assign(Finder *finder, const float *tokens, uint32 ntokens, NodeHit *neare
 			elog(ERROR, "the graph of an index is empty");
 }
 
-/* No mean is taken to be shorter than this share of its node. */
+/* Minimum estimated shrink of a node. */
 #define MIN_SHRINK 0.25
 
 /*
- * How much shorter than their node the mean of a node's tokens is, if the node
- * was added later: that of the trained ones. Of unit vectors, the squared
- * distance of a token to its node is 2 - 2 <x, c>, and the mean of <x, c> is
- * the shrink.
+ * Estimate the shrink of a node added after training as the average shrink of
+ * the trained nodes. For unit vectors, the squared distance of a token to its
+ * node is 2 - 2 <x, c>, and the mean of <x, c> is the shrink.
  */
 static float
 added_shrink(const MetaPageData *meta)
@@ -81,7 +80,7 @@ graph_add(Finder *finder, const float *vector)
 	return graph_insert(graph, vector, added_shrink(&graph->index->meta));
 }
 
-/* Report nodes of the graph as tuples of a build. */
+/* Report the nodes of the graph as tuples of a build. */
 static void
 report_nodes(const Graph *graph, uint32 done, uint32 total)
 {
@@ -100,7 +99,10 @@ graph_store(Finder *finder, const KmeansResult *trained, uint32 *node_of)
 	uint32       *order = palloc_extended(mul_size(n, sizeof(uint32)), MCXT_ALLOC_HUGE);
 	pg_prng_state random;
 
-	/* Fisher-Yates: centroids come grouped by parent, which would make a lopsided graph. */
+	/*
+	 * Fisher-Yates shuffle: inserting the centroids in their order, grouped by
+	 * parent, would produce an unbalanced graph.
+	 */
 	pg_prng_seed(&random, graph->index->meta.shape.seed);
 	for (uint32 i = 0; i < n; i++)
 	{

@@ -1,16 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * graph_insert.c
- *	  Growing the graph by one node (Malkov and Yashunin 2018, algorithm 1).
+ *	  Add a node to the graph (Malkov and Yashunin 2018, algorithm 1).
  *
  * Order of writes: the node with its own neighbour lists, then the meta page
- * that counts it, then the links back to it, one list a change. Until the
- * meta page counts a node nothing names it, and what stands in its place is
- * overwritten by the next insert; a crash among the links back leaves a node
+ * that counts it, then the edges back to it, one list per change. Before the
+ * meta page counts the node nothing refers to it, and the next insertion
+ * overwrites its items. A crash while back edges are written leaves a node
  * that fewer paths lead to.
  *
- * There is one writer, so what it reads stays as it is until it writes. It
- * keeps copies of vectors, which never change.
+ * There is one writer, so no page changes between its reads and its writes.
+ * The writer caches vectors, which never change.
+ *
+ * Except while the arrays are extended, at most one page is locked at a time.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,21 +24,24 @@
 #include "storage/pace.h"
 #include "utils/memutils.h"
 
-/* The share of maintenance_work_mem that copies of vectors may take: one in so many. */
+/*
+ * Cached vectors may take 1 / CACHE_SHARE of maintenance_work_mem. MIN_CACHED
+ * vectors are allowed in any case.
+ */
 #define CACHE_SHARE 4
 #define MIN_CACHED  1024
 
-/* Copies of node vectors (VertexEntry): that of node n in slot n mod nslots. */
+/* Cached node vectors (VertexEntry): the vector of node n is in slot n mod nslots. */
 typedef struct VectorCache
 {
-	uint32 *owner; /* INVALID_ORDINAL where empty */
+	uint32 *owner; /* by slot: node; INVALID_ORDINAL: empty */
 	char   *entries;
 	size_t  entry_size;
-	uint32  nslots;  /* a power of two */
-	uint32  largest; /* nslots may grow to that */
+	uint32  nslots;  /* power of two */
+	uint32  largest; /* maximum of nslots */
 } VectorCache;
 
-/* The links of the new node on one level, either way. */
+/* Edges of the new node on one level, in both directions. */
 typedef struct LevelLinks
 {
 	uint32 count;
@@ -44,10 +49,10 @@ typedef struct LevelLinks
 	Edge  *back;
 } LevelLinks;
 
+/* State of graph_insert. */
 struct GraphWriter
 {
 	VectorCache cache;
-	bool        meta_dirty; /* the meta page lags behind graph->index->meta */
 
 	/* The new node. */
 	uint32       node;
@@ -58,17 +63,17 @@ struct GraphWriter
 	float       *rotated;
 	LevelLinks   links[GRAPH_MAX_LEVEL + 1];
 
-	/* Scratch for choosing neighbours. */
+	/* Scratch memory for selecting neighbours. */
 	float          *pool; /* rows of vectors */
 	uint32         *pool_vertices;
 	GraphCandidate *candidates;
 	uint32         *chosen;
 	bool           *kept;
 	float          *other_rotated;
-	char           *item; /* a vertex to be written */
+	char           *item; /* vertex to be written */
 };
 
-/* ---- copies of vectors ---- */
+/* ---- cached vectors ---- */
 
 static void
 cache_allocate(Graph *graph, VectorCache *cache, uint32 nslots)
@@ -105,7 +110,7 @@ cache_put(VectorCache *cache, uint32 node, const void *entry)
 	memcpy(cache_entry(cache, node), entry, cache->entry_size);
 }
 
-/* Make slots for so many nodes, as far as allowed. */
+/* Add slots for up to nnodes nodes, within the limit. */
 static void
 cache_grow(Graph *graph, VectorCache *cache, uint32 nnodes)
 {
@@ -122,7 +127,7 @@ cache_grow(Graph *graph, VectorCache *cache, uint32 nnodes)
 	}
 }
 
-/* Widen the vector of a vertex into width floats. */
+/* Read the vector of a vertex into width floats. */
 static void
 read_vector(Graph *graph, uint32 level, uint32 vertex, float *vector)
 {
@@ -181,7 +186,7 @@ writer_create(Graph *graph)
 		writer->links[level].back = allocate_edges(graph, limit);
 	}
 
-	/* half_to_float writes dim floats of a row: what is past them stays zero. */
+	/* half_to_float writes dim floats of a row; the padding must be zero. */
 	writer->pool = MemoryContextAllocExtended(graph->context,
 											  mul_size(mul_size(rows, graph->width), sizeof(float)),
 											  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
@@ -204,12 +209,12 @@ graph_count_at_close(Graph *graph)
 void
 graph_close(Graph *graph)
 {
-	if (graph->writer != NULL && graph->writer->meta_dirty)
+	if (graph->index->nodes_ahead)
 		meta_write_nodes(graph->index);
 	MemoryContextDelete(graph->context);
 }
 
-/* One node in m reaches each next level. */
+/* Draw the level of a node. One node in m reaches each next level. */
 static uint32
 draw_level(const MetaPageData *meta, uint32 node)
 {
@@ -226,7 +231,7 @@ draw_level(const MetaPageData *meta, uint32 node)
 	return level;
 }
 
-/* Room for a node with so many upper entries in the three arrays. */
+/* Make room in the three arrays for a node with this many upper entries. */
 static void
 make_room(Graph *graph, uint32 level)
 {
@@ -235,16 +240,16 @@ make_room(Graph *graph, uint32 level)
 	parray_make_room(graph->index, demands, lengthof(demands));
 }
 
-/* ---- choosing neighbours ---- */
+/* ---- selecting neighbours ---- */
 
-/* The new node's own vertex on a level. */
+/* Return the new node's vertex on a level. */
 static uint32
 own_vertex(const GraphWriter *writer, uint32 level)
 {
 	return level == 0 ? writer->node : writer->upper + (level - 1);
 }
 
-/* Encode the edges between the new node and one in the pool. */
+/* Encode the edges between the new node and a vertex in the pool, in both directions. */
 static void
 encode_link(Graph *graph, uint32 row, uint32 level, Edge *forward, Edge *back)
 {
@@ -258,7 +263,7 @@ encode_link(Graph *graph, uint32 row, uint32 level, Edge *forward, Edge *back)
 	back->vertex = own_vertex(writer, level);
 }
 
-/* Choose the new node's neighbours on a level among graph->results. */
+/* Select the new node's neighbours on a level among graph->results. */
 static void
 choose_neighbours(Graph *graph, uint32 level)
 {
@@ -283,7 +288,7 @@ choose_neighbours(Graph *graph, uint32 level)
 					&links->back[i]);
 }
 
-/* Find and choose neighbours on every level of the new node. */
+/* Find and select neighbours on every level of the new node. */
 static void
 find_neighbours(Graph *graph)
 {
@@ -310,7 +315,7 @@ find_neighbours(Graph *graph)
 
 /* ---- writing ---- */
 
-/* Build the item of the new node's vertex on a level in writer->item. */
+/* Build the new node's vertex of a level in writer->item. */
 static void
 build_vertex(Graph *graph, uint32 level)
 {
@@ -328,7 +333,7 @@ build_vertex(Graph *graph, uint32 level)
 	vertex.edges.list->count = links->count;
 }
 
-/* Write the new node, to which nothing leads yet. */
+/* Write the new node. Nothing refers to it yet. */
 static void
 write_node(Graph *graph)
 {
@@ -346,8 +351,9 @@ write_node(Graph *graph)
 }
 
 /*
- * A full list, and an edge to the new node: choose which stay. Sets
- * writer->kept for each lane; returns whether the new edge is to be added.
+ * Choose the edges to keep when an edge to the new node is offered to a full
+ * list. Sets writer->kept for each lane; returns true if the new edge is to be
+ * added.
  */
 static bool
 choose_kept(Graph *graph, uint32 vertex, const uint32 *lanes, uint32 count, uint32 level)
@@ -382,7 +388,7 @@ choose_kept(Graph *graph, uint32 vertex, const uint32 *lanes, uint32 count, uint
 	return add;
 }
 
-/* Keep the lanes of writer->kept, moved together. */
+/* Remove the lanes that writer->kept excludes and close the gaps. */
 static void
 drop_edges(EdgeList edges, const bool *kept)
 {
@@ -399,7 +405,10 @@ drop_edges(EdgeList edges, const bool *kept)
 	edges.list->count = count;
 }
 
-/* Add the edge from a neighbour back to the new node. */
+/*
+ * Add the edge from a neighbour back to the new node, if the neighbour's list
+ * has room or selects it.
+ */
 static void
 link_back(Graph *graph, uint32 vertex, uint32 level, const Edge *edge)
 {
@@ -430,7 +439,7 @@ link_back(Graph *graph, uint32 vertex, uint32 level, const Edge *edge)
 	UnlockReleaseBuffer(buffer);
 }
 
-/* Draw the level of the next node, and take its places. */
+/* Draw the level of the next node and take its items of the arrays. */
 static void
 take_places(Graph *graph)
 {
@@ -445,7 +454,7 @@ take_places(Graph *graph)
 		writer->level > 0 ? parray_take(graph->index, ARRAY_UPPER, writer->level) : INVALID_ORDINAL;
 }
 
-/* The new node's vector, as readers will see it: finite whatever it was. */
+/* Set the new node's vector to its stored form: finite and rounded to binary16. */
 static void
 set_vector(Graph *graph, const float *vector, float shrink)
 {
@@ -482,7 +491,7 @@ graph_insert(Graph *graph, const float *vector, float shrink)
 		meta->nodes.entry_level = writer->level;
 	}
 	if (graph->counts_at_close)
-		writer->meta_dirty = true;
+		graph->index->nodes_ahead = true;
 	else
 		meta_write_nodes(graph->index);
 

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * graph_internal.h
- *	  What the files of the graph share.
+ *	  Declarations shared by the graph's files.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,12 +15,12 @@
 #include "nodes/pg_list.h"
 #include "utils/palloc.h"
 
-/* Levels above the lowest: m >= 2 keeps the chance of more than that below 2^-16 a node. */
+/* Maximum level. With m >= 2, a node would exceed it with a probability below 2^-16. */
 #define GRAPH_MAX_LEVEL 16
 
 /* ---- neighbour lists on pages (graph_edges.c) ---- */
 
-/* A neighbour list, on a page or in memory. */
+/* Neighbour list, on a page or in memory. */
 typedef struct EdgeList
 {
 	NeighbourList *list;
@@ -28,7 +28,7 @@ typedef struct EdgeList
 	uint32         padded;
 } EdgeList;
 
-/* Most neighbours on a level, and the lanes that hold them. */
+/* Return the maximum neighbours on a level, or the number of lanes that hold them. */
 static inline uint32
 edges_limit(uint32 m, uint32 level)
 {
@@ -43,36 +43,39 @@ edges_lanes(uint32 m, uint32 level)
 
 extern size_t edges_list_size(uint32 padded, uint32 lanes);
 
-/* Write an edge into a lane of a list, or move it there. */
+/* Write an edge into a lane of a list, or copy one lane to another. */
 extern void edge_put(EdgeList edges, uint32 lane, const Edge *edge);
 extern void edge_move(EdgeList edges, uint32 from, uint32 to);
 
 /*
- * Estimate the keys of all neighbours of a list. base is the key
- * <q, c> - |c|^2/2 of the list's own vertex. Returns their count; vertices
- * and estimates have room for all lanes. Never allocates or errors.
+ * Estimate the keys of all neighbours of a list. Returns their number.
+ * vertices and estimates need room for all lanes.
+ *
+ * base: the key <q, c> - |c|^2/2 of the list's own vertex. Neither allocates
+ * nor raises an error: safe under a buffer lock.
  */
 extern uint32 edges_estimate(EdgeList edges, const KernelSketchQuery *query, float base,
 							 uint32 *vertices, float *estimates);
 
 /* ---- the walk (graph_search.c) ---- */
 
-/* A vertex that a walk has seen from others. */
+/* Vertex named by the vertices expanded so far. */
 typedef struct Sighting
 {
-	uint32 vertex;    /* INVALID_ORDINAL: an empty slot */
-	uint32 estimates; /* how many mean is of, or VERTEX_EXPANDED */
-	float  mean;
-	float  queued; /* the mean that it was last queued by */
+	uint32 vertex;    /* INVALID_ORDINAL: empty slot */
+	uint32 estimates; /* number of estimates averaged in mean, or VERTEX_EXPANDED */
+	/* mean estimate of its key */
+	float mean;
+	float queued; /* mean when it was last queued */
 } Sighting;
 
 #define VERTEX_EXPANDED ((uint32) 0)
 
-/* Open addressing. */
+/* Hash table with open addressing, keyed by vertex. */
 typedef struct SightingTable
 {
 	Sighting *slots;
-	uint32    nslots; /* a power of two */
+	uint32    nslots; /* power of two */
 	uint32    count;
 } SightingTable;
 
@@ -80,7 +83,7 @@ typedef struct GraphWriter GraphWriter;
 
 struct Graph
 {
-	Finder          finder; /* first */
+	Finder          finder; /* must be first */
 	ColbertIndex   *index;
 	const Rotation *rotation;
 	MemoryContext   context;
@@ -95,32 +98,35 @@ struct Graph
 	void              *sketch_memory;
 	KernelSketchQuery *sketch;
 
-	/* The walk, over vertices of one level: the frontier by estimate, the results by exact key. */
+	/*
+	 * The walk over the vertices of one level. frontier is ordered by mean
+	 * estimate, results by exact key.
+	 */
 	BestHits      frontier;
 	BestHits      results;
 	BestHits      found; /* on the lowest level, by key for reach */
 	float         reach;
 	SightingTable sightings;
 	uint64        hops;
-	float        *vector; /* width floats: the vertex being looked at */
+	float        *vector; /* width floats: vector of the vertex being read */
 	uint32       *lane_vertices;
 	float        *lane_estimates;
 
-	bool         counts_at_close; /* the meta page counts new nodes when the graph is closed */
+	bool         counts_at_close; /* the meta page counts new nodes only at graph_close */
 	GraphWriter *writer;          /* NULL until the first insert */
 };
 
-/* Bytes of a VertexEntry with its vector. */
+/* Return the bytes of a VertexEntry with its vector. */
 extern size_t graph_vector_size(uint32 dim);
 
-/* The array that holds the vertices of a level. */
+/* Return the array that holds the vertices of a level. */
 static inline ArrayKind
 graph_array(uint32 level)
 {
 	return level == 0 ? ARRAY_NEIGHBOURS : ARRAY_UPPER;
 }
 
-/* A vertex, on a page or in memory. */
+/* Parts of a vertex, on a page or in memory. */
 typedef struct Vertex
 {
 	uint32       node;
@@ -128,28 +134,32 @@ typedef struct Vertex
 	EdgeList     edges;
 } Vertex;
 
-/* The parts of the item at data. */
+/* Locate the parts of the vertex at data, without checks. */
 extern Vertex graph_vertex_parts(const Graph *graph, char *data, uint32 vertex, uint32 level);
 
-/* The vertex that stands at data (of parray_read, parray_lock or parray_change), checked. */
+/*
+ * Locate the parts of the vertex at data (from parray_read, parray_lock or
+ * parray_change). Raises ERRCODE_INDEX_CORRUPTED if its level or its count is
+ * wrong or data is NULL.
+ */
 extern Vertex graph_vertex(Graph *graph, char *data, uint32 vertex, uint32 level);
 
-/* Report a page that cannot be right. */
+/* Raise ERRCODE_INDEX_CORRUPTED for a vertex. */
 compat_noreturn extern void graph_corrupted(Graph *graph, uint32 vertex, uint32 level);
 
-/* Set the query of the walks that follow (dim floats). */
+/* Set the query of subsequent walks (dim floats). */
 extern void graph_set_query(Graph *graph, const float *vector);
 
-/* Put the entry point into the results, on its level; false where the graph is empty. */
+/* Make the entry point, on its level, the only result. Returns false if the graph is empty. */
 extern bool graph_start(Graph *graph);
 
 /*
- * Walk one level from the vertices in graph->results to the ef nearest, which
- * replace them.
+ * Walk one level from the vertices in graph->results. The ef nearest vertices
+ * found replace them.
  */
 extern void graph_walk(Graph *graph, uint32 level, uint32 ef);
 
-/* Turn the vertices of a level in graph->results into the same nodes' on the level below. */
+/* Replace the vertices in graph->results by those of the same nodes on the level below. */
 extern void graph_descend(Graph *graph, uint32 level);
 
 #endif /* COLBERT_GRAPH_INTERNAL_H */

@@ -1,24 +1,25 @@
 /*-------------------------------------------------------------------------
  *
  * graph_search.c
- *	  Searching the graph.
+ *	  Search the graph.
  *
- * A greedy descent through the levels above, then a best-first walk on the
- * lowest (Malkov and Yashunin 2018, algorithms 2 and 5), with the frontier
- * ordered by estimates and the results by exact keys (Gou et al. 2025): a
- * node's exact key is computed only when the walk comes to it.
+ * A greedy descent through the upper levels is followed by a best-first walk
+ * on the lowest level (Malkov and Yashunin 2018, algorithms 2 and 5). The
+ * frontier is ordered by estimates and the results by exact keys (Gou et al.
+ * 2025): a node's exact key is computed only when the walk expands it.
  *
- * Every edge to a vertex gives an estimate of its own, whose error is nearly
- * independent of the others'. A vertex is ranked by the mean of those that
- * made it look worth a visit: the walk neither runs after one estimate that is
- * too high nor forgets a vertex for one that is too low. Entries of the
- * frontier are never changed. A mean that has risen is queued once more; one
- * that has fallen is queued anew when its entry comes to the top.
+ * Each edge to a vertex gives an estimate whose error is nearly independent of
+ * the errors of other edges. A vertex is therefore ranked by the mean of its
+ * promising estimates. The walk neither follows a single estimate that is too
+ * high nor drops a vertex for one that is too low. Frontier entries are never
+ * changed: a vertex whose mean has risen is queued again, and one whose mean
+ * has fallen is requeued when its entry reaches the top.
  *
- * The frontier keeps no more entries than results are wanted: what is not
- * among the ef best by estimate hardly ever is among them by its exact key.
+ * The frontier keeps no more entries than the results: a vertex that is not
+ * among the ef best by estimate is hardly ever among them by its exact key.
  *
- * One page is locked at a time, shared, and nothing is allocated meanwhile.
+ * At most one page is locked at a time, in share mode, and nothing is
+ * allocated meanwhile.
  *
  *-------------------------------------------------------------------------
  */
@@ -35,7 +36,7 @@
 
 /* ---- sightings ---- */
 
-/* The vertex's slot, or the empty one where it belongs. */
+/* Return the vertex's slot, or the empty slot for it. */
 static inline Sighting *
 find_sighting(const SightingTable *table, uint32 vertex)
 {
@@ -46,7 +47,7 @@ find_sighting(const SightingTable *table, uint32 vertex)
 	return &table->slots[i];
 }
 
-/* Forget all vertices. */
+/* Empty the table. */
 static void
 clear_sightings(SightingTable *table, MemoryContext context)
 {
@@ -59,7 +60,7 @@ clear_sightings(SightingTable *table, MemoryContext context)
 	table->count = 0;
 }
 
-/* Make room for more vertices: at most half of the slots are taken. */
+/* Make room for more vertices. At most half of the slots are used. */
 static void
 reserve_sightings(SightingTable *table, uint32 more, MemoryContext context)
 {
@@ -77,7 +78,7 @@ reserve_sightings(SightingTable *table, uint32 more, MemoryContext context)
 	}
 }
 
-/* Queue a vertex by its mean. */
+/* Add a vertex to the frontier under its mean estimate. */
 static inline void
 queue_vertex(BestHits *frontier, Sighting *sighting)
 {
@@ -85,7 +86,7 @@ queue_vertex(BestHits *frontier, Sighting *sighting)
 	hits_add(frontier, sighting->vertex, sighting->mean);
 }
 
-/* Take in an estimate of a vertex. There must be room in the table. */
+/* Add an estimate of a vertex to its mean. The table must have room. */
 static inline void
 add_estimate(Graph *graph, uint32 vertex, float estimate)
 {
@@ -106,8 +107,9 @@ add_estimate(Graph *graph, uint32 vertex, float estimate)
 }
 
 /*
- * Take the best vertex out of the frontier, to be expanded: the first whose
- * entry does not overstate its mean. False where none beats the results.
+ * Remove the next vertex to expand from the frontier: the first whose entry
+ * does not overstate its mean. Returns false if no entry is better than the
+ * worst result.
  */
 static bool
 next_vertex(Graph *graph, uint32 *vertex)
@@ -194,8 +196,8 @@ graph_descend(Graph *graph, uint32 level)
 }
 
 /*
- * The key that an estimate must beat to be looked at. A frontier that lacks
- * only the vertex that is being expanded counts as full.
+ * Return the key that an estimate must exceed to be considered. A frontier
+ * that has room only for the vertex being expanded counts as full.
  */
 static float
 worst_of_interest(const Graph *graph)
@@ -209,9 +211,9 @@ worst_of_interest(const Graph *graph)
 }
 
 /*
- * Keep of a list's estimates, in graph's lanes, those that promise to enter
- * the results and the frontier. Vertices that were added since the meta data
- * was read are passed over. Returns how many.
+ * Keep the estimates in graph's lanes that may enter the results and the
+ * frontier. Vertices added since the meta data was read are skipped. Returns
+ * their number.
  */
 static uint32
 filter_lanes(Graph *graph, uint32 count, uint32 nvertices)
@@ -233,17 +235,17 @@ filter_lanes(Graph *graph, uint32 count, uint32 nvertices)
 	return kept;
 }
 
-/* The key of the mean that a vertex stands for, with the reach of the search. */
+/* Return the key of a vertex's centroid for the reach of the search. */
 static inline float
 found_key_of(const Graph *graph, const VertexEntry *entry, float similarity)
 {
-	/* The nearest node is asked for by the distance to what is stored. */
+	/* Tokens are assigned by distance to the stored vector. */
 	float shrink = graph->reach > 1 ? entry->shrink : 1;
 
 	return shrink * (graph->reach * similarity - shrink * entry->half_norm);
 }
 
-/* Come to a vertex: its exact key, and estimates of its neighbours. */
+/* Expand a vertex: compute its exact key and estimate its neighbours. */
 static void
 expand(Graph *graph, uint32 vertex, uint32 level)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * graph_select.c
- *	  Distances between node vectors, and the choice of neighbours.
+ *	  Compute distances between node vectors and select neighbours.
  *
  *-------------------------------------------------------------------------
  */
@@ -40,13 +40,14 @@ graph_sort_candidates(GraphCandidate *candidates, uint32_t n)
 }
 
 /*
- * A neighbour stands in for a candidate that is nearer to it, by this factor
- * of their squared distances, than to the node that chooses. Above 1 lists
- * grow denser, which costs a search nothing: all lanes are scored anyway.
+ * A candidate is skipped if its squared distance to a selected neighbour,
+ * times this factor, is at most its squared distance to the selecting node. A
+ * factor above 1 makes neighbour lists denser. That costs a search nothing,
+ * since it estimates all lanes anyway.
  */
 #define SHADOW_FACTOR 1.2f
 
-/* Does one of the chosen stand in for a candidate? */
+/* Return true if one of the selected neighbours makes a candidate superfluous. */
 static bool
 is_shadowed(const float *vectors, uint32_t width, const GraphCandidate *candidates,
 			const GraphCandidate *candidate, const uint32_t *chosen, uint32_t nchosen)

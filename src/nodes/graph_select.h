@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * graph_select.h
- *	  Distances between node vectors, and the choice of neighbours.
+ *	  Compute distances between node vectors and select neighbours.
  *
  * Plain C without PostgreSQL; never allocates. Vectors are floats padded with
- * zeroes to graph_width(dim). Their sums have one order (base/vec.h), so that
- * every instruction set builds the same graph.
+ * zeroes to graph_width(dim). Sums are computed in a fixed order (base/vec.h),
+ * so that every instruction set builds the same graph.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,22 +25,24 @@ graph_width(uint32_t dim)
 extern float graph_dot(const float *a, const float *b, uint32_t width);
 extern float graph_distance(const float *a, const float *b, uint32_t width); /* |a - b|^2 */
 
-/* A node that may become a neighbour: row of its vector, distance from the node that chooses. */
+/* Candidate neighbour: row of its vector and distance to the selecting node. */
 typedef struct GraphCandidate
 {
 	uint32_t row;
 	float    distance;
 } GraphCandidate;
 
-/* Put candidates in order: nearest first, the lower row among equals. */
+/* Sort candidates: nearest first, lower row first among equals. */
 extern void graph_sort_candidates(GraphCandidate *candidates, uint32_t n);
 
 /*
- * Choose at most limit neighbours among n sorted candidates (Malkov and
- * Yashunin, algorithm 4, relaxed by a factor as in Vamana): one is chosen
- * unless it is clearly nearer to a neighbour chosen before than to the node
- * that chooses. vectors holds rows of width floats. Writes the indexes into
- * candidates of the chosen, in their order; returns how many.
+ * Select at most limit neighbours among n sorted candidates (Malkov and
+ * Yashunin 2018, algorithm 4, relaxed by a factor as in Vamana). A candidate
+ * is selected unless it is clearly nearer to a neighbour selected before it
+ * than to the selecting node.
+ *
+ * vectors: rows of width floats. chosen: receives the selected indexes into
+ * candidates, in ascending order. Returns their number.
  */
 extern uint32_t graph_select_neighbours(const float *vectors, uint32_t width,
 										const GraphCandidate *candidates, uint32_t n,

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * hits.h
- *	  Nodes that a search has found, and sorted arrays that keep the best of them.
+ *	  Hits of a search for nodes, and a sorted array of the best hits.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,14 +14,14 @@
 
 #include "utils/memutils.h"
 
-/* A node, or a vertex of a graph, and how near it is: <q, x> - |x|^2/2, larger is nearer by L2. */
+/* Node, or vertex of a graph, with its key <q, x> - |x|^2/2: larger is nearer by L2. */
 typedef struct NodeHit
 {
 	uint32 node;
 	float  key;
 } NodeHit;
 
-/* The best hits so far, at most capacity of them: an array sorted by key, the worst first. */
+/* Best hits so far, at most capacity of them: an array sorted by key, worst first. */
 typedef struct BestHits
 {
 	NodeHit *hits;
@@ -30,7 +30,7 @@ typedef struct BestHits
 	uint32   allocated;
 } BestHits;
 
-/* Empty it, and let it keep this many hits. */
+/* Empty the array and set its capacity. context: for a larger array, if needed. */
 static inline void
 hits_reset(BestHits *best, uint32 capacity, MemoryContext context)
 {
@@ -44,14 +44,17 @@ hits_reset(BestHits *best, uint32 capacity, MemoryContext context)
 	best->allocated = capacity;
 }
 
-/* The key that a hit must beat to enter. */
+/* Return the key that a hit must exceed to enter. */
 static inline float
 hits_worst(const BestHits *best)
 {
 	return best->count < best->capacity ? -INFINITY : best->hits[0].key;
 }
 
-/* The number of hits with a smaller key. Without branches that depend on keys: they could not be predicted. */
+/*
+ * Return the number of hits with a smaller key. The search has no branches
+ * that depend on keys, since these would be mispredicted.
+ */
 static inline uint32
 hits_rank(const BestHits *best, float key)
 {
@@ -69,7 +72,7 @@ hits_rank(const BestHits *best, float key)
 	return n == 0 ? 0 : below + (uint32) (hits[below].key < key);
 }
 
-/* Add a hit, dropping the worst if it is full. */
+/* Add a hit; a full array drops the worst. */
 static inline void
 hits_add(BestHits *best, uint32 node, float key)
 {
@@ -85,7 +88,7 @@ hits_add(BestHits *best, uint32 node, float key)
 	hits[rank] = (NodeHit) {node, key};
 }
 
-/* The best n hits, the best first; returns how many there are. */
+/* Copy the best n hits, best first. Returns their number. */
 static inline uint32
 hits_best(const BestHits *best, uint32 n, NodeHit *out)
 {

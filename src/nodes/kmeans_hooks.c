@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * kmeans_hooks.c
- *	  Memory and interrupts for k-means, which knows no server.
+ *	  Memory and interrupts for k-means, which is independent of PostgreSQL.
  *
  *-------------------------------------------------------------------------
  */

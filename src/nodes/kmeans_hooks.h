@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * kmeans_hooks.h
- *	  Memory and interrupts for k-means, which knows no server.
+ *	  Memory and interrupts for k-means, which is independent of PostgreSQL.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,7 +10,7 @@
 
 #include "kmeans/kmeans.h"
 
-/* palloc in the current context, and interrupts. */
+/* Allocate in the current memory context, and check for interrupts. */
 extern const KmeansHooks kmeans_hooks;
 
 #endif /* COLBERT_KMEANS_HOOKS_H */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * lists.c
- *	  The two levels of trained centroids of an index, as a finder.
+ *	  Two levels of trained centroids as a finder.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,10 +12,10 @@
 #include "utils/memutils.h"
 
 /*
- * Parents whose children are looked at, for each token, to find n nodes: .8 n,
- * measured at 16,384 nodes and at 848,000 (doc/performance.md). The best
- * children of few parents are often not the best of all: short queries, whose
- * lists are many, can afford MAX_SPARE_PARENTS.
+ * Parents whose children are estimated per token, to find n nodes: .8 n,
+ * measured at 16,384 and at 848,000 nodes (doc/performance.md). With few
+ * parents the best children of all are often missed, so short queries, which
+ * search more lists per token, visit up to MAX_SPARE_PARENTS.
  */
 #define PARENTS_PER_NODE  .8
 #define SPARE_VISITS      384
@@ -106,7 +106,7 @@ parents_to_visit(const FindQuery *query)
 			   Max(Min(spare, MAX_SPARE_PARENTS), MIN_PARENTS));
 }
 
-/* A chunk of the query's tokens, at the length that gives keys for its reach. */
+/* Multiply a chunk of the query's tokens by its reach. Returns lists->reached. */
 static const float *
 reach_tokens(Lists *lists, const FindQuery *query, uint32 first, uint32 n)
 {

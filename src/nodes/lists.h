@@ -3,16 +3,19 @@
  * lists.h
  *	  Inverted lists: nodes under two levels of trained centroids.
  *
- * Centroids stand in the order of their parents, so that the children of a
- * parent are a run of rows. Centroid n is node n. Both levels are kept as sq8
- * rows with an addend (codec/sq8.c, as for L2): an eighth of the error that
- * tells one node from the next, at a quarter of the bytes and of the work.
- * Each parent also has a run of blocks of edges to its children (edge.h), by
- * which a search looks at all of them; the rows decide among the best of
- * these. So it reads 22 bytes a child, of the parents that a token is near to.
+ * Centroids are stored in the order of their parents, so the children of a
+ * parent are a run of rows. Centroid n is node n. Both levels are stored as
+ * sq8 rows with an addend (codec/sq8.c, as for L2): the error is an eighth of
+ * the key difference between neighbouring nodes, at a quarter of the bytes and
+ * of the computation of floats.
  *
- * Written once, by the build or by the first merge that trains; the meta
- * page counts the nodes last, so that until then there are none.
+ * Each parent also has a run of blocks with the edges to its children
+ * (edge.h). A search estimates all children of a parent by their edges and
+ * scores the rows of the best ones. It thus reads 22 bytes per child, for the
+ * parents near the token.
+ *
+ * The lists are written once, by the build or by the first merge. The meta
+ * page counts the nodes last; until then there are none.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,10 +28,10 @@
 #include "nodes/finder.h"
 #include "nodes/top_hits.h"
 
-/* Tokens that are searched for together: four groups of the kernel. */
+/* Tokens searched together: four groups of the row kernel. */
 #define LISTS_CHUNK 64
 
-/* A token comes to a parent, whose key is base. */
+/* Visit of a token to a parent. base: the parent's key for the token. */
 typedef struct ListVisit
 {
 	uint32 parent;
@@ -36,17 +39,18 @@ typedef struct ListVisit
 	float  base;
 } ListVisit;
 
+/* Open inverted lists, with the state of a search. */
 typedef struct Lists
 {
-	Finder          finder; /* first */
+	Finder          finder; /* must be first */
 	ColbertIndex   *index;
 	MemoryContext   context;
 	const Rotation *rotation;
 	uint32          dim;
 	size_t          row_size; /* of parents and of centroids */
 
-	/* A chunk of tokens. */
-	float             *reached; /* of a query, at the length of its reach */
+	/* The current chunk of tokens. */
+	float             *reached; /* query tokens multiplied by their reach */
 	void              *packed;
 	KernelSq8Query    *query; /* for rows */
 	float             *rotated;
@@ -55,53 +59,60 @@ typedef struct Lists
 	uint32             ntokens;
 	uint32             slots;                /* of the row kernel: ntokens rounded up */
 	float             *keys;                 /* rows of a page x slots */
-	float             *worst;                /* by slot: the key that a row must beat */
+	float             *worst;                /* by slot: key that a row must exceed */
 	TopHits            best[LISTS_CHUNK];    /* by token: parents, then nodes, by their rows */
 	TopHits            guesses[LISTS_CHUNK]; /* by token: nodes, by their edges */
-	uint64             looked_at;            /* parents */
+	uint64             looked_at;            /* parents read */
 } Lists;
 
-/* lists_check.c: finder_check of the lists. */
+/* Implement finder_check for the lists (lists_check.c). */
 extern void lists_check(ColbertIndex *index, const SketchParams *params, Findings *findings,
 						bool encodings);
 
-/* lists_store.c: finder_store of the lists. */
+/* Implement finder_store for the lists (lists_store.c). */
 extern void lists_store(Finder *finder, const KmeansResult *trained, uint32 *node_of);
 
 /*
- * lists_store.c: the edges from a parent to its children, from the rows of
- * both, into edge_blocks_for(count) blocks.
+ * Encode the edges from a parent to its children, given the rows of both, into
+ * edge_blocks_for(count) blocks (lists_store.c).
  */
 extern void lists_encode_edges(const Lists *lists, const uint8 *parent, const uint8 *children,
 							   uint32 count, char *blocks);
 
-/* How rows are encoded. */
+/* Return the coder of the rows. */
 static inline Coder
 lists_coder(const Lists *lists)
 {
 	return (Coder) {&codec_sq8, {.dim = lists->dim, .has_add = true}};
 }
 
-/* Report a page that cannot be right. */
+/* Raise ERRCODE_INDEX_CORRUPTED for a parent. */
 compat_noreturn extern void lists_corrupted(const Lists *lists, uint32 parent);
 
 /*
- * The nearest nodes of a chunk of tokens into lists->best, the best first, at
- * most so many of each, among the children of each token's best parents.
+ * Find the nearest nodes of a chunk of tokens, among the children of each
+ * token's best parents. lists->best receives at most nodes hits per token,
+ * best first.
  */
 extern void lists_search(Lists *lists, const float *tokens, uint32 ntokens, uint32 nodes,
 						 uint32 parents);
 
-/* The best parents of a chunk of tokens into lists->best, in no order. */
+/*
+ * Find the best parents of a chunk of tokens. lists->best receives at most
+ * parents hits per token, unsorted.
+ */
 extern void lists_search_parents(Lists *lists, const float *tokens, uint32 ntokens, uint32 parents);
 
-/* The children of a parent, checked. */
+/*
+ * Read the span of a parent's children. Raises ERRCODE_INDEX_CORRUPTED if it
+ * exceeds the centroids.
+ */
 extern ListSpan lists_read_span(const Lists *lists, uint32 parent);
 
 /*
- * lists_assign.c: the nearest node of each of many tokens, for 32 bytes and a
- * code row a token; and whether they are so many that it is worth reading all
- * children of their parents.
+ * lists_assign_many finds the nearest node of each of many tokens, with 32
+ * bytes and a code row of memory per token. lists_assign_pays returns true if
+ * there are enough tokens for it to pay (lists_assign.c).
  */
 extern void lists_assign_many(Lists *lists, const float *tokens, uint32 ntokens, NodeHit *nearest);
 extern bool lists_assign_pays(const Lists *lists, uint32 ntokens);

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * lists_assign.c
- *	  The nearest node of each of very many tokens, as a merge brings them.
+ *	  Find the nearest node of each of many tokens, for large merges.
  *
- * The best parents of each token make pairs (token, parent), which are grouped
- * by parent; the rows of a parent's children are then read once, for all of
- * its tokens. It is what kmeans/assign.c does in a build, on rows alone.
+ * The best parents of each token give pairs (token, parent), which are grouped
+ * by parent. The rows of a parent's children are then read once for all of its
+ * tokens. kmeans/assign.c works the same way in a build, without pages.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,22 +15,23 @@
 #include "miscadmin.h"
 #include "nodes/lists.h"
 
-/* Tokens that make it worth to read all children of a parent, on average. */
+/* Minimum tokens per parent, on average, for which reading all children of all parents pays. */
 #define TOKENS_OF_A_PARENT 16
 
-/* Rows of a call of the kernel: their keys stay in the cache. */
+/* Rows per kernel call, few enough that their keys stay in the CPU's cache. */
 #define ROWS_AT_A_TIME 128
 
+/* State of one assignment of many tokens. */
 typedef struct Assignment
 {
 	Lists        *lists;
 	MemoryContext context;
 	uint32        ntokens;
 	NodeHit      *nearest;
-	uint8        *codes; /* of the tokens: rows without an addend */
+	uint8        *codes; /* rows of the tokens, without addend */
 	size_t        code_size;
 	uint32       *parents;     /* ntokens x ASSIGN_PARENTS; nparents: none */
-	uint32       *group_start; /* nparents + 1: places in pairs */
+	uint32       *group_start; /* nparents + 1 positions in pairs */
 	uint32       *pairs;       /* tokens, grouped by parent */
 	uint8        *rows;        /* of one parent's children */
 	uint32        rows_room;
@@ -50,7 +51,7 @@ allocate(const Assignment *a, size_t n, size_t size)
 	return MemoryContextAllocHuge(a->context, mul_size(Max(n, 1), size));
 }
 
-/* Encode the tokens, and find the best parents of each. */
+/* Encode the tokens and find the best parents of each. */
 static void
 find_parents(Assignment *a, const float *tokens)
 {
@@ -71,7 +72,7 @@ find_parents(Assignment *a, const float *tokens)
 	}
 }
 
-/* Group the tokens by the parents whose children they look at. */
+/* Group the tokens by their parents. */
 static void
 group_tokens(Assignment *a)
 {
@@ -92,12 +93,15 @@ group_tokens(Assignment *a)
 	for (size_t i = 0; i < npairs; i++)
 		a->pairs[start[a->parents[i]]++] = (uint32) (i / ASSIGN_PARENTS);
 
-	/* Filling moved every start to the next group's. */
+	/* The loop above advanced every start to the start of the next group. */
 	memmove(start + 1, start, nparents(a) * sizeof(uint32));
 	start[0] = 0;
 }
 
-/* Keep what is nearer than before, of rows whose keys have been raised into best. */
+/*
+ * Update the nearest nodes of the tokens from the keys of nrows rows. best:
+ * the maxima of the keys, by token.
+ */
 static void
 keep_nearest(Assignment *a, const float *best, const uint32 *tokens, uint32 n, uint32 first_node,
 			 uint32 nrows)
@@ -115,7 +119,7 @@ keep_nearest(Assignment *a, const float *best, const uint32 *tokens, uint32 n, u
 	}
 }
 
-/* Look for the nearest node of up to a chunk of tokens among the children of a span. */
+/* Find the nearest node of up to LISTS_CHUNK tokens among the children of a parent. */
 static void
 search_children(Assignment *a, ListSpan span, const uint32 *tokens, uint32 n)
 {
@@ -140,7 +144,11 @@ search_children(Assignment *a, ListSpan span, const uint32 *tokens, uint32 n)
 	}
 }
 
-/* Rows of pages that were never written are zeroes, which no code is: they are no node's. */
+/*
+ * Read the rows of a span. Rows of pages that were never written are zeroes,
+ * which is not a valid code; their key is set to -infinity, so that no token
+ * is assigned to them.
+ */
 static void
 read_rows(Assignment *a, ListSpan span)
 {
@@ -164,7 +172,7 @@ read_rows(Assignment *a, ListSpan span)
 	}
 }
 
-/* Look at the children of a parent for all tokens that come to it. */
+/* Compare a parent's children with all of the parent's tokens. */
 static void
 search_parent(Assignment *a, uint32 parent)
 {

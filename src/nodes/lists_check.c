@@ -1,8 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * lists_check.c
- *	  Checking the two levels of centroids: each centroid is the child of one
- *	  parent, rows are what a codec makes, and edges are those of the rows.
+ *	  Check the two levels of centroids.
+ *
+ * Each centroid must be the child of one parent, rows must be valid codes, and
+ * edges must agree with the rows.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,7 +13,10 @@
 #include "miscadmin.h"
 #include "nodes/lists.h"
 
-/* Of the addend of a row, for the order of its sum. */
+/*
+ * Tolerance for the addend of a row, relative to its squared length; it allows
+ * for another order of summation.
+ */
 #define ADD_TOLERANCE 1e-4
 
 typedef struct ListsCheck
@@ -21,7 +26,7 @@ typedef struct ListsCheck
 	Findings     *findings;
 } ListsCheck;
 
-/* Encode a parent's edges again: they must come out as they are. */
+/* Encode a parent's edges again and compare them with the stored ones. */
 static void
 check_edges(ListsCheck *check, uint32 parent, const ListSpan *span)
 {
@@ -39,14 +44,17 @@ check_edges(ListsCheck *check, uint32 parent, const ListSpan *span)
 	lists_encode_edges(lists, parent_row, rows, span->count, again);
 	if (memcmp(stored, again, size) != 0)
 		findings_add(check->findings, FINDING_ERROR, parent,
-					 "edges of a parent are not those of its children");
+					 "edges of a parent do not match its children");
 	pfree(parent_row);
 	pfree(rows);
 	pfree(stored);
 	pfree(again);
 }
 
-/* Children are runs, one after another, of all centroids, and so are the blocks of their edges. */
+/*
+ * Check the children of all parents: their spans and the blocks of their edges
+ * must follow each other without gaps.
+ */
 static void
 check_children(ListsCheck *check, bool edges)
 {
@@ -64,19 +72,19 @@ check_children(ListsCheck *check, bool edges)
 		parray_copy_out(check->index, ARRAY_CHILDREN, parent, 1, &span);
 		if (span.first != next || span.count > ncentroids - next)
 		{
-			findings_add(check->findings, FINDING_ERROR, parent,
-						 "parent has %u children from %u on, expected them from " UINT64_FORMAT
-						 " on, of %u",
-						 span.count, span.first, next, ncentroids);
+			findings_add(
+				check->findings, FINDING_ERROR, parent,
+				"parent has %u children from centroid %u on, expected centroid " UINT64_FORMAT
+				" of %u",
+				span.count, span.first, next, ncentroids);
 			return;
 		}
 		if (span.first_block != next_block || edge_blocks_for(span.count) > nblocks - next_block)
 		{
-			findings_add(
-				check->findings, FINDING_ERROR, parent,
-				"parent has its edges in blocks from %u on, expected them from " UINT64_FORMAT
-				" on, of %u",
-				span.first_block, next_block, nblocks);
+			findings_add(check->findings, FINDING_ERROR, parent,
+						 "edges of parent begin at block %u, expected block " UINT64_FORMAT
+						 " of %u",
+						 span.first_block, next_block, nblocks);
 			return;
 		}
 		if (edges)
@@ -86,14 +94,14 @@ check_children(ListsCheck *check, bool edges)
 	}
 	if (next != ncentroids)
 		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
-					 "parents have " UINT64_FORMAT " children, there are %u", next, ncentroids);
+					 "parents have " UINT64_FORMAT " children, expected %u", next, ncentroids);
 	if (next_block != nblocks)
 		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
-					 "parents have " UINT64_FORMAT " blocks of edges, there are %u", next_block,
+					 "parents have " UINT64_FORMAT " blocks of edges, expected %u", next_block,
 					 nblocks);
 }
 
-/* Is a row's addend -|x|^2/2 of what it decodes to? */
+/* Return true if a row's addend equals -|x|^2/2 of the vector it decodes to. */
 static bool
 row_agrees(const Coder *coder, const uint8 *row, float *vector)
 {
@@ -120,8 +128,7 @@ check_rows(ListsCheck *check, ArrayKind array, const char *name)
 		CHECK_FOR_INTERRUPTS();
 		parray_copy_out(check->index, array, i, 1, row);
 		if (!row_agrees(&coder, row, vector))
-			findings_add(check->findings, FINDING_ERROR, i,
-						 "%s has a vector of another length than it says", name);
+			findings_add(check->findings, FINDING_ERROR, i, "%s has a wrong stored length", name);
 	}
 	pfree(row);
 	pfree(vector);
@@ -134,7 +141,7 @@ check_nodes(ListsCheck *check)
 	uint32              nnodes = meta_nitems(meta, ARRAY_NODES);
 
 	if (meta->nodes.entry_node != (nnodes > 0 ? 0 : INVALID_ORDINAL))
-		findings_add(check->findings, FINDING_ERROR, NO_ITEM, "entry is node %u of %u",
+		findings_add(check->findings, FINDING_ERROR, NO_ITEM, "entry point is node %u of %u",
 					 meta->nodes.entry_node, nnodes);
 	for (uint32 node = 0; node < nnodes; node++)
 	{
@@ -144,14 +151,14 @@ check_nodes(ListsCheck *check)
 		parray_copy_out(check->index, ARRAY_NODES, node, 1, &entry);
 		if (entry.upper != INVALID_ORDINAL)
 			findings_add(check->findings, FINDING_ERROR, node,
-						 "node leads to upper entry %u, of which lists have none", entry.upper);
+						 "node refers to upper entry %u, expected none", entry.upper);
 	}
 }
 
 void
 lists_check(ColbertIndex *index, const SketchParams *params, Findings *findings, bool encodings)
 {
-	/* Sizes and counts are looked at on opening. */
+	/* Opening the finder checks sizes and counts. */
 	Finder    *finder = finder_open(index, params);
 	ListsCheck check = {index, (Lists *) finder, findings};
 

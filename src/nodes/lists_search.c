@@ -1,11 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * lists_search.c
- *	  The nearest nodes of a chunk of tokens: a matrix product with the
- *	  parents, the edges to the children of the best ones, and the rows of
- *	  those that look nearest.
+ *	  Find the nearest nodes of a chunk of tokens.
  *
- * Rows and edges are scored in place, a page at a time under its share lock;
+ * The parents are scored by a matrix product. The children of each token's
+ * best parents are estimated by their edges, and the rows of the nearest
+ * estimates are scored.
+ *
+ * Rows and edges are scored in place, one page at a time under its share lock;
  * nothing is allocated meanwhile.
  *
  *-------------------------------------------------------------------------
@@ -16,12 +18,12 @@
 #include "nodes/lists.h"
 
 /*
- * To find n nodes, the rows of so many are looked at, those that look nearest
- * by their edges: of 8 nodes .93, of 32 .90 are among them (MedQuAD).
+ * Number of rows scored to find n nodes: those with the best estimates. On
+ * MedQuAD they include 93% of the nearest 8 nodes and 90% of the nearest 32.
  */
 #define ROWS_FOR_NODES(n) (2 * (n) + 16)
 
-/* How many rows ahead are fetched. */
+/* Distance of row prefetching. */
 #define ROWS_AHEAD 8
 
 #define ST_SORT         sort_visits
@@ -40,7 +42,7 @@
 #define ST_DEFINE
 #include "lib/sort_template.h"
 
-/* Empty lists->best, to keep so many hits each. */
+/* Empty lists->best and set the number of hits wanted per token. */
 static void
 reset_best(Lists *lists, uint32 wanted)
 {
@@ -53,7 +55,10 @@ reset_best(Lists *lists, uint32 wanted)
 		lists->worst[slot] = INFINITY;
 }
 
-/* Does a row beat the worst that any token keeps? Mostly it does not: all lanes at once. Slots are a multiple of 16. */
+/*
+ * Return true if a row's key exceeds the worst kept key of any token. Mostly
+ * it does not, so all tokens are tested at once. slots is a multiple of 16.
+ */
 static inline bool
 any_better(const float *keys, const float *worst, uint32 slots)
 {
@@ -64,7 +69,10 @@ any_better(const float *keys, const float *worst, uint32 slots)
 	return quad_any(better);
 }
 
-/* Keep the best of the rows that lists->keys are of. */
+/*
+ * Add rows first .. first + nrows - 1, whose keys are in lists->keys, to the
+ * best hits of each token.
+ */
 static void
 keep_best(Lists *lists, uint32 first, uint32 nrows)
 {
@@ -82,7 +90,7 @@ keep_best(Lists *lists, uint32 first, uint32 nrows)
 	}
 }
 
-/* Score a run of rows against the chunk. */
+/* Score a run of rows for all tokens of the chunk. */
 static void
 score_rows(Lists *lists, ArrayKind array, uint32 first, uint32 count)
 {
@@ -105,7 +113,7 @@ score_rows(Lists *lists, ArrayKind array, uint32 first, uint32 count)
 
 /* ---- parents ---- */
 
-/* The tokens' visits to their best parents, by parent; returns how many. */
+/* List the tokens' visits to their best parents, ordered by parent. Returns their number. */
 static uint32
 plan_visits(Lists *lists, ListVisit *visits)
 {
@@ -136,14 +144,14 @@ lists_read_span(const Lists *lists, uint32 parent)
 
 /* ---- edges ---- */
 
-/* The visits to one parent. */
+/* Visits to one parent. */
 typedef struct VisitGroup
 {
 	const ListVisit *visits;
 	uint32           count;
 } VisitGroup;
 
-/* A block of children, from centroid first on, for the tokens that visit. */
+/* Estimate a block of children for all visiting tokens. */
 static void
 estimate_block(Lists *lists, const VisitGroup *group, const EdgeBlock *block, ListSpan children)
 {
@@ -154,7 +162,7 @@ estimate_block(Lists *lists, const VisitGroup *group, const EdgeBlock *block, Li
 		const ListVisit *visit = &group->visits[i];
 		TopHits         *guesses = &lists->guesses[visit->token];
 
-		/* Mostly none of them is among the best. */
+		/* Mostly none of the children is among the best. */
 		if (!edge_block_estimate(block, lists->edges_query, visit->token, visit->base,
 								 guesses->worst, estimates))
 			continue;
@@ -163,7 +171,7 @@ estimate_block(Lists *lists, const VisitGroup *group, const EdgeBlock *block, Li
 	}
 }
 
-/* All children of the parent that these visits are to. */
+/* Estimate all children of the parent of a group of visits. */
 static void
 estimate_children(Lists *lists, const VisitGroup *group)
 {
@@ -194,7 +202,10 @@ estimate_children(Lists *lists, const VisitGroup *group)
 
 /* ---- rows ---- */
 
-/* The nodes that look nearest to any token, each once, in their order; returns how many. */
+/*
+ * List the nodes with the best estimates for any token; each node once, in
+ * ascending order. Returns their number.
+ */
 static uint32
 distinct_guesses(Lists *lists, uint32 *nodes)
 {
@@ -214,7 +225,7 @@ distinct_guesses(Lists *lists, uint32 *nodes)
 	return distinct;
 }
 
-/* Score the rows of nodes. */
+/* Score the rows of these nodes. */
 static void
 score_nodes(Lists *lists, const uint32 *nodes, uint32 n)
 {
@@ -242,9 +253,9 @@ score_nodes(Lists *lists, const uint32 *nodes, uint32 n)
 	}
 }
 
-/* ---- all of it ---- */
+/* ---- entry points ---- */
 
-/* Tokens as queries for edges. */
+/* Pack the tokens as a query for edges. */
 static void
 prepare_edges(Lists *lists, const float *tokens, uint32 ntokens)
 {
@@ -270,7 +281,7 @@ lists_search_parents(Lists *lists, const float *tokens, uint32 ntokens, uint32 p
 		top_cut(&lists->best[t]);
 }
 
-/* The nodes that look nearest to each token, among the children of its best parents. */
+/* Find the nodes with the best estimates for each token, among the children of its best parents. */
 static void
 guess_nodes(Lists *lists, uint32 parents, uint32 wanted)
 {

@@ -1,7 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * lists_store.c
- *	  Storing trained centroids as the lists of an index.
+ *	  Store trained centroids as the nodes of an inverted-list index.
+ *
+ * The arrays are written first. The meta data then counts their items in one
+ * change, so a crash before that leaves an index without nodes.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,10 +13,10 @@
 #include "miscadmin.h"
 #include "nodes/lists.h"
 
-/* Rows that are encoded at a time. */
+/* Vectors encoded per call. */
 #define STORE_ROWS 256
 
-/* Write vectors as rows, from item 0 on. */
+/* Write vectors as code rows, from item 0 on. */
 static void
 store_rows(Lists *lists, ArrayKind array, const float *vectors, uint32 n)
 {
@@ -60,7 +63,7 @@ lists_encode_edges(const Lists *lists, const uint8 *parent, const uint8 *childre
 	pfree(edge.signs);
 }
 
-/* The edges from one parent to its children. */
+/* Write the edges from one parent to its children. */
 static void
 store_edges(Lists *lists, const KmeansResult *trained, uint32 parent, const ListSpan *span)
 {
@@ -81,7 +84,7 @@ store_edges(Lists *lists, const KmeansResult *trained, uint32 parent, const List
 	pfree(blocks);
 }
 
-/* The runs of children of all parents. */
+/* Return the span of children of each parent. */
 static ListSpan *
 lay_out_spans(const KmeansResult *trained)
 {
@@ -98,7 +101,7 @@ lay_out_spans(const KmeansResult *trained)
 	return spans;
 }
 
-/* Nodes without postings. */
+/* Write n nodes with empty posting lists. */
 static void
 store_nodes(Lists *lists, uint32 n)
 {
@@ -143,7 +146,7 @@ lists_store(Finder *finder, const KmeansResult *trained, uint32 *node_of)
 	for (uint32 i = 0; i < trained->ncentroids; i++)
 		node_of[i] = i;
 
-	/* From here on there are nodes. */
+	/* Publish the nodes. */
 	for (int i = 0; i < lengthof(arrays); i++)
 		parray_take(lists->index, arrays[i].kind, (uint32) arrays[i].count);
 	lists->index->meta.nodes.entry_node = 0;

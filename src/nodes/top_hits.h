@@ -1,13 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * top_hits.h
- *	  The best of very many hits, in no order.
+ *	  Unsorted array of the best among many hits.
  *
- * Hits are added at the end of an array that has room for several times as
- * many as are wanted; when it is full, it is thinned to the best, and some
- * more: those above a bound that a histogram of the keys gives. All of that
- * takes a few cycles a hit, without a branch that depends on its key, where a
- * sorted array (BestHits) moves half of itself.
+ * Hits are appended to an array that has room for several times the hits
+ * wanted. When it is full, it is thinned with a histogram of the keys: hits
+ * below a bound that keeps at least the wanted number are dropped. This
+ * takes a few cycles per hit, without branches that depend on its key; a
+ * sorted array (BestHits) moves half of its hits per insertion.
+ *
+ * Measured: a search by colbert_ivf takes 1.14 to 1.16 times the processor
+ * time if sorted arrays keep the same hits (MedQuAD, 16-token and short
+ * questions; medians of 90 pairs of tools/bench users searches).
  *
  *-------------------------------------------------------------------------
  */
@@ -21,17 +25,21 @@ typedef struct TopHits
 	NodeHit *hits;
 	uint32   count;
 	uint32   wanted;
-	uint32   room;  /* hits is allocated for one more */
-	float    worst; /* the key that the next must beat */
+	uint32   room;  /* hits has room for one more */
+	float    worst; /* key that the next hit must exceed */
 	uint32   allocated;
 } TopHits;
 
-#define SELECT_NAME         select_hits
-#define SELECT_TYPE         NodeHit
-#define SELECT_NEARER(a, b) ((a).key > (b).key || ((a).key == (b).key && (a).node < (b).node))
-#include "base/select_template.h"
+#define TOP_PREFIX       nearest
+#define TOP_TYPE         NodeHit
+#define TOP_KEY(item)    ((item).key)
+#define TOP_NEARER(a, b) ((a).key > (b).key || ((a).key == (b).key && (a).node < (b).node))
+#include "base/top_template.h"
 
-/* Empty it; it is to keep the best so many (1 or more). */
+/*
+ * Empty the array and set the number of hits wanted (at least 1). context: for
+ * a larger array, if needed.
+ */
 static inline void
 top_reset(TopHits *top, uint32 wanted, MemoryContext context)
 {
@@ -47,22 +55,29 @@ top_reset(TopHits *top, uint32 wanted, MemoryContext context)
 	top->hits = MemoryContextAllocHuge(context, mul_size(top->allocated, sizeof(NodeHit)));
 }
 
-/* Drop all but the wanted ones. */
+static inline void
+top_set_worst(TopHits *top)
+{
+	top->worst = INFINITY;
+	for (uint32 i = 0; i < top->count; i++)
+		top->worst = Min(top->worst, top->hits[i].key);
+}
+
+/* Drop all hits except the best wanted ones. */
 static inline void
 top_cut(TopHits *top)
 {
 	if (top->count <= top->wanted)
 		return;
-	select_hits(top->hits, top->count, top->wanted);
+	nearest_quickselect(top->hits, top->count, top->wanted);
 	top->count = top->wanted;
-	top->worst = INFINITY;
-	for (uint32 i = 0; i < top->wanted; i++)
-		top->worst = Min(top->worst, top->hits[i].key);
+	top_set_worst(top);
 }
 
-/* Drop most of what is not wanted. */
+/* Drop most of the hits that are not among the best wanted ones. */
 extern void top_thin(TopHits *top);
 
+/* Add a hit; thins a full array. */
 static inline void
 top_add(TopHits *top, uint32 node, float key)
 {
@@ -72,7 +87,7 @@ top_add(TopHits *top, uint32 node, float key)
 		top_thin(top);
 }
 
-/* What is wanted, the best first: their number is count. */
+/* Keep the best wanted hits, best first. top->count is their number. */
 static inline void
 top_sort(TopHits *top)
 {

@@ -1,18 +1,19 @@
 /*-------------------------------------------------------------------------
  *
  * cost.c
- *	  What a scan costs, and what it must not be used for.
+ *	  Cost estimates of index scans, and paths that must not be used.
  *
- * A search costs what its stages do: nodes are found and their postings
- * gathered, documents narrowed and reranked, before the first row; each row
- * then takes an exact score, as declared for the operator's function. Where a
- * filter leaves few rows, a search tests many and widens, at once, to as many
- * as are likely to hold the first ten; only LIMIT knows how many more. To
- * give every row it goes through all documents. What a search finds in the
- * index is read off its meta page. Core adds the heap fetches.
+ * The start-up cost of a search covers its stages before the first row:
+ * finding nodes, gathering their postings, narrowing and reranking documents.
+ * Each row then costs one exact score, as declared for the operator's
+ * function. If few rows pass a filter, the search tests many documents and
+ * immediately widens to as many as are likely to hold the first ten rows; only
+ * LIMIT tells how many more are read. Returning every row takes a pass over
+ * all documents. The numbers of documents, nodes and postings come from the
+ * index's meta page. Core adds the heap fetches.
  *
- * Times are of 128 dims in memory (bench/planner); they become costs by what
- * the functions of scores are declared to cost, of which they are parts.
+ * Times are for 128 dims in memory (bench/planner). They are converted to
+ * costs by the declared cost of the score functions.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,28 +32,28 @@
 #include "utils/lsyscache.h"
 #include "utils/selfuncs.h"
 
-/* A score is declared as 3,000 operators, and takes 10 us. */
+/* A score is declared to cost 3,000 operators, and takes 10 us. */
 #define OPERATORS_PER_US 300.0
 
-/* Microseconds. A group is 16 query tokens, which are scored at once. */
-#define US_BEGIN           120.0 /* opening an index, and preparing the query */
-#define US_FIND_TOKEN      20.0  /* the nodes of a query token */
+/* Times in microseconds. A group is 16 query tokens, which are scored at once. */
+#define US_BEGIN           120.0 /* opening an index and preparing the query */
+#define US_FIND_TOKEN      20.0  /* finding the nodes of a query token */
 #define US_POSTING         0.012
-#define US_SKETCH_TOKEN    0.0065 /* the sketch of a document token against a group */
-#define US_ROW_TOKEN       0.023  /* its code row against a group */
+#define US_SKETCH_TOKEN    0.0065 /* scoring the sketch of a document token against a group */
+#define US_ROW_TOKEN       0.023  /* scoring its code row against a group */
 #define US_TEST            1.2    /* fetching a row and testing quals on it */
 #define US_DIRECTORY_ENTRY 0.02
 
-/* Rows that are fetched ahead of the first. */
+/* Number of rows that are fetched before the first is returned. */
 #define WINDOW_ROWS 16
 
-/* Query tokens where they are not known yet. */
+/* Assumed number of query tokens while the query is unknown. */
 #define LIKELY_QUERY_TOKENS 16
 
-/* More than any plan costs that core would rather avoid (1e10), and still a number. */
+/* Higher than the cost of any plan that core wants to avoid (1e10), and still finite. */
 #define FORBIDDEN_COST 1.0e20
 
-/* The threshold among a path's conditions; NULL where there is none. */
+/* Return the threshold among a path's conditions, or NULL. */
 static OpExpr *
 find_threshold(IndexPath *path)
 {
@@ -70,14 +71,16 @@ find_threshold(IndexPath *path)
 }
 
 /*
- * A LIMIT that is a parameter is taken by core for a tenth of the rows. People
- * ask for tens of documents, however many there are, so a path is costed as if
- * it had this many rows: JIT compilation, which core decides on by the cost,
- * would take longer than the search.
+ * Number of rows that a LIMIT parameter is assumed to take.
+ *
+ * For such a LIMIT, core assumes a tenth of all rows. In practice people ask
+ * for tens of documents, however large the table is. With core's assumption
+ * the cost would trigger JIT compilation, which would take longer than the
+ * search.
  */
 #define ROWS_WITH_UNKNOWN_LIMIT 1000
 
-/* Is the LIMIT of a query a parameter, and do nothing but it and what is above it read the path? */
+/* Return true if the query's LIMIT is a parameter and nothing but the LIMIT reads the path. */
 static bool
 has_unknown_limit(PlannerInfo *root, Path *path)
 {
@@ -101,14 +104,14 @@ colbert_expect_limit(PlannerInfo *root, Path *path)
 	path->total_cost = path->startup_cost + share * (path->total_cost - path->startup_cost);
 }
 
-/* A path that must not be chosen. */
+/* Return true if a path must not be chosen. */
 static bool
 is_forbidden(PlannerInfo *root, IndexPath *path)
 {
 	/*
-	 * Where a query needs no column, core thinks that any index could give
-	 * rows without looking into the table. Not ours, whose scans pin no page
-	 * that would keep VACUUM from recycling a heap TID under them.
+	 * If a query needs no columns, core assumes that any index can return rows
+	 * without visiting the table. Our scans cannot: they pin no page that
+	 * would keep VACUUM from recycling a heap TID under them.
 	 */
 	if (path->path.pathtype == T_IndexOnlyScan)
 		return true;
@@ -119,17 +122,17 @@ is_forbidden(PlannerInfo *root, IndexPath *path)
 							PATH_REQ_OUTER(&path->path));
 }
 
-/* ---- what an index holds ---- */
+/* ---- contents of an index ---- */
 
 typedef struct IndexContents
 {
 	double         docs;
 	double         pending_docs;
-	double         doc_tokens; /* tokens of a document */
+	double         doc_tokens; /* tokens per document */
 	double         nodes;
-	double         node_postings; /* postings of a node */
-	double         scale;         /* cost of a dim, 128 being 1 */
-	SearchSettings settings;      /* as asked for */
+	double         node_postings; /* postings per node */
+	double         scale;         /* cost per dim, relative to 128 dims */
+	SearchSettings settings;      /* as requested */
 } IndexContents;
 
 static IndexContents
@@ -140,7 +143,7 @@ read_contents(IndexOptInfo *info)
 	Relation     rel;
 	ColbertIndex index;
 
-	/* Extensions that try out indexes make up some that are not there. */
+	/* Index advisors create hypothetical indexes, which do not exist on disk. */
 	if (info->hypothetical)
 		return contents;
 	rel = index_open(info->indexoid, NoLock);
@@ -163,7 +166,7 @@ read_contents(IndexOptInfo *info)
 	return contents;
 }
 
-/* Tokens of the query that documents are scored with. */
+/* Return the number of tokens of the query that documents are scored with. */
 static uint32
 query_tokens(const IndexOptInfo *index, Node *query)
 {
@@ -176,13 +179,13 @@ query_tokens(const IndexOptInfo *index, Node *query)
 	return Max(header.ntokens, 1);
 }
 
-/* ---- what a search does ---- */
+/* ---- costs of a search ---- */
 
 typedef struct SearchCost
 {
 	double start_us; /* before the first row */
-	double row_us;   /* for each that is given, or would be */
-	double rest_us;  /* to give all of them */
+	double row_us;   /* per row returned */
+	double rest_us;  /* to return all rows */
 } SearchCost;
 
 static double
@@ -197,7 +200,7 @@ rerank_us(const IndexContents *contents, double groups)
 	return contents->doc_tokens * groups * contents->scale * US_ROW_TOKEN;
 }
 
-/* find, gather, narrow, rerank: once, as the settings say. */
+/* Cost one pass of find, gather, narrow and rerank with the requested settings. */
 static double
 first_batch_us(const IndexContents *contents, uint32 ntokens, double groups)
 {
@@ -213,9 +216,9 @@ first_batch_us(const IndexContents *contents, uint32 ntokens, double groups)
 }
 
 /*
- * An ordered search through a filter that a share of the documents passes.
- * Where so few pass that the first rows take more than the settings' candidates, it
- * widens before it gives any.
+ * Cost an ordered search through a filter that this share of the documents
+ * passes. If few pass, the first rows take more candidates than the settings
+ * allow, so the search widens before it returns any.
  */
 static SearchCost
 ordered_search(const IndexContents *contents, uint32 ntokens, double share, bool filtered)
@@ -244,7 +247,10 @@ ordered_search(const IndexContents *contents, uint32 ntokens, double share, bool
 	return cost;
 }
 
-/* All documents by sketch, and those that reach a threshold by their code rows. */
+/*
+ * Cost a search that scores all documents by sketch, and those that reach a
+ * threshold by their code rows.
+ */
 static SearchCost
 threshold_search(const IndexContents *contents, uint32 ntokens)
 {
@@ -254,9 +260,9 @@ threshold_search(const IndexContents *contents, uint32 ntokens)
 						 .row_us = rerank_us(contents, groups)};
 }
 
-/* ---- what a path does ---- */
+/* ---- costs of a path ---- */
 
-/* What a threshold scores with, where the planner made it; else NULL. */
+/* Return the query of a threshold that the planner built; NULL for any other threshold. */
 static Node *
 threshold_query(OpExpr *threshold)
 {
@@ -267,7 +273,10 @@ threshold_query(OpExpr *threshold)
 			   : NULL;
 }
 
-/* Scoring one stored column: the indexed expression and the operator. The query is evaluated once. */
+/*
+ * Cost one score of a stored column: the indexed expression and the operator.
+ * The query is evaluated only once.
+ */
 static Cost
 exact_cost(PlannerInfo *root, OpExpr *scored)
 {
@@ -294,13 +303,13 @@ cost_ordered(PlannerInfo *root, IndexPath *path, double tuples, Cost *startup, C
 	Cost   us = OPERATORS_PER_US * cpu_operator_cost;
 	double window = Min(WINDOW_ROWS, share * contents.docs);
 
-	/* Within a threshold each row is scored again, to be sure. */
+	/* Each row above a threshold is scored a second time, by the executor's recheck. */
 	*startup = search.start_us * us + window * exact;
 	*total = *startup + search.rest_us * us +
 			 share * tuples * (search.row_us * us + exact * (threshold != NULL ? 2 : 1));
 }
 
-/* Where the query stops reading after some rows, the path costs what these do. */
+/* If the query stops reading after some rows, reduce the path's cost to the cost of these. */
 static void
 stop_early(PlannerInfo *root, IndexPath *path, Cost startup, Cost *total, Selectivity *selectivity)
 {
@@ -336,7 +345,10 @@ colbert_costestimate(PlannerInfo *root, IndexPath *path, double loop_count, Cost
 	GenericCosts costs = {0};
 	OpExpr      *threshold = find_threshold(path);
 
-	/* For the rows that the conditions and the predicate of a partial index leave. */
+	/*
+	 * The estimate covers the rows that satisfy the conditions and the
+	 * predicate of a partial index.
+	 */
 	genericcostestimate(root, path, loop_count, &costs);
 	*selectivity = costs.indexSelectivity;
 	*correlation = 0;

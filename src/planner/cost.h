@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * cost.h
- *	  What a scan costs, for the planner.
+ *	  Cost estimates of index scans for the planner.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,8 +13,8 @@
 #include "nodes/pathnodes.h"
 
 /*
- * Cost a path in the order of a score as one that gives few rows, if a LIMIT
- * that the planner does not know is all that reads it.
+ * If an unknown LIMIT alone reads an ordered path, cost the path as if it
+ * returned only the few rows that such a LIMIT usually takes.
  */
 extern void colbert_expect_limit(PlannerInfo *root, Path *path);
 extern void colbert_costestimate(PlannerInfo *root, IndexPath *path, double loop_count,

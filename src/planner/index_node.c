@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * index_node.c
- *	  Index scan nodes of a plan whose index is ours.
+ *	  Index scan nodes of a plan that scan one of our indexes.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,7 +29,7 @@ index_node_begin(IndexScanState *node)
 	old = MemoryContextSwitchTo(estate->es_query_cxt);
 	node->iss_ScanDesc = compat_index_beginscan(node, estate->es_snapshot);
 
-	/* Keys that are not known yet come with a rescan. */
+	/* If some keys are not known yet, the node rescans when they are. */
 	if (node->iss_NumRuntimeKeys == 0 || node->iss_RuntimeKeysReady)
 		index_rescan(node->iss_ScanDesc, node->iss_ScanKeys, node->iss_NumScanKeys,
 					 node->iss_OrderByKeys, node->iss_NumOrderByKeys);

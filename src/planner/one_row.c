@@ -1,17 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * one_row.c
- *	  Relations that are known to have at most one row.
+ *	  Relations that are known to return at most one row.
  *
  *	table				all columns of a unique index are compared with
  *						constants or parameters
  *	VALUES, function	one row; a function that returns no set
- *	sub-select, CTE		LIMIT 1, an aggregate without groups, or a FROM of
- *						such relations
+ *	sub-select, CTE		LIMIT 1, an aggregate without groups, or a FROM
+ *						list of such relations
  *	join				of such relations, unless it is a full join
  *
- * A sub-select is planned when it is asked about, so what the planner knows of
- * its relations is there.
+ * A sub-select has been planned by the time it is examined, so its PlannerInfo
+ * describes its relations.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,7 +25,7 @@
 #include "parser/parsetree.h"
 #include "planner/one_row.h"
 
-/* Does any of the joins of a query give rows of both sides that have no match? */
+/* Return true if a query has a full join, which returns unmatched rows of both sides. */
 static bool
 has_full_join(PlannerInfo *root)
 {
@@ -39,7 +39,10 @@ has_full_join(PlannerInfo *root)
 	return false;
 }
 
-/* Do all of these relations of a query give at most one row? Parents of appended tables do not. */
+/*
+ * Return true if each of these relations of a query returns at most one row.
+ * Append parents do not qualify.
+ */
 static bool
 all_have_one_row(PlannerInfo *root, Relids relids)
 {
@@ -51,14 +54,14 @@ all_have_one_row(PlannerInfo *root, Relids relids)
 	{
 		RelOptInfo *rel = root->simple_rel_array[relid];
 
-		/* The number of an outer join has no relation. */
+		/* Relids also include outer joins, which have no RelOptInfo. */
 		if (rel != NULL && !one_row_is_certain(root, rel))
 			return false;
 	}
 	return true;
 }
 
-/* LIMIT 1 or less. */
+/* Return true if the query has LIMIT 1 or LIMIT 0. */
 static bool
 is_limited(const Query *query)
 {
@@ -69,7 +72,7 @@ is_limited(const Query *query)
 		   query->limitOption == LIMIT_OPTION_COUNT;
 }
 
-/* A sub-select that has been planned by subroot. */
+/* Return true if a sub-select, planned as subroot, returns at most one row. */
 static bool
 subquery_has_one_row(PlannerInfo *subroot)
 {
@@ -88,7 +91,10 @@ subquery_has_one_row(PlannerInfo *subroot)
 		   all_have_one_row(subroot, subroot->all_baserels);
 }
 
-/* The planner's knowledge of a common table expression; NULL if there is none yet, or if it is recursive. */
+/*
+ * Return the PlannerInfo of a common table expression. Return NULL if it has
+ * not been planned yet or is recursive.
+ */
 static PlannerInfo *
 cte_root(PlannerInfo *root, const RangeTblEntry *rte)
 {

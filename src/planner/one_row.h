@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * one_row.h
- *	  Relations that are known to have at most one row.
+ *	  Relations that are known to return at most one row.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,7 +12,7 @@
 
 #include "nodes/pathnodes.h"
 
-/* Does a relation, or a join, give at most one row? False if that is not certain. */
+/* Return true if a relation or join is certain to return at most one row. */
 extern bool one_row_is_certain(PlannerInfo *root, RelOptInfo *rel);
 
 #endif /* COLBERT_ONE_ROW_H */

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * order_demand.c
- *	  How many rows, in order, a plan node asks of the node below it.
+ *	  The number of leading rows that a plan node needs in order from its child.
  *
- * A node that drops rows may ask for any number of them. A node that reads
- * ahead asks for more than it was asked for: up to the first row that differs
+ * A node that drops rows may need any number of them. A node that reads ahead
+ * needs more rows than it was asked for: all rows up to the first that differs
  * from the last one wanted.
  *
  *-------------------------------------------------------------------------
@@ -20,7 +20,10 @@
 #include "planner/window_reach.h"
 #include "utils/lsyscache.h"
 
-/* A sort of runs of equal leading keys reads this many rows before it looks for the end of a run. */
+/*
+ * Number of rows that an incremental sort reads before it looks for the end of
+ * a run of equal leading keys.
+ */
 #define INCREMENTAL_SORT_BATCH 32
 
 static const OrderNeed everything = {ORDER_NEED_ALL, false};
@@ -33,7 +36,10 @@ add_rows(uint64 rows, uint64 more)
 
 /* ---- windows ---- */
 
-/* Note "function <= bound", or the same the other way round; false for any other condition. */
+/*
+ * Record a condition "function <= bound", in either notation. Return false for
+ * any other condition.
+ */
 static bool
 note_run_bound(DemandStep *step, const OpExpr *condition)
 {
@@ -55,7 +61,10 @@ note_run_bound(DemandStep *step, const OpExpr *condition)
 	return true;
 }
 
-/* Only the uppermost window of a query ends with its condition; others read on. */
+/*
+ * Record the run condition of a window. Only the uppermost window of a query
+ * stops when the condition fails; the others read on.
+ */
 static void
 note_run_bounds(DemandStep *step)
 {
@@ -70,7 +79,7 @@ note_run_bounds(DemandStep *step)
 			return;
 }
 
-/* The first rows of a window, one by one, until its run condition fails. */
+/* Return the number of rows that the window reads one by one before its run condition fails. */
 static uint64
 run_rows(const DemandStep *step)
 {
@@ -146,7 +155,11 @@ below_incremental_sort(const IncrementalSortState *sort, OrderNeed asked)
 	return (OrderNeed) {add_rows(asked.rows, INCREMENTAL_SORT_BATCH), true};
 }
 
-/* Each row of the outer side makes a row of a left join; each of the inner side where nothing is tested. */
+/*
+ * Return the demand of a nested loop on one of its sides. Each row of the
+ * outer side yields a row of a left join. Each row of the inner side yields
+ * one if nothing is tested.
+ */
 static OrderNeed
 below_nest_loop(const DemandStep *step, OrderNeed asked)
 {

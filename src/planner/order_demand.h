@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * order_demand.h
- *	  How many rows, in order, a plan node asks of the node below it.
+ *	  The number of leading rows that a plan node needs in order from its child.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,23 +13,22 @@
 #include "nodes/execnodes.h"
 #include "search/search.h"
 
-/* A node on the way from the top of a plan down to a scan. */
+/* A node on the path from the top of a plan down to a scan. */
 typedef struct DemandStep
 {
 	PlanState *node;
-	bool       inner; /* of a join: the way leads down its inner side */
-	ExprState
-		*run_bound; /* window function <= bound, else the window ends; NULL: no such condition */
-	Oid  run_bound_type;
-	bool run_bound_excluded; /* < instead of <= */
+	bool       inner;     /* the path leads down the inner side of a join */
+	ExprState *run_bound; /* bound of "window function <= bound", which ends the window; or NULL */
+	Oid        run_bound_type;
+	bool       run_bound_excluded; /* < instead of <= */
 } DemandStep;
 
-/* Describe a node and which of its children is on the way. Allocates in the plan's memory. */
+/* Describe a node and the child that the path leads to. Allocates in the plan's memory context. */
 extern DemandStep demand_step(PlanState *node, const PlanState *child);
 
 /*
- * The demand of a node, asked itself for these rows, on that child. Limits
- * are known once the node was asked for its first row.
+ * Return the demand of a node on its child, given the demand on the node
+ * itself. Limits are known only after the node was asked for its first row.
  */
 extern OrderNeed demand_below(const DemandStep *step, OrderNeed asked);
 

@@ -1,18 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * order_match.c
- *	  Does an index give the order of a path key, and by which operator?
+ *	  Match a path key to an ordering operator of an index.
  *
- * Both orders below are the same one.
+ * These two orders are the same:
  *
- *	score(doc, query) DESC			where the score is no distance itself
+ *	score(doc, query) DESC			where the score is not a distance
  *	distance(doc, query) ASC		called as a function or as the operator
  *
- * So is that of an expression which rises or falls with one of these
- * (score_order.c), whatever its type, as long as it sorts by the type's own
+ * An expression that rises or falls with one of these (score_order.c) also has
+ * that order, whatever its type, provided that it sorts by its type's default
  * order.
  *
- * Where NULL documents come is told by the strategy of the clause.
+ * The strategy of the clause tells whether NULL documents come first or last.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,7 +29,7 @@
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
-/* Is this the family by which values of the type are compared unless a statement says otherwise? */
+/* Return true if values of the type are sorted by this operator family by default. */
 static bool
 is_default_order(Oid family, Oid type)
 {
@@ -37,8 +37,8 @@ is_default_order(Oid family, Oid type)
 }
 
 /*
- * Does the query look at runs of equal keys? A scan completes runs of equal
- * scores; a key that is rounded has longer ones.
+ * Return true if the query examines runs of equal keys. A scan completes only
+ * runs of equal scores, and rounding the key makes runs longer.
  */
 static bool
 runs_matter(PlannerInfo *root)
@@ -71,8 +71,8 @@ match_member(PlannerInfo *root, IndexOptInfo *index, PathKey *pathkey, Expr *exp
 		return NULL;
 	/*
 	 * Core looks for the comparison of the clause's values in the family of
-	 * the key, so the clause must seem to have the key's type. Nobody
-	 * evaluates it: our scans never ask for a recheck of the order.
+	 * the key, so the clause must appear to have the key's type. It is never
+	 * evaluated: our scans never ask for a recheck of the order.
 	 */
 	return (OpExpr *) make_opclause(operator, exprType((Node *) expr), false,
 									(Expr *) order.call.doc, (Expr *) order.call.query, InvalidOid,
@@ -80,8 +80,9 @@ match_member(PlannerInfo *root, IndexOptInfo *index, PathKey *pathkey, Expr *exp
 }
 
 /*
- * A value that is computed below an outer join cannot be handed to the inner
- * side of a nested loop in all cases: core checks this for its own paths only.
+ * Return true if the clause refers to a value that is computed below an outer
+ * join. Such a value cannot always be passed to the inner side of a nested
+ * loop. Core checks this for its own paths only.
  */
 static bool
 has_placeholders(OpExpr *clause)
@@ -109,7 +110,10 @@ order_match_pathkey(PlannerInfo *root, IndexOptInfo *index, PathKey *pathkey, Re
 	if (class->ec_has_volatile)
 		return NULL;
 
-	/* Equality with another expression may have put others beside the one that the query has; any will do. */
+	/*
+	 * Equality with other expressions may have added members besides the
+	 * expression in the query. Any of them will do.
+	 */
 	compat_members_begin(&members, class, index->rel->relids);
 	while ((member = compat_members_next(&members, class)) != NULL)
 	{

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * order_match.h
- *	  Does an index give the order of a path key, and by which operator?
+ *	  Match a path key to an ordering operator of an index.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,9 +13,9 @@
 #include "nodes/pathnodes.h"
 
 /*
- * The ordering clause "doc <op> query" whose index scan comes in the order of
- * the path key; NULL if there is none. The query may refer to columns of the
- * relations outer.
+ * Return the ordering clause "doc <op> query" whose index scan returns rows in
+ * the order of the path key, or NULL if there is none. The query may refer to
+ * columns of the relations in outer.
  */
 extern OpExpr *order_match_pathkey(PlannerInfo *root, IndexOptInfo *index, PathKey *pathkey,
 								   Relids outer);

@@ -1,12 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * order_use.c
- *	  What a query would build on the order, or on a threshold, of an index.
+ *	  Tell whether a query can use the order, or a threshold, of an index scan.
  *
- * Here paths are left out whose scans would have to look at every document,
- * because rows must not be late or missed: a sort, or a sequential scan, is
- * cheaper. The finished plan decides (planner/scan_needs.c): where a path is
- * chosen after all, its scan looks at every document.
+ * Some paths would force their scans to examine every document, because no row
+ * may be late or missed. These paths are rejected here, since a sort or a
+ * sequential scan is cheaper. The finished plan has the final say
+ * (planner/scan_needs.c): if such a path is chosen nevertheless, its scan
+ * examines every document.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,8 +22,8 @@
 #include "settings.h"
 
 /*
- * Is this query the inner one of min(...) or max(...), which core plans as
- * "ORDER BY ... LIMIT 1"? There is no mark on it but the name of its column.
+ * Return true if this query is the sub-query that core builds for min(...) or
+ * max(...) as "ORDER BY ... LIMIT 1". Its only mark is the name of its column.
  */
 static bool
 is_min_max(PlannerInfo *root)
@@ -33,7 +34,7 @@ is_min_max(PlannerInfo *root)
 		   column->resname != NULL && strcmp(column->resname, "agg_target") == 0;
 }
 
-/* Do the values of the key meet others in a join, which may be done by merging? */
+/* Return true if the values of the key take part in a join, which may be done by merging. */
 static bool
 is_joined(RelOptInfo *rel, PathKey *pathkey)
 {
@@ -51,7 +52,7 @@ is_joined(RelOptInfo *rel, PathKey *pathkey)
 	return false;
 }
 
-/* The table as the query names it: of a partition, the partitioned one. */
+/* Return the table as the query names it: for a partition, the partitioned table. */
 static Relids
 named_relids(RelOptInfo *rel)
 {
@@ -61,9 +62,10 @@ named_relids(RelOptInfo *rel)
 /* ---- rows that a LIMIT counts ---- */
 
 /*
- * Does each row of the table that passes conditions which a scan can test
- * itself make a row of the query? Then LIMIT tells how many the scan gives.
- * So it does of the inner side of a join whose outer side has one row.
+ * Return true if each row of the table that passes the conditions testable by
+ * a scan yields one row of the query. If so, LIMIT tells how many rows the
+ * scan returns. This also holds for the inner side of a join whose outer side
+ * has one row.
  */
 static bool
 limit_counts_rows(PlannerInfo *root, RelOptInfo *rel, Relids outer)
@@ -77,7 +79,7 @@ limit_counts_rows(PlannerInfo *root, RelOptInfo *rel, Relids outer)
 		if (contain_volatile_functions((Node *) lfirst_node(RestrictInfo, cell)->clause))
 			return false;
 
-	/* Of joins, only those on whose nullable side all others are. */
+	/* Joins keep this true only if all other tables are on their nullable side. */
 	others = bms_difference(root->all_baserels, named_relids(rel));
 	others = bms_del_members(others, outer);
 	foreach (cell, root->join_info_list)
@@ -90,18 +92,18 @@ limit_counts_rows(PlannerInfo *root, RelOptInfo *rel, Relids outer)
 	return bms_is_empty(others);
 }
 
-/* What the windows of a query read beyond what is asked of them. */
+/* Reading of a query's windows beyond the rows that are asked of them. */
 typedef struct WindowUse
 {
 	Query      *query;
 	WindowReach reach;
-	double      rows; /* that are read until a run condition ends them; 0: there is none */
+	double      rows; /* rows read until a run condition stops the window; 0 if it has none */
 } WindowUse;
 
-/* Rows that a run condition allows where its bound is not known yet. */
+/* Number of rows that a run condition with an unknown bound is assumed to admit. */
 #define LIKELY_RUN 20
 
-/* The rows before a run condition fails. */
+/* Return the number of rows before a run condition fails. */
 static double
 run_rows(Node *bound)
 {
@@ -137,7 +139,7 @@ note_window_function(Node *node, WindowUse *use)
 	return expression_tree_walker(node, note_window_function, use);
 }
 
-/* Have all windows one order, without partitions, whose first key is that of the first? */
+/* Return true if all windows are unpartitioned and share the same first sort key. */
 static bool
 windows_share_order(const Query *query)
 {
@@ -160,9 +162,10 @@ windows_share_order(const Query *query)
 }
 
 /*
- * Do the windows of a query read few rows more than it gives, in the order of
- * the key, and does it give few? *rows: how many, if a run condition alone
- * tells; else 0.
+ * Return true if the query returns few rows in the order of the key and its
+ * windows read only a few rows beyond these.
+ *
+ * *rows: the number of rows, if only a run condition limits it; else 0.
  */
 static bool
 windows_are_limited(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey, Relids outer,
@@ -207,7 +210,7 @@ order_is_usable(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey, Relids out
 		return windows_are_limited(root, rel, pathkey, outer, &rows);
 	if (root->sort_pathkeys == NIL || linitial(root->sort_pathkeys) != pathkey || is_min_max(root))
 		return false;
-	/* Further keys sort runs of equal scores; ties of the last row are such a run. */
+	/* Further keys sort runs of equal scores, and WITH TIES reads the run of the last row. */
 	if (list_length(root->sort_pathkeys) > 1 || query->limitOption == LIMIT_OPTION_WITH_TIES)
 		return query->limitCount != NULL && limit_counts_rows(root, rel, outer);
 	return true;
@@ -215,7 +218,7 @@ order_is_usable(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey, Relids out
 
 /* ---- thresholds ---- */
 
-/* Does the query, or one that it is a part of, change rows? */
+/* Return true if the query, or an outer query, modifies rows. */
 static bool
 changes_rows(PlannerInfo *root)
 {
@@ -237,7 +240,7 @@ has_except(Node *operation)
 	return set->op == SETOP_EXCEPT || has_except(set->larg) || has_except(set->rarg);
 }
 
-/* Is the query a part of an EXCEPT? */
+/* Return true if the query is part of an EXCEPT. */
 static bool
 is_below_except(PlannerInfo *root)
 {
@@ -247,7 +250,10 @@ is_below_except(PlannerInfo *root)
 	return false;
 }
 
-/* Does a row of the table that is missing in a join let another row, or NULLs, come instead? */
+/*
+ * Return true if missing a row of the table in a join makes another row, or
+ * NULLs, appear instead.
+ */
 static bool
 is_negated_by_join(PlannerInfo *root, RelOptInfo *rel)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * order_use.h
- *	  What a query would build on the order, or on a threshold, of an index.
+ *	  Tell whether a query can use the order, or a threshold, of an index scan.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,16 +13,19 @@
 #include "nodes/pathnodes.h"
 
 /*
- * Return true if a path in the order of the key is worth having: rows that
- * come late do no harm, or it is known how many of the first ones must not be
- * late. outer: relations that each search takes its query from, as the inner
- * side of a join; NULL if there are none.
+ * Return true if a path in the order of the key is worth adding. That is so if
+ * late rows do no harm, or if the number of leading rows that must not be late
+ * is known.
+ *
+ * outer: relations that supply the query of each search, if the path is the
+ * inner side of a join; or NULL.
  */
 extern bool order_is_usable(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey, Relids outer);
 
 /*
- * The rows that the query reads of such a path until a run condition of its
- * windows ends it, which core does not count on; 0 where there is none.
+ * Return the number of rows that the query reads from such a path before a run
+ * condition of its windows stops it, or 0 if no run condition does. Core's
+ * cost estimates do not take run conditions into account.
  */
 extern double order_rows(PlannerInfo *root, RelOptInfo *rel, PathKey *pathkey, Relids outer);
 

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * plan_start.c
- *	  What the extension adds to the start of a plan: its index scans learn
- *	  the WHERE clause, and what the plan demands of them.
+ *	  Work of the extension when the executor starts a plan: pass the WHERE
+ *	  clause and the plan's requirements to its index scans.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,6 +15,7 @@
 
 static ExecutorStart_hook_type previous_hook;
 
+/* ExecutorStart_hook: give scans of ours their filters and needs before the first row is read. */
 static void
 start(QueryDesc *query, int eflags)
 {

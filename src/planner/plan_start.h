@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * plan_start.h
- *	  What the extension adds to the start of a plan.
+ *	  Work of the extension when the executor starts a plan.
  *
  *-------------------------------------------------------------------------
  */

@@ -5,14 +5,15 @@
  *	  index.
  *
  * Core matches ORDER BY to an index only as an ascending operator call with
- * NULLs last. A person writes ORDER BY maxsim(doc, query) DESC. So for each
- * index of ours that gives the order that the query wants first, an ordinary
- * IndexPath is added, whose ordering clause is the operator's and whose path
- * key is the query's own; from there on core plans, costs and runs it as any
- * other index scan. Likewise WHERE maxsim(doc, query) > bound (threshold_match.c).
+ * NULLs last, but users write ORDER BY maxsim(doc, query) DESC. So for each of
+ * our indexes that provides the first order the query wants, the hook adds an
+ * ordinary IndexPath. Its ordering clause is that of the operator, and its
+ * path key is the query's own. From there on, core plans, costs and runs it
+ * like any other index scan. WHERE maxsim(doc, query) > bound is handled
+ * likewise (threshold_match.c).
  *
- * Nothing need be preloaded: before the hook is asked about a table, core has
- * opened the table's indexes, which calls the handler, which loads this
+ * The library need not be preloaded: before core calls the hook for a table,
+ * it opens the table's indexes, which calls the handler and thereby loads this
  * library.
  *
  *-------------------------------------------------------------------------
@@ -37,18 +38,21 @@
 #include "planner/swapped_call.h"
 #include "planner/threshold_share.h"
 
-/* As many rows above a threshold as a search gives before it looks at every document. */
+/*
+ * Maximum number of rows above a threshold that are wanted from an ordered
+ * search. For more, a search would end up examining every document.
+ */
 #define MAX_IN_ORDER 100
 
 static set_rel_pathlist_hook_type  previous_hook;
 static set_join_pathlist_hook_type previous_join_hook;
 
-/* What an index scan can be told of a query's conditions, besides the order. */
+/* Conditions of a query that can be passed to an index scan, besides the order. */
 typedef struct Conditions
 {
 	List *null_tests; /* IndexClauses: IS [NOT] NULL of the indexed expression */
 	List *thresholds; /* IndexClauses: thresholds of the score */
-	List *queries;    /* what each of these scores with */
+	List *queries;    /* the query that each threshold scores with */
 } Conditions;
 
 static IndexClause *
@@ -89,7 +93,10 @@ add_threshold(PlannerInfo *root, IndexOptInfo *index, RestrictInfo *restriction,
 	conditions->queries = lappend(conditions->queries, query);
 }
 
-/* outer: relations whose columns a threshold may take; NULL if it may take none. */
+/*
+ * Match the conditions of a query to an index. outer: relations whose columns
+ * a threshold may refer to; NULL if it may refer to none.
+ */
 static Conditions
 match_conditions(PlannerInfo *root, IndexOptInfo *index, Relids outer)
 {
@@ -118,7 +125,7 @@ match_conditions(PlannerInfo *root, IndexOptInfo *index, Relids outer)
 	return conditions;
 }
 
-/* The thresholds of the scores of a query. */
+/* Return the thresholds of the scores of a query. */
 static List *
 thresholds_of(PlannerInfo *root, const Conditions *conditions, Node *query)
 {
@@ -135,8 +142,9 @@ thresholds_of(PlannerInfo *root, const Conditions *conditions, Node *query)
 }
 
 /*
- * Are all documents above a threshold wanted, or many? That takes a look at
- * every document: what it finds is best sorted then, so that none is late.
+ * Return true if all or many documents above a threshold are wanted. Finding
+ * them requires examining every document, so it is best to sort the result
+ * afterwards: then no row is late.
  */
 static bool
 wants_many_rows(PlannerInfo *root)
@@ -145,12 +153,12 @@ wants_many_rows(PlannerInfo *root)
 }
 
 /*
- * The path in the order of the query's first key, or NULL. It carries that key
- * alone, since a plan has one ordering clause for each key; core sorts by the
- * others incrementally.
+ * Make the path in the order of the query's first key, or return NULL. The
+ * path carries only that key, since a plan has one ordering clause for each
+ * key; core sorts by the others incrementally.
  *
- * outer: relations whose columns the query may take; each row of these is a
- * search of its own.
+ * outer: relations whose columns the query may refer to; each of their rows
+ * starts a separate search.
  */
 static Path *
 make_ordered_path(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index, Relids outer)
@@ -185,7 +193,10 @@ add_ordered_path(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index)
 	add_path(rel, path);
 }
 
-/* All documents within the thresholds, in no order. One query's alone, since a search is for one. */
+/*
+ * Add a path that returns all documents within the thresholds, unordered. It
+ * uses the thresholds of one query only, since a search is for one query.
+ */
 static void
 add_threshold_path(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index,
 				   const Conditions *conditions)
@@ -202,7 +213,10 @@ add_threshold_path(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index,
 	add_path(rel, (Path *) path);
 }
 
-/* How often a scan is done that takes parameters from these tables, at the least: as core estimates it. */
+/*
+ * Estimate, as core does, the minimum number of times that a scan with
+ * parameters from these tables runs.
+ */
 static double
 loop_count(PlannerInfo *root, Relids outer)
 {
@@ -220,7 +234,7 @@ loop_count(PlannerInfo *root, Relids outer)
 	return Max(count, 1);
 }
 
-/* Thresholds that come from joined tables: a scan for each of their rows. */
+/* Add paths for thresholds that come from joined tables, with one scan for each of their rows. */
 static void
 add_joined_threshold_paths(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index)
 {
@@ -248,7 +262,10 @@ add_joined_threshold_paths(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *ind
 	}
 }
 
-/* A parent has no rows of its own here, a sample is not the table, and of a dummy nothing is wanted. */
+/*
+ * Return true if a relation can be searched. A parent has no rows of its own
+ * here, a sample is not the whole table, and a dummy relation returns no rows.
+ */
 static bool
 can_search(RelOptInfo *rel, RangeTblEntry *rte)
 {
@@ -263,7 +280,7 @@ is_usable(IndexOptInfo *index)
 		   (index->indpred == NIL || index->predOK);
 }
 
-/* Does a path that is ordered by a score take its order from one of our scans? */
+/* Return true if a path that is ordered by a score takes its order from one of our scans. */
 static bool
 is_ordered_search(Path *path)
 {
@@ -274,7 +291,7 @@ is_ordered_search(Path *path)
 		   ((IndexPath *) path)->indexinfo->amcostestimate == colbert_costestimate;
 }
 
-/* Paths of core that join further tables to an ordered one, costed anew if a LIMIT is unknown. */
+/* Cost anew core's paths that join further tables to an ordered one, if the LIMIT is unknown. */
 static void
 expect_limit_of_joins(PlannerInfo *root, RelOptInfo *joinrel)
 {
@@ -291,7 +308,7 @@ expect_limit_of_joins(PlannerInfo *root, RelOptInfo *joinrel)
 	}
 	if (ordered == NIL)
 		return;
-	/* All are taken away first: add_path frees a path that another one beats. */
+	/* Remove all of them first: add_path frees a path that another one beats. */
 	joinrel->pathlist = list_difference_ptr(joinrel->pathlist, ordered);
 	foreach (cell, ordered)
 	{
@@ -301,8 +318,9 @@ expect_limit_of_joins(PlannerInfo *root, RelOptInfo *joinrel)
 }
 
 /*
- * FROM docs, v ORDER BY maxsim(docs.doc, v.q) DESC, if v has one row: one
- * search, whose order is that of the join. With more rows it would not be.
+ * Add paths for FROM docs, v ORDER BY maxsim(docs.doc, v.q) DESC if v has one
+ * row. The join is then one search and returns rows in its order. With more
+ * rows it would not be ordered.
  */
 static void
 add_one_row_join_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outer, RelOptInfo *inner,
@@ -333,6 +351,7 @@ add_one_row_join_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outer
 	}
 }
 
+/* set_join_pathlist_hook: add the paths of a join whose query comes from a relation of one row. */
 static void
 add_join_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outer, RelOptInfo *inner,
 			   JoinType jointype, JoinPathExtraData *extra)
@@ -346,6 +365,7 @@ add_join_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outer, RelOpt
 	expect_limit_of_joins(root, joinrel);
 }
 
+/* set_rel_pathlist_hook: add the paths of a table for the orders and thresholds of its indexes. */
 static void
 add_paths(PlannerInfo *root, RelOptInfo *rel, Index rti, RangeTblEntry *rte)
 {

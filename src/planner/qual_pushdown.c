@@ -1,22 +1,22 @@
 /*-------------------------------------------------------------------------
  *
  * qual_pushdown.c
- *	  Index scans that know the quals of their plan node.
+ *	  Push the quals of scan nodes down to their index scans.
  *
  * The executor tests the quals of an index scan on the rows that the access
- * method gives it, so that a row is detoasted and scored before it is thrown
- * away, and has its place in the order of rows that nobody wants. Here the
- * node's quals are pushed down to the scan when the plan starts: it tests
- * them on its candidates before it scores them. The node still tests what it
- * gets: the rows are right whatever the scan does with them. Plans, costs and
- * EXPLAIN stay those of an ordinary index scan.
+ * method returns. A row that fails them has by then been detoasted and scored
+ * in vain, and has taken its place in the order of the rows. This module
+ * passes the node's quals to the scan when the plan starts, so that the scan
+ * tests them on its candidates before it scores them. The node still tests the
+ * rows it receives, so the result is correct whatever the scan does. Plans,
+ * costs and EXPLAIN are those of an ordinary index scan.
  *
  * Quals are not pushed down if their result may differ between the two tests,
  * or if they cost more than the score that they would save.
  *
- * A policy, or the condition of a view with security_barrier, may be an index
- * condition: then it is tested before the quals that it guards, on every row,
- * as the node itself does.
+ * A row-level security policy, or the condition of a security_barrier view,
+ * may be an index condition. In that case it is tested before the quals that
+ * it guards, on every row, as the node itself does.
  *
  *-------------------------------------------------------------------------
  */
@@ -36,15 +36,18 @@
 #include "planner/volatile_plan.h"
 #include "utils/syscache.h"
 
-/* In operators: about what it takes to detoast and score a document. */
+/*
+ * Maximum cost of pushed quals in operators; roughly the cost of detoasting
+ * and scoring a document.
+ */
 #define MAX_QUAL_OPERATORS 1000
 
-/* The quals of a scan: allocated in the plan's memory. */
+/* Quals of a scan, allocated in the plan's memory context. */
 typedef struct PushedQuals
 {
 	RowFilter       filter;
 	IndexScanState *node;
-	ExprContext    *context; /* of our own: the node's holds what it works on */
+	ExprContext    *context; /* separate from the node's own, which is in use meanwhile */
 	bool            guarded; /* the index condition is tested first */
 } PushedQuals;
 
@@ -66,7 +69,7 @@ passes(void *arg, TupleTableSlot *row)
 	return passed;
 }
 
-/* Does any table of the plan have row-level security, for whichever roles? */
+/* Return true if any table of the plan has row-level security, whichever roles it applies to. */
 static bool
 has_row_security(List *range_table)
 {
@@ -89,11 +92,12 @@ has_row_security(List *range_table)
 }
 
 /*
- * Might an index condition hide rows from the quals? A finished plan does not
- * keep the security levels of its conditions. They come from the policies of
- * its tables, the parents of partitions among them; or from a view with
- * security_barrier that it writes through, for one that it reads is planned
- * apart.
+ * Return true if an index condition might hide rows from the quals.
+ *
+ * A finished plan does not keep the security levels of its conditions. They
+ * come from the policies of its tables, including the parents of partitions,
+ * or from a security_barrier view that the statement writes through. A view
+ * that it only reads is planned separately.
  */
 static bool
 is_guarded(const IndexScanState *node)
@@ -123,7 +127,7 @@ can_push_down(const IndexScanState *node)
 	return cost.per_tuple <= MAX_QUAL_OPERATORS * cpu_operator_cost;
 }
 
-/* Begin the scan, and give it the quals. */
+/* Begin the scan and pass the quals to it. */
 static void
 push_down(IndexScanState *node)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * qual_pushdown.h
- *	  The WHERE clause reaches the scan.
+ *	  Push the quals of scan nodes down to their index scans.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,7 +10,7 @@
 
 #include "executor/execdesc.h"
 
-/* Push the quals of a plan that has started down to its scans. */
+/* Push the quals of a started plan down to its scans. */
 extern void qual_pushdown_apply(QueryDesc *query);
 
 #endif /* COLBERT_QUAL_PUSHDOWN_H */

@@ -8,11 +8,11 @@
  *	SELECT id, row_number() OVER (ORDER BY maxsim(doc, query) DESC) AS rank
  *	FROM docs ORDER BY rank LIMIT 20
  *
- * Core computes the ranks of all rows, and sorts by them. The rows of a query
- * with one window, without partitions, leave the window in the order of their
- * ranks, so the paths of the window are given that path key. Then LIMIT ends
- * the window, and with it the search. The ORDER BY and the LIMIT may stand
- * outside, in a query that reads nothing else.
+ * Core computes the ranks of all rows and sorts by them. However, if a query
+ * has only one window, without partitions, its rows leave the window in the
+ * order of their ranks. So the hook gives that path key to the paths of the
+ * window. LIMIT then stops the window, and with it the search. The ORDER BY
+ * and the LIMIT may also stand in an outer query that reads nothing else.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,12 +28,12 @@
 #include "utils/fmgroids.h"
 #include "utils/typcache.h"
 
-/* Rows that a LIMIT asks for if it is not known yet. */
+/* Number of rows that an unknown LIMIT is assumed to ask for. */
 #define LIKELY_LIMIT 20
 
 static create_upper_paths_hook_type previous_hook;
 
-/* A rank, or a rank that is cast to another number. */
+/* Return true for a rank, or a rank that is cast to another numeric type. */
 static bool
 is_rank(const Node *expr)
 {
@@ -54,7 +54,10 @@ is_rank(const Node *expr)
 	}
 }
 
-/* Does the query have one window, in an order and without partitions, and nothing that reorders its rows later? */
+/*
+ * Return true if the query has a single window, ordered and without
+ * partitions, and nothing reorders its rows later.
+ */
 static bool
 has_plain_window(const Query *query)
 {
@@ -67,7 +70,7 @@ has_plain_window(const Query *query)
 	return window->partitionClause == NIL && window->orderClause != NIL;
 }
 
-/* Does the first key of a sort rise with this expression, which is a rank? */
+/* Return true if the expression is a rank and the first sort key rises with it. */
 static bool
 rises_with_rank(List *pathkeys, const Node *expr)
 {
@@ -93,9 +96,11 @@ rank_order_is_windows(PlannerInfo *root)
 /* ---- a LIMIT outside ---- */
 
 /*
- * Is the query all that another one reads, row by row, up to a LIMIT? When
- * sub-selects in expressions and common table expressions are planned, the
- * relations of the other query are not known yet.
+ * Return true if an outer query with a LIMIT reads this one row by row and
+ * reads nothing else.
+ *
+ * Sub-selects in expressions and common table expressions are planned before
+ * the relations of the outer query are known, so they do not qualify.
  */
 static bool
 is_read_row_by_row(PlannerInfo *root)
@@ -116,7 +121,10 @@ is_read_row_by_row(PlannerInfo *root)
 		   rel->baserestrictinfo == NIL;
 }
 
-/* The column of the query by which the other one sorts first; NULL if that is an expression. */
+/*
+ * Return the column of the query that is the outer query's first sort key, or
+ * NULL if that key is an expression.
+ */
 static TargetEntry *
 column_sorted_outside(PlannerInfo *root)
 {
@@ -129,7 +137,10 @@ column_sorted_outside(PlannerInfo *root)
 	return get_tle_by_resno(root->processed_tlist, var->varattno);
 }
 
-/* Does the other query want the rows in the order of their rank, or of the window's first key? */
+/*
+ * Return true if the outer query wants the rows in the order of their rank or
+ * of the window's first key.
+ */
 static bool
 wants_order_of_window(PlannerInfo *root)
 {
@@ -165,7 +176,7 @@ rank_order_rows_outside(PlannerInfo *root)
 
 /* ---- path keys ---- */
 
-/* The order of a rank that the other query sorts by, as a path key of this one. */
+/* Return the order of a rank that the outer query sorts by, as a path key of this query. */
 static List *
 rank_pathkeys_outside(PlannerInfo *root)
 {

@@ -12,13 +12,16 @@
 
 #include "nodes/pathnodes.h"
 
-/* Return true if the first sort key of a query is a rank that rises in the order of its only window. */
+/*
+ * Return true if the first sort key of a query is a rank that rises in the
+ * order of the query's only window.
+ */
 extern bool rank_order_is_windows(PlannerInfo *root);
 
 /*
- * The rows that a LIMIT of the query outside takes of this one, in the order
- * of its only window; 0 where there is none, or where rows are dropped,
- * joined or sorted otherwise before they are counted.
+ * Return the number of rows that a LIMIT of the outer query takes from this
+ * one in the order of its only window. Return 0 if there is no such LIMIT, or
+ * if the outer query filters, joins or re-sorts rows before it counts them.
  */
 extern double rank_order_rows_outside(PlannerInfo *root);
 

@@ -1,22 +1,23 @@
 /*-------------------------------------------------------------------------
  *
  * scan_needs.c
- *	  What a finished plan demands of the index scans in it.
+ *	  Requirements of a finished plan on its index scans.
  *
- * An ordered scan may find a row that belongs before rows that it has given,
- * and gives it late. That is right for whoever reads the rows one by one, and
- * wrong below a node that builds on their order: groups, Unique, a merge
- * join. A threshold may miss a row. That is right for whoever looks for rows,
- * and wrong where a row that is missed is kept, changed or denied: DELETE,
- * NOT EXISTS, EXCEPT.
+ * An ordered scan may find a row that belongs before rows it has already
+ * returned, and return it late. That is fine for a client that reads the rows
+ * one by one, but wrong below a node that relies on their order: grouping,
+ * Unique or a merge join. A threshold may miss a row. That is fine for a
+ * statement that looks for rows, but wrong if a missed row is kept, changed or
+ * negated: DELETE, NOT EXISTS or EXCEPT.
  *
- * When a plan starts, a walk from its top down to each scan of ours finds out
- * which of these stand above it, and tells the scan. How many rows in order
- * are enough is asked when the scan starts, since a LIMIT may be a parameter.
+ * When a plan starts, a walk from its top down to each of our scans finds
+ * which of these nodes stand above the scan, and informs the scan. The number
+ * of rows needed in order is determined when the scan starts, since a LIMIT
+ * may be a parameter.
  *
- * Scans that are not told are those of a plan that the executor starts on its
- * own to look at a changed row again. They give all rows in order, and all
- * rows above a threshold.
+ * To recheck a changed row, the executor starts another copy of the plan on
+ * its own, which the walk does not see. Its scans return all rows in order,
+ * and all rows above a threshold.
  *
  *-------------------------------------------------------------------------
  */
@@ -32,44 +33,44 @@
 #include "planner/scan_needs.h"
 #include "settings.h"
 
-/* What becomes of a row that a threshold misses; larger is worse. */
+/* The effect of a row that a threshold misses; larger is worse. */
 typedef enum ThresholdUse
 {
-	THRESHOLD_SELECTS,     /* it is missing in the result */
-	THRESHOLD_LIMITED,     /* as below, but the best few are asked for, if in an order */
-	THRESHOLD_FILLS_NULLS, /* NULLs stand in its place */
-	THRESHOLD_NEGATES      /* another row is given for it, or it is not changed */
+	THRESHOLD_SELECTS,     /* the row is missing from the result */
+	THRESHOLD_LIMITED,     /* like the next, but below a LIMIT: harmless in an ordered scan */
+	THRESHOLD_FILLS_NULLS, /* NULLs appear in its place */
+	THRESHOLD_NEGATES      /* another row appears in its place, or the row is not modified */
 } ThresholdUse;
 
-/* A node above, and those above it that see the same order. */
+/* A node, linked to the nodes above it that see the same order. */
 typedef struct Above
 {
 	const struct Above *above;
 	PlanState          *node;
 } Above;
 
-/* Where in a plan a node stands. */
+/* The position of a node in a plan. */
 typedef struct Place
 {
-	bool         order_believed; /* by a node in above */
-	const Above *above; /* nodes up to the client, or to one that makes an order of its own */
+	bool         order_believed; /* a node in above relies on the order */
+	const Above *above; /* nodes up to the client, or to one that creates an order of its own */
 	ThresholdUse thresholds;
 } Place;
 
-/* A common table expression, walked after all that read it. */
+/* A common table expression, walked after all of its readers. */
 typedef struct SharedPlan
 {
 	PlanState *node;
-	Place      place; /* the most demanding */
+	Place      place; /* the most demanding of its readers */
 } SharedPlan;
 
 typedef struct Walk
 {
 	int         nshared;
-	SharedPlan *shared; /* by the number of the plan */
+	SharedPlan *shared; /* indexed by plan number */
 } Walk;
 
-/* What a scan was told: allocated in the plan's memory. */
+/* The requirements passed to a scan, allocated in the plan's memory context. */
 typedef struct NodeNeeds
 {
 	ScanNeeds       needs;
@@ -87,7 +88,10 @@ typedef enum OrderUse
 	ORDER_BELIEVED
 } OrderUse;
 
-/* Groups are runs of equal rows; an aggregate of all rows takes them in any order, unless it has one of its own. */
+/*
+ * Groups are runs of equal rows, so they rely on the order. A plain aggregate
+ * takes rows in any order, unless it has an ORDER BY or DISTINCT of its own.
+ */
 static OrderUse
 order_use_by_agg(const AggState *node)
 {
@@ -107,8 +111,9 @@ order_use_by_agg(const AggState *node)
 }
 
 /*
- * Is the inner child of a nested loop a scan of ours that gives an order? The
- * planner has it there for an outer side of one row: its order is the join's.
+ * Return true if the inner child of a nested loop is one of our ordered scans.
+ * The planner puts it there only for an outer side of one row, so that its
+ * order is the order of the join.
  */
 static bool
 is_ordered_search(PlanState *child)
@@ -120,7 +125,7 @@ is_ordered_search(PlanState *child)
 		   index_node_is_ours((IndexScanState *) child);
 }
 
-/* What a node does with the order of the rows of a child. */
+/* Return what a node does with the order of a child's rows. */
 static OrderUse
 order_use(PlanState *node, PlanState *child)
 {
@@ -157,7 +162,7 @@ order_use(PlanState *node, PlanState *child)
 	}
 }
 
-/* The rows that a scan's order is built on. */
+/* Return the number of rows whose order must be right. */
 static OrderNeed
 order_need(void *arg)
 {
@@ -167,7 +172,7 @@ order_need(void *arg)
 
 	for (int i = 0; i < needs->nsteps; i++)
 		need = demand_below(&needs->steps[i], need);
-	/* The node may drop any number of rows that the scan gives. */
+	/* The node may drop any number of the rows that the scan returns. */
 	if (node->ss.ps.qual != NULL && !colbert_has_filter(node->iss_ScanDesc))
 		need.rows = ORDER_NEED_ALL;
 	return need;
@@ -175,7 +180,7 @@ order_need(void *arg)
 
 /* ---- thresholds ---- */
 
-/* Does a join put NULLs in the place of rows of a child that are missing? */
+/* Return true if a join fills in NULLs for rows missing from a child. */
 static bool
 fills_nulls(JoinType type, bool outer)
 {
@@ -193,7 +198,7 @@ below_join(PlanState *node, PlanState *child)
 	return fills_nulls(type, outer) ? THRESHOLD_FILLS_NULLS : THRESHOLD_SELECTS;
 }
 
-/* What a row of a child that a threshold misses would mean, by this node alone. */
+/* Return the effect of a row of a child that a threshold misses, judging by this node alone. */
 static ThresholdUse
 own_threshold_use(PlanState *node, PlanState *child)
 {
@@ -220,7 +225,7 @@ own_threshold_use(PlanState *node, PlanState *child)
 	}
 }
 
-/* ... and by those above it. */
+/* Return that effect as passed on from the nodes above it. */
 static ThresholdUse
 inherited_threshold_use(PlanState *node, ThresholdUse use)
 {
@@ -268,7 +273,7 @@ tell(IndexScanState *node, const Place *place)
 		}
 	}
 
-	/* A sub-plan may be used twice: then without counting who takes how many rows. */
+	/* A sub-plan may be used twice. If so, its readers' rows are not counted. */
 	told = colbert_scan_needs(node->iss_ScanDesc);
 	if (told != NULL)
 	{
@@ -308,7 +313,10 @@ walk_children(PlanState *node, PlanState **children, int count, const Place *pla
 		walk_child(node, children[i], place, plans);
 }
 
-/* Note who reads a common table expression. How many rows each takes is not counted. */
+/*
+ * Record a reader of a common table expression. The number of rows that each
+ * reader takes is not counted.
+ */
 static void
 note_shared(Walk *plans, int plan_id, PlanState *node, bool order_believed, ThresholdUse thresholds)
 {
@@ -319,7 +327,7 @@ note_shared(Walk *plans, int plan_id, PlanState *node, bool order_believed, Thre
 	shared->place.thresholds = Max(shared->place.thresholds, thresholds);
 }
 
-/* EXISTS, IN and ALL may stand below a NOT; other sub-selects give values. */
+/* Walk sub-selects. EXISTS, IN and ALL may stand below a NOT; other sub-selects return values. */
 static void
 walk_subplans(List *subplans, const Place *place, Walk *plans)
 {
@@ -396,8 +404,8 @@ walk(PlanState *node, const Place *place, Walk *plans)
 }
 
 /*
- * A worker sees the part of a plan below Gather Merge, which builds on the
- * order, or below Gather, which mostly does not.
+ * In a parallel worker, the plan is the part below Gather Merge, which relies
+ * on the order, or below Gather, which mostly does not.
  */
 void
 scan_needs_tell(QueryDesc *query)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * scan_needs.h
- *	  What a finished plan demands of the index scans in it.
+ *	  Requirements of a finished plan on its index scans.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,7 +10,7 @@
 
 #include "executor/execdesc.h"
 
-/* Tell the scans of a plan that has started. */
+/* Pass the requirements of a started plan on to its scans. */
 extern void scan_needs_tell(QueryDesc *query);
 
 #endif /* COLBERT_SCAN_NEEDS_H */

@@ -1,15 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * score_bound.c
- *	  The bound of a score that follows from that of an expression of it.
+ *	  Derive the bound of a score from the bound of an expression of it.
  *
- * maxsim(doc, query) / 32 > 0.5 bounds maxsim(doc, query) by 16. The bound is
- * computed by support function 3 of the operator class (multivector/threshold.c), once for
- * each call around the score, from the outermost to the innermost: operators
- * of SQL would raise errors that the statement does not.
+ * maxsim(doc, query) / 32 > 0.5 bounds maxsim(doc, query) by 16. Support
+ * function 3 of the operator class (multivector/threshold.c) computes the
+ * bound. It is called once for each call around the score, from the outermost
+ * to the innermost. SQL's own operators would not do: they could raise errors
+ * that the statement itself does not.
  *
- * It is not exact, for the expression rounds. So the index finds some documents
- * that do not pass, and the comparison that was written stays a filter.
+ * The bound is not exact, because the expression rounds. The index therefore
+ * returns some documents that do not pass, and the original comparison stays
+ * as a filter.
  *
  *-------------------------------------------------------------------------
  */
@@ -43,7 +45,7 @@ score_bound_as_float8(Node *number)
 	}
 }
 
-/* function(bound, operation, operand, above) */
+/* Build the call function(bound, operation, operand, above). */
 static Expr *
 make_step(Oid function, Expr *bound, const char *operation, Expr *operand, bool above)
 {
@@ -62,7 +64,10 @@ make_zero(void)
 							  FLOAT8PASSBYVAL);
 }
 
-/* How the call is told to the support function; NULL if it cannot be undone, or need not be. */
+/*
+ * Return the name of the call's operation for the support function. Return
+ * NULL if the call cannot be inverted, or need not be.
+ */
 static const char *
 operation_of(const ScoreWrapper *wrapper)
 {
@@ -83,7 +88,10 @@ operation_of(const ScoreWrapper *wrapper)
 	}
 }
 
-/* Casts between floats and plus signs: the value is the argument's, but for the rounding of a real. */
+/*
+ * Return true for casts between floats and for unary plus. Their value is that
+ * of the argument, apart from rounding to real.
+ */
 static bool
 is_same_value(Oid function)
 {

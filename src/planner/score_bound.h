@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * score_bound.h
- *	  The bound of a score that follows from that of an expression of it.
+ *	  Derive the bound of a score from the bound of an expression of it.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,14 +12,17 @@
 
 #include "nodes/pathnodes.h"
 
-/* A number as float8; NULL if it is of some other type than float8 and float4. */
+/* Convert a number to float8. Return NULL if it is neither float8 nor float4. */
 extern Expr *score_bound_as_float8(Node *number);
 
 /*
- * The bound of the score or distance in an expression that score_order_match
- * has matched, if the expression is bounded by this: from below if above, else
- * from above. It is a little wider than that, by more than rounding. NULL if
- * the index's operator class or a call in the expression does not allow it.
+ * Return the bound of the score or distance in an expression that
+ * score_order_match has matched, given the bound of the expression: a lower
+ * bound if above is true, else an upper bound.
+ *
+ * The result is slightly looser than the exact bound, by more than rounding
+ * errors. Return NULL if the index's operator class has no support function
+ * for bounds, or if a call in the expression cannot be inverted.
  */
 extern Expr *score_bound_of(PlannerInfo *root, IndexOptInfo *index, Expr *expr, Expr *bound,
 							bool above);

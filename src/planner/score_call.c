@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * score_call.c
- *	  Is an expression a score, or a distance, of an index's documents?
+ *	  Recognize calls that score, or take the distance of, an index's documents.
  *
- * The functions come from the index's operator class, never from their
- * names: the score is support function 1, the distance is the function of the
- * operator of strategy 1. Where both are the same it is a distance.
+ * The functions are found through the index's operator class, never by name:
+ * the score is support function 1, and the distance is the function of the
+ * strategy 1 operator. If both are the same function, it is a distance.
  *
- * A sub-select that is pulled up together with its LATERAL alias stands in a
- * condition and in the order by two parameters, for two plans.
+ * When a LATERAL sub-select is pulled up, its expression appears in a
+ * condition and in the order as two different parameters, for two plans.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,7 +23,10 @@
 #include "planner/score_call.h"
 #include "utils/lsyscache.h"
 
-/* The function of a call of two arguments, and these; InvalidOid where it is no such call. */
+/*
+ * Return the function of a call with two arguments, and set the arguments in
+ * call. Return InvalidOid for any other expression.
+ */
 static Oid
 get_call(Expr *expr, ScoreCall *call)
 {
@@ -50,9 +53,9 @@ get_call(Expr *expr, ScoreCall *call)
 }
 
 /*
- * It may hold parameters and columns of tables that are joined from outside,
- * but no column of the table itself, and nothing that is computed above the
- * scan.
+ * The expression may contain parameters and columns of tables that are joined
+ * from outside. It must not contain columns of the table itself, nor anything
+ * that is computed above the scan.
  */
 bool
 score_call_is_known(PlannerInfo *root, IndexOptInfo *index, Node *expr)
@@ -71,9 +74,9 @@ strip_relabels(Node *expr)
 }
 
 /*
- * Return the argument of a cast to multivector(dims) with elements of float4,
- * and its dims. No other number comes of it: it widens elements, and refuses
- * documents of other dims. NULL if the expression is no such cast.
+ * Return the argument of a cast to multivector(dims) with float4 elements, and
+ * set *dims. Such a cast changes no number: it widens elements and rejects
+ * documents with other dims. Return NULL if the expression is no such cast.
  */
 static Node *
 argument_of_cast(Node *expr, Oid type, int *dims)
@@ -91,7 +94,7 @@ argument_of_cast(Node *expr, Oid type, int *dims)
 	return arg;
 }
 
-/* The indexed expression, as core looks for it: a column, or the first expression. */
+/* Return the indexed expression as core looks for it: a column, or the first expression. */
 static Node *
 indexed_expression(IndexOptInfo *index)
 {
@@ -99,10 +102,10 @@ indexed_expression(IndexOptInfo *index)
 }
 
 /*
- * A row whose document has other dims is not in the table if an index on the
- * cast is, so the score of the document and that of the cast are the same. A
- * cast in the query must not refuse what is in the index: its dims are those
- * of the indexed expression.
+ * If an index is on the cast, the table holds no document with other dims, so
+ * a document and its cast have the same score. A cast in the query must not
+ * reject documents of the index, so its dims must be those of the indexed
+ * expression.
  */
 Node *
 score_call_document(IndexOptInfo *index, Node *doc)
@@ -144,7 +147,7 @@ score_call_match(PlannerInfo *root, IndexOptInfo *index, Expr *expr, ScoreCall *
 	return call->doc != NULL && score_call_is_known(root, index, call->query);
 }
 
-/* The sub-select whose value a parameter is; NULL if it is some other parameter. */
+/* Return the sub-select that computes a parameter, or NULL for any other parameter. */
 static SubPlan *
 find_subselect(PlannerInfo *root, const Param *param)
 {
@@ -170,7 +173,7 @@ subselect_query(PlannerInfo *root, const SubPlan *subplan)
 	return list_nth_node(PlannerInfo, root->glob->subroots, subplan->plan_id - 1)->parse;
 }
 
-/* What to put in the place of sub-selects that are written alike: the one that was met first. */
+/* State for replacing sub-selects that are written alike by the first of them. */
 typedef struct Subselects
 {
 	PlannerInfo *root;

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * score_call.h
- *	  Is an expression a score, or a distance, of an index's documents?
+ *	  Recognize calls that score, or take the distance of, an index's documents.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,24 +26,27 @@ typedef struct ScoreCall
 	Node         *query;
 } ScoreCall;
 
-/* Match an expression to what the index orders by. False where it is anything else. */
+/*
+ * Match an expression to the score or distance that the index orders by.
+ * Return false for any other expression.
+ */
 extern bool score_call_match(PlannerInfo *root, IndexOptInfo *index, Expr *expr, ScoreCall *call);
 
 /*
- * The indexed expression, if the index holds this document: the expression
- * itself, or a cast of one to the other that does not change the score. NULL
- * if it does not.
+ * Return the indexed expression if the index holds this document. The document
+ * may be that expression itself, or a cast of one to the other that does not
+ * change the score. Return NULL otherwise.
  */
 extern Node *score_call_document(IndexOptInfo *index, Node *doc);
 
 /*
- * Do two expressions give the same query? Sub-selects that are written alike
- * count as equal, though they are planned and run one by one: for estimates
- * and the choice of a plan, never for the result.
+ * Return true if two expressions yield the same query. Sub-selects that are
+ * written alike count as equal, although each is planned and run on its own.
+ * So use this only for estimates and the choice of a plan, never for results.
  */
 extern bool score_call_same_query(PlannerInfo *root, Node *a, Node *b);
 
-/* Is this expression known before the scan starts? */
+/* Return true if the expression is known before the scan starts. */
 extern bool score_call_is_known(PlannerInfo *root, IndexOptInfo *index, Node *expr);
 
 #endif /* COLBERT_SCORE_CALL_H */

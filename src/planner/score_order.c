@@ -1,21 +1,21 @@
 /*-------------------------------------------------------------------------
  *
  * score_order.c
- *	  Is the order of an expression that of a score?
+ *	  Recognize expressions that sort in the order of a score.
  *
- * Documents that come in the order of maxsim(doc, query) come in that of
- * maxsim(doc, query) / 32, too, and in the reverse order of 1 - maxsim(doc,
- * query). A cast or a function that rounds makes some values equal, and the
- * order of equal values is free.
+ * Documents in the order of maxsim(doc, query) are also in the order of
+ * maxsim(doc, query) / 32, and in the reverse order of 1 - maxsim(doc, query).
+ * A cast or a function that rounds makes some values equal, and equal values
+ * may come in any order.
  *
- * Listed here are functions that are monotone as they are computed, rounding
- * included: the arithmetic of IEEE 754, and functions of numeric whose result
- * does not lose digits that depend on the argument. exp() and ln() are not:
- * the C library does not promise that they are monotone in the last bit.
+ * The table lists functions that are monotone as computed, rounding included:
+ * IEEE 754 arithmetic, and functions of numeric whose result does not lose
+ * digits that depend on the argument. exp() and ln() are not listed, because
+ * the C library does not guarantee that they are monotone in the last bit.
  *
- * The other operand may be anything that is known before the scan starts,
- * except that the sign of a factor or divisor must be known to the planner.
- * It is finite then: infinity times 0 is NaN.
+ * The other operand may be any expression that is known before the scan
+ * starts. For a factor or divisor, the planner must also know the sign. That
+ * implies that it is finite, since infinity times 0 is NaN.
  *
  *-------------------------------------------------------------------------
  */
@@ -105,7 +105,10 @@ extern Datum multivector_num_tokens(PG_FUNCTION_ARGS);
 extern Datum multivector_dims(PG_FUNCTION_ARGS);
 extern Datum multivector_maxsim_l2(PG_FUNCTION_ARGS);
 
-/* The function of a call and its arguments; InvalidOid if the expression is no call. */
+/*
+ * Return the function of a call and set its arguments; InvalidOid if the
+ * expression is not a call.
+ */
 static Oid
 called_function(Node *expr, List **args)
 {
@@ -131,9 +134,9 @@ effect_of(Oid function)
 	return EFFECT_NONE;
 }
 
-/* ---- the operand that is no score ---- */
+/* ---- the operand that is not the score ---- */
 
-/* The value of a float constant; NaN for anything else. */
+/* Return the value of a float constant; NaN for any other expression. */
 static double
 constant_value(Node *expr)
 {
@@ -152,7 +155,7 @@ constant_value(Node *expr)
 	}
 }
 
-/* Is the function of a call that of a distance between tokens, which is never negative? */
+/* Return true if the call computes a distance between tokens, which is never negative. */
 static bool
 is_length(Expr *call)
 {
@@ -163,7 +166,10 @@ is_length(Expr *call)
 	return info.fn_addr == multivector_maxsim_l2;
 }
 
-/* Does this function count the tokens or dims of a multivector, of which there is at least one? */
+/*
+ * Return true if the function counts the tokens or dims of a multivector,
+ * which has at least one of each.
+ */
 static bool
 is_positive_count(IndexOptInfo *index, Oid function, List *args)
 {
@@ -175,7 +181,7 @@ is_positive_count(IndexOptInfo *index, Oid function, List *args)
 	return info.fn_addr == multivector_num_tokens || info.fn_addr == multivector_dims;
 }
 
-/* The sign that all of these have; 0 if they differ, or one is not known. */
+/* Return the sign that all of these expressions have; 0 if signs differ or one is unknown. */
 static int
 common_sign(IndexOptInfo *index, List *exprs)
 {
@@ -188,7 +194,10 @@ common_sign(IndexOptInfo *index, List *exprs)
 	return sign;
 }
 
-/* The sign of GREATEST or LEAST: of integers, one positive number makes the greatest positive. */
+/*
+ * Return the sign of GREATEST or LEAST. For integers, one positive argument
+ * makes GREATEST positive, and one negative argument makes LEAST negative.
+ */
 static int
 sign_of_extreme(IndexOptInfo *index, MinMaxExpr *extreme)
 {
@@ -250,11 +259,13 @@ score_order_sign(IndexOptInfo *index, Node *expr)
 	}
 }
 
-/* ---- one call ---- */
+/* ---- a single call ---- */
 
 /*
- * numeric division gives at least 16 digits, more if the dividend has more.
- * Quotients of numbers of up to 15 digits differ in these; others may not.
+ * Return true if the expression is a float cast to numeric, which has at most
+ * 15 digits. numeric division yields at least 16 digits, and more if the
+ * dividend has more. So different dividends of up to 15 digits yield different
+ * quotients; longer ones may not.
  */
 static bool
 has_few_digits(Node *expr)
@@ -272,7 +283,7 @@ reverse(ScoreOrder *order)
 	order->lowest = -INFINITY;
 }
 
-/* score * factor or score / divisor. */
+/* Apply score * factor or score / divisor. */
 static bool
 scale(ScoreOrder *order, OrderEffect effect, int sign, double by)
 {
@@ -287,7 +298,10 @@ scale(ScoreOrder *order, OrderEffect effect, int sign, double by)
 	return true;
 }
 
-/* dividend / score falls for a positive dividend, if the score changes its sign nowhere. At 0 it is an error. */
+/*
+ * Apply dividend / score. It falls for a positive dividend if the score never
+ * changes its sign. A score of 0 is an error.
+ */
 static bool
 divide_by_score(ScoreOrder *order, int sign)
 {
@@ -299,7 +313,7 @@ divide_by_score(ScoreOrder *order, int sign)
 	return true;
 }
 
-/* Apply the call around a score; false if that leaves no certain order. */
+/* Apply the call around a score. Return false if no order is certain after it. */
 static bool
 apply(IndexOptInfo *index, const ScoreWrapper *wrapper, ScoreOrder *order)
 {
@@ -337,7 +351,7 @@ apply(IndexOptInfo *index, const ScoreWrapper *wrapper, ScoreOrder *order)
 	}
 }
 
-/* Bounds are kept of floats alone; a real is rounded. */
+/* Round a lower bound as the type does. Bounds are kept only for floats. */
 static double
 rounded_as(double lowest, Oid type)
 {

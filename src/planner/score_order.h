@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * score_order.h
- *	  Is the order of an expression that of a score?
+ *	  Recognize expressions that sort in the order of a score.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,20 +12,23 @@
 
 #include "planner/score_call.h"
 
-/* An expression that never falls, or never rises, while a score or distance rises. */
+/*
+ * An expression that is monotone in a score or distance: it never falls, or
+ * never rises, when the score or distance rises.
+ */
 typedef struct ScoreOrder
 {
 	ScoreCall call;
-	bool      falls;     /* while the call's value rises */
-	double    lowest;    /* no value is less; -INFINITY if unknown */
-	bool      may_merge; /* different scores may become one value */
+	bool      falls;     /* the expression falls when the call's value rises */
+	double    lowest;    /* lower bound of the value; -INFINITY if unknown */
+	bool      may_merge; /* different scores may yield the same value */
 } ScoreOrder;
 
-/* What a function does to the order of its argument. */
+/* The effect of a function on the order of its argument. */
 typedef enum OrderEffect
 {
-	EFFECT_NONE,  /* not listed: nothing is known */
-	EFFECT_KEEPS, /* of one argument, or with a second one that is the same for all rows */
+	EFFECT_NONE,  /* not in the table: nothing is known */
+	EFFECT_KEEPS, /* unary, or with a second argument that is the same for all rows */
 	EFFECT_REVERSES,
 	EFFECT_ADDS,
 	EFFECT_SUBTRACTS,
@@ -38,19 +41,25 @@ typedef struct ScoreWrapper
 {
 	Oid         function;
 	OrderEffect effect;
-	Expr       *inner; /* the argument that has the score */
-	Node *other; /* the other one, which is known before the scan starts; NULL if there is none */
-	bool  score_first; /* inner is the first argument */
+	Expr       *inner; /* the argument that holds the score */
+	Node       *other; /* the other argument, known before the scan starts; NULL if there is none */
+	bool        score_first; /* inner is the first argument */
 } ScoreWrapper;
 
-/* Take one call off; false if it is none that is known to keep or reverse an order. */
+/*
+ * Strip one call off an expression. Return false if the call is not known to
+ * keep or reverse an order.
+ */
 extern bool score_order_unwrap(PlannerInfo *root, IndexOptInfo *index, Expr *expr,
 							   ScoreWrapper *wrapper);
 
-/* 1 or -1: the sign of a finite number; 0 if it is zero, not finite or unknown. */
+/* Return 1 or -1, the sign of a finite number, or 0 if it is zero, not finite or unknown. */
 extern int score_order_sign(IndexOptInfo *index, Node *number);
 
-/* Match an expression to the order of a score of the index's documents; false if it is anything else. */
+/*
+ * Match an expression to the order of a score of the index's documents. Return
+ * false for any other expression.
+ */
 extern bool score_order_match(PlannerInfo *root, IndexOptInfo *index, Expr *expr,
 							  ScoreOrder *order);
 

@@ -1,12 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * swapped_call.c
- *	  Say that a score has its arguments in the wrong order.
+ *	  Report a score whose arguments are in the wrong order.
  *
- * maxsim(query, doc) is a score too, of another meaning: it sums over the
- * tokens of the document. No index gives its order. A person who asks for the
- * best of it with a LIMIT wants the other score, so the planner says so, once
- * per session and index; of the partitions of a table, for one of them.
+ * maxsim(query, doc) is also a score, but with another meaning: it sums over
+ * the tokens of the document. No index provides its order. A user who asks for
+ * the best rows by it with a LIMIT wants the other score, so the planner
+ * raises a NOTICE. It does so once per session and index, and once for all
+ * partitions of a table.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,12 +23,12 @@
 #include "planner/swapped_call.h"
 #include "utils/lsyscache.h"
 
-/* What the session was told about last: indexes, and tables that those of an index are parts of. */
+/* Indexes and partitioned tables that were last reported in this session. */
 #define MAX_TOLD 64
 static Oid    told[MAX_TOLD];
 static uint32 ntold = 0;
 
-/* The partitioned table whose partition the index is on, or else the index. */
+/* Return the partitioned table if the index is on one of its partitions, else the index. */
 static Oid
 subject(PlannerInfo *root, const IndexOptInfo *index)
 {
@@ -46,7 +47,10 @@ was_told(Oid about)
 	return false;
 }
 
-/* Return the call with these arguments, second NULL if it has one. The arguments themselves, which may be large, are not copied. */
+/*
+ * Return a copy of the call with these arguments; second is NULL if it has
+ * only one. The arguments themselves, which may be large, are not copied.
+ */
 static Expr *
 call_with(const Expr *call, Node *first, Node *second)
 {
@@ -71,9 +75,9 @@ call_with(const Expr *call, Node *first, Node *second)
 }
 
 /*
- * Return an expression of a score, in which the score has its arguments
- * exchanged; NULL if there is no call of two arguments. *call: the score as
- * it stands in the expression.
+ * Return a copy of an expression of a score in which the score's arguments are
+ * exchanged, or NULL if it contains no call of two arguments. Set *call to the
+ * score in the original expression.
  */
 static Expr *
 exchange_arguments(PlannerInfo *root, IndexOptInfo *index, Expr *expr, Expr **call)
@@ -100,7 +104,10 @@ exchange_arguments(PlannerInfo *root, IndexOptInfo *index, Expr *expr, Expr **ca
 	return call_with(expr, lsecond(args), linitial(args));
 }
 
-/* Would a member of the path key be served if its score had its arguments exchanged? *call: that score. */
+/*
+ * Return true if the index would provide the order of a path key's member with
+ * the arguments of its score exchanged. Set *call to that score.
+ */
 static bool
 is_swapped(PlannerInfo *root, IndexOptInfo *index, PathKey *pathkey, Expr *expr, Expr **call)
 {

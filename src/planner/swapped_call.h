@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * swapped_call.h
- *	  Say that a score has its arguments in the wrong order.
+ *	  Report a score whose arguments are in the wrong order.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,9 +13,8 @@
 #include "nodes/pathnodes.h"
 
 /*
- * Raise a NOTICE if the query orders by a score of the index's documents with
- * query and document exchanged, and wants a part of the rows. The query has
- * path keys.
+ * Raise a NOTICE if the query has a LIMIT and orders by a score of the index's
+ * documents with document and query exchanged. The query must have path keys.
  */
 extern void swapped_call_tell(PlannerInfo *root, IndexOptInfo *index);
 

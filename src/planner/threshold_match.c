@@ -1,17 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * threshold_match.c
- *	  Thresholds of a score as conditions of an index scan.
+ *	  Match thresholds of a score to conditions of an index scan.
  *
- * "maxsim(doc, query) > bound" is a comparison of numbers, which no operator
- * of ours takes part in. To the index it is said as
+ * "maxsim(doc, query) > bound" compares numbers, so no operator of ours is
+ * involved. For the index it is rewritten as
  *
  *	doc <op> multivector_threshold(query, '>', bound)
  *
  * which is true of exactly the same documents. The operator is that of
- * strategy 3, the function support function 2 of the operator class. If the
- * score stands in an expression, "1 - maxsim(doc, query) / 32 < bound", the
- * threshold is a little looser, and the comparison stays a filter (score_bound.c).
+ * strategy 3, and the function is support function 2 of the operator class. If
+ * the score is part of an expression, as in "1 - maxsim(doc, query) / 32 <
+ * bound", the threshold is slightly looser and the comparison stays as a
+ * filter (score_bound.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -36,9 +37,9 @@
 typedef struct Threshold
 {
 	ScoreCall call;
-	int       strategy; /* of a btree, as if the score stood on the left */
+	int       strategy; /* btree strategy, with the score on the left */
 	Expr     *bound;    /* float8 */
-	bool      is_exact; /* else the bound is a little wider, and inclusive */
+	bool      is_exact; /* else the bound is slightly looser, and inclusive */
 } Threshold;
 
 static int
@@ -47,7 +48,10 @@ commuted(int strategy)
 	return BTGreaterStrategyNumber + BTLessStrategyNumber - strategy;
 }
 
-/* Does a clause compare a score of the index's documents with a number, by an operator of the order that it sorts by? */
+/*
+ * Match a comparison of a score of the index's documents with a number. The
+ * comparison operator must belong to the family that the score sorts by.
+ */
 static bool
 get_threshold(PlannerInfo *root, IndexOptInfo *index, OpExpr *clause, Threshold *threshold)
 {
@@ -88,7 +92,10 @@ get_threshold(PlannerInfo *root, IndexOptInfo *index, OpExpr *clause, Threshold 
 	return threshold->bound != NULL;
 }
 
-/* How the comparison is written in a threshold; NULL where it does not want the near documents. */
+/*
+ * Return the comparison operator of a threshold, or NULL if the comparison
+ * does not select the nearest documents.
+ */
 static const char *
 comparison(const Threshold *threshold)
 {
@@ -109,7 +116,10 @@ comparison(const Threshold *threshold)
 	}
 }
 
-/* doc <op> multivector_threshold(query, comparison, bound); NULL where the operator class has no thresholds. */
+/*
+ * Build doc <op> multivector_threshold(query, comparison, bound). Return NULL
+ * if the operator class does not support thresholds.
+ */
 static Expr *
 threshold_clause(IndexOptInfo *index, const Threshold *threshold)
 {
@@ -152,7 +162,10 @@ threshold_match_restriction(PlannerInfo *root, IndexOptInfo *index, RestrictInfo
 	clause = makeNode(IndexClause);
 	clause->rinfo = restriction;
 	clause->indexquals = list_make1(make_simple_restrictinfo(root, row));
-	/* A clause that is not estimated by default has an estimate of its own (threshold_share.c). */
+	/*
+	 * If core did not use its default estimate for the clause, keep the
+	 * estimate (threshold_share.c).
+	 */
 	if (restriction->norm_selec >= 0 && restriction->norm_selec != DEFAULT_INEQ_SEL)
 		linitial_node(RestrictInfo, clause->indexquals)->norm_selec = restriction->norm_selec;
 	clause->lossy = !threshold.is_exact;

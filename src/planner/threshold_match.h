@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * threshold_match.h
- *	  Thresholds of a score as conditions of an index scan.
+ *	  Match thresholds of a score to conditions of an index scan.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,9 +13,10 @@
 #include "nodes/pathnodes.h"
 
 /*
- * The index clause "doc <op> multivector_threshold(query, comparison, bound)" of a
- * restriction that bounds the score or the distance; NULL where it is
- * something else. *query is what documents are scored with.
+ * Return the index clause "doc <op> multivector_threshold(query, comparison,
+ * bound)" for a restriction that bounds the score or the distance, or NULL for
+ * any other restriction. Set *query to the query that the threshold scores
+ * documents with.
  */
 extern IndexClause *threshold_match_restriction(PlannerInfo *root, IndexOptInfo *index,
 												RestrictInfo *restriction, Node **query);

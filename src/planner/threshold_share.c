@@ -1,23 +1,24 @@
 /*-------------------------------------------------------------------------
  *
  * threshold_share.c
- *	  How many rows of a table pass the thresholds of a query.
+ *	  Estimate the fraction of a table's rows that pass the thresholds of a
+ *	  query.
  *
- * Core takes a comparison of numbers of which it knows nothing to be true of
- * a third of the rows. So WHERE maxsim(doc, query) > bound ORDER BY id LIMIT
- * 10 would be a walk along the primary key that scores thousands of documents
- * until ten pass. If query and bound are known, the index scores a sample by
- * its sketches; if not, a hundredth of the rows is taken to pass, as of the
- * index's own condition.
+ * For a comparison of numbers without statistics, core assumes that a third of
+ * the rows passes. WHERE maxsim(doc, query) > bound ORDER BY id LIMIT 10 would
+ * then walk along the primary key and score thousands of documents until ten
+ * pass. If query and bound are known, the index scores a sample of its
+ * documents by their sketches. Otherwise, a hundredth of the rows is assumed
+ * to pass, as for the index's own condition.
  *
- * The estimate is kept where core keeps it, in the clause; the sizes that
- * follow from it and the table's scans are computed once more. A clause that
- * core has statistics of, an extended one or that of an expression's index,
- * keeps what they say.
+ * The estimate is stored in the clause, as core does. The row estimates that
+ * follow from it and the table's paths are then computed again. If core has
+ * statistics for a clause, extended ones or those of an expression index, its
+ * estimate is kept.
  *
- * An estimate tells of rows that a person may not be allowed to see: without
- * the right to read the whole table, or under row-level security, there is no
- * sample.
+ * An estimate reveals something about rows that the user may not be allowed to
+ * see. Without SELECT on the whole table, or under row-level security, no
+ * sample is taken.
  *
  *-------------------------------------------------------------------------
  */
@@ -38,10 +39,16 @@
 #include "search/score_sample.h"
 #include "utils/selfuncs.h"
 
-/* Rows that pass a threshold of which nothing is known: DEFAULT_MATCHING_SEL, which the index's condition has. */
+/*
+ * Fraction of rows assumed to pass an unknown threshold: DEFAULT_MATCHING_SEL,
+ * as for the index's own condition.
+ */
 #define SHARE_UNKNOWN DEFAULT_MATCHING_SEL
 
-/* What a sample says of the threshold that a clause is to an index; SHARE_UNKNOWN if it cannot be asked. */
+/*
+ * Estimate a threshold clause from a sample of the index. Return SHARE_UNKNOWN
+ * if no sample can be scored.
+ */
 static Selectivity
 sampled_share(PlannerInfo *root, IndexOptInfo *info, OpExpr *clause)
 {
@@ -61,8 +68,9 @@ sampled_share(PlannerInfo *root, IndexOptInfo *info, OpExpr *clause)
 }
 
 /*
- * Does the index give the first rows of the query in their order, by what the
- * threshold is of? Then it searches by both, whatever the share is.
+ * Return true if the index also returns the first rows of the query in the
+ * order of the threshold's score. The search then uses both, whatever the
+ * fraction.
  */
 static bool
 comes_in_order(PlannerInfo *root, IndexOptInfo *index, Node *query)
@@ -75,14 +83,20 @@ comes_in_order(PlannerInfo *root, IndexOptInfo *index, Node *query)
 	return order_by != NULL && score_call_same_query(root, lsecond(order_by->args), query);
 }
 
-/* May the statement know what a sample of the table's index says? Looked up for thresholds alone: it reads the catalog. */
+/*
+ * Return true if the statement may learn from a sample of the table's index.
+ * Called only for thresholds, because it reads the catalog.
+ */
 static bool
 may_sample(const RangeTblEntry *table, const IndexOptInfo *index)
 {
 	return enable_indexscan && !index->hypothetical && colbert_table_is_visible(table->relid);
 }
 
-/* Estimate a clause that is a threshold and that core has taken its default for; true if that changes it. */
+/*
+ * Estimate a threshold clause for which core has used its default. Return true
+ * if the estimate was set.
+ */
 static bool
 estimate(PlannerInfo *root, IndexOptInfo *index, RestrictInfo *restriction,
 		 const RangeTblEntry *table)
@@ -103,7 +117,7 @@ estimate(PlannerInfo *root, IndexOptInfo *index, RestrictInfo *restriction,
 	return true;
 }
 
-/* Have other extensions added paths? */
+/* Return true if other extensions have added paths. */
 static bool
 has_foreign_paths(RelOptInfo *rel)
 {
@@ -117,7 +131,10 @@ has_foreign_paths(RelOptInfo *rel)
 	return false;
 }
 
-/* Is it WHERE CURRENT OF? Then core has the one path that can be run; a policy may add a threshold to it. */
+/*
+ * Return true for WHERE CURRENT OF. Only core's single path can execute it,
+ * although a policy may add a threshold to it.
+ */
 static bool
 is_current_of(RelOptInfo *rel)
 {
@@ -131,7 +148,7 @@ is_current_of(RelOptInfo *rel)
 	return false;
 }
 
-/* As core does for a table (set_plain_rel_pathlist). */
+/* Rebuild the paths of a table as core does in set_plain_rel_pathlist. */
 static void
 add_core_paths(PlannerInfo *root, RelOptInfo *rel)
 {

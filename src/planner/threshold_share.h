@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * threshold_share.h
- *	  How many rows of a table pass the thresholds of a query.
+ *	  Estimate the fraction of a table's rows that pass the thresholds of a
+ *	  query.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,8 +14,9 @@
 #include "nodes/pathnodes.h"
 
 /*
- * Estimate the thresholds of a table's scores and plan its scans anew with
- * them. Other paths than core's are lost: to be called before any are added.
+ * Estimate the thresholds on a table's scores and rebuild core's paths for its
+ * scans with these estimates. All other paths are lost, so call this before
+ * any is added.
  */
 extern void threshold_share_replan(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *table);
 

@@ -23,12 +23,16 @@
 #include "optimizer/optimizer.h"
 #include "planner/volatile_plan.h"
 
-/* More expressions than any plan node has of its own. */
+/* No plan node has more expressions of its own. */
 #define MAX_EXPRESSIONS 4
 
 static bool plan_is_volatile(Plan *plan, List *subplans);
 
-/* The plan that a SubPlan runs; in a parallel worker NULL if it is not parallel safe. */
+/*
+ * Return true if the plan that a SubPlan runs is volatile. In a parallel
+ * worker, a plan that is not parallel safe is missing or NULL, and counts as
+ * volatile.
+ */
 static bool
 subplan_is_volatile(const SubPlan *subplan, List *subplans)
 {
@@ -61,9 +65,10 @@ quals_are_volatile(List *quals, List *subplans)
 }
 
 /*
- * Collect a scan's or a join's own expressions, beside those that every plan
- * node has. Index conditions stand here as they were written; what the index
- * is given follows from them. False if the node is not known.
+ * Collect the expressions that a scan or join has in addition to those of
+ * every plan node. Index conditions are taken as originally written; those
+ * passed to the index are derived from them. Return false if the node type is
+ * unknown.
  */
 static bool
 scan_expressions(Plan *plan, void *found[MAX_EXPRESSIONS])
@@ -115,7 +120,7 @@ scan_expressions(Plan *plan, void *found[MAX_EXPRESSIONS])
 	}
 }
 
-/* Collect the own expressions of any node; false if it is not known. */
+/* Collect a node's own expressions. Return false if the node type is unknown. */
 static bool
 node_expressions(Plan *plan, void *found[MAX_EXPRESSIONS])
 {
@@ -163,7 +168,7 @@ node_expressions(Plan *plan, void *found[MAX_EXPRESSIONS])
 	}
 }
 
-/* The children of nodes that have more than two, or hold one elsewhere. */
+/* Return children other than lefttree and righttree. */
 static List *
 further_children(Plan *plan)
 {

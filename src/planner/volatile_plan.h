@@ -11,8 +11,9 @@
 #include "nodes/plannodes.h"
 
 /*
- * Return true unless evaluating the quals once more gives the same result and
- * has no effect. subplans: those of the PlannedStmt that the quals belong to.
+ * Return false only if evaluating the quals a second time yields the same
+ * result and has no side effect. subplans: those of the PlannedStmt that the
+ * quals belong to.
  */
 extern bool quals_are_volatile(List *quals, List *subplans);
 

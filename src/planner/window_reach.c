@@ -3,9 +3,9 @@
  * window_reach.c
  *	  How far a window function reads beyond the current row.
  *
- * The executor looks for the end of a frame that is given by values, whatever
- * the functions are. Functions that read the frame read to its end. Of the
- * others only those of core are known; any other may read the whole
+ * If the frame is defined by values, the executor looks for its end, whatever
+ * the functions are. Functions that read the frame read to its end. Among the
+ * other functions, only core's are known; any other may read the whole
  * partition, as ntile() does.
  *
  *-------------------------------------------------------------------------
@@ -16,7 +16,7 @@
 #include "planner/window_reach.h"
 #include "utils/fmgroids.h"
 
-/* How far the end of the frame is looked for. */
+/* Return how far the executor looks for the end of the frame. */
 static WindowReach
 frame_end_reach(int frame_options)
 {
@@ -25,7 +25,7 @@ frame_end_reach(int frame_options)
 	return frame_options & FRAMEOPTION_END_OFFSET_FOLLOWING ? REACH_ALL : REACH_PEERS;
 }
 
-/* How far rows of the frame are read. */
+/* Return how far rows of the frame are read. */
 static WindowReach
 frame_reach(int frame_options)
 {

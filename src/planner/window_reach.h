@@ -14,15 +14,21 @@
 
 typedef enum WindowReach
 {
-	REACH_ROW,   /* not beyond the current row */
-	REACH_PEERS, /* the current row's peers, and the row after them */
+	REACH_ROW,   /* no further than the current row */
+	REACH_PEERS, /* the current row's peers and the row after them */
 	REACH_ALL
 } WindowReach;
 
-/* frame_options: FRAMEOPTION_ bits of the function's window. */
+/*
+ * Return the reach of a window function. frame_options: FRAMEOPTION_ bits of
+ * the function's window.
+ */
 extern WindowReach window_reach(const WindowFunc *function, int frame_options);
 
-/* Return true if the function is never less than the number of rows before the first of the current row's peers. */
+/*
+ * Return true if the function's value is never less than the number of rows
+ * before the first peer of the current row.
+ */
 extern bool window_counts_rows(const WindowFunc *function);
 
 #endif /* COLBERT_WINDOW_REACH_H */

@@ -1,10 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * budget.c
- *	  How wide a search begins, where the settings leave it to the index.
+ *	  Choose the initial width of a search if the settings leave it to the
+ *	  index.
  *
- * The constants were measured by bench/lengths on MedQuAD by two encoders, on
- * its passages joined to long documents, and on Cranfield (doc/tuning.md).
+ * The constants were measured with bench/lengths on MedQuAD with two encoders,
+ * on its passages joined into long documents, and on Cranfield (doc/tuning.md).
  *
  *-------------------------------------------------------------------------
  */
@@ -14,7 +15,7 @@
 
 #include "base/minmax.h"
 
-/* Directions are worth this share of their number, however unequal they are. */
+/* Minimum number of equally weighted directions that n directions count for, as a share of n. */
 #define MIN_WORTH 0.75
 
 double
@@ -31,7 +32,10 @@ budget_directions(const float *weights, uint32_t n)
 	return squares > 0 ? MAX(sum * sum / squares, MIN_WORTH * n) : 1;
 }
 
-/* Probes: 320 / n^1.5, at least 8. Among more nodes than these, more of them are near. */
+/*
+ * Probes per direction: 320 / n^1.5, at least 8. In an index of more than
+ * PROBES_NODES nodes, more nodes are near a token, so the number grows.
+ */
 #define PROBES_ONE_TOKEN 320.0
 #define PROBES_FALL      -1.5
 #define MIN_PROBES       8.0
@@ -47,7 +51,7 @@ budget_probes(double ndirections, uint32_t nodes)
 	return (uint32_t) (MAX(probes, MIN_PROBES) * growth);
 }
 
-/* Candidates: 9,600 / n, between these. */
+/* Candidates: 9,600 / n, between these limits. */
 #define CANDIDATES_ALL_TOKENS 9600.0
 #define MIN_CANDIDATES        400
 #define MAX_CANDIDATES        1700
@@ -60,7 +64,7 @@ budget_candidates(double ndirections)
 	return (uint32_t) MIN(MAX(candidates, MIN_CANDIDATES), MAX_CANDIDATES);
 }
 
-/* Documents of the first batch that is reranked. */
+/* Number of documents in the first reranked batch. */
 #define AUTO_RERANK 64
 
 SearchSettings
@@ -68,7 +72,7 @@ budget_resolve(double ndirections, uint32_t nodes, const SearchSettings *asked)
 {
 	SearchSettings settings = *asked;
 
-	/* Asked for ef_search alone, all that it finds is probed: the classical recipe. */
+	/* If only ef_search is set, probe all nodes that it finds, as in a plain HNSW search. */
 	if (settings.probes == 0)
 		settings.probes =
 			settings.ef_search > 0 ? settings.ef_search : budget_probes(ndirections, nodes);

@@ -1,12 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * budget.h
- *	  How wide a search begins, where the settings leave it to the index.
+ *	  Choose the initial width of a search if the settings leave it to the
+ *	  index.
  *
- * Budgets follow from the number of directions among the query's tokens:
- * near copies of a token ([MASK] augmentation, padding) ask for nothing new.
- * A short query has fewer chances to meet a document, so it probes more nodes
- * per token, and its estimates are coarser, so it narrows more.
+ * Budgets depend on the number of directions among the query's tokens, because
+ * near copies of a token ([MASK] augmentation, padding) find nothing new. A
+ * short query has fewer chances to meet a document, so it probes more nodes per
+ * token. Its estimates are coarser, so it also narrows more documents.
  *
  * Pure functions, plain C without PostgreSQL.
  *
@@ -17,7 +18,7 @@
 
 #include <stdint.h>
 
-/* How wide a search is. 0 leaves it to the index; settings that are resolved have no 0. */
+/* The width of a search. 0 leaves a value to the index; resolved settings contain no 0. */
 typedef struct SearchSettings
 {
 	uint32_t probes;
@@ -27,19 +28,25 @@ typedef struct SearchSettings
 } SearchSettings;
 
 /*
- * How many directions of equal weight these are worth, at most n: where a few
- * outweigh the others, a query is nearly as hard to answer as one of those
- * few. But a heavy one may be padding, which every document has.
+ * Return the number of equally weighted directions that n directions with these
+ * weights count for: (sum w)^2 / sum w^2, at most n.
+ *
+ * If a few directions outweigh the others, the query is nearly as hard to
+ * answer as a query of those few. The result is at least three quarters of n,
+ * because a heavy direction may be padding, which every document matches.
  */
 extern double budget_directions(const float *weights, uint32_t n);
 
-/* Nodes probed per direction, in an index of this many nodes. */
+/* Return the number of nodes to probe per direction, in an index of this many nodes. */
 extern uint32_t budget_probes(double ndirections, uint32_t nodes);
 
-/* Documents narrowed by their sketches. */
+/* Return the number of documents to narrow by their sketches. */
 extern uint32_t budget_candidates(double ndirections);
 
-/* What settings of 0 mean for a query of n directions in an index of this many nodes. */
+/*
+ * Replace settings of 0 by the defaults for a query of n directions in an index
+ * of this many nodes.
+ */
 extern SearchSettings budget_resolve(double ndirections, uint32_t nodes,
 									 const SearchSettings *asked);
 

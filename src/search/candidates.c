@@ -9,97 +9,46 @@
 
 #include <math.h>
 
-#include "base/bins.h"
+#include "base/array.h"
 #include "search/candidates.h"
 #include "utils/memutils.h"
 
 void
 candidates_add(CandidateList *list, uint32 doc, float score)
 {
-	if (list->count == list->capacity)
-	{
-		uint32 capacity = Max(list->capacity * 2, 256);
-		Size   size = mul_size(capacity, sizeof(Candidate));
-
-		list->items = list->items == NULL ? palloc_extended(size, MCXT_ALLOC_HUGE)
-										  : repalloc_huge(list->items, size);
-		list->capacity = capacity;
-	}
+	list->items = array_reserve(list->items, &list->capacity, (Size) list->count + 1,
+								sizeof(Candidate), CurrentMemoryContext);
 	list->items[list->count].doc = doc;
 	list->items[list->count].score = score;
 	list->count++;
 }
 
-/* Nearer first, the lower ordinal among equals. */
-#define SELECT_NAME         select_candidates
-#define SELECT_TYPE         Candidate
-#define SELECT_NEARER(a, b) ((a).score > (b).score || ((a).score == (b).score && (a).doc < (b).doc))
-#include "base/select_template.h"
-
-/* Where so many are to be told apart, a histogram of their scores leaves few to the selection. */
-#define BINNED_LEAST 256
-#define SELECT_BINS  256
-
-/*
- * Group the items by their bins, as far as it matters: those above the bin
- * that the nth best is in come first, then this bin, then the rest. Returns
- * where that bin begins, and its items in *inside.
- */
-static uint32
-group_by_bin(Candidate *items, uint32 count, uint32 n, uint32 *inside)
-{
-	Bins       bins;
-	float      lowest = INFINITY;
-	float      highest = -INFINITY;
-	uint32     counts[SELECT_BINS] = {0};
-	uint32     bin = SELECT_BINS;
-	uint32     above = 0;
-	Candidate *copy = palloc_extended(mul_size(count, sizeof(Candidate)), MCXT_ALLOC_HUGE);
-	Candidate *to[3];
-
-	for (uint32 i = 0; i < count; i++)
-	{
-		lowest = Min(lowest, items[i].score);
-		highest = Max(highest, items[i].score);
-	}
-	bins = bins_of(lowest, highest, SELECT_BINS);
-	for (uint32 i = 0; i < count; i++)
-		counts[bins_find(&bins, items[i].score)]++;
-	while (above + counts[--bin] < n)
-		above += counts[bin];
-
-	memcpy(copy, items, count * sizeof(Candidate));
-	to[0] = items + above + counts[bin];
-	to[1] = items + above;
-	to[2] = items;
-	for (uint32 i = 0; i < count; i++)
-	{
-		uint32 b = bins_find(&bins, copy[i].score);
-
-		*to[(b >= bin) + (b > bin)]++ = copy[i];
-	}
-	pfree(copy);
-	*inside = counts[bin];
-	return above;
-}
+/* Nearer documents come first; among equals, the lower ordinal. */
+#define TOP_PREFIX       estimates
+#define TOP_TYPE         Candidate
+#define TOP_KEY(item)    ((item).score)
+#define TOP_NEARER(a, b) ((a).score > (b).score || ((a).score == (b).score && (a).doc < (b).doc))
+#include "base/top_template.h"
 
 void
 candidates_select(Candidate *items, uint32 count, uint32 n)
 {
-	uint32 first = 0;
-	uint32 among = count;
+	Candidate *copy = NULL;
 
-	if (n == 0 || n >= count)
-		return;
-	if (count >= BINNED_LEAST)
-		first = group_by_bin(items, count, n, &among);
-	select_candidates(items + first, among, n - first);
+	if (count >= TOP_MIN_BINNED)
+		copy = palloc_extended(mul_size(count, sizeof(Candidate)), MCXT_ALLOC_HUGE);
+	estimates_select(items, count, n, copy);
+	if (copy != NULL)
+		pfree(copy);
 }
 
-/* A digit of the radix sort. */
+/* Bits per digit of the radix sort. */
 #define RADIX_BITS 11
 
-/* Least significant digit first; ordinals are mostly small, so digits that all share are skipped. */
+/*
+ * Sort by ordinal: radix sort, least significant digit first. It stops at the
+ * highest digit of the largest ordinal, since ordinals are mostly small.
+ */
 void
 candidates_sort_by_doc(CandidateList *list)
 {

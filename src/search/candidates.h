@@ -26,7 +26,7 @@ typedef struct CandidateList
 
 extern void candidates_add(CandidateList *list, uint32_t doc, float score);
 
-/* Move the best n (by score, then lower ordinal) to the front, in no order. */
+/* Move the best n (by score, then lower ordinal) to the front, in no particular order. */
 extern void candidates_select(Candidate *items, uint32_t count, uint32_t n);
 extern void candidates_sort_by_doc(CandidateList *list);
 

@@ -1,11 +1,21 @@
 /*-------------------------------------------------------------------------
  *
  * counters.c
- *	  What a search has done.
+ *	  Counters of a search.
  *
  *-------------------------------------------------------------------------
  */
 #include "search/counters.h"
+
+#define COUNT_ENTRY(name, stage, label)      {#name, stage, label, offsetof(SearchCounters, name)},
+#define STAGE_ENTRY(constant, prefix, label) [constant] = {prefix, label},
+#define SETTING_ENTRY(name)                  {#name, offsetof(SearchSettings, name)},
+
+const SearchCount       search_counts[] = {SEARCH_COUNTS(COUNT_ENTRY)};
+const int               search_ncounts = lengthof(search_counts);
+const SearchStageName   search_stages[STAGE_COUNT] = {SEARCH_STAGES(STAGE_ENTRY)};
+const SearchSettingName search_settings[] = {SEARCH_SETTINGS(SETTING_ENTRY)};
+const int               search_nsettings = lengthof(search_settings);
 
 void
 counters_add(SearchCounters *sum, const SearchCounters *more)
@@ -13,24 +23,10 @@ counters_add(SearchCounters *sum, const SearchCounters *more)
 	SearchCounters before = *sum;
 
 	*sum = *more;
-	sum->searches += before.searches;
-	sum->hops += before.hops;
-	sum->nodes += before.nodes;
-	sum->postings += before.postings;
-	sum->gathered += before.gathered;
-	sum->pending += before.pending;
-	sum->narrowed += before.narrowed;
-	sum->reranked += before.reranked;
-	sum->fetched += before.fetched;
-	sum->scored += before.scored;
-	sum->emitted += before.emitted;
-	sum->late += before.late;
-	sum->widenings += before.widenings;
+	for (int i = 0; i < search_ncounts; i++)
+		*(uint64 *) ((char *) sum + search_counts[i].offset) +=
+			count_value(&before, &search_counts[i]);
 	sum->exhaustive |= before.exhaustive;
-	sum->tested += before.tested;
-	sum->passed += before.passed;
-	sum->passes += before.passes;
-	sum->batches += before.batches;
 	for (int stage = 0; stage < STAGE_COUNT; stage++)
 	{
 		INSTR_TIME_ADD(sum->time[stage], before.time[stage]);

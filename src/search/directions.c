@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * directions.c
- *	  Query tokens that stand for several.
+ *	  Merge query tokens that are equal or near copies of each other.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,7 +25,7 @@ directions_slots(uint32_t count)
 	return slots;
 }
 
-/* FNV-1a over the words of a token. */
+/* FNV-1a over the 32-bit words of a token. */
 static uint32_t
 hash_token(const float *token, uint32_t dim)
 {
@@ -41,7 +41,7 @@ hash_token(const float *token, uint32_t dim)
 	return hash ^ hash >> 15;
 }
 
-/* The slot of an equal token among those kept so far, or the empty one where this belongs. */
+/* Return the slot of an equal token among those kept so far, or the empty slot for this token. */
 static uint32_t *
 find_slot(const WeightedTokens *kept, uint32_t dim, const float *token, uint32_t *slots,
 		  uint32_t nslots)
@@ -88,10 +88,10 @@ directions_merge_equal(WeightedTokens *tokens, uint32_t dim, uint32_t *slots)
 /* ---- near copies ---- */
 
 /*
- * Two tokens are near copies if their squared distance is at most this share
- * of either one's squared distance to the mean. Tokens of one text are rarely
- * as near, [MASK] tokens mostly are: of unit tokens with a mean of length .5,
- * those whose cosine is above .81.
+ * Two tokens are near copies if their squared distance is at most this share of
+ * either one's squared distance to the mean. Two tokens of a text are rarely
+ * this near to each other; [MASK] tokens mostly are. For unit tokens and a mean
+ * of length .5, this is a cosine above .81.
  */
 #define NEAR_SHARE 0.5f
 
@@ -112,7 +112,7 @@ dot(const float *a, const float *b, uint32_t dim)
 	return sum;
 }
 
-/* A token around the mean. */
+/* Set centred to the token minus the mean. */
 static void
 centre(const DirectionSpace *space, const float *token, float square, float *centred)
 {
@@ -122,7 +122,10 @@ centre(const DirectionSpace *space, const float *token, float square, float *cen
 		centred[k] = token[k] * scale - space->mean[k];
 }
 
-/* The group whose first token is nearest among those of which this one is a near copy; ngroups: none. */
+/*
+ * Return the group whose first token is nearest, among the groups whose first
+ * token is a near copy of this one. Returns ngroups if there is none.
+ */
 static uint32_t
 nearest_group(const float *centred, const float *leaders, const float *leader_squares,
 			  uint32_t ngroups, uint32_t dim)

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * estimates.c
- *	  How far the estimates of one stage are off from the next.
+ *	  Statistics of how much the estimates of one stage differ from the scores
+ *	  of the next.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,7 +15,10 @@
 #include "base/bins.h"
 #include "base/minmax.h"
 
-/* Estimates are sums of float4: below this share of one, errors are chance that the next may exceed. */
+/*
+ * Estimates are sums of float4. A deviation below this share of an estimate is
+ * rounding noise, which the next error may exceed.
+ */
 #define MIN_DEVIATION 4e-6
 
 void
@@ -56,14 +60,17 @@ fit_learn(EstimateFit *fit, double estimate, double outcome)
 	fit->yy += dy * (outcome - fit->mean_outcome);
 }
 
-/* Of so many standard deviations, the share of a normal distribution above them. */
+/* Return the share of a normal distribution above this many standard deviations. */
 static double
 upper_tail(double deviations)
 {
 	return 0.5 * erfc(deviations * M_SQRT1_2);
 }
 
-/* Has it an estimate? Sketches of another epoch give none, nor do those of a damaged page that are not numbers. */
+/*
+ * Return true if a candidate has an estimate. Sketches of another epoch give
+ * none, and those of a damaged page may give NaN or infinity.
+ */
 static inline bool
 is_estimated(const Candidate *item)
 {
@@ -105,16 +112,16 @@ histogram_fill(EstimateHistogram *histogram, const Candidate *items, uint32_t co
 			histogram->counts[bins_find(&bins, items[i].score)]++;
 }
 
-/* Beyond these a normal distribution has nothing. */
+/* The share of a normal distribution above this many deviations is taken as 0. */
 #define MAX_DEVIATIONS 7.0
 
-/* What a fit makes of estimates. */
+/* The outcome that a fit predicts for estimates, compared with one outcome. */
 typedef struct Expectation
 {
 	const EstimateFit *fit;
 	double             slope;
 	double             deviation;
-	double             outcome; /* to come out above */
+	double             outcome; /* the outcome to exceed */
 } Expectation;
 
 static Expectation
@@ -125,7 +132,10 @@ expect(const EstimateFit *fit, double outcome)
 	double      deviation =
         fit->count > 2 ? sqrt(MAX(0.0, fit->yy - slope * fit->xy) / (fit->count - 2)) : 0;
 
-	/* Where nothing is learned (a codec without rows), estimates are taken for what they say. */
+	/*
+	 * If nothing has been learned (a codec without rows), the estimate itself
+	 * is the expected outcome.
+	 */
 	if (fit->count == 0)
 		slope = 1;
 	expectation.slope = slope;
@@ -133,7 +143,7 @@ expect(const EstimateFit *fit, double outcome)
 	return expectation;
 }
 
-/* How many of a bin are expected to come out above. */
+/* Return the expected number of documents in a bin whose outcome exceeds the given one. */
 static double
 expected_of_bin(const Expectation *expectation, const EstimateHistogram *histogram, int bin)
 {
@@ -157,7 +167,7 @@ fit_copies_are_below(double outcome, const ScoreBar *bar)
 	return outcome <= bar->score;
 }
 
-/* The copies of the list that are known to come out above the bar, or may. */
+/* Count the copies in the list that may exceed the bar. */
 static uint32_t
 copies_above(const EstimateHistogram *histogram, const ScoreBar *bar)
 {

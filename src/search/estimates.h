@@ -1,8 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * estimates.h
- *	  How far the estimates of one stage are off from the next, and what that
- *	  lets expect of documents that the next stage has not seen.
+ *	  Statistics of how much the estimates of one stage differ from the scores
+ *	  of the next, and the predictions that follow for documents that the next
+ *	  stage has not seen.
  *
  * Plain C without PostgreSQL; never allocates.
  *
@@ -17,7 +18,7 @@
 #include "search/candidates.h"
 #include "search/ties.h"
 
-/* How far estimates were off so far: running mean and variance (Welford 1962). */
+/* Running mean and variance of estimation errors (Welford 1962). */
 typedef struct ErrorStats
 {
 	uint64_t count;
@@ -26,8 +27,8 @@ typedef struct ErrorStats
 } ErrorStats;
 
 /*
- * What one stage's estimates say of the next one's: a line, and how far from
- * it (least squares, running); and what copies are known to come out at.
+ * A running least-squares line that predicts the next stage's outcome from this
+ * stage's estimate, with its deviation, and the known outcomes of copies.
  */
 typedef struct EstimateFit
 {
@@ -40,7 +41,7 @@ typedef struct EstimateFit
 	Ties     ties;
 } EstimateFit;
 
-/* How many of a list have which estimates. */
+/* Histogram of the estimates in a list. */
 #define HISTOGRAM_BINS 64
 
 typedef struct EstimateHistogram
@@ -48,22 +49,22 @@ typedef struct EstimateHistogram
 	float    lowest;
 	float    width;
 	uint32_t counts[HISTOGRAM_BINS];
-	uint32_t unknown; /* without an estimate: they may be anything */
+	uint32_t unknown; /* documents without an estimate: any outcome is possible */
 
-	/* Groups of copies whose outcome is known are in no bin. */
+	/* Groups of copies with a known outcome are counted here and not in the bins. */
 	uint32_t ncopies[TIES_KNOWN];
 	double   copies_outcome[TIES_KNOWN];
 } EstimateHistogram;
 
-/* What a document has to score above: as code rows score, and exactly. */
+/* The score that a document must exceed, both as a code score and as an exact score. */
 typedef struct ScoreBar
 {
 	double      score;
 	double      exact;
-	const Ties *ties; /* of code scores: what copies score exactly */
+	const Ties *ties; /* exact scores of copies, by their code scores */
 } ScoreBar;
 
-/* Of the documents of a batch: how many, and between which estimates by sketch. */
+/* Number and range of the sketch estimates in a batch of documents. */
 typedef struct Band
 {
 	uint32_t count;
@@ -71,45 +72,51 @@ typedef struct Band
 	float    worst;
 } Band;
 
-/* Batches with a band of their own. */
+/* Number of bands. Further batches share the last one. */
 #define MAX_BANDS 32
 
 typedef struct Bands
 {
-	Band     bands[MAX_BANDS]; /* the last is of all batches that came after */
+	Band     bands[MAX_BANDS]; /* the last one covers all later batches */
 	uint32_t count;
 } Bands;
 
 extern void errors_learn(ErrorStats *errors, double error);
 
-/* The highest score that is expected of an estimate: the estimate, plus the mean error, plus this many deviations. */
+/*
+ * Return the highest score expected for an estimate: the estimate, plus the
+ * mean error, plus this many standard deviations.
+ */
 extern double errors_bound(const ErrorStats *errors, double estimate, double deviations);
 
-/* A batch begins: copies of its last document are those that may be left. */
+/*
+ * Begin a batch. From now on, count the copies of its worst document, because
+ * more of them may be among the documents left.
+ */
 extern void fit_begin_batch(EstimateFit *fit, const Candidate *batch, uint32_t count);
 extern void fit_learn(EstimateFit *fit, double estimate, double outcome);
 extern void histogram_fill(EstimateHistogram *histogram, const Candidate *items, uint32_t count,
 						   const EstimateFit *fit);
 
-/* Are copies with this outcome known to be no better than the bar? */
+/* Return true if copies with this outcome are known not to exceed the bar. */
 extern bool fit_copies_are_below(double outcome, const ScoreBar *bar);
 
-/* How many of the list are expected to come out above the bar. */
+/* Return the number of documents in the list that are expected to exceed the bar. */
 extern double fit_expected_above(const EstimateFit *fit, const EstimateHistogram *histogram,
 								 const ScoreBar *bar);
 
 /*
- * How many of the list, the best of it, are worth looking at: all without an
- * estimate; and of the others no more than max_misses are expected to come out
- * above the bar.
+ * Return how many documents of the list, best first, are worth scoring. All
+ * documents without an estimate are. Of the documents left out, at most
+ * max_misses are expected to exceed the bar.
  */
 extern uint32_t fit_count_promising(const EstimateFit *fit, const EstimateHistogram *histogram,
 									const ScoreBar *bar, double max_misses);
 
-/* Remember between which estimates a batch lies. */
+/* Record the range of a batch's estimates. */
 extern void bands_add(Bands *bands, const Candidate *batch, uint32_t count);
 
-/* How many documents of the batches have at least this estimate. */
+/* Return the approximate number of documents in the batches that have at least this estimate. */
 extern double bands_count_above(const Bands *bands, double estimate);
 
 #endif /* COLBERT_ESTIMATES_H */

@@ -1,7 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * fetch.c
- *	  Heap rows, scored by the stored column.
+ *	  Fetch heap rows and score them by the stored column.
+ *
+ * Rows are read under the search's snapshot. No page is locked when the filter
+ * runs or a document is detoasted.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,7 +26,7 @@
 
 struct FetchStage
 {
-	MemoryContext        row_context; /* reset for each row: detoasted columns */
+	MemoryContext        row_context; /* reset per row: detoasted columns */
 	ScoreQuery          *query;
 	ScoreMemo           *memo;
 	Snapshot             snapshot;
@@ -31,7 +34,7 @@ struct FetchStage
 	IndexFetchTableData *fetch;
 	TupleTableSlot      *slot;
 	IndexInfo           *info;
-	EState              *estate; /* only if the index is on an expression */
+	EState              *estate; /* NULL unless the index is on an expression */
 	const RowFilter     *filter; /* NULL: none */
 };
 
@@ -70,12 +73,12 @@ fetch_end(Search *search)
 
 /* ---- rows of the table ---- */
 
-/* Fetch a version of a row into the slot; false if it is not visible. */
+/* Fetch a version of a row into the slot. Returns false if it is not visible. */
 static bool
 fetch_version(Search *search, const ItemPointerData *tid)
 {
 	FetchStage     *stage = search->fetch;
-	ItemPointerData chain = *tid; /* moves on to the visible tuple */
+	ItemPointerData chain = *tid; /* advances to the visible tuple */
 	bool            call_again = false;
 	bool            found;
 
@@ -88,7 +91,10 @@ fetch_version(Search *search, const ItemPointerData *tid)
 	return found;
 }
 
-/* Fetch the row of a document into the slot, by its visible version; false if none is. */
+/*
+ * Fetch the visible version of a document's row into the slot and set doc->tid
+ * to it. Returns false if no version is visible.
+ */
 static bool
 fetch_row(Search *search, RankedDoc *doc)
 {
@@ -106,7 +112,7 @@ fetch_row(Search *search, RankedDoc *doc)
 	return false;
 }
 
-/* Does the row in the slot pass the filter? */
+/* Return true if the row in the slot passes the filter, and count the test. */
 static bool
 row_passes(Search *search)
 {
@@ -134,7 +140,7 @@ fetch_admits(Search *search, uint32 doc, const DocEntry *entry)
 	RankedDoc row = row_of(doc, entry);
 	bool      admitted = fetch_row(search, &row);
 
-	/* One that is not visible counts as one that does not pass. */
+	/* A row that is not visible counts as one that does not pass. */
 	if (admitted)
 		admitted = row_passes(search);
 	else
@@ -143,7 +149,7 @@ fetch_admits(Search *search, uint32 doc, const DocEntry *entry)
 	return admitted;
 }
 
-/* The indexed value of the row in the slot. */
+/* Return the indexed value of the row in the slot. */
 static Datum
 indexed_value(FetchStage *stage, bool *isnull)
 {
@@ -159,7 +165,7 @@ indexed_value(FetchStage *stage, bool *isnull)
 	return values[0];
 }
 
-/* Score the row in the slot; false if its document is NULL by now. */
+/* Score the row in the slot. Returns false if its document is NULL by now. */
 static bool
 score_row(Search *search, double *score)
 {
@@ -181,7 +187,10 @@ score_row(Search *search, double *score)
 	return !isnull;
 }
 
-/* Fetch, test and score one row; false if it is not visible, does not pass or is NULL. */
+/*
+ * Fetch, test and score one row. Returns false if it is not visible, does not
+ * pass the filter, or is NULL.
+ */
 static bool
 get_row(Search *search, RankedDoc *doc, ExactRow *row)
 {
@@ -201,7 +210,7 @@ get_row(Search *search, RankedDoc *doc, ExactRow *row)
 	return true;
 }
 
-/* ---- into the sort, or to the ready rows ---- */
+/* ---- to the late rows or the ready rows ---- */
 
 static void
 add_late(Search *search, const ExactRow *row)
@@ -211,7 +220,7 @@ add_late(Search *search, const ExactRow *row)
 	late_add(search->late, row);
 }
 
-/* A row that beats one already given comes last. */
+/* Add a row to the ready rows. If it beats a row already returned, it is late and comes last. */
 static void
 add_row(Search *search, const ExactRow *row)
 {
@@ -236,7 +245,7 @@ fetch_document(Search *search, float estimate)
 	COLBERT_PAUSE("exact-fetch");
 	stage_start(search, &start);
 	found = get_row(search, &doc, &row);
-	/* A document whose sketches are of another epoch, and that has no rows, has no estimate. */
+	/* A document without rows whose sketches are of another epoch has no estimate to learn from. */
 	if (found && doc.candidate.score < FLT_MAX)
 	{
 		errors_learn(&state->score_errors, row.score - doc.candidate.score);

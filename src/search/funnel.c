@@ -3,10 +3,11 @@
  * funnel.c
  *	  The levels of a search.
  *
- * A pool that grows to twice its limit is cut to the best of it, and what is
- * dropped counts as not seen. Only a sweep that dropped nothing has seen every
- * document, so sweeps are repeated until then, each time the pool runs out: a
- * search that is given little memory takes longer, and its result is the same.
+ * When the pool grows to twice its limit, the worse half is dropped, and the
+ * dropped documents count as not seen. Only a sweep that dropped nothing has
+ * seen every document. Until then, the sweep is repeated each time the pool
+ * runs out. A search with little memory therefore takes longer, but has the
+ * same result.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,18 +16,21 @@
 #include <float.h>
 #include <math.h>
 
+#include "base/array.h"
 #include "miscadmin.h"
 #include "search/funnel.h"
 #include "utils/memutils.h"
 
-/* With less than this a search would make no progress worth a sweep. */
+/* With smaller lists, a search would make too little progress per sweep. */
 #define MIN_POOL  4096
 #define MIN_BATCH 1024
 
 /*
- * The pool, at twice its limit in a list that doubles as it grows, and the
- * documents of a batch, reranked and fetched, take about as much as work_mem
- * each; gathering takes it for the time of a widening.
+ * Set the limits that depend on work_mem, and the initial state.
+ *
+ * Two lists take up to about work_mem each: the pool, which grows to twice its
+ * limit in a list that doubles, and a batch of documents that are reranked and
+ * fetched. Gathering takes about work_mem more during a widening.
  */
 void
 funnel_begin(Search *search)
@@ -45,7 +49,7 @@ funnel_begin(Search *search)
 								   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 }
 
-/* How many ranked documents have an estimate below this. */
+/* Return the number of ranked documents whose estimate is below this one. */
 static uint32
 count_below(const RankedList *ranked, float estimate)
 {
@@ -64,7 +68,11 @@ count_below(const RankedList *ranked, float estimate)
 	return low;
 }
 
-/* Find the best estimate of a ranked document that is not known, as copies are, to be no better than the score in doubt. */
+/*
+ * Find the best estimate among the ranked documents that may beat the score in
+ * doubt. Copies whose known score does not beat it are skipped. Returns false
+ * if no document is left.
+ */
 static bool
 find_contender(const Search *search, float *estimate)
 {
@@ -171,13 +179,16 @@ void
 funnel_drop_pool(Search *search)
 {
 	search->pool.count = 0;
-	/* What a cut dropped was worse than what is left. */
+	/* Documents dropped by a cut were worse than the pool, so they are not wanted either. */
 	if (search->state.swept)
 		search->state.complete = true;
 	funnel_survey_pool(search);
 }
 
-/* Move copies that are known not to beat the bar to the end of the pool. Returns how many others there are. */
+/*
+ * Move copies that are known not to beat the bar to the end of the pool.
+ * Returns the number of the others.
+ */
 static uint32
 put_copies_last(Search *search, const ScoreBar *bar)
 {
@@ -227,27 +238,22 @@ RankedDoc *
 funnel_reserve_ranked(Search *search, uint32 n)
 {
 	RankedList *ranked = &search->ranked;
-	uint32      needed = ranked->count + n;
 
-	if (needed > ranked->capacity)
-	{
-		needed = Max(needed, ranked->capacity * 2);
-		ranked->items =
-			ranked->items == NULL
-				? MemoryContextAllocHuge(search->context, mul_size(needed, sizeof(RankedDoc)))
-				: repalloc_huge(ranked->items, mul_size(needed, sizeof(RankedDoc)));
-		ranked->capacity = needed;
-	}
+	ranked->items = array_reserve(ranked->items, &ranked->capacity, (Size) ranked->count + n,
+								  sizeof(RankedDoc), search->context);
 	return ranked->items + ranked->count;
 }
 
-/* How many narrowed documents have, by their sketches, at least the estimate of one that is given? */
+/* Return the number of narrowed documents whose sketch scores predict at least this score. */
 static double
 depth_of(const Search *search, float score)
 {
 	double depth = bands_count_above(&search->bands, score - search->state.sketch_errors.mean);
 
-	/* If none is left out, those that were given are all that there are, but for equals. */
+	/*
+	 * Without a filter, only the documents returned so far have at least this
+	 * score, apart from ties.
+	 */
 	return search->policy.filtered ? depth : Min(depth, search->given);
 }
 
@@ -255,7 +261,10 @@ RankedDoc
 funnel_take(Search *search, float estimate)
 {
 	RankedList *ranked = &search->ranked;
-	/* The last of those with this estimate; of a damaged page's that is no number, any. */
+	/*
+	 * Take the last document with this estimate. If a damaged page made the
+	 * estimate NaN, take any document.
+	 */
 	uint32    place = Max(count_below(ranked, nextafterf(estimate, INFINITY)), 1) - 1;
 	RankedDoc doc = ranked->items[place];
 

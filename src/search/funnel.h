@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * funnel.h
- *	  The levels of a search, and the stages between them. For the files of
- *	  this folder.
+ *	  The levels of a search, and the stages that move documents between them.
+ *	  Private to this folder.
  *
- * Memory: a bit per document, and lists whose lengths follow from work_mem. If
- * they cannot hold all documents that were narrowed, the worst are dropped and
- * found again by another sweep.
+ * Memory: one bit per document, and lists whose lengths depend on work_mem. If
+ * the lists cannot hold all narrowed documents, the worst are dropped and found
+ * again by another sweep.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,18 +20,18 @@
 #include "search/ready.h"
 #include "search/search.h"
 
-/* A candidate and where its heap row is. */
+/* A candidate and the location of its heap row. */
 typedef struct RankedDoc
 {
 	Candidate       candidate;
 	ItemPointerData tid;
 	bool            tested;       /* its row passes the filter */
-	bool            has_versions; /* tid is of the first of several versions (versions.h) */
+	bool            has_versions; /* tid is that of the first of several versions (versions.h) */
 } RankedDoc;
 
 typedef struct RankedList
 {
-	RankedDoc *items; /* best last; given from the end */
+	RankedDoc *items; /* worst first; documents are taken from the end */
 	uint32     count;
 	uint32     capacity;
 } RankedList;
@@ -41,7 +41,7 @@ typedef struct FetchStage FetchStage;
 struct Search
 {
 	IndexView     *view;
-	MemoryContext  context; /* of everything of this search */
+	MemoryContext  context; /* holds all memory of this search */
 	Policy         policy;
 	FunnelState    state;
 	OrderNeed      need;
@@ -53,8 +53,8 @@ struct Search
 	ReadyRows      ready;
 	LateRows      *late; /* NULL: none so far */
 	double         last_given;
-	uint8         *seen;  /* bit per document: is or was in the pool, or does not pass */
-	Bands          bands; /* of the batches so far */
+	uint8         *seen;  /* one bit per document: is or was in the pool, or fails the filter */
+	Bands          bands; /* sketch estimates of the batches so far */
 	uint64         given; /* documents taken from ranked */
 	FetchStage    *fetch; /* NULL: no table is read */
 	SearchCounters counters;
@@ -62,33 +62,43 @@ struct Search
 
 /* ---- funnel.c ---- */
 
-/* Set the limits that follow from work_mem. */
+/* Set the limits that depend on work_mem, and the initial state. */
 extern void funnel_begin(Search *search);
 
-/* Bring the state up to date with the levels. */
+/* Update the state from the levels. */
 extern void funnel_observe(Search *search);
 
 /* Add narrowed documents to the pool, and empty the list. */
 extern void funnel_add(Search *search, CandidateList *list);
 
-/* If the pool has grown to twice its limit, drop the worse half: another sweep finds it again. */
+/*
+ * If the pool has grown to twice its limit, drop the worse half. Another sweep
+ * finds those documents again.
+ */
 extern void funnel_cut_pool(Search *search);
 
-/* Count the documents of the pool that are estimated to reach a threshold; and their estimates. */
+/*
+ * Update the statistics of the pool: the documents estimated to reach a
+ * threshold, and the histogram of estimates.
+ */
 extern void funnel_survey_pool(Search *search);
 extern void funnel_fill_histogram(Search *search);
 extern void funnel_drop_pool(Search *search);
 
-/* Move the best n of the pool to its front, passing over copies known not to beat the bar. Returns how many there are. */
+/*
+ * Move the best n documents of the pool to its front, skipping copies known not
+ * to beat the bar. Returns their number, which may be less than n. bar: NULL
+ * skips none.
+ */
 extern uint32 funnel_select(Search *search, uint32 n, const ScoreBar *bar);
 
-/* Take the first n out of the pool. */
+/* Remove the first n documents from the pool. */
 extern void funnel_remove(Search *search, uint32 n);
 
-/* Room for n more ranked documents. Returns where they go. */
+/* Make room for n more ranked documents. Returns the address of the first. */
 extern RankedDoc *funnel_reserve_ranked(Search *search, uint32 n);
 
-/* Take the ranked document of an estimate. */
+/* Remove and return a ranked document with this estimate. */
 extern RankedDoc funnel_take(Search *search, float estimate);
 
 static inline bool
@@ -105,36 +115,47 @@ funnel_mark_seen(Search *search, uint32 doc)
 
 /* ---- gather.c: from postings to waiting ---- */
 
-/* Gather the documents of the nodes near each direction, the best "limit" in front. */
+/*
+ * Gather the documents of the nodes near each direction into search->waiting,
+ * replacing its contents. The best "limit" documents come first.
+ */
 extern void gather_documents(Search *search, uint32 probes, uint32 ef, uint32 limit);
 
 /* ---- narrow.c: from waiting to the pool, by sketches ---- */
 
-/* Documents whose score by what came before was not above "most". */
+/* Documents whose previous score was at most "most". */
 typedef struct NarrowWorse
 {
 	float         most;
-	CandidateList list; /* has room for them */
+	CandidateList list; /* has room for all of them */
 } NarrowWorse;
 
 /*
- * Score documents by their sketches, replacing their scores, and drop those
- * that are not live. worse: NULL if nobody asks.
+ * Score documents by their sketches, replacing their scores, and remove those
+ * that are not live. The list is left in the order of ordinals.
+ *
+ * worse: receives copies of the documents that it describes; may be NULL.
  */
 extern void narrow_list(Search *search, CandidateList *list, NarrowWorse *worse);
 
-/* Narrow the best n that wait. */
+/* Narrow the best n waiting documents. */
 extern void narrow_waiting(Search *search, uint32 n);
 
-/* Narrow every pending document: they are in no posting list. */
+/* Narrow every pending document, since posting lists do not contain them. */
 extern void narrow_pending(Search *search);
 
-/* Narrow every live document that is not seen; test: only those whose rows pass, also of the pool. */
+/*
+ * Narrow every live document not seen so far. test: drop documents whose rows
+ * fail the filter, including those already in the pool.
+ */
 extern void narrow_all(Search *search, bool test);
 
 /* ---- rerank.c: from the pool to ranked, by codes ---- */
 
-/* Score these by their code rows, and add them to the ranked ones, in order. test: only those whose rows pass. */
+/*
+ * Score documents by their code rows, and merge them into the ranked documents.
+ * test: drop documents whose rows fail the filter.
+ */
 extern void rerank_list(Search *search, const Candidate *candidates, uint32 count, bool test);
 extern void rerank_pool(Search *search, const Step *step);
 
@@ -143,16 +164,19 @@ extern void rerank_pool(Search *search, const Step *step);
 extern void fetch_begin(Search *search, const SearchRequest *request);
 extern void fetch_end(Search *search);
 
-/* Does the document's row pass the filter? It is counted. */
+/* Return true if the document's row is visible and passes the filter, and count the test. */
 extern bool fetch_admits(Search *search, uint32 doc, const DocEntry *entry);
 
-/* Fetch the ranked document of this estimate. */
+/* Fetch and score the ranked document with this estimate. */
 extern void fetch_document(Search *search, float estimate);
 
-/* Take the ranked document of this estimate without scoring it; false if no version of its row is visible. */
+/*
+ * Take the ranked document with this estimate without scoring it. Returns false
+ * if no version of its row is visible.
+ */
 extern bool fetch_tid(Search *search, float estimate, ItemPointer tid);
 
-/* Fetch every live document into the sort. */
+/* Fetch and score every live document, and add the rows to the sort. */
 extern void fetch_table(Search *search);
 
 /* Move the ready rows into the sort. */

@@ -1,13 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * gather.c
- *	  From query tokens to documents: the nodes nearest to each token, and
- *	  their postings summed to an estimate a document.
+ *	  Find the nodes nearest to each query token, and sum their postings to an
+ *	  estimate per document.
  *
- * A document's estimate is the sum, over the query tokens, of the similarity
- * of the best probed node that lists it; where none does, somewhat less than
- * the similarity of the last node probed for that token is imputed. Nodes of
- * a token come nearest first, so the first that names a document is its best.
+ * A document's estimate is a sum over the query tokens. Each token contributes
+ * the similarity of the best probed node that lists the document. If no probed
+ * node lists it, the token contributes somewhat less than the similarity of the
+ * last node probed. A token's nodes come nearest first, so the first one that
+ * lists a document is its best.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,24 +25,34 @@
 #include "search/funnel.h"
 
 /*
- * How far below the last probed node a node that was not probed is taken to
- * be, for vectors of length 1. Measured on MedQuAD: .05 to .1 did best.
+ * Assumed similarity difference between the last probed node and a node that
+ * was not probed, for vectors of length 1. Measured on MedQuAD: .05 to .1 did
+ * best.
  */
 #define MISS_MARGIN 0.08f
 
-/* How many nodes ahead are fetched. */
+/*
+ * Maximum margin, as a multiple of the spread from the first to the last probed
+ * node. Nodes near a padding vector or a marker token hardly differ, and neither
+ * does the next one. On MedQuAD the spread is above .02 for 99% of the query
+ * tokens, which keeps their margin; near a noisy padding vector it is .0005
+ * (test/shared/sql/copies.sql).
+ */
+#define MISS_SPREADS 4
+
+/* Number of nodes to prefetch ahead. */
 #define NODES_AHEAD 4
 
 /* The postings of one probed node: docs[start .. start + count) of the buffer. */
 typedef struct Probe
 {
 	uint32 token;
-	float  gain; /* similarity over that of a miss */
+	float  gain; /* similarity minus that of a miss, times the token's weight */
 	uint32 start;
 	uint32 count;
 } Probe;
 
-/* Lists known to say nothing: more of them are read each time. */
+/* Maximum number of mute lists remembered. Any further ones are read each time. */
 #define MAX_MUTE_LISTS 8
 
 typedef struct ProbeList
@@ -49,22 +60,26 @@ typedef struct ProbeList
 	Probe        *probes;
 	uint32        count;
 	PostingBuffer postings;
-	uint64        read; /* posting entries, those of lists that say nothing included */
-	uint32        mute[MAX_MUTE_LISTS]; /* nodes whose lists say nothing */
+	uint64        read;                 /* posting entries read, including those of mute lists */
+	uint32        mute[MAX_MUTE_LISTS]; /* nodes whose lists are mute */
 	uint32        nmute;
 } ProbeList;
 
 /*
- * Wanted are the lists that hold the nearest tokens, which are not those of
- * the nearest nodes. Of a list's tokens, which lie around its node c with a
- * spread s^2 = E|x|^2 - |c|^2, the nearest to q has about <q, c> + .2 s^2, the
- * longer q's way the more; for tokens of one length that orders lists by
- * <q, c> - .2 |c|^2, where the distance to c orders them by <q, c> - .5 |c|^2
- * and so favours tight lists. A reach of 2.5 makes the one of the other. On
- * MedQuAD half as many lists hold as many of the answers.
+ * Factor of the inner product in a key: reach * <q, c> - .5 |c|^2.
  *
- * L2 distances of tokens of different lengths do not follow the inner product.
- * A node that is a token itself has no spread.
+ * A search wants the lists that hold the nearest tokens. These are not the
+ * lists of the nearest nodes. The tokens of a list lie around its node c with a
+ * spread s^2 = E|x|^2 - |c|^2. The nearest of them to q has an inner product of
+ * about <q, c> + .2 s^2; the factor grows with the length of q. For tokens of
+ * equal length, this orders lists by <q, c> - .2 |c|^2. The distance to c would
+ * order them by <q, c> - .5 |c|^2, which favours tight lists. A reach of 2.5
+ * turns the second order into the first. On MedQuAD, half as many lists then
+ * hold as many of the answers.
+ *
+ * L2 distances between tokens of different lengths do not follow the inner
+ * product, and a node that is itself a token has no spread. Both use a reach of
+ * 1.
  */
 #define REACH 2.5f
 
@@ -78,8 +93,12 @@ reach_of(const IndexView *view)
 }
 
 /*
- * An inner product does not depend on the length of the query token, so it is
- * given the length that document tokens have; scales take keys back.
+ * Return the query tokens to look up nodes by.
+ *
+ * The order by inner product does not depend on the length of the query token,
+ * so each is scaled to the length of document tokens. scales: receives the
+ * factor that converts keys back. The result is
+ * search->query.directions.tokens, or a copy that the caller frees.
  */
 static const float *
 tokens_to_find(const Search *search, float *scales)
@@ -106,7 +125,7 @@ tokens_to_find(const Search *search, float *scales)
 	return scaled;
 }
 
-/* The similarity that a key stands for: about that of the nearest token of the list. */
+/* Return the similarity that a key stands for, which is about that of the list's nearest token. */
 static float
 similarity(const Search *search, uint32 token, float key, float scale)
 {
@@ -116,19 +135,23 @@ similarity(const Search *search, uint32 token, float key, float scale)
 
 	if (view->metric != METRIC_L2)
 		return key / reach * scale;
-	/* With a reach, keys lack the part of the squared length that the node's own leaves: <q, c> - .2 |c|^2 of <q, x> - .5 |x|^2. */
+	/*
+	 * The list's nearest token x has <q, x> - .5 |x|^2 = <q, c> - .2 |c|^2 - .3
+	 * |x|^2, approximately (see REACH). key / reach consists of the first two
+	 * terms.
+	 */
 	if (reach > 1)
 		key = key / reach - 0.5f * (1 - 1 / reach) * length * length;
 	return -sqrtf(Max(0.0f, search->query.directions.squares[token] - 2 * key));
 }
 
-/* ---- lists that say nothing ---- */
+/* ---- mute lists ---- */
 
 /*
- * A list that holds nearly every document tells none from another, as that of
- * a padding vector does: it is not read. Every document is taken to be in it,
- * so for this token its similarity is what a document has at least, and lists
- * that come after it bring nothing.
+ * A list that holds nearly every document does not distinguish documents, for
+ * example that of a padding vector. It is mute, that is, not read. Every
+ * document is assumed to be in it. For this token, its similarity is therefore
+ * the minimum of every document, and the lists after it add nothing.
  */
 #define SAYS_NOTHING 0.9
 
@@ -151,8 +174,9 @@ is_mute(const ProbeList *list, uint32 node)
 }
 
 /*
- * Read the lists of one query token, nearest first, up to one that says
- * nothing. Returns how many were read; their probes lack gains.
+ * Read the lists of one query token, nearest first, up to the first mute list.
+ * Returns the number of lists read. The caller sets the token and gain of their
+ * probes.
  */
 static uint32
 read_lists(Search *search, const NodeHit *hits, uint32 nhits, ProbeList *list)
@@ -182,7 +206,7 @@ read_lists(Search *search, const NodeHit *hits, uint32 nhits, ProbeList *list)
 	return nhits;
 }
 
-/* Read the lists of one query token, and say what each of them gains over a miss. */
+/* Read the lists of one query token, and set the gain of each over a miss. */
 static void
 probe_token(Search *search, uint32 token, float scale, const NodeHit *hits, uint32 nhits,
 			ProbeList *list)
@@ -193,8 +217,12 @@ probe_token(Search *search, uint32 token, float scale, const NodeHit *hits, uint
 				   (view->metric == METRIC_L2 ? 1.0f : sqrtf(tokens->squares[token]));
 	uint32 first = list->count;
 	uint32 nread = read_lists(search, hits, nhits, list);
-	float  miss = nread < nhits ? similarity(search, token, hits[nread].key, scale)
-								: similarity(search, token, hits[nhits - 1].key, scale) - margin;
+	float  last = similarity(search, token, hits[nhits - 1].key, scale);
+	float  miss;
+
+	if (nhits > 1)
+		margin = Min(margin, MISS_SPREADS * (similarity(search, token, hits[0].key, scale) - last));
+	miss = nread < nhits ? similarity(search, token, hits[nread].key, scale) : last - margin;
 
 	for (uint32 i = 0; i < nread; i++)
 	{
@@ -206,7 +234,7 @@ probe_token(Search *search, uint32 token, float scale, const NodeHit *hits, uint
 	}
 }
 
-/* find: the nodes of every query token. */
+/* Stage "find": find the nodes of every query token. */
 static void
 find_nodes(Search *search, FindQuery *find, float *scales, NodeHit *hits, uint32 *nhits)
 {
@@ -221,7 +249,7 @@ find_nodes(Search *search, FindQuery *find, float *scales, NodeHit *hits, uint32
 	stage_stop(search, STAGE_FIND, start);
 }
 
-/* The nodes of every query token, and their postings. */
+/* Find the nodes of every query token, and read their postings. */
 static void
 probe_all(Search *search, uint32 probes, uint32 ef, ProbeList *list)
 {
@@ -256,28 +284,25 @@ probe_all(Search *search, uint32 probes, uint32 ef, ProbeList *list)
 	stage_stop(search, STAGE_GATHER, start);
 }
 
-/*
- * Sums of gains by document: a hash table with open addressing says where in
- * the list of candidates a document stands.
- */
+/* A hash table with open addressing, from a document to its place in the list of candidates. */
 typedef struct GatherSlot
 {
 	uint32 doc;
 	uint32 at; /* place in the list, plus 1; 0: an empty slot */
 } GatherSlot;
 
-/* Of documents that are not wanted again. */
+/* Place of documents that have been seen and are not gathered again. */
 #define AT_NOWHERE PG_UINT32_MAX
 
 typedef struct GatherTable
 {
 	GatherSlot    *slots;
 	uint32         mask;
-	uint32        *tokens; /* by place: the last token that gained */
+	uint32        *tokens; /* by place: the last token with a gain */
 	CandidateList *list;
 } GatherTable;
 
-/* At most half of the slots are in use in the end. */
+/* The final load is at most one half. */
 static void
 table_init(GatherTable *table, uint32 npostings, CandidateList *list)
 {
@@ -300,7 +325,10 @@ find_slot(GatherTable *table, uint32 doc)
 	return &table->slots[at];
 }
 
-/* A posting of a node that gains so much; a document's first for a token is its best. */
+/*
+ * Add the gain of one posting to its document. Only a document's first gain per
+ * token counts, since it is the best.
+ */
 static inline void
 table_gain(const Search *search, GatherTable *table, uint32 doc, uint32 token, float gain)
 {
@@ -323,7 +351,7 @@ table_gain(const Search *search, GatherTable *table, uint32 doc, uint32 token, f
 	}
 }
 
-/* gather: sum the gains of every document that is named and not seen, into an empty list. */
+/* Stage "gather": sum the gains of every listed document not seen so far, into an empty list. */
 static void
 sum_gains(Search *search, const ProbeList *list, CandidateList *out)
 {

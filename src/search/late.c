@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * late.c
- *	  Rows that were found out of order, kept until nothing else is left.
+ *	  Keep rows that were found out of order until nothing else is left.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,7 +16,10 @@
 #include "utils/builtins.h"
 #include "utils/tuplesort.h"
 
-/* Columns of the sort: the score is negated, because core has a name for "less" alone. */
+/*
+ * Columns of the sort. The score is negated, because core has a symbol only for
+ * the "less" operator.
+ */
 enum
 {
 	COLUMN_SCORE = 1,
@@ -32,7 +35,7 @@ struct LateRows
 	TupleTableSlot *in;
 	TupleTableSlot *out;
 	bool            sorted;
-	ItemPointerData tid; /* of the row that is being added */
+	ItemPointerData tid; /* tid of the row being added */
 };
 
 LateRows *

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * late.h
- *	  Rows that were found out of order, kept until nothing else is left.
+ *	  Keep rows that were found out of order until nothing else is left.
  *
- * They may be many where a scan is asked for everything, and are read once,
- * best first, after all were added: a sort, which goes to disk where work_mem
- * does not hold it.
+ * There may be many late rows if a scan reads everything. They are read once,
+ * best first, after all have been added. They are therefore kept in a
+ * tuplesort, which spills to disk if work_mem does not hold it.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,11 +24,14 @@ typedef struct ExactRow
 
 typedef struct LateRows LateRows;
 
-/* Allocates in the context. */
+/* Begin an empty set of late rows, allocated in the context. */
 extern LateRows *late_begin(MemoryContext context);
 extern void      late_add(LateRows *late, const ExactRow *row);
 
-/* The next one, best first; false at the end. None may be added after the first call. */
+/*
+ * Return the next row, best first, or false at the end. No row may be added
+ * after the first call.
+ */
 extern bool late_next(LateRows *late, ExactRow *row);
 extern void late_end(LateRows *late);
 

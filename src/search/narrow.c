@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * narrow.c
- *	  Documents scored by their sketches.
+ *	  Score documents by their sketches.
  *
- * Documents are taken in the order of their ordinals, so that each page of
- * the directory is read once and the sketches come in the order of the file.
+ * Documents are processed in the order of their ordinals, so that each page of
+ * the directory is read once and sketches are read in file order.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,13 +18,13 @@
 #include "search/funnel.h"
 #include "search/runs.h"
 
-/* Runs that are laid out before they are scored. */
+/* Number of runs collected before they are scored. */
 #define WALK_BATCH 4096
 
-/* How many candidates ahead the directory is fetched. */
+/* Number of candidates to prefetch directory pages ahead. */
 #define LOOK_UP_AHEAD 8
 
-/* Blocks that are scored at a time: the kernels take two together. */
+/* Number of blocks scored at a time. The kernels process two together. */
 #define PART_BLOCKS 2
 
 static inline bool
@@ -33,7 +33,7 @@ is_live(const DocEntry *entry)
 	return entry->state == DOC_LIVE && entry->ntokens > 0 && entry->ntokens <= entry->capacity;
 }
 
-/* Candidates in the order of runs, and what they were estimated at before. */
+/* Candidates, indexed by Run.which, and their previous estimates. */
 typedef struct NarrowTarget
 {
 	Candidate   *candidates;
@@ -41,7 +41,7 @@ typedef struct NarrowTarget
 	NarrowWorse *worse;
 } NarrowTarget;
 
-/* Score a run of sketch blocks; the document's last run makes its estimate. */
+/* Score a run of sketch blocks. The last run of a document sets its estimate. */
 static void
 score_blocks(Search *search, const Run *run, const uint8 *blocks, void *arg)
 {
@@ -68,7 +68,10 @@ score_blocks(Search *search, const Run *run, const uint8 *blocks, void *arg)
 	}
 }
 
-/* Lay out a live document's sketches; where they are of another epoch, let its rows decide. */
+/*
+ * Add the runs of a live document's sketches. If they are of another epoch, the
+ * document keeps the score FLT_MAX, so that it is reranked first.
+ */
 static void
 add_sketches(Search *search, RunList *runs, const DocEntry *entry, Candidate *candidates,
 			 uint32 which)
@@ -78,17 +81,17 @@ add_sketches(Search *search, RunList *runs, const DocEntry *entry, Candidate *ca
 		runs_add(search, runs, which, entry);
 }
 
-/* Candidates on their way from their postings to their sketches. */
+/* State of narrowing a list of candidates. */
 typedef struct Narrowing
 {
 	Search    *search;
 	Candidate *items;
 	uint32     kept;   /* items 0 .. kept - 1 are live */
-	float     *before; /* what these were estimated at */
+	float     *before; /* previous estimates of these items */
 	RunList    runs;
 } Narrowing;
 
-/* Keep the live ones of candidates from..to, which stand on one directory page. */
+/* Keep the live candidates among items from .. to - 1, which share one directory page. */
 static void
 look_up(Narrowing *narrowing, uint32 from, uint32 to)
 {
@@ -100,7 +103,7 @@ look_up(Narrowing *narrowing, uint32 from, uint32 to)
 	uint32     nlive = 0;
 	DocEntry   entries[PAGE_PAYLOAD / sizeof(DocEntry)];
 
-	/* Copied out, because laying out runs allocates. */
+	/* Copy the entries, because adding runs allocates and must not happen under the page lock. */
 	for (uint32 i = from; data != NULL && i < to; i++)
 	{
 		const DocEntry *entry = (const DocEntry *) data + (items[i].doc - first);
@@ -159,9 +162,9 @@ narrow_list(Search *search, CandidateList *list, NarrowWorse *worse)
 	stage_stop(search, STAGE_NARROW, start);
 }
 
-/* ---- those that wait, and pending ones ---- */
+/* ---- waiting and pending documents ---- */
 
-/* The best score of the worse half of a list, which is put in some order. */
+/* Return the best score in the worse half of a list. Reorders the list. */
 static float
 median_score(CandidateList *list)
 {
@@ -230,9 +233,9 @@ narrow_pending(Search *search)
 		pfree(list.items);
 }
 
-/* ---- everything ---- */
+/* ---- all documents ---- */
 
-/* Drop those of the pool whose rows do not pass. */
+/* Remove documents from the pool whose rows fail the filter. */
 static void
 test_pool(Search *search)
 {
@@ -261,7 +264,10 @@ typedef struct NarrowAll
 	RunList runs;
 } NarrowAll;
 
-/* Score what is laid out; only then may the pool be cut. */
+/*
+ * Score the collected runs. The pool may be cut only afterwards, because runs
+ * refer to its items.
+ */
 static void
 score_batch(NarrowAll *all)
 {

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * policy.c
- *	  What a search does next.
+ *	  Decide the next step of a search.
  *
- * The rules and their reasons are in README.md; each constant that decides
- * stands here, in policy.h or in budget.c.
+ * README.md explains the rules. All constants that affect decisions are in this
+ * file, policy.h and budget.c.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,43 +14,44 @@
 
 #include "base/minmax.h"
 
-/* Rows fetched before the first is given: enough to know how large errors are. */
+/* Rows fetched before the first is returned, so that the size of errors is known. */
 #define FIRST_WINDOW 8
 
 /*
- * An estimate is taken to be off by its mean error and this many standard
- * deviations; by more of them while few errors tell how large these are.
+ * An estimate is assumed to be off by its mean error plus this many standard
+ * deviations. While only n errors have been seen, ERRORS_FOR_ONE_MORE / n
+ * deviations are added.
  */
 #define ERROR_DEVIATIONS    3.0
 #define ERRORS_FOR_ONE_MORE 12.0
 
 /*
- * Documents that come after a row and beat it: reranking stops when at most
- * this many are expected among those left. If few rows pass a filter, missing
- * one weighs more.
+ * Reranking stops when at most this many documents that beat the bar are
+ * expected among those left. If few rows pass a filter, a missed document
+ * weighs more.
  */
 #define MAX_EXPECTED_MISSES          1e-1
 #define MAX_EXPECTED_MISSES_FILTERED 1e-2
 
 /*
- * Narrowing pays if it brings one document per this many sketches (blocks of a
- * document times query tokens). The waiting documents
- * are judged by the worse half of the last chunk that was narrowed. Where
- * postings predict little, as with random vectors, that half scores as well as
- * the better one; on MedQuAD, hardly any of it scores above the bar.
+ * Narrowing pays if it finds at least one document per this many sketches
+ * (blocks of a document times query tokens). The waiting documents are judged
+ * by the worse half of the last chunk that was narrowed. If postings predict
+ * little, as with random vectors, that half scores as well as the better one.
+ * On MedQuAD, hardly any of it scores above the bar.
  */
 #define SKETCHES_FOR_ONE 3000.0
 
-/* If fewer than one row of this many passes, rows are tested before they are scored by codes. */
+/* Test rows before they are reranked if fewer than one in this many passes the filter. */
 #define TEST_BEFORE_RERANKING 2
 
 /* A widening multiplies probes and candidates by this. */
 #define WIDEN_FACTOR 4
 
-/* A document that seems to miss the threshold by more than this many deviations is given up. */
+/* A document is given up if it seems to miss the threshold by more than this many deviations. */
 #define THRESHOLD_DEVIATIONS 3.0
 
-/* Documents below the threshold that teach how large errors are: reranked, and fetched. */
+/* Number of documents below the threshold from which errors are learned: reranked, and fetched. */
 #define THRESHOLD_SAMPLE 256
 #define THRESHOLD_WINDOW 32
 
@@ -60,7 +61,7 @@ plain_step(StepKind kind)
 	return (Step) {.kind = kind};
 }
 
-/* Is it cheaper to test rows first, since fewer than one of this many passes? */
+/* Return true if fewer than one in "share" tested rows passes, so that testing first is cheaper. */
 static bool
 few_pass(const Policy *policy, const FunnelState *state, uint32_t share)
 {
@@ -69,7 +70,10 @@ few_pass(const Policy *policy, const FunnelState *state, uint32_t share)
 
 /* ---- widening ---- */
 
-/* Is so wide a search no better than a sweep, or too large for work_mem? */
+/*
+ * Return true if a search this wide costs as much as a sweep, or gathers more
+ * than work_mem holds.
+ */
 static bool
 is_too_wide(const Policy *policy, uint64_t factor)
 {
@@ -83,13 +87,19 @@ is_too_wide(const Policy *policy, uint64_t factor)
 	return factor > 1 && postings * POLICY_GATHER_BYTES > policy->memory;
 }
 
-/* Documents that should have been narrowed for the next row. The settings suit the first "rerank" rows. */
+/*
+ * Return how many documents should have been narrowed for the next row, or 0
+ * for the first "rerank" rows, which the settings suit.
+ */
 static uint64_t
 wanted_depth(const Policy *policy, const FunnelState *state)
 {
 	double depth = state->depth;
 
-	/* If few rows pass a filter, the depth is foreseen, as if one more had passed. */
+	/*
+	 * If few rows pass a filter, predict the depth of the next rows, as if one
+	 * more row had passed.
+	 */
 	if (policy->filtered)
 		depth = MAX(depth, (double) POLICY_LIKELY_LIMIT * state->tested / (state->passed + 1));
 	return depth <= policy->settings.rerank ? 0 : (uint64_t) (depth * POLICY_NARROWED_PER_ROW);
@@ -102,7 +112,11 @@ pool_is_short(const Policy *policy, const FunnelState *state)
 		return false;
 	if (state->pool == 0 && state->ranked == 0)
 		return true;
-	/* The worse half of what a sweep kept is no better than what it dropped, give or take an error. */
+	/*
+	 * The worse half of the documents that a sweep kept is hardly better than
+	 * those that it dropped, given the errors of estimates. Sweep again when
+	 * only that half is left.
+	 */
 	if (state->pool_dropped)
 		return state->pool < policy->pool_limit / 2;
 	return state->narrowed < wanted_depth(policy, state);
@@ -114,14 +128,21 @@ narrow(const FunnelState *state, uint32_t n, uint32_t chunk)
 	return (Step) {.kind = STEP_NARROW, .n = MIN(n, state->waiting), .chunk = chunk};
 }
 
-/* With a threshold the best few may be found by probes; whoever wants more gets all that reach it. */
+/*
+ * Return true if all documents that reach the threshold are wanted. In a search
+ * with an order, the first probes may find the few best ones; a search that
+ * goes on finds all.
+ */
 static bool
 threshold_wants_all(const Policy *policy, const FunnelState *state)
 {
 	return policy->threshold > -INFINITY && (!policy->ordered || state->level > 0);
 }
 
-/* More documents into the pool: those that wait; else more probes; in the end all. */
+/*
+ * Bring more documents into the pool: first the waiting ones, then more probes,
+ * finally all documents.
+ */
 static Step
 widen(const Policy *policy, const FunnelState *state)
 {
@@ -151,7 +172,7 @@ widen(const Policy *policy, const FunnelState *state)
 	step.ef = (uint32_t) (settings->ef_search * factor);
 	step.n = (uint32_t) MIN(settings->candidates * factor, policy->pool_limit);
 	step.chunk = step.n;
-	/* What is new is looked at anew: as deep as the search has come. */
+	/* The new documents are reranked as deep as the search has come. */
 	step.batch =
 		MAX(MIN(state->batch, (uint32_t) (wanted / POLICY_NARROWED_PER_ROW)), settings->rerank);
 	return step;
@@ -159,7 +180,10 @@ widen(const Policy *policy, const FunnelState *state)
 
 /* ---- reranking ---- */
 
-/* Is nothing in the pool, whose best are reranked, expected to reach the threshold? */
+/*
+ * Return true if no document of the pool is expected to reach the threshold.
+ * Its best documents have been reranked.
+ */
 static bool
 pool_is_hopeless(const Policy *policy, const FunnelState *state)
 {
@@ -191,7 +215,10 @@ rerank(const Policy *policy, const FunnelState *state, uint32_t n)
 	};
 }
 
-/* The step that the search needs before it can look at the best ranked document. STEP_NONE: no step is needed, or there is no document. */
+/*
+ * Return the step that is needed before the best ranked document can be used.
+ * STEP_NONE: no step is needed, or there are no more documents.
+ */
 static Step
 supply_ranked(const Policy *policy, const FunnelState *state)
 {
@@ -224,9 +251,10 @@ policy_doubt(const FunnelState *state)
 }
 
 /*
- * The score that a document has to beat to be worth looking for: that of the
- * next row. Before the first one, that of the last row that a LIMIT is likely
- * to ask for: what is found after rows were given that it beats comes late.
+ * Return the score that a document must beat to be worth looking for. This is
+ * the score of the next row. Before the first row is returned, it is the score
+ * of the last row that a LIMIT is likely to request, because a document found
+ * after rows that it beats comes late.
  */
 static ScoreBar
 bar_to_beat(const FunnelState *state)
@@ -239,7 +267,10 @@ bar_to_beat(const FunnelState *state)
 		.score = score - state->score_errors.mean, .exact = score, .ties = &state->score_ties};
 }
 
-/* Could more be found, by a search whose width was left to the index? A threshold has rules of its own. */
+/*
+ * Return true if more probes may find more documents, in a search whose width
+ * is left to the index. Thresholds have their own rules.
+ */
 static bool
 may_gather_more(const Policy *policy, const FunnelState *state)
 {
@@ -247,7 +278,7 @@ may_gather_more(const Policy *policy, const FunnelState *state)
 		   policy->threshold == -INFINITY;
 }
 
-/* Is narrowing more documents expected to pay? */
+/* Return true if narrowing more documents is expected to pay. */
 static bool
 narrowing_pays(const Policy *policy, const FunnelState *state, const ScoreBar *bar)
 {
@@ -259,7 +290,10 @@ narrowing_pays(const Policy *policy, const FunnelState *state, const ScoreBar *b
 			   work;
 }
 
-/* Rerank, narrow or gather more if that is expected to bring a document above the bar; STEP_NONE if not. */
+/*
+ * Rerank, narrow or gather more if that is expected to find a document above
+ * the bar. Returns STEP_NONE otherwise.
+ */
 static Step
 look_for_more(const Policy *policy, const FunnelState *state)
 {
@@ -287,7 +321,7 @@ look_for_more(const Policy *policy, const FunnelState *state)
 
 /* ---- fetching ---- */
 
-/* The score that a document of this estimate is taken to have at most. */
+/* Return the highest score expected of a document with this estimate. */
 static double
 expected_at_most(const FunnelState *state, double estimate)
 {
@@ -295,7 +329,7 @@ expected_at_most(const FunnelState *state, double estimate)
 						ERROR_DEVIATIONS + ERRORS_FOR_ONE_MORE / MAX(state->score_errors.count, 1));
 }
 
-/* Find the best estimate of a document that may beat the score in doubt. */
+/* Find the best estimate of a ranked document that may beat the score in doubt. */
 static bool
 find_contender(const FunnelState *state, float *estimate)
 {
@@ -313,7 +347,10 @@ find_contender(const FunnelState *state, float *estimate)
 	return expected_at_most(state, *estimate) > doubt;
 }
 
-/* Of ranked documents below a threshold: STEP_NONE if the best may reach it all the same. */
+/*
+ * Decide about ranked documents below a threshold. STEP_NONE: the best of them
+ * may still reach it.
+ */
 static Step
 drop_below(const Policy *policy, const FunnelState *state)
 {
@@ -336,9 +373,9 @@ fetch(float estimate)
 }
 
 /*
- * Fetch until the row that is given next, or the last one that must not be
- * late, is above what any unfetched document is expected to score: first the
- * ranked ones, then those in the pool. STEP_NONE: it is.
+ * Fetch until no unfetched document is expected to beat the next row, or the
+ * last row that must not be late. Ranked documents are considered first, then
+ * those in the pool. Returns STEP_NONE when no more are needed.
  */
 static Step
 settle(const Policy *policy, const FunnelState *state)
@@ -374,8 +411,8 @@ enter(SearchPhase phase)
 }
 
 /*
- * Sort everything that is left. Before anything was searched for, every
- * document is scored exactly, as a sequential scan would.
+ * Sort all remaining rows. If nothing has been searched yet, every document is
+ * scored exactly, as in a sequential scan.
  */
 static Step
 sort_rest(const Policy *policy, const FunnelState *state)
@@ -398,7 +435,10 @@ next_row(const Policy *policy, const FunnelState *state)
 	return policy->need_rows == 0 ? give(state) : enter(PHASE_HOLD);
 }
 
-/* Fetch the first rows, all before any is given; as deep as for one that is given at once. */
+/*
+ * Fetch the rows that must not be late before any of them is returned. The
+ * search goes as deep as for a row that is returned at once.
+ */
 static Step
 hold(const Policy *policy, const FunnelState *state)
 {
@@ -434,7 +474,10 @@ sort_next(const Policy *policy, const FunnelState *state)
 	return step.kind != STEP_NONE ? step : fetch(state->ranked_best);
 }
 
-/* Rows in no order: those estimated to reach the threshold are given, those below it are fetched. */
+/*
+ * Return rows in any order. Documents estimated to reach the threshold are
+ * returned, those below it are fetched.
+ */
 static Step
 next_unordered(const Policy *policy, const FunnelState *state)
 {

@@ -1,14 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * policy.h
- *	  What a search does next: a pure function of its settings and its state.
+ *	  Decide the next step of a search: a pure function of its settings and
+ *	  its state.
  *
  * A search is a funnel of levels (README.md). Stages move documents from one
- * level to the next and keep the state up to date; only policy_next() decides
- * which of them runs, and on how many documents.
+ * level to the next and update the state. Only policy_next() decides which
+ * stage runs, and on how many documents.
  *
- * Plain C without PostgreSQL; never allocates. test/unit/test_policy.c holds a
- * table of states and steps.
+ * Plain C without PostgreSQL; never allocates. test/unit/test_policy.c contains
+ * a table of states and steps.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,57 +23,57 @@
 #include "search/estimates.h"
 
 /*
- * The best of the narrowed documents are the best of all only while they are
- * few: one of this many.
+ * Documents to narrow per row. The best of the narrowed documents are the best
+ * of all only while they are a small share, one in this many.
  */
 #define POLICY_NARROWED_PER_ROW 12
 
-/* Rows that are likely wanted: a search does not know the LIMIT. */
+/* Number of rows that are probably wanted, because a search does not know the LIMIT. */
 #define POLICY_LIKELY_LIMIT 10
 
-/* If fewer than one row of this many passes the filter, rows are tested before documents are narrowed. */
+/* Test rows before documents are narrowed if fewer than one in this many passes the filter. */
 #define POLICY_TEST_BEFORE_NARROWING 8
 
 /*
- * Bytes that gathering takes per posting: its ordinal, slots of a table that
- * is at least a quarter full, and a place in the list; buffer and list have
- * twice the room as they grow.
+ * Bytes per posting while gathering: its ordinal, slots of a hash table that is
+ * at least a quarter full, and a place in the list. Buffer and list have up to
+ * twice the needed room, since they double.
  */
 #define POLICY_GATHER_BYTES 64
 
-/* The constants of a search. */
+/* Parameters that stay constant during a search. */
 typedef struct Policy
 {
 	SearchSettings settings;        /* resolved: none is 0 */
-	bool           may_narrow_more; /* the number of candidates was left to the index */
-	bool           may_gather_more; /* that of probes, too */
-	bool           ordered;         /* the nearest first; if not, all as soon as can be */
-	double         threshold;       /* documents below are not wanted; -INFINITY: all are */
-	uint64_t       need_rows;       /* first rows of which none may be late; 0: any may be */
-	bool           filtered;        /* rows have to pass a filter */
-	bool           has_codes;       /* documents are reranked by codes; if not, by their sketches */
+	bool           may_narrow_more; /* the number of candidates is left to the index */
+	bool           may_gather_more; /* candidates and probes are left to the index */
+	bool           ordered;         /* nearest first; otherwise in any order, as soon as possible */
+	double         threshold;       /* minimum score of wanted documents; -INFINITY: none */
+	uint64_t       need_rows; /* number of first rows that must not be late; 0: any row may be */
+	bool           filtered;  /* rows must pass a filter */
+	bool           has_codes; /* documents are reranked by codes, otherwise by their sketches */
 
 	/* the index */
 	uint32_t ndirections;
 	uint64_t nodes;         /* 0: none, or none is near the query */
-	uint64_t node_postings; /* of a node, on average, rounded up */
+	uint64_t node_postings; /* mean postings per node, rounded up */
 	uint64_t live_docs;
-	double   doc_blocks; /* sketch blocks of a document */
+	double   doc_blocks; /* mean sketch blocks per document */
 
 	/* work_mem */
 	uint64_t memory;
-	uint32_t pool_limit;  /* the pool is cut to these when it is twice as many */
-	uint32_t batch_limit; /* ranked or fetched documents that are enough */
+	uint32_t pool_limit;  /* size to which the pool is cut when it has twice as many */
+	uint32_t batch_limit; /* limit for ranked documents and for ready rows */
 } Policy;
 
-/* What is done with the rows that are fetched. */
+/* How fetched rows are returned. */
 typedef enum SearchPhase
 {
-	PHASE_NEXT,  /* each is given when no other is expected to beat it */
-	PHASE_HOLD,  /* all are kept until the last row that must not be late is out of doubt */
-	PHASE_HELD,  /* these are given */
-	PHASE_SORT,  /* everything that is left goes into a sort */
-	PHASE_SORTED /* which is given */
+	PHASE_NEXT,  /* return each row when no other is expected to beat it */
+	PHASE_HOLD,  /* keep all rows until the last one that must not be late is certain */
+	PHASE_HELD,  /* return these rows */
+	PHASE_SORT,  /* put all remaining rows into a sort */
+	PHASE_SORTED /* return the sorted rows */
 } SearchPhase;
 
 /* The state of a search: the documents on each level, and the statistics so far. */
@@ -82,45 +83,47 @@ typedef struct FunnelState
 
 	/* waiting: gathered, not narrowed */
 	uint32_t waiting;
-	uint32_t chunk; /* documents that are narrowed next */
-	uint32_t level; /* widenings so far */
+	uint32_t chunk; /* number of documents to narrow next */
+	uint32_t level; /* number of widenings so far */
 
 	/* pool: narrowed, not reranked */
-	uint32_t pool;
-	float    pool_best;    /* with a threshold: the best estimate in the pool */
-	uint32_t pool_above;   /* with a threshold: documents estimated to reach it */
-	bool     pool_below;   /* sketch_errors are those of documents below the threshold */
-	bool     pool_dropped; /* a cut dropped documents since the last sweep began */
-	bool     pool_tested;  /* all in the pool pass the filter */
-	bool     swept;        /* every live document was in the pool, or worse than all that stayed */
-	bool     complete;     /* every live document was in the pool */
-	uint64_t narrowed;     /* documents so far */
+	uint32_t          pool;
+	float             pool_best;  /* with a threshold: the best estimate in the pool */
+	uint32_t          pool_above; /* with a threshold: number of documents estimated to reach it */
+	bool              pool_below; /* sketch_errors are of documents below the threshold */
+	bool              pool_dropped; /* a cut dropped documents since the last sweep began */
+	bool              pool_tested;  /* all documents in the pool pass the filter */
+	bool              swept;    /* every live document was in the pool, or worse than all kept */
+	bool              complete; /* every live document was in the pool */
+	uint64_t          narrowed; /* documents narrowed so far */
 	EstimateHistogram pool_estimates;
-	uint32_t nworse; /* documents of the last chunk: the half that was gathered as the worse */
-	EstimateHistogram worse_estimates; /* their sketch scores */
+	uint32_t          nworse;          /* number of documents in the worse half of the last chunk */
+	EstimateHistogram worse_estimates; /* sketch scores of that half */
 
 	/* ranked: reranked, not fetched */
 	uint32_t ranked;
-	float    ranked_best; /* the best estimate, if there is one */
-	bool has_contender; /* some are not known, as copies are, to be no better than policy_doubt() */
-	float    contender; /* the best estimate of these */
-	bool     ranked_below; /* score_errors are those of documents below the threshold */
-	uint32_t batch;        /* documents of the next batch */
-	bool     batch_due;    /* a batch is reranked next, whatever is expected of it */
-	double depth; /* narrowed documents whose sketch scores are at least those of the given rows */
-	ErrorStats  sketch_errors; /* code scores less sketch scores */
-	EstimateFit sketch_fit;    /* code scores, from sketch scores */
-	uint64_t    tested;        /* rows that the filter was asked about */
+	float    ranked_best;   /* the best estimate; valid if ranked > 0 */
+	bool     has_contender; /* a ranked document may beat policy_doubt() */
+	float    contender;     /* the best estimate of such documents */
+	bool     ranked_below;  /* score_errors are of documents below the threshold */
+	uint32_t batch;         /* number of documents in the next batch */
+	bool     batch_due;     /* a batch is reranked next, without asking if it pays */
+	/* number of narrowed documents whose sketch scores are at least those of the rows returned */
+	double      depth;
+	ErrorStats  sketch_errors; /* code scores minus sketch scores */
+	EstimateFit sketch_fit;    /* prediction of code scores from sketch scores */
+	uint64_t    tested;        /* rows tested by the filter */
 	uint64_t    passed;
 
-	/* ready: fetched, not given */
+	/* ready: fetched, not returned */
 	uint32_t ready;
-	double   ready_best; /* the best score, if there is one */
-	double
-		ready_likely; /* before the first row is given: the score of the last one likely wanted */
-	double     bar; /* the score of the last row that must not be late; -INFINITY: not ready yet */
+	double   ready_best; /* the best score; valid if ready > 0 */
+	/* before the first row is returned: score of the last row probably wanted */
+	double ready_likely;
+	/* score of the last row that must not be late; -INFINITY: not known yet */
+	double     bar;
 	bool       gave;
-	ErrorStats score_errors; /* exact scores less estimates */
+	ErrorStats score_errors; /* exact scores minus estimates */
 	Ties       score_ties;   /* exact scores of copies, by their estimates */
 } FunnelState;
 
@@ -129,48 +132,51 @@ typedef enum StepKind
 	STEP_NONE,
 
 	/* from postings to waiting, pool, ranked */
-	STEP_WIDEN,  /* gather by more probes, and narrow the best n */
-	STEP_NARROW, /* narrow the best n that wait */
-	STEP_SWEEP,  /* narrow every live document that is not seen */
+	STEP_WIDEN,  /* gather with more probes, and narrow the best n */
+	STEP_NARROW, /* narrow the best n waiting documents */
+	STEP_SWEEP,  /* narrow every live document not seen so far */
 	STEP_RERANK, /* rerank the best n of the pool */
 
 	/* below a threshold */
-	STEP_RELEARN_SKETCHES, /* forget sketch_errors: what follows is below the threshold */
+	STEP_RELEARN_SKETCHES, /* forget sketch_errors: learn them below the threshold */
 	STEP_RELEARN_SCORES,   /* forget score_errors, for the same reason */
-	STEP_DROP_POOL,        /* nothing in the pool is wanted */
-	STEP_DROP_RANKED,      /* no ranked document is wanted */
-	STEP_DROP_ALL,         /* neither of both */
+	STEP_DROP_POOL,        /* drop the pool: nothing in it is wanted */
+	STEP_DROP_RANKED,      /* drop the ranked documents: none is wanted */
+	STEP_DROP_ALL,         /* drop both */
 
 	/* from ranked to rows */
-	STEP_FETCH,      /* fetch the document of this estimate */
-	STEP_TAKE,       /* give the document of this estimate, unfetched */
+	STEP_FETCH,      /* fetch the document with this estimate */
+	STEP_TAKE,       /* return the document with this estimate, unfetched */
 	STEP_ENTER,      /* enter another phase */
 	STEP_SORT_TABLE, /* fetch every live document into the sort */
-	STEP_GIVE,       /* give the best ready row */
-	STEP_END         /* give late rows; nothing else is left */
+	STEP_GIVE,       /* return the best ready row */
+	STEP_END         /* return late rows; nothing else is left */
 } StepKind;
 
 typedef struct Step
 {
-	StepKind    kind;
-	uint32_t    n;         /* WIDEN, NARROW, RERANK: documents */
-	uint32_t    probes;    /* WIDEN: per direction */
-	uint32_t    ef;        /* WIDEN */
-	uint32_t    level;     /* WIDEN, SWEEP: widenings that count as done */
-	uint32_t    chunk;     /* WIDEN, NARROW: documents narrowed after these */
-	uint32_t    batch;     /* WIDEN, RERANK: documents of the batch after this step */
-	bool        batch_due; /* WIDEN, NARROW, SWEEP: a batch follows whatever is expected */
-	bool        test;      /* SWEEP, RERANK: rows are tested by the filter first */
-	bool        over_bar;  /* RERANK: copies known not to beat the bar are passed over */
+	StepKind kind;
+	uint32_t n;      /* WIDEN, NARROW, RERANK: number of documents */
+	uint32_t probes; /* WIDEN: probes per direction */
+	uint32_t ef;     /* WIDEN: candidate list size of the graph search */
+	uint32_t level;  /* WIDEN, SWEEP: new number of widenings */
+	uint32_t chunk;  /* WIDEN, NARROW: documents to narrow after these */
+	uint32_t batch;  /* WIDEN, RERANK: size of the batch after this step */
+	bool batch_due; /* WIDEN, NARROW, SWEEP: rerank a batch afterwards, without asking if it pays */
+	bool test;      /* SWEEP, RERANK: test rows by the filter first */
+	bool over_bar;  /* RERANK: skip copies known not to beat the bar */
 	ScoreBar    bar;
 	float       estimate; /* FETCH, TAKE */
 	SearchPhase phase;    /* ENTER */
-	double      held;     /* ENTER PHASE_HELD: rows of at least this score are given */
+	double      held;     /* ENTER PHASE_HELD: return rows of at least this score */
 } Step;
 
 extern Step policy_next(const Policy *policy, const FunnelState *state);
 
-/* The score that no unfetched document may be expected to beat; -INFINITY if one has to be fetched. */
+/*
+ * Return the score that no unfetched document may be expected to beat, or
+ * -INFINITY if a document must be fetched in any case.
+ */
 extern double policy_doubt(const FunnelState *state);
 
 #endif /* COLBERT_POLICY_H */

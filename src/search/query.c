@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * query.c
- *	  The query of a search, prepared for every stage.
+ *	  Prepare the query of a search for every stage.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,8 +23,8 @@ allocate_tokens(WeightedTokens *tokens, uint32 count, uint32 dim)
 }
 
 /*
- * The distinct tokens. One of length 0 adds the same to every document's
- * score, except for L2.
+ * Set tokens to the distinct query tokens. Except for L2, tokens of length 0
+ * are dropped, because they add the same to every document's score.
  */
 static void
 take_tokens(const IndexView *view, const MultiVector *mv, WeightedTokens *tokens)
@@ -44,7 +44,7 @@ take_tokens(const IndexView *view, const MultiVector *mv, WeightedTokens *tokens
 	pfree(slots);
 }
 
-/* The directions of the tokens; the tokens themselves where no two are near copies. */
+/* Set directions to the directions of the tokens, or to the tokens if no two are near copies. */
 static void
 take_directions(const IndexView *view, const WeightedTokens *tokens, WeightedTokens *directions)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * query.h
- *	  The query of a search, prepared for every stage.
+ *	  Prepare the query of a search for every stage.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,24 +14,28 @@
 /* The query, prepared for every stage. */
 typedef struct SearchQuery
 {
-	WeightedTokens     tokens;     /* distinct ones, prepared: for code rows */
-	WeightedTokens     directions; /* the same without near copies: for nodes and sketches */
+	WeightedTokens     tokens;     /* distinct prepared tokens, for code rows */
+	WeightedTokens     directions; /* the same without near copies, for nodes and sketches */
 	float             *keys;       /* scratch: best keys, enough for any kernel's slots */
 	KernelSketchQuery *sketch;
-	float             *state; /* scratch of the sketch scan */
-	CodecQuery        *rows;  /* of the codec; NULL where it has no rows */
+	float             *state; /* scratch of the sketch kernels */
+	CodecQuery        *rows;  /* for the codec; NULL if it has no rows */
 } SearchQuery;
 
-/* Allocates in the current context. */
+/* Prepare a query. Allocates in the current context. */
 extern void query_prepare(IndexView *view, const MultiVector *mv, SearchQuery *query);
 
 /*
- * The score of documents whose tokens are so short beside the query's that
- * rounding leaves nothing of them; NaN where there is no such score.
+ * Return the score of documents whose tokens are so short compared with the
+ * query's that they vanish in rounding, or NaN if the metric has no such score.
+ * Overwrites query->keys.
  */
 extern double query_blank_score(const IndexView *view, const SearchQuery *query);
 
-/* The score of a document from query->keys, which are those of these tokens. */
+/*
+ * Return the score of a document from query->keys, which holds the best key of
+ * each of these tokens.
+ */
 extern float query_score(const IndexView *view, const SearchQuery *query,
 						 const WeightedTokens *tokens);
 

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * ready.c
- *	  Rows that were fetched and not given yet, the best first.
+ *	  Keep rows that were fetched and not returned yet, best first.
  *
  *-------------------------------------------------------------------------
  */
@@ -9,6 +9,7 @@
 
 #include <math.h>
 
+#include "base/array.h"
 #include "search/ready.h"
 #include "utils/memutils.h"
 
@@ -18,7 +19,7 @@ row_nearer(const ExactRow *a, const ExactRow *b)
 	return a->score > b->score || (a->score == b->score && a->doc < b->doc);
 }
 
-/* Before any row is popped, the best scores of those in the heap. */
+/* Insert a score into the best scores. They are used only before the first row is popped. */
 static void
 keep_likely(ReadyRows *ready, double score)
 {
@@ -39,15 +40,8 @@ ready_push(MemoryContext context, ReadyRows *ready, ExactRow row)
 {
 	uint32 at = ready->count;
 
-	if (ready->count == ready->capacity)
-	{
-		uint32 capacity = Max(ready->capacity * 2, 64);
-		Size   size = mul_size(capacity, sizeof(ExactRow));
-
-		ready->rows = ready->rows == NULL ? MemoryContextAllocHuge(context, size)
-										  : repalloc_huge(ready->rows, size);
-		ready->capacity = capacity;
-	}
+	ready->rows = array_reserve(ready->rows, &ready->capacity, (Size) ready->count + 1,
+								sizeof(ExactRow), context);
 	keep_likely(ready, row.score);
 	ready->count++;
 	while (at > 0 && row_nearer(&row, &ready->rows[(at - 1) / 2]))
@@ -83,12 +77,13 @@ ready_pop(ReadyRows *ready)
 	return top;
 }
 
-#define SELECT_NAME         select_scores
-#define SELECT_TYPE         double
-#define SELECT_NEARER(a, b) ((a) > (b))
-#include "base/select_template.h"
+#define TOP_PREFIX       scores
+#define TOP_TYPE         double
+#define TOP_KEY(item)    (item)
+#define TOP_NEARER(a, b) ((a) > (b))
+#include "base/top_template.h"
 
-/* The nth best score of the rows, n of them at least. */
+/* Return the nth best score of at least n rows. */
 static double
 nth_score(const ReadyRows *ready, uint32 n)
 {
@@ -97,14 +92,17 @@ nth_score(const ReadyRows *ready, uint32 n)
 
 	for (uint32 i = 0; i < ready->count; i++)
 		scores[i] = ready->rows[i].score;
-	select_scores(scores, ready->count, n);
+	scores_quickselect(scores, ready->count, n);
 	for (uint32 i = 0; i < n; i++)
 		last = Min(last, scores[i]);
 	pfree(scores);
 	return last;
 }
 
-/* Distances are differences, in which scores that differ by less than this share may be the same. */
+/*
+ * L2 distances are differences of larger terms. Scores that differ by less than
+ * this share of those terms may be equal.
+ */
 #define PEER_SLACK 1e-12
 
 static double
@@ -122,7 +120,7 @@ needed_score(const ReadyRows *ready, uint32 row, bool peers, double scale)
 	return after;
 }
 
-/* The score is measured again each time the rows are this share more. */
+/* The score is measured again each time the number of rows has grown by one part in this many. */
 #define MEASURE_AGAIN 16
 
 double

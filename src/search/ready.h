@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * ready.h
- *	  Rows that were fetched and not given yet, the best first.
+ *	  Keep rows that were fetched and not returned yet, best first.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,19 +17,23 @@ typedef struct ReadyRows
 	ExactRow *rows;
 	uint32    count;
 	uint32    capacity;
-	double    likely[POLICY_LIKELY_LIMIT]; /* the best scores of all that were pushed, descending */
-	double    bar;                         /* as measured last; -INFINITY: not yet */
-	uint32    measured;                    /* rows that there were then */
+	double    likely[POLICY_LIKELY_LIMIT]; /* the best scores ever pushed, descending */
+	double    bar;                         /* last measured; -INFINITY: not yet */
+	uint32    measured;                    /* number of rows at that time */
 } ReadyRows;
 
 extern void     ready_push(MemoryContext context, ReadyRows *ready, ExactRow row);
 extern ExactRow ready_pop(ReadyRows *ready);
 
 /*
- * Measure the score of the row of this number; with peers, of the best row that
- * scores below it and below its peers. scale: of the terms that a score is a
- * difference of. -INFINITY if it is not ready yet. Measured again when there
- * are a sixteenth more rows: it only rises.
+ * Return the score of the row with this number, counted from 1, or -INFINITY if
+ * there are not enough rows yet.
+ *
+ * peers: return instead the score of the best row below it and below the rows
+ * that tie with it. scale: magnitude of the terms whose difference a score is.
+ *
+ * The score can only rise as rows are pushed. It is measured again when the
+ * number of rows has grown by a sixteenth.
  */
 extern double ready_measure(ReadyRows *ready, uint64 row, bool peers, double scale);
 

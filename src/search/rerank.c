@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * rerank.c
- *	  Documents scored by their code rows.
+ *	  Score documents by their code rows.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,7 +15,7 @@
 #include "search/funnel.h"
 #include "search/runs.h"
 
-/* Score a run of code rows; the document's last run makes its estimate. */
+/* Score a run of code rows. The last run of a document sets its estimate. */
 static void
 score_rows(Search *search, const Run *run, const uint8 *rows, void *arg)
 {
@@ -38,7 +38,7 @@ score_rows(Search *search, const Run *run, const uint8 *rows, void *arg)
 	}
 }
 
-/* Worse first: documents are given from the end of the list. */
+/* Worse documents come first: documents are taken from the end of the list. */
 static int
 compare_ranked(const void *a, const void *b)
 {
@@ -50,13 +50,16 @@ compare_ranked(const void *a, const void *b)
 	return x->doc > y->doc ? -1 : x->doc < y->doc;
 }
 
-/* Runs that are laid out before they are scored. */
+/* Number of runs collected before they are scored. */
 #define RERANK_BATCH 4096
 
-/* Rows that are scored at a time. */
+/* Number of code rows scored at a time. */
 #define PART_ROWS 8
 
-/* Where is a document's heap row, is it live, and is it wanted? */
+/*
+ * Look up a document's entry and heap row. Returns false if it is not live, or
+ * if test is set and its row fails the filter.
+ */
 static bool
 find_row(Search *search, const Candidate *candidate, bool test, DocEntry *entry, RankedDoc *ranked)
 {

@@ -1,22 +1,24 @@
 /*-------------------------------------------------------------------------
  *
  * runs.c
- *	  Scoring the items of many documents, with the next ones on their way.
+ *	  Score the items of many documents while prefetching the next ones.
  *
- * One page is pinned at a time, for all runs on it: more than eight pins
- * would leave the array in which a backend counts them. Any bytes give some estimate, so that a page
- * is of its array is looked up in its header alone, whose cache line is
- * there, and not in its trailer.
+ * Only one page is pinned at a time, for all runs on it, because a backend
+ * tracks no more than eight pins in its fast array. Any bytes give some
+ * estimate, so a page needs little checking. Its header alone, whose cache line
+ * is loaded anyway, shows whether the page may belong to the array; the trailer
+ * is read only if the header disagrees.
  *
  *-------------------------------------------------------------------------
  */
 #include "compat/pg_compat.h"
 
+#include "base/array.h"
 #include "base/prefetch.h"
 #include "miscadmin.h"
 #include "search/runs.h"
 
-/* How many runs ahead are fetched. */
+/* Number of runs to prefetch ahead. */
 #define LOOKAHEAD 3
 
 typedef struct RunScoring
@@ -42,14 +44,8 @@ runs_add(Search *search, RunList *list, uint32 which, const DocEntry *entry)
 	{
 		Run *run;
 
-		if (list->count == list->capacity)
-		{
-			list->capacity = Max(list->capacity * 2, 512);
-			list->runs =
-				list->runs == NULL
-					? palloc_extended(mul_size(list->capacity, sizeof(Run)), MCXT_ALLOC_HUGE)
-					: repalloc_huge(list->runs, mul_size(list->capacity, sizeof(Run)));
-		}
+		list->runs = array_reserve(list->runs, &list->capacity, (Size) list->count + 1, sizeof(Run),
+								   CurrentMemoryContext);
 		run = &list->runs[list->count++];
 		run->which = which;
 		run->block = parray_block(index, list->kind, first, &run->slot);
@@ -63,14 +59,14 @@ runs_add(Search *search, RunList *list, uint32 which, const DocEntry *entry)
 	}
 }
 
-/* Where a run's items begin on its page. */
+/* Return the offset of a run's items on its page. */
 static inline size_t
 run_offset(const Run *run, size_t item_size)
 {
 	return MAXALIGN(SizeOfPageHeaderData) + run->slot * item_size;
 }
 
-/* Items from..from + count of a run. */
+/* Return items from .. from + count - 1 of a run as a run of its own. */
 static inline Run
 run_part(const Run *run, uint32 from, uint32 count)
 {
@@ -84,9 +80,9 @@ run_part(const Run *run, uint32 from, uint32 count)
 }
 
 /*
- * Score a run, part by part, and with each part fetch as much of the run
- * ahead: all of it at once would wait for the CPU's few fill buffers, with
- * nothing to do meanwhile.
+ * Score a run part by part. With each part, prefetch a part of the same size of
+ * the run ahead. Prefetching all of it at once would stall on the CPU's few
+ * fill buffers.
  */
 static void
 score_run(const RunScoring *scoring, const Run *run, const uint8 *page, const Run *ahead,
@@ -139,7 +135,7 @@ runs_score(Search *search, RunList *list, RunScorer score, void *arg)
 		if (i + 1 == list->count || run[1].block != run->block)
 		{
 			UnlockReleaseBuffer(buffer);
-			/* Often: a query of very many tokens takes long on one page. */
+			/* Check after each page, because a query of many tokens takes long on one page. */
 			CHECK_FOR_INTERRUPTS();
 		}
 	}

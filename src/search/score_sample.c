@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * score_sample.c
- *	  The share of an index's documents that score above a threshold,
- *	  estimated from a sample.
+ *	  Estimate the share of an index's documents that score above a threshold
+ *	  from a sample.
  *
- * The sample is scored as a search for a threshold scores documents: all by
- * their sketches, and those that reach the threshold by their codes.
- * It consists of short runs of neighbours in the directory, whose sketches
- * share a page, at equal distances.
+ * The sample is scored like the documents of a search with a threshold: all by
+ * their sketches, and those that reach the threshold by their codes. It
+ * consists of short runs of neighbours in the directory, whose sketches share a
+ * page, at equal distances.
  *
  *-------------------------------------------------------------------------
  */
@@ -22,7 +22,7 @@
 #define SAMPLE_RUNS     64
 #define SAMPLE_RUN_DOCS 4
 
-/* Planning is to stay short: fewer documents are sampled if they or the query are long. */
+/* Planning must be fast, so fewer documents are sampled if they or the query are long. */
 #define SAMPLE_MAX_WORK (4 * 1024 * 1024) /* document tokens times query tokens */
 #define SAMPLE_MIN_DOCS 32
 
@@ -51,7 +51,10 @@ choose_documents(const IndexView *view, uint32 query_tokens, CandidateList *list
 	}
 }
 
-/* Leave those whose estimates reach the threshold in the list; returns how many had an estimate. */
+/*
+ * Remove the documents whose estimates miss the threshold. Returns the number
+ * of documents that had an estimate.
+ */
 static uint32
 keep_above(CandidateList *list, double threshold)
 {
@@ -72,9 +75,10 @@ keep_above(CandidateList *list, double threshold)
 }
 
 /*
- * The share of a sample that reaches the threshold by its sketches and then by its
- * codes, which are nearer the truth. Half a document is added, since a sample
- * of none proves nothing.
+ * Return the share of a sample that reaches the threshold by its sketches and
+ * then by its codes, which are more accurate. Adds half a document, since
+ * finding none in a sample proves nothing. Returns -1 if no document has an
+ * estimate.
  */
 static double
 share_above(Search *search, CandidateList *list, double threshold)

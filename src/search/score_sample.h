@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * score_sample.h
- *	  The share of an index's documents that score above a threshold,
- *	  estimated from a sample.
+ *	  Estimate the share of an index's documents that score above a threshold
+ *	  from a sample.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,13 +12,14 @@
 #include "search/search.h"
 
 /*
- * Estimate the share of documents whose similarity to the query (larger is
- * nearer; for L2 minus the distance) is at least the threshold: between 0 and 1, but
- * neither of them. Negative if the index has no documents to tell by, or
- * cannot be searched with this query.
+ * Estimate the share of documents whose similarity to the query is at least the
+ * threshold. Larger similarities are nearer; for L2 it is minus the distance.
  *
- * For the planner: reads some dozens of pages, no row of the table, and leaves
- * colbert_last_scan as it is.
+ * Returns a number above 0 and below 1. Returns a negative number if no
+ * document has an estimate, or if the index cannot be searched with this query.
+ *
+ * For the planner: reads some dozens of pages, but no row of the table, and
+ * does not change colbert_last_scan.
  */
 extern double score_sample_share(Relation index, const MultiVector *query, double threshold);
 

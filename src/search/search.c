@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * search.c
- *	  The loop of a search: ask the policy for the next step, and take it.
+ *	  The main loop of a search: ask the policy for the next step, and take
+ *	  it.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,8 +17,8 @@
 /* ---- beginning and end ---- */
 
 /*
- * Probes beyond these, which were left to the index, are to leave what they
- * gather within work_mem.
+ * If probes are left to the index, they are reduced so that gathering fits in
+ * work_mem, but not below this many.
  */
 #define MIN_PROBES_OF_ROOM 40
 
@@ -45,12 +46,12 @@ check_query(const IndexView *view, const MultiVector *query)
 	if (query->ntokens > SEARCH_MAX_QUERY_TOKENS)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("a search by an index takes a query of at most %d tokens, not %u",
+				 errmsg("index searches support queries of at most %d tokens, not %u",
 						SEARCH_MAX_QUERY_TOKENS, query->ntokens),
-				 errhint("SET enable_indexscan = off, or reduce the query by pool_tokens().")));
+				 errhint("Set enable_indexscan to off, or reduce the query with pool_tokens().")));
 }
 
-/* What the policy is told of the index. */
+/* Set the parts of the policy that describe the index. */
 static void
 describe_index(Search *search)
 {
@@ -67,7 +68,7 @@ describe_index(Search *search)
 		(double) meta_nitems(meta, ARRAY_SKETCHES) / Max(meta_nitems(meta, ARRAY_DOCS), 1);
 }
 
-/* What the policy is told of the request; its settings of 0 are resolved. */
+/* Set the parts of the policy that describe the request, and resolve settings of 0. */
 static void
 describe_request(Search *search, const SearchRequest *request)
 {
@@ -114,7 +115,7 @@ search_begin(IndexView *view, const SearchRequest *request)
 	search->state.sketch_fit.ties.blank = blank;
 	search->state.score_ties.blank = blank;
 	describe_request(search, request);
-	/* A query of zeros says nothing of where to look. */
+	/* No nodes are near a query of zero vectors. */
 	if (has_nodes(&view->index->meta) && search->query.tokens.weights[0] > 0)
 		search->finder = finder_open(view->index, &view->sketch);
 	describe_index(search);
@@ -143,7 +144,7 @@ search_counters(const Search *search)
 
 /* ---- steps ---- */
 
-/* A widening; the first one takes the pending documents as well. */
+/* Widen the search. The first widening also narrows the pending documents. */
 static void
 widen(Search *search, const Step *step)
 {
@@ -191,7 +192,7 @@ rerank(Search *search, const Step *step)
 	funnel_survey_pool(search);
 }
 
-/* From here on errors are learned from documents below the threshold. */
+/* Start to learn errors from documents below the threshold. */
 static void
 relearn(ErrorStats *errors, bool *below)
 {
@@ -218,7 +219,7 @@ enter(Search *search, const Step *step)
 		fetch_sort_ready(search);
 }
 
-/* Take a step that gives no row. */
+/* Take a step that returns no row. */
 static void
 advance(Search *search, const Step *step)
 {
@@ -281,7 +282,7 @@ give_late(Search *search, ItemPointer tid)
 	return true;
 }
 
-/* Take steps until one gives a row; false if none is left. */
+/* Take steps until one returns a row. Returns false if none is left. */
 static bool
 take_steps(Search *search, ItemPointer tid)
 {

@@ -1,17 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * search.h
- *	  From a query to rows: a funnel of stages, each of which scores fewer
+ *	  Search an index: a funnel of stages, each of which scores fewer
  *	  documents than the one before, and more exactly (README.md).
  *
- * A search gives rows in the exact order of the score of the stored column.
- * A row that beats one given before is late: it is held back and comes, best
- * first, when nothing else is left. If some of the first rows must not be
- * late, none is given before that many are in hand that nothing else is
- * expected to beat; whoever asks for more then gets all that is left, sorted.
+ * A search returns rows in the exact order of the score of the stored column. A
+ * row that beats one already returned is late: it is kept, and late rows come
+ * best first after everything else. If the first n rows must not be late, none
+ * is returned before n rows are in hand that no other is expected to beat. If
+ * the caller asks for more rows, the rest comes from a sort of all that are
+ * left.
  *
- * Rows that a filter does not let pass are dropped before they are scored, as
- * early as it pays: they are never detoasted, and never make another row late.
+ * Rows that fail the filter are dropped before they are scored, as early as it
+ * pays. They are never detoasted, and never make another row late.
  *
  * Nothing here holds a lock or a pin between calls.
  *
@@ -27,23 +28,27 @@
 
 typedef struct Search Search;
 
-/* Whether the nearest documents are wanted first, or all as soon as can be. */
+/* The order in which documents are wanted: nearest first, or any order as soon as possible. */
 typedef enum SearchOrder
 {
 	SEARCH_NEAREST_FIRST,
 	SEARCH_UNORDERED
 } SearchOrder;
 
-/* Rows from the first on among which none may be late, because something above the scan builds on their order. */
+/*
+ * The first rows of a search that must not be late, because a plan node above
+ * relies on their order.
+ */
 typedef struct OrderNeed
 {
-	uint64 rows;  /* 0: any row may be late */
-	bool   peers; /* these rows, those that score as the last of them, and the row after these */
+	uint64 rows; /* 0: any row may be late */
+	/* these rows, all rows that tie with the last of them, and the row after those */
+	bool peers;
 } OrderNeed;
 
 #define ORDER_NEED_ALL PG_UINT64_MAX
 
-/* Quals of the statement on a row of the table. Called with no lock held; leaves the slot as it is. */
+/* The quals of a statement on a table row. Called with no lock held; must not change the slot. */
 typedef struct RowFilter
 {
 	bool (*passes)(void *arg, TupleTableSlot *row);
@@ -63,27 +68,31 @@ typedef struct SearchRequest
 	const MultiVector *query;
 	SearchSettings     settings; /* 0: the index chooses */
 	SearchOrder        order;
-	double             threshold; /* documents below this similarity are not wanted, except if
-								   * estimates cannot tell; -INFINITY: all are wanted */
-	OrderNeed          need;
+	/*
+	 * documents below this similarity are not wanted, but may be returned if
+	 * estimates cannot tell; -INFINITY: all are wanted
+	 */
+	double    threshold;
+	OrderNeed need;
 
-	/* Rows are read by table_index_fetch_tuple under the snapshot. */
-	Relation         table; /* NULL: none is read; only for SEARCH_UNORDERED */
+	/* Rows are read with table_index_fetch_tuple under the snapshot. */
+	Relation         table; /* NULL: no table is read; only for SEARCH_UNORDERED */
 	Snapshot         snapshot;
-	const RowFilter *filter; /* what rows must pass to be given; NULL: nothing */
+	const RowFilter *filter; /* filter that returned rows must pass; NULL: none */
 } SearchRequest;
 
-/* Allocates in a child of the current context. */
+/* Begin a search. Allocates in a child of the current context. */
 extern Search *search_begin(IndexView *view, const SearchRequest *request);
 
 /*
- * Give the next row: in exact order; or, without an order, one that may reach
- * the threshold, whose score the caller looks at. False at the end.
+ * Return the next row in exact order. Without an order, return a row that may
+ * reach the threshold, whose score the caller must check. Returns false at the
+ * end.
  */
 extern bool search_next(Search *search, ItemPointer tid);
 extern void search_end(Search *search);
 
-/* What the search has done so far. */
+/* Return the counters of the search so far. */
 extern const SearchCounters *search_counters(const Search *search);
 
 #endif /* COLBERT_SEARCH_H */

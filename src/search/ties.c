@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * ties.c
- *	  What copies of a document are known to score.
+ *	  Learn the outcomes of documents that are copies of each other.
  *
  *-------------------------------------------------------------------------
  */
 #include "search/ties.h"
 
-/* Copies that make it certain that further ones have the same outcome. */
+/* Number of equal outcomes from which further copies are assumed to have the same outcome. */
 #define SETTLING_COPIES 8
 
 uint32_t
@@ -55,7 +55,7 @@ ties_learn(Ties *ties, double estimate, double outcome)
 	{
 		if (outcome == ties->known[i].highest)
 			return;
-		/* No copies after all: they are looked at one by one. */
+		/* These documents are not copies after all: each is scored individually. */
 		ties->known[i].count = 0;
 	}
 	if (!is_followed(ties, estimate))

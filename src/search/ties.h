@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * ties.h
- *	  What copies of a document are known to score.
+ *	  Learn the outcomes of documents that are copies of each other.
  *
- * Copies of a document have equal estimates at every stage, and equal
- * outcomes. Once enough documents of one estimate had the same outcome, the
- * others of that estimate need not be looked at to know theirs.
+ * Copies of a document have equal estimates at every stage, and equal outcomes.
+ * Once enough documents with one estimate had the same outcome, the outcome of
+ * the others with that estimate is known without scoring them.
  *
  * Plain C without PostgreSQL; never allocates.
  *
@@ -17,38 +17,38 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Documents with one and the same estimate. */
+/* Documents with the same estimate. */
 typedef struct Tie
 {
 	double   estimate;
-	uint32_t count;  /* whose outcome was seen */
-	double   lowest; /* outcome */
+	uint32_t count;  /* number of outcomes seen */
+	double   lowest; /* lowest outcome */
 	double   highest;
 } Tie;
 
-/* Groups of copies that are known at a time: the newest. */
+/* Number of groups of copies remembered: the most recent ones. */
 #define TIES_KNOWN 8
 
 typedef struct Ties
 {
 	bool     following;
-	Tie      followed; /* the group that is counted now */
+	Tie      followed; /* group whose outcomes are being counted */
 	Tie      known[TIES_KNOWN];
-	uint32_t nknown; /* so far: known is a ring */
-	double
-		blank; /* the estimate of documents that it tells nothing of, which are no copies of each other; NaN: none */
+	uint32_t nknown; /* number of groups so far; known is a ring */
+	/* estimate that documents can share without being copies; NaN: none */
+	double blank;
 } Ties;
 
-/* Count the documents of this estimate from now on. */
+/* Count the documents with this estimate from now on. */
 extern void ties_follow(Ties *ties, double estimate);
 
-/* Learn the outcome of a document, where its estimate is followed or known. */
+/* Record the outcome of a document if its estimate is followed or known. */
 extern void ties_learn(Ties *ties, double estimate, double outcome);
 
-/* Which group of the known is this, TIES_KNOWN where it is none? */
+/* Return the index of a known group, or TIES_KNOWN if the estimate is not known. */
 extern uint32_t ties_find(const Ties *ties, double estimate);
 
-/* Is the outcome of this estimate known? */
+/* Return true, and set *outcome, if the outcome of this estimate is known. */
 extern bool ties_outcome(const Ties *ties, double estimate, double *outcome);
 
 #endif /* COLBERT_TIES_H */

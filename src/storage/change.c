@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * change.c
- *	  Changes to pages: the one place that writes WAL.
+ *	  Apply changes to pages; no other file writes WAL.
  *
- * Generic WAL, so that the extension needs no preloading. A build changes
- * pages in place and logs the whole index when it ends.
+ * Changes are logged as generic WAL, so the extension need not be preloaded. A
+ * build changes pages in place and logs the whole index at its end.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,26 +1,28 @@
 /*-------------------------------------------------------------------------
  *
  * extents.c
- *	  Where the pages of an array stand: its extents.
+ *	  Map the logical pages of an array to blocks.
  *
- * The extents of an array, in order, hold its logical pages. The meta page
- * lists the newest of them. When it has no place for another one, the oldest
- * that it lists move to a map page; the map pages of an array are chained
- * from the newest to the oldest.
+ * The extents of an array hold its logical pages in order. The meta page lists
+ * the newest extents. When that list is full, its oldest extents move to a map
+ * page. The map pages of an array are chained from newest to oldest.
  *
  * A logical page never changes its block, and extents on map pages never
- * change. So each view keeps those that it has read, whatever happens to the
- * meta page meanwhile, and reads them when it first looks for a page in them.
+ * change. A view therefore reads them when it first needs one and keeps them,
+ * regardless of later changes to the meta page.
+ *
+ * At most one map page is locked at a time.
  *
  *-------------------------------------------------------------------------
  */
 #include "compat/pg_compat.h"
 
+#include "base/array.h"
 #include "miscadmin.h"
 #include "storage/storage.h"
 #include "utils/memutils.h"
 
-/* The oldest extents of an array, as far as they have been read. */
+/* Oldest extents of an array, read so far. */
 typedef struct OlderExtents
 {
 	uint32  count;
@@ -54,7 +56,7 @@ map_corrupted(Relation rel, ArrayKind kind)
 					errhint("REINDEX it.")));
 }
 
-/* Copy the first n extents of a map page; returns the map page before it. */
+/* Copy the first n extents of a map page. Returns the next older map page. */
 static BlockNumber
 read_map_page(Relation rel, BlockNumber block, ArrayKind kind, Extent *extents, uint32 n)
 {
@@ -72,22 +74,18 @@ read_map_page(Relation rel, BlockNumber block, ArrayKind kind, Extent *extents, 
 	return previous;
 }
 
-/* Room for count extents in a cache. */
+/* Make room for count extents in the cache of an array. */
 static void
 reserve_older(const ColbertIndex *index, OlderExtents *older, uint32 count)
 {
-	uint32 capacity = Max(count, older->capacity * 2);
-
-	if (count <= older->capacity)
-		return;
-	older->extents =
-		older->extents == NULL
-			? MemoryContextAllocHuge(index->extents->context, mul_size(capacity, sizeof(Extent)))
-			: repalloc_huge(older->extents, mul_size(capacity, sizeof(Extent)));
-	older->capacity = capacity;
+	older->extents = array_reserve(older->extents, &older->capacity, count, sizeof(Extent),
+								   index->extents->context);
 }
 
-/* Return true if extents follow each other, from the known ones on, up to those on the meta page. */
+/*
+ * Return true if first pages ascend from the known extents through the new
+ * ones to those on the meta page.
+ */
 static bool
 older_agree(const OlderExtents *older, const ArrayPages *array)
 {
@@ -101,7 +99,10 @@ older_agree(const OlderExtents *older, const ArrayPages *array)
 	return extents[array->nolder - 1].first_page < array->extents[0].first_page;
 }
 
-/* Read those of an array's older extents that are not known yet: from the newest map page back to where these begin. */
+/*
+ * Read the older extents of an array that are not cached yet. Walks the chain
+ * of map pages from the newest back to the cached extents.
+ */
 static void
 read_older(const ColbertIndex *index, const ArrayPages *array, ArrayKind kind, OlderExtents *older)
 {
@@ -124,7 +125,7 @@ read_older(const ColbertIndex *index, const ArrayPages *array, ArrayKind kind, O
 	older->count = array->nolder;
 }
 
-/* The older extents of an array, of which there are some: array->nolder of them or more. */
+/* Return the older extents of an array that has some. At least array->nolder extents are valid. */
 static const Extent *
 older_extents(const ColbertIndex *index, const ArrayPages *array, ArrayKind kind)
 {
@@ -169,7 +170,7 @@ extents_move_to_map(Change *change, ArrayPages *stored, ArrayKind kind, BlockRun
 
 /* ---- looking up ---- */
 
-/* The block of a logical page, by the last extent that begins at or before it. */
+/* Return the block of a logical page, found in the last extent that begins at or before it. */
 static inline BlockNumber
 block_in(const Extent *extents, uint32 n, uint32 page)
 {
@@ -204,7 +205,7 @@ parray_block(const ColbertIndex *index, ArrayKind kind, uint32 item, uint32 *slo
 		}
 	}
 	ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
-					errmsg("index \"%s\" refers to item %u of array %d, which has %u",
+					errmsg("index \"%s\" refers to item %u of array %d, which has %u items",
 						   RelationGetRelationName(index->rel), item, (int) kind,
 						   parray_nitems(index, kind)),
 					errhint("REINDEX it.")));
@@ -223,7 +224,7 @@ compare_placed(const void *a, const void *b)
 	return (int) x->array - (int) y->array;
 }
 
-/* Place n extents, which end at a logical page. */
+/* Convert n extents to placed ones. end_page is the logical page after the last extent. */
 static void
 place(PlacedExtent *placed, const Extent *extents, uint32 n, uint32 end_page, ArrayKind kind)
 {
@@ -251,14 +252,14 @@ extents_of_meta(const MetaPageData *meta, PlacedExtent *extents)
 	return n;
 }
 
-/* Map pages of an array. */
+/* Return the number of map pages of an array. */
 static uint32
 map_pages(const ArrayPages *array)
 {
 	return array->nolder / COLBERT_MAP_EXTENTS + (array->nolder % COLBERT_MAP_EXTENTS > 0);
 }
 
-/* Place the older extents of an array and its map pages; returns how many. */
+/* Add the older extents of an array and its map pages to placed. Returns their number. */
 static uint32
 place_older(const ColbertIndex *index, const ArrayPages *array, ArrayKind kind,
 			PlacedExtent *placed)

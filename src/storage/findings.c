@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * findings.c
- *	  What a check of an index has to report.
+ *	  Collect the findings of an index check.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,7 +11,7 @@
 #include "lib/stringinfo.h"
 #include "utils/memutils.h"
 
-/* Findings of one part that are listed. */
+/* Maximum findings listed per part. */
 #define MAX_IN_PART 100
 
 Findings *
@@ -67,7 +67,7 @@ findings_add(Findings *findings, FindingSeverity severity, int64 item, const cha
 	append_finding(findings, severity, item, message.data);
 	pfree(message.data);
 	if (findings->in_part == MAX_IN_PART)
-		append_finding(findings, severity, NO_ITEM, "there is more of this, which is not listed");
+		append_finding(findings, severity, NO_ITEM, "further findings of this part are not listed");
 }
 
 static bool

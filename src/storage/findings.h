@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * findings.h
- *	  What a check of an index has to report.
+ *	  Findings of an index check.
  *
- * Each part of an index checks itself and reports here; who reads the
- * findings does not matter to it. A part that is damaged all over says so a
- * limited number of times.
+ * Each part of an index checks itself and reports findings here, independent
+ * of how they are presented. The number of findings listed per part is
+ * limited.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,15 +19,20 @@
 
 typedef enum FindingSeverity
 {
-	FINDING_WARNING, /* room is lost, or searches are slower or find less than they could; no answer is wrong */
-	FINDING_ERROR /* damage: rows may be missed, or searches fail */
+	/*
+	 * Space is lost, or searches are slower or have lower recall than
+	 * possible; no result is wrong.
+	 */
+	FINDING_WARNING,
+	/* Damage: rows may be missed, or searches fail. */
+	FINDING_ERROR
 } FindingSeverity;
 
 typedef struct Finding
 {
 	FindingSeverity severity;
 	const char     *part;
-	int64           item; /* an ordinal or a block; NO_ITEM where it is about neither */
+	int64           item; /* ordinal or block; NO_ITEM if it concerns neither */
 	char           *message;
 } Finding;
 
@@ -35,21 +40,22 @@ typedef struct Finding
 
 typedef struct Findings
 {
-	MemoryContext context; /* of what is listed */
+	MemoryContext context; /* of the list and its findings */
 	List         *list;    /* of Finding */
-	const char   *part;    /* that is being checked */
-	uint32        in_part; /* findings of it so far */
+	const char   *part;    /* part being checked */
+	uint32        in_part; /* findings of this part so far */
 } Findings;
 
 extern Findings *findings_create(void);
 
-/* What is reported from here on is about that part (a constant). */
+/* Begin a part (a constant string); later findings are reported for it. */
 extern void findings_begin_part(Findings *findings, const char *part);
 
+/* Add a finding about item to the current part, with a formatted message. */
 extern void findings_add(Findings *findings, FindingSeverity severity, int64 item,
 						 const char *format, ...) __attribute__((format(printf, 4, 5)));
 
-/* Keep of findings those that others hold too. */
+/* Remove findings that others does not contain. */
 extern void findings_intersect(Findings *findings, const Findings *others);
 
 #endif /* COLBERT_FINDINGS_H */

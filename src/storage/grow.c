@@ -1,31 +1,32 @@
 /*-------------------------------------------------------------------------
  *
  * grow.c
- *	  Growth of an index file: extents for the arrays, pages for postings.
+ *	  Extend an index file: extents for the arrays, pages for postings.
  *
- * An array grows by an eighth, at most by COLBERT_EXTENT_PAGES unless more is
- * needed at once. The file is extended in short steps, with no page locked and
- * interrupts accepted between them:
+ * An array grows by an eighth of its pages, or by the pages needed if these
+ * are more; the spare pages are limited by COLBERT_EXTENT_PAGES. The file is
+ * extended in short steps. No page is locked and interrupts are accepted
+ * between steps:
  *
- *		take the growth lock
- *		repeat
- *			extend the relation by a step, under its extension lock
- *			lock the meta page; enter the pages; unlock it
- *		release the growth lock
+ * 	take the growth lock
+ * 	repeat
+ * 		extend the relation by a step, under its extension lock
+ * 		lock the meta page; record the pages; unlock it
+ * 	release the growth lock
  *
- * Pages that follow the array's last extent lengthen it. An extent is entered
- * in one change with an image of its last page, so that after a crash, and on
- * a standby, the file reaches as far as the meta page says. The pages between
- * stay zero until they are written.
+ * Pages that directly follow the array's last extent lengthen it. The change
+ * that records an extent includes an image of its last page. The file
+ * therefore reaches as far as the meta page says, also after a crash and on a
+ * standby. The pages in between stay zero until they are written.
  *
- * A crash or an error between the two halves of a step leaves zero pages that
- * belong to nothing: VACUUM makes them posting pages (postings_reclaim.c). On
- * a full disk, pages that could be added are entered all the same, and the
- * growth ends without an error as soon as they are enough.
+ * A crash or an error between the two halves of a step leaves zero pages
+ * without an owner; VACUUM makes them posting pages (postings_reclaim.c). On a
+ * full disk, the pages that could be added are recorded nevertheless, and
+ * growth ends without an error if they suffice.
  *
- * Those who find the growth lock taken look every millisecond whether its
- * holder has made room for them too, which takes one step. Its holder waits
- * for no lock but the extension lock and page locks.
+ * A backend that finds the growth lock taken checks every millisecond whether
+ * its holder has made enough room. The holder waits only for the extension
+ * lock and for page locks.
  *
  *-------------------------------------------------------------------------
  */
@@ -38,17 +39,21 @@
 #include "storage/smgr.h"
 #include "storage/storage.h"
 
-/* An array grows by this share of its pages. */
+/* An array grows by 1 / GROWTH_SHARE of its pages. */
 #define GROWTH_SHARE 8
 
-/* Pages beyond those that are needed take at most this share of the free disk: other arrays grow too. */
+/*
+ * Spare pages take at most 1 / FREE_DISK_SHARE of the free disk space, since
+ * other arrays grow too.
+ */
 #define FREE_DISK_SHARE 16
 
+/* Interval between checks by a backend that waits for growth. */
 #define GROWTH_POLL_US 1000L
 
 /* ---- the file ---- */
 
-/* Blocks that were added to the file; and why they are fewer than wanted, if they are. */
+/* Blocks added to the file, and the error if there are fewer than requested. */
 typedef struct Extension
 {
 	BlockRun   run;
@@ -56,8 +61,9 @@ typedef struct Extension
 } Extension;
 
 /*
- * Add zeroed pages at the end of the relation. The lock is taken for a
- * relation of one's own too: parallel workers extend it as well.
+ * Add zeroed pages at the end of the relation. The extension lock is needed
+ * even if this backend created the relation: parallel workers extend it as
+ * well.
  */
 static void
 extend_relation(Relation rel, uint32 npages, BlockRun *run)
@@ -75,10 +81,12 @@ extend_relation(Relation rel, uint32 npages, BlockRun *run)
 }
 
 /*
- * Extend the relation as far as the disk has room. A full disk is no error
- * here: the storage manager holds nothing when it reports one, and no page is
- * locked, so that the error can be caught without a subtransaction, which a
- * parallel operation could not begin.
+ * Extend the relation as far as the disk has room. A full disk sets
+ * extension->error instead of raising it.
+ *
+ * The storage manager holds no resource when it reports a full disk, and no
+ * page is locked. The error can therefore be caught without a subtransaction,
+ * which a parallel operation could not start.
  */
 static void
 extend_if_possible(Relation rel, uint32 npages, Extension *extension)
@@ -103,7 +111,10 @@ extend_if_possible(Relation rel, uint32 npages, Extension *extension)
 	PG_END_TRY();
 }
 
-/* Pages that the disk of a relation has room for; many if that is not known. */
+/*
+ * Return the number of pages that fit in the free space of a relation's disk;
+ * PG_UINT32_MAX if unknown.
+ */
 static uint64
 free_pages(Relation rel)
 {
@@ -144,9 +155,9 @@ storage_new_page(ColbertIndex *index)
 	return buffer;
 }
 
-/* ---- entering extents ---- */
+/* ---- recording extents ---- */
 
-/* Return true if blocks from start on follow the last extent of an array. */
+/* Return true if block start directly follows the last extent of an array. */
 static bool
 follows(const ArrayPages *array, BlockNumber start)
 {
@@ -166,7 +177,11 @@ add_run(ArrayPages *array, const BlockRun *run)
 	array->npages += run->npages;
 }
 
-/* Copy what the meta page says of an array, but for items of the nodes: their one writer may have taken more than it counted there. */
+/*
+ * Copy an array's part of the meta page. For node arrays the number of items
+ * is not copied: their only writer may have taken more items than the meta
+ * page counts.
+ */
 static void
 copy_array(ColbertIndex *index, ArrayKind kind, Buffer meta_buffer)
 {
@@ -176,7 +191,7 @@ copy_array(ColbertIndex *index, ArrayKind kind, Buffer meta_buffer)
 		index->meta.pages[kind] = meta_data(BufferGetPage(meta_buffer))->pages[kind];
 }
 
-/* Enter blocks as an array's pages. One of them may become a map page. */
+/* Record blocks as pages of an array. The first one may become a map page. */
 static void
 enter_run(ColbertIndex *index, ArrayKind kind, BlockRun run)
 {
@@ -230,7 +245,10 @@ parray_have_room(const ColbertIndex *index, const ArrayDemand *demands, int n)
 	return true;
 }
 
-/* Take the growth lock; false, without it, if somebody else has made room meanwhile. */
+/*
+ * Take the growth lock. Returns false, without the lock, if another backend
+ * has made room meanwhile.
+ */
 static bool
 lock_growth(ColbertIndex *index, const ArrayDemand *demand)
 {
@@ -257,7 +275,7 @@ lock_growth(ColbertIndex *index, const ArrayDemand *demand)
 	return true;
 }
 
-/* Pages that an array grows by beyond those that it needs. */
+/* Return the number of pages to add to an array beyond those needed. */
 static uint32
 spare_pages(const ColbertIndex *index, const ArrayPages *array, uint32 needed)
 {
@@ -268,7 +286,10 @@ spare_pages(const ColbertIndex *index, const ArrayPages *array, uint32 needed)
 	return (uint32) Min(step - needed, free_pages(index->rel) / FREE_DISK_SHARE);
 }
 
-/* Extend the relation and enter what it grew by; returns the error of a full disk, or NULL. */
+/*
+ * Extend the relation by one step and record the new pages. Returns the error
+ * if the disk is full, otherwise NULL.
+ */
 static ErrorData *
 grow_step(ColbertIndex *index, ArrayKind kind, uint32 npages)
 {
@@ -282,7 +303,7 @@ grow_step(ColbertIndex *index, ArrayKind kind, uint32 npages)
 	return extension.error;
 }
 
-/* Let an array grow until it has enough pages, and then some. The growth lock is held. */
+/* Extend an array to enough pages plus spare ones. The caller holds the growth lock. */
 static void
 grow(ColbertIndex *index, ArrayKind kind, uint32 enough)
 {
@@ -297,7 +318,7 @@ grow(ColbertIndex *index, ArrayKind kind, uint32 enough)
 			continue;
 		if (array->npages < enough && wanted == enough)
 			ReThrowError(error);
-		/* The disk is full: the least will do. */
+		/* The disk is full: go without the spare pages. */
 		FreeErrorData(error);
 		wanted = enough;
 	}
@@ -314,9 +335,8 @@ make_room(ColbertIndex *index, const ArrayDemand *demand)
 			ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 			 errmsg("index \"%s\" is full", RelationGetRelationName(index->rel)),
-			 errdetail(
-				 "An index holds %u tokens at the most, and those of deleted documents count until VACUUM.",
-				 (unsigned) COLBERT_MAX_ITEMS),
+			 errdetail("An index holds at most %u tokens. Deleted documents count until VACUUM.",
+					   (unsigned) COLBERT_MAX_ITEMS),
 			 errhint("VACUUM the table, REINDEX the index, or partition the table.")));
 	if (!lock_growth(index, demand))
 		return;

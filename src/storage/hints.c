@@ -1,14 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * hints.c
- *	  Reading pages by hints of where they were last.
+ *	  Read pages using hints of their last buffers.
  *
- * A search reads thousands of pages that stay in shared buffers, and looking
- * each up in the buffer mapping table costs more than scoring what is on it.
- * So a backend remembers the buffer of each block: four bytes a page, in the
- * relation's cache entry, which PostgreSQL frees when the relation changes.
- * A hint may be wrong at any time: ReadRecentBuffer checks it under the
- * buffer's header lock.
+ * A search reads thousands of pages that stay in shared buffers. Looking each
+ * one up in the buffer mapping table costs more than scoring its contents. A
+ * backend therefore remembers the buffer of each block: four bytes per page,
+ * in the relation's cache entry, which PostgreSQL frees when the relation
+ * changes. A hint may be wrong at any time; ReadRecentBuffer verifies it under
+ * the buffer's header lock.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,13 +18,17 @@
 #include "storage/storage.h"
 #include "utils/memutils.h"
 
+/* Last known buffer of each block, in rd_amcache. */
 typedef struct BufferHints
 {
 	uint32 nblocks;
 	Buffer buffers[FLEXIBLE_ARRAY_MEMBER];
 } BufferHints;
 
-/* Refuse a block beyond the end of the file: what names it is damaged. Returns the blocks of the file. */
+/*
+ * Raise an error if a block is beyond the end of the file, which means that
+ * the reference to it is damaged. Returns the number of blocks.
+ */
 static BlockNumber
 check_block(Relation rel, BlockNumber block)
 {
@@ -32,13 +36,13 @@ check_block(Relation rel, BlockNumber block)
 
 	if (block >= nblocks)
 		ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
-						errmsg("index \"%s\" refers to block %u, and has %u",
+						errmsg("index \"%s\" refers to block %u, but has %u blocks",
 							   RelationGetRelationName(rel), block, nblocks),
 						errhint("REINDEX it.")));
 	return nblocks;
 }
 
-/* The hint of a block, growing the table to hold it; NULL where it cannot. */
+/* Return the hint of a block, growing the table if necessary; NULL if there is no memory. */
 static Buffer *
 hint_of(Relation rel, BlockNumber block)
 {
@@ -49,7 +53,10 @@ hint_of(Relation rel, BlockNumber block)
 	if (hints != NULL && block < hints->nblocks)
 		return &hints->buffers[block];
 
-	/* An index that grows page by page is not to copy the table for each. */
+	/*
+	 * Grow by an eighth at least: an index that grows page by page must not
+	 * copy the table for each page.
+	 */
 	nblocks = check_block(rel, block);
 	if (hints != NULL)
 		nblocks = Max(nblocks, hints->nblocks + hints->nblocks / 8);

@@ -1,18 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * layout.h
- *	  Every struct that stands on a page of an index, with its size checked.
+ *	  On-disk structs of an index, each with its size checked.
  *
- * Block 0 is the meta page. Every other block belongs to the extent of one
- * page array, is a map page of one, or is a posting page. A page names its
- * kind in its special area. An all-zero page within an extent is an array
- * page that nothing was written to; elsewhere, it has no owner until VACUUM
- * makes it a posting page.
+ * Block 0 is the meta page. Every other block is a page of an array's extent,
+ * a map page of an array, or a posting page. The special area of a page
+ * records its kind. An all-zero page within an extent is an array page that
+ * nothing has been written to. Any other all-zero page has no owner until
+ * VACUUM makes it a posting page.
  *
- * Page arrays: items of one fixed size, addressed by a 32-bit ordinal, never
- * straddling pages. Their pd_lower and pd_upper both stand at the special
- * area, so that generic WAL sees no hole in them; where one item fills the
- * page (versions and hashes), pd_lower stands where its use ends.
+ * A page array holds items of one fixed size, addressed by a 32-bit ordinal.
+ * No item straddles two pages. pd_lower and pd_upper both equal pd_special, so
+ * that generic WAL sees no hole in the page. If one item fills the page
+ * (versions and hashes), pd_lower marks the end of its bytes in use.
  *
  *-------------------------------------------------------------------------
  */
@@ -33,7 +33,10 @@
 
 #define INVALID_ORDINAL ((uint32) 0xFFFFFFFF)
 
-/* Items of a page array at the most: some way from where ordinals wrap, so that no walk by pages comes there. */
+/*
+ * Maximum items of a page array. It stays well below the wraparound of
+ * ordinals, so that loops that advance by pages cannot overflow.
+ */
 #ifndef COLBERT_MAX_ITEMS
 #define COLBERT_MAX_ITEMS ((uint32) 0xFFFF0000)
 #endif
@@ -55,51 +58,59 @@ typedef struct PageTrailer
 
 StaticAssertDecl(sizeof(PageTrailer) == 8, "on-disk size of PageTrailer");
 
-/* Bytes that the items of one array page share. */
+/* Bytes available to the items of one array page. */
 #define PAGE_PAYLOAD (BLCKSZ - MAXALIGN(SizeOfPageHeaderData) - MAXALIGN(sizeof(PageTrailer)))
 
-/* The page arrays of an index. On-disk numbers. */
+/* Page arrays of an index. The numbers are stored on disk. */
 typedef enum ArrayKind
 {
 	ARRAY_DOCS = 0,         /* DocEntry */
-	ARRAY_SKETCHES = 1,     /* sketch blocks of 16 tokens */
+	ARRAY_SKETCHES = 1,     /* blocks of the sketches of 16 tokens */
 	ARRAY_ROWS = 2,         /* code rows of the codec */
-	ARRAY_PENDING_ROWS = 3, /* sq8 rows of pending documents, where the codec is coarse */
+	ARRAY_PENDING_ROWS = 3, /* sq8 rows of pending documents, if the codec is coarse */
 	ARRAY_QUEUE = 4,        /* uint32 ordinals of pending documents */
 	ARRAY_NULLS = 5,        /* NullPage */
-	ARRAY_VERSIONS = 6,     /* VersionPage: page n is of the documents on page n of ARRAY_DOCS */
+	ARRAY_VERSIONS = 6,     /* VersionPage: page n serves the documents on page n of ARRAY_DOCS */
 	ARRAY_HASHES = 7,       /* HashBucket */
-	ARRAY_PARAMS =
-		8, /* float4: the mean of the tokens, dim of them, then the codec's codebooks where it has any */
+	/* float4: the mean of the tokens (dim values), then the codec's codebooks if it has any. */
+	ARRAY_PARAMS = 8,
 	ARRAY_NODES = 9,        /* NodeEntry */
-	ARRAY_NEIGHBOURS = 10,  /* vertex: a node on the lowest level of the graph */
-	ARRAY_UPPER = 11,       /* UpperEntry and vertex: a node on a level above */
-	ARRAY_PARENTS = 12,     /* sq8 rows: the upper level of centroids */
-	ARRAY_CHILDREN = 13,    /* ListSpan: of each parent */
+	ARRAY_NEIGHBOURS = 10,  /* vertex: a node on the graph's lowest level */
+	ARRAY_UPPER = 11,       /* UpperEntry and vertex: a node on an upper level */
+	ARRAY_PARENTS = 12,     /* sq8 rows: parents of the centroids */
+	ARRAY_CHILDREN = 13,    /* ListSpan: children of each parent */
 	ARRAY_CENTROIDS = 14,   /* sq8 rows: node n is centroid n */
-	ARRAY_CHILD_EDGES = 15, /* EdgeBlock: from a parent to 16 of its children */
+	ARRAY_CHILD_EDGES = 15, /* EdgeBlock: edges from a parent to 16 children */
 	ARRAY_COUNT = 16
 } ArrayKind;
 
-/* Arrays that writers of documents take items of, under the meta lock; and the others, which the writer of the nodes takes items of. */
+/*
+ * Number of arrays whose items are taken by writers of documents, under the
+ * meta page's lock, and of arrays whose items are taken by the one writer of
+ * the nodes.
+ */
 #define DOCUMENT_ARRAYS 9
 #define NODE_ARRAYS     7
 
 StaticAssertDecl(ARRAY_NODES == DOCUMENT_ARRAYS && ARRAY_COUNT == DOCUMENT_ARRAYS + NODE_ARRAYS,
 				 "each array has one kind of writer");
 
-/* Maximum pages of one step of growth: 64 MB. */
+/* Maximum pages added to an array at a time beyond those needed: 64 MB. */
 #ifndef COLBERT_EXTENT_PAGES
 #define COLBERT_EXTENT_PAGES ((uint32) (64 * 1024 * 1024 / BLCKSZ))
 #endif
 
-/* Extents of one array that the meta page lists, and how many of these move to a map page together. */
+/*
+ * Maximum extents per array listed on the meta page, and the number of these
+ * that move to a map page at a time.
+ */
 #define MAX_EXTENTS   48
 #define MOVED_EXTENTS 24
 
 /*
- * Pages of an array on consecutive blocks: its logical pages from first_page
- * up to the next extent's first page, or to the end of the array.
+ * Pages of an array on consecutive blocks. An extent holds the logical pages
+ * from first_page up to the next extent's first page, or to the end of the
+ * array.
  */
 typedef struct Extent
 {
@@ -109,21 +120,24 @@ typedef struct Extent
 
 StaticAssertDecl(sizeof(Extent) == 8, "on-disk size of Extent");
 
-/* Where the pages of an array stand: its newest extents; the older ones are on map pages, where they never change. */
+/*
+ * Location of an array's pages. The newest extents are listed here; the older
+ * ones are on map pages, where they never change.
+ */
 typedef struct ArrayPages
 {
-	uint32      npages;   /* pages of all extents */
+	uint32      npages;   /* pages in all extents */
 	uint32      nolder;   /* extents on map pages */
-	BlockNumber map;      /* the newest map page, if nolder > 0 */
-	uint32      nextents; /* extents below */
+	BlockNumber map;      /* newest map page, if nolder > 0 */
+	uint32      nextents; /* extents listed below */
 	Extent      extents[MAX_EXTENTS];
 } ArrayPages;
 
 StaticAssertDecl(sizeof(ArrayPages) == 16 + 8 * MAX_EXTENTS, "on-disk size of ArrayPages");
 
 /*
- * A map page holds older extents of one array, in order. Every map page but
- * the newest is full. ArrayPages.nolder tells how many extents are valid.
+ * Older extents of one array, in order. Every map page except the newest is
+ * full. ArrayPages.nolder determines how many extents are valid.
  */
 #ifndef COLBERT_MAP_EXTENTS
 #define COLBERT_MAP_EXTENTS 1008
@@ -131,7 +145,7 @@ StaticAssertDecl(sizeof(ArrayPages) == 16 + 8 * MAX_EXTENTS, "on-disk size of Ar
 
 typedef struct ExtentMap
 {
-	BlockNumber previous; /* map page of the extents before; InvalidBlockNumber on the first */
+	BlockNumber previous; /* next older map page; InvalidBlockNumber on the oldest */
 	uint32      unused;
 	Extent      extents[COLBERT_MAP_EXTENTS];
 } ExtentMap;
@@ -141,36 +155,45 @@ StaticAssertDecl(sizeof(ExtentMap) <= PAGE_PAYLOAD, "ExtentMap fits on its page"
 StaticAssertDecl(COLBERT_MAP_EXTENTS % MOVED_EXTENTS == 0,
 				 "extents that move together stay on one map page");
 
-/* Free document slots are kept by how many sketch blocks they have room for. */
+/* Number of free lists of document slots. A slot's capacity in sketch blocks selects its list. */
 #define FREE_CLASSES 64
 
-/* Runs of pending rows hold a power of two of rows each: no document has more than 2^29 tokens. */
+/*
+ * Number of free lists of pending rows. A run of pending rows has a power of
+ * two of rows; no document has more than 2^29 tokens.
+ */
 #define RUN_CLASSES 30
-/* Values of MetaDocuments.scale_log2: those of lengths from 1e18 to 1e-18, and no scale yet. */
+/*
+ * Maximum absolute value of MetaDocuments.scale_log2, which covers token
+ * lengths from 1e18 to 1e-18, and its value before the first document.
+ */
 #define SCALE_LIMIT 60
 #define SCALE_UNSET INT8_MIN
 
-/* On-disk numbers of the finders. */
+/* Finders of the access methods. The numbers are stored on disk. */
 typedef enum FinderKind
 {
 	FINDER_HNSW = 1,
 	FINDER_IVF = 2
 } FinderKind;
 
-/* Lengths of tokens differ from this spread on: maxsim finds less then (drift.c). */
+/*
+ * Value of MetaNodes.length_spread from which token lengths count as varied.
+ * The maxsim metric then has lower recall (drift.c).
+ */
 #define VARIED_LENGTHS 30
 
-/* Tokens that were assigned to their nearest nodes. */
+/* Tokens assigned to their nearest nodes. */
 typedef struct Assigned
 {
 	uint64 tokens;
-	double squares; /* of their distances, summed */
+	double squares; /* sum of their squared distances */
 } Assigned;
 
-/* Fixed when the index is made. */
+/* Properties fixed when the index is built. */
 typedef struct MetaShape
 {
-	uint16 dim;        /* of the tokens as the index keeps them */
+	uint16 dim;        /* of the tokens as indexed */
 	uint16 column_dim; /* of the documents; larger than dim if tokens are projected */
 	uint16 m;
 	uint8  metric; /* a Metric */
@@ -178,27 +201,28 @@ typedef struct MetaShape
 	uint8  finder; /* a FinderKind */
 	uint8  unused[3];
 	uint32 ef_construction;
-	uint32 tokens_per_node; /* as resolved: never 0 */
-	uint32 lists;           /* of colbert_ivf; 0: by tokens_per_node */
-	uint32 pq_m;            /* parts that the dims are cut into if the codec is pq; otherwise 0 */
+	uint32 tokens_per_node; /* resolved value: never 0 */
+	uint32 lists;           /* of colbert_ivf; 0: derived from tokens_per_node */
+	uint32 pq_m;            /* subvectors per token if the codec is pq; otherwise 0 */
 	uint32 unused2;
 	uint64 seed;
-	uint32 item_sizes[ARRAY_COUNT]; /* bytes; 0: this index has no such array */
+	uint32 item_sizes[ARRAY_COUNT]; /* bytes; 0: the index does not have this array */
 } MetaShape;
 
 StaticAssertDecl(offsetof(MetaShape, seed) == 32, "on-disk offset of MetaShape.seed");
 StaticAssertDecl(sizeof(MetaShape) == 104, "on-disk size of MetaShape");
 
 /*
- * The documents: changed by whoever holds the meta page exclusively. Counters
- * of documents and tokens count what is live: not dead, not free.
+ * State of the documents, changed by any backend that holds the meta page
+ * exclusively. The counters of documents and tokens include live documents
+ * only, not dead or free ones, unless their comment says otherwise.
  */
 typedef struct MetaDocuments
 {
 	uint64 live_tokens;
 	uint64 pending_tokens;
 	uint32 live_docs;
-	uint32 dead_docs; /* dead, not yet freed */
+	uint32 dead_docs; /* dead but not yet freed */
 	uint32 free_docs; /* slots on the free lists */
 	uint32 unused2;
 
@@ -206,52 +230,61 @@ typedef struct MetaDocuments
 	uint32 queue_head;
 	uint32 queue_tail;
 	uint32 queue_wrapped;
-	uint32 queue_posted; /* tokens of the first document in the queue that have postings */
-	uint32
-		queue_suspects; /* documents from the front on that an interrupted merge may have posted */
+	uint32 queue_posted; /* posted tokens of the first document in the queue */
+	/* Documents at the front of the queue that an interrupted merge may have posted. */
+	uint32 queue_suspects;
 
 	uint32 null_head; /* first null page with room; INVALID_ORDINAL: none */
-	int8
-		scale_log2; /* of the factor that brings tokens to about length 1; SCALE_UNSET until the first document */
+	/*
+	 * Exponent of the factor that scales tokens to about length 1; SCALE_UNSET
+	 * before the first document.
+	 */
+	int8  scale_log2;
 	uint8 unused[3];
 
-	uint32 nitems[DOCUMENT_ARRAYS]; /* items handed out */
-	uint32 free_head[FREE_CLASSES]; /* document ordinals, INVALID_ORDINAL ends */
-	uint32 free_runs
-		[RUN_CLASSES]; /* first pending rows of free runs (pending_rows.c), INVALID_ORDINAL ends */
+	uint32 nitems[DOCUMENT_ARRAYS]; /* items handed out per array */
+	uint32 free_head[FREE_CLASSES]; /* first free document per list; INVALID_ORDINAL: none */
+	/* First row of the first free run per list (pending_rows.c); INVALID_ORDINAL: none. */
+	uint32 free_runs[RUN_CLASSES];
 } MetaDocuments;
 
 StaticAssertDecl(offsetof(MetaDocuments, nitems) == 60, "on-disk offset of MetaDocuments.nitems");
 StaticAssertDecl(sizeof(MetaDocuments) == 472, "on-disk size of MetaDocuments");
 
-/* The nodes: changed by the one who builds the index, or who holds the merge lock. */
+/* State of the nodes, changed only by the index build or the holder of the merge lock. */
 typedef struct MetaNodes
 {
-	/* INVALID_ORDINAL if there are no nodes; of a graph, the entry point and its level. */
+	/* INVALID_ORDINAL if there are no nodes. For a graph: the entry point and its level. */
 	uint32 entry_node;
 	uint32 entry_level;
 
-	/* Increased when mean and codebooks are trained: sketches of another epoch are not used. */
+	/* Number of trainings of mean and codebooks. Sketches of another epoch are not used. */
 	uint32 epoch;
-	float
-		token_norm; /* root mean square of the prepared tokens' lengths, when the mean was trained; 0 before */
+	/* Root mean square of the prepared tokens' lengths when the mean was trained; 0 before. */
+	float token_norm;
 
-	/* Posting entries, those of dead documents included. */
+	/* Number of postings, those of dead documents included. */
 	uint64 postings;
 
-	/* Tokens that nodes were trained for, and others since: how many, and their squared distances to their nodes. */
+	/* Tokens that the nodes were trained for, and tokens assigned since. */
 	Assigned trained;
 	Assigned merged;
 
-	/* Items of ARRAY_PARAMS that are the mean and the codebooks of this epoch. */
+	/* Items of ARRAY_PARAMS that hold this epoch's mean and codebooks. */
 	uint32 params_first;
 	uint32 nparams;
 
 	uint32 nitems[NODE_ARRAYS]; /* items handed out of the arrays from ARRAY_NODES on */
-	uint8
-		length_spread; /* of the tokens' lengths, when the mean was trained: percent of deviation, 1 to 255; 0: all within a hundredth */
-	uint8
-		postings_inexact; /* 1 while posting lists change, and after an interruption until VACUUM counts postings */
+	/*
+	 * Standard deviation of token lengths when the mean was trained, in
+	 * percent of their mean, 1 to 255; 0: all within a hundredth.
+	 */
+	uint8 length_spread;
+	/*
+	 * 1 while a merge writes postings, and after an interrupted merge until
+	 * VACUUM counts the postings.
+	 */
+	uint8 postings_inexact;
 	uint8 unused[2];
 } MetaNodes;
 
@@ -259,8 +292,8 @@ StaticAssertDecl(offsetof(MetaNodes, nitems) == 64, "on-disk offset of MetaNodes
 StaticAssertDecl(sizeof(MetaNodes) == 96, "on-disk size of MetaNodes");
 
 /*
- * The meta page, by who changes it. A writer copies its part back and leaves
- * the others as they are.
+ * Meta page, divided by writer. A writer copies its own part back and leaves
+ * the others unchanged.
  */
 typedef struct MetaPageData
 {
@@ -270,9 +303,9 @@ typedef struct MetaPageData
 	MetaDocuments documents;
 	MetaNodes     nodes;
 
-	/* Where the arrays stand: changed by the holder of the growth lock. */
+	/* Location of the arrays' pages; changed by the holder of the growth lock. */
 	ArrayPages  pages[ARRAY_COUNT];
-	BlockNumber settled_blocks; /* every block below has an owner, which it keeps */
+	BlockNumber settled_blocks; /* every block below has an owner, which never changes */
 	uint32      unused;
 } MetaPageData;
 
@@ -284,7 +317,7 @@ StaticAssertDecl(offsetof(MetaPageData, pages) == 680, "on-disk offset of MetaPa
 StaticAssertDecl(sizeof(MetaPageData) + 1024 <= PAGE_PAYLOAD,
 				 "MetaPageData leaves room on its page for what later versions add");
 
-/* Items handed out of an array. */
+/* Return the number of items handed out of an array. */
 static inline uint32
 meta_nitems(const MetaPageData *meta, ArrayKind kind)
 {
@@ -301,7 +334,7 @@ meta_set_nitems(MetaPageData *meta, ArrayKind kind, uint32 nitems)
 		meta->nodes.nitems[kind - ARRAY_NODES] = nitems;
 }
 
-/* Items on a page of an array that this index has. */
+/* Return the items per page of an array that this index has. */
 static inline uint32
 meta_items_per_page(const MetaPageData *meta, ArrayKind kind)
 {
@@ -309,9 +342,11 @@ meta_items_per_page(const MetaPageData *meta, ArrayKind kind)
 }
 
 /*
- * A document. Slots begin as zeroes (DOC_NONE), are reserved with their place
- * in the other arrays, become live when all of it is written, dead when
- * VACUUM says so, and free once no posting refers to them. A slot keeps its
+ * State of a document slot.
+ *
+ * A slot begins as zeroes (DOC_NONE). It is reserved together with its place
+ * in the other arrays, becomes live when all of them are written, dead when
+ * VACUUM removes its row, and free once no posting refers to it. It keeps its
  * place in the other arrays for good.
  */
 typedef enum DocState
@@ -323,28 +358,29 @@ typedef enum DocState
 	DOC_FREE = 4
 } DocState;
 
-/* DocEntry.flags */
-#define DOC_PENDING  0x01 /* in the queue, in no posting list */
-#define DOC_VERSIONS 0x02 /* its row may have other versions, on the version page */
-#define DOC_ZERO     0x04 /* it has zero tokens that are not indexed: no query token scores below 0 */
+/* Values of DocEntry.flags. */
+#define DOC_PENDING  0x01 /* in the queue, and in no posting list unless a merge was interrupted */
+#define DOC_VERSIONS 0x02 /* its row may have other versions (versions.h) */
+#define DOC_ZERO     0x04 /* has zero tokens, not indexed: no query token scores below 0 */
 
+/* Directory entry of a document. */
 typedef struct DocEntry
 {
 	ItemPointerData tid;
 	uint8           state; /* a DocState */
 	uint8           flags;
-	uint32          ntokens;     /* of a free slot: the next free slot of its class */
-	uint32          capacity;    /* code rows that the slot owns */
+	uint32          ntokens;     /* of a free slot: next free slot of its list */
+	uint32          capacity;    /* code rows owned by the slot */
 	uint32          first_block; /* first sketch block */
 	uint32          first_row;   /* first code row */
 	uint32          first_pending_row;
-	uint32          epoch; /* of the sketches, and of the rows of a codec that is trained */
-	uint32          hash;  /* of what the table stores (hashes.h); 0: unknown */
+	uint32          epoch; /* of the sketches, and of the rows of a trained codec */
+	uint32          hash;  /* of the stored columns (hashes.h); 0: unknown */
 } DocEntry;
 
 StaticAssertDecl(sizeof(DocEntry) == 36, "on-disk size of DocEntry");
 
-/* A version of a row whose document is shared with the version in DocEntry.tid. */
+/* Version of a row that shares the document of the version in DocEntry.tid. */
 typedef struct RowVersion
 {
 	ItemPointerData tid;
@@ -355,7 +391,7 @@ StaticAssertDecl(sizeof(RowVersion) == 8, "on-disk size of RowVersion");
 
 #define VERSIONS_PER_PAGE ((PAGE_PAYLOAD - 2 * sizeof(uint32)) / sizeof(RowVersion))
 
-/* Row versions of the documents of one directory page, the oldest first. */
+/* Row versions of the documents of one directory page, oldest first. */
 typedef struct VersionPage
 {
 	uint32     count;
@@ -368,7 +404,7 @@ StaticAssertDecl(sizeof(VersionPage) <= PAGE_PAYLOAD, "VersionPage fits on its p
 StaticAssertDecl(PAGE_PAYLOAD / sizeof(DocEntry) <= PG_UINT16_MAX,
 				 "RowVersion.slot holds any place on a directory page");
 
-/* A document by the hash of what the table stores for it. */
+/* Document and the hash of its stored columns. */
 typedef struct HashSlot
 {
 	uint32 hash;
@@ -379,7 +415,7 @@ StaticAssertDecl(sizeof(HashSlot) == 8, "on-disk size of HashSlot");
 
 #define HASH_BUCKET_SLOTS ((PAGE_PAYLOAD - 2 * sizeof(uint32)) / sizeof(HashSlot))
 
-/* A bucket of the hash table: its ordinal is the hash under its mask. */
+/* Bucket of the hash table. Its ordinal equals hash & mask for each of its slots. */
 typedef struct HashBucket
 {
 	uint32   mask;
@@ -390,10 +426,10 @@ typedef struct HashBucket
 StaticAssertDecl(offsetof(HashBucket, slots) == 8, "on-disk offset of HashBucket.slots");
 StaticAssertDecl(sizeof(HashBucket) <= PAGE_PAYLOAD, "HashBucket fits on its page");
 
-/* The first pending row of a free run. */
+/* First pending row of a free run. */
 typedef struct FreeRun
 {
-	uint32 next; /* of the same length; INVALID_ORDINAL ends */
+	uint32 next; /* next free run of the same length; INVALID_ORDINAL: none */
 	uint32 seal; /* hash of both ordinals */
 } FreeRun;
 
@@ -412,7 +448,7 @@ typedef struct NullPage
 StaticAssertDecl(offsetof(NullPage, tids) == 8, "on-disk offset of NullPage.tids");
 StaticAssertDecl(sizeof(NullPage) <= PAGE_PAYLOAD, "NullPage fits on its page");
 
-/* Where a posting segment stands. */
+/* Location of a posting segment. */
 typedef struct PostingRef
 {
 	BlockNumber  block; /* InvalidBlockNumber: the list is empty */
@@ -423,10 +459,12 @@ typedef struct PostingRef
 StaticAssertDecl(sizeof(PostingRef) == 8, "on-disk size of PostingRef");
 
 /*
- * One item of a posting page: a sorted run of distinct document ordinals of
- * one node. A long list is a chain of segments, the newest first. The node
- * number is the owner stamp: a reader that finds another node's segment where
- * its node sent it reads the node again.
+ * Item of a posting page: a sorted run of distinct document ordinals of one
+ * node.
+ *
+ * A long list is a chain of segments, newest first. The node number identifies
+ * the owner: a reader that follows its node to a segment of another node reads
+ * the node's entry again.
  */
 typedef struct PostingSegment
 {
@@ -438,23 +476,25 @@ typedef struct PostingSegment
 
 StaticAssertDecl(offsetof(PostingSegment, docs) == 16, "on-disk offset of PostingSegment.docs");
 
-/* A node, beside its vector. */
+/* Entry of a node; its vector is stored separately. */
 typedef struct NodeEntry
 {
 	PostingRef postings;
-	uint32     upper; /* its UpperEntry on level 1; INVALID_ORDINAL where it has none */
+	uint32     upper; /* UpperEntry on level 1; INVALID_ORDINAL: none */
 	uint32     unused;
 } NodeEntry;
 
 StaticAssertDecl(sizeof(NodeEntry) == 16, "on-disk size of NodeEntry");
 
 /*
- * A node on one level of the graph: its vector and its neighbours, together,
- * so that a hop reads one page. On the lowest level vertex n is node n; on a
- * level above a vertex is named by the ordinal of its UpperEntry. The vector
- * is dim binary16 numbers, filled up to a multiple of 4 bytes; a NeighbourList
- * follows. It may be a mean that was given the length of the tokens: shrink
- * times the vector is the mean.
+ * Node on one level of the graph.
+ *
+ * Vector and neighbours are stored together, so that a hop reads one page. On
+ * the lowest level vertex n is node n; on an upper level a vertex is
+ * identified by the ordinal of its UpperEntry. The vector has dim binary16
+ * values, padded to a multiple of 4 bytes; a NeighbourList follows. The vector
+ * may be a centroid scaled to the length of the tokens: shrink times the
+ * vector is then the centroid.
  */
 typedef struct VertexEntry
 {
@@ -466,8 +506,8 @@ typedef struct VertexEntry
 StaticAssertDecl(offsetof(VertexEntry, vector) == 8, "on-disk offset of VertexEntry.vector");
 
 /*
- * Neighbours of a vertex: count, then as many vertices of the same level as
- * there are lanes (a multiple of 16), then one EdgeBlock for each 16 of them.
+ * Neighbours of a vertex: their count, one vertex of the same level per lane
+ * (a multiple of 16 lanes), then one EdgeBlock per 16 lanes.
  */
 typedef struct NeighbourList
 {
@@ -479,9 +519,9 @@ StaticAssertDecl(offsetof(NeighbourList, vertices) == 4,
 				 "on-disk offset of NeighbourList.vertices");
 
 /*
- * 16 edges, from a vector c to a vector x each, with d = x - c and f and S its
- * factor and signs: add = -f * (S . Rc) - |d|^2/2. The sketch block is of the
- * d, without addends.
+ * Sketches of 16 edges. An edge leads from a vector c to a vector x. With d =
+ * x - c, its factor f and its signs S: add = -f * (S . Rc) - |d|^2/2. The
+ * sketch block encodes each d, without addends.
  */
 typedef struct EdgeBlock
 {
@@ -491,7 +531,10 @@ typedef struct EdgeBlock
 
 StaticAssertDecl(offsetof(EdgeBlock, sketch) == 64, "on-disk offset of EdgeBlock.sketch");
 
-/* A node on a level above the lowest; its entries stand one after another, from level 1 up. A vertex follows. */
+/*
+ * Node on an upper level of the graph. The entries of a node are consecutive,
+ * from level 1 up. A vertex follows each entry.
+ */
 typedef struct UpperEntry
 {
 	uint32 node;
@@ -501,8 +544,9 @@ typedef struct UpperEntry
 StaticAssertDecl(sizeof(UpperEntry) == 8, "on-disk size of UpperEntry");
 
 /*
- * The children of a parent: centroids first .. first + count - 1. The edges
- * to them, in this order, fill blocks of ARRAY_CHILD_EDGES from first_block on.
+ * Children of a parent: centroids first .. first + count - 1. The edges to
+ * them, in the same order, fill blocks of ARRAY_CHILD_EDGES from first_block
+ * on.
  */
 typedef struct ListSpan
 {

@@ -1,18 +1,19 @@
 /*-------------------------------------------------------------------------
  *
  * locks.h
- *	  The heavyweight locks of an index, and the order of all its locks.
+ *	  Heavyweight locks of an index, and the order of all its locks.
  *
- * Lock order: merge lock, append lock, growth lock; then page locks: meta page,
- * map pages, documents, versions, hashes, sketches, code rows, pending rows,
- * queue, nodes, neighbours, upper entries, posting pages. Pages of one of
- * these are locked by block number, unless the meta page is held exclusively.
- * A reader holds one page lock at a time, except that it may hold the meta
- * page shared while it reads the queue.
+ * Lock order: merge lock, append lock, growth lock; then page locks: meta
+ * page, map pages, documents, versions, hashes, sketches, code rows, pending
+ * rows, queue, nodes, neighbours, upper entries, posting pages. Pages of one
+ * array are locked in block order, unless the meta page is held exclusively. A
+ * reader holds one page lock at a time, except that it may hold the meta page
+ * in share mode while it reads the queue.
  *
- * The heavyweight locks are tuple locks on the index, whose "tuples" are names
- * only: PostgreSQL lets nobody wait for another lock while holding one of a
- * page (it asserts that before 17), and looks for no deadlock through it.
+ * The heavyweight locks are tuple locks on the index, whose "tuples" are mere
+ * names. Page locks do not serve: PostgreSQL does not allow waiting for
+ * another lock while holding one (asserted before version 17), and excludes
+ * them from deadlock detection.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,12 +25,12 @@
 #include "storage/lmgr.h"
 #include "utils/rel.h"
 
-/* The block numbers of the tuples that name the locks. */
+/* Block numbers of the tuples that name the locks. */
 typedef enum IndexLock
 {
-	LOCK_APPEND =
-		0, /* shared: an append, from reserving to publishing; exclusive: no append is under way */
-	LOCK_MERGE = 1, /* exclusive: the one writer of nodes and postings; shared: there is none */
+	/* Shared: held by an append, from reserving to publishing; exclusive: no append is running. */
+	LOCK_APPEND = 0,
+	LOCK_MERGE = 1, /* exclusive: only writer of nodes and postings; shared: no such writer */
 	LOCK_GROWTH = 2 /* exclusive: extends the arrays; shared: no array is being extended */
 } IndexLock;
 
@@ -50,7 +51,7 @@ index_lock(Relation index, IndexLock lock, LOCKMODE mode)
 	LockTuple(index, &name, mode);
 }
 
-/* Return false at once, without the lock, if another backend's lock conflicts. */
+/* Try to take a lock without waiting. Returns false if another backend's lock conflicts. */
 static inline bool
 index_lock_if_free(Relation index, IndexLock lock, LOCKMODE mode)
 {

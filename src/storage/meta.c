@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * meta.c
- *	  The meta page.
+ *	  Read, check and write the meta page.
  *
  *-------------------------------------------------------------------------
  */
@@ -9,7 +9,7 @@
 
 #include "storage/storage.h"
 
-/* Return true if the extents of an array follow each other and end where the array does. */
+/* Return true if the extents of an array are in order and end within the array. */
 static bool
 extents_agree(const ArrayPages *array)
 {
@@ -26,7 +26,7 @@ extents_agree(const ArrayPages *array)
 	return extents[array->nextents - 1].first_page < array->npages;
 }
 
-/* Can an array hold what was handed out of it? */
+/* Return true if an array's pages can hold the items handed out. */
 static bool
 array_agrees(const MetaPageData *meta, ArrayKind kind)
 {
@@ -80,7 +80,11 @@ meta_lock(ColbertIndex *index, int mode)
 void
 meta_copy(ColbertIndex *index, Buffer buffer)
 {
+	MetaNodes nodes = index->meta.nodes;
+
 	memcpy(&index->meta, meta_data(BufferGetPage(buffer)), sizeof(MetaPageData));
+	if (index->nodes_ahead)
+		index->meta.nodes = nodes;
 }
 
 void
@@ -102,4 +106,5 @@ meta_write_nodes(ColbertIndex *index)
 	meta_data(change_page(&change, buffer, false))->nodes = index->meta.nodes;
 	change_commit(&change);
 	UnlockReleaseBuffer(buffer);
+	index->nodes_ahead = false;
 }

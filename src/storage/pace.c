@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * pace.c
- *	  Pauses of maintenance.
+ *	  Cost-based delays of maintenance.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,7 +10,7 @@
 #include "commands/vacuum.h"
 #include "storage/pace.h"
 
-/* Calls after which the number of pending tokens is read again. */
+/* Calls between two reads of the number of pending tokens. */
 #define CALLS_OF_A_LOOK 256
 
 void

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * pace.h
- *	  How much memory and how many pauses maintenance may take.
+ *	  Memory and cost-based delays of maintenance.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,7 +12,7 @@
 #include "postmaster/autovacuum.h"
 #include "storage/storage.h"
 
-/* Bytes for a build, a merge or a training: autovacuum has a setting of its own. */
+/* Return the bytes that a build, a merge or a training may use. Autovacuum has its own setting. */
 static inline Size
 maintenance_memory(void)
 {
@@ -24,18 +24,19 @@ maintenance_memory(void)
 }
 
 /*
- * The pauses of a merge or a sweep. VACUUM pauses by its cost parameters; it
- * does not while more tokens than urgent_above are pending, for nobody else
- * can merge them meanwhile.
+ * Cost-based delays of a merge or a sweep. VACUUM does not sleep while more
+ * than urgent_above tokens are pending, because no other backend can merge
+ * them meanwhile.
  */
 typedef struct Pace
 {
 	uint64 urgent_above;
+	/* more tokens are pending */
 	bool   urgent;
 	uint32 calls;
 } Pace;
 
-/* Pause if it is time to, and check for interrupts. No page may be locked. */
+/* Check for interrupts, and sleep if the cost limit is reached. The caller holds no page lock. */
 extern void pace_delay(ColbertIndex *index, Pace *pace);
 
 #endif /* COLBERT_PACE_H */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * page.c
- *	  What all pages of an index share: their trailer, and its check.
+ *	  Initialise, check and lock the pages of an index.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,7 +21,7 @@ page_init(Page page, PageKind kind, ArrayKind array)
 	trailer->array = array;
 	trailer->magic = COLBERT_MAGIC;
 
-	/* Generic WAL zeroes the hole between pd_lower and pd_upper: leave none. */
+	/* Leave no hole between pd_lower and pd_upper: generic WAL would zero it. */
 	if (kind != PAGE_POSTINGS)
 	{
 		((PageHeader) page)->pd_lower = ((PageHeader) page)->pd_special;
@@ -65,7 +65,7 @@ storage_lock(Relation rel, Buffer buffer, int mode)
 {
 	if (storage_holds(buffer))
 		ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
-						errmsg("index \"%s\" uses block %u for two things",
+						errmsg("index \"%s\" uses block %u for two purposes",
 							   RelationGetRelationName(rel), BufferGetBlockNumber(buffer)),
 						errhint("REINDEX it.")));
 	LockBuffer(buffer, mode);

@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * parray.c
- *	  Page arrays: items of one size by ordinal.
+ *	  Page arrays: items of one size, addressed by ordinal.
  *
- * Item i stands on logical page i / per_page; extents.c knows its block.
+ * Item i is on logical page i / per_page; extents.c maps it to a block.
  *
  *-------------------------------------------------------------------------
  */
@@ -41,7 +41,7 @@ parray_read(ColbertIndex *index, ArrayKind kind, uint32 item, char **data)
 	Buffer      buffer = storage_read_buffer(index->rel, block);
 	Page        page = BufferGetPage(buffer);
 
-	/* What the lines below touch, and the item, come from memory while the lock is taken. */
+	/* Prefetch the memory that the code below accesses, and the item, while the lock is taken. */
 	__builtin_prefetch(page);
 	__builtin_prefetch((char *) page + BLCKSZ - sizeof(PageTrailer));
 	*data = item_pointer(page, index, kind, slot);

@@ -1,9 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * storage.h
- *	  Pages of an index: the meta page, page arrays and the one WAL wrapper.
+ *	  Pages of an index: the meta page, page arrays, and changes that are
+ *	  logged in WAL.
  *
- * The order in which pages are locked stands in locks.h.
+ * locks.h defines the order in which pages are locked.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,25 +18,26 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
-/* This backend's copy of the extents that stand on map pages (extents.c). */
+/* This backend's copy of the extents on map pages (extents.c). */
 typedef struct ExtentCache ExtentCache;
 
 /*
- * An index, opened, with a copy of its meta data. Items are found by the copy,
- * and a writer changes the copy before it writes its part of it back.
+ * Open index with a copy of its meta data. Items are located by the copy. A
+ * writer changes the copy and then copies its part back to the meta page.
  */
 typedef struct ColbertIndex
 {
 	Relation     rel;
-	bool         building; /* pages are written without WAL; the build logs the whole index */
-	Snapshot     snapshot; /* of a scan: not too old for the pages that it reads; or NULL */
-	ExtentCache *extents;  /* NULL: nothing but the meta page is read */
-	MetaPageData meta;     /* as of the last meta_copy or meta_read, and since changed here */
+	bool         building; /* write pages without WAL; the build logs the whole index at its end */
+	Snapshot     snapshot; /* of a scan, to detect "snapshot too old"; NULL otherwise */
+	ExtentCache *extents;  /* NULL if only the meta page is read */
+	MetaPageData meta;     /* as of the last meta_copy or meta_read, plus changes made here */
+	bool         nodes_ahead; /* meta.nodes is newer than the page, until meta_write_nodes */
 } ColbertIndex;
 
 /* ---- pages (page.c) ---- */
 
-/* Initialise a page of that kind. Array and meta pages get all of it as payload. */
+/* Initialise a page of this kind. An array page or meta page has no hole: all of it is payload. */
 extern void page_init(Page page, PageKind kind, ArrayKind array);
 
 static inline PageTrailer *
@@ -45,37 +47,47 @@ page_trailer(Page page)
 }
 
 /*
- * Check a page that was read: ERRCODE_INDEX_CORRUPTED unless it is of that
- * kind. array is looked at for array pages only.
+ * Check that a page is of this kind; otherwise raise ERRCODE_INDEX_CORRUPTED.
+ * array is checked on array and map pages only.
  */
 extern void page_check(Relation rel, BlockNumber block, Page page, PageKind kind, ArrayKind array);
 
-/* Pin a page, as ReadBuffer does, by a hint of where it was last (hints.c). */
+/*
+ * Pin a page, as ReadBuffer does, using a hint of its last buffer (hints.c). A
+ * block beyond the end of the file raises an error.
+ */
 extern Buffer storage_read_buffer(Relation rel, BlockNumber block);
 
 /*
- * Fetch what it takes to pin a page into the CPU's cache. Returns where the
- * page is by its hint, for its bytes to be fetched; NULL without a hint. Pins
- * nothing: a hint that is wrong fetches something else, to no harm.
+ * Prefetch into the CPU's cache the memory needed to pin a page. Returns the
+ * page's address according to its hint, so that the caller can prefetch its
+ * contents; NULL without a hint. Nothing is pinned. A wrong hint prefetches
+ * other memory, which is harmless.
  */
 extern const char *storage_prefetch(Relation rel, BlockNumber block);
 
-/* Fetch what storage_prefetch of a block will look at: of a large index that takes a while too. */
+/*
+ * Prefetch the hint that storage_prefetch of a block reads. The hint table of
+ * a large index does not stay in the CPU's cache.
+ */
 extern void storage_prefetch_hint(Relation rel, BlockNumber block);
 
 /*
- * Does this backend hold the lock of a page? It would wait for itself for
- * ever. The lock order rules it out; a page that damage, or the free space
- * map, took for another does not.
+ * Return true if this backend already holds the page's lock. Locking it again
+ * would self-deadlock. The lock order rules that out, except that damage or
+ * the free space map may name a page that is in use for something else.
  */
 extern bool storage_holds(Buffer buffer);
 
-/* Lock a page that something refers to; ERRCODE_INDEX_CORRUPTED where it is held already. */
+/*
+ * Lock a page that a pointer in the index refers to. Raises
+ * ERRCODE_INDEX_CORRUPTED if this backend already holds its lock.
+ */
 extern void storage_lock(Relation rel, Buffer buffer, int mode);
 
 /*
- * Of a share-locked page that an index's scan reads: raise "snapshot too old"
- * if VACUUM may have removed from it what the scan's snapshot sees.
+ * Check a share-locked page read by an index scan: raise "snapshot too old" if
+ * VACUUM may have removed rows from it that the scan's snapshot sees.
  */
 static inline void
 storage_check_snapshot(const ColbertIndex *index, Page page)
@@ -84,54 +96,64 @@ storage_check_snapshot(const ColbertIndex *index, Page page)
 		compat_test_old_snapshot(index->snapshot, index->rel, page);
 }
 
-/* ---- changes: the one WAL wrapper (change.c) ---- */
+/* ---- changes, logged in WAL (change.c) ---- */
 
 #define CHANGE_MAX_PAGES MAX_GENERIC_XLOG_PAGES
 
 /*
- * A change of at most four pages, atomic for a crash and for a standby.
- * The caller keeps its locks until after the commit. While building, pages
- * are changed in place: a failure then takes the whole index with it.
+ * Change of at most four pages, atomic for a crash and for a standby. The
+ * caller keeps its page locks until after the commit. A build changes pages in
+ * place; if it fails, the whole index is dropped.
  */
 typedef struct Change
 {
 	ColbertIndex     *index;
-	GenericXLogState *wal; /* NULL while building */
+	GenericXLogState *wal; /* NULL during a build */
 	int               npages;
 	Buffer            buffers[CHANGE_MAX_PAGES];
 } Change;
 
 extern void change_begin(Change *change, ColbertIndex *index);
 
-/* The page to modify, for an exclusively locked buffer. fresh: the page is overwritten as a whole. */
+/*
+ * Register an exclusively locked buffer and return the page to modify. fresh:
+ * the page is overwritten entirely.
+ */
 extern Page change_page(Change *change, Buffer buffer, bool fresh);
 extern void change_commit(Change *change);
 
-/* Leave the pages as they were; not while building. */
+/* Leave the pages unchanged. Not allowed during a build. */
 extern void change_cancel(Change *change);
 
 /* ---- the meta page (meta.c) ---- */
 
-/* Read, lock and check the meta page; the buffer is returned locked in that mode. */
+/* Read, lock and check the meta page. Returns its buffer, pinned and locked in this mode. */
 extern Buffer meta_lock(ColbertIndex *index, int mode);
 
-/* The meta data on a locked meta page (of the buffer, or of change_page). */
+/* Return the meta data on a page: of a locked meta buffer, or of change_page. */
 static inline MetaPageData *
 meta_data(Page page)
 {
 	return (MetaPageData *) PageGetContents(page);
 }
 
-/* Copy the meta data of the locked meta page, or as they stand. */
+/*
+ * Copy the meta data: from the locked meta page, or locking it for the copy.
+ * If nodes_ahead, meta.nodes stays.
+ */
 extern void meta_copy(ColbertIndex *index, Buffer buffer);
 extern void meta_read(ColbertIndex *index);
 
-/* Copy the part of the nodes back to the meta page as one change. The caller is its one writer: a build, or a merge. */
+/*
+ * Write the nodes' part of the copy back to the meta page as one change. The
+ * caller is the only writer of the nodes: a build, or the holder of the merge
+ * lock.
+ */
 extern void meta_write_nodes(ColbertIndex *index);
 
 /* ---- page arrays (parray.c) ---- */
 
-/* Items handed out. */
+/* Return the number of items handed out. */
 static inline uint32
 parray_nitems(const ColbertIndex *index, ArrayKind kind)
 {
@@ -151,13 +173,13 @@ parray_per_page(const ColbertIndex *index, ArrayKind kind)
 }
 
 /*
- * The block of an item, and its place on it. ERRCODE_INDEX_CORRUPTED where
- * the item is beyond what was handed out.
+ * Return the block of an item; *slot is its position on the page. Raises
+ * ERRCODE_INDEX_CORRUPTED if the item is beyond the array's pages.
  */
 extern BlockNumber parray_block(const ColbertIndex *index, ArrayKind kind, uint32 item,
 								uint32 *slot);
 
-/* Items from item onwards that stand on the same page. */
+/* Return the number of items from this one to the end of its page. */
 static inline uint32
 parray_run(const ColbertIndex *index, ArrayKind kind, uint32 item)
 {
@@ -175,48 +197,60 @@ parray_same_page(const ColbertIndex *index, ArrayKind kind, uint32 a, uint32 b)
 }
 
 /*
- * Pin, share-lock and check the page of an item. *data is where the item
- * stands, the items after it following; NULL where the page was never written.
+ * Pin, share-lock and check the page of an item. *data points to the item,
+ * followed by the other items of its page; NULL if the page was never written.
  */
 extern Buffer parray_read(ColbertIndex *index, ArrayKind kind, uint32 item, char **data);
 
-/* Fetch what parray_read of an item will look at into the CPU's cache, as storage_prefetch does. Items that there are not are let be. */
+/*
+ * Prefetch the memory that parray_read of an item will access, as
+ * storage_prefetch does. Out-of-range items are ignored.
+ */
 extern void parray_prefetch(ColbertIndex *index, ArrayKind kind, uint32 item);
 
-/* Pin and exclusively lock the page of an item, to change it. */
+/* Pin, exclusively lock and check the page of an item. */
 extern Buffer parray_lock(ColbertIndex *index, ArrayKind kind, uint32 item);
 
-/* Register a page locked by parray_lock with a change (initialising it if it is new); returns where the item stands. */
+/*
+ * Register a page locked by parray_lock with a change, initialising a new
+ * page. Returns a pointer to the item.
+ */
 extern char *parray_change(Change *change, Buffer buffer, ArrayKind kind, uint32 item);
 
 /*
- * Of an item that fills its page, registered with a change: the bytes in use,
- * from its beginning. The others read as zeroes from the change on, and are no
- * part of it.
+ * Set the bytes in use of an item that fills its page and is registered with a
+ * change. The rest of the page is excluded from the WAL record and reads as
+ * zeroes after the change.
  */
 extern void parray_set_used(char *item, Size used);
 
-/* Copy count items from first on, page by page. Never-written pages read as zeroes. Each page of a write is one change. */
+/*
+ * Copy count items, page by page. Pages that were never written read as
+ * zeroes. Each page written is a change of its own.
+ */
 extern void parray_copy_out(ColbertIndex *index, ArrayKind kind, uint32 first, uint32 count,
 							void *to);
 extern void parray_copy_in(ColbertIndex *index, ArrayKind kind, uint32 first, uint32 count,
 						   const void *from);
 
-/* The next count items, for which there is room: counts them as handed out in the index's copy of the meta data. */
+/*
+ * Take the next count items and return the first. There is room for them; only
+ * the copy of the meta data is changed.
+ */
 extern uint32 parray_take(ColbertIndex *index, ArrayKind kind, uint32 count);
 
-/* Copy what the locked meta page says of one array: items handed out, and where its pages stand. */
+/* Copy one array's part of the locked meta page: its items handed out and its extents. */
 extern void parray_refresh(ColbertIndex *index, ArrayKind kind, Buffer meta_buffer);
 
-/* Order two ordinals (uint32), for qsort and bsearch. */
+/* Compare two ordinals (uint32), for qsort and bsearch. */
 extern int compare_ordinals(const void *a, const void *b);
 
 /* ---- extents (extents.c) ---- */
 
-/* An empty cache, in the current memory context, which must live as long as the cache. */
+/* Create an empty cache in the current memory context, which must outlive it. */
 extern ExtentCache *extents_cache_create(void);
 
-/* Consecutive blocks that belong to an array: an extent, or a map page. */
+/* Consecutive blocks that belong to an array: an extent or a map page. */
 typedef struct PlacedExtent
 {
 	BlockNumber start;
@@ -225,70 +259,95 @@ typedef struct PlacedExtent
 	bool        is_map;
 } PlacedExtent;
 
-/* The extents that the meta page lists, by block; returns their number (at most ARRAY_COUNT * MAX_EXTENTS). */
+/*
+ * List the extents on the meta page, ordered by block. Returns their number,
+ * at most ARRAY_COUNT * MAX_EXTENTS.
+ */
 extern int extents_of_meta(const MetaPageData *meta, PlacedExtent *extents);
 
-/* All extents and map pages, by block. */
+/* All extents and map pages, ordered by block. */
 typedef struct ExtentList
 {
 	PlacedExtent *extents; /* palloc'd */
 	int           nextents;
-	int           next; /* the first extent that does not end before the last block looked up */
+	int           next; /* first extent that does not end before the last block looked up */
 } ExtentList;
 
+/* List all extents and map pages of an index. Reads map pages not read before. */
 extern void extents_list(const ColbertIndex *index, ExtentList *list);
 
-/* The extent of a block; NULL if it belongs to no array. Blocks must come in ascending order. */
+/*
+ * Return the extent of a block; NULL if it belongs to no array. Successive
+ * calls must pass ascending blocks.
+ */
 extern const PlacedExtent *extents_find(ExtentList *list, BlockNumber block);
 
-/* The first block from this one on that belongs to no array. Blocks must come in ascending order. */
+/*
+ * Return the first block from this one on that belongs to no array. Successive
+ * calls must pass ascending blocks.
+ */
 extern BlockNumber extents_skip(ExtentList *list, BlockNumber block);
 
-/* Move the oldest extents of an array to its map; *map is the map page, locked. run: fresh blocks, of which it may take the first. */
+/* Fresh blocks at the end of the relation. */
 typedef struct BlockRun
 {
 	BlockNumber start;
 	uint32      npages;
 } BlockRun;
 
+/*
+ * Move the oldest MOVED_EXTENTS extents of an array from the meta page
+ * (stored) to its newest map page. If that page is full, the first block of
+ * run becomes a new one. Returns the map page's buffer, exclusively locked and
+ * registered with the change.
+ */
 extern Buffer extents_move_to_map(Change *change, ArrayPages *stored, ArrayKind kind,
 								  BlockRun *run);
 
 /* ---- growth (grow.c) ---- */
 
-/* Items that somebody is about to take from an array. */
+/* Items about to be taken from an array. */
 typedef struct ArrayDemand
 {
 	ArrayKind kind;
 	uint64    count;
 } ArrayDemand;
 
-/* Return true if arrays have room for the items beyond those handed out, and may hold them. */
+/*
+ * Return true if the arrays have room for these items beyond those handed out,
+ * within the maximum number of items.
+ */
 extern bool parray_have_room(const ColbertIndex *index, const ArrayDemand *demands, int n);
 
 /*
- * Make room in arrays, by extending the relation. No page may be locked: this
- * takes time, can be interrupted, and may wait for another backend that grows
- * the index. The copy of the meta data is brought up to date for these arrays.
- * Other backends may take the room before the caller locks the meta page:
- * callers look again then, except for arrays that have one writer.
- * ERRCODE_PROGRAM_LIMIT_EXCEEDED if ordinals run out.
+ * Make room in arrays by extending the relation.
+ *
+ * The caller holds no page lock: this takes time, accepts interrupts, and may
+ * wait for another backend that extends the index. The copy of the meta data
+ * is brought up to date for these arrays. Other backends may take the room
+ * before the caller locks the meta page, so callers check again then, except
+ * for arrays with a single writer. Raises ERRCODE_PROGRAM_LIMIT_EXCEEDED if
+ * the index is full.
  */
 extern void parray_make_room(ColbertIndex *index, const ArrayDemand *demands, int n);
 
 /*
- * Wait until no array is growing, and copy the meta data; returns the number of
- * blocks then. A block below that belongs to no array will never do.
+ * Wait until no array is being extended, and copy the meta data. Returns the
+ * number of blocks at that time. A block below it that belongs to no array
+ * never will.
  */
 extern BlockNumber storage_settled(ColbertIndex *index);
 
 /* Set MetaPageData.settled_blocks. */
 extern void storage_set_settled(ColbertIndex *index, BlockNumber nblocks);
 
-/* Extend the relation for posting pages: at least by one page, at most by npages. No page may be locked. */
+/* Extend the relation for posting pages by 1 to npages pages. The caller holds no page lock. */
 extern BlockRun storage_extend(ColbertIndex *index, uint32 npages);
 
-/* A fresh block for a posting page of a build; the buffer is returned exclusively locked, the page new. */
+/*
+ * Add a block for a posting page during a build. Returns its buffer,
+ * exclusively locked; the page is new.
+ */
 extern Buffer storage_new_page(ColbertIndex *index);
 
 #endif /* COLBERT_STORAGE_H */

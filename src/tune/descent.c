@@ -1,14 +1,15 @@
 /*-------------------------------------------------------------------------
  *
  * descent.c
- *	  Which settings to try.
+ *	  The choice of settings to try.
  *
- * First everything left to the index. Then up a ladder on which every setting
- * doubles, from far below what the index chooses, to the first rung that
- * reaches the target, and one more to show what more recall costs. From there
- * down: one setting lower, or one lower and another higher, as long as that
- * is cheaper and still reaches the target; in halves first, then in quarters.
- * Settings that cannot reach the target are given up as soon as that is clear.
+ * The first trial leaves all settings to the index. Then comes a ladder on
+ * which all settings double from rung to rung. It starts far below the index's
+ * choice and ends at the first rung that reaches the target; one more rung
+ * shows the price of more recall. From there the search descends: one setting
+ * lower, or one lower and another higher, as long as that is cheaper and still
+ * reaches the target. Steps are halves first, then quarters. Settings that
+ * cannot reach the target are given up as soon as that is clear.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,7 +17,7 @@
 
 #include "tune/tune.h"
 
-/* What is turned: nodes looked at for each query token, documents narrowed, documents reranked. */
+/* The settings that vary: nodes probed per query token, documents narrowed, documents reranked. */
 typedef enum Axis
 {
 	AXIS_WIDTH,
@@ -30,29 +31,38 @@ typedef struct Point
 	uint32 at[AXIS_COUNT];
 } Point;
 
-/* What settings can be at most: the options' limits (access/options.c). */
+/* Maximum settings: the options' limits (access/options.c). */
 #define MAX_EF_SEARCH 10000
 #define MAX_PROBES    1048576
 #define MAX_DOCUMENTS 10000000
 
-/* The ladder begins at this part of what the index would choose. */
+/* The ladder starts at the index's own choice divided by this. */
 #define FIRST_RUNG 8
 
-/* It ends where so many doublings in a row brought less recall than this. */
+/*
+ * The ladder also ends after BARREN_RUNGS doublings in a row that each gained
+ * less recall than BARREN_GAIN.
+ */
 #define BARREN_RUNGS 2
 #define BARREN_GAIN  1e-3
 
-/* Settings are better where they take less than this share of the time: clocks err. */
+/* Settings count as cheaper if they take at most this fraction of the time, since clocks err. */
 #define CHEAPER 0.98
 
-/* Those that the index chooses follow queries and table: they are kept unless others take less than this share of the time. */
+/*
+ * The index's own choice adapts to queries and table, so it is kept unless
+ * other settings take at most this fraction of the time.
+ */
 #define CHEAPER_THAN_AUTO 0.95
 
-/* In the end those that reach the target within this share of the least time are timed again, in turns, but no more than so many. */
+/*
+ * Finalists: the settings that reach the target within this multiple of the
+ * least time are timed again in turns, up to MAX_FINALISTS.
+ */
 #define NEARLY_CHEAPEST 1.3
 #define MAX_FINALISTS   5
 
-/* The descent tries no more than so many settings. */
+/* Maximum number of trials in the descent. */
 #define MAX_TRIALS 100
 
 /* ---- points ---- */
@@ -84,7 +94,10 @@ most_on(const Tune *tune, Axis axis)
 	return Max(most, least_on(tune, axis));
 }
 
-/* A point that is a setting on every axis; no more documents are reranked than narrowed. */
+/*
+ * Limit a point to valid settings on every axis. At most as many documents are
+ * reranked as narrowed.
+ */
 static Point
 clamp(const Tune *tune, Point point)
 {
@@ -100,7 +113,10 @@ same_point(const Point *a, const Point *b)
 	return memcmp(a, b, sizeof(Point)) == 0;
 }
 
-/* colbert_hnsw probes all that a search of width ef_search finds. */
+/*
+ * Convert a point to settings. colbert_hnsw probes all nodes that a graph
+ * search with ef_search finds.
+ */
 static SearchSettings
 settings_at(const Tune *tune, const Point *point)
 {
@@ -132,7 +148,10 @@ scaled(const Tune *tune, Point point, uint32 times, uint32 parts)
 	return clamp(tune, point);
 }
 
-/* The first rung that reaches the target; NULL where none does. */
+/*
+ * Climb to the first rung that reaches the target, and set *point to it.
+ * Return NULL if none does.
+ */
 static Trial *
 climb(Tune *tune, Point *point)
 {
@@ -168,7 +187,7 @@ climb(Tune *tune, Point *point)
 
 /* ---- down ---- */
 
-/* How far a step goes: a setting to times / parts of itself. */
+/* The size of a step: a setting changes to times / parts of its value. */
 typedef struct Step
 {
 	uint32 times;
@@ -183,7 +202,10 @@ stepped(uint32 value, Step step)
 	return step.times < step.parts ? Min(next, value - 1) : Max(next, value + 1);
 }
 
-/* Try a point. Is it better than the best? Then it becomes that. */
+/*
+ * Try a point. If it is cheaper than the best and reaches the target, make it
+ * the best and return true.
+ */
 static bool
 improve(Tune *tune, Point *point, Trial **best, Point next)
 {
@@ -200,7 +222,7 @@ improve(Tune *tune, Point *point, Trial **best, Point next)
 	return true;
 }
 
-/* One step down on an axis, or, where that is no good, with a step up on another. */
+/* Take one step down on an axis or, if that does not help, combine it with a step up on another. */
 static bool
 step_down(Tune *tune, Point *point, Trial **best, Step step)
 {
@@ -232,7 +254,7 @@ step_down(Tune *tune, Point *point, Trial **best, Step step)
 
 /* ---- the choice ---- */
 
-/* Trials that reach the target, but for the first, which left all to the index; the cheapest first. */
+/* Return the trials that reach the target, cheapest first. The first trial is left out. */
 static List *
 reaching(Tune *tune)
 {
@@ -249,7 +271,7 @@ reaching(Tune *tune)
 	return found;
 }
 
-/* Time the first few once more, and what the index chooses. */
+/* Time the cheapest trials again, together with the index's own choice. */
 static void
 time_finalists(Tune *tune, List *found)
 {

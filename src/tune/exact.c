@@ -1,9 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * exact.c
- *	  The exact answers to a sample of queries: one pass through the table,
- *	  in parallel where the planner has workers, that scores each row for all
- *	  queries. Of each query the k best scores are kept, nothing else.
+ *	  The exact answers to a sample of queries.
+ *
+ * One pass over the table, in parallel if the planner has workers, scores each
+ * row for all queries. Only the k best scores of each query are kept.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,12 +25,12 @@
 #include "utils/lsyscache.h"
 #include "utils/ruleutils.h"
 
-/* Where the rows of scores go. */
+/* A destination for rows of scores. */
 typedef struct BestScores
 {
 	DestReceiver receiver;
 	Tune        *tune;
-	binaryheap **best; /* of each query, the worst of the best on top */
+	binaryheap **best; /* of each query, with the worst of its best scores on top */
 	uint64       rows;
 } BestScores;
 
@@ -61,7 +62,7 @@ receive_scores(TupleTableSlot *slot, DestReceiver *receiver)
 	ArrayType    *array;
 	const float8 *scores;
 
-	/* The document is NULL: no search gives it a place. */
+	/* The document is NULL, so no search returns it. */
 	if (isnull)
 		return true;
 	array = DatumGetArrayTypeP(datum);
@@ -88,7 +89,7 @@ ignore_end(DestReceiver *receiver)
 {
 }
 
-/* The indexed column or expression, as the table's query would write it. */
+/* Return the indexed column or expression as it would be written in a query of the table. */
 static char *
 indexed_expression(Tune *tune, List *context)
 {
@@ -132,8 +133,9 @@ set_parameter(const char *name, const char *value)
 }
 
 /*
- * A scan of the table that owes nothing to an index, with as many workers as
- * there may be: a table of few pages has far larger documents out of line.
+ * Run the statement as a scan of the table without any index, with as many
+ * workers as possible. The planner would start few, because a table with few
+ * pages has far larger documents out of line.
  */
 static void
 run_statement(Tune *tune, const char *sql, DestReceiver *receiver)
@@ -161,7 +163,10 @@ run_statement(Tune *tune, const char *sql, DestReceiver *receiver)
 	AtEOXact_GUC(false, guc_level);
 }
 
-/* Nothing else grows with what is asked for, but the queries themselves. */
+/*
+ * Check the size of the exact answers. Apart from the queries themselves, no
+ * other allocation grows with the arguments.
+ */
 static void
 check_memory(const Tune *tune)
 {
@@ -173,9 +178,8 @@ check_memory(const Tune *tune)
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 			 errmsg("%d exact answers to each of %d queries do not fit in maintenance_work_mem",
 					tune->k, tune->nqueries),
-			 errhint(
-				 "Ask fewer queries, or for fewer answers, or raise maintenance_work_mem to %zu kB.",
-				 size / 1024 + 1)));
+			 errhint("Pass fewer queries, reduce k, or increase maintenance_work_mem to %zu kB.",
+					 size / 1024 + 1)));
 }
 
 void
@@ -184,7 +188,7 @@ tune_exact(Tune *tune)
 	BestScores state = {.tune = tune};
 
 	check_memory(tune);
-	/* To SPI any destination is one, but for DestNone: then it does not say that it selected. */
+	/* SPI accepts any destination, but with DestNone it does not report SPI_OK_SELECT. */
 	state.receiver = (DestReceiver) {
 		.receiveSlot = receive_scores,
 		.rStartup = ignore_startup,

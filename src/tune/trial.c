@@ -3,11 +3,11 @@
  * trial.c
  *	  Recall and time of index scans with given settings.
  *
- * First every query is searched for once, and what is found is compared with
- * the exact answers; where that is worth it, further rounds are for the
- * clock. Only the scan is timed: opening the index, and k rows of the table
- * in exact order. The fastest time of a query counts: what others do on the
- * machine makes searches slower, never faster.
+ * In the first round, every query is searched for once and the rows found are
+ * compared with the exact answers. If the recall is worth it, further rounds
+ * measure time. Only the scan is timed: starting it, and fetching k rows in
+ * exact order. The fastest time of each query counts, because other load on
+ * the machine makes searches slower, never faster.
  *
  *-------------------------------------------------------------------------
  */
@@ -24,20 +24,20 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
-/* Each time that trials are timed, every query is searched for so often. */
+/* Number of searches per query each time that trials are timed. */
 #define ROUNDS 2
 
-/* A trial that takes longer than this share of its rival's time is not going to be cheaper. */
+/* A trial that takes longer than this multiple of its rival's time is given up. */
 #define TOO_SLOW 2.0
 
-/* A hair less than a share, which may not be a number that float8 has. */
+/* Tolerance for a recall that float8 cannot represent exactly. */
 #define SHARE_TOLERANCE 1e-9
 
 struct TrialSearch
 {
 	IndexScanDesc    scan;
 	ScanKeyData      key;
-	ItemPointerData *tids;    /* of the rows that were found */
+	ItemPointerData *tids;    /* of the rows found */
 	MemoryContext    context; /* reset for each query */
 };
 
@@ -50,8 +50,7 @@ compare_doubles(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* ORDER BY the indexed expression's distance to a query, NULLs last. */
-/* A client takes rows as they come. */
+/* Requirements of a client: it takes rows as they come, in no guaranteed order. */
 static const ScanNeeds as_a_client = {NULL};
 
 void
@@ -65,6 +64,7 @@ tune_begin_trials(Tune *tune)
 	tune->info = BuildIndexInfo(index);
 	tune->estate = CreateExecutorState();
 	tune->slot = table_slot_create(tune->heap, NULL);
+	/* ORDER BY the indexed expression's distance to a query, NULLs last. */
 	ScanKeyEntryInitialize(&search->key, SK_ORDER_BY, 1, STRATEGY_NULLS_LAST, type, InvalidOid,
 						   get_opcode(operator), (Datum) 0);
 	search->tids = palloc(mul_size(tune->wanted, sizeof(ItemPointerData)));
@@ -84,7 +84,7 @@ tune_end_trials(Tune *tune)
 	FreeExecutorState(tune->estate);
 }
 
-/* Search for a query once, and note the time; returns how many rows came. */
+/* Search for a query once and record the time. Return the number of rows found. */
 static int
 search_once(Tune *tune, Trial *trial, int query)
 {
@@ -115,7 +115,7 @@ search_once(Tune *tune, Trial *trial, int query)
 	return found;
 }
 
-/* Is a row as good as the exact k-th? Larger is nearer. */
+/* Return true if a row scores at least as high as the exact k-th. Larger is nearer. */
 static bool
 is_hit(Tune *tune, const TuneQuery *query, ItemPointer tid)
 {
@@ -132,7 +132,7 @@ is_hit(Tune *tune, const TuneQuery *query, ItemPointer tid)
 	return (tune->metric == METRIC_L2 ? -score : score) >= query->least;
 }
 
-/* How many of the rows that were just found. */
+/* Return the number of hits among the rows just found. */
 static int
 count_hits(Tune *tune, const TuneQuery *query, int found)
 {
@@ -152,7 +152,7 @@ count_hits(Tune *tune, const TuneQuery *query, int found)
 	return hits;
 }
 
-/* Sets recall and complete, unless the trial is given up. */
+/* Set recall and complete, unless the trial is given up. */
 static void
 measure_recall(Tune *tune, Trial *trial, const Trial *rival)
 {

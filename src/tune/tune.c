@@ -1,11 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * tune.c
- *	  colbert_tune: the function in SQL.
+ *	  colbert_tune: the SQL function.
  *
- * Needs SELECT on the table, since recall tells of its rows, and refuses
- * where row-level security would hide some; and ownership of the index to
- * change its options, which ALTER INDEX then does.
+ * It requires SELECT on the table, since recall reveals something about its
+ * rows, and it refuses a table of which row-level security would hide rows.
+ * Changing the options requires ownership of the index; ALTER INDEX then makes
+ * the change.
  *
  *-------------------------------------------------------------------------
  */
@@ -32,10 +33,10 @@
 
 PG_FUNCTION_INFO_V1(colbert_tune);
 
-/* So long a client waits for news. */
+/* Interval between progress messages. */
 #define TELL_EVERY_MS 10000
 
-/* As many answers as can be asked for. */
+/* Maximum k. */
 #define MAX_ANSWERS 10000
 
 enum
@@ -59,7 +60,7 @@ tune_time_to_tell(Tune *tune)
 	return true;
 }
 
-/* ---- what is asked for ---- */
+/* ---- arguments ---- */
 
 static void
 check_arguments(FunctionCallInfo fcinfo)
@@ -85,8 +86,8 @@ check_arguments(FunctionCallInfo fcinfo)
 }
 
 /*
- * Open the index and its table, the table first. The planner would not use
- * an index that is not valid, or too new for the snapshot: no more do we.
+ * Open the index and its table, the table first. Reject an index that is not
+ * valid, or too new for the snapshot, because the planner would not use it.
  */
 static void
 open_relations(Tune *tune, Oid oid)
@@ -123,14 +124,17 @@ check_rights(const Tune *tune, bool apply)
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("row-level security hides rows of table \"%s\"",
 							   RelationGetRelationName(tune->heap)),
-						errhint("Let a role tune the index that the policies do not apply to.")));
+						errhint("Run colbert_tune as a role that the policies do not apply to.")));
 	if (!apply)
 		return;
 	PreventCommandIfReadOnly("colbert_tune(apply => true)");
 	PreventCommandDuringRecovery("colbert_tune(apply => true)");
 	if (!compat_object_ownercheck(RelationRelationId, RelationGetRelid(tune->index), GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_INDEX, RelationGetRelationName(tune->index));
-	/* ALTER INDEX would refuse it in the end: a scan of this very statement. */
+	/*
+	 * Check now what ALTER INDEX would refuse in the end: the statement itself
+	 * may be scanning the index.
+	 */
 	CheckTableNotInUse(tune->index, "ALTER INDEX");
 }
 
@@ -160,7 +164,7 @@ prepare_queries(Tune *tune, ArrayType *array)
 			ereport(
 				ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("queries must not be NULL"),
-				 errhint("Leave them out: array_agg(query) FILTER (WHERE query IS NOT NULL).")));
+				 errhint("Exclude them with array_agg(query) FILTER (WHERE query IS NOT NULL).")));
 		query->vector = multivector_from_datum(values[i]);
 		view_check_dims(view, query->vector);
 		query->score = score_prepare(query->vector, tune->metric);
@@ -171,7 +175,7 @@ prepare_queries(Tune *tune, ArrayType *array)
 	pfree(lengths);
 }
 
-/* ---- what was found ---- */
+/* ---- result ---- */
 
 int
 tune_cheapest_first(const ListCell *a, const ListCell *b)
@@ -183,7 +187,10 @@ tune_cheapest_first(const ListCell *a, const ListCell *b)
 		return x->ms < y->ms ? -1 : 1;
 	if (x->recall != y->recall)
 		return x->recall > y->recall ? -1 : 1;
-	/* Times are ticks of a clock, so that quick searches tie: the one that is chosen must be the one that is shown. */
+	/*
+	 * Times are clock ticks, so quick searches tie. Break ties by number, so
+	 * that the trial chosen is the one shown.
+	 */
 	return x->number - y->number;
 }
 
@@ -204,7 +211,10 @@ put_trial(ReturnSetInfo *result, const Tune *tune, const Trial *trial, bool chos
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
-/* The first trial, which left all to the index, and then those of which none was cheaper with as much recall. */
+/*
+ * Return the first trial, which leaves all settings to the index, and then
+ * each trial that no cheaper one matches in recall.
+ */
 static void
 put_frontier(ReturnSetInfo *result, const Tune *tune, const Trial *chosen)
 {
@@ -243,11 +253,11 @@ tell_unreached(const Tune *tune, bool apply)
 	ereport(NOTICE,
 			(errmsg("no settings of index \"%s\" reach a recall of %g; the best found is %.4f",
 					RelationGetRelationName(tune->index), tune->target, best),
-			 apply ? errdetail("The options of the index are left as they are.") : 0,
-			 errhint("Ask for less, or REINDEX with a finer quantizer or more nodes.")));
+			 apply ? errdetail("The options of the index are not changed.") : 0,
+			 errhint("Lower target_recall, or REINDEX with a finer quantizer or more nodes.")));
 }
 
-/* ---- what is done about it ---- */
+/* ---- ALTER INDEX ---- */
 
 static void
 append_option(StringInfo set, StringInfo reset, const char *name, uint32 value)
@@ -258,7 +268,7 @@ append_option(StringInfo set, StringInfo reset, const char *name, uint32 value)
 		appendStringInfo(set, "%s%s = %u", set->len > 0 ? ", " : "", name, value);
 }
 
-/* Make the settings the index's options; those that are left to it are reset. */
+/* Store the settings as the index's options. Settings that are left to the index are reset. */
 static void
 apply_settings(const char *index, const SearchSettings *settings, FinderKind finder)
 {
@@ -285,7 +295,10 @@ apply_settings(const char *index, const SearchSettings *settings, FinderKind fin
 	SPI_finish();
 }
 
-/* Exact answers, then trials. The cheapest settings, NULL where none reach the target. */
+/*
+ * Compute the exact answers and run the trials. Return the cheapest settings,
+ * or NULL if none reach the target.
+ */
 static Trial *
 find_settings(Tune *tune)
 {
@@ -302,7 +315,11 @@ find_settings(Tune *tune)
 	return chosen;
 }
 
-/* As the owner of the table, whose expressions these are. Policies that bind even the owner do not bind those who may call this. */
+/*
+ * Run find_settings as the owner of the table, since its index expressions are
+ * executed. FORCE ROW LEVEL SECURITY is ignored: those who may call this
+ * function are not subject to it.
+ */
 static Trial *
 find_settings_as_owner(Tune *tune)
 {

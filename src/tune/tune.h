@@ -1,17 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * tune.h
- *	  colbert_tune: the cheapest settings of an index that reach a recall on
- *	  a sample of queries.
+ *	  colbert_tune: find the cheapest settings of an index that reach a recall
+ *	  on a sample of queries.
  *
- *	tune.c			the function in SQL: who may, what comes out, ALTER INDEX
- *	exact.c	the exact answers, by one pass through the table
- *	trial.c	recall and time of searches with given settings
- *	descent.c	which settings to try
+ *	tune.c		the SQL function: permissions, result, ALTER INDEX
+ *	exact.c		the exact answers, from one pass over the table
+ *	trial.c		recall and time of searches with given settings
+ *	descent.c	the choice of settings to try
  *
- * The exact answers and all searches see the table under one snapshot, so
- * that what differs is the index's doing. Predicate and expressions of the
- * index run with the rights of the table's owner, as they do in REINDEX.
+ * The exact answers and all searches use one snapshot, so that any difference
+ * between them is due to the index. Predicate and expressions of the index run
+ * with the rights of the table's owner, as in REINDEX.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,19 +26,19 @@ typedef struct TuneQuery
 {
 	MultiVector *vector;
 	ScoreQuery  *score;
-	double       least; /* the exact k-th score: what an answer must reach; larger is nearer */
+	double       least; /* the exact k-th score, which an answer must reach; larger is nearer */
 } TuneQuery;
 
-/* What was found out about some settings. */
+/* Measurements of one combination of settings. */
 typedef struct Trial
 {
-	int            number;   /* the first is 0 */
-	SearchSettings asked;    /* 0 where the index is to choose */
-	bool           complete; /* else it was given up, being too bad or too slow */
-	double         recall;   /* share of the k best, over all queries */
-	double         ms;       /* of a search: the median over queries of fastest */
-	double         total_ms; /* of all queries, the first time */
-	double        *fastest;  /* ms of each query, of all times it was searched for */
+	int            number;   /* counted from 0 */
+	SearchSettings asked;    /* 0 for settings that the index chooses */
+	bool           complete; /* false if it was given up as too slow or too poor */
+	double         recall;   /* fraction of the k best documents found, over all queries */
+	double         ms;       /* time per search: the median of fastest */
+	double         total_ms; /* of all queries, in the first round */
+	double        *fastest;  /* least time of each query in any round, in ms */
 } Trial;
 
 typedef struct TrialSearch TrialSearch;
@@ -49,14 +49,14 @@ typedef struct Tune
 	Relation   index;
 	Snapshot   snapshot;
 	Metric     metric;
-	Datum      sample; /* the queries as they were given: multivector[] */
+	Datum      sample; /* the queries as passed: multivector[] */
 	TuneQuery *queries;
 	int        nqueries;
 	int        k;
-	int        wanted; /* answers that there are to a query: k, or all rows */
+	int        wanted; /* answers expected per query: k, or the number of rows if less */
 	double     target;
 
-	/* What the settings are chosen by. */
+	/* Input to the choice of settings. */
 	uint32 query_tokens; /* median */
 	uint32 nodes;
 	uint32 docs;
@@ -66,37 +66,50 @@ typedef struct Tune
 	TupleTableSlot *slot;
 
 	TrialSearch *search;
-	List        *trials; /* of Trial, in the order in which they were made */
-	TimestampTz  told;   /* when progress was last told of */
+	List        *trials; /* of Trial, in chronological order */
+	TimestampTz  told;   /* time of the last progress message */
 } Tune;
 
-/* Tell of progress now and then: true where it is time to. */
+/* Return true if a progress message is due. Messages are rate-limited. */
 extern bool tune_time_to_tell(Tune *tune);
 
-/* Sets least of each query, and wanted: 0 where the index has no row that can be seen. */
+/*
+ * Compute the exact answers. Sets least of each query, and wanted, which is 0
+ * if the index has no visible row.
+ */
 extern void tune_exact(Tune *tune);
 
-/* trial.c: before the first trial, and after the last. */
+/* trial.c: called before the first trial and after the last. */
 extern void tune_begin_trials(Tune *tune);
 extern void tune_end_trials(Tune *tune);
 
 /*
- * Search with these settings. With a rival, a trial that reached the target,
- * they are given up once they cannot reach it any more, or take far longer
- * than the rival; else both are timed in turns. Once for the same settings,
- * but where they were given up and there is no rival now.
+ * Measure the recall and time of these settings.
+ *
+ * If there is a rival, which is a trial that reached the target, the new trial
+ * is given up as soon as it cannot reach the target or takes far longer than
+ * the rival. Otherwise both are timed in turns.
+ *
+ * Settings are measured only once. They are measured again if they were given
+ * up and there is no rival now.
  */
 extern Trial *tune_try(Tune *tune, const SearchSettings *asked, Trial *rival);
 
-/* Time trials that are complete again, in turns: whatever else the machine does meanwhile, it does to all of them. */
+/*
+ * Time complete trials again, in turns, so that other load on the machine
+ * affects all of them alike.
+ */
 extern void tune_time(Tune *tune, List *trials);
 
-/* Order of a List of Trial. */
+/* Compare function for a List of Trial. */
 extern int tune_cheapest_first(const ListCell *a, const ListCell *b);
 
 extern bool tune_reaches(const Tune *tune, const Trial *trial);
 
-/* Try settings; returns the cheapest that reach the target, NULL where none do. The first trial is of all left to the index. */
+/*
+ * Try settings and return the cheapest that reach the target, or NULL if none
+ * do. The first trial leaves all settings to the index.
+ */
 extern Trial *tune_descend(Tune *tune);
 
 #endif /* COLBERT_TUNE_H */

@@ -1,37 +1,37 @@
 #!/usr/bin/python3
-"""Random tables, random changes, random statements: the index's answer against that of a sort.
+"""Compare the answers of an index with those of a sort, for random tables, changes and statements.
 
     differential.py [--seconds N] [--seed N] [--round N] [--kinds KIND,...]
 
-A round makes a table with an index of random kind, changes it at random, and asks it statements of many spellings, each by the index and by
-a sort; mostly with settings by which the index looks at everything, at times with the least there are, and with little memory. TAP output, one test a round; each begins with its own seed, so that
---seed N --round N repeats it. Statements are of these kinds; --kinds chooses among them.
+A round creates a table with an index of random kind, changes it at random, and runs statements of many forms, each with the index and with a
+sort. Most run with settings that make the index examine everything, some with minimal settings, some with little memory. TAP output, one
+test per round. Each round has its own seed, so that --seed N --round N repeats it. The kinds of statements, among which --kinds chooses, are:
 
 plain      ORDER BY a score, with conditions, LIMITs and thresholds
 groups     GROUP BY, DISTINCT, DISTINCT ON, set operations and aggregates over scores
-windows    window functions in the order of a score, without a LIMIT, under one, and under a condition on the rank
-joins      joins of two sub-selects that are in the order of a score, by the score
+windows    window functions in the order of a score, without a LIMIT, with a LIMIT, and with a condition on the rank
+joins      joins, by the score, of two sub-selects that are ordered by a score
 changes    DELETE, UPDATE and MERGE whose condition is a threshold
 negations  NOT EXISTS, NOT IN, EXCEPT and anti-joins over a threshold
-volatile   conditions with a volatile sub-select: how often it is called, and how many rows pass
+volatile   conditions with a volatile sub-select: the number of its calls, and of the rows that pass
 
-What must hold is what the documentation promises, and no more:
+The test requires exactly what the documentation promises:
 
-- rows of a plain statement come in the exact order of their scores, NULLs where they belong (but for rows that colbert_last_scan() counts as
-  late), each once, and as many as the sort gives;
-- with the flat codec, whose estimates are exact but for rounding, and wherever all rows are asked for, scores are the same to the last
-  bit; with other codecs, and above thresholds, nearly all of the best are, which is counted over all rounds;
-- the first n rows of a window may be approximate as those of a LIMIT, but each rank is that of the row among the rows that come;
-- all other kinds give the rows of the sort, whatever the settings and the codec.
+- Rows of a plain statement come in the exact order of their scores, with NULLs in the right place, except rows that colbert_last_scan()
+  counts as late. There are no duplicates, and as many rows as with the sort.
+- With the flat codec, whose estimates are exact except for rounding, and whenever all rows are wanted, scores are equal to the last bit.
+  With other codecs, and with thresholds, nearly all of the best rows are found; this is counted over all rounds.
+- The first n rows of a window may be approximate, like those of a LIMIT, but each rank must be correct among the returned rows.
+- All other kinds return the rows of the sort, whatever the settings and the codec.
 
-For each kind the output tells when it failed first, in seconds since the start.
+For each kind, the output shows the seconds from the start to the first failure.
 """
 import argparse, os, random, sys, time
 import psycopg
 
 KINDS = ('plain', 'groups', 'windows', 'joins', 'changes', 'negations', 'volatile')
 
-METRICS = {  # operator class: score, the direction in which near documents come first, distance
+METRICS = {  # operator class: (score, direction in which near documents come first, distance)
     'multivector_maxsim_ops': ('maxsim', 'DESC', '<#>'),
     'multivector_cosine_ops': ('maxsim_cosine', 'DESC', '<=>'),
     'multivector_l2_ops': ('maxsim_l2', 'ASC', '<->'),
@@ -44,7 +44,7 @@ BY_INDEX = ('SET enable_indexscan = on; SET enable_seqscan = off; SET enable_sor
 BY_SORT = ('SET enable_indexscan = off; SET enable_seqscan = on; SET enable_sort = on; SET enable_bitmapscan = off; '
            'SET enable_hashagg = on; SET enable_hashjoin = on; SET enable_nestloop = on')
 MIN_RECALL = .95
-# a sequence that a volatile sub-select moves on, wherever it stands in a plan
+# sub-selects that advance a sequence, in different places of a plan
 VOLATILE = (
     "(SELECT nextval('calls') + t.id * 0)",
     "(SELECT x FROM (VALUES (nextval('calls') + t.id * 0)) AS v (x))",
@@ -160,14 +160,14 @@ class Round:
     # ---- statements ----
 
     def ask(self):
-        """A query: its score, the direction in which near documents come first, its distance."""
+        """Choose a query, its score and its distance, and the direction in which near documents come first."""
         function, self.direction, self.operator = METRICS[self.opclass]
         value = self.document(3)
         self.query = self.random.choice((f"'{value}'", f"(SELECT '{value}'::multivector)", f"'{value}'::multivector({self.dims}, float2)"))
         self.score = f'{function}({self.column}, {self.query})'
 
     def over_threshold(self, offsets=(0, 3, 30)):
-        """A comparison of the score with that of a document some places down."""
+        """Return a comparison of the score with the score of a document at some rank."""
         r = self.random
         score = self.score if r.random() < .7 or self.score.startswith('maxsim_l2') else f'{self.column} {self.operator} {self.query}'
         near = '>' if score == self.score and self.direction == 'DESC' else '<'
@@ -180,7 +180,7 @@ class Round:
         return r.choice((f'{score} {near}{equal} {bound}', f"{bound} {'<' if near == '>' else '>'}{equal} {score}"))
 
     def partial(self, *conditions):
-        """These conditions, with that of a partial index."""
+        """Return these conditions, and the predicate of a partial index."""
         return ' AND '.join(filter(None, [*conditions, "kind = 'a'" if self.kind == 'partial' else '']))
 
     def some_condition(self):
@@ -193,7 +193,7 @@ class Round:
         return self.partial(some, self.over_threshold() if self.threshold else '')
 
     def statement(self):
-        """(prologue, statement, is it ordered, by id too, LIMIT): it gives id and score."""
+        """Return (statement, whether it is ordered, whether it is ordered by id too). The statement returns id and score."""
         r = self.random
         self.ask()
         where = self.condition()
@@ -225,7 +225,7 @@ class Round:
         return body, True, by_id
 
     def answer(self, statement, how):
-        """The rows of a statement, by one of the ways to run it; the scores' bits."""
+        """Run a statement in one of several ways and return its rows, with exact scores."""
         if how == 'cursor':
             self.run('BEGIN')
             self.run(f'DECLARE c NO SCROLL CURSOR FOR {statement}')
@@ -246,7 +246,7 @@ class Round:
         return self.run(statement).fetchall()
 
     def scored(self, condition=''):
-        """A sub-select of ids, kinds and scores, in the order of the scores or in none."""
+        """Return a sub-select of ids, kinds and scores, ordered by the scores or unordered."""
         where = self.partial(condition)
         order = self.random.choice(('', f' ORDER BY s {self.direction}', f' ORDER BY s {self.direction} OFFSET 0'))
         score, tables = self.score, 't'
@@ -260,7 +260,7 @@ class Round:
         u = f'{self.scored(self.some_condition())} AS u'
         order = f' ORDER BY s {self.direction}'
         top = r.choice((order, f'{order} LIMIT {r.choice((1, 5, 40))}'))
-        if r.random() < .7:     # what a presorted input serves
+        if r.random() < .7:     # statements that a presorted input serves
             return r.choice((
                 f'SELECT s, count(*), sum(id) FROM {u} GROUP BY s{top}',
                 f'SELECT s, kind, count(*) FROM {u} GROUP BY s, kind{order}, kind',
@@ -291,7 +291,7 @@ class Round:
         ))
 
     def windows(self):
-        """(statement, is it approximate): the second kind gives id, score and rank of the first rows."""
+        """Return (statement, whether it is approximate). An approximate one returns id, score and rank of the first rows."""
         r = self.random
         self.ask()
         u = f'{self.scored(self.some_condition() if r.random() < .3 else "")} AS u'
@@ -327,7 +327,7 @@ class Round:
         return f'SELECT id, {self.score} AS score FROM t WHERE {self.partial(condition)} ORDER BY score {self.direction}'
 
     def changes(self):
-        """(statement, what it has changed): the second is asked afterwards."""
+        """Return (statement, query to run afterwards, which shows the changes)."""
         r = self.random
         self.ask()
         condition = self.over_threshold((3, 30, 100, 200))
@@ -364,7 +364,7 @@ class Round:
         getattr(self, f'check_{self.asked}')()
 
     def by_index(self, everything):
-        """Make the index look at everything there is; or at the least, at what it chooses, or at everything."""
+        """Make statements use the index: with settings that examine everything, or with random settings."""
         self.run(BY_INDEX)
         self.little = not everything and self.random.random() < .7
         self.run(LITTLE if self.little else EVERYTHING if everything or self.random.random() < .5 else DEFAULTS)
@@ -380,10 +380,10 @@ class Round:
                       f'from row {at} on\nby sort:  {wanted[at:at + 20]}\nby index: {found[at:at + 20]}\nlate: {late}')
 
     def same(self, statement, wanted, found):
-        """The same rows, in any order."""
+        """Require the same rows, in any order."""
         wanted, found = sorted(wanted, key=repr), sorted(found, key=repr)
         if wanted != found:
-            self.fail('other rows', statement, wanted, found)
+            self.fail('different rows', statement, wanted, found)
 
     def both(self, statement):
         self.run(BY_SORT)
@@ -435,14 +435,14 @@ class Round:
         distinct = list(dict.fromkeys(scores))
         ranks = {'row_number': lambda i: i + 1, 'rank': lambda i: scores.index(scores[i]) + 1, 'dense_rank': lambda i: distinct.index(scores[i]) + 1}
         if [rank for _, _, rank in found] != [ranks[self.rank](i) for i in range(len(found))]:
-            self.fail('a rank is not that among the rows', statement, wanted, found)
+            self.fail('wrong rank', statement, wanted, found)
         if len({id for id, _, _ in found}) != len(found):
-            self.fail('a row came twice', statement, wanted, found)
+            self.fail('duplicate row', statement, wanted, found)
         if self.rank == 'row_number' and len(found) != len(wanted):
-            self.fail('another number of rows', statement, wanted, found)
+            self.fail('wrong number of rows', statement, wanted, found)
 
     def begin(self, statement, by_index):
-        """Before a statement that is to run by the index, or by a sort."""
+        """Prepare to run a statement with the index, or with a sort."""
         if by_index:
             self.by_index(everything=False)
             self.note_plan(statement)
@@ -475,28 +475,28 @@ class Round:
         def fail(what):
             self.fail(what, statement, wanted, found, late)
 
-        # Which of the rows with the last score are given is anyone's choice.
+        # Any of the rows with the last score may be returned.
         scores = lambda rows: [score for _, score in rows]
-        # What is late in one of several tables is not told after a search in another.
+        # Late rows of one of several tables are not known after a search in another.
         in_order = not late and self.kind not in ('parts', 'heirs')
-        # A threshold is searched by the sketches, whatever the codec.
+        # Thresholds are searched by sketches, whatever the codec.
         approximate = self.threshold or (self.limit and (self.little or self.quantizer != 'flat'))
         if len({id for id, _ in found}) != len(found):
-            fail('a row came twice')
+            fail('duplicate row')
         if approximate:
             good = sum(score in set(scores(wanted)) for score in scores(found))
             if not self.little:
                 self.totals['found'] += min(good, len(wanted))
                 self.totals['wanted'] += len(wanted)
             if not self.threshold and 'TIES' not in statement and len(found) != len(wanted):
-                fail('another number of rows')
+                fail('wrong number of rows')
             if self.threshold and not set(found) <= set(wanted) and not self.limit:
-                fail('a row that is not within the threshold')
+                fail('a row outside the threshold')
         elif ordered and by_id and in_order:
             if found != wanted:
-                fail('other rows, or another order')
+                fail('different rows, or different order')
         elif sorted(scores(found), key=repr) != sorted(scores(wanted), key=repr):
-            fail('other scores')
+            fail('different scores')
         if ordered and in_order:
             shown = scores(found)
             values = [score for score in shown if score is not None]
@@ -504,7 +504,7 @@ class Round:
                 fail('not in order')
             nulls = [score is None for score in shown]
             if nulls != sorted(nulls) and nulls != sorted(nulls, reverse=True):
-                fail('NULLs in the midst')
+                fail('NULLs between other rows')
 
     def play(self, statements=12):
         self.run('DROP TABLE IF EXISTS t, t_heir CASCADE; DROP DOMAIN IF EXISTS d_doc; DROP FUNCTION IF EXISTS f')
@@ -543,7 +543,7 @@ def main():
     parser.add_argument('--seconds', type=float, default=900 if os.environ.get('COLBERT_EXTRA') else 45, help='45, or 900 with COLBERT_EXTRA')
     parser.add_argument('--seed', type=int, default=int.from_bytes(os.urandom(4), 'big'))
     parser.add_argument('--round', type=int, help='only this round')
-    parser.add_argument('--kinds', type=kinds, default=list(KINDS), help='kinds of statements, with commas between them')
+    parser.add_argument('--kinds', type=kinds, default=list(KINDS), help='kinds of statements, separated by commas')
     options = parser.parse_args()
     totals = {'statements': 0, 'by index': 0, 'found': 0, 'wanted': 0, 'kinds': dict.fromkeys(KINDS, 0)}
     first_failures = {}
@@ -565,13 +565,13 @@ def main():
                 first_failures.setdefault(game.asked, time.time() - start)
                 conn.execute('ROLLBACK')
                 print(f'not ok {n} - round {n} of seed {options.seed}')
-                print('\n'.join('# ' + line for line in str(e).split('\n') + ['what was done:'] + game.log[-60:]))
+                print('\n'.join('# ' + line for line in str(e).split('\n') + ['statements:'] + game.log[-60:]))
     recall = totals['found'] / max(totals['wanted'], 1)
     good = recall >= MIN_RECALL or totals['wanted'] < 500
     print(f"{'ok' if good else 'not ok'} {n + 1} - approximate searches find {recall:.4f} of {totals['wanted']} rows")
     for kind in options.kinds:
         print(f"# {kind}: {totals['kinds'][kind]} statements" + (f', failed first after {first_failures[kind]:.1f} s' if kind in first_failures else ''))
-    print(f"# {totals['statements']} statements, {totals['by index']} of them by an index; seed {options.seed}")
+    print(f"# {totals['statements']} statements, {totals['by index']} of them using an index; seed {options.seed}")
     print(f'1..{n + 1}')
     sys.exit(failed > 0 or not good)
 

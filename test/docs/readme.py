@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""The documentation tells the truth: its examples run, and its tables agree with the catalog. TAP output.
+"""Check the documentation: its examples run, and its tables agree with the catalog. TAP output.
 
-Runs on the server that PGHOST names, in databases of its own.
+Runs on the server of PGHOST, in separate databases.
 """
 import os, re, runpy, subprocess, sys
 import psycopg
@@ -32,7 +32,7 @@ def database(name):
 
 
 def lines_of(output):
-    """Lines without what differs between versions of PostgreSQL: how the parameters of sub-selects are written."""
+    """Return lines of output. Differences between versions of PostgreSQL, in the notation of sub-select parameters, are removed."""
     output = re.sub(r'\(InitPlan (\d+)\)\.col1', lambda m: f'${int(m[1]) - 1}', output)
     output = re.sub(r'hashed SubPlan 1\)|ANY \(\w+ = \(hashed SubPlan 1\)\.col1\)\)', 'hashed SubPlan 1)', output)
     return [re.sub(r'(InitPlan \d+) \(returns .*\)', r'\1', line.rstrip()) for line in output.splitlines() if line.strip()]
@@ -42,9 +42,9 @@ QUERY = f"'{[[1] + [0] * 127]}'"
 
 
 def examples_run(page, number):
-    """Every block after <!-- tour: LANGUAGE --> runs without an error and prints something, each page in a database of its own.
+    """Check that each block after <!-- tour: LANGUAGE --> runs without an error and prints something. Each page has a separate database.
 
-    If a block after <!-- output --> follows, it prints that (SQL: unaligned rows alone). The parameter $1 stands for a query of 128 dims.
+    If a block after <!-- output --> follows, the output must be equal to it (SQL: unaligned rows only). $1 stands for a query of 128 dims.
     """
     env = database(f'docs_{number}')
     blocks = re.findall(r'<!-- tour: (\w+) -->\n```\w+\n(.*?)```\n(?:<!-- output -->\n```\n(.*?)```)?', read(page), re.S)
@@ -59,7 +59,7 @@ def examples_run(page, number):
 
 
 def table_after(text, marker):
-    """The rows of the Markdown table after <!-- marker -->, without the header, cells without backquotes."""
+    """Return the rows of the Markdown table after <!-- marker -->, without the header and without backquotes."""
     found = re.search(r'<!-- ' + re.escape(marker) + r' -->\n\|.*\n\|[-|: ]*\n((?:\|.*\n)+)', text)
     return [[re.sub(r'[`\\]', '', cell).strip() for cell in line.strip('|').split(' | ')] for line in found.group(1).splitlines()] if found else []
 
@@ -67,7 +67,7 @@ def table_after(text, marker):
 def same(documented, actual, name):
     documented, actual = sorted(set(documented)), sorted(set(actual))
     check(documented == actual, name, 'not documented: ' + ', '.join(map(str, sorted(set(actual) - set(documented)))),
-          'documented, but not there: ' + ', '.join(map(str, sorted(set(documented) - set(actual)))))
+          'documented, but missing: ' + ', '.join(map(str, sorted(set(documented) - set(actual)))))
 
 
 def settings_are_known(conn, readme):
@@ -92,7 +92,7 @@ def front_page_is_readable(readme):
     wide = [line for line in lines if line.startswith('|') and max(map(len, line.split(' | '))) > CELL_WIDTH]
     check(not wide, f'README.md has no table cell of more than {CELL_WIDTH} characters', *wide)
     not_run = [example for before, example in re.findall(r'(.*)\n```(?:sql|python)\n(.*)', readme) if not before.startswith('<!-- tour: ')]
-    check(not not_run, 'README.md has no example that is not run', *not_run)
+    check(not not_run, 'README.md has only examples that are run', *not_run)
 
 
 def error_of(conn, statement):
@@ -104,7 +104,7 @@ def error_of(conn, statement):
 
 
 def reference_agrees(conn, rows):
-    """doc/options.md: settings against pg_settings, options against what CREATE INDEX takes and refuses and against the source."""
+    """Check doc/options.md: settings against pg_settings; options against CREATE INDEX and against the source."""
     conn.execute("LOAD 'colbert_pg'")
     actual = [(name.removeprefix('colbert.'), default, f'{low} to {high}' if low else ' '.join(words or (['on', 'off'] if kind == 'bool' else ['words'])))
               for name, default, low, high, words, kind in
@@ -120,10 +120,10 @@ def reference_agrees(conn, rows):
                 continue
             for value in [default] if ' to ' in values else values.split():
                 error = error_of(conn, create + value + ')')
-                check(error == 'no error', f'{method} takes {name} = {value}', error)
+                check(error == 'no error', f'{method} accepts {name} = {value}', error)
             error = error_of(conn, create + '-1)')
             check(' to '.join(re.findall(r'"(\d+)"', error)) == values or re.findall(r'"(\w+)"', error.split('Valid')[-1]) == values.split(),
-                  f'{method} takes for {name} what is documented', error, values)
+                  f'{method} accepts the documented values of {name}', error, values)
     source = read('src/access/options.c')
     macros = dict(re.findall(r'#define (\w+)\s+(\w+)', source))
     found = re.findall(r'add_(?:int|enum)_reloption\(\s*(\w+), "(\w+)",\s*"[^"]*",\s*(?:quantizers, )?(\w+)', source)
@@ -134,7 +134,7 @@ def reference_agrees(conn, rows):
 
 
 def names_agree(conn, readme):
-    """Every function, operator, operator class and access method that a person calls is in a table, and nothing else is."""
+    """Check that the tables have exactly the functions, operators and operator classes that users call."""
     member = ("JOIN pg_depend d ON d.objid = {0}.oid AND d.classid = '{1}'::regclass AND d.deptype = 'e' "
               "JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'colbert_pg'")
     functions = conn.execute(f"""SELECT DISTINCT proname FROM pg_proc p {member.format('p', 'pg_proc')}
@@ -169,7 +169,7 @@ def suites_agree():
 
 
 def anchors(page):
-    """The anchors of a page's headings, as GitHub makes them."""
+    """Return the anchors of a page's headings, as GitHub generates them."""
     text = re.sub(r'^```.*?^```', '', read(page), flags=re.M | re.S)
     return {re.sub(r'[^\w\- ]', '', heading.lower()).replace(' ', '-') for heading in re.findall(r'^#+ +(.*?) *$', text, re.M)}
 
@@ -180,6 +180,12 @@ def links_lead_somewhere(pages):
             path = os.path.normpath(os.path.join(os.path.dirname(page), target)) if target else page
             good = os.path.exists(os.path.join(ROOT, path)) and (not anchor or anchor in anchors(path))
             check(good, f'{page}: link to {target}' + f'#{anchor}' * (anchor != ''))
+
+
+def tables_are_narrow(pages):
+    for page in pages:
+        wide = [line for line in read(page).splitlines() if line.startswith('|') and max(map(len, line.split(' | '))) > CELL_WIDTH]
+        check(not wide, f'{page} has no table cell of more than {CELL_WIDTH} characters', *wide)
 
 
 def main():
@@ -197,6 +203,8 @@ def main():
     versions_agree()
     suites_agree()
     front_page_is_readable(readme)
+    tables_are_narrow(pages[1:] + ['CONTRIBUTING.md', 'SECURITY.md', 'data/README.md', 'test/README.md'] + sorted(
+        f'src/{room}/README.md' for room in os.listdir(os.path.join(ROOT, 'src')) if os.path.exists(os.path.join(ROOT, 'src', room, 'README.md'))))
     links_lead_somewhere(pages + ['CHANGELOG.md', 'CONTRIBUTING.md', 'RELEASING.md', 'SECURITY.md', 'src/README.md'])
     print(f'1..{count}')
     sys.exit(failures != 0)

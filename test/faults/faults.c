@@ -1,21 +1,23 @@
 /*-------------------------------------------------------------------------
  *
  * faults.c
- *	  Settings of a build for tests, and what they do.
+ *	  Fault injection in a test build: settings and actions.
  *
  *	colbert_faults.fail		the site that fails: FILE:LINE:NAME
- *	colbert_faults.call		which of its calls does, counted from 1
- *	colbert_faults.cancel	a cancel arrives there, instead of an error
- *	colbert_faults.trace	a file to which sites are appended as they are called
- *	colbert_faults.pause	names of points to wait at, separated by blanks
- *	colbert_faults.folder	where files say that a point is reached, and may be left
- *	colbert_faults.max_items	the largest number of items of a page array
- *	colbert_faults.extent_pages	pages that one grows by at most, unless it needs more
+ *	colbert_faults.call		the number of the failing call, counted from 1
+ *	colbert_faults.cancel	raise a cancel request there instead of an error
+ *	colbert_faults.trace	file to which called sites are appended
+ *	colbert_faults.pause	points to wait at, separated by blanks
+ *	colbert_faults.folder	folder of the files that signal and release points
+ *	colbert_faults.max_items	maximum number of items of a page array
+ *	colbert_faults.extent_pages	maximum pages by which an array grows, unless
+ *								it needs more
  *
- * Calls are counted from where colbert_faults.fail was set last. A trace has
- * a line for the calls 1, 2, 4, 8, ... of a site, so that their number is
- * known within a factor of two, and one for each call in a critical section,
- * of which there must be none; or, where a site fails, how it does.
+ * Calls are counted from the last assignment to colbert_faults.fail. A trace
+ * has a line for the calls 1, 2, 4, 8, ... of a site, which gives their number
+ * within a factor of two. It also has a line for each call in a critical
+ * section, which must not happen. If a site fails, the trace has the kind of
+ * failure instead.
  *
  *-------------------------------------------------------------------------
  */
@@ -45,7 +47,7 @@ assign_fail(const char *newval, void *extra)
 	generation++;
 }
 
-/* Runs when the library is loaded, before _PG_init. */
+/* Define the settings. Runs when the library is loaded, before _PG_init. */
 __attribute__((constructor)) static void
 faults_init(void)
 {
@@ -69,7 +71,7 @@ faults_init(void)
 							NULL);
 }
 
-/* Append a line to the trace: short ones of several processes do not mix. */
+/* Append a line to the trace. Short lines of several processes do not mix. */
 static void
 note(const char *what, const char *name, uint64 calls)
 {
@@ -122,7 +124,7 @@ faults_visit(FaultSite *site, FaultKind kind)
 	return true;
 }
 
-/* Is a name one of those that are listed? */
+/* Return true if the list contains a name. */
 static bool
 is_listed(const char *list, const char *name)
 {
@@ -135,9 +137,9 @@ is_listed(const char *list, const char *name)
 }
 
 /*
- * FOLDER/NAME.reached is made, and FOLDER/NAME.go awaited, once: a NAME.go
- * that is there already lets everybody pass. Page locks may be held: nothing
- * of the server is waited for.
+ * Create FOLDER/NAME.reached and wait until FOLDER/NAME.go exists. An existing
+ * NAME.go lets every process pass. The caller may hold page locks, so this
+ * must not wait for anything in the server.
  */
 void
 faults_pause(const char *name)

@@ -1,16 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * faults.h
- *	  A build for tests (make faults): calls of the server that allocate, read,
- *	  lock or can be interrupted may be made to fail, one site at a time.
+ *	  Fault injection in a test build (make faults).
  *
- * Included at the end of pg_compat.h where COLBERT_FAULTS is defined, so that
- * every source file sees these macros instead of the functions. The headers
- * that declare the functions come first: they must not be expanded.
+ * Calls of the server that allocate, read, lock or can be interrupted can be
+ * made to fail, one site at a time. pg_compat.h includes this file at its end
+ * if COLBERT_FAULTS is defined, so that every source file calls these macros
+ * instead of the functions. The headers that declare the functions must come
+ * first, so that their declarations are not expanded.
  *
- * A site is a file, a line and a name. Settings of the session, which its
- * parallel workers share, say which site fails, and at which of its calls;
- * or where to write down which sites there are (faults.c).
+ * A site is a file, a line and a name. Session settings, which parallel
+ * workers inherit, choose the failing site and the number of the failing call,
+ * or a file that lists all sites (faults.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -40,9 +41,9 @@
 
 typedef enum FaultKind
 {
-	FAULT_MEMORY,   /* fails as memory does that runs out */
-	FAULT_NULL,     /* the same, for a caller that asked for NULL then */
-	FAULT_INTERRUPT /* a cancel arrives */
+	FAULT_MEMORY,   /* an out-of-memory error */
+	FAULT_NULL,     /* the same, but returns NULL because the caller asked for that */
+	FAULT_INTERRUPT /* a cancel request */
 } FaultKind;
 
 typedef struct FaultSite
@@ -50,17 +51,23 @@ typedef struct FaultSite
 	const char *file;
 	int         line;
 	const char *name;
-	uint64      calls;      /* since the settings were changed */
-	uint64      generation; /* of the settings, then */
+	uint64      calls;      /* since the settings last changed */
+	uint64      generation; /* number of that change */
 } FaultSite;
 
-/* Take note of a call of a site. It fails, or returns true (FAULT_NULL), where the settings say so. */
+/*
+ * Count a call of a site. If the settings choose this call, raise an error, or
+ * return true for FAULT_NULL.
+ */
 extern bool faults_visit(FaultSite *site, FaultKind kind);
 
-/* Wait at a named point, where the settings name it. */
+/* Wait at a named point, if the settings name it. */
 extern void faults_pause(const char *name);
 
-/* The largest number of items of a page array, and of pages that one grows by unless it needs more. */
+/*
+ * Maximum number of items of a page array, and maximum pages by which an array
+ * grows unless it needs more.
+ */
 extern int faults_max_items;
 extern int faults_extent_pages;
 
@@ -68,7 +75,7 @@ extern int faults_extent_pages;
 #define COLBERT_MAX_ITEMS    ((uint32) faults_max_items)
 #define COLBERT_EXTENT_PAGES ((uint32) faults_extent_pages)
 
-/* Few extents on a map page, so that small arrays have several. */
+/* Few extents per map page, so that small arrays have several map pages. */
 #define COLBERT_MAP_EXTENTS 48
 
 #define FAULT_AT(name, kind)                                       \
@@ -154,7 +161,7 @@ extern int faults_extent_pages;
 #define FreeSpaceMapVacuumRange(...) \
 	FAULT("FreeSpaceMapVacuumRange", FreeSpaceMapVacuumRange(__VA_ARGS__))
 
-/* What else of the server allocates, reads or waits. */
+/* Other server functions that allocate, read or wait. */
 #define BeginInternalSubTransaction(...) \
 	FAULT("BeginInternalSubTransaction", BeginInternalSubTransaction(__VA_ARGS__))
 #define BuildIndexInfo(...)      FAULT("BuildIndexInfo", BuildIndexInfo(__VA_ARGS__))

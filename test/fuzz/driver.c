@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * driver.c
- *	  Runs a fuzz target where libFuzzer is missing.
+ *	  Run a fuzz target without libFuzzer.
  *
  *	  driver SECONDS SEED-FILE...
  *
- * Inputs are seeds with a few random changes each, from a fixed start, so
- * that a run repeats another; there is no guidance by coverage. The input
- * that is being tried is written to a file when the process dies of it.
+ * Inputs are seeds with a few random changes each. The random numbers have a
+ * fixed start, so that a run can be repeated. Coverage does not guide the
+ * changes. If the process dies, it writes the current input to a file.
  *
  *-------------------------------------------------------------------------
  */
@@ -65,7 +65,7 @@ on_abort(int signal_number)
 	raise(signal_number);
 }
 
-/* Replace length bytes at a place by others, as far as there is room. */
+/* Replace length bytes at a position by other bytes, if there is room. */
 static void
 splice(size_t at, size_t length, const uint8_t *bytes, size_t nbytes)
 {
@@ -76,7 +76,7 @@ splice(size_t at, size_t length, const uint8_t *bytes, size_t nbytes)
 	current.size += nbytes - length;
 }
 
-/* One random change. */
+/* Make one random change. */
 static void
 change(void)
 {
@@ -167,7 +167,7 @@ main(int argc, char **argv)
 		for (uint64_t n = random_below(MAX_CHANGES); n > 0; n--)
 			change();
 
-		/* Memory of exactly that size, so that a byte too far is found. */
+		/* An allocation of exactly this size, so that the sanitizers detect reads beyond it. */
 		exact = malloc(current.size);
 		memcpy(exact, current.bytes, current.size);
 		LLVMFuzzerTestOneInput(exact, current.size);

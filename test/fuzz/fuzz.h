@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * fuzz.h
- *	  What the fuzz targets share. Each is one function of any bytes.
+ *	  Common declarations of the fuzz targets. A target is a function that
+ *	  accepts arbitrary bytes.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,7 +16,7 @@
 
 extern int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* A broken promise ends the process, as a sanitizer's finding does. */
+/* Abort if a condition does not hold, like a finding of a sanitizer. */
 #define FUZZ_CHECK(condition)                                                              \
 	do                                                                                     \
 	{                                                                                      \

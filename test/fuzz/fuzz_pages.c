@@ -1,15 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * fuzz_pages.c
- *	  Searches and checks of indexes whose pages are damaged, without a server.
+ *	  Search and check indexes with damaged pages, without a server.
  *
  *	  fuzz_pages SECONDS SEED IMAGE...
  *
- * An image is the file of an index (seed-pages makes some). Each run damages a
- * few pages of one, as bits, bytes, words, halves and copies of other pages;
- * then a search goes to its end, and a check over all that it can without a
- * table. Either may find damage; neither may read past a page, go in circles,
- * or end in an error that does not tell of damage. The counts are printed.
+ * An image is the file of an index (seed-pages writes some). Each run damages
+ * a few pages of an image: single bits, bytes or words, half pages, or copies
+ * of other pages. Then it runs a complete search, and all checks that do not
+ * need the table. Both may report damage. Neither may read beyond a page, loop
+ * forever, or raise an error other than one for damage or lack of memory. The
+ * counts are printed.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,7 +29,7 @@
 #define MAX_DAMAGES  3
 #define QUERY_TOKENS 3
 
-/* Encoding the edges of a graph again takes longer than all else together. */
+/* Re-encoding the edges of a graph takes longer than all other checks together. */
 #define EDGES_ONE_IN 20
 
 typedef struct Image
@@ -80,7 +81,10 @@ static const uint32 extremes[] = {0,          1,          2,         0x7F,   0x8
 								  0xFF,       0x7FFF,     0x8000,    0xFFFF, 0x7FFFFFFF,
 								  0x80000000, 0xFFFFFFFE, 0xFFFFFFFF};
 
-/* A place on a page, of an item more often than not, for so many bytes. */
+/*
+ * Return a random position for this many bytes on a page. Most positions are
+ * near the beginning, where the items are.
+ */
 static size_t
 place(size_t bytes)
 {
@@ -92,7 +96,7 @@ place(size_t bytes)
 static void
 damage_page(const Image *image)
 {
-	/* The meta page is one of many, and decides about all. */
+	/* The meta page is a single page, but affects all others. */
 	BlockNumber block =
 		random_below(6) == 0 ? META_BLOCK : (BlockNumber) random_below(image->nblocks);
 	char  *page = pages_page(block);
@@ -126,9 +130,9 @@ damage_page(const Image *image)
 	}
 }
 
-/* ---- what is run ---- */
+/* ---- runs ---- */
 
-/* What an UPDATE reads: the versions of a document's row, and the documents of its hash. */
+/* Read what an UPDATE reads: the versions of a document's row, and the documents with its hash. */
 static void
 read_versions(IndexView *view, uint32 doc)
 {
@@ -225,7 +229,7 @@ main(int argc, char **argv)
 	}
 	kernels_init();
 
-	/* Undamaged, each must be fine. */
+	/* Without damage, every image must pass. */
 	for (int i = 0; i < nimages; i++)
 	{
 		pages_load(images[i].bytes, images[i].nblocks);
@@ -246,11 +250,11 @@ main(int argc, char **argv)
 		count(0, image, pages_run(search_all, image));
 		count(1, image, pages_run(check_all, image));
 	}
-	printf(
-		"%lu damaged pages, %lu searches: %lu to their end, %lu found damage, %lu too large for memory; %lu checks to their end, %lu not\n",
-		(unsigned long) damaged, (unsigned long) runs, (unsigned long) endings[0][ENDING_FINE],
-		(unsigned long) endings[0][ENDING_CORRUPTED], (unsigned long) endings[0][ENDING_MEMORY],
-		(unsigned long) endings[1][ENDING_FINE],
-		(unsigned long) (endings[1][ENDING_CORRUPTED] + endings[1][ENDING_MEMORY]));
+	printf("%lu damaged pages, %lu searches: %lu complete, %lu found damage, "
+		   "%lu too large for memory; %lu checks complete, %lu not\n",
+		   (unsigned long) damaged, (unsigned long) runs, (unsigned long) endings[0][ENDING_FINE],
+		   (unsigned long) endings[0][ENDING_CORRUPTED], (unsigned long) endings[0][ENDING_MEMORY],
+		   (unsigned long) endings[1][ENDING_FINE],
+		   (unsigned long) (endings[1][ENDING_CORRUPTED] + endings[1][ENDING_MEMORY]));
 	return 0;
 }

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * fuzz_parse.c
- *	  Any bytes as the text of a multivector.
+ *	  Parse arbitrary bytes as the text of a multivector.
  *
- * Beyond what the sanitizers see: what is accepted has the shape that it
- * says, every number is what strtof makes of it, and a capacity that is too
- * small is noticed, not overrun.
+ * In addition to the sanitizers' checks: an accepted text has the reported
+ * shape, every number equals the result of strtof, and a capacity that is too
+ * small is reported and not exceeded.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,7 +17,7 @@
 #include "multivector/parse.h"
 #include "fuzz.h"
 
-/* Compare the values with those of strtof, number by number. */
+/* Compare each value with the result of strtof. */
 static void
 check_values(const char *text, const float *values, size_t n)
 {
@@ -38,7 +38,7 @@ check_values(const char *text, const float *values, size_t n)
 	FUZZ_CHECK(at[strspn(at, "]}\" \t\n\v\f\r")] == '\0');
 }
 
-/* Parse with room for some values only; the memory is exactly that large. */
+/* Parse into memory that has room for exactly this many values. */
 static ParseResult
 parse_with_capacity(const char *text, size_t length, size_t capacity, float **values)
 {

@@ -1,11 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * fuzz_recv.c
- *	  Any bytes as a binary multivector.
+ *	  Parse arbitrary bytes as a binary multivector.
  *
- * Beyond what the sanitizers see: what is accepted has exactly the size that
- * its header asks for, only finite values, and a header that is written back
- * as it was read.
+ * In addition to the sanitizers' checks: an accepted value has exactly the
+ * size that its header implies, has only finite elements, and its header is
+ * reproduced when it is written.
  *
  *-------------------------------------------------------------------------
  */
@@ -16,7 +16,7 @@
 #include "multivector/parse.h"
 #include "fuzz.h"
 
-/* Element i as a number; binary16 is only checked for not being all ones in the exponent. */
+/* Return element i as a number. A binary16 element is only tested for an exponent of all ones. */
 static double
 element_value(const uint8_t *body, const ParseResult *shape, size_t i)
 {

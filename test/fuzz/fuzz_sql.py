@@ -1,20 +1,20 @@
 #!/usr/bin/python3
-"""Whatever SQL can call of the extension, with arguments that nobody should give.
+"""Call everything of the extension that SQL can call, with invalid and extreme arguments.
 
     fuzz_sql.py [--seconds N] [--seed N] [--round N]
 
-Functions, operators, casts and aggregates are those of the catalog, options of indexes those of src/access/options.c, settings those of
-pg_settings: what is new is fuzzed without a change here. A call may give a result or an error. It has failed when the server died, when
-the error is an internal one (class XX; 58 is of the file system), or when a statement did not heed its timeout. Some rounds run as a user
-without rights, some in parallel workers. TAP output; a round has a seed of its own, so that --seed N --round N repeats it.
+Functions, operators, casts and aggregates are read from the catalog, index options from src/access/options.c, and settings from pg_settings,
+so that new ones are included. A call may return a result or an error. It fails if the server dies, if the error is an internal one (class
+XX, or 58 for the file system), or if a statement ignores its timeout. Some rounds run as a user without rights, some in parallel workers.
+TAP output; each round has its own seed, so that --seed N --round N repeats it.
 """
 import argparse, collections, os, random, re, signal, sys, time
 import psycopg
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-CALLS = 60              # in a round
-TIMEOUT = 2             # seconds that a statement gets
-PATIENCE = 60           # seconds after which it has not heeded that
+CALLS = 60              # per round
+TIMEOUT = 2             # statement_timeout, in seconds
+PATIENCE = 60           # seconds after which a statement has ignored its timeout
 MEMBERS = """SELECT objid FROM pg_depend WHERE classid = '%s'::regclass AND refclassid = 'pg_extension'::regclass AND deptype = 'e'
     AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'colbert_pg')"""
 
@@ -58,12 +58,12 @@ def quote(text):
 
 
 class Values:
-    """SQL expressions of a type, hostile ones among them."""
+    """Random SQL expressions of a type, including hostile ones."""
 
     def __init__(self, seeded, relations):
         self.random, self.relations = seeded, relations
-        self.tame = seeded.choice((.6, .95))     # the share of values that could be meant, so that calls get further than the first argument
-        self.dims = seeded.choice((4, 4, 4, 1, 2, 3, 17))   # what most values have: 4 is what the tables have
+        self.tame = seeded.choice((.6, .95))     # fraction of plausible values, so that calls get past their first argument
+        self.dims = seeded.choice((4, 4, 4, 1, 2, 3, 17))   # dims of most values; the tables have 4
 
     def of(self, type):
         if self.random.random() < .2 * (1 - self.tame):
@@ -114,7 +114,7 @@ class Values:
         return r.choice((f'{r.choice(self.relations)}::regclass',) * 9 + (f'{r.choice((0, 1, 2**32 - 1, 16384, r.randint(0, 30000)))}::oid::regclass',))
 
     def rows(self):
-        """Rows of numbers as text: rectangular, mostly of as many dims."""
+        """Return rows of numbers as text: a rectangle, mostly with self.dims columns."""
         r = self.random
         dims = self.dims if r.random() < self.tame else r.choice((4, 4, 1, 2, 3, 0, 17, 64))
         count = r.choice((1, 1, 2, 5, 40) if r.random() < .95 else (0,))
@@ -201,7 +201,7 @@ class Values:
         r = self.random
         return f"'\\x{bytes(r.choice((0, 0, 1, 63, 127, 128, 255, r.randint(0, 255))) for _ in range(r.choice((0, 1, 3, 4, 8, 16, 16, 32, 400)))).hex()}'::bytea"
 
-    def make_multivector_range(self):
+    def make_multivector_threshold(self):
         r = self.random
         return r.choice((f"multivector_threshold({self.of('multivector')}, {self.of('text')}, {self.of('double precision')})",
                          f"ROW({self.of('multivector')}, {self.of('text')}, {self.of('double precision')})::multivector_threshold",
@@ -212,7 +212,7 @@ class Values:
 
 
 class Catalog:
-    """What there is to call."""
+    """The objects that can be called."""
 
     def __init__(self, conn):
         self.functions = conn.execute(f"""SELECT p.oid::regprocedure::text, quote_ident(proname), proargtypes::regtype[]::text[], pronargdefaults, proretset,
@@ -237,7 +237,7 @@ class Catalog:
 
 
 class Round:
-    """Statements, each a (kind, what, SQL), made from a seed."""
+    """Random statements from a seed, each as (kind, object, SQL)."""
 
     def __init__(self, catalog, seed, relations):
         self.random, self.catalog = random.Random(seed), catalog
@@ -257,7 +257,7 @@ class Round:
     def function(self, item=None):
         r = self.random
         what, name, types, defaults, is_set, pseudo = item or r.choice(self.catalog.functions)
-        if 'internal' in types and not item and r.random() < .7:    # which SQL cannot call
+        if 'internal' in types and not item and r.random() < .7:    # SQL cannot call functions of internal
             return self.function()
         given = types[:len(types) - r.randint(0, defaults)]
         if r.random() < .15 and 'multivector' in given:
@@ -294,7 +294,7 @@ class Round:
         rows = ', '.join('(' + ', '.join(map(self.values.of, types)) + f', {i})' for i in range(r.choice((1, 2, 4))))
         columns = ', '.join(f'a{i}' for i in range(len(types)))
         call = r.choice((f'{name}({columns})', f'{name}(DISTINCT {columns})', f'{name}({columns} ORDER BY n DESC)', f'{name}({columns}) FILTER (WHERE n > 1)', f'{name}({columns}) OVER (ORDER BY n)', f'{name}({columns}) OVER (ROWS 1 PRECEDING)'))
-        if r.random() < .3 and types == ['real[]']:     # in parallel, where that is on
+        if r.random() < .3 and types == ['real[]']:     # in parallel, if that is enabled
             return 'aggregates', what, f'SELECT octet_length({name}((doc::real[])[1:1]::real[])::text), octet_length({name}(token(doc, 1))::text) FROM few GROUP BY id % {r.choice((1, 3))}'
         return 'aggregates', what, f'SELECT octet_length(({call})::text) FROM (VALUES {rows}) AS v({columns}, n)'
 
@@ -363,7 +363,7 @@ class Fuzz:
         self.findings = []
 
     def start(self, r):
-        """What a session looks like before a round."""
+        """Reset the session before a round."""
         self.conn.execute('ROLLBACK; RESET ROLE; RESET ALL; ALTER ROLE CURRENT_USER RESET ALL; ALTER ROLE fuzz_nobody RESET ALL')
         self.conn.execute(f"SET statement_timeout = '{TIMEOUT}s'; SET log_min_error_statement = panic; SET client_min_messages = error; SET jit = off; SET work_mem = '{r.choice(('64kB', '4MB'))}';"
                           f"SET {self.parallel} = {r.choice(('off', 'off', 'on'))}; SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0")
@@ -371,7 +371,7 @@ class Fuzz:
             self.conn.execute('SET ROLE fuzz_nobody')
 
     def one(self, kind, what, statement):
-        """Run one; what is wrong with its outcome, or None."""
+        """Run a statement. Return a description of its failure, or None."""
         self.calls[kind] += 1
         if kind not in ('searches',):
             self.seen[kind].update(what if isinstance(what, list) else [what])
@@ -381,7 +381,7 @@ class Fuzz:
             self.results[kind] += 1
         except TimeoutError:
             self.conn.close()
-            return 'does not heed its timeout'
+            return 'ignores its timeout'
         except psycopg.Error as e:
             state = e.sqlstate or 'none'
             self.states[state] += 1
@@ -396,7 +396,7 @@ class Fuzz:
         return None
 
     def round(self, seed):
-        """Does the server go on? Round 0 calls everything once."""
+        """Run a round. Return false if the server died. Round 0 calls everything once."""
         r = random.Random(seed + ' session')
         self.start(r)
         done = []
@@ -416,7 +416,7 @@ def give_up(signum, frame):
 
 
 def report(fuzz, seed):
-    """Print what was done, and return how many tests failed."""
+    """Print the results and return the number of failed tests."""
     n = 0
     for seed_of, wrong, statement, before in fuzz.findings[:20]:
         n += 1
@@ -441,7 +441,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--seconds', type=float, default=20)
     parser.add_argument('--seed', type=int, default=int(os.environ.get('COLBERT_SEED') or int.from_bytes(os.urandom(4), 'big')))
-    parser.add_argument('--round', type=int, help='only this round, which then misses most of what there is')
+    parser.add_argument('--round', type=int, help='only this round; the tests of coverage then fail')
     options = parser.parse_args()
     print(f'# seed {options.seed}')
     start, n = time.time(), options.round or 0

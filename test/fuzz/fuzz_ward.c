@@ -1,10 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * fuzz_ward.c
- *	  Any small numbers as tokens to be clustered: most distances tie.
+ *	  Cluster arbitrary tokens with few distinct elements, so that most
+ *	  distances tie.
  *
- * The first byte is the number of dimensions, each other one a number of
- * eight values.
+ * The first byte is the number of dims. Each further byte selects one of eight
+ * element values.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,11 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * page_server.c
- *	  As much of a server as reading an index takes.
+ *	  A minimal server for reading an index.
  *
- * Functions of PostgreSQL that readers of an index call, in a few lines each.
- * Those that nobody here reaches are not there: the linker lets them be, and
- * a call of one is a jump to address 0, which belongs here.
+ * It implements the PostgreSQL functions that readers of an index call, in a
+ * few lines each. Functions that no reader should reach are missing: the
+ * linker ignores them, and calling one jumps to address 0. If that happens,
+ * the function belongs in this file.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,10 +20,10 @@
 #include "storage/buf_internals.h"
 #include "utils/memutils.h"
 
-/* A search that reads so many pages goes in circles. */
+/* Maximum page reads of a run. More indicate an endless loop. */
 #define MAX_READS 3000000
 
-/* What a damaged counter may make a reader ask for, at the most. */
+/* Maximum total memory, which a damaged counter may make a reader request. */
 #define MAX_MEMORY ((Size) 1 << 30)
 
 /* ---- pages ---- */
@@ -81,7 +82,7 @@ UnlockReleaseBuffer(Buffer buffer)
 {
 }
 
-/* As on a standby, where no lock is waited for. */
+/* Pretend to be a standby, so that readers wait for no locks. */
 bool
 RecoveryInProgress(void)
 {
@@ -106,14 +107,17 @@ typedef struct Chunk
 
 typedef struct FuzzContext
 {
-	Chunk chunks; /* a ring */
+	Chunk chunks; /* head of a ring */
 } FuzzContext;
 
 static FuzzContext everything;
 static Size        allocated;
 MemoryContext      CurrentMemoryContext = (MemoryContext) &everything;
 
-/* All chunks belong to one ring, so that a run's end frees them; a context's end frees its own. */
+/*
+ * Free a chunk. All chunks are in one ring, which is freed at the end of a
+ * run. Deleting a context frees only its own chunks.
+ */
 static void
 unlink_chunk(Chunk *chunk)
 {
@@ -320,7 +324,7 @@ pages_error(void)
 	return error_message;
 }
 
-/* Run one step; what it says of an error. */
+/* Run one step and classify its error. */
 static Ending
 step(void (*run)(void *arg), void *arg)
 {
@@ -354,7 +358,7 @@ pages_run(void (*run)(void *arg), void *arg)
 	return ending;
 }
 
-/* ---- what the checker calls ---- */
+/* ---- functions for the checker ---- */
 
 typedef struct TriedStep
 {

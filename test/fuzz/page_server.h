@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * page_server.h
- *	  As much of a server as reading an index takes: pages, memory, errors.
+ *	  A minimal server for reading an index: pages, memory and errors.
  *
- * The index is an image of its file. Each page stands in memory of its own
- * size, so that the sanitizers see a byte too far.
+ * The index is an image of its file. Each page has an allocation of its own,
+ * so that the sanitizers detect accesses beyond it.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,32 +17,32 @@
 
 #include "index/view.h"
 
-/* PostgreSQL's own are not here. */
+/* PostgreSQL's versions are not linked. */
 #undef fprintf
 #undef printf
 #undef vsnprintf
 
-/* What a run ended with. */
+/* The result of a run. */
 typedef enum Ending
 {
 	ENDING_FINE,
-	ENDING_CORRUPTED, /* an error of damage */
-	ENDING_MEMORY,    /* out of memory, or more than an allocation may be */
-	ENDING_OTHER      /* an error that does not tell of damage */
+	ENDING_CORRUPTED, /* an error that reports damage */
+	ENDING_MEMORY,    /* out of memory, or an allocation that is too large */
+	ENDING_OTHER      /* any other error */
 } Ending;
 
 #define ENDINGS 4
 
 extern RelationData page_relation;
 
-/* Serve this image; pages that differ from those of before are copied. */
+/* Serve this image. Copies all of its pages. */
 extern void  pages_load(const char *image, BlockNumber nblocks);
 extern char *pages_page(BlockNumber block);
 
-/* Run to its end or its error; all memory is freed afterwards. */
+/* Run a function until it returns or raises an error, then free all memory. */
 extern Ending pages_run(void (*run)(void *arg), void *arg);
 
-/* The message of the last error. */
+/* Return the message of the last error. */
 extern const char *pages_error(void);
 
 #endif /* COLBERT_PAGE_SERVER_H */

@@ -1,5 +1,7 @@
-# Recall, exact order and size on all of MedQuAD, by each access method and codec; by the number of query tokens, padded and repeated ones
-# too (on all of it where COLBERT_EXTRA is set, else on a part); and on a part of it after inserts one by one, after deletes, VACUUM and inserts.
+# Recall, exact order and size on all of MedQuAD, for each access method and codec. Recall by the
+# number of query tokens, including padded and repeated tokens (on all of MedQuAD if COLBERT_EXTRA
+# is set, else on a part). Upkeep on a part of it: recall after single inserts, and after deletes,
+# VACUUM and inserts.
 
 use strict;
 use warnings;
@@ -9,7 +11,8 @@ use Test::More;
 my $short = 1000;
 my $long = 200;
 
-# Access method; its options; bytes a token at most, all that the index takes; and recall of short queries that look everywhere, at least.
+# Access method; options; maximum bytes per token of the whole index; minimum recall of short
+# queries that examine everything.
 my @indexes = (
 	[ 'hnsw', '', 185, .998 ],
 	[ 'ivf', '', 165, .998 ],
@@ -24,7 +27,7 @@ sub index_size
 	return $node->safe_psql('postgres', "SELECT pg_relation_size('$_[0]')");
 }
 
-# After a build with all rows: recall, order, size.
+# Build an index over all rows and check recall, order and size.
 sub test_build
 {
 	my ($method, $options, $bytes, $everywhere) = @_;
@@ -33,7 +36,7 @@ sub test_build
 	$node->safe_psql('postgres', "CREATE INDEX passages_index ON passages USING colbert_$method (doc) $with");
 	my $tokens = $node->safe_psql('postgres', q{SELECT tokens FROM colbert_index_info('passages_index')});
 	my $size = sprintf '%.1f', index_size('passages_index') / $tokens;
-	cmp_ok($size, '<=', $bytes, "$size bytes a token");
+	cmp_ok($size, '<=', $bytes, "$size bytes per token");
 	my $recall = recall($node, 'short', $short, 'passages');
 	cmp_ok($recall, '>=', .95, "recall of $short short queries: $recall");
 	$recall = recall($node, 'long', $long, 'passages');
@@ -47,9 +50,9 @@ sub test_build
 			'ORDER BY maxsim(doc, query) DESC uses the index');
 		index_is_sound($node, 'passages', 'after the build');
 	}
-	# Nothing is left out that could be: what remains is what the codes cannot tell.
+	# The search excludes as little as possible, so that only the codes limit recall.
 	$recall = recall($node, 'short', 200, 'passages', 'SET colbert.probes = 1000000; SET colbert.candidates = 20000; SET colbert.rerank = 1000;');
-	cmp_ok($recall, '>=', $everywhere, "recall of 200 short queries that look everywhere: $recall");
+	cmp_ok($recall, '>=', $everywhere, "recall of 200 short queries that examine everything: $recall");
 	$node->safe_psql('postgres', 'DROP INDEX passages_index');
 	return;
 }
@@ -59,7 +62,8 @@ load_passages($node, 'passages');
 exact_tenths($node, 'short', $short, 'passages');
 exact_tenths($node, 'long', $long, 'passages');
 
-# The data set's exact answers were computed with numpy. The last bit of an embedding depends on the machine's BLAS, hence the tolerance.
+# numpy computed the exact answers of the data set. The last bit of an embedding depends on the
+# machine's BLAS, hence the tolerance.
 is( $node->safe_psql('postgres', <<'SQL'), '20', 'the sequential scan agrees with the exact answers of the data set');
 SELECT count(*)
 FROM tenths_short_passages t JOIN questions q ON q.id = t.question,
@@ -74,7 +78,8 @@ for my $index (@indexes)
 	subtest join(' ', "colbert_$method", $options || 'by default') => sub { test_build(@$index) };
 }
 
-# Upkeep, by all methods at once: each has an index on the same table. First what a build with all rows gives.
+# Upkeep, for all methods at once: each has an index on the same table. First measure a build with
+# all rows.
 $node->safe_psql('postgres', 'CREATE TABLE part AS SELECT * FROM passages WHERE id % 4 = 0; ANALYZE part');
 exact_tenths($node, $_, 200, 'part') for 'short', 'long';
 my (%built, %size);
@@ -85,7 +90,7 @@ sub build_all
 	return;
 }
 
-# Recall within .02 of that after a build with all rows, and nothing wrong with the index.
+# Require recall within .02 of that of a build with all rows, and a sound index.
 sub compare_with_build
 {
 	my ($name) = @_;
@@ -104,8 +109,9 @@ sub compare_with_build
 	return;
 }
 
-# Queries of n tokens of one topic: the first of the question's own and then noisy ones of its best passage. Filled up to 32 as ColBERT does
-# with [MASK]: by copies of the first five tokens, by near copies, and by zeros.
+# Queries of n tokens with a single topic: the first tokens of a question, then noisy tokens of its
+# best passage. Some are padded to 32 tokens, as ColBERT does with [MASK]: with copies of the first
+# five tokens, with near copies, or with zeros.
 my @lengths = map { "first_$_" } 1, 2, 3, 4, 5, 8, 16, 32;
 my %masked = (same => .97, near => .97, zeros => .97);
 
@@ -120,7 +126,7 @@ sub make_queries
 ALTER TABLE questions $columns;
 CREATE FUNCTION pg_temp.part(mv multivector, first int, last int) RETURNS multivector LANGUAGE sql AS \$\$
 	SELECT multivector_agg(token(mv, i) ORDER BY i) FROM generate_series(first, last) i \$\$;
--- n tokens of a multivector, any of them, with noise of so much a dim
+-- n random tokens of a multivector, with this much noise per dim
 CREATE FUNCTION pg_temp.noisy(mv multivector, n int, noise float8) RETURNS multivector LANGUAGE sql VOLATILE AS \$\$
 	SELECT l2_normalize(multivector_agg(t)) FROM (
 		SELECT i, array_agg((element + noise * 2 * (random() + random() + random() - 1.5))::real ORDER BY k) AS t
@@ -136,7 +142,8 @@ SQL
 	return;
 }
 
-# Recall by default settings, of n questions on a table; padded ones may take 1.5 times as long as what they are made of.
+# Measure recall with default settings for n questions on a table. Padded queries may take 1.5 times
+# as long as the queries they are made from.
 sub test_lengths
 {
 	my ($table, $n) = @_;
@@ -164,7 +171,7 @@ END \$\$;
 SELECT sum(pg_temp.work(near)) <= 1.5 * sum(pg_temp.work(first_5)) AND sum(pg_temp.work(same)) <= 1.5 * sum(pg_temp.work(first_5)) AND
 	sum(pg_temp.work(zeros)) = sum(pg_temp.work(first_5)) FROM questions WHERE first_5 IS NOT NULL;
 SQL
-		is($work, 't', "colbert_$method: 27 copies of 5 tokens make a search little more work, zeros none");
+		is($work, 't', "colbert_$method: 27 copies of 5 tokens cost little more work, zeros none");
 	}
 	return;
 }
@@ -187,7 +194,7 @@ for my $method (@methods)
 	$built{$method}{$_} = recall($node, $_, 200, 'part', $before) for 'short', 'long';
 }
 
-# Half by a build, half one by one.
+# Build with half of the rows, and insert the other half one by one.
 $node->safe_psql('postgres', 'DROP INDEX ' . join(', ', map { "part_${_}_index" } @methods));
 $node->safe_psql('postgres', <<'SQL');
 CREATE TABLE rest AS SELECT * FROM part WHERE id % 2 = 0;
@@ -200,16 +207,16 @@ compare_with_build('half inserted one by one');
 $node->safe_psql('postgres', 'VACUUM part');
 compare_with_build('half inserted, and VACUUM');
 
-# Lists that grow in place, or move to where there is room, take little more than their entries and heads: a free space map out of
-# date had pages added for each list that moved.
+# Lists that grow in place, or move into free space, take little more than their entries and
+# headers. With an outdated free space map, pages were added for each list that moved.
 for my $method (@methods)
 {
 	my $share = $node->safe_psql('postgres', "SELECT posting_bytes / (4.0 * postings + 20 * nodes) FROM colbert_index_info('part_${method}_index')");
 
-	cmp_ok($share, '<', 1.5, "colbert_$method: posting pages by what they hold: $share");
+	cmp_ok($share, '<', 1.5, "colbert_$method: posting pages relative to their content: $share");
 }
 
-# Delete half, VACUUM, insert it again: space is used again.
+# Delete half, VACUUM, and insert it again: the space is reused.
 $size{$_} = index_size("part_${_}_index") for @methods;
 $node->safe_psql('postgres', 'DELETE FROM part WHERE id % 2 = 0');
 $node->safe_psql('postgres', 'VACUUM part');
@@ -223,7 +230,8 @@ for my $method (@methods)
 }
 compare_with_build('half deleted and inserted again');
 
-# The same tokens filled up with zeroes to more dimensions than a page holds: a projection does not tell them from any others. It is long.
+# Test the same tokens, padded with zeros to more dims than fit on a page. The projection cannot
+# distinguish them. This test is slow.
 sub test_wide
 {
 	my ($method) = @_;

@@ -1,5 +1,6 @@
-# CREATE INDEX: the same nodes and answers for any number of workers; cancelled at any moment it leaves nothing behind; it gets by
-# with 1 MB; and a kill -9 in its midst leaves a server that starts.
+# CREATE INDEX. Any number of workers must give the same nodes and answers. A build that is
+# cancelled at any moment must leave nothing behind. A build must succeed with 1 MB. After a kill -9
+# in the middle of a build, the server must start.
 
 use strict;
 use warnings;
@@ -9,7 +10,7 @@ use Test::More;
 use Time::HiRes qw(time usleep);
 
 my $node = new_node('build');
-# segments as files that can be counted
+# segments as files, so that they can be counted
 $node->append_conf('postgresql.conf', <<'CONF');
 dynamic_shared_memory_type = mmap
 max_worker_processes = 8
@@ -19,7 +20,7 @@ $node->restart;
 load_questions($node);
 load_passages($node, 'pool', 2000);
 
-# The planner gives a table of this size no workers unless it is told to.
+# By default, the planner gives no workers to a table of this size.
 $node->safe_psql('postgres', 'ALTER TABLE pool SET (parallel_workers = 4)');
 
 sub workers
@@ -37,7 +38,8 @@ sub create_sql
 	return "CREATE INDEX pool_index ON pool USING colbert_$method (doc);\n";
 }
 
-# segments(): files of dynamic shared memory: the control segment, and what the server itself has.
+# segments(): the files of dynamic shared memory, including the control segment and the server's
+# own.
 sub segments
 {
 	my @files = glob($node->data_dir . '/pg_dynshmem/mmap.*');
@@ -47,14 +49,15 @@ sub segments
 
 my $segments_at_rest = segments();
 
-# left_behind(NAME): a build that failed is gone without a trace. Workers may take a moment to end.
+# left_behind(NAME): check that a failed build left nothing behind. Workers may take a moment to
+# exit.
 sub left_behind
 {
 	my ($name) = @_;
 	my $processes = q{SELECT count(*) FROM pg_stat_activity
 		WHERE backend_type IN ('client backend', 'parallel worker') AND pid <> pg_backend_pid()};
 
-	$node->poll_query_until('postgres', "SELECT ($processes) = 0") or fail("$name: a process stays");
+	$node->poll_query_until('postgres', "SELECT ($processes) = 0") or fail("$name: a process remains");
 	# the first file of a dropped relation stays, empty, until a checkpoint
 	my $left = $node->safe_psql('postgres', <<'SQL');
 CHECKPOINT;
@@ -72,8 +75,9 @@ SQL
 	return;
 }
 
-# What must not depend on the workers: how many nodes and postings there are, and the best of what the nearest node of each query
-# token brings, without a cut at which it were left to chance which of equal candidates is kept.
+# Return values that must not depend on the workers: the number of nodes and postings, and the best
+# documents of the nearest node of each query token. No cut is applied that could choose among equal
+# candidates at random.
 sub fingerprint
 {
 	return $node->safe_psql('postgres', <<'SQL');
@@ -110,7 +114,7 @@ each_method('workers', sub {
 	left_behind('builds that end well');
 });
 
-# Fewer workers than were planned, and none.
+# Fewer workers than planned, and none.
 for my $slots (2, 0)
 {
 	$node->append_conf('postgresql.conf', "max_worker_processes = $slots");
@@ -133,14 +137,14 @@ each_method('maintenance_work_mem = 1MB', sub {
 	{
 		my ($rc, $out, $err) = $node->psql('postgres', workers($workers) . "SET maintenance_work_mem = '1MB'; " . create_sql($method));
 
-		is($rc, 0, "$workers workers: it is built");
-		like($err, qr/NOTICE:.*maintenance_work_mem holds only/, "$workers workers: a notice says what it costs");
+		is($rc, 0, "$workers workers: the build succeeds");
+		like($err, qr/NOTICE:.*maintenance_work_mem holds only/, "$workers workers: a notice reports the cost");
 		index_is_sound($node, 'pool', "$workers workers");
 		$node->safe_psql('postgres', 'DROP INDEX pool_index');
 	}
 });
 
-# Cancelled at random moments, in three ways: until each has stopped so many builds.
+# Cancel builds at random moments in three ways, until each has stopped this many builds.
 srand(5);
 my $stopped_builds = 17;
 my $max_builds = 200;
@@ -148,7 +152,8 @@ my @ways = ('cancelled', 'terminated', 'timed-out');
 my @stopped = (0, 0, 0);
 my @latencies;
 
-# Is the build at work? It is asked for until it is, by the server: a psql for each look would take longer than the build.
+# Wait in the server until the build is running. Starting a psql for each check would take longer
+# than the build.
 my $wait_for_build = <<'SQL';
 DO $$BEGIN
 	FOR look IN 1 .. 30000 LOOP
@@ -159,8 +164,8 @@ DO $$BEGIN
 END$$;
 SQL
 
-# stop_a_build(METHOD, WORKERS, WAY): starts a build and stops it after a part of the time that the first one took. True where
-# it was stopped, false where it was done before.
+# stop_a_build(METHOD, WORKERS, WAY): start a build and stop it after a fraction of the time that
+# the first one took. Return true if it was stopped, false if it finished before.
 sub stop_a_build
 {
 	my ($method, $workers, $way) = @_;
@@ -180,7 +185,7 @@ sub stop_a_build
 
 	push @latencies, time - $start if $way ne 'timed-out';
 	return 1 if $error =~ /canceling statement|terminating connection/;
-	# builds are faster now than when their time was taken
+	# builds are faster now than when they were timed
 	$seconds{$method} *= .9;
 	$node->safe_psql('postgres', 'DROP INDEX IF EXISTS pool_index');
 	return 0;
@@ -204,7 +209,8 @@ each_method('after the cancelled builds', sub {
 	$node->safe_psql('postgres', 'DROP INDEX pool_index');
 });
 
-# A worker that is killed alone fails the build, and nothing else. The workers may be done before they are seen: again, then.
+# A single killed worker makes the build fail, and nothing else. The workers may finish before they
+# are seen; if so, repeat.
 my $worker_error = qr/terminating connection|parallel worker/;
 my $error = '';
 
@@ -221,7 +227,7 @@ for (1 .. 20)
 like($error, $worker_error, 'a terminated worker fails the build');
 left_behind('a terminated worker');
 
-# kill -9 of everything.
+# kill -9 of all processes.
 my $rows = $node->safe_psql('postgres', 'SELECT count(*), sum(num_tokens(doc)) FROM pool');
 
 for my $method (@methods)
@@ -237,13 +243,13 @@ for my $method (@methods)
 		is($node->safe_psql('postgres', 'SELECT count(*), sum(num_tokens(doc)) FROM pool'), $rows, "colbert_$method: killed at $share, the table is whole");
 	}
 	$node->safe_psql('postgres', 'DROP INDEX IF EXISTS pool_index;' . workers(2) . create_sql($method));
-	index_is_sound($node, 'pool', "colbert_$method: built after kill -9");
+	index_is_sound($node, 'pool', "colbert_$method: built again after kill -9");
 	kill_all($node);
 	start_after_kill($node);
-	index_is_sound($node, 'pool', "colbert_$method: recovered from what leader and workers have logged");
+	index_is_sound($node, 'pool', "colbert_$method: recovered from the WAL of leader and workers");
 	$node->safe_psql('postgres', 'DROP INDEX pool_index');
 }
-is(segments(), $segments_at_rest, 'no shared memory is left of the killed server');
+is(segments(), $segments_at_rest, 'the killed server leaves no shared memory');
 
 stop_node($node);
 done_testing();

@@ -1,5 +1,6 @@
-# WHERE cond ORDER BY score LIMIT k: min(k, matching) rows at any selectivity, with the recall and the order that are promised; bounded memory; and a
-# filter that nothing passes costs a walk through all documents that can be stopped at any moment.
+# WHERE cond ORDER BY score LIMIT k returns min(k, matching) rows at any selectivity, with the
+# documented recall and order, and in bounded memory. A filter that no row passes costs one walk
+# over all documents, which can be cancelled at any moment.
 
 use strict;
 use warnings;
@@ -20,7 +21,7 @@ SELECT q.id AS question, p.id, p.pick, maxsim(p.doc, q.short) AS score, row_numb
 FROM questions q, pool p WHERE q.$questions;
 CREATE INDEX ON scores (question, id);
 
--- Searches of one table under one condition: rows wanted and found, none twice, in order where none is late, and the share of the exact answers.
+-- Searches of a table with a condition: rows wanted and found, without duplicates, in order unless a row was late; and recall.
 CREATE FUNCTION filtered(name text, condition text, matching text, OUT complete bool, OUT distinct_rows bool, OUT in_order bool, OUT recall numeric)
 LANGUAGE plpgsql AS \$\$
 DECLARE
@@ -48,7 +49,7 @@ CREATE TABLE gone (id int);
 SQL
 create_tables($node, 'true');
 
-# at_selectivities(METHOD, TABLE, NAME)
+# at_selectivities(METHOD, TABLE, NAME): check conditions of all selectivities.
 sub at_selectivities
 {
 	my ($method, $table, $name) = @_;
@@ -64,7 +65,7 @@ sub at_selectivities
 			my $result = $node->safe_psql('postgres', "$ColbertTest::by_index SELECT * FROM filtered('$table', \$\$$condition\$\$, '$matching')");
 			my ($rest, $recall) = $result =~ /^(.*)\|(.*)$/;
 
-			is($rest, 't|t|t', "$name: $n rows ($kind): as many as match, none twice, in order");
+			is($rest, 't|t|t', "$name: $n rows ($kind): all matching rows, no duplicates, in order");
 			cmp_ok($recall, '>=', .9, "$name: $n rows ($kind): recall $recall");
 			push @recalls, $recall if $n > 0;
 		}
@@ -76,7 +77,7 @@ sub at_selectivities
 
 each_method('after the build', sub { at_selectivities(@_, 'built') });
 
-# Rows that are NULL, dead, pending.
+# NULL, dead and pending rows.
 $node->safe_psql('postgres', 'INSERT INTO gone SELECT id FROM pool WHERE id % 3 = 0');
 each_method('deleted, NULL and pending rows', sub {
 	my ($method, $table) = @_;
@@ -87,7 +88,7 @@ INSERT INTO $table (id, source, body, doc, pick) SELECT id, source, body, doc, p
 INSERT INTO $table (id, source, body, doc, pick) SELECT 10000 + i, '', '', NULL, i FROM generate_series(1, 30) i;
 SQL
 	at_selectivities($method, $table, 'deleted');
-	is( $node->safe_psql('postgres', <<"SQL"), '20|20|5', 'NULL documents that match come first');
+	is( $node->safe_psql('postgres', <<"SQL"), '20|20|5', 'matching NULL documents come first');
 $ColbertTest::by_index
 SELECT count(*), count(DISTINCT id), count(*) FILTER (WHERE n <= 5 AND doc IS NULL)
 FROM (SELECT id, doc, row_number() OVER () AS n
@@ -120,11 +121,12 @@ each_method('spellings', sub {
 		cmp_ok(scalar(grep { $found{$_} } @exact), '>=', .9 * @exact, "$name: the best ones");
 	}
 	like($node->safe_psql('postgres', "$ColbertTest::by_index EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) SELECT id FROM $table WHERE doc IS NOT NULL AND pick = 77 "
-		  . "ORDER BY doc <#> (SELECT short FROM questions WHERE id = 101) LIMIT 10"), qr/Index Scan using \w+_index.*Rows Removed by Filter: \d{4}/s, 'EXPLAIN counts rows that were tested early');
+		  . "ORDER BY doc <#> (SELECT short FROM questions WHERE id = 101) LIMIT 10"), qr/Index Scan using \w+_index.*Rows Removed by Filter: \d{4}/s, 'EXPLAIN counts rows that were filtered early');
 	is($node->safe_psql('postgres', "$ColbertTest::by_index SELECT count(*) FROM (SELECT id FROM $table WHERE random() >= 0 ORDER BY doc <#> (SELECT short FROM questions WHERE id = 101) "
-		  . 'LIMIT 10) AS r; SELECT tested FROM colbert_last_scan()'), "10\n0", 'a volatile condition is left to the executor');
+		  . 'LIMIT 10) AS r; SELECT tested FROM colbert_last_scan()'), "10\n0", 'the executor tests a volatile condition');
 
-	# Functions of one's own must not see rows that a policy hides. They are lent only if they are not VOLATILE.
+	# User-defined functions must not see rows that a policy hides. They are pushed down only if
+	# they are not VOLATILE.
 	$node->safe_psql('postgres', <<"SQL");
 CREATE ROLE reader_$method;
 GRANT SELECT ON $table, questions TO reader_$method;
@@ -158,15 +160,15 @@ SELECT count(*), sum(id) = 1000000::bigint * 1000001 / 2, sum(id::bigint * id) =
        (SELECT passes FROM colbert_last_scan() LIMIT sum(id) * 0 + 1)
 FROM (SELECT id, CASE WHEN id % 30000 = 0 THEN memory() END AS memory FROM tiny ORDER BY doc <#> '[[.9,.1,.4,.3,.6,.2,.7,.5]]') AS scan;
 SQL
-	is("$n|$sum|$squares", '1000000|t|t', "work_mem = ${mb}MB: every row of a million once");
-	cmp_ok($more, '<=', (4 * $mb + 2) * 2**20, "work_mem = ${mb}MB: $more bytes more than before, at the most 4 times work_mem and 2 MB");
-	cmp_ok($passes, '>', 1, "work_mem = ${mb}MB: which took $passes passes") if $mb == 1;
+	is("$n|$sum|$squares", '1000000|t|t', "work_mem = ${mb}MB: each of a million rows once");
+	cmp_ok($more, '<=', (4 * $mb + 2) * 2**20, "work_mem = ${mb}MB: $more more bytes, at most 4 times work_mem plus 2 MB");
+	cmp_ok($passes, '>', 1, "work_mem = ${mb}MB: $passes passes") if $mb == 1;
 }
 
-# Nothing passes: all are tested, few are narrowed.
+# No row passes: all are tested, and few are narrowed.
 my $hopeless = "SELECT count(*) FROM (SELECT id FROM tiny WHERE id < 0 ORDER BY doc <#> '[[.9,.1,.4,.3,.6,.2,.7,.5]]' LIMIT 10) AS r";
 is($node->safe_psql('postgres', "$ColbertTest::by_index $hopeless; SELECT tested, exhaustive, narrowed < 100000, reranked < 10000, scored FROM colbert_last_scan()"),
-	"0\n1000000|t|t|t|0", 'a filter that nothing passes');
+	"0\n1000000|t|t|t|0", 'a filter that no row passes');
 my $shortest = 1000;
 for (1 .. 3)
 {

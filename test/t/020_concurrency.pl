@@ -1,4 +1,4 @@
-# Writers, readers, VACUUM and merges at the same time: no error, no lost row, exact order throughout.
+# Concurrent writers, readers, VACUUM and merges: no errors, no lost rows, exact order at all times.
 
 use strict;
 use warnings;
@@ -11,7 +11,7 @@ load_questions($node);
 load_passages($node, 'pool', 3000);
 create_tables($node, 'id <= 1500');
 $node->safe_psql('postgres', <<'SQL');
--- Ids are unique in the table, so a search that gives one twice, or rows out of order under one snapshot, is at fault.
+-- Ids are unique in the table, so a search must not return one twice, nor rows out of order with the same snapshot.
 CREATE PROCEDURE read(target regclass, steps int) LANGUAGE plpgsql AS $$
 DECLARE
 	pick int;
@@ -50,16 +50,16 @@ for my $method (@methods)
 
 	$running{$method}{$_} = start_sql($node, $clients{$_}) for sort keys %clients;
 }
-each_method('all at once', sub {
+each_method('concurrent load', sub {
 	my ($method, $table) = @_;
 	my $clients = $running{$method};
 
-	is(stop_sql($clients->{$_}), '', "$_ meets no error") for sort keys %$clients;
-	is($clients->{checker}{out} =~ s/\n//gr, '', 'the checker finds nothing meanwhile');
-	index_is_sound($node, $table, 'after all that');
+	is(stop_sql($clients->{$_}), '', "$_ raises no error") for sort keys %$clients;
+	is($clients->{checker}{out} =~ s/\n//gr, '', 'the checker finds nothing during the load');
+	index_is_sound($node, $table, 'after the load');
 	$node->safe_psql('postgres', "VACUUM $table");
-	index_is_sound($node, $table, 'and VACUUM');
-	checker_is_content($node, $table, 'in the end');
+	index_is_sound($node, $table, 'after VACUUM');
+	checker_is_content($node, $table, 'at the end');
 });
 
 stop_node($node);

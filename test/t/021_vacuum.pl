@@ -1,4 +1,5 @@
-# VACUUM: everything deleted, everything updated, aborted inserts, and an index that was all pending.
+# VACUUM after deleting everything, updating everything and aborted inserts, and VACUUM of an index
+# with only pending documents.
 
 use strict;
 use warnings;
@@ -24,7 +25,7 @@ each_method('deletes, updates, aborts and NULLs', sub {
 	$node->safe_psql('postgres', "INSERT INTO $table SELECT * FROM pool WHERE id <= 1000");
 	index_is_sound($node, $table, 'an index on an empty table, filled by inserts');
 	$node->safe_psql('postgres', "VACUUM $table");
-	index_is_sound($node, $table, 'and VACUUM');
+	index_is_sound($node, $table, 'an index filled by inserts, and VACUUM');
 
 	$node->safe_psql('postgres', "BEGIN; INSERT INTO $table SELECT * FROM pool WHERE id > 1000; ROLLBACK");
 	index_is_sound($node, $table, 'an aborted insert');
@@ -39,14 +40,14 @@ each_method('deletes, updates, aborts and NULLs', sub {
 	}
 	index_is_sound($node, $table, 'every row updated four times');
 	my $updated = index_size($table);
-	cmp_ok($updated, '<=', 2.5 * $filled, "updates with VACUUM use space again: $filled bytes before, $updated after");
+	cmp_ok($updated, '<=', 2.5 * $filled, "updates with VACUUM reuse space: $filled bytes before, $updated after");
 
 	$node->safe_psql('postgres', "DELETE FROM $table");
 	is($node->safe_psql('postgres', "$ColbertTest::by_index SELECT count(*) FROM (SELECT id FROM $table ORDER BY doc <#> (SELECT short FROM questions WHERE id = 1)) s"),
-		'0', 'nothing is left before VACUUM');
+		'0', 'a search returns nothing before VACUUM');
 	$node->safe_psql('postgres', "VACUUM $table");
 	$node->safe_psql('postgres', "INSERT INTO $table SELECT * FROM pool");
-	index_is_sound($node, $table, 'everything deleted, and inserted anew');
+	index_is_sound($node, $table, 'everything deleted, and inserted again');
 	$node->safe_psql('postgres', "UPDATE $table SET doc = NULL WHERE id % 3 = 0");
 	$node->safe_psql('postgres', "VACUUM $table");
 	index_is_sound($node, $table, 'a third set to NULL');
@@ -58,7 +59,7 @@ each_method('deletes, updates, aborts and NULLs', sub {
 	index_is_sound($node, $table, 'VACUUM FULL');
 	$node->safe_psql('postgres', "TRUNCATE $table; INSERT INTO $table SELECT * FROM pool WHERE id <= 50");
 	index_is_sound($node, $table, 'TRUNCATE');
-	checker_is_content($node, $table, 'in the end');
+	checker_is_content($node, $table, 'at the end');
 });
 
 stop_node($node);

@@ -1,4 +1,5 @@
-# CREATE INDEX CONCURRENTLY and REINDEX CONCURRENTLY while rows are inserted, updated, deleted and set to NULL.
+# CREATE INDEX CONCURRENTLY and REINDEX CONCURRENTLY while rows are inserted, updated, deleted and
+# set to NULL.
 
 use strict;
 use warnings;
@@ -13,7 +14,7 @@ $node->safe_psql('postgres', 'UPDATE pool SET doc = NULL WHERE id % 20 = 0');
 create_tables($node, 'id <= 2000');
 add_churn($node);
 
-each_method('under writers', sub {
+each_method('concurrent writers', sub {
 	my ($method, $table) = @_;
 
 	$node->safe_psql('postgres', "DROP INDEX ${table}_index");
@@ -23,14 +24,15 @@ each_method('under writers', sub {
 		my @writers = map { start_sql($node, "CALL churn('$table', 1200);") } 1 .. 2;
 
 		$node->safe_psql('postgres', $statement);
-		# PostgreSQL's own: while both are kept up, ON CONFLICT looks for conflicts in the old primary key alone
+		# an error of PostgreSQL's own: while both primary keys are maintained, ON CONFLICT checks
+		# only the old one
 		my $core = $statement =~ /TABLE/ ? qr/psql:[^\n]*ERROR:  duplicate key value violates unique constraint "${table}_pkey_ccnew"\n.*/s : qr/(?!)/;
-		like(stop_sql($_), qr/\A($core)?\z/, "$statement: a writer meets no error") for @writers;
+		like(stop_sql($_), qr/\A($core)?\z/, "$statement: a writer gets no error") for @writers;
 		is($node->safe_psql('postgres', "SELECT count(*) FROM pg_index WHERE indrelid = '$table'::regclass AND indisvalid AND indisready"),
 			'3', "$statement: the indexes are valid");
 		index_is_sound($node, $table, $statement);
 	}
-	checker_is_content($node, $table, 'in the end');
+	checker_is_content($node, $table, 'at the end');
 });
 
 stop_node($node);

@@ -1,5 +1,5 @@
-# 100,000 rows from 2 writers while 2 readers query and VACUUM runs: no error, no missing row, and every answer in exact order
-# throughout. COLBERT_ROWS is another number of rows.
+# 2 writers insert 100,000 rows while 2 readers query and VACUUM runs: no errors, no missing rows,
+# and every answer in exact order. COLBERT_ROWS sets another number of rows.
 
 use strict;
 use warnings;
@@ -10,7 +10,8 @@ my $rows = $ENV{COLBERT_ROWS} // 100_000;
 my $built = 1000;
 my $node = new_node('load');
 
-# Small documents: 8 tokens of 32 dims, any two halves of 4 tokens. Ids up to $built are there when the index is built.
+# Small documents of 8 tokens with 32 dims, each combined from two halves of 4 tokens. Ids up to
+# $built exist when the index is built.
 $node->safe_psql('postgres', <<'SQL');
 CREATE TABLE halves (id int PRIMARY KEY, doc multivector(32));
 INSERT INTO halves
@@ -22,7 +23,7 @@ CREATE TABLE finished (writer text);
 CREATE FUNCTION make_doc(id int) RETURNS multivector LANGUAGE sql STABLE AS
 	'SELECT a.doc || b.doc FROM halves a, halves b WHERE a.id = $1 % 1000 AND b.id = ($1 / 1000 * 7 + $1) % 1000';
 
--- Each row a transaction; of every 1,000, one in eight is deleted again.
+-- One transaction per row; of every 1,000 rows, one in eight is deleted again.
 CREATE PROCEDURE write(target regclass, first int, step int, last int) LANGUAGE plpgsql AS $$
 DECLARE
 	n int := 0;
@@ -40,8 +41,8 @@ BEGIN
 	INSERT INTO finished VALUES (target::text || first);
 END $$;
 
--- Until both writers have finished: the best 20 of some query, each once, in the order of the score that its row has; and now and
--- then all rows there are.
+-- Until both writers have finished: the best 20 rows of some query, without duplicates, in the order of the rows' scores; and
+-- occasionally all rows.
 CREATE PROCEDURE read(target regclass) LANGUAGE plpgsql AS $$
 DECLARE
 	pick int;
@@ -98,15 +99,15 @@ each_method("$rows rows", sub {
 	my ($method, $table) = @_;
 	my $clients = $running{$method};
 
-	is(stop_sql($clients->{$_}), '', "$_ meets no error") for sort grep { /writer/ } keys %$clients;
-	# an index that began with few lists says so
+	is(stop_sql($clients->{$_}), '', "$_ gets no error") for sort grep { /writer/ } keys %$clients;
+	# expected from an index that was built with few lists
 	my $outgrown = qr/psql:[^\n]*WARNING:  index "${table}_index" has outgrown its lists\nDETAIL:  [^\n]*\nHINT:  [^\n]*\n/;
-	like(stop_sql($clients->{vacuum}), $method eq 'ivf' ? qr/\A($outgrown)*\z/ : qr/\A\z/, 'vacuum meets no error');
-	like(stop_sql($clients->{$_}), qr/\A[^\n]*NOTICE:  [1-9]\d+ searches\n\z/, "$_ meets no error") for sort grep { /reader/ } keys %$clients;
+	like(stop_sql($clients->{vacuum}), $method eq 'ivf' ? qr/\A($outgrown)*\z/ : qr/\A\z/, 'vacuum gets no error');
+	like(stop_sql($clients->{$_}), qr/\A[^\n]*NOTICE:  [1-9]\d+ searches\n\z/, "$_ gets no error") for sort grep { /reader/ } keys %$clients;
 	for my $vacuum ('', 'and VACUUM')
 	{
 		$node->safe_psql('postgres', "VACUUM $table") if $vacuum;
-		is( $node->safe_psql('postgres', <<"SQL"), '0', "no row is missing, and none comes twice $vacuum");
+		is( $node->safe_psql('postgres', <<"SQL"), '0', "no row is missing or duplicate $vacuum");
 $ColbertTest::by_index
 SELECT count(*) FROM
 	(SELECT id, count(*) AS times FROM (SELECT id FROM $table ORDER BY doc <#> (SELECT doc FROM halves WHERE id = 1)) AS whole GROUP BY id) AS scanned

@@ -1,5 +1,6 @@
-# Races, brought about: a process waits at a point of its work (COLBERT_PAUSE, in the library for tests) while others do what could
-# harm it: move or reuse what it is about to read, merge what it is merging, change what it encodes with.
+# Races, produced by pausing a process at a point of its work (COLBERT_PAUSE, in the test library).
+# Meanwhile other sessions move or reuse what it is about to read, merge what it is merging, or
+# change the state that it encodes with.
 
 use strict;
 use warnings;
@@ -11,8 +12,9 @@ use Time::HiRes qw(usleep);
 my $node = faults_node('races');
 my $folder = PostgreSQL::Test::Utils::tempdir();
 
-# Documents of random tokens. Their first dimension is far from 0, so that sketches with another mean say something else; one in three
-# has a token that all of these share, whose posting list is long.
+# Documents of random tokens. The first dim is far from 0, so that sketches with another mean have
+# another meaning. One in three documents has a token that all of these share, whose posting list is
+# long.
 $node->safe_psql('postgres', <<'SQL');
 SELECT setseed(.5);
 CREATE TABLE docs (id int PRIMARY KEY, doc multivector(16));
@@ -23,7 +25,7 @@ INSERT INTO docs
 	FROM generate_series(1, 5000) i;
 SQL
 
-# The best rows of a query, as a search gives them, and as the table has them.
+# The best rows of a query according to a search, and according to the table.
 my $query = "'[[0,4,0,0,0,0,0,0,0,0,0,0,0,0,0,0],[0,0,1,-1,1,-1,1,-1,1,-1,1,-1,1,-1,1,-1]]'::multivector";
 sub search_sql
 {
@@ -39,8 +41,9 @@ sub exact
 	return $node->safe_psql('postgres', 'SET enable_indexscan = off; ' . search_sql($limit));
 }
 
-# make(INDEX, DOCUMENTS, WHEN): a table of the first so many documents, and its index, made before or after them. Those that have the
-# token that they share come last, so that it becomes a node of its own, if any.
+# make(INDEX, DOCUMENTS, WHEN): create a table of this many documents and its index, before or after
+# they are inserted. Documents with the shared token come last, so that it can become a node of its
+# own.
 sub make
 {
 	my ($index, $documents, $when) = @_;
@@ -53,7 +56,8 @@ sub make
 	return;
 }
 
-# during(POINT, SQL, CODE): run statements that come to a point, and meanwhile the code; returns what they print, and their errors.
+# during(POINT, SQL, CODE): run statements that pause at a point, and run the code meanwhile. Return
+# their output and errors.
 sub during
 {
 	my ($point, $sql, $code) = @_;
@@ -73,7 +77,7 @@ sub during
 	return $handle->{out}, $err;
 }
 
-# waits(SQL): whether it waits for a lock while others are paused; returns its handle.
+# waits(SQL): check that a statement waits for a lock while others are paused. Return its handle.
 sub waits
 {
 	my ($sql, $name) = @_;
@@ -92,17 +96,17 @@ sub workers_wait
 	return;
 }
 
-# A search that waits while all changes around it: what it gives must be what its snapshot has.
+# Pause a search while everything around it changes. It must return the rows of its snapshot.
 sub search_during
 {
 	my ($name, $point, $limit, $settings, $sql) = @_;
 	my $wanted = exact($limit);
 	my $search = "$ColbertTest::by_index $settings " . search_sql($limit);
 
-	is($node->safe_psql('postgres', $search), $wanted, "$name: undisturbed");
+	is($node->safe_psql('postgres', $search), $wanted, "$name: without a race");
 	my ($found, $err) = during($point, $search, sub { $node->safe_psql('postgres', $sql) });
 	is($err, '', "$name: no error");
-	is($found, $wanted, "$name: it gives the rows of its snapshot");
+	is($found, $wanted, "$name: the search returns the rows of its snapshot");
 	checker_is_content($node, 't', $name, q{severity = 'error'});
 	return;
 }
@@ -112,7 +116,7 @@ my %indexes = (
 	'colbert_ivf' => 'colbert_ivf (doc) WITH (lists = 300)',
 	'colbert_hnsw, bit' => 'colbert_hnsw (doc) WITH (tokens_per_node = 16, quantizer = bit)',
 	'colbert_ivf, pq' => 'colbert_ivf (doc) WITH (lists = 300, quantizer = pq)');
-# What makes a search go by the postings of a small index.
+# Settings that make a search use the postings of a small index.
 sub few
 {
 	my ($candidates) = @_;
@@ -127,67 +131,73 @@ for my $name (sort keys %indexes)
 {
 	my $index = $indexes{$name};
 
-	# Lists grow, and move; others take their places: the owner of a segment is looked at again.
+	# Lists grow and move, and other lists take their places: the owner of a segment must be checked
+	# again.
 	make($index, 2400, 'after');
 	search_during("$name, postings move", 'posting-head', 10, few(1000), $grow);
 
-	# A list of several segments, of which the first was read: the others are joined, unlinked and reused.
+	# The first segment of a list with several segments has been read, when the others are joined,
+	# unlinked and reused.
 	make($index, 5000, 'after');
 	$node->safe_psql('postgres', 'DELETE FROM t WHERE id % 3 = 0 AND id > 300');
 	search_during("$name, segments go away", 'posting-next', 10, few(2000), "VACUUM t; INSERT INTO t SELECT -id, doc FROM docs WHERE id % 3 > 0; SELECT colbert_merge('t_index');");
 
-	# Documents that it has found are of rows that are dead: ordinals and rows are used again, by others.
+	# Documents that the search has found belong to dead rows; other documents reuse their ordinals
+	# and rows.
 	for my $point ('gathered', 'exact-fetch')
 	{
 		make($index, 3000, 'after');
 		$node->safe_psql('postgres', 'DELETE FROM t WHERE id <= 1000');
 		search_during("$name, ordinals are reused, $point", $point, 10, few(1200), "VACUUM t; INSERT INTO t SELECT -id, doc FROM docs WHERE id <= 1000; SELECT colbert_merge('t_index');");
 
-		# Rows have two versions: when the first one is vacuumed, the other takes its place, and gets others beside it.
+		# Rows have two versions. When VACUUM removes the first, the second replaces it, and more
+		# versions are added.
 		make($index, 3000, 'after');
 		$node->safe_psql('postgres', 'UPDATE t SET id = id + 5000 WHERE id % 2 = 0');
 		search_during("$name, versions move up, $point", $point, 10, few(1200), 'VACUUM t; UPDATE t SET id = id + 5000; VACUUM t; UPDATE t SET id = id + 5000;');
 	}
 
-	# An index without nodes is trained: the sketches are those of another mean.
+	# An index without nodes is trained, so that its sketches have another mean.
 	make($index, 2000, 'before');
 	search_during("$name, the epoch changes", 'scan-opened', 10, '', "SELECT colbert_merge('t_index');");
 
-	# The same, the other way round: a search while some are of the epoch before.
+	# The reverse: a search begins while some documents have sketches of the previous epoch.
 	make($index, 2000, 'before');
 	my $found;
 	my (undef, $err) = during('merge-trained', "SELECT colbert_merge('t_index')", sub {
 		$found = $node->safe_psql('postgres', "$ColbertTest::by_index " . few(1000) . search_sql(10));
 	});
-	is($err, '', "$name, a search amidst a change of the epoch: no error");
-	is($found, exact(10), "$name, a search amidst a change of the epoch: the best rows");
+	is($err, '', "$name, a search during a change of the epoch: no error");
+	is($found, exact(10), "$name, a search during a change of the epoch: the best rows");
 
-	# Documents that are encoded before that, and queued after it.
+	# Documents are encoded before the training and queued after it.
 	make($index, 2000, 'before');
 	(undef, $err) = during('append-written', 'INSERT INTO t SELECT * FROM docs WHERE id = 2001', sub {
 		$node->safe_psql('postgres', "SELECT colbert_merge('t_index'); INSERT INTO t SELECT * FROM docs WHERE id BETWEEN 2002 AND 2100");
 	});
-	is($err, '', "$name, the epoch changes under an insert: no error");
+	is($err, '', "$name, a change of the epoch during an insert: no error");
 	checker_is_content($node, 't', "$name, an insert of another epoch");
-	is($node->safe_psql('postgres', "SELECT colbert_merge('t_index')"), '100', "$name, what came since is merged");
+	is($node->safe_psql('postgres', "SELECT colbert_merge('t_index')"), '100', "$name, later documents are merged");
 	checker_is_content($node, 't', "$name, an insert of another epoch, merged");
 	is($node->safe_psql('postgres', "$ColbertTest::by_index SELECT id FROM t ORDER BY doc <#> (SELECT doc FROM docs WHERE id = 2001) LIMIT 1"),
-		$node->safe_psql('postgres', "SET enable_indexscan = off; SELECT id FROM t ORDER BY doc <#> (SELECT doc FROM docs WHERE id = 2001) LIMIT 1"), "$name, it is found");
+		$node->safe_psql('postgres', "SET enable_indexscan = off; SELECT id FROM t ORDER BY doc <#> (SELECT doc FROM docs WHERE id = 2001) LIMIT 1"), "$name, the document is found");
 
-	# VACUUM neither waits for an insert that has reserved its place, nor takes the place, nor keeps other inserts waiting.
+	# VACUUM does not wait for an insert that has reserved its place, does not take the place, and
+	# does not block other inserts.
 	make($index, 2000, 'after');
 	$node->safe_psql('postgres', 'INSERT INTO t SELECT * FROM docs WHERE id BETWEEN 2051 AND 2100');
 	(undef, $err) = during('append-reserved', 'INSERT INTO t SELECT * FROM docs WHERE id = 2001', sub {
 		my $vacuum = start_sql($node, "SET statement_timeout = '60s'; VACUUM (INDEX_CLEANUP on) t;");
 
 		$node->safe_psql('postgres', "SET statement_timeout = '10s'; INSERT INTO t SELECT * FROM docs WHERE id = $_") for 2101 .. 2110;
-		is(stop_sql($vacuum), '', "$name: VACUUM ends beside an insert that has reserved a place");
+		is(stop_sql($vacuum), '', "$name: VACUUM finishes during an insert that has reserved a place");
 	});
-	is($err, '', "$name: and so does the insert");
+	is($err, '', "$name: the insert finishes too");
 	$node->safe_psql('postgres', 'INSERT INTO t SELECT * FROM docs WHERE id BETWEEN 2002 AND 2050');
-	checker_is_content($node, 't', "$name, VACUUM beside an insert");
+	checker_is_content($node, 't', "$name, VACUUM during an insert");
 
-	# A first training that is interrupted while nodes are stored leaves none: the next one makes them all.
+	# A first training that is interrupted while it stores nodes leaves none; the next one creates
+	# them all.
 	make($index, 2000, 'before');
 	$node->safe_psql('postgres', "SELECT colbert_merge('t_index')");
 	my $nodes = $node->safe_psql('postgres', "SELECT nodes FROM colbert_index_info('t_index')");
@@ -195,25 +205,26 @@ for my $name (sort keys %indexes)
 	(undef, $err) = during('nodes-stored', "SELECT colbert_merge('t_index')", sub {
 		$node->safe_psql('postgres', q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT colbert_merge%' AND pid <> pg_backend_pid()});
 	});
-	like($err, qr/canceling statement/, "$name: a training is cancelled while nodes are stored");
-	is($node->safe_psql('postgres', "SELECT nodes, pending_documents FROM colbert_index_info('t_index')"), '0|2000', "$name: and leaves all as it was");
+	like($err, qr/canceling statement/, "$name: a training is cancelled while it stores nodes");
+	is($node->safe_psql('postgres', "SELECT nodes, pending_documents FROM colbert_index_info('t_index')"), '0|2000', "$name: a cancelled training changes nothing");
 	checker_is_content($node, 't', "$name, a training cancelled", q{severity = 'error'});
 	$node->safe_psql('postgres', "SELECT colbert_merge('t_index')");
-	is($node->safe_psql('postgres', "SELECT nodes, pending_documents FROM colbert_index_info('t_index')"), "$nodes|0", "$name: the next one makes as many nodes");
+	is($node->safe_psql('postgres', "SELECT nodes, pending_documents FROM colbert_index_info('t_index')"), "$nodes|0", "$name: the next training creates as many nodes");
 	checker_is_content($node, 't', "$name, trained after a cancel");
 
-	# A merge that is cancelled between postings and queue: what it has posted is posted once.
+	# A merge is cancelled after it has written postings and before it has updated the queue: each
+	# posting exists once.
 	make($index, 2000, 'after');
 	$node->safe_psql('postgres', 'INSERT INTO t SELECT * FROM docs WHERE id BETWEEN 2001 AND 2600');
 	(undef, $err) = during('merge-posted', "SELECT colbert_merge('t_index')", sub {
 		$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT colbert_merge%' AND pid <> pg_backend_pid()});
 	});
-	like($err, qr/terminating connection/, "$name: a merge is ended after its postings");
+	like($err, qr/terminating connection/, "$name: a merge is terminated after its postings");
 	$node->safe_psql('postgres', "LOAD 'colbert_pg'; SET colbert.background_merge = off; SET colbert.pending_limit = 0; INSERT INTO t SELECT * FROM docs WHERE id BETWEEN 2601 AND 2700");
-	is($node->safe_psql('postgres', "SELECT count(colbert_merge('t_index'))"), '1', "$name: inserts in steps, and then a merge, go on");
+	is($node->safe_psql('postgres', "SELECT count(colbert_merge('t_index'))"), '1', "$name: inserts in steps and another merge continue");
 	checker_is_content($node, 't', "$name, a merge ended after its postings", q{severity = 'error'});
 
-	# A merge waits for another; an insert that finds much to merge does not, for long.
+	# A merge waits for another one; an insert that finds much to merge does not wait long.
 	my $waiting;
 	make($index, 2000, 'after');
 	$node->safe_psql('postgres', 'INSERT INTO t SELECT * FROM docs WHERE id BETWEEN 2001 AND 2100');
@@ -221,12 +232,13 @@ for my $name (sort keys %indexes)
 		$waiting = waits("SELECT colbert_merge('t_index')", "$name: a merge waits for another");
 		$node->safe_psql('postgres', "LOAD 'colbert_pg'; SET colbert.pending_limit = 0; INSERT INTO t SELECT * FROM docs WHERE id BETWEEN 2101 AND 2150");
 	});
-	is($err . stop_sql($waiting), '', "$name: and both end well");
-	is($waiting->{out}, "50\n", "$name: the second merges what came meanwhile");
+	is($err . stop_sql($waiting), '', "$name: both merges succeed");
+	is($waiting->{out}, "50\n", "$name: the second merges documents inserted meanwhile");
 	checker_is_content($node, 't', "$name, two merges");
 }
 
-# bytes(WHAT): of the index, as colbert_index_info has them; the queue's are what is left of it.
+# bytes(PART): size of a part of the index according to colbert_index_info; the queue's is the
+# remainder.
 sub bytes
 {
 	my ($what) = @_;
@@ -235,7 +247,8 @@ sub bytes
 	return $node->safe_psql('postgres', "SELECT $what FROM colbert_index_info('t_index')");
 }
 
-# Pending rows and the queue are used again while there is no moment without a pending document or an insert at work.
+# Pending rows and the queue are reused although there is always a pending document or an active
+# insert.
 make('colbert_ivf (doc) WITH (lists = 300, quantizer = bit)', 2400, 'after');
 $node->safe_psql('postgres', 'ALTER TABLE t DROP CONSTRAINT t_pkey');
 my ($rows, $queue);
@@ -243,25 +256,26 @@ my (undef, $error) = during('append-written', 'INSERT INTO t SELECT * FROM docs 
 	$node->safe_psql('postgres', "INSERT INTO t SELECT -id, doc FROM docs WHERE id <= 100; SELECT colbert_merge('t_index')");
 	$rows = bytes('code_bytes');
 	$node->safe_psql('postgres', "INSERT INTO t SELECT -id, doc FROM docs WHERE id <= 100; SELECT colbert_merge('t_index')") for 1 .. 20;
-	is(bytes('code_bytes'), $rows, 'pending rows are used again beside an insert');
+	is(bytes('code_bytes'), $rows, 'pending rows are reused during an insert');
 });
-is($error, '', 'which ends well');
+is($error, '', 'the insert succeeds');
 for my $round (1 .. 12)
 {
 	$node->safe_psql('postgres', 'INSERT INTO t SELECT -id, doc FROM docs WHERE id <= 10');
 	(undef, $error) = during('merge-posted', "SELECT colbert_merge('t_index')", sub {
 		$node->safe_psql('postgres', 'INSERT INTO t SELECT -id, doc FROM docs WHERE id <= 500');
 	});
-	is($error, '', 'a merge, and inserts meanwhile');
+	is($error, '', 'a merge with concurrent inserts');
 	$queue //= bytes('queue') if $round > 1;
 }
-is(bytes('queue'), $queue, 'the queue is used again, though it is never empty');
-checker_is_content($node, 't', 'pending all the time');
+is(bytes('queue'), $queue, 'the queue is reused, although it is never empty');
+checker_is_content($node, 't', 'documents pending all the time');
 $node->safe_psql('postgres', "SELECT colbert_merge('t_index')");
-checker_is_content($node, 't', 'and merged in the end');
+checker_is_content($node, 't', 'merged at the end');
 
-# A worker meets broken HOT chains that the leader does not: older snapshots are kept away from the index nevertheless. Of each pass
-# over the table the workers read all, before the leader begins.
+# A worker encounters broken HOT chains that the leader does not: the index must still not be used
+# by older snapshots. In each pass over the table, the workers read everything before the leader
+# begins.
 for my $method (@methods)
 {
 	$node->safe_psql('postgres', <<'SQL');
@@ -284,12 +298,12 @@ SQL
 				workers_wait("colbert_$method: and again");
 				append_to_file("$folder/leader-encodes.go", '');
 			});
-		is($err, '', "colbert_$method: the index is made");
+		is($err, '', "colbert_$method: the index is created");
 		unlink "$folder/leader-encodes.reached", "$folder/leader-encodes.go";
 		is($node->safe_psql('postgres', "SELECT indcheckxmin FROM pg_index WHERE indexrelid = 't_index'::regclass"), 't',
-			"colbert_$method: workers tell the leader of broken HOT chains: $sql");
+			"colbert_$method: workers report broken HOT chains to the leader: $sql");
 	}
-	is($reader->query_safe('SET enable_seqscan = off; SELECT count(*) FROM t WHERE doc IS NULL;'), '5', "colbert_$method: an older snapshot has all of its rows");
+	is($reader->query_safe('SET enable_seqscan = off; SELECT count(*) FROM t WHERE doc IS NULL;'), '5', "colbert_$method: an older snapshot sees all its rows");
 	$reader->quit;
 }
 

@@ -1,8 +1,10 @@
-# old_snapshot_threshold (until 16): VACUUM and pruning may remove rows that an old snapshot sees. A search under such a snapshot raises
-# "snapshot too old" or gives every row that it should; it never gives fewer.
+# old_snapshot_threshold (up to PostgreSQL 16): VACUUM and pruning may remove rows that an old
+# snapshot sees. A search with such a snapshot either raises "snapshot too old" or returns all its
+# rows; it never returns fewer.
 #
-# With a threshold of 0 nothing is removed early, and a snapshot of more than five seconds is too old for any page that changed since.
-# The long form (COLBERT_EXTRA) has a threshold of one minute, by which half of the rows are removed under the scans.
+# With a threshold of 0 nothing is removed early, and a snapshot of more than five seconds is too
+# old for any page changed since. The long form (COLBERT_EXTRA) has a threshold of one minute, after
+# which half of the rows are removed under the scans.
 
 use strict;
 use warnings;
@@ -19,7 +21,7 @@ if ($node->safe_psql('postgres', q{SELECT count(*) FROM pg_settings WHERE name =
 	plan skip_all => 'this server has no old_snapshot_threshold';
 }
 
-# What is scanned: by an order, a threshold, all documents, NULL ones.
+# Kinds of scans: by order, by threshold, all documents, NULL documents.
 my %scans = (
 	order => 'SELECT id FROM TABLE ORDER BY doc <#> QUERY',
 	best => 'SELECT id FROM TABLE WHERE doc IS NOT NULL ORDER BY doc <#> QUERY LIMIT 100',
@@ -45,7 +47,7 @@ SQL
 	return;
 }
 
-# statement(TABLE, SCAN): the ids of a scan.
+# statement(TABLE, SCAN): a query that returns the ids of a scan.
 sub statement
 {
 	my ($table, $scan) = @_;
@@ -53,8 +55,9 @@ sub statement
 	return $scans{$scan} =~ s/TABLE/$table/gr =~ s/QUERY/'[[1,0,1,0,1,0,1,0,1,0,1,0,1,0,1,0],[0,1,0,1,0,1,0,1,0,1,0,1,0,1,0,1]]'/gr;
 }
 
-# start_reader(TABLE): a transaction with one snapshot, that opens a cursor for each scan and fetches a row of it, waits until nobody
-# holds lock 1, and goes on with the cursors and with statements of its own.
+# start_reader(TABLE): start a transaction with a single snapshot. It opens a cursor for each scan,
+# fetches one row of each, waits until nobody holds lock 1, and continues with the cursors and with
+# statements of its own.
 sub start_reader
 {
 	my ($table) = @_;
@@ -68,7 +71,8 @@ sub start_reader
 	return start_sql($node, "$script COMMIT;\n");
 }
 
-# what_came(HANDLE): by scan, its ids in order, or "too old"; psql's two outputs, of which errors name no scan.
+# what_came(HANDLE): for each scan, its ids in order, or "too old", parsed from psql's two outputs.
+# Errors do not name their scan.
 sub what_came
 {
 	my ($handle) = @_;
@@ -82,15 +86,15 @@ sub what_came
 		elsif (/^[\d ]+$/ && $scan) { push @{ $came{$scan} }, split / / }
 	}
 	note($errors);
-	# one error for each scan that gave nothing
+	# one error for each scan without rows
 	my $none = grep { !@{ $came{$_} } } keys %came;
 	my $too_old = () = $errors =~ /ERROR:  snapshot too old/g;
-	cmp_ok($too_old, '>=', $none, "$none scans gave nothing, and $too_old errors say that the snapshot is too old");
-	unlike($errors =~ s/ERROR:  snapshot too old//gr, qr/ERROR/, 'no other error');
+	cmp_ok($too_old, '>=', $none, "$none scans without rows, and $too_old errors of a snapshot too old");
+	unlike($errors =~ s/ERROR:  snapshot too old//gr, qr/ERROR/, 'no other errors');
 	return \%came;
 }
 
-# exact_ids(TABLE, SCAN): what a scan gives, without the index.
+# exact_ids(TABLE, SCAN): the ids of a scan, without the index.
 sub exact_ids
 {
 	my ($table, $scan) = @_;
@@ -98,7 +102,8 @@ sub exact_ids
 	return join ' ', sort { $a <=> $b } split /\n/, $node->safe_psql('postgres', 'SET enable_indexscan = off; ' . statement($table, $scan));
 }
 
-# too_old(THRESHOLD, SECONDS): old snapshots, while others delete half of the rows of one table and none of the other.
+# too_old(THRESHOLD, SECONDS): test old snapshots while other sessions delete half of the rows of
+# one table and none of the other.
 sub too_old
 {
 	my ($threshold, $seconds, $must_fail) = @_;
@@ -136,7 +141,7 @@ sub too_old
 	{
 		my $came = what_came($readers{$table});
 
-		is(keys %$came, 2 * keys %scans, "$table: all scans were tried");
+		is(keys %$came, 2 * keys %scans, "$table: all scans were run");
 		for my $scan (sort keys %$came)
 		{
 			my $ids = join ' ', sort { $a <=> $b } @{ $came->{$scan} };
@@ -157,13 +162,13 @@ sub too_old
 				pass("$table, $scan: too old");
 			}
 			next unless $ids ne '' && $must_fail->($table, $scan);
-			fail("$table, $scan: rows came, and the snapshot is too old");
+			fail("$table, $scan: wrong rows");
 		}
 	}
 	return;
 }
 
-# A scan that begins after the change reads the meta page, which changed.
+# A scan that starts after the change reads the meta page, which has changed.
 subtest 'threshold of 0' => sub { too_old('0', 6.5, sub { $_[0] =~ /^changed/ && $_[1] !~ /^open_/ }) };
 SKIP:
 {

@@ -1,4 +1,5 @@
-# kill -9 of the whole server under inserts, updates, deletes, VACUUM and merges: after the restart every committed row is found.
+# kill -9 of the whole server during inserts, updates, deletes, VACUUM and merges: after the
+# restart, every committed row is found.
 
 use strict;
 use warnings;
@@ -8,7 +9,7 @@ use Time::HiRes qw(usleep);
 
 my $node = new_node('crash');
 
-# What replaying WAL makes of a page is what the page was.
+# Replaying WAL must reproduce each page.
 $node->append_conf('postgresql.conf', "wal_consistency_checking = 'generic'");
 $node->reload;
 load_questions($node);
@@ -18,7 +19,7 @@ add_churn($node);
 
 for my $round (1 .. rounds(6))
 {
-	# a small limit makes inserts merge, too; in every other round
+	# in every other round, a small limit makes inserts merge
 	my $limit = $round % 2 ? 'SET colbert.pending_limit = 4000;' : '';
 	my @clients;
 
@@ -35,8 +36,8 @@ for my $round (1 .. rounds(6))
 	each_method("crash $round", sub {
 		my ($method, $table) = @_;
 
-		cmp_ok($node->safe_psql('postgres', "SELECT count(*) FROM $table WHERE body LIKE '%x'"), '>', 100, 'there were changes');
-		index_is_sound($node, $table, 'afterwards');
+		cmp_ok($node->safe_psql('postgres', "SELECT count(*) FROM $table WHERE body LIKE '%x'"), '>', 100, 'the load changed rows');
+		index_is_sound($node, $table, 'after the crash');
 	});
 }
 

@@ -1,4 +1,5 @@
-# A streaming standby answers as its primary does, also while it replays builds, inserts, VACUUM and merges; and takes over.
+# A streaming standby answers like its primary, also while it replays builds, inserts, VACUUM and
+# merges; and it can take over.
 
 use strict;
 use warnings;
@@ -18,7 +19,8 @@ $standby->init_from_backup($primary, 'base', has_streaming => 1);
 $standby->append_conf('postgresql.conf', "max_standby_streaming_delay = -1\nhot_standby_feedback = on");
 $standby->start;
 
-# same_answers(TEST NAME): of each method, from both servers, and nothing wrong with the standby's index.
+# same_answers(TEST NAME): check that both servers give the same answers for each method, and that
+# the standby's index is sound.
 sub same_answers
 {
 	my ($name) = @_;
@@ -34,13 +36,13 @@ FROM questions q, LATERAL (SELECT id, score, row_number() OVER () AS n
 WHERE q.id % 10 = 0;
 SQL
 
-		is($standby->safe_psql('postgres', $answers), $primary->safe_psql('postgres', $answers), 'the standby answers as the primary does');
+		is($standby->safe_psql('postgres', $answers), $primary->safe_psql('postgres', $answers), 'the standby answers like the primary');
 		index_is_sound($standby, $table, 'on the standby');
 	});
 	return;
 }
 
-# on_each(NODE, SQL): run it for each table, which it calls %1$s.
+# on_each(NODE, SQL): run SQL for each table, whose name replaces %1$s.
 sub on_each
 {
 	my ($node, $sql) = @_;
@@ -57,7 +59,7 @@ on_each($primary, 'DELETE FROM %1$s WHERE id %% 3 = 0');
 on_each($primary, 'VACUUM %1$s');
 same_answers('deletes and VACUUM');
 
-# Read from the standby all the while the primary changes everything.
+# Read from the standby while the primary changes everything.
 add_churn($primary);
 my (%writers, %readers, %checkers);
 for my $method (@methods)
@@ -70,13 +72,13 @@ for my $method (@methods)
 	$readers{$method} = start_sql($standby, join "\n", $ColbertTest::by_index,
 		map { "SELECT count(*) FROM (SELECT id FROM $table ORDER BY doc <#> (SELECT short FROM questions WHERE id = $_) LIMIT 100) AS found;" } 1 .. 800);
 }
-each_method('reading from the standby meanwhile', sub {
+each_method('reading from the standby during changes', sub {
 	my ($method) = @_;
 
-	is(stop_sql($_), '', 'the primary meets no error') for @{ $writers{$method} };
-	is(stop_sql($readers{$method}), '', 'nor does the reader of the standby');
-	unlike($readers{$method}{out}, qr/^(?!100$)/m, 'which gets all its rows');
-	is(stop_sql($checkers{$method}) . $checkers{$method}{out}, '', 'and the checker finds nothing');
+	is(stop_sql($_), '', 'the primary gets no error') for @{ $writers{$method} };
+	is(stop_sql($readers{$method}), '', 'the reader of the standby gets no error');
+	unlike($readers{$method}{out}, qr/^(?!100$)/m, 'the reader of the standby gets all rows');
+	is(stop_sql($checkers{$method}) . $checkers{$method}{out}, '', 'the checker finds nothing');
 });
 same_answers('churn');
 
@@ -85,7 +87,7 @@ $standby->promote;
 each_method('after promotion', sub {
 	my ($method, $table) = @_;
 
-	index_is_sound($standby, $table, 'as it is');
+	index_is_sound($standby, $table, 'after promotion');
 	$standby->safe_psql('postgres', "DELETE FROM $table WHERE id % 5 = 0; INSERT INTO $table SELECT * FROM pool WHERE id % 5 = 0");
 	$standby->safe_psql('postgres', "VACUUM $table");
 	index_is_sound($standby, $table, 'after changes and VACUUM');

@@ -1,5 +1,6 @@
-# Base backups that are taken while a primary inserts, updates, deletes, merges and vacuums: each is a whole server when it is started on its
-# own; and a standby made of it that is promoted at a random moment goes on.
+# Base backups taken while a primary inserts, updates, deletes, merges and vacuums: each is a
+# complete server when started on its own, and a standby created from it works after being promoted
+# at a random moment.
 
 use strict;
 use warnings;

@@ -1,5 +1,6 @@
-# Recovery to a point in time: from a base backup and archived WAL to random moments of a load of inserts, updates, deletes, merges, VACUUM and
-# CREATE INDEX CONCURRENTLY. What was committed before the moment is there and is found, nothing from after it is, and the server goes on.
+# Point-in-time recovery from a base backup and archived WAL, to random moments of a load of
+# inserts, updates, deletes, merges, VACUUM and CREATE INDEX CONCURRENTLY. Everything committed
+# before the moment exists and is found, nothing from after it exists, and the server keeps working.
 
 use strict;
 use warnings;
@@ -8,7 +9,7 @@ use PostgreSQL::Test::Cluster;
 use Test::More;
 use Time::HiRes qw(usleep);
 
-# How many moments of a load are recovered to from one base backup.
+# Number of moments that are recovered to from each base backup.
 use constant MOMENTS => 3;
 
 my $rounds = rounds(3);
@@ -33,8 +34,9 @@ stop_node($primary);
 note("$rounds recoveries: $there rows had to be there, $absent had not; $builds CREATE INDEX CONCURRENTLY went on, $half_built were recovered to before their end");
 done_testing();
 
-# Rows that come and go, each in a transaction of its own, in all tables at once: the table marks says between which places in WAL, and which
-# times, each was committed. The ids are above those that churn() changes.
+# Create rows that come and go, each in a separate transaction, in all tables at once. The table
+# marks records the WAL locations and the times between which each was committed. The ids are higher
+# than those that churn() changes.
 sub add_marks
 {
 	my ($node) = @_;
@@ -67,8 +69,8 @@ SQL
 	return;
 }
 
-# archived_load(N): a base backup under load, and some seconds of load after it, all of its WAL archived. Returns the name of the backup, and
-# the first and the last moment that one can recover to.
+# archived_load(N): take a base backup under load, followed by some seconds of load, with all WAL
+# archived. Return the name of the backup, and the first and last moment that can be recovered to.
 sub archived_load
 {
 	my ($n) = @_;
@@ -107,7 +109,8 @@ SQL
 	return \%load;
 }
 
-# random_moment(ROUND, LOAD): the setting that names it, and the SQL by which marks tell before (<=) from after (>).
+# random_moment(ROUND, LOAD): the setting that names it, and the SQL that tells which marks are
+# before (<=) and after (>) it.
 sub random_moment
 {
 	my ($round, $load) = @_;
@@ -130,7 +133,8 @@ sub random_moment
 	return ("recovery_target_time = '$time'", 'time', $time);
 }
 
-# recover_to(ROUND, LOAD, SETTING, KIND, MOMENT): a server of its own that stops there, and takes over.
+# recover_to(ROUND, LOAD, SETTING, KIND, MOMENT): a separate server that recovers to the moment and
+# takes over.
 sub recover_to
 {
 	my ($round, $load, $setting, $kind, $moment) = @_;
@@ -152,8 +156,9 @@ sub recover_to
 	return;
 }
 
-# marks_are_right(NODE, TABLE, KIND, MOMENT): a scan gives those marks that were committed before the moment, and not deleted by then; none that
-# were not yet committed, or deleted. A change that was being committed at that very moment may be there or not.
+# marks_are_right(NODE, TABLE, KIND, MOMENT): check that a scan returns the marks that were
+# committed before the moment and not yet deleted, and no others. A change that was being committed
+# at that moment may be present or not.
 sub marks_are_right
 {
 	my ($node, $table, $kind, $moment) = @_;
@@ -172,9 +177,9 @@ SQL
 	my @absent = grep { $expected{$_} eq 'absent' } keys %expected;
 
 	cmp_ok(scalar @there, '>', 0, 'rows were committed before that moment');
-	cmp_ok(scalar @absent, '>', 0, 'and rows after it');
-	is(join(' ', grep { !$rows{$_} } @there), '', 'those from before are there');
-	is(join(' ', grep { $rows{$_} } @absent), '', 'those from after are not');
+	cmp_ok(scalar @absent, '>', 0, 'rows were committed after that moment');
+	is(join(' ', grep { !$rows{$_} } @there), '', 'rows from before exist');
+	is(join(' ', grep { $rows{$_} } @absent), '', 'rows from after do not');
 	is(rows_not_found($node, $table, 'true'), '', 'each row is found by its own embedding');
 	$there += @there;
 	$absent += @absent;

@@ -1,4 +1,5 @@
-# An unlogged table: its index works, is empty after a crash, works again; and both become logged.
+# An unlogged table: its index works, is empty after a crash, and works again; then both become
+# logged.
 
 use strict;
 use warnings;
@@ -7,7 +8,7 @@ use Test::More;
 
 my $node = new_node('unlogged');
 
-# sql_for_each(SQL): run it for each table, which it calls %s.
+# sql_for_each(SQL): run SQL for each table, whose name replaces %s.
 sub sql_for_each
 {
 	my ($sql) = @_;

@@ -1,5 +1,5 @@
-# Merges that are killed or canceled at a point of their work (COLBERT_PAUSE, in the library for tests): what was encoded before still
-# means the same, and the postings are counted again.
+# Merges that are killed or cancelled at a point of their work (COLBERT_PAUSE, in the test library):
+# documents encoded before keep their meaning, and the postings are counted again.
 
 use strict;
 use warnings;
@@ -12,7 +12,8 @@ my $node = faults_node('interrupted');
 my $folder = PostgreSQL::Test::Utils::tempdir();
 my $session = "LOAD 'colbert_pg'; SET colbert_faults.folder = '$folder'; SET colbert.background_merge = off; SET colbert.pending_limit = 100000000;";
 
-# Random tokens. The later documents lie elsewhere, so that they have another mean and other codebooks.
+# Random tokens. The later documents lie elsewhere, so that they have another mean and other
+# codebooks.
 $node->safe_psql('postgres', <<'SQL');
 SELECT setseed(.5);
 CREATE TABLE docs (id int PRIMARY KEY, doc multivector(16));
@@ -23,7 +24,7 @@ INSERT INTO docs
 	FROM generate_series(1, 2000) i;
 SQL
 
-# stop_at(POINT, SQL, HOW): run statements that come to a point, and kill the server or cancel them there.
+# stop_at(POINT, SQL, HOW): run statements until a point, and then kill the server or cancel them.
 sub stop_at
 {
 	my ($point, $sql, $how) = @_;
@@ -37,7 +38,7 @@ sub stop_at
 	ok(-e "$folder/$point.reached", "$point is reached") or BAIL_OUT(stop_sql($client));
 	if ($how eq 'kill')
 	{
-		# so that all WAL up to the point is on the disk
+		# so that all WAL up to the point is on disk
 		$node->safe_psql('postgres', 'CREATE TABLE flushed (); DROP TABLE flushed');
 		kill_all($node);
 		start_after_kill($node);
@@ -47,7 +48,7 @@ sub stop_at
 		$node->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'at $point'");
 		append_to_file("$folder/$point.go", '');
 	}
-	like(stop_sql($client), $how eq 'kill' ? qr/connection/ : qr/canceling statement/, "$how: it ends with an error");
+	like(stop_sql($client), $how eq 'kill' ? qr/connection/ : qr/canceling statement/, "$how: the statement ends with an error");
 	unlink "$folder/$point.reached", "$folder/$point.go";
 	return;
 }
@@ -58,7 +59,8 @@ my %indexes = (
 	'colbert_hnsw, pq' => 'colbert_hnsw (doc) WITH (tokens_per_node = 16, quantizer = pq)',
 	'colbert_ivf, bit' => 'colbert_ivf (doc) WITH (lists = 300, quantizer = bit)');
 
-# make(INDEX): a table of documents that are too few for nodes when the index is made, and enough then.
+# make(INDEX): a table with too few documents for nodes when the index is created, and enough
+# afterwards.
 sub make
 {
 	my ($index) = @_;
@@ -68,7 +70,8 @@ sub make
 	return;
 }
 
-# The mean was trained by the build. Another one that is written and does not count leaves the sketches of the first as good as they were.
+# The mean was trained by the build. Writing a new mean without activating it must not affect the
+# sketches of the first.
 for my $name (sort keys %indexes)
 {
 	make($indexes{$name});
@@ -79,7 +82,8 @@ for my $name (sort keys %indexes)
 	checker_is_content($node, 't', "$name: trained", q{message NOT LIKE '%until the next VACUUM' AND part <> 'nodes'});
 }
 
-# Postings that were written and not counted, in batches whose tokens go to other nodes the next time: some have become nodes.
+# Postings were written but not counted, in batches whose tokens go to other nodes the next time:
+# some have become nodes.
 for my $name (sort keys %indexes)
 {
 	for my $how ('kill', 'cancel')
@@ -88,10 +92,10 @@ for my $name (sort keys %indexes)
 		$node->safe_psql('postgres', "$session SELECT colbert_merge('t_index'); INSERT INTO t SELECT * FROM docs WHERE id > 1500");
 		stop_at('merge-posted', "SELECT colbert_merge('t_index')", $how);
 		checker_is_content($node, 't', "$name: uncounted postings", q{message NOT LIKE '%until the next VACUUM' AND part <> 'nodes'});
-		# documents that are deleted meanwhile are in lists already
+		# documents deleted meanwhile are already in lists
 		$node->safe_psql('postgres', "$session DELETE FROM t WHERE id BETWEEN 1501 AND 1510; SELECT colbert_merge('t_index')");
 		$node->safe_psql('postgres', 'VACUUM t');
-		is($node->safe_psql('postgres', "SELECT pending_documents FROM colbert_index_info('t_index')"), '0', "$name: all are merged");
+		is($node->safe_psql('postgres', "SELECT pending_documents FROM colbert_index_info('t_index')"), '0', "$name: all documents are merged");
 		checker_is_content($node, 't', "$name: VACUUM counts the postings", q{part <> 'nodes' OR severity = 'error'});
 	}
 }

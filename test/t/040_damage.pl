@@ -1,6 +1,7 @@
-# Damaged files: bits that flip, pages that are zeroed or torn, files that end too early, on pages of every kind, without checksums.
-# Whatever a statement meets is an error that says so, or does no harm, or is found by colbert_index_check; never a crash, a
-# hang or a wrong answer that nothing tells of. REINDEX mends it.
+# Damaged files: flipped bits, zeroed or torn pages and truncated files, for pages of every kind,
+# without checksums. Any damage that a statement meets must raise an error that reports it, do no
+# harm, or be found by colbert_index_check. It must never cause a crash, a hang or an unreported
+# wrong answer. REINDEX repairs it.
 
 use strict;
 use warnings;
@@ -13,7 +14,8 @@ my $block_size = 8192;
 my @array_names = qw(documents sketches rows pending_rows queue nulls versions hashes params nodes neighbours upper parents children centroids edges);
 my @damages = qw(flip flip flip flip flip flip flip flip zero torn noise truncate);
 
-# Each table has an index of another kind, with documents that are merged, pending, dead, free, NULL and shared by two versions of a row.
+# Each table has an index of another kind, with documents that are merged, pending, dead, free,
+# NULL, or shared by two versions of a row.
 my @indexes = (
 	'colbert_hnsw (doc) WITH (tokens_per_node = 8, m = 4)',
 	'colbert_ivf (doc) WITH (lists = 60)',
@@ -36,7 +38,7 @@ INSERT INTO docs
 	FROM generate_series(1, 400) i;
 CREATE TABLE seen (round int, index text, step text, state text, message text);
 
--- Run a statement, and note the error that it ends with.
+-- Run a statement and record its error.
 CREATE PROCEDURE try(round int, index text, step text, statement text) LANGUAGE plpgsql AS $$
 DECLARE
 	state text := '';
@@ -51,7 +53,7 @@ BEGIN
 	COMMIT;
 END $$;
 
--- All rows of a table by its index, in the order in which they come, must be those of the table.
+-- All rows of a table, as returned by its index, must be those of the table.
 CREATE FUNCTION whole_scan(target text, operator text) RETURNS void LANGUAGE plpgsql SET enable_seqscan = off SET enable_sort = off AS $$
 DECLARE
 	found int[];
@@ -84,7 +86,7 @@ SQL
 	}
 }
 
-# Documents in every state, in a fresh index.
+# Create documents in every state, in a new index.
 sub prepare
 {
 	my ($round) = @_;
@@ -117,7 +119,7 @@ sub kind_of
 	return $array_names[$array];
 }
 
-# Damage one page of a file, of any kind as likely as of any other; returns what was done.
+# Damage one page of a file, with equal probability for each kind of page. Return a description.
 sub damage
 {
 	my ($file) = @_;
@@ -144,7 +146,7 @@ sub damage
 	}
 	if ($what eq 'flip')
 	{
-		# where something is, mostly: the first part of a page, and its trailer
+		# mostly where the page holds data: its first part and its trailer
 		my @used = grep { substr($page, $_, 1) ne "\0" } 0 .. $block_size - 1;
 
 		$place = rand() < .7 ? $used[ rand @used ] : int rand $block_size;
@@ -164,7 +166,8 @@ sub damage
 	return "$what of $kind, block $block" . ($place ne '' ? ", byte $place" : '');
 }
 
-# damage_rows(FILE): the heap TIDs of a page of documents and of a page of NULL rows point far beyond the table.
+# damage_rows(FILE): make the heap TIDs of a page of documents, and of a page of NULL rows, point
+# far beyond the table.
 sub damage_rows
 {
 	my ($file) = @_;
@@ -186,11 +189,12 @@ sub damage_rows
 	return 'every row is named as of a block that is not there';
 }
 
-# damage_extents(FILE): the queue is on the pages of the documents, says the meta page.
+# damage_extents(FILE): make the meta page say that the queue is on the pages of the documents.
 sub damage_extents
 {
 	my ($file) = @_;
-	# of MetaPageData, after 24 bytes of page header: pages at 680, each 16 bytes and 48 extents of 8; item sizes at 48
+	# of MetaPageData, after 24 bytes of page header: pages at 680, each 16 bytes and 48 extents of
+	# 8; item sizes at 48
 	my ($documents, $queue) = map { 24 + 680 + $_ * (16 + 48 * 8) } 0, 4;
 	my $page = substr(slurp_file($file), 0, $block_size);
 
@@ -263,7 +267,7 @@ SQL
 is(join("\n", @wrong), '', "$runs damages: " . join(', ', map { "$outcomes{$_} $_" } sort keys %outcomes));
 unlike(slurp_file($node->logfile), qr/terminated by signal|PANIC|TRAP/, 'no process died');
 
-# What is damaged can be built anew, and nothing is lost.
+# A damaged index can be rebuilt without loss.
 prepare(0);
 checker_is_content($node, $_->{name}, "$_->{name} after REINDEX") for @tables;
 

@@ -1,5 +1,6 @@
-# Statements that are cancelled, and backends and parallel workers that are terminated, at random moments of builds, inserts, merges,
-# VACUUM and searches: nothing is lost, and nothing is left behind: no lock, no file, no leak that the server warns of.
+# Statements that are cancelled, and backends and parallel workers that are terminated, at random
+# moments of builds, inserts, merges, VACUUM and searches. Nothing is lost and nothing is left
+# behind: no lock, no file, and no leak that the server warns about.
 
 use strict;
 use warnings;
@@ -18,7 +19,7 @@ load_passages($node, 'pool', 1500);
 create_tables($node, 'id <= 800');
 add_churn($node);
 
-# What is interrupted: of each, in its session, as long as it takes.
+# Statements to interrupt. Each runs repeatedly in its session.
 my %work = (
 	build => "DROP INDEX IF EXISTS second_%1\$s; CREATE INDEX second_%1\$s ON pool USING colbert_%1\$s (doc);\n" x 3,
 	concurrently => "DROP INDEX IF EXISTS third_%1\$s; CREATE INDEX CONCURRENTLY third_%1\$s ON pool USING colbert_%1\$s (doc);\n" x 3,
@@ -41,7 +42,7 @@ for my $round (1 .. $rounds)
 	my $hit = 0;
 
 	usleep(40_000 + rand(400_000));
-	# a worker is hit where there is one; in the end its leader is
+	# hit a worker if there is one, and finally its leader
 	for my $victim ($whom, "application_name = 'victim' AND backend_type = 'client backend'")
 	{
 		$hit = $node->safe_psql('postgres', "SELECT count($signal(pid)) FROM pg_stat_activity WHERE $victim");
@@ -55,11 +56,11 @@ for my $round (1 .. $rounds)
 	  if $err =~ /(ERROR|FATAL|PANIC):/ && $err !~ /canceling statement|terminating connection|terminating background worker|parallel worker|index "third_\w+" (is not valid|was not found)/;
 }
 is(join("\n", @unexpected), '', 'interruptions: ' . join(', ', map { ($interrupted{$_} // 0) . " of $sent{$_} in $_" } sort keys %sent));
-ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'colbert_pg merge'"), 'workers end');
-is($node->safe_psql('postgres', "SELECT count(*) FROM pg_locks WHERE pid <> pg_backend_pid() AND locktype IN ('tuple', 'page', 'relation')"), '0', 'no lock is left');
+ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'colbert_pg merge'"), 'workers exit');
+is($node->safe_psql('postgres', "SELECT count(*) FROM pg_locks WHERE pid <> pg_backend_pid() AND locktype IN ('tuple', 'page', 'relation')"), '0', 'no lock remains');
 my $log = slurp_file($node->logfile);
 unlike($log, qr/PANIC|TRAP|terminated by signal|leak| XX\d\d\d /, 'no process died, and nothing leaked');
-each_method('afterwards', sub {
+each_method('after the interruptions', sub {
 	my ($method, $table) = @_;
 
 	index_is_sound($node, $table, 'the index');
@@ -73,7 +74,7 @@ $node->safe_psql('postgres', 'CHECKPOINT');
 my $folder = $node->data_dir . '/' . $node->safe_psql('postgres', "SELECT 'base/' || oid FROM pg_database WHERE datname = 'postgres'");
 my %known = map { $_ => 1 } split /\n/, $node->safe_psql('postgres', 'SELECT pg_relation_filenode(oid) FROM pg_class WHERE pg_relation_filenode(oid) IS NOT NULL');
 my @files = map { m{/(\d+)[^/]*$} && !$known{$1} && -s $_ ? $_ : () } glob("$folder/*");
-is("@files", '', 'no file is left of builds that were interrupted');
+is("@files", '', 'interrupted builds leave no files');
 
 $node->stop;
 done_testing();

@@ -1,4 +1,5 @@
-# A full disk: under an index, and under the WAL. A clean error (or, for WAL, a restart once there is room again), and nothing is lost.
+# A full disk, with an index on it or with the WAL on it. The result is a clean error (for WAL, a
+# restart once there is space again), and nothing is lost.
 
 use strict;
 use warnings;
@@ -25,12 +26,12 @@ for my $method (@methods)
 	leave_free(6);
 	my ($rc, undef, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\nCREATE INDEX pool_index ON pool USING colbert_$method (doc) TABLESPACE small");
 	like($err, qr/ERROR:  53100: could not extend file/, "colbert_$method: a build that does not fit fails");
-	is($node->safe_psql('postgres', "SELECT count(*) FROM pg_class WHERE relname = 'pool_index'"), '0', 'and leaves no index');
+	is($node->safe_psql('postgres', "SELECT count(*) FROM pg_class WHERE relname = 'pool_index'"), '0', 'a build that fails leaves no index');
 	leave_free($free_mb);
-	unlike(join(' ', map { -s } glob("$disk/tablespace/*/*/*")), qr/[1-9]/, 'and no bytes');
+	unlike(join(' ', map { -s } glob("$disk/tablespace/*/*/*")), qr/[1-9]/, 'a build that fails leaves no bytes');
 }
 
-# Inserts, merges and VACUUM until the disk is full; the same after there is room again.
+# Inserts, merges and VACUUM until the disk is full, and again after there is free space.
 $node->safe_psql('postgres', "SET default_tablespace = ''; SELECT 1");
 create_tables($node, 'id <= 500');
 each_method('a disk that fills up', sub {
@@ -55,12 +56,12 @@ each_method('a disk that fills up', sub {
 	checker_is_content($node, $table, 'on the full disk', q{severity = 'error'});
 	leave_free($free_mb);
 	$node->safe_psql('postgres', "INSERT INTO $table SELECT * FROM pool ON CONFLICT DO NOTHING; VACUUM $table");
-	index_is_sound($node, $table, 'once there is room');
+	index_is_sound($node, $table, 'once there is free space');
 	$node->safe_psql('postgres', "DROP TABLE $table");
 });
 
-# All the room that there is is used, and nothing of it is lost. VACUUM frees documents although there is none for its merge.
-# (The indexes have grown by inserts: a build knows what it needs.)
+# All space is used, and none of it is lost. VACUUM frees documents although there is no space for
+# its merge. (The indexes have grown by inserts: a build knows how much space it needs.)
 create_tables($node);
 each_method('a disk that is full for a while', sub {
 	my ($method, $table) = @_;
@@ -77,29 +78,29 @@ each_method('a disk that is full for a while', sub {
 	} while ($rc == 0 && $id < 2000);
 	like($err, qr/ERROR:  53100: could not extend file/, 'the disk is full after ' . ($id - 1001) . ' documents');
 	my ($available) = `df -k --output=avail $disk` =~ /(\d+)\s*$/;
-	cmp_ok($available, '<', 100, "$available kB are left");
+	cmp_ok($available, '<', 100, "$available kB are free");
 	my $room = $node->safe_psql('postgres', "SELECT total_bytes / (tokens + 1) * (SELECT sum(num_tokens(doc)) FROM pool WHERE id BETWEEN 1001 AND $id - 5) FROM colbert_index_info('${table}_index')");
-	cmp_ok($room, '>', 4_800_000, "what was inserted takes $room bytes of 5 MB");
+	cmp_ok($room, '>', 4_800_000, "the inserted documents take $room bytes of 5 MB");
 	leave_free(1);
-	is(($node->psql('postgres', sprintf($insert, $id, $id)))[0], '0', 'an insert takes what little room there is again');
+	is(($node->psql('postgres', sprintf($insert, $id, $id)))[0], '0', 'an insert uses freed space on the full disk');
 	leave_free(0);
 
 	$node->safe_psql('postgres', "DELETE FROM $table WHERE id % 3 = 0");
 	$node->psql('postgres', "VACUUM $table");
 	cmp_ok($node->safe_psql('postgres', "SELECT free_documents FROM colbert_index_info('${table}_index')"), '>', 250, 'VACUUM frees documents on the full disk');
 	$node->safe_psql('postgres', sprintf($insert, $_, $_)) for grep { $_ % 3 == 0 } 1 .. 300;
-	pass('their places are taken again');
+	pass('new documents reuse the freed places');
 	checker_is_content($node, $table, 'on the full disk', $soundness);
 
 	leave_free($free_mb);
 	$node->safe_psql('postgres', "INSERT INTO $table SELECT * FROM pool ON CONFLICT DO NOTHING; VACUUM $table");
-	checker_is_content($node, $table, 'once there is room', $soundness);
-	index_is_sound($node, $table, 'once there is room');
+	checker_is_content($node, $table, 'once there is free space', $soundness);
+	index_is_sound($node, $table, 'once there is free space');
 	$node->safe_psql('postgres', "DROP TABLE $table");
 });
 $node->stop;
 
-# The disk of the WAL: the server stops at once, and recovers when there is room.
+# A full disk of the WAL: the server stops at once, and recovers when there is free space.
 my $walled = new_node('wal', extra => [ '--waldir', "$disk/wal", '--wal-segsize', '1' ]);
 $walled->append_conf('postgresql.conf', "max_wal_size = 16MB\nmin_wal_size = 2MB");
 $walled->restart;
@@ -121,7 +122,7 @@ for my $round (1 .. rounds(1))
 	}
 	stop_sql($_) for @clients;
 	like($log, qr/No space left/, "round $round: the WAL's disk was full");
-	# it shuts itself down: restart_after_crash is off in these tests
+	# the server shuts itself down, because restart_after_crash is off in these tests
 	for (1 .. 600)
 	{
 		last unless -e $walled->data_dir . '/postmaster.pid';

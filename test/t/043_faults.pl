@@ -1,9 +1,10 @@
-# Memory that runs out, and cancels that arrive, at each call of the server that allocates, reads, locks or can be interrupted: of builds
-# (alone and with workers), inserts, merges, VACUUM, searches and checks. Each is an error, and nothing else comes of it: the index is
-# sound, no lock, memory or file is left, and the statement repeated succeeds.
+# Out-of-memory errors and cancel requests at each call of the server that allocates, reads, locks
+# or can be interrupted: in builds (with and without workers), inserts, merges, VACUUM, searches and
+# checks. Each must raise an error and have no other effect: the index is sound, no lock, memory or
+# file is left, and repeating the statement succeeds.
 #
-# The library is built for this (test/faults). A statement is run once to list its sites, then once for each site that fails: at its
-# first call, and at one of its last.
+# The library is built for this test (test/faults). A statement is run once to list its sites, and
+# then once for each failing site: at its first call, and at one of its last.
 
 use strict;
 use warnings;
@@ -19,7 +20,7 @@ $node->append_conf('postgresql.conf', "max_parallel_maintenance_workers = 2\nmin
 $node->reload;
 add_docs($node, 400);
 $node->safe_psql('postgres', <<'SQL');
--- What is wrong with a table's index, with what is found by it, or with what the session has left: nothing, where all is well.
+-- Return faults of a table's index, of the rows found by it, or of the session's remains; nothing if all is well.
 CREATE FUNCTION verify(target text, operator text) RETURNS text LANGUAGE plpgsql SET enable_seqscan = off SET enable_sort = off AS $$
 DECLARE
 	wrong text := '';
@@ -49,7 +50,7 @@ BEGIN
 END $$;
 SQL
 
-# An index of each access method, and what it takes to have pending, dead, free and NULL documents in it.
+# An index of each access method, with pending, dead, free and NULL documents.
 my @kinds = (
 	{ table => 'h', operator => '<#>', index => 'colbert_hnsw (doc) WITH (tokens_per_node = 8, m = 4)' },
 	{ table => 'i', operator => '<->', index => 'colbert_ivf (doc multivector_l2_ops) WITH (lists = 60, quantizer = pq)' },
@@ -65,7 +66,7 @@ SQL
 my $query = '(SELECT doc FROM docs WHERE id = 39)';
 my $by_index = 'SET enable_seqscan = off; SET enable_sort = off;';
 
-# Statements; what comes before each of them, or before all where none changes what the next one meets.
+# Statements, with the setup before each of them, or before all if none affects the next one.
 my $unbuilt = 'TRUNCATE %1$s; DROP INDEX IF EXISTS %1$s_index; INSERT INTO %1$s SELECT * FROM docs WHERE id <= 300;';
 my %operations = (
 	build => { once => "$unbuilt SET max_parallel_maintenance_workers = 0;", run => 'CREATE INDEX %1$s_index ON %1$s USING %3$s;', creates => 1 },
@@ -76,7 +77,7 @@ my %operations = (
 	merge => { before => "$mixed INSERT INTO %1\$s SELECT * FROM docs WHERE id BETWEEN 301 AND 350;", run => q{SELECT colbert_merge('%1$s_index');} },
 	vacuum => { before => "$mixed DELETE FROM %1\$s WHERE id BETWEEN 80 AND 200;", run => 'VACUUM (INDEX_CLEANUP on) %1$s;' },
 	vacuum_pending => { before => 'TRUNCATE %1$s; INSERT INTO %1$s SELECT * FROM docs WHERE id <= 9; DELETE FROM %1$s WHERE id <= 4;', run => 'VACUUM (INDEX_CLEANUP on) %1$s;' },
-	# documents stay, and are shared by two versions of a row
+	# documents are kept and shared by two versions of a row
 	update => { before => $mixed, run => 'UPDATE %1$s SET id = id + 1000 WHERE id BETWEEN 200 AND 240;' },
 	vacuum_versions => { before => "$mixed UPDATE %1\$s SET id = id + 1000 WHERE id BETWEEN 120 AND 300; DELETE FROM %1\$s WHERE id BETWEEN 1150 AND 1250;",
 		run => 'VACUUM (INDEX_CLEANUP on) %1$s;' },
@@ -89,7 +90,7 @@ my %operations = (
 	tune => { once => $mixed, run => q{SELECT * FROM colbert_tune('%1$s_index', ARRAY(SELECT doc FROM docs WHERE id IN (39, 59, 79)));} },
 	info => { once => $mixed, run => q{SELECT * FROM colbert_index_info('%1$s_index');} });
 
-# sql(TEXT, KIND): with the names of its table, operator and index.
+# sql(TEXT, KIND): replace the names of table, operator and index.
 sub sql
 {
 	my ($text, $kind) = @_;
@@ -97,7 +98,7 @@ sub sql
 	return sprintf($text, $kind->{table}, $kind->{operator}, $kind->{index}) . "\n";
 }
 
-# script(SQL): run it in one session, errors and all; returns what it printed.
+# script(SQL): run SQL in one session despite errors. Return the output.
 sub script
 {
 	my ($sql) = @_;
@@ -110,7 +111,8 @@ sub script
 	return $out;
 }
 
-# sites(KIND, OPERATION): those that it comes by, with their calls, within a factor of two; those in critical sections are noted.
+# sites(KIND, OPERATION): the sites that it visits, with the number of calls within a factor of two.
+# Calls in critical sections are recorded.
 my %critical;
 sub sites
 {
@@ -129,7 +131,8 @@ sub sites
 	return \%calls;
 }
 
-# fault_sql(FAULT): what to run for it: the statement that fails, what it has left, and the statement again.
+# fault_sql(FAULT): the SQL to run for it: the failing statement, checks for what it has left, and
+# the statement again.
 sub fault_sql
 {
 	my ($fault) = @_;
@@ -145,7 +148,7 @@ sub fault_sql
 	  . "SET colbert_faults.fail = '$fault->{site}';\n"
 	  . $run
 	  . "SET colbert_faults.fail = ''; SET colbert_faults.trace = '';\n\\echo state|:state\n"
-	  # an index that was not made is not there; one that was made nevertheless is like any other
+	  # a build that failed leaves no index; one that succeeded nevertheless leaves a normal one
 	  . ($operation->{creates} ? "SELECT 'made', count(*) FROM pg_class WHERE relname = '${table}_index';\nDROP INDEX IF EXISTS ${table}_index;\n" : $verify)
 	  . ($operation->{run} =~ /^INSERT/ ? "DELETE FROM $table WHERE id BETWEEN 301 AND 350;\n" : '')
 	  . "$run\\echo again|:state\n"
@@ -153,7 +156,7 @@ sub fault_sql
 	  . ($operation->{creates} ? "DROP INDEX ${table}_index;\n" : '');
 }
 
-# judge(FAULT, SAID): what is wrong with what came of it.
+# judge(FAULT, SAID): describe what is wrong with the outcome.
 sub judge
 {
 	my ($fault, $said) = @_;
@@ -172,7 +175,7 @@ sub judge
 	return map { "$fault->{operation} of $fault->{kind}{index}, $how of call $fault->{call} at $fault->{site}: $_" } @wrong;
 }
 
-# All that can fail.
+# All possible faults.
 my @faults;
 my %sites;
 for my $kind (@kinds)
@@ -197,13 +200,13 @@ for my $kind (@kinds)
 	}
 }
 
-# Each site once, then as many more as there is time for.
+# First each site once, then as many more as there is time for.
 my (%had, @first, @more);
 push @{ $had{ $_->{site} }++ ? \@more : \@first }, $_ for sort { $a->{draw} <=> $b->{draw} } map { $_->{draw} = rand; $_ } @faults;
 my $n = 0;
 my (@wrong, %hows, %met);
 
-# In the order of the statements.
+# Run the chosen faults in the order of the statements.
 sub run_faults
 {
 	my %groups;
@@ -232,7 +235,8 @@ sub run_faults
 
 my @chosen = grep { defined } (@first, @more)[ 0 .. $runs - 1 ];
 run_faults(@chosen);
-# Workers share the work as it comes, and may have left none for the call that was to fail: the first one is likely to come.
+# Workers share the work dynamically, and may have left none for the call that was chosen to fail;
+# the first call is likely to happen.
 my %chosen = map { $_->{site} => 1 } @chosen;
 for (1 .. 3)
 {
@@ -241,16 +245,16 @@ for (1 .. 3)
 	run_faults(map { $again{$_} } sort keys %again) if %again;
 }
 is(join("\n", @wrong), '', sprintf('%d faults at %d of %d sites: %s', $n, scalar keys %met, scalar keys %sites, join(', ', map { "$_ $hows{$_}" } sort keys %hows)));
-cmp_ok(scalar keys %met, '>', .97 * (scalar keys %sites < $runs ? scalar keys %sites : $runs), 'nearly all of the sites are met');
-cmp_ok(scalar keys %sites, '>', 330, 'there are as many sites as there should be: ' . scalar keys %sites);
-is(join(' ', sort keys %critical), '', 'none of them is in a critical section');
+cmp_ok(scalar keys %met, '>', .97 * (scalar keys %sites < $runs ? scalar keys %sites : $runs), 'nearly all sites are visited');
+cmp_ok(scalar keys %sites, '>', 330, 'the number of sites is as expected: ' . scalar keys %sites);
+is(join(' ', sort keys %critical), '', 'no site is in a critical section');
 unlike(slurp_file($node->logfile), qr/PANIC|TRAP|terminated by signal|leak| XX\d\d\d /, 'no process died, and nothing leaked');
 
 replay($node);
 
 # Every file belongs to a relation.
 $node->safe_psql('postgres', 'CHECKPOINT');
-is($node->safe_psql('postgres', <<'SQL'), '', 'no file is left');
+is($node->safe_psql('postgres', <<'SQL'), '', 'no file remains');
 SELECT format('file %s', file) FROM pg_ls_dir('base/' || (SELECT oid FROM pg_database WHERE datname = current_database())) AS file
 WHERE file ~ '^[0-9]' AND pg_filenode_relation(0, substring(file FROM '^[0-9]+')::oid) IS NULL
 UNION ALL

@@ -1,8 +1,10 @@
-# ALTER EXTENSION colbert_pg UPDATE: an older version's install script and the upgrade scripts lead to the same catalog as the
-# newest install script does, and the library serves the older version's objects until then.
+# ALTER EXTENSION colbert_pg UPDATE: an older version's install script with the upgrade scripts
+# leads to the same catalog as the newest install script, and until then the library supports the
+# older version's objects.
 #
-# Releases keep their install script in sql/released, and every upgrade script is in sql/upgrades. Beside them there are older versions
-# that never were: the install script's first parts, whose upgrade script is the other parts; and a next version that adds a function.
+# Releases keep their install script in sql/released, and all upgrade scripts are in sql/upgrades.
+# In addition, the test invents older versions from the first parts of the install script, whose
+# upgrade scripts are the remaining parts, and a next version that adds a function.
 
 use strict;
 use warnings;
@@ -13,7 +15,8 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-# A server's tree whose folder of extensions is ours to write: programs are copied, for they look for the rest from where they are.
+# Create a copy of the server's installation whose extension folder is writable. Programs are
+# copied, because they locate other files relative to themselves.
 sub private_tree
 {
 	my ($bindir, $libdir, $sharedir) = map { my $path = `pg_config --$_`; chomp $path; $path } qw(bindir pkglibdir sharedir);
@@ -46,7 +49,8 @@ my $node = PostgreSQL::Test::Cluster->new('update', install_path => dirname($bin
 $node->init;
 $node->start;
 
-# catalog(DATABASE, STATEMENT...): what the extension consists of in a new database, after the statements.
+# catalog(DATABASE, STATEMENT...): the objects of the extension in a new database, after the
+# statements.
 sub catalog
 {
 	my ($database, @statements) = @_;
@@ -58,13 +62,13 @@ sub catalog
 
 my $fresh = catalog('fresh', 'CREATE EXTENSION colbert_pg');
 
-is($node->safe_psql('fresh', 'SHOW data_directory'), $node->data_dir, 'the server of the private tree');
+is($node->safe_psql('fresh', 'SHOW data_directory'), $node->data_dir, 'the server runs from the private tree');
 cmp_ok(scalar(split /\n/, $fresh), '>', 300, 'the catalog has lines');
-is(join('', @parts), slurp_file("$extensions/colbert_pg--$current.sql"), 'the install script is made of its parts');
+is(join('', @parts), slurp_file("$extensions/colbert_pg--$current.sql"), 'the install script consists of its parts');
 $node->safe_psql('fresh', 'DROP EXTENSION colbert_pg');
-is($node->safe_psql('fresh', "SELECT count(*) FROM pg_proc, pg_type WHERE probin LIKE '%colbert_pg%' OR typname LIKE '%multivector%'"), '0', 'DROP EXTENSION leaves nothing');
+is($node->safe_psql('fresh', "SELECT count(*) FROM pg_proc, pg_type WHERE probin LIKE '%colbert_pg%' OR typname LIKE '%multivector%'"), '0', 'DROP EXTENSION leaves nothing behind');
 
-# Older versions that never were: after each part.
+# Invented older versions, one ending after each part.
 for my $n (1 .. $#parts)
 {
 	write_script("$extensions/colbert_pg--0.0.$n.sql", @parts[0 .. $n - 1]);
@@ -72,7 +76,7 @@ for my $n (1 .. $#parts)
 	is(catalog("part$n", "CREATE EXTENSION colbert_pg VERSION '0.0.$n'", 'ALTER EXTENSION colbert_pg UPDATE'), $fresh, "after $n of the install script's parts, and an update");
 }
 
-# A comparison that could not fail would say nothing: scripts that forget or change something.
+# The comparison must be able to fail: scripts that forget or change something.
 for my $change (['a comment', "COMMENT ON FUNCTION maxsim(multivector, multivector) IS 'another'"], ['a cost', 'ALTER FUNCTION dims(multivector) COST 7'],
 	['rights', 'GRANT EXECUTE ON FUNCTION colbert_index_check TO PUBLIC'], ['an operator', 'ALTER OPERATOR <> (multivector, multivector) SET (RESTRICT = NONE)'],
 	['a family', 'ALTER OPERATOR FAMILY multivector_l2_ops USING colbert_ivf ADD FUNCTION 1 (multivector, multivector_threshold) maxsim(multivector, multivector)'],
@@ -81,7 +85,7 @@ for my $change (['a comment', "COMMENT ON FUNCTION maxsim(multivector, multivect
 	my ($what, $statement) = @$change;
 
 	(my $name = $what) =~ s/ /_/g;
-	ok(catalog("change_$name", 'CREATE EXTENSION colbert_pg', $statement) ne $fresh, "$what would be seen");
+	ok(catalog("change_$name", 'CREATE EXTENSION colbert_pg', $statement) ne $fresh, "a changed script would be detected: $what");
 }
 
 # Released versions.
@@ -93,7 +97,8 @@ for my $script (glob("$ENV{COLBERT_SQL}/released/colbert_pg--*.sql"))
 	is(catalog('released_' . $version =~ tr/./_/r, "CREATE EXTENSION colbert_pg VERSION '$version'", 'ALTER EXTENSION colbert_pg UPDATE'), $fresh, "$version and an update");
 }
 
-# Indexes that were made before an update: by the objects of an older version, and before the next one.
+# Indexes created before an update: with the objects of an older version, and before the next
+# version.
 my $without_check = (grep { $parts[$_] =~ /colbert_index_check/ } 0 .. $#parts)[0];
 
 write_script("$extensions/colbert_pg--9.9.9.sql", @parts);
@@ -124,10 +129,10 @@ for my $version ($current, '9.9.9')
 		is($node->safe_psql('postgres', "SELECT * FROM colbert_index_check('${table}_index', true, true)"), '', 'the checker finds nothing');
 		$node->safe_psql('postgres', "INSERT INTO $table SELECT id + 10000, doc FROM pool WHERE id > 2500 ON CONFLICT DO NOTHING;
 			DELETE FROM $table WHERE id > 2500; VACUUM $table");
-		is($node->safe_psql('postgres', "SELECT * FROM colbert_index_check('${table}_index', true, true)"), '', 'nor after changes');
+		is($node->safe_psql('postgres', "SELECT * FROM colbert_index_check('${table}_index', true, true)"), '', 'the checker finds nothing after changes');
 	});
-	is($node->safe_psql('postgres', "SELECT relname, relfilenode FROM pg_class WHERE relname LIKE 'passages%'"), $files, 'no index was made anew');
+	is($node->safe_psql('postgres', "SELECT relname, relfilenode FROM pg_class WHERE relname LIKE 'passages%'"), $files, 'no index was rebuilt');
 }
-is($node->safe_psql('postgres', 'SELECT colbert_next()'), '9', 'the next version has come');
+is($node->safe_psql('postgres', 'SELECT colbert_next()'), '9', 'the next version is installed');
 $node->stop;
 done_testing();

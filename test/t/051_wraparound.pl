@@ -1,5 +1,6 @@
-# Transaction ids go round: an index holds none, only the places of rows. The server is put three quarters of the way round, then over
-# the end, with changes and VACUUM FREEZE on the way; each row is found at any time.
+# Transaction id wraparound: an index holds no transaction ids, only locations of rows. The server
+# is moved three quarters around, then past the end, with changes and VACUUM FREEZE on the way. Each
+# row is found at any time.
 
 use strict;
 use warnings;
@@ -9,12 +10,12 @@ use Test::More;
 
 my $node = new_node('wraparound');
 
-# Sound as it is, after changes, and after VACUUM.
+# Check that the index is sound as it is, after changes, and after VACUUM.
 sub stays_sound
 {
 	my ($table, $vacuum) = @_;
 
-	index_is_sound($node, $table, 'as it was');
+	index_is_sound($node, $table, 'unchanged');
 	$node->safe_psql('postgres', "CALL churn('$table', 300)");
 	index_is_sound($node, $table, 'changed');
 	$node->safe_psql('postgres', "$vacuum $table");
@@ -28,7 +29,8 @@ create_tables($node, 'id <= 500');
 add_churn($node);
 $node->safe_psql('postgres', 'UPDATE pg_database SET datallowconn = true');
 
-# 4,294,934,528 is one page of the commit log, 32,768 ids, from the end: ids begin on a page that is not there yet.
+# 4,294,934,528 is one page of the commit log (32,768 ids) before the end: ids begin on a page that
+# does not exist yet.
 for my $xid (1_499_987_968, 2_999_975_936, 4_294_934_528)
 {
 	$node->safe_psql('postgres', "CALL churn('passages_$_', 300)") for @methods;
@@ -37,11 +39,11 @@ for my $xid (1_499_987_968, 2_999_975_936, 4_294_934_528)
 	$node->stop;
 	command_ok([ 'pg_resetwal', '-x', $xid, '-D', $node->data_dir ], "the next transaction is $xid");
 	$node->start;
-	cmp_ok($node->safe_psql('postgres', 'SELECT pg_current_xact_id()::xid::text::bigint'), '>=', $xid, 'it is');
+	cmp_ok($node->safe_psql('postgres', 'SELECT pg_current_xact_id()::xid::text::bigint'), '>=', $xid, 'the next transaction id is set');
 	each_method("from transaction $xid on", sub { stays_sound($_[1], 'VACUUM') });
 }
 
-# Over the end: rows of ids before and after it.
+# Past the end: rows with ids before and after it.
 $node->safe_psql('postgres', <<'SQL');
 CREATE PROCEDURE use_ids(steps int) LANGUAGE plpgsql AS $$
 BEGIN
@@ -52,12 +54,12 @@ BEGIN
 END $$;
 CALL use_ids(33000);
 SQL
-cmp_ok($node->safe_psql('postgres', 'SELECT pg_current_xact_id()::xid::text::bigint'), '<', 100_000, 'ids have begun anew');
-each_method('over the end', sub {
+cmp_ok($node->safe_psql('postgres', 'SELECT pg_current_xact_id()::xid::text::bigint'), '<', 100_000, 'ids have wrapped around');
+each_method('past the end', sub {
 	my ($method, $table) = @_;
 
 	stays_sound($table, 'VACUUM FREEZE');
-	checker_is_content($node, $table, 'in the end');
+	checker_is_content($node, $table, 'at the end');
 });
 stop_node($node);
 done_testing();

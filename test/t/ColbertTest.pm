@@ -23,14 +23,15 @@ our @EXPORT = qw(@methods each_method new_node load_questions load_passages crea
   rows_not_found index_goes_on uses_index start_sql stop_sql add_churn start_load stop_load kill_all start_after_kill replay stop_node rounds faults_node add_docs
   leave_free);
 
-# The access methods, each without its "colbert_". A test that is not about one of them runs over all: in one server, over a table
-# for each, named passages_METHOD, with the index passages_METHOD_index.
+# The access methods, without "colbert_". A test that does not concern a single one runs for all of
+# them in one server, with a table passages_METHOD and an index passages_METHOD_index for each.
 our @methods = qw(hnsw ivf);
 
-# What makes the planner take the index whatever it costs.
+# Settings that make the planner use the index, whatever its cost.
 our $by_index = 'SET enable_seqscan = off; SET enable_sort = off;';
 
-# each_method(TEST NAME, CODE): a subtest for each method; the code gets the method and its table.
+# each_method(TEST NAME, CODE): run a subtest for each method. The code receives the method and its
+# table.
 sub each_method
 {
 	my ($name, $code) = @_;
@@ -59,15 +60,17 @@ jit = off
 log_statement = none
 log_line_prefix = '%m [%p] %e '
 CONF
-	# each record carries what the page is afterwards, and replay compares: from the beginning, for stop_node
+	# each WAL record contains the resulting page, and replay compares pages with it; configured
+	# from the start, for stop_node
 	$node->append_conf('postgresql.conf', "wal_consistency_checking = generic\nmax_wal_size = 8GB\ncheckpoint_timeout = 1d") if $ENV{COLBERT_WAL_CONSISTENCY};
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION colbert_pg');
 	return $node;
 }
 
-# replay(NODE): with COLBERT_WAL_CONSISTENCY=1 the server is killed, so that it replays what was done since its last checkpoint, and
-# compares each page with what it was: it does not start where one is another.
+# replay(NODE): if COLBERT_WAL_CONSISTENCY=1, kill the server, so that it replays all WAL since its
+# last checkpoint and compares each page with its expected content. It does not start if any page
+# differs.
 sub replay
 {
 	my ($node) = @_;
@@ -79,12 +82,12 @@ sub replay
 	kill_all($node);
 	start_after_kill($node);
 	my $log = substr(slurp_file($node->logfile), $before);
-	like($log, qr/redo (done at|is not required)/, 'WAL was replayed, if there was any');
-	unlike($log, qr/inconsistent page/, 'all pages are what they were');
+	like($log, qr/redo (done at|is not required)/, 'WAL was replayed, if any');
+	unlike($log, qr/inconsistent page/, 'all pages are as expected');
 	return;
 }
 
-# stop_node(NODE): at the end of a test.
+# stop_node(NODE): call it at the end of a test.
 sub stop_node
 {
 	my ($node) = @_;
@@ -94,7 +97,8 @@ sub stop_node
 	return;
 }
 
-# leave_free(MB): of the small disk that COLBERT_DISK names, by a file that takes the rest of what was free.
+# leave_free(MB): leave this much free on the small disk of COLBERT_DISK, by filling the rest with a
+# file.
 sub leave_free
 {
 	my ($mb) = @_;
@@ -110,8 +114,9 @@ sub leave_free
 	return;
 }
 
-# faults_node(NAME): a server like those of new_node, with the library in which calls fail and points are waited at (test/faults). It is
-# installed nowhere: the functions of the extension are turned to it.
+# faults_node(NAME): a server like that of new_node, with the test library in which calls can fail
+# and points can pause (test/faults). The library is not installed; instead, the extension's
+# functions are redirected to it.
 sub faults_node
 {
 	my ($name) = @_;
@@ -124,7 +129,7 @@ sub faults_node
 	return $node;
 }
 
-# add_docs(NODE, COUNT): a table docs of small documents, each twentieth of them NULL.
+# add_docs(NODE, COUNT): create a table docs of small documents, of which every twentieth is NULL.
 sub add_docs
 {
 	my ($node, $count) = @_;
@@ -154,7 +159,8 @@ SQL
 	return;
 }
 
-# load_passages(NODE, TABLE, COUNT, PERSISTENCE): the first COUNT passages (all by default) into a new table.
+# load_passages(NODE, TABLE, COUNT, PERSISTENCE): load the first COUNT passages (by default all)
+# into a new table.
 sub load_passages
 {
 	my ($node, $table, $count, $persistence) = @_;
@@ -169,8 +175,8 @@ SQL
 	return;
 }
 
-# create_tables(NODE, CONDITION, PERSISTENCE): a table for each method, with those rows of "pool" that meet the condition, if one
-# is given, and its index.
+# create_tables(NODE, CONDITION, PERSISTENCE): create a table for each method, with the rows of
+# "pool" that satisfy the condition, if there is one, and its index.
 sub create_tables
 {
 	my ($node, $condition, $persistence) = @_;
@@ -193,7 +199,7 @@ SQL
 	return;
 }
 
-# n of the 1,000 questions, evenly over all of them.
+# n of the 1,000 questions, evenly spaced.
 sub chosen
 {
 	my ($n) = @_;
@@ -201,9 +207,10 @@ sub chosen
 	return "q.id * $n / 1000 > (q.id - 1) * $n / 1000";
 }
 
-# exact_tenths(NODE, KIND, N, TABLE): the exact score of the tenth best row of a table for N queries of a kind (short or long), into
-# the table tenths_KIND_TABLE: what an answer must reach to be among the ten best, ties included. Those of all passages to short
-# queries come with the data set; others are measured, each document fetched once for all queries.
+# exact_tenths(NODE, KIND, N, TABLE): store the exact tenth best score of N queries of a kind (short
+# or long) in the table tenths_KIND_TABLE. An answer that reaches it is among the ten best, ties
+# included. For short queries over all passages these come with the data set; others are computed,
+# with each document fetched once for all queries.
 sub exact_tenths
 {
 	my ($node, $kind, $n, $table) = @_;
@@ -222,7 +229,7 @@ SQL
 	$node->safe_psql('postgres', <<"SQL");
 SET work_mem = '256MB';
 SET enable_indexscan = off;
--- no tenth scores less than that of the rows that are best for the short query: what does is not sorted
+-- the tenth score is at least that of the best rows of the short query: rows below it are not sorted
 CREATE TEMP TABLE chosen AS
 SELECT q.id, q.$kind AS query, coalesce((SELECT score FROM (SELECT maxsim(p.doc, q.$kind) AS score FROM exact e JOIN $table p ON p.id = e.passage
                                                             WHERE e.question = q.id OFFSET 0) AS best ORDER BY score DESC OFFSET 9 LIMIT 1), '-infinity') AS least
@@ -238,8 +245,8 @@ SQL
 	return;
 }
 
-# recall(NODE, KIND, N, TABLE, SQL before, QUESTIONS): mean recall at 10 of a table's index, against what exact_tenths() measured
-# before; queries are those of the table questions, or of another one.
+# recall(NODE, KIND, N, TABLE, SQL before, QUESTIONS): mean recall@10 of a table's index, compared
+# with the result of exact_tenths(). The queries come from the table questions, or from another one.
 sub recall
 {
 	my ($node, $kind, $n, $table, $before, $questions) = @_;
@@ -258,8 +265,8 @@ FROM (SELECT count(*) FILTER (WHERE r.score >= t.tenth) / 10.0 AS hits
 SQL
 }
 
-# only_by(NODE, INDEX): what to send before statements of which the plans are to use this one of a table's indexes. It lasts as
-# long as the session, and is then undone.
+# only_by(NODE, INDEX): SQL that makes plans use only this one of a table's indexes. It lasts for
+# the session and is then undone.
 sub only_by
 {
 	my ($node, $index) = @_;
@@ -271,7 +278,8 @@ SQL
 	return $others eq '' ? '' : "BEGIN; DROP INDEX $others;";
 }
 
-# in_exact_order(NODE, TABLE, KIND, N, LIMIT): how many of N queries get their rows in the order of the exact score.
+# in_exact_order(NODE, TABLE, KIND, N, LIMIT): the number of queries, out of N, that return their
+# rows in exact order.
 sub in_exact_order
 {
 	my ($node, $table, $kind, $n, $limit) = @_;
@@ -289,7 +297,8 @@ WHERE $chosen AND o.ordered AND o.rows = $limit;
 SQL
 }
 
-# uses_index(NODE, EXPLAIN, TEST NAME): the plan is an Index Scan by an index on the embeddings.
+# uses_index(NODE, EXPLAIN, TEST NAME): check that the plan is an Index Scan of an index on the
+# embeddings.
 sub uses_index
 {
 	my ($node, $explain, $name) = @_;
@@ -297,15 +306,16 @@ sub uses_index
 	return like($node->safe_psql('postgres', $explain), qr/Index Scan using \w+_index/, $name);
 }
 
-# index_is_sound(NODE, TABLE, TEST NAME, SQL before): a search without a LIMIT gives every row once, whatever is pending or dead;
-# each of some rows is found by its own embedding; and the index's checker has nothing to say.
+# index_is_sound(NODE, TABLE, TEST NAME, SQL before): check that a search without a LIMIT returns
+# every row once, that a sample of rows is found by their own embeddings, and that the index's
+# checker finds nothing.
 sub index_is_sound
 {
 	my ($node, $table, $name, $before) = @_;
 	my $rows = $node->safe_psql('postgres', "SET enable_indexscan = off; SELECT count(*) FROM $table");
 
 	$before = ($before // '') . $by_index;
-	uses_index($node, "$before EXPLAIN (COSTS OFF) SELECT id FROM $table ORDER BY doc <#> (SELECT short FROM questions WHERE id = 1)", "$name: by the index");
+	uses_index($node, "$before EXPLAIN (COSTS OFF) SELECT id FROM $table ORDER BY doc <#> (SELECT short FROM questions WHERE id = 1)", "$name: uses the index");
 	is( $node->safe_psql('postgres', <<"SQL"), "$rows|$rows", "$name: a whole scan gives each of $rows rows once");
 $before
 SELECT count(*), count(DISTINCT id) FROM (SELECT id FROM $table ORDER BY doc <#> (SELECT short FROM questions WHERE id = 1)) AS scan;
@@ -315,7 +325,8 @@ SQL
 	return;
 }
 
-# rows_not_found(NODE, TABLE, WHICH, SQL before): the ids of those rows p of a table that the index does not find by their own embeddings.
+# rows_not_found(NODE, TABLE, WHICH, SQL before): the ids of those rows p of a table that the index
+# does not find by their own embeddings.
 sub rows_not_found
 {
 	my ($node, $table, $which, $before) = @_;
@@ -332,25 +343,27 @@ WHERE p.doc IS NOT NULL AND ($which)
 SQL
 }
 
-# index_goes_on(NODE, TABLE): what a server that took over must do: the index is sound, and stays so through VACUUM, changes and a merge.
+# index_goes_on(NODE, TABLE): check a server after a takeover: the index is sound, and remains so
+# after VACUUM, changes and a merge.
 sub index_goes_on
 {
 	my ($node, $table) = @_;
 
-	index_is_sound($node, $table, 'as it is');
+	index_is_sound($node, $table, 'after the takeover');
 	$node->safe_psql('postgres', "VACUUM $table; CALL churn('$table', 100); SELECT colbert_merge('${table}_index'); VACUUM $table");
 	index_is_sound($node, $table, 'after changes, a merge and VACUUM');
 	return;
 }
 
-# checker_is_content(NODE, TABLE, TEST NAME, WHICH): colbert_index_check finds nothing in the table's indexes, or nothing of a kind: a
-# crash may leave room that is lost, which is no error.
+# checker_is_content(NODE, TABLE, TEST NAME, WHICH): check that colbert_index_check finds nothing in
+# the table's indexes, or no findings of some kind. After a crash some space may be lost, which is
+# not an error.
 sub checker_is_content
 {
 	my ($node, $table, $name, $which) = @_;
 
 	$which //= 'true';
-	return is( $node->safe_psql('postgres', <<"SQL"), '', "$name: nothing for the checker to find");
+	return is( $node->safe_psql('postgres', <<"SQL"), '', "$name: the checker finds nothing");
 SELECT c.relname, f.*
 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam,
      colbert_index_check(i.indexrelid, heapallindexed => true, rescore => true) AS f
@@ -358,8 +371,9 @@ WHERE i.indrelid = '$table'::regclass AND i.indisvalid AND a.amname LIKE 'colber
 SQL
 }
 
-# add_churn(NODE): a procedure churn(TABLE, STEPS) that inserts, updates and deletes rows of a table at random, each in a transaction
-# of its own, taking them from a table "pool" of the same columns.
+# add_churn(NODE): create a procedure churn(TABLE, STEPS) that randomly inserts, updates and deletes
+# rows of a table, each in a separate transaction. It takes the rows from a table "pool" with the
+# same columns.
 sub add_churn
 {
 	my ($node) = @_;
@@ -389,8 +403,8 @@ SQL
 	return;
 }
 
-# start_load(NODE): churn, merging inserts and VACUUM of each method's table, without end. stop_load(NODE, HANDLE...) ends these clients, and
-# all others that the node has.
+# start_load(NODE): run churn, merging inserts and VACUUM on each method's table until stopped.
+# stop_load(NODE, HANDLE...) ends these clients, and all others of the node.
 sub start_load
 {
 	my ($node) = @_;
@@ -410,8 +424,8 @@ sub stop_load
 	return;
 }
 
-# rounds(N): how many rounds a test of faults goes, N of them or as many as COLBERT_SOAK says (make soak); seeds rand() so that
-# COLBERT_SEED repeats a run.
+# rounds(N): the number of rounds of a fault test: N, or the value of COLBERT_SOAK (make soak).
+# Seeds rand(), so that COLBERT_SEED repeats a run.
 sub rounds
 {
 	my ($n) = @_;
@@ -423,14 +437,15 @@ sub rounds
 	return $n;
 }
 
-# start_sql(NODE, SQL): run statements in a psql of their own, in the background. stop_sql(HANDLE) waits for it and returns its errors.
+# start_sql(NODE, SQL): run statements in a separate psql in the background. stop_sql(HANDLE) waits
+# for it and returns its errors.
 sub start_sql
 {
 	my ($node, $sql) = @_;
 	my $handle = { out => '', err => '' };
 	my $script = PostgreSQL::Test::Utils::tempdir() . '/script.sql';
 
-	# not by a pipe, which would be filled only while we wait
+	# not through a pipe, which would only be filled while we wait
 	append_to_file($script, $sql);
 	$handle->{run} = IPC::Run::start(
 		[ 'psql', '-XAtq', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres'), '-f', $script ],
@@ -446,7 +461,8 @@ sub stop_sql
 	return $handle->{err};
 }
 
-# kill_all(NODE): kill -9 of the postmaster and all of its processes, as good as at once. Left alone, these would work on.
+# kill_all(NODE): kill -9 the postmaster and all its processes, practically at once. Surviving
+# processes would continue to work.
 sub kill_all
 {
 	my ($node) = @_;
@@ -455,7 +471,7 @@ sub kill_all
 	kill 'STOP', $postmaster;
 	for my $stat (glob '/proc/[0-9]*/stat')
 	{
-		# the process may be gone already; its name, in parentheses, may hold blanks
+		# the process may have exited; its name, in parentheses, may contain blanks
 		open(my $fh, '<', $stat) or next;
 		my ($pid, $parent) = (<$fh> // '') =~ /^(\d+) \(.*\) \S (\d+) /;
 		close($fh);
@@ -465,7 +481,8 @@ sub kill_all
 	return;
 }
 
-# start_after_kill(NODE): the last processes of a server that was killed may hold its shared memory for a moment.
+# start_after_kill(NODE): start a killed server. Its last processes may hold its shared memory for a
+# moment.
 sub start_after_kill
 {
 	my ($node) = @_;

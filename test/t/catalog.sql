@@ -1,4 +1,5 @@
--- Everything that the extension consists of, a line each, with no OID in it: what two ways to get there must agree on.
+-- Lists all objects of the extension, one per line and without OIDs, so that two ways of installing
+-- it can be compared.
 WITH members AS (
 	SELECT d.classid, d.objid FROM pg_depend d
 	WHERE d.refclassid = 'pg_extension'::regclass AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'colbert_pg') AND d.deptype = 'e'

@@ -1,10 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * amx_emulation.h
- *	  The AMX instructions that kernels/amx.c uses, as functions in plain C.
+ *	  Emulation in plain C of the AMX instructions that kernels/amx.c uses.
  *
- * Written from the definition of the instructions, checks included: a tile
- * used against its configured shape aborts, as the processor would fault.
+ * It follows the definition of the instructions, including their checks: if a
+ * tile is used against its configured shape, the program aborts, as the
+ * processor would raise a fault.
  *
  *-------------------------------------------------------------------------
  */
@@ -69,7 +70,7 @@ emulated_stored(int number, uint8_t *base, long stride)
 		memcpy(base + (long) row * stride, tile->data[row], tile->row_bytes);
 }
 
-/* sums[m][n] += the four products of unsigned a[m][4k ..] and signed b[k][4n ..], over k. */
+/* Add to sums[m][n] the four products of unsigned a[m][4k ..] and signed b[k][4n ..], for all k. */
 static inline void
 emulated_dpbusd(int sums_number, int a_number, int b_number)
 {

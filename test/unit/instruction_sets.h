@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * instruction_sets.h
- *	  The kernels of every instruction set that this machine supports.
+ *	  Kernels of all instruction sets that this machine supports.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,7 +11,7 @@
 #include "kernels/kernels.h"
 #include "tap.h"
 
-/* The scalar twin first. */
+/* The scalar kernels come first. */
 #define MAX_SETS 16
 static const KernelOps *sets[MAX_SETS];
 static bool             agreed[MAX_SETS];

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * sample.h
- *	  Made-up vectors for the unit tests: repeatable, and unfriendly.
+ *	  Random vectors for the unit tests: repeatable, and including difficult
+ *	  cases.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,11 +19,11 @@
 typedef enum SampleKind
 {
 	SAMPLE_ORDINARY, /* uniform in -1 .. 1 */
-	SAMPLE_TINY,     /* products among the subnormals and below */
-	SAMPLE_HUGE,     /* sums overflow, infinities cancel to NaN */
+	SAMPLE_TINY,     /* products are subnormal or underflow */
+	SAMPLE_HUGE,     /* sums overflow, and infinities cancel to NaN */
 	SAMPLE_ZEROS,    /* zeros of both signs */
 	SAMPLE_EQUAL,    /* few distinct values: many equal maxima */
-	SAMPLE_MIXED,    /* any of the above, value by value */
+	SAMPLE_MIXED,    /* any of the above, chosen for each value */
 	SAMPLE_KINDS
 } SampleKind;
 
@@ -39,7 +40,7 @@ sample_bits(void)
 	return (uint32_t) (sample_state >> 32);
 }
 
-/* low .. high, both included. */
+/* Return a random number from low to high, both included. */
 static inline uint32_t
 sample_range(uint32_t low, uint32_t high)
 {
@@ -82,9 +83,9 @@ sample_memory(size_t size)
 }
 
 /*
- * Memory that ends where a page without any access begins: reading one byte
- * beyond it ends the program, also by instructions that sanitizers do not see
- * through.
+ * Allocate memory that ends just before an inaccessible page. Reading one byte
+ * beyond it ends the program, even in instructions that sanitizers do not
+ * instrument.
  */
 #define SAMPLE_PAGE ((size_t) 65536)
 
@@ -127,7 +128,7 @@ sample_floats(SampleKind kind, size_t n)
 	return floats;
 }
 
-/* The same bits, any NaN being as good as any other. */
+/* Return true if both have the same bits, or both are NaN. */
 static inline bool
 same_float(float a, float b)
 {

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * tap.h
- *	  Unit tests that print TAP, without a server. Include in one file a program.
+ *	  TAP output for unit tests without a server. Include it in one file per
+ *	  program.
  *
  *		tap_ok(a == b, "a equals b for dim %u", dim);
  *		return tap_done();
@@ -18,7 +19,7 @@
 static int tap_count;
 static int tap_failures;
 
-/* One test: what it is, as printf. Returns whether it passed. */
+/* Report a test, named by a printf format. Return whether it passed. */
 __attribute__((format(printf, 2, 3))) static inline bool
 tap_ok(bool passed, const char *format, ...)
 {
@@ -34,14 +35,14 @@ tap_ok(bool passed, const char *format, ...)
 	return passed;
 }
 
-/* A test that cannot run here, and why. */
+/* Report a test that cannot run, with the reason. */
 static inline void
 tap_skip(const char *name, const char *why)
 {
 	printf("ok %d - %s # skip %s\n", ++tap_count, name, why);
 }
 
-/* A line of explanation, printed under the test that follows it. */
+/* Print a diagnostic line. */
 __attribute__((format(printf, 1, 2))) static inline void
 tap_diag(const char *format, ...)
 {
@@ -54,7 +55,7 @@ tap_diag(const char *format, ...)
 	printf("\n");
 }
 
-/* The plan, and main's result. */
+/* Print the plan and return the exit status of main. */
 static inline int
 tap_done(void)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * test_budget.c
- *	  Budgets of a search, as doc/tuning.md has them.
+ *	  Budgets of a search, as documented in doc/tuning.md.
  *
  *-------------------------------------------------------------------------
  */
@@ -43,11 +43,11 @@ test_directions(void)
 	static const float padding[] = {1, 1, 1, 1, 27};
 	static const float nothing[] = {0};
 
-	tap_ok(budget_directions(even, 4) == 4, "equal weights: each direction counts");
+	tap_ok(budget_directions(even, 4) == 4, "equal weights: each direction counts fully");
 	tap_ok(budget_directions(uneven, 2) == 1.6, "unequal weights: fewer than their number");
 	tap_ok(budget_directions(padding, 5) == 3.75,
 		   "one heavy direction: three quarters of their number");
-	tap_ok(budget_directions(nothing, 1) == 1, "zeros alone: one");
+	tap_ok(budget_directions(nothing, 1) == 1, "only zero weights: one direction");
 }
 
 int

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * test_codec.c
- *	  Sketches and code rows, beside plain arithmetic in double.
+ *	  Compare sketches and code rows with plain double-precision arithmetic.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,7 +20,7 @@
  * ------------------------------------------------------------------------
  */
 
-/* The key that a codec approximates: <q, x>, or <q, x> - |x|^2/2. */
+/* Return the key that a codec approximates: <q, x>, or <q, x> - |x|^2/2. */
 static double
 exact_key(const float *q, const float *x, size_t dim, bool has_add)
 {
@@ -37,7 +37,10 @@ gaussian(void)
 	return sum * 0.70710678f;
 }
 
-/* n random vectors of length about 'spread', around a common vector of length 'shift'; unit length on request. */
+/*
+ * Return n random vectors of length about 'spread' around a common vector of
+ * length 'shift'. They are normalized on request.
+ */
 static float *
 cloud(uint32_t n, uint32_t dim, float shift, float spread, bool unit)
 {
@@ -83,12 +86,13 @@ mean_of(const float *x, uint32_t n, uint32_t dim)
 
 typedef struct SketchErrors
 {
-	double bias;   /* of all errors, relative to their spread */
-	double spread; /* root mean square, relative to what RaBitQ expects */
-	double beyond; /* share of errors beyond 2.6 expected spreads; 0.01 for a normal */
+	double bias;   /* mean of all errors, relative to their spread */
+	double spread; /* root mean square, relative to the spread expected by RaBitQ */
+	double
+		beyond; /* fraction of errors beyond 2.6 expected spreads; 0.01 for a normal distribution */
 } SketchErrors;
 
-/* Estimates of nqueries x ntokens pairs beside the exact keys. */
+/* Compare the estimates of nqueries x ntokens pairs with the exact keys. */
 static SketchErrors
 sketch_errors(const SketchParams *params, const float *x, uint32_t ntokens, const float *q,
 			  uint32_t nqueries)
@@ -127,7 +131,10 @@ sketch_errors(const SketchParams *params, const float *x, uint32_t ntokens, cons
 				side += v * v;
 				along += v * ((double) token[k] - params->mean[k]);
 			}
-			/* Only what of q is orthogonal to o errs: (pi/2 - 1) |o|^2 of it a dim (Gao and Long 2024, 3.2). */
+			/*
+			 * Only the part of q orthogonal to o contributes to the error:
+			 * (pi/2 - 1) |o|^2 of it per dim (Gao and Long 2024, 3.2).
+			 */
 			expected = sqrt((M_PI / 2 - 1) / padded * fmax(side * length - along * along, 1e-12));
 			kernels->sketch_scores(query, t, block, scores);
 			error = (scores[i % SKETCH_BLOCK_TOKENS] - exact_key(qt, token, dim, params->has_add)) /
@@ -144,7 +151,10 @@ sketch_errors(const SketchParams *params, const float *x, uint32_t ntokens, cons
 	return errors;
 }
 
-/* Estimates have the mean and the spread that the paper promises, whatever mean the tokens share. */
+/*
+ * Check that estimates have the mean and the spread stated in the paper,
+ * whatever mean the tokens have in common.
+ */
 static void
 test_sketch_errors(uint32_t dim, float shift, bool has_add)
 {
@@ -170,14 +180,20 @@ test_sketch_errors(uint32_t dim, float shift, bool has_add)
 	free(rotation);
 }
 
-/* A norm that all tokens share costs nothing of the 11 bits that L2 keeps. */
+/*
+ * Check that a norm shared by all tokens does not reduce the precision of the
+ * 11 bits that L2 keeps.
+ */
 static void
 test_sketch_shared_norm(void)
 {
 	test_sketch_errors(128, 30.0f, true);
 }
 
-/* Lanes are independent, what is past the last token repeats it, and estimates agree with a plain decoding. */
+/*
+ * Check that lanes are independent, that lanes beyond the last token repeat
+ * it, and that estimates agree with a plain decoder.
+ */
 static void
 test_sketch_layout(bool has_add)
 {
@@ -222,7 +238,7 @@ test_sketch_layout(bool has_add)
 	free(rotation);
 }
 
-/* Factors and addends stay finite, whatever the token; the zero token has factor 0. */
+/* Check that factors and addends are finite for any token, and that the zero token has factor 0. */
 static void
 test_sketch_extremes(void)
 {
@@ -285,7 +301,7 @@ hook_interrupt(void *arg)
 {
 }
 
-/* Train a coder's codebooks on n tokens. */
+/* Train the codebooks of a coder on n tokens. */
 static void
 train_coder(Coder *coder, const float *x, uint32_t n, size_t scratch)
 {
@@ -313,8 +329,8 @@ train_coder(Coder *coder, const float *x, uint32_t n, size_t scratch)
 #define MAX_TRAINED 32
 
 /*
- * Codebooks trained on tokens like those of the tests, once for each number
- * of dims: under emulation it takes long.
+ * Set codebooks trained on tokens like those of the tests. They are trained
+ * once for each number of dims, because training takes long under emulation.
  */
 static void
 train_once(Coder *coder)
@@ -339,13 +355,13 @@ train_once(Coder *coder)
 	free(x);
 }
 
-/* A coder of a shape with all that it needs. */
+/* Create a coder of a shape with all its parts. */
 static Coder *
 new_coder(const Codec *codec, uint32_t dim, bool has_add)
 {
 	Coder *coder = sample_memory(sizeof(Coder));
 
-	/* Not all of these divide the padded dims. */
+	/* Some of these do not divide the padded dims. */
 	*coder =
 		(Coder) {codec, {dim, has_add, dim < 32 ? 32 - dim / 2 : dim / 4}, new_rotation(dim, 7)};
 	if (codec->train != NULL)
@@ -384,7 +400,7 @@ new_query(const Coder *coder, const float *q, uint32_t nqueries)
 							   sample_memory(coder_query_size(coder, nqueries)));
 }
 
-/* The keys of one row, or the largest of several, in the query's slots. */
+/* Return the keys of one row, or the maxima of several rows, in the query's slots. */
 static float *
 best_keys(const Coder *coder, const CodecQuery *query, const uint8_t *rows, uint32_t n)
 {
@@ -398,14 +414,14 @@ best_keys(const Coder *coder, const CodecQuery *query, const uint8_t *rows, uint
 	return best;
 }
 
-/* All relative to the lengths of the vectors. */
+/* Errors, relative to the lengths of the vectors. */
 typedef struct RowErrors
 {
 	double decode; /* root mean square of |x' - x| */
 	double key;    /* root mean square of the error of a key */
 	double widest_key;
-	double exactness; /* largest difference of a key from that of the decoded token */
-	bool   maxima;    /* one run over all rows gives the largest key */
+	double exactness; /* maximum difference between a key and that of the decoded token */
+	bool   maxima;    /* a single run over all rows gives the maximum key */
 } RowErrors;
 
 /* Decode and score n tokens one by one, then in one run. */
@@ -464,10 +480,10 @@ row_errors(const Coder *coder, const float *x, uint32_t n, const float *q, uint3
 }
 
 /*
- * What a codec promises: how far a decoded token is off, and how far a key is
- * off that of the decoded token, both at the most. How far a key is off the
- * exact one follows: the error of a token has no direction, so that a key
- * has its share of one dim in it.
+ * Maximum errors of a codec: of decoded tokens, and of keys compared with
+ * those of decoded tokens. The error of a key compared with the exact key
+ * follows from these: the error of a token has no preferred direction, so a
+ * key contains the error of a single dim.
  */
 typedef struct CodecBounds
 {
@@ -494,16 +510,19 @@ test_rows(const CodecBounds *bound, uint32_t dim, bool has_add, uint32_t nquerie
 	RowErrors errors = row_errors(coder, x, 37, q, nqueries);
 	double    key_bound = 1.5 * bound->decode / sqrt(dim < 4 ? 1 : dim) + bound->exactness;
 
-	/* For L2 a key is of the distance to the decoded token, which is the shorter the coarser the code. */
+	/*
+	 * For L2, a key refers to the distance to the decoded token, which is
+	 * shorter the coarser the code is.
+	 */
 	if (has_add)
 		key_bound += errors.decode * errors.decode / 2;
 
-	tap_ok(
-		errors.decode <= bound->decode && errors.exactness <= bound->exactness &&
-			errors.key <= key_bound && errors.widest_key <= 6 * key_bound && errors.maxima,
-		"%s, %u dims, %s: decoded within %.2g, keys within %.2g (%.2g at the most, %.2g off the decoded), maxima of runs",
-		bound->codec->name, dim, has_add ? "L2" : "inner product", errors.decode, errors.key,
-		errors.widest_key, errors.exactness);
+	tap_ok(errors.decode <= bound->decode && errors.exactness <= bound->exactness &&
+			   errors.key <= key_bound && errors.widest_key <= 6 * key_bound && errors.maxima,
+		   "%s, %u dims, %s: decoded within %.2g, keys within %.2g "
+		   "(bound %.2g; %.2g from the decoded token's), maxima of runs",
+		   bound->codec->name, dim, has_add ? "L2" : "inner product", errors.decode, errors.key,
+		   errors.widest_key, errors.exactness);
 	free(q);
 	free(x);
 	free_coder(coder);
@@ -517,7 +536,7 @@ test_all_rows(const CodecBounds *bound)
 
 	for (size_t i = 0; i < sizeof(dims) / sizeof(dims[0]); i++)
 	{
-		/* Training takes minutes there. */
+		/* Under emulation, training takes minutes. */
 		if (dims[i] > 128 && bound->codec->train != NULL && getenv("EMULATED") != NULL)
 		{
 			tap_skip(bound->codec->name, "codebooks of many dims are not trained under emulation");
@@ -528,7 +547,7 @@ test_all_rows(const CodecBounds *bound)
 	}
 }
 
-/* Rows of tiny and huge tokens keep their proportions. */
+/* Check that rows of tiny and huge tokens keep their proportions. */
 static void
 test_row_sizes(const CodecBounds *bound)
 {
@@ -550,7 +569,7 @@ test_row_sizes(const CodecBounds *bound)
 	}
 }
 
-/* Any token gives a row, and a key that is finite where the token's own is. */
+/* Check that any token can be encoded, and that its key is finite if that of the token is. */
 static void
 test_hostile_rows(const Codec *codec)
 {
@@ -590,7 +609,7 @@ test_hostile_rows(const Codec *codec)
 		}
 }
 
-/* No rows: nothing is read, and no maximum changes. */
+/* Check that scoring no rows reads nothing and changes no maximum. */
 static void
 test_no_rows(const Codec *codec)
 {
@@ -609,7 +628,10 @@ test_no_rows(const Codec *codec)
 	free_coder(coder);
 }
 
-/* The nearest row by L2 key is the nearest point, a stored token being nearest to itself. */
+/*
+ * Check that the nearest row by L2 key is the nearest point: a stored token is
+ * nearest to itself.
+ */
 static void
 test_nearest_by_l2(const Codec *codec)
 {
@@ -650,7 +672,10 @@ test_nearest_by_l2(const Codec *codec)
 	free_coder(coder);
 }
 
-/* The same rows from every instruction set: an index may move to another machine. */
+/*
+ * Check that all instruction sets encode the same rows, because an index may
+ * move to another machine.
+ */
 static void
 test_same_rows(const Codec *codec)
 {
@@ -694,7 +719,7 @@ test_same_rows(const Codec *codec)
 	free_coder(coder);
 }
 
-/* What a part is trained to does not depend on which others are trained with it. */
+/* Check that the codebook of a part does not depend on the parts it is trained together with. */
 static void
 test_pq_grouping(void)
 {
@@ -714,7 +739,7 @@ test_pq_grouping(void)
 	free_coder(one);
 }
 
-/* Whatever it was trained on: zeros, one point, few points, lengths beyond binary16. */
+/* Check training on any sample: zeros, a single point, few points, lengths beyond binary16. */
 static void
 test_pq_hostile_sample(void)
 {

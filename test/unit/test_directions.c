@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * test_directions.c
- *	  Query tokens that stand for several.
+ *	  Group query tokens that are copies, or nearly copies, of each other.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,7 +26,7 @@ static float    scratch[MAX_TOKENS * MAX_DIM];
 static uint32_t slots[4 * MAX_TOKENS];
 static float    mean[MAX_DIM];
 
-/* A normal number, roughly. */
+/* Return an approximately normal random number. */
 static float
 noise(void)
 {
@@ -84,16 +84,19 @@ test_equal(void)
 	tap_ok(tokens.count == 4, "4 tokens, each three times, and 8 zeros: %u distinct", tokens.count);
 	tap_ok(tokens.weights[0] == 3 && sum_of(tokens.weights, tokens.count) == 12,
 		   "weights count copies, and no zeros");
-	tap_ok(memcmp(tokens.tokens, first, sizeof(first)) == 0, "the first stays in front");
+	tap_ok(memcmp(tokens.tokens, first, sizeof(first)) == 0, "the first token remains first");
 
 	for (uint32_t t = 0; t < 5; t++)
 		set_token(t, 8, NULL, 0, 0);
 	tokens = tokens_of(5);
 	directions_merge_equal(&tokens, 8, slots);
-	tap_ok(tokens.count == 1 && tokens.weights[0] == 0, "zeros alone leave one, of weight 0");
+	tap_ok(tokens.count == 1 && tokens.weights[0] == 0, "only zero tokens: one token of weight 0");
 }
 
-/* As users-b61.py makes [MASK] tokens: of given ones, with noise. */
+/*
+ * Group tokens like those of a query with [MASK] tokens: some distinct tokens,
+ * and noisy copies of them.
+ */
 static uint32_t
 group_masked(uint32_t dim, uint32_t distinct, uint32_t count, float offset, float spread,
 			 float length)
@@ -126,11 +129,11 @@ test_groups(void)
 	n = group_masked(128, 5, 32, 0, 0, 1);
 	tap_ok(n == 5, "copies: %u directions", n);
 	n = group_masked(128, 32, 32, 0, 0, 1);
-	tap_ok(n == 32, "32 tokens of their own: %u directions", n);
+	tap_ok(n == 32, "32 distinct tokens: %u directions", n);
 	n = group_masked(128, MAX_TOKENS, MAX_TOKENS, 0, 0, 1);
-	tap_ok(n == MAX_TOKENS, "as many tokens as are grouped: %u directions", n);
+	tap_ok(n == MAX_TOKENS, "maximum number of tokens: %u directions", n);
 	n = group_masked(128, 16, 16, 30, 0, 0);
-	tap_ok(n == 16, "an offset that all tokens share makes no copies of them: %u directions", n);
+	tap_ok(n == 16, "a common offset does not make tokens copies: %u directions", n);
 	n = group_masked(3, 2, 40, 0, .1f, 0);
 	tap_ok(n <= 4, "3 dims: %u directions", n);
 }
@@ -149,14 +152,15 @@ test_mean(void)
 	weights[0] = 3;
 	weights[1] = 1;
 	directions_group(&tokens, &space, scratch, &groups);
-	tap_ok(groups.count == 2, "a cosine of .6 makes no copies");
+	tap_ok(groups.count == 2, "tokens with a cosine of .6 are not copies");
 	elements[2] = .96f;
 	elements[3] = .28f;
 	directions_group(&tokens, &space, scratch, &groups);
-	tap_ok(groups.count == 1 && groups.weights[0] == 4, "a cosine of .96 does");
+	tap_ok(groups.count == 1 && groups.weights[0] == 4, "tokens with a cosine of .96 are copies");
 	tap_ok(fabsf(groups.tokens[0] - .99f) < 1e-6f && fabsf(groups.tokens[1] - .07f) < 1e-6f,
-		   "their mean is weighted");
-	tap_ok(fabsf(groups.squares[0] - (.99f * .99f + .07f * .07f)) < 1e-6f, "and so is its length");
+		   "the mean of copies is weighted");
+	tap_ok(fabsf(groups.squares[0] - (.99f * .99f + .07f * .07f)) < 1e-6f,
+		   "the squared length is that of the weighted mean");
 }
 
 int

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * test_graph_select.c
- *	  Distances between node vectors, and the choice of neighbours.
+ *	  Distances between node vectors, and the selection of neighbours.
  *
  *-------------------------------------------------------------------------
  */
@@ -47,7 +47,7 @@ test_arithmetic(void)
 	}
 }
 
-/* Candidates 0 .. n - 1 of a node at the origin, sorted. */
+/* Make 0 .. n - 1 the candidates of a node at the origin, sorted by distance. */
 static void
 sort_from_origin(uint32_t n, uint32_t width)
 {
@@ -74,7 +74,10 @@ test_order(void)
 	tap_ok(sorted, "nearest first, the lower row among equals");
 }
 
-/* The nearest is always chosen, never more than asked for, and none that one chosen stands in for. */
+/*
+ * Check that the nearest candidate is always selected, that no more than limit
+ * are, and that no selected candidate is shadowed by another one.
+ */
 static void
 test_choice(uint32_t n, uint32_t limit, SampleKind kind)
 {

@@ -1,9 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * test_kernels_codes.c
- *	  The kernels over codes: sq8 rows, sketches, and conversions of elements.
- *	  Every instruction set against the scalar twin, bit for bit; and the
- *	  twin's error against floats, within the bounds that the codes promise.
+ *	  Kernels over codes: sq8 rows, sketches, and conversions of elements.
+ *
+ * All instruction sets must return the same bits as the scalar kernels. The
+ * scalar kernels must not differ from float arithmetic by more than the codes'
+ * error bounds.
  *
  *-------------------------------------------------------------------------
  */
@@ -25,7 +27,7 @@ report(const char *what)
 		tap_ok(agreed[i], "%s: %s equals scalar", sets[i]->name, what);
 }
 
-/* The shape that is being tested, for what is printed where it fails. */
+/* The shape under test, printed if a test fails. */
 static uint32_t case_tokens;
 static uint32_t case_rows;
 static uint32_t case_dim;
@@ -52,7 +54,7 @@ same_floats(const float *expected, const float *got, size_t n, const char *what)
 	return true;
 }
 
-/* n running maxima before the first run. */
+/* Return n running maxima in their initial state. */
 static float *
 lowest(size_t n)
 {
@@ -68,7 +70,7 @@ lowest(size_t n)
  * ------------------------------------------------------------------------
  */
 
-/* Rows of any bytes that could stand in an index. */
+/* Return rows of arbitrary bytes that are valid in an index. */
 static uint8_t *
 sq8_random_rows(uint32_t nrows, uint32_t dim, bool has_add, SampleKind kind)
 {
@@ -89,7 +91,7 @@ sq8_random_rows(uint32_t nrows, uint32_t dim, bool has_add, SampleKind kind)
 	return memory;
 }
 
-/* Whether the keys of all rows have those maxima. */
+/* Return true if best has the maxima of the keys of all rows. */
 static bool
 maxima_of_keys(const float *keys, uint32_t nrows, uint32_t nslots, const float *best)
 {
@@ -179,7 +181,10 @@ test_sq8(void)
 
 static bool sq8_queries_agree = true;
 
-/* Encoding: the same rows everywhere, their lengths, and queries from rows that are the queries from floats. */
+/*
+ * Check encoding: all instruction sets produce the same rows and lengths, and
+ * queries made from rows equal queries made from floats.
+ */
 static void
 check_sq8_rows(uint32_t ntokens, uint32_t dim, bool has_add, SampleKind kind)
 {
@@ -224,7 +229,7 @@ check_sq8_rows(uint32_t ntokens, uint32_t dim, bool has_add, SampleKind kind)
 	free(tokens);
 }
 
-/* |x'|^2 by the decoded row. */
+/* Return true if the stored |x'|^2 is that of the decoded row. */
 static bool
 squared_is_of_decoded(uint32_t dim, bool has_add)
 {
@@ -260,10 +265,10 @@ test_sq8_encoding(void)
 	check_sq8_rows(3, 16000, true, SAMPLE_ORDINARY);
 	report("sq8 encoding");
 	tap_ok(squared, "sq8: the squared length is that of the decoded row");
-	tap_ok(sq8_queries_agree, "sq8: queries from rows are the queries from floats");
+	tap_ok(sq8_queries_agree, "sq8: queries made from rows equal queries made from floats");
 }
 
-/* Keys as they come, with NaNs and infinities, against what the functions are said to do. */
+/* Check keys_max and keys_at_least with arbitrary keys, including NaNs and infinities. */
 static void
 check_keys(uint32_t nrows, uint32_t nslots, SampleKind kind)
 {
@@ -275,7 +280,7 @@ check_keys(uint32_t nrows, uint32_t nslots, SampleKind kind)
 
 	set_case(nslots, nrows, 0);
 	for (uint32_t slot = 0; slot < nslots && sample_range(0, 1); slot++)
-		least[slot] = INFINITY; /* few rows reach */
+		least[slot] = INFINITY; /* a threshold that few rows reach */
 	for (int s = 0; s < nsets; s++)
 	{
 		float   *raised = sample_memory(nslots * sizeof(float));
@@ -325,10 +330,10 @@ test_keys(void)
 			for (int kind = 0; kind < SAMPLE_KINDS; kind++)
 				check_keys(nrows, nslots, (SampleKind) kind);
 	for (int i = 0; i < nsets; i++)
-		tap_ok(agreed[i], "%s: largest keys, and rows that reach", sets[i]->name);
+		tap_ok(agreed[i], "%s: largest keys, and rows that reach a threshold", sets[i]->name);
 }
 
-/* The codes at their limits: the largest sums that can occur. */
+/* Check the largest possible sums, with all codes at their limits. */
 static void
 test_sq8_extremes(void)
 {
@@ -356,7 +361,7 @@ test_sq8_extremes(void)
 	free(token);
 }
 
-/* How far from the true inner product a score can be when both sides are rounded to half a scale. */
+/* Return the maximum error of an inner product whose two sides are rounded to half a scale. */
 static double
 sq8_bound(const float *a, const float *b, uint32_t dim, double scale_a, double scale_b)
 {
@@ -406,7 +411,10 @@ test_sq8_error(void)
 	tap_ok(decodes, "sq8: a decoded element is within half a scale");
 }
 
-/* Rows of four bits, unpacked: the same bytes from all, and codes where the layout says. */
+/*
+ * Check that all instruction sets unpack 4-bit rows to the same bytes, with
+ * the codes in the documented places.
+ */
 static void
 test_sq4_unpack(void)
 {
@@ -443,7 +451,7 @@ test_sq4_unpack(void)
 		sample_guarded_free(rows, in_size);
 	}
 	report("sq4 rows");
-	tap_ok(laid_out, "sq4: the low half of a byte is of the first half of the dims");
+	tap_ok(laid_out, "sq4: the low half of a byte holds a dim of the first half");
 }
 
 /* ------------------------------------------------------------------------
@@ -508,7 +516,7 @@ test_pq(void)
  * ------------------------------------------------------------------------
  */
 
-/* Blocks of any bits, with factors of the kind. */
+/* Return blocks of random bits, with factors of this kind. */
 static uint8_t *
 sketch_random_blocks(uint32_t nblocks, uint32_t dim, bool has_add, SampleKind kind)
 {
@@ -594,7 +602,10 @@ test_sketch(void)
 	report("sketches");
 }
 
-/* The end of a document, where maxima are zeros of both signs or nothing was found. */
+/*
+ * Check the end of a document, with maxima that are zeros of both signs, or
+ * -infinity because nothing was found.
+ */
 static void
 test_sketch_finish(void)
 {
@@ -627,7 +638,10 @@ test_sketch_finish(void)
 	report("the end of a document");
 }
 
-/* Every nibble set to the pattern of the query: the largest totals that can occur, and the sum of all |q|. */
+/*
+ * Check the largest possible totals: every nibble matches the pattern of the
+ * query, so that the total is the sum of all |q|.
+ */
 static void
 test_sketch_extremes(void)
 {
@@ -659,7 +673,10 @@ test_sketch_extremes(void)
 	free(q);
 }
 
-/* An estimate is the signed sum of the query, times the factor, but for the rounding of each table entry. */
+/*
+ * Check that an estimate is the signed sum of the query times the factor,
+ * except for the rounding of the table entries.
+ */
 static void
 test_sketch_error(void)
 {
@@ -718,7 +735,10 @@ test_half_round_trip(void)
 		else
 			exact = exact && kernel_float_to_half(f) == h;
 	}
-	/* Halfway between neighbours goes to the even one, a hair beside it to the nearer. */
+	/*
+	 * A value halfway between two neighbours rounds to the even one; a value
+	 * slightly beside it, to the nearer one.
+	 */
 	for (uint32_t h = 0; h < 0x7BFF; h++)
 	{
 		float low = kernel_half_to_float((uint16_t) h);

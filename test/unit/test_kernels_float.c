@@ -1,11 +1,12 @@
 /*-------------------------------------------------------------------------
  *
  * test_kernels_float.c
- *	  maxsim_rows and dot_matrix of every instruction set against the scalar
- *	  twin, bit for bit; and the twin against arithmetic in double.
+ *	  Kernels over floats: maxsim_rows and dot_matrix.
  *
- * Rows stand at any address and end where their memory ends, so that a read
- * beyond them is seen.
+ * All instruction sets must return the same bits as the scalar kernels, which
+ * must agree with double-precision arithmetic. Rows start at arbitrary
+ * addresses and end where their memory ends, so that reads beyond them are
+ * detected.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,7 +14,7 @@
 #include "sample.h"
 #include "tap.h"
 
-/* One query and one run of rows, with all that was allocated for them. */
+/* A query and a run of rows, with their allocations. */
 typedef struct Case
 {
 	uint32_t     ntokens;
@@ -23,11 +24,11 @@ typedef struct Case
 	float       *tokens;
 	KernelRows   rows;
 	uint8_t     *memory;
-	size_t       size;   /* of memory */
-	float       *params; /* scale, mul, add of each row */
+	size_t       size;   /* bytes of memory */
+	float       *params; /* scale, mul and add of each row */
 } Case;
 
-/* Whether rows follow each other without a gap. */
+/* Rows follow each other without gaps. */
 static bool dense;
 
 static void
@@ -74,7 +75,7 @@ case_init(Case *c, uint32_t ntokens, uint32_t nrows, uint32_t dim, SampleKind ki
 	{
 		uint8_t *row = c->memory + i * c->rows.stride;
 
-		/* Now and then a row again, for equal maxima. */
+		/* Sometimes repeat a row, so that there are equal maxima. */
 		if (i > 0 && sample_range(0, 3) == 0)
 			memcpy(row, row - c->rows.stride, row_size);
 		else
@@ -114,7 +115,7 @@ same_floats(const float *expected, const float *got, size_t n, const char *what,
 	return true;
 }
 
-/* Running maxima in two runs, so that the second starts from those of the first. */
+/* Compute running maxima in two runs, where the second continues from the maxima of the first. */
 static void
 run_maxima(const KernelOps *ops, const Case *c, float *best, uint32_t *best_row)
 {
@@ -139,7 +140,7 @@ run_maxima(const KernelOps *ops, const Case *c, float *best, uint32_t *best_row)
 	ops->maxsim_rows(c->query, &run, best, best_row);
 }
 
-/* Whether ops and the twin agree about a case; the twin has been run before. */
+/* Results of the scalar kernels for a case, to compare the others with. */
 typedef struct Expected
 {
 	float    *best;
@@ -233,7 +234,7 @@ any_element(void)
 	return (KernelElement) sample_range(KERNEL_FLOAT4, KERNEL_INT8);
 }
 
-/* The twin itself, against double. */
+/* Compare the scalar kernels with double-precision arithmetic. */
 static void
 check_twin(void)
 {
@@ -269,7 +270,7 @@ check_twin(void)
 		expected_free(&e);
 		case_free(&c);
 	}
-	tap_ok(close, "scalar: dot products are near those in double");
+	tap_ok(close, "scalar: dot products agree with double precision");
 }
 
 int

@@ -1,9 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * test_kmeans.c
- *	  Two-level k-means: known clusters, determinism for any instruction set
- *	  and any team, degenerate input, quality beside a plain Lloyd, and
- *	  assignment beside exhaustive search.
+ *	  Two-level k-means.
+ *
+ * Tests cover known clusters, equal results for any instruction set and any
+ * team, degenerate input, quality compared with a plain Lloyd iteration, and
+ * assignment compared with exhaustive search.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,7 +21,7 @@
 #include "tap.h"
 
 /* ------------------------------------------------------------------------
- * Memory that is counted, and a clock of interrupts
+ * Counted memory, and counted interrupt checks
  * ------------------------------------------------------------------------
  */
 
@@ -38,7 +40,7 @@ count_alloc(void *arg, size_t bytes)
 	((Counters *) arg)->allocated++;
 	if (memory == NULL)
 		abort();
-	memset(memory, 0xA5, bytes); /* what is read must have been written */
+	memset(memory, 0xA5, bytes); /* uninitialized memory must not be read */
 	return memory;
 }
 
@@ -95,7 +97,10 @@ gaussian(uint64_t *state)
 	return sum - 6;
 }
 
-/* n points around nclusters random centres, with the given noise; NULL centres are not returned. */
+/*
+ * Return n points around nclusters random centres, with the given noise.
+ * Stores the centres unless centres is NULL.
+ */
 static uint16_t *
 clustered_points(uint32_t n, uint32_t dim, uint32_t nclusters, float noise, float *centres)
 {
@@ -134,7 +139,7 @@ squared_distance(const float *a, const float *b, uint32_t dim)
 	return sum;
 }
 
-/* Nearest row of a to x, by plain loops. */
+/* Return the row nearest to x, by plain loops. */
 static uint32_t
 nearest_row(const float *rows, uint32_t nrows, const float *x, uint32_t dim, double *distance)
 {
@@ -154,7 +159,7 @@ nearest_row(const float *rows, uint32_t nrows, const float *x, uint32_t dim, dou
 	return best;
 }
 
-/* Mean squared distance of points to the nearest centroid of all. */
+/* Return the mean squared distance of the points to their nearest centroids. */
 static double
 mean_distortion(const float *points, uint32_t n, const float *centroids, uint32_t ncentroids,
 				uint32_t dim)
@@ -191,7 +196,10 @@ train(const uint16_t *sample, uint64_t nsample, uint32_t dim, uint32_t ncentroid
 	return result;
 }
 
-/* child_start rises from 0 to ncentroids, every parent has a child, and all numbers are finite. */
+/*
+ * Return true if child_start increases from 0 to ncentroids, every parent has
+ * a child, and all numbers are finite.
+ */
 static bool
 well_formed(const KmeansResult *result, uint32_t dim)
 {
@@ -239,7 +247,7 @@ test_known_clusters(uint32_t nparents)
 		found += distance < DIM * 0.01 * 0.01;
 	}
 	tap_ok(well_formed(&result, DIM), "%u parents: well formed", nparents);
-	tap_ok(result.ncentroids == CENTROIDS, "%u parents: all %u centroids came", nparents,
+	tap_ok(result.ncentroids == CENTROIDS, "%u parents: all %u centroids were created", nparents,
 		   result.ncentroids);
 	tap_ok(found == CLUSTERS, "%u parents: %u of %d clusters found", nparents, found, CLUSTERS);
 	free_result(&result);
@@ -256,7 +264,10 @@ same_result(const KmeansResult *a, const KmeansResult *b, uint32_t dim)
 		   memcmp(a->child_start, b->child_start, sizeof(uint32_t) * (a->nparents + 1)) == 0;
 }
 
-/* The same bits again, on every instruction set; so many parents that their sums run in segments. */
+/*
+ * Check that all instruction sets return the same bits, with enough parents
+ * that their sums are computed in segments.
+ */
 static void
 test_determinism(void)
 {
@@ -369,7 +380,7 @@ participate(void *arg)
 	return NULL;
 }
 
-/* Train by a team of n; all of its participants must have the same result. */
+/* Train with a team of n threads, and check that all of them have the same result. */
 static KmeansResult
 train_by_team(const KmeansInput *input, uint32_t n)
 {
@@ -395,11 +406,14 @@ train_by_team(const KmeansInput *input, uint32_t n)
 	}
 	pthread_barrier_destroy(&threads.barrier);
 	tap_ok(agreed, "a team of %u agrees", n);
-	tap_ok(released, "a team of %u keeps no memory of its own", n);
+	tap_ok(released, "a team of %u releases its memory", n);
 	return participants[0].result;
 }
 
-/* The same bits whoever trains: alone, by teams, and from rows that stand in chunks in another order. */
+/*
+ * Check that the result has the same bits without a team, with any team, and
+ * with rows in differently ordered chunks.
+ */
 static void
 test_teams(uint32_t npoints, uint32_t dim, uint32_t ncentroids)
 {
@@ -447,7 +461,7 @@ test_teams(uint32_t npoints, uint32_t dim, uint32_t ncentroids)
 	free(points);
 }
 
-/* A flat Lloyd by plain loops, for comparison. */
+/* Run a flat Lloyd iteration in plain loops, for comparison. */
 static double
 plain_lloyd(const float *points, uint32_t n, uint32_t dim, uint32_t ncentroids, int iterations)
 {
@@ -512,7 +526,7 @@ test_quality(void)
 	free(points);
 }
 
-/* Train on n points of which distinct are distinct, and see how many centroids come. */
+/* Train on n points with repetitions, and check the number of centroids. */
 static void
 check_degenerate(const char *what, const uint16_t *points, uint32_t n, uint32_t dim,
 				 uint32_t wanted, uint32_t expected)
@@ -559,7 +573,10 @@ test_degenerate(void)
 	free(points);
 }
 
-/* The largest halves beside subnormal ones: squares of 10^10 swamp the differences, and all stays finite. */
+/*
+ * Check the largest halves beside subnormal ones. Squares of 10^10 hide all
+ * differences, but results must be finite.
+ */
 static void
 test_extreme_points(void)
 {
@@ -586,7 +603,7 @@ test_extreme_points(void)
 	free(points);
 }
 
-/* Every dim works, the odd ones too, and large ones within memory that is given back. */
+/* Check all kinds of dims, including odd and large ones, and that memory is released. */
 static void
 test_dims(void)
 {
@@ -613,7 +630,10 @@ test_dims(void)
  * ------------------------------------------------------------------------
  */
 
-/* How many of n tokens are assigned to the nearest of all centroids, by plain loops. */
+/*
+ * Count the tokens, among n, that are assigned to the nearest of all centroids
+ * according to plain loops.
+ */
 static uint32_t
 at_nearest(const KmeansResult *result, const float *tokens, uint32_t n, uint32_t dim)
 {
@@ -683,7 +703,7 @@ test_assignment(void)
 	tap_ok(worst < 1e-4, "similarity is <x, c> - |c|^2/2: largest error %g", worst);
 	tap_ok(same > POINTS * 9 / 10, "4 of %u parents: %u of %d the same", result.nparents, same,
 		   POINTS);
-	tap_ok(alone == POINTS / 50, "a token alone gets what it got among others");
+	tap_ok(alone == POINTS / 50, "a single token gets the same centroid as among others");
 	kmeans_assigner_release(few);
 	kmeans_assigner_release(all);
 	free(similarity);
@@ -695,8 +715,9 @@ test_assignment(void)
 }
 
 /*
- * Data that eight bits see badly: far from zero beside what sets them apart,
- * or with a dim that outweighs the others. The search is exhaustive all the same.
+ * Check data that eight bits represent badly: far from zero compared with
+ * their differences, or with one dim that outweighs the others. The search
+ * must still be exhaustive.
  */
 static void
 test_coarse_codes(void)
@@ -736,7 +757,10 @@ test_coarse_codes(void)
 	}
 }
 
-/* Centroids and parents that are not finite, or far larger than the others, do not keep tokens from their nearest. */
+/*
+ * Check that centroids and parents that are not finite, or far larger than the
+ * others, do not keep tokens from their nearest centroid.
+ */
 static void
 test_strange_centroids(void)
 {
@@ -767,7 +791,7 @@ test_strange_centroids(void)
 	free(points);
 }
 
-/* Tokens of any size get some centroid. */
+/* Check that tokens of any size are assigned. */
 static void
 test_extreme_tokens(void)
 {
@@ -815,7 +839,7 @@ main(void)
 	test_coarse_codes();
 	test_strange_centroids();
 	test_extreme_tokens();
-	tap_ok(counters.interrupts > 1000, "%ld looks for interrupts", counters.interrupts);
-	tap_ok(counters.allocated - counters.released == 4 * trained, "assigners give all memory back");
+	tap_ok(counters.interrupts > 1000, "%ld interrupt checks", counters.interrupts);
+	tap_ok(counters.allocated - counters.released == 4 * trained, "assigners release all memory");
 	return tap_done();
 }

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * test_policy.c
- *	  What a search does next: a table of states and steps.
+ *	  The next step of a search: a table of states and expected steps.
  *
- * A state is written as words "member=value"; members that are not named are
- * those of ordinary() below. A step is written as step_text() writes it.
+ * A state is written as words "member=value"; other members are those of
+ * ordinary() below. A step is written as step_text() formats it.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,7 +27,7 @@ typedef struct Case
 
 /* ---- states ---- */
 
-/* A search of 10,000 documents under 1,000 nodes that has not begun. */
+/* Return a search of 10,000 documents under 1,000 nodes that has not begun. */
 static Case
 ordinary(void)
 {
@@ -144,7 +144,7 @@ set_member(Case *c, const Member *member, const char *value)
 	}
 }
 
-/* n documents of one estimate. */
+/* Set a histogram to n documents with the same estimate. */
 static void
 set_histogram(EstimateHistogram *histogram, const EstimateFit *fit, uint32_t n, float score)
 {
@@ -168,7 +168,7 @@ add_tie(Ties *ties, double estimate, double outcome)
 	ties->known[ties->nknown++] = (Tie) {estimate, 8, outcome, outcome};
 }
 
-/* Words that set several members; false if this is none. */
+/* Set the members of a word that stands for several; false if it does not. */
 static bool
 set_group(Case *c, const char *name, const char *value)
 {
@@ -183,12 +183,12 @@ set_group(Case *c, const char *name, const char *value)
 		state->pool_above = b >= c->policy.threshold ? state->pool : 0;
 		set_histogram(&state->pool_estimates, &state->sketch_fit, state->pool, (float) b);
 	}
-	else if (strcmp(name, "worse") == 0) /* the same, of those narrowed last */
+	else if (strcmp(name, "worse") == 0) /* the same, of the documents narrowed last */
 	{
 		state->nworse = (uint32_t) a;
 		set_histogram(&state->worse_estimates, &state->sketch_fit, state->nworse, (float) b);
 	}
-	else if (strcmp(name, "ranked") == 0) /* documents @ best estimate, a contender's */
+	else if (strcmp(name, "ranked") == 0) /* documents @ best estimate, also of a contender */
 	{
 		state->ranked = (uint32_t) a;
 		state->ranked_best = state->contender = (float) b;
@@ -199,7 +199,7 @@ set_group(Case *c, const char *name, const char *value)
 		state->ready = (uint32_t) a;
 		state->ready_best = state->ready_likely = b;
 	}
-	else if (strcmp(name, "fit") == 0) /* outcomes are estimates, give or take */
+	else if (strcmp(name, "fit") == 0) /* outcomes are estimates +- this */
 		state->sketch_fit = (EstimateFit) {.count = 100,
 										   .xx = 100,
 										   .xy = 100,
@@ -302,218 +302,245 @@ typedef struct Row
 	const char *step;
 } Row;
 
-/* 400 documents were narrowed and 64 reranked; code scores are sketch scores, give or take .1. */
+/* 400 documents were narrowed and 64 reranked; code scores are sketch scores +- .1. */
 #define RERANKED "level=1 narrowed=400 batch=128 fit=.1 "
 
-/* Ten rows were fetched, whose scores are as estimated, give or take .1; the best and the last likely one score 5. */
+/*
+ * Ten rows were fetched, whose scores are their estimates +- .1. The best and
+ * the last likely one score 5.
+ */
 #define FETCHED RERANKED "ready=10@5 score_errors=10@0@.1 "
 
-/* None of the ranked documents is expected to beat these. */
+/* None of the ranked documents is expected to beat these rows. */
 #define SETTLED FETCHED "ranked=54@4 "
 
-/* Documents below 5 are not wanted; the best of the pool was reranked and gave errors of .1 below the threshold. */
+/*
+ * Documents below 5 are not wanted. The best of the pool were reranked and
+ * showed errors of .1 below the threshold.
+ */
 #define BELOW "threshold=5 " RERANKED "pool_below=1 sketch_errors=256@0@.1 "
 
 static const Row rows[] = {
-	/* the beginning */
-	{"a search begins by probes", "",
+	/* the first steps */
+	{"a search begins with probes", "",
 	 "widen level 1: 8 probes, 400 of 10, then batches of 64, batch due"},
-	{"a batch follows, whatever is expected of it", "level=1 pool=400@1 batch_due=1 ranked=5@9",
-	 "rerank 64, then 128"},
-	{"and if nothing was found, an empty one", "level=1 batch_due=1", "rerank 64, then 128"},
+	{"a batch follows a widening, whatever is expected of it",
+	 "level=1 pool=400@1 batch_due=1 ranked=5@9", "rerank 64, then 128"},
+	{"the batch is empty if nothing was found", "level=1 batch_due=1", "rerank 64, then 128"},
 	{"without nodes, every document is narrowed", "nodes=0", "sweep, batch due"},
-	{"so it is if the probes exceed the nodes", "nodes=7", "sweep, batch due"},
-	{"but not if they are many of the nodes", "nodes=8",
+	{"every document is narrowed if the probes exceed the nodes", "nodes=7", "sweep, batch due"},
+	{"a search begins with probes even if these are all nodes", "nodes=8",
 	 "widen level 1: 8 probes, 400 of 10, then batches of 64, batch due"},
-	{"and if twice the candidates exceed the documents", "settings.candidates=5001",
-	 "sweep, batch due"},
-	{"a sweep tests rows first if few pass", "nodes=0 filtered=1 tested=80 passed=9",
+	{"every document is narrowed if twice the candidates exceed the documents",
+	 "settings.candidates=5001", "sweep, batch due"},
+	{"a sweep tests rows first if few pass the filter", "nodes=0 filtered=1 tested=80 passed=9",
 	 "sweep, tested, batch due"},
-	{"and not if one of eight passes", "nodes=0 filtered=1 tested=80 passed=10",
+	{"a sweep does not test rows first if one in eight passes",
+	 "nodes=0 filtered=1 tested=80 passed=10", "sweep, batch due"},
+	{"a sweep does not test rows first if the filter is unknown", "nodes=0 filtered=1",
 	 "sweep, batch due"},
-	{"nothing is known of a filter that was not asked", "nodes=0 filtered=1", "sweep, batch due"},
 
-	/* what is reranked without an expectation */
+	/* reranking that does not depend on expectations */
 	{"an empty ranked level is filled from the pool", RERANKED "pool=300@1",
 	 "rerank 128, then 256"},
-	{"batches double, up to what memory allows", RERANKED "pool=300@1 batch_limit=200",
+	{"batches double, up to the limit of memory", RERANKED "pool=300@1 batch_limit=200",
 	 "rerank 128, then 200"},
-	{"rows are tested first if fewer than half pass",
+	{"a batch tests rows first if fewer than half pass",
 	 RERANKED "pool=300@1 filtered=1 tested=9 passed=4 narrowed=9999",
 	 "rerank 128, then 256, tested"},
-	{"but not those of a pool that was tested",
+	{"a batch does not test rows of a tested pool again",
 	 RERANKED "pool=300@1 filtered=1 tested=9 passed=4 narrowed=9999 pool_tested=1",
 	 "rerank 128, then 256"},
-	{"and not if half pass", RERANKED "pool=300@1 filtered=1 tested=8 passed=4 narrowed=9999",
-	 "rerank 128, then 256"},
+	{"a batch does not test rows first if half pass",
+	 RERANKED "pool=300@1 filtered=1 tested=8 passed=4 narrowed=9999", "rerank 128, then 256"},
 
-	/* widening: by depth, and not only when nothing is left (191731a) */
-	{"the first rows ask for no more than the settings give", SETTLED "pool=10@0 depth=64", "give"},
+	/* widening by depth, not only when nothing is left (191731a) */
+	{"the first rows do not widen the search", SETTLED "pool=10@0 depth=64", "give"},
 	{"a deeper search narrows twelve documents per row", SETTLED "depth=65",
 	 "widen level 2: 32 probes, 1600 of 40, then batches of 65, batch due"},
-	{"those that wait come first", SETTLED "depth=65 waiting=50 chunk=7",
+	{"waiting documents are narrowed before a widening", SETTLED "depth=65 waiting=50 chunk=7",
 	 "narrow 50, then 7, batch due"},
-	{"batches begin again at the depth, not where they had come to (cc2f6e1)",
+	{"after a widening, batches start from the depth, not from their last size (cc2f6e1)",
 	 SETTLED "depth=100 batch=9999",
 	 "widen level 2: 32 probes, 1600 of 40, then batches of 100, batch due"},
-	{"a widening for a great depth skips widths that are too narrow",
+	{"a widening for a large depth skips widths that are too small",
 	 SETTLED "depth=140 nodes=99999 live_docs=99999",
 	 "widen level 3: 128 probes, 6400 of 160, then batches of 128, batch due"},
-	{"a widening that a quarter of the nodes cannot serve is a sweep", SETTLED "depth=65 nodes=127",
+	{"a widening that needs more than a quarter of the nodes becomes a sweep",
+	 SETTLED "depth=65 nodes=127", "sweep, batch due"},
+	{"a widening that exceeds work_mem becomes a sweep", SETTLED "depth=65 memory=300000",
 	 "sweep, batch due"},
-	{"and one that work_mem cannot hold", SETTLED "depth=65 memory=300000", "sweep, batch due"},
-	{"the first width is not held to it", "memory=1",
+	{"the first width ignores work_mem", "memory=1",
 	 "widen level 1: 8 probes, 400 of 10, then batches of 64, batch due"},
-	{"and is that of the settings, however deep a search is",
+	{"the first width is that of the settings, whatever the depth",
 	 "depth=1000 nodes=99999 live_docs=99999",
 	 "widen level 1: 8 probes, 400 of 10, then batches of 64, batch due"},
-	{"a filter makes the depth foreseen", RERANKED "filtered=1 tested=40 passed=4 pool=9@0",
+	{"a filter increases the expected depth", RERANKED "filtered=1 tested=40 passed=4 pool=9@0",
 	 "widen level 2: 32 probes, 1600 of 40, then batches of 80, batch due"},
-	{"as if one more row had passed", RERANKED "filtered=1 tested=6 passed=0 pool=9@0",
-	 "rerank 128, then 256, tested"},
-	{"though none did", RERANKED "filtered=1 tested=7 passed=0 pool=9@0",
+	{"the fraction passing a filter is estimated with one more passing row: 1 of 7",
+	 RERANKED "filtered=1 tested=6 passed=0 pool=9@0", "rerank 128, then 256, tested"},
+	{"the fraction passing a filter is estimated with one more passing row: 1 of 8",
+	 RERANKED "filtered=1 tested=7 passed=0 pool=9@0",
 	 "widen level 2: 32 probes, 1600 of 40, then batches of 70, batch due"},
-	{"a search that ran out widens", RERANKED "ready=3@5",
+	{"a search without documents left widens", RERANKED "ready=3@5",
 	 "widen level 2: 32 probes, 1600 of 40, then batches of 64, batch due"},
-	{"a complete one does not", RERANKED "complete=1 ready=3@5", "give"},
-	{"after a sweep that dropped documents, half a pool is enough",
+	{"a complete search does not widen", RERANKED "complete=1 ready=3@5", "give"},
+	{"after a sweep that dropped documents, half a pool is reranked",
 	 "pool_limit=1000 pool_dropped=1 swept=1 depth=9999 " RERANKED "pool=500@1",
 	 "rerank 128, then 256"},
-	{"less of it is not: another sweep",
+	{"after a sweep that dropped documents, less than half a pool causes another sweep",
 	 "pool_limit=1000 pool_dropped=1 swept=1 nodes=0 " RERANKED "pool=499@1 ranked=3@1",
 	 "sweep, batch due"},
 
-	/* which row is fetched */
+	/* choice of the row to fetch */
 	{"the best ranked document is fetched", RERANKED "ranked=64@9", "fetch 9"},
-	{"eight errors are needed before one is trusted",
+	{"fewer than eight errors are not trusted",
 	 RERANKED "ready=10@5 score_errors=7@0@.1 ranked=9@1", "fetch 1"},
-	{"and a row, before anything is passed over",
+	{"without a ready row, no document is passed over",
 	 RERANKED "score_errors=20@0@.1 ranked=9@1 has_contender=0", "fetch 1"},
 	{"a document that may beat the next row is fetched", FETCHED "ranked=9@4.7", "fetch 4.7"},
 	{"with ten errors the bound is 4.2 deviations", FETCHED "ranked=9@4.57", "give"},
-	{"with many errors it is 3", RERANKED "ready=10@5 score_errors=9999@0@.1 ranked=9@4.69",
-	 "give"},
-	{"and not less", RERANKED "ready=10@5 score_errors=9999@0@.1 ranked=9@4.705", "fetch 4.705"},
-	{"estimates that are low on average raise it",
+	{"with many errors the bound is 3 deviations",
+	 RERANKED "ready=10@5 score_errors=9999@0@.1 ranked=9@4.69", "give"},
+	{"with many errors a document within 3 deviations is fetched",
+	 RERANKED "ready=10@5 score_errors=9999@0@.1 ranked=9@4.705", "fetch 4.705"},
+	{"a positive mean error raises the bound",
 	 RERANKED "ready=10@5 score_errors=9999@.5@.1 ranked=9@4.3", "fetch 4.3"},
-	{"errors are at least what sums of float4 leave to chance (69bd267)",
+	{"errors are at least the rounding errors of float4 sums (69bd267)",
 	 RERANKED "ready=10@5 score_errors=10@0@0 ranked=9@4.99998", "fetch 4.99998"},
-	{"rows beyond a batch are given", "batch_limit=10 " FETCHED "ranked=9@9", "give"},
+	{"ready rows beyond a batch are given", "batch_limit=10 " FETCHED "ranked=9@9", "give"},
 
 	/* copies (c7fe8d8) */
 	{"copies that score no more than the next row are passed over",
 	 FETCHED "ranked=9@6 score_tie=6@5 contender=4.7", "fetch 4.7"},
-	{"and what stands behind them is looked at",
+	{"reranking continues behind copies that are passed over",
 	 FETCHED "ranked=9@6 score_tie=6@5 has_contender=0 contender=5.5 pool=9@4.9",
 	 "rerank 9, then 256, over the bar"},
 	{"copies that score more are fetched, whatever is expected",
 	 FETCHED "ranked=9@2 score_tie=2@5.1", "fetch 2"},
-	{"copies in the pool count by their outcome: above", SETTLED "sketch_tie=1@5.5 pool=20@1",
+	{"copies in the pool count by their known score: above", SETTLED "sketch_tie=1@5.5 pool=20@1",
 	 "rerank 20, then 256, over the bar"},
-	{"or not above", SETTLED "sketch_tie=9@4.5 pool=20@9", "give"},
-	{"code scores of copies are held to exact ones",
+	{"copies in the pool count by their known score: not above",
+	 SETTLED "sketch_tie=9@4.5 pool=20@9", "give"},
+	{"code scores of copies are replaced by known exact scores",
 	 SETTLED "sketch_tie=1@5.5 score_tie=5.5@5 pool=20@1", "give"},
 
-	/* rerank more? (b5567a7, 5174523) */
+	/* whether to rerank more (b5567a7, 5174523) */
 	{"reranking goes on while better documents are expected", SETTLED "pool=20@4.9",
 	 "rerank 20, then 256, over the bar"},
-	{"and stops at a tenth of a document: .5% of 20", SETTLED "pool=20@4.74", "give"},
-	{"exact scores that are higher than codes say lower the bar",
+	{"reranking stops below a tenth of a document: .5% of 20", SETTLED "pool=20@4.74", "give"},
+	{"exact scores above the code scores lower the bar",
 	 RERANKED "ready=10@5 score_errors=9999@.5@.1 ranked=9@4 pool=20@4.4",
 	 "rerank 20, then 256, over the bar"},
-	{"with a filter at a hundredth", SETTLED "filtered=1 pool=20@4.74",
-	 "rerank 20, then 256, over the bar"},
-	{"before the first row the tenth is to be beaten (0fdc0e9)",
+	{"with a filter, reranking stops below a hundredth of a document",
+	 SETTLED "filtered=1 pool=20@4.74", "rerank 20, then 256, over the bar"},
+	{"before the first row is given, the bar is the tenth row (0fdc0e9)",
 	 FETCHED "ready_likely=3 ranked=9@2 pool=20@2.9", "rerank 20, then 256, over the bar"},
-	{"later the next", FETCHED "ready_likely=3 gave=1 ranked=9@2 pool=20@2.9", "give"},
-	{"documents without an estimate are worth a look (e0aad64)", SETTLED "pool=3@inf",
+	{"after that, the bar is the next row", FETCHED "ready_likely=3 gave=1 ranked=9@2 pool=20@2.9",
+	 "give"},
+	{"documents without an estimate are reranked (e0aad64)", SETTLED "pool=3@inf",
 	 "rerank 3, then 256, over the bar"},
-	{"so are those whose sketches are of before the first merge (d4cd091)",
+	{"documents with sketches from before the first merge are reranked (d4cd091)",
 	 SETTLED "pool=3@3.4028235e38", "rerank 3, then 256, over the bar"},
-	{"which come before all others if there are no codes", FETCHED "ranked=9@3.4028235e38",
-	 "fetch 3.40282e+38"},
-	{"no more are ranked than memory allows", "batch_limit=54 " SETTLED "pool=20@9", "give"},
+	{"without codes, documents from before the first merge are fetched first",
+	 FETCHED "ranked=9@3.4028235e38", "fetch 3.40282e+38"},
+	{"no more documents are ranked than fit in memory", "batch_limit=54 " SETTLED "pool=20@9",
+	 "give"},
 
-	/* narrow more? */
+	/* whether to narrow more */
 	{"narrowing goes on if the worse half was good", SETTLED "waiting=900 worse=200@5",
 	 "narrow 400, then 800"},
-	{"not if one document costs more than 3,000 sketches", SETTLED "waiting=900 worse=200@4.76",
-	 "give"},
-	{"not if the number of candidates was set", SETTLED "may_narrow_more=0 waiting=900 worse=200@5",
-	 "give"},
-	{"if nobody waits, more is gathered", SETTLED "worse=200@5",
+	{"narrowing stops if one document is expected to cost more than 3,000 sketches",
+	 SETTLED "waiting=900 worse=200@4.76", "give"},
+	{"narrowing stops if the user set candidates",
+	 SETTLED "may_narrow_more=0 waiting=900 worse=200@5", "give"},
+	{"if no documents wait, the search widens", SETTLED "worse=200@5",
 	 "widen level 2: 32 probes, 1600 of 40, then batches of 64"},
-	{"not if the probes were set", SETTLED "may_gather_more=0 worse=200@5", "give"},
-	{"not if all are narrowed", SETTLED "complete=1 worse=200@5", "give"},
-	{"not if a sweep dropped documents", SETTLED "pool=60000@0 pool_dropped=1 worse=200@5", "give"},
-	{"reranking comes first", SETTLED "waiting=900 worse=200@5 pool=20@5",
+	{"the search does not widen if the user set probes", SETTLED "may_gather_more=0 worse=200@5",
+	 "give"},
+	{"the search does not widen if all documents are narrowed", SETTLED "complete=1 worse=200@5",
+	 "give"},
+	{"the search does not widen if a sweep dropped documents",
+	 SETTLED "pool=60000@0 pool_dropped=1 worse=200@5", "give"},
+	{"reranking comes before narrowing", SETTLED "waiting=900 worse=200@5 pool=20@5",
 	 "rerank 20, then 256, over the bar"},
 
 	/* thresholds */
-	{"all that are estimated to reach a threshold are reranked, in batches",
+	{"all documents estimated to reach a threshold are reranked in batches",
 	 "threshold=5 " RERANKED "pool=300@6", "rerank 128, then 256"},
-	{"no more than these", "threshold=5 " RERANKED "pool=30@6", "rerank 30, then 256"},
-	{"below it, errors are learned anew", "threshold=5 " RERANKED "pool=300@4", "relearn sketches"},
-	{"those above it do not tell that the rest is out of reach",
+	{"a batch has only documents estimated to reach the threshold",
+	 "threshold=5 " RERANKED "pool=30@6", "rerank 30, then 256"},
+	{"below the threshold, errors of sketches are learned again",
+	 "threshold=5 " RERANKED "pool=300@4", "relearn sketches"},
+	{"errors above the threshold do not exclude the rest of the pool",
 	 "threshold=5 sketch_errors=64@0@.1 " RERANKED "pool=300@4", "relearn sketches"},
-	{"from a sample", "threshold=5 pool_below=1 " RERANKED "pool=300@4", "rerank 256, then 256"},
-	{"the rest is given up if it is out of reach", BELOW "pool=300@4.6", "drop pool"},
-	{"and looked at if it is not", BELOW "pool=300@4.8", "rerank 256, then 256"},
-	{"rows are not given up with a pool that has grown (70336de)", BELOW "pool=300@5.5",
+	{"errors below the threshold are learned from a sample",
+	 "threshold=5 pool_below=1 " RERANKED "pool=300@4", "rerank 256, then 256"},
+	{"the rest of the pool is dropped if it is out of reach", BELOW "pool=300@4.6", "drop pool"},
+	{"the rest of the pool is reranked if it is within reach", BELOW "pool=300@4.8",
+	 "rerank 256, then 256"},
+	{"a pool that has grown above the threshold is not dropped (70336de)", BELOW "pool=300@5.5",
 	 "rerank 128, then 256"},
 	{"a pool that is out of reach is not reranked for the next row",
 	 BELOW "pool=300@4.6 ready=10@6 ready_likely=4.5 score_errors=10@0@.1 ranked=9@5.2", "give"},
-	{"an empty pool is given up once: after a sweep it completes the search", BELOW "swept=1",
+	{"an empty pool is dropped once after a sweep, which completes the search", BELOW "swept=1",
 	 "drop pool"},
-	{"and then it ends", BELOW "swept=1 complete=1", "end"},
-	{"a threshold with an order goes from probes to all", "threshold=5 " RERANKED,
+	{"a complete search below the threshold ends", BELOW "swept=1 complete=1", "end"},
+	{"with a threshold and an order, a sweep follows the probes", "threshold=5 " RERANKED,
 	 "sweep, batch due"},
-	{"without an order, at once", "threshold=5 ordered=0", "sweep, batch due"},
-	{"documents below are not gathered, however good those narrowed last",
+	{"with a threshold and no order, a sweep comes first", "threshold=5 ordered=0",
+	 "sweep, batch due"},
+	{"documents below a threshold are not gathered, however good the last chunk was",
 	 "threshold=3 " SETTLED "worse=200@5", "give"},
-	{"the first ranked one below it begins the errors anew", "threshold=4.5 " SETTLED,
-	 "relearn scores"},
-	{"those below are fetched until enough errors are known",
+	{"the first ranked document below the threshold resets the errors of scores",
+	 "threshold=4.5 " SETTLED, "relearn scores"},
+	{"ranked documents below the threshold are fetched until enough errors are known",
 	 "threshold=5 ranked_below=1 score_errors=31@0@.1 ranked=9@4", "fetch 4"},
-	{"then those out of reach are dropped",
+	{"ranked documents out of reach of the threshold are dropped",
 	 "threshold=5 ranked_below=1 score_errors=32@0@.1 ranked=9@4.6", "drop ranked"},
-	{"those within reach are fetched",
+	{"ranked documents within reach of the threshold are fetched",
 	 "threshold=5 ranked_below=1 score_errors=32@0@.1 ranked=9@4.8", "fetch 4.8"},
-	{"without codes the pool goes with them",
+	{"without codes, the pool is dropped together with the ranked documents",
 	 "threshold=5 ranked_below=1 has_codes=0 score_errors=32@0@.1 ranked=9@4.6", "drop all"},
 
-	/* rows in no order */
+	/* unordered rows */
 	{"without an order, rows above the threshold are given unfetched",
 	 "threshold=5 ordered=0 ranked=9@5", "take 5"},
-	{"those below are fetched", "threshold=5 ordered=0 ranked_below=1 ranked=9@4.9", "fetch 4.9"},
-	{"and given at once", "threshold=5 ordered=0 ranked_below=1 ranked=9@4.9 ready=1@5.1", "give"},
-	{"batches are as large as memory allows", "threshold=5 ordered=0 level=1 pool=9999@6",
-	 "rerank 9999, then 128"},
-	{"nothing left is the end", "ordered=0 complete=1", "end"},
+	{"without an order, documents below the threshold are fetched",
+	 "threshold=5 ordered=0 ranked_below=1 ranked=9@4.9", "fetch 4.9"},
+	{"without an order, ready rows are given at once",
+	 "threshold=5 ordered=0 ranked_below=1 ranked=9@4.9 ready=1@5.1", "give"},
+	{"without an order, batches are as large as memory allows",
+	 "threshold=5 ordered=0 level=1 pool=9999@6", "rerank 9999, then 128"},
+	{"without an order, the search ends when nothing is left", "ordered=0 complete=1", "end"},
 
 	/* rows that must not be late (a680a50) */
-	{"the first rows are looked for as any", "need_rows=20 " FETCHED "ranked=9@4.7", "fetch 4.7"},
-	{"then they are held", "need_rows=20 " SETTLED, "enter hold"},
-	{"until enough are ready", "need_rows=20 phase=hold " SETTLED, "fetch 4"},
-	{"and the last one is out of doubt: ranked", "need_rows=10 phase=hold bar=4.2 " SETTLED,
-	 "fetch 4"},
-	{"or in the pool", "need_rows=10 phase=hold bar=4.9 " SETTLED "pool=9@4.9",
-	 "rerank 9, then 256, over the bar"},
-	{"those at the bar and above are given", "need_rows=10 phase=hold bar=4.9 " SETTLED,
+	{"rows that must not be late are searched like others", "need_rows=20 " FETCHED "ranked=9@4.7",
+	 "fetch 4.7"},
+	{"rows that must not be late are held back", "need_rows=20 " SETTLED, "enter hold"},
+	{"while rows are held back, ranked documents are fetched until enough are ready",
+	 "need_rows=20 phase=hold " SETTLED, "fetch 4"},
+	{"while rows are held back, documents that may beat the last one are fetched",
+	 "need_rows=10 phase=hold bar=4.2 " SETTLED, "fetch 4"},
+	{"while rows are held back, documents of the pool that may beat the last one are reranked",
+	 "need_rows=10 phase=hold bar=4.9 " SETTLED "pool=9@4.9", "rerank 9, then 256, over the bar"},
+	{"held rows at the bar and above are given", "need_rows=10 phase=hold bar=4.9 " SETTLED,
 	 "enter held, from 4.9"},
-	{"all, if nothing else is left", "need_rows=10 phase=hold bar=4.9 complete=1 " FETCHED,
-	 "enter held, from -inf"},
-	{"none, if they are more than a batch", "need_rows=9 phase=hold batch_limit=10 " FETCHED,
-	 "enter held, from inf"},
-	{"one by one", "need_rows=10 phase=held bar=4.9 " SETTLED, "give"},
-	{"rows after these come from a sort", "need_rows=10 phase=held bar=5.1 " SETTLED, "enter sort"},
-	{"or nothing is left", "need_rows=20 phase=held", "end"},
-	{"whoever needs all in order gets the table sorted", "need_rows=50000", "sort table"},
-	{"with a threshold, what reaches it", "threshold=5 need_rows=50000", "enter sort"},
-	{"a sort takes every ranked document", "phase=sort " SETTLED, "fetch 4"},
-	{"and all of the pool", "phase=sort " RERANKED "pool=9@0", "rerank 128, then 256"},
-	{"until nothing is left", "phase=sort complete=1", "enter sorted"},
-	{"the sort is given at the end", "phase=sorted", "end"},
+	{"all held rows are given if nothing else is left",
+	 "need_rows=10 phase=hold bar=4.9 complete=1 " FETCHED, "enter held, from -inf"},
+	{"no held rows are given if they exceed a batch",
+	 "need_rows=9 phase=hold batch_limit=10 " FETCHED, "enter held, from inf"},
+	{"held rows are given one by one", "need_rows=10 phase=held bar=4.9 " SETTLED, "give"},
+	{"rows after the held ones come from a sort", "need_rows=10 phase=held bar=5.1 " SETTLED,
+	 "enter sort"},
+	{"the search ends if no rows follow the held ones", "need_rows=20 phase=held", "end"},
+	{"if too many rows must not be late, the table is sorted", "need_rows=50000", "sort table"},
+	{"with a threshold, only documents that reach it are sorted", "threshold=5 need_rows=50000",
+	 "enter sort"},
+	{"a sort fetches every ranked document", "phase=sort " SETTLED, "fetch 4"},
+	{"a sort reranks all of the pool", "phase=sort " RERANKED "pool=9@0", "rerank 128, then 256"},
+	{"a sort ends when nothing is left", "phase=sort complete=1", "enter sorted"},
+	{"a search ends after its sorted rows", "phase=sorted", "end"},
 };
 
 int

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * test_postings_segment.c
- *	  Runs of document ordinals against sets kept as bits.
+ *	  Compare runs of document ordinals with bit sets.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,7 +20,7 @@ typedef struct Set
 	uint32_t count;
 } Set;
 
-/* A random set, with about one document in so many. */
+/* Draw a random set of about one document in one_in. */
 static void
 draw(Set *set, uint32_t one_in)
 {
@@ -33,7 +33,7 @@ draw(Set *set, uint32_t one_in)
 	}
 }
 
-/* Is a run exactly the documents for which a test on both sets holds? */
+/* Return true if a run consists of exactly the documents for which a test on both sets holds. */
 static bool
 is_run(const uint32_t *run, uint32_t count, const Set *a, const Set *b, bool (*test)(bool, bool))
 {
@@ -93,7 +93,7 @@ test_bits(void)
 	}
 	tap_ok(dropped, "dead documents are dropped, and no others");
 	tap_ok(counted, "dead documents are counted");
-	tap_ok(in_place, "the same in place");
+	tap_ok(in_place, "dead documents are dropped in place");
 }
 
 static void
@@ -114,10 +114,13 @@ test_merge(void)
 			is_run(out, run_subtract(a.run, a.count, b.run, b.count, out), &a, &b, first_only);
 	}
 	tap_ok(merged, "a merged run is the union");
-	tap_ok(subtracted, "a difference is what the second run lacks");
+	tap_ok(subtracted, "a difference has the documents that the second run lacks");
 }
 
-/* A merge that was cut short is run again: what is there already comes once. Runs of one kind only are theirs alone. */
+/*
+ * An interrupted merge is repeated: a document that is already in the list
+ * must not be added again. Also check runs that only one side has.
+ */
 static void
 test_again(void)
 {
@@ -140,7 +143,7 @@ test_again(void)
 	}
 	tap_ok(again, "a run merged with itself is itself");
 	tap_ok(alone, "a run merged with an empty one is itself");
-	tap_ok(gone, "a run without itself is empty, and without nothing is itself");
+	tap_ok(gone, "a run minus itself is empty, and minus an empty run is itself");
 	tap_ok(run_merge(last, 2, last + 1, 1, out) == 2 && out[0] == last[0] && out[1] == last[1] &&
 			   run_subtract(last, 2, last, 1, out) == 1 && out[0] == last[1],
 		   "the highest ordinals");

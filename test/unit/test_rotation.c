@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * test_rotation.c
- *	  The rotation, beside plain arithmetic in double.
+ *	  Compare the rotation with plain double-precision arithmetic.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,7 +13,7 @@
 #include "tap.h"
 #include "vectors.h"
 
-/* Lengths and inner products are kept, and the way back leads back. */
+/* Return true if lengths and inner products are preserved, and the inverse restores the vector. */
 static bool
 rotation_is_orthonormal(uint32_t dim)
 {
@@ -63,7 +63,7 @@ test_rotation(void)
 		tap_ok(rotation_is_orthonormal(dims[i]), "rotation is orthonormal for %u dims", dims[i]);
 }
 
-/* One coordinate spreads over all others: no output of a unit vector is large. */
+/* Check that each coordinate spreads over all others: no output of a unit vector is large. */
 static void
 test_mixing(void)
 {
@@ -94,7 +94,10 @@ test_mixing(void)
 	}
 }
 
-/* What is on disk depends on these bits: a change of them is a change of format. */
+/*
+ * Check the bits of the rotation, which the on-disk format depends on. If they
+ * change, the format changes.
+ */
 static void
 test_rotation_bits(void)
 {

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * test_ties.c
- *	  What copies of a document are known to score.
+ *	  Known scores of copies of a document.
  *
  *-------------------------------------------------------------------------
  */
@@ -42,24 +42,24 @@ main(void)
 
 	tap_ok(knows_nothing(&ties, 0), "nothing is known at first");
 	learn(&ties, 5, 7, 7);
-	tap_ok(knows_nothing(&ties, 5), "seven copies do not settle it");
+	tap_ok(knows_nothing(&ties, 5), "seven equal outcomes are not enough");
 	learn(&ties, 5, 7, 1);
-	tap_ok(knows(&ties, 5, 7), "the eighth does");
-	tap_ok(knows_nothing(&ties, 5.0000001), "nothing is said of another estimate");
+	tap_ok(knows(&ties, 5, 7), "the eighth equal outcome makes the score known");
+	tap_ok(knows_nothing(&ties, 5.0000001), "another estimate is unknown");
 
 	learn(&ties, 4, 3, 5);
 	learn(&ties, 3, 1, 8);
 	learn(&ties, 4, 3, 5);
-	tap_ok(knows_nothing(&ties, 4) && knows(&ties, 3, 1), "what was interrupted begins anew");
+	tap_ok(knows_nothing(&ties, 4) && knows(&ties, 3, 1), "an interrupted group starts again");
 	learn(&ties, 2, 2, 7);
 	learn(&ties, 2, 2.5, 8);
-	tap_ok(knows_nothing(&ties, 2), "one other outcome: they are no copies");
+	tap_ok(knows_nothing(&ties, 2), "one different outcome: not copies");
 	ties_learn(&ties, 1, 1);
-	tap_ok(knows_nothing(&ties, 1), "what is not followed is not counted");
+	tap_ok(knows_nothing(&ties, 1), "outcomes of other estimates are not counted");
 
 	learn(&ties, 5, 7.5, 1);
-	tap_ok(knows_nothing(&ties, 5), "an outcome that contradicts is believed");
-	tap_ok(knows(&ties, 3, 1), "other groups stay");
+	tap_ok(knows_nothing(&ties, 5), "a contradicting outcome removes the known score");
+	tap_ok(knows(&ties, 3, 1), "other groups are kept");
 
 	for (int i = 0; i < TIES_KNOWN; i++)
 		learn(&ties, 100 + i, i, 8);
@@ -69,6 +69,6 @@ main(void)
 
 	ties.blank = -1;
 	learn(&ties, -1, 0, 20);
-	tap_ok(knows_nothing(&ties, -1), "a blank estimate is nobody's");
+	tap_ok(knows_nothing(&ties, -1), "an unset estimate matches no group");
 	return tap_done();
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * test_vec.c
- *	  Sums over dims: their order, and that no dim is left out or read twice.
+ *	  Sums over dims: their order, and that each dim is read exactly once.
  *
  *-------------------------------------------------------------------------
  */
@@ -11,7 +11,10 @@
 
 #define MAX_DIM 100
 
-/* Dim k to partial sum k mod 16, in the order of the dims; then pairwise. */
+/*
+ * Sum the terms in the documented order: dim k into partial sum k mod 16, in
+ * order of dims, and then the partial sums pairwise.
+ */
 static float
 total_of(const float *terms, uint32_t n)
 {
@@ -24,7 +27,10 @@ total_of(const float *terms, uint32_t n)
 	return (s[0] + s[2]) + (s[1] + s[3]);
 }
 
-/* Vectors end where their memory ends, so that a read beyond them is seen. */
+/*
+ * Check all sums of a length. Vectors end where their memory ends, so that
+ * reads beyond them are detected.
+ */
 static bool
 sums_are_ordered(uint32_t n, SampleKind kind)
 {
@@ -55,7 +61,7 @@ sums_are_ordered(uint32_t n, SampleKind kind)
 	return same;
 }
 
-/* Dims of 0 beyond the end change no sum. */
+/* Return true if zero dims at the end change no sum. */
 static bool
 padding_is_neutral(void)
 {
@@ -91,7 +97,7 @@ test_signs(void)
 	for (int k = 0; k < VEC_PARTS; k++)
 		right &= same_float(flipped[k], copysignf(1.0f, y[k]) * x[k]) &&
 				 same_float(absolute[k], fabsf(x[k]));
-	tap_ok(right, "signs are flipped, zeroes' too");
+	tap_ok(right, "signs are flipped, also those of zeros");
 }
 
 int

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * test_ward.c
- *	  Clusters of tokens whose distances tie.
+ *	  Cluster tokens whose distances tie.
  *
  *-------------------------------------------------------------------------
  */
@@ -51,7 +51,10 @@ tie_number(TieKind kind, uint32_t token, uint32_t k, uint32_t dim)
 	}
 }
 
-/* In random order, normalised as pool_tokens() does but for the huge ones, whose distances are infinite or NaN. */
+/*
+ * Fill in tokens in random order, normalized as pool_tokens() does. Huge ones
+ * are not normalized; their distances are infinite or NaN.
+ */
 static void
 fill(TieKind kind, uint32_t ntokens, uint32_t dim)
 {
@@ -79,7 +82,7 @@ fill(TieKind kind, uint32_t ntokens, uint32_t dim)
 	}
 }
 
-/* Documents of many lengths and dims: each has as many clusters as it must. */
+/* Check that documents of many lengths and dims get the required number of clusters. */
 static void
 test_ties(TieKind kind)
 {

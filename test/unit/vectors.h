@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * vectors.h
- *	  What tests of codecs and of the rotation share.
+ *	  Functions shared by the tests of codecs and of the rotation.
  *
  *-------------------------------------------------------------------------
  */

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * ward_check.h
- *	  Cluster tokens in memory of exactly the size that is needed, and check
- *	  the clusters: for the unit test and the fuzz target.
+ *	  Cluster tokens in memory of exactly the required size and check the
+ *	  clusters. Shared by the unit test and the fuzz target.
  *
  *-------------------------------------------------------------------------
  */
@@ -15,7 +15,7 @@
 
 #include "multivector/ward.h"
 
-/* Are labels those of nlabels clusters, each numbered by first appearance? */
+/* Return true if the labels are those of nlabels clusters, numbered by first appearance. */
 static inline bool
 ward_labels_are_sound(const uint32_t *labels, uint32_t ntokens, uint32_t nlabels)
 {
@@ -30,7 +30,10 @@ ward_labels_are_sound(const uint32_t *labels, uint32_t ntokens, uint32_t nlabels
 	return next == nlabels;
 }
 
-/* Does each number of merges leave ntokens less that many clusters? nchecked: numbers of merges to try. */
+/*
+ * Return true if n merges always leave ntokens - n clusters. nchecked: number
+ * of values of n to try.
+ */
 static inline bool
 ward_is_sound(const float *tokens, uint32_t ntokens, uint32_t dim, uint32_t nchecked)
 {

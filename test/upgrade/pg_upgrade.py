@@ -1,18 +1,18 @@
 #!/usr/bin/python3
-"""pg_upgrade from each server to the next: indexes go on as they are, without REINDEX. TAP output.
+"""Run pg_upgrade from each server to the next, and check that indexes keep working without REINDEX. TAP output.
 
-    pg_upgrade.py BINDIR BINDIR...     of servers that have the extension, oldest first
+    pg_upgrade.py BINDIR BINDIR...     bin folders of servers that have the extension, oldest first
 
-Indexes of both methods, with each quantizer and each operator class, and with documents of every kind: merged, pending, dead and NULL. A hop
-keeps their files byte for byte and their answers; the checker finds nothing; then rows come and go, are merged and
-vacuumed, and each is found. Runs in the current folder, which it fills, as a user that initdb accepts.
+The indexes cover both methods, each quantizer and each operator class, and documents of every kind: merged, pending, dead and NULL. An
+upgrade must keep their files byte for byte, and their answers, and the checker must find nothing. Then rows are inserted, deleted, merged
+and vacuumed, and each must be found. Runs in the current folder, which it fills, as a user that initdb accepts.
 """
 import os, re, subprocess, sys
 
-METHODS = {'hnsw': 'tokens_per_node = 4', 'ivf': 'lists = 300'}     # so that few rows make nodes
+METHODS = {'hnsw': 'tokens_per_node = 4', 'ivf': 'lists = 300'}     # so that a few rows suffice to create nodes
 QUANTIZERS = ['sq8', 'sq4', 'pq', 'flat', 'bit']
 OPERATORS = {'maxsim': '<#>', 'cosine': '<=>', 'l2': '<->'}
-# name, access method, operators, quantizer, type of the column
+# name, access method, operators, quantizer, column type
 INDEXES = [(f'{m}_{q}', m, 'maxsim', q, 'multivector(32)') for m in METHODS for q in QUANTIZERS]
 INDEXES += [(f'{m}_{o}', m, o, 'sq8', t) for m in METHODS for o, t in (('cosine', 'multivector(32, float2)'), ('l2', 'multivector(32, int8)'))]
 BY_INDEX = 'SET enable_seqscan = off; SET enable_sort = off;'
@@ -55,7 +55,7 @@ class Server:
         self.tool('pg_ctl', '-D', self.data, '-m', 'fast', '-w', 'stop')
 
     def sql(self, *statements):
-        """The output of the last one; all in one session."""
+        """Run statements in one session and return the output of the last."""
         commands = [c for s in statements for c in ('-c', s)]
         done = subprocess.run([f'{self.bindir}/psql', '-XAtq', '-h', os.getcwd(), '-U', 'postgres', '-v', 'ON_ERROR_STOP=1', 'postgres', *commands],
                               capture_output=True, text=True)
@@ -77,7 +77,7 @@ def fill(server):
 
 
 def look(server):
-    """What must be the same before and after: the bytes of each index (CHECKPOINT wrote them), and its answers."""
+    """Return what an upgrade must preserve: the bytes of each index, after a CHECKPOINT, and its answers."""
     server.sql('CHECKPOINT')
     seen = {}
     for name, method, operators, quantizer, column in INDEXES:
@@ -104,7 +104,7 @@ def is_sound(server, name, operators, when):
 
 
 def change(server, name, hop):
-    """Rows come, go and change; what waited is merged."""
+    """Insert, delete, update and merge rows."""
     first = 500 + 60 * hop
     errors = server.sql(f'INSERT INTO {name} SELECT * FROM pool WHERE id BETWEEN {first + 1} AND {first + 40}',
                         f'DELETE FROM {name} WHERE id % 31 = {hop}', f"SELECT colbert_merge('{name}_index') >= 40",
@@ -119,7 +119,7 @@ def main(bindirs):
     fill(old)
     for hop, bindir in enumerate(bindirs[1:], 1):
         before = look(old)
-        ok(all(v for (_, what), v in before.items() if what == 'plan'), f'PostgreSQL {old.version}: each search is by its index')
+        ok(all(v for (_, what), v in before.items() if what == 'plan'), f'PostgreSQL {old.version}: each search uses its index')
         old.stop()
         new = Server(bindir, hop)
         new.tool('pg_upgrade', '-b', old.bindir, '-B', bindir, '-d', old.data, '-D', new.data, '-U', 'postgres', '-s', os.getcwd())
@@ -128,7 +128,7 @@ def main(bindirs):
         new.sql('ANALYZE')
         after = look(new)
         for key in before:
-            ok(before[key] == after[key], f'{what}: {key[0]}: the same {key[1]}', f'{before[key]}\n{after[key]}'[:2000])
+            ok(before[key] == after[key], f'{what}: {key[0]}: same {key[1]}', f'{before[key]}\n{after[key]}'[:2000])
         for name, _, operators, _, _ in INDEXES:
             is_sound(new, name, operators, f'after {what}')
             change(new, name, hop)
