@@ -111,7 +111,7 @@ append_to_list(IndexView *view, const ItemPointerData *tid)
 void
 nulls_append(IndexView *view, const ItemPointerData *tid)
 {
-	/* Return true if row i of the page was copied, and is dead. */
+	/* The page may have filled up since the view was opened. It is a null page for good. */
 	uint32 head = view->index->meta.documents.null_head;
 
 	if (head == INVALID_ORDINAL || !append_to_page(view, head, tid))
