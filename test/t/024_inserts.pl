@@ -10,7 +10,7 @@ use Test::More;
 use Time::HiRes qw(time usleep);
 
 my $node = new_node('inserts');
-my $clients = 3;
+my $clients = 4;
 my $limit = 16384;
 
 load_questions($node);
@@ -76,7 +76,7 @@ each_method('inserts in steps, without a worker', sub {
 
 	create_tables($node, 'id <= 1000') if $method eq $methods[0];
 	is(insert_pool($table, 1001, 'SET colbert.background_merge = off;'), '', 'no error');
-	was_quick($table, 'without a worker', 1.2 * $limit);
+	was_quick($table, 'without a worker', $limit);
 	is($node->safe_psql('postgres', "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'colbert_pg%'"), '0', 'no worker runs');
 	$node->safe_psql('postgres', "DROP TABLE $table");
 });
