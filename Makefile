@@ -28,7 +28,7 @@ EXTRA_CLEAN = $(DATA_built) $(OBJS:.o=.d) build test/out test/isolation/out
 # Kernels are compiled file by file for their instruction set, which bitcode would not repeat.
 override with_llvm = no
 
-# The symbols that PostgreSQL looks up; all others stay inside, on 15 too, where they are visible by default.
+# The symbols that PostgreSQL looks up. All others are hidden, also on 15, where they are visible by default.
 SHLIB_PREREQS = build/exports.map
 
 .DEFAULT_GOAL := all
@@ -61,7 +61,7 @@ run_regress = mkdir -p $(2); { $(pg_regress_installcheck) --inputdir=$(1) --outp
 own_tests = $(filter-out $(SHARED:%=hnsw_%) $(SHARED:%=ivf_%),$(REGRESS))
 shared_tests = $(patsubst $(1)_%,%,$(filter $(SHARED:%=$(1)_%),$(REGRESS)))
 
-# All of it runs, whatever fails.
+# All tests run, even if some fail.
 installcheck:
 	@rm -rf test/out && mkdir -p test/out
 	@$(if $(own_tests),$(call run_regress,test,test/out,,$(own_tests)))
@@ -71,7 +71,7 @@ installcheck:
 		--load-extension=$(EXTENSION) $(ISOLATION_OPTS) $(ISOLATION) || touch test/out/failed)
 	@if [ -e test/out/failed ]; then exit 1; fi
 
-# The library for tests in which calls of the server fail, and points are waited at (test/faults); kernels call no server.
+# The test library, in which calls of the server can fail and points can pause (test/faults). Kernels call no server.
 FAULTS_OBJS := $(patsubst src/%.o,build/faults/%.o,$(filter-out src/kernels/%,$(OBJS))) build/faults/faults.o
 faults: build/faults/colbert_pg.so
 build/faults/colbert_pg.so: $(FAULTS_OBJS) $(filter src/kernels/%,$(OBJS)) | $(SHLIB_PREREQS)
@@ -94,7 +94,7 @@ $(DATA_built): $(SQL_PARTS)
 	@mkdir -p $(@D)
 	cat $^ >$@
 
-# These install what they need, find its pg_config (or take PG_CONFIG) and run make again: they work on a bare machine.
+# These install missing packages, find a pg_config (or use PG_CONFIG) and run make again, so that they work on a bare machine.
 deps:
 	@tools/install-deps build demo test
 demo demo-psql:
@@ -114,7 +114,7 @@ format-check:
 test-matrix: FORCE
 	@tools/install-deps matrix
 	@tools/test-matrix $(CELLS)
-# make soak MINUTES=60 SEED=1: the tests of faults for so long, from a seed.
+# make soak MINUTES=60 SEED=1: the fault-injection tests for this long, from a seed.
 MINUTES = 60
 soak:
 	@tools/soak $(MINUTES)
@@ -123,25 +123,25 @@ bench-%: FORCE
 
 help:
 	@echo 'make                build the extension'
-	@echo 'make faults         build the library for tests of faults (doc/reliability.md), beside the other'
+	@echo 'make faults         build the library for fault-injection tests (doc/reliability.md) separately'
 	@echo 'make install        install it into the server of PG_CONFIG ($(PG_CONFIG))'
-	@echo 'make installcheck   run the regression tests on a running server of your own'
+	@echo 'make installcheck   run the regression tests on your own running server'
 	@echo '                    REGRESS="hnsw_edge io" ISOLATION= choose (test/README.md)'
 	@echo
-	@echo 'These install missing Debian packages, and use a private throw-away server:'
-	@echo 'make demo           real questions, answers in words, and how fast'
+	@echo 'These install missing Debian packages and use a private temporary server:'
+	@echo 'make demo           real questions, their answers and the time they take'
 	@echo 'make demo-psql      the same data, in psql'
-	@echo 'make test           every test; make test-SUITE for one of: $(shell tools/test --list 2>/dev/null)'
+	@echo 'make test           all tests; make test-SUITE for one of: $(shell tools/test --list 2>/dev/null)'
 	@echo 'make test-extra     the long forms of tests: whole collections, more random statements'
-	@echo 'make test-matrix    every test on PostgreSQL 15, 17 and 18, with gcc, clang, assertions and sanitizers, in chroots: hours'
+	@echo 'make test-matrix    all tests on PostgreSQL 15, 17 and 18, with gcc, clang, assertions and sanitizers, in chroots: hours'
 	@echo '                    CELLS="17-gcc 18-clang" SUITES="regress tap" choose; cells: $(shell tools/test-matrix --list 2>/dev/null)'
-	@echo 'make soak MINUTES=60  the tests of faults, longer: crashes, damaged files, full disks (doc/reliability.md)'
-	@echo 'make format         lay the C sources out by .clang-format; make format-check says what is laid out otherwise'
+	@echo 'make soak MINUTES=60  fault-injection tests, longer: crashes, damaged files, full disks (doc/reliability.md)'
+	@echo 'make format         format the C sources with .clang-format; make format-check lists files formatted otherwise'
 	@echo 'make bench-medquad  build time, size, latency and recall; make bench-filter, make bench-kernels'
 	@echo 'make bench-lengths  recall and latency by the number of query tokens, on five collections (a neural encoder from PyPI)'
-	@echo 'make bench-build    build time by phase with one process and two, and k-means beside FAISS (from PyPI)'
-	@echo 'make bench-trade-off  what each way to keep vectors costs and finds, beside FAISS (from PyPI): tables and a picture'
-	@echo 'make bench-users    inserts, spellings, wide tokens, growth and others, of this build and of another (tools/bench users --help)'
+	@echo 'make bench-build    build time per phase with one process and two, and k-means compared with FAISS (from PyPI)'
+	@echo 'make bench-trade-off  cost and recall of index types and codecs, compared with FAISS (from PyPI): tables and a picture'
+	@echo 'make bench-users    inserts, spellings, wide tokens, growth and others, with this build and another (tools/bench users --help)'
 	@echo 'make bench-shard    a shard of 163,730 documents (16,373 to 820,000 by tools/bench shard N), its data kept (doc/performance.md)'
 	@echo 'make deps           only install the packages'
 

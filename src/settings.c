@@ -37,9 +37,7 @@ check_simd(char **newval, void **extra, GucSource source)
 	if (strcmp(*newval, "auto") == 0 || kernels_supported(*newval))
 		return true;
 	GUC_check_errdetail("This machine or this build has no \"%s\" kernels.", *newval);
-	GUC_check_errhint(
-		"Supported values are \"auto\" and those that this machine has among "
-		"\"scalar\", \"avx2\", \"avx512\", \"avx512vnni\", \"amx\", \"neon\" and \"neondot\".");
+	GUC_check_errhint("Values are auto, scalar, avx2, avx512, avx512vnni, amx, neon and neondot.");
 	return false;
 }
 
@@ -52,36 +50,37 @@ assign_simd(const char *newval, void *extra)
 void
 settings_init(void)
 {
-	DefineCustomIntVariable("colbert.probes", "Nodes probed for each query token.",
-							"0 means the index's option, or else what the index chooses.",
+	DefineCustomIntVariable("colbert.probes", "Sets the number of nodes probed per query token.",
+							"0 uses the index's option or, if that is 0, the index's own choice.",
 							&colbert_probes, 0, 0, 1048576, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("colbert.ef_search",
-							"Size of the dynamic candidate list of the graph search.",
-							"0 means the index's option, or else what the index chooses.",
+							"Sets the size of the dynamic candidate list of the graph search.",
+							"0 uses the index's option or, if that is 0, the index's own choice.",
 							&colbert_ef_search, 0, 0, 10000, PGC_USERSET, 0, NULL, NULL, NULL);
-	DefineCustomIntVariable("colbert.candidates", "Documents that are narrowed by their sketches.",
-							"0 means the index's option, or else what the index chooses.",
+	DefineCustomIntVariable("colbert.candidates",
+							"Sets the number of documents narrowed by their sketches.",
+							"0 uses the index's option or, if that is 0, the index's own choice.",
 							&colbert_candidates, 0, 0, 10000000, PGC_USERSET, 0, NULL, NULL, NULL);
-	DefineCustomIntVariable("colbert.rerank", "Documents that are reranked by their code rows.",
-							"0 means the index's option, or else what the index chooses.",
+	DefineCustomIntVariable("colbert.rerank",
+							"Sets the number of documents reranked by their code rows.",
+							"0 uses the index's option or, if that is 0, the index's own choice.",
 							&colbert_rerank, 0, 0, 10000000, PGC_USERSET, 0, NULL, NULL, NULL);
-	DefineCustomIntVariable(
-		"colbert.pending_limit",
-		"Tokens that may be pending: inserts merge from three eighths of it on.",
-		"The more is pending, the longer; some milliseconds at most.", &colbert_pending_limit,
-		40960, 0, INT_MAX, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("colbert.pending_limit", "Sets the maximum number of pending tokens.",
+							"Inserts begin to merge at three eighths of it.",
+							&colbert_pending_limit, 40960, 0, INT_MAX, PGC_USERSET, 0, NULL, NULL,
+							NULL);
 	DefineCustomEnumVariable(
-		"colbert.exact_thresholds", "Statements that find every row above a threshold.",
-		"\"auto\": those that change or delete rows by a threshold, or negate it; "
-		"\"on\": all; \"off\": none.",
+		"colbert.exact_thresholds",
+		"Selects the statements that must find every row above a threshold.",
+		"auto: those that modify rows by a threshold, or negate it; on: all; off: none.",
 		&colbert_exact_thresholds, EXACT_THRESHOLDS_AUTO, exact_thresholds_values, PGC_USERSET, 0,
 		NULL, NULL, NULL);
-	DefineCustomBoolVariable("colbert.background_merge",
-							 "Starts a background worker to merge what inserts leave pending.",
-							 "Inserts merge in steps of some milliseconds if it cannot be started.",
-							 &colbert_background_merge, true, PGC_USERSET, 0, NULL, NULL, NULL);
-	DefineCustomStringVariable("colbert.simd", "Instruction set of the kernels.",
-							   "\"auto\" is the best that this machine has.", &colbert_simd, "auto",
-							   PGC_USERSET, 0, check_simd, assign_simd, NULL);
+	DefineCustomBoolVariable(
+		"colbert.background_merge", "Starts a background worker to merge pending documents.",
+		"If no worker can be started, inserts merge in steps of some milliseconds.",
+		&colbert_background_merge, true, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("colbert.simd", "Sets the instruction set of the kernels.",
+							   "auto chooses the fastest one of this machine.", &colbert_simd,
+							   "auto", PGC_USERSET, 0, check_simd, assign_simd, NULL);
 	MarkGUCPrefixReserved("colbert");
 }

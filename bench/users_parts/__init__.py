@@ -1,4 +1,4 @@
-"""The parts of bench/users: each module has measure(conn), which yields figures. A part's docstring says what it measures.
+"""The parts of bench/users. Each module has measure(conn), which yields figures; its docstring describes them.
 
 A part of queries may also have compare(before, now, rounds), which yields pairs of figures: two builds take turns on two
 connections. What several parts need is here.
@@ -16,20 +16,20 @@ import medquad_db as db
 import numpy as np
 
 METHODS = ('colbert_hnsw', 'colbert_ivf')
-HEADER = 8      # bytes of a multivector's binary form before its numbers
+HEADER = 8      # bytes before the numbers of a binary multivector
 DIMS = 128
 ROUNDS = 5
 
 
 class Figure(NamedTuple):
-    """One line of a table. The value is a text if there is no number."""
+    """One line of a table. The value is a text if it is not a number."""
     label: str
     value: float | str
     unit: str = ''
 
 
 class Pairs(NamedTuple):
-    """One line of a comparison: what each turn of the one build and the next turn of the other measured."""
+    """One line of a comparison: the values of each turn of one build and of the next turn of the other."""
     label: str
     before: list[float]
     now: list[float]
@@ -37,13 +37,13 @@ class Pairs(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """Milliseconds of a query: the backend's mean processor time, and the client's median."""
+    """Milliseconds per query: the backend's mean CPU time, and the client's median."""
     processor: float
     median: float
 
 
 def run(conn: Any, *statements: str) -> None:
-    """Run statements, each in a transaction of its own."""
+    """Run statements, each in a separate transaction."""
     for statement in statements:
         conn.execute(statement)
 
@@ -61,17 +61,17 @@ def load(conn: Any, table: str = 'passages', count: int = 2 ** 31 - 1) -> None:
 
 
 def tokens_of(value: bytes) -> np.ndarray:
-    """The tokens of a multivector's binary form."""
+    """Return the tokens of a binary multivector."""
     return np.frombuffer(value, ('<f4', '<f2')[value[1]], offset=HEADER).reshape(-1, int.from_bytes(value[2:4], 'little'))
 
 
 def answers(conn: Any, table: str, queries: Iterable[tuple[int, bytes]]) -> list[list[tuple[int, float]]]:
-    """The ten best of each query."""
+    """Return the ten best documents of each query."""
     return db.Asker(conn, f'SELECT id, maxsim(doc, $1) AS score FROM {table} ORDER BY score DESC LIMIT 10').timed(queries)[1]
 
 
 def exact(conn: Any, table: str, queries: Iterable[tuple[int, bytes]]) -> list[float]:
-    """The exact tenth score of each query, by sequential scan."""
+    """Return the exact tenth score of each query, from a sequential scan."""
     run(conn, 'SET enable_indexscan = off')
     tenths = [answer[-1][1] for answer in answers(conn, table, queries)]
     run(conn, 'SET enable_indexscan = on')
@@ -79,14 +79,14 @@ def exact(conn: Any, table: str, queries: Iterable[tuple[int, bytes]]) -> list[f
 
 
 def median_ms(conn: Any, table: str, queries: list[tuple[int, bytes]]) -> float:
-    """Median over the queries of a client's milliseconds, the best of ROUNDS times each, warm."""
+    """Return the median over the queries of the client's milliseconds, each the best of ROUNDS times, warm."""
     asker = db.Asker(conn, f'SELECT id, maxsim(doc, $1) AS score FROM {table} ORDER BY score DESC LIMIT 10')
     asker.timed(queries)
     return statistics.median(min(times) for times in zip(*(asker.timed(queries)[0] for _ in range(ROUNDS)), strict=True))
 
 
 def processor_ms(pid: int) -> float:
-    """Milliseconds of processor time that a process has used; to 10 ms if the kernel keeps no statistics of its scheduler."""
+    """Return the CPU milliseconds of a process. The resolution is 10 ms if the kernel has no scheduler statistics."""
     try:
         with open(f'/proc/{pid}/schedstat') as f:
             return int(f.read().split()[0]) / 1e6
@@ -97,14 +97,14 @@ def processor_ms(pid: int) -> float:
 
 
 def take_turn(asker: db.Asker, queries: list[tuple[int, bytes]]) -> Turn:
-    """Ask all queries once."""
+    """Run all queries once."""
     start = processor_ms(asker.pgconn.backend_pid)
     times = asker.timed(queries)[0]
     return Turn((processor_ms(asker.pgconn.backend_pid) - start) / len(queries), statistics.median(times))
 
 
 def turns(askers: list[db.Asker], queries: list[tuple[int, bytes]], size: int, rounds: int) -> list[list[Turn]]:
-    """Ask all queries in each round, size of them in a turn, by each asker in turn; who begins alternates. The turns of each asker."""
+    """Run all queries in each round, size queries per turn. The askers take turns, and the first one alternates. Return the turns of each asker."""
     taken: list[list[Turn]] = [[] for _ in askers]
     parts = [queries[first:first + size] for first in range(0, len(queries), size)]
     for number, part in enumerate(parts * rounds):
@@ -115,19 +115,19 @@ def turns(askers: list[db.Asker], queries: list[tuple[int, bytes]], size: int, r
 
 
 def seconds(conn: Any, statement: str) -> float:
-    """How long a statement takes."""
+    """Return the seconds that a statement takes."""
     start = time.perf_counter()
     conn.execute(statement)
     return time.perf_counter() - start
 
 
 def info(conn: Any, index: str) -> dict[str, Any]:
-    """The row of colbert_index_info."""
+    """Return the row of colbert_index_info."""
     return json.loads(conn.execute('SELECT row_to_json(i)::text FROM colbert_index_info(%s::regclass) AS i', (index,)).fetchone()[0])
 
 
 def copy_in(conn: Any, table: str, rows: Iterable[tuple[int, bytes]]) -> None:
-    """Copy ids and documents in their binary form into a table of these two columns."""
+    """Copy ids and binary documents into a table with these two columns."""
     start, end = b'PGCOPY\n\xff\r\n\0' + struct.pack('!ii', 0, 0), struct.pack('!h', -1)
     with conn.cursor().copy(f'COPY {table} (id, doc) FROM STDIN (FORMAT binary)') as copy:
         copy.write(start)

@@ -1,6 +1,6 @@
-"""An index that began on an empty table, after MedQuAD was inserted: lists or nodes, size, time and recall@10, against REINDEX.
+"""An index created on an empty table into which MedQuAD is inserted: lists or nodes, size, time and recall@10, compared with REINDEX.
 
-Defaults, both methods; the rows come in statements of 250. 500 short questions.
+Default settings, both methods; statements of 250 rows; 500 short questions.
 """
 from collections.abc import Iterator
 from typing import Any

@@ -1,7 +1,7 @@
-"""An index that began empty grows by all of MedQuAD, in statements of 50 documents: the largest step of its file, and how long searches wait.
+"""An index created empty receives all of MedQuAD, in statements of 50 documents: the largest growth step of its file, and how long searches wait.
 
-colbert_ivf, defaults. The search beside the inserts has one query token; its longest time includes that of a machine that is busy merging. The longest while nothing
-is inserted is given for comparison.
+colbert_ivf, default settings. The concurrent search has one query token. Its longest time includes the load of merging; the longest time without
+inserts is given for comparison.
 """
 import threading
 import time
@@ -17,7 +17,7 @@ SEARCH = 'SELECT id, maxsim(doc, $1) AS score FROM grown ORDER BY score DESC LIM
 
 
 class Reader(threading.Thread):
-    """Searches until it is stopped; keeps the milliseconds of each."""
+    """A thread that searches until it is stopped and records the milliseconds of each search."""
 
     def __init__(self, query: bytes) -> None:
         super().__init__(daemon=True)
@@ -35,7 +35,7 @@ class Reader(threading.Thread):
                 self.times.append((time.perf_counter() - start) * 1000)
 
     def stop(self) -> list[float]:
-        """The times of all searches."""
+        """Stop and return the times of all searches."""
         self.done.set()
         self.join()
         return self.times

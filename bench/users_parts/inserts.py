@@ -1,9 +1,9 @@
-"""Single-row INSERTs: rate, the longest, those above 20 ms; and searches while documents are pending.
+"""Single-row INSERTs: rate, longest time, number above 20 ms; and searches while documents are pending.
 
-MedQuAD, colbert_hnsw, defaults, autovacuum off. Inserts: 4,000 documents into an index of 4,000, one transaction each, by one client and by
-four. An index of the build before, which has no background worker, is compared without one. Searches: an index of 12,000 documents, with this
-share of colbert.pending_limit pending, divided by the time of the same search after colbert_merge. On a machine that does other things an INSERT waits for
-a processor: CPU time says what it did itself.
+MedQuAD, colbert_hnsw, default settings, autovacuum off. Inserts: 4,000 documents into an index of 4,000, one transaction each, by one client
+and by four. A build without a background worker is compared without one. Searches: an index of 12,000 documents, with this fraction of
+colbert.pending_limit pending; the figure is the time divided by that of the same search after colbert_merge. On a busy machine an INSERT
+waits for a CPU; its CPU time shows its own work.
 """
 import itertools
 import multiprocessing
@@ -18,7 +18,7 @@ from users_parts import Figure, info, load, median_ms, run
 
 BUILT, INSERTED = 4000, 4000
 SLOW_MS = 20
-SEARCHED = 12000        # documents of the index that is searched
+SEARCHED = 12000        # documents of the index that searches use
 SHARES = (.375, .5, .625, .75, .95)
 QUERIES = 100
 LIMIT = 40960
@@ -37,7 +37,7 @@ def cpu_ms(schedstat: BinaryIO) -> float:
 
 
 def insert(job: tuple[list[tuple[int, bytes]], bool]) -> tuple[float, float, list[float], list[float]]:
-    """Insert documents; the times of begin and end, and each one's milliseconds, of a clock and of the server process's CPU."""
+    """Insert documents. Return the start and end times, and each insert's milliseconds: wall time, and CPU time of the server process."""
     documents, worker = job
     with db.connect() as conn, open(f'/proc/{conn.info.backend_pid}/schedstat', 'rb') as cpu:
         settings(conn, worker)
@@ -55,7 +55,7 @@ def insert(job: tuple[list[tuple[int, bytes]], bool]) -> tuple[float, float, lis
 
 
 def watch(most: Any, done: Any) -> None:
-    """Keep the largest number of pending tokens."""
+    """Record the maximum number of pending tokens."""
     with db.connect() as conn:
         while not done.wait(.05):
             most.value = max(most.value, info(conn, 'passages_index')['pending_tokens'])
@@ -85,7 +85,7 @@ def inserts(conn: Any, documents: list[tuple[int, bytes]], clients: int, worker:
 
 
 def fill(conn: Any, share: float) -> None:
-    """Copy documents that are not there yet until a share of the limit is pending, without merging."""
+    """Copy further documents until a fraction of the limit is pending, without merging."""
     conn.execute('SET colbert.pending_limit = 1000000000')
     while info(conn, 'searched_index')['pending_tokens'] < share * LIMIT:
         conn.execute('INSERT INTO searched SELECT * FROM passages WHERE id > (SELECT max(id) FROM searched) ORDER BY id LIMIT 20')

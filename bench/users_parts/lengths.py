@@ -1,7 +1,7 @@
-"""Tokens of different length under maxsim: recall@10 by both methods; and maxsim_l2's time over maxsim's.
+"""Tokens of different lengths with maxsim: recall@10 of both methods; and the time of maxsim_l2 relative to maxsim.
 
-3,000 passages of MedQuAD whose tokens are multiplied by lognormal lengths of this deviation of the logarithm, the first 50 questions of each kind, defaults. The scores' times
-are those of sequential scans over passages as they are, float4, with 16 query tokens.
+3,000 passages of MedQuAD whose tokens are multiplied by lognormal lengths with this standard deviation of the logarithm, the first 50
+questions of each kind, default settings. Times of scores come from sequential scans over unchanged passages, float4, with 16 query tokens.
 """
 from collections.abc import Iterator
 from typing import Any
@@ -37,7 +37,7 @@ def recalls(conn: Any, deviation: float) -> Iterator[Figure]:
 
 
 def scores(conn: Any, label: str, condition: str, times: int) -> Iterator[Figure]:
-    """The time of maxsim_l2 over that of maxsim, by sequential scans."""
+    """Return the time of maxsim_l2 relative to maxsim, in sequential scans."""
     run(conn, 'DROP TABLE IF EXISTS scored', f'CREATE TABLE scored AS SELECT doc::multivector(128, float4) FROM passages WHERE {condition}')
     statement = f'SELECT sum({{}}(doc, (SELECT long FROM questions WHERE id = 1))) FROM scored, generate_series(1, {times})'
     rounds = [[seconds(conn, statement.format(score)) for score in ('maxsim', 'maxsim_l2')] for _ in range(ROUNDS)]

@@ -1,4 +1,4 @@
-"""Searches of MedQuAD by default settings: processor time of the backend and median of short and 16-token questions, recall@10 of short ones.
+"""Searches of MedQuAD with default settings: CPU time of the backend and median of short and 16-token questions; recall@10 of short ones.
 
 Both methods; 300 questions of each kind. With another build, the two servers take turns of 50 questions.
 """
@@ -23,7 +23,7 @@ class Case(NamedTuple):
 
 
 def cases(conns: list[Any]) -> Iterator[Case]:
-    """Every method with every kind of question."""
+    """Yield a case for every method and kind of question."""
     for conn in conns:
         load(conn)
         run(conn, SETTINGS)
@@ -41,7 +41,7 @@ def cases(conns: list[Any]) -> Iterator[Case]:
 
 
 def recalls(case: Case) -> list[float]:
-    """The recall of each asker, if it can be known."""
+    """Return the recall of each asker, if exact answers are known."""
     return [db.recall(asker.timed(case.questions)[1], case.tenths) for asker in case.askers if case.tenths]
 
 

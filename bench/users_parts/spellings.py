@@ -1,6 +1,6 @@
-"""Statements that users write for the ten best, each against the plain one: milliseconds, times the plain one's, rows of the table read.
+"""Statements that users write for the ten best documents, compared with the plain one: milliseconds, relative time, table rows read.
 
-MedQuAD (16,373 documents), colbert_hnsw, defaults, five questions, no JIT; medians. The plain one is timed again beside each.
+MedQuAD (16,373 documents), colbert_hnsw, default settings, five questions, no JIT; medians. The plain statement is timed again beside each.
 """
 import statistics
 from collections.abc import Iterator
@@ -11,8 +11,8 @@ import medquad_db as db
 from users_parts import Figure, load, run, seconds
 
 QUESTIONS = 5
-PARTS = 60              # a filter keeps one of them
-THRESHOLD_RANK = 5      # fewer documents reach it than are wanted
+PARTS = 60              # a filter keeps one row in this many
+THRESHOLD_RANK = 5      # fewer documents reach this threshold than are wanted
 QUERY = '(SELECT short FROM questions WHERE id = {id})'
 PLAIN = f'SELECT id, maxsim(doc, {QUERY}) AS score FROM passages ORDER BY score DESC LIMIT 10'
 BEST = 'FROM passages ORDER BY score {} LIMIT 10'
@@ -39,7 +39,7 @@ SPELLINGS = {   # {id}: the question, {threshold}: the score of its fifth answer
 
 
 def rows_read(conn: Any, node: dict[str, Any]) -> float:
-    """Rows that a plan which was run read from the table: those that the index fetched, or all of another scan."""
+    """Return the number of table rows that an executed plan read: those fetched by the index scan, or all rows of another scan."""
     read = sum(rows_read(conn, child) for child in node.get('Plans', []))
     if node.get('Index Name') == 'passages_index':
         read += conn.execute('SELECT fetched FROM colbert_last_scan()').fetchone()[0]
@@ -49,17 +49,17 @@ def rows_read(conn: Any, node: dict[str, Any]) -> float:
 
 
 class Spelling:
-    """A statement for each of some questions."""
+    """A statement, instantiated for each question."""
 
     def __init__(self, conn: Any, text: str, values: list[dict[str, Any]]) -> None:
         self.conn, self.statements = conn, [text.format(**value) for value in values]
 
     def ms(self) -> float:
-        """Median milliseconds, the best of three runs each."""
+        """Return the median milliseconds; each time is the best of three runs."""
         return statistics.median(1000 * min(seconds(self.conn, statement) for _ in range(3)) for statement in self.statements)
 
     def read(self) -> float:
-        """Median of rows read."""
+        """Return the median number of rows read."""
         return statistics.median(rows_read(self.conn, self.conn.execute('EXPLAIN (ANALYZE, FORMAT json) ' + statement).fetchone()[0][0]['Plan'])
                                  for statement in self.statements)
 

@@ -1,6 +1,7 @@
-"""Tokens of 4,096 dims: build, size, and recall@10 against the exact answers, by both methods.
+"""Tokens of 4,096 dims: build time, size, and recall@10 compared with the exact answers, for both methods.
 
-512 passages of MedQuAD whose 128 dims are turned into 4,096 by a random matrix of orthonormal columns, 40 short questions and 20 of 16 tokens.
+512 passages of MedQuAD whose 128 dims are mapped to 4,096 by a random matrix with orthonormal columns; 40 short questions and 20 of 16
+tokens.
 """
 from collections.abc import Iterator
 from typing import Any

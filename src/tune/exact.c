@@ -173,13 +173,13 @@ check_memory(const Tune *tune)
 	Size size = mul_size(mul_size(tune->nqueries, tune->k), sizeof(Datum));
 
 	if (size / 1024 > (Size) maintenance_work_mem)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("%d exact answers to each of %d queries do not fit in maintenance_work_mem",
-						tune->k, tune->nqueries),
-				 errhint("Ask fewer queries, or for fewer answers, or raise "
-						 "maintenance_work_mem to %zu kB.",
-						 size / 1024 + 1)));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("%d exact answers to each of %d queries do not fit in maintenance_work_mem",
+					tune->k, tune->nqueries),
+			 errhint("Pass fewer queries, reduce k, or increase maintenance_work_mem to %zu kB.",
+					 size / 1024 + 1)));
 }
 
 void

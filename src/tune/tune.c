@@ -124,7 +124,7 @@ check_rights(const Tune *tune, bool apply)
 		ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 						errmsg("row-level security hides rows of table \"%s\"",
 							   RelationGetRelationName(tune->heap)),
-						errhint("Let a role tune the index that the policies do not apply to.")));
+						errhint("Run colbert_tune as a role that the policies do not apply to.")));
 	if (!apply)
 		return;
 	PreventCommandIfReadOnly("colbert_tune(apply => true)");
@@ -164,7 +164,7 @@ prepare_queries(Tune *tune, ArrayType *array)
 			ereport(
 				ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("queries must not be NULL"),
-				 errhint("Leave them out: array_agg(query) FILTER (WHERE query IS NOT NULL).")));
+				 errhint("Exclude them with array_agg(query) FILTER (WHERE query IS NOT NULL).")));
 		query->vector = multivector_from_datum(values[i]);
 		view_check_dims(view, query->vector);
 		query->score = score_prepare(query->vector, tune->metric);
@@ -253,8 +253,8 @@ tell_unreached(const Tune *tune, bool apply)
 	ereport(NOTICE,
 			(errmsg("no settings of index \"%s\" reach a recall of %g; the best found is %.4f",
 					RelationGetRelationName(tune->index), tune->target, best),
-			 apply ? errdetail("The options of the index are left as they are.") : 0,
-			 errhint("Ask for less, or REINDEX with a finer quantizer or more nodes.")));
+			 apply ? errdetail("The options of the index are not changed.") : 0,
+			 errhint("Lower target_recall, or REINDEX with a finer quantizer or more nodes.")));
 }
 
 /* ---- ALTER INDEX ---- */

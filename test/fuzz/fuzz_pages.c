@@ -250,8 +250,8 @@ main(int argc, char **argv)
 		count(0, image, pages_run(search_all, image));
 		count(1, image, pages_run(check_all, image));
 	}
-	printf("%lu damaged pages, %lu searches: %lu to their end, %lu found damage, "
-		   "%lu too large for memory; %lu checks to their end, %lu not\n",
+	printf("%lu damaged pages, %lu searches: %lu complete, %lu found damage, "
+		   "%lu too large for memory; %lu checks complete, %lu not\n",
 		   (unsigned long) damaged, (unsigned long) runs, (unsigned long) endings[0][ENDING_FINE],
 		   (unsigned long) endings[0][ENDING_CORRUPTED], (unsigned long) endings[0][ENDING_MEMORY],
 		   (unsigned long) endings[1][ENDING_FINE],

@@ -201,7 +201,7 @@ class Values:
         r = self.random
         return f"'\\x{bytes(r.choice((0, 0, 1, 63, 127, 128, 255, r.randint(0, 255))) for _ in range(r.choice((0, 1, 3, 4, 8, 16, 16, 32, 400)))).hex()}'::bytea"
 
-    def make_multivector_range(self):
+    def make_multivector_threshold(self):
         r = self.random
         return r.choice((f"multivector_threshold({self.of('multivector')}, {self.of('text')}, {self.of('double precision')})",
                          f"ROW({self.of('multivector')}, {self.of('text')}, {self.of('double precision')})::multivector_threshold",

@@ -1,6 +1,6 @@
--- What the extension creates, and that all of it is commented and declared as what it is.
+-- Check the objects that the extension creates: each has a comment and the right declarations.
 --
--- The first half asks the catalogs for every member of the extension, so it covers objects that are added later.
+-- The first half queries the catalogs for every member of the extension, so it also covers objects that are added later.
 BEGIN;
 SELECT no_plan();
 
@@ -11,27 +11,27 @@ CREATE TEMP VIEW members AS
 
 CREATE TEMP VIEW member_functions AS
 	SELECT p.*, p.oid::regprocedure::text AS signature,
-		-- Support of aggregates gets NULL states.
+		-- Support functions of aggregates receive NULL states.
 		EXISTS (SELECT FROM pg_aggregate a WHERE p.oid IN (a.aggtransfn, a.aggcombinefn, a.aggfinalfn)) AS is_aggregate_support,
-		-- What looks at indexes and sessions, or is an access method, is named colbert_; everything else computes.
+		-- Access method handlers and functions about indexes and sessions are named colbert_; all other functions compute values.
 		p.proname LIKE 'colbert\_%' AS is_administrative
 	FROM members m JOIN pg_proc p ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid;
 
 SELECT has_extension('colbert_pg');
 SELECT cmp_ok(count(*), '>=', 60::bigint, 'the extension has members') FROM members;
 
--- Every object has a comment, but for the array types that the server makes: members since PostgreSQL 17.
+-- Every object has a comment, except the automatic array types, which are members since PostgreSQL 17.
 SELECT isnt(coalesce(obj_description(objid, classid::regclass::name), ''), '', description || ' has a comment')
 FROM members WHERE NOT (classid = 'pg_type'::regclass AND EXISTS (SELECT FROM pg_type t WHERE t.typarray = objid)) ORDER BY description;
 
--- Functions that compute are immutable, strict and parallel safe.
+-- Functions that compute values are immutable, strict and parallel safe.
 SELECT is(provolatile, 'i', signature || ' is immutable') FROM member_functions WHERE NOT is_administrative ORDER BY signature;
 SELECT is(proparallel, 's', signature || ' is parallel safe') FROM member_functions WHERE NOT is_administrative ORDER BY signature;
 SELECT ok(proisstrict, signature || ' is strict')
 FROM member_functions WHERE NOT is_administrative AND NOT is_aggregate_support AND prokind = 'f' ORDER BY signature;
--- What reads or changes indexes and sessions is not immutable.
+-- Functions that read or change indexes and sessions are not immutable.
 SELECT isnt(provolatile, 'i', signature || ' is not immutable') FROM member_functions WHERE is_administrative ORDER BY signature;
--- Nothing runs with its owner's rights, and nothing promises not to leak what errors tell.
+-- No function runs with its owner's rights, and none is leakproof.
 SELECT ok(NOT prosecdef AND NOT proleakproof, signature || ' is neither SECURITY DEFINER nor LEAKPROOF')
 FROM member_functions ORDER BY signature;
 SELECT is(coalesce(proconfig::text, ''), '', signature || ' sets no parameter') FROM member_functions ORDER BY signature;
@@ -40,7 +40,7 @@ SELECT cmp_ok(procost, '>=', 500::real, signature || ' has a cost of its own')
 FROM member_functions
 WHERE (proname LIKE 'maxsim%' AND proargtypes::oid[] = '{multivector,multivector}'::regtype[]::oid[]) OR proname IN ('pool_tokens', 'l2_normalize', 'mean_pool')
 ORDER BY signature;
--- Operators are made from members, and equality can be hashed.
+-- Operators use member functions, and equality supports hashing.
 SELECT ok(EXISTS (SELECT FROM member_functions p WHERE p.oid = o.oprcode), o.oid::regoperator || ' calls a function of the extension')
 FROM members m JOIN pg_operator o ON m.classid = 'pg_operator'::regclass AND m.objid = o.oid ORDER BY o.oid::regoperator::text;
 
@@ -59,7 +59,7 @@ FROM (VALUES ('<#>', 'maxsim_distance', 'float8'), ('<=>', 'maxsim_cosine_distan
 SELECT ok(oprcanhash AND oprnegate = '<>(multivector,multivector)'::regoperator AND oprcom = oid, '= can be hashed, is symmetric, and is negated by <>')
 FROM pg_operator WHERE oid = '=(multivector,multivector)'::regoperator;
 
--- Functions that users call: their arguments by name, and what they return.
+-- Functions that users call: argument names and result types.
 SELECT is(pg_get_function_arguments(f::regprocedure) || ' -> ' || pg_get_function_result(f::regprocedure), expected, f)
 FROM (VALUES
 	('maxsim(multivector,multivector)', 'doc multivector, query multivector -> double precision'),
@@ -90,7 +90,7 @@ FROM pg_opclass c JOIN pg_am a ON a.oid = c.opcmethod WHERE opcname = 'multivect
 SELECT ok(amvalidate(oid), opcname || ' is valid')
 FROM pg_opclass WHERE opcintype = 'multivector'::regtype ORDER BY opcname;
 
--- The extension can be moved to another schema, and works there.
+-- The extension can be moved to another schema and works there.
 CREATE SCHEMA elsewhere;
 SELECT lives_ok('ALTER EXTENSION colbert_pg SET SCHEMA elsewhere', 'the extension is relocatable');
 SELECT is(elsewhere.maxsim('[[1,2]]', '[[3,4]]'), 11::float8, 'and works in another schema');

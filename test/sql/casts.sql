@@ -1,4 +1,4 @@
--- From and to other types.
+-- Casts from and to other types.
 \pset null NULL
 
 -- Arrays of numbers.
@@ -36,7 +36,7 @@ INSERT INTO casts_test SELECT d, d, d FROM (SELECT '[[1,2]]'::multivector AS d U
 TABLE casts_test;
 DROP TABLE casts_test;
 
--- Raw bytes, as of numpy's tobytes().
+-- Raw bytes, as from numpy's tobytes().
 SELECT multivector('\x0000803f000000400000404000008040'::bytea, 2), multivector('\x0000803f000000400000404000008040'::bytea, 4);
 SELECT multivector('\x003c00c0'::bytea, 1, 'float2'), multivector(bytes => '\x003c00c0', dims => 2, element => 'FLOAT2');
 SELECT pg_column_size(multivector('\x003c00c0'::bytea, 2, 'float2'));
@@ -51,7 +51,7 @@ SELECT multivector('\x0000c07f'::bytea, 1);
 SELECT multivector('\x007c'::bytea, 1, 'float2');
 SELECT multivector(NULL::bytea, 1), multivector('\x0000803f'::bytea, NULL);
 
--- Bytes of another element are refused, and nothing that is of the named one: random embeddings, normalised and not, rounded, tiny and huge.
+-- Bytes of another element format are rejected, and valid bytes never are: random embeddings, normalised and not, rounded, tiny and huge.
 CREATE FUNCTION reverse_bytes(bytes bytea) RETURNS bytea LANGUAGE sql AS $$
 	SELECT string_agg(substr(bytes, i, 1), '' ORDER BY i DESC) FROM generate_series(1, length(bytes)) AS i $$;
 CREATE FUNCTION raw(n int, how text) RETURNS bytea LANGUAGE sql AS $$
@@ -91,7 +91,7 @@ SELECT '{"a": 1}'::json::multivector;
 SELECT '[["1"]]'::jsonb::multivector;
 SELECT '[1, 2]'::jsonb::multivector;
 
--- pgvector's arrays, whether or not that extension is there: types with its names and its layout stand in for it.
+-- pgvector's arrays, whether or not that extension is installed: types with its names and its layout replace it.
 SET client_min_messages = warning;
 CREATE SCHEMA casts_vector;
 SET search_path = casts_vector, public;
@@ -104,9 +104,9 @@ CREATE FUNCTION halfvec_in(cstring) RETURNS halfvec LANGUAGE internal IMMUTABLE 
 CREATE FUNCTION halfvec_out(halfvec) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'byteaout';
 CREATE TYPE halfvec (INPUT = halfvec_in, OUTPUT = halfvec_out, STORAGE = external);
 RESET client_min_messages;
--- The name alone will not do.
+-- The type's name alone is not sufficient.
 SELECT multivector(ARRAY['\x020000000000803f00000040']::vector[]);
--- Membership in the extension, in a transaction that is undone.
+-- Membership in the extension, in a transaction that is rolled back.
 BEGIN;
 DELETE FROM pg_extension WHERE extname = 'vector';
 INSERT INTO pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion)

@@ -1,13 +1,13 @@
--- colbert_index_check: nothing to report of sound indexes, whatever was done to them; who may call it, and on what.
--- (test/t/040_damage.pl damages files, and sees that it is found.)
+-- colbert_index_check reports nothing for sound indexes, whatever was done to them; who may call it, and on which relations.
+-- (test/t/040_damage.pl damages files and checks that the damage is found.)
 \set QUIET on
 SET client_min_messages = warning;
 
--- All that a checker can be asked about an index.
+-- All checks of an index.
 CREATE FUNCTION findings(index regclass) RETURNS TABLE (severity text, part text, item bigint, message text)
 	LANGUAGE sql AS 'SELECT * FROM colbert_index_check(index, heapallindexed => true, rescore => true)';
 
--- Nothing is in it, one row, NULLs, a rollback; deletes before VACUUM and after it.
+-- Empty; one row; NULLs; a rollback; deletes before VACUUM and after it.
 CREATE TABLE check_small (id int PRIMARY KEY, doc multivector(3));
 CREATE INDEX check_small_doc ON check_small USING colbert_hnsw (doc);
 SELECT * FROM findings('check_small_doc');
@@ -26,7 +26,7 @@ SELECT * FROM findings('check_small_doc');
 INSERT INTO check_small SELECT i, CASE WHEN i % 3 > 0 THEN '[[1,2,3]]'::multivector END FROM generate_series(200, 250) i;
 SELECT * FROM findings('check_small_doc');
 
--- With nodes, every quantizer, every metric, a predicate; inserts that a merge moves, updates, and a sweep.
+-- With nodes, every quantizer, every metric, a predicate; inserts moved by a merge, updates, and a sweep.
 CREATE TABLE check_large (id int PRIMARY KEY, doc multivector(8));
 INSERT INTO check_large
 	SELECT i, (SELECT multivector_agg(ARRAY(SELECT sin(i * 31 + t * 7 + d * d) FROM generate_series(1, 8) d)::real[]) FROM generate_series(1, 1 + i % 40) t)
@@ -59,7 +59,7 @@ BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT * FROM check_all;
 COMMIT;
 
--- An index that began empty, and was trained by a merge.
+-- An index that was created empty and trained by a merge.
 CREATE TABLE check_grown (id int PRIMARY KEY, doc multivector(8));
 CREATE INDEX check_grown_hnsw ON check_grown USING colbert_hnsw (doc) WITH (tokens_per_node = 8);
 CREATE INDEX check_grown_ivf ON check_grown USING colbert_ivf (doc multivector_cosine_ops) WITH (lists = 50, quantizer = bit);
@@ -88,7 +88,7 @@ SELECT * FROM findings('check_part_doc_idx');
 CREATE INDEX check_expression ON check_small USING colbert_hnsw (((doc || doc)::multivector(3)));
 SELECT * FROM findings('check_expression');
 
--- What cannot be checked.
+-- Relations that cannot be checked.
 SELECT * FROM colbert_index_check('check_parts_doc');
 SELECT * FROM colbert_index_check('check_small');
 SELECT * FROM colbert_index_check('check_small_pkey');
@@ -98,7 +98,7 @@ UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'check_small_doc'::reg
 SELECT * FROM colbert_index_check('check_small_doc');
 UPDATE pg_index SET indisvalid = true WHERE indexrelid = 'check_small_doc'::regclass;
 
--- Who may: as with amcheck, superusers and whom they let. What the index calls runs as the table's owner.
+-- Privileges: as with amcheck, superusers and roles they permit. Index expressions run as the table's owner.
 CREATE ROLE regress_check_owner;
 CREATE ROLE regress_check_other;
 ALTER TABLE check_small OWNER TO regress_check_owner;

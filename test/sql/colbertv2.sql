@@ -1,4 +1,4 @@
--- Real ColBERTv2 output: 35 passages and 5 questions, against what numpy finds in double precision.
+-- Real ColBERTv2 output: 35 passages and 5 questions, compared with numpy's results in double precision.
 SET extra_float_digits = 1;
 \getenv srcdir PG_ABS_SRCDIR
 \set file :srcdir '/../data/colbertv2-nanofiqa/docs.f32.npy'
@@ -11,7 +11,7 @@ SET extra_float_digits = 1;
 \lo_import :file
 \set queries :LASTOID
 
--- After a header of 128 bytes the .npy files are what tobytes() gives.
+-- After a header of 128 bytes, the .npy files hold the output of tobytes().
 CREATE TABLE colbertv2_docs (id int, doc multivector(128));
 INSERT INTO colbertv2_docs
 SELECT i, multivector(lo_get(:docs, 128 + 512 * first, (512 * (next - first))::int), 128)
@@ -31,7 +31,7 @@ INSERT INTO colbertv2_truth VALUES
 	(4, 1, 25, 22.19536, 23.96489), (4, 2, 22, 20.38956, 26.35211), (4, 3, 13, 17.20004, 30.29888),
 	(5, 1, 28, 20.70222, 26.02154), (5, 2, 8, 19.22615, 27.9184), (5, 3, 12, 19.0753, 28.00755);
 
--- The best three passages of each question, and their scores. The embeddings are normalised, so maxsim is the cosine.
+-- The three best passages of each question, and their scores. The embeddings are normalised, so maxsim is the cosine.
 WITH best AS (
 	SELECT q.id AS query, b.* FROM colbertv2_queries q, LATERAL (
 		SELECT id AS doc, doc AS tokens, row_number() OVER () AS rank
@@ -43,7 +43,7 @@ FROM best JOIN colbertv2_truth t USING (query, rank, doc) JOIN colbertv2_queries
 -- To the last bit: the same on every machine.
 SELECT id, maxsim(doc, query), maxsim_cosine(doc, query), maxsim_l2(doc, query)
 FROM colbertv2_docs d JOIN colbertv2_queries q USING (id) ORDER BY id;
--- How much the smaller formats, and half of the tokens pooled away, change the best score of a question.
+-- How much the smaller formats, and pooling half of the tokens away, change the best score of a question.
 SELECT t.query AS question, round((maxsim(d.doc::multivector(128, float2), q.query) - ip)::numeric, 3) AS float2,
 	round((maxsim(d.doc::multivector(128, int8), q.query) - ip)::numeric, 3) AS int8,
 	round((maxsim(pool_tokens(d.doc, 2), q.query) - ip)::numeric, 2) AS pooled

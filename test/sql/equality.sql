@@ -1,7 +1,7 @@
--- = and the hash that agrees with it.
+-- = and its matching hash.
 
 SELECT '[[1,2]]'::multivector = '[[1,2]]', '[[1,2]]'::multivector <> '[[1,2]]', '[[1,2]]'::multivector = '[[1,3]]';
--- The shape counts, the element format and the sign of zero do not.
+-- The shape matters; the element format and the sign of zero do not.
 SELECT '[[1,2]]'::multivector = '[[1],[2]]', '[[1,2]]'::multivector = '[[1,2],[1,2]]',
 	'[[1,2]]'::multivector = '[[1,2]]'::multivector(2, float2), '[[1,0]]'::multivector = '[[1,-0]]',
 	'[[127,5]]'::multivector = '[[127,5]]'::multivector(2, int8), '[[0.1]]'::multivector = '[[0.1]]'::multivector(1, float2);
@@ -15,7 +15,7 @@ WHERE a = b;
 SELECT count(DISTINCT multivector_hash(ARRAY[[i, j]]::multivector)) > 9990 FROM generate_series(1, 100) i, generate_series(1, 100) j;
 SELECT multivector_hash('[[1,2]]') = multivector_hash('[[1],[2]]'), multivector_hash_extended('[[1]]', 1) = multivector_hash_extended('[[1]]', 2);
 
--- What it is for.
+-- Uses of equality.
 CREATE TABLE equality_test (id int, doc multivector);
 INSERT INTO equality_test SELECT i, ARRAY[[i % 5, 1], [0, i % 2]]::multivector FROM generate_series(1, 100) i;
 INSERT INTO equality_test SELECT id + 100, doc::multivector(2, float2) FROM equality_test;

@@ -1,11 +1,11 @@
--- What a multivector consists of, and what is made from it.
+-- Functions that inspect or transform a multivector.
 \pset null NULL
 
 CREATE TABLE functions_test (id int, doc multivector);
 INSERT INTO functions_test VALUES
 	(1, '[[3,4],[0,2],[0,0]]'), (2, '[[3,4],[0,2],[0,0]]'::multivector(2, float2)),
 	(3, '[[3,4],[0,2],[0,0]]'::multivector(2, int8)), (4, NULL);
--- A document that is stored out of line: its header is read alone.
+-- A document that is stored out of line: only its header is read.
 INSERT INTO functions_test
 SELECT 5, array_agg(ARRAY[i, i % 10, 1]) FROM generate_series(1, 1000) i;
 
@@ -19,17 +19,17 @@ SELECT token(doc, 0) FROM functions_test WHERE id = 1;
 SELECT token(doc, 4) FROM functions_test WHERE id = 1;
 SELECT '[[1,2]]'::multivector || '[[1]]';
 SELECT '[[1,2]]'::multivector || NULL;
--- Both int8: codes and scales as they were.
+-- Both int8: codes and scales are kept.
 SELECT multivector_send('[[1,2]]'::multivector(2, int8) || '[[0,0],[-3,1]]'::multivector(2, int8));
 SELECT maxsim_cosine(doc || doc, doc) = maxsim_cosine(doc, doc) FROM functions_test WHERE id < 4;
 
--- Pooling: two tight groups, wherever they stand, become two means, in the order of their first tokens.
+-- Pooling: two tight groups, in any positions, become two means, in the order of their first tokens.
 SELECT pool_tokens('[[1,0],[0,1],[0.9,0.1],[0,0.8]]', 2);
 SELECT pool_tokens('[[1,0],[0,1],[0.9,0.1],[0,0.8]]', 1), pool_tokens('[[1,0],[0,1],[0.9,0.1],[0,0.8]]', 4),
 	pool_tokens('[[1,0],[0,1],[0.9,0.1],[0,0.8]]', 1000000), pool_tokens('[[1,0]]', 3);
 SELECT pool_tokens('[[1,0],[1,0],[1,0],[0,0],[0,0]]', 2), pool_tokens('[[2,0],[2,0],[0,1]]'::multivector(2, int8), 2);
 SELECT num_tokens(pool_tokens(doc, f)), f FROM functions_test, unnest(ARRAY[1, 2, 3, 7, 999, 1000, 2147483647]) f WHERE id = 5;
--- Rows of a Hadamard matrix and their negatives, in random order: all distances tie but for rounding.
+-- Rows of a Hadamard matrix and their negatives, in random order: all distances tie, except for rounding.
 DO $$
 DECLARE
 	doc multivector;
@@ -46,7 +46,7 @@ END $$;
 SELECT pool_tokens('[[1,0]]', 0);
 SELECT pool_tokens('[[1,0]]', -1);
 SELECT pool_tokens(NULL, 2), pool_tokens('[[1,0]]', NULL);
--- The greedy algorithm in SQL finds the same clusters: 40 tokens on the circle, merged by Ward's distance down to 8.
+-- The greedy algorithm in SQL finds the same clusters: 40 tokens on a circle, merged by Ward's distance down to 8.
 CREATE FUNCTION functions_ward(tokens float8[], n int) RETURNS float8[] LANGUAGE plpgsql AS $$
 DECLARE
 	x float8[] := tokens; w float8[]; i int; j int; bi int; bj int; best float8; d float8; m int := array_length(tokens, 1); o float8[] := tokens;
@@ -91,7 +91,7 @@ SELECT multivector_agg('{}'::real[]);
 SELECT multivector_agg('{1,NULL}'::real[]);
 SELECT multivector_agg('{1,NaN}'::real[]);
 SELECT multivector_agg(array_fill(0.5::real, ARRAY[16001]));
--- As a moving window, the state is read more than once.
+-- As a moving window: the state is read more than once.
 SELECT multivector_agg(ARRAY[i]::real[]) OVER (ORDER BY i) FROM generate_series(1, 4) i;
 -- In parallel: partial states are serialized and combined.
 CREATE TABLE functions_tokens AS SELECT i % 3 AS doc, ARRAY[i, sin(i)]::real[] AS token FROM generate_series(1, 20000) i;

@@ -1,17 +1,17 @@
--- colbert_hnsw's merges, which make nodes.
--- Costs of set-returning functions would have every call compiled.
+-- Merges of colbert_hnsw, which create nodes.
+-- The estimated costs of set-returning functions would cause JIT compilation of every call.
 SET jit = off;
 \set QUIET on
 SET client_min_messages = warning;
 
--- Document i: n tokens of so many dims, all different.
+-- Document i: n tokens with this many dims, all different.
 CREATE FUNCTION merge_doc(i int, n int, dims int) RETURNS multivector LANGUAGE sql IMMUTABLE AS $$
 	SELECT array_agg(token ORDER BY t)::real[]::multivector
 	FROM (SELECT t, array_agg(sin(i * 7919.0 + t * 104.729 + k * k * 1.37)::real ORDER BY k) AS token
 		  FROM generate_series(1, n) t, generate_series(1, dims) k GROUP BY t) s
 $$;
 
--- A merge in several batches, each of which makes nodes: the postings of all of them are counted.
+-- A merge in several batches, each of which creates nodes: the postings of all of them are counted.
 CREATE TABLE merge_batches (id int, doc multivector(128));
 CREATE INDEX merge_batches_doc ON merge_batches USING colbert_hnsw (doc) WITH (tokens_per_node = 1);
 SET maintenance_work_mem = '1MB';
@@ -22,7 +22,7 @@ SELECT colbert_merge('merge_batches_doc');
 RESET maintenance_work_mem;
 SELECT documents, pending_documents, postings > 3400 AS postings_of_all FROM colbert_index_info('merge_batches_doc');
 
--- Tokens that come again and again need one node each, and all nodes are found.
+-- Repeated tokens need one node each, and all nodes are found.
 CREATE TABLE merge_repeats (id int, doc multivector(32));
 CREATE INDEX merge_repeats_doc ON merge_repeats USING colbert_hnsw (doc) WITH (tokens_per_node = 4);
 INSERT INTO merge_repeats SELECT i, merge_doc(i % 50, 8, 32) FROM generate_series(1, 200) i;

@@ -1,4 +1,4 @@
--- Options of colbert_hnsw alone, and their ranges; shared/index.sql has those of all methods.
+-- Options specific to colbert_hnsw, and their ranges; shared/sql/index.sql has those of all methods.
 \set QUIET on
 SET client_min_messages = warning;
 CREATE TABLE options_docs (id int, doc multivector(2));
@@ -14,7 +14,7 @@ CREATE INDEX ON options_docs USING colbert_hnsw (doc) WITH (tokens_per_node = -1
 CREATE INDEX ON options_docs USING colbert_hnsw (doc) WITH (tokens_per_node = 1000001);
 CREATE INDEX ON options_docs USING colbert_hnsw (doc) WITH (ef_search = 10001);
 CREATE INDEX ON options_docs USING colbert_hnsw (doc) WITH (lists = 10);
--- Those of the structure wait for REINDEX.
+-- Structural options take effect with REINDEX.
 ALTER INDEX options_index SET (tokens_per_node = 3);
 SELECT tokens_per_node FROM colbert_index_info('options_index');
 REINDEX INDEX options_index;

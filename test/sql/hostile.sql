@@ -1,4 +1,4 @@
--- Input that nobody should send. Errors are of the classes 22, 42 and 54, never an internal one.
+-- Hostile input. Errors are of the classes 22, 42 and 54, never internal ones.
 \pset format unaligned
 \pset tuples_only on
 
@@ -36,28 +36,28 @@ FROM unnest(ARRAY[
 	$$multivector('[[1]]'::multivector, 255 << 16 | 1, true)$$, $$multivector_typmod_in('{}')$$, $$multivector_typmod_in('{1,NULL}')$$, $$multivector_typmod_in('{{1},{float2}}')$$
 ]) AS s;
 
--- Functions of the type internal are not for SQL; which error says so depends on the minor version.
+-- Functions of type internal cannot be called in SQL; the error depends on the minor version.
 SELECT s, pg_temp.fails('SELECT ' || s) ~ '(42883|0A000)'
 FROM unnest(ARRAY[
 	$$multivector_agg_finalfn(NULL)$$, $$multivector_agg_transfn(NULL, '{1}')$$, $$multivector_agg_deserialfn('\x00', NULL)$$,
 	$$multivector_recv(NULL, 0, -1)$$
 ]) AS s;
 
--- Binary: each value is what a client would send, through COPY.
+-- Binary: each value is sent by COPY, as a client would send it.
 CREATE TABLE hostile_target (doc multivector);
 \set VERBOSITY terse
--- Good ones first: float4, float2, int8.
+-- First valid ones: float4, float2, int8.
 \copy hostile_target FROM PROGRAM '"$PG_ABS_SRCDIR"/copy-binary 01000200010000000000003f0000803f' (FORMAT binary)
 \copy hostile_target FROM PROGRAM '"$PG_ABS_SRCDIR"/copy-binary 010002000100000000000000803f' (FORMAT binary)
 \copy hostile_target FROM PROGRAM '"$PG_ABS_SRCDIR"/copy-binary 0100020001000000000000000000803f' (FORMAT binary)
 \copy hostile_target FROM PROGRAM '"$PG_ABS_SRCDIR"/copy-binary 0101020002000000003c004000c00000' (FORMAT binary)
 \copy hostile_target FROM PROGRAM '"$PG_ABS_SRCDIR"/copy-binary 01020200020000000000003f000000007f810000' (FORMAT binary)
 SELECT doc FROM hostile_target;
--- Empty, and cut off in the header.
+-- Empty, and truncated in the header.
 \copy hostile_target FROM PROGRAM '"$PG_ABS_SRCDIR"/copy-binary ' (FORMAT binary)
 \copy hostile_target FROM PROGRAM '"$PG_ABS_SRCDIR"/copy-binary 01' (FORMAT binary)
 \copy hostile_target FROM PROGRAM '"$PG_ABS_SRCDIR"/copy-binary 01000200010000' (FORMAT binary)
--- Header alone, too little, too much.
+-- Only the header, too few bytes, too many bytes.
 \copy hostile_target FROM PROGRAM '"$PG_ABS_SRCDIR"/copy-binary 0100020001000000' (FORMAT binary)
 \copy hostile_target FROM PROGRAM '"$PG_ABS_SRCDIR"/copy-binary 0100020001000000000000000000803f00' (FORMAT binary)
 \copy hostile_target FROM PROGRAM '"$PG_ABS_SRCDIR"/copy-binary 010002000100000000000000' (FORMAT binary)
@@ -91,7 +91,7 @@ SELECT doc FROM hostile_target;
 SELECT doc FROM hostile_target;
 DROP TABLE hostile_target;
 
--- The extremes that are allowed: 1 and 16,000 dims, a million tokens.
+-- The permitted extremes: 1 and 16,000 dims, a million tokens.
 CREATE TABLE hostile_large (doc multivector);
 INSERT INTO hostile_large VALUES (('[[' || repeat('0.5,', 15999) || '1]]')::multivector);
 INSERT INTO hostile_large VALUES (('[' || repeat('[0.5],', 999999) || '[1]]')::multivector);
@@ -103,11 +103,11 @@ FROM hostile_large WHERE dims(doc) = 1;
 SELECT num_tokens(doc || doc), mean_pool(doc) FROM hostile_large WHERE dims(doc) = 1;
 SELECT count(*) FROM hostile_large a JOIN hostile_large b ON a.doc = b.doc;
 SELECT pg_temp.fails($$SELECT ('[[' || repeat('0.5,', 16000) || '1]]')::multivector$$);
--- Larger than a value can be: refused before memory is taken.
+-- Larger than a value can be: rejected before memory is allocated.
 SELECT pg_temp.fails($$SELECT multivector(textsend(repeat(repeat(chr(1), 10000), 36000)), 1, 'float2')$$);
 DROP TABLE hostile_large;
 
--- Values that are damaged on disk, or were never ours: seen before anything is read past their end.
+-- Values that are damaged on disk, or were never valid: detected before anything is read beyond their end.
 CREATE CAST (bytea AS multivector) WITHOUT FUNCTION;
 CREATE FUNCTION pg_temp.damaged(value bytea) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -127,7 +127,7 @@ BEGIN
 	END LOOP;
 	RETURN (SELECT string_agg(DISTINCT s, ' ') FROM unnest(states) s);
 END $$;
--- The first is a good one; what reads no more than the header finds nothing wrong with some.
+-- The first is valid. Functions that read only the header accept some of the others.
 SELECT v, pg_temp.damaged(v::bytea) FROM unnest(ARRAY['\x01000000010000010000803f0000803f', '', '\x01', '\x0100000001000001', '\x0100000001000001000080', '\x01000000010000010000803f', '\x01000000010000010000803f0000803f00',
 	'\x00000000010000010000803f0000803f', '\x01000000000000010000803f0000803f', '\xffffffffff3e00010000803f0000803f', '\x0100000001000301', '\x01000000010000020000803f0000803f',
 	'\xffffffff010000010000803f0000803f', '\x000000400100000100', '\x0000008000800001', '\x01000000010000010000c07f0000c07f']) AS v;

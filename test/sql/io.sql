@@ -9,7 +9,7 @@ SELECT '[[1]]'::multivector, '[[0.1,0.2],[0.3,0.4]]'::multivector;
 -- The shortest text that reads back as the same float4.
 SELECT '[[0.1,0.10000000149011612,16777217,1e-45,1.17549435e-38,1e17,3.1415927410125732]]'::multivector;
 
--- Rounding is that of float4: correct in the last bit, halfway cases to even, however many digits there are.
+-- Rounding is that of float4: correct in the last bit, ties to even, whatever the number of digits.
 SELECT count(*), bool_and(('[[' || t || ']]')::multivector::real[] = ARRAY[ARRAY[t::real]])
 FROM (
 	SELECT CASE i % 6
@@ -23,10 +23,10 @@ FROM (
 SELECT '[[1.00000005960464477539062500000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000001,1.000000059604644775390625,1.000000178813934326171875]]'::multivector;
 SELECT '[[00000000000000000000000000000000000000000001.5,0.000000000000000000000000000000000000000000001e45,123456789012345678901234567890e-29,0e99999999999999999999,1e-99999999999999999999]]'::multivector;
 
--- json.dumps() of Python is read as it is; other types print as float4 would.
+-- The output of Python's json.dumps() is accepted; other types print numbers like float4.
 SELECT '[[0.10000000149011612, -0.5], [1e-05, 3.0]]'::json::multivector, '[[0.1, 1e5]]'::jsonb::multivector;
 
--- The text of an array, as node-postgres writes nested arrays, and as PostgreSQL does.
+-- The text of an array, as node-postgres and PostgreSQL write nested arrays.
 SELECT '{{"0.1","0.2"},{"-3e-1","4"}}'::multivector, '{{0.1,0.2},{-3e-1,4}}'::multivector(2), E' {\t{ 1 , "2" } , {"3", 4 }\n} '::multivector(2, int8);
 SELECT ('{{"' || replace(trim('[]' FROM d::text), ',', '","') || '"}}')::multivector = d AS same FROM (SELECT '[[0.1,1e-45,3.4028235e17,-0]]'::multivector(4) AS d) AS s;
 SELECT '{{1,2},{3}}'::multivector;
@@ -49,12 +49,12 @@ SELECT count(*), bool_and(d::text::multivector = d),
 FROM (SELECT ARRAY[ARRAY[sin(i), cos(i * i), sin(i) ^ 9, 1.0 / i, exp(-i / 100.0)], ARRAY[i, -i, 0, i / 3.0, 1]]::multivector AS d
 	  FROM generate_series(1, 1000) i) AS s;
 
--- The binary format, byte by byte: version, element, dim, tokens, scales of int8, elements, little endian.
+-- The binary format, byte by byte: version, element, dims, tokens, scales of int8, elements; little endian.
 SELECT multivector_send('[[1,2],[-3,0.5]]');
 SELECT multivector_send('[[1,2],[-3,0.5]]'::multivector(2, float2));
 SELECT multivector_send('[[1,2],[-3,0.5]]'::multivector(2, int8));
 
--- COPY BINARY there and back.
+-- COPY BINARY out and in.
 CREATE TABLE io_test (id int, doc multivector, half multivector(2, float2), byte multivector(2, int8));
 INSERT INTO io_test
 SELECT i, d, d, d FROM (

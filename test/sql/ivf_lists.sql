@@ -1,11 +1,11 @@
--- colbert_ivf at its edges: how many lists there are, and where training has little to go by.
+-- Edge cases of colbert_ivf: the number of lists, and training on little data.
 SET jit = off;
 \set QUIET on
 SET client_min_messages = warning;
 SET enable_seqscan = off;
 SET enable_sort = off;
 
--- Document i: n tokens of so many dims, all different.
+-- Document i: n tokens with this many dims, all different.
 CREATE FUNCTION ivf_doc(i int, n int, dims int) RETURNS multivector LANGUAGE sql IMMUTABLE AS $$
 	SELECT array_agg(token ORDER BY t)::real[]::multivector
 	FROM (SELECT t, array_agg(sin(i * 7919.0 + t * 104.729 + k * k * 1.37)::real ORDER BY k) AS token
@@ -22,7 +22,7 @@ BEGIN
 	in_order := in_order OR (SELECT late > 0 FROM colbert_last_scan());
 END $$;
 
--- lists: as many as asked for; 0 is one for 64 tokens; fewer tokens than it takes to train them are all pending.
+-- lists: the requested number; 0 means one list per 64 tokens; too few tokens to train on are all pending.
 CREATE TABLE ivf_lists AS SELECT i AS id, ivf_doc(i, 10, 16)::multivector(16) AS doc FROM generate_series(1, 2000) i;
 CREATE INDEX ivf_asked ON ivf_lists USING colbert_ivf (doc) WITH (lists = 50);
 SELECT access_method, documents, tokens, nodes, pending_documents FROM colbert_index_info('ivf_asked');
@@ -36,7 +36,7 @@ CREATE INDEX ivf_many ON ivf_lists USING colbert_ivf (doc) WITH (lists = 5000);
 SELECT nodes, pending_documents FROM colbert_index_info('ivf_many');
 SELECT * FROM ivf_rows('ivf_lists', '<#>', ivf_doc(7, 3, 16));
 
--- It becomes an index at the merge that has enough tokens, and stays whole through what follows.
+-- The first merge with enough tokens trains the index, which remains sound afterwards.
 SET colbert.pending_limit = 131072;
 INSERT INTO ivf_lists SELECT i, ivf_doc(i, 10, 16) FROM generate_series(2001, 4100) i;
 RESET colbert.pending_limit;
@@ -50,7 +50,7 @@ SELECT * FROM ivf_rows('ivf_lists', '<#>', ivf_doc(7, 3, 16));
 REINDEX INDEX ivf_many;
 SELECT * FROM ivf_rows('ivf_lists', '<#>', ivf_doc(7, 3, 16));
 
--- Tokens that are all equal, and zero vectors under cosine: one list, and every row.
+-- Tokens that are all equal, and zero vectors with cosine: one list, and every row.
 CREATE TABLE ivf_equal AS SELECT i AS id, array_fill(1::real, ARRAY[4, 8])::multivector(8) AS doc FROM generate_series(1, 2500) i;
 CREATE INDEX ivf_equal_doc ON ivf_equal USING colbert_ivf (doc multivector_l2_ops) WITH (lists = 20);
 SELECT nodes, pending_documents FROM colbert_index_info('ivf_equal_doc');
@@ -60,7 +60,7 @@ CREATE INDEX ivf_zero_doc ON ivf_zero USING colbert_ivf (doc multivector_cosine_
 SELECT nodes, pending_documents FROM colbert_index_info('ivf_zero_doc');
 SELECT * FROM ivf_rows('ivf_zero', '<=>', '[[1,1,1,1,1,1,1,0]]');
 
--- Drift: tokens of another kind lie farther from the lists, and crowd into few; a REINDEX mends it.
+-- Drift: tokens of another kind are farther from the lists, and concentrate in few; REINDEX solves it.
 CREATE FUNCTION ivf_random(i int, shift float8) RETURNS multivector LANGUAGE sql IMMUTABLE AS $$
 	SELECT array_agg(token ORDER BY t)::real[]::multivector
 	FROM (SELECT t, array_agg((hashint8(i * 1000 + t * 100 + k) / 2147483648.0 + shift * (k % 3))::real ORDER BY k) AS token
@@ -80,7 +80,7 @@ VACUUM ivf_drift;
 SELECT * FROM ivf_fit();
 REINDEX INDEX ivf_drift_doc;
 SELECT * FROM ivf_fit();
--- An empty index, and one that must train: what to do is said in words.
+-- An empty index, and one that must be trained: the advice says what to do.
 CREATE TABLE ivf_later (id int, doc multivector(16));
 CREATE INDEX ivf_later_doc ON ivf_later USING colbert_ivf (doc);
 SELECT nodes, imbalance, trained_distance, merged_distance, advice FROM colbert_index_info('ivf_later_doc');
@@ -91,14 +91,14 @@ SELECT nodes, advice FROM colbert_index_info('ivf_later_doc');
 VACUUM ivf_later;
 SELECT nodes > 0 AS trained, advice FROM colbert_index_info('ivf_later_doc');
 
--- More nodes, more probes: (20,000 / 16,384)^.25 times the 40 for five tokens.
+-- More nodes need more probes: (20,000 / 16,384)^.25 times the 40 for five tokens.
 CREATE TABLE ivf_probes AS SELECT i AS id, ivf_doc(i, 42, 4)::multivector(4) AS doc FROM generate_series(1, 4000) i;
 CREATE INDEX ivf_probes_doc ON ivf_probes USING colbert_ivf (doc) WITH (lists = 20000);
 SELECT nodes FROM colbert_index_info('ivf_probes_doc');
 SELECT count(*) FROM (SELECT id FROM ivf_probes ORDER BY doc <#> ivf_doc(1, 5, 4) LIMIT 10) AS t;
 SELECT query_tokens, probes FROM colbert_last_scan();
 
--- Vectors that have nothing in common, whose lists and sketches say little: narrowing goes on far beyond the candidates.
+-- Vectors that have nothing in common, whose lists and sketches say little: narrowing continues far beyond the candidates.
 CREATE FUNCTION ivf_noise(i int, n int) RETURNS multivector LANGUAGE sql IMMUTABLE AS $$
 	SELECT multivector_agg(ARRAY(SELECT hashint8(i * 1000 + t * 50 + k) / 2147483648.0 FROM generate_series(1, 24) k)::real[] ORDER BY t) FROM generate_series(1, n) t
 $$;
@@ -112,20 +112,23 @@ CREATE TABLE ivf_wide AS SELECT i AS id, ivf_doc(i, 2, 3000)::multivector(3000) 
 CREATE INDEX ivf_wide_doc ON ivf_wide USING colbert_ivf (doc);
 SELECT * FROM ivf_rows('ivf_wide', '<#>', ivf_doc(7, 2, 3000));
 
--- What the other access method takes is refused, and so are lists out of range.
+-- Options of the other access method are rejected, and so are numbers of lists out of range.
 CREATE INDEX ON ivf_lists USING colbert_ivf (doc) WITH (m = 16);
 CREATE INDEX ON ivf_lists USING colbert_ivf (doc) WITH (lists = -1);
 CREATE INDEX ON ivf_lists USING colbert_ivf (doc) WITH (lists = 1048577);
 CREATE INDEX ON ivf_lists USING colbert_hnsw (doc) WITH (lists = 10);
 
--- An index that began empty keeps the lists of its first tokens. VACUUM warns when these hold too many, and so does the advice; REINDEX mends it.
+-- An index that was created empty keeps the lists of its first tokens. When these become too long, VACUUM and the advice warn; REINDEX
+-- solves it.
 CREATE TABLE ivf_outgrown (id int, doc multivector(4));
 CREATE INDEX ivf_outgrown_index ON ivf_outgrown USING colbert_ivf (doc);
 CREATE FUNCTION ivf_add(first int, last int) RETURNS void LANGUAGE sql AS $$
 	INSERT INTO ivf_outgrown SELECT i, (SELECT multivector_agg(ARRAY[sin(i * 31 + t * 7), sin(i * 17 + t * 3), sin(i + t * 11), sin(i * 5 + t)]::real[]) FROM generate_series(1, 500) AS t)
 	FROM generate_series(first, last) AS i
 $$;
+SET colbert.pending_limit = 131072;
 SELECT ivf_add(1, 140);
+RESET colbert.pending_limit;
 SELECT colbert_merge('ivf_outgrown_index') >= 0 AS merged;
 VACUUM ivf_outgrown;
 SELECT nodes BETWEEN 500 AND 1100 AS few_lists FROM colbert_index_info('ivf_outgrown_index');

@@ -1,4 +1,4 @@
--- As large as it gets: refused in words, before memory is taken; and what takes long can be cancelled.
+-- Maximum sizes: larger values are rejected before memory is allocated; and long operations can be cancelled.
 \pset format unaligned
 \pset tuples_only on
 

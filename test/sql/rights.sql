@@ -1,7 +1,7 @@
--- Every function of the extension, with arguments that nobody should send, called by a role that may do nothing: a value, or an error of
--- the classes 0A, 22, 42, 54 or 55; never an internal one. Of an index it is told nothing.
+-- Every function of the extension, called with invalid arguments by a role without privileges: it returns a value, or an error of the
+-- classes 0A, 22, 42, 54 or 55, and never an internal one. Nothing about an index is revealed.
 --
--- The catalog says which functions there are, so that those of later versions are called too.
+-- The functions are read from the catalog, so that those of later versions are called too.
 \pset format unaligned
 \pset tuples_only on
 SET client_min_messages = warning;
@@ -12,7 +12,7 @@ CREATE INDEX rights_hnsw ON rights_docs USING colbert_hnsw (doc);
 CREATE INDEX rights_ivf ON rights_docs USING colbert_ivf (doc);
 CREATE ROLE regress_rights_nobody;
 
--- What may stand for an argument.
+-- Sample arguments.
 CREATE FUNCTION rights_samples(type regtype) RETURNS text[] LANGUAGE sql IMMUTABLE AS $$
 	SELECT CASE type::text
 		WHEN 'regclass' THEN ARRAY['''rights_hnsw''', '''rights_ivf''', '''rights_docs''', '''rights_docs_pkey''', '''pg_class''', '0', 'NULL']
@@ -40,7 +40,7 @@ CREATE VIEW rights_functions AS
 	SELECT p.oid, p.proname, p.proargtypes::regtype[] AS types, p.prokind, quote_ident(n.nspname) || '.' || quote_ident(p.proname) AS name
 	FROM pg_depend d JOIN pg_proc p ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid JOIN pg_namespace n ON n.oid = p.pronamespace
 	WHERE d.refclassid = 'pg_extension'::regclass AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'colbert_pg') AND d.deptype = 'e';
--- Those with an argument of the type internal are for the server alone, which makes sure of it; of all others we know what to send.
+-- Functions with an argument of type internal are only for the server, which enforces that; for all other types there are samples.
 SELECT oid::regprocedure, t FROM rights_functions, unnest(types) AS t
 WHERE rights_samples(t) IS NULL AND NOT 'internal'::regtype = ANY (types) ORDER BY 1, 2;
 
@@ -74,11 +74,11 @@ SET ROLE regress_rights_nobody;
 UPDATE rights_seen SET outcome = rights_outcome(statement);
 RESET ROLE;
 
--- Each function was called, and gave a value or was refused, as it should be.
+-- Each function was called, and returned a value or was rejected, as expected.
 SELECT count(*) FROM rights_functions f WHERE NOT 'internal'::regtype = ANY (types) AND NOT EXISTS (SELECT FROM rights_seen s WHERE s.oid = f.oid AND outcome IS NOT NULL);
 SELECT count(*) > 3000, count(*) FILTER (WHERE outcome = '00000') > 1000, count(*) FILTER (WHERE outcome <> '00000') > 1000 FROM rights_seen;
 SELECT statement, outcome FROM rights_seen WHERE outcome !~ '^(00000|0A|22|42|54|55)' ORDER BY 1 LIMIT 20;
--- None says a thing about the index, but that there is no right to it; after arguments that are wrong for any index, or NULL.
+-- No message reveals anything about the index except the lack of privileges, even if arguments are invalid for any index, or NULL.
 SELECT DISTINCT outcome FROM rights_seen
 WHERE statement ~ '\(''rights_(hnsw|ivf)''\)::regclass' AND 'regclass'::regtype = ANY (types) AND statement !~ 'NULL' AND outcome !~ '^42501 (permission denied|must be owner)|^22023 expected a (k|target_recall) ' ORDER BY 1;
 SELECT count(DISTINCT oid) >= 4 FROM rights_seen WHERE outcome ~ '^42501 (permission denied|must be owner)';
@@ -88,7 +88,7 @@ SELECT id FROM rights_docs ORDER BY maxsim(doc, '[[1,2,3]]') DESC LIMIT 1;
 EXPLAIN SELECT id FROM rights_docs ORDER BY doc <#> '[[1,2,3]]' LIMIT 1;
 RESET ROLE;
 
--- With SELECT on the table, what an index holds may be seen; what changes it is its owner's.
+-- SELECT on the table permits seeing what an index holds; only its owner may change it.
 GRANT SELECT ON rights_docs TO regress_rights_nobody;
 SET ROLE regress_rights_nobody;
 SELECT documents FROM colbert_index_info('rights_hnsw');

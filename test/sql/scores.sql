@@ -2,7 +2,7 @@
 SET extra_float_digits = 1;
 SET jit = off;
 
--- By hand. Query (1,0) and (0,2); document (1,1), (3,-1), (0,0).
+-- Computed by hand. Query (1,0) and (0,2); document (1,1), (3,-1), (0,0).
 SELECT maxsim('[[1,1],[3,-1],[0,0]]', '[[1,0],[0,2]]'), maxsim_cosine('[[1,1],[3,-1],[0,0]]', '[[1,0],[0,2]]'),
 	maxsim_l2('[[1,1],[3,-1],[0,0]]', '[[1,0],[0,2]]');
 SELECT '[[1,1],[3,-1],[0,0]]'::multivector <#> '[[1,0],[0,2]]', '[[1,1],[3,-1],[0,0]]'::multivector <=> '[[1,0],[0,2]]',
@@ -10,7 +10,7 @@ SELECT '[[1,1],[3,-1],[0,0]]'::multivector <#> '[[1,0],[0,2]]', '[[1,1],[3,-1],[
 SELECT '[[1,1],[3,-1],[0,0]]'::multivector <~#> '[[1,0],[0,2]]', '[[1,1],[3,-1],[0,0]]'::multivector <~=> '[[1,0],[0,2]]',
 	'[[1,1],[3,-1],[0,0]]'::multivector <~-> '[[1,0],[0,2]]';
 SELECT * FROM maxsim_tokens('[[1,1],[3,-1],[0,0]]', '[[1,0],[0,2],[-1,-1]]');
--- Among equal document tokens the first is named.
+-- Among equal document tokens, the first is returned.
 SELECT * FROM maxsim_tokens('[[0,1],[1,0],[1,0]]', '[[1,0],[0,0]]');
 
 -- NULL, and different dims.
@@ -19,12 +19,12 @@ SELECT maxsim('[[1,2]]', '[[1]]');
 SELECT '[[1]]'::multivector <-> '[[1,2]]';
 SELECT * FROM maxsim_tokens('[[1,2]]', '[[1]]');
 
--- A zero vector has cosine 0 with everything; equal tokens are at distance 0.
+-- A zero vector has cosine 0 with everything; equal tokens have distance 0.
 SELECT maxsim_cosine('[[0,0]]', '[[1,2]]'), maxsim_cosine('[[-1,-2],[0,0]]', '[[1,2]]'), maxsim_cosine('[[1,2]]', '[[0,0],[1,2]]');
 SELECT maxsim_l2('[[0.1,12345.678],[1,1]]', '[[1,1],[0.1,12345.678]]'), maxsim_l2('[[1e15,1]]', '[[1e15,1]]'), maxsim_l2('[[0,0]]', '[[0,0]]');
 
--- The longest tokens that there can be do not overflow, the shortest do not divide by zero.
--- Tokens that share an offset: the nearest one is found from differences, in each element format, and a document is at distance 0 from itself.
+-- The longest possible tokens do not overflow, and the shortest do not divide by zero.
+-- Tokens with a common offset: the nearest one is found from differences, in each element format, and a document has distance 0 from itself.
 CREATE FUNCTION scores_offset(n int, o float8) RETURNS multivector LANGUAGE sql VOLATILE AS $$
 	SELECT array_agg(t)::multivector FROM (SELECT array_agg((o + random())::real) AS t FROM generate_series(1, n) AS i, generate_series(1, 16) AS k GROUP BY i) AS s
 $$;
@@ -44,7 +44,7 @@ SELECT maxsim('[[1e18]]', '[[1e18],[-1e18]]'), maxsim_cosine('[[1e18]]', '[[1e18
 SELECT maxsim('[[1e-45]]', '[[1e-45]]'), maxsim_cosine('[[1e-45]]', '[[1e-45]]'), maxsim_l2('[[1e-45]]', '[[-1e-45]]'),
 	maxsim_cosine('[[1e-15,0]]', '[[1e18,0]]');
 
--- Random sets of many shapes against the definitions in SQL, in double precision.
+-- Random sets of many shapes, compared with the definitions in SQL, in double precision.
 CREATE FUNCTION scores_random(n int, dim int, seed int) RETURNS multivector LANGUAGE sql IMMUTABLE AS $$
 	SELECT array_agg(token ORDER BY i)::multivector
 	FROM (SELECT i, array_agg(sin(i * 12.9898 + k * 78.233 + seed * 37.719 + (i * k % 31)) ORDER BY k) AS token
@@ -66,7 +66,7 @@ SELECT count(*), bool_and(abs(maxsim(doc, query) - ip) < 1e-5 * m * dim) AS ip,
 	bool_and(abs(maxsim_cosine(doc, query) - cosine) < 1e-5 * m) AS cosine, bool_and(abs(maxsim_l2(doc, query) - l2) < 1e-3 * m) AS l2
 FROM scores_test, scores_defined(doc, query) WHERE m IN (1, 5, 16) OR n = 7;
 
--- Formats: the score of a document is, bit for bit, the score of its values as float4; so with the query.
+-- Formats: the score of a document equals, bit for bit, the score of its values as float4; likewise for the query.
 CREATE FUNCTION scores_bits(doc multivector, query multivector) RETURNS bytea[] LANGUAGE sql IMMUTABLE AS $$
 	SELECT ARRAY[float8send(maxsim(doc, query)), float8send(maxsim_cosine(doc, query)), float8send(maxsim_l2(doc, query))]
 $$;
@@ -82,7 +82,7 @@ FROM unnest(ARRAY['float4', 'float2', 'int8']) d, unnest(ARRAY['float4', 'float2
 	LATERAL (SELECT scores_as(t.doc, d) AS doc, scores_as(t.query, q) AS query FROM scores_test t WHERE dim IN (3, 33)) AS s
 GROUP BY d, q ORDER BY d, q;
 
--- Every instruction set that this machine has gives the same bits.
+-- All instruction sets of this machine give the same bits.
 CREATE FUNCTION scores_simd(simd text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM set_config('colbert.simd', simd, true);
@@ -100,7 +100,7 @@ FROM scores_test, LATERAL (
 	SELECT sum(similarity ORDER BY query_token) AS total, count(*) AS n_rows, min(doc_token) AS lowest, max(doc_token) AS highest
 	FROM maxsim_tokens(doc, query)) AS t;
 
--- The query is prepared once and noticed when it changes: constant, joined, toasted.
+-- The query is prepared once, and again when it changes: constant, joined, toasted.
 CREATE TABLE scores_queries (id int, query multivector);
 INSERT INTO scores_queries SELECT i, scores_random(i, 33, i) FROM generate_series(1, 40) i;
 SELECT count(*), bool_and(maxsim(doc, q.query) = maxsim(doc, (q.query::text)::multivector))
@@ -124,7 +124,7 @@ SELECT n FROM scores_test t WHERE dim = 3 AND m = 2 ORDER BY doc <#> '[[1,2,3]]'
 SELECT n FROM scores_test t WHERE dim = 3 AND m = 2 ORDER BY doc <-> '[[1,2,3]]', maxsim_l2(doc, '[[1,2,3]]') DESC;
 SELECT bool_and(doc <=> query = m - maxsim_cosine(doc, query)) FROM scores_test;
 
--- A parallel sequential scan gives the same.
+-- A parallel sequential scan gives the same scores.
 CREATE TABLE scores_many AS SELECT i, scores_random(5, 16, i) AS doc FROM generate_series(1, 2000) i;
 CREATE TEMP TABLE scores_serial AS SELECT i, maxsim(doc, scores_random(4, 16, 0)) AS score FROM scores_many;
 SET parallel_setup_cost = 0;

@@ -33,9 +33,9 @@ SELECT '[[1,0.3]]'::multivector(2, int8)::multivector, '[[1,0.3]]'::multivector(
 SELECT '[[1,2]]'::multivector(3);
 SELECT '[[1,2]]'::multivector(2)::multivector(1);
 
--- int8 is symmetric, one scale a token, nearest code with ties to even; a token of zeros has scale 0.
+-- int8 is symmetric, with one scale per token and the nearest code, ties to even; a token of zeros has scale 0.
 SELECT '[[127,-127,63.5,0.5,1.5,-2.5],[0,0,0,0,-0,0],[1e-37,0,0,0,0,0]]'::multivector(6, int8);
--- What is int8 already is not changed by going through text or arrays.
+-- An int8 value is not changed by conversion to text or arrays and back.
 SELECT count(*), bool_and(d::text::multivector(16, int8) = d AND d::real[]::multivector(16, int8) = d)
 FROM (SELECT (SELECT ARRAY[array_agg((sin(i * 1.7 + j * j * 0.3) * (1 + i % 7) / 3)::real)] FROM generate_series(1, 16) j)::multivector(16, int8) AS d
 	  FROM generate_series(1, 2000) i) AS s;

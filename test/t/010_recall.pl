@@ -126,7 +126,7 @@ sub make_queries
 ALTER TABLE questions $columns;
 CREATE FUNCTION pg_temp.part(mv multivector, first int, last int) RETURNS multivector LANGUAGE sql AS \$\$
 	SELECT multivector_agg(token(mv, i) ORDER BY i) FROM generate_series(first, last) i \$\$;
--- n tokens of a multivector, any of them, with noise of so much a dim
+-- n random tokens of a multivector, with this much noise per dim
 CREATE FUNCTION pg_temp.noisy(mv multivector, n int, noise float8) RETURNS multivector LANGUAGE sql VOLATILE AS \$\$
 	SELECT l2_normalize(multivector_agg(t)) FROM (
 		SELECT i, array_agg((element + noise * 2 * (random() + random() + random() - 1.5))::real ORDER BY k) AS t

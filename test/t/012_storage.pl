@@ -1,5 +1,5 @@
-# What it takes a crash or a race to bring about: a free space map of a longer file, a document whose sketches are older than the
-# nodes, and appenders that never rest.
+# Situations that only a crash or a race creates: a free space map of a longer file, a document
+# whose sketches are older than the nodes, and appenders without a pause.
 
 use strict;
 use warnings;
@@ -9,10 +9,10 @@ use Test::More;
 
 my $node = new_node('storage');
 
-# What makes many nodes of few tokens.
+# Options that create many nodes with few tokens.
 my %few = (hnsw => 'tokens_per_node = 8', ivf => 'lists = 64');
 
-# query(SQL): its only value.
+# query(SQL): the single value it returns.
 sub query
 {
 	my ($sql) = @_;
@@ -24,11 +24,11 @@ sub checked
 {
 	my ($index, $name) = @_;
 
-	is(query("SELECT * FROM colbert_index_check('$index', heapallindexed => true, rescore => true)"), '', "$name: nothing for the checker to find");
+	is(query("SELECT * FROM colbert_index_check('$index', heapallindexed => true, rescore => true)"), '', "$name: the checker finds nothing");
 	return;
 }
 
-# Small documents: 8 tokens of 32 dims, any two halves of 4 tokens.
+# Small documents of 8 tokens with 32 dims, each combined from two halves of 4 tokens.
 query(<<'SQL');
 CREATE TABLE halves (id int PRIMARY KEY, doc multivector(32));
 INSERT INTO halves
@@ -39,8 +39,9 @@ CREATE FUNCTION make_doc(id int) RETURNS multivector LANGUAGE sql STABLE AS
 	'SELECT a.doc || b.doc FROM halves a, halves b WHERE a.id = $1 % 100 AND b.id = ($1 / 100 * 7 + $1 + 1) % 100';
 SQL
 
-# The free space map is not logged: after a crash it may tell of pages that the file lost. Here it is another index's, of more pages.
-# PostgreSQL 15.20 suggests none of them by itself.
+# The free space map is not WAL-logged, so after a crash it may list pages that the file lost. Here
+# it is replaced by that of another index, which has more pages. PostgreSQL 15.20 itself suggests
+# none of these pages.
 my %path;
 for my $method (@methods)
 {
@@ -66,18 +67,18 @@ each_method('a free space map of a longer file', sub {
 	my ($method) = @_;
 	my $index = "short_${method}_index";
 
-	cmp_ok(query("SELECT pg_relation_size('long_${method}_index') / pg_relation_size('$index')"), '>', 5, 'it tells of pages beyond the end');
+	cmp_ok(query("SELECT pg_relation_size('long_${method}_index') / pg_relation_size('$index')"), '>', 5, 'it lists pages beyond the end');
 	for my $round (1 .. 3)
 	{
 		query("INSERT INTO short_$method SELECT i, make_doc(i) FROM generate_series(1000, 1500) i");
 		is(query("SELECT colbert_merge('$index')"), '501', "merge $round");
 	}
-	is(query("SELECT pending_documents FROM colbert_index_info('$index')"), '0', 'everything is merged');
+	is(query("SELECT pending_documents FROM colbert_index_info('$index')"), '0', 'all documents are merged');
 	checked($index, 'afterwards');
 });
 
-# A document that takes so long to write that the index is trained meanwhile: its sketches are centred on another mean. Among its
-# tokens is one that no other document has.
+# Writing a document takes so long that the index is trained meanwhile, so its sketches are centred
+# on a different mean. One of its tokens occurs in no other document.
 query(<<'SQL');
 CREATE PROCEDURE wait_for(what text) LANGUAGE plpgsql AS $$
 DECLARE
@@ -111,7 +112,8 @@ CREATE INDEX $index ON $table USING colbert_$method (doc) WITH (quantizer = $qua
 SET colbert.pending_limit = 100000000;
 INSERT INTO $table SELECT i, make_doc(i) FROM generate_series(1, 2200) i;
 SQL
-		# The appender begins when the other looks for its lock, and the merge when it has it.
+		# The appender starts when the other session waits for its lock, and the merge when the
+		# appender has its lock.
 		my $merge = start_sql($node, <<"SQL");
 SET application_name = 'merge $index';
 CALL wait_for('SELECT FROM pg_locks WHERE page = 0 AND relation = ''$index''::regclass AND mode = ''ShareLock''');
@@ -119,20 +121,21 @@ SELECT colbert_merge('$index');
 SQL
 		query("CALL wait_for('SELECT FROM pg_stat_activity WHERE application_name = ''merge $index''')");
 		query("SET colbert.pending_limit = 100000000; INSERT INTO $table SELECT 0, doc FROM large");
-		is(stop_sql($merge), '', "$quantizer: the merge meets no error");
-		is(query("SELECT nodes > 0, pending_documents FROM colbert_index_info('$index')"), 't|1', "$quantizer: the index is trained, and one document came too late");
-		is(query($best), '0', "$quantizer: which is found");
+		is(stop_sql($merge), '', "$quantizer: the merge raises no error");
+		is(query("SELECT nodes > 0, pending_documents FROM colbert_index_info('$index')"), 't|1', "$quantizer: the index is trained, except for one late document");
+		is(query($best), '0', "$quantizer: the late document is found");
 		is(query("$ColbertTest::by_index SELECT count(*), count(DISTINCT id) FROM (SELECT id FROM $table ORDER BY doc <#> make_doc(7)) AS whole"), '2201|2201',
-			"$quantizer: every row comes once");
+			"$quantizer: every row is returned once");
 		checked($index, "$quantizer: before the next merge");
-		is(query("SELECT colbert_merge('$index')"), '1', "$quantizer: it is merged, too");
-		is(query($best), '0', "$quantizer: and found");
+		is(query("SELECT colbert_merge('$index')"), '1', "$quantizer: the late document is merged");
+		is(query($best), '0', "$quantizer: the merged document is found");
 		checked($index, "$quantizer: after it");
 	}
 });
 
-# With quantizer bit a document has rows only while it is pending. Their array starts over, even if there is an appender at any time: it holds
-# what may be pending, in runs of 8 rows as documents have 8 tokens, and the eighth by which arrays grow.
+# With quantizer bit, a document has rows only while it is pending. Their array starts over even if
+# an appender is active at all times. It holds the pending rows, in runs of 8 rows since documents
+# have 8 tokens, and the eighth by which arrays grow.
 my ($limit, $row_bytes) = (16384, 32 + 4);
 my $most_bytes = $limit * $row_bytes * 9 / 8 + 8192;
 query(<<'SQL');
@@ -154,7 +157,7 @@ for my $method (@methods)
 	push @{ $clients{$method} }, start_sql($node, "LOAD 'colbert_pg'; SET colbert.pending_limit = $limit; CALL append('$table', 6000)") for 1 .. 3;
 	push @{ $clients{$method} }, start_sql($node, "VACUUM $table; SELECT pg_sleep(.05);" x 60);
 }
-each_method('appenders that never rest', sub {
+each_method('appenders without a pause', sub {
 	my ($method) = @_;
 	my $index = "restless_${method}_index";
 
@@ -165,7 +168,7 @@ each_method('appenders that never rest', sub {
 	checked($index, 'afterwards');
 });
 
-# The memory of a check does not grow with what is compared: 64 bytes a document, and some.
+# The memory of a check is bounded: 64 bytes per document, and a constant.
 each_method('memory of a check', sub {
 	my ($method) = @_;
 	my ($documents, @peaks) = query(<<"SQL") =~ /(\d+)/g;

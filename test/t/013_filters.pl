@@ -21,7 +21,7 @@ SELECT q.id AS question, p.id, p.pick, maxsim(p.doc, q.short) AS score, row_numb
 FROM questions q, pool p WHERE q.$questions;
 CREATE INDEX ON scores (question, id);
 
--- Searches of one table under one condition: rows wanted and found, none twice, in order where none is late, and the share of the exact answers.
+-- Searches of a table with a condition: rows wanted and found, without duplicates, in order unless a row was late; and recall.
 CREATE FUNCTION filtered(name text, condition text, matching text, OUT complete bool, OUT distinct_rows bool, OUT in_order bool, OUT recall numeric)
 LANGUAGE plpgsql AS \$\$
 DECLARE

@@ -11,7 +11,7 @@ load_questions($node);
 load_passages($node, 'pool', 3000);
 create_tables($node, 'id <= 1500');
 $node->safe_psql('postgres', <<'SQL');
--- Ids are unique in the table, so a search that gives one twice, or rows out of order under one snapshot, is at fault.
+-- Ids are unique in the table, so a search must not return one twice, nor rows out of order with the same snapshot.
 CREATE PROCEDURE read(target regclass, steps int) LANGUAGE plpgsql AS $$
 DECLARE
 	pick int;

@@ -23,7 +23,7 @@ CREATE TABLE finished (writer text);
 CREATE FUNCTION make_doc(id int) RETURNS multivector LANGUAGE sql STABLE AS
 	'SELECT a.doc || b.doc FROM halves a, halves b WHERE a.id = $1 % 1000 AND b.id = ($1 / 1000 * 7 + $1) % 1000';
 
--- Each row a transaction; of every 1,000, one in eight is deleted again.
+-- One transaction per row; of every 1,000 rows, one in eight is deleted again.
 CREATE PROCEDURE write(target regclass, first int, step int, last int) LANGUAGE plpgsql AS $$
 DECLARE
 	n int := 0;
@@ -41,8 +41,8 @@ BEGIN
 	INSERT INTO finished VALUES (target::text || first);
 END $$;
 
--- Until both writers have finished: the best 20 of some query, each once, in the order of the score that its row has; and now and
--- then all rows there are.
+-- Until both writers have finished: the best 20 rows of some query, without duplicates, in the order of the rows' scores; and
+-- occasionally all rows.
 CREATE PROCEDURE read(target regclass) LANGUAGE plpgsql AS $$
 DECLARE
 	pick int;

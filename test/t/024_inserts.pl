@@ -16,7 +16,7 @@ my $limit = 16384;
 load_questions($node);
 load_passages($node, 'pool', $ENV{COLBERT_EXTRA} ? 16000 : 2500);
 $node->safe_psql('postgres', <<'SQL');
--- Insert rows of the pool one by one, each with a timeout; notes how long each took, and how much was pending.
+-- Insert rows of the pool one by one, each with a timeout; record the time of each, and the number of pending tokens.
 CREATE TABLE took (target text, ms float8, pending bigint, state text);
 CREATE PROCEDURE insert_one_by_one(target text, lowest int, highest int) LANGUAGE plpgsql AS $$
 DECLARE

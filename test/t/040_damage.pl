@@ -38,7 +38,7 @@ INSERT INTO docs
 	FROM generate_series(1, 400) i;
 CREATE TABLE seen (round int, index text, step text, state text, message text);
 
--- Run a statement, and note the error that it ends with.
+-- Run a statement and record its error.
 CREATE PROCEDURE try(round int, index text, step text, statement text) LANGUAGE plpgsql AS $$
 DECLARE
 	state text := '';
@@ -53,7 +53,7 @@ BEGIN
 	COMMIT;
 END $$;
 
--- All rows of a table by its index, in the order in which they come, must be those of the table.
+-- All rows of a table, as returned by its index, must be those of the table.
 CREATE FUNCTION whole_scan(target text, operator text) RETURNS void LANGUAGE plpgsql SET enable_seqscan = off SET enable_sort = off AS $$
 DECLARE
 	found int[];

@@ -20,7 +20,7 @@ $node->append_conf('postgresql.conf', "max_parallel_maintenance_workers = 2\nmin
 $node->reload;
 add_docs($node, 400);
 $node->safe_psql('postgres', <<'SQL');
--- What is wrong with a table's index, with what is found by it, or with what the session has left: nothing, where all is well.
+-- Return faults of a table's index, of the rows found by it, or of the session's remains; nothing if all is well.
 CREATE FUNCTION verify(target text, operator text) RETURNS text LANGUAGE plpgsql SET enable_seqscan = off SET enable_sort = off AS $$
 DECLARE
 	wrong text := '';

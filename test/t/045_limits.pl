@@ -11,7 +11,7 @@ my $node = faults_node('limits');
 
 add_docs($node, 800);
 $node->safe_psql('postgres', <<'SQL');
--- Insert documents one by one, and merge them now and then, until there is an error: says which.
+-- Insert documents one by one, with occasional merges, until an error occurs; return the error.
 CREATE FUNCTION fill(target text, merge_every int) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	message text;
@@ -28,7 +28,7 @@ EXCEPTION WHEN program_limit_exceeded THEN
 	GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
 	RETURN format('%s. %s', message, hint);
 END $$;
--- The same, row by row, so that what was inserted before the error stays.
+-- The same, row by row, so that rows inserted before the error are kept.
 CREATE PROCEDURE insert_until(target text, INOUT message text) LANGUAGE plpgsql AS $$
 BEGIN
 	FOR n IN 1 .. 800 LOOP

@@ -1,5 +1,6 @@
-# An index that grows: by steps, past the extents that the meta page has room for, while others search, insert, check and vacuum; and
-# growth that is cancelled, or ends in a crash. Nobody waits for it, and no page of the file is lost.
+# An index that grows step by step, beyond the extents that fit on the meta page, while other
+# sessions search, insert, check and vacuum; and growth that is cancelled, or ends in a crash.
+# Nobody waits for it, and no page of the file is lost.
 
 use strict;
 use warnings;
@@ -11,7 +12,7 @@ use Time::HiRes qw(usleep);
 my $node = faults_node('growth');
 my $folder = PostgreSQL::Test::Utils::tempdir();
 
-# What replay makes of a page is what the page was.
+# Replay must reproduce each page.
 $node->append_conf('postgresql.conf', "wal_consistency_checking = 'generic'");
 $node->reload;
 $node->safe_psql('postgres', <<'SQL');
@@ -24,7 +25,7 @@ CREATE TABLE large AS SELECT random_doc(30000, 32) AS doc;
 SQL
 my $session = "LOAD 'colbert_pg'; SET colbert_faults.folder = '$folder'; SET colbert.pending_limit = 100000000;";
 
-# query(SQL): what it gives, in a session of its own.
+# query(SQL): its result, in a separate session.
 sub query
 {
 	my ($sql) = @_;
@@ -32,7 +33,7 @@ sub query
 	return $node->safe_psql('postgres', "$session $sql");
 }
 
-# make(INDEX, DIMENSIONS): an empty table and its index.
+# make(INDEX, DIMENSIONS): create an empty table and its index.
 sub make
 {
 	my ($index, $dims) = @_;
@@ -41,7 +42,7 @@ sub make
 	return;
 }
 
-# index_file: its path, with all that was written on the disk.
+# index_file: the path of the index, after all changes were written to disk.
 sub index_file
 {
 	query('CHECKPOINT');
@@ -63,13 +64,14 @@ sub pages
 	return %pages;
 }
 
-# findings: what the checker reports, but for the graph of random vectors.
+# findings: the checker's findings, except those about the graph of random vectors.
 sub findings
 {
 	return query(q{SELECT severity, part, message FROM colbert_index_check('t_index', heapallindexed => true, rescore => true) WHERE part <> 'nodes' OR severity = 'error'});
 }
 
-# finds_all(NAME): a whole scan gives every row once, and documents are found by themselves.
+# finds_all(NAME): check that a whole scan returns every row once, and that documents are found by
+# their own embeddings.
 sub finds_all
 {
 	my ($name) = @_;
@@ -78,7 +80,7 @@ sub finds_all
 	is(query("$ColbertTest::by_index SELECT count(*), count(DISTINCT id) FROM (SELECT id FROM t ORDER BY doc <#> (SELECT doc FROM docs WHERE id = 500)) AS scan"),
 		"$rows|$rows", "$name: a whole scan gives each of $rows rows once");
 	is(rows_not_found($node, 't', 'p.id % 50 = 7', "$session $ColbertTest::by_index"), '', "$name: rows are found");
-	is(findings(), '', "$name: nothing for the checker to find");
+	is(findings(), '', "$name: the checker finds nothing");
 	return;
 }
 
@@ -86,11 +88,11 @@ sub crash
 {
 	kill_all($node);
 	start_after_kill($node);
-	unlike(slurp_file($node->logfile), qr/inconsistent page/, 'replay gives the pages that there were');
+	unlike(slurp_file($node->logfile), qr/inconsistent page/, 'replay reproduces the pages');
 	return;
 }
 
-# start_at(POINT, SQL): run statements that come to a point and wait there; returns the client, and its process.
+# start_at(POINT, SQL): run statements that pause at a point. Return the client and its process id.
 sub start_at
 {
 	my ($point, $sql) = @_;
@@ -108,7 +110,7 @@ sub start_at
 	return $client, query("SELECT pid FROM pg_stat_activity WHERE application_name = 'at $point'");
 }
 
-# go_on(POINT, CLIENT): let it go on; returns its errors.
+# go_on(POINT, CLIENT): let the client continue. Return its errors.
 sub go_on
 {
 	my ($point, $client) = @_;
@@ -119,7 +121,7 @@ sub go_on
 	return $err;
 }
 
-# kill_at(POINT): the whole server is killed while a client waits there.
+# kill_at(POINT): kill the whole server while a client is paused there.
 sub kill_at
 {
 	my ($point, $client) = @_;
@@ -130,7 +132,7 @@ sub kill_at
 	return;
 }
 
-# Many extents: arrays grow page by page and in turns, so that few of them are neighbours.
+# Many extents: arrays grow page by page and in turns, so that few of their pages are adjacent.
 my %few = (hnsw => 'tokens_per_node = 8, m = 4', ivf => 'lists = 64');
 each_method('many extents', sub {
 	my ($method) = @_;
@@ -140,7 +142,7 @@ each_method('many extents', sub {
 	my %pages = pages();
 	cmp_ok($pages{map}, '>=', 4, "$pages{map} map pages");
 	finds_all('pending');
-	is(query("SELECT colbert_merge('t_index')"), '1000', 'all are merged');
+	is(query("SELECT colbert_merge('t_index')"), '1000', 'all documents are merged');
 	finds_all('merged');
 	query('DELETE FROM t WHERE id % 2 = 0; VACUUM t');
 	is(query("SELECT free_documents FROM colbert_index_info('t_index')"), '500', 'VACUUM frees documents');
@@ -154,7 +156,7 @@ each_method('many extents', sub {
 	finds_all('after VACUUM');
 });
 
-# Damage to a map page: an error that says so, no crash, and the checker finds it.
+# Damage to a map page: an error reports it, nothing crashes, and the checker finds it.
 my $path = index_file();
 $node->stop;
 my $intact = slurp_file($path);
@@ -165,7 +167,7 @@ my %damages = (
 	'is of another array' => [ sub { my ($page) = @_; substr($page, 8186, 2) = pack('v', 3); $page }, $corrupted ],
 	'has extents out of order' => [ sub { my ($page) = @_; substr($page, 24 + 8 + 80, 4) = pack('V', 0); $page }, $corrupted ],
 	'has an extent beyond the file' => [ sub { my ($page) = @_; substr($page, 24 + 8 + 84, 4) = pack('V', 4_000_000_000); $page }, $corrupted ],
-	# which a search may not come to
+	# a search may not reach this page
 	'has an extent on the meta page' => [ sub { my ($page) = @_; substr($page, 24 + 8 + 84, 4) = pack('V', 0); $page }, qr/^$|$corrupted/ ]);
 for my $damage (sort keys %damages)
 {
@@ -184,7 +186,7 @@ for my $damage (sort keys %damages)
 }
 $node->start;
 
-# A session that extends the file stands still: searches, checks and inserts for which there is room go on.
+# A session that extends the file is paused: searches, checks, and inserts that have room continue.
 my $unowned = qr/^warning\|pages\|\d+ empty pages from this block on are unused until the next VACUUM$/;
 for my $method (@methods)
 {
@@ -192,29 +194,29 @@ for my $method (@methods)
 	query('INSERT INTO t SELECT * FROM small WHERE id = 1');
 	my ($client) = start_at('grow-extended', 'INSERT INTO t SELECT 10001, doc || doc FROM large');
 	is(query("SET statement_timeout = '10s'; SET enable_seqscan = off; SELECT count(*) FROM (SELECT id FROM t ORDER BY doc <#> (SELECT doc FROM small WHERE id = 1) LIMIT 5) AS found"), '1',
-		"colbert_$method: a search beside an insert that extends the file");
+		"colbert_$method: a search during an insert that extends the file");
 	query("SET statement_timeout = '10s'; INSERT INTO t SELECT * FROM small WHERE id = 2");
-	is(query('SELECT count(*) FROM t'), '2', "colbert_$method: another insert, for which there is room");
+	is(query('SELECT count(*) FROM t'), '2', "colbert_$method: another insert that has room");
 
-	# a check sees pages without an owner, waits until they have one, and is content
+	# a check that sees pages without an owner waits until they have one, and then finds nothing
 	my $check = start_sql($node, "$session SET application_name = 'check'; SELECT severity, message FROM colbert_index_check('t_index');");
 	ok($node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'check' AND wait_event_type = 'Lock'}), "colbert_$method: a check waits");
-	is(go_on('grow-extended', $client), '', "colbert_$method: the insert ends well");
-	is(stop_sql($check) . $check->{out}, '', "colbert_$method: nothing for the checker to find beside it");
+	is(go_on('grow-extended', $client), '', "colbert_$method: the insert succeeds");
+	is(stop_sql($check) . $check->{out}, '', "colbert_$method: the checker finds nothing during the insert");
 
-	# Growth that is cancelled keeps what it got.
+	# Growth that is cancelled keeps its pages.
 	($client, my $pid) = start_at('grow-extended', 'INSERT INTO t SELECT 10002, doc || doc || doc || doc FROM large');
 	query("SELECT pg_cancel_backend($pid)");
 	like(go_on('grow-extended', $client), qr/canceling statement due to user request/, "colbert_$method: growth can be cancelled");
-	is(findings(), '', "colbert_$method: and loses nothing");
+	is(findings(), '', "colbert_$method: cancelled growth loses nothing");
 
-	# A crash leaves pages without an owner: the checker says so, and VACUUM gives them one.
+	# A crash leaves pages without an owner: the checker reports them, and VACUUM gives them one.
 	($client) = start_at('grow-extended', 'INSERT INTO t SELECT 10003, doc || doc || doc FROM large');
 	kill_at('grow-extended', $client);
 	my $lost = findings();
 	like($lost, $unowned, "colbert_$method: a crash while the file is extended: pages without an owner");
 	query('DELETE FROM t WHERE id > 10000; VACUUM t');
-	is(findings(), '', "colbert_$method: VACUUM takes them over");
+	is(findings(), '', "colbert_$method: VACUUM gives the pages an owner");
 
 	# The same for pages of posting lists.
 	query('INSERT INTO t SELECT * FROM small ON CONFLICT DO NOTHING; REINDEX INDEX t_index; INSERT INTO t SELECT id + 10000 * k, doc FROM t, generate_series(1, 4) k');
@@ -223,11 +225,11 @@ for my $method (@methods)
 	like(findings(), $unowned, "colbert_$method: a crash while posting pages are added");
 	query('VACUUM t');
 	is(query("SELECT pending_documents FROM colbert_index_info('t_index')"), '0', "colbert_$method: VACUUM merges");
-	is(findings(), '', "colbert_$method: and nothing is lost");
+	is(findings(), '', "colbert_$method: nothing is lost after a crash");
 }
 
-# Many backends that grow one index at once.
-each_method('growth by many at once', sub {
+# Many backends extend one index at once.
+each_method('concurrent growth', sub {
 	my ($method) = @_;
 
 	make("colbert_$method (doc) WITH (quantizer = sq4, $few{$method})", 256);

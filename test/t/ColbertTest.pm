@@ -229,7 +229,7 @@ SQL
 	$node->safe_psql('postgres', <<"SQL");
 SET work_mem = '256MB';
 SET enable_indexscan = off;
--- no tenth scores less than that of the rows that are best for the short query: what does is not sorted
+-- the tenth score is at least that of the best rows of the short query: rows below it are not sorted
 CREATE TEMP TABLE chosen AS
 SELECT q.id, q.$kind AS query, coalesce((SELECT score FROM (SELECT maxsim(p.doc, q.$kind) AS score FROM exact e JOIN $table p ON p.id = e.passage
                                                             WHERE e.question = q.id OFFSET 0) AS best ORDER BY score DESC OFFSET 9 LIMIT 1), '-infinity') AS least

@@ -1,5 +1,5 @@
--- The nodes that a merge gives to tokens, one at a time or very many at once: as near as those that the build gave.
--- It runs once per access method: COLBERT_METHOD names it (test/README.md).
+-- Nodes that a merge assigns to tokens, one at a time or very many at once: they are as near as those that the build assigned.
+-- Runs once per access method, named by COLBERT_METHOD (test/README.md).
 \getenv method COLBERT_METHOD
 SELECT CASE :'method' WHEN 'colbert_ivf' THEN 'lists = 900' ELSE 'tokens_per_node = 20' END AS options \gset
 \set QUIET on
@@ -8,7 +8,7 @@ SELECT CASE :'method' WHEN 'colbert_ivf' THEN 'lists = 900' ELSE 'tokens_per_nod
 SET client_min_messages = warning;
 SET jit = off;
 
--- Documents of 10 tokens of 32 dims, which have nothing in common.
+-- Documents of 10 tokens with 32 dims, which have nothing in common.
 CREATE FUNCTION assign_token(i int, t int) RETURNS real[] LANGUAGE sql IMMUTABLE AS $$
 	SELECT array_agg(hashint8(i * 1000 + t * 50 + k) / 2147483648.0 ORDER BY k)::real[] FROM generate_series(1, 32) k
 $$;
@@ -22,11 +22,11 @@ CREATE FUNCTION assign_fit(OUT merged_as_near_as_trained bool, OUT pending bigin
 	FROM colbert_index_info('assign_index')
 $$;
 
--- A few tokens, each of which is searched for.
+-- A few tokens, each searched individually.
 INSERT INTO assign_docs SELECT i, assign_doc(i) FROM generate_series(2001, 2002) i;
 SELECT colbert_merge('assign_index');
 SELECT * FROM assign_fit();
--- Very many, which are taken together; and with memory for a part of them at a time.
+-- Very many tokens, searched together; and with memory for only a part of them at a time.
 INSERT INTO assign_docs SELECT i, assign_doc(i) FROM generate_series(3001, 3800) i;
 SELECT colbert_merge('assign_index');
 SELECT * FROM assign_fit();
@@ -35,7 +35,7 @@ INSERT INTO assign_docs SELECT i, assign_doc(i) FROM generate_series(4001, 4400)
 SELECT colbert_merge('assign_index');
 SELECT * FROM assign_fit();
 RESET maintenance_work_mem;
--- What was merged stands in the lists where it belongs: most of it is found in the one list that is nearest to a query.
+-- Merged documents are in the right lists: most are found in the one list nearest to a query.
 SET enable_seqscan = off;
 SET enable_sort = off;
 SET colbert.probes = 1;

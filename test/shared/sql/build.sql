@@ -1,5 +1,5 @@
--- Building: workers or none, much memory or little, the same answers.
--- It runs once per access method: COLBERT_METHOD names it (test/README.md).
+-- Builds with or without workers, with much or little memory: the same answers.
+-- Runs once per access method, named by COLBERT_METHOD (test/README.md).
 \getenv method COLBERT_METHOD
 SELECT CASE :'method' WHEN 'colbert_ivf' THEN 'lists = 500' ELSE 'tokens_per_node = 8' END AS few_tokens \gset
 SET client_min_messages = notice;
@@ -18,7 +18,7 @@ CREATE FUNCTION answers() RETURNS SETOF text LANGUAGE sql SET enable_seqscan = o
 	SELECT format('%s: %s', a.id, (SELECT string_agg(id::text, ' ') FROM (SELECT id FROM built ORDER BY doc <#> a.query LIMIT 10) best))
 	FROM asked a ORDER BY a.id $$;
 
--- Alone.
+-- Without workers.
 SET max_parallel_maintenance_workers = 0;
 CREATE INDEX ON built USING :method (doc) WITH (:few_tokens);
 CREATE FUNCTION shape() RETURNS TABLE (documents bigint, tokens bigint, nodes bigint, postings bigint, pending bigint) LANGUAGE sql AS $$
@@ -27,26 +27,26 @@ CREATE TABLE alone AS SELECT answers() AS answer;
 CREATE TABLE alone_shape AS SELECT * FROM shape();
 SELECT documents, tokens, nodes, pending, postings BETWEEN 500 AND 4000 AS some_postings FROM alone_shape;
 
--- Again: the same index.
+-- Again, with the same result.
 REINDEX INDEX built_doc_idx;
 SELECT count(*) FROM (SELECT answers() EXCEPT SELECT answer FROM alone) differing;
 SELECT * FROM shape() EXCEPT SELECT * FROM alone_shape;
 
--- With workers: documents come in another order, nodes and answers do not.
+-- With workers: documents arrive in a different order, but nodes and answers are the same.
 SET max_parallel_maintenance_workers = 2;
 SET min_parallel_table_scan_size = 0;
 REINDEX INDEX built_doc_idx;
 SELECT count(*) FROM (SELECT answers() EXCEPT SELECT answer FROM alone) differing;
 SELECT * FROM shape() EXCEPT SELECT * FROM alone_shape;
 
--- With too little memory to train well: it says so, and the index answers.
+-- With too little memory to train well: a notice reports it, and the index works.
 SET maintenance_work_mem = '1MB';
 REINDEX INDEX built_doc_idx;
 SELECT documents, tokens, nodes > 100 AS nodes, pending FROM shape();
 SELECT count(*) FROM answers();
 RESET maintenance_work_mem;
 
--- Every row comes exactly once, in the exact order.
+-- Every row is returned exactly once, in exact order.
 SET enable_seqscan = off;
 SET enable_sort = off;
 SELECT count(*), count(DISTINCT id), bool_and(score <= before) AS in_order

@@ -1,5 +1,5 @@
--- Every quantizer in every access method: what it costs in options and errors, and what its searches find.
--- It runs once per access method: COLBERT_METHOD names it (test/README.md).
+-- Every quantizer with every access method: its options and errors, and the recall of its searches.
+-- Runs once per access method, named by COLBERT_METHOD (test/README.md).
 \getenv method COLBERT_METHOD
 SELECT CASE :'method' WHEN 'colbert_ivf' THEN 'lists = 300' ELSE 'tokens_per_node = 4' END AS few_tokens \gset
 SET jit = off;
@@ -10,7 +10,7 @@ SET enable_sort = off;
 CREATE SCHEMA codecs;
 SET search_path = codecs, public;
 
--- Document i: n tokens of so many dims, as good as random.
+-- Document i: n pseudo-random tokens with this many dims.
 CREATE FUNCTION codec_doc(i int, n int, dims int) RETURNS multivector LANGUAGE sql IMMUTABLE AS $$
 	SELECT array_agg(token ORDER BY t)::real[]::multivector
 	FROM (SELECT t, array_agg(((sin(i * 12.9898 + t * 78.233 + k * 37.719) * 43758.5453)::numeric % 1)::real ORDER BY k) AS token
@@ -33,8 +33,8 @@ REINDEX INDEX codec_of_pq;
 DROP TABLE codec_options;
 
 /*
- * The documents that an index finds among its first ten, of the ten that are the nearest; the least over all dims and scores. All
- * are reranked, so what is missing is what the codes, and the exact scores of the first few, do not see.
+ * The number of the ten nearest documents that an index returns among its first ten: the minimum over all dims and scores. All
+ * documents are reranked, so only the codes, and the exact scores of the first few, can miss one.
  */
 CREATE FUNCTION codec_found(tab text, op text, dims int) RETURNS int LANGUAGE plpgsql AS $$
 DECLARE
@@ -47,7 +47,7 @@ BEGIN
 	RETURN found;
 END $$;
 
--- Built on a table; then rows that are pending, and merged; then built anew.
+-- Built on a table; then with pending rows; then merged; then rebuilt.
 CREATE TABLE codec_cases AS
 	SELECT codec, pq_m, dims, score, op, format('codec_%s_%s', dims, score) AS tab
 	FROM (VALUES ('sq8', 32), ('sq4', 32), ('pq', 32), ('pq', 5), ('flat', 32), ('bit', 32)) c (codec, pq_m),
@@ -84,7 +84,7 @@ END $$;
 SELECT codec, pq_m, count(*) AS cases, min(built) >= 8 AS built, min(inserted) >= 8 AS inserted, min(merged) >= 8 AS merged, sum(complaints) AS complaints
 FROM codec_results GROUP BY 1, 2 ORDER BY 1, 2;
 
--- An index from the beginning: nothing is trained until a merge has enough tokens, and what came before is encoded then.
+-- An index created on an empty table: nothing is trained until a merge has enough tokens, which also encodes the earlier documents.
 CREATE TABLE codec_first (id int, doc multivector(33));
 CREATE INDEX codec_first_doc ON codec_first USING :method (doc multivector_l2_ops) WITH (quantizer = pq, pq_m = 20, :few_tokens);
 INSERT INTO codec_first SELECT * FROM codec_33 WHERE id <= 20;

@@ -1,5 +1,5 @@
--- Copies: of documents, of tokens in documents and in queries, and padding.
--- It runs once per access method: COLBERT_METHOD names it (test/README.md).
+-- Copies of documents, copies of tokens in documents and queries, and padding.
+-- Runs once per access method, named by COLBERT_METHOD (test/README.md).
 \getenv method COLBERT_METHOD
 \set QUIET on
 \pset format unaligned
@@ -8,7 +8,7 @@ SET client_min_messages = warning;
 SET max_parallel_workers_per_gather = 0;
 SET enable_sort = off;
 
--- Token n: a direction of its own in 32 dims, the same everywhere.
+-- Token n: a fixed direction in 32 dims.
 CREATE FUNCTION copies_token(n int) RETURNS real[] LANGUAGE sql IMMUTABLE AS $$
 	SELECT array_agg(((hashint8(n * 100 + k) & 65535) / 32768.0 - 1)::real ORDER BY k) FROM generate_series(1, 32) k
 $$;
@@ -20,12 +20,12 @@ CREATE FUNCTION copies_zeros(n int) RETURNS multivector LANGUAGE sql IMMUTABLE A
 CREATE FUNCTION copies_doc(i int) RETURNS multivector LANGUAGE sql IMMUTABLE AS $$
 	SELECT copies_tokens(VARIADIC array_agg(abs(hashint4(i * 50 + t)) % 1500)) FROM generate_series(1, 12) t
 $$;
--- What the last search went through.
+-- The work of the last search.
 CREATE FUNCTION copies_scan(OUT emitted bigint, OUT few_fetched bool, OUT few_reranked bool, OUT late bigint) LANGUAGE sql AS $$
 	SELECT emitted, fetched < 50, reranked <= 200, late FROM colbert_last_scan()
 $$;
 
--- 3,000 documents, and 5,000 copies of one of them: any ten of these are the ten best, and as good.
+-- 3,000 documents, and 5,000 copies of one of them: any ten of these are the ten best.
 CREATE TABLE copies_docs AS SELECT i AS id, copies_doc(i)::multivector(32) AS doc FROM generate_series(1, 3000) i;
 INSERT INTO copies_docs SELECT 10000 + i, copies_doc(1) FROM generate_series(1, 5000) i;
 CREATE INDEX copies_docs_doc ON copies_docs USING :method (doc);
@@ -33,12 +33,12 @@ VACUUM ANALYZE copies_docs;
 SET enable_seqscan = off;
 SELECT count(*), count(DISTINCT score) FROM (SELECT maxsim(doc, copies_doc(1)) AS score FROM copies_docs ORDER BY score DESC LIMIT 10) t;
 SELECT * FROM copies_scan();
--- By one token of it; and by one that leaves it second.
+-- A query with one of its tokens, and one for which the copies are second best.
 SELECT count(*), count(DISTINCT score) FROM (SELECT maxsim(doc, (SELECT multivector_agg(token(copies_doc(1), 3)))) AS score FROM copies_docs ORDER BY score DESC LIMIT 10) t;
 SELECT emitted, few_fetched, late FROM copies_scan();
 SELECT count(*), count(DISTINCT score) FROM (SELECT maxsim(doc, copies_doc(2) || copies_doc(1)) AS score FROM copies_docs ORDER BY score DESC LIMIT 30) t;
 SELECT emitted, few_fetched, late FROM copies_scan();
--- Those that nearly tie are told apart: the longest copy is the best.
+-- Near ties are distinguished: the longest copy is the best.
 UPDATE copies_docs SET doc = copies_tokens(1, 2, 3, 4) WHERE id BETWEEN 10001 AND 10060;
 INSERT INTO copies_docs SELECT 20000 + i, (SELECT multivector_agg(t ORDER BY o) FROM (SELECT o, ARRAY(SELECT e * (1 + i * 1e-6)::real FROM unnest(token) e) AS t FROM unnest(copies_tokens(1, 2, 3, 4)) AS u (o, token)) s) FROM generate_series(1, 60) i;
 VACUUM copies_docs;
@@ -46,7 +46,7 @@ SELECT array_agg(id) = (SELECT array_agg(i ORDER BY i DESC) FROM generate_series
 FROM (SELECT id FROM copies_docs ORDER BY maxsim(doc, copies_tokens(1, 2, 3, 4)) DESC LIMIT 10) t;
 DROP TABLE copies_docs;
 
--- Padding. The same documents, plain and padded with zeros; the index holds neither zeros nor copies, and knows that the check must not ask for them.
+-- Padding: the same documents, plain and padded with zeros. The index holds neither zeros nor copies, and the check does not expect them.
 CREATE TABLE copies_plain AS SELECT i AS id, copies_doc(i)::multivector(32) AS doc FROM generate_series(1, 4000) i;
 CREATE TABLE copies_padded AS SELECT id, (doc || copies_zeros(20) || doc)::multivector(32) AS doc FROM copies_plain;
 CREATE INDEX copies_plain_doc ON copies_plain USING :method (doc);
@@ -57,7 +57,7 @@ VACUUM ANALYZE copies_plain;
 VACUUM ANALYZE copies_padded;
 SELECT p.tokens = q.tokens, p.nodes = q.nodes FROM colbert_index_info('copies_plain_doc') p, colbert_index_info('copies_padded_doc') q;
 SELECT * FROM colbert_index_check('copies_padded_doc', heapallindexed => true, rescore => true);
--- A query padded with zeros, or that repeats its tokens, is searched for as without them.
+-- A query that is padded with zeros, or repeats its tokens, is searched like one without them.
 CREATE FUNCTION copies_search(query multivector, OUT rows int[], OUT work bigint[]) LANGUAGE plpgsql AS $$
 BEGIN
 	rows := ARRAY(SELECT id FROM copies_padded ORDER BY maxsim(doc, query) DESC LIMIT 10);
@@ -69,11 +69,11 @@ FROM generate_series(1, 20) i, LATERAL (SELECT copies_tokens(i, 2 * i, 3 * i) AS
 	LATERAL (SELECT s FROM copies_search(q) s OFFSET 0) AS plain (plain), LATERAL (SELECT s FROM copies_search(q || copies_zeros(29)) s OFFSET 0) AS zeros (zeros),
 	LATERAL (SELECT s FROM copies_search(q || q || q) s OFFSET 0) AS repeated (repeated);
 RESET colbert.candidates;
--- Zeros alone: every row, all alike. Documents of zeros alone are found, too.
+-- A query of only zeros returns every row, with equal scores. Documents of only zeros are found, too.
 SELECT count(*), count(DISTINCT score) FROM (SELECT maxsim(doc, copies_zeros(5)) AS score FROM copies_padded ORDER BY score DESC LIMIT 20) t;
 INSERT INTO copies_padded VALUES (0, copies_zeros(3));
 SELECT id FROM (SELECT id FROM copies_padded ORDER BY maxsim(doc, copies_tokens(1)) DESC LIMIT 5000) t WHERE id = 0;
--- A zero token scores 0, which is more than tokens that point away from the query: documents that have one come first, in order.
+-- A zero token scores 0, which is more than tokens that point away from the query. Documents with a zero token come first, in order.
 CREATE TABLE copies_away AS
 	SELECT i AS id, (CASE WHEN i % 10 = 0 THEN '[[0,0,0,0]]' || t ELSE t END)::multivector(4) AS doc
 	FROM generate_series(1, 300) i, LATERAL (SELECT ARRAY[ARRAY[1, sin(i)::real / 2, cos(i)::real / 2, .1]]::multivector) AS d (t);
@@ -84,13 +84,14 @@ INSERT INTO copies_away SELECT 1000 + id, doc FROM copies_away;
 SELECT count(*), count(*) FILTER (WHERE id % 10 = 0) AS zeros FROM (SELECT id FROM copies_away ORDER BY doc <#> '[[-1,0,0,0]]' LIMIT 60) AS t;
 SELECT count(*) FROM colbert_index_check('copies_away_index', heapallindexed => true, rescore => true);
 DROP TABLE copies_away;
--- An L2 distance to zero is a distance: nothing is left out but copies.
+-- For L2, the distance to a zero token matters: only copies are left out.
 CREATE INDEX copies_padded_l2 ON copies_padded USING :method (doc multivector_l2_ops);
 SELECT tokens = (SELECT tokens + 4101 FROM colbert_index_info('copies_plain_doc')) FROM colbert_index_info('copies_padded_l2');
 SELECT id FROM copies_padded ORDER BY doc <-> copies_zeros(1), id LIMIT 1;
 DROP TABLE copies_padded;
 
--- A padding vector that is not zero stands in every document. Its list says nothing: a search looks at it, and at none beyond it for that token.
+-- A padding vector that is not zero occurs in every document. Its list does not discriminate: a search reads this list, and no other list
+-- for that token.
 CREATE TABLE copies_constant AS SELECT id, (doc || copies_tokens(7777, 7777))::multivector(32) AS doc FROM copies_plain;
 CREATE INDEX copies_constant_doc ON copies_constant USING :method (doc);
 VACUUM ANALYZE copies_constant;
@@ -106,5 +107,22 @@ SELECT sum(cardinality(ARRAY(SELECT unnest(padded.rows) INTERSECT SELECT unnest(
 FROM generate_series(1, 20) i, LATERAL copies_constant_search(copies_tokens(i, 2 * i, 3 * i)) plain,
 	LATERAL copies_constant_search(copies_tokens(i, 2 * i, 3 * i, 7777, 7777, 7777, 7777, 7777)) padded;
 
+-- A padding vector that differs a little each time has many nodes, of which a search reads some.
+-- A search finds as many of the best documents as without the padding.
+CREATE FUNCTION copies_nearly(i int, n int) RETURNS multivector LANGUAGE sql IMMUTABLE AS $$
+	SELECT l2_normalize(multivector_agg(ARRAY(SELECT (p + .01 * e)::real FROM unnest(copies_token(7777), copies_token(10000 + i * 10 + t)) AS u (p, e)) ORDER BY t))
+	FROM generate_series(1, n) t
+$$;
+DROP TABLE copies_constant;
+CREATE TABLE copies_constant AS SELECT id, (doc || copies_nearly(id, 4))::multivector(32) AS doc FROM copies_plain WHERE id <= 3000;
+CREATE INDEX copies_constant_doc ON copies_constant USING :method (doc);
+VACUUM ANALYZE copies_constant;
+SET colbert.candidates = 200;
+SELECT sum(cardinality(ARRAY(SELECT unnest(padded.rows) INTERSECT SELECT unnest(padded.exact)))) >=
+	.8 * sum(cardinality(ARRAY(SELECT unnest(plain.rows) INTERSECT SELECT unnest(plain.exact)))) AS found
+FROM generate_series(1, 20) i, LATERAL copies_constant_search(copies_tokens(i, 2 * i, 3 * i)) plain,
+	LATERAL copies_constant_search(copies_tokens(i, 2 * i, 3 * i) || copies_nearly(-i, 20)) padded;
+RESET colbert.candidates;
+
 DROP TABLE copies_plain, copies_constant;
-DROP FUNCTION copies_token, copies_tokens, copies_zeros, copies_doc, copies_scan, copies_search, copies_constant_search;
+DROP FUNCTION copies_token, copies_tokens, copies_zeros, copies_doc, copies_scan, copies_search, copies_constant_search, copies_nearly;

@@ -1,22 +1,22 @@
--- An access method at its edges: what the counters say after merges and VACUUM, and indexes that are not ready.
--- It runs once per access method: COLBERT_METHOD names it (test/README.md).
+-- Edge cases of an access method: counters after merges and VACUUM, and indexes that are not ready.
+-- Runs once per access method, named by COLBERT_METHOD (test/README.md).
 \getenv method COLBERT_METHOD
 SELECT CASE :'method' WHEN 'colbert_ivf' THEN 'lists = 300' ELSE 'tokens_per_node = 4' END AS few_tokens \gset
--- enable_seqscan = off makes costs that would have every statement compiled.
+-- enable_seqscan = off raises costs so much that every statement would be JIT-compiled.
 SET jit = off;
 \set QUIET on
 SET client_min_messages = warning;
 SET enable_seqscan = off;
 SET enable_sort = off;
 
--- Document i: n tokens of so many dims, all different.
+-- Document i: n tokens with this many dims, all different.
 CREATE FUNCTION edge_doc(i int, n int, dims int) RETURNS multivector LANGUAGE sql IMMUTABLE AS $$
 	SELECT array_agg(token ORDER BY t)::real[]::multivector
 	FROM (SELECT t, array_agg(sin(i * 7919.0 + t * 104.729 + k * k * 1.37)::real ORDER BY k) AS token
 		  FROM generate_series(1, n) t, generate_series(1, dims) k GROUP BY t) s
 $$;
 
--- Without nodes: VACUUM takes the dead out of the queue, and their tokens out of the count.
+-- Without nodes: VACUUM removes dead documents from the queue, and their tokens from the count.
 CREATE TABLE edge_pending (id int, doc multivector(4));
 CREATE INDEX edge_pending_doc ON edge_pending USING :method (doc);
 INSERT INTO edge_pending SELECT i, edge_doc(i, 3, 4) FROM generate_series(1, 10) i;
@@ -24,7 +24,7 @@ DELETE FROM edge_pending WHERE id <= 4;
 VACUUM edge_pending;
 SELECT documents, tokens, pending_documents, pending_tokens FROM colbert_index_info('edge_pending_doc');
 
--- Each quantizer and score, through insert, merge, delete, VACUUM and insert: every row once, in exact order where none was late.
+-- Each quantizer and score, through insert, merge, delete, VACUUM and insert: every row once, in exact order unless a row was late.
 CREATE FUNCTION edge_rows(name text, op text, OUT n bigint, OUT ids bigint, OUT in_order bool) LANGUAGE plpgsql AS $$
 BEGIN
 	EXECUTE format('SELECT count(*), count(DISTINCT ctid), coalesce(bool_and(o), true)
@@ -67,7 +67,8 @@ SELECT count(colbert_merge((name || '_doc')::regclass)) FROM edge_codecs;
 SELECT name, documents, null_documents, nodes > 0 AS nodes, pending_documents, free_documents, r.*
 FROM edge_codecs, colbert_index_info((name || '_doc')::regclass), edge_rows(name, op) r ORDER BY name;
 
--- Tokens that are all alike, or zero: one node serves them. A document's copies of a token are indexed once, and zeros only where it has nothing else.
+-- Tokens that are all equal, or zero, share one node. A document's copies of a token are indexed once, and zeros only if it has no other
+-- tokens.
 CREATE TABLE edge_alike (id int, doc multivector(4));
 INSERT INTO edge_alike SELECT i, '[[0,0,0,0],[0,0,0,0]]' FROM generate_series(1, 2400) i;
 CREATE INDEX edge_alike_doc ON edge_alike USING :method (doc multivector_cosine_ops) WITH (:few_tokens);
@@ -76,7 +77,7 @@ VACUUM edge_alike;
 SELECT documents, tokens, nodes, pending_documents FROM colbert_index_info('edge_alike_doc');
 SELECT count(*), count(DISTINCT score) FROM (SELECT doc <=> '[[1,2,3,4]]' AS score FROM edge_alike ORDER BY 1) s;
 
--- An index whose concurrent build failed is not merged: nobody may change its pages.
+-- An index whose concurrent build failed is not merged, because nobody may change its pages.
 CREATE TABLE edge_failed (doc multivector);
 INSERT INTO edge_failed VALUES ('[[1,2]]'), ('[[1,2,3]]');
 CREATE INDEX CONCURRENTLY edge_failed_doc ON edge_failed USING :method ((doc::multivector(2)));

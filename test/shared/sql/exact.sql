@@ -1,5 +1,5 @@
--- Thresholds of statements that change rows or negate: not a row is missed. Others may miss some.
--- It runs once per access method: COLBERT_METHOD names it (test/README.md).
+-- Thresholds in statements that modify rows or negate must not miss a row. Others may miss some.
+-- Runs once per access method, named by COLBERT_METHOD (test/README.md).
 \getenv method COLBERT_METHOD
 \set QUIET on
 \pset format unaligned
@@ -9,7 +9,7 @@ SET max_parallel_workers_per_gather = 0;
 SET jit = off;
 LOAD 'colbert_pg';
 
--- One document in twenty is ten times as long as others, and its sketch ten times as far off.
+-- One document in twenty is ten times as long as the others, so its sketch has ten times the error.
 CREATE FUNCTION exact_token(seed int, size float8) RETURNS multivector LANGUAGE sql IMMUTABLE AS $$
 	SELECT multivector_agg(ARRAY(SELECT size * (hashint8(seed * 100 + k) / 4294967296.0 + hashint8(-seed * 100 - k) / 4294967296.0) FROM generate_series(1, 16) k)::real[])::multivector(16)
 $$;
@@ -25,7 +25,7 @@ UPDATE exact_q SET bound = (SELECT maxsim(doc, q) FROM exact_docs ORDER BY 1 DES
 RESET enable_indexscan;
 ANALYZE exact_q;
 
--- Are the numbers that a query about q and bound gives the same by index, for how many of the four questions?
+-- For how many of the four queries a statement about q and bound returns the same numbers with the index.
 CREATE FUNCTION exact_same(query text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	r record;
@@ -54,7 +54,7 @@ BEGIN
 	END LOOP;
 END $$;
 
--- A plain search above a threshold may miss rows: that is what the statements below must not inherit.
+-- A plain search above a threshold may miss rows, which the statements below must not.
 SELECT exact_same('SELECT id FROM exact_docs WHERE maxsim(doc, $1) > $2');
 SET colbert.exact_thresholds = on;
 SELECT exact_same('SELECT id FROM exact_docs WHERE maxsim(doc, $1) > $2');
@@ -62,10 +62,10 @@ SELECT exact_same('SELECT id FROM exact_docs WHERE maxsim(doc, $1) > $2 ORDER BY
 SELECT exact_plan($$ SELECT id FROM exact_docs WHERE maxsim(doc, (SELECT q FROM exact_q WHERE id = 1)) > 2 $$);
 RESET colbert.exact_thresholds;
 
--- DELETE, UPDATE, MERGE, also below WITH; their own tables, and others that they look at.
+-- DELETE, UPDATE and MERGE, also inside WITH; on the table itself, and on others that read it.
 CREATE TABLE exact_log (id int);
 INSERT INTO exact_log SELECT id FROM exact_docs;
--- The rows that a statement changes; the change itself is undone.
+-- The rows that a statement changes; the change itself is rolled back.
 CREATE FUNCTION exact_changed(statement text, q multivector, bound float8) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	ids text;
@@ -108,7 +108,7 @@ EXCEPTION WHEN SQLSTATE 'ZZ001' THEN
 	RETURN sqlerrm;
 END $$;
 SELECT exact_same('SELECT exact_merged($1, $2)');
--- The same with partitions, whose index scans are those of parts.
+-- The same with partitions, whose index scans are those of the parts.
 CREATE TABLE exact_parts (id int, lang text, doc multivector(16)) PARTITION BY LIST (lang);
 CREATE TABLE exact_parts_de PARTITION OF exact_parts FOR VALUES IN ('de');
 CREATE TABLE exact_parts_rest PARTITION OF exact_parts DEFAULT;
@@ -133,12 +133,12 @@ SELECT exact_same('WITH near AS MATERIALIZED (SELECT id FROM exact_docs WHERE ma
 SELECT exact_same('WITH near AS MATERIALIZED (SELECT id FROM exact_docs WHERE maxsim(doc, $1) > $2), far AS MATERIALIZED (SELECT id FROM exact_log EXCEPT SELECT id FROM near) SELECT id FROM far');
 SELECT exact_same('SELECT id FROM exact_log l WHERE NOT EXISTS (SELECT FROM (SELECT id FROM exact_docs WHERE maxsim(doc, $1) > $2 ORDER BY maxsim(doc, $1) DESC LIMIT 3000) AS d WHERE d.id = l.id)');
 
--- The scan gives all rows where the planner did not foresee it.
+-- The scan returns all rows even if the planner did not expect that.
 SET enable_seqscan = off;
 SELECT exact_plan($$ SELECT id FROM exact_log WHERE id NOT IN (SELECT id FROM exact_docs WHERE maxsim(doc, (SELECT q FROM exact_q WHERE id = 1)) > 2) $$);
 RESET enable_seqscan;
 
--- Others search: the plan is as before.
+-- Other statements keep their plans.
 SELECT exact_plan($$ SELECT id FROM exact_docs WHERE maxsim(doc, (SELECT q FROM exact_q WHERE id = 1)) > 2 FOR UPDATE $$);
 SELECT exact_plan($$ SELECT id FROM exact_docs WHERE maxsim(doc, (SELECT q FROM exact_q WHERE id = 1)) > 2 INTERSECT SELECT id FROM exact_log $$);
 SELECT exact_plan($$ INSERT INTO exact_log SELECT id FROM exact_docs WHERE maxsim(doc, (SELECT q FROM exact_q WHERE id = 1)) > 2 $$);
@@ -146,14 +146,14 @@ SELECT exact_plan($$ SELECT count(*) FROM exact_docs WHERE maxsim(doc, (SELECT q
 SELECT exact_plan($$ DELETE FROM exact_docs WHERE maxsim(doc, (SELECT q FROM exact_q WHERE id = 1)) > 2 $$);
 SELECT exact_plan($$ DELETE FROM exact_log WHERE id IN (SELECT id FROM exact_docs WHERE maxsim(doc, (SELECT q FROM exact_q WHERE id = 1)) > 2) $$);
 
--- A sub-select with an order and a LIMIT asks for the best few, whether NULLs may stand in for them or not.
+-- A sub-select with an order and a LIMIT wants the best few rows, whether NULLs may replace them or not.
 SELECT exact_plan($$ SELECT q.id, d.id FROM exact_q q LEFT JOIN LATERAL (SELECT id FROM exact_docs WHERE maxsim(doc, q.q) > 2 ORDER BY maxsim(doc, q.q) DESC LIMIT 3) AS d ON true $$);
 SET enable_seqscan = off;
 SELECT count(*) FROM exact_q q LEFT JOIN LATERAL (SELECT id FROM exact_docs WHERE maxsim(doc, q.q) > q.bound ORDER BY maxsim(doc, q.q) DESC LIMIT 3) AS d ON true;
 SELECT fetched < 1500 AS searched FROM colbert_last_scan();
 RESET enable_seqscan;
 
--- The setting, which holds for plans that are made already, too.
+-- The setting also affects existing plans.
 SET colbert.exact_thresholds = off;
 SELECT exact_plan($$ DELETE FROM exact_docs WHERE maxsim(doc, (SELECT q FROM exact_q WHERE id = 1)) > 2 $$);
 SELECT exact_changes('DELETE FROM exact_docs WHERE maxsim(doc, $1) > $2 RETURNING id') = '4 of 4 change the same rows' AS exact;

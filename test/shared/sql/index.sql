@@ -1,6 +1,6 @@
--- An access method's index: what can be indexed, which rows come, in which order, and what is refused.
+-- Indexes of an access method: what can be indexed, which rows are returned in which order, and what is rejected.
 -- Document i of most tables below is [[i,0]], so that maxsim with [[1,0]] is i.
--- It runs once per access method: COLBERT_METHOD names it (test/README.md).
+-- Runs once per access method, named by COLBERT_METHOD (test/README.md).
 \getenv method COLBERT_METHOD
 SELECT CASE :'method' WHEN 'colbert_ivf' THEN 'lists = 300' ELSE 'tokens_per_node = 4' END AS few_tokens \gset
 \set QUIET on
@@ -9,7 +9,7 @@ SET client_min_messages = warning;
 SET enable_seqscan = off;
 SET enable_sort = off;
 
--- The plan of a query, less what versions of PostgreSQL show differently.
+-- The plan of a query, without differences between versions of PostgreSQL.
 CREATE FUNCTION index_plan(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
 	line text;
@@ -20,7 +20,7 @@ BEGIN
 	END LOOP;
 END $$;
 
--- An empty table: no rows, until there are some.
+-- An empty table: no rows until some are inserted.
 CREATE TABLE index_empty (id int, doc multivector(2));
 CREATE INDEX index_empty_doc ON index_empty USING :method (doc);
 SELECT index_plan($$ SELECT id FROM index_empty ORDER BY maxsim(doc, '[[1,0]]') DESC LIMIT 3 $$);
@@ -35,14 +35,14 @@ SELECT documents, null_documents FROM colbert_index_info('index_empty_doc');
 INSERT INTO index_empty VALUES (4, '[[4,0]]');
 SELECT id FROM index_empty ORDER BY maxsim(doc, '[[1,0]]') DESC LIMIT 3;
 
--- A tiny one: one document of one token of one dimension.
+-- A tiny table: one document with one token of one dim.
 CREATE TABLE index_tiny (doc multivector(1));
 INSERT INTO index_tiny VALUES ('[[-2]]');
 CREATE INDEX ON index_tiny USING :method (doc);
 SELECT doc, maxsim(doc, '[[3]]') FROM index_tiny ORDER BY 2 DESC LIMIT 10;
 SELECT doc FROM index_tiny ORDER BY maxsim(doc, '[[0],[0],[0],[0],[0],[0],[0],[0],[0],[0],[0],[0],[0],[0],[0],[0],[0],[0],[0],[0]]') DESC;
 
--- NULL documents come first under DESC, last where asked, and not at all WHERE doc IS NOT NULL; before the index and after it.
+-- NULL documents come first with DESC, last if requested, and not at all with WHERE doc IS NOT NULL; before the index exists and after.
 CREATE TABLE index_nulls (id int PRIMARY KEY, doc multivector(2));
 INSERT INTO index_nulls SELECT i, CASE WHEN i % 4 > 0 THEN format('[[%s,0]]', i)::multivector END FROM generate_series(1, 8) i;
 CREATE INDEX index_nulls_doc ON index_nulls USING :method (doc);
@@ -74,7 +74,7 @@ SELECT count(*) FROM (SELECT id FROM index_all_null WHERE doc IS NOT NULL ORDER 
 INSERT INTO index_all_null VALUES (4, '[[4,0]]');
 SELECT id FROM index_all_null ORDER BY maxsim(doc, '[[1,0]]') DESC NULLS LAST LIMIT 1;
 
--- Equal documents: each comes once.
+-- Equal documents: each is returned once.
 CREATE TABLE index_equal (id int, doc multivector(2));
 INSERT INTO index_equal SELECT i, '[[1,2],[3,4]]' FROM generate_series(1, 2000) i;
 CREATE INDEX index_equal_doc ON index_equal USING :method (doc);
@@ -83,7 +83,7 @@ SELECT count(*), count(DISTINCT id), min(score), max(score)
 FROM (SELECT id, maxsim(doc, '[[1,0],[0,1]]') AS score FROM index_equal ORDER BY score DESC) t;
 SELECT count(*), count(DISTINCT id) FROM (SELECT id FROM index_equal WHERE id % 100 = 0 ORDER BY maxsim(doc, '[[1,0],[0,1]]') DESC LIMIT 15) t;
 
--- Every document comes, in order, however many are asked for; a filter does not make a LIMIT come back short.
+-- Every document is returned in order, whatever the LIMIT; a filter does not make a LIMIT return too few rows.
 CREATE TABLE index_docs (id int PRIMARY KEY, doc multivector(2));
 INSERT INTO index_docs SELECT i, format('[[%s,0],[-1,1]]', i)::multivector FROM generate_series(1, 1000) i;
 CREATE INDEX index_docs_doc ON index_docs USING :method (doc) WITH (quantizer = flat, rerank = 10000);
@@ -96,7 +96,7 @@ SELECT id FROM index_docs WHERE id < 0 ORDER BY maxsim(doc, '[[1,0]]') DESC LIMI
 SELECT id FROM index_docs ORDER BY maxsim(doc, '[[1,0]]') DESC LIMIT 0;
 SELECT index, query_tokens, tested, passed, emitted, late FROM colbert_last_scan();
 
--- Uncommitted rows are seen by their own transaction alone, rolled back ones by none.
+-- Uncommitted rows are seen only by their own transaction, and rolled back rows by none.
 BEGIN;
 INSERT INTO index_docs VALUES (2000, '[[2000,0]]');
 DELETE FROM index_docs WHERE id = 1000;
@@ -106,7 +106,7 @@ SELECT id FROM index_docs ORDER BY maxsim(doc, '[[1,0]]') DESC LIMIT 3;
 UPDATE index_docs SET id = 1001, doc = '[[1001,0]]' WHERE id = 1;
 SELECT id FROM index_docs ORDER BY maxsim(doc, '[[1,0]]') DESC LIMIT 3;
 
--- Cursors go forward; backward too, where SCROLL asks for that.
+-- Cursors move forward, and also backward with SCROLL.
 BEGIN;
 DECLARE forward CURSOR FOR SELECT id FROM index_docs ORDER BY maxsim(doc, '[[1,0]]') DESC;
 FETCH 2 FROM forward;
@@ -132,7 +132,7 @@ DELETE FROM index_docs WHERE CURRENT OF target;
 SELECT id FROM index_docs ORDER BY maxsim(doc, '[[1,0]]') DESC LIMIT 3;
 ROLLBACK;
 
--- Rescans, each with a query of its own; one of them is NULL.
+-- Rescans with a different query each, one of them NULL.
 SET enable_memoize = off;
 CREATE TABLE index_queries (id int, q multivector);
 INSERT INTO index_queries VALUES (1, '[[1,0]]'), (2, '[[-1,0]]'), (3, NULL), (4, '[[1,0],[-1,0]]');
@@ -141,7 +141,7 @@ SELECT q.id, d.id FROM index_queries q, LATERAL (SELECT id FROM index_docs ORDER
 SELECT q.id, count(d.id) FROM index_queries q, LATERAL (SELECT id FROM index_docs ORDER BY maxsim(doc, q.q) DESC LIMIT 2) d GROUP BY q.id ORDER BY q.id;
 RESET enable_memoize;
 
--- A NULL query leaves the order open; every row comes.
+-- A NULL query returns every row, in any order.
 PREPARE index_prepared(multivector) AS SELECT id FROM index_nulls ORDER BY maxsim(doc, $1) DESC;
 SET plan_cache_mode = force_generic_plan;
 SELECT index_plan($$ EXECUTE index_prepared(NULL) $$);
@@ -149,12 +149,12 @@ CREATE TEMP TABLE index_result AS EXECUTE index_prepared(NULL);
 SELECT count(*), count(DISTINCT id) FROM index_result;
 SELECT count(*) FROM (SELECT id FROM index_nulls ORDER BY maxsim(doc, NULL) DESC) t;
 
--- Where no column is needed, rows are counted in the table.
+-- If no column is needed, rows are counted in the table.
 SELECT index_plan($$ SELECT count(*) FROM index_all_null $$);
 SELECT count(*) FROM index_all_null;
 DROP TABLE index_result;
 
--- A query of other dimensions is an error, with or without the index; there is nothing to compare it with in an empty table.
+-- A query with other dims is an error, with or without the index; in an empty table there is nothing to compare it with.
 EXECUTE index_prepared('[[1,2,3]]');
 SELECT id FROM index_docs ORDER BY maxsim(doc, '[[1]]') DESC LIMIT 1;
 SET enable_indexscan = off;
@@ -171,7 +171,7 @@ CREATE INDEX ON index_elements USING :method (byte multivector_l2_ops) WITH (qua
 SELECT id, maxsim(half, '[[1,0]]'::multivector(2, int8)) FROM index_elements ORDER BY 2 DESC LIMIT 3;
 SELECT id FROM index_elements ORDER BY byte <-> '[[50,0]]'::multivector(2, float2), id LIMIT 3;
 
--- Operator classes, each for its score.
+-- Operator classes, one for each score.
 CREATE TABLE index_scores (id int, doc multivector(2));
 INSERT INTO index_scores VALUES (1, '[[1,0]]'), (2, '[[2,2]]'), (3, '[[0,9]]'), (4, '[[-3,1]]');
 CREATE INDEX index_scores_maxsim ON index_scores USING :method (doc multivector_maxsim_ops);
@@ -186,7 +186,7 @@ SELECT property, pg_indexam_has_property((SELECT oid FROM pg_am WHERE amname = :
 FROM unnest(ARRAY['can_order', 'can_unique', 'can_multi_col', 'can_exclude', 'can_include', 'clusterable', 'index_scan', 'bitmap_scan',
 	'backward_scan', 'orderable', 'distance_orderable', 'returnable', 'search_array', 'search_nulls']) property;
 
--- Operator classes that are none: amvalidate says why, and an index on one is refused.
+-- Invalid operator classes: amvalidate gives the reason, and an index using one is rejected.
 CREATE OPERATOR CLASS index_half_ops FOR TYPE multivector USING :method AS
 	OPERATOR 1 <#> (multivector, multivector) FOR ORDER BY float_ops;
 CREATE FUNCTION index_score(multivector, multivector) RETURNS float8 LANGUAGE sql IMMUTABLE AS 'SELECT 1.0::float8';
@@ -202,7 +202,7 @@ CREATE INDEX ON index_scores USING :method (doc index_own_ops);
 DROP OPERATOR FAMILY index_half_ops USING :method;
 DROP OPERATOR FAMILY index_own_ops USING :method;
 
--- What cannot be indexed. The method's name is left out of what is said.
+-- Columns that cannot be indexed. The method's name is removed from the messages.
 CREATE FUNCTION index_refused(statement text, method text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
 	EXECUTE format(statement, method);
@@ -223,7 +223,7 @@ INSERT INTO index_dims (id, any_dims) VALUES (1, '[[1,0]]');
 INSERT INTO index_dims (id, any_dims) VALUES (2, '[[1,0,0]]');
 SELECT id FROM index_dims ORDER BY maxsim(any_dims::multivector(2), '[[1,0]]') DESC;
 
--- Dims are lost in what is computed; the hint names the cast, with the dims that the documents have.
+-- Computed values have no dims; the hint names the cast, with the dims of the documents.
 CREATE TABLE "index lost" AS SELECT id, l2_normalize(doc) AS "Doc" FROM index_docs;
 CREATE MATERIALIZED VIEW index_view AS SELECT id, pool_tokens(doc, 2) AS doc FROM index_docs;
 CREATE INDEX ON "index lost" USING :method ("Doc");
@@ -239,7 +239,7 @@ DROP INDEX index_pairs, index_cases;
 DROP MATERIALIZED VIEW index_view;
 DROP TABLE "index lost";
 
--- The dimensions of an indexed column: taken away, which is refused, changed, another element format.
+-- The dims of an indexed column: removed, which is rejected; changed; with another element format.
 ALTER TABLE index_tiny ALTER doc TYPE multivector;
 ALTER TABLE index_tiny ALTER doc TYPE multivector USING doc || doc;
 CREATE DOMAIN index_dimless AS multivector;
@@ -258,7 +258,7 @@ DROP INDEX index_parts_doc_idx;
 ALTER TABLE index_parts ALTER doc TYPE multivector;
 CREATE INDEX ON index_parts USING :method (doc);
 DROP TABLE index_parts;
--- Without partitions there is nothing to build, and it is refused all the same.
+-- Without partitions there is nothing to build, but it is rejected nevertheless.
 CREATE TABLE index_parts (id int, doc multivector) PARTITION BY RANGE (id);
 CREATE INDEX ON index_parts USING :method (doc);
 CREATE INDEX ON index_parts USING :method ((doc || doc));
@@ -284,7 +284,7 @@ CREATE INDEX ON index_scores USING :method (doc) WITH (probes = -1);
 CREATE INDEX ON index_scores USING :method (doc) WITH (candidates = many);
 CREATE INDEX ON index_scores USING :method (doc) WITH (rerank = -1);
 CREATE INDEX ON index_scores USING :method (doc) WITH (no_such_option = 10);
--- Those of a scan can be changed at any time; the codec waits for REINDEX.
+-- Scan options can be changed at any time; the codec changes with the next REINDEX.
 ALTER INDEX index_options SET (rerank = 20, quantizer = sq8);
 SELECT quantizer FROM colbert_index_info('index_options');
 SELECT id FROM index_scores ORDER BY maxsim(doc, '[[1,0]]') DESC;
@@ -346,7 +346,7 @@ SELECT id, maxsim(tokens::multivector::multivector(2), '[[1,0]]') FROM index_par
 INSERT INTO index_partial VALUES (11, 'de', '{{1,2,3}}');
 INSERT INTO index_partial VALUES (12, 'en', '{{1,2,3}}');
 
--- Rows come and go, with vacuum between: the right ones come, once each.
+-- Rows come and go, with VACUUM in between: the right ones are returned, once each.
 CREATE TABLE index_churn (id int, doc multivector(2));
 INSERT INTO index_churn SELECT i, format('[[%s,1],[-1,%s],[-2,%s],[-3,5],[-4,%s]]', i, i, i % 7, i % 11)::multivector FROM generate_series(1, 500) i;
 CREATE INDEX index_churn_doc ON index_churn USING :method (doc) WITH (quantizer = flat, rerank = 10000, :few_tokens);
@@ -367,7 +367,7 @@ SELECT documents FROM colbert_index_info('index_churn_doc');
 REINDEX TABLE index_churn;
 SELECT id FROM index_churn ORDER BY maxsim(doc, '[[1,0]]') DESC LIMIT 5;
 
--- The functions about an index refuse what is none.
+-- Functions about an index reject other relations.
 SELECT colbert_index_info('index_docs');
 SELECT colbert_index_info('index_docs_pkey');
 SELECT colbert_merge('index_docs_pkey');

@@ -1,6 +1,6 @@
--- Conditions that a search tests before it scores a row: the same rows as without, no row that a policy hides, each volatile expression
--- once per row, and counters of its own for each search.
--- It runs once per access method: COLBERT_METHOD names it (test/README.md).
+-- Pushed-down conditions, which a search tests before it scores a row: the same rows are returned, no row that a policy hides is seen, each
+-- volatile expression is evaluated once per row, and each search has its own counters.
+-- Runs once per access method, named by COLBERT_METHOD (test/README.md).
 \getenv method COLBERT_METHOD
 \set QUIET on
 \pset format unaligned
@@ -23,7 +23,7 @@ INSERT INTO lending_notes SELECT i, i % 5 FROM generate_series(1, 1000) i;
 CREATE INDEX lending_notes_id ON lending_notes (id);
 VACUUM ANALYZE lending_notes;
 
--- A function that tells what it sees. It is STABLE and cheap, so that a search calls it; VOLATILE ones are never lent.
+-- A function that reports what it sees. It is STABLE and cheap, so that it is pushed down; VOLATILE functions never are.
 CREATE FUNCTION lending_spy(id int, lowest int) RETURNS bool LANGUAGE plpgsql STABLE PARALLEL SAFE COST 0.0001 AS $$
 BEGIN
 	IF id < lowest THEN
@@ -35,7 +35,7 @@ CREATE FUNCTION lending_spy(id int) RETURNS bool LANGUAGE sql STABLE PARALLEL SA
 CREATE FUNCTION lending_spy_operator(id int, lowest int) RETURNS bool LANGUAGE plpgsql STABLE PARALLEL SAFE COST 0.0001 AS 'BEGIN RETURN lending_spy(id, lowest); END';
 CREATE OPERATOR <~?~> (LEFTARG = int, RIGHTARG = int, FUNCTION = lending_spy_operator);
 
--- The ids of a statement, or what went wrong.
+-- The ids of a statement, or its error.
 CREATE FUNCTION lending_try(query text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	result text;
@@ -50,7 +50,7 @@ BEGIN
 	RETURN QUERY EXECUTE 'EXPLAIN (COSTS OFF) ' || query;
 END $$;
 
--- Without a policy such a function is lent: it sees rows that are not given.
+-- Without a policy such a function is pushed down: it sees rows that are not returned.
 SELECT lending_try($$ SELECT id FROM lending_docs WHERE lending_spy(id, 1) ORDER BY maxsim(doc, '[[1,0,0,0]]') DESC LIMIT 3 $$);
 SELECT tested > emitted, emitted FROM colbert_last_scan();
 
@@ -59,7 +59,8 @@ GRANT SELECT ON lending_docs, lending_notes TO regress_lending_reader;
 CREATE VIEW lending_barrier WITH (security_barrier) AS SELECT * FROM lending_docs WHERE maxsim(doc, '[[1,0,0,0]]') > .9;
 GRANT SELECT, UPDATE ON lending_barrier TO regress_lending_reader;
 
--- Policies that are index conditions: a threshold, the same by the operator, beside others, on the table or on what it is a part of.
+-- Policies that become index conditions: a threshold, also written with the operator, together with other conditions, on the table or on
+-- its parent.
 CREATE FUNCTION lending_statements(name text, lowest int) RETURNS TABLE (what text, result text) LANGUAGE sql AS $$
 	SELECT what, lending_try(format(query, name, lowest))
 	FROM (VALUES
@@ -84,7 +85,7 @@ EXECUTE lending_prepared(901);
 RESET plan_cache_mode;
 CREATE TEMP TABLE lending_kept (id int);
 INSERT INTO lending_kept SELECT id FROM lending_docs WHERE lending_spy(id, 901) ORDER BY maxsim(doc, '[[1,0,0,0]]') DESC LIMIT 3;
--- In a worker of a parallel plan, which is not told who runs it.
+-- In a worker of a parallel plan, which does not know the current role.
 SELECT count(set_config(name, 'on', false)) FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query');
 SELECT id FROM lending_docs WHERE lending_spy(id, 901) ORDER BY maxsim(doc, '[[1,0,0,0]]') DESC LIMIT 3;
 SELECT count(set_config(name, 'off', false)) FROM pg_settings WHERE name IN ('force_parallel_mode', 'debug_parallel_query');
@@ -97,7 +98,7 @@ SELECT * FROM lending_statements('lending_docs', 901);
 RESET ROLE;
 DROP POLICY lending_policy ON lending_docs;
 DROP POLICY lending_nulls ON lending_docs;
--- One that is none is lent itself, before what it guards.
+-- A policy that is not an index condition is pushed down itself, before the conditions that it guards.
 CREATE POLICY lending_policy ON lending_docs USING (id > 900 AND doc IS NOT NULL);
 SET ROLE regress_lending_reader;
 SELECT * FROM lending_statements('lending_docs', 901);
@@ -117,7 +118,7 @@ SET ROLE regress_lending_reader;
 SELECT * FROM lending_statements('lending_parts', 901);
 RESET ROLE;
 
--- Views: with security_barrier, read and written through; as whoever asks, over a table with a policy.
+-- Views: with security_barrier, read and written through; with the invoker's rights, over a table with a policy.
 SET ROLE regress_lending_reader;
 SELECT * FROM lending_statements('lending_barrier', 901);
 SELECT lending_try($$ SELECT id FROM (SELECT * FROM lending_barrier ORDER BY maxsim(doc, '[[1,0,0,0]]') DESC LIMIT 30) AS t WHERE lending_spy(id, 901) $$);
@@ -129,7 +130,7 @@ ALTER TABLE lending_docs ENABLE ROW LEVEL SECURITY;
 CREATE POLICY lending_policy ON lending_docs USING (maxsim(doc, '[[1,0,0,0]]') > .9);
 SET ROLE regress_lending_reader;
 SELECT * FROM lending_statements('lending_invoker', 901);
--- What is counted tells of hidden rows: neither of a search, nor of an index, nor by tuning it.
+-- Counters would reveal hidden rows, so they are not shown: neither those of a search, nor of an index, nor of tuning it.
 SELECT colbert_last_scan() IS NULL;
 SELECT documents, tokens FROM colbert_index_info('lending_doc');
 SELECT count(*) FROM colbert_tune('lending_doc', ARRAY['[[1,0,0,0]]'::multivector]);
@@ -143,9 +144,9 @@ DROP VIEW lending_invoker, lending_barrier;
 ALTER TABLE lending_docs DISABLE ROW LEVEL SECURITY;
 DROP POLICY lending_policy ON lending_docs;
 
--- Sub-selects that are cheap beside a score, whatever they do.
+-- Sub-selects that are cheap compared with a score, whatever they do.
 SET cpu_operator_cost = 1;
--- Volatile sub-selects are left to the executor, wherever in their plan they are volatile: it runs them once for each row that it looks at.
+-- Volatile sub-selects are left to the executor, wherever their plan is volatile: it runs them once for each row that it examines.
 CREATE SEQUENCE lending_calls;
 CREATE FUNCTION lending_volatile(condition text, OUT rows_found int, OUT calls int, OUT tested bigint) LANGUAGE plpgsql AS $$
 BEGIN
@@ -174,14 +175,14 @@ SELECT what, v.* FROM (VALUES
 ) AS s (n, what, condition), lending_volatile(condition) AS v ORDER BY n;
 SELECT setseed(.5);
 SELECT count(*) BETWEEN 430 AND 570 AS half FROM (SELECT id FROM lending_docs d WHERE (SELECT random() + d.id * 0) < .5 ORDER BY doc <#> '[[1,0,0,0]]') AS t;
--- Locks of rows, and samples.
+-- Row locks and samples.
 BEGIN;
 SELECT count(*) FROM (SELECT id FROM lending_docs d WHERE (SELECT note FROM lending_notes n WHERE n.id = d.id FOR UPDATE) = 0 ORDER BY doc <#> '[[1,0,0,0]]' LIMIT 4) AS t;
 SELECT count(*) FROM lending_notes WHERE xmax::text <> '0';
 ROLLBACK;
 SELECT * FROM lending_volatile($$ (SELECT count(*) FROM lending_notes n TABLESAMPLE system (50) WHERE n.id = d.id) >= 0 $$);
 
--- What gives the same twice is lent, by whatever plan.
+-- Expressions that yield the same result twice are pushed down, whatever their plan.
 CREATE FUNCTION lending_stable(condition text, OUT rows_found int, OUT lent bool) LANGUAGE plpgsql AS $$
 BEGIN
 	EXECUTE format('SELECT count(*) FROM (SELECT id FROM lending_docs d WHERE %s ORDER BY doc <#> ''[[1,0,0,0]]'' LIMIT 10) AS t', condition) INTO rows_found;
@@ -205,7 +206,7 @@ SELECT tested > 0 AS lent FROM colbert_last_scan();
 
 RESET cpu_operator_cost;
 
--- A search within a condition of a search: each has counters of its own.
+-- A search inside a condition of another search: each has its own counters.
 CREATE FUNCTION lending_nearest(id int) RETURNS int LANGUAGE plpgsql STABLE COST 1 AS $$
 BEGIN
 	RETURN (SELECT p.id FROM lending_parts p WHERE p.lang = 'de' ORDER BY p.doc <#> '[[1,0,0,0],[0,1,0,0]]' LIMIT 1) + id * 0;

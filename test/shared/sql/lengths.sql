@@ -1,5 +1,5 @@
--- Lengths of tokens: an index finds the same rows with the same work, whatever the unit of length is.
--- It runs once per access method: COLBERT_METHOD names it (test/README.md).
+-- Lengths of tokens: an index finds the same rows with the same work, whatever the unit of length.
+-- Runs once per access method, named by COLBERT_METHOD (test/README.md).
 \getenv method COLBERT_METHOD
 SELECT CASE :'method' WHEN 'colbert_ivf' THEN 'lists = 100' ELSE 'tokens_per_node = 8' END AS nodes \gset
 SET jit = off;
@@ -10,7 +10,7 @@ SET enable_sort = off;
 SET colbert.candidates = 300;
 SET colbert.rerank = 15;
 
--- Tokens of about length 1, times a power of two: products and differences have the same bits but for the exponent.
+-- Tokens of about length 1, multiplied by a power of two: products and differences have the same bits except for the exponent.
 CREATE TABLE lengths_base AS
 	SELECT id, t, k, sin(id * 7919.0 + t * 104.729 + k * k * 1.37) / 2.8 AS x
 	FROM generate_series(1, 700) id, generate_series(1, 4) t, generate_series(1, 16) k;
@@ -19,7 +19,7 @@ CREATE FUNCTION lengths_docs(power int) RETURNS TABLE (id int, doc multivector) 
 	FROM (SELECT id, t, array_agg((x::real * 2 ^ power)::real ORDER BY k) AS token FROM lengths_base GROUP BY id, t) s GROUP BY id ORDER BY id
 $$;
 
--- Ten best documents for some queries by the index, how often they are those of the sequential scan, and what the scans did.
+-- The ten best documents of some queries according to the index, their recall, and the work of the scans.
 CREATE FUNCTION lengths_search(op text, OUT ids text, OUT work text, OUT recall float8) LANGUAGE plpgsql AS $$
 DECLARE
 	q record;
@@ -69,12 +69,13 @@ BEGIN
 END $$;
 SELECT lengths_run(:'method', :'nodes', '{-40,0,13}');
 
--- Each index finds the same whatever the power is, by the same steps; distances to nodes come in the unit of the column.
+-- Each index returns the same answers with the same steps, whatever the power is; distances to nodes are in the unit of the column.
 SELECT op, codec, began, count(DISTINCT ids) AS answers, count(DISTINCT work) AS works, min(recall) > .85 AS recall,
 	count(DISTINCT distance / 2::float8 ^ power) AS distances, sum(findings) AS findings
 FROM lengths_found GROUP BY op, codec, began ORDER BY op, codec, began;
 
--- The first document that has a length decides, as far as tokens of length 1 can bear: those much longer or shorter are found by later stages.
+-- The first document with a nonzero length sets the scale, as far as tokens of length 1 permit. Tokens that are much longer or shorter are
+-- found by later stages.
 CREATE TABLE lengths_table (id int, doc multivector(16));
 CREATE INDEX lengths_index ON lengths_table USING :method (doc multivector_l2_ops) WITH (:nodes);
 INSERT INTO lengths_table SELECT 0, array_fill(0::real, ARRAY[2, 16])::multivector;

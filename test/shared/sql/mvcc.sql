@@ -1,5 +1,5 @@
--- Which rows a search sees, in one session: its own changes, savepoints, cursors, versions of a row. Others' are in test/isolation.
--- It runs once per access method: COLBERT_METHOD names it (test/README.md).
+-- Visibility in one session: a search sees its own changes, savepoints, cursors, and versions of a row. test/isolation has other sessions.
+-- Runs once per access method, named by COLBERT_METHOD (test/README.md).
 \getenv method COLBERT_METHOD
 \set QUIET on
 \pset format unaligned
@@ -17,7 +17,7 @@ EXPLAIN (COSTS OFF) SELECT * FROM best;
 EXPLAIN (COSTS OFF) SELECT * FROM above;
 CREATE VIEW seen AS SELECT (SELECT array_agg(id) FROM best) AS best, (SELECT array_agg(id ORDER BY id) FROM above) AS above;
 
--- A transaction sees what it did, and nobody anything of it once it is rolled back.
+-- A transaction sees its own changes, and nobody sees them once it is rolled back.
 BEGIN;
 INSERT INTO mvcc_docs VALUES (100, '', '[[100,1]]');
 TABLE seen;
@@ -27,7 +27,7 @@ TABLE seen;
 ROLLBACK;
 TABLE seen;
 
--- Savepoints, and blocks of PL/pgSQL that fail.
+-- Savepoints, and failing blocks of PL/pgSQL.
 BEGIN;
 INSERT INTO mvcc_docs VALUES (101, '', '[[101,1]]');
 SAVEPOINT one;
@@ -52,7 +52,7 @@ TABLE seen;
 ROLLBACK;
 TABLE seen;
 
--- A statement does not see what it does itself; a cursor not what is done after it was opened.
+-- A statement does not see its own changes; a cursor does not see changes made after it was opened.
 WITH gone AS (DELETE FROM mvcc_docs WHERE id IN (SELECT id FROM best) RETURNING id) SELECT array_agg(g.id ORDER BY g.id), (SELECT array_agg(id) FROM best) FROM gone g;
 TABLE seen;
 INSERT INTO mvcc_docs SELECT i, '', format('[[%s,1]]', i)::multivector FROM generate_series(47, 50) i;
@@ -70,7 +70,7 @@ MOVE ALL FROM d;
 TABLE seen;
 ROLLBACK;
 
--- Versions of a row: a HOT update leaves the index alone, and the row comes once, as it is now.
+-- Versions of a row: a HOT update does not touch the index, and the row is returned once, in its current version.
 SELECT colbert_merge('mvcc_index') >= 0;
 UPDATE mvcc_docs SET note = 'one' WHERE id = 50;
 UPDATE mvcc_docs SET note = note || ', two' WHERE id = 50;
@@ -88,7 +88,7 @@ VACUUM mvcc_docs;
 SELECT id, note FROM mvcc_docs ORDER BY doc <#> '[[1,0]]' LIMIT 2;
 SELECT count(*), count(DISTINCT id) FROM (SELECT id FROM mvcc_docs ORDER BY doc <#> '[[1,0]]') AS t;
 
--- TRUNCATE, and back.
+-- TRUNCATE, and its rollback.
 BEGIN;
 TRUNCATE mvcc_docs;
 TABLE seen;

@@ -1,5 +1,5 @@
--- What is built on the order of an index: groups, windows, merges, further keys. The order may have late rows where nothing is.
--- It runs once per access method: COLBERT_METHOD names it (test/README.md).
+-- Plans that rely on the order of an index: groups, windows, merges, further keys. Other plans may have late rows.
+-- Runs once per access method, named by COLBERT_METHOD (test/README.md).
 \getenv method COLBERT_METHOD
 \set QUIET on
 \pset format unaligned
@@ -9,7 +9,7 @@ SET max_parallel_workers_per_gather = 0;
 SET jit = off;
 LOAD 'colbert_pg';
 
--- Few different scores, so that groups are large, and estimates that are far off, so that scans find rows late.
+-- Few distinct scores, so that groups are large, and very inaccurate estimates, so that scans find rows late.
 CREATE FUNCTION order_tokens(n int, seed int) RETURNS multivector LANGUAGE sql IMMUTABLE AS $$
 	SELECT multivector_agg(ARRAY(SELECT (abs(hashint8(seed * 1000 + t * 50 + k)) % 3 - 1) * (ARRAY[1, 1, 1, 1, 5])[1 + seed % 5] FROM generate_series(1, 16) k)::real[] ORDER BY t)::multivector(16)
 	FROM generate_series(1, n) t
@@ -65,8 +65,8 @@ BEGIN
 END $$;
 CREATE FUNCTION order_check(query text) RETURNS SETOF text LANGUAGE sql AS 'SELECT order_plan(query) UNION ALL SELECT order_same(query)';
 
--- The first rows of a query that gives id, score and rank: in exact order, none late, and the rank is that among them. Every document is narrowed,
--- so that nothing hangs on what is gathered.
+-- Checks the first rows of a query that returns id, score and rank: they are in exact order, none is late, and the rank is correct among
+-- them. Every document is narrowed, so that nothing depends on the gathering.
 CREATE FUNCTION order_held(query text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	found record;
@@ -90,7 +90,7 @@ BEGIN
 END $$;
 CREATE FUNCTION order_check_held(query text) RETURNS SETOF text LANGUAGE sql AS 'SELECT order_plan(query) UNION ALL SELECT order_held(query)';
 
--- A client gets rows as they are found: all, each once, some of them late.
+-- A client receives rows as they are found: all, each once, some of them late.
 BEGIN;
 SET LOCAL enable_sort = off;
 DECLARE order_cursor CURSOR FOR SELECT id FROM order_docs ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC NULLS LAST;
@@ -101,7 +101,7 @@ SELECT order_plan($$ SELECT id FROM order_docs ORDER BY maxsim(doc, (SELECT q FR
 SELECT order_plan($$ SELECT id FROM order_docs d JOIN order_meta m USING (id) ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC LIMIT 50 $$);
 SELECT order_plan($$ SELECT array_agg(id) FROM (SELECT id FROM order_docs ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC LIMIT 50) AS t $$);
 
--- Groups and distinct rows of the table itself: another plan.
+-- Groups and distinct rows of the table itself use another plan.
 SELECT order_check($$ SELECT maxsim(doc, (SELECT q FROM order_q)) AS score, count(*) FROM order_docs GROUP BY score ORDER BY score DESC $$);
 SELECT order_check($$ SELECT maxsim(doc, (SELECT q FROM order_q)) AS score, count(*) FROM order_docs GROUP BY score ORDER BY score DESC LIMIT 15 $$);
 SELECT order_same($$ SELECT maxsim(doc, (SELECT q FROM order_q)) AS score, lang, count(*) FROM order_docs WHERE doc IS NOT NULL GROUP BY ROLLUP (score, lang) ORDER BY score DESC, lang $$);
@@ -109,7 +109,7 @@ SELECT order_check($$ SELECT DISTINCT maxsim(doc, (SELECT q FROM order_q)) AS sc
 SELECT order_check($$ SELECT DISTINCT ON (maxsim(doc, (SELECT q FROM order_q))) maxsim(doc, (SELECT q FROM order_q)) FROM order_docs ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC LIMIT 20 $$);
 SELECT order_check($$ SELECT doc <#> (SELECT q FROM order_q) AS score, count(*) FROM order_docs GROUP BY score ORDER BY score $$);
 
--- Of a sub-select that has an order: its scan gives every row in order.
+-- In a sub-select with an order, the scan returns every row in order.
 SELECT order_check($$ SELECT score, count(*) FROM (SELECT maxsim(doc, (SELECT q FROM order_q)) AS score FROM order_docs ORDER BY score DESC OFFSET 0) AS t GROUP BY score ORDER BY score DESC $$);
 SELECT order_check($$ SELECT DISTINCT score FROM (SELECT maxsim(doc, (SELECT q FROM order_q)) AS score FROM order_docs ORDER BY score DESC OFFSET 0) AS t ORDER BY score DESC LIMIT 10 $$);
 SELECT order_check($$ SELECT a.score, count(*) FROM (SELECT maxsim(doc, (SELECT q FROM order_q)) AS score FROM order_docs ORDER BY score DESC OFFSET 0) AS a
@@ -126,13 +126,13 @@ SELECT order_same($$ SELECT score, row_number() OVER () AS n FROM (SELECT maxsim
 SELECT order_same($$ SELECT score, count(*) FROM (SELECT maxsim(doc, q) AS score FROM (SELECT * FROM order_q LIMIT 1) AS v LEFT JOIN order_docs AS d ON d.id % 2 = v.id ORDER BY score DESC OFFSET 0) AS t GROUP BY score ORDER BY score DESC $$);
 SELECT order_check_held($$ SELECT id, score, row_number() OVER () AS rank FROM (SELECT d.id, maxsim(doc, q) AS score FROM order_docs AS d, (SELECT q FROM order_q LIMIT 1) AS v ORDER BY score DESC NULLS LAST LIMIT 100) AS t $$);
 
--- Rows that a LIMIT below counts are held back until they are there.
+-- Rows that a lower LIMIT counts are held back until all of them are known.
 SELECT order_plan($$ SELECT score, count(*) FROM (SELECT maxsim(doc, (SELECT q FROM order_q)) AS score FROM order_docs WHERE doc IS NOT NULL ORDER BY score DESC LIMIT 100) AS t GROUP BY score ORDER BY score DESC $$);
 SELECT order_held($$ SELECT score, count(*), row_number() OVER (ORDER BY score DESC) AS rank FROM (SELECT maxsim(doc, (SELECT q FROM order_q)) AS score FROM order_docs WHERE doc IS NOT NULL ORDER BY score DESC LIMIT 100) AS t GROUP BY score ORDER BY score DESC $$)
 	~ '^\d+ rows, none late';
 SELECT order_check_held($$ SELECT id, score, row_number() OVER () AS rank FROM (SELECT id, maxsim(doc, (SELECT q FROM order_q)) AS score FROM order_docs ORDER BY score DESC NULLS LAST LIMIT 100) AS t $$);
 
--- Windows: limited by LIMIT, by a run condition, or not.
+-- Windows limited by LIMIT, limited by a run condition, or unlimited.
 SELECT order_check_held($$ SELECT id, maxsim(doc, (SELECT q FROM order_q)) AS score, rank() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC NULLS LAST)
 	FROM order_docs ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC NULLS LAST LIMIT 50 $$);
 SELECT order_check_held($$ SELECT id, maxsim(doc, (SELECT q FROM order_q)) AS score, rank() OVER w, row_number() OVER w, lag(id) OVER w
@@ -156,18 +156,18 @@ SELECT order_check_held($$ SELECT id, maxsim(doc, (SELECT q FROM order_q)) AS sc
 	FROM order_docs ORDER BY rank LIMIT 50 $$);
 SELECT order_check_held($$ SELECT id, maxsim(doc, (SELECT q FROM order_q)) AS score, rank() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC NULLS LAST) AS rank
 	FROM order_docs WHERE lang <> 'en' ORDER BY rank, id LIMIT 50 $$);
--- The LIMIT stands outside, with ORDER BY the rank, the score or nothing.
+-- The LIMIT is in an outer query, with ORDER BY the rank, the score or nothing.
 SELECT order_plan($$ SELECT * FROM (SELECT id, rank() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC NULLS LAST) AS rank FROM order_docs) AS t ORDER BY rank LIMIT 20 $$, false);
 SELECT order_plan($$ WITH t AS (SELECT id, rank() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC NULLS LAST) AS rank FROM order_docs) SELECT * FROM t LIMIT 20 $$, false);
 SELECT order_check_held($$ SELECT * FROM (SELECT id, maxsim(doc, (SELECT q FROM order_q)) AS score, rank() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC NULLS LAST) AS rank
 	FROM order_docs WHERE lang <> 'en') AS t ORDER BY rank LIMIT 30 $$);
 SELECT order_check_held($$ SELECT * FROM (SELECT id, maxsim(doc, (SELECT q FROM order_q)) AS score, row_number() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC NULLS LAST) AS rank
 	FROM order_docs) AS t ORDER BY score DESC NULLS LAST LIMIT 50 $$);
--- Not where rows are dropped, grouped or sorted otherwise before the LIMIT counts them.
+-- Not if rows are filtered, grouped or re-sorted before the LIMIT counts them.
 SELECT order_same(format($$ SELECT * FROM (SELECT id, lang, row_number() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC NULLS LAST, id) AS rank FROM order_docs) AS t %s LIMIT 20 $$, tail))
 FROM unnest(ARRAY['WHERE id % 2 = 0 ORDER BY rank', 'ORDER BY id, rank', 'ORDER BY rank DESC', 'ORDER BY lang, rank', 'WHERE rank > 100 ORDER BY rank']) AS tails (tail);
 SELECT order_same($$ SELECT lang, count(*), max(rank) FROM (SELECT id, lang, row_number() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC NULLS LAST, id) AS rank FROM order_docs) AS t GROUP BY lang ORDER BY lang LIMIT 2 $$);
--- Not where the rows are sorted again after the rank was computed, nor in its reverse order, nor of several partitions.
+-- Not if the rows are sorted again after the rank was computed, in reverse order, or with several partitions.
 SELECT order_same($$ SELECT id, row_number() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC, id) AS rank, count(*) OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC, id DESC)
 	FROM order_docs ORDER BY rank LIMIT 50 $$);
 SELECT order_same($$ SELECT id, row_number() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC, id) AS rank FROM order_docs ORDER BY rank DESC LIMIT 50 $$);
@@ -209,12 +209,12 @@ SELECT order_held('SELECT * FROM order_loop(35)');
 SELECT order_held($$ SELECT * FROM (VALUES (10), (30)) AS v (n), LATERAL (SELECT id, maxsim(doc, (SELECT q FROM order_q)) AS score, n * 0 + rank() OVER (ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC NULLS LAST) AS rank
 	FROM order_docs ORDER BY score DESC NULLS LAST LIMIT n) AS t WHERE n = 30 $$);
 
--- More rows than work_mem holds back are sorted on disk.
+-- Held-back rows that exceed work_mem are sorted on disk.
 SET work_mem = '64kB';
 SELECT order_same($$ SELECT id, maxsim(doc, (SELECT q FROM order_q)) AS score FROM order_docs ORDER BY score DESC NULLS LAST, id LIMIT 3000 $$);
 RESET work_mem;
 
--- What a search cannot test itself makes rows of the LIMIT unknown.
+-- A condition that a search cannot test makes the number of rows below the LIMIT unknown.
 CREATE FUNCTION order_volatile(int) RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$ BEGIN RETURN $1 % 5 = 0; END $$;
 SELECT order_check($$ SELECT id, maxsim(doc, (SELECT q FROM order_q)) AS score FROM order_docs WHERE order_volatile(id) ORDER BY score DESC NULLS LAST, id LIMIT 30 $$);
 SELECT order_same($$ SELECT score, count(*) FROM (SELECT maxsim(doc, (SELECT q FROM order_q)) AS score FROM order_docs WHERE order_volatile(id) ORDER BY score DESC OFFSET 0) AS t GROUP BY score ORDER BY score DESC $$);

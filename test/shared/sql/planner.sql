@@ -1,14 +1,14 @@
--- Which orders become a plain Index Scan, and that the rows are those of a sort.
+-- Orders that become a plain Index Scan; the rows are those of a sort.
 -- Nothing is preloaded: every \c begins a session that has not used the extension.
--- It runs once per access method: COLBERT_METHOD names it (test/README.md).
+-- Runs once per access method, named by COLBERT_METHOD (test/README.md).
 \getenv method COLBERT_METHOD
 \set QUIET on
 \pset format unaligned
 \pset tuples_only on
 SET client_min_messages = warning;
 
--- Documents of 1 to 4 tokens; every 50th is NULL; no two score alike. What is compared here is plans and orders, not
--- recall, so the indexes look at every document.
+-- Documents of 1 to 4 tokens; every 50th is NULL; no two have the same score. The tests compare plans and orders, not recall, so the
+-- indexes examine every document.
 CREATE FUNCTION planner_tokens(n int, seed int) RETURNS multivector LANGUAGE sql IMMUTABLE AS $$
 	SELECT array_agg(token ORDER BY i)::multivector(4)
 	FROM (SELECT i, array_agg((x * x % 1000003 / 500001.5 - 1)::real ORDER BY k) AS token
@@ -24,11 +24,11 @@ CREATE INDEX planner_l2 ON planner_docs USING :method (doc multivector_l2_ops) W
 CREATE TABLE planner_queries (id int PRIMARY KEY, q multivector(4));
 INSERT INTO planner_queries SELECT i, planner_tokens(3, 1000 + i) FROM generate_series(1, 5) i;
 INSERT INTO planner_queries VALUES (6, NULL);
--- Without statistics of the documents: as small as these, in their rows, they are best sorted.
+-- Without statistics of the documents. With them, documents as small as these, stored in line, would be sorted.
 ALTER TABLE planner_docs ALTER doc SET STATISTICS 0;
 VACUUM ANALYZE planner_docs, planner_queries;
 
--- The plan of a query, less what versions of PostgreSQL show differently.
+-- The plan of a query, without differences between versions of PostgreSQL.
 CREATE FUNCTION planner_plan(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
 	line text;
@@ -40,8 +40,8 @@ BEGIN
 	END LOOP;
 END $$;
 
--- Are the rows of a query, which gives id and score, by index what they are by sort? The order of rows whose score is NULL
--- is anyone's, so these are only counted.
+-- Whether the rows of a query, which returns id and score, are the same with the index as with a sort. Rows with a NULL score may come in
+-- any order, so they are only counted.
 CREATE FUNCTION planner_rows(query text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	found record;
@@ -73,7 +73,7 @@ BEGIN
 END $$;
 CREATE FUNCTION planner_check(query text) RETURNS SETOF text LANGUAGE sql AS 'SELECT planner_plan(query) UNION ALL SELECT planner_same(query)';
 
--- The first statement of a session, which names no type and no function of the extension but the score.
+-- The first statement of a session, which names no type and no function of the extension except the score.
 \c
 SELECT count(*) FROM pg_settings WHERE name LIKE 'colbert.%';
 SELECT planner_plan($$ SELECT id FROM planner_docs ORDER BY maxsim(doc, (SELECT q FROM planner_queries WHERE id = 1)) DESC LIMIT 5 $$);
@@ -82,7 +82,7 @@ SELECT id FROM planner_docs ORDER BY maxsim(doc, (SELECT q FROM planner_queries 
 \c
 SELECT planner_plan($$ SELECT id FROM planner_docs ORDER BY maxsim(doc, '[[1,2,3,4]]') DESC LIMIT 5 $$);
 
--- Each score by the operator class that is for it, NULL documents where SQL puts them.
+-- Each score with its operator class, with NULL documents where SQL puts them.
 SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4],[4,-3,2,1]]') AS score FROM planner_docs ORDER BY score DESC LIMIT 30 $$);
 SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4],[4,-3,2,1]]') AS score FROM planner_docs ORDER BY score DESC NULLS FIRST LIMIT 30 $$);
 SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4],[4,-3,2,1]]') AS score FROM planner_docs ORDER BY score DESC NULLS LAST LIMIT 30 $$);
@@ -112,7 +112,7 @@ SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM plan
 SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM planner_docs WHERE lang = 'en' AND doc IS NOT NULL ORDER BY score DESC LIMIT 30 $$);
 SELECT planner_check($$ SELECT id, NULL::float8 AS score FROM planner_docs WHERE doc IS NULL $$);
 
--- More keys sort each run of equal scores.
+-- Further keys sort each run of equal scores.
 INSERT INTO planner_docs SELECT 1000 - i, 'en', planner_tokens(2, 10000) FROM generate_series(1, 9) i;
 SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM planner_docs ORDER BY score DESC NULLS LAST, id LIMIT 200 $$);
 SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM planner_docs WHERE doc IS NOT NULL ORDER BY score DESC, id DESC LIMIT 200 $$);
@@ -124,7 +124,7 @@ SET enable_indexscan = off;
 SELECT planner_plan($$ SELECT id FROM planner_docs ORDER BY maxsim(doc, '[[1,2,3,4]]') DESC LIMIT 5 $$);
 RESET enable_indexscan;
 
--- Where the query may come from: parameters, expressions of them, and the outer row.
+-- Sources of the query: parameters, expressions of them, and the outer row.
 PREPARE planner_prepared(multivector) AS SELECT id FROM planner_docs ORDER BY maxsim(doc, $1) DESC NULLS LAST LIMIT 3;
 SET plan_cache_mode = force_custom_plan;
 SELECT planner_plan($$ EXECUTE planner_prepared('[[1,2,3,4]]') $$);
@@ -165,7 +165,7 @@ SELECT planner_plan($$ SELECT id FROM planner_docs WHERE doc IS NOT NULL ORDER B
 SELECT id FROM planner_docs WHERE doc IS NOT NULL ORDER BY maxsim(doc, '[[1,2,3,4]]') DESC LIMIT 3 FOR UPDATE;
 SELECT planner_check($$ SELECT d.id, maxsim(d.doc, '[[1,2,3,4]]') AS score FROM planner_docs d JOIN planner_docs e ON e.id = d.id + 1 ORDER BY score DESC LIMIT 30 $$);
 
--- Other ways to say it: by position, with ties, as a set operation's branch, below an aggregate, an update of the best.
+-- Other forms: by position, with ties, in a branch of a set operation, below an aggregate, an update of the best rows.
 SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM planner_docs ORDER BY 2 DESC NULLS LAST LIMIT 30 $$);
 SELECT planner_plan($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') FROM planner_docs WHERE doc IS NOT NULL ORDER BY maxsim DESC OFFSET 5 LIMIT 30 $$);
 SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM planner_docs ORDER BY score DESC NULLS LAST FETCH FIRST 30 ROWS WITH TIES $$);
@@ -181,7 +181,7 @@ WITH best AS (SELECT id FROM planner_docs ORDER BY maxsim(doc, '[[1,2,3,4]]') DE
 SELECT array_agg(id ORDER BY id) FROM changed;
 ROLLBACK;
 
--- Functions: static and dynamic statements, loops, parameters and variables; a cursor that is read to and fro.
+-- Functions: static and dynamic statements, loops, parameters and variables; a cursor that is read in both directions.
 CREATE FUNCTION planner_static(q multivector, n int) RETURNS SETOF int LANGUAGE plpgsql AS $$
 BEGIN
 	RETURN QUERY SELECT id FROM planner_docs WHERE doc IS NOT NULL ORDER BY maxsim(doc, q) DESC LIMIT n;
@@ -230,7 +230,7 @@ RESET ROLE;
 ALTER TABLE planner_docs DISABLE ROW LEVEL SECURITY;
 DROP POLICY planner_policy ON planner_docs;
 
--- Orders that no index of ours gives.
+-- Orders that none of our indexes provides.
 SELECT planner_plan($$ SELECT id FROM planner_docs ORDER BY maxsim(doc, '[[1,2,3,4]]') LIMIT 5 $$);
 SELECT planner_plan($$ SELECT id FROM planner_docs ORDER BY maxsim_l2(doc, '[[1,2,3,4]]') DESC LIMIT 5 $$);
 SELECT planner_plan($$ SELECT id FROM planner_docs ORDER BY doc <#> '[[1,2,3,4]]' DESC LIMIT 5 $$);
@@ -246,8 +246,8 @@ SELECT planner_plan($$ SELECT lang FROM planner_docs GROUP BY lang, doc ORDER BY
 SELECT planner_plan($$ SELECT id FROM planner_docs TABLESAMPLE bernoulli (50) REPEATABLE (1) ORDER BY maxsim(doc, '[[1,2,3,4]]') DESC LIMIT 5 $$);
 SELECT planner_plan($$ SELECT id FROM planner_docs WHERE false ORDER BY maxsim(doc, '[[1,2,3,4]]') DESC LIMIT 5 $$);
 
--- What an order that may miss a row is not good enough for: groups, merges, the greatest of all.
--- Windows under a LIMIT may have it.
+-- Plans for which an order that may miss a row is not sufficient: groups, merges, the maximum of all rows.
+-- Windows under a LIMIT may use it.
 SELECT planner_plan($$ SELECT max(maxsim(doc, '[[1,2,3,4]]')) FROM planner_docs $$);
 SELECT planner_plan($$ SELECT min(doc <#> '[[1,2,3,4]]') FROM planner_docs $$);
 SELECT planner_plan($$ SELECT maxsim(doc, '[[1,2,3,4]]') AS score, count(*) FROM planner_docs GROUP BY score LIMIT 5 $$);
@@ -262,7 +262,7 @@ SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score, rank() O
 	FROM planner_docs ORDER BY score DESC LIMIT 30 $$);
 SELECT planner_same($$ SELECT DISTINCT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM planner_docs ORDER BY score DESC LIMIT 30 $$);
 
--- A score is known by its function, not by its name.
+-- A score is recognized by its function, not by its name.
 CREATE SCHEMA planner_other;
 CREATE FUNCTION planner_other.maxsim(multivector, multivector) RETURNS float8 LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN 1; END $$;
 SELECT planner_plan($$ SELECT id FROM planner_docs ORDER BY planner_other.maxsim(doc, '[[1,2,3,4]]') DESC LIMIT 5 $$);
@@ -270,7 +270,7 @@ ALTER FUNCTION maxsim(multivector, multivector) RENAME TO planner_renamed;
 SELECT planner_plan($$ SELECT id FROM planner_docs ORDER BY planner_renamed(doc, '[[1,2,3,4]]') DESC LIMIT 5 $$);
 ALTER FUNCTION planner_renamed(multivector, multivector) RENAME TO maxsim;
 
--- An index of another operator class is of no use.
+-- An index with another operator class is not used.
 DROP INDEX planner_maxsim;
 SELECT planner_plan($$ SELECT id FROM planner_docs ORDER BY maxsim(doc, '[[1,2,3,4]]') DESC LIMIT 5 $$);
 DROP INDEX planner_cosine, planner_l2;
@@ -278,7 +278,7 @@ CREATE INDEX planner_maxsim ON planner_docs USING :method (doc) WITH (quantizer 
 SELECT planner_plan($$ SELECT id FROM planner_docs ORDER BY maxsim_cosine(doc, '[[1,2,3,4]]') DESC LIMIT 5 $$);
 SELECT planner_plan($$ SELECT id FROM planner_docs ORDER BY maxsim_l2(doc, '[[1,2,3,4]]') LIMIT 5 $$);
 
--- Partial indexes, where the query implies their predicate.
+-- Partial indexes are used if the query implies their predicate.
 DROP INDEX planner_maxsim;
 CREATE INDEX planner_partial ON planner_docs USING :method (doc) WITH (quantizer = flat, rerank = 10000) WHERE lang = 'en';
 CREATE INDEX planner_not_null ON planner_docs USING :method (doc multivector_cosine_ops) WITH (quantizer = flat, rerank = 10000) WHERE doc IS NOT NULL;
@@ -303,7 +303,7 @@ SELECT planner_check($$ SELECT id, maxsim(raw::multivector(4), '[[1,2,3,4]]') AS
 SELECT planner_check($$ SELECT id, maxsim(l2_normalize(raw)::multivector(4), '[[1,2,3,4]]') AS score FROM planner_kinds ORDER BY score DESC LIMIT 30 $$);
 SELECT planner_check($$ SELECT id, maxsim(dom, '[[1,2,3,4]]') AS score FROM planner_kinds ORDER BY score DESC LIMIT 30 $$);
 SELECT planner_check($$ SELECT id, maxsim(dom, '[[1,2,3,4]]'::planner_domain) AS score FROM planner_kinds WHERE dom IS NOT NULL ORDER BY score DESC LIMIT 30 $$);
--- An index on a cast that changes no score serves the expression without it, and one on a column what is cast to its dims.
+-- An index on a cast that changes no score serves the expression without the cast, and an index on a column serves a cast to its dims.
 SELECT planner_check($$ SELECT id, maxsim(raw, '[[1,2,3,4]]') AS score FROM planner_kinds ORDER BY score DESC LIMIT 30 $$);
 SELECT planner_check($$ SELECT id, raw <#> '[[1,2,3,4]]' AS score FROM planner_kinds WHERE raw IS NOT NULL ORDER BY score LIMIT 30 $$);
 SELECT planner_check($$ SELECT id, maxsim(raw, '[[1,2,3,4]]') AS score FROM planner_kinds WHERE raw IS NULL ORDER BY score DESC LIMIT 30 $$);
@@ -319,14 +319,14 @@ ANALYZE planner_widened;
 SELECT planner_check($$ SELECT id, maxsim(doc::multivector(4, float4), '[[1,2,3,4]]') AS score FROM planner_widened ORDER BY score DESC LIMIT 30 $$);
 SELECT planner_check($$ SELECT id, maxsim(free, '[[1,2,3,4]]') AS score FROM planner_widened ORDER BY score DESC LIMIT 30 $$);
 SELECT planner_check($$ SELECT id, maxsim_cosine(free::multivector(4, float2), '[[1,2,3,4]]') AS score FROM planner_widened ORDER BY score DESC LIMIT 30 $$);
--- Not where the score would be another, or an error.
+-- Not if the score would be different, or an error.
 SELECT planner_plan($$ SELECT id FROM planner_widened ORDER BY maxsim_cosine(free, '[[1,2,3,4]]') DESC LIMIT 5 $$);
 SELECT planner_plan($$ SELECT id FROM planner_widened ORDER BY maxsim(doc::multivector(4, int8), '[[1,2,3,4]]') DESC LIMIT 5 $$);
 SELECT planner_plan($$ SELECT id FROM planner_widened ORDER BY maxsim(doc::multivector(5, float4), '[[1,2,3,4]]') DESC LIMIT 5 $$);
 SELECT planner_plan($$ SELECT id FROM planner_kinds ORDER BY maxsim(l2_normalize(raw || raw), '[[1,2,3,4]]') DESC LIMIT 5 $$);
 DROP TABLE planner_widened;
 
--- Query and document exchanged: another score, which no index serves. It is said once per session and index.
+-- Query and document exchanged: a different score, which no index serves. A notice reports it once per session and index.
 SET client_min_messages = notice;
 SELECT planner_plan($$ SELECT id FROM planner_docs ORDER BY maxsim('[[1,2,3,4]]', doc) DESC $$);
 CREATE INDEX planner_swapped ON planner_docs USING :method (doc) WITH (quantizer = flat, rerank = 10000);
@@ -338,7 +338,7 @@ SELECT planner_plan($$ SELECT d.id FROM planner_docs d, planner_queries q ORDER 
 SELECT planner_plan($$ SELECT id FROM planner_docs ORDER BY maxsim('[[1,2,3,4]]', doc) DESC LIMIT 5 $$);
 SELECT planner_plan($$ SELECT id FROM planner_docs ORDER BY '[[1,2,3,4]]' <#> doc LIMIT 5 $$);
 SELECT planner_plan($$ SELECT id FROM planner_docs ORDER BY '[[1,2,3,4]]' <-> doc LIMIT 5 $$);
--- Within arithmetic, too.
+-- Also inside arithmetic.
 DROP INDEX planner_swapped, planner_swapped_l2;
 CREATE INDEX planner_swapped ON planner_docs USING :method (doc) WITH (quantizer = flat, rerank = 10000);
 CREATE INDEX planner_swapped_l2 ON planner_docs USING :method (doc multivector_l2_ops) WITH (quantizer = flat, rerank = 10000);
@@ -383,7 +383,7 @@ SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM plan
 SELECT planner_check($$ SELECT id, score FROM (SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM ONLY planner_docs
 	UNION ALL SELECT id, maxsim(dom, '[[1,2,3,4]]') FROM planner_kinds WHERE id < 300) AS t ORDER BY score DESC NULLS LAST LIMIT 50 $$);
 
--- What it costs: so few rows that all are wanted are sorted, and so is a whole table; nothing else scans the index.
+-- Costs: if a table is so small that all rows are wanted, it is sorted, and so is a whole table; nothing else scans the index.
 CREATE TABLE planner_few AS SELECT id, doc FROM ONLY planner_docs WHERE id <= 8;
 ALTER TABLE planner_few ALTER doc TYPE multivector(4);
 CREATE INDEX ON planner_few USING :method (doc) WITH (quantizer = flat, rerank = 10000);
@@ -393,7 +393,7 @@ SELECT planner_plan($$ SELECT id FROM ONLY planner_docs ORDER BY maxsim(doc, '[[
 SELECT planner_plan($$ SELECT count(*) FROM ONLY planner_docs $$);
 SELECT planner_plan($$ SELECT count(*) FROM ONLY planner_docs WHERE doc IS NOT NULL $$);
 
--- The plan of a table without a threshold of ours looks up no rights in the catalog.
+-- Planning for a table without a threshold of ours looks up no privileges in the catalog.
 LOAD 'colbert_pg';
 BEGIN;
 SELECT coalesce(sum(idx_scan), 0) AS lookups FROM pg_stat_xact_sys_tables WHERE relid = 'pg_inherits'::regclass \gset
@@ -404,7 +404,7 @@ SELECT planner_plan($$ SELECT id FROM planner_few WHERE maxsim(doc, '[[1,2,3,4]]
 SELECT coalesce(sum(idx_scan), 0) - :lookups > 0 FROM pg_stat_xact_sys_tables WHERE relid = 'pg_inherits'::regclass;
 COMMIT;
 
--- A policy with a threshold leaves WHERE CURRENT OF the only path that can be run.
+-- A policy with a threshold leaves WHERE CURRENT OF the only path that can be executed.
 ALTER TABLE planner_few ENABLE ROW LEVEL SECURITY;
 ALTER TABLE planner_few FORCE ROW LEVEL SECURITY;
 CREATE POLICY planner_policy ON planner_few USING (maxsim(doc, '[[1,2,3,4]]') > -1000);
@@ -418,7 +418,7 @@ UPDATE planner_few SET id = 3 WHERE CURRENT OF planner_cursor RETURNING id;
 COMMIT;
 RESET ROLE;
 
--- Scores are computed by parallel workers, where a table is read as a whole.
+-- Parallel workers compute scores if a table is read as a whole.
 SET max_parallel_workers_per_gather = 2;
 SET min_parallel_table_scan_size = 0;
 SET parallel_setup_cost = 0;
@@ -427,7 +427,7 @@ SELECT planner_plan($$ SELECT id FROM ONLY planner_docs WHERE maxsim(doc, '[[1,2
 SELECT planner_plan($$ SELECT id FROM ONLY planner_docs ORDER BY maxsim(doc, '[[1,2,3,4]]') DESC LIMIT 5 $$);
 SELECT count(*) FROM (SELECT id FROM ONLY planner_docs WHERE maxsim(doc, '[[1,2,3,4]]') < 1) AS t;
 
--- With statistics, documents that stand in their rows cost what they are: few of them are scanned and sorted.
+-- With statistics, documents stored in line are costed as such: a small table is scanned and sorted.
 ALTER TABLE planner_docs ALTER doc SET STATISTICS -1;
 ANALYZE planner_docs;
 SELECT planner_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM planner_docs ORDER BY score DESC LIMIT 30 $$);

@@ -1,5 +1,5 @@
--- Posting lists: longer than a segment, with a document twice, and rewritten. The checker agrees with the counters all the while.
--- It runs once per access method: COLBERT_METHOD names it (test/README.md).
+-- Posting lists that are longer than a segment, name a document twice, or are rewritten. The checker agrees with the counters at all times.
+-- Runs once per access method, named by COLBERT_METHOD (test/README.md).
 \getenv method COLBERT_METHOD
 SELECT CASE :'method' WHEN 'colbert_ivf' THEN 'lists = 200' ELSE 'tokens_per_node = 20' END AS few_tokens \gset
 SET jit = off;
@@ -17,7 +17,7 @@ CREATE TABLE postings_docs (id int PRIMARY KEY, doc multivector(4));
 INSERT INTO postings_docs SELECT i, postings_doc(i) FROM generate_series(1, 4000) i;
 CREATE INDEX postings_index ON postings_docs USING :method (doc) WITH (:few_tokens);
 
--- The documents of one list, and all postings: a document once a list, however many of its tokens are there.
+-- The documents of one list, and all postings: each document once per list, whatever the number of its tokens there.
 CREATE FUNCTION postings_state(OUT documents bigint, OUT pending bigint, OUT few_each bool, OUT listed bigint, OUT findings bigint) LANGUAGE plpgsql AS $$
 DECLARE
 	postings bigint;
@@ -32,24 +32,24 @@ BEGIN
 	SELECT count(*) INTO findings FROM colbert_index_check('postings_index', heapallindexed => true, rescore => true);
 END $$;
 
--- A list eight segments long.
+-- A list of eight segments.
 SELECT * FROM postings_state();
--- As many again, merged into it.
+-- The same number of documents again, merged into it.
 INSERT INTO postings_docs SELECT i, postings_doc(i) FROM generate_series(4001, 8000) i;
 SELECT colbert_merge('postings_index');
 SELECT * FROM postings_state();
--- Half of them taken out again, from everywhere in the list; then all but the last ones, so that whole segments go.
+-- Half of them deleted, throughout the list; then all but the last ones, so that whole segments are freed.
 DELETE FROM postings_docs WHERE id % 2 = 0;
 VACUUM postings_docs;
 SELECT * FROM postings_state();
 DELETE FROM postings_docs WHERE id <= 7000;
 VACUUM postings_docs;
 SELECT * FROM postings_state();
--- The same ordinals come back, below and between those that stayed.
+-- The same ordinals are reused, below and between the remaining ones.
 INSERT INTO postings_docs SELECT i, postings_doc(i) FROM generate_series(1, 4000) i;
 VACUUM postings_docs;
 SELECT * FROM postings_state();
--- Nothing is left, and it begins anew.
+-- All are deleted, and the list starts again.
 DELETE FROM postings_docs;
 VACUUM postings_docs;
 SELECT * FROM postings_state();

@@ -1,13 +1,14 @@
--- Scores in the target list of an index scan: what the scan remembers of documents out of line must be what was asked for.
--- It runs once per access method: COLBERT_METHOD names it (test/README.md).
+-- Scores in the target list of an index scan: the scores that the scan remembers for out-of-line documents must be the requested ones.
+-- Runs once per access method, named by COLBERT_METHOD (test/README.md).
 \getenv method COLBERT_METHOD
 \set QUIET on
 \pset format unaligned
 \pset tuples_only on
 SET client_min_messages = warning;
 
--- 40 tokens of 64 dims: 10 kB a document, out of line. Odd ones are as well in the row, and must not be mixed up. No two documents have nearly
--- the same score, and the index reranks all of them by their numbers: the best ten are those of a sort.
+-- 40 tokens with 64 dims take 10 kB per document, stored out of line. Odd rows also have a document in line, which must not be confused
+-- with the other. No two documents have nearly equal scores, and the index reranks all of them with exact codes, so the best ten are those
+-- of a sort.
 CREATE TABLE projection_docs (id int PRIMARY KEY, doc multivector(64));
 INSERT INTO projection_docs
 	SELECT i, (SELECT multivector_agg(token ORDER BY t) FROM (SELECT t, (SELECT array_agg((x * x % 1000003 / 500001.5 - 1)::real ORDER BY k)
@@ -22,7 +23,7 @@ CREATE INDEX projection_index ON projection_docs USING :method (doc) WITH (quant
 VACUUM ANALYZE projection_docs;
 SELECT count(*) > 0 FROM pg_class WHERE oid = (SELECT reltoastrelid FROM pg_class WHERE relname = 'projection_docs') AND pg_relation_size(oid) > 0;
 
--- Every score that a statement can ask for, of the query that orders and of another; a new query with each rescan.
+-- Every score that a statement can request, for the query of the order and for another one; with a new query in each rescan.
 PREPARE scores AS
 	SELECT q.id AS query, d.* FROM projection_queries q, LATERAL
 		(SELECT id, maxsim(doc, q.v) AS score, doc <#> q.v AS distance, maxsim_cosine(doc, q.v) AS cosine, doc <=> q.v AS cosine_distance, maxsim_l2(doc, q.v) AS l2,
@@ -41,7 +42,7 @@ RESET enable_indexscan;
 SELECT count(*), count(DISTINCT score) > 80 FROM by_index;
 (TABLE by_index EXCEPT TABLE by_sort) UNION ALL (TABLE by_sort EXCEPT TABLE by_index);
 
--- Nothing is read twice: a score in the target list costs no page of the documents that the scan has scored.
+-- Nothing is read twice: a score in the target list reads no page of documents that the scan has scored.
 CREATE FUNCTION projection_pages(query text, OUT pages bigint) LANGUAGE plpgsql AS $$
 DECLARE
 	plan json;
@@ -60,11 +61,11 @@ SELECT projection_pages($$ SELECT id, (SELECT v FROM projection_queries WHERE id
 SELECT projection_pages($$ SELECT id, maxsim(doc, (SELECT v FROM projection_queries WHERE id = 3)) FROM projection_docs
 		ORDER BY doc <#> (SELECT v FROM projection_queries WHERE id = 2) LIMIT 10 $$) AS pages \gset other_
 SELECT :scored_pages <= :plain_pages AS reads_no_more, :other_pages > :plain_pages + 10 AS another_query_reads;
--- Nor does the test of a threshold by the same query.
+-- Nor does testing a threshold with the same query.
 SELECT projection_pages($$ SELECT id FROM projection_docs WHERE maxsim(doc, (SELECT v FROM projection_queries WHERE id = 2)) > -1000000
 		ORDER BY doc <#> (SELECT v FROM projection_queries WHERE id = 2) LIMIT 10 $$) AS pages \gset bounded_
 SELECT :bounded_pages <= :plain_pages + 10 AS threshold_reads_no_more;
--- The same where the query is out of line, or compressed: as a scalar sub-select and as a column of an outer row.
+-- The same with a query that is out of line or compressed, as a scalar sub-select and as a column of an outer row.
 CREATE TABLE projection_long (LIKE projection_queries);
 ALTER TABLE projection_long ALTER v SET STORAGE EXTERNAL;
 INSERT INTO projection_long SELECT id, doc FROM projection_docs WHERE id IN (20, 40);
@@ -90,7 +91,7 @@ DROP FUNCTION projection_pages;
 RESET enable_seqscan;
 RESET enable_sort;
 
--- A row that changes while a cursor is open: the cursor shows the score of what it saw, other statements that of the new document.
+-- A row that changes while a cursor is open: the cursor shows the score of the version it sees; other statements, that of the new document.
 SET enable_seqscan = off;
 BEGIN;
 DECLARE projection_cursor NO SCROLL CURSOR FOR SELECT id, maxsim(doc, (SELECT v FROM projection_queries WHERE id = 2)) AS score FROM projection_docs
@@ -101,7 +102,7 @@ UPDATE projection_docs SET doc = (SELECT v || v FROM projection_queries WHERE id
 SELECT :seen_score = maxsim(doc, (SELECT v FROM projection_queries WHERE id = 2)) FROM projection_docs WHERE id = :seen_id;
 FETCH 1 FROM projection_cursor \gset next_
 SELECT :next_score = (SELECT score FROM by_sort WHERE query = 2 ORDER BY score DESC OFFSET 1 LIMIT 1);
--- An error takes the scan with it, and what it remembers.
+-- An error ends the scan and discards the remembered scores.
 SAVEPOINT before;
 SELECT id, maxsim(doc, (SELECT v FROM projection_queries WHERE id = 2)) / (id - id) FROM projection_docs ORDER BY doc <#> (SELECT v FROM projection_queries WHERE id = 2) LIMIT 5;
 ROLLBACK TO before;

@@ -1,5 +1,5 @@
--- What a search did: colbert_last_scan, EXPLAIN (ANALYZE), and who may see it.
--- It runs once per access method: COLBERT_METHOD names it (test/README.md).
+-- Statistics of a search: colbert_last_scan, EXPLAIN (ANALYZE), and the privileges to see them.
+-- Runs once per access method, named by COLBERT_METHOD (test/README.md).
 \getenv method COLBERT_METHOD
 \set QUIET on
 \pset format unaligned
@@ -17,7 +17,7 @@ SET enable_sort = off;
 -- Nothing before the first search.
 SELECT colbert_last_scan() IS NULL;
 
--- Settings: what was asked for, and what the index chose. Everything that comes into a stage was given by the one before.
+-- Settings: requested values and the index's choices. Each stage's input is the output of the stage before it.
 SET colbert.rerank = 70;
 SELECT count(*) FROM (SELECT id FROM seeing_docs ORDER BY maxsim(doc, '[[1,2,3,4],[4,3,2,1]]') DESC LIMIT 10) AS t;
 SELECT index, query_tokens, rerank, automatic, emitted, late, exhaustive FROM colbert_last_scan();
@@ -28,12 +28,12 @@ SELECT narrow_hit + narrow_read > 0, rerank_hit + rerank_read > 0, exact_hit + e
 -- Every column is set.
 SELECT key FROM json_each((SELECT row_to_json(s) FROM colbert_last_scan() AS s)) WHERE json_typeof(value) = 'null';
 RESET colbert.rerank;
--- Unit vectors along dims first to last, each with some of the next.
+-- Unit vectors along dims first to last, each with a fraction of the next dim.
 CREATE FUNCTION seeing_axes(first int, last int, next real DEFAULT 0) RETURNS multivector LANGUAGE sql IMMUTABLE AS $$
 	SELECT array_agg((SELECT array_agg(CASE k WHEN d THEN 1 WHEN d + 1 THEN next ELSE 0 END::real ORDER BY k) FROM generate_series(1, 64) k) ORDER BY d)::multivector
 	FROM generate_series(first, last) d
 $$;
--- What is chosen by the tokens of a query, as doc/tuning.md has it: n tokens of directions of their own.
+-- Settings chosen by the number of query tokens, as documented in doc/tuning.md: n tokens with distinct directions.
 CREATE TABLE seeing_wide AS SELECT i AS id, seeing_axes(i, i)::multivector(64) AS doc FROM generate_series(1, 64) i;
 CREATE INDEX seeing_wide_doc ON seeing_wide USING :method (doc);
 CREATE FUNCTION seeing_chosen(n int, OUT query_tokens bigint, OUT probes bigint, OUT ef_search bigint, OUT candidates bigint, OUT rerank bigint) LANGUAGE plpgsql AS $$
@@ -42,7 +42,7 @@ BEGIN
 	SELECT s.query_tokens, s.probes, s.ef_search, s.candidates, s.rerank INTO query_tokens, probes, ef_search, candidates, rerank FROM colbert_last_scan() AS s;
 END $$;
 SELECT c.* FROM unnest(ARRAY[1, 2, 3, 4, 5, 8, 16, 32]) AS n, seeing_chosen(n) AS c;
--- Zeros, copies and near copies are no directions of their own.
+-- Zeros, copies and near copies do not count as directions.
 DO $$ BEGIN PERFORM id FROM seeing_wide ORDER BY doc <#> (seeing_axes(1, 5) || array_fill(0::real, ARRAY[27, 64])::multivector) LIMIT 10; END $$;
 SELECT query_tokens, probes, candidates FROM colbert_last_scan();
 DO $$ BEGIN PERFORM id FROM seeing_wide ORDER BY doc <#> (seeing_axes(1, 4) || seeing_axes(1, 4) || seeing_axes(1, 4, .1)) LIMIT 10; END $$;
@@ -52,7 +52,7 @@ DROP FUNCTION seeing_chosen, seeing_axes;
 SELECT count(*) FROM (SELECT id FROM seeing_docs WHERE lang = 'de' ORDER BY maxsim(doc, '[[1,2,3,4]]') DESC LIMIT 10) AS t;
 SELECT automatic, emitted, tested > passed, passed >= emitted FROM colbert_last_scan();
 
--- Scans that are at work in turns count each for itself.
+-- Scans that run in turns have separate counters.
 BEGIN;
 DECLARE seeing_one NO SCROLL CURSOR FOR SELECT id FROM seeing_docs ORDER BY doc <#> '[[1,2,3,4]]';
 DECLARE seeing_two NO SCROLL CURSOR FOR SELECT id FROM seeing_docs ORDER BY doc <#> '[[1,2,3,4],[4,3,2,1],[0,1,0,1]]';
@@ -72,7 +72,7 @@ MOVE 1 FROM seeing_two;
 SELECT query_tokens, emitted FROM colbert_last_scan();
 COMMIT;
 
--- EXPLAIN (ANALYZE), where the server lets us add to it (from 18 on).
+-- EXPLAIN (ANALYZE), which extensions can extend from PostgreSQL 18 on.
 CREATE FUNCTION seeing_explain(options text, query text) RETURNS SETOF text LANGUAGE plpgsql AS $$
 DECLARE
 	line text;
@@ -90,12 +90,12 @@ SELECT seeing_shown($$ SELECT id FROM seeing_docs ORDER BY doc <#> '[[1,2,3,4]]'
 SELECT count(*) FROM seeing_explain('COSTS OFF', $$ SELECT id FROM seeing_docs ORDER BY doc <#> '[[1,2,3,4]]' LIMIT 10 $$) AS line WHERE line ~ 'Narrow';
 SELECT current_setting('server_version_num')::int < 180000 OR string_agg(line, '' ORDER BY n) ~ '"Exact": {.*"emitted": 10,.*"late": 0'
 	FROM seeing_explain('ANALYZE, TIMING OFF, BUFFERS OFF, FORMAT json', $$ SELECT id FROM seeing_docs ORDER BY doc <#> '[[1,2,3,4]]' LIMIT 10 $$) WITH ORDINALITY AS t(line, n);
--- Searches of a node that is scanned again are summed up.
+-- Counters of a node's rescans are added up.
 SELECT current_setting('server_version_num')::int < 180000 OR bool_or(line ~ 'Find: searches=3 ')
 	FROM seeing_explain('ANALYZE, TIMING OFF, BUFFERS OFF', $$ SELECT q, t.id FROM generate_series(1, 3) AS q,
 		LATERAL (SELECT id FROM seeing_docs ORDER BY doc <#> format('[[1,2,3,%s]]', q)::multivector LIMIT 10) AS t $$) AS line;
 
--- Who may see: whose search it was, who may read the table, and where no policy hides rows of it.
+-- Who may see the statistics: the user who ran the search, may read the table, and is not subject to a policy that hides rows.
 CREATE ROLE regress_seeing_reader;
 CREATE ROLE regress_seeing_other;
 GRANT SELECT ON seeing_docs TO regress_seeing_reader;
@@ -121,7 +121,8 @@ SELECT count(*) FROM (SELECT id FROM seeing_docs ORDER BY doc <#> '[[1,2,3,4]]' 
 SELECT colbert_last_scan() IS NULL AS "a search under a policy";
 SELECT count(*) FROM seeing_explain('ANALYZE, TIMING OFF, BUFFERS OFF', $$ SELECT id FROM seeing_docs ORDER BY doc <#> '[[1,2,3,4]]' LIMIT 10 $$) AS line
 	WHERE line ~ 'Narrow|Exact';
--- Neither a row, nor a score, nor an error that tells of one, whatever the order and the threshold. The function is not VOLATILE, so it is lent.
+-- No row, score or error that reveals a row is seen, whatever the order and the threshold. The function is not VOLATILE, so it is pushed
+-- down.
 CREATE FUNCTION pg_temp.tell(id int, doc multivector) RETURNS bool LANGUAGE plpgsql STABLE COST 0.0001 AS $$ BEGIN IF id % 2 = 0 THEN RAISE EXCEPTION 'row %', id; END IF; RETURN true; END $$;
 SELECT count(*) FROM (SELECT id FROM seeing_docs WHERE pg_temp.tell(id, doc) AND id < 6 ORDER BY doc <#> '[[1,2,3,4]]') AS t;
 SELECT count(*), count(*) FILTER (WHERE id % 2 = 0) AS hidden FROM seeing_docs WHERE maxsim(doc, '[[1,2,3,4]]') > 0;
@@ -129,7 +130,7 @@ SELECT count(*), count(*) FILTER (WHERE id % 2 = 0) AS hidden FROM (SELECT id FR
 DROP FUNCTION pg_temp.tell;
 RESET ROLE;
 
--- A policy of a partitioned table, or of a parent, covers the parts that are scanned.
+-- A policy of a partitioned table, or of a parent, applies to the scanned parts.
 CREATE TABLE seeing_parts (LIKE seeing_docs) PARTITION BY LIST (lang);
 CREATE TABLE seeing_parts_de PARTITION OF seeing_parts FOR VALUES IN ('de');
 CREATE TABLE seeing_parts_en PARTITION OF seeing_parts FOR VALUES IN ('en');

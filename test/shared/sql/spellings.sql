@@ -1,12 +1,12 @@
--- Orders and thresholds that are written around a score: which become an Index Scan, and that the rows are those of a sort.
--- It runs once per access method: COLBERT_METHOD names it (test/README.md).
+-- Orders and thresholds in which a score is part of an expression: those that become an Index Scan, with the rows of a sort.
+-- Runs once per access method, named by COLBERT_METHOD (test/README.md).
 \getenv method COLBERT_METHOD
 \set QUIET on
 \pset format unaligned
 \pset tuples_only on
 SET client_min_messages = warning;
 
--- Every 50th document is NULL; the indexes look at every document.
+-- Every 50th document is NULL; the indexes examine every document.
 CREATE FUNCTION spelling_tokens(n int, seed int) RETURNS multivector LANGUAGE sql IMMUTABLE AS $$
 	SELECT array_agg(token ORDER BY i)::multivector(4)
 	FROM (SELECT i, array_agg((x * x % 1000003 / 500001.5 - 1)::real ORDER BY k) AS token
@@ -25,7 +25,7 @@ INSERT INTO spelling_queries VALUES (6, NULL);
 ALTER TABLE spelling_docs ALTER doc SET STATISTICS 0;
 VACUUM ANALYZE spelling_docs, spelling_queries;
 
--- The first lines of a plan that say how rows are found and put in order.
+-- The first lines of a plan, which show how rows are found and sorted.
 CREATE FUNCTION spelling_plan(query text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	line text;
@@ -39,8 +39,8 @@ BEGIN
 	RETURN coalesce(array_to_string(lines, '; '), 'another index');
 END $$;
 
--- Are the scores of a query, which gives id and score, by index what they are by sort? Equal scores may come in any order,
--- and where the last ones are cut off by a LIMIT others may stand for them: so the scores are compared. -0 is 0.
+-- Whether the scores of a query, which returns id and score, are the same with the index as with a sort. Equal scores may come in any
+-- order, and a LIMIT may cut off any of the last ones, so only scores are compared. -0 counts as 0.
 CREATE FUNCTION spelling_rows(query text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	result text;
@@ -65,7 +65,7 @@ BEGIN
 END $$;
 CREATE FUNCTION spelling_check(query text) RETURNS SETOF text LANGUAGE sql AS 'SELECT query UNION ALL SELECT spelling_plan(query) UNION ALL SELECT spelling_same(query)';
 
--- An expression of a score as the key, in one direction and the other, with NULL documents on either side and without.
+-- An expression of a score as the sort key, in both directions, with NULL documents on either side and without.
 CREATE FUNCTION spelling_key(key text) RETURNS TABLE (written text, plan text, rows text) LANGUAGE plpgsql AS $$
 DECLARE
 	direction text;
@@ -135,7 +135,7 @@ RESET plan_cache_mode;
 DEALLOCATE ALL;
 SELECT spelling_check($$ SELECT id, maxsim(doc, (SELECT q FROM spelling_queries WHERE id = 1)) / num_tokens((SELECT q FROM spelling_queries WHERE id = 1)) AS score
 	FROM spelling_docs ORDER BY score DESC NULLS LAST LIMIT 30 $$);
--- Guards against a division by zero that cannot come.
+-- Guards against a division by zero that cannot happen.
 SELECT divisor, spelling_check(format($$ SELECT id, maxsim(doc, (SELECT q FROM spelling_queries WHERE id = 1)) / %s AS score FROM spelling_docs WHERE doc IS NOT NULL ORDER BY score DESC LIMIT 30 $$,
 	replace(divisor, '#', 'num_tokens((SELECT q FROM spelling_queries WHERE id = 1))')))
 FROM unnest(ARRAY['nullif(#, 0)', 'greatest(#, 1)', 'coalesce(#, 1)', 'coalesce(nullif(#, 2), 1)', 'least(#, 8)', 'greatest(#, 0.5)']) AS t (divisor);
@@ -156,7 +156,7 @@ SELECT spelling_check($$ SELECT id, 1 - maxsim(doc, '[[1,2,3,4]]') / 32 AS score
 SELECT spelling_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]')::numeric(6,1) AS score FROM spelling_parts ORDER BY score DESC NULLS LAST LIMIT 30 $$);
 SELECT spelling_check($$ SELECT id, rank() OVER (ORDER BY maxsim(doc, '[[1,2,3,4]]')::numeric DESC) AS score FROM spelling_docs LIMIT 10 $$);
 
--- Errors that a sort would raise are raised for the rows that are wanted.
+-- Errors that a sort would raise are raised only for the rows that are wanted.
 SELECT spelling_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') * 1e300 * 1e10 AS score FROM spelling_docs WHERE doc IS NOT NULL ORDER BY score DESC LIMIT 5 $$);
 SELECT spelling_check($$ SELECT id, 1 AS score FROM spelling_docs WHERE doc IS NOT NULL ORDER BY maxsim(doc, '[[1,2,3,4]]')::numeric(2,2) DESC LIMIT 5 $$);
 SELECT spelling_check($$ SELECT id, 1 AS score FROM spelling_docs WHERE doc IS NOT NULL ORDER BY (1e6 * maxsim(doc, '[[1,2,3,4]]'))::smallint DESC LIMIT 5 $$);
@@ -165,7 +165,7 @@ INSERT INTO spelling_docs VALUES (501, 'de', '[[1,2,3,4]]');
 SELECT spelling_check($$ SELECT id, 1 / (doc <-> '[[1,2,3,4]]') AS score FROM spelling_docs WHERE doc IS NOT NULL ORDER BY score DESC LIMIT 5 $$);
 DELETE FROM spelling_docs WHERE id = 501;
 
--- What no index serves: the sign is not known, the order is another one, or not certain.
+-- Expressions that no index serves: the sign is unknown, or the order is different or uncertain.
 CREATE FUNCTION spelling_volatile() RETURNS float8 LANGUAGE plpgsql VOLATILE AS $$ BEGIN RETURN 2; END $$;
 SELECT key, bool_or(spelling_plan(format('SELECT id FROM spelling_docs ORDER BY %s %s LIMIT 5', key, direction)) ~ 'Order By') AS served
 FROM unnest(ARRAY[
@@ -200,8 +200,8 @@ SELECT spelling_check($$ SELECT id, 1 AS score FROM spelling_docs WHERE doc IS N
 SELECT spelling_check($$ SELECT id, max(maxsim(doc, '[[1,2,3,4]]') / 2) AS score FROM spelling_docs WHERE doc IS NOT NULL GROUP BY id ORDER BY score DESC LIMIT 5 $$);
 SELECT spelling_plan($$ SELECT max(maxsim(doc, '[[1,2,3,4]]')::numeric) FROM spelling_docs $$);
 
--- Thresholds of an expression around a score: a looser threshold, and the comparison as a filter. Rows are compared by id, for bounds
--- that are the values of rows themselves, a little above and a little below.
+-- Thresholds of an expression around a score: a looser threshold, with the comparison as a filter. Rows are compared by id, for bounds that
+-- are values of rows, slightly above and slightly below.
 CREATE FUNCTION spelling_bounds(expression text) RETURNS TABLE (written text, plan text, cases bigint, wrong bigint) LANGUAGE plpgsql AS $$
 DECLARE
 	comparison text;
@@ -246,7 +246,7 @@ EXECUTE spelling_match('[[1,2,3,4]]', 0.8, 5);
 EXECUTE spelling_match('[[1,2,3,4]]', NULL, 5);
 RESET plan_cache_mode;
 DEALLOCATE spelling_match;
--- Not undone: rounding, reciprocals, numbers of other types.
+-- Not inverted: rounding, reciprocals, numbers of other types.
 SELECT bound, spelling_plan('SELECT id FROM spelling_docs WHERE ' || bound) AS plan FROM unnest(ARRAY[
 	$$ round(maxsim(doc, '[[1,2,3,4]]')) > 5 $$, $$ maxsim(doc, '[[1,2,3,4]]')::numeric > 5 $$, $$ 1 / (1 + maxsim_l2(doc, '[[1,2,3,4]]')) > 0.5 $$,
 	$$ maxsim(doc, '[[1,2,3,4]]') * 0 > 5 $$, $$ 1 - maxsim(doc, '[[1,2,3,4]]') > -5 $$, $$ maxsim(doc, '[[1,2,3,4]]') / 2 = 5 $$]) AS bound;
@@ -256,7 +256,7 @@ SELECT multivector_bound(1, 'score - operand', 2, true) BETWEEN 3 - 1e-12 AND 3,
 	multivector_bound(1e308, 'score / operand', 1e308, true), multivector_bound(NULL, 'score::real', 0, true);
 SELECT multivector_bound(1, 'score % operand', 2, true);
 
--- A threshold and an order whose sub-selects are written alike are one search: the sub-selects of a LATERAL alias.
+-- A threshold and an order whose sub-selects are written alike form one search: the sub-selects of a LATERAL alias.
 SELECT spelling_check($$ SELECT id, score FROM spelling_docs, LATERAL (SELECT maxsim(doc, (SELECT q FROM spelling_queries WHERE id = 1)) AS score) AS s
 	WHERE score > 1 ORDER BY score DESC LIMIT 10 $$);
 SELECT spelling_check($$ SELECT id, score FROM spelling_docs, LATERAL (SELECT doc <-> (SELECT q FROM spelling_queries WHERE id = 1 LIMIT 1)::multivector AS score) AS s
@@ -265,7 +265,7 @@ SELECT spelling_check($$ WITH v AS (SELECT q FROM spelling_queries WHERE id = 1)
 	WHERE maxsim(doc, (SELECT q FROM v)) > 1 ORDER BY score DESC LIMIT 10 $$);
 SELECT spelling_check($$ SELECT id, maxsim(doc, (SELECT q FROM spelling_queries WHERE id = 1)) AS score FROM spelling_docs
 	WHERE maxsim(doc, (SELECT q FROM spelling_queries WHERE id = 2)) > 1 ORDER BY score DESC LIMIT 10 $$);
--- Alike, and different when they run: the threshold is tested all the same.
+-- Written alike, but different at run time: the threshold is tested nevertheless.
 CREATE SEQUENCE spelling_sequence;
 CREATE FUNCTION spelling_next() RETURNS multivector LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
@@ -279,7 +279,7 @@ SELECT count(*) FROM (SELECT id, (SELECT last_value FROM spelling_sequence) FROM
 SELECT count(*) FILTER (WHERE maxsim(doc, (SELECT q FROM spelling_queries WHERE id = 1)) > 1), count(*) FILTER (WHERE maxsim(doc, (SELECT q FROM spelling_queries WHERE id = 2)) > 1)
 	FROM spelling_docs;
 
--- A query from a join with one row: known by a unique key, LIMIT 1, an aggregate, VALUES, a function.
+-- A query from a join with one row, guaranteed by a unique key, LIMIT 1, an aggregate, VALUES or a function.
 SELECT spelling_check($$ WITH v AS (SELECT q FROM spelling_queries WHERE id = 1) SELECT d.id, maxsim(d.doc, v.q) AS score FROM spelling_docs d, v ORDER BY score DESC LIMIT 30 $$);
 SELECT spelling_check($$ WITH v AS MATERIALIZED (SELECT q FROM spelling_queries WHERE id = 1) SELECT d.id, maxsim(d.doc, v.q) AS score FROM spelling_docs d, v ORDER BY score DESC NULLS LAST LIMIT 30 $$);
 SELECT spelling_check($$ WITH v AS MATERIALIZED (SELECT q FROM spelling_queries WHERE id = 1) SELECT d.id, maxsim(d.doc, v.q) AS score
@@ -304,7 +304,7 @@ SELECT spelling_check($$ SELECT q.id, (SELECT sum(s) FROM (SELECT maxsim(d.doc, 
 	FROM spelling_queries q ORDER BY 1 $$);
 SELECT spelling_check($$ SELECT t.id, t.score FROM spelling_queries q, LATERAL (SELECT d.id, maxsim(d.doc, v.q) + q.bias AS score FROM spelling_docs d, spelling_queries v
 	WHERE v.id = q.id AND d.doc IS NOT NULL ORDER BY score DESC LIMIT 3) AS t WHERE q.id < 4 ORDER BY t.score, t.id $$);
--- Not one row, or not for certain.
+-- Not one row, or not certainly.
 SELECT spelling_check($$ SELECT d.id * 10 + v.id AS id, maxsim(d.doc, v.q) AS score FROM spelling_docs d, spelling_queries v WHERE v.id < 3 AND d.doc IS NOT NULL ORDER BY score DESC LIMIT 30 $$);
 SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, v.q) AS score FROM spelling_docs d, spelling_queries v WHERE v.bias = 1 AND d.doc IS NOT NULL ORDER BY score DESC LIMIT 30 $$);
 SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, v) AS score FROM spelling_docs d, spelling_embed_many('[[1,2,3,4]]') AS v WHERE d.doc IS NOT NULL ORDER BY score DESC LIMIT 20 $$);
@@ -318,7 +318,7 @@ SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, v.q) AS score FROM spelling_
 SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, v.q) AS score FROM (SELECT a.q FROM (SELECT * FROM spelling_queries WHERE id = 1) AS a FULL JOIN (SELECT * FROM spelling_queries WHERE id = 2) AS b ON a.id = b.id) AS v, spelling_docs d
 	WHERE d.doc IS NOT NULL ORDER BY score DESC NULLS LAST LIMIT 30 $$);
 
--- A LIMIT that is a parameter is costed as one of 100 rows, not of a tenth of the table: no JIT compilation for a search.
+-- A LIMIT parameter is costed as a small number of rows, not as a tenth of the table, so that a search is not JIT-compiled.
 CREATE TABLE spelling_many (id int PRIMARY KEY, doc multivector(4));
 INSERT INTO spelling_many SELECT i, array[[sin(i), cos(i), sin(2 * i), cos(3 * i)]]::real[]::multivector FROM generate_series(1, 2500) AS i;
 CREATE INDEX ON spelling_many USING :method (doc);
@@ -344,7 +344,7 @@ SELECT spelling_plan($$ EXECUTE spelling_limit('[[1,2,3,4]]', 10) $$), spelling_
 SELECT spelling_plan($$ EXECUTE spelling_page('[[1,2,3,4]]', 10, 0) $$), spelling_cost($$ EXECUTE spelling_page('[[1,2,3,4]]', 10, 0) $$) <= 2.1 * spelling_cost($$ EXECUTE spelling_page_100('[[1,2,3,4]]') $$);
 SELECT spelling_plan($$ EXECUTE spelling_join('[[1,2,3,4]]', 10) $$), spelling_cost($$ EXECUTE spelling_join('[[1,2,3,4]]', 10) $$) <= 1.1 * spelling_cost($$ EXECUTE spelling_join_100('[[1,2,3,4]]') $$);
 SELECT spelling_plan($$ EXECUTE spelling_one_row(10) $$), spelling_cost($$ EXECUTE spelling_one_row(10) $$) <= 1.1 * spelling_cost($$ EXECUTE spelling_one_row_100 $$);
--- All rows are read for a window, a group, or without a LIMIT: these cost what they cost.
+-- Windows, groups and statements without a LIMIT read all rows and are costed accordingly.
 PREPARE spelling_window(multivector, bigint) AS SELECT id, maxsim(doc, $1) AS score, count(*) OVER () FROM spelling_many ORDER BY score DESC LIMIT $2;
 PREPARE spelling_all(multivector) AS SELECT id, maxsim(doc, $1) AS score FROM spelling_many ORDER BY score DESC LIMIT ALL;
 SELECT spelling_cost($$ EXECUTE spelling_window('[[1,2,3,4]]', 10) $$) > 2 * spelling_cost($$ EXECUTE spelling_limit_100('[[1,2,3,4]]') $$),
@@ -352,7 +352,8 @@ SELECT spelling_cost($$ EXECUTE spelling_window('[[1,2,3,4]]', 10) $$) > 2 * spe
 RESET plan_cache_mode;
 DEALLOCATE ALL;
 
--- How many rows pass a threshold is told by a sample, if query and bound are known: a walk along another order is for thresholds that many pass.
+-- A sample estimates how many rows pass a threshold, if query and bound are known. Walking along another order is chosen for thresholds
+-- that many rows pass.
 CREATE FUNCTION spelling_estimate(query text) RETURNS float8 LANGUAGE plpgsql AS $$
 DECLARE
 	plan json;
@@ -367,7 +368,7 @@ FROM unnest(ARRAY[-9, 0, 1, 2, 3, 4, 9]) AS bound,
 SELECT spelling_check($$ SELECT id, 1 AS score FROM spelling_many WHERE maxsim(doc, '[[1,2,3,4]]') > 6.5 ORDER BY id LIMIT 10 $$);
 SELECT spelling_check($$ SELECT id, 1 AS score FROM spelling_many WHERE maxsim(doc, '[[1,2,3,4]]') > -5 ORDER BY id LIMIT 10 $$);
 SELECT spelling_check($$ SELECT id, 1 AS score FROM spelling_many WHERE maxsim(doc, '[[1,2,3,4]]') > 6.5 AND id % 2 = 0 ORDER BY id LIMIT 10 $$);
--- A custom plan knows its parameters, a generic one and a sub-select do not: a hundredth.
+-- A custom plan knows its parameters; a generic plan and a sub-select do not, so a hundredth of the rows is assumed.
 PREPARE spelling_threshold(multivector, float8) AS SELECT id FROM spelling_many WHERE maxsim(doc, $1) > $2;
 SET plan_cache_mode = force_custom_plan;
 SELECT spelling_estimate($$ EXECUTE spelling_threshold('[[1,2,3,4]]', -9) $$) > 2000;
@@ -376,18 +377,18 @@ SELECT spelling_estimate($$ EXECUTE spelling_threshold('[[1,2,3,4]]', -9) $$);
 RESET plan_cache_mode;
 DEALLOCATE spelling_threshold;
 SELECT spelling_estimate($$ SELECT id FROM spelling_many WHERE maxsim(doc, (SELECT q FROM spelling_queries WHERE id = 1)) > -9 $$);
--- NULL, numbers that are none, other dims: no error until a row is scored.
+-- NULL, NaN and infinite numbers, other dims: no error until a row is scored.
 SELECT bound, spelling_estimate(format('SELECT id FROM spelling_many WHERE maxsim(doc, ''[[1,2,3,4]]'') > %L', bound)) BETWEEN 1 AND 25 AS few
 FROM unnest(ARRAY['nan', 'infinity', '1e308']) AS bound;
 SELECT spelling_estimate($$ SELECT id FROM spelling_many WHERE maxsim(doc, '[[1,2,3,4]]') > '-infinity' $$) > 2400;
 SELECT spelling_estimate($$ SELECT id FROM spelling_many WHERE maxsim(doc, '[[1,2,3]]') > 1 $$);
 SELECT id FROM spelling_many WHERE maxsim(doc, '[[1,2,3]]') > 1;
--- What ANALYZE knows of the expression is believed.
+-- Statistics that ANALYZE has for the expression take precedence.
 CREATE STATISTICS spelling_statistics ON (maxsim(doc, '[[4,3,2,1]]')) FROM spelling_many;
 ANALYZE spelling_many;
 SELECT spelling_estimate($$ SELECT id FROM spelling_many WHERE maxsim(doc, '[[4,3,2,1]]') > -3 $$) > 1500 AS by_statistics;
 DROP STATISTICS spelling_statistics;
--- A sample tells of all rows, so it is for those who may read them. The counters of the last search stay.
+-- A sample reveals something about all rows, so it is only for those who may read them. The counters of the last search are kept.
 SELECT count(*) FROM (SELECT id FROM spelling_many ORDER BY maxsim(doc, '[[1,2,3,4]]') DESC LIMIT 3) AS t;
 SELECT emitted, spelling_estimate($$ SELECT id FROM spelling_many WHERE maxsim(doc, '[[1,2,3,4]]') > -9 $$) > 2000 FROM colbert_last_scan();
 SELECT emitted, narrowed > 0 FROM colbert_last_scan();

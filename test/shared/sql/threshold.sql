@@ -1,5 +1,5 @@
--- WHERE maxsim(doc, query) > bound, and its like: index conditions, and the rows are those of a sequential scan.
--- It runs once per access method: COLBERT_METHOD names it (test/README.md).
+-- WHERE maxsim(doc, query) > bound, and similar conditions, become index conditions; the rows are those of a sequential scan.
+-- Runs once per access method, named by COLBERT_METHOD (test/README.md).
 \getenv method COLBERT_METHOD
 \set QUIET on
 \pset format unaligned
@@ -21,7 +21,7 @@ CREATE INDEX threshold_l2 ON threshold_docs USING :method (doc multivector_l2_op
 CREATE TABLE threshold_queries (id int PRIMARY KEY, q multivector(4), bound float8);
 INSERT INTO threshold_queries SELECT i, threshold_tokens(3, 10000 + i), 3.5 FROM generate_series(1, 5) i;
 INSERT INTO threshold_queries VALUES (6, NULL, 1), (7, '[[1,2,3,4]]', NULL);
--- Without statistics of the documents: as small as these, in their rows, they are best scanned.
+-- Without statistics of the documents. With them, documents as small as these, stored in line, would be scanned.
 ALTER TABLE threshold_docs ALTER doc SET STATISTICS 0;
 VACUUM ANALYZE threshold_docs, threshold_queries;
 SET max_parallel_workers_per_gather = 0;
@@ -37,7 +37,7 @@ BEGIN
 	END LOOP;
 END $$;
 
--- Ids (and scores) of a query by the index are those of a sequential scan: in no order, or in that of the scores.
+-- Whether the ids (and scores) of a query with the index are those of a sequential scan, in any order or in that of the scores.
 CREATE FUNCTION threshold_rows(query text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	found record;
@@ -68,7 +68,7 @@ BEGIN
 END $$;
 CREATE FUNCTION threshold_check(query text) RETURNS SETOF text LANGUAGE sql AS 'SELECT threshold_plan(query) UNION ALL SELECT threshold_same(query)';
 
--- Each score, each comparison that wants near documents, the bound on either side.
+-- Each score, each comparison that selects near documents, with the bound on either side.
 SELECT threshold_check($$ SELECT id, maxsim(doc, '[[1,2,3,4],[4,-3,2,1]]') AS score FROM threshold_docs WHERE maxsim(doc, '[[1,2,3,4],[4,-3,2,1]]') > 9 $$);
 SELECT threshold_check($$ SELECT id FROM threshold_docs WHERE maxsim(doc, '[[1,2,3,4],[4,-3,2,1]]') >= 9 $$);
 SELECT threshold_check($$ SELECT id FROM threshold_docs WHERE 9 < maxsim(doc, '[[1,2,3,4],[4,-3,2,1]]') $$);
@@ -81,7 +81,7 @@ SELECT threshold_check($$ SELECT id FROM threshold_docs WHERE doc <=> '[[1,2,3,4
 SELECT threshold_check($$ SELECT id FROM threshold_docs WHERE maxsim_l2(doc, '[[1,.5,1,0],[.4,-.3,.2,1]]') < 1.2 $$);
 SELECT threshold_check($$ SELECT id FROM threshold_docs WHERE 1.2 >= doc <-> '[[1,.5,1,0],[.4,-.3,.2,1]]' $$);
 
--- Bounds that a document's own score is, or that nothing or everything is within.
+-- Bounds that equal a document's score, and bounds that nothing or everything reaches.
 SELECT threshold_check($$ SELECT id FROM threshold_docs WHERE maxsim(doc, '[[1,2,3,4]]') >= (SELECT max(maxsim(doc, '[[1,2,3,4]]')) FROM threshold_docs) $$);
 SELECT threshold_same($$ SELECT id FROM threshold_docs WHERE maxsim(doc, '[[1,2,3,4]]') > (SELECT max(maxsim(doc, '[[1,2,3,4]]')) FROM threshold_docs) $$);
 SELECT threshold_same($$ SELECT id FROM threshold_docs WHERE doc <=> '[[1,2,3,4],[3,1,2,5]]' <= (SELECT doc <=> '[[1,2,3,4],[3,1,2,5]]' FROM threshold_docs WHERE id = 77) $$);
@@ -98,7 +98,7 @@ SELECT threshold_same($$ SELECT id FROM threshold_docs WHERE maxsim(doc, (SELECT
 SELECT threshold_same($$ SELECT id FROM threshold_docs WHERE maxsim(doc, '[[1,2,3,4]]') > (SELECT bound FROM threshold_queries WHERE id = 7) $$);
 SELECT id FROM threshold_docs WHERE maxsim(doc, '[[1,2,3]]') > 1;
 
--- Beside an order, further conditions, each other, and below what needs no order.
+-- With an order, with further conditions, with each other, and below nodes that need no order.
 SELECT threshold_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM threshold_docs WHERE maxsim(doc, '[[1,2,3,4]]') > 5 ORDER BY score DESC $$);
 SELECT threshold_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM threshold_docs WHERE maxsim(doc, '[[1,2,3,4]]') > 5 ORDER BY score DESC LIMIT 3 $$);
 SELECT threshold_check($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM threshold_docs WHERE doc <#> '[[1,2,3,4]]' < -5 ORDER BY score DESC, id LIMIT 60 $$);
@@ -113,16 +113,16 @@ SELECT threshold_plan($$ SELECT count(*) FROM threshold_docs WHERE maxsim(doc, '
 SELECT threshold_check($$ SELECT id FROM threshold_docs WHERE maxsim(doc, '[[1,2,3,4]]') > 6 OR maxsim(doc, '[[4,3,2,1]]') > 6 $$);
 SELECT threshold_check($$ SELECT q.id, d.n FROM threshold_queries q, LATERAL (SELECT count(*) AS n FROM threshold_docs WHERE maxsim(doc, q.q) > q.bound) AS d $$);
 
--- Thresholds from joined tables: a search for each row.
+-- Thresholds from joined tables: one search for each row.
 SELECT threshold_check($$ SELECT q.id * 10000 + d.id AS id FROM threshold_queries q JOIN threshold_docs d ON maxsim(d.doc, q.q) > q.bound $$);
--- Where NULLs would stand in for rows that are missed, thresholds are exact.
+-- If NULLs would replace missed rows, thresholds are exact.
 SELECT threshold_check($$ SELECT q.id * 10000 + d.id AS id FROM threshold_queries q LEFT JOIN threshold_docs d ON maxsim(d.doc, q.q) > q.bound + 1 AND d.lang = 'en' WHERE q.id < 4 $$);
 SELECT threshold_check($$ SELECT id FROM threshold_queries q WHERE EXISTS (SELECT FROM threshold_docs d WHERE q.bound <= maxsim(d.doc, q.q)) $$);
 SELECT threshold_check($$ SELECT a.id * 10000 + b.id AS id FROM threshold_docs a JOIN threshold_docs b ON maxsim_l2(b.doc, a.doc) <= .2 WHERE a.id < 20 $$);
 SELECT threshold_check($$ SELECT q.id * 10000 + d.id AS id FROM threshold_queries q, LATERAL (SELECT id FROM threshold_docs WHERE doc <=> q.q < .2) AS d $$);
 SELECT threshold_plan($$ SELECT q.id FROM threshold_queries q JOIN threshold_docs d ON maxsim(d.doc, q.q) > d.id $$);
 
--- Far documents are no search, nor is a bound that is not known before it.
+-- Conditions for far documents are not searches, nor is a bound that is unknown before the scan.
 SELECT threshold_plan($$ SELECT id FROM threshold_docs WHERE maxsim(doc, '[[1,2,3,4]]') < 4 $$);
 SELECT threshold_plan($$ SELECT id FROM threshold_docs WHERE maxsim_l2(doc, '[[1,2,3,4]]') > 4 $$);
 SELECT threshold_plan($$ SELECT id FROM threshold_docs WHERE doc <#> '[[1,2,3,4]]' > 4 $$);
@@ -130,7 +130,7 @@ SELECT threshold_plan($$ SELECT id FROM threshold_docs WHERE maxsim(doc, '[[1,2,
 SELECT threshold_plan($$ SELECT id FROM threshold_docs WHERE maxsim(doc, '[[1,2,3,4]]') > random() $$);
 SELECT threshold_plan($$ SELECT id FROM threshold_docs WHERE maxsim(doc, '[[1,2,3,4]]') <> 4 $$);
 
--- Parameters, custom and generic; changes.
+-- Parameters, custom and generic plans; data changes.
 PREPARE threshold_prepared(multivector, float8) AS SELECT count(*), sum(id) FROM threshold_docs WHERE maxsim(doc, $1) > $2;
 EXECUTE threshold_prepared('[[1,2,3,4]]', 6.5);
 SET plan_cache_mode = force_generic_plan;
@@ -146,7 +146,7 @@ UPDATE threshold_docs SET doc = NULL WHERE id = 7;
 EXECUTE threshold_prepared('[[1,2,3,4]]', 6.5);
 RESET plan_cache_mode;
 
--- The operators themselves, by index and without, and thresholds that people make up.
+-- The operators themselves, with the index and without, and hand-made thresholds.
 SELECT threshold_check($$ SELECT id FROM threshold_docs WHERE doc <#~@ multivector_threshold('[[1,2,3,4]]', '>', 6) $$);
 SELECT threshold_check($$ SELECT id FROM threshold_docs WHERE doc <=~@ ROW('[[1,2,3,4]]', '<=', .4)::multivector_threshold $$);
 SELECT threshold_same($$ SELECT id FROM threshold_docs WHERE doc <-~@ multivector_threshold('[[1,2,3,4]]', '>=', 6) $$);
@@ -167,7 +167,7 @@ SELECT id FROM threshold_docs WHERE doc <#~@ ROW('[[1,2,3]]', '>', 1)::multivect
 SELECT id FROM threshold_docs WHERE doc <#~@ ROW('[[1,2,3]]', '>', 1)::multivector_threshold ORDER BY doc <#> '[[1,2,3,4]]';
 RESET enable_seqscan;
 
--- Row security: what must be tested before a bound is, comes before it. A policy that bounds a score is a condition too.
+-- Row security: conditions that guard a bound are tested before it. A policy that bounds a score is an index condition, too.
 CREATE ROLE regress_threshold_reader;
 GRANT SELECT ON threshold_docs TO regress_threshold_reader;
 ALTER TABLE threshold_docs ENABLE ROW LEVEL SECURITY;
@@ -186,7 +186,7 @@ DROP POLICY threshold_policy ON threshold_docs;
 SELECT count(*) AS leakproof FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
 	JOIN pg_extension e ON e.oid = d.refobjid AND e.extname = 'colbert_pg' WHERE p.proleakproof;
 
--- Partial indexes, expressions, parts; a view; codes that are none.
+-- Partial indexes, expressions, partitions; a view; invalid comparisons.
 CREATE TABLE threshold_parts (id int, lang text, doc multivector(4)) PARTITION BY LIST (lang);
 CREATE TABLE threshold_parts_de PARTITION OF threshold_parts FOR VALUES IN ('de');
 CREATE TABLE threshold_parts_rest PARTITION OF threshold_parts DEFAULT;
@@ -205,7 +205,7 @@ SELECT threshold_check($$ SELECT id FROM threshold_docs WHERE maxsim(l2_normaliz
 CREATE VIEW threshold_view WITH (security_barrier) AS SELECT id, doc FROM threshold_docs WHERE lang = 'en';
 SELECT threshold_check($$ SELECT id FROM threshold_view WHERE maxsim(doc, '[[1,2,3,4]]') > 6 $$);
 
--- Random vectors: postings say so little that a search narrows more than it began with, while what it has is below the bound.
+-- Random vectors: postings say so little that a search narrows more documents than at first, while those it has are below the bound.
 CREATE FUNCTION threshold_random(n int) RETURNS multivector LANGUAGE sql AS $$
 	SELECT array_agg(token ORDER BY i)::multivector(32)
 	FROM (SELECT i, array_agg((random() + random() + random() - 1.5)::real) AS token FROM generate_series(1, n) i, generate_series(1, 32) k GROUP BY i) AS t
@@ -215,7 +215,7 @@ CREATE TABLE threshold_noise AS SELECT i AS id, threshold_random(4)::multivector
 CREATE INDEX threshold_noise_doc ON threshold_noise USING :method (doc);
 ALTER TABLE threshold_noise ALTER doc SET STATISTICS 0;
 VACUUM ANALYZE threshold_noise;
--- How many of the n best a search finds, by the score of the next as the bound.
+-- The number of the n best documents that a search finds if the score of the next one is the bound.
 CREATE FUNCTION threshold_found(query multivector, n int) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
 	bound float8;
@@ -231,8 +231,8 @@ END $$;
 SELECT n, sum(threshold_found(q, n)) > .95 * 10 * n AS found
 	FROM (SELECT threshold_random(8) AS q FROM generate_series(1, 10)) AS queries, (VALUES (20), (60)) AS t (n) GROUP BY n ORDER BY n;
 
--- The threshold is made anew for each row that is tested; nothing points into the one before, so that the scan's scores are
--- recognized and documents out of line are fetched once.
+-- The threshold is built again for each tested row. Nothing refers to the previous one, so that the scan's scores are recognized and
+-- out-of-line documents are fetched once.
 CREATE TABLE threshold_long AS SELECT i AS id, threshold_random(20 + i % 10)::multivector(32) AS doc FROM generate_series(1, 1500) i;
 CREATE INDEX threshold_long_doc ON threshold_long USING :method (doc);
 SET enable_seqscan = off;

@@ -1,5 +1,5 @@
--- colbert_tune: what it measures is so, what it chooses is applied, and what it refuses.
--- It runs once per access method: COLBERT_METHOD names it (test/README.md).
+-- colbert_tune: its measurements are correct, its choice is applied, and invalid requests are rejected.
+-- Runs once per access method, named by COLBERT_METHOD (test/README.md).
 \getenv method COLBERT_METHOD
 SELECT CASE :'method' WHEN 'colbert_ivf' THEN 'lists = 400' ELSE 'tokens_per_node = 8' END AS nodes \gset
 \set QUIET on
@@ -18,7 +18,7 @@ CREATE VIEW tune_sample AS SELECT array_agg(query ORDER BY id) AS queries FROM t
 CREATE INDEX tune_index ON tune_docs USING :method (doc) WITH (:nodes);
 VACUUM ANALYZE tune_docs;
 
--- Recall as SQL measures it: by the index, against a sort.
+-- Recall measured in SQL: with the index, compared with a sort.
 CREATE FUNCTION tune_recall(source text, function text, direction text, k int, settings text[] DEFAULT '{}') RETURNS numeric LANGUAGE plpgsql AS $$
 DECLARE
 	q multivector;
@@ -46,7 +46,8 @@ BEGIN
 	RETURN round(result / (15.0 * k), 6);
 END $$;
 
--- The frontier: first all left to the index, then dearer and better; one is chosen, and no cheaper one reaches the target.
+-- The frontier: first the automatic settings, then increasingly expensive and better ones. One is chosen, and no cheaper one reaches the
+-- target.
 CREATE TEMP TABLE found AS SELECT row_number() OVER () AS n, t.* FROM tune_sample, colbert_tune('tune_index', queries, 0.9, 10) AS t;
 SELECT probes = 0 AND coalesce(ef_search, 0) = 0 AND candidates = 0 AND rerank = 0, (ef_search IS NULL) = (:'method' = 'colbert_ivf') FROM found WHERE n = 1;
 SELECT count(*) > 0, count(*) FILTER (WHERE chosen), min(recall) FILTER (WHERE chosen) >= 0.9, min(ms) > 0, max(recall) <= 1 FROM found;
@@ -56,14 +57,14 @@ SELECT bool_and(round(recall::numeric, 6) = tune_recall('tune_docs WHERE true', 
 	'colbert.ef_search', coalesce(ef_search, 0)::text, 'colbert.candidates', candidates::text, 'colbert.rerank', rerank::text])) FROM found;
 SELECT cardinality(reloptions) FROM pg_class WHERE relname = 'tune_index';
 
--- Session and index do not change what is measured; nor do they change.
+-- Session settings and index options do not affect the measurements, and are not changed.
 ALTER INDEX tune_index SET (candidates = 11);
 SET colbert.rerank = 12;
 SELECT t.recall = found.recall FROM tune_sample, colbert_tune('tune_index', queries, 0.9, 10) WITH ORDINALITY AS t, found WHERE ordinality = 1 AND n = 1;
 SHOW colbert.rerank;
 RESET colbert.rerank;
 
--- Applied: the options are those of the row that was chosen, scans use them, a session's setting wins.
+-- Applied: the options are those of the chosen row, scans use them, and a session setting takes precedence.
 CREATE TEMP TABLE applied AS SELECT t.* FROM tune_sample, colbert_tune('tune_index', queries, target_recall => 0.9, k => 10, apply => true) AS t;
 CREATE VIEW pg_temp.options AS SELECT coalesce(jsonb_object_agg(option_name, option_value::int) - '{tokens_per_node,lists}'::text[], '{}') AS set
 	FROM pg_class, pg_options_to_table(reloptions) WHERE relname = 'tune_index';
@@ -82,13 +83,13 @@ SELECT rerank FROM colbert_last_scan();
 RESET colbert.rerank;
 SELECT tune_recall('tune_docs WHERE true', 'maxsim(doc, $1)', 'DESC', 10) = round(recall::numeric, 6) FROM applied WHERE chosen;
 
--- Others search on while the options are changed.
+-- Other sessions keep searching while the options are changed.
 BEGIN;
 ALTER INDEX tune_index RESET (probes, candidates, rerank);
 SELECT mode FROM pg_locks WHERE relation = 'tune_index'::regclass AND pid = pg_backend_pid() AND mode LIKE '%Exclusive%';
 ROLLBACK;
 
--- Every metric, partial indexes, expressions, rows that wait or were deleted: the first row's recall is what SQL measures.
+-- Every metric, partial indexes, expressions, pending and deleted rows: the recall of the first row is the one measured in SQL.
 SET client_min_messages = warning;
 CREATE FUNCTION tune_auto(index regclass, k int) RETURNS numeric LANGUAGE sql AS $$
 	SELECT round(recall::numeric, 6) FROM tune_sample, colbert_tune(index, queries, 0.5, k) LIMIT 1
@@ -110,7 +111,7 @@ DELETE FROM tune_docs WHERE id BETWEEN 200 AND 500;
 SELECT tune_auto('"Tune expression"', 10) = tune_recall('tune_docs WHERE true', 'maxsim((doc || doc)::multivector(8), $1)', 'DESC', 10);
 SELECT count(*) FROM tune_sample, colbert_tune('"Tune expression"', queries, 0.6, 10, true) WHERE chosen;
 DROP INDEX "Tune expression";
--- Names that want quotes, and a temporary table.
+-- Names that need quotes, and a temporary table.
 CREATE SCHEMA "tune Schema";
 CREATE TABLE "tune Schema"."order" AS SELECT id AS "limit", doc AS "select" FROM tune_docs;
 CREATE INDEX "where" ON "tune Schema"."order" USING :method ("select") WITH (:nodes) WHERE "limit" > 100;
@@ -121,11 +122,11 @@ CREATE TEMP TABLE tune_temp AS SELECT * FROM tune_docs;
 CREATE INDEX tune_temp_doc ON tune_temp USING :method (doc) WITH (:nodes);
 SELECT tune_auto('tune_temp_doc', 10) = tune_recall('tune_temp WHERE true', 'maxsim(doc, $1)', 'DESC', 10);
 SELECT count(*) FROM tune_sample, colbert_tune('tune_temp_doc', queries, 0.6, 10, true) WHERE chosen;
--- Its own rows as queries, by a search that is still at work when the options would be changed.
+-- The table's own rows as queries, from a search that is still running when the options would be changed.
 SELECT count(*) FROM colbert_tune('tune_temp_doc', (SELECT array_agg(doc) FROM (SELECT doc FROM tune_temp ORDER BY doc <#> '[[1,2,3,4,5,6,7,8]]' LIMIT 20) AS s), 0.6) WHERE chosen;
 SELECT * FROM colbert_tune('tune_temp_doc', (SELECT array_agg(doc) FROM (SELECT doc FROM tune_temp ORDER BY doc <#> '[[1,2,3,4,5,6,7,8]]' LIMIT 20) AS s), apply => true);
 DROP TABLE tune_temp;
--- Fewer rows than are asked for; one row; none that is not NULL.
+-- Fewer rows than requested; one row; only NULL rows.
 CREATE INDEX tune_few ON tune_docs USING :method (doc) WHERE id < 5;
 SELECT min(recall), max(recall), count(*) FILTER (WHERE chosen) FROM tune_sample, colbert_tune('tune_few', queries, 1, 10);
 CREATE INDEX tune_one ON tune_docs USING :method (doc) WHERE id = 1;
@@ -137,7 +138,7 @@ CREATE INDEX tune_empty_doc ON tune_empty USING :method (doc);
 SELECT * FROM tune_sample, colbert_tune('tune_empty_doc', queries);
 DROP INDEX tune_one, tune_null;
 
--- Out of reach: half of the rows are not in the index, whose predicate is not what it was. Nothing is chosen, nothing changes.
+-- An unreachable target: half of the rows are not in the index, because its predicate has changed. Nothing is chosen or changed.
 CREATE FUNCTION tune_holds(id int) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT id % 2 = 0';
 CREATE INDEX tune_half ON tune_docs USING :method (doc) WITH (rerank = 55) WHERE tune_holds(id);
 CREATE OR REPLACE FUNCTION tune_holds(id int) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT true';
@@ -148,7 +149,7 @@ SET client_min_messages = warning;
 SELECT reloptions FROM pg_class WHERE relname = 'tune_half';
 DROP INDEX tune_half;
 
--- What nobody can be served with.
+-- Invalid arguments.
 SELECT * FROM colbert_tune('tune_few', NULL);
 SELECT * FROM colbert_tune('tune_few', (SELECT array_agg(query) FROM tune_queries WHERE false));
 SELECT * FROM colbert_tune(NULL, '{}');
@@ -178,7 +179,7 @@ SELECT count(*) FILTER (WHERE chosen) FROM tune_sample, colbert_tune('tune_few',
 SELECT * FROM tune_sample, colbert_tune('tune_few', queries, apply => true);
 ROLLBACK;
 
--- Partitions are tuned one by one.
+-- Partitions are tuned individually.
 CREATE TABLE tune_parts (LIKE tune_docs) PARTITION BY LIST (lang);
 CREATE TABLE tune_part_de PARTITION OF tune_parts FOR VALUES IN ('de');
 CREATE INDEX tune_parts_doc ON tune_parts USING :method (doc);
@@ -187,7 +188,7 @@ SELECT * FROM tune_sample, colbert_tune('tune_parts_doc', queries);
 SELECT count(*) FILTER (WHERE chosen) FROM tune_sample, colbert_tune('tune_part_de_doc_idx', queries, 0.5);
 DROP TABLE tune_parts;
 
--- Who may: SELECT to measure, ownership to apply; not where row-level security hides rows. What the index calls runs as the table's owner.
+-- Privileges: SELECT to measure, ownership to apply; rejected if row-level security hides rows. Index expressions run as the table's owner.
 CREATE ROLE regress_tune_owner;
 CREATE ROLE regress_tune_reader;
 GRANT CREATE ON SCHEMA public TO regress_tune_owner;
@@ -219,7 +220,7 @@ CREATE POLICY tune_policy ON tune_owned USING (id > 50);
 SET ROLE regress_tune_reader;
 SELECT * FROM tune_sample, colbert_tune('tune_owned_doc', queries);
 RESET ROLE;
--- Policies bind the owner now, and not who asks: all rows count.
+-- Policies now apply to the owner, but not to the caller: all rows count.
 ALTER TABLE tune_owned FORCE ROW LEVEL SECURITY;
 ALTER POLICY tune_policy ON tune_owned USING (false);
 SELECT max(recall) FROM tune_sample, colbert_tune('tune_owned_doc', queries, 0.5);
@@ -227,7 +228,7 @@ SET ROLE regress_tune_owner;
 SELECT * FROM tune_sample, colbert_tune('tune_owned_doc', queries);
 RESET ROLE;
 
--- It can be cancelled in the middle of the exact answers, and leaves settings as they were.
+-- It can be cancelled while it computes the exact answers, and leaves settings unchanged.
 CREATE FUNCTION tune_slow(doc multivector) RETURNS multivector LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
 	PERFORM pg_sleep(0.1);
@@ -242,7 +243,7 @@ SELECT * FROM tune_sample, colbert_tune('tune_slow_doc', queries);
 RESET statement_timeout;
 SELECT current_setting('min_parallel_table_scan_size'), current_setting('enable_indexscan'), current_user = session_user;
 
--- The scores by which exact answers are known are those of one query at a time, to the last bit.
+-- The scores for the exact answers equal those of a single query, to the last bit.
 SELECT count(*), count(*) FILTER (WHERE s <> ARRAY(SELECT CASE metric WHEN 0 THEN maxsim(doc, query) WHEN 1 THEN maxsim_cosine(doc, query) ELSE maxsim_l2(doc, query) END
 	FROM tune_queries ORDER BY id)) FROM generate_series(0, 2) AS metric, tune_sample, tune_docs, multivector_scores(doc, queries, metric) AS s WHERE doc IS NOT NULL;
 SELECT multivector_scores('[[1,2]]', '{}', 0);

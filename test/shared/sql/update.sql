@@ -1,5 +1,5 @@
 -- UPDATEs that keep the document: the new version of a row shares it, and every row is found once, before and after VACUUM.
--- It runs once per access method: COLBERT_METHOD names it (test/README.md).
+-- Runs once per access method, named by COLBERT_METHOD (test/README.md).
 \getenv method COLBERT_METHOD
 SELECT CASE :'method' WHEN 'colbert_ivf' THEN 'lists = 20' ELSE 'tokens_per_node = 8' END AS few_tokens \gset
 SET jit = off;
@@ -7,14 +7,14 @@ SET jit = off;
 SET client_min_messages = warning;
 SET colbert.background_merge = off;
 
--- Document i: n tokens of so many dims, all different. 12 tokens of 64 dims are stored out of line, 2 of 4 dims in line.
+-- Document i: n tokens with this many dims, all different. 12 tokens with 64 dims are stored out of line, 2 with 4 dims in line.
 CREATE FUNCTION update_doc(i int, n int, dims int) RETURNS multivector LANGUAGE sql IMMUTABLE AS $$
 	SELECT array_agg(token ORDER BY t)::real[]::multivector
 	FROM (SELECT t, array_agg(sin(i * 7919.0 + t * 104.729 + k * k * 1.37)::real ORDER BY k) AS token
 		  FROM generate_series(1, n) t, generate_series(1, dims) k GROUP BY t) s
 $$;
 
--- A query's rows by the index, and those of a sequential scan.
+-- The rows of a query with the index, or with a sequential scan.
 CREATE FUNCTION update_rows(query text, by_index bool) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	plan text;
@@ -32,7 +32,7 @@ BEGIN
 	RETURN rows;
 END $$;
 
--- Documents of the index, and whether it finds what it should: in order, filtered, above a threshold, and all.
+-- The documents of the index, and whether its searches are correct: in order, filtered, above a threshold, and all.
 CREATE FUNCTION update_state(name text, expression text DEFAULT 'doc', condition text DEFAULT 'true',
 	OUT documents bigint, OUT nulls bigint, OUT pending bigint, OUT same bool, OUT findings bigint) LANGUAGE plpgsql AS $$
 DECLARE
@@ -54,7 +54,7 @@ BEGIN
 	SELECT count(*) INTO findings FROM colbert_index_check((name || '_doc')::regclass, true, true);
 END $$;
 
--- The column that is updated has an index, so that no update is HOT.
+-- The updated column has an index, so that no update is HOT.
 CREATE TABLE update_long (id int PRIMARY KEY, views int, doc multivector(64));
 INSERT INTO update_long SELECT i, 0, CASE WHEN i % 50 <> 0 THEN update_doc(i, 12, 64) END FROM generate_series(1, 250) i;
 CREATE INDEX update_long_doc ON update_long USING :method (doc) WITH (:few_tokens);
@@ -80,7 +80,7 @@ SELECT * FROM update_state('update_long');
 SELECT * FROM update_state('update_short');
 SELECT relname, reltuples FROM pg_class WHERE relname LIKE 'update_%_doc' ORDER BY 1;
 
--- Rolled back, twice in a transaction, in subtransactions.
+-- Rolled back, twice in a transaction, and in subtransactions.
 BEGIN;
 UPDATE update_long SET views = views + 1;
 UPDATE update_long SET views = views + 1;
@@ -102,7 +102,7 @@ SELECT * FROM update_state('update_long');
 VACUUM update_long;
 SELECT * FROM update_state('update_long');
 
--- The column is assigned its own value; ON CONFLICT, MERGE. A locked row.
+-- The column is assigned its own value; ON CONFLICT, MERGE; a locked row.
 UPDATE update_long SET doc = doc, views = 0;
 INSERT INTO update_long VALUES (1, 7, NULL) ON CONFLICT (id) DO UPDATE SET views = excluded.views;
 MERGE INTO update_long u USING (VALUES (2, 7), (3, 7)) v (id, views) ON u.id = v.id WHEN MATCHED THEN UPDATE SET views = v.views;
@@ -113,7 +113,7 @@ UPDATE update_long SET views = 8 WHERE id = 4;
 COMMIT;
 SELECT * FROM update_state('update_long');
 
--- A trigger changes the document, of every other row. Documents change for NULL, and back.
+-- A trigger changes the document of every other row. Documents are replaced by NULL, and back.
 CREATE FUNCTION update_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	IF NEW.id % 2 = 0 AND NEW.doc IS NOT NULL THEN
@@ -138,7 +138,7 @@ INSERT INTO update_long SELECT i, 0, update_doc(i, 12, 64) FROM generate_series(
 UPDATE update_long SET views = 12;
 SELECT * FROM update_state('update_long');
 
--- One row again and again: a document serves at most 64 versions.
+-- The same row again and again: a document serves at most 64 versions.
 DO $$
 BEGIN
 	FOR i IN 1..200 LOOP
@@ -149,7 +149,7 @@ SELECT * FROM update_state('update_short');
 VACUUM update_short;
 SELECT * FROM update_state('update_short');
 
--- Builds beside versions.
+-- Builds on tables with several versions of rows.
 UPDATE update_long SET views = 13;
 REINDEX INDEX CONCURRENTLY update_long_doc;
 UPDATE update_long SET views = 14;
@@ -160,7 +160,7 @@ UPDATE update_long SET views = 15;
 VACUUM update_long;
 SELECT * FROM update_state('update_long');
 
--- HOT updates before an index is made, and after: a chain's root is what the index names.
+-- HOT updates before an index is created, and after: the index refers to the root of a chain.
 CREATE TABLE update_hot (id int PRIMARY KEY, views int, name text, doc multivector(64)) WITH (fillfactor = 30);
 INSERT INTO update_hot SELECT i, 0, 'a', update_doc(i, 12, 64) FROM generate_series(1, 60) i;
 UPDATE update_hot SET views = 1;
@@ -175,7 +175,7 @@ VACUUM update_hot;
 UPDATE update_hot SET name = 'd', views = 4;
 SELECT * FROM update_state('update_hot');
 
--- An index on an expression, that reads two columns; and a partial one.
+-- An index on an expression that reads two columns; and a partial one.
 CREATE FUNCTION update_double(doc multivector, twice bool) RETURNS multivector LANGUAGE sql IMMUTABLE AS $$
 	SELECT CASE WHEN twice THEN (doc || doc)::multivector(64) ELSE doc::multivector(64) END
 $$;
@@ -200,7 +200,7 @@ SELECT documents >= 100 AS documents, same, findings FROM update_state('update_p
 VACUUM update_partial;
 SELECT documents, same, findings FROM update_state('update_partial', 'doc', 'views > 0');
 
--- Many rows that store the same document in line: their bucket is full, most of them are inserted anew.
+-- Many rows with the same document in line: their bucket is full, so most of them are inserted again.
 CREATE TABLE update_equal (id int PRIMARY KEY, views int, doc multivector(4));
 INSERT INTO update_equal SELECT i, 0, '[[1,2,3,4]]' FROM generate_series(1, 2000) i;
 CREATE INDEX update_equal_doc ON update_equal USING :method (doc);

@@ -1,5 +1,5 @@
--- Tokens with more dimensions than a page holds: the index keeps them projected to fewer, the scores are those of the column.
--- It runs once per access method: COLBERT_METHOD names it (test/README.md).
+-- Tokens with more dims than fit on a page: the index projects them to fewer dims; scores are those of the column.
+-- Runs once per access method, named by COLBERT_METHOD (test/README.md).
 \getenv method COLBERT_METHOD
 SELECT CASE :'method' WHEN 'colbert_ivf' THEN 'lists = 20' ELSE 'tokens_per_node = 8' END AS few_tokens \gset
 SET jit = off;
@@ -10,7 +10,7 @@ SET enable_sort = off;
 CREATE SCHEMA wide;
 SET search_path = wide, public;
 
--- A document of two tokens of normal numbers, times a scale.
+-- A document of two tokens of normal random numbers, multiplied by a scale.
 CREATE FUNCTION wide_doc(seed float8, dims int, scale float8 = 1) RETURNS multivector LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM setseed(seed);
@@ -25,8 +25,8 @@ BEGIN
 END $$;
 
 /*
- * For each operator class: how many of 20 documents come first for a noisy copy of themselves, by the index; whether all rows come,
- * in the order of the scores but for late ones; and what the checker finds.
+ * For each operator class: how many of 20 documents the index returns first for a noisy copy of themselves; whether all rows are
+ * returned, in the order of the scores except late ones; and the checker's findings.
  */
 CREATE FUNCTION wide_test(tab text, method text, options text) RETURNS TABLE (opclass text, dims int, first bigint, rows bigint, ordered bool, findings bigint)
 LANGUAGE plpgsql AS $$
@@ -58,7 +58,7 @@ SELECT * FROM wide_test('wide_docs', :'method', :'few_tokens' || ', quantizer = 
 SELECT * FROM wide_test('wide_docs', :'method', :'few_tokens' || ', quantizer = bit');
 SELECT * FROM wide_test('wide_docs', :'method', :'few_tokens' || ', quantizer = pq, pq_m = 64');
 
--- The most that there can be.
+-- The maximum number of dims.
 CREATE TABLE wide_most (id int, doc multivector(16000));
 INSERT INTO wide_most SELECT i, wide_doc(i / 1000.0, 16000) FROM generate_series(1, 30) AS i;
 SELECT * FROM wide_test('wide_most', :'method', :'few_tokens');
@@ -68,7 +68,7 @@ CREATE INDEX wide_most_index ON wide_most USING :method (doc) WITH (quantizer = 
 CREATE INDEX wide_most_index ON wide_most USING :method (doc);
 SELECT id FROM wide_most ORDER BY doc <#> '[[1,2,3]]' LIMIT 1;
 
--- Numbers near the ends of what float4 holds; zeros.
+-- Numbers near the limits of float4; zeros.
 CREATE TABLE wide_extreme (id int, doc multivector(4096));
 INSERT INTO wide_extreme SELECT i, wide_doc(i / 1000.0, 4096, 1e16) FROM generate_series(1, 30) AS i;
 INSERT INTO wide_extreme SELECT 100, array_fill(0, '{1,4096}')::multivector;
