@@ -103,7 +103,7 @@ test:
 	@tools/test
 # The long forms of the suites that have one: hours of randomness, whole collections. Tests read COLBERT_EXTRA.
 test-extra:
-	@COLBERT_EXTRA=1 tools/test tap faults differential
+	@COLBERT_EXTRA=1 tools/test tap faults differential clients
 test-%:
 	@tools/test $*
 format:

@@ -1,11 +1,14 @@
 """Files for COPY ... (FORMAT binary), with multivectors straight from numpy arrays.
 
-A field is its binary representation: bytes, or None for NULL. doc/format-binary.md describes that of a multivector.
+A field is its binary representation: bytes, or None for NULL.
 """
+import os
 import struct
-import numpy as np
+import sys
 
-ELEMENTS = {'float4': (0, '<f4'), 'float2': (1, '<f2')}
+# The package of clients/python knows the binary format of a multivector. It is imported from the source.
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'clients', 'python', 'src'))
+from colbert_pg import MultiVector
 
 
 def int4(value):
@@ -18,9 +21,12 @@ def text(value):
 
 def multivector(tokens, element='float4'):
     """tokens: an array of shape (tokens, dims)."""
-    code, dtype = ELEMENTS[element]
-    ntokens, dim = tokens.shape
-    return struct.pack('<BBHI', 1, code, dim, ntokens) + np.ascontiguousarray(tokens, dtype).tobytes()
+    return MultiVector(tokens, element).to_binary()
+
+
+def tokens_of(value):
+    """Return the array of shape (tokens, dims) in a multivector's binary form. It is read-only."""
+    return MultiVector.from_binary(value).to_numpy()
 
 
 class Writer:

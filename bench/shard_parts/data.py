@@ -33,11 +33,6 @@ def rows_of(path):
         yield fields
 
 
-def tokens_of(value):
-    """Return the tokens of a binary multivector as a matrix."""
-    return np.frombuffer(value, ('<f4', '<f2')[value[1]], offset=8).reshape(-1, DIMS)
-
-
 def normalised(x):
     x /= np.sqrt(np.einsum('ij,ij->i', x, x))[:, None]
     return x
@@ -47,14 +42,14 @@ class Medquad:
     """The tokens of all real passages in one array, and the real questions with their tokens and best passages."""
 
     def __init__(self):
-        docs = [tokens_of(fields[3]) for fields in rows_of(os.path.join(FILES, 'passages.bin'))]
+        docs = [cb.tokens_of(fields[3]) for fields in rows_of(os.path.join(FILES, 'passages.bin'))]
         self.lengths = np.array([len(doc) for doc in docs])
         self.starts = np.concatenate([[0], np.cumsum(self.lengths)])
         self.halves = np.concatenate(docs)
         self.floats = self.halves.astype(np.float32)
         self.best = {int.from_bytes(q, 'big'): int.from_bytes(p, 'big') - 1
                      for q, rank, p in rows_of(os.path.join(FILES, 'exact.bin')) if int.from_bytes(rank, 'big') == 1}
-        self.questions = [(int.from_bytes(f[0], 'big'), tokens_of(f[3]), tokens_of(f[4])) for f in rows_of(os.path.join(FILES, 'questions.bin'))]
+        self.questions = [(int.from_bytes(f[0], 'big'), cb.tokens_of(f[3]), cb.tokens_of(f[4])) for f in rows_of(os.path.join(FILES, 'questions.bin'))]
 
     def queries(self, shape):
         """

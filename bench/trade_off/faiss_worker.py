@@ -8,10 +8,10 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path[:0] = [os.path.join(ROOT, 'tools'), os.path.join(ROOT, 'bench')]
 import faiss
 import numpy as np
+import copybinary as cb
 import medquad_db as db
 from json_worker import serve
 
-DTYPES = {0: '<f4', 1: '<f2'}
 METRICS = {'ip': faiss.METRIC_INNER_PRODUCT, 'l2': faiss.METRIC_L2}
 ID_BYTES = 8
 now = time.process_time if '--processor' in sys.argv else time.perf_counter
@@ -20,7 +20,7 @@ ASSIGN_CHUNK = 65536
 
 def tokens_of(value):
     """Return the tokens of a binary multivector as a float32 matrix."""
-    return np.frombuffer(value, DTYPES[value[1]], offset=8).reshape(-1, int.from_bytes(value[2:4], 'little')).astype(np.float32)
+    return cb.tokens_of(value).astype(np.float32)
 
 
 def seconds(work):

@@ -16,7 +16,6 @@ import medquad_db as db
 import numpy as np
 
 METHODS = ('colbert_hnsw', 'colbert_ivf')
-HEADER = 8      # bytes before the numbers of a binary multivector
 DIMS = 128
 ROUNDS = 5
 
@@ -58,11 +57,6 @@ def load(conn: Any, table: str = 'passages', count: int = 2 ** 31 - 1) -> None:
         command += ['-c', f"\\copy {name} from '{db.FILES}/{source}.bin' (format binary){where}"]
     subprocess.run(command, check=True)
     conn.execute(f'VACUUM ANALYZE {table}')
-
-
-def tokens_of(value: bytes) -> np.ndarray:
-    """Return the tokens of a binary multivector."""
-    return np.frombuffer(value, ('<f4', '<f2')[value[1]], offset=HEADER).reshape(-1, int.from_bytes(value[2:4], 'little'))
 
 
 def answers(conn: Any, table: str, queries: Iterable[tuple[int, bytes]]) -> list[list[tuple[int, float]]]:

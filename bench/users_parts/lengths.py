@@ -10,7 +10,7 @@ import copybinary as cb
 import medquad_db as db
 import numpy as np
 
-from users_parts import METHODS, ROUNDS, Figure, answers, copy_in, exact, load, run, seconds, tokens_of
+from users_parts import METHODS, ROUNDS, Figure, answers, copy_in, exact, load, run, seconds
 
 PASSAGES, QUESTIONS, SEED = 3000, 50, 2
 DEVIATIONS = (0, .25, .7, 1.5)
@@ -19,7 +19,7 @@ DEVIATIONS = (0, .25, .7, 1.5)
 def stretched(conn: Any, deviation: float) -> Iterator[tuple[int, bytes]]:
     random = np.random.default_rng(SEED)
     for id, doc in db.all_of(conn, 'SELECT id, doc FROM passages ORDER BY id'):
-        tokens = tokens_of(doc).astype(np.float32)
+        tokens = cb.tokens_of(doc).astype(np.float32)
         yield id, cb.multivector(tokens * np.exp(random.normal(0, deviation, (len(tokens), 1))).astype(np.float32), 'float4')
 
 

@@ -11,14 +11,14 @@ import medquad_db as db
 import numpy as np
 import psycopg
 
-from users_parts import DIMS, METHODS, Figure, answers, copy_in, exact, load, median_ms, run, seconds, tokens_of
+from users_parts import DIMS, METHODS, Figure, answers, copy_in, exact, load, median_ms, run, seconds
 
 WIDE, PASSAGES, SEED = 4096, 512, 5
 QUERIES = {'short': 40, 'long': 20}
 
 
 def widened(values: list[tuple[int, bytes]], turn: np.ndarray, element: str) -> list[tuple[int, bytes]]:
-    return [(id, cb.multivector(tokens_of(value).astype(np.float32) @ turn, element)) for id, value in values]
+    return [(id, cb.multivector(cb.tokens_of(value).astype(np.float32) @ turn, element)) for id, value in values]
 
 
 def measure(conn: Any) -> Iterator[Figure]:

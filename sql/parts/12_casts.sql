@@ -85,6 +85,14 @@ CREATE FUNCTION multivector(bytes bytea, dims integer, element text DEFAULT 'flo
 COMMENT ON FUNCTION multivector(bytea, integer, text)
 	IS 'convert raw little-endian float4, float2 or int8 numbers to multivector';
 
+CREATE FUNCTION multivector(bytes bytea) RETURNS multivector
+	AS 'MODULE_PATHNAME', 'multivector_from_binary_bytea' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 6000;
+COMMENT ON FUNCTION multivector(bytea) IS 'multivector from its binary format, as multivector_send gives it';
+
+CREATE CAST (bytea AS multivector)
+	WITH FUNCTION multivector(bytea) AS ASSIGNMENT;
+COMMENT ON CAST (bytea AS multivector) IS 'multivector from its binary format, as multivector_send gives it';
+
 CREATE FUNCTION multivector(tokens anyarray) RETURNS multivector
 	AS 'MODULE_PATHNAME', 'multivector_from_anyarray' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 8000;
 COMMENT ON FUNCTION multivector(anyarray)

@@ -31,6 +31,7 @@ PG_FUNCTION_INFO_V1(multivector_in);
 PG_FUNCTION_INFO_V1(multivector_out);
 PG_FUNCTION_INFO_V1(multivector_recv);
 PG_FUNCTION_INFO_V1(multivector_send);
+PG_FUNCTION_INFO_V1(multivector_from_binary_bytea);
 PG_FUNCTION_INFO_V1(multivector_typmod_in);
 PG_FUNCTION_INFO_V1(multivector_typmod_out);
 PG_FUNCTION_INFO_V1(multivector_enforce_typmod);
@@ -233,7 +234,7 @@ version_error(const uint8 *bytes, size_t length)
 		(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
 		 errmsg("binary multivector has version %d, expected %d", bytes[0], PARSE_BINARY_VERSION),
 		 errhint("A header of %d bytes (version, element format, dims, number of tokens) "
-				 "precedes the numbers.",
+				 "precedes the numbers. multivector(bytes, dims) reads numbers without a header.",
 				 PARSE_BINARY_HEADER)));
 }
 
@@ -300,12 +301,10 @@ binary_error(const uint8 *bytes, size_t length, const ParseResult *result)
 	}
 }
 
-Datum
-multivector_recv(PG_FUNCTION_ARGS)
+/* A multivector from its binary format. */
+static MultiVector *
+from_binary(const uint8 *bytes, size_t length)
 {
-	StringInfo   message = (StringInfo) PG_GETARG_POINTER(0);
-	const uint8 *bytes = (const uint8 *) message->data + message->cursor;
-	size_t       length = message->len - message->cursor;
 	ParseResult  result = parse_binary_header(bytes, length);
 	MultiVector *mv;
 	size_t       scales_size;
@@ -320,9 +319,28 @@ multivector_recv(PG_FUNCTION_ARGS)
 	scales_size = (char *) multivector_elements(mv) - (char *) (mv->norms + mv->ntokens);
 	memcpy((char *) multivector_elements(mv) - scales_size, bytes + PARSE_BINARY_HEADER,
 		   length - PARSE_BINARY_HEADER);
-	message->cursor = message->len;
 	multivector_set_norms(mv);
+	return mv;
+}
+
+Datum
+multivector_recv(PG_FUNCTION_ARGS)
+{
+	StringInfo   message = (StringInfo) PG_GETARG_POINTER(0);
+	MultiVector *mv = from_binary((const uint8 *) message->data + message->cursor,
+								  message->len - message->cursor);
+
+	message->cursor = message->len;
 	PG_RETURN_POINTER(multivector_apply_typmod(mv, PG_GETARG_INT32(2)));
+}
+
+/* multivector(bytea): the binary format as a value, for clients that send no binary parameters. */
+Datum
+multivector_from_binary_bytea(PG_FUNCTION_ARGS)
+{
+	bytea *bytes = PG_GETARG_BYTEA_PP(0);
+
+	PG_RETURN_POINTER(from_binary((const uint8 *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes)));
 }
 
 Datum

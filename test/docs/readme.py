@@ -28,7 +28,8 @@ def read(name):
 def database(name):
     with psycopg.connect(dbname='postgres', autocommit=True) as conn:
         conn.execute(f'CREATE DATABASE {name}')
-    return dict(os.environ, PGDATABASE=name)
+    # The current folder is not searched for modules: colbert_pg.so lies there.
+    return dict(os.environ, PGDATABASE=name, PYTHONPATH=os.path.join(ROOT, 'clients', 'python', 'src'), PYTHONSAFEPATH='1')
 
 
 def lines_of(output):
@@ -44,6 +45,7 @@ QUERY = f"'{[[1] + [0] * 127]}'"
 def examples_run(page, number):
     """Check that each block after <!-- tour: LANGUAGE --> runs without an error and prints something. Each page has a separate database.
 
+    Python has the package of clients/python.
     If a block after <!-- output --> follows, the output must be equal to it (SQL: unaligned rows only). $1 stands for a query of 128 dims.
     """
     env = database(f'docs_{number}')
@@ -189,7 +191,7 @@ def tables_are_narrow(pages):
 
 
 def main():
-    pages = ['README.md'] + sorted('doc/' + name for name in os.listdir(os.path.join(ROOT, 'doc')) if name.endswith('.md'))
+    pages = ['README.md', 'clients/python/README.md'] + sorted('doc/' + name for name in os.listdir(os.path.join(ROOT, 'doc')) if name.endswith('.md'))
     readme = read('README.md')
     for number, page in enumerate(pages):
         if '<!-- tour:' in read(page):

@@ -74,6 +74,7 @@ FROM (VALUES
 	('mean_pool(multivector)', 'doc multivector -> real[]'),
 	('pool_tokens(multivector,integer)', 'doc multivector, factor integer -> multivector'),
 	('multivector(bytea,integer,text)', 'bytes bytea, dims integer, element text DEFAULT ''float4''::text -> multivector'),
+	('multivector(bytea)', 'bytes bytea -> multivector'),
 	('multivector(anyarray)', 'tokens anyarray -> multivector'),
 	('colbert_tune(regclass,multivector[],double precision,integer,boolean)', 'index regclass, queries multivector[], target_recall double precision DEFAULT 0.95, k integer DEFAULT 10, apply boolean DEFAULT false, OUT probes integer, OUT ef_search integer, OUT candidates integer, OUT rerank integer, OUT recall double precision, OUT ms double precision, OUT chosen boolean -> SETOF record'),
 	('multivector_agg(real[])', 'token real[] -> multivector')) AS v(f, expected);
@@ -81,7 +82,7 @@ FROM (VALUES
 -- Casts.
 SELECT cast_context_is('multivector', 'multivector', 'implicit');
 SELECT cast_context_is(source, 'multivector', 'assignment')
-FROM unnest(ARRAY['real[]', 'double precision[]', 'numeric[]', 'integer[]', 'json', 'jsonb']) AS source;
+FROM unnest(ARRAY['real[]', 'double precision[]', 'numeric[]', 'integer[]', 'json', 'jsonb', 'bytea']) AS source;
 SELECT cast_context_is('multivector', target, 'assignment') FROM unnest(ARRAY['real[]', 'double precision[]', 'json', 'jsonb']) AS target;
 
 -- Equality for DISTINCT and joins.

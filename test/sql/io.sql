@@ -54,6 +54,31 @@ SELECT multivector_send('[[1,2],[-3,0.5]]');
 SELECT multivector_send('[[1,2],[-3,0.5]]'::multivector(2, float2));
 SELECT multivector_send('[[1,2],[-3,0.5]]'::multivector(2, int8));
 
+-- The binary format as a bytea, which needs no dims: by call, by cast, and on assignment.
+SELECT multivector('\x01000200010000000000803f00000040'::bytea);
+SELECT d, b, multivector_send(multivector(b)) = b AS same, multivector_send(b::multivector(2, float4)) = multivector_send(d) AS cast
+FROM (SELECT d, multivector_send(d) AS b FROM unnest(ARRAY['[[1,2],[-3,0.5]]'::multivector,
+	'[[1,2],[-3,0.5]]'::multivector(2, float2)]) AS d) AS s;
+SELECT multivector_send(multivector(multivector_send(d))) = multivector_send(d) FROM (SELECT '[[1,2],[-3,0.5],[0,0]]'::multivector(2, int8) AS d) AS s;
+CREATE TABLE io_bytea (doc multivector(2, float2));
+INSERT INTO io_bytea VALUES (multivector_send('[[1,2],[-3,0.5]]'));
+INSERT INTO io_bytea VALUES (multivector_send('[[1,2,3]]'));
+SELECT doc, pg_column_size(doc) FROM io_bytea;
+DROP TABLE io_bytea;
+SELECT maxsim('[[1,2]]', multivector(multivector_send('[[3,4]]')));
+-- Raw numbers, another length, another element, no number, and NULL.
+SELECT multivector('\x0000803f00000040'::bytea);
+SELECT multivector('\x0100'::bytea);
+SELECT multivector('\x'::bytea);
+SELECT multivector('\x01000200010000000000803f'::bytea);
+SELECT multivector('\x0107020001000000'::bytea);
+SELECT multivector('\x01000100010000000000c07f'::bytea);
+SELECT multivector('\x01020100010000000000803f01'::bytea);
+SELECT multivector('[[1,2]]'::bytea);
+SELECT multivector(NULL::bytea);
+-- A literal is text, as before.
+SELECT multivector('[[1,2]]');
+
 -- COPY BINARY out and in.
 CREATE TABLE io_test (id int, doc multivector, half multivector(2, float2), byte multivector(2, int8));
 INSERT INTO io_test

@@ -1,0 +1,119 @@
+"""CREATE INDEX, with progress."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Literal, TypeAlias
+
+import psycopg
+from psycopg import sql
+
+from ._names import Table, identifier
+from ._progress import make_bar
+
+BuildProgress: TypeAlias = bool | Callable[[str, int, int], None]
+
+_POLL_SECONDS = 0.2
+_PROGRESS = """
+    SELECT phase, CASE WHEN tuples_total > 0 THEN tuples_done ELSE blocks_done END,
+        CASE WHEN tuples_total > 0 THEN tuples_total ELSE blocks_total END
+    FROM pg_catalog.pg_stat_progress_create_index WHERE pid = %s
+"""
+
+
+def create_index(
+    conn: psycopg.Connection[Any],
+    table: Table,
+    column: str = "doc",
+    *,
+    method: Literal["colbert_hnsw", "colbert_ivf"] = "colbert_hnsw",
+    opclass: str | None = None,
+    name: str | None = None,
+    concurrently: bool = False,
+    progress: BuildProgress = False,
+    **options: Any,
+) -> str:
+    """Create an index on a column, and return its name.
+
+    options: those of CREATE INDEX ... WITH, such as quantizer="bit".
+    progress: True for a bar of tqdm, or a function that gets the phase, what of it is done, and its
+    total, 0 if that is not known. It is watched through a connection of its own.
+    """
+    on = identifier(table)
+    name = name or "_".join([on.as_string(conn).split('"')[-2], column, "idx"])
+    statement = sql.SQL("CREATE INDEX {}{} ON {} USING {} ({}{}){}").format(
+        sql.SQL("CONCURRENTLY " if concurrently else ""),
+        sql.Identifier(name),
+        on,
+        sql.Identifier(method),
+        sql.Identifier(column),
+        sql.SQL(" {}").format(sql.Identifier(opclass)) if opclass else sql.SQL(""),
+        _with(options),
+    )
+    if progress is False:
+        conn.execute(statement)
+    else:
+        with _watched(conn, progress):
+            conn.execute(statement)
+    return name
+
+
+def _with(options: dict[str, Any]) -> sql.Composable:
+    if not options:
+        return sql.SQL("")
+    pairs = [
+        sql.SQL("{} = {}").format(sql.Identifier(name), sql.Literal(str(value)))
+        for name, value in options.items()
+    ]
+    return sql.SQL(" WITH ({})").format(sql.SQL(", ").join(pairs))
+
+
+@contextmanager
+def _watched(conn: psycopg.Connection[Any], progress: BuildProgress) -> Iterator[None]:
+    """Show the progress of what the connection does, by a thread with a connection of its own."""
+    show = _Bar() if progress is True else progress
+    assert callable(show)
+    done = threading.Event()
+    with psycopg.connect(conn.info.dsn, password=conn.info.password, autocommit=True) as watcher:
+        thread = threading.Thread(
+            target=_watch, args=(watcher, conn.info.backend_pid, show, done), daemon=True
+        )
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+            if isinstance(show, _Bar):
+                show.close()
+
+
+def _watch(
+    watcher: psycopg.Connection[Any],
+    pid: int,
+    show: Callable[[str, int, int], None],
+    done: threading.Event,
+) -> None:
+    while not done.wait(_POLL_SECONDS):
+        for phase, n, total in watcher.execute(_PROGRESS, (pid,)):
+            show(phase.removeprefix("building index: "), n, total)
+
+
+class _Bar:
+    """A bar that begins anew with each phase."""
+
+    def __init__(self) -> None:
+        self._bar = make_bar()
+
+    def __call__(self, phase: str, done: int, total: int) -> None:
+        if phase != self._bar.desc:
+            self._bar.reset()
+            self._bar.set_description_str(phase)
+        self._bar.total = total or None
+        self._bar.n = done
+        self._bar.refresh()
+
+    def close(self) -> None:
+        self._bar.close()

@@ -1,0 +1,176 @@
+"""See, check and tune an index, through any DB-API connection: psycopg, psycopg2, pg8000.dbapi.
+
+The members of a dataclass are the columns of the function in SQL, which README.md and
+doc/operations.md of the extension describe.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from .multivector import MultiVector
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class IndexInfo:
+    """What an index holds: a row of colbert_index_info."""
+
+    access_method: str
+    quantizer: str
+    dims: int
+    documents: int
+    tokens: int
+    null_documents: int
+    nodes: int
+    tokens_per_node: int
+    pending_documents: int
+    pending_tokens: int
+    dead_documents: int
+    free_documents: int
+    postings: int
+    postings_per_node: float
+    directory_bytes: int
+    sketch_bytes: int
+    code_bytes: int
+    node_bytes: int
+    posting_bytes: int
+    total_bytes: int
+    imbalance: float | None
+    trained_distance: float | None
+    merged_distance: float | None
+    advice: str | None
+
+
+@dataclass(frozen=True)
+class LastScan:
+    """What the last index scan of a session did: the row of colbert_last_scan."""
+
+    index: str
+    query_tokens: int
+    probes: int
+    ef_search: int | None
+    candidates: int
+    rerank: int
+    hops: int
+    nodes: int
+    postings: int
+    gathered: int
+    pending: int
+    narrowed: int
+    reranked: int
+    fetched: int
+    scored: int
+    emitted: int
+    late: int
+    widenings: int
+    exhaustive: bool
+    find_ms: float
+    gather_ms: float
+    narrow_ms: float
+    rerank_ms: float
+    exact_ms: float
+    tested: int
+    passed: int
+    passes: int
+    batches: int
+    automatic: list[str]
+    find_hit: int
+    gather_hit: int
+    narrow_hit: int
+    rerank_hit: int
+    exact_hit: int
+    find_read: int
+    gather_read: int
+    narrow_read: int
+    rerank_read: int
+    exact_read: int
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong with an index: a row of colbert_index_check."""
+
+    severity: str
+    part: str
+    item: int | None
+    message: str
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Recall and time of an index by its settings: a row of colbert_tune."""
+
+    probes: int
+    ef_search: int | None
+    candidates: int
+    rerank: int
+    recall: float
+    ms: float
+    chosen: bool
+
+
+def index_info(conn: Any, index: str) -> IndexInfo:
+    """Return what an index holds, the bytes of its parts, and advice when a REINDEX would pay."""
+    [row] = _rows(conn, IndexInfo, "colbert_index_info(%s::regclass)", index)
+    return row
+
+
+def last_scan(conn: Any) -> LastScan | None:
+    """Return what the last index scan of the session did, None if it has had none."""
+    rows = _rows(conn, LastScan, "colbert_last_scan()")
+    return next((row for row in rows if row.index is not None), None)
+
+
+def check(
+    conn: Any, index: str, *, heapallindexed: bool = False, rescore: bool = False
+) -> list[Finding]:
+    """Check an index. An intact index has no findings.
+
+    heapallindexed: is each row of the table in it? rescore: do the codes in it agree with the
+    documents? The right to call it is that of superusers, and of those to whom they grant it.
+    """
+    return _rows(
+        conn, Finding, "colbert_index_check(%s::regclass, %s, %s)", index, heapallindexed, rescore
+    )
+
+
+def tune(
+    conn: Any,
+    index: str,
+    queries: Iterable[Any],
+    *,
+    target_recall: float = 0.95,
+    k: int = 10,
+    apply: bool = False,
+) -> list[Trial]:
+    """Measure an index on a sample of queries, and choose the cheapest settings for a recall.
+
+    queries: multivectors, or arrays of (tokens, dims). apply: set the options of the index.
+    """
+    values = [MultiVector(query).to_binary() for query in queries]
+    return _rows(
+        conn,
+        Trial,
+        "colbert_tune(%s::regclass, %s::bytea[]::multivector[], %s, %s, %s)",
+        index,
+        values,
+        target_recall,
+        k,
+        apply,
+    )
+
+
+def _rows(conn: Any, cls: type[T], call: str, *parameters: Any) -> list[T]:
+    """Return the rows of a function, whose columns are named as the members of the class."""
+    columns = ", ".join(f'"{field.name}"' for field in dataclasses.fields(cls))  # type: ignore[arg-type]
+    cursor = conn.cursor()
+    try:
+        cursor.execute(f"SELECT {columns} FROM {call}", parameters)
+        return [cls(*row) for row in cursor.fetchall()]
+    finally:
+        cursor.close()

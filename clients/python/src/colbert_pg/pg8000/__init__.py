@@ -1,0 +1,5 @@
+"""Multivectors as parameters and results of pg8000."""
+
+from .register import register_multivector
+
+__all__ = ["register_multivector"]

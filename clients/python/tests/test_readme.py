@@ -1,0 +1,35 @@
+"""The examples of README.md that need more than the suite docs has."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+
+ROOT = Path(__file__).parent.parent
+EXAMPLE = re.compile(r"<!-- example -->\n```python\n(.*?)```", re.DOTALL)
+EXAMPLES = EXAMPLE.findall((ROOT / "README.md").read_text())
+
+
+@pytest.mark.parametrize("code", EXAMPLES, ids=range(1, len(EXAMPLES) + 1))
+def test_example(database: str, code: str) -> None:
+    with psycopg.connect(dbname=database, autocommit=True) as conn:
+        conn.execute("""
+            DROP TABLE IF EXISTS items;
+            CREATE TABLE items (id bigint PRIMARY KEY, doc multivector(3));
+            INSERT INTO items VALUES (1, '[[1,2,3]]')
+        """)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PGDATABASE": database, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip()
