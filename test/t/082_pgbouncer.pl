@@ -101,8 +101,9 @@ SELECT 1 / (current_setting('colbert.probes') = '55')::int;
 SQL
 
 # Statements of the extended protocol, with the query as a parameter of unknown type, use the index:
-# the last scan has the setting of this transaction.
-my @extended = (<<'SQL', '-D', 'query=' . ($query =~ s/'//gr), '-c', 4, '-t', 10);
+# the last scan has the setting of this transaction. pgbench waits while it prepares, so each client
+# has a thread: the sessions that one waits for may be in transactions of the others.
+my @extended = (<<'SQL', '-D', 'query=' . ($query =~ s/'//gr), '-c', 4, '-j', 4, '-t', 10);
 \set mine 1000 * (:client_id + 1) + random(1, 1000)
 BEGIN;
 SET LOCAL enable_seqscan = off;
