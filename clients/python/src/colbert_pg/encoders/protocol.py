@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
-from typing import Protocol, TypeAlias, overload
+from typing import Literal, Protocol, TypeAlias, overload
 
 from ..multivector import MultiVector
 
 Span: TypeAlias = tuple[int, int]
 Texts: TypeAlias = list[str] | tuple[str, ...]
+File: TypeAlias = str | os.PathLike[str]
+TooLong: TypeAlias = Literal["error", "truncate"]
+
+NO_TOKEN = "expected at least one token, not an empty text"
 
 
 class TextError(ValueError):
@@ -26,6 +31,10 @@ class TextTooLongError(TextError):
         super().__init__(number, f"expected at most {window} tokens, not {tokens}")
         self.tokens = tokens
         self.window = window
+
+
+class SpansUnknownError(LookupError):
+    """An encoder that cannot tell which characters a row stands for."""
 
 
 class Encoder(Protocol):
@@ -49,7 +58,7 @@ class Encoder(Protocol):
         """Return the start and end in the text of each row, in characters.
 
         query: of the rows of encode_query, not of encode_document. The span of a row that stands
-        for no part of the text is empty.
+        for no part of the text is empty. Encoders on a server raise SpansUnknownError.
         """
 
 
