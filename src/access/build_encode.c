@@ -14,6 +14,7 @@
 #include "catalog/pg_type_d.h"
 #include "commands/progress.h"
 #include "index/docstore.h"
+#include "index/nulls.h"
 #include "miscadmin.h"
 #include "nodes/kmeans_hooks.h"
 #include "pgstat.h"
@@ -162,7 +163,7 @@ encode_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool al
 	MemoryContext old = MemoryContextSwitchTo(encoder->row_context);
 
 	if (isnull[0])
-		docstore_append_null(encoder->view, tid);
+		nulls_append(encoder->view, tid);
 	else
 	{
 		const MultiVector *all = multivector_from_datum(values[0]);

@@ -18,6 +18,7 @@
 #include "funcapi.h"
 #include "index/drift.h"
 #include "index/merge.h"
+#include "index/nulls.h"
 #include "index/queue.h"
 #include "miscadmin.h"
 #include "settings.h"
@@ -143,7 +144,7 @@ colbert_index_info(PG_FUNCTION_ARGS)
 	values[n++] = Int32GetDatum(meta->shape.column_dim);
 	values[n++] = Int64GetDatum(meta->documents.live_docs);
 	values[n++] = Int64GetDatum((int64) meta->documents.live_tokens);
-	values[n++] = Int64GetDatum(meta->documents.live_nulls);
+	values[n++] = Int64GetDatum((int64) nulls_count(view));
 	values[n++] = Int64GetDatum(meta_nitems(meta, ARRAY_NODES));
 	values[n++] = Int32GetDatum(meta->shape.tokens_per_node);
 	values[n++] = Int64GetDatum(queue_count(meta));

@@ -9,8 +9,9 @@
  * one step at a time. An insert that finds another session merging continues
  * without merging. When more than WAIT_SHARE is pending, it waits for its turn
  * instead, and the more is pending, the longer. This keeps documents from
- * arriving faster than they are merged. An insert spends at most
- * MAX_MILLISECONDS on all of this.
+ * arriving faster than they are merged. Above WAIT_SHARE, inserts that merge
+ * add no nodes, which takes two thirds of a merge; later merges add them. An
+ * insert spends at most MAX_MILLISECONDS on all of this.
  *
  * Training the first nodes takes longer, so it is left to the worker, VACUUM
  * and colbert_merge.
@@ -25,6 +26,7 @@
 #include "access/merge_worker.h"
 #include "index/docstore.h"
 #include "index/merge.h"
+#include "index/nulls.h"
 #include "index/train.h"
 #include "miscadmin.h"
 #include "portability/instr_time.h"
@@ -35,9 +37,13 @@
 #define STEP_MILLISECONDS 10.0
 #define MAX_MILLISECONDS  18.0
 
-/* Shares of colbert.pending_limit above which inserts merge, and wait. */
-#define MERGE_SHARE 0.375
-#define WAIT_SHARE  0.625
+/*
+ * Shares of colbert.pending_limit above which inserts merge, wait, and wait for
+ * MAX_MILLISECONDS.
+ */
+#define MERGE_SHARE     0.375
+#define WAIT_SHARE      0.625
+#define FULL_WAIT_SHARE 0.875
 
 /* Microseconds between two attempts to take the merge lock. */
 #define LOCK_NAP 500
@@ -47,6 +53,7 @@ typedef struct InsertDuty
 {
 	bool   train; /* the first nodes are due; only a worker trains them */
 	double merge; /* milliseconds of merging; 0: none is due */
+	bool   grow;  /* merging may add nodes */
 	double wait;  /* milliseconds that it may wait for the merge lock */
 } InsertDuty;
 
@@ -57,15 +64,17 @@ insert_duty(const MetaPageData *meta)
 	double     limit = colbert_pending_limit;
 	InsertDuty duty = {0};
 
-	if (pending >= limit)
+	if (pending >= limit * FULL_WAIT_SHARE)
 		duty.wait = MAX_MILLISECONDS;
 	else if (pending > limit * WAIT_SHARE)
-		duty.wait = MAX_MILLISECONDS * (pending - limit * WAIT_SHARE) / (limit * (1 - WAIT_SHARE));
+		duty.wait = MAX_MILLISECONDS * (pending - limit * WAIT_SHARE) /
+					(limit * (FULL_WAIT_SHARE - WAIT_SHARE));
 	if (!has_nodes(meta))
 		duty.train =
 			pending > limit * WAIT_SHARE && meta->documents.live_tokens >= train_min_tokens(meta);
 	else if (pending > limit * MERGE_SHARE)
 		duty.merge = STEP_MILLISECONDS;
+	duty.grow = pending <= limit * WAIT_SHARE;
 	return duty;
 }
 
@@ -115,7 +124,7 @@ do_duty(IndexView *view, InsertDuty duty)
 	left = Min(duty.merge, MAX_MILLISECONDS - milliseconds_since(start));
 	if (left > 0 && !merge_worker_serves(index) &&
 		!merge_worker_start(index, view->index->meta.documents.pending_tokens))
-		merge_step(view, left);
+		merge_step(view, left, duty.grow);
 	else if (duty.train)
 		(void) merge_worker_start(index, view->index->meta.documents.pending_tokens);
 	merge_unlock(index);
@@ -148,7 +157,7 @@ colbert_insert(Relation index, Datum *values, bool *isnull, ItemPointer heap_tid
 	uint32        hash = 0;
 
 	if (isnull[0])
-		docstore_append_null(view_open_directory(index), heap_tid);
+		nulls_append(view_open_directory(index), heap_tid);
 	else if (!update_shares_document(index, heap, heap_tid, info, index_unchanged, &hash))
 		insert_document(view_open(index, false, VIEW_WITHOUT_PENDING), heap_tid, values[0], hash);
 	MemoryContextSwitchTo(old);

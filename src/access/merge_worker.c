@@ -41,6 +41,15 @@
 #define LOW_SHARE   0.125
 #define TRAIN_SHARE 0.5
 
+/*
+ * Share of the limit that a batch takes, and minimum tokens of a batch; share
+ * of the limit above which no nodes are added. Inserts that wait for a worker
+ * continue after a while, so each batch must leave the queue soon.
+ */
+#define BATCH_SHARE      0.0625
+#define MIN_BATCH_TOKENS 1024
+#define GROW_SHARE       0.5
+
 /* Number of attempts to take the merge lock, and microseconds between them. */
 #define LOCK_TRIES 200
 #define LOCK_NAP   2000
@@ -189,14 +198,16 @@ lock_soon(Relation index)
 }
 
 /*
- * Merge one batch in a transaction. Returns false if nothing is left to do, or
- * if another session does it.
+ * Merge some batches in a transaction. Returns false if nothing is left to do,
+ * or if another session does it.
  */
 static bool
 merge_once(const WorkerTask *task)
 {
-	Relation index;
-	bool     merged = false;
+	const MergeHaste haste = {Min(Max(task->limit * BATCH_SHARE, MIN_BATCH_TOKENS), MERGE_TOKENS),
+							  task->limit * GROW_SHARE};
+	Relation         index;
+	bool             merged = false;
 
 	StartTransactionCommand();
 	index = open_index(task);
@@ -204,7 +215,7 @@ merge_once(const WorkerTask *task)
 	{
 		if (has_work(index, task) && lock_soon(index))
 		{
-			merged = merge_batch_locked(index, 0) > 0;
+			merged = merge_locked(index, 0, &haste) > 0;
 			merge_unlock(index);
 		}
 		relation_close(index, NoLock);

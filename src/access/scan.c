@@ -24,6 +24,7 @@
 
 #include "access/access.h"
 #include "access/relscan.h"
+#include "index/nulls.h"
 #include "index/versions.h"
 #include "miscadmin.h"
 #include "multivector/threshold.h"
@@ -42,13 +43,14 @@ typedef enum ScanRun
 	RUN_END
 } ScanRun;
 
-/* A cursor that reads an array a page at a time: NULL rows, or documents in directory order. */
+/* A cursor that reads an array a page at a time: null pages, or documents in directory order. */
 typedef struct PageCursor
 {
 	uint32 next;  /* next item to read */
 	char  *items; /* copy of the page */
 	uint32 first; /* ordinal of items[0] */
-	uint32 count;
+	uint32 count; /* of a null page, its rows */
+	uint32 at;    /* the next of these */
 } PageCursor;
 
 typedef struct ColbertScan
@@ -381,18 +383,23 @@ cursor_next(ColbertScan *state, ArrayKind kind, uint32 *ordinal)
 static bool
 next_null(ColbertScan *state, ItemPointer tid)
 {
-	NullEntry *entry;
-	uint32     ordinal;
+	PageCursor *cursor = &state->cursor;
+	NullPage   *page = (NullPage *) cursor->items;
+	uint32      npages = parray_nitems(state->view->index, ARRAY_NULLS);
 
-	if (!state->want_nulls || state->view->index->meta.documents.live_nulls == 0)
+	if (!state->want_nulls)
 		return false;
-	while ((entry = (NullEntry *) cursor_next(state, ARRAY_NULLS, &ordinal)) != NULL)
-		if (entry->state == DOC_LIVE)
-		{
-			*tid = entry->tid;
-			return true;
-		}
-	return false;
+	while (cursor->at >= cursor->count)
+	{
+		if (cursor->next >= npages)
+			return false;
+		CHECK_FOR_INTERRUPTS();
+		nulls_copy_page(state->view, cursor->next++, page);
+		cursor->count = page->count;
+		cursor->at = 0;
+	}
+	*tid = page->tids[cursor->at++];
+	return true;
 }
 
 /* Return the next document: in exact order, above the threshold, or in directory order. */
@@ -454,7 +461,7 @@ colbert_gettuple(IndexScanDesc scan, ScanDirection direction)
 			state->given = scan->xs_heaptid;
 			return true;
 		}
-		state->cursor.next = state->cursor.first = state->cursor.count = 0;
+		state->cursor = (PageCursor) {.items = state->cursor.items};
 	}
 	return false;
 }

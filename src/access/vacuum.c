@@ -25,6 +25,7 @@
 #include "index/drift.h"
 #include "index/hashes.h"
 #include "index/merge.h"
+#include "index/nulls.h"
 #include "index/postings.h"
 #include "index/versions.h"
 #include "miscadmin.h"
@@ -48,38 +49,6 @@
 #define SWEEP_SHARE 0.1
 
 /* ---- bulkdelete ---- */
-
-/* Dead NULL entries of a page. */
-typedef struct DeadNulls
-{
-	uint32 count;
-	uint32 slots[PAGE_PAYLOAD / sizeof(NullEntry)];
-} DeadNulls;
-
-static void
-kill_nulls(IndexView *view, uint32 first, const DeadNulls *dead)
-{
-	Buffer        meta_buffer = meta_lock(view->index, BUFFER_LOCK_EXCLUSIVE);
-	Buffer        buffer = parray_lock(view->index, ARRAY_NULLS, first);
-	MetaPageData *meta;
-	Change        change;
-
-	change_begin(&change, view->index);
-	meta = meta_data(change_page(&change, meta_buffer, false));
-	for (uint32 i = 0; i < dead->count; i++)
-	{
-		NullEntry *entry =
-			(NullEntry *) parray_change(&change, buffer, ARRAY_NULLS, first + dead->slots[i]);
-
-		entry->state = DOC_FREE;
-		entry->next_free = meta->documents.null_free_head;
-		meta->documents.null_free_head = first + dead->slots[i];
-		meta->documents.live_nulls--;
-	}
-	change_commit(&change);
-	UnlockReleaseBuffer(buffer);
-	UnlockReleaseBuffer(meta_buffer);
-}
 
 typedef struct BulkDelete
 {
@@ -143,25 +112,25 @@ static void
 delete_nulls(BulkDelete *bulk)
 {
 	IndexView *view = bulk->view;
-	uint32     nitems = parray_nitems(view->index, ARRAY_NULLS);
-	uint32     per_page = parray_per_page(view->index, ARRAY_NULLS);
-	NullEntry *items = palloc(PAGE_PAYLOAD);
-	DeadNulls  dead;
+	uint32     npages = parray_nitems(view->index, ARRAY_NULLS);
+	NullPage  *copy = palloc(sizeof(NullPage));
+	bool       dead[NULLS_PER_PAGE];
 
-	for (uint32 first = 0; first < nitems; first += per_page)
+	for (uint32 page = 0; page < npages; page++)
 	{
-		uint32 run = Min(per_page, nitems - first);
+		bool found = false;
 
 		compat_vacuum_delay_point();
-		parray_copy_out(view->index, ARRAY_NULLS, first, run, items);
-		dead.count = 0;
-		for (uint32 i = 0; i < run; i++)
-			if (items[i].state == DOC_LIVE && is_dead(bulk, &items[i].tid))
-				dead.slots[dead.count++] = i;
-		if (dead.count > 0)
-			kill_nulls(view, first, &dead);
+		nulls_copy_page(view, page, copy);
+		for (uint32 i = 0; i < copy->count; i++)
+		{
+			dead[i] = is_dead(bulk, &copy->tids[i]);
+			found |= dead[i];
+		}
+		if (found)
+			nulls_drop_dead(view, page, copy, dead);
 	}
-	pfree(items);
+	pfree(copy);
 }
 
 IndexBulkDeleteResult *
@@ -321,13 +290,13 @@ free_reserved(IndexView *view, const OrdinalList *reserved)
 
 /*
  * Clean up an index. Returns the number of row versions that share a document
- * with another version.
+ * with another one, plus the number of rows whose document is NULL.
  */
 static uint64
 clean(Relation index)
 {
 	IndexView *view;
-	uint64     nversions;
+	uint64     nrows;
 	Leftovers  leftovers = {0};
 
 	merge_lock(index, MERGE_WAIT);
@@ -342,11 +311,11 @@ clean(Relation index)
 		note_postings(view, postings_count(view->index, (uint64) colbert_pending_limit), false);
 	free_reserved(view, &leftovers.reserved);
 	postings_reclaim(view->index);
-	nversions = versions_count(view);
+	nrows = versions_count(view) + nulls_count(view);
 	merge_unlock(index);
 	/* The merge comes last: a full disk can stop a merge, but none of the steps above. */
 	merge_pending(index, (uint64) colbert_pending_limit);
-	return nversions;
+	return nrows;
 }
 
 /*
@@ -373,7 +342,7 @@ colbert_vacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 	MemoryContext context;
 	MemoryContext old;
 	ColbertIndex  index = {.rel = info->index};
-	uint64        nversions;
+	uint64        nrows;
 
 	if (info->analyze_only)
 		return stats;
@@ -383,7 +352,7 @@ colbert_vacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 	context =
 		AllocSetContextCreate(CurrentMemoryContext, "colbert_pg vacuum", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
-	nversions = clean(info->index);
+	nrows = clean(info->index);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 
@@ -392,8 +361,7 @@ colbert_vacuumcleanup(IndexVacuumInfo *info, IndexBulkDeleteResult *stats)
 	IndexFreeSpaceMapVacuum(info->index);
 	stats->num_pages = RelationGetNumberOfBlocks(info->index);
 	stats->pages_free = 0;
-	stats->num_index_tuples =
-		(double) index.meta.documents.live_docs + index.meta.documents.live_nulls + nversions;
+	stats->num_index_tuples = (double) index.meta.documents.live_docs + nrows;
 	stats->estimated_count = false;
 	return stats;
 }

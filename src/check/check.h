@@ -22,10 +22,11 @@
  * A check runs beside writers and must raise no false alarms. It holds the
  * merge lock shared, which keeps posting lists, nodes and the head of the queue
  * unchanged. Inserts and deletes change the directory, the versions, the queue,
- * the NULL rows and the counters only while they hold the meta page. The check
- * copies all of these in one go, under a shared lock of the meta page, and then
- * examines the copies in memory. It reads the pages twice: first without the
- * lock, so that the second read finds them in shared buffers.
+ * the counters and the list of null pages with room only while they hold the
+ * meta page. The check copies all of these in one go, under a shared lock of
+ * the meta page, and then examines the copies in memory. It reads the pages
+ * twice: first without the lock, so that the second read finds them in shared
+ * buffers.
  *
  * Nothing read from a page is trusted: every ordinal, block number and count is
  * checked before it is used. Each part runs in a subtransaction. If it fails
@@ -36,6 +37,7 @@
 #ifndef COLBERT_CHECK_H
 #define COLBERT_CHECK_H
 
+#include "index/nulls.h"
 #include "index/versions.h"
 #include "storage/findings.h"
 #include "utils/snapshot.h"
@@ -62,8 +64,8 @@ typedef struct Check
 	uint32       ndocs;
 	VersionPage *versions;
 	uint32       nversion_pages;
-	NullEntry   *nulls;
-	uint32       nnulls;
+	NullPage    *nulls;
+	uint32       nnull_pages;
 	uint32      *queue;
 	uint32       nqueue;
 	CheckRun    *runs;

@@ -28,7 +28,7 @@
 typedef struct IndexedRow
 {
 	uint64 tid;  /* block number << 16 | offset number */
-	uint32 item; /* ordinal of a document or of a NULL entry */
+	uint32 item; /* ordinal of a document or of a null page */
 	bool   is_null;
 	bool   seen; /* the snapshot sees the row */
 } IndexedRow;
@@ -69,7 +69,7 @@ add_row(HeapCheck *heap, const ItemPointerData *tid, uint32 item, bool is_null)
 static const char *
 kind_name(const IndexedRow *row)
 {
-	return row->is_null ? "NULL entry" : "document";
+	return row->is_null ? "null page" : "document";
 }
 
 /* Return the number of versions on a version page. A damaged count is capped. */
@@ -79,13 +79,22 @@ versions_on(const VersionPage *page)
 	return Min(page->count, VERSIONS_PER_PAGE);
 }
 
+/* The rows on a null page, of as many as it can hold. */
+static uint32
+nulls_on(const NullPage *page)
+{
+	return Min(page->count, NULLS_PER_PAGE);
+}
+
 static Size
 most_rows(const Check *check)
 {
-	Size rows = (Size) check->ndocs + check->nnulls;
+	Size rows = check->ndocs;
 
 	for (uint32 page = 0; page < check->nversion_pages; page++)
 		rows = add_size(rows, versions_on(&check->versions[page]));
+	for (uint32 page = 0; page < check->nnull_pages; page++)
+		rows = add_size(rows, nulls_on(&check->nulls[page]));
 	return rows;
 }
 
@@ -122,9 +131,9 @@ list_rows(HeapCheck *heap)
 		if (check->docs[doc].state == DOC_LIVE)
 			add_row(heap, &check->docs[doc].tid, doc, false);
 	list_versions(heap);
-	for (uint32 item = 0; item < check->nnulls; item++)
-		if (check->nulls[item].state == DOC_LIVE)
-			add_row(heap, &check->nulls[item].tid, item, true);
+	for (uint32 page = 0; page < check->nnull_pages; page++)
+		for (uint32 i = 0; i < nulls_on(&check->nulls[page]); i++)
+			add_row(heap, &check->nulls[page].tids[i], page, true);
 	qsort(heap->rows, heap->nrows, sizeof(IndexedRow), compare_rows);
 	for (uint64 i = 1; i < heap->nrows; i++)
 		if (heap->rows[i - 1].tid == heap->rows[i].tid)
@@ -211,29 +220,30 @@ row_exists(Relation heap, uint64 tid)
 	return exists;
 }
 
-/* Return true if an entry is still live and still belongs to this row. */
+/* Return true if one of n TIDs belongs to this row. */
+static bool
+names_row(const ItemPointerData *tids, uint32 n, const IndexedRow *row)
+{
+	for (uint32 i = 0; i < n; i++)
+		if (tid_number(&tids[i]) == row->tid)
+			return true;
+	return false;
+}
+
+/* Return true if a document or a null page still contains this row. */
 static bool
 still_live(Check *check, const IndexedRow *row)
 {
-	IndexView *view = check->view;
+	DocRows  rows;
+	NullPage page;
 
 	if (row->is_null)
 	{
-		NullEntry entry;
-
-		parray_copy_out(view->index, ARRAY_NULLS, row->item, 1, &entry);
-		return entry.state == DOC_LIVE && tid_number(&entry.tid) == row->tid;
+		nulls_copy_page(check->view, row->item, &page);
+		return names_row(page.tids, page.count, row);
 	}
-	else
-	{
-		DocRows rows;
-		bool    found = false;
-
-		versions_read(view, row->item, &rows);
-		for (uint32 i = 0; i < rows.count; i++)
-			found |= tid_number(&rows.tids[i]) == row->tid;
-		return found;
-	}
+	versions_read(check->view, row->item, &rows);
+	return names_row(rows.tids, rows.count, row);
 }
 
 static void

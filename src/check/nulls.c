@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * nulls.c
- *	  Check the rows whose document is NULL: their entries, and the list of
- *	  free entries.
+ *	  Check the rows whose document is NULL: their pages, and the list of pages
+ *	  with room.
  *
  *-------------------------------------------------------------------------
  */
@@ -10,53 +10,61 @@
 
 #include "check/check.h"
 
+/* Walk the list of pages with room, and mark them. */
 static void
-check_free_list(Check *check, uint8 *listed)
+walk_list(Check *check, uint8 *listed)
 {
-	uint32 item = check->view->index->meta.documents.null_free_head;
+	uint32 page = check->view->index->meta.documents.null_head;
 
-	while (item != INVALID_ORDINAL)
+	while (page != INVALID_ORDINAL)
 	{
-		if (item >= check->nnulls || check->nulls[item].state != DOC_FREE)
+		if (page >= check->nnull_pages || check->nulls[page].count >= NULLS_PER_PAGE)
 		{
-			findings_add(check->findings, FINDING_ERROR, item,
-						 "free list contains an entry that is not free");
+			findings_add(check->findings, FINDING_ERROR, page,
+						 "list of null pages with room contains a page without room");
 			return;
 		}
-		if (bit_test(listed, item))
+		if (bit_test(listed, page))
 		{
-			findings_add(check->findings, FINDING_ERROR, item, "free list contains a cycle");
+			findings_add(check->findings, FINDING_ERROR, page,
+						 "list of null pages with room contains a cycle");
 			return;
 		}
-		bit_set(listed, item);
-		item = check->nulls[item].next_free;
+		bit_set(listed, page);
+		page = check->nulls[page].next;
 	}
+}
+
+static void
+check_rows(Check *check, uint32 page)
+{
+	const NullPage *nulls = &check->nulls[page];
+
+	for (uint32 i = 0; i < nulls->count; i++)
+		if (!ItemPointerIsValid(&nulls->tids[i]))
+		{
+			findings_add(check->findings, FINDING_ERROR, page,
+						 "row %u of the null page is no row of the table", i);
+			return;
+		}
 }
 
 void
 check_nulls(Check *check)
 {
-	uint8 *listed = check_bits(check->nnulls);
-	uint32 live = 0;
+	uint8 *listed = check_bits(check->nnull_pages);
 
-	check_use(check, ARRAY_NULLS, 0, check->nnulls);
-	check_free_list(check, listed);
-	for (uint32 item = 0; item < check->nnulls; item++)
-	{
-		const NullEntry *entry = &check->nulls[item];
-
-		live += entry->state == DOC_LIVE;
-		if (entry->state != DOC_LIVE && entry->state != DOC_FREE)
-			findings_add(check->findings, FINDING_ERROR, item, "entry has invalid state %d",
-						 (int) entry->state);
-		else if (entry->state == DOC_LIVE && !ItemPointerIsValid(&entry->tid))
-			findings_add(check->findings, FINDING_ERROR, item, "entry has an invalid row TID");
-		else if (entry->state == DOC_FREE && !bit_test(listed, item))
-			findings_add(check->findings, FINDING_WARNING, item,
-						 "free entry is not on the free list");
-	}
-	if (live != check->view->index->meta.documents.live_nulls)
-		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
-					 "meta page counts %u NULL rows, but there are %u",
-					 check->view->index->meta.documents.live_nulls, live);
+	check_use(check, ARRAY_NULLS, 0, check->nnull_pages);
+	walk_list(check, listed);
+	for (uint32 page = 0; page < check->nnull_pages; page++)
+		if (check->nulls[page].count > NULLS_PER_PAGE)
+			findings_add(check->findings, FINDING_ERROR, page, "null page has %u rows",
+						 check->nulls[page].count);
+		else
+		{
+			check_rows(check, page);
+			if (check->nulls[page].count < NULLS_PER_PAGE && !bit_test(listed, page))
+				findings_add(check->findings, FINDING_WARNING, page,
+							 "null page with room is not on their list");
+		}
 }

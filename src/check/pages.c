@@ -184,6 +184,13 @@ header_agrees(const PageHeaderData *header, bool is_filled)
 	return !is_filled || header->pd_lower == header->pd_special;
 }
 
+/* Return true if a count on an array's pages says how far they are in use (parray_set_used). */
+static bool
+ends_with_count(int array)
+{
+	return array == ARRAY_VERSIONS || array == ARRAY_HASHES || array == ARRAY_NULLS;
+}
+
 /* Return the page kind that a block must have. extent: its extent, or NULL. */
 static PageKind
 expected_kind(BlockNumber block, const PlacedExtent *extent)
@@ -213,8 +220,7 @@ check_copy(PageCheck *pages, const PlacedExtent *extent)
 			findings_add(check->findings, FINDING_ERROR, pages->block, "page in use is empty");
 		return;
 	}
-	if (!header_agrees((PageHeader) page,
-					   kind != PAGE_POSTINGS && array != ARRAY_VERSIONS && array != ARRAY_HASHES))
+	if (!header_agrees((PageHeader) page, kind != PAGE_POSTINGS && !ends_with_count(array)))
 	{
 		findings_add(check->findings, FINDING_ERROR, pages->block, "page has a damaged header");
 		return;

@@ -92,8 +92,8 @@ check_snapshot(Check *check)
 	check->docs = copy_items(check, ARRAY_DOCS, 0, check->ndocs);
 	check->nversion_pages = meta_nitems(meta, ARRAY_VERSIONS);
 	check->versions = copy_items(check, ARRAY_VERSIONS, 0, check->nversion_pages);
-	check->nnulls = meta_nitems(meta, ARRAY_NULLS);
-	check->nulls = copy_items(check, ARRAY_NULLS, 0, check->nnulls);
+	check->nnull_pages = meta_nitems(meta, ARRAY_NULLS);
+	check->nulls = copy_items(check, ARRAY_NULLS, 0, check->nnull_pages);
 	if (queue_is_valid(meta))
 		check->nqueue = queue_count(meta);
 	else

@@ -72,7 +72,7 @@ create_meta(const MetaShape *asked, MetaPageData *meta)
 
 	meta->nodes.entry_node = INVALID_ORDINAL;
 	documents->scale_log2 = scale_unset(shape->metric);
-	documents->null_free_head = INVALID_ORDINAL;
+	documents->null_head = INVALID_ORDINAL;
 	for (int i = 0; i < FREE_CLASSES; i++)
 		documents->free_head[i] = INVALID_ORDINAL;
 	for (int i = 0; i < RUN_CLASSES; i++)

@@ -345,63 +345,6 @@ docstore_append(IndexView *view, ItemPointer tid, const MultiVector *mv, uint32 
 	return doc;
 }
 
-/*
- * Lock the meta page exclusively and copy it, with a free entry for a NULL row
- * or room for a new one.
- */
-static Buffer
-lock_with_null_entry(IndexView *view)
-{
-	const ArrayDemand demand = {ARRAY_NULLS, 1};
-
-	for (;;)
-	{
-		Buffer meta_buffer = meta_lock(view->index, BUFFER_LOCK_EXCLUSIVE);
-
-		meta_copy(view->index, meta_buffer);
-		if (view->index->meta.documents.null_free_head != INVALID_ORDINAL ||
-			parray_have_room(view->index, &demand, 1))
-			return meta_buffer;
-		UnlockReleaseBuffer(meta_buffer);
-		parray_make_room(view->index, &demand, 1);
-	}
-}
-
-void
-docstore_append_null(IndexView *view, ItemPointer tid)
-{
-	Buffer        meta_buffer = lock_with_null_entry(view);
-	MetaPageData *meta = &view->index->meta;
-	NullEntry     entry;
-	uint32        item;
-	Buffer        buffer;
-	Change        change;
-
-	if (meta->documents.null_free_head != INVALID_ORDINAL)
-	{
-		item = meta->documents.null_free_head;
-		parray_copy_out(view->index, ARRAY_NULLS, item, 1, &entry);
-		meta->documents.null_free_head = entry.next_free;
-	}
-	else
-	{
-		item = parray_take(view->index, ARRAY_NULLS, 1);
-	}
-	meta->documents.live_nulls++;
-
-	memset(&entry, 0, sizeof(entry));
-	entry.tid = *tid;
-	entry.state = DOC_LIVE;
-	entry.next_free = INVALID_ORDINAL;
-	buffer = parray_lock(view->index, ARRAY_NULLS, item);
-	change_begin(&change, view->index);
-	meta_data(change_page(&change, meta_buffer, false))->documents = meta->documents;
-	memcpy(parray_change(&change, buffer, ARRAY_NULLS, item), &entry, sizeof(entry));
-	change_commit(&change);
-	UnlockReleaseBuffer(buffer);
-	UnlockReleaseBuffer(meta_buffer);
-}
-
 void
 docstore_presize(IndexView *view, uint64 ndocs, uint64 ntokens, uint64 nblocks)
 {

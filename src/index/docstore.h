@@ -30,9 +30,6 @@
 extern uint32 docstore_append(IndexView *view, ItemPointer tid, const MultiVector *mv, uint32 hash,
 							  uint8 flags);
 
-/* Append a row whose document is NULL. A view of view_open_directory suffices. */
-extern void docstore_append_null(IndexView *view, ItemPointer tid);
-
 /*
  * Extend the arrays at once for a build that knows its number of documents,
  * tokens and sketch blocks.

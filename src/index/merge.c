@@ -22,8 +22,8 @@
 #include "storage/locks.h"
 #include "utils/memutils.h"
 
-/* Maximum tokens per batch. They are held in memory, which maintenance_work_mem bounds as well. */
-#define BATCH_TOKENS 65536
+/* Growth of a merge in haste: twice its share, because merges under pressure add no nodes. */
+#define HASTY_GROWTH 2
 
 /*
  * Tokens of a step's first batch while its speed is unknown. MIN_TOKENS is the
@@ -227,20 +227,33 @@ begin_nodes(IndexView *view)
 
 /* Return the maximum tokens of a batch, bounded by memory. */
 static uint32
-batch_capacity(const IndexView *view)
+batch_capacity(const IndexView *view, uint32 batch_tokens)
 {
-	return Min(BATCH_TOKENS, Max(maintenance_memory() / 2 / (view->dim * sizeof(float)), 256));
+	return Min(batch_tokens, Max(maintenance_memory() / 2 / (view->dim * sizeof(float)), 256));
+}
+
+/* Return true if so much is pending by now that no nodes are added. */
+static bool
+is_pressed(ColbertIndex *index, const MergeHaste *haste)
+{
+	Buffer buffer = meta_lock(index, BUFFER_LOCK_SHARE);
+	uint64 pending = meta_data(BufferGetPage(buffer))->documents.pending_tokens;
+
+	UnlockReleaseBuffer(buffer);
+	return pending > haste->pressed_above;
 }
 
 uint64
-merge_batch_locked(Relation rel, uint64 urgent_above)
+merge_locked(Relation rel, uint64 urgent_above, const MergeHaste *haste)
 {
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "colbert_pg merge", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	IndexView    *view = view_open(rel, false, VIEW_WITH_PENDING);
-	Merge         merge = {.pace = {.urgent_above = urgent_above}};
-	uint64        merged = 0;
+	Merge         merge = {.pace = {.urgent_above = urgent_above}, .growth = GROWTH_ALL};
+	uint32 capacity = batch_capacity(view, haste != NULL ? haste->batch_tokens : MERGE_TOKENS);
+	uint64 tokens = 0;
+	uint64 merged = 0;
 
 	if (!has_nodes(&view->index->meta))
 		merge.trained = begin_nodes(view);
@@ -248,8 +261,13 @@ merge_batch_locked(Relation rel, uint64 urgent_above)
 	{
 		merge_begin(&merge, view, view->npending);
 		do
-			merge_batch(&merge, batch_capacity(view));
-		while ((merge.trained || merge.part > 0) && merge.at < merge.nqueue);
+		{
+			if (haste != NULL)
+				merge.growth = is_pressed(view->index, haste) ? 0 : HASTY_GROWTH;
+			merge_batch(&merge, capacity);
+			tokens += merge.ntokens;
+		} while ((merge.trained || merge.part > 0 || tokens + capacity <= MERGE_TOKENS) &&
+				 merge.at < merge.nqueue);
 		merge_end(&merge);
 		merged = merge.at;
 	}
@@ -283,7 +301,7 @@ merge_pending(Relation rel, uint64 urgent_above)
 	do
 	{
 		merge_lock(rel, MERGE_WAIT);
-		batch = merge_batch_locked(rel, urgent_above);
+		batch = merge_locked(rel, urgent_above, NULL);
 		merge_unlock(rel);
 		merged += batch;
 	} while (batch > 0 && merged < queue_count(&index.meta));
@@ -292,22 +310,25 @@ merge_pending(Relation rel, uint64 urgent_above)
 
 /* ---- a step ---- */
 
-/* Speed of this session's last step, used to size the next step's first batch. */
+/*
+ * Speed of this session's last step, used to size the next step's first batch:
+ * of steps that add no nodes, and of those that do.
+ */
 typedef struct StepSpeed
 {
 	Oid    index;
 	double tokens; /* tokens per millisecond */
 } StepSpeed;
 
-static StepSpeed step_speed;
+static StepSpeed step_speeds[2];
 
 /* Return the tokens of the first batch of a step. */
 static uint32
-first_step_tokens(const IndexView *view, double milliseconds)
+first_step_tokens(const IndexView *view, double milliseconds, const StepSpeed *speed)
 {
-	if (RelationGetRelid(view->index->rel) != step_speed.index)
+	if (RelationGetRelid(view->index->rel) != speed->index)
 		return view->index->meta.shape.tokens_per_node < MIN_TOKENS ? MIN_TOKENS : STEP_TOKENS;
-	return (uint32) Max(Min(step_speed.tokens * milliseconds * FIRST_SHARE, MAX_STEP_TOKENS),
+	return (uint32) Max(Min(speed->tokens * milliseconds * FIRST_SHARE, MAX_STEP_TOKENS),
 						MIN_TOKENS);
 }
 
@@ -324,12 +345,13 @@ next_step_tokens(double tokens, double elapsed, double milliseconds)
 }
 
 void
-merge_step(IndexView *view, double milliseconds)
+merge_step(IndexView *view, double milliseconds, bool grow)
 {
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "colbert_pg merge", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	Merge         merge = {.bounded = true};
+	Merge         merge = {.growth = grow};
+	StepSpeed    *speed = &step_speeds[grow];
 	instr_time    start;
 	instr_time    now;
 	uint32        capacity;
@@ -338,7 +360,7 @@ merge_step(IndexView *view, double milliseconds)
 
 	INSTR_TIME_SET_CURRENT(start);
 	view_refresh(view);
-	capacity = first_step_tokens(view, milliseconds);
+	capacity = first_step_tokens(view, milliseconds, speed);
 	merge_begin(&merge, view, MAX_STEP_TOKENS);
 	while (merge.at < merge.nqueue && capacity >= MIN_TOKENS)
 	{
@@ -351,7 +373,7 @@ merge_step(IndexView *view, double milliseconds)
 	}
 	merge_end(&merge);
 	if (elapsed > 0)
-		step_speed = (StepSpeed) {RelationGetRelid(view->index->rel), tokens / elapsed};
+		*speed = (StepSpeed) {RelationGetRelid(view->index->rel), tokens / elapsed};
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 }

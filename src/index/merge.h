@@ -27,6 +27,12 @@ typedef enum MergeWait
 } MergeWait;
 
 /*
+ * Tokens after which a merge releases the merge lock. Also the maximum tokens
+ * per batch, which are held in memory: maintenance_work_mem bounds them as well.
+ */
+#define MERGE_TOKENS 65536
+
+/*
  * Remove dead documents from the queue without extending the relation. The
  * caller holds the merge lock.
  */
@@ -42,17 +48,26 @@ extern void merge_unlock(Relation rel);
  */
 extern uint64 merge_pending(Relation rel, uint64 urgent_above);
 
+/* A merge that inserts wait for: its batches are small, and each leaves the queue when it ends. */
+typedef struct MergeHaste
+{
+	uint32 batch_tokens;  /* maximum tokens per batch */
+	uint64 pressed_above; /* pending tokens above which no nodes are added */
+} MergeHaste;
+
 /*
- * Merge one batch for a caller that holds the merge lock. If this call trains
- * the nodes or begins a document larger than a batch, it continues: to the end
- * of the queue, or of that document. Returns the number of documents merged.
+ * Merge up to MERGE_TOKENS for a caller that holds the merge lock. If this call
+ * trains the nodes or begins a document larger than a batch, it continues: to
+ * the end of the queue, or of that document. haste: NULL for a merge that no
+ * insert waits for. Returns the number of documents merged.
  */
-extern uint64 merge_batch_locked(Relation rel, uint64 urgent_above);
+extern uint64 merge_locked(Relation rel, uint64 urgent_above, const MergeHaste *haste);
 
 /*
  * Merge for about this many milliseconds, in small batches. The caller holds
- * the merge lock, and the index has nodes. Refreshes the view's meta data.
+ * the merge lock, and the index has nodes. grow: add nodes, which takes most of
+ * the time. Refreshes the view's meta data.
  */
-extern void merge_step(IndexView *view, double milliseconds);
+extern void merge_step(IndexView *view, double milliseconds, bool grow);
 
 #endif /* COLBERT_MERGE_H */

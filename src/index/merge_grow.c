@@ -150,10 +150,10 @@ quota(const Merge *merge)
 	uint64              have = meta_nitems(meta, ARRAY_NODES);
 	uint64              most = merge->ntokens;
 
-	if (!finder_adds(merge->finder) || wanted <= have)
+	if (!finder_adds(merge->finder) || merge->growth == 0 || wanted <= have)
 		return 0;
-	if (merge->bounded)
-		most = Min(most, 1 + merge->ntokens / meta->shape.tokens_per_node);
+	if (merge->growth != GROWTH_ALL)
+		most = Min(most, 1 + (uint64) merge->ntokens * merge->growth / meta->shape.tokens_per_node);
 	return Min(wanted - have, most);
 }
 

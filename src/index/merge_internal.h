@@ -12,6 +12,9 @@
 #include "index/merge.h"
 #include "storage/pace.h"
 
+/* Merge.growth: add all nodes that the index lacks. */
+#define GROWTH_ALL UINT32_MAX
+
 /* State of one merge, which runs a series of batches. */
 typedef struct Merge
 {
@@ -20,7 +23,7 @@ typedef struct Merge
 	Pace       pace;
 	bool       trained; /* this merge trained the nodes */
 	bool       inexact; /* count of postings was inexact before the batch */
-	bool       bounded; /* a step: about one new node per tokens_per_node tokens of the batch */
+	uint32     growth;  /* maximum new nodes per tokens_per_node tokens of the batch */
 
 	/*
 	 * Copy of the queue's front, taken when the merge began. at: index of the

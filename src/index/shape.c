@@ -38,7 +38,7 @@ shape_item_size(const MetaShape *shape, ArrayKind kind)
 		case ARRAY_QUEUE:
 			return sizeof(uint32);
 		case ARRAY_NULLS:
-			return sizeof(NullEntry);
+			return sizeof(NullPage);
 		case ARRAY_VERSIONS:
 			return sizeof(VersionPage);
 		case ARRAY_HASHES:

@@ -9,9 +9,10 @@
  * takes a few cycles per hit, without branches that depend on its key; a
  * sorted array (BestHits) moves half of its hits per insertion.
  *
- * Measured: a search by colbert_ivf takes 1.14 to 1.16 times the processor
- * time if sorted arrays keep the same hits (MedQuAD, 16-token and short
- * questions; medians of 90 pairs of tools/bench users searches).
+ * Measured alone, with random keys (sums of three uniform ones; gcc 12 -O2,
+ * Zen 4; the fastest of 400 runs), in nanoseconds per hit: keeping the best 92
+ * of 2,000 takes 2.2, with a sorted array 7.6; the best 250 of 8,000, 1.8 and
+ * 5.3.
  *
  *-------------------------------------------------------------------------
  */

@@ -69,7 +69,7 @@ typedef enum ArrayKind
 	ARRAY_ROWS = 2,         /* code rows of the codec */
 	ARRAY_PENDING_ROWS = 3, /* sq8 rows of pending documents, if the codec is coarse */
 	ARRAY_QUEUE = 4,        /* uint32 ordinals of pending documents */
-	ARRAY_NULLS = 5,        /* NullEntry */
+	ARRAY_NULLS = 5,        /* NullPage */
 	ARRAY_VERSIONS = 6,     /* VersionPage: page n serves the documents on page n of ARRAY_DOCS */
 	ARRAY_HASHES = 7,       /* HashBucket */
 	/* float4: the mean of the tokens (dim values), then the codec's codebooks if it has any. */
@@ -224,7 +224,7 @@ typedef struct MetaDocuments
 	uint32 live_docs;
 	uint32 dead_docs; /* dead but not yet freed */
 	uint32 free_docs; /* slots on the free lists */
-	uint32 live_nulls;
+	uint32 unused2;
 
 	/* Pending documents: queue items head .. tail - 1, then 0 .. wrapped - 1 (queue.h). */
 	uint32 queue_head;
@@ -234,7 +234,7 @@ typedef struct MetaDocuments
 	/* Documents at the front of the queue that an interrupted merge may have posted. */
 	uint32 queue_suspects;
 
-	uint32 null_free_head; /* first free NullEntry; INVALID_ORDINAL: none */
+	uint32 null_head; /* first null page with room; INVALID_ORDINAL: none */
 	/*
 	 * Exponent of the factor that scales tokens to about length 1; SCALE_UNSET
 	 * before the first document.
@@ -435,15 +435,18 @@ typedef struct FreeRun
 
 StaticAssertDecl(sizeof(FreeRun) == 8, "on-disk size of FreeRun: no row is smaller");
 
-/* Heap row whose document is NULL. */
-typedef struct NullEntry
-{
-	ItemPointerData tid;
-	uint16          state; /* DOC_NONE, DOC_LIVE or DOC_FREE */
-	uint32          next_free;
-} NullEntry;
+#define NULLS_PER_PAGE ((PAGE_PAYLOAD - 2 * sizeof(uint32)) / sizeof(ItemPointerData))
 
-StaticAssertDecl(sizeof(NullEntry) == 12, "on-disk size of NullEntry");
+/* Heap rows whose document is NULL. */
+typedef struct NullPage
+{
+	uint32          count;
+	uint32          next; /* the next page with room, if this one has; INVALID_ORDINAL ends */
+	ItemPointerData tids[NULLS_PER_PAGE];
+} NullPage;
+
+StaticAssertDecl(offsetof(NullPage, tids) == 8, "on-disk offset of NullPage.tids");
+StaticAssertDecl(sizeof(NullPage) <= PAGE_PAYLOAD, "NullPage fits on its page");
 
 /* Location of a posting segment. */
 typedef struct PostingRef

@@ -31,5 +31,23 @@ INSERT INTO merge_repeats SELECT i, merge_doc(i % 100, 8, 32) FROM generate_seri
 SELECT colbert_merge('merge_repeats_doc');
 SELECT documents, nodes BETWEEN 400 AND 800 AS nodes FROM colbert_index_info('merge_repeats_doc');
 SELECT * FROM colbert_index_check('merge_repeats_doc', heapallindexed => true, rescore => true);
-DROP TABLE merge_batches, merge_repeats;
+
+-- Inserts that merge while much is pending add no nodes, which would take most of their time; those that merge later do.
+CREATE TABLE merge_pressed (id int, doc multivector(32));
+CREATE INDEX merge_pressed_doc ON merge_pressed USING colbert_hnsw (doc) WITH (tokens_per_node = 8);
+SET colbert.background_merge = off;
+SET colbert.pending_limit = 1000000;
+INSERT INTO merge_pressed SELECT i, merge_doc(i, 8, 32) FROM generate_series(1, 600) i;
+SELECT colbert_merge('merge_pressed_doc');
+INSERT INTO merge_pressed SELECT i, merge_doc(i, 8, 32) FROM generate_series(601, 1600) i;
+SELECT nodes, pending_documents FROM colbert_index_info('merge_pressed_doc') \gset before_
+SET colbert.pending_limit = 1;
+INSERT INTO merge_pressed SELECT i, merge_doc(i, 8, 32) FROM generate_series(1601, 1603) i;
+SELECT nodes = :before_nodes AS same_nodes, pending_documents < :before_pending_documents + 3 AS merged FROM colbert_index_info('merge_pressed_doc');
+SELECT set_config('colbert.pending_limit', (pending_tokens * 2)::text, false) IS NULL AS no_limit FROM colbert_index_info('merge_pressed_doc');
+INSERT INTO merge_pressed SELECT i, merge_doc(i, 8, 32) FROM generate_series(1604, 1605) i;
+SELECT nodes > :before_nodes AS more_nodes FROM colbert_index_info('merge_pressed_doc');
+RESET colbert.pending_limit;
+RESET colbert.background_merge;
+DROP TABLE merge_batches, merge_repeats, merge_pressed;
 DROP FUNCTION merge_doc;

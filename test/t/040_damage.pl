@@ -177,9 +177,9 @@ sub damage_rows
 	for my $block (0 .. length($bytes) / $block_size - 1)
 	{
 		my $kind = kind_of(substr($bytes, $block * $block_size, $block_size));
-		my $size = $kind eq 'documents' ? 32 : $kind eq 'nulls' ? 12 : next;
+		my ($first, $size) = $kind eq 'documents' ? (24, 36) : $kind eq 'nulls' ? (32, 6) : next;
 
-		for (my $at = 24; $at + $size < $block_size - 8; $at += $size)
+		for (my $at = $first; $at + $size < $block_size - 8; $at += $size)
 		{
 			seek($fh, $block * $block_size + $at, 0);
 			print $fh pack('v', 0x2000);
