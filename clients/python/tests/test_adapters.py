@@ -236,6 +236,8 @@ def test_a_library_does_not_truncate_silently(adapter: Any, fake: Any) -> None:
     longest = "gout " * 6
     assert encoder.encode_document(longest).shape == (9, len(WORDS))
     assert len(encoder.spans(longest)) == 9
+    with pytest.raises(TextTooLongError):
+        encoder.encode_document(longest + "help")
     for query in (False, True):
         with pytest.raises(TextTooLongError, match=r"^text 2: expected at most . tokens, not") as e:
             encoder.encode(["gout", "gout " * 20], query=query)
@@ -257,12 +259,13 @@ def test_a_text_without_rows(adapter: Any, fake: Any, monkeypatch: pytest.Monkey
         encoder.encode_document(["gout", ""])
 
 
+@pytest.mark.parametrize("change", [lambda text: text + " help", lambda _text: "drugs"])
 @pytest.mark.parametrize(("adapter", "fake"), LIBRARIES[:2])
-def test_other_tokens_than_those_of_the_tokenizer(adapter: Any, fake: Any) -> None:
+def test_other_tokens_than_those_of_the_tokenizer(adapter: Any, fake: Any, change: Any) -> None:
     """A model that prepares its texts by itself has no spans, rather than wrong ones."""
     model = fake()
     features = model._features
-    model._features = lambda text, *task, **options: features(text + " help", *task, **options)
+    model._features = lambda text, *task, **options: features(change(text), *task, **options)
     with pytest.raises(SpansUnknownError):
         adapter(model).spans("gout")
 
