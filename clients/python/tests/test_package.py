@@ -34,7 +34,7 @@ def test_wheel_and_sdist(tmp_path: Path) -> None:
 
 def test_the_core_needs_numpy_alone() -> None:
     """Importing the package imports no driver and no framework."""
-    code = "import sys, colbert_pg; print(*sys.modules)"
+    code = "import sys, colbert_pg, colbert_pg.encoders; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={"PYTHONPATH": str(SOURCE)},
@@ -52,4 +52,6 @@ def test_the_core_needs_numpy_alone() -> None:
         "sqlalchemy",
         "django",
         "tqdm",
+        "onnxruntime",
+        "tokenizers",
     }

@@ -12,12 +12,15 @@ import psycopg
 import pytest
 
 ROOT = Path(__file__).parent.parent
-EXAMPLE = re.compile(r"<!-- example -->\n```python\n(.*?)```", re.DOTALL)
+EXAMPLE = re.compile(
+    r"<!-- example -->\n```python\n(.*?)```(?:\n<!-- output -->\n```\n(.*?)```)?", re.DOTALL
+)
+NUMBER = re.compile(r"\d+\.\d+")  # the last digit depends on the processor
 EXAMPLES = EXAMPLE.findall((ROOT / "README.md").read_text())
 
 
-@pytest.mark.parametrize("code", EXAMPLES, ids=range(1, len(EXAMPLES) + 1))
-def test_example(database: str, code: str) -> None:
+@pytest.mark.parametrize(("code", "output"), EXAMPLES, ids=range(1, len(EXAMPLES) + 1))
+def test_example(database: str, code: str, output: str) -> None:
     with psycopg.connect(dbname=database, autocommit=True) as conn:
         conn.execute("""
             DROP TABLE IF EXISTS items;
@@ -30,6 +33,9 @@ def test_example(database: str, code: str) -> None:
         capture_output=True,
         text=True,
         check=False,
+        timeout=60,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.strip()
+    if output:
+        assert NUMBER.sub("N", done.stdout) == NUMBER.sub("N", output)

@@ -1,0 +1,26 @@
+"""Encoders: from text to the multivectors of queries and documents.
+
+Importing this module imports no library of models; an encoder imports its own when it is created.
+"""
+
+from .http import NextPlaidEncoder, PyLateServerEncoder, ServerError, VllmEncoder
+from .libraries import FastEmbedEncoder, PyLateEncoder, SentenceTransformersEncoder
+from .onnx import OnnxEncoder
+from .protocol import Encoder, Span, SpansUnknownError, TextEncoder, TextError, TextTooLongError
+
+__all__ = [
+    "Encoder",
+    "FastEmbedEncoder",
+    "NextPlaidEncoder",
+    "OnnxEncoder",
+    "PyLateEncoder",
+    "PyLateServerEncoder",
+    "SentenceTransformersEncoder",
+    "ServerError",
+    "Span",
+    "SpansUnknownError",
+    "TextEncoder",
+    "TextError",
+    "TextTooLongError",
+    "VllmEncoder",
+]

@@ -1,0 +1,101 @@
+"""What an encoder is, and what all encoders of text share."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from typing import Literal, Protocol, TypeAlias, overload
+
+from ..multivector import MultiVector
+
+Span: TypeAlias = tuple[int, int]
+Texts: TypeAlias = list[str] | tuple[str, ...]
+File: TypeAlias = str | os.PathLike[str]
+TooLong: TypeAlias = Literal["error", "truncate"]
+
+NO_TOKEN = "expected at least one token, not an empty text"
+
+
+class TextError(ValueError):
+    """A text that cannot be encoded. number: its place among the texts, from 1."""
+
+    def __init__(self, number: int, message: str) -> None:
+        super().__init__(f"text {number}: {message}")
+        self.number = number
+
+
+class TextTooLongError(TextError):
+    """A text with more tokens than the encoder reads at once."""
+
+    def __init__(self, number: int, tokens: int, window: int) -> None:
+        super().__init__(number, f"expected at most {window} tokens, not {tokens}")
+        self.tokens = tokens
+        self.window = window
+
+
+class SpansUnknownError(LookupError):
+    """An encoder that cannot tell which characters a row stands for."""
+
+
+class Encoder(Protocol):
+    """Makes multivectors of texts: one of a string, a list of a list or tuple of strings."""
+
+    @property
+    def dims(self) -> int:
+        """The number of dimensions of a token."""
+
+    @overload
+    def encode_query(self, texts: str) -> MultiVector: ...
+    @overload
+    def encode_query(self, texts: Texts) -> list[MultiVector]: ...
+
+    @overload
+    def encode_document(self, texts: str) -> MultiVector: ...
+    @overload
+    def encode_document(self, texts: Texts) -> list[MultiVector]: ...
+
+    def spans(self, text: str, *, query: bool = False) -> list[Span]:
+        """Return the start and end in the text of each row, in characters.
+
+        query: of the rows of encode_query, not of encode_document. The span of a row that stands
+        for no part of the text is empty. Encoders on a server raise SpansUnknownError.
+        """
+
+
+class TextEncoder(ABC):
+    """An Encoder by two methods: dims, and one that encodes a list of texts."""
+
+    @property
+    @abstractmethod
+    def dims(self) -> int:
+        """The number of dimensions of a token."""
+
+    @abstractmethod
+    def encode(self, texts: list[str], *, query: bool) -> list[MultiVector]:
+        """Encode texts as queries, or as documents."""
+
+    @abstractmethod
+    def spans(self, text: str, *, query: bool = False) -> list[Span]:
+        """Return the start and end in the text of each row, in characters."""
+
+    @overload
+    def encode_query(self, texts: str) -> MultiVector: ...
+    @overload
+    def encode_query(self, texts: Texts) -> list[MultiVector]: ...
+    def encode_query(self, texts: str | Texts) -> MultiVector | list[MultiVector]:
+        """Encode a query, or several."""
+        return self._one_or_many(texts, query=True)
+
+    @overload
+    def encode_document(self, texts: str) -> MultiVector: ...
+    @overload
+    def encode_document(self, texts: Texts) -> list[MultiVector]: ...
+    def encode_document(self, texts: str | Texts) -> MultiVector | list[MultiVector]:
+        """Encode a document, or several."""
+        return self._one_or_many(texts, query=False)
+
+    def _one_or_many(self, texts: str | Texts, *, query: bool) -> MultiVector | list[MultiVector]:
+        if isinstance(texts, str):
+            [only] = self.encode([texts], query=query)
+            return only
+        return self.encode(list(texts), query=query) if texts else []
