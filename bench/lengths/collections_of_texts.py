@@ -69,7 +69,7 @@ def load_neural(dataset, npassages):
     if not os.path.exists(stem + '.npz'):
         with open(stem + '.json', 'w') as f:
             json.dump({'passages': passages, 'questions': questions}, f)
-        subprocess.run([NEURAL, os.path.join(ROOT, 'bench', 'lengths_parts', 'neural.py'), stem + '.json', stem + '.npz'], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([NEURAL, os.path.join(ROOT, 'bench', 'lengths', 'neural.py'), stem + '.json', stem + '.npz'], check=True, stdout=subprocess.DEVNULL)
     arrays = np.load(stem + '.npz')
     return Tokens(arrays['passages'], arrays['passage_offsets']), Tokens(arrays['questions'], arrays['question_offsets'])
 

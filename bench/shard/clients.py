@@ -2,8 +2,8 @@
 import multiprocessing, os, subprocess, time
 import psycopg
 import copybinary as cb
-from shard_parts import data
-from shard_parts.load import connect
+from shard import data
+from shard.load import connect
 
 CLIENT = os.path.join(data.ROOT, 'build', 'bench', 'shard_client')
 TOP = 'SELECT id, maxsim(doc, $1) AS score FROM passages ORDER BY score DESC LIMIT 10'

@@ -9,9 +9,9 @@ import numpy as np
 import psycopg
 import copybinary as cb
 from progress import Step
-from shard_parts import data
-from shard_parts.data import COPY_END, COPY_START
-from shard_parts.scorer import Sample
+from shard import data
+from shard.data import COPY_END, COPY_START
+from shard.scorer import Sample
 
 KEPT = 12       # candidates kept per chunk
 TABLES = '''

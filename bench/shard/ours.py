@@ -3,9 +3,9 @@ import os, re, statistics, subprocess
 import psycopg
 import medquad_db as db
 from progress import Step
-from shard_parts import data
-from shard_parts.clients import Client, Inserter, ask, rate, write_queries
-from shard_parts.load import connect, fact, set_fact, thinned
+from shard import data
+from shard.clients import Client, Inserter, ask, rate, write_queries
+from shard.load import connect, fact, set_fact, thinned
 from trade_off.watch import create_index
 
 KINDS = ('short', 'long')

@@ -1,9 +1,9 @@
 """Measure the recipes of hnswlib and FAISS with increasingly expensive settings, and find the cheapest that reach our recall."""
 import os
 from progress import Step
-from shard_parts import data
-from shard_parts.ours import KINDS, latency
-from shard_parts.server import GB, memory
+from shard import data
+from shard.ours import KINDS, latency
+from shard.server import GB, memory
 from trade_off import faiss_side
 
 WORKER = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'recipe_worker.py')

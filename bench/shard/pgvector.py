@@ -10,9 +10,9 @@ import medquad_db as db
 import numpy as np
 import psycopg
 from progress import Step
-from shard_parts import data
-from shard_parts.load import copy_in, thinned
-from shard_parts.ours import KINDS, latency
+from shard import data
+from shard.load import copy_in, thinned
+from shard.ours import KINDS, latency
 
 RELEASE, BIN = 'trixie', '/usr/lib/postgresql/17/bin'
 PACKAGES = ('postgresql-17', 'postgresql-17-pgvector')

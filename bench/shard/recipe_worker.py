@@ -10,8 +10,8 @@ sys.path[:0] = [os.path.join(ROOT, 'tools'), os.path.join(ROOT, 'bench')]
 import faiss
 import numpy as np
 from json_worker import serve
-from shard_parts import data
-from shard_parts.scorer import Flat, address
+from shard import data
+from shard.scorer import Flat, address
 
 HNSW = os.path.join(ROOT, 'build', 'bench', 'libshard_hnsw.so')
 WARM = 30

@@ -1,7 +1,7 @@
 """Python bindings of score.c."""
 import ctypes, os
 import numpy as np
-from shard_parts.data import DIMS, ROOT
+from shard.data import DIMS, ROOT
 
 LIBRARY = os.path.join(ROOT, 'build', 'bench', 'libshard_score.so')
 library = ctypes.CDLL(LIBRARY)

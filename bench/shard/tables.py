@@ -1,6 +1,6 @@
 """The tables that bench/shard prints."""
-from shard_parts.ours import KINDS
-from shard_parts.peers import at_recall
+from shard.ours import KINDS
+from shard.peers import at_recall
 
 MB = 2 ** 20
 TIMES = ('avg', 'p50', 'p95', 'p99')

@@ -11,7 +11,7 @@ from typing import Any
 import copybinary as cb
 import numpy as np
 
-from users_parts import DIMS, Figure, copy_in, load, run, seconds
+from users import DIMS, Figure, copy_in, load, run, seconds
 
 DOCUMENTS, TARGET, CALLS, SEED = 50000, 1000, 5, 11
 FUNCTION = '''CREATE FUNCTION best(query multivector, n int) RETURNS TABLE (id int, score float8) LANGUAGE plpgsql STABLE AS $$

@@ -7,7 +7,7 @@ from typing import Any
 
 import medquad_db as db
 
-from users_parts import METHODS, Figure, answers, info, load, median_ms, run, seconds
+from users import METHODS, Figure, answers, info, load, median_ms, run, seconds
 
 QUESTIONS, STATEMENT = 500, 250
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import medquad_db as db
 
-from users_parts import Figure, load, run, seconds
+from users import Figure, load, run, seconds
 
 STATEMENT, QUIET_SECONDS = 50, 3
 SEARCH = 'SELECT id, maxsim(doc, $1) AS score FROM grown ORDER BY score DESC LIMIT 1'

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import copybinary as cb
 import medquad_db as db
 
-from users_parts import Figure, info, load, median_ms, run
+from users import Figure, info, load, median_ms, run
 
 BUILT, INSERTED = 4000, 4000
 SLOW_MS = 20

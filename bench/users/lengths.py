@@ -10,7 +10,7 @@ import copybinary as cb
 import medquad_db as db
 import numpy as np
 
-from users_parts import METHODS, ROUNDS, Figure, answers, copy_in, exact, load, run, seconds
+from users import METHODS, ROUNDS, Figure, answers, copy_in, exact, load, run, seconds
 
 PASSAGES, QUESTIONS, SEED = 3000, 50, 2
 DEVIATIONS = (0, .25, .7, 1.5)

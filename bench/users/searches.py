@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import medquad_db as db
 
-from users_parts import METHODS, Figure, Pairs, load, run, take_turn, turns
+from users import METHODS, Figure, Pairs, load, run, take_turn, turns
 
 TOP = 'SELECT id, maxsim(doc, $1) AS score FROM passages ORDER BY score DESC LIMIT 10'
 SETTINGS = "SET maintenance_work_mem = '512MB'; SET max_parallel_workers_per_gather = 0; SET jit = off; SET enable_seqscan = off"

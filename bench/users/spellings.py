@@ -8,7 +8,7 @@ from typing import Any
 
 import medquad_db as db
 
-from users_parts import Figure, load, run, seconds
+from users import Figure, load, run, seconds
 
 QUESTIONS = 5
 PARTS = 60              # a filter keeps one row in this many

@@ -11,7 +11,7 @@ import medquad_db as db
 import numpy as np
 import psycopg
 
-from users_parts import DIMS, METHODS, Figure, answers, copy_in, exact, load, median_ms, run, seconds
+from users import DIMS, METHODS, Figure, answers, copy_in, exact, load, median_ms, run, seconds
 
 WIDE, PASSAGES, SEED = 4096, 512, 5
 QUERIES = {'short': 40, 'long': 20}
