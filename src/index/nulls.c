@@ -37,7 +37,7 @@ append_to_page(IndexView *view, uint32 page, const ItemPointerData *tid)
 {
 	Buffer    buffer = parray_lock(view->index, ARRAY_NULLS, page);
 	NullPage *nulls = (NullPage *) PageGetContents(BufferGetPage(buffer));
-	bool      has_room = !PageIsNew(BufferGetPage(buffer)) && nulls->count + 1 < NULLS_PER_PAGE;
+	bool      has_room = !PageIsNew(BufferGetPage(buffer)) && nulls->count < NULLS_PER_PAGE - 1;
 	Change    change;
 
 	if (has_room)

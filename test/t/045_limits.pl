@@ -99,10 +99,12 @@ like(limited(600, "SELECT fill('t', 20)"), $full, 'nodes: merges end with an err
 checker_is_content($node, 't', 'nodes: full', q{severity = 'error'});
 is($node->safe_psql('postgres', "SELECT fill('t', 20)"), 'no error', 'nodes: works again when there is room');
 checker_is_content($node, 't', 'nodes: afterwards', q{severity = 'error'});
-limited(100, "INSERT INTO t SELECT 1000 + i, NULL FROM generate_series(1, 100) i");
-my ($rc, undef, $err) = $node->psql('postgres', "LOAD 'colbert_pg'; SET colbert_faults.max_items = 100; INSERT INTO t VALUES (2000, NULL)");
+# A page holds 1,358 such rows, and is one item.
+limited(1, "INSERT INTO t SELECT 10000 + i, NULL FROM generate_series(1, 1358) i");
+my ($rc, undef, $err) = $node->psql('postgres', "LOAD 'colbert_pg'; SET colbert_faults.max_items = 1; INSERT INTO t VALUES (2000, NULL)");
 like($err, qr/index "t_index" is full/, 'NULL rows: one too many');
 checker_is_content($node, 't', 'NULL rows: full');
+is($node->safe_psql('postgres', "SELECT null_documents FROM colbert_index_info('t_index')"), 1358, 'NULL rows: all that fit');
 
 stop_node($node);
 done_testing();
