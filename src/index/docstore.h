@@ -43,7 +43,7 @@ extern void docstore_presize(IndexView *view, uint64 ndocs, uint64 ntokens, uint
 extern bool docstore_entry(IndexView *view, uint32 doc, DocEntry *entry);
 
 /*
- * Decode the vectors of tokens first .. first + n - 1 of a document (n x dim
+ * Decode the vectors of tokens [first, first + n) of a document (n x dim
  * prepared floats) from its code rows, or from its pending rows if the codec
  * is coarse.
  */
@@ -62,7 +62,7 @@ docstore_has_rows(const IndexView *view, const DocEntry *entry)
 }
 
 /*
- * Rewrite the sketches of tokens first .. first + n - 1 of a document with the
+ * Rewrite the sketches of tokens [first, first + n) of a document with the
  * view's parameters, and their code rows if the codec is trained. first is a
  * multiple of the sketch block. The call that includes the last token sets the
  * document's epoch to the view's.

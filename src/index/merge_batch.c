@@ -54,7 +54,7 @@ make_room(Merge *merge, uint32 capacity)
 	merge->allocated = capacity;
 }
 
-/* Append tokens first .. first + n - 1 of a document to the batch, decoded from its rows. */
+/* Append tokens [first, first + n) of a document to the batch, decoded from its rows. */
 static void
 load_tokens(Merge *merge, uint32 doc, const DocEntry *entry, uint32 first, uint32 n)
 {

@@ -26,7 +26,7 @@
 
 /*
  * Suggestions of the free space map to try before pages are added. The map is
- * not updated when a segment grows in place, so many suggestions are outdated.
+ * not updated when a segment grows in place, and its suggestions become outdated.
  * Each failed try corrects the entry of its page.
  */
 #define MAX_TRIES 64

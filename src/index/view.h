@@ -111,7 +111,7 @@ extern const MultiVector *view_indexed_tokens(const IndexView *view, const Multi
 extern uint8 view_token_flags(const IndexView *view, const MultiVector *mv);
 
 /*
- * Convert tokens first .. first + n - 1 of a document to n x dim floats and
+ * Convert tokens [first, first + n) of a document to n x dim floats and
  * prepare them. Except for projected ones, they are at most
  * MULTIVECTOR_MAX_NORM long.
  */

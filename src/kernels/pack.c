@@ -317,8 +317,8 @@ sketch_nibble_range(const float *q)
 
 /*
  * Fill the sixteen entries of one nibble: the sum above its minimum, in steps
- * of delta. per_step is 1 / delta, or 0. A dim adds to the entries whose bit
- * agrees with its sign.
+ * of delta. per_step is 1 / delta, or 0. Each dim adds to the entries whose bit
+ * has its sign.
  *
  * The loops have constant lengths so that the compiler vectorizes them. Sums
  * are clamped while they are still floats, because converting a float that no

@@ -361,7 +361,7 @@ decimal_to_float_fast(const Decimal *decimal, float *value)
 	return true;
 }
 
-/* Return what was expected, for a message. */
+/* Return the bracket that an array must open with, for a message. */
 static const char *
 opening(const Cursor *cursor)
 {

@@ -196,7 +196,7 @@ set_run_params(ScoreQuery *query, const float *norms, KernelRows *rows)
 }
 
 /*
- * Describe rows first .. first + nrows - 1 of a document for a kernel, without
+ * Describe rows [first, first + nrows) of a document for a kernel, without
  * multipliers and addends.
  */
 static void

@@ -352,8 +352,8 @@ write_node(Graph *graph)
 
 /*
  * Choose the edges to keep when an edge to the new node is offered to a full
- * list. Sets writer->kept for each lane; returns true if the new edge is to be
- * added.
+ * list. Sets writer->kept for each lane. Returns true if the caller must add the
+ * new edge.
  */
 static bool
 choose_kept(Graph *graph, uint32 vertex, const uint32 *lanes, uint32 count, uint32 level)

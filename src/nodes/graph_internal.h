@@ -15,7 +15,7 @@
 #include "nodes/pg_list.h"
 #include "utils/palloc.h"
 
-/* Maximum level. With m >= 2, a node would exceed it with a probability below 2^-16. */
+/* Maximum level. With m >= 2, the probability that a node draws a higher one is below 2^-16. */
 #define GRAPH_MAX_LEVEL 16
 
 /* ---- neighbour lists on pages (graph_edges.c) ---- */

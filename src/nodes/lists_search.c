@@ -70,7 +70,7 @@ any_better(const float *keys, const float *worst, uint32 slots)
 }
 
 /*
- * Add rows first .. first + nrows - 1, whose keys are in lists->keys, to the
+ * Add rows [first, first + nrows), whose keys are in lists->keys, to the
  * best hits of each token.
  */
 static void

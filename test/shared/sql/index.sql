@@ -1,4 +1,4 @@
--- Indexes of an access method: what can be indexed, which rows are returned in which order, and what is rejected.
+-- Indexes of an access method: supported columns, the order of the rows, and rejected definitions.
 -- Document i of most tables below is [[i,0]], so that maxsim with [[1,0]] is i.
 -- Runs once per access method, named by COLBERT_METHOD (test/README.md).
 \getenv method COLBERT_METHOD
