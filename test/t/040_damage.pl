@@ -271,5 +271,21 @@ unlike(slurp_file($node->logfile), qr/terminated by signal|PANIC|TRAP/, 'no proc
 prepare(0);
 checker_is_content($node, $_->{name}, "$_->{name} after REINDEX") for @tables;
 
+# A null page whose count is 2^32 - 1: one more would be 0, and there is no room for it.
+$node->safe_psql('postgres', 'CREATE TABLE wrapped (id int, doc multivector(2)); CREATE INDEX wrapped_index ON wrapped USING colbert_hnsw (doc); INSERT INTO wrapped VALUES (1, NULL)');
+my $wrapped = $node->data_dir . '/' . $node->safe_psql('postgres', "SELECT pg_relation_filepath('wrapped_index')");
+$node->stop;
+my $pages = slurp_file($wrapped);
+open(my $damaged, '+<:raw', $wrapped) or die "$wrapped: $!";
+for my $block (grep { kind_of(substr($pages, $_ * $block_size, $block_size)) eq 'nulls' } 0 .. length($pages) / $block_size - 1)
+{
+	seek($damaged, $block * $block_size + 24, 0);
+	print $damaged pack('V', 0xFFFFFFFF);
+}
+close($damaged);
+$node->start;
+my ($wrapped_rc, undef, $wrapped_err) = $node->psql('postgres', "\\set VERBOSITY verbose\nINSERT INTO wrapped VALUES (2, NULL)");
+like($wrapped_err, qr/ERROR:  XX002: index "wrapped_index" has a null page of 4294967295 rows/, 'a count that would wrap is damage');
+
 $node->stop;
 done_testing();
