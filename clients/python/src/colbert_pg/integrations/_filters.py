@@ -20,6 +20,7 @@ from typing import Any, Literal, TypeAlias
 from psycopg import sql
 
 from ..collection import Columns
+from ..collection.statements import _quoted
 
 Order: TypeAlias = Literal["<", "<=", ">", ">="]
 
@@ -147,11 +148,6 @@ def where(expression: Expression, columns: Columns) -> tuple[sql.Composable, lis
     return sql.SQL("({})").format(writer.expression(expression)), writer.params
 
 
-def quoted(name: str) -> sql.SQL:
-    """Return the name of a column, whose percent signs are no placeholders."""
-    return sql.SQL(sql.Identifier(name).as_string(None).replace("%", "%%"))
-
-
 class _Writer:
     """Writes SQL from left to right, and collects the parameters in that order."""
 
@@ -204,7 +200,7 @@ class _Writer:
         name = getattr(self._columns, field.column)
         if name is None:
             raise FilterError("expected no filter on metadata: the table has no such column")
-        return quoted(name)
+        return _quoted(sql.Identifier(name))
 
     def _json(self, field: Field) -> sql.Composable:
         """Write a field as jsonb. It is NULL if the field is missing."""
