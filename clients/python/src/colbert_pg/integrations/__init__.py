@@ -1,0 +1,1 @@
+"""Stores and retrievers for frameworks: haystack, langchain. Each imports its framework."""
