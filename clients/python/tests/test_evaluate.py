@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import sys
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from psycopg import sql
 
 from colbert_pg import MultiVector
+from colbert_pg.collection import Collection, Columns
 from colbert_pg.evaluate import (
     Evaluation,
     compare,
@@ -28,6 +30,7 @@ from colbert_pg.evaluate import (
     score,
     write_run,
 )
+from colbert_pg.evaluate.command import add_arguments, run
 from colbert_pg.load import copy, create_index
 
 QRELS = {"q1": {"a": 2, "b": 1, "c": 0}, "q2": {"d": 1}, "q3": {"e": 1}}
@@ -318,3 +321,75 @@ def test_what_has_no_recall(conn: psycopg.Connection[Any]) -> None:
         index_recall(conn, "docs", "doc", QUERIES, similarity="dot")  # type: ignore[arg-type]
     with pytest.raises(psycopg.errors.UndefinedTable):
         index_recall(conn, 'docs" --', "doc", QUERIES)
+
+
+class Words:
+    """An encoder with one row for each word, by its first letter."""
+
+    dims = 26
+
+    def _encode(self, texts: Any) -> Any:
+        if isinstance(texts, str):
+            return self._encode([texts])[0]
+        rows = np.eye(26, dtype=np.float32)
+        return [MultiVector(rows[[ord(w[0]) - ord("a") for w in text.split()]]) for text in texts]
+
+    encode_query = encode_document = _encode
+
+    def spans(self, text: str, *, query: bool = False) -> list[tuple[int, int]]:
+        raise NotImplementedError(f"{text} {query}")
+
+
+@pytest.fixture
+def judged(conn: psycopg.Connection[Any], tmp_path: Path) -> Iterator[Collection]:
+    collection = Collection(conn, "judged", Words(), columns=Columns(id="key", doc="vectors"))
+    collection.create()
+    collection.add(["gout joint pain", "moon sea", "violin bow"], ids=["g", "m", "v"])
+    (tmp_path / "queries").write_text("1\tpain of gout\n2\tsea\n")
+    (tmp_path / "qrels").write_text("1 0 g 1\n2 0 v 1\n2 0 m 2\n3 0 g 1\n")
+    (tmp_path / "baseline").write_text("1 Q0 v 1 2.0 x\n1 Q0 g 2 1.0 x\n2 Q0 m 1 1.0 x\n")
+    yield collection
+    collection.drop()
+
+
+def command(collection: Collection, folder: Path, *arguments: str) -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    names = {"queries", "qrels", "baseline", "run"}
+    run(
+        parser.parse_args([str(folder / arg) if arg in names else arg for arg in arguments]),
+        collection,
+    )
+
+
+def test_the_command(
+    judged: Collection, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judged.index()
+    command(
+        judged,
+        tmp_path,
+        *("--queries", "queries", "--qrels", "qrels", "--measures", "RR", "P@1", "-k", "2"),
+        *("--save", "run", "--baseline", "baseline", "--index-recall", "1"),
+    )
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:4] == ["RR   1.0000", "P@1  1.0000", "", "against the baseline:"]
+    assert lines[4].startswith("RR +0.2500 (95% of resamples: +0.0000 to +0.5000)")
+    assert lines[6].startswith("recall@1 1.0000 over 2 queries")
+    saved = read_run(tmp_path / "run")
+    assert {query: next(iter(found)) for query, found in saved.items()} == {"1": "g", "2": "m"}
+    assert all(len(found) == 2 for found in saved.values())
+
+
+def test_wrong_arguments(judged: Collection, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="expected --qrels, or --index-recall alone"):
+        command(judged, tmp_path, "--queries", "queries")
+    with pytest.raises(ValueError, match="expected --qrels"):
+        command(judged, tmp_path, "--queries", "queries", "--index-recall", "1", "--save", "run")
+    with pytest.raises(ValueError, match="k of at least 10, not 5"):
+        command(judged, tmp_path, *("--queries", "queries", "--qrels", "qrels", "-k", "5"))
+    with pytest.raises(FileNotFoundError):
+        command(judged, tmp_path, "--queries", "queries", "--qrels", "nowhere")
+    judged._do.encoder = None
+    with pytest.raises(ValueError, match="a collection with an encoder"):
+        command(judged, tmp_path, "--queries", "queries", "--index-recall", "1")
