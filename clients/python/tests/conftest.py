@@ -10,6 +10,9 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 
+# The tests of integrations need the frameworks: test/run-frameworks.
+collect_ignore = [] if os.environ.get("COLBERT_FRAMEWORKS") else ["frameworks"]
+
 QUICK = settings(
     max_examples=60,
     deadline=None,

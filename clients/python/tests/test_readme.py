@@ -12,21 +12,16 @@ import psycopg
 import pytest
 
 ROOT = Path(__file__).parent.parent
-EXAMPLE = re.compile(
-    r"<!-- example -->\n```python\n(.*?)```(?:\n<!-- output -->\n```\n(.*?)```)?", re.DOTALL
-)
 NUMBER = re.compile(r"\d+\.\d+")  # the last digit depends on the processor
-EXAMPLES = EXAMPLE.findall((ROOT / "README.md").read_text())
 
 
-@pytest.mark.parametrize(("code", "output"), EXAMPLES, ids=range(1, len(EXAMPLES) + 1))
-def test_example(database: str, code: str, output: str) -> None:
-    with psycopg.connect(dbname=database, autocommit=True) as conn:
-        conn.execute("""
-            DROP TABLE IF EXISTS items;
-            CREATE TABLE items (id bigint PRIMARY KEY, doc multivector(3));
-            INSERT INTO items VALUES (1, '[[1,2,3]]')
-        """)
+def examples(marker: str) -> list[tuple[str, str]]:
+    """Return the code and the output of the examples that follow a comment."""
+    example = rf"<!-- {marker} -->\n```python\n(.*?)```(?:\n<!-- output -->\n```\n(.*?)```)?"
+    return re.findall(example, (ROOT / "README.md").read_text(), re.DOTALL)
+
+
+def run_example(database: str, code: str, output: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "PGDATABASE": database, "PYTHONPATH": str(ROOT / "src")},
@@ -39,3 +34,17 @@ def test_example(database: str, code: str, output: str) -> None:
     assert done.stdout.strip()
     if output:
         assert NUMBER.sub("N", done.stdout) == NUMBER.sub("N", output)
+
+
+EXAMPLES = examples("example")
+
+
+@pytest.mark.parametrize(("code", "output"), EXAMPLES, ids=range(1, len(EXAMPLES) + 1))
+def test_example(database: str, code: str, output: str) -> None:
+    with psycopg.connect(dbname=database, autocommit=True) as conn:
+        conn.execute("""
+            DROP TABLE IF EXISTS items;
+            CREATE TABLE items (id bigint PRIMARY KEY, doc multivector(3));
+            INSERT INTO items VALUES (1, '[[1,2,3]]')
+        """)
+    run_example(database, code, output)
