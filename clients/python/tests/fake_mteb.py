@@ -20,7 +20,7 @@ class PromptType(str, Enum):
 
 
 class ScoringFunction(str, Enum):
-    MAX_SIM = "max_sim"
+    MAX_SIM = "MaxSim"
 
 
 class ModelMeta(SimpleNamespace):

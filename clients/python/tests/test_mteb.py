@@ -89,7 +89,7 @@ def test_an_encoder_and_the_next_task(mteb: Any, conn: psycopg.Connection[Any]) 
         OnnxEncoder.minilm(threads=1), mteb.ColbertBackend(conn, "public.tasks"), name="me/minilm"
     )
     assert search.mteb_model_meta.name == "me/minilm"
-    assert search.mteb_model_meta.similarity_fn_name == "max_sim"
+    assert search.mteb_model_meta.similarity_fn_name == "MaxSim"
     for corpus in (CORPUS, CORPUS.select([1, 2])):
         search.index(corpus, **TASK, encode_kwargs={}, num_proc=None)
         found = search.search(QUERIES, **TASK, top_k=9, encode_kwargs={}, num_proc=None)
