@@ -25,7 +25,7 @@ from psycopg import sql
 from psycopg.pq import Format, TransactionStatus
 from psycopg.rows import tuple_row
 
-from ._build import create_index
+from ._build import acreate_index, create_index
 from ._names import Table, identifier
 from ._progress import Progress, shown
 from .psycopg import register_multivector, register_multivector_async
@@ -34,7 +34,7 @@ from .psycopg.register import is_registered
 Row: TypeAlias = Sequence[Any]
 OnBadRow: TypeAlias = Callable[["BadRowError"], None]
 
-__all__ = ["BadRowError", "acopy", "copy", "create_index"]
+__all__ = ["BadRowError", "acopy", "acreate_index", "copy", "create_index"]
 
 BATCH = 1000
 LOADS = "colbert_pg_loads"  # the table of loads that can be resumed

@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
-
-from psycopg.types.json import Jsonb
 
 from .. import explain
 from .._names import Table
 from .._progress import Progress, shown
 from ..encoders.protocol import Encoder, TextError
 from ..multivector import Element, MultiVector
-from .records import Columns, Hit, IdExistsError, IdType, OnConflict, Record, Rerank, Similarity
+from .records import (
+    AsyncRerank,
+    Columns,
+    Hit,
+    IdExistsError,
+    IdType,
+    OnConflict,
+    Record,
+    Similarity,
+)
 from .statements import Statement, Statements, Where
 
 T = TypeVar("T")
@@ -76,7 +84,7 @@ class _Row:
     number: int
     id: str
     text: str
-    metadata: Jsonb
+    metadata: str
     doc: MultiVector | None
 
 
@@ -133,6 +141,8 @@ class Operations:
         if batch_size < 1:
             raise ValueError(f"expected batch_size of at least 1, not {batch_size}")
         rows = self._rows(texts, ids, metadata, docs)
+        if on_conflict == "error":
+            _check_different([row.id for row in rows])
         if docs is None:
             self._encoder("docs")
             if ids is not None and on_conflict != "replace":
@@ -171,7 +181,7 @@ class Operations:
         params: Sequence[Any],
         *,
         doc: bool,
-        rerank: Rerank | None,
+        rerank: AsyncRerank | None,
         candidates: int | None,
     ) -> Operation[list[Hit]]:
         found = _candidates(query, limit, rerank, candidates)
@@ -185,7 +195,7 @@ class Operations:
         hits = [_hit(row) for row in result.rows]
         if rerank is None or not hits:
             return hits
-        scores = yield from _call(rerank, query, hits)
+        scores: Sequence[float] = yield Call(partial(rerank, query, hits))
         return _reranked(hits, scores)[:limit]
 
     def explain(self, query: str, hit: Record | str) -> Operation[explain.Explanation]:
@@ -227,7 +237,7 @@ class Operations:
                 number,
                 name,
                 _text(number, text),
-                _jsonb(number, {} if metadata is None else metadata[number - 1]),
+                _json(number, {} if metadata is None else metadata[number - 1]),
                 None if docs is None else _doc(number, docs[number - 1]),
             )
             for number, (name, text) in enumerate(zip(names, texts, strict=True), 1)
@@ -271,6 +281,12 @@ def _ids(ids: Sequence[Any]) -> list[str]:
     return [str(value) for value in ids]
 
 
+def _check_different(ids: list[str]) -> None:
+    [(most, times)] = Counter(ids).most_common(1) or [("", 0)]
+    if times > 1:
+        raise ValueError(f"expected different ids, and {most!r} comes twice")
+
+
 def _text(number: int, text: str) -> str:
     """Refuse what a column of type text cannot hold."""
     if not isinstance(text, str):
@@ -284,12 +300,11 @@ def _text(number: int, text: str) -> str:
     return text
 
 
-def _jsonb(number: int, metadata: Mapping[str, Any]) -> Jsonb:
+def _json(number: int, metadata: Mapping[str, Any]) -> str:
     try:
-        json.dumps(dict(metadata), allow_nan=False)
+        return json.dumps(dict(metadata), allow_nan=False)
     except (TypeError, ValueError) as e:
         raise type(e)(f"metadata {number}: {e}") from None
-    return Jsonb(dict(metadata))
 
 
 def _doc(number: int, doc: Any) -> MultiVector:
@@ -316,7 +331,7 @@ def _hit(row: tuple[Any, ...]) -> Hit:
     return Hit(str(key), text, metadata, score, doc[0] if doc else None)
 
 
-def _candidates(query: Any, limit: int, rerank: Rerank | None, candidates: int | None) -> int:
+def _candidates(query: Any, limit: int, rerank: AsyncRerank | None, candidates: int | None) -> int:
     """Return how many hits the search is to find."""
     if rerank is None:
         if candidates is not None:

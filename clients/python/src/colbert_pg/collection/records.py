@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -41,6 +41,7 @@ class Hit(Record):
 
 
 Rerank: TypeAlias = Callable[[str, list[Hit]], Sequence[float]]
+AsyncRerank: TypeAlias = Callable[[str, list[Hit]], Sequence[float] | Awaitable[Sequence[float]]]
 
 
 class IdExistsError(ValueError):

@@ -67,10 +67,13 @@ class Statements:
         self.columns = columns
         self.similarity = similarity
         self._element, self._id_type = element, id_type
-        self._id, self._text, self._doc = map(
-            sql.Identifier, (columns.id, columns.text, columns.doc)
+        self._table = _quoted(self.table)
+        self._id, self._text, self._doc = (
+            _quoted(sql.Identifier(name)) for name in (columns.id, columns.text, columns.doc)
         )
-        self._metadata = None if columns.metadata is None else sql.Identifier(columns.metadata)
+        self._metadata = (
+            None if columns.metadata is None else _quoted(sql.Identifier(columns.metadata))
+        )
 
     def lock(self) -> Statement:
         return Statement(_LOCK, (self.table_name,))
@@ -106,12 +109,12 @@ class Statements:
         if self._metadata is not None:
             parts.insert(2, sql.SQL("{} jsonb NOT NULL DEFAULT '{{}}'").format(self._metadata))
             index = sql.SQL("CREATE INDEX ON {} USING gin ({} jsonb_path_ops)")
-            statements.append(Statement(index.format(self.table, self._metadata)))
-        table = sql.SQL("CREATE TABLE {} ({})").format(self.table, sql.SQL(", ").join(parts))
+            statements.append(Statement(index.format(self._table, self._metadata)))
+        table = sql.SQL("CREATE TABLE {} ({})").format(self._table, sql.SQL(", ").join(parts))
         return [Statement(table), *statements]
 
     def drop(self) -> Statement:
-        return Statement(sql.SQL("DROP TABLE IF EXISTS {}").format(self.table))
+        return Statement(sql.SQL("DROP TABLE IF EXISTS {}").format(self._table))
 
     def new_ids(self, count: int) -> list[str]:
         """Return random ids."""
@@ -135,7 +138,7 @@ class Statements:
         statement = sql.SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT ({}) {} RETURNING {}")
         return Statement(
             statement.format(
-                self.table,
+                self._table,
                 sql.SQL(", ").join(names),
                 sql.SQL(", ").join([sql.Placeholder()] * len(names)),
                 self._id,
@@ -148,14 +151,14 @@ class Statements:
 
     def existing_ids(self, ids: Sequence[str]) -> Statement:
         return Statement(
-            sql.SQL("SELECT {} FROM {}{}").format(self._id, self.table, self._where(None, ids)),
+            sql.SQL("SELECT {} FROM {}{}").format(self._id, self._table, self._where(None, ids)),
             (list(ids),),
         )
 
     def get(self, ids: Sequence[str]) -> Statement:
         return Statement(
             sql.SQL("SELECT {} FROM {}{}").format(
-                self._fields(), self.table, self._where(None, ids)
+                self._fields(), self._table, self._where(None, ids)
             ),
             (list(ids),),
         )
@@ -163,7 +166,7 @@ class Statements:
     def document(self, id: str) -> Statement:
         """Return the text and the multivector of a row."""
         statement = sql.SQL("SELECT {}, {} FROM {} WHERE {} = %s")
-        return Statement(statement.format(self._text, self._doc, self.table, self._id), (id,))
+        return Statement(statement.format(self._text, self._doc, self._table, self._id), (id,))
 
     def delete(
         self, ids: Sequence[str] | None, where: Where | None, params: Sequence[Any]
@@ -171,13 +174,13 @@ class Statements:
         if ids is None and not where:
             raise ValueError("expected ids or where; drop() deletes all rows")
         return Statement(
-            sql.SQL("DELETE FROM {}{}").format(self.table, self._where(where, ids)),
+            sql.SQL("DELETE FROM {}{}").format(self._table, self._where(where, ids)),
             [*self._params(where, params), *([] if ids is None else [list(ids)])],
         )
 
     def count(self, where: Where | None, params: Sequence[Any]) -> Statement:
         return Statement(
-            sql.SQL("SELECT count(*) FROM {}{}").format(self.table, self._where(where)),
+            sql.SQL("SELECT count(*) FROM {}{}").format(self._table, self._where(where)),
             self._params(where, params),
         )
 
@@ -185,7 +188,7 @@ class Statements:
         return Statement(
             sql.SQL("SELECT {} FROM {}{} ORDER BY {}{}").format(
                 self._fields(),
-                self.table,
+                self._table,
                 self._where(where),
                 self._id,
                 _NOTHING if limit is None else _limit(limit),
@@ -203,7 +206,7 @@ class Statements:
             self._doc,
             score,
             sql.SQL(", {}").format(self._doc) if doc else _NOTHING,
-            self.table,
+            self._table,
             self._where(where, documents=True),
             score,
             sql.SQL("" if self.similarity in _DISTANCES else " DESC"),
@@ -253,10 +256,15 @@ class Statements:
             raise ValueError("expected params only with where as SQL, not with a mapping")
         return [Jsonb(dict(where))] if where else []
 
-    def _metadata_column(self) -> sql.Identifier:
+    def _metadata_column(self) -> sql.SQL:
         if self._metadata is None:
             raise ValueError(f"table {self.table_name} has no column of metadata")
         return self._metadata
+
+
+def _quoted(name: sql.Identifier) -> sql.SQL:
+    """Return a name with doubled percent signs, which psycopg would take for placeholders."""
+    return sql.SQL(name.as_string(None).replace("%", "%%"))
 
 
 def _limit(limit: int) -> sql.Composable:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy.typing as npt
 import psycopg
 from psycopg.rows import tuple_row
 
-from .._build import BuildProgress, create_index
+from .._build import BuildProgress, Method, create_index
 from .._names import Table
 from .._progress import Progress
 from ..encoders.protocol import Encoder
@@ -36,7 +37,8 @@ class Collection:
     encoder: needed wherever a text is encoded. element: of the column that create makes.
     similarity: the function that search orders by. Scores of maxsim_l2 are distances.
 
-    A method is one transaction, or a savepoint in that of the caller.
+    A method is one transaction, or a savepoint in that of the caller. Threads that share a
+    connection wait for each other.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Collection:
         similarity: Similarity = "maxsim",
     ) -> None:
         self._conn = conn
+        self._turn = threading.Lock()
         self._do = Operations(
             table,
             encoder,
@@ -137,7 +140,7 @@ class Collection:
 
     def index(
         self,
-        method: Literal["colbert_hnsw", "colbert_ivf"] = "colbert_hnsw",
+        method: Method = "colbert_hnsw",
         *,
         concurrently: bool = False,
         progress: BuildProgress = False,
@@ -213,7 +216,8 @@ class Collection:
     @contextmanager
     def _connection(self) -> Iterator[Connection]:
         if isinstance(self._conn, psycopg.Connection):
-            yield _registered(self._conn)
+            with self._turn:
+                yield _registered(self._conn)
             return
         with self._conn.connection() as conn:
             yield _registered(conn)

@@ -22,11 +22,11 @@ class TextError(ValueError):
     def __init__(self, number: int, message: str) -> None:
         super().__init__(f"text {number}: {message}")
         self.number = number
-        self._message = message
+        self.message = message
 
     def renumbered(self, number: int) -> TextError:
         """Return the error for a text whose place is another one, such as in a longer list."""
-        return TextError(number, self._message)
+        return TextError(number, self.message)
 
 
 class TextTooLongError(TextError):

@@ -29,7 +29,8 @@ def make_encoder(spec: str) -> Encoder:
     pylate-server:URL,MODEL,TOKENIZER,WINDOW
 
     An argument or a value has no comma. Options are those of the encoder's class, such as
-    window, too_long, query_prefix, document_prefix, batch_size, threads and timeout.
+    window, too_long, query_prefix, document_prefix, batch_size, threads and timeout:
+    "minilm:threads=2", "vllm:http://gpu:8000,MODEL,query_prefix=[Q] ".
     """
     name, _, rest = spec.partition(":")
     kind = _KINDS.get(name)
