@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import gzip
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,9 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from psycopg import sql
+from words import Words
 
 from colbert_pg import MultiVector
+from colbert_pg.__main__ import main
 from colbert_pg.collection import Collection, Columns
+from colbert_pg.commands import common
 from colbert_pg.evaluate import (
     Evaluation,
     compare,
@@ -30,9 +32,9 @@ from colbert_pg.evaluate import (
     score,
     write_run,
 )
-from colbert_pg.evaluate.command import add_arguments, run
 from colbert_pg.load import copy, create_index
 
+Command = Callable[[str], int]
 QRELS = {"q1": {"a": 2, "b": 1, "c": 0}, "q2": {"d": 1}, "q3": {"e": 1}}
 RUN = {"q1": {"b": 3.0, "x": 2.0, "a": 1.0}, "q2": {"x": 2.0, "d": 1.0}, "q4": {"z": 1.0}}
 DISCOUNTS = [1 / np.log2(rank + 1) for rank in range(1, 4)]
@@ -323,23 +325,6 @@ def test_what_has_no_recall(conn: psycopg.Connection[Any]) -> None:
         index_recall(conn, 'docs" --', "doc", QUERIES)
 
 
-class Words:
-    """An encoder with one row for each word, by its first letter."""
-
-    dims = 26
-
-    def _encode(self, texts: Any) -> Any:
-        if isinstance(texts, str):
-            return self._encode([texts])[0]
-        rows = np.eye(26, dtype=np.float32)
-        return [MultiVector(rows[[ord(w[0]) - ord("a") for w in text.split()]]) for text in texts]
-
-    encode_query = encode_document = _encode
-
-    def spans(self, text: str, *, query: bool = False) -> list[tuple[int, int]]:
-        raise NotImplementedError(f"{text} {query}")
-
-
 @pytest.fixture
 def judged(conn: psycopg.Connection[Any], tmp_path: Path) -> Iterator[Collection]:
     collection = Collection(conn, "judged", Words(), columns=Columns(id="key", doc="vectors"))
@@ -352,44 +337,54 @@ def judged(conn: psycopg.Connection[Any], tmp_path: Path) -> Iterator[Collection
     collection.drop()
 
 
-def command(collection: Collection, folder: Path, *arguments: str) -> None:
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
-    names = {"queries", "qrels", "baseline", "run"}
-    run(
-        parser.parse_args([str(folder / arg) if arg in names else arg for arg in arguments]),
-        collection,
-    )
+@pytest.fixture
+def command(
+    judged: Collection, tmp_path: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> Command:
+    """Return a function that runs colbert-pg evaluate, and returns its status."""
+    monkeypatch.setattr(common, "make_encoder", lambda _spec: judged._do.encoder)
+    monkeypatch.chdir(tmp_path)
+    table = ["--table", "judged", "--id-column", "key", "--doc-column", "vectors"]
+    fixed = ["evaluate", "--dsn", f"dbname={database}", *table, "--encoder", "words"]
+    return lambda arguments: main([*fixed, "--queries", "queries", *arguments.split()])
 
 
 def test_the_command(
-    judged: Collection, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    judged: Collection, command: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
     judged.index()
-    command(
-        judged,
-        tmp_path,
-        *("--queries", "queries", "--qrels", "qrels", "--measures", "RR", "P@1", "-k", "2"),
-        *("--save", "run", "--baseline", "baseline", "--index-recall", "1"),
-    )
-    lines = capsys.readouterr().out.splitlines()
+    arguments = "--qrels qrels --measures RR P@1 --limit 2 --save run --baseline baseline"
+    assert command(f"{arguments} --index-recall 1 --progress") == 0
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
     assert lines[:4] == ["RR   1.0000", "P@1  1.0000", "", "against the baseline:"]
-    assert lines[4].startswith("RR +0.2500 (95% of resamples: +0.0000 to +0.5000)")
+    assert lines[4] == "RR +0.2500 (95% of resamples: +0.0000 to +0.5000)"
     assert lines[6].startswith("recall@1 1.0000 over 2 queries")
-    saved = read_run(tmp_path / "run")
+    assert err.splitlines()[-1].endswith("2 of 2 queries")
+    saved = read_run("run")
     assert {query: next(iter(found)) for query, found in saved.items()} == {"1": "g", "2": "m"}
     assert all(len(found) == 2 for found in saved.values())
 
 
-def test_wrong_arguments(judged: Collection, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="expected --qrels, or --index-recall alone"):
-        command(judged, tmp_path, "--queries", "queries")
-    with pytest.raises(ValueError, match="expected --qrels"):
-        command(judged, tmp_path, "--queries", "queries", "--index-recall", "1", "--save", "run")
-    with pytest.raises(ValueError, match="k of at least 10, not 5"):
-        command(judged, tmp_path, *("--queries", "queries", "--qrels", "qrels", "-k", "5"))
-    with pytest.raises(FileNotFoundError):
-        command(judged, tmp_path, "--queries", "queries", "--qrels", "nowhere")
-    judged._do.encoder = None
-    with pytest.raises(ValueError, match="a collection with an encoder"):
-        command(judged, tmp_path, "--queries", "queries", "--index-recall", "1")
+def test_distances(command: Command, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("--qrels qrels --measures RR --limit 3 --similarity maxsim_l2 --save run") == 0
+    assert capsys.readouterr().out == "RR  1.0000\n"
+    assert all(score <= 0 for found in read_run("run").values() for score in found.values())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("", "expected --qrels, or --index-recall alone"),
+        ("--index-recall 1 --save run", "expected --qrels, or --index-recall alone"),
+        ("--qrels qrels --limit 5", "needs a k of at least 10, not 5"),
+        ("--qrels qrels --measures nothing", "unknown measure 'nothing'"),
+        ("--qrels nowhere", "No such file or directory"),
+        ("--index-recall 1", "no index serves SELECT"),
+    ],
+)
+def test_wrong_arguments(
+    command: Command, capsys: pytest.CaptureFixture[str], arguments: str, message: str
+) -> None:
+    assert command(arguments) == 1
+    assert message in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""colbert-pg: load, index, search, explain and tune from a shell."""
+"""colbert-pg: load, index, search, explain, tune and evaluate from a shell."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _described(error: psycopg.Error) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from .commands import explain, index, load, search, tune  # noqa: PLC0415
+    from .commands import evaluate, explain, index, load, search, tune  # noqa: PLC0415
 
     parser = argparse.ArgumentParser(
         prog="colbert-pg",
@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     search.add_search(commands)
     explain.add_explain(commands)
     tune.add_tune(commands)
+    evaluate.add_evaluate(commands)
     return parser
 
 

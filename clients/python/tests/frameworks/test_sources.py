@@ -51,7 +51,7 @@ class Library:
 
 def library(name: str) -> Library:
     """Download the wheel of the version from which the extra accepts the library."""
-    pin = re.search(rf'"({name})>=([0-9.]+)"', (ROOT / "pyproject.toml").read_text())
+    pin = re.search(rf'"({name})>=([0-9.]+)[",]', (ROOT / "pyproject.toml").read_text())
     assert pin
     folder = WHEELS / f"{pin[1]}-{pin[2]}"
     if not list(folder.glob("*.whl")):
@@ -149,7 +149,7 @@ def test_an_end_to_end_index_of_pylate(pylate: Library) -> None:
     plaid = pylate.find("pylate/indexes/plaid.py", "PLAID", "__call__")
     assert parameters(plaid) == parameters(ColbertIndex.__call__)
     result = pylate.find("pylate/rank/rank.py", "RerankResult")
-    fields = [item.target.id for item in result.body if isinstance(item, ast.AnnAssign)]
+    fields = [ast.unparse(item.target) for item in result.body if isinstance(item, ast.AnnAssign)]
     assert fields == list(Result.__annotations__)
 
 
@@ -226,8 +226,7 @@ def test_the_fake_of_mteb(mteb: Library) -> None:
 )
 def test_enumerations_of_mteb(mteb: Library, fake: Any, path: str) -> None:
     body = mteb.find(path, fake.__name__).body
-    members = {
-        item.targets[0].id: item.value.value for item in body if isinstance(item, ast.Assign)
-    }
+    assigned = [item for item in body if isinstance(item, ast.Assign)]
+    members = {ast.unparse(item.targets[0]): ast.literal_eval(item.value) for item in assigned}
     for member in fake:
         assert members[member.name] == member.value

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from .._progress import Progress, shown
+from ..collection import Collection
 from .files import Qrels, Run
 
 MEASURES = ("nDCG@10", "R@100", "RR@10", "AP", "P@10")
@@ -136,7 +137,8 @@ def evaluate(
     """Search for the k best documents of each judged query, and measure the run.
 
     search: a Collection, or a function of a query and k that returns hits, pairs of id and score,
-    or a mapping of ids to scores. Of several hits with one id, the best counts.
+    or a mapping of ids to scores. Of several hits with one id, the best counts. The distances of a
+    Collection by maxsim_l2 become negative scores.
     queries: texts, or what else search takes, by the ids that qrels has.
     progress: True for a bar of tqdm, or a function that gets the number of queries done and all.
     """
@@ -148,19 +150,26 @@ def evaluate(
     if not judged:
         raise ValueError(f"none of the {len(queries)} queries has judgements")
     find = search if callable(search) else search.search
+    sign = -1 if _has_distances(search) else 1
     run = {}
     with shown(progress, len(judged), " queries") as show:
         for number, query in enumerate(judged, 1):
-            run[query] = _scores(find(queries[query], k))
+            run[query] = _scores(find(queries[query], k), sign)
             show(number)
     return score(run, judged, measures)
 
 
-def _scores(found: Found) -> dict[str, float]:
-    """Return the best score of each id."""
+def _has_distances(search: Search) -> bool:
+    """Return true if smaller scores are better."""
+    return isinstance(search, Collection) and search._do.statements.similarity == "maxsim_l2"
+
+
+def _scores(found: Found, sign: int) -> dict[str, float]:
+    """Return the best score of each id, with another sign if scores are distances."""
     scores: dict[str, float] = {}
     for hit in found.items() if isinstance(found, Mapping) else found:
         name, value = hit if isinstance(hit, tuple) else (hit.id, hit.score)
+        value *= sign
         scores[str(name)] = max(value, scores.get(str(name), value))
     return scores
 

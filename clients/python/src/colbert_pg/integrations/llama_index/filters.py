@@ -43,7 +43,7 @@ _ON_VALUES: dict[FilterOperator, Callable[[Field, Any], Expression]] = {
     FilterOperator.EQ: Equals,
     FilterOperator.NE: lambda field, value: Not(Equals(field, value)),
     FilterOperator.CONTAINS: Contains,
-    FilterOperator.IS_EMPTY: lambda field, _: Or([Equals(field, v) for v in (None, "", [])]),
+    FilterOperator.IS_EMPTY: lambda field, _: Or([OneOf(field, [None, ""]), Equals(field, [])]),
 }
 _ON_LISTS: dict[FilterOperator, Callable[[Field, list[Any]], Expression]] = {
     FilterOperator.IN: OneOf,

@@ -36,7 +36,7 @@ class NodeOperations:
         if encoder is None:
             raise ValueError("expected a collection with an encoder")
         texts = [node.get_content(metadata_mode=self._mode) for node in nodes]
-        docs = yield from call(encoder.encode_document, texts)
+        docs = yield from call(lambda: encoder.encode_document(texts))
         yield from self._do.add(
             [node.get_content(metadata_mode=MetadataMode.NONE) for node in nodes],
             ids=ids,
