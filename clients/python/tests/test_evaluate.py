@@ -294,6 +294,14 @@ def test_equal_scores_are_equally_good(conn: psycopg.Connection[Any]) -> None:
     assert index_recall(conn, "twins", "doc", QUERIES, 7).recall == 1
 
 
+def test_recall_of_hostile_names(conn: psycopg.Connection[Any]) -> None:
+    table = sql.Identifier('a "%s" \'b')
+    conn.execute(sql.SQL('CREATE TABLE {} ("%(doc)s" multivector(16))').format(table))
+    copy(conn, table, [(query,) for query in QUERIES])
+    create_index(conn, table, "%(doc)s")
+    assert index_recall(conn, table, "%(doc)s", QUERIES, 3).recall == 1
+
+
 def test_recall_within_a_transaction(conn: psycopg.Connection[Any]) -> None:
     """It sees the rows of the transaction, which goes on with its own settings."""
     with conn.transaction(force_rollback=True):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
+from psycopg import sql
 from psycopg_pool import ConnectionPool
 from test_multivector import FakeTensor
 
@@ -150,6 +151,13 @@ def test_options_and_a_pool(database: str) -> None:
                 "SELECT count(*) FROM pg_index WHERE indrelid = 'exact'::regclass"
             ).fetchone()
             assert count == (1,)
+
+
+def test_a_hostile_name(conn: psycopg.Connection[Any]) -> None:
+    index = ColbertIndex(conn, sql.Identifier('"; DROP TABLE pages; -- %s'))
+    index.add_documents(["'; --", "%s"], DOCS[:2])
+    assert len(index(QUERIES[0], k=9, subset=["'; --"])[0]) == 1
+    assert len(index.get_documents_embeddings([["%s", "'; --"]])[0]) == 2
 
 
 def test_what_cannot_be_added(index: ColbertIndex, conn: psycopg.Connection[Any]) -> None:

@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeAlias
 
 from psycopg import sql
 
+from .. import _names
 from ..collection import Columns
 
 Order: TypeAlias = Literal["<", "<=", ">", ">="]
@@ -156,8 +157,8 @@ def where(expression: Expression, columns: Columns) -> tuple[sql.Composable, lis
 
 
 def quoted(name: str) -> sql.SQL:
-    """Return the name of a column, whose percent signs are no placeholders."""
-    return sql.SQL(sql.Identifier(name).as_string(None).replace("%", "%%"))
+    """Return the name of a column."""
+    return _names.quoted(sql.Identifier(name))
 
 
 class _Writer:
