@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import json
+import lzma
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,6 +36,7 @@ from colbert_pg.evaluate import (
 )
 from colbert_pg.load import copy, create_index
 
+MEDQUAD = Path(__file__).parents[3] / "data" / "medquad"
 Command = Callable[[str], int]
 QRELS = {"q1": {"a": 2, "b": 1, "c": 0}, "q2": {"d": 1}, "q3": {"e": 1}}
 RUN = {"q1": {"b": 3.0, "x": 2.0, "a": 1.0}, "q2": {"x": 2.0, "d": 1.0}, "q4": {"z": 1.0}}
@@ -53,6 +56,15 @@ def test_measures_are_those_of_the_textbook() -> None:
     assert measured.means["Recall@3"] == pytest.approx(2 / 3)
     assert measured.run is RUN
     assert str(measured).splitlines()[1] == "R@2       0.5000"
+
+
+def test_medquad_has_the_figure_of_its_page() -> None:
+    """The exact MaxSim answers have nDCG@10 .796, as data/README.md says of this encoder."""
+    answers = json.loads(lzma.decompress((MEDQUAD / "exact_top100.json.xz").read_bytes()))
+    run = {query: {name: -n for n, name in enumerate(names)} for query, names in answers.items()}
+    qrels = read_qrels(MEDQUAD / "qrels.tsv")
+    assert set(read_queries(MEDQUAD / "queries.jsonl.xz")) == set(qrels) == set(run)
+    assert round(score(run, qrels, ["nDCG@10"]).means["nDCG@10"], 3) == 0.796
 
 
 @pytest.mark.parametrize(
