@@ -226,7 +226,7 @@ def test_a_wrong_query_is_named(tmp_path: Path, line: str) -> None:
     )
 )
 def test_a_run_is_read_back(tmp_path: Path, run: dict[str, dict[str, float]]) -> None:
-    path = tmp_path / "run.xz"
+    path = tmp_path / "run.gz"
     write_run(run, path)
     assert read_run(path) == run
     for found in read_run(path).values():
