@@ -27,6 +27,7 @@ from psycopg.pq import Format, TransactionStatus
 from psycopg.rows import tuple_row
 
 from ._build import create_index
+from ._driver import is_row_fault
 from ._names import Table, identifier
 from ._progress import Progress, shown
 from .multivector import MultiVector
@@ -39,8 +40,6 @@ __all__ = ["BadRowError", "acopy", "copy", "create_index"]
 
 BATCH = 1000
 LOADS = "colbert_pg_loads"  # the table of loads that can be resumed
-# Classes of SQLSTATE by which the server refuses a row: data, constraints, RAISE, limits.
-_ROW_FAULTS = ("22", "23", "P0", "54")
 _LINE = re.compile(r"^COPY .*?, line (\d+)", re.MULTILINE)
 
 
@@ -215,7 +214,7 @@ class _Job:
         state = getattr(error, "sqlstate", None)
         if state is None:  # the client's, while it wrote this row
             return _RowFault(error, offset)
-        if not state.startswith(_ROW_FAULTS):
+        if not is_row_fault(state):
             raise error
         context = error.diag.context if isinstance(error, psycopg.Error) else None
         line = _LINE.search(context or "")
