@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from embedding import JOB, Connection, Gate, connected, count, run, wait_for
 from fake_encoder import FakeEncoder
 from psycopg import sql
 from typing_extensions import LiteralString
@@ -39,26 +40,12 @@ from colbert_pg.embed import (
 from colbert_pg.encoders import ServerError
 from colbert_pg.psycopg import register_multivector
 
-Connection = psycopg.Connection[Any]
-JOB = Job("docs")
 TESTS = Path(__file__).parent
-SCHEMA = """
-    DROP SCHEMA IF EXISTS work CASCADE;
-    CREATE SCHEMA work;
-    GRANT USAGE ON SCHEMA work TO PUBLIC;
-    CREATE TABLE work.docs (id int PRIMARY KEY, body text, doc multivector(8, float2), note text)
-"""
 
 
 @pytest.fixture
 def conn(database: str) -> Iterator[Connection]:
-    """Return a connection to a database in which the schema work is found first, and is empty."""
-    with psycopg.connect(dbname=database, autocommit=True) as conn:
-        conn.execute(SCHEMA)
-        name = sql.Identifier(database)
-        conn.execute(sql.SQL("ALTER DATABASE {} SET search_path = work, public").format(name))
-    with psycopg.connect(dbname=database, autocommit=True) as conn:
-        register_multivector(conn)
+    with connected(database) as conn:
         yield conn
 
 
@@ -71,10 +58,6 @@ def fill(conn: Connection, count: int) -> None:
     conn.execute(
         "INSERT INTO docs SELECT n, 'text of row ' || n FROM generate_series(1, %s) n", (count,)
     )
-
-
-def run(conn: Connection, encoder: FakeEncoder, job: Job = JOB, **options: Any) -> Result:
-    return embed(conn.info.dsn, job, encoder, **{"name": "fake", **options})
 
 
 def doc_of(conn: Connection, row: int) -> MultiVector | None:
@@ -98,7 +81,7 @@ def test_missing_embeddings_are_filled(conn: Connection, encoder: FakeEncoder) -
     conn.execute("INSERT INTO docs VALUES (26, NULL)")
     assert run(conn, encoder, batch=10) == Result(25, 25, 0)
     assert is_in_step(conn)
-    assert len(encoder.seen) == 25
+    assert len(encoder.encoded) == 25
     assert run(conn, encoder) == Result(0, 0, 0)
     state = status(conn, JOB)
     assert (state.encoder, state.waiting, state.failed) == ("fake (8 dims)", 0, 0)
@@ -109,7 +92,7 @@ def test_workers_encode_each_row_once(conn: Connection, encoder: FakeEncoder) ->
     fill(conn, 200)
     encoder.before = lambda _texts: time.sleep(0.01)
     assert run(conn, encoder, workers=4, batch=7) == Result(200, 200, 0)
-    assert sorted(encoder.seen) == sorted({f"text of row {n}" for n in range(1, 201)})
+    assert sorted(encoder.encoded) == sorted({f"text of row {n}" for n in range(1, 201)})
     assert is_in_step(conn)
 
 
@@ -167,17 +150,6 @@ def test_a_killed_process_loses_nothing(conn: Connection, encoder: FakeEncoder) 
     assert is_in_step(conn)
 
 
-def count(conn: Connection, query: LiteralString) -> int:
-    return conn.execute(query).rowcount
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
 @contextmanager
 def following(
     conn: Connection, encoder: FakeEncoder, job: Job = JOB, **options: Any
@@ -192,18 +164,6 @@ def following(
         finally:
             stop.set()
             future.result(30)
-
-
-class Gate:
-    """Holds an encoder before its first batch."""
-
-    def __init__(self, encoder: FakeEncoder) -> None:
-        self.reached, self.opened = threading.Event(), threading.Event()
-        encoder.before = self._wait
-
-    def _wait(self, _texts: list[str]) -> None:
-        self.reached.set()
-        assert self.opened.wait(30)
 
 
 EDITS = """
@@ -326,7 +286,7 @@ def test_texts_that_cannot_be_encoded(conn: Connection, encoder: FakeEncoder) ->
     reasons = {
         "2": "expected a good text",
         "4": "this text is poison",
-        "5": "expected a good text",
+        "5": "expected a word",
         "7": "expected at most 50 tokens, not 51",
         "8": "this text is poison",
     }
@@ -397,7 +357,7 @@ def test_a_worker_stops_when_the_encoder_changes(conn: Connection, encoder: Fake
         with pytest.raises(EncoderChangedError, match=r"is two \(8 dims\) now, and was one"):
             future.result(30)
     run(conn, other, name="two")
-    assert sorted(other.seen) == sorted({f"text of row {n}" for n in range(1, 6)})
+    assert sorted(other.encoded) == sorted({f"text of row {n}" for n in range(1, 6)})
 
 
 def stop_after(seconds: float) -> threading.Event:
@@ -530,7 +490,7 @@ def test_lock_timeouts(
         assert gate.reached.wait(30)
         other.execute("LOCK TABLE docs IN EXCLUSIVE MODE")
         gate.opened.set()
-        wait_for(lambda: len(encoder.seen) >= 4)  # the batch is repeated
+        wait_for(lambda: len(encoder.encoded) >= 4)  # the batch is repeated
         assert not future.done()
         other.commit()
         assert future.result(30) == Result(2, 2, 0)
@@ -553,7 +513,7 @@ def test_faults_that_pass(
         """).format(state)
     )
     assert run(conn, encoder) == Result(2, 2, 0)
-    assert len(encoder.seen) == 8
+    assert len(encoder.encoded) == 8
 
 
 def test_faults_that_do_not_pass(conn: Connection, encoder: FakeEncoder) -> None:
@@ -649,7 +609,7 @@ def test_hostile_names(conn: Connection, encoder: FakeEncoder, chunks: bool) -> 
     conn.execute(sql.SQL('UPDATE {} SET "Body %s" = upper("Body %s")').format(table))
     assert status(conn, job).waiting == 4  # though their collation holds them equal
     assert run(conn, encoder, job) == Result(4, 4, 0)
-    assert encoder.seen[-1].startswith("TEXT")
+    assert encoder.encoded[-1].startswith("TEXT")
     uninstall(conn, job)
     with pytest.raises(EmbedError):
         status(conn, job)
@@ -675,11 +635,11 @@ def test_types_of_text(conn: Connection, encoder: FakeEncoder) -> None:
     ]
     for job in jobs:
         assert run(conn, encoder, job, triggers=True).rows == 1
-    assert encoder.seen == ["a title one", "a title", '["one"]', "fixed"]
+    assert encoder.encoded == ["a title one", "a title", '["one"]', "fixed"]
     conn.execute("UPDATE notes SET second = '[\"two\"]'")
     assert [status(conn, job).waiting for job in jobs] == [1, 0, 1, 0]
     assert run(conn, encoder, jobs[0]).rows == 1
-    assert encoder.seen[4:] == ["a title two"]
+    assert encoder.encoded[4:] == ["a title two"]
 
 
 def test_partitions(conn: Connection, encoder: FakeEncoder) -> None:

@@ -10,8 +10,8 @@ from ..encoders import Span
 _SPACE = re.compile(r"\s+")
 # Where to cut, best first: between paragraphs, between sentences, between words.
 _BREAKS = (re.compile(r"\n\s*\n"), re.compile(r"(?<=[.!?。？！])\s+|\n"), _SPACE)  # noqa: RUF001
-_LATE = 0.75  # a chunk ends between paragraphs or sentences only in the last quarter of its length
-_SLACK = 1.15  # a chunk may be longer than the average by this factor
+_LATE = 0.6  # the share of a chunk after which it may end between paragraphs or sentences
+_SLACK = 1.25  # a chunk may be longer than the average by this factor
 _MARGIN = 0.95  # the share of the window that a chunk aims at
 
 

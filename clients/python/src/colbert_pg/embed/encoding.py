@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
+
+import psycopg
 
 from ..encoders import Encoder, ServerError, Span, TextError, TextTooLongError
 from ..multivector import Element, MultiVector
 from .chunking import cut, split
 
-_NUMBER = re.compile(r"text \d+: ")
 _REASON_CHARACTERS = 500
 _PROBE = "a"
 _BUSY = (408, 429)
@@ -28,11 +28,10 @@ class EncoderFailedError(RuntimeError):
 
 def reason_of(error: BaseException) -> str:
     """Return an error in a line that PostgreSQL takes."""
-    text = str(error).strip() or type(error).__name__
-    if isinstance(error, TextError):
-        text = _NUMBER.sub("", text, count=1)
-    elif not isinstance(error, (ValueError, ServerError)):
+    text = error.message if isinstance(error, TextError) else str(error)
+    if not isinstance(error, (ValueError, ServerError, psycopg.Error)):
         text = f"{type(error).__name__}: {text}"
+    text = text.strip() or type(error).__name__
     line = text.splitlines()[0][:_REASON_CHARACTERS].replace("\0", "\\0")
     return line.encode(errors="replace").decode()
 

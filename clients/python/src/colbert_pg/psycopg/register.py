@@ -114,6 +114,10 @@ def register_type(context: AdaptContext, info: TypeInfo | None) -> None:
     adapters.register_loader(info.oid, BinaryLoader)
 
 
+def is_registered(connection: psycopg.BaseConnection[Any], /) -> bool:
+    return _registered(connection, MultiVector, PyFormat.BINARY) is not None
+
+
 def register_multivector(connection: psycopg.Connection[Any], /) -> None:
     """Let a connection take multivectors and arrays of two dimensions, and return multivectors.
 
