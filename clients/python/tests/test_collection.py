@@ -347,7 +347,7 @@ def test_the_twins_are_alike() -> None:
         }
 
     assert members(Collection) == members(AsyncCollection)
-    assert {"create", "add", "search", "sql"} < set(members(Collection))
+    assert {"create", "add", "search", "explain"} < set(members(Collection))
 
 
 def test_a_missing_extension() -> None:
@@ -359,6 +359,8 @@ def test_a_missing_extension() -> None:
 
 
 def test_sql_is_what_search_runs(pages: Collection, conn: psycopg.Connection[Any]) -> None:
+    assert (pages.table, pages.columns.doc) == (sql.Identifier("pages"), "doc")
+    assert (pages.similarity, type(pages.encoder)) == ("maxsim", Words)
     pages.add(["gout", "bread"], ids=["1", "2"], metadata=[{}, {"a": 1}])
     assert pages.sql(5) == (
         'SELECT "id", "body", "metadata", maxsim("doc", %s) AS "score" FROM "pages" '

@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
+from psycopg import sql
+
 from .. import explain
 from .._names import Table
 from .._progress import Progress, shown
@@ -273,6 +275,36 @@ class Operations:
     def _refuse(self, existing: list[str], on_conflict: OnConflict) -> None:
         if existing and on_conflict == "error":
             raise IdExistsError(self.statements.table_name, existing)
+
+
+class Described:
+    """What both kinds of collections tell without a server."""
+
+    _do: Operations
+
+    @property
+    def table(self) -> sql.Identifier:
+        """The name of the table."""
+        return self._do.statements.table
+
+    @property
+    def columns(self) -> Columns:
+        """The names of its columns."""
+        return self._do.statements.columns
+
+    @property
+    def similarity(self) -> Similarity:
+        """The function that search orders by."""
+        return self._do.statements.similarity
+
+    @property
+    def encoder(self) -> Encoder | None:
+        """The encoder of texts."""
+        return self._do.encoder
+
+    def sql(self, limit: int = 10, *, where: Where | None = None) -> str:
+        """Return the statement of search. Its parameters are the query and those of where."""
+        return self._do.statements.search(limit, where, doc=False).as_string(None)
 
 
 def _ids(ids: Sequence[Any]) -> list[str]:
