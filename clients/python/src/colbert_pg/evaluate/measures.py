@@ -161,7 +161,7 @@ def evaluate(
 
 def _has_distances(search: Search) -> bool:
     """Return true if smaller scores are better."""
-    return isinstance(search, Collection) and search._do.statements.similarity == "maxsim_l2"
+    return isinstance(search, Collection) and search.similarity == "maxsim_l2"
 
 
 def _scores(found: Found, sign: int) -> dict[str, float]:

@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeAlias
 
 from psycopg import sql
 
-from .. import _names
+from .._names import quoted
 from ..collection import Columns
 
 Order: TypeAlias = Literal["<", "<=", ">", ">="]
@@ -156,11 +156,6 @@ def where(expression: Expression, columns: Columns) -> tuple[sql.Composable, lis
     return sql.SQL("({})").format(writer.expression(expression)), writer.params
 
 
-def quoted(name: str) -> sql.SQL:
-    """Return the name of a column."""
-    return _names.quoted(sql.Identifier(name))
-
-
 class _Writer:
     """Writes SQL from left to right, and collects the parameters in that order."""
 
@@ -215,7 +210,7 @@ class _Writer:
         name = getattr(self._columns, field.column)
         if name is None:
             raise FilterError("expected no filter on metadata: the table has no such column")
-        return quoted(name)
+        return quoted(sql.Identifier(name))
 
     def _json(self, field: Field) -> sql.Composable:
         """Write a field as jsonb. It is NULL if the field is missing."""
