@@ -19,6 +19,7 @@ from colbert_pg.integrations._filters import (
     MAX_DEPTH,
     And,
     Compares,
+    Contains,
     Equals,
     Exists,
     Expression,
@@ -134,6 +135,9 @@ def matches(item: Expression, doc: dict[str, Any]) -> bool:  # noqa: PLR0911
             return compare(lookup(doc, item.field), item)
         case OneOf(field, values, dates):
             return any(equal(lookup(doc, field), value, dates) for value in values)
+        case Contains(field, value):
+            found = lookup(doc, field)
+            return isinstance(found, list) and any(equal(inner, value, False) for inner in found)
         case Exists(field):
             return lookup(doc, field) is not MISSING
         case Like(field, pattern, ignore_case):
@@ -198,6 +202,7 @@ LEAVES: st.SearchStrategy[Expression] = st.one_of(
     st.builds(Compares, FIELDS, OPERATORS, NUMBERS | MOMENTS, st.just(True)),
     st.builds(OneOf, FIELDS, st.lists(VALUES, max_size=3)),
     st.builds(OneOf, FIELDS, st.lists(VALUES | DATES | MOMENTS, max_size=3), st.just(True)),
+    st.builds(Contains, FIELDS, SCALARS),
     st.builds(Exists, FIELDS),
     st.builds(Like, FIELDS, PATTERNS, st.just(False)),
 )
@@ -280,6 +285,7 @@ def test_equality_uses_an_index(docs: Conn) -> None:
         (Equals(Field(("a",)), object()), "a JSON value, not <object"),
         (Equals(Field(("a",)), b"x"), "a JSON value, not b'x'"),
         (Equals(Field(("a",)), datetime(2020, 1, 1)), "a JSON value, not datetime"),
+        (Contains(Field(("a",)), [1]), "expected a string, a number, true, false or null"),
         (OneOf(Field(("a",)), [date(2020, 1, 1)]), "expected JSON values, not dates"),
         (Equals(Field(("a",)), "\0"), "without a null character"),
         (Equals(Field(("a",)), [{"\0": 1}]), "without a null character"),

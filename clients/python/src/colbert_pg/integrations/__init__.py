@@ -1,1 +1,1 @@
-"""Stores and retrievers for frameworks: haystack, langchain. Each imports its framework."""
+"""Stores, retrievers and indexes for frameworks. Each but pylate imports its framework."""

@@ -19,8 +19,8 @@ from typing import Any, Literal, TypeAlias
 
 from psycopg import sql
 
+from .._names import quoted
 from ..collection import Columns
-from ..collection.statements import _quoted
 
 Order: TypeAlias = Literal["<", "<=", ">", ">="]
 
@@ -68,6 +68,14 @@ class OneOf:
 
 
 @dataclass(frozen=True)
+class Contains:
+    """A field is an array, and a JSON value is one of its items."""
+
+    field: Field
+    value: Any
+
+
+@dataclass(frozen=True)
 class Exists:
     """A field is there, be it null."""
 
@@ -98,7 +106,7 @@ class Not:
     item: Expression
 
 
-Expression: TypeAlias = Equals | Compares | OneOf | Exists | Like | And | Or | Not
+Expression: TypeAlias = Equals | Compares | OneOf | Contains | Exists | Like | And | Or | Not
 
 _DATE = (
     r"(?!0000)[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
@@ -173,7 +181,7 @@ class _Writer:
             case _:
                 return self._leaf(item)
 
-    def _leaf(self, item: Equals | Compares | OneOf | Exists | Like) -> sql.Composable:
+    def _leaf(self, item: Equals | Compares | OneOf | Contains | Exists | Like) -> sql.Composable:
         match item:
             case Equals(field, value, dates):
                 return self._equals(field, value, dates)
@@ -181,6 +189,8 @@ class _Writer:
                 return self._compares(item)
             case OneOf(field, values, dates):
                 return self._one_of(field, values, dates)
+            case Contains(field, value):
+                return self._has_item(field, value)
             case Exists(field):
                 return sql.SQL("{} IS NOT NULL").format(self._json(field))
             case Like():
@@ -200,7 +210,7 @@ class _Writer:
         name = getattr(self._columns, field.column)
         if name is None:
             raise FilterError("expected no filter on metadata: the table has no such column")
-        return _quoted(sql.Identifier(name))
+        return quoted(sql.Identifier(name))
 
     def _json(self, field: Field) -> sql.Composable:
         """Write a field as jsonb. It is NULL if the field is missing."""
@@ -236,14 +246,22 @@ class _Writer:
             column = self._column(field)
             return sql.SQL("{}::text = {}").format(column, self._param(_checked(value), "text"))
         if field.path and not isinstance(value, (list, tuple, dict)):
-            to_json(value)
-            for key in reversed(field.path):
-                value = {key: value}
-            # An index of the metadata serves this.
-            column = self._column(field)
-            return sql.SQL("{} @> {}").format(column, self._param(to_json(value), "jsonb"))
+            return self._contains(field, value)
         found = self._json(field)
         return sql.SQL("{} = {}").format(found, self._param(to_json(value), "jsonb"))
+
+    def _contains(self, field: Field, value: Any) -> sql.Composable:
+        """Write that the metadata contains the field with a value. An index of it serves this."""
+        to_json(value)
+        for key in reversed(field.path):
+            value = {key: value}
+        column = self._column(field)
+        return sql.SQL("{} @> {}").format(column, self._param(to_json(value), "jsonb"))
+
+    def _has_item(self, field: Field, value: Any) -> sql.Composable:
+        if isinstance(value, (list, tuple, dict)):  # of which @> would accept a part
+            raise FilterError(f"expected a string, a number, true, false or null, not {value!r}")
+        return self._contains(field, [value]) if field.path else sql.SQL("false")
 
     def _one_of(self, field: Field, values: Sequence[Any], dates: bool) -> sql.Composable:
         plain = [value for value in values if value is not None and not isinstance(value, date)]
