@@ -69,6 +69,10 @@ class DocumentOperations:
     def _columns(self) -> Columns:
         return self._do.statements.columns
 
+    @property
+    def _table(self) -> sql.SQL:
+        return quoted(self._do.statements.table)
+
     def count(self, filters: Filters | None = None) -> Operation[int]:
         return (yield from self._do.count(*self._where(filters)))
 
@@ -120,7 +124,7 @@ class DocumentOperations:
         if not recreate_index:
             yield from self._do.delete(None, *_ALL)
             return
-        truncate = sql.SQL("TRUNCATE {}").format(self._do.statements.table)
+        truncate = sql.SQL("TRUNCATE {}").format(self._table)
         yield from alone(Statement(truncate))
 
     def update_by_filter(self, filters: Filters, meta: dict[str, Any]) -> Operation[int]:
@@ -128,7 +132,7 @@ class DocumentOperations:
         to_json(meta)
         condition, params = self._required(filters)
         update = sql.SQL("UPDATE {0} SET {1} = {1} || %s WHERE {2}").format(
-            self._do.statements.table, self._metadata(), condition
+            self._table, self._metadata(), condition
         )
         return (yield from alone(Statement(update, [Jsonb(meta), *params]))).count
 
@@ -210,7 +214,7 @@ class DocumentOperations:
     ) -> Operation[Result]:
         """Run a query on the rows that filters select, whose parameters are before and after."""
         condition, params = _some(self._where(filters))
-        rows = sql.SQL("FROM {} WHERE {}").format(self._do.statements.table, condition)
+        rows = sql.SQL("FROM {} WHERE {}").format(self._table, condition)
         query = sql.SQL(text).format(meta=self._metadata(), rows=rows)
         return (yield from alone(Statement(query, [*before, *params, *after])))
 
