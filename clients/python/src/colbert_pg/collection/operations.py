@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -36,6 +37,7 @@ from .statements import Statement, Statements, Where
 T = TypeVar("T")
 
 BATCH = 256
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # in JSON
 _CANDIDATES = 5  # per hit, for a reranker
 
 
@@ -333,10 +335,15 @@ def _text(number: int, text: str) -> str:
 
 
 def _json(number: int, metadata: Mapping[str, Any]) -> str:
+    """Return metadata as JSON. Refuse what a column of type jsonb cannot hold."""
     try:
-        return json.dumps(dict(metadata), allow_nan=False)
-    except (TypeError, ValueError) as e:
-        raise type(e)(f"metadata {number}: {e}") from None
+        text = json.dumps(dict(metadata), allow_nan=False, ensure_ascii=False)
+        text.encode()
+    except (TypeError, ValueError, RecursionError) as e:
+        raise TextError(number, f"metadata: {e}") from e
+    if _NUL.search(text):
+        raise TextError(number, "metadata: expected no character NUL")
+    return text
 
 
 def _doc(number: int, doc: Any) -> MultiVector:
