@@ -20,6 +20,7 @@ from words import Words
 from colbert_pg import MultiVector
 from colbert_pg.__main__ import main
 from colbert_pg.commands import common
+from colbert_pg.commands.embed import name_of
 from colbert_pg.encoders import make_encoder
 
 ROOT = Path(__file__).parent.parent
@@ -195,6 +196,14 @@ def test_a_bad_line_is_named(run: Any, folder: Path, line: str, message: str) ->
         (["load", "absent.jsonl", *TABLE], "No such file or directory: 'absent.jsonl'\n"),
         (["load", "absent.jsonl", "--table", "a"], "expected --encoder for a file of texts\n"),
         (["load", "a.npz", "--table", "a", "--batch", "0"], "--batch of at least 1, not 0\n"),
+        (["embed", "--table", "a"], "expected --encoder, --install, --uninstall or --status\n"),
+        (["embed", "--table", "a", "--install"], 'table "a" not found\n'),
+        (["embed", "--table", "a", "--encoder", "words", "--batch", "0"], "batch of at least 1"),
+        (["embed", "--table", "a", "--chunk-size", "500", "--status"], "expected chunks beside"),
+        (
+            ["embed", "--table", "a", "--chunks", "b", "--encoder", "minilm:too_long=truncate"],
+            "expected an encoder without too_long=truncate beside --chunks\n",
+        ),
     ],
 )
 def test_errors(run: Any, arguments: list[str], message: str) -> None:
@@ -217,6 +226,69 @@ def test_existing_ids_and_conditions(run: Any, conn: psycopg.Connection[Any], fo
     status, out, _ = run("explain", "gout", *table)
     assert (status, out.splitlines()[0]) == (0, "gout")
     conn.execute("DROP TABLE pages")
+
+
+def test_embed(run: Any, conn: psycopg.Connection[Any]) -> None:
+    conn.execute("CREATE TABLE notes (id int PRIMARY KEY, note text, vectors multivector(16))")
+    conn.execute("INSERT INTO notes VALUES (1, 'one'), (2, ''), (3, 'three')")
+    table = ["--table", "notes", "--text", "note", "--column", "vectors"]
+    words = ["--encoder", "words", "--encoder-name", "words 1"]
+    assert run("embed", *table, "--install") == (0, "", "")
+    status, out, err = run("embed", *table, *words, "--workers", "2", "--progress")
+    assert (status, out) == (1, "2 rows embedded, 2 multivectors written\n")
+    assert "id = 2: expected a word\n" in err
+    assert "3 of 3 rows done\n" in err
+    assert err.endswith("colbert-pg: error: 1 rows failed\n")
+    conn.execute("UPDATE notes SET note = 'two' WHERE id = 1")
+    assert run("embed", *table, "--status")[1].splitlines() == [
+        "encoder: words 1 (16 dims)",
+        "triggers: installed",
+        'queue: "public"."colbert_pg_embed_1"',
+        "waiting: 1",
+        "failed: 1",
+        "  id = 2: expected a word",
+    ]
+    assert run("embed", *table, *words)[:2] == (0, "1 rows embedded, 1 multivectors written\n")
+    assert run("embed", *table, *words, "--all", "--retry-failed")[0] == 1
+    chunks = ["--chunks", "parts", "--chunk-size", "9", "--overlap", "0", "--element", "int8"]
+    conn.execute("UPDATE notes SET note = 'a word and two' WHERE id = 1")
+    assert run("embed", *table, "--encoder", "words", *chunks)[1] == (
+        "2 rows embedded, 3 multivectors written\n"
+    )
+    assert "encoder: words (16 dims), chunks of 9" in run("embed", *table, *chunks, "--status")[1]
+    for options in (chunks, []):
+        assert run("embed", *table, *options, "--uninstall") == (0, "", "")
+    assert "nothing is embedded" in run("embed", *table, "--status")[2]
+    conn.execute("DROP TABLE notes, parts")
+
+
+def test_the_name_of_an_encoder() -> None:
+    """It is without what has no effect on the result."""
+    assert name_of("minilm") == "minilm"
+    assert name_of("minilm:threads=2,window=99,batch_size=4") == "minilm:window=99"
+    assert name_of("vllm:http://a:8000,model,timeout=3") == "vllm:model"
+
+
+def test_embed_follows_until_it_is_terminated(
+    env: dict[str, str], conn: psycopg.Connection[Any]
+) -> None:
+    conn.execute("CREATE TABLE followed (id int PRIMARY KEY, body text, doc multivector(384))")
+    command = [sys.executable, "-m", "colbert_pg", "embed", "--table", "followed", "--install"]
+    with subprocess.Popen(
+        [*command, "--encoder", "minilm:threads=1", "--follow", "--progress"],
+        env=env,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr
+        assert process.stderr.readline() == "0 rows done\n"
+        conn.execute("INSERT INTO followed VALUES (1, 'a bow')")
+        assert process.stderr.readline() == "1 rows done\n"
+        process.terminate()
+        assert process.stderr.read() == ""
+    assert process.returncode == 130
+    assert conn.execute("SELECT FROM followed WHERE doc IS NULL").rowcount == 0
+    conn.execute("DROP TABLE followed")
 
 
 def test_a_server_that_is_absent(capsys: pytest.CaptureFixture[str]) -> None:
@@ -245,7 +317,7 @@ def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
         main(["search"])
     assert e.value.code == 2
     assert "required: query, --table, --encoder" in capsys.readouterr().err
-    for command in ([], ["load"], ["index"], ["search"], ["explain"], ["tune"]):
+    for command in ([], ["load"], ["index"], ["search"], ["explain"], ["tune"], ["embed"]):
         with pytest.raises(SystemExit) as e:
             main([*command, "--help"])
         assert e.value.code == 0

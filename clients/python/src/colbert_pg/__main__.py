@@ -1,4 +1,4 @@
-"""colbert-pg: load, index, search, explain and tune from a shell."""
+"""colbert-pg: load, embed, index, search, explain and tune from a shell."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _described(error: psycopg.Error) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from .commands import explain, index, load, search, tune  # noqa: PLC0415
+    from .commands import embed, explain, index, load, search, tune  # noqa: PLC0415
 
     parser = argparse.ArgumentParser(
         prog="colbert-pg",
@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     load.add_load(commands)
+    embed.add_embed(commands)
     index.add_index(commands)
     search.add_search(commands)
     explain.add_explain(commands)

@@ -26,6 +26,7 @@ from psycopg.pq import Format, TransactionStatus
 from psycopg.rows import tuple_row
 
 from ._build import acreate_index, create_index
+from ._driver import is_row_fault
 from ._names import Table, identifier
 from ._progress import Progress, shown
 from .psycopg import register_multivector, register_multivector_async
@@ -38,8 +39,6 @@ __all__ = ["BadRowError", "acopy", "acreate_index", "copy", "create_index"]
 
 BATCH = 1000
 LOADS = "colbert_pg_loads"  # the table of loads that can be resumed
-# Classes of SQLSTATE by which the server refuses a row: data, constraints, RAISE, limits.
-_ROW_FAULTS = ("22", "23", "P0", "54")
 _LINE = re.compile(r"^COPY .*?, line (\d+)", re.MULTILINE)
 
 
@@ -207,7 +206,7 @@ class _Job:
         state = getattr(error, "sqlstate", None)
         if state is None:  # the client's, while it wrote this row
             return _RowFault(error, offset)
-        if not state.startswith(_ROW_FAULTS):
+        if not is_row_fault(state):
             raise error
         context = error.diag.context if isinstance(error, psycopg.Error) else None
         line = _LINE.search(context or "")

@@ -96,7 +96,8 @@ def _others(context: AdaptContext) -> dict[PyFormat, type[Dumper]]:
     return others
 
 
-def _register(context: AdaptContext, info: TypeInfo | None) -> None:
+def register_type(context: AdaptContext, info: TypeInfo | None) -> None:
+    """Register the type multivector, as found under any name."""
     if info is None:
         raise psycopg.ProgrammingError(NOT_FOUND)
     info.register(context)
@@ -122,9 +123,9 @@ def register_multivector(connection: psycopg.Connection[Any], /) -> None:
 
     Use it as the `configure` of a psycopg_pool.ConnectionPool, too.
     """
-    _register(connection, TypeInfo.fetch(connection, "multivector"))
+    register_type(connection, TypeInfo.fetch(connection, "multivector"))
 
 
 async def register_multivector_async(connection: psycopg.AsyncConnection[Any], /) -> None:
     """Do what register_multivector does, for an asynchronous connection."""
-    _register(connection, await TypeInfo.fetch(connection, "multivector"))
+    register_type(connection, await TypeInfo.fetch(connection, "multivector"))
