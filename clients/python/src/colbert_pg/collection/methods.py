@@ -99,7 +99,7 @@ def add(
     *,
     ids: Sequence[str] | None = None,
     metadata: Sequence[Mapping[str, Any]] | None = None,
-    docs: Sequence[MultiVector | npt.ArrayLike] | None = None,
+    docs: Sequence[MultiVector | npt.ArrayLike | None] | None = None,
     on_conflict: OnConflict = "error",
     batch_size: int = BATCH,
     progress: Progress = False,
@@ -107,7 +107,8 @@ def add(
     """Encode texts and write them, and return the ids of the rows written, in order.
 
     All texts are encoded before the first is written, batch_size at a time.
-    ids: random UUIDs by default. docs: their multivectors; then nothing is encoded.
+    ids: random UUIDs by default. docs: their multivectors; then nothing is encoded. No search
+    finds a text whose doc is None.
     on_conflict: what becomes of a text whose id exists: IdExistsError, it replaces the row, or it
     is skipped.
     progress: True for a bar of tqdm, or a function that gets the number of texts encoded and the

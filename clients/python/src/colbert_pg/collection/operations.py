@@ -342,9 +342,9 @@ def _json(number: int, metadata: Mapping[str, Any]) -> str:
     return text
 
 
-def _doc(number: int, doc: Any) -> MultiVector:
+def _doc(number: int, doc: Any) -> MultiVector | None:
     try:
-        return MultiVector(doc)
+        return None if doc is None else MultiVector(doc)
     except ValueError as e:
         raise ValueError(f"doc {number}: {e}") from None
 
