@@ -41,7 +41,7 @@ TEXTS = [
 ]
 IDS = ["gout", "amazon", "violin", "bread"]
 METADATA: list[dict[str, Any]] = [
-    {"topic": "medicine", "n": 1},
+    {"topic": "medicine", "n": 1, "escape": "\\u0000"},
     {"topic": "earth", "n": 2},
     {"topic": "music"},
     {},
@@ -299,8 +299,10 @@ async def test_wrong_arguments(facts: Any) -> None:
         ),
         (lambda: facts.add(["a", "b"], ids=["c", "c"]), ValueError, "and 'c' comes twice"),
         (lambda: facts.add(["a"], docs=[[[1], []]]), ValueError, "doc 1: expected 1 dimensions"),
-        (lambda: facts.add(["a"], metadata=[{"b": {1}}]), TypeError, "metadata 1: .* set"),
-        (lambda: facts.add(["a"], metadata=[{"b": float("nan")}]), ValueError, "metadata 1: "),
+        (lambda: facts.add(["a"], metadata=[{"b": {1}}]), TextError, "text 1: metadata: .* set"),
+        (lambda: facts.add(["a"], metadata=[{"b": float("nan")}]), TextError, "text 1: metadata: "),
+        (lambda: facts.add(["a"], metadata=[{"b": "\0"}]), TextError, "metadata: .* no .* NUL"),
+        (lambda: facts.add(["a"], metadata=[{"\ud800": 1}]), TextError, "text 1: metadata: "),
         (lambda: facts.add(["a"], on_conflict="ignore"), ValueError, "not 'ignore'"),
         (lambda: facts.add(["a"], batch_size=0), ValueError, "batch_size of at least 1, not 0"),
         (lambda: facts.get("gout"), TypeError, "expected a list of ids, not a string"),
@@ -347,7 +349,7 @@ def test_the_twins_are_alike() -> None:
         }
 
     assert members(Collection) == members(AsyncCollection)
-    assert {"create", "add", "search", "sql"} < set(members(Collection))
+    assert {"create", "add", "search", "explain"} < set(members(Collection))
 
 
 def test_a_missing_extension() -> None:
@@ -359,6 +361,8 @@ def test_a_missing_extension() -> None:
 
 
 def test_sql_is_what_search_runs(pages: Collection, conn: psycopg.Connection[Any]) -> None:
+    assert (pages.table, pages.columns.doc) == (sql.Identifier("pages"), "doc")
+    assert (pages.similarity, type(pages.encoder)) == ("maxsim", Words)
     pages.add(["gout", "bread"], ids=["1", "2"], metadata=[{}, {"a": 1}])
     assert pages.sql(5) == (
         'SELECT "id", "body", "metadata", maxsim("doc", %s) AS "score" FROM "pages" '

@@ -1,9 +1,11 @@
-"""The command colbert-pg: a tour as processes, and its errors."""
+"""The command colbert-pg: as processes, its options, and its errors."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,14 +23,18 @@ from colbert_pg.commands import common
 from colbert_pg.commands.embed import name_of
 from colbert_pg.encoders import make_encoder
 
-SOURCE = Path(__file__).parent.parent / "src"
+ROOT = Path(__file__).parent.parent
+SOURCE = ROOT / "src"
+COMMANDS = re.compile(
+    r"<!-- commands -->\n```sh\n(.*?)```\n<!-- output -->\n```\n(.*?)```", re.DOTALL
+)
+NUMBER = re.compile(r"\d+\.\d+")  # the last digit depends on the processor
 LINES: list[dict[str, Any]] = [
     {"id": "gout", "text": "Gout is treated with drugs.", "metadata": {"topic": "medicine"}},
     {"id": "violin", "text": "A violin is played\nwith a bow.\x1b[31m"},
     {"id": 7, "text": "The Amazon river carries water.", "metadata": {"topic": "earth"}},
 ]
-TABLE = ["--table", "facts", "--encoder", "minilm:threads=1"]
-WORDS = ["--table", "facts", "--encoder", "words"]
+TABLE = ["--table", "facts", "--encoder", "words"]
 
 
 @pytest.fixture(scope="module")
@@ -69,55 +75,59 @@ def conn(database: str) -> Iterator[psycopg.Connection[Any]]:
         yield conn
 
 
-def test_a_tour(env: dict[str, str], folder: Path) -> None:
-    """Load, index, search, explain and tune, each a process with the environment of libpq."""
-
-    def run(*arguments: str, stdin: str = "") -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "colbert_pg", *arguments],
-            cwd=folder,
-            env=env,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        assert (done.returncode, done.stderr) == (0, "")
-        return done.stdout
-
-    assert run("load", "facts.jsonl", *TABLE) == "3 rows written\n"
-    more = (
-        json.dumps({"id": "gout", "text": "?"}) + "\n" + json.dumps({"id": "b", "text": "Bread."})
+def test_the_readme(env: dict[str, str], tmp_path: Path) -> None:
+    """The commands of README.md, each a process, by a shell that stops at the first failure."""
+    [(commands, output)] = COMMANDS.findall((ROOT / "README.md").read_text())
+    script = tmp_path / "colbert-pg"
+    script.write_text(f'#!/bin/sh\nexec {sys.executable} -m colbert_pg "$@"\n')
+    script.chmod(0o755)
+    done = subprocess.run(
+        ["sh", "-ec", commands],
+        cwd=tmp_path,
+        env={**env, "PATH": f"{tmp_path}:{env['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
     )
-    assert run("load", "-", *TABLE, "--on-conflict", "skip", stdin=more) == "1 rows written\n"
-    assert run("index", "--table", "facts", "--with", "quantizer=bit") == "facts_doc_idx\n"
-    header, first, second = run("search", "a bow", *TABLE, "--limit", "2").splitlines()
+    assert (done.returncode, done.stderr) == (0, "")
+    assert NUMBER.sub("N", done.stdout) == NUMBER.sub("N", output)
+
+
+def test_a_tour(run: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Load, index, search, explain and tune, with their options."""
+
+    def done(*arguments: str) -> str:
+        status, out, err = run(*arguments)
+        assert (status, err) == (0, "")
+        return str(out)
+
+    monkeypatch.setenv("COLUMNS", "60")
+    assert done("load", str(folder / "facts.jsonl"), *TABLE) == "3 rows written\n"
+    more = '{"id": "gout", "text": "?"}\n{"id": "b", "text": "Bread."}'
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(more.encode())))
+    assert done("load", "-", *TABLE, "--on-conflict", "skip") == "1 rows written\n"
+    method = ["--method", "colbert_ivf", "--with", "lists=2", "--with", "quantizer=bit"]
+    assert done("index", "--table", "facts", *method, "--concurrently") == "facts_doc_idx\n"
+    header, first, second = done("search", "a bow", *TABLE, "--limit", "2").splitlines()
     assert header == "   score  id      text"
-    assert first.endswith("  violin  A violin is played with a bow.�[31m")
+    assert first.endswith("  violin  A violin is played with a bow.\N{REPLACEMENT CHARACTER}[31m")
     assert len(second) <= 60
-    found = run("search", "a bow", *TABLE, "--json", "--metadata", '{"topic": "earth"}')
+    found = done("search", "a bow", *TABLE, "--json", "--metadata", '{"topic": "earth"}')
     hit = json.loads(found)
     assert hit.pop("score") < 2
     assert hit == {"id": "7", "text": LINES[2]["text"], "metadata": LINES[2]["metadata"]}
-    explained = run("explain", "a bow", *TABLE, "--color", "always")
+    explained = done("explain", "a bow", *TABLE, "--color", "always")
     assert "\x1b[30;48;5;208m" in explained
     assert "  bow -> bow\n" in explained
-    assert run("explain", "drugs", *TABLE, "--id", "7", "--html", "page.html") == ""
+    assert done("explain", "a", *TABLE, "--id", "7", "--html", str(folder / "page.html")) == ""
     assert "river" in (folder / "page.html").read_text()
-    tuned = run(
-        "tune", "facts_doc_idx", "--queries", "queries.txt", "--encoder", "minilm"
-    ).splitlines()
-    assert tuned[0].split() == [
-        "probes",
-        "ef_search",
-        "candidates",
-        "rerank",
-        "recall",
-        "ms",
-        "chosen",
-    ]
+    queries = ["--queries", str(folder / "queries.txt"), "--encoder", "words"]
+    tuned = done("tune", "facts_doc_idx", *queries).splitlines()
+    names = ["probes", "ef_search", "candidates", "rerank", "recall", "ms", "chosen"]
+    assert tuned[0].split() == names
     assert tuned[-1].startswith("ALTER INDEX facts_doc_idx ")
+    assert done("tune", "facts_doc_idx", *queries, "--apply").count("yes") == 1
 
 
 def test_arrays(run: Any, folder: Path, conn: psycopg.Connection[Any]) -> None:
@@ -154,6 +164,8 @@ def test_arrays(run: Any, folder: Path, conn: psycopg.Connection[Any]) -> None:
         ('{"id": 1, "text": "\\u200b"}', "expected a word"),
         (f'{{"id": 1, "text": "{"bow " * 300}"}}', "expected at most 50 tokens, not 300"),
         ('{"id": 1, "text": "\\u0000"}', "expected no character NUL"),
+        ('{"id": 1, "text": "a", "metadata": {"b": "\\u0000"}}', "metadata: expected no character"),
+        ('{"id": 1, "text": "a", "metadata": {"b": NaN}}', "metadata: Out of range"),
     ],
 )
 def test_a_bad_line_is_named(run: Any, folder: Path, line: str, message: str) -> None:
@@ -177,11 +189,11 @@ def test_a_bad_line_is_named(run: Any, folder: Path, line: str, message: str) ->
         (["index", "--table", "a", "--with", "b"], "expected --with NAME=VALUE, not 'b'\n"),
         (["search", "a", "--table", "b", "--encoder", "minilm:x=1"], "has no option 'x'"),
         (["search", "a", "--table", "b", "--encoder", "onnx:a,b"], "encoder onnx:a,b: "),
-        (["search", "a", *WORDS, "--metadata", "[]"], "--metadata: expected an object, not []\n"),
-        (["search", "a", *WORDS, "--metadata", "{"], "--metadata: Expecting"),
-        (["search", "a", *WORDS, "--limit", "-1"], "expected limit of at least 0, not -1\n"),
-        (["explain", "a", *WORDS, "--id", "a", "--where", "b"], "expected --id, or a condition"),
-        (["load", "absent.jsonl", *WORDS], "No such file or directory: 'absent.jsonl'\n"),
+        (["search", "a", *TABLE, "--metadata", "[]"], "--metadata: expected an object, not []\n"),
+        (["search", "a", *TABLE, "--metadata", "{"], "--metadata: Expecting"),
+        (["search", "a", *TABLE, "--limit", "-1"], "expected limit of at least 0, not -1\n"),
+        (["explain", "a", *TABLE, "--id", "a", "--where", "b"], "expected --id, or a condition"),
+        (["load", "absent.jsonl", *TABLE], "No such file or directory: 'absent.jsonl'\n"),
         (["load", "absent.jsonl", "--table", "a"], "expected --encoder for a file of texts\n"),
         (["load", "a.npz", "--table", "a", "--batch", "0"], "--batch of at least 1, not 0\n"),
         (["embed", "--table", "a"], "expected --encoder, --install, --uninstall or --status\n"),
@@ -282,6 +294,22 @@ def test_embed_follows_until_it_is_terminated(
 def test_a_server_that_is_absent(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["index", "--table", "a", "--dsn", "host=/nowhere"]) == 1
     assert "No such file or directory" in capsys.readouterr().err
+
+
+def test_an_interrupt(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(common, "make_encoder", interrupted)
+    assert run("search", "a", *TABLE) == (130, "", "")
+
+
+def test_a_missing_driver(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    assert main(["index", "--table", "a"]) == 1
+    assert "HINT: pip install 'colbert-pg[psycopg]'" in capsys.readouterr().err
 
 
 def test_usage(capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,7 @@ from ..explain import Explanation
 from ..multivector import Element, MultiVector
 from ..psycopg import register_multivector_async
 from ..psycopg.register import is_registered
-from .operations import BATCH, Call, Operation, Operations, Result, Transaction
+from .operations import BATCH, Call, Described, Operation, Operations, Result, Transaction
 from .records import AsyncRerank, Columns, Hit, IdType, OnConflict, Record, Similarity
 from .statements import OPCLASSES, Statement, Where
 
@@ -31,7 +31,7 @@ T = TypeVar("T")
 Connection = psycopg.AsyncConnection[Any]
 
 
-class AsyncCollection:
+class AsyncCollection(Described):
     """A table of texts, their multivectors and metadata.
 
     conn: a connection, or a pool, of which each method takes a connection.
@@ -149,14 +149,13 @@ class AsyncCollection:
         **options: Any,
     ) -> str:
         """Create an index for search, and return its name. See colbert_pg.load.acreate_index."""
-        statements = self._do.statements
         async with self._connection() as conn, _mode(conn, concurrently=concurrently):
             return await acreate_index(
                 conn,
-                statements.table,
-                statements.columns.doc,
+                self.table,
+                self.columns.doc,
                 method=method,
-                opclass=OPCLASSES[statements.similarity],
+                opclass=OPCLASSES[self.similarity],
                 concurrently=concurrently,
                 progress=progress,
                 **options,
@@ -189,10 +188,6 @@ class AsyncCollection:
     async def explain(self, query: str, hit: Record | str) -> Explanation:
         """Explain the score maxsim(doc, query) of a hit, or of the row of an id, by words."""
         return await self._run(self._do.explain(query, hit))
-
-    def sql(self, limit: int = 10, *, where: Where | None = None) -> str:
-        """Return the statement of search. Its parameters are the query and those of where."""
-        return self._do.statements.search(limit, where, doc=False).as_string(None)
 
     async def _run(self, operation: Operation[T]) -> T:
         with closing(operation):

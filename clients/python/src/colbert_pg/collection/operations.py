@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
+
+from psycopg import sql
 
 from .. import explain
 from .._names import Table
@@ -34,6 +37,7 @@ from .statements import Statement, Statements, Where
 T = TypeVar("T")
 
 BATCH = 256
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # in JSON
 _CANDIDATES = 5  # per hit, for a reranker
 
 
@@ -275,6 +279,36 @@ class Operations:
             raise IdExistsError(self.statements.table_name, existing)
 
 
+class Described:
+    """What both kinds of collections tell without a server."""
+
+    _do: Operations
+
+    @property
+    def table(self) -> sql.Identifier:
+        """The name of the table."""
+        return self._do.statements.table
+
+    @property
+    def columns(self) -> Columns:
+        """The names of its columns."""
+        return self._do.statements.columns
+
+    @property
+    def similarity(self) -> Similarity:
+        """The function that search orders by."""
+        return self._do.statements.similarity
+
+    @property
+    def encoder(self) -> Encoder | None:
+        """The encoder of texts."""
+        return self._do.encoder
+
+    def sql(self, limit: int = 10, *, where: Where | None = None) -> str:
+        """Return the statement of search. Its parameters are the query and those of where."""
+        return self._do.statements.search(limit, where, doc=False).as_string(None)
+
+
 def _ids(ids: Sequence[Any]) -> list[str]:
     if isinstance(ids, str):
         raise TypeError("expected a list of ids, not a string")
@@ -301,10 +335,15 @@ def _text(number: int, text: str) -> str:
 
 
 def _json(number: int, metadata: Mapping[str, Any]) -> str:
+    """Return metadata as JSON. Refuse what a column of type jsonb cannot hold."""
     try:
-        return json.dumps(dict(metadata), allow_nan=False)
-    except (TypeError, ValueError) as e:
-        raise type(e)(f"metadata {number}: {e}") from None
+        text = json.dumps(dict(metadata), allow_nan=False, ensure_ascii=False)
+        text.encode()
+    except (TypeError, ValueError, RecursionError) as e:
+        raise TextError(number, f"metadata: {e}") from e
+    if _NUL.search(text):
+        raise TextError(number, "metadata: expected no character NUL")
+    return text
 
 
 def _doc(number: int, doc: Any) -> MultiVector:

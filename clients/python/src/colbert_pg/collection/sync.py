@@ -19,7 +19,7 @@ from ..explain import Explanation
 from ..multivector import Element, MultiVector
 from ..psycopg import register_multivector
 from ..psycopg.register import is_registered
-from .operations import BATCH, Call, Operation, Operations, Result, Transaction
+from .operations import BATCH, Call, Described, Operation, Operations, Result, Transaction
 from .records import Columns, Hit, IdType, OnConflict, Record, Rerank, Similarity
 from .statements import OPCLASSES, Statement, Where
 
@@ -30,7 +30,7 @@ T = TypeVar("T")
 Connection = psycopg.Connection[Any]
 
 
-class Collection:
+class Collection(Described):
     """A table of texts, their multivectors and metadata.
 
     conn: a connection, or a pool, of which each method takes a connection.
@@ -147,14 +147,13 @@ class Collection:
         **options: Any,
     ) -> str:
         """Create an index for search, and return its name. See colbert_pg.load.create_index."""
-        statements = self._do.statements
         with self._connection() as conn, _mode(conn, concurrently=concurrently):
             return create_index(
                 conn,
-                statements.table,
-                statements.columns.doc,
+                self.table,
+                self.columns.doc,
                 method=method,
-                opclass=OPCLASSES[statements.similarity],
+                opclass=OPCLASSES[self.similarity],
                 concurrently=concurrently,
                 progress=progress,
                 **options,
@@ -187,10 +186,6 @@ class Collection:
     def explain(self, query: str, hit: Record | str) -> Explanation:
         """Explain the score maxsim(doc, query) of a hit, or of the row of an id, by words."""
         return self._run(self._do.explain(query, hit))
-
-    def sql(self, limit: int = 10, *, where: Where | None = None) -> str:
-        """Return the statement of search. Its parameters are the query and those of where."""
-        return self._do.statements.search(limit, where, doc=False).as_string(None)
 
     def _run(self, operation: Operation[T]) -> T:
         with closing(operation):
