@@ -4,13 +4,28 @@ Importing this module imports no library of models; an encoder imports its own w
 """
 
 from .http import NextPlaidEncoder, PyLateServerEncoder, ServerError, VllmEncoder
+from .images import ColPaliEncoder
 from .libraries import FastEmbedEncoder, PyLateEncoder, SentenceTransformersEncoder
 from .onnx import OnnxEncoder
-from .protocol import Encoder, Span, SpansUnknownError, TextEncoder, TextError, TextTooLongError
+from .protocol import (
+    Box,
+    BoxesUnknownError,
+    Encoder,
+    ImageEncoder,
+    Span,
+    SpansUnknownError,
+    TextEncoder,
+    TextError,
+    TextTooLongError,
+)
 
 __all__ = [
+    "Box",
+    "BoxesUnknownError",
+    "ColPaliEncoder",
     "Encoder",
     "FastEmbedEncoder",
+    "ImageEncoder",
     "NextPlaidEncoder",
     "OnnxEncoder",
     "PyLateEncoder",
