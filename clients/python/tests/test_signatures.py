@@ -7,6 +7,7 @@ Only with COLBERT_EXTRA, since it needs a network.
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import os
 import re
@@ -109,6 +110,7 @@ def wheel(library: str) -> Path:
     return CACHE / name
 
 
+@functools.cache
 def source(library: str, file: str) -> ast.Module:
     with zipfile.ZipFile(wheel(library)) as archive:
         return ast.parse(archive.read(file))
