@@ -43,8 +43,8 @@ class BoxesUnknownError(LookupError):
     """An encoder that cannot tell which part of an image a row stands for."""
 
 
-class Encoder(Protocol):
-    """Makes multivectors of texts: one of a string, a list of a list or tuple of strings."""
+class QueryEncoder(Protocol):
+    """Makes multivectors of queries: one of a string, a list of a list or tuple of strings."""
 
     @property
     def dims(self) -> int:
@@ -54,11 +54,6 @@ class Encoder(Protocol):
     def encode_query(self, texts: str) -> MultiVector: ...
     @overload
     def encode_query(self, texts: Texts) -> list[MultiVector]: ...
-
-    @overload
-    def encode_document(self, texts: str) -> MultiVector: ...
-    @overload
-    def encode_document(self, texts: Texts) -> list[MultiVector]: ...
 
     def spans(self, text: str, *, query: bool = False) -> list[Span]:
         """Return the start and end in the text of each row, in characters.
@@ -68,26 +63,23 @@ class Encoder(Protocol):
         """
 
 
-class ImageEncoder(Protocol):
+class Encoder(QueryEncoder, Protocol):
+    """Makes multivectors of texts."""
+
+    @overload
+    def encode_document(self, texts: str) -> MultiVector: ...
+    @overload
+    def encode_document(self, texts: Texts) -> list[MultiVector]: ...
+
+
+class ImageEncoder(QueryEncoder, Protocol):
     """Makes multivectors of images, such as pages, and of the texts that search them.
 
     An image is what the encoder's library takes, such as one of PIL.
     """
 
-    @property
-    def dims(self) -> int:
-        """The number of dimensions of a token."""
-
-    @overload
-    def encode_query(self, texts: str) -> MultiVector: ...
-    @overload
-    def encode_query(self, texts: Texts) -> list[MultiVector]: ...
-
     def encode_image(self, images: Any) -> Any:
         """Encode an image as a MultiVector, or a list or tuple of images as a list of them."""
-
-    def spans(self, text: str, *, query: bool = False) -> list[Span]:
-        """Return the start and end in the text of each row, as Encoder does."""
 
     def boxes(self, image: Any) -> list[Box]:
         """Return the left, top, right and bottom of each row of encode_image.
