@@ -18,6 +18,7 @@ from .protocol import (
     TextError,
     TextTooLongError,
 )
+from .spec import make_encoder
 
 __all__ = [
     "Box",
@@ -38,4 +39,5 @@ __all__ = [
     "TextError",
     "TextTooLongError",
     "VllmEncoder",
+    "make_encoder",
 ]

@@ -2,6 +2,7 @@
 
 from .image import ImageExplanation, ImageMatch, explain_image
 from .text import Explanation, Match, Word, explain
+from .words import printable
 
 __all__ = [
     "Explanation",
@@ -11,4 +12,5 @@ __all__ = [
     "Word",
     "explain",
     "explain_image",
+    "printable",
 ]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ..encoders.protocol import Box, ImageEncoder
 from ..multivector import MultiVector
-from .words import HEAT_COLOR, Words, match, rows_of, safe
+from .words import HEAT_COLOR, Words, match, printable, rows_of
 
 MAX_PATCHES = 65_536  # each is an element of the SVG
 
@@ -68,7 +68,7 @@ class ImageExplanation:
     def __str__(self) -> str:
         """Return a line per match; a place is in percent of the width and height."""
         return "\n".join(
-            f"{match.score:6.3f}  {safe(match.query)} -> {_place(match.box)}"
+            f"{match.score:6.3f}  {printable(match.query)} -> {_place(match.box)}"
             for match in self.matches
         )
 
@@ -226,4 +226,4 @@ def _place(box: Box | None) -> str:
 
 
 def _escaped(text: str) -> str:
-    return html.escape(safe(text))
+    return html.escape(printable(text))

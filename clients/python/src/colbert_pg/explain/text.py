@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..encoders.protocol import Encoder
 from ..multivector import MultiVector
-from .words import HEAT_COLOR, Words, match, rows_of, safe
+from .words import HEAT_COLOR, Words, match, printable, rows_of
 
 _Hot: TypeAlias = Callable[[str, float], str]  # a word, and its heat from 0 to 1
 _Cold: TypeAlias = Callable[[str], str]
@@ -53,7 +53,7 @@ class Explanation:
     def __str__(self) -> str:
         """Return a line per match."""
         return "\n".join(
-            f"{match.score:6.3f}  {safe(match.query)} -> {safe(match.document)}"
+            f"{match.score:6.3f}  {printable(match.query)} -> {printable(match.document)}"
             for match in self.matches
         )
 
@@ -65,9 +65,9 @@ class Explanation:
         top = len(_COLORS)
         return self._join(
             lambda text, heat: (
-                f"\x1b[30;48;5;{_COLORS[min(int(heat * top), top - 1)]}m{safe(text)}\x1b[0m"
+                f"\x1b[30;48;5;{_COLORS[min(int(heat * top), top - 1)]}m{printable(text)}\x1b[0m"
             ),
-            safe,
+            printable,
         )
 
     def to_html(self) -> str:

@@ -84,7 +84,7 @@ def _joins(character: str) -> bool:
     return character.isalnum() or unicodedata.category(character).startswith("M")
 
 
-def safe(text: str) -> str:
+def printable(text: str) -> str:
     """Replace control and format characters, other than line ends and tabs, and noncharacters."""
     return "".join(_REPLACEMENT if _is_unsafe(c) else c for c in text)
 
