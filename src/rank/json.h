@@ -30,7 +30,7 @@ extern const JsonbContainer *member_list(const JsonbContainer *object, const cha
 /* Return a string, with a zero byte at its end. */
 extern char *member_string(const JsonbContainer *object, const char *key);
 
-/* Return an integer from 0 on that is written as a number or a string; if there is none, missing. */
+/* Return an integer from 0 on, written as a number or a string; if there is none, missing. */
 extern int32 member_count(const JsonbContainer *object, const char *key, int32 missing);
 
 /* Return a number; if there is none, missing. */
