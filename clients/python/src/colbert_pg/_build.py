@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 import psycopg
 from psycopg import sql
 
-from ._names import Table, identifier
+from ._names import Table, identifier, quoted
 from ._progress import make_bar
 
 Method: TypeAlias = Literal["colbert_hnsw", "colbert_ivf"]
