@@ -121,7 +121,7 @@ def _index(
     **options: Any,
 ) -> _Index:
     on = identifier(table)
-    name = name or "_".join([on.as_string(None).split('"')[-2], column, "idx"])
+    name = name or "_".join([quoted(on).split('"')[-2], column, "idx"])
     return _Index(on, column, method, opclass, name, concurrently, options)
 
 
