@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, get_args
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from .._names import Table, identifier, quoted
+from .._names import Table, escaped, identifier, quoted
 from ..multivector import Element
 from .records import Columns, IdType, OnConflict, Similarity
 
@@ -63,16 +63,16 @@ class Statements:
         _check_choice("id_type", id_type, IdType)
         _check_choice("similarity", similarity, Similarity)
         self.table = identifier(table)
-        self.table_name = self.table.as_string(None)
+        self.table_name = quoted(self.table)
         self.columns = columns
         self.similarity = similarity
         self._element, self._id_type = element, id_type
-        self._table = quoted(self.table)
+        self._table = escaped(self.table)
         self._id, self._text, self._doc = (
-            quoted(sql.Identifier(name)) for name in (columns.id, columns.text, columns.doc)
+            escaped(sql.Identifier(name)) for name in (columns.id, columns.text, columns.doc)
         )
         self._metadata = (
-            None if columns.metadata is None else quoted(sql.Identifier(columns.metadata))
+            None if columns.metadata is None else escaped(sql.Identifier(columns.metadata))
         )
 
     def lock(self) -> Statement:

@@ -13,7 +13,7 @@ from haystack.errors import FilterError
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from ..._names import quoted
+from ..._names import escaped
 from ...collection import Columns, IdExistsError
 from ...collection.operations import BATCH, Operation, Operations, Result
 from ...collection.operations import _alone as alone
@@ -71,7 +71,7 @@ class DocumentOperations:
 
     @property
     def _table(self) -> sql.SQL:
-        return quoted(self._do.statements.table)
+        return escaped(self._do.statements.table)
 
     def count(self, filters: Filters | None = None) -> Operation[int]:
         return (yield from self._do.count(*self._where(filters)))
@@ -203,7 +203,7 @@ class DocumentOperations:
 
     def _metadata(self) -> sql.SQL:
         assert self._columns.metadata is not None
-        return quoted(sql.Identifier(self._columns.metadata))
+        return escaped(sql.Identifier(self._columns.metadata))
 
     def _query(
         self,
