@@ -54,8 +54,9 @@ generations_agree(const MetaPageData *meta)
 		return true;
 	return meta->shape.finder == FINDER_IVF && lists->cleared_nodes <= lists->first_node &&
 		   lists->first_node < nnodes && lists->first_parent < nparents &&
-		   (!filling || (lists->first_node < lists->next_node && lists->next_node < nnodes &&
-						 lists->first_parent < lists->next_parent && lists->next_parent < nparents));
+		   (!filling ||
+			(lists->first_node < lists->next_node && lists->next_node < nnodes &&
+			 lists->first_parent < lists->next_parent && lists->next_parent < nparents));
 }
 
 static void

@@ -129,17 +129,19 @@ for my $point ('relist-trained', 'relist-filled')
 	checker_is_content($node, 't', "changes at $point, nothing is left");
 }
 
-# A search whose lists are replaced and emptied before it reads them.
+# A search whose lists are replaced and emptied before it reads them finds the row without looking at
+# all others.
 for my $point ('posting-head', 'probed')
 {
 	my $search = "$ColbertTest::by_index SET colbert.candidates = 10; SELECT string_agg(id::text, ' ' ORDER BY distance, id)
-		FROM (SELECT id, doc <#> (SELECT doc FROM docs WHERE id = 5) AS distance FROM t ORDER BY 2 LIMIT 1) AS found";
+		FROM (SELECT id, doc <#> (SELECT doc FROM docs WHERE id = 5) AS distance FROM t ORDER BY 2 LIMIT 1) AS found;
+		SELECT widenings, exhaustive FROM colbert_last_scan()";
 
 	make('sq8');
 	my $client = pause_at($point, $search);
 	$node->safe_psql('postgres', 'VACUUM t');
 	is(go_on($point, $client), '', "search at $point: no error");
-	is($client->{out}, "5\n", "search at $point: the row is found");
+	is($client->{out}, "5\n0|f\n", "search at $point: the row is found");
 }
 $node->stop;
 done_testing();
