@@ -74,7 +74,7 @@ class ColPaliEncoder(PageEncoder, TextEncoder):
         token = getattr(self.processor, "query_augmentation_token", "")
         suffix = token * _AUGMENTATION if query else ""
         for start in (prefix, (tokenizer.bos_token or "") + prefix):
-            tokens = tokenizer(start + text + suffix, return_offsets_mapping=True)
+            tokens = tokenizer(start + text + suffix, return_offsets_mapping=True, verbose=False)
             if list(tokens["input_ids"]) == ids:
                 return [
                     _within(begin - len(start), end - len(start), len(text))
