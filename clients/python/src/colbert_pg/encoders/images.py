@@ -97,7 +97,7 @@ class ColPaliEncoder(PageEncoder, TextEncoder):
         [patches] = _masks(self.processor.get_image_mask(batch))
         parameters = inspect.signature(self.processor.get_n_patches).parameters
         names = [name for name in ("patch_size", "spatial_merge_size") if name in parameters]
-        sizes = {name: getattr(self.model, name) for name in names}
+        sizes = {name: self._size(name) for name in names}
         columns, rows = self.processor.get_n_patches(image.size, **sizes)
         return grid_boxes(patches[kept].tolist(), columns, rows)
 
@@ -107,6 +107,14 @@ class ColPaliEncoder(PageEncoder, TextEncoder):
             for batch in self._batches(images)
             for multivector in self._run(self.processor.process_images(batch))
         ]
+
+    def _size(self, name: str) -> int:
+        """Return a size that the model has, or its configuration.
+
+        The property of ColPali in colpali-engine 0.3.18 fails with transformers 5.24.
+        """
+        size = getattr(self.model, name, None)
+        return int(getattr(self.model.config.vision_config, name) if size is None else size)
 
     def _process(self, texts: list[str], *, query: bool) -> Any:
         if query:
