@@ -12,12 +12,12 @@
 
 #include <math.h>
 
+#include "base/row_receiver.h"
 #include "executor/spi.h"
 #include "lib/binaryheap.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
-#include "tcop/dest.h"
 #include "tune/tune.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -77,16 +77,6 @@ receive_scores(TupleTableSlot *slot, DestReceiver *receiver)
 		ereport(NOTICE, (errmsg("exact answers: " UINT64_FORMAT " of about %.0f rows", state->rows,
 								Max((double) tune->docs, (double) state->rows))));
 	return true;
-}
-
-static void
-ignore_startup(DestReceiver *receiver, int operation, TupleDesc desc)
-{
-}
-
-static void
-ignore_end(DestReceiver *receiver)
-{
 }
 
 /* Return the indexed column or expression as it would be written in a query of the table. */
@@ -188,14 +178,7 @@ tune_exact(Tune *tune)
 	BestScores state = {.tune = tune};
 
 	check_memory(tune);
-	/* SPI accepts any destination, but with DestNone it does not report SPI_OK_SELECT. */
-	state.receiver = (DestReceiver) {
-		.receiveSlot = receive_scores,
-		.rStartup = ignore_startup,
-		.rShutdown = ignore_end,
-		.rDestroy = ignore_end,
-		.mydest = DestTuplestore,
-	};
+	state.receiver = row_receiver(receive_scores);
 	state.best = palloc(mul_size(tune->nqueries, sizeof(binaryheap *)));
 	for (int i = 0; i < tune->nqueries; i++)
 		state.best[i] = binaryheap_allocate(tune->k, farthest_first, NULL);

@@ -20,7 +20,7 @@ MEMBERS = """SELECT objid FROM pg_depend WHERE classid = '%s'::regclass AND refc
 
 SETUP = """
 SET client_min_messages = warning;
-DROP TABLE IF EXISTS few, none, parts, fleeting, secret, gone CASCADE; DROP SEQUENCE IF EXISTS numbers; DROP ROLE IF EXISTS fuzz_nobody;
+DROP TABLE IF EXISTS few, none, parts, fleeting, secret, gone, texts, texts_tsv_bm25 CASCADE; DROP SEQUENCE IF EXISTS numbers; DROP ROLE IF EXISTS fuzz_nobody;
 CREATE EXTENSION IF NOT EXISTS colbert_pg;
 CREATE ROLE fuzz_nobody;
 CREATE TABLE few (id int PRIMARY KEY, doc multivector(4));
@@ -46,8 +46,11 @@ CREATE INDEX fleeting_ivf ON fleeting USING colbert_ivf ((doc::multivector(4))) 
 CREATE TABLE secret AS TABLE few;
 CREATE INDEX secret_hnsw ON secret USING colbert_hnsw (doc);
 CREATE VIEW few_view AS TABLE few;
+CREATE TABLE texts (id int, tsv tsvector);
+INSERT INTO texts SELECT i, format('w%s:1,2A w%s:3B,4C all:5', i % 7, i % 3)::tsvector FROM generate_series(1, 300) i;
+SELECT bm25_analyze('texts', 'tsv', config => 'simple');
 CREATE SEQUENCE numbers;
-GRANT SELECT ON few, none, parts, parts_0, parts_1, fleeting, few_view TO fuzz_nobody;
+GRANT SELECT ON few, none, parts, parts_0, parts_1, fleeting, few_view, texts TO fuzz_nobody;
 GRANT CREATE ON SCHEMA public TO fuzz_nobody;
 ANALYZE;
 """
@@ -207,6 +210,34 @@ class Values:
                          f"ROW({self.of('multivector')}, {self.of('text')}, {self.of('double precision')})::multivector_threshold",
                          f"ROW({self.of('multivector')}, '{r.choice(('<', '<=', '>', '>='))}', {self.of('double precision')})::multivector_threshold"))
 
+    def make_name(self):
+        return self.random.choice(("'tsv'", "'tsv'", "'doc'", "'id'", "'ctid'", "''", quote(self.junk()))) + '::name'
+
+    def make_regconfig(self):
+        return self.random.choice(("'simple'", "'english'", '0', '4294967295', '16384')) + '::regconfig'
+
+    def words(self, separator):
+        return separator.join(self.random.choice(('w1', 'w2', 'all', 'none', 'ünï', 'x' * 2000)) for _ in range(self.random.choice((0, 1, 2, 3, 50))))
+
+    def make_tsvector(self):
+        r = self.random
+        return r.choice((f"'{' '.join(f'{w}:{r.randint(1, 16383)}{r.choice(chr(65) + chr(66) + chr(67) + chr(68))}' for w in self.words(' ').split())}'::tsvector", f"strip('{self.words(' ')}'::tsvector)",
+                         f'(SELECT tsv FROM texts WHERE id = {r.randint(0, 400)})', "to_tsvector('simple', repeat('w1 ', 30000))"))
+
+    def make_tsquery(self):
+        r = self.random
+        return r.choice((f"replace('{self.words(' ')}', ' ', '{r.choice(('&', '|', '<->', '&!', ':AB|'))}')::tsquery", "'w:*'::tsquery", "'!(w1 & !w2:A)'::tsquery", "''::tsquery",
+                         "(SELECT string_agg('w' || i, '|')::tsquery FROM generate_series(1, 30000) i)"))
+
+    def make_bm25_query(self):
+        r = self.random
+        if r.random() < self.tame:
+            return f"bm25_query('texts_tsv_bm25', {r.choice((self.of('tsquery'), quote(self.words(' '))))})"
+        number = lambda: r.choice(('0', '1', '0.75', '-1', '1e400', '1e-300', 'null', '"x"', '5'))
+        four = lambda: f"[{', '.join(number() for _ in range(r.choice((4, 4, 4, 3, 5))))}]"
+        words = ', '.join(f'{{"word": "{w}", "idf": {number()}, "sections": "{r.choice(("A", "DCBA", "", "E", "AA"))}", "candidate": {r.choice(("true", "false", "1"))}}}' for w in self.words(' ').split())
+        return quote(f'{{"k1": {number()}, "b": {number()}, "weights": {four()}, "lengths": {four()}, "words": [{words}]}}'[:r.choice((50, 100000, 100000, 100000))]) + '::bm25_query'
+
     def make_internal(self):
         return 'NULL'
 
@@ -354,7 +385,7 @@ class Fuzz:
         oids += [oid for oid, in conn.execute("SELECT unnest(ARRAY['gone', 'gone_hnsw']::regclass[])::oid::text")]
         conn.execute('DROP TABLE gone')
         names = [name for name, in conn.execute("SELECT oid::regclass::text FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1")] + ['ours_ivf', 'pg_class', 'pg_class_oid_index', 'pg_stats']
-        colbert = [name for name in names if re.search('hnsw|ivf|cosine|l2', name)]
+        colbert = [name for name in names if re.search('hnsw|ivf|cosine|l2|texts', name)]
         self.relations = [quote(name) for name in colbert * 2 + names + oids]
         self.catalog = Catalog(conn)
         self.parallel = 'debug_parallel_query' if conn.info.server_version >= 160000 else 'force_parallel_mode'

@@ -14,7 +14,9 @@ CREATE TEMP VIEW member_functions AS
 		-- Support functions of aggregates receive NULL states.
 		EXISTS (SELECT FROM pg_aggregate a WHERE p.oid IN (a.aggtransfn, a.aggcombinefn, a.aggfinalfn)) AS is_aggregate_support,
 		-- Access method handlers and functions about indexes and sessions are named colbert_; all other functions compute values.
-		p.proname LIKE 'colbert\_%' AS is_administrative
+		p.proname LIKE 'colbert\_%' OR p.proname = 'bm25_analyze' AS is_administrative,
+		-- bm25_query reads statistics; bm25_candidates must not be folded into a constant, because the planner is to see its cost.
+		p.proname IN ('bm25_query', 'bm25_candidates') AS is_stable
 	FROM members m JOIN pg_proc p ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid;
 
 SELECT has_extension('colbert_pg');
@@ -25,7 +27,8 @@ SELECT isnt(coalesce(obj_description(objid, classid::regclass::name), ''), '', d
 FROM members WHERE NOT (classid = 'pg_type'::regclass AND EXISTS (SELECT FROM pg_type t WHERE t.typarray = objid)) ORDER BY description;
 
 -- Functions that compute values are immutable, strict and parallel safe.
-SELECT is(provolatile, 'i', signature || ' is immutable') FROM member_functions WHERE NOT is_administrative ORDER BY signature;
+SELECT is(provolatile, CASE WHEN is_stable THEN 's' ELSE 'i' END::"char", signature || CASE WHEN is_stable THEN ' is stable' ELSE ' is immutable' END)
+FROM member_functions WHERE NOT is_administrative ORDER BY signature;
 SELECT is(proparallel, 's', signature || ' is parallel safe') FROM member_functions WHERE NOT is_administrative ORDER BY signature;
 SELECT ok(proisstrict, signature || ' is strict')
 FROM member_functions WHERE NOT is_administrative AND NOT is_aggregate_support AND prokind = 'f' ORDER BY signature;
@@ -77,7 +80,20 @@ FROM (VALUES
 	('multivector(bytea)', 'bytes bytea -> multivector'),
 	('multivector(anyarray)', 'tokens anyarray -> multivector'),
 	('colbert_tune(regclass,multivector[],double precision,integer,boolean)', 'index regclass, queries multivector[], target_recall double precision DEFAULT 0.95, k integer DEFAULT 10, apply boolean DEFAULT false, OUT probes integer, OUT ef_search integer, OUT candidates integer, OUT rerank integer, OUT recall double precision, OUT ms double precision, OUT chosen boolean -> SETOF record'),
+	('bm25_analyze(regclass,name,bigint,regconfig)', 'source regclass, source_column name, sample bigint DEFAULT NULL::bigint, config regconfig DEFAULT NULL::regconfig -> regclass'),
+	('bm25_query(regclass,text,real[],double precision,double precision,integer)', 'statistics regclass, query text, weights real[] DEFAULT ''{1,2,3,5}''::real[], b double precision DEFAULT 0.75, k1 double precision DEFAULT 1.2, budget integer DEFAULT 1000 -> bm25_query'),
+	('bm25_query(regclass,tsquery,real[],double precision,double precision,integer)', 'statistics regclass, query tsquery, weights real[] DEFAULT ''{1,2,3,5}''::real[], b double precision DEFAULT 0.75, k1 double precision DEFAULT 1.2, budget integer DEFAULT 1000 -> bm25_query'),
+	('bm25f(tsvector,bm25_query)', 'doc tsvector, query bm25_query -> double precision'),
+	('bm25f_terms(tsvector,bm25_query)', 'doc tsvector, query bm25_query, OUT term text, OUT section text, OUT frequency integer, OUT contribution double precision -> SETOF record'),
+	('bm25f_features(tsvector,bm25_query)', 'doc tsvector, query bm25_query -> real[]'),
+	('bm25_bound(bm25_query)', 'query bm25_query -> double precision'),
+	('bm25_candidates(bm25_query)', 'query bm25_query -> tsquery'),
 	('multivector_agg(real[])', 'token real[] -> multivector')) AS v(f, expected);
+
+-- Full-text ranking.
+SELECT has_type('bm25_query');
+SELECT cmp_ok(procost, '>=', 500::real, signature || ' has a cost of its own') FROM member_functions WHERE proname IN ('bm25f', 'bm25f_terms', 'bm25f_features', 'bm25_candidates', 'bm25_query') ORDER BY signature;
+SELECT ok(NOT EXISTS (SELECT FROM members m JOIN pg_operator o ON m.classid = 'pg_operator'::regclass AND m.objid = o.oid WHERE o.oprname = '@@'), 'no operator is named @@');
 
 -- Casts.
 SELECT cast_context_is('multivector', 'multivector', 'implicit');

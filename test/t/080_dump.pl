@@ -1,6 +1,6 @@
 # pg_dump and pg_restore keep documents bit by bit, columns, indexes with their options, settings
-# of the database, views and triggers, whatever the schema of the extension and the search_path of
-# the target; and \copy keeps documents in each of its formats.
+# of the database, views, triggers and full-text statistics, whatever the schema of the extension
+# and the search_path of the target; and \copy keeps documents in each of its formats.
 
 use strict;
 use warnings;
@@ -42,6 +42,10 @@ CREATE INDEX ON app.parts USING colbert_hnsw (doc) WITH (quantizer = flat);
 INSERT INTO app.parts SELECT id, doc FROM app.docs;
 CREATE MATERIALIZED VIEW app.best AS SELECT id, doc, maxsim(doc, $query) AS score FROM app.docs WHERE doc IS NOT NULL ORDER BY doc <#> $query LIMIT 50;
 CREATE INDEX best_doc ON app.best USING colbert_ivf (doc) WITH (quantizer = flat);
+CREATE TABLE app.texts (id int PRIMARY KEY, tsv tsvector);
+INSERT INTO app.texts SELECT i, format('w%s:1A all:2 w%s:3', i % 7, i % 3)::tsvector FROM generate_series(1, 100) i;
+SELECT bm25_analyze('app.texts', 'tsv', config => 'simple');
+CREATE TABLE app.queries AS SELECT bm25_query('app.texts_tsv_bm25', words) AS q FROM unnest('{w1 all,w5}'::text[]) AS words;
 CREATE VIEW app.near AS SELECT id, doc <=> $query AS distance FROM app.docs WHERE maxsim(doc, $query) > 1 ORDER BY 2 LIMIT 20;
 CREATE FUNCTION app.search(n int) RETURNS SETOF int LANGUAGE sql STABLE SET colbert.probes = 30
 	BEGIN ATOMIC SELECT id FROM app.docs WHERE doc IS NOT NULL ORDER BY maxsim(doc, $query) DESC LIMIT n; END;
@@ -63,6 +67,8 @@ sub contents
 		'partitions' => "SELECT md5(string_agg(concat_ws(',', id, multivector_send(doc), tableoid::regclass), ',' ORDER BY id)) FROM app.parts",
 		'the materialized view' => "SELECT md5(string_agg(concat_ws(',', id, multivector_send(doc), score), ',' ORDER BY id)), count(*) FROM app.best",
 		'the view' => 'SELECT string_agg(n::text, chr(10)) FROM app.near AS n',
+		'full-text statistics' => "SELECT string_agg(s::text, chr(10) ORDER BY lexeme) FROM app.texts_tsv_bm25 AS s",
+		'full-text scores' => "SELECT sum(bm25f(tsv, q)), sum(bm25f(tsv, bm25_query('app.texts_tsv_bm25', 'w1 all'))), sum(bm25_bound(q)) FROM app.texts, app.queries",
 		'types of columns' => "SELECT string_agg(concat_ws(' ', attrelid::regclass, attname, format_type(atttypid, atttypmod)), chr(10) ORDER BY attrelid::regclass::text, attnum)
 			FROM pg_attribute WHERE attrelid::regclass::text LIKE 'app.%' AND attnum > 0",
 		'definitions of indexes' => "SELECT string_agg(indexdef, chr(10) ORDER BY indexname) FROM pg_indexes WHERE schemaname = 'app'",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import psycopg
@@ -13,6 +15,7 @@ from psycopg import sql
 from ._names import Table, identifier
 from ._progress import make_bar
 
+Method: TypeAlias = Literal["colbert_hnsw", "colbert_ivf"]
 BuildProgress: TypeAlias = bool | Callable[[str, int, int], None]
 
 _POLL_SECONDS = 0.2
@@ -23,12 +26,36 @@ _PROGRESS = """
 """
 
 
+@dataclass(frozen=True)
+class _Index:
+    """An index to be created."""
+
+    table: sql.Identifier
+    column: str
+    method: Method
+    opclass: str | None
+    name: str
+    concurrently: bool
+    options: dict[str, Any]
+
+    def statement(self) -> sql.Composed:
+        return sql.SQL("CREATE INDEX {}{} ON {} USING {} ({}{}){}").format(
+            sql.SQL("CONCURRENTLY " if self.concurrently else ""),
+            sql.Identifier(self.name),
+            self.table,
+            sql.Identifier(self.method),
+            sql.Identifier(self.column),
+            sql.SQL(" {}").format(sql.Identifier(self.opclass)) if self.opclass else sql.SQL(""),
+            _with(self.options),
+        )
+
+
 def create_index(
     conn: psycopg.Connection[Any],
     table: Table,
     column: str = "doc",
     *,
-    method: Literal["colbert_hnsw", "colbert_ivf"] = "colbert_hnsw",
+    method: Method = "colbert_hnsw",
     opclass: str | None = None,
     name: str | None = None,
     concurrently: bool = False,
@@ -42,22 +69,49 @@ def create_index(
     total, 0 if that is not known. It is watched through a connection of its own.
     """
     on = identifier(table)
-    name = name or "_".join([on.as_string(conn).split('"')[-2], column, "idx"])
-    statement = sql.SQL("CREATE INDEX {}{} ON {} USING {} ({}{}){}").format(
-        sql.SQL("CONCURRENTLY " if concurrently else ""),
-        sql.Identifier(name),
-        on,
-        sql.Identifier(method),
-        sql.Identifier(column),
-        sql.SQL(" {}").format(sql.Identifier(opclass)) if opclass else sql.SQL(""),
-        _with(options),
-    )
+    name = name or _default_name(on, column)
+    index = _Index(on, column, method, opclass, name, concurrently, options)
     if progress is False:
-        conn.execute(statement)
+        conn.execute(index.statement())
     else:
         with _watched(conn, progress):
-            conn.execute(statement)
+            conn.execute(index.statement())
     return name
+
+
+async def acreate_index(
+    conn: psycopg.AsyncConnection[Any],
+    table: Table,
+    column: str = "doc",
+    *,
+    method: Method = "colbert_hnsw",
+    opclass: str | None = None,
+    name: str | None = None,
+    concurrently: bool = False,
+    progress: BuildProgress = False,
+    **options: Any,
+) -> str:
+    """Do what create_index does, for an asynchronous connection.
+
+    A function that progress names is called by another thread.
+    """
+    on = identifier(table)
+    name = name or _default_name(on, column)
+    index = _Index(on, column, method, opclass, name, concurrently, options)
+    if progress is False:
+        await conn.execute(index.statement())
+        return name
+    watch = _watched(conn, progress)
+    await asyncio.to_thread(watch.__enter__)
+    try:
+        await conn.execute(index.statement())
+    finally:
+        await asyncio.to_thread(watch.__exit__, None, None, None)
+    return name
+
+
+def _default_name(table: sql.Identifier, column: str) -> str:
+    return "_".join([table.as_string(None).split('"')[-2], column, "idx"])
 
 
 def _with(options: dict[str, Any]) -> sql.Composable:
@@ -71,7 +125,7 @@ def _with(options: dict[str, Any]) -> sql.Composable:
 
 
 @contextmanager
-def _watched(conn: psycopg.Connection[Any], progress: BuildProgress) -> Iterator[None]:
+def _watched(conn: psycopg.BaseConnection[Any], progress: BuildProgress) -> Iterator[None]:
     """Show the progress of what the connection does, by a thread with a connection of its own."""
     show = _Bar() if progress is True else progress
     assert callable(show)

@@ -23,12 +23,19 @@ FIND_TYPE = """
     FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
     WHERE t.oid = pg_catalog.to_regtype('multivector')
 """
+# Classes of SQLSTATE by which the server refuses a row: data, constraints, RAISE, limits.
+_ROW_FAULTS = ("22", "23", "P0", "54")
 _SINGLE_NUMBER = re.compile(r"\[\[[^\],]*\]\]")
 
 
 def pgvector_type() -> type | None:
     """Return pgvector.Vector if the program uses pgvector."""
     return getattr(sys.modules.get("pgvector"), "Vector", None)
+
+
+def is_row_fault(sqlstate: str | None) -> bool:
+    """Return whether an error of the server is about a row."""
+    return sqlstate is not None and sqlstate.startswith(_ROW_FAULTS)
 
 
 def as_multivector(value: Any) -> MultiVector | None:

@@ -59,7 +59,7 @@ class Explanation:
     def __str__(self) -> str:
         """Return a line per match."""
         return "\n".join(
-            f"{match.score:6.3f}  {_safe(match.query)} -> {_safe(match.document)}"
+            f"{match.score:6.3f}  {printable(match.query)} -> {printable(match.document)}"
             for match in self.matches
         )
 
@@ -71,9 +71,9 @@ class Explanation:
         top = len(_COLORS)
         return self._join(
             lambda text, heat: (
-                f"\x1b[30;48;5;{_COLORS[min(int(heat * top), top - 1)]}m{_safe(text)}\x1b[0m"
+                f"\x1b[30;48;5;{_COLORS[min(int(heat * top), top - 1)]}m{printable(text)}\x1b[0m"
             ),
-            _safe,
+            printable,
         )
 
     def to_html(self) -> str:
@@ -176,8 +176,8 @@ def _joins(character: str) -> bool:
     return character.isalnum() or unicodedata.category(character).startswith("M")
 
 
-def _safe(text: str) -> str:
-    """Replace control and format characters, other than line ends and tabs."""
+def printable(text: str) -> str:
+    """Return a text that cannot command a terminal: control characters are replaced."""
     return "".join(_REPLACEMENT if _is_control(c) else c for c in text)
 
 

@@ -22,25 +22,23 @@ from typing import Any, TypeAlias
 
 import psycopg
 from psycopg import sql
-from psycopg.adapt import PyFormat
 from psycopg.pq import Format, TransactionStatus
 from psycopg.rows import tuple_row
 
-from ._build import create_index
+from ._build import acreate_index, create_index
+from ._driver import is_row_fault
 from ._names import Table, identifier
 from ._progress import Progress, shown
-from .multivector import MultiVector
 from .psycopg import register_multivector, register_multivector_async
+from .psycopg.register import is_registered
 
 Row: TypeAlias = Sequence[Any]
 OnBadRow: TypeAlias = Callable[["BadRowError"], None]
 
-__all__ = ["BadRowError", "acopy", "copy", "create_index"]
+__all__ = ["BadRowError", "acopy", "acreate_index", "copy", "create_index"]
 
 BATCH = 1000
 LOADS = "colbert_pg_loads"  # the table of loads that can be resumed
-# Classes of SQLSTATE by which the server refuses a row: data, constraints, RAISE, limits.
-_ROW_FAULTS = ("22", "23", "P0", "54")
 _LINE = re.compile(r"^COPY .*?, line (\d+)", re.MULTILINE)
 
 
@@ -193,13 +191,6 @@ class _Job:
             return False
         return True
 
-    def is_registered(self) -> bool:
-        try:
-            self.conn.adapters.get_dumper(MultiVector, PyFormat.BINARY)
-        except psycopg.ProgrammingError:
-            return False
-        return True
-
     def after_copy(self, part: _Part) -> list[tuple[str, tuple[Any, ...]]]:
         """Return the statements that end the transaction of a part."""
         immediate: list[tuple[str, tuple[Any, ...]]] = [(_IMMEDIATE, ())] if self.alone else []
@@ -215,7 +206,7 @@ class _Job:
         state = getattr(error, "sqlstate", None)
         if state is None:  # the client's, while it wrote this row
             return _RowFault(error, offset)
-        if not state.startswith(_ROW_FAULTS):
+        if not is_row_fault(state):
             raise error
         context = error.diag.context if isinstance(error, psycopg.Error) else None
         line = _LINE.search(context or "")
@@ -253,7 +244,7 @@ def copy(
     error is raised as soon as the rows before it are loaded.
     """
     job = _Job(conn, table, columns, resume)
-    if not job.is_registered():
+    if not is_registered(conn):
         register_multivector(conn)
     target, done = _prepare(conn, job)
     with shown(progress, total, " rows") as show:
@@ -321,7 +312,7 @@ async def acopy(
 ) -> int:
     """Do what copy does, for an asynchronous connection. rows may be asynchronous, too."""
     job = _Job(conn, table, columns, resume)
-    if not job.is_registered():
+    if not is_registered(conn):
         await register_multivector_async(conn)
     target, done = await _aprepare(conn, job)
     with shown(progress, total, " rows") as show:

@@ -7,6 +7,7 @@ from .http import NextPlaidEncoder, PyLateServerEncoder, ServerError, VllmEncode
 from .libraries import FastEmbedEncoder, PyLateEncoder, SentenceTransformersEncoder
 from .onnx import OnnxEncoder
 from .protocol import Encoder, Span, SpansUnknownError, TextEncoder, TextError, TextTooLongError
+from .spec import make_encoder
 
 __all__ = [
     "Encoder",
@@ -23,4 +24,5 @@ __all__ = [
     "TextError",
     "TextTooLongError",
     "VllmEncoder",
+    "make_encoder",
 ]

@@ -22,6 +22,11 @@ class TextError(ValueError):
     def __init__(self, number: int, message: str) -> None:
         super().__init__(f"text {number}: {message}")
         self.number = number
+        self.message = message
+
+    def renumbered(self, number: int) -> TextError:
+        """Return the error for a text whose place is another one, such as in a longer list."""
+        return TextError(number, self.message)
 
 
 class TextTooLongError(TextError):
@@ -31,6 +36,10 @@ class TextTooLongError(TextError):
         super().__init__(number, f"expected at most {window} tokens, not {tokens}")
         self.tokens = tokens
         self.window = window
+
+    def renumbered(self, number: int) -> TextTooLongError:
+        """Return the error for a text whose place is another one, such as in a longer list."""
+        return TextTooLongError(number, self.tokens, self.window)
 
 
 class SpansUnknownError(LookupError):

@@ -96,7 +96,8 @@ def _others(context: AdaptContext) -> dict[PyFormat, type[Dumper]]:
     return others
 
 
-def _register(context: AdaptContext, info: TypeInfo | None) -> None:
+def register_type(context: AdaptContext, info: TypeInfo | None) -> None:
+    """Register the type multivector, as found under any name."""
     if info is None:
         raise psycopg.ProgrammingError(NOT_FOUND)
     info.register(context)
@@ -113,14 +114,18 @@ def _register(context: AdaptContext, info: TypeInfo | None) -> None:
     adapters.register_loader(info.oid, BinaryLoader)
 
 
+def is_registered(connection: psycopg.BaseConnection[Any], /) -> bool:
+    return _registered(connection, MultiVector, PyFormat.BINARY) is not None
+
+
 def register_multivector(connection: psycopg.Connection[Any], /) -> None:
     """Let a connection take multivectors and arrays of two dimensions, and return multivectors.
 
     Use it as the `configure` of a psycopg_pool.ConnectionPool, too.
     """
-    _register(connection, TypeInfo.fetch(connection, "multivector"))
+    register_type(connection, TypeInfo.fetch(connection, "multivector"))
 
 
 async def register_multivector_async(connection: psycopg.AsyncConnection[Any], /) -> None:
     """Do what register_multivector does, for an asynchronous connection."""
-    _register(connection, await TypeInfo.fetch(connection, "multivector"))
+    register_type(connection, await TypeInfo.fetch(connection, "multivector"))

@@ -1,0 +1,387 @@
+"""What a collection does, as steps that a connection of either kind runs.
+
+An operation is a generator. It yields calls, which may take long and run outside of a transaction,
+and transactions, which are generators of statements; it receives what each returned.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
+
+from psycopg import sql
+
+from .. import explain
+from .._names import Table
+from .._progress import Progress, shown
+from ..encoders.protocol import Encoder, TextError
+from ..multivector import Element, MultiVector
+from .records import (
+    AsyncRerank,
+    Columns,
+    Hit,
+    IdExistsError,
+    IdType,
+    OnConflict,
+    Record,
+    Similarity,
+)
+from .statements import Statement, Statements, Where
+
+T = TypeVar("T")
+
+BATCH = 256
+_CANDIDATES = 5  # per hit, for a reranker
+
+
+@dataclass(frozen=True)
+class Result:
+    """The rows of a statement, and how many it returned or changed."""
+
+    rows: list[tuple[Any, ...]]
+    count: int
+
+
+Transaction: TypeAlias = Generator[Statement, Result, T]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call outside of a transaction, of an encoder or a reranker."""
+
+    function: Callable[[], Any]
+
+
+Operation: TypeAlias = Generator[Call | Transaction[Any], Any, T]
+
+
+def _call(function: Callable[..., T], *args: Any) -> Operation[T]:
+    returned: T = yield Call(partial(function, *args))
+    return returned
+
+
+def _transaction(statements: Transaction[T]) -> Operation[T]:
+    returned: T = yield statements
+    return returned
+
+
+def _alone(statement: Statement) -> Operation[Result]:
+    """Run a statement in a transaction of its own."""
+
+    def one() -> Transaction[Result]:
+        return (yield statement)
+
+    return (yield from _transaction(one()))
+
+
+@dataclass
+class _Row:
+    """A row to be written. number: its place among the texts of the caller, from 1."""
+
+    number: int
+    id: str
+    text: str
+    metadata: str
+    doc: MultiVector | None
+
+
+class Operations:
+    """The operations of a collection."""
+
+    def __init__(
+        self,
+        table: Table,
+        encoder: Encoder | None,
+        *,
+        columns: Columns,
+        element: Element,
+        id_type: IdType,
+        similarity: Similarity,
+    ) -> None:
+        self.encoder = encoder
+        self.statements = Statements(
+            table, columns, element=element, id_type=id_type, similarity=similarity
+        )
+
+    def create(self, dims: int | None, *, exist_ok: bool) -> Operation[None]:
+        if dims is None:
+            encoder = self._encoder("dims")
+            dims = yield from _call(lambda: encoder.dims)
+        yield from _transaction(self._create(dims, exist_ok=exist_ok))
+
+    def _create(self, dims: int, *, exist_ok: bool) -> Transaction[None]:
+        if exist_ok:
+            yield self.statements.lock()
+            found = yield self.statements.existing_columns()
+            if found.rows:
+                self.statements.check_columns([(row[0], row[1]) for row in found.rows], dims)
+                return
+        for statement in self.statements.create(dims):  # noqa: UP028 (a list takes no results)
+            yield statement
+
+    def drop(self) -> Operation[None]:
+        yield from _alone(self.statements.drop())
+
+    def add(
+        self,
+        texts: Sequence[str],
+        *,
+        ids: Sequence[str] | None,
+        metadata: Sequence[Mapping[str, Any]] | None,
+        docs: Sequence[Any] | None,
+        on_conflict: OnConflict,
+        batch_size: int,
+        progress: Progress,
+    ) -> Operation[list[str]]:
+        if on_conflict not in ("error", "replace", "skip"):
+            raise ValueError(f"expected on_conflict error, replace or skip, not {on_conflict!r}")
+        if batch_size < 1:
+            raise ValueError(f"expected batch_size of at least 1, not {batch_size}")
+        rows = self._rows(texts, ids, metadata, docs)
+        if on_conflict == "error":
+            _check_different([row.id for row in rows])
+        if docs is None:
+            self._encoder("docs")
+            if ids is not None and on_conflict != "replace":
+                rows = yield from self._new(rows, on_conflict)
+            yield from self._encode(rows, batch_size, progress)
+        if not rows:
+            return []
+        return (yield from _transaction(self._write(rows, on_conflict)))
+
+    def get(self, ids: Sequence[str]) -> Operation[list[Record]]:
+        found = yield from _alone(self.statements.get(_ids(ids)))
+        records = {record.id: record for record in map(_record, found.rows)}
+        return [records[key] for key in _ids(ids) if key in records]
+
+    def delete(
+        self, ids: Sequence[str] | None, where: Where | None, params: Sequence[Any]
+    ) -> Operation[int]:
+        wanted = None if ids is None else _ids(ids)
+        return (yield from _alone(self.statements.delete(wanted, where, params))).count
+
+    def count(self, where: Where | None, params: Sequence[Any]) -> Operation[int]:
+        found = yield from _alone(self.statements.count(where, params))
+        return int(found.rows[0][0])
+
+    def filter(
+        self, where: Where | None, params: Sequence[Any], limit: int | None
+    ) -> Operation[list[Record]]:
+        found = yield from _alone(self.statements.filter(where, params, limit))
+        return [_record(row) for row in found.rows]
+
+    def search(
+        self,
+        query: Any,
+        limit: int,
+        where: Where | None,
+        params: Sequence[Any],
+        *,
+        doc: bool,
+        rerank: AsyncRerank | None,
+        candidates: int | None,
+    ) -> Operation[list[Hit]]:
+        found = _candidates(query, limit, rerank, candidates)
+        statement = self.statements.search(found, where, doc=doc)
+        if isinstance(query, str):
+            vector = yield from _call(self._encoder("a multivector").encode_query, query)
+        else:
+            vector = MultiVector(query)
+        params = self.statements.search_params(vector, where, params)
+        result = yield from _alone(Statement(statement, params))
+        hits = [_hit(row) for row in result.rows]
+        if rerank is None or not hits:
+            return hits
+        scores: Sequence[float] = yield Call(partial(rerank, query, hits))
+        return _reranked(hits, scores)[:limit]
+
+    def explain(self, query: str, hit: Record | str) -> Operation[explain.Explanation]:
+        encoder = self._encoder("explain.explain()")
+        doc: MultiVector | None
+        if isinstance(hit, Hit) and hit.doc is not None:
+            text, doc = hit.text, hit.doc
+        else:
+            key = hit.id if isinstance(hit, Record) else str(hit)
+            found = yield from _alone(self.statements.document(key))
+            if not found.rows:
+                raise LookupError(f"table {self.statements.table_name} has no row of id {key!r}")
+            text, doc = found.rows[0]
+        return (yield from _call(explain.explain, encoder, query, text, doc))
+
+    def _encoder(self, instead: str) -> Encoder:
+        if self.encoder is None:
+            raise ValueError(f"the collection has no encoder: pass one, or {instead}")
+        return self.encoder
+
+    def _rows(
+        self,
+        texts: Sequence[str],
+        ids: Sequence[str] | None,
+        metadata: Sequence[Mapping[str, Any]] | None,
+        docs: Sequence[Any] | None,
+    ) -> list[_Row]:
+        """Check what the caller passed, and name the text of what is wrong."""
+        if isinstance(texts, str):
+            raise TypeError("expected a list of texts, not a text")
+        if metadata is not None and self.statements.columns.metadata is None:
+            raise ValueError(f"table {self.statements.table_name} has no column of metadata")
+        for name, values in (("ids", ids), ("metadata", metadata), ("docs", docs)):
+            if values is not None and len(values) != len(texts):
+                raise ValueError(f"expected {len(texts)} {name}, one per text, not {len(values)}")
+        names = self.statements.new_ids(len(texts)) if ids is None else _ids(ids)
+        return [
+            _Row(
+                number,
+                name,
+                _text(number, text),
+                _json(number, {} if metadata is None else metadata[number - 1]),
+                None if docs is None else _doc(number, docs[number - 1]),
+            )
+            for number, (name, text) in enumerate(zip(names, texts, strict=True), 1)
+        ]
+
+    def _new(self, rows: list[_Row], on_conflict: OnConflict) -> Operation[list[_Row]]:
+        """Return the rows whose ids are new, so that no other is encoded."""
+        found = yield from _alone(self.statements.existing_ids([row.id for row in rows]))
+        existing = {str(row[0]) for row in found.rows}
+        self._refuse([row.id for row in rows if row.id in existing], on_conflict)
+        return [row for row in rows if row.id not in existing]
+
+    def _encode(self, rows: list[_Row], size: int, progress: Progress) -> Operation[None]:
+        """Encode the texts of rows. Nothing is written before all are encoded."""
+        encoder = self._encoder("docs")
+        with shown(progress, len(rows), " texts") as show:
+            for start in range(0, len(rows), size):
+                part = rows[start : start + size]
+                docs = yield from _call(_encode, encoder, part)
+                for row, doc in zip(part, docs, strict=True):
+                    row.doc = doc
+                show(start + len(part))
+
+    def _write(self, rows: list[_Row], on_conflict: OnConflict) -> Transaction[list[str]]:
+        values = [(row.id, row.text, row.doc, row.metadata) for row in rows]
+        result = yield self.statements.insert(values, on_conflict)
+        written = list(dict.fromkeys(str(row[0]) for row in result.rows))
+        if len(result.rows) < len(rows):
+            new = set(written)
+            self._refuse([row.id for row in rows if row.id not in new], on_conflict)
+        return written
+
+    def _refuse(self, existing: list[str], on_conflict: OnConflict) -> None:
+        if existing and on_conflict == "error":
+            raise IdExistsError(self.statements.table_name, existing)
+
+
+class Described:
+    """What both kinds of collections tell without a server."""
+
+    _do: Operations
+
+    @property
+    def table(self) -> sql.Identifier:
+        """The name of the table."""
+        return self._do.statements.table
+
+    @property
+    def columns(self) -> Columns:
+        """The names of its columns."""
+        return self._do.statements.columns
+
+    @property
+    def similarity(self) -> Similarity:
+        """The function that search orders by."""
+        return self._do.statements.similarity
+
+    @property
+    def encoder(self) -> Encoder | None:
+        """The encoder of texts."""
+        return self._do.encoder
+
+    def sql(self, limit: int = 10, *, where: Where | None = None) -> str:
+        """Return the statement of search. Its parameters are the query and those of where."""
+        return self._do.statements.search(limit, where, doc=False).as_string(None)
+
+
+def _ids(ids: Sequence[Any]) -> list[str]:
+    if isinstance(ids, str):
+        raise TypeError("expected a list of ids, not a string")
+    return [str(value) for value in ids]
+
+
+def _check_different(ids: list[str]) -> None:
+    [(most, times)] = Counter(ids).most_common(1) or [("", 0)]
+    if times > 1:
+        raise ValueError(f"expected different ids, and {most!r} comes twice")
+
+
+def _text(number: int, text: str) -> str:
+    """Refuse what a column of type text cannot hold."""
+    if not isinstance(text, str):
+        raise TypeError(f"text {number}: expected a string, not {type(text).__name__}")
+    if "\0" in text:
+        raise TextError(number, "expected no character NUL")
+    try:
+        text.encode()
+    except UnicodeEncodeError as e:
+        raise TextError(number, f"expected Unicode: {e}") from None
+    return text
+
+
+def _json(number: int, metadata: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(dict(metadata), allow_nan=False)
+    except (TypeError, ValueError) as e:
+        raise type(e)(f"metadata {number}: {e}") from None
+
+
+def _doc(number: int, doc: Any) -> MultiVector:
+    try:
+        return MultiVector(doc)
+    except ValueError as e:
+        raise ValueError(f"doc {number}: {e}") from None
+
+
+def _encode(encoder: Encoder, rows: list[_Row]) -> list[MultiVector]:
+    """Encode the texts of rows, and name the text of an error by the number of its row."""
+    try:
+        return encoder.encode_document([row.text for row in rows])
+    except TextError as e:
+        raise e.renumbered(rows[e.number - 1].number) from None
+
+
+def _record(row: tuple[Any, ...]) -> Record:
+    return Record(str(row[0]), row[1], row[2])
+
+
+def _hit(row: tuple[Any, ...]) -> Hit:
+    key, text, metadata, score, *doc = row
+    return Hit(str(key), text, metadata, score, doc[0] if doc else None)
+
+
+def _candidates(query: Any, limit: int, rerank: AsyncRerank | None, candidates: int | None) -> int:
+    """Return how many hits the search is to find."""
+    if rerank is None:
+        if candidates is not None:
+            raise ValueError("expected candidates only with rerank")
+        return limit
+    if not isinstance(query, str):
+        raise TypeError("expected a query that is a text for rerank")
+    if candidates is not None and candidates < limit:
+        raise ValueError(f"expected at least {limit} candidates, the limit, not {candidates}")
+    return _CANDIDATES * limit if candidates is None else candidates
+
+
+def _reranked(hits: list[Hit], scores: Sequence[float]) -> list[Hit]:
+    """Return the hits with new scores, the best first."""
+    new = [float(score) for score in scores]
+    if len(new) != len(hits):
+        raise ValueError(f"expected {len(hits)} scores of rerank, not {len(new)}")
+    if any(math.isnan(score) for score in new):
+        raise ValueError("expected numbers as scores of rerank, not NaN")
+    scored = [replace(hit, score=score) for hit, score in zip(hits, new, strict=True)]
+    return sorted(scored, key=lambda hit: -hit.score)

@@ -1,0 +1,279 @@
+"""The SQL of a collection. Nothing here talks to a server.
+
+Names go into a statement as quoted identifiers, values as parameters. The conditions of a caller
+are SQL: they come from the program, never from its users.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias, get_args
+
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from .._names import Table, identifier
+from ..multivector import Element
+from .records import Columns, IdType, OnConflict, Similarity
+
+Where: TypeAlias = Mapping[str, Any] | str | sql.Composable
+
+OPCLASSES: dict[str, str | None] = {
+    "maxsim": None,
+    "maxsim_cosine": "multivector_cosine_ops",
+    "maxsim_l2": "multivector_l2_ops",
+}
+_DISTANCES = ("maxsim_l2",)  # smaller is better
+_COLUMNS = sql.SQL(
+    "SELECT attname::text, pg_catalog.format_type(atttypid, atttypmod) "
+    "FROM pg_catalog.pg_attribute "
+    "WHERE attrelid = pg_catalog.to_regclass(%s) AND attnum > 0 AND NOT attisdropped"
+)
+# Sessions that create a table at once wait for each other: IF NOT EXISTS lets one of them fail.
+_LOCK = sql.SQL("SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(%s, 0))")
+_DIMS = re.compile(r"\bmultivector\((\d+)")
+_NOTHING = sql.SQL("")
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A statement and its parameters; with many, params are those of each execution."""
+
+    sql: sql.SQL | sql.Composed
+    params: Sequence[Any] = ()
+    many: bool = False
+
+
+class Statements:
+    """The statements on one table."""
+
+    def __init__(
+        self,
+        table: Table,
+        columns: Columns,
+        *,
+        element: Element,
+        id_type: IdType,
+        similarity: Similarity,
+    ) -> None:
+        _check_choice("element", element, Element)
+        _check_choice("id_type", id_type, IdType)
+        _check_choice("similarity", similarity, Similarity)
+        self.table = identifier(table)
+        self.table_name = self.table.as_string(None)
+        self.columns = columns
+        self.similarity = similarity
+        self._element, self._id_type = element, id_type
+        self._table = _quoted(self.table)
+        self._id, self._text, self._doc = (
+            _quoted(sql.Identifier(name)) for name in (columns.id, columns.text, columns.doc)
+        )
+        self._metadata = (
+            None if columns.metadata is None else _quoted(sql.Identifier(columns.metadata))
+        )
+
+    def lock(self) -> Statement:
+        return Statement(_LOCK, (self.table_name,))
+
+    def existing_columns(self) -> Statement:
+        """Return the names and types of the table's columns: no row if there is no table."""
+        return Statement(_COLUMNS, (self.table_name,))
+
+    def check_columns(self, found: Sequence[tuple[str, str]], dims: int) -> None:
+        """Refuse a table that lacks a column, or whose documents have other dims."""
+        types = dict(found)
+        names = [self.columns.id, self.columns.text, self.columns.doc, self.columns.metadata]
+        missing = [name for name in names if name is not None and name not in types]
+        if missing:
+            raise ValueError(f"table {self.table_name} has no column {', '.join(missing)}")
+        own = _DIMS.search(types[self.columns.doc])
+        if own and int(own[1]) != dims:
+            raise ValueError(
+                f"column {self.columns.doc} of table {self.table_name} has {own[1]} dims, "
+                f"not {dims} as the encoder"
+            )
+
+    def create(self, dims: int) -> list[Statement]:
+        """Return the statements that create the table, and the index on its metadata."""
+        parts = [
+            sql.SQL("{} {} PRIMARY KEY").format(self._id, sql.SQL(self._id_type)),
+            sql.SQL("{} text NOT NULL").format(self._text),
+            sql.SQL("{} multivector({}, {})").format(
+                self._doc, sql.Literal(int(dims)), sql.SQL(self._element)
+            ),
+        ]
+        statements = []
+        if self._metadata is not None:
+            parts.insert(2, sql.SQL("{} jsonb NOT NULL DEFAULT '{{}}'").format(self._metadata))
+            index = sql.SQL("CREATE INDEX ON {} USING gin ({} jsonb_path_ops)")
+            statements.append(Statement(index.format(self._table, self._metadata)))
+        table = sql.SQL("CREATE TABLE {} ({})").format(self._table, sql.SQL(", ").join(parts))
+        return [Statement(table), *statements]
+
+    def drop(self) -> Statement:
+        return Statement(sql.SQL("DROP TABLE IF EXISTS {}").format(self._table))
+
+    def new_ids(self, count: int) -> list[str]:
+        """Return random ids."""
+        if self._id_type == "bigint":
+            raise ValueError("expected ids: a table with ids of type bigint has no default")
+        return [str(uuid.uuid4()) for _ in range(count)]
+
+    def insert(self, rows: Sequence[Sequence[Any]], on_conflict: OnConflict) -> Statement:
+        """Insert rows of id, text, doc and metadata, and return the ids of those written.
+
+        With "error" rows that exist are skipped, too: the caller sees which ones.
+        """
+        names = [self._id, self._text, self._doc]
+        if self._metadata is not None:
+            names.append(self._metadata)
+        action: sql.Composable = sql.SQL("DO NOTHING")
+        if on_conflict == "replace":
+            action = sql.SQL("DO UPDATE SET {}").format(
+                sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(n) for n in names[1:])
+            )
+        statement = sql.SQL("INSERT INTO {} ({}) VALUES ({}) ON CONFLICT ({}) {} RETURNING {}")
+        return Statement(
+            statement.format(
+                self._table,
+                sql.SQL(", ").join(names),
+                sql.SQL(", ").join([sql.Placeholder()] * len(names)),
+                self._id,
+                action,
+                self._id,
+            ),
+            [row[: len(names)] for row in rows],
+            many=True,
+        )
+
+    def existing_ids(self, ids: Sequence[str]) -> Statement:
+        return Statement(
+            sql.SQL("SELECT {} FROM {}{}").format(self._id, self._table, self._where(None, ids)),
+            (list(ids),),
+        )
+
+    def get(self, ids: Sequence[str]) -> Statement:
+        return Statement(
+            sql.SQL("SELECT {} FROM {}{}").format(
+                self._fields(), self._table, self._where(None, ids)
+            ),
+            (list(ids),),
+        )
+
+    def document(self, id: str) -> Statement:
+        """Return the text and the multivector of a row."""
+        statement = sql.SQL("SELECT {}, {} FROM {} WHERE {} = %s")
+        return Statement(statement.format(self._text, self._doc, self._table, self._id), (id,))
+
+    def delete(
+        self, ids: Sequence[str] | None, where: Where | None, params: Sequence[Any]
+    ) -> Statement:
+        if ids is None and not where:
+            raise ValueError("expected ids or where; drop() deletes all rows")
+        return Statement(
+            sql.SQL("DELETE FROM {}{}").format(self._table, self._where(where, ids)),
+            [*self._params(where, params), *([] if ids is None else [list(ids)])],
+        )
+
+    def count(self, where: Where | None, params: Sequence[Any]) -> Statement:
+        return Statement(
+            sql.SQL("SELECT count(*) FROM {}{}").format(self._table, self._where(where)),
+            self._params(where, params),
+        )
+
+    def filter(self, where: Where | None, params: Sequence[Any], limit: int | None) -> Statement:
+        return Statement(
+            sql.SQL("SELECT {} FROM {}{} ORDER BY {}{}").format(
+                self._fields(),
+                self._table,
+                self._where(where),
+                self._id,
+                _NOTHING if limit is None else _limit(limit),
+            ),
+            self._params(where, params),
+        )
+
+    def search(self, limit: int, where: Where | None, *, doc: bool) -> sql.Composed:
+        """Return the search, whose first parameter is the multivector of the query."""
+        names = (self.columns.id, self.columns.text, self.columns.doc, self.columns.metadata)
+        score = sql.Identifier("score" if "score" not in names else "maxsim_score")
+        return sql.SQL("SELECT {}, {}({}, %s) AS {}{} FROM {}{} ORDER BY {}{}{}").format(
+            self._fields(),
+            sql.SQL(self.similarity),
+            self._doc,
+            score,
+            sql.SQL(", {}").format(self._doc) if doc else _NOTHING,
+            self._table,
+            self._where(where, documents=True),
+            score,
+            sql.SQL("" if self.similarity in _DISTANCES else " DESC"),
+            _limit(limit),
+        )
+
+    def search_params(self, query: Any, where: Where | None, params: Sequence[Any]) -> list[Any]:
+        return [query, *self._params(where, params)]
+
+    def _fields(self) -> sql.Composable:
+        """Return the columns of a Record."""
+        metadata = sql.SQL("'{}'::jsonb") if self._metadata is None else self._metadata
+        return sql.SQL("{}, {}, {}").format(self._id, self._text, metadata)
+
+    def _where(
+        self,
+        where: Where | None,
+        ids: Sequence[str] | None = None,
+        *,
+        documents: bool = False,
+    ) -> sql.Composable:
+        """Return a WHERE clause. documents: of rows that have a document."""
+        conditions: list[sql.Composable] = []
+        if documents:
+            conditions.append(sql.SQL("{} IS NOT NULL").format(self._doc))
+        if isinstance(where, Mapping):
+            if where:
+                conditions.append(sql.SQL("{} @> %s").format(self._metadata_column()))
+        elif where is not None:
+            # The line end closes a comment.
+            inside = sql.SQL(where) if isinstance(where, str) else where
+            conditions.append(sql.SQL("({}\n)").format(inside))
+        if ids is not None:
+            conditions.append(
+                sql.SQL("{} = ANY (%s::{}[])").format(self._id, sql.SQL(self._id_type))
+            )
+        if not conditions:
+            return _NOTHING
+        return sql.SQL(" WHERE {}").format(sql.SQL(" AND ").join(conditions))
+
+    def _params(self, where: Where | None, params: Sequence[Any]) -> list[Any]:
+        if not isinstance(where, Mapping):
+            if params and where is None:
+                raise ValueError("expected params only with where as SQL")
+            return list(params)
+        if params:
+            raise ValueError("expected params only with where as SQL, not with a mapping")
+        return [Jsonb(dict(where))] if where else []
+
+    def _metadata_column(self) -> sql.SQL:
+        if self._metadata is None:
+            raise ValueError(f"table {self.table_name} has no column of metadata")
+        return self._metadata
+
+
+def _quoted(name: sql.Identifier) -> sql.SQL:
+    """Return a name with doubled percent signs, which psycopg would take for placeholders."""
+    return sql.SQL(name.as_string(None).replace("%", "%%"))
+
+
+def _limit(limit: int) -> sql.Composable:
+    if limit < 0:
+        raise ValueError(f"expected limit of at least 0, not {limit}")
+    return sql.SQL(" LIMIT {}").format(sql.Literal(limit))
+
+
+def _check_choice(name: str, value: str, choices: Any) -> None:
+    allowed = get_args(choices)
+    if value not in allowed:
+        raise ValueError(f"expected {name} {', '.join(allowed)}, not {value!r}")
