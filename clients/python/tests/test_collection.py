@@ -41,7 +41,7 @@ TEXTS = [
 ]
 IDS = ["gout", "amazon", "violin", "bread"]
 METADATA: list[dict[str, Any]] = [
-    {"topic": "medicine", "n": 1},
+    {"topic": "medicine", "n": 1, "escape": "\\u0000"},
     {"topic": "earth", "n": 2},
     {"topic": "music"},
     {},
@@ -299,8 +299,10 @@ async def test_wrong_arguments(facts: Any) -> None:
         ),
         (lambda: facts.add(["a", "b"], ids=["c", "c"]), ValueError, "and 'c' comes twice"),
         (lambda: facts.add(["a"], docs=[[[1], []]]), ValueError, "doc 1: expected 1 dimensions"),
-        (lambda: facts.add(["a"], metadata=[{"b": {1}}]), TypeError, "metadata 1: .* set"),
-        (lambda: facts.add(["a"], metadata=[{"b": float("nan")}]), ValueError, "metadata 1: "),
+        (lambda: facts.add(["a"], metadata=[{"b": {1}}]), TextError, "text 1: metadata: .* set"),
+        (lambda: facts.add(["a"], metadata=[{"b": float("nan")}]), TextError, "text 1: metadata: "),
+        (lambda: facts.add(["a"], metadata=[{"b": "\0"}]), TextError, "metadata: .* no .* NUL"),
+        (lambda: facts.add(["a"], metadata=[{"\ud800": 1}]), TextError, "text 1: metadata: "),
         (lambda: facts.add(["a"], on_conflict="ignore"), ValueError, "not 'ignore'"),
         (lambda: facts.add(["a"], batch_size=0), ValueError, "batch_size of at least 1, not 0"),
         (lambda: facts.get("gout"), TypeError, "expected a list of ids, not a string"),
@@ -371,11 +373,9 @@ def test_sql_is_what_search_runs(pages: Collection, conn: psycopg.Connection[Any
     assert [Hit(*row) for row in rows] == pages.search("gout", where={"a": 1})
 
 
-def test_a_search_finds_no_row_without_a_document(
-    pages: Collection, conn: psycopg.Connection[Any]
-) -> None:
+def test_a_search_finds_no_row_without_a_document(pages: Collection) -> None:
     pages.add(["gout"], ids=["1"])
-    conn.execute("INSERT INTO pages (id, body) VALUES ('2', 'gout')")
+    assert pages.add(["gout"], ids=["2"], docs=[None]) == ["2"]
     assert [hit.id for hit in pages.search("gout")] == ["1"]
     assert pages.explain("gout", "2").score == pytest.approx(1)
 

@@ -164,6 +164,8 @@ def test_arrays(run: Any, folder: Path, conn: psycopg.Connection[Any]) -> None:
         ('{"id": 1, "text": "\\u200b"}', "expected a word"),
         (f'{{"id": 1, "text": "{"bow " * 300}"}}', "expected at most 50 tokens, not 300"),
         ('{"id": 1, "text": "\\u0000"}', "expected no character NUL"),
+        ('{"id": 1, "text": "a", "metadata": {"b": "\\u0000"}}', "metadata: expected no character"),
+        ('{"id": 1, "text": "a", "metadata": {"b": NaN}}', "metadata: Out of range"),
     ],
 )
 def test_a_bad_line_is_named(run: Any, folder: Path, line: str, message: str) -> None:
@@ -292,6 +294,22 @@ def test_embed_follows_until_it_is_terminated(
 def test_a_server_that_is_absent(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["index", "--table", "a", "--dsn", "host=/nowhere"]) == 1
     assert "No such file or directory" in capsys.readouterr().err
+
+
+def test_an_interrupt(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(common, "make_encoder", interrupted)
+    assert run("search", "a", *TABLE) == (130, "", "")
+
+
+def test_a_missing_driver(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    assert main(["index", "--table", "a"]) == 1
+    assert "HINT: pip install 'colbert-pg[psycopg]'" in capsys.readouterr().err
 
 
 def test_usage(capsys: pytest.CaptureFixture[str]) -> None:

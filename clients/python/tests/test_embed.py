@@ -734,6 +734,29 @@ def test_install_and_uninstall(conn: Connection, encoder: FakeEncoder) -> None:
     assert is_in_step(conn) is False
 
 
+def test_tables_that_are_dropped(conn: Connection, encoder: FakeEncoder) -> None:
+    """What belonged to them goes when another table is registered."""
+    chunked = Job("docs", chunks="chunks")
+    fill(conn, 1)
+    run(conn, encoder, triggers=True)
+    run(conn, encoder, chunked, triggers=True)
+    conn.execute("DROP TABLE chunks")
+    run(conn, encoder, chunked)
+    triggers = "SELECT FROM pg_trigger WHERE tgname LIKE 'colbert_pg_embed%'"
+    assert count(conn, triggers) == 2
+    conn.execute("CREATE TABLE others AS TABLE docs; DROP TABLE docs CASCADE")
+    conn.execute("ALTER TABLE others ADD PRIMARY KEY (id)")
+    run(conn, encoder, Job("others"))
+    assert count(conn, "SELECT FROM colbert_pg_embeddings") == 1
+    own = (
+        "relname LIKE 'colbert_pg_embed%' AND relkind = 'r' AND relnamespace = 'work'::regnamespace"
+    )
+    assert (
+        count(conn, f"SELECT FROM pg_class WHERE relname <> 'colbert_pg_embeddings' AND {own}") == 1
+    )
+    assert count(conn, "SELECT FROM pg_proc WHERE proname LIKE 'colbert_pg_embed%'") == 0
+
+
 def test_dump_and_restore(conn: Connection, encoder: FakeEncoder) -> None:
     fill(conn, 5)
     conn.execute("UPDATE docs SET body = '' WHERE id = 5")

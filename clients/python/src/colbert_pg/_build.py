@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 import psycopg
 from psycopg import sql
 
-from ._names import Table, identifier
+from ._names import Table, identifier, quoted
 from ._progress import make_bar
 
 Method: TypeAlias = Literal["colbert_hnsw", "colbert_ivf"]
@@ -68,15 +68,21 @@ def create_index(
     progress: True for a bar of tqdm, or a function that gets the phase, what of it is done, and its
     total, 0 if that is not known. It is watched through a connection of its own.
     """
-    on = identifier(table)
-    name = name or _default_name(on, column)
-    index = _Index(on, column, method, opclass, name, concurrently, options)
+    index = _index(
+        table,
+        column,
+        method=method,
+        opclass=opclass,
+        name=name,
+        concurrently=concurrently,
+        **options,
+    )
     if progress is False:
         conn.execute(index.statement())
     else:
         with _watched(conn, progress):
             conn.execute(index.statement())
-    return name
+    return index.name
 
 
 async def acreate_index(
@@ -84,34 +90,39 @@ async def acreate_index(
     table: Table,
     column: str = "doc",
     *,
-    method: Method = "colbert_hnsw",
-    opclass: str | None = None,
-    name: str | None = None,
-    concurrently: bool = False,
     progress: BuildProgress = False,
-    **options: Any,
+    **arguments: Any,
 ) -> str:
-    """Do what create_index does, for an asynchronous connection.
+    """Do what create_index does, for an asynchronous connection and with the same arguments.
 
     A function that progress names is called by another thread.
     """
-    on = identifier(table)
-    name = name or _default_name(on, column)
-    index = _Index(on, column, method, opclass, name, concurrently, options)
+    index = _index(table, column, **arguments)
     if progress is False:
         await conn.execute(index.statement())
-        return name
+        return index.name
     watch = _watched(conn, progress)
     await asyncio.to_thread(watch.__enter__)
     try:
         await conn.execute(index.statement())
     finally:
         await asyncio.to_thread(watch.__exit__, None, None, None)
-    return name
+    return index.name
 
 
-def _default_name(table: sql.Identifier, column: str) -> str:
-    return "_".join([table.as_string(None).split('"')[-2], column, "idx"])
+def _index(
+    table: Table,
+    column: str,
+    *,
+    concurrently: bool = False,
+    method: Method = "colbert_hnsw",
+    name: str | None = None,
+    opclass: str | None = None,
+    **options: Any,
+) -> _Index:
+    on = identifier(table)
+    name = name or "_".join([quoted(on).split('"')[-2], column, "idx"])
+    return _Index(on, column, method, opclass, name, concurrently, options)
 
 
 def _with(options: dict[str, Any]) -> sql.Composable:

@@ -12,3 +12,8 @@ Table: TypeAlias = str | sql.Identifier
 def identifier(table: Table) -> sql.Identifier:
     """Return a quoted name. A dot in a string separates a schema."""
     return sql.Identifier(*table.split(".")) if isinstance(table, str) else table
+
+
+def quoted(name: sql.Identifier) -> str:
+    """Return the text of a name. Until psycopg 3.2, as_string needs a connection for it."""
+    return ".".join('"' + part.replace('"', '""') + '"' for part in name._obj)

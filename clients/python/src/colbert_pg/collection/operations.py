@@ -1,41 +1,34 @@
 """What a collection does, as steps that a connection of either kind runs.
 
 An operation is a generator. It yields calls, which may take long and run outside of a transaction,
-and transactions, which are generators of statements; it receives what each returned.
+transactions, which are generators of statements, and builds of an index. It receives what each
+returned.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeAlias, TypeVar
-
-from psycopg import sql
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from .. import explain
-from .._names import Table
+from .._build import BuildProgress, Method
 from .._progress import Progress, shown
 from ..encoders.protocol import Encoder, TextError
-from ..multivector import Element, MultiVector
-from .records import (
-    AsyncRerank,
-    Columns,
-    Hit,
-    IdExistsError,
-    IdType,
-    OnConflict,
-    Record,
-    Similarity,
-)
-from .statements import Statement, Statements, Where
+from ..multivector import MultiVector
+from .records import AsyncRerank, Hit, IdExistsError, OnConflict, Record
+from .statements import OPCLASSES, Statement, Statements, Where
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 BATCH = 256
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")  # in JSON
 _CANDIDATES = 5  # per hit, for a reranker
 
 
@@ -57,7 +50,34 @@ class Call:
     function: Callable[[], Any]
 
 
-Operation: TypeAlias = Generator[Call | Transaction[Any], Any, T]
+@dataclass(frozen=True)
+class Build:
+    """The creation of an index. arguments: those of create_index, other than the connection."""
+
+    concurrently: bool
+    arguments: dict[str, Any]
+
+
+Operation: TypeAlias = Generator[Call | Build | Transaction[Any], Any, T]
+
+
+class Run(Generic[S, T]):
+    """A generator of steps that is being run. step: the current one. result: what it returned."""
+
+    step: S
+    result: T
+
+    def __init__(self, generator: Generator[S, Any, T]) -> None:
+        self._generator = generator
+
+    def has_next(self, returned: Any) -> bool:
+        """Pass what the current step returned, and return whether there is a next one."""
+        try:
+            self.step = self._generator.send(returned)
+        except StopIteration as done:
+            self.result = done.value
+            return False
+        return True
 
 
 def _call(function: Callable[..., T], *args: Any) -> Operation[T]:
@@ -93,20 +113,8 @@ class _Row:
 class Operations:
     """The operations of a collection."""
 
-    def __init__(
-        self,
-        table: Table,
-        encoder: Encoder | None,
-        *,
-        columns: Columns,
-        element: Element,
-        id_type: IdType,
-        similarity: Similarity,
-    ) -> None:
-        self.encoder = encoder
-        self.statements = Statements(
-            table, columns, element=element, id_type=id_type, similarity=similarity
-        )
+    def __init__(self, statements: Statements, encoder: Encoder | None) -> None:
+        self.statements, self.encoder = statements, encoder
 
     def create(self, dims: int | None, *, exist_ok: bool) -> Operation[None]:
         if dims is None:
@@ -200,6 +208,26 @@ class Operations:
         scores: Sequence[float] = yield Call(partial(rerank, query, hits))
         return _reranked(hits, scores)[:limit]
 
+    def index(
+        self,
+        method: Method,
+        *,
+        concurrently: bool,
+        progress: BuildProgress,
+        options: dict[str, Any],
+    ) -> Operation[str]:
+        arguments = {
+            **options,
+            "table": self.statements.table,
+            "column": self.statements.columns.doc,
+            "opclass": OPCLASSES[self.statements.similarity],
+            "method": method,
+            "concurrently": concurrently,
+            "progress": progress,
+        }
+        name: str = yield Build(concurrently, arguments)
+        return name
+
     def explain(self, query: str, hit: Record | str) -> Operation[explain.Explanation]:
         encoder = self._encoder("explain.explain()")
         doc: MultiVector | None
@@ -277,36 +305,6 @@ class Operations:
             raise IdExistsError(self.statements.table_name, existing)
 
 
-class Described:
-    """What both kinds of collections tell without a server."""
-
-    _do: Operations
-
-    @property
-    def table(self) -> sql.Identifier:
-        """The name of the table."""
-        return self._do.statements.table
-
-    @property
-    def columns(self) -> Columns:
-        """The names of its columns."""
-        return self._do.statements.columns
-
-    @property
-    def similarity(self) -> Similarity:
-        """The function that search orders by."""
-        return self._do.statements.similarity
-
-    @property
-    def encoder(self) -> Encoder | None:
-        """The encoder of texts."""
-        return self._do.encoder
-
-    def sql(self, limit: int = 10, *, where: Where | None = None) -> str:
-        """Return the statement of search. Its parameters are the query and those of where."""
-        return self._do.statements.search(limit, where, doc=False).as_string(None)
-
-
 def _ids(ids: Sequence[Any]) -> list[str]:
     if isinstance(ids, str):
         raise TypeError("expected a list of ids, not a string")
@@ -333,15 +331,20 @@ def _text(number: int, text: str) -> str:
 
 
 def _json(number: int, metadata: Mapping[str, Any]) -> str:
+    """Return metadata as JSON. Refuse what a column of type jsonb cannot hold."""
     try:
-        return json.dumps(dict(metadata), allow_nan=False)
-    except (TypeError, ValueError) as e:
-        raise type(e)(f"metadata {number}: {e}") from None
+        text = json.dumps(dict(metadata), allow_nan=False, ensure_ascii=False)
+        text.encode()
+    except (TypeError, ValueError, RecursionError) as e:
+        raise TextError(number, f"metadata: {e}") from e
+    if _NUL.search(text):
+        raise TextError(number, "metadata: expected no character NUL")
+    return text
 
 
-def _doc(number: int, doc: Any) -> MultiVector:
+def _doc(number: int, doc: Any) -> MultiVector | None:
     try:
-        return MultiVector(doc)
+        return None if doc is None else MultiVector(doc)
     except ValueError as e:
         raise ValueError(f"doc {number}: {e}") from None
 

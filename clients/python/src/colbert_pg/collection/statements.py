@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, get_args
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from .._names import Table, identifier
+from .._names import Table, identifier, quoted
 from ..multivector import Element
 from .records import Columns, IdType, OnConflict, Similarity
 
@@ -63,7 +63,7 @@ class Statements:
         _check_choice("id_type", id_type, IdType)
         _check_choice("similarity", similarity, Similarity)
         self.table = identifier(table)
-        self.table_name = self.table.as_string(None)
+        self.table_name = quoted(self.table)
         self.columns = columns
         self.similarity = similarity
         self._element, self._id_type = element, id_type
@@ -264,7 +264,7 @@ class Statements:
 
 def _quoted(name: sql.Identifier) -> sql.SQL:
     """Return a name with doubled percent signs, which psycopg would take for placeholders."""
-    return sql.SQL(name.as_string(None).replace("%", "%%"))
+    return sql.SQL(quoted(name).replace("%", "%%"))
 
 
 def _limit(limit: int) -> sql.Composable:

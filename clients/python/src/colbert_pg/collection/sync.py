@@ -2,211 +2,87 @@
 
 from __future__ import annotations
 
+import functools
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-import numpy.typing as npt
 import psycopg
 from psycopg.rows import tuple_row
 
-from .._build import BuildProgress, Method, create_index
-from .._names import Table
-from .._progress import Progress
-from ..encoders.protocol import Encoder
-from ..explain import Explanation
-from ..multivector import Element, MultiVector
+from .._build import create_index
 from ..psycopg import register_multivector
 from ..psycopg.register import is_registered
-from .operations import BATCH, Call, Described, Operation, Operations, Result, Transaction
-from .records import Columns, Hit, IdType, OnConflict, Record, Rerank, Similarity
-from .statements import OPCLASSES, Statement, Where
+from . import methods
+from .operations import Build, Call, Operation, Result, Run, Transaction
+from .statements import Statement
 
 if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
 
+    Source = psycopg.Connection[Any] | ConnectionPool[Any]
+
+P = ParamSpec("P")
 T = TypeVar("T")
 Connection = psycopg.Connection[Any]
 
 
-class Collection(Described):
+def _run_by(
+    method: Callable[Concatenate[methods.Base[Any], P], Operation[T]],
+) -> Callable[Concatenate[Collection, P], T]:
+    """Return a method that runs an operation."""
+
+    @functools.wraps(method)
+    def run(self: Collection, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._run(method(self, *args, **kwargs))
+
+    return run
+
+
+class Collection(methods.Base["Source"]):
     """A table of texts, their multivectors and metadata.
 
-    conn: a connection, or a pool, of which each method takes a connection.
+    conn: a psycopg.Connection, or a psycopg_pool.ConnectionPool, of which each method takes a
+    connection. Threads that share a connection wait for each other.
     encoder: needed wherever a text is encoded. element: of the column that create makes.
     similarity: the function that search orders by. Scores of maxsim_l2 are distances.
 
-    A method is one transaction, or a savepoint in that of the caller. Threads that share a
-    connection wait for each other.
+    A method is one transaction, or a savepoint in that of the caller.
     """
 
-    def __init__(
-        self,
-        conn: Connection | ConnectionPool[Any],
-        table: Table,
-        encoder: Encoder | None = None,
-        *,
-        columns: Columns = Columns(),  # noqa: B008
-        element: Element = "float2",
-        id_type: IdType = "text",
-        similarity: Similarity = "maxsim",
-    ) -> None:
-        self._conn = conn
-        self._turn = threading.Lock()
-        self._do = Operations(
-            table,
-            encoder,
-            columns=columns,
-            element=element,
-            id_type=id_type,
-            similarity=similarity,
-        )
+    _lock = threading.Lock
 
-    def create(self, *, exist_ok: bool = True, dims: int | None = None) -> None:
-        """Create the table, and an index on its metadata.
-
-        exist_ok: check that a table of this name has the columns and dims, and leave it as it is.
-        dims: those of the encoder by default.
-        """
-        self._run(self._do.create(dims, exist_ok=exist_ok))
-
-    def drop(self) -> None:
-        """Drop the table if it exists."""
-        self._run(self._do.drop())
-
-    def add(
-        self,
-        texts: Sequence[str],
-        *,
-        ids: Sequence[str] | None = None,
-        metadata: Sequence[Mapping[str, Any]] | None = None,
-        docs: Sequence[MultiVector | npt.ArrayLike] | None = None,
-        on_conflict: OnConflict = "error",
-        batch_size: int = BATCH,
-        progress: Progress = False,
-    ) -> list[str]:
-        """Encode texts and write them, and return the ids of the rows written, in order.
-
-        All texts are encoded before the first is written, batch_size at a time.
-        ids: random UUIDs by default. docs: their multivectors; then nothing is encoded.
-        on_conflict: what becomes of a text whose id exists: IdExistsError, it replaces the row, or
-        it is skipped.
-        progress: True for a bar of tqdm, or a function that gets the number of texts encoded and
-        the total.
-        """
-        return self._run(
-            self._do.add(
-                texts,
-                ids=ids,
-                metadata=metadata,
-                docs=docs,
-                on_conflict=on_conflict,
-                batch_size=batch_size,
-                progress=progress,
-            )
-        )
-
-    def get(self, ids: Sequence[str]) -> list[Record]:
-        """Return the rows of ids, in their order. Unknown ids are left out."""
-        return self._run(self._do.get(ids))
-
-    def delete(
-        self,
-        ids: Sequence[str] | None = None,
-        *,
-        where: Where | None = None,
-        params: Sequence[Any] = (),
-    ) -> int:
-        """Delete the rows of ids, those that a condition selects, or those of both.
-
-        Return how many were deleted.
-        """
-        return self._run(self._do.delete(ids, where, params))
-
-    def count(self, *, where: Where | None = None, params: Sequence[Any] = ()) -> int:
-        """Return the number of rows that a condition selects, all by default."""
-        return self._run(self._do.count(where, params))
-
-    def filter(
-        self,
-        *,
-        where: Where | None = None,
-        params: Sequence[Any] = (),
-        limit: int | None = None,
-    ) -> list[Record]:
-        """Return the rows that a condition selects, ordered by id."""
-        return self._run(self._do.filter(where, params, limit))
-
-    def index(
-        self,
-        method: Method = "colbert_hnsw",
-        *,
-        concurrently: bool = False,
-        progress: BuildProgress = False,
-        **options: Any,
-    ) -> str:
-        """Create an index for search, and return its name. See colbert_pg.load.create_index."""
-        with self._connection() as conn, _mode(conn, concurrently=concurrently):
-            return create_index(
-                conn,
-                self.table,
-                self.columns.doc,
-                method=method,
-                opclass=OPCLASSES[self.similarity],
-                concurrently=concurrently,
-                progress=progress,
-                **options,
-            )
-
-    def search(
-        self,
-        query: str | MultiVector | npt.ArrayLike,
-        limit: int = 10,
-        *,
-        where: Where | None = None,
-        params: Sequence[Any] = (),
-        doc: bool = False,
-        rerank: Rerank | None = None,
-        candidates: int | None = None,
-    ) -> list[Hit]:
-        """Return the best rows for a text or a multivector, among those that a condition selects.
-
-        where: a mapping that the metadata contains, or SQL with %s for each of params.
-        doc: return the multivectors, too.
-        rerank: a function that gets the query and hits, and returns a score for each, such as a
-        cross-encoder's. candidates: how many hits it gets, five times limit by default.
-        """
-        return self._run(
-            self._do.search(
-                query, limit, where, params, doc=doc, rerank=rerank, candidates=candidates
-            )
-        )
-
-    def explain(self, query: str, hit: Record | str) -> Explanation:
-        """Explain the score maxsim(doc, query) of a hit, or of the row of an id, by words."""
-        return self._run(self._do.explain(query, hit))
+    create = _run_by(methods.create)
+    drop = _run_by(methods.drop)
+    add = _run_by(methods.add)
+    get = _run_by(methods.get)
+    delete = _run_by(methods.delete)
+    count = _run_by(methods.count)
+    filter = _run_by(methods.filter)
+    index = _run_by(methods.index)
+    search = _run_by(methods.search)
+    explain = _run_by(methods.explain)
 
     def _run(self, operation: Operation[T]) -> T:
         with closing(operation):
+            run = Run(operation)
             returned: Any = None
-            while True:
-                try:
-                    step = operation.send(returned)
-                except StopIteration as done:
-                    value: T = done.value
-                    return value
-                returned = step.function() if isinstance(step, Call) else self._commit(step)
+            while run.has_next(returned):
+                returned = self._step(run.step)
+            return run.result
 
-    def _commit(self, statements: Transaction[Any]) -> Any:
+    def _step(self, step: Call | Build | Transaction[Any]) -> Any:
+        if isinstance(step, Call):
+            return step.function()
+        if isinstance(step, Build):
+            with self._connection() as conn, _mode(conn, concurrently=step.concurrently):
+                return create_index(conn, **step.arguments)
         with self._connection() as conn, conn.transaction(), _cursor(conn) as cursor:
-            result: Any = None
-            while True:
-                try:
-                    statement = statements.send(result)
-                except StopIteration as done:
-                    return done.value
-                result = _execute(cursor, statement)
+            run, result = Run(step), None
+            while run.has_next(result):
+                result = _execute(cursor, run.step)
+            return run.result
 
     @contextmanager
     def _connection(self) -> Iterator[Connection]:

@@ -9,7 +9,7 @@ has locked, stay in the queue.
 from __future__ import annotations
 
 import logging
-import select
+import selectors
 import threading
 import time
 from collections.abc import Callable
@@ -280,7 +280,9 @@ class Worker:
     def _sleep(self, conn: Connection, seconds: float) -> None:
         """Sleep, unless a notification or the end of the connection comes, or the call to stop."""
         end = time.monotonic() + seconds
-        while not self._notified and not self._task.stop.is_set():
-            rest = end - time.monotonic()
-            if rest <= 0 or select.select([conn.fileno()], [], [], min(rest, _SLICE))[0]:
-                return
+        with selectors.DefaultSelector() as selector:
+            selector.register(conn.fileno(), selectors.EVENT_READ)
+            while not self._notified and not self._task.stop.is_set():
+                rest = end - time.monotonic()
+                if rest <= 0 or selector.select(min(rest, _SLICE)):
+                    return
