@@ -50,11 +50,6 @@ def conn(database: str) -> Iterator[Connection]:
         yield conn
 
 
-@pytest.fixture
-def encoder() -> FakeEncoder:
-    return FakeEncoder()
-
-
 def fill(conn: Connection, count: int) -> None:
     conn.execute(
         "INSERT INTO docs SELECT n, 'text of row ' || n FROM generate_series(1, %s) n", (count,)
