@@ -61,7 +61,7 @@ enum
 /* Rows written by one statement. */
 #define ROWS_PER_INSERT 10000
 
-/* What one call works on. */
+/* State of one call. */
 typedef struct Analysis
 {
 	Relation      source;
