@@ -2,13 +2,16 @@
 
 A collection is encoded once and kept under build/lengths.
 """
-import json, lzma, os, subprocess, sys
+import hashlib, json, lzma, os, subprocess, sys
 import numpy as np
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CACHE = os.path.join(ROOT, 'build', 'lengths')
-NEURAL = os.path.join(ROOT, 'build', 'neural', 'bin', 'python')
+NEURAL = os.path.join(ROOT, 'bench', 'lengths', 'neural.py')
+# The sources that decide what the neural encoder gives: a change of them encodes anew.
+SOURCES = NEURAL, os.path.join(ROOT, 'clients', 'python', 'src', 'colbert_pg', 'encoders', 'onnx.py')
 LENGTHS = (1, 2, 3, 4, 5, 8, 16, 32)
+WINDOW = 256                # tokens per text of the neural encoder, as in the model's own settings
 NOISE, SEED = .06, 20190000
 LONG_DOCUMENTS = 3600       # in the collection of long documents
 RANDOM_SHAPE = 10000, 32, 128   # documents, tokens per document, dims
@@ -34,9 +37,10 @@ class Collection:
 
 
 def read_texts(dataset, name):
+    """Return {id: text}."""
     with lzma.open(os.path.join(ROOT, 'data', dataset, f'{name}.jsonl.xz'), 'rt') as f:
         records = [json.loads(line) for line in f]
-    return [' '.join(filter(None, (r.get('title'), r['text']))) for r in records]
+    return {r['id']: ' '.join(filter(None, (r.get('title'), r['text']))) for r in records}
 
 
 def evenly(items, n):
@@ -62,14 +66,24 @@ def load_medquad():
 
 
 def load_neural(dataset, npassages):
-    """Load a dataset as encoded by a neural encoder (neural.py), which takes .05 s per passage."""
-    passages, questions = (evenly(read_texts(dataset, name), n) for name, n in (('corpus', npassages), ('queries', 1000)))
-    passages = [text for text in passages if text.strip()]
-    stem = os.path.join(CACHE, f'{dataset}-neural-{len(passages)}')
+    """Load a dataset as encoded by a neural encoder."""
+    passages, questions = (evenly(list(read_texts(dataset, name).values()), n) for name, n in (('corpus', npassages), ('queries', 1000)))
+    return encode_neural(dataset, [text for text in passages if text.strip()], questions)
+
+
+def encode_neural(name, passages, questions, window=WINDOW):
+    """Encode texts, cut at this many tokens, by neural.py in this Python; or return what an earlier call encoded."""
+    texts = json.dumps({'window': window, 'passages': passages, 'questions': questions})
+    digest = hashlib.sha256(texts.encode())
+    for source in SOURCES:
+        with open(source, 'rb') as f:
+            digest.update(f.read())
+    os.makedirs(CACHE, exist_ok=True)
+    stem = os.path.join(CACHE, f'{name}-neural-{len(passages)}-{digest.hexdigest()[:12]}')
     if not os.path.exists(stem + '.npz'):
         with open(stem + '.json', 'w') as f:
-            json.dump({'passages': passages, 'questions': questions}, f)
-        subprocess.run([NEURAL, os.path.join(ROOT, 'bench', 'lengths', 'neural.py'), stem + '.json', stem + '.npz'], check=True, stdout=subprocess.DEVNULL)
+            f.write(texts)
+        subprocess.run([sys.executable, NEURAL, stem + '.json', stem + '.npz'], check=True, stdout=subprocess.DEVNULL)
     arrays = np.load(stem + '.npz')
     return Tokens(arrays['passages'], arrays['passage_offsets']), Tokens(arrays['questions'], arrays['question_offsets'])
 

@@ -9,6 +9,7 @@ import itertools
 import multiprocessing
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any, BinaryIO
 
 import copybinary as cb
@@ -30,16 +31,22 @@ def settings(conn: Any, worker: bool) -> None:
         conn.execute(f"SET colbert.background_merge = {'on' if worker else 'off'}")
 
 
-def cpu_ms(schedstat: BinaryIO) -> float:
-    """Milliseconds that a process has run, from Linux's file of it."""
-    schedstat.seek(0)
-    return int(schedstat.read().split()[0]) / 1e6
+def cpu_ms(process: tuple[BinaryIO, BinaryIO]) -> float:
+    """Milliseconds that a server process has run, from Linux's files of it. They are exact when it sleeps, so wait until it does."""
+    schedstat, stat = process
+    while True:
+        stat.seek(0)
+        if stat.read().rpartition(b')')[2].split()[0] == b'S':
+            schedstat.seek(0)
+            return int(schedstat.read().split()[0]) / 1e6
 
 
 def insert(job: tuple[list[tuple[int, bytes]], bool]) -> tuple[float, float, list[float], list[float]]:
     """Insert documents. Return the start and end times, and each insert's milliseconds: wall time, and CPU time of the server process."""
     documents, worker = job
-    with db.connect() as conn, open(f'/proc/{conn.info.backend_pid}/schedstat', 'rb') as cpu:
+    with db.connect() as conn, ExitStack() as stack:
+        folder = f'/proc/{conn.info.backend_pid}'
+        cpu = (stack.enter_context(open(f'{folder}/schedstat', 'rb')), stack.enter_context(open(f'{folder}/stat', 'rb')))
         settings(conn, worker)
         conn.pgconn.prepare(b'ins', b'INSERT INTO passages (id, doc) VALUES ($1, $2)')
         times, marks = [], [cpu_ms(cpu)]

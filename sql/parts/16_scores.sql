@@ -44,6 +44,12 @@ CREATE FUNCTION maxsim_tokens(doc multivector, query multivector,
 COMMENT ON FUNCTION maxsim_tokens(multivector, multivector)
 	IS 'best matching document token of each query token and their inner product: the terms of maxsim';
 
+CREATE FUNCTION maxsim_features(doc multivector, query multivector, bound real DEFAULT 0.5) RETURNS real[]
+	AS 'MODULE_PATHNAME', 'multivector_maxsim_features' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 3000
+	SUPPORT multivector_score_support;
+COMMENT ON FUNCTION maxsim_features(multivector, multivector, real)
+	IS 'features for a learned ranker: maxsim; mean, minimum, maximum, standard deviation and median over the query tokens; share of them below the bound; tokens of both';
+
 CREATE OPERATOR <#> (LEFTARG = multivector, RIGHTARG = multivector, FUNCTION = maxsim_distance);
 COMMENT ON OPERATOR <#> (multivector, multivector) IS 'negated maxsim';
 

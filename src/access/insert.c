@@ -24,12 +24,12 @@
 
 #include "access/access.h"
 #include "access/merge_worker.h"
+#include "base/clock.h"
 #include "index/docstore.h"
 #include "index/merge.h"
 #include "index/nulls.h"
 #include "index/train.h"
 #include "miscadmin.h"
-#include "portability/instr_time.h"
 #include "settings.h"
 #include "utils/memutils.h"
 
@@ -76,16 +76,6 @@ insert_duty(const MetaPageData *meta)
 		duty.merge = STEP_MILLISECONDS;
 	duty.grow = pending <= limit * WAIT_SHARE;
 	return duty;
-}
-
-static double
-milliseconds_since(instr_time start)
-{
-	instr_time now;
-
-	INSTR_TIME_SET_CURRENT(now);
-	INSTR_TIME_SUBTRACT(now, start);
-	return INSTR_TIME_GET_MILLISEC(now);
 }
 
 /*

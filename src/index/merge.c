@@ -14,27 +14,25 @@
  */
 #include "compat/pg_compat.h"
 
+#include "base/clock.h"
 #include "commands/vacuum.h"
 #include "index/merge_internal.h"
 #include "index/queue.h"
 #include "index/train.h"
-#include "portability/instr_time.h"
 #include "storage/locks.h"
 #include "utils/memutils.h"
 
 /* Growth of a merge in haste: twice its share, because merges under pressure add no nodes. */
 #define HASTY_GROWTH 2
 
-/*
- * Tokens of a step's first batch while its speed is unknown. MIN_TOKENS is the
- * minimum of later batches, and the first size if nearly every token becomes a
- * node.
- */
-#define STEP_TOKENS 64
-#define MIN_TOKENS  16
+/* Minimum tokens per batch of a step, and those of the first batch while its speed is unknown. */
+#define MIN_TOKENS 16
 
 /* Share of a step's time planned for its first batch, based on the speed of the last step. */
 #define FIRST_SHARE 0.7
+
+/* Share of a step's time after which it makes no more nodes. */
+#define GROW_SHARE 0.8
 
 /* Maximum tokens per batch of a step. */
 #define MAX_STEP_TOKENS 4096
@@ -62,8 +60,6 @@ sample_pending(IndexView *view)
 {
 	SampleShared *shared = palloc(sizeof(SampleShared));
 	TokenSample  *sample;
-	float        *tokens =
-		palloc_extended(mul_size(SKETCH_BLOCK_TOKENS, view->dim * sizeof(float)), MCXT_ALLOC_HUGE);
 
 	train_sample_init(shared, &view->index->meta);
 	sample = sample_open(shared, NULL, NULL);
@@ -72,22 +68,10 @@ sample_pending(IndexView *view)
 		DocEntry entry;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!merge_is_pending(view, view->pending[i], &entry))
-			continue;
-		for (uint32 first = 0; first < entry.ntokens; first += SKETCH_BLOCK_TOKENS)
-		{
-			uint32 n = Min(entry.ntokens - first, SKETCH_BLOCK_TOKENS);
-
-			docstore_vectors(view, &entry, first, n, tokens);
-			for (uint32 t = 0; t < n; t++)
-				sample_add(sample,
-						   sample_hash(ItemPointerGetBlockNumberNoCheck(&entry.tid),
-									   ItemPointerGetOffsetNumberNoCheck(&entry.tid), first + t),
-						   tokens + (size_t) t * view->dim);
-		}
+		if (merge_is_pending(view, view->pending[i], &entry))
+			train_sample_document(view, sample, &entry, docstore_vectors);
 	}
 	sample_gather(sample);
-	pfree(tokens);
 	return sample;
 }
 
@@ -327,7 +311,7 @@ static uint32
 first_step_tokens(const IndexView *view, double milliseconds, const StepSpeed *speed)
 {
 	if (RelationGetRelid(view->index->rel) != speed->index)
-		return view->index->meta.shape.tokens_per_node < MIN_TOKENS ? MIN_TOKENS : STEP_TOKENS;
+		return MIN_TOKENS;
 	return (uint32) Max(Min(speed->tokens * milliseconds * FIRST_SHARE, MAX_STEP_TOKENS),
 						MIN_TOKENS);
 }
@@ -350,15 +334,13 @@ merge_step(IndexView *view, double milliseconds, bool grow)
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "colbert_pg merge", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
-	Merge         merge = {.growth = grow};
+	Merge         merge = {.growth = grow, .grow_ms = milliseconds * GROW_SHARE};
 	StepSpeed    *speed = &step_speeds[grow];
-	instr_time    start;
-	instr_time    now;
 	uint32        capacity;
 	uint64        tokens = 0;
 	double        elapsed = 0;
 
-	INSTR_TIME_SET_CURRENT(start);
+	INSTR_TIME_SET_CURRENT(merge.start);
 	view_refresh(view);
 	capacity = first_step_tokens(view, milliseconds, speed);
 	merge_begin(&merge, view, MAX_STEP_TOKENS);
@@ -366,9 +348,7 @@ merge_step(IndexView *view, double milliseconds, bool grow)
 	{
 		merge_batch(&merge, capacity);
 		tokens += merge.ntokens;
-		INSTR_TIME_SET_CURRENT(now);
-		INSTR_TIME_SUBTRACT(now, start);
-		elapsed = INSTR_TIME_GET_MILLISEC(now);
+		elapsed = milliseconds_since(merge.start);
 		capacity = next_step_tokens((double) tokens, elapsed, milliseconds);
 	}
 	merge_end(&merge);

@@ -22,6 +22,7 @@
 #include <float.h>
 #include <math.h>
 
+#include "base/clock.h"
 #include "base/splitmix.h"
 #include "base/vec.h"
 #include "index/merge_internal.h"
@@ -147,7 +148,7 @@ quota(const Merge *merge)
 {
 	const MetaPageData *meta = &merge->view->index->meta;
 	uint64              wanted = meta->documents.live_tokens / meta->shape.tokens_per_node;
-	uint64              have = meta_nitems(meta, ARRAY_NODES);
+	uint64              have = meta_nnodes(meta);
 	uint64              most = merge->ntokens;
 
 	if (!finder_adds(merge->finder) || merge->growth == 0 || wanted <= have)
@@ -192,6 +193,12 @@ assign_again(Merge *merge)
 	pfree(nearest);
 }
 
+static bool
+may_make_node(const Merge *merge)
+{
+	return merge->grow_ms == 0 || milliseconds_since(merge->start) < merge->grow_ms;
+}
+
 uint64
 merge_grow(Merge *merge)
 {
@@ -207,7 +214,7 @@ merge_grow(Merge *merge)
 	drawn = draw(merge);
 	made = palloc_extended(mul_size(most, sizeof(uint32)), MCXT_ALLOC_HUGE);
 	adoption = adopt_begin(merge->view);
-	for (uint32 i = 0; i < merge->ntokens && nmade < most; i++)
+	for (uint32 i = 0; i < merge->ntokens && nmade < most && may_make_node(merge); i++)
 	{
 		pace_delay(merge->view->index, &merge->pace);
 		if (!is_its_node(merge, drawn[i].token) && make_node(merge, adoption, &drawn[i], &adopted))

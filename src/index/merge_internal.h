@@ -10,6 +10,7 @@
 
 #include "index/docstore.h"
 #include "index/merge.h"
+#include "portability/instr_time.h"
 #include "storage/pace.h"
 
 /* Merge.growth: add all nodes that the index lacks. */
@@ -20,10 +21,15 @@ typedef struct Merge
 {
 	IndexView *view;
 	Finder    *finder;
+	Finder    *next_finder; /* of the generation that is being filled; NULL: none */
 	Pace       pace;
 	bool       trained; /* this merge trained the nodes */
 	bool       inexact; /* count of postings was inexact before the batch */
 	uint32     growth;  /* maximum new nodes per tokens_per_node tokens of the batch */
+
+	/* A step makes no nodes later than grow_ms milliseconds after its start; 0 in other merges. */
+	instr_time start;
+	double     grow_ms;
 
 	/*
 	 * Copy of the queue's front, taken when the merge began. at: index of the

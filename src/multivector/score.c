@@ -138,6 +138,12 @@ nearest_init(ScoreQuery *query, const float *tokens, Size slots, char **at)
 		nearest->norms[t] = kernel_norm(tokens + (Size) t * query->dim, query->dim);
 }
 
+uint32
+score_query_tokens(const ScoreQuery *query)
+{
+	return query->ntokens;
+}
+
 ScoreQuery *
 score_prepare(const MultiVector *query, Metric metric)
 {

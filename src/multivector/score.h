@@ -32,6 +32,9 @@ typedef struct ScoreQuery ScoreQuery;
 /* Prepare a query in the current memory context. The result is a single palloc chunk. */
 extern ScoreQuery *score_prepare(const MultiVector *query, Metric metric);
 
+/* Return the number of the query's tokens. */
+extern uint32 score_query_tokens(const ScoreQuery *query);
+
 /*
  * Return the value of the SQL function: larger is better for IP and COSINE,
  * smaller for L2. Errors out (22000) if the dims differ.

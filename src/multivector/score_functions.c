@@ -11,11 +11,16 @@
  */
 #include "compat/pg_compat.h"
 
+#include <math.h>
+
 #include "access/detoast.h"
+#include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "multivector/score.h"
 #include "multivector/score_memo.h"
+#include "storage/shmem.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 #include "utils/tuplestore.h"
@@ -34,6 +39,7 @@ PG_FUNCTION_INFO_V1(multivector_maxsim_l2);
 PG_FUNCTION_INFO_V1(multivector_maxsim_distance);
 PG_FUNCTION_INFO_V1(multivector_maxsim_cosine_distance);
 PG_FUNCTION_INFO_V1(multivector_maxsim_tokens);
+PG_FUNCTION_INFO_V1(multivector_maxsim_features);
 
 /*
  * Return bytes that identify the query. A pointer to a value on disk
@@ -177,4 +183,76 @@ multivector_maxsim_tokens(PG_FUNCTION_ARGS)
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;
+}
+
+/* ---- features ---- */
+
+/* The features of maxsim_features, in their order. */
+typedef enum MaxsimFeature
+{
+	FEATURE_SCORE,
+	FEATURE_MEAN,
+	FEATURE_MINIMUM,
+	FEATURE_MAXIMUM,
+	FEATURE_SPREAD, /* standard deviation */
+	FEATURE_MEDIAN,
+	FEATURE_BELOW, /* share of query tokens whose similarity is below the bound */
+	FEATURE_DOC_TOKENS,
+	FEATURE_QUERY_TOKENS,
+	NFEATURES,
+} MaxsimFeature;
+
+static int
+compare_floats(const void *a, const void *b)
+{
+	float x = *(const float *) a;
+	float y = *(const float *) b;
+
+	return (x > y) - (x < y);
+}
+
+/* Set the features of n > 0 similarities, which are sorted by it. */
+static void
+summarize(float *similarity, uint32 n, float bound, double *features)
+{
+	double sum = 0;
+	double squares = 0;
+	uint32 below = 0;
+
+	qsort(similarity, n, sizeof(float), compare_floats);
+	while (below < n && similarity[below] < bound)
+		below++;
+	for (uint32 i = 0; i < n; i++)
+		sum += similarity[i];
+	for (uint32 i = 0; i < n; i++)
+		squares += (similarity[i] - sum / n) * (similarity[i] - sum / n);
+	features[FEATURE_MEAN] = sum / n;
+	features[FEATURE_MINIMUM] = similarity[0];
+	features[FEATURE_MAXIMUM] = similarity[n - 1];
+	features[FEATURE_SPREAD] = sqrt(squares / n);
+	features[FEATURE_MEDIAN] = ((double) similarity[(n - 1) / 2] + similarity[n / 2]) / 2;
+	features[FEATURE_BELOW] = (double) below / n;
+}
+
+/* Return an array of real: what a learned ranker can use of a document and a query. */
+Datum
+multivector_maxsim_features(PG_FUNCTION_ARGS)
+{
+	MultiVector *doc = PG_GETARG_MULTIVECTOR(0);
+	ScoreQuery  *query = prepared_query(fcinfo, 1, METRIC_IP);
+	uint32       n = score_query_tokens(query);
+	float       *similarity = palloc_extended(mul_size(n, sizeof(float)), MCXT_ALLOC_HUGE);
+	double       features[NFEATURES];
+	Datum        values[NFEATURES];
+
+	features[FEATURE_SCORE] = score_document_matches(query, doc, NULL, similarity);
+	summarize(similarity, n, PG_GETARG_FLOAT4(2), features);
+	features[FEATURE_DOC_TOKENS] = doc->ntokens;
+	features[FEATURE_QUERY_TOKENS] = n;
+	for (int i = 0; i < NFEATURES; i++)
+		values[i] = Float4GetDatum((float4) features[i]);
+	pfree(similarity);
+	PG_FREE_IF_COPY(doc, 0);
+	PG_RETURN_ARRAYTYPE_P(
+		construct_array(values, NFEATURES, FLOAT4OID, sizeof(float4), true, TYPALIGN_INT));
 }

@@ -16,10 +16,10 @@
 #include <float.h>
 
 #include "access/tableam.h"
+#include "base/clock.h"
 #include "catalog/index.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "portability/instr_time.h"
 #include "tune/tune.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -91,7 +91,6 @@ search_once(Tune *tune, Trial *trial, int query)
 	TrialSearch  *search = tune->search;
 	MemoryContext old = MemoryContextSwitchTo(search->context);
 	instr_time    start;
-	instr_time    end;
 	int           found = 0;
 	double        ms;
 
@@ -103,13 +102,11 @@ search_once(Tune *tune, Trial *trial, int query)
 	while (found < tune->wanted &&
 		   index_getnext_slot(search->scan, ForwardScanDirection, tune->slot))
 		search->tids[found++] = tune->slot->tts_tid;
-	INSTR_TIME_SET_CURRENT(end);
-	INSTR_TIME_SUBTRACT(end, start);
+	ms = milliseconds_since(start);
 	ExecClearTuple(tune->slot);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(search->context);
 
-	ms = INSTR_TIME_GET_MILLISEC(end);
 	trial->total_ms += ms;
 	trial->fastest[query] = Min(trial->fastest[query], ms);
 	return found;

@@ -229,6 +229,22 @@ class Values:
         return r.choice((f"replace('{self.words(' ')}', ' ', '{r.choice(('&', '|', '<->', '&!', ':AB|'))}')::tsquery", "'w:*'::tsquery", "'!(w1 & !w2:A)'::tsquery", "''::tsquery",
                          "(SELECT string_agg('w' || i, '|')::tsquery FROM generate_series(1, 30000) i)"))
 
+    def make_rank_model(self):
+        r = self.random
+        number = lambda: r.choice(('0', '1', '0.75', '-1', '1e300', '1e-300', 'null', '"x"', '2147483648', '99999'))
+        numbers = lambda: ', '.join(number() for _ in range(r.choice((1, 2, 3, 3, 3))))
+        linear = '{"weights": [' + numbers() + f'], "intercept": {number()}, "features": ["a", "b"]}}'
+        tree = ', '.join(f'"{key}": [{r.choice((good, good, numbers()))}]' for key, good in (
+            ('left_children', '1, -1, -1'), ('right_children', '2, -1, -1'), ('split_indices', '1, 0, 0'), ('split_conditions', '0.1, 0.3, 7'), ('default_left', '1, 0, 0')))
+        xgboost = (f'{{"learner": {{"objective": {{"name": "rank:ndcg"}}, "learner_model_param": {{"base_score": "{number()}", "num_feature": "{r.choice(("2", number()))}"}}, '
+                   f'"gradient_booster": {{"name": "gbtree", "model": {{"trees": [{{"tree_param": {{}}, {tree}}}]}}}}}}}}')
+        lines = '\n'.join(f'{key}={r.choice((good, good, good, numbers().replace(",", "")))}' for key, good in (
+            ('num_leaves', '3'), ('num_cat', '0'), ('split_feature', '0 1'), ('threshold', '1 2'), ('decision_type', '8 2'), ('left_child', '1 -1'), ('right_child', '-3 -2'),
+            ('leaf_value', '1 2 3')))
+        lightgbm = f'tree\nversion=v4\nnum_class=1\nmax_feature_idx=1\nfeature_names=a b\nTree=0\n{lines}\nend of trees'
+        text = r.choice((linear, xgboost, lightgbm, '\\x01000000' + '00' * r.randint(0, 60)))
+        return quote(text[:r.choice((50, 100000, 100000, 100000))]) + '::rank_model'
+
     def make_bm25_query(self):
         r = self.random
         if r.random() < self.tame:

@@ -88,10 +88,16 @@ FROM (VALUES
 	('bm25f_features(tsvector,bm25_query)', 'doc tsvector, query bm25_query -> real[]'),
 	('bm25_bound(bm25_query)', 'query bm25_query -> double precision'),
 	('bm25_candidates(bm25_query)', 'query bm25_query -> tsquery'),
+	('maxsim_features(multivector,multivector,real)', 'doc multivector, query multivector, bound real DEFAULT 0.5 -> real[]'),
+	('rank_score(rank_model,real[])', 'model rank_model, features real[] -> double precision'),
+	('rank_score(rank_model,real[],text[])', 'model rank_model, features real[], names text[] -> double precision'),
+	('rank_model_features(rank_model)', 'model rank_model -> text[]'),
+	('rank_model_info(rank_model)', 'model rank_model, OUT kind text, OUT features integer, OUT trees bigint, OUT leaves bigint -> record'),
 	('multivector_agg(real[])', 'token real[] -> multivector')) AS v(f, expected);
 
 -- Full-text ranking.
 SELECT has_type('bm25_query');
+SELECT has_type('rank_model');
 SELECT cmp_ok(procost, '>=', 500::real, signature || ' has a cost of its own') FROM member_functions WHERE proname IN ('bm25f', 'bm25f_terms', 'bm25f_features', 'bm25_candidates', 'bm25_query') ORDER BY signature;
 SELECT ok(NOT EXISTS (SELECT FROM members m JOIN pg_operator o ON m.classid = 'pg_operator'::regclass AND m.objid = o.oid WHERE o.oprname = '@@'), 'no operator is named @@');
 

@@ -1,23 +1,33 @@
 """Encoders of other libraries and servers.
 
-The fakes have the names and shapes of sentence-transformers 6.2.0, PyLate 1.6.0, FastEmbed 0.9.1,
-vLLM's pooling API, next-plaid 1.8.5 and the server of PyLate 1.6.0.
+The servers in the tests answer as vLLM's pooling API, next-plaid 1.8.5 and the server of PyLate
+1.6.0 do.
 """
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, ClassVar
 
-import numpy as np
-import numpy.typing as npt
 import pytest
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from fakes import (
+    CLS,
+    DOCUMENT,
+    FULL_STOP,
+    MASK,
+    QUERY,
+    SEP,
+    WORDS,
+    FastEmbed,
+    PyLate,
+    SentenceTransformers,
+    make_tokenizer,
+    rows,
+)
 
 from colbert_pg import MultiVector
 from colbert_pg.encoders import (
@@ -35,168 +45,8 @@ from colbert_pg.encoders import (
 )
 from colbert_pg.explain import explain
 
-WORDS = ["[PAD]", "[CLS]", "[SEP]", "[MASK]", "[Q]", "[D]", "?", ".", "gout", "drugs", "help", "in"]
-PAD, CLS, SEP, MASK, QUERY, DOCUMENT, UNKNOWN, FULL_STOP = range(8)
 TEXT = "Drugs help in gout."
 PIECES = ["", "", "Drugs", "help", "in", "gout", ""]  # without the full stop, which is skipped
-
-
-def make_tokenizer() -> Tokenizer:
-    tokenizer = Tokenizer(models.WordLevel({w: i for i, w in enumerate(WORDS)}, unk_token="?"))
-    tokenizer.normalizer = normalizers.Lowercase()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.add_special_tokens(WORDS[:6])
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", CLS), ("[SEP]", SEP)]
-    )
-    return tokenizer
-
-
-class FastTokenizer:
-    """A PreTrainedTokenizerFast."""
-
-    def __call__(self, text: str, *, return_offsets_mapping: bool = False) -> dict[str, Any]:
-        encoding = make_tokenizer().encode(text)
-        tokens: dict[str, Any] = {"input_ids": encoding.ids}
-        if return_offsets_mapping:
-            tokens["offset_mapping"] = encoding.offsets
-        return tokens
-
-
-def truncated(ids: list[int], window: int) -> list[int]:
-    return ids if len(ids) <= window else [*ids[: window - 1], SEP]
-
-
-def rows(ids: Iterable[int]) -> npt.NDArray[np.float32]:
-    return np.eye(len(WORDS), dtype=np.float32)[list(ids)]
-
-
-class SentenceTransformers:
-    """A MultiVectorEncoder with prompts, a skip list, and query expansion to eight tokens."""
-
-    def __init__(self) -> None:
-        self.prompts: dict[str, str | None] = {"query": "[Q] ", "document": "[D] "}
-        self.tokenizer = FastTokenizer()
-        self.max_seq_length = 512
-        self.transformer = SimpleNamespace(
-            query_length=None,
-            document_length=9,
-            query_expansion={"strategy": "fixed", "length": 8},
-        )
-
-    def __getitem__(self, index: int) -> SimpleNamespace:
-        assert index == 0
-        return self.transformer
-
-    def get_embedding_dimension(self) -> int:
-        return len(WORDS)
-
-    def encode_query(self, inputs: str | list[str], **options: Any) -> Any:
-        return self._encode(inputs, "query", **options)
-
-    def encode_document(self, inputs: str | list[str], **options: Any) -> Any:
-        return self._encode(inputs, "document", **options)
-
-    def _encode(
-        self,
-        inputs: str | list[str],
-        task: str,
-        *,
-        batch_size: int = 32,
-        show_progress_bar: bool | None = None,
-        output_value: str | None = "token_embeddings",
-        convert_to_numpy: bool = False,
-    ) -> Any:
-        assert show_progress_bar is False
-        assert batch_size == 32
-        if isinstance(inputs, str):
-            assert output_value is None
-            ids, mask = self._features(inputs, task)
-            return {"input_ids": np.array(ids), "attention_mask": np.array(mask)}
-        assert convert_to_numpy
-        pairs = [self._features(text, task) for text in inputs]
-        return [rows(ids)[np.array(mask)] for ids, mask in pairs]
-
-    def _features(self, text: str, task: str) -> tuple[list[int], list[bool]]:
-        ids = self.tokenizer((self.prompts[task] or "") + text)["input_ids"]
-        if task == "query":
-            ids = truncated(ids, 8)
-            ids = ids + [MASK] * (8 - len(ids))
-            return ids, [True] * 8
-        ids = truncated(ids, self.transformer.document_length)
-        return ids, [token != FULL_STOP for token in ids]
-
-
-class PyLate:
-    """A ColBERT that inserts markers by their ids."""
-
-    def __init__(self) -> None:
-        self.prompts: dict[str, str] = {}
-        self.default_prompt_name = None
-        self.tokenizer = FastTokenizer()
-        self.query_length, self.document_length = 8, 9
-        self.query_prefix_id, self.document_prefix_id = QUERY, DOCUMENT
-
-    def encode(
-        self,
-        sentences: str | list[str],
-        *,
-        batch_size: int = 32,
-        show_progress_bar: bool | None = None,
-        is_query: bool = True,
-        output_value: str | None = "token_embeddings",
-    ) -> Any:
-        assert show_progress_bar is False
-        assert batch_size == 32
-        if isinstance(sentences, str):
-            assert output_value is None
-            ids, mask = self._features(sentences, is_query=is_query)
-            return {"input_ids": np.array(ids), "masks": np.array(mask)}
-        pairs = [self._features(text, is_query=is_query) for text in sentences]
-        return [rows(ids)[np.array(mask)] for ids, mask in pairs]
-
-    def _features(self, text: str, *, is_query: bool) -> tuple[list[int], list[bool]]:
-        ids = list(self.tokenizer(text)["input_ids"])
-        if is_query:
-            ids = truncated(ids, self.query_length - 1)
-            ids = [CLS, QUERY, *ids[1:]]
-            ids += [MASK] * (self.query_length - len(ids))
-            return ids, [True] * len(ids)
-        ids = truncated(ids, self.document_length - 1)
-        ids = [CLS, DOCUMENT, *ids[1:]]
-        return ids, [token != FULL_STOP for token in ids]
-
-
-class FastEmbed:
-    """A LateInteractionTextEmbedding with a Colbert in it."""
-
-    embedding_size = len(WORDS)
-
-    def __init__(self) -> None:
-        tokenizer, query_tokenizer = make_tokenizer(), make_tokenizer()
-        tokenizer.enable_truncation(8)
-        tokenizer.enable_padding(pad_id=PAD)
-        query_tokenizer.enable_truncation(8)
-        query_tokenizer.enable_padding(pad_id=MASK, pad_token="[MASK]", length=7)
-        self.model = SimpleNamespace(
-            tokenizer=tokenizer,
-            query_tokenizer=query_tokenizer,
-            skip_list={FULL_STOP},
-            DOCUMENT_MARKER_TOKEN_ID=DOCUMENT,
-        )
-
-    def embed(self, documents: list[str], batch_size: int = 256) -> Iterator[Any]:
-        assert batch_size == 32
-        for encoding in self.model.tokenizer.encode_batch(documents):
-            ids = [CLS, DOCUMENT, *encoding.ids[1:]]
-            yield rows(token for token in ids if token not in (FULL_STOP, PAD))
-
-    def query_embed(self, query: list[str]) -> Iterator[Any]:
-        for text in query:
-            [encoding] = self.model.query_tokenizer.encode_batch([text])
-            yield rows([CLS, QUERY, *encoding.ids[1:]])
-
-
 LIBRARIES: list[tuple[Any, Any]] = [
     (SentenceTransformersEncoder, SentenceTransformers),
     (PyLateEncoder, PyLate),

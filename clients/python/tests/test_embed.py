@@ -33,6 +33,7 @@ from colbert_pg.embed import (
     embed,
     failures,
     install,
+    registry,
     status,
     uninstall,
     worker,
@@ -660,6 +661,31 @@ def test_partitions(conn: Connection, encoder: FakeEncoder) -> None:
     assert is_in_step(conn)
 
 
+def test_a_long_queue_is_not_read_for_each_batch(conn: Connection) -> None:
+    """Its statistics are missing, or are those of a short one."""
+    install(conn, JOB)
+    fill(conn, 3000)
+    statements = registry.lookup(conn, JOB)
+    ids = [1, 2, 3]
+    batch: list[tuple[sql.Composed, Any, str]] = [
+        (statements.take, (3,), "due_id_idx"),
+        (statements.take_same, {"ids": ids}, "key1_idx"),
+        (statements.read, (ids,), "pkey"),
+        (statements.lock_unchanged, (ids, ["text of row 1"] * 3), "pkey"),
+        (statements.finish, (ids,), "pkey"),
+        (statements.fail, (ids, ids, ids, ids), "pkey"),
+        (statements.update, (ids, [expected("a")] * 3, ids), "pkey"),
+    ]
+    with conn.transaction():
+        for number, (statement, parameters, index) in enumerate(batch):
+            conn.execute(worker.INDEXES if number < 4 else worker.DEFAULT_PLANS)
+            plan = conn.execute(sql.SQL("EXPLAIN ") + statement, parameters).fetchall()
+            text = "\n".join(line for (line,) in plan)
+            assert index in text
+            assert "Seq Scan on colbert_pg_embed" not in text
+            assert "Sort" not in text or number > 0
+
+
 def test_rights(conn: Connection, encoder: FakeEncoder) -> None:
     """Who may write to the table needs no further right, and gains none."""
     conn.execute("""
@@ -732,6 +758,29 @@ def test_install_and_uninstall(conn: Connection, encoder: FakeEncoder) -> None:
     with pytest.raises(EmbedError, match="nothing is embedded"):
         uninstall(conn, JOB)
     assert is_in_step(conn) is False
+
+
+def test_tables_that_are_dropped(conn: Connection, encoder: FakeEncoder) -> None:
+    """What belonged to them goes when another table is registered."""
+    chunked = Job("docs", chunks="chunks")
+    fill(conn, 1)
+    run(conn, encoder, triggers=True)
+    run(conn, encoder, chunked, triggers=True)
+    conn.execute("DROP TABLE chunks")
+    run(conn, encoder, chunked)
+    triggers = "SELECT FROM pg_trigger WHERE tgname LIKE 'colbert_pg_embed%'"
+    assert count(conn, triggers) == 2
+    conn.execute("CREATE TABLE others AS TABLE docs; DROP TABLE docs CASCADE")
+    conn.execute("ALTER TABLE others ADD PRIMARY KEY (id)")
+    run(conn, encoder, Job("others"))
+    assert count(conn, "SELECT FROM colbert_pg_embeddings") == 1
+    own = (
+        "relname LIKE 'colbert_pg_embed%' AND relkind = 'r' AND relnamespace = 'work'::regnamespace"
+    )
+    assert (
+        count(conn, f"SELECT FROM pg_class WHERE relname <> 'colbert_pg_embeddings' AND {own}") == 1
+    )
+    assert count(conn, "SELECT FROM pg_proc WHERE proname LIKE 'colbert_pg_embed%'") == 0
 
 
 def test_dump_and_restore(conn: Connection, encoder: FakeEncoder) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import alembic.command
-import alembic.config
 import numpy as np
 import numpy.typing as npt
 import pytest
+from orm import autogenerate, url
 from sqlalchemy import (
     Engine,
     Index,
@@ -58,12 +56,6 @@ class Note(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     doc: Mapped[Any] = mapped_column(MULTIVECTOR(4, "float2"), nullable=True)
     other: Mapped[Any] = mapped_column(MULTIVECTOR(), nullable=True)
-
-
-def url(driver: str, database: str) -> str:
-    key = "unix_sock" if driver == "pg8000" else "host"
-    host = os.environ["PGHOST"] + ("/.s.PGSQL.5432" if driver == "pg8000" else "")
-    return f"postgresql+{driver}://{os.environ['PGUSER']}@/{database}?{key}={host}"
 
 
 @pytest.fixture(params=DRIVERS)
@@ -242,52 +234,12 @@ async def test_asynchronous_sessions(driver: str, database: str) -> None:
     await engine.dispose()
 
 
-ENV = """
-from alembic import context
-from sqlalchemy import create_engine
-from test_sqlalchemy import Base
-
-engine = create_engine(context.config.get_main_option("sqlalchemy.url"))
-with engine.connect() as conn:
-    context.configure(connection=conn, target_metadata=Base.metadata)
-    with context.begin_transaction():
-        context.run_migrations()
-engine.dispose()
-"""
-TEMPLATE = """
-import colbert_pg.sqlalchemy
-import sqlalchemy as sa
-from alembic import op
-
-revision = ${repr(up_revision)}
-down_revision = ${repr(down_revision)}
-
-def upgrade():
-    ${upgrades if upgrades else "pass"}
-
-def downgrade():
-    ${downgrades if downgrades else "pass"}
-"""
-
-
 def test_alembic_generates_the_column_and_its_indexes(database: str, tmp_path: Path) -> None:
-    where = url("psycopg", database)
-    engine = create_engine(where)
+    engine = create_engine(url("psycopg", database))
     Base.metadata.drop_all(engine)
-    (tmp_path / "versions").mkdir()
-    (tmp_path / "env.py").write_text(ENV)
-    (tmp_path / "script.py.mako").write_text(TEMPLATE)
-    config = alembic.config.Config()
-    config.set_main_option("script_location", str(tmp_path))
-    config.set_main_option("path_separator", "os")
-    config.set_main_option("sqlalchemy.url", where)
-    alembic.command.revision(config, "first", autogenerate=True, rev_id="1")
-    [script] = (tmp_path / "versions").glob("1_*.py")
-    assert "colbert_pg.sqlalchemy.MULTIVECTOR(dims=4, element='float2')" in script.read_text()
-    alembic.command.upgrade(config, "head")
+    first, second = autogenerate(engine, "test_sqlalchemy", "Base", tmp_path)
+    assert "colbert_pg.sqlalchemy.MULTIVECTOR(dims=4, element='float2')" in first
+    assert "op." not in second
     definitions = {index["name"] for index in inspect(engine).get_indexes("notes")}
     assert definitions == {"notes_doc", "notes_cosine", "notes_l2"}
-    alembic.command.revision(config, "second", autogenerate=True, rev_id="2")
-    [script] = (tmp_path / "versions").glob("2_*.py")
-    assert "op." not in script.read_text()
     engine.dispose()

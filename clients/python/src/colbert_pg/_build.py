@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 import psycopg
 from psycopg import sql
 
-from ._names import Table, identifier
+from ._names import Table, identifier, quoted
 from ._progress import make_bar
 
 Method: TypeAlias = Literal["colbert_hnsw", "colbert_ivf"]
@@ -121,7 +121,7 @@ def _index(
     **options: Any,
 ) -> _Index:
     on = identifier(table)
-    name = name or "_".join([on.as_string(None).split('"')[-2], column, "idx"])
+    name = name or "_".join([quoted(on).split('"')[-2], column, "idx"])
     return _Index(on, column, method, opclass, name, concurrently, options)
 
 

@@ -14,6 +14,6 @@ def identifier(table: Table) -> sql.Identifier:
     return sql.Identifier(*table.split(".")) if isinstance(table, str) else table
 
 
-def quoted(name: sql.Identifier) -> sql.SQL:
-    """Return a name for a statement with parameters: its percent signs are no placeholders."""
-    return sql.SQL(name.as_string(None).replace("%", "%%"))
+def quoted(name: sql.Identifier) -> str:
+    """Return the text of a name. Until psycopg 3.2, as_string needs a connection for it."""
+    return ".".join('"' + part.replace('"', '""') + '"' for part in name._obj)

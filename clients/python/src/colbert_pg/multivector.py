@@ -203,6 +203,22 @@ class MultiVector:
     def __reduce__(self) -> tuple[Any, tuple[bytes]]:
         return MultiVector.from_binary, (self.to_binary(),)
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:
+        """Have pydantic take what the constructor takes, and nested lists in JSON."""
+        from pydantic_core import core_schema  # noqa: PLC0415
+
+        rows = core_schema.list_schema(
+            core_schema.list_schema(core_schema.float_schema(strict=True))
+        )
+        return core_schema.json_or_python_schema(
+            core_schema.no_info_after_validator_function(cls, rows),
+            core_schema.no_info_plain_validator_function(cls),
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                cls.to_list, when_used="json", return_schema=rows
+            ),
+        )
+
     def __repr__(self) -> str:
         ntokens, dims = self.shape
         return f"<MultiVector of {ntokens} x {dims} {self._element}>"

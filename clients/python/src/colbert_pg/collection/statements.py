@@ -63,16 +63,16 @@ class Statements:
         _check_choice("id_type", id_type, IdType)
         _check_choice("similarity", similarity, Similarity)
         self.table = identifier(table)
-        self.table_name = self.table.as_string(None)
+        self.table_name = quoted(self.table)
         self.columns = columns
         self.similarity = similarity
         self._element, self._id_type = element, id_type
-        self._table = quoted(self.table)
+        self._table = _quoted(self.table)
         self._id, self._text, self._doc = (
-            quoted(sql.Identifier(name)) for name in (columns.id, columns.text, columns.doc)
+            _quoted(sql.Identifier(name)) for name in (columns.id, columns.text, columns.doc)
         )
         self._metadata = (
-            None if columns.metadata is None else quoted(sql.Identifier(columns.metadata))
+            None if columns.metadata is None else _quoted(sql.Identifier(columns.metadata))
         )
 
     def lock(self) -> Statement:
@@ -199,7 +199,7 @@ class Statements:
     def search(self, limit: int, where: Where | None, *, doc: bool) -> sql.Composed:
         """Return the search, whose first parameter is the multivector of the query."""
         names = (self.columns.id, self.columns.text, self.columns.doc, self.columns.metadata)
-        score = sql.Identifier("score" if "score" not in names else "maxsim_score")
+        score = sql.SQL('"score"' if "score" not in names else '"maxsim_score"')
         return sql.SQL("SELECT {}, {}({}, %s) AS {}{} FROM {}{} ORDER BY {}{}{}").format(
             self._fields(),
             sql.SQL(self.similarity),
@@ -260,6 +260,11 @@ class Statements:
         if self._metadata is None:
             raise ValueError(f"table {self.table_name} has no column of metadata")
         return self._metadata
+
+
+def _quoted(name: sql.Identifier) -> sql.SQL:
+    """Return a name with doubled percent signs, which psycopg would take for placeholders."""
+    return sql.SQL(quoted(name).replace("%", "%%"))
 
 
 def _limit(limit: int) -> sql.Composable:

@@ -83,12 +83,21 @@ _INSTALL_MOVED = """
     CREATE OR REPLACE TRIGGER {on_move} BEFORE UPDATE ON {table}
         FOR EACH ROW WHEN ({moved}) EXECUTE FUNCTION {function}()
 """
-_UNINSTALL = """
+_DROP_TRIGGERS = """
     DROP TRIGGER IF EXISTS {on_insert} ON {table};
     DROP TRIGGER IF EXISTS {on_update} ON {table};
-    DROP TRIGGER IF EXISTS {on_move} ON {table};
-    DROP FUNCTION IF EXISTS {function}();
-    DROP TABLE IF EXISTS {queue}
+    DROP TRIGGER IF EXISTS {on_move} ON {table}
+"""
+_DROP = """
+    DROP FUNCTION IF EXISTS {own}();
+    DROP TABLE IF EXISTS {own};
+    DELETE FROM {registry} WHERE id = {number}
+"""
+_VANISHED = """
+    SELECT r.id, n.nspname, s.relname
+    FROM {} r LEFT JOIN pg_catalog.pg_class s ON s.oid = r.source
+        LEFT JOIN pg_catalog.pg_namespace n ON n.oid = s.relnamespace
+    WHERE s.oid IS NULL OR NOT EXISTS (SELECT FROM pg_catalog.pg_class t WHERE t.oid = r.target)
 """
 
 Connection = psycopg.Connection[Any]
@@ -185,18 +194,8 @@ def uninstall(conn: Connection, job: Job) -> None:
             raise EmbedError(f"nothing is embedded from {identifier(job.table).as_string(conn)}")
         number, _ = found
         schema, name = table[1:3]
-        own_name = f"{PREFIX}_{number}"
         registry = sql.Identifier(schema, REGISTRY)
-        conn.execute(
-            sql.SQL(_UNINSTALL).format(
-                table=sql.Identifier(schema, name),
-                function=sql.Identifier(schema, own_name),
-                queue=sql.Identifier(schema, own_name),
-                **_triggers(own_name),
-            )
-        )
-        delete = sql.SQL("DELETE FROM {} WHERE id = {}").format(registry, number)
-        conn.execute(delete)
+        _drop(conn, schema, number, sql.Identifier(schema, name))
         if one(conn, sql.SQL("SELECT FROM {} LIMIT 1").format(registry)) is None:
             conn.execute(sql.SQL("DROP TABLE {}").format(registry))
 
@@ -304,6 +303,23 @@ def _find(
     return None if row is None else (row[0], (row[1], row[2]))
 
 
+def _drop(conn: Connection, schema: str, number: int, table: sql.Identifier | None = None) -> None:
+    """Remove what belongs to a registration. table: that of its texts, if it exists."""
+    own_name = f"{PREFIX}_{number}"
+    if table is not None:
+        conn.execute(sql.SQL(_DROP_TRIGGERS).format(table=table, **_triggers(own_name)))
+    own, registry = sql.Identifier(schema, own_name), sql.Identifier(schema, REGISTRY)
+    conn.execute(sql.SQL(_DROP).format(own=own, registry=registry, number=number))
+
+
+def _drop_vanished(conn: Connection, schema: str) -> None:
+    """Remove the registrations whose tables have been dropped."""
+    with conn.cursor(row_factory=tuple_row) as cursor:
+        cursor.execute(sql.SQL(_VANISHED).format(sql.Identifier(schema, REGISTRY)))
+        for number, *name in cursor.fetchall():
+            _drop(conn, schema, number, sql.Identifier(*name) if name[1] else None)
+
+
 def _create_chunks(conn: Connection, job: Job, source: Any, dims: int) -> None:
     assert job.chunks is not None
     names = [sql.Identifier(name) for name in parent_names(source)]
@@ -328,6 +344,8 @@ def _create(conn: Connection, job: Job, source: Any, column: Any) -> Statements:
     [found] = one(conn, "SELECT pg_catalog.to_regclass(%s)", (registry.as_string(conn),))
     if found is None:
         conn.execute(sql.SQL(_CREATE_REGISTRY).format(registry))
+    else:
+        _drop_vanished(conn, source.schema)
     [number] = one(
         conn,
         sql.SQL(

@@ -4,14 +4,29 @@ Importing this module imports no library of models; an encoder imports its own w
 """
 
 from .http import NextPlaidEncoder, PyLateServerEncoder, ServerError, VllmEncoder
+from .images import ColPaliEncoder
 from .libraries import FastEmbedEncoder, PyLateEncoder, SentenceTransformersEncoder
 from .onnx import OnnxEncoder
-from .protocol import Encoder, Span, SpansUnknownError, TextEncoder, TextError, TextTooLongError
+from .protocol import (
+    Box,
+    BoxesUnknownError,
+    Encoder,
+    ImageEncoder,
+    Span,
+    SpansUnknownError,
+    TextEncoder,
+    TextError,
+    TextTooLongError,
+)
 from .spec import make_encoder
 
 __all__ = [
+    "Box",
+    "BoxesUnknownError",
+    "ColPaliEncoder",
     "Encoder",
     "FastEmbedEncoder",
+    "ImageEncoder",
     "NextPlaidEncoder",
     "OnnxEncoder",
     "PyLateEncoder",

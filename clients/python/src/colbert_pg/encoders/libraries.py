@@ -13,8 +13,12 @@ from typing import Any
 import numpy as np
 
 from ..multivector import MultiVector
+from .images import PageEncoder, grid_boxes
 from .protocol import (
     NO_TOKEN,
+    NOWHERE,
+    Box,
+    BoxesUnknownError,
     Span,
     SpansUnknownError,
     TextEncoder,
@@ -22,8 +26,6 @@ from .protocol import (
     TextTooLongError,
     TooLong,
 )
-
-_NOWHERE: Span = (0, 0)
 
 
 @dataclass
@@ -42,7 +44,7 @@ class _Tokens:
             return self
         kept = _Tokens(self.ids[:window], self.offsets[:window])
         if len(ids) == window and ids[-1] == self.ids[-1] != kept.ids[-1]:
-            kept.ids[-1], kept.offsets[-1] = ids[-1], _NOWHERE
+            kept.ids[-1], kept.offsets[-1] = ids[-1], NOWHERE
         return kept
 
 
@@ -87,16 +89,16 @@ class TransformersEncoder(LibraryEncoder):
             self._check([text], query=query)
         ids, kept = self._kept(text, query=query)
         prompt = self._prompt(query=query)
-        tokens = self.model.tokenizer(prompt + text, return_offsets_mapping=True)
+        tokens = self._tokenize(prompt + text, return_offsets_mapping=True)
         own_ids, offsets = list(tokens["input_ids"]), list(tokens["offset_mapping"])
         if self._has_marker(query=query):
             own_ids.insert(1, ids[1])
-            offsets.insert(1, _NOWHERE)
+            offsets.insert(1, NOWHERE)
         own = _Tokens(own_ids, offsets).truncated(self._window(query=query), ids)
         expansion = len(ids) - len(own.ids)
         if own.ids != ids[: len(own.ids)] or len(kept) != len(ids) or (expansion and not query):
             raise SpansUnknownError(f"{type(self.model).__name__} has other tokens for this text")
-        spans = own.offsets + [_NOWHERE] * expansion
+        spans = own.offsets + [NOWHERE] * expansion
         return [
             (max(start - len(prompt), 0), max(end - len(prompt), 0))
             for (start, end), keep in zip(spans, kept, strict=True)
@@ -107,9 +109,13 @@ class TransformersEncoder(LibraryEncoder):
         window, prompt = self._window(query=query), self._prompt(query=query)
         marker = self._has_marker(query=query)
         for number, text in enumerate(texts, 1):
-            tokens = len(self.model.tokenizer(prompt + text)["input_ids"]) + marker
+            tokens = len(self._tokenize(prompt + text)["input_ids"]) + marker
             if tokens > window:
                 raise TextTooLongError(number, tokens, window)
+
+    def _tokenize(self, text: str, **options: Any) -> Any:
+        """Return the tokens of a text, however many: a warning of a long text would be no news."""
+        return self.model.tokenizer(text, verbose=False, **options)
 
     @abstractmethod
     def _kept(self, text: str, *, query: bool) -> tuple[list[int], list[bool]]:
@@ -128,22 +134,40 @@ class TransformersEncoder(LibraryEncoder):
         return False
 
 
-class SentenceTransformersEncoder(TransformersEncoder):
-    """Encodes by a MultiVectorEncoder of sentence-transformers 6."""
+class SentenceTransformersEncoder(PageEncoder, TransformersEncoder):
+    """Encodes by a MultiVectorEncoder of sentence-transformers 6: texts, and images if it can."""
 
     @property
     def dims(self) -> int:
         """The number of dimensions of a token."""
         return int(self.model.get_embedding_dimension())
 
-    def _encode(self, texts: list[str], *, query: bool) -> Sequence[Any]:
+    def boxes(self, image: Any) -> list[Box]:
+        """Return the left, top, right and bottom of each row, from 0 to 1. It runs the model."""
+        from sentence_transformers.multi_vector_encoder import (  # noqa: PLC0415
+            interpretability,
+        )
+
+        try:
+            columns, rows = interpretability.get_n_patches(self.model, image.size)
+        except (NotImplementedError, ValueError) as e:
+            raise BoxesUnknownError(str(e)) from None
+        ids, kept = self._kept(image, query=False)
+        patch = self.model.processor.image_token_id
+        patches = [token == patch for token, keep in zip(ids, kept, strict=True) if keep]
+        return grid_boxes(patches, columns, rows)
+
+    def _encode_images(self, images: list[Any]) -> list[MultiVector]:
+        return [MultiVector(array) for array in self._encode(images, query=False)]
+
+    def _encode(self, texts: list[Any], *, query: bool) -> Sequence[Any]:
         encode = self.model.encode_query if query else self.model.encode_document
         arrays: Sequence[Any] = encode(
             texts, batch_size=self._batch_size, show_progress_bar=False, convert_to_numpy=True
         )
         return arrays
 
-    def _kept(self, text: str, *, query: bool) -> tuple[list[int], list[bool]]:
+    def _kept(self, text: Any, *, query: bool) -> tuple[list[int], list[bool]]:
         encode = self.model.encode_query if query else self.model.encode_document
         features = encode(text, show_progress_bar=False, output_value=None)
         return features["input_ids"].tolist(), features["attention_mask"].tolist()
@@ -215,7 +239,7 @@ class FastEmbedEncoder(LibraryEncoder):
             if token not in skipped
         ]
         if hasattr(inner, "DOCUMENT_MARKER_TOKEN_ID"):
-            spans.insert(1, _NOWHERE)
+            spans.insert(1, NOWHERE)
         if len(spans) != doc.shape[0]:
             raise SpansUnknownError(f"{type(inner).__name__} has other tokens for this text")
         return spans

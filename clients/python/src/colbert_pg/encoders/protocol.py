@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from typing import Literal, Protocol, TypeAlias, overload
+from typing import Any, Literal, Protocol, TypeAlias, overload
 
 from ..multivector import MultiVector
 
 Span: TypeAlias = tuple[int, int]
+Box: TypeAlias = tuple[float, float, float, float]
 Texts: TypeAlias = list[str] | tuple[str, ...]
 File: TypeAlias = str | os.PathLike[str]
 TooLong: TypeAlias = Literal["error", "truncate"]
 
+NOWHERE: Span = (0, 0)
 NO_TOKEN = "expected at least one token, not an empty text"
 
 
@@ -46,8 +48,12 @@ class SpansUnknownError(LookupError):
     """An encoder that cannot tell which characters a row stands for."""
 
 
-class Encoder(Protocol):
-    """Makes multivectors of texts: one of a string, a list of a list or tuple of strings."""
+class BoxesUnknownError(LookupError):
+    """An encoder that cannot tell which part of an image a row stands for."""
+
+
+class QueryEncoder(Protocol):
+    """Makes multivectors of queries: one of a string, a list of a list or tuple of strings."""
 
     @property
     def dims(self) -> int:
@@ -58,16 +64,38 @@ class Encoder(Protocol):
     @overload
     def encode_query(self, texts: Texts) -> list[MultiVector]: ...
 
-    @overload
-    def encode_document(self, texts: str) -> MultiVector: ...
-    @overload
-    def encode_document(self, texts: Texts) -> list[MultiVector]: ...
-
     def spans(self, text: str, *, query: bool = False) -> list[Span]:
         """Return the start and end in the text of each row, in characters.
 
         query: of the rows of encode_query, not of encode_document. The span of a row that stands
         for no part of the text is empty. Encoders on a server raise SpansUnknownError.
+        """
+
+
+class Encoder(QueryEncoder, Protocol):
+    """Makes multivectors of texts."""
+
+    @overload
+    def encode_document(self, texts: str) -> MultiVector: ...
+    @overload
+    def encode_document(self, texts: Texts) -> list[MultiVector]: ...
+
+
+class ImageEncoder(QueryEncoder, Protocol):
+    """Makes multivectors of images, such as pages, and of the texts that search them.
+
+    An image is what the encoder's library takes, such as one of PIL.
+    """
+
+    def encode_image(self, images: Any) -> Any:
+        """Encode an image as a MultiVector, or a list or tuple of images as a list of them."""
+
+    def boxes(self, image: Any) -> list[Box]:
+        """Return the left, top, right and bottom of each row of encode_image.
+
+        They are fractions of the image's width and height, from 0 to 1. The box of a row that
+        stands for no part of the image is empty: all zero. Encoders that cannot tell raise
+        BoxesUnknownError.
         """
 
 

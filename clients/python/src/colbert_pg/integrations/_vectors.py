@@ -12,6 +12,7 @@ from psycopg.rows import tuple_row
 
 from .._names import Table, identifier, quoted
 from ..collection import Collection, Columns
+from ..collection.statements import _quoted
 from ..multivector import Element, MultiVector
 
 if TYPE_CHECKING:
@@ -79,13 +80,13 @@ class Vectors:
 
     def docs(self, ids: Sequence[str]) -> dict[str, MultiVector]:
         """Return the multivectors of ids."""
-        return dict(self._execute(_DOCS.format(quoted(self._table)), (list(ids),)))
+        return dict(self._execute(_DOCS.format(_quoted(self._table)), (list(ids),)))
 
     def drop(self) -> None:
         self._collection.drop()
 
     def _has_index(self) -> bool:
-        return bool(self._execute(_INDEX, (self._table.as_string(None),)))
+        return bool(self._execute(_INDEX, (quoted(self._table),)))
 
     def _execute(self, statement: sql.SQL | sql.Composed, params: Sequence[Any]) -> list[Any]:
         with self._collection._connection() as conn, conn.transaction():

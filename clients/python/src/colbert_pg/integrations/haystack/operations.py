@@ -13,13 +13,12 @@ from haystack.errors import FilterError
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from ..._names import quoted
 from ...collection import Columns, IdExistsError
 from ...collection.operations import BATCH, Operation, Operations, Result
 from ...collection.operations import _alone as alone
 from ...collection.operations import _call as call
 from ...collection.records import AsyncRerank
-from ...collection.statements import Statement
+from ...collection.statements import Statement, _quoted
 from ...encoders.protocol import Encoder, TextError
 from ...multivector import MultiVector
 from .._filters import to_json
@@ -199,7 +198,7 @@ class DocumentOperations:
 
     def _metadata(self) -> sql.SQL:
         assert self._columns.metadata is not None
-        return quoted(sql.Identifier(self._columns.metadata))
+        return _quoted(sql.Identifier(self._columns.metadata))
 
     def _query(
         self,
