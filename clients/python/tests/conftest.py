@@ -11,6 +11,9 @@ import pytest
 from fake_encoder import FakeEncoder
 from hypothesis import HealthCheck, settings
 
+# The tests of integrations need the frameworks: test/run-frameworks.
+collect_ignore = [] if os.environ.get("COLBERT_FRAMEWORKS") else ["frameworks"]
+
 QUICK = settings(
     max_examples=60,
     deadline=None,

@@ -106,6 +106,7 @@ def test_the_core_needs_numpy_alone() -> None:
         "sqlalchemy",
         "django",
         "tqdm",
+        "ir_measures",
         "onnxruntime",
         "tokenizers",
     }

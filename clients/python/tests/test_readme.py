@@ -15,12 +15,32 @@ import psycopg
 import pytest
 
 ROOT = Path(__file__).parent.parent
-EXAMPLE = re.compile(
-    r"<!-- example -->\n```python\n(.*?)```(?:\n<!-- output -->\n```\n(.*?)```)?", re.DOTALL
-)
 NUMBER = re.compile(r"\d+\.\d+")  # the last digit depends on the processor
 README = (ROOT / "README.md").read_text()
-EXAMPLES = EXAMPLE.findall(README)
+
+
+def examples(marker: str) -> list[tuple[str, str]]:
+    """Return the code and the output of the examples that follow a comment."""
+    example = rf"<!-- {marker} -->\n```python\n(.*?)```(?:\n<!-- output -->\n```\n(.*?)```)?"
+    return re.findall(example, README, re.DOTALL)
+
+
+def run_example(database: str, code: str, output: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PGDATABASE": database, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.strip()
+    if output:
+        assert NUMBER.sub("N", done.stdout) == NUMBER.sub("N", output)
+
+
+EXAMPLES = examples("example")
 
 
 @pytest.mark.parametrize(("code", "output"), EXAMPLES, ids=range(1, len(EXAMPLES) + 1))
@@ -31,18 +51,7 @@ def test_example(database: str, code: str, output: str) -> None:
             CREATE TABLE items (id bigint PRIMARY KEY, doc multivector(3));
             INSERT INTO items VALUES (1, '[[1,2,3]]')
         """)
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PGDATABASE": database, "PYTHONPATH": str(ROOT / "src")},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.strip()
-    if output:
-        assert NUMBER.sub("N", done.stdout) == NUMBER.sub("N", output)
+    run_example(database, code, output)
 
 
 def blocks(mark: str) -> str:

@@ -1,4 +1,4 @@
-"""colbert-pg: load, embed, index, search, explain and tune from a shell."""
+"""colbert-pg: load, embed, index, search, explain, tune and evaluate from a shell."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _described(error: psycopg.Error) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from .commands import embed, explain, index, load, search, tune  # noqa: PLC0415
+    from .commands import embed, evaluate, explain, index, load, search, tune  # noqa: PLC0415
 
     parser = argparse.ArgumentParser(
         prog="colbert-pg",
@@ -74,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     search.add_search(commands)
     explain.add_explain(commands)
     tune.add_tune(commands)
+    evaluate.add_evaluate(commands)
     return parser
 
 

@@ -1,0 +1,182 @@
+"""Recall of an index: its answers beside the exact ones of the same statement."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, get_args
+
+import psycopg
+from psycopg import sql
+from psycopg.pq import TransactionStatus
+from psycopg.rows import tuple_row
+
+from .._names import Table, identifier
+from ..collection.statements import _quoted
+from ..multivector import MultiVector
+
+Similarity: TypeAlias = Literal["maxsim", "maxsim_cosine", "maxsim_l2"]
+
+# JIT would take longer than a search, for the costs of what is off.
+_WITH_INDEX = {
+    "enable_indexscan": "on",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_sort": "off",
+    "jit": "off",
+}
+_EXACT = {"enable_indexscan": "off", "enable_seqscan": "on", "enable_sort": "on", "jit": "off"}
+
+
+@dataclass(frozen=True)
+class IndexRecall:
+    """How many of the exact answers an index returns, and how long both take."""
+
+    k: int
+    recall: float
+    """The mean over all queries."""
+    per_query: Sequence[float]
+    index_ms: float
+    """The mean time of a search with the index, the way of the query and the result included."""
+    exact_ms: float
+
+    def __str__(self) -> str:
+        return (
+            f"recall@{self.k} {self.recall:.4f} over {len(self.per_query)} queries "
+            f"({self.index_ms:.1f} ms by index, {self.exact_ms:.1f} ms exact)"
+        )
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """The scores of the best rows for each query, the best first."""
+
+    scores: list[list[float]]
+    ms: float
+
+
+def index_recall(
+    conn: psycopg.Connection[Any],
+    table: Table,
+    column: str,
+    queries: Iterable[Any],
+    k: int = 10,
+    *,
+    similarity: Similarity = "maxsim",
+    where: str | sql.Composable | None = None,
+    params: Sequence[Any] = (),
+) -> IndexRecall:
+    """Measure the index of a column against exact scores of the same rows.
+
+    queries: multivectors, or arrays of (tokens, dims). where: a condition in SQL, with %s for each
+    of params. The statement runs with the index and then without it, in a transaction that changes
+    nothing and leaves no settings. A row counts as found if its score reaches the k-th exact one.
+    """
+    values = [MultiVector(query) for query in queries]
+    if not values or k < 1:
+        raise ValueError(f"expected at least one query and a k of at least 1, not k = {k}")
+    if similarity not in get_args(Similarity):
+        raise ValueError(f"expected {', '.join(get_args(Similarity))}, not {similarity!r}")
+    statement = _statement(table, column, similarity, where, k)
+    parameters = [_parameters(value.to_binary(), params) for value in values]
+    with _one_snapshot(conn), conn.cursor(row_factory=tuple_row) as cursor:
+        with _settings(conn, cursor, _WITH_INDEX):
+            if not _is_ordered_by_index(cursor, statement, parameters[0]):
+                raise ValueError(f"no index serves {statement.as_string(conn)}")
+            found = _answers(cursor, statement, parameters)
+        with _settings(conn, cursor, _EXACT):
+            exact = _answers(cursor, statement, parameters)
+    sign = -1 if similarity == "maxsim_l2" else 1
+    pairs = zip(found.scores, exact.scores, strict=True)
+    per_query = [_share(best, wanted, sign) for best, wanted in pairs]
+    return IndexRecall(k, sum(per_query) / len(per_query), per_query, found.ms, exact.ms)
+
+
+def _statement(
+    table: Table,
+    column: str,
+    similarity: Similarity,
+    where: str | sql.Composable | None,
+    k: int,
+) -> sql.Composed:
+    """Return the statement. Its parameters are the query, those of the condition, and the query."""
+    return sql.SQL(
+        "SELECT {score} AS score FROM {table} WHERE {column} IS NOT NULL{where} "
+        "ORDER BY {score}{direction} LIMIT {k}"
+    ).format(
+        score=sql.SQL("{}({}, multivector(%s))").format(
+            sql.Identifier(similarity), _quoted(sql.Identifier(column))
+        ),
+        table=_quoted(identifier(table)),
+        column=_quoted(sql.Identifier(column)),
+        where=_condition(where),
+        direction=sql.SQL("" if similarity == "maxsim_l2" else " DESC"),
+        k=sql.Literal(k),
+    )
+
+
+def _condition(where: str | sql.Composable | None) -> sql.Composable:
+    if where is None:
+        return sql.SQL("")
+    condition = where if isinstance(where, sql.Composable) else sql.SQL(where)
+    return sql.SQL(" AND ({})").format(condition)
+
+
+def _parameters(query: bytes, params: Sequence[Any]) -> tuple[Any, ...]:
+    return query, *params, query
+
+
+@contextmanager
+def _one_snapshot(conn: psycopg.Connection[Any]) -> Iterator[None]:
+    """Let all statements see the same rows, unless the caller's transaction has begun."""
+    alone = conn.info.transaction_status == TransactionStatus.IDLE
+    with conn.transaction(force_rollback=True):
+        if alone:
+            conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield
+
+
+@contextmanager
+def _settings(
+    conn: psycopg.Connection[Any], cursor: psycopg.Cursor[Any], settings: Mapping[str, str]
+) -> Iterator[None]:
+    """Change settings, and change them back."""
+    with conn.transaction(force_rollback=True):
+        for name, value in settings.items():
+            cursor.execute("SELECT pg_catalog.set_config(%s, %s, true)", (name, value))
+        yield
+
+
+def _is_ordered_by_index(
+    cursor: psycopg.Cursor[Any], statement: sql.Composed, parameters: tuple[Any, ...]
+) -> bool:
+    explain = sql.SQL("EXPLAIN (FORMAT JSON) {}").format(statement)
+    row = cursor.execute(explain, parameters).fetchone()
+    assert row is not None
+    return any("Order By" in node for node in _nodes(row[0][0]["Plan"]))
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for below in plan.get("Plans", []):
+        yield from _nodes(below)
+
+
+def _answers(
+    cursor: psycopg.Cursor[Any], statement: sql.Composed, parameters: list[tuple[Any, ...]]
+) -> _Answers:
+    begin = time.perf_counter()
+    scores = [
+        [score for (score,) in cursor.execute(statement, values, prepare=False)]
+        for values in parameters
+    ]
+    return _Answers(scores, (time.perf_counter() - begin) * 1000 / len(parameters))
+
+
+def _share(found: list[float], exact: list[float], sign: int) -> float:
+    """Return the share of exact answers that were found. Equal scores are equally good."""
+    if not exact:
+        return 1.0
+    return sum(sign * score >= sign * exact[-1] for score in found) / len(exact)

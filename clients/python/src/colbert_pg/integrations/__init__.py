@@ -1,0 +1,1 @@
+"""Stores, retrievers and indexes for frameworks. Each but pylate imports its framework."""

@@ -1,0 +1,112 @@
+"""The collection behind a store: on a pool for threads, and on one for each event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from psycopg_pool import AsyncConnectionPool, ConnectionPool
+
+from ..collection import AsyncCollection, Collection
+
+MAX_SIZE = 8
+
+
+class Collections:
+    """A collection of each kind, both for the same table. They connect at their first use.
+
+    connection: a connection string of libpq, or a function that returns one.
+    create: create the table at the first use if it is missing.
+    arguments: all others of Collection.
+    """
+
+    def __init__(
+        self,
+        connection: str | Callable[[], str],
+        *arguments: Any,
+        create: bool = True,
+        **options: Any,
+    ) -> None:
+        self._connection = connection
+        self._create = create
+        self._arguments, self._options = arguments, options
+        self._lock = threading.Lock()
+        self._sync: tuple[ConnectionPool[Any], Collection] | None = None
+        self._loops: weakref.WeakKeyDictionary[
+            asyncio.AbstractEventLoop,
+            asyncio.Task[tuple[AsyncConnectionPool[Any], AsyncCollection]],
+        ] = weakref.WeakKeyDictionary()
+
+    def sync(self) -> Collection:
+        """Return the collection for threads."""
+        with self._lock:
+            if self._sync is None:
+                self._sync = self._open()
+            return self._sync[1]
+
+    async def loop(self) -> AsyncCollection:
+        """Return the collection for the running event loop."""
+        loop = asyncio.get_running_loop()
+        task = self._loops.get(loop)
+        if task is None or (task.done() and (task.cancelled() or task.exception())):
+            task = self._loops[loop] = loop.create_task(self._open_async())
+        # The task is that of all callers: it goes on if one of them is cancelled.
+        return (await asyncio.shield(task))[1]
+
+    def close(self) -> None:
+        """Close the connections of threads."""
+        with self._lock:
+            if self._sync is not None:
+                self._sync[0].close()
+            self._sync = None
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop."""
+        task = self._loops.pop(asyncio.get_running_loop(), None)
+        if task is not None:
+            with suppress(Exception):  # that of an attempt to connect, which left nothing open
+                await task
+            if not task.cancelled() and not task.exception():
+                await task.result()[0].close()
+
+    def _conninfo(self) -> str:
+        return self._connection if isinstance(self._connection, str) else self._connection()
+
+    def _open(self) -> tuple[ConnectionPool[Any], Collection]:
+        pool = ConnectionPool(
+            self._conninfo(),
+            min_size=0,
+            max_size=MAX_SIZE,
+            check=ConnectionPool.check_connection,
+            open=True,
+        )
+        try:
+            collection = Collection(pool, *self._arguments, **self._options)
+            if self._create:
+                collection.create()
+        except BaseException:
+            pool.close()
+            raise
+        return pool, collection
+
+    async def _open_async(self) -> tuple[AsyncConnectionPool[Any], AsyncCollection]:
+        pool = AsyncConnectionPool(
+            self._conninfo(),
+            min_size=0,
+            max_size=MAX_SIZE,
+            check=AsyncConnectionPool.check_connection,
+            open=False,
+        )
+        await pool.open()
+        try:
+            collection = AsyncCollection(pool, *self._arguments, **self._options)
+            if self._create:
+                await collection.create()
+        except BaseException:
+            await pool.close()
+            raise
+        return pool, collection

@@ -1,0 +1,66 @@
+"""A retriever of LangChain, with reranking and scores."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langchain_core.callbacks import (
+    AsyncCallbackManagerForRetrieverRun,
+    CallbackManagerForRetrieverRun,
+)
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever
+
+from ...collection.records import Rerank
+from .store import ColbertVectorStore, Scored
+
+
+class ColbertRetriever(BaseRetriever):
+    """Returns the best documents of a store. Arguments of invoke replace those given here.
+
+    filter: what the metadata must be. rerank: a function that gets the query and hits, and returns
+    a score for each, such as a cross-encoder's. candidates: how many hits it gets.
+    score_key: where in the metadata of a document its score goes. None: nowhere.
+    """
+
+    store: ColbertVectorStore
+    k: int = 4
+    filter: dict[str, Any] | None = None
+    rerank: Rerank | None = None
+    candidates: int | None = None
+    score_key: str | None = None
+
+    def _get_relevant_documents(
+        self,
+        query: str,
+        *,
+        run_manager: CallbackManagerForRetrieverRun,  # noqa: ARG002
+        **kwargs: Any,
+    ) -> list[Document]:
+        found = self.store.similarity_search_with_score(query, **self._arguments(kwargs))
+        return self._with_scores(found)
+
+    async def _aget_relevant_documents(
+        self,
+        query: str,
+        *,
+        run_manager: AsyncCallbackManagerForRetrieverRun,  # noqa: ARG002
+        **kwargs: Any,
+    ) -> list[Document]:
+        found = await self.store.asimilarity_search_with_score(query, **self._arguments(kwargs))
+        return self._with_scores(found)
+
+    def _arguments(self, given: dict[str, Any]) -> dict[str, Any]:
+        own = {
+            "k": self.k,
+            "filter": self.filter,
+            "rerank": self.rerank,
+            "candidates": self.candidates,
+        }
+        return own | given
+
+    def _with_scores(self, found: Scored) -> list[Document]:
+        for doc, score in found:
+            if self.score_key is not None:
+                doc.metadata[self.score_key] = score
+        return [doc for doc, _ in found]
