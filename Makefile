@@ -61,15 +61,16 @@ run_regress = mkdir -p $(2); { $(pg_regress_installcheck) --inputdir=$(1) --outp
 own_tests = $(filter-out $(SHARED:%=hnsw_%) $(SHARED:%=ivf_%),$(REGRESS))
 shared_tests = $(patsubst $(1)_%,%,$(filter $(SHARED:%=$(1)_%),$(REGRESS)))
 
-# All tests run, even if some fail.
+# All tests run, even if some fail. With only REGRESS or only ISOLATION, the files of the other are left alone.
+outputs = $(if $(strip $(REGRESS)),test/out) $(if $(strip $(ISOLATION)),test/isolation/out)
 installcheck:
-	@rm -rf test/out && mkdir -p test/out
+	@rm -rf $(outputs) && mkdir -p $(outputs)
 	@$(if $(own_tests),$(call run_regress,test,test/out,,$(own_tests)))
 	@$(foreach method,hnsw ivf,$(if $(call shared_tests,$(method)),export COLBERT_METHOD=colbert_$(method); \
 		$(call run_regress,test/shared,test/out/$(method),$(method)_,$(call shared_tests,$(method)));))
 	@$(if $(strip $(ISOLATION)),$(pg_isolation_regress_installcheck) --inputdir=test/isolation --outputdir=test/isolation/out \
-		--load-extension=$(EXTENSION) $(ISOLATION_OPTS) $(ISOLATION) || touch test/out/failed)
-	@if [ -e test/out/failed ]; then exit 1; fi
+		--load-extension=$(EXTENSION) $(ISOLATION_OPTS) $(ISOLATION) || touch test/isolation/out/failed)
+	@for folder in $(outputs); do if [ -e $$folder/failed ]; then exit 1; fi; done
 
 # The test library, in which calls of the server can fail and points can pause (test/faults). Kernels call no server.
 FAULTS_OBJS := $(patsubst src/%.o,build/faults/%.o,$(filter-out src/kernels/%,$(OBJS))) build/faults/faults.o
@@ -104,7 +105,7 @@ test:
 # The long forms of the suites that have one: hours of randomness, whole collections. Tests read COLBERT_EXTRA. And examples/ and frameworks.
 test-extra:
 	-@tools/install-deps examples
-	@COLBERT_EXTRA=1 tools/test tap faults differential clients frameworks examples
+	@COLBERT_EXTRA=1 tools/test tap faults fuzz differential clients frameworks examples
 test-%:
 	@tools/test $*
 format:

@@ -60,9 +60,9 @@ extern void builder_set_weights(ModelBuilder *builder, const double *weights);
 extern RankModel *builder_end(ModelBuilder *builder);
 
 /* Raise an error: the model file is damaged, or of a form that is not known. */
-extern void model_error(const char *format, ...) pg_attribute_noreturn() pg_attribute_printf(1, 2);
+compat_noreturn extern void model_error(const char *format, ...) pg_attribute_printf(1, 2);
 
 /* Raise an error: the model file has something that is not supported. */
-extern void model_unsupported(const char *what) pg_attribute_noreturn();
+compat_noreturn extern void model_unsupported(const char *what);
 
 #endif /* COLBERT_RANK_BUILDER_H */

@@ -75,7 +75,7 @@ child(const JsonTree *tree, double number)
 static RankNode
 make_node(const JsonTree *tree, uint32 number)
 {
-	RankNode node = {{0}};
+	RankNode node = {.flags = 0};
 
 	if (tree->features[number] < 0 || tree->features[number] > RANK_MAX_FEATURES)
 		model_error("A tree has a feature that does not exist.");

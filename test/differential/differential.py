@@ -540,7 +540,7 @@ def kinds(text):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--seconds', type=float, default=900 if os.environ.get('COLBERT_EXTRA') else 45, help='45, or 900 with COLBERT_EXTRA')
+    parser.add_argument('--seconds', type=float, default=900 if os.environ.get('COLBERT_EXTRA') else 30, help='30, or 900 with COLBERT_EXTRA')
     parser.add_argument('--seed', type=int, default=int.from_bytes(os.urandom(4), 'big'))
     parser.add_argument('--round', type=int, help='only this round')
     parser.add_argument('--kinds', type=kinds, default=list(KINDS), help='kinds of statements, separated by commas')

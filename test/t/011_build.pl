@@ -18,7 +18,7 @@ CONF
 $node->restart;
 
 load_questions($node);
-load_passages($node, 'pool', 2000);
+load_passages($node, 'pool', amount(1000, 2000));
 
 # By default, the planner gives no workers to a table of this size.
 $node->safe_psql('postgres', 'ALTER TABLE pool SET (parallel_workers = 4)');
@@ -99,7 +99,7 @@ each_method('workers', sub {
 	my ($method) = @_;
 	my $first;
 
-	for my $workers (0, 0, 1, 1, 2, 2, 4)
+	for my $workers (@{ amount([ 0, 1, 2, 2, 4 ], [ 0, 0, 1, 1, 2, 2, 4 ]) })
 	{
 		my $start = time;
 

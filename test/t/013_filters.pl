@@ -9,13 +9,16 @@ use Test::More;
 use Time::HiRes qw(time usleep);
 
 my $node = new_node('filters');
+my $rows = amount(2000, 4000);
+my $prime = amount(2003, 4001);
+my $tiny = amount(500_000, 1_000_000);
 my $questions = 'id IN (101, 202, 303, 404, 505, 606, 707, 808)';
 
 load_questions($node);
-load_passages($node, 'pool', 4000);
+load_passages($node, 'pool', $rows);
 $node->safe_psql('postgres', <<"SQL");
 ALTER TABLE pool ADD pick int;
-UPDATE pool SET pick = id * 1913 % 4001;
+UPDATE pool SET pick = id * 1913 % $prime;
 CREATE TABLE scores AS
 SELECT q.id AS question, p.id, p.pick, maxsim(p.doc, q.short) AS score, row_number() OVER (PARTITION BY q.id ORDER BY maxsim(p.doc, q.short)) AS worst
 FROM questions q, pool p WHERE q.$questions;
@@ -55,7 +58,7 @@ sub at_selectivities
 	my ($method, $table, $name) = @_;
 	my @recalls;
 
-	for my $n (2000, 400, 40, 4, 1, 0)
+	for my $n ($rows / 2, 400, 40, 4, 1, 0)
 	{
 		my $far = "id = ANY ((SELECT array_agg(id) FROM scores WHERE question = QUESTION AND worst <= $n)::int[])";
 
@@ -142,11 +145,11 @@ FROM (SELECT id FROM $table WHERE look_$method(id) ORDER BY doc <#> (SELECT shor
 SQL
 });
 
-# A million tiny documents.
-$node->safe_psql('postgres', <<'SQL');
+# Half a million tiny documents, or a million.
+$node->safe_psql('postgres', <<"SQL");
 CREATE UNLOGGED TABLE tiny (id int, doc multivector(8));
 SELECT setseed(.4);
-INSERT INTO tiny SELECT i, ARRAY[ARRAY[random(), random(), random(), random(), random(), random(), random(), random()]]::real[]::multivector FROM generate_series(1, 1000000) i;
+INSERT INTO tiny SELECT i, ARRAY[ARRAY[random(), random(), random(), random(), random(), random(), random(), random()]]::real[]::multivector FROM generate_series(1, $tiny) i;
 CREATE INDEX tiny_index ON tiny USING colbert_hnsw (doc) WITH (tokens_per_node = 1024);
 CREATE FUNCTION memory() RETURNS bigint LANGUAGE sql VOLATILE AS 'SELECT sum(total_bytes)::bigint FROM pg_backend_memory_contexts';
 SQL
@@ -156,11 +159,11 @@ for my $mb (1, 8)
 $ColbertTest::by_index
 SET work_mem = '${mb}MB';
 SELECT memory() AS before \\gset
-SELECT count(*), sum(id) = 1000000::bigint * 1000001 / 2, sum(id::bigint * id) = 1000000::numeric * 1000001 * 2000001 / 6, max(memory) - :before,
+SELECT count(*), sum(id) = $tiny\::bigint * ($tiny + 1) / 2, sum(id::bigint * id) = $tiny\::numeric * ($tiny + 1) * (2 * $tiny + 1) / 6, max(memory) - :before,
        (SELECT passes FROM colbert_last_scan() LIMIT sum(id) * 0 + 1)
 FROM (SELECT id, CASE WHEN id % 30000 = 0 THEN memory() END AS memory FROM tiny ORDER BY doc <#> '[[.9,.1,.4,.3,.6,.2,.7,.5]]') AS scan;
 SQL
-	is("$n|$sum|$squares", '1000000|t|t', "work_mem = ${mb}MB: each of a million rows once");
+	is("$n|$sum|$squares", "$tiny|t|t", "work_mem = ${mb}MB: each of $tiny rows once");
 	cmp_ok($more, '<=', (4 * $mb + 2) * 2**20, "work_mem = ${mb}MB: $more more bytes, at most 4 times work_mem plus 2 MB");
 	cmp_ok($passes, '>', 1, "work_mem = ${mb}MB: $passes passes") if $mb == 1;
 }
@@ -168,7 +171,7 @@ SQL
 # No row passes: all are tested, and few are narrowed.
 my $hopeless = "SELECT count(*) FROM (SELECT id FROM tiny WHERE id < 0 ORDER BY doc <#> '[[.9,.1,.4,.3,.6,.2,.7,.5]]' LIMIT 10) AS r";
 is($node->safe_psql('postgres', "$ColbertTest::by_index $hopeless; SELECT tested, exhaustive, narrowed < 100000, reranked < 10000, scored FROM colbert_last_scan()"),
-	"0\n1000000|t|t|t|0", 'a filter that no row passes');
+	"0\n$tiny|t|t|t|0", 'a filter that no row passes');
 my $shortest = 1000;
 for (1 .. 3)
 {

@@ -8,8 +8,9 @@ use Test::More;
 my $node = new_node('concurrency');
 
 load_questions($node);
-load_passages($node, 'pool', 3000);
-create_tables($node, 'id <= 1500');
+my $half = amount(1, 2);	# of the long form
+load_passages($node, 'pool', 1500 * $half);
+create_tables($node, "id <= 750 * $half");
 $node->safe_psql('postgres', <<'SQL');
 -- Ids are unique in the table, so a search must not return one twice, nor rows out of order with the same snapshot.
 CREATE PROCEDURE read(target regclass, steps int) LANGUAGE plpgsql AS $$
@@ -40,13 +41,13 @@ for my $method (@methods)
 {
 	my $table = "passages_$method";
 	my %clients = (
-		'writer 1' => "LOAD 'colbert_pg'; CALL churn('$table', 2000);",
-		'writer 2' => "LOAD 'colbert_pg'; SET colbert.pending_limit = 4000; CALL churn('$table', 2000);",
-		'reader 1' => "$ColbertTest::by_index CALL read('$table', 1200);",
-		'reader 2' => "$ColbertTest::by_index CALL read('$table', 1200);",
-		'checker' => "SELECT * FROM colbert_index_check('${table}_index', heapallindexed => true);\nSELECT pg_sleep(.1);\n" x 15,
-		'vacuum' => "VACUUM $table; SELECT pg_sleep(.1);\n" x 40,
-		'merge' => "SELECT colbert_merge('${table}_index'), pg_sleep(.1);\n" x 40);
+		'writer 1' => "LOAD 'colbert_pg'; CALL churn('$table', 1000 * $half);",
+		'writer 2' => "LOAD 'colbert_pg'; SET colbert.pending_limit = 4000; CALL churn('$table', 1000 * $half);",
+		'reader 1' => "$ColbertTest::by_index CALL read('$table', 600 * $half);",
+		'reader 2' => "$ColbertTest::by_index CALL read('$table', 600 * $half);",
+		'checker' => "SELECT * FROM colbert_index_check('${table}_index', heapallindexed => true);\nSELECT pg_sleep(.1);\n" x (8 * $half),
+		'vacuum' => "VACUUM $table; SELECT pg_sleep(.1);\n" x (20 * $half),
+		'merge' => "SELECT colbert_merge('${table}_index'), pg_sleep(.1);\n" x (20 * $half));
 
 	$running{$method}{$_} = start_sql($node, $clients{$_}) for sort keys %clients;
 }

@@ -7,6 +7,7 @@ use ColbertTest;
 use Test::More;
 
 my $node = new_node('vacuum');
+my $half = amount(500, 1000);
 
 # index_size(TABLE): bytes of its index.
 sub index_size
@@ -17,17 +18,17 @@ sub index_size
 }
 
 load_questions($node);
-load_passages($node, 'pool', 2000);
+load_passages($node, 'pool', 2 * $half);
 create_tables($node);
 each_method('deletes, updates, aborts and NULLs', sub {
 	my ($method, $table) = @_;
 
-	$node->safe_psql('postgres', "INSERT INTO $table SELECT * FROM pool WHERE id <= 1000");
+	$node->safe_psql('postgres', "INSERT INTO $table SELECT * FROM pool WHERE id <= $half");
 	index_is_sound($node, $table, 'an index on an empty table, filled by inserts');
 	$node->safe_psql('postgres', "VACUUM $table");
 	index_is_sound($node, $table, 'an index filled by inserts, and VACUUM');
 
-	$node->safe_psql('postgres', "BEGIN; INSERT INTO $table SELECT * FROM pool WHERE id > 1000; ROLLBACK");
+	$node->safe_psql('postgres', "BEGIN; INSERT INTO $table SELECT * FROM pool WHERE id > $half; ROLLBACK");
 	index_is_sound($node, $table, 'an aborted insert');
 	$node->safe_psql('postgres', "VACUUM $table");
 	index_is_sound($node, $table, 'an aborted insert, and VACUUM');

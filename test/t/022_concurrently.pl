@@ -9,9 +9,10 @@ use Test::More;
 my $node = new_node('concurrently');
 
 load_questions($node);
-load_passages($node, 'pool', 3000);
+my $rows = amount(1000, 2000);
+load_passages($node, 'pool', 1.5 * $rows);
 $node->safe_psql('postgres', 'UPDATE pool SET doc = NULL WHERE id % 20 = 0');
-create_tables($node, 'id <= 2000');
+create_tables($node, "id <= $rows");
 add_churn($node);
 
 each_method('concurrent writers', sub {
@@ -21,7 +22,7 @@ each_method('concurrent writers', sub {
 	for my $statement ("CREATE INDEX CONCURRENTLY ${table}_index ON $table USING colbert_$method (doc)",
 		"REINDEX INDEX CONCURRENTLY ${table}_index", "REINDEX TABLE CONCURRENTLY $table")
 	{
-		my @writers = map { start_sql($node, "CALL churn('$table', 1200);") } 1 .. 2;
+		my @writers = map { start_sql($node, "CALL churn('$table', @{[ amount(600, 1200) ]});") } 1 .. 2;
 
 		$node->safe_psql('postgres', $statement);
 		# an error of PostgreSQL's own: while both primary keys are maintained, ON CONFLICT checks

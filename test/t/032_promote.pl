@@ -9,14 +9,14 @@ use PostgreSQL::Test::Cluster;
 use Test::More;
 use Time::HiRes qw(usleep);
 
-my $rounds = rounds(3);
+my $rounds = rounds(amount(2, 3));
 my $primary = new_node('primary', allows_streaming => 1);
 
 $primary->append_conf('postgresql.conf', "wal_consistency_checking = 'generic'");
 $primary->reload;
 load_questions($primary);
-load_passages($primary, 'pool', 1500);
-create_tables($primary, 'id <= 800');
+load_passages($primary, 'pool', amount(800, 1500));
+create_tables($primary, 'id <= 400');
 add_churn($primary);
 
 for my $round (1 .. $rounds)

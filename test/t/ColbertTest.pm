@@ -20,7 +20,7 @@ use Test::More;
 use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(@methods each_method new_node load_questions load_passages create_tables exact_tenths recall only_by checker_is_content in_exact_order index_is_sound
-  rows_not_found index_goes_on uses_index start_sql stop_sql add_churn start_load stop_load kill_all start_after_kill replay stop_node rounds faults_node add_docs
+  rows_not_found index_goes_on uses_index start_sql stop_sql add_churn start_load stop_load kill_all start_after_kill replay stop_node rounds amount faults_node add_docs
   leave_free);
 
 # The access methods, without "colbert_". A test that does not concern a single one runs for all of
@@ -159,17 +159,45 @@ SQL
 	return;
 }
 
-# load_passages(NODE, TABLE, COUNT, PERSISTENCE): load the first COUNT passages (by default all)
-# into a new table.
+# first_passages(COUNT): a file with the first COUNT passages. COPY with WHERE would read all of them.
+sub first_passages
+{
+	my ($count) = @_;
+	my ($all, $some) = ("$ENV{COLBERT_DATA}/passages.bin", PostgreSQL::Test::Utils::tempdir() . '/passages.bin');
+	my $bytes;
+
+	open(my $in, '<:raw', $all) or die "$all: $!";
+	open(my $out, '>:raw', $some) or die "$some: $!";
+	my $copy = sub {
+		read($in, $bytes, $_[0]) == $_[0] or die "$all is too short";
+		print $out $bytes;
+		return $bytes;
+	};
+	$copy->(19);	# header
+	for (1 .. $count)
+	{
+		for (1 .. unpack('n', $copy->(2)))
+		{
+			$copy->(unpack('N', $copy->(4)));
+		}
+	}
+	print $out "\xff\xff";	# trailer
+	close($out) or die "$some: $!";
+	return $some;
+}
+
+# load_passages(NODE, TABLE, COUNT, PERSISTENCE, WHERE): load the first COUNT passages (by default all)
+# that satisfy a condition, if there is one, into a new table. Their ids count from 1.
 sub load_passages
 {
-	my ($node, $table, $count, $persistence) = @_;
+	my ($node, $table, $count, $persistence, $where) = @_;
+	my $file = defined $count ? first_passages($count) : "$ENV{COLBERT_DATA}/passages.bin";
 
-	$count //= 2**31 - 1;
 	$persistence //= '';
+	$where //= '';
 	$node->safe_psql('postgres', <<"SQL");
 CREATE $persistence TABLE $table (id int PRIMARY KEY, source text, body text, doc multivector(128, float2));
-COPY $table FROM '$ENV{COLBERT_DATA}/passages.bin' (FORMAT binary) WHERE id <= $count;
+COPY $table FROM '$file' (FORMAT binary) $where;
 ANALYZE $table;
 SQL
 	return;
@@ -209,8 +237,8 @@ sub chosen
 
 # exact_tenths(NODE, KIND, N, TABLE): store the exact tenth best score of N queries of a kind (short
 # or long) in the table tenths_KIND_TABLE. An answer that reaches it is among the ten best, ties
-# included. For short queries over all passages these come with the data set; others are computed,
-# with each document fetched once for all queries.
+# included. For short queries of the table passages these come with the data set, which has the best
+# 100 of all passages; others are computed, with each document fetched once for all queries.
 sub exact_tenths
 {
 	my ($node, $kind, $n, $table) = @_;
@@ -221,7 +249,9 @@ sub exact_tenths
 		$node->safe_psql('postgres', <<"SQL");
 CREATE TABLE tenths_short_passages AS
 SELECT q.id AS question, maxsim(p.doc, q.short) AS tenth
-FROM questions q JOIN exact e ON e.question = q.id AND e.rank = 10 JOIN passages p ON p.id = e.passage
+FROM questions q JOIN (SELECT question, passage, row_number() OVER (PARTITION BY question ORDER BY rank) AS rank
+                       FROM exact JOIN passages ON id = passage) AS e ON e.question = q.id AND e.rank = 10
+     JOIN passages p ON p.id = e.passage
 WHERE $chosen;
 SQL
 		return;
@@ -435,6 +465,14 @@ sub rounds
 	srand($seed);
 	note("$n rounds; COLBERT_SEED=$seed COLBERT_SOAK=$n repeats them");
 	return $n;
+}
+
+# amount(QUICK, LONG): LONG in make test-extra and make soak, else QUICK.
+sub amount
+{
+	my ($quick, $long) = @_;
+
+	return $ENV{COLBERT_EXTRA} || $ENV{COLBERT_SOAK} ? $long : $quick;
 }
 
 # start_sql(NODE, SQL): run statements in a separate psql in the background. stop_sql(HANDLE) waits

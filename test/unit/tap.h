@@ -15,6 +15,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static int tap_count;
 static int tap_failures;
@@ -53,6 +54,13 @@ tap_diag(const char *format, ...)
 	vprintf(format, args);
 	va_end(args);
 	printf("\n");
+}
+
+/* Return true if emulation makes a test slow, and the long form is not asked for. */
+static inline bool
+tap_brief(void)
+{
+	return getenv("EMULATED") != NULL && getenv("COLBERT_EXTRA") == NULL;
 }
 
 /* Print the plan and return the exit status of main. */

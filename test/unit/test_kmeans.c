@@ -828,7 +828,10 @@ main(void)
 	test_known_clusters(0);
 	test_known_clusters(1);
 	test_determinism();
-	test_teams(20000, 20, 2048);
+	if (tap_brief())
+		test_teams(5000, 20, 512);
+	else
+		test_teams(20000, 20, 2048);
 	test_teams(3000, 7, 100);
 	test_teams(40, 4, 1000);
 	test_quality();

@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 
-from .._names import Table, escaped, identifier
+from .._names import Table, escaped, identifier, quoted
 from ..collection import Collection, Columns
 from ..multivector import Element, MultiVector
 
@@ -85,7 +85,7 @@ class Vectors:
         self._collection.drop()
 
     def _has_index(self) -> bool:
-        return bool(self._execute(_INDEX, (self._table.as_string(None),)))
+        return bool(self._execute(_INDEX, (quoted(self._table),)))
 
     def _execute(self, statement: sql.SQL | sql.Composed, params: Sequence[Any]) -> list[Any]:
         with self._collection._connection() as conn, conn.transaction():
