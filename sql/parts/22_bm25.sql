@@ -47,8 +47,8 @@ CREATE FUNCTION bm25_query(statistics regclass, query tsquery, weights real[] DE
 COMMENT ON FUNCTION bm25_query(regclass, tsquery, real[], float8, float8, integer)
 	IS 'prepare a full-text query from the words of a tsquery that are not negated; weights are those of sections D, C, B, A';
 
--- COST is in simple operators of 4.3 ns. A score takes 2 us if the tsvector is
--- compressed or out of line, most of which is detoasting, and .3 us if not.
+-- COST is in simple operators of 4.3 ns. A score takes about 2 us, more if the
+-- tsvector is compressed and less if it is not (doc/ranking.md, bench/ranking).
 
 CREATE FUNCTION bm25f(doc tsvector, query bm25_query) RETURNS float8
 	AS 'MODULE_PATHNAME', 'bm25f' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 500;

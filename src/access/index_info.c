@@ -145,17 +145,15 @@ colbert_index_info(PG_FUNCTION_ARGS)
 	values[n++] = Int64GetDatum(meta->documents.live_docs);
 	values[n++] = Int64GetDatum((int64) meta->documents.live_tokens);
 	values[n++] = Int64GetDatum((int64) nulls_count(view));
-	values[n++] = Int64GetDatum(meta_nitems(meta, ARRAY_NODES));
+	values[n++] = Int64GetDatum(meta_nnodes(meta));
 	values[n++] = Int32GetDatum(meta->shape.tokens_per_node);
 	values[n++] = Int64GetDatum(queue_count(meta));
 	values[n++] = Int64GetDatum((int64) meta->documents.pending_tokens);
 	values[n++] = Int64GetDatum(meta->documents.dead_docs);
 	values[n++] = Int64GetDatum(meta->documents.free_docs);
 	values[n++] = Int64GetDatum((int64) meta->nodes.postings);
-	values[n++] =
-		Float8GetDatum(meta_nitems(meta, ARRAY_NODES) > 0
-						   ? (double) meta->nodes.postings / meta_nitems(meta, ARRAY_NODES)
-						   : 0);
+	values[n++] = Float8GetDatum(
+		meta_nnodes(meta) > 0 ? (double) meta->nodes.postings / meta_nnodes(meta) : 0);
 	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_DOCS, ARRAY_DOCS) +
 								array_bytes(meta, ARRAY_VERSIONS, ARRAY_HASHES));
 	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_SKETCHES, ARRAY_SKETCHES));

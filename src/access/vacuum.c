@@ -1,15 +1,17 @@
 /*-------------------------------------------------------------------------
  *
  * vacuum.c
- *	  VACUUM: mark dead documents, merge pending ones, free ordinals.
+ *	  VACUUM: mark dead documents, merge pending ones, free ordinals, replace
+ *	  outgrown lists.
  *
  * bulkdelete removes dead row versions and marks documents without remaining
  * versions as dead (versions.h). cleanup sweeps the posting lists if at least a
  * tenth of the documents are dead. It then frees the ordinals that were dead
  * before the sweep began, since no list contains them any more. Reservations
  * and blocks left behind by an error or a crash are freed too. Finally it
- * merges the pending documents. The merge comes last because it is the only
- * step that may need more disk space.
+ * merges the pending documents, and replaces the lists of a colbert_ivf index
+ * that has outgrown them. These steps come last because only they may need more
+ * disk space.
  *
  * cleanup holds the merge lock up to that last merge, which takes it again. The
  * append lock is taken within it, for a few reservations at a time.
@@ -27,6 +29,7 @@
 #include "index/merge.h"
 #include "index/nulls.h"
 #include "index/postings.h"
+#include "index/relist.h"
 #include "index/versions.h"
 #include "miscadmin.h"
 #include "settings.h"
@@ -208,12 +211,13 @@ drop_hashes(IndexView *view, const Leftovers *leftovers)
 	pfree(slots);
 }
 
-/* Write the number of postings to the meta page. */
+/* Write the numbers of postings, which are exact, to the meta page. */
 static void
-note_postings(IndexView *view, uint64 postings, bool inexact)
+note_postings(IndexView *view, PostingCounts counts)
 {
-	view->index->meta.nodes.postings = postings;
-	view->index->meta.nodes.postings_inexact = inexact;
+	view->index->meta.nodes.postings = counts.current;
+	view->index->meta.lists.next_postings = counts.next;
+	view->index->meta.nodes.postings_inexact = false;
 	meta_write_nodes(view->index);
 }
 
@@ -230,9 +234,9 @@ sweep(IndexView *view, const Leftovers *leftovers)
 
 	for (uint32 i = 0; i < dead->count; i++)
 		bits[dead->items[i] >> 3] |= 1 << (dead->items[i] & 7);
-	note_postings(view, view->index->meta.nodes.postings, true);
-	note_postings(view, postings_sweep(view->index, bits, ndocs, (uint64) colbert_pending_limit),
-				  false);
+	view->index->meta.nodes.postings_inexact = true;
+	meta_write_nodes(view->index);
+	note_postings(view, postings_sweep(view->index, bits, ndocs, (uint64) colbert_pending_limit));
 	drop_hashes(view, leftovers);
 	docstore_push_free(view, dead->items, dead->count);
 	pfree(bits);
@@ -308,32 +312,32 @@ clean(Relation index)
 			SWEEP_SHARE * ((double) view->index->meta.documents.live_docs + leftovers.dead.count))
 		sweep(view, &leftovers);
 	else if (view->index->meta.nodes.postings_inexact)
-		note_postings(view, postings_count(view->index, (uint64) colbert_pending_limit), false);
+		note_postings(view, postings_count(view->index, (uint64) colbert_pending_limit));
 	free_reserved(view, &leftovers.reserved);
 	postings_reclaim(view->index);
 	nrows = versions_count(view) + nulls_count(view);
 	merge_unlock(index);
-	/* The merge comes last: a full disk can stop a merge, but none of the steps above. */
+	/* These come last: a full disk can stop them, but none of the steps above. */
 	merge_pending(index, (uint64) colbert_pending_limit);
+	relist(index, (uint64) colbert_pending_limit);
 	return nrows;
 }
 
 /*
- * Warn if an index has outgrown its lists. An index that started small keeps
- * the lists of its first tokens. As they grow longer, searches read more
- * postings per list and find less.
+ * Warn if an index has outgrown its lists although they have just been
+ * replaced if possible: searches read more postings per list and find less.
  */
 static void
 warn_of_outgrown_lists(Relation index, const MetaPageData *meta)
 {
 	if (!drift_lists_outgrown(meta))
 		return;
-	ereport(WARNING,
-			(errmsg("index \"%s\" has outgrown its lists", RelationGetRelationName(index)),
-			 errdetail("It holds %.0f tokens per list; the best number is %u.",
-					   (double) meta->documents.live_tokens / meta_nitems(meta, ARRAY_NODES),
-					   meta->shape.tokens_per_node),
-			 errhint("Run REINDEX INDEX CONCURRENTLY to train new lists.")));
+	ereport(WARNING, (errmsg("index \"%s\" has outgrown its lists", RelationGetRelationName(index)),
+					  errdetail("It holds %.0f tokens per list; the best number is %u.",
+								(double) meta->documents.live_tokens / meta_nnodes(meta),
+								meta->shape.tokens_per_node),
+					  errhint("Increase maintenance_work_mem if it is small, "
+							  "and run REINDEX INDEX CONCURRENTLY to train new lists.")));
 }
 
 IndexBulkDeleteResult *

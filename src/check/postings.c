@@ -3,7 +3,7 @@
  * postings.c
  *	  Check the posting lists: each is a chain of its node's segments and
  *	  names a document once, and every document that is not pending is in some
- *	  list.
+ *	  list of the nodes that searches use.
  *
  * pages.c has already checked the contents of each segment; this file follows
  * the chains. The merge lock is held, so they do not change.
@@ -20,7 +20,7 @@
 typedef struct PostingsCheck
 {
 	Check  *check;
-	uint8  *posted; /* one bit per document: it is in some list */
+	uint8  *posted; /* one bit per document: it is in some list that searches use */
 	uint64  postings;
 	uint64  segments;
 	uint32  node; /* node whose list is being followed */
@@ -98,11 +98,21 @@ follow(PostingsCheck *postings, uint32 node, PostingRef ref)
 	}
 }
 
+/* Return true if searches use a node. */
+static bool
+is_current(const Check *check, uint32 node)
+{
+	const MetaPageData *meta = &check->view->index->meta;
+
+	return node >= meta_first_node(meta) && node < meta_end_node(meta);
+}
+
 /* Check the documents of one list. */
 static void
 check_list(PostingsCheck *postings, uint32 node)
 {
 	Check *check = postings->check;
+	bool   current = is_current(check, node);
 
 	qsort(postings->docs, postings->ndocs, sizeof(uint32), compare_ordinals);
 	for (uint32 i = 0; i < postings->ndocs; i++)
@@ -114,13 +124,18 @@ check_list(PostingsCheck *postings, uint32 node)
 						 doc);
 		if (doc >= check->ndocs)
 			continue; /* reported by pages.c */
-		bit_set(postings->posted, doc);
+		if (current)
+			bit_set(postings->posted, doc);
 		if (check->docs[doc].state != DOC_LIVE && check->docs[doc].state != DOC_DEAD)
 			findings_add(check->findings, FINDING_ERROR, node,
 						 "list contains document %u, whose state is %d", doc,
 						 (int) check->docs[doc].state);
 	}
-	postings->postings += postings->ndocs;
+	if (current)
+		postings->postings += postings->ndocs;
+	if (postings->ndocs > 0 && node < check->view->index->meta.lists.cleared_nodes)
+		findings_add(check->findings, FINDING_ERROR, node,
+					 "list of a former generation is not empty");
 }
 
 static void

@@ -234,6 +234,23 @@ create_table(Analysis *analysis, const char *name)
 	revoke_grants(table);
 }
 
+/* Tell the owner, once per column, of the storage that makes scores fast. */
+static void
+advise_storage(const Analysis *analysis)
+{
+	AttrNumber column = get_attnum(RelationGetRelid(analysis->source), analysis->column);
+	char       storage = TupleDescAttr(RelationGetDescr(analysis->source), column - 1)->attstorage;
+
+	if (storage != TYPSTORAGE_MAIN && storage != TYPSTORAGE_PLAIN)
+		ereport(
+			NOTICE,
+			(errmsg("most of the time of bm25f will be detoasting column \"%s\"", analysis->column),
+			 errhint("ALTER TABLE %s ALTER COLUMN %s SET STORAGE MAIN keeps the tsvectors of "
+					 "new rows in their rows.",
+					 quote_identifier(RelationGetRelationName(analysis->source)),
+					 quote_identifier(analysis->column))));
+}
+
 /*
  * Open the table of statistics, which is made if it does not exist. Refuse a
  * table that is not ours to overwrite.
@@ -250,6 +267,7 @@ open_table(Analysis *analysis)
 
 	if (!exists)
 	{
+		advise_storage(analysis);
 		create_table(analysis, name);
 		CommandCounterIncrement();
 		table = get_relname_relid(name, schema);

@@ -371,21 +371,36 @@ docstore_entry(IndexView *view, uint32 doc, DocEntry *entry)
 	return data != NULL && entry->state != DOC_NONE;
 }
 
-void
-docstore_vectors(IndexView *view, const DocEntry *entry, uint32 first, uint32 n, float *out)
+/* Decode n rows of an array. */
+static void
+decode_rows(IndexView *view, const Coder *coder, ArrayKind array, uint32 first, uint32 n,
+			float *out)
 {
-	const Coder *coder = &view->pending_coder;
-	ArrayKind    array = has_pending_rows(view) ? ARRAY_PENDING_ROWS : ARRAY_ROWS;
-	uint32 row = (has_pending_rows(view) ? entry->first_pending_row : entry->first_row) + first;
 	size_t row_size = coder_row_size(coder);
 	uint8 *rows = palloc_extended(mul_size(n, row_size), MCXT_ALLOC_HUGE);
 	float *scratch = palloc(coder_scratch_floats(coder) * sizeof(float));
 
-	parray_copy_out(view->index, array, row, n, rows);
+	parray_copy_out(view->index, array, first, n, rows);
 	for (uint32 i = 0; i < n; i++)
 		coder_decode(coder, rows + i * row_size, out + (size_t) i * view->dim, scratch);
 	pfree(rows);
 	pfree(scratch);
+}
+
+void
+docstore_vectors(IndexView *view, const DocEntry *entry, uint32 first, uint32 n, float *out)
+{
+	if (has_pending_rows(view))
+		decode_rows(view, &view->pending_coder, ARRAY_PENDING_ROWS,
+					entry->first_pending_row + first, n, out);
+	else
+		docstore_coded_vectors(view, entry, first, n, out);
+}
+
+void
+docstore_coded_vectors(IndexView *view, const DocEntry *entry, uint32 first, uint32 n, float *out)
+{
+	decode_rows(view, &view->coder, ARRAY_ROWS, entry->first_row + first, n, out);
 }
 
 void

@@ -51,6 +51,13 @@ extern void docstore_vectors(IndexView *view, const DocEntry *entry, uint32 firs
 							 float *out);
 
 /*
+ * Decode the vectors of tokens [first, first + n) of a document from its code
+ * rows, however coarse. The codec has rows.
+ */
+extern void docstore_coded_vectors(IndexView *view, const DocEntry *entry, uint32 first, uint32 n,
+								   float *out);
+
+/*
  * Return true if a document has usable code rows. Those of a trained codec
  * must be of the current epoch.
  */

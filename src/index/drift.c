@@ -4,9 +4,10 @@
  *	  Measure how well the nodes of an index fit its tokens, and advise when
  *	  to rebuild it.
  *
- * Nodes are trained once, on the tokens present at that time. Tokens of
- * another distribution lie farther from their nodes and fill fewer lists.
- * Searches then read more postings or have lower recall.
+ * Nodes are trained on the tokens present at that time. Tokens of another
+ * distribution lie farther from their nodes and fill fewer lists. Searches then
+ * read more postings or have lower recall. VACUUM trains new lists when an
+ * index has doubled (relist.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -16,6 +17,7 @@
 
 #include "index/drift.h"
 #include "index/postings.h"
+#include "index/relist.h"
 #include "index/train.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
@@ -46,14 +48,14 @@ root_mean_square(const Assigned *assigned)
 static double
 measure_imbalance(IndexView *view)
 {
-	uint32        nnodes = parray_nitems(view->index, ARRAY_NODES);
-	uint32        stride = nnodes / SAMPLED_LISTS + 1;
+	uint32        end = meta_end_node(&view->index->meta);
+	uint32        stride = meta_nnodes(&view->index->meta) / SAMPLED_LISTS + 1;
 	double        sum = 0;
 	double        squares = 0;
 	uint32        n = 0;
 	PostingBuffer buffer = {0};
 
-	for (uint64 node = 0; node < nnodes; node += stride, n++)
+	for (uint64 node = meta_first_node(&view->index->meta); node < end; node += stride, n++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		buffer.count = 0;
@@ -69,7 +71,7 @@ measure_imbalance(IndexView *view)
 void
 drift_measure(IndexView *view, Drift *drift)
 {
-	uint32 nnodes = parray_nitems(view->index, ARRAY_NODES);
+	uint32 nnodes = meta_nnodes(&view->index->meta);
 	double scale = scale_factor(view->index->meta.documents.scale_log2);
 
 	drift->trained_distance = root_mean_square(&view->index->meta.nodes.trained) / scale;
@@ -91,7 +93,7 @@ merged_share(const MetaPageData *meta)
 bool
 drift_lists_outgrown(const MetaPageData *meta)
 {
-	uint32 nlists = meta_nitems(meta, ARRAY_NODES);
+	uint32 nlists = meta_nnodes(meta);
 
 	return meta->shape.finder == FINDER_IVF && meta->shape.lists == 0 && nlists > 0 &&
 		   (double) meta->documents.live_tokens / nlists >
@@ -117,6 +119,14 @@ drift_advice(const IndexView *view, const Drift *drift)
 			&advice,
 			"REINDEX: the tokens have length %.3g, but the index is scaled for length %.3g.",
 			token_norm, 1 / scale_factor(meta->documents.scale_log2));
+	else if (meta->lists.next_node > 0)
+		appendStringInfoString(
+			&advice,
+			"VACUUM the table: the replacement of the lists was interrupted, or is running.");
+	else if (relist_is_due(view))
+		appendStringInfo(&advice,
+						 "VACUUM the table: the lists hold %.0f tokens on average; %u are best.",
+						 drift->tokens_per_list, meta->shape.tokens_per_node);
 	else if (merged_share(meta) > FAR_SHARE &&
 			 drift->merged_distance >
 				 drift->trained_distance * FAR_TIMES + token_norm * FAR_LENGTHS)

@@ -29,7 +29,8 @@ extern void drift_measure(IndexView *view, Drift *drift);
 
 /*
  * Return true if the lists of a colbert_ivf index have far more tokens than
- * intended. Their number is fixed at training.
+ * intended. VACUUM trains new ones, unless the quantizer or
+ * maintenance_work_mem prevents it (relist.h).
  */
 extern bool drift_lists_outgrown(const MetaPageData *meta);
 

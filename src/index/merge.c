@@ -60,8 +60,6 @@ sample_pending(IndexView *view)
 {
 	SampleShared *shared = palloc(sizeof(SampleShared));
 	TokenSample  *sample;
-	float        *tokens =
-		palloc_extended(mul_size(SKETCH_BLOCK_TOKENS, view->dim * sizeof(float)), MCXT_ALLOC_HUGE);
 
 	train_sample_init(shared, &view->index->meta);
 	sample = sample_open(shared, NULL, NULL);
@@ -70,22 +68,10 @@ sample_pending(IndexView *view)
 		DocEntry entry;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!merge_is_pending(view, view->pending[i], &entry))
-			continue;
-		for (uint32 first = 0; first < entry.ntokens; first += SKETCH_BLOCK_TOKENS)
-		{
-			uint32 n = Min(entry.ntokens - first, SKETCH_BLOCK_TOKENS);
-
-			docstore_vectors(view, &entry, first, n, tokens);
-			for (uint32 t = 0; t < n; t++)
-				sample_add(sample,
-						   sample_hash(ItemPointerGetBlockNumberNoCheck(&entry.tid),
-									   ItemPointerGetOffsetNumberNoCheck(&entry.tid), first + t),
-						   tokens + (size_t) t * view->dim);
-		}
+		if (merge_is_pending(view, view->pending[i], &entry))
+			train_sample_document(view, sample, &entry, docstore_vectors);
 	}
 	sample_gather(sample);
-	pfree(tokens);
 	return sample;
 }
 

@@ -4,7 +4,8 @@
  *	  Merge one batch of pending documents into the posting lists.
  *
  * Each token goes to its nearest node, including the nodes that the batch adds
- * itself (merge_grow.c).
+ * itself (merge_grow.c). While a generation of lists is being filled
+ * (relist.c), each token also goes to its nearest node of that generation.
  *
  * Before a batch writes postings, it records on the meta page how many
  * documents at the front of the queue may get some (queue_suspects). After an
@@ -19,9 +20,6 @@
 #include "index/postings.h"
 #include "index/queue.h"
 #include "utils/memutils.h"
-
-/* Node in the upper 32 bits, document in the lower: sortable by node, then document. */
-typedef uint64 Posting;
 
 bool
 merge_is_pending(IndexView *view, uint32 doc, DocEntry *entry)
@@ -124,15 +122,6 @@ count_assigned(Merge *merge)
 
 /* ---- posting ---- */
 
-static int
-compare_postings(const void *a, const void *b)
-{
-	Posting x = *(const Posting *) a;
-	Posting y = *(const Posting *) b;
-
-	return x < y ? -1 : x > y;
-}
-
 /* Return the number of documents that the batch posts, in whole or in part. */
 static uint32
 touched_docs(const Merge *merge)
@@ -176,26 +165,18 @@ write_postings(Merge *merge, bool suspect)
 {
 	Posting *postings =
 		palloc_extended(mul_size(Max(merge->ntokens, 1), sizeof(Posting)), MCXT_ALLOC_HUGE);
-	uint32 *docs =
-		palloc_extended(mul_size(Max(merge->ntokens, 1), sizeof(uint32)), MCXT_ALLOC_HUGE);
 	uint64 added = 0;
 
 	for (uint32 i = 0; i < merge->ntokens; i++)
-		postings[i] = (uint64) merge->nearest[i].node << 32 | merge->owner[i];
-	qsort(postings, merge->ntokens, sizeof(Posting), compare_postings);
-	for (uint32 i = 0; i < merge->ntokens;)
+		postings[i] = posting_make(merge->nearest[i].node, merge->owner[i]);
+	postings_sort(postings, merge->ntokens);
+	for (Size at = 0; at < merge->ntokens;)
 	{
-		uint32 node = (uint32) (postings[i] >> 32);
-		uint32 n = 0;
-
 		pace_delay(merge->view->index, &merge->pace);
-		for (; i < merge->ntokens && postings[i] >> 32 == node; i++)
-			if (n == 0 || docs[n - 1] != (uint32) postings[i])
-				docs[n++] = (uint32) postings[i];
-		added += postings_add(merge->view->index, node, docs, n, suspect || merge->posted > 0);
+		at += postings_add_first(merge->view->index, postings + at, merge->ntokens - at,
+								 suspect || merge->posted > 0, &added);
 	}
 	pfree(postings);
-	pfree(docs);
 	return added;
 }
 
@@ -245,6 +226,7 @@ advance_queue(Merge *merge, uint64 added)
 	change_begin(&change, view->index);
 	stored = meta_data(change_page(&change, buffer, false));
 	stored->nodes = *nodes;
+	stored->lists = view->index->meta.lists;
 	documents = &stored->documents;
 	queue_remove(stored, merge->ndocs);
 	documents->queue_posted = merge->part;
@@ -272,6 +254,15 @@ merge_begin(Merge *merge, IndexView *view, uint32 most_docs)
 	merge->posted = view->index->meta.documents.queue_posted;
 	merge->allocated = 0;
 	merge->finder = finder_open(view->index, &view->sketch);
+	merge->next_finder = finder_open_next(view->index, &view->sketch);
+}
+
+/* Add the batch to the lists that are being filled. */
+static void
+post_to_next(Merge *merge, bool suspect)
+{
+	finder_assign(merge->next_finder, merge->tokens, merge->ntokens, merge->nearest);
+	merge->view->index->meta.lists.next_postings += write_postings(merge, suspect);
 }
 
 void
@@ -288,6 +279,8 @@ merge_batch(Merge *merge, uint32 capacity)
 	added = merge_grow(merge);
 	count_assigned(merge);
 	added += write_postings(merge, suspect);
+	if (merge->next_finder != NULL && merge->ntokens > 0)
+		post_to_next(merge, suspect);
 	COLBERT_PAUSE("merge-posted");
 	pace_delay(merge->view->index, &merge->pace);
 	advance_queue(merge, added);
@@ -297,4 +290,6 @@ void
 merge_end(Merge *merge)
 {
 	finder_close(merge->finder);
+	if (merge->next_finder != NULL)
+		finder_close(merge->next_finder);
 }

@@ -148,7 +148,7 @@ quota(const Merge *merge)
 {
 	const MetaPageData *meta = &merge->view->index->meta;
 	uint64              wanted = meta->documents.live_tokens / meta->shape.tokens_per_node;
-	uint64              have = meta_nitems(meta, ARRAY_NODES);
+	uint64              have = meta_nnodes(meta);
 	uint64              most = merge->ntokens;
 
 	if (!finder_adds(merge->finder) || merge->growth == 0 || wanted <= have)

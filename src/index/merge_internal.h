@@ -21,6 +21,7 @@ typedef struct Merge
 {
 	IndexView *view;
 	Finder    *finder;
+	Finder    *next_finder; /* of the generation that is being filled; NULL: none */
 	Pace       pace;
 	bool       trained; /* this merge trained the nodes */
 	bool       inexact; /* count of postings was inexact before the batch */

@@ -51,18 +51,48 @@ extern void postings_build_end(PostingsBuilder *builder);
 extern uint32 postings_add(ColbertIndex *index, uint32 node, const uint32 *docs, uint32 count,
 						   bool suspect);
 
+/* Numbers of postings: of the nodes that searches use, and of those that are being filled. */
+typedef struct PostingCounts
+{
+	uint64 current;
+	uint64 next;
+} PostingCounts;
+
+/* Posting: node in the upper 32 bits, document in the lower; sorted by node, then document. */
+typedef uint64 Posting;
+
+static inline Posting
+posting_make(uint32 node, uint32 doc)
+{
+	return (Posting) node << 32 | doc;
+}
+
+/* postings_batch.c: sort postings. */
+extern void postings_sort(Posting *postings, Size n);
+
+/*
+ * Add the documents of the first node of n > 0 sorted postings, which may
+ * repeat, to its list. Returns the number of postings of that node. *added
+ * grows by the number of documents added. suspect: see postings_add.
+ */
+extern Size postings_add_first(ColbertIndex *index, const Posting *postings, Size n, bool suspect,
+							   uint64 *added);
+
 /*
  * Remove dead documents from all lists and record the free space of posting
- * pages. Returns the number of postings left.
+ * pages. Returns the numbers of postings left.
  *
  * dead: bit d & 7 of byte d >> 3 is set if document d < ndocs is dead.
  * Interruptible: an incomplete sweep may be run again. urgent_above: see Pace.
  */
-extern uint64 postings_sweep(ColbertIndex *index, const uint8 *dead, uint32 ndocs,
-							 uint64 urgent_above);
+extern PostingCounts postings_sweep(ColbertIndex *index, const uint8 *dead, uint32 ndocs,
+									uint64 urgent_above);
 
-/* Count the postings of all lists. The caller holds the merge lock. */
-extern uint64 postings_count(ColbertIndex *index, uint64 urgent_above);
+/* Count the postings. The caller holds the merge lock. */
+extern PostingCounts postings_count(ColbertIndex *index, uint64 urgent_above);
+
+/* Empty the list of a node and record the free space. The caller holds the merge lock. */
+extern void postings_clear(ColbertIndex *index, uint32 node);
 
 /*
  * Make posting pages of the blocks without an owner. Interruptible. The caller

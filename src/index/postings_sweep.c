@@ -30,11 +30,22 @@ typedef struct Sweep
 	Pace          pace;
 	uint8        *shrunk; /* one bit per node: a segment of its list shrank */
 	uint32        nnodes;
-	/* postings left */
-	uint64 left;
+	PostingCounts left;
 } Sweep;
 
 /* ---- pages ---- */
+
+/* Add n postings of a node to sweep->left. Those of former generations do not count. */
+static void
+count_left(Sweep *sweep, uint32 node, uint32 n)
+{
+	const MetaPageData *meta = &sweep->index->meta;
+
+	if (node >= meta_first_node(meta) && node < meta_end_node(meta))
+		sweep->left.current += n;
+	else if (node >= meta_end_node(meta))
+		sweep->left.next += n;
+}
 
 /* Count the dead documents on a page, and add the others to sweep->left. */
 static uint32
@@ -51,7 +62,7 @@ count_dead(Sweep *sweep, Page page)
 		if (segment == NULL)
 			continue;
 		dead = run_count_set(segment->docs, segment->count, sweep->dead, sweep->ndocs);
-		sweep->left += segment->count - dead;
+		count_left(sweep, segment->node, segment->count - dead);
 		total += dead;
 	}
 	return total;
@@ -139,7 +150,7 @@ copy_segment(Sweep *sweep, uint32 node, PostingRef ref, SegmentBuffer *copy)
 	UnlockReleaseBuffer(buffer);
 }
 
-/* Remove the empty head of a list and make the next segment its head. */
+/* Remove the head of a list, make the next segment its head, and record the free space. */
 static void
 unlink_head(Sweep *sweep, uint32 node, PostingRef head, PostingRef next)
 {
@@ -147,15 +158,18 @@ unlink_head(Sweep *sweep, uint32 node, PostingRef head, PostingRef next)
 	Buffer buffer = postings_lock(sweep->index, head.block, BUFFER_LOCK_EXCLUSIVE);
 	Change change;
 	Page   page;
+	Size   room;
 
 	change_begin(&change, sweep->index);
 	postings_set_head(&change, node_buffer, node, next);
 	page = change_page(&change, buffer, false);
 	postings_own_segment(sweep->index, page, head.offset, node);
 	PageIndexTupleDeleteNoCompact(page, head.offset);
+	room = PageGetFreeSpace(page);
 	change_commit(&change);
 	UnlockReleaseBuffer(buffer);
 	UnlockReleaseBuffer(node_buffer);
+	RecordPageWithFreeSpace(sweep->index->rel, head.block, room);
 }
 
 /*
@@ -234,7 +248,7 @@ tidy_list(Sweep *sweep, uint32 node)
 	}
 }
 
-uint64
+PostingCounts
 postings_sweep(ColbertIndex *index, const uint8 *dead, uint32 ndocs, uint64 urgent_above)
 {
 	Sweep sweep = {.index = index,
@@ -257,11 +271,27 @@ postings_sweep(ColbertIndex *index, const uint8 *dead, uint32 ndocs, uint64 urge
 	return sweep.left;
 }
 
-uint64
+PostingCounts
 postings_count(ColbertIndex *index, uint64 urgent_above)
 {
 	Sweep sweep = {.index = index, .pace = {.urgent_above = urgent_above}};
 
 	sweep_pages(&sweep);
 	return sweep.left;
+}
+
+void
+postings_clear(ColbertIndex *index, uint32 node)
+{
+	Sweep         sweep = {.index = index};
+	PostingRef    ref = postings_head(index, node);
+	SegmentBuffer segment;
+
+	while (is_segment(ref))
+	{
+		CHECK_FOR_INTERRUPTS();
+		copy_segment(&sweep, node, ref, &segment);
+		unlink_head(&sweep, node, ref, segment.segment.next);
+		ref = segment.segment.next;
+	}
 }

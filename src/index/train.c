@@ -81,6 +81,27 @@ train_sample_init(SampleShared *shared, const MetaPageData *meta)
 	sample_init(shared, meta->shape.dim, memory_part(SAMPLE_MEMORY), enough);
 }
 
+void
+train_sample_document(IndexView *view, TokenSample *sample, const DocEntry *entry,
+					  VectorReader read)
+{
+	float *tokens =
+		palloc_extended(mul_size(SKETCH_BLOCK_TOKENS, view->dim * sizeof(float)), MCXT_ALLOC_HUGE);
+
+	for (uint32 first = 0; first < entry->ntokens; first += SKETCH_BLOCK_TOKENS)
+	{
+		uint32 n = Min(entry->ntokens - first, SKETCH_BLOCK_TOKENS);
+
+		read(view, entry, first, n, tokens);
+		for (uint32 t = 0; t < n; t++)
+			sample_add(sample,
+					   sample_hash(ItemPointerGetBlockNumberNoCheck(&entry->tid),
+								   ItemPointerGetOffsetNumberNoCheck(&entry->tid), first + t),
+					   tokens + (size_t) t * view->dim);
+	}
+	pfree(tokens);
+}
+
 /* ---- statistics ---- */
 
 /* Sums of one part of a sample. */
@@ -309,6 +330,14 @@ notice_low_memory(const TokenSample *sample, uint64 wanted, uint64 ncentroids, u
 			 errhint("Increase maintenance_work_mem and REINDEX.")));
 }
 
+uint64
+train_possible_nodes(const IndexView *view, uint64 ntokens)
+{
+	uint64 room = memory_part(CENTROIDS_MEMORY) / kmeans_centroid_size(view->dim);
+
+	return Min(wanted_nodes(&view->index->meta, ntokens), Max(room, 1));
+}
+
 void
 train_centroids(const IndexView *view, const TokenSample *sample, uint64 ntokens,
 				KmeansResult *result)
@@ -316,8 +345,7 @@ train_centroids(const IndexView *view, const TokenSample *sample, uint64 ntokens
 	KmeansHooks hooks = kmeans_hooks;
 	KmeansInput input = {0};
 	uint64      wanted = wanted_nodes(&view->index->meta, ntokens);
-	uint64      room = memory_part(CENTROIDS_MEMORY) / kmeans_centroid_size(view->dim);
-	uint64      ncentroids = Min(wanted, Max(Min(room, sample->count), 1));
+	uint64      ncentroids = Min(train_possible_nodes(view, ntokens), Max(sample->count, 1));
 
 	if (!IsParallelWorker())
 	{

@@ -33,6 +33,15 @@ extern void train_sample_init(SampleShared *shared, const MetaPageData *meta);
 /* Return the minimum tokens for nodes. Fewer tokens are searched exhaustively. */
 extern uint64 train_min_tokens(const MetaPageData *meta);
 
+/* Offer the tokens of a document to a sample. read: docstore_vectors or docstore_coded_vectors. */
+typedef void (*VectorReader)(IndexView *view, const DocEntry *entry, uint32 first, uint32 n,
+							 float *out);
+extern void train_sample_document(IndexView *view, TokenSample *sample, const DocEntry *entry,
+								  VectorReader read);
+
+/* Return the number of nodes that maintenance_work_mem allows for an index of ntokens tokens. */
+extern uint64 train_possible_nodes(const IndexView *view, uint64 ntokens);
+
 /* Compute the statistics of a sample. */
 extern void train_statistics(const TokenSample *sample, TokenStatistics *statistics);
 

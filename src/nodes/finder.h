@@ -59,9 +59,15 @@ struct FinderOps
 	/* Return the largest m whose neighbours fit on a page. NULL if the finder has no neighbours. */
 	uint32 (*max_m)(uint32 dim);
 
-	/* Implementations of the finder_ functions below. add is NULL if nodes can only be trained. */
+	/*
+	 * Implementations of the finder_ functions below. add is NULL if nodes can
+	 * only be trained; open_next and replaced are NULL if they are never
+	 * replaced.
+	 */
 	Finder *(*open)(ColbertIndex *index, const SketchParams *params);
+	Finder *(*open_next)(ColbertIndex *index, const SketchParams *params);
 	void (*close)(Finder *finder);
+	bool (*replaced)(Finder *finder);
 	void (*find)(Finder *finder, FindQuery *query, NodeHit *hits, uint32 *nhits);
 	void (*assign)(Finder *finder, const float *tokens, uint32 ntokens, NodeHit *nearest);
 	uint32 (*add)(Finder *finder, const float *vector);
@@ -97,10 +103,34 @@ finder_open(ColbertIndex *index, const SketchParams *params)
 	return finder_by_kind(index->meta.shape.finder)->open(index, params);
 }
 
+/*
+ * Open a finder of the nodes that are being filled and will replace those that
+ * searches use. Returns NULL if there are none.
+ */
+static inline Finder *
+finder_open_next(ColbertIndex *index, const SketchParams *params)
+{
+	const FinderOps *ops = finder_by_kind(index->meta.shape.finder);
+
+	return index->meta.lists.next_node > 0 && ops->open_next != NULL ? ops->open_next(index, params)
+																	 : NULL;
+}
+
 static inline void
 finder_close(Finder *finder)
 {
 	finder->ops->close(finder);
+}
+
+/*
+ * Return true if the nodes that searches use have been replaced since the
+ * index's meta data was copied: the posting lists of the former ones may be
+ * incomplete. The nodes' part of the copy is then brought up to date.
+ */
+static inline bool
+finder_replaced(Finder *finder)
+{
+	return finder->ops->replaced != NULL && finder->ops->replaced(finder);
 }
 
 /*
@@ -135,8 +165,9 @@ finder_add(Finder *finder, const float *vector)
 }
 
 /*
- * Store trained centroids as the nodes of an index that has none. node_of[c]
- * is set to the node of centroid c.
+ * Store trained centroids as the nodes of an index that has none, or, if nodes
+ * can be replaced, as the nodes to be filled. node_of[c] is set to the node of
+ * centroid c.
  */
 static inline void
 finder_store(Finder *finder, const KmeansResult *trained, uint32 *node_of)

@@ -64,7 +64,7 @@ check_counts(const Lists *lists)
 }
 
 static Finder *
-lists_open(ColbertIndex *index, const SketchParams *params)
+open_generation(ColbertIndex *index, const SketchParams *params, bool next)
 {
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "colbert_pg lists", ALLOCSET_DEFAULT_SIZES);
@@ -72,6 +72,7 @@ lists_open(ColbertIndex *index, const SketchParams *params)
 
 	lists->finder.ops = &lists_finder;
 	lists->index = index;
+	lists->next = next;
 	lists->context = context;
 	lists->rotation = params->rotation;
 	lists->dim = index->meta.shape.dim;
@@ -87,6 +88,37 @@ lists_open(ColbertIndex *index, const SketchParams *params)
 	lists->keys =
 		MemoryContextAlloc(context, PAGE_PAYLOAD / lists->row_size * LISTS_CHUNK * sizeof(float));
 	return &lists->finder;
+}
+
+static Finder *
+lists_open(ColbertIndex *index, const SketchParams *params)
+{
+	return open_generation(index, params, false);
+}
+
+static Finder *
+lists_open_next(ColbertIndex *index, const SketchParams *params)
+{
+	return open_generation(index, params, true);
+}
+
+static bool
+lists_replaced(Finder *finder)
+{
+	ColbertIndex       *index = ((Lists *) finder)->index;
+	Buffer              buffer = meta_lock(index, BUFFER_LOCK_SHARE);
+	const MetaPageData *stored = meta_data(BufferGetPage(buffer));
+	bool                replaced = stored->lists.first_node != index->meta.lists.first_node;
+
+	if (replaced)
+	{
+		index->meta.nodes = stored->nodes;
+		index->meta.lists = stored->lists;
+		for (int kind = ARRAY_NODES; kind < ARRAY_COUNT; kind++)
+			index->meta.pages[kind] = stored->pages[kind];
+	}
+	UnlockReleaseBuffer(buffer);
+	return replaced;
 }
 
 static void
@@ -171,7 +203,9 @@ const FinderOps lists_finder = {
 	.kind = FINDER_IVF,
 	.item_size = lists_item_size,
 	.open = lists_open,
+	.open_next = lists_open_next,
 	.close = lists_close,
+	.replaced = lists_replaced,
 	.find = lists_find,
 	.assign = lists_assign,
 	.store = lists_store,

@@ -14,8 +14,11 @@
  * scores the rows of the best ones. It thus reads 22 bytes per child, for the
  * parents near the token.
  *
- * The lists are written once, by the build or by the first merge. The meta
- * page counts the nodes last; until then there are none.
+ * The lists are written by the build or by the first merge. The meta page
+ * counts the nodes last; until then there are none. When an index has outgrown
+ * its lists, VACUUM trains a new generation behind them and fills it
+ * (index/relist.c); MetaLists says which parents and nodes searches use. Former
+ * generations keep their items, with empty lists.
  *
  *-------------------------------------------------------------------------
  */
@@ -48,6 +51,7 @@ typedef struct Lists
 	const Rotation *rotation;
 	uint32          dim;
 	size_t          row_size; /* of parents and of centroids */
+	bool            next;     /* the generation that is being filled */
 
 	/* The current chunk of tokens. */
 	float             *reached; /* query tokens multiplied by their reach */
@@ -78,6 +82,26 @@ extern void lists_store(Finder *finder, const KmeansResult *trained, uint32 *nod
  */
 extern void lists_encode_edges(const Lists *lists, const uint8 *parent, const uint8 *children,
 							   uint32 count, char *blocks);
+
+/* Return the first parent of the generation, and the number of its parents. */
+static inline uint32
+lists_first_parent(const Lists *lists)
+{
+	const MetaLists *generations = &lists->index->meta.lists;
+
+	return lists->next ? generations->next_parent : generations->first_parent;
+}
+
+static inline uint32
+lists_nparents(const Lists *lists)
+{
+	const MetaLists *generations = &lists->index->meta.lists;
+	uint32           end = parray_nitems(lists->index, ARRAY_PARENTS);
+
+	if (!lists->next && generations->next_node > 0)
+		end = generations->next_parent;
+	return end - lists_first_parent(lists);
+}
 
 /* Return the coder of the rows. */
 static inline Coder

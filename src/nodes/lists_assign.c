@@ -30,7 +30,9 @@ typedef struct Assignment
 	NodeHit      *nearest;
 	uint8        *codes; /* rows of the tokens, without addend */
 	size_t        code_size;
-	uint32       *parents;     /* ntokens x ASSIGN_PARENTS; nparents: none */
+	uint32        first_parent;
+	uint32        nparents;
+	uint32       *parents;     /* ntokens x ASSIGN_PARENTS, less first_parent; nparents: none */
 	uint32       *group_start; /* nparents + 1 positions in pairs */
 	uint32       *pairs;       /* tokens, grouped by parent */
 	uint8        *rows;        /* of one parent's children */
@@ -38,12 +40,6 @@ typedef struct Assignment
 	float        *keys; /* ROWS_AT_A_TIME x LISTS_CHUNK */
 	uint32        reaching[ROWS_AT_A_TIME];
 } Assignment;
-
-static uint32
-nparents(const Assignment *a)
-{
-	return parray_nitems(a->lists->index, ARRAY_PARENTS);
-}
 
 static void *
 allocate(const Assignment *a, size_t n, size_t size)
@@ -68,7 +64,8 @@ find_parents(Assignment *a, const float *tokens)
 		for (uint32 t = 0; t < n; t++)
 			for (uint32 i = 0; i < ASSIGN_PARENTS; i++)
 				a->parents[(size_t) (first + t) * ASSIGN_PARENTS + i] =
-					i < lists->best[t].count ? lists->best[t].hits[i].node : nparents(a);
+					i < lists->best[t].count ? lists->best[t].hits[i].node - a->first_parent
+											 : a->nparents;
 	}
 }
 
@@ -80,10 +77,10 @@ group_tokens(Assignment *a)
 	uint32 *start = a->group_start;
 	uint32  sum = 0;
 
-	memset(start, 0, (nparents(a) + 1) * sizeof(uint32));
+	memset(start, 0, (a->nparents + 1) * sizeof(uint32));
 	for (size_t i = 0; i < npairs; i++)
 		start[a->parents[i]]++;
-	for (uint32 p = 0; p <= nparents(a); p++)
+	for (uint32 p = 0; p <= a->nparents; p++)
 	{
 		uint32 count = start[p];
 
@@ -94,7 +91,7 @@ group_tokens(Assignment *a)
 		a->pairs[start[a->parents[i]]++] = (uint32) (i / ASSIGN_PARENTS);
 
 	/* The loop above advanced every start to the start of the next group. */
-	memmove(start + 1, start, nparents(a) * sizeof(uint32));
+	memmove(start + 1, start, a->nparents * sizeof(uint32));
 	start[0] = 0;
 }
 
@@ -172,7 +169,7 @@ read_rows(Assignment *a, ListSpan span)
 	}
 }
 
-/* Compare a parent's children with all of the parent's tokens. */
+/* Compare the children of a parent, counted from the first, with all of its tokens. */
 static void
 search_parent(Assignment *a, uint32 parent)
 {
@@ -182,7 +179,7 @@ search_parent(Assignment *a, uint32 parent)
 
 	if (at == end)
 		return;
-	span = lists_read_span(a->lists, parent);
+	span = lists_read_span(a->lists, a->first_parent + parent);
 	read_rows(a, span);
 	for (; at < end; at += LISTS_CHUNK)
 		search_children(a, span, a->pairs + at, Min(end - at, LISTS_CHUNK));
@@ -191,14 +188,17 @@ search_parent(Assignment *a, uint32 parent)
 bool
 lists_assign_pays(const Lists *lists, uint32 ntokens)
 {
-	return (uint64) ntokens * ASSIGN_PARENTS >=
-		   (uint64) parray_nitems(lists->index, ARRAY_PARENTS) * TOKENS_OF_A_PARENT;
+	return (uint64) ntokens * ASSIGN_PARENTS >= (uint64) lists_nparents(lists) * TOKENS_OF_A_PARENT;
 }
 
 void
 lists_assign_many(Lists *lists, const float *tokens, uint32 ntokens, NodeHit *nearest)
 {
-	Assignment a = {.lists = lists, .ntokens = ntokens, .nearest = nearest};
+	Assignment a = {.lists = lists,
+					.ntokens = ntokens,
+					.nearest = nearest,
+					.first_parent = lists_first_parent(lists),
+					.nparents = lists_nparents(lists)};
 
 	a.context =
 		AllocSetContextCreate(lists->context, "colbert_pg assignment", ALLOCSET_DEFAULT_SIZES);
@@ -206,13 +206,13 @@ lists_assign_many(Lists *lists, const float *tokens, uint32 ntokens, NodeHit *ne
 	a.codes = allocate(&a, ntokens, a.code_size);
 	a.parents = allocate(&a, mul_size(ntokens, ASSIGN_PARENTS), sizeof(uint32));
 	a.pairs = allocate(&a, mul_size(ntokens, ASSIGN_PARENTS), sizeof(uint32));
-	a.group_start = allocate(&a, (size_t) nparents(&a) + 2, sizeof(uint32));
+	a.group_start = allocate(&a, (size_t) a.nparents + 2, sizeof(uint32));
 	a.keys = allocate(&a, ROWS_AT_A_TIME * LISTS_CHUNK, sizeof(float));
 	find_parents(&a, tokens);
 	group_tokens(&a);
 	for (uint32 i = 0; i < ntokens; i++)
 		nearest[i] = (NodeHit) {INVALID_ORDINAL, -INFINITY};
-	for (uint32 p = 0; p < nparents(&a); p++)
+	for (uint32 p = 0; p < a.nparents; p++)
 		search_parent(&a, p);
 	for (uint32 i = 0; i < ntokens; i++)
 		if (nearest[i].node == INVALID_ORDINAL)

@@ -276,7 +276,7 @@ lists_search_parents(Lists *lists, const float *tokens, uint32 ntokens, uint32 p
 	lists->ntokens = ntokens;
 	lists->slots = kernel_sq8_slots(lists->query);
 	reset_best(lists, parents);
-	score_rows(lists, ARRAY_PARENTS, 0, parray_nitems(lists->index, ARRAY_PARENTS));
+	score_rows(lists, ARRAY_PARENTS, lists_first_parent(lists), lists_nparents(lists));
 	for (uint32 t = 0; t < ntokens; t++)
 		top_cut(&lists->best[t]);
 }
@@ -309,7 +309,7 @@ lists_search(Lists *lists, const float *tokens, uint32 ntokens, uint32 nodes, ui
 	uint32  most_guesses = 0;
 	uint32 *guessed;
 
-	parents = Min(parents, parray_nitems(lists->index, ARRAY_PARENTS));
+	parents = Min(parents, lists_nparents(lists));
 	lists_search_parents(lists, tokens, ntokens, parents);
 	prepare_edges(lists, tokens, ntokens);
 	guess_nodes(lists, parents, wanted);

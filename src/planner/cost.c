@@ -159,7 +159,7 @@ read_contents(IndexOptInfo *info)
 			(double) index.meta.documents.live_tokens / index.meta.documents.live_docs;
 	if (has_nodes(&index.meta))
 	{
-		contents.nodes = meta_nitems(&index.meta, ARRAY_NODES);
+		contents.nodes = meta_nnodes(&index.meta);
 		contents.node_postings = index.meta.nodes.postings / contents.nodes;
 	}
 	contents.scale = index.meta.shape.dim / 128.0;

@@ -249,9 +249,9 @@ find_nodes(Search *search, FindQuery *find, float *scales, NodeHit *hits, uint32
 	stage_stop(search, STAGE_FIND, start);
 }
 
-/* Find the nodes of every query token, and read their postings. */
+/* Find the nodes of every query token, and read their postings, into an empty list. */
 static void
-probe_all(Search *search, uint32 probes, uint32 ef, ProbeList *list)
+probe_once(Search *search, uint32 probes, uint32 ef, ProbeList *list)
 {
 	FindQuery find = {.ntokens = search->query.directions.count,
 					  .probes = probes,
@@ -268,7 +268,6 @@ probe_all(Search *search, uint32 probes, uint32 ef, ProbeList *list)
 	stage_start(search, &start);
 	list->probes =
 		palloc_extended(mul_size(mul_size(find.ntokens, probes), sizeof(Probe)), MCXT_ALLOC_HUGE);
-	list->count = 0;
 	for (uint32 token = 0; token < find.ntokens; token++)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -282,6 +281,32 @@ probe_all(Search *search, uint32 probes, uint32 ef, ProbeList *list)
 	pfree(nhits);
 	pfree(scales);
 	stage_stop(search, STAGE_GATHER, start);
+}
+
+static void
+free_probes(ProbeList *list)
+{
+	if (list->probes != NULL)
+		pfree(list->probes);
+	if (list->postings.docs != NULL)
+		pfree(list->postings.docs);
+	*list = (ProbeList) {0};
+}
+
+/*
+ * Find the nodes of every query token, and read their postings. If VACUUM has
+ * replaced the nodes meanwhile, their lists may have been emptied, so the
+ * search asks the new ones.
+ */
+static void
+probe_all(Search *search, uint32 probes, uint32 ef, ProbeList *list)
+{
+	do
+	{
+		free_probes(list);
+		probe_once(search, probes, ef, list);
+		COLBERT_PAUSE("probed");
+	} while (finder_replaced(search->finder));
 }
 
 /* A hash table with open addressing, from a document to its place in the list of candidates. */
@@ -389,8 +414,6 @@ gather_documents(Search *search, uint32 probes, uint32 ef, uint32 limit)
 	sum_gains(search, &probed, list);
 	search->counters.gathered += list->count;
 	candidates_select(list->items, list->count, limit);
-	pfree(probed.probes);
-	if (probed.postings.docs != NULL)
-		pfree(probed.postings.docs);
+	free_probes(&probed);
 	stage_stop(search, STAGE_GATHER, start);
 }

@@ -27,7 +27,7 @@ fit_probes(Search *search)
 {
 	SearchSettings     *settings = &search->policy.settings;
 	const MetaPageData *meta = &search->view->index->meta;
-	uint32              nodes = Max(meta_nitems(meta, ARRAY_NODES), 1);
+	uint32              nodes = Max(meta_nnodes(meta), 1);
 	double              postings = (double) meta->nodes.postings / nodes + 1;
 	double              each = postings * search->query.directions.count * POLICY_GATHER_BYTES;
 	double              room = Max(work_mem * 1024.0 / each, MIN_PROBES_OF_ROOM);
@@ -57,7 +57,7 @@ describe_index(Search *search)
 {
 	Policy             *policy = &search->policy;
 	const MetaPageData *meta = &search->view->index->meta;
-	uint32              nodes = meta_nitems(meta, ARRAY_NODES);
+	uint32              nodes = meta_nnodes(meta);
 
 	policy->ndirections = search->query.directions.count;
 	policy->has_codes = search->query.rows != NULL;
@@ -77,7 +77,7 @@ describe_request(Search *search, const SearchRequest *request)
 	const WeightedTokens *directions = &search->query.directions;
 
 	policy->settings = budget_resolve(budget_directions(directions->weights, directions->count),
-									  parray_nitems(search->view->index, ARRAY_NODES), asked);
+									  meta_nnodes(&search->view->index->meta), asked);
 	if (asked->probes == 0 && asked->ef_search == 0)
 		fit_probes(search);
 	policy->may_narrow_more = asked->candidates == 0;

@@ -292,6 +292,27 @@ StaticAssertDecl(offsetof(MetaNodes, nitems) == 64, "on-disk offset of MetaNodes
 StaticAssertDecl(sizeof(MetaNodes) == 96, "on-disk size of MetaNodes");
 
 /*
+ * Generations of the lists of colbert_ivf (relist.c), changed only by the
+ * holder of the merge lock. All zero if the nodes were trained once.
+ */
+typedef struct MetaLists
+{
+	/* Searches use the parents and nodes from these on. */
+	uint32 first_parent;
+	uint32 first_node;
+	/* Parents and nodes from these on are being filled; next_node is 0 if none are. */
+	uint32 next_parent;
+	uint32 next_node;
+	/* Nodes below, at most first_node, have empty lists. */
+	uint32 cleared_nodes;
+	uint32 unused;
+	/* Number of postings of the nodes that are being filled. */
+	uint64 next_postings;
+} MetaLists;
+
+StaticAssertDecl(sizeof(MetaLists) == 32, "on-disk size of MetaLists");
+
+/*
  * Meta page, divided by writer. A writer copies its own part back and leaves
  * the others unchanged.
  */
@@ -307,6 +328,8 @@ typedef struct MetaPageData
 	ArrayPages  pages[ARRAY_COUNT];
 	BlockNumber settled_blocks; /* every block below has an owner, which never changes */
 	uint32      unused;
+
+	MetaLists lists;
 } MetaPageData;
 
 StaticAssertDecl(offsetof(MetaPageData, shape) == 8, "on-disk offset of MetaPageData.shape");
@@ -314,6 +337,7 @@ StaticAssertDecl(offsetof(MetaPageData, documents) == 112,
 				 "on-disk offset of MetaPageData.documents");
 StaticAssertDecl(offsetof(MetaPageData, nodes) == 584, "on-disk offset of MetaPageData.nodes");
 StaticAssertDecl(offsetof(MetaPageData, pages) == 680, "on-disk offset of MetaPageData.pages");
+StaticAssertDecl(offsetof(MetaPageData, lists) == 7088, "on-disk offset of MetaPageData.lists");
 StaticAssertDecl(sizeof(MetaPageData) + 1024 <= PAGE_PAYLOAD,
 				 "MetaPageData leaves room on its page for what later versions add");
 
@@ -332,6 +356,26 @@ meta_set_nitems(MetaPageData *meta, ArrayKind kind, uint32 nitems)
 		meta->documents.nitems[kind] = nitems;
 	else
 		meta->nodes.nitems[kind - ARRAY_NODES] = nitems;
+}
+
+/* Return the first node that searches use, and the end of these nodes. */
+static inline uint32
+meta_first_node(const MetaPageData *meta)
+{
+	return meta->lists.first_node;
+}
+
+static inline uint32
+meta_end_node(const MetaPageData *meta)
+{
+	return meta->lists.next_node > 0 ? meta->lists.next_node : meta_nitems(meta, ARRAY_NODES);
+}
+
+/* Return the number of nodes that searches use. */
+static inline uint32
+meta_nnodes(const MetaPageData *meta)
+{
+	return meta_end_node(meta) - meta_first_node(meta);
 }
 
 /* Return the items per page of an array that this index has. */

@@ -41,9 +41,29 @@ array_agrees(const MetaPageData *meta, ArrayKind kind)
 		   meta_nitems(meta, kind) <= (uint64) array->npages * meta_items_per_page(meta, kind);
 }
 
+/* Return true if the generations of the lists are in order, not empty, and within the arrays. */
+static bool
+generations_agree(const MetaPageData *meta)
+{
+	const MetaLists *lists = &meta->lists;
+	bool             filling = lists->next_node > 0;
+	uint32           nnodes = meta_nitems(meta, ARRAY_NODES);
+	uint32           nparents = meta_nitems(meta, ARRAY_PARENTS);
+
+	if (lists->first_node == 0 && lists->first_parent == 0 && !filling)
+		return true;
+	return meta->shape.finder == FINDER_IVF && lists->cleared_nodes <= lists->first_node &&
+		   lists->first_node < nnodes && lists->first_parent < nparents &&
+		   (!filling ||
+			(lists->first_node < lists->next_node && lists->next_node < nnodes &&
+			 lists->first_parent < lists->next_parent && lists->next_parent < nparents));
+}
+
 static void
 check_meta(Relation rel, const MetaPageData *meta)
 {
+	bool agree = generations_agree(meta);
+
 	if (meta->magic != COLBERT_MAGIC)
 		ereport(ERROR,
 				(errcode(ERRCODE_INDEX_CORRUPTED),
@@ -56,11 +76,12 @@ check_meta(Relation rel, const MetaPageData *meta)
 						RelationGetRelationName(rel), meta->version, (unsigned) COLBERT_VERSION),
 				 errhint("REINDEX it.")));
 	for (int i = 0; i < ARRAY_COUNT; i++)
-		if (!array_agrees(meta, i))
-			ereport(ERROR,
-					(errcode(ERRCODE_INDEX_CORRUPTED),
-					 errmsg("index \"%s\" has a damaged meta page", RelationGetRelationName(rel)),
-					 errhint("REINDEX it.")));
+		agree &= array_agrees(meta, i);
+	if (!agree)
+		ereport(ERROR,
+				(errcode(ERRCODE_INDEX_CORRUPTED),
+				 errmsg("index \"%s\" has a damaged meta page", RelationGetRelationName(rel)),
+				 errhint("REINDEX it.")));
 }
 
 Buffer
@@ -99,11 +120,14 @@ meta_read(ColbertIndex *index)
 void
 meta_write_nodes(ColbertIndex *index)
 {
-	Buffer buffer = meta_lock(index, BUFFER_LOCK_EXCLUSIVE);
-	Change change;
+	Buffer        buffer = meta_lock(index, BUFFER_LOCK_EXCLUSIVE);
+	Change        change;
+	MetaPageData *stored;
 
 	change_begin(&change, index);
-	meta_data(change_page(&change, buffer, false))->nodes = index->meta.nodes;
+	stored = meta_data(change_page(&change, buffer, false));
+	stored->nodes = index->meta.nodes;
+	stored->lists = index->meta.lists;
 	change_commit(&change);
 	UnlockReleaseBuffer(buffer);
 	index->nodes_ahead = false;

@@ -145,8 +145,8 @@ extern void meta_copy(ColbertIndex *index, Buffer buffer);
 extern void meta_read(ColbertIndex *index);
 
 /*
- * Write the nodes' part of the copy back to the meta page as one change. The
- * caller is the only writer of the nodes: a build, or the holder of the merge
+ * Write the copy's nodes and lists back to the meta page as one change. The
+ * caller is the only writer of these parts: a build, or the holder of the merge
  * lock.
  */
 extern void meta_write_nodes(ColbertIndex *index);

@@ -146,7 +146,7 @@ prepare_queries(Tune *tune, ArrayType *array)
 	bool      *nulls;
 	uint32    *lengths;
 
-	tune->nodes = parray_nitems(view->index, ARRAY_NODES);
+	tune->nodes = meta_nnodes(&view->index->meta);
 	tune->docs = view->index->meta.documents.live_docs;
 	deconstruct_array(array, ARR_ELEMTYPE(array), -1, false, TYPALIGN_INT, &values, &nulls,
 					  &tune->nqueries);

@@ -73,7 +73,14 @@ SELECT bm25f(strip('w1:1A,2 w2:3'), q) = bm25f('w1:1 w2:2', q) FROM bm25_query('
 -- A section that no analyzed document has is not normalised, and a weight of 0 turns a section off.
 CREATE TABLE bm25_plain (tsv tsvector);
 INSERT INTO bm25_plain VALUES ('x:1 y:2'), ('y:1');
+-- The first call advises on the storage.
+SET client_min_messages = notice;
 SELECT bm25_analyze('bm25_plain', 'tsv');
+SET client_min_messages = warning;
+ALTER TABLE bm25_docs ADD plain tsvector, ALTER plain SET STORAGE MAIN;
+SET client_min_messages = notice;
+SELECT bm25_analyze('bm25_docs', 'plain');
+SET client_min_messages = warning;
 SELECT bm25f('x:1A', q) = bm25_bound(q) * 5 / 6.2, bm25f('x:1A y:2A z:3A', q) = bm25_bound(q) * 5 / 6.2, bm25f('x:1', bm25_query('bm25_plain_tsv_bm25', 'x', '{0,1,1,1}')) FROM bm25_query('bm25_plain_tsv_bm25', 'x') AS q;
 -- A stripped vector is reported when it is analyzed. Refreshed statistics replace the old ones.
 SET client_min_messages = notice;
@@ -201,5 +208,5 @@ SELECT count(*) FROM bm25_docs WHERE tsv @@ NULL;
 DROP SCHEMA "BM 25" CASCADE;
 DROP MATERIALIZED VIEW bm25_a_name_of_sixty_characters_that_must_be_cut_to_fit_the_rest;
 DROP VIEW bm25_positions;
-DROP TABLE bm25_docs, bm25_english, bm25_plain, bm25_many, bm25_values, bm25_copies;
+DROP TABLE bm25_docs, bm25_docs_tsv_bm25, bm25_docs_plain_bm25, bm25_english, bm25_english_tsv_bm25, bm25_plain_tsv_bm25, bm25_many_tsv_bm25, bm25_plain, bm25_many, bm25_values, bm25_copies;
 DROP FUNCTION bm25_reference, bm25_words, bm25_outcome;

@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from fake_encoder import FakeEncoder
 from hypothesis import HealthCheck, settings
 
 QUICK = settings(
@@ -32,6 +33,11 @@ def database(request: pytest.FixtureRequest) -> Iterator[str]:
             create_vector(inside)
         yield name
         conn.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def encoder() -> FakeEncoder:
+    return FakeEncoder()
 
 
 def create_vector(conn: psycopg.Connection[Any]) -> None:

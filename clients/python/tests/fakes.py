@@ -6,6 +6,7 @@ They are those of sentence-transformers 6.2.0, PyLate 1.6.0, FastEmbed 0.9.1 and
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -36,8 +37,12 @@ class FastTokenizer:
 
     bos_token = "[D]"
 
-    def __call__(self, text: str, *, return_offsets_mapping: bool = False) -> dict[str, Any]:
+    def __call__(
+        self, text: str, *, return_offsets_mapping: bool = False, verbose: bool = True
+    ) -> dict[str, Any]:
         encoding = make_tokenizer().encode(text)
+        if verbose and len(encoding) > 9:
+            warnings.warn("Token indices sequence length is longer than", stacklevel=1)
         tokens: dict[str, Any] = {"input_ids": encoding.ids}
         if return_offsets_mapping:
             tokens["offset_mapping"] = encoding.offsets
@@ -99,7 +104,7 @@ class SentenceTransformers:
         return [rows(ids)[np.array(mask)] for ids, mask in pairs]
 
     def _features(self, text: str, task: str) -> tuple[list[int], list[bool]]:
-        ids = self.tokenizer((self.prompts[task] or "") + text)["input_ids"]
+        ids = self.tokenizer((self.prompts[task] or "") + text, verbose=False)["input_ids"]
         if task == "query":
             ids = truncated(ids, 8)
             ids = ids + [MASK] * (8 - len(ids))
@@ -137,7 +142,7 @@ class PyLate:
         return [rows(ids)[np.array(mask)] for ids, mask in pairs]
 
     def _features(self, text: str, *, is_query: bool) -> tuple[list[int], list[bool]]:
-        ids = list(self.tokenizer(text)["input_ids"])
+        ids = list(self.tokenizer(text, verbose=False)["input_ids"])
         if is_query:
             ids = truncated(ids, self.query_length - 1)
             ids = [CLS, QUERY, *ids[1:]]
@@ -220,7 +225,9 @@ class ColPaliProcessor:
         return self._batch([[CLS, *[IMAGE] * len(image.words), SEP] for image in images], images)
 
     def process_texts(self, texts: list[str]) -> Batch:
-        return self._batch([self.tokenizer("[D]" + text)["input_ids"] for text in texts])
+        return self._batch(
+            [self.tokenizer("[D]" + text, verbose=False)["input_ids"] for text in texts]
+        )
 
     def process_queries(
         self,

@@ -446,6 +446,15 @@ def test_row_level_security(pages: Collection, conn: psycopg.Connection[Any]) ->
     assert pages.get(["other"])[0].text == "bread"
 
 
+def test_an_asynchronous_reranker_is_refused(pages: Collection) -> None:
+    async def rerank(_query: str, hits: list[Hit]) -> list[float]:
+        return [1.0] * len(hits)
+
+    pages.add(["gout"])
+    with pytest.raises(TypeError, match="an AsyncCollection takes async functions"):
+        pages.search("gout", rerank=rerank)
+
+
 def test_known_texts_are_not_encoded(conn: psycopg.Connection[Any], pages: Collection) -> None:
     pages.add(["one"], ids=["1"])
     encoder = Words()

@@ -33,6 +33,7 @@ from colbert_pg.embed import (
     embed,
     failures,
     install,
+    registry,
     status,
     uninstall,
     worker,
@@ -47,11 +48,6 @@ TESTS = Path(__file__).parent
 def conn(database: str) -> Iterator[Connection]:
     with connected(database) as conn:
         yield conn
-
-
-@pytest.fixture
-def encoder() -> FakeEncoder:
-    return FakeEncoder()
 
 
 def fill(conn: Connection, count: int) -> None:
@@ -658,6 +654,31 @@ def test_partitions(conn: Connection, encoder: FakeEncoder) -> None:
     conn.execute("INSERT INTO docs2 VALUES (51, 'new')")
     assert run(conn, encoder).rows == 3
     assert is_in_step(conn)
+
+
+def test_a_long_queue_is_not_read_for_each_batch(conn: Connection) -> None:
+    """Its statistics are missing, or are those of a short one."""
+    install(conn, JOB)
+    fill(conn, 3000)
+    statements = registry.lookup(conn, JOB)
+    ids = [1, 2, 3]
+    batch: list[tuple[sql.Composed, Any, str]] = [
+        (statements.take, (3,), "due_id_idx"),
+        (statements.take_same, {"ids": ids}, "key1_idx"),
+        (statements.read, (ids,), "pkey"),
+        (statements.lock_unchanged, (ids, ["text of row 1"] * 3), "pkey"),
+        (statements.finish, (ids,), "pkey"),
+        (statements.fail, (ids, ids, ids, ids), "pkey"),
+        (statements.update, (ids, [expected("a")] * 3, ids), "pkey"),
+    ]
+    with conn.transaction():
+        for number, (statement, parameters, index) in enumerate(batch):
+            conn.execute(worker.INDEXES if number < 4 else worker.DEFAULT_PLANS)
+            plan = conn.execute(sql.SQL("EXPLAIN ") + statement, parameters).fetchall()
+            text = "\n".join(line for (line,) in plan)
+            assert index in text
+            assert "Seq Scan on colbert_pg_embed" not in text
+            assert "Sort" not in text or number > 0
 
 
 def test_rights(conn: Connection, encoder: FakeEncoder) -> None:

@@ -71,11 +71,6 @@ def conn(database: str) -> Iterator[Connection]:
         yield conn
 
 
-@pytest.fixture
-def encoder() -> FakeEncoder:
-    return FakeEncoder()
-
-
 def words(first: int, last: int) -> str:
     return " ".join(f"word{n}" for n in range(first, last + 1))
 

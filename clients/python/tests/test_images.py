@@ -112,6 +112,13 @@ def test_what_a_processor_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None
         found.spans("gout", query=True)
 
 
+def test_a_size_that_only_the_configuration_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(ColPali, "patch_size")
+    config = SimpleNamespace(vision_config=SimpleNamespace(patch_size=14))
+    monkeypatch.setattr(ColPali, "config", config, raising=False)
+    assert encoder().boxes(PAGE) == [pytest.approx(box) for box in BOXES]
+
+
 def test_an_invalid_batch_size() -> None:
     with pytest.raises(ValueError, match="batch_size of at least 1, not 0"):
         ColPaliEncoder(ColPali(), ColPaliProcessor(), batch_size=0)

@@ -115,7 +115,7 @@ class Trial:
 
 
 def index_info(conn: Any, index: str) -> IndexInfo:
-    """Return what an index holds, the bytes of its parts, and advice when a REINDEX would pay."""
+    """Return what an index holds, its bytes, and advice when VACUUM or REINDEX would pay."""
     [row] = _rows(conn, IndexInfo, "colbert_index_info(%s::regclass)", index)
     return row
 

@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -381,6 +381,9 @@ def _candidates(query: Any, limit: int, rerank: AsyncRerank | None, candidates: 
 
 def _reranked(hits: list[Hit], scores: Sequence[float]) -> list[Hit]:
     """Return the hits with new scores, the best first."""
+    if isinstance(scores, Coroutine):
+        scores.close()
+        raise TypeError("expected scores of rerank: an AsyncCollection takes async functions")
     new = [float(score) for score in scores]
     if len(new) != len(hits):
         raise ValueError(f"expected {len(hits)} scores of rerank, not {len(new)}")

@@ -199,7 +199,7 @@ class Statements:
     def search(self, limit: int, where: Where | None, *, doc: bool) -> sql.Composed:
         """Return the search, whose first parameter is the multivector of the query."""
         names = (self.columns.id, self.columns.text, self.columns.doc, self.columns.metadata)
-        score = sql.Identifier("score" if "score" not in names else "maxsim_score")
+        score = sql.SQL('"score"' if "score" not in names else '"maxsim_score"')
         return sql.SQL("SELECT {}, {}({}, %s) AS {}{} FROM {}{} ORDER BY {}{}{}").format(
             self._fields(),
             sql.SQL(self.similarity),

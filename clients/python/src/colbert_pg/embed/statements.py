@@ -234,8 +234,7 @@ class Statements:
         """Lock the rows whose text is still what was read. No lock is waited for."""
         return self._format(
             """
-            SELECT v.id
-            FROM {values}
+            SELECT v.id FROM {values}
             JOIN {queue} q ON q.id = v.id JOIN {table} t ON {queue_is_table}
             WHERE {text} IS NOT DISTINCT FROM (v.text COLLATE "C")
             FOR NO KEY UPDATE OF t SKIP LOCKED
@@ -247,10 +246,8 @@ class Statements:
     def update(self) -> sql.Composed:
         return self._format(
             """
-            UPDATE {table} t SET {doc} = v.doc
-            FROM {queue} q JOIN {values}
-                ON v.id = q.id
-            WHERE {queue_is_table}
+            UPDATE {table} t SET {doc} = v.doc FROM {queue} q JOIN {values} ON v.id = q.id
+            WHERE {queue_is_table} AND q.id = ANY (%s)
             """,
             values=_values(id="int8", doc=""),
         )
@@ -277,6 +274,7 @@ class Statements:
             INSERT INTO {target} ({parents}, chunk, start_char, end_char, {doc})
             SELECT {q_keys}, v.chunk, v.start_char, v.end_char, v.doc
             FROM {queue} q JOIN {values} ON v.id = q.id
+            WHERE q.id = ANY (%s)
             """,
             values=_values(id="int8", chunk="int4", start_char="int4", end_char="int4", doc=""),
             parents=_comma(map(_name, self.parent_names)),
@@ -292,8 +290,7 @@ class Statements:
             """
             UPDATE {queue} q SET error = v.error, failed_at = pg_catalog.clock_timestamp(),
                 text_hash = pg_catalog.sha256(pg_catalog.convert_to(v.text, 'UTF8'))
-            FROM {values}
-            WHERE q.id = v.id
+            FROM {values} WHERE q.id = v.id AND q.id = ANY (%s)
             """,
             values=_values(id="int8", error="text", text="text"),
         )

@@ -36,11 +36,15 @@ _FIRST_PAUSE, _LAST_PAUSE = 0.5, 30.0  # seconds between retries
 _SLICE = 0.25  # seconds after which a waiting worker looks whether it is to stop
 # Classes of SQLSTATE that may pass: connections, rollbacks, resources, locks, interventions.
 _PASSING = ("08", "40", "53", "55", "57")
-# Those of a transaction: a pool of connections may give another one to the next.
+# Settings last for a transaction: a pool may give the connection to another client after it.
 _SETTINGS = """
-    SELECT pg_catalog.set_config('idle_in_transaction_session_timeout', '0', true),
-        pg_catalog.set_config('row_security', 'off', true)
+    SET LOCAL idle_in_transaction_session_timeout = 0;
+    SET LOCAL row_security = off
 """
+# The queue has no statistics when it fills, and few of its rows are needed: have indexes used.
+_BY_INDEX = ("seqscan", "bitmapscan", "sort", "hashjoin", "mergejoin")
+INDEXES = "; ".join(f"SET LOCAL enable_{name} = off" for name in _BY_INDEX)
+DEFAULT_PLANS = "; ".join(f"SET LOCAL enable_{name} TO DEFAULT" for name in _BY_INDEX)
 _SHARE = "SELECT pg_catalog.pg_advisory_xact_lock_shared(%s)"
 
 
@@ -151,7 +155,7 @@ class Worker:
     def _batch(self, conn: Connection) -> bool:
         """Do a batch, and return whether there was one."""
         with conn.transaction(), conn.cursor(row_factory=tuple_row) as cursor:
-            cursor.execute(_SETTINGS)
+            cursor.execute(f"{_SETTINGS}; {INDEXES}")
             items = self._take(conn, cursor)
             if not items:
                 return False
@@ -193,6 +197,7 @@ class Worker:
             )
         existing = [item for item in items if item.exists]
         unchanged = self._lock_unchanged(cursor, existing)
+        cursor.execute(DEFAULT_PLANS)
         self._store(conn, [item for item in unchanged if item.encoded.reason is None])
         refused = [item for item in unchanged if item.encoded.reason is not None]
         done = [item for item in unchanged if item.encoded.reason is None]
@@ -207,6 +212,7 @@ class Worker:
                     [item.id for item in refused],
                     [item.encoded.reason for item in refused],
                     [item.text for item in refused],
+                    [item.id for item in refused],
                 ),
             )
         entries = {entry for item in items for entry in item.entries} - kept - deferred
@@ -249,7 +255,8 @@ class Worker:
         filled = [item for item in items if item.encoded.chunks]
         if filled:
             docs = [item.encoded.chunks[0].doc for item in filled]
-            conn.execute(self._sql.update, ([item.id for item in filled], docs))
+            ids = [item.id for item in filled]
+            conn.execute(self._sql.update, (ids, docs, ids))
 
     def _insert_chunks(self, conn: Connection, items: list[_Item]) -> None:
         rows: list[tuple[int, int, int, int, MultiVector]] = [
@@ -258,9 +265,8 @@ class Worker:
             for number, chunk in enumerate(item.encoded.chunks, 1)
         ]
         if rows:
-            conn.execute(
-                self._sql.insert_chunks, [list(column) for column in zip(*rows, strict=True)]
-            )
+            columns = [list(column) for column in zip(*rows, strict=True)]
+            conn.execute(self._sql.insert_chunks, [*columns, [item.id for item in items]])
 
     def _wait(self, conn: Connection) -> bool:
         """Wait until there may be work again, and return whether there may."""

@@ -74,7 +74,7 @@ class ColPaliEncoder(PageEncoder, TextEncoder):
         token = getattr(self.processor, "query_augmentation_token", "")
         suffix = token * _AUGMENTATION if query else ""
         for start in (prefix, (tokenizer.bos_token or "") + prefix):
-            tokens = tokenizer(start + text + suffix, return_offsets_mapping=True)
+            tokens = tokenizer(start + text + suffix, return_offsets_mapping=True, verbose=False)
             if list(tokens["input_ids"]) == ids:
                 return [
                     _within(begin - len(start), end - len(start), len(text))
@@ -97,7 +97,7 @@ class ColPaliEncoder(PageEncoder, TextEncoder):
         [patches] = _masks(self.processor.get_image_mask(batch))
         parameters = inspect.signature(self.processor.get_n_patches).parameters
         names = [name for name in ("patch_size", "spatial_merge_size") if name in parameters]
-        sizes = {name: getattr(self.model, name) for name in names}
+        sizes = {name: self._size(name) for name in names}
         columns, rows = self.processor.get_n_patches(image.size, **sizes)
         return grid_boxes(patches[kept].tolist(), columns, rows)
 
@@ -107,6 +107,14 @@ class ColPaliEncoder(PageEncoder, TextEncoder):
             for batch in self._batches(images)
             for multivector in self._run(self.processor.process_images(batch))
         ]
+
+    def _size(self, name: str) -> int:
+        """Return a size that the model has, or its configuration.
+
+        The property of ColPali in colpali-engine 0.3.18 fails with transformers 5.24.
+        """
+        size = getattr(self.model, name, None)
+        return int(getattr(self.model.config.vision_config, name) if size is None else size)
 
     def _process(self, texts: list[str], *, query: bool) -> Any:
         if query:

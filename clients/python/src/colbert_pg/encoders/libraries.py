@@ -89,7 +89,7 @@ class TransformersEncoder(LibraryEncoder):
             self._check([text], query=query)
         ids, kept = self._kept(text, query=query)
         prompt = self._prompt(query=query)
-        tokens = self.model.tokenizer(prompt + text, return_offsets_mapping=True)
+        tokens = self._tokenize(prompt + text, return_offsets_mapping=True)
         own_ids, offsets = list(tokens["input_ids"]), list(tokens["offset_mapping"])
         if self._has_marker(query=query):
             own_ids.insert(1, ids[1])
@@ -109,9 +109,13 @@ class TransformersEncoder(LibraryEncoder):
         window, prompt = self._window(query=query), self._prompt(query=query)
         marker = self._has_marker(query=query)
         for number, text in enumerate(texts, 1):
-            tokens = len(self.model.tokenizer(prompt + text)["input_ids"]) + marker
+            tokens = len(self._tokenize(prompt + text)["input_ids"]) + marker
             if tokens > window:
                 raise TextTooLongError(number, tokens, window)
+
+    def _tokenize(self, text: str, **options: Any) -> Any:
+        """Return the tokens of a text, however many: a warning of a long text would be no news."""
+        return self.model.tokenizer(text, verbose=False, **options)
 
     @abstractmethod
     def _kept(self, text: str, *, query: bool) -> tuple[list[int], list[bool]]:
