@@ -134,6 +134,14 @@ async def test_rows(facts: Any) -> None:
     assert await done(facts.count(where={})) == 2
 
 
+async def test_a_text_without_a_multivector(facts: Any) -> None:
+    docs = [None, Words().encode_document("bow")]
+    assert await done(facts.add(["?", "a bow"], ids=["none", "bow"], docs=docs)) == ["none", "bow"]
+    assert [record.text for record in await done(facts.get(["none", "bow"]))] == ["?", "a bow"]
+    found = {hit.id for hit in await done(facts.search("bow", 10))}
+    assert found == {*IDS, "bow"}
+
+
 async def test_existing_ids(facts: Any) -> None:
     texts, ids = ["New bread.", "New fish."], ["bread", "fish"]
     with pytest.raises(

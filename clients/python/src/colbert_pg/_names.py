@@ -17,3 +17,8 @@ def identifier(table: Table) -> sql.Identifier:
 def quoted(name: sql.Identifier) -> str:
     """Return the text of a name. Until psycopg 3.2, as_string needs a connection for it."""
     return ".".join('"' + part.replace('"', '""') + '"' for part in name._obj)
+
+
+def escaped(name: sql.Identifier) -> sql.SQL:
+    """Return a name for a statement with parameters: its percent signs are no placeholders."""
+    return sql.SQL(quoted(name).replace("%", "%%"))

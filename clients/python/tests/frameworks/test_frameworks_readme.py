@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from test_readme import examples, run_example
+from readme import examples, run_example
 
 EXAMPLES = examples("example: frameworks")
 

@@ -185,6 +185,18 @@ def test_values_of_a_field(document_store: ColbertDocumentStore) -> None:
     assert document_store.count_unique_metadata_by_filter(some, ["v", "no"]) == {"v": 2, "no": 0}
 
 
+def test_names_with_percent_signs(database: str) -> None:
+    store = make(database, table="100%s", columns=Columns(metadata="%(m)s"))
+    store.write_documents([FULL])
+    one = {"field": "meta.n", "operator": "==", "value": 1}
+    assert store.update_by_filter(one, {"n": 2}) == 1
+    assert store.count_unique_metadata_by_filter({}, ["n"]) == {"n": 1}
+    assert store.get_metadata_field_min_max("n") == {"min": 2, "max": 2}
+    store.delete_all_documents(recreate_index=True)
+    assert store.count_documents() == 0
+    store.close()
+
+
 def test_delete_all_keeps_the_index(document_store: ColbertDocumentStore) -> None:
     assert document_store.create_index(quantizer="bit") == "haystack_documents_doc_idx"
     for recreate in (False, True):

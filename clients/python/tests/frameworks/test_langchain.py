@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import psycopg
+import psycopg_pool
 import pytest
 from langchain_core.documents import Document
 from langchain_tests.integration_tests import (
@@ -16,7 +17,7 @@ from langchain_tests.integration_tests import (
 )
 from words import Words
 
-from colbert_pg.collection import Hit
+from colbert_pg.collection import AsyncCollection, Collection, Hit
 from colbert_pg.integrations._filters import FilterError
 from colbert_pg.integrations.langchain import ColbertRetriever, ColbertVectorStore
 
@@ -213,6 +214,24 @@ def test_from_documents(database: str) -> None:
     assert found(store, k=1) == ["1"]  # it connects again
     store.close()
     again.close()
+
+
+async def test_own_pools(database: str) -> None:
+    conninfo, table = f"dbname={database}", "own_pools"
+    with psycopg_pool.ConnectionPool(conninfo, min_size=1, open=True) as pool:
+        collection = Collection(pool, table, Words())
+        collection.create()
+        store = ColbertVectorStore.of(collection)
+        store.add_documents(DOCS)
+        assert await store.asimilarity_search("gout drugs", 1, filter={"page": 1}) == [DOCS[0]]
+        await store.adelete(["1"])
+        await store.aclose()
+        assert found(store, k=1) == ["3"]
+        async with psycopg_pool.AsyncConnectionPool(conninfo, min_size=1, open=False) as apool:
+            both = ColbertVectorStore.of(collection, AsyncCollection(apool, table, Words()))
+            assert await both.asimilarity_search("gout drugs", 1) == [DOCS[2]]
+        with pytest.raises(ValueError, match="a collection with an encoder"):
+            ColbertVectorStore.of(Collection(pool, table))
 
 
 def test_event_loops(database: str) -> None:

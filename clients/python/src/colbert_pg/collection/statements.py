@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, get_args
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from .._names import Table, identifier, quoted
+from .._names import Table, escaped, identifier, quoted
 from ..multivector import Element
 from .records import Columns, IdType, OnConflict, Similarity
 
@@ -67,12 +67,12 @@ class Statements:
         self.columns = columns
         self.similarity = similarity
         self._element, self._id_type = element, id_type
-        self._table = _quoted(self.table)
+        self._table = escaped(self.table)
         self._id, self._text, self._doc = (
-            _quoted(sql.Identifier(name)) for name in (columns.id, columns.text, columns.doc)
+            escaped(sql.Identifier(name)) for name in (columns.id, columns.text, columns.doc)
         )
         self._metadata = (
-            None if columns.metadata is None else _quoted(sql.Identifier(columns.metadata))
+            None if columns.metadata is None else escaped(sql.Identifier(columns.metadata))
         )
 
     def lock(self) -> Statement:
@@ -260,11 +260,6 @@ class Statements:
         if self._metadata is None:
             raise ValueError(f"table {self.table_name} has no column of metadata")
         return self._metadata
-
-
-def _quoted(name: sql.Identifier) -> sql.SQL:
-    """Return a name with doubled percent signs, which psycopg would take for placeholders."""
-    return sql.SQL(quoted(name).replace("%", "%%"))
 
 
 def _limit(limit: int) -> sql.Composable:

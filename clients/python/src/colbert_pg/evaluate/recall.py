@@ -13,8 +13,7 @@ from psycopg import sql
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
-from .._names import Table, identifier
-from ..collection.statements import _quoted
+from .._names import Table, escaped, identifier
 from ..multivector import MultiVector
 
 Similarity: TypeAlias = Literal["maxsim", "maxsim_cosine", "maxsim_l2"]
@@ -107,10 +106,10 @@ def _statement(
         "ORDER BY {score}{direction} LIMIT {k}"
     ).format(
         score=sql.SQL("{}({}, multivector(%s))").format(
-            sql.Identifier(similarity), _quoted(sql.Identifier(column))
+            sql.Identifier(similarity), escaped(sql.Identifier(column))
         ),
-        table=_quoted(identifier(table)),
-        column=_quoted(sql.Identifier(column)),
+        table=escaped(identifier(table)),
+        column=escaped(sql.Identifier(column)),
         where=_condition(where),
         direction=sql.SQL("" if similarity == "maxsim_l2" else " DESC"),
         k=sql.Literal(k),

@@ -1,11 +1,11 @@
-"""The collection behind a store: on a pool for threads, and on one for each event loop."""
+"""The collection behind a store: on pools of its own, or those that the caller made."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
@@ -16,8 +16,46 @@ from ..collection import AsyncCollection, Collection
 MAX_SIZE = 8
 
 
+class Given:
+    """Collections of the caller, who closes their connections.
+
+    Without an asynchronous one, the other serves event loops in a thread.
+    """
+
+    def __init__(self, collection: Collection, async_collection: AsyncCollection | None) -> None:
+        self._sync = collection
+        self._async = _InThread(collection) if async_collection is None else async_collection
+
+    def sync(self) -> Collection:
+        """Return the collection for threads."""
+        return self._sync
+
+    async def loop(self) -> Any:
+        """Return the collection for event loops."""
+        return self._async
+
+    def close(self) -> None:
+        """Leave the connections to the caller."""
+
+    async def aclose(self) -> None:
+        """Leave the connections to the caller."""
+
+
+class _InThread:
+    """The methods of a collection, each in a thread."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        method = getattr(self._collection, name)
+        return lambda *arguments, **options: asyncio.to_thread(method, *arguments, **options)
+
+
 class Collections:
     """A collection of each kind, both for the same table. They connect at their first use.
+
+    Threads share a pool, and the tasks of each event loop share another.
 
     connection: a connection string of libpq, or a function that returns one.
     create: create the table at the first use if it is missing.

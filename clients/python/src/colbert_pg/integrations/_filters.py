@@ -19,8 +19,8 @@ from typing import Any, Literal, TypeAlias
 
 from psycopg import sql
 
+from .._names import escaped
 from ..collection import Columns
-from ..collection.statements import _quoted
 
 Order: TypeAlias = Literal["<", "<=", ">", ">="]
 
@@ -210,7 +210,7 @@ class _Writer:
         name = getattr(self._columns, field.column)
         if name is None:
             raise FilterError("expected no filter on metadata: the table has no such column")
-        return _quoted(sql.Identifier(name))
+        return escaped(sql.Identifier(name))
 
     def _json(self, field: Field) -> sql.Composable:
         """Write a field as jsonb. It is NULL if the field is missing."""

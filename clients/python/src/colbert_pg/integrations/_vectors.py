@@ -10,9 +10,8 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 
-from .._names import Table, identifier, quoted
+from .._names import Table, escaped, identifier, quoted
 from ..collection import Collection, Columns
-from ..collection.statements import _quoted
 from ..multivector import Element, MultiVector
 
 if TYPE_CHECKING:
@@ -80,7 +79,7 @@ class Vectors:
 
     def docs(self, ids: Sequence[str]) -> dict[str, MultiVector]:
         """Return the multivectors of ids."""
-        return dict(self._execute(_DOCS.format(_quoted(self._table)), (list(ids),)))
+        return dict(self._execute(_DOCS.format(escaped(self._table)), (list(ids),)))
 
     def drop(self) -> None:
         self._collection.drop()

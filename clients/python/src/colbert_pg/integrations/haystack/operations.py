@@ -13,12 +13,13 @@ from haystack.errors import FilterError
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from ..._names import escaped
 from ...collection import Columns, IdExistsError
 from ...collection.operations import BATCH, Operation, Operations, Result
 from ...collection.operations import _alone as alone
 from ...collection.operations import _call as call
 from ...collection.records import AsyncRerank
-from ...collection.statements import Statement, _quoted
+from ...collection.statements import Statement
 from ...encoders.protocol import Encoder, TextError
 from ...multivector import MultiVector
 from .._filters import to_json
@@ -67,6 +68,10 @@ class DocumentOperations:
     @property
     def _columns(self) -> Columns:
         return self._do.statements.columns
+
+    @property
+    def _table(self) -> sql.SQL:
+        return escaped(self._do.statements.table)
 
     def count(self, filters: Filters | None = None) -> Operation[int]:
         return (yield from self._do.count(*self._where(filters)))
@@ -119,7 +124,7 @@ class DocumentOperations:
         if not recreate_index:
             yield from self._do.delete(None, *_ALL)
             return
-        truncate = sql.SQL("TRUNCATE {}").format(self._do.statements.table)
+        truncate = sql.SQL("TRUNCATE {}").format(self._table)
         yield from alone(Statement(truncate))
 
     def update_by_filter(self, filters: Filters, meta: dict[str, Any]) -> Operation[int]:
@@ -127,7 +132,7 @@ class DocumentOperations:
         to_json(meta)
         condition, params = self._required(filters)
         update = sql.SQL("UPDATE {0} SET {1} = {1} || %s WHERE {2}").format(
-            self._do.statements.table, self._metadata(), condition
+            self._table, self._metadata(), condition
         )
         return (yield from alone(Statement(update, [Jsonb(meta), *params]))).count
 
@@ -198,7 +203,7 @@ class DocumentOperations:
 
     def _metadata(self) -> sql.SQL:
         assert self._columns.metadata is not None
-        return _quoted(sql.Identifier(self._columns.metadata))
+        return escaped(sql.Identifier(self._columns.metadata))
 
     def _query(
         self,
@@ -209,7 +214,7 @@ class DocumentOperations:
     ) -> Operation[Result]:
         """Run a query on the rows that filters select, whose parameters are before and after."""
         condition, params = _some(self._where(filters))
-        rows = sql.SQL("FROM {} WHERE {}").format(self._do.statements.table, condition)
+        rows = sql.SQL("FROM {} WHERE {}").format(self._table, condition)
         query = sql.SQL(text).format(meta=self._metadata(), rows=rows)
         return (yield from alone(Statement(query, [*before, *params, *after])))
 

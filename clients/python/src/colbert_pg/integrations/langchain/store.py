@@ -13,10 +13,10 @@ from langchain_core.vectorstores import VectorStore
 from psycopg import sql
 
 from ..._names import Table
-from ...collection import Columns, Hit, Record
+from ...collection import AsyncCollection, Collection, Columns, Hit, Record
 from ...encoders.protocol import Encoder
 from ...multivector import Element, MultiVector
-from .._collections import Collections
+from .._collections import Collections, Given
 from .._filters import where
 from .._mmr import diversify
 from .filters import Filter, parse
@@ -48,7 +48,7 @@ class ColbertVectorStore(VectorStore):
         self.encoder = encoder
         self._columns = columns
         self._similarity = similarity
-        self._collections = Collections(
+        self._collections: Collections | Given = Collections(
             connection,
             table,
             encoder,
@@ -57,6 +57,22 @@ class ColbertVectorStore(VectorStore):
             similarity=similarity,
             create=create,
         )
+
+    @classmethod
+    def of(
+        cls, collection: Collection, async_collection: AsyncCollection | None = None
+    ) -> ColbertVectorStore:
+        """Return a store on collections that exist, such as on a pool of the application.
+
+        Without an asynchronous one, asynchronous methods use the other one in a thread.
+        """
+        if collection.encoder is None:
+            raise ValueError("expected a collection with an encoder")
+        store = cls.__new__(cls)
+        store.encoder = collection.encoder
+        store._columns, store._similarity = collection.columns, collection.similarity
+        store._collections = Given(collection, async_collection)
+        return store
 
     def close(self) -> None:
         """Close the connections that threads use."""
