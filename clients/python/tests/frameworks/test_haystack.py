@@ -163,7 +163,7 @@ def test_bad_documents(document_store: ColbertDocumentStore) -> None:
         document_store.write_documents([Document(content="gout", meta={"_haystack": 1})])
     with pytest.raises(ValueError, match="no key _haystack"):
         document_store.update_by_filter({}, {"_haystack": 1})
-    with pytest.raises(TypeError, match="not JSON serializable"):
+    with pytest.raises(TextError, match="not JSON serializable"):
         document_store.write_documents([Document(content="gout", meta={"n": {1, 2}})])
     assert document_store.count_documents() == 0
 
