@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from llama_index.core import Document, MockEmbedding, StorageContext, VectorStoreIndex
 from llama_index.core.ingestion import DocstoreStrategy, IngestionPipeline
@@ -297,8 +297,9 @@ def evaluate(tree: MetadataFilters, metadata: dict[str, Any]) -> bool:
             items.append(evaluate(item, metadata))
             continue
         found = metadata.get(item.key)
-        if item.operator in (FilterOperator.ANY, FilterOperator.ALL, FilterOperator.CONTAINS):
-            found = found if isinstance(found, list) else None  # there, strings contain parts
+        on_arrays = (FilterOperator.ANY, FilterOperator.ALL, FilterOperator.CONTAINS)
+        if item.operator in on_arrays and not isinstance(found, list) and item.value != []:
+            found = None  # there, strings contain parts
         if item.operator == FilterOperator.TEXT_MATCH:
             found = found if isinstance(found, str) else None
         try:
@@ -331,6 +332,8 @@ def filtered(database: str) -> Iterator[ColbertVectorStore]:
         yield ColbertVectorStore(collection)
 
 
+@example(tree=where("x", "all", []), x=None, y=None)
+@example(tree=where("x", "all", []), x=1, y=None)
 @given(tree=TREES, x=VALUES, y=VALUES)
 def test_filters_are_those_of_llama_index(
     filtered: ColbertVectorStore, tree: MetadataFilters, x: Any, y: Any

@@ -49,7 +49,9 @@ _ON_LISTS: dict[FilterOperator, Callable[[Field, list[Any]], Expression]] = {
     FilterOperator.IN: OneOf,
     FilterOperator.NIN: lambda field, values: Not(OneOf(field, values)),
     FilterOperator.ANY: lambda field, values: Or([Contains(field, v) for v in values]),
-    FilterOperator.ALL: lambda field, values: And([Contains(field, v) for v in values]),
+    FilterOperator.ALL: lambda field, values: And(
+        [Not(Equals(field, None)), *(Contains(field, v) for v in values)]
+    ),
 }
 
 
