@@ -59,8 +59,12 @@ extern void builder_set_weights(ModelBuilder *builder, const double *weights);
 
 extern RankModel *builder_end(ModelBuilder *builder);
 
-/* Raise an error: the model file is damaged, or of a form that is not known. */
-compat_noreturn extern void model_error(const char *format, ...) pg_attribute_printf(1, 2);
+/*
+ * Raise an error: the model file is damaged, or of a form that is not known.
+ * clang does not know the format of pg_attribute_printf.
+ */
+compat_noreturn extern void model_error(const char *format, ...)
+	__attribute__((format(printf, 1, 2)));
 
 /* Raise an error: the model file has something that is not supported. */
 compat_noreturn extern void model_unsupported(const char *what);

@@ -213,17 +213,15 @@ SQL
 build_all();
 $node->safe_psql('postgres', "DO \$\$ DECLARE r record; BEGIN FOR r IN SELECT * FROM whole WHERE $half LOOP INSERT INTO part VALUES (r.id, r.source, r.body, r.doc); END LOOP; END \$\$");
 compare_with_build('half inserted one by one');
-$node->safe_psql('postgres', 'VACUUM part');
-compare_with_build('half inserted, and VACUUM');
 
 # Lists that grow in place, or move into free space, take little more than their entries and
 # headers. With an outdated free space map, pages were added for each list that moved.
-for my $method (@methods)
-{
-	my $share = $node->safe_psql('postgres', "SELECT posting_bytes / (4.0 * postings + 20 * nodes) FROM colbert_index_info('part_${method}_index')");
+test_posting_pages('half inserted one by one', hnsw => 1.5, ivf => 1.5);
+$node->safe_psql('postgres', 'VACUUM part');
+compare_with_build('half inserted, and VACUUM');
 
-	cmp_ok($share, '<', 1.5, "colbert_$method: posting pages relative to their content: $share");
-}
+# VACUUM has trained new lists for colbert_ivf, which has doubled. The pages of the former ones are free.
+test_posting_pages('half inserted, and VACUUM', hnsw => 1.5, ivf => 2.2);
 
 # Delete half, VACUUM, and insert it again: the space is reused. The first time, the index gets room
 # for the pending documents of such a statement.
@@ -242,6 +240,20 @@ for my $method (@methods)
 	cmp_ok($after, '<=', 1.05 * $size{$method}, "colbert_$method: delete half, VACUUM, insert again: $size{$method} bytes before, $after after");
 }
 compare_with_build('half deleted and inserted again');
+
+# Test the bytes of posting pages, relative to those of postings and lists.
+sub test_posting_pages
+{
+	my ($when, %most) = @_;
+
+	for my $method (@methods)
+	{
+		my $share = $node->safe_psql('postgres', "SELECT posting_bytes / (4.0 * postings + 20 * nodes) FROM colbert_index_info('part_${method}_index')");
+
+		cmp_ok($share, '<', $most{$method}, "$when: posting pages of colbert_$method relative to their content: $share");
+	}
+	return;
+}
 
 # Test the same tokens, padded with zeros to more dims than fit on a page. The projection cannot
 # distinguish them. This test is slow.
