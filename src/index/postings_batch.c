@@ -8,11 +8,13 @@
 #include "compat/pg_compat.h"
 
 #include "index/postings.h"
+#include "miscadmin.h"
 
 #define ST_SORT          sort_postings
 #define ST_ELEMENT_TYPE  Posting
 #define ST_COMPARE(a, b) (*(a) < *(b) ? -1 : *(a) > *(b))
 #define ST_SCOPE         static
+#define ST_CHECK_FOR_INTERRUPTS
 #define ST_DEFINE
 #include "lib/sort_template.h"
 

@@ -13,6 +13,7 @@
  */
 #include "compat/pg_compat.h"
 
+#include "base/constant.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "multivector/arrays.h"
@@ -20,7 +21,7 @@
 
 PG_FUNCTION_INFO_V1(multivector_scores);
 
-/* The prepared queries; kept as long as the arguments are stable. */
+/* The prepared queries; kept as long as the arguments are constants. */
 typedef struct ManyQueries
 {
 	ScoreQuery *query;
@@ -108,7 +109,7 @@ multivector_scores(PG_FUNCTION_ARGS)
 	if (many == NULL)
 	{
 		bool keep =
-			get_fn_expr_arg_stable(fcinfo->flinfo, 1) && get_fn_expr_arg_stable(fcinfo->flinfo, 2);
+			argument_is_constant(fcinfo->flinfo, 1) && argument_is_constant(fcinfo->flinfo, 2);
 		MemoryContext old =
 			MemoryContextSwitchTo(keep ? fcinfo->flinfo->fn_mcxt : CurrentMemoryContext);
 

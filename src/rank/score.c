@@ -16,6 +16,7 @@
 
 #include <math.h>
 
+#include "base/constant.h"
 #include "catalog/pg_type.h"
 #include "fmgr.h"
 #include "miscadmin.h"
@@ -36,8 +37,8 @@ PG_FUNCTION_INFO_V1(rank_score_by_name);
 /* What a call of rank_score leaves for the next one. */
 typedef struct ScoreCall
 {
-	MemoryContext    context; /* of the model, key, names and places */
-	bool             stable;  /* the model is the same in all calls */
+	MemoryContext    context;  /* of the model, key, names and places */
+	bool             constant; /* the model is the same in all calls */
 	const RankModel *model;
 	struct varlena  *key;    /* model as the call got it, toasted; NULL if that may change */
 	struct varlena  *names;  /* names as the call got them */
@@ -167,7 +168,7 @@ score_call(FunctionCallInfo fcinfo)
 	MemoryContext   context;
 	MemoryContext   old;
 
-	if (call != NULL && (call->stable || is_same_form(call->key, form)))
+	if (call != NULL && (call->constant || is_same_form(call->key, form)))
 		return call;
 	fcinfo->flinfo->fn_extra = NULL;
 	if (call != NULL)
@@ -179,7 +180,7 @@ score_call(FunctionCallInfo fcinfo)
 	call->key = copy_form(form);
 	call->model = rank_model_checked(
 		PointerGetDatum(call->key != NULL ? (struct varlena *) call->key : form));
-	call->stable = get_fn_expr_arg_stable(fcinfo->flinfo, 0);
+	call->constant = argument_is_constant(fcinfo->flinfo, 0);
 	call->values = palloc(call->model->nfeatures * sizeof(float));
 	MemoryContextSwitchTo(old);
 	fcinfo->flinfo->fn_extra = call;
@@ -281,18 +282,20 @@ find_places(ScoreCall *call, struct varlena *form)
 
 	if (is_same_form(call->names, form))
 		return;
+	deconstruct_array(DatumGetArrayTypeP(PointerGetDatum(form)), TEXTOID, -1, false, TYPALIGN_INT,
+					  &names, &nulls, &n);
 	old = MemoryContextSwitchTo(call->context);
 	if (call->places == NULL)
 		call->places = palloc(call->model->nfeatures * sizeof(int32));
 	if (call->names != NULL)
 		pfree(call->names);
 	call->names = NULL;
-	deconstruct_array(DatumGetArrayTypeP(PointerGetDatum(form)), TEXTOID, -1, false, TYPALIGN_INT,
-					  &names, &nulls, &n);
 	for (uint32 i = 0; i < call->model->nfeatures; i++, name += strlen(name) + 1)
 		call->places[i] = place_of(name, names, nulls, n);
 	call->names = copy_form(form);
 	MemoryContextSwitchTo(old);
+	pfree(names);
+	pfree(nulls);
 }
 
 Datum

@@ -111,6 +111,20 @@ SELECT pg_column_size(model) > 2000 AS is_large FROM models WHERE name = 'large'
 SELECT count(*), count(DISTINCT score) FROM (SELECT name, rank_score(model, CASE name WHEN 'large' THEN array_fill(1::real, '{2000}') WHEN 'xgboost' THEN '{0,1}' ELSE '{2,0.5,0,10}' END)
 	FROM models, generate_series(1, 3) ORDER BY random()) AS s (name, score);
 
+-- PL/pgSQL evaluates an expression again and again, with other values of its variables.
+CREATE FUNCTION scores_of(models rank_model[], features real[], names text[]) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+	model rank_model;
+BEGIN
+	FOREACH model IN ARRAY models LOOP
+		RETURN NEXT format('%s %s', rank_score(model, features), rank_score(model, features, names));
+	END LOOP;
+END $$;
+SELECT scores_of(ARRAY['{"weights": [1, 0]}', '{"weights": [0, 1]}']::rank_model[], '{10,20}', '{f1,f0}');
+CREATE FUNCTION scores_for(doc multivector, queries multivector[]) RETURNS float8[] LANGUAGE plpgsql AS 'BEGIN RETURN multivector_scores(doc, queries, 0); END';
+SELECT scores_for('[[1,0]]', '{"[[1,0]]"}'), scores_for('[[1,0]]', '{"[[3,1]]","[[0,1]]"}');
+DROP FUNCTION scores_of, scores_for;
+
 -- Features of MaxSim.
 SELECT maxsim_features('[[1,0],[0,1]]', '[[1,0],[.3,.1],[0,.7]]'), maxsim_features('[[1,0],[0,1]]', '[[1,0],[.3,.1],[0,.7]]', bound => .8);
 SELECT maxsim_features('[[-1,0]]', '[[1,0],[3,1]]');
