@@ -523,6 +523,41 @@ def test_threads_create_at_once_and_share_a_connection(
     shared.drop()
 
 
+def test_collections_share_a_connection(conn: psycopg.Connection[Any]) -> None:
+    failed: list[BaseException] = []
+
+    def work(collection: Collection) -> None:
+        try:
+            for n in range(20):
+                collection.add([f"text {n}"])
+        except BaseException as e:
+            failed.append(e)
+
+    both = [Collection(conn, table, Words()) for table in ("first", "second")]
+    for collection in both:
+        collection.create()
+    threads = [threading.Thread(target=work, args=(collection,)) for collection in both]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    for collection in both:
+        assert collection.count() == 20
+        collection.drop()
+
+
+async def test_asynchronous_collections_share_a_connection(database: str) -> None:
+    async with await psycopg.AsyncConnection.connect(f"dbname={database}") as conn:
+        both = [AsyncCollection(conn, table, Words()) for table in ("first", "second")]
+        for collection in both:
+            await collection.create()
+        await asyncio.gather(*(one.add([f"text {n}"]) for one in both for n in range(20)))
+        for collection in both:
+            assert await collection.count() == 20
+            await collection.drop()
+
+
 async def test_tasks_share_a_connection(database: str) -> None:
     async with await psycopg.AsyncConnection.connect(f"dbname={database}") as conn:
         shared = AsyncCollection(conn, "tasks", Words())

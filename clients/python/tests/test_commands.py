@@ -150,6 +150,9 @@ def test_arrays(run: Any, folder: Path, conn: psycopg.Connection[Any]) -> None:
     )
     np.savez(folder / "objects.npz", a=np.array([[1, "a"]], dtype=object))
     assert "allow_pickle=False" in run("load", str(folder / "objects.npz"), *table)[2]
+    with (folder / "one.npz").open("wb") as file:
+        np.save(file, np.ones((1, 4)))
+    assert "expected an archive" in run("load", str(folder / "one.npz"), *table)[2]
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,32 @@ def test_workers_encode_each_row_once(conn: Connection, encoder: FakeEncoder) ->
     assert is_in_step(conn)
 
 
+def test_tables_of_a_schema_are_registered_at_once(conn: Connection, encoder: FakeEncoder) -> None:
+    conn.execute("CREATE SCHEMA busy")
+    tables = [f"busy.t{n}" for n in range(4)]
+    for table in tables:
+        conn.execute(f"CREATE TABLE {table} (id int PRIMARY KEY, body text, doc multivector)")
+    failed: list[BaseException] = []
+    barrier = threading.Barrier(len(tables))
+
+    def work(table: str) -> None:
+        try:
+            barrier.wait()
+            embed(conn.info.dsn, Job(table), encoder, name="fake")
+            with psycopg.connect(conn.info.dsn, autocommit=True) as own:
+                uninstall(own, Job(table))
+        except BaseException as e:
+            failed.append(e)
+
+    threads = [threading.Thread(target=work, args=(table,)) for table in tables]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    conn.execute("DROP SCHEMA busy CASCADE")
+
+
 def start(conn: Connection, seconds: float, **options: Any) -> subprocess.Popen[str]:
     """Start a process that embeds when it gets a line."""
     pairs = [f"{name}={json.dumps(value)}" for name, value in options.items()]

@@ -233,6 +233,12 @@ def test_a_run_is_read_back(tmp_path: Path, run: dict[str, dict[str, float]]) ->
         assert list(found.values()) == sorted(found.values(), reverse=True)
 
 
+def test_scores_of_numpy_are_read_back(tmp_path: Path) -> None:
+    found: Any = {"q": {"d": np.float32(0.5)}}
+    write_run(found, tmp_path / "run")
+    assert read_run(tmp_path / "run") == {"q": {"d": 0.5}}
+
+
 def test_wrong_runs(tmp_path: Path) -> None:
     path = tmp_path / "run"
     with pytest.raises(ValueError, match="a name without white space, not 'a b'"):

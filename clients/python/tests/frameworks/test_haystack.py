@@ -155,6 +155,20 @@ def test_policies(document_store: ColbertDocumentStore) -> None:
     assert document_store.retrieve("water")[0].id == "1"
 
 
+def test_a_document_that_comes_meanwhile(database: str, document_store: Any) -> None:
+    document_store.count_documents()
+
+    class Late(Words):
+        def encode(self, texts: list[str], *, query: bool) -> list[Any]:
+            document_store.write_documents([Document(id="1", content="water")])
+            return super().encode(texts, query=query)
+
+    late = make(database, encoder=Late())
+    with pytest.raises(DuplicateDocumentError, match="'1'"):
+        late.write_documents([Document(id="1", content="gout")])
+    late.close()
+
+
 def test_bad_documents(document_store: ColbertDocumentStore) -> None:
     good, bad = Document(content="gout"), Document(content="?")
     with pytest.raises(TextError, match="text 3: expected a word"):

@@ -134,6 +134,7 @@ async def test_all_methods(facade: Facade) -> None:
     assert ids(await facade.get_nodes(filters=where("year", ">", 2001))) == ["n2", "n3"]
     assert ids(await facade.get_nodes(["n3", "n1"], where("year", "<", 2003))) == ["n1"]
     await facade.delete_nodes()
+    await facade.delete_nodes([], where("year", ">", 0))
     await facade.delete_nodes(["n2", "n3"], where("year", "==", 2003))
     assert ids(await facade.get_nodes()) == ["n1", "n2"]
     await facade.add([node("n4", "bread", "d2")])

@@ -66,10 +66,18 @@ class AsyncCollection(methods.Base["Source"]):
     async def _run(self, operation: Operation[T]) -> T:
         with closing(operation):
             run = Run(operation)
-            returned: Any = None
-            while run.has_next(returned):
-                returned = await self._step(run.step)
+            has_next = run.has_next(None)
+            while has_next:
+                has_next = await self._do_step(run)
             return run.result
+
+    async def _do_step(self, run: Run[Call | Build | Transaction[Any], Any]) -> bool:
+        """Do a step, and return whether there is a next one."""
+        try:
+            returned = await self._step(run.step)
+        except Exception as e:
+            return run.has_next_after(e)
+        return run.has_next(returned)
 
     async def _step(self, step: Call | Build | Transaction[Any]) -> Any:
         if isinstance(step, Call):

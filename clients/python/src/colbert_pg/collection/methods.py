@@ -5,10 +5,13 @@ Collection runs the operations, AsyncCollection awaits them.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy.typing as npt
+import psycopg
 from psycopg import sql
 
 from .._build import BuildProgress, Method
@@ -22,6 +25,17 @@ from .records import AsyncRerank, Columns, Hit, IdType, OnConflict, Record, Simi
 from .statements import Statements, Where
 
 C = TypeVar("C")
+
+_turns: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()  # by connection
+_turns_lock = threading.Lock()
+
+
+def _turn_of(conn: Any, make: Callable[[], Any]) -> Any:
+    """Return the lock of a connection, which all collections on it share. A pool needs none."""
+    if not isinstance(conn, psycopg.BaseConnection):
+        return None
+    with _turns_lock:
+        return _turns.setdefault(conn, make())
 
 
 class Base(Generic[C]):
@@ -45,7 +59,7 @@ class Base(Generic[C]):
         similarity: Similarity = "maxsim",
     ) -> None:
         self._conn = conn
-        self._turn = type(self)._lock()
+        self._turn = _turn_of(conn, type(self)._lock)
         self._do = Operations(
             Statements(table, columns, element=element, id_type=id_type, similarity=similarity),
             encoder,

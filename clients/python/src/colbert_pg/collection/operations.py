@@ -72,8 +72,15 @@ class Run(Generic[S, T]):
 
     def has_next(self, returned: Any) -> bool:
         """Pass what the current step returned, and return whether there is a next one."""
+        return self._goes_on(partial(self._generator.send, returned))
+
+    def has_next_after(self, error: Exception) -> bool:
+        """Raise the error of the current step in the generator, which may catch it."""
+        return self._goes_on(partial(self._generator.throw, error))
+
+    def _goes_on(self, resume: Callable[[], S]) -> bool:
         try:
-            self.step = self._generator.send(returned)
+            self.step = resume()
         except StopIteration as done:
             self.result = done.value
             return False

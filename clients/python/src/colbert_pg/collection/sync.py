@@ -67,10 +67,18 @@ class Collection(methods.Base["Source"]):
     def _run(self, operation: Operation[T]) -> T:
         with closing(operation):
             run = Run(operation)
-            returned: Any = None
-            while run.has_next(returned):
-                returned = self._step(run.step)
+            has_next = run.has_next(None)
+            while has_next:
+                has_next = self._do_step(run)
             return run.result
+
+    def _do_step(self, run: Run[Call | Build | Transaction[Any], Any]) -> bool:
+        """Do a step, and return whether there is a next one."""
+        try:
+            returned = self._step(run.step)
+        except Exception as e:
+            return run.has_next_after(e)
+        return run.has_next(returned)
 
     def _step(self, step: Call | Build | Transaction[Any]) -> Any:
         if isinstance(step, Call):

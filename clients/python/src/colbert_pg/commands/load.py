@@ -165,7 +165,10 @@ def _row(place: str, found: Any) -> _Row:
 
 def _arrays(name: str) -> Rows:
     try:
-        with np.load(name, allow_pickle=False) as archive:
+        loaded = np.load(name, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            raise CommandError(f"{name}: expected an archive of arrays, not one array")
+        with loaded as archive:
             for key in archive.files:
                 place = f"{name}: {key}"
                 try:

@@ -22,6 +22,7 @@ CHANNEL = PREFIX
 
 _REGISTER_LOCKS = LOCKS + 2
 _LOCK = "SELECT pg_catalog.pg_advisory_xact_lock(%s)"
+_LOCK_SCHEMA = "SELECT pg_catalog.pg_advisory_xact_lock(%s, pg_catalog.hashtext(%s))"
 _INSTALLED = """
     SELECT pg_catalog.count(*) >= 2 FROM pg_catalog.pg_trigger
     WHERE tgrelid = %s AND tgname = ANY (%s::pg_catalog.name[]) AND tgenabled IN ('O', 'A')
@@ -141,7 +142,7 @@ def register(conn: Connection, job: Job, dims: int | None = None) -> Statements:
     """
     with conn.transaction():
         source = find_source(conn, job)
-        conn.execute(_LOCK, (_REGISTER_LOCKS << 32 | source.oid,))
+        conn.execute(_LOCK_SCHEMA, (_REGISTER_LOCKS, source.schema))
         column = find_column(conn, job, source)
         if column is None:
             if dims is None:
@@ -189,6 +190,8 @@ def uninstall(conn: Connection, job: Job) -> None:
     """Remove the triggers, their function, the queue and the registration; embeddings stay."""
     with conn.transaction():
         table, target = relation(conn, job.table), relation(conn, job.chunks or job.table)
+        if table:
+            conn.execute(_LOCK_SCHEMA, (_REGISTER_LOCKS, table[1]))
         found = table and target and _find(conn, table[1], target[0], job.column)
         if not table or not found:
             raise EmbedError(f"nothing is embedded from {identifier(job.table).as_string(conn)}")

@@ -119,4 +119,4 @@ def write_run(run: Run, file: File, tag: str = "colbert_pg") -> None:
         for query, found in run.items():
             ranking = sorted(found.items(), key=lambda pair: -pair[1])
             for rank, (document, value) in enumerate(ranking, 1):
-                lines.write(f"{query} Q0 {document} {rank} {value!r} {tag}\n")
+                lines.write(f"{query} Q0 {document} {rank} {float(value)!r} {tag}\n")

@@ -169,7 +169,7 @@ def _scores(found: Found, sign: int) -> dict[str, float]:
     scores: dict[str, float] = {}
     for hit in found.items() if isinstance(found, Mapping) else found:
         name, value = hit if isinstance(hit, tuple) else (hit.id, hit.score)
-        value *= sign
+        value = sign * float(value)
         scores[str(name)] = max(value, scores.get(str(name), value))
     return scores
 

@@ -66,8 +66,8 @@ class NodeOperations:
     def delete_nodes(
         self, node_ids: list[str] | None, metadata_filters: MetadataFilters | None
     ) -> Operation[int]:
-        """Delete the nodes that get returns. Without ids and filters, delete none."""
-        if not node_ids and metadata_filters is None:
+        """Delete nodes. Without ids and filters, or with an empty list of ids, delete none."""
+        if node_ids == [] or (node_ids is None and metadata_filters is None):
             return 0
         condition = self._where(filters.of_nodes(node_ids, metadata_filters))
         return (yield from self._do.delete(None, *condition))
