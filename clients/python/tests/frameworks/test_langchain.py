@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -250,22 +249,6 @@ def test_event_loops(database: str) -> None:
         assert len(asyncio.run(use(text))) == count
         assert len(store.similarity_search("gout")) == count
     store.close()
-
-
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
-def test_event_loops_that_end_leave_no_connection(database: str) -> None:
-    store = make(database, table="ended")
-    for _ in range(5):
-        assert asyncio.run(store.aget_by_ids(["1"])) == []
-    gc.collect()
-    with psycopg.connect(f"dbname={database}", autocommit=True) as conn:
-        statement = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND pid <> %s"
-        for _ in range(100):
-            [found] = conn.execute(statement, (database, conn.info.backend_pid)).fetchone() or ()
-            if found <= 1:
-                break
-            time.sleep(0.05)
-    assert found <= 1
 
 
 async def test_async(store: ColbertVectorStore, database: str) -> None:

@@ -91,17 +91,9 @@ class Collections:
         loop = asyncio.get_running_loop()
         task = self._loops.get(loop)
         if task is None or (task.done() and (task.cancelled() or task.exception())):
-            task = loop.create_task(self._open_async())
-            with self._lock:
-                self._forget_closed()
-                self._loops[loop] = task
+            task = self._loops[loop] = loop.create_task(self._open_async())
         # The task is that of all callers: it goes on if one of them is cancelled.
         return (await asyncio.shield(task))[1]
-
-    def _forget_closed(self) -> None:
-        """Drop the pools of event loops that have ended: a task keeps its loop alive."""
-        for loop in [loop for loop in self._loops if loop.is_closed()]:
-            del self._loops[loop]
 
     def close(self) -> None:
         """Close the connections of threads."""
@@ -112,8 +104,7 @@ class Collections:
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop."""
-        with self._lock:
-            task = self._loops.pop(asyncio.get_running_loop(), None)
+        task = self._loops.pop(asyncio.get_running_loop(), None)
         if task is not None:
             with suppress(Exception):  # that of an attempt to connect, which left nothing open
                 await task
