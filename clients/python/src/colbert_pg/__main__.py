@@ -1,4 +1,4 @@
-"""colbert-pg: load, embed, index, search, explain, tune and evaluate from a shell."""
+"""colbert-pg: load, embed, index, search, explain, tune, evaluate and fit from a shell."""
 
 from __future__ import annotations
 
@@ -59,7 +59,16 @@ def _described(error: psycopg.Error) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from .commands import embed, evaluate, explain, index, load, search, tune  # noqa: PLC0415
+    from .commands import (  # noqa: PLC0415
+        embed,
+        evaluate,
+        explain,
+        fit,
+        index,
+        load,
+        search,
+        tune,
+    )
 
     parser = argparse.ArgumentParser(
         prog="colbert-pg",
@@ -75,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_explain(commands)
     tune.add_tune(commands)
     evaluate.add_evaluate(commands)
+    fit.add_fit(commands)
     return parser
 
 

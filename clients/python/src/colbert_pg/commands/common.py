@@ -45,17 +45,11 @@ def add_command(
 
 def add_table(parser: argparse.ArgumentParser) -> None:
     """Add the options that name a table and its columns."""
-    parser.add_argument("--table", required=True, help="table, or SCHEMA.TABLE")
     columns = Columns()
-    parser.add_argument(
-        "--id-column", default=columns.id, metavar="COLUMN", help="default: %(default)s"
-    )
-    parser.add_argument(
-        "--text-column", default=columns.text, metavar="COLUMN", help="default: %(default)s"
-    )
-    parser.add_argument(
-        "--doc-column", default=columns.doc, metavar="COLUMN", help="default: %(default)s"
-    )
+    add_table_name(parser)
+    add_column(parser, "--id-column", columns.id)
+    add_column(parser, "--text-column", columns.text)
+    add_column(parser, "--doc-column", columns.doc)
     parser.add_argument(
         "--metadata-column",
         default=columns.metadata,
@@ -64,6 +58,29 @@ def add_table(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--id-type", choices=get_args(IdType), default="text", help="default: %(default)s"
+    )
+
+
+def add_table_name(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--table", required=True, help="table, or SCHEMA.TABLE")
+
+
+def add_column(parser: argparse.ArgumentParser, option: str, default: str) -> None:
+    parser.add_argument(option, default=default, metavar="COLUMN", help="default: %(default)s")
+
+
+def add_queries(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--queries",
+        required=True,
+        metavar="FILE",
+        help="lines of JSON with id and text, or of id, tab and text",
+    )
+
+
+def add_qrels(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    parser.add_argument(
+        "--qrels", required=required, metavar="FILE", help="judgements, of TREC or of BEIR"
     )
 
 

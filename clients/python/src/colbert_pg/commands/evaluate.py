@@ -28,6 +28,8 @@ from .common import (
     add_command,
     add_encoder,
     add_progress,
+    add_qrels,
+    add_queries,
     add_similarity,
     add_table,
     collection_of,
@@ -47,13 +49,8 @@ def add_evaluate(commands: Subcommands) -> None:
     add_table(parser)
     add_similarity(parser)
     add_encoder(parser)
-    parser.add_argument(
-        "--queries",
-        required=True,
-        metavar="FILE",
-        help="lines of JSON with id and text, or of id, tab and text",
-    )
-    parser.add_argument("--qrels", metavar="FILE", help="judgements, of TREC or of BEIR")
+    add_queries(parser)
+    add_qrels(parser, required=False)
     parser.add_argument(
         "--measures",
         nargs="+",

@@ -10,10 +10,10 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import psycopg
 from psycopg import sql
-from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
 from .._names import Table, escaped, identifier
+from .._snapshot import in_one_snapshot
 from ..multivector import MultiVector
 
 Similarity: TypeAlias = Literal["maxsim", "maxsim_cosine", "maxsim_l2"]
@@ -80,7 +80,7 @@ def index_recall(
         raise ValueError(f"expected {', '.join(get_args(Similarity))}, not {similarity!r}")
     statement = _statement(table, column, similarity, where, k)
     parameters = [_parameters(value.to_binary(), params) for value in values]
-    with _one_snapshot(conn), conn.cursor(row_factory=tuple_row) as cursor:
+    with in_one_snapshot(conn), conn.cursor(row_factory=tuple_row) as cursor:
         with _settings(conn, cursor, _WITH_INDEX):
             if not _is_ordered_by_index(cursor, statement, parameters[0]):
                 raise ValueError(f"no index serves {statement.as_string(conn)}")
@@ -125,16 +125,6 @@ def _condition(where: str | sql.Composable | None) -> sql.Composable:
 
 def _parameters(query: bytes, params: Sequence[Any]) -> tuple[Any, ...]:
     return query, *params, query
-
-
-@contextmanager
-def _one_snapshot(conn: psycopg.Connection[Any]) -> Iterator[None]:
-    """Let all statements see the same rows, unless the caller's transaction has begun."""
-    alone = conn.info.transaction_status == TransactionStatus.IDLE
-    with conn.transaction(force_rollback=True):
-        if alone:
-            conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        yield
 
 
 @contextmanager
