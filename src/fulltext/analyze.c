@@ -30,6 +30,7 @@
 #include "fulltext/statistics.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
+#include "storage/lmgr.h"
 #include "tsearch/ts_cache.h"
 #include "tsearch/ts_type.h"
 #include "utils/acl.h"
@@ -271,9 +272,11 @@ open_table(Analysis *analysis)
 		create_table(analysis, name);
 		CommandCounterIncrement();
 		table = get_relname_relid(name, schema);
-		PopActiveSnapshot();
-		PushActiveSnapshot(GetTransactionSnapshot());
 	}
+	/* Another call may change the rows, such as the configuration, until this one has the lock. */
+	LockRelationOid(table, ShareRowExclusiveLock);
+	PopActiveSnapshot();
+	PushActiveSnapshot(GetTransactionSnapshot());
 	statistics = statistics_open(table, ShareRowExclusiveLock);
 	if (statistics.table->rd_rel->relowner != analysis->source->rd_rel->relowner ||
 		(exists && statistics.valid &&

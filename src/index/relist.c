@@ -91,7 +91,7 @@ relist_is_due(const IndexView *view)
 
 	return meta->shape.finder == FINDER_IVF && meta->shape.lists == 0 && has_nodes(meta) &&
 		   coder_has_rows(&view->coder) && ntokens >= GROWN_TIMES * meta->nodes.trained.tokens &&
-		   train_possible_nodes(view, ntokens) >= MORE_LISTS * meta_nnodes(meta);
+		   train_good_nodes(view, ntokens) >= MORE_LISTS * meta_nnodes(meta);
 }
 
 /* Return true if the rows of a document say which tokens it has. */

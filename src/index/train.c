@@ -338,6 +338,14 @@ train_possible_nodes(const IndexView *view, uint64 ntokens)
 	return Min(wanted_nodes(&view->index->meta, ntokens), Max(room, 1));
 }
 
+uint64
+train_good_nodes(const IndexView *view, uint64 ntokens)
+{
+	uint64 sampled = Min(memory_part(SAMPLE_MEMORY) / sample_token_size(view->dim), ntokens);
+
+	return Min(train_possible_nodes(view, ntokens), sampled / POOR_POINTS_PER_CENTROID);
+}
+
 void
 train_centroids(const IndexView *view, const TokenSample *sample, uint64 ntokens,
 				KmeansResult *result)

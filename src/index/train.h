@@ -42,6 +42,9 @@ extern void train_sample_document(IndexView *view, TokenSample *sample, const Do
 /* Return the number of nodes that maintenance_work_mem allows for an index of ntokens tokens. */
 extern uint64 train_possible_nodes(const IndexView *view, uint64 ntokens);
 
+/* Return the same, but no more nodes than the sampled tokens are enough for. */
+extern uint64 train_good_nodes(const IndexView *view, uint64 ntokens);
+
 /* Compute the statistics of a sample. */
 extern void train_statistics(const TokenSample *sample, TokenStatistics *statistics);
 

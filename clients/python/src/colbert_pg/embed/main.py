@@ -110,28 +110,31 @@ class _Report:
 def _run(workers: list[Worker], stop: threading.Event) -> None:
     """Run workers until all end. If one fails, the others finish their batch."""
     errors: list[BaseException] = []
+    ends = [threading.Event() for _ in workers]
 
-    def run(worker: Worker) -> None:
+    def run(worker: Worker, end: threading.Event) -> None:
         try:
             worker.run()
         except BaseException as e:
             errors.append(e)
             stop.set()
+        finally:
+            end.set()
 
-    threads = [threading.Thread(target=run, args=(worker,), daemon=True) for worker in workers]
-    for thread in threads:
-        thread.start()
+    for worker, end in zip(workers, ends, strict=True):
+        threading.Thread(target=run, args=(worker, end), daemon=True).start()
     try:
-        _join(threads)
+        _await(ends)
     except KeyboardInterrupt:
         stop.set()
-        _join(threads)  # a second interrupt does not wait
+        _await(ends)  # a second interrupt does not wait
         raise
     if errors:
         raise errors[0]
 
 
-def _join(threads: list[threading.Thread]) -> None:
-    for thread in threads:
-        while thread.is_alive():
-            thread.join(_SLICE)
+def _await(ends: list[threading.Event]) -> None:
+    """Wait for events. Thread.join, if it is interrupted before Python 3.13, ends too early."""
+    for end in ends:
+        while not end.wait(_SLICE):
+            pass
