@@ -46,7 +46,7 @@ class OnnxEncoder(TextEncoder):
         query_prefix: str = "",
         document_prefix: str = "",
         special_tokens: bool = False,
-        batch_size: int = 32,
+        batch_size: int = 8,
         threads: int = 0,
         providers: Sequence[str] = ("CPUExecutionProvider",),
     ) -> None:
