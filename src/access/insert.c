@@ -34,7 +34,7 @@
 #include "utils/memutils.h"
 
 /* Maximum time that an insert merges, and maximum time that it merges and waits. */
-#define STEP_MILLISECONDS 10.0
+#define STEP_MILLISECONDS 7.0
 #define MAX_MILLISECONDS  18.0
 
 /*
