@@ -8,7 +8,7 @@ import numpy as np
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CACHE = os.path.join(ROOT, 'build', 'lengths')
 NEURAL = os.path.join(ROOT, 'bench', 'lengths', 'neural.py')
-# The sources that decide what the neural encoder gives: a change of them encodes anew.
+# Sources of the neural encoder. If one changes, texts are encoded again.
 SOURCES = NEURAL, os.path.join(ROOT, 'clients', 'python', 'src', 'colbert_pg', 'encoders', 'onnx.py')
 LENGTHS = (1, 2, 3, 4, 5, 8, 16, 32)
 WINDOW = 256                # tokens per text of the neural encoder, as in the model's own settings

@@ -261,7 +261,7 @@ bm25f_features(PG_FUNCTION_ARGS)
 		construct_array(values, FEATURE_COUNT, FLOAT4OID, sizeof(float4), true, TYPALIGN_INT));
 }
 
-/* The sum of idf. It is 1 for a query without words, because users divide by it. */
+/* Return the sum of idf, or 1 if the query has no words, because statements divide by it. */
 Datum
 bm25_bound(PG_FUNCTION_ARGS)
 {

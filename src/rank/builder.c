@@ -127,7 +127,7 @@ visit(Copying *copying, int32 child)
 	if (number >= (is_leaf ? tree->nleaves : tree->nnodes))
 		model_error("Tree %u has a child that does not exist.", header->ntrees);
 	if (seen[number])
-		model_error("Tree %u has a node with two parents.", header->ntrees);
+		model_error("A node of tree %u has two parents.", header->ntrees);
 	seen[number] = true;
 	if (!is_leaf)
 	{

@@ -38,7 +38,7 @@ SELECT f, rank_score(model, f) FROM models, (VALUES ('{2,0.25,0,0}'::real[]), ('
 SELECT rank_score(model, '{2,0.5,0,NULL}') FROM models;
 -- The text form reads back, and a copy of a table.
 SELECT model::text::rank_model::text = model::text AS same, rank_score(model::text::rank_model, '{2,0.5,0,10}') FROM models;
--- What is refused.
+-- Models that are refused.
 SELECT lightgbm(E'num_class=3\n')::rank_model;
 SELECT lightgbm(E'num_tree_per_iteration=2\n')::rank_model;
 SELECT lightgbm(E'version=v9\n')::rank_model;

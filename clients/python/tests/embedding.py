@@ -1,4 +1,4 @@
-"""What the tests of embed share: a table, an encoder that can be held, and a wait."""
+"""Shared code of the tests of embed: a table, an encoder that can be held, and a wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is used of mteb 2.26.24, with its signatures: mteb itself needs torch.
+"""A fake of mteb 2.26.24 with the same signatures: mteb itself needs torch.
 
 tests/frameworks/test_signatures.py compares them with mteb's own.
 """
@@ -30,7 +30,7 @@ class ModelMeta(SimpleNamespace):
 
 
 class Dataset:
-    """What is used of datasets.Dataset."""
+    """A fake of datasets.Dataset."""
 
     def __init__(self, rows: Sequence[dict[str, str]]) -> None:
         self.rows = list(rows)

@@ -1,4 +1,4 @@
-"""Collections: what is written is found, by connections of all kinds, and by the index."""
+"""Collections: written rows are found, by connections of all kinds, and by the index."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ KINDS = ["autocommit", "transaction", "pool", "async", "async-pool"]
 
 
 async def done(value: Awaitable[T] | T) -> T:
-    """Return a value, or what is awaited: one test for both kinds of collections."""
+    """Return a value, or the result of an awaitable, so that a test serves both kinds."""
     return await value if inspect.isawaitable(value) else value
 
 

@@ -266,7 +266,7 @@ def test_embed(run: Any, conn: psycopg.Connection[Any]) -> None:
 
 
 def test_the_name_of_an_encoder() -> None:
-    """It is without what has no effect on the result."""
+    """It is without options that do not change the result."""
     assert name_of("minilm") == "minilm"
     assert name_of("minilm:threads=2,window=99,batch_size=4") == "minilm:window=99"
     assert name_of("vllm:http://a:8000,model,timeout=3") == "vllm:model"

@@ -217,7 +217,7 @@ def test_edits_while_the_rows_are_encoded(
         conn.execute("BEGIN; " + edits + "; COMMIT")
         gate.opened.set()
         future.result(30)
-    run(conn, encoder)  # without triggers, it finds what is missing
+    run(conn, encoder)  # without triggers, it finds missing rows
     assert is_in_step(conn)
 
 

@@ -47,7 +47,7 @@ MISSING = object()
 Conn = psycopg.Connection[Any]
 
 
-# What an expression means, in Python.
+# Evaluation of expressions in Python.
 
 
 def canonical(value: Any) -> Any:

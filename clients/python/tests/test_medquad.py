@@ -26,7 +26,7 @@ from colbert_pg.psycopg import register_multivector
 ROOT = Path(__file__).parents[3]
 EXTRA = bool(os.environ.get("COLBERT_EXTRA"))
 PASSAGES, QUESTIONS = (16_373, 1000) if EXTRA else (500, 100)
-WINDOW = 128  # tokens per passage; what lies behind is cut
+WINDOW = 128  # tokens per passage; the rest is cut
 QUESTIONS_AT_ONCE = 100
 K = 10
 TOLERANCE = 1e-4  # per query: numpy and the server round differently
@@ -97,7 +97,7 @@ def projected(passages: Any, questions: Any, dims: int) -> tuple[Any, Any]:
 
 
 def with_scores(table: str, passages: Any, questions: Any) -> Encoded:
-    """Compute the exact scores, for so many questions at a time that memory suffices."""
+    """Compute the exact scores, of a few questions at a time to save memory."""
     scores = []
     for first in range(0, len(questions), QUESTIONS_AT_ONCE):
         last = min(first + QUESTIONS_AT_ONCE, len(questions))

@@ -24,7 +24,7 @@ QUERIES = [RANDOM.normal(size=(4, 8)).astype(np.float32) for _ in range(3)]
 
 
 class Tensor(FakeTensor):
-    """What is used of torch.Tensor, of one or more dimensions."""
+    """A fake of torch.Tensor, of one or more dimensions."""
 
     def __init__(self, array: Any) -> None:
         super().__init__(array, "torch.float32")

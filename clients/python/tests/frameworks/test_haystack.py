@@ -125,7 +125,7 @@ def test_documents_come_back(document_store: ColbertDocumentStore) -> None:
     documents = [BLANK, EMPTY, FULL]
     assert document_store.write_documents(documents) == 3
     assert document_store.filter_documents() == documents
-    # No search finds what has no text.
+    # No search finds a row without text.
     [found] = document_store.retrieve("gout drugs")
     assert found.id == "full"
     assert found.score == pytest.approx(2, abs=0.01)

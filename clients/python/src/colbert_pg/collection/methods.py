@@ -123,7 +123,7 @@ def add(
     All texts are encoded before the first is written, batch_size at a time.
     ids: random UUIDs by default. docs: their multivectors; then nothing is encoded. No search
     finds a text whose doc is None.
-    on_conflict: what becomes of a text whose id exists: IdExistsError, it replaces the row, or it
+    on_conflict: the treatment of a text whose id exists: IdExistsError, it replaces the row, or it
     is skipped.
     progress: True for a bar of tqdm, or a function that gets the number of texts encoded and the
     total.

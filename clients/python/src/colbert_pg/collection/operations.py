@@ -1,4 +1,4 @@
-"""What a collection does, as steps that a connection of either kind runs.
+"""The operations of a collection, as steps that a connection of either kind runs.
 
 An operation is a generator. It yields calls, which may take long and run outside of a transaction,
 transactions, which are generators of statements, and builds of an index. It receives what each
@@ -71,7 +71,7 @@ class Run(Generic[S, T]):
         self._generator = generator
 
     def has_next(self, returned: Any) -> bool:
-        """Pass what the current step returned, and return whether there is a next one."""
+        """Pass the result of the current step, and return whether there is a next one."""
         return self._goes_on(partial(self._generator.send, returned))
 
     def has_next_after(self, error: Exception) -> bool:
@@ -260,7 +260,7 @@ class Operations:
         metadata: Sequence[Mapping[str, Any]] | None,
         docs: Sequence[Any] | None,
     ) -> list[_Row]:
-        """Check what the caller passed, and name the text of what is wrong."""
+        """Check the arguments, and name the text of a wrong one."""
         if isinstance(texts, str):
             raise TypeError("expected a list of texts, not a text")
         if metadata is not None and self.statements.columns.metadata is None:
@@ -325,7 +325,7 @@ def _check_different(ids: list[str]) -> None:
 
 
 def _text(number: int, text: str) -> str:
-    """Refuse what a column of type text cannot hold."""
+    """Refuse texts that a column of type text cannot hold."""
     if not isinstance(text, str):
         raise TypeError(f"text {number}: expected a string, not {type(text).__name__}")
     if "\0" in text:
@@ -338,7 +338,7 @@ def _text(number: int, text: str) -> str:
 
 
 def _json(number: int, metadata: Mapping[str, Any]) -> str:
-    """Return metadata as JSON. Refuse what a column of type jsonb cannot hold."""
+    """Return metadata as JSON. Refuse values that a column of type jsonb cannot hold."""
     try:
         text = json.dumps(dict(metadata), allow_nan=False, ensure_ascii=False)
         text.encode()

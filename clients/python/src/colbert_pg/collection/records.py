@@ -1,4 +1,4 @@
-"""What goes into a collection and comes out of it."""
+"""Records of collections, and types of their arguments."""
 
 from __future__ import annotations
 

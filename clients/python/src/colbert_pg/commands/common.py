@@ -1,4 +1,4 @@
-"""What the subcommands share: options, connections, encoders and progress."""
+"""Shared code of the subcommands: options, connections, encoders and progress."""
 
 from __future__ import annotations
 

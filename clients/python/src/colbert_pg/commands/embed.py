@@ -25,7 +25,7 @@ from .common import (
 )
 
 _WIDTH = 1000
-# Options of an encoder, and addresses, that do not change what it returns.
+# Options of an encoder, and addresses, that do not change its results.
 _OF_NO_EFFECT = ("batch_size=", "threads=", "timeout=", "http://", "https://")
 
 
@@ -165,7 +165,7 @@ def _work(args: argparse.Namespace, job: Job) -> None:
 
 
 def name_of(spec: str) -> str:
-    """Return a specification of an encoder without what has no effect on its results."""
+    """Return a specification of an encoder without options that do not change its results."""
     kind, _, rest = spec.partition(":")
     parts = [part for part in rest.split(",") if part and not part.startswith(_OF_NO_EFFECT)]
     return f"{kind}:{','.join(parts)}" if parts else kind
@@ -188,7 +188,7 @@ def _print_status(conn: Any, job: Job) -> None:
 
 @contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
-    """Have SIGTERM, which service managers send, do what an interrupt does."""
+    """Let SIGTERM, which service managers send, act as an interrupt."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

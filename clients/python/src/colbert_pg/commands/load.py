@@ -68,7 +68,7 @@ def add_load(commands: Subcommands) -> None:
         "--on-conflict",
         choices=get_args(OnConflict),
         default="error",
-        help="what becomes of a row whose id exists; default: %(default)s",
+        help="treatment of a row whose id exists; default: %(default)s",
     )
     parser.add_argument(
         "--batch",

@@ -1,4 +1,4 @@
-"""What a user asks for, and what the catalog tells about it."""
+"""Jobs of embedding, and their tables in the catalog."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Embed what is missing or stale, by several workers."""
+"""Embed missing and stale rows, by several workers."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ OnFailure = Callable[[Failure], None]
 
 @dataclass
 class Result:
-    """What a call of embed did."""
+    """The result of a call of embed."""
 
     rows: int = 0
     """Rows whose text was encoded."""
     multivectors: int = 0
-    """Multivectors written: as many as rows, or as chunks."""
+    """Multivectors written: one per row, or per chunk."""
     failed: int = 0
     """Rows whose text could not be encoded."""
 

@@ -231,7 +231,7 @@ class Statements:
 
     @cached_property
     def lock_unchanged(self) -> sql.Composed:
-        """Lock the rows whose text is still what was read. No lock is waited for."""
+        """Lock the rows whose text has not changed since it was read. Do not wait for locks."""
         return self._format(
             """
             SELECT v.id FROM {values}

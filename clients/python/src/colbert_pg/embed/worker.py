@@ -1,9 +1,9 @@
 """A worker: takes batches of stale rows from the queue until none waits.
 
 A batch is a transaction. It holds the locks of its entries in the queue while the encoder runs, so
-no other worker takes them, and they are free as soon as this one dies. Rows of the table are locked
-at the end, if their text is still what was encoded; those that are not, or that another transaction
-has locked, stay in the queue.
+no other worker takes them, and they are free as soon as this one dies. At the end it locks the rows
+whose text has not changed since. Rows whose text has changed, and rows that another transaction has
+locked, stay in the queue.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Encoders of page images: what they share, and colpali-engine."""
+"""Encoders of page images: shared code, and colpali-engine."""
 
 from __future__ import annotations
 

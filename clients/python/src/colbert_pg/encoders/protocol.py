@@ -84,7 +84,7 @@ class Encoder(QueryEncoder, Protocol):
 class ImageEncoder(QueryEncoder, Protocol):
     """Makes multivectors of images, such as pages, and of the texts that search them.
 
-    An image is what the encoder's library takes, such as one of PIL.
+    Images are objects of the encoder's library, usually of PIL.
     """
 
     def encode_image(self, images: Any) -> Any:

@@ -37,7 +37,7 @@ class Evaluation:
     per_query: Mapping[str, Mapping[str, float]]
     """By the name of a measure and the id of a query."""
     run: Run
-    """What was found."""
+    """The findings."""
 
     def __str__(self) -> str:
         width = max((len(name) for name in self.means), default=0)

@@ -18,7 +18,7 @@ from ..multivector import MultiVector
 
 Similarity: TypeAlias = Literal["maxsim", "maxsim_cosine", "maxsim_l2"]
 
-# JIT would take longer than a search, for the costs of what is off.
+# The costs of disabled plans would start JIT, which takes longer than a search.
 _WITH_INDEX = {
     "enable_indexscan": "on",
     "enable_seqscan": "off",

@@ -1,4 +1,4 @@
-"""What texts and images share: words of subwords, their matches, and characters to show."""
+"""Shared code of texts and images: words of subwords, their matches, and characters to show."""
 
 from __future__ import annotations
 

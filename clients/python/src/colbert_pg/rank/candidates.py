@@ -17,7 +17,7 @@ from ..encoders.protocol import QueryEncoder
 from ..evaluate import Qrels
 
 Values: TypeAlias = Mapping[str, tuple[Any, ...]]
-"""What was computed for each candidate, by its id."""
+"""Values of the candidates of a query, by id."""
 
 # The statement of doc/ranking.md. Both sides leave out rows that one of them cannot score.
 _CANDIDATES = sql.SQL("""

@@ -48,7 +48,7 @@ def translate(filters: Filters | None, columns: Columns) -> tuple[sql.Composable
 
 
 def parse(filters: Filters) -> Expression:
-    """Return what filters mean."""
+    """Return the condition of filters."""
     if not isinstance(filters, dict):
         raise FilterError(f"expected a dict as a filter, not {type(filters).__name__}")
     if "field" in filters:
@@ -103,7 +103,7 @@ def _field(name: str) -> Field | None:
 
 
 def _of_none(operator: str, value: Any) -> Expression:
-    """Return what a comparison says of a field that is None."""
+    """Return the result of a comparison with a field that is None."""
     _OPERATORS[operator](Field(("x",)), value)  # refuses bad values
     if operator in ("in", "not in"):
         return _TRUE if (None in value) == (operator == "in") else _FALSE

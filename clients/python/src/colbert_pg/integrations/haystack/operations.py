@@ -1,4 +1,4 @@
-"""What the document store does, as steps that a connection of either kind runs."""
+"""The operations of the document store, as steps that a connection of either kind runs."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ EXTRAS = ("score", "embedding", "sparse_embedding", "blob")
 
 @dataclass(frozen=True)
 class Row:
-    """What a row has for a document."""
+    """The columns of a document."""
 
     id: str
     text: str

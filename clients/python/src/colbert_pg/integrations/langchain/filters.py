@@ -23,7 +23,7 @@ Filter: TypeAlias = Mapping[str, Any]
 
 
 def parse(filter: Filter) -> Expression:
-    """Return what a filter means. All its entries must hold."""
+    """Return the condition of a filter. All its entries must hold."""
     if not isinstance(filter, Mapping):
         raise FilterError(f"expected a mapping as a filter, not {type(filter).__name__}")
     return And([_entry(key, value) for key, value in filter.items()])

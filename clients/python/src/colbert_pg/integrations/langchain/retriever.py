@@ -18,7 +18,7 @@ from .store import ColbertVectorStore, Scored
 class ColbertRetriever(BaseRetriever):
     """Returns the best documents of a store. Arguments of invoke replace those given here.
 
-    filter: what the metadata must be. rerank: a function that gets the query and hits, and returns
+    filter: a condition on the metadata. rerank: a function that gets the query and hits and returns
     a score for each, such as a cross-encoder's. candidates: how many hits it gets.
     score_key: where in the metadata of a document its score goes. None: nowhere.
     """

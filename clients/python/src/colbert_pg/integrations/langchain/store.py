@@ -199,7 +199,7 @@ class ColbertVectorStore(VectorStore):
     ) -> Scored:
         """Return the best documents with their scores: those of maxsim, the sum over all tokens.
 
-        filter: what the metadata must be. kwargs: rerank and candidates of Collection.search.
+        filter: a condition on the metadata. kwargs: rerank and candidates of Collection.search.
         """
         return _scored(self._collections.sync().search(query, k, **self._where(filter), **kwargs))
 

@@ -1,4 +1,4 @@
-"""What the vector store does, as steps that a connection of either kind runs."""
+"""The operations of the vector store, as steps that a connection of either kind runs."""
 
 from __future__ import annotations
 
