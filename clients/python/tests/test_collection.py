@@ -6,15 +6,15 @@ import asyncio
 import inspect
 import itertools
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 
 import numpy as np
 import psycopg
-import psycopg_pool
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kinds import KINDS, done, maker
 from psycopg import sql
 from words import Words
 
@@ -31,8 +31,6 @@ from colbert_pg.collection import (
 )
 from colbert_pg.encoders import TextError, TextTooLongError
 
-T = TypeVar("T")
-
 TEXTS = [
     "Gout is treated with drugs.",
     "The Amazon river carries water.",
@@ -46,30 +44,13 @@ METADATA: list[dict[str, Any]] = [
     {"topic": "music"},
     {},
 ]
-KINDS = ["autocommit", "transaction", "pool", "async", "async-pool"]
-
-
-async def done(value: Awaitable[T] | T) -> T:
-    """Return a value, or the result of an awaitable, so that a test serves both kinds."""
-    return await value if inspect.isawaitable(value) else value
 
 
 @pytest.fixture(params=KINDS)
 async def make(request: pytest.FixtureRequest, database: str) -> AsyncIterator[Callable[..., Any]]:
     """Return a function that makes a collection, on each kind of connection."""
-    kind, dsn = request.param, f"dbname={database}"
-    if kind == "pool":
-        with psycopg_pool.ConnectionPool(dsn, min_size=1, open=True) as pool:
-            yield lambda *args, **options: Collection(pool, *args, **options)
-    elif kind == "async":
-        async with await psycopg.AsyncConnection.connect(dsn) as aconn:
-            yield lambda *args, **options: AsyncCollection(aconn, *args, **options)
-    elif kind == "async-pool":
-        async with psycopg_pool.AsyncConnectionPool(dsn, min_size=1, open=False) as apool:
-            yield lambda *args, **options: AsyncCollection(apool, *args, **options)
-    else:
-        with psycopg.connect(dsn, autocommit=kind == "autocommit") as conn:
-            yield lambda *args, **options: Collection(conn, *args, **options)
+    async with maker(request.param, f"dbname={database}") as make:
+        yield make
 
 
 @pytest.fixture
