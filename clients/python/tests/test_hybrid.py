@@ -183,7 +183,7 @@ async def test_missing_statistics(make: Callable[..., Any], conn: psycopg.Connec
     for call in calls:
         with pytest.raises(
             NoStatisticsError,
-            match=r'table "fresh" has no statistics "fresh_tsv_bm25": analyze\(\) makes them',
+            match=r'table "fresh" has no statistics "fresh_tsv_bm25": call analyze\(\), or ',
         ):
             await done(call())
     assert ids(await done(fresh.search("gout"))) == ["1"]
@@ -193,6 +193,21 @@ async def test_missing_statistics(make: Callable[..., Any], conn: psycopg.Connec
     assert ids(await done(fresh.search("gout", mode="text"))) == ["1"]
     await done(fresh.drop())
     conn.execute("DROP TABLE fresh_tsv_bm25")
+
+
+async def test_a_long_name(make: Callable[..., Any], conn: psycopg.Connection[Any]) -> None:
+    """The server shortens the name of the statistics."""
+    table = "n" * 60
+    long = make(table, Words(), full_text=FullText(column="t" * 63))
+    await done(long.create())
+    await done(long.add(["gout"], ids=["1"]))
+    await done(long.analyze())
+    assert ids(await done(long.search("gout", mode="text"))) == ["1"]
+    await done(long.drop())
+    for (name,) in conn.execute(
+        "SELECT relname FROM pg_class WHERE relname LIKE 'nn%bm25' AND relkind = 'r'"
+    ).fetchall():
+        conn.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
 
 
 async def test_a_table_of_others(make: Callable[..., Any], conn: psycopg.Connection[Any]) -> None:

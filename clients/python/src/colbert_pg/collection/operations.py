@@ -196,14 +196,15 @@ class Operations:
         return (yield from _transaction(self._write(rows, on_conflict)))
 
     def get(self, ids: Sequence[str]) -> Operation[list[Record]]:
-        found = yield from _alone(self.statements.get(_ids(ids)))
+        wanted = self.statements.ids(ids)
+        found = yield from _alone(self.statements.get(wanted))
         records = {record.id: record for record in map(_record, found.rows)}
-        return [records[key] for key in _ids(ids) if key in records]
+        return [records[key] for key in wanted if key in records]
 
     def delete(
         self, ids: Sequence[str] | None, where: Where | None, params: Sequence[Any]
     ) -> Operation[int]:
-        wanted = None if ids is None else _ids(ids)
+        wanted = None if ids is None else self.statements.ids(ids)
         return (yield from _alone(self.statements.delete(wanted, where, params))).count
 
     def count(self, where: Where | None, params: Sequence[Any]) -> Operation[int]:
@@ -265,7 +266,7 @@ class Operations:
             raise
 
     def terms(self, query: str, hit: Record | str) -> Operation[list[Term]]:
-        key = hit.id if isinstance(hit, Record) else str(hit)
+        key = self._key(hit)
         statement = self._ranked_statements().terms(_text(1, query), key)
         found = yield from self._with_statistics(statement)
         if not found.rows:
@@ -298,12 +299,15 @@ class Operations:
         if isinstance(hit, Hit) and hit.doc is not None:
             text, doc = hit.text, hit.doc
         else:
-            key = hit.id if isinstance(hit, Record) else str(hit)
+            key = self._key(hit)
             found = yield from _alone(self.statements.document(key))
             if not found.rows:
                 raise self._no_row(key)
             text, doc = found.rows[0]
         return (yield from _call(explain.explain, encoder, query, text, doc))
+
+    def _key(self, hit: Record | str) -> str:
+        return self.statements.ids([hit.id if isinstance(hit, Record) else hit])[0]
 
     def _no_row(self, key: str) -> LookupError:
         return LookupError(f"table {self.statements.table_name} has no row of id {key!r}")
@@ -333,7 +337,7 @@ class Operations:
         for name, values in (("ids", ids), ("metadata", metadata), ("docs", docs)):
             if values is not None and len(values) != len(texts):
                 raise ValueError(f"expected {len(texts)} {name}, one per text, not {len(values)}")
-        names = self.statements.new_ids(len(texts)) if ids is None else _ids(ids)
+        names = self.statements.new_ids(len(texts)) if ids is None else self.statements.ids(ids)
         return [
             _Row(
                 number,
@@ -375,12 +379,6 @@ class Operations:
     def _refuse(self, existing: list[str], on_conflict: OnConflict) -> None:
         if existing and on_conflict == "error":
             raise IdExistsError(self.statements.table_name, existing)
-
-
-def _ids(ids: Sequence[Any]) -> list[str]:
-    if isinstance(ids, str):
-        raise TypeError("expected a list of ids, not a string")
-    return [str(value) for value in ids]
 
 
 def _check_different(ids: list[str]) -> None:

@@ -22,7 +22,9 @@ _PER_SIDE, _PER_SIDE_WITH_TITLES = 50, 20
 _ANALYZE = sql.SQL(
     "SELECT bm25_analyze(%s::regclass, %s::name, sample => %s::bigint, config => %s::regconfig)"
 )
-_IS_MISSING = sql.SQL("SELECT pg_catalog.to_regclass(%s) IS NULL")
+_IS_MISSING = sql.SQL(
+    "SELECT pg_catalog.to_regclass(%s) IS NOT NULL AND pg_catalog.to_regclass(%s) IS NULL"
+)
 _WEIGHTED = sql.SQL(
     "{weight} * {maxsim} / num_tokens(query.doc) + "
     "(1 - {weight}) * {bm25f} / bm25_bound(query.words)"
@@ -98,7 +100,7 @@ class RankedStatements(Statements):
         return Statement(_ANALYZE, (self.table_name, self.full_text.column, sample, config))
 
     def lacks_statistics(self) -> Statement:
-        return Statement(_IS_MISSING, (self.statistics,))
+        return Statement(_IS_MISSING, (self.table_name, self.statistics))
 
     def terms(self, text: str, id: str) -> Statement:
         """Return the terms of bm25f of a row. One that has none is a row of NULLs."""

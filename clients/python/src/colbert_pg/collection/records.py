@@ -128,7 +128,9 @@ class NoStatisticsError(LookupError):
     """A search by words in a table without full-text statistics."""
 
     def __init__(self, table: str, statistics: str) -> None:
-        super().__init__(f"table {table} has no statistics {statistics}: analyze() makes them")
+        super().__init__(
+            f"table {table} has no statistics {statistics}: call analyze(), or bm25_analyze in SQL"
+        )
 
 
 class IdExistsError(ValueError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -16,6 +16,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from .._names import Table, escaped, identifier, quoted
+from .._nesting import nesting
 from ..multivector import Element
 from .records import Columns, IdType, OnConflict, Ranking, Similarity, check_choice
 
@@ -34,8 +35,10 @@ _COLUMNS = sql.SQL(
 )
 # Sessions that create a table at once wait for each other: IF NOT EXISTS lets one of them fail.
 _LOCK = sql.SQL("SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(%s, 0))")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,100}")
 _DIMS = re.compile(r"\bmultivector\((\d+)")
 _NOTHING = sql.SQL("")
+MAX_NESTING = 200  # of a mapping as a condition
 
 
 @dataclass(frozen=True)
@@ -139,6 +142,12 @@ class Statements:
         if self._id_type == "bigint":
             raise ValueError("expected ids: a table with ids of type bigint has no default")
         return [str(uuid.uuid4()) for _ in range(count)]
+
+    def ids(self, ids: Sequence[Any]) -> list[str]:
+        """Return ids as the server writes them."""
+        if isinstance(ids, str):
+            raise TypeError("expected a list of ids, not a string")
+        return [_CANONICAL[self._id_type](str(value)) for value in ids]
 
     def insert(self, rows: Sequence[Sequence[Any]], on_conflict: OnConflict) -> Statement:
         """Insert rows of id, text, doc and metadata, and return the ids of those written.
@@ -280,12 +289,31 @@ class Statements:
             return list(params)
         if params:
             raise ValueError("expected params only with where as SQL, not with a mapping")
+        if nesting(where, MAX_NESTING) > MAX_NESTING:
+            raise ValueError(f"expected where with at most {MAX_NESTING} levels, not more")
         return [Jsonb(dict(where))] if where else []
 
     def _metadata_column(self) -> sql.SQL:
         if self._metadata is None:
             raise ValueError(f"table {self.table_name} has no column of metadata")
         return self._metadata
+
+
+def _uuid(text: str) -> str:
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        raise ValueError(f"expected ids of type uuid, not {text!r}") from None
+
+
+def _bigint(text: str) -> str:
+    number = int(text) if _INTEGER.fullmatch(text) else None
+    if number is None or not -(2**63) <= number < 2**63:
+        raise ValueError(f"expected ids of type bigint, not {text!r}")
+    return str(number)
+
+
+_CANONICAL: dict[str, Callable[[str], str]] = {"text": str, "uuid": _uuid, "bigint": _bigint}
 
 
 def limited(limit: int) -> sql.Composable:
