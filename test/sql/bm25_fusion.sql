@@ -56,6 +56,22 @@ WITH q AS MATERIALIZED (SELECT bm25_query('fused_tsv_bm25', 'w7 w77 w177') AS q)
            (SELECT id FROM fused, q WHERE tsv @@ bm25_candidates(q) ORDER BY bm25f(tsv, q) DESC LIMIT 20))
 SELECT id, maxsim(doc, '[[1,0,0,0,0,0,0,0]]') + .2 * bm25f(tsv, q) / bm25_bound(q) AS score
 FROM c JOIN fused USING (id), q ORDER BY score DESC LIMIT 10$$);
+-- Two stages: a learned ranker orders the union, by both indexes. It agrees with its weights, of the scores alone.
+CREATE TABLE rankers (name text PRIMARY KEY, model rank_model);
+INSERT INTO rankers SELECT 'first', format('{"weights": [%s], "intercept": 0.25}', string_agg(w::text, ',' ORDER BY i))::rank_model
+FROM (SELECT i, CASE i WHEN 1 THEN .5 WHEN 10 THEN .125 ELSE 0 END AS w FROM generate_series(1, 24) i) AS weights;
+PREPARE two_stages(multivector, bm25_query) AS
+WITH c AS ((SELECT id FROM fused ORDER BY doc <#> $1 LIMIT 20) UNION
+           (SELECT id FROM fused WHERE tsv @@ bm25_candidates($2) ORDER BY bm25f(tsv, $2) DESC, id LIMIT 20))
+SELECT id, rank_score((SELECT model FROM rankers WHERE name = 'first'), maxsim_features(doc, $1) || bm25f_features(tsv, $2)) AS score
+FROM c JOIN fused USING (id) ORDER BY score DESC LIMIT 10;
+SET plan_cache_mode = force_generic_plan;
+SELECT fused_indexes(format('EXECUTE two_stages(%L, %L)', :vector, :'words'));
+SET plan_cache_mode = force_custom_plan;
+SELECT fused_indexes(format('EXECUTE two_stages(%L, %L)', :vector, :'words'));
+RESET plan_cache_mode;
+CREATE TABLE ranked AS EXECUTE two_stages(:vector, :'words');
+SELECT count(*), count(*) FILTER (WHERE abs(score - (.25 + .5 * maxsim(doc, :vector) + .125 * bm25f(tsv, :'words'))) < 1e-5) FROM ranked JOIN fused USING (id);
 -- A query of stop words alone leaves the order of MaxSim.
 SELECT bm25_query('fused_tsv_bm25', '') AS none \gset
 CREATE TABLE fused_by_maxsim AS EXECUTE fuse(:vector, :'none');
@@ -81,7 +97,8 @@ DELETE FROM fused WHERE grp = 1;
 SELECT count(*) FROM fused_hidden JOIN fused_expected(:vector, :'words', 20) USING (id);
 
 DEALLOCATE fuse;
+DEALLOCATE two_stages;
 DEALLOCATE fuse_hidden;
 DROP FUNCTION fused_expected, fused_indexes;
-DROP TABLE fused, fused_tsv_bm25, fused_answers, fused_by_maxsim, fused_hidden;
+DROP TABLE ranked, rankers, fused, fused_tsv_bm25, fused_answers, fused_by_maxsim, fused_hidden;
 DROP ROLE regress_fused;
