@@ -13,6 +13,7 @@ from kinds import KINDS, done, maker
 from psycopg import sql
 from words import Words
 
+from colbert_pg import rank
 from colbert_pg.collection import (
     Collection,
     Columns,
@@ -203,6 +204,9 @@ async def test_a_long_name(make: Callable[..., Any], conn: psycopg.Connection[An
     await done(long.add(["gout"], ids=["1"]))
     await done(long.analyze())
     assert ids(await done(long.search("gout", mode="text"))) == ["1"]
+    columns = rank.Columns(tsv="t" * 63)
+    data = rank.training_data(conn, table, {"q": "gout"}, {"q": {"1": 1}}, Words(), columns=columns)
+    assert data.groups == {"q": 1}
     await done(long.drop())
     for (name,) in conn.execute(
         "SELECT relname FROM pg_class WHERE relname LIKE 'nn%bm25' AND relkind = 'r'"
