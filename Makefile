@@ -146,6 +146,7 @@ help:
 	@echo 'make bench-ranking  nDCG@10 of full text, MaxSim and their fusion on MedQuAD and Cranfield, and the time of a score'
 	@echo 'make bench-users    inserts, spellings, wide tokens, growth and others, with this build and another (tools/bench users --help)'
 	@echo 'make bench-instructions  instructions of a search by function, with this build and another (valgrind)'
+	@echo 'make bench-cluster  CPU time of shards and coordinator by engine, and a simulation of large clusters'
 	@echo 'make bench-shard    a shard of 163,730 documents (16,373 to 820,000 by tools/bench shard N), its data kept (doc/performance.md)'
 	@echo 'make deps           only install the packages'
 
