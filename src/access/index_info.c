@@ -56,7 +56,7 @@ typedef enum Fact
 	FACT_COUNT
 } Fact;
 
-/* What partitions need not have in common has no value if they differ. */
+/* Value of a property that differs between partitions; shown as NULL. */
 #define DIFFERS (-1)
 
 /* Facts about an index, or the sum over the indexes of partitions. */

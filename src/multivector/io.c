@@ -363,8 +363,9 @@ from_binary(Node *context, const uint8 *bytes, size_t length)
 }
 
 /*
- * Decode hexadecimal digits, with checks for interrupts. Returns false, with
- * *position set to the digit at fault, if they are no whole number of bytes.
+ * Decode hexadecimal digits, with checks for interrupts. Returns false if a
+ * character is not a digit or the last byte is incomplete; *position is then
+ * the character at fault.
  */
 static bool
 decode_digits(const char *digits, size_t ndigits, uint8 *bytes, size_t *position)
