@@ -1,17 +1,19 @@
-"""CPU time of each stage of a ranked search: the statements of doc/ranking.md on MedQuAD, and on ten copies of it.
+"""CPU time of each stage of a ranked search: the statements of doc/ranking.md on MedQuAD, and on a table of ten times its documents.
 
-A copy has other ids, a word of its own in each body, and noise in each token vector, so that no two documents are equal.
+The other documents have the title of a passage, and half of the body and of the tokens of each of two, with noise.
 """
-import random, statistics
+import random, statistics, struct
 import numpy as np
 import psycopg
 import medquad_db as db
+from clock import cpu_seconds
 from progress import Step
 
 COPIES = 10
-ID_STEP = 100_000   # between the ids of two copies
-NOISE = .5          # length of the vector that is added to a token
-HEADER = 8          # bytes of the binary format before the tokens
+ID_STEP = 100_000    # between the ids of two copies
+SHIFT = 1637         # between the rows that a copy joins
+DIMS, NOISE = 128, .05   # noise per dim
+HEADER = 8           # bytes of the binary format before the tokens; the last four are their number
 WARM, ROUNDS, FIRST = 20, 200, 20
 MODELS = (41, 222)  # numbers of trees
 LEAVES = 32
@@ -40,11 +42,28 @@ STAGES = {
 
 # ---- documents ----
 
-def noisy(doc, generator):
-    """Return a binary float2 multivector of unit tokens with noise added."""
-    tokens = np.frombuffer(doc, '<f2', offset=HEADER).reshape(-1, 128).astype(np.float32)
-    tokens = tokens + generator.standard_normal(tokens.shape, np.float32) * (NOISE / 128 ** .5)
-    return doc[:HEADER] + (tokens / np.linalg.norm(tokens, axis=1, keepdims=True)).astype('<f2').tobytes()
+def joined(one, other, generator):
+    """Return a binary float2 multivector of half of the tokens of each of two, with noise, again of length 1."""
+    tokens = [np.frombuffer(doc, '<f2', offset=HEADER).reshape(-1, DIMS).astype(np.float32) for doc in (one, other)]
+    tokens = np.concatenate((tokens[0][:(len(tokens[0]) + 1) // 2], tokens[1][(len(tokens[1]) + 1) // 2:]))
+    tokens += generator.standard_normal(tokens.shape, np.float32) * NOISE
+    tokens /= np.linalg.norm(tokens, axis=1, keepdims=True)
+    return one[:HEADER - 4] + struct.pack('<I', len(tokens)) + tokens.astype('<f2').tobytes()
+
+
+def joined_texts(one, other):
+    """Return the first half of the words of a text and the second half of another."""
+    one, other = one.split(), other.split()
+    return ' '.join(one[:(len(one) + 1) // 2] + other[(len(other) + 1) // 2:])
+
+
+def copies_of(rows, copies):
+    """Yield (id, title, body, multivector): the rows themselves, and then rows of two halves."""
+    generator = np.random.default_rng(19)
+    for k in range(copies):
+        for i, (id, title, body, doc) in enumerate(rows):
+            _, _, other, other_doc = rows[(i + k * SHIFT) % len(rows)]
+            yield (id + k * ID_STEP, title, joined_texts(body, other), joined(doc, other_doc, generator)) if k else (id, title, body, doc)
 
 
 def fill(conn, table, copies, step):
@@ -52,14 +71,12 @@ def fill(conn, table, copies, step):
     conn.execute(f"""CREATE TABLE {table} (id int PRIMARY KEY, title text, body text, doc multivector(128, float2),
         tsv tsvector GENERATED ALWAYS AS (setweight(to_tsvector('english', title), 'A') || to_tsvector('english', body)) STORED)""")
     conn.execute(f'ALTER TABLE {table} ALTER tsv SET STORAGE MAIN')
-    generator = np.random.default_rng(19)
-    rows = conn.execute('SELECT id, title, t.body, multivector_send(doc) FROM passages JOIN medquad_texts AS t USING (id)', binary=True).fetchall()
+    rows = db.all_of(conn, 'SELECT id, title, t.body, multivector_send(doc) FROM passages JOIN medquad_texts AS t USING (id) ORDER BY id')
     with conn.cursor().copy(f'COPY {table} (id, title, body, doc) FROM STDIN (FORMAT binary)') as copy:
         copy.set_types(('int4', 'text', 'text', 'bytea'))
-        for k in range(copies):
-            step.detail = f'copy {k + 1} of {copies}'
-            for id, title, body, doc in rows:
-                copy.write_row((id + k * ID_STEP, title, f'{body} copy{k}' if k else body, noisy(doc, generator) if k else doc))
+        for n, row in enumerate(copies_of(rows, copies)):
+            copy.write_row(row)
+            step.detail = f'{n} of {len(rows) * copies}'
 
 
 def make_documents(conn, copies, method):
@@ -103,12 +120,6 @@ def make_rankers(conn, table):
 
 # ---- time ----
 
-def cpu_milliseconds(conn):
-    """Return the CPU time of a backend, by the kernel's scheduler, which counts nanoseconds."""
-    with open(f'/proc/{conn.info.backend_pid}/schedstat') as f:
-        return int(f.read().split()[0]) / 1e6
-
-
 class Stages:
     """The prepared statements of a table. Their parameters are binary, and sent directly through libpq."""
 
@@ -129,9 +140,9 @@ class Stages:
     def cpu(self, label, values):
         """Return the milliseconds of CPU that the backend spends on one execution. values: {parameter: bytes}."""
         name, used = self.statements[label]
-        start = cpu_milliseconds(self.conn)
+        start = cpu_seconds(self.conn)
         self.check(self.conn.pgconn.exec_prepared(name, [values[parameter] for parameter in used], [1] * len(used)))
-        return cpu_milliseconds(self.conn) - start
+        return (cpu_seconds(self.conn) - start) * 1000
 
 
 def questions(conn, table, n):

@@ -18,6 +18,7 @@
 #include "compat/pg_compat.h"
 
 #include "fmgr.h"
+#include "tsearch/ts_type.h"
 
 #define BM25_SECTIONS     4
 #define BM25_ALL_SECTIONS ((1 << BM25_SECTIONS) - 1)
@@ -97,6 +98,7 @@ typedef struct Bm25Term
 
 extern Bm25Query *bm25_query_make(const Bm25Settings *settings, Bm25Term *terms, uint32 nterms);
 extern Bm25Query *bm25_query_check(Bm25Query *query);
+extern double    *bm25_shares(TSVector vector, const Bm25Settings *settings);
 
 /* Order two lexemes as a tsvector does. */
 static inline int

@@ -239,6 +239,23 @@ saturate(double x, double k1)
 	return x > 0 ? x / (k1 + x) : 0;
 }
 
+/* Return the share of its idf that each lexeme of a document earns. */
+double *
+bm25_shares(TSVector vector, const Bm25Settings *settings)
+{
+	Document doc = prepare(vector, settings);
+	double  *shares = palloc(Max(vector->size, 1) * sizeof(double));
+
+	for (int i = 0; i < vector->size; i++)
+	{
+		uint32 frequencies[BM25_SECTIONS] = {0};
+
+		count_positions(vector, ARRPTR(vector) + i, 1, frequencies);
+		shares[i] = saturate(normalised_frequency(&doc, frequencies), settings->k1);
+	}
+	return shares;
+}
+
 Datum
 bm25f(PG_FUNCTION_ARGS)
 {

@@ -68,6 +68,22 @@ FROM c JOIN fused USING (id), q ORDER BY score DESC;
 SELECT funcname, calls, calls = (SELECT count(*) FROM fused_union) + CASE funcname WHEN 'bm25f' THEN (SELECT count(*) FROM fused WHERE tsv @@ 'w7|w77|w177') ELSE 0 END AS rows
 FROM pg_stat_xact_user_functions WHERE funcname IN ('bm25_query', 'bm25_candidates', 'bm25f', 'maxsim') ORDER BY 1;
 ROLLBACK;
+-- Two stages: a learned ranker orders the union, by both indexes. It agrees with its weights, of the scores alone.
+CREATE TABLE rankers (name text PRIMARY KEY, model rank_model);
+INSERT INTO rankers SELECT 'first', format('{"weights": [%s], "intercept": 0.25}', string_agg(w::text, ',' ORDER BY i))::rank_model
+FROM (SELECT i, CASE i WHEN 1 THEN .5 WHEN 10 THEN .125 ELSE 0 END AS w FROM generate_series(1, 24) i) AS weights;
+PREPARE two_stages(multivector, bm25_query) AS
+WITH c AS ((SELECT id FROM fused ORDER BY doc <#> $1 LIMIT 20) UNION
+           (SELECT id FROM fused WHERE tsv @@ bm25_candidates($2) ORDER BY bm25f(tsv, $2) DESC, id LIMIT 20))
+SELECT id, rank_score((SELECT model FROM rankers WHERE name = 'first'), maxsim_features(doc, $1) || bm25f_features(tsv, $2)) AS score
+FROM c JOIN fused USING (id) ORDER BY score DESC LIMIT 10;
+SET plan_cache_mode = force_generic_plan;
+SELECT fused_indexes(format('EXECUTE two_stages(%L, %L)', :vector, :'words'));
+SET plan_cache_mode = force_custom_plan;
+SELECT fused_indexes(format('EXECUTE two_stages(%L, %L)', :vector, :'words'));
+RESET plan_cache_mode;
+CREATE TABLE ranked AS EXECUTE two_stages(:vector, :'words');
+SELECT count(*), count(*) FILTER (WHERE abs(score - (.25 + .5 * maxsim(doc, :vector) + .125 * bm25f(tsv, :'words'))) < 1e-5) FROM ranked JOIN fused USING (id);
 -- A query of stop words alone leaves the order of MaxSim.
 SELECT bm25_query('fused_tsv_bm25', '') AS none \gset
 CREATE TABLE fused_by_maxsim AS EXECUTE fuse(:vector, :'none');
@@ -117,8 +133,9 @@ DELETE FROM fused WHERE grp = 1;
 SELECT count(*) FROM fused_hidden JOIN fused_expected(:vector, :'words', 20) USING (id);
 
 DEALLOCATE fuse;
+DEALLOCATE two_stages;
 DEALLOCATE fuse_hidden;
 DEALLOCATE fuse_where;
 DROP FUNCTION fused_expected, fused_indexes;
-DROP TABLE fused, fused_tsv_bm25, fused_answers, fused_by_maxsim, fused_hidden, fused_where;
+DROP TABLE ranked, rankers, fused, fused_tsv_bm25, fused_answers, fused_by_maxsim, fused_hidden, fused_where;
 DROP ROLE regress_fused;

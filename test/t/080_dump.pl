@@ -45,6 +45,8 @@ CREATE INDEX best_doc ON app.best USING colbert_ivf (doc) WITH (quantizer = flat
 CREATE TABLE app.texts (id int PRIMARY KEY, tsv tsvector);
 INSERT INTO app.texts SELECT i, format('w%s:1A all:2 w%s:3', i % 7, i % 3)::tsvector FROM generate_series(1, 100) i;
 SELECT bm25_analyze('app.texts', 'tsv', config => 'simple');
+ALTER TABLE app.texts ADD frozen bm25_frozen GENERATED ALWAYS AS (bm25f_freeze(tsv, '{"k1": 1.2, "b": 0.75, "weights": [1, 2, 3, 5], "lengths": [2, 0, 0, 1], "words": []}')) STORED, ADD kept bm25_frozen;
+UPDATE app.texts SET kept = bm25f_freeze(tsv, bm25_query('app.texts_tsv_bm25', ''));
 CREATE TABLE app.queries AS SELECT bm25_query('app.texts_tsv_bm25', words) AS q FROM unnest('{w1 all,w5}'::text[]) AS words;
 CREATE MATERIALIZED VIEW app.answers AS SELECT id, bm25f(tsv, q) AS score FROM app.texts, bm25_query('app.texts_tsv_bm25', 'w1 all') AS q WHERE tsv @@ bm25_candidates(q);
 CREATE VIEW app.near AS SELECT id, doc <=> $query AS distance FROM app.docs WHERE maxsim(doc, $query) > 1 ORDER BY 2 LIMIT 20;
@@ -71,6 +73,8 @@ sub contents
 		'full-text statistics' => "SELECT string_agg(s::text, chr(10) ORDER BY lexeme) FROM app.texts_tsv_bm25 AS s",
 		'the materialized view of a full-text search' => 'SELECT count(*), sum(score) FROM app.answers',
 		'full-text scores' => "SELECT sum(bm25f(tsv, q)), sum(bm25f(tsv, bm25_query('app.texts_tsv_bm25', 'w1 all'))), sum(bm25_bound(q)) FROM app.texts, app.queries",
+		'frozen weights' => "SELECT md5(string_agg(concat_ws(',', id, frozen, kept), ',' ORDER BY id)), sum(bm25f_frozen(frozen, q)), sum(bm25f_frozen(kept, q)), bool_or(bm25f_is_stale(kept, bm25_query('app.texts_tsv_bm25', '')))
+			FROM app.texts, app.queries",
 		'types of columns' => "SELECT string_agg(concat_ws(' ', attrelid::regclass, attname, format_type(atttypid, atttypmod)), chr(10) ORDER BY attrelid::regclass::text, attnum)
 			FROM pg_attribute WHERE attrelid::regclass::text LIKE 'app.%' AND attnum > 0",
 		'definitions of indexes' => "SELECT string_agg(indexdef, chr(10) ORDER BY indexname) FROM pg_indexes WHERE schemaname = 'app'",
