@@ -41,6 +41,12 @@ SELECT f[1] = bm25f(tsv, q)::real, f[2] = (bm25f(tsv, q) / bm25_bound(q))::real,
 FROM (VALUES ('w1:1A,2,3C w2:4,9B w3:5,6 w4:7'::tsvector)) AS d(tsv), bm25_query('bm25_docs_tsv_bm25', 'w1 w2 w3 none') AS q, bm25f_features(tsv, q) AS f;
 SELECT bm25f_features('', q) = array_fill(0::real, '{15}') FROM bm25_query('bm25_docs_tsv_bm25', 'w1') AS q;
 
+-- The lengths count every position of documents of 1 to 700 lexemes, each with 1 to 9 or 255 positions, in all sections or in A alone.
+WITH d AS (SELECT i, letters, (SELECT string_agg(format('w%s:%s', j, (SELECT string_agg(p || substr(letters, 1 + abs(hashint4(i * j + p)) % 4, 1), ',') FROM generate_series(1, CASE WHEN j % 17 = 0 OR letters = 'AAAA' THEN 255 ELSE 1 + abs(hashint4(i * j)) % 9 END) p)), ' ')
+	FROM generate_series(1, i) j)::tsvector AS tsv FROM unnest('{1,2,3,4,17,127,128,129,256,257,700}'::int[]) AS i, unnest('{ABCD,AAAA}'::text[]) AS letters),
+sections AS (SELECT i, letters, ARRAY(SELECT count(w) FROM unnest('{A,B,C,D}'::text[]) WITH ORDINALITY AS s(letter, n) LEFT JOIN (SELECT w FROM unnest(tsv) AS u(l, p, weights), unnest(weights) AS w) AS v ON w = letter GROUP BY n ORDER BY n)::real[] AS lengths FROM d)
+SELECT count(*), count(*) FILTER (WHERE (bm25f_features(tsv, bm25_query('bm25_docs_tsv_bm25', 'w1')))[12:15] = lengths), max(lengths[1]) FROM d JOIN sections USING (i, letters);
+
 -- Candidates: the rarest words whose documents sum up to the budget, and never none. Words that no document has cost nothing.
 SELECT lexeme, documents FROM bm25_docs_tsv_bm25 WHERE lexeme IN ('w1', 'w20', 'w50', 'w58') ORDER BY documents;
 SELECT budget, bm25_candidates(bm25_query('bm25_docs_tsv_bm25', 'w1 w20 w50 w58', budget => budget)) FROM unnest('{1,8,30,120,100000}'::int[]) AS budget;

@@ -48,6 +48,7 @@ SELECT bm25_analyze('app.texts', 'tsv', config => 'simple');
 ALTER TABLE app.texts ADD frozen bm25_frozen GENERATED ALWAYS AS (bm25f_freeze(tsv, '{"k1": 1.2, "b": 0.75, "weights": [1, 2, 3, 5], "lengths": [2, 0, 0, 1], "words": []}')) STORED, ADD kept bm25_frozen;
 UPDATE app.texts SET kept = bm25f_freeze(tsv, bm25_query('app.texts_tsv_bm25', ''));
 CREATE TABLE app.queries AS SELECT bm25_query('app.texts_tsv_bm25', words) AS q FROM unnest('{w1 all,w5}'::text[]) AS words;
+CREATE MATERIALIZED VIEW app.answers AS SELECT id, bm25f(tsv, q) AS score FROM app.texts, bm25_query('app.texts_tsv_bm25', 'w1 all') AS q WHERE tsv @@ bm25_candidates(q);
 CREATE VIEW app.near AS SELECT id, doc <=> $query AS distance FROM app.docs WHERE maxsim(doc, $query) > 1 ORDER BY 2 LIMIT 20;
 CREATE FUNCTION app.search(n int) RETURNS SETOF int LANGUAGE sql STABLE SET colbert.probes = 30
 	BEGIN ATOMIC SELECT id FROM app.docs WHERE doc IS NOT NULL ORDER BY maxsim(doc, $query) DESC LIMIT n; END;
@@ -70,6 +71,7 @@ sub contents
 		'the materialized view' => "SELECT md5(string_agg(concat_ws(',', id, multivector_send(doc), score), ',' ORDER BY id)), count(*) FROM app.best",
 		'the view' => 'SELECT string_agg(n::text, chr(10)) FROM app.near AS n',
 		'full-text statistics' => "SELECT string_agg(s::text, chr(10) ORDER BY lexeme) FROM app.texts_tsv_bm25 AS s",
+		'the materialized view of a full-text search' => 'SELECT count(*), sum(score) FROM app.answers',
 		'full-text scores' => "SELECT sum(bm25f(tsv, q)), sum(bm25f(tsv, bm25_query('app.texts_tsv_bm25', 'w1 all'))), sum(bm25_bound(q)) FROM app.texts, app.queries",
 		'frozen weights' => "SELECT md5(string_agg(concat_ws(',', id, frozen, kept), ',' ORDER BY id)), sum(bm25f_frozen(frozen, q)), sum(bm25f_frozen(kept, q)), bool_or(bm25f_is_stale(kept, bm25_query('app.texts_tsv_bm25', '')))
 			FROM app.texts, app.queries",
@@ -155,6 +157,29 @@ $node->safe_psql('moved', 'TRUNCATE app.docs');
 is(run('pg_restore', '-e', '-a', '-t', 'docs', '-d', 'moved', "$dir/moved.dump"), '', 'pg_restore -a -t restores the rows of a table');
 $node->safe_psql('moved', 'REINDEX TABLE app.docs');
 same_contents('only data', 'moved', 'vectors', $expected);
+
+# One schema, into a database that has the extension. A schema may be renamed with its statistics.
+is(run('pg_dump', '-Fc', '-n', 'app', '-f', "$dir/app.dump", 'origin'), '', 'pg_dump -n');
+$node->safe_psql('postgres', 'CREATE DATABASE filtered');
+$node->safe_psql('filtered', 'CREATE EXTENSION colbert_pg; CREATE SCHEMA app');
+is(run('pg_restore', '-e', '-n', 'app', '-d', 'filtered', "$dir/app.dump"), '', 'pg_restore -n restores it');
+same_contents('one schema', 'filtered', 'public', $expected);
+my $scores = q{SELECT sum(bm25f(tsv, bm25_query('%1$s.texts_tsv_bm25', 'w1 all'))) FROM %1$s.texts};
+my $before = $node->safe_psql('origin', sprintf($scores, 'app'));
+$node->safe_psql('filtered', 'ALTER SCHEMA app RENAME TO renamed');
+is($node->safe_psql('filtered', sprintf($scores, 'renamed')), $before, 'statistics in a renamed schema');
+
+# The texts and their statistics alone, the statistics first.
+is(run('pg_dump', '-Fc', '-t', 'app.texts*', '-f', "$dir/texts.dump", 'origin'), '', 'pg_dump -t');
+$node->safe_psql('postgres', 'CREATE DATABASE texts');
+$node->safe_psql('texts', 'CREATE EXTENSION colbert_pg; CREATE SCHEMA app');
+is(run('pg_restore', '-e', '-t', $_, '-d', 'texts', "$dir/texts.dump"), '', "pg_restore -t $_") for 'texts_tsv_bm25', 'texts';
+# pg_restore -t leaves out keys, which statistics need
+my (undef, undef, $refused) = $node->psql('texts', sprintf($scores, 'app'));
+like($refused, qr/is not a table of BM25 statistics\nHINT:  .* ADD PRIMARY KEY/, 'without the primary key');
+$node->safe_psql('texts', 'ALTER TABLE app.texts_tsv_bm25 ADD PRIMARY KEY (lexeme)');
+is($node->safe_psql('texts', sprintf($scores, 'app')), $before, 'with it');
+is($node->safe_psql('texts', "SELECT bm25_analyze('app.texts', 'tsv'); " . sprintf($scores, 'app')), "app.texts_tsv_bm25\n$before", 'and bm25_analyze refreshes the restored table');
 
 # --create restores the settings of the database.
 is(run('pg_dump', '-C', '-f', "$dir/create.sql", 'origin'), '', 'pg_dump -C');

@@ -321,6 +321,14 @@ def test_filters_of_other_fields(document_store: ColbertDocumentStore) -> None:
     assert select("meta.x", "==", [1, {"y": None}]) == ["full"]
 
 
+def deep(operator: str) -> Any:
+    """Return filters in 3,000 others."""
+    filters: Any = {"field": "meta.n", "operator": "==", "value": 1}
+    for _ in range(3000):
+        filters = {"operator": operator, "conditions": [filters]}
+    return filters
+
+
 @pytest.mark.parametrize(
     "filters",
     [
@@ -339,6 +347,7 @@ def test_filters_of_other_fields(document_store: ColbertDocumentStore) -> None:
         {"field": "meta.n", "operator": "==", "value": {1}},
         {"x": 1},
         [1],
+        deep("NOT"),
     ],
 )
 def test_bad_filters(document_store: ColbertDocumentStore, filters: Any) -> None:
@@ -358,6 +367,8 @@ def test_changes_need_filters(document_store: ColbertDocumentStore) -> None:
         document_store.delete_by_filter({})
     with pytest.raises(FilterError, match="expected filters"):
         document_store.update_by_filter({}, {"n": 2})
+    with pytest.raises(FilterError, match="expected filters"):
+        document_store.delete_by_filter({"operator": "AND", "conditions": []})
     assert document_store.count_documents_by_filter({}) == 1
     assert document_store.filter_documents() == [FULL]
 

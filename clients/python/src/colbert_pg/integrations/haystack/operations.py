@@ -22,8 +22,8 @@ from ...collection.records import AsyncRerank
 from ...collection.statements import Statement
 from ...encoders.protocol import Encoder, TextError
 from ...multivector import MultiVector
-from .._filters import to_json
-from .filters import Filters, translate
+from .._filters import is_constant, to_json
+from .filters import Filters, parse, translate
 from .rows import EXTRA, Row, check_meta, to_document, to_row
 
 Condition = tuple[sql.Composable, Sequence[Any]]
@@ -197,7 +197,7 @@ class DocumentOperations:
     def _required(self, filters: Filters) -> Condition:
         """Return the condition of a change, which an empty filter must not extend to all rows."""
         found = translate(filters, self._columns)
-        if found is None:
+        if found is None or is_constant(parse(filters)):
             raise FilterError("expected filters, not none")
         return found
 
