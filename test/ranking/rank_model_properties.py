@@ -86,6 +86,8 @@ def refuses(trees: Sequence[Tree], row: Row) -> bool:
 COMMON = tuple(float(np.float32(x)) for x in (0, -0., -.5, 3, 33, 64, 1e-36, -1e-36, 1e-35, -1e-35, 2e-35, -1e30))
 REALS = st.sampled_from(COMMON) | st.floats(width=32, allow_nan=False)
 ROWS = st.lists(st.lists(REALS | st.just(math.nan), min_size=len(FEATURES), max_size=len(FEATURES)), min_size=1, max_size=6)
+# The numbers of jsonb have no -0
+unsigned_zero = lambda number: number + 0.
 FINITE = st.floats(-1e300, 1e300) | st.sampled_from((.1, .2, .3, 5e-324, -1e-310))
 DECISIONS = st.builds(lambda is_set, left, missing: is_set | left | missing << 2, st.sampled_from((0, 0, CATEGORICAL)), st.sampled_from((0, DEFAULT_LEFT)), st.integers(0, 2))
 THRESHOLDS = st.sampled_from(COMMON) | st.floats(allow_nan=False)
@@ -202,7 +204,7 @@ def xgboost_trees(draw: st.DrawFn) -> dict[str, list]:
         left, right = left + [-1, -1], right + [-1, -1]
     several = lambda values: st.lists(values, min_size=len(left), max_size=len(left))
     return {'left_children': left, 'right_children': right, 'split_indices': draw(several(st.integers(0, len(FEATURES) - 1))),
-            'split_conditions': draw(several(st.floats(-2.0**60, 2.0**60, width=32) | st.sampled_from(COMMON))), 'default_left': draw(several(st.integers(0, 1)))}
+            'split_conditions': draw(several((st.floats(-2.0**60, 2.0**60, width=32) | st.sampled_from(COMMON)).map(unsigned_zero))), 'default_left': draw(several(st.integers(0, 1)))}
 
 
 def xgboost_value(tree: dict[str, list], row: Row) -> np.float32:
@@ -220,7 +222,7 @@ def xgboost_text(forest: Sequence[dict[str, list]], base: float) -> str:
     return json.dumps({'learner': {'objective': {'name': 'rank:ndcg'}, 'learner_model_param': parameters, 'gradient_booster': booster}})
 
 
-XGBOOST = st.tuples(st.lists(xgboost_trees(), min_size=1, max_size=5), st.floats(-100, 100, width=32))
+XGBOOST = st.tuples(st.lists(xgboost_trees(), min_size=1, max_size=5), st.floats(-100, 100, width=32).map(unsigned_zero))
 
 
 @QUICK
@@ -237,7 +239,7 @@ def check_xgboost(model: tuple[Sequence[dict[str, list]], float], rows: Sequence
 
 
 LINEAR = st.builds(lambda weights, intercept: {'weights': weights, 'intercept': intercept, 'features': list(FEATURES)},
-                   st.lists(FINITE, min_size=len(FEATURES), max_size=len(FEATURES)), FINITE)
+                   st.lists(FINITE.map(unsigned_zero), min_size=len(FEATURES), max_size=len(FEATURES)), FINITE.map(unsigned_zero))
 
 
 @QUICK
