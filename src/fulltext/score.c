@@ -248,11 +248,9 @@ bm25_shares(TSVector vector, const Bm25Settings *settings)
 
 	for (int i = 0; i < vector->size; i++)
 	{
-		uint64 packed = count_packed(vector, ARRPTR(vector) + i, 1);
-		uint32 frequencies[BM25_SECTIONS];
+		uint32 frequencies[BM25_SECTIONS] = {0};
 
-		for (int s = 0; s < BM25_SECTIONS; s++)
-			frequencies[s] = (uint16) (packed >> (LANE_BITS * s));
+		count_positions(vector, ARRPTR(vector) + i, 1, frequencies);
 		shares[i] = saturate(normalised_frequency(&doc, frequencies), settings->k1);
 	}
 	return shares;
