@@ -72,6 +72,8 @@ CREATE FUNCTION bm25_words(q bm25_query) RETURNS text LANGUAGE sql AS
 SELECT query, bm25_words(bm25_query('bm25_docs_tsv_bm25', query::tsquery)), bm25_candidates(bm25_query('bm25_docs_tsv_bm25', query::tsquery))
 FROM unnest(ARRAY['w1 & w1', 'w1 <-> w2 <3> w3', 'w1 & !w2', '!(w1 & !w2)', '!w1', 'w1:A', 'w1:AB | w1:D', 'w1:C & w1', 'none', '']) AS query;
 SELECT bm25_words(bm25_query('bm25_docs_tsv_bm25', 'w2 w1, w2! W1'));
+-- A lexeme that the statistics do not know is the rarest: a newer document with it scores above one with any other word.
+SELECT bm25f('none:1', q) > bm25f(format('%s:1', lexeme)::tsvector, q), count(*) FROM bm25_docs_tsv_bm25, bm25_query('bm25_docs_tsv_bm25', (SELECT string_agg(lexeme, ' ') || ' none' FROM bm25_docs_tsv_bm25)) AS q WHERE lexeme <> '' GROUP BY 1;
 SELECT bm25_query('bm25_docs_tsv_bm25', 'w:*'::tsquery);
 SELECT bm25f('w1:1,2A', bm25_query('bm25_docs_tsv_bm25', 'w1:A'::tsquery)) = bm25f('w1:2A x:1', bm25_query('bm25_docs_tsv_bm25', 'w1:A'::tsquery)), bm25f('w1:1B', bm25_query('bm25_docs_tsv_bm25', 'w1:A'::tsquery));
 SELECT bm25_bound(q), bm25f('w1:1', q), q FROM bm25_query('bm25_docs_tsv_bm25', ' . ') AS q;
