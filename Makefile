@@ -143,7 +143,7 @@ help:
 	@echo 'make bench-lengths  recall and latency by the number of query tokens, on five collections (a neural encoder from PyPI)'
 	@echo 'make bench-build    build time per phase with one process and two, and k-means compared with FAISS (from PyPI)'
 	@echo 'make bench-trade-off  cost and recall of index types and codecs, compared with FAISS (from PyPI): tables and a picture'
-	@echo 'make bench-ranking  nDCG@10 of full text, MaxSim and their fusion on MedQuAD and Cranfield, and the time of a score'
+	@echo 'make bench-ranking  nDCG@10 of full text, MaxSim, fusion and learned rankers on MedQuAD and Cranfield, and the time of a score'
 	@echo 'make bench-users    inserts, spellings, wide tokens, growth and others, with this build and another (tools/bench users --help)'
 	@echo 'make bench-instructions  instructions of a search by function, with this build and another (valgrind)'
 	@echo 'make bench-cluster  CPU time of shards and coordinator by engine, and a simulation of large clusters'

@@ -7,9 +7,11 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 from measures import between
 from colbert_pg.evaluate import score
-from colbert_pg.rank import LAMBDAMART_SETTINGS, LOGISTIC_SETTINGS, WEIGHTS, fit_weight, train_lambdamart, train_logistic, training_data
+from colbert_pg.rank import LAMBDAMART_SETTINGS, LOGISTIC_SETTINGS, WEIGHTS, train_lambdamart, train_logistic, training_data
+from colbert_pg.rank.dataset import SCORES
 from colbert_pg.rank.models import lambdamart, logistic
 from colbert_pg.rank.training import Folds, best_settings
+from colbert_pg.rank.weight import best_weight
 
 KINDS = {'logistic regression': train_logistic, 'LambdaMART': train_lambdamart}
 CURVE = {'logistic regression': (logistic, LOGISTIC_SETTINGS), 'LambdaMART': (lambdamart, LAMBDAMART_SETTINGS)}
@@ -28,12 +30,18 @@ class Known:
 
 
 def prepare(conn, collection, column):
-    """Return the training data of the rankers, and the fitted weight."""
+    """Return the training data of the rankers."""
     queries = {id: text for id, text, _ in collection.questions}
     qrels = {q: {str(d): int(gain) for d, gain in documents.items()} for q, documents in collection.judgements.items()}
-    asked = conn, collection.pages(column), queries, qrels, Known(collection)
-    options = {'statistics': f'{collection.name}_{column}_tsv_bm25', 'per_side': collection.sides[column]}
-    return training_data(*asked, **options), fit_weight(*asked, topics=collection.topics, **options)
+    return training_data(conn, collection.pages(column), queries, qrels, Known(collection),
+                         statistics=f'{collection.name}_{column}_tsv_bm25', per_side=collection.sides[column])
+
+
+def fitted_weight(data, topics):
+    """Return the fit of fit_weight by the scores of the candidates."""
+    pairs = iter(zip(data.documents, *(data.column(name).tolist() for name in SCORES)))
+    found = {query: {document: scores for document, *scores in (next(pairs) for _ in range(count))} for query, count in data.groups.items()}
+    return best_weight(found, data.qrels, topics=topics)
 
 
 def per_query(data, scores):
@@ -60,18 +68,22 @@ def fold_of_curve(data, topics, fold, labelled):
 
 
 def run(prepared, curve):
-    """Train by all CPUs. prepared: {key: (data, topics)}. Return {(key, kind): Ranker} and, for the key `curve`, {(label, labelled): nDCG@10}."""
+    """Train by all CPUs. prepared: {key: (data, topics)}.
+
+    Return {key: WeightFit}, {(key, kind): Ranker} and, for the key `curve`, {(label, labelled): nDCG@10}.
+    """
     with ProcessPoolExecutor(os.cpu_count()) as pool:
+        weights = {key: pool.submit(fitted_weight, *arguments) for key, arguments in prepared.items()}
         jobs = {(key, kind): pool.submit(train, kind, *arguments) for key, arguments in prepared.items() for kind in KINDS}
         labelled = [n for n in LABELLED if n <= .8 * len(prepared[curve][0].groups)]
         folds = {n: [pool.submit(fold_of_curve, *prepared[curve], fold, n) for fold in range(5)] for n in labelled}
-        rankers = {key: job.result() for key, job in jobs.items()}
+        weights, rankers = ({key: job.result() for key, job in found.items()} for found in (weights, jobs))
         figures = {}
         for n, parts in folds.items():
             for found in (part.result() for part in parts):
                 for label, values in found.items():
                     figures.setdefault((label, n), []).extend(values)
-    return rankers, {key: float(np.mean(values)) for key, values in figures.items()}
+    return weights, rankers, {key: float(np.mean(values)) for key, values in figures.items()}
 
 
 def figures(collection, prepared, weights, trained):

@@ -94,7 +94,7 @@ def medquad(conn, n):
     judged = judgements('medquad')
     rows = conn.execute('SELECT source, question, short::text FROM questions ORDER BY id').fetchall()
     chosen = [rows[i * len(rows) // n] for i in range(n)]
-    exact = conn.execute('SELECT source, array_agg(passage ORDER BY rank) FROM exact JOIN questions q ON q.id = question GROUP BY source').fetchall()
+    exact = conn.execute('SELECT source, array_agg(passage ORDER BY rank) FROM exact e JOIN questions q ON q.id = e.question GROUP BY source').fetchall()
     return Collection(
         'medquad', 'passages', {'titled': 20, 'body': 50}, [(id, text, MultiVector.from_text(doc)) for id, text, doc in chosen],
         {id: {sources[d]: gain for d, gain in judged[id].items()} for id, _, _ in chosen},

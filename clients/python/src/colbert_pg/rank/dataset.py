@@ -26,6 +26,8 @@ FEATURES = (
     *("length_a", "length_b", "length_c", "length_d"),
 )
 """Names of the numbers of maxsim_features, and of bm25f_features, in their order."""
+SCORES = ("maxsim_mean", "bm25f_share")
+"""The features that fit_weight weights."""
 _VALUES = """
     maxsim_features({doc}, multivector(%(doc)s)) || bm25f_features({tsv}, %(words)s::bm25_query)
     {features}
@@ -65,9 +67,12 @@ class TrainingData:
 
     def fused(self, weight: float) -> npt.NDArray[np.float64]:
         """Return the weighted sum of both scores of each candidate. With 1, MaxSim ranks alone."""
-        columns = (self.names.index(name) for name in ("maxsim_mean", "bm25f_share"))
-        maxsim, bm25f = (self.features[:, column].astype(np.float64) for column in columns)
+        maxsim, bm25f = (self.column(name).astype(np.float64) for name in SCORES)
         return weight * maxsim + (1 - weight) * bm25f
+
+    def column(self, name: str) -> npt.NDArray[np.float32]:
+        """Return a feature of each candidate."""
+        return self.features[:, self.names.index(name)]
 
     def run(self, scores: npt.NDArray[Any]) -> dict[str, dict[str, float]]:
         """Return scores, one per candidate, as a run of evaluate.score."""

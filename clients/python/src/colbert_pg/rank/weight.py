@@ -111,8 +111,31 @@ def fit_weight(
         params=params or {},
     )
     found = candidates.of(queries, qrels, encoder, progress)
+    return best_weight(
+        found,
+        {query: qrels[query] for query in found},
+        topics=topics,
+        folds=folds,
+        weights=weights,
+        confidence=confidence,
+        samples=samples,
+        seed=seed,
+    )
+
+
+def best_weight(
+    found: Mapping[str, Values],
+    judged: Qrels,
+    *,
+    topics: Mapping[str, Hashable] | None = None,
+    folds: int = 5,
+    weights: Sequence[float] = WEIGHTS,
+    confidence: float = 0.95,
+    samples: int = 10_000,
+    seed: int = 0,
+) -> WeightFit:
+    """Fit the weight by the two scores of each candidate of a query."""
     parts = split(list(found), folds, seed, topics)
-    judged = {query: qrels[query] for query in found}
     tried = {
         weight: _ranked(found, judged, weight)
         for weight in sorted({*weights, DEFAULT_WEIGHT, _MAXSIM_ALONE}, reverse=True)
