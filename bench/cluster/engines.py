@@ -63,6 +63,11 @@ def foreign_tables(conn: Any) -> None:
           f"SERVER postgres_fdw_{i} OPTIONS (table_name 'passages')" for i in range(SHARDS)])
 
 
+def hex_form(conn: Any) -> None:
+    """Have the shards of postgres_fdw write documents in hex."""
+    run(conn, *[f"ALTER SERVER postgres_fdw_{i} OPTIONS (ADD options '-c colbert.multivector_output=hex')" for i in range(SHARDS)])
+
+
 def plproxy(conn: Any) -> None:
     hosts = ', '.join(f"p{i} 'host={conn.info.host} port={conn.info.port} dbname=shard_{i}'" for i in range(SHARDS))
     run(conn, 'CREATE EXTENSION plproxy', f'CREATE SERVER shards FOREIGN DATA WRAPPER plproxy OPTIONS ({hosts})',
@@ -80,7 +85,8 @@ ENGINES = (
     Engine('colbert_fan_out', 'colbert_fan_out', fan_out,
            "SELECT (hit ->> 'id')::int AS id, score FROM colbert_fan_out(format('SELECT id, maxsim(doc, %L) AS score FROM passages ORDER BY score DESC', "
            f"$1::multivector), 10, '{SERVERS}', patience => NULL)"),
-    Engine('postgres_fdw', 'postgres_fdw', foreign_tables, TOP.format('everywhere')),
+    Engine('postgres_fdw, JSON', 'postgres_fdw', foreign_tables, TOP.format('everywhere')),
+    Engine('postgres_fdw, hex', 'postgres_fdw', hex_form, TOP.format('everywhere')),
 )
 
 

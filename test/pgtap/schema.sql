@@ -15,8 +15,8 @@ CREATE TEMP VIEW member_functions AS
 		EXISTS (SELECT FROM pg_aggregate a WHERE p.oid IN (a.aggtransfn, a.aggcombinefn, a.aggfinalfn)) AS is_aggregate_support,
 		-- Access method handlers and functions about indexes and sessions are named colbert_; all other functions compute values.
 		p.proname LIKE 'colbert\_%' OR p.proname = 'bm25_analyze' AS is_administrative,
-		-- bm25_query reads statistics; bm25_candidates must not be folded into a constant, because the planner is to see its cost.
-		p.proname IN ('bm25_query', 'bm25_candidates') AS is_stable
+		-- bm25_query reads statistics; bm25_candidates must not be folded into a constant, because the planner is to see its cost; a setting decides the form of multivector_out.
+		p.proname IN ('bm25_query', 'bm25_candidates', 'multivector_out') AS is_stable
 	FROM members m JOIN pg_proc p ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid;
 
 SELECT has_extension('colbert_pg');

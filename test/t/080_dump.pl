@@ -145,6 +145,25 @@ my $element = 'SET search_path = public; SELECT DISTINCT get_byte(multivector_se
 is($node->safe_psql('origin', $element), 2, 'a column without an element can have int8 documents');
 is($node->safe_psql('inserted', $element), 0, 'which a dump, being text, restores as float4');
 
+# The hex form, by the setting of the session that dumps; a database with the setting reads a dump
+# in JSON.
+{
+	local $ENV{PGOPTIONS} = '-c colbert.multivector_output=hex';
+	is(run('pg_dump', '-f', "$dir/hex.sql", 'origin'), '', 'pg_dump in the hex form');
+}
+my $hex = slurp_file("$dir/hex.sql");
+like($hex, qr/\\\\x0100080001000000/, 'it contains documents in hex');
+unlike($hex, qr/\[\[/, 'and no JSON');
+$node->safe_psql('postgres', 'CREATE DATABASE hex');
+is(restore_plain('hex', "$dir/hex.sql", '-v', 'ON_ERROR_STOP=1'), '', 'psql restores it');
+same_contents('plain, in hex', 'hex', 'public', $expected);
+is($node->safe_psql('hex', $element), 2, 'and keeps int8 documents of a column without an element');
+$node->safe_psql('postgres', 'CREATE DATABASE json_in_hex; ALTER DATABASE json_in_hex SET colbert.multivector_output = hex');
+is(restore_plain('json_in_hex', "$dir/inserts.sql", '-v', 'ON_ERROR_STOP=1'), '', 'a database whose output is hex restores JSON');
+is($node->safe_psql('json_in_hex', "SELECT doc::text ~ '^.x0100' FROM app.docs WHERE id = 1"), 't', 'and its output is hex');
+$node->safe_psql('postgres', 'ALTER DATABASE json_in_hex RESET colbert.multivector_output');
+same_contents('JSON into a database whose output is hex', 'json_in_hex', 'public', $expected);
+
 # Custom, by two jobs, after the extension moved to another schema.
 $node->safe_psql('inserted', 'CREATE SCHEMA vectors; ALTER EXTENSION colbert_pg SET SCHEMA vectors');
 is(run('pg_dump', '-Fc', '-f', "$dir/moved.dump", 'inserted'), '', 'pg_dump -Fc of an extension in another schema');

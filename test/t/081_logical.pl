@@ -132,6 +132,26 @@ on_each('TRUNCATE %1$s');
 on_each('INSERT INTO %1$s ' . documents(1, 28));
 same_rows('TRUNCATE');
 
+# The hex form, by a setting of the database of the publisher: int8 documents stay int8 in a column
+# without an element, in the initial copy and after.
+$publisher->safe_psql('postgres', 'CREATE DATABASE hex');
+$publisher->safe_psql('hex', <<'SQL');
+CREATE EXTENSION colbert_pg;
+ALTER DATABASE hex SET colbert.multivector_output = hex;
+CREATE TABLE elements (id int PRIMARY KEY, doc multivector);
+INSERT INTO elements VALUES (1, '[[1,2],[-3,0.5]]'::multivector(2, int8));
+CREATE PUBLICATION pub_hex FOR TABLE elements;
+SQL
+$subscriber->safe_psql('postgres', 'CREATE TABLE elements (id int PRIMARY KEY, doc multivector)');
+my $hex_connection = $publisher->connstr('hex') =~ s/'/''/gr;
+$subscriber->safe_psql('postgres', "CREATE SUBSCRIPTION sub_hex CONNECTION '$hex_connection' PUBLICATION pub_hex");
+$subscriber->wait_for_subscription_sync;
+$publisher->safe_psql('hex', "INSERT INTO elements VALUES (2, '[[1,2],[-3,0.5]]'::multivector(2, float2)); UPDATE elements SET doc = '[[5,6]]'::multivector(2, int8) WHERE id = 1");
+$publisher->wait_for_catchup('sub_hex');
+my $bits = q{SELECT string_agg(multivector_send(doc)::text, ',' ORDER BY id) FROM elements};
+is($subscriber->safe_psql('postgres', $bits), $publisher->safe_psql('hex', $bits), 'elements survive in the hex form');
+$subscriber->safe_psql('postgres', 'DROP SUBSCRIPTION sub_hex');
+
 # Full-text statistics are an ordinary table with a primary key: a subscriber ranks by them, and
 # takes a refresh as one transaction. The subscriber gets the definition by pg_dump.
 my $texts = 'CREATE TABLE texts (id int PRIMARY KEY, tsv tsvector);';

@@ -13,6 +13,7 @@ from kinds import KINDS, done, maker
 from psycopg import sql
 from words import Words
 
+from colbert_pg import rank
 from colbert_pg.collection import (
     Collection,
     Columns,
@@ -54,14 +55,13 @@ def conn(database: str) -> Iterator[psycopg.Connection[Any]]:
 
 
 @pytest.fixture
-async def notes(make: Callable[..., Any], conn: psycopg.Connection[Any]) -> AsyncIterator[Any]:
+async def notes(make: Callable[..., Any]) -> AsyncIterator[Any]:
     notes = make("notes", Words(), full_text=FullText(title="title"))
     await done(notes.create())
     await done(notes.add(TEXTS, ids=IDS, metadata=METADATA))
     await done(notes.analyze())
     yield notes
     await done(notes.drop())
-    conn.execute("DROP TABLE notes_tsv_bm25")
 
 
 def ids(hits: list[Hit]) -> list[str]:
@@ -171,7 +171,7 @@ async def test_rows_without_a_document(notes: Any) -> None:
     assert "waits" not in ids(await done(notes.search("gout", mode="hybrid")))
 
 
-async def test_missing_statistics(make: Callable[..., Any], conn: psycopg.Connection[Any]) -> None:
+async def test_missing_statistics(make: Callable[..., Any]) -> None:
     fresh = make("fresh", Words(), full_text=FullText())
     await done(fresh.create())
     await done(fresh.add(["gout"], ids=["1"]))
@@ -192,7 +192,6 @@ async def test_missing_statistics(make: Callable[..., Any], conn: psycopg.Connec
         await done(fresh.search("gout", mode="text", where="id IN (SELECT id FROM nowhere)"))
     assert ids(await done(fresh.search("gout", mode="text"))) == ["1"]
     await done(fresh.drop())
-    conn.execute("DROP TABLE fresh_tsv_bm25")
 
 
 async def test_a_long_name(make: Callable[..., Any], conn: psycopg.Connection[Any]) -> None:
@@ -203,11 +202,12 @@ async def test_a_long_name(make: Callable[..., Any], conn: psycopg.Connection[An
     await done(long.add(["gout"], ids=["1"]))
     await done(long.analyze())
     assert ids(await done(long.search("gout", mode="text"))) == ["1"]
+    columns = rank.Columns(tsv="t" * 63)
+    data = rank.training_data(conn, table, {"q": "gout"}, {"q": {"1": 1}}, Words(), columns=columns)
+    assert data.groups == {"q": 1}
     await done(long.drop())
-    for (name,) in conn.execute(
-        "SELECT relname FROM pg_class WHERE relname LIKE 'nn%bm25' AND relkind = 'r'"
-    ).fetchall():
-        conn.execute(sql.SQL("DROP TABLE {}").format(sql.Identifier(name)))
+    left = conn.execute("SELECT relname FROM pg_class WHERE relname LIKE 'nn%'").fetchall()
+    assert left == []
 
 
 async def test_a_table_of_others(make: Callable[..., Any], conn: psycopg.Connection[Any]) -> None:
@@ -262,8 +262,12 @@ async def test_full_text_of_a_collection_that_exists(
     assert old.full_text is None
     assert new.full_text == full_text
     assert ids(await done(old.search("bow"))) == ids(await done(new.search("bow")))
+    conn.execute("CREATE TABLE other_tsv_bm25 AS SELECT 1 AS dear")
+    await done(make("other", Words(), full_text=FullText()).drop())
     await done(new.drop())
-    conn.execute('DROP TABLE "the statistics"')
+    assert conn.execute("""SELECT to_regclass('"the statistics"')""").fetchone() == (None,)
+    assert conn.execute("SELECT dear FROM other_tsv_bm25").fetchone() == (1,)
+    conn.execute("DROP TABLE other_tsv_bm25")
 
 
 async def test_wrong_arguments(notes: Any, make: Callable[..., Any]) -> None:

@@ -152,7 +152,7 @@ def analyze(self: Base[Any], /, *, sample: int | None = None) -> Operation[None]
 
 
 def drop(self: Base[Any], /) -> Operation[None]:
-    """Drop the table if it exists."""
+    """Drop the table if it exists, and its statistics of full text."""
     return self._do.drop()
 
 

@@ -166,7 +166,14 @@ class Operations:
         yield from _alone(self._ranked_statements().analyze(sample))
 
     def drop(self) -> Operation[None]:
-        yield from _alone(self.statements.drop())
+        yield from _transaction(self._drop())
+
+    def _drop(self) -> Transaction[None]:
+        if isinstance(self.statements, RankedStatements):
+            found = yield self.statements.has_statistics()
+            if found.rows:
+                yield self.statements.drop_statistics()
+        yield self.statements.drop()
 
     def add(
         self,

@@ -25,6 +25,12 @@ _ANALYZE = sql.SQL(
 _IS_MISSING = sql.SQL(
     "SELECT pg_catalog.to_regclass(%s) IS NOT NULL AND pg_catalog.to_regclass(%s) IS NULL"
 )
+# bm25_analyze comments its tables: no other table of the name is dropped.
+_IS_OURS = sql.SQL("""
+    SELECT true FROM pg_catalog.pg_class
+    WHERE oid = pg_catalog.to_regclass(%s)
+    AND pg_catalog.obj_description(oid, 'pg_class') = 'BM25 statistics of ' || %s
+""")
 _WEIGHTED = sql.SQL(
     "{weight} * {maxsim} / num_tokens(query.doc) + "
     "(1 - {weight}) * {bm25f} / bm25_bound(query.words)"
@@ -101,6 +107,15 @@ class RankedStatements(Statements):
 
     def lacks_statistics(self) -> Statement:
         return Statement(_IS_MISSING, (self.table_name, self.statistics))
+
+    def has_statistics(self) -> Statement:
+        """Return a row if there is a table of statistics that analyze made."""
+        of = f"{self.table._obj[-1]}.{self.full_text.column}"
+        return Statement(_IS_OURS, (self.statistics, of))
+
+    def drop_statistics(self) -> Statement:
+        statistics = sql.SQL(self.statistics.replace("%", "%%"))
+        return Statement(sql.SQL("DROP TABLE {}").format(statistics))
 
     def terms(self, text: str, id: str) -> Statement:
         """Return the terms of bm25f of a row. One that has none is a row of NULLs."""

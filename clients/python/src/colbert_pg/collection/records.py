@@ -60,10 +60,10 @@ class Ranking:
 
 
 def ranking_of(
-    mode: Mode | None,
-    weight: float | None,
-    per_side: int | None,
-    ranker: str | StoredRanker | None,
+    mode: Mode | None = None,
+    weight: float | None = None,
+    per_side: int | None = None,
+    ranker: str | StoredRanker | None = None,
 ) -> Ranking:
     """Return arguments of search, with the mode that they ask for."""
     if mode is None:

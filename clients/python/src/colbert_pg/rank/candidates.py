@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 
-from .._names import Table, escaped, identifier, quoted
+from .._names import Table, escaped, identifier, quoted, statistics_of
 from .._progress import Progress, shown
 from .._snapshot import in_one_snapshot
 from ..encoders.protocol import QueryEncoder
@@ -83,7 +83,7 @@ class Candidates:
         self._per_side = per_side
         self._params = params
         self._statistics = quoted(
-            _statistics(name, columns) if statistics is None else identifier(statistics)
+            statistics_of(name, columns.tsv) if statistics is None else identifier(statistics)
         )
         self._statement = _CANDIDATES.format(
             table=escaped(name),
@@ -121,9 +121,3 @@ class Candidates:
         if len(found) < len(rows) or None in found:
             raise ValueError("expected ids that are unique, and not NULL")
         return found
-
-
-def _statistics(table: sql.Identifier, columns: Columns) -> sql.Identifier:
-    """Return the name that bm25_analyze gives to the statistics of a column."""
-    *schema, name = table._obj
-    return sql.Identifier(*schema, f"{name}_{columns.tsv}_bm25")

@@ -18,7 +18,7 @@ from ...collection import Columns, IdExistsError
 from ...collection.operations import BATCH, Operation, Operations, Result
 from ...collection.operations import _alone as alone
 from ...collection.operations import _call as call
-from ...collection.records import AsyncRerank
+from ...collection.records import AsyncRerank, ranking_of
 from ...collection.statements import Statement
 from ...encoders.protocol import Encoder, TextError
 from ...multivector import MultiVector
@@ -144,6 +144,7 @@ class DocumentOperations:
         *,
         rerank: AsyncRerank | None = None,
         candidates: int | None = None,
+        **ranking: Any,
     ) -> Operation[list[Document]]:
         condition, params = self._where(filters)
         hits = yield from self._do.search(
@@ -154,6 +155,7 @@ class DocumentOperations:
             doc=False,
             rerank=rerank,
             candidates=candidates,
+            ranking=ranking_of(**ranking),
         )
         return [to_document(hit, hit.score) for hit in hits]
 

@@ -99,7 +99,7 @@ class NodeOperations:
             doc=False,
             rerank=None,
             candidates=None,
-            ranking=ranking_of(mode, query.alpha, query.sparse_top_k, None),
+            ranking=ranking_of(mode, query.alpha, query.sparse_top_k),
         )
         return VectorStoreQueryResult(
             nodes=[to_node(hit) for hit in hits],
