@@ -74,7 +74,7 @@ COMMENT ON FUNCTION bm25_bound(bm25_query) IS 'upper bound of bm25f: the sum of 
 
 CREATE FUNCTION bm25_candidates(query bm25_query) RETURNS tsquery
 	AS 'MODULE_PATHNAME', 'bm25_candidates' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 500;
-COMMENT ON FUNCTION bm25_candidates(bm25_query) IS 'the rarest words of a query, within its budget, as an OR for @@';
+COMMENT ON FUNCTION bm25_candidates(bm25_query) IS 'the rarest words of a query, within its budget, for @@';
 
 -- Frozen weights: a document whose words are weighted already.
 

@@ -40,6 +40,16 @@
 /* Letters of the sections, by number. */
 #define BM25_LETTERS "DCBA"
 
+/* Use of a word in bm25_candidates: (the OR of those alone) OR (required AND beside). */
+typedef enum Bm25Candidate
+{
+	BM25_NO_CANDIDATE,
+	BM25_ALONE,
+	BM25_REQUIRED,
+	BM25_BESIDE, /* one of those must occur with a required word */
+	BM25_CANDIDATE_COUNT
+} Bm25Candidate;
+
 typedef struct Bm25Settings
 {
 	float8 k1;                     /* saturation: the frequency that earns half of a word's idf */
@@ -54,7 +64,7 @@ typedef struct Bm25Word
 	uint32 offset;    /* of the lexeme, in bytes after the last word */
 	uint16 length;    /* of the lexeme, in bytes; it is not terminated */
 	uint8  sections;  /* bit s is set if occurrences in section s count */
-	uint8  candidate; /* true if bm25_candidates contains the word */
+	uint8  candidate; /* Bm25Candidate */
 } Bm25Word;
 
 typedef struct Bm25Query
@@ -78,7 +88,7 @@ typedef struct Bm25Term
 	const char *lexeme;
 	int         length;
 	uint8       sections;
-	bool        candidate;
+	uint8       candidate; /* Bm25Candidate */
 	double      documents; /* that have the word, in the whole table */
 	double      idf;
 } Bm25Term;
