@@ -26,6 +26,11 @@ def escaped(name: sql.Identifier) -> sql.SQL:
     return sql.SQL(quoted(name).replace("%", "%%"))
 
 
+def truncated(name: str) -> str:
+    """Return the part of a name that the server keeps."""
+    return name.encode()[:MAX_BYTES].decode(errors="ignore")
+
+
 def object_name(table: str, column: str, label: str) -> str:
     """Return TABLE_COLUMN_LABEL, with shorter parts if it is too long, as the server does it."""
     names = [name.encode()[:MAX_BYTES] for name in (table, column)]

@@ -199,7 +199,11 @@ def test_delete(full: ColbertVectorStore) -> None:
     with pytest.raises(TypeError, match="no argument where"):
         full.delete(where="true")
     empty: list[dict[str, Any]] = [{}, {"$and": []}, {"$not": {"$or": []}}, {"$or": [{}]}]
-    for none in empty:
+    constant: list[dict[str, Any]] = [
+        {"$or": [{"page": 9}, {}]},
+        {"$and": [{"page": 1}, {"$or": []}]},
+    ]
+    for none in empty + constant:
         for ids in (None, ["1"]):
             with pytest.raises(ValueError, match="expected a filter with a condition"):
                 full.delete(ids, filter=none)

@@ -102,6 +102,9 @@ def _feature(text: str) -> tuple[str, str]:
 def _fit(args: argparse.Namespace) -> None:
     if not args.ranker and (args.feature or args.model):
         raise CommandError("--feature and --model need --ranker")
+    names = [name for name, _ in args.feature]
+    if len(set(names)) < len(names):
+        raise CommandError("expected different names of --feature")
     topics = read_queries(args.topics) if args.topics else None
     try:
         with progress_of(args) as show:

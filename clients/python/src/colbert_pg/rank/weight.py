@@ -58,6 +58,8 @@ class WeightFit:
         advice = f"fuse: weight {self.weight}"
         if not self.fuse:
             advice = "do not fuse: full text does not surely improve MaxSim"
+        if not any(rows.values()):
+            advice = "nothing relevant was found: are the ids of the judgements those of the table?"
         return "\n".join(
             [
                 f"weight of MaxSim  {self.weight}",
