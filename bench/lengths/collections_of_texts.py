@@ -1,4 +1,4 @@
-"""The collections of bench/lengths: documents, questions, and queries of n tokens with one topic.
+"""The collections of bench/lengths: documents, questions, and queries of n tokens with one topic or with several.
 
 A collection is encoded once and kept under build/lengths.
 """
@@ -11,6 +11,8 @@ NEURAL = os.path.join(ROOT, 'bench', 'lengths', 'neural.py')
 # Sources of the neural encoder. If one changes, texts are encoded again.
 SOURCES = NEURAL, os.path.join(ROOT, 'clients', 'python', 'src', 'colbert_pg', 'encoders', 'onnx.py')
 LENGTHS = (1, 2, 3, 4, 5, 8, 16, 32)
+JOINED = (16, 32)           # lengths of queries that join several questions
+TOPIC_TOKENS = 5            # of a topic that is not a question
 WINDOW = 256                # tokens per text of the neural encoder, as in the model's own settings
 NOISE, SEED = .06, 20190000
 LONG_DOCUMENTS = 3600       # in the collection of long documents
@@ -164,14 +166,41 @@ def best_passages(collection, questions):
     return [int(similarities.sum(axis=1).argmax()) for similarities in best_similarities(collection.passages, questions)]
 
 
-def queries(collection, n):
-    """Return [(tokens, {length: the exact tenth score})]. A query of a given length has the first of these tokens."""
+def cut(collection, queries, lengths):
+    """Return {length: [(the query's first tokens, their exact tenth score)]}. A length of None leaves the queries whole."""
+    kinds = {length: [] for length in lengths}
+    for query, similarities in zip(queries, best_similarities(collection.passages, queries)):
+        scores = similarities.astype(np.float64).cumsum(axis=1)
+        for length in lengths:
+            first = query[:length]
+            kinds[length].append((first, float(np.partition(scores[:, len(first) - 1], -10)[-10])))
+    return kinds
+
+
+def join_topics(topics, first, length):
+    """Join the tokens of different topics, from this one on, up to a length."""
+    tokens, at = [], first
+    while sum(map(len, tokens)) < length:
+        tokens.append(topics[at % len(topics)])
+        at += 1
+    return np.concatenate(tokens)[:length]
+
+
+def queries(collection, n, lengths, joined):
+    """Return {name of a kind of queries: [(tokens, the exact tenth score)]}.
+
+    The kinds: a number of tokens with one topic, "whole" for the questions as they are, and "joined N" for questions that follow each other,
+    as the turns of a chat do, up to N tokens.
+    """
     chosen = evenly(range(len(collection.questions)), n)
     questions = [collection.questions[i].astype(np.float32) for i in chosen]
-    made = [fill_up(question, collection.passages[best], np.random.RandomState(SEED + i))
-            for i, question, best in zip(chosen, questions, best_passages(collection, questions))]
-    out = []
-    for query, similarities in zip(made, best_similarities(collection.passages, made)):
-        scores = similarities.astype(np.float64).cumsum(axis=1)
-        out.append((query, {length: float(np.partition(scores[:, length - 1], -10)[-10]) for length in LENGTHS}))
-    return out
+    filled = [fill_up(question, collection.passages[best], np.random.RandomState(SEED + i))
+              for i, question, best in zip(chosen, questions, best_passages(collection, questions))]
+    topics = [question if len(question) else tokens[:TOPIC_TOKENS] for question, tokens in zip(questions, filled)]
+    kinds = {str(length): made for length, made in cut(collection, filled, lengths).items()}
+    if all(map(len, questions)):
+        kinds['whole'] = cut(collection, questions, [None])[None]
+    if joined:
+        several = [join_topics(topics, i, max(joined)) for i in range(n)]
+        kinds |= {f'joined {length}': made for length, made in cut(collection, several, joined).items()}
+    return kinds
