@@ -292,7 +292,7 @@ def wait_for_none(database: str) -> None:
 
 
 def test_event_loops_that_end_leave_no_connection(database: str) -> None:
-    """asyncio.run ends what the store opened, without aclose and without another use."""
+    """asyncio.run closes the connections of the store, without aclose and without another use."""
     store = make(database, table="ended")
     for n in range(3):
         asyncio.run(store.aadd_texts(["gout"], ids=[str(n)]))
