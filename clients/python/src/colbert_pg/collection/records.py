@@ -116,7 +116,7 @@ class Hit(Record):
 
 @dataclass(frozen=True)
 class Term:
-    """What a word of a query adds to the score bm25f of a row, by one section of its text."""
+    """The part of a word of a query in the score bm25f of a row, by one section of its text."""
 
     term: str
     section: str
