@@ -6,20 +6,48 @@
 
 \echo Use "CREATE EXTENSION colbert_fan_out CASCADE" to load this file. \quit
 
--- Send a statement to a server, on its open connection or a new one. Returns NULL, or what went wrong.
-CREATE FUNCTION colbert_fan_out_send(server text, statement text) RETURNS text
-	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path FROM CURRENT AS $$
+-- Return the name of the connection to a server. It contains the role and the version of the server's
+-- definition: a role does not use the connection of another one, and a changed server is connected anew.
+-- OIDs, because dblink cuts names after 63 bytes.
+CREATE FUNCTION colbert_fan_out_connection(server text) RETURNS text
+	LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path FROM CURRENT AS $$
 DECLARE
-	connection text := 'colbert_fan_out ' || server;
+	connection text;
+BEGIN
+	SELECT format('colbert_fan_out %s %s %s', r.oid, s.oid, s.xmin) INTO connection
+		FROM pg_foreign_server AS s, pg_roles AS r WHERE s.srvname = server AND r.rolname = current_user;
+	IF NOT FOUND THEN
+		RAISE undefined_object USING MESSAGE = format('server "%s" does not exist', server);
+	END IF;
+	RETURN connection;
+END $$;
+COMMENT ON FUNCTION colbert_fan_out_connection(text) IS 'internal: the name of the current role''s connection to a foreign server';
+
+-- Connect to a server, whose backend then tests ten times per second whether the connection still exists.
+CREATE FUNCTION colbert_fan_out_connect(connection text, server text) RETURNS void
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path FROM CURRENT SET client_min_messages = warning AS $$
+BEGIN
+	-- Close a connection by an older definition of the server.
+	PERFORM dblink_disconnect(c) FROM unnest(dblink_get_connections()) AS c
+		WHERE starts_with(c, rtrim(connection, '0123456789'));
+	PERFORM dblink_connect(connection, server);
+	-- A few platforms lack the setting; a notice is enough.
+	PERFORM dblink_exec(connection, 'SET client_connection_check_interval = ''100 ms''', false);
+END $$;
+COMMENT ON FUNCTION colbert_fan_out_connect(text, text) IS 'internal: connect to a foreign server';
+
+-- Send a statement to a server, on its open connection or a new one. Returns NULL, or what went wrong.
+CREATE FUNCTION colbert_fan_out_send(connection text, server text, statement text) RETURNS text
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path FROM CURRENT AS $$
 BEGIN
 	IF connection = ANY (dblink_get_connections()) THEN
 		IF dblink_send_query(connection, statement) = 1 THEN
 			RETURN NULL;
 		END IF;
-		-- Its server was restarted, or an earlier search was cancelled while it waited.
+		-- Its server was restarted, or an earlier search left a result unread.
 		PERFORM dblink_disconnect(connection);
 	END IF;
-	PERFORM dblink_connect(connection, server);
+	PERFORM colbert_fan_out_connect(connection, server);
 	IF dblink_send_query(connection, statement) = 1 THEN
 		RETURN NULL;
 	END IF;
@@ -27,16 +55,7 @@ BEGIN
 EXCEPTION WHEN connection_exception THEN
 	RETURN sqlerrm;
 END $$;
-COMMENT ON FUNCTION colbert_fan_out_send(text, text) IS 'internal: send a statement to a foreign server without waiting for its result';
-
--- Give up a statement that was sent, and close its connection.
-CREATE FUNCTION colbert_fan_out_cancel(server text) RETURNS void
-	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path FROM CURRENT AS $$
-BEGIN
-	PERFORM dblink_cancel_query('colbert_fan_out ' || server);
-	PERFORM dblink_disconnect('colbert_fan_out ' || server);
-END $$;
-COMMENT ON FUNCTION colbert_fan_out_cancel(text) IS 'internal: cancel the statement of a foreign server and close the connection';
+COMMENT ON FUNCTION colbert_fan_out_send(text, text, text) IS 'internal: send a statement to a foreign server without waiting for its result';
 
 -- Wait until each shard answered, nothing is left to ask, or the deadline. Returns a row per shard.
 CREATE FUNCTION colbert_fan_out_ask(statement text, shards text[], patience interval, hedge_after interval,
@@ -52,7 +71,9 @@ DECLARE
 	next_copy integer[] := array_fill(1, ARRAY[count]);
 	waiting_shards integer[] := '{}';       -- the copies that were asked and did not answer yet
 	waiting_copies text[] := '{}';
+	waiting_connections text[] := '{}';
 	copy text;
+	connection text;
 	failure text;
 	position integer;
 BEGIN
@@ -64,10 +85,12 @@ BEGIN
 				copy := trim((string_to_array(shards[i], ','))[next_copy[i]]);
 				next_copy[i] := next_copy[i] + 1;
 				asked_at[i] := clock_timestamp();
-				failure := colbert_fan_out_send(copy, statement);
+				connection := colbert_fan_out_connection(copy);
+				failure := colbert_fan_out_send(connection, copy, statement);
 				IF failure IS NULL THEN
 					waiting_shards := waiting_shards || i;
 					waiting_copies := waiting_copies || copy;
+					waiting_connections := waiting_connections || connection;
 				ELSE
 					problems[i] := failure;
 				END IF;
@@ -76,20 +99,22 @@ BEGIN
 		position := 1;
 		WHILE position <= cardinality(waiting_copies) LOOP
 			copy := waiting_copies[position];
-			IF dblink_is_busy('colbert_fan_out ' || copy) = 1 THEN
+			connection := waiting_connections[position];
+			IF dblink_is_busy(connection) = 1 THEN
 				position := position + 1;
 				CONTINUE;
 			END IF;
 			shard := waiting_shards[position];
 			waiting_shards := waiting_shards[:position - 1] || waiting_shards[position + 1:];
 			waiting_copies := waiting_copies[:position - 1] || waiting_copies[position + 1:];
-			SELECT r.hits INTO hits FROM dblink_get_result('colbert_fan_out ' || copy, false) AS r(hits jsonb);
+			waiting_connections := waiting_connections[:position - 1] || waiting_connections[position + 1:];
+			SELECT r.hits INTO hits FROM dblink_get_result(connection, false) AS r(hits jsonb);
 			IF NOT FOUND THEN
-				problems[shard] := trim(E'\n' FROM dblink_error_message('colbert_fan_out ' || copy));
-				PERFORM dblink_disconnect('colbert_fan_out ' || copy);
+				problems[shard] := trim(E'\n' FROM dblink_error_message(connection));
+				PERFORM dblink_disconnect(connection);
 			ELSE
 				-- The connection is ready for the next statement when its result was read to the end.
-				PERFORM FROM dblink_get_result('colbert_fan_out ' || copy, false) AS r(hits jsonb);
+				PERFORM FROM dblink_get_result(connection, false) AS r(hits jsonb);
 				IF answered[shard] IS NULL THEN
 					answered[shard] := copy;
 					answers[shard] := hits;
@@ -101,7 +126,9 @@ BEGIN
 				WHERE done IS NULL AND (i = ANY (waiting_shards) OR next <= cardinality(string_to_array(copies, ','))));
 		PERFORM pg_sleep(.0005);
 	END LOOP;
-	PERFORM colbert_fan_out_cancel(late) FROM unnest(waiting_copies) AS late;
+	-- Closing a connection ends its statement. A request to cancel it would wait for a server that hangs.
+	PERFORM dblink_disconnect(late) FROM unnest(waiting_connections) AS late;
+	waiting_connections := '{}';
 	FOR i IN 1 .. count LOOP
 		shard := i;
 		server := answered[i];
@@ -109,6 +136,9 @@ BEGIN
 		problem := CASE WHEN server IS NULL THEN problems[i] END;
 		RETURN NEXT;
 	END LOOP;
+EXCEPTION WHEN query_canceled OR assert_failure OR OTHERS THEN
+	PERFORM dblink_disconnect(late) FROM unnest(waiting_connections) AS late;
+	RAISE;
 END $$;
 COMMENT ON FUNCTION colbert_fan_out_ask(text, text[], interval, interval) IS 'internal: the answer of each shard, or what went wrong';
 
@@ -129,7 +159,7 @@ BEGIN
 	IF least_coverage IS NULL OR NOT least_coverage BETWEEN 0 AND 1 THEN
 		RAISE invalid_parameter_value USING MESSAGE = 'least_coverage must be between 0 and 1';
 	END IF;
-	IF cardinality(sizes) <> cardinality(shards) OR EXISTS (SELECT FROM unnest(sizes) AS size
+	IF cardinality(sizes) <> cardinality(shards) OR array_ndims(sizes) > 1 OR array_lower(sizes, 1) <> 1 OR EXISTS (SELECT FROM unnest(sizes) AS size
 		WHERE size IS NULL OR size <= 0 OR size >= 'infinity') THEN
 		RAISE invalid_parameter_value USING MESSAGE = 'sizes must be a positive number for each shard';
 	END IF;

@@ -19,6 +19,7 @@
 
 #include <math.h>
 
+#include "base/prefetch.h"
 #include "fulltext/bm25.h"
 #include "fulltext/frozen.h"
 #include "port/pg_crc32c.h"
@@ -30,6 +31,9 @@ PG_FUNCTION_INFO_V1(bm25f_is_stale);
 /* The start and the factor of FNV-1a. */
 #define FINGERPRINT_START  UINT64CONST(0xcbf29ce484222325)
 #define FINGERPRINT_FACTOR UINT64CONST(0x100000001b3)
+
+/* Bytes of a value to request from memory before they are read. */
+#define PREFETCHED 1024
 
 /* ---- fingerprints ---- */
 
@@ -188,6 +192,7 @@ open_frozen(const struct varlena *value)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("bm25_frozen has version %u, expected %u", bytes[0], FROZEN_VERSION),
 						errhint("Make it again with bm25f_freeze().")));
+	prefetch_bytes(bytes, Min(VARSIZE_ANY_EXHDR(value), PREFETCHED));
 	return frozen_parts(bytes, VARSIZE_ANY_EXHDR(value));
 }
 

@@ -214,6 +214,11 @@ hex_text(const MultiVector *mv)
 	const char    *body = binary_body(mv, &size);
 	StringInfoData text;
 
+	if (size > MaxAllocSize / 2 - sizeof(header) - sizeof(HEX_PREFIX))
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("multivector of %u x %u elements is too large for the hex form",
+							   mv->ntokens, mv->dim),
+						errhint("Use COPY with FORMAT binary.")));
 	parse_binary_write_header(header, mv->element, mv->dim, mv->ntokens);
 	initStringInfo(&text);
 	enlargeStringInfo(&text, strlen(HEX_PREFIX) + 2 * (sizeof(header) + size));

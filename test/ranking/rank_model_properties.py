@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), '..'))
 from tap import report_properties
 
-EXAMPLES = 5000 if os.environ.get('COLBERT_EXTRA') else 40
+EXAMPLES = 2000 if os.environ.get('COLBERT_EXTRA') else 40
 QUICK = settings(max_examples=EXAMPLES, deadline=None, database=None)
 FEATURES = ('width', 'height', 'kind', 'age')
 CATEGORICAL, DEFAULT_LEFT = 1, 2        # bits of decision_type; the type of missing values is above them

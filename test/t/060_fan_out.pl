@@ -86,6 +86,46 @@ is($session->query("SELECT string_agg($columns, '|' ORDER BY score DESC) FROM co
 my $from = $session->query('SELECT count(*) FROM unnest(dblink_get_connections())');
 is($from, '4', 'with a connection to each shard');
 
+# A search that is cancelled, or gives a shard up, ends the statement on the shard.
+my $slow = "SELECT 1 AS score FROM pg_sleep(600)";
+my $sleepers = "SELECT count(*) = 0 FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%' AND pid <> pg_backend_pid()";
+my $sleeps = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT coalesce%pg_sleep(600)%')";
+my $sleeping = $coordinator->background_psql('postgres', on_error_stop => 0);
+$sleeping->query_until(qr/sent/, "\\echo sent\nSELECT FROM colbert_fan_out('$slow', 1, '{shard_0}', patience => '10 min');\n");
+ok($node{one}->poll_query_until('shard_0', $sleeps), 'a shard is slow');
+$coordinator->safe_psql('postgres', "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE '%colbert_fan_out%' AND pid <> pg_backend_pid()");
+ok($node{one}->poll_query_until('shard_0', $sleepers), 'and stops when the search is cancelled');
+$sleeping->quit;
+$coordinator->psql('postgres', "SELECT FROM colbert_fan_out('$slow', 1, '{shard_0}', patience => '100 ms')");
+ok($node{one}->poll_query_until('shard_0', $sleepers), 'or does not wait for it');
+
+# A connection belongs to a role and to the definition of a server, whatever the length of its name.
+my $long = 'a_server_whose_name_has_almost_sixty_three_bytes_in_all_number';
+for my $shard (0, 1)
+{
+	$coordinator->safe_psql('postgres', sprintf(<<'SQL', $long . $shard, $node{one}->host, $node{one}->port, $shard ? 'copy_1' : 'shard_0'));
+CREATE SERVER %1$s FOREIGN DATA WRAPPER dblink_fdw OPTIONS (host '%2$s', port '%3$s', dbname '%4$s');
+CREATE USER MAPPING FOR CURRENT_USER SERVER %1$s;
+SQL
+}
+my $database = "SELECT string_agg(hit->>'current_database', ' ' ORDER BY shard) FROM colbert_fan_out('SELECT 1 AS score, current_database()', 2, '{${long}0,${long}1}')";
+is($session->query($database), 'shard_0 copy_1', 'long names');
+is($session->query($database), 'shard_0 copy_1', 'on open connections');
+$coordinator->safe_psql('postgres', "ALTER SERVER ${long}0 OPTIONS (SET dbname 'shard_2')");
+is($session->query($database), 'shard_2 copy_1', 'a changed server is connected anew');
+is($session->query('SELECT count(*) FROM unnest(dblink_get_connections())'), '6', 'instead of the old connection');
+like(($coordinator->psql('postgres', "CREATE ROLE other; SELECT FROM colbert_fan_out('SELECT 1 AS score', 1, '{shard_0}'); SET ROLE other; SELECT FROM colbert_fan_out('SELECT 1 AS score', 1, '{shard_0}')"))[2],
+	qr/permission denied for foreign server shard_0|user mapping not found/, 'a role does not use the connection of another one');
+
+# A server that hangs.
+my $hanging = $session->query("SELECT hit->>'pid' FROM colbert_fan_out('SELECT 1 AS score, pg_backend_pid() AS pid', 1, '{shard_1}')");
+my $postmaster = $node{two}->safe_psql('postgres', q{SELECT split_part(pg_read_file('postmaster.pid'), E'\n', 1)});
+kill 'STOP', $hanging, $postmaster;
+my $start = time;
+$session->query("SELECT FROM colbert_fan_out('SELECT 1 AS score', 1, '{shard_0,shard_1}', patience => '300 ms', least_coverage => .5)");
+cmp_ok(time - $start, '<', 20, 'a server that hangs is left out in time');
+kill 'CONT', $hanging, $postmaster;
+
 # A server that is lost, and returns.
 $node{two}->stop('immediate');
 ($out, $err) = fan_out("'$alone', least_coverage => .5", 'count(*), count(DISTINCT shard), min(coverage)');
@@ -109,6 +149,8 @@ my %refused = (
 	"'SELECT 1', 1, '{host=nowhere}'" => qr/ERROR:  server "host=nowhere" does not exist/,
 	"'SELECT 1', 1, '{shard_0,shard_0}'" => qr/ERROR:  server "shard_0" is given twice/,
 	"'SELECT 1', 1, '$alone', sizes => '{1,2}'" => qr/ERROR:  sizes must be a positive number for each shard/,
+	"'SELECT 1', 1, '{shard_0}', sizes => '[0:0]={7}'" => qr/ERROR:  sizes must be a positive number for each shard/,
+	"'SELECT 1', 1, '{shard_0}', sizes => '{{7}}'" => qr/ERROR:  sizes must be a positive number for each shard/,
 	"'SELECT 1', 1, '$alone', least_coverage => 2" => qr/ERROR:  least_coverage must be between 0 and 1/);
 for my $arguments (sort keys %refused)
 {

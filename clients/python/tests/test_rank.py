@@ -296,12 +296,14 @@ def test_the_command_trains_a_ranker(
     assert found["settings"]["strength"] > 0
 
 
+@pytest.mark.usefixtures("conn")
 def test_errors_of_the_command(
     command: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for arguments, message in (
         (["--tsv-column", "good", "--folds", "1"], "expected 2 folds or more"),
         (["--tsv-column", "good", "--statistics", "nowhere"], 'relation "nowhere" does not exist'),
+        (["--tsv-column", "good", "--statistics", "nowhere"], "HINT: bm25_analyze("),
         (["--qrels", "nowhere"], "No such file or directory"),
         (["--topics", "nowhere"], "No such file or directory"),
         (["--feature", "odd=1"], "--feature and --model need --ranker"),

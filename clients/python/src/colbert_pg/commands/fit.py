@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psycopg
+
 from ..evaluate import read_qrels, read_queries
 from ..rank import (
     Columns,
@@ -104,8 +106,14 @@ def _fit(args: argparse.Namespace) -> None:
     if len(set(names)) < len(names):
         raise CommandError("expected different names of --feature")
     topics = read_queries(args.topics) if args.topics else None
-    with progress_of(args) as show:
-        fitted = _ranker(args, topics, show) if args.ranker else _weight(args, topics, show)
+    try:
+        with progress_of(args) as show:
+            fitted = _ranker(args, topics, show) if args.ranker else _weight(args, topics, show)
+    except psycopg.errors.UndefinedTable as e:
+        raise CommandError(
+            f"{e.diag.message_primary}\n"
+            "HINT: bm25_analyze('TABLE', 'COLUMN') makes the statistics TABLE_COLUMN_bm25."
+        ) from None
     print(_json(fitted) if args.json else fitted)
 
 
