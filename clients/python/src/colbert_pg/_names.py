@@ -1,4 +1,4 @@
-"""Names of tables, and of what belongs to them."""
+"""Names of tables, and of the objects that belong to them."""
 
 from __future__ import annotations
 

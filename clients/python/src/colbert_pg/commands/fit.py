@@ -56,7 +56,7 @@ def add_fit(commands: Subcommands) -> None:
     parser.add_argument(
         "--statistics",
         metavar="TABLE",
-        help="what bm25_analyze made; default: TABLE_COLUMN_bm25 in the schema of the table",
+        help="table that bm25_analyze made; default: TABLE_COLUMN_bm25 in the schema of the table",
     )
     parser.add_argument(
         "--where", metavar="SQL", help="a condition on the columns of the table, for the candidates"

@@ -154,7 +154,7 @@ def _with_zone(moment: datetime, zone: str | None) -> datetime:
 
 
 def check_depth(filter: Any) -> None:
-    """Refuse what a framework passes as a filter if parsing it would go too deep."""
+    """Refuse a filter of a framework that is nested too deeply to parse."""
     if nesting(filter, _MAX_NESTING) > _MAX_NESTING:
         raise FilterError(_TOO_DEEP)
 

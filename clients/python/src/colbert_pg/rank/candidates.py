@@ -57,7 +57,7 @@ def composed(expression: Expression) -> sql.Composable:
 class Candidates:
     """The candidates of the judged queries.
 
-    values: what to select, with {doc}, {tsv} and {features}, and the parameters of PARAMETERS.
+    values: the expressions to select, with {doc}, {tsv}, {features} and the parameters PARAMETERS.
     statistics: the table that bm25_analyze made; by default TABLE_COLUMN_bm25.
     where: a condition for the candidates. params: values for its parameters and for those of
     features, by name.
