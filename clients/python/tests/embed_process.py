@@ -6,6 +6,7 @@ It prints a line, and begins when it gets one. Then it prints each text that it 
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 
@@ -15,6 +16,8 @@ from colbert_pg.embed import Job, embed
 
 
 def main() -> None:
+    # Jobs in the background of a script begin with interrupts ignored, and so do tests that it runs.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     dsn, seconds, *options = sys.argv[1:]
     encoder = FakeEncoder()
 
