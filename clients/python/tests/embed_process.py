@@ -16,7 +16,7 @@ from colbert_pg.embed import Job, embed
 
 
 def main() -> None:
-    # Jobs in the background of a script begin with interrupts ignored, and so do tests that it runs.
+    # A script starts jobs in the background with interrupts ignored, also those that run tests.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     dsn, seconds, *options = sys.argv[1:]
     encoder = FakeEncoder()

@@ -116,7 +116,7 @@ class Hit(Record):
 
 @dataclass(frozen=True)
 class Term:
-    """A word of a query, with its contribution to the score bm25f of a row from one section of its text."""
+    """A word of a query, and its part of the score bm25f of a row, from one section of its text."""
 
     term: str
     section: str
