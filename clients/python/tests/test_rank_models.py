@@ -142,6 +142,7 @@ def test_the_two_stages(conn: psycopg.Connection[Any], data: TrainingData) -> No
         conn.execute("CREATE INDEX ON passages USING gin (good)")
         conn.execute("CREATE TABLE rankers (model rank_model)")
         conn.execute("SET LOCAL enable_seqscan = off")
+        conn.execute("SET LOCAL jit = off")  # the costs of what is off would compile each statement
         for ranker in (logistic, trees):
             conn.execute("DELETE FROM rankers")
             conn.execute("INSERT INTO rankers VALUES (%s::rank_model)", (ranker.export(),))

@@ -75,6 +75,7 @@ def logistic(data: TrainingData, *, strength: float, seed: int) -> LinearModel:
     """
     try:
         from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
+        from threadpoolctl import threadpool_limits  # noqa: PLC0415 - scikit-learn requires it
     except ImportError:
         raise ImportError(_INSTALL.format("train_logistic", "scikit-learn")) from None
     features = data.features.astype(np.float64)
@@ -90,9 +91,9 @@ def logistic(data: TrainingData, *, strength: float, seed: int) -> LinearModel:
         raise ValueError("expected candidates that are relevant, and others, outside of each fold")
     mean, spread = features.mean(axis=0), features.std(axis=0)
     spread[spread <= 1e-9 * np.abs(mean)] = np.inf  # a constant feature has the weight 0
-    fitted = LogisticRegression(C=strength, max_iter=2000, random_state=seed).fit(
-        (features - mean) / spread, data.labels > 0
-    )
+    model = LogisticRegression(C=strength, max_iter=2000, random_state=seed)
+    with threadpool_limits(1):  # the matrices are small: more threads wait for each other
+        fitted = model.fit((features - mean) / spread, data.labels > 0)
     weights = fitted.coef_[0] / spread
     intercept = float(fitted.intercept_[0] - weights @ mean)
     return LinearModel(weights.tolist(), intercept, data.names)
