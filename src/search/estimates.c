@@ -83,6 +83,7 @@ histogram_fill(EstimateHistogram *histogram, const Candidate *items, uint32_t co
 {
 	float lowest = FLT_MAX;
 	float highest = -FLT_MAX;
+	bool  some_known = fit->ties.nknown > 0;
 	Bins  bins;
 
 	memset(histogram, 0, sizeof(EstimateHistogram));
@@ -90,7 +91,7 @@ histogram_fill(EstimateHistogram *histogram, const Candidate *items, uint32_t co
 		histogram->copies_outcome[i] = fit->ties.known[i].highest;
 	for (uint32_t i = 0; i < count; i++)
 	{
-		uint32_t group = ties_find(&fit->ties, items[i].score);
+		uint32_t group = some_known ? ties_find(&fit->ties, items[i].score) : TIES_KNOWN;
 
 		if (group < TIES_KNOWN)
 			histogram->ncopies[group]++;
@@ -108,7 +109,8 @@ histogram_fill(EstimateHistogram *histogram, const Candidate *items, uint32_t co
 	histogram->width = (highest - lowest) / HISTOGRAM_BINS;
 	bins = (Bins) {lowest, 1 / histogram->width, HISTOGRAM_BINS};
 	for (uint32_t i = 0; i < count; i++)
-		if (is_estimated(&items[i]) && ties_find(&fit->ties, items[i].score) == TIES_KNOWN)
+		if (is_estimated(&items[i]) &&
+			(!some_known || ties_find(&fit->ties, items[i].score) == TIES_KNOWN))
 			histogram->counts[bins_find(&bins, items[i].score)]++;
 }
 

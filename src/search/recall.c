@@ -33,11 +33,11 @@
 #define POOL_PART 0.5
 
 /*
- * A step reranks and narrows at most this part of the documents reranked and
+ * A step reranks and narrows at most this many times the documents reranked and
  * narrowed before. Narrowing more documents at once reads fewer pages.
  */
 #define STEP_PART        0.5
-#define NARROW_STEP_PART 1
+#define NARROW_STEP_PART 3
 
 /* Fixed cost of a step, in microseconds. */
 #define STEP_US 10.0

@@ -451,7 +451,7 @@ static const Row rows[] = {
 
 	/* are enough documents found? (recall.c) */
 	{"errors of estimates are learned first", "level=1 narrowed=64 ranked=5@4 waiting=900@3",
-	 "narrow 64"},
+	 "narrow 192"},
 	{"errors of sketch scores are learned first", "level=1 ranked=5@4 gather_fit=.1 pool=300@1",
 	 "rerank 16, then 64, over the bar"},
 	{"nothing is learned from copies whose score is known",
@@ -485,8 +485,8 @@ static const Row rows[] = {
 	 FETCHED "ranked=9@3.4028235e38", "fetch 3.40282e+38"},
 	{"no more documents are ranked than fit in memory", "batch_limit=54 " LOOKING "pool=20@9",
 	 "settle, 0 missed"},
-	{"waiting documents are narrowed, at most as many as before", LOOKING "waiting=900@5",
-	 "narrow 400"},
+	{"waiting documents are narrowed, at most three times as many as before",
+	 LOOKING "waiting=1900@5", "narrow 1200"},
 	{"only documents that are worth it are narrowed", LOOKING "waiting=300@5", "narrow 300"},
 	{"narrowing stops if few of them are expected above the bar", LOOKING "waiting=900@4.5",
 	 "settle, 0.13 missed"},
@@ -519,7 +519,7 @@ static const Row rows[] = {
 	{"but a quarter is left to them",
 	 LOOKING "may_gather_more=0 probes=8 late_share=1 pool=20@4.75", "settle, 7.6 missed"},
 	{"the action with the most finds per microsecond: narrowing",
-	 LOOKING "pool=20@4.9 waiting=900@4.9", "narrow 400"},
+	 LOOKING "pool=20@4.9 waiting=900@4.9", "narrow 900"},
 	{"the action with the most finds per microsecond: reranking",
 	 LOOKING "pool=20@4.9 waiting=900@4.6", "rerank 20, then 128, over the bar"},
 	{"once enough is found, the search does not ask again", SETTLED "pool=20@9", "give"},
