@@ -1,6 +1,6 @@
 # colbert_pg: late-interaction search for PostgreSQL. `make help` lists the targets.
 
-EXTENSION = colbert_pg
+EXTENSION = colbert_pg colbert_fan_out
 EXTVERSION = 0.1.0
 MODULE_big = colbert_pg
 
@@ -9,8 +9,8 @@ OBJS := $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
 # The install script is the concatenation of its parts, in the order of their names.
 SQL_PARTS := $(sort $(wildcard sql/parts/*.sql))
 # sql/upgrades/colbert_pg--OLD--NEW.sql; sql/released keeps the install script of each release, for the tests.
-DATA = $(wildcard sql/upgrades/*.sql)
-DATA_built = sql/$(EXTENSION)--$(EXTVERSION).sql
+DATA = $(wildcard sql/upgrades/*.sql sql/fan_out/*.sql)
+DATA_built = sql/colbert_pg--$(EXTVERSION).sql
 
 # Tests of test/shared run once per access method, as hnsw_NAME and ivf_NAME (test/README.md).
 names = $(patsubst $(1)/%,%,$(basename $(sort $(wildcard $(1)/*))))
@@ -56,7 +56,7 @@ build/flags: FORCE
 -include $(OBJS:.o=.d)
 
 # Run pg_regress on tests. $(1): the input folder; $(2): the output folder; $(3): a prefix for the names in its output; $(4): the tests.
-run_regress = mkdir -p $(2); { $(pg_regress_installcheck) --inputdir=$(1) --outputdir=$(2) --load-extension=$(EXTENSION) $(REGRESS_OPTS) $(4) \
+run_regress = mkdir -p $(2); { $(pg_regress_installcheck) --inputdir=$(1) --outputdir=$(2) --load-extension=colbert_pg $(REGRESS_OPTS) $(4) \
 	|| touch test/out/failed; } | sed -uE 's/^(test |(not )?ok [0-9]+ +- )/&$(3)/'
 own_tests = $(filter-out $(SHARED:%=hnsw_%) $(SHARED:%=ivf_%),$(REGRESS))
 shared_tests = $(patsubst $(1)_%,%,$(filter $(SHARED:%=$(1)_%),$(REGRESS)))
@@ -69,7 +69,7 @@ installcheck:
 	@$(foreach method,hnsw ivf,$(if $(call shared_tests,$(method)),export COLBERT_METHOD=colbert_$(method); \
 		$(call run_regress,test/shared,test/out/$(method),$(method)_,$(call shared_tests,$(method)));))
 	@$(if $(strip $(ISOLATION)),$(pg_isolation_regress_installcheck) --inputdir=test/isolation --outputdir=test/isolation/out \
-		--load-extension=$(EXTENSION) $(ISOLATION_OPTS) $(ISOLATION) || touch test/isolation/out/failed)
+		--load-extension=colbert_pg $(ISOLATION_OPTS) $(ISOLATION) || touch test/isolation/out/failed)
 	@for folder in $(outputs); do if [ -e $$folder/failed ]; then exit 1; fi; done
 
 # The test library, in which calls of the server can fail and points can pause (test/faults). Kernels call no server.
@@ -143,8 +143,10 @@ help:
 	@echo 'make bench-lengths  recall and latency by the number of query tokens, on five collections (a neural encoder from PyPI)'
 	@echo 'make bench-build    build time per phase with one process and two, and k-means compared with FAISS (from PyPI)'
 	@echo 'make bench-trade-off  cost and recall of index types and codecs, compared with FAISS (from PyPI): tables and a picture'
-	@echo 'make bench-ranking  nDCG@10 of full text, MaxSim and their fusion on MedQuAD and Cranfield, and the time of a score'
+	@echo 'make bench-ranking  nDCG@10 of full text, MaxSim, fusion and learned rankers on MedQuAD and Cranfield, and the time of a score'
 	@echo 'make bench-users    inserts, spellings, wide tokens, growth and others, with this build and another (tools/bench users --help)'
+	@echo 'make bench-instructions  instructions of a search by function, with this build and another (valgrind)'
+	@echo 'make bench-cluster  CPU time of shards and coordinator by engine, and a simulation of large clusters'
 	@echo 'make bench-shard    a shard of 163,730 documents (16,373 to 820,000 by tools/bench shard N), its data kept (doc/performance.md)'
 	@echo 'make deps           only install the packages'
 

@@ -21,6 +21,7 @@ double colbert_recall = 0;
 int    colbert_pending_limit = 40960;
 bool   colbert_background_merge = true;
 int    colbert_exact_thresholds = EXACT_THRESHOLDS_AUTO;
+int    colbert_multivector_output = MULTIVECTOR_OUTPUT_JSON;
 
 static const struct config_enum_entry exact_thresholds_values[] = {
 	{"auto", EXACT_THRESHOLDS_AUTO, false}, {"on", EXACT_THRESHOLDS_ON, false},
@@ -28,6 +29,11 @@ static const struct config_enum_entry exact_thresholds_values[] = {
 	{"false", EXACT_THRESHOLDS_OFF, true},  {"yes", EXACT_THRESHOLDS_ON, true},
 	{"no", EXACT_THRESHOLDS_OFF, true},     {"1", EXACT_THRESHOLDS_ON, true},
 	{"0", EXACT_THRESHOLDS_OFF, true},      {NULL, 0, false}};
+
+static const struct config_enum_entry multivector_output_values[] = {
+	{"json", MULTIVECTOR_OUTPUT_JSON, false},
+	{"hex", MULTIVECTOR_OUTPUT_HEX, false},
+	{NULL, 0, false}};
 
 static char *colbert_simd = NULL;
 
@@ -84,6 +90,12 @@ settings_init(void)
 		"colbert.background_merge", "Starts a background worker to merge pending documents.",
 		"If no worker can be started, inserts merge in steps of some milliseconds.",
 		&colbert_background_merge, true, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomEnumVariable("colbert.multivector_output",
+							 "Sets the text form of multivectors that the server sends.",
+							 "json: an array of arrays of numbers; hex: the binary format in "
+							 "hexadecimal digits. Input accepts both.",
+							 &colbert_multivector_output, MULTIVECTOR_OUTPUT_JSON,
+							 multivector_output_values, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("colbert.simd", "Sets the instruction set of the kernels.",
 							   "auto chooses the fastest one of this machine.", &colbert_simd,
 							   "auto", PGC_USERSET, 0, check_simd, assign_simd, NULL);

@@ -33,6 +33,15 @@ extern int colbert_exact_thresholds;
 extern int  colbert_pending_limit;
 extern bool colbert_background_merge;
 
+/* Form of a multivector's text output. */
+typedef enum MultiVectorOutput
+{
+	MULTIVECTOR_OUTPUT_JSON,
+	MULTIVECTOR_OUTPUT_HEX
+} MultiVectorOutput;
+
+extern int colbert_multivector_output;
+
 extern void settings_init(void);
 
 #endif /* COLBERT_SETTINGS_H */

@@ -57,3 +57,7 @@ def interval(values):
     values = np.asarray(values)
     samples = np.random.RandomState(SEED).randint(len(values), size=(RESAMPLES, len(values)))
     return tuple(np.quantile(values[samples].mean(axis=1), (.025, .975)))
+
+
+def between(low, high):
+    return f'{low:+.3f} to {high:+.3f}'

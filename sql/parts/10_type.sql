@@ -9,8 +9,9 @@ CREATE FUNCTION multivector_in(cstring, oid, integer) RETURNS multivector
 	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 30000;
 COMMENT ON FUNCTION multivector_in(cstring, oid, integer) IS 'I/O';
 
+-- STABLE, because colbert.multivector_output decides the form.
 CREATE FUNCTION multivector_out(multivector) RETURNS cstring
-	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 45000;
+	AS 'MODULE_PATHNAME' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 45000;
 COMMENT ON FUNCTION multivector_out(multivector) IS 'I/O';
 
 CREATE FUNCTION multivector_recv(internal, oid, integer) RETURNS multivector

@@ -74,4 +74,48 @@ COMMENT ON FUNCTION bm25_bound(bm25_query) IS 'upper bound of bm25f: the sum of 
 
 CREATE FUNCTION bm25_candidates(query bm25_query) RETURNS tsquery
 	AS 'MODULE_PATHNAME', 'bm25_candidates' LANGUAGE C STABLE STRICT PARALLEL SAFE COST 500;
-COMMENT ON FUNCTION bm25_candidates(bm25_query) IS 'the rarest words of a query, within its budget, as an OR for @@';
+COMMENT ON FUNCTION bm25_candidates(bm25_query) IS 'the rarest words of a query, within its budget, for @@';
+
+-- Frozen weights: a document whose words are weighted already.
+
+CREATE TYPE bm25_frozen;
+
+CREATE FUNCTION bm25_frozen_in(cstring) RETURNS bm25_frozen
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 5000;
+COMMENT ON FUNCTION bm25_frozen_in(cstring) IS 'I/O';
+
+CREATE FUNCTION bm25_frozen_out(bm25_frozen) RETURNS cstring
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 1000;
+COMMENT ON FUNCTION bm25_frozen_out(bm25_frozen) IS 'I/O';
+
+CREATE FUNCTION bm25_frozen_recv(internal) RETURNS bm25_frozen
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 500;
+COMMENT ON FUNCTION bm25_frozen_recv(internal) IS 'I/O';
+
+CREATE FUNCTION bm25_frozen_send(bm25_frozen) RETURNS bytea
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION bm25_frozen_send(bm25_frozen) IS 'I/O';
+
+-- MAIN keeps a value in its row, where a score reads it without detoasting.
+
+CREATE TYPE bm25_frozen (
+	INPUT = bm25_frozen_in,
+	OUTPUT = bm25_frozen_out,
+	RECEIVE = bm25_frozen_recv,
+	SEND = bm25_frozen_send,
+	ALIGNMENT = int4,
+	STORAGE = main
+);
+COMMENT ON TYPE bm25_frozen IS 'words of a document, each with its share of its idf in one byte';
+
+CREATE FUNCTION bm25f_freeze(doc tsvector, settings bm25_query) RETURNS bm25_frozen
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 1000;
+COMMENT ON FUNCTION bm25f_freeze(tsvector, bm25_query) IS 'weigh the words of a document by the weights, b, k1 and mean lengths of a query';
+
+CREATE FUNCTION bm25f_frozen(doc bm25_frozen, query bm25_query) RETURNS float8
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 100;
+COMMENT ON FUNCTION bm25f_frozen(bm25_frozen, bm25_query) IS 'BM25F score of a frozen document, rounded: that of bm25f with the weights in one byte each';
+
+CREATE FUNCTION bm25f_is_stale(doc bm25_frozen, settings bm25_query) RETURNS boolean
+	AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE COST 10;
+COMMENT ON FUNCTION bm25f_is_stale(bm25_frozen, bm25_query) IS 'true if a document was frozen by other weights, b, k1 or mean lengths than those of a query';

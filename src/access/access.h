@@ -9,7 +9,8 @@
  *	scan.c			ORDER BY maxsim(...)		vacuum.c	VACUUM
  *	merge_worker.c	merges in the background	validate.c	operator classes
  *	index_info.c	colbert_index_info, colbert_merge
- *	last_scan.c		colbert_last_scan
+ *	partitions.c	indexes of partitioned tables
+ *	last_scan.c		colbert_last_scan, colbert_last_scans
  *	explain.c		EXPLAIN (ANALYZE)
  *
  *-------------------------------------------------------------------------
@@ -136,6 +137,9 @@ extern SearchCounters colbert_scan_counters(IndexScanDesc scan);
  */
 extern void last_scan_keep(const SearchCounters *counters);
 
+/* Keep the counters of a search that begins; the address of the counters identifies it. */
+extern void last_scan_begin(const SearchCounters *counters);
+
 /*
  * Return true if the current user may see these counters: the search ran as
  * this user, who may read the whole table.
@@ -160,10 +164,19 @@ extern IndexBulkDeleteResult *colbert_vacuumcleanup(IndexVacuumInfo       *info,
 													IndexBulkDeleteResult *stats);
 
 /*
- * index_info.c: open an index of this extension. Raises an error (42704, 42809)
- * for any other relation.
+ * partitions.c: open an index of this extension. Raises an error (42704, 42809)
+ * for any other relation, and for an index of a partitioned table.
  */
 extern Relation colbert_open_index(Oid oid, LOCKMODE mode);
+
+/* Return true if this is an index of a partitioned table. Raises an error if it is not ours. */
+extern bool partitions_is_parent(Oid oid);
+
+/*
+ * Return the OIDs of the indexes of its partitions, of partitions of
+ * partitions too, locked in AccessShareLock until the transaction ends.
+ */
+extern List *partitions_leaves(Oid parent);
 
 /* validate.c */
 extern bool colbert_validate(Oid opclass);

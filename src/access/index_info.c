@@ -1,7 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * index_info.c
- *	  Inspect and maintain an index: colbert_index_info, colbert_merge.
+ *	  Inspect and maintain an index: colbert_index_info, colbert_partition_info,
+ *	  colbert_merge.
+ *
+ * An index of a partitioned table stands for the indexes of all its
+ * partitions: facts are added up, and all of them are merged.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,40 +32,46 @@
 #include "utils/rls.h"
 
 PG_FUNCTION_INFO_V1(colbert_index_info);
+PG_FUNCTION_INFO_V1(colbert_partition_info);
 PG_FUNCTION_INFO_V1(colbert_merge);
 
-Relation
-colbert_open_index(Oid oid, LOCKMODE mode)
+/* Facts that partitions add up, in the order of the columns. */
+typedef enum Fact
 {
-	Relation index = try_relation_open(oid, mode);
+	FACT_DOCUMENTS,
+	FACT_TOKENS,
+	FACT_NULL_DOCUMENTS,
+	FACT_NODES,
+	FACT_PENDING_DOCUMENTS,
+	FACT_PENDING_TOKENS,
+	FACT_DEAD_DOCUMENTS,
+	FACT_FREE_DOCUMENTS,
+	FACT_POSTINGS,
+	FACT_DIRECTORY_BYTES,
+	FACT_SKETCH_BYTES,
+	FACT_CODE_BYTES,
+	FACT_NODE_BYTES,
+	FACT_POSTING_BYTES,
+	FACT_TOTAL_BYTES,
+	FACT_COUNT
+} Fact;
 
-	if (index == NULL)
-		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
-						errmsg("index with OID %u does not exist", oid)));
-	if (index->rd_rel->relkind == RELKIND_PARTITIONED_INDEX)
-		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-						errmsg("\"%s\" is an index of a partitioned table",
-							   RelationGetRelationName(index)),
-						errhint("Use the index of a partition. pg_partition_tree('%s') lists them.",
-								RelationGetRelationName(index))));
-	if (index->rd_rel->relkind != RELKIND_INDEX || index->rd_indam == NULL ||
-		index->rd_indam->ambuild != colbert_build)
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("\"%s\" is not a colbert_pg index", RelationGetRelationName(index))));
-	if (RELATION_IS_OTHER_TEMP(index))
-		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						errmsg("cannot access temporary indexes of other sessions")));
-	return index;
-}
+/* Value of a property that differs between partitions; shown as NULL. */
+#define DIFFERS (-1)
 
-static void
-fill_tuple_desc(FunctionCallInfo fcinfo, TupleDesc *desc)
+/* Facts about an index, or the sum over the indexes of partitions. */
+typedef struct IndexFacts
 {
-	if (get_call_result_type(fcinfo, NULL, desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
-	*desc = BlessTupleDesc(*desc);
-}
+	const char *access_method;
+	const char *quantizer; /* NULL if partitions differ */
+	int32       dims;      /* or DIFFERS */
+	int32       tokens_per_node;
+	int64       sums[FACT_COUNT];
+	Drift       drift; /* NaN in a sum */
+	char       *advice;
+} IndexFacts;
+
+#define FACT_COLUMNS 24
 
 /* Return the size in bytes of the extents of a range of arrays. */
 static int64
@@ -74,29 +84,152 @@ array_bytes(const MetaPageData *meta, ArrayKind first, ArrayKind last)
 	return bytes;
 }
 
-/* Return a float8 datum, or set *isnull if the value is NaN. */
-static Datum
-float_or_null(double value, bool *isnull)
+/* Read the facts about an index. They are allocated in the current memory context. */
+static void
+read_facts(Relation index, IndexFacts *facts)
 {
-	*isnull = isnan(value);
-	return Float8GetDatum(value);
+	IndexView          *view = view_open(index, false, VIEW_WITHOUT_PENDING);
+	const MetaPageData *meta = &view->index->meta;
+	int64               total = (int64) RelationGetNumberOfBlocks(index) * BLCKSZ;
+	int64              *sums = facts->sums;
+
+	facts->access_method = get_am_name(index->rd_rel->relam);
+	facts->quantizer = view->coder.codec->name;
+	facts->dims = meta->shape.column_dim;
+	facts->tokens_per_node = (int32) meta->shape.tokens_per_node;
+	sums[FACT_DOCUMENTS] = meta->documents.live_docs;
+	sums[FACT_TOKENS] = (int64) meta->documents.live_tokens;
+	sums[FACT_NULL_DOCUMENTS] = (int64) nulls_count(view);
+	sums[FACT_NODES] = meta_nnodes(meta);
+	sums[FACT_PENDING_DOCUMENTS] = queue_count(meta);
+	sums[FACT_PENDING_TOKENS] = (int64) meta->documents.pending_tokens;
+	sums[FACT_DEAD_DOCUMENTS] = meta->documents.dead_docs;
+	sums[FACT_FREE_DOCUMENTS] = meta->documents.free_docs;
+	sums[FACT_POSTINGS] = (int64) meta->nodes.postings;
+	sums[FACT_DIRECTORY_BYTES] =
+		array_bytes(meta, ARRAY_DOCS, ARRAY_DOCS) + array_bytes(meta, ARRAY_VERSIONS, ARRAY_HASHES);
+	sums[FACT_SKETCH_BYTES] = array_bytes(meta, ARRAY_SKETCHES, ARRAY_SKETCHES);
+	sums[FACT_CODE_BYTES] = array_bytes(meta, ARRAY_ROWS, ARRAY_PENDING_ROWS);
+	sums[FACT_NODE_BYTES] = array_bytes(meta, ARRAY_NODES, ARRAY_CHILD_EDGES);
+	sums[FACT_POSTING_BYTES] = total - array_bytes(meta, 0, ARRAY_COUNT - 1) - BLCKSZ;
+	sums[FACT_TOTAL_BYTES] = total;
+	drift_measure(view, &facts->drift);
+	facts->advice = drift_advice(view, &facts->drift);
 }
 
-/* Fill the last columns of colbert_index_info: how well the nodes fit the documents. */
+/* Read the facts about an index by OID, in a memory context that is reset afterwards. */
 static void
-put_drift(IndexView *view, Datum *values, bool *nulls)
+read_leaf(Oid oid, MemoryContext context, IndexFacts *facts)
 {
-	Drift drift;
-	char *advice;
+	MemoryContext old = MemoryContextSwitchTo(context);
+	Relation      index = colbert_open_index(oid, AccessShareLock);
 
-	drift_measure(view, &drift);
-	advice = drift_advice(view, &drift);
-	values[0] = float_or_null(drift.imbalance, &nulls[0]);
-	values[1] = float_or_null(drift.trained_distance, &nulls[1]);
-	values[2] = float_or_null(drift.merged_distance, &nulls[2]);
-	nulls[3] = advice == NULL;
-	if (advice != NULL)
-		values[3] = CStringGetTextDatum(advice);
+	read_facts(index, facts);
+	relation_close(index, AccessShareLock);
+	MemoryContextSwitchTo(old);
+	if (facts->advice != NULL)
+		facts->advice = pstrdup(facts->advice);
+	facts->access_method = pstrdup(facts->access_method);
+	MemoryContextReset(context);
+}
+
+/* Add the facts about one more partition; first: there are none before it. */
+static void
+add_facts(IndexFacts *sum, const IndexFacts *more, bool first)
+{
+	if (first || (sum->quantizer != NULL && strcmp(sum->quantizer, more->quantizer) != 0))
+		sum->quantizer = first ? more->quantizer : NULL;
+	if (first || sum->dims != more->dims)
+		sum->dims = first ? more->dims : DIFFERS;
+	if (first || sum->tokens_per_node != more->tokens_per_node)
+		sum->tokens_per_node = first ? more->tokens_per_node : DIFFERS;
+	for (int fact = 0; fact < FACT_COUNT; fact++)
+		sum->sums[fact] += more->sums[fact];
+}
+
+/* Add up the facts about the indexes of partitions. */
+static void
+read_sum(Oid parent, IndexFacts *sum)
+{
+	MemoryContext context =
+		AllocSetContextCreate(CurrentMemoryContext, "colbert_pg partition", ALLOCSET_DEFAULT_SIZES);
+	Relation    index = relation_open(parent, AccessShareLock);
+	List       *leaves = partitions_leaves(parent);
+	int         advised = 0;
+	const char *example = NULL;
+	ListCell   *cell;
+
+	*sum = (IndexFacts) {.access_method = get_am_name(index->rd_rel->relam),
+						 .dims = DIFFERS,
+						 .tokens_per_node = DIFFERS,
+						 .drift = {NAN, NAN, NAN}};
+	foreach (cell, leaves)
+	{
+		IndexFacts facts;
+
+		CHECK_FOR_INTERRUPTS();
+		read_leaf(lfirst_oid(cell), context, &facts);
+		add_facts(sum, &facts, foreach_current_index(cell) == 0);
+		if (facts.advice != NULL && advised++ == 0)
+			example = psprintf("%s: %s", get_rel_name(lfirst_oid(cell)), facts.advice);
+	}
+	if (advised > 0)
+		sum->advice = psprintf("%d of %d partitions have advice, such as %s", advised,
+							   list_length(leaves), example);
+	MemoryContextDelete(context);
+	relation_close(index, AccessShareLock);
+}
+
+/* Write a column and advance. Negative numbers, NaN and NULL texts are NULL. */
+static void
+put_integer(Datum **values, bool **nulls, int32 value)
+{
+	*(*nulls)++ = value < 0;
+	*(*values)++ = Int32GetDatum(value);
+}
+
+static void
+put_float(Datum **values, bool **nulls, double value)
+{
+	*(*nulls)++ = isnan(value);
+	*(*values)++ = Float8GetDatum(value);
+}
+
+static void
+put_text(Datum **values, bool **nulls, const char *value)
+{
+	*(*nulls)++ = value == NULL;
+	*(*values)++ = value == NULL ? (Datum) 0 : CStringGetTextDatum(value);
+}
+
+static void
+put_sums(Datum **values, bool **nulls, const IndexFacts *facts, Fact first, Fact last)
+{
+	for (int fact = first; fact <= (int) last; fact++)
+	{
+		*(*nulls)++ = false;
+		*(*values)++ = Int64GetDatum(facts->sums[fact]);
+	}
+}
+
+/* Fill the columns of colbert_index_info. */
+static void
+put_facts(Datum *values, bool *nulls, const IndexFacts *facts)
+{
+	double nodes = (double) facts->sums[FACT_NODES];
+
+	put_text(&values, &nulls, facts->access_method);
+	put_text(&values, &nulls, facts->quantizer);
+	put_integer(&values, &nulls, facts->dims);
+	put_sums(&values, &nulls, facts, FACT_DOCUMENTS, FACT_NODES);
+	put_integer(&values, &nulls, facts->tokens_per_node);
+	put_sums(&values, &nulls, facts, FACT_PENDING_DOCUMENTS, FACT_POSTINGS);
+	put_float(&values, &nulls, nodes > 0 ? (double) facts->sums[FACT_POSTINGS] / nodes : 0);
+	put_sums(&values, &nulls, facts, FACT_DIRECTORY_BYTES, FACT_TOTAL_BYTES);
+	put_float(&values, &nulls, facts->drift.imbalance);
+	put_float(&values, &nulls, facts->drift.trained_distance);
+	put_float(&values, &nulls, facts->drift.merged_distance);
+	put_text(&values, &nulls, facts->advice);
 }
 
 /*
@@ -118,70 +251,85 @@ check_may_look(Oid table)
 						 "or a member of pg_stat_scan_tables.")));
 }
 
-/* Return one row of facts about an index. */
+/*
+ * Check the right to see facts about an index, and return true if it is one of
+ * a partitioned table. Whoever may read that table may read all its
+ * partitions.
+ */
+static bool
+check_index(Oid oid)
+{
+	bool partitioned = partitions_is_parent(oid);
+
+	if (!partitioned)
+		relation_close(colbert_open_index(oid, AccessShareLock), AccessShareLock);
+	check_may_look(IndexGetRelation(oid, false));
+	return partitioned;
+}
+
+/* Return one row of facts about an index, or the sum over those of partitions. */
 Datum
 colbert_index_info(PG_FUNCTION_ARGS)
 {
-	Relation            index = colbert_open_index(PG_GETARG_OID(0), AccessShareLock);
-	IndexView          *view;
-	const MetaPageData *meta;
-	TupleDesc           desc;
-	Datum               values[24];
-	bool                nulls[24] = {0};
-	int                 n = 0;
-	int64               total;
-	int64               arrays;
+	Oid        oid = PG_GETARG_OID(0);
+	TupleDesc  desc;
+	IndexFacts facts;
+	Datum      values[FACT_COLUMNS];
+	bool       nulls[FACT_COLUMNS];
 
-	check_may_look(index->rd_index->indrelid);
-	fill_tuple_desc(fcinfo, &desc);
-	view = view_open(index, false, VIEW_WITHOUT_PENDING);
-	meta = &view->index->meta;
-	total = (int64) RelationGetNumberOfBlocks(index) * BLCKSZ;
-	arrays = array_bytes(meta, 0, ARRAY_COUNT - 1);
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	if (check_index(oid))
+		read_sum(oid, &facts);
+	else
+	{
+		Relation index = colbert_open_index(oid, AccessShareLock);
 
-	values[n++] = CStringGetTextDatum(get_am_name(index->rd_rel->relam));
-	values[n++] = CStringGetTextDatum(view->coder.codec->name);
-	values[n++] = Int32GetDatum(meta->shape.column_dim);
-	values[n++] = Int64GetDatum(meta->documents.live_docs);
-	values[n++] = Int64GetDatum((int64) meta->documents.live_tokens);
-	values[n++] = Int64GetDatum((int64) nulls_count(view));
-	values[n++] = Int64GetDatum(meta_nnodes(meta));
-	values[n++] = Int32GetDatum(meta->shape.tokens_per_node);
-	values[n++] = Int64GetDatum(queue_count(meta));
-	values[n++] = Int64GetDatum((int64) meta->documents.pending_tokens);
-	values[n++] = Int64GetDatum(meta->documents.dead_docs);
-	values[n++] = Int64GetDatum(meta->documents.free_docs);
-	values[n++] = Int64GetDatum((int64) meta->nodes.postings);
-	values[n++] = Float8GetDatum(
-		meta_nnodes(meta) > 0 ? (double) meta->nodes.postings / meta_nnodes(meta) : 0);
-	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_DOCS, ARRAY_DOCS) +
-								array_bytes(meta, ARRAY_VERSIONS, ARRAY_HASHES));
-	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_SKETCHES, ARRAY_SKETCHES));
-	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_ROWS, ARRAY_PENDING_ROWS));
-	values[n++] = Int64GetDatum(array_bytes(meta, ARRAY_NODES, ARRAY_CHILD_EDGES));
-	values[n++] = Int64GetDatum(total - arrays - BLCKSZ);
-	values[n++] = Int64GetDatum(total);
-	put_drift(view, values + n, nulls + n);
-
-	relation_close(index, AccessShareLock);
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));
+		read_facts(index, &facts);
+		relation_close(index, AccessShareLock);
+	}
+	put_facts(values, nulls, &facts);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 
-/*
- * Merge the documents that are pending now, and return their number. Requires
- * ownership of the index.
- */
+/* Return the facts about the index of each partition, or about an index that is no parent. */
 Datum
-colbert_merge(PG_FUNCTION_ARGS)
+colbert_partition_info(PG_FUNCTION_ARGS)
 {
-	Relation index;
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	Oid            oid = PG_GETARG_OID(0);
+	MemoryContext  context;
+	ListCell      *cell;
+	List          *leaves;
+
+	leaves = check_index(oid) ? partitions_leaves(oid) : list_make1_oid(oid);
+	InitMaterializedSRF(fcinfo, 0);
+	context =
+		AllocSetContextCreate(CurrentMemoryContext, "colbert_pg partition", ALLOCSET_DEFAULT_SIZES);
+	foreach (cell, leaves)
+	{
+		Datum      values[1 + FACT_COLUMNS];
+		bool       nulls[1 + FACT_COLUMNS];
+		IndexFacts facts;
+
+		CHECK_FOR_INTERRUPTS();
+		read_leaf(lfirst_oid(cell), context, &facts);
+		values[0] = ObjectIdGetDatum(lfirst_oid(cell));
+		nulls[0] = false;
+		put_facts(values + 1, nulls + 1, &facts);
+		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+	}
+	MemoryContextDelete(context);
+	PG_RETURN_NULL();
+}
+
+/* Merge the pending documents of one index, and return their number. */
+static uint64
+merge_index(Oid oid)
+{
+	Relation index = colbert_open_index(oid, RowExclusiveLock);
 	uint64   merged;
 
-	if (RecoveryInProgress())
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("recovery is in progress"),
-						errhint("Pending documents are merged on the primary.")));
-	index = colbert_open_index(PG_GETARG_OID(0), RowExclusiveLock);
 	if (!compat_object_ownercheck(RelationRelationId, RelationGetRelid(index), GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_INDEX, RelationGetRelationName(index));
 	/*
@@ -195,5 +343,30 @@ colbert_merge(PG_FUNCTION_ARGS)
 				 errhint("Wait until it is built. If the build failed, drop it or REINDEX it.")));
 	merged = merge_pending(index, (uint64) colbert_pending_limit);
 	relation_close(index, RowExclusiveLock);
+	return merged;
+}
+
+/*
+ * Merge the documents that are pending now, and return their number. Requires
+ * ownership of the index, or of those of all partitions.
+ */
+Datum
+colbert_merge(PG_FUNCTION_ARGS)
+{
+	Oid       oid = PG_GETARG_OID(0);
+	uint64    merged = 0;
+	ListCell *cell;
+
+	if (RecoveryInProgress())
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("recovery is in progress"),
+						errhint("Pending documents are merged on the primary.")));
+	if (!partitions_is_parent(oid))
+		PG_RETURN_INT64((int64) merge_index(oid));
+	foreach (cell, partitions_leaves(oid))
+	{
+		CHECK_FOR_INTERRUPTS();
+		merged += merge_index(lfirst_oid(cell));
+	}
 	PG_RETURN_INT64((int64) merged);
 }

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * last_scan.c
- *	  The counters of the last search, colbert_last_scan(), and who may see
- *	  counters.
+ *	  The counters of the last search, colbert_last_scan(), those of the last
+ *	  statement's searches, colbert_last_scans(), and who may see counters.
  *
  * Counters reveal facts about rows that a user may not be allowed to see. They
  * are shown only to the user that the search ran as, and only if that user may
@@ -18,6 +18,7 @@
 #include "access/access.h"
 #include "access/genam.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/index.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
@@ -28,17 +29,89 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/memutils.h"
 #include "utils/rls.h"
 
 PG_FUNCTION_INFO_V1(colbert_last_scan);
+PG_FUNCTION_INFO_V1(colbert_last_scans);
 
-/* Counters of this backend's last search, as of its last row or its end. */
-static SearchCounters last;
+/* Maximum searches of a statement that are kept: the last ones. */
+#define MAX_SEARCHES 1024
+
+/* The counters of a search, as of its last row or its end. */
+typedef struct KeptSearch
+{
+	const SearchCounters *source; /* of a search that goes on; NULL if another one took its place */
+	SearchCounters        counters;
+} KeptSearch;
+
+/* The searches of this backend's last statement that had any: a ring of MAX_SEARCHES. */
+static KeptSearch *kept = NULL;
+static int         kept_allocated = 0;
+static uint64      nkept = 0;      /* searches of the statement */
+static int         last_kept = -1; /* slot of the search that returned a row or ended last */
+static TimestampTz kept_statement = 0;
+
+/* Return the slot of a search that goes on, or -1. */
+static int
+find_kept(const SearchCounters *counters)
+{
+	int n = (int) Min(nkept, MAX_SEARCHES);
+
+	if (n > 0 && kept[last_kept].source == counters)
+		return last_kept;
+	for (int i = 0; i < n; i++)
+	{
+		if (kept[i].source == counters)
+			return i;
+	}
+	return -1;
+}
+
+/* Return a slot for one more search. */
+static int
+add_kept(void)
+{
+	if (nkept >= kept_allocated && kept_allocated < MAX_SEARCHES)
+	{
+		int more = kept_allocated == 0 ? 1 : kept_allocated * 2;
+
+		if (kept == NULL)
+			kept = MemoryContextAlloc(TopMemoryContext, more * sizeof(KeptSearch));
+		else
+			kept = repalloc(kept, more * sizeof(KeptSearch));
+		kept_allocated = more;
+	}
+	return (int) (nkept++ % MAX_SEARCHES);
+}
 
 void
 last_scan_keep(const SearchCounters *counters)
 {
-	last = *counters;
+	int slot;
+
+	if (kept_statement != GetCurrentStatementStartTimestamp())
+	{
+		kept_statement = GetCurrentStatementStartTimestamp();
+		nkept = 0;
+	}
+	slot = find_kept(counters);
+	if (slot < 0)
+		slot = add_kept();
+	kept[slot].source = counters;
+	kept[slot].counters = *counters;
+	last_kept = slot;
+}
+
+void
+last_scan_begin(const SearchCounters *counters)
+{
+	int slot = find_kept(counters);
+
+	/* An earlier search that has ended had its counters in the same place. */
+	if (slot >= 0)
+		kept[slot].source = NULL;
+	last_scan_keep(counters);
 }
 
 /* ---- who may see counters ---- */
@@ -150,6 +223,29 @@ set_stages(NamedRow *row, const SearchCounters *c)
 	}
 }
 
+/* Set all columns of a row whose arrays are allocated. */
+static void
+set_row(NamedRow *row, const SearchCounters *c)
+{
+	memset(row->nulls, true, row->desc->natts * sizeof(bool));
+	set_column(row, "index", ObjectIdGetDatum(c->index));
+	set_count(row, "query_tokens", c->query_tokens);
+	set_column(row, "exhaustive", BoolGetDatum(c->exhaustive));
+	set_column(row, "recall", Float8GetDatum(c->settings.recall));
+	set_column(row, "expected_misses", Float8GetDatum(c->expected_misses));
+	for (int i = 0; i < search_ncounts; i++)
+		set_count(row, search_counts[i].name, (int64) count_value(c, &search_counts[i]));
+	set_settings(row, c);
+	set_stages(row, c);
+}
+
+static NamedRow
+new_row(TupleDesc desc)
+{
+	return (NamedRow) {desc, palloc0(desc->natts * sizeof(Datum)),
+					   palloc(desc->natts * sizeof(bool))};
+}
+
 /*
  * Return the counters of this backend's last index scan: NULL before the first
  * scan, and if the user may not see them.
@@ -157,26 +253,40 @@ set_stages(NamedRow *row, const SearchCounters *c)
 Datum
 colbert_last_scan(PG_FUNCTION_ARGS)
 {
-	const SearchCounters *c = &last;
-	NamedRow              row;
+	TupleDesc desc;
+	NamedRow  row;
 
-	if (get_call_result_type(fcinfo, NULL, &row.desc) != TYPEFUNC_COMPOSITE)
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
-	if (!last_scan_visible(c))
+	if (last_kept < 0 || !last_scan_visible(&kept[last_kept].counters))
 		PG_RETURN_NULL();
 
-	row.values = palloc0(row.desc->natts * sizeof(Datum));
-	row.nulls = palloc(row.desc->natts * sizeof(bool));
-	memset(row.nulls, true, row.desc->natts * sizeof(bool));
-	set_column(&row, "index", ObjectIdGetDatum(c->index));
-	set_count(&row, "query_tokens", c->query_tokens);
-	set_column(&row, "exhaustive", BoolGetDatum(c->exhaustive));
-	set_column(&row, "recall", Float8GetDatum(c->settings.recall));
-	set_column(&row, "expected_misses", Float8GetDatum(c->expected_misses));
-	for (int i = 0; i < search_ncounts; i++)
-		set_count(&row, search_counts[i].name, (int64) count_value(c, &search_counts[i]));
-	set_settings(&row, c);
-	set_stages(&row, c);
-	PG_RETURN_DATUM(
-		HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(row.desc), row.values, row.nulls)));
+	row = new_row(BlessTupleDesc(desc));
+	set_row(&row, &kept[last_kept].counters);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(row.desc, row.values, row.nulls)));
+}
+
+/*
+ * Return the counters of the searches of this backend's last statement that
+ * had any, in the order in which they began: one per partition and rescan.
+ */
+Datum
+colbert_last_scans(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	NamedRow       row;
+
+	InitMaterializedSRF(fcinfo, 0);
+	row = new_row(result->setDesc);
+	for (uint64 i = nkept > MAX_SEARCHES ? nkept - MAX_SEARCHES : 0; i < nkept; i++)
+	{
+		const SearchCounters *c = &kept[i % MAX_SEARCHES].counters;
+
+		CHECK_FOR_INTERRUPTS();
+		if (!last_scan_visible(c))
+			continue;
+		set_row(&row, c);
+		tuplestore_putvalues(result->setResult, result->setDesc, row.values, row.nulls);
+	}
+	PG_RETURN_NULL();
 }

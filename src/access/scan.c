@@ -317,7 +317,7 @@ start_search(ColbertScan *state, IndexScanDesc scan, double threshold, OrderNeed
 	if (!state->want_documents)
 		return;
 	state->search = search_begin(state->view, &request);
-	last_scan_keep(search_counters(state->search));
+	last_scan_begin(search_counters(state->search));
 }
 
 /*

@@ -224,36 +224,39 @@ check_preconditions(Relation index, bool against_table)
 						errhint("Check it in a new transaction.")));
 }
 
+/* Add findings to the result. A partition's messages begin with the name of its index. */
 static void
-put_findings(ReturnSetInfo *result, const Findings *findings)
+put_findings(ReturnSetInfo *result, const Findings *findings, const char *partition)
 {
 	ListCell *cell;
 
 	foreach (cell, findings->list)
 	{
 		const Finding *finding = lfirst(cell);
+		const char    *message = finding->message;
 		Datum          values[4];
 		bool           nulls[4] = {0};
 
+		if (partition != NULL)
+			message = psprintf("%s: %s", partition, message);
 		values[0] = CStringGetTextDatum(finding->severity == FINDING_ERROR ? "error" : "warning");
 		values[1] = CStringGetTextDatum(finding->part);
 		values[2] = Int64GetDatum(finding->item);
 		nulls[2] = finding->item == NO_ITEM;
-		values[3] = CStringGetTextDatum(finding->message);
+		values[3] = CStringGetTextDatum(message);
 		tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 	}
 }
 
 /*
- * Check an index and return its findings as a set of rows.
+ * Check one index and add its findings to the result.
  *
  * The index's predicate and expressions run with the privileges of the table's
  * owner, as in REINDEX.
  */
-Datum
-colbert_index_check(PG_FUNCTION_ARGS)
+static void
+check_leaf(FunctionCallInfo fcinfo, Oid oid, bool partition)
 {
-	Oid      oid = PG_GETARG_OID(0);
 	bool     rescore = PG_GETARG_BOOL(2);
 	bool     against_table = PG_GETARG_BOOL(1) || rescore;
 	Oid      table = IndexGetRelation(oid, true);
@@ -263,7 +266,6 @@ colbert_index_check(PG_FUNCTION_ARGS)
 	int      security;
 	int      guc_level;
 
-	InitMaterializedSRF(fcinfo, 0);
 	if (heap == NULL || IndexGetRelation(oid, false) != RelationGetRelid(heap))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
@@ -275,11 +277,27 @@ colbert_index_check(PG_FUNCTION_ARGS)
 	compat_restrict_search_path();
 	check_preconditions(index, against_table);
 	put_findings((ReturnSetInfo *) fcinfo->resultinfo,
-				 check_index(index, heap, against_table, rescore));
+				 check_index(index, heap, against_table, rescore),
+				 partition ? RelationGetRelationName(index) : NULL);
 	AtEOXact_GUC(false, guc_level);
 	SetUserIdAndSecContext(user, security);
 
 	relation_close(index, AccessShareLock);
 	relation_close(heap, AccessShareLock);
+}
+
+/* Check an index, or those of all partitions, and return the findings as a set of rows. */
+Datum
+colbert_index_check(PG_FUNCTION_ARGS)
+{
+	Oid       oid = PG_GETARG_OID(0);
+	ListCell *cell;
+
+	InitMaterializedSRF(fcinfo, 0);
+	if (!partitions_is_parent(oid))
+		check_leaf(fcinfo, oid, false);
+	else
+		foreach (cell, partitions_leaves(oid))
+			check_leaf(fcinfo, lfirst_oid(cell), true);
 	PG_RETURN_NULL();
 }

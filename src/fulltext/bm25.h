@@ -18,6 +18,7 @@
 #include "compat/pg_compat.h"
 
 #include "fmgr.h"
+#include "tsearch/ts_type.h"
 
 #define BM25_SECTIONS     4
 #define BM25_ALL_SECTIONS ((1 << BM25_SECTIONS) - 1)
@@ -39,6 +40,16 @@
 /* Letters of the sections, by number. */
 #define BM25_LETTERS "DCBA"
 
+/* Use of a word in bm25_candidates: (the OR of those alone) OR (required AND beside). */
+typedef enum Bm25Candidate
+{
+	BM25_NO_CANDIDATE,
+	BM25_ALONE,
+	BM25_REQUIRED,
+	BM25_BESIDE, /* one of those must occur with a required word */
+	BM25_CANDIDATE_COUNT
+} Bm25Candidate;
+
 typedef struct Bm25Settings
 {
 	float8 k1;                     /* saturation: the frequency that earns half of a word's idf */
@@ -53,7 +64,7 @@ typedef struct Bm25Word
 	uint32 offset;    /* of the lexeme, in bytes after the last word */
 	uint16 length;    /* of the lexeme, in bytes; it is not terminated */
 	uint8  sections;  /* bit s is set if occurrences in section s count */
-	uint8  candidate; /* true if bm25_candidates contains the word */
+	uint8  candidate; /* Bm25Candidate */
 } Bm25Word;
 
 typedef struct Bm25Query
@@ -77,7 +88,7 @@ typedef struct Bm25Term
 	const char *lexeme;
 	int         length;
 	uint8       sections;
-	bool        candidate;
+	uint8       candidate; /* Bm25Candidate */
 	double      documents; /* that have the word, in the whole table */
 	double      idf;
 } Bm25Term;
@@ -87,6 +98,7 @@ typedef struct Bm25Term
 
 extern Bm25Query *bm25_query_make(const Bm25Settings *settings, Bm25Term *terms, uint32 nterms);
 extern Bm25Query *bm25_query_check(Bm25Query *query);
+extern double    *bm25_shares(TSVector vector, const Bm25Settings *settings);
 
 /* Order two lexemes as a tsvector does. */
 static inline int

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * candidates.c
- *	  bm25_candidates: the rarest words of a query, as an OR for @@.
+ *	  bm25_candidates: the rarest words of a query, for @@.
  *
  * The tree is balanced, so that recursion over it stays shallow.
  *
@@ -45,23 +45,97 @@ put_word(Maker *maker, uint32 i)
 	maker->bytes += word->length + 1;
 }
 
-/* Write the OR of n words. An operator's right operand follows it, and then its left one. */
+/* Begin an operator. Its right operand follows, and then put_left and its left one. */
+static QueryItem *
+put_operator(Maker *maker, int8 oper)
+{
+	QueryItem *item = maker->next++;
+
+	item->qoperator.type = QI_OPR;
+	item->qoperator.oper = oper;
+	return item;
+}
+
+static void
+put_left(Maker *maker, QueryItem *item)
+{
+	item->qoperator.left = (uint32) (maker->next - item);
+}
+
+/* Write the OR of n words. */
 static void
 put_words(Maker *maker, uint32 first, uint32 n)
 {
-	QueryItem *item = maker->next;
+	QueryItem *item;
 
 	if (n == 1)
 	{
 		put_word(maker, maker->words[first]);
 		return;
 	}
-	maker->next++;
-	item->qoperator.type = QI_OPR;
-	item->qoperator.oper = OP_OR;
+	item = put_operator(maker, OP_OR);
 	put_words(maker, first + n / 2, n - n / 2);
-	item->qoperator.left = (uint32) (maker->next - item);
+	put_left(maker, item);
 	put_words(maker, first, n / 2);
+}
+
+/* Write the required words AND those beside them, which follow; or those that there are. */
+static void
+put_pairs(Maker *maker, uint32 first, uint32 nrequired, uint32 nbeside)
+{
+	QueryItem *item;
+
+	if (nrequired == 0 || nbeside == 0)
+	{
+		put_words(maker, first, nrequired + nbeside);
+		return;
+	}
+	item = put_operator(maker, OP_AND);
+	put_words(maker, first + nrequired, nbeside);
+	put_left(maker, item);
+	put_words(maker, first, nrequired);
+}
+
+/* Write all words. counts: number of words by their use. */
+static void
+put_query(Maker *maker, const uint32 *counts)
+{
+	uint32     nalone = counts[BM25_ALONE];
+	uint32     npaired = counts[BM25_REQUIRED] + counts[BM25_BESIDE];
+	QueryItem *item;
+
+	if (npaired == 0)
+	{
+		put_words(maker, 0, nalone);
+		return;
+	}
+	item = nalone > 0 ? put_operator(maker, OP_OR) : NULL;
+	put_pairs(maker, nalone, counts[BM25_REQUIRED], counts[BM25_BESIDE]);
+	if (item == NULL)
+		return;
+	put_left(maker, item);
+	put_words(maker, 0, nalone);
+}
+
+/* List the candidates in the order of their use. Return the bytes of their operands. */
+static Size
+list_candidates(const Bm25Query *query, uint32 *words, uint32 *counts)
+{
+	uint32 n = 0;
+	Size   bytes = 0;
+
+	for (uint8 use = BM25_ALONE; use < BM25_CANDIDATE_COUNT; use++)
+	{
+		for (uint32 i = 0; i < query->nwords; i++)
+		{
+			if (query->words[i].candidate != use)
+				continue;
+			words[n++] = i;
+			counts[use]++;
+			bytes += query->words[i].length + 1;
+		}
+	}
+	return bytes;
 }
 
 Datum
@@ -70,25 +144,17 @@ bm25_candidates(PG_FUNCTION_ARGS)
 	Bm25Query *query = PG_GETARG_BM25_QUERY(0);
 	uint32    *words = palloc((query->nwords + 1) * sizeof(uint32));
 	Maker      maker = {.query = query, .words = words};
-	uint32     nwords = 0;
-	Size       bytes = 0;
-	uint32     nitems;
-	Size       size;
+	uint32     counts[BM25_CANDIDATE_COUNT] = {0};
+	Size       bytes = list_candidates(query, words, counts);
+	uint32     nwords = counts[BM25_ALONE] + counts[BM25_REQUIRED] + counts[BM25_BESIDE];
+	uint32     nitems = nwords > 0 ? 2 * nwords - 1 : 0;
+	Size       size = COMPUTESIZE(nitems, bytes);
 
-	for (uint32 i = 0; i < query->nwords; i++)
-	{
-		if (!query->words[i].candidate)
-			continue;
-		words[nwords++] = i;
-		bytes += query->words[i].length + 1;
-	}
-	nitems = nwords > 0 ? 2 * nwords - 1 : 0;
-	size = COMPUTESIZE(nitems, bytes);
 	maker.made = palloc0(size);
 	SET_VARSIZE(maker.made, size);
 	maker.made->size = (int32) nitems;
 	maker.next = GETQUERY(maker.made);
 	if (nwords > 0)
-		put_words(&maker, 0, nwords);
+		put_query(&maker, counts);
 	PG_RETURN_TSQUERY(maker.made);
 }

@@ -9,7 +9,9 @@
  * sections.
  *
  * Candidates are the rarest words, as long as their documents sum up to at
- * most the budget, and at least the rarest word that any document has.
+ * most the budget. If the rarest word that any document has exceeds the budget
+ * alone, its documents are candidates if they have another word too: those
+ * score best, and by far fewer have to be scored.
  *
  *-------------------------------------------------------------------------
  */
@@ -31,6 +33,9 @@
 
 PG_FUNCTION_INFO_V1(bm25_query_from_text);
 PG_FUNCTION_INFO_V1(bm25_query_from_tsquery);
+
+/* Fewest documents that must be expected to have two words, for the second to be required. */
+#define MIN_EXPECTED 30
 
 enum
 {
@@ -164,9 +169,39 @@ rarest_first(const void *a, const void *b)
 	return compare_words(x, y);
 }
 
-/* Choose the candidates. Words that no document had cost nothing, and newer documents may have. */
+/*
+ * Require the first of n words, the rarest, and another one beside it: the
+ * rarest again, as long as the documents that have both by chance sum up to at
+ * most the budget. Return false if too few have.
+ */
+static bool
+require_first(Bm25Term **order, uint32 n, double budget, double documents)
+{
+	double sum = 0;
+	uint32 end = 1;
+
+	for (; end < n; end++)
+	{
+		double both = order[0]->documents * order[end]->documents / documents;
+
+		if (sum > 0 && sum + both > budget)
+			break;
+		sum += both;
+	}
+	if (sum < MIN_EXPECTED)
+		return false;
+	order[0]->candidate = BM25_REQUIRED;
+	for (uint32 i = 1; i < end; i++)
+		order[i]->candidate = BM25_BESIDE;
+	return true;
+}
+
+/*
+ * Choose the candidates among the words, for a table of this many documents.
+ * Words that no document had cost nothing, and newer documents may have them.
+ */
 static void
-choose_candidates(Words *words, double budget)
+choose_candidates(Words *words, double budget, double documents)
 {
 	Bm25Term **order = palloc((words->count + 1) * sizeof(Bm25Term *));
 	double     sum = 0;
@@ -178,8 +213,11 @@ choose_candidates(Words *words, double budget)
 	{
 		if (sum > 0 && sum + order[i]->documents > budget)
 			break;
+		if (order[i]->documents > budget &&
+			require_first(order + i, words->count - i, budget, documents))
+			break;
 		sum += order[i]->documents;
-		order[i]->candidate = true;
+		order[i]->candidate = BM25_ALONE;
 	}
 	pfree(order);
 }
@@ -215,7 +253,7 @@ make_query(FunctionCallInfo fcinfo, Words *words, Statistics *statistics)
 						errmsg("a bm25_query has at most %d distinct words, not %u", BM25_MAX_WORDS,
 							   words->count)));
 	weigh_words(words, statistics);
-	choose_candidates(words, budget);
+	choose_candidates(words, budget, statistics->table_documents);
 	statistics_close(statistics, AccessShareLock);
 	PG_RETURN_POINTER(bm25_query_make(&settings, words->terms, words->count));
 }

@@ -150,14 +150,14 @@ read_whole(Statistics *statistics)
 
 /* Raise an error if the current user may not even know what the relation is. */
 compat_noreturn static void
-reject_table(Relation table)
+reject_table(Relation table, const char *hint)
 {
 	if (pg_class_aclcheck(RelationGetRelid(table), GetUserId(), ACL_SELECT) != ACLCHECK_OK)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, RelationGetRelationName(table));
 	ereport(ERROR,
 			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 			 errmsg("\"%s\" is not a table of BM25 statistics", RelationGetRelationName(table)),
-			 errhint("bm25_analyze makes one.")));
+			 errhint("%s", hint)));
 }
 
 /*
@@ -173,16 +173,17 @@ statistics_open(Oid table, int lockmode)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
 						errmsg("relation with OID %u does not exist", table)));
 	if (statistics.table->rd_rel->relkind != RELKIND_RELATION)
-		reject_table(statistics.table);
+		reject_table(statistics.table, "bm25_analyze makes one.");
 	for (int i = 0; i < COLUMN_COUNT; i++)
 	{
 		statistics.columns[i] = find_column(statistics.table, i);
 		if (statistics.columns[i] == InvalidAttrNumber)
-			reject_table(statistics.table);
+			reject_table(statistics.table, "bm25_analyze makes one.");
 	}
 	statistics.index = find_index(statistics.table, statistics.columns[COLUMN_LEXEME]);
 	if (!OidIsValid(statistics.index))
-		reject_table(statistics.table);
+		reject_table(statistics.table,
+					 "ALTER TABLE ... ADD PRIMARY KEY (lexeme) restores its key.");
 	statistics.snapshot = RegisterSnapshot(GetActiveSnapshot());
 	read_whole(&statistics);
 	return statistics;

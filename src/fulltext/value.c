@@ -65,6 +65,9 @@ check_term(const Bm25Term *term)
 	if (term->sections == 0 || term->sections > BM25_ALL_SECTIONS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("a word must have sections")));
+	if (term->candidate >= BM25_CANDIDATE_COUNT)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("invalid use of a word as a candidate: %d", term->candidate)));
 	check_number("idf", term->idf, BM25_MAX_IDF);
 }
 
@@ -151,6 +154,9 @@ bm25_query_check(Bm25Query *query)
 
 /* ---- text ---- */
 
+static const char *const candidate_texts[BM25_CANDIDATE_COUNT] = {"false", "true", "\"required\"",
+																  "\"beside\""};
+
 compat_noreturn static void
 syntax_error(const char *expected)
 {
@@ -227,6 +233,22 @@ sections_of(const JsonbValue *letters)
 	return mask;
 }
 
+/* Return the use of a word as a candidate: true or false, or the name of another. */
+static uint8
+read_candidate(JsonbContainer *word)
+{
+	JsonbValue *value = getKeyJsonValueFromContainer(word, "candidate", 9, NULL);
+
+	if (value != NULL && value->type == jbvBool)
+		return value->val.boolean ? BM25_ALONE : BM25_NO_CANDIDATE;
+	for (uint8 c = BM25_REQUIRED; c < BM25_CANDIDATE_COUNT; c++)
+		if (value != NULL && value->type == jbvString &&
+			strcmp(psprintf("\"%.*s\"", value->val.string.len, value->val.string.val),
+				   candidate_texts[c]) == 0)
+			return c;
+	syntax_error("true, false, \"required\" or \"beside\" in \"candidate\"");
+}
+
 static Bm25Term
 read_word(JsonbValue *value)
 {
@@ -239,7 +261,7 @@ read_word(JsonbValue *value)
 	return (Bm25Term) {.lexeme = word->val.string.val,
 					   .length = word->val.string.len,
 					   .sections = sections_of(member(object, "sections", jbvString)),
-					   .candidate = member(object, "candidate", jbvBool)->val.boolean,
+					   .candidate = read_candidate(object),
 					   .idf = number_of(member(object, "idf", jbvNumeric))};
 }
 
@@ -298,7 +320,8 @@ append_word(StringInfo text, const Bm25Query *query, const Bm25Word *word)
 	for (int s = BM25_SECTIONS - 1; s >= 0; s--)
 		if (word->sections & (1 << s))
 			appendStringInfoChar(text, BM25_LETTERS[s]);
-	appendStringInfo(text, "\", \"candidate\": %s}", word->candidate ? "true" : "false");
+	appendStringInfo(text, "\", \"candidate\": %s}",
+					 candidate_texts[Min(word->candidate, BM25_BESIDE)]);
 }
 
 Datum
@@ -333,7 +356,7 @@ receive_word(StringInfo message)
 
 	term.idf = pq_getmsgfloat8(message);
 	term.sections = (uint8) pq_getmsgbyte(message);
-	term.candidate = pq_getmsgbyte(message) != 0;
+	term.candidate = (uint8) pq_getmsgbyte(message);
 	term.length = (int) pq_getmsgint(message, 2);
 	term.lexeme = pq_getmsgbytes(message, term.length);
 	if (memchr(term.lexeme, 0, term.length) != NULL)

@@ -176,19 +176,17 @@ multivector_to_float8_array(PG_FUNCTION_ARGS)
 	PG_RETURN_ARRAYTYPE_P(array);
 }
 
-/* The text form of a multivector is JSON. */
 Datum
 multivector_to_json(PG_FUNCTION_ARGS)
 {
-	char *text = DatumGetCString(DirectFunctionCall1(multivector_out, PG_GETARG_DATUM(0)));
-
-	PG_RETURN_TEXT_P(cstring_to_text(text));
+	PG_RETURN_TEXT_P(cstring_to_text(multivector_json(PG_GETARG_MULTIVECTOR(0))));
 }
 
 Datum
 multivector_to_jsonb(PG_FUNCTION_ARGS)
 {
-	return DirectFunctionCall1(jsonb_in, DirectFunctionCall1(multivector_out, PG_GETARG_DATUM(0)));
+	return DirectFunctionCall1(jsonb_in,
+							   CStringGetDatum(multivector_json(PG_GETARG_MULTIVECTOR(0))));
 }
 
 Datum

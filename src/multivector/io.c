@@ -20,12 +20,17 @@
 #include "miscadmin.h"
 #include "multivector/io.h"
 #include "multivector/parse.h"
+#include "settings.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
 /* Characters of the offending text shown in a message. */
 #define CONTEXT_CHARACTERS 20
+
+/* Beginning of the hex form, and its digits, or bytes, between two checks for interrupts. */
+#define HEX_PREFIX "\\x"
+#define HEX_STEP   ((size_t) 1 << 20)
 
 PG_FUNCTION_INFO_V1(multivector_in);
 PG_FUNCTION_INFO_V1(multivector_out);
@@ -48,6 +53,31 @@ text_near(const char *text, size_t length, size_t position)
 																		 CONTEXT_CHARACTERS)));
 }
 
+/* Report a number of tokens or dims that no multivector has, in text or in binary format. */
+static void
+shape_error(Node *context, ParseStatus status)
+{
+	switch (status)
+	{
+		case PARSE_NO_TOKENS:
+			errsave(context, (errcode(ERRCODE_DATA_EXCEPTION),
+							  errmsg("a multivector must have at least one token"),
+							  errhint("Store NULL if there is no embedding.")));
+			break;
+		case PARSE_NO_DIMS:
+			errsave(context, (errcode(ERRCODE_DATA_EXCEPTION),
+							  errmsg("a token must have at least one dimension")));
+			break;
+		case PARSE_TOO_MANY_DIMS:
+			errsave(context,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("a token cannot have more than %d dimensions", MULTIVECTOR_MAX_DIM)));
+			break;
+		default:
+			elog(ERROR, "unexpected status %d of the parser", (int) status);
+	}
+}
+
 /* Report a parse failure: a soft error if the context asks for one. */
 static void
 text_error(Node *context, const char *text, size_t length, const ParseResult *result)
@@ -64,15 +94,6 @@ text_error(Node *context, const char *text, size_t length, const ParseResult *re
 					 errdetail("A multivector is a list of tokens, but this is a list of numbers."),
 					 errhint("Write a single token with two pairs of brackets: [[0.1,0.2]].")));
 			break;
-		case PARSE_NO_TOKENS:
-			errsave(context, (errcode(ERRCODE_DATA_EXCEPTION),
-							  errmsg("a multivector must have at least one token"),
-							  errhint("Store NULL if there is no embedding.")));
-			break;
-		case PARSE_NO_DIMS:
-			errsave(context, (errcode(ERRCODE_DATA_EXCEPTION),
-							  errmsg("a token must have at least one dimension")));
-			break;
 		case PARSE_RAGGED:
 			errsave(context, (errcode(ERRCODE_DATA_EXCEPTION),
 							  MULTIVECTOR_DIM_MESSAGE(result->dim, result->row_dim),
@@ -88,23 +109,14 @@ text_error(Node *context, const char *text, size_t length, const ParseResult *re
 						 : errmsg("number is out of range for an element of a multivector"),
 					 errdetail("Found %s at character %d.", near, character)));
 			break;
-		case PARSE_TOO_MANY_DIMS:
-			errsave(context,
-					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					 errmsg("a token cannot have more than %d dimensions", MULTIVECTOR_MAX_DIM)));
-			break;
 		case PARSE_SYNTAX:
-			errsave(context,
-					(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-					 errmsg("invalid input syntax for type multivector"),
-					 errdetail("Expected %s at character %d, found %s.", result->expected,
-							   character, near),
-					 length >= 2 && memcmp(text, "\\x", 2) == 0
-						 ? errhint("Use multivector(bytes, dims) to read raw numbers from a bytea.")
-						 : 0));
+			errsave(context, (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+							  errmsg("invalid input syntax for type multivector"),
+							  errdetail("Expected %s at character %d, found %s.", result->expected,
+										character, near)));
 			break;
 		default:
-			elog(ERROR, "unexpected status %d of the text parser", (int) result->status);
+			shape_error(context, result->status);
 	}
 }
 
@@ -133,23 +145,27 @@ multivector_from_text(Node *context, const char *text, size_t length)
 	return mv;
 }
 
-Datum
-multivector_in(PG_FUNCTION_ARGS)
+/* Return the bytes after the header of the binary format: a datum's, after its norms. */
+static const char *
+binary_body(const MultiVector *mv, size_t *size)
 {
-	char        *text = PG_GETARG_CSTRING(0);
-	int32        typmod = PG_GETARG_INT32(2);
-	MultiVector *mv = multivector_from_text(fcinfo->context, text, strlen(text));
+	const char *body = (const char *) (mv->norms + mv->ntokens);
 
-	if (mv == NULL)
-		PG_RETURN_NULL();
-	if (typmod >= 0 && mv->dim != MULTIVECTOR_TYPMOD_DIM(typmod))
+	*size = (const char *) mv + VARSIZE(mv) - body;
+	return body;
+}
+
+/* Append bytes as hexadecimal digits to a text that has room for them. */
+static void
+append_hex(StringInfo text, const char *bytes, size_t size)
+{
+	for (size_t done = 0; done < size; done += HEX_STEP)
 	{
-		errsave(fcinfo->context,
-				(errcode(ERRCODE_DATA_EXCEPTION),
-				 MULTIVECTOR_DIM_MESSAGE(MULTIVECTOR_TYPMOD_DIM(typmod), mv->dim)));
-		PG_RETURN_NULL();
+		CHECK_FOR_INTERRUPTS();
+		text->len +=
+			(int) hex_encode(bytes + done, Min(size - done, HEX_STEP), text->data + text->len);
 	}
-	PG_RETURN_POINTER(multivector_apply_typmod(mv, typmod));
+	text->data[text->len] = '\0';
 }
 
 /* Append one token, [0.1,0.2]. Each number is the shortest that reads back as the same float4. */
@@ -170,10 +186,9 @@ append_token(StringInfo text, const float *token, uint32 dim)
 	text->len = (int) (at - text->data);
 }
 
-Datum
-multivector_out(PG_FUNCTION_ARGS)
+char *
+multivector_json(const MultiVector *mv)
 {
-	MultiVector   *mv = PG_GETARG_MULTIVECTOR(0);
 	float         *token = palloc(mv->dim * sizeof(float));
 	StringInfoData text;
 
@@ -186,7 +201,40 @@ multivector_out(PG_FUNCTION_ARGS)
 		append_token(&text, token, mv->dim);
 	}
 	appendStringInfoChar(&text, ']');
-	PG_RETURN_CSTRING(text.data);
+	pfree(token);
+	return text.data;
+}
+
+/* Return the binary format as \x and hexadecimal digits. */
+static char *
+hex_text(const MultiVector *mv)
+{
+	uint8          header[PARSE_BINARY_HEADER];
+	size_t         size;
+	const char    *body = binary_body(mv, &size);
+	StringInfoData text;
+
+	if (size > MaxAllocSize / 2 - sizeof(header) - sizeof(HEX_PREFIX))
+		ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						errmsg("multivector of %u x %u elements is too large for the hex form",
+							   mv->ntokens, mv->dim),
+						errhint("Use COPY with FORMAT binary.")));
+	parse_binary_write_header(header, mv->element, mv->dim, mv->ntokens);
+	initStringInfo(&text);
+	enlargeStringInfo(&text, strlen(HEX_PREFIX) + 2 * (sizeof(header) + size));
+	appendStringInfoString(&text, HEX_PREFIX);
+	append_hex(&text, (const char *) header, sizeof(header));
+	append_hex(&text, body, size);
+	return text.data;
+}
+
+Datum
+multivector_out(PG_FUNCTION_ARGS)
+{
+	MultiVector *mv = PG_GETARG_MULTIVECTOR(0);
+
+	PG_RETURN_CSTRING(colbert_multivector_output == MULTIVECTOR_OUTPUT_HEX ? hex_text(mv)
+																		   : multivector_json(mv));
 }
 
 /* Return true if bytes begin like the text of a multivector, or of a bytea. */
@@ -212,83 +260,76 @@ begin_as_array(const uint8 *bytes, size_t length)
 }
 
 /* Report an unknown version, which most likely means that the value is in another format. */
-compat_noreturn static void
-version_error(const uint8 *bytes, size_t length)
+static void
+version_error(Node *context, const uint8 *bytes, size_t length)
 {
 	if (begin_as_text(bytes, length))
-		ereport(ERROR,
+		errsave(context,
 				(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
 				 errmsg("expected a multivector in binary format, not text"),
 				 errdetail("The value begins with byte %d, \"%c\", instead of version %d.",
 						   bytes[0], isprint(bytes[0]) ? bytes[0] : ' ', PARSE_BINARY_VERSION),
 				 errhint("Use COPY without FORMAT binary, pass the value as a text parameter, "
 						 "or send the binary format.")));
-	if (begin_as_array(bytes, length))
-		ereport(ERROR,
+	else if (begin_as_array(bytes, length))
+		errsave(context,
 				(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
 				 errmsg("expected a multivector in binary format, not an array"),
 				 errhint("Pass the value as an array and cast it, as in $1::real[]::multivector, "
 						 "or send the binary format.")));
-	ereport(
-		ERROR,
-		(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-		 errmsg("binary multivector has version %d, expected %d", bytes[0], PARSE_BINARY_VERSION),
-		 errhint("A header of %d bytes (version, element format, dims, number of tokens) "
+	else
+		errsave(
+			context,
+			(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+			 errmsg("binary multivector has version %d, expected %d", bytes[0],
+					PARSE_BINARY_VERSION),
+			 errhint(
+				 "A header of %d bytes (version, element format, dims, number of tokens) "
 				 "precedes the numbers. multivector(bytes, dims) reads numbers without a header.",
 				 PARSE_BINARY_HEADER)));
 }
 
-/* Report a failure to parse a binary value. */
-compat_noreturn static void
-binary_error(const uint8 *bytes, size_t length, const ParseResult *result)
+/* Report a failure to parse a binary value: a soft error if the context asks for one. */
+static void
+binary_error(Node *context, const uint8 *bytes, size_t length, const ParseResult *result)
 {
 	switch (result->status)
 	{
 		case PARSE_BAD_VERSION:
-			version_error(bytes, length);
+			version_error(context, bytes, length);
+			break;
 		case PARSE_BAD_ELEMENT:
 			/* jsonb in binary format is text after a version byte, which is 1 too. */
 			if (begin_as_text(bytes + 1, length - 1))
-				ereport(
-					ERROR,
+				errsave(
+					context,
 					(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
 					 errmsg("expected a multivector in binary format, not jsonb"),
 					 errhint("Pass the value as jsonb and cast it, as in $1::jsonb::multivector, "
 							 "or send the binary format.")));
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-					 errmsg("binary multivector has unrecognized element format %d", bytes[1])));
+			else
+				errsave(context, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+								  errmsg("binary multivector has unrecognized element format %d",
+										 bytes[1])));
 			break;
 		case PARSE_BAD_SIZE:
-			if (begin_as_text(bytes, length))
-				version_error(bytes, length);
-			ereport(ERROR, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-							errmsg("binary multivector has %zu bytes, expected %llu", length,
-								   (unsigned long long) result->expected_size)));
-			break;
-		case PARSE_NO_TOKENS:
-			ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
-							errmsg("a multivector must have at least one token")));
-			break;
-		case PARSE_NO_DIMS:
-			ereport(ERROR, (errcode(ERRCODE_DATA_EXCEPTION),
-							errmsg("a token must have at least one dimension")));
-			break;
-		case PARSE_TOO_MANY_DIMS:
-			ereport(ERROR,
-					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-					 errmsg("a token cannot have more than %d dimensions", MULTIVECTOR_MAX_DIM)));
+			if (length > 0 && bytes[0] != PARSE_BINARY_VERSION)
+				version_error(context, bytes, length);
+			else
+				errsave(context, (errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
+								  errmsg("binary multivector has %zu bytes, expected %llu", length,
+										 (unsigned long long) result->expected_size)));
 			break;
 		case PARSE_NOT_FINITE:
-			ereport(
-				ERROR,
+			errsave(
+				context,
 				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
 				 errmsg("elements of a multivector must be finite numbers"),
 				 errdetail("The element at byte %zu of the binary multivector is NaN or infinite.",
 						   result->position)));
 			break;
 		case PARSE_BAD_SCALE:
-			ereport(ERROR,
+			errsave(context,
 					(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
 					 errmsg("binary multivector has an int8 token that is not normalized"),
 					 errdetail(
@@ -297,13 +338,13 @@ binary_error(const uint8 *bytes, size_t length, const ParseResult *result)
 					 errhint("Send float4 elements and let the column's type convert them.")));
 			break;
 		default:
-			elog(ERROR, "unexpected status %d of the binary parser", (int) result->status);
+			shape_error(context, result->status);
 	}
 }
 
-/* A multivector from its binary format. */
+/* A multivector from its binary format, or NULL if the context took a soft error. */
 static MultiVector *
-from_binary(const uint8 *bytes, size_t length)
+from_binary(Node *context, const uint8 *bytes, size_t length)
 {
 	ParseResult  result = parse_binary_header(bytes, length);
 	MultiVector *mv;
@@ -312,7 +353,10 @@ from_binary(const uint8 *bytes, size_t length)
 	if (result.status == PARSE_OK)
 		result = parse_binary_body(bytes, &result);
 	if (result.status != PARSE_OK)
-		binary_error(bytes, length, &result);
+	{
+		binary_error(context, bytes, length, &result);
+		return NULL;
+	}
 
 	/* The bytes after the header are those of a datum after its norms. */
 	mv = multivector_alloc(result.ntokens, result.dim, result.element);
@@ -323,11 +367,82 @@ from_binary(const uint8 *bytes, size_t length)
 	return mv;
 }
 
+/*
+ * Decode hexadecimal digits, with checks for interrupts. Returns false if a
+ * character is not a digit or the last byte is incomplete; *position is then
+ * the character at fault.
+ */
+static bool
+decode_digits(const char *digits, size_t ndigits, uint8 *bytes, size_t *position)
+{
+	for (size_t done = 0; done < ndigits; done += HEX_STEP)
+	{
+		size_t n = Min(ndigits - done, HEX_STEP) / 2;
+		size_t decoded = parse_hex(digits + done, n, bytes + done / 2);
+
+		CHECK_FOR_INTERRUPTS();
+		if (decoded == n)
+			continue;
+		*position = done + decoded * 2;
+		if (parse_hex_digit(digits[*position]))
+			(*position)++;
+		return false;
+	}
+	*position = ndigits;
+	return ndigits % 2 == 0;
+}
+
+/* A multivector from its hex form, or NULL if the context took a soft error. */
+static MultiVector *
+from_hex(Node *context, const char *text, size_t length)
+{
+	const char  *digits = text + strlen(HEX_PREFIX);
+	size_t       ndigits = length - strlen(HEX_PREFIX);
+	uint8       *bytes = palloc(ndigits / 2 + 1);
+	size_t       position;
+	MultiVector *mv;
+
+	if (!decode_digits(digits, ndigits, bytes, &position))
+	{
+		position += strlen(HEX_PREFIX);
+		errsave(context, (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+						  errmsg("invalid input syntax for type multivector"),
+						  errdetail("Expected a hexadecimal digit at character %zu, found %s.",
+									position + 1, text_near(text, length, position))));
+		return NULL;
+	}
+	mv = from_binary(context, bytes, ndigits / 2);
+	pfree(bytes);
+	return mv;
+}
+
+Datum
+multivector_in(PG_FUNCTION_ARGS)
+{
+	char        *text = PG_GETARG_CSTRING(0);
+	int32        typmod = PG_GETARG_INT32(2);
+	size_t       length = strlen(text);
+	MultiVector *mv = strncmp(text, HEX_PREFIX, strlen(HEX_PREFIX)) == 0
+						  ? from_hex(fcinfo->context, text, length)
+						  : multivector_from_text(fcinfo->context, text, length);
+
+	if (mv == NULL)
+		PG_RETURN_NULL();
+	if (typmod >= 0 && mv->dim != MULTIVECTOR_TYPMOD_DIM(typmod))
+	{
+		errsave(fcinfo->context,
+				(errcode(ERRCODE_DATA_EXCEPTION),
+				 MULTIVECTOR_DIM_MESSAGE(MULTIVECTOR_TYPMOD_DIM(typmod), mv->dim)));
+		PG_RETURN_NULL();
+	}
+	PG_RETURN_POINTER(multivector_apply_typmod(mv, typmod));
+}
+
 Datum
 multivector_recv(PG_FUNCTION_ARGS)
 {
 	StringInfo   message = (StringInfo) PG_GETARG_POINTER(0);
-	MultiVector *mv = from_binary((const uint8 *) message->data + message->cursor,
+	MultiVector *mv = from_binary(NULL, (const uint8 *) message->data + message->cursor,
 								  message->len - message->cursor);
 
 	message->cursor = message->len;
@@ -340,21 +455,23 @@ multivector_from_binary_bytea(PG_FUNCTION_ARGS)
 {
 	bytea *bytes = PG_GETARG_BYTEA_PP(0);
 
-	PG_RETURN_POINTER(from_binary((const uint8 *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes)));
+	PG_RETURN_POINTER(
+		from_binary(NULL, (const uint8 *) VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes)));
 }
 
 Datum
 multivector_send(PG_FUNCTION_ARGS)
 {
 	MultiVector   *mv = PG_GETARG_MULTIVECTOR(0);
-	const char    *body = (const char *) (mv->norms + mv->ntokens);
+	size_t         size;
+	const char    *body = binary_body(mv, &size);
 	uint8          header[PARSE_BINARY_HEADER];
 	StringInfoData message;
 
 	parse_binary_write_header(header, mv->element, mv->dim, mv->ntokens);
 	pq_begintypsend(&message);
 	pq_sendbytes(&message, (const char *) header, sizeof(header));
-	pq_sendbytes(&message, body, (int) ((const char *) mv + VARSIZE(mv) - body));
+	pq_sendbytes(&message, body, (int) size);
 	PG_RETURN_BYTEA_P(pq_endtypsend(&message));
 }
 

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * io.h
- *	  Text input of multivectors, for casts from types that hold text.
+ *	  JSON text of multivectors, for casts from and to types that hold text.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,7 +17,7 @@
  */
 extern MultiVector *multivector_from_text(Node *context, const char *text, size_t length);
 
-/* Output function of the type. */
-extern Datum multivector_out(PG_FUNCTION_ARGS);
+/* Return [[0.1,0.2],[0.3,0.4]], whatever form the session's output has. */
+extern char *multivector_json(const MultiVector *mv);
 
 #endif /* COLBERT_MULTIVECTOR_IO_H */

@@ -29,6 +29,9 @@
 #define FAST_DIGITS 19
 #define SLOW_DIGITS 128
 
+/* Characters of a text counted at a time, at most 255. */
+#define COUNT_BLOCK 128
+
 /* Largest power of ten that the fast path uses. */
 #define FAST_EXPONENT 64
 
@@ -505,8 +508,18 @@ size_t
 parse_text_capacity(const char *text, size_t length)
 {
 	size_t n = 1;
+	size_t i = 0;
 
-	for (size_t i = 0; i < length; i++)
+	/* Blocks whose counts fit in a byte: compilers vectorize the inner loop. */
+	for (; length - i >= COUNT_BLOCK; i += COUNT_BLOCK)
+	{
+		uint8_t commas = 0;
+
+		for (size_t k = 0; k < COUNT_BLOCK; k++)
+			commas += text[i + k] == ',';
+		n += commas;
+	}
+	for (; i < length; i++)
 		n += text[i] == ',';
 	return n;
 }
@@ -538,6 +551,59 @@ parse_text(const char *text, size_t length, float *values, size_t capacity)
 	}
 	result.position = (size_t) (cursor.at - text);
 	return result;
+}
+
+/* Bytes decoded between two tests for a character that is not a hexadecimal digit. */
+#define HEX_RUN 64
+
+/*
+ * Convert hexadecimal digits to their values. Returns false if a character is
+ * not a digit. No table and no branch: compilers vectorize the loop.
+ */
+static inline bool
+hex_values(const uint8_t *digits, size_t n, uint8_t *values)
+{
+	uint8_t others = 0;
+
+	for (size_t i = 0; i < n; i++)
+	{
+		uint8_t number = (uint8_t) (digits[i] - '0');
+		uint8_t letter = (uint8_t) ((digits[i] | 0x20) - 'a');
+		uint8_t is_number = (uint8_t) -(number < 10);
+		uint8_t is_letter = (uint8_t) -(letter < 6);
+
+		values[i] = (uint8_t) ((number & is_number) | ((letter + 10) & is_letter));
+		others |= (uint8_t) ~(is_number | is_letter);
+	}
+	return others == 0;
+}
+
+bool
+parse_hex_digit(char c)
+{
+	uint8_t digit = (uint8_t) c;
+	uint8_t value;
+
+	return hex_values(&digit, 1, &value);
+}
+
+size_t
+parse_hex(const char *digits, size_t n, uint8_t *bytes)
+{
+	const uint8_t *at = (const uint8_t *) digits;
+	uint8_t        values[2 * HEX_RUN];
+	size_t         done = 0;
+
+	while (n - done >= HEX_RUN && hex_values(at + 2 * done, 2 * HEX_RUN, values))
+	{
+		for (size_t i = 0; i < HEX_RUN; i++)
+			bytes[done + i] = (uint8_t) (values[2 * i] << 4 | values[2 * i + 1]);
+		done += HEX_RUN;
+	}
+	/* Then one by one, to the end or to the character at fault. */
+	for (; done < n && hex_values(at + 2 * done, 2, values); done++)
+		bytes[done] = (uint8_t) (values[0] << 4 | values[1]);
+	return done;
 }
 
 static uint32_t

@@ -86,6 +86,15 @@ extern ParseResult parse_binary_header(const uint8_t *bytes, size_t length);
  */
 extern ParseResult parse_binary_body(const uint8_t *bytes, const ParseResult *header);
 
+/* Return true if the character is a hexadecimal digit. */
+extern bool parse_hex_digit(char c);
+
+/*
+ * Decode n pairs of hexadecimal digits. Returns the number of bytes decoded,
+ * which is less than n if one of the next two characters is not a digit.
+ */
+extern size_t parse_hex(const char *digits, size_t n, uint8_t *bytes);
+
 /* Write the header of a multivector. */
 extern void parse_binary_write_header(uint8_t *bytes, KernelElement element, uint32_t dim,
 									  uint32_t ntokens);

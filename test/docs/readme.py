@@ -153,10 +153,20 @@ def names_agree(conn, readme):
     same([row[0] for row in table_after(readme, 'table: operator classes')], [name for name, in classes], 'the table of operator classes agrees with the catalog')
 
 
+def fan_out_agrees(conn):
+    """Check doc/scale-out.md: the arguments of colbert_fan_out. All functions of its extension have a comment."""
+    conn.execute('CREATE EXTENSION dblink; CREATE EXTENSION colbert_fan_out')
+    names, = conn.execute("SELECT proargnames[:pronargs] FROM pg_proc WHERE proname = 'colbert_fan_out'").fetchone()
+    same([row[0] for row in table_after(read('doc/scale-out.md'), 'table: fan_out')], names, 'doc/scale-out.md has the arguments of colbert_fan_out')
+    bare = conn.execute("SELECT proname FROM pg_proc WHERE proname LIKE 'colbert_fan_out%' AND obj_description(oid, 'pg_proc') IS NULL").fetchall()
+    check(not bare, 'the functions of colbert_fan_out have comments', bare)
+
+
 def versions_agree():
     version = re.search(r"default_version = '(.*)'", read('colbert_pg.control')).group(1)
+    check(f"default_version = '{version}'" in read('colbert_fan_out.control'), 'both control files have the same version')
     check(f'EXTVERSION = {version}\n' in read('Makefile'), 'Makefile has the version of the control file')
-    check(read('META.json').count(f'"version": "{version}"') == 2, 'META.json has the version of the control file')
+    check(read('META.json').count(f'"version": "{version}"') == 3, 'META.json has the version of the control file')
     script = f'sql/colbert_pg--{version}.sql'
     check(f'"file": "{script}"' in read('META.json'), 'META.json names the install script')
     released = os.path.exists(os.path.join(ROOT, f'sql/released/colbert_pg--{version}.sql'))
@@ -202,6 +212,7 @@ def main():
         settings_are_known(conn, readme)
         reference_agrees(conn, table_after(read('doc/options.md'), 'table: settings and options'))
         names_agree(conn, readme)
+        fan_out_agrees(conn)
     versions_agree()
     suites_agree()
     front_page_is_readable(readme)

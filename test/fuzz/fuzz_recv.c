@@ -5,7 +5,7 @@
  *
  * In addition to the sanitizers' checks: an accepted value has exactly the
  * size that its header implies, has only finite elements, and its header is
- * reproduced when it is written.
+ * reproduced when it is written. The hex form decodes to the same bytes.
  *
  *-------------------------------------------------------------------------
  */
@@ -53,12 +53,47 @@ check_accepted(const uint8_t *data, size_t size, const ParseResult *shape)
 	FUZZ_CHECK(memcmp(header, data, sizeof(header)) == 0);
 }
 
+static bool
+is_hex_digit(uint8_t c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+/* Decode the input as hexadecimal digits, as strtoul would, and the digits of the input. */
+static void
+check_hex(const uint8_t *data, size_t size)
+{
+	uint8_t *bytes = malloc(size + 1);
+	char    *digits = malloc(2 * size + 1);
+	size_t   decoded = parse_hex((const char *) data, size / 2, bytes);
+
+	FUZZ_CHECK(decoded <= size / 2);
+	for (size_t i = 0; i < decoded; i++)
+	{
+		char pair[3] = {(char) data[2 * i], (char) data[2 * i + 1], '\0'};
+
+		FUZZ_CHECK(is_hex_digit(data[2 * i]) && is_hex_digit(data[2 * i + 1]));
+		FUZZ_CHECK(bytes[i] == strtoul(pair, NULL, 16));
+	}
+	FUZZ_CHECK(decoded == size / 2 || !is_hex_digit(data[2 * decoded]) ||
+			   !is_hex_digit(data[2 * decoded + 1]));
+	for (size_t i = 0; i < size; i++)
+	{
+		FUZZ_CHECK(parse_hex_digit((char) data[i]) == is_hex_digit(data[i]));
+		snprintf(digits + 2 * i, 3, i % 3 == 0 ? "%02X" : "%02x", data[i]);
+	}
+	FUZZ_CHECK(parse_hex(digits, size, bytes) == size && memcmp(bytes, data, size) == 0);
+	free(digits);
+	free(bytes);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	ParseResult result = parse_binary_header(data, size);
 
 	FUZZ_CHECK(result.position <= size);
+	check_hex(data, size);
 	if (result.status == PARSE_OK)
 	{
 		result = parse_binary_body(data, &result);

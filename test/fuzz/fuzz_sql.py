@@ -251,8 +251,18 @@ class Values:
             return f"bm25_query('texts_tsv_bm25', {r.choice((self.of('tsquery'), quote(self.words(' '))))})"
         number = lambda: r.choice(('0', '1', '0.75', '-1', '1e400', '1e-300', 'null', '"x"', '5'))
         four = lambda: f"[{', '.join(number() for _ in range(r.choice((4, 4, 4, 3, 5))))}]"
-        words = ', '.join(f'{{"word": "{w}", "idf": {number()}, "sections": "{r.choice(("A", "DCBA", "", "E", "AA"))}", "candidate": {r.choice(("true", "false", "1"))}}}' for w in self.words(' ').split())
+        uses = ('true', 'false', '1', '"required"', '"beside"')
+        words = ', '.join(f'{{"word": "{w}", "idf": {number()}, "sections": "{r.choice(("A", "DCBA", "", "E", "AA"))}", "candidate": {r.choice(uses)}}}' for w in self.words(' ').split())
         return quote(f'{{"k1": {number()}, "b": {number()}, "weights": {four()}, "lengths": {four()}, "words": [{words}]}}'[:r.choice((50, 100000, 100000, 100000))]) + '::bm25_query'
+
+    def make_bm25_frozen(self):
+        r = self.random
+        if r.random() < self.tame:
+            return f"bm25f_freeze({self.of('tsvector')}, {r.choice((self.make_bm25_query(), 'bm25_query(' + quote('texts_tsv_bm25') + ', ' + quote('') + ')'))})"
+        n = r.choice((0, 1, 2, 50))
+        hashes = sorted(r.choice((0, 1, 2**31, 2**32 - 1, r.randrange(2**32))) for _ in range(n))
+        text = '01' + '00' * 8 + ''.join(f'{number:08x}' for number in hashes) + ''.join(f'{r.choice((0, 1, 255, r.randrange(256))):02x}' for _ in range(n))
+        return quote('\\x' + text[:r.choice((17, 100000, 100000))]) + '::bm25_frozen'
 
     def make_internal(self):
         return 'NULL'

@@ -15,8 +15,8 @@ CREATE TEMP VIEW member_functions AS
 		EXISTS (SELECT FROM pg_aggregate a WHERE p.oid IN (a.aggtransfn, a.aggcombinefn, a.aggfinalfn)) AS is_aggregate_support,
 		-- Access method handlers and functions about indexes and sessions are named colbert_; all other functions compute values.
 		p.proname LIKE 'colbert\_%' OR p.proname = 'bm25_analyze' AS is_administrative,
-		-- bm25_query reads statistics; bm25_candidates must not be folded into a constant, because the planner is to see its cost.
-		p.proname IN ('bm25_query', 'bm25_candidates') AS is_stable
+		-- bm25_query reads statistics; bm25_candidates must not be folded into a constant, because the planner is to see its cost; a setting decides the form of multivector_out.
+		p.proname IN ('bm25_query', 'bm25_candidates', 'multivector_out') AS is_stable
 	FROM members m JOIN pg_proc p ON m.classid = 'pg_proc'::regclass AND m.objid = p.oid;
 
 SELECT has_extension('colbert_pg');
@@ -88,6 +88,9 @@ FROM (VALUES
 	('bm25f_features(tsvector,bm25_query)', 'doc tsvector, query bm25_query -> real[]'),
 	('bm25_bound(bm25_query)', 'query bm25_query -> double precision'),
 	('bm25_candidates(bm25_query)', 'query bm25_query -> tsquery'),
+	('bm25f_freeze(tsvector,bm25_query)', 'doc tsvector, settings bm25_query -> bm25_frozen'),
+	('bm25f_frozen(bm25_frozen,bm25_query)', 'doc bm25_frozen, query bm25_query -> double precision'),
+	('bm25f_is_stale(bm25_frozen,bm25_query)', 'doc bm25_frozen, settings bm25_query -> boolean'),
 	('maxsim_features(multivector,multivector,real)', 'doc multivector, query multivector, bound real DEFAULT 0.5 -> real[]'),
 	('rank_score(rank_model,real[])', 'model rank_model, features real[] -> double precision'),
 	('rank_score(rank_model,real[],text[])', 'model rank_model, features real[], names text[] -> double precision'),
@@ -97,8 +100,9 @@ FROM (VALUES
 
 -- Full-text ranking.
 SELECT has_type('bm25_query');
+SELECT has_type('bm25_frozen');
 SELECT has_type('rank_model');
-SELECT cmp_ok(procost, '>=', 500::real, signature || ' has a cost of its own') FROM member_functions WHERE proname IN ('bm25f', 'bm25f_terms', 'bm25f_features', 'bm25_candidates', 'bm25_query') ORDER BY signature;
+SELECT cmp_ok(procost, '>=', 500::real, signature || ' has a cost of its own') FROM member_functions WHERE proname IN ('bm25f', 'bm25f_terms', 'bm25f_features', 'bm25_candidates', 'bm25_query', 'bm25f_freeze') ORDER BY signature;
 SELECT ok(NOT EXISTS (SELECT FROM members m JOIN pg_operator o ON m.classid = 'pg_operator'::regclass AND m.objid = o.oid WHERE o.oprname = '@@'), 'no operator is named @@');
 
 -- Casts.

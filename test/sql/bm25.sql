@@ -41,10 +41,27 @@ SELECT f[1] = bm25f(tsv, q)::real, f[2] = (bm25f(tsv, q) / bm25_bound(q))::real,
 FROM (VALUES ('w1:1A,2,3C w2:4,9B w3:5,6 w4:7'::tsvector)) AS d(tsv), bm25_query('bm25_docs_tsv_bm25', 'w1 w2 w3 none') AS q, bm25f_features(tsv, q) AS f;
 SELECT bm25f_features('', q) = array_fill(0::real, '{15}') FROM bm25_query('bm25_docs_tsv_bm25', 'w1') AS q;
 
+-- The lengths count every position of documents of 1 to 700 lexemes, each with 1 to 9 or 255 positions, in all sections or in A alone.
+WITH d AS (SELECT i, letters, (SELECT string_agg(format('w%s:%s', j, (SELECT string_agg(p || substr(letters, 1 + abs(hashint4(i * j + p)) % 4, 1), ',') FROM generate_series(1, CASE WHEN j % 17 = 0 OR letters = 'AAAA' THEN 255 ELSE 1 + abs(hashint4(i * j)) % 9 END) p)), ' ')
+	FROM generate_series(1, i) j)::tsvector AS tsv FROM unnest('{1,2,3,4,17,127,128,129,256,257,700}'::int[]) AS i, unnest('{ABCD,AAAA}'::text[]) AS letters),
+sections AS (SELECT i, letters, ARRAY(SELECT count(w) FROM unnest('{A,B,C,D}'::text[]) WITH ORDINALITY AS s(letter, n) LEFT JOIN (SELECT w FROM unnest(tsv) AS u(l, p, weights), unnest(weights) AS w) AS v ON w = letter GROUP BY n ORDER BY n)::real[] AS lengths FROM d)
+SELECT count(*), count(*) FILTER (WHERE (bm25f_features(tsv, bm25_query('bm25_docs_tsv_bm25', 'w1')))[12:15] = lengths), max(lengths[1]) FROM d JOIN sections USING (i, letters);
+
 -- Candidates: the rarest words whose documents sum up to the budget, and never none. Words that no document has cost nothing.
 SELECT lexeme, documents FROM bm25_docs_tsv_bm25 WHERE lexeme IN ('w1', 'w20', 'w50', 'w58') ORDER BY documents;
 SELECT budget, bm25_candidates(bm25_query('bm25_docs_tsv_bm25', 'w1 w20 w50 w58', budget => budget)) FROM unnest('{1,8,30,120,100000}'::int[]) AS budget;
 SELECT bm25_candidates(bm25_query('bm25_docs_tsv_bm25', 'w1 none', budget => 1)), bm25_candidates(bm25_query('bm25_docs_tsv_bm25', 'none')), bm25_candidates(bm25_query('bm25_docs_tsv_bm25', ''));
+-- If the rarest word exceeds the budget alone, its documents must have another word too, unless hardly any has both by chance.
+SELECT budget, bm25_candidates(q), matching, matching = (SELECT count(*) FROM bm25_docs WHERE tsv @@ bm25_candidates(q)::text::tsquery), bm25_query_send(q::text::bm25_query) = bm25_query_send(q)
+FROM unnest('{1,10,60,100,200,1000}'::int[]) AS budget, bm25_query('bm25_docs_tsv_bm25', 'w1 w2 w3 w5 none', budget => budget) AS q, LATERAL (SELECT count(*) AS matching FROM bm25_docs WHERE tsv @@ bm25_candidates(q)) AS m;
+SELECT bm25_candidates(bm25_query('bm25_docs_tsv_bm25', 'w20 w1', budget => 1)), bm25_candidates(bm25_query('bm25_docs_tsv_bm25', 'w1', budget => 1));
+-- Each use of each of four words, against each subset of the words.
+SELECT count(*), count(DISTINCT c), count(*) FILTER (WHERE (tsv @@ c) IS DISTINCT FROM (alone && has OR CASE WHEN required <> '{}' AND beside <> '{}' THEN required && has AND beside && has ELSE required || beside && has END))
+FROM unnest('{false,true,"\"required\"","\"beside\""}'::text[]) AS a, unnest('{false,true,"\"required\"","\"beside\""}'::text[]) AS b, unnest('{false,true,"\"required\"","\"beside\""}'::text[]) AS d, unnest('{false,true,"\"required\"","\"beside\""}'::text[]) AS e,
+	LATERAL (SELECT ARRAY(SELECT n FROM unnest(ARRAY[a, b, d, e]) WITH ORDINALITY AS u(v, n) WHERE v = 'true') AS alone, ARRAY(SELECT n FROM unnest(ARRAY[a, b, d, e]) WITH ORDINALITY AS u(v, n) WHERE v LIKE '%required%') AS required,
+		ARRAY(SELECT n FROM unnest(ARRAY[a, b, d, e]) WITH ORDINALITY AS u(v, n) WHERE v LIKE '%beside%') AS beside) AS uses,
+	LATERAL (SELECT bm25_candidates(format('{"k1": 1, "b": 1, "weights": [1,1,1,1], "lengths": [1,1,1,1], "words": [%s]}', (SELECT string_agg(format('{"word": "w%s", "idf": 1, "sections": "ABCD", "candidate": %s}', n, v), ',') FROM unnest(ARRAY[a, b, d, e]) WITH ORDINALITY AS u(v, n)))::bm25_query) AS c) AS q,
+	generate_series(0, 15) AS present, LATERAL (SELECT ARRAY(SELECT n FROM generate_series(1, 4) AS n WHERE present & (1 << n - 1) <> 0)::bigint[] AS has, (SELECT coalesce(string_agg('w' || n, ' '), '') FROM generate_series(1, 4) AS n WHERE present & (1 << n - 1) <> 0)::tsvector AS tsv) AS t;
 -- A tree of many words is one that @@ understands.
 SELECT n, numnode(c), (SELECT count(*) FROM bm25_docs WHERE tsv @@ c) = (SELECT count(*) FROM bm25_docs WHERE tsv @@ parsed)
 FROM unnest('{1,2,3,4,5,6,7,8,9,100,5000}'::int[]) AS n, bm25_query('bm25_docs_tsv_bm25', (SELECT string_agg('w' || i, ' ') FROM generate_series(1, n) i), budget => 1000000) AS q, bm25_candidates(q) AS c, LATERAL (SELECT c::text::tsquery AS parsed OFFSET 0) AS p;
@@ -55,6 +72,8 @@ CREATE FUNCTION bm25_words(q bm25_query) RETURNS text LANGUAGE sql AS
 SELECT query, bm25_words(bm25_query('bm25_docs_tsv_bm25', query::tsquery)), bm25_candidates(bm25_query('bm25_docs_tsv_bm25', query::tsquery))
 FROM unnest(ARRAY['w1 & w1', 'w1 <-> w2 <3> w3', 'w1 & !w2', '!(w1 & !w2)', '!w1', 'w1:A', 'w1:AB | w1:D', 'w1:C & w1', 'none', '']) AS query;
 SELECT bm25_words(bm25_query('bm25_docs_tsv_bm25', 'w2 w1, w2! W1'));
+-- A lexeme that the statistics do not know is the rarest: a newer document with it scores above one with any other word.
+SELECT bm25f('none:1', q) > bm25f(format('%s:1', lexeme)::tsvector, q), count(*) FROM bm25_docs_tsv_bm25, bm25_query('bm25_docs_tsv_bm25', (SELECT string_agg(lexeme, ' ') || ' none' FROM bm25_docs_tsv_bm25)) AS q WHERE lexeme <> '' GROUP BY 1;
 SELECT bm25_query('bm25_docs_tsv_bm25', 'w:*'::tsquery);
 SELECT bm25f('w1:1,2A', bm25_query('bm25_docs_tsv_bm25', 'w1:A'::tsquery)) = bm25f('w1:2A x:1', bm25_query('bm25_docs_tsv_bm25', 'w1:A'::tsquery)), bm25f('w1:1B', bm25_query('bm25_docs_tsv_bm25', 'w1:A'::tsquery));
 SELECT bm25_bound(q), bm25f('w1:1', q), q FROM bm25_query('bm25_docs_tsv_bm25', ' . ') AS q;
@@ -178,12 +197,13 @@ SELECT bm25_outcome(v) FROM unnest(ARRAY['', '[]', '1', '{}', '{"k1": "1"}', '{"
 	'{"k1": 1e400, "b": 1, "weights": [1,1,1,1], "lengths": [1,1,1,1], "words": []}', '{"k1": 1, "b": 1, "weights": [1,1,1,"1"], "lengths": [1,1,1,1], "words": []}', '{"k1": 1, "b": 1, "weights": 1, "lengths": [1,1,1,1], "words": []}',
 	'{"k1": 1, "b": 1, "weights": {"a": 1}, "lengths": [1,1,1,1], "words": []}', '{"k1": 1, "b": 1, "weights": [1,1,1,1], "lengths": [1,1,1,-1], "words": []}', '{"k1": 1, "b": 1, "weights": [1,1,1,1], "lengths": [1,1,1,1], "words": [1]}']) AS v;
 SELECT bm25_outcome(format('{"k1": 1, "b": 1, "weights": [1,1,1,1], "lengths": [1,1,1,1], "words": [%s]}', v)) FROM unnest(ARRAY['{"word": "a"}', '{"word": "", "idf": 1, "sections": "A", "candidate": true}', '{"word": "a", "idf": -1, "sections": "A", "candidate": true}',
-	'{"word": "a", "idf": 1, "sections": "", "candidate": true}', '{"word": "a", "idf": 1, "sections": "AE", "candidate": true}', '{"word": "a", "idf": 1, "sections": "A", "candidate": 1}',
+	'{"word": "a", "idf": 1, "sections": "", "candidate": true}', '{"word": "a", "idf": 1, "sections": "AE", "candidate": true}', '{"word": "a", "idf": 1, "sections": "A", "candidate": 1}', '{"word": "a", "idf": 1, "sections": "A", "candidate": "alone"}',
 	'{"word": "a", "idf": 1, "sections": "A", "candidate": true}, {"word": "a", "idf": 1, "sections": "A", "candidate": true}', format('{"word": "%s", "idf": 1, "sections": "A", "candidate": true}', repeat('x', 3000)), '{"word": "b", "idf": 100.5, "sections": "A", "candidate": true}',
 	'{"word": "b", "idf": 1, "sections": "DA", "candidate": true}, {"word": "a\tü", "idf": 2e-5, "sections": "A", "candidate": false}']) AS v;
 
 TRUNCATE bm25_copies;
 \copy bm25_copies FROM PROGRAM '"$PG_ABS_SRCDIR"/copy-binary 0001000000013ff00000000000003fe80000000000003ff00000000000003ff00000000000003ff00000000000003ff00000000000003ff00000000000003ff00000000000003ff00000000000003ff00000000000003ff00000000000000f01000161' (FORMAT binary)
+\copy bm25_copies FROM PROGRAM '"$PG_ABS_SRCDIR"/copy-binary 0001000000013ff00000000000003fe80000000000003ff00000000000003ff00000000000003ff00000000000003ff00000000000003ff00000000000003ff00000000000003ff00000000000003ff00000000000003ff00000000000000f04000161' (FORMAT binary)
 \copy bm25_copies FROM PROGRAM '"$PG_ABS_SRCDIR"/copy-binary 0002000000013ff00000000000003fe80000000000003ff00000000000003ff00000000000003ff00000000000003ff00000000000003ff00000000000003ff00000000000003ff00000000000003ff00000000000003ff00000000000000f01000161' (FORMAT binary)
 \copy bm25_copies FROM PROGRAM '"$PG_ABS_SRCDIR"/copy-binary 0001ffffffff3ff00000000000003fe80000000000003ff00000000000003ff00000000000003ff00000000000003ff00000000000003ff00000000000003ff00000000000003ff00000000000003ff00000000000003ff00000000000000f01000161' (FORMAT binary)
 \copy bm25_copies FROM PROGRAM '"$PG_ABS_SRCDIR"/copy-binary 0001000000023ff00000000000003fe80000000000003ff00000000000003ff00000000000003ff00000000000003ff00000000000003ff00000000000003ff00000000000003ff00000000000003ff00000000000003ff00000000000000f01000161' (FORMAT binary)

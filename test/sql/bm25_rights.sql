@@ -63,8 +63,45 @@ ALTER TABLE docs NO FORCE ROW LEVEL SECURITY;
 -- The owner may open the statistics to others, as any table.
 GRANT SELECT ON docs_tsv_bm25 TO regress_bm25_other;
 SELECT bm25_rights_may('regress_bm25_other');
+-- Row-level security of the statistics themselves, and the right to a column of them, open nothing.
+ALTER TABLE docs_tsv_bm25 ENABLE ROW LEVEL SECURITY;
+SELECT bm25_rights_may('regress_bm25_other');
+ALTER TABLE docs_tsv_bm25 DISABLE ROW LEVEL SECURITY;
 REVOKE SELECT ON docs_tsv_bm25 FROM regress_bm25_other;
+GRANT SELECT (lexeme, documents) ON docs_tsv_bm25 TO regress_bm25_other;
+SELECT bm25_rights_may('regress_bm25_other');
+REVOKE SELECT (lexeme, documents) ON docs_tsv_bm25 FROM regress_bm25_other;
+-- The planner's own statistics of the lexemes are as closed as their table.
+ANALYZE docs_tsv_bm25;
+SET ROLE regress_bm25_owner;
+SELECT count(*) FROM pg_stats WHERE schemaname = 'bm25_rights' AND tablename = 'docs_tsv_bm25' AND attname = 'lexeme';
+SET ROLE regress_bm25_other;
+SELECT count(*) FROM pg_stats WHERE schemaname = 'bm25_rights' AND tablename = 'docs_tsv_bm25' AND attname = 'lexeme';
+RESET ROLE;
 ALTER TABLE docs DISABLE ROW LEVEL SECURITY;
+
+-- A prepared statement asks for the rights each time.
+SET ROLE regress_bm25_other;
+PREPARE ask AS SELECT bm25_candidates(bm25_query('docs_tsv_bm25', 'gout'));
+EXECUTE ask;
+RESET ROLE;
+REVOKE SELECT ON docs FROM regress_bm25_other;
+SET ROLE regress_bm25_other;
+EXECUTE ask;
+RESET ROLE;
+-- A view uses the rights of its caller, and a function with SECURITY DEFINER those of its owner. A role that may read all data may read the statistics.
+SET ROLE regress_bm25_owner;
+CREATE VIEW candidates AS SELECT bm25_candidates(bm25_query('docs_tsv_bm25', 'gout'));
+GRANT SELECT ON candidates TO regress_bm25_other;
+CREATE FUNCTION candidates() RETURNS tsquery LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, bm25_rights, public BEGIN ATOMIC SELECT bm25_candidates(bm25_query('docs_tsv_bm25', 'gout')); END;
+SET ROLE regress_bm25_other;
+SELECT * FROM candidates;
+SELECT candidates();
+RESET ROLE;
+GRANT pg_read_all_data TO regress_bm25_other;
+SELECT bm25_rights_may('regress_bm25_other');
+REVOKE pg_read_all_data FROM regress_bm25_other;
+GRANT SELECT ON docs TO regress_bm25_other;
 
 -- Without the table, or with one of another owner under its name, only the owner is left.
 ALTER TABLE docs RENAME TO moved;
@@ -112,6 +149,7 @@ SELECT count(*) FROM docs_tsv_bm25;
 ROLLBACK;
 SELECT count(*) FROM docs_tsv_bm25;
 
+DEALLOCATE ask;
 DROP SCHEMA bm25_rights CASCADE;
 DROP OWNED BY regress_bm25_owner, regress_bm25_reader, regress_bm25_other;
 DROP ROLE regress_bm25_owner, regress_bm25_reader, regress_bm25_other;

@@ -79,6 +79,65 @@ SELECT multivector(NULL::bytea);
 -- A literal is text, as before.
 SELECT multivector('[[1,2]]');
 
+-- The hex form: the binary format in hexadecimal digits, of either case. Elements survive.
+SET colbert.multivector_output = hex;
+SELECT '[[1,2],[-3,0.5]]'::multivector, '[[1,2],[-3,0.5]]'::multivector(2, float2), '[[1,2],[-3,0.5]]'::multivector(2, int8);
+SELECT ARRAY['[[1]]'::multivector, NULL], ROW('[[1]]'::multivector, 2), '[[1]]'::multivector::text;
+-- JSON stays JSON.
+SELECT '[[1,2]]'::multivector::json, '[[1,2]]'::multivector::jsonb, to_json('[[1,2]]'::multivector), '[[1,2]]'::multivector::real[];
+SET colbert.multivector_output = json;
+SELECT '\x01010200010000000040003C'::multivector, pg_column_size('\x01010200010000000040003C'::multivector), '\x01010200010000000040003c'::multivector(2);
+CREATE FUNCTION io_as(doc multivector, form text) RETURNS text LANGUAGE plpgsql STABLE AS $$
+BEGIN
+	PERFORM set_config('colbert.multivector_output', form, true);
+	RETURN doc::text;
+END $$;
+SELECT e, count(*), bool_and(multivector_send(io_as(d, 'hex')::multivector) = multivector_send(d)), bool_and(io_as(d, 'hex') = '\x' || encode(multivector_send(d), 'hex'))
+FROM (SELECT e, CASE e WHEN 'float4' THEN d WHEN 'float2' THEN d::multivector(13, float2) ELSE d::multivector(13, int8) END AS d
+	  FROM (SELECT (SELECT array_agg(ARRAY(SELECT sin(n * 31 + t * 7 + k * k) FROM generate_series(1, 13) k)) FROM generate_series(1, n) t)::real[]::multivector AS d
+			FROM generate_series(1, 50) n) AS s, unnest('{float4,float2,int8}'::text[]) AS e) AS s GROUP BY e ORDER BY e;
+DROP FUNCTION io_as;
+SET colbert.multivector_output = hexadecimal;
+RESET colbert.multivector_output;
+-- The form depends on a setting, so no index and no generated column may contain it.
+CREATE TABLE io_generated (doc multivector(2), form text GENERATED ALWAYS AS (doc::text) STORED);
+
+-- Hostile hex: no digits, an odd digit, bad digits (also after many good ones), truncated, too long, white space, raw numbers.
+SELECT '\x'::multivector;
+SELECT '\x0'::multivector;
+SELECT '\x01000100010000000000803'::multivector;
+SELECT '\x010001000100000000008g3f'::multivector;
+SELECT '\x01000100010000000000803é'::multivector;
+SELECT ('\x' || repeat('00', 100) || '0x' || repeat('00', 100))::multivector;
+SELECT ('\x' || repeat('00', 63) || ' 0')::multivector;
+-- One character among good digits, each once: the digits are those of encode(), and no error is another one.
+CREATE FUNCTION io_state(value text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN (value::multivector IS NULL)::text;
+EXCEPTION WHEN OTHERS THEN
+	RETURN SQLSTATE;
+END $$;
+SELECT io_state(overlay('\x' || repeat('3e', n) PLACING chr(c) FROM at)) AS state, count(*), string_agg(chr(c), '') FILTER (WHERE n = 12 AND chr(c) ~ '[0-9A-Za-z]')
+FROM (SELECT 12 AS n, 14 AS at UNION ALL SELECT 200, 100) AS s, generate_series(1, 255) c GROUP BY 1 ORDER BY 1;
+-- Each value cut at each character.
+SELECT io_state(left('\x' || encode(multivector_send(d), 'hex'), n)) AS state, count(*)
+FROM (VALUES ('[[1,2],[-3,0.5]]'::multivector), ('[[1,2],[-3,0.5]]'::multivector(2, float2)), ('[[1,2],[-3,0.5]]'::multivector(2, int8))) AS v(d), generate_series(2, length(encode(multivector_send(d), 'hex')) + 2) n
+GROUP BY 1 ORDER BY 1;
+DROP FUNCTION io_state;
+SELECT '\x01000100010000000000'::multivector;
+SELECT '\x01000100010000000000803f00'::multivector;
+SELECT '\x01000100010000000000803f '::multivector;
+SELECT ' \x01000100010000000000803f'::multivector;
+SELECT '\X01000100010000000000803f'::multivector;
+SELECT '\x0100ffffffffffff'::multivector;
+SELECT '\x0100000001000000'::multivector;
+SELECT '\x0100020000000000'::multivector;
+SELECT '\x01000100010000000000c07f'::multivector;
+SELECT '\x01020100010000000000803f01'::multivector;
+SELECT '\x5b5b315d5d20202020'::multivector;
+SELECT '\x01000100010000000000803f'::multivector(2);
+SELECT '"\\x01000100010000000000803f"'::json::multivector;
+
 -- COPY BINARY out and in.
 CREATE TABLE io_test (id int, doc multivector, half multivector(2, float2), byte multivector(2, int8));
 INSERT INTO io_test
@@ -125,4 +184,16 @@ DROP TABLE io_text;
 -- COPY as text, with quotes and without.
 \copy io_test (id, doc) TO PROGRAM 'sed -n 1,2p' (FORMAT csv)
 \copy (SELECT doc FROM io_test ORDER BY id LIMIT 2) TO PROGRAM 'cat'
+-- COPY of the hex form, as text and as CSV, and back.
+SET colbert.multivector_output = hex;
+\copy (SELECT id, doc FROM io_test ORDER BY id LIMIT 1) TO PROGRAM 'cat'
+\copy io_test TO PROGRAM 'cat >"$PG_ABS_BUILDDIR/io_test.txt"'
+\copy io_test TO PROGRAM 'cat >"$PG_ABS_BUILDDIR/io_test.csv"' (FORMAT csv, HEADER)
+TRUNCATE io_copy;
+\copy io_copy FROM PROGRAM 'cat "$PG_ABS_BUILDDIR/io_test.txt"'
+\copy io_copy FROM PROGRAM 'cat "$PG_ABS_BUILDDIR/io_test.csv"' (FORMAT csv, HEADER)
+\! rm -f "$PG_ABS_BUILDDIR/io_test.txt" "$PG_ABS_BUILDDIR/io_test.csv"
+SELECT count(*), bool_and(multivector_send(a.doc) = multivector_send(b.doc) AND multivector_send(a.half) = multivector_send(b.half) AND multivector_send(a.byte) = multivector_send(b.byte))
+FROM io_test a JOIN io_copy b USING (id);
+RESET colbert.multivector_output;
 DROP TABLE io_test, io_copy, io_column, io_other;

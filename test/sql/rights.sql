@@ -28,6 +28,7 @@ CREATE FUNCTION rights_samples(type regtype) RETURNS text[] LANGUAGE sql IMMUTAB
 		WHEN 'text' THEN ARRAY['''float4''', '''float2''', '''int8''', '''>''', '''''', 'repeat(''x'', 10000)', 'NULL']
 		WHEN 'bytea' THEN ARRAY['''\x0000803f''', '''\x''', '''\x00''', '''\x0000c07f''', '''\x01000200010000000000003f0000803f''', 'NULL']
 		WHEN 'bm25_query' THEN ARRAY['''{"k1": 1, "b": 1, "weights": [1,2,3,5], "lengths": [1,1,0,1], "words": [{"word": "a", "idf": 1, "sections": "AD", "candidate": true}]}''', '''{"k1": 0, "b": 0, "weights": [0,0,0,0], "lengths": [0,0,0,0], "words": []}''', 'NULL']
+		WHEN 'bm25_frozen' THEN ARRAY['''\x01ffffffffffffffff00000000ffffffffff01''', '''\x010000000000000000''', 'NULL']
 		WHEN 'tsvector' THEN ARRAY['''a:1A,2 b:3''', '''''', '''a''', 'NULL']
 		WHEN 'tsquery' THEN ARRAY['''a & b:A''', '''''', '''a:*''', '''!a''', 'NULL']
 		WHEN 'rank_model' THEN ARRAY['''{"weights": [0.5, 2], "intercept": 1, "features": ["a", "b"]}''', '''{"weights": [1]}''', 'NULL']

@@ -45,7 +45,10 @@ CREATE INDEX best_doc ON app.best USING colbert_ivf (doc) WITH (quantizer = flat
 CREATE TABLE app.texts (id int PRIMARY KEY, tsv tsvector);
 INSERT INTO app.texts SELECT i, format('w%s:1A all:2 w%s:3', i % 7, i % 3)::tsvector FROM generate_series(1, 100) i;
 SELECT bm25_analyze('app.texts', 'tsv', config => 'simple');
+ALTER TABLE app.texts ADD frozen bm25_frozen GENERATED ALWAYS AS (bm25f_freeze(tsv, '{"k1": 1.2, "b": 0.75, "weights": [1, 2, 3, 5], "lengths": [2, 0, 0, 1], "words": []}')) STORED, ADD kept bm25_frozen;
+UPDATE app.texts SET kept = bm25f_freeze(tsv, bm25_query('app.texts_tsv_bm25', ''));
 CREATE TABLE app.queries AS SELECT bm25_query('app.texts_tsv_bm25', words) AS q FROM unnest('{w1 all,w5}'::text[]) AS words;
+CREATE MATERIALIZED VIEW app.answers AS SELECT id, bm25f(tsv, q) AS score FROM app.texts, bm25_query('app.texts_tsv_bm25', 'w1 all') AS q WHERE tsv @@ bm25_candidates(q);
 CREATE VIEW app.near AS SELECT id, doc <=> $query AS distance FROM app.docs WHERE maxsim(doc, $query) > 1 ORDER BY 2 LIMIT 20;
 CREATE FUNCTION app.search(n int) RETURNS SETOF int LANGUAGE sql STABLE SET colbert.probes = 30
 	BEGIN ATOMIC SELECT id FROM app.docs WHERE doc IS NOT NULL ORDER BY maxsim(doc, $query) DESC LIMIT n; END;
@@ -68,7 +71,10 @@ sub contents
 		'the materialized view' => "SELECT md5(string_agg(concat_ws(',', id, multivector_send(doc), score), ',' ORDER BY id)), count(*) FROM app.best",
 		'the view' => 'SELECT string_agg(n::text, chr(10)) FROM app.near AS n',
 		'full-text statistics' => "SELECT string_agg(s::text, chr(10) ORDER BY lexeme) FROM app.texts_tsv_bm25 AS s",
+		'the materialized view of a full-text search' => 'SELECT count(*), sum(score) FROM app.answers',
 		'full-text scores' => "SELECT sum(bm25f(tsv, q)), sum(bm25f(tsv, bm25_query('app.texts_tsv_bm25', 'w1 all'))), sum(bm25_bound(q)) FROM app.texts, app.queries",
+		'frozen weights' => "SELECT md5(string_agg(concat_ws(',', id, frozen, kept), ',' ORDER BY id)), sum(bm25f_frozen(frozen, q)), sum(bm25f_frozen(kept, q)), bool_or(bm25f_is_stale(kept, bm25_query('app.texts_tsv_bm25', '')))
+			FROM app.texts, app.queries",
 		'types of columns' => "SELECT string_agg(concat_ws(' ', attrelid::regclass, attname, format_type(atttypid, atttypmod)), chr(10) ORDER BY attrelid::regclass::text, attnum)
 			FROM pg_attribute WHERE attrelid::regclass::text LIKE 'app.%' AND attnum > 0",
 		'definitions of indexes' => "SELECT string_agg(indexdef, chr(10) ORDER BY indexname) FROM pg_indexes WHERE schemaname = 'app'",
@@ -139,6 +145,25 @@ my $element = 'SET search_path = public; SELECT DISTINCT get_byte(multivector_se
 is($node->safe_psql('origin', $element), 2, 'a column without an element can have int8 documents');
 is($node->safe_psql('inserted', $element), 0, 'which a dump, being text, restores as float4');
 
+# The hex form, by the setting of the session that dumps; a database with the setting reads a dump
+# in JSON.
+{
+	local $ENV{PGOPTIONS} = '-c colbert.multivector_output=hex';
+	is(run('pg_dump', '-f', "$dir/hex.sql", 'origin'), '', 'pg_dump in the hex form');
+}
+my $hex = slurp_file("$dir/hex.sql");
+like($hex, qr/\\\\x0100080001000000/, 'it contains documents in hex');
+unlike($hex, qr/\[\[/, 'and no JSON');
+$node->safe_psql('postgres', 'CREATE DATABASE hex');
+is(restore_plain('hex', "$dir/hex.sql", '-v', 'ON_ERROR_STOP=1'), '', 'psql restores it');
+same_contents('plain, in hex', 'hex', 'public', $expected);
+is($node->safe_psql('hex', $element), 2, 'and keeps int8 documents of a column without an element');
+$node->safe_psql('postgres', 'CREATE DATABASE json_in_hex; ALTER DATABASE json_in_hex SET colbert.multivector_output = hex');
+is(restore_plain('json_in_hex', "$dir/inserts.sql", '-v', 'ON_ERROR_STOP=1'), '', 'a database whose output is hex restores JSON');
+is($node->safe_psql('json_in_hex', "SELECT doc::text ~ '^.x0100' FROM app.docs WHERE id = 1"), 't', 'and its output is hex');
+$node->safe_psql('postgres', 'ALTER DATABASE json_in_hex RESET colbert.multivector_output');
+same_contents('JSON into a database whose output is hex', 'json_in_hex', 'public', $expected);
+
 # Custom, by two jobs, after the extension moved to another schema.
 $node->safe_psql('inserted', 'CREATE SCHEMA vectors; ALTER EXTENSION colbert_pg SET SCHEMA vectors');
 is(run('pg_dump', '-Fc', '-f', "$dir/moved.dump", 'inserted'), '', 'pg_dump -Fc of an extension in another schema');
@@ -151,6 +176,29 @@ $node->safe_psql('moved', 'TRUNCATE app.docs');
 is(run('pg_restore', '-e', '-a', '-t', 'docs', '-d', 'moved', "$dir/moved.dump"), '', 'pg_restore -a -t restores the rows of a table');
 $node->safe_psql('moved', 'REINDEX TABLE app.docs');
 same_contents('only data', 'moved', 'vectors', $expected);
+
+# One schema, into a database that has the extension. A schema may be renamed with its statistics.
+is(run('pg_dump', '-Fc', '-n', 'app', '-f', "$dir/app.dump", 'origin'), '', 'pg_dump -n');
+$node->safe_psql('postgres', 'CREATE DATABASE filtered');
+$node->safe_psql('filtered', 'CREATE EXTENSION colbert_pg; CREATE SCHEMA app');
+is(run('pg_restore', '-e', '-n', 'app', '-d', 'filtered', "$dir/app.dump"), '', 'pg_restore -n restores it');
+same_contents('one schema', 'filtered', 'public', $expected);
+my $scores = q{SELECT sum(bm25f(tsv, bm25_query('%1$s.texts_tsv_bm25', 'w1 all'))) FROM %1$s.texts};
+my $before = $node->safe_psql('origin', sprintf($scores, 'app'));
+$node->safe_psql('filtered', 'ALTER SCHEMA app RENAME TO renamed');
+is($node->safe_psql('filtered', sprintf($scores, 'renamed')), $before, 'statistics in a renamed schema');
+
+# The texts and their statistics alone, the statistics first.
+is(run('pg_dump', '-Fc', '-t', 'app.texts*', '-f', "$dir/texts.dump", 'origin'), '', 'pg_dump -t');
+$node->safe_psql('postgres', 'CREATE DATABASE texts');
+$node->safe_psql('texts', 'CREATE EXTENSION colbert_pg; CREATE SCHEMA app');
+is(run('pg_restore', '-e', '-t', $_, '-d', 'texts', "$dir/texts.dump"), '', "pg_restore -t $_") for 'texts_tsv_bm25', 'texts';
+# pg_restore -t leaves out keys, which statistics need
+my (undef, undef, $refused) = $node->psql('texts', sprintf($scores, 'app'));
+like($refused, qr/is not a table of BM25 statistics\nHINT:  .* ADD PRIMARY KEY/, 'without the primary key');
+$node->safe_psql('texts', 'ALTER TABLE app.texts_tsv_bm25 ADD PRIMARY KEY (lexeme)');
+is($node->safe_psql('texts', sprintf($scores, 'app')), $before, 'with it');
+is($node->safe_psql('texts', "SELECT bm25_analyze('app.texts', 'tsv'); " . sprintf($scores, 'app')), "app.texts_tsv_bm25\n$before", 'and bm25_analyze refreshes the restored table');
 
 # --create restores the settings of the database.
 is(run('pg_dump', '-C', '-f', "$dir/create.sql", 'origin'), '', 'pg_dump -C');

@@ -1,10 +1,12 @@
 # Logical replication of tables with multivectors: the initial copy and changes, as text and in the
-# binary format, found by primary key or by the whole row; the subscriber's indexes find the rows.
+# binary format, found by primary key or by the whole row; the subscriber's indexes find the rows,
+# and full-text statistics rank them.
 
 use strict;
 use warnings;
 use ColbertTest;
 use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 # Subscriptions by format, and their tables: format and replica identity.
@@ -130,6 +132,76 @@ on_each('TRUNCATE %1$s');
 on_each('INSERT INTO %1$s ' . documents(1, 28));
 same_rows('TRUNCATE');
 
+# The hex form, by a setting of the database of the publisher: int8 documents stay int8 in a column
+# without an element, in the initial copy and after.
+$publisher->safe_psql('postgres', 'CREATE DATABASE hex');
+$publisher->safe_psql('hex', <<'SQL');
+CREATE EXTENSION colbert_pg;
+ALTER DATABASE hex SET colbert.multivector_output = hex;
+CREATE TABLE elements (id int PRIMARY KEY, doc multivector);
+INSERT INTO elements VALUES (1, '[[1,2],[-3,0.5]]'::multivector(2, int8));
+CREATE PUBLICATION pub_hex FOR TABLE elements;
+SQL
+$subscriber->safe_psql('postgres', 'CREATE TABLE elements (id int PRIMARY KEY, doc multivector)');
+my $hex_connection = $publisher->connstr('hex') =~ s/'/''/gr;
+$subscriber->safe_psql('postgres', "CREATE SUBSCRIPTION sub_hex CONNECTION '$hex_connection' PUBLICATION pub_hex");
+$subscriber->wait_for_subscription_sync;
+$publisher->safe_psql('hex', "INSERT INTO elements VALUES (2, '[[1,2],[-3,0.5]]'::multivector(2, float2)); UPDATE elements SET doc = '[[5,6]]'::multivector(2, int8) WHERE id = 1");
+$publisher->wait_for_catchup('sub_hex');
+my $bits = q{SELECT string_agg(multivector_send(doc)::text, ',' ORDER BY id) FROM elements};
+is($subscriber->safe_psql('postgres', $bits), $publisher->safe_psql('hex', $bits), 'elements survive in the hex form');
+$subscriber->safe_psql('postgres', 'DROP SUBSCRIPTION sub_hex');
+
+# Full-text statistics are an ordinary table with a primary key: a subscriber ranks by them, and
+# takes a refresh as one transaction. The subscriber gets the definition by pg_dump.
+my $texts = 'CREATE TABLE texts (id int PRIMARY KEY, tsv tsvector);';
+my $fill = 'INSERT INTO texts SELECT i, format(%1$s, i %% 7, i %% 3, i)::tsvector FROM generate_series(%2$s, %3$s) i;';
+
+# ranking(NODE): the statistics, a query made of them and the scores, as text.
+sub ranking
+{
+	my ($node) = @_;
+
+	return $node->safe_psql('postgres', <<'SQL');
+SELECT string_agg(s::text, chr(10) ORDER BY lexeme) FROM texts_tsv_bm25 AS s;
+SELECT bm25_query('texts_tsv_bm25', 'w1 all v2 x7');
+SELECT id, bm25f(tsv, q) FROM texts, bm25_query('texts_tsv_bm25', 'w1 all v2 x7') AS q WHERE tsv @@ bm25_candidates(q) ORDER BY 2 DESC, 1 LIMIT 20;
+SQL
+}
+
+# same_ranking(TEST NAME, LEXEMES)
+sub same_ranking
+{
+	my ($name, $lexemes) = @_;
+
+	$publisher->wait_for_catchup('sub_statistics');
+	is($subscriber->safe_psql('postgres', 'SELECT count(*) FROM texts_tsv_bm25'), $lexemes + 1, "$name: the subscriber has the statistics");
+	is(ranking($subscriber), ranking($publisher), "$name: the subscriber ranks as the publisher does");
+	return;
+}
+
+$publisher->safe_psql('postgres', "$texts " . sprintf($fill, "'w%s:1A all:2 v%s:3 x%s:4'", 1, 100) . " SELECT bm25_analyze('texts', 'tsv', config => 'simple')");
+my ($definition, $errors);
+IPC::Run::run([ 'pg_dump', '--schema-only', '-t', 'texts_tsv_bm25', $publisher->connstr('postgres') ], '>', \$definition, '2>', \$errors);
+is($errors, '', 'pg_dump of the definition');
+$subscriber->safe_psql('postgres', $texts);
+$subscriber->safe_psql('postgres', $definition);
+$publisher->safe_psql('postgres', 'CREATE PUBLICATION pub_statistics FOR TABLE texts, texts_tsv_bm25');
+$subscriber->safe_psql('postgres', "CREATE SUBSCRIPTION sub_statistics CONNECTION '$connection' PUBLICATION pub_statistics WITH (binary = true)");
+$subscriber->wait_for_subscription_sync;
+same_ranking('the initial copy', 111);
+
+$publisher->safe_psql('postgres', sprintf($fill, "'w%s:1A all:2 v%s:3,4 y%s:5'", 101, 160));
+$publisher->safe_psql('postgres', 'DELETE FROM texts WHERE id <= 30');
+$publisher->safe_psql('postgres', "SELECT bm25_analyze('texts', 'tsv')");
+same_ranking('a refresh', 141);
+$publisher->safe_psql('postgres', "BEGIN; SELECT bm25_analyze('texts', 'tsv'); TRUNCATE texts; SELECT bm25_analyze('texts', 'tsv'); ROLLBACK; SELECT bm25_analyze('texts', 'tsv', sample => 1000)");
+same_ranking('refreshes that are rolled back and repeated', 141);
+$publisher->safe_psql('postgres', "TRUNCATE texts; SELECT bm25_analyze('texts', 'tsv')");
+same_ranking('no rows', 0);
+unlike(slurp_file($subscriber->logfile), qr/ERROR/, 'replication never failed');
+
+$subscriber->safe_psql('postgres', 'DROP SUBSCRIPTION sub_statistics');
 $subscriber->safe_psql('postgres', "DROP SUBSCRIPTION sub_$_") for sort keys %options;
 stop_node($subscriber);
 stop_node($publisher);

@@ -15,7 +15,18 @@ import pytest
 from drivers import where
 
 from colbert_pg import MultiVector
-from colbert_pg.admin import Finding, IndexInfo, LastScan, Trial, check, index_info, last_scan, tune
+from colbert_pg.admin import (
+    Finding,
+    IndexInfo,
+    LastScan,
+    Trial,
+    check,
+    index_info,
+    last_scan,
+    last_scans,
+    partition_info,
+    tune,
+)
 from colbert_pg.load import copy, create_index
 
 RANDOM = np.random.default_rng(2)
@@ -63,6 +74,30 @@ def test_last_scan(conn: Any) -> None:
     cursor.close()
 
 
+def test_partitions(conn: Any) -> None:
+    cursor = conn.cursor()
+    cursor.execute("CREATE TABLE parts (id int, doc multivector(16)) PARTITION BY RANGE (id)")
+    for n in range(2):
+        bounds = f"FROM ({n * 150}) TO ({n * 150 + 150})"
+        cursor.execute(f"CREATE TABLE parts_{n} PARTITION OF parts FOR VALUES {bounds}")
+    cursor.execute("INSERT INTO parts SELECT * FROM docs")
+    cursor.execute("CREATE INDEX parts_doc ON parts USING colbert_hnsw (doc)")
+    infos = partition_info(conn, "parts_doc")
+    whole = index_info(conn, "parts_doc")
+    assert sorted(infos) == ["parts_0_doc_idx", "parts_1_doc_idx"]
+    assert [info.documents for info in infos.values()] == [150, 150]
+    assert (whole.documents, whole.quantizer, whole.dims) == (300, "sq8", 16)
+    assert partition_info(conn, "docs_doc_idx") == {
+        "docs_doc_idx": index_info(conn, "docs_doc_idx")
+    }
+    cursor.execute("SET enable_seqscan = off")
+    query = MultiVector(QUERIES[0]).to_text()
+    cursor.execute("SELECT id FROM parts ORDER BY maxsim(doc, %s) DESC LIMIT 3", (query,))
+    assert sorted(scan.index for scan in last_scans(conn)) == sorted(infos)
+    conn.rollback()
+    cursor.close()
+
+
 def test_check(conn: Any) -> None:
     assert check(conn, "docs_doc_idx") == []
     assert check(conn, "docs_doc_idx", heapallindexed=True, rescore=True) == []
@@ -92,6 +127,7 @@ def test_tune_applies(conn: Any, database: str) -> None:
     [
         (IndexInfo, "colbert_index_info"),
         (LastScan, "colbert_last_scan"),
+        (LastScan, "colbert_last_scans"),
         (Finding, "colbert_index_check"),
         (Trial, "colbert_tune"),
     ],

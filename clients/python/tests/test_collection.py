@@ -6,15 +6,15 @@ import asyncio
 import inspect
 import itertools
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 
 import numpy as np
 import psycopg
-import psycopg_pool
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kinds import KINDS, done, maker
 from psycopg import sql
 from words import Words
 
@@ -31,8 +31,6 @@ from colbert_pg.collection import (
 )
 from colbert_pg.encoders import TextError, TextTooLongError
 
-T = TypeVar("T")
-
 TEXTS = [
     "Gout is treated with drugs.",
     "The Amazon river carries water.",
@@ -46,30 +44,13 @@ METADATA: list[dict[str, Any]] = [
     {"topic": "music"},
     {},
 ]
-KINDS = ["autocommit", "transaction", "pool", "async", "async-pool"]
-
-
-async def done(value: Awaitable[T] | T) -> T:
-    """Return a value, or the result of an awaitable, so that a test serves both kinds."""
-    return await value if inspect.isawaitable(value) else value
 
 
 @pytest.fixture(params=KINDS)
 async def make(request: pytest.FixtureRequest, database: str) -> AsyncIterator[Callable[..., Any]]:
     """Return a function that makes a collection, on each kind of connection."""
-    kind, dsn = request.param, f"dbname={database}"
-    if kind == "pool":
-        with psycopg_pool.ConnectionPool(dsn, min_size=1, open=True) as pool:
-            yield lambda *args, **options: Collection(pool, *args, **options)
-    elif kind == "async":
-        async with await psycopg.AsyncConnection.connect(dsn) as aconn:
-            yield lambda *args, **options: AsyncCollection(aconn, *args, **options)
-    elif kind == "async-pool":
-        async with psycopg_pool.AsyncConnectionPool(dsn, min_size=1, open=False) as apool:
-            yield lambda *args, **options: AsyncCollection(apool, *args, **options)
-    else:
-        with psycopg.connect(dsn, autocommit=kind == "autocommit") as conn:
-            yield lambda *args, **options: Collection(conn, *args, **options)
+    async with maker(request.param, f"dbname={database}") as make:
+        yield make
 
 
 @pytest.fixture
@@ -132,6 +113,7 @@ async def test_rows(facts: Any) -> None:
     assert await done(facts.delete(where="metadata->>'topic' = %s", params=("earth",))) == 1
     assert await done(facts.delete([])) == 0
     assert await done(facts.count(where={})) == 2
+    assert await done(facts.count(where=nested(99))) == 0
 
 
 async def test_a_text_without_a_multivector(facts: Any) -> None:
@@ -272,6 +254,44 @@ async def test_names_and_types(make: Callable[..., Any], conn: psycopg.Connectio
 
 
 @pytest.mark.parametrize(
+    ("id_type", "given", "canonical", "wrong"),
+    [
+        ("bigint", ["007", "-0", "+8"], ["7", "0", "8"], ["x", "7.0", str(2**63), "1_0"]),
+        (
+            "uuid",
+            ["A0EEBC999C0B4EF8BB6D6BB9BD380A11", "{00000000-0000-0000-0000-00000000000f}"],
+            ["a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "00000000-0000-0000-0000-00000000000f"],
+            ["x", ""],
+        ),
+    ],
+)
+async def test_ids_are_canonical(
+    make: Callable[..., Any],
+    id_type: str,
+    given: list[str],
+    canonical: list[str],
+    wrong: list[str],
+) -> None:
+    encoder = Words()
+    rows = make("canonical", encoder, id_type=id_type)
+    await done(rows.create())
+    assert await done(rows.add(given, ids=given, docs=[[[1.0] * 16]] * len(given))) == canonical
+    assert [record.id for record in await done(rows.get(given))] == canonical
+    with pytest.raises(IdExistsError, match=canonical[0]) as e:
+        await done(rows.add(["again"], ids=given[:1]))
+    assert e.value.ids == canonical[:1]
+    assert encoder.encoded == []
+    with pytest.raises(ValueError, match="comes twice"):
+        await done(rows.add(["a", "b"], ids=[given[0], canonical[0]]))
+    assert await done(rows.add(["again"], ids=given[:1], on_conflict="skip")) == []
+    for key in wrong:
+        with pytest.raises(ValueError, match=f"expected ids of type {id_type}, not '{key}'"):
+            await done(rows.get([key]))
+    assert await done(rows.delete(given[:1])) == 1
+    await done(rows.drop())
+
+
+@pytest.mark.parametrize(
     ("similarity", "first"),
     [("maxsim", "long"), ("maxsim_cosine", "exact"), ("maxsim_l2", "exact")],
 )
@@ -296,6 +316,13 @@ async def test_without_an_encoder(make: Callable[..., Any]) -> None:
             await done(call())
 
 
+def nested(depth: int) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for _ in range(depth):
+        found = {"a": [found]}
+    return found
+
+
 async def test_wrong_arguments(facts: Any) -> None:
     cases: list[tuple[Callable[[], Any], type[Exception], str]] = [
         (lambda: facts.add("one text"), TypeError, "expected a list of texts, not a text"),
@@ -318,6 +345,7 @@ async def test_wrong_arguments(facts: Any) -> None:
         (lambda: facts.delete(where={}), ValueError, "expected ids or where"),
         (lambda: facts.count(params=("a",)), ValueError, "expected params only with where as SQL"),
         (lambda: facts.count(where={"a": 1}, params=("a",)), ValueError, "not with a mapping"),
+        (lambda: facts.count(where=nested(3000)), ValueError, "where with at most 200 levels"),
         (lambda: facts.filter(limit=-1), ValueError, "limit of at least 0, not -1"),
         (lambda: facts.search("a", candidates=9), ValueError, "candidates only with rerank"),
         (lambda: facts.search([[1]], rerank=len), TypeError, "a query that is a text for rerank"),

@@ -130,6 +130,27 @@ def test_a_tour(run: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert done("tune", "facts_doc_idx", *queries, "--apply").count("yes") == 1
 
 
+def test_full_text(run: Any, folder: Path) -> None:
+    path = folder / "titles.jsonl"
+    rows = [
+        {"id": "x7", "text": "Filters of steel.", "metadata": {"title": "Pump X7"}},
+        {"id": "x8", "text": "Filters of paper.", "metadata": {"title": "Pump X8"}},
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    table = ["--table", "titles", "--encoder", "words"]
+    status, out, err = run("load", str(path), *table, "--full-text", "english", "--title", "title")
+    assert (status, out, err) == (0, "2 rows written\n", "")
+    status, out, _ = run("search", "x8 filter", "--table", "titles", "--mode", "text", "--json")
+    assert [json.loads(line)["id"] for line in out.splitlines()] == ["x8", "x7"]
+    hybrid = ["search", "x8 filters", *table, "--mode", "hybrid", "--json"]
+    status, out, _ = run(*hybrid, "--weight", "0.3", "--metadata", '{"title": "Pump X7"}')
+    [hit] = map(json.loads, out.splitlines())
+    assert set(hit) == {"id", "text", "metadata", "score", "maxsim", "bm25f"}
+    (folder / "ranker.json").write_text('{"weights": [-1], "features": ["bm25f"]}')
+    status, out, _ = run(*hybrid, "--ranker", str(folder / "ranker.json"))
+    assert [json.loads(line)["id"] for line in out.splitlines()] == ["x7", "x8"]
+
+
 def test_arrays(run: Any, folder: Path, conn: psycopg.Connection[Any]) -> None:
     docs: dict[str, Any] = {
         f"doc {n}": np.random.default_rng(n).normal(size=(3, 4)) for n in range(5)
@@ -197,6 +218,10 @@ def test_a_bad_line_is_named(run: Any, folder: Path, line: str, message: str) ->
         (["search", "a", *TABLE, "--limit", "-1"], "expected limit of at least 0, not -1\n"),
         (["explain", "a", *TABLE, "--id", "a", "--where", "b"], "expected --id, or a condition"),
         (["load", "absent.jsonl", *TABLE], "No such file or directory: 'absent.jsonl'\n"),
+        (["search", "a", "--table", "b"], "expected --encoder\n"),
+        (["search", "a", *TABLE, "--weight", ".1"], "expected weight only with mode hybrid"),
+        (["search", "a", "--table", "none", "--mode", "text"], 'relation "none" does not exist'),
+        (["load", "absent.jsonl", *TABLE, "--title", "a"], "--title only with --full-text\n"),
         (["load", "absent.jsonl", "--table", "a"], "expected --encoder for a file of texts\n"),
         (["load", "a.npz", "--table", "a", "--batch", "0"], "--batch of at least 1, not 0\n"),
         (["embed", "--table", "a"], "expected --encoder, --install, --uninstall or --status\n"),
@@ -317,7 +342,7 @@ def test_a_missing_driver(
 
 def test_usage(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as e:
-        main(["search"])
+        main(["explain"])
     assert e.value.code == 2
     assert "required: query, --table, --encoder" in capsys.readouterr().err
     for command in ([], ["load"], ["index"], ["search"], ["explain"], ["tune"], ["embed"]):

@@ -86,6 +86,24 @@ async def test_text(driver: Driver) -> None:
     assert back == MultiVector([[1.0, 2.0]])
 
 
+@pytest.mark.parametrize("element", ELEMENTS)
+async def test_hex_output(driver: Driver, element: Element) -> None:
+    """A value, an array and a nested array, with a server that writes the hex form as text."""
+    a, b = MultiVector(tokens(), element), MultiVector(tokens(1), element)
+    await driver.execute("SET colbert.multivector_output = hex")
+    cast = f"multivector({DIMS}, {element})"
+    [(one, some, nested)] = await driver.execute(
+        f"SELECT d, ARRAY[d, NULL, e], ARRAY[ARRAY[d, e], ARRAY[e, NULL]] "
+        f"FROM (SELECT $1::{cast} AS d, $2::{cast} AS e) AS s",
+        a,
+        b,
+    )
+    assert (one.to_binary(), one.element) == (a.to_binary(), element)
+    assert (some, nested) == ([a, None, b], [[a, b], [b, None]])
+    [(text,)] = await driver.execute("SELECT $1::multivector::text", a)
+    assert text == "\\x" + MultiVector.from_text(text).to_binary().hex()
+
+
 async def test_null(driver: Driver) -> None:
     await driver.execute("UPDATE docs SET doc = $1 WHERE id = 2", None)
     assert await driver.execute("SELECT doc FROM docs WHERE id = 2") == [(None,)]

@@ -458,6 +458,27 @@ def test_an_encoder_that_fails(
     assert run(conn, encoder).rows == 5
 
 
+def test_faults_between_which_nothing_waits(
+    conn: Connection, encoder: FakeEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A follower counts faults that follow each other, not those of months without a batch."""
+    monkeypatch.setattr(worker, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(worker, "RETRIES", 2)
+    ended: list[int] = []
+    stop = threading.Event()
+
+    def lose_the_connection(_worker: Any, conn: Connection, _seconds: float) -> None:
+        ended.append(conn.info.backend_pid)
+        if len(ended) == 8:
+            stop.set()
+        raise psycopg.OperationalError("the server restarts")
+
+    monkeypatch.setattr(worker.Worker, "_sleep", lose_the_connection)
+    fill(conn, 1)
+    assert run(conn, encoder, follow=True, stop=stop) == Result(1, 1, 0)
+    assert len(set(ended)) == 8
+
+
 @pytest.mark.parametrize("fault", ["short", "dims"])
 def test_an_encoder_that_returns_nonsense(
     conn: Connection, encoder: FakeEncoder, monkeypatch: pytest.MonkeyPatch, fault: str

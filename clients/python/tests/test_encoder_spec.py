@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+import urllib.request
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from tokenizers import Tokenizer, models
@@ -75,9 +76,40 @@ def test_servers(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("key", ["secret", None])
+def test_keys_of_servers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, key: str | None) -> None:
+    """A key comes from the environment: arguments of a program are seen by other users."""
+    tokenizer = tmp_path / "tokenizer.json"
+    Tokenizer(models.WordLevel({"?": 0}, unk_token="?")).save(str(tokenizer))
+    sent: list[str | None] = []
+
+    def post(request: urllib.request.Request, timeout: float) -> NoReturn:
+        assert timeout == 60
+        sent.append(request.get_header("Authorization"))
+        raise OSError("sent")
+
+    monkeypatch.setattr(urllib.request, "urlopen", post)
+    monkeypatch.setenv("OTHER_KEY", " other\n")
+    if key is None:
+        monkeypatch.delenv("VLLM_API_KEY", raising=False)
+    else:
+        monkeypatch.setenv("VLLM_API_KEY", key)
+    for spec in (
+        "vllm:http://host,a",
+        "vllm:http://host,a,api_key_env=OTHER_KEY",
+        f"next-plaid:http://host,{tokenizer},9",
+        f"pylate-server:http://host,a,{tokenizer},9,api_key_env=OTHER_KEY",
+    ):
+        with pytest.raises(OSError, match="sent"):
+            make_encoder(spec).encode_query("a")
+    assert sent == [key and f"Bearer {key}", "Bearer other", None, "Bearer other"]
+
+
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
+        ("vllm:http://host,a,api_key_env=NONE", "environment variable NONE is not set"),
+        ("minilm:api_key_env=NONE", "encoder minilm has no option 'api_key_env'"),
         ("", "expected an encoder minilm, onnx:MODEL,TOKENIZER, .*, not ''"),
         ("bert", "expected an encoder minilm, .*, not 'bert'"),
         ("minilm:x", "expected an encoder minilm, not 'minilm:x'"),

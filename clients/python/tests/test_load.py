@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from psycopg import sql
 
 from colbert_pg import MultiVector
 from colbert_pg.load import BadRowError, acopy, copy, create_index
@@ -246,6 +247,25 @@ def test_create_index(conn: Connection) -> None:
         create_index(conn, "docs")
     with pytest.raises(psycopg.errors.InvalidParameterValue):
         create_index(conn, "docs", name="third", quantiser="bit")
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [("t" * 63, "doc"), ("t" * 40, "c" * 40), ("t", "c" * 63), ("ü" * 31, "é" * 20), ('a"b', "d")],
+)
+def test_a_name_that_is_too_long_is_shortened(conn: Connection, table: str, column: str) -> None:
+    """It is the name that the server would give."""
+    names = sql.Identifier(table), sql.Identifier(column)
+    conn.execute(sql.SQL("CREATE TABLE {} ({} multivector(3))").format(*names))
+    name = create_index(conn, names[0], column)
+    conn.execute(sql.SQL("DROP INDEX {}").format(sql.Identifier(name)))
+    conn.execute(sql.SQL("CREATE INDEX ON {} USING colbert_hnsw ({})").format(*names))
+    assert conn.execute(
+        "SELECT indexname FROM pg_indexes WHERE tablename = %s", (table,)
+    ).fetchall() == [(name,)]
+    with pytest.raises(ValueError, match="expected name of at most 63 bytes, not 64"):
+        create_index(conn, names[0], column, name="ü" * 32)
+    conn.execute(sql.SQL("DROP TABLE {}").format(names[0]))
 
 
 def test_create_index_shows_its_phases(

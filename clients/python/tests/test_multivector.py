@@ -201,6 +201,32 @@ def test_refusals_of_text(text: str) -> None:
         MultiVector.from_text(text)
 
 
+@given(multivectors())
+def test_from_hex(value: MultiVector) -> None:
+    text = "\\x" + value.to_binary().hex()
+    back = MultiVector.from_text(text)
+    assert back.to_binary() == value.to_binary()
+    assert MultiVector.from_text(text.upper().replace("X", "x"), "float4").element == "float4"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("\\x", "expected"),
+        ("\\x0", "expected the hex form of a multivector: Odd"),
+        ("\\x01000100010000000000803", "expected the hex form of a multivector: Odd"),
+        ("\\x01000100010000000000803g", "expected the hex form of a multivector: Non-hex"),
+        ("\\x01000100010000000000 803f", "expected the hex form of a multivector"),
+        ("\\x01000100010000000000803\u0661", "expected the hex form of a multivector"),
+        ("\\x01000100010000000000803f00", "expected"),
+        ("\\x01000100010000000000c07f", "finite"),
+    ],
+)
+def test_refusals_of_hex(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        MultiVector.from_text(text)
+
+
 def test_numpy_reads_it() -> None:
     value = MultiVector(TOKENS)
     assert np.asarray(value) is value.to_numpy()

@@ -11,14 +11,14 @@ import numpy as np
 import psycopg
 import pytest
 from psycopg import sql
-from ranked import COUNT, ENCODER, QRELS, QUERIES, create_passages
+from ranked import COUNT, ENCODER, GROUP, QRELS, QUERIES, create_passages
 from words import Words
 
 from colbert_pg.__main__ import main
 from colbert_pg.commands import common
 from colbert_pg.evaluate import score
-from colbert_pg.rank import Columns, WeightFit, fit_weight
-from colbert_pg.rank.weight import split
+from colbert_pg.rank import FEATURES, Columns, WeightFit, fit_weight, train_logistic, training_data
+from colbert_pg.rank.folds import split
 
 STATEMENT = """
     WITH c AS ((SELECT id FROM passages ORDER BY doc <#> %(doc)s::multivector LIMIT 50) UNION
@@ -95,7 +95,7 @@ def test_each_question_is_measured_by_the_others_weight(conn: psycopg.Connection
     fitted = fit(conn, "bad", weights=weights, folds=4, seed=3)
     names = list(QUERIES)
     figures = []
-    for part, chosen in zip(split(COUNT, 4, 3), fitted.fold_weights, strict=True):
+    for part, chosen in zip(split(names, 4, 3), fitted.fold_weights, strict=True):
         inside = {names[i]: QRELS[names[i]] for i in part}
         outside = {name: QRELS[name] for name in names if name not in inside}
         means = {weight: ndcg(conn, outside, weight) for weight in weights}
@@ -180,6 +180,25 @@ def test_an_empty_table(conn: psycopg.Connection[Any]) -> None:
     assert (empty.maxsim, empty.fitted, empty.fuse) == (0, 0, False)
 
 
+def test_a_condition(conn: psycopg.Connection[Any]) -> None:
+    """The candidates of both sides are rows for which it holds."""
+    options: dict[str, Any] = {"params": {"half": COUNT // 2}, "weights": [0.5]}
+    some = fit(conn, "good", where="id < %(half)s OR id < 0", **options)
+    with conn.transaction(force_rollback=True):
+        conn.execute("DELETE FROM passages WHERE id >= %s", (COUNT // 2,))
+        assert fit(conn, "good", weights=[0.5]) == some
+    assert some.fitted <= 0.5
+    assert fit(conn, "good", weights=[0.5]).fitted > 0.9
+
+
+def test_topics(conn: psycopg.Connection[Any]) -> None:
+    topics = {name: i // GROUP for i, name in enumerate(QUERIES)}
+    fitted = fit(conn, "good", topics=topics, folds=COUNT // GROUP)
+    assert fitted.fold_weights == [fitted.weight] * (COUNT // GROUP)
+    with pytest.raises(ValueError, match="not 9 folds of 40 queries of 8 topics"):
+        fit(conn, "good", topics=topics, folds=9)
+
+
 @pytest.fixture
 def command(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """Return a function that runs colbert-pg fit, and returns its status."""
@@ -219,13 +238,52 @@ def test_the_command(
     assert (found["weight"], found["fitted"]) == (other.weight, other.fitted)
 
 
+def test_the_command_trains_a_ranker(
+    conn: psycopg.Connection[Any],
+    command: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("topics").write_text("".join(f"q{i}\ttopic{i // GROUP}\n" for i in range(COUNT)))
+    ranker = ["--tsv-column", "good", "--ranker", "logistic", "--topics", "topics"]
+    more = ["--where", "id::text NOT LIKE '%9'", "--feature", "odd=id % 2", "--model", "model"]
+    assert command(*ranker, *more, "--folds", "4", "--progress") == 1
+    assert "incomplete placeholder: '%'" in capsys.readouterr().err
+    more[3] = "odd=id %% 2"
+    assert command(*ranker, *more, "--folds", "4") == 0
+    topics = {f"q{i}": i // GROUP for i in range(COUNT)}
+    data = training_data(
+        conn,
+        "passages",
+        QUERIES,
+        QRELS,
+        ENCODER,
+        columns=Columns(tsv="good"),
+        where="id %% 10 <> 9",
+        features={"odd": "id %% 2"},
+    )
+    expected = train_logistic(data, topics=topics, folds=4)
+    assert capsys.readouterr().out == f"{expected}\n"
+    assert Path("model").read_text() == expected.export()
+    names = conn.execute("SELECT rank_model_features(%s::rank_model)", (expected.export(),))
+    assert names.fetchone() == ([*FEATURES, "odd"],)
+    assert command(*ranker, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["gain_over_default"]["low"] > 0
+    assert found["settings"]["strength"] > 0
+
+
+@pytest.mark.usefixtures("conn")
 def test_errors_of_the_command(
     command: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     for arguments, message in (
         (["--tsv-column", "good", "--folds", "1"], "expected 2 folds or more"),
         (["--tsv-column", "good", "--statistics", "nowhere"], 'relation "nowhere" does not exist'),
+        (["--tsv-column", "good", "--statistics", "nowhere"], "HINT: bm25_analyze("),
         (["--qrels", "nowhere"], "No such file or directory"),
+        (["--topics", "nowhere"], "No such file or directory"),
+        (["--feature", "odd=1"], "--feature and --model need --ranker"),
+        (["--tsv-column", "good", "--where", "nothing"], 'column "nothing" does not exist'),
     ):
         assert command(*arguments) == 1
         assert message in capsys.readouterr().err

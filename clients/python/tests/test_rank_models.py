@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
+from psycopg import sql
 from ranked import COUNT, ENCODER, QRELS, QUERIES, create_passages
 
 from colbert_pg.evaluate import score
@@ -17,10 +18,12 @@ from colbert_pg.rank import (
     Columns,
     Ranker,
     TrainingData,
+    fit_weight,
     train_lambdamart,
     train_logistic,
     training_data,
 )
+from colbert_pg.rank.folds import split
 
 STATEMENT = """
     SELECT id::text, rank_score(%(model)s::rank_model,
@@ -104,7 +107,12 @@ def test_logistic_regression(conn: psycopg.Connection[Any], data: TrainingData) 
     assert 0 < ranker.gain.low < ranker.gain.mean < ranker.gain.high
     assert ranker.gain.mean == pytest.approx(ranker.fitted - ranker.maxsim)
     assert ranker.settings in settings
-    assert str(ranker).splitlines()[1] == f"ranker        nDCG@10 {ranker.fitted:.4f}"
+    assert ranker.gain_over_default.mean == pytest.approx(ranker.fitted - ranker.default)
+    assert str(ranker).splitlines()[:3] == [
+        f"MaxSim alone  nDCG@10 {ranker.maxsim:.4f}",
+        f"weight 0.8    nDCG@10 {ranker.default:.4f}",
+        f"ranker        nDCG@10 {ranker.fitted:.4f}",
+    ]
     again = train_logistic(data, settings=[ranker.settings], folds=2)
     assert (again.model, again.maxsim) == (ranker.model, ranker.maxsim)
     run = data.run(ranker.model.predict(data.features))
@@ -115,6 +123,140 @@ def test_logistic_regression(conn: psycopg.Connection[Any], data: TrainingData) 
         )
     names = conn.execute("SELECT rank_model_features(%s::rank_model)", (ranker.export(),))
     assert names.fetchone() == (list(FEATURES),)
+
+
+def test_the_figures_of_the_scores(conn: psycopg.Connection[Any], data: TrainingData) -> None:
+    """MaxSim alone and the weight .8 have the figures that fit_weight has."""
+    ranker = train_logistic(data, settings=[{"strength": 1.0}], folds=2)
+    columns = Columns(tsv="good")
+    fitted = fit_weight(conn, "passages", QUERIES, QRELS, ENCODER, columns=columns)
+    assert (ranker.maxsim, ranker.default) == pytest.approx((fitted.maxsim, fitted.default))
+
+
+def test_the_two_stages(conn: psycopg.Connection[Any], data: TrainingData) -> None:
+    """Trained, stored and run by the statement of doc/ranking.md, a ranker finds what it should."""
+    logistic = train_logistic(data, folds=2)
+    trees = train_lambdamart(data, settings=[{"leaves": 4, "rounds": 40}], folds=2)
+    with conn.transaction(force_rollback=True):
+        conn.execute("CREATE INDEX ON passages USING colbert_hnsw (doc)")
+        conn.execute("CREATE INDEX ON passages USING gin (good)")
+        conn.execute("CREATE TABLE rankers (model rank_model)")
+        conn.execute("SET LOCAL enable_seqscan = off")
+        for ranker in (logistic, trees):
+            conn.execute("DELETE FROM rankers")
+            conn.execute("INSERT INTO rankers VALUES (%s::rank_model)", (ranker.export(),))
+            assert ranker.maxsim < 0.7
+            assert two_stages(conn) > 0.95
+
+
+def two_stages(conn: psycopg.Connection[Any]) -> float:
+    """Return nDCG@10 of the statement, which uses both indexes."""
+    statement = """
+        WITH q AS MATERIALIZED (SELECT bm25_query('passages_good_bm25', %(text)s::text) AS q),
+             c AS ((SELECT id FROM passages ORDER BY doc <#> %(doc)s::multivector LIMIT 20) UNION
+                   (SELECT id FROM passages, q WHERE good @@ bm25_candidates(q)
+                    ORDER BY bm25f(good, q) DESC LIMIT 20))
+        SELECT id::text, rank_score((SELECT model FROM rankers),
+            maxsim_features(doc, %(doc)s::multivector) || bm25f_features(good, q)) AS score
+        FROM c JOIN passages USING (id), q WHERE doc IS NOT NULL AND good IS NOT NULL
+        ORDER BY score DESC LIMIT 10
+    """
+    run = {}
+    for query, text in QUERIES.items():
+        parameters = {"text": text, "doc": ENCODER.encode_query(text).to_text()}
+        run[query] = dict(conn.execute(statement, parameters).fetchall())
+    plan = str(conn.execute(f"EXPLAIN {statement}", parameters).fetchall())
+    assert "Index Scan using passages_doc_idx" in plan
+    assert "Bitmap Index Scan on passages_good_idx" in plan
+    return score(run, QRELS, ["nDCG@10"]).means["nDCG@10"]
+
+
+def test_more_features(conn: psycopg.Connection[Any], data: TrainingData) -> None:
+    """Expressions over the columns of the table and the query follow the features."""
+    more = training_data(
+        conn,
+        "passages",
+        QUERIES,
+        QRELS,
+        ENCODER,
+        columns=Columns(tsv="good"),
+        features={
+            "age": "nullif(id %% %(period)s, 0)",
+            "same": sql.SQL("(%(text)s LIKE '%%' || id)::int"),
+            "gap": "maxsim(doc, multivector(%(doc)s))"
+            " - max(maxsim(doc, multivector(%(doc)s))) OVER ()",
+        },
+        params={"period": 3},
+    )
+    assert more.names == (*FEATURES, "age", "same", "gap")
+    assert (more.documents, more.features[:, :24].tolist()) == (
+        data.documents,
+        data.features.tolist(),
+    )
+    ids = [int(key) for key in more.documents]
+    age, same, gap = more.features[:, 24:].T
+    assert [0 if np.isnan(value) else value for value in age] == [key % 3 for key in ids]
+    assert same.sum() >= COUNT
+    assert np.count_nonzero(gap == 0) >= COUNT > np.count_nonzero(gap > 0) == 0
+    with pytest.raises(ValueError, match="a value of 'age' for every candidate, not NULL"):
+        train_logistic(more, settings=[{"strength": 1.0}], folds=2)
+    ranker = train_lambdamart(more, settings=TREES, folds=2)
+    names = conn.execute("SELECT rank_model_features(%s::rank_model)", (ranker.export(),))
+    assert names.fetchone() == (list(more.names),)
+
+
+def test_the_questions_of_a_topic_are_not_apart(data: TrainingData) -> None:
+    """Two questions and their candidates are the same: which is relevant is learned by heart."""
+    names = list(data.groups)
+    random = np.random.default_rng(2)
+    groups, documents = {}, [f"d{i}" for i in range(COUNT)]
+    noise = random.normal(size=(COUNT // 2, COUNT, len(FEATURES))).astype(np.float32)
+    labels = np.zeros((COUNT // 2, COUNT), np.int64)
+    labels[range(COUNT // 2), random.integers(COUNT, size=COUNT // 2)] = 1
+    qrels, topics = {}, {}
+    for i, name in enumerate(names):
+        groups[name], topics[name] = COUNT, i // 2
+        qrels[name] = {documents[int(labels[i // 2].argmax())]: 1}
+    twins = TrainingData(
+        noise.repeat(2, axis=0).reshape(-1, len(FEATURES)),
+        labels.repeat(2, axis=0).ravel(),
+        groups,
+        documents * COUNT,
+        qrels,
+    )
+    settings = [{"leaves": 31, "rounds": 60}]
+    apart = train_lambdamart(twins, settings=settings, topics=topics)
+    assert apart.fitted < 0.3
+    assert train_lambdamart(twins, settings=settings).fitted > 0.6
+
+
+def test_folds() -> None:
+    queries = [f"q{i}" for i in range(10)]
+    assert sorted(np.concatenate(split(queries, 3, 0)).tolist()) == list(range(10))
+    assert sorted(map(len, split(queries, 3, 0))) == [3, 3, 4]
+    assert [p.tolist() for p in split(queries, 3, 0)] != [p.tolist() for p in split(queries, 3, 1)]
+    topics = {"q1": "a", "q4": "a", "q9": "a", "q2": "q3", "q5": "b", "other": "c"}
+    for seed in range(20):
+        parts = [set(part.tolist()) for part in split(queries, 4, seed, topics)]
+        assert any({1, 4, 9} <= part for part in parts)
+    with pytest.raises(ValueError, match="not 9 folds of 10 queries of 8 topics"):
+        split(queries, 9, 0, topics)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"features": {"maxsim": "1"}}, "a new name of letters, .* not 'maxsim'"),
+        ({"features": {"a b": "1"}}, "not 'a b'"),
+        ({"features": {"1": "1"}}, "not '1'"),
+        ({"params": {"words": "x"}}, "other names of parameters than 'words'"),
+    ],
+)
+def test_wrong_names(conn: psycopg.Connection[Any], options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        training_data(
+            conn, "passages", QUERIES, QRELS, ENCODER, columns=Columns(tsv="good"), **options
+        )
 
 
 def test_the_weights_are_those_of_scikit_learn(data: TrainingData) -> None:

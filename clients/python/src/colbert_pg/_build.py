@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 import psycopg
 from psycopg import sql
 
-from ._names import Table, identifier, quoted
+from ._names import MAX_BYTES, Table, identifier, object_name
 from ._progress import make_bar
 
 Method: TypeAlias = Literal["colbert_hnsw", "colbert_ivf"]
@@ -64,6 +64,7 @@ def create_index(
 ) -> str:
     """Create an index on a column, and return its name.
 
+    name: TABLE_COLUMN_idx by default, with shorter parts if it has more than 63 bytes.
     options: those of CREATE INDEX ... WITH, such as quantizer="bit".
     progress: True for a bar of tqdm, or a function that gets the phase, what of it is done, and its
     total, 0 if that is not known. It is watched through a connection of its own.
@@ -121,7 +122,9 @@ def _index(
     **options: Any,
 ) -> _Index:
     on = identifier(table)
-    name = name or "_".join([quoted(on).split('"')[-2], column, "idx"])
+    name = name or object_name(on._obj[-1], column, "idx")
+    if len(name.encode()) > MAX_BYTES:
+        raise ValueError(f"expected name of at most {MAX_BYTES} bytes, not {len(name.encode())}")
     return _Index(on, column, method, opclass, name, concurrently, options)
 
 

@@ -1,4 +1,4 @@
-"""Names of tables."""
+"""Names of tables, and of what belongs to them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TypeAlias
 from psycopg import sql
 
 Table: TypeAlias = str | sql.Identifier
+
+MAX_BYTES = 63  # of a name, in UTF-8; the server truncates longer ones
 
 
 def identifier(table: Table) -> sql.Identifier:
@@ -22,3 +24,22 @@ def quoted(name: sql.Identifier) -> str:
 def escaped(name: sql.Identifier) -> sql.SQL:
     """Return a name for a statement with parameters: its percent signs are no placeholders."""
     return sql.SQL(quoted(name).replace("%", "%%"))
+
+
+def object_name(table: str, column: str, label: str) -> str:
+    """Return TABLE_COLUMN_LABEL, with shorter parts if it is too long, as the server does it."""
+    names = [name.encode()[:MAX_BYTES] for name in (table, column)]
+    left, right = map(len, names)
+    while left + right + len(label) + 2 > MAX_BYTES:
+        if left > right:
+            left -= 1
+        else:
+            right -= 1
+    sizes = zip(names, (left, right), strict=True)
+    return "_".join([*(name[:size].decode(errors="ignore") for name, size in sizes), label])
+
+
+def statistics_of(table: sql.Identifier, column: str) -> sql.Identifier:
+    """Return the name that bm25_analyze gives to the statistics of a column."""
+    *schema, name = table._obj
+    return sql.Identifier(*schema, object_name(name, column, "bm25"))

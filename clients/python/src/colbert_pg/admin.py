@@ -18,16 +18,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class IndexInfo:
-    """What an index holds: a row of colbert_index_info."""
+    """What an index holds: a row of colbert_index_info.
+
+    The index of a partitioned table has the sums of its partitions. A quantizer, dims or
+    tokens_per_node that differ between them are None.
+    """
 
     access_method: str
-    quantizer: str
-    dims: int
+    quantizer: str | None
+    dims: int | None
     documents: int
     tokens: int
     null_documents: int
     nodes: int
-    tokens_per_node: int
+    tokens_per_node: int | None
     pending_documents: int
     pending_tokens: int
     dead_documents: int
@@ -122,10 +126,22 @@ def index_info(conn: Any, index: str) -> IndexInfo:
     return row
 
 
+def partition_info(conn: Any, index: str) -> dict[str, IndexInfo]:
+    """Return what the index of each partition holds, by the name of that index."""
+    call = "colbert_partition_info(%s::regclass)"
+    rows = _fetch(conn, f"SELECT partition::text, {_columns(IndexInfo)} FROM {call}", index)
+    return {name: IndexInfo(*row) for name, *row in rows}
+
+
 def last_scan(conn: Any) -> LastScan | None:
     """Return what the last index scan of the session did, None if it has had none."""
     rows = _rows(conn, LastScan, "colbert_last_scan()")
     return next((row for row in rows if row.index is not None), None)
+
+
+def last_scans(conn: Any) -> list[LastScan]:
+    """Return what each index scan of the session's last statement that had any did."""
+    return _rows(conn, LastScan, "colbert_last_scans()")
 
 
 def check(
@@ -169,10 +185,18 @@ def tune(
 
 def _rows(conn: Any, cls: type[T], call: str, *parameters: Any) -> list[T]:
     """Return the rows of a function, whose columns are named as the members of the class."""
-    columns = ", ".join(f'"{field.name}"' for field in dataclasses.fields(cls))  # type: ignore[arg-type]
+    rows = _fetch(conn, f"SELECT {_columns(cls)} FROM {call}", *parameters)
+    return [cls(*row) for row in rows]
+
+
+def _columns(cls: Any) -> str:
+    return ", ".join(f'"{field.name}"' for field in dataclasses.fields(cls))
+
+
+def _fetch(conn: Any, statement: str, *parameters: Any) -> list[Any]:
     cursor = conn.cursor()
     try:
-        cursor.execute(f"SELECT {columns} FROM {call}", parameters)
-        return [cls(*row) for row in cursor.fetchall()]
+        cursor.execute(statement, parameters)
+        return list(cursor.fetchall())
     finally:
         cursor.close()

@@ -5,6 +5,7 @@ This is the one place in Python that knows the binary format (doc/format-binary.
 
 from __future__ import annotations
 
+import binascii
 import json
 import math
 import struct
@@ -32,6 +33,7 @@ _MAX_FLOAT2 = 65504
 _FLOAT2_OVERFLOW = 65520  # binary16 rounds this and more to infinity
 _MAX_CODE = 127
 _MIN_SCALE = np.finfo(np.float32).tiny
+_HEX_PREFIX = "\\x"
 _TO_BRACKETS = str.maketrans("{}", "[]", '"')
 
 
@@ -146,10 +148,13 @@ class MultiVector:
 
     @classmethod
     def from_text(cls, text: str, element: Element | None = None) -> MultiVector:
-        """Read the text form. It does not tell the element, which is float4 by default.
+        """Read the text form. JSON does not tell the element, which is float4 by default.
 
-        The text of an array, {{0.1,0.2},{0.3,0.4}}, is read as well.
+        The text of an array, {{0.1,0.2},{0.3,0.4}}, is read as well, and the hex form, which
+        the server writes if colbert.multivector_output is hex. Hex tells the element.
         """
+        if text.startswith(_HEX_PREFIX):
+            return cls(cls.from_binary(_bytes_of_hex(text)), element)
         if text.lstrip().startswith("{"):
             text = text.translate(_TO_BRACKETS)
         try:
@@ -222,6 +227,14 @@ class MultiVector:
     def __repr__(self) -> str:
         ntokens, dims = self.shape
         return f"<MultiVector of {ntokens} x {dims} {self._element}>"
+
+
+def _bytes_of_hex(text: str) -> bytes:
+    """Return the bytes of the hex form. Unlike bytes.fromhex, allow no white space."""
+    try:
+        return binascii.unhexlify(text[len(_HEX_PREFIX) :])
+    except ValueError as e:
+        raise ValueError(f"expected the hex form of a multivector: {e}") from None
 
 
 def _numbers(tokens: Any) -> npt.NDArray[Any]:

@@ -24,7 +24,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from words import Words
 
-from colbert_pg.collection import Columns
+from colbert_pg.collection import Columns, FullText
 from colbert_pg.encoders import TextError
 from colbert_pg.integrations.haystack import ColbertDocumentStore, ColbertRetriever
 
@@ -321,6 +321,14 @@ def test_filters_of_other_fields(document_store: ColbertDocumentStore) -> None:
     assert select("meta.x", "==", [1, {"y": None}]) == ["full"]
 
 
+def deep(operator: str) -> Any:
+    """Return filters in 3,000 others."""
+    filters: Any = {"field": "meta.n", "operator": "==", "value": 1}
+    for _ in range(3000):
+        filters = {"operator": operator, "conditions": [filters]}
+    return filters
+
+
 @pytest.mark.parametrize(
     "filters",
     [
@@ -339,6 +347,7 @@ def test_filters_of_other_fields(document_store: ColbertDocumentStore) -> None:
         {"field": "meta.n", "operator": "==", "value": {1}},
         {"x": 1},
         [1],
+        deep("NOT"),
     ],
 )
 def test_bad_filters(document_store: ColbertDocumentStore, filters: Any) -> None:
@@ -358,6 +367,8 @@ def test_changes_need_filters(document_store: ColbertDocumentStore) -> None:
         document_store.delete_by_filter({})
     with pytest.raises(FilterError, match="expected filters"):
         document_store.update_by_filter({}, {"n": 2})
+    with pytest.raises(FilterError, match="expected filters"):
+        document_store.delete_by_filter({"operator": "AND", "conditions": []})
     assert document_store.count_documents_by_filter({}) == 1
     assert document_store.filter_documents() == [FULL]
 
@@ -421,6 +432,36 @@ def test_pipelines_are_saved(database: str, monkeypatch: pytest.MonkeyPatch) -> 
     assert result["retriever"]["documents"][0].content == "Gout is treated with drugs."
     for pipeline in (writing, finding):
         pipeline.close()
+
+
+def test_full_text(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The title of the meta is section A; a pipeline keeps the mode and the weight."""
+    monkeypatch.setenv("COLBERT_TEST", f"dbname={database}")
+    store = ColbertDocumentStore(
+        encoder="minilm:threads=1",
+        connection_string=Secret.from_env_var("COLBERT_TEST"),
+        table="titled",
+        full_text=FullText(title="title"),
+    )
+    store.write_documents(
+        [
+            Document(id=name, content="It has a filter.", meta={"title": f"Pump {name}"})
+            for name in ("X7", "X8")
+        ]
+    )
+    store.analyze()
+    assert [document.id for document in store.retrieve("x8", mode="text")] == ["X8"]
+    pipeline = Pipeline()
+    retriever = ColbertRetriever(store, top_k=1, mode="hybrid", weight=0.1, per_side=5)
+    pipeline.add_component("retriever", retriever)
+    again = Pipeline.loads(pipeline.dumps(), allowed_modules=["colbert_pg"])
+    assert again.dumps() == pipeline.dumps()
+    for name in ("X7", "X8"):
+        found = again.run({"retriever": {"query": f"filter of the {name}"}})
+        assert found["retriever"]["documents"][0].id == name
+    asyncio.run(store.analyze_async(sample=1000))
+    again.close()
+    store.close()
 
 
 def test_encoders_that_cannot_be_saved(document_store: ColbertDocumentStore) -> None:

@@ -37,7 +37,7 @@ from llama_index.core.vector_stores.types import (
 from llama_index.core.vector_stores.utils import build_metadata_filter_fn
 from words import Words
 
-from colbert_pg.collection import AsyncCollection, Collection, Columns
+from colbert_pg.collection import AsyncCollection, Collection, Columns, FullText
 from colbert_pg.encoders import OnnxEncoder, TextError
 from colbert_pg.integrations._filters import FilterError
 from colbert_pg.integrations.llama_index import ColbertRetriever, ColbertVectorStore
@@ -133,7 +133,11 @@ async def test_all_methods(facade: Facade) -> None:
     assert ids(await facade.get_nodes(["n3", "n1", "nothing"])) == ["n3", "n1"]
     assert ids(await facade.get_nodes(filters=where("year", ">", 2001))) == ["n2", "n3"]
     assert ids(await facade.get_nodes(["n3", "n1"], where("year", "<", 2003))) == ["n1"]
+    assert ids(await facade.get_nodes([])) == []
+    assert ids(await facade.get_nodes([], where("year", ">", 0))) == []
     await facade.delete_nodes()
+    await facade.delete_nodes(filters=filters())
+    await facade.delete_nodes(filters=filters(filters(), condition="or"))
     await facade.delete_nodes([], where("year", ">", 0))
     await facade.delete_nodes(["n2", "n3"], where("year", "==", 2003))
     assert ids(await facade.get_nodes()) == ["n1", "n2"]
@@ -227,8 +231,12 @@ def test_what_is_encoded(collection: Collection, mode: MetadataMode, encoded: st
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        (VectorStoreQuery(query_str="a", mode=VectorStoreQueryMode.HYBRID), "not hybrid"),
-        (VectorStoreQuery(query_str="a", mode=VectorStoreQueryMode.MMR), "not mmr"),
+        (VectorStoreQuery(query_str="a", mode=VectorStoreQueryMode.HYBRID), "full_text for mode"),
+        (VectorStoreQuery(query_str="a", alpha=0.5), "weight only with mode hybrid"),
+        (
+            VectorStoreQuery(query_str="a", mode=VectorStoreQueryMode.MMR),
+            "default, text_search, hybrid, not mmr",
+        ),
         (VectorStoreQuery(query_embedding=[0.5]), "expected query_str"),
         (VectorStoreQuery(query_str=""), "expected query_str"),
     ],
@@ -238,6 +246,33 @@ def test_queries_that_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         store.query(query)
+
+
+async def test_full_text(database: str) -> None:
+    """The title of the metadata is section A; alpha is the weight of MaxSim."""
+    with psycopg.connect(dbname=database, autocommit=True) as conn:
+        pumps = Collection(conn, "pumps", Words(), full_text=FullText(title="title"))
+        pumps.create()
+        store = ColbertVectorStore(pumps, metadata_mode=MetadataMode.NONE)
+        store.add([node(name, "a filter", title=f"Pump {name}") for name in ("X7", "X8", "X9")])
+        pumps.analyze()
+
+        def query(mode: VectorStoreQueryMode, **options: Any) -> list[str]:
+            found = store.query(VectorStoreQuery(query_str="filter x8", mode=mode, **options))
+            return list(found.ids or [])
+
+        assert query(VectorStoreQueryMode.TEXT_SEARCH)[0] == "X8"
+        assert query(VectorStoreQueryMode.HYBRID, alpha=0.0, similarity_top_k=2)[0] == "X8"
+        few = query(VectorStoreQueryMode.HYBRID, similarity_top_k=3, hybrid_top_k=1, sparse_top_k=3)
+        assert few == ["X8"]
+        retriever = ColbertRetriever(
+            store,
+            similarity_top_k=1,
+            vector_store_query_mode=VectorStoreQueryMode.HYBRID,
+            alpha=0.1,
+        )
+        assert ids(await retriever.aretrieve("filter x9")) == ["X9"]
+        pumps.drop()
 
 
 def test_hostile_nodes(store: ColbertVectorStore) -> None:
@@ -370,7 +405,7 @@ def test_filters_that_are_refused(
 
 def test_deep_filters(filtered: ColbertVectorStore) -> None:
     tree = where("x", "==", 1)
-    for _ in range(200):
+    for _ in range(3000):
         tree = MetadataFilters(filters=[tree])
     with pytest.raises(FilterError, match="at most 100 levels"):
         filtered.get_nodes(filters=tree)

@@ -4,13 +4,18 @@ from .asynchronous import AsyncCollection
 from .records import (
     AsyncRerank,
     Columns,
+    FullText,
     Hit,
     IdExistsError,
     IdType,
+    Mode,
+    NoStatisticsError,
     OnConflict,
     Record,
     Rerank,
     Similarity,
+    StoredRanker,
+    Term,
 )
 from .statements import Where
 from .sync import Collection
@@ -20,12 +25,17 @@ __all__ = [
     "AsyncRerank",
     "Collection",
     "Columns",
+    "FullText",
     "Hit",
     "IdExistsError",
     "IdType",
+    "Mode",
+    "NoStatisticsError",
     "OnConflict",
     "Record",
     "Rerank",
     "Similarity",
+    "StoredRanker",
+    "Term",
     "Where",
 ]

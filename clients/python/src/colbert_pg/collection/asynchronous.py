@@ -53,6 +53,8 @@ class AsyncCollection(methods.Base["Source"]):
     _lock = asyncio.Lock
 
     create = _awaited(methods.create)
+    add_full_text = _awaited(methods.add_full_text)
+    analyze = _awaited(methods.analyze)
     drop = _awaited(methods.drop)
     add = _awaited(methods.add)
     get = _awaited(methods.get)
@@ -62,6 +64,7 @@ class AsyncCollection(methods.Base["Source"]):
     index = _awaited(methods.index)
     search = _awaited(methods.search)
     explain = _awaited(methods.explain)
+    terms = _awaited(methods.terms)
 
     async def _run(self, operation: Operation[T]) -> T:
         with closing(operation):

@@ -16,13 +16,27 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar
 
+import psycopg
+
 from .. import explain
 from .._build import BuildProgress, Method
+from .._names import identifier, quoted
 from .._progress import Progress, shown
 from ..encoders.protocol import Encoder, TextError
 from ..multivector import MultiVector
-from .records import AsyncRerank, Hit, IdExistsError, OnConflict, Record
-from .statements import OPCLASSES, Statement, Statements, Where
+from .ranking import RankedStatements
+from .records import (
+    AsyncRerank,
+    Hit,
+    IdExistsError,
+    NoStatisticsError,
+    OnConflict,
+    Ranking,
+    Record,
+    StoredRanker,
+    Term,
+)
+from .statements import OPCLASSES, Query, Statement, Statements, Where
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -139,8 +153,27 @@ class Operations:
         for statement in self.statements.create(dims):  # noqa: UP028 (a list takes no results)
             yield statement
 
+    def add_full_text(self) -> Operation[None]:
+        statements = self._ranked_statements().add_full_text()
+
+        def add() -> Transaction[None]:
+            for statement in statements:  # noqa: UP028 (a list takes no results)
+                yield statement
+
+        yield from _transaction(add())
+
+    def analyze(self, sample: int | None) -> Operation[None]:
+        yield from _alone(self._ranked_statements().analyze(sample))
+
     def drop(self) -> Operation[None]:
-        yield from _alone(self.statements.drop())
+        yield from _transaction(self._drop())
+
+    def _drop(self) -> Transaction[None]:
+        if isinstance(self.statements, RankedStatements):
+            found = yield self.statements.has_statistics()
+            if found.rows:
+                yield self.statements.drop_statistics()
+        yield self.statements.drop()
 
     def add(
         self,
@@ -170,14 +203,15 @@ class Operations:
         return (yield from _transaction(self._write(rows, on_conflict)))
 
     def get(self, ids: Sequence[str]) -> Operation[list[Record]]:
-        found = yield from _alone(self.statements.get(_ids(ids)))
+        wanted = self.statements.ids(ids)
+        found = yield from _alone(self.statements.get(wanted))
         records = {record.id: record for record in map(_record, found.rows)}
-        return [records[key] for key in _ids(ids) if key in records]
+        return [records[key] for key in wanted if key in records]
 
     def delete(
         self, ids: Sequence[str] | None, where: Where | None, params: Sequence[Any]
     ) -> Operation[int]:
-        wanted = None if ids is None else _ids(ids)
+        wanted = None if ids is None else self.statements.ids(ids)
         return (yield from _alone(self.statements.delete(wanted, where, params))).count
 
     def count(self, where: Where | None, params: Sequence[Any]) -> Operation[int]:
@@ -200,20 +234,51 @@ class Operations:
         doc: bool,
         rerank: AsyncRerank | None,
         candidates: int | None,
+        ranking: Ranking = Ranking(),  # noqa: B008
     ) -> Operation[list[Hit]]:
         found = _candidates(query, limit, rerank, candidates)
-        statement = self.statements.search(found, where, doc=doc)
-        if isinstance(query, str):
-            vector = yield from _call(self._encoder("a multivector").encode_query, query)
-        else:
-            vector = MultiVector(query)
-        params = self.statements.search_params(vector, where, params)
-        result = yield from _alone(Statement(statement, params))
-        hits = [_hit(row) for row in result.rows]
+        statement = self.statements.search(found, where, doc=doc, ranking=ranking)
+        prepared = yield from self._query(query, ranking)
+        params = self.statements.search_params(prepared, where, params)
+        result = yield from self._with_statistics(Statement(statement, params))
+        hits = [_hit(row, ranking) for row in result.rows]
         if rerank is None or not hits:
             return hits
         scores: Sequence[float] = yield Call(partial(rerank, query, hits))
         return _reranked(hits, scores)[:limit]
+
+    def _query(self, query: Any, ranking: Ranking) -> Operation[Query]:
+        """Return the query as the ranking needs it."""
+        if ranking.mode != "maxsim" and not isinstance(query, str):
+            raise TypeError(f"expected a query that is a text for mode {ranking.mode}")
+        if ranking.mode == "text":
+            return Query(ranking, text=_text(1, query))
+        if not isinstance(query, str):
+            return Query(ranking, MultiVector(query))
+        text = query if ranking.mode == "maxsim" else _text(1, query)
+        vector = yield from _call(self._encoder("a multivector").encode_query, query)
+        return Query(ranking, vector, text)
+
+    def _with_statistics(self, statement: Statement) -> Operation[Result]:
+        """Run a statement. If it needs statistics that are missing, say so."""
+        try:
+            return (yield from _alone(statement))
+        except psycopg.errors.UndefinedTable:
+            if isinstance(self.statements, RankedStatements):
+                missing = yield from _alone(self.statements.lacks_statistics())
+                if missing.rows[0][0]:
+                    raise NoStatisticsError(
+                        self.statements.table_name, self.statements.statistics
+                    ) from None
+            raise
+
+    def terms(self, query: str, hit: Record | str) -> Operation[list[Term]]:
+        key = self._key(hit)
+        statement = self._ranked_statements().terms(_text(1, query), key)
+        found = yield from self._with_statistics(statement)
+        if not found.rows:
+            raise self._no_row(key)
+        return [Term(*row) for row in found.rows if row[0] is not None]
 
     def index(
         self,
@@ -241,12 +306,23 @@ class Operations:
         if isinstance(hit, Hit) and hit.doc is not None:
             text, doc = hit.text, hit.doc
         else:
-            key = hit.id if isinstance(hit, Record) else str(hit)
+            key = self._key(hit)
             found = yield from _alone(self.statements.document(key))
             if not found.rows:
-                raise LookupError(f"table {self.statements.table_name} has no row of id {key!r}")
+                raise self._no_row(key)
             text, doc = found.rows[0]
         return (yield from _call(explain.explain, encoder, query, text, doc))
+
+    def _key(self, hit: Record | str) -> str:
+        return self.statements.ids([hit.id if isinstance(hit, Record) else hit])[0]
+
+    def _no_row(self, key: str) -> LookupError:
+        return LookupError(f"table {self.statements.table_name} has no row of id {key!r}")
+
+    def _ranked_statements(self) -> RankedStatements:
+        if not isinstance(self.statements, RankedStatements):
+            raise ValueError("expected a collection with full_text")
+        return self.statements
 
     def _encoder(self, instead: str) -> Encoder:
         if self.encoder is None:
@@ -268,7 +344,7 @@ class Operations:
         for name, values in (("ids", ids), ("metadata", metadata), ("docs", docs)):
             if values is not None and len(values) != len(texts):
                 raise ValueError(f"expected {len(texts)} {name}, one per text, not {len(values)}")
-        names = self.statements.new_ids(len(texts)) if ids is None else _ids(ids)
+        names = self.statements.new_ids(len(texts)) if ids is None else self.statements.ids(ids)
         return [
             _Row(
                 number,
@@ -310,12 +386,6 @@ class Operations:
     def _refuse(self, existing: list[str], on_conflict: OnConflict) -> None:
         if existing and on_conflict == "error":
             raise IdExistsError(self.statements.table_name, existing)
-
-
-def _ids(ids: Sequence[Any]) -> list[str]:
-    if isinstance(ids, str):
-        raise TypeError("expected a list of ids, not a string")
-    return [str(value) for value in ids]
 
 
 def _check_different(ids: list[str]) -> None:
@@ -368,9 +438,13 @@ def _record(row: tuple[Any, ...]) -> Record:
     return Record(str(row[0]), row[1], row[2])
 
 
-def _hit(row: tuple[Any, ...]) -> Hit:
-    key, text, metadata, score, *doc = row
-    return Hit(str(key), text, metadata, score, doc[0] if doc else None)
+def _hit(row: tuple[Any, ...], ranking: Ranking) -> Hit:
+    key, text, metadata, score, *rest = row
+    sides = [rest.pop(0), rest.pop(0)] if ranking.mode == "hybrid" else [None, None]
+    if score is None and isinstance(ranking.ranker, StoredRanker):
+        name, table = ranking.ranker.name, quoted(identifier(ranking.ranker.table))
+        raise LookupError(f"table {table} has no model {name!r}")
+    return Hit(str(key), text, metadata, score, rest[0] if rest else None, *sides)
 
 
 def _candidates(query: Any, limit: int, rerank: AsyncRerank | None, candidates: int | None) -> int:

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, get_args
+from typing import Any, TypeAlias
 
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from .._names import Table, escaped, identifier, quoted
+from .._nesting import nesting
 from ..multivector import Element
-from .records import Columns, IdType, OnConflict, Similarity
+from .records import Columns, IdType, OnConflict, Ranking, Similarity, check_choice
 
 Where: TypeAlias = Mapping[str, Any] | str | sql.Composable
 
@@ -34,8 +35,10 @@ _COLUMNS = sql.SQL(
 )
 # Sessions that create a table at once wait for each other: IF NOT EXISTS lets one of them fail.
 _LOCK = sql.SQL("SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended(%s, 0))")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,100}")
 _DIMS = re.compile(r"\bmultivector\((\d+)")
 _NOTHING = sql.SQL("")
+MAX_NESTING = 200  # of a mapping as a condition
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,15 @@ class Statement:
     sql: sql.SQL | sql.Composed
     params: Sequence[Any] = ()
     many: bool = False
+
+
+@dataclass(frozen=True)
+class Query:
+    """A query, as its ranking needs it: a multivector, words, or both."""
+
+    ranking: Ranking
+    doc: Any = None
+    text: str = ""
 
 
 class Statements:
@@ -59,9 +71,9 @@ class Statements:
         id_type: IdType,
         similarity: Similarity,
     ) -> None:
-        _check_choice("element", element, Element)
-        _check_choice("id_type", id_type, IdType)
-        _check_choice("similarity", similarity, Similarity)
+        check_choice("element", element, Element)
+        check_choice("id_type", id_type, IdType)
+        check_choice("similarity", similarity, Similarity)
         self.table = identifier(table)
         self.table_name = quoted(self.table)
         self.columns = columns
@@ -75,6 +87,16 @@ class Statements:
             None if columns.metadata is None else escaped(sql.Identifier(columns.metadata))
         )
 
+    @property
+    def is_distance(self) -> bool:
+        """Whether the smallest score is the best."""
+        return self.similarity in _DISTANCES
+
+    def names(self) -> list[str]:
+        """Return the names of all columns."""
+        names = (self.columns.id, self.columns.text, self.columns.doc, self.columns.metadata)
+        return [name for name in names if name is not None]
+
     def lock(self) -> Statement:
         return Statement(_LOCK, (self.table_name,))
 
@@ -85,8 +107,7 @@ class Statements:
     def check_columns(self, found: Sequence[tuple[str, str]], dims: int) -> None:
         """Refuse a table that lacks a column, or whose documents have other dims."""
         types = dict(found)
-        names = [self.columns.id, self.columns.text, self.columns.doc, self.columns.metadata]
-        missing = [name for name in names if name is not None and name not in types]
+        missing = [name for name in self.names() if name not in types]
         if missing:
             raise ValueError(f"table {self.table_name} has no column {', '.join(missing)}")
         own = _DIMS.search(types[self.columns.doc])
@@ -121,6 +142,12 @@ class Statements:
         if self._id_type == "bigint":
             raise ValueError("expected ids: a table with ids of type bigint has no default")
         return [str(uuid.uuid4()) for _ in range(count)]
+
+    def ids(self, ids: Sequence[Any]) -> list[str]:
+        """Return ids as the server writes them."""
+        if isinstance(ids, str):
+            raise TypeError("expected a list of ids, not a string")
+        return [_CANONICAL[self._id_type](str(value)) for value in ids]
 
     def insert(self, rows: Sequence[Sequence[Any]], on_conflict: OnConflict) -> Statement:
         """Insert rows of id, text, doc and metadata, and return the ids of those written.
@@ -191,35 +218,43 @@ class Statements:
                 self._table,
                 self._where(where),
                 self._id,
-                _NOTHING if limit is None else _limit(limit),
+                _NOTHING if limit is None else limited(limit),
             ),
             self._params(where, params),
         )
 
-    def search(self, limit: int, where: Where | None, *, doc: bool) -> sql.Composed:
-        """Return the search, whose first parameter is the multivector of the query."""
-        names = (self.columns.id, self.columns.text, self.columns.doc, self.columns.metadata)
-        score = sql.SQL('"score"' if "score" not in names else '"maxsim_score"')
+    def search(
+        self, limit: int, where: Where | None, *, doc: bool, ranking: Ranking
+    ) -> sql.Composed:
+        """Return the search. Its parameters are those of search_params."""
+        if ranking.mode != "maxsim":
+            raise ValueError(f"expected a collection with full_text for mode {ranking.mode}")
         return sql.SQL("SELECT {}, {}({}, %s) AS {}{} FROM {}{} ORDER BY {}{}{}").format(
             self._fields(),
             sql.SQL(self.similarity),
             self._doc,
-            score,
+            self._score(),
             sql.SQL(", {}").format(self._doc) if doc else _NOTHING,
             self._table,
             self._where(where, documents=True),
-            score,
-            sql.SQL("" if self.similarity in _DISTANCES else " DESC"),
-            _limit(limit),
+            self._score(),
+            sql.SQL("" if self.is_distance else " DESC"),
+            limited(limit),
         )
 
-    def search_params(self, query: Any, where: Where | None, params: Sequence[Any]) -> list[Any]:
-        return [query, *self._params(where, params)]
+    def search_params(self, query: Query, where: Where | None, params: Sequence[Any]) -> list[Any]:
+        return [query.doc, *self._params(where, params)]
 
-    def _fields(self) -> sql.Composable:
-        """Return the columns of a Record."""
-        metadata = sql.SQL("'{}'::jsonb") if self._metadata is None else self._metadata
-        return sql.SQL("{}, {}, {}").format(self._id, self._text, metadata)
+    def _score(self) -> sql.SQL:
+        """Return the name of the score, which differs from those of the columns."""
+        return sql.SQL('"score"' if "score" not in self.names() else '"maxsim_score"')
+
+    def _fields(self, of: str = "") -> sql.Composable:
+        """Return the columns of a Record. of: the name of their table, with a dot."""
+        metadata: sql.Composable = sql.SQL("'{}'::jsonb")
+        if self._metadata is not None:
+            metadata = sql.SQL(f"{of}{{}}").format(self._metadata)
+        return sql.SQL(f"{of}{{}}, {of}{{}}, {{}}").format(self._id, self._text, metadata)
 
     def _where(
         self,
@@ -254,6 +289,8 @@ class Statements:
             return list(params)
         if params:
             raise ValueError("expected params only with where as SQL, not with a mapping")
+        if nesting(where, MAX_NESTING) > MAX_NESTING:
+            raise ValueError(f"expected where with at most {MAX_NESTING} levels, not more")
         return [Jsonb(dict(where))] if where else []
 
     def _metadata_column(self) -> sql.SQL:
@@ -262,13 +299,24 @@ class Statements:
         return self._metadata
 
 
-def _limit(limit: int) -> sql.Composable:
+def _uuid(text: str) -> str:
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        raise ValueError(f"expected ids of type uuid, not {text!r}") from None
+
+
+def _bigint(text: str) -> str:
+    number = int(text) if _INTEGER.fullmatch(text) else None
+    if number is None or not -(2**63) <= number < 2**63:
+        raise ValueError(f"expected ids of type bigint, not {text!r}")
+    return str(number)
+
+
+_CANONICAL: dict[str, Callable[[str], str]] = {"text": str, "uuid": _uuid, "bigint": _bigint}
+
+
+def limited(limit: int) -> sql.Composable:
     if limit < 0:
         raise ValueError(f"expected limit of at least 0, not {limit}")
     return sql.SQL(" LIMIT {}").format(sql.Literal(limit))
-
-
-def _check_choice(name: str, value: str, choices: Any) -> None:
-    allowed = get_args(choices)
-    if value not in allowed:
-        raise ValueError(f"expected {name} {', '.join(allowed)}, not {value!r}")

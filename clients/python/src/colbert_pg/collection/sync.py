@@ -47,13 +47,17 @@ class Collection(methods.Base["Source"]):
     connection. Threads that share a connection wait for each other.
     encoder: needed wherever a text is encoded. element: of the column that create makes.
     similarity: the function that search orders by. Scores of maxsim_l2 are distances.
+    full_text: the column of tsvector, for search by words.
 
-    A method is one transaction, or a savepoint in that of the caller.
+    A method is one transaction, or a savepoint in that of the caller; add needs two if it has to
+    find which ids exist before it encodes.
     """
 
     _lock = threading.Lock
 
     create = _run_by(methods.create)
+    add_full_text = _run_by(methods.add_full_text)
+    analyze = _run_by(methods.analyze)
     drop = _run_by(methods.drop)
     add = _run_by(methods.add)
     get = _run_by(methods.get)
@@ -63,6 +67,7 @@ class Collection(methods.Base["Source"]):
     index = _run_by(methods.index)
     search = _run_by(methods.search)
     explain = _run_by(methods.explain)
+    terms = _run_by(methods.terms)
 
     def _run(self, operation: Operation[T]) -> T:
         with closing(operation):

@@ -26,7 +26,10 @@ from .common import (
 
 _WIDTH = 1000
 # Options of an encoder, and addresses, that do not change its results.
-_OF_NO_EFFECT = ("batch_size=", "threads=", "timeout=", "http://", "https://")
+_OF_NO_EFFECT = (
+    *("batch_size=", "threads=", "timeout=", "api_key_env="),
+    *("http://", "https://"),
+)
 
 
 def add_embed(commands: Subcommands) -> None:

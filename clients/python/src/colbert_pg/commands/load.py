@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, get_args
 
 import numpy as np
 
-from ..collection import Collection, OnConflict
+from ..collection import Collection, FullText, OnConflict
 from ..encoders import TextError
 from ..multivector import Element, MultiVector
 from .common import (
@@ -65,6 +65,17 @@ def add_load(commands: Subcommands) -> None:
         help="of the column if the table is created; default: %(default)s",
     )
     parser.add_argument(
+        "--full-text",
+        metavar="CONFIG",
+        help="text search configuration, such as english: keep the words of the texts, too, and "
+        "make their statistics, for search --mode",
+    )
+    parser.add_argument(
+        "--title",
+        metavar="KEY",
+        help="with --full-text: the key of the metadata whose value is the title of the text",
+    )
+    parser.add_argument(
         "--on-conflict",
         choices=get_args(OnConflict),
         default="error",
@@ -89,8 +100,19 @@ def _load(args: argparse.Namespace) -> None:
     encoder = None if binary else encoder_of(args)
     rows = _arrays(args.file) if binary else _lines(args.file)
     with connect(args) as conn, progress_of(args) as show, closing(rows):
-        collection = collection_of(args, conn, encoder, element=args.element)
+        full_text = _full_text(args)
+        collection = collection_of(args, conn, encoder, element=args.element, full_text=full_text)
         print(f"{_write(collection, rows, args, show)} rows written")
+        if full_text is not None:
+            collection.analyze()
+
+
+def _full_text(args: argparse.Namespace) -> FullText | None:
+    if args.full_text is not None:
+        return FullText(args.full_text, args.title)
+    if args.title is not None:
+        raise CommandError("expected --title only with --full-text")
+    return None
 
 
 def _write(

@@ -6,12 +6,14 @@ import argparse
 import dataclasses
 import json
 import shutil
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
-from ..collection import Hit, Where
+from ..collection import FullText, Hit, Mode, Where
 from .common import (
     CommandError,
     Subcommands,
+    add_column,
     add_command,
     add_encoder,
     add_similarity,
@@ -28,8 +30,21 @@ def add_search(commands: Subcommands) -> None:
     parser.add_argument("query")
     add_table(parser)
     add_similarity(parser)
-    add_encoder(parser)
+    add_encoder(parser, required=False)
     parser.add_argument("--limit", type=int, default=10, metavar="N", help="default: %(default)s")
+    parser.add_argument(
+        "--mode",
+        choices=get_args(Mode),
+        default="maxsim",
+        help="rank by meaning, by words, or by both; default: %(default)s",
+    )
+    parser.add_argument(
+        "--weight", type=float, metavar="W", help="of MaxSim in --mode hybrid; default: 0.8"
+    )
+    parser.add_argument(
+        "--ranker", type=Path, metavar="FILE", help="a model that ranks in --mode hybrid instead"
+    )
+    add_column(parser, "--tsv-column", FullText().column)
     add_where(parser)
     parser.add_argument(
         "--json", action="store_true", help="print a line of JSON per hit, not a table"
@@ -60,15 +75,28 @@ def where_of(args: argparse.Namespace) -> Where | None:
 def _search(args: argparse.Namespace) -> None:
     where = where_of(args)
     with connect(args) as conn:
-        collection = collection_of(args, conn, encoder_of(args), similarity=args.similarity)
-        hits = collection.search(args.query, args.limit, where=where)
+        if args.encoder is None and args.mode != "text":
+            raise CommandError("expected --encoder")
+        encoder = None if args.mode == "text" else encoder_of(args)
+        full_text = None if args.mode == "maxsim" else FullText(column=args.tsv_column)
+        collection = collection_of(
+            args, conn, encoder, similarity=args.similarity, full_text=full_text
+        )
+        hits = collection.search(
+            args.query,
+            args.limit,
+            mode=args.mode,
+            weight=args.weight,
+            ranker=None if args.ranker is None else args.ranker.read_text(),
+            where=where,
+        )
     for line in map(_json, hits) if args.json else _table(hits):
         print(line)
 
 
 def _json(hit: Hit) -> str:
-    members: dict[str, Any] = dataclasses.asdict(hit)
-    del members["doc"]
+    found: dict[str, Any] = dataclasses.asdict(hit)
+    members = {name: value for name, value in found.items() if value is not None}
     return json.dumps(members, ensure_ascii=False)
 
 

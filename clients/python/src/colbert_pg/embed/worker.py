@@ -110,7 +110,7 @@ class Worker:
     def __init__(self, task: Task) -> None:
         self._task, self._sql = task, task.statements
         self._notified = False
-        self._faults = 0  # since the last batch
+        self._faults = 0  # since the last batch, or since the queue was empty
 
     def run(self) -> None:
         """Work, and try again after faults that may pass."""
@@ -273,8 +273,10 @@ class Worker:
         with conn.transaction(), conn.cursor(row_factory=tuple_row) as cursor:
             cursor.execute(self._sql.waiting, ())
             [(waiting, due)] = cursor.fetchall()
-        if not waiting and not self._task.follow:
-            return False
+        if not waiting:  # an entry that waits may be one at which the encoder fails
+            self._faults = 0
+            if not self._task.follow:
+                return False
         pause = self._task.poll if self._task.follow else _LAST_PAUSE
         if waiting:  # an entry that is due is in the hands of another worker
             pause = min(pause, max(due, _SLICE))

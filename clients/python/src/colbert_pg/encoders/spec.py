@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from .libraries import FastEmbedEncoder, PyLateEncoder, SentenceTransformersEnco
 from .onnx import OnnxEncoder
 from .protocol import Encoder, TooLong
 
+_VLLM_KEY = "VLLM_API_KEY"  # the variable by which the server of vLLM gets it
+_PARAMETERS = {"api_key_env": "headers"}  # of options with other names
 _OPTION = re.compile(r"([a-z_]+)=(.*)", re.DOTALL)
 
 
@@ -31,6 +34,8 @@ def make_encoder(spec: str) -> Encoder:
     An argument or a value has no comma. Options are those of the encoder's class, such as
     window, too_long, query_prefix, document_prefix, batch_size, threads and timeout:
     "minilm:threads=2", "vllm:http://gpu:8000,MODEL,query_prefix=[Q] ".
+    api_key_env=NAME, of an encoder on another machine, names the environment variable with the key
+    that requests carry as "Authorization: Bearer KEY". vllm takes VLLM_API_KEY if it is set.
     """
     name, _, rest = spec.partition(":")
     kind = _KINDS.get(name)
@@ -43,7 +48,8 @@ def make_encoder(spec: str) -> Encoder:
         if option is None:
             arguments.append(part)
         else:
-            options[option[1]] = kind.option(name, option[1], option[2])
+            parameter = _PARAMETERS.get(option[1], option[1])
+            options[parameter] = kind.option(name, option[1], option[2])
     if len(arguments) != len(kind.arguments) or not all(arguments):
         raise ValueError(f"expected an encoder {_form(name)}, not {spec!r}")
     return kind.make(*arguments, **options)
@@ -70,10 +76,18 @@ def _flag(value: str) -> bool:
     return value == "true"
 
 
+def _authorization(variable: str) -> dict[str, str]:
+    """Return the headers with the key of an environment variable."""
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise ValueError(f"environment variable {variable} is not set")
+    return {"Authorization": f"Bearer {key}"}
+
+
 _Options = Mapping[str, Callable[[str], Any]]
 _PREFIXES: _Options = {"query_prefix": str, "document_prefix": str}
 _LIBRARY: _Options = {"too_long": _too_long, "batch_size": int}
-_HTTP: _Options = {"timeout": float, "batch_size": int}
+_HTTP: _Options = {"timeout": float, "batch_size": int, "api_key_env": _authorization}
 _ONNX: _Options = {
     **_PREFIXES,
     **_LIBRARY,
@@ -124,6 +138,12 @@ def _fastembed(name: str, **options: Any) -> Encoder:
     return FastEmbedEncoder(cls(name), **options)
 
 
+def _vllm(url: str, model: str, **options: Any) -> Encoder:
+    if "headers" not in options and os.environ.get(_VLLM_KEY):
+        options["headers"] = _authorization(_VLLM_KEY)
+    return VllmEncoder(url, model, **options)
+
+
 def _next_plaid(url: str, tokenizer: str, window: str, **options: Any) -> Encoder:
     return NextPlaidEncoder(url, tokenizer=tokenizer, window=int(window), **options)
 
@@ -138,7 +158,7 @@ _KINDS: dict[str, _Kind] = {
     "sentence-transformers": _Kind(_sentence_transformers, ("NAME",), _LIBRARY),
     "pylate": _Kind(_pylate, ("NAME",), _LIBRARY),
     "fastembed": _Kind(_fastembed, ("NAME",), _LIBRARY),
-    "vllm": _Kind(VllmEncoder, ("URL", "MODEL"), {**_HTTP, **_PREFIXES}),
+    "vllm": _Kind(_vllm, ("URL", "MODEL"), {**_HTTP, **_PREFIXES}),
     "next-plaid": _Kind(_next_plaid, ("URL", "TOKENIZER", "WINDOW"), _HTTP),
     "pylate-server": _Kind(_pylate_server, ("URL", "MODEL", "TOKENIZER", "WINDOW"), _HTTP),
 }

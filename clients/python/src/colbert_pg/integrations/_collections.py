@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
+import psycopg
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from ..collection import AsyncCollection, Collection
@@ -52,10 +54,30 @@ class _InThread:
         return lambda *arguments, **options: asyncio.to_thread(method, *arguments, **options)
 
 
+@dataclass
+class _Loop:
+    """What an event loop has: its pool, and the connections that the pool opened."""
+
+    opening: asyncio.Task[AsyncCollection] | None = None
+    connections: weakref.WeakSet[psycopg.AsyncConnection[Any]] = field(
+        default_factory=weakref.WeakSet
+    )
+    guard: AsyncGenerator[AsyncConnectionPool[Any], None] | None = None
+
+    async def note(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        self.connections.add(connection)
+
+    def drop(self) -> None:
+        """Close the connections. Nothing is awaited: the loop may be closed."""
+        for connection in list(self.connections):
+            connection.pgconn.finish()
+
+
 class Collections:
     """A collection of each kind, both for the same table. They connect at their first use.
 
-    Threads share a pool, and the tasks of each event loop share another.
+    Threads share a pool, and the tasks of each event loop share another, which is closed with the
+    loop by asyncio.run, and otherwise when the next loop or close comes.
 
     connection: a connection string of libpq, or a function that returns one.
     create: create the table at the first use if it is missing.
@@ -74,10 +96,7 @@ class Collections:
         self._arguments, self._options = arguments, options
         self._lock = threading.Lock()
         self._sync: tuple[ConnectionPool[Any], Collection] | None = None
-        self._loops: weakref.WeakKeyDictionary[
-            asyncio.AbstractEventLoop,
-            asyncio.Task[tuple[AsyncConnectionPool[Any], AsyncCollection]],
-        ] = weakref.WeakKeyDictionary()
+        self._loops: dict[asyncio.AbstractEventLoop, _Loop] = {}
 
     def sync(self) -> Collection:
         """Return the collection for threads."""
@@ -89,27 +108,38 @@ class Collections:
     async def loop(self) -> AsyncCollection:
         """Return the collection for the running event loop."""
         loop = asyncio.get_running_loop()
-        task = self._loops.get(loop)
+        with self._lock:
+            self._drop_closed()
+            found = self._loops.setdefault(loop, _Loop())
+        task = found.opening
         if task is None or (task.done() and (task.cancelled() or task.exception())):
-            task = self._loops[loop] = loop.create_task(self._open_async())
+            task = found.opening = loop.create_task(self._open_async(found))
         # The task is that of all callers: it goes on if one of them is cancelled.
-        return (await asyncio.shield(task))[1]
+        return await asyncio.shield(task)
 
     def close(self) -> None:
         """Close the connections of threads."""
         with self._lock:
+            self._drop_closed()
             if self._sync is not None:
                 self._sync[0].close()
             self._sync = None
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop."""
-        task = self._loops.pop(asyncio.get_running_loop(), None)
-        if task is not None:
-            with suppress(Exception):  # that of an attempt to connect, which left nothing open
-                await task
-            if not task.cancelled() and not task.exception():
-                await task.result()[0].close()
+        with self._lock:
+            found = self._loops.pop(asyncio.get_running_loop(), None)
+        if found is None or found.opening is None:
+            return
+        with suppress(Exception):  # that of an attempt to connect, which left nothing open
+            await found.opening
+        if found.guard is not None:
+            await found.guard.aclose()
+
+    def _drop_closed(self) -> None:
+        """Forget event loops that were closed without asyncio.run, and their connections."""
+        for loop in [loop for loop in self._loops if loop.is_closed()]:
+            self._loops.pop(loop).drop()
 
     def _conninfo(self) -> str:
         return self._connection if isinstance(self._connection, str) else self._connection()
@@ -131,20 +161,41 @@ class Collections:
             raise
         return pool, collection
 
-    async def _open_async(self) -> tuple[AsyncConnectionPool[Any], AsyncCollection]:
-        pool = AsyncConnectionPool(
-            self._conninfo(),
-            min_size=0,
-            max_size=MAX_SIZE,
-            check=AsyncConnectionPool.check_connection,
-            open=False,
-        )
-        await pool.open()
+    async def _open_async(self, found: _Loop) -> AsyncCollection:
+        found.guard = self._guarded(found)
+        pool = await anext(found.guard)
         try:
             collection = AsyncCollection(pool, *self._arguments, **self._options)
             if self._create:
                 await collection.create()
         except BaseException:
-            await pool.close()
+            await found.guard.aclose()
             raise
-        return pool, collection
+        return collection
+
+    async def _guarded(self, found: _Loop) -> AsyncGenerator[AsyncConnectionPool[Any], None]:
+        """Open a pool, and close it when the generator ends.
+
+        asyncio.run ends all tasks, also those of the pool, then all asynchronous generators.
+        """
+        pool = AsyncConnectionPool(
+            self._conninfo(),
+            min_size=0,
+            max_size=MAX_SIZE,
+            check=AsyncConnectionPool.check_connection,
+            configure=found.note,
+            open=False,
+        )
+        await pool.open()
+        try:
+            yield pool
+        finally:
+            loop = asyncio.get_running_loop()
+            with self._lock:
+                if self._loops.get(loop) is found:
+                    del self._loops[loop]
+            try:
+                await pool.close()
+            except asyncio.CancelledError:  # as the tasks are that it waits for
+                found.drop()
+                raise

@@ -20,11 +20,14 @@ from typing import Any, Literal, TypeAlias
 from psycopg import sql
 
 from .._names import escaped
+from .._nesting import nesting
 from ..collection import Columns
 
 Order: TypeAlias = Literal["<", "<=", ">", ">="]
 
 MAX_DEPTH = 100
+_MAX_NESTING = 2 * MAX_DEPTH  # a level is a mapping in a list at most
+_TOO_DEEP = f"expected at most {MAX_DEPTH} levels of conditions"
 
 
 class FilterError(ValueError):
@@ -150,6 +153,19 @@ def _with_zone(moment: datetime, zone: str | None) -> datetime:
     return datetime.fromisoformat(f"{moment.isoformat()}{zone[0]}{digits[:2]}:{digits[2:] or '00'}")
 
 
+def check_depth(filter: Any) -> None:
+    """Refuse what a framework passes as a filter if parsing it would go too deep."""
+    if nesting(filter, _MAX_NESTING) > _MAX_NESTING:
+        raise FilterError(_TOO_DEEP)
+
+
+def is_constant(expression: Expression) -> bool:
+    """Return whether an expression names no field, and so selects all rows or none."""
+    if isinstance(expression, Not):
+        return is_constant(expression.item)
+    return isinstance(expression, And | Or) and all(map(is_constant, expression.items))
+
+
 def where(expression: Expression, columns: Columns) -> tuple[sql.Composable, list[Any]]:
     """Return an expression in SQL, and its parameters."""
     writer = _Writer(columns)
@@ -166,7 +182,7 @@ class _Writer:
 
     def expression(self, item: Expression) -> sql.Composable:
         if self._depth == MAX_DEPTH:
-            raise FilterError(f"expected at most {MAX_DEPTH} levels of conditions")
+            raise FilterError(_TOO_DEEP)
         self._depth += 1
         written = self._dispatch(item)
         self._depth -= 1

@@ -1,6 +1,6 @@
 """Fit how MaxSim and full text are ranked together, by judgements: a weight, or a ranker."""
 
-from .candidates import Columns
+from .candidates import Columns, Expression
 from .dataset import FEATURES, TrainingData, training_data
 from .models import LinearModel, Model, TreeModel
 from .training import (
@@ -19,6 +19,7 @@ __all__ = [
     "LOGISTIC_SETTINGS",
     "WEIGHTS",
     "Columns",
+    "Expression",
     "LinearModel",
     "Model",
     "Ranker",

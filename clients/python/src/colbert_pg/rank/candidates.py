@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 
-from .._names import Table, escaped, identifier, quoted
+from .._names import Table, escaped, identifier, quoted, statistics_of
 from .._progress import Progress, shown
 from .._snapshot import in_one_snapshot
 from ..encoders.protocol import QueryEncoder
@@ -19,15 +19,21 @@ from ..evaluate import Qrels
 Values: TypeAlias = Mapping[str, tuple[Any, ...]]
 """Values of the candidates of a query, by id."""
 
+Expression: TypeAlias = str | sql.Composable
+"""SQL over the columns of the table, with named parameters."""
+PARAMETERS = ("doc", "words", "text", "limit")
+"""The parameters of each question, which expressions may have."""
+
 # The statement of doc/ranking.md. Both sides leave out rows that one of them cannot score.
 _CANDIDATES = sql.SQL("""
-    WITH c AS ((SELECT {id} FROM {table} WHERE {tsv} IS NOT NULL AND {doc} IS NOT NULL
+    WITH c AS ((SELECT {id} FROM {table} WHERE {tsv} IS NOT NULL AND {doc} IS NOT NULL{where}
                 ORDER BY {doc} <#> multivector(%(doc)s) LIMIT %(limit)s) UNION
                (SELECT {id} FROM {table}
-                WHERE {tsv} @@ bm25_candidates(%(words)s::bm25_query) AND {doc} IS NOT NULL
+                WHERE {tsv} @@ bm25_candidates(%(words)s::bm25_query) AND {doc} IS NOT NULL{where}
                 ORDER BY bm25f({tsv}, %(words)s::bm25_query) DESC LIMIT %(limit)s))
     SELECT {id}::text, {values} FROM c JOIN {table} USING ({id})
 """)
+_NOTHING = sql.SQL("")
 _WORDS = "SELECT bm25_query(%s::regclass, %s::text)::text"
 
 
@@ -40,11 +46,18 @@ class Columns:
     tsv: str = "tsv"
 
 
+def composed(expression: Expression) -> sql.Composable:
+    """Return an expression of SQL, whose strings are the caller's own, as a part of a statement."""
+    return sql.SQL(expression) if isinstance(expression, str) else expression
+
+
 class Candidates:
     """The candidates of the judged queries.
 
-    values: expressions of SQL with {doc} and {tsv}, and the parameters doc and words.
+    values: what to select, with {doc}, {tsv} and {features}, and the parameters of PARAMETERS.
     statistics: the table that bm25_analyze made; by default TABLE_COLUMN_bm25.
+    where: a condition for the candidates. params: values for its parameters and for those of
+    features, by name.
     """
 
     def __init__(
@@ -56,18 +69,27 @@ class Candidates:
         columns: Columns,
         statistics: Table | None,
         per_side: int,
+        where: Expression | None,
+        params: Mapping[str, Any],
+        features: sql.Composable = _NOTHING,
     ) -> None:
         if per_side < 1:
             raise ValueError(f"expected at least one candidate per side, not {per_side}")
+        if taken := [name for name in PARAMETERS if name in params]:
+            raise ValueError(f"expected other names of parameters than {taken[0]!r}")
         name = identifier(table)
         fields = {field: escaped(sql.Identifier(column)) for field, column in vars(columns).items()}
         self._conn = conn
         self._per_side = per_side
+        self._params = params
         self._statistics = quoted(
-            _statistics(name, columns) if statistics is None else identifier(statistics)
+            statistics_of(name, columns.tsv) if statistics is None else identifier(statistics)
         )
         self._statement = _CANDIDATES.format(
-            table=escaped(name), values=sql.SQL(values).format(**fields), **fields
+            table=escaped(name),
+            values=sql.SQL(values).format(features=features, **fields),
+            where=_NOTHING if where is None else sql.SQL(" AND ({})").format(composed(where)),
+            **fields,
         )
 
     def of(
@@ -93,15 +115,9 @@ class Candidates:
         # binary: a real keeps its value whatever extra_float_digits is
         with self._conn.cursor(binary=True, row_factory=tuple_row) as cursor:
             [(words,)] = cursor.execute(_WORDS, (self._statistics, text)).fetchall()
-            parameters = {"doc": doc, "words": words, "limit": self._per_side}
-            rows = cursor.execute(self._statement, parameters).fetchall()
+            of_query = {"doc": doc, "words": words, "text": text, "limit": self._per_side}
+            rows = cursor.execute(self._statement, {**self._params, **of_query}).fetchall()
         found = {key: tuple(values) for key, *values in rows}
         if len(found) < len(rows) or None in found:
             raise ValueError("expected ids that are unique, and not NULL")
         return found
-
-
-def _statistics(table: sql.Identifier, columns: Columns) -> sql.Identifier:
-    """Return the name that bm25_analyze gives to the statistics of a column."""
-    *schema, name = table._obj
-    return sql.Identifier(*schema, f"{name}_{columns.tsv}_bm25")

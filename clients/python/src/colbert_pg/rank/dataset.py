@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,12 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import psycopg
+from psycopg import sql
 
 from .._names import Table
 from .._progress import Progress
 from ..encoders.protocol import QueryEncoder
 from ..evaluate import Qrels
-from .candidates import Candidates, Columns
+from .candidates import Candidates, Columns, Expression, composed
 
 FEATURES = (
     *("maxsim", "maxsim_mean", "maxsim_minimum", "maxsim_maximum", "maxsim_spread"),
@@ -24,9 +26,12 @@ FEATURES = (
     *("length_a", "length_b", "length_c", "length_d"),
 )
 """Names of the numbers of maxsim_features, and of bm25f_features, in their order."""
-_VALUES = (
-    "maxsim_features({doc}, multivector(%(doc)s)) || bm25f_features({tsv}, %(words)s::bm25_query)"
-)
+SCORES = ("maxsim_mean", "bm25f_share")
+"""The features that fit_weight weights."""
+_VALUES = """
+    maxsim_features({doc}, multivector(%(doc)s)) || bm25f_features({tsv}, %(words)s::bm25_query)
+    {features}
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +65,15 @@ class TrainingData:
             self.names,
         )
 
+    def fused(self, weight: float) -> npt.NDArray[np.float64]:
+        """Return the weighted sum of both scores of each candidate. With 1, MaxSim ranks alone."""
+        maxsim, bm25f = (self.column(name).astype(np.float64) for name in SCORES)
+        return weight * maxsim + (1 - weight) * bm25f
+
+    def column(self, name: str) -> npt.NDArray[np.float32]:
+        """Return a feature of each candidate."""
+        return self.features[:, self.names.index(name)]
+
     def run(self, scores: npt.NDArray[Any]) -> dict[str, dict[str, float]]:
         """Return scores, one per candidate, as a run of evaluate.score."""
         pairs = iter(zip(self.documents, np.asarray(scores, np.float64).tolist(), strict=True))
@@ -78,12 +92,19 @@ def training_data(
     columns: Columns | None = None,
     statistics: Table | None = None,
     per_side: int = 50,
+    where: Expression | None = None,
+    features: Mapping[str, Expression] | None = None,
+    params: Mapping[str, Any] | None = None,
     progress: Progress = False,
 ) -> TrainingData:
     """Return `maxsim_features || bm25f_features` and the relevance of each candidate.
 
-    The arguments are those of fit_weight.
+    features: expressions of SQL over the columns of the table, by name, that follow those. NULL is
+    a missing value.
+    The other arguments are those of fit_weight.
     """
+    more = features or {}
+    names = _names(more)
     candidates = Candidates(
         conn,
         table,
@@ -91,14 +112,39 @@ def training_data(
         columns=columns or Columns(),
         statistics=statistics,
         per_side=per_side,
+        where=where,
+        params=params or {},
+        features=_array(more),
     )
     found = candidates.of(queries, qrels, encoder, progress)
     rows = [values for of_query in found.values() for (values,) in of_query.values()]
     labels = [max(qrels[query].get(key, 0), 0) for query in found for key in found[query]]
     return TrainingData(
-        np.array(rows, np.float32).reshape(len(rows), len(FEATURES)),
+        np.array(rows, np.float32).reshape(len(rows), len(names)),
         np.array(labels, np.int64),
         {query: len(of_query) for query, of_query in found.items()},
         [key for of_query in found.values() for key in of_query],
         {query: qrels[query] for query in found},
+        names,
     )
+
+
+def _names(more: Mapping[str, Expression]) -> Sequence[str]:
+    """Return the names of all features. LightGBM and rank_model read back these as they are."""
+    for name in more:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name in FEATURES:
+            raise ValueError(
+                "expected a new name of letters, digits and underscores for a feature, "
+                f"not {name!r}"
+            )
+    return (*FEATURES, *more)
+
+
+def _array(more: Mapping[str, Expression]) -> sql.Composable:
+    """Return the expressions as an array to append."""
+    if not more:
+        return sql.SQL("")
+    items = sql.SQL(", ").join(
+        sql.SQL("({})::real").format(composed(expression)) for expression in more.values()
+    )
+    return sql.SQL("|| ARRAY[{}]").format(items)

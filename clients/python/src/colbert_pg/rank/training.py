@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -10,10 +10,12 @@ import numpy as np
 
 from ..evaluate import Difference, Evaluation, compare, score
 from .dataset import TrainingData
+from .folds import split
 from .models import Model, lambdamart, logistic
-from .weight import MEASURE, evaluation, split
+from .weight import DEFAULT_WEIGHT, MEASURE, evaluation
 
 Settings: TypeAlias = Mapping[str, Any]
+Topics: TypeAlias = Mapping[str, Hashable] | None
 LOGISTIC_SETTINGS: Sequence[Settings] = [{"strength": c} for c in (0.01, 0.1, 1.0, 10.0)]
 LAMBDAMART_SETTINGS: Sequence[Settings] = [
     {"leaves": leaves, "rounds": rounds} for leaves in (4, 15) for rounds in (30, 100)
@@ -29,10 +31,14 @@ class Ranker:
     """The best for all queries."""
     maxsim: float
     """nDCG@10 of MaxSim alone."""
+    default: float
+    """nDCG@10 of a weighted sum of both scores, by the weight .8."""
     fitted: float
     """nDCG@10 of nested cross-validation: other queries chose the settings and trained."""
     gain: Difference
     """By how much fitted is better than MaxSim alone."""
+    gain_over_default: Difference
+    """By how much fitted is better than the weighted sum."""
 
     def export(self) -> str:
         """Return the text that rank_model reads."""
@@ -42,8 +48,10 @@ class Ranker:
         return "\n".join(
             [
                 f"MaxSim alone  {MEASURE} {self.maxsim:.4f}",
+                f"weight {DEFAULT_WEIGHT}    {MEASURE} {self.default:.4f}",
                 f"ranker        {MEASURE} {self.fitted:.4f}",
                 f"against MaxSim alone: {self.gain}",
+                f"against weight {DEFAULT_WEIGHT}: {self.gain_over_default}",
             ]
         )
 
@@ -52,59 +60,77 @@ def train_logistic(
     data: TrainingData,
     *,
     settings: Sequence[Settings] = LOGISTIC_SETTINGS,
+    topics: Topics = None,
     folds: int = 5,
     seed: int = 0,
 ) -> Ranker:
-    """Train a logistic regression by scikit-learn. settings: values of strength, its C."""
-    return _train(logistic, data, settings, folds, seed)
+    """Train a logistic regression by scikit-learn.
+
+    settings: values of strength, its C. topics: those of fit_weight.
+    """
+    return _train(logistic, data, settings, Folds(folds, seed, topics))
 
 
 def train_lambdamart(
     data: TrainingData,
     *,
     settings: Sequence[Settings] = LAMBDAMART_SETTINGS,
+    topics: Topics = None,
     folds: int = 5,
     seed: int = 0,
 ) -> Ranker:
-    """Train LambdaMART by LightGBM. settings: numbers of leaves of a tree, and of rounds."""
-    return _train(lambdamart, data, settings, folds, seed)
+    """Train LambdaMART by LightGBM.
+
+    settings: numbers of leaves of a tree, and of rounds. topics: those of fit_weight.
+    """
+    return _train(lambdamart, data, settings, Folds(folds, seed, topics))
+
+
+@dataclass(frozen=True)
+class Folds:
+    """How queries are split."""
+
+    count: int
+    seed: int
+    topics: Topics
+
+    def of(self, data: TrainingData) -> list[tuple[TrainingData, TrainingData]]:
+        """Return the queries outside and inside of each fold."""
+        names = list(data.groups)
+        parts = split(names, self.count, self.seed, self.topics)
+        inside = [{names[position] for position in part} for part in parts]
+        return [
+            (data.of([name for name in names if name not in part]), data.of(list(part)))
+            for part in inside
+        ]
 
 
 def _train(
-    kind: Callable[..., Model],
-    data: TrainingData,
-    settings: Sequence[Settings],
-    folds: int,
-    seed: int,
+    kind: Callable[..., Model], data: TrainingData, settings: Sequence[Settings], folds: Folds
 ) -> Ranker:
     if not settings:
         raise ValueError("expected at least one choice of settings")
     if not 0 < np.count_nonzero(data.labels) < len(data.labels):
         raise ValueError("expected candidates that are relevant, and others")
-    alone = score(data.run(data.features[:, data.names.index("maxsim")]), data.qrels, [MEASURE])
+    alone, default = (
+        score(data.run(data.fused(weight)), data.qrels, [MEASURE])
+        for weight in (1.0, DEFAULT_WEIGHT)
+    )
     held_out: dict[str, float] = {}
-    for inside, outside in _parts(data, folds, seed):
-        model = kind(inside, **_best(kind, inside, settings, folds, seed), seed=seed)
-        held_out |= _measured(model, outside)
+    for outside, inside in folds.of(data):
+        model = kind(outside, **best_settings(kind, outside, settings, folds), seed=folds.seed)
+        held_out |= _measured(model, inside)
     fitted = evaluation(held_out)
-    best = _best(kind, data, settings, folds, seed)
+    best = best_settings(kind, data, settings, folds)
     return Ranker(
-        kind(data, **best, seed=seed),
+        kind(data, **best, seed=folds.seed),
         best,
         alone.means[MEASURE],
+        default.means[MEASURE],
         fitted.means[MEASURE],
-        compare(alone, fitted, MEASURE, seed=seed),
+        compare(alone, fitted, MEASURE, seed=folds.seed),
+        compare(default, fitted, MEASURE, seed=folds.seed),
     )
-
-
-def _parts(data: TrainingData, folds: int, seed: int) -> list[tuple[TrainingData, TrainingData]]:
-    """Return the queries outside and inside of each fold."""
-    names = list(data.groups)
-    parts = [{names[i] for i in part} for part in split(len(names), folds, seed)]
-    return [
-        (data.of([name for name in names if name not in part]), data.of(list(part)))
-        for part in parts
-    ]
 
 
 def _measured(model: Model, data: TrainingData) -> Mapping[str, float]:
@@ -113,21 +139,17 @@ def _measured(model: Model, data: TrainingData) -> Mapping[str, float]:
     return found.per_query[MEASURE]
 
 
-def _best(
-    kind: Callable[..., Model],
-    data: TrainingData,
-    settings: Sequence[Settings],
-    folds: int,
-    seed: int,
+def best_settings(
+    kind: Callable[..., Model], data: TrainingData, settings: Sequence[Settings], folds: Folds
 ) -> Settings:
     """Return the settings that are best by cross-validation; of equal ones, the first."""
     if len(settings) == 1:
         return settings[0]
-    parts = _parts(data, folds, seed)
+    parts = folds.of(data)
     means = []
     for choice in settings:
         found: dict[str, float] = {}
-        for inside, outside in parts:
-            found |= _measured(kind(inside, **choice, seed=seed), outside)
+        for outside, inside in parts:
+            found |= _measured(kind(outside, **choice, seed=folds.seed), inside)
         means.append(sum(found.values()) / len(found))
     return settings[int(np.argmax(means))]

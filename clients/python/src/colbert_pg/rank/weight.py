@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,8 @@ from .._names import Table
 from .._progress import Progress
 from ..encoders.protocol import QueryEncoder
 from ..evaluate import Difference, Evaluation, Qrels, compare, score
-from .candidates import Candidates, Columns, Values
+from .candidates import Candidates, Columns, Expression, Values
+from .folds import split
 
 MEASURE = "nDCG@10"
 DEFAULT_WEIGHT = 0.8
@@ -77,6 +78,9 @@ def fit_weight(
     columns: Columns | None = None,
     statistics: Table | None = None,
     per_side: int = 50,
+    where: Expression | None = None,
+    params: Mapping[str, Any] | None = None,
+    topics: Mapping[str, Hashable] | None = None,
     folds: int = 5,
     weights: Sequence[float] = WEIGHTS,
     confidence: float = 0.95,
@@ -88,6 +92,9 @@ def fit_weight(
 
     The candidates of a judged query are the best per_side rows by MaxSim and as many by BM25F.
     statistics: the table that bm25_analyze made; by default TABLE_COLUMN_bm25.
+    where: a condition for the candidates, in SQL with named parameters, and params their values.
+    topics: the topic of each query. Queries of one topic are in one fold, so that a near-duplicate
+    of a query does not choose its weight.
     weights: those to choose from. Of equally good ones, the largest is chosen.
     seed: of the folds, and of the bootstrap, which is that of evaluate.compare.
     """
@@ -100,10 +107,35 @@ def fit_weight(
         columns=columns or Columns(),
         statistics=statistics,
         per_side=per_side,
+        where=where,
+        params=params or {},
     )
     found = candidates.of(queries, qrels, encoder, progress)
-    parts = split(len(found), folds, seed)
-    judged = {query: qrels[query] for query in found}
+    return best_weight(
+        found,
+        {query: qrels[query] for query in found},
+        topics=topics,
+        folds=folds,
+        weights=weights,
+        confidence=confidence,
+        samples=samples,
+        seed=seed,
+    )
+
+
+def best_weight(
+    found: Mapping[str, Values],
+    judged: Qrels,
+    *,
+    topics: Mapping[str, Hashable] | None = None,
+    folds: int = 5,
+    weights: Sequence[float] = WEIGHTS,
+    confidence: float = 0.95,
+    samples: int = 10_000,
+    seed: int = 0,
+) -> WeightFit:
+    """Fit the weight by the two scores of each candidate of a query."""
+    parts = split(list(found), folds, seed, topics)
     tried = {
         weight: _ranked(found, judged, weight)
         for weight in sorted({*weights, DEFAULT_WEIGHT, _MAXSIM_ALONE}, reverse=True)
@@ -126,16 +158,6 @@ def fit_weight(
         compare(alone, fitted, MEASURE, confidence=confidence, samples=samples, seed=seed),
         [choices[best] for best in chosen],
     )
-
-
-def split(count: int, folds: int, seed: int) -> list[npt.NDArray[np.intp]]:
-    """Return the numbers below count in random folds of about equal size."""
-    if not 2 <= folds <= count:
-        raise ValueError(
-            f"expected 2 folds or more, and a judged query for each, not {folds} folds "
-            f"of {count} queries"
-        )
-    return np.array_split(np.random.default_rng(seed).permutation(count), folds)
 
 
 def _ranked(found: Mapping[str, Values], qrels: Qrels, weight: float) -> Evaluation:

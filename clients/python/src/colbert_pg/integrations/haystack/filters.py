@@ -23,6 +23,7 @@ from .._filters import (
     Not,
     OneOf,
     Or,
+    check_depth,
     where,
 )
 from .rows import EXTRA, EXTRAS, NO_CONTENT
@@ -42,6 +43,7 @@ def translate(filters: Filters | None, columns: Columns) -> tuple[sql.Composable
     if not filters:
         return None
     try:
+        check_depth(filters)
         return where(parse(filters), columns)
     except FilterError as error:
         raise HaystackFilterError(str(error)) from error

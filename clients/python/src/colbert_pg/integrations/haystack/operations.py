@@ -18,12 +18,12 @@ from ...collection import Columns, IdExistsError
 from ...collection.operations import BATCH, Operation, Operations, Result
 from ...collection.operations import _alone as alone
 from ...collection.operations import _call as call
-from ...collection.records import AsyncRerank
+from ...collection.records import AsyncRerank, ranking_of
 from ...collection.statements import Statement
 from ...encoders.protocol import Encoder, TextError
 from ...multivector import MultiVector
-from .._filters import to_json
-from .filters import Filters, translate
+from .._filters import is_constant, to_json
+from .filters import Filters, parse, translate
 from .rows import EXTRA, Row, check_meta, to_document, to_row
 
 Condition = tuple[sql.Composable, Sequence[Any]]
@@ -144,6 +144,7 @@ class DocumentOperations:
         *,
         rerank: AsyncRerank | None = None,
         candidates: int | None = None,
+        **ranking: Any,
     ) -> Operation[list[Document]]:
         condition, params = self._where(filters)
         hits = yield from self._do.search(
@@ -154,6 +155,7 @@ class DocumentOperations:
             doc=False,
             rerank=rerank,
             candidates=candidates,
+            ranking=ranking_of(**ranking),
         )
         return [to_document(hit, hit.score) for hit in hits]
 
@@ -197,7 +199,7 @@ class DocumentOperations:
     def _required(self, filters: Filters) -> Condition:
         """Return the condition of a change, which an empty filter must not extend to all rows."""
         found = translate(filters, self._columns)
-        if found is None:
+        if found is None or is_constant(parse(filters)):
             raise FilterError("expected filters, not none")
         return found
 

@@ -7,6 +7,7 @@ from typing import Any
 from haystack import Document, component, default_from_dict, default_to_dict
 from haystack.document_stores.types import FilterPolicy, apply_filter_policy
 
+from ...collection.records import Mode
 from .filters import Filters
 from .store import ColbertDocumentStore
 
@@ -16,6 +17,7 @@ class ColbertRetriever:
     """Returns the best documents of a ColbertDocumentStore, with their scores.
 
     filter_policy: how the filters of a run go with those given here.
+    mode, weight, per_side: those of Collection.search, for a store with full_text.
     """
 
     def __init__(
@@ -25,6 +27,9 @@ class ColbertRetriever:
         filters: Filters | None = None,
         top_k: int = 10,
         filter_policy: FilterPolicy = FilterPolicy.REPLACE,
+        mode: Mode = "maxsim",
+        weight: float | None = None,
+        per_side: int | None = None,
     ) -> None:
         if not isinstance(document_store, ColbertDocumentStore):
             raise ValueError(
@@ -34,6 +39,9 @@ class ColbertRetriever:
         self.filters = filters
         self.top_k = top_k
         self.filter_policy = filter_policy
+        self.mode: Mode = mode
+        self.weight = weight
+        self.per_side = per_side
 
     def to_dict(self) -> dict[str, Any]:
         """Return what from_dict makes the retriever of again."""
@@ -43,6 +51,9 @@ class ColbertRetriever:
             filters=self.filters,
             top_k=self.top_k,
             filter_policy=self.filter_policy.value,
+            mode=self.mode,
+            weight=self.weight,
+            per_side=self.per_side,
         )
         return data
 
@@ -77,7 +88,7 @@ class ColbertRetriever:
         top_k: int | None = None,
     ) -> dict[str, list[Document]]:
         """Return the best documents for a text, or for a multivector."""
-        return {"documents": self.document_store.retrieve(query, *self._merged(filters, top_k))}
+        return {"documents": self.document_store.retrieve(query, **self._options(filters, top_k))}
 
     @component.output_types(documents=list[Document])
     async def run_async(
@@ -87,9 +98,14 @@ class ColbertRetriever:
         top_k: int | None = None,
     ) -> dict[str, list[Document]]:
         """Do what run does, without blocking."""
-        found = await self.document_store.retrieve_async(query, *self._merged(filters, top_k))
+        found = await self.document_store.retrieve_async(query, **self._options(filters, top_k))
         return {"documents": found}
 
-    def _merged(self, filters: Filters | None, top_k: int | None) -> tuple[Filters | None, int]:
-        merged = apply_filter_policy(self.filter_policy, self.filters, filters)
-        return merged, self.top_k if top_k is None else top_k
+    def _options(self, filters: Filters | None, top_k: int | None) -> dict[str, Any]:
+        return {
+            "filters": apply_filter_policy(self.filter_policy, self.filters, filters),
+            "top_k": self.top_k if top_k is None else top_k,
+            "mode": self.mode,
+            "weight": self.weight,
+            "per_side": self.per_side,
+        }

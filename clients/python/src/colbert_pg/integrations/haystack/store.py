@@ -13,7 +13,7 @@ from haystack.core.errors import SerializationError
 from haystack.document_stores.types import DuplicatePolicy
 from haystack.utils import Secret
 
-from ...collection import Columns
+from ...collection import Columns, FullText
 from ...collection.operations import Operation
 from ...encoders import make_encoder
 from ...encoders.protocol import Encoder
@@ -32,7 +32,7 @@ class ColbertDocumentStore:
     encoder: a specification of colbert_pg.encoders.make_encoder, such as "minilm", which is saved
     with a pipeline; or an encoder, which cannot be saved.
     connection_string: that of libpq. create_table: create the table if it is missing.
-    element, similarity and columns are those of colbert_pg.collection.Collection.
+    element, similarity, columns and full_text are those of colbert_pg.collection.Collection.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class ColbertDocumentStore:
         element: Element = "float2",
         similarity: Any = "maxsim",
         columns: Columns = Columns(),  # noqa: B008
+        full_text: FullText | None = None,
         create_table: bool = True,
     ) -> None:
         if columns.metadata is None:
@@ -54,6 +55,7 @@ class ColbertDocumentStore:
         self.element = element
         self.similarity = similarity
         self.columns = columns
+        self.full_text = full_text
         self.create_table = create_table
         self._lock = threading.Lock()
         self._opened: tuple[Collections, Encoder] | None = None
@@ -73,6 +75,7 @@ class ColbertDocumentStore:
             element=self.element,
             similarity=self.similarity,
             columns=asdict(self.columns),
+            full_text=None if self.full_text is None else asdict(self.full_text),
             create_table=self.create_table,
         )
         return data
@@ -83,6 +86,8 @@ class ColbertDocumentStore:
         parameters = dict(data.get("init_parameters", {}))
         if "columns" in parameters:
             parameters["columns"] = Columns(**parameters["columns"])
+        if parameters.get("full_text") is not None:
+            parameters["full_text"] = FullText(**parameters["full_text"])
         store: ColbertDocumentStore = default_from_dict(
             cls, {**data, "init_parameters": parameters}
         )
@@ -111,6 +116,15 @@ class ColbertDocumentStore:
         collections, _ = await asyncio.to_thread(self._open)
         name: str = await (await collections.loop()).index(method, **options)
         return name
+
+    def analyze(self, sample: int | None = None) -> None:
+        """Make the statistics of full text, or refresh them. See Collection.analyze."""
+        self._open()[0].sync().analyze(sample=sample)
+
+    async def analyze_async(self, sample: int | None = None) -> None:
+        """Do what analyze does, without blocking."""
+        collections, _ = await asyncio.to_thread(self._open)
+        await (await collections.loop()).analyze(sample=sample)
 
     def count_documents(self) -> int:
         """Return the number of documents."""
@@ -245,7 +259,7 @@ class ColbertDocumentStore:
     ) -> list[Document]:
         """Return the best documents for a text or a multivector, with their scores.
 
-        options: rerank and candidates of Collection.search.
+        options: mode, weight, per_side, ranker, rerank and candidates of Collection.search.
         """
         return self._run(lambda do: do.search(query, filters, top_k, **options))
 
@@ -280,6 +294,7 @@ class ColbertDocumentStore:
             encoder,
             create=self.create_table,
             columns=self.columns,
+            full_text=self.full_text,
             element=self.element,
             similarity=self.similarity,
         )

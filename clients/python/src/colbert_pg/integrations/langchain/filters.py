@@ -17,12 +17,19 @@ from .._filters import (
     Not,
     OneOf,
     Or,
+    check_depth,
 )
 
 Filter: TypeAlias = Mapping[str, Any]
 
 
 def parse(filter: Filter) -> Expression:
+    """Return the condition of a filter."""
+    check_depth(filter)
+    return _parse(filter)
+
+
+def _parse(filter: Filter) -> Expression:
     """Return the condition of a filter. All its entries must hold."""
     if not isinstance(filter, Mapping):
         raise FilterError(f"expected a mapping as a filter, not {type(filter).__name__}")
@@ -33,9 +40,9 @@ def _entry(key: str, value: Any) -> Expression:
     if not isinstance(key, str):
         raise FilterError(f"expected the name of a field, not {key!r}")
     if key == "$not":
-        return Not(parse(value))
+        return Not(_parse(value))
     if key in ("$and", "$or"):
-        items = [parse(item) for item in _list(key, value)]
+        items = [_parse(item) for item in _list(key, value)]
         return And(items) if key == "$and" else Or(items)
     if key.startswith("$"):
         raise FilterError(f"expected a field or $and, $or or $not, not {key!r}")

@@ -11,7 +11,7 @@ from langchain_core.callbacks import (
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 
-from ...collection.records import Rerank
+from ...collection.records import Mode, Rerank, StoredRanker
 from .store import ColbertVectorStore, Scored
 
 
@@ -20,6 +20,7 @@ class ColbertRetriever(BaseRetriever):
 
     filter: a condition on the metadata. rerank: a function that gets the query and hits and returns
     a score for each, such as a cross-encoder's. candidates: how many hits it gets.
+    mode, weight, per_side, ranker: those of Collection.search, for a store with full_text.
     score_key: where in the metadata of a document its score goes. None: nowhere.
     """
 
@@ -28,6 +29,10 @@ class ColbertRetriever(BaseRetriever):
     filter: dict[str, Any] | None = None
     rerank: Rerank | None = None
     candidates: int | None = None
+    mode: Mode | None = None
+    weight: float | None = None
+    per_side: int | None = None
+    ranker: str | StoredRanker | None = None
     score_key: str | None = None
 
     def _get_relevant_documents(
@@ -51,12 +56,8 @@ class ColbertRetriever(BaseRetriever):
         return self._with_scores(found)
 
     def _arguments(self, given: dict[str, Any]) -> dict[str, Any]:
-        own = {
-            "k": self.k,
-            "filter": self.filter,
-            "rerank": self.rerank,
-            "candidates": self.candidates,
-        }
+        names = ("k", "filter", "rerank", "candidates", "mode", "weight", "per_side", "ranker")
+        own = {name: getattr(self, name) for name in names}
         return own | given
 
     def _with_scores(self, found: Scored) -> list[Document]:

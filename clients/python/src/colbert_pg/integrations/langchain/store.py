@@ -13,11 +13,11 @@ from langchain_core.vectorstores import VectorStore
 from psycopg import sql
 
 from ..._names import Table
-from ...collection import AsyncCollection, Collection, Columns, Hit, Record
+from ...collection import AsyncCollection, Collection, Columns, FullText, Hit, Record
 from ...encoders.protocol import Encoder
 from ...multivector import Element, MultiVector
 from .._collections import Collections, Given
-from .._filters import where
+from .._filters import is_constant, where
 from .._mmr import diversify
 from .filters import Filter, parse
 
@@ -31,7 +31,7 @@ class ColbertVectorStore(VectorStore):
     encoder: in the place of LangChain's Embeddings, which make one vector per text.
     connection: a connection string of libpq, or a function that returns one.
     create: create the table if it is missing.
-    element, similarity and columns are those of colbert_pg.collection.Collection.
+    element, similarity, columns and full_text are those of colbert_pg.collection.Collection.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class ColbertVectorStore(VectorStore):
         columns: Columns = Columns(),  # noqa: B008
         element: Element = "float2",
         similarity: Any = "maxsim",
+        full_text: FullText | None = None,
         create: bool = True,
     ) -> None:
         self.encoder = encoder
@@ -55,6 +56,7 @@ class ColbertVectorStore(VectorStore):
             columns=columns,
             element=element,
             similarity=similarity,
+            full_text=full_text,
             create=create,
         )
 
@@ -90,6 +92,14 @@ class ColbertVectorStore(VectorStore):
         """Do what create_index does, without blocking."""
         name: str = await (await self._collections.loop()).index(method, **options)
         return name
+
+    def analyze(self, sample: int | None = None) -> None:
+        """Make the statistics of full text, or refresh them. See Collection.analyze."""
+        self._collections.sync().analyze(sample=sample)
+
+    async def aanalyze(self, sample: int | None = None) -> None:
+        """Do what analyze does, without blocking."""
+        await (await self._collections.loop()).analyze(sample=sample)
 
     @classmethod
     def from_texts(
@@ -161,7 +171,10 @@ class ColbertVectorStore(VectorStore):
     def delete(
         self, ids: list[str] | None = None, *, filter: Filter | None = None, **kwargs: Any
     ) -> bool | None:
-        """Delete the documents of ids, those of a filter, or those of both; else all."""
+        """Delete the documents of ids, those of a filter, or those of both; else all.
+
+        A filter without a condition is an error.
+        """
         _refuse(kwargs)
         self._collections.sync().delete(ids, **self._deleted(ids, filter))
         return True
@@ -199,7 +212,8 @@ class ColbertVectorStore(VectorStore):
     ) -> Scored:
         """Return the best documents with their scores: those of maxsim, the sum over all tokens.
 
-        filter: a condition on the metadata. kwargs: rerank and candidates of Collection.search.
+        filter: a condition on the metadata. kwargs: mode, weight, per_side, ranker, rerank and
+        candidates of Collection.search.
         """
         return _scored(self._collections.sync().search(query, k, **self._where(filter), **kwargs))
 
@@ -260,6 +274,8 @@ class ColbertVectorStore(VectorStore):
     def _similarity_search_with_relevance_scores(
         self, query: str, k: int = 4, **kwargs: Any
     ) -> Scored:
+        if _is_hybrid(kwargs):
+            return _clipped(self.similarity_search_with_score(query, k, **kwargs))
         vector = self.encoder.encode_query(query)
         found = self.similarity_search_with_score(vector, k, **kwargs)
         return self._relevant(vector, found)
@@ -267,6 +283,8 @@ class ColbertVectorStore(VectorStore):
     async def _asimilarity_search_with_relevance_scores(
         self, query: str, k: int = 4, **kwargs: Any
     ) -> Scored:
+        if _is_hybrid(kwargs):
+            return _clipped(await self.asimilarity_search_with_score(query, k, **kwargs))
         vector = await asyncio.to_thread(self.encoder.encode_query, query)
         found = await self.asimilarity_search_with_score(vector, k, **kwargs)
         return self._relevant(vector, found)
@@ -276,7 +294,7 @@ class ColbertVectorStore(VectorStore):
         means = [(doc, score / len(query)) for doc, score in found]
         if self._similarity == "maxsim_l2":
             return [(doc, 1 / (1 + mean)) for doc, mean in means]
-        return [(doc, min(max(mean, 0.0), 1.0)) for doc, mean in means]
+        return _clipped(means)
 
     def _where(self, filter: Filter | None) -> dict[str, Any]:
         """Return the arguments of a collection's method that stand for a filter."""
@@ -286,9 +304,23 @@ class ColbertVectorStore(VectorStore):
         return {"where": condition, "params": params}
 
     def _deleted(self, ids: list[str] | None, filter: Filter | None) -> dict[str, Any]:
-        if ids is None and filter is None:
-            return {"where": sql.SQL("true")}
-        return self._where(filter) or ({"where": sql.SQL("true")} if ids is None else {})
+        if filter is None:
+            return {"where": sql.SQL("true")} if ids is None else {}
+        if is_constant(parse(filter)):
+            raise ValueError("expected a filter with a condition; delete() deletes all")
+        return self._where(filter)
+
+
+def _is_hybrid(options: dict[str, Any]) -> bool:
+    """Whether the scores of a search are from 0 to 1 already."""
+    mode, ranker = options.get("mode"), options.get("ranker")
+    if mode == "text" or ranker is not None:
+        raise ValueError("expected mode maxsim or hybrid: other scores have no bound")
+    return bool(mode == "hybrid")
+
+
+def _clipped(found: Scored) -> Scored:
+    return [(doc, min(max(score, 0.0), 1.0)) for doc, score in found]
 
 
 class _Added:

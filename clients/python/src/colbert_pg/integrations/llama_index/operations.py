@@ -17,8 +17,15 @@ from llama_index.core.vector_stores.utils import metadata_dict_to_node, node_to_
 from ...collection import Record
 from ...collection.operations import BATCH, Operation, Operations
 from ...collection.operations import _call as call
-from .._filters import Expression, where
+from ...collection.records import Mode, ranking_of
+from .._filters import Expression, is_constant, where
 from . import filters
+
+_MODES: dict[VectorStoreQueryMode, Mode] = {
+    VectorStoreQueryMode.DEFAULT: "maxsim",
+    VectorStoreQueryMode.TEXT_SEARCH: "text",
+    VectorStoreQueryMode.HYBRID: "hybrid",
+}
 
 
 class NodeOperations:
@@ -51,7 +58,9 @@ class NodeOperations:
     def get(
         self, node_ids: list[str] | None, metadata_filters: MetadataFilters | None
     ) -> Operation[list[BaseNode]]:
-        """Return nodes in the order of their ids, or of node_ids."""
+        """Return nodes in the order of their ids, or of node_ids. An empty list returns none."""
+        if node_ids == []:
+            return []
         records = yield from self._do.filter(
             *self._where(filters.of_nodes(node_ids, metadata_filters)), None
         )
@@ -66,27 +75,31 @@ class NodeOperations:
     def delete_nodes(
         self, node_ids: list[str] | None, metadata_filters: MetadataFilters | None
     ) -> Operation[int]:
-        """Delete nodes. Without ids and filters, or with an empty list of ids, delete none."""
-        if node_ids == [] or (node_ids is None and metadata_filters is None):
+        """Delete nodes. Without ids and conditions, or with an empty list of ids, delete none."""
+        condition = filters.of_nodes(node_ids, metadata_filters)
+        if node_ids == [] or is_constant(condition):
             return 0
-        condition = self._where(filters.of_nodes(node_ids, metadata_filters))
-        return (yield from self._do.delete(None, *condition))
+        return (yield from self._do.delete(None, *self._where(condition)))
 
     def clear(self) -> Operation[int]:
         return self._do.delete(None, *self._where(filters.of_nodes(None, None)))
 
     def query(self, query: VectorStoreQuery) -> Operation[VectorStoreQueryResult]:
-        if query.mode != VectorStoreQueryMode.DEFAULT:
-            raise ValueError(f"expected query mode default, not {query.mode.value}")
+        mode = _MODES.get(query.mode)
+        if mode is None:
+            expected = ", ".join(known.value for known in _MODES)
+            raise ValueError(f"expected query mode {expected}, not {query.mode.value}")
         if not query.query_str:
             raise ValueError("expected query_str: an embedding of one vector cannot be searched")
+        limit = query.hybrid_top_k if mode == "hybrid" else None
         hits = yield from self._do.search(
             query.query_str,
-            query.similarity_top_k,
+            query.similarity_top_k if limit is None else limit,
             *self._where(filters.of_query(query)),
             doc=False,
             rerank=None,
             candidates=None,
+            ranking=ranking_of(mode, query.alpha, query.sparse_top_k),
         )
         return VectorStoreQueryResult(
             nodes=[to_node(hit) for hit in hits],

@@ -10,6 +10,7 @@ from llama_index.core.schema import NodeWithScore, QueryBundle
 from llama_index.core.vector_stores.types import (
     MetadataFilters,
     VectorStoreQuery,
+    VectorStoreQueryMode,
     VectorStoreQueryResult,
 )
 
@@ -19,7 +20,8 @@ from .store import ColbertVectorStore
 class ColbertRetriever(BaseRetriever):
     """Return the best nodes of a store for a query.
 
-    similarity_top_k: how many. filters, doc_ids, node_ids: those among which it searches.
+    similarity_top_k: how many. vector_store_query_mode: DEFAULT, TEXT_SEARCH or HYBRID. alpha: the
+    weight of MaxSim in HYBRID. filters, doc_ids, node_ids: those among which it searches.
     options: those of BaseRetriever, such as callback_manager.
     """
 
@@ -28,6 +30,8 @@ class ColbertRetriever(BaseRetriever):
         store: ColbertVectorStore,
         *,
         similarity_top_k: int = DEFAULT_SIMILARITY_TOP_K,
+        vector_store_query_mode: VectorStoreQueryMode = VectorStoreQueryMode.DEFAULT,
+        alpha: float | None = None,
         filters: MetadataFilters | None = None,
         doc_ids: list[str] | None = None,
         node_ids: list[str] | None = None,
@@ -35,6 +39,7 @@ class ColbertRetriever(BaseRetriever):
     ) -> None:
         self._store = store
         self._similarity_top_k = similarity_top_k
+        self._mode, self._alpha = VectorStoreQueryMode(vector_store_query_mode), alpha
         self._filters, self._doc_ids, self._node_ids = filters, doc_ids, node_ids
         super().__init__(**options)
 
@@ -48,6 +53,8 @@ class ColbertRetriever(BaseRetriever):
         return VectorStoreQuery(
             query_str=query_bundle.query_str,
             similarity_top_k=self._similarity_top_k,
+            mode=self._mode,
+            alpha=self._alpha,
             filters=self._filters,
             doc_ids=self._doc_ids,
             node_ids=self._node_ids,

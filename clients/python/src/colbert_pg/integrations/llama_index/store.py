@@ -113,7 +113,12 @@ class ColbertVectorStore(BasePydanticVectorStore):
         await self._arun(lambda do: do.clear())
 
     def query(self, query: VectorStoreQuery, **_kwargs: Any) -> VectorStoreQueryResult:
-        """Search by query_str, with filters, node_ids and doc_ids. The mode is DEFAULT."""
+        """Search by query_str, with filters, node_ids and doc_ids.
+
+        mode: DEFAULT, or with a collection that has full_text also TEXT_SEARCH, and HYBRID, of
+        which alpha is the weight of MaxSim, sparse_top_k the candidates per side, and hybrid_top_k
+        the number of results, if it is not similarity_top_k.
+        """
         return self._run(lambda do: do.query(query))
 
     async def aquery(self, query: VectorStoreQuery, **_kwargs: Any) -> VectorStoreQueryResult:

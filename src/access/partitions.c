@@ -1,0 +1,74 @@
+/*-------------------------------------------------------------------------
+ *
+ * partitions.c
+ *	  Open an index, or find the indexes of the partitions of a table.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "compat/pg_compat.h"
+
+#include "access/access.h"
+#include "access/relation.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+
+/* Open a relation that must be an index of this extension, of a table of any kind. */
+static Relation
+open_any_index(Oid oid, LOCKMODE mode)
+{
+	Relation index = try_relation_open(oid, mode);
+
+	if (index == NULL)
+		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
+						errmsg("index with OID %u does not exist", oid)));
+	if ((index->rd_rel->relkind != RELKIND_INDEX &&
+		 index->rd_rel->relkind != RELKIND_PARTITIONED_INDEX) ||
+		index->rd_indam == NULL || index->rd_indam->ambuild != colbert_build)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a colbert_pg index", RelationGetRelationName(index))));
+	return index;
+}
+
+Relation
+colbert_open_index(Oid oid, LOCKMODE mode)
+{
+	Relation index = open_any_index(oid, mode);
+
+	if (index->rd_rel->relkind == RELKIND_PARTITIONED_INDEX)
+		ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+						errmsg("\"%s\" is an index of a partitioned table",
+							   RelationGetRelationName(index)),
+						errhint("Use the index of a partition. colbert_partition_info('%s') lists "
+								"them.",
+								RelationGetRelationName(index))));
+	if (RELATION_IS_OTHER_TEMP(index))
+		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						errmsg("cannot access temporary indexes of other sessions")));
+	return index;
+}
+
+bool
+partitions_is_parent(Oid oid)
+{
+	if (get_rel_relkind(oid) != RELKIND_PARTITIONED_INDEX)
+		return false;
+	relation_close(open_any_index(oid, AccessShareLock), AccessShareLock);
+	return true;
+}
+
+List *
+partitions_leaves(Oid parent)
+{
+	List     *leaves = NIL;
+	ListCell *cell;
+
+	foreach (cell, find_all_inheritors(parent, AccessShareLock, NULL))
+	{
+		if (get_rel_relkind(lfirst_oid(cell)) == RELKIND_INDEX)
+			leaves = lappend_oid(leaves, lfirst_oid(cell));
+	}
+	return leaves;
+}
