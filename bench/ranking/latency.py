@@ -14,7 +14,7 @@ ID_STEP = 100_000    # between the ids of two copies
 SHIFT = 1637         # between the rows that a copy joins
 DIMS, NOISE = 128, .05   # noise per dim
 HEADER = 8           # bytes of the binary format before the tokens; the last four are their number
-WARM, ROUNDS, FIRST = 20, 200, 20
+QUESTIONS, ROUNDS, FIRST = 100, 4, 10
 MODELS = (41, 222)  # numbers of trees
 LEAVES = 32
 TABLES = ((1, 'colbert_hnsw'), (1, 'colbert_ivf'), (COPIES, 'colbert_ivf'))
@@ -152,15 +152,11 @@ def questions(conn, table, n):
 
 
 def measure(conn, table):
-    """Return {stage: CPU milliseconds of each execution}.
-
-    The stages take turns, so that other load affects all of them alike, with different questions, so that none finds its data in the processor's cache.
-    """
-    stages, times, asked = Stages(conn, table), {}, questions(conn, table, WARM + ROUNDS)
-    for i in range(len(asked)):
-        for k, label in enumerate(STAGES):
-            times.setdefault(label, []).append(stages.cpu(label, asked[(i + k * len(asked) // len(STAGES)) % len(asked)]))
-    times = {label: values[WARM:] for label, values in times.items()}
+    """Return {stage: CPU milliseconds of each question}: the least of some rounds over all questions, because other load takes the processor's caches."""
+    stages, asked, times = Stages(conn, table), questions(conn, table, QUESTIONS), {}
+    for label in STAGES:
+        rounds = [[stages.cpu(label, values) for values in asked] for _ in range(ROUNDS)]
+        times[label] = [min(each) for each in zip(*rounds)]
     for values in questions(conn, table, FIRST):
         with db.connect() as new:
             times.setdefault('the first statement of a connection: fusion', []).append(Stages(new, table).cpu('fusion, from a text', values))
