@@ -33,7 +33,7 @@ budget_directions(const float *weights, uint32_t n)
 #define DEFAULT_RECALL 0.97
 
 /* Lists of all directions, and minimum lists per direction, that a search reads first. */
-#define FIRST_LISTS  40.0
+#define FIRST_LISTS  80.0
 #define FIRST_PROBES 4.0
 
 /* Documents that a search reranks first: per wanted row, and at least. */

@@ -255,36 +255,48 @@ histogram_count(EstimateHistogram *histogram, const Candidate *items, uint32_t c
 		histogram->counts[bins_find(&bins, items[i].score)] += more;
 }
 
-SkewedFit
-skewed_fit(const EstimatePair *pairs, uint32_t count, double prior)
+void
+moments_add(PairMoments *moments, const EstimatePair *pair)
 {
-	SkewedFit fit = {.count = count, .slope = 1};
-	double    xx = 0;
-	double    xy = 0;
-	double    squares = 0;
+	double x;
+	double y;
 
-	for (uint32_t i = 0; i < count; i++)
-	{
-		fit.mean_estimate += pairs[i].estimate / (double) count;
-		fit.mean_outcome += pairs[i].outcome / (double) count;
-	}
-	for (uint32_t i = 0; i < count; i++)
-	{
-		double dx = pairs[i].estimate - fit.mean_estimate;
+	if (moments->count++ == 0)
+		moments->origin = *pair;
+	x = pair->estimate - moments->origin.estimate;
+	y = pair->outcome - moments->origin.outcome;
+	moments->x += x;
+	moments->y += y;
+	moments->xx += x * x;
+	moments->xy += x * y;
+	moments->yy += y * y;
+	moments->xxx += x * x * x;
+	moments->xxy += x * x * y;
+	moments->xyy += x * y * y;
+	moments->yyy += y * y * y;
+}
 
-		xx += dx * dx;
-		xy += dx * (pairs[i].outcome - fit.mean_outcome);
-	}
-	fit.slope = xx > 0 ? MAX(0.0, xy / xx) : 0;
-	for (uint32_t i = 0; i < count; i++)
-	{
-		double residual = pairs[i].outcome - fit.mean_outcome -
-						  fit.slope * (pairs[i].estimate - fit.mean_estimate);
+SkewedFit
+skewed_fit(const PairMoments *moments, double prior)
+{
+	SkewedFit fit = {.count = moments->count, .slope = 1};
+	double    n = MAX(moments->count, 1);
+	double    mx = moments->x / n;
+	double    my = moments->y / n;
+	double    xx = moments->xx - n * mx * mx;
+	double    xy = moments->xy - n * mx * my;
+	double    yy = moments->yy - n * my * my;
+	double    xxx = moments->xxx - 3 * mx * moments->xx + 2 * n * mx * mx * mx;
+	double    yyy = moments->yyy - 3 * my * moments->yy + 2 * n * my * my * my;
+	double    xxy = moments->xxy - my * moments->xx - 2 * mx * moments->xy + 2 * n * mx * mx * my;
+	double    xyy = moments->xyy - mx * moments->yy - 2 * my * moments->xy + 2 * n * mx * my * my;
+	double    slope = xx > 0 ? MAX(0.0, xy / xx) : 0;
 
-		squares += residual * residual;
-		fit.cube += residual * residual * residual / count;
-	}
-	fit.deviation = shrunk_deviation(squares, count, prior);
+	fit.mean_estimate = moments->origin.estimate + mx;
+	fit.mean_outcome = moments->origin.outcome + my;
+	fit.slope = slope;
+	fit.deviation = shrunk_deviation(yy - 2 * slope * xy + slope * slope * xx, n, prior);
+	fit.cube = (yyy - 3 * slope * xyy + 3 * slope * slope * xxy - slope * slope * slope * xxx) / n;
 	return fit;
 }
 

@@ -50,6 +50,22 @@ typedef struct EstimatePair
 	float    outcome;
 } EstimatePair;
 
+/* Sums over pairs, relative to the first one, and of the products of up to three members. */
+typedef struct PairMoments
+{
+	uint32_t     count;
+	EstimatePair origin;
+	double       x; /* estimates */
+	double       y; /* outcomes */
+	double       xx;
+	double       xy;
+	double       yy;
+	double       xxx;
+	double       xxy;
+	double       xyy;
+	double       yyy;
+} PairMoments;
+
 /*
  * A least-squares line whose residuals may be skewed: the sum over the tokens of
  * a long query falls short of its estimate more often than it exceeds it.
@@ -136,8 +152,10 @@ extern double fit_expected_above(const EstimateFit *fit, const EstimateHistogram
 extern double fit_expected_of_best(const EstimateFit *fit, const EstimateHistogram *histogram,
 								   const ScoreBar *bar, uint32_t n);
 
+extern void moments_add(PairMoments *moments, const EstimatePair *pair);
+
 /* Fit a line to pairs. prior: deviation assumed before outcomes are known. */
-extern SkewedFit skewed_fit(const EstimatePair *pairs, uint32_t count, double prior);
+extern SkewedFit skewed_fit(const PairMoments *moments, double prior);
 
 /* Count the estimates of a list whose bins are fixed; "more" is 1, or -1 to take them off again. */
 extern void histogram_count(EstimateHistogram *histogram, const Candidate *items, uint32_t count,

@@ -185,8 +185,7 @@ find_wanted(Search *search)
 			last = Min(last, codes->items[i].score);
 		state->wanted_score = last;
 	}
-	state->gather_fit =
-		skewed_fit(search->narrowed.items, search->narrowed.count, search->gather_prior);
+	state->gather_fit = skewed_fit(&search->narrowed.moments, search->gather_prior);
 	if (search->gathered != NULL)
 		state->late_share = gather_late_share(search, Max(MIN_JUDGES, JUDGES_PER_ROW * wanted));
 }

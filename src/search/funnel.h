@@ -54,6 +54,7 @@ typedef struct PairList
 	uint32        count;
 	uint32        capacity;
 	FloatSet      outcomes;
+	PairMoments   moments;
 } PairList;
 
 typedef struct Gathered Gathered;

@@ -60,7 +60,7 @@ typedef struct Probe
  * Nodes to find first, as a multiple of those that are probed, and at most.
  * Finding more at once costs less than finding again when the search goes on.
  */
-#define FIND_AHEAD     4
+#define FIND_AHEAD     2
 #define MAX_FIND_AHEAD 512
 
 /* The nodes that were found, and the posting lists that were read so far. */
@@ -539,6 +539,7 @@ renew_pairs(Search *search)
 	PairList *pairs = &search->narrowed;
 	uint32    kept = 0;
 
+	pairs->moments = (PairMoments) {0};
 	for (uint32 i = 0; i < pairs->count; i++)
 	{
 		const GatheredDoc *doc = find_doc(search->gathered, pairs->items[i].doc);
@@ -546,7 +547,8 @@ renew_pairs(Search *search)
 		if (doc == NULL)
 			continue;
 		pairs->items[kept] = pairs->items[i];
-		pairs->items[kept++].estimate = doc->estimate;
+		pairs->items[kept].estimate = doc->estimate;
+		moments_add(&pairs->moments, &pairs->items[kept++]);
 	}
 	pairs->count = kept;
 }

@@ -132,11 +132,13 @@ keep_pairs(Search *search, const Narrowing *narrowing, PairList *pairs)
 	for (uint32 i = 0; i < n; i++)
 	{
 		const Candidate *item = &narrowing->items[i];
+		EstimatePair     pair = {item->doc, narrowing->before[i], item->score};
 
-		if (i != leader && fabsf(item->score) < FLT_MAX &&
-			floats_add(search, &pairs->outcomes, item->score))
-			pairs->items[pairs->count++] =
-				(EstimatePair) {item->doc, narrowing->before[i], item->score};
+		if (i == leader || !(fabsf(item->score) < FLT_MAX) ||
+			!floats_add(search, &pairs->outcomes, item->score))
+			continue;
+		pairs->items[pairs->count++] = pair;
+		moments_add(&pairs->moments, &pair);
 	}
 }
 

@@ -93,7 +93,7 @@ wanted_depth(const Policy *policy, const FunnelState *state)
 	 */
 	if (policy->filtered)
 		depth = MAX(depth, (double) POLICY_LIKELY_LIMIT * state->tested / (state->passed + 1));
-	return depth <= MAX(policy->settings.rerank, POLICY_FIRST_NARROWED)
+	return depth <= MAX(policy->settings.rerank, POLICY_MIN_NARROW_STEP)
 			   ? 0
 			   : (uint64_t) (depth * POLICY_NARROWED_PER_ROW);
 }
@@ -146,7 +146,7 @@ widen(const Policy *policy, const FunnelState *state)
 
 	if (state->waiting > 0)
 	{
-		uint64_t more = MAX(state->narrowed, POLICY_FIRST_NARROWED);
+		uint64_t more = MAX(state->narrowed, POLICY_MIN_NARROW_STEP);
 
 		if (wanted > state->narrowed)
 			more = MAX(more, wanted - state->narrowed);

@@ -35,7 +35,8 @@
 #define POLICY_MAX_WANTED 4096
 
 /* Number of documents that a search narrows first, and at least in a later step. */
-#define POLICY_FIRST_NARROWED 64
+#define POLICY_FIRST_NARROWED  128
+#define POLICY_MIN_NARROW_STEP 64
 
 /* Number of documents that a search reranks at least in a step. */
 #define POLICY_MIN_RERANK_STEP 8

@@ -21,7 +21,13 @@
  * miss this part of that share, and twice the lists find UNPROBED_FOUND of it.
  */
 #define UNPROBED_SHARE 0.75
-#define UNPROBED_FOUND 0.6
+#define UNPROBED_FOUND 0.9
+
+/*
+ * Of the waiting documents that the fits expect above the bar, only this part is:
+ * measured on MedQuAD, where 1 gave a recall of .985 for a target of .97.
+ */
+#define WAITING_PART 0.5
 
 /*
  * Misses that no action can avoid, because settings or limits forbid it, count as
@@ -37,7 +43,7 @@
  * narrowed before. Narrowing more documents at once reads fewer pages.
  */
 #define STEP_PART        0.5
-#define NARROW_STEP_PART 3
+#define NARROW_STEP_PART 6
 
 /* Fixed cost of a step, in microseconds. */
 #define STEP_US 10.0
@@ -67,8 +73,8 @@ option_rerank(const Policy *policy, const FunnelState *state, const ScoreBar *ba
 static double
 expected_waiting(const FunnelState *state, const ScoreBar *bar, uint32_t n)
 {
-	return skewed_expected_of_best(&state->gather_fit, &state->sketch_fit,
-								   &state->waiting_estimates, bar->score, n);
+	return WAITING_PART * skewed_expected_of_best(&state->gather_fit, &state->sketch_fit,
+												  &state->waiting_estimates, bar->score, n);
 }
 
 /* Return the maximum number of documents to narrow in one step. */
@@ -77,7 +83,7 @@ narrow_step(const FunnelState *state)
 {
 	uint32_t step = (uint32_t) MIN(NARROW_STEP_PART * state->narrowed, UINT32_MAX / 2);
 
-	return MIN(MAX(step, POLICY_FIRST_NARROWED), state->waiting);
+	return MIN(MAX(step, POLICY_MIN_NARROW_STEP), state->waiting);
 }
 
 static Option
@@ -85,8 +91,8 @@ option_narrow(const Policy *policy, const FunnelState *state, const ScoreBar *ba
 {
 	uint32_t worth =
 		skewed_count_promising(&state->gather_fit, &state->sketch_fit, &state->waiting_estimates,
-							   bar->score, allowed * POOL_PART);
-	uint32_t n = MIN(MAX(worth, POLICY_FIRST_NARROWED), narrow_step(state));
+							   bar->score, allowed * POOL_PART / WAITING_PART);
+	uint32_t n = MIN(MAX(worth, POLICY_MIN_NARROW_STEP), narrow_step(state));
 
 	n = MIN(n, policy->pool_limit);
 	return (Option) {RECALL_NARROW, n, expected_waiting(state, bar, n),

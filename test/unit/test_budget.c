@@ -16,7 +16,7 @@ test_first(void)
 	{
 		double   directions;
 		uint32_t probes;
-	} rows[] = {{0, 40}, {1, 40}, {2, 20}, {5, 8}, {8, 5}, {16, 4}, {1000, 4}};
+	} rows[] = {{0, 80}, {1, 80}, {2, 40}, {5, 16}, {8, 10}, {16, 5}, {1000, 4}};
 	SearchSettings none = {0};
 	SearchSettings all = {.probes = 7, .ef_search = 3, .candidates = 5, .rerank = 9, .recall = .5};
 	SearchSettings graph = {.ef_search = 70};
@@ -25,7 +25,7 @@ test_first(void)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		tap_ok(budget_first(rows[i].directions, 10, &none).probes == rows[i].probes,
 			   "%g directions: %u probes first", rows[i].directions, rows[i].probes);
-	tap_ok(first.ef_search == 8 && first.rerank == 16 && first.recall == .97,
+	tap_ok(first.ef_search == 16 && first.rerank == 16 && first.recall == .97,
 		   "0 stands for the index's choice");
 	tap_ok(budget_first(5, 100, &none).rerank == 160,
 		   "LIMIT 100: 160 documents are reranked first");
