@@ -308,6 +308,10 @@ narrow_all(Search *search, bool test)
 	instr_time   start;
 
 	gather_forget(search);
+	/* The sweep visits the documents that wait. */
+	if (search->waiting.items != NULL)
+		pfree(search->waiting.items);
+	search->waiting = (CandidateList) {0};
 	state->pool_dropped = false;
 	state->pool_tested = test;
 	if (test)
