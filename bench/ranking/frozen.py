@@ -1,4 +1,4 @@
-"""Frozen weights beside tsvectors: bytes per passage, time of a row and of a statement, and what rounding changes."""
+"""Frozen weights beside tsvectors: bytes per passage, time of a row and of a statement, and the effect of rounding."""
 import statistics
 import clock, measures, texts
 from progress import Step

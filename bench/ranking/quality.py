@@ -64,7 +64,7 @@ def cells(values, base):
 
 
 def print_table(collection, figures, found):
-    """Print the table of a collection. found: {(label, column): (nDCG@10, interval of its difference to MaxSim)} of what was fitted."""
+    """Print the table of a collection. found: {(label, column): (nDCG@10, interval of its difference to MaxSim)} of fitted rankings."""
     heads = {'titled': 'titles as section A', 'body': 'body only'}
     print(f'\n| {collection.name}, {len(collection.questions)} questions: nDCG@10 | ' + ' | '.join(f'{heads[c]} | difference to MaxSim' for c in collection.sides) +
           ' |\n|' + '---|' * (1 + 2 * len(collection.sides)))

@@ -36,7 +36,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION colbert_fan_out_connect(text, text) IS 'internal: connect to a foreign server';
 
--- Send a statement to a server, on its open connection or a new one. Returns NULL, or what went wrong.
+-- Send a statement to a server, on its open connection or a new one. Returns NULL, or an error message.
 CREATE FUNCTION colbert_fan_out_send(connection text, server text, statement text) RETURNS text
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path FROM CURRENT AS $$
 BEGIN
@@ -57,7 +57,7 @@ EXCEPTION WHEN connection_exception THEN
 END $$;
 COMMENT ON FUNCTION colbert_fan_out_send(text, text, text) IS 'internal: send a statement to a foreign server without waiting for its result';
 
--- Wait until each shard answered, nothing is left to ask, or the deadline. Returns a row per shard.
+-- Wait until each shard has answered, no copy is left to ask, or the deadline. Returns a row per shard.
 CREATE FUNCTION colbert_fan_out_ask(statement text, shards text[], patience interval, hedge_after interval,
 	OUT shard integer, OUT server text, OUT hits jsonb, OUT problem text) RETURNS SETOF record
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path FROM CURRENT SET client_min_messages = warning AS $$
@@ -140,9 +140,9 @@ EXCEPTION WHEN query_canceled OR assert_failure OR OTHERS THEN
 	PERFORM dblink_disconnect(late) FROM unnest(waiting_connections) AS late;
 	RAISE;
 END $$;
-COMMENT ON FUNCTION colbert_fan_out_ask(text, text[], interval, interval) IS 'internal: the answer of each shard, or what went wrong';
+COMMENT ON FUNCTION colbert_fan_out_ask(text, text[], interval, interval) IS 'internal: the answer of each shard, or an error message';
 
--- Refuse arguments that are not possible, with what to change.
+-- Raise an error for impossible arguments, with a hint.
 CREATE FUNCTION colbert_fan_out_check(k integer, shards text[], sizes float8[], least_coverage float8) RETURNS void
 	LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path FROM CURRENT AS $$
 DECLARE

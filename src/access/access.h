@@ -174,9 +174,13 @@ extern bool partitions_is_parent(Oid oid);
 
 /*
  * Return the OIDs of the indexes of its partitions, of partitions of
- * partitions too, locked in AccessShareLock until the transaction ends.
+ * partitions too. They are not locked: locks on many indexes would deadlock
+ * with a session that has locked a partition and waits for its index.
  */
 extern List *partitions_leaves(Oid parent);
+
+/* Open one of them. Returns NULL if it was dropped meanwhile. */
+extern Relation partitions_open_leaf(Oid oid, LOCKMODE mode);
 
 /* validate.c */
 extern bool colbert_validate(Oid opclass);

@@ -117,13 +117,19 @@ read_facts(Relation index, IndexFacts *facts)
 	facts->advice = drift_advice(view, &facts->drift);
 }
 
-/* Read the facts about an index by OID, in a memory context that is reset afterwards. */
-static void
+/*
+ * Read the facts about the index of a partition, in a memory context that is
+ * reset afterwards. Returns false if it was dropped.
+ */
+static bool
 read_leaf(Oid oid, MemoryContext context, IndexFacts *facts)
 {
-	MemoryContext old = MemoryContextSwitchTo(context);
-	Relation      index = colbert_open_index(oid, AccessShareLock);
+	Relation      index = partitions_open_leaf(oid, AccessShareLock);
+	MemoryContext old;
 
+	if (index == NULL)
+		return false;
+	old = MemoryContextSwitchTo(context);
 	read_facts(index, facts);
 	relation_close(index, AccessShareLock);
 	MemoryContextSwitchTo(old);
@@ -131,6 +137,7 @@ read_leaf(Oid oid, MemoryContext context, IndexFacts *facts)
 		facts->advice = pstrdup(facts->advice);
 	facts->access_method = pstrdup(facts->access_method);
 	MemoryContextReset(context);
+	return true;
 }
 
 /* Add the facts about one more partition; first: there are none before it. */
@@ -154,7 +161,7 @@ read_sum(Oid parent, IndexFacts *sum)
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "colbert_pg partition", ALLOCSET_DEFAULT_SIZES);
 	Relation    index = relation_open(parent, AccessShareLock);
-	List       *leaves = partitions_leaves(parent);
+	int         read = 0;
 	int         advised = 0;
 	const char *example = NULL;
 	ListCell   *cell;
@@ -163,19 +170,20 @@ read_sum(Oid parent, IndexFacts *sum)
 						 .dims = DIFFERS,
 						 .tokens_per_node = DIFFERS,
 						 .drift = {NAN, NAN, NAN}};
-	foreach (cell, leaves)
+	foreach (cell, partitions_leaves(parent))
 	{
 		IndexFacts facts;
 
 		CHECK_FOR_INTERRUPTS();
-		read_leaf(lfirst_oid(cell), context, &facts);
-		add_facts(sum, &facts, foreach_current_index(cell) == 0);
+		if (!read_leaf(lfirst_oid(cell), context, &facts))
+			continue;
+		add_facts(sum, &facts, read++ == 0);
 		if (facts.advice != NULL && advised++ == 0)
 			example = psprintf("%s: %s", get_rel_name(lfirst_oid(cell)), facts.advice);
 	}
 	if (advised > 0)
-		sum->advice = psprintf("%d of %d partitions have advice, such as %s", advised,
-							   list_length(leaves), example);
+		sum->advice =
+			psprintf("%d of %d partitions have advice, such as %s", advised, read, example);
 	MemoryContextDelete(context);
 	relation_close(index, AccessShareLock);
 }
@@ -313,7 +321,8 @@ colbert_partition_info(PG_FUNCTION_ARGS)
 		IndexFacts facts;
 
 		CHECK_FOR_INTERRUPTS();
-		read_leaf(lfirst_oid(cell), context, &facts);
+		if (!read_leaf(lfirst_oid(cell), context, &facts))
+			continue;
 		values[0] = ObjectIdGetDatum(lfirst_oid(cell));
 		nulls[0] = false;
 		put_facts(values + 1, nulls + 1, &facts);
@@ -323,12 +332,11 @@ colbert_partition_info(PG_FUNCTION_ARGS)
 	PG_RETURN_NULL();
 }
 
-/* Merge the pending documents of one index, and return their number. */
+/* Merge the pending documents of one index, close it, and return their number. */
 static uint64
-merge_index(Oid oid)
+merge_index(Relation index)
 {
-	Relation index = colbert_open_index(oid, RowExclusiveLock);
-	uint64   merged;
+	uint64 merged;
 
 	if (!compat_object_ownercheck(RelationRelationId, RelationGetRelid(index), GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_INDEX, RelationGetRelationName(index));
@@ -362,11 +370,14 @@ colbert_merge(PG_FUNCTION_ARGS)
 						errmsg("recovery is in progress"),
 						errhint("Pending documents are merged on the primary.")));
 	if (!partitions_is_parent(oid))
-		PG_RETURN_INT64((int64) merge_index(oid));
+		PG_RETURN_INT64((int64) merge_index(colbert_open_index(oid, RowExclusiveLock)));
 	foreach (cell, partitions_leaves(oid))
 	{
+		Relation index = partitions_open_leaf(lfirst_oid(cell), RowExclusiveLock);
+
 		CHECK_FOR_INTERRUPTS();
-		merged += merge_index(lfirst_oid(cell));
+		if (index != NULL)
+			merged += merge_index(index);
 	}
 	PG_RETURN_INT64((int64) merged);
 }

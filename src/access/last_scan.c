@@ -20,6 +20,7 @@
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/index.h"
+#include "catalog/partition.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -29,6 +30,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rls.h"
 
@@ -139,11 +141,31 @@ is_under_policy(Oid table)
 	return found;
 }
 
+/*
+ * Return true if the current user may read a table, or a partitioned table that
+ * contains it.
+ */
+static bool
+may_read(Oid table)
+{
+	ListCell *cell;
+
+	if (pg_class_aclcheck(table, GetUserId(), ACL_SELECT) == ACLCHECK_OK)
+		return true;
+	if (!get_rel_relispartition(table))
+		return false;
+	foreach (cell, get_partition_ancestors(table))
+	{
+		if (pg_class_aclcheck(lfirst_oid(cell), GetUserId(), ACL_SELECT) == ACLCHECK_OK)
+			return true;
+	}
+	return false;
+}
+
 bool
 colbert_table_is_visible(Oid table)
 {
-	return pg_class_aclcheck(table, GetUserId(), ACL_SELECT) == ACLCHECK_OK &&
-		   !is_under_policy(table);
+	return may_read(table) && !is_under_policy(table);
 }
 
 bool

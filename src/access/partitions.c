@@ -11,8 +11,10 @@
 #include "access/relation.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "storage/lmgr.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 /* Open a relation that must be an index of this extension, of a table of any kind. */
 static Relation
@@ -65,10 +67,20 @@ partitions_leaves(Oid parent)
 	List     *leaves = NIL;
 	ListCell *cell;
 
-	foreach (cell, find_all_inheritors(parent, AccessShareLock, NULL))
+	foreach (cell, find_all_inheritors(parent, NoLock, NULL))
 	{
 		if (get_rel_relkind(lfirst_oid(cell)) == RELKIND_INDEX)
 			leaves = lappend_oid(leaves, lfirst_oid(cell));
 	}
 	return leaves;
+}
+
+Relation
+partitions_open_leaf(Oid oid, LOCKMODE mode)
+{
+	LockRelationOid(oid, mode);
+	if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(oid)))
+		return colbert_open_index(oid, NoLock);
+	UnlockRelationOid(oid, mode);
+	return NULL;
 }

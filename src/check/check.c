@@ -248,8 +248,22 @@ put_findings(ReturnSetInfo *result, const Findings *findings, const char *partit
 	}
 }
 
+/* Open the table of an index. Returns NULL if it was dropped, or the index was. */
+static Relation
+open_table(Oid index)
+{
+	Oid      oid = IndexGetRelation(index, true);
+	Relation table = OidIsValid(oid) ? try_relation_open(oid, AccessShareLock) : NULL;
+
+	if (table == NULL || IndexGetRelation(index, true) == oid)
+		return table;
+	relation_close(table, AccessShareLock);
+	return NULL;
+}
+
 /*
- * Check one index and add its findings to the result.
+ * Check one index and add its findings to the result. A partition that was
+ * dropped meanwhile has none.
  *
  * The index's predicate and expressions run with the privileges of the table's
  * owner, as in REINDEX.
@@ -259,14 +273,16 @@ check_leaf(FunctionCallInfo fcinfo, Oid oid, bool partition)
 {
 	bool     rescore = PG_GETARG_BOOL(2);
 	bool     against_table = PG_GETARG_BOOL(1) || rescore;
-	Oid      table = IndexGetRelation(oid, true);
-	Relation heap = OidIsValid(table) ? try_relation_open(table, AccessShareLock) : NULL;
-	Relation index = colbert_open_index(oid, AccessShareLock);
+	Relation heap = open_table(oid);
+	Relation index;
 	Oid      user;
 	int      security;
 	int      guc_level;
 
-	if (heap == NULL || IndexGetRelation(oid, false) != RelationGetRelid(heap))
+	if (heap == NULL && partition)
+		return;
+	index = colbert_open_index(oid, AccessShareLock);
+	if (heap == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("the table of index \"%s\" was dropped", RelationGetRelationName(index))));

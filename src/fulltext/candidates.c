@@ -79,7 +79,7 @@ put_words(Maker *maker, uint32 first, uint32 n)
 	put_words(maker, first, n / 2);
 }
 
-/* Write the required words AND those beside them, which follow; or those that there are. */
+/* Write the required words AND those beside them, which follow. Either may be missing. */
 static void
 put_pairs(Maker *maker, uint32 first, uint32 nrequired, uint32 nbeside)
 {

@@ -8,10 +8,10 @@
  * weights of the sections, b, k1 and the mean lengths. A score takes the idf
  * from the query, so new document frequencies count at once.
  *
- * Fingerprints of the settings tell documents that others froze. Other
- * weights, b or k1 than those of the query would give another ranking than the
- * query asks for, and are an error. Other mean lengths are what any refresh of
- * the statistics leaves, and are not.
+ * Fingerprints of the settings identify documents that were frozen with other
+ * settings. Weights, b or k1 that differ from those of the query would give
+ * another ranking than the query asks for, and are an error. Mean lengths
+ * differ after any refresh of the statistics, and are no error.
  *
  *-------------------------------------------------------------------------
  */

@@ -21,7 +21,7 @@ PG_FUNCTION_INFO_V1(bm25_frozen_out);
 PG_FUNCTION_INFO_V1(bm25_frozen_recv);
 PG_FUNCTION_INFO_V1(bm25_frozen_send);
 
-/* Return NULL if the bytes of a value keep all invariants, else what is wrong. */
+/* Return NULL if the bytes of a value keep all invariants, or else the fault. */
 static const char *
 find_fault(const uint8 *bytes, Size size)
 {
@@ -42,7 +42,7 @@ find_fault(const uint8 *bytes, Size size)
 	return NULL;
 }
 
-/* Return a value, which the bytes of a bytea are too, or raise an error. */
+/* Return the bytes as a value, which has the layout of a bytea, or raise an error. */
 static Datum
 checked(bytea *value, int code)
 {

@@ -34,7 +34,7 @@
 PG_FUNCTION_INFO_V1(bm25_query_from_text);
 PG_FUNCTION_INFO_V1(bm25_query_from_tsquery);
 
-/* Fewest documents that must be expected to have two words, for the second to be required. */
+/* Minimum expected documents with two words, for the second to be required. */
 #define MIN_EXPECTED 30
 
 enum
@@ -172,7 +172,7 @@ rarest_first(const void *a, const void *b)
 /*
  * Require the first of n words, the rarest, and another one beside it: the
  * rarest again, as long as the documents that have both by chance sum up to at
- * most the budget. Return false if too few have.
+ * most the budget. Return false if too few documents have both.
  */
 static bool
 require_first(Bm25Term **order, uint32 n, double budget, double documents)

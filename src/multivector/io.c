@@ -389,7 +389,11 @@ decode_digits(const char *digits, size_t ndigits, uint8 *bytes, size_t *position
 		return false;
 	}
 	*position = ndigits;
-	return ndigits % 2 == 0;
+	if (ndigits % 2 == 0)
+		return true;
+	if (!parse_hex_digit(digits[ndigits - 1]))
+		*position = ndigits - 1;
+	return false;
 }
 
 /* A multivector from its hex form, or NULL if the context took a soft error. */

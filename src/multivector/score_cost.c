@@ -37,7 +37,7 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
-/* Bytes in the row of a document stored out of line, and the least that it has elsewhere. */
+/* Bytes in the row of a document stored out of line, and its minimum bytes elsewhere. */
 #define POINTER_BYTES      18
 #define MIN_EXTERNAL_BYTES 2000
 

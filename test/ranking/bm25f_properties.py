@@ -115,7 +115,7 @@ def words_of(query: Query | None, negated: bool = False) -> dict[str, str]:
     return found
 
 
-# ---- what is drawn ----
+# ---- drawn values ----
 
 # Few words, so that queries find them
 WORDS = ('a', 'ab', 'ünïcödé', "it's a back\\slash", 'x' * 300)

@@ -80,7 +80,7 @@ def refuses(trees: Sequence[Tree], row: Row) -> bool:
     return any(math.isnan(row[node.feature]) and node.missing == MISSING_NONE for tree in trees for node in tree.nodes)
 
 
-# ---- what is drawn ----
+# ---- drawn values ----
 
 # Numbers that thresholds and features share, so that they often are equal
 COMMON = tuple(float(np.float32(x)) for x in (0, -0., -.5, 3, 33, 64, 1e-36, -1e-36, 1e-35, -1e-35, 2e-35, -1e30))

@@ -1,4 +1,4 @@
--- Frozen weights: the score of a frozen document beside bm25f, what is refused, stale documents, generated columns and triggers, hostile values.
+-- Frozen weights: the score of a frozen document beside bm25f, refused values, stale documents, generated columns and triggers, hostile values.
 \pset format unaligned
 \pset tuples_only on
 SET client_min_messages = warning;
@@ -33,7 +33,7 @@ INSERT INTO frozen_long SELECT bm25f_freeze((SELECT string_agg(format('w%s:%s', 
 SELECT pg_column_size(frozen) > 50000, length(bm25_frozen_send(frozen)), bm25f_frozen(frozen, q) > 0, bm25f_is_stale(frozen, q) FROM frozen_long, bm25_query('frozen_docs_tsv_bm25', 'w15999 x') AS q;
 SELECT bm25f_freeze(NULL, q) IS NULL, bm25f_freeze('', NULL) IS NULL, bm25f_frozen(NULL, q) IS NULL, bm25f_frozen(bm25f_freeze('', q), NULL) IS NULL, bm25f_is_stale(NULL, q) IS NULL FROM bm25_query('frozen_docs_tsv_bm25', '') AS q;
 
--- What is refused: a stripped tsvector, a label, another weight, b or k1.
+-- Refused: a stripped tsvector, a label, another weight, b or k1.
 SELECT bm25f_freeze(strip('w1:1 w2:2'), bm25_query('frozen_docs_tsv_bm25', ''));
 SELECT bm25f_freeze('w1:1 w2', bm25_query('frozen_docs_tsv_bm25', ''));
 CREATE TABLE frozen_one AS SELECT bm25f_freeze('w1:1A,2 w2:3', bm25_query('frozen_docs_tsv_bm25', '')) AS frozen;

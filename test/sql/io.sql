@@ -106,6 +106,7 @@ CREATE TABLE io_generated (doc multivector(2), form text GENERATED ALWAYS AS (do
 SELECT '\x'::multivector;
 SELECT '\x0'::multivector;
 SELECT '\x01000100010000000000803'::multivector;
+SELECT '\xz'::multivector;
 SELECT '\x010001000100000000008g3f'::multivector;
 SELECT '\x01000100010000000000803é'::multivector;
 SELECT ('\x' || repeat('00', 100) || '0x' || repeat('00', 100))::multivector;

@@ -2,7 +2,7 @@
 \set QUIET on
 SET client_min_messages = warning;
 SET max_parallel_workers_per_gather = 0;
--- cost_documents(n, every): a table of n rows whose documents are out of line, and of every so many one in line; one in 37 is NULL.
+-- cost_documents(n, every): a table of n rows whose documents are out of line, and one of "every" is in line; one in 37 is NULL.
 CREATE FUNCTION cost_documents(n int, every int) RETURNS TABLE (id int, doc multivector(16)) LANGUAGE sql AS $$
 	SELECT i, CASE WHEN i % 37 > 0 THEN (SELECT multivector_agg(ARRAY(SELECT sin(i * 31 + t * 7 + d * d) FROM generate_series(1, 16) d)::real[] ORDER BY t)
 		FROM generate_series(1, CASE WHEN i % every = 0 THEN 8 ELSE 40 END) t)::multivector(16) END

@@ -6,6 +6,7 @@ It prints a line, and begins when it gets one. Then it prints each text that it 
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 
@@ -15,6 +16,8 @@ from colbert_pg.embed import Job, embed
 
 
 def main() -> None:
+    # A script starts jobs in the background with interrupts ignored, also those that run tests.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     dsn, seconds, *options = sys.argv[1:]
     encoder = FakeEncoder()
 

@@ -146,14 +146,23 @@ class Handler(BaseHTTPRequestHandler):
 
     requests: ClassVar[list[tuple[str, dict[str, Any], str | None]]] = []
     broken: ClassVar[bytes | None] = None
+    elsewhere: ClassVar[str | None] = None
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.requests.append((self.path, body, self.headers["Authorization"]))
         if body.get("model", "colbert") != "colbert":
             return self.answer(400, b'{"detail": "Model not supported"}')
+        if self.elsewhere:
+            self.send_response(302)
+            self.send_header("Location", self.elsewhere)
+            return self.end_headers()
         answer = {"/pooling": self.vllm, "/encode": self.plaid, "/v1/embeddings": self.pylate}
         return self.answer(200, self.broken or json.dumps(answer[self.path](body)).encode())
+
+    def do_GET(self) -> None:
+        self.requests.append((self.path, {}, self.headers["Authorization"]))
+        self.answer(405, b"")
 
     def answer(self, status: int, body: bytes) -> None:
         self.send_response(status)
@@ -220,6 +229,17 @@ def test_vllm(url: str) -> None:
         {"model": "colbert", "input": ["[Q] gout"]},
         "Bearer x",
     )
+
+
+def test_a_redirect_does_not_get_the_key(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Handler, "elsewhere", f"{url.replace('127.0.0.1', 'localhost')}/other")
+    encoder = VllmEncoder(url, "colbert", headers={"Authorization": "Bearer x"})
+    with pytest.raises(ServerError, match="405"):
+        encoder.encode_query("gout")
+    assert [(path, key) for path, _, key in Handler.requests] == [
+        ("/pooling", "Bearer x"),
+        ("/other", None),
+    ]
 
 
 def test_next_plaid(url: str) -> None:

@@ -524,6 +524,32 @@ def test_the_rows_of_the_callers_connection_may_be_mappings(database: str) -> No
         mapped.drop()
 
 
+async def in_a_pipeline(facts: Any) -> None:
+    """Use a collection whose connection is in pipeline mode."""
+    assert await done(facts.add(TEXTS, ids=IDS)) == IDS
+    assert await done(facts.count()) == 4
+    assert [hit.id for hit in await done(facts.search("gout drugs", 1))] == ["gout"]
+    assert [record.id for record in await done(facts.get(["bread", "gout"]))] == ["bread", "gout"]
+    with pytest.raises(psycopg.errors.UndefinedColumn):
+        await done(facts.count(where="nothing"))
+    assert await done(facts.delete(["bread"])) == 1
+    await done(facts.drop())
+
+
+async def test_pipelines(database: str) -> None:
+    """A connection in pipeline mode returns no results until it is synchronised."""
+    with psycopg.connect(dbname=database, autocommit=True) as conn:
+        facts = Collection(conn, "piped", Words())
+        facts.create()
+        with conn.pipeline():
+            await in_a_pipeline(facts)
+    async with await psycopg.AsyncConnection.connect(dbname=database, autocommit=True) as aconn:
+        afacts = AsyncCollection(aconn, "piped", Words())
+        await afacts.create()
+        async with aconn.pipeline():
+            await in_a_pipeline(afacts)
+
+
 def test_threads_create_at_once_and_share_a_connection(
     database: str, conn: psycopg.Connection[Any]
 ) -> None:

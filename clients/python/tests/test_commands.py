@@ -149,6 +149,9 @@ def test_full_text(run: Any, folder: Path) -> None:
     (folder / "ranker.json").write_text('{"weights": [-1], "features": ["bm25f"]}')
     status, out, _ = run(*hybrid, "--ranker", str(folder / "ranker.json"))
     assert [json.loads(line)["id"] for line in out.splitlines()] == ["x7", "x8"]
+    (folder / "none.jsonl").write_text("\n")
+    none = ["load", str(folder / "none.jsonl"), "--table", "nothing", "--encoder", "words"]
+    assert run(*none, "--full-text", "english") == (0, "0 rows written\n", "")
 
 
 def test_arrays(run: Any, folder: Path, conn: psycopg.Connection[Any]) -> None:

@@ -103,6 +103,10 @@ def test_keys_of_servers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, key: s
         with pytest.raises(OSError, match="sent"):
             make_encoder(spec).encode_query("a")
     assert sent == [key and f"Bearer {key}", "Bearer other", None, "Bearer other"]
+    for wrong in ("secret\nSecret: x", "schl\u00fcssel"):
+        monkeypatch.setenv("OTHER_KEY", wrong)
+        with pytest.raises(ValueError, match=r"variable OTHER_KEY is not a line of ASCII$"):
+            make_encoder("vllm:http://host,a,api_key_env=OTHER_KEY")
 
 
 @pytest.mark.parametrize(

@@ -196,18 +196,30 @@ async def test_missing_statistics(make: Callable[..., Any]) -> None:
 
 async def test_a_long_name(make: Callable[..., Any], conn: psycopg.Connection[Any]) -> None:
     """The server shortens the name of the statistics."""
-    table = "n" * 60
-    long = make(table, Words(), full_text=FullText(column="t" * 63))
+    table = "n" * 65
+    long = make(table, Words(), full_text=FullText(column="t" * 64))
+    await done(long.create())
     await done(long.create())
     await done(long.add(["gout"], ids=["1"]))
     await done(long.analyze())
     assert ids(await done(long.search("gout", mode="text"))) == ["1"]
-    columns = rank.Columns(tsv="t" * 63)
+    columns = rank.Columns(tsv="t" * 64)
     data = rank.training_data(conn, table, {"q": "gout"}, {"q": {"1": 1}}, Words(), columns=columns)
     assert data.groups == {"q": 1}
     await done(long.drop())
     left = conn.execute("SELECT relname FROM pg_class WHERE relname LIKE 'nn%'").fetchall()
     assert left == []
+
+
+async def test_columns_named_as_the_score(make: Callable[..., Any]) -> None:
+    columns = Columns("score", "maxsim_score", "bm25f", "maxsim")
+    odd = make("odd", Words(), columns=columns, full_text=FullText())
+    await done(odd.create())
+    await done(odd.add(["gout", "water"], ids=["1", "2"]))
+    await done(odd.analyze())
+    for mode in ("maxsim", "text", "hybrid"):
+        assert ids(await done(odd.search("gout", 1, mode=mode))) == ["1"]
+    await done(odd.drop())
 
 
 async def test_a_table_of_others(make: Callable[..., Any], conn: psycopg.Connection[Any]) -> None:
@@ -280,12 +292,18 @@ async def test_wrong_arguments(notes: Any, make: Callable[..., Any]) -> None:
         ({"mode": "hybrid", "weight": float("nan")}, ValueError, "weight from 0 to 1, not nan"),
         ({"mode": "hybrid", "per_side": 0}, ValueError, "per_side of at least 1, not 0"),
         ({"weight": 0.5, "ranker": MODEL}, ValueError, "expected weight or ranker, not both"),
+        ({"ranker": rank.LinearModel([1], 0, ["bm25f"])}, TypeError, "not LinearModel"),
         ({"mode": "hybrid", "limit": -1}, ValueError, "limit of at least 0, not -1"),
         ({"mode": "text", "candidates": 3}, ValueError, "candidates only with rerank"),
     ]
     for options, error, message in cases:
         with pytest.raises(error, match=message):
             await done(notes.search("gout", **options))
+    for table in ("docs", "query", "best"):
+        with pytest.raises(ValueError, match=f'expected the schema of table "{table}", too'):
+            await done(notes.search("gout", ranker=StoredRanker("first", table)))
+        with pytest.raises(psycopg.errors.UndefinedTable, match=f"public.{table}"):
+            await done(notes.search("gout", ranker=StoredRanker("first", f"public.{table}")))
     for mode in ("text", "hybrid"):
         with pytest.raises(TypeError, match=f"a query that is a text for mode {mode}"):
             await done(notes.search([[1.0] * 16], mode=mode))

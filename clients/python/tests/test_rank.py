@@ -178,6 +178,7 @@ def test_an_empty_table(conn: psycopg.Connection[Any]) -> None:
         conn.execute("TRUNCATE passages")
         empty = fit(conn, "good")
     assert (empty.maxsim, empty.fitted, empty.fuse) == (0, 0, False)
+    assert str(empty).splitlines()[-1].startswith("nothing relevant was found")
 
 
 def test_a_condition(conn: psycopg.Connection[Any]) -> None:
@@ -189,6 +190,29 @@ def test_a_condition(conn: psycopg.Connection[Any]) -> None:
         assert fit(conn, "good", weights=[0.5]) == some
     assert some.fitted <= 0.5
     assert fit(conn, "good", weights=[0.5]).fitted > 0.9
+
+
+def test_names_of_the_table_and_comments(conn: psycopg.Connection[Any]) -> None:
+    """The table may have any name, and an expression may end in a comment."""
+    with conn.transaction(force_rollback=True):
+        conn.execute("CREATE TABLE c AS SELECT id, doc, good FROM passages WHERE id >= 0")
+        conn.execute("SELECT bm25_analyze('c', 'good', config => 'simple')")
+        columns = Columns(tsv="good")
+        same = fit_weight(conn, "c", QUERIES, QRELS, ENCODER, columns=columns)
+        assert same == fit(conn, "good")
+        data = training_data(
+            conn,
+            "c",
+            QUERIES,
+            QRELS,
+            ENCODER,
+            columns=columns,
+            where="id < 20 -- the first",
+            features={"odd": "c.id %% 2 -- of the row", "rows": "(SELECT count(*) FROM c)"},
+        )
+    assert data.column("odd").tolist() == [int(key) % 2 for key in data.documents]
+    assert set(data.column("rows").tolist()) == {COUNT}
+    assert max(map(int, data.documents)) == 19
 
 
 def test_topics(conn: psycopg.Connection[Any]) -> None:
@@ -283,6 +307,10 @@ def test_errors_of_the_command(
         (["--qrels", "nowhere"], "No such file or directory"),
         (["--topics", "nowhere"], "No such file or directory"),
         (["--feature", "odd=1"], "--feature and --model need --ranker"),
+        (
+            ["--ranker", "logistic", "--feature", "odd=1", "--feature", "odd=2"],
+            "expected different names of --feature",
+        ),
         (["--tsv-column", "good", "--where", "nothing"], 'column "nothing" does not exist'),
     ):
         assert command(*arguments) == 1

@@ -10,7 +10,7 @@ import numpy as np
 import psycopg
 import pytest
 from psycopg import sql
-from ranked import COUNT, ENCODER, QRELS, QUERIES, create_passages
+from ranked import COUNT, ENCODER, GROUP, QRELS, QUERIES, create_passages
 
 from colbert_pg.evaluate import score
 from colbert_pg.rank import (
@@ -198,7 +198,12 @@ def test_more_features(conn: psycopg.Connection[Any], data: TrainingData) -> Non
     assert [0 if np.isnan(value) else value for value in age] == [key % 3 for key in ids]
     assert same.sum() >= COUNT
     assert np.count_nonzero(gap == 0) >= COUNT > np.count_nonzero(gap > 0) == 0
-    with pytest.raises(ValueError, match="a value of 'age' for every candidate, not NULL"):
+    with pytest.raises(
+        ValueError, match="a value of 'age' for every candidate, not NULL or infinity"
+    ):
+        train_logistic(more, settings=[{"strength": 1.0}], folds=2)
+    more.features[np.isnan(more.features)] = np.inf
+    with pytest.raises(ValueError, match="a value of 'age' for every candidate"):
         train_logistic(more, settings=[{"strength": 1.0}], folds=2)
     ranker = train_lambdamart(more, settings=TREES, folds=2)
     names = conn.execute("SELECT rank_model_features(%s::rank_model)", (ranker.export(),))
@@ -300,6 +305,28 @@ def test_the_figure_is_of_queries_that_the_model_has_not_seen(data: TrainingData
     assert seen > 0.9
     assert ranker.fitted < 0.4
     assert ranker.gain.low < 0
+
+
+def test_few_queries(data: TrainingData) -> None:
+    """The settings are chosen by fewer folds if fewer queries or topics are outside of a fold."""
+    few = data.of([f"q{i}" for i in range(5)])
+    assert 0 <= train_logistic(few, folds=5).fitted <= 1
+    topics = {name: int(name[1:]) // GROUP for name in data.groups}
+    assert 0 <= train_logistic(data, topics=topics, folds=COUNT // GROUP).fitted <= 1
+    two = data.of(["q0", "q1"])
+    with pytest.raises(ValueError, match="two queries or topics outside of each fold"):
+        train_logistic(two, folds=2)
+    assert 0 <= train_logistic(two, folds=2, settings=[{"strength": 1.0}]).fitted <= 1
+
+
+def test_relevant_candidates_of_one_query(data: TrainingData) -> None:
+    """A model that is trained without its query has nothing to learn."""
+    labels = data.labels.copy()
+    labels[data.groups["q0"] :] = 0
+    one = TrainingData(data.features, labels, data.groups, data.documents, data.qrels)
+    with pytest.raises(ValueError, match="relevant, and others, outside of each fold"):
+        train_logistic(one)
+    assert 0 <= train_lambdamart(one, settings=TREES).fitted <= 1
 
 
 def test_what_cannot_be_trained(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:

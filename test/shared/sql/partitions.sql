@@ -120,10 +120,17 @@ SELECT documents FROM colbert_index_info('parts_a_doc_idx');
 SELECT colbert_merge('parts_doc');
 SELECT count(*) FROM colbert_index_check('parts_doc');
 SELECT count(*) AS "another's searches" FROM colbert_last_scans();
+SET enable_seqscan = off;
+SET enable_sort = off;
+SELECT count(*) FROM (SELECT id FROM parts ORDER BY maxsim(doc, '[[1,2,3,4]]') DESC NULLS LAST LIMIT 10) AS t;
+SELECT count(*) AS "own searches" FROM colbert_last_scans();
 RESET ROLE;
 ALTER TABLE parts ENABLE ROW LEVEL SECURITY;
 SET ROLE regress_parts_reader;
 SELECT documents FROM colbert_index_info('parts_doc');
+SELECT count(*) AS "searches under policies" FROM colbert_last_scans();
+RESET enable_seqscan;
+RESET enable_sort;
 SELECT count(*) FROM colbert_partition_info('parts_doc');
 RESET ROLE;
 -- A merge needs the ownership of each index.

@@ -1,4 +1,4 @@
-"""Names of tables, and of what belongs to them."""
+"""Names of tables, and of the objects that belong to them."""
 
 from __future__ import annotations
 
@@ -24,6 +24,11 @@ def quoted(name: sql.Identifier) -> str:
 def escaped(name: sql.Identifier) -> sql.SQL:
     """Return a name for a statement with parameters: its percent signs are no placeholders."""
     return sql.SQL(quoted(name).replace("%", "%%"))
+
+
+def truncated(name: str) -> str:
+    """Return the part of a name that the server keeps."""
+    return name.encode()[:MAX_BYTES].decode(errors="ignore")
 
 
 def object_name(table: str, column: str, label: str) -> str:

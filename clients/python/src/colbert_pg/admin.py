@@ -127,7 +127,7 @@ def index_info(conn: Any, index: str) -> IndexInfo:
 
 
 def partition_info(conn: Any, index: str) -> dict[str, IndexInfo]:
-    """Return what the index of each partition holds, by the name of that index."""
+    """Return the contents of the index of each partition, by the name of that index."""
     call = "colbert_partition_info(%s::regclass)"
     rows = _fetch(conn, f"SELECT partition::text, {_columns(IndexInfo)} FROM {call}", index)
     return {name: IndexInfo(*row) for name, *row in rows}
@@ -140,7 +140,7 @@ def last_scan(conn: Any) -> LastScan | None:
 
 
 def last_scans(conn: Any) -> list[LastScan]:
-    """Return what each index scan of the session's last statement that had any did."""
+    """Return the work of each index scan of the session's last statement that had any."""
     return _rows(conn, LastScan, "colbert_last_scans()")
 
 

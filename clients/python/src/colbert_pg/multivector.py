@@ -148,10 +148,10 @@ class MultiVector:
 
     @classmethod
     def from_text(cls, text: str, element: Element | None = None) -> MultiVector:
-        """Read the text form. JSON does not tell the element, which is float4 by default.
+        """Read the text form. JSON does not name the element, which is float4 by default.
 
         The text of an array, {{0.1,0.2},{0.3,0.4}}, is read as well, and the hex form, which
-        the server writes if colbert.multivector_output is hex. Hex tells the element.
+        the server writes if colbert.multivector_output is hex. Hex names the element.
         """
         if text.startswith(_HEX_PREFIX):
             return cls(cls.from_binary(_bytes_of_hex(text)), element)

@@ -199,7 +199,11 @@ def test_delete(full: ColbertVectorStore) -> None:
     with pytest.raises(TypeError, match="no argument where"):
         full.delete(where="true")
     empty: list[dict[str, Any]] = [{}, {"$and": []}, {"$not": {"$or": []}}, {"$or": [{}]}]
-    for none in empty:
+    constant: list[dict[str, Any]] = [
+        {"$or": [{"page": 9}, {}]},
+        {"$and": [{"page": 1}, {"$or": []}]},
+    ]
+    for none in empty + constant:
         for ids in (None, ["1"]):
             with pytest.raises(ValueError, match="expected a filter with a condition"):
                 full.delete(ids, filter=none)
@@ -288,7 +292,7 @@ def wait_for_none(database: str) -> None:
 
 
 def test_event_loops_that_end_leave_no_connection(database: str) -> None:
-    """asyncio.run ends what the store opened, without aclose and without another use."""
+    """asyncio.run closes the connections of the store, without aclose and without another use."""
     store = make(database, table="ended")
     for n in range(3):
         asyncio.run(store.aadd_texts(["gout"], ids=[str(n)]))

@@ -118,6 +118,9 @@ def _cursor(conn: Connection) -> psycopg.AsyncCursor[tuple[Any, ...]]:
 async def _execute(cursor: psycopg.AsyncCursor[tuple[Any, ...]], statement: Statement) -> Result:
     if not statement.many:
         await cursor.execute(statement.sql, statement.params)
+        if cursor.connection.pgconn.pipeline_status:  # of the caller: wait for the result
+            async with cursor.connection.pipeline():
+                pass
         return Result(await cursor.fetchall() if cursor.description else [], cursor.rowcount)
     await cursor.executemany(statement.sql, statement.params, returning=True)
     rows = await cursor.fetchall()

@@ -289,5 +289,5 @@ def explain(self: Base[Any], /, query: str, hit: Record | str) -> Operation[Expl
 
 
 def terms(self: Base[Any], /, query: str, hit: Record | str) -> Operation[list[Term]]:
-    """Return which words of a query a hit has, and what each adds to its score bm25f."""
+    """Return the words of a query that a hit has, each with its part of the score bm25f."""
     return self._do.terms(query, hit)

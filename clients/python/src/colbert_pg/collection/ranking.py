@@ -13,11 +13,12 @@ from typing import Any
 
 from psycopg import sql
 
-from .._names import escaped, identifier, quoted, statistics_of
+from .._names import escaped, identifier, quoted, statistics_of, truncated
 from .records import FullText, Ranking, StoredRanker
 from .statements import Query, Statement, Statements, Where, limited
 
 _WEIGHT = 0.8
+_QUERIES = [("docs",), ("query",), ("best",)]  # the names that hide those of tables
 _PER_SIDE, _PER_SIDE_WITH_TITLES = 50, 20
 _ANALYZE = sql.SQL(
     "SELECT bm25_analyze(%s::regclass, %s::name, sample => %s::bigint, config => %s::regconfig)"
@@ -79,7 +80,7 @@ class RankedStatements(Statements):
         )
 
     def names(self) -> list[str]:
-        return [*super().names(), self.full_text.column]
+        return [*super().names(), truncated(self.full_text.column)]
 
     def create(self, dims: int) -> list[Statement]:
         return [*super().create(dims), *self.add_full_text()]
@@ -110,7 +111,7 @@ class RankedStatements(Statements):
 
     def has_statistics(self) -> Statement:
         """Return a row if there is a table of statistics that analyze made."""
-        of = f"{self.table._obj[-1]}.{self.full_text.column}"
+        of = f"{truncated(self.table._obj[-1])}.{truncated(self.full_text.column)}"
         return Statement(_IS_OURS, (self.statistics, of))
 
     def drop_statistics(self) -> Statement:
@@ -191,8 +192,10 @@ def _model(ranker: str | StoredRanker) -> sql.Composable:
         return sql.SQL("%s::rank_model")
     names = (sql.Identifier(name) for name in (ranker.model, ranker.key))
     model, key = map(escaped, names)
-    table = escaped(identifier(ranker.table))
-    return sql.SQL("(SELECT {} FROM {} WHERE {} = %s)").format(model, table, key)
+    table = identifier(ranker.table)
+    if table._obj in _QUERIES:
+        raise ValueError(f"expected the schema of table {quoted(table)}, too")
+    return sql.SQL("(SELECT {} FROM {} WHERE {} = %s)").format(model, escaped(table), key)
 
 
 def _literal(text: str) -> sql.SQL:

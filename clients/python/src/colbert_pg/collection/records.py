@@ -77,6 +77,10 @@ def ranking_of(
         raise ValueError("expected weight or ranker, not both")
     if weight is not None and not 0 <= weight <= 1:
         raise ValueError(f"expected weight from 0 to 1, not {weight}")
+    if ranker is not None and not isinstance(ranker, str | StoredRanker):
+        raise TypeError(
+            f"expected ranker to be a text or a StoredRanker, not {type(ranker).__name__}"
+        )
     if per_side is not None and per_side < 1:
         raise ValueError(f"expected per_side of at least 1, not {per_side}")
     return Ranking(mode, weight, per_side, ranker)
@@ -112,7 +116,7 @@ class Hit(Record):
 
 @dataclass(frozen=True)
 class Term:
-    """What a word of a query adds to the score bm25f of a row, by one section of its text."""
+    """A word of a query, and its part of the score bm25f of a row, from one section of its text."""
 
     term: str
     section: str

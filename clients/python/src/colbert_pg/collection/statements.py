@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from .._names import Table, escaped, identifier, quoted
+from .._names import Table, escaped, identifier, quoted, truncated
 from .._nesting import nesting
 from ..multivector import Element
 from .records import Columns, IdType, OnConflict, Ranking, Similarity, check_choice
@@ -93,9 +93,9 @@ class Statements:
         return self.similarity in _DISTANCES
 
     def names(self) -> list[str]:
-        """Return the names of all columns."""
+        """Return the names of all columns, as the server has them."""
         names = (self.columns.id, self.columns.text, self.columns.doc, self.columns.metadata)
-        return [name for name in names if name is not None]
+        return [truncated(name) for name in names if name is not None]
 
     def lock(self) -> Statement:
         return Statement(_LOCK, (self.table_name,))
@@ -110,7 +110,7 @@ class Statements:
         missing = [name for name in self.names() if name not in types]
         if missing:
             raise ValueError(f"table {self.table_name} has no column {', '.join(missing)}")
-        own = _DIMS.search(types[self.columns.doc])
+        own = _DIMS.search(types[truncated(self.columns.doc)])
         if own and int(own[1]) != dims:
             raise ValueError(
                 f"column {self.columns.doc} of table {self.table_name} has {own[1]} dims, "
@@ -247,7 +247,10 @@ class Statements:
 
     def _score(self) -> sql.SQL:
         """Return the name of the score, which differs from those of the columns."""
-        return sql.SQL('"score"' if "score" not in self.names() else '"maxsim_score"')
+        name = "score"
+        while name in self.names():
+            name = f"maxsim_{name}"
+        return sql.SQL(f'"{name}"')
 
     def _fields(self, of: str = "") -> sql.Composable:
         """Return the columns of a Record. of: the name of their table, with a dot."""

@@ -120,6 +120,9 @@ def _cursor(conn: Connection) -> psycopg.Cursor[tuple[Any, ...]]:
 def _execute(cursor: psycopg.Cursor[tuple[Any, ...]], statement: Statement) -> Result:
     if not statement.many:
         cursor.execute(statement.sql, statement.params)
+        if cursor.connection.pgconn.pipeline_status:  # of the caller: wait for the result
+            with cursor.connection.pipeline():
+                pass
         return Result(cursor.fetchall() if cursor.description else [], cursor.rowcount)
     cursor.executemany(statement.sql, statement.params, returning=True)
     rows = cursor.fetchall()

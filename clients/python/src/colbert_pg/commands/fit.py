@@ -56,7 +56,7 @@ def add_fit(commands: Subcommands) -> None:
     parser.add_argument(
         "--statistics",
         metavar="TABLE",
-        help="what bm25_analyze made; default: TABLE_COLUMN_bm25 in the schema of the table",
+        help="table that bm25_analyze made; default: TABLE_COLUMN_bm25 in the schema of the table",
     )
     parser.add_argument(
         "--where", metavar="SQL", help="a condition on the columns of the table, for the candidates"
@@ -102,6 +102,9 @@ def _feature(text: str) -> tuple[str, str]:
 def _fit(args: argparse.Namespace) -> None:
     if not args.ranker and (args.feature or args.model):
         raise CommandError("--feature and --model need --ranker")
+    names = [name for name, _ in args.feature]
+    if len(set(names)) < len(names):
+        raise CommandError("expected different names of --feature")
     topics = read_queries(args.topics) if args.topics else None
     try:
         with progress_of(args) as show:

@@ -102,8 +102,9 @@ def _load(args: argparse.Namespace) -> None:
     with connect(args) as conn, progress_of(args) as show, closing(rows):
         full_text = _full_text(args)
         collection = collection_of(args, conn, encoder, element=args.element, full_text=full_text)
-        print(f"{_write(collection, rows, args, show)} rows written")
-        if full_text is not None:
+        read, written = _write(collection, rows, args, show)
+        print(f"{written} rows written")
+        if read and full_text is not None:
             collection.analyze()
 
 
@@ -117,8 +118,11 @@ def _full_text(args: argparse.Namespace) -> FullText | None:
 
 def _write(
     collection: Collection, rows: Iterator[_Row], args: argparse.Namespace, show: Show
-) -> int:
-    """Create the table if there is none, write the rows batch by batch, and return their number."""
+) -> tuple[int, int]:
+    """Create the table if there is none, and write the rows batch by batch.
+
+    Return how many rows were read, and how many written.
+    """
     written = done = 0
     try:
         while batch := list(itertools.islice(rows, args.batch)):
@@ -131,7 +135,7 @@ def _write(
         if done:
             print(f"{done} rows are done: --on-conflict skip goes on after them", file=sys.stderr)
         raise
-    return written
+    return done, written
 
 
 def _add(collection: Collection, rows: list[_Row], on_conflict: OnConflict) -> int:

@@ -87,7 +87,7 @@ def _search(args: argparse.Namespace) -> None:
             args.limit,
             mode=args.mode,
             weight=args.weight,
-            ranker=None if args.ranker is None else args.ranker.read_text(),
+            ranker=None if args.ranker is None else args.ranker.read_text(encoding="utf-8"),
             where=where,
         )
     for line in map(_json, hits) if args.json else _table(hits):

@@ -87,7 +87,9 @@ class HttpEncoder(TextEncoder):
         """Return the multivectors of an answer, as lists."""
 
     def _post(self, body: dict[str, Any]) -> Any:
-        request = urllib.request.Request(self._url, json.dumps(body).encode(), self._headers)
+        request = urllib.request.Request(self._url, json.dumps(body).encode())
+        for name, value in self._headers.items():
+            request.add_unredirected_header(name, value)  # a key is for this server alone
         try:
             with urllib.request.urlopen(request, timeout=self._timeout) as answer:
                 return json.load(answer)

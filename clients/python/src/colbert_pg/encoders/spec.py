@@ -81,6 +81,8 @@ def _authorization(variable: str) -> dict[str, str]:
     key = os.environ.get(variable, "").strip()
     if not key:
         raise ValueError(f"environment variable {variable} is not set")
+    if not (key.isascii() and key.isprintable()):  # the error of a header would show the key
+        raise ValueError(f"environment variable {variable} is not a line of ASCII")
     return {"Authorization": f"Bearer {key}"}
 
 

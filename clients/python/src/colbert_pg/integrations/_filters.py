@@ -154,16 +154,28 @@ def _with_zone(moment: datetime, zone: str | None) -> datetime:
 
 
 def check_depth(filter: Any) -> None:
-    """Refuse what a framework passes as a filter if parsing it would go too deep."""
+    """Refuse a filter of a framework that is nested too deeply to parse."""
     if nesting(filter, _MAX_NESTING) > _MAX_NESTING:
         raise FilterError(_TOO_DEEP)
 
 
 def is_constant(expression: Expression) -> bool:
-    """Return whether an expression names no field, and so selects all rows or none."""
+    """Return whether an expression selects all rows or none, whatever their fields are."""
+    return _constant(expression) is not None
+
+
+def _constant(expression: Expression) -> bool | None:
+    """Return the value of an expression for every row, None if it depends on the row."""
     if isinstance(expression, Not):
-        return is_constant(expression.item)
-    return isinstance(expression, And | Or) and all(map(is_constant, expression.items))
+        value = _constant(expression.item)
+        return None if value is None else not value
+    if not isinstance(expression, And | Or):
+        return None
+    values = [_constant(item) for item in expression.items]
+    decisive = isinstance(expression, Or)
+    if decisive in values:
+        return decisive
+    return None if None in values else not decisive
 
 
 def where(expression: Expression, columns: Columns) -> tuple[sql.Composable, list[Any]]:

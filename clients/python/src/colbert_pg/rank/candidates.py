@@ -24,14 +24,16 @@ Expression: TypeAlias = str | sql.Composable
 PARAMETERS = ("doc", "words", "text", "limit")
 """The parameters of each question, which expressions may have."""
 
-# The statement of doc/ranking.md. Both sides leave out rows that one of them cannot score.
+# The candidates of doc/ranking.md. Both sides leave out rows that one of them cannot score. No part
+# has a name, so a name in an expression cannot mean one of them. The order is the same in each run.
 _CANDIDATES = sql.SQL("""
-    WITH c AS ((SELECT {id} FROM {table} WHERE {tsv} IS NOT NULL AND {doc} IS NOT NULL{where}
-                ORDER BY {doc} <#> multivector(%(doc)s) LIMIT %(limit)s) UNION
-               (SELECT {id} FROM {table}
-                WHERE {tsv} @@ bm25_candidates(%(words)s::bm25_query) AND {doc} IS NOT NULL{where}
-                ORDER BY bm25f({tsv}, %(words)s::bm25_query) DESC LIMIT %(limit)s))
-    SELECT {id}::text, {values} FROM c JOIN {table} USING ({id})
+    SELECT {id}::text, {values} FROM {table} WHERE {id} IN (
+        (SELECT {id} FROM {table} WHERE {tsv} IS NOT NULL AND {doc} IS NOT NULL{where}
+         ORDER BY {doc} <#> multivector(%(doc)s) LIMIT %(limit)s) UNION
+        (SELECT {id} FROM {table}
+         WHERE {tsv} @@ bm25_candidates(%(words)s::bm25_query) AND {doc} IS NOT NULL{where}
+         ORDER BY bm25f({tsv}, %(words)s::bm25_query) DESC LIMIT %(limit)s))
+    ORDER BY 1
 """)
 _NOTHING = sql.SQL("")
 _WORDS = "SELECT bm25_query(%s::regclass, %s::text)::text"
@@ -48,13 +50,14 @@ class Columns:
 
 def composed(expression: Expression) -> sql.Composable:
     """Return an expression of SQL, whose strings are the caller's own, as a part of a statement."""
-    return sql.SQL(expression) if isinstance(expression, str) else expression
+    inside = sql.SQL(expression) if isinstance(expression, str) else expression
+    return sql.SQL("({}\n)").format(inside)  # the line end closes a comment
 
 
 class Candidates:
     """The candidates of the judged queries.
 
-    values: what to select, with {doc}, {tsv} and {features}, and the parameters of PARAMETERS.
+    values: the expressions to select, with {doc}, {tsv}, {features} and the parameters PARAMETERS.
     statistics: the table that bm25_analyze made; by default TABLE_COLUMN_bm25.
     where: a condition for the candidates. params: values for its parameters and for those of
     features, by name.
@@ -88,7 +91,7 @@ class Candidates:
         self._statement = _CANDIDATES.format(
             table=escaped(name),
             values=sql.SQL(values).format(features=features, **fields),
-            where=_NOTHING if where is None else sql.SQL(" AND ({})").format(composed(where)),
+            where=_NOTHING if where is None else sql.SQL(" AND {}").format(composed(where)),
             **fields,
         )
 

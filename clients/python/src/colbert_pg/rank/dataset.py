@@ -145,6 +145,6 @@ def _array(more: Mapping[str, Expression]) -> sql.Composable:
     if not more:
         return sql.SQL("")
     items = sql.SQL(", ").join(
-        sql.SQL("({})::real").format(composed(expression)) for expression in more.values()
+        sql.SQL("{}::real").format(composed(expression)) for expression in more.values()
     )
     return sql.SQL("|| ARRAY[{}]").format(items)

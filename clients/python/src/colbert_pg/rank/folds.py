@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ def split(
     topics: the topic of each query. Queries of one topic are in one fold; a query without a topic
     is one of its own.
     """
-    groups = list(_groups(queries, topics or {}))
+    groups = list(groups_of(queries, topics or {}))
     if not 2 <= folds <= len(groups):
         raise ValueError(
             f"expected 2 folds or more, and a judged query for each, not {folds} folds "
@@ -28,7 +28,7 @@ def split(
     return [np.array(part) for part in parts]
 
 
-def _groups(queries: Sequence[str], topics: Mapping[str, Hashable]) -> Iterable[list[int]]:
+def groups_of(queries: Iterable[str], topics: Mapping[str, Hashable]) -> Collection[list[int]]:
     """Return the positions of the queries of each topic."""
     found: dict[tuple[bool, Hashable], list[int]] = {}
     for position, query in enumerate(queries):

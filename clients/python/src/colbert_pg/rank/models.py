@@ -79,9 +79,15 @@ def logistic(data: TrainingData, *, strength: float, seed: int) -> LinearModel:
         raise ImportError(_INSTALL.format("train_logistic", "scikit-learn")) from None
     features = data.features.astype(np.float64)
     if missing := [
-        name for name, column in zip(data.names, features.T, strict=True) if np.isnan(column).any()
+        name
+        for name, column in zip(data.names, features.T, strict=True)
+        if not np.isfinite(column).all()
     ]:
-        raise ValueError(f"expected a value of {missing[0]!r} for every candidate, not NULL")
+        raise ValueError(
+            f"expected a value of {missing[0]!r} for every candidate, not NULL or infinity"
+        )
+    if len(set((data.labels > 0).tolist())) < 2:
+        raise ValueError("expected candidates that are relevant, and others, outside of each fold")
     mean, spread = features.mean(axis=0), features.std(axis=0)
     spread[spread <= 1e-9 * np.abs(mean)] = np.inf  # a constant feature has the weight 0
     fitted = LogisticRegression(C=strength, max_iter=2000, random_state=seed).fit(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from ..evaluate import Difference, Evaluation, compare, score
 from .dataset import TrainingData
-from .folds import split
+from .folds import groups_of, split
 from .models import Model, lambdamart, logistic
 from .weight import DEFAULT_WEIGHT, MEASURE, evaluation
 
@@ -104,6 +104,15 @@ class Folds:
             for part in inside
         ]
 
+    def within(self, data: TrainingData) -> list[tuple[TrainingData, TrainingData]]:
+        """Return the folds of the queries outside of a fold, fewer if their topics are fewer."""
+        groups = len(groups_of(data.groups, self.topics or {}))
+        if groups < 2:
+            raise ValueError(
+                "expected two queries or topics outside of each fold to choose settings"
+            )
+        return replace(self, count=min(self.count, groups)).of(data)
+
 
 def _train(
     kind: Callable[..., Model], data: TrainingData, settings: Sequence[Settings], folds: Folds
@@ -145,7 +154,7 @@ def best_settings(
     """Return the settings that are best by cross-validation; of equal ones, the first."""
     if len(settings) == 1:
         return settings[0]
-    parts = folds.of(data)
+    parts = folds.within(data)
     means = []
     for choice in settings:
         found: dict[str, float] = {}

@@ -58,6 +58,8 @@ class WeightFit:
         advice = f"fuse: weight {self.weight}"
         if not self.fuse:
             advice = "do not fuse: full text does not surely improve MaxSim"
+        if not any(rows.values()):
+            advice = "nothing relevant was found: are the ids of the judgements those of the table?"
         return "\n".join(
             [
                 f"weight of MaxSim  {self.weight}",
@@ -90,7 +92,7 @@ def fit_weight(
 ) -> WeightFit:
     """Fit w in `w * maxsim / num_tokens + (1 - w) * bm25f / bm25_bound` by nDCG@10.
 
-    The candidates of a judged query are the best per_side rows by MaxSim and as many by BM25F.
+    The candidates of a judged query are the best per_side rows by MaxSim and those by BM25F.
     statistics: the table that bm25_analyze made; by default TABLE_COLUMN_bm25.
     where: a condition for the candidates, in SQL with named parameters, and params their values.
     topics: the topic of each query. Queries of one topic are in one fold, so that a near-duplicate
