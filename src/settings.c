@@ -13,14 +13,15 @@
 #include "settings.h"
 #include "utils/guc.h"
 
-int  colbert_probes = 0;
-int  colbert_ef_search = 0;
-int  colbert_candidates = 0;
-int  colbert_rerank = 0;
-int  colbert_pending_limit = 40960;
-bool colbert_background_merge = true;
-int  colbert_exact_thresholds = EXACT_THRESHOLDS_AUTO;
-int  colbert_multivector_output = MULTIVECTOR_OUTPUT_JSON;
+int    colbert_probes = 0;
+int    colbert_ef_search = 0;
+int    colbert_candidates = 0;
+int    colbert_rerank = 0;
+double colbert_recall = 0;
+int    colbert_pending_limit = 40960;
+bool   colbert_background_merge = true;
+int    colbert_exact_thresholds = EXACT_THRESHOLDS_AUTO;
+int    colbert_multivector_output = MULTIVECTOR_OUTPUT_JSON;
 
 static const struct config_enum_entry exact_thresholds_values[] = {
 	{"auto", EXACT_THRESHOLDS_AUTO, false}, {"on", EXACT_THRESHOLDS_ON, false},
@@ -71,6 +72,10 @@ settings_init(void)
 							"Sets the number of documents reranked by their code rows.",
 							"0 uses the index's option or, if that is 0, the index's own choice.",
 							&colbert_rerank, 0, 0, 10000000, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomRealVariable("colbert.recall",
+							 "Sets the share of the wanted rows that a search finds on average.",
+							 "0 uses the index's option or, if that is 0, 0.97.", &colbert_recall,
+							 0, 0, 0.9999, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("colbert.pending_limit", "Sets the maximum number of pending tokens.",
 							"Inserts begin to merge at three eighths of it.",
 							&colbert_pending_limit, 40960, 0, INT_MAX, PGC_USERSET, 0, NULL, NULL,

@@ -10,6 +10,9 @@
 
 #include "compat/pg_compat.h"
 
+/* 0: use the index's option, or else 0.97. */
+extern double colbert_recall;
+
 /* 0: use the index's option, or else let the index choose. */
 extern int colbert_probes;
 extern int colbert_ef_search;

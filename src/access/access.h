@@ -42,17 +42,18 @@
 /* Values of WITH (...). 0 lets the index choose. */
 typedef struct ColbertOptions
 {
-	int32 vl_len_;
-	int   m;
-	int   ef_construction;
-	int   tokens_per_node;
-	int   lists;
-	int   quantizer; /* a CodecId */
-	int   pq_m;
-	int   probes;
-	int   ef_search;
-	int   candidates;
-	int   rerank;
+	int32  vl_len_;
+	int    m;
+	int    ef_construction;
+	int    tokens_per_node;
+	int    lists;
+	int    quantizer; /* a CodecId */
+	int    pq_m;
+	int    probes;
+	int    ef_search;
+	int    candidates;
+	int    rerank;
+	double recall;
 } ColbertOptions;
 
 /* options.c */
@@ -114,6 +115,7 @@ extern void colbert_endscan(IndexScanDesc scan);
 typedef struct ScanNeeds
 {
 	OrderNeed (*order)(void *arg); /* called each time the scan starts; NULL: any row may be late */
+	uint64 (*rows)(void *arg);     /* the rows that a LIMIT requests; 0: not known */
 	void *arg;
 	bool  exact_thresholds; /* return every row above a threshold, at any cost */
 } ScanNeeds;

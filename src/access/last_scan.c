@@ -253,6 +253,8 @@ set_row(NamedRow *row, const SearchCounters *c)
 	set_column(row, "index", ObjectIdGetDatum(c->index));
 	set_count(row, "query_tokens", c->query_tokens);
 	set_column(row, "exhaustive", BoolGetDatum(c->exhaustive));
+	set_column(row, "recall", Float8GetDatum(c->settings.recall));
+	set_column(row, "expected_misses", Float8GetDatum(c->expected_misses));
 	for (int i = 0; i < search_ncounts; i++)
 		set_count(row, search_counts[i].name, (int64) count_value(c, &search_counts[i]));
 	set_settings(row, c);

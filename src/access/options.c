@@ -46,6 +46,9 @@ add_scan_options(relopt_kind kind)
 	add_int_reloption(kind, "rerank",
 					  "Documents reranked by their code rows (0 = chosen by the index)", 0, 0,
 					  10000000, ShareUpdateExclusiveLock);
+	add_real_reloption(kind, "recall",
+					   "Share of the wanted rows that a search finds on average (0 = 0.97)", 0, 0,
+					   0.9999, ShareUpdateExclusiveLock);
 	add_enum_reloption(kind, "quantizer", "Codec of the code rows", quantizers, DEFAULT_QUANTIZER,
 					   "Valid values are \"sq8\", \"sq4\", \"pq\", \"flat\" and \"bit\".",
 					   AccessExclusiveLock);
@@ -91,6 +94,7 @@ colbert_hnsw_options(Datum reloptions, bool validate)
 		{"ef_search", RELOPT_TYPE_INT, offsetof(ColbertOptions, ef_search)},
 		{"candidates", RELOPT_TYPE_INT, offsetof(ColbertOptions, candidates)},
 		{"rerank", RELOPT_TYPE_INT, offsetof(ColbertOptions, rerank)},
+		{"recall", RELOPT_TYPE_REAL, offsetof(ColbertOptions, recall)},
 	};
 
 	return (bytea *) build_reloptions(reloptions, validate, hnsw_kind, sizeof(ColbertOptions),
@@ -107,6 +111,7 @@ colbert_ivf_options(Datum reloptions, bool validate)
 		{"probes", RELOPT_TYPE_INT, offsetof(ColbertOptions, probes)},
 		{"candidates", RELOPT_TYPE_INT, offsetof(ColbertOptions, candidates)},
 		{"rerank", RELOPT_TYPE_INT, offsetof(ColbertOptions, rerank)},
+		{"recall", RELOPT_TYPE_REAL, offsetof(ColbertOptions, recall)},
 	};
 
 	return (bytea *) build_reloptions(reloptions, validate, ivf_kind, sizeof(ColbertOptions), table,

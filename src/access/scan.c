@@ -291,6 +291,7 @@ scan_settings(Relation index)
 		.ef_search = colbert_ef_search > 0 ? colbert_ef_search : options.ef_search,
 		.candidates = colbert_candidates > 0 ? colbert_candidates : options.candidates,
 		.rerank = colbert_rerank > 0 ? colbert_rerank : options.rerank,
+		.recall = colbert_recall > 0 ? colbert_recall : options.recall,
 	};
 }
 
@@ -304,6 +305,9 @@ start_search(ColbertScan *state, IndexScanDesc scan, double threshold, OrderNeed
 		.order = state->ordered ? SEARCH_NEAREST_FIRST : SEARCH_UNORDERED,
 		.threshold = threshold,
 		.need = need,
+		.likely_rows = state->needs != NULL && state->needs->rows != NULL
+						   ? state->needs->rows(state->needs->arg)
+						   : 0,
 		.table = scan->heapRelation,
 		.snapshot = scan->xs_snapshot,
 		.filter = state->filter,

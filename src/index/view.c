@@ -395,12 +395,9 @@ view_check_dims(const IndexView *view, const MultiVector *mv)
 				 errmsg("expected %u dimensions, not %u", view->column_dim, (unsigned) mv->dim)));
 }
 
-/*
- * Convert a score of prepared tokens to the unit of the column. Distances
- * scale like lengths, inner products like squared lengths.
- */
-static float
-unscaled(const IndexView *view, float score)
+/* Distances scale like lengths, inner products like squared lengths. */
+float
+view_unscaled(const IndexView *view, float score)
 {
 	int exponent = view->index->meta.documents.scale_log2;
 
@@ -422,7 +419,7 @@ view_score(const IndexView *view, const float *keys, const float *squares, const
 		for (uint32 i = 0; i < ntokens; i++)
 			score -= weights[i] * sqrtf(Max(0.0f, squares[i] - 2 * keys[i]));
 
-	score = unscaled(view, score);
+	score = view_unscaled(view, score);
 
 	/* Huge elements can overflow. Such a document ranks last, but is never unordered. */
 	return score > -FLT_MAX ? score : -FLT_MAX;

@@ -125,6 +125,9 @@ extern void view_prepared_norms(const IndexView *view, const MultiVector *mv, co
 /* Raise 22000 if the dims of a document or query differ from the index's. */
 extern void view_check_dims(const IndexView *view, const MultiVector *mv);
 
+/* Convert a score of prepared tokens to the unit of the column. */
+extern float view_unscaled(const IndexView *view, float score);
+
 /*
  * Return the approximate score of a document, in the unit of the column, from
  * its best key per query token: their weighted sum, or for L2 minus the

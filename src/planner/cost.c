@@ -204,9 +204,8 @@ rerank_us(const IndexContents *contents, double groups)
 static double
 first_batch_us(const IndexContents *contents, uint32 ntokens, double groups)
 {
-	SearchSettings settings =
-		budget_resolve(ntokens, (uint32) contents->nodes, &contents->settings);
-	double probes = Min(settings.probes, contents->nodes);
+	SearchSettings settings = budget_expected(ntokens, &contents->settings);
+	double         probes = Min(settings.probes, contents->nodes);
 	double found = contents->nodes > 0 ? Min(settings.candidates, contents->docs) : contents->docs;
 
 	return ntokens * probes * contents->node_postings * US_POSTING +
@@ -223,10 +222,9 @@ first_batch_us(const IndexContents *contents, uint32 ntokens, double groups)
 static SearchCost
 ordered_search(const IndexContents *contents, uint32 ntokens, double share, bool filtered)
 {
-	SearchSettings settings =
-		budget_resolve(ntokens, (uint32) contents->nodes, &contents->settings);
-	double groups = ceil(ntokens / 16.0);
-	double sketch = sketch_us(contents, groups);
+	SearchSettings settings = budget_expected(ntokens, &contents->settings);
+	double         groups = ceil(ntokens / 16.0);
+	double         sketch = sketch_us(contents, groups);
 	double tested = filtered ? Min((double) POLICY_LIKELY_LIMIT / share, contents->docs) : 0;
 	double narrowed = tested * POLICY_NARROWED_PER_ROW;
 	double all = contents->docs *

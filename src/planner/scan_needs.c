@@ -162,11 +162,10 @@ order_use(PlanState *node, PlanState *child)
 	}
 }
 
-/* Return the number of rows whose order must be right. */
+/* Return the number of leading rows that the nodes above take. */
 static OrderNeed
-order_need(void *arg)
+rows_taken(const NodeNeeds *needs)
 {
-	const NodeNeeds      *needs = arg;
 	const IndexScanState *node = needs->node;
 	OrderNeed             need = {ORDER_NEED_ALL, false};
 
@@ -176,6 +175,22 @@ order_need(void *arg)
 	if (node->ss.ps.qual != NULL && !colbert_has_filter(node->iss_ScanDesc))
 		need.rows = ORDER_NEED_ALL;
 	return need;
+}
+
+/* Return the number of rows whose order must be right. */
+static OrderNeed
+order_need(void *arg)
+{
+	return rows_taken(arg);
+}
+
+/* Return the number of rows that a LIMIT requests, or 0 if it is not known. */
+static uint64
+limit_rows(void *arg)
+{
+	OrderNeed taken = rows_taken(arg);
+
+	return taken.rows == ORDER_NEED_ALL ? 0 : taken.rows;
 }
 
 /* ---- thresholds ---- */
@@ -251,6 +266,7 @@ tell(IndexScanState *node, const Place *place)
 {
 	const ScanNeeds *told;
 	NodeNeeds       *needs;
+	PlanState       *child = &node->ss.ps;
 	int              nsteps = 0;
 
 	index_node_begin(node);
@@ -259,18 +275,14 @@ tell(IndexScanState *node, const Place *place)
 	needs = palloc0(add_size(offsetof(NodeNeeds, steps), mul_size(nsteps, sizeof(DemandStep))));
 	needs->node = node;
 	needs->needs.exact_thresholds = wants_exact_thresholds(node, place->thresholds);
-	if (place->order_believed)
+	needs->needs.order = place->order_believed ? order_need : NULL;
+	needs->needs.rows = limit_rows;
+	needs->needs.arg = needs;
+	needs->nsteps = nsteps;
+	for (const Above *above = place->above; above != NULL; above = above->above)
 	{
-		PlanState *child = &node->ss.ps;
-
-		needs->needs.order = order_need;
-		needs->needs.arg = needs;
-		needs->nsteps = nsteps;
-		for (const Above *above = place->above; above != NULL; above = above->above)
-		{
-			needs->steps[--nsteps] = demand_step(above->node, child);
-			child = above->node;
-		}
+		needs->steps[--nsteps] = demand_step(above->node, child);
+		child = above->node;
 	}
 
 	/* A sub-plan may be used twice. If so, its readers' rows are not counted. */
@@ -279,7 +291,6 @@ tell(IndexScanState *node, const Place *place)
 	{
 		if (told->order != NULL || place->order_believed)
 			needs->needs.order = order_need;
-		needs->needs.arg = needs;
 		needs->needs.exact_thresholds |= told->exact_thresholds;
 		needs->nsteps = 0;
 	}

@@ -1,11 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * budget.c
- *	  Choose the initial width of a search if the settings leave it to the
- *	  index.
- *
- * The constants were measured with bench/lengths on MedQuAD with two encoders,
- * on its passages joined into long documents, and on Cranfield (doc/tuning.md).
+ *	  The width of a search if the settings leave it to the index.
  *
  *-------------------------------------------------------------------------
  */
@@ -32,57 +28,102 @@ budget_directions(const float *weights, uint32_t n)
 	return squares > 0 ? MAX(sum * sum / squares, MIN_WORTH * n) : 1;
 }
 
-/*
- * Probes per direction: 320 / n^1.5, at least 8. In an index of more than
- * PROBES_NODES nodes, more nodes are near a token, so the number grows.
- */
-#define PROBES_ONE_TOKEN 320.0
-#define PROBES_FALL      -1.5
-#define MIN_PROBES       8.0
-#define PROBES_NODES     16384
-#define PROBES_GROWTH    0.25
+/* ---- the first width ---- */
 
-uint32_t
-budget_probes(double ndirections, uint32_t nodes)
-{
-	double probes = PROBES_ONE_TOKEN * pow(MAX(ndirections, 1), PROBES_FALL);
-	double growth = pow((double) MAX(nodes, PROBES_NODES) / PROBES_NODES, PROBES_GROWTH);
+#define DEFAULT_RECALL 0.97
 
-	return (uint32_t) (MAX(probes, MIN_PROBES) * growth);
-}
+/* Lists of all directions, and minimum lists per direction, that a search reads first. */
+#define FIRST_LISTS  80.0
+#define FIRST_PROBES 4.0
 
-/* Candidates: 9,600 / n, between these limits. */
-#define CANDIDATES_ALL_TOKENS 9600.0
-#define MIN_CANDIDATES        400
-#define MAX_CANDIDATES        1700
+/* Documents that a search reranks first: per wanted row, and at least. */
+#define FIRST_RERANKED_PER_ROW 1.6
+#define FIRST_RERANKED         16
 
-uint32_t
-budget_candidates(double ndirections)
-{
-	double candidates = CANDIDATES_ALL_TOKENS / MAX(ndirections, 1);
-
-	return (uint32_t) MIN(MAX(candidates, MIN_CANDIDATES), MAX_CANDIDATES);
-}
-
-/* Number of documents in the first reranked batch. */
-#define AUTO_RERANK 64
+/* An index of twice this number of documents is narrowed as a whole. */
+#define FEW_DOCUMENTS 256
 
 SearchSettings
-budget_resolve(double ndirections, uint32_t nodes, const SearchSettings *asked)
+budget_first(double ndirections, uint64_t rows, const SearchSettings *asked)
 {
 	SearchSettings settings = *asked;
 
-	/* If only ef_search is set, probe all nodes that it finds, as in a plain HNSW search. */
 	if (settings.probes == 0)
-		settings.probes =
-			settings.ef_search > 0 ? settings.ef_search : budget_probes(ndirections, nodes);
-	if (settings.ef_search == 0)
-		settings.ef_search = settings.probes;
+		settings.probes = settings.ef_search > 0
+							  ? settings.ef_search
+							  : (uint32_t) MAX(FIRST_LISTS / MAX(ndirections, 1), FIRST_PROBES);
+	settings.ef_search = MAX(settings.ef_search, settings.probes);
+	if (settings.rerank == 0)
+		settings.rerank =
+			(uint32_t) MAX(MIN(FIRST_RERANKED_PER_ROW * rows, UINT32_MAX / 2), FIRST_RERANKED);
+	if (settings.candidates == 0)
+		settings.candidates = FEW_DOCUMENTS;
+	settings.candidates = MAX(settings.candidates, settings.rerank);
+	if (!(settings.recall > 0))
+		settings.recall = DEFAULT_RECALL;
+	return settings;
+}
+
+/* ---- the expected width ---- */
+
+/*
+ * The widths that searches with a recall of 0.97 reached on MedQuAD, by the
+ * number of query tokens n, for questions with one topic (bench/lengths): lists
+ * per direction, documents narrowed, and documents reranked.
+ */
+#define EXPECTED_LISTS        160.0
+#define MIN_EXPECTED_PROBES   8.0
+#define EXPECTED_NARROWED     12000.0
+#define MIN_EXPECTED_NARROWED 500
+#define MAX_EXPECTED_NARROWED 1700
+#define EXPECTED_RERANKED     320.0
+#define RERANKED_FALL         -0.65
+
+SearchSettings
+budget_expected(double ndirections, const SearchSettings *asked)
+{
+	SearchSettings settings = *asked;
+	double         n = MAX(ndirections, 1);
+
+	if (settings.probes == 0)
+		settings.probes = settings.ef_search > 0
+							  ? settings.ef_search
+							  : (uint32_t) MAX(EXPECTED_LISTS / n, MIN_EXPECTED_PROBES);
 	settings.ef_search = MAX(settings.ef_search, settings.probes);
 	if (settings.candidates == 0)
-		settings.candidates = budget_candidates(ndirections);
+		settings.candidates = (uint32_t) MIN(MAX(EXPECTED_NARROWED / n, MIN_EXPECTED_NARROWED),
+											 MAX_EXPECTED_NARROWED);
 	if (settings.rerank == 0)
-		settings.rerank = AUTO_RERANK;
+		settings.rerank = (uint32_t) (EXPECTED_RERANKED * pow(n, RERANKED_FALL));
+	settings.rerank = MAX(settings.rerank, 1);
 	settings.candidates = MAX(settings.candidates, settings.rerank);
 	return settings;
+}
+
+/* ---- costs ---- */
+
+/*
+ * Microseconds, measured on MedQuAD (128 dims, sq8): per token of a document and
+ * per pair of it with a query token, for 128 dims; per posting; and per direction.
+ */
+#define US_SKETCH_TOKEN 0.0047
+#define US_SKETCH_PAIR  0.0016
+#define US_ROW_TOKEN    0.048
+#define US_ROW_PAIR     0.0017
+#define US_POSTING      0.046
+#define US_LIST         0.3
+#define US_FIND         50.0
+#define COST_DIM        128.0
+
+WorkCosts
+budget_costs(const WorkSizes *sizes)
+{
+	double scale = sizes->doc_tokens * sizes->dim / COST_DIM;
+
+	return (WorkCosts) {
+		.sketches = scale * (US_SKETCH_TOKEN + US_SKETCH_PAIR * sizes->directions),
+		.rows = scale * (US_ROW_TOKEN + US_ROW_PAIR * sizes->tokens),
+		.list = US_LIST + US_POSTING * sizes->postings,
+		.find = US_FIND * sizes->directions,
+	};
 }

@@ -1,10 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * budget.h
- *	  Choose the initial width of a search if the settings leave it to the
- *	  index.
+ *	  The width of a search if the settings leave it to the index: with which it
+ *	  begins, which it reaches on average, and its costs.
  *
- * Budgets depend on the number of directions among the query's tokens, because
+ * Widths depend on the number of directions among the query's tokens, because
  * near copies of a token ([MASK] augmentation, padding) find nothing new. A
  * short query has fewer chances to meet a document, so it probes more nodes per
  * token. Its estimates are coarser, so it also narrows more documents.
@@ -25,7 +25,35 @@ typedef struct SearchSettings
 	uint32_t ef_search;
 	uint32_t candidates;
 	uint32_t rerank;
+	double   recall; /* share of the wanted rows to find */
 } SearchSettings;
+
+/* Costs of a search on this index, in microseconds. */
+typedef struct WorkCosts
+{
+	double sketches; /* to narrow a document */
+	double rows;     /* to rerank a document */
+	double list;     /* to read a list and sum its postings */
+	double find;     /* to find the lists of all directions */
+} WorkCosts;
+
+/* Sizes on which costs depend. */
+typedef struct WorkSizes
+{
+	double   doc_tokens; /* mean tokens per document */
+	double   postings;   /* mean postings per list */
+	uint32_t dim;
+	uint32_t tokens; /* distinct query tokens */
+	uint32_t directions;
+} WorkSizes;
+
+extern WorkCosts budget_costs(const WorkSizes *sizes);
+
+/*
+ * Replace settings of 0 by the first width of a search: it goes on from there
+ * until it has found enough. rows: number of rows that are probably wanted.
+ */
+extern SearchSettings budget_first(double ndirections, uint64_t rows, const SearchSettings *asked);
 
 /*
  * Return the number of equally weighted directions that n directions with these
@@ -37,17 +65,11 @@ typedef struct SearchSettings
  */
 extern double budget_directions(const float *weights, uint32_t n);
 
-/* Return the number of nodes to probe per direction, in an index of this many nodes. */
-extern uint32_t budget_probes(double ndirections, uint32_t nodes);
-
-/* Return the number of documents to narrow by their sketches. */
-extern uint32_t budget_candidates(double ndirections);
-
 /*
- * Replace settings of 0 by the defaults for a query of n directions in an index
- * of this many nodes.
+ * Return the width that a search with a recall of 0.97 reaches on average, for
+ * settings of 0. The planner's costs and the first trial of colbert_tune are
+ * based on it. A search itself begins with budget_first.
  */
-extern SearchSettings budget_resolve(double ndirections, uint32_t nodes,
-									 const SearchSettings *asked);
+extern SearchSettings budget_expected(double ndirections, const SearchSettings *asked);
 
 #endif /* COLBERT_BUDGET_H */

@@ -98,6 +98,7 @@ typedef struct SearchCounters
 	SearchSettings settings;
 	uint32         query_tokens;
 	bool           exhaustive;
+	double         expected_misses; /* of the rows that are probably wanted, when it stopped */
 	SEARCH_COUNTS(COUNT_MEMBER)
 	instr_time  time[STAGE_COUNT];
 	int64       hit[STAGE_COUNT];  /* pages found in shared_buffers */

@@ -83,6 +83,7 @@ histogram_fill(EstimateHistogram *histogram, const Candidate *items, uint32_t co
 {
 	float lowest = FLT_MAX;
 	float highest = -FLT_MAX;
+	bool  some_known = fit->ties.nknown > 0;
 	Bins  bins;
 
 	memset(histogram, 0, sizeof(EstimateHistogram));
@@ -90,7 +91,7 @@ histogram_fill(EstimateHistogram *histogram, const Candidate *items, uint32_t co
 		histogram->copies_outcome[i] = fit->ties.known[i].highest;
 	for (uint32_t i = 0; i < count; i++)
 	{
-		uint32_t group = ties_find(&fit->ties, items[i].score);
+		uint32_t group = some_known ? ties_find(&fit->ties, items[i].score) : TIES_KNOWN;
 
 		if (group < TIES_KNOWN)
 			histogram->ncopies[group]++;
@@ -108,7 +109,8 @@ histogram_fill(EstimateHistogram *histogram, const Candidate *items, uint32_t co
 	histogram->width = (highest - lowest) / HISTOGRAM_BINS;
 	bins = (Bins) {lowest, 1 / histogram->width, HISTOGRAM_BINS};
 	for (uint32_t i = 0; i < count; i++)
-		if (is_estimated(&items[i]) && ties_find(&fit->ties, items[i].score) == TIES_KNOWN)
+		if (is_estimated(&items[i]) &&
+			(!some_known || ties_find(&fit->ties, items[i].score) == TIES_KNOWN))
 			histogram->counts[bins_find(&bins, items[i].score)]++;
 }
 
@@ -124,22 +126,41 @@ typedef struct Expectation
 	double             outcome; /* the outcome to exceed */
 } Expectation;
 
+/*
+ * The slope of a line is shrunk to 1 with the weight of this many outcomes, and
+ * its deviation to the prior.
+ */
+#define SLOPE_WEIGHT     16.0
+#define DEVIATION_WEIGHT 8.0
+
+/* Return a deviation from a sum of squared residuals, shrunk to the prior. */
+static double
+shrunk_deviation(double squares, double count, double prior)
+{
+	return sqrt((MAX(0.0, squares) + DEVIATION_WEIGHT * prior * prior) /
+				(count + DEVIATION_WEIGHT));
+}
+
 static Expectation
 expect(const EstimateFit *fit, double outcome)
 {
-	Expectation expectation = {.fit = fit, .outcome = outcome};
-	double      slope = fit->xx > 0 ? MAX(0.0, fit->xy / fit->xx) : 0;
-	double      deviation =
-        fit->count > 2 ? sqrt(MAX(0.0, fit->yy - slope * fit->xy) / (fit->count - 2)) : 0;
+	Expectation expectation = {.fit = fit, .outcome = outcome, .slope = 1};
+	double      n = (double) fit->count;
+	double      slope = 1;
+	double      deviation;
 
 	/*
 	 * If nothing has been learned (a codec without rows), the estimate itself
 	 * is the expected outcome.
 	 */
-	if (fit->count == 0)
-		slope = 1;
+	if (fit->count > 0 && fit->xx > 0)
+		slope = MAX(0.0, (fit->xy / fit->xx * n + SLOPE_WEIGHT) / (n + SLOPE_WEIGHT));
+	deviation =
+		shrunk_deviation(fit->yy - 2 * slope * fit->xy + slope * slope * fit->xx, n, fit->prior);
 	expectation.slope = slope;
-	expectation.deviation = MAX(MAX(deviation, MIN_DEVIATION * fabs(outcome)), FLT_MIN);
+	if (isfinite(outcome))
+		deviation = MAX(deviation, MIN_DEVIATION * fabs(outcome));
+	expectation.deviation = MAX(deviation, FLT_MIN);
 	return expectation;
 }
 
@@ -180,14 +201,30 @@ copies_above(const EstimateHistogram *histogram, const ScoreBar *bar)
 }
 
 double
-fit_expected_above(const EstimateFit *fit, const EstimateHistogram *histogram, const ScoreBar *bar)
+fit_expected_of_best(const EstimateFit *fit, const EstimateHistogram *histogram,
+					 const ScoreBar *bar, uint32_t n)
 {
 	Expectation expectation = expect(fit, bar->score);
-	double      expected = copies_above(histogram, bar);
+	double      first = histogram->unknown + copies_above(histogram, bar);
+	double      expected = MIN(first, n);
+	double      left = n - expected;
 
-	for (int bin = 0; bin < HISTOGRAM_BINS; bin++)
-		expected += expected_of_bin(&expectation, histogram, bin);
+	for (int bin = HISTOGRAM_BINS - 1; bin >= 0 && left > 0; bin--)
+	{
+		double count = histogram->counts[bin];
+
+		if (count == 0)
+			continue;
+		expected += expected_of_bin(&expectation, histogram, bin) * MIN(1, left / count);
+		left -= count;
+	}
 	return expected;
+}
+
+double
+fit_expected_above(const EstimateFit *fit, const EstimateHistogram *histogram, const ScoreBar *bar)
+{
+	return fit_expected_of_best(fit, histogram, bar, UINT32_MAX);
 }
 
 uint32_t
@@ -207,10 +244,164 @@ fit_count_promising(const EstimateFit *fit, const EstimateHistogram *histogram, 
 	return worth;
 }
 
+/* ---- two stages ahead ---- */
+
+void
+histogram_count(EstimateHistogram *histogram, const Candidate *items, uint32_t count, int more)
+{
+	Bins bins = {histogram->lowest, 1 / histogram->width, HISTOGRAM_BINS};
+
+	for (uint32_t i = 0; i < count; i++)
+		histogram->counts[bins_find(&bins, items[i].score)] += more;
+}
+
+void
+moments_add(PairMoments *moments, const EstimatePair *pair)
+{
+	double x;
+	double y;
+
+	if (moments->count++ == 0)
+		moments->origin = *pair;
+	x = pair->estimate - moments->origin.estimate;
+	y = pair->outcome - moments->origin.outcome;
+	moments->x += x;
+	moments->y += y;
+	moments->xx += x * x;
+	moments->xy += x * y;
+	moments->yy += y * y;
+	moments->xxx += x * x * x;
+	moments->xxy += x * x * y;
+	moments->xyy += x * y * y;
+	moments->yyy += y * y * y;
+}
+
+SkewedFit
+skewed_fit(const PairMoments *moments, double prior)
+{
+	SkewedFit fit = {.count = moments->count, .slope = 1};
+	double    n = MAX(moments->count, 1);
+	double    mx = moments->x / n;
+	double    my = moments->y / n;
+	double    xx = moments->xx - n * mx * mx;
+	double    xy = moments->xy - n * mx * my;
+	double    yy = moments->yy - n * my * my;
+	double    xxx = moments->xxx - 3 * mx * moments->xx + 2 * n * mx * mx * mx;
+	double    yyy = moments->yyy - 3 * my * moments->yy + 2 * n * my * my * my;
+	double    xxy = moments->xxy - my * moments->xx - 2 * mx * moments->xy + 2 * n * mx * mx * my;
+	double    xyy = moments->xyy - mx * moments->yy - 2 * my * moments->xy + 2 * n * mx * my * my;
+	double    slope = xx > 0 ? MAX(0.0, xy / xx) : 0;
+
+	fit.mean_estimate = moments->origin.estimate + mx;
+	fit.mean_outcome = moments->origin.outcome + my;
+	fit.slope = slope;
+	fit.deviation = shrunk_deviation(yy - 2 * slope * xy + slope * slope * xx, n, prior);
+	fit.cube = (yyy - 3 * slope * xyy + 3 * slope * slope * xxy - slope * slope * slope * xxx) / n;
+	return fit;
+}
+
+/* Number of residuals whose skewness counts half, the largest skewness, and one that is ignored. */
+#define SKEWNESS_WEIGHT 200.0
+#define MAX_SKEWNESS    1.5
+#define MIN_SKEWNESS    0.02
+
+/* Return the share of a skewed distribution above this many deviations (Wilson, Hilferty 1931). */
+static double
+skewed_tail(double deviations, double skewness)
+{
+	if (fabs(skewness) < MIN_SKEWNESS)
+		return upper_tail(deviations);
+	deviations = 6 / skewness * (cbrt(1 + skewness * deviations / 2) - 1) + skewness / 6;
+	return upper_tail(deviations);
+}
+
+/* The outcome two stages ahead, compared with a bar. */
+typedef struct SkewedExpectation
+{
+	const SkewedFit   *first;
+	const EstimateFit *second;
+	double             bar;
+	double             slope; /* of the second stage */
+	double             deviation;
+	double             skewness;
+} SkewedExpectation;
+
+static SkewedExpectation
+expect_skewed(const SkewedFit *first, const EstimateFit *second, double bar)
+{
+	Expectation expectation = expect(second, bar);
+	double      slope = expectation.slope;
+	double      variance = expectation.deviation * expectation.deviation +
+					  slope * slope * first->deviation * first->deviation;
+	double deviation = sqrt(variance);
+	double skewness = slope * slope * slope * first->cube / (variance * deviation) * first->count /
+					  (first->count + SKEWNESS_WEIGHT);
+
+	return (SkewedExpectation) {first, second,    bar,
+								slope, deviation, MAX(-MAX_SKEWNESS, MIN(MAX_SKEWNESS, skewness))};
+}
+
+/* Return the share of the documents of a bin that is expected to exceed the bar. */
+static double
+skewed_share(const SkewedExpectation *expectation, const EstimateHistogram *histogram, int bin)
+{
+	const SkewedFit   *first = expectation->first;
+	const EstimateFit *second = expectation->second;
+	double             estimate = histogram->lowest + (bin + 0.5) * histogram->width;
+	double sketch = first->mean_outcome + first->slope * (estimate - first->mean_estimate);
+	double outcome = second->mean_outcome + expectation->slope * (sketch - second->mean_estimate);
+	double deviations = (expectation->bar - outcome) / expectation->deviation;
+
+	return deviations < MAX_DEVIATIONS ? skewed_tail(deviations, expectation->skewness) : 0;
+}
+
+double
+skewed_expected_of_best(const SkewedFit *first, const EstimateFit *second,
+						const EstimateHistogram *histogram, double bar, uint32_t n)
+{
+	SkewedExpectation expectation = expect_skewed(first, second, bar);
+	double            expected = 0;
+	double            left = n;
+
+	for (int bin = HISTOGRAM_BINS - 1; bin >= 0 && left > 0; bin--)
+	{
+		double count = MIN(histogram->counts[bin], left);
+
+		if (count > 0)
+			expected += count * skewed_share(&expectation, histogram, bin);
+		left -= count;
+	}
+	return expected;
+}
+
+uint32_t
+skewed_count_promising(const SkewedFit *first, const EstimateFit *second,
+					   const EstimateHistogram *histogram, double bar, double max_misses)
+{
+	SkewedExpectation expectation = expect_skewed(first, second, bar);
+	double            expected = 0;
+	uint32_t          worth = 0;
+
+	for (int bin = 0; bin < HISTOGRAM_BINS; bin++)
+	{
+		if (histogram->counts[bin] > 0 && expected <= max_misses)
+			expected += histogram->counts[bin] * skewed_share(&expectation, histogram, bin);
+		if (expected > max_misses)
+			worth += histogram->counts[bin];
+	}
+	return worth;
+}
+
+double
+errors_deviation(const ErrorStats *errors)
+{
+	return errors->count > 1 ? sqrt(errors->squares / (errors->count - 1)) : 0;
+}
+
 double
 errors_bound(const ErrorStats *errors, double estimate, double deviations)
 {
-	double deviation = errors->count > 1 ? sqrt(errors->squares / (errors->count - 1)) : 0;
+	double deviation = errors_deviation(errors);
 
 	deviation = MAX(deviation, MIN_DEVIATION * fabs(estimate));
 	return estimate + errors->mean + deviations * deviation;

@@ -38,8 +38,47 @@ typedef struct EstimateFit
 	double   xx;
 	double   xy;
 	double   yy;
+	double   prior; /* deviation assumed before outcomes are known */
 	Ties     ties;
 } EstimateFit;
+
+/* A document's estimate and its outcome at the next stage. */
+typedef struct EstimatePair
+{
+	uint32_t doc;
+	float    estimate;
+	float    outcome;
+} EstimatePair;
+
+/* Sums over pairs, relative to the first one, and of the products of up to three members. */
+typedef struct PairMoments
+{
+	uint32_t     count;
+	EstimatePair origin;
+	double       x; /* estimates */
+	double       y; /* outcomes */
+	double       xx;
+	double       xy;
+	double       yy;
+	double       xxx;
+	double       xxy;
+	double       xyy;
+	double       yyy;
+} PairMoments;
+
+/*
+ * A least-squares line whose residuals may be skewed: the sum over the tokens of
+ * a long query falls short of its estimate more often than it exceeds it.
+ */
+typedef struct SkewedFit
+{
+	uint32_t count;
+	double   mean_estimate;
+	double   mean_outcome;
+	double   slope;
+	double   deviation;
+	double   cube; /* mean cubed residual */
+} SkewedFit;
 
 /* Histogram of the estimates in a list. */
 #define HISTOGRAM_BINS 64
@@ -81,7 +120,8 @@ typedef struct Bands
 	uint32_t count;
 } Bands;
 
-extern void errors_learn(ErrorStats *errors, double error);
+extern void   errors_learn(ErrorStats *errors, double error);
+extern double errors_deviation(const ErrorStats *errors);
 
 /*
  * Return the highest score expected for an estimate: the estimate, plus the
@@ -101,9 +141,41 @@ extern void histogram_fill(EstimateHistogram *histogram, const Candidate *items,
 /* Return true if copies with this outcome are known not to exceed the bar. */
 extern bool fit_copies_are_below(double outcome, const ScoreBar *bar);
 
-/* Return the number of documents in the list that are expected to exceed the bar. */
+/*
+ * Return the number of documents in the list that are expected to exceed the
+ * bar. All documents without an estimate count.
+ */
 extern double fit_expected_above(const EstimateFit *fit, const EstimateHistogram *histogram,
 								 const ScoreBar *bar);
+
+/* The same for the best n documents of the list. */
+extern double fit_expected_of_best(const EstimateFit *fit, const EstimateHistogram *histogram,
+								   const ScoreBar *bar, uint32_t n);
+
+extern void moments_add(PairMoments *moments, const EstimatePair *pair);
+
+/* Fit a line to pairs. prior: deviation assumed before outcomes are known. */
+extern SkewedFit skewed_fit(const PairMoments *moments, double prior);
+
+/* Count the estimates of a list whose bins are fixed; "more" is 1, or -1 to take them off again. */
+extern void histogram_count(EstimateHistogram *histogram, const Candidate *items, uint32_t count,
+							int more);
+
+/*
+ * Return the number of documents that are expected to exceed the bar two stages
+ * later, among the best n of a list: "first" predicts the outcome of one stage,
+ * and "second" that of the other.
+ */
+extern double skewed_expected_of_best(const SkewedFit *first, const EstimateFit *second,
+									  const EstimateHistogram *histogram, double bar, uint32_t n);
+
+/*
+ * Return how many documents of the list, best first, are worth it: of the
+ * others, at most max_misses are expected to exceed the bar.
+ */
+extern uint32_t skewed_count_promising(const SkewedFit *first, const EstimateFit *second,
+									   const EstimateHistogram *histogram, double bar,
+									   double max_misses);
 
 /*
  * Return how many documents of the list, best first, are worth scoring. All

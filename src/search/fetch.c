@@ -224,7 +224,8 @@ add_late(Search *search, const ExactRow *row)
 static void
 add_row(Search *search, const ExactRow *row)
 {
-	bool is_late = search->policy.ordered && search->state.gave && row->score > search->last_given;
+	bool is_late =
+		search->policy.ordered && search->state.returned > 0 && row->score > search->last_given;
 
 	search->counters.late += is_late;
 	if (is_late || search->state.phase == PHASE_SORT)
@@ -249,6 +250,8 @@ fetch_document(Search *search, float estimate)
 	if (found && doc.candidate.score < FLT_MAX)
 	{
 		errors_learn(&state->score_errors, row.score - doc.candidate.score);
+		if (!search->policy.has_codes)
+			state->sketch_fit.prior = errors_deviation(&state->score_errors);
 		ties_follow(&state->score_ties, doc.candidate.score);
 		ties_learn(&state->score_ties, doc.candidate.score, row.score);
 	}

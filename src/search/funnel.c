@@ -17,6 +17,7 @@
 #include <math.h>
 
 #include "base/array.h"
+#include "common/hashfn.h"
 #include "miscadmin.h"
 #include "search/funnel.h"
 #include "utils/memutils.h"
@@ -92,6 +93,103 @@ find_contender(const Search *search, float *estimate)
 	return false;
 }
 
+/* ---- distinct sketch scores ---- */
+
+#define MIN_FLOATS 64
+#define MAX_FLOATS 16384
+
+static uint32 *
+find_float(uint32 *slots, uint32 size, uint32 bits)
+{
+	uint32 at = murmurhash32(bits) & (size - 1);
+
+	while (slots[at] != 0 && slots[at] != bits)
+		at = (at + 1) & (size - 1);
+	return &slots[at];
+}
+
+static void
+grow_floats(Search *search, FloatSet *set)
+{
+	uint32  size = Max(set->size * 2, MIN_FLOATS);
+	uint32 *slots = MemoryContextAllocExtended(search->context, mul_size(size, sizeof(uint32)),
+											   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+
+	for (uint32 i = 0; i < set->size; i++)
+		if (set->bits[i] != 0)
+			*find_float(slots, size, set->bits[i]) = set->bits[i];
+	if (set->bits != NULL)
+		pfree(set->bits);
+	set->bits = slots;
+	set->size = size;
+}
+
+bool
+floats_add(Search *search, FloatSet *set, float value)
+{
+	uint32  bits;
+	uint32 *slot;
+
+	if (set->count >= MAX_FLOATS / 2)
+		return true;
+	if (set->count >= set->size / 2)
+		grow_floats(search, set);
+	memcpy(&bits, &value, sizeof(bits));
+	slot = find_float(set->bits, set->size, bits + 1);
+	if (*slot != 0)
+		return false;
+	*slot = bits + 1;
+	set->count++;
+	return true;
+}
+
+/* ---- the wanted documents ---- */
+
+void
+funnel_add_codes(Search *search, const RankedDoc *docs, uint32 n)
+{
+	CandidateList *codes = &search->codes;
+
+	if (!search->policy.ordered || search->state.phase > PHASE_HOLD)
+		return;
+	for (uint32 i = 0; i < n; i++)
+		if (fabsf(docs[i].candidate.score) < FLT_MAX)
+			candidates_add(codes, docs[i].candidate.doc, docs[i].candidate.score);
+	if (codes->count / 2 < POLICY_MAX_WANTED)
+		return;
+	candidates_select(codes->items, codes->count, POLICY_MAX_WANTED);
+	codes->count = POLICY_MAX_WANTED;
+}
+
+/* Number of best reranked documents that judge the lists: at least, and per wanted one. */
+#define MIN_JUDGES     20
+#define JUDGES_PER_ROW 2
+
+/* Determine the score of the last wanted document. */
+static void
+find_wanted(Search *search)
+{
+	FunnelState   *state = &search->state;
+	CandidateList *codes = &search->codes;
+	uint32         wanted = (uint32) policy_wanted(&search->policy, state);
+	float          last = FLT_MAX;
+
+	if (!search->policy.ordered || state->phase > PHASE_HOLD ||
+		(state->settled && wanted == (uint32) state->settled_wanted))
+		return;
+	state->wanted_score = -INFINITY;
+	if (codes->count >= wanted)
+	{
+		candidates_select(codes->items, codes->count, wanted);
+		for (uint32 i = 0; i < wanted; i++)
+			last = Min(last, codes->items[i].score);
+		state->wanted_score = last;
+	}
+	state->gather_fit = skewed_fit(&search->narrowed.moments, search->gather_prior);
+	if (search->gathered != NULL)
+		state->late_share = gather_late_share(search, Max(MIN_JUDGES, JUDGES_PER_ROW * wanted));
+}
+
 void
 funnel_observe(Search *search)
 {
@@ -104,6 +202,7 @@ funnel_observe(Search *search)
 	state->ranked = ranked->count;
 	if (ranked->count > 0)
 		state->ranked_best = ranked->items[ranked->count - 1].candidate.score;
+	find_wanted(search);
 	state->ready = ready->count;
 	if (state->phase == PHASE_HOLD)
 		state->bar =

@@ -25,8 +25,9 @@ typedef struct RankedDoc
 {
 	Candidate       candidate;
 	ItemPointerData tid;
-	bool            tested;       /* its row passes the filter */
-	bool            has_versions; /* tid is that of the first of several versions (versions.h) */
+	bool            tested : 1; /* its row passes the filter */
+	bool            is_new : 1; /* no document before it had the same sketch score */
+	bool has_versions : 1;      /* tid is that of the first of several versions (versions.h) */
 } RankedDoc;
 
 typedef struct RankedList
@@ -38,6 +39,26 @@ typedef struct RankedList
 
 typedef struct FetchStage FetchStage;
 
+/* Distinct floats: a hash table with open addressing. */
+typedef struct FloatSet
+{
+	uint32 *bits; /* of the float, plus 1; 0: an empty slot */
+	uint32  size; /* a power of 2 */
+	uint32  count;
+} FloatSet;
+
+/* Pairs of documents whose sketch scores are distinct. */
+typedef struct PairList
+{
+	EstimatePair *items;
+	uint32        count;
+	uint32        capacity;
+	FloatSet      outcomes;
+	PairMoments   moments;
+} PairList;
+
+typedef struct Gathered Gathered;
+
 struct Search
 {
 	IndexView     *view;
@@ -46,9 +67,16 @@ struct Search
 	FunnelState    state;
 	OrderNeed      need;
 	SearchQuery    query;
-	Finder        *finder; /* NULL: there are no nodes, or none is near the query */
+	Finder        *finder;   /* NULL: there are no nodes, or none is near the query */
+	Gathered      *gathered; /* documents of the probed lists; NULL: none */
 	CandidateList  waiting;
+	PairList       narrowed;         /* estimates and sketch scores */
+	uint64         narrowed_waiting; /* documents narrowed from the lists */
+	double         gather_prior; /* deviation of sketch scores from estimates before any is known */
 	CandidateList  pool;
+	FloatSet       reranked;    /* sketch scores */
+	CandidateList  codes;       /* code scores of the best reranked documents */
+	uint32         codes_known; /* number of them when the wanted score was determined */
 	RankedList     ranked;
 	ReadyRows      ready;
 	LateRows      *late; /* NULL: none so far */
@@ -95,6 +123,12 @@ extern uint32 funnel_select(Search *search, uint32 n, const ScoreBar *bar);
 /* Remove the first n documents from the pool. */
 extern void funnel_remove(Search *search, uint32 n);
 
+/* Add a float to a set. Returns false if it was in it. A full set takes every float as new. */
+extern bool floats_add(Search *search, FloatSet *set, float value);
+
+/* Add the code scores of reranked documents. */
+extern void funnel_add_codes(Search *search, const RankedDoc *docs, uint32 n);
+
 /* Make room for n more ranked documents. Returns the address of the first. */
 extern RankedDoc *funnel_reserve_ranked(Search *search, uint32 n);
 
@@ -117,26 +151,31 @@ funnel_mark_seen(Search *search, uint32 doc)
 
 /*
  * Gather the documents of the nodes near each direction into search->waiting,
- * replacing its contents. The best "limit" documents come first.
+ * replacing its contents.
  */
-extern void gather_documents(Search *search, uint32 probes, uint32 ef, uint32 limit);
+extern void gather_documents(Search *search, uint32 probes, uint32 ef);
+
+/*
+ * Forget the lists and their documents. A search of all documents does not need
+ * them, and one that returned a row seldom does.
+ */
+extern void gather_forget(Search *search);
+
+/*
+ * Return the share of the best n reranked documents that half of the lists had
+ * not put among as many documents as are narrowed. There must be lists.
+ */
+extern double gather_late_share(Search *search, uint32 n);
 
 /* ---- narrow.c: from waiting to the pool, by sketches ---- */
-
-/* Documents whose previous score was at most "most". */
-typedef struct NarrowWorse
-{
-	float         most;
-	CandidateList list; /* has room for all of them */
-} NarrowWorse;
 
 /*
  * Score documents by their sketches, replacing their scores, and remove those
  * that are not live. The list is left in the order of ordinals.
  *
- * worse: receives copies of the documents that it describes; may be NULL.
+ * pairs: receives their estimates and sketch scores; may be NULL.
  */
-extern void narrow_list(Search *search, CandidateList *list, NarrowWorse *worse);
+extern void narrow_list(Search *search, CandidateList *list, PairList *pairs);
 
 /* Narrow the best n waiting documents. */
 extern void narrow_waiting(Search *search, uint32 n);

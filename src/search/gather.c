@@ -17,6 +17,7 @@
 #include <float.h>
 #include <math.h>
 
+#include "base/bins.h"
 #include "common/hashfn.h"
 #include "index/postings.h"
 #include "index/queue.h"
@@ -46,8 +47,8 @@
 /* The postings of one probed node: docs[start .. start + count) of the buffer. */
 typedef struct Probe
 {
-	uint32 token;
-	float  gain; /* similarity minus that of a miss, times the token's weight */
+	float  gain;      /* similarity minus that of a miss, times the token's weight */
+	float  half_gain; /* the same if half of the lists were probed; 0: this one would not be */
 	uint32 start;
 	uint32 count;
 } Probe;
@@ -55,12 +56,23 @@ typedef struct Probe
 /* Maximum number of mute lists remembered. Any further ones are read each time. */
 #define MAX_MUTE_LISTS 8
 
+/*
+ * Nodes to find first, as a multiple of those that are probed, and at most.
+ * Finding more at once costs less than finding again when the search goes on.
+ */
+#define FIND_AHEAD     2
+#define MAX_FIND_AHEAD 512
+
+/* The nodes that were found, and the posting lists that were read so far. */
 typedef struct ProbeList
 {
-	Probe        *probes;
-	uint32        count;
+	uint32        found; /* maximum nodes per token; 0: nothing was found yet */
+	NodeHit      *hits;  /* of token t: from t * found on, nearest first */
+	uint32       *nhits;
+	float        *scales;
+	Probe        *probes; /* of hits, in the same places */
+	uint32       *nread;  /* lists read per token, up to a mute one */
 	PostingBuffer postings;
-	uint64        read;                 /* posting entries read, including those of mute lists */
 	uint32        mute[MAX_MUTE_LISTS]; /* nodes whose lists are mute */
 	uint32        nmute;
 } ProbeList;
@@ -174,123 +186,173 @@ is_mute(const ProbeList *list, uint32 node)
 }
 
 /*
- * Read the lists of one query token, nearest first, up to the first mute list.
- * Returns the number of lists read. The caller sets the token and gain of their
- * probes.
+ * Read the list of a node into a probe. Returns false if it is mute.
  */
-static uint32
-read_lists(Search *search, const NodeHit *hits, uint32 nhits, ProbeList *list)
+static bool
+read_list(Search *search, uint32 node, ProbeList *list, Probe *probe)
 {
 	IndexView *view = search->view;
 
-	for (uint32 i = 0; i < nhits; i++)
+	if (is_mute(list, node))
+		return false;
+	probe->start = list->postings.count;
+	postings_read(view->index, node, &list->postings);
+	probe->count = list->postings.count - probe->start;
+	search->counters.postings += probe->count;
+	if (says_nothing(&view->index->meta, probe->count))
 	{
-		Probe *probe = &list->probes[list->count];
-
-		if (is_mute(list, hits[i].node))
-			return i;
-		probe->start = list->postings.count;
-		parray_prefetch(view->index, ARRAY_NODES, hits[Min(i + NODES_AHEAD, nhits - 1)].node);
-		postings_read(view->index, hits[i].node, &list->postings);
-		probe->count = list->postings.count - probe->start;
-		list->read += probe->count;
-		if (says_nothing(&view->index->meta, probe->count))
-		{
-			list->postings.count = probe->start;
-			if (list->nmute < MAX_MUTE_LISTS)
-				list->mute[list->nmute++] = hits[i].node;
-			return i;
-		}
-		list->count++;
+		list->postings.count = probe->start;
+		if (list->nmute < MAX_MUTE_LISTS)
+			list->mute[list->nmute++] = node;
+		return false;
 	}
-	return nhits;
+	search->counters.nodes++;
+	return true;
 }
 
-/* Read the lists of one query token, and set the gain of each over a miss. */
+/*
+ * Read the lists of the first nhits nodes of one query token that were not read
+ * yet, nearest first, up to the first mute list.
+ */
 static void
-probe_token(Search *search, uint32 token, float scale, const NodeHit *hits, uint32 nhits,
-			ProbeList *list)
+read_lists(Search *search, uint32 token, uint32 nhits, ProbeList *list)
 {
-	IndexView            *view = search->view;
-	const WeightedTokens *tokens = &search->query.directions;
-	float                 margin = MISS_MARGIN * view->index->meta.nodes.token_norm *
-				   (view->metric == METRIC_L2 ? 1.0f : sqrtf(tokens->squares[token]));
-	uint32 first = list->count;
-	uint32 nread = read_lists(search, hits, nhits, list);
-	float  last = similarity(search, token, hits[nhits - 1].key, scale);
-	float  miss;
+	size_t         first = (size_t) token * list->found;
+	const NodeHit *hits = list->hits + first;
 
+	while (list->nread[token] < nhits)
+	{
+		uint32 i = list->nread[token];
+
+		parray_prefetch(search->view->index, ARRAY_NODES,
+						hits[Min(i + NODES_AHEAD, nhits - 1)].node);
+		if (!read_list(search, hits[i].node, list, &list->probes[first + i]))
+			break;
+		list->nread[token]++;
+	}
+}
+
+/* The nodes of one query token. */
+typedef struct TokenNodes
+{
+	uint32         token;
+	float          scale;
+	const NodeHit *hits; /* nearest first */
+	uint32         nread;
+} TokenNodes;
+
+static float
+node_similarity(const Search *search, const TokenNodes *nodes, uint32 i)
+{
+	return similarity(search, nodes->token, nodes->hits[i].key, nodes->scale);
+}
+
+/* Return the similarity of a miss if nhits nodes are probed. */
+static float
+miss_similarity(const Search *search, const TokenNodes *nodes, uint32 nhits)
+{
+	const IndexView *view = search->view;
+	float            margin =
+		MISS_MARGIN * view->index->meta.nodes.token_norm *
+		(view->metric == METRIC_L2 ? 1.0f : sqrtf(search->query.directions.squares[nodes->token]));
+	float last;
+
+	if (nodes->nread < nhits)
+		return node_similarity(search, nodes, nodes->nread);
+	last = node_similarity(search, nodes, nhits - 1);
 	if (nhits > 1)
-		margin = Min(margin, MISS_SPREADS * (similarity(search, token, hits[0].key, scale) - last));
-	miss = nread < nhits ? similarity(search, token, hits[nread].key, scale) : last - margin;
-
-	for (uint32 i = 0; i < nread; i++)
-	{
-		Probe *probe = &list->probes[first + i];
-
-		probe->token = token;
-		probe->gain =
-			tokens->weights[token] * (similarity(search, token, hits[i].key, scale) - miss);
-	}
+		margin = Min(margin, MISS_SPREADS * (node_similarity(search, nodes, 0) - last));
+	return last - margin;
 }
 
-/* Stage "find": find the nodes of every query token. */
+/* Set the gain over a miss of each list of one query token, of which nhits are probed. */
 static void
-find_nodes(Search *search, FindQuery *find, float *scales, NodeHit *hits, uint32 *nhits)
+set_gains(Search *search, const TokenNodes *nodes, uint32 nhits, Probe *probes)
 {
-	instr_time start;
+	uint32 half = (nhits + 1) / 2;
+	float  miss = miss_similarity(search, nodes, nhits);
+	float  half_miss = miss_similarity(search, nodes, half);
+	float  weight = search->query.directions.weights[nodes->token];
 
-	stage_start(search, &start);
-	find->tokens = tokens_to_find(search, scales);
-	finder_find(search->finder, find, hits, nhits);
-	if (find->tokens != search->query.directions.tokens)
-		pfree((void *) find->tokens);
-	search->counters.hops += find->hops;
-	stage_stop(search, STAGE_FIND, start);
-}
-
-/* Find the nodes of every query token, and read their postings, into an empty list. */
-static void
-probe_once(Search *search, uint32 probes, uint32 ef, ProbeList *list)
-{
-	FindQuery find = {.ntokens = search->query.directions.count,
-					  .probes = probes,
-					  .reach = reach_of(search->view),
-					  .ef = ef};
-	NodeHit  *hits =
-		palloc_extended(mul_size(mul_size(find.ntokens, probes), sizeof(NodeHit)), MCXT_ALLOC_HUGE);
-	uint32    *nhits = palloc_extended(mul_size(find.ntokens, sizeof(uint32)), MCXT_ALLOC_HUGE);
-	float     *scales = palloc_extended(mul_size(find.ntokens, sizeof(float)), MCXT_ALLOC_HUGE);
-	instr_time start;
-
-	find_nodes(search, &find, scales, hits, nhits);
-
-	stage_start(search, &start);
-	list->probes =
-		palloc_extended(mul_size(mul_size(find.ntokens, probes), sizeof(Probe)), MCXT_ALLOC_HUGE);
-	for (uint32 token = 0; token < find.ntokens; token++)
+	for (uint32 i = 0; i < nodes->nread; i++)
 	{
-		CHECK_FOR_INTERRUPTS();
-		if (nhits[token] > 0)
-			probe_token(search, token, scales[token], hits + (size_t) token * probes, nhits[token],
-						list);
+		float key = node_similarity(search, nodes, i);
+
+		probes[i].gain = weight * (key - miss);
+		probes[i].half_gain = i < half ? weight * (key - half_miss) : 0;
 	}
-	search->counters.nodes += list->count;
-	search->counters.postings += list->read;
-	pfree(hits);
-	pfree(nhits);
-	pfree(scales);
-	stage_stop(search, STAGE_GATHER, start);
 }
 
 static void
 free_probes(ProbeList *list)
 {
-	if (list->probes != NULL)
-		pfree(list->probes);
+	if (list->found == 0)
+		return;
+	pfree(list->hits);
+	pfree(list->nhits);
+	pfree(list->scales);
+	pfree(list->probes);
+	pfree(list->nread);
 	if (list->postings.docs != NULL)
 		pfree(list->postings.docs);
 	*list = (ProbeList) {0};
+}
+
+/* Stage "find": find nodes of every query token. */
+static void
+find_nodes(Search *search, uint32 found, uint32 ef, ProbeList *list)
+{
+	uint32    ntokens = search->query.directions.count;
+	Size      nhits = mul_size(ntokens, found);
+	FindQuery find = {
+		.ntokens = ntokens, .probes = found, .reach = reach_of(search->view), .ef = Max(ef, found)};
+	instr_time start;
+
+	stage_start(search, &start);
+	free_probes(list);
+	list->found = found;
+	list->hits = palloc_extended(mul_size(nhits, sizeof(NodeHit)), MCXT_ALLOC_HUGE);
+	list->probes = palloc_extended(mul_size(nhits, sizeof(Probe)), MCXT_ALLOC_HUGE);
+	list->nhits = palloc_extended(mul_size(ntokens, sizeof(uint32)), MCXT_ALLOC_HUGE);
+	list->nread =
+		palloc_extended(mul_size(ntokens, sizeof(uint32)), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	list->scales = palloc_extended(mul_size(ntokens, sizeof(float)), MCXT_ALLOC_HUGE);
+	find.tokens = tokens_to_find(search, list->scales);
+	finder_find(search->finder, &find, list->hits, list->nhits);
+	if (find.tokens != search->query.directions.tokens)
+		pfree((void *) find.tokens);
+	search->counters.hops += find.hops;
+	stage_stop(search, STAGE_FIND, start);
+}
+
+/* Return how many times the probed nodes to find. The user's probes are not exceeded. */
+static uint32
+find_ahead(const Search *search, const ProbeList *list)
+{
+	if (!search->policy.may_gather_more)
+		return 1;
+	return list->found == 0 ? FIND_AHEAD : 1;
+}
+
+/* Read the lists of the nodes near every query token that were not read yet. */
+static void
+probe_once(Search *search, uint32 probes, uint32 ef, ProbeList *list)
+{
+	instr_time start;
+
+	if (probes > list->found)
+	{
+		uint64 ahead = Min((uint64) probes * find_ahead(search, list), MAX_FIND_AHEAD);
+
+		find_nodes(search, (uint32) Max(Min(ahead, search->policy.nodes), probes), ef, list);
+	}
+	stage_start(search, &start);
+	for (uint32 token = 0; token < search->query.directions.count; token++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		read_lists(search, token, Min(probes, list->nhits[token]), list);
+	}
+	stage_stop(search, STAGE_GATHER, start);
 }
 
 /*
@@ -301,53 +363,82 @@ free_probes(ProbeList *list)
 static void
 probe_all(Search *search, uint32 probes, uint32 ef, ProbeList *list)
 {
-	do
+	probe_once(search, probes, ef, list);
+	COLBERT_PAUSE("probed");
+	while (finder_replaced(search->finder))
 	{
 		free_probes(list);
 		probe_once(search, probes, ef, list);
 		COLBERT_PAUSE("probed");
-	} while (finder_replaced(search->finder));
+	}
 }
 
-/* A hash table with open addressing, from a document to its place in the list of candidates. */
-typedef struct GatherSlot
+/* A document of the probed lists. */
+typedef struct GatheredDoc
 {
 	uint32 doc;
-	uint32 at; /* place in the list, plus 1; 0: an empty slot */
-} GatherSlot;
+	uint32 token; /* the last one with a gain */
+	float  estimate;
+	float  half_estimate; /* if half of the lists were probed; 0: they do not name it */
+} GatheredDoc;
 
-/* Place of documents that have been seen and are not gathered again. */
-#define AT_NOWHERE PG_UINT32_MAX
+/* Number of bins of the estimates by half of the lists. */
+#define HALF_BINS 256
 
-typedef struct GatherTable
+/*
+ * The probed lists and their documents. slots: a hash table with open addressing
+ * of the documents' places, plus 1; 0: an empty slot.
+ */
+struct Gathered
 {
-	GatherSlot    *slots;
-	uint32         mask;
-	uint32        *tokens; /* by place: the last token with a gain */
-	CandidateList *list;
-} GatherTable;
+	ProbeList    lists;
+	uint32      *slots;
+	uint32       mask;
+	GatheredDoc *docs;
+	uint32       count;
+	Bins         half_bins;
+	uint32       half_counts[HALF_BINS];
+};
 
-/* The final load is at most one half. */
+/*
+ * Forget the documents, and make room for those of this many postings, at a load
+ * of at most one half.
+ */
 static void
-table_init(GatherTable *table, uint32 npostings, CandidateList *list)
+reset_docs(Gathered *gathered, uint32 npostings)
 {
 	uint64 size = pg_nextpower2_64(Max((uint64) npostings * 2, 64));
 
-	table->slots =
-		palloc_extended(mul_size(size, sizeof(GatherSlot)), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	table->mask = (uint32) (size - 1);
-	table->tokens = palloc_extended(mul_size(Max(npostings, 1), sizeof(uint32)), MCXT_ALLOC_HUGE);
-	table->list = list;
+	if (gathered->slots != NULL)
+	{
+		pfree(gathered->slots);
+		pfree(gathered->docs);
+	}
+	gathered->slots =
+		palloc_extended(mul_size(size, sizeof(uint32)), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	gathered->mask = (uint32) (size - 1);
+	gathered->docs =
+		palloc_extended(mul_size(Max(npostings, 1), sizeof(GatheredDoc)), MCXT_ALLOC_HUGE);
+	gathered->count = 0;
+	memset(gathered->half_counts, 0, sizeof(gathered->half_counts));
 }
 
-static inline GatherSlot *
-find_slot(GatherTable *table, uint32 doc)
+static inline uint32 *
+find_slot(const Gathered *gathered, uint32 doc)
 {
-	uint32 at = murmurhash32(doc) & table->mask;
+	uint32 at = murmurhash32(doc) & gathered->mask;
 
-	while (table->slots[at].at != 0 && table->slots[at].doc != doc)
-		at = (at + 1) & table->mask;
-	return &table->slots[at];
+	while (gathered->slots[at] != 0 && gathered->docs[gathered->slots[at] - 1].doc != doc)
+		at = (at + 1) & gathered->mask;
+	return &gathered->slots[at];
+}
+
+static inline const GatheredDoc *
+find_doc(const Gathered *gathered, uint32 doc)
+{
+	uint32 at = *find_slot(gathered, doc);
+
+	return at > 0 ? &gathered->docs[at - 1] : NULL;
 }
 
 /*
@@ -355,65 +446,196 @@ find_slot(GatherTable *table, uint32 doc)
  * token counts, since it is the best.
  */
 static inline void
-table_gain(const Search *search, GatherTable *table, uint32 doc, uint32 token, float gain)
+add_gain(Gathered *gathered, uint32 doc, uint32 token, const Probe *probe)
 {
-	GatherSlot *slot = find_slot(table, doc);
+	uint32      *slot = find_slot(gathered, doc);
+	GatheredDoc *found;
 
-	if (slot->at == 0)
+	if (*slot == 0)
 	{
-		slot->doc = doc;
-		slot->at = AT_NOWHERE;
-		if (funnel_seen(search, doc))
-			return;
-		candidates_add(table->list, doc, gain);
-		slot->at = table->list->count;
-		table->tokens[slot->at - 1] = token;
+		gathered->docs[gathered->count++] =
+			(GatheredDoc) {doc, token, probe->gain, probe->half_gain};
+		*slot = gathered->count;
+		return;
 	}
-	else if (slot->at != AT_NOWHERE && table->tokens[slot->at - 1] != token)
+	found = &gathered->docs[*slot - 1];
+	if (found->token == token)
+		return;
+	found->token = token;
+	found->estimate += probe->gain;
+	found->half_estimate += probe->half_gain;
+}
+
+/* Stage "gather": sum the gains of every document in the lists of one query token. */
+static void
+sum_token(Gathered *gathered, uint32 token, uint32 ndocs)
+{
+	const ProbeList *list = &gathered->lists;
+	const Probe     *probes = list->probes + (size_t) token * list->found;
+
+	for (uint32 i = 0; i < list->nread[token]; i++)
 	{
-		table->list->items[slot->at - 1].score += gain;
-		table->tokens[slot->at - 1] = token;
+		const uint32 *docs = list->postings.docs + probes[i].start;
+
+		for (uint32 j = 0; j < probes[i].count; j++)
+			if (docs[j] < ndocs)
+				add_gain(gathered, docs[j], token, &probes[i]);
 	}
 }
 
-/* Stage "gather": sum the gains of every listed document not seen so far, into an empty list. */
 static void
-sum_gains(Search *search, const ProbeList *list, CandidateList *out)
+sum_gains(Search *search, Gathered *gathered, uint32 probes)
 {
-	uint32      ndocs = parray_nitems(search->view->index, ARRAY_DOCS);
-	GatherTable table;
+	const ProbeList *list = &gathered->lists;
+	uint32           ndocs = parray_nitems(search->view->index, ARRAY_DOCS);
 
-	table_init(&table, list->postings.count, out);
-	for (uint32 i = 0; i < list->count; i++)
+	reset_docs(gathered, list->postings.count);
+	for (uint32 token = 0; token < search->query.directions.count; token++)
 	{
-		const Probe  *probe = &list->probes[i];
-		const uint32 *docs = list->postings.docs + probe->start;
+		size_t     first = (size_t) token * list->found;
+		TokenNodes nodes = {token, list->scales[token], list->hits + first, list->nread[token]};
 
 		CHECK_FOR_INTERRUPTS();
-		for (uint32 j = 0; j < probe->count; j++)
-			if (docs[j] < ndocs)
-				table_gain(search, &table, docs[j], probe->token, probe->gain);
+		if (nodes.nread == 0)
+			continue;
+		set_gains(search, &nodes, Min(probes, list->nhits[token]), list->probes + first);
+		sum_token(gathered, token, ndocs);
 	}
-	pfree(table.slots);
-	pfree(table.tokens);
+}
+
+/* ---- from the documents of the lists to those that wait ---- */
+
+/* Make the documents that were not seen so far wait, and count their estimates. */
+static void
+set_waiting(Search *search)
+{
+	const Gathered    *gathered = search->gathered;
+	CandidateList     *list = &search->waiting;
+	EstimateHistogram *histogram = &search->state.waiting_estimates;
+	float              lowest = FLT_MAX;
+	float              highest = -FLT_MAX;
+
+	*list = (CandidateList) {0};
+	for (uint32 i = 0; i < gathered->count; i++)
+	{
+		const GatheredDoc *doc = &gathered->docs[i];
+
+		if (funnel_seen(search, doc->doc))
+			continue;
+		candidates_add(list, doc->doc, doc->estimate);
+		lowest = Min(lowest, doc->estimate);
+		highest = Max(highest, doc->estimate);
+	}
+	memset(histogram, 0, sizeof(EstimateHistogram));
+	histogram->lowest = lowest;
+	histogram->width = (highest - lowest) / HISTOGRAM_BINS;
+	histogram_count(histogram, list->items, list->count, 1);
+}
+
+/* Replace the estimates of the documents that were narrowed before. */
+static void
+renew_pairs(Search *search)
+{
+	PairList *pairs = &search->narrowed;
+	uint32    kept = 0;
+
+	pairs->moments = (PairMoments) {0};
+	for (uint32 i = 0; i < pairs->count; i++)
+	{
+		const GatheredDoc *doc = find_doc(search->gathered, pairs->items[i].doc);
+
+		if (doc == NULL)
+			continue;
+		pairs->items[kept] = pairs->items[i];
+		pairs->items[kept].estimate = doc->estimate;
+		moments_add(&pairs->moments, &pairs->items[kept++]);
+	}
+	pairs->count = kept;
+}
+
+static void
+count_halves(Gathered *gathered)
+{
+	float highest = 0;
+
+	for (uint32 i = 0; i < gathered->count; i++)
+		highest = Max(highest, gathered->docs[i].half_estimate);
+	gathered->half_bins = bins_of(0, highest, HALF_BINS);
+	for (uint32 i = 0; i < gathered->count; i++)
+		gathered->half_counts[bins_find(&gathered->half_bins, gathered->docs[i].half_estimate)]++;
+}
+
+/* Return the bin of the nth best estimate by half of the lists. */
+static uint32
+half_bin(const Gathered *gathered, uint64 n)
+{
+	uint32 bin = HALF_BINS;
+	uint64 above = 0;
+
+	while (bin > 0 && above < n)
+		above += gathered->half_counts[--bin];
+	return bin;
+}
+
+double
+gather_late_share(Search *search, uint32 n)
+{
+	const Gathered *gathered = search->gathered;
+	CandidateList  *codes = &search->codes;
+	uint32          judges = 0;
+	uint32          late = 0;
+	uint32          bin;
+
+	n = Min(n, codes->count);
+	candidates_select(codes->items, codes->count, n);
+	bin = half_bin(gathered, search->narrowed_waiting);
+	for (uint32 i = 0; i < n; i++)
+	{
+		const GatheredDoc *doc = find_doc(gathered, codes->items[i].doc);
+
+		if (doc == NULL)
+			continue;
+		judges++;
+		late +=
+			!(doc->half_estimate > 0) || bins_find(&gathered->half_bins, doc->half_estimate) < bin;
+	}
+	return judges > 0 ? (double) late / judges : 0;
 }
 
 void
-gather_documents(Search *search, uint32 probes, uint32 ef, uint32 limit)
+gather_forget(Search *search)
 {
-	CandidateList *list = &search->waiting;
-	ProbeList      probed = {0};
-	instr_time     start;
+	Gathered *gathered = search->gathered;
 
-	if (list->items != NULL)
-		pfree(list->items);
-	*list = (CandidateList) {0};
-	probe_all(search, probes, ef, &probed);
+	if (gathered == NULL)
+		return;
+	free_probes(&gathered->lists);
+	pfree(gathered->slots);
+	pfree(gathered->docs);
+	pfree(gathered);
+	search->gathered = NULL;
+	search->state.found = 0;
+}
+
+void
+gather_documents(Search *search, uint32 probes, uint32 ef)
+{
+	Gathered  *gathered = search->gathered;
+	instr_time start;
+
+	if (gathered == NULL)
+		search->gathered = gathered = palloc0(sizeof(Gathered));
+	probe_all(search, probes, ef, &gathered->lists);
 	COLBERT_PAUSE("gathered");
 	stage_start(search, &start);
-	sum_gains(search, &probed, list);
-	search->counters.gathered += list->count;
-	candidates_select(list->items, list->count, limit);
-	free_probes(&probed);
+	if (search->waiting.items != NULL)
+		pfree(search->waiting.items);
+	sum_gains(search, gathered, probes);
+	search->counters.gathered = gathered->count;
+	set_waiting(search);
+	renew_pairs(search);
+	count_halves(gathered);
+	search->state.probes = probes;
+	search->state.found = gathered->lists.found;
 	stage_stop(search, STAGE_GATHER, start);
 }

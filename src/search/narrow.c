@@ -13,6 +13,7 @@
 #include <float.h>
 #include <math.h>
 
+#include "base/array.h"
 #include "index/docstore.h"
 #include "miscadmin.h"
 #include "search/funnel.h"
@@ -33,21 +34,12 @@ is_live(const DocEntry *entry)
 	return entry->state == DOC_LIVE && entry->ntokens > 0 && entry->ntokens <= entry->capacity;
 }
 
-/* Candidates, indexed by Run.which, and their previous estimates. */
-typedef struct NarrowTarget
-{
-	Candidate   *candidates;
-	const float *before;
-	NarrowWorse *worse;
-} NarrowTarget;
-
 /* Score a run of sketch blocks. The last run of a document sets its estimate. */
 static void
 score_blocks(Search *search, const Run *run, const uint8 *blocks, void *arg)
 {
-	SearchQuery  *query = &search->query;
-	NarrowTarget *target = arg;
-	float         score;
+	SearchQuery *query = &search->query;
+	Candidate   *candidates = arg;
 
 	if (run->first)
 		for (uint32 i = 0; i < query->directions.count * SKETCH_BLOCK_TOKENS; i++)
@@ -58,14 +50,7 @@ score_blocks(Search *search, const Run *run, const uint8 *blocks, void *arg)
 	kernels->sketch_finish(query->sketch, query->state, query->keys);
 	for (uint32 i = 0; run->zero && i < query->directions.count; i++)
 		query->keys[i] = Max(query->keys[i], 0);
-	score = query_score(search->view, query, &query->directions);
-	target->candidates[run->which].score = score;
-	if (target->worse != NULL && target->before[run->which] <= target->worse->most)
-	{
-		CandidateList *list = &target->worse->list;
-
-		list->items[list->count++] = target->candidates[run->which];
-	}
+	candidates[run->which].score = query_score(search->view, query, &query->directions);
 }
 
 /*
@@ -124,12 +109,44 @@ look_up(Narrowing *narrowing, uint32 from, uint32 to)
 	}
 }
 
+/* No further pairs are kept if there are at least this many. */
+#define ENOUGH_PAIRS 8192
+
+/*
+ * Keep the pairs of an estimate and a sketch score. Copies count once, and the
+ * first document of all does not count (rerank.c find_leader).
+ */
+static void
+keep_pairs(Search *search, const Narrowing *narrowing, PairList *pairs)
+{
+	uint32 n = Min(narrowing->kept, ENOUGH_PAIRS - Min(pairs->count, ENOUGH_PAIRS));
+	uint32 leader = 0;
+
+	for (uint32 i = 1; i < n; i++)
+		if (narrowing->before[i] > narrowing->before[leader])
+			leader = i;
+	if (pairs->count > 0)
+		leader = n;
+	pairs->items = array_reserve(pairs->items, &pairs->capacity, (Size) pairs->count + n,
+								 sizeof(EstimatePair), search->context);
+	for (uint32 i = 0; i < n; i++)
+	{
+		const Candidate *item = &narrowing->items[i];
+		EstimatePair     pair = {item->doc, narrowing->before[i], item->score};
+
+		if (i == leader || !(fabsf(item->score) < FLT_MAX) ||
+			!floats_add(search, &pairs->outcomes, item->score))
+			continue;
+		pairs->items[pairs->count++] = pair;
+		moments_add(&pairs->moments, &pair);
+	}
+}
+
 void
-narrow_list(Search *search, CandidateList *list, NarrowWorse *worse)
+narrow_list(Search *search, CandidateList *list, PairList *pairs)
 {
 	ColbertIndex *index = search->view->index;
 	Narrowing     narrowing = {.search = search, .runs = {ARRAY_SKETCHES, PART_BLOCKS}};
-	NarrowTarget  target = {.worse = worse};
 	instr_time    start;
 
 	if (list->count == 0)
@@ -138,8 +155,6 @@ narrow_list(Search *search, CandidateList *list, NarrowWorse *worse)
 	candidates_sort_by_doc(list);
 	narrowing.items = list->items;
 	narrowing.before = palloc_extended(mul_size(list->count, sizeof(float)), MCXT_ALLOC_HUGE);
-	target.candidates = list->items;
-	target.before = narrowing.before;
 	for (uint32 from = 0, to; from < list->count; from = to)
 	{
 		uint32 ahead = Min(from + LOOK_UP_AHEAD, list->count - 1);
@@ -151,10 +166,12 @@ narrow_list(Search *search, CandidateList *list, NarrowWorse *worse)
 		parray_prefetch(index, ARRAY_DOCS, list->items[ahead].doc);
 		look_up(&narrowing, from, to);
 		if (narrowing.runs.count >= WALK_BATCH)
-			runs_score(search, &narrowing.runs, score_blocks, &target);
+			runs_score(search, &narrowing.runs, score_blocks, list->items);
 	}
 	list->count = narrowing.kept;
-	runs_score(search, &narrowing.runs, score_blocks, &target);
+	runs_score(search, &narrowing.runs, score_blocks, list->items);
+	if (pairs != NULL)
+		keep_pairs(search, &narrowing, pairs);
 	pfree(narrowing.before);
 	if (narrowing.runs.runs != NULL)
 		pfree(narrowing.runs.runs);
@@ -164,44 +181,29 @@ narrow_list(Search *search, CandidateList *list, NarrowWorse *worse)
 
 /* ---- waiting and pending documents ---- */
 
-/* Return the best score in the worse half of a list. Reorders the list. */
-static float
-median_score(CandidateList *list)
-{
-	uint32 half = list->count / 2;
-	float  best = -FLT_MAX;
-
-	candidates_select(list->items, list->count, half);
-	for (uint32 i = half; i < list->count; i++)
-		best = Max(best, list->items[i].score);
-	return best;
-}
-
 void
 narrow_waiting(Search *search, uint32 n)
 {
-	FunnelState   *state = &search->state;
 	CandidateList *waiting = &search->waiting;
 	CandidateList  list = {0};
-	NarrowWorse    worse = {0};
 
 	n = Min(n, waiting->count);
+	if (n == 0)
+		return;
 	candidates_select(waiting->items, waiting->count, n);
+	histogram_count(&search->state.waiting_estimates, waiting->items, n, -1);
 	for (uint32 i = 0; i < n; i++)
 	{
 		funnel_mark_seen(search, waiting->items[i].doc);
 		candidates_add(&list, waiting->items[i].doc, waiting->items[i].score);
 	}
 	waiting->count -= n;
+	search->narrowed_waiting += n;
+	if (search->counters.asked.candidates == 0)
+		search->counters.settings.candidates = (uint32) search->narrowed_waiting;
 	memmove(waiting->items, waiting->items + n, (size_t) waiting->count * sizeof(Candidate));
-
-	worse.most = median_score(&list);
-	worse.list.items = palloc_extended(mul_size(Max(n, 1), sizeof(Candidate)), MCXT_ALLOC_HUGE);
-	narrow_list(search, &list, &worse);
+	narrow_list(search, &list, &search->narrowed);
 	funnel_add(search, &list);
-	histogram_fill(&state->worse_estimates, worse.list.items, worse.list.count, &state->sketch_fit);
-	state->nworse = worse.list.count;
-	pfree(worse.list.items);
 	if (list.items != NULL)
 		pfree(list.items);
 }
@@ -271,7 +273,7 @@ typedef struct NarrowAll
 static void
 score_batch(NarrowAll *all)
 {
-	runs_score(all->search, &all->runs, score_blocks, &(NarrowTarget) {all->search->pool.items});
+	runs_score(all->search, &all->runs, score_blocks, all->search->pool.items);
 	funnel_cut_pool(all->search);
 }
 
@@ -305,6 +307,11 @@ narrow_all(Search *search, bool test)
 	NarrowAll    all = {search, {ARRAY_SKETCHES, PART_BLOCKS}};
 	instr_time   start;
 
+	gather_forget(search);
+	/* The sweep visits the documents that wait. */
+	if (search->waiting.items != NULL)
+		pfree(search->waiting.items);
+	search->waiting = (CandidateList) {0};
 	state->pool_dropped = false;
 	state->pool_tested = test;
 	if (test)

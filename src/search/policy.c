@@ -13,6 +13,7 @@
 #include <math.h>
 
 #include "base/minmax.h"
+#include "search/recall.h"
 
 /* Rows fetched before the first is returned, so that the size of errors is known. */
 #define FIRST_WINDOW 8
@@ -26,21 +27,11 @@
 #define ERRORS_FOR_ONE_MORE 12.0
 
 /*
- * Reranking stops when at most this many documents that beat the bar are
- * expected among those left. If few rows pass a filter, a missed document
- * weighs more.
+ * Limits for the lists of a direction if the index chooses their number: work_mem
+ * limits them, but not below the first number.
  */
-#define MAX_EXPECTED_MISSES          1e-1
-#define MAX_EXPECTED_MISSES_FILTERED 1e-2
-
-/*
- * Narrowing pays if it finds at least one document per this many sketches
- * (blocks of a document times query tokens). The waiting documents are judged
- * by the worse half of the last chunk that was narrowed. If postings predict
- * little, as with random vectors, that half scores as well as the better one.
- * On MedQuAD, hardly any of it scores above the bar.
- */
-#define SKETCHES_FOR_ONE 3000.0
+#define MIN_PROBES_OF_ROOM 40
+#define MAX_PROBES         512
 
 /* Test rows before they are reranked if fewer than one in this many passes the filter. */
 #define TEST_BEFORE_RERANKING 2
@@ -89,7 +80,7 @@ is_too_wide(const Policy *policy, uint64_t factor)
 
 /*
  * Return how many documents should have been narrowed for the next row, or 0
- * for the first "rerank" rows, which the settings suit.
+ * for the first "rerank" rows, or the first documents narrowed, which suffice for them.
  */
 static uint64_t
 wanted_depth(const Policy *policy, const FunnelState *state)
@@ -102,7 +93,9 @@ wanted_depth(const Policy *policy, const FunnelState *state)
 	 */
 	if (policy->filtered)
 		depth = MAX(depth, (double) POLICY_LIKELY_LIMIT * state->tested / (state->passed + 1));
-	return depth <= policy->settings.rerank ? 0 : (uint64_t) (depth * POLICY_NARROWED_PER_ROW);
+	return depth <= MAX(policy->settings.rerank, POLICY_MIN_NARROW_STEP)
+			   ? 0
+			   : (uint64_t) (depth * POLICY_NARROWED_PER_ROW);
 }
 
 static bool
@@ -123,9 +116,9 @@ pool_is_short(const Policy *policy, const FunnelState *state)
 }
 
 static Step
-narrow(const FunnelState *state, uint32_t n, uint32_t chunk)
+narrow(const FunnelState *state, uint64_t n)
 {
-	return (Step) {.kind = STEP_NARROW, .n = MIN(n, state->waiting), .chunk = chunk};
+	return (Step) {.kind = STEP_NARROW, .n = (uint32_t) MIN(n, state->waiting)};
 }
 
 /*
@@ -152,10 +145,17 @@ widen(const Policy *policy, const FunnelState *state)
 	Step                  step = {.kind = STEP_WIDEN, .level = state->level};
 
 	if (state->waiting > 0)
-		return narrow(state, policy->pool_limit, state->chunk);
+	{
+		uint64_t more = MAX(state->narrowed, POLICY_MIN_NARROW_STEP);
+
+		if (wanted > state->narrowed)
+			more = MAX(more, wanted - state->narrowed);
+		return narrow(state, MIN(more, policy->pool_limit));
+	}
 	for (uint32_t i = 0; i < state->level; i++)
 		factor *= WIDEN_FACTOR;
-	while (state->level > 0 && settings->candidates * factor < wanted &&
+	while (state->level > 0 &&
+		   (settings->candidates * factor < wanted || settings->probes * factor <= state->probes) &&
 		   !is_too_wide(policy, factor))
 	{
 		factor *= WIDEN_FACTOR;
@@ -171,7 +171,8 @@ widen(const Policy *policy, const FunnelState *state)
 	step.probes = (uint32_t) (settings->probes * factor);
 	step.ef = (uint32_t) (settings->ef_search * factor);
 	step.n = (uint32_t) MIN(settings->candidates * factor, policy->pool_limit);
-	step.chunk = step.n;
+	if (state->level == 0 && policy->may_narrow_more)
+		step.n = POLICY_FIRST_NARROWED;
 	/* The new documents are reranked as deep as the search has come. */
 	step.batch =
 		MAX(MIN(state->batch, (uint32_t) (wanted / POLICY_NARROWED_PER_ROW)), settings->rerank);
@@ -180,12 +181,8 @@ widen(const Policy *policy, const FunnelState *state)
 
 /* ---- reranking ---- */
 
-/*
- * Return true if no document of the pool is expected to reach the threshold.
- * Its best documents have been reranked.
- */
-static bool
-pool_is_hopeless(const Policy *policy, const FunnelState *state)
+bool
+policy_pool_is_hopeless(const Policy *policy, const FunnelState *state)
 {
 	return state->pool_below && state->sketch_errors.count > 0 &&
 		   errors_bound(&state->sketch_errors, state->pool_best, THRESHOLD_DEVIATIONS) <
@@ -226,7 +223,7 @@ supply_ranked(const Policy *policy, const FunnelState *state)
 
 	if (state->batch_due)
 		return rerank(policy, state, batch_size(policy, state));
-	if (state->ranked == 0 && may_drop && pool_is_hopeless(policy, state))
+	if (state->ranked == 0 && may_drop && policy_pool_is_hopeless(policy, state))
 		return plain_step(STEP_DROP_POOL);
 	if (pool_is_short(policy, state))
 	{
@@ -250,73 +247,105 @@ policy_doubt(const FunnelState *state)
 	return state->ready > 0 ? state->ready_best : -INFINITY;
 }
 
-/*
- * Return the score that a document must beat to be worth looking for. This is
- * the score of the next row. Before the first row is returned, it is the score
- * of the last row that a LIMIT is likely to request, because a document found
- * after rows that it beats comes late.
- */
-static ScoreBar
-bar_to_beat(const FunnelState *state)
+double
+policy_wanted(const Policy *policy, const FunnelState *state)
 {
-	double score = state->phase == PHASE_HOLD ? state->bar
-				   : state->gave              ? state->ready_best
+	double rows = (double) MAX(policy->likely_rows, policy->need_rows);
+
+	while (rows <= state->returned)
+		rows *= 2;
+	return MIN(rows, POLICY_MAX_WANTED);
+}
+
+ScoreBar
+policy_bar(const Policy *policy, const FunnelState *state)
+{
+	double exact = state->phase == PHASE_HOLD ? state->bar
+				   : state->returned > 0      ? state->ready_best
 											  : state->ready_likely;
+	bool   in_hand = state->ready > 0 && state->score_errors.count >= FIRST_WINDOW;
+	double score = state->wanted_score;
 
-	return (ScoreBar) {
-		.score = score - state->score_errors.mean, .exact = score, .ties = &state->score_ties};
+	if (in_hand && (policy->filtered || !policy->has_codes || state->returned > 0))
+		score = MIN(score, exact - state->score_errors.mean);
+	return (ScoreBar) {.score = MAX(score, policy->threshold),
+					   .exact = state->ready > 0 ? exact : -INFINITY,
+					   .ties = &state->score_ties};
 }
 
-/*
- * Return true if more probes may find more documents, in a search whose width
- * is left to the index. Thresholds have their own rules.
- */
+/* Return true if gathered documents may still be better than those of the pool. */
 static bool
-may_gather_more(const Policy *policy, const FunnelState *state)
+may_look_further(const FunnelState *state)
 {
-	return policy->may_gather_more && !state->complete && !state->pool_dropped &&
-		   policy->threshold == -INFINITY;
+	return !state->complete && !state->pool_dropped && !state->swept;
 }
 
-/* Return true if narrowing more documents is expected to pay. */
-static bool
-narrowing_pays(const Policy *policy, const FunnelState *state, const ScoreBar *bar)
+bool
+policy_may_narrow(const Policy *policy, const FunnelState *state)
 {
-	double work = state->nworse * policy->doc_blocks * policy->ndirections;
-
-	return policy->may_narrow_more && state->nworse > 0 &&
-		   (state->waiting > 0 || may_gather_more(policy, state)) &&
-		   fit_expected_above(&state->sketch_fit, &state->worse_estimates, bar) * SKETCHES_FOR_ONE >
-			   work;
+	return policy->may_narrow_more && state->waiting > 0 && may_look_further(state);
 }
 
-/*
- * Rerank, narrow or gather more if that is expected to find a document above
- * the bar. Returns STEP_NONE otherwise.
- */
+bool
+policy_may_probe(const Policy *policy, const FunnelState *state)
+{
+	double probes = 2.0 * state->probes;
+	double postings = probes * policy->ndirections * policy->node_postings;
+
+	return policy->may_gather_more && state->probes > 0 && may_look_further(state) &&
+		   probes <= MIN(MAX_PROBES, policy->nodes) &&
+		   (probes <= MIN_PROBES_OF_ROOM || postings * POLICY_GATHER_BYTES <= policy->memory);
+}
+
+/* Gather from twice the lists. If the user set candidates, narrow them at once. */
+static Step
+probe(const Policy *policy, const FunnelState *state)
+{
+	uint32_t probes = state->probes * 2;
+
+	return (Step) {.kind = STEP_WIDEN,
+				   .level = state->level,
+				   .probes = probes,
+				   .ef = MAX(policy->settings.ef_search, probes),
+				   .n = policy->may_narrow_more ? 0 : policy->settings.candidates,
+				   .batch = state->batch};
+}
+
+/* Rerank, narrow or probe more, until few of the wanted documents are expected to be missed. */
 static Step
 look_for_more(const Policy *policy, const FunnelState *state)
 {
-	double   max_misses = policy->filtered ? MAX_EXPECTED_MISSES_FILTERED : MAX_EXPECTED_MISSES;
-	ScoreBar bar = bar_to_beat(state);
-	uint32_t worth = 0;
-	Step     step = {.kind = STEP_NONE};
+	ScoreBar     bar = policy_bar(policy, state);
+	RecallChoice choice = {RECALL_STOP, 0, 0};
+	Step         step;
 
-	if (state->ranked >= policy->batch_limit)
-		return step;
-	if (state->pool > 0 && !pool_is_hopeless(policy, state))
-		worth = fit_count_promising(&state->sketch_fit, &state->pool_estimates, &bar, max_misses);
-	if (worth > 0)
+	if (state->ranked < policy->batch_limit)
+		choice = recall_choose(policy, state, &bar);
+	switch (choice.action)
 	{
-		step = rerank(policy, state, MIN(worth, batch_size(policy, state)));
-		step.over_bar = true;
-		step.bar = bar;
+		case RECALL_RERANK:
+			step = rerank(policy, state, choice.n);
+			step.batch = state->batch;
+			step.over_bar = true;
+			step.bar = bar;
+			return step;
+		case RECALL_NARROW:
+			return narrow(state, choice.n);
+		case RECALL_PROBE:
+			return probe(policy, state);
+		case RECALL_STOP:
+			break;
 	}
-	else if (narrowing_pays(policy, state, &bar))
-		step = state->waiting > 0
-				   ? narrow(state, state->chunk, MIN(state->chunk * 2, policy->pool_limit))
-				   : widen(policy, state);
-	return step;
+	return (Step) {.kind = STEP_SETTLE, .misses = choice.misses};
+}
+
+/* Return true if more documents are wanted than when the search settled. */
+static bool
+is_unsettled(const Policy *policy, const FunnelState *state)
+{
+	ScoreBar bar = policy_bar(policy, state);
+
+	return bar.score < state->settled_bar.score || bar.exact < state->settled_bar.exact;
 }
 
 /* ---- fetching ---- */
@@ -391,9 +420,11 @@ settle(const Policy *policy, const FunnelState *state)
 	step = drop_below(policy, state);
 	if (step.kind != STEP_NONE)
 		return step;
+	if (!state->settled)
+		return look_for_more(policy, state);
 	if (find_contender(state, &estimate))
 		return fetch(estimate);
-	return look_for_more(policy, state);
+	return is_unsettled(policy, state) ? look_for_more(policy, state) : step;
 }
 
 /* ---- phases ---- */

@@ -31,6 +31,16 @@
 /* Number of rows that are probably wanted, because a search does not know the LIMIT. */
 #define POLICY_LIKELY_LIMIT 10
 
+/* Maximum number of wanted rows: the codes of that number are kept. */
+#define POLICY_MAX_WANTED 4096
+
+/* Number of documents that a search narrows first, and at least in a later step. */
+#define POLICY_FIRST_NARROWED  128
+#define POLICY_MIN_NARROW_STEP 64
+
+/* Number of documents that a search reranks at least in a step. */
+#define POLICY_MIN_RERANK_STEP 8
+
 /* Test rows before documents are narrowed if fewer than one in this many passes the filter. */
 #define POLICY_TEST_BEFORE_NARROWING 8
 
@@ -45,8 +55,10 @@
 typedef struct Policy
 {
 	SearchSettings settings;        /* resolved: none is 0 */
+	double         recall;          /* share of the wanted documents that is to be found */
+	uint64_t       likely_rows;     /* number of rows that are probably wanted */
 	bool           may_narrow_more; /* the number of candidates is left to the index */
-	bool           may_gather_more; /* candidates and probes are left to the index */
+	bool           may_gather_more; /* the number of probes is left to the index */
 	bool           ordered;         /* nearest first; otherwise in any order, as soon as possible */
 	double         threshold;       /* minimum score of wanted documents; -INFINITY: none */
 	uint64_t       need_rows; /* number of first rows that must not be late; 0: any row may be */
@@ -54,11 +66,11 @@ typedef struct Policy
 	bool           has_codes; /* documents are reranked by codes, otherwise by their sketches */
 
 	/* the index */
-	uint32_t ndirections;
-	uint64_t nodes;         /* 0: none, or none is near the query */
-	uint64_t node_postings; /* mean postings per node, rounded up */
-	uint64_t live_docs;
-	double   doc_blocks; /* mean sketch blocks per document */
+	uint32_t  ndirections;
+	uint64_t  nodes;         /* 0: none, or none is near the query */
+	uint64_t  node_postings; /* mean postings per node, rounded up */
+	uint64_t  live_docs;
+	WorkCosts costs;
 
 	/* work_mem */
 	uint64_t memory;
@@ -82,8 +94,14 @@ typedef struct FunnelState
 	SearchPhase phase;
 
 	/* waiting: gathered, not narrowed */
-	uint32_t waiting;
-	uint32_t chunk; /* number of documents to narrow next */
+	uint32_t          waiting;
+	uint32_t          probes; /* lists per direction that were gathered; 0: none */
+	uint32_t          found;  /* nodes per direction that are known */
+	EstimateHistogram waiting_estimates;
+	SkewedFit         gather_fit; /* prediction of sketch scores from these estimates */
+	/* share of the best reranked documents that half of these lists had not put among the best */
+	double late_share;
+
 	uint32_t level; /* number of widenings so far */
 
 	/* pool: narrowed, not reranked */
@@ -97,8 +115,6 @@ typedef struct FunnelState
 	bool              complete; /* every live document was in the pool */
 	uint64_t          narrowed; /* documents narrowed so far */
 	EstimateHistogram pool_estimates;
-	uint32_t          nworse;          /* number of documents in the worse half of the last chunk */
-	EstimateHistogram worse_estimates; /* sketch scores of that half */
 
 	/* ranked: reranked, not fetched */
 	uint32_t ranked;
@@ -112,6 +128,7 @@ typedef struct FunnelState
 	double      depth;
 	ErrorStats  sketch_errors; /* code scores minus sketch scores */
 	EstimateFit sketch_fit;    /* prediction of code scores from sketch scores */
+	double      wanted_score;  /* code score of the last wanted document; -INFINITY: not known */
 	uint64_t    tested;        /* rows tested by the filter */
 	uint64_t    passed;
 
@@ -122,9 +139,14 @@ typedef struct FunnelState
 	double ready_likely;
 	/* score of the last row that must not be late; -INFINITY: not known yet */
 	double     bar;
-	bool       gave;
+	uint64_t   returned;     /* number of rows returned */
 	ErrorStats score_errors; /* exact scores minus estimates */
 	Ties       score_ties;   /* exact scores of copies, by their estimates */
+
+	/* the last time that the search had found enough documents */
+	bool     settled;        /* nothing was narrowed or reranked since */
+	double   settled_wanted; /* policy_wanted() at that time */
+	ScoreBar settled_bar;    /* policy_bar() at that time */
 } FunnelState;
 
 typedef enum StepKind
@@ -136,6 +158,7 @@ typedef enum StepKind
 	STEP_NARROW, /* narrow the best n waiting documents */
 	STEP_SWEEP,  /* narrow every live document not seen so far */
 	STEP_RERANK, /* rerank the best n of the pool */
+	STEP_SETTLE, /* enough documents are found, apart from this many expected misses */
 
 	/* below a threshold */
 	STEP_RELEARN_SKETCHES, /* forget sketch_errors: learn them below the threshold */
@@ -160,18 +183,41 @@ typedef struct Step
 	uint32_t probes; /* WIDEN: probes per direction */
 	uint32_t ef;     /* WIDEN: candidate list size of the graph search */
 	uint32_t level;  /* WIDEN, SWEEP: new number of widenings */
-	uint32_t chunk;  /* WIDEN, NARROW: documents to narrow after these */
 	uint32_t batch;  /* WIDEN, RERANK: size of the batch after this step */
 	bool batch_due; /* WIDEN, NARROW, SWEEP: rerank a batch afterwards, without asking if it pays */
 	bool test;      /* SWEEP, RERANK: test rows by the filter first */
 	bool over_bar;  /* RERANK: skip copies known not to beat the bar */
 	ScoreBar    bar;
+	double      misses;   /* SETTLE */
 	float       estimate; /* FETCH, TAKE */
 	SearchPhase phase;    /* ENTER */
 	double      held;     /* ENTER PHASE_HELD: return rows of at least this score */
 } Step;
 
 extern Step policy_next(const Policy *policy, const FunnelState *state);
+
+/*
+ * Return the number of rows that are probably wanted, which doubles each time
+ * that all of them have been returned.
+ */
+extern double policy_wanted(const Policy *policy, const FunnelState *state);
+
+/*
+ * Return the score that a document must beat to be among the wanted ones: the
+ * code score of the last of them. Rows in hand lower it if they must pass a
+ * filter, if rows were returned before, and if the codec has no code scores.
+ */
+extern ScoreBar policy_bar(const Policy *policy, const FunnelState *state);
+
+/*
+ * Return true if no document of the pool is expected to reach the threshold.
+ * Its best documents have been reranked.
+ */
+extern bool policy_pool_is_hopeless(const Policy *policy, const FunnelState *state);
+
+/* Return true if the rule of recall.c may narrow, or probe, more. */
+extern bool policy_may_narrow(const Policy *policy, const FunnelState *state);
+extern bool policy_may_probe(const Policy *policy, const FunnelState *state);
 
 /*
  * Return the score that no unfetched document may be expected to beat, or

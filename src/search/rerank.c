@@ -34,7 +34,10 @@ score_rows(Search *search, const Run *run, const uint8 *rows, void *arg)
 	if (sketched < FLT_MAX)
 	{
 		errors_learn(&search->state.sketch_errors, ranked->candidate.score - sketched);
-		fit_learn(&search->state.sketch_fit, sketched, ranked->candidate.score);
+		if (ranked->is_new)
+			fit_learn(&search->state.sketch_fit, sketched, ranked->candidate.score);
+		else
+			ties_learn(&search->state.sketch_fit.ties, sketched, ranked->candidate.score);
 	}
 }
 
@@ -72,8 +75,27 @@ find_row(Search *search, const Candidate *candidate, bool test, DocEntry *entry,
 	ranked->candidate = *candidate;
 	ranked->tid = entry->tid;
 	ranked->has_versions = (entry->flags & DOC_VERSIONS) != 0;
+	ranked->is_new = floats_add(search, &search->reranked, candidate->score);
 	ranked->tested = test || search->state.pool_tested;
 	return true;
+}
+
+/*
+ * Return the place of the document that no line is fitted to: the best of the
+ * first batch. It is often far ahead of all others and would determine the line
+ * alone.
+ */
+static uint32
+find_leader(const Search *search, const Candidate *candidates, uint32 count)
+{
+	uint32 leader = 0;
+
+	if (search->state.sketch_fit.count > 0)
+		return count;
+	for (uint32 i = 1; i < count; i++)
+		if (candidates[i].score > candidates[leader].score)
+			leader = i;
+	return leader;
 }
 
 void
@@ -82,6 +104,7 @@ rerank_list(Search *search, const Candidate *candidates, uint32 count, bool test
 	RankedList *ranked = &search->ranked;
 	RankedDoc  *added;
 	RunList     runs = {ARRAY_ROWS, PART_ROWS};
+	uint32      leader = find_leader(search, candidates, count);
 	uint32      n = 0;
 	instr_time  start;
 
@@ -94,6 +117,7 @@ rerank_list(Search *search, const Candidate *candidates, uint32 count, bool test
 
 		if (!find_row(search, &candidates[i], test, &entry, &added[n]))
 			continue;
+		added[n].is_new &= i != leader;
 		if (search->query.rows != NULL && docstore_has_rows(search->view, &entry))
 			runs_add(search, &runs, n, &entry);
 		else
@@ -108,6 +132,7 @@ rerank_list(Search *search, const Candidate *candidates, uint32 count, bool test
 		pfree(runs.runs);
 		search->counters.reranked += n;
 	}
+	funnel_add_codes(search, added, n);
 	ranked->count += n;
 	qsort(ranked->items, ranked->count, sizeof(RankedDoc), compare_ranked);
 	stage_stop(search, STAGE_RERANK, start);
@@ -122,4 +147,6 @@ rerank_pool(Search *search, const Step *step)
 	rerank_list(search, search->pool.items, n, step->test);
 	funnel_remove(search, n);
 	search->counters.batches++;
+	if (search->counters.asked.rerank == 0)
+		search->counters.settings.rerank += n;
 }

@@ -16,29 +16,6 @@
 
 /* ---- beginning and end ---- */
 
-/*
- * If probes are left to the index, they are reduced so that gathering fits in
- * work_mem, but not below this many.
- */
-#define MIN_PROBES_OF_ROOM 40
-
-static void
-fit_probes(Search *search)
-{
-	SearchSettings     *settings = &search->policy.settings;
-	const MetaPageData *meta = &search->view->index->meta;
-	uint32              nodes = Max(meta_nnodes(meta), 1);
-	double              postings = (double) meta->nodes.postings / nodes + 1;
-	double              each = postings * search->query.directions.count * POLICY_GATHER_BYTES;
-	double              room = Max(work_mem * 1024.0 / each, MIN_PROBES_OF_ROOM);
-
-	if (settings->probes <= room)
-		return;
-	if (settings->ef_search == settings->probes)
-		settings->ef_search = (uint32) room;
-	settings->probes = (uint32) room;
-}
-
 static void
 check_query(const IndexView *view, const MultiVector *query)
 {
@@ -64,8 +41,14 @@ describe_index(Search *search)
 	policy->nodes = search->finder != NULL ? nodes : 0;
 	policy->node_postings = meta->nodes.postings / Max(nodes, 1) + 1;
 	policy->live_docs = meta->documents.live_docs;
-	policy->doc_blocks =
-		(double) meta_nitems(meta, ARRAY_SKETCHES) / Max(meta_nitems(meta, ARRAY_DOCS), 1);
+	policy->costs = budget_costs(&(WorkSizes) {
+		.doc_tokens = (double) meta_nitems(meta, ARRAY_SKETCHES) * SKETCH_BLOCK_TOKENS /
+					  Max(meta_nitems(meta, ARRAY_DOCS), 1),
+		.postings = policy->node_postings,
+		.dim = search->view->dim,
+		.tokens = search->query.tokens.count,
+		.directions = search->query.directions.count,
+	});
 }
 
 /* Set the parts of the policy that describe the request, and resolve settings of 0. */
@@ -76,12 +59,12 @@ describe_request(Search *search, const SearchRequest *request)
 	const SearchSettings *asked = &request->settings;
 	const WeightedTokens *directions = &search->query.directions;
 
-	policy->settings = budget_resolve(budget_directions(directions->weights, directions->count),
-									  meta_nnodes(&search->view->index->meta), asked);
-	if (asked->probes == 0 && asked->ef_search == 0)
-		fit_probes(search);
+	policy->likely_rows = request->likely_rows > 0 ? request->likely_rows : POLICY_LIKELY_LIMIT;
+	policy->settings = budget_first(budget_directions(directions->weights, directions->count),
+									policy->likely_rows, asked);
+	policy->recall = policy->settings.recall;
 	policy->may_narrow_more = asked->candidates == 0;
-	policy->may_gather_more = asked->candidates == 0 && asked->probes == 0;
+	policy->may_gather_more = asked->probes == 0 && asked->ef_search == 0;
 	policy->ordered = request->order == SEARCH_NEAREST_FIRST;
 	policy->threshold = request->threshold;
 	policy->need_rows = request->need.rows;
@@ -96,6 +79,43 @@ describe_request(Search *search, const SearchRequest *request)
 		.settings = policy->settings,
 		.query_tokens = request->query->ntokens,
 	};
+	/* The automatic ones count what was done. */
+	if (asked->candidates == 0)
+		search->counters.settings.candidates = 0;
+	if (asked->rerank == 0)
+		search->counters.settings.rerank = 0;
+}
+
+/*
+ * Deviations of errors before any is known, for query tokens and document tokens
+ * of length 1: of code scores from sketch scores, and of sketch scores from the
+ * estimates of postings, by the number of directions.
+ */
+#define CODE_DEVIATION         0.05
+#define SKETCH_DEVIATION       0.11
+#define SKETCH_DEVIATION_POWER 0.2
+
+static void
+set_priors(Search *search)
+{
+	const WeightedTokens *directions = &search->query.directions;
+	bool                  l2 = search->view->metric == METRIC_L2;
+	double                squares = 0;
+	double                scale;
+
+	for (uint32 i = 0; i < directions->count; i++)
+	{
+		double weight = directions->weights[i];
+
+		squares += weight * weight * (l2 ? 1 : directions->squares[i]);
+	}
+	scale = view_unscaled(search->view,
+						  (float) (sqrt(squares) * search->view->index->meta.nodes.token_norm));
+	if (!isfinite(scale))
+		scale = 0;
+	search->state.sketch_fit.prior = search->policy.has_codes ? CODE_DEVIATION * scale : 0;
+	search->gather_prior =
+		SKETCH_DEVIATION * scale * pow(directions->count, SKETCH_DEVIATION_POWER);
 }
 
 Search *
@@ -119,6 +139,7 @@ search_begin(IndexView *view, const SearchRequest *request)
 	if (has_nodes(&view->index->meta) && search->query.tokens.weights[0] > 0)
 		search->finder = finder_open(view->index, &view->sketch);
 	describe_index(search);
+	set_priors(search);
 	funnel_begin(search);
 	if (request->table != NULL)
 		fetch_begin(search, request);
@@ -162,7 +183,9 @@ widen(Search *search, const Step *step)
 		return;
 	}
 	state->batch = step->batch;
-	gather_documents(search, step->probes, step->ef, step->n);
+	gather_documents(search, step->probes, step->ef);
+	search->counters.settings.probes = step->probes;
+	search->counters.settings.ef_search = step->ef;
 	narrow_waiting(search, step->n);
 }
 
@@ -174,8 +197,7 @@ fill_pool(Search *search, const Step *step)
 		narrow_waiting(search, step->n);
 	else
 		widen(search, step);
-	if (step->kind != STEP_SWEEP)
-		search->state.chunk = step->chunk;
+	search->state.settled = false;
 	search->state.batch_due = step->batch_due;
 	if (!step->batch_due)
 		funnel_fill_histogram(search);
@@ -188,8 +210,21 @@ rerank(Search *search, const Step *step)
 	rerank_pool(search, step);
 	search->state.batch = step->batch;
 	search->state.batch_due = false;
+	search->state.settled = false;
 	funnel_fill_histogram(search);
 	funnel_survey_pool(search);
+}
+
+/* Record that enough documents are found. */
+static void
+settle(Search *search, const Step *step)
+{
+	FunnelState *state = &search->state;
+
+	state->settled = true;
+	state->settled_wanted = policy_wanted(&search->policy, state);
+	state->settled_bar = policy_bar(&search->policy, state);
+	search->counters.expected_misses = step->misses;
 }
 
 /* Start to learn errors from documents below the threshold. */
@@ -235,6 +270,9 @@ advance(Search *search, const Step *step)
 		case STEP_RERANK:
 			rerank(search, step);
 			break;
+		case STEP_SETTLE:
+			settle(search, step);
+			break;
 		case STEP_RELEARN_SKETCHES:
 			relearn(&state->sketch_errors, &state->pool_below);
 			break;
@@ -266,7 +304,9 @@ give(Search *search, ItemPointer tid)
 {
 	ExactRow row = ready_pop(&search->ready);
 
-	search->state.gave = true;
+	/* A search that goes on to other rows finds its lists again. */
+	if (search->state.returned++ == 0)
+		gather_forget(search);
 	search->last_given = row.score;
 	*tid = row.tid;
 }

@@ -74,6 +74,7 @@ typedef struct SearchRequest
 	 */
 	double    threshold;
 	OrderNeed need;
+	uint64    likely_rows; /* number of rows that are probably wanted; 0: not known */
 
 	/* Rows are read with table_index_fetch_tuple under the snapshot. */
 	Relation         table; /* NULL: no table is read; only for SEARCH_UNORDERED */

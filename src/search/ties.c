@@ -10,15 +10,6 @@
 /* Number of equal outcomes from which further copies are assumed to have the same outcome. */
 #define SETTLING_COPIES 8
 
-uint32_t
-ties_find(const Ties *ties, double estimate)
-{
-	for (uint32_t i = 0; i < TIES_KNOWN; i++)
-		if (ties->known[i].count > 0 && ties->known[i].estimate == estimate)
-			return i;
-	return TIES_KNOWN;
-}
-
 static bool
 is_followed(const Ties *ties, double estimate)
 {

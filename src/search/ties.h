@@ -17,6 +17,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/minmax.h"
+
 /* Documents with the same estimate. */
 typedef struct Tie
 {
@@ -46,7 +48,14 @@ extern void ties_follow(Ties *ties, double estimate);
 extern void ties_learn(Ties *ties, double estimate, double outcome);
 
 /* Return the index of a known group, or TIES_KNOWN if the estimate is not known. */
-extern uint32_t ties_find(const Ties *ties, double estimate);
+static inline uint32_t
+ties_find(const Ties *ties, double estimate)
+{
+	for (uint32_t i = 0; i < MIN(ties->nknown, TIES_KNOWN); i++)
+		if (ties->known[i].count > 0 && ties->known[i].estimate == estimate)
+			return i;
+	return TIES_KNOWN;
+}
 
 /* Return true, and set *outcome, if the outcome of this estimate is known. */
 extern bool ties_outcome(const Ties *ties, double estimate, double *outcome);

@@ -155,11 +155,10 @@ scaled(const Tune *tune, Point point, uint32 times, uint32 parts)
 static Trial *
 climb(Tune *tune, Point *point)
 {
-	SearchSettings automatic =
-		budget_resolve(tune->query_tokens, tune->nodes, &(SearchSettings) {0});
-	double best = 0;
-	int    barren = 0;
-	Trial *reached = NULL;
+	SearchSettings automatic = budget_expected(tune->query_tokens, &(SearchSettings) {0});
+	double         best = 0;
+	int            barren = 0;
+	Trial         *reached = NULL;
 
 	*point = (Point) {{automatic.probes, automatic.candidates, automatic.rerank}};
 	*point = scaled(tune, *point, 1, FIRST_RUNG);

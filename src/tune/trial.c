@@ -35,6 +35,7 @@
 
 struct TrialSearch
 {
+	ScanNeeds        needs; /* any row may be late */
 	IndexScanDesc    scan;
 	ScanKeyData      key;
 	ItemPointerData *tids;    /* of the rows found */
@@ -50,8 +51,12 @@ compare_doubles(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Requirements of a client: it takes rows as they come, in no guaranteed order. */
-static const ScanNeeds as_a_client = {NULL};
+/* Return the number of rows that a trial takes, like a client with a LIMIT. */
+static uint64
+wanted_rows(void *arg)
+{
+	return ((const Tune *) arg)->wanted;
+}
 
 void
 tune_begin_trials(Tune *tune)
@@ -71,7 +76,8 @@ tune_begin_trials(Tune *tune)
 	search->context = AllocSetContextCreate(CurrentMemoryContext, "colbert_pg tune query",
 											ALLOCSET_DEFAULT_SIZES);
 	search->scan = compat_index_beginscan_ordered(tune->heap, index, tune->snapshot, 1);
-	colbert_set_needs(search->scan, &as_a_client);
+	search->needs = (ScanNeeds) {.rows = wanted_rows, .arg = tune};
+	colbert_set_needs(search->scan, &search->needs);
 	tune->search = search;
 }
 

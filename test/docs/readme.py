@@ -124,11 +124,11 @@ def reference_agrees(conn, rows):
                 error = error_of(conn, create + value + ')')
                 check(error == 'no error', f'{method} accepts {name} = {value}', error)
             error = error_of(conn, create + '-1)')
-            check(' to '.join(re.findall(r'"(\d+)"', error)) == values or re.findall(r'"(\w+)"', error.split('Valid')[-1]) == values.split(),
+            check(' to '.join(f'{float(n):.10g}' for n in re.findall(r'"([\d.]+)"', error)) == values or re.findall(r'"(\w+)"', error.split('Valid')[-1]) == values.split(),
                   f'{method} accepts the documented values of {name}', error, values)
     source = read('src/access/options.c')
     macros = dict(re.findall(r'#define (\w+)\s+(\w+)', source))
-    found = re.findall(r'add_(?:int|enum)_reloption\(\s*(\w+), "(\w+)",\s*"[^"]*",\s*(?:quantizers, )?(\w+)', source)
+    found = re.findall(r'add_(?:int|real|enum)_reloption\(\s*(\w+), "(\w+)",\s*"[^"]*",\s*(?:quantizers, )?(\w+)', source)
     in_source = [(name, method, macros.get(default, default).removeprefix('CODEC_').lower()) for kind, name, default in found
                  for method in METHODS if kind in ('kind', method.removeprefix('colbert_') + '_kind')]
     same([(name, method, default) for name, _, *defaults, _, _ in rows for method, default in zip(METHODS, defaults) if default != '-'], in_source,

@@ -91,21 +91,21 @@ SELECT nodes, advice FROM colbert_index_info('ivf_later_doc');
 VACUUM ivf_later;
 SELECT nodes > 0 AS trained, advice FROM colbert_index_info('ivf_later_doc');
 
--- More nodes need more probes: (20,000 / 16,384)^.25 times the 40 for five tokens.
+-- A search reads more lists until half of them would have found the best documents: eight per token are too few for these.
 CREATE TABLE ivf_probes AS SELECT i AS id, ivf_doc(i, 42, 4)::multivector(4) AS doc FROM generate_series(1, 4000) i;
 CREATE INDEX ivf_probes_doc ON ivf_probes USING colbert_ivf (doc) WITH (lists = 20000);
 SELECT nodes FROM colbert_index_info('ivf_probes_doc');
 SELECT count(*) FROM (SELECT id FROM ivf_probes ORDER BY doc <#> ivf_doc(1, 5, 4) LIMIT 10) AS t;
-SELECT query_tokens, probes FROM colbert_last_scan();
+SELECT query_tokens, probes > 8 AS goes_on, probes <= 512 AS ends FROM colbert_last_scan();
 
--- Vectors that have nothing in common, whose lists and sketches say little: narrowing continues far beyond the candidates.
+-- Vectors that have nothing in common, whose lists and sketches say little: narrowing continues far beyond a question's 1,700 documents.
 CREATE FUNCTION ivf_noise(i int, n int) RETURNS multivector LANGUAGE sql IMMUTABLE AS $$
 	SELECT multivector_agg(ARRAY(SELECT hashint8(i * 1000 + t * 50 + k) / 2147483648.0 FROM generate_series(1, 24) k)::real[] ORDER BY t) FROM generate_series(1, n) t
 $$;
 CREATE TABLE ivf_noise AS SELECT i AS id, ivf_noise(i, 6)::multivector(24) AS doc FROM generate_series(1, 20000) i;
 CREATE INDEX ivf_noise_doc ON ivf_noise USING colbert_ivf (doc);
 SELECT count(*) FROM (SELECT id FROM ivf_noise ORDER BY doc <#> ivf_noise(-5, 5) LIMIT 10) AS t;
-SELECT candidates, narrowed >= 3 * candidates AS goes_on, exhaustive FROM colbert_last_scan();
+SELECT narrowed >= 5000 AS goes_on, exhaustive FROM colbert_last_scan();
 
 -- More dims than a graph could hold.
 CREATE TABLE ivf_wide AS SELECT i AS id, ivf_doc(i, 2, 3000)::multivector(3000) AS doc FROM generate_series(1, 20) i;

@@ -10,29 +10,69 @@
 #include "tap.h"
 
 static void
-test_probes(void)
+test_first(void)
+{
+	static const struct
+	{
+		double   directions;
+		uint32_t probes;
+	} rows[] = {{0, 80}, {1, 80}, {2, 40}, {5, 16}, {8, 10}, {16, 5}, {1000, 4}};
+	SearchSettings none = {0};
+	SearchSettings all = {.probes = 7, .ef_search = 3, .candidates = 5, .rerank = 9, .recall = .5};
+	SearchSettings graph = {.ef_search = 70};
+	SearchSettings first = budget_first(5, 10, &none);
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		tap_ok(budget_first(rows[i].directions, 10, &none).probes == rows[i].probes,
+			   "%g directions: %u probes first", rows[i].directions, rows[i].probes);
+	tap_ok(first.ef_search == 16 && first.rerank == 16 && first.recall == .97,
+		   "0 stands for the index's choice");
+	tap_ok(budget_first(5, 100, &none).rerank == 160,
+		   "LIMIT 100: 160 documents are reranked first");
+	tap_ok(budget_first(5, UINT64_MAX, &none).rerank > 1000000, "a huge LIMIT does not overflow");
+	first = budget_first(5, 10, &all);
+	tap_ok(first.probes == 7 && first.ef_search == 7 && first.candidates == 9 &&
+			   first.rerank == 9 && first.recall == .5,
+		   "settings are kept; ef_search is at least probes, and candidates at least rerank");
+	tap_ok(budget_first(5, 10, &graph).probes == 70, "ef_search alone sets probes");
+}
+
+static void
+test_expected(void)
 {
 	static const struct
 	{
 		double   directions;
 		uint32_t probes;
 		uint32_t candidates;
-	} rows[] = {{1, 320, 1700}, {2, 113, 1700}, {3, 61, 1700}, {4, 40, 1700}, {5, 28, 1700},
-				{8, 14, 1200},  {16, 8, 600},   {32, 8, 400},  {1000, 8, 400}};
+		uint32_t rerank;
+	} rows[] = {{0, 160, 1700, 320}, {1, 160, 1700, 320}, {5, 32, 1700, 112},
+				{8, 20, 1500, 82},   {16, 10, 750, 52},   {1000, 8, 500, 3}};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 	{
-		tap_ok(budget_probes(rows[i].directions, 16384) == rows[i].probes,
-			   "%g directions: %u probes", rows[i].directions, rows[i].probes);
-		tap_ok(budget_candidates(rows[i].directions) == rows[i].candidates,
-			   "%g directions: %u candidates", rows[i].directions, rows[i].candidates);
+		SearchSettings expected = budget_expected(rows[i].directions, &(SearchSettings) {0});
+
+		tap_ok(expected.probes == rows[i].probes && expected.candidates == rows[i].candidates &&
+				   expected.rerank == rows[i].rerank,
+			   "%g directions are expected to take %u probes, %u candidates, %u reranked",
+			   rows[i].directions, expected.probes, expected.candidates, expected.rerank);
 	}
-	tap_ok(budget_probes(0, 16384) == 320 && budget_candidates(0) == 1700,
-		   "no direction counts as one");
-	tap_ok(budget_probes(5, 0) == 28 && budget_probes(5, 100) == 28,
-		   "a small index is probed as one of 16,384 nodes");
-	tap_ok(budget_probes(5, 16 * 16384) == 57 && budget_probes(32, 16 * 16384) == 16,
-		   "16 times the nodes: twice the probes");
+}
+
+static void
+test_costs(void)
+{
+	WorkSizes sizes = {.doc_tokens = 66, .postings = 50, .dim = 128, .tokens = 5, .directions = 5};
+	WorkCosts costs = budget_costs(&sizes);
+	WorkCosts wide;
+
+	sizes.dim = 256;
+	wide = budget_costs(&sizes);
+	tap_ok(costs.rows > 2 * costs.sketches, "a row costs more than a sketch");
+	tap_ok(wide.rows == 2 * costs.rows && wide.sketches == 2 * costs.sketches,
+		   "twice the dims: twice the cost of sketches and rows");
+	tap_ok(wide.list == costs.list && costs.list > 1, "a list costs the same");
 }
 
 static void
@@ -53,7 +93,9 @@ test_directions(void)
 int
 main(void)
 {
-	test_probes();
+	test_first();
+	test_expected();
+	test_costs();
 	test_directions();
 	return tap_done();
 }

@@ -33,6 +33,8 @@ ordinary(void)
 {
 	return (Case) {
 		.policy = {.settings = {.probes = 8, .ef_search = 10, .candidates = 400, .rerank = 64},
+				   .recall = .9,
+				   .likely_rows = 10,
 				   .may_narrow_more = true,
 				   .may_gather_more = true,
 				   .ordered = true,
@@ -42,12 +44,12 @@ ordinary(void)
 				   .nodes = 1000,
 				   .node_postings = 10,
 				   .live_docs = 10000,
-				   .doc_blocks = 4,
+				   .costs = {.sketches = 1, .rows = 5, .list = 1, .find = 100},
 				   .memory = 4 * 1024 * 1024,
 				   .pool_limit = 100000,
 				   .batch_limit = 50000},
 		.state = {.batch = 64,
-				  .chunk = 400,
+				  .wanted_score = -INFINITY,
 				  .bar = -INFINITY,
 				  .pool_best = -FLT_MAX,
 				  .sketch_fit.ties.blank = NAN,
@@ -78,6 +80,8 @@ typedef struct Member
 static const Member members[] = {
 	OF_POLICY(settings.candidates, IS_UINT32),
 	OF_POLICY(settings.probes, IS_UINT32),
+	OF_POLICY(recall, IS_DOUBLE),
+	OF_POLICY(likely_rows, IS_UINT64),
 	OF_POLICY(may_narrow_more, IS_BOOL),
 	OF_POLICY(may_gather_more, IS_BOOL),
 	OF_POLICY(ordered, IS_BOOL),
@@ -91,8 +95,9 @@ static const Member members[] = {
 	OF_POLICY(pool_limit, IS_UINT32),
 	OF_POLICY(batch_limit, IS_UINT32),
 	OF_STATE(phase, IS_PHASE),
-	OF_STATE(waiting, IS_UINT32),
-	OF_STATE(chunk, IS_UINT32),
+	OF_STATE(probes, IS_UINT32),
+	OF_STATE(found, IS_UINT32),
+	OF_STATE(late_share, IS_DOUBLE),
 	OF_STATE(level, IS_UINT32),
 	OF_STATE(pool_below, IS_BOOL),
 	OF_STATE(pool_dropped, IS_BOOL),
@@ -110,7 +115,8 @@ static const Member members[] = {
 	OF_STATE(passed, IS_UINT64),
 	OF_STATE(ready_likely, IS_DOUBLE),
 	OF_STATE(bar, IS_DOUBLE),
-	OF_STATE(gave, IS_BOOL),
+	OF_STATE(returned, IS_UINT64),
+	OF_STATE(wanted_score, IS_DOUBLE),
 };
 
 static const char *const phases[] = {"next", "hold", "held", "sort", "sorted"};
@@ -183,11 +189,18 @@ set_group(Case *c, const char *name, const char *value)
 		state->pool_above = b >= c->policy.threshold ? state->pool : 0;
 		set_histogram(&state->pool_estimates, &state->sketch_fit, state->pool, (float) b);
 	}
-	else if (strcmp(name, "worse") == 0) /* the same, of the documents narrowed last */
+	else if (strcmp(name, "waiting") == 0) /* the same, of those that wait */
 	{
-		state->nworse = (uint32_t) a;
-		set_histogram(&state->worse_estimates, &state->sketch_fit, state->nworse, (float) b);
+		state->waiting = (uint32_t) a;
+		set_histogram(&state->waiting_estimates, &state->sketch_fit, state->waiting, (float) b);
 	}
+	else if (strcmp(name, "settled") == 0) /* when this was the bar */
+	{
+		state->settled = true;
+		state->wanted_score = state->settled_bar.score = state->settled_bar.exact = a;
+	}
+	else if (strcmp(name, "gather_fit") == 0) /* sketch scores are estimates +- this */
+		state->gather_fit = (SkewedFit) {.count = 100, .slope = 1, .deviation = a};
 	else if (strcmp(name, "ranked") == 0) /* documents @ best estimate, also of a contender */
 	{
 		state->ranked = (uint32_t) a;
@@ -248,9 +261,11 @@ read_case(const char *text)
 /* ---- steps ---- */
 
 static const char *const kinds[] = {
-	"none",           "widen",      "narrow",      "sweep",    "rerank", "relearn sketches",
-	"relearn scores", "drop pool",  "drop ranked", "drop all", "fetch",  "take",
-	"enter",          "sort table", "give",        "end",
+	"none",      "widen",       "narrow",           "sweep",
+	"rerank",    "settle",      "relearn sketches", "relearn scores",
+	"drop pool", "drop ranked", "drop all",         "fetch",
+	"take",      "enter",       "sort table",       "give",
+	"end",
 };
 
 static const char *
@@ -266,7 +281,7 @@ step_text(const Step *step)
 					 step->level, step->probes, step->n, step->ef, step->batch);
 			break;
 		case STEP_NARROW:
-			snprintf(what, sizeof(what), " %u, then %u", step->n, step->chunk);
+			snprintf(what, sizeof(what), " %u", step->n);
 			break;
 		case STEP_RERANK:
 			snprintf(what, sizeof(what), " %u, then %u%s%s", step->n, step->batch,
@@ -274,6 +289,9 @@ step_text(const Step *step)
 			break;
 		case STEP_SWEEP:
 			snprintf(what, sizeof(what), "%s", step->test ? ", tested" : "");
+			break;
+		case STEP_SETTLE:
+			snprintf(what, sizeof(what), ", %.2g missed", step->misses);
 			break;
 		case STEP_FETCH:
 		case STEP_TAKE:
@@ -302,8 +320,14 @@ typedef struct Row
 	const char *step;
 } Row;
 
-/* 400 documents were narrowed and 64 reranked; code scores are sketch scores +- .1. */
-#define RERANKED "level=1 narrowed=400 batch=128 fit=.1 "
+/*
+ * 400 documents were narrowed and 100 reranked; code scores are sketch scores
+ * +- .1, and these are the estimates of postings +- .1.
+ */
+#define LOOKED "level=1 narrowed=400 batch=128 fit=.1 gather_fit=.1 wanted_score=5 "
+
+/* Enough documents above 5 are found. */
+#define RERANKED LOOKED "settled=5 "
 
 /*
  * Ten rows were fetched, whose scores are their estimates +- .1. The best and
@@ -314,6 +338,9 @@ typedef struct Row
 /* None of the ranked documents is expected to beat these rows. */
 #define SETTLED FETCHED "ranked=54@4 "
 
+/* Are there enough documents above 5? At most one of ten may be missed. */
+#define LOOKING LOOKED "ranked=54@4 "
+
 /*
  * Documents below 5 are not wanted. The best of the pool were reranked and
  * showed errors of .1 below the threshold.
@@ -323,14 +350,14 @@ typedef struct Row
 static const Row rows[] = {
 	/* the first steps */
 	{"a search begins with probes", "",
-	 "widen level 1: 8 probes, 400 of 10, then batches of 64, batch due"},
+	 "widen level 1: 8 probes, 128 of 10, then batches of 64, batch due"},
 	{"a batch follows a widening, whatever is expected of it",
 	 "level=1 pool=400@1 batch_due=1 ranked=5@9", "rerank 64, then 128"},
 	{"the batch is empty if nothing was found", "level=1 batch_due=1", "rerank 64, then 128"},
 	{"without nodes, every document is narrowed", "nodes=0", "sweep, batch due"},
 	{"every document is narrowed if the probes exceed the nodes", "nodes=7", "sweep, batch due"},
 	{"a search begins with probes even if these are all nodes", "nodes=8",
-	 "widen level 1: 8 probes, 400 of 10, then batches of 64, batch due"},
+	 "widen level 1: 8 probes, 128 of 10, then batches of 64, batch due"},
 	{"every document is narrowed if twice the candidates exceed the documents",
 	 "settings.candidates=5001", "sweep, batch due"},
 	{"a sweep tests rows first if few pass the filter", "nodes=0 filtered=1 tested=80 passed=9",
@@ -358,8 +385,8 @@ static const Row rows[] = {
 	{"the first rows do not widen the search", SETTLED "pool=10@0 depth=64", "give"},
 	{"a deeper search narrows twelve documents per row", SETTLED "depth=65",
 	 "widen level 2: 32 probes, 1600 of 40, then batches of 65, batch due"},
-	{"waiting documents are narrowed before a widening", SETTLED "depth=65 waiting=50 chunk=7",
-	 "narrow 50, then 7, batch due"},
+	{"waiting documents are narrowed before a widening", SETTLED "depth=65 waiting=50@0",
+	 "narrow 50, batch due"},
 	{"after a widening, batches start from the depth, not from their last size (cc2f6e1)",
 	 SETTLED "depth=100 batch=9999",
 	 "widen level 2: 32 probes, 1600 of 40, then batches of 100, batch due"},
@@ -371,10 +398,10 @@ static const Row rows[] = {
 	{"a widening that exceeds work_mem becomes a sweep", SETTLED "depth=65 memory=300000",
 	 "sweep, batch due"},
 	{"the first width ignores work_mem", "memory=1",
-	 "widen level 1: 8 probes, 400 of 10, then batches of 64, batch due"},
+	 "widen level 1: 8 probes, 128 of 10, then batches of 64, batch due"},
 	{"the first width is that of the settings, whatever the depth",
 	 "depth=1000 nodes=99999 live_docs=99999",
-	 "widen level 1: 8 probes, 400 of 10, then batches of 64, batch due"},
+	 "widen level 1: 8 probes, 128 of 10, then batches of 64, batch due"},
 	{"a filter increases the expected depth", RERANKED "filtered=1 tested=40 passed=4 pool=9@0",
 	 "widen level 2: 32 probes, 1600 of 40, then batches of 80, batch due"},
 	{"the fraction passing a filter is estimated with one more passing row: 1 of 7",
@@ -413,57 +440,96 @@ static const Row rows[] = {
 	/* copies (c7fe8d8) */
 	{"copies that score no more than the next row are passed over",
 	 FETCHED "ranked=9@6 score_tie=6@5 contender=4.7", "fetch 4.7"},
-	{"reranking continues behind copies that are passed over",
-	 FETCHED "ranked=9@6 score_tie=6@5 has_contender=0 contender=5.5 pool=9@4.9",
-	 "rerank 9, then 256, over the bar"},
 	{"copies that score more are fetched, whatever is expected",
 	 FETCHED "ranked=9@2 score_tie=2@5.1", "fetch 2"},
-	{"copies in the pool count by their known score: above", SETTLED "sketch_tie=1@5.5 pool=20@1",
-	 "rerank 20, then 256, over the bar"},
+	{"copies in the pool count by their known score: above", LOOKING "sketch_tie=1@5.5 pool=20@1",
+	 "rerank 20, then 128, over the bar"},
 	{"copies in the pool count by their known score: not above",
-	 SETTLED "sketch_tie=9@4.5 pool=20@9", "give"},
+	 LOOKING "sketch_tie=9@4.5 pool=20@9", "settle, 0 missed"},
 	{"code scores of copies are replaced by known exact scores",
-	 SETTLED "sketch_tie=1@5.5 score_tie=5.5@5 pool=20@1", "give"},
+	 LOOKING "ready=10@5 sketch_tie=1@5.5 score_tie=5.5@5 pool=20@1", "settle, 0 missed"},
 
-	/* whether to rerank more (b5567a7, 5174523) */
-	{"reranking goes on while better documents are expected", SETTLED "pool=20@4.9",
-	 "rerank 20, then 256, over the bar"},
-	{"reranking stops below a tenth of a document: .5% of 20", SETTLED "pool=20@4.74", "give"},
-	{"exact scores above the code scores lower the bar",
-	 RERANKED "ready=10@5 score_errors=9999@.5@.1 ranked=9@4 pool=20@4.4",
-	 "rerank 20, then 256, over the bar"},
-	{"with a filter, reranking stops below a hundredth of a document",
-	 SETTLED "filtered=1 pool=20@4.74", "rerank 20, then 256, over the bar"},
-	{"before the first row is given, the bar is the tenth row (0fdc0e9)",
-	 FETCHED "ready_likely=3 ranked=9@2 pool=20@2.9", "rerank 20, then 256, over the bar"},
-	{"after that, the bar is the next row", FETCHED "ready_likely=3 gave=1 ranked=9@2 pool=20@2.9",
-	 "give"},
-	{"documents without an estimate are reranked (e0aad64)", SETTLED "pool=3@inf",
-	 "rerank 3, then 256, over the bar"},
+	/* are enough documents found? (recall.c) */
+	{"errors of estimates are learned first", "level=1 narrowed=64 ranked=5@4 waiting=900@3",
+	 "narrow 384"},
+	{"errors of sketch scores are learned first", "level=1 ranked=5@4 gather_fit=.1 pool=300@1",
+	 "rerank 16, then 64, over the bar"},
+	{"nothing is learned from copies whose score is known",
+	 "level=1 ranked=5@4 gather_fit=.1 wanted_score=5 sketch_tie=1@0 pool=300@1",
+	 "settle, 0 missed"},
+	{"reranking goes on while more than one of ten is expected to be missed: 5.8% of 20",
+	 LOOKING "pool=20@4.85", "rerank 20, then 128, over the bar"},
+	{"reranking stops below one of ten: 4.7% of 20", LOOKING "pool=20@4.84", "settle, 0.93 missed"},
+	{"a higher recall allows less", LOOKING "recall=.95 pool=20@4.84",
+	 "rerank 20, then 128, over the bar"},
+	{"a larger LIMIT allows more", LOOKING "likely_rows=20 pool=20@4.85", "settle, 1.2 missed"},
+	{"a step reranks at most half of the documents reranked before", LOOKING "pool=200@4.9",
+	 "rerank 50, then 128, over the bar"},
+	{"only the share that passes a filter is missed",
+	 LOOKING "filtered=1 tested=3 passed=1 pool=20@4.85", "settle, 0.58 missed"},
+	{"every document of a tested pool passes",
+	 LOOKING "filtered=1 tested=3 passed=1 pool=20@4.85 pool_tested=1",
+	 "rerank 20, then 128, over the bar"},
+	{"rows that pass a filter lower the bar",
+	 LOOKING "filtered=1 tested=9 passed=9 ready=10@5 ready_likely=3 score_errors=10@0@.1 "
+			 "pool=20@2.9",
+	 "rerank 20, then 128, over the bar"},
+	{"rows above their estimates lower the bar",
+	 LOOKING "filtered=1 tested=9 passed=9 ready=10@5 score_errors=10@.5@.1 pool=20@4.4",
+	 "rerank 20, then 128, over the bar"},
+	{"documents without an estimate are reranked (e0aad64)", LOOKING "pool=3@inf",
+	 "rerank 3, then 128, over the bar"},
 	{"documents with sketches from before the first merge are reranked (d4cd091)",
-	 SETTLED "pool=3@3.4028235e38", "rerank 3, then 256, over the bar"},
+	 LOOKING "pool=3@3.4028235e38", "rerank 3, then 128, over the bar"},
 	{"without codes, documents from before the first merge are fetched first",
 	 FETCHED "ranked=9@3.4028235e38", "fetch 3.40282e+38"},
-	{"no more documents are ranked than fit in memory", "batch_limit=54 " SETTLED "pool=20@9",
-	 "give"},
-
-	/* whether to narrow more */
-	{"narrowing goes on if the worse half was good", SETTLED "waiting=900 worse=200@5",
-	 "narrow 400, then 800"},
-	{"narrowing stops if one document is expected to cost more than 3,000 sketches",
-	 SETTLED "waiting=900 worse=200@4.76", "give"},
-	{"narrowing stops if the user set candidates",
-	 SETTLED "may_narrow_more=0 waiting=900 worse=200@5", "give"},
-	{"if no documents wait, the search widens", SETTLED "worse=200@5",
-	 "widen level 2: 32 probes, 1600 of 40, then batches of 64"},
-	{"the search does not widen if the user set probes", SETTLED "may_gather_more=0 worse=200@5",
-	 "give"},
-	{"the search does not widen if all documents are narrowed", SETTLED "complete=1 worse=200@5",
-	 "give"},
-	{"the search does not widen if a sweep dropped documents",
-	 SETTLED "pool=60000@0 pool_dropped=1 worse=200@5", "give"},
-	{"reranking comes before narrowing", SETTLED "waiting=900 worse=200@5 pool=20@5",
-	 "rerank 20, then 256, over the bar"},
+	{"no more documents are ranked than fit in memory", "batch_limit=54 " LOOKING "pool=20@9",
+	 "settle, 0 missed"},
+	{"waiting documents are narrowed, at most six times as many as before",
+	 LOOKING "waiting=2900@5", "narrow 2400"},
+	{"only documents that are worth it are narrowed", LOOKING "waiting=300@5", "narrow 300"},
+	{"narrowing stops if few of them are expected above the bar", LOOKING "waiting=900@4.5",
+	 "settle, 0.066 missed"},
+	{"narrowing stops if the user set candidates", LOOKING "may_narrow_more=0 waiting=900@5",
+	 "settle, 2.2e+02 missed"},
+	{"narrowing stops after a sweep", LOOKING "swept=1 waiting=900@5", "settle, 2.2e+02 missed"},
+	{"lists are doubled if half of them had missed many of the best",
+	 LOOKING "probes=8 found=32 late_share=.2",
+	 "widen level 1: 16 probes, 0 of 16, then batches of 128"},
+	{"if the user set candidates, these are narrowed again",
+	 LOOKING "may_narrow_more=0 probes=8 late_share=.2",
+	 "widen level 1: 16 probes, 400 of 16, then batches of 128"},
+	{"lists are not doubled if half of them had missed few of the best",
+	 LOOKING "probes=8 late_share=.1", "settle, 0.75 missed"},
+	{"lists are not doubled if the user set probes",
+	 LOOKING "may_gather_more=0 probes=8 late_share=.2", "settle, 1.5 missed"},
+	{"lists are not doubled if all documents are narrowed",
+	 LOOKING "complete=1 probes=8 late_share=.2", "settle, 1.5 missed"},
+	{"lists are not doubled if a sweep dropped documents",
+	 LOOKING "pool=60000@0 pool_dropped=1 probes=8 late_share=.2", "settle, 1.5 missed"},
+	{"lists are not doubled beyond the nodes", LOOKING "nodes=15 probes=8 late_share=.2",
+	 "settle, 1.5 missed"},
+	{"lists are not doubled beyond work_mem", LOOKING "memory=1 probes=21 late_share=.2",
+	 "settle, 1.5 missed"},
+	{"a few lists ignore work_mem", LOOKING "memory=1 probes=20 late_share=.2",
+	 "widen level 1: 40 probes, 0 of 40, then batches of 128"},
+	{"misses that the search may not avoid leave less to the others",
+	 LOOKING "may_gather_more=0 probes=8 late_share=.1 pool=20@4.8",
+	 "rerank 20, then 128, over the bar"},
+	{"but a quarter is left to them",
+	 LOOKING "may_gather_more=0 probes=8 late_share=1 pool=20@4.75", "settle, 7.6 missed"},
+	{"the action with the most finds per microsecond: narrowing",
+	 LOOKING "pool=20@4.9 waiting=900@4.9", "narrow 900"},
+	{"the action with the most finds per microsecond: reranking",
+	 LOOKING "pool=20@4.9 waiting=900@4.6", "rerank 20, then 128, over the bar"},
+	{"once enough is found, the search does not ask again", SETTLED "pool=20@9", "give"},
+	{"it asks again if the next row scores less than the bar",
+	 RERANKED "returned=1 ready=9@4 score_errors=10@0@.1 ranked=9@2 pool=20@3.9",
+	 "rerank 20, then 128, over the bar"},
+	{"it asks again if more rows are wanted", SETTLED "returned=10 wanted_score=4.8 pool=20@4.75",
+	 "rerank 20, then 128, over the bar"},
+	{"without codes, it asks again if rows in hand lower the bar",
+	 SETTLED "has_codes=0 ready_likely=4 pool=20@3.9", "rerank 20, then 128, over the bar"},
 
 	/* thresholds */
 	{"all documents estimated to reach a threshold are reranked in batches",
@@ -482,7 +548,8 @@ static const Row rows[] = {
 	{"a pool that has grown above the threshold is not dropped (70336de)", BELOW "pool=300@5.5",
 	 "rerank 128, then 256"},
 	{"a pool that is out of reach is not reranked for the next row",
-	 BELOW "pool=300@4.6 ready=10@6 ready_likely=4.5 score_errors=10@0@.1 ranked=9@5.2", "give"},
+	 BELOW "pool=300@4.6 ready=10@6 ready_likely=4.5 score_errors=10@0@.1 ranked=9@5.2",
+	 "settle, 0 missed"},
 	{"an empty pool is dropped once after a sweep, which completes the search", BELOW "swept=1",
 	 "drop pool"},
 	{"a complete search below the threshold ends", BELOW "swept=1 complete=1", "end"},
@@ -490,16 +557,16 @@ static const Row rows[] = {
 	 "sweep, batch due"},
 	{"with a threshold and no order, a sweep comes first", "threshold=5 ordered=0",
 	 "sweep, batch due"},
-	{"documents below a threshold are not gathered, however good the last chunk was",
-	 "threshold=3 " SETTLED "worse=200@5", "give"},
+	{"documents below a threshold are not wanted", "threshold=6 " LOOKING "ranked=9@6 pool=20@5",
+	 "settle, 0 missed"},
 	{"the first ranked document below the threshold resets the errors of scores",
 	 "threshold=4.5 " SETTLED, "relearn scores"},
 	{"ranked documents below the threshold are fetched until enough errors are known",
-	 "threshold=5 ranked_below=1 score_errors=31@0@.1 ranked=9@4", "fetch 4"},
+	 "threshold=5 settled=5 ranked_below=1 score_errors=31@0@.1 ranked=9@4", "fetch 4"},
 	{"ranked documents out of reach of the threshold are dropped",
 	 "threshold=5 ranked_below=1 score_errors=32@0@.1 ranked=9@4.6", "drop ranked"},
 	{"ranked documents within reach of the threshold are fetched",
-	 "threshold=5 ranked_below=1 score_errors=32@0@.1 ranked=9@4.8", "fetch 4.8"},
+	 "threshold=5 settled=5 ranked_below=1 score_errors=32@0@.1 ranked=9@4.8", "fetch 4.8"},
 	{"without codes, the pool is dropped together with the ranked documents",
 	 "threshold=5 ranked_below=1 has_codes=0 score_errors=32@0@.1 ranked=9@4.6", "drop all"},
 
@@ -523,9 +590,10 @@ static const Row rows[] = {
 	{"while rows are held back, documents that may beat the last one are fetched",
 	 "need_rows=10 phase=hold bar=4.2 " SETTLED, "fetch 4"},
 	{"while rows are held back, documents of the pool that may beat the last one are reranked",
-	 "need_rows=10 phase=hold bar=4.9 " SETTLED "pool=9@4.9", "rerank 9, then 256, over the bar"},
-	{"held rows at the bar and above are given", "need_rows=10 phase=hold bar=4.9 " SETTLED,
-	 "enter held, from 4.9"},
+	 "need_rows=10 phase=hold bar=4.9 " SETTLED "wanted_score=4.9 pool=9@4.9",
+	 "rerank 9, then 128, over the bar"},
+	{"held rows at the bar and above are given",
+	 "need_rows=10 phase=hold bar=4.9 " SETTLED "settled=4.9", "enter held, from 4.9"},
 	{"all held rows are given if nothing else is left",
 	 "need_rows=10 phase=hold bar=4.9 complete=1 " FETCHED, "enter held, from -inf"},
 	{"no held rows are given if they exceed a batch",

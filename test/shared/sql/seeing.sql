@@ -21,10 +21,20 @@ SELECT colbert_last_scan() IS NULL;
 SET colbert.rerank = 70;
 SELECT count(*) FROM (SELECT id FROM seeing_docs ORDER BY maxsim(doc, '[[1,2,3,4],[4,3,2,1]]') DESC LIMIT 10) AS t;
 SELECT index, query_tokens, rerank, automatic, emitted, late, exhaustive FROM colbert_last_scan();
-SELECT probes > 0, ef_search > 0, candidates >= 70, pending, narrowed >= reranked, reranked >= fetched, fetched >= scored, scored >= emitted, batches > 0,
+SELECT probes > 0, ef_search > 0, candidates = 0, pending, narrowed >= reranked, reranked >= fetched, fetched >= scored, scored >= emitted, batches > 0,
 	tested, passed FROM colbert_last_scan();
 SELECT narrow_hit + narrow_read > 0, rerank_hit + rerank_read > 0, exact_hit + exact_read > 0,
 	least(find_ms, gather_ms, narrow_ms, rerank_ms, exact_ms) >= 0 FROM colbert_last_scan();
+-- The recall that was asked for by default, by the index and by the session, and the misses that the search expected.
+SELECT recall, expected_misses BETWEEN 0 AND .3 FROM colbert_last_scan();
+ALTER INDEX seeing_index SET (recall = .9);
+SELECT count(*) FROM (SELECT id FROM seeing_docs ORDER BY maxsim(doc, '[[1,2,3,4],[4,3,2,1]]') DESC LIMIT 10) AS t;
+SELECT recall, expected_misses BETWEEN 0 AND 1 FROM colbert_last_scan();
+SET colbert.recall = .99;
+SELECT count(*) FROM (SELECT id FROM seeing_docs ORDER BY maxsim(doc, '[[1,2,3,4],[4,3,2,1]]') DESC LIMIT 10) AS t;
+SELECT recall, expected_misses BETWEEN 0 AND .1 FROM colbert_last_scan();
+RESET colbert.recall;
+ALTER INDEX seeing_index RESET (recall);
 -- Every column is set.
 SELECT key FROM json_each((SELECT row_to_json(s) FROM colbert_last_scan() AS s)) WHERE json_typeof(value) = 'null';
 RESET colbert.rerank;
@@ -33,20 +43,20 @@ CREATE FUNCTION seeing_axes(first int, last int, next real DEFAULT 0) RETURNS mu
 	SELECT array_agg((SELECT array_agg(CASE k WHEN d THEN 1 WHEN d + 1 THEN next ELSE 0 END::real ORDER BY k) FROM generate_series(1, 64) k) ORDER BY d)::multivector
 	FROM generate_series(first, last) d
 $$;
--- Settings chosen by the number of query tokens, as documented in doc/tuning.md: n tokens with distinct directions.
+-- Lists that a search reads first, by the number of query tokens, as documented in doc/tuning.md: n tokens with distinct directions.
 CREATE TABLE seeing_wide AS SELECT i AS id, seeing_axes(i, i)::multivector(64) AS doc FROM generate_series(1, 64) i;
 CREATE INDEX seeing_wide_doc ON seeing_wide USING :method (doc);
-CREATE FUNCTION seeing_chosen(n int, OUT query_tokens bigint, OUT probes bigint, OUT ef_search bigint, OUT candidates bigint, OUT rerank bigint) LANGUAGE plpgsql AS $$
+CREATE FUNCTION seeing_chosen(n int, OUT query_tokens bigint, OUT probes bigint, OUT ef_search bigint) LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM FROM (SELECT id FROM seeing_wide ORDER BY doc <#> seeing_axes(1, n) LIMIT 10) AS t;
-	SELECT s.query_tokens, s.probes, s.ef_search, s.candidates, s.rerank INTO query_tokens, probes, ef_search, candidates, rerank FROM colbert_last_scan() AS s;
+	SELECT s.query_tokens, s.probes, s.ef_search INTO query_tokens, probes, ef_search FROM colbert_last_scan() AS s;
 END $$;
 SELECT c.* FROM unnest(ARRAY[1, 2, 3, 4, 5, 8, 16, 32]) AS n, seeing_chosen(n) AS c;
 -- Zeros, copies and near copies do not count as directions.
 DO $$ BEGIN PERFORM id FROM seeing_wide ORDER BY doc <#> (seeing_axes(1, 5) || array_fill(0::real, ARRAY[27, 64])::multivector) LIMIT 10; END $$;
-SELECT query_tokens, probes, candidates FROM colbert_last_scan();
+SELECT query_tokens, probes FROM colbert_last_scan();
 DO $$ BEGIN PERFORM id FROM seeing_wide ORDER BY doc <#> (seeing_axes(1, 4) || seeing_axes(1, 4) || seeing_axes(1, 4, .1)) LIMIT 10; END $$;
-SELECT query_tokens, probes, candidates FROM colbert_last_scan();
+SELECT query_tokens, probes FROM colbert_last_scan();
 DROP TABLE seeing_wide;
 DROP FUNCTION seeing_chosen, seeing_axes;
 SELECT count(*) FROM (SELECT id FROM seeing_docs WHERE lang = 'de' ORDER BY maxsim(doc, '[[1,2,3,4]]') DESC LIMIT 10) AS t;

@@ -93,6 +93,8 @@ class LastScan:
     narrow_read: int
     rerank_read: int
     exact_read: int
+    recall: float
+    expected_misses: float
 
 
 @dataclass(frozen=True)
