@@ -62,7 +62,8 @@ generations_agree(const MetaPageData *meta)
 static void
 check_meta(Relation rel, const MetaPageData *meta)
 {
-	bool agree = generations_agree(meta);
+	bool agree =
+		generations_agree(meta) && meta_nitems(meta, ARRAY_MEANS) == meta_nitems(meta, ARRAY_DOCS);
 
 	if (meta->magic != COLBERT_MAGIC)
 		ereport(ERROR,
