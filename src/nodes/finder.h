@@ -60,8 +60,8 @@ struct FinderOps
 	uint32 (*max_m)(uint32 dim);
 
 	/*
-	 * Implementations of the finder_ functions below. add is NULL if nodes can
-	 * only be trained; open_next and replaced are NULL if they are never
+	 * Implementations of the finder_ functions below. add and vector are NULL if
+	 * nodes can only be trained; open_next and replaced are NULL if they are never
 	 * replaced.
 	 */
 	Finder *(*open)(ColbertIndex *index, const SketchParams *params);
@@ -71,6 +71,7 @@ struct FinderOps
 	void (*find)(Finder *finder, FindQuery *query, NodeHit *hits, uint32 *nhits);
 	void (*assign)(Finder *finder, const float *tokens, uint32 ntokens, NodeHit *nearest);
 	uint32 (*add)(Finder *finder, const float *vector);
+	void (*vector)(Finder *finder, uint32 node, float *vector);
 	void (*store)(Finder *finder, const KmeansResult *trained, uint32 *node_of);
 	void (*check)(ColbertIndex *index, const SketchParams *params, Findings *findings,
 				  bool encodings);
@@ -162,6 +163,13 @@ static inline uint32
 finder_add(Finder *finder, const float *vector)
 {
 	return finder->ops->add(finder, vector);
+}
+
+/* Copy the vector of a node, dim floats. Nodes can be added after training. */
+static inline void
+finder_vector(Finder *finder, uint32 node, float *vector)
+{
+	finder->ops->vector(finder, node, vector);
 }
 
 /*

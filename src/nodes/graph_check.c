@@ -343,5 +343,8 @@ graph_check(ColbertIndex *index, const SketchParams *params, Findings *findings,
 			check_vertex(check, upper, check->levels[upper], edges);
 	if (check->nnodes > 0 && findings->in_part == 0)
 		check_ways(check);
+	if (index->meta.growth.adopting > 0)
+		findings_add(findings, FINDING_WARNING, index->meta.growth.adopting - 1,
+					 "node may lack older documents until the next merge");
 	graph_close(check->graph);
 }

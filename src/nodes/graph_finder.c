@@ -80,6 +80,17 @@ graph_add(Finder *finder, const float *vector)
 	return graph_insert(graph, vector, added_shrink(&graph->index->meta));
 }
 
+static void
+copy_vector(Finder *finder, uint32 node, float *vector)
+{
+	Graph *graph = (Graph *) finder;
+	char  *data;
+	Buffer buffer = parray_read(graph->index, ARRAY_NEIGHBOURS, node, &data);
+
+	kernels->half_to_float(graph_vertex(graph, data, node, 0).entry->vector, vector, graph->dim);
+	UnlockReleaseBuffer(buffer);
+}
+
 /* Report the nodes of the graph as tuples of a build. */
 static void
 report_nodes(const Graph *graph, uint32 done, uint32 total)
@@ -134,6 +145,7 @@ const FinderOps graph_finder = {
 	.find = graph_find,
 	.assign = graph_assign,
 	.add = graph_add,
+	.vector = copy_vector,
 	.store = graph_store,
 	.check = graph_check,
 };

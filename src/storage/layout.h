@@ -312,6 +312,22 @@ typedef struct MetaLists
 StaticAssertDecl(sizeof(MetaLists) == 32, "on-disk size of MetaLists");
 
 /*
+ * Work that a merge has left to later ones, changed only by the holder of the
+ * merge lock. All zero if there is none.
+ */
+typedef struct MetaGrowth
+{
+	/* Documents from unsettled_first to unsettled_end - 1 are merged again (merge_settle.c). */
+	uint32 unsettled_first;
+	uint32 unsettled_end;
+	/* 1 + the node that may lack older documents (merge_adopt.c); 0: none. */
+	uint32 adopting;
+	uint32 unused;
+} MetaGrowth;
+
+StaticAssertDecl(sizeof(MetaGrowth) == 16, "on-disk size of MetaGrowth");
+
+/*
  * Meta page, divided by writer. A writer copies its own part back and leaves
  * the others unchanged.
  */
@@ -328,7 +344,8 @@ typedef struct MetaPageData
 	BlockNumber settled_blocks; /* every block below has an owner, which never changes */
 	uint32      unused;
 
-	MetaLists lists;
+	MetaLists  lists;
+	MetaGrowth growth;
 } MetaPageData;
 
 StaticAssertDecl(offsetof(MetaPageData, shape) == 8, "on-disk offset of MetaPageData.shape");
@@ -337,6 +354,7 @@ StaticAssertDecl(offsetof(MetaPageData, documents) == 112,
 StaticAssertDecl(offsetof(MetaPageData, nodes) == 584, "on-disk offset of MetaPageData.nodes");
 StaticAssertDecl(offsetof(MetaPageData, pages) == 680, "on-disk offset of MetaPageData.pages");
 StaticAssertDecl(offsetof(MetaPageData, lists) == 6944, "on-disk offset of MetaPageData.lists");
+StaticAssertDecl(offsetof(MetaPageData, growth) == 6976, "on-disk offset of MetaPageData.growth");
 StaticAssertDecl(sizeof(MetaPageData) + 1024 <= PAGE_PAYLOAD,
 				 "MetaPageData leaves room on its page for what later versions add");
 

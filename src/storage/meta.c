@@ -59,11 +59,24 @@ generations_agree(const MetaPageData *meta)
 			 lists->first_parent < lists->next_parent && lists->next_parent < nparents));
 }
 
+/* Return true if the work left to later merges names documents and a node that exist. */
+static bool
+growth_agrees(const MetaPageData *meta)
+{
+	const MetaGrowth *growth = &meta->growth;
+
+	if (growth->unsettled_end == 0 && growth->unsettled_first == 0 && growth->adopting == 0)
+		return true;
+	return meta->shape.finder == FINDER_HNSW && growth->unsettled_first <= growth->unsettled_end &&
+		   growth->unsettled_end <= meta_nitems(meta, ARRAY_DOCS) &&
+		   growth->adopting <= meta_nitems(meta, ARRAY_NODES);
+}
+
 static void
 check_meta(Relation rel, const MetaPageData *meta)
 {
-	bool agree =
-		generations_agree(meta) && meta_nitems(meta, ARRAY_MEANS) == meta_nitems(meta, ARRAY_DOCS);
+	bool agree = generations_agree(meta) && growth_agrees(meta) &&
+				 meta_nitems(meta, ARRAY_MEANS) == meta_nitems(meta, ARRAY_DOCS);
 
 	if (meta->magic != COLBERT_MAGIC)
 		ereport(ERROR,
@@ -129,6 +142,7 @@ meta_write_nodes(ColbertIndex *index)
 	stored = meta_data(change_page(&change, buffer, false));
 	stored->nodes = index->meta.nodes;
 	stored->lists = index->meta.lists;
+	stored->growth = index->meta.growth;
 	change_commit(&change);
 	UnlockReleaseBuffer(buffer);
 	index->nodes_ahead = false;

@@ -124,5 +124,22 @@ FROM generate_series(1, 20) i, LATERAL copies_constant_search(copies_tokens(i, 2
 	LATERAL copies_constant_search(copies_tokens(i, 2 * i, 3 * i) || copies_nearly(-i, 20)) padded;
 RESET colbert.candidates;
 
-DROP TABLE copies_plain, copies_constant;
+-- Near copies have nearly equal errors. If the best code scores are those of near copies, their
+-- errors tell little about the errors of others.
+CREATE TABLE copies_near AS SELECT i AS id, (SELECT multivector_agg(ARRAY(SELECT sin(i * 31 + t * 7 + d * d) FROM generate_series(1, 8) d)::real[] ORDER BY t)
+	FROM generate_series(1, 1 + i % 5) t)::multivector(8) AS doc FROM generate_series(1, 3000) i WHERE i % 58 > 0;
+CREATE INDEX copies_near_doc ON copies_near USING :method (doc);
+VACUUM ANALYZE copies_near;
+SET colbert.rerank = 3000;
+SET enable_indexscan = off;
+CREATE TEMP TABLE copies_exact AS SELECT id FROM copies_near ORDER BY maxsim(doc, '[[1,0,0,0,0,0,0,0],[0,.5,.5,0,0,0,0,.7]]') DESC LIMIT 20;
+RESET enable_indexscan;
+SET enable_seqscan = off;
+SET enable_sort = off;
+SELECT count(*) FROM (SELECT id FROM copies_near ORDER BY maxsim(doc, '[[1,0,0,0,0,0,0,0],[0,.5,.5,0,0,0,0,.7]]') DESC LIMIT 20) AS found JOIN copies_exact USING (id);
+RESET enable_seqscan;
+RESET enable_sort;
+RESET colbert.rerank;
+
+DROP TABLE copies_plain, copies_constant, copies_near;
 DROP FUNCTION copies_token, copies_tokens, copies_zeros, copies_doc, copies_scan, copies_search, copies_constant_search, copies_nearly;

@@ -111,6 +111,7 @@ class Finding:
 class Trial:
     """Recall and time of an index by its settings: a row of colbert_tune."""
 
+    target: float
     probes: int
     ef_search: int | None
     candidates: int

@@ -8,7 +8,10 @@ from pathlib import Path
 from ..admin import Trial, tune
 from .common import CommandError, Subcommands, add_command, add_encoder, connect, encoder_of
 
-_SETTINGS = ("probes", "ef_search", "candidates", "rerank")
+_SETTINGS = ("target", "probes", "ef_search", "candidates", "rerank")
+
+# The option of an index that has another name than the column of colbert_tune.
+_OPTIONS = {"target": "recall"}
 
 
 def add_tune(commands: Subcommands) -> None:
@@ -63,7 +66,7 @@ def _table(trials: list[Trial]) -> list[str]:
 
 def _statement(index: str, chosen: Trial) -> str:
     """Return the statement that applies settings. Those that are 0 are left to the index."""
-    values = {name: getattr(chosen, name) for name in _SETTINGS}
+    values = {_OPTIONS.get(name, name): getattr(chosen, name) for name in _SETTINGS}
     actions = []
     reset = [name for name, value in values.items() if value == 0]
     if reset:
