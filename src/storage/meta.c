@@ -75,7 +75,8 @@ growth_agrees(const MetaPageData *meta)
 static void
 check_meta(Relation rel, const MetaPageData *meta)
 {
-	bool agree = generations_agree(meta) && growth_agrees(meta);
+	bool agree = generations_agree(meta) && growth_agrees(meta) &&
+				 meta_nitems(meta, ARRAY_MEANS) == meta_nitems(meta, ARRAY_DOCS);
 
 	if (meta->magic != COLBERT_MAGIC)
 		ereport(ERROR,

@@ -269,12 +269,12 @@ tune_try(Tune *tune, const SearchSettings *asked, Trial *rival)
 	if (trial->complete)
 		tune_time(tune, rival != NULL ? list_make2(rival, trial) : list_make1(trial));
 
-	ereport(
-		DEBUG1,
-		(errmsg_internal(
-			"target %g, probes %u, ef_search %u, candidates %u, rerank %u: %s, recall %.4f, %.3f ms",
-			asked->recall, asked->probes, asked->ef_search, asked->candidates, asked->rerank,
-			trial->complete ? "measured" : "given up", trial->recall, trial->ms)));
+	ereport(DEBUG1,
+			(errmsg_internal("target %g, probes %u, ef_search %u, candidates %u, rerank %u: %s, "
+							 "recall %.4f, %.3f ms",
+							 asked->recall, asked->probes, asked->ef_search, asked->candidates,
+							 asked->rerank, trial->complete ? "measured" : "given up",
+							 trial->recall, trial->ms)));
 	if (tune_time_to_tell(tune))
 		ereport(NOTICE, (errmsg("settings tried: %d", list_length(tune->trials))));
 	return trial;
