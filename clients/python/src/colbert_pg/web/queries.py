@@ -1,0 +1,156 @@
+"""The SQL of the pages. Nothing here talks to a server."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, get_args
+
+from psycopg import sql
+
+from .._names import escaped, truncated
+from ..collection.ranking import RankedStatements
+from ..collection.records import Ranking, StoredRanker, ranking_of
+from ..collection.statements import Query, Statement
+from ..multivector import MultiVector
+
+Way: TypeAlias = Literal["maxsim", "text", "hybrid", "ranker"]
+WAYS: tuple[Way, ...] = get_args(Way)
+NAMES: Mapping[Way, str] = {
+    "maxsim": "MaxSim",
+    "text": "BM25F",
+    "hybrid": "Hybrid",
+    "ranker": "Two stages",
+}
+METHODS = ("colbert_hnsw", "colbert_ivf")
+SETTINGS = ("probes", "ef_search", "candidates", "rerank")
+MAX_SHADED = 2048  # tokens of a document
+
+_HAS_TABLE = sql.SQL("SELECT pg_catalog.to_regclass(%s) IS NOT NULL")
+_LIMITS = sql.SQL("SELECT pg_catalog.set_config('statement_timeout', %s, true)")
+_MATCHES = sql.SQL(
+    "WITH query AS MATERIALIZED (SELECT %s::multivector AS doc), "
+    "docs AS MATERIALIZED (SELECT {id}::text AS id, {doc} AS doc FROM {table} "
+    "WHERE {id} = ANY (%s::{type}[]) AND {doc} IS NOT NULL AND num_tokens({doc}) <= {most}) "
+    "SELECT docs.id, true, m.query_token, m.doc_token, m.similarity "
+    "FROM docs, query, maxsim_tokens(docs.doc, query.doc) AS m "
+    "UNION ALL SELECT docs.id, false, m.doc_token, m.query_token, m.similarity "
+    "FROM docs, query, maxsim_tokens(query.doc, docs.doc) AS m"
+)
+_INDEXES = sql.SQL("""
+    SELECT i.indexrelid::pg_catalog.regclass::text, a.amname::text,
+        pg_catalog.pg_get_indexdef(i.indexrelid), coalesce(c.reloptions, '{}'), i.indisvalid
+    FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
+    JOIN pg_catalog.pg_am a ON a.oid = c.relam
+    WHERE i.indrelid = pg_catalog.to_regclass(%s) AND a.amname = ANY (%s) ORDER BY 1
+""")
+_SESSION = sql.SQL(
+    "SELECT name, coalesce(pg_catalog.current_setting('colbert.' || name, true), '0') "
+    "FROM pg_catalog.unnest(%s::text[]) AS name"
+)
+_PART = re.compile(
+    r"""("(?:[^"]|"")*"|'(?:[^']|'')*')|%(.)| (FROM|WHERE|ORDER BY|LIMIT|UNION|JOIN)\b"""
+    r"|(?<=[,)]) (\w+ AS (?:NOT )?(?:MATERIALIZED )?\(|SELECT\b)"
+)
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search by one ranking: its statement, and its parameters in words."""
+
+    way: Way
+    statement: Statement
+    parameters: tuple[str, ...]
+
+
+def limits(seconds: float) -> Statement:
+    """Return the statement that limits the time of those that follow in its transaction."""
+    return Statement(_LIMITS, (str(max(round(seconds * 1000), 1)),))
+
+
+def has_statistics(statements: RankedStatements) -> Statement:
+    return Statement(_HAS_TABLE, (statements.statistics,))
+
+
+def search(
+    way: Way,
+    statements: RankedStatements,
+    text: str,
+    doc: MultiVector,
+    *,
+    limit: int,
+    ranker: str | StoredRanker | None,
+) -> Search:
+    """Return the search of a question. doc: its multivector."""
+    ranking = ranking_of("hybrid", ranker=ranker) if way == "ranker" else ranking_of(way)
+    params = statements.search_params(Query(ranking, doc, text), None, ())
+    statement = statements.search(limit, None, doc=False, ranking=ranking)
+    return Search(way, Statement(statement, params), _in_words(ranking, doc))
+
+
+def _in_words(ranking: Ranking, doc: MultiVector) -> tuple[str, ...]:
+    tokens, dims = doc.shape
+    vector, text = f"the question as {tokens} tokens of {dims} dims", "the question as text"
+    if ranking.mode == "maxsim":
+        return (vector,)
+    if ranking.mode == "text":
+        return (text,)
+    if ranking.ranker is None:
+        return vector, text
+    stored = isinstance(ranking.ranker, StoredRanker)
+    return vector, text, "the name of the ranker" if stored else "the ranker, a rank_model"
+
+
+def matches(
+    statements: RankedStatements, id_type: str, doc: MultiVector, ids: Sequence[str]
+) -> Statement:
+    """Return the matches of documents and a query: id, of_query, and a pair of tokens.
+
+    of_query: the best token of the document for each query token, else the best query token for
+    each token of the document. Tokens count from 1. id_type: as format_type writes it.
+    """
+    columns = statements.columns
+    return Statement(
+        _MATCHES.format(
+            id=escaped(sql.Identifier(columns.id)),
+            doc=escaped(sql.Identifier(columns.doc)),
+            table=escaped(statements.table),
+            type=sql.SQL(id_type.replace("%", "%%")),
+            most=sql.Literal(MAX_SHADED),
+        ),
+        (doc, list(ids)),
+    )
+
+
+def indexes(statements: RankedStatements) -> Statement:
+    """Return name, access method, definition, options and validity of each index."""
+    return Statement(_INDEXES, (statements.table_name, list(METHODS)))
+
+
+def session_settings() -> Statement:
+    """Return name and value of the settings of a search, 0 if the index chooses."""
+    return Statement(_SESSION, (list(SETTINGS),))
+
+
+def missing(statements: RankedStatements, types: Mapping[str, str]) -> list[str]:
+    """Return the columns that the page needs, and the table lacks."""
+    columns = statements.columns
+    needed = [truncated(name) for name in (columns.id, columns.text, columns.doc)]
+    return [name for name in needed if name not in types]
+
+
+def readable(statement: Any) -> str:
+    """Return a statement in lines, its parameters as $1, $2 and so on."""
+    numbers = itertools.count(1)
+
+    def part(found: re.Match[str]) -> str:
+        quoted, placeholder, clause, query = found.groups()
+        if quoted is not None:
+            return quoted.replace("%%", "%")
+        if placeholder is not None:
+            return f"${next(numbers)}" if placeholder == "s" else placeholder
+        return f"\n  {clause}" if clause is not None else f"\n{query}"
+
+    return _PART.sub(part, statement.as_string(None))
