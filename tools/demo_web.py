@@ -4,7 +4,7 @@
 
 Runs in build/demo-web, where tools/demo installs what it needs.
 """
-import os, re, sys
+import os, re, socket, sys
 import medquad_db as db
 from colbert_pg import MultiVector
 from colbert_pg.collection import Columns
@@ -18,7 +18,7 @@ import encode
 
 RANKER = os.path.join(db.ROOT, 'data', 'medquad-ranker', 'ranker.json')
 FIRST = ('what causes childhood brain stem glioma ?', 'how to diagnose chronic myelogenous leukemia ?', 'what are the symptoms of anal cancer ?')
-SAMPLE = 100    # questions that measure an index
+SAMPLE = 57    # questions that measure an index
 WORD = re.compile(r'\w+')
 
 
@@ -52,13 +52,19 @@ def prepare(conn):
 
 
 def main(argv):
+    port = int(argv[1]) if argv[1:] else 8080
+    try:
+        socket.create_server(('127.0.0.1', port)).close()
+    except OSError as e:
+        sys.exit(f'port {port}: {e.strerror}; make demo-web PORT=0 takes any that is free')
     with db.connect() as conn:
         prepare(conn)
         asked = [text for text, in conn.execute('SELECT question FROM questions ORDER BY hashint4(id) LIMIT %s', (SAMPLE,)).fetchall()]
     with open(RANKER) as f:
         ranker = f.read()
-    settings = Settings('passages', 'user=reader', Columns('id', 'body', 'doc', None), ranker=ranker, queries=(*FIRST, *asked))
-    serve(create_app(Medquad(), settings), port=int(argv[1]) if argv[1:] else 8080)
+    settings = Settings('passages', 'user=reader', Columns('id', 'body', 'doc', None), ranker=ranker, queries=(*FIRST, *asked),
+                        tune_timeout=600)
+    serve(create_app(Medquad(), settings), port=port)
 
 
 if __name__ == '__main__':

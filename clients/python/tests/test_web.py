@@ -220,11 +220,15 @@ def test_a_table_without_full_text(database: str) -> None:
     with psycopg.connect(dbname=database, autocommit=True) as conn:
         conn.execute("""
             CREATE TABLE "my ""%texts" (
-                "the %id" int, "a ""text" text, "the doc" multivector(8)
+                "the %id" timestamptz, "a ""text" text, "the doc" multivector(8)
             )
         """)
         words = FakeEncoder()
-        rows = [(1, "gout and drugs", "gout and drugs"), (2, None, "a bow"), (3, "gout", "x gout")]
+        rows = [
+            ("today", "gout and drugs", "gout and drugs"),
+            ("now", None, "a bow"),
+            ("epoch", "gout", "x gout"),
+        ]
         with conn.cursor() as cursor:
             for key, text, encoded in rows:
                 cursor.execute(
@@ -240,6 +244,7 @@ def test_a_table_without_full_text(database: str) -> None:
     assert [text_of(passage) for passage in passages(page)] == ["gout and drugs", "gout", ""]
     assert "The row has 2 tokens, but the encoder makes 1 of its text" in text_of(page)
     assert "No index of colbert_pg was scanned" in page
+    assert re.findall(r'data-terms="\d">(\w+)', page) == ["gout", "drugs"]
 
 
 def test_the_page_cannot_write(database: str) -> None:

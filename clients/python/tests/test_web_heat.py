@@ -16,18 +16,18 @@ TEXT = "The gouty patient, treated."
 SPANS = [(4, 8), (8, 9), (10, 17), (19, 26)]  # gouty is of two tokens
 QUERY = Words("treat gout", [(0, 0), (0, 5), (6, 10)], 3)  # the first stands for no word
 ROWS = [
-    ("7", True, 1, 3, 0.2),
-    ("7", True, 2, 4, 0.8),
-    ("7", True, 3, 1, 1.0),
-    ("7", False, 3, 1, 1.0),
-    ("7", False, 3, 2, 0.5),
-    ("7", False, 1, 3, 0.2),
-    ("7", False, 2, 4, 0.8),
+    (7, True, 1, 3, 0.2),
+    (7, True, 2, 4, 0.8),
+    (7, True, 3, 1, 1.0),
+    (7, False, 3, 1, 1.0),
+    (7, False, 3, 2, 0.5),
+    (7, False, 1, 3, 0.2),
+    (7, False, 2, 4, 0.8),
 ]
 
 
 def shaded(**changes: object) -> heat.Shaded:
-    matches = heat.collect(ROWS)["7"]
+    matches = heat.collect(ROWS)[7]
     return heat.shade(
         **{  # type: ignore[arg-type]
             "text": TEXT,
@@ -64,7 +64,7 @@ def test_the_pairs_are_the_score() -> None:
 
 def test_several_query_words_with_one_match() -> None:
     rows = [(key, of_query, q, 4 if of_query else d, s) for key, of_query, q, d, s in ROWS]
-    found = shaded(matches=heat.collect(rows)["7"])
+    found = shaded(matches=heat.collect(rows)[7])
     assert [piece.terms for piece in found.pieces if piece.terms] == [(1, 2)]
     assert [pair.passage for pair in found.pairs] == ["treated"] * 3
 

@@ -38,7 +38,7 @@ _HEADERS = {
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
@@ -113,7 +113,9 @@ class Site:
         with self.encoding() as encoder:
             question = searcher.encode(encoder, text)
         with self.pool.connection() as conn:
-            answer = searcher.answer(conn, self.settings, self.encoder, question, ways)
+            answer = searcher.answer(conn, self.settings, question, ways)
+        with self.encoding() as encoder:
+            searcher.shade(answer, encoder)
         chosen = [column.search.way for column in answer.columns]
         return self._search_page(request, answer.ways, chosen, answer)
 
@@ -150,7 +152,7 @@ class Site:
             index=index,
             info=info,
             settings=settings,
-            holds={setting.name: setting.holds for setting in settings},
+            in_effect={setting.name: setting.in_effect for setting in settings},
             measured=self._measured.get(index.name),
             target=self.settings.recall,
             limit=self.settings.limit,

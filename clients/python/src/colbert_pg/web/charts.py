@@ -76,7 +76,7 @@ def frontier(points: Sequence[Point], target: float) -> Markup:
         _WIDTH - _RIGHT,
         axes.y(target),
         line,
-        Markup().join(_mark(axes, point) for point in ordered),
+        Markup().join(_mark(axes, point, is_above=n % 2 == 1) for n, point in enumerate(ordered)),
     )
 
 
@@ -155,8 +155,11 @@ def _best(ordered: Sequence[Point]) -> list[Point]:
     return best
 
 
-def _mark(axes: _Axes, point: Point) -> Markup:
-    """Return the mark of a setting: a diamond if it is the present one, a ring if the cheapest."""
+def _mark(axes: _Axes, point: Point, *, is_above: bool) -> Markup:
+    """Return the mark of a setting: a diamond if it is the present one, a ring if the cheapest.
+
+    is_above: the place of its number.
+    """
     x, y = axes.x(point.ms), axes.y(point.recall)
     shapes = Markup('<circle class="point" cx="{:.1f}" cy="{:.1f}" r="{}"/>').format(
         x, y, _RADIUS - 2
@@ -171,5 +174,5 @@ def _mark(axes: _Axes, point: Point) -> Markup:
         shapes += Markup('<polygon class="present" points="{}"/>').format(corners)
     words = " present" * point.is_present
     return shapes + Markup('<text class="mark" x="{:.1f}" y="{:.1f}">{}</text>').format(
-        x + _RADIUS + 6, y + 15, f"{point.number}{words}"
+        x + _RADIUS, y - 11 if is_above else y + 19, f"{point.number}{words}"
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import psycopg
 from psycopg import errors
-from psycopg_pool import PoolTimeout
+from psycopg_pool import PoolTimeout, TooManyRequests
 
 from ..encoders import ServerError, TextError
 
@@ -41,7 +41,7 @@ def explain_error(error: Exception, timeout: float) -> Explained | None:
     if isinstance(error, ServerError):
         text = "The server that encodes questions failed, or gave a wrong answer."
         return Explained(502, "The encoder does not answer", text, "Try again in a moment.")
-    if isinstance(error, PoolTimeout):
+    if isinstance(error, PoolTimeout | TooManyRequests):
         return Explained(
             503,
             "The database is busy",

@@ -72,11 +72,11 @@ class MismatchError(ValueError):
     """A document whose tokens are not those that the encoder makes of its text."""
 
 
-def collect(rows: Iterable[tuple[str, bool, int, int, float]]) -> dict[str, Matches]:
-    """Return the matches of each document, from the rows of queries.matches."""
-    found: dict[str, Matches] = {}
-    for key, of_query, query, doc, similarity in rows:
-        matches = found.setdefault(key, Matches())
+def collect(rows: Iterable[tuple[int, bool, int, int, float]]) -> dict[int, Matches]:
+    """Return the matches of each document, by its number, from the rows of queries.matches."""
+    found: dict[int, Matches] = {}
+    for number, of_query, query, doc, similarity in rows:
+        matches = found.setdefault(number, Matches())
         if of_query:
             matches.terms[query - 1] = (doc - 1, similarity)
         else:

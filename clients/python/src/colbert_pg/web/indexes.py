@@ -17,6 +17,7 @@ from .queries import SETTINGS
 from .searcher import fetch
 from .settings import Settings
 
+_NOT_TRIED = "The present settings are not among those of colbert_tune."
 ASKED_BY_PAGE = 20  # questions for settings that colbert_tune has not tried
 PARTS = ("directory", "sketch", "code", "node", "posting")
 
@@ -34,14 +35,14 @@ class Index:
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting of searches: in the session, in the index, and which one holds. 0: automatic."""
+    """A search setting: of the session, of the index, and the one in effect. 0: automatic."""
 
     name: str
     session: int
     option: int
 
     @property
-    def holds(self) -> int:
+    def in_effect(self) -> int:
         return self.session or self.option
 
 
@@ -95,7 +96,7 @@ def measure(
     """Measure an index by questions. is_only: no other index serves the same searches."""
     with conn.transaction():
         fetch(conn, queries.limits(settings.tune_timeout))
-        present = [setting.holds for setting in settings_of(conn, index)]
+        present = [setting.in_effect for setting in settings_of(conn, index)]
         trials = tune(conn, index.name, asked, target_recall=settings.recall, k=settings.limit)
     number = number_of(trials, present)
     points = [
@@ -128,14 +129,14 @@ def _present(
 ) -> tuple[charts.Point | None, str]:
     """Measure the present settings, which colbert_tune has not tried or found worse."""
     if not is_only:
-        return None, "The present settings are not among these; other indexes serve searches, too."
+        return None, f"{_NOT_TRIED} They were not measured: the table has another index."
     some = asked[:ASKED_BY_PAGE]
     try:
         found = index_recall(conn, settings.table, settings.columns.doc, some, settings.limit)
     except (ValueError, psycopg.errors.QueryCanceled):
-        return None, "The present settings are not among these, and could not be measured."
+        return None, f"{_NOT_TRIED} They could not be measured."
     note = (
-        f"The present settings are not among those of colbert_tune. The page measured them by "
-        f"{len(some)} questions; their time includes the way to the server and back."
+        f"{_NOT_TRIED} The page measured them by {len(some)} questions; their time includes the "
+        "connection."
     )
     return charts.Point(number, found.index_ms, found.recall, is_present=True), note

@@ -123,7 +123,7 @@ def facts(info: IndexInfo) -> list[tuple[str, str]]:
         found.append((name.replace("_", " "), "several" if value is None else f"{value:,}"))
     for name in _DISTANCES:
         value = getattr(info, name)
-        found.append((name.replace("_", " "), "unknown" if value is None else number(value)))
+        found.append((name.replace("_", " "), "none" if value is None else number(value)))
     return found
 
 

@@ -32,11 +32,12 @@ _HAS_TABLE = sql.SQL("SELECT pg_catalog.to_regclass(%s) IS NOT NULL")
 _LIMITS = sql.SQL("SELECT pg_catalog.set_config('statement_timeout', %s, true)")
 _MATCHES = sql.SQL(
     "WITH query AS MATERIALIZED (SELECT %s::multivector AS doc), "
-    "docs AS MATERIALIZED (SELECT {id}::text AS id, {doc} AS doc FROM {table} "
-    "WHERE {id} = ANY (%s::{type}[]) AND {doc} IS NOT NULL AND num_tokens({doc}) <= {most}) "
-    "SELECT docs.id, true, m.query_token, m.doc_token, m.similarity "
+    "docs AS MATERIALIZED (SELECT ids.number, docs.{doc} AS doc "
+    "FROM unnest(%s::{type}[]) WITH ORDINALITY AS ids(id, number) "
+    "JOIN {table} AS docs ON docs.{id} = ids.id WHERE num_tokens(docs.{doc}) <= {most}) "
+    "SELECT docs.number, true, m.query_token, m.doc_token, m.similarity "
     "FROM docs, query, maxsim_tokens(docs.doc, query.doc) AS m "
-    "UNION ALL SELECT docs.id, false, m.doc_token, m.query_token, m.similarity "
+    "UNION ALL SELECT docs.number, false, m.doc_token, m.query_token, m.similarity "
     "FROM docs, query, maxsim_tokens(query.doc, docs.doc) AS m"
 )
 _INDEXES = sql.SQL("""
@@ -104,12 +105,13 @@ def _in_words(ranking: Ranking, doc: MultiVector) -> tuple[str, ...]:
 
 
 def matches(
-    statements: RankedStatements, id_type: str, doc: MultiVector, ids: Sequence[str]
+    statements: RankedStatements, id_type: str, doc: MultiVector, ids: Sequence[Any]
 ) -> Statement:
-    """Return the matches of documents and a query: id, of_query, and a pair of tokens.
+    """Return the matches of documents and a query, by the number of each id, from 1.
 
-    of_query: the best token of the document for each query token, else the best query token for
-    each token of the document. Tokens count from 1. id_type: as format_type writes it.
+    The columns are number, of_query, the numbers of two tokens, from 1, and their similarity.
+    of_query: the best token of the document for each query token; otherwise the best query token
+    for each token of the document. id_type: as format_type writes it.
     """
     columns = statements.columns
     return Statement(

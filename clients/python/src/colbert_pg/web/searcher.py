@@ -43,8 +43,12 @@ class Question:
 
 @dataclass
 class Hit:
-    """A row that a ranking found, with its passage in pieces. note: why it has no shades."""
+    """A row that a ranking found, with its passage in pieces.
 
+    key: the value of its id. id: the same as text. note: why it has no shades.
+    """
+
+    key: Any
     id: str
     score: float
     text: str
@@ -69,16 +73,17 @@ class Column:
     scans: list[LastScan]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Answer:
     """The answers to a question. ways: the rankings that the table has.
 
-    top: the best similarity of two tokens.
+    matches: those of the rows, by id. top: the best similarity of two tokens.
     """
 
     ways: tuple[Way, ...]
     question: Question
     columns: list[Column]
+    matches: dict[str, heat.Matches]
     top: float
 
 
@@ -112,11 +117,7 @@ def target_of(conn: psycopg.Connection[Any], settings: Settings) -> Target:
 
 
 def answer(
-    conn: psycopg.Connection[Any],
-    settings: Settings,
-    encoder: Encoder,
-    question: Question,
-    ways: Sequence[Way],
+    conn: psycopg.Connection[Any], settings: Settings, question: Question, ways: Sequence[Way]
 ) -> Answer:
     """Return the answers by each ranking that the table has, in one snapshot."""
     statements = settings.statements()
@@ -126,10 +127,18 @@ def answer(
         chosen = [way for way in target.ways if way in ways] or list(target.ways[:1])
         columns = [_column(conn, statements, settings, question, way) for way in chosen]
         matches = _matches(conn, statements, target, question, columns)
-    top = heat.top_similarity(matches.values())
-    _shade(columns, encoder, question, matches, top)
     _set_places(columns)
-    return Answer(target.ways, question, columns, top)
+    return Answer(target.ways, question, columns, matches, heat.top_similarity(matches.values()))
+
+
+def shade(answer: Answer, encoder: Encoder) -> None:
+    """Shade the passages of an answer."""
+    done: dict[str, tuple[heat.Shaded, str]] = {}
+    for column in answer.columns:
+        for hit in column.hits:
+            if hit.id not in done:
+                done[hit.id] = _shaded(hit, answer, encoder)
+            hit.shaded, hit.note = done[hit.id]
 
 
 def _column(
@@ -161,7 +170,7 @@ def _hit(row: tuple[Any, ...]) -> Hit:
     if score is None:
         raise PageError(500, "The ranker is missing", "The table of rankers has no such model.")
     maxsim, bm25f = both or (None, None)
-    return Hit(str(key), score, text or "", maxsim, bm25f)
+    return Hit(key, str(key), score, text or "", maxsim, bm25f)
 
 
 def _stages(scans: Sequence[LastScan]) -> dict[str, float]:
@@ -177,41 +186,28 @@ def _matches(
     question: Question,
     columns: Sequence[Column],
 ) -> dict[str, heat.Matches]:
-    ids = sorted({hit.id for column in columns for hit in column.hits})
-    if question.words is None or not ids:
+    keys = {hit.id: hit.key for column in columns for hit in column.hits}
+    if question.words is None or not keys:
         return {}
     id_type = target.types[truncated(statements.columns.id)]
-    return heat.collect(fetch(conn, queries.matches(statements, id_type, question.doc, ids)))
+    statement = queries.matches(statements, id_type, question.doc, list(keys.values()))
+    ids = list(keys)
+    found = heat.collect(fetch(conn, statement))
+    return {ids[number - 1]: matches for number, matches in found.items()}
 
 
-def _shade(
-    columns: Sequence[Column],
-    encoder: Encoder,
-    question: Question,
-    matches: Mapping[str, heat.Matches],
-    top: float,
-) -> None:
-    done: dict[str, tuple[heat.Shaded, str]] = {}
-    for column in columns:
-        for hit in column.hits:
-            if hit.id not in done:
-                done[hit.id] = _shaded(hit.text, encoder, question, matches.get(hit.id), top)
-            hit.shaded, hit.note = done[hit.id]
-
-
-def _shaded(
-    text: str, encoder: Encoder, question: Question, matches: heat.Matches | None, top: float
-) -> tuple[heat.Shaded, str]:
+def _shaded(hit: Hit, answer: Answer, encoder: Encoder) -> tuple[heat.Shaded, str]:
     """Return a passage in pieces, or as it is and why."""
-    if question.words is None:
-        return heat.plain(text), "The encoder cannot tell which word a token stands for."
+    words, matches = answer.question.words, answer.matches.get(hit.id)
+    if words is None:
+        return heat.plain(hit.text), ""  # the page says so, once
     if matches is None:
-        return heat.plain(text), "The row has no multivector, or too many tokens to shade."
+        return heat.plain(hit.text), "The row has no multivector, or too many tokens to shade."
     try:
-        spans: list[Span] = encoder.spans(text)
-        return heat.shade(text, spans, question.words, matches, top), ""
+        spans: list[Span] = encoder.spans(hit.text)
+        return heat.shade(hit.text, spans, words, matches, answer.top), ""
     except (heat.MismatchError, TextError) as e:
-        return heat.plain(text), str(e)
+        return heat.plain(hit.text), str(e)
 
 
 def _set_places(columns: Sequence[Column]) -> None:

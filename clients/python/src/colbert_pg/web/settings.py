@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .._names import Table
 from ..collection import Columns, StoredRanker
@@ -25,7 +25,7 @@ class Settings:
     """
 
     table: Table
-    dsn: str = ""
+    dsn: str = field(default="", repr=False)  # it may have a password
     columns: Columns = Columns(metadata=None)  # noqa: RUF009 (it is frozen)
     tsv_column: str = "tsv"
     ranker: str | StoredRanker | None = None

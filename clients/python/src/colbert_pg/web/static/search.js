@@ -1,4 +1,4 @@
-// Light up what a word of the question matched, in all answers.
+// Light up the matches of a word of the question in all answers.
 // Without this script the page is complete; only the lighting is missing.
 
 const words = [...document.querySelectorAll('button.word')];
