@@ -122,6 +122,13 @@ def test_rankings_side_by_side(client: TestClient) -> None:
     by_words = columns[1]
     assert text_of(passages(by_words)[0]) == TEXTS["gout"]
     assert by_words.count('class="hit"') == 1, "those that have one of the words"
+    terms = re.findall(r'<table class="terms">.*?<tbody>(.*?)</tbody>', by_words, re.DOTALL)
+    assert [text_of(row)[:6] for row in terms[0].split("</tr>")[:2]] == ["drugD1", "goutD1"]
+    score = float(re.findall(r"score </span>([\d.]+)", by_words)[0])
+    parts = [float(part) for part in re.findall(r"<td>(\d+\.\d+)</td>", terms[0])]
+    assert sum(parts) == pytest.approx(score, abs=0.002)
+    assert columns[0].count('<table class="terms">') == 0
+    assert columns[3].count('<table class="terms">') == 1
     assert "find" not in by_words.partition("<ol")[0], "it has no scan of its own"
     assert re.search(r"also MaxSim 1, Hybrid 1, Two stages 1", by_words)
     assert "the ranker, a rank_model" in columns[3]

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from psycopg import sql
 
 from .._names import escaped, truncated
-from ..collection.ranking import RankedStatements
+from ..collection.ranking import RankedStatements, literal
 from ..collection.records import Ranking, StoredRanker, ranking_of
 from ..collection.statements import Query, Statement
 from ..multivector import MultiVector
@@ -39,6 +39,14 @@ _MATCHES = sql.SQL(
     "FROM docs, query, maxsim_tokens(docs.doc, query.doc) AS m "
     "UNION ALL SELECT docs.number, false, m.doc_token, m.query_token, m.similarity "
     "FROM docs, query, maxsim_tokens(query.doc, docs.doc) AS m"
+)
+_TERMS = sql.SQL(
+    "WITH query AS MATERIALIZED (SELECT bm25_query({statistics}, %s::text) AS words) "
+    "SELECT ids.number, t.term, t.section::text, t.frequency, t.contribution "
+    "FROM unnest(%s::{type}[]) WITH ORDINALITY AS ids(id, number) "
+    "JOIN {table} AS docs ON docs.{id} = ids.id CROSS JOIN query "
+    "CROSS JOIN LATERAL bm25f_terms(docs.{tsv}, query.words) AS t "
+    "ORDER BY ids.number, t.contribution DESC, t.term"
 )
 _INDEXES = sql.SQL("""
     SELECT i.indexrelid::pg_catalog.regclass::text, a.amname::text,
@@ -113,17 +121,26 @@ def matches(
     of_query: the best token of the document for each query token; otherwise the best query token
     for each token of the document. id_type: as format_type writes it.
     """
+    names = _names(statements, id_type)
+    return Statement(_MATCHES.format(**names, most=sql.Literal(MAX_SHADED)), (doc, list(ids)))
+
+
+def terms(statements: RankedStatements, id_type: str, text: str, ids: Sequence[Any]) -> Statement:
+    """Return the terms of bm25f, by the number of each id, from 1: number, and those of a Term."""
+    names = _names(statements, id_type)
+    return Statement(_TERMS.format(**names), (text, list(ids)))
+
+
+def _names(statements: RankedStatements, id_type: str) -> dict[str, sql.Composable]:
     columns = statements.columns
-    return Statement(
-        _MATCHES.format(
-            id=escaped(sql.Identifier(columns.id)),
-            doc=escaped(sql.Identifier(columns.doc)),
-            table=escaped(statements.table),
-            type=sql.SQL(id_type.replace("%", "%%")),
-            most=sql.Literal(MAX_SHADED),
-        ),
-        (doc, list(ids)),
-    )
+    return {
+        "id": escaped(sql.Identifier(columns.id)),
+        "doc": escaped(sql.Identifier(columns.doc)),
+        "tsv": escaped(sql.Identifier(statements.full_text.column)),
+        "table": escaped(statements.table),
+        "type": sql.SQL(id_type.replace("%", "%%")),
+        "statistics": literal(statements.statistics),
+    }
 
 
 def indexes(statements: RankedStatements) -> Statement:

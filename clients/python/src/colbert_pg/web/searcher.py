@@ -12,6 +12,7 @@ import psycopg
 from .._names import truncated
 from ..admin import LastScan, last_scans
 from ..collection.ranking import RankedStatements
+from ..collection.records import Term
 from ..collection.statements import Statement
 from ..encoders import Encoder, Span, SpansUnknownError, TextError
 from ..explain.words import Words
@@ -45,7 +46,8 @@ class Question:
 class Hit:
     """A row that a ranking found, with its passage in pieces.
 
-    key: the value of its id. id: the same as text. note: why it has no shades.
+    key: the value of its id. id: the same as text. note: why it has no shades. terms: those of
+    bm25f, if the ranking has them.
     """
 
     key: Any
@@ -57,6 +59,7 @@ class Hit:
     shaded: heat.Shaded = field(default_factory=lambda: heat.Shaded(()))
     note: str = ""
     places: dict[Way, int] = field(default_factory=dict)
+    terms: list[Term] = field(default_factory=list)
 
 
 @dataclass
@@ -127,6 +130,7 @@ def answer(
         chosen = [way for way in target.ways if way in ways] or list(target.ways[:1])
         columns = [_column(conn, statements, settings, question, way) for way in chosen]
         matches = _matches(conn, statements, target, question, columns)
+        _set_terms(conn, statements, target, question, columns)
     _set_places(columns)
     return Answer(target.ways, question, columns, matches, heat.top_similarity(matches.values()))
 
@@ -186,7 +190,7 @@ def _matches(
     question: Question,
     columns: Sequence[Column],
 ) -> dict[str, heat.Matches]:
-    keys = {hit.id: hit.key for column in columns for hit in column.hits}
+    keys = _keys(columns)
     if question.words is None or not keys:
         return {}
     id_type = target.types[truncated(statements.columns.id)]
@@ -194,6 +198,34 @@ def _matches(
     ids = list(keys)
     found = heat.collect(fetch(conn, statement))
     return {ids[number - 1]: matches for number, matches in found.items()}
+
+
+def _set_terms(
+    conn: psycopg.Connection[Any],
+    statements: RankedStatements,
+    target: Target,
+    question: Question,
+    columns: Sequence[Column],
+) -> None:
+    """Let the hits that full text ranks know the terms of their score."""
+    ranked = [column for column in columns if column.search.way != "maxsim"]
+    keys = _keys(ranked)
+    if not keys:
+        return
+    id_type = target.types[truncated(statements.columns.id)]
+    statement = queries.terms(statements, id_type, question.text, list(keys.values()))
+    ids = list(keys)
+    found: dict[str, list[Term]] = {}
+    for number, *term in fetch(conn, statement):
+        found.setdefault(ids[number - 1], []).append(Term(*term))
+    for column in ranked:
+        for hit in column.hits:
+            hit.terms = found.get(hit.id, [])
+
+
+def _keys(columns: Sequence[Column]) -> dict[str, Any]:
+    """Return the ids of all hits, by their text."""
+    return {hit.id: hit.key for column in columns for hit in column.hits}
 
 
 def _shaded(hit: Hit, answer: Answer, encoder: Encoder) -> tuple[heat.Shaded, str]:
