@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 
 import uvicorn
 from starlette.middleware.trustedhost import TrustedHostMiddleware
@@ -32,10 +33,12 @@ def serve(app: ASGIApp, *, host: str = "127.0.0.1", port: int = 8080) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, port), family=family, backlog=_BACKLOG) as listening:
         config = uvicorn.Config(app, access_log=False, log_level="warning", server_header=False)
-        try:
-            _Server(config).run([listening])
-        except KeyboardInterrupt:  # uvicorn has shut down, and passes the signal on
-            print("Stopped.", flush=True)
+        server = _Server(config)
+        with suppress(KeyboardInterrupt):  # uvicorn has shut down, and passes the signal on
+            server.run([listening])
+        if not server.started:
+            raise RuntimeError("the server did not start")
+        print("Stopped.", flush=True)
 
 
 def _address(listening: socket.socket) -> str:
