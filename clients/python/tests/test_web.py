@@ -86,8 +86,8 @@ def test_an_answer(client: TestClient) -> None:
     page = ask(client, "drugs for gout")
     [first, *_] = passages(page)
     assert text_of(first) == TEXTS["gout"]
-    assert '<span class="w m p3 l4" data-near="3" data-terms="3">Gout<sup' in first
-    assert re.search(r'class="w m p1 l4" data-near="1" data-terms="1">drugs<sup', first)
+    assert '<span class="w m short p3 l4" data-near="3" data-terms="3">Gout<sup' in first
+    assert re.search(r'class="w m short p1 l4" data-near="1" data-terms="1">drugs<sup', first)
     assert [text_of(word) for word in re.findall(r"<li><button.*?</button>", page)] == [
         "1drugs",
         "2for",
@@ -133,7 +133,7 @@ def test_rankings_side_by_side(client: TestClient) -> None:
     assert re.search(r"also MaxSim 1, Hybrid 1, Two stages 1", by_words)
     assert "the ranker, a rank_model" in columns[3]
     assert re.search(r"MaxSim \d\.\d+ · BM25F \d\.\d+", columns[2])
-    assert 'class="w m p3' in by_words, "MaxSim shades the hits of all rankings"
+    assert 'class="w m short p3' in by_words, "MaxSim shades the hits of all rankings"
 
 
 def test_a_passage_of_html(client: TestClient) -> None:
