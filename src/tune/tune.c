@@ -214,7 +214,8 @@ put_trial(ReturnSetInfo *result, const Tune *tune, const Trial *trial, bool chos
 
 /*
  * Return the first trial, which leaves all settings to the index, and then
- * each trial that no cheaper one matches in recall.
+ * each trial that no cheaper one matches in recall. The chosen one is always
+ * among them, although a cheaper one may match it (descent.c).
  */
 static void
 put_frontier(ReturnSetInfo *result, const Tune *tune, const Trial *chosen)
@@ -230,9 +231,9 @@ put_frontier(ReturnSetInfo *result, const Tune *tune, const Trial *chosen)
 	{
 		const Trial *trial = lfirst(cell);
 
-		if (!trial->complete || trial->recall <= recall)
+		if (!trial->complete || (trial->recall <= recall && trial != chosen))
 			continue;
-		recall = trial->recall;
+		recall = Max(recall, trial->recall);
 		if (trial != automatic)
 			put_trial(result, tune, trial, trial == chosen);
 	}
