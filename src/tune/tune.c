@@ -213,8 +213,8 @@ put_trial(ReturnSetInfo *result, const Tune *tune, const Trial *trial, bool chos
 }
 
 /*
- * Return the first trial, which leaves all settings to the index, and then
- * each trial that no cheaper one matches in recall.
+ * Return the first trial, which leaves all settings to the index, and then the
+ * chosen one and each that no cheaper one matches in recall.
  */
 static void
 put_frontier(ReturnSetInfo *result, const Tune *tune, const Trial *chosen)
@@ -230,9 +230,9 @@ put_frontier(ReturnSetInfo *result, const Tune *tune, const Trial *chosen)
 	{
 		const Trial *trial = lfirst(cell);
 
-		if (!trial->complete || trial->recall <= recall)
+		if (!trial->complete || (trial->recall <= recall && trial != chosen))
 			continue;
-		recall = trial->recall;
+		recall = Max(recall, trial->recall);
 		if (trial != automatic)
 			put_trial(result, tune, trial, trial == chosen);
 	}

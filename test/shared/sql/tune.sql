@@ -51,7 +51,7 @@ END $$;
 CREATE TEMP TABLE found AS SELECT row_number() OVER () AS n, t.* FROM tune_sample, colbert_tune('tune_index', queries, 0.9, 10) AS t;
 SELECT target = 0 AND probes = 0 AND coalesce(ef_search, 0) = 0 AND candidates = 0 AND rerank = 0, (ef_search IS NULL) = (:'method' = 'colbert_ivf') FROM found WHERE n = 1;
 SELECT count(*) > 0, count(*) FILTER (WHERE chosen), min(recall) FILTER (WHERE chosen) >= 0.9, min(ms) > 0, max(recall) <= 1 FROM found;
-SELECT count(*) FROM (SELECT recall <= lag(recall) OVER (ORDER BY n) OR ms < lag(ms) OVER (ORDER BY n) AS worse FROM found WHERE n > 1) AS t WHERE worse;
+SELECT count(*) FROM (SELECT recall <= lag(recall) OVER (ORDER BY n) OR ms < lag(ms) OVER (ORDER BY n) AS worse FROM found WHERE n > 1 AND NOT chosen) AS t WHERE worse;
 SELECT count(*) FROM found AS other, found WHERE found.chosen AND other.n > 1 AND found.n > 1 AND other.recall >= 0.9 AND other.ms < .95 * found.ms;
 SELECT bool_and(round(recall::numeric, 6) = tune_recall('tune_docs WHERE true', 'maxsim(doc, $1)', 'DESC', 10, ARRAY['colbert.recall', target::text, 'colbert.probes', probes::text,
 	'colbert.ef_search', coalesce(ef_search, 0)::text, 'colbert.candidates', candidates::text, 'colbert.rerank', rerank::text])) FROM found;

@@ -120,6 +120,17 @@ class Trial:
     ms: float
     chosen: bool
 
+    @property
+    def options(self) -> dict[str, float | None]:
+        """The options of the index. 0: the index chooses; None: it has no such option."""
+        return {
+            "recall": self.target,
+            "probes": self.probes,
+            "ef_search": self.ef_search,
+            "candidates": self.candidates,
+            "rerank": self.rerank,
+        }
+
 
 def index_info(conn: Any, index: str) -> IndexInfo:
     """Return what an index holds, its bytes, and advice when VACUUM or REINDEX would pay."""
