@@ -292,19 +292,19 @@ encode_link(Graph *graph, uint32 row, uint32 level, Edge *forward, Edge *back)
 	back->vertex = own_vertex(writer, level);
 }
 
-/* Select the new node's neighbours on a level among graph->results. */
+/* Select the new node's neighbours on a level among graph->walk.results. */
 static void
 choose_neighbours(Graph *graph, uint32 level)
 {
 	GraphWriter *writer = graph->writer;
 	LevelLinks  *links = &writer->links[level];
-	uint32       n = graph->results.count;
+	uint32       n = graph->walk.results.count;
 
 	for (uint32 i = 0; i < n; i++)
 	{
 		float *row = writer->pool + (size_t) i * graph->width;
 
-		writer->pool_vertices[i] = graph->results.hits[i].node;
+		writer->pool_vertices[i] = graph->walk.results.hits[i].node;
 		read_vertex(graph, level, writer->pool_vertices[i], row);
 		writer->candidates[i] =
 			(GraphCandidate) {i, graph_distance(writer->vector, row, graph->width), false};

@@ -363,6 +363,7 @@ find_nodes(Search *search, uint32 found, uint32 ef, ProbeList *list)
 		palloc_extended(mul_size(ntokens, sizeof(uint32)), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	list->scales = palloc_extended(mul_size(ntokens, sizeof(float)), MCXT_ALLOC_HUGE);
 	find.tokens = tokens_to_find(search, list->scales);
+	find.wider = old.found > 0;
 	finder_find(search->finder, &find, list->hits, list->nhits);
 	if (find.tokens != search->query.directions.tokens)
 		pfree((void *) find.tokens);
@@ -383,7 +384,7 @@ find_nodes(Search *search, uint32 found, uint32 ef, ProbeList *list)
 static uint32
 find_ahead(const Search *search, const ProbeList *list)
 {
-	if (!search->policy.may_gather_more)
+	if (!search->policy.may_gather_more || search->finder->ops->goes_on)
 		return 1;
 	return list->found == 0 ? FIND_AHEAD : 1;
 }
