@@ -18,12 +18,11 @@
 #include <math.h>
 
 #include "base/bins.h"
-#include "common/hashfn.h"
 #include "index/postings.h"
 #include "index/queue.h"
 #include "miscadmin.h"
-#include "port/pg_bitutils.h"
 #include "search/funnel.h"
+#include "search/sums.h"
 
 /*
  * Assumed similarity difference between the last probed node and a node that
@@ -47,8 +46,6 @@
 /* The postings of one probed node: docs[start .. start + count) of the buffer. */
 typedef struct Probe
 {
-	float  gain;      /* similarity minus that of a miss, times the token's weight */
-	float  half_gain; /* the same if half of the lists were probed; 0: this one would not be */
 	uint32 start;
 	uint32 count;
 } Probe;
@@ -66,8 +63,9 @@ typedef struct Probe
 /* The nodes that were found, and the posting lists that were read so far. */
 typedef struct ProbeList
 {
-	uint32        found; /* maximum nodes per token; 0: nothing was found yet */
-	NodeHit      *hits;  /* of token t: from t * found on, nearest first */
+	uint32        found;  /* maximum nodes per token; 0: nothing was found yet */
+	uint32        probed; /* nodes per token that were probed */
+	NodeHit      *hits;   /* of token t: from t * found on, nearest first (keep_probed) */
 	uint32       *nhits;
 	float        *scales;
 	Probe        *probes; /* of hits, in the same places */
@@ -265,26 +263,8 @@ miss_similarity(const Search *search, const TokenNodes *nodes, uint32 nhits)
 	return last - margin;
 }
 
-/* Set the gain over a miss of each list of one query token, of which nhits are probed. */
 static void
-set_gains(Search *search, const TokenNodes *nodes, uint32 nhits, Probe *probes)
-{
-	uint32 half = (nhits + 1) / 2;
-	float  miss = miss_similarity(search, nodes, nhits);
-	float  half_miss = miss_similarity(search, nodes, half);
-	float  weight = search->query.directions.weights[nodes->token];
-
-	for (uint32 i = 0; i < nodes->nread; i++)
-	{
-		float key = node_similarity(search, nodes, i);
-
-		probes[i].gain = weight * (key - miss);
-		probes[i].half_gain = i < half ? weight * (key - half_miss) : 0;
-	}
-}
-
-static void
-free_probes(ProbeList *list)
+free_found(ProbeList *list)
 {
 	if (list->found == 0)
 		return;
@@ -293,9 +273,58 @@ free_probes(ProbeList *list)
 	pfree(list->scales);
 	pfree(list->probes);
 	pfree(list->nread);
+}
+
+static void
+free_probes(ProbeList *list)
+{
+	free_found(list);
 	if (list->postings.docs != NULL)
 		pfree(list->postings.docs);
 	*list = (ProbeList) {0};
+}
+
+/* Look for a node among hits, at a place first. Returns its place, or n. */
+static uint32
+place_of(const NodeHit *hits, uint32 n, uint32 node, uint32 place)
+{
+	if (place < n && hits[place].node == node)
+		return place;
+	for (place = 0; place < n && hits[place].node != node; place++)
+		;
+	return place;
+}
+
+/*
+ * Let the probed nodes of a token stay first among more nodes that were found,
+ * with their lists. A wider search may find some nodes that are nearer than
+ * these; they follow.
+ */
+static void
+keep_probed(ProbeList *list, const ProbeList *old, uint32 token, NodeHit *found)
+{
+	NodeHit       *hits = list->hits + (size_t) token * list->found;
+	const NodeHit *kept = old->hits + (size_t) token * old->found;
+	uint32         nkept = Min(old->probed, old->nhits[token]);
+	uint32         nfound = list->nhits[token];
+	uint32         n = nkept;
+	uint32         next = 0;
+
+	memcpy(found, hits, nfound * sizeof(NodeHit));
+	memcpy(hits, kept, nkept * sizeof(NodeHit));
+	for (uint32 i = 0; i < nfound && n < list->found; i++)
+	{
+		uint32 place = place_of(kept, nkept, found[i].node, next);
+
+		if (place < nkept)
+			next = place + 1;
+		else
+			hits[n++] = found[i];
+	}
+	list->nhits[token] = n;
+	list->nread[token] = old->nread[token];
+	memcpy(list->probes + (size_t) token * list->found, old->probes + (size_t) token * old->found,
+		   old->nread[token] * sizeof(Probe));
 }
 
 /* Stage "find": find nodes of every query token. */
@@ -304,12 +333,12 @@ find_nodes(Search *search, uint32 found, uint32 ef, ProbeList *list)
 {
 	uint32    ntokens = search->query.directions.count;
 	Size      nhits = mul_size(ntokens, found);
+	ProbeList old = *list;
 	FindQuery find = {
 		.ntokens = ntokens, .probes = found, .reach = reach_of(search->view), .ef = Max(ef, found)};
 	instr_time start;
 
 	stage_start(search, &start);
-	free_probes(list);
 	list->found = found;
 	list->hits = palloc_extended(mul_size(nhits, sizeof(NodeHit)), MCXT_ALLOC_HUGE);
 	list->probes = palloc_extended(mul_size(nhits, sizeof(Probe)), MCXT_ALLOC_HUGE);
@@ -322,6 +351,15 @@ find_nodes(Search *search, uint32 found, uint32 ef, ProbeList *list)
 	if (find.tokens != search->query.directions.tokens)
 		pfree((void *) find.tokens);
 	search->counters.hops += find.hops;
+	if (old.probed > 0)
+	{
+		NodeHit *room = palloc_extended(mul_size(found, sizeof(NodeHit)), MCXT_ALLOC_HUGE);
+
+		for (uint32 token = 0; token < ntokens; token++)
+			keep_probed(list, &old, token, room);
+		pfree(room);
+	}
+	free_found(&old);
 	stage_stop(search, STAGE_FIND, start);
 }
 
@@ -374,7 +412,40 @@ probe_once(Search *search, uint32 probes, uint32 ef, ProbeList *list)
 			request_lists(search, next, Min(probes, list->nhits[next]), list);
 		read_lists(search, token, Min(probes, list->nhits[token]), list);
 	}
+	list->probed = probes;
 	stage_stop(search, STAGE_GATHER, start);
+}
+
+/* Number of bins of the estimates by half of the lists. */
+#define HALF_BINS 256
+
+/* The probed lists and the sums of their documents. */
+struct Gathered
+{
+	ProbeList lists;
+	DocSums   sums;
+	uint32    summed;   /* lists per token that are in the sums */
+	uint32    postings; /* number of their postings */
+	float    *misses;   /* weighted similarities of a miss of each token */
+	float    *falls;    /* by which these have fallen */
+	Bins      half_bins;
+	uint32    half_counts[HALF_BINS];
+};
+
+static void
+free_sums(Gathered *gathered)
+{
+	SumsMemory *memory = &gathered->sums.memory;
+
+	if (memory->slots != NULL)
+	{
+		pfree(memory->slots);
+		pfree(memory->docs);
+		pfree(memory->met);
+	}
+	gathered->sums = (DocSums) {0};
+	gathered->summed = 0;
+	gathered->postings = 0;
 }
 
 /*
@@ -383,146 +454,138 @@ probe_once(Search *search, uint32 probes, uint32 ef, ProbeList *list)
  * search asks the new ones.
  */
 static void
-probe_all(Search *search, uint32 probes, uint32 ef, ProbeList *list)
+probe_all(Search *search, uint32 probes, uint32 ef, Gathered *gathered)
 {
-	probe_once(search, probes, ef, list);
+	probe_once(search, probes, ef, &gathered->lists);
 	COLBERT_PAUSE("probed");
 	while (finder_replaced(search->finder))
 	{
-		free_probes(list);
-		probe_once(search, probes, ef, list);
+		free_probes(&gathered->lists);
+		free_sums(gathered);
+		probe_once(search, probes, ef, &gathered->lists);
 		COLBERT_PAUSE("probed");
 	}
 }
 
-/* A document of the probed lists. */
-typedef struct GatheredDoc
-{
-	uint32 doc;
-	uint32 token; /* the last one with a gain */
-	float  estimate;
-	float  half_estimate; /* if half of the lists were probed; 0: they do not name it */
-} GatheredDoc;
+/* ---- sums ---- */
 
-/* Number of bins of the estimates by half of the lists. */
-#define HALF_BINS 256
-
-/*
- * The probed lists and their documents. slots: a hash table with open addressing
- * of the documents' places, plus 1; 0: an empty slot.
- */
-struct Gathered
-{
-	ProbeList    lists;
-	uint32      *slots;
-	uint32       mask;
-	GatheredDoc *docs;
-	uint32       count;
-	Bins         half_bins;
-	uint32       half_counts[HALF_BINS];
-};
-
-/*
- * Forget the documents, and make room for those of this many postings, at a load
- * of at most one half.
- */
+/* Make room for the documents of all lists that were read. */
 static void
-reset_docs(Gathered *gathered, uint32 npostings)
+reserve_docs(Gathered *gathered, uint32 ndocs, uint32 ntokens)
 {
-	uint64 size = pg_nextpower2_64(Max((uint64) npostings * 2, 64));
+	DocSums   *sums = &gathered->sums;
+	SumsMemory old = sums->memory;
+	SumsMemory memory = {0};
+	uint64     more = gathered->lists.postings.count - gathered->postings;
+	uint32     room = (uint32) Min(sums->count + more, ndocs);
 
-	if (gathered->slots != NULL)
-	{
-		pfree(gathered->slots);
-		pfree(gathered->docs);
-	}
-	gathered->slots =
-		palloc_extended(mul_size(size, sizeof(uint32)), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	gathered->mask = (uint32) (size - 1);
-	gathered->docs =
-		palloc_extended(mul_size(Max(npostings, 1), sizeof(GatheredDoc)), MCXT_ALLOC_HUGE);
-	gathered->count = 0;
-	memset(gathered->half_counts, 0, sizeof(gathered->half_counts));
-}
-
-static inline uint32 *
-find_slot(const Gathered *gathered, uint32 doc)
-{
-	uint32 at = murmurhash32(doc) & gathered->mask;
-
-	while (gathered->slots[at] != 0 && gathered->docs[gathered->slots[at] - 1].doc != doc)
-		at = (at + 1) & gathered->mask;
-	return &gathered->slots[at];
-}
-
-static inline const GatheredDoc *
-find_doc(const Gathered *gathered, uint32 doc)
-{
-	uint32 at = *find_slot(gathered, doc);
-
-	return at > 0 ? &gathered->docs[at - 1] : NULL;
-}
-
-/*
- * Add the gain of one posting to its document. Only a document's first gain per
- * token counts, since it is the best.
- */
-static inline void
-add_gain(Gathered *gathered, uint32 doc, uint32 token, const Probe *probe)
-{
-	uint32      *slot = find_slot(gathered, doc);
-	GatheredDoc *found;
-
-	if (*slot == 0)
-	{
-		gathered->docs[gathered->count++] =
-			(GatheredDoc) {doc, token, probe->gain, probe->half_gain};
-		*slot = gathered->count;
+	sums->words = sums_words(ntokens);
+	memory.nslots = sums_slots(room);
+	if (old.slots != NULL && memory.nslots <= old.nslots)
 		return;
+	room = Min(memory.nslots / 2, ndocs);
+	memory.slots =
+		palloc_extended(mul_size(memory.nslots, sizeof(uint32)), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	memory.docs = palloc_extended(mul_size(Max(room, 1), sizeof(SummedDoc)), MCXT_ALLOC_HUGE);
+	memory.met = palloc_extended(mul_size(mul_size(Max(room, 1), sums->words), sizeof(uint64)),
+								 MCXT_ALLOC_HUGE);
+	sums_move(sums, &memory);
+	if (old.slots != NULL)
+	{
+		pfree(old.slots);
+		pfree(old.docs);
+		pfree(old.met);
 	}
-	found = &gathered->docs[*slot - 1];
-	if (found->token == token)
-		return;
-	found->token = token;
-	found->estimate += probe->gain;
-	found->half_estimate += probe->half_gain;
 }
 
-/* Stage "gather": sum the gains of every document in the lists of one query token. */
+/* Set the similarity of a miss of each query token if this many lists are probed, and its fall. */
 static void
-sum_token(Gathered *gathered, uint32 token, uint32 ndocs)
+set_misses(Search *search, Gathered *gathered, uint32 probes)
 {
 	const ProbeList *list = &gathered->lists;
-	const Probe     *probes = list->probes + (size_t) token * list->found;
 
-	for (uint32 i = 0; i < list->nread[token]; i++)
-	{
-		const uint32 *docs = list->postings.docs + probes[i].start;
-
-		for (uint32 j = 0; j < probes[i].count; j++)
-			if (docs[j] < ndocs)
-				add_gain(gathered, docs[j], token, &probes[i]);
-	}
-}
-
-static void
-sum_gains(Search *search, Gathered *gathered, uint32 probes)
-{
-	const ProbeList *list = &gathered->lists;
-	uint32           ndocs = parray_nitems(search->view->index, ARRAY_DOCS);
-
-	reset_docs(gathered, list->postings.count);
 	for (uint32 token = 0; token < search->query.directions.count; token++)
 	{
 		size_t     first = (size_t) token * list->found;
 		TokenNodes nodes = {token, list->scales[token], list->hits + first, list->nread[token]};
+		float      miss = 0;
 
-		CHECK_FOR_INTERRUPTS();
-		if (nodes.nread == 0)
-			continue;
-		set_gains(search, &nodes, Min(probes, list->nhits[token]), list->probes + first);
-		sum_token(gathered, token, ndocs);
+		if (nodes.nread > 0)
+			miss = search->query.directions.weights[token] *
+				   miss_similarity(search, &nodes, Min(probes, list->nhits[token]));
+		gathered->falls[token] = gathered->misses[token] - miss;
+		gathered->misses[token] = miss;
 	}
+}
+
+/* Add lists from .. to - 1 of one query token. */
+static void
+sum_token(Search *search, Gathered *gathered, uint32 token, uint32 from, uint32 to)
+{
+	const ProbeList *list = &gathered->lists;
+	size_t           first = (size_t) token * list->found;
+	TokenNodes       nodes = {token, list->scales[token], list->hits + first, list->nread[token]};
+	uint32           ndocs = parray_nitems(search->view->index, ARRAY_DOCS);
+	float            weight = search->query.directions.weights[token];
+
+	for (uint32 i = from; i < Min(to, nodes.nread); i++)
+	{
+		const Probe *probe = &list->probes[first + i];
+		GainList     gains = {token,
+							  weight * node_similarity(search, &nodes, i) - gathered->misses[token],
+							  list->postings.docs + probe->start, probe->count};
+
+		sums_add(&gathered->sums, &gains, ndocs);
+	}
+}
+
+/* Stage "gather": extend the sums to this many lists per query token. */
+static void
+extend_sums(Search *search, Gathered *gathered, uint32 probes)
+{
+	uint32 ntokens = search->query.directions.count;
+	uint32 from = gathered->summed;
+
+	set_misses(search, gathered, probes);
+	if (ntokens <= SUMS_MAX_TOKENS)
+		sums_raise(&gathered->sums, gathered->falls, ntokens);
+	else
+	{
+		sums_restart(&gathered->sums);
+		from = 0;
+	}
+	for (uint32 token = 0; token < ntokens; token++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (token > 0 && token % SUMS_MAX_TOKENS == 0)
+			sums_forget_met(&gathered->sums);
+		sum_token(search, gathered, token, from, probes);
+	}
+	gathered->summed = probes;
+}
+
+/*
+ * Sum the lists: of the first ones half, then all; then twice the lists at a
+ * time. The estimates by half of the lists are those before the last extension.
+ */
+static void
+sum_lists(Search *search, Gathered *gathered, uint32 probes)
+{
+	uint32 ntokens = search->query.directions.count;
+
+	if (gathered->misses == NULL)
+	{
+		gathered->misses = palloc_extended(mul_size(ntokens, sizeof(float)), MCXT_ALLOC_HUGE);
+		gathered->falls = palloc_extended(mul_size(ntokens, sizeof(float)), MCXT_ALLOC_HUGE);
+	}
+	reserve_docs(gathered, parray_nitems(search->view->index, ARRAY_DOCS), ntokens);
+	if (gathered->summed == 0)
+		extend_sums(search, gathered, (probes + 1) / 2);
+	do
+	{
+		extend_sums(search, gathered, Min(gathered->summed * 2, probes));
+	} while (gathered->summed < probes);
+	gathered->postings = gathered->lists.postings.count;
 }
 
 /* ---- from the documents of the lists to those that wait ---- */
@@ -538,9 +601,9 @@ set_waiting(Search *search)
 	float              highest = -FLT_MAX;
 
 	*list = (CandidateList) {0};
-	for (uint32 i = 0; i < gathered->count; i++)
+	for (uint32 i = 0; i < gathered->sums.count; i++)
 	{
-		const GatheredDoc *doc = &gathered->docs[i];
+		const SummedDoc *doc = &gathered->sums.memory.docs[i];
 
 		if (funnel_seen(search, doc->doc))
 			continue;
@@ -564,7 +627,7 @@ renew_pairs(Search *search)
 	pairs->moments = (PairMoments) {0};
 	for (uint32 i = 0; i < pairs->count; i++)
 	{
-		const GatheredDoc *doc = find_doc(search->gathered, pairs->items[i].doc);
+		const SummedDoc *doc = sums_find(&search->gathered->sums, pairs->items[i].doc);
 
 		if (doc == NULL)
 			continue;
@@ -580,11 +643,13 @@ count_halves(Gathered *gathered)
 {
 	float highest = 0;
 
-	for (uint32 i = 0; i < gathered->count; i++)
-		highest = Max(highest, gathered->docs[i].half_estimate);
+	memset(gathered->half_counts, 0, sizeof(gathered->half_counts));
+	for (uint32 i = 0; i < gathered->sums.count; i++)
+		highest = Max(highest, gathered->sums.memory.docs[i].half_estimate);
 	gathered->half_bins = bins_of(0, highest, HALF_BINS);
-	for (uint32 i = 0; i < gathered->count; i++)
-		gathered->half_counts[bins_find(&gathered->half_bins, gathered->docs[i].half_estimate)]++;
+	for (uint32 i = 0; i < gathered->sums.count; i++)
+		gathered->half_counts[bins_find(&gathered->half_bins,
+										gathered->sums.memory.docs[i].half_estimate)]++;
 }
 
 /* Return the bin of the nth best estimate by half of the lists. */
@@ -613,7 +678,7 @@ gather_late_share(Search *search, uint32 n)
 	bin = half_bin(gathered, search->narrowed_waiting);
 	for (uint32 i = 0; i < n; i++)
 	{
-		const GatheredDoc *doc = find_doc(gathered, codes->items[i].doc);
+		const SummedDoc *doc = sums_find(&gathered->sums, codes->items[i].doc);
 
 		if (doc == NULL)
 			continue;
@@ -632,8 +697,12 @@ gather_forget(Search *search)
 	if (gathered == NULL)
 		return;
 	free_probes(&gathered->lists);
-	pfree(gathered->slots);
-	pfree(gathered->docs);
+	free_sums(gathered);
+	if (gathered->misses != NULL)
+	{
+		pfree(gathered->misses);
+		pfree(gathered->falls);
+	}
 	pfree(gathered);
 	search->gathered = NULL;
 	search->state.found = 0;
@@ -647,13 +716,13 @@ gather_documents(Search *search, uint32 probes, uint32 ef)
 
 	if (gathered == NULL)
 		search->gathered = gathered = palloc0(sizeof(Gathered));
-	probe_all(search, probes, ef, &gathered->lists);
+	probe_all(search, probes, ef, gathered);
 	COLBERT_PAUSE("gathered");
 	stage_start(search, &start);
 	if (search->waiting.items != NULL)
 		pfree(search->waiting.items);
-	sum_gains(search, gathered, probes);
-	search->counters.gathered = gathered->count;
+	sum_lists(search, gathered, probes);
+	search->counters.gathered = gathered->sums.count;
 	set_waiting(search);
 	renew_pairs(search);
 	count_halves(gathered);
