@@ -42,16 +42,17 @@ def run(queries, warm, settings, barrier, pipe):
                 ms, cpu, after = (time.perf_counter() - start) * 1000, cpu_ms(pid) - cpu_before, disk_bytes(pid)
                 scan = conn.execute(f'SELECT {COLUMNS} FROM colbert_last_scan()').fetchone()
                 results.append(Result(ms, cpu, None if before is None else after - before, [float(number) for number in scan]))
-        pipe.send(results)
+            pipe.send(results)
+            barrier.wait(PATIENCE)      # the private memory of this backend is held until the end
     except BaseException:
         barrier.abort()
         raise
 
 
-def ask(queries, clients, warm, settings, ready=None):
+def ask(queries, clients, warm, settings, ready=None, finished=None):
     """
-    Divide the queries among clients that run at the same time. Each first runs `warm` queries untimed; then ready() is called.
-    Return the results of all (run).
+    Divide the queries among clients that run at the same time. Each first runs `warm` queries untimed; then ready() is called,
+    and finished() before they disconnect. Return the results of all (run).
     """
     context = multiprocessing.get_context('fork')
     barrier, those = context.Barrier(clients + 1), []
@@ -66,6 +67,9 @@ def ask(queries, clients, warm, settings, ready=None):
         ready()
     barrier.wait(PATIENCE)
     results = [result for _, pipe in those for result in pipe.recv()]
+    if finished:
+        finished()
+    barrier.wait(PATIENCE)
     for process, _ in those:
         process.join()
     return results

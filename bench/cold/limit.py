@@ -129,19 +129,18 @@ class MemoryLimit:
         Limit the group to its private memory and this much more for shared memory and page cache. The kernel refuses a limit that it cannot
         reach by reclaiming pages at once; the group then keeps the limit that it has.
         """
-        wanted = self.statistic('private') + size
-        for share in (1, 1.1, 1.3, 1.7):
-            try:
-                self.set(int(wanted * share))
-                return
-            except OSError:
-                pass
+        try:
+            self.set(self.statistic('private') + size)
+        except OSError:
+            pass
 
 
 class Keeper:
     """with Keeper(limit, size) as keeper: the cache of a group has `size` bytes, whatever private memory it takes. keeper.most: its largest size"""
 
     EVERY = .1      # seconds
+    SLACK = 1.05    # the private memory may shrink between two readings
+    PATIENCE = 300  # readings before the cache must have its size
 
     def __init__(self, limit, size):
         self.limit, self.size, self.most = limit, size, 0
@@ -149,19 +148,28 @@ class Keeper:
         self.thread = threading.Thread(target=self.run, daemon=True)
 
     def run(self):
-        # A first reading may still be above the size: reclaiming takes time
-        self.limit.leave_for_cache(self.size)
         while not self.done.wait(self.EVERY):
             self.limit.leave_for_cache(self.size)
             self.most = max(self.most, self.limit.statistic('cache'))
 
     def start(self):
-        self.thread.start()
+        """Shrink the cache to its size, and keep it there."""
+        for _ in range(self.PATIENCE):
+            self.limit.leave_for_cache(self.size)
+            if self.limit.statistic('cache') <= self.size * self.SLACK:
+                self.most = self.limit.statistic('cache')
+                self.thread.start()
+                return
+            time.sleep(self.EVERY)
+        raise NoLimit(f'the cache did not shrink to {self.size} bytes')
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
         self.done.set()
         if self.thread.ident:
             self.thread.join()
