@@ -11,14 +11,11 @@ my @stages = qw(find gather narrow rerank exact);
 my %nodes = (hnsw => 'tokens_per_node = 50', ivf => 'lists = 1200');
 my $node = new_node('read_ahead', no_data_checksums => 1);
 
-# Documents of 20 to 40 of the 100 words of one of 50 topics, which are in the TOAST table.
+# Documents of 20 to 40 tokens around 50 topics, which are in the TOAST table.
 $node->safe_psql('postgres', <<'SQL');
-CREATE TABLE words AS
-	SELECT w, array_agg((sin(w % 50 * 37 + d * d * 1.7) + sin(w * 13.1 + d * d * 2.3))::real ORDER BY d) AS token
-	FROM generate_series(0, 4999) w, generate_series(1, 64) d GROUP BY w;
 CREATE TABLE tokens AS
-	SELECT id, n, token FROM generate_series(1, 3000) id, generate_series(1, 40) n, words
-	WHERE n <= 20 + id % 21 AND w = id * 7 % 50 + 50 * ((id * 13 + n * 37) % 100);
+	SELECT id, n, ARRAY(SELECT (sin((id * 7 + n % 3) % 50 * 37 + d * d * 1.7) + sin(id * 13.1 + n * 7.7 + d * d * 2.3))::real FROM generate_series(1, 64) d) AS token
+	FROM generate_series(1, 3000) id, generate_series(1, 40) n WHERE n <= 20 + id % 21;
 CREATE TABLE queries AS SELECT id, multivector_agg(token) AS query FROM tokens WHERE id % 100 = 1 AND n <= 3 GROUP BY id;
 
 -- Run the queries. Returns the rows, and the sums of the counters.
