@@ -389,10 +389,28 @@ find_ahead(const Search *search, const ProbeList *list)
 	return list->found == 0 ? FIND_AHEAD : 1;
 }
 
+/*
+ * If lists may be on disk, request the first pages of those of one query token
+ * that will be read.
+ */
+static void
+request_lists(Search *search, uint32 token, uint32 nhits, const ProbeList *list)
+{
+	ColbertIndex  *index = search->view->index;
+	const NodeHit *hits = list->hits + (size_t) token * list->found;
+	uint32         first = list->nread[token];
+	uint32         distance = first < nhits ? readahead_distance(&search->ahead[STAGE_GATHER]) : 0;
+
+	for (uint32 i = first; i < nhits && i - first < distance; i++)
+		if (!is_mute(list, hits[i].node))
+			postings_request(index, hits[i].node);
+}
+
 /* Read the lists of the nodes near every query token that were not read yet. */
 static void
 probe_once(Search *search, uint32 probes, uint32 ef, ProbeList *list)
 {
+	uint32     ntokens = search->query.directions.count;
 	instr_time start;
 
 	if (probes > list->found)
@@ -402,9 +420,13 @@ probe_once(Search *search, uint32 probes, uint32 ef, ProbeList *list)
 		find_nodes(search, (uint32) Max(Min(ahead, search->policy.nodes), probes), ef, list);
 	}
 	stage_start(search, &start);
-	for (uint32 token = 0; token < search->query.directions.count; token++)
+	readahead_resume(&search->ahead[STAGE_GATHER]);
+	for (uint32 token = 0; token < ntokens; token++)
 	{
 		CHECK_FOR_INTERRUPTS();
+		/* Request those of the next token before reading this one's. */
+		for (uint32 next = token == 0 ? 0 : token + 1; next < Min(token + 2, ntokens); next++)
+			request_lists(search, next, Min(probes, list->nhits[next]), list);
 		read_lists(search, token, Min(probes, list->nhits[token]), list);
 	}
 	list->probed = probes;

@@ -93,6 +93,11 @@ class LastScan:
     narrow_read: int
     rerank_read: int
     exact_read: int
+    find_ahead: int
+    gather_ahead: int
+    narrow_ahead: int
+    rerank_ahead: int
+    exact_ahead: int
     recall: float
     expected_misses: float
 
