@@ -154,6 +154,7 @@ help:
 	@echo 'make bench-instructions  instructions of a search by function, with this build and another (valgrind)'
 	@echo 'make bench-cluster  CPU time of shards and coordinator by engine, and a simulation of large clusters'
 	@echo 'make bench-shard    a shard of 163,730 documents (16,373 to 820,000 by tools/bench shard N), its data kept (doc/performance.md)'
+	@echo 'make bench-cold     an index larger than memory: latency and pages read per stage, with a limit on memory (root)'
 	@echo 'make deps           only install the packages'
 
 .PHONY: deps demo demo-psql demo-web test test-extra test-matrix soak faults help FORCE

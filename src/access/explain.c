@@ -34,8 +34,8 @@ stage_line(const SearchCounters *counters, SearchStage stage, const ExplainState
 	if (es->timing)
 		appendStringInfo(&line, " time=%.3f ms", INSTR_TIME_GET_MILLISEC(counters->time[stage]));
 	if (es->buffers)
-		appendStringInfo(&line, " hit=" INT64_FORMAT " read=" INT64_FORMAT, counters->hit[stage],
-						 counters->read[stage]);
+		appendStringInfo(&line, " hit=" INT64_FORMAT " read=" INT64_FORMAT " ahead=" INT64_FORMAT,
+						 counters->hit[stage], counters->read[stage], counters->ahead[stage]);
 	return line.data;
 }
 
@@ -62,6 +62,7 @@ explain_stage(const SearchCounters *counters, SearchStage stage, ExplainState *e
 	{
 		ExplainPropertyInteger("hit", NULL, counters->hit[stage], es);
 		ExplainPropertyInteger("read", NULL, counters->read[stage], es);
+		ExplainPropertyInteger("ahead", NULL, counters->ahead[stage], es);
 	}
 	ExplainCloseGroup(label, label, true, es);
 }

@@ -242,6 +242,7 @@ set_stages(NamedRow *row, const SearchCounters *c)
 				   Float8GetDatum(INSTR_TIME_GET_MILLISEC(c->time[stage])));
 		set_count(row, psprintf("%s_hit", prefix), c->hit[stage]);
 		set_count(row, psprintf("%s_read", prefix), c->read[stage]);
+		set_count(row, psprintf("%s_ahead", prefix), c->ahead[stage]);
 	}
 }
 

@@ -243,6 +243,15 @@
 					(node)->iss_NumScanKeys, (node)->iss_NumOrderByKeys)
 #endif
 
+/* Begin an index scan that has scan keys only; 18 adds instrumentation. */
+#if PG_VERSION_NUM >= 180000
+#define compat_index_beginscan_keys(heap, index, snapshot, nkeys) \
+	index_beginscan(heap, index, snapshot, NULL, nkeys, 0)
+#else
+#define compat_index_beginscan_keys(heap, index, snapshot, nkeys) \
+	index_beginscan(heap, index, snapshot, nkeys, 0)
+#endif
+
 /* Begin an index scan that has ORDER BY operators but no scan keys; 18 adds instrumentation. */
 #if PG_VERSION_NUM >= 180000
 #define compat_index_beginscan_ordered(heap, index, snapshot, norderbys) \

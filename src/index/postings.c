@@ -16,6 +16,7 @@
 #include "base/array.h"
 #include "index/postings_internal.h"
 #include "miscadmin.h"
+#include "storage/readahead.h"
 #include "utils/memutils.h"
 
 /* Attempts to read a list while its segments move. If all fail, the list is considered damaged. */
@@ -172,6 +173,15 @@ read_list(ColbertIndex *index, uint32 node, PostingBuffer *out)
 		allowed -= out->count - before + 1;
 	}
 	return true;
+}
+
+void
+postings_request(ColbertIndex *index, uint32 node)
+{
+	PostingRef head = postings_head(index, node);
+
+	if (is_segment(head))
+		readahead_request(index->rel, head.block);
 }
 
 void

@@ -33,6 +33,9 @@ typedef struct PostingBuffer
  */
 extern void postings_read(ColbertIndex *index, uint32 node, PostingBuffer *out);
 
+/* Request the first page of a node's list (readahead.h). */
+extern void postings_request(ColbertIndex *index, uint32 node);
+
 /* Bulk writer of whole lists, in any order of nodes, which fills one page after another. */
 typedef struct PostingsBuilder PostingsBuilder;
 extern PostingsBuilder        *postings_build_begin(ColbertIndex *index);

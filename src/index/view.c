@@ -221,6 +221,7 @@ view_open_scan(Relation rel, Snapshot snapshot)
 	ColbertIndex *index = new_index(rel);
 
 	index->snapshot = snapshot;
+	index->ring = storage_ring(rel);
 	return open_view(index, VIEW_WITH_PENDING);
 }
 

@@ -37,6 +37,7 @@ typedef struct FindQuery
 	uint32       probes; /* maximum nodes per token */
 	float        reach;  /* 1: nodes by L2 distance */
 	uint32       ef;     /* candidates kept by a walk of the graph, at least probes */
+	bool         wider;  /* the last call was for the same tokens, with fewer probes */
 	uint64       hops;   /* vertices or parents read; increased */
 } FindQuery;
 
@@ -52,6 +53,9 @@ typedef struct Finder
 struct FinderOps
 {
 	FinderKind kind;
+
+	/* A call for the same tokens with more probes goes on where the last one stopped. */
+	bool goes_on;
 
 	/* Return the item size of an array from ARRAY_NODES on; 0 if this finder does not use it. */
 	size_t (*item_size)(const MetaShape *shape, ArrayKind kind);

@@ -34,9 +34,27 @@ graph_find(Finder *finder, FindQuery *query, NodeHit *hits, uint32 *nhits)
 	Graph     *graph = (Graph *) finder;
 	GraphWidth width = {query->reach, Max(query->ef, query->probes), query->probes};
 
+	if (graph->kept == NULL)
+		graph->kept = MemoryContextAllocZero(graph->context, MAX_KEPT_WALKS * sizeof(GraphWalk));
 	for (uint32 t = 0; t < query->ntokens; t++)
-		nhits[t] = graph_search(graph, query->tokens + (size_t) t * graph->dim, &width,
-								hits + (size_t) t * query->probes, &query->hops);
+	{
+		const float *token = query->tokens + (size_t) t * graph->dim;
+		NodeHit     *found = hits + (size_t) t * query->probes;
+		GraphWalk    other = graph->walk;
+
+		graph->keeps_walks = t < MAX_KEPT_WALKS;
+		if (graph->keeps_walks)
+			graph->walk = graph->kept[t];
+		if (graph->keeps_walks && query->wider)
+			nhits[t] = graph_resume(graph, token, &width, found, &query->hops);
+		else
+			nhits[t] = graph_search(graph, token, &width, found, &query->hops);
+		if (!graph->keeps_walks)
+			continue;
+		graph->kept[t] = graph->walk;
+		graph->walk = other;
+	}
+	graph->keeps_walks = false;
 }
 
 static void
@@ -138,6 +156,7 @@ graph_store(Finder *finder, const KmeansResult *trained, uint32 *node_of)
 
 const FinderOps graph_finder = {
 	.kind = FINDER_HNSW,
+	.goes_on = true,
 	.item_size = graph_item_size,
 	.max_m = graph_max_m,
 	.open = open_finder,

@@ -6,6 +6,7 @@
  *-------------------------------------------------------------------------
  */
 #include "search/counters.h"
+#include "storage/readahead.h"
 
 #define COUNT_ENTRY(name, stage, label)      {#name, stage, label, offsetof(SearchCounters, name)},
 #define STAGE_ENTRY(constant, prefix, label) [constant] = {prefix, label},
@@ -32,6 +33,7 @@ counters_add(SearchCounters *sum, const SearchCounters *more)
 		INSTR_TIME_ADD(sum->time[stage], before.time[stage]);
 		sum->hit[stage] += before.hit[stage];
 		sum->read[stage] += before.read[stage];
+		sum->ahead[stage] += before.ahead[stage];
 	}
 }
 
@@ -39,6 +41,7 @@ void
 counters_start(SearchCounters *counters, instr_time *start)
 {
 	counters->began = pgBufferUsage;
+	counters->ahead_began = readahead_requests;
 	INSTR_TIME_SET_CURRENT(*start);
 }
 
@@ -54,4 +57,5 @@ counters_stop(SearchCounters *counters, SearchStage stage, instr_time start)
 							pgBufferUsage.local_blks_hit - began->local_blks_hit;
 	counters->read[stage] += pgBufferUsage.shared_blks_read - began->shared_blks_read +
 							 pgBufferUsage.local_blks_read - began->local_blks_read;
+	counters->ahead[stage] += readahead_requests - counters->ahead_began;
 }

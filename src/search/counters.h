@@ -24,8 +24,8 @@
 
 /*
  * The stages, in order: STAGE(constant, prefix, label). The columns of a stage
- * in colbert_last_scan() are its prefix with _ms, _hit and _read; the label
- * begins its line in EXPLAIN.
+ * in colbert_last_scan() are its prefix with _ms, _hit, _read and _ahead; the
+ * label begins its line in EXPLAIN.
  */
 #define SEARCH_STAGES(STAGE)                \
 	STAGE(STAGE_FIND, "find", "Find")       \
@@ -101,9 +101,11 @@ typedef struct SearchCounters
 	double         expected_misses; /* of the rows that are probably wanted, when it stopped */
 	SEARCH_COUNTS(COUNT_MEMBER)
 	instr_time  time[STAGE_COUNT];
-	int64       hit[STAGE_COUNT];  /* pages found in shared_buffers */
-	int64       read[STAGE_COUNT]; /* other pages */
-	BufferUsage began;             /* pages of the backend when the current stage began */
+	int64       hit[STAGE_COUNT];   /* pages found in shared_buffers */
+	int64       read[STAGE_COUNT];  /* other pages */
+	int64       ahead[STAGE_COUNT]; /* requests for pages (storage/readahead.h) */
+	BufferUsage began;              /* pages of the backend when the current stage began */
+	int64       ahead_began;        /* requests of the backend at that time */
 } SearchCounters;
 
 #undef STAGE_CONSTANT

@@ -21,6 +21,7 @@
 #include "miscadmin.h"
 #include "multivector/score_memo.h"
 #include "search/funnel.h"
+#include "search/rows_ahead.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -36,6 +37,7 @@ struct FetchStage
 	IndexInfo           *info;
 	EState              *estate; /* NULL unless the index is on an expression */
 	const RowFilter     *filter; /* NULL: none */
+	RowsAhead           *ahead;
 };
 
 void
@@ -55,6 +57,9 @@ fetch_begin(Search *search, const SearchRequest *request)
 	if (stage->info->ii_Expressions != NIL)
 		stage->estate = CreateExecutorState();
 	stage->filter = request->filter;
+	stage->ahead =
+		rows_ahead_begin(request->table, request->snapshot, stage->info->ii_IndexAttrNumbers[0],
+						 search->view->index->ring != NULL);
 	search->fetch = stage;
 }
 
@@ -65,6 +70,7 @@ fetch_end(Search *search)
 
 	if (search->late != NULL)
 		late_end(search->late);
+	rows_ahead_end(stage->ahead);
 	table_index_fetch_end(stage->fetch);
 	ExecDropSingleTupleTableSlot(stage->slot);
 	if (stage->estate != NULL)
@@ -234,17 +240,33 @@ add_row(Search *search, const ExactRow *row)
 		ready_push(search->context, &search->ready, *row);
 }
 
+/* Request the pages of the best ranked documents if they may be on disk. */
+static void
+request_rows(Search *search)
+{
+	const RankedList *ranked = &search->ranked;
+	ItemPointerData   tids[ROWS_AHEAD_MAX];
+	uint32            n = rows_ahead_wanted(search->fetch->ahead, ranked->count);
+
+	for (uint32 i = 0; i < n; i++)
+		tids[i] = ranked->items[ranked->count - 1 - i].tid;
+	if (n > 0)
+		rows_ahead_request(search->fetch->ahead, tids, n);
+}
+
 void
 fetch_document(Search *search, float estimate)
 {
 	FunnelState *state = &search->state;
-	RankedDoc    doc = funnel_take(search, estimate);
+	RankedDoc    doc;
 	ExactRow     row;
 	instr_time   start;
 	bool         found;
 
 	COLBERT_PAUSE("exact-fetch");
 	stage_start(search, &start);
+	request_rows(search);
+	doc = funnel_take(search, estimate);
 	found = get_row(search, &doc, &row);
 	/* A document without rows whose sketches are of another epoch has no estimate to learn from. */
 	if (found && doc.candidate.score < FLT_MAX)

@@ -19,6 +19,7 @@
 #include "search/query.h"
 #include "search/ready.h"
 #include "search/search.h"
+#include "storage/readahead.h"
 
 /* A candidate and the location of its heap row. */
 typedef struct RankedDoc
@@ -85,6 +86,7 @@ struct Search
 	Bands          bands; /* sketch estimates of the batches so far */
 	uint64         given; /* documents taken from ranked */
 	FetchStage    *fetch; /* NULL: no table is read */
+	ReadAhead      ahead[STAGE_COUNT];
 	SearchCounters counters;
 };
 

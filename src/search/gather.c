@@ -363,6 +363,7 @@ find_nodes(Search *search, uint32 found, uint32 ef, ProbeList *list)
 		palloc_extended(mul_size(ntokens, sizeof(uint32)), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	list->scales = palloc_extended(mul_size(ntokens, sizeof(float)), MCXT_ALLOC_HUGE);
 	find.tokens = tokens_to_find(search, list->scales);
+	find.wider = old.found > 0;
 	finder_find(search->finder, &find, list->hits, list->nhits);
 	if (find.tokens != search->query.directions.tokens)
 		pfree((void *) find.tokens);
@@ -383,15 +384,33 @@ find_nodes(Search *search, uint32 found, uint32 ef, ProbeList *list)
 static uint32
 find_ahead(const Search *search, const ProbeList *list)
 {
-	if (!search->policy.may_gather_more)
+	if (!search->policy.may_gather_more || search->finder->ops->goes_on)
 		return 1;
 	return list->found == 0 ? FIND_AHEAD : 1;
+}
+
+/*
+ * If lists may be on disk, request the first pages of those of one query token
+ * that will be read.
+ */
+static void
+request_lists(Search *search, uint32 token, uint32 nhits, const ProbeList *list)
+{
+	ColbertIndex  *index = search->view->index;
+	const NodeHit *hits = list->hits + (size_t) token * list->found;
+	uint32         first = list->nread[token];
+	uint32         distance = first < nhits ? readahead_distance(&search->ahead[STAGE_GATHER]) : 0;
+
+	for (uint32 i = first; i < nhits && i - first < distance; i++)
+		if (!is_mute(list, hits[i].node))
+			postings_request(index, hits[i].node);
 }
 
 /* Read the lists of the nodes near every query token that were not read yet. */
 static void
 probe_once(Search *search, uint32 probes, uint32 ef, ProbeList *list)
 {
+	uint32     ntokens = search->query.directions.count;
 	instr_time start;
 
 	if (probes > list->found)
@@ -401,9 +420,13 @@ probe_once(Search *search, uint32 probes, uint32 ef, ProbeList *list)
 		find_nodes(search, (uint32) Max(Min(ahead, search->policy.nodes), probes), ef, list);
 	}
 	stage_start(search, &start);
-	for (uint32 token = 0; token < search->query.directions.count; token++)
+	readahead_resume(&search->ahead[STAGE_GATHER]);
+	for (uint32 token = 0; token < ntokens; token++)
 	{
 		CHECK_FOR_INTERRUPTS();
+		/* Request those of the next token before reading this one's. */
+		for (uint32 next = token == 0 ? 0 : token + 1; next < Min(token + 2, ntokens); next++)
+			request_lists(search, next, Min(probes, list->nhits[next]), list);
 		read_lists(search, token, Min(probes, list->nhits[token]), list);
 	}
 	list->probed = probes;

@@ -142,17 +142,39 @@ keep_pairs(Search *search, const Narrowing *narrowing, PairList *pairs)
 	}
 }
 
+/* Candidates in the order of ordinals, for readahead.h. */
+typedef struct EntryPages
+{
+	const ColbertIndex *index;
+	const Candidate    *items;
+} EntryPages;
+
+/* Return the block of a candidate's directory entry. */
+static BlockNumber
+entry_block(const void *arg, uint32 i)
+{
+	const EntryPages *pages = arg;
+	uint32            slot;
+
+	return parray_block(pages->index, ARRAY_DOCS, pages->items[i].doc, &slot);
+}
+
 void
 narrow_list(Search *search, CandidateList *list, PairList *pairs)
 {
 	ColbertIndex *index = search->view->index;
 	Narrowing     narrowing = {.search = search, .runs = {ARRAY_SKETCHES, PART_BLOCKS}};
+	EntryPages    entries = {.index = index};
+	PageSequence  pages = {&search->ahead[STAGE_NARROW], index->rel, entry_block, &entries,
+						   list->count};
 	instr_time    start;
 
 	if (list->count == 0)
 		return;
 	stage_start(search, &start);
+	readahead_resume(&search->ahead[STAGE_NARROW]);
 	candidates_sort_by_doc(list);
+	entries.items = list->items;
 	narrowing.items = list->items;
 	narrowing.before = palloc_extended(mul_size(list->count, sizeof(float)), MCXT_ALLOC_HUGE);
 	for (uint32 from = 0, to; from < list->count; from = to)
@@ -163,6 +185,7 @@ narrow_list(Search *search, CandidateList *list, PairList *pairs)
 
 		for (to = from + 1; to < list->count && list->items[to].doc < end; to++)
 			;
+		readahead_step(&pages, from);
 		parray_prefetch(index, ARRAY_DOCS, list->items[ahead].doc);
 		look_up(&narrowing, from, to);
 		if (narrowing.runs.count >= WALK_BATCH)

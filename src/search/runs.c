@@ -3,6 +3,9 @@
  * runs.c
  *	  Score the items of many documents while prefetching the next ones.
  *
+ * Pages that may be on disk are requested early (storage/readahead.h), and the
+ * bytes of the next runs are prefetched into the CPU's cache.
+ *
  * Only one page is pinned at a time, for all runs on it, because a backend
  * tracks no more than eight pins in its fast array. Any bytes give some
  * estimate, so a page needs little checking. Its header alone, whose cache line
@@ -106,15 +109,26 @@ score_run(const RunScoring *scoring, const Run *run, const uint8 *page, const Ru
 	}
 }
 
+/* Return the block of a run, for readahead.h. */
+static BlockNumber
+run_block(const void *runs, uint32 i)
+{
+	return ((const Run *) runs)[i].block;
+}
+
 void
 runs_score(Search *search, RunList *list, RunScorer score, void *arg)
 {
-	const ColbertIndex *index = search->view->index;
-	Relation            rel = index->rel;
-	RunScoring scoring = {search, score, arg, parray_item_size(index, list->kind), list->part};
-	Buffer     buffer = InvalidBuffer;
-	Page       page = NULL;
+	ColbertIndex *index = search->view->index;
+	Relation      rel = index->rel;
+	SearchStage   stage = list->kind == ARRAY_SKETCHES ? STAGE_NARROW : STAGE_RERANK;
+	PageSequence  pages = {&search->ahead[stage], rel, run_block, list->runs, list->count};
+	RunScoring    scoring = {search, score, arg, parray_item_size(index, list->kind), list->part};
+	BufferAccessStrategy ring = list->kind == ARRAY_ROWS ? index->ring : NULL;
+	Buffer               buffer = InvalidBuffer;
+	Page                 page = NULL;
 
+	readahead_resume(&search->ahead[stage]);
 	for (uint32 i = 0; i < list->count; i++)
 	{
 		const Run  *run = &list->runs[i];
@@ -124,7 +138,8 @@ runs_score(Search *search, RunList *list, RunScorer score, void *arg)
 		storage_prefetch_hint(rel, list->runs[Min(i + 2 * LOOKAHEAD, list->count - 1)].block);
 		if (i == 0 || run->block != run[-1].block)
 		{
-			buffer = storage_read_buffer(rel, run->block);
+			readahead_step(&pages, i);
+			buffer = storage_read_by_ring(rel, run->block, ring);
 			LockBuffer(buffer, BUFFER_LOCK_SHARE);
 			page = BufferGetPage(buffer);
 			storage_check_snapshot(search->view->index, page);

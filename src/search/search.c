@@ -135,6 +135,8 @@ search_begin(IndexView *view, const SearchRequest *request)
 	check_query(view, request->query);
 	search->view = view;
 	search->context = context;
+	for (int stage = 0; stage < STAGE_COUNT; stage++)
+		search->ahead[stage] = readahead_of(view->index->rel, view->index->ring != NULL);
 	query_prepare(view, request->query, &search->query);
 	blank = query_blank_score(view, &search->query);
 	search->state.sketch_fit.ties.blank = blank;

@@ -14,6 +14,7 @@
  */
 #include "compat/pg_compat.h"
 
+#include "miscadmin.h"
 #include "storage/buf_internals.h"
 #include "storage/storage.h"
 #include "utils/memutils.h"
@@ -78,7 +79,7 @@ hint_of(Relation rel, BlockNumber block)
 }
 
 Buffer
-storage_read_buffer(Relation rel, BlockNumber block)
+storage_read_by_ring(Relation rel, BlockNumber block, BufferAccessStrategy ring)
 {
 	Buffer *hint;
 
@@ -88,11 +89,26 @@ storage_read_buffer(Relation rel, BlockNumber block)
 		return ReadBuffer(rel, block);
 	}
 	hint = hint_of(rel, block);
+	if (hint != NULL && BufferIsValid(*hint) && compat_read_recent_buffer(rel, block, *hint))
+		return *hint;
 	if (hint == NULL)
-		return ReadBuffer(rel, block);
-	if (!BufferIsValid(*hint) || !compat_read_recent_buffer(rel, block, *hint))
-		*hint = ReadBuffer(rel, block);
+		return ReadBufferExtended(rel, MAIN_FORKNUM, block, RBM_NORMAL, ring);
+	*hint = ReadBufferExtended(rel, MAIN_FORKNUM, block, RBM_NORMAL, ring);
 	return *hint;
+}
+
+Buffer
+storage_read_buffer(Relation rel, BlockNumber block)
+{
+	return storage_read_by_ring(rel, block, NULL);
+}
+
+BufferAccessStrategy
+storage_ring(Relation rel)
+{
+	if (RelationUsesLocalBuffers(rel) || RelationGetNumberOfBlocks(rel) <= (BlockNumber) NBuffers)
+		return NULL;
+	return GetAccessStrategy(BAS_BULKREAD);
 }
 
 void

@@ -132,17 +132,24 @@ meta_read(ColbertIndex *index)
 }
 
 void
+meta_change_nodes(Change *change, Buffer buffer)
+{
+	MetaPageData       *stored = meta_data(change_page(change, buffer, false));
+	const MetaPageData *meta = &change->index->meta;
+
+	stored->nodes = meta->nodes;
+	stored->lists = meta->lists;
+	stored->growth = meta->growth;
+}
+
+void
 meta_write_nodes(ColbertIndex *index)
 {
-	Buffer        buffer = meta_lock(index, BUFFER_LOCK_EXCLUSIVE);
-	Change        change;
-	MetaPageData *stored;
+	Buffer buffer = meta_lock(index, BUFFER_LOCK_EXCLUSIVE);
+	Change change;
 
 	change_begin(&change, index);
-	stored = meta_data(change_page(&change, buffer, false));
-	stored->nodes = index->meta.nodes;
-	stored->lists = index->meta.lists;
-	stored->growth = index->meta.growth;
+	meta_change_nodes(&change, buffer);
 	change_commit(&change);
 	UnlockReleaseBuffer(buffer);
 	index->nodes_ahead = false;

@@ -27,12 +27,13 @@ typedef struct ExtentCache ExtentCache;
  */
 typedef struct ColbertIndex
 {
-	Relation     rel;
-	bool         building; /* write pages without WAL; the build logs the whole index at its end */
-	Snapshot     snapshot; /* of a scan, to detect "snapshot too old"; NULL otherwise */
-	ExtentCache *extents;  /* NULL if only the meta page is read */
-	MetaPageData meta;     /* as of the last meta_copy or meta_read, plus changes made here */
-	bool         nodes_ahead; /* meta.nodes is newer than the page, until meta_write_nodes */
+	Relation rel;
+	bool     building; /* write pages without WAL; the build logs the whole index at its end */
+	Snapshot snapshot; /* of a scan, to detect "snapshot too old"; NULL otherwise */
+	BufferAccessStrategy ring; /* of a scan of an index larger than shared_buffers, for code rows */
+	ExtentCache         *extents; /* NULL if only the meta page is read */
+	MetaPageData         meta; /* as of the last meta_copy or meta_read, plus changes made here */
+	bool nodes_ahead;          /* meta.nodes is newer than the page, until meta_write_nodes */
 } ColbertIndex;
 
 /* ---- pages (page.c) ---- */
@@ -57,6 +58,16 @@ extern void page_check(Relation rel, BlockNumber block, Page page, PageKind kind
  * block beyond the end of the file raises an error.
  */
 extern Buffer storage_read_buffer(Relation rel, BlockNumber block);
+
+/* The same, by a ring of buffers if the page is not in shared buffers. ring: NULL: none. */
+extern Buffer storage_read_by_ring(Relation rel, BlockNumber block, BufferAccessStrategy ring);
+
+/*
+ * Return a ring of buffers for pages of which a scan reads few of many, if the
+ * index is larger than shared buffers; otherwise NULL. By a ring, these pages do
+ * not evict those that most scans read.
+ */
+extern BufferAccessStrategy storage_ring(Relation rel);
 
 /*
  * Prefetch into the CPU's cache the memory needed to pin a page. Returns the
@@ -145,11 +156,14 @@ extern void meta_copy(ColbertIndex *index, Buffer buffer);
 extern void meta_read(ColbertIndex *index);
 
 /*
- * Write the copy's nodes and lists back to the meta page as one change. The
- * caller is the only writer of these parts: a build, or the holder of the merge
- * lock.
+ * Write the copy's nodes, lists and growth back to the meta page as one change.
+ * The caller is the only writer of these parts: a build, or the holder of the
+ * merge lock.
  */
 extern void meta_write_nodes(ColbertIndex *index);
+
+/* Do the same as a part of a change. buffer: the meta page, locked by meta_lock. */
+extern void meta_change_nodes(Change *change, Buffer buffer);
 
 /* ---- page arrays (parray.c) ---- */
 

@@ -213,9 +213,8 @@ put_trial(ReturnSetInfo *result, const Tune *tune, const Trial *trial, bool chos
 }
 
 /*
- * Return the first trial, which leaves all settings to the index, and then
- * each trial that no cheaper one matches in recall. The chosen one is always
- * among them, although a cheaper one may match it (descent.c).
+ * Return the first trial, which leaves all settings to the index, and then the
+ * chosen one and each that no cheaper one matches in recall.
  */
 static void
 put_frontier(ReturnSetInfo *result, const Tune *tune, const Trial *chosen)

@@ -83,7 +83,7 @@ def test_the_present_settings_are_automatic(client: TestClient) -> None:
     page = client.post(path).text
     assert re.search(r"8 questions, measured at 20\d\d-.* for a recall@5 of 0.95", page)
     rows = rows_of(page)
-    assert rows[0][:5] == ["1", *["automatic"] * 4]
+    assert rows[0][:6] == ["1", *["automatic"] * 5]
     assert "present" in rows[0][-1]
     assert ["cheapest" in row[-1] for row in rows].count(True) == 1
     assert page.count('class="point"') == len(rows) + 1, "and that of the legend"
@@ -97,7 +97,7 @@ def test_other_present_settings(client: TestClient, conn: psycopg.Connection[Any
     try:
         page = client.post(path).text
         rows = rows_of(page)
-        assert rows[-1][1:5] == ["3", "automatic", "automatic", "7"]
+        assert rows[-1][1:6] == ["automatic", "3", "automatic", "automatic", "7"]
         assert rows[-1][-1] == "present"
         assert [row[-1] for row in rows].count("present") == 1
         assert "measured them by 8 questions" in html.unescape(page)
@@ -136,12 +136,14 @@ def test_a_table_without_an_index(client: TestClient, conn: psycopg.Connection[A
 
 def test_the_number_of_settings() -> None:
     trials = [
-        Trial(0, 0, 0, 0, 0.9, 1, False),
-        Trial(8, None, 0, 0, 0.9, 1, False),
+        Trial(0, 0, 0, 0, 0, 0.9, 1, False),
+        Trial(0, 8, None, 0, 0, 0.9, 1, False),
+        Trial(0.9, 0, 0, 0, 0, 0.9, 1, False),
     ]
-    assert number_of(trials, [0, 0, 0, 0]) == 1
-    assert number_of(trials, [8, 0, 0, 0]) == 2
-    assert number_of(trials, [8, 4, 0, 0]) is None
+    assert number_of(trials, [0, 0, 0, 0, 0]) == 1
+    assert number_of(trials, [0, 8, 0, 0, 0]) == 2
+    assert number_of(trials, [0, 8, 4, 0, 0]) is None
+    assert number_of(trials, [0.9, 0, 0, 0, 0]) == 3
 
 
 def test_sizes() -> None:

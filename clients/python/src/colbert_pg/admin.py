@@ -93,6 +93,11 @@ class LastScan:
     narrow_read: int
     rerank_read: int
     exact_read: int
+    find_ahead: int
+    gather_ahead: int
+    narrow_ahead: int
+    rerank_ahead: int
+    exact_ahead: int
     recall: float
     expected_misses: float
 
@@ -119,6 +124,17 @@ class Trial:
     recall: float
     ms: float
     chosen: bool
+
+    @property
+    def options(self) -> dict[str, float | None]:
+        """The options of the index. 0: the index chooses; None: it has no such option."""
+        return {
+            "recall": self.target,
+            "probes": self.probes,
+            "ef_search": self.ef_search,
+            "candidates": self.candidates,
+            "rerank": self.rerank,
+        }
 
 
 def index_info(conn: Any, index: str) -> IndexInfo:

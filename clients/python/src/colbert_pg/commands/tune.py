@@ -10,9 +10,6 @@ from .common import CommandError, Subcommands, add_command, add_encoder, connect
 
 _SETTINGS = ("target", "probes", "ef_search", "candidates", "rerank")
 
-# The option of an index that has another name than the column of colbert_tune.
-_OPTIONS = {"target": "recall"}
-
 
 def add_tune(commands: Subcommands) -> None:
     parser = add_command(
@@ -66,12 +63,12 @@ def _table(trials: list[Trial]) -> list[str]:
 
 def _statement(index: str, chosen: Trial) -> str:
     """Return the statement that applies settings. Those that are 0 are left to the index."""
-    values = {_OPTIONS.get(name, name): getattr(chosen, name) for name in _SETTINGS}
+    values = chosen.options
     actions = []
     reset = [name for name, value in values.items() if value == 0]
     if reset:
         actions.append(f"RESET ({', '.join(reset)})")
-    changed = [f"{name} = {value}" for name, value in values.items() if value]
+    changed = [f"{name} = {value:.10g}" for name, value in values.items() if value]
     if changed:
         actions.append(f"SET ({', '.join(changed)})")
     return f"ALTER INDEX {index} {', '.join(actions)};"

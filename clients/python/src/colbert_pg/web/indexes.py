@@ -38,11 +38,11 @@ class Setting:
     """A search setting: of the session, of the index, and the one in effect. 0: automatic."""
 
     name: str
-    session: int
-    option: int
+    session: float
+    option: float
 
     @property
-    def in_effect(self) -> int:
+    def in_effect(self) -> float:
         return self.session or self.option
 
 
@@ -72,7 +72,7 @@ def indexes_of(conn: psycopg.Connection[Any], settings: Settings) -> list[Index]
 
 def settings_of(conn: psycopg.Connection[Any], index: Index) -> list[Setting]:
     session = dict(fetch(conn, queries.session_settings()))
-    return [Setting(name, int(session[name]), int(index.options.get(name, 0))) for name in SETTINGS]
+    return [Setting(name, float(session[name]), float(index.options.get(name, 0))) for name in SETTINGS]
 
 
 def info_of(conn: psycopg.Connection[Any], index: Index) -> IndexInfo:
@@ -111,10 +111,10 @@ def measure(
     return Measured(trials, points, number, note, len(asked), datetime.now(timezone.utc))
 
 
-def number_of(trials: Sequence[Trial], present: Sequence[int]) -> int | None:
+def number_of(trials: Sequence[Trial], present: Sequence[float]) -> int | None:
     """Return the number, from 1, of the trial with these settings."""
     for number, trial in enumerate(trials, 1):
-        if [getattr(trial, name) or 0 for name in SETTINGS] == list(present):
+        if [value or 0 for value in trial.options.values()] == list(present):
             return number
     return None
 

@@ -51,6 +51,7 @@ class Pages:
             names=NAMES,
             pattern=pattern,
             number=number,
+            chosen=chosen,
             size=size,
             statement=statement,
             stages=stages,
@@ -81,6 +82,11 @@ def pattern(word: int) -> int:
 
 def number(value: float, digits: int = 3) -> str:
     return f"{value:,.{digits}f}"
+
+
+def chosen(value: float | None, otherwise: str = "automatic") -> str:
+    """Return a setting. otherwise: for settings that are not set."""
+    return f"{value:.10g}" if value else otherwise
 
 
 def size(value: float) -> str:

@@ -25,7 +25,7 @@ NAMES: Mapping[Way, str] = {
     "ranker": "Two stages",
 }
 METHODS = ("colbert_hnsw", "colbert_ivf")
-SETTINGS = ("probes", "ef_search", "candidates", "rerank")
+SETTINGS = ("recall", "probes", "ef_search", "candidates", "rerank")
 MAX_SHADED = 2048  # tokens of a document
 
 _HAS_TABLE = sql.SQL("SELECT pg_catalog.to_regclass(%s) IS NOT NULL")
