@@ -37,6 +37,7 @@ typedef struct FindQuery
 	uint32       probes; /* maximum nodes per token */
 	float        reach;  /* 1: nodes by L2 distance */
 	uint32       ef;     /* candidates kept by a walk of the graph, at least probes */
+	double       share;  /* of all documents, in the index; less effort for a small one; 0: 1 */
 	uint64       hops;   /* vertices or parents read; increased */
 } FindQuery;
 

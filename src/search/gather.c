@@ -302,10 +302,13 @@ free_probes(ProbeList *list)
 static void
 find_nodes(Search *search, uint32 found, uint32 ef, ProbeList *list)
 {
-	uint32    ntokens = search->query.directions.count;
-	Size      nhits = mul_size(ntokens, found);
-	FindQuery find = {
-		.ntokens = ntokens, .probes = found, .reach = reach_of(search->view), .ef = Max(ef, found)};
+	uint32     ntokens = search->query.directions.count;
+	Size       nhits = mul_size(ntokens, found);
+	FindQuery  find = {.ntokens = ntokens,
+					   .probes = found,
+					   .reach = reach_of(search->view),
+					   .ef = Max(ef, found),
+					   .share = search->policy.share};
 	instr_time start;
 
 	stage_start(search, &start);

@@ -33,6 +33,9 @@
 #define MIN_PROBES_OF_ROOM 40
 #define MAX_PROBES         512
 
+/* Wanted rows that a share of the documents may have beyond their mean number, in deviations. */
+#define AMONG_DEVIATIONS 2
+
 /* Test rows before they are reranked if fewer than one in this many passes the filter. */
 #define TEST_BEFORE_RERANKING 2
 
@@ -172,7 +175,7 @@ widen(const Policy *policy, const FunnelState *state)
 	step.ef = (uint32_t) (settings->ef_search * factor);
 	step.n = (uint32_t) MIN(settings->candidates * factor, policy->pool_limit);
 	if (state->level == 0 && policy->may_narrow_more)
-		step.n = POLICY_FIRST_NARROWED;
+		step.n = (uint32_t) MAX(POLICY_FIRST_NARROWED * policy->share, POLICY_MIN_NARROWED);
 	/* The new documents are reranked as deep as the search has come. */
 	step.batch =
 		MAX(MIN(state->batch, (uint32_t) (wanted / POLICY_NARROWED_PER_ROW)), settings->rerank);
@@ -252,21 +255,38 @@ policy_wanted(const Policy *policy, const FunnelState *state)
 {
 	double rows = (double) MAX(policy->likely_rows, policy->need_rows);
 
-	while (rows <= state->returned)
+	while (rows <= (double) state->returned + state->others_taken)
 		rows *= 2;
 	return MIN(rows, POLICY_MAX_WANTED);
+}
+
+uint32_t
+policy_among(double n, double share)
+{
+	double mean = n * share;
+
+	return (uint32_t) MAX(1, ceil(MIN(n, mean + AMONG_DEVIATIONS * sqrt(mean * (1 - share)))));
+}
+
+bool
+policy_goes_on(const Policy *policy, const FunnelState *state)
+{
+	uint64_t first = policy->share < 1 ? MAX(policy->likely_rows, policy->need_rows) : 1;
+
+	return state->returned > 0 && state->returned + state->others_taken >= first;
 }
 
 ScoreBar
 policy_bar(const Policy *policy, const FunnelState *state)
 {
+	bool   goes_on = policy_goes_on(policy, state);
 	double exact = state->phase == PHASE_HOLD ? state->bar
-				   : state->returned > 0      ? state->ready_best
+				   : goes_on                  ? state->ready_best
 											  : state->ready_likely;
 	bool   in_hand = state->ready > 0 && state->score_errors.count >= FIRST_WINDOW;
 	double score = state->wanted_score;
 
-	if (in_hand && (policy->filtered || !policy->has_codes || state->returned > 0))
+	if (in_hand && (policy->filtered || !policy->has_codes || goes_on))
 		score = MIN(score, exact - state->score_errors.mean);
 	return (ScoreBar) {.score = MAX(score, policy->threshold),
 					   .exact = state->ready > 0 ? exact : -INFINITY,

@@ -95,6 +95,7 @@ class LastScan:
     exact_read: int
     recall: float
     expected_misses: float
+    share: float
 
 
 @dataclass(frozen=True)
