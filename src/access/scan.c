@@ -321,7 +321,7 @@ start_search(ColbertScan *state, IndexScanDesc scan, double threshold, OrderNeed
 		.likely_rows = state->needs != NULL && state->needs->rows != NULL
 						   ? state->needs->rows(state->needs->arg)
 						   : 0,
-		.siblings = need.rows == 0 ? state->siblings : NULL,
+		.siblings = state->ordered && need.rows == 0 ? state->siblings : NULL,
 		.share = state->share,
 		.table = scan->heapRelation,
 		.snapshot = scan->xs_snapshot,

@@ -210,7 +210,8 @@ find_wanted(Search *search)
 
 	if (!search->policy.ordered || state->phase > PHASE_HOLD ||
 		(state->settled && wanted == search->wanted &&
-		 (siblings == NULL || siblings->changes == search->changes)))
+		 (siblings == NULL || siblings->changes == search->changes ||
+		  policy_goes_on(&search->policy, state))))
 		return;
 	search->wanted = wanted;
 	search->changes = siblings != NULL ? siblings->changes : 0;
