@@ -18,6 +18,7 @@ int    colbert_ef_search = 0;
 int    colbert_candidates = 0;
 int    colbert_rerank = 0;
 double colbert_recall = 0;
+int    colbert_shards = 0;
 int    colbert_pending_limit = 40960;
 bool   colbert_background_merge = true;
 int    colbert_exact_thresholds = EXACT_THRESHOLDS_AUTO;
@@ -76,6 +77,11 @@ settings_init(void)
 							 "Sets the share of the wanted rows that a search finds on average.",
 							 "0 uses the index's option or, if that is 0, 0.97.", &colbert_recall,
 							 0, 0, 0.9999, PGC_USERSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"colbert.shards", "Sets the number of servers among which the documents are divided.",
+		"A search then finds its share of the wanted rows. 0 uses the index's option or, if that "
+		"is 0, 1.",
+		&colbert_shards, 0, 0, 100000, PGC_USERSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("colbert.pending_limit", "Sets the maximum number of pending tokens.",
 							"Inserts begin to merge at three eighths of it.",
 							&colbert_pending_limit, 40960, 0, INT_MAX, PGC_USERSET, 0, NULL, NULL,

@@ -12,6 +12,7 @@
 
 /* 0: use the index's option, or else 0.97. */
 extern double colbert_recall;
+extern int    colbert_shards;
 
 /* 0: use the index's option, or else let the index choose. */
 extern int colbert_probes;

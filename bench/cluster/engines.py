@@ -3,6 +3,7 @@
 Four databases of one server stand for four shards of MedQuAD, and its first database is the coordinator. One index and partitions of one
 table hold the same passages. The figures are the sums of the backends' own times, so that neither the client nor waiting counts.
 """
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -37,10 +38,11 @@ def one_index(conn: Any) -> None:
     run(conn, 'CREATE INDEX ON passages USING colbert_ivf (doc)')
 
 
-def partitions(conn: Any) -> None:
-    run(conn, 'CREATE TABLE parts (id int, doc multivector(128, float2)) PARTITION BY HASH (id)',
-        *[f'CREATE TABLE part_{i} PARTITION OF parts FOR VALUES WITH (MODULUS {SHARDS}, REMAINDER {i})' for i in range(SHARDS)],
-        'INSERT INTO parts SELECT id, doc FROM passages', 'CREATE INDEX ON parts USING colbert_ivf (doc)', 'VACUUM ANALYZE parts')
+def partitions(conn: Any, n: int = SHARDS) -> None:
+    parts = f'parts_{n}'
+    run(conn, f'CREATE TABLE {parts} (id int, doc multivector(128, float2)) PARTITION BY HASH (id)',
+        *[f'CREATE TABLE {parts}_{i} PARTITION OF {parts} FOR VALUES WITH (MODULUS {n}, REMAINDER {i})' for i in range(n)],
+        f'INSERT INTO {parts} SELECT id, doc FROM passages', f'CREATE INDEX ON {parts} USING colbert_ivf (doc)', f'VACUUM ANALYZE {parts}')
 
 
 def servers(conn: Any, wrapper: str, options: str = '') -> None:
@@ -78,9 +80,11 @@ def plproxy(conn: Any) -> None:
 
 
 SERVERS = '{' + ','.join(f'dblink_fdw_{i}' for i in range(SHARDS)) + '}'
+ONE_INDEX = Engine('one index', 'colbert_pg', one_index, TOP.format('passages'))
+PARTITIONS = (ONE_INDEX, *[Engine(f'{n} partitions', 'colbert_pg', functools.partial(partitions, n=n), TOP.format(f'parts_{n}')) for n in (4, 16, 64)])
 ENGINES = (
-    Engine('one index', 'colbert_pg', one_index, TOP.format('passages')),
-    Engine('partitions', 'colbert_pg', partitions, TOP.format('parts')),
+    ONE_INDEX,
+    Engine('partitions', 'colbert_pg', partitions, TOP.format(f'parts_{SHARDS}')),
     Engine('PL/Proxy', 'plproxy', plproxy, 'SELECT * FROM search_shards($1) ORDER BY score DESC LIMIT 10'),
     Engine('colbert_fan_out', 'colbert_fan_out', fan_out,
            "SELECT (hit ->> 'id')::int AS id, score FROM colbert_fan_out(format('SELECT id, maxsim(doc, %L) AS score FROM passages ORDER BY score DESC', "
@@ -152,6 +156,18 @@ def exact_tenths(conn: Any, kind: str, questions: list[tuple[int, bytes]]) -> li
         conn.execute(f'INSERT INTO tenths_{kind} VALUES (%s)', kept)
     tenths: list[float] = kept[0]
     return tenths
+
+
+def measure_partitions() -> Iterator[tuple[str, str, Cost]]:
+    """Yield the cost of one index and of partitions of one table, for each kind of question."""
+    with db.connect() as conn:
+        run(conn, 'CREATE EXTENSION IF NOT EXISTS colbert_pg')
+        load(conn)
+        run(conn, SETTINGS)
+        for engine in PARTITIONS:
+            engine.prepare(conn)
+            for kind in KINDS:
+                yield engine.label, kind, cost(conn, engine, kind)
 
 
 def measure() -> Iterator[tuple[str, str, Cost, list[float]]]:

@@ -42,7 +42,7 @@ CREATE FUNCTION colbert_last_scan(
 	OUT find_hit bigint, OUT gather_hit bigint, OUT narrow_hit bigint, OUT rerank_hit bigint, OUT exact_hit bigint,
 	OUT find_read bigint, OUT gather_read bigint, OUT narrow_read bigint, OUT rerank_read bigint, OUT exact_read bigint,
 	OUT find_ahead bigint, OUT gather_ahead bigint, OUT narrow_ahead bigint, OUT rerank_ahead bigint, OUT exact_ahead bigint,
-	OUT recall float8, OUT expected_misses float8)
+	OUT recall float8, OUT expected_misses float8, OUT share float8)
 	AS 'MODULE_PATHNAME', 'colbert_last_scan' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION colbert_last_scan() IS 'statistics of the last index scan in this session, per stage';
 
@@ -57,6 +57,6 @@ CREATE FUNCTION colbert_last_scans(
 	OUT find_hit bigint, OUT gather_hit bigint, OUT narrow_hit bigint, OUT rerank_hit bigint, OUT exact_hit bigint,
 	OUT find_read bigint, OUT gather_read bigint, OUT narrow_read bigint, OUT rerank_read bigint, OUT exact_read bigint,
 	OUT find_ahead bigint, OUT gather_ahead bigint, OUT narrow_ahead bigint, OUT rerank_ahead bigint, OUT exact_ahead bigint,
-	OUT recall float8, OUT expected_misses float8) RETURNS SETOF record
+	OUT recall float8, OUT expected_misses float8, OUT share float8) RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'colbert_last_scans' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 10;
 COMMENT ON FUNCTION colbert_last_scans() IS 'statistics of each index scan of the last statement in this session that had any, per stage';

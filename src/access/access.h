@@ -54,6 +54,7 @@ typedef struct ColbertOptions
 	int    candidates;
 	int    rerank;
 	double recall;
+	int    shards;
 } ColbertOptions;
 
 /* options.c */
@@ -101,6 +102,9 @@ extern bool          colbert_gettuple(IndexScanDesc scan, ScanDirection directio
 /* Return the settings of a scan of the index. 0 lets the index choose. */
 extern SearchSettings scan_settings(Relation index);
 
+/* Return the number of live documents in an index, from its meta page. */
+extern double scan_documents(Relation index);
+
 /* Return only documents whose rows pass the filter, which must outlive the scan. */
 extern void colbert_set_filter(IndexScanDesc scan, const RowFilter *filter);
 
@@ -116,6 +120,12 @@ typedef struct ScanNeeds
 {
 	OrderNeed (*order)(void *arg); /* called each time the scan starts; NULL: any row may be late */
 	uint64 (*rows)(void *arg);     /* the rows that a LIMIT requests; 0: not known */
+	/*
+	 * Called each time the scan starts: the searches whose rows are merged with
+	 * those of this one, and the share of their documents that this index has.
+	 * NULL: none.
+	 */
+	Siblings *(*siblings)(void *arg, double *share);
 	void *arg;
 	bool  exact_thresholds; /* return every row above a threshold, at any cost */
 } ScanNeeds;

@@ -256,6 +256,7 @@ set_row(NamedRow *row, const SearchCounters *c)
 	set_column(row, "exhaustive", BoolGetDatum(c->exhaustive));
 	set_column(row, "recall", Float8GetDatum(c->settings.recall));
 	set_column(row, "expected_misses", Float8GetDatum(c->expected_misses));
+	set_column(row, "share", Float8GetDatum(c->share));
 	for (int i = 0; i < search_ncounts; i++)
 		set_count(row, search_counts[i].name, (int64) count_value(c, &search_counts[i]));
 	set_settings(row, c);

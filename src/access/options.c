@@ -49,6 +49,8 @@ add_scan_options(relopt_kind kind)
 	add_real_reloption(kind, "recall",
 					   "Share of the wanted rows that a search finds on average (0 = 0.97)", 0, 0,
 					   0.9999, ShareUpdateExclusiveLock);
+	add_int_reloption(kind, "shards", "Servers among which the documents are divided (0 = 1)", 0, 0,
+					  100000, ShareUpdateExclusiveLock);
 	add_enum_reloption(kind, "quantizer", "Codec of the code rows", quantizers, DEFAULT_QUANTIZER,
 					   "Valid values are \"sq8\", \"sq4\", \"pq\", \"flat\" and \"bit\".",
 					   AccessExclusiveLock);
@@ -95,6 +97,7 @@ colbert_hnsw_options(Datum reloptions, bool validate)
 		{"candidates", RELOPT_TYPE_INT, offsetof(ColbertOptions, candidates)},
 		{"rerank", RELOPT_TYPE_INT, offsetof(ColbertOptions, rerank)},
 		{"recall", RELOPT_TYPE_REAL, offsetof(ColbertOptions, recall)},
+		{"shards", RELOPT_TYPE_INT, offsetof(ColbertOptions, shards)},
 	};
 
 	return (bytea *) build_reloptions(reloptions, validate, hnsw_kind, sizeof(ColbertOptions),
@@ -112,6 +115,7 @@ colbert_ivf_options(Datum reloptions, bool validate)
 		{"candidates", RELOPT_TYPE_INT, offsetof(ColbertOptions, candidates)},
 		{"rerank", RELOPT_TYPE_INT, offsetof(ColbertOptions, rerank)},
 		{"recall", RELOPT_TYPE_REAL, offsetof(ColbertOptions, recall)},
+		{"shards", RELOPT_TYPE_INT, offsetof(ColbertOptions, shards)},
 	};
 
 	return (bytea *) build_reloptions(reloptions, validate, ivf_kind, sizeof(ColbertOptions), table,

@@ -69,6 +69,8 @@ typedef struct ColbertScan
 	const RowFilter      *filter;   /* kept by rescans; NULL: none */
 	const SearchSettings *settings; /* kept by rescans; NULL: those of the session and the index */
 	const ScanNeeds      *needs;    /* kept by rescans; NULL: all rows in order, exact thresholds */
+	Siblings             *siblings; /* of this run of the scan; NULL: none */
+	double                share;
 	PageCursor            cursor;
 	DocRows         versions; /* versions of the cursor's document that are not returned yet */
 	ItemPointerData given;    /* last row returned; invalid: none */
@@ -148,6 +150,7 @@ release(ColbertScan *state)
 	state->search = NULL;
 	state->view = NULL;
 	state->query = NULL;
+	state->siblings = NULL;
 	ItemPointerSetInvalid(&state->given);
 	state->versions.count = 0;
 	state->started = false;
@@ -292,7 +295,17 @@ scan_settings(Relation index)
 		.candidates = colbert_candidates > 0 ? colbert_candidates : options.candidates,
 		.rerank = colbert_rerank > 0 ? colbert_rerank : options.rerank,
 		.recall = colbert_recall > 0 ? colbert_recall : options.recall,
+		.shards = colbert_shards > 0 ? colbert_shards : options.shards,
 	};
+}
+
+double
+scan_documents(Relation index)
+{
+	ColbertIndex opened = {.rel = index};
+
+	meta_read(&opened);
+	return opened.meta.documents.live_docs;
 }
 
 /* Begin a search with a threshold. */
@@ -308,6 +321,8 @@ start_search(ColbertScan *state, IndexScanDesc scan, double threshold, OrderNeed
 		.likely_rows = state->needs != NULL && state->needs->rows != NULL
 						   ? state->needs->rows(state->needs->arg)
 						   : 0,
+		.siblings = state->ordered && need.rows == 0 ? state->siblings : NULL,
+		.share = state->share,
 		.table = scan->heapRelation,
 		.snapshot = scan->xs_snapshot,
 		.filter = state->filter,
@@ -355,6 +370,9 @@ start(IndexScanDesc scan)
 	COLBERT_PAUSE("scan-opened");
 	state->query = scan_query(scan);
 	state->ordered = state->query != NULL;
+	/* Also if this scan searches nothing: the first one begins a round. */
+	if (state->needs != NULL && state->needs->siblings != NULL)
+		state->siblings = state->needs->siblings(state->needs->arg, &state->share);
 	start_by_query(state, scan);
 	state->cursor = (PageCursor) {.items = palloc(PAGE_PAYLOAD)};
 	state->run = state->nulls_first ? RUN_NULLS_FIRST : RUN_DOCUMENTS;

@@ -38,6 +38,7 @@ typedef struct FindQuery
 	float        reach;  /* 1: nodes by L2 distance */
 	uint32       ef;     /* candidates kept by a walk of the graph, at least probes */
 	bool         wider;  /* the last call was for the same tokens, with fewer probes */
+	double       share;  /* of all documents, in the index; less effort for a small one; 0: 1 */
 	uint64       hops;   /* vertices or parents read; increased */
 } FindQuery;
 

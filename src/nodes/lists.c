@@ -7,6 +7,8 @@
  */
 #include "compat/pg_compat.h"
 
+#include <math.h>
+
 #include "kmeans/kmeans.h"
 #include "nodes/lists.h"
 #include "utils/memutils.h"
@@ -20,6 +22,7 @@
 #define PARENTS_PER_NODE  .8
 #define SPARE_VISITS      384
 #define MIN_PARENTS       16
+#define MIN_SHARE_PARENTS 4
 #define MAX_SPARE_PARENTS 64
 
 void
@@ -132,10 +135,13 @@ lists_close(Finder *finder)
 static uint32
 parents_to_visit(const FindQuery *query)
 {
-	uint32 spare = SPARE_VISITS / Max(query->ntokens, 1);
+	uint32 spare = Min(SPARE_VISITS / Max(query->ntokens, 1), MAX_SPARE_PARENTS);
 
-	return Max((uint32) (PARENTS_PER_NODE * query->probes),
-			   Max(Min(spare, MAX_SPARE_PARENTS), MIN_PARENTS));
+	spare = Max(spare, MIN_PARENTS);
+	/* Each of several indexes has fewer parents. */
+	if (query->share > 0)
+		spare = Max((uint32) (spare * cbrt(query->share)), MIN_SHARE_PARENTS);
+	return Max((uint32) (PARENTS_PER_NODE * query->probes), spare);
 }
 
 /* Multiply a chunk of the query's tokens by its reach. Returns lists->reached. */

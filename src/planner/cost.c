@@ -133,16 +133,53 @@ typedef struct IndexContents
 	double         node_postings; /* postings per node */
 	double         scale;         /* cost per dim, relative to 128 dims */
 	SearchSettings settings;      /* as requested */
+	double         share; /* of the documents in all indexes whose rows are merged or sharded */
 } IndexContents;
 
+/* Return the topmost parent of a table: a partitioned one, or one that others inherit from. */
+static Index
+topmost_parent(PlannerInfo *root, Index relid)
+{
+	while (root->append_rel_array != NULL && root->append_rel_array[relid] != NULL)
+		relid = root->append_rel_array[relid]->parent_relid;
+	return relid;
+}
+
+/*
+ * Return the share of a table in the rows of all partitions that the query
+ * reads. Their scans look for the wanted rows together (search/siblings.h).
+ */
+static double
+share_of_parent(PlannerInfo *root, const RelOptInfo *rel)
+{
+	Index     parent = topmost_parent(root, rel->relid);
+	double    sum = 0;
+	ListCell *cell;
+
+	if (parent == rel->relid)
+		return 1;
+	foreach (cell, root->append_rel_list)
+	{
+		const AppendRelInfo *child = lfirst_node(AppendRelInfo, cell);
+		RelOptInfo          *other = root->simple_rel_array[child->child_relid];
+
+		if (other != NULL && !IS_DUMMY_REL(other) && other->indexlist != NIL &&
+			!root->simple_rte_array[child->child_relid]->inh &&
+			topmost_parent(root, child->child_relid) == parent)
+			sum += Max(other->tuples, 0);
+	}
+	return sum > rel->tuples && rel->tuples > 0 ? rel->tuples / sum : 1;
+}
+
 static IndexContents
-read_contents(IndexOptInfo *info)
+read_contents(PlannerInfo *root, IndexOptInfo *info)
 {
 	IndexContents contents = {
-		.docs = info->tuples, .doc_tokens = 64, .node_postings = 64, .scale = 1};
+		.docs = info->tuples, .doc_tokens = 64, .node_postings = 64, .scale = 1, .share = 1};
 	Relation     rel;
 	ColbertIndex index;
 
+	contents.share = share_of_parent(root, info->rel);
 	/* Index advisors create hypothetical indexes, which do not exist on disk. */
 	if (info->hypothetical)
 		return contents;
@@ -150,6 +187,7 @@ read_contents(IndexOptInfo *info)
 	index = (ColbertIndex) {.rel = rel};
 	meta_read(&index);
 	contents.settings = scan_settings(rel);
+	contents.share /= Max(contents.settings.shards, 1);
 	index_close(rel, NoLock);
 
 	contents.docs = index.meta.documents.live_docs;
@@ -204,7 +242,7 @@ rerank_us(const IndexContents *contents, double groups)
 static double
 first_batch_us(const IndexContents *contents, uint32 ntokens, double groups)
 {
-	SearchSettings settings = budget_expected(ntokens, &contents->settings);
+	SearchSettings settings = budget_expected(ntokens, contents->share, &contents->settings);
 	double         probes = Min(settings.probes, contents->nodes);
 	double found = contents->nodes > 0 ? Min(settings.candidates, contents->docs) : contents->docs;
 
@@ -222,7 +260,7 @@ first_batch_us(const IndexContents *contents, uint32 ntokens, double groups)
 static SearchCost
 ordered_search(const IndexContents *contents, uint32 ntokens, double share, bool filtered)
 {
-	SearchSettings settings = budget_expected(ntokens, &contents->settings);
+	SearchSettings settings = budget_expected(ntokens, contents->share, &contents->settings);
 	double         groups = ceil(ntokens / 16.0);
 	double         sketch = sketch_us(contents, groups);
 	double tested = filtered ? Min((double) POLICY_LIKELY_LIMIT / share, contents->docs) : 0;
@@ -288,7 +326,7 @@ exact_cost(PlannerInfo *root, OpExpr *scored)
 static void
 cost_ordered(PlannerInfo *root, IndexPath *path, double tuples, Cost *startup, Cost *total)
 {
-	IndexContents contents = read_contents(path->indexinfo);
+	IndexContents contents = read_contents(root, path->indexinfo);
 	OpExpr       *order_by = linitial_node(OpExpr, path->indexorderbys);
 	OpExpr       *threshold = find_threshold(path);
 	Cost          exact = exact_cost(root, order_by);
@@ -326,7 +364,7 @@ static void
 cost_threshold(PlannerInfo *root, IndexPath *path, OpExpr *threshold, double tuples, Cost *startup,
 			   Cost *total)
 {
-	IndexContents contents = read_contents(path->indexinfo);
+	IndexContents contents = read_contents(root, path->indexinfo);
 	SearchCost    search =
 		threshold_search(&contents, query_tokens(path->indexinfo, threshold_query(threshold)));
 	Cost us = OPERATORS_PER_US * cpu_operator_cost;

@@ -10,6 +10,9 @@
  * statement that looks for rows, but wrong if a missed row is kept, changed or
  * negated: DELETE, NOT EXISTS or EXCEPT.
  *
+ * Below a MergeAppend, as over the partitions of a table, several scans look for
+ * the same rows together (search/siblings.h).
+ *
  * When a plan starts, a walk from its top down to each of our scans finds
  * which of these nodes stand above the scan, and informs the scan. The number
  * of rows needed in order is determined when the scan starts, since a LIMIT
@@ -31,6 +34,7 @@
 #include "planner/index_node.h"
 #include "planner/order_demand.h"
 #include "planner/scan_needs.h"
+#include "search/siblings.h"
 #include "settings.h"
 
 /* The effect of a row that a threshold misses; larger is worse. */
@@ -49,12 +53,30 @@ typedef struct Above
 	PlanState          *node;
 } Above;
 
+/* A step from a MergeAppend down to one of its children. */
+typedef struct MergeStep
+{
+	const struct MergeStep *above;
+	const MergeAppendState *node;
+	int                     child;
+} MergeStep;
+
+/* Index scans whose rows are merged into one order. */
+typedef struct Merge
+{
+	Siblings *siblings;
+	List     *scans;     /* of NodeNeeds, in the order in which they start */
+	double    documents; /* of those that take part in this round */
+} Merge;
+
 /* The position of a node in a plan. */
 typedef struct Place
 {
 	bool         order_believed; /* a node in above relies on the order */
 	const Above *above; /* nodes up to the client, or to one that creates an order of its own */
 	ThresholdUse thresholds;
+	Merge       *merge; /* the node's rows are merged, and nothing else is done to them; or NULL */
+	const MergeStep *merge_step; /* the last one above it */
 } Place;
 
 /* A common table expression, walked after all of its readers. */
@@ -73,10 +95,14 @@ typedef struct Walk
 /* The requirements passed to a scan, allocated in the plan's memory context. */
 typedef struct NodeNeeds
 {
-	ScanNeeds       needs;
-	IndexScanState *node;
-	int             nsteps;
-	DemandStep      steps[FLEXIBLE_ARRAY_MEMBER]; /* from the top down */
+	ScanNeeds        needs;
+	IndexScanState  *node;
+	Merge           *merge; /* NULL: none */
+	const MergeStep *merge_step;
+	double           documents; /* in the index, when the round began */
+	uint64           round;     /* the last one that the scan took part in */
+	int              nsteps;
+	DemandStep       steps[FLEXIBLE_ARRAY_MEMBER]; /* from the top down */
 } NodeNeeds;
 
 /* ---- orders ---- */
@@ -193,6 +219,71 @@ limit_rows(void *arg)
 	return taken.rows == ORDER_NEED_ALL ? 0 : taken.rows;
 }
 
+/* ---- scans whose rows are merged ---- */
+
+/* Return true if run-time pruning leaves a scan. */
+static bool
+takes_part(const NodeNeeds *scan)
+{
+	for (const MergeStep *step = scan->merge_step; step != NULL; step = step->above)
+		if (step->node->ms_valid_subplans != NULL &&
+			!bms_is_member(step->child, step->node->ms_valid_subplans))
+			return false;
+	return true;
+}
+
+static bool
+is_first_of_round(const NodeNeeds *scan)
+{
+	ListCell *cell;
+
+	foreach (cell, scan->merge->scans)
+	{
+		const NodeNeeds *other = lfirst(cell);
+
+		if (other == scan)
+			return true;
+		if (takes_part(other))
+			return false;
+	}
+	return false;
+}
+
+static void
+begin_round(Merge *merge)
+{
+	ListCell *cell;
+
+	siblings_begin_round(merge->siblings);
+	merge->documents = 0;
+	foreach (cell, merge->scans)
+	{
+		NodeNeeds *scan = lfirst(cell);
+
+		scan->documents = takes_part(scan) ? scan_documents(scan->node->iss_RelationDesc) : 0;
+		merge->documents += scan->documents;
+	}
+}
+
+/*
+ * Join the other scans. MergeAppend starts them in order, each time that it is
+ * rescanned.
+ */
+static Siblings *
+join_siblings(void *arg, double *share)
+{
+	NodeNeeds *scan = arg;
+	Merge     *merge = scan->merge;
+
+	if (list_length(merge->scans) < 2)
+		return NULL;
+	if (is_first_of_round(scan) || scan->round == merge->siblings->round)
+		begin_round(merge);
+	scan->round = merge->siblings->round;
+	*share = merge->documents > 0 ? scan->documents / merge->documents : 1;
+	return merge->siblings;
+}
+
 /* ---- thresholds ---- */
 
 /* Return true if a join fills in NULLs for rows missing from a child. */
@@ -294,20 +385,40 @@ tell(IndexScanState *node, const Place *place)
 		needs->needs.exact_thresholds |= told->exact_thresholds;
 		needs->nsteps = 0;
 	}
+	else if (place->merge != NULL && node->iss_NumOrderByKeys > 0)
+	{
+		needs->merge = place->merge;
+		needs->merge_step = place->merge_step;
+		needs->needs.siblings = join_siblings;
+		place->merge->scans = lappend(place->merge->scans, needs);
+	}
 	colbert_set_needs(node->iss_ScanDesc, &needs->needs);
 }
 
 static void walk(PlanState *node, const Place *place, Walk *plans);
+
+/* Return true if a node returns the rows of its child as they are. */
+static bool
+only_projects(const PlanState *node)
+{
+	return IsA(node, ResultState) && node->qual == NULL &&
+		   ((const ResultState *) node)->resconstantqual == NULL;
+}
 
 static void
 walk_child(PlanState *node, PlanState *child, const Place *place, Walk *plans)
 {
 	Above    self = {place->above, node};
 	OrderUse use;
-	Place    below;
+	Place    below = {0};
 
 	if (child == NULL)
 		return;
+	if (only_projects(node) || IsA(node, MergeAppendState))
+	{
+		below.merge = place->merge;
+		below.merge_step = place->merge_step;
+	}
 	use = order_use(node, child);
 	below.order_believed =
 		use == ORDER_BELIEVED || (use == ORDER_PASSED_ON && place->order_believed);
@@ -322,6 +433,26 @@ walk_children(PlanState *node, PlanState **children, int count, const Place *pla
 {
 	for (int i = 0; i < count; i++)
 		walk_child(node, children[i], place, plans);
+}
+
+static void
+walk_merge(MergeAppendState *node, const Place *place, Walk *plans)
+{
+	Place merged = *place;
+
+	if (merged.merge == NULL)
+	{
+		merged.merge = palloc0(sizeof(Merge));
+		merged.merge->siblings = siblings_create();
+	}
+	for (int i = 0; i < node->ms_nplans; i++)
+	{
+		MergeStep *step = palloc(sizeof(MergeStep));
+
+		*step = (MergeStep) {place->merge_step, node, i};
+		merged.merge_step = step;
+		walk_child(&node->ps, node->mergeplans[i], &merged, plans);
+	}
 }
 
 /*
@@ -395,8 +526,7 @@ walk(PlanState *node, const Place *place, Walk *plans)
 						  ((AppendState *) node)->as_nplans, place, plans);
 			break;
 		case T_MergeAppendState:
-			walk_children(node, ((MergeAppendState *) node)->mergeplans,
-						  ((MergeAppendState *) node)->ms_nplans, place, plans);
+			walk_merge((MergeAppendState *) node, place, plans);
 			break;
 		case T_SubqueryScanState:
 			walk_child(node, ((SubqueryScanState *) node)->subplan, place, plans);

@@ -36,6 +36,12 @@ budget_directions(const float *weights, uint32_t n)
 #define FIRST_LISTS  80.0
 #define FIRST_PROBES 4.0
 
+/*
+ * An index with a share of the documents has its share of the lists, which are
+ * coarser. It reads the cube root of its share of those (MedQuAD in 4 and 16
+ * partitions: the fewest instructions for a recall).
+ */
+
 /* Documents that a search reranks first: per wanted row, and at least. */
 #define FIRST_RERANKED_PER_ROW 1.6
 #define FIRST_RERANKED         16
@@ -43,21 +49,27 @@ budget_directions(const float *weights, uint32_t n)
 /* An index of twice this number of documents is narrowed as a whole. */
 #define FEW_DOCUMENTS 256
 
+/* The least of these if the index has a share of the documents. */
+#define MIN_FIRST_PROBES   2
+#define MIN_FIRST_RERANKED 4
+#define MIN_FEW_DOCUMENTS  32
+
 SearchSettings
-budget_first(double ndirections, uint64_t rows, const SearchSettings *asked)
+budget_first(double ndirections, uint64_t rows, double share, const SearchSettings *asked)
 {
 	SearchSettings settings = *asked;
+	double         lists = MAX(FIRST_LISTS / MAX(ndirections, 1), FIRST_PROBES);
+	double         reranked = MAX(FIRST_RERANKED_PER_ROW * rows, FIRST_RERANKED);
 
 	if (settings.probes == 0)
 		settings.probes = settings.ef_search > 0
 							  ? settings.ef_search
-							  : (uint32_t) MAX(FIRST_LISTS / MAX(ndirections, 1), FIRST_PROBES);
+							  : (uint32_t) MAX(lists * cbrt(share), MIN_FIRST_PROBES);
 	settings.ef_search = MAX(settings.ef_search, settings.probes);
 	if (settings.rerank == 0)
-		settings.rerank =
-			(uint32_t) MAX(MIN(FIRST_RERANKED_PER_ROW * rows, UINT32_MAX / 2), FIRST_RERANKED);
+		settings.rerank = (uint32_t) MAX(MIN(reranked * share, UINT32_MAX / 2), MIN_FIRST_RERANKED);
 	if (settings.candidates == 0)
-		settings.candidates = FEW_DOCUMENTS;
+		settings.candidates = (uint32_t) MAX(FEW_DOCUMENTS * share, MIN_FEW_DOCUMENTS);
 	settings.candidates = MAX(settings.candidates, settings.rerank);
 	if (!(settings.recall > 0))
 		settings.recall = DEFAULT_RECALL;
@@ -80,21 +92,22 @@ budget_first(double ndirections, uint64_t rows, const SearchSettings *asked)
 #define RERANKED_FALL         -0.65
 
 SearchSettings
-budget_expected(double ndirections, const SearchSettings *asked)
+budget_expected(double ndirections, double share, const SearchSettings *asked)
 {
 	SearchSettings settings = *asked;
 	double         n = MAX(ndirections, 1);
+	double         lists = MAX(EXPECTED_LISTS / n, MIN_EXPECTED_PROBES);
+	double narrowed = MIN(MAX(EXPECTED_NARROWED / n, MIN_EXPECTED_NARROWED), MAX_EXPECTED_NARROWED);
+	double reranked = EXPECTED_RERANKED * pow(n, RERANKED_FALL);
 
 	if (settings.probes == 0)
-		settings.probes = settings.ef_search > 0
-							  ? settings.ef_search
-							  : (uint32_t) MAX(EXPECTED_LISTS / n, MIN_EXPECTED_PROBES);
+		settings.probes = settings.ef_search > 0 ? settings.ef_search
+												 : (uint32_t) MAX(lists * share, MIN_FIRST_PROBES);
 	settings.ef_search = MAX(settings.ef_search, settings.probes);
 	if (settings.candidates == 0)
-		settings.candidates = (uint32_t) MIN(MAX(EXPECTED_NARROWED / n, MIN_EXPECTED_NARROWED),
-											 MAX_EXPECTED_NARROWED);
+		settings.candidates = (uint32_t) MAX(narrowed * share, MIN_FEW_DOCUMENTS);
 	if (settings.rerank == 0)
-		settings.rerank = (uint32_t) (EXPECTED_RERANKED * pow(n, RERANKED_FALL));
+		settings.rerank = (uint32_t) MAX(reranked * share, MIN(reranked, MIN_FIRST_RERANKED));
 	settings.rerank = MAX(settings.rerank, 1);
 	settings.candidates = MAX(settings.candidates, settings.rerank);
 	return settings;

@@ -26,6 +26,7 @@ typedef struct SearchSettings
 	uint32_t candidates;
 	uint32_t rerank;
 	double   recall; /* share of the wanted rows to find */
+	uint32_t shards; /* number of indexes among which the documents are divided */
 } SearchSettings;
 
 /* Costs of a search on this index, in microseconds. */
@@ -52,8 +53,10 @@ extern WorkCosts budget_costs(const WorkSizes *sizes);
 /*
  * Replace settings of 0 by the first width of a search: it goes on from there
  * until it has found enough. rows: number of rows that are probably wanted.
+ * share: share of all documents that the index has.
  */
-extern SearchSettings budget_first(double ndirections, uint64_t rows, const SearchSettings *asked);
+extern SearchSettings budget_first(double ndirections, uint64_t rows, double share,
+								   const SearchSettings *asked);
 
 /*
  * Return the number of equally weighted directions that n directions with these
@@ -70,6 +73,7 @@ extern double budget_directions(const float *weights, uint32_t n);
  * settings of 0. The planner's costs and the first trial of colbert_tune are
  * based on it. A search itself begins with budget_first.
  */
-extern SearchSettings budget_expected(double ndirections, const SearchSettings *asked);
+extern SearchSettings budget_expected(double ndirections, double share,
+									  const SearchSettings *asked);
 
 #endif /* COLBERT_BUDGET_H */

@@ -42,6 +42,19 @@ candidates_select(Candidate *items, uint32 count, uint32 n)
 		pfree(copy);
 }
 
+double
+candidates_nth(CandidateList *list, uint32 n)
+{
+	float last = INFINITY;
+
+	if (list->count < n)
+		return -INFINITY;
+	candidates_select(list->items, list->count, n);
+	for (uint32 i = 0; i < n; i++)
+		last = Min(last, list->items[i].score);
+	return last;
+}
+
 /* Bits per digit of the radix sort. */
 #define RADIX_BITS 11
 

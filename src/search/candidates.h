@@ -30,4 +30,7 @@ extern void candidates_add(CandidateList *list, uint32_t doc, float score);
 extern void candidates_select(Candidate *items, uint32_t count, uint32_t n);
 extern void candidates_sort_by_doc(CandidateList *list);
 
+/* Return the nth best score, or -INFINITY if there are fewer. Moves the best n to the front. */
+extern double candidates_nth(CandidateList *list, uint32_t n);
+
 #endif /* COLBERT_CANDIDATES_H */

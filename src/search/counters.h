@@ -99,6 +99,7 @@ typedef struct SearchCounters
 	uint32         query_tokens;
 	bool           exhaustive;
 	double         expected_misses; /* of the rows that are probably wanted, when it stopped */
+	double         share;           /* of all documents, that the index has */
 	SEARCH_COUNTS(COUNT_MEMBER)
 	instr_time  time[STAGE_COUNT];
 	int64       hit[STAGE_COUNT];   /* pages found in shared_buffers */

@@ -258,45 +258,77 @@ histogram_count(EstimateHistogram *histogram, const Candidate *items, uint32_t c
 void
 moments_add(PairMoments *moments, const EstimatePair *pair)
 {
-	double x;
-	double y;
+	PairSums *sums = &moments->sums;
+	double    x;
+	double    y;
 
-	if (moments->count++ == 0)
+	if (sums->count++ == 0)
 		moments->origin = *pair;
 	x = pair->estimate - moments->origin.estimate;
 	y = pair->outcome - moments->origin.outcome;
 	moments->x += x;
 	moments->y += y;
-	moments->xx += x * x;
-	moments->xy += x * y;
-	moments->yy += y * y;
-	moments->xxx += x * x * x;
-	moments->xxy += x * x * y;
-	moments->xyy += x * y * y;
-	moments->yyy += y * y * y;
+	sums->xx += x * x;
+	sums->xy += x * y;
+	sums->yy += y * y;
+	sums->xxx += x * x * x;
+	sums->xxy += x * x * y;
+	sums->xyy += x * y * y;
+	sums->yyy += y * y * y;
+}
+
+PairSums
+moments_centred(const PairMoments *moments)
+{
+	const PairSums *s = &moments->sums;
+	double          n = MAX(s->count, 1);
+	double          mx = moments->x / n;
+	double          my = moments->y / n;
+
+	return (PairSums) {
+		.count = s->count,
+		.xx = s->xx - n * mx * mx,
+		.xy = s->xy - n * mx * my,
+		.yy = s->yy - n * my * my,
+		.xxx = s->xxx - 3 * mx * s->xx + 2 * n * mx * mx * mx,
+		.xxy = s->xxy - my * s->xx - 2 * mx * s->xy + 2 * n * mx * mx * my,
+		.xyy = s->xyy - mx * s->yy - 2 * my * s->xy + 2 * n * mx * my * my,
+		.yyy = s->yyy - 3 * my * s->yy + 2 * n * my * my * my,
+	};
+}
+
+void
+pair_sums_add(PairSums *sums, const PairSums *more, double times)
+{
+	sums->count += times * more->count;
+	sums->xx += times * more->xx;
+	sums->xy += times * more->xy;
+	sums->yy += times * more->yy;
+	sums->xxx += times * more->xxx;
+	sums->xxy += times * more->xxy;
+	sums->xyy += times * more->xyy;
+	sums->yyy += times * more->yyy;
 }
 
 SkewedFit
-skewed_fit(const PairMoments *moments, double prior)
+skewed_fit(const PairMoments *moments, const PairSums *others, double prior)
 {
-	SkewedFit fit = {.count = moments->count, .slope = 1};
-	double    n = MAX(moments->count, 1);
-	double    mx = moments->x / n;
-	double    my = moments->y / n;
-	double    xx = moments->xx - n * mx * mx;
-	double    xy = moments->xy - n * mx * my;
-	double    yy = moments->yy - n * my * my;
-	double    xxx = moments->xxx - 3 * mx * moments->xx + 2 * n * mx * mx * mx;
-	double    yyy = moments->yyy - 3 * my * moments->yy + 2 * n * my * my * my;
-	double    xxy = moments->xxy - my * moments->xx - 2 * mx * moments->xy + 2 * n * mx * mx * my;
-	double    xyy = moments->xyy - mx * moments->yy - 2 * my * moments->xy + 2 * n * mx * my * my;
-	double    slope = xx > 0 ? MAX(0.0, xy / xx) : 0;
+	PairSums  m = moments_centred(moments);
+	SkewedFit fit = {.slope = 1};
+	double    own = MAX(moments->sums.count, 1);
+	double    n;
+	double    slope;
 
-	fit.mean_estimate = moments->origin.estimate + mx;
-	fit.mean_outcome = moments->origin.outcome + my;
+	pair_sums_add(&m, others, 1);
+	n = MAX(m.count, 1);
+	slope = m.xx > 0 ? MAX(0.0, m.xy / m.xx) : 0;
+	fit.count = (uint32_t) m.count;
+	fit.mean_estimate = moments->origin.estimate + moments->x / own;
+	fit.mean_outcome = moments->origin.outcome + moments->y / own;
 	fit.slope = slope;
-	fit.deviation = shrunk_deviation(yy - 2 * slope * xy + slope * slope * xx, n, prior);
-	fit.cube = (yyy - 3 * slope * xyy + 3 * slope * slope * xxy - slope * slope * slope * xxx) / n;
+	fit.deviation = shrunk_deviation(m.yy - 2 * slope * m.xy + slope * slope * m.xx, n, prior);
+	fit.cube =
+		(m.yyy - 3 * slope * m.xyy + 3 * slope * slope * m.xxy - slope * slope * slope * m.xxx) / n;
 	return fit;
 }
 

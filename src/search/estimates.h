@@ -51,20 +51,26 @@ typedef struct EstimatePair
 	float    outcome;
 } EstimatePair;
 
-/* Sums over pairs, relative to the first one, and of the products of up to three members. */
+/* Number of pairs, and sums of products of two and three of their members. */
+typedef struct PairSums
+{
+	double count;
+	double xx;
+	double xy;
+	double yy;
+	double xxx;
+	double xxy;
+	double xyy;
+	double yyy;
+} PairSums;
+
+/* Sums over pairs, relative to the first one. x: estimates, y: outcomes. */
 typedef struct PairMoments
 {
-	uint32_t     count;
 	EstimatePair origin;
-	double       x; /* estimates */
-	double       y; /* outcomes */
-	double       xx;
-	double       xy;
-	double       yy;
-	double       xxx;
-	double       xxy;
-	double       xyy;
-	double       yyy;
+	double       x;
+	double       y;
+	PairSums     sums;
 } PairMoments;
 
 /*
@@ -155,8 +161,18 @@ extern double fit_expected_of_best(const EstimateFit *fit, const EstimateHistogr
 
 extern void moments_add(PairMoments *moments, const EstimatePair *pair);
 
-/* Fit a line to pairs. prior: deviation assumed before outcomes are known. */
-extern SkewedFit skewed_fit(const PairMoments *moments, double prior);
+/* Return the sums relative to the means, which several lists of pairs can share. */
+extern PairSums moments_centred(const PairMoments *moments);
+
+/* Add the sums of "more", "times" times. */
+extern void pair_sums_add(PairSums *sums, const PairSums *more, double times);
+
+/*
+ * Fit a line to pairs. others: pairs of other indexes that have the same slope
+ * and residuals, at another height. prior: deviation assumed before outcomes
+ * are known.
+ */
+extern SkewedFit skewed_fit(const PairMoments *moments, const PairSums *others, double prior);
 
 /* Count the estimates of a list whose bins are fixed; "more" is 1, or -1 to take them off again. */
 extern void histogram_count(EstimateHistogram *histogram, const Candidate *items, uint32_t count,

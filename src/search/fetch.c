@@ -233,6 +233,8 @@ add_row(Search *search, const ExactRow *row)
 	bool is_late =
 		search->policy.ordered && search->state.returned > 0 && row->score > search->last_given;
 
+	if (search->siblings != NULL)
+		siblings_add_row(search->siblings, row->score);
 	search->counters.late += is_late;
 	if (is_late || search->state.phase == PHASE_SORT)
 		add_late(search, row);

@@ -153,8 +153,13 @@ funnel_add_codes(Search *search, const RankedDoc *docs, uint32 n)
 	if (!search->policy.ordered || search->state.phase > PHASE_HOLD)
 		return;
 	for (uint32 i = 0; i < n; i++)
-		if (fabsf(docs[i].candidate.score) < FLT_MAX)
-			candidates_add(codes, docs[i].candidate.doc, docs[i].candidate.score);
+	{
+		if (!(fabsf(docs[i].candidate.score) < FLT_MAX))
+			continue;
+		candidates_add(codes, docs[i].candidate.doc, docs[i].candidate.score);
+		if (search->siblings != NULL)
+			siblings_add_code(search->siblings, docs[i].candidate.score);
+	}
 	if (codes->count / 2 < POLICY_MAX_WANTED)
 		return;
 	candidates_select(codes->items, codes->count, POLICY_MAX_WANTED);
@@ -165,29 +170,112 @@ funnel_add_codes(Search *search, const RankedDoc *docs, uint32 n)
 #define MIN_JUDGES     20
 #define JUDGES_PER_ROW 2
 
+/* The least of the judges if the index has a share of the documents. */
+#define MIN_SHARE_JUDGES 8
+
+static uint32
+count_codes_from(const Search *search, double score)
+{
+	uint32 n = 0;
+
+	for (uint32 i = 0; i < search->codes.count; i++)
+		n += search->codes.items[i].score >= score;
+	return n;
+}
+
+/* Fit the line of sketch scores over estimates. */
+static void
+fit_gathered(Search *search)
+{
+	PairSums others = {0};
+
+	if (search->siblings != NULL)
+	{
+		others = search->siblings->pairs;
+		pair_sums_add(&others, &search->pairs_left, -1);
+	}
+	search->state.gather_fit = skewed_fit(&search->narrowed.moments, &others, search->gather_prior);
+}
+
 /* Determine the score of the last wanted document. */
 static void
 find_wanted(Search *search)
 {
-	FunnelState   *state = &search->state;
-	CandidateList *codes = &search->codes;
-	uint32         wanted = (uint32) policy_wanted(&search->policy, state);
-	float          last = FLT_MAX;
+	FunnelState *state = &search->state;
+	Siblings    *siblings = search->siblings;
+	double       share = search->policy.share;
+	double       rows = policy_wanted(&search->policy, state);
+	uint32       wanted = policy_among(rows, state->known_share);
+	double       judges;
 
 	if (!search->policy.ordered || state->phase > PHASE_HOLD ||
-		(state->settled && wanted == (uint32) state->settled_wanted))
+		(state->settled && wanted == search->wanted &&
+		 (siblings == NULL || siblings->changes == search->changes ||
+		  policy_goes_on(&search->policy, state))))
 		return;
-	state->wanted_score = -INFINITY;
-	if (codes->count >= wanted)
-	{
-		candidates_select(codes->items, codes->count, wanted);
-		for (uint32 i = 0; i < wanted; i++)
-			last = Min(last, codes->items[i].score);
-		state->wanted_score = last;
-	}
-	state->gather_fit = skewed_fit(&search->narrowed.moments, search->gather_prior);
+	search->wanted = wanted;
+	search->changes = siblings != NULL ? siblings->changes : 0;
+	state->wanted_score = siblings != NULL ? siblings_nth_code(siblings, wanted)
+										   : candidates_nth(&search->codes, wanted);
+	state->own_wanted = share < 1 ? count_codes_from(search, state->wanted_score) : wanted;
+	fit_gathered(search);
+	judges = Max(MIN_JUDGES, JUDGES_PER_ROW * rows);
+	if (share < 1)
+		judges = Max(judges * share, MIN_SHARE_JUDGES);
 	if (search->gathered != NULL)
-		state->late_share = gather_late_share(search, Max(MIN_JUDGES, JUDGES_PER_ROW * wanted));
+		state->late_share = gather_late_share(search, (uint32) judges);
+}
+
+/* Read the facts about the searches of the same round. */
+static void
+observe_siblings(Search *search)
+{
+	const Siblings *siblings = search->siblings;
+	FunnelState    *state = &search->state;
+	bool            gave = state->returned > 0;
+
+	siblings_take_errors(siblings, search->view->coder.codec->id, state);
+	state->known_share = siblings->share / search->shards;
+	state->other_misses = Max(siblings->misses - state->settled_misses, 0);
+	/* The merge has one row of each search in hand. */
+	state->others_taken =
+		siblings->returned - state->returned - (siblings->givers - (gave ? 1 : 0));
+}
+
+void
+funnel_leave_errors(Search *search)
+{
+	Siblings *siblings = search->siblings;
+
+	if (siblings == NULL)
+		return;
+	siblings_leave_errors(siblings, search->view->coder.codec->id, &search->state);
+	pair_sums_add(&siblings->pairs, &search->pairs_left, -1);
+	search->pairs_left = moments_centred(&search->narrowed.moments);
+	pair_sums_add(&siblings->pairs, &search->pairs_left, 1);
+}
+
+void
+funnel_settle(Search *search, double misses)
+{
+	Siblings *siblings = search->siblings;
+
+	if (siblings != NULL)
+		siblings->misses += misses - search->state.settled_misses;
+	search->state.settled_misses = misses;
+}
+
+/* Return the score of the last row that is likely to be returned, among those fetched so far. */
+static double
+likely_score(const Search *search)
+{
+	const ReadyRows *ready = &search->ready;
+	const Siblings  *siblings = search->siblings;
+	uint32           rows = policy_among(POLICY_LIKELY_LIMIT, search->state.known_share);
+
+	if (siblings != NULL && siblings->nlikely > 0)
+		return siblings->likely[Min(siblings->nlikely, rows) - 1];
+	return ready->likely[Min(ready->nlikely, rows) - 1];
 }
 
 void
@@ -202,6 +290,8 @@ funnel_observe(Search *search)
 	state->ranked = ranked->count;
 	if (ranked->count > 0)
 		state->ranked_best = ranked->items[ranked->count - 1].candidate.score;
+	if (search->siblings != NULL)
+		observe_siblings(search);
 	find_wanted(search);
 	state->ready = ready->count;
 	if (state->phase == PHASE_HOLD)
@@ -210,7 +300,7 @@ funnel_observe(Search *search)
 	if (ready->count > 0)
 	{
 		state->ready_best = ready->rows[0].score;
-		state->ready_likely = ready->likely[Min(ready->count, POLICY_LIKELY_LIMIT) - 1];
+		state->ready_likely = likely_score(search);
 		state->has_contender = find_contender(search, &state->contender);
 	}
 }

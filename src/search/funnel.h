@@ -19,6 +19,7 @@
 #include "search/query.h"
 #include "search/ready.h"
 #include "search/search.h"
+#include "search/siblings.h"
 #include "storage/readahead.h"
 
 /* A candidate and the location of its heap row. */
@@ -72,12 +73,16 @@ struct Search
 	Gathered      *gathered; /* documents of the probed lists; NULL: none */
 	CandidateList  waiting;
 	PairList       narrowed;         /* estimates and sketch scores */
+	PairSums       pairs_left;       /* the part of them that siblings know */
 	uint64         narrowed_waiting; /* documents narrowed from the lists */
 	double         gather_prior; /* deviation of sketch scores from estimates before any is known */
 	CandidateList  pool;
-	FloatSet       reranked;    /* sketch scores */
-	CandidateList  codes;       /* code scores of the best reranked documents */
-	uint32         codes_known; /* number of them when the wanted score was determined */
+	FloatSet       reranked; /* sketch scores */
+	CandidateList  codes;    /* code scores of the best reranked documents */
+	uint32         wanted;   /* the wanted score is that of this number of documents */
+	Siblings      *siblings; /* NULL: none */
+	double         shards;   /* number of shards on other machines and this one */
+	uint64         changes;  /* siblings->changes when the wanted score was determined */
 	RankedList     ranked;
 	ReadyRows      ready;
 	LateRows      *late; /* NULL: none so far */
@@ -127,6 +132,12 @@ extern void funnel_remove(Search *search, uint32 n);
 
 /* Add a float to a set. Returns false if it was in it. A full set takes every float as new. */
 extern bool floats_add(Search *search, FloatSet *set, float value);
+
+/* Leave siblings the errors that this search has learned. */
+extern void funnel_leave_errors(Search *search);
+
+/* Leave siblings the expected misses of this search, in place of its last ones. */
+extern void funnel_settle(Search *search, double misses);
 
 /* Add the code scores of reranked documents. */
 extern void funnel_add_codes(Search *search, const RankedDoc *docs, uint32 n);

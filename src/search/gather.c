@@ -347,11 +347,14 @@ keep_probed(ProbeList *list, const ProbeList *old, uint32 token, NodeHit *found)
 static void
 find_nodes(Search *search, uint32 found, uint32 ef, ProbeList *list)
 {
-	uint32    ntokens = search->query.directions.count;
-	Size      nhits = mul_size(ntokens, found);
-	ProbeList old = *list;
-	FindQuery find = {
-		.ntokens = ntokens, .probes = found, .reach = reach_of(search->view), .ef = Max(ef, found)};
+	uint32     ntokens = search->query.directions.count;
+	Size       nhits = mul_size(ntokens, found);
+	ProbeList  old = *list;
+	FindQuery  find = {.ntokens = ntokens,
+					   .probes = found,
+					   .reach = reach_of(search->view),
+					   .ef = Max(ef, found),
+					   .share = search->policy.share};
 	instr_time start;
 
 	stage_start(search, &start);

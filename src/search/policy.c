@@ -33,6 +33,9 @@
 #define MIN_PROBES_OF_ROOM 40
 #define MAX_PROBES         512
 
+/* Wanted rows that a share of the documents may have beyond their mean number, in deviations. */
+#define AMONG_DEVIATIONS 2
+
 /* Test rows before they are reranked if fewer than one in this many passes the filter. */
 #define TEST_BEFORE_RERANKING 2
 
@@ -74,7 +77,8 @@ first_narrowed(const Policy *policy)
 {
 	uint64_t n = policy->node_postings * FIRST_NARROWED_LISTS / MAX(policy->ndirections, 1);
 
-	return (uint32_t) MIN(MAX(n, POLICY_FIRST_NARROWED), MAX_FIRST_NARROWED);
+	n = MIN(MAX(n, POLICY_FIRST_NARROWED), MAX_FIRST_NARROWED);
+	return (uint32_t) MAX((double) n * policy->share, POLICY_MIN_NARROWED);
 }
 
 /*
@@ -268,21 +272,38 @@ policy_wanted(const Policy *policy, const FunnelState *state)
 {
 	double rows = (double) MAX(policy->likely_rows, policy->need_rows);
 
-	while (rows <= state->returned)
+	while (rows <= (double) state->returned + state->others_taken)
 		rows *= 2;
 	return MIN(rows, POLICY_MAX_WANTED);
+}
+
+uint32_t
+policy_among(double n, double share)
+{
+	double mean = n * share;
+
+	return (uint32_t) MAX(1, ceil(MIN(n, mean + AMONG_DEVIATIONS * sqrt(mean * (1 - share)))));
+}
+
+bool
+policy_goes_on(const Policy *policy, const FunnelState *state)
+{
+	uint64_t first = policy->share < 1 ? MAX(policy->likely_rows, policy->need_rows) : 1;
+
+	return state->returned > 0 && state->returned + state->others_taken >= first;
 }
 
 ScoreBar
 policy_bar(const Policy *policy, const FunnelState *state)
 {
+	bool   goes_on = policy_goes_on(policy, state);
 	double exact = state->phase == PHASE_HOLD ? state->bar
-				   : state->returned > 0      ? state->ready_best
+				   : goes_on                  ? state->ready_best
 											  : state->ready_likely;
 	bool   in_hand = state->ready > 0 && state->score_errors.count >= FIRST_WINDOW;
 	double score = state->wanted_score;
 
-	if (in_hand && (policy->filtered || !policy->has_codes || state->returned > 0))
+	if (in_hand && (policy->filtered || !policy->has_codes || goes_on))
 		score = MIN(score, exact - state->score_errors.mean);
 	return (ScoreBar) {.score = MAX(score, policy->threshold),
 					   .exact = state->ready > 0 ? exact : -INFINITY,

@@ -38,6 +38,9 @@
 #define POLICY_FIRST_NARROWED  128
 #define POLICY_MIN_NARROW_STEP 64
 
+/* The least of both if the index has a share of the documents. */
+#define POLICY_MIN_NARROWED 32
+
 /* Number of documents that a search reranks at least in a step. */
 #define POLICY_MIN_RERANK_STEP 8
 
@@ -61,9 +64,11 @@ typedef struct Policy
 	bool           may_gather_more; /* the number of probes is left to the index */
 	bool           ordered;         /* nearest first; otherwise in any order, as soon as possible */
 	double         threshold;       /* minimum score of wanted documents; -INFINITY: none */
-	uint64_t       need_rows; /* number of first rows that must not be late; 0: any row may be */
-	bool           filtered;  /* rows must pass a filter */
-	bool           has_codes; /* documents are reranked by codes, otherwise by their sketches */
+	/* share of all documents, here and on other servers, that this index has */
+	double   share;
+	uint64_t need_rows; /* number of first rows that must not be late; 0: any row may be */
+	bool     filtered;  /* rows must pass a filter */
+	bool     has_codes; /* documents are reranked by codes, otherwise by their sketches */
 
 	/* the index */
 	uint32_t  ndirections;
@@ -145,8 +150,14 @@ typedef struct FunnelState
 
 	/* the last time that the search had found enough documents */
 	bool     settled;        /* nothing was narrowed or reranked since */
-	double   settled_wanted; /* policy_wanted() at that time */
+	double   settled_misses; /* number of misses expected at that time */
 	ScoreBar settled_bar;    /* policy_bar() at that time */
+
+	/* this search and those of the same round that began before it (siblings.h) */
+	double   known_share;  /* share of all documents whose best scores are known */
+	uint32_t own_wanted;   /* code scores of this search that reach wanted_score */
+	double   other_misses; /* number of misses that the others expect */
+	uint64_t others_taken; /* rows of the others that the merge has taken */
 } FunnelState;
 
 typedef enum StepKind
@@ -197,10 +208,23 @@ typedef struct Step
 extern Step policy_next(const Policy *policy, const FunnelState *state);
 
 /*
- * Return the number of rows that are probably wanted, which doubles each time
- * that all of them have been returned.
+ * Return the number of rows that are probably wanted of all documents, which
+ * doubles each time that all of them have been returned.
  */
 extern double policy_wanted(const Policy *policy, const FunnelState *state);
+
+/*
+ * Return how many of n wanted rows are probably among a share of the documents:
+ * two deviations more than on average, at least 1.
+ */
+extern uint32_t policy_among(double n, double share);
+
+/*
+ * Return true if the wanted rows were returned, so that others follow. Until
+ * then, a row of this search that is worse than the bar is one that the merge
+ * asked for ahead.
+ */
+extern bool policy_goes_on(const Policy *policy, const FunnelState *state);
 
 /*
  * Return the score that a document must beat to be among the wanted ones: the

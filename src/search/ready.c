@@ -19,11 +19,11 @@ row_nearer(const ExactRow *a, const ExactRow *b)
 	return a->score > b->score || (a->score == b->score && a->doc < b->doc);
 }
 
-/* Insert a score into the best scores. They are used only before the first row is popped. */
+/* Insert a score into the best scores. */
 static void
 keep_likely(ReadyRows *ready, double score)
 {
-	uint32 at = Min(ready->count, POLICY_LIKELY_LIMIT);
+	uint32 at = ready->nlikely;
 
 	while (at > 0 && score > ready->likely[at - 1])
 	{
@@ -33,6 +33,7 @@ keep_likely(ReadyRows *ready, double score)
 	}
 	if (at < POLICY_LIKELY_LIMIT)
 		ready->likely[at] = score;
+	ready->nlikely = Min(ready->nlikely + 1, POLICY_LIKELY_LIMIT);
 }
 
 void

@@ -18,8 +18,9 @@ typedef struct ReadyRows
 	uint32    count;
 	uint32    capacity;
 	double    likely[POLICY_LIKELY_LIMIT]; /* the best scores ever pushed, descending */
-	double    bar;                         /* last measured; -INFINITY: not yet */
-	uint32    measured;                    /* number of rows at that time */
+	uint32    nlikely;
+	double    bar;      /* last measured; -INFINITY: not yet */
+	uint32    measured; /* number of rows at that time */
 } ReadyRows;
 
 extern void     ready_push(MemoryContext context, ReadyRows *ready, ExactRow row);

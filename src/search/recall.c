@@ -13,7 +13,7 @@
 #include "base/minmax.h"
 
 /* Number of distinct outcomes of each stage from which errors are known well enough. */
-#define MIN_NARROWED 32
+#define MIN_NARROWED POLICY_MIN_NARROWED
 #define MIN_RERANKED 16
 
 /*
@@ -25,9 +25,14 @@
 
 /*
  * Of the waiting documents that the fits expect above the bar, only this part is:
- * measured on MedQuAD, where 1 gave a recall of .985 for a target of .97.
+ * measured on MedQuAD, where 1 gave a recall of .985 for a target of .97. With a
+ * share of the documents, 1 gave .943 and .972 for it (16 partitions).
  */
-#define WAITING_PART 0.4
+#define WAITING_PART       0.4
+#define SHARE_WAITING_PART 1.25
+
+/* A search may always expect this part of the misses that its share of the documents allows. */
+#define MIN_SHARE_PART 0.5
 
 /*
  * Misses that no action can avoid, because settings or limits forbid it, count as
@@ -74,19 +79,31 @@ option_rerank(const Policy *policy, const FunnelState *state, const ScoreBar *ba
 }
 
 static double
-expected_waiting(const FunnelState *state, const ScoreBar *bar, uint32_t n)
+waiting_part(const Policy *policy)
 {
-	return WAITING_PART * skewed_expected_of_best(&state->gather_fit, &state->sketch_fit,
-												  &state->waiting_estimates, bar->score, n);
+	return policy->share < 1 ? SHARE_WAITING_PART : WAITING_PART;
+}
+
+static double
+expected_waiting(const Policy *policy, const FunnelState *state, const ScoreBar *bar, uint32_t n)
+{
+	return waiting_part(policy) * skewed_expected_of_best(&state->gather_fit, &state->sketch_fit,
+														  &state->waiting_estimates, bar->score, n);
+}
+
+static uint32_t
+min_narrow_step(const Policy *policy)
+{
+	return (uint32_t) MAX(POLICY_MIN_NARROW_STEP * policy->share, POLICY_MIN_NARROWED);
 }
 
 /* Return the maximum number of documents to narrow in one step. */
 static uint32_t
-narrow_step(const FunnelState *state)
+narrow_step(const Policy *policy, const FunnelState *state)
 {
 	uint32_t step = (uint32_t) MIN(NARROW_STEP_PART * state->narrowed, UINT32_MAX / 2);
 
-	return MIN(MAX(step, POLICY_MIN_NARROW_STEP), state->waiting);
+	return MIN(MAX(step, min_narrow_step(policy)), state->waiting);
 }
 
 static Option
@@ -94,11 +111,11 @@ option_narrow(const Policy *policy, const FunnelState *state, const ScoreBar *ba
 {
 	uint32_t worth =
 		skewed_count_promising(&state->gather_fit, &state->sketch_fit, &state->waiting_estimates,
-							   bar->score, left / WAITING_PART);
-	uint32_t n = MIN(MAX(worth, POLICY_MIN_NARROW_STEP), narrow_step(state));
+							   bar->score, left / waiting_part(policy));
+	uint32_t n = MIN(MAX(worth, min_narrow_step(policy)), narrow_step(policy, state));
 
 	n = MIN(n, policy->pool_limit);
-	return (Option) {RECALL_NARROW, n, expected_waiting(state, bar, n),
+	return (Option) {RECALL_NARROW, n, expected_waiting(policy, state, bar, n),
 					 STEP_US + n * policy->costs.sketches};
 }
 
@@ -144,7 +161,7 @@ learn_errors(const Policy *policy, const FunnelState *state, const ScoreBar *bar
 	uint32_t left;
 
 	if (policy_may_narrow(policy, state) && state->gather_fit.count < MIN_NARROWED)
-		return (RecallChoice) {RECALL_NARROW, narrow_step(state), wanted};
+		return (RecallChoice) {RECALL_NARROW, narrow_step(policy, state), wanted};
 	if (policy->has_codes && state->sketch_fit.count < MIN_RERANKED &&
 		policy->threshold == -INFINITY)
 	{
@@ -155,17 +172,45 @@ learn_errors(const Policy *policy, const FunnelState *state, const ScoreBar *bar
 	return (RecallChoice) {RECALL_STOP, 0, 0};
 }
 
+/*
+ * Return the misses that this search may expect: what the searches that began
+ * before it leave of those allowed to all, but at least half of its share.
+ */
+static double
+allowed_misses(const Policy *policy, const FunnelState *state)
+{
+	double all = policy_among(policy_wanted(policy, state), state->known_share);
+	double allowed = all * (1 - policy->recall);
+
+	return MAX(allowed - state->other_misses,
+			   allowed * policy->share / state->known_share * MIN_SHARE_PART);
+}
+
+/*
+ * Return the number of wanted documents that are probably in this index. If
+ * others have wanted ones as well, it is the mean of the share of the documents
+ * and of the share of those found so far.
+ */
+static double
+wanted_here(const Policy *policy, const FunnelState *state)
+{
+	double all = policy_among(policy_wanted(policy, state), state->known_share);
+
+	if (policy->share >= 1)
+		return all;
+	return (all * policy->share / state->known_share + state->own_wanted) / 2;
+}
+
 RecallChoice
 recall_choose(const Policy *policy, const FunnelState *state, const ScoreBar *bar)
 {
-	double       wanted = policy_wanted(policy, state);
 	double       share = pass_share(policy, state);
-	double       allowed = wanted * (1 - policy->recall);
+	double       allowed = allowed_misses(policy, state);
 	bool         may_narrow = policy_may_narrow(policy, state);
 	bool         may_probe = policy_may_probe(policy, state);
 	double       in_pool = 0;
 	double       waiting = 0;
-	double       unprobed = UNPROBED_SHARE * wanted * state->late_share;
+	double       unprobed = UNPROBED_SHARE * wanted_here(policy, state) * state->late_share;
 	double       lost;
 	double       misses;
 	double       excess;
@@ -179,7 +224,7 @@ recall_choose(const Policy *policy, const FunnelState *state, const ScoreBar *ba
 	if (state->pool_tested)
 		share = 1;
 	if (state->waiting > 0)
-		waiting = expected_waiting(state, bar, state->waiting);
+		waiting = expected_waiting(policy, state, bar, state->waiting);
 	lost = (may_narrow ? 0 : share * waiting) + (may_probe ? 0 : unprobed);
 	allowed = MAX(allowed - lost, allowed * MIN_ALLOWED_PART);
 	misses = share * (in_pool + waiting) + unprobed;

@@ -61,7 +61,7 @@ describe_request(Search *search, const SearchRequest *request)
 
 	policy->likely_rows = request->likely_rows > 0 ? request->likely_rows : POLICY_LIKELY_LIMIT;
 	policy->settings = budget_first(budget_directions(directions->weights, directions->count),
-									policy->likely_rows, asked);
+									policy->likely_rows, policy->share, asked);
 	policy->recall = policy->settings.recall;
 	policy->may_narrow_more = asked->candidates == 0;
 	policy->may_gather_more = asked->probes == 0 && asked->ef_search == 0;
@@ -78,12 +78,35 @@ describe_request(Search *search, const SearchRequest *request)
 		.asked = *asked,
 		.settings = policy->settings,
 		.query_tokens = request->query->ntokens,
+		.share = policy->share,
 	};
 	/* The automatic ones count what was done. */
 	if (asked->candidates == 0)
 		search->counters.settings.candidates = 0;
 	if (asked->rerank == 0)
 		search->counters.settings.rerank = 0;
+}
+
+/* An index without documents takes part in the search with this share. */
+#define MIN_SHARE 1e-6
+
+/* Join the searches whose rows are merged with those of this one, and set its share. */
+static void
+join_siblings(Search *search, const SearchRequest *request)
+{
+	Siblings *siblings = request->siblings;
+	double    share = 1;
+
+	search->shards = Max(request->settings.shards, 1);
+	if (siblings != NULL)
+	{
+		share = Max(Min(request->share, 1), MIN_SHARE);
+		if (siblings_join(siblings, request->query, search->view->metric, share))
+			search->siblings = siblings;
+		else
+			share = 1;
+	}
+	search->policy.share = search->state.known_share = share / search->shards;
 }
 
 /*
@@ -141,6 +164,7 @@ search_begin(IndexView *view, const SearchRequest *request)
 	blank = query_blank_score(view, &search->query);
 	search->state.sketch_fit.ties.blank = blank;
 	search->state.score_ties.blank = blank;
+	join_siblings(search, request);
 	describe_request(search, request);
 	/* No nodes are near a query of zero vectors. */
 	if (has_nodes(&view->index->meta) && search->query.tokens.weights[0] > 0)
@@ -206,6 +230,7 @@ fill_pool(Search *search, const Step *step)
 		widen(search, step);
 	search->state.settled = false;
 	search->state.batch_due = step->batch_due;
+	funnel_leave_errors(search);
 	if (!step->batch_due)
 		funnel_fill_histogram(search);
 	funnel_survey_pool(search);
@@ -218,6 +243,7 @@ rerank(Search *search, const Step *step)
 	search->state.batch = step->batch;
 	search->state.batch_due = false;
 	search->state.settled = false;
+	funnel_leave_errors(search);
 	funnel_fill_histogram(search);
 	funnel_survey_pool(search);
 }
@@ -229,7 +255,7 @@ settle(Search *search, const Step *step)
 	FunnelState *state = &search->state;
 
 	state->settled = true;
-	state->settled_wanted = policy_wanted(&search->policy, state);
+	funnel_settle(search, step->misses);
 	state->settled_bar = policy_bar(&search->policy, state);
 	search->counters.expected_misses = step->misses;
 }
@@ -293,6 +319,7 @@ advance(Search *search, const Step *step)
 			break;
 		case STEP_FETCH:
 			fetch_document(search, step->estimate);
+			funnel_leave_errors(search);
 			break;
 		case STEP_SORT_TABLE:
 			fetch_table(search);
@@ -311,8 +338,11 @@ give(Search *search, ItemPointer tid)
 {
 	ExactRow row = ready_pop(&search->ready);
 
+	search->state.returned++;
+	if (search->siblings != NULL)
+		siblings_give(search->siblings, search->state.returned == 1);
 	/* A search that goes on to other rows finds its lists again. */
-	if (search->state.returned++ == 0)
+	if (search->gathered != NULL && policy_goes_on(&search->policy, &search->state))
 		gather_forget(search);
 	search->last_given = row.score;
 	*tid = row.tid;

@@ -26,7 +26,8 @@
 #include "search/counters.h"
 #include "utils/snapshot.h"
 
-typedef struct Search Search;
+typedef struct Search   Search;
+typedef struct Siblings Siblings; /* siblings.h */
 
 /* The order in which documents are wanted: nearest first, or any order as soon as possible. */
 typedef enum SearchOrder
@@ -75,6 +76,13 @@ typedef struct SearchRequest
 	double    threshold;
 	OrderNeed need;
 	uint64    likely_rows; /* number of rows that are probably wanted; 0: not known */
+
+	/*
+	 * Searches whose rows are merged with those of this one. NULL: none, or the
+	 * first rows must not be late. share: of their documents, what this index has.
+	 */
+	Siblings *siblings;
+	double    share;
 
 	/* Rows are read with table_index_fetch_tuple under the snapshot. */
 	Relation         table; /* NULL: no table is read; only for SEARCH_UNORDERED */

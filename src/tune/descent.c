@@ -189,7 +189,7 @@ scaled(const Tune *tune, Point point, uint32 times, uint32 parts)
 static Trial *
 climb(Tune *tune, Point *point)
 {
-	SearchSettings automatic = budget_expected(tune->query_tokens, &(SearchSettings) {0});
+	SearchSettings automatic = budget_expected(tune->query_tokens, 1, &(SearchSettings) {0});
 	double         best = 0;
 	int            barren = 0;
 	Trial         *reached = NULL;

@@ -20,21 +20,25 @@ test_first(void)
 	SearchSettings none = {0};
 	SearchSettings all = {.probes = 7, .ef_search = 3, .candidates = 5, .rerank = 9, .recall = .5};
 	SearchSettings graph = {.ef_search = 70};
-	SearchSettings first = budget_first(5, 10, &none);
+	SearchSettings first = budget_first(5, 10, 1, &none);
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		tap_ok(budget_first(rows[i].directions, 10, &none).probes == rows[i].probes,
+		tap_ok(budget_first(rows[i].directions, 10, 1, &none).probes == rows[i].probes,
 			   "%g directions: %u probes first", rows[i].directions, rows[i].probes);
 	tap_ok(first.ef_search == 16 && first.rerank == 16 && first.recall == .97,
 		   "0 stands for the index's choice");
-	tap_ok(budget_first(5, 100, &none).rerank == 160,
+	tap_ok(budget_first(5, 100, 1, &none).rerank == 160,
 		   "LIMIT 100: 160 documents are reranked first");
-	tap_ok(budget_first(5, UINT64_MAX, &none).rerank > 1000000, "a huge LIMIT does not overflow");
-	first = budget_first(5, 10, &all);
+	tap_ok(budget_first(5, UINT64_MAX, 1, &none).rerank > 1000000,
+		   "a huge LIMIT does not overflow");
+	first = budget_first(5, 10, 1, &all);
 	tap_ok(first.probes == 7 && first.ef_search == 7 && first.candidates == 9 &&
 			   first.rerank == 9 && first.recall == .5,
 		   "settings are kept; ef_search is at least probes, and candidates at least rerank");
-	tap_ok(budget_first(5, 10, &graph).probes == 70, "ef_search alone sets probes");
+	tap_ok(budget_first(5, 10, 1, &graph).probes == 70, "ef_search alone sets probes");
+	first = budget_first(5, 10, .05, &none);
+	tap_ok(first.probes == 5 && first.rerank == 4 && first.candidates == 32,
+		   "a twentieth of the documents: a third of the lists, and the least of the rest");
 }
 
 static void
@@ -51,7 +55,7 @@ test_expected(void)
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 	{
-		SearchSettings expected = budget_expected(rows[i].directions, &(SearchSettings) {0});
+		SearchSettings expected = budget_expected(rows[i].directions, 1, &(SearchSettings) {0});
 
 		tap_ok(expected.probes == rows[i].probes && expected.candidates == rows[i].candidates &&
 				   expected.rerank == rows[i].rerank,

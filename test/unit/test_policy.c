@@ -34,6 +34,7 @@ ordinary(void)
 	return (Case) {
 		.policy = {.settings = {.probes = 8, .ef_search = 10, .candidates = 400, .rerank = 64},
 				   .recall = .9,
+				   .share = 1,
 				   .likely_rows = 10,
 				   .may_narrow_more = true,
 				   .may_gather_more = true,
@@ -49,6 +50,7 @@ ordinary(void)
 				   .pool_limit = 100000,
 				   .batch_limit = 50000},
 		.state = {.batch = 64,
+				  .known_share = 1,
 				  .wanted_score = -INFINITY,
 				  .bar = -INFINITY,
 				  .pool_best = -FLT_MAX,
@@ -82,6 +84,7 @@ static const Member members[] = {
 	OF_POLICY(settings.probes, IS_UINT32),
 	OF_POLICY(recall, IS_DOUBLE),
 	OF_POLICY(likely_rows, IS_UINT64),
+	OF_POLICY(share, IS_DOUBLE),
 	OF_POLICY(may_narrow_more, IS_BOOL),
 	OF_POLICY(may_gather_more, IS_BOOL),
 	OF_POLICY(ordered, IS_BOOL),
@@ -118,6 +121,10 @@ static const Member members[] = {
 	OF_STATE(ready_likely, IS_DOUBLE),
 	OF_STATE(bar, IS_DOUBLE),
 	OF_STATE(returned, IS_UINT64),
+	OF_STATE(known_share, IS_DOUBLE),
+	OF_STATE(own_wanted, IS_UINT32),
+	OF_STATE(other_misses, IS_DOUBLE),
+	OF_STATE(others_taken, IS_UINT64),
 	OF_STATE(wanted_score, IS_DOUBLE),
 };
 
@@ -546,6 +553,27 @@ static const Row rows[] = {
 	{"the action with the most finds per microsecond: reranking",
 	 LOOKING "pool=20@4.9 waiting=900@4.6", "rerank 20, then 128, over the bar"},
 	{"once enough is found, the search does not ask again", SETTLED "pool=20@9", "give"},
+
+	/* a share of the documents (siblings.h) */
+	{"an index with a share of the documents narrows fewer first", "share=.25",
+	 "widen level 1: 8 probes, 32 of 10, then batches of 64, batch due"},
+	{"the misses of other searches leave less to this one",
+	 "share=.5 other_misses=.5 " LOOKING "pool=20@4.84", "rerank 20, then 128, over the bar"},
+	{"but half of its share is left to it: .25", "share=.5 other_misses=9 " LOOKING "pool=20@4.76",
+	 "settle, 0.12 missed"},
+	{"a search alone may miss what its share allows: one of the six that are wanted here",
+	 "share=.25 known_share=.25 " LOOKING "pool=20@4.81", "settle, 0.46 missed"},
+	{"lists are not doubled for wanted documents that others have",
+	 "share=.25 own_wanted=3 " LOOKING "probes=8 late_share=.2", "settle, 0.41 missed"},
+	{"a row that the merge asks for ahead does not lower the bar",
+	 "share=.5 " RERANKED
+	 "returned=3 others_taken=3 ready=9@4 ready_likely=5 score_errors=10@0@.1 ranked=9@2 "
+	 "pool=20@3.9",
+	 "give"},
+	{"once the wanted rows are taken, the next row lowers the bar",
+	 "share=.5 " RERANKED
+	 "returned=3 others_taken=7 ready=9@4 score_errors=10@0@.1 ranked=9@2 pool=20@3.9",
+	 "rerank 20, then 128, over the bar"},
 	{"it asks again if the next row scores less than the bar",
 	 RERANKED "returned=1 ready=9@4 score_errors=10@0@.1 ranked=9@2 pool=20@3.9",
 	 "rerank 20, then 128, over the bar"},
@@ -634,9 +662,21 @@ static const Row rows[] = {
 	{"a search ends after its sorted rows", "phase=sorted", "end"},
 };
 
+/* Wanted rows among a share of the documents: two deviations more than on average, at least 1. */
+static void
+test_among(void)
+{
+	tap_ok(policy_among(10, 1) == 10, "all wanted rows are among all documents");
+	tap_ok(policy_among(10, .25) == 6, "six of ten are among a quarter");
+	tap_ok(policy_among(10, .0625) == 3, "three are among a sixteenth");
+	tap_ok(policy_among(10, 1e-6) == 1, "one is among any documents");
+	tap_ok(policy_among(3, .9) == 3, "never more than there are");
+}
+
 int
 main(void)
 {
+	test_among();
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 	{
 		Case        c = read_case(rows[i].state);

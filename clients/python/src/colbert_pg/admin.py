@@ -100,6 +100,7 @@ class LastScan:
     exact_ahead: int
     recall: float
     expected_misses: float
+    share: float
 
 
 @dataclass(frozen=True)
