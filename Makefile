@@ -100,12 +100,17 @@ deps:
 	@tools/install-deps build demo test
 demo demo-psql:
 	@tools/demo $@
+# make demo-web PORT=8080: until Ctrl-C
+PORT = 8080
+demo-web:
+	@tools/demo $@ $(PORT)
 test:
 	@tools/test
-# The long forms of the suites that have one: hours of randomness, whole collections. Tests read COLBERT_EXTRA. And examples/ and frameworks.
+# The long forms of the suites that have one: hours of randomness, whole collections. Tests read COLBERT_EXTRA. And examples/, frameworks
+# and the search page in a browser.
 test-extra:
-	-@tools/install-deps examples
-	@COLBERT_EXTRA=1 tools/test tap faults fuzz differential clients frameworks examples
+	-@tools/install-deps examples browser
+	@COLBERT_EXTRA=1 tools/test tap faults fuzz differential clients frameworks browser examples
 test-%:
 	@tools/test $*
 format:
@@ -133,8 +138,9 @@ help:
 	@echo 'These install missing Debian packages and use a private temporary server:'
 	@echo 'make demo           real questions, their answers and the time they take'
 	@echo 'make demo-psql      the same data, in psql'
+	@echo 'make demo-web       a search page on the same data, on 127.0.0.1 until Ctrl-C; PORT=8080 chooses the port'
 	@echo 'make test           all tests; make test-SUITE for one of: $(shell tools/test --list 2>/dev/null)'
-	@echo 'make test-extra     the long forms of tests: whole collections, more random statements, frameworks, examples in other languages'
+	@echo 'make test-extra     the long forms of tests: whole collections, more random statements, frameworks, the search page in chromium, examples in other languages'
 	@echo 'make test-matrix    all tests on PostgreSQL 15, 17 and 18, with gcc, clang, assertions and sanitizers, in chroots: hours'
 	@echo '                    CELLS="17-gcc 18-clang" SUITES="regress tap" choose; cells: $(shell tools/test-matrix --list 2>/dev/null)'
 	@echo 'make soak MINUTES=60  fault-injection tests, longer: crashes, damaged files, full disks (doc/reliability.md)'
@@ -151,5 +157,5 @@ help:
 	@echo 'make bench-cold     an index larger than memory: latency and pages read per stage, with a limit on memory (root)'
 	@echo 'make deps           only install the packages'
 
-.PHONY: deps demo demo-psql test test-extra test-matrix soak faults help FORCE
+.PHONY: deps demo demo-psql demo-web test test-extra test-matrix soak faults help FORCE
 FORCE:

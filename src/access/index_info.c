@@ -108,7 +108,8 @@ read_facts(Relation index, IndexFacts *facts)
 	sums[FACT_POSTINGS] = (int64) meta->nodes.postings;
 	sums[FACT_DIRECTORY_BYTES] =
 		array_bytes(meta, ARRAY_DOCS, ARRAY_DOCS) + array_bytes(meta, ARRAY_VERSIONS, ARRAY_HASHES);
-	sums[FACT_SKETCH_BYTES] = array_bytes(meta, ARRAY_SKETCHES, ARRAY_SKETCHES);
+	sums[FACT_SKETCH_BYTES] = array_bytes(meta, ARRAY_SKETCHES, ARRAY_SKETCHES) +
+							  array_bytes(meta, ARRAY_MEANS, ARRAY_MEANS);
 	sums[FACT_CODE_BYTES] = array_bytes(meta, ARRAY_ROWS, ARRAY_PENDING_ROWS);
 	sums[FACT_NODE_BYTES] = array_bytes(meta, ARRAY_NODES, ARRAY_CHILD_EDGES);
 	sums[FACT_POSTING_BYTES] = total - array_bytes(meta, 0, ARRAY_COUNT - 1) - BLCKSZ;

@@ -197,8 +197,19 @@ lock_soon(Relation index)
 	return false;
 }
 
+/* Return true if documents were merged while the index lacked nodes. */
+static bool
+has_unsettled(Relation rel)
+{
+	ColbertIndex index = {.rel = rel};
+
+	meta_read(&index);
+	return index.meta.growth.unsettled_end > 0;
+}
+
 /*
- * Merge some batches in a transaction. Returns false if nothing is left to do,
+ * Merge some batches in a transaction, or settle some documents if no batch is
+ * due. Returns false if nothing is left to do,
  * or if another session does it.
  */
 static bool
@@ -213,9 +224,12 @@ merge_once(const WorkerTask *task)
 	index = open_index(task);
 	if (index != NULL)
 	{
-		if (has_work(index, task) && lock_soon(index))
+		bool due = has_work(index, task);
+
+		if ((due || has_unsettled(index)) && lock_soon(index))
 		{
-			merged = merge_locked(index, 0, &haste) > 0;
+			merged = due ? merge_locked(index, 0, &haste) > 0
+						 : merge_settle(index, haste.batch_tokens, 0);
 			merge_unlock(index);
 		}
 		relation_close(index, NoLock);

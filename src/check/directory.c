@@ -115,6 +115,21 @@ check_entry(DirectoryCheck *directory, uint32 doc, const DocEntry *entry)
 	check_places(directory, doc, entry);
 }
 
+/* Each document has a mean, at its own ordinal. */
+static void
+check_means(Check *check)
+{
+	uint32 nmeans = parray_nitems(check->view->index, ARRAY_MEANS);
+
+	if (nmeans != check->ndocs)
+		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
+					 "there are %u means of documents, but %u documents", nmeans, check->ndocs);
+	else
+		for (uint32 doc = 0; doc < check->ndocs; doc++)
+			if (check->docs[doc].state == DOC_LIVE)
+				check_use(check, ARRAY_MEANS, doc, 1);
+}
+
 /* Check that no slot owns a row of a free run of pending rows. */
 static void
 check_runs(DirectoryCheck *directory)
@@ -164,6 +179,7 @@ check_directory(Check *check)
 		check_entry(&directory, doc, &check->docs[doc]);
 	}
 	check_runs(&directory);
+	check_means(check);
 	if (directory.documents[DOC_NONE] > 0)
 		findings_add(check->findings, FINDING_ERROR, NO_ITEM,
 					 UINT64_FORMAT " slots were allocated but never written",

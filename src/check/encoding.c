@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * encoding.c
- *	  Compare sketches and code rows with the stored documents.
+ *	  Compare sketches, means and code rows with the stored documents.
  *
  * Encoding is deterministic, so bytes are compared. Code rows and sketches are
  * normally encoded from the tokens of the stored document. If the mean was
@@ -31,6 +31,10 @@ struct EncodingCheck
 	uint8 *stored_rows;
 	uint8 *block;
 	uint8 *stored_block;
+
+	/* sums of the document's tokens, and of the decoded ones */
+	float *sum;
+	float *decoded_sum;
 };
 
 EncodingCheck *
@@ -51,6 +55,8 @@ encoding_check_begin(Check *check)
 	state->stored_rows = palloc(SKETCH_BLOCK_TOKENS * row_size);
 	state->block = palloc(state->block_size);
 	state->stored_block = palloc(state->block_size);
+	state->sum = palloc(view->dim * sizeof(float));
+	state->decoded_sum = palloc(view->dim * sizeof(float));
 	return state;
 }
 
@@ -113,6 +119,28 @@ sketches_agree(EncodingCheck *state, const DocEntry *entry, uint32 first, uint32
 	return block_is_of(state, state->tokens, n) || block_is_of(state, state->decoded, n);
 }
 
+/* Return true if the stored mean is that of a sum of all tokens. */
+static bool
+mean_is_of(EncodingCheck *state, float *sum, uint32 ntokens)
+{
+	const IndexView *view = state->check->view;
+
+	docstore_encode_mean(view, sum, ntokens, state->block);
+	return memcmp(state->block, state->stored_block, sketch_row_size(&view->sketch)) == 0;
+}
+
+static bool
+mean_agrees(EncodingCheck *state, uint32 doc, const DocEntry *entry)
+{
+	ColbertIndex *index = state->check->view->index;
+
+	if (entry->epoch != index->meta.nodes.epoch || doc >= parray_nitems(index, ARRAY_MEANS))
+		return true;
+	parray_copy_out(index, ARRAY_MEANS, doc, 1, state->stored_block);
+	return mean_is_of(state, state->sum, entry->ntokens) ||
+		   mean_is_of(state, state->decoded_sum, entry->ntokens);
+}
+
 void
 encoding_check_document(EncodingCheck *state, uint32 doc, Datum value)
 {
@@ -128,12 +156,16 @@ encoding_check_document(EncodingCheck *state, uint32 doc, Datum value)
 					 entry->ntokens, check->view->column_dim, mv->ntokens, (unsigned) mv->dim);
 		return;
 	}
+	memset(state->sum, 0, check->view->dim * sizeof(float));
+	memset(state->decoded_sum, 0, check->view->dim * sizeof(float));
 	for (uint32 first = 0; first < mv->ntokens; first += SKETCH_BLOCK_TOKENS)
 	{
 		uint32 n = Min(mv->ntokens - first, SKETCH_BLOCK_TOKENS);
 
 		view_prepare_tokens(check->view, mv, first, n, state->tokens);
 		decode_tokens(state, n);
+		docstore_add_tokens(check->view, state->tokens, n, state->sum);
+		docstore_add_tokens(check->view, state->decoded, n, state->decoded_sum);
 		if (!rows_agree(state, entry, first, n))
 			findings_add(check->findings, FINDING_ERROR, doc,
 						 "code rows of tokens %u to %u do not match the stored document", first,
@@ -143,4 +175,7 @@ encoding_check_document(EncodingCheck *state, uint32 doc, Datum value)
 						 "sketches of tokens %u to %u do not match the stored document", first,
 						 first + n - 1);
 	}
+	if (!mean_agrees(state, doc, entry))
+		findings_add(check->findings, FINDING_ERROR, doc,
+					 "mean of tokens does not match the stored document");
 }

@@ -70,6 +70,12 @@ struct Codec
 	 */
 	bool coarse;
 
+	/*
+	 * Typical error of a vector that is read back from a row, as a part of its
+	 * length; rather too small than too large.
+	 */
+	double error;
+
 	/* Bytes of a row. 0 if the codec has no rows; then all of the following are NULL. */
 	size_t (*row_size)(CodecShape shape);
 

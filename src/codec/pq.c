@@ -206,6 +206,7 @@ pq_score_rows(const Coder *coder, const CodecQuery *query, const uint8_t *rows, 
 const Codec codec_pq = {
 	.id = CODEC_PQ,
 	.name = "pq",
+	.error = 0.25,
 	.coarse = true,
 	.row_size = pq_row_size,
 	.codebook_floats = pq_codebook_floats,

@@ -67,6 +67,15 @@ sketch_encode_lane(const SketchParams *params, const float *token, uint32_t lane
 				   half_saturated(0.5f * squared) | HALF_SIGN);
 }
 
+static inline uint16_t
+read_half(const uint8_t *from)
+{
+	uint16_t half;
+
+	memcpy(&half, from, sizeof(half));
+	return half;
+}
+
 /* Copy one lane of a block to all lanes after it. */
 static void
 repeat_lane(const SketchParams *params, uint32_t lane, uint8_t *block)
@@ -95,6 +104,41 @@ sketch_encode_block(const SketchParams *params, const float *tokens, uint32_t n,
 	for (uint32_t i = 0; i < n; i++)
 		sketch_encode_lane(params, tokens + (size_t) i * params->rotation->dim, i, block, scratch);
 	repeat_lane(params, n - 1, block);
+}
+
+void
+sketch_encode_row(const SketchParams *params, const float *token, uint8_t *row, uint8_t *block,
+				  float *scratch)
+{
+	size_t nsigns = params->rotation->padded / 8;
+
+	sketch_encode_lane(params, token, 0, block, scratch);
+	for (size_t k = 0; k < nsigns; k++)
+		row[k] = block[k * SKETCH_BLOCK_TOKENS];
+	for (size_t k = nsigns; k < sketch_row_size(params); k += sizeof(uint16_t))
+		memcpy(row + k, block + k * SKETCH_BLOCK_TOKENS, sizeof(uint16_t));
+}
+
+void
+sketch_row_to_lane(const SketchParams *params, const uint8_t *row, uint32_t lane, uint8_t *block)
+{
+	size_t nsigns = params->rotation->padded / 8;
+	size_t size = sketch_row_size(params);
+
+	/* padded is a multiple of 32: four bytes at a time. */
+	for (size_t k = 0; k < nsigns; k += sizeof(uint32_t))
+	{
+		uint8_t *out = block + k * SKETCH_BLOCK_TOKENS + lane;
+		uint8_t  in[sizeof(uint32_t)];
+
+		memcpy(in, row + k, sizeof(in));
+		out[0] = in[0];
+		out[SKETCH_BLOCK_TOKENS] = in[1];
+		out[2 * SKETCH_BLOCK_TOKENS] = in[2];
+		out[3 * SKETCH_BLOCK_TOKENS] = in[3];
+	}
+	for (size_t k = nsigns; k < size; k += sizeof(uint16_t))
+		store_half(block, k * SKETCH_BLOCK_TOKENS, lane, read_half(row + k));
 }
 
 size_t

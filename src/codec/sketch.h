@@ -82,6 +82,25 @@ extern void sketch_encode_lane(const SketchParams *params, const float *token, u
 							   uint8_t *block, float *scratch);
 
 /*
+ * A row holds the sketch of one token: its signs, its factor and, for L2, its
+ * addend. Rows are kept where sketches are read singly; a kernel reads them
+ * from the lanes of a block.
+ */
+static inline size_t
+sketch_row_size(const SketchParams *params)
+{
+	return sketch_block_size(params) / SKETCH_BLOCK_TOKENS;
+}
+
+/* Encode a token as a row. block: room for one block. */
+extern void sketch_encode_row(const SketchParams *params, const float *token, uint8_t *row,
+							  uint8_t *block, float *scratch);
+
+/* Copy a row into a lane (0 .. 15) of a block, leaving the other lanes alone. */
+extern void sketch_row_to_lane(const SketchParams *params, const uint8_t *row, uint32_t lane,
+							   uint8_t *block);
+
+/*
  * Prepare a query of ntokens x dim prepared floats in memory of
  * sketch_query_size() bytes. scratch has ntokens * (padded + 1) floats.
  */

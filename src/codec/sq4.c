@@ -280,6 +280,7 @@ sq4_score_rows(const Coder *coder, const CodecQuery *query, const uint8_t *rows,
 const Codec codec_sq4 = {
 	.id = CODEC_SQ4,
 	.name = "sq4",
+	.error = 0.1,
 	.coarse = true,
 	.row_size = sq4_row_size,
 	.scratch_floats = sq4_scratch_floats,

@@ -74,6 +74,7 @@ sq8_score_rows(const Coder *coder, const CodecQuery *query, const uint8_t *rows,
 const Codec codec_sq8 = {
 	.id = CODEC_SQ8,
 	.name = "sq8",
+	.error = 0.006,
 	.row_size = sq8_row_size,
 	.encode = sq8_encode,
 	.decode = sq8_decode,

@@ -38,6 +38,7 @@ typedef struct Encoder
 	IndexView *view;
 	float     *tokens;
 	float     *scratch; /* for sketches and codes */
+	float     *sum;     /* of the tokens so far */
 	uint8     *blocks;
 	uint8     *rows;
 } Encoder;
@@ -50,6 +51,7 @@ encoder_init(Encoder *encoder, IndexView *view, uint32 ntokens)
 	size_t scratch = Max(sketch_scratch_floats(&view->sketch), coder_scratch_floats(&view->coder));
 
 	encoder->view = view;
+	encoder->sum = palloc0(view->dim * sizeof(float));
 	encoder->tokens = palloc_extended(mul_size(chunk, view->dim * sizeof(float)), MCXT_ALLOC_HUGE);
 	encoder->scratch = palloc_extended(mul_size(scratch, sizeof(float)), MCXT_ALLOC_HUGE);
 	encoder->blocks = palloc_extended(
@@ -61,6 +63,7 @@ static void
 encoder_free(Encoder *encoder)
 {
 	pfree(encoder->tokens);
+	pfree(encoder->sum);
 	pfree(encoder->scratch);
 	pfree(encoder->blocks);
 	pfree(encoder->rows);
@@ -85,6 +88,39 @@ write_sketches(Encoder *encoder, const DocEntry *entry, uint32 first, uint32 n)
 				   sketch_blocks_for(n), encoder->blocks);
 }
 
+void
+docstore_add_tokens(const IndexView *view, const float *tokens, uint32 n, float *sum)
+{
+	for (uint32 i = 0; i < n; i++)
+		for (uint32 k = 0; k < view->dim; k++)
+			sum[k] += tokens[(size_t) i * view->dim + k];
+}
+
+void
+docstore_encode_mean(const IndexView *view, float *sum, uint32 ntokens, uint8 *row)
+{
+	float *scratch = palloc(sketch_scratch_floats(&view->sketch) * sizeof(float));
+	uint8 *block = palloc(sketch_block_size(&view->sketch));
+
+	for (uint32 k = 0; k < view->dim; k++)
+		sum[k] /= (float) ntokens;
+	sketch_encode_row(&view->sketch, sum, row, block, scratch);
+	pfree(scratch);
+	pfree(block);
+}
+
+/* Write the mean of a document from encoder->sum, which it overwrites. */
+static void
+write_mean(Encoder *encoder, uint32 doc, uint32 ntokens)
+{
+	IndexView *view = encoder->view;
+	uint8     *row = palloc(sketch_row_size(&view->sketch));
+
+	docstore_encode_mean(view, encoder->sum, ntokens, row);
+	parray_copy_in(view->index, ARRAY_MEANS, doc, 1, row);
+	pfree(row);
+}
+
 static void
 write_rows(Encoder *encoder, const Coder *coder, ArrayKind array, uint32 first_row, uint32 n)
 {
@@ -95,7 +131,7 @@ write_rows(Encoder *encoder, const Coder *coder, ArrayKind array, uint32 first_r
 }
 
 static void
-write_tokens(IndexView *view, const DocEntry *entry, const MultiVector *mv)
+write_tokens(IndexView *view, uint32 doc, const DocEntry *entry, const MultiVector *mv)
 {
 	Encoder encoder;
 
@@ -106,6 +142,7 @@ write_tokens(IndexView *view, const DocEntry *entry, const MultiVector *mv)
 
 		CHECK_FOR_INTERRUPTS();
 		view_prepare_tokens(view, mv, first, n, encoder.tokens);
+		docstore_add_tokens(view, encoder.tokens, n, encoder.sum);
 		write_sketches(&encoder, entry, first, n);
 		if (coder_has_rows(&view->coder))
 			write_rows(&encoder, &view->coder, ARRAY_ROWS, entry->first_row + first, n);
@@ -113,6 +150,7 @@ write_tokens(IndexView *view, const DocEntry *entry, const MultiVector *mv)
 			write_rows(&encoder, &view->pending_coder, ARRAY_PENDING_ROWS,
 					   entry->first_pending_row + first, n);
 	}
+	write_mean(&encoder, doc, mv->ntokens);
 	encoder_free(&encoder);
 }
 
@@ -180,6 +218,7 @@ take_fresh(IndexView *view, uint32 ntokens, DocEntry *entry)
 	entry->capacity = ntokens;
 	entry->first_block = parray_take(index, ARRAY_SKETCHES, nblocks);
 	entry->first_row = parray_take(index, ARRAY_ROWS, ntokens);
+	parray_take(index, ARRAY_MEANS, 1);
 	return parray_take(index, ARRAY_DOCS, 1);
 }
 
@@ -247,6 +286,7 @@ lock_with_slot(IndexView *view, uint32 ntokens, bool pending_rows, FreeSlot *fre
 {
 	ArrayDemand demands[] = {{ARRAY_PENDING_ROWS, 0},
 							 {ARRAY_DOCS, 1},
+							 {ARRAY_MEANS, 1},
 							 {ARRAY_SKETCHES, sketch_blocks_for(ntokens)},
 							 {ARRAY_ROWS, ntokens}};
 
@@ -337,7 +377,7 @@ docstore_append(IndexView *view, ItemPointer tid, const MultiVector *mv, uint32 
 	index_lock(view->index->rel, LOCK_APPEND, ShareLock);
 	doc = reserve(view, mv, flags, &entry);
 	COLBERT_PAUSE("append-reserved");
-	write_tokens(view, &entry, mv);
+	write_tokens(view, doc, &entry, mv);
 	COLBERT_PAUSE("append-written");
 	publish(view, doc, &entry);
 	index_unlock(view->index->rel, LOCK_APPEND, ShareLock);
@@ -349,7 +389,11 @@ void
 docstore_presize(IndexView *view, uint64 ndocs, uint64 ntokens, uint64 nblocks)
 {
 	const ArrayDemand demands[] = {
-		{ARRAY_DOCS, ndocs}, {ARRAY_SKETCHES, nblocks}, {ARRAY_ROWS, ntokens}};
+		{ARRAY_DOCS, ndocs},
+		{ARRAY_MEANS, ndocs},
+		{ARRAY_SKETCHES, nblocks},
+		{ARRAY_ROWS, ntokens},
+	};
 
 	parray_make_room(view->index, demands, lengthof(demands));
 }
@@ -403,6 +447,28 @@ docstore_coded_vectors(IndexView *view, const DocEntry *entry, uint32 first, uin
 	decode_rows(view, &view->coder, ARRAY_ROWS, entry->first_row + first, n, out);
 }
 
+/* Add the first n tokens of a document, as stored, to encoder->sum. */
+static void
+add_stored_tokens(Encoder *encoder, const DocEntry *entry, uint32 n)
+{
+	IndexView *view = encoder->view;
+	uint32     room = Min(n, CHUNK_TOKENS);
+	float     *tokens;
+
+	if (n == 0)
+		return;
+	tokens = palloc_extended(mul_size(room, view->dim * sizeof(float)), MCXT_ALLOC_HUGE);
+	for (uint32 first = 0; first < n; first += CHUNK_TOKENS)
+	{
+		uint32 chunk = Min(n - first, CHUNK_TOKENS);
+
+		CHECK_FOR_INTERRUPTS();
+		docstore_vectors(view, entry, first, chunk, tokens);
+		docstore_add_tokens(view, tokens, chunk, encoder->sum);
+	}
+	pfree(tokens);
+}
+
 void
 docstore_resketch(IndexView *view, uint32 doc, const DocEntry *entry, uint32 first, uint32 n)
 {
@@ -413,16 +479,21 @@ docstore_resketch(IndexView *view, uint32 doc, const DocEntry *entry, uint32 fir
 	Change    change;
 
 	encoder_init(&encoder, view, n);
+	if (end == entry->ntokens)
+		add_stored_tokens(&encoder, entry, first);
 	for (; first < end; first += CHUNK_TOKENS)
 	{
 		uint32 chunk = Min(end - first, CHUNK_TOKENS);
 
 		CHECK_FOR_INTERRUPTS();
 		docstore_vectors(view, entry, first, chunk, encoder.tokens);
+		docstore_add_tokens(view, encoder.tokens, chunk, encoder.sum);
 		write_sketches(&encoder, entry, first, chunk);
 		if (view->codebooks != NULL)
 			write_rows(&encoder, &view->coder, ARRAY_ROWS, entry->first_row + first, chunk);
 	}
+	if (end == entry->ntokens)
+		write_mean(&encoder, doc, entry->ntokens);
 	encoder_free(&encoder);
 	if (end < entry->ntokens)
 		return;

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * docstore.h
- *	  Documents of an index: directory, sketches and code rows.
+ *	  Documents of an index: directory, sketches, means and code rows.
  *
  * A document is identified by an ordinal. Appending it reserves its place
  * under the meta page's lock (a free slot of sufficient capacity, or fresh
@@ -71,11 +71,19 @@ docstore_has_rows(const IndexView *view, const DocEntry *entry)
 /*
  * Rewrite the sketches of tokens [first, first + n) of a document with the
  * view's parameters, and their code rows if the codec is trained. first is a
- * multiple of the sketch block. The call that includes the last token sets the
- * document's epoch to the view's.
+ * multiple of the sketch block. The call that includes the last token also
+ * rewrites the mean, and sets the document's epoch to the view's.
  */
 extern void docstore_resketch(IndexView *view, uint32 doc, const DocEntry *entry, uint32 first,
 							  uint32 n);
+
+/*
+ * The mean of a document's tokens: add n prepared tokens to a sum of dim floats,
+ * in order, and encode the sum of all of them as a row of sketch_row_size()
+ * bytes. The sum becomes the mean.
+ */
+extern void docstore_add_tokens(const IndexView *view, const float *tokens, uint32 n, float *sum);
+extern void docstore_encode_mean(const IndexView *view, float *sum, uint32 ntokens, uint8 *row);
 
 /*
  * Return true if a document's pending flag may be cleared: it was published,

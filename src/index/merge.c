@@ -209,9 +209,8 @@ begin_nodes(IndexView *view)
 
 /* ---- entry points ---- */
 
-/* Return the maximum tokens of a batch, bounded by memory. */
-static uint32
-batch_capacity(const IndexView *view, uint32 batch_tokens)
+uint32
+merge_capacity(const IndexView *view, uint32 batch_tokens)
 {
 	return Min(batch_tokens, Max(maintenance_memory() / 2 / (view->dim * sizeof(float)), 256));
 }
@@ -235,7 +234,7 @@ merge_locked(Relation rel, uint64 urgent_above, const MergeHaste *haste)
 	MemoryContext old = MemoryContextSwitchTo(context);
 	IndexView    *view = view_open(rel, false, VIEW_WITH_PENDING);
 	Merge         merge = {.pace = {.urgent_above = urgent_above}, .growth = GROWTH_ALL};
-	uint32 capacity = batch_capacity(view, haste != NULL ? haste->batch_tokens : MERGE_TOKENS);
+	uint32 capacity = merge_capacity(view, haste != NULL ? haste->batch_tokens : MERGE_TOKENS);
 	uint64 tokens = 0;
 	uint64 merged = 0;
 
@@ -243,6 +242,9 @@ merge_locked(Relation rel, uint64 urgent_above, const MergeHaste *haste)
 		merge.trained = begin_nodes(view);
 	if (has_nodes(&view->index->meta) && view->npending > 0)
 	{
+		/* The other nodes that the index lacks are made of unsettled documents. */
+		if (view->index->meta.growth.unsettled_end > 0)
+			merge.growth = HASTY_GROWTH;
 		merge_begin(&merge, view, view->npending);
 		do
 		{
@@ -289,6 +291,7 @@ merge_pending(Relation rel, uint64 urgent_above)
 		merge_unlock(rel);
 		merged += batch;
 	} while (batch > 0 && merged < queue_count(&index.meta));
+	merge_settle_all(rel, urgent_above);
 	return merged;
 }
 

@@ -43,7 +43,8 @@ extern void merge_unlock(Relation rel);
 
 /*
  * Merge the documents that are pending now; train the first nodes if there are
- * none. Returns the number of documents merged. Takes and releases the merge
+ * none. Then settle the unsettled ones. Returns the number of documents
+ * merged. Takes and releases the merge
  * lock for each batch. urgent_above: see Pace.
  */
 extern uint64 merge_pending(Relation rel, uint64 urgent_above);
@@ -62,6 +63,16 @@ typedef struct MergeHaste
  * insert waits for. Returns the number of documents merged.
  */
 extern uint64 merge_locked(Relation rel, uint64 urgent_above, const MergeHaste *haste);
+
+/*
+ * Merge the first documents again that were merged while the index lacked
+ * nodes (merge_settle.c): about this many tokens. The caller holds the merge
+ * lock. Returns true if there are more.
+ */
+extern bool merge_settle(Relation rel, uint32 tokens, uint64 urgent_above);
+
+/* Do the same for all that exist now. Takes and releases the merge lock for each MERGE_TOKENS. */
+extern void merge_settle_all(Relation rel, uint64 urgent_above);
 
 /*
  * Merge for about this many milliseconds, in small batches. The caller holds

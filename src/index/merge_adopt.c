@@ -12,6 +12,10 @@
  * result. (SPFresh, Xu et al., SOSP 2023, section 3.3, moves vectors for the
  * same reason when it splits a list.)
  *
+ * A node is added before its list is written. The meta page names it until
+ * then, and if the merge is interrupted in between, the next one adopts the
+ * documents.
+ *
  * At most one page is locked at a time, in share mode. No lock is held while a
  * list is written.
  *
@@ -70,15 +74,15 @@ adopt_end(Adoption *adoption)
 
 /* Read the documents of these lists; each document once, in ascending order. */
 static void
-read_lists(IndexView *view, const NodeHit *around, uint32 naround, PostingBuffer *docs)
+read_lists(IndexView *view, const Around *around, PostingBuffer *docs)
 {
 	uint32 distinct = 0;
 
-	for (uint32 i = 0; i < naround; i++)
+	for (uint32 i = 0; i < around->count; i++)
 	{
 		uint32 before = docs->count;
 
-		postings_read(view->index, around[i].node, docs);
+		postings_read(view->index, around->nodes[i].node, docs);
 		if (docs->count > MAX_LOOKED_AT)
 			docs->count = before;
 	}
@@ -138,18 +142,17 @@ has_sketches(const IndexView *view, const DocEntry *entry)
 }
 
 uint32
-adopt_docs(Adoption *adoption, uint32 node, const float *vector, const NodeHit *around,
-		   uint32 naround)
+adopt_docs(Adoption *adoption, uint32 node, const float *vector, const Around *around, bool again)
 {
 	IndexView    *view = adoption->view;
 	PostingBuffer docs = {0};
 	uint32        near = 0;
 	float         least;
 
-	read_lists(view, around, naround, &docs);
+	read_lists(view, around, &docs);
 	if (docs.count == 0)
 		return 0;
-	least = least_key(adoption, vector, around[0].key);
+	least = least_key(adoption, vector, around->nodes[0].key);
 	adoption->query =
 		sketch_query_prepare(&view->sketch, vector, 1, adoption->memory, adoption->scratch);
 	for (uint32 i = 0; i < docs.count; i++)
@@ -161,7 +164,42 @@ adopt_docs(Adoption *adoption, uint32 node, const float *vector, const NodeHit *
 			best_key(adoption, &entry) >= least)
 			docs.docs[near++] = docs.docs[i];
 	}
-	near = postings_add(view->index, node, docs.docs, near, false);
+	near = postings_add(view->index, node, docs.docs, near, again);
 	pfree(docs.docs);
 	return near;
+}
+
+void
+adopt_again(Merge *merge)
+{
+	IndexView  *view = merge->view;
+	MetaGrowth *growth = &view->index->meta.growth;
+	uint32      node = growth->adopting - 1;
+	float      *vector;
+	NodeHit     hits[NODES_AROUND + 1];
+	uint32      nhits;
+	uint32      others = 0;
+
+	if (growth->adopting == 0 || !finder_adds(merge->finder))
+		return;
+	vector = palloc(view->dim * sizeof(float));
+	finder_vector(merge->finder, node, vector);
+	finder_find(
+		merge->finder,
+		&(FindQuery) {
+			.tokens = vector, .ntokens = 1, .probes = lengthof(hits), .reach = 1, .ef = AROUND_EF},
+		hits, &nhits);
+	for (uint32 i = 0; i < nhits; i++)
+		if (hits[i].node != node)
+			hits[others++] = hits[i];
+	if (others > 0)
+	{
+		Adoption *adoption = adopt_begin(view);
+
+		/* VACUUM counts the postings, because the interrupted merge left the count inexact. */
+		adopt_docs(adoption, node, vector, &(Around) {hits, others}, true);
+		adopt_end(adoption);
+	}
+	growth->adopting = 0;
+	pfree(vector);
 }

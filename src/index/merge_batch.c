@@ -30,6 +30,14 @@ merge_is_pending(IndexView *view, uint32 doc, DocEntry *entry)
 
 /* ---- loading ---- */
 
+/* Return true if a document is to be merged. */
+static bool
+is_due(const Merge *merge, uint32 doc, DocEntry *entry)
+{
+	return merge->again ? merge_is_settleable(merge->view, doc, entry)
+						: merge_is_pending(merge->view, doc, entry);
+}
+
 static void
 make_room(Merge *merge, uint32 capacity)
 {
@@ -85,7 +93,7 @@ load_batch(Merge *merge)
 		DocEntry entry;
 
 		pace_delay(merge->view->index, &merge->pace);
-		if (merge_is_pending(merge->view, doc, &entry) && first < entry.ntokens)
+		if (is_due(merge, doc, &entry) && first < entry.ntokens)
 		{
 			if (entry.ntokens - first > room && merge->ntokens > 0)
 				break;
@@ -106,7 +114,8 @@ load_batch(Merge *merge)
 /*
  * Add the batch's squared distances to their nodes to the statistics on the
  * meta page: to those of the training if this merge trained the nodes, to
- * those of later tokens otherwise.
+ * those of later tokens otherwise. Tokens that are merged again are in the
+ * latter already. They replace tokens at the mean distance.
  */
 static void
 count_assigned(Merge *merge)
@@ -114,25 +123,36 @@ count_assigned(Merge *merge)
 	IndexView *view = merge->view;
 	Assigned  *assigned =
         merge->trained ? &view->index->meta.nodes.trained : &view->index->meta.nodes.merged;
+	Assigned batch = {0};
 
 	for (uint32 i = 0; i < merge->ntokens; i++)
-		assigned_add(assigned, merge->tokens + (size_t) i * view->dim, view->dim,
+		assigned_add(&batch, merge->tokens + (size_t) i * view->dim, view->dim,
 					 merge->nearest[i].key);
+	if (merge->again && assigned->tokens > 0)
+	{
+		double replaced = (double) Min(batch.tokens, assigned->tokens);
+
+		assigned->squares -= assigned->squares / (double) assigned->tokens * replaced;
+		assigned->tokens -= (uint64) replaced;
+	}
+	assigned->tokens += batch.tokens;
+	assigned->squares += batch.squares;
 }
 
 /* ---- posting ---- */
 
-/* Return the number of documents that the batch posts, in whole or in part. */
+/* Return the number of queued documents that the batch posts, in whole or in part. */
 static uint32
 touched_docs(const Merge *merge)
 {
-	return merge->ndocs + (merge->part > 0);
+	return merge->again ? 0 : merge->ndocs + (merge->part > 0);
 }
 
 /*
  * Record on the meta page that the batch's documents are about to be posted
- * and that the count of postings is inexact until then. Returns true if an
- * interrupted merge may have posted some of them already.
+ * and that the count of postings is inexact until then. Returns true if some
+ * of them may have been posted already, by an interrupted merge or before they
+ * are merged again.
  */
 static bool
 suspect_batch(Merge *merge)
@@ -150,9 +170,10 @@ suspect_batch(Merge *merge)
 	merge->inexact = nodes->postings_inexact;
 	nodes->postings_inexact = true;
 	stored->nodes = *nodes;
+	stored->growth = view->index->meta.growth;
 	change_commit(&change);
 	UnlockReleaseBuffer(buffer);
-	return suspects > 0;
+	return suspects > 0 || merge->again;
 }
 
 /*
@@ -234,27 +255,59 @@ advance_queue(Merge *merge, uint64 added)
 	documents->pending_tokens -= Min(documents->pending_tokens, merged_tokens);
 	if (queue_count(stored) == 0)
 		documents->pending_tokens = 0;
+	settle_later(merge, stored);
+	stored->growth = view->index->meta.growth;
 	change_commit(&change);
 	UnlockReleaseBuffer(buffer);
-	merge->at += merge->ndocs;
-	merge->posted = merge->part;
+	merge->queued_tokens -= Min(merge->queued_tokens, merged_tokens);
+}
+
+/* Count the postings of documents that are merged again. */
+static void
+count_again(Merge *merge, uint64 added)
+{
+	MetaPageData *meta = &merge->view->index->meta;
+
+	meta->nodes.postings += added;
+	meta->nodes.postings_inexact = merge->inexact;
+	if (merge->ndocs > 0)
+		meta->growth.unsettled_first = merge->queue[merge->at + merge->ndocs - 1] + 1;
+	meta_write_nodes(merge->view->index);
 }
 
 /* ---- the batch ---- */
 
+/* Begin a merge of the documents in merge->queue. */
+static void
+begin(Merge *merge, IndexView *view)
+{
+	merge->view = view;
+	merge->at = 0;
+	merge->allocated = 0;
+	merge->queued_tokens = view->index->meta.documents.pending_tokens;
+	merge->finder = finder_open(view->index, &view->sketch);
+	merge->next_finder = finder_open_next(view->index, &view->sketch);
+}
+
 void
 merge_begin(Merge *merge, IndexView *view, uint32 most_docs)
 {
-	merge->view = view;
 	merge->nqueue = Min(queue_front(&view->index->meta), most_docs);
 	merge->queue =
 		palloc_extended(mul_size(Max(merge->nqueue, 1), sizeof(uint32)), MCXT_ALLOC_HUGE);
 	merge->nqueue = queue_copy(view->index, merge->nqueue, merge->queue);
-	merge->at = 0;
 	merge->posted = view->index->meta.documents.queue_posted;
-	merge->allocated = 0;
-	merge->finder = finder_open(view->index, &view->sketch);
-	merge->next_finder = finder_open_next(view->index, &view->sketch);
+	begin(merge, view);
+}
+
+void
+merge_begin_again(Merge *merge, IndexView *view, uint32 *docs, uint32 n)
+{
+	merge->again = true;
+	merge->queue = docs;
+	merge->nqueue = n;
+	merge->posted = 0;
+	begin(merge, view);
 }
 
 /* Add the batch to the lists that are being filled. */
@@ -276,6 +329,7 @@ merge_batch(Merge *merge, uint32 capacity)
 	if (merge->ntokens > 0)
 		finder_assign(merge->finder, merge->tokens, merge->ntokens, merge->nearest);
 	suspect = suspect_batch(merge);
+	adopt_again(merge);
 	added = merge_grow(merge);
 	count_assigned(merge);
 	added += write_postings(merge, suspect);
@@ -283,7 +337,12 @@ merge_batch(Merge *merge, uint32 capacity)
 		post_to_next(merge, suspect);
 	COLBERT_PAUSE("merge-posted");
 	pace_delay(merge->view->index, &merge->pace);
-	advance_queue(merge, added);
+	if (merge->again)
+		count_again(merge, added);
+	else
+		advance_queue(merge, added);
+	merge->at += merge->ndocs;
+	merge->posted = merge->part;
 }
 
 void

@@ -29,10 +29,6 @@
 #include "miscadmin.h"
 #include "storage/pace.h"
 
-/* Nearest older nodes whose lists a new node adopts from, and the ef of that search. */
-#define NODES_AROUND 4
-#define AROUND_EF    32
-
 /*
  * Node vectors are stored as binary16, so a token lies about 1e-7 of its
  * squared length from the node made from it. A token whose squared distance to
@@ -123,10 +119,11 @@ make_node(Merge *merge, Adoption *adoption, const Drawn *drawn, uint64 *adopted)
 	float     *vector = merge->tokens + (size_t) drawn->token * view->dim;
 	FindQuery  query = {
 		 .tokens = vector, .ntokens = 1, .probes = NODES_AROUND, .reach = 1, .ef = AROUND_EF};
-	NodeHit around[NODES_AROUND];
-	uint32  naround;
-	uint32  node;
-	float   norm;
+	MetaGrowth *growth = &view->index->meta.growth;
+	NodeHit     around[NODES_AROUND];
+	uint32      naround;
+	uint32      node;
+	float       norm;
 
 	finder_find(merge->finder, &query, around, &naround);
 	if (naround == 0)
@@ -135,27 +132,51 @@ make_node(Merge *merge, Adoption *adoption, const Drawn *drawn, uint64 *adopted)
 	if (distance(merge, drawn->token) < drawn->distance * SERVED_SHARE ||
 		is_its_node(merge, drawn->token))
 		return false;
+	growth->adopting = parray_nitems(view->index, ARRAY_NODES) + 1;
 	node = finder_add(merge->finder, vector);
+	COLBERT_PAUSE("node-added");
 	norm = kernel_norm(vector, view->dim);
 	merge->nearest[drawn->token] = (NodeHit) {node, norm * norm / 2};
-	*adopted += adopt_docs(adoption, node, vector, around, naround);
+	*adopted += adopt_docs(adoption, node, vector, &(Around) {around, naround}, false);
+	growth->adopting = 0;
 	return true;
 }
 
-/* Return the maximum number of nodes that the batch may add. */
+/*
+ * Return the number of nodes that the index lacks for the tokens merged so far
+ * and those of the batch. Tokens that stay in the queue get theirs later.
+ */
 static uint64
-quota(const Merge *merge)
+lacking(const Merge *merge)
 {
 	const MetaPageData *meta = &merge->view->index->meta;
-	uint64              wanted = meta->documents.live_tokens / meta->shape.tokens_per_node;
+	uint64              later = 0;
+	uint64              wanted;
 	uint64              have = meta_nnodes(meta);
-	uint64              most = merge->ntokens;
 
-	if (!finder_adds(merge->finder) || merge->growth == 0 || wanted <= have)
+	if (!finder_adds(merge->finder))
+		return 0;
+	if (!merge->again && merge->queued_tokens > merge->ntokens)
+		later = merge->queued_tokens - merge->ntokens;
+	else if (merge->again)
+		later = merge->queued_tokens;
+	wanted = (meta->documents.live_tokens - Min(later, meta->documents.live_tokens)) /
+			 meta->shape.tokens_per_node;
+	return wanted - Min(wanted, have);
+}
+
+/* Return the maximum number of nodes that the batch may add, of those that the index lacks. */
+static uint64
+quota(const Merge *merge, uint64 lack)
+{
+	uint32 per_node = merge->view->index->meta.shape.tokens_per_node;
+	uint64 most = merge->ntokens;
+
+	if (merge->growth == 0)
 		return 0;
 	if (merge->growth != GROWTH_ALL)
-		most = Min(most, 1 + (uint64) merge->ntokens * merge->growth / meta->shape.tokens_per_node);
-	return Min(wanted - have, most);
+		most = Min(most, 1 + (uint64) merge->ntokens * merge->growth / per_node);
+	return Min(lack, most);
 }
 
 /* Move tokens of the batch to the new nodes made of other tokens, if these are nearer. */
@@ -202,13 +223,15 @@ may_make_node(const Merge *merge)
 uint64
 merge_grow(Merge *merge)
 {
-	uint64    most = quota(merge);
+	uint64    lack = lacking(merge);
+	uint64    most = quota(merge, lack);
 	uint64    adopted = 0;
 	uint32    nmade = 0;
 	uint32   *made;
 	Drawn    *drawn;
 	Adoption *adoption;
 
+	merge->stunted = most < lack;
 	if (most == 0)
 		return 0;
 	drawn = draw(merge);
@@ -220,6 +243,7 @@ merge_grow(Merge *merge)
 		if (!is_its_node(merge, drawn[i].token) && make_node(merge, adoption, &drawn[i], &adopted))
 			made[nmade++] = drawn[i].token;
 	}
+	merge->stunted |= nmade < most && !may_make_node(merge);
 	adopt_end(adoption);
 	pfree(drawn);
 	if (nmade <= FEW_NODES)

@@ -25,19 +25,22 @@ typedef struct Merge
 	Pace       pace;
 	bool       trained; /* this merge trained the nodes */
 	bool       inexact; /* count of postings was inexact before the batch */
-	uint32     growth;  /* maximum new nodes per tokens_per_node tokens of the batch */
+	bool       again;  /* the documents are merged already, and not in the queue (merge_settle.c) */
+	uint32     growth; /* maximum new nodes per tokens_per_node tokens of the batch */
+	bool       stunted; /* the batch could not add all nodes that the index lacks */
 
 	/* A step makes no nodes later than grow_ms milliseconds after its start; 0 in other merges. */
 	instr_time start;
 	double     grow_ms;
 
 	/*
-	 * Copy of the queue's front, taken when the merge began. at: index of the
-	 * next document to merge.
+	 * Copy of the queue's front, taken when the merge began, or the documents to
+	 * merge again. at: index of the next document to merge.
 	 */
 	uint32 *queue;
 	uint32  nqueue;
 	uint32  at;
+	uint64  queued_tokens; /* tokens in the queue, those of the batch included */
 
 	/* The current batch: ndocs documents that it completes, and a part of the next one. */
 	uint32 ndocs;
@@ -64,17 +67,34 @@ extern bool merge_is_pending(IndexView *view, uint32 doc, DocEntry *entry);
  */
 extern void merge_begin(Merge *merge, IndexView *view, uint32 most_docs);
 
+/* Begin a merge of n documents (palloc'd, ascending) that are merged already. */
+extern void merge_begin_again(Merge *merge, IndexView *view, uint32 *docs, uint32 n);
+
+/* Return the maximum tokens of a batch of batch_tokens, bounded by memory. */
+extern uint32 merge_capacity(const IndexView *view, uint32 batch_tokens);
+
 /* Merge one batch of at most capacity tokens. */
 extern void merge_batch(Merge *merge, uint32 capacity);
 extern void merge_end(Merge *merge);
+
+/* ---- merge_settle.c ---- */
+
+/* Return true if a document has been merged and can be merged again. */
+extern bool merge_is_settleable(IndexView *view, uint32 doc, DocEntry *entry);
+
+/*
+ * Note that the batch's documents are unsettled if the index lacks more nodes
+ * than it may. stored: the meta page after the batch has left the queue.
+ */
+extern void settle_later(Merge *merge, const MetaPageData *stored);
 
 /* ---- merge_grow.c ---- */
 
 /*
  * Make nodes of some of the batch's tokens if the finder can add nodes and the
  * index has too few. Then move the batch's other tokens to these nodes if they
- * are nearer. Returns the number of postings of older documents added to the
- * new nodes' lists.
+ * are nearer. Sets merge->stunted. Returns the number of postings of older
+ * documents added to the new nodes' lists.
  */
 extern uint64 merge_grow(Merge *merge);
 
@@ -86,14 +106,29 @@ typedef struct Adoption Adoption;
 extern Adoption *adopt_begin(IndexView *view);
 extern void      adopt_end(Adoption *adoption);
 
+/* The count > 0 older nodes nearest to a new node, nearest first. */
+typedef struct Around
+{
+	const NodeHit *nodes;
+	uint32         count;
+} Around;
+
+/* Number of nearest older nodes whose lists a new node adopts from, and the ef of that search. */
+#define NODES_AROUND 4
+#define AROUND_EF    32
+
 /*
- * Add the older documents near a new node to its list, which must be empty.
- *
- * vector: the node's vector, dim prepared floats. around: the naround > 0
- * older nodes nearest to it, nearest first. Returns the number of postings
- * added.
+ * Add the older documents near a new node to its list. vector: the node's
+ * vector, dim prepared floats. again: the list may name some of them already;
+ * otherwise it is empty. Returns the number of postings added.
  */
-extern uint32 adopt_docs(Adoption *adoption, uint32 node, const float *vector,
-						 const NodeHit *around, uint32 naround);
+extern uint32 adopt_docs(Adoption *adoption, uint32 node, const float *vector, const Around *around,
+						 bool again);
+
+/*
+ * Finish the adoption of the node that an interrupted merge has added, if there
+ * is one.
+ */
+extern void adopt_again(Merge *merge);
 
 #endif /* COLBERT_MERGE_INTERNAL_H */

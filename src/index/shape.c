@@ -45,6 +45,10 @@ shape_item_size(const MetaShape *shape, ArrayKind kind)
 			return sizeof(HashBucket);
 		case ARRAY_PARAMS:
 			return sizeof(float);
+		case ARRAY_MEANS:
+			return kernel_sketch_block_size(rotation_padded(shape->dim),
+											shape->metric == METRIC_L2) /
+				   SKETCH_BLOCK_TOKENS;
 		default:
 			return finder_by_kind(shape->finder)->item_size(shape, kind);
 	}

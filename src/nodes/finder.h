@@ -37,6 +37,7 @@ typedef struct FindQuery
 	uint32       probes; /* maximum nodes per token */
 	float        reach;  /* 1: nodes by L2 distance */
 	uint32       ef;     /* candidates kept by a walk of the graph, at least probes */
+	bool         wider;  /* the last call was for the same tokens, with fewer probes */
 	uint64       hops;   /* vertices or parents read; increased */
 } FindQuery;
 
@@ -53,6 +54,9 @@ struct FinderOps
 {
 	FinderKind kind;
 
+	/* A call for the same tokens with more probes goes on where the last one stopped. */
+	bool goes_on;
+
 	/* Return the item size of an array from ARRAY_NODES on; 0 if this finder does not use it. */
 	size_t (*item_size)(const MetaShape *shape, ArrayKind kind);
 
@@ -60,8 +64,8 @@ struct FinderOps
 	uint32 (*max_m)(uint32 dim);
 
 	/*
-	 * Implementations of the finder_ functions below. add is NULL if nodes can
-	 * only be trained; open_next and replaced are NULL if they are never
+	 * Implementations of the finder_ functions below. add and vector are NULL if
+	 * nodes can only be trained; open_next and replaced are NULL if they are never
 	 * replaced.
 	 */
 	Finder *(*open)(ColbertIndex *index, const SketchParams *params);
@@ -71,6 +75,7 @@ struct FinderOps
 	void (*find)(Finder *finder, FindQuery *query, NodeHit *hits, uint32 *nhits);
 	void (*assign)(Finder *finder, const float *tokens, uint32 ntokens, NodeHit *nearest);
 	uint32 (*add)(Finder *finder, const float *vector);
+	void (*vector)(Finder *finder, uint32 node, float *vector);
 	void (*store)(Finder *finder, const KmeansResult *trained, uint32 *node_of);
 	void (*check)(ColbertIndex *index, const SketchParams *params, Findings *findings,
 				  bool encodings);
@@ -162,6 +167,13 @@ static inline uint32
 finder_add(Finder *finder, const float *vector)
 {
 	return finder->ops->add(finder, vector);
+}
+
+/* Copy the vector of a node, dim floats. Nodes can be added after training. */
+static inline void
+finder_vector(Finder *finder, uint32 node, float *vector)
+{
+	finder->ops->vector(finder, node, vector);
 }
 
 /*

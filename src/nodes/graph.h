@@ -61,6 +61,14 @@ extern uint32 graph_search(Graph *graph, const float *vector, const GraphWidth *
 						   NodeHit *hits, uint64 *hops);
 
 /*
+ * Find more nodes for a vector: its walk, which graph->keeps_walks kept, goes on
+ * with a larger width. Neighbours of expanded vertices that were too far for the
+ * former width are considered again only if another vertex names them.
+ */
+extern uint32 graph_resume(Graph *graph, const float *vector, const GraphWidth *width,
+						   NodeHit *hits, uint64 *hops);
+
+/*
  * Find the nearest node of each of many tokens, among the nodes that a walk
  * could reach (graph_assign.c). Returns false if there are too few tokens for
  * this to pay, or too little memory.

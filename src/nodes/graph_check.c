@@ -5,8 +5,7 @@
  *	  entry point.
  *
  * Each vertex is copied before it is checked, and nothing it contains is
- * trusted. Memory per vertex: the level of each upper vertex, and one bit for
- * reachability.
+ * trusted.
  *
  *-------------------------------------------------------------------------
  */
@@ -14,13 +13,6 @@
 
 #include "miscadmin.h"
 #include "nodes/graph_internal.h"
-
-/*
- * Maximum share of unreachable nodes that is not reported. A few nodes may
- * become unreachable as other edges replace those to them; searches find other
- * nodes near them.
- */
-#define MAX_UNREACHED 0.01
 
 typedef struct GraphCheck
 {
@@ -225,83 +217,40 @@ check_entry(GraphCheck *check)
 
 /* ---- reachability ---- */
 
-/* Vertices reached on one level. */
-typedef struct Reach
-{
-	uint32 *queue; /* vertices of the level */
-	uint32  count;
-	uint8  *reached; /* one bit per vertex of the level */
-} Reach;
-
-static void
-reach(Reach *reach, uint32 vertex)
-{
-	uint8 *byte = &reach->reached[vertex >> 3];
-	uint8  bit = 1 << (vertex & 7);
-
-	if (*byte & bit)
-		return;
-	*byte |= bit;
-	reach->queue[reach->count++] = vertex;
-}
-
-/* Follow all edges of a level from the vertices in the queue. */
-static void
-spread(GraphCheck *check, Reach *from, uint32 level)
-{
-	for (uint32 i = 0; i < from->count; i++)
-	{
-		const NeighbourList *list;
-
-		CHECK_FOR_INTERRUPTS();
-		list = read_vertex(check, from->queue[i], level, check->item).edges.list;
-		for (uint32 lane = 0; lane < Min(list->count, edges_limit(check->graph->m, level)); lane++)
-			if (vertex_exists(check, list->vertices[lane], level))
-				reach(from, list->vertices[lane]);
-	}
-}
-
-/* Replace the vertices reached by those of the same nodes on the level below. */
-static void
-descend(GraphCheck *check, Reach *from, uint32 level)
-{
-	uint32  n = from->count;
-	uint32 *below = palloc_extended(mul_size(Max(n, 1), sizeof(uint32)), MCXT_ALLOC_HUGE);
-
-	for (uint32 i = 0; i < n; i++)
-		below[i] = level > 1 ? from->queue[i] - 1
-							 : read_vertex(check, from->queue[i], level, check->item).node;
-	from->count = 0;
-	if (level == 1)
-		memset(from->reached, 0, Max(check->nnodes, check->nupper) / 8 + 1);
-	for (uint32 i = 0; i < n; i++)
-		if (vertex_exists(check, below[i], level - 1))
-			reach(from, below[i]);
-	pfree(below);
-}
-
+/*
+ * Follow all edges of the lowest level from the entry point. An insertion keeps
+ * every node reachable (graph_insert.c).
+ */
 static void
 check_ways(GraphCheck *check)
 {
-	const MetaPageData *meta = &check->graph->index->meta;
-	uint32              most = Max(check->nnodes, check->nupper);
-	Reach               from = {0};
+	uint32 *queue = palloc_extended(mul_size(check->nnodes, sizeof(uint32)), MCXT_ALLOC_HUGE);
+	bool   *reached = palloc_extended(check->nnodes, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	uint32  count = 0;
 
-	from.queue = palloc_extended(mul_size(most, sizeof(uint32)), MCXT_ALLOC_HUGE);
-	from.reached = palloc_extended(most / 8 + 1, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	reach(&from, meta->nodes.entry_level == 0
-					 ? meta->nodes.entry_node
-					 : check->nodes[meta->nodes.entry_node].upper + meta->nodes.entry_level - 1);
-	for (uint32 level = meta->nodes.entry_level; level > 0; level--)
+	queue[count++] = check->graph->index->meta.nodes.entry_node;
+	reached[queue[0]] = true;
+	for (uint32 i = 0; i < count; i++)
 	{
-		spread(check, &from, level);
-		descend(check, &from, level);
+		const NeighbourList *list = read_vertex(check, queue[i], 0, check->item).edges.list;
+
+		CHECK_FOR_INTERRUPTS();
+		for (uint32 lane = 0; lane < Min(list->count, edges_limit(check->graph->m, 0)); lane++)
+		{
+			uint32 neighbour = list->vertices[lane];
+
+			if (neighbour >= check->nnodes || reached[neighbour])
+				continue;
+			reached[neighbour] = true;
+			queue[count++] = neighbour;
+		}
 	}
-	spread(check, &from, 0);
-	if (check->nnodes - from.count > MAX_UNREACHED * check->nnodes)
-		findings_add(check->findings, FINDING_WARNING, NO_ITEM,
-					 "%u of %u nodes cannot be reached from the entry point",
-					 check->nnodes - from.count, check->nnodes);
+	for (uint32 node = 0; node < check->nnodes; node++)
+		if (!reached[node])
+			findings_add(check->findings, FINDING_WARNING, node,
+						 "node cannot be reached from the entry point; REINDEX mends this");
+	pfree(queue);
+	pfree(reached);
 }
 
 /* ---- entry point ---- */
@@ -343,5 +292,8 @@ graph_check(ColbertIndex *index, const SketchParams *params, Findings *findings,
 			check_vertex(check, upper, check->levels[upper], edges);
 	if (check->nnodes > 0 && findings->in_part == 0)
 		check_ways(check);
+	if (index->meta.growth.adopting > 0)
+		findings_add(findings, FINDING_WARNING, index->meta.growth.adopting - 1,
+					 "node may lack older documents until the next merge");
 	graph_close(check->graph);
 }

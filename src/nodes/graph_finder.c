@@ -34,9 +34,27 @@ graph_find(Finder *finder, FindQuery *query, NodeHit *hits, uint32 *nhits)
 	Graph     *graph = (Graph *) finder;
 	GraphWidth width = {query->reach, Max(query->ef, query->probes), query->probes};
 
+	if (graph->kept == NULL)
+		graph->kept = MemoryContextAllocZero(graph->context, MAX_KEPT_WALKS * sizeof(GraphWalk));
 	for (uint32 t = 0; t < query->ntokens; t++)
-		nhits[t] = graph_search(graph, query->tokens + (size_t) t * graph->dim, &width,
-								hits + (size_t) t * query->probes, &query->hops);
+	{
+		const float *token = query->tokens + (size_t) t * graph->dim;
+		NodeHit     *found = hits + (size_t) t * query->probes;
+		GraphWalk    other = graph->walk;
+
+		graph->keeps_walks = t < MAX_KEPT_WALKS;
+		if (graph->keeps_walks)
+			graph->walk = graph->kept[t];
+		if (graph->keeps_walks && query->wider)
+			nhits[t] = graph_resume(graph, token, &width, found, &query->hops);
+		else
+			nhits[t] = graph_search(graph, token, &width, found, &query->hops);
+		if (!graph->keeps_walks)
+			continue;
+		graph->kept[t] = graph->walk;
+		graph->walk = other;
+	}
+	graph->keeps_walks = false;
 }
 
 static void
@@ -78,6 +96,17 @@ graph_add(Finder *finder, const float *vector)
 	Graph *graph = (Graph *) finder;
 
 	return graph_insert(graph, vector, added_shrink(&graph->index->meta));
+}
+
+static void
+copy_vector(Finder *finder, uint32 node, float *vector)
+{
+	Graph *graph = (Graph *) finder;
+	char  *data;
+	Buffer buffer = parray_read(graph->index, ARRAY_NEIGHBOURS, node, &data);
+
+	kernels->half_to_float(graph_vertex(graph, data, node, 0).entry->vector, vector, graph->dim);
+	UnlockReleaseBuffer(buffer);
 }
 
 /* Report the nodes of the graph as tuples of a build. */
@@ -127,6 +156,7 @@ graph_store(Finder *finder, const KmeansResult *trained, uint32 *node_of)
 
 const FinderOps graph_finder = {
 	.kind = FINDER_HNSW,
+	.goes_on = true,
 	.item_size = graph_item_size,
 	.max_m = graph_max_m,
 	.open = open_finder,
@@ -134,6 +164,7 @@ const FinderOps graph_finder = {
 	.find = graph_find,
 	.assign = graph_assign,
 	.add = graph_add,
+	.vector = copy_vector,
 	.store = graph_store,
 	.check = graph_check,
 };

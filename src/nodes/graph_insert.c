@@ -3,16 +3,25 @@
  * graph_insert.c
  *	  Add a node to the graph (Malkov and Yashunin 2018, algorithm 1).
  *
- * Order of writes: the node with its own neighbour lists, then the meta page
- * that counts it, then the edges back to it, one list per change. Before the
- * meta page counts the node nothing refers to it, and the next insertion
- * overwrites its items. A crash while back edges are written leaves a node
- * that fewer paths lead to.
+ * Every node but the first has a parent, which lane 0 of its neighbour list on
+ * the lowest level names: the nearest neighbour that has fewer children than it
+ * may. A parent's list keeps its children and its own parent, so these edges
+ * form a tree, in both directions, and every node can be reached from every
+ * other on the lowest level. Without this rule, 8 of the 16,897 nodes of
+ * MedQuAD could not be reached, and 14 of 13,539 nodes of which 4,846 were
+ * added by inserts.
+ *
+ * Order of writes: the node with its own neighbour lists, then in one change
+ * the meta page that counts it and the edge from its parent, then the other
+ * edges back to it, one list per change. Before the meta page counts the node
+ * nothing refers to it, and the next insertion overwrites its items. A crash
+ * while back edges are written leaves a node that fewer paths lead to.
  *
  * There is one writer, so no page changes between its reads and its writes.
  * The writer caches vectors, which never change.
  *
- * Except while the arrays are extended, at most one page is locked at a time.
+ * Except while the arrays are extended, and for the change that counts the
+ * node, at most one page is locked at a time.
  *
  *-------------------------------------------------------------------------
  */
@@ -34,7 +43,8 @@
 /* Cached node vectors (VertexEntry): the vector of node n is in slot n mod nslots. */
 typedef struct VectorCache
 {
-	uint32 *owner; /* by slot: node; INVALID_ORDINAL: empty */
+	uint32 *owner;   /* by slot: node; INVALID_ORDINAL: empty */
+	uint32 *parents; /* by slot: parent of the node, INVALID_ORDINAL for none */
 	char   *entries;
 	size_t  entry_size;
 	uint32  nslots;  /* power of two */
@@ -79,6 +89,7 @@ static void
 cache_allocate(Graph *graph, VectorCache *cache, uint32 nslots)
 {
 	cache->owner = MemoryContextAllocHuge(graph->context, mul_size(nslots, sizeof(uint32)));
+	cache->parents = MemoryContextAllocHuge(graph->context, mul_size(nslots, sizeof(uint32)));
 	cache->entries = MemoryContextAllocHuge(graph->context, mul_size(nslots, cache->entry_size));
 	cache->nslots = nslots;
 	memset(cache->owner, 0xFF, nslots * sizeof(uint32));
@@ -92,7 +103,7 @@ cache_init(Graph *graph, VectorCache *cache)
 	cache->entry_size = graph_vector_size(graph->dim);
 	cache->largest = MIN_CACHED;
 	while (cache->largest < ((uint32) 1 << 30) &&
-		   budget / (cache->entry_size + sizeof(uint32)) >= (size_t) cache->largest * 2)
+		   budget / (cache->entry_size + 2 * sizeof(uint32)) >= (size_t) cache->largest * 2)
 		cache->largest *= 2;
 	cache_allocate(graph, cache, MIN_CACHED);
 }
@@ -104,9 +115,10 @@ cache_entry(const VectorCache *cache, uint32 node)
 }
 
 static void
-cache_put(VectorCache *cache, uint32 node, const void *entry)
+cache_put(VectorCache *cache, uint32 node, uint32 parent, const void *entry)
 {
 	cache->owner[node & (cache->nslots - 1)] = node;
+	cache->parents[node & (cache->nslots - 1)] = parent;
 	memcpy(cache_entry(cache, node), entry, cache->entry_size);
 }
 
@@ -121,36 +133,53 @@ cache_grow(Graph *graph, VectorCache *cache, uint32 nnodes)
 		cache_allocate(graph, cache, old.nslots * 2);
 		for (uint32 i = 0; i < old.nslots; i++)
 			if (old.owner[i] != INVALID_ORDINAL)
-				cache_put(cache, old.owner[i], cache_entry(&old, old.owner[i]));
+				cache_put(cache, old.owner[i], old.parents[i], cache_entry(&old, old.owner[i]));
 		pfree(old.owner);
+		pfree(old.parents);
 		pfree(old.entries);
 	}
 }
 
-/* Read the vector of a vertex into width floats. */
-static void
-read_vector(Graph *graph, uint32 level, uint32 vertex, float *vector)
+/* Return the parent that a node's neighbour list on the lowest level names. */
+static uint32
+parent_in(uint32 node, const NeighbourList *list)
+{
+	return node > 0 && list->count > 0 ? list->vertices[0] : INVALID_ORDINAL;
+}
+
+/*
+ * Read the vector of a vertex into width floats; NULL: not needed. Returns the
+ * parent of a node on the lowest level, INVALID_ORDINAL on the others.
+ */
+static uint32
+read_vertex(Graph *graph, uint32 level, uint32 vertex, float *vector)
 {
 	VectorCache *cache = &graph->writer->cache;
-	Buffer       buffer = InvalidBuffer;
-	VertexEntry *entry;
+	uint32       slot = vertex & (cache->nslots - 1);
+	uint32       parent = INVALID_ORDINAL;
+	char        *data;
+	Buffer       buffer;
+	Vertex       parts;
 
-	if (level == 0 && cache->owner[vertex & (cache->nslots - 1)] == vertex)
-		entry = cache_entry(cache, vertex);
-	else
+	if (level == 0 && cache->owner[slot] == vertex)
 	{
-		char *data;
-
-		if (vertex >= parray_nitems(graph->index, graph_array(level)))
-			graph_corrupted(graph, vertex, level);
-		buffer = parray_read(graph->index, graph_array(level), vertex, &data);
-		entry = graph_vertex(graph, data, vertex, level).entry;
-		if (level == 0)
-			cache_put(cache, vertex, entry);
+		if (vector != NULL)
+			kernels->half_to_float(cache_entry(cache, vertex)->vector, vector, graph->dim);
+		return cache->parents[slot];
 	}
-	kernels->half_to_float(entry->vector, vector, graph->dim);
-	if (BufferIsValid(buffer))
-		UnlockReleaseBuffer(buffer);
+	if (vertex >= parray_nitems(graph->index, graph_array(level)))
+		graph_corrupted(graph, vertex, level);
+	buffer = parray_read(graph->index, graph_array(level), vertex, &data);
+	parts = graph_vertex(graph, data, vertex, level);
+	if (level == 0)
+	{
+		parent = parent_in(vertex, parts.edges.list);
+		cache_put(cache, vertex, parent, parts.entry);
+	}
+	if (vector != NULL)
+		kernels->half_to_float(parts.entry->vector, vector, graph->dim);
+	UnlockReleaseBuffer(buffer);
+	return parent;
 }
 
 /* ---- the writer ---- */
@@ -263,22 +292,22 @@ encode_link(Graph *graph, uint32 row, uint32 level, Edge *forward, Edge *back)
 	back->vertex = own_vertex(writer, level);
 }
 
-/* Select the new node's neighbours on a level among graph->results. */
+/* Select the new node's neighbours on a level among graph->walk.results. */
 static void
 choose_neighbours(Graph *graph, uint32 level)
 {
 	GraphWriter *writer = graph->writer;
 	LevelLinks  *links = &writer->links[level];
-	uint32       n = graph->results.count;
+	uint32       n = graph->walk.results.count;
 
 	for (uint32 i = 0; i < n; i++)
 	{
 		float *row = writer->pool + (size_t) i * graph->width;
 
-		writer->pool_vertices[i] = graph->results.hits[i].node;
-		read_vector(graph, level, writer->pool_vertices[i], row);
+		writer->pool_vertices[i] = graph->walk.results.hits[i].node;
+		read_vertex(graph, level, writer->pool_vertices[i], row);
 		writer->candidates[i] =
-			(GraphCandidate) {i, graph_distance(writer->vector, row, graph->width)};
+			(GraphCandidate) {i, graph_distance(writer->vector, row, graph->width), false};
 	}
 	graph_sort_candidates(writer->candidates, n);
 	links->count = graph_select_neighbours(writer->pool, graph->width, writer->candidates, n,
@@ -286,6 +315,86 @@ choose_neighbours(Graph *graph, uint32 level)
 	for (uint32 i = 0; i < links->count; i++)
 		encode_link(graph, writer->candidates[writer->chosen[i]].row, level, &links->forward[i],
 					&links->back[i]);
+}
+
+/* ---- the tree ---- */
+
+/* Copy the neighbours of a vertex to graph->lane_vertices. Returns their number. */
+static uint32
+read_neighbours(Graph *graph, uint32 vertex, uint32 level)
+{
+	char    *data;
+	Buffer   buffer = parray_read(graph->index, graph_array(level), vertex, &data);
+	EdgeList edges = graph_vertex(graph, data, vertex, level).edges;
+	uint32   count = edges.list->count;
+
+	memcpy(graph->lane_vertices, edges.list->vertices, count * sizeof(uint32));
+	UnlockReleaseBuffer(buffer);
+	return count;
+}
+
+/*
+ * Return true if a node may get another child. Half of its list is left to
+ * other neighbours. If not, *child is set to one of its children.
+ */
+static bool
+may_have_child(Graph *graph, uint32 node, uint32 *child)
+{
+	uint32 most = edges_limit(graph->m, 0) / 2;
+	uint32 count = read_neighbours(graph, node, 0);
+	uint32 children = 0;
+
+	for (uint32 i = 0; count > most && i < count; i++)
+		if (read_vertex(graph, 0, graph->lane_vertices[i], NULL) == node)
+		{
+			*child = graph->lane_vertices[i];
+			children++;
+		}
+	return children < most;
+}
+
+static void
+swap_edges(Edge *edges, uint32 a, uint32 b)
+{
+	Edge edge = edges[a];
+
+	edges[a] = edges[b];
+	edges[b] = edge;
+}
+
+/*
+ * Choose the new node's parent: the nearest selected neighbour that may have
+ * another child. If none may, a descendant of the nearest replaces the last
+ * neighbour. The link to the parent becomes the first.
+ */
+static void
+choose_parent(Graph *graph)
+{
+	GraphWriter *writer = graph->writer;
+	LevelLinks  *links = &writer->links[0];
+	uint32       child = INVALID_ORDINAL;
+	uint32       at = 0;
+	uint32       descendant;
+
+	while (at < links->count && !may_have_child(graph, links->forward[at].vertex, &child))
+		at++;
+	if (at == links->count)
+	{
+		descendant = links->forward[0].vertex;
+		for (uint32 i = 0; !may_have_child(graph, descendant, &child); i++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			if (i > writer->node)
+				graph_corrupted(graph, descendant, 0);
+			descendant = child;
+		}
+		read_vertex(graph, 0, descendant, writer->pool);
+		writer->pool_vertices[0] = descendant;
+		at = links->count - 1;
+		encode_link(graph, 0, 0, &links->forward[at], &links->back[at]);
+	}
+	swap_edges(links->forward, 0, at);
+	swap_edges(links->back, 0, at);
 }
 
 /* Find and select neighbours on every level of the new node. */
@@ -311,6 +420,7 @@ find_neighbours(Graph *graph)
 		if (level > 0)
 			graph_descend(graph, level);
 	}
+	choose_parent(graph);
 }
 
 /* ---- writing ---- */
@@ -347,29 +457,35 @@ write_node(Graph *graph)
 		parray_copy_in(graph->index, graph_array(level), own_vertex(writer, level), 1,
 					   writer->item);
 	}
-	cache_put(&writer->cache, writer->node, writer->entry);
+	cache_put(&writer->cache, writer->node,
+			  writer->links[0].count > 0 ? writer->links[0].forward[0].vertex : INVALID_ORDINAL,
+			  writer->entry);
 }
 
 /*
  * Choose the edges to keep when an edge to the new node is offered to a full
- * list. Sets writer->kept for each lane. Returns true if the caller must add the
+ * list, with these neighbours. Edges to children and to the parent are always
+ * kept. Sets writer->kept for each lane. Returns true if the caller must add the
  * new edge.
  */
 static bool
-choose_kept(Graph *graph, uint32 vertex, const uint32 *lanes, uint32 count, uint32 level)
+choose_kept(Graph *graph, uint32 vertex, uint32 count, uint32 level)
 {
-	GraphWriter *writer = graph->writer;
-	uint32       nchosen;
-	bool         add = false;
+	GraphWriter  *writer = graph->writer;
+	const uint32 *lanes = graph->lane_vertices;
+	uint32        parent = read_vertex(graph, level, vertex, graph->vector);
+	uint32        nchosen;
+	bool          add = false;
 
-	read_vector(graph, level, vertex, graph->vector);
 	for (uint32 i = 0; i <= count; i++)
 	{
 		float *row = writer->pool + (size_t) i * graph->width;
+		uint32 other = i < count ? lanes[i] : own_vertex(writer, level);
+		uint32 its_parent = read_vertex(graph, level, other, row);
 
-		read_vector(graph, level, i < count ? lanes[i] : own_vertex(writer, level), row);
 		writer->candidates[i] =
-			(GraphCandidate) {i, graph_distance(graph->vector, row, graph->width)};
+			(GraphCandidate) {i, graph_distance(graph->vector, row, graph->width),
+							  level == 0 && (other == parent || its_parent == vertex)};
 	}
 	graph_sort_candidates(writer->candidates, count + 1);
 	nchosen = graph_select_neighbours(writer->pool, graph->width, writer->candidates, count + 1,
@@ -407,28 +523,25 @@ drop_edges(EdgeList edges, const bool *kept)
 
 /*
  * Add the edge from a neighbour back to the new node, if the neighbour's list
- * has room or selects it.
+ * has room or selects it. counting: the same change counts the node in the meta
+ * page.
  */
 static void
-link_back(Graph *graph, uint32 vertex, uint32 level, const Edge *edge)
+link_back(Graph *graph, uint32 vertex, uint32 level, const Edge *edge, bool counting)
 {
 	ArrayKind array = graph_array(level);
-	char     *data;
-	Buffer    buffer = parray_read(graph->index, array, vertex, &data);
-	EdgeList  edges = graph_vertex(graph, data, vertex, level).edges;
-	uint32    count = edges.list->count;
+	uint32    count = read_neighbours(graph, vertex, level);
 	bool      full = count >= edges_limit(graph->m, level);
-	bool      add = true;
+	bool      add = !full || choose_kept(graph, vertex, count, level);
+	Buffer    meta = counting ? meta_lock(graph->index, BUFFER_LOCK_EXCLUSIVE) : InvalidBuffer;
+	Buffer    buffer = parray_lock(graph->index, array, vertex);
+	char     *data;
+	EdgeList  edges;
 	Change    change;
 
-	if (full)
-		memcpy(graph->lane_vertices, edges.list->vertices, count * sizeof(uint32));
-	UnlockReleaseBuffer(buffer);
-	if (full)
-		add = choose_kept(graph, vertex, graph->lane_vertices, count, level);
-
-	buffer = parray_lock(graph->index, array, vertex);
 	change_begin(&change, graph->index);
+	if (counting)
+		meta_change_nodes(&change, meta);
 	data = parray_change(&change, buffer, array, vertex);
 	edges = graph_vertex(graph, data, vertex, level).edges;
 	if (full)
@@ -437,6 +550,33 @@ link_back(Graph *graph, uint32 vertex, uint32 level, const Edge *edge)
 		edge_put(edges, edges.list->count++, edge);
 	change_commit(&change);
 	UnlockReleaseBuffer(buffer);
+	if (counting)
+		UnlockReleaseBuffer(meta);
+}
+
+/* Count the new node, and link its neighbours back to it, its parent first. */
+static void
+link_node(Graph *graph)
+{
+	GraphWriter *writer = graph->writer;
+	bool         counting = !graph->counts_at_close;
+
+	if (graph->counts_at_close)
+		graph->index->nodes_ahead = true;
+	else if (writer->links[0].count == 0)
+		meta_write_nodes(graph->index);
+	for (uint32 level = 0; level <= writer->level; level++)
+	{
+		LevelLinks *links = &writer->links[level];
+
+		for (uint32 i = 0; i < links->count; i++)
+		{
+			link_back(graph, links->forward[i].vertex, level, &links->back[i], counting);
+			if (counting)
+				COLBERT_PAUSE("node-counted");
+			counting = false;
+		}
+	}
 }
 
 /* Draw the level of the next node and take its items of the arrays. */
@@ -490,17 +630,6 @@ graph_insert(Graph *graph, const float *vector, float shrink)
 		meta->nodes.entry_node = writer->node;
 		meta->nodes.entry_level = writer->level;
 	}
-	if (graph->counts_at_close)
-		graph->index->nodes_ahead = true;
-	else
-		meta_write_nodes(graph->index);
-
-	for (uint32 level = 0; level <= writer->level; level++)
-	{
-		LevelLinks *links = &writer->links[level];
-
-		for (uint32 i = 0; i < links->count; i++)
-			link_back(graph, links->forward[i].vertex, level, &links->back[i]);
-	}
+	link_node(graph);
 	return writer->node;
 }

@@ -79,6 +79,32 @@ typedef struct SightingTable
 	uint32    count;
 } SightingTable;
 
+/* Vertex that a walk has expanded on the lowest level. */
+typedef struct ExpandedVertex
+{
+	uint32 vertex;
+	float  key;
+	float  found_key; /* for reach */
+} ExpandedVertex;
+
+/*
+ * Walk over the vertices of one level. frontier is ordered by mean estimate,
+ * results by exact key.
+ */
+typedef struct GraphWalk
+{
+	BestHits        frontier;
+	BestHits        results;
+	BestHits        found; /* on the lowest level, by key for reach */
+	SightingTable   sightings;
+	ExpandedVertex *expanded; /* on the lowest level, if graph->keeps_walks */
+	uint32          nexpanded;
+	uint32          capacity;
+} GraphWalk;
+
+/* Number of tokens whose walks are kept. Those of further tokens begin anew. */
+#define MAX_KEPT_WALKS 64
+
 typedef struct GraphWriter GraphWriter;
 
 struct Graph
@@ -98,19 +124,14 @@ struct Graph
 	void              *sketch_memory;
 	KernelSketchQuery *sketch;
 
-	/*
-	 * The walk over the vertices of one level. frontier is ordered by mean
-	 * estimate, results by exact key.
-	 */
-	BestHits      frontier;
-	BestHits      results;
-	BestHits      found; /* on the lowest level, by key for reach */
-	float         reach;
-	SightingTable sightings;
-	uint64        hops;
-	float        *vector; /* width floats: vector of the vertex being read */
-	uint32       *lane_vertices;
-	float        *lane_estimates;
+	GraphWalk  walk;
+	float      reach;
+	uint64     hops;
+	float     *vector; /* width floats: vector of the vertex being read */
+	uint32    *lane_vertices;
+	float     *lane_estimates;
+	GraphWalk *kept; /* MAX_KEPT_WALKS walks of a search's tokens; NULL: no search yet */
+	bool       keeps_walks;
 
 	bool         counts_at_close; /* the meta page counts new nodes only at graph_close */
 	GraphWriter *writer;          /* NULL until the first insert */

@@ -27,6 +27,7 @@
 
 #include <math.h>
 
+#include "base/array.h"
 #include "miscadmin.h"
 #include "nodes/graph_internal.h"
 #include "utils/memutils.h"
@@ -90,19 +91,19 @@ queue_vertex(BestHits *frontier, Sighting *sighting)
 static inline void
 add_estimate(Graph *graph, uint32 vertex, float estimate)
 {
-	Sighting *sighting = find_sighting(&graph->sightings, vertex);
+	Sighting *sighting = find_sighting(&graph->walk.sightings, vertex);
 
 	if (sighting->vertex == INVALID_ORDINAL)
 	{
-		graph->sightings.count++;
+		graph->walk.sightings.count++;
 		*sighting = (Sighting) {.vertex = vertex, .estimates = 1, .mean = estimate};
-		queue_vertex(&graph->frontier, sighting);
+		queue_vertex(&graph->walk.frontier, sighting);
 	}
 	else if (sighting->estimates != VERTEX_EXPANDED)
 	{
 		sighting->mean += (estimate - sighting->mean) / (float) ++sighting->estimates;
 		if (sighting->mean > sighting->queued)
-			queue_vertex(&graph->frontier, sighting);
+			queue_vertex(&graph->walk.frontier, sighting);
 	}
 }
 
@@ -114,13 +115,13 @@ add_estimate(Graph *graph, uint32 vertex, float estimate)
 static bool
 next_vertex(Graph *graph, uint32 *vertex)
 {
-	BestHits *frontier = &graph->frontier;
-	float     worst = hits_worst(&graph->results);
+	BestHits *frontier = &graph->walk.frontier;
+	float     worst = hits_worst(&graph->walk.results);
 
 	while (frontier->count > 0 && frontier->hits[frontier->count - 1].key > worst)
 	{
 		NodeHit   top = frontier->hits[--frontier->count];
-		Sighting *sighting = find_sighting(&graph->sightings, top.node);
+		Sighting *sighting = find_sighting(&graph->walk.sightings, top.node);
 
 		if (sighting->estimates == VERTEX_EXPANDED)
 			continue;
@@ -155,7 +156,7 @@ graph_start(Graph *graph)
 	const MetaPageData *meta = &graph->index->meta;
 	uint32              entry = meta->nodes.entry_node;
 
-	hits_reset(&graph->results, 1, graph->context);
+	hits_reset(&graph->walk.results, 1, graph->context);
 	if (entry == INVALID_ORDINAL)
 		return false;
 	if (entry >= meta_nitems(meta, ARRAY_NODES) || meta->nodes.entry_level > GRAPH_MAX_LEVEL)
@@ -171,16 +172,16 @@ graph_start(Graph *graph)
 			graph_corrupted(graph, meta->nodes.entry_node, 0);
 		entry += meta->nodes.entry_level - 1;
 	}
-	hits_add(&graph->results, entry, INFINITY);
+	hits_add(&graph->walk.results, entry, INFINITY);
 	return true;
 }
 
 void
 graph_descend(Graph *graph, uint32 level)
 {
-	for (uint32 i = 0; i < graph->results.count; i++)
+	for (uint32 i = 0; i < graph->walk.results.count; i++)
 	{
-		NodeHit *hit = &graph->results.hits[i];
+		NodeHit *hit = &graph->walk.results.hits[i];
 
 		if (level > 1)
 			hit->node--;
@@ -202,8 +203,8 @@ graph_descend(Graph *graph, uint32 level)
 static float
 worst_of_interest(const Graph *graph)
 {
-	const BestHits *frontier = &graph->frontier;
-	float           worst = hits_worst(&graph->results);
+	const BestHits *frontier = &graph->walk.frontier;
+	float           worst = hits_worst(&graph->walk.results);
 
 	if (frontier->count > 0 && frontier->count + 1 >= frontier->capacity)
 		worst = Max(worst, frontier->hits[0].key);
@@ -245,6 +246,17 @@ found_key_of(const Graph *graph, const VertexEntry *entry, float similarity)
 	return shrink * (graph->reach * similarity - shrink * entry->half_norm);
 }
 
+/* Remember a vertex that was expanded, for a walk that goes on (graph_resume). */
+static void
+keep_expanded(Graph *graph, ExpandedVertex expanded)
+{
+	GraphWalk *walk = &graph->walk;
+
+	walk->expanded = array_reserve(walk->expanded, &walk->capacity, (Size) walk->nexpanded + 1,
+								   sizeof(ExpandedVertex), graph->context);
+	walk->expanded[walk->nexpanded++] = expanded;
+}
+
 /* Expand a vertex: compute its exact key and estimate its neighbours. */
 static void
 expand(Graph *graph, uint32 vertex, uint32 level)
@@ -272,33 +284,43 @@ expand(Graph *graph, uint32 vertex, uint32 level)
 	UnlockReleaseBuffer(buffer);
 
 	graph->hops++;
-	hits_add(&graph->results, vertex, base);
+	hits_add(&graph->walk.results, vertex, base);
 	if (level == 0)
-		hits_add(&graph->found, vertex, found_key);
+		hits_add(&graph->walk.found, vertex, found_key);
+	if (level == 0 && graph->keeps_walks)
+		keep_expanded(graph, (ExpandedVertex) {vertex, base, found_key});
 	count = filter_lanes(graph, count, nvertices);
-	reserve_sightings(&graph->sightings, count, graph->context);
+	reserve_sightings(&graph->walk.sightings, count, graph->context);
 	for (uint32 i = 0; i < count; i++)
 		add_estimate(graph, graph->lane_vertices[i], graph->lane_estimates[i]);
 }
 
-void
-graph_walk(Graph *graph, uint32 level, uint32 ef)
+/* Expand vertices until none in the frontier is better than the worst result. */
+static void
+walk_on(Graph *graph, uint32 level)
 {
-	uint32 nstart = graph->results.count;
 	uint32 vertex;
-
-	hits_reset(&graph->frontier, Max(Max(ef, nstart), MIN_FRONTIER), graph->context);
-	clear_sightings(&graph->sightings, graph->context);
-	reserve_sightings(&graph->sightings, nstart, graph->context);
-	for (uint32 i = 0; i < nstart; i++)
-		add_estimate(graph, graph->results.hits[i].node, graph->results.hits[i].key);
-	hits_reset(&graph->results, ef, graph->context);
 
 	while (next_vertex(graph, &vertex))
 	{
 		CHECK_FOR_INTERRUPTS();
 		expand(graph, vertex, level);
 	}
+}
+
+void
+graph_walk(Graph *graph, uint32 level, uint32 ef)
+{
+	uint32 nstart = graph->walk.results.count;
+
+	graph->walk.nexpanded = 0;
+	hits_reset(&graph->walk.frontier, Max(Max(ef, nstart), MIN_FRONTIER), graph->context);
+	clear_sightings(&graph->walk.sightings, graph->context);
+	reserve_sightings(&graph->walk.sightings, nstart, graph->context);
+	for (uint32 i = 0; i < nstart; i++)
+		add_estimate(graph, graph->walk.results.hits[i].node, graph->walk.results.hits[i].key);
+	hits_reset(&graph->walk.results, ef, graph->context);
+	walk_on(graph, level);
 }
 
 uint32
@@ -315,9 +337,50 @@ graph_search(Graph *graph, const float *vector, const GraphWidth *width, NodeHit
 		graph_descend(graph, level);
 	}
 	graph->reach = width->reach;
-	hits_reset(&graph->found, width->n, graph->context);
+	hits_reset(&graph->walk.found, width->n, graph->context);
 	graph_walk(graph, 0, width->ef);
 
 	*hops += graph->hops;
-	return hits_best(&graph->found, width->n, hits);
+	return hits_best(&graph->walk.found, width->n, hits);
+}
+
+/*
+ * Queue all vertices that are not expanded. Those that a narrower frontier had
+ * no room for are among them.
+ */
+static void
+queue_all(Graph *graph)
+{
+	SightingTable *table = &graph->walk.sightings;
+
+	for (uint32 i = 0; i < table->nslots; i++)
+		if (table->slots[i].vertex != INVALID_ORDINAL &&
+			table->slots[i].estimates != VERTEX_EXPANDED)
+			queue_vertex(&graph->walk.frontier, &table->slots[i]);
+}
+
+uint32
+graph_resume(Graph *graph, const float *vector, const GraphWidth *width, NodeHit *hits,
+			 uint64 *hops)
+{
+	GraphWalk *walk = &graph->walk;
+
+	if (walk->nexpanded == 0)
+		return graph_search(graph, vector, width, hits, hops);
+	graph->hops = 0;
+	graph->reach = width->reach;
+	graph_set_query(graph, vector);
+	hits_reset(&walk->results, width->ef, graph->context);
+	hits_reset(&walk->found, width->n, graph->context);
+	hits_reset(&walk->frontier, Max(width->ef, MIN_FRONTIER), graph->context);
+	for (uint32 i = 0; i < walk->nexpanded; i++)
+	{
+		hits_add(&walk->results, walk->expanded[i].vertex, walk->expanded[i].key);
+		hits_add(&walk->found, walk->expanded[i].vertex, walk->expanded[i].found_key);
+	}
+	queue_all(graph);
+	walk_on(graph, 0);
+
+	*hops += graph->hops;
+	return hits_best(&walk->found, width->n, hits);
 }

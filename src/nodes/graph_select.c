@@ -7,7 +7,6 @@
  */
 #include "nodes/graph_select.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 
 float
@@ -69,9 +68,18 @@ graph_select_neighbours(const float *vectors, uint32_t width, const GraphCandida
 						uint32_t n, uint32_t limit, uint32_t *chosen)
 {
 	uint32_t nchosen = 0;
+	uint32_t nfixed = 0;
 
+	for (uint32_t i = 0; i < n; i++)
+		nfixed += candidates[i].fixed;
 	for (uint32_t i = 0; i < n && nchosen < limit; i++)
-		if (!is_shadowed(vectors, width, candidates, &candidates[i], chosen, nchosen))
-			chosen[nchosen++] = i;
+	{
+		if (candidates[i].fixed)
+			nfixed--;
+		else if (nchosen + nfixed >= limit ||
+				 is_shadowed(vectors, width, candidates, &candidates[i], chosen, nchosen))
+			continue;
+		chosen[nchosen++] = i;
+	}
 	return nchosen;
 }

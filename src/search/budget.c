@@ -71,11 +71,11 @@ budget_first(double ndirections, uint64_t rows, const SearchSettings *asked)
  * number of query tokens n, for questions with one topic (bench/lengths): lists
  * per direction, documents narrowed, and documents reranked.
  */
-#define EXPECTED_LISTS        160.0
+#define EXPECTED_LISTS        120.0
 #define MIN_EXPECTED_PROBES   8.0
-#define EXPECTED_NARROWED     12000.0
-#define MIN_EXPECTED_NARROWED 500
-#define MAX_EXPECTED_NARROWED 1700
+#define EXPECTED_NARROWED     5000.0
+#define MIN_EXPECTED_NARROWED 300
+#define MAX_EXPECTED_NARROWED 1100
 #define EXPECTED_RERANKED     320.0
 #define RERANKED_FALL         -0.65
 

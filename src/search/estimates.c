@@ -395,6 +395,8 @@ skewed_count_promising(const SkewedFit *first, const EstimateFit *second,
 double
 errors_deviation(const ErrorStats *errors)
 {
+	if (errors->prior > 0 && errors->count > 0)
+		return shrunk_deviation(errors->squares, (double) errors->count - 1, errors->prior);
 	return errors->count > 1 ? sqrt(errors->squares / (errors->count - 1)) : 0;
 }
 

@@ -24,6 +24,7 @@ typedef struct ErrorStats
 	uint64_t count;
 	double   mean;
 	double   squares;
+	double   prior; /* deviation assumed before errors are known; 0: none */
 } ErrorStats;
 
 /*

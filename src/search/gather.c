@@ -22,6 +22,7 @@
 #include "index/queue.h"
 #include "miscadmin.h"
 #include "search/funnel.h"
+#include "search/means.h"
 #include "search/sums.h"
 
 /*
@@ -245,22 +246,37 @@ node_similarity(const Search *search, const TokenNodes *nodes, uint32 i)
 	return similarity(search, nodes->token, nodes->hits[i].key, nodes->scale);
 }
 
+/* Return the usual margin of a query token, for a miss. */
+static float
+usual_margin(const Search *search, uint32 token)
+{
+	const IndexView *view = search->view;
+
+	return MISS_MARGIN * view->index->meta.nodes.token_norm *
+		   (view->metric == METRIC_L2 ? 1.0f : sqrtf(search->query.directions.squares[token]));
+}
+
+/* Return the margin if nhits nodes are probed: 0 after a mute list. */
+static float
+miss_margin(const Search *search, const TokenNodes *nodes, uint32 nhits)
+{
+	float margin = usual_margin(search, nodes->token);
+
+	if (nodes->nread < nhits)
+		return 0;
+	if (nhits > 1)
+		margin = Min(margin, MISS_SPREADS * (node_similarity(search, nodes, 0) -
+											 node_similarity(search, nodes, nhits - 1)));
+	return margin;
+}
+
 /* Return the similarity of a miss if nhits nodes are probed. */
 static float
 miss_similarity(const Search *search, const TokenNodes *nodes, uint32 nhits)
 {
-	const IndexView *view = search->view;
-	float            margin =
-		MISS_MARGIN * view->index->meta.nodes.token_norm *
-		(view->metric == METRIC_L2 ? 1.0f : sqrtf(search->query.directions.squares[nodes->token]));
-	float last;
+	uint32 last = nodes->nread < nhits ? nodes->nread : nhits - 1;
 
-	if (nodes->nread < nhits)
-		return node_similarity(search, nodes, nodes->nread);
-	last = node_similarity(search, nodes, nhits - 1);
-	if (nhits > 1)
-		margin = Min(margin, MISS_SPREADS * (node_similarity(search, nodes, 0) - last));
-	return last - margin;
+	return node_similarity(search, nodes, last) - miss_margin(search, nodes, nhits);
 }
 
 static void
@@ -347,6 +363,7 @@ find_nodes(Search *search, uint32 found, uint32 ef, ProbeList *list)
 		palloc_extended(mul_size(ntokens, sizeof(uint32)), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	list->scales = palloc_extended(mul_size(ntokens, sizeof(float)), MCXT_ALLOC_HUGE);
 	find.tokens = tokens_to_find(search, list->scales);
+	find.wider = old.found > 0;
 	finder_find(search->finder, &find, list->hits, list->nhits);
 	if (find.tokens != search->query.directions.tokens)
 		pfree((void *) find.tokens);
@@ -367,7 +384,7 @@ find_nodes(Search *search, uint32 found, uint32 ef, ProbeList *list)
 static uint32
 find_ahead(const Search *search, const ProbeList *list)
 {
-	if (!search->policy.may_gather_more)
+	if (!search->policy.may_gather_more || search->finder->ops->goes_on)
 		return 1;
 	return list->found == 0 ? FIND_AHEAD : 1;
 }
@@ -424,6 +441,8 @@ struct Gathered
 {
 	ProbeList lists;
 	DocSums   sums;
+	MeanQuery means;
+	uint32    judged;   /* documents whose sums include the gains of their means */
 	uint32    summed;   /* lists per token that are in the sums */
 	uint32    postings; /* number of their postings */
 	float    *misses;   /* weighted similarities of a miss of each token */
@@ -444,6 +463,8 @@ free_sums(Gathered *gathered)
 		pfree(memory->met);
 	}
 	gathered->sums = (DocSums) {0};
+	means_free(&gathered->means);
+	gathered->judged = 0;
 	gathered->summed = 0;
 	gathered->postings = 0;
 }
@@ -539,6 +560,46 @@ sum_token(Search *search, Gathered *gathered, uint32 token, uint32 from, uint32 
 	}
 }
 
+/*
+ * Prepare the scores of means. A query token counts by its margin: one that is
+ * hardly nearer to some lists than to others, such as a padding vector, says
+ * nothing about a document.
+ */
+static void
+prepare_means(Search *search, Gathered *gathered, uint32 probes)
+{
+	const ProbeList *list = &gathered->lists;
+	uint32           ntokens = search->query.directions.count;
+	float           *shares = palloc_extended(mul_size(ntokens, sizeof(float)), MCXT_ALLOC_HUGE);
+
+	for (uint32 token = 0; token < ntokens; token++)
+	{
+		size_t     first = (size_t) token * list->found;
+		TokenNodes nodes = {token, list->scales[token], list->hits + first, list->nread[token]};
+		float      usual = usual_margin(search, token);
+
+		shares[token] = 0;
+		if (nodes.nread > 0 && usual > 0)
+			shares[token] = miss_margin(search, &nodes, Min(probes, list->nhits[token])) / usual;
+	}
+	means_prepare(search->view, &search->query,
+				  &(MeanShares) {.misses = gathered->misses, .shares = shares}, &gathered->means);
+	pfree(shares);
+}
+
+/* Add the gains of the means of documents that lists named for the first time. */
+static void
+add_means(Search *search, Gathered *gathered, uint32 probes)
+{
+	DocSums *sums = &gathered->sums;
+
+	if (gathered->means.sketch == NULL)
+		prepare_means(search, gathered, probes);
+	means_add(search->view, &gathered->means, sums->memory.docs + gathered->judged,
+			  sums->count - gathered->judged);
+	gathered->judged = sums->count;
+}
+
 /* Stage "gather": extend the sums to this many lists per query token. */
 static void
 extend_sums(Search *search, Gathered *gathered, uint32 probes)
@@ -552,6 +613,7 @@ extend_sums(Search *search, Gathered *gathered, uint32 probes)
 	else
 	{
 		sums_restart(&gathered->sums);
+		gathered->judged = 0;
 		from = 0;
 	}
 	for (uint32 token = 0; token < ntokens; token++)
@@ -561,6 +623,7 @@ extend_sums(Search *search, Gathered *gathered, uint32 probes)
 			sums_forget_met(&gathered->sums);
 		sum_token(search, gathered, token, from, probes);
 	}
+	add_means(search, gathered, probes);
 	gathered->summed = probes;
 }
 

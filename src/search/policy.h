@@ -34,7 +34,7 @@
 /* Maximum number of wanted rows: the codes of that number are kept. */
 #define POLICY_MAX_WANTED 4096
 
-/* Number of documents that a search narrows first, and at least in a later step. */
+/* Minimum number of documents that a search narrows first, and in a later step. */
 #define POLICY_FIRST_NARROWED  128
 #define POLICY_MIN_NARROW_STEP 64
 

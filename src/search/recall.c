@@ -27,7 +27,7 @@
  * Of the waiting documents that the fits expect above the bar, only this part is:
  * measured on MedQuAD, where 1 gave a recall of .985 for a target of .97.
  */
-#define WAITING_PART 0.5
+#define WAITING_PART 0.4
 
 /*
  * Misses that no action can avoid, because settings or limits forbid it, count as
@@ -35,7 +35,10 @@
  */
 #define MIN_ALLOWED_PART 0.25
 
-/* Reranking and narrowing leave this part of the allowed misses. */
+/*
+ * Reranking and narrowing leave this part of the allowed misses, or more if the
+ * search then ends.
+ */
 #define POOL_PART 0.5
 
 /*
@@ -58,12 +61,12 @@ typedef struct Option
 } Option;
 
 static Option
-option_rerank(const Policy *policy, const FunnelState *state, const ScoreBar *bar, double allowed)
+option_rerank(const Policy *policy, const FunnelState *state, const ScoreBar *bar, double left)
 {
 	const EstimateFit       *fit = &state->sketch_fit;
 	const EstimateHistogram *pool = &state->pool_estimates;
 	uint32_t step = MAX((uint32_t) (STEP_PART * fit->count), POLICY_MIN_RERANK_STEP);
-	uint32_t worth = fit_count_promising(fit, pool, bar, allowed * POOL_PART);
+	uint32_t worth = fit_count_promising(fit, pool, bar, left);
 	uint32_t n = MIN(MAX(MIN(worth, step), pool->unknown), state->pool);
 
 	return (Option) {RECALL_RERANK, n, fit_expected_of_best(fit, pool, bar, n),
@@ -87,11 +90,11 @@ narrow_step(const FunnelState *state)
 }
 
 static Option
-option_narrow(const Policy *policy, const FunnelState *state, const ScoreBar *bar, double allowed)
+option_narrow(const Policy *policy, const FunnelState *state, const ScoreBar *bar, double left)
 {
 	uint32_t worth =
 		skewed_count_promising(&state->gather_fit, &state->sketch_fit, &state->waiting_estimates,
-							   bar->score, allowed * POOL_PART / WAITING_PART);
+							   bar->score, left / WAITING_PART);
 	uint32_t n = MIN(MAX(worth, POLICY_MIN_NARROW_STEP), narrow_step(state));
 
 	n = MIN(n, policy->pool_limit);
@@ -107,6 +110,16 @@ option_probe(const Policy *policy, const FunnelState *state, double unprobed)
 
 	return (Option) {RECALL_PROBE, 0, UNPROBED_FOUND * unprobed,
 					 STEP_US + find + lists * policy->costs.list};
+}
+
+/*
+ * Return the misses that an action on documents with this many of them may
+ * leave. excess: the misses of all documents beyond the allowed ones.
+ */
+static double
+may_leave(double misses, double excess, double allowed)
+{
+	return MAX(misses - excess, allowed * POOL_PART);
 }
 
 /* Return the option with the most finds per microsecond. */
@@ -155,6 +168,7 @@ recall_choose(const Policy *policy, const FunnelState *state, const ScoreBar *ba
 	double       unprobed = UNPROBED_SHARE * wanted * state->late_share;
 	double       lost;
 	double       misses;
+	double       excess;
 	Option       best = {RECALL_STOP, 0, 0, 1};
 	RecallChoice first = learn_errors(policy, state, bar);
 
@@ -169,12 +183,15 @@ recall_choose(const Policy *policy, const FunnelState *state, const ScoreBar *ba
 	lost = (may_narrow ? 0 : share * waiting) + (may_probe ? 0 : unprobed);
 	allowed = MAX(allowed - lost, allowed * MIN_ALLOWED_PART);
 	misses = share * (in_pool + waiting) + unprobed;
-	if (misses - lost > allowed)
+	excess = misses - lost - allowed;
+	if (excess > 0)
 	{
 		if (in_pool > 0)
-			best = better(best, option_rerank(policy, state, bar, allowed / share));
+			best = better(best, option_rerank(policy, state, bar,
+											  may_leave(share * in_pool, excess, allowed) / share));
 		if (may_narrow)
-			best = better(best, option_narrow(policy, state, bar, allowed / share));
+			best = better(best, option_narrow(policy, state, bar,
+											  may_leave(share * waiting, excess, allowed) / share));
 		if (may_probe)
 			best = better(best, option_probe(policy, state, unprobed / share));
 	}

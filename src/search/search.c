@@ -89,7 +89,8 @@ describe_request(Search *search, const SearchRequest *request)
 /*
  * Deviations of errors before any is known, for query tokens and document tokens
  * of length 1: of code scores from sketch scores, and of sketch scores from the
- * estimates of postings, by the number of directions.
+ * estimates of postings, by the number of directions. The errors of code scores
+ * depend on the codec and the dims.
  */
 #define CODE_DEVIATION         0.05
 #define SKETCH_DEVIATION       0.11
@@ -114,6 +115,10 @@ set_priors(Search *search)
 	if (!isfinite(scale))
 		scale = 0;
 	search->state.sketch_fit.prior = search->policy.has_codes ? CODE_DEVIATION * scale : 0;
+	search->state.score_errors.prior =
+		search->policy.has_codes
+			? search->view->coder.codec->error / sqrt(search->view->dim) * scale
+			: 0;
 	search->gather_prior =
 		SKETCH_DEVIATION * scale * pow(directions->count, SKETCH_DEVIATION_POWER);
 }
@@ -233,7 +238,7 @@ settle(Search *search, const Step *step)
 static void
 relearn(ErrorStats *errors, bool *below)
 {
-	*errors = (ErrorStats) {0};
+	*errors = (ErrorStats) {.prior = errors->prior};
 	*below = true;
 }
 

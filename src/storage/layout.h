@@ -74,14 +74,15 @@ typedef enum ArrayKind
 	ARRAY_HASHES = 7,       /* HashBucket */
 	/* float4: the mean of the tokens (dim values), then the codec's codebooks if it has any. */
 	ARRAY_PARAMS = 8,
-	ARRAY_NODES = 9,        /* NodeEntry */
-	ARRAY_NEIGHBOURS = 10,  /* vertex: a node on the graph's lowest level */
-	ARRAY_UPPER = 11,       /* UpperEntry and vertex: a node on an upper level */
-	ARRAY_PARENTS = 12,     /* sq8 rows: parents of the centroids */
-	ARRAY_CHILDREN = 13,    /* ListSpan: children of each parent */
-	ARRAY_CENTROIDS = 14,   /* sq8 rows: node n is centroid n */
-	ARRAY_CHILD_EDGES = 15, /* EdgeBlock: edges from a parent to 16 children */
-	ARRAY_COUNT = 16
+	ARRAY_MEANS = 9,        /* rows of sketches: the mean of each document's tokens */
+	ARRAY_NODES = 10,       /* NodeEntry */
+	ARRAY_NEIGHBOURS = 11,  /* vertex: a node on the graph's lowest level */
+	ARRAY_UPPER = 12,       /* UpperEntry and vertex: a node on an upper level */
+	ARRAY_PARENTS = 13,     /* sq8 rows: parents of the centroids */
+	ARRAY_CHILDREN = 14,    /* ListSpan: children of each parent */
+	ARRAY_CENTROIDS = 15,   /* sq8 rows: node n is centroid n */
+	ARRAY_CHILD_EDGES = 16, /* EdgeBlock: edges from a parent to 16 children */
+	ARRAY_COUNT = 17
 } ArrayKind;
 
 /*
@@ -89,7 +90,7 @@ typedef enum ArrayKind
  * meta page's lock, and of arrays whose items are taken by the one writer of
  * the nodes.
  */
-#define DOCUMENT_ARRAYS 9
+#define DOCUMENT_ARRAYS 10
 #define NODE_ARRAYS     7
 
 StaticAssertDecl(ARRAY_NODES == DOCUMENT_ARRAYS && ARRAY_COUNT == DOCUMENT_ARRAYS + NODE_ARRAYS,
@@ -104,7 +105,7 @@ StaticAssertDecl(ARRAY_NODES == DOCUMENT_ARRAYS && ARRAY_COUNT == DOCUMENT_ARRAY
  * Maximum extents per array listed on the meta page, and the number of these
  * that move to a map page at a time.
  */
-#define MAX_EXTENTS   48
+#define MAX_EXTENTS   44
 #define MOVED_EXTENTS 24
 
 /*
@@ -201,15 +202,14 @@ typedef struct MetaShape
 	uint8  finder; /* a FinderKind */
 	uint8  unused[3];
 	uint32 ef_construction;
-	uint32 tokens_per_node; /* resolved value: never 0 */
-	uint32 lists;           /* of colbert_ivf; 0: derived from tokens_per_node */
-	uint32 pq_m;            /* subvectors per token if the codec is pq; otherwise 0 */
-	uint32 unused2;
-	uint64 seed;
+	uint32 tokens_per_node;         /* resolved value: never 0 */
+	uint32 lists;                   /* of colbert_ivf; 0: derived from tokens_per_node */
+	uint32 pq_m;                    /* subvectors per token if the codec is pq; otherwise 0 */
 	uint32 item_sizes[ARRAY_COUNT]; /* bytes; 0: the index does not have this array */
+	uint64 seed;
 } MetaShape;
 
-StaticAssertDecl(offsetof(MetaShape, seed) == 32, "on-disk offset of MetaShape.seed");
+StaticAssertDecl(offsetof(MetaShape, seed) == 96, "on-disk offset of MetaShape.seed");
 StaticAssertDecl(sizeof(MetaShape) == 104, "on-disk size of MetaShape");
 
 /*
@@ -224,7 +224,6 @@ typedef struct MetaDocuments
 	uint32 live_docs;
 	uint32 dead_docs; /* dead but not yet freed */
 	uint32 free_docs; /* slots on the free lists */
-	uint32 unused2;
 
 	/* Pending documents: queue items head .. tail - 1, then 0 .. wrapped - 1 (queue.h). */
 	uint32 queue_head;
@@ -248,7 +247,7 @@ typedef struct MetaDocuments
 	uint32 free_runs[RUN_CLASSES];
 } MetaDocuments;
 
-StaticAssertDecl(offsetof(MetaDocuments, nitems) == 60, "on-disk offset of MetaDocuments.nitems");
+StaticAssertDecl(offsetof(MetaDocuments, nitems) == 56, "on-disk offset of MetaDocuments.nitems");
 StaticAssertDecl(sizeof(MetaDocuments) == 472, "on-disk size of MetaDocuments");
 
 /* State of the nodes, changed only by the index build or the holder of the merge lock. */
@@ -313,6 +312,22 @@ typedef struct MetaLists
 StaticAssertDecl(sizeof(MetaLists) == 32, "on-disk size of MetaLists");
 
 /*
+ * Work that a merge has left to later ones, changed only by the holder of the
+ * merge lock. All zero if there is none.
+ */
+typedef struct MetaGrowth
+{
+	/* Documents from unsettled_first to unsettled_end - 1 are merged again (merge_settle.c). */
+	uint32 unsettled_first;
+	uint32 unsettled_end;
+	/* 1 + the node that may lack older documents (merge_adopt.c); 0: none. */
+	uint32 adopting;
+	uint32 unused;
+} MetaGrowth;
+
+StaticAssertDecl(sizeof(MetaGrowth) == 16, "on-disk size of MetaGrowth");
+
+/*
  * Meta page, divided by writer. A writer copies its own part back and leaves
  * the others unchanged.
  */
@@ -329,7 +344,8 @@ typedef struct MetaPageData
 	BlockNumber settled_blocks; /* every block below has an owner, which never changes */
 	uint32      unused;
 
-	MetaLists lists;
+	MetaLists  lists;
+	MetaGrowth growth;
 } MetaPageData;
 
 StaticAssertDecl(offsetof(MetaPageData, shape) == 8, "on-disk offset of MetaPageData.shape");
@@ -337,7 +353,8 @@ StaticAssertDecl(offsetof(MetaPageData, documents) == 112,
 				 "on-disk offset of MetaPageData.documents");
 StaticAssertDecl(offsetof(MetaPageData, nodes) == 584, "on-disk offset of MetaPageData.nodes");
 StaticAssertDecl(offsetof(MetaPageData, pages) == 680, "on-disk offset of MetaPageData.pages");
-StaticAssertDecl(offsetof(MetaPageData, lists) == 7088, "on-disk offset of MetaPageData.lists");
+StaticAssertDecl(offsetof(MetaPageData, lists) == 6944, "on-disk offset of MetaPageData.lists");
+StaticAssertDecl(offsetof(MetaPageData, growth) == 6976, "on-disk offset of MetaPageData.growth");
 StaticAssertDecl(sizeof(MetaPageData) + 1024 <= PAGE_PAYLOAD,
 				 "MetaPageData leaves room on its page for what later versions add");
 

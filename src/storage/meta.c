@@ -59,10 +59,24 @@ generations_agree(const MetaPageData *meta)
 			 lists->first_parent < lists->next_parent && lists->next_parent < nparents));
 }
 
+/* Return true if the work left to later merges names documents and a node that exist. */
+static bool
+growth_agrees(const MetaPageData *meta)
+{
+	const MetaGrowth *growth = &meta->growth;
+
+	if (growth->unsettled_end == 0 && growth->unsettled_first == 0 && growth->adopting == 0)
+		return true;
+	return meta->shape.finder == FINDER_HNSW && growth->unsettled_first <= growth->unsettled_end &&
+		   growth->unsettled_end <= meta_nitems(meta, ARRAY_DOCS) &&
+		   growth->adopting <= meta_nitems(meta, ARRAY_NODES);
+}
+
 static void
 check_meta(Relation rel, const MetaPageData *meta)
 {
-	bool agree = generations_agree(meta);
+	bool agree = generations_agree(meta) && growth_agrees(meta) &&
+				 meta_nitems(meta, ARRAY_MEANS) == meta_nitems(meta, ARRAY_DOCS);
 
 	if (meta->magic != COLBERT_MAGIC)
 		ereport(ERROR,
@@ -118,16 +132,24 @@ meta_read(ColbertIndex *index)
 }
 
 void
+meta_change_nodes(Change *change, Buffer buffer)
+{
+	MetaPageData       *stored = meta_data(change_page(change, buffer, false));
+	const MetaPageData *meta = &change->index->meta;
+
+	stored->nodes = meta->nodes;
+	stored->lists = meta->lists;
+	stored->growth = meta->growth;
+}
+
+void
 meta_write_nodes(ColbertIndex *index)
 {
-	Buffer        buffer = meta_lock(index, BUFFER_LOCK_EXCLUSIVE);
-	Change        change;
-	MetaPageData *stored;
+	Buffer buffer = meta_lock(index, BUFFER_LOCK_EXCLUSIVE);
+	Change change;
 
 	change_begin(&change, index);
-	stored = meta_data(change_page(&change, buffer, false));
-	stored->nodes = index->meta.nodes;
-	stored->lists = index->meta.lists;
+	meta_change_nodes(&change, buffer);
 	change_commit(&change);
 	UnlockReleaseBuffer(buffer);
 	index->nodes_ahead = false;

@@ -156,11 +156,14 @@ extern void meta_copy(ColbertIndex *index, Buffer buffer);
 extern void meta_read(ColbertIndex *index);
 
 /*
- * Write the copy's nodes and lists back to the meta page as one change. The
- * caller is the only writer of these parts: a build, or the holder of the merge
- * lock.
+ * Write the copy's nodes, lists and growth back to the meta page as one change.
+ * The caller is the only writer of these parts: a build, or the holder of the
+ * merge lock.
  */
 extern void meta_write_nodes(ColbertIndex *index);
+
+/* Do the same as a part of a change. buffer: the meta page, locked by meta_lock. */
+extern void meta_change_nodes(Change *change, Buffer buffer);
 
 /* ---- page arrays (parray.c) ---- */
 

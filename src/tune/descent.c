@@ -3,13 +3,16 @@
  * descent.c
  *	  The choice of settings to try.
  *
- * The first trial leaves all settings to the index. Then comes a ladder on
- * which all settings double from rung to rung. It starts far below the index's
- * choice and ends at the first rung that reaches the target; one more rung
- * shows the price of more recall. From there the search descends: one setting
- * lower, or one lower and another higher, as long as that is cheaper and still
- * reaches the target. Steps are halves first, then quarters. Settings that
- * cannot reach the target are given up as soon as that is clear.
+ * The first trial leaves all settings to the index. Then the index is given
+ * other recalls to aim at, because what it finds may differ from its aim.
+ *
+ * Fixed widths follow: a ladder on which all of them double from rung to rung.
+ * It starts far below the index's choice and ends at the first rung that
+ * reaches the target; one more rung shows the price of more recall. From there
+ * the search descends: one setting lower, or one lower and another higher, as
+ * long as that is cheaper and still reaches the target. Steps are halves first,
+ * then quarters. Settings that cannot reach the target are given up as soon as
+ * that is clear.
  *
  *-------------------------------------------------------------------------
  */
@@ -50,10 +53,11 @@ typedef struct Point
 #define CHEAPER 0.98
 
 /*
- * The index's own choice adapts to queries and table, so it is kept unless
- * other settings take at most this fraction of the time.
+ * Searches that aim at a recall adapt to queries and table. Fixed widths are
+ * chosen only if they take at most this fraction of the time, and another aim
+ * than the index's own only on the same condition.
  */
-#define CHEAPER_THAN_AUTO 0.95
+#define CHEAPER_THAN_ADAPTIVE 0.95
 
 /*
  * Finalists: the settings that reach the target within this multiple of the
@@ -136,6 +140,36 @@ try_point(Tune *tune, const Point *point, Trial *rival)
 	SearchSettings settings = settings_at(tune, point);
 
 	return tune_try(tune, &settings, rival);
+}
+
+/* ---- aims ---- */
+
+/* The recalls to aim at, ascending. The index's own is between two of them. */
+static const double aims[] = {0.5,  0.6,  0.7,  0.75, 0.8,   0.85,  0.9,   0.925,
+							  0.95, 0.96, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9999};
+
+/* Return the trial of the lowest aim that reaches the target, or NULL. */
+static Trial *
+try_aims(Tune *tune)
+{
+	Trial *reached = NULL;
+	int    low = 0;
+	int    high = lengthof(aims);
+
+	while (low < high)
+	{
+		int    middle = (low + high) / 2;
+		Trial *trial = tune_try(tune, &(SearchSettings) {.recall = aims[middle]}, NULL);
+
+		if (tune_reaches(tune, trial))
+		{
+			reached = trial;
+			high = middle;
+		}
+		else
+			low = middle + 1;
+	}
+	return reached;
 }
 
 /* ---- up ---- */
@@ -270,22 +304,36 @@ reaching(Tune *tune)
 	return found;
 }
 
-/* Time the cheapest trials again, together with the index's own choice. */
+/*
+ * Time the cheapest trials again, together with those that adapt: the index's
+ * own choice, and the best aim unless it is NULL.
+ */
 static void
-time_finalists(Tune *tune, List *found)
+time_finalists(Tune *tune, List *found, Trial *aimed)
 {
 	List     *finalists = list_make1(linitial(tune->trials));
 	ListCell *cell;
 
+	if (aimed != NULL)
+		finalists = lappend(finalists, aimed);
 	foreach (cell, found)
 	{
 		Trial *trial = lfirst(cell);
 
-		if (trial->ms <= ((Trial *) linitial(found))->ms * NEARLY_CHEAPEST &&
+		if (trial != aimed && trial->ms <= ((Trial *) linitial(found))->ms * NEARLY_CHEAPEST &&
 			list_length(finalists) <= MAX_FINALISTS)
 			finalists = lappend(finalists, trial);
 	}
 	tune_time(tune, finalists);
+}
+
+/* Return the trial that adapts, unless it misses the target or the other is clearly cheaper. */
+static Trial *
+prefer(const Tune *tune, Trial *adaptive, Trial *other)
+{
+	if (adaptive == NULL || !tune_reaches(tune, adaptive))
+		return other;
+	return other->ms > adaptive->ms * CHEAPER_THAN_ADAPTIVE ? adaptive : other;
 }
 
 Trial *
@@ -293,6 +341,7 @@ tune_descend(Tune *tune)
 {
 	static const Step steps[] = {{1, 2}, {3, 4}};
 	Trial            *automatic = tune_try(tune, &(SearchSettings) {0}, NULL);
+	Trial            *aimed = try_aims(tune);
 	Point             point;
 	Trial            *best = climb(tune, &point);
 	List             *found;
@@ -303,9 +352,7 @@ tune_descend(Tune *tune)
 	found = reaching(tune);
 	if (found == NIL)
 		return tune_reaches(tune, automatic) ? automatic : NULL;
-	time_finalists(tune, found);
+	time_finalists(tune, found, aimed);
 	list_sort(found, tune_cheapest_first);
-	best = linitial(found);
-	return tune_reaches(tune, automatic) && best->ms > automatic->ms * CHEAPER_THAN_AUTO ? automatic
-																						 : best;
+	return prefer(tune, automatic, prefer(tune, aimed, linitial(found)));
 }

@@ -222,7 +222,7 @@ static bool
 same_settings(const SearchSettings *a, const SearchSettings *b)
 {
 	return a->probes == b->probes && a->ef_search == b->ef_search &&
-		   a->candidates == b->candidates && a->rerank == b->rerank;
+		   a->candidates == b->candidates && a->rerank == b->rerank && a->recall == b->recall;
 }
 
 static Trial *
@@ -270,10 +270,11 @@ tune_try(Tune *tune, const SearchSettings *asked, Trial *rival)
 		tune_time(tune, rival != NULL ? list_make2(rival, trial) : list_make1(trial));
 
 	ereport(DEBUG1,
-			(errmsg_internal(
-				"probes %u, ef_search %u, candidates %u, rerank %u: %s, recall %.4f, %.3f ms",
-				asked->probes, asked->ef_search, asked->candidates, asked->rerank,
-				trial->complete ? "measured" : "given up", trial->recall, trial->ms)));
+			(errmsg_internal("target %g, probes %u, ef_search %u, candidates %u, rerank %u: %s, "
+							 "recall %.4f, %.3f ms",
+							 asked->recall, asked->probes, asked->ef_search, asked->candidates,
+							 asked->rerank, trial->complete ? "measured" : "given up",
+							 trial->recall, trial->ms)));
 	if (tune_time_to_tell(tune))
 		ereport(NOTICE, (errmsg("settings tried: %d", list_length(tune->trials))));
 	return trial;

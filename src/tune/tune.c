@@ -197,23 +197,24 @@ tune_cheapest_first(const ListCell *a, const ListCell *b)
 static void
 put_trial(ReturnSetInfo *result, const Tune *tune, const Trial *trial, bool chosen)
 {
-	Datum values[7];
-	bool  nulls[7] = {0};
+	const SearchSettings *asked = &trial->asked;
+	Datum                 values[] = {Float8GetDatum(asked->recall),
+									  Int32GetDatum((int32) asked->probes),
+									  Int32GetDatum((int32) asked->ef_search),
+									  Int32GetDatum((int32) asked->candidates),
+									  Int32GetDatum((int32) asked->rerank),
+									  Float8GetDatum(trial->recall),
+									  Float8GetDatum(trial->ms),
+									  BoolGetDatum(chosen)};
+	bool                  nulls[lengthof(values)] = {0};
 
-	values[0] = Int32GetDatum((int32) trial->asked.probes);
-	values[1] = Int32GetDatum((int32) trial->asked.ef_search);
-	nulls[1] = colbert_finder(tune->index) != FINDER_HNSW;
-	values[2] = Int32GetDatum((int32) trial->asked.candidates);
-	values[3] = Int32GetDatum((int32) trial->asked.rerank);
-	values[4] = Float8GetDatum(trial->recall);
-	values[5] = Float8GetDatum(trial->ms);
-	values[6] = BoolGetDatum(chosen);
+	nulls[2] = colbert_finder(tune->index) != FINDER_HNSW;
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
 
 /*
- * Return the first trial, which leaves all settings to the index, and then
- * each trial that no cheaper one matches in recall.
+ * Return the first trial, which leaves all settings to the index, and then the
+ * chosen one and each that no cheaper one matches in recall.
  */
 static void
 put_frontier(ReturnSetInfo *result, const Tune *tune, const Trial *chosen)
@@ -229,9 +230,9 @@ put_frontier(ReturnSetInfo *result, const Tune *tune, const Trial *chosen)
 	{
 		const Trial *trial = lfirst(cell);
 
-		if (!trial->complete || trial->recall <= recall)
+		if (!trial->complete || (trial->recall <= recall && trial != chosen))
 			continue;
-		recall = trial->recall;
+		recall = Max(recall, trial->recall);
 		if (trial != automatic)
 			put_trial(result, tune, trial, trial == chosen);
 	}
@@ -260,12 +261,12 @@ tell_unreached(const Tune *tune, bool apply)
 /* ---- ALTER INDEX ---- */
 
 static void
-append_option(StringInfo set, StringInfo reset, const char *name, uint32 value)
+append_option(StringInfo set, StringInfo reset, const char *name, double value)
 {
 	if (value == 0)
 		appendStringInfo(reset, "%s%s", reset->len > 0 ? ", " : "", name);
 	else
-		appendStringInfo(set, "%s%s = %u", set->len > 0 ? ", " : "", name, value);
+		appendStringInfo(set, "%s%s = %.10g", set->len > 0 ? ", " : "", name, value);
 }
 
 /* Store the settings as the index's options. Settings that are left to the index are reset. */
@@ -279,6 +280,7 @@ apply_settings(const char *index, const SearchSettings *settings, FinderKind fin
 	initStringInfo(&set);
 	initStringInfo(&reset);
 	initStringInfo(&sql);
+	append_option(&set, &reset, "recall", settings->recall);
 	append_option(&set, &reset, "probes", settings->probes);
 	if (finder == FINDER_HNSW)
 		append_option(&set, &reset, "ef_search", settings->ef_search);

@@ -51,3 +51,13 @@ RESET colbert.pending_limit;
 RESET colbert.background_merge;
 DROP TABLE merge_batches, merge_repeats, merge_pressed;
 DROP FUNCTION merge_doc;
+-- Every node can be reached, however short the neighbour lists are: a list keeps the edges to the children of its node.
+CREATE TABLE hnsw_reach (id int PRIMARY KEY, doc multivector(8));
+SELECT setseed(.25);
+INSERT INTO hnsw_reach SELECT i, (SELECT multivector_agg(ARRAY(SELECT (i % 7 = d)::int * 4 + random() FROM generate_series(1, 8) d WHERE t > 0)::real[]) FROM generate_series(1, 4) t) FROM generate_series(1, 1500) i;
+CREATE INDEX hnsw_reach_doc ON hnsw_reach USING colbert_hnsw (doc) WITH (tokens_per_node = 1, m = 2, ef_construction = 4);
+SELECT * FROM colbert_index_check('hnsw_reach_doc', rescore => true);
+INSERT INTO hnsw_reach SELECT 1500 + i, (SELECT multivector_agg(ARRAY(SELECT random() FROM generate_series(1, 8) d WHERE i + t > 0)::real[]) FROM generate_series(1, 4) t) FROM generate_series(1, 300) i;
+SELECT colbert_merge('hnsw_reach_doc');
+SELECT * FROM colbert_index_check('hnsw_reach_doc', rescore => true);
+DROP TABLE hnsw_reach;

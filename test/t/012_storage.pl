@@ -5,6 +5,7 @@ use strict;
 use warnings;
 use ColbertTest;
 use File::Copy;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = new_node('storage');
@@ -166,6 +167,44 @@ each_method('appenders without a pause', sub {
 	cmp_ok($bytes, '<=', $most_bytes, "$bytes bytes of pending rows; those of all $tokens tokens would be " . $tokens * $row_bytes);
 	query("VACUUM restless_$method");
 	checked($index, 'afterwards');
+});
+
+# The means of documents only guide a search: if all of their bits are wrong, rows come in their
+# exact order still, and the checker tells. Page 0 of the file is the meta page; a page's last eight
+# bytes are its kind, its array and a magic number.
+my ($array_page, $means) = (2, 9);
+$node->stop;
+for my $method (@methods)
+{
+	my $bytes = slurp_file($path{"long_$method"});
+	my $pages = 0;
+
+	for my $block (1 .. length($bytes) / 8192 - 1)
+	{
+		my ($kind, $array) = unpack('vv', substr($bytes, ($block + 1) * 8192 - 8, 4));
+
+		next unless $kind == $array_page && $array == $means;
+		substr($bytes, $block * 8192 + 24, 8000) ^= "\xFF" x 8000;
+		$pages++;
+	}
+	cmp_ok($pages, '>', 1, "colbert_$method: $pages pages of means");
+	open(my $fh, '>:raw', $path{"long_$method"}) or die "no index: $!";
+	print $fh $bytes;
+	close($fh);
+}
+$node->start;
+each_method('damaged means', sub {
+	my ($method) = @_;
+	my $index = "long_${method}_index";
+	my $scores = "SELECT doc <#> make_doc(77) AS score FROM long_$method ORDER BY doc <#> make_doc(77)";
+
+	is(query("SELECT count(*) FROM colbert_index_check('$index', heapallindexed => true)"), '0', 'the checker does not compare them without rescore');
+	is(query("SELECT DISTINCT severity, message FROM colbert_index_check('$index', heapallindexed => true, rescore => true) WHERE item IS NOT NULL"),
+		'error|mean of tokens does not match the stored document', 'with rescore it does');
+	is(query("$ColbertTest::by_index SELECT count(*), bool_and(score >= before) FROM (SELECT score, lag(score, 1, score) OVER () AS before FROM ($scores) AS rows) AS rows"),
+		'3000|t', 'all rows come in their order');
+	query("REINDEX INDEX $index");
+	checked($index, 'after REINDEX');
 });
 
 # The memory of a check is bounded: 64 bytes per document, and a constant.

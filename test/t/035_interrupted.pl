@@ -99,5 +99,30 @@ for my $name (sort keys %indexes)
 		checker_is_content($node, 't', "$name: VACUUM counts the postings", q{part <> 'nodes' OR severity = 'error'});
 	}
 }
+
+# A merge is cancelled between adding a node and adding the older documents near it to its list:
+# the next merge adds them. The token of row 3000 is far from all nodes until row 3001 has one.
+$node->safe_psql('postgres', <<"SQL");
+$session
+DROP TABLE t;
+CREATE TABLE t (id int PRIMARY KEY, doc multivector(16));
+INSERT INTO t SELECT * FROM docs;
+CREATE INDEX t_index ON t USING colbert_hnsw (doc) WITH (tokens_per_node = 16);
+INSERT INTO t SELECT 3000, multivector_agg((ARRAY[8] || array_fill(0, ARRAY[15]))::real[]);
+SELECT colbert_merge('t_index');
+INSERT INTO t SELECT 3001, multivector_agg((ARRAY[7 + i / 100.0] || array_fill(i / 100.0, ARRAY[15]))::real[]) FROM generate_series(1, 40) i;
+SQL
+
+# A crash while the neighbours of a node are linked to it leaves a node that can be reached.
+stop_at('node-counted', "SELECT colbert_merge('t_index')", 'kill');
+checker_is_content($node, 't', 'a node without most of its edges', q{message NOT IN ('node may lack older documents until the next merge')});
+my $nodes = "SELECT nodes FROM colbert_index_info('t_index')";
+my $before = $node->safe_psql('postgres', $nodes);
+stop_at('node-added', "SELECT colbert_merge('t_index')", 'cancel');
+is($node->safe_psql('postgres', $nodes), $before + 1, 'a node has been added');
+like($node->safe_psql('postgres', "SELECT message FROM colbert_index_check('t_index')"), qr/^node may lack older documents until the next merge$/m, 'the checker names it');
+$node->safe_psql('postgres', "$session SELECT colbert_merge('t_index'); VACUUM t");
+is($node->safe_psql('postgres', "$session SET colbert.probes = 1; SET enable_seqscan = off; SELECT id FROM t ORDER BY doc <#> (SELECT doc FROM t WHERE id = 3000) LIMIT 1"), '3000', 'the older document is found by the new node');
+checker_is_content($node, 't', 'after the next merge', undef);
 $node->stop;
 done_testing();

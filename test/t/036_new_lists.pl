@@ -133,7 +133,7 @@ for my $point ('relist-trained', 'relist-filled')
 # all others.
 for my $point ('posting-head', 'probed')
 {
-	my $search = "$ColbertTest::by_index SET colbert.candidates = 10; SELECT string_agg(id::text, ' ' ORDER BY distance, id)
+	my $search = "$ColbertTest::by_index SET colbert.probes = 8; SET colbert.candidates = 10; SELECT string_agg(id::text, ' ' ORDER BY distance, id)
 		FROM (SELECT id, doc <#> (SELECT doc FROM docs WHERE id = 5) AS distance FROM t ORDER BY 2 LIMIT 1) AS found;
 		SELECT widenings, exhaustive FROM colbert_last_scan()";
 

@@ -11,7 +11,7 @@ use Test::More;
 
 my $rounds = rounds(13);
 my $block_size = 8192;
-my @array_names = qw(documents sketches rows pending_rows queue nulls versions hashes params nodes neighbours upper parents children centroids edges);
+my @array_names = qw(documents sketches rows pending_rows queue nulls versions hashes params means nodes neighbours upper parents children centroids edges);
 my @damages = qw(flip flip flip flip flip flip flip flip zero torn noise truncate);
 
 # Each table has an index of another kind, with documents that are merged, pending, dead, free,
@@ -193,12 +193,12 @@ sub damage_rows
 sub damage_extents
 {
 	my ($file) = @_;
-	# of MetaPageData, after 24 bytes of page header: pages at 680, each 16 bytes and 48 extents of
-	# 8; item sizes at 48
-	my ($documents, $queue) = map { 24 + 680 + $_ * (16 + 48 * 8) } 0, 4;
+	# of MetaPageData, after 24 bytes of page header: pages at 680, each 16 bytes and 44 extents of
+	# 8; item sizes at 36
+	my ($documents, $queue) = map { 24 + 680 + $_ * (16 + 44 * 8) } 0, 4;
 	my $page = substr(slurp_file($file), 0, $block_size);
 
-	die 'the meta page has another layout' unless unpack('V', substr($page, 24 + 48, 4)) == 36 && unpack('V', substr($page, 24 + 48 + 4 * 4, 4)) == 4;
+	die 'the meta page has another layout' unless unpack('V', substr($page, 24 + 36, 4)) == 36 && unpack('V', substr($page, 24 + 36 + 4 * 4, 4)) == 4;
 	substr($page, $queue + 16, 8) = substr($page, $documents + 16, 8);
 	open(my $fh, '+<:raw', $file) or die "$file: $!";
 	print $fh $page;

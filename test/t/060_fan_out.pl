@@ -10,6 +10,8 @@ use Time::HiRes qw(time);
 
 my $coordinator = new_node('coordinator');
 my %node = map { $_ => new_node($_) } 'one', 'two';
+
+find_all($coordinator, values %node);
 my $query = '[[1,0,0,0,0,0,0,0],[0,.5,.5,0,0,0,0,.7]]';
 my $documents = <<'SQL';
 CREATE TABLE d (id int PRIMARY KEY, doc multivector(8));

@@ -15,6 +15,8 @@ if ($node->safe_psql('postgres', "SELECT count(*) FROM pg_available_extensions W
 }
 
 my $other = new_node('other');
+
+find_all($node, $other);
 my $query = '[[1,0,0,0,0,0,0,0],[0,.5,.5,0,0,0,0,.7]]';
 my $documents = <<'SQL';
 CREATE TABLE d (id int PRIMARY KEY, doc multivector(8));

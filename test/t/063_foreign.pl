@@ -8,6 +8,8 @@ use Test::More;
 
 my $coordinator = new_node('coordinator');
 my @shards = map { new_node("shard_$_") } 0, 1;
+
+find_all($coordinator, @shards);
 my $query = q{'[[1,0,0,0,0,0,0,0],[0,.5,.5,0,0,0,0,.7]]'};
 my $rows = 3000;
 

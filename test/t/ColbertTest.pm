@@ -19,7 +19,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
 
-our @EXPORT = qw(@methods each_method new_node load_questions load_passages create_tables exact_tenths recall only_by checker_is_content in_exact_order index_is_sound
+our @EXPORT = qw(@methods each_method new_node find_all load_questions load_passages create_tables exact_tenths recall only_by checker_is_content in_exact_order index_is_sound
   rows_not_found index_goes_on uses_index start_sql stop_sql add_churn start_load stop_load kill_all start_after_kill replay stop_node rounds amount faults_node add_docs
   leave_free);
 
@@ -66,6 +66,18 @@ CONF
 	$node->start;
 	$node->safe_psql('postgres', 'CREATE EXTENSION colbert_pg');
 	return $node;
+}
+
+# find_all(NODE...): from now on, searches of these servers narrow every document and aim at nearly
+# all rows, so that the answers of several indexes equal those of one.
+sub find_all
+{
+	for my $node (@_)
+	{
+		$node->append_conf('postgresql.conf', "colbert.candidates = 1000000\ncolbert.recall = 0.9999");
+		$node->reload;
+	}
+	return;
 }
 
 # replay(NODE): if COLBERT_WAL_CONSISTENCY=1, kill the server, so that it replays all WAL since its

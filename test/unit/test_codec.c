@@ -190,6 +190,33 @@ test_sketch_shared_norm(void)
 	test_sketch_errors(128, 30.0f, true);
 }
 
+/* Encode tokens as rows, copy them into the lanes of a block, and compare it with the block. */
+static bool
+rows_agree(const SketchParams *params, const float *x, uint32_t ntokens, const uint8_t *block)
+{
+	size_t   size = sketch_block_size(params);
+	float   *scratch = sample_memory(sizeof(float) * sketch_scratch_floats(params));
+	uint8_t *row = sample_memory(sketch_row_size(params));
+	uint8_t *room = sample_memory(size);
+	uint8_t *lanes = sample_memory(size);
+	bool     agree;
+
+	memset(lanes, 0xEE, size);
+	for (uint32_t lane = 16; lane-- > 0;)
+	{
+		uint32_t token = lane < ntokens ? lane : ntokens - 1;
+
+		sketch_encode_row(params, x + (size_t) token * params->rotation->dim, row, room, scratch);
+		sketch_row_to_lane(params, row, lane, lanes);
+	}
+	agree = memcmp(block, lanes, size) == 0;
+	free(lanes);
+	free(room);
+	free(row);
+	free(scratch);
+	return agree;
+}
+
 /*
  * Check that lanes are independent, that lanes beyond the last token repeat
  * it, and that estimates agree with a plain decoder.
@@ -226,6 +253,8 @@ test_sketch_layout(bool has_add)
 	}
 	tap_ok(memcmp(block, lanes, size) == 0,
 		   "a block equals its lanes encoded one by one, the last repeated%s",
+		   has_add ? " (L2)" : "");
+	tap_ok(rows_agree(&params, x, TOKENS, block), "rows copied into the lanes are the block%s",
 		   has_add ? " (L2)" : "");
 	tap_ok(signs, "bits are the signs of the rotated token");
 	tap_ok(size == 16 * (96 / 8 + (has_add ? 4 : 2)), "a block of 96 padded dims has %zu bytes",

@@ -54,8 +54,8 @@ sort_from_origin(uint32_t n, uint32_t width)
 	static const float origin[MAX_WIDTH];
 
 	for (uint32_t i = 0; i < n; i++)
-		candidates[i] =
-			(GraphCandidate) {i, graph_distance(origin, vectors + (size_t) i * width, width)};
+		candidates[i] = (GraphCandidate) {
+			i, graph_distance(origin, vectors + (size_t) i * width, width), false};
 	graph_sort_candidates(candidates, n);
 }
 
@@ -64,10 +64,10 @@ test_order(void)
 {
 	bool sorted = true;
 
-	candidates[0] = (GraphCandidate) {3, 2.0f};
-	candidates[1] = (GraphCandidate) {2, 1.0f};
-	candidates[2] = (GraphCandidate) {1, 2.0f};
-	candidates[3] = (GraphCandidate) {0, 0.5f};
+	candidates[0] = (GraphCandidate) {3, 2.0f, false};
+	candidates[1] = (GraphCandidate) {2, 1.0f, false};
+	candidates[2] = (GraphCandidate) {1, 2.0f, false};
+	candidates[3] = (GraphCandidate) {0, 0.5f, false};
 	graph_sort_candidates(candidates, 4);
 	for (uint32_t i = 0; i < 4; i++)
 		sorted &= candidates[i].row == (uint32_t[]) {0, 2, 1, 3}[i];
@@ -120,6 +120,35 @@ test_shadow(void)
 	tap_ok(graph_select_neighbours(vectors, 16, candidates, 0, 4, chosen) == 0, "no candidates");
 }
 
+/* Fixed candidates are selected even if they are shadowed or the last. */
+static void
+test_fixed(void)
+{
+	bool     ordered = true;
+	uint32_t nchosen;
+
+	for (uint32_t k = 0; k < MAX_ROWS * 16; k++)
+		vectors[k] = 1;
+	sort_from_origin(MAX_ROWS, 16);
+	candidates[5].fixed = candidates[MAX_ROWS - 1].fixed = true;
+	nchosen = graph_select_neighbours(vectors, 16, candidates, MAX_ROWS, 3, chosen);
+	tap_ok(nchosen == 3 && chosen[0] == 0 && chosen[1] == 5 && chosen[2] == MAX_ROWS - 1,
+		   "fixed candidates are selected besides the nearest");
+	nchosen = graph_select_neighbours(vectors, 16, candidates, MAX_ROWS, 2, chosen);
+	tap_ok(nchosen == 2 && chosen[0] == 5 && chosen[1] == MAX_ROWS - 1,
+		   "places are kept for fixed candidates");
+
+	for (uint32_t k = 0; k < MAX_ROWS * 16; k++)
+		vectors[k] = sample_float(SAMPLE_ORDINARY);
+	sort_from_origin(MAX_ROWS, 16);
+	for (uint32_t i = 3; i < 19; i++)
+		candidates[i].fixed = true;
+	nchosen = graph_select_neighbours(vectors, 16, candidates, MAX_ROWS, 16, chosen);
+	for (uint32_t i = 0; i < nchosen; i++)
+		ordered &= chosen[i] == i + 3;
+	tap_ok(nchosen == 16 && ordered, "as many fixed candidates as the limit");
+}
+
 static void
 test_duplicates(void)
 {
@@ -137,6 +166,7 @@ main(void)
 	test_order();
 	test_shadow();
 	test_duplicates();
+	test_fixed();
 	for (uint32_t n = 1; n <= MAX_ROWS; n += 11)
 	{
 		test_choice(n, 32, SAMPLE_ORDINARY);

@@ -11,8 +11,12 @@ import pytest
 from fake_encoder import FakeEncoder
 from hypothesis import HealthCheck, settings
 
-# The tests of integrations need the frameworks: test/run-frameworks.
-collect_ignore = [] if os.environ.get("COLBERT_FRAMEWORKS") else ["frameworks"]
+# Tests that need more than the others: test/run-frameworks and test/run-browser.
+collect_ignore = [
+    folder
+    for folder in ("browser", "frameworks")
+    if not os.environ.get(f"COLBERT_{folder.upper()}")
+]
 
 QUICK = settings(
     max_examples=60,

@@ -124,7 +124,7 @@ def test_a_tour(run: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert "river" in (folder / "page.html").read_text()
     queries = ["--queries", str(folder / "queries.txt"), "--encoder", "words"]
     tuned = done("tune", "facts_doc_idx", *queries).splitlines()
-    names = ["probes", "ef_search", "candidates", "rerank", "recall", "ms", "chosen"]
+    names = ["target", "probes", "ef_search", "candidates", "rerank", "recall", "ms", "chosen"]
     assert tuned[0].split() == names
     assert tuned[-1].startswith("ALTER INDEX facts_doc_idx ")
     assert done("tune", "facts_doc_idx", *queries, "--apply").count("yes") == 1

@@ -111,4 +111,7 @@ def test_the_core_needs_numpy_alone() -> None:
         "sklearn",
         "onnxruntime",
         "tokenizers",
+        "starlette",
+        "jinja2",
+        "uvicorn",
     }

@@ -57,7 +57,7 @@ VACUUM ANALYZE copies_plain;
 VACUUM ANALYZE copies_padded;
 SELECT p.tokens = q.tokens, p.nodes = q.nodes FROM colbert_index_info('copies_plain_doc') p, colbert_index_info('copies_padded_doc') q;
 SELECT * FROM colbert_index_check('copies_padded_doc', heapallindexed => true, rescore => true);
--- A query that is padded with zeros, or repeats its tokens, is searched like one without them.
+-- A query that is padded with zeros, or repeats its tokens four times (which rounds nothing), is searched like one without them.
 CREATE FUNCTION copies_search(query multivector, OUT rows int[], OUT work bigint[]) LANGUAGE plpgsql AS $$
 BEGIN
 	rows := ARRAY(SELECT id FROM copies_padded ORDER BY maxsim(doc, query) DESC LIMIT 10);
@@ -67,7 +67,7 @@ SET colbert.candidates = 200;
 SELECT bool_and(plain = zeros), bool_and(plain = repeated)
 FROM generate_series(1, 20) i, LATERAL (SELECT copies_tokens(i, 2 * i, 3 * i) AS q OFFSET 0) AS query,
 	LATERAL (SELECT s FROM copies_search(q) s OFFSET 0) AS plain (plain), LATERAL (SELECT s FROM copies_search(q || copies_zeros(29)) s OFFSET 0) AS zeros (zeros),
-	LATERAL (SELECT s FROM copies_search(q || q || q) s OFFSET 0) AS repeated (repeated);
+	LATERAL (SELECT s FROM copies_search(q || q || q || q) s OFFSET 0) AS repeated (repeated);
 RESET colbert.candidates;
 -- A query of only zeros returns every row, with equal scores. Documents of only zeros are found, too.
 SELECT count(*), count(DISTINCT score) FROM (SELECT maxsim(doc, copies_zeros(5)) AS score FROM copies_padded ORDER BY score DESC LIMIT 20) t;
@@ -124,5 +124,22 @@ FROM generate_series(1, 20) i, LATERAL copies_constant_search(copies_tokens(i, 2
 	LATERAL copies_constant_search(copies_tokens(i, 2 * i, 3 * i) || copies_nearly(-i, 20)) padded;
 RESET colbert.candidates;
 
-DROP TABLE copies_plain, copies_constant;
+-- Near copies have nearly equal errors. If the best code scores are those of near copies, their
+-- errors tell little about the errors of others.
+CREATE TABLE copies_near AS SELECT i AS id, (SELECT multivector_agg(ARRAY(SELECT sin(i * 31 + t * 7 + d * d) FROM generate_series(1, 8) d)::real[] ORDER BY t)
+	FROM generate_series(1, 1 + i % 5) t)::multivector(8) AS doc FROM generate_series(1, 3000) i WHERE i % 58 > 0;
+CREATE INDEX copies_near_doc ON copies_near USING :method (doc);
+VACUUM ANALYZE copies_near;
+SET colbert.rerank = 3000;
+SET enable_indexscan = off;
+CREATE TEMP TABLE copies_exact AS SELECT id FROM copies_near ORDER BY maxsim(doc, '[[1,0,0,0,0,0,0,0],[0,.5,.5,0,0,0,0,.7]]') DESC LIMIT 20;
+RESET enable_indexscan;
+SET enable_seqscan = off;
+SET enable_sort = off;
+SELECT count(*) FROM (SELECT id FROM copies_near ORDER BY maxsim(doc, '[[1,0,0,0,0,0,0,0],[0,.5,.5,0,0,0,0,.7]]') DESC LIMIT 20) AS found JOIN copies_exact USING (id);
+RESET enable_seqscan;
+RESET enable_sort;
+RESET colbert.rerank;
+
+DROP TABLE copies_plain, copies_constant, copies_near;
 DROP FUNCTION copies_token, copies_tokens, copies_zeros, copies_doc, copies_scan, copies_search, copies_constant_search, copies_nearly;

@@ -49,11 +49,11 @@ END $$;
 -- The frontier: first the automatic settings, then increasingly expensive and better ones. One is chosen, and no cheaper one reaches the
 -- target.
 CREATE TEMP TABLE found AS SELECT row_number() OVER () AS n, t.* FROM tune_sample, colbert_tune('tune_index', queries, 0.9, 10) AS t;
-SELECT probes = 0 AND coalesce(ef_search, 0) = 0 AND candidates = 0 AND rerank = 0, (ef_search IS NULL) = (:'method' = 'colbert_ivf') FROM found WHERE n = 1;
+SELECT target = 0 AND probes = 0 AND coalesce(ef_search, 0) = 0 AND candidates = 0 AND rerank = 0, (ef_search IS NULL) = (:'method' = 'colbert_ivf') FROM found WHERE n = 1;
 SELECT count(*) > 0, count(*) FILTER (WHERE chosen), min(recall) FILTER (WHERE chosen) >= 0.9, min(ms) > 0, max(recall) <= 1 FROM found;
-SELECT count(*) FROM (SELECT recall <= lag(recall) OVER (ORDER BY n) OR ms < lag(ms) OVER (ORDER BY n) AS worse FROM found WHERE n > 1) AS t WHERE worse;
-SELECT count(*) FROM found AS other, found WHERE found.chosen AND other.n > 1 AND found.n > 1 AND other.recall >= 0.9 AND other.ms < found.ms;
-SELECT bool_and(round(recall::numeric, 6) = tune_recall('tune_docs WHERE true', 'maxsim(doc, $1)', 'DESC', 10, ARRAY['colbert.probes', probes::text,
+SELECT count(*) FROM (SELECT recall <= lag(recall) OVER (ORDER BY n) OR ms < lag(ms) OVER (ORDER BY n) AS worse FROM found WHERE n > 1 AND NOT chosen) AS t WHERE worse;
+SELECT count(*) FROM found AS other, found WHERE found.chosen AND other.n > 1 AND found.n > 1 AND other.recall >= 0.9 AND other.ms < .95 * found.ms;
+SELECT bool_and(round(recall::numeric, 6) = tune_recall('tune_docs WHERE true', 'maxsim(doc, $1)', 'DESC', 10, ARRAY['colbert.recall', target::text, 'colbert.probes', probes::text,
 	'colbert.ef_search', coalesce(ef_search, 0)::text, 'colbert.candidates', candidates::text, 'colbert.rerank', rerank::text])) FROM found;
 SELECT cardinality(reloptions) FROM pg_class WHERE relname = 'tune_index';
 
@@ -66,14 +66,14 @@ RESET colbert.rerank;
 
 -- Applied: the options are those of the chosen row, scans use them, and a session setting takes precedence.
 CREATE TEMP TABLE applied AS SELECT t.* FROM tune_sample, colbert_tune('tune_index', queries, target_recall => 0.9, k => 10, apply => true) AS t;
-CREATE VIEW pg_temp.options AS SELECT coalesce(jsonb_object_agg(option_name, option_value::int) - '{tokens_per_node,lists}'::text[], '{}') AS set
+CREATE VIEW pg_temp.options AS SELECT coalesce(jsonb_object_agg(option_name, option_value::numeric) - '{tokens_per_node,lists}'::text[], '{}') AS set
 	FROM pg_class, pg_options_to_table(reloptions) WHERE relname = 'tune_index';
-SELECT jsonb_strip_nulls(jsonb_build_object('probes', nullif(probes, 0), 'ef_search', nullif(ef_search, 0), 'candidates', nullif(candidates, 0),
+SELECT jsonb_strip_nulls(jsonb_build_object('recall', nullif(target, 0), 'probes', nullif(probes, 0), 'ef_search', nullif(ef_search, 0), 'candidates', nullif(candidates, 0),
 	'rerank', nullif(rerank, 0))) = set FROM applied, pg_temp.options WHERE chosen;
 SET enable_seqscan = off;
 SET enable_sort = off;
 SELECT count(*) FROM (SELECT id FROM tune_docs ORDER BY doc <#> '[[1,2,3,4,5,6,7,8]]' LIMIT 10) AS t;
-SELECT coalesce(nullif(a.probes, 0), s.probes) = s.probes, coalesce(nullif(a.ef_search, 0), s.ef_search) = s.ef_search,
+SELECT coalesce(nullif(a.target, 0), s.recall) = s.recall, coalesce(nullif(a.probes, 0), s.probes) = s.probes, coalesce(nullif(a.ef_search, 0), s.ef_search) = s.ef_search,
 	coalesce(nullif(a.candidates, 0), s.candidates) = s.candidates, coalesce(nullif(a.rerank, 0), s.rerank) = s.rerank,
 	cardinality(s.automatic) = (a.probes = 0)::int + (coalesce(a.ef_search, 0) = 0)::int + (a.candidates = 0)::int + (a.rerank = 0)::int
 	FROM colbert_last_scan() AS s, applied AS a WHERE a.chosen;
@@ -85,7 +85,7 @@ SELECT tune_recall('tune_docs WHERE true', 'maxsim(doc, $1)', 'DESC', 10) = roun
 
 -- Other sessions keep searching while the options are changed.
 BEGIN;
-ALTER INDEX tune_index RESET (probes, candidates, rerank);
+ALTER INDEX tune_index RESET (recall, probes, candidates, rerank);
 SELECT mode FROM pg_locks WHERE relation = 'tune_index'::regclass AND pid = pg_backend_pid() AND mode LIKE '%Exclusive%';
 ROLLBACK;
 

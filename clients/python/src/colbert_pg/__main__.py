@@ -1,4 +1,4 @@
-"""colbert-pg: load, embed, index, search, explain, tune, evaluate and fit from a shell."""
+"""colbert-pg: load, embed, index, search, explain, tune, evaluate, fit and web from a shell."""
 
 from __future__ import annotations
 
@@ -68,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
         load,
         search,
         tune,
+        web,
     )
 
     parser = argparse.ArgumentParser(
@@ -85,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     tune.add_tune(commands)
     evaluate.add_evaluate(commands)
     fit.add_fit(commands)
+    web.add_web(commands)
     return parser
 
 

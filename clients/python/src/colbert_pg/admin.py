@@ -116,6 +116,7 @@ class Finding:
 class Trial:
     """Recall and time of an index by its settings: a row of colbert_tune."""
 
+    target: float
     probes: int
     ef_search: int | None
     candidates: int
@@ -123,6 +124,17 @@ class Trial:
     recall: float
     ms: float
     chosen: bool
+
+    @property
+    def options(self) -> dict[str, float | None]:
+        """The options of the index. 0: the index chooses; None: it has no such option."""
+        return {
+            "recall": self.target,
+            "probes": self.probes,
+            "ef_search": self.ef_search,
+            "candidates": self.candidates,
+            "rerank": self.rerank,
+        }
 
 
 def index_info(conn: Any, index: str) -> IndexInfo:

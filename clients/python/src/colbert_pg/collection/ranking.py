@@ -87,11 +87,11 @@ class RankedStatements(Statements):
 
     def add_full_text(self) -> list[Statement]:
         """Return the statements that add the column of tsvector, and its index."""
-        config = _literal(self.full_text.config)
+        config = literal(self.full_text.config)
         text = sql.SQL("to_tsvector({}, coalesce({}, ''))").format(config, self._text)
         if self.full_text.title is not None:
             title = sql.SQL("setweight(to_tsvector({}, coalesce({} ->> {}, '')), 'A') || {}")
-            key = _literal(self.full_text.title)
+            key = literal(self.full_text.title)
             text = title.format(config, self._metadata_column(), key, text)
         add = sql.SQL("ALTER TABLE {} ADD {} tsvector GENERATED ALWAYS AS ({}) STORED")
         keep = sql.SQL("ALTER TABLE {} ALTER {} SET STORAGE MAIN")
@@ -120,7 +120,7 @@ class RankedStatements(Statements):
 
     def terms(self, text: str, id: str) -> Statement:
         """Return the terms of bm25f of a row. One that has none is a row of NULLs."""
-        statistics = _literal(self.statistics)
+        statistics = literal(self.statistics)
         parts = {"table": self._table, "tsv": self._tsv, "id": self._id, "statistics": statistics}
         return Statement(_TERMS.format(**parts), (text, id))
 
@@ -133,7 +133,7 @@ class RankedStatements(Statements):
         hybrid = ranking.mode == "hybrid"
         parts: dict[str, Any] = {
             "docs": self._docs(where, documents=hybrid),
-            "statistics": _literal(self.statistics),
+            "statistics": literal(self.statistics),
             "fields": self._fields("docs."),
             "id": self._id,
             "tsv": self._tsv,
@@ -176,7 +176,7 @@ class RankedStatements(Statements):
             return _WEIGHTED.format(**parts, weight=sql.Literal(weight))
         from ..rank import FEATURES  # noqa: PLC0415 (it imports collections)
 
-        names = _literal("{" + ",".join(FEATURES) + "}")
+        names = literal("{" + ",".join(FEATURES) + "}")
         model = _model(ranking.ranker)
         return _BY_MODEL.format(model=model, doc=self._doc, tsv=self._tsv, names=names)
 
@@ -198,6 +198,6 @@ def _model(ranker: str | StoredRanker) -> sql.Composable:
     return sql.SQL("(SELECT {} FROM {} WHERE {} = %s)").format(model, escaped(table), key)
 
 
-def _literal(text: str) -> sql.SQL:
+def literal(text: str) -> sql.SQL:
     """Return a literal for a statement with parameters: its percent signs are no placeholders."""
     return sql.SQL(sql.Literal(text).as_string(None).replace("%", "%%"))

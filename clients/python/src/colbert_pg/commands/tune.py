@@ -8,7 +8,7 @@ from pathlib import Path
 from ..admin import Trial, tune
 from .common import CommandError, Subcommands, add_command, add_encoder, connect, encoder_of
 
-_SETTINGS = ("probes", "ef_search", "candidates", "rerank")
+_SETTINGS = ("target", "probes", "ef_search", "candidates", "rerank")
 
 
 def add_tune(commands: Subcommands) -> None:
@@ -63,12 +63,12 @@ def _table(trials: list[Trial]) -> list[str]:
 
 def _statement(index: str, chosen: Trial) -> str:
     """Return the statement that applies settings. Those that are 0 are left to the index."""
-    values = {name: getattr(chosen, name) for name in _SETTINGS}
+    values = chosen.options
     actions = []
     reset = [name for name, value in values.items() if value == 0]
     if reset:
         actions.append(f"RESET ({', '.join(reset)})")
-    changed = [f"{name} = {value}" for name, value in values.items() if value]
+    changed = [f"{name} = {value:.10g}" for name, value in values.items() if value]
     if changed:
         actions.append(f"SET ({', '.join(changed)})")
     return f"ALTER INDEX {index} {', '.join(actions)};"

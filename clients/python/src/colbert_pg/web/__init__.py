@@ -1,0 +1,7 @@
+"""A search page on a table: its answers word by word, their SQL, and the indexes behind them."""
+
+from .app import create_app
+from .server import serve
+from .settings import Settings
+
+__all__ = ["Settings", "create_app", "serve"]

@@ -1,0 +1,258 @@
+"""Run a question by several rankings on one connection."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+
+from .._names import truncated
+from ..admin import LastScan, last_scans
+from ..collection.ranking import RankedStatements
+from ..collection.records import Term
+from ..collection.statements import Statement
+from ..encoders import Encoder, Span, SpansUnknownError, TextError
+from ..explain.words import Words
+from ..multivector import MultiVector
+from . import heat, queries
+from .errors import PageError
+from .queries import WAYS, Search, Way
+from .settings import Settings
+
+STAGES = ("find", "gather", "narrow", "rerank", "exact")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the table has. types: those of its columns. ways: the rankings it can be searched by."""
+
+    types: Mapping[str, str]
+    ways: tuple[Way, ...]
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question as the encoder sees it. words: None if it cannot tell."""
+
+    text: str
+    doc: MultiVector
+    words: Words | None
+
+
+@dataclass
+class Hit:
+    """A row that a ranking found, with its passage in pieces.
+
+    key: the value of its id. id: the same as text. note: why it has no shades. terms: those of
+    bm25f, if the ranking has them.
+    """
+
+    key: Any
+    id: str
+    score: float
+    text: str
+    maxsim: float | None = None
+    bm25f: float | None = None
+    shaded: heat.Shaded = field(default_factory=lambda: heat.Shaded(()))
+    note: str = ""
+    places: dict[Way, int] = field(default_factory=dict)
+    terms: list[Term] = field(default_factory=list)
+
+
+@dataclass
+class Column:
+    """The hits of a ranking, the statement that ran, and its time.
+
+    stages: milliseconds of each stage of its index scans, empty if it had none.
+    """
+
+    search: Search
+    hits: list[Hit]
+    ms: float
+    stages: dict[str, float]
+    scans: list[LastScan]
+
+
+@dataclass
+class Answer:
+    """The answers to a question. ways: the rankings that the table has.
+
+    matches: those of the rows, by id. top: the best similarity of two tokens.
+    """
+
+    ways: tuple[Way, ...]
+    question: Question
+    columns: list[Column]
+    matches: dict[str, heat.Matches]
+    top: float
+
+
+def encode(encoder: Encoder, text: str) -> Question:
+    doc = encoder.encode_query(text)
+    try:
+        words = Words(text, encoder.spans(text, query=True), len(doc))
+    except SpansUnknownError:
+        words = None
+    return Question(text, doc, words)
+
+
+def target_of(conn: psycopg.Connection[Any], settings: Settings) -> Target:
+    """Return what the table has. A table that cannot be searched is an error."""
+    statements = settings.statements()
+    types = dict(fetch(conn, statements.existing_columns()))
+    if not types:
+        raise PageError(
+            500,
+            "There is no such table",
+            f"The database has no table {statements.table_name}, or the role may not see it.",
+        )
+    missing = queries.missing(statements, types)
+    if missing:
+        text = f"Table {statements.table_name} has no column {', '.join(missing)}."
+        raise PageError(500, "A column is missing", text)
+    by_words = truncated(settings.tsv_column) in types
+    by_words = by_words and fetch(conn, queries.has_statistics(statements))[0][0]
+    ways: tuple[Way, ...] = WAYS if settings.ranker is not None else WAYS[:-1]
+    return Target(types, ways if by_words else WAYS[:1])
+
+
+def answer(
+    conn: psycopg.Connection[Any], settings: Settings, question: Question, ways: Sequence[Way]
+) -> Answer:
+    """Return the answers by each ranking that the table has, in one snapshot."""
+    statements = settings.statements()
+    with conn.transaction():
+        fetch(conn, queries.limits(settings.timeout))
+        target = target_of(conn, settings)
+        chosen = [way for way in target.ways if way in ways] or list(target.ways[:1])
+        columns = [_column(conn, statements, settings, question, way) for way in chosen]
+        matches = _matches(conn, statements, target, question, columns)
+        _set_terms(conn, statements, target, question, columns)
+    _set_places(columns)
+    return Answer(target.ways, question, columns, matches, heat.top_similarity(matches.values()))
+
+
+def shade(answer: Answer, encoder: Encoder) -> None:
+    """Shade the passages of an answer."""
+    done: dict[str, tuple[heat.Shaded, str]] = {}
+    for column in answer.columns:
+        for hit in column.hits:
+            if hit.id not in done:
+                done[hit.id] = _shaded(hit, answer, encoder)
+            hit.shaded, hit.note = done[hit.id]
+
+
+def _column(
+    conn: psycopg.Connection[Any],
+    statements: RankedStatements,
+    settings: Settings,
+    question: Question,
+    way: Way,
+) -> Column:
+    found = queries.search(
+        way,
+        statements,
+        question.text,
+        question.doc,
+        limit=settings.limit,
+        ranker=settings.ranker,
+    )
+    before = last_scans(conn)
+    begin = time.perf_counter()
+    rows = fetch(conn, found.statement)
+    ms = (time.perf_counter() - begin) * 1000
+    scans = last_scans(conn)
+    scans = [] if scans == before else scans  # those of an earlier statement
+    return Column(found, [_hit(row) for row in rows], ms, _stages(scans), scans)
+
+
+def _hit(row: tuple[Any, ...]) -> Hit:
+    key, text, _, score, *both = row
+    if score is None:
+        raise PageError(500, "The ranker is missing", "The table of rankers has no such model.")
+    maxsim, bm25f = both or (None, None)
+    return Hit(key, str(key), score, text or "", maxsim, bm25f)
+
+
+def _stages(scans: Sequence[LastScan]) -> dict[str, float]:
+    if not scans:
+        return {}
+    return {stage: sum(getattr(scan, f"{stage}_ms") for scan in scans) for stage in STAGES}
+
+
+def _matches(
+    conn: psycopg.Connection[Any],
+    statements: RankedStatements,
+    target: Target,
+    question: Question,
+    columns: Sequence[Column],
+) -> dict[str, heat.Matches]:
+    keys = _keys(columns)
+    if question.words is None or not keys:
+        return {}
+    id_type = target.types[truncated(statements.columns.id)]
+    statement = queries.matches(statements, id_type, question.doc, list(keys.values()))
+    ids = list(keys)
+    found = heat.collect(fetch(conn, statement))
+    return {ids[number - 1]: matches for number, matches in found.items()}
+
+
+def _set_terms(
+    conn: psycopg.Connection[Any],
+    statements: RankedStatements,
+    target: Target,
+    question: Question,
+    columns: Sequence[Column],
+) -> None:
+    """Let the hits that full text ranks know the terms of their score."""
+    ranked = [column for column in columns if column.search.way != "maxsim"]
+    keys = _keys(ranked)
+    if not keys:
+        return
+    id_type = target.types[truncated(statements.columns.id)]
+    statement = queries.terms(statements, id_type, question.text, list(keys.values()))
+    ids = list(keys)
+    found: dict[str, list[Term]] = {}
+    for number, *term in fetch(conn, statement):
+        found.setdefault(ids[number - 1], []).append(Term(*term))
+    for column in ranked:
+        for hit in column.hits:
+            hit.terms = found.get(hit.id, [])
+
+
+def _keys(columns: Sequence[Column]) -> dict[str, Any]:
+    """Return the ids of all hits, by their text."""
+    return {hit.id: hit.key for column in columns for hit in column.hits}
+
+
+def _shaded(hit: Hit, answer: Answer, encoder: Encoder) -> tuple[heat.Shaded, str]:
+    """Return a passage in pieces, or as it is and why."""
+    words, matches = answer.question.words, answer.matches.get(hit.id)
+    if words is None:
+        return heat.plain(hit.text), ""  # the page says so, once
+    if matches is None:
+        return heat.plain(hit.text), "The row has no multivector, or too many tokens to shade."
+    try:
+        spans: list[Span] = encoder.spans(hit.text)
+        return heat.shade(hit.text, spans, words, matches, answer.top), ""
+    except (heat.MismatchError, TextError) as e:
+        return heat.plain(hit.text), str(e)
+
+
+def _set_places(columns: Sequence[Column]) -> None:
+    """Let each hit know its place in the other rankings."""
+    places: dict[str, dict[Way, int]] = {}
+    for column in columns:
+        for place, hit in enumerate(column.hits, 1):
+            places.setdefault(hit.id, {})[column.search.way] = place
+    for column in columns:
+        for hit in column.hits:
+            hit.places = {w: p for w, p in places[hit.id].items() if w != column.search.way}
+
+
+def fetch(conn: psycopg.Connection[Any], statement: Statement) -> list[Any]:
+    with conn.cursor(binary=True) as cursor:
+        return cursor.execute(statement.sql, statement.params).fetchall()
