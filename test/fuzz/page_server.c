@@ -91,7 +91,10 @@ RecoveryInProgress(void)
 	return true;
 }
 
-/* Reading ahead: every page is taken for one on disk. A request beyond the end of the file is a bug. */
+/*
+ * Reading ahead: every page counts as one on disk. A request beyond the end of
+ * the file is a bug.
+ */
 
 int
 get_tablespace_io_concurrency(Oid tablespace)
