@@ -267,4 +267,7 @@ def _fetch_texts(conn: psycopg.Connection[Any], statement: Statement) -> list[li
             for row in range(result.ntuples)
         ]
     encoding = conn.info.encoding
-    return [[value if value is None else value.decode(encoding) for value in row] for row in values]
+    return [
+        [value if value is None else value.decode(encoding, "replace") for value in row]
+        for row in values
+    ]
