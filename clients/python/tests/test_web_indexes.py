@@ -147,9 +147,27 @@ def test_an_invalid_index(conn: psycopg.Connection[Any]) -> None:
         assert other.get("/?q=gout").status_code == 200
         page = other.get("/indexes/broken_idx")
         assert (page.status_code, "Not valid:" in page.text) == (200, True)
+        assert "CREATE INDEX broken_idx ON public.broken" in page.text
+        assert "<form" not in page.text
         answer = other.post("/indexes/broken_idx")
         assert (answer.status_code, "is not valid." in answer.text) == (500, True)
         assert "does not answer" not in answer.text
+
+
+def test_an_index_that_is_being_built(conn: psycopg.Connection[Any]) -> None:
+    """Its file stays empty if CREATE INDEX CONCURRENTLY is cancelled while it waits for others."""
+    conn.execute("CREATE TABLE growing AS SELECT * FROM docs LIMIT 20")
+    with psycopg.connect(dbname="test_web_indexes") as writer:
+        writer.execute("INSERT INTO growing SELECT * FROM docs LIMIT 1")
+        conn.execute("SET statement_timeout = '1s'")
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            conn.execute(
+                "CREATE INDEX CONCURRENTLY growing_idx ON growing USING colbert_hnsw (doc)"
+            )
+        conn.execute("RESET statement_timeout")
+    with TestClient(create_app(FakeEncoder(), replace(SETTINGS, table="growing"))) as other:
+        page = other.get("/indexes/growing_idx")
+    assert (page.status_code, "Not valid:" in page.text) == (200, True)
 
 
 def test_a_table_without_an_index(client: TestClient, conn: psycopg.Connection[Any]) -> None:

@@ -145,7 +145,7 @@ class Site:
         """Show an index."""
         with self.pool.connection() as conn, self._transaction(conn):
             index, _ = self._find(conn, request)
-            info = indexes.info_of(conn, index)
+            info = indexes.info_of(conn, index) if index.is_valid else None
             settings = indexes.settings_of(conn, index)
         return self.pages.response(
             "index",
