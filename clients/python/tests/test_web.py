@@ -26,7 +26,7 @@ from colbert_pg.collection.records import Ranking
 from colbert_pg.encoders import ServerError, Span, SpansUnknownError
 from colbert_pg.web import Settings, create_app
 from colbert_pg.web.queries import readable
-from colbert_pg.web.server import guard
+from colbert_pg.web.server import guard, serve
 from colbert_pg.web.settings import MAX_QUESTION
 
 SOURCE = Path(__file__).parent.parent / "src"
@@ -391,6 +391,12 @@ def test_names_of_this_machine() -> None:
         client = TestClient(guard(app, address))
         answer = client.get("/static/search.js", headers={"Host": host})
         assert (address, host, answer.status_code) == (address, host, status)
+
+
+def test_a_port_that_does_not_exist() -> None:
+    app = create_app(FakeEncoder(), Settings("notes"))
+    with pytest.raises(ValueError, match="expected port from 0 to 65535, not 65536"):
+        serve(app, port=65536)
 
 
 def test_settings() -> None:

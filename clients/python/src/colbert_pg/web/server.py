@@ -30,6 +30,8 @@ def serve(app: ASGIApp, *, host: str = "127.0.0.1", port: int = 8080) -> None:
     Requests that run are answered first. The page has no login: do not let others reach it. On
     this machine alone, it answers to no other name, so that no page of others can read it.
     """
+    if not 0 <= port <= 65535:
+        raise ValueError(f"expected port from 0 to 65535, not {port}")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, port), family=family, backlog=_BACKLOG) as listening:
         guarded = guard(app, listening.getsockname()[0])
