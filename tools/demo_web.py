@@ -52,7 +52,10 @@ def prepare(conn):
 
 
 def main(argv):
-    port = int(argv[1]) if argv[1:] else 8080
+    word = argv[1] if argv[1:] else '8080'
+    if not (word.isascii() and word.isdigit() and int(word) <= 65535):
+        sys.exit(f'port {word}: expected a number from 0 to 65535')
+    port = int(word)
     try:
         socket.create_server(('127.0.0.1', port)).close()
     except OSError as e:

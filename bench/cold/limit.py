@@ -3,7 +3,7 @@
 Versions 1 and 2 of cgroups are supported. Both charge a page of the cache to the group that reads it first, so the files must have left the
 cache before (forget).
 """
-import os, threading, time
+import os, sys, threading, time
 
 PREFIX = 'colbert_cold_'
 GENEROUS = 1 << 40
@@ -12,6 +12,15 @@ FILES = {   # version: names of files and of the lines of memory.stat
         'swap': ('memory.swappiness', '0')},
     2: {'limit': 'memory.max', 'usage': 'memory.current', 'private': 'anon', 'cache': 'file', 'shared': 'shmem', 'swap': ('memory.swap.max', '0')},
 }
+
+
+def write_control(path, value):
+    """Write to a file of a group. A file that is not there is an error: the folder is no cgroup then."""
+    fd = os.open(path, os.O_WRONLY)
+    try:
+        os.write(fd, str(value).encode())
+    finally:
+        os.close(fd)
 
 
 class NoLimit(Exception):
@@ -51,9 +60,9 @@ def parents():
 
 
 def remove_stale(parent):
-    """Remove the empty groups of runs that were killed."""
+    """Remove the empty groups of runs that were killed, and not those of runs that go on."""
     for name in os.listdir(parent):
-        if name.startswith(PREFIX):
+        if name.startswith(PREFIX) and not os.path.exists('/proc/' + name[len(PREFIX):]):
             try:
                 os.rmdir(os.path.join(parent, name))
             except OSError:     # in use
@@ -74,6 +83,8 @@ def forget(paths):
 class MemoryLimit:
     """with MemoryLimit() as limit: processes that call limit.join() share its memory. The group must be empty at the end."""
 
+    control = None      # version 2: file by which the parent was told to limit the memory of its groups
+
     def __enter__(self):
         failures = []
         for version, parent in parents():
@@ -91,8 +102,8 @@ class MemoryLimit:
     def create(self, version, parent):
         os.mkdir(self.folder)
         if version == 2 and not os.path.exists(os.path.join(self.folder, self.names['limit'])):
-            with open(os.path.join(parent, 'cgroup.subtree_control'), 'w') as f:
-                f.write('+memory')
+            self.control = os.path.join(parent, 'cgroup.subtree_control')
+            write_control(self.control, '+memory')
         self.set(GENEROUS)
         name, value = self.names['swap']
         if os.path.exists(os.path.join(self.folder, name)):
@@ -100,17 +111,23 @@ class MemoryLimit:
 
     def __exit__(self, *_):
         for _ in range(50):     # the last processes may still be leaving
+            if not os.path.isdir(self.folder):      # it was never made, as in a read-only hierarchy
+                break
             try:
                 os.rmdir(self.folder)
-                return
-            except FileNotFoundError:
-                return
             except OSError:
                 time.sleep(.1)
+        else:
+            print(f'{self.folder} still has processes: the next run removes it when they have ended', file=sys.stderr)
+        if self.control:
+            try:
+                write_control(self.control, '-memory')
+            except OSError:     # another group uses it meanwhile
+                pass
+            self.control = None
 
     def write(self, name, value):
-        with open(os.path.join(self.folder, name), 'w') as f:
-            f.write(str(value))
+        write_control(os.path.join(self.folder, name), value)
 
     def set(self, size):
         self.write(self.names['limit'], size)

@@ -26,6 +26,7 @@ from colbert_pg.collection.records import Ranking
 from colbert_pg.encoders import ServerError, Span, SpansUnknownError
 from colbert_pg.web import Settings, create_app
 from colbert_pg.web.queries import readable
+from colbert_pg.web.server import guard, serve
 from colbert_pg.web.settings import MAX_QUESTION
 
 SOURCE = Path(__file__).parent.parent / "src"
@@ -73,7 +74,7 @@ def ask(client: TestClient, question: str, *ways: str) -> str:
 
 
 def passages(page: str) -> list[str]:
-    return re.findall(r'<p class="passage">(.*?)</p>', page, re.DOTALL)
+    return re.findall(r'<p class="passage" dir="auto">(.*?)</p>', page, re.DOTALL)
 
 
 def text_of(page: str) -> str:
@@ -254,6 +255,59 @@ def test_a_table_without_full_text(database: str) -> None:
     assert re.findall(r'data-terms="\d">(\w+)', page) == ["gout", "drugs"]
 
 
+@pytest.mark.parametrize(
+    ("type_", "key", "shown"),
+    [
+        ("mood", "o'k", "o'k"),
+        ("timestamptz", "infinity", "infinity"),
+        ("timestamp", "0044-03-15 BC", "0044-03-15 00:00:00 BC"),
+        ("bytea", "\\x0001", "\\x0001"),
+        ("jsonb", '{"a":1}', '{"a": 1}'),
+        ("int[]", "{1,2}", "{1,2}"),
+        ("interval", "1 mon", "1 mon"),
+        ("float8", "NaN", "NaN"),
+        ("float8", "0.1", "0.1"),
+        ("char(3)", "a", "a"),
+        ("text", "a \"b' %s", "a \"b' %s"),
+    ],
+)
+def test_ids_of_any_type(database: str, type_: str, key: str, shown: str) -> None:
+    with psycopg.connect(dbname=database, autocommit=True) as conn:
+        conn.execute("DROP TABLE IF EXISTS keys; DROP TYPE IF EXISTS mood")
+        conn.execute("CREATE TYPE mood AS ENUM ('sad', 'o''k')")
+        conn.execute(f"CREATE TABLE keys (id {type_}, body text, doc multivector(8), tsv tsvector)")
+        doc = FakeEncoder().encode_document("gout").to_text()
+        conn.execute(
+            f"INSERT INTO keys VALUES (%s::text::{type_}, 'gout', %s::multivector, 'gout')",
+            (key, doc),
+        )
+        conn.execute("SELECT bm25_analyze('keys', 'tsv')")
+    with client_of(Settings("keys", "dbname=test_web", Columns(metadata=None))) as client:
+        page = ask(client, "gout", "maxsim", "text", "hybrid")
+    assert page.count("data-terms") == 3
+    assert page.count('<table class="terms">') == 2
+    assert (
+        f">row {html.escape(shown).replace('&quot;', '&#34;').replace('&#x27;', '&#39;')}" in page
+    )
+
+
+def test_texts_of_other_scripts(database: str) -> None:
+    """Joiners of letters and emoji stay, overrides of direction do not; long texts are cut."""
+    joined = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 \U0001f468\u200d\U0001f469 gout"
+    texts = (joined, "gout \u202etuog", "gout" * 1500)
+    with psycopg.connect(dbname=database, autocommit=True) as conn:
+        conn.execute("CREATE TABLE scripts (id int, body text, doc multivector(8))")
+        for number, text in enumerate(texts):
+            doc = FakeEncoder().encode_document("gout x y"[: 8 - 3 * number]).to_text()
+            insert = "INSERT INTO scripts VALUES (%s, %s, %s::multivector)"
+            conn.execute(insert, (number, text, doc))
+    with client_of(Settings("scripts", "dbname=test_web", Columns(metadata=None))) as client:
+        page = ask(client, "gout")
+    shown = sorted(map(text_of, passages(page)), key=len)
+    assert shown == ["gout \ufffdtuog", joined, ("gout" * 1500)[:5000]]
+    assert "1,000 more characters are not shown." in page
+
+
 def test_the_page_cannot_write(database: str) -> None:
     with psycopg.connect(dbname=database, autocommit=True) as conn:
         conn.execute("""
@@ -287,10 +341,21 @@ class WithoutSpans(FakeEncoder):
         raise SpansUnknownError(text, query)
 
 
+class WithoutSomeSpans(FakeEncoder):
+    def spans(self, text: str, *, query: bool = False) -> list[Span]:
+        if not query:
+            raise SpansUnknownError(text)
+        return super().spans(text, query=query)
+
+
 def test_encoders_on_a_server() -> None:
     with client_of(encoder=WithoutSpans()) as client:
         page = ask(client, "gout")
         assert "cannot tell which word a token stands for: nothing is shaded" in page
+        assert text_of(passages(page)[0]) in TEXTS.values()
+    with client_of(encoder=WithoutSomeSpans()) as client:
+        page = ask(client, "gout")
+        assert "The encoder cannot tell which word a token stands for." in page
         assert text_of(passages(page)[0]) in TEXTS.values()
     encoder = FakeEncoder()
     encoder.before = lambda _texts: (_ for _ in ()).throw(ServerError("http://gpu/key", 500, "x"))
@@ -308,6 +373,30 @@ def test_lost_connections(client: TestClient, database: str) -> None:
             WHERE application_name = 'colbert-pg web'
         """)
     assert "hit" in ask(client, "gout")
+
+
+def test_names_of_this_machine() -> None:
+    """On a loopback address, the page answers to no name that others can point to it."""
+    app = create_app(FakeEncoder(), Settings("notes", "dbname=test_web"))
+    for address, host, status in (
+        ("127.0.0.1", "127.0.0.1:8080", 200),
+        ("127.0.0.1", "evil.example", 400),
+        ("127.0.0.2", "127.0.0.2:8080", 200),
+        ("127.0.0.2", "evil.example", 400),
+        ("::1", "[::1]:8080", 200),
+        ("::1", "localhost:8080", 200),
+        ("::1", "evil.example:8080", 400),
+        ("0.0.0.0", "search.example", 200),
+    ):
+        client = TestClient(guard(app, address))
+        answer = client.get("/static/search.js", headers={"Host": host})
+        assert (address, host, answer.status_code) == (address, host, status)
+
+
+def test_a_port_that_does_not_exist() -> None:
+    app = create_app(FakeEncoder(), Settings("notes"))
+    with pytest.raises(ValueError, match="expected port from 0 to 65535, not 65536"):
+        serve(app, port=65536)
 
 
 def test_settings() -> None:

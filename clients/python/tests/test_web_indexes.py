@@ -113,7 +113,9 @@ def test_what_is_refused(client: TestClient) -> None:
     path = path_of(client)
     for header in ({"Origin": "http://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
         assert client.post(path, headers=header).status_code == 403
-    assert client.post(path, headers={"Origin": "http://testserver"}).status_code == 200
+    behind_a_proxy = {"Origin": "https://search.example", "Sec-Fetch-Site": "same-origin"}
+    for header in ({"Origin": "http://testserver"}, behind_a_proxy):
+        assert client.post(path, headers=header).status_code == 200
     assert client.get("/indexes/docs_pkey").status_code == 404
     assert client.post("/indexes/nothing").status_code == 404
     settings = replace(SETTINGS, queries=())
@@ -123,14 +125,56 @@ def test_what_is_refused(client: TestClient) -> None:
     settings = replace(SETTINGS, tune_timeout=0.001)
     with TestClient(create_app(FakeEncoder(), settings)) as other:
         answer = other.post(path)
-        assert (answer.status_code, "took too long" in answer.text) == (504, True)
+        assert (answer.status_code, "measurement took too long" in answer.text) == (504, True)
+        assert "The database stopped it after 0.001 seconds." in answer.text
+
+
+def test_a_name_of_an_address(conn: psycopg.Connection[Any]) -> None:
+    conn.execute("CREATE TABLE named AS SELECT * FROM docs LIMIT 20")
+    conn.execute('CREATE INDEX "a?b#c" ON named USING colbert_hnsw (doc)')
+    with TestClient(create_app(FakeEncoder(), replace(SETTINGS, table="named"))) as other:
+        answer = other.post(path_of(other))
+    assert (answer.status_code, "Measure again" in answer.text) == (200, True)
+
+
+def test_an_invalid_index(conn: psycopg.Connection[Any]) -> None:
+    conn.execute("CREATE TABLE broken AS SELECT * FROM docs LIMIT 20")
+    conn.execute("CREATE INDEX broken_idx ON broken USING colbert_hnsw (doc)")
+    conn.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'broken_idx'::regclass")
+    settings = replace(SETTINGS, table="broken")
+    with TestClient(create_app(FakeEncoder(), settings), raise_server_exceptions=False) as other:
+        assert "colbert_hnsw, not valid" in other.get("/indexes").text
+        assert other.get("/?q=gout").status_code == 200
+        page = other.get("/indexes/broken_idx")
+        assert (page.status_code, "Not valid:" in page.text) == (200, True)
+        assert "CREATE INDEX broken_idx ON public.broken" in page.text
+        assert "<form" not in page.text
+        answer = other.post("/indexes/broken_idx")
+        assert (answer.status_code, "is not valid." in answer.text) == (500, True)
+        assert "does not answer" not in answer.text
+
+
+def test_an_index_that_is_being_built(conn: psycopg.Connection[Any]) -> None:
+    """Its file stays empty if CREATE INDEX CONCURRENTLY is cancelled while it waits for others."""
+    conn.execute("CREATE TABLE growing AS SELECT * FROM docs LIMIT 20")
+    with psycopg.connect(dbname="test_web_indexes") as writer:
+        writer.execute("INSERT INTO growing SELECT * FROM docs LIMIT 1")
+        conn.execute("SET statement_timeout = '1s'")
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            conn.execute(
+                "CREATE INDEX CONCURRENTLY growing_idx ON growing USING colbert_hnsw (doc)"
+            )
+        conn.execute("RESET statement_timeout")
+    with TestClient(create_app(FakeEncoder(), replace(SETTINGS, table="growing"))) as other:
+        page = other.get("/indexes/growing_idx")
+    assert (page.status_code, "Not valid:" in page.text) == (200, True)
 
 
 def test_a_table_without_an_index(client: TestClient, conn: psycopg.Connection[Any]) -> None:
     conn.execute("CREATE TABLE bare (id int, body text, doc multivector(8))")
     with TestClient(create_app(FakeEncoder(), replace(SETTINGS, table="bare"))) as other:
         page = other.get("/indexes").text
-    assert "CREATE INDEX ON bare USING colbert_hnsw (doc);" in page
+    assert 'CREATE INDEX ON "bare" USING colbert_hnsw ("doc");' in html.unescape(page)
     assert client.get("/indexes").text.count("<li>") == 1
 
 

@@ -18,6 +18,8 @@ HEAT_COLOR = "255,120,0"
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _KEPT_CONTROLS = "\n\t"
+# Joiners of letters and of emoji, marks of direction, and soft hyphens: they reorder no other text.
+_KEPT_FORMATS = "\u200c\u200d\u200e\u200f\u061c\u00ad"
 _CONTROLS = ("Cc", "Cf", "Cs")
 _NONCHARACTERS = (0xFFFE, 0xFFFF)  # of each plane; XML has no form for them
 _UNSPACED = ((0x2E80, 0xA4CF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))  # Chinese, Japanese, Yi
@@ -85,12 +87,12 @@ def _joins(character: str) -> bool:
 
 
 def printable(text: str) -> str:
-    """Replace control and format characters, other than line ends and tabs, and noncharacters."""
+    """Replace control and format characters that are no part of plain text, and noncharacters."""
     return "".join(_REPLACEMENT if _is_unsafe(c) else c for c in text)
 
 
 def _is_unsafe(character: str) -> bool:
-    if character in _KEPT_CONTROLS:
+    if character in _KEPT_CONTROLS or character in _KEPT_FORMATS:
         return False
     category = unicodedata.category(character)
     return category in _CONTROLS or ord(character) & 0xFFFF in _NONCHARACTERS

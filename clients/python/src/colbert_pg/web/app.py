@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 from psycopg_pool import ConnectionPool
@@ -138,14 +139,13 @@ class Site:
         """List the indexes of the table."""
         with self.pool.connection() as conn, self._transaction(conn):
             found = indexes.indexes_of(conn, self.settings)
-        column = self.settings.columns.doc
-        return self.pages.response("indexes", indexes=found, column=column)
+        return self.pages.response("indexes", indexes=found)
 
     def index(self, request: Request) -> Response:
         """Show an index."""
         with self.pool.connection() as conn, self._transaction(conn):
             index, _ = self._find(conn, request)
-            info = indexes.info_of(conn, index)
+            info = indexes.info_of(conn, index) if index.is_valid else None
             settings = indexes.settings_of(conn, index)
         return self.pages.response(
             "index",
@@ -174,11 +174,14 @@ class Site:
             with self.pool.connection() as conn:
                 with self._transaction(conn):
                     index, is_only = self._find(conn, request)
-                found = indexes.measure(conn, self.settings, index, asked, is_only=is_only)
+                try:
+                    found = indexes.measure(conn, self.settings, index, asked, is_only=is_only)
+                except psycopg.errors.QueryCanceled:
+                    raise measurement_took_too_long(self.settings.tune_timeout) from None
             self._measured[index.name] = found
         finally:
             self._measuring.release()
-        return RedirectResponse(f"{request.url.path}#recall", 303)
+        return RedirectResponse(f"/indexes/{quote(index.name)}#recall", 303)
 
     def _find(self, conn: psycopg.Connection[Any], request: Request) -> tuple[Index, bool]:
         """Return the index that a path names, and whether it is the only one."""
@@ -232,12 +235,26 @@ def ways_of(request: Request) -> list[Way]:
     return [way for way in WAYS if way in asked]
 
 
+def measurement_took_too_long(seconds: float) -> PageError:
+    return PageError(
+        504,
+        "The measurement took too long",
+        f"The database stopped it after {seconds:g} seconds.",
+        "Fewer questions take less time; --tune-timeout sets the limit.",
+    )
+
+
 def check_origin(request: Request) -> None:
-    """Refuse a request that a page of others makes."""
+    """Refuse a request that a page of others makes.
+
+    Browsers say so by Sec-Fetch-Site, which also holds behind a proxy that has another name. Those
+    that do not send it, as without TLS, name the origin.
+    """
     origin = request.headers.get("Origin")
     own = f"{request.url.scheme}://{request.headers.get('Host')}"
-    site = request.headers.get("Sec-Fetch-Site", "same-origin")
-    if origin not in (None, own) or site not in ("same-origin", "none"):
+    site = request.headers.get("Sec-Fetch-Site")
+    is_own = origin in (None, own) if site is None else site in ("same-origin", "none")
+    if not is_own:
         text = "The request came from another page."
         raise PageError(403, "This is not allowed", text)
 

@@ -10,6 +10,8 @@ from psycopg_pool import PoolTimeout, TooManyRequests
 
 from ..encoders import ServerError, TextError
 
+_OF_CONNECTION = ("08", "57P")  # of SQLSTATE: connections, and a server that stops or starts
+
 
 @dataclass(frozen=True)
 class Explained:
@@ -64,7 +66,7 @@ def _of_server(error: psycopg.Error, timeout: float) -> Explained:
     if isinstance(error, errors.InsufficientPrivilege):
         text = f"{error.diag.message_primary}."
         return Explained(500, "The database refuses", text, "Grant SELECT to the role of the page.")
-    if isinstance(error, psycopg.OperationalError):
+    if isinstance(error, psycopg.OperationalError) and _is_of_connection(error):
         return Explained(
             503,
             "The database does not answer",
@@ -73,3 +75,8 @@ def _of_server(error: psycopg.Error, timeout: float) -> Explained:
         )
     primary = error.diag.message_primary or str(error)
     return Explained(500, "The search failed", f"{primary}.", error.diag.message_hint or "")
+
+
+def _is_of_connection(error: psycopg.OperationalError) -> bool:
+    """Return whether the connection failed: the class has many other errors of the server."""
+    return error.sqlstate is None or error.sqlstate.startswith(_OF_CONNECTION)

@@ -72,7 +72,9 @@ def indexes_of(conn: psycopg.Connection[Any], settings: Settings) -> list[Index]
 
 def settings_of(conn: psycopg.Connection[Any], index: Index) -> list[Setting]:
     session = dict(fetch(conn, queries.session_settings()))
-    return [Setting(name, float(session[name]), float(index.options.get(name, 0))) for name in SETTINGS]
+    return [
+        Setting(name, float(session[name]), float(index.options.get(name, 0))) for name in SETTINGS
+    ]
 
 
 def info_of(conn: psycopg.Connection[Any], index: Index) -> IndexInfo:

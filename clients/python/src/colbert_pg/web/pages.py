@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse
 from ..admin import IndexInfo
 from . import charts, heat
 from .indexes import Measured, parts_of
-from .queries import NAMES, SETTINGS, WAYS, Way, readable
+from .queries import NAMES, SETTINGS, WAYS, Way, create_index, readable
 from .searcher import STAGES, Answer, Column
 from .settings import MAX_QUESTION, Settings
 
@@ -47,6 +47,7 @@ class Pages:
         )
         self._environment.globals.update(
             table=settings.statements().table_name.replace('"', ""),
+            create_index=create_index(settings.statements()),
             max_question=MAX_QUESTION,
             names=NAMES,
             pattern=pattern,

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from psycopg import sql
 
-from .._names import escaped, truncated
+from .._names import escaped, quoted, truncated
 from ..collection.ranking import RankedStatements, literal
 from ..collection.records import Ranking, StoredRanker, ranking_of
 from ..collection.statements import Query, Statement
@@ -33,8 +33,8 @@ _LIMITS = sql.SQL("SELECT pg_catalog.set_config('statement_timeout', %s, true)")
 _MATCHES = sql.SQL(
     "WITH query AS MATERIALIZED (SELECT %s::multivector AS doc), "
     "docs AS MATERIALIZED (SELECT ids.number, docs.{doc} AS doc "
-    "FROM unnest(%s::{type}[]) WITH ORDINALITY AS ids(id, number) "
-    "JOIN {table} AS docs ON docs.{id} = ids.id WHERE num_tokens(docs.{doc}) <= {most}) "
+    "FROM unnest(%s::text[]) WITH ORDINALITY AS ids(id, number) "
+    "JOIN {table} AS docs ON docs.{id} = ids.id::{type} WHERE num_tokens(docs.{doc}) <= {most}) "
     "SELECT docs.number, true, m.query_token, m.doc_token, m.similarity "
     "FROM docs, query, maxsim_tokens(docs.doc, query.doc) AS m "
     "UNION ALL SELECT docs.number, false, m.doc_token, m.query_token, m.similarity "
@@ -43,8 +43,8 @@ _MATCHES = sql.SQL(
 _TERMS = sql.SQL(
     "WITH query AS MATERIALIZED (SELECT bm25_query({statistics}, %s::text) AS words) "
     "SELECT ids.number, t.term, t.section::text, t.frequency, t.contribution "
-    "FROM unnest(%s::{type}[]) WITH ORDINALITY AS ids(id, number) "
-    "JOIN {table} AS docs ON docs.{id} = ids.id CROSS JOIN query "
+    "FROM unnest(%s::text[]) WITH ORDINALITY AS ids(id, number) "
+    "JOIN {table} AS docs ON docs.{id} = ids.id::{type} CROSS JOIN query "
     "CROSS JOIN LATERAL bm25f_terms(docs.{tsv}, query.words) AS t "
     "ORDER BY ids.number, t.contribution DESC, t.term"
 )
@@ -113,19 +113,20 @@ def _in_words(ranking: Ranking, doc: MultiVector) -> tuple[str, ...]:
 
 
 def matches(
-    statements: RankedStatements, id_type: str, doc: MultiVector, ids: Sequence[Any]
+    statements: RankedStatements, id_type: str, doc: MultiVector, ids: Sequence[str]
 ) -> Statement:
     """Return the matches of documents and a query, by the number of each id, from 1.
 
     The columns are number, of_query, the numbers of two tokens, from 1, and their similarity.
     of_query: the best token of the document for each query token; otherwise the best query token
-    for each token of the document. id_type: as format_type writes it.
+    for each token of the document. ids: as the server writes them, of any type. id_type: as
+    format_type writes it.
     """
     names = _names(statements, id_type)
     return Statement(_MATCHES.format(**names, most=sql.Literal(MAX_SHADED)), (doc, list(ids)))
 
 
-def terms(statements: RankedStatements, id_type: str, text: str, ids: Sequence[Any]) -> Statement:
+def terms(statements: RankedStatements, id_type: str, text: str, ids: Sequence[str]) -> Statement:
     """Return the terms of bm25f, by the number of each id, from 1: number, and those of a Term."""
     names = _names(statements, id_type)
     return Statement(_TERMS.format(**names), (text, list(ids)))
@@ -151,6 +152,12 @@ def indexes(statements: RankedStatements) -> Statement:
 def session_settings() -> Statement:
     """Return name and value of the settings of a search, 0 if the index chooses."""
     return Statement(_SESSION, (list(SETTINGS),))
+
+
+def create_index(statements: RankedStatements) -> str:
+    """Return the text of the statement that makes an index of the table."""
+    column = quoted(sql.Identifier(statements.columns.doc))
+    return f"CREATE INDEX ON {statements.table_name} USING colbert_hnsw ({column});"
 
 
 def missing(statements: RankedStatements, types: Mapping[str, str]) -> list[str]:

@@ -46,11 +46,10 @@ class Question:
 class Hit:
     """A row that a ranking found, with its passage in pieces.
 
-    key: the value of its id. id: the same as text. note: why it has no shades. terms: those of
+    id: as the server writes it. note: why it has no shades. terms: those of
     bm25f, if the ranking has them.
     """
 
-    key: Any
     id: str
     score: float
     text: str
@@ -162,19 +161,19 @@ def _column(
     )
     before = last_scans(conn)
     begin = time.perf_counter()
-    rows = fetch(conn, found.statement)
+    rows = _fetch_texts(conn, found.statement)
     ms = (time.perf_counter() - begin) * 1000
     scans = last_scans(conn)
     scans = [] if scans == before else scans  # those of an earlier statement
     return Column(found, [_hit(row) for row in rows], ms, _stages(scans), scans)
 
 
-def _hit(row: tuple[Any, ...]) -> Hit:
+def _hit(row: Sequence[str | None]) -> Hit:
     key, text, _, score, *both = row
     if score is None:
         raise PageError(500, "The ranker is missing", "The table of rankers has no such model.")
-    maxsim, bm25f = both or (None, None)
-    return Hit(key, str(key), score, text or "", maxsim, bm25f)
+    maxsim, bm25f = (None if value is None else float(value) for value in both or (None, None))
+    return Hit(key or "", float(score), text or "", maxsim, bm25f)
 
 
 def _stages(scans: Sequence[LastScan]) -> dict[str, float]:
@@ -190,12 +189,11 @@ def _matches(
     question: Question,
     columns: Sequence[Column],
 ) -> dict[str, heat.Matches]:
-    keys = _keys(columns)
-    if question.words is None or not keys:
+    ids = _ids(columns)
+    if question.words is None or not ids:
         return {}
     id_type = target.types[truncated(statements.columns.id)]
-    statement = queries.matches(statements, id_type, question.doc, list(keys.values()))
-    ids = list(keys)
+    statement = queries.matches(statements, id_type, question.doc, ids)
     found = heat.collect(fetch(conn, statement))
     return {ids[number - 1]: matches for number, matches in found.items()}
 
@@ -209,12 +207,11 @@ def _set_terms(
 ) -> None:
     """Let the hits that full text ranks know the terms of their score."""
     ranked = [column for column in columns if column.search.way != "maxsim"]
-    keys = _keys(ranked)
-    if not keys:
+    ids = _ids(ranked)
+    if not ids:
         return
     id_type = target.types[truncated(statements.columns.id)]
-    statement = queries.terms(statements, id_type, question.text, list(keys.values()))
-    ids = list(keys)
+    statement = queries.terms(statements, id_type, question.text, ids)
     found: dict[str, list[Term]] = {}
     for number, *term in fetch(conn, statement):
         found.setdefault(ids[number - 1], []).append(Term(*term))
@@ -223,9 +220,9 @@ def _set_terms(
             hit.terms = found.get(hit.id, [])
 
 
-def _keys(columns: Sequence[Column]) -> dict[str, Any]:
-    """Return the ids of all hits, by their text."""
-    return {hit.id: hit.key for column in columns for hit in column.hits}
+def _ids(columns: Sequence[Column]) -> list[str]:
+    """Return the ids of all hits, each once."""
+    return list(dict.fromkeys(hit.id for column in columns for hit in column.hits))
 
 
 def _shaded(hit: Hit, answer: Answer, encoder: Encoder) -> tuple[heat.Shaded, str]:
@@ -238,6 +235,8 @@ def _shaded(hit: Hit, answer: Answer, encoder: Encoder) -> tuple[heat.Shaded, st
     try:
         spans: list[Span] = encoder.spans(hit.text)
         return heat.shade(hit.text, spans, words, matches, answer.top), ""
+    except SpansUnknownError:
+        return heat.plain(hit.text), "The encoder cannot tell which word a token stands for."
     except (heat.MismatchError, TextError) as e:
         return heat.plain(hit.text), str(e)
 
@@ -256,3 +255,19 @@ def _set_places(columns: Sequence[Column]) -> None:
 def fetch(conn: psycopg.Connection[Any], statement: Statement) -> list[Any]:
     with conn.cursor(binary=True) as cursor:
         return cursor.execute(statement.sql, statement.params).fetchall()
+
+
+def _fetch_texts(conn: psycopg.Connection[Any], statement: Statement) -> list[list[str | None]]:
+    """Return rows whose values are as the server writes them: the type of an id may be any."""
+    with conn.cursor(binary=False) as cursor:
+        result = cursor.execute(statement.sql, statement.params).pgresult
+        assert result is not None
+        values = [
+            [result.get_value(row, column) for column in range(result.nfields)]
+            for row in range(result.ntuples)
+        ]
+    encoding = conn.info.encoding
+    return [
+        [value if value is None else value.decode(encoding, "replace") for value in row]
+        for row in values
+    ]
