@@ -255,6 +255,12 @@ MemoryContextDelete(MemoryContext context)
 }
 
 Size
+MemoryContextMemAllocated(MemoryContext context, bool recurse)
+{
+	return allocated;
+}
+
+Size
 add_size(Size a, Size b)
 {
 	if (a + b < a)
