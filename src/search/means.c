@@ -42,23 +42,32 @@
 #define MIN_DISTANCE 0.05f
 
 /*
- * Return the weight of a direction's inner products. For L2 it is the
- * derivative of the distance d of a miss: d changes by 1 / d of the change of
- * |x - q|^2 / 2.
+ * Return the part of a direction's inner products that counts. For L2 it is
+ * divided by the distance d of a miss, because d changes by 1 / d of the change
+ * of |x - q|^2 / 2.
  */
 static float
-weight_of(const IndexView *view, const WeightedTokens *directions, const MeanShares *shares,
-		  uint32 token)
+part_of(const IndexView *view, const WeightedTokens *directions, const MeanShares *shares,
+		uint32 token)
 {
-	float weight = directions->weights[token];
-	float share = shares->shares[token];
 	float length = view->index->meta.nodes.token_norm;
 	float distance;
 
-	if (view->metric != METRIC_L2)
-		return share * weight;
-	distance = Max(-shares->misses[token], weight * Max(MIN_DISTANCE * length, FLT_MIN));
-	return share * weight * weight / distance;
+	if (view->metric != METRIC_L2 || !(directions->weights[token] > 0))
+		return shares->shares[token];
+	distance = -shares->misses[token] / directions->weights[token];
+	return shares->shares[token] / Max(distance, Max(MIN_DISTANCE * length, FLT_MIN));
+}
+
+/* Return the largest weight. Weights count relative to it, so that equal ones count exactly 1. */
+static float
+largest_weight(const WeightedTokens *directions)
+{
+	float largest = 0;
+
+	for (uint32 t = 0; t < directions->count; t++)
+		largest = Max(largest, directions->weights[t]);
+	return largest;
 }
 
 void
@@ -69,11 +78,12 @@ means_prepare(const IndexView *view, const SearchQuery *query, const MeanShares 
 	uint32                dim = view->dim;
 	float                *sum = palloc0(dim * sizeof(float));
 	float                *scratch = palloc((view->sketch.rotation->padded + 1) * sizeof(float));
+	float                 unit = largest_weight(directions);
 	float                 weights = 0;
 
-	for (uint32 t = 0; t < directions->count; t++)
+	for (uint32 t = 0; unit > 0 && t < directions->count; t++)
 	{
-		float weight = weight_of(view, directions, shares, t);
+		float weight = directions->weights[t] / unit * part_of(view, directions, shares, t);
 
 		weights += weight;
 		for (uint32 k = 0; k < dim; k++)
@@ -81,7 +91,7 @@ means_prepare(const IndexView *view, const SearchQuery *query, const MeanShares 
 	}
 	for (uint32 k = 0; weights > 0 && k < dim; k++)
 		sum[k] /= weights;
-	*means = (MeanQuery) {.factor = MEAN_PART * weights};
+	*means = (MeanQuery) {.factor = MEAN_PART * weights * unit};
 	means->sketch = sketch_query_prepare(
 		&view->sketch, sum, 1,
 		palloc_extended(sketch_query_size(&view->sketch, 1), MCXT_ALLOC_HUGE), scratch);

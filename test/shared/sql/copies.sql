@@ -57,7 +57,7 @@ VACUUM ANALYZE copies_plain;
 VACUUM ANALYZE copies_padded;
 SELECT p.tokens = q.tokens, p.nodes = q.nodes FROM colbert_index_info('copies_plain_doc') p, colbert_index_info('copies_padded_doc') q;
 SELECT * FROM colbert_index_check('copies_padded_doc', heapallindexed => true, rescore => true);
--- A query that is padded with zeros, or repeats its tokens, is searched like one without them.
+-- A query that is padded with zeros, or repeats its tokens four times (which rounds nothing), is searched like one without them.
 CREATE FUNCTION copies_search(query multivector, OUT rows int[], OUT work bigint[]) LANGUAGE plpgsql AS $$
 BEGIN
 	rows := ARRAY(SELECT id FROM copies_padded ORDER BY maxsim(doc, query) DESC LIMIT 10);
@@ -67,7 +67,7 @@ SET colbert.candidates = 200;
 SELECT bool_and(plain = zeros), bool_and(plain = repeated)
 FROM generate_series(1, 20) i, LATERAL (SELECT copies_tokens(i, 2 * i, 3 * i) AS q OFFSET 0) AS query,
 	LATERAL (SELECT s FROM copies_search(q) s OFFSET 0) AS plain (plain), LATERAL (SELECT s FROM copies_search(q || copies_zeros(29)) s OFFSET 0) AS zeros (zeros),
-	LATERAL (SELECT s FROM copies_search(q || q || q) s OFFSET 0) AS repeated (repeated);
+	LATERAL (SELECT s FROM copies_search(q || q || q || q) s OFFSET 0) AS repeated (repeated);
 RESET colbert.candidates;
 -- A query of only zeros returns every row, with equal scores. Documents of only zeros are found, too.
 SELECT count(*), count(DISTINCT score) FROM (SELECT maxsim(doc, copies_zeros(5)) AS score FROM copies_padded ORDER BY score DESC LIMIT 20) t;
