@@ -67,13 +67,14 @@ struct FinderOps
 	/*
 	 * Implementations of the finder_ functions below. add and vector are NULL if
 	 * nodes can only be trained; open_next and replaced are NULL if they are never
-	 * replaced.
+	 * replaced; forget is NULL if nothing is kept.
 	 */
 	Finder *(*open)(ColbertIndex *index, const SketchParams *params);
 	Finder *(*open_next)(ColbertIndex *index, const SketchParams *params);
 	void (*close)(Finder *finder);
 	bool (*replaced)(Finder *finder);
 	void (*find)(Finder *finder, FindQuery *query, NodeHit *hits, uint32 *nhits);
+	void (*forget)(Finder *finder);
 	void (*assign)(Finder *finder, const float *tokens, uint32 ntokens, NodeHit *nearest);
 	uint32 (*add)(Finder *finder, const float *vector);
 	void (*vector)(Finder *finder, uint32 node, float *vector);
@@ -147,6 +148,14 @@ static inline void
 finder_find(Finder *finder, FindQuery *query, NodeHit *hits, uint32 *nhits)
 {
 	finder->ops->find(finder, query, hits, nhits);
+}
+
+/* Free what was kept for a wider call. The next one must not be a wider one. */
+static inline void
+finder_forget(Finder *finder)
+{
+	if (finder->ops->forget != NULL)
+		finder->ops->forget(finder);
 }
 
 /* Find the nearest node of each token. Checks for interrupts. */

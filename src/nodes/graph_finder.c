@@ -28,6 +28,14 @@ close_finder(Finder *finder)
 	graph_close((Graph *) finder);
 }
 
+/* Return true if the walk of a token may be kept: all of them take about work_mem. */
+static bool
+may_keep_walk(const Graph *graph, uint32 token)
+{
+	return token < MAX_KEPT_WALKS &&
+		   MemoryContextMemAllocated(graph->context, false) < (Size) work_mem * 1024;
+}
+
 static void
 graph_find(Finder *finder, FindQuery *query, NodeHit *hits, uint32 *nhits)
 {
@@ -42,7 +50,7 @@ graph_find(Finder *finder, FindQuery *query, NodeHit *hits, uint32 *nhits)
 		NodeHit     *found = hits + (size_t) t * query->probes;
 		GraphWalk    other = graph->walk;
 
-		graph->keeps_walks = t < MAX_KEPT_WALKS;
+		graph->keeps_walks = may_keep_walk(graph, t);
 		if (graph->keeps_walks)
 			graph->walk = graph->kept[t];
 		if (graph->keeps_walks && query->wider)
@@ -55,6 +63,27 @@ graph_find(Finder *finder, FindQuery *query, NodeHit *hits, uint32 *nhits)
 		graph->walk = other;
 	}
 	graph->keeps_walks = false;
+}
+
+static void
+free_walk(GraphWalk *walk)
+{
+	void *parts[] = {walk->frontier.hits, walk->results.hits, walk->found.hits,
+					 walk->sightings.slots, walk->expanded};
+
+	for (int i = 0; i < lengthof(parts); i++)
+		if (parts[i] != NULL)
+			pfree(parts[i]);
+	*walk = (GraphWalk) {0};
+}
+
+static void
+forget_walks(Finder *finder)
+{
+	Graph *graph = (Graph *) finder;
+
+	for (uint32 t = 0; graph->kept != NULL && t < MAX_KEPT_WALKS; t++)
+		free_walk(&graph->kept[t]);
 }
 
 static void
@@ -162,6 +191,7 @@ const FinderOps graph_finder = {
 	.open = open_finder,
 	.close = close_finder,
 	.find = graph_find,
+	.forget = forget_walks,
 	.assign = graph_assign,
 	.add = graph_add,
 	.vector = copy_vector,

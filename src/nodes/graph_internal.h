@@ -102,7 +102,7 @@ typedef struct GraphWalk
 	uint32          capacity;
 } GraphWalk;
 
-/* Number of tokens whose walks are kept. Those of further tokens begin anew. */
+/* Maximum number of tokens whose walks are kept. Those of further tokens begin anew. */
 #define MAX_KEPT_WALKS 64
 
 typedef struct GraphWriter GraphWriter;

@@ -762,6 +762,7 @@ gather_forget(Search *search)
 
 	if (gathered == NULL)
 		return;
+	finder_forget(search->finder);
 	free_probes(&gathered->lists);
 	free_sums(gathered);
 	if (gathered->misses != NULL)

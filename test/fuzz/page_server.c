@@ -71,7 +71,26 @@ ReadBuffer(Relation rel, BlockNumber block)
 	}
 	if (block >= page_count)
 		ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("could not read block %u", block)));
+	/* Each page counts as read from disk, so that readers request pages ahead. */
+	pgBufferUsage.local_blks_read++;
 	return -(Buffer) block - 1;
+}
+
+int
+get_tablespace_io_concurrency(Oid tablespace)
+{
+	return 16;
+}
+
+PrefetchBufferResult
+PrefetchBuffer(Relation rel, ForkNumber fork, BlockNumber block)
+{
+	if (block >= page_count)
+	{
+		fprintf(stderr, "block %u of %u is requested\n", block, page_count);
+		abort();
+	}
+	return (PrefetchBufferResult) {.initiated_io = true};
 }
 
 void
@@ -268,6 +287,12 @@ void
 MemoryContextDelete(MemoryContext context)
 {
 	free_chunks((FuzzContext *) context);
+}
+
+Size
+MemoryContextMemAllocated(MemoryContext context, bool recurse)
+{
+	return allocated;
 }
 
 Size
