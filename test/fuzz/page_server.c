@@ -110,25 +110,6 @@ RecoveryInProgress(void)
 	return true;
 }
 
-/*
- * Reading ahead: every page counts as one on disk. A request beyond the end of
- * the file is a bug.
- */
-
-int
-get_tablespace_io_concurrency(Oid tablespace)
-{
-	return 16;
-}
-
-PrefetchBufferResult
-PrefetchBuffer(Relation rel, ForkNumber fork, BlockNumber block)
-{
-	if (block >= page_count)
-		abort();
-	return (PrefetchBufferResult) {.initiated_io = true};
-}
-
 BufferAccessStrategy
 GetAccessStrategy(BufferAccessStrategyType type)
 {
