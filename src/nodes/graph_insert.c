@@ -376,6 +376,9 @@ choose_parent(Graph *graph)
 	uint32       at = 0;
 	uint32       descendant;
 
+	/* A walk finds at least its entry, unless vectors on damaged pages are not finite. */
+	if (links->count == 0)
+		graph_corrupted(graph, writer->node, 0);
 	while (at < links->count && !may_have_child(graph, links->forward[at].vertex, &child))
 		at++;
 	if (at == links->count)
