@@ -140,7 +140,7 @@ for my $name (sort keys %indexes)
 	# unlinked and reused.
 	make($index, 5000, 'after');
 	$node->safe_psql('postgres', 'DELETE FROM t WHERE id % 3 = 0 AND id > 300');
-	search_during("$name, segments go away", 'posting-next', 10, few(2000), "VACUUM t; INSERT INTO t SELECT -id, doc FROM docs WHERE id % 3 > 0; SELECT colbert_merge('t_index');");
+	search_during("$name, segments go away", 'posting-next', 10, few(2400), "VACUUM t; INSERT INTO t SELECT -id, doc FROM docs WHERE id % 3 > 0; SELECT colbert_merge('t_index');");
 
 	# Documents that the search has found belong to dead rows; other documents reuse their ordinals
 	# and rows.

@@ -25,6 +25,8 @@ sub same_answers
 {
 	my ($name) = @_;
 
+	# a worker that goes on would change the primary's answers
+	ok($primary->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'colbert_pg merge'"), "$name: no worker runs");
 	$primary->wait_for_catchup($standby);
 	each_method($name, sub {
 		my ($method, $table) = @_;

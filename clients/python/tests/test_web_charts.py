@@ -33,6 +33,8 @@ def test_a_bar() -> None:
     assert [float(rect.get("x", 0)) for rect in parts] == [0, 125]
     assert [float(rect.get("width", 0)) for rect in parts] == [122, 372]
     assert len(parsed(bar([Segment("find", 0)], 0, ""))) == 1
+    tiny = parsed(bar([Segment("find", 5e-324)], 5e-324, ""))
+    assert float(tiny[1].get("width", 0)) == 997
 
 
 @given(st.lists(st.builds(Segment, st.just("find"), TIMES), max_size=8))

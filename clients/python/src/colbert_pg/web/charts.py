@@ -42,9 +42,9 @@ class Point:
 def bar(segments: Sequence[Segment], total: float, label: str) -> Markup:
     """Return a bar of segments. total: the value of its whole width."""
     rects, at = Markup(), 0.0
-    scale = _BAR_WIDTH / total if total > 0 else 0.0
     for segment in segments:
-        width = max(segment.value, 0) * scale
+        # no scale for all: the reciprocal of a tiny total is infinite
+        width = max(segment.value, 0) / total * _BAR_WIDTH if total > 0 else 0.0
         if width > 0:
             rects += Markup(
                 '<rect class="part part-{}" x="{:.1f}" y="0" width="{:.1f}" height="{}"/>'
