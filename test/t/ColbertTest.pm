@@ -362,7 +362,8 @@ sub index_is_sound
 $before
 SELECT count(*), count(DISTINCT id) FROM (SELECT id FROM $table ORDER BY doc <#> (SELECT short FROM questions WHERE id = 1)) AS scan;
 SQL
-	is(rows_not_found($node, $table, "p.id % greatest(1, $rows / 40) = 0", $before), '', "$name: rows are found by their own embeddings");
+	# can they be found? With the default, a few of a hundred may be missed.
+	is(rows_not_found($node, $table, "p.id % greatest(1, $rows / 40) = 0", "$before SET colbert.recall = 0.9999;"), '', "$name: rows are found by their own embeddings");
 	checker_is_content($node, $table, $name, q{severity = 'error'});
 	return;
 }
