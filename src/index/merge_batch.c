@@ -30,7 +30,7 @@ merge_is_pending(IndexView *view, uint32 doc, DocEntry *entry)
 
 /* ---- loading ---- */
 
-/* Return true if a document is to be merged. */
+/* Return true if the merge takes this document. */
 static bool
 is_due(const Merge *merge, uint32 doc, DocEntry *entry)
 {

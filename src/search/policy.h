@@ -58,7 +58,7 @@
 typedef struct Policy
 {
 	SearchSettings settings;        /* resolved: none is 0 */
-	double         recall;          /* share of the wanted documents that is to be found */
+	double         recall;          /* target: share of the wanted documents to find */
 	uint64_t       likely_rows;     /* number of rows that are probably wanted */
 	bool           may_narrow_more; /* the number of candidates is left to the index */
 	bool           may_gather_more; /* the number of probes is left to the index */
