@@ -79,10 +79,11 @@ sub finds_all
 
 	is(query("$ColbertTest::by_index SELECT count(*), count(DISTINCT id) FROM (SELECT id FROM t ORDER BY doc <#> (SELECT doc FROM docs WHERE id = 500)) AS scan"),
 		"$rows|$rows", "$name: a whole scan gives each of $rows rows once");
-	# A walk through a graph of few edges over random vectors misses some nodes: copies of up to 3 of
-	# some 26 documents.
-	my %missed = map { $_ % 10000 => 1 } split /\n/, rows_not_found($node, 't', 'p.id % 50 = 7', "$session $ColbertTest::by_index SET colbert.probes = 64; SET colbert.ef_search = 200;");
-	cmp_ok(scalar keys %missed, '<=', 3, "$name: rows are found");
+	# Every node is visited, so that each row is found if its postings are there: among random vectors
+	# of 256 dims, no graph of few edges leads to the nearest one (hnswlib with M = 4 and ef = 40
+	# misses 12% of 1,780).
+	is(rows_not_found($node, 't', 'p.id % 50 = 7', "$session $ColbertTest::by_index SET colbert.ef_search = 5000; SET colbert.probes = 5000;"),
+		'', "$name: rows are found");
 	is(findings(), '', "$name: the checker finds nothing");
 	return;
 }

@@ -434,7 +434,10 @@ BEGIN
 		IF dice < .25 THEN
 			EXECUTE format('DELETE FROM %s WHERE id = $1', target) USING pick;
 		ELSIF dice < .5 THEN
-			EXECUTE format('UPDATE %s SET body = body || ''yx'' WHERE id BETWEEN $1 AND $1 + 2', target) USING pick;
+			-- locked in order: an UPDATE alone takes rows in the order of the table, which other
+			-- sessions' snapshots see differently, and deadlocks
+			EXECUTE format('UPDATE %1$s SET body = body || ''yx'' WHERE id IN
+				(SELECT id FROM %1$s WHERE id BETWEEN $1 AND $1 + 2 ORDER BY id FOR UPDATE)', target) USING pick;
 		ELSE
 			EXECUTE format('INSERT INTO %s SELECT * FROM pool WHERE id = $1
 				ON CONFLICT (id) DO UPDATE SET doc = excluded.doc, body = excluded.body || ''x''', target) USING pick;
