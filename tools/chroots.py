@@ -53,7 +53,7 @@ class Chroot:
         if not os.path.exists(self.path + '/.made'):
             shutil.rmtree(self.path, ignore_errors=True)
             try:
-                run(log, ['debootstrap', '--variant=minbase', f'--keyring={KEYRING}', self.release, self.path, mirror()])
+                run(log, ['debootstrap', '--variant=minbase', f'--keyring={KEYRING}', self.release, self.path, mirror(), *script_for(self.release)])
             except Failed:
                 raise Skip(f'debootstrap cannot create {self.release} from {mirror()}: {log}')
             self.write('/etc/apt/sources.list', ''.join(f'{kind} {mirror()} {self.release} main\n' for kind in ('deb', 'deb-src')))
@@ -62,6 +62,12 @@ class Chroot:
             self.run(log, 'apt-get update -q')
             self.write('/.made', '')
         shutil.copy('/etc/resolv.conf', self.path + '/etc/resolv.conf')
+
+
+def script_for(release: str) -> list[str]:
+    """Return debootstrap's script for a release that is newer than debootstrap: that of sid."""
+    scripts = os.path.join(os.environ.get('DEBOOTSTRAP_DIR', '/usr/share/debootstrap'), 'scripts')
+    return [] if os.path.exists(os.path.join(scripts, release)) else [os.path.join(scripts, 'sid')]
 
 
 def mirror() -> str:
