@@ -106,13 +106,22 @@ demo-web:
 	@tools/demo $@ $(PORT)
 test:
 	@tools/test
-# The long forms of the suites that have one: hours of randomness, whole collections. Tests read COLBERT_EXTRA. And examples/, frameworks
-# and the search page in a browser.
+# The long forms of the suites that have one: hours of randomness, whole collections. Tests read COLBERT_EXTRA. And examples/, frameworks,
+# the search page in a browser, and packages in bare chroots.
 test-extra:
-	-@tools/install-deps examples browser
-	@COLBERT_EXTRA=1 tools/test tap faults fuzz differential clients frameworks browser examples
+	-@tools/install-deps examples browser matrix
+	@COLBERT_EXTRA=1 tools/test tap faults fuzz differential clients frameworks browser examples packages
 test-%:
 	@tools/test $*
+# Archives of the source in build/dist. make release VERSION=0.2.0 DEST=/tmp/release: RELEASING.md
+dist:
+	@tools/dist
+release:
+	@tools/release $(if $(MAINTAINER),--maintainer '$(MAINTAINER)') -- '$(VERSION)' '$(DEST)'
+# make packages STEPS="release deb-15 install-15": what tools/packages describes
+packages:
+	@tools/install-deps matrix
+	@tools/packages $(STEPS)
 format:
 	@tools/format
 format-check:
@@ -140,9 +149,12 @@ help:
 	@echo 'make demo-psql      the same data, in psql'
 	@echo 'make demo-web       a search page on the same data, on 127.0.0.1 until Ctrl-C; PORT=8080 chooses the port'
 	@echo 'make test           all tests; make test-SUITE for one of: $(shell tools/test --list 2>/dev/null)'
-	@echo 'make test-extra     the long forms of tests: whole collections, more random statements, frameworks, the search page in chromium, examples in other languages'
+	@echo 'make test-extra     the long forms of tests: whole collections, more random statements, frameworks, the search page in chromium, examples in other languages, packages'
 	@echo 'make test-matrix    all tests on PostgreSQL 15, 17 and 18, with gcc, clang, assertions and sanitizers, in chroots: hours'
 	@echo '                    CELLS="17-gcc 18-clang" SUITES="regress tap" choose; cells: $(shell tools/test-matrix --list 2>/dev/null)'
+	@echo 'make dist           the zip for PGXN and the source archive for Debian, in build/dist'
+	@echo 'make packages       build a release candidate and its packages, and try them in bare chroots: Debian, PGXN, Dockerfile (STEPS="..." chooses)'
+	@echo 'make release VERSION=0.2.0 DEST=/tmp/release  prepare a release in that folder (RELEASING.md)'
 	@echo 'make soak MINUTES=60  fault-injection tests, longer: crashes, damaged files, full disks (doc/reliability.md)'
 	@echo 'make format         format the C sources with .clang-format; make format-check lists files formatted otherwise'
 	@echo 'make bench-medquad  build time, size, latency and recall; make bench-filter, make bench-kernels'
@@ -157,5 +169,5 @@ help:
 	@echo 'make bench-cold     an index larger than memory: latency and pages read per stage, with a limit on memory (root)'
 	@echo 'make deps           only install the packages'
 
-.PHONY: deps demo demo-psql demo-web test test-extra test-matrix soak faults help FORCE
+.PHONY: deps demo demo-psql demo-web dist packages release test test-extra test-matrix soak faults help FORCE
 FORCE:

@@ -162,18 +162,6 @@ def fan_out_agrees(conn):
     check(not bare, 'the functions of colbert_fan_out have comments', bare)
 
 
-def versions_agree():
-    version = re.search(r"default_version = '(.*)'", read('colbert_pg.control')).group(1)
-    check(f"default_version = '{version}'" in read('colbert_fan_out.control'), 'both control files have the same version')
-    check(f'EXTVERSION = {version}\n' in read('Makefile'), 'Makefile has the version of the control file')
-    check(read('META.json').count(f'"version": "{version}"') == 3, 'META.json has the version of the control file')
-    script = f'sql/colbert_pg--{version}.sql'
-    check(f'"file": "{script}"' in read('META.json'), 'META.json names the install script')
-    released = os.path.exists(os.path.join(ROOT, f'sql/released/colbert_pg--{version}.sql'))
-    section = rf'^## \[{re.escape(version)}\] - \d{{4}}-\d\d-\d\d$' if released else r'^## \[Unreleased\]$'
-    check(re.search(section, read('CHANGELOG.md'), re.M), 'CHANGELOG.md has a section for the version of the control file')
-
-
 def suites_agree():
     suites = runpy.run_path(os.path.join(ROOT, 'tools/run-suites'))
     for page in ('CONTRIBUTING.md', 'test/README.md'):
@@ -213,7 +201,6 @@ def main():
         reference_agrees(conn, table_after(read('doc/options.md'), 'table: settings and options'))
         names_agree(conn, readme)
         fan_out_agrees(conn)
-    versions_agree()
     suites_agree()
     front_page_is_readable(readme)
     tables_are_narrow(pages[1:] + ['CONTRIBUTING.md', 'SECURITY.md', 'data/README.md', 'test/README.md'] + sorted(

@@ -1,0 +1,1 @@
+CREATE EXTENSION colbert_pg;

@@ -1,0 +1,113 @@
+"""Chroots of Debian releases, made by debootstrap: for tools/test-matrix and tools/packages.
+
+They need root, and mounts of their own (unshare). MIRROR names a Debian mirror; default: the one that apt is configured with.
+"""
+import contextlib
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from typing import IO
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
+RELEASES = {15: 'bookworm', 17: 'trixie', 18: 'forky'}     # by the version of PostgreSQL that each has
+
+
+class Skip(Exception):
+    """The reason why this machine cannot run a cell."""
+
+
+class Failed(Exception):
+    """A step before the tests failed; its log has the details."""
+
+
+class Chroot:
+    """A Debian release in a folder."""
+
+    def __init__(self, release: str, path: str):
+        self.release = release
+        self.path = path
+
+    def command(self, script: str, **env: str) -> list[str]:
+        """Return the command that runs a shell script in the chroot. Its mounts and processes are private and end with the script."""
+        path = shlex.quote(self.path)
+        setting = ' '.join(f'{k}={shlex.quote(v)}' for k, v in env.items())
+        inside = (f'mount --rbind /dev {path}/dev && mount -t tmpfs tmpfs {path}/dev/shm && exec chroot {path} /usr/bin/env -i '
+                  f'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 {setting} sh -ec {shlex.quote(script)}')
+        return ['unshare', '--mount', '--pid', '--fork', '--kill-child', f'--mount-proc={self.path}/proc', 'sh', '-c', inside]
+
+    def run(self, log: str, script: str, **env: str) -> None:
+        run(log, self.command(script, **env))
+
+    def write(self, path: str, text: str, mode: int = 0o644) -> None:
+        path = self.path + path
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, 'w') as f:
+            f.write(text)
+        os.chmod(path, mode)
+
+    def create(self, log: str) -> None:
+        """Create the chroot with the required packages alone, unless it exists."""
+        if not os.path.exists(self.path + '/.made'):
+            shutil.rmtree(self.path, ignore_errors=True)
+            try:
+                run(log, ['debootstrap', '--variant=minbase', f'--keyring={KEYRING}', self.release, self.path, mirror(), *script_for(self.release)])
+            except Failed:
+                raise Skip(f'debootstrap cannot create {self.release} from {mirror()}: {log}')
+            self.write('/etc/apt/sources.list', ''.join(f'{kind} {mirror()} {self.release} main\n' for kind in ('deb', 'deb-src')))
+            self.write('/usr/sbin/policy-rc.d', '#!/bin/sh\nexit 101\n', 0o755)     # packages must not start servers
+            self.write('/etc/apt/apt.conf.d/90snapshot', 'Acquire::Check-Valid-Until "false";\n')      # a mirror may be an old snapshot
+            self.run(log, 'apt-get update -q')
+            self.write('/.made', '')
+        shutil.copy('/etc/resolv.conf', self.path + '/etc/resolv.conf')
+
+
+def script_for(release: str) -> list[str]:
+    """Return debootstrap's script for a release that is newer than debootstrap: that of sid."""
+    scripts = os.path.join(os.environ.get('DEBOOTSTRAP_DIR', '/usr/share/debootstrap'), 'scripts')
+    return [] if os.path.exists(os.path.join(scripts, release)) else [os.path.join(scripts, 'sid')]
+
+
+def mirror() -> str:
+    """Return the Debian mirror that this machine's apt is configured with, or else Debian's own."""
+    if os.environ.get('MIRROR'):
+        return os.environ['MIRROR']
+    targets = subprocess.run(['apt-get', 'indextargets', '--format', '$(ORIGIN)|$(RELEASE)|$(REPO_URI)', 'Created-By: Packages'], capture_output=True, text=True)
+    for line in targets.stdout.splitlines():
+        origin, release, uri = line.split('|')
+        if origin in ('Debian', '') and release in RELEASES.values():
+            return uri
+    return 'http://deb.debian.org/debian'
+
+
+@contextlib.contextmanager
+def started(command: list[str], output: IO[str] | int) -> Iterator[subprocess.Popen[str]]:
+    """Run a process and kill it on exit: unshare --fork ignores SIGTERM and SIGINT."""
+    process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, errors='replace')
+    try:
+        yield process
+        process.wait()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def run(log: str, command: list[str]) -> None:
+    with open(log, 'a') as out, started(command, out) as process:
+        pass
+    if process.returncode != 0:
+        raise Failed(f'a step before the tests failed: {os.path.relpath(log, ROOT)}')
+
+
+def missing() -> str | None:
+    """Return the reason why this machine cannot create chroots, or None."""
+    if os.geteuid() != 0:
+        return 'chroots need root'
+    for program in ('debootstrap', 'unshare'):
+        if not shutil.which(program):
+            return f'no {program}'
+    if subprocess.run(['unshare', '--mount', '--pid', '--fork', '--mount-proc', 'true'], capture_output=True).returncode != 0:
+        return 'mounts are not permitted (unshare --mount --mount-proc fails)'
+    return None
