@@ -112,7 +112,7 @@ docs-serve:
 test:
 	@tools/test
 # The long forms of the suites that have one: hours of randomness, whole collections. Tests read COLBERT_EXTRA. And examples/, frameworks
-# and the search page in a browser.
+# and the search page and the documentation in a browser.
 test-extra:
 	-@tools/install-deps examples browser
 	@COLBERT_EXTRA=1 tools/test tap faults fuzz differential clients frameworks browser examples

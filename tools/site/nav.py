@@ -2,7 +2,7 @@
 import os, re, runpy
 
 stage = runpy.run_path(os.path.join(os.path.dirname(os.path.abspath(__file__)), 'stage.py'))
-FIRST = [{'colbert_pg': 'README.md'}]
+FIRST = [{'Front page': 'README.md'}]
 GENERATED = {'Reference': [{'Catalog': 'doc/reference.md'}]}
 
 

@@ -52,7 +52,10 @@ def table(header, rows):
 
 def function(name, arguments, result, comment, volatility):
     """Return a paragraph for each function: signatures are too long for a table."""
-    return f'```sql\n{name}({arguments}) → {result}\n```\n\n{comment[0].upper() + comment[1:]}. *{volatility.capitalize()}.*\n'
+    columns = re.findall(r'OUT (\w+ [^,]+)', arguments)
+    given = re.sub(r'(, )?OUT \w+ [^,]+', '', arguments)
+    returned = ' Columns: ' + ', '.join(map(code, columns)) + '.' if columns else ''
+    return f'```sql\n{name}({given}) → {result}\n```\n\n{comment[0].upper() + comment[1:]}. *{volatility.capitalize()}.*{returned}\n'
 
 
 def functions(rows):
