@@ -26,6 +26,9 @@ CASTS = f"""SELECT format_type(castsource, NULL), format_type(casttarget, NULL),
 METHODS = f"SELECT amname, obj_description(o.oid, 'pg_am') FROM pg_am o {MEMBER.format('pg_am')} ORDER BY 1"
 CLASSES = f"""SELECT opcname, amname, format_type(opcintype, NULL), CASE WHEN opcdefault THEN 'default' ELSE '' END, obj_description(o.oid, 'pg_opclass')
     FROM pg_opclass o {MEMBER.format('pg_opclass')} JOIN pg_am a ON a.oid = opcmethod ORDER BY 2, 4 DESC, 1"""
+VIEWS = f"""SELECT relname, string_agg(format('%%I %%s', attname, format_type(atttypid, atttypmod)), ', ' ORDER BY attnum), obj_description(o.oid, 'pg_class')
+    FROM pg_class o {MEMBER.format('pg_class')} JOIN pg_attribute ON attrelid = o.oid AND attnum > 0 AND NOT attisdropped
+    WHERE relkind IN ('r', 'v', 'm') GROUP BY o.oid, relname ORDER BY 1"""
 SETTINGS = """SELECT name, boot_val, coalesce(min_val || ' to ' || max_val, array_to_string(enumvals, ' '), replace(vartype, 'bool', 'on off')),
         context, concat_ws(' ', short_desc, extra_desc) FROM pg_settings WHERE name LIKE 'colbert.%' ORDER BY 1"""
 
@@ -69,6 +72,13 @@ def functions(rows):
     return '\n'.join(parts)
 
 
+def views(rows):
+    """Return the section of views, if there are any."""
+    if not rows:
+        return ''
+    return '## Views\n\n' + '\n'.join(f'#### {name}\n\n{cell(comment)}. Columns: ' + ', '.join(map(code, columns.split(', '))) + '.\n' for name, columns, comment in rows)
+
+
 def page(conn):
     def rows(query, extension='colbert_pg'):
         return conn.execute(query, (extension,)).fetchall()
@@ -78,6 +88,7 @@ def page(conn):
         INTRODUCTION,
         '## Types\n', table(('type', ''), [(code(name), cell(comment)) for name, comment in rows(TYPES)]),
         '## Functions\n', functions(rows(FUNCTIONS)),
+        views(rows(VIEWS)),
         '## Operators\n', table(('operator', 'left', 'right', 'result', ''), [(code(a), code(b), code(c), code(d), cell(e)) for a, b, c, d, e in rows(OPERATORS)]),
         '## Access methods\n', table(('access method', ''), [(code(name), cell(comment)) for name, comment in rows(METHODS)]),
         '## Operator classes\n', table(('operator class', 'access method', 'type', '', ''), [(code(a), code(b), code(c), d, cell(e)) for a, b, c, d, e in rows(CLASSES)]),

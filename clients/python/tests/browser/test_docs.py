@@ -1,18 +1,18 @@
-"""The documentation as a site in a browser: test/run-browser builds it in build/site."""
+"""The documentation as a site in a browser: test/run-browser builds it in SITE."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
 from browser.tabs import SIZE, Tab, shoot
 
-SITE = Path(__file__).parents[4] / "build" / "site"
+SITE = os.environ["SITE"]
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -25,7 +25,7 @@ class Quiet(SimpleHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def site() -> Iterator[str]:
     """Serve the site, and return its address."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(SITE))) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=SITE)) as server:
         thread = Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
