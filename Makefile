@@ -104,10 +104,15 @@ demo demo-psql:
 PORT = 8080
 demo-web:
 	@tools/demo $@ $(PORT)
+# The documentation as a site in build/site. make docs-serve PORT=8080: until Ctrl-C.
+docs:
+	@tools/docs
+docs-serve:
+	@tools/docs serve $(PORT)
 test:
 	@tools/test
 # The long forms of the suites that have one: hours of randomness, whole collections. Tests read COLBERT_EXTRA. And examples/, frameworks,
-# the search page in a browser, and packages in bare chroots.
+# the search page and the documentation in a browser, and packages in bare chroots.
 test-extra:
 	-@tools/install-deps examples browser matrix
 	@COLBERT_EXTRA=1 tools/test tap faults fuzz differential clients frameworks browser examples packages
@@ -148,6 +153,7 @@ help:
 	@echo 'make demo           real questions, their answers and the time they take'
 	@echo 'make demo-psql      the same data, in psql'
 	@echo 'make demo-web       a search page on the same data, on 127.0.0.1 until Ctrl-C; PORT=8080 chooses the port'
+	@echo 'make docs           the documentation as a site, in build/site; make docs-serve PORT=8080 serves it on 127.0.0.1'
 	@echo 'make test           all tests; make test-SUITE for one of: $(shell tools/test --list 2>/dev/null)'
 	@echo 'make test-extra     the long forms of tests: whole collections, more random statements, frameworks, the search page in chromium, examples in other languages, packages'
 	@echo 'make test-matrix    all tests on PostgreSQL 15, 17 and 18, with gcc, clang, assertions and sanitizers, in chroots: hours'
@@ -169,5 +175,5 @@ help:
 	@echo 'make bench-cold     an index larger than memory: latency and pages read per stage, with a limit on memory (root)'
 	@echo 'make deps           only install the packages'
 
-.PHONY: deps demo demo-psql demo-web dist packages release test test-extra test-matrix soak faults help FORCE
+.PHONY: deps demo demo-psql demo-web dist docs docs-serve packages release test test-extra test-matrix soak faults help FORCE
 FORCE:
