@@ -2,7 +2,7 @@
 exact scores of their documents.
 
 Debian 13 packages a pgvector with hnsw, so its server runs in a chroot of that release: --chroot DIR, or build/shard/trixie, created with
-debootstrap. Its data remain there, in /srv/shard. If any of this is impossible, the result is the reason.
+debootstrap. Its data remain there, in /srv/shard, or for another collection than medquad in a folder that its name ends. If any of this is impossible, the result is the reason.
 """
 import os, shutil, struct, subprocess
 from importlib.machinery import SourceFileLoader
@@ -16,7 +16,7 @@ from shard.ours import KINDS, latency
 
 RELEASE, BIN = 'trixie', '/usr/lib/postgresql/17/bin'
 PACKAGES = ('postgresql-17', 'postgresql-17-pgvector')
-HOME = '/srv/shard'     # in the chroot
+HOME = '/srv/shard' + db.COLLECTION.removeprefix('medquad')    # in the chroot
 PORT = 5563
 SETTINGS = ((50, 50), (50, 100), (100, 200), (200, 400))       # K, hnsw.ef_search
 QUERIES = 100
