@@ -13,7 +13,7 @@ ENCODING = '1'              # counts changes of neural.py or of its encoder that
 LENGTHS = (1, 2, 3, 4, 5, 8, 16, 32)
 JOINED = (16, 32)           # lengths of queries that join several questions
 TOPIC_TOKENS = 5            # of a topic that is not a question
-NEURAL_DIMS = 128           # of medquad-neural, of 384
+NEURAL_DIMS, NEURAL_WINDOW = 128, 102   # of medquad-neural: dims, of 384, and tokens per text, of which 100 are its own
 WINDOW = 256                # tokens per text of the neural encoder, as in the model's own settings
 NOISE, SEED = .06, 20190000
 LONG_DOCUMENTS = 3600       # in the collection of long documents
@@ -97,7 +97,7 @@ def encode_neural(*arguments, **options):
 def medquad_neural_file():
     """Return the file of all of MedQuAD by the neural encoder, the collection medquad-neural."""
     passages, questions = (list(read_texts('medquad', name).values()) for name in ('corpus', 'queries'))
-    return neural_file('medquad', passages, questions, dims=NEURAL_DIMS)
+    return neural_file('medquad', passages, questions, window=NEURAL_WINDOW, dims=NEURAL_DIMS)
 
 
 # ---- collections ----
