@@ -165,6 +165,7 @@ help:
 	@echo 'make format         format the C sources with .clang-format; make format-check lists files formatted otherwise'
 	@echo 'make bench-medquad  build time, size, latency and recall; make bench-filter, make bench-kernels'
 	@echo 'make bench-lengths  recall and latency by the number of query tokens, on five collections (a neural encoder from PyPI)'
+	@echo 'tools/bench --collection medquad-neural NAME  a benchmark on MedQuAD by a neural encoder'
 	@echo 'make bench-build    build time per phase with one process and two, and k-means compared with FAISS (from PyPI)'
 	@echo 'make bench-trade-off  cost and recall of index types and codecs, compared with FAISS (from PyPI): tables and a picture'
 	@echo 'make bench-ranking  nDCG@10 of full text, MaxSim, fusion and learned rankers on MedQuAD and Cranfield, and the time of a score'
