@@ -104,7 +104,7 @@ GITHUB = """<!-- tour: sql -->
 ```sql external=citus
 SELECT '[a](b.md) | <!-- c -->';
 ```
-- [one](index.md#memory-of-a-scan), [two](../src), [three](https://example.com/x.md), [four](../LICENSE)
+- `<!-- d -->` [one](index.md#memory-of-a-scan), [two](../src), [three](https://example.com/x.md), [four](../LICENSE)
   - nested
 
 | `a \\| b` | c \\| d |
@@ -112,7 +112,7 @@ SELECT '[a](b.md) | <!-- c -->';
 PYTHON = """```sql
 SELECT '[a](b.md) | <!-- c -->';
 ```
-- [one](inside.md#memory-of-a-scan), two, [three](https://example.com/x.md), [four](../LICENSE)
+- `<!-- d -->` [one](inside.md#memory-of-a-scan), two, [three](https://example.com/x.md), [four](../LICENSE)
     - nested
 
 | `a | b` | c \\| d |
