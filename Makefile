@@ -106,11 +106,11 @@ demo-web:
 	@tools/demo $@ $(PORT)
 test:
 	@tools/test
-# The long forms of the suites that have one: hours of randomness, whole collections. Tests read COLBERT_EXTRA. And examples/, frameworks
-# and the search page in a browser.
+# The long forms of the suites that have one: hours of randomness, whole collections. Tests read COLBERT_EXTRA. And examples/, frameworks,
+# the search page in a browser, and the queries for Prometheus in its exporter.
 test-extra:
 	-@tools/install-deps examples browser
-	@COLBERT_EXTRA=1 tools/test tap faults fuzz differential clients frameworks browser examples
+	@COLBERT_EXTRA=1 tools/test tap faults fuzz differential clients frameworks browser docs examples
 test-%:
 	@tools/test $*
 format:
@@ -140,7 +140,7 @@ help:
 	@echo 'make demo-psql      the same data, in psql'
 	@echo 'make demo-web       a search page on the same data, on 127.0.0.1 until Ctrl-C; PORT=8080 chooses the port'
 	@echo 'make test           all tests; make test-SUITE for one of: $(shell tools/test --list 2>/dev/null)'
-	@echo 'make test-extra     the long forms of tests: whole collections, more random statements, frameworks, the search page in chromium, examples in other languages'
+	@echo 'make test-extra     the long forms of tests: whole collections, more random statements, frameworks, the search page in chromium, the metrics of postgres_exporter, examples in other languages'
 	@echo 'make test-matrix    all tests on PostgreSQL 15, 17 and 18, with gcc, clang, assertions and sanitizers, in chroots: hours'
 	@echo '                    CELLS="17-gcc 18-clang" SUITES="regress tap" choose; cells: $(shell tools/test-matrix --list 2>/dev/null)'
 	@echo 'make soak MINUTES=60  fault-injection tests, longer: crashes, damaged files, full disks (doc/reliability.md)'

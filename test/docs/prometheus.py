@@ -1,9 +1,10 @@
 #!/usr/bin/python3
 """Check doc/prometheus: its queries run as a member of pg_monitor and return the columns of their metrics, and its alerts use these. TAP output.
 
-Runs on the server of PGHOST, in a database of its own.
+Runs on the server of PGHOST, in a database of its own. With COLBERT_EXTRA, also by Debian's postgres_exporter, and with promtool, from packages
+that are unpacked in build/prometheus.
 """
-import os, re, sys
+import os, re, socket, subprocess, sys, time, urllib.request
 import psycopg
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -43,9 +44,54 @@ def set_up(conn):
         SET enable_sort = off;
         SELECT id FROM watched ORDER BY maxsim(doc, '[[1,0]]') DESC LIMIT 5;
         SELECT pg_stat_force_next_flush();
-        CREATE ROLE docs_exporter;
+        CREATE ROLE docs_exporter LOGIN;
         GRANT pg_monitor TO docs_exporter;
     """)
+
+
+def unpacked(package, program):
+    """Return the path of a program of a Debian package, or None if the package cannot be had."""
+    folder = os.path.join(ROOT, 'build', 'prometheus', package)
+    path = os.path.join(folder, 'usr', 'bin', program)
+    if not os.path.exists(path):
+        os.makedirs(folder, exist_ok=True)
+        fetched = subprocess.run(f'apt-get download {package} && dpkg -x {package}_*.deb . && rm {package}_*.deb', shell=True, cwd=folder, capture_output=True, text=True)
+        if fetched.returncode != 0:
+            print(f'# {fetched.stderr}')
+            return None
+    return path
+
+
+def exported(program):
+    """Return the names of the metrics that postgres_exporter shows."""
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        address = f'127.0.0.1:{free.getsockname()[1]}'
+    source = f"user=docs_exporter host={os.environ['PGHOST']} port={os.environ['PGPORT']} dbname=docs_prometheus sslmode=disable"
+    exporter = subprocess.Popen([program, f'--web.listen-address={address}', '--extend.query-path=' + os.path.join(ROOT, 'doc/prometheus/queries.yaml')],
+                                env=dict(os.environ, DATA_SOURCE_NAME=source), stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(60):
+            try:
+                with urllib.request.urlopen(f'http://{address}/metrics', timeout=30) as answer:
+                    return set(re.findall(r'^(colbert_\w+)\{.* \S+$', answer.read().decode(), re.M))
+            except OSError:
+                time.sleep(0.5)
+        return set()
+    finally:
+        exporter.terminate()
+        exporter.wait()
+
+
+def programs_agree(metrics):
+    exporter, promtool = unpacked('prometheus-postgres-exporter', 'prometheus-postgres-exporter'), unpacked('prometheus', 'promtool')
+    if exporter is None or promtool is None:
+        check(True, 'postgres_exporter and promtool # skip the packages cannot be downloaded')
+        return
+    shown = exported(exporter)
+    check(shown == metrics, 'postgres_exporter shows the metrics', f'missing: {metrics - shown}; more: {shown - metrics}')
+    tested = subprocess.run([promtool, 'test', 'rules', os.path.join(ROOT, 'test/docs/alerts_test.yaml')], capture_output=True, text=True)
+    check(tested.returncode == 0, 'promtool: the alerts fire when they should', tested.stdout + tested.stderr)
 
 
 def main():
@@ -78,6 +124,8 @@ def main():
     missing = {name for name in re.findall(r'`(\w+)`', ' '.join(re.findall(r'^\| `colbert_\w+_\.\.\.`: (.*?) \|', page, re.M)))
                if not any(metric.endswith(f'_{name}') for metric in metrics)}
     check(not missing, 'doc/monitoring.md names metrics that exist', missing)
+    if 'COLBERT_EXTRA' in os.environ:
+        programs_agree(metrics if counted else {metric for metric in metrics if not metric.startswith('colbert_search_')})
     print(f'1..{count}')
     sys.exit(failures != 0)
 
