@@ -46,6 +46,18 @@ sub add_index
 	return;
 }
 
+# pgbench(SCRIPT): run it 50 times by each of 4 clients.
+sub pgbench
+{
+	my $script = PostgreSQL::Test::Utils::tempdir() . '/script.sql';
+
+	append_to_file($script, $_[0]);
+	local $ENV{PGOPTIONS} = '-c enable_seqscan=off -c enable_sort=off';
+	$node->command_ok([ 'pgbench', '-n', '-c', 4, '-j', 2, '-t', 50, '-f', $script, 'postgres' ], 'clients search at the same time');
+	unlink $script;
+	return;
+}
+
 # ends_badly(TEST NAME, INDEX, EXPECTED ERROR, SQL): a statement whose search is counted although it fails.
 sub ends_badly
 {
@@ -76,9 +88,13 @@ is(counted('index, relation, searches, aborted, emitted, late'), "one|one_docs|4
 is(counted('last_search BETWEEN since - interval \'1 minute\' AND now(), query_tokens > 0, exhaustive <= searches, find_ms + gather_ms + narrow_ms + rerank_ms + exact_ms > 0'),
 	"t|t|t|t\nt|t|t|t", 'the other columns are plausible');
 
+sql('SELECT colbert_stat_reset()');
+pgbench(search('one') . ";\n" . search('two') . ";\n");
+is(counted('index, searches, emitted'), "one|200|1000\ntwo|200|1000", 'searches at the same time are all counted');
+
 # The counters of one search are those of colbert_last_scan.
 sql(q{SELECT colbert_stat_reset('one')});
-is(counted('index, searches, emitted, last_search IS NULL'), "one|0|0|t\ntwo|2|10|f", 'a reset of one index');
+is(counted('index, searches, emitted, last_search IS NULL'), "one|0|0|t\ntwo|200|1000|f", 'a reset of one index');
 is( sql(search('one') . <<'SQL') =~ s/^\d+\n//gmr, 'searches', 'one search adds what colbert_last_scan shows');
 ;
 CREATE TEMP TABLE last AS SELECT to_jsonb(l) - ARRAY['index', 'exhaustive'] AS counters FROM colbert_last_scan() AS l;
@@ -199,6 +215,11 @@ is(counted('string_agg(index::text, \' \' ORDER BY index::text)'), 'b c d one', 
 is(counted('searches', "index = 'one'::regclass"), '5', 'those that are searched keep them');
 is($node->safe_psql('postgres', 'SELECT indexes, evicted FROM colbert_stat_info()'), '4|2', 'the others are counted');
 
+$node->safe_psql('postgres', 'CREATE VIEW any_docs AS ' . join(' UNION ALL ', map { "(SELECT '$_' AS index, id FROM (" . search($_) . ') AS found)' } qw(a b c d one)));
+pgbench("\\set n random(1, 5)\nSELECT count(id) FROM any_docs WHERE index = (ARRAY['a', 'b', 'c', 'd', 'one'])[:n];\n");
+is($node->safe_psql('postgres', 'SELECT indexes, evicted > 2 FROM colbert_stat_info()'), '4|t', 'more indexes than there is room for, at the same time');
+is(counted('count(*), bool_and(searches > 0 AND emitted = 5 * searches)'), '4|t', 'their counters are whole');
+
 # A standby has counters of its own, and reads no unlogged index. Drops that it replays leave its view.
 $node->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
@@ -209,7 +230,7 @@ $standby->safe_psql('postgres', "$by_index " . search('one') . ';' . search('a')
 is($standby->safe_psql('postgres', 'SELECT index, searches FROM colbert_stat_indexes ORDER BY index::text'), "a|1\none|1", 'a standby counts its own searches');
 like($standby->safe_psql('postgres', q{SELECT index, status, documents, problem FROM colbert_indexes WHERE index::text IN ('one', 'unlogged') ORDER BY 1}),
 	qr/^one\|valid\|285\|\nunlogged\|unlogged\|\|$/, 'and shows an unlogged index, which it cannot read');
-$node->safe_psql('postgres', 'DROP TABLE a_docs');
+$node->safe_psql('postgres', 'DROP TABLE a_docs CASCADE');
 $node->wait_for_catchup($standby);
 is($standby->safe_psql('postgres', 'SELECT index FROM colbert_stat_indexes'), 'one', 'an index that is dropped on the primary leaves the view');
 $standby->stop;
