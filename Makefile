@@ -112,10 +112,10 @@ docs-serve:
 test:
 	@tools/test
 # The long forms of the suites that have one: hours of randomness, whole collections. Tests read COLBERT_EXTRA. And examples/, frameworks,
-# the search page and the documentation in a browser, and packages in bare chroots.
+# the search page and the documentation in a browser, the queries for Prometheus in its exporter, and packages in bare chroots.
 test-extra:
 	-@tools/install-deps examples browser matrix
-	@COLBERT_EXTRA=1 tools/test tap faults fuzz differential clients frameworks browser examples packages
+	@COLBERT_EXTRA=1 tools/test tap faults fuzz differential clients frameworks browser docs examples packages
 test-%:
 	@tools/test $*
 # Archives of the source in build/dist. make release VERSION=0.2.0 DEST=/tmp/release: RELEASING.md
@@ -155,7 +155,7 @@ help:
 	@echo 'make demo-web       a search page on the same data, on 127.0.0.1 until Ctrl-C; PORT=8080 chooses the port'
 	@echo 'make docs           the documentation as a site, in build/site; make docs-serve PORT=8080 serves it on 127.0.0.1'
 	@echo 'make test           all tests; make test-SUITE for one of: $(shell tools/test --list 2>/dev/null)'
-	@echo 'make test-extra     the long forms of tests: whole collections, more random statements, frameworks, the search page in chromium, examples in other languages, packages'
+	@echo 'make test-extra     the long forms of tests: whole collections, more random statements, frameworks, the search page in chromium, the metrics of postgres_exporter, examples in other languages, packages'
 	@echo 'make test-matrix    all tests on PostgreSQL 15, 17 and 18, with gcc, clang, assertions and sanitizers, in chroots: hours'
 	@echo '                    CELLS="17-gcc 18-clang" SUITES="regress tap" choose; cells: $(shell tools/test-matrix --list 2>/dev/null)'
 	@echo 'make dist           the zip for PGXN and the source archive for Debian, in build/dist'
@@ -165,6 +165,7 @@ help:
 	@echo 'make format         format the C sources with .clang-format; make format-check lists files formatted otherwise'
 	@echo 'make bench-medquad  build time, size, latency and recall; make bench-filter, make bench-kernels'
 	@echo 'make bench-lengths  recall and latency by the number of query tokens, on five collections (a neural encoder from PyPI)'
+	@echo 'tools/bench --collection medquad-neural NAME  a benchmark on MedQuAD by a neural encoder'
 	@echo 'make bench-build    build time per phase with one process and two, and k-means compared with FAISS (from PyPI)'
 	@echo 'make bench-trade-off  cost and recall of index types and codecs, compared with FAISS (from PyPI): tables and a picture'
 	@echo 'make bench-ranking  nDCG@10 of full text, MaxSim, fusion and learned rankers on MedQuAD and Cranfield, and the time of a score'

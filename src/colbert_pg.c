@@ -1,13 +1,14 @@
 /*-------------------------------------------------------------------------
  *
  * colbert_pg.c
- *	  Library initialization: kernels, settings and hooks.
+ *	  Library initialization: kernels, settings, hooks and shared memory.
  *
  *-------------------------------------------------------------------------
  */
 #include "compat/pg_compat.h"
 
 #include "access/access.h"
+#include "access/totals.h"
 #include "fmgr.h"
 #include "kernels/kernels.h"
 #include "planner/plan_start.h"
@@ -29,4 +30,5 @@ _PG_init(void)
 	explain_init();
 	build_dims_init();
 	plan_start_init();
+	totals_init();
 }

@@ -10,6 +10,7 @@
 #include <limits.h>
 
 #include "kernels/kernels.h"
+#include "miscadmin.h"
 #include "settings.h"
 #include "utils/guc.h"
 
@@ -23,6 +24,7 @@ int    colbert_pending_limit = 40960;
 bool   colbert_background_merge = true;
 int    colbert_exact_thresholds = EXACT_THRESHOLDS_AUTO;
 int    colbert_multivector_output = MULTIVECTOR_OUTPUT_JSON;
+int    colbert_stat_indexes = 1000;
 
 static const struct config_enum_entry exact_thresholds_values[] = {
 	{"auto", EXACT_THRESHOLDS_AUTO, false}, {"on", EXACT_THRESHOLDS_ON, false},
@@ -102,6 +104,13 @@ settings_init(void)
 							 "hexadecimal digits. Input accepts both.",
 							 &colbert_multivector_output, MULTIVECTOR_OUTPUT_JSON,
 							 multivector_output_values, PGC_USERSET, 0, NULL, NULL, NULL);
+	/* Only the start of the server can define a setting that needs a restart. */
+	DefineCustomIntVariable(
+		"colbert.stat_indexes", "Sets the maximum number of indexes with cumulative counters.",
+		"0 turns them off. It has an effect if colbert_pg is in shared_preload_libraries.",
+		&colbert_stat_indexes, 1000, 0, 100000,
+		process_shared_preload_libraries_in_progress ? PGC_POSTMASTER : PGC_SIGHUP, 0, NULL, NULL,
+		NULL);
 	DefineCustomStringVariable("colbert.simd", "Sets the instruction set of the kernels.",
 							   "auto chooses the fastest one of this machine.", &colbert_simd,
 							   "auto", PGC_USERSET, 0, check_simd, assign_simd, NULL);

@@ -43,6 +43,9 @@ typedef enum MultiVectorOutput
 
 extern int colbert_multivector_output;
 
+/* Maximum indexes with cumulative counters. Fixed when the server starts. */
+extern int colbert_stat_indexes;
+
 extern void settings_init(void);
 
 #endif /* COLBERT_SETTINGS_H */

@@ -1,12 +1,20 @@
 """MedQuAD in a database, for the demo and the benchmarks: load it, index it, query it, and compute recall.
 
+Its tokens are those of the demo's encoder (tools/medquad), or of a neural one (bench/lengths/medquad_files.py).
 psycopg finds the server through PGHOST etc., which tools/with-server sets.
 """
 import os, statistics, struct, subprocess, threading, time
 import psycopg
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-FILES = os.path.join(ROOT, 'build', 'medquad')
+COLLECTIONS = {     # name: title, mean tokens per passage, of short and long queries. The files of each are in build/NAME.
+    'medquad': ('MedQuAD', 66.5, {'short': 4.9, 'long': 16}),
+    'medquad-neural': ('MedQuAD by all-MiniLM-L6-v2', 90., {'short': 13, 'long': 32}),
+}
+COLLECTION = os.environ.get('COLBERT_COLLECTION', 'medquad')     # tools/bench --collection sets it
+TITLE, TOKENS, QUERY_TOKENS = COLLECTIONS[COLLECTION]
+QUERY_TITLES = {'short': f"questions, {QUERY_TOKENS['short']} tokens", 'long': f"{QUERY_TOKENS['long']} tokens"}
+FILES = os.path.join(ROOT, 'build', COLLECTION)
 TABLES = {
     'passages': 'CREATE TABLE passages (id int PRIMARY KEY, source text, body text, doc multivector(128, float2))',
     'questions': 'CREATE TABLE questions (id int PRIMARY KEY, source text, question text, short multivector(128), long multivector(128))',
@@ -112,7 +120,7 @@ class Asker:
 def scores_at(conn, kind, queries, rank):
     """Return, for each query, the exact score at a rank. An answer that reaches it belongs to the best `rank` answers, ties included.
 
-    For short queries the data set includes the exact top hundred; for long ones the caller computes it with a sequential scan.
+    For short queries the files include the exact top hundred; for long ones the caller computes it with a sequential scan.
     """
     scores = dict(conn.execute(f'SELECT q.id, maxsim(p.doc, q.{kind}) FROM questions q JOIN exact e ON e.question = q.id AND e.rank = {rank} '
                                'JOIN passages p ON p.id = e.passage').fetchall())

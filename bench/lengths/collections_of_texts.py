@@ -8,11 +8,12 @@ import numpy as np
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CACHE = os.path.join(ROOT, 'build', 'lengths')
 NEURAL = os.path.join(ROOT, 'bench', 'lengths', 'neural.py')
-# Sources of the neural encoder. If one changes, texts are encoded again.
-SOURCES = NEURAL, os.path.join(ROOT, 'clients', 'python', 'src', 'colbert_pg', 'encoders', 'onnx.py')
+WEIGHTS = os.path.join(ROOT, 'clients', 'python', 'requirements-minilm.txt')
+ENCODING = '1'              # counts changes of neural.py or of its encoder that change tokens: texts are then encoded again
 LENGTHS = (1, 2, 3, 4, 5, 8, 16, 32)
 JOINED = (16, 32)           # lengths of queries that join several questions
 TOPIC_TOKENS = 5            # of a topic that is not a question
+NEURAL_DIMS, NEURAL_WINDOW = 128, 102   # of medquad-neural: dims, of 384, and tokens per text, of which 100 are its own
 WINDOW = 256                # tokens per text of the neural encoder, as in the model's own settings
 NOISE, SEED = .06, 20190000
 LONG_DOCUMENTS = 3600       # in the collection of long documents
@@ -67,27 +68,36 @@ def load_medquad():
     return (Tokens(array('docs.f16'), array('doc_offsets')), Tokens(array('queries.f32'), array('query_offsets')))
 
 
-def load_neural(dataset, npassages):
-    """Load a dataset as encoded by a neural encoder."""
-    passages, questions = (evenly(list(read_texts(dataset, name).values()), n) for name, n in (('corpus', npassages), ('queries', 1000)))
-    return encode_neural(dataset, [text for text in passages if text.strip()], questions)
-
-
-def encode_neural(name, passages, questions, window=WINDOW):
-    """Encode texts, cut at this many tokens, by neural.py in this Python; or return what an earlier call encoded."""
-    texts = json.dumps({'window': window, 'passages': passages, 'questions': questions})
-    digest = hashlib.sha256(texts.encode())
-    for source in SOURCES:
-        with open(source, 'rb') as f:
-            digest.update(f.read())
+def neural_file(name, passages, questions, window=WINDOW, dims=None):
+    """Return the file of these texts, cut at this many tokens, as encoded by neural.py in this Python or by an earlier call. dims: those to keep, by SVD."""
+    texts = json.dumps({'window': window, 'dims': dims, 'passages': passages, 'questions': questions})
+    digest = hashlib.sha256(texts.encode() + ENCODING.encode())
+    with open(WEIGHTS, 'rb') as f:
+        digest.update(f.read())
     os.makedirs(CACHE, exist_ok=True)
     stem = os.path.join(CACHE, f'{name}-neural-{len(passages)}-{digest.hexdigest()[:12]}')
     if not os.path.exists(stem + '.npz'):
         with open(stem + '.json', 'w') as f:
             f.write(texts)
         subprocess.run([sys.executable, NEURAL, stem + '.json', stem + '.npz'], check=True, stdout=subprocess.DEVNULL)
-    arrays = np.load(stem + '.npz')
+    return stem + '.npz'
+
+
+def read_encoded(path):
+    """Return the passages and the questions of a file of neural_file."""
+    arrays = np.load(path)
     return Tokens(arrays['passages'], arrays['passage_offsets']), Tokens(arrays['questions'], arrays['question_offsets'])
+
+
+def encode_neural(*arguments, **options):
+    """Return the passages and the questions of neural_file of these arguments."""
+    return read_encoded(neural_file(*arguments, **options))
+
+
+def medquad_neural_file():
+    """Return the file of all of MedQuAD by the neural encoder, the collection medquad-neural."""
+    passages, questions = (list(read_texts('medquad', name).values()) for name in ('corpus', 'queries'))
+    return neural_file('medquad', passages, questions, window=NEURAL_WINDOW, dims=NEURAL_DIMS)
 
 
 # ---- collections ----
@@ -104,11 +114,12 @@ def long_documents(options):
 
 
 def medquad_neural(options):
-    return load_neural('medquad', options.neural)
+    return read_encoded(medquad_neural_file())
 
 
 def cranfield_neural(options):
-    return load_neural('cranfield', options.neural)
+    passages, questions = (list(read_texts('cranfield', name).values()) for name in ('corpus', 'queries'))
+    return encode_neural('cranfield', [text for text in passages if text.strip()], questions)
 
 
 def random_vectors(options):

@@ -7,14 +7,14 @@ seed, so that a document's number determines it, whatever the table size and the
 import os, struct
 import numpy as np
 import copybinary as cb
+import medquad_db as db
+from medquad_db import FILES, ROOT
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-FILES = os.path.join(ROOT, 'build', 'medquad')
 DIMS, REAL = 128, 16373
 NOISE, QUERY_NOISE, SEED = .05, .06, 820000
 PAGE_TOKENS = 1030
 CHUNK = {'passages': 1000, 'pages': 100}        # documents per chunk
-LONG = {'passages': 16, 'pages': 20}            # tokens per long query
+LONG = {'passages': 0, 'pages': 20}             # minimum tokens per long query
 EXTRA_CHUNKS = 10 ** 6      # chunks from this number on belong to the insert test
 COPY_START, COPY_END = b'PGCOPY\n\xff\r\n\0' + struct.pack('!ii', 0, 0), struct.pack('!h', -1)
 
@@ -53,12 +53,12 @@ class Medquad:
 
     def queries(self, shape):
         """
-        Return {kind: [(id, tokens)]}. Long queries are those of tools/medquad, which are filled up with noisy tokens of the question's best
-        real passage; for pages, some more of these are added.
+        Return {kind: [(id, tokens)]}. Long queries are those of the collection, which are filled up with noisy tokens of the question's best
+        real passage; for pages, some more of these are added to short ones.
         """
-        rng, more = np.random.default_rng(SEED), LONG[shape] - LONG['passages']
-        long = []
+        rng, long = np.random.default_rng(SEED), []
         for id, _, tokens in self.questions:
+            more = max(LONG[shape] - len(tokens), 0)
             passage = self.floats[self.starts[self.best[id]]:self.starts[self.best[id] + 1]]
             noisy = passage[rng.integers(len(passage), size=more)] + rng.normal(0, QUERY_NOISE, (more, DIMS)).astype(np.float32)
             long.append((id, np.concatenate([tokens, normalised(noisy)])))
@@ -76,8 +76,8 @@ class Source:
 
     def describe(self):
         if self.real:
-            return 'MedQuAD'
-        return 'MedQuAD, resampled: ' + ('two halves of passages' if self.shape == 'passages' else f'passages joined to {PAGE_TOKENS:,} tokens') + f', noise {NOISE}'
+            return db.TITLE
+        return f'{db.TITLE}, resampled: ' + ('two halves of passages' if self.shape == 'passages' else f'passages joined to {PAGE_TOKENS:,} tokens') + f', noise {NOISE}'
 
     def first(self, chunk):
         """Return the id of the chunk's first document."""

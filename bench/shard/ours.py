@@ -6,6 +6,7 @@ from progress import Step
 from shard import data
 from shard.clients import Client, Inserter, ask, rate, write_queries
 from shard.load import connect, fact, set_fact, thinned
+from trade_off.clock import Clock
 from trade_off.watch import create_index
 
 KINDS = ('short', 'long')
@@ -34,9 +35,11 @@ class Ours:
         self.loaded = fact(conn, 'load')
         self.rows = {}
         self.paths = {kind: os.path.join(folder, kind + '.queries') for kind in KINDS}
+        self.queries = {}
         for kind, path in self.paths.items():
             rows = conn.execute('SELECT query FROM queries WHERE kind = %s ORDER BY id', (kind,), binary=True).fetchall()
-            write_queries(path, thinned([query for query, in rows], options.queries))
+            self.queries[kind] = thinned([query for query, in rows], options.queries)
+            write_queries(path, self.queries[kind])
         self.mend()
 
     def mend(self):
@@ -122,12 +125,21 @@ class Ours:
                 scans.append(cursor.fetchone())
         return {column.name: statistics.mean(values) for column, values in zip(cursor.description, zip(*scans)) if column.type_code in NUMBERS}
 
+    def times(self, kind):
+        """Return the milliseconds of each query, warm: of the client's wall time, or of the backend's CPU time."""
+        if not self.options.processor:
+            return ask(self.paths[kind], self.options.queries)
+        with connect() as conn:
+            asker, queries = db.Asker(conn), [(None, query) for query in self.queries[kind]]
+            asker.timed(queries)
+            return Clock(conn.info.backend_pid).ask(asker, queries)[0]
+
     def measure(self, method):
         label, figures = METHODS[method][0], self.rows[method]
         with Step(f'{label}: latency') as step:
             for kind in KINDS:
                 step.detail = kind
-                times = ask(self.paths[kind], self.options.queries)
+                times = self.times(kind)
                 figures[kind] = {**latency(times), 'recall': self.recall(kind), 'stages': self.stages(kind)}
             step.result = ', '.join(f"{kind} {figures[kind]['avg']:.2f} ms {figures[kind]['recall']:.3f}" for kind in KINDS)
 

@@ -19,8 +19,8 @@ ROOM = .85      # fraction of the memory that may be used
 class Peers:
     """A process that generates the documents again as floats in memory. rows: [{label, build, bytes, kind: [figures per setting]}]."""
 
-    def __init__(self, conn, source, folder):
-        self.source, self.folder = source, folder
+    def __init__(self, conn, source, options):
+        self.source, self.folder, self.processor = source, options.data, options.processor
         self.tokens = conn.execute('SELECT sum(tokens)::bigint FROM bench_chunks').fetchone()[0]
         rows = conn.execute('SELECT kind, id, tenth FROM bench_exact ORDER BY kind, id').fetchall()
         self.sample = {kind: [[id, tenth] for name, id, tenth in rows if name == kind] for kind in KINDS}
@@ -38,7 +38,7 @@ class Peers:
         with Step('OPENBLAS_CORETYPE for FAISS') as step:
             core_type, times = faiss_side.fastest_core_type()
             step.result = ', '.join(f"{name or 'unset'} {seconds:.3f} s" for name, seconds in times.items())
-        self.worker = faiss_side.Faiss(core_type, worker=WORKER)
+        self.worker = faiss_side.Faiss(core_type, self.processor, WORKER)
         with Step('recipes: documents in memory'):
             self.worker.do('load', shape=self.source.shape, documents=self.source.documents, sample=self.sample)
 

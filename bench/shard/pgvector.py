@@ -2,7 +2,7 @@
 exact scores of their documents.
 
 Debian 13 packages a pgvector with hnsw, so its server runs in a chroot of that release: --chroot DIR, or build/shard/trixie, created with
-debootstrap. Its data remain there, in /srv/shard. If any of this is impossible, the result is the reason.
+debootstrap. Its data remain there, in /srv/shard, or for another collection than medquad in a folder that its name ends. If any of this is impossible, the result is the reason.
 """
 import os, shutil, struct, subprocess
 from importlib.machinery import SourceFileLoader
@@ -13,10 +13,11 @@ from progress import Step
 from shard import data
 from shard.load import copy_in, thinned
 from shard.ours import KINDS, latency
+from trade_off.clock import Clock
 
 RELEASE, BIN = 'trixie', '/usr/lib/postgresql/17/bin'
 PACKAGES = ('postgresql-17', 'postgresql-17-pgvector')
-HOME = '/srv/shard'     # in the chroot
+HOME = '/srv/shard' + db.COLLECTION.removeprefix('medquad')    # in the chroot
 PORT = 5563
 SETTINGS = ((50, 50), (50, 100), (100, 200), (200, 400))       # K, hnsw.ef_search
 QUERIES = 100
@@ -97,10 +98,11 @@ class Chroot:
 
 
 class Pgvector:
-    def __init__(self, conn, medquad, path, log):
+    def __init__(self, conn, medquad, options, log):
         """conn: connection to our server, for the exact scores of the sample."""
         self.tokens = {kind: dict(queries) for kind, queries in medquad.queries('passages').items()}
-        self.medquad, self.chroot = medquad, Chroot(os.path.abspath(path), log)
+        self.medquad, self.processor = medquad, options.processor
+        self.chroot = Chroot(os.path.abspath(options.chroot), log)
         rows = conn.execute('SELECT kind, id, tenth FROM bench_exact ORDER BY kind, id').fetchall()
         self.sample = {kind: thinned([(id, tenth) for name, id, tenth in rows if name == kind], QUERIES) for kind in KINDS}
 
@@ -132,7 +134,7 @@ class Pgvector:
         conn.execute(f'SET hnsw.ef_search = {width}')
         asker = db.Asker(conn, STATEMENT.format(k=k))
         asker.timed(queries[:10])
-        times, answers = asker.timed(queries)
+        times, answers = Clock(conn.info.backend_pid if self.processor else None).ask(asker, queries)
         return {'setting': f'K={k} ef={width}', **latency(times), 'recall': db.recall(answers, [tenth - 1e-5 for _, tenth in self.sample[kind]])}
 
     def measure(self):

@@ -1,10 +1,10 @@
 """Run the recipes of in-memory libraries: hnswlib or FAISS finds the nearest tokens of each query token; the documents of all these tokens are
 scored exactly.
 
-Runs in a separate process and searches on one thread (json_worker.py). Documents are generated again from their seeds; a built index is kept
-in a file.
+Runs in a separate process and searches on one thread (json_worker.py). --processor: count CPU time. Documents are generated again from their
+seeds; a built index is kept in a file.
 """
-import ctypes, os, sys, time
+import ctypes, os, sys
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path[:0] = [os.path.join(ROOT, 'tools'), os.path.join(ROOT, 'bench')]
 import faiss
@@ -12,16 +12,11 @@ import numpy as np
 from json_worker import serve
 from shard import data
 from shard.scorer import Flat, address
+from trade_off.faiss_worker import seconds
 
 HNSW = os.path.join(ROOT, 'build', 'bench', 'libshard_hnsw.so')
 WARM = 30
 TOLERANCE = 1e-6    # for sums in a different order
-
-
-def seconds(work):
-    start = time.perf_counter()
-    result = work()
-    return time.perf_counter() - start, result
 
 
 class Worker:

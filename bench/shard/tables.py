@@ -1,4 +1,5 @@
 """The tables that bench/shard prints."""
+import medquad_db as db
 from shard.ours import KINDS
 from shard.peers import at_recall
 
@@ -59,12 +60,12 @@ def print_stages(rows):
 
 # stage, code that it scores by, counter of its documents
 SCORING = (('narrow', 'sketch', 'narrowed'), ('rerank', 'sq8', 'reranked'))
-KERNEL_SHAPES = {'short': '4x65', 'long': '16x65'}
+KERNEL_SHAPES = {4.9: '4x65', 13: '16x65', 16: '16x65'}     # by the tokens of a query
 
 
 def print_kernels(rows, alone):
     """Print the stages that run kernels, beside the kernels alone on documents outside the cache."""
-    measured = [(row, kind) for row in rows for kind in KINDS if 'stages' in row.get(kind, {})]
+    measured = [(row, kind) for row in rows for kind in KINDS if 'stages' in row.get(kind, {}) and db.QUERY_TOKENS[kind] in KERNEL_SHAPES]
     if not measured:
         return
     print(f"\n{'microseconds per document':32}" + ''.join(f'{stage:>12}{"kernel alone":>16}{"share":>8}' for stage, _, _ in SCORING))
@@ -72,7 +73,7 @@ def print_kernels(rows, alone):
         line = f"{row['label'] + ', ' + kind:32}"
         for stage, code, count in SCORING:
             took = 1000 * row[kind]['stages'][stage + '_ms'] / max(row[kind]['stages'][count], 1)
-            kernel = next(time for name, time in alone.items() if name.split() == [KERNEL_SHAPES[kind], code])
+            kernel = next(time for name, time in alone.items() if name.split() == [KERNEL_SHAPES[db.QUERY_TOKENS[kind]], code])
             line += f'{took:12.2f}{kernel:16.2f}{kernel / max(took, .001):8.2f}'
         print(line)
     print('kernel alone: bench/kernels, random documents of 1 GB, 65 tokens, 16 query tokens or 4; a stage also reads the directory and pins pages')

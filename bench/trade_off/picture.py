@@ -5,10 +5,10 @@ matplotlib.use('Agg')
 matplotlib.rcParams['svg.hashsalt'] = 'trade-off'
 from matplotlib import pyplot
 from matplotlib.ticker import FuncFormatter
+import medquad_db as db
 
 COLOURS = {'flat': '#000000', 'sq8': '#1f6fb4', 'sq4': '#2a9d5c', 'pq 64': '#f2a900', 'pq 32': '#e06c1f', 'pq 16': '#b5322a', 'bit': '#8a52b5',
            'hnsw': '#7f7f7f'}
-TITLES = {'short': 'questions, 4.9 tokens', 'long': '16 tokens'}
 MIN_RANGE = .2
 
 
@@ -20,7 +20,7 @@ def draw_panel(axes, kind, curves, dotted, unit):
     for label, points in dotted:
         axes.plot([p['ms'] for p in points], [p['recall'] for p in points], ':', color=COLOURS[label], linewidth=1.4, label=f'FAISS {label} *')
     axes.set_xscale('log')
-    axes.set_title(TITLES.get(kind, kind), fontsize=10)
+    axes.set_title(db.QUERY_TITLES.get(kind, kind), fontsize=10)
     axes.set_xlabel(unit)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f'{x:g}'))
     axes.xaxis.set_minor_formatter(FuncFormatter(lambda x, _: f'{x:g}' if f'{x:g}'.lstrip('0.')[:1] in '25' else ''))

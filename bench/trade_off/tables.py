@@ -1,4 +1,5 @@
 """The tables that bench/trade-off prints."""
+import medquad_db as db
 from trade_off.medquad_part import KINDS, NEAREST
 
 MB = 2 ** 20
@@ -11,7 +12,7 @@ def number(value, form):
 
 
 def print_ours(rows):
-    print(f"\n{'':22}{'build':>8}{'build':>8}{'bytes':>9}" + ''.join(f'   {title:^34}' for title in ('short queries', '16 tokens')))
+    print(f"\n{'':22}{'build':>8}{'build':>8}{'bytes':>9}" + ''.join(f'   {title:^34}' for title in db.QUERY_TITLES.values()))
     print(f"{'':22}{'s':>8}{'MB':>8}{'/token':>9}" + f"   {'ms @10':>8}{'recall':>8}{'ms @100':>10}{'recall':>8}" * 2)
     for row in rows:
         line = f"{row['label']:22}" + number(row.get('build'), '8.1f') + number(row['peak'] / MB if 'peak' in row else None, '8.0f')
@@ -23,10 +24,10 @@ def print_ours(rows):
 
 
 def print_faiss(rows, coarse):
-    print(f"\nFAISS, one thread, token-level part: the {NEAREST['short']} (16 tokens: {NEAREST['long']}) nearest tokens of each query token, and the set of their documents,")
+    print(f"\nFAISS, one thread, token-level part: the {NEAREST['short']} ({db.QUERY_TITLES['long']}: {NEAREST['long']}) nearest tokens of each query token, and the set of their documents,")
     print('which must still be fetched and scored; recall: fraction of the exact ten among them. The coarse quantizer is trained, and tokens are assigned, once for all:')
     print(f"train {coarse['train']:.1f} s on {coarse['sample']:,} tokens, assign {coarse['assign']:.1f} s.")
-    print(f"{'':22}{'train':>8}{'encode':>8}{'peak':>8}{'bytes':>9}" + ''.join(f'   {title:^26}' for title in ('short queries', '16 tokens')))
+    print(f"{'':22}{'train':>8}{'encode':>8}{'peak':>8}{'bytes':>9}" + ''.join(f'   {title:^26}' for title in db.QUERY_TITLES.values()))
     print(f"{'':22}{'codec s':>8}{'s':>8}{'MB':>8}{'/token':>9}" + f"   {'ms':>8}{'recall':>8}{'documents':>10}" * 2)
     for row in rows:
         line = f"{row['label']:22}{row['train']:8.1f}{row['add']:8.1f}{row['peak'] / MB:8.0f}{row['bytes']:9.1f}"

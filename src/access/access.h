@@ -11,6 +11,7 @@
  *	index_info.c	colbert_index_info, colbert_merge
  *	partitions.c	indexes of partitioned tables
  *	last_scan.c		colbert_last_scan, colbert_last_scans
+ *	totals*.c		counters over all backends: colbert_stat_indexes (totals.h)
  *	explain.c		EXPLAIN (ANALYZE)
  *
  *-------------------------------------------------------------------------
@@ -178,6 +179,9 @@ extern IndexBulkDeleteResult *colbert_vacuumcleanup(IndexVacuumInfo       *info,
  * for any other relation, and for an index of a partitioned table.
  */
 extern Relation colbert_open_index(Oid oid, LOCKMODE mode);
+
+/* Return true if this is an index of this extension, of a table of any kind. */
+extern bool partitions_is_ours(Relation relation);
 
 /* Return true if this is an index of a partitioned table. Raises an error if it is not ours. */
 extern bool partitions_is_parent(Oid oid);

@@ -2,7 +2,7 @@
  *
  * index_info.c
  *	  Inspect and maintain an index: colbert_index_info, colbert_partition_info,
- *	  colbert_merge.
+ *	  colbert_indexes, colbert_merge.
  *
  * An index of a partitioned table stands for the indexes of all its
  * partitions: facts are added up, and all of them are merged.
@@ -15,7 +15,9 @@
 
 #include "access/access.h"
 #include "access/relation.h"
+#include "base/subtransaction.h"
 #include "catalog/index.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_class.h"
 #include "commands/defrem.h"
@@ -26,6 +28,7 @@
 #include "index/queue.h"
 #include "miscadmin.h"
 #include "settings.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -33,6 +36,7 @@
 
 PG_FUNCTION_INFO_V1(colbert_index_info);
 PG_FUNCTION_INFO_V1(colbert_partition_info);
+PG_FUNCTION_INFO_V1(colbert_index_status);
 PG_FUNCTION_INFO_V1(colbert_merge);
 
 /* Facts that partitions add up, in the order of the columns. */
@@ -241,23 +245,33 @@ put_facts(Datum *values, bool *nulls, const IndexFacts *facts)
 	put_text(&values, &nulls, facts->advice);
 }
 
+/* ---- rights ---- */
+
 /*
- * Raise an error unless the current user may see facts about all rows of the
- * table. This takes SELECT on the table. If policies hide rows from the user,
- * it also takes membership in pg_stat_scan_tables.
+ * Return true if the current user may see facts about all rows of the table: a
+ * user who may read all rows, or a member of pg_stat_scan_tables, who monitors
+ * tables without reading them.
  */
+static bool
+may_look(Oid table)
+{
+	return has_privs_of_role(GetUserId(), ROLE_PG_STAT_SCAN_TABLES) ||
+		   (pg_class_aclcheck(table, GetUserId(), ACL_SELECT) == ACLCHECK_OK &&
+			check_enable_rls(table, InvalidOid, true) != RLS_ENABLED);
+}
+
+/* Raise an error unless the current user may see facts about all rows of the table. */
 static void
 check_may_look(Oid table)
 {
+	if (may_look(table))
+		return;
 	if (pg_class_aclcheck(table, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, get_rel_name(table));
-	if (check_enable_rls(table, InvalidOid, true) == RLS_ENABLED &&
-		!has_privs_of_role(GetUserId(), ROLE_PG_STAT_SCAN_TABLES))
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("row-level security hides rows of table \"%s\"", get_rel_name(table)),
-				 errhint("Use a role to which the policies do not apply, "
-						 "or a member of pg_stat_scan_tables.")));
+	ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					errmsg("row-level security hides rows of table \"%s\"", get_rel_name(table)),
+					errhint("Use a role to which the policies do not apply, "
+							"or a member of pg_stat_scan_tables.")));
 }
 
 /*
@@ -332,6 +346,135 @@ colbert_partition_info(PG_FUNCTION_ARGS)
 	MemoryContextDelete(context);
 	PG_RETURN_NULL();
 }
+
+/* ---- colbert_indexes ---- */
+
+/* States of an index in colbert_indexes. Facts are read in the first two. */
+#define STATUS_VALID      "valid"
+#define STATUS_INVALID    "invalid" /* a concurrent build has not finished, or failed */
+#define STATUS_NOT_READY  "not ready"
+#define STATUS_LOCKED     "locked"
+#define STATUS_TEMPORARY  "temporary" /* of another session */
+#define STATUS_UNLOGGED   "unlogged"  /* and this is a standby, which has no pages of it */
+#define STATUS_NO_RIGHTS  "no privilege"
+#define STATUS_UNREADABLE "error"
+
+/* Read facts about an index. If that fails, return the error's message, otherwise NULL. */
+static char *
+try_facts(Relation index, IndexFacts *facts)
+{
+	MemoryContext context = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	char *volatile message = NULL;
+
+	BeginInternalSubTransaction(NULL);
+	PG_TRY();
+	{
+		MemoryContextSwitchTo(context);
+		read_facts(index, facts);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData *error = subtransaction_catch(context, owner);
+
+		/* Cancellations and serialization failures end the statement. */
+		if (ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION ||
+			ERRCODE_TO_CATEGORY(error->sqlerrcode) == ERRCODE_TRANSACTION_ROLLBACK)
+			ReThrowError(error);
+		message = error->message;
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
+	return message;
+}
+
+/* Return the status of an index that is locked, and read its facts if they can be read. */
+static const char *
+opened_status(Relation index, IndexFacts *facts, char **problem)
+{
+	if (!index->rd_index->indisready)
+	{
+		*problem = "It is being built, or its build failed.";
+		return STATUS_NOT_READY;
+	}
+	if (RecoveryInProgress() && index->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED)
+		return STATUS_UNLOGGED;
+	*problem = try_facts(index, facts);
+	if (*problem != NULL)
+		return STATUS_UNREADABLE;
+	if (index->rd_index->indisvalid)
+		return STATUS_VALID;
+	*problem = "Its build has not finished, or failed: queries do not use it.";
+	return STATUS_INVALID;
+}
+
+/*
+ * Return the status of an index, and read its facts if they can be read. NULL if
+ * it is none of this extension, or was dropped meanwhile. Does not wait for
+ * locks: a REINDEX may hold one for hours.
+ */
+static const char *
+index_status(Oid oid, IndexFacts *facts, char **problem)
+{
+	Relation    index;
+	const char *status = NULL;
+
+	*problem = NULL;
+	if (get_rel_relkind(oid) != RELKIND_INDEX)
+		return NULL;
+	if (isOtherTempNamespace(get_rel_namespace(oid)))
+		return STATUS_TEMPORARY;
+	if (!ConditionalLockRelationOid(oid, AccessShareLock))
+		return STATUS_LOCKED;
+	index = try_relation_open(oid, NoLock);
+	if (index == NULL)
+	{
+		UnlockRelationOid(oid, AccessShareLock);
+		return NULL;
+	}
+	if (partitions_is_ours(index))
+	{
+		if (may_look(index->rd_index->indrelid))
+			status = opened_status(index, facts, problem);
+		else
+			status = STATUS_NO_RIGHTS;
+	}
+	relation_close(index, AccessShareLock);
+	return status;
+}
+
+/* Return the status of an index and the columns of colbert_index_info. Raises no error. */
+Datum
+colbert_index_status(PG_FUNCTION_ARGS)
+{
+	TupleDesc   desc;
+	IndexFacts  facts;
+	const char *status;
+	char       *problem;
+	Datum       values[2 + FACT_COLUMNS];
+	bool        nulls[2 + FACT_COLUMNS];
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	status = index_status(PG_GETARG_OID(0), &facts, &problem);
+	if (status == NULL)
+		PG_RETURN_NULL();
+	memset(nulls, true, sizeof(nulls));
+	if (strcmp(status, STATUS_VALID) == 0 || strcmp(status, STATUS_INVALID) == 0)
+		put_facts(values + 2, nulls + 2, &facts);
+	values[0] = CStringGetTextDatum(status);
+	nulls[0] = false;
+	if (problem != NULL)
+	{
+		values[1] = CStringGetTextDatum(problem);
+		nulls[1] = false;
+	}
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}
+
+/* ---- colbert_merge ---- */
 
 /* Merge the pending documents of one index, close it, and return their number. */
 static uint64

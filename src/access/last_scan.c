@@ -16,6 +16,7 @@
 #include "compat/pg_compat.h"
 
 #include "access/access.h"
+#include "access/counter_row.h"
 #include "access/genam.h"
 #include "access/table.h"
 #include "access/xact.h"
@@ -23,7 +24,6 @@
 #include "catalog/partition.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
@@ -181,40 +181,8 @@ last_scan_visible(const SearchCounters *counters)
 
 /* ---- colbert_last_scan ---- */
 
-/* A row whose columns are set by name. */
-typedef struct NamedRow
-{
-	TupleDesc desc;
-	Datum    *values;
-	bool     *nulls;
-} NamedRow;
-
-/* Set a column. Does nothing if the installed extension version does not declare it. */
 static void
-set_column(NamedRow *row, const char *name, Datum value)
-{
-	int number = SPI_fnumber(row->desc, name);
-
-	if (number <= 0)
-		return;
-	row->values[number - 1] = value;
-	row->nulls[number - 1] = false;
-}
-
-/* Set a column that is declared as integer or bigint. */
-static void
-set_count(NamedRow *row, const char *name, int64 value)
-{
-	int number = SPI_fnumber(row->desc, name);
-
-	if (number > 0 && SPI_gettypeid(row->desc, number) == INT4OID)
-		set_column(row, name, Int32GetDatum((int32) value));
-	else
-		set_column(row, name, Int64GetDatum(value));
-}
-
-static void
-set_settings(NamedRow *row, const SearchCounters *c)
+set_settings(CounterRow *row, const SearchCounters *c)
 {
 	Datum *chosen = palloc(search_nsettings * sizeof(Datum));
 	int    nchosen = 0;
@@ -223,51 +191,29 @@ set_settings(NamedRow *row, const SearchCounters *c)
 	{
 		const SearchSettingName *setting = &search_settings[i];
 
-		set_count(row, setting->name, setting_value(&c->settings, setting));
+		counter_row_set_count(row, setting->name, setting_value(&c->settings, setting));
 		if (setting_value(&c->asked, setting) == 0)
 			chosen[nchosen++] = CStringGetTextDatum(setting->name);
 	}
-	set_column(row, "automatic",
-			   PointerGetDatum(construct_array(chosen, nchosen, TEXTOID, -1, false, TYPALIGN_INT)));
-}
-
-static void
-set_stages(NamedRow *row, const SearchCounters *c)
-{
-	for (int stage = 0; stage < STAGE_COUNT; stage++)
-	{
-		const char *prefix = search_stages[stage].prefix;
-
-		set_column(row, psprintf("%s_ms", prefix),
-				   Float8GetDatum(INSTR_TIME_GET_MILLISEC(c->time[stage])));
-		set_count(row, psprintf("%s_hit", prefix), c->hit[stage]);
-		set_count(row, psprintf("%s_read", prefix), c->read[stage]);
-		set_count(row, psprintf("%s_ahead", prefix), c->ahead[stage]);
-	}
+	counter_row_set(
+		row, "automatic",
+		PointerGetDatum(construct_array(chosen, nchosen, TEXTOID, -1, false, TYPALIGN_INT)));
 }
 
 /* Set all columns of a row whose arrays are allocated. */
 static void
-set_row(NamedRow *row, const SearchCounters *c)
+set_row(CounterRow *row, const SearchCounters *c)
 {
-	memset(row->nulls, true, row->desc->natts * sizeof(bool));
-	set_column(row, "index", ObjectIdGetDatum(c->index));
-	set_count(row, "query_tokens", c->query_tokens);
-	set_column(row, "exhaustive", BoolGetDatum(c->exhaustive));
-	set_column(row, "recall", Float8GetDatum(c->settings.recall));
-	set_column(row, "expected_misses", Float8GetDatum(c->expected_misses));
-	set_column(row, "share", Float8GetDatum(c->share));
-	for (int i = 0; i < search_ncounts; i++)
-		set_count(row, search_counts[i].name, (int64) count_value(c, &search_counts[i]));
+	counter_row_clear(row);
+	counter_row_set(row, "index", ObjectIdGetDatum(c->index));
+	counter_row_set_count(row, "query_tokens", c->query_tokens);
+	counter_row_set(row, "exhaustive", BoolGetDatum(c->exhaustive));
+	counter_row_set(row, "recall", Float8GetDatum(c->settings.recall));
+	counter_row_set(row, "expected_misses", Float8GetDatum(c->expected_misses));
+	counter_row_set(row, "share", Float8GetDatum(c->share));
+	counter_row_set_counts(row, c);
+	counter_row_set_stages(row, c);
 	set_settings(row, c);
-	set_stages(row, c);
-}
-
-static NamedRow
-new_row(TupleDesc desc)
-{
-	return (NamedRow) {desc, palloc0(desc->natts * sizeof(Datum)),
-					   palloc(desc->natts * sizeof(bool))};
 }
 
 /*
@@ -277,15 +223,15 @@ new_row(TupleDesc desc)
 Datum
 colbert_last_scan(PG_FUNCTION_ARGS)
 {
-	TupleDesc desc;
-	NamedRow  row;
+	TupleDesc  desc;
+	CounterRow row;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	if (last_kept < 0 || !last_scan_visible(&kept[last_kept].counters))
 		PG_RETURN_NULL();
 
-	row = new_row(BlessTupleDesc(desc));
+	row = counter_row_new(BlessTupleDesc(desc));
 	set_row(&row, &kept[last_kept].counters);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(row.desc, row.values, row.nulls)));
 }
@@ -298,10 +244,10 @@ Datum
 colbert_last_scans(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
-	NamedRow       row;
+	CounterRow     row;
 
 	InitMaterializedSRF(fcinfo, 0);
-	row = new_row(result->setDesc);
+	row = counter_row_new(result->setDesc);
 	for (uint64 i = nkept > MAX_SEARCHES ? nkept - MAX_SEARCHES : 0; i < nkept; i++)
 	{
 		const SearchCounters *c = &kept[i % MAX_SEARCHES].counters;

@@ -16,6 +16,14 @@
 #include "utils/rel.h"
 #include "utils/syscache.h"
 
+bool
+partitions_is_ours(Relation relation)
+{
+	return (relation->rd_rel->relkind == RELKIND_INDEX ||
+			relation->rd_rel->relkind == RELKIND_PARTITIONED_INDEX) &&
+		   relation->rd_indam != NULL && relation->rd_indam->ambuild == colbert_build;
+}
+
 /* Open a relation that must be an index of this extension, of a table of any kind. */
 static Relation
 open_any_index(Oid oid, LOCKMODE mode)
@@ -25,9 +33,7 @@ open_any_index(Oid oid, LOCKMODE mode)
 	if (index == NULL)
 		ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
 						errmsg("index with OID %u does not exist", oid)));
-	if ((index->rd_rel->relkind != RELKIND_INDEX &&
-		 index->rd_rel->relkind != RELKIND_PARTITIONED_INDEX) ||
-		index->rd_indam == NULL || index->rd_indam->ambuild != colbert_build)
+	if (!partitions_is_ours(index))
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not a colbert_pg index", RelationGetRelationName(index))));

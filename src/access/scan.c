@@ -24,6 +24,7 @@
 
 #include "access/access.h"
 #include "access/relscan.h"
+#include "access/totals.h"
 #include "index/nulls.h"
 #include "index/versions.h"
 #include "miscadmin.h"
@@ -53,6 +54,14 @@ typedef struct PageCursor
 	uint32 at;    /* the next of these */
 } PageCursor;
 
+/* The end of a search, in its memory context. */
+typedef struct SearchEnd
+{
+	const Search         *search;
+	bool                  regular; /* no error ended it */
+	MemoryContextCallback callback;
+} SearchEnd;
+
 typedef struct ColbertScan
 {
 	MemoryContext         context; /* reset by rescan */
@@ -66,6 +75,7 @@ typedef struct ColbertScan
 	ScanRun               run;
 	IndexView            *view;
 	Search               *search;
+	SearchEnd            *end;      /* of the search */
 	const RowFilter      *filter;   /* kept by rescans; NULL: none */
 	const SearchSettings *settings; /* kept by rescans; NULL: those of the session and the index */
 	const ScanNeeds      *needs;    /* kept by rescans; NULL: all rows in order, exact thresholds */
@@ -138,16 +148,40 @@ colbert_scan_counters(IndexScanDesc scan)
 
 /* ---- beginning and end ---- */
 
+/* Count a search whose memory is released: at its end, or because an error ended it. */
+static void
+count_search(void *arg)
+{
+	const SearchEnd *end = arg;
+
+	totals_add(search_counters(end->search), !end->regular);
+}
+
+/* Count the search when it ends. */
+static void
+count_at_end(ColbertScan *state)
+{
+	MemoryContext context = GetMemoryChunkContext(state->search);
+
+	state->end = MemoryContextAllocZero(context, sizeof(SearchEnd));
+	state->end->search = state->search;
+	state->end->callback = (MemoryContextCallback) {.func = count_search, .arg = state->end};
+	MemoryContextRegisterResetCallback(context, &state->end->callback);
+}
+
 static void
 release(ColbertScan *state)
 {
 	if (state->search != NULL)
 	{
+		if (state->end != NULL)
+			state->end->regular = true;
 		last_scan_keep(search_counters(state->search));
 		counters_add(&state->earlier, search_counters(state->search));
 		search_end(state->search);
 	}
 	state->search = NULL;
+	state->end = NULL;
 	state->view = NULL;
 	state->query = NULL;
 	state->siblings = NULL;
@@ -332,6 +366,9 @@ start_search(ColbertScan *state, IndexScanDesc scan, double threshold, OrderNeed
 	if (!state->want_documents)
 		return;
 	state->search = search_begin(state->view, &request);
+	/* Trials of colbert_tune, which have their own settings, are not counted. */
+	if (totals_exist() && state->settings == NULL)
+		count_at_end(state);
 	last_scan_begin(search_counters(state->search));
 }
 

@@ -59,4 +59,27 @@ quad_flip(Quad x, Quad y)
 	return (Quad) ((IntQuad) x ^ ((IntQuad) y & sign));
 }
 
+/* Return x in the elements whose mask is -1, and 0 in those whose mask is 0. */
+static inline Quad
+quad_if(IntQuad mask, float x)
+{
+	return (Quad) ((IntQuad) (Quad) {x, x, x, x} & mask);
+}
+
+/* Return each element of x, but at most this number; the number for a NaN. */
+static inline Quad
+quad_lesser(Quad x, float most)
+{
+	IntQuad less = x < most;
+
+	return (Quad) (((IntQuad) x & less) | ((IntQuad) (Quad) {most, most, most, most} & ~less));
+}
+
+/* Return floats that an int32 can hold, without their fractions. */
+static inline IntQuad
+quad_numbers(Quad x)
+{
+	return __builtin_convertvector(x, IntQuad);
+}
+
 #endif /* COLBERT_QUAD_H */

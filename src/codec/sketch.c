@@ -173,3 +173,23 @@ sketch_query_prepare(const SketchParams *params, const float *tokens, uint32_t n
 	return kernel_sketch_pack(memory, rotated, constant, ntokens, rotation->padded,
 							  params->has_add);
 }
+
+size_t
+sketch_query_recentred_size(uint32_t ntokens)
+{
+	return sizeof(KernelSketchQuery) + ntokens * sizeof(float);
+}
+
+KernelSketchQuery *
+sketch_query_recentre(const SketchParams *params, const float *tokens,
+					  const KernelSketchQuery *query, void *memory)
+{
+	KernelSketchQuery *copy = memory;
+	uint32_t           dim = params->rotation->dim;
+
+	*copy = *query;
+	copy->constant = (float *) (copy + 1);
+	for (uint32_t i = 0; i < query->ntokens; i++)
+		copy->constant[i] = vec_dot(tokens + (size_t) i * dim, params->mean, dim);
+	return copy;
+}

@@ -108,4 +108,13 @@ extern size_t             sketch_query_size(const SketchParams *params, uint32_t
 extern KernelSketchQuery *sketch_query_prepare(const SketchParams *params, const float *tokens,
 											   uint32_t ntokens, void *memory, float *scratch);
 
+/*
+ * Copy a query prepared with the same rotation and another mean, for inner
+ * products, in memory of sketch_query_recentred_size() bytes. The copy points to
+ * the tables of the original.
+ */
+extern size_t             sketch_query_recentred_size(uint32_t ntokens);
+extern KernelSketchQuery *sketch_query_recentre(const SketchParams *params, const float *tokens,
+												const KernelSketchQuery *query, void *memory);
+
 #endif /* COLBERT_SKETCH_H */

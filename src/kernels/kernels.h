@@ -256,6 +256,14 @@ extern KernelSketchQuery *kernel_sketch_pack(void *memory, const float *rotated,
 											 bool has_add);
 
 /*
+ * Copy a query without addends: its tokens multiplied by factors, with constants
+ * of 0, in memory of kernel_sketch_query_size() bytes. The copy points to the
+ * tables of the original.
+ */
+extern KernelSketchQuery *kernel_sketch_scale(void *memory, const KernelSketchQuery *query,
+											  const float *factors);
+
+/*
  * The functions that differ by instruction set. Every implementation returns
  * the same bits, as defined at the top of this file.
  */

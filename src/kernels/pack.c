@@ -320,28 +320,30 @@ sketch_nibble_range(const float *q)
  * of delta. per_step is 1 / delta, or 0. Each dim adds to the entries whose bit
  * has its sign.
  *
- * The loops have constant lengths so that the compiler vectorizes them. Sums
- * are clamped while they are still floats, because converting a float that no
- * integer can hold is undefined.
+ * A quad has the entries of the same two low bits, which are four bytes apart.
+ * Sums are clamped while they are still floats, because converting a float that
+ * no integer can hold is undefined.
  */
 static void
 sketch_fill_nibble(const float *q, float per_step, float steps, uint8_t *entries)
 {
-	float low[4];
-	float high[4];
-	float sums[16];
+	const IntQuad third = {0, -1, 0, -1};
+	const IntQuad fourth = {0, 0, -1, -1};
+	const float   first[2] = {q[0] > 0.0f ? 0.0f : 2.0f * fabsf(q[0]),
+                            q[0] > 0.0f ? 2.0f * fabsf(q[0]) : 0.0f};
+	const float second[2] = {q[1] > 0.0f ? 0.0f : 2.0f * fabsf(q[1]),
+							 q[1] > 0.0f ? 2.0f * fabsf(q[1]) : 0.0f};
+	Quad high = quad_if(q[2] > 0.0f ? third : ~third, 2.0f * fabsf(q[2])) +
+				quad_if(q[3] > 0.0f ? fourth : ~fourth, 2.0f * fabsf(q[3]));
+	IntQuad bytes = {0};
 
-	for (uint32_t n = 0; n < 4; n++)
+	for (int low = 0; low < 4; low++)
 	{
-		low[n] = ((n & 1) == (q[0] > 0.0f) ? 2.0f * fabsf(q[0]) : 0.0f) +
-				 ((n >> 1) == (q[1] > 0.0f) ? 2.0f * fabsf(q[1]) : 0.0f);
-		high[n] = ((n & 1) == (q[2] > 0.0f) ? 2.0f * fabsf(q[2]) : 0.0f) +
-				  ((n >> 1) == (q[3] > 0.0f) ? 2.0f * fabsf(q[3]) : 0.0f);
+		Quad sums = ((first[low & 1] + second[low >> 1]) + high) * per_step + 0.5f;
+
+		bytes |= quad_numbers(quad_lesser(sums, steps)) << (8 * low);
 	}
-	for (uint32_t n = 0; n < 16; n++)
-		sums[n] = (low[n & 3] + high[n >> 2]) * per_step + 0.5f;
-	for (uint32_t n = 0; n < 16; n++)
-		entries[n] = (uint8_t) (sums[n] < steps ? sums[n] : steps);
+	memcpy(entries, &bytes, sizeof(bytes));
 }
 
 static void
@@ -393,6 +395,24 @@ kernel_sketch_pack(void *memory, const float *rotated, const float *constant, ui
 	{
 		s->constant[token] = constant[token];
 		sketch_pack_token(s, token, rotated + (size_t) token * dim);
+	}
+	return s;
+}
+
+KernelSketchQuery *
+kernel_sketch_scale(void *memory, const KernelSketchQuery *query, const float *factors)
+{
+	KernelSketchQuery *s = memory;
+
+	*s = *query;
+	s->delta = (float *) (s + 1);
+	s->base = s->delta + query->ntokens;
+	s->constant = s->base + query->ntokens;
+	for (uint32_t token = 0; token < query->ntokens; token++)
+	{
+		s->delta[token] = query->delta[token] * factors[token];
+		s->base[token] = query->base[token] * factors[token];
+		s->constant[token] = 0;
 	}
 	return s;
 }

@@ -36,10 +36,16 @@ typedef struct FindQuery
 	uint32       ntokens;
 	uint32       probes; /* maximum nodes per token */
 	float        reach;  /* 1: nodes by L2 distance */
-	uint32       ef;     /* candidates kept by a walk of the graph, at least probes */
-	bool         wider;  /* the last call was for the same tokens, with fewer probes */
-	double       share;  /* of all documents, in the index; less effort for a small one; 0: 1 */
-	uint64       hops;   /* vertices or parents read; increased */
+	/*
+	 * The same tokens multiplied by scales, as a query for sketches without
+	 * addends, whose tables serve edges as well; NULL: none
+	 */
+	const KernelSketchQuery *sketch;
+	const float             *scales;
+	uint32                   ef;    /* candidates kept by a walk of the graph, at least probes */
+	bool                     wider; /* the last call was for the same tokens, with fewer probes */
+	double share; /* of all documents, in the index; less effort for a small one; 0: 1 */
+	uint64 hops;  /* vertices or parents read; increased */
 } FindQuery;
 
 /* Open finder; first member of each implementation's struct. */

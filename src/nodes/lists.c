@@ -162,6 +162,7 @@ lists_find(Finder *finder, FindQuery *query, NodeHit *hits, uint32 *nhits)
 	uint32 parents = parents_to_visit(query);
 
 	lists->looked_at = 0;
+	lists_share_edges(lists, query);
 	for (uint32 first = 0; first < query->ntokens; first += LISTS_CHUNK)
 	{
 		uint32 n = Min(query->ntokens - first, LISTS_CHUNK);

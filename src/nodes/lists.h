@@ -59,7 +59,7 @@ typedef struct Lists
 	KernelSq8Query    *query; /* for rows */
 	float             *rotated;
 	void              *edges_packed;
-	KernelSketchQuery *edges_query;
+	KernelSketchQuery *edges_query; /* NULL: not packed yet */
 	uint32             ntokens;
 	uint32             slots;                /* of the row kernel: ntokens rounded up */
 	float             *keys;                 /* rows of a page x slots */
@@ -120,6 +120,9 @@ compat_noreturn extern void lists_corrupted(const Lists *lists, uint32 parent);
  */
 extern void lists_search(Lists *lists, const float *tokens, uint32 ntokens, uint32 nodes,
 						 uint32 parents);
+
+/* Use the query for sketches for edges as well, if it has the tokens of the next chunk. */
+extern void lists_share_edges(Lists *lists, const FindQuery *query);
 
 /*
  * Find the best parents of a chunk of tokens. lists->best receives at most

@@ -255,6 +255,18 @@ score_nodes(Lists *lists, const uint32 *nodes, uint32 n)
 
 /* ---- entry points ---- */
 
+void
+lists_share_edges(Lists *lists, const FindQuery *query)
+{
+	float factors[LISTS_CHUNK];
+
+	if (query->sketch == NULL || query->ntokens > LISTS_CHUNK)
+		return;
+	for (uint32 t = 0; t < query->ntokens; t++)
+		factors[t] = query->reach / query->scales[t];
+	lists->edges_query = kernel_sketch_scale(lists->edges_packed, query->sketch, factors);
+}
+
 /* Pack the tokens as a query for edges. */
 static void
 prepare_edges(Lists *lists, const float *tokens, uint32 ntokens)
@@ -311,7 +323,8 @@ lists_search(Lists *lists, const float *tokens, uint32 ntokens, uint32 nodes, ui
 
 	parents = Min(parents, lists_nparents(lists));
 	lists_search_parents(lists, tokens, ntokens, parents);
-	prepare_edges(lists, tokens, ntokens);
+	if (lists->edges_query == NULL)
+		prepare_edges(lists, tokens, ntokens);
 	guess_nodes(lists, parents, wanted);
 
 	for (uint32 t = 0; t < ntokens; t++)
@@ -323,4 +336,5 @@ lists_search(Lists *lists, const float *tokens, uint32 ntokens, uint32 nodes, ui
 	for (uint32 t = 0; t < ntokens; t++)
 		top_sort(&lists->best[t]);
 	pfree(guessed);
+	lists->edges_query = NULL;
 }

@@ -11,6 +11,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/vec.h"
+
 /* ---- equal tokens ---- */
 
 #define EMPTY_SLOT UINT32_MAX
@@ -95,23 +97,6 @@ directions_merge_equal(WeightedTokens *tokens, uint32_t dim, uint32_t *slots)
  */
 #define NEAR_SHARE 0.5f
 
-static float
-dot(const float *a, const float *b, uint32_t dim)
-{
-	float    sums[8] = {0};
-	float    sum = 0;
-	uint32_t k = 0;
-
-	for (; k + 8 <= dim; k += 8)
-		for (int j = 0; j < 8; j++)
-			sums[j] += a[k + j] * b[k + j];
-	for (; k < dim; k++)
-		sums[0] += a[k] * b[k];
-	for (int j = 0; j < 8; j++)
-		sum += sums[j];
-	return sum;
-}
-
 /* Set centred to the token minus the mean. */
 static void
 centre(const DirectionSpace *space, const float *token, float square, float *centred)
@@ -130,14 +115,14 @@ static uint32_t
 nearest_group(const float *centred, const float *leaders, const float *leader_squares,
 			  uint32_t ngroups, uint32_t dim)
 {
-	float    square = dot(centred, centred, dim);
+	float    square = vec_squared(centred, dim);
 	float    best = FLT_MAX;
 	uint32_t found = ngroups;
 
 	for (uint32_t g = 0; g < ngroups; g++)
 	{
 		float distance =
-			square + leader_squares[g] - 2 * dot(centred, leaders + (size_t) g * dim, dim);
+			square + leader_squares[g] - 2 * vec_dot(centred, leaders + (size_t) g * dim, dim);
 		float shorter = square < leader_squares[g] ? square : leader_squares[g];
 
 		if (distance <= NEAR_SHARE * shorter && distance < best)
@@ -169,7 +154,7 @@ directions_group(const WeightedTokens *tokens, const DirectionSpace *space, floa
 		sum = groups->tokens + (size_t) g * dim;
 		if (g == groups->count)
 		{
-			leader_squares[g] = dot(leader, leader, dim);
+			leader_squares[g] = vec_squared(leader, dim);
 			memset(sum, 0, dim * sizeof(float));
 			groups->weights[g] = 0;
 			groups->count++;
@@ -184,6 +169,6 @@ directions_group(const WeightedTokens *tokens, const DirectionSpace *space, floa
 
 		for (uint32_t k = 0; k < dim; k++)
 			mean[k] /= groups->weights[g];
-		groups->squares[g] = dot(mean, mean, dim);
+		groups->squares[g] = vec_squared(mean, dim);
 	}
 }

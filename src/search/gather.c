@@ -367,6 +367,9 @@ find_nodes(Search *search, uint32 found, uint32 ef, ProbeList *list)
 	list->scales = palloc_extended(mul_size(ntokens, sizeof(float)), MCXT_ALLOC_HUGE);
 	find.tokens = tokens_to_find(search, list->scales);
 	find.wider = old.found > 0;
+	if (!search->query.sketch->has_add)
+		find.sketch = search->query.sketch;
+	find.scales = list->scales;
 	finder_find(search->finder, &find, list->hits, list->nhits);
 	if (find.tokens != search->query.directions.tokens)
 		pfree((void *) find.tokens);

@@ -22,8 +22,29 @@ typedef struct SearchQuery
 	CodecQuery        *rows;  /* for the codec; NULL if it has no rows */
 } SearchQuery;
 
-/* Prepare a query. Allocates in the current context. */
-extern void query_prepare(IndexView *view, const MultiVector *mv, SearchQuery *query);
+/*
+ * A query that the first of several searches prepared, and what it depends on
+ * apart from the query and the metric. Searches of indexes that are alike take
+ * it over.
+ */
+typedef struct SharedQuery
+{
+	MemoryContext context; /* holds the members below until every search has ended */
+	bool          is_prepared;
+	MetaShape     shape;
+	int32         scale_log2;
+	float         token_norm;
+	float        *mean;
+	SearchQuery   query;
+} SharedQuery;
+
+/*
+ * Prepare a query, or take over as much as possible of a shared one; the first
+ * search prepares it. shared: NULL if no other search has this query. Allocates
+ * in the current context.
+ */
+extern void query_prepare(IndexView *view, const MultiVector *mv, SharedQuery *shared,
+						  SearchQuery *query);
 
 /*
  * Return the score of documents whose tokens are so short compared with the

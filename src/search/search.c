@@ -160,11 +160,12 @@ search_begin(IndexView *view, const SearchRequest *request)
 	search->context = context;
 	for (int stage = 0; stage < STAGE_COUNT; stage++)
 		search->ahead[stage] = readahead_of(view->index->rel, view->index->ring != NULL);
-	query_prepare(view, request->query, &search->query);
+	join_siblings(search, request);
+	query_prepare(view, request->query,
+				  search->siblings != NULL ? &search->siblings->prepared : NULL, &search->query);
 	blank = query_blank_score(view, &search->query);
 	search->state.sketch_fit.ties.blank = blank;
 	search->state.score_ties.blank = blank;
-	join_siblings(search, request);
 	describe_request(search, request);
 	/* No nodes are near a query of zero vectors. */
 	if (has_nodes(&view->index->meta) && search->query.tokens.weights[0] > 0)

@@ -26,6 +26,7 @@ siblings_begin_round(Siblings *siblings)
 {
 	MemoryContextReset(siblings->context);
 	*siblings = (Siblings) {.context = siblings->context,
+							.prepared = {.context = siblings->context},
 							.round = siblings->round + 1,
 							.changes = siblings->changes + 1};
 }

@@ -21,6 +21,7 @@
 #include "codec/codec.h"
 #include "multivector/multivector.h"
 #include "search/policy.h"
+#include "search/query.h"
 #include "search/search.h"
 
 struct Siblings
@@ -30,6 +31,7 @@ struct Siblings
 
 	/* of the searches that joined this round */
 	MultiVector  *query; /* copy; NULL: none has joined */
+	SharedQuery   prepared;
 	Metric        metric;
 	double        share;                       /* share of the documents that they search */
 	CandidateList codes;                       /* best code scores of reranked documents */

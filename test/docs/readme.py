@@ -181,7 +181,8 @@ def names_agree(conn, readme):
           AND NOT EXISTS (SELECT FROM pg_operator o WHERE o.oprcode = p.oid AND p.proname NOT IN ('maxsim_l2'))
           AND proname !~ '^multivector_(in|out|send|recv|typmod_in|typmod_out|hash|hash_extended|to_array|to_float8_array|to_json|to_jsonb)$'
           AND obj_description(p.oid, 'pg_proc') !~ '^(implementation of|I/O|internal)'""").fetchall()
-    documented = [re.match(r'\w+', row[0]).group() for marker in ('functions', 'scores', 'ranking', 'seeing') for row in table_after(readme + read('doc/ranking.md'), f'table: {marker}')]
+    pages = readme + read('doc/ranking.md') + read('doc/monitoring.md')
+    documented = [re.match(r'\w+', row[0]).group() for marker in ('functions', 'scores', 'ranking', 'seeing', 'monitoring') for row in table_after(pages, f'table: {marker}')]
     same(documented, [name for name, in functions], 'the tables of functions agree with the catalog')
     operators = conn.execute(f"SELECT oprname FROM pg_operator o {member.format('o', 'pg_operator')} WHERE oprname !~ '~'").fetchall()
     same([row[0] for row in table_after(readme, 'table: operators')], [name for name, in operators], 'the table of operators agrees with the catalog')

@@ -80,6 +80,9 @@ FROM (VALUES
 	('multivector(bytea)', 'bytes bytea -> multivector'),
 	('multivector(anyarray)', 'tokens anyarray -> multivector'),
 	('colbert_tune(regclass,multivector[],double precision,integer,boolean)', 'index regclass, queries multivector[], target_recall double precision DEFAULT 0.95, k integer DEFAULT 10, apply boolean DEFAULT false, OUT target double precision, OUT probes integer, OUT ef_search integer, OUT candidates integer, OUT rerank integer, OUT recall double precision, OUT ms double precision, OUT chosen boolean -> SETOF record'),
+	('colbert_stat_info()', 'OUT indexes integer, OUT max_indexes integer, OUT evicted bigint, OUT since timestamp with time zone -> record'),
+	('colbert_stat_reset()', ' -> void'),
+	('colbert_stat_reset(regclass)', 'index regclass -> void'),
 	('bm25_analyze(regclass,name,bigint,regconfig)', 'source regclass, source_column name, sample bigint DEFAULT NULL::bigint, config regconfig DEFAULT NULL::regconfig -> regclass'),
 	('bm25_query(regclass,text,real[],double precision,double precision,integer)', 'statistics regclass, query text, weights real[] DEFAULT ''{1,2,3,5}''::real[], b double precision DEFAULT 0.75, k1 double precision DEFAULT 1.2, budget integer DEFAULT 1000 -> bm25_query'),
 	('bm25_query(regclass,tsquery,real[],double precision,double precision,integer)', 'statistics regclass, query tsquery, weights real[] DEFAULT ''{1,2,3,5}''::real[], b double precision DEFAULT 0.75, k1 double precision DEFAULT 1.2, budget integer DEFAULT 1000 -> bm25_query'),
@@ -97,6 +100,17 @@ FROM (VALUES
 	('rank_model_features(rank_model)', 'model rank_model -> text[]'),
 	('rank_model_info(rank_model)', 'model rank_model, OUT kind text, OUT features integer, OUT trees bigint, OUT leaves bigint -> record'),
 	('multivector_agg(real[])', 'token real[] -> multivector')) AS v(f, expected);
+
+-- Views, which everyone may read, and functions that only superusers may call.
+SELECT has_view(name) FROM unnest(ARRAY['colbert_indexes', 'colbert_stat_indexes']::name[]) AS name;
+SELECT columns_are('colbert_indexes', ARRAY['index', 'relation', 'access_method', 'status', 'problem', 'advice', 'quantizer', 'dims', 'documents', 'tokens', 'null_documents',
+	'nodes', 'tokens_per_node', 'pending_documents', 'pending_tokens', 'dead_documents', 'free_documents', 'total_bytes', 'imbalance', 'trained_distance', 'merged_distance']);
+SELECT col_type_is('colbert_stat_indexes', 'index'::name, 'regclass');
+SELECT ok(has_table_privilege('pg_monitor', c.oid, 'SELECT') AND NOT has_table_privilege('pg_monitor', c.oid, 'UPDATE'), c.oid::regclass || ' may be read, not changed')
+FROM members m JOIN pg_class c ON m.classid = 'pg_class'::regclass AND m.objid = c.oid WHERE c.relkind = 'v';
+SELECT is(count(*), 2::bigint, 'the extension has two views') FROM members m JOIN pg_class c ON m.classid = 'pg_class'::regclass AND m.objid = c.oid WHERE c.relkind = 'v';
+SELECT results_eq($$SELECT signature FROM member_functions WHERE NOT has_function_privilege('pg_monitor', oid, 'EXECUTE') ORDER BY signature COLLATE "C"$$,
+	ARRAY['colbert_index_check(regclass,boolean,boolean)', 'colbert_stat_reset()', 'colbert_stat_reset(regclass)'], 'functions that must be granted');
 
 -- Full-text ranking.
 SELECT has_type('bm25_query');
@@ -120,6 +134,7 @@ FROM pg_opclass WHERE opcintype = 'multivector'::regtype ORDER BY opcname;
 -- The extension can be moved to another schema and works there.
 CREATE SCHEMA elsewhere;
 SELECT lives_ok('ALTER EXTENSION colbert_pg SET SCHEMA elsewhere', 'the extension is relocatable');
+SELECT is(count(*), 0::bigint, 'and its views work there') FROM elsewhere.colbert_indexes FULL JOIN elsewhere.colbert_stat_indexes USING (index);
 SELECT is(elsewhere.maxsim('[[1,2]]', '[[3,4]]'), 11::float8, 'and works in another schema');
 
 SELECT * FROM finish();

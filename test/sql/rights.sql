@@ -93,6 +93,7 @@ WHERE statement ~ '\(''rights_(hnsw|ivf)''\)::regclass' AND 'regclass'::regtype 
 SELECT count(DISTINCT oid) >= 4 FROM rights_seen WHERE outcome ~ '^42501 (permission denied|must be owner)';
 SET ROLE regress_rights_nobody;
 SELECT colbert_last_scan() IS NULL;
+SELECT status, problem, documents FROM colbert_index_status('rights_hnsw'::regclass);
 SELECT id FROM rights_docs ORDER BY maxsim(doc, '[[1,2,3]]') DESC LIMIT 1;
 EXPLAIN SELECT id FROM rights_docs ORDER BY doc <#> '[[1,2,3]]' LIMIT 1;
 RESET ROLE;

@@ -40,13 +40,18 @@ The tables of the [front page](../README.md#reference) and of [ranking](ranking.
 """
 
 
-def cell(value):
-    """Return a value as a cell of a table."""
-    return re.sub(r'\s+', ' ', value or '').replace('|', '\\|')
+def prose(value):
+    """Return a comment as Markdown, on one line."""
+    return re.sub(r'([\\`*_\[\]])', r'\\\1', re.sub(r'\s+', ' ', value or '')).replace('<', '&lt;').replace('|', '&#124;')
 
 
 def code(value):
-    return f'`{cell(value)}`'.replace('\\|', '|') if value else ''
+    """Return a value as code. Python's tables, unlike GitHub's, take a | within it as it is."""
+    return f'`{value}`' if value else ''
+
+
+def capital(text):
+    return text[:1].upper() + text[1:]
 
 
 def table(header, rows):
@@ -58,7 +63,7 @@ def function(name, arguments, result, comment, volatility):
     columns = re.findall(r'OUT (\w+ [^,]+)', arguments)
     given = re.sub(r'(, )?OUT \w+ [^,]+', '', arguments)
     returned = ' Columns: ' + ', '.join(map(code, columns)) + '.' if columns else ''
-    return f'```sql\n{name}({given}) → {result}\n```\n\n{comment[0].upper() + comment[1:]}. *{volatility.capitalize()}.*{returned}\n'
+    return f'```sql\n{name}({given}) → {result}\n```\n\n{capital(prose(comment))}. *{volatility.capitalize()}.*{returned}\n'
 
 
 def functions(rows):
@@ -76,7 +81,7 @@ def views(rows):
     """Return the section of views, if there are any."""
     if not rows:
         return ''
-    return '## Views\n\n' + '\n'.join(f'#### {name}\n\n{cell(comment)}. Columns: ' + ', '.join(map(code, columns.split(', '))) + '.\n' for name, columns, comment in rows)
+    return '## Views\n\n' + '\n'.join(f'#### {name}\n\n{capital(prose(comment))}. Columns: ' + ', '.join(map(code, columns.split(', '))) + '.\n' for name, columns, comment in rows)
 
 
 def page(conn):
@@ -86,15 +91,15 @@ def page(conn):
     conn.execute("LOAD 'colbert_pg'")
     return '\n'.join([
         INTRODUCTION,
-        '## Types\n', table(('type', ''), [(code(name), cell(comment)) for name, comment in rows(TYPES)]),
+        '## Types\n', table(('type', ''), [(code(name), prose(comment)) for name, comment in rows(TYPES)]),
         '## Functions\n', functions(rows(FUNCTIONS)),
         views(rows(VIEWS)),
-        '## Operators\n', table(('operator', 'left', 'right', 'result', ''), [(code(a), code(b), code(c), code(d), cell(e)) for a, b, c, d, e in rows(OPERATORS)]),
-        '## Access methods\n', table(('access method', ''), [(code(name), cell(comment)) for name, comment in rows(METHODS)]),
-        '## Operator classes\n', table(('operator class', 'access method', 'type', '', ''), [(code(a), code(b), code(c), d, cell(e)) for a, b, c, d, e in rows(CLASSES)]),
-        '## Casts\n', table(('from', 'to', 'applies', ''), [(code(a), code(b), c, cell(d)) for a, b, c, d in rows(CASTS)]),
+        '## Operators\n', table(('operator', 'left', 'right', 'result', ''), [(code(a), code(b), code(c), code(d), prose(e)) for a, b, c, d, e in rows(OPERATORS)]),
+        '## Access methods\n', table(('access method', ''), [(code(name), prose(comment)) for name, comment in rows(METHODS)]),
+        '## Operator classes\n', table(('operator class', 'access method', 'type', '', ''), [(code(a), code(b), code(c), d, prose(e)) for a, b, c, d, e in rows(CLASSES)]),
+        '## Casts\n', table(('from', 'to', 'applies', ''), [(code(a), code(b), c, prose(d)) for a, b, c, d in rows(CASTS)]),
         '## Settings\n', table(('setting', 'default', 'values', 'who may set it', ''),
-                               [(code(a), code(b), cell(c), cell(d), cell(e)) for a, b, c, d, e in conn.execute(SETTINGS).fetchall()]),
+                               [(code(a), code(b), prose(c), prose(d), prose(e)) for a, b, c, d, e in conn.execute(SETTINGS).fetchall()]),
         '## The extension colbert_fan_out\n', functions(rows(FUNCTIONS, 'colbert_fan_out')),
     ])
 

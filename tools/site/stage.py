@@ -44,7 +44,7 @@ def prose(page, text, files):
     """Return Markdown outside fences in the dialect of Python-Markdown."""
     text = LINK.sub(lambda found: link(page, found, files), text)
     lines = []
-    for line in re.sub(r'<!--.*?-->\n?', '', text, flags=re.S).split('\n'):
+    for line in re.sub(r'^<!--.*?-->\n?', '', text, flags=re.M | re.S).split('\n'):
         if line.startswith('|'):
             line = re.sub(r'`[^`]*`', lambda code: code.group().replace('\\|', '|'), line)
         lines.append(re.sub(r'^ {2,3}(?=[-*] |\d+\. )', '    ', line))

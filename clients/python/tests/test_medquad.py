@@ -8,7 +8,10 @@ COLBERT_EXTRA, it is the whole collection, which takes minutes.
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,6 +148,31 @@ def conn(database: str, medquad: Medquad) -> Iterator[psycopg.Connection[Any]]:
             assert copy(conn, table, rows, ["id", "doc"]) == PASSAGES
             conn.execute(f"VACUUM ANALYZE {table}")
         yield conn
+
+
+def test_an_interrupted_encoding_continues(tmp_path: Path) -> None:
+    """A part that exists is used; the other texts are encoded, and their dims reduced."""
+    texts, out, dims, known = tmp_path / "texts.json", tmp_path / "out.npz", 8, 64
+    passages = [f"fever number {i}" for i in range(known + 1)]
+    texts.write_text(
+        json.dumps({"window": 32, "dims": dims, "passages": passages, "questions": ["a fever"]})
+    )
+    parts = tmp_path / "out.npz.parts"
+    parts.mkdir()
+    tokens = np.eye(384, dtype=np.float16)[:known]
+    np.savez(parts / "passages-000000.npz", tokens=tokens, lengths=np.ones(known, np.int64))
+    subprocess.run(
+        [sys.executable, bench.NEURAL, texts, out], check=True, stdout=subprocess.DEVNULL
+    )
+    encoded, questions = bench.read_encoded(out)
+    assert encoded.offsets[: known + 1].tolist() == list(range(known + 1))
+    assert len(encoded[known]) >= 3
+    assert encoded.rows.shape[1] == questions.rows.shape[1] == dims
+    norms = np.linalg.norm(
+        np.concatenate([encoded[known], questions.rows]).astype(np.float32), axis=1
+    )
+    assert np.allclose(norms, 1, atol=1e-3)
+    assert not parts.exists()
 
 
 def test_shapes(medquad: Medquad) -> None:
