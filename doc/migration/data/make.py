@@ -34,8 +34,8 @@ def type_of_vespa():
     return f'tensor<float>(token{{}},x[{DIMS}])'
 
 
-def vespa(number, text, tensor):
-    return {'put': f'id:wiki:passage::{number}', 'fields': {'text': text, 'colbert': {'type': type_of_vespa(), **tensor}}}
+def vespa(number, text, tensor, key='id'):
+    return {key: f'id:wiki:passage::{number}', 'fields': {'text': text, 'colbert': {'type': type_of_vespa(), **tensor}}}
 
 
 def cells(tokens):
@@ -56,7 +56,7 @@ def text_files():
         'arrays.copy': [f'{number}\t{text}\t{{{",".join(chr(34) + vector(numbers) + chr(34) for numbers in rows)}}}' for number, text, rows in found],
         'qdrant.jsonl': map(json.dumps, pages),
         'vespa.jsonl': [json.dumps(vespa(number, text, {'blocks': dict(enumerate(rows))})) for number, text, rows in found],
-        'vespa-long.jsonl': [json.dumps(vespa(number, text, {'cells': cells(rows)})) for number, text, rows in found],
+        'vespa-long.jsonl': [json.dumps(vespa(number, text, {'cells': cells(rows)}, 'put')) for number, text, rows in found],
     }
 
 
