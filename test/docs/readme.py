@@ -86,10 +86,10 @@ def all_examples_run(pages):
     elsewhere = []
     for page in pages:
         not_run = []
-        for before, language, name, first in re.findall(r'(.*)\n```(sql|python)(?: external=(\S+))?\n(.*)', read(page)):
-            if name:
-                elsewhere.append((page, name, first))
-            elif not before.startswith(f'<!-- tour: {language} -->'):
+        for before, language, how, first in re.findall(r'(.*)\n```(sql|python)\b *(.*)\n(.*)', read(page)):
+            if how.startswith('external='):
+                elsewhere.append((page, how.removeprefix('external='), first))
+            elif how or before != f'<!-- tour: {language} -->':
                 not_run.append(first)
         check(not not_run, f'{page} has only examples that are run', *not_run)
     for page, name, first in elsewhere:
