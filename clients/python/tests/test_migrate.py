@@ -108,6 +108,19 @@ def test_read_plaid(tmp_path: Path, nbits: int) -> None:
             assert np.allclose(found, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("dims", [8, 12])
+def test_a_plaid_index_of_signs(tmp_path: Path, dims: int) -> None:
+    signs = np.random.default_rng(dims).choice([-1, 1], (4, dims))
+    packed = [pack([*row, *[0] * (-dims % 8)], 1) for row in (signs > 0).astype(int).tolist()]
+    np.save(tmp_path / "centroids.npy", np.zeros((2, dims), np.float32))
+    np.save(tmp_path / "0.codes.npy", np.zeros(4, np.int64))
+    np.save(tmp_path / "0.residuals.npy", np.array(packed, np.uint8))
+    (tmp_path / "doclens.0.json").write_text("[3, 1]")
+    (tmp_path / "metadata.json").write_text('{"binary": true}')
+    found = [doc.tolist() for doc in read_plaid(tmp_path) if doc is not None]
+    assert found == [signs[:3].tolist(), signs[3:].tolist()]
+
+
 def lose_a_chunk(folder: Path) -> None:
     (folder / "doclens.0.json").unlink()
 

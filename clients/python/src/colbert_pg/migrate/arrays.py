@@ -41,7 +41,8 @@ def _split(rows: Array, lengths: list[int]) -> Iterator[Array | None]:
 def read_plaid(folder: str | Path) -> Iterator[Array | None]:
     """Yield the documents of a PLAID index, decompressed, in the order of their numbers.
 
-    folder: an index of next-plaid or fast-plaid, whose arrays are .npy files.
+    folder: an index of next-plaid or fast-plaid, whose arrays are .npy files. If next-plaid keeps
+    signs alone (binary), tokens consist of 1 and -1.
     """
     folder = Path(folder)
     chunks = sorted(
@@ -49,7 +50,7 @@ def read_plaid(folder: str | Path) -> Iterator[Array | None]:
     )
     if not chunks or chunks != list(range(len(chunks))):
         raise ValueError(f"{folder} has not all of doclens.0.json, doclens.1.json, ...")
-    codec = _Codec(folder)
+    codec = _Signs(folder) if _is_binary(folder / "metadata.json") else _Codec(folder)
     for chunk in chunks:
         codes = _load(folder / f"{chunk}.codes.npy")
         residuals = _load(folder / f"{chunk}.residuals.npy")
@@ -60,6 +61,28 @@ def read_plaid(folder: str | Path) -> Iterator[Array | None]:
 def _load(path: Path) -> Array:
     array: Array = np.load(path, allow_pickle=False)
     return array
+
+
+def _is_binary(metadata: Path) -> bool:
+    return metadata.exists() and bool(json.loads(metadata.read_text()).get("binary"))
+
+
+def _unpack(packed: Array, ntokens: int, nbits: int) -> Array:
+    """Return the bits of each token. packed: whole bytes per token."""
+    if packed.shape != (ntokens, (nbits + 7) // 8):
+        raise ValueError(f"residuals of {ntokens} tokens have the shape {packed.shape}")
+    return np.unpackbits(packed.astype(np.uint8), axis=1)[:, :nbits]
+
+
+class _Signs:
+    """How next-plaid compresses a token to signs: a bit per dimension."""
+
+    def __init__(self, folder: Path) -> None:
+        self.dims = _load(folder / "centroids.npy").shape[1]
+
+    def decompress(self, codes: Array, residuals: Array) -> Array:
+        """Return tokens of 1 and -1."""
+        return 2 * _unpack(residuals, len(codes), self.dims).astype(np.int8) - 1
 
 
 class _Codec:
@@ -75,12 +98,10 @@ class _Codec:
     def decompress(self, codes: Array, residuals: Array) -> Array:
         """Return tokens of length 1. codes: centroids. residuals: packed buckets, as bytes."""
         dims = self.centroids.shape[1]
-        if residuals.shape != (len(codes), dims * self.nbits // 8):
-            raise ValueError(f"residuals of {len(codes)} tokens have the shape {residuals.shape}")
+        bits = _unpack(residuals, len(codes), dims * self.nbits)
         if len(codes) and not 0 <= codes.min() <= codes.max() < len(self.centroids):
             raise ValueError(f"expected centroids below {len(self.centroids)}")
         # A bucket's bits are in the order of bytes, but its lowest bit comes first.
-        bits = np.unpackbits(residuals.astype(np.uint8), axis=1)
         buckets = bits.reshape(len(codes), dims, self.nbits) @ (1 << np.arange(self.nbits))
         tokens: Array = self.centroids[codes] + self.weights[buckets]
         tokens /= np.maximum(np.linalg.norm(tokens, axis=1, keepdims=True), 1e-12)
