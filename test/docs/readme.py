@@ -49,7 +49,7 @@ QUERY = f"'{[[1] + [0] * 127]}'"
 EXAMPLE = re.compile(r'<!-- setup\n(.*?)-->|<!-- tour: (\w+) -->\n```\w+\n(.*?)```\n(?:<!-- output -->\n```\n(.*?)```)?', re.S)
 
 # examples for servers that are not here, fenced as "sql external=NAME"
-EXTERNAL = {'citus', 'patroni', 'pgpool', 'vectorchord', 'vespa', 'qdrant'}
+EXTERNAL = {'citus', 'patroni', 'pgpool', 'vectorchord', 'vespa', 'qdrant', 'pgvector', 'faiss', 'colbert'}
 MAX_EXTERNAL = 25
 
 
