@@ -58,6 +58,7 @@ class Chroot:
                 raise Skip(f'debootstrap cannot create {self.release} from {mirror()}: {log}')
             self.write('/etc/apt/sources.list', ''.join(f'{kind} {mirror()} {self.release} main\n' for kind in ('deb', 'deb-src')))
             self.write('/usr/sbin/policy-rc.d', '#!/bin/sh\nexit 101\n', 0o755)     # packages must not start servers
+            self.write('/etc/dpkg/dpkg.cfg.d/unsafe-io', 'force-unsafe-io\n')      # without fsync, installing is quicker
             self.write('/etc/apt/apt.conf.d/90snapshot', 'Acquire::Check-Valid-Until "false";\n')      # a mirror may be an old snapshot
             self.run(log, 'apt-get update -q')
             self.write('/.made', '')

@@ -183,7 +183,7 @@ avx2_dot_matrix(const KernelQuery *q, const KernelRows *rows, float *out)
 }
 
 /* ------------------------------------------------------------------------
- * sq8: see avx512.c
+ * sq8 for more than eight query tokens: see avx512.c; for fewer: see x86.h
  * ------------------------------------------------------------------------
  */
 
@@ -295,7 +295,9 @@ avx2_sq8_write(const Sq8Result *tile, uint32_t group, const float *query_scale, 
 }
 
 static const Sq8Kernels avx2_sq8 = {
-	SQ8_SHAPES(MAX_SQ8_ROWS, sq8_tiles),
+	.half = SQ8_FEW_SHAPE,
+	.one = {.most_rows = MAX_SQ8_ROWS, .groups = 1, .tiles = sq8_tiles},
+	.pair = {.most_rows = MAX_SQ8_ROWS, .groups = 1, .tiles = sq8_tiles},
 	.maxima = avx2_sq8_maxima,
 	.keys = avx2_sq8_write,
 };
@@ -470,8 +472,12 @@ avx2_sketch_blocks(const KernelSketchQuery *q, const uint8_t *blocks, uint32_t n
 	{
 		for (uint32_t token = 0; token < whole; token += SKETCH_TOKENS)
 			sketch_update(q, blocks, token, state, SKETCH_TOKENS);
-		for (uint32_t token = whole; token < q->ntokens; token++)
-			sketch_update(q, blocks, token, state, 1);
+		if (q->ntokens - whole == 3)
+			sketch_update(q, blocks, whole, state, 3);
+		else if (q->ntokens - whole == 2)
+			sketch_update(q, blocks, whole, state, 2);
+		else if (q->ntokens - whole == 1)
+			sketch_update(q, blocks, whole, state, 1);
 	}
 }
 

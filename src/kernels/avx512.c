@@ -243,7 +243,8 @@ avx512_dot_matrix(const KernelQuery *q, const KernelRows *rows, float *out)
  * sq8 without VNNI
  *
  * A multiplication of 16-bit words adds the products of bytes in pairs, which
- * cannot overflow. Separating even and odd bytes widens them to words.
+ * cannot overflow. Separating even and odd bytes widens them to words. Up to
+ * eight query tokens: see x86.h.
  * ------------------------------------------------------------------------
  */
 
@@ -297,7 +298,9 @@ TILES_8(DEFINE_SQ8_TILE, sq8_tile, SQ8_TILE)
 static const Sq8Tile sq8_tiles[] = {NULL, TILES_8(TILE_ENTRY, sq8_tile, _)};
 
 static const Sq8Kernels avx512_sq8 = {
-	SQ8_SHAPES(MAX_SQ8_ROWS, sq8_tiles),
+	.half = SQ8_FEW_SHAPE,
+	.one = {.most_rows = MAX_SQ8_ROWS, .groups = 1, .tiles = sq8_tiles},
+	.pair = {.most_rows = MAX_SQ8_ROWS, .groups = 1, .tiles = sq8_tiles},
 	.maxima = avx512_sq8_maxima,
 	.keys = avx512_sq8_write,
 };

@@ -310,4 +310,168 @@ sq8_widen_row(const uint8_t *codes, uint32_t n, int32_t *words)
 	}
 }
 
+/* ------------------------------------------------------------------------
+ * sq8, up to eight query tokens: dims are in the lanes
+ *
+ * The codes of four query tokens are widened to words once per tile, and each
+ * row is multiplied with them. Their sums cross lanes once per row. With few
+ * query tokens, most lanes of a tile of 16 query tokens would be padding.
+ * ------------------------------------------------------------------------
+ */
+
+#define SQ8_FEW_ROWS   16
+#define SQ8_FEW_TOKENS 4   /* query tokens per batch */
+#define SQ8_FEW_CHUNK  512 /* dims widened at a time */
+
+/* The codes of a batch for a chunk of dims, as words: even and odd ones of 32 dims. */
+typedef struct Sq8Words
+{
+	__m256i even[SQ8_FEW_CHUNK / 32][SQ8_FEW_TOKENS];
+	__m256i odd[SQ8_FEW_CHUNK / 32][SQ8_FEW_TOKENS];
+} Sq8Words;
+
+/* Return four dims of the tokens of a batch, or zeros from dim n on. */
+KERNEL_INLINE __m128
+sq8_pack_quad(const int8_t *pack, uint32_t k, uint32_t n)
+{
+	return k < n ? _mm_loadu_ps((const float *) (pack + (size_t) k * 16)) : _mm_setzero_ps();
+}
+
+/* Widen n dims of a batch, whose packed codes begin at pack. */
+KERNEL_INLINE void
+sq8_widen_batch(const int8_t *pack, uint32_t n, Sq8Words *words)
+{
+	for (uint32_t k = 0; k < n; k += 32)
+	{
+		__m256 quads[4];
+
+		KERNEL_UNROLL
+		for (int j = 0; j < 4; j++)
+			quads[j] =
+				_mm256_insertf128_ps(_mm256_castps128_ps256(sq8_pack_quad(pack, k + j * 4, n)),
+									 sq8_pack_quad(pack, k + 16 + j * 4, n), 1);
+		transpose_in_lanes(quads);
+		KERNEL_UNROLL
+		for (int t = 0; t < SQ8_FEW_TOKENS; t++)
+		{
+			__m256i bytes = _mm256_castps_si256(quads[t]);
+
+			words->even[k / 32][t] = _mm256_srai_epi16(_mm256_slli_epi16(bytes, 8), 8);
+			words->odd[k / 32][t] = _mm256_srai_epi16(bytes, 8);
+		}
+	}
+}
+
+/* Add the products of 32 dims of a row to the sums of a batch. */
+KERNEL_INLINE void
+sq8_add_dims(__m256i bytes, const __m256i *even, const __m256i *odd, __m256i *acc,
+			 const int ntokens)
+{
+	__m256i low = _mm256_and_si256(bytes, _mm256_set1_epi16(0xFF));
+	__m256i high = _mm256_srli_epi16(bytes, 8);
+
+	KERNEL_UNROLL
+	for (int t = 0; t < ntokens; t++)
+	{
+		acc[t] = _mm256_add_epi32(acc[t], _mm256_madd_epi16(low, even[t]));
+		acc[t] = _mm256_add_epi32(acc[t], _mm256_madd_epi16(high, odd[t]));
+	}
+}
+
+/* Return the sums of n dims of a row for a batch. ntokens is constant at every call. */
+KERNEL_INLINE __m128i
+sq8_row_sums(const uint8_t *codes, uint32_t n, const Sq8Words *words, const int ntokens)
+{
+	const __m256i(*even)[SQ8_FEW_TOKENS] = words->even;
+	const __m256i(*odd)[SQ8_FEW_TOKENS] = words->odd;
+	__m256i acc[SQ8_FEW_TOKENS];
+	__m256i all;
+
+	KERNEL_UNROLL
+	for (int t = 0; t < SQ8_FEW_TOKENS; t++)
+		acc[t] = _mm256_setzero_si256();
+	for (; n >= 128; n -= 128, codes += 128, even += 4, odd += 4)
+	{
+		KERNEL_UNROLL
+		for (int i = 0; i < 4; i++)
+			sq8_add_dims(_mm256_loadu_si256((const __m256i *) codes + i), even[i], odd[i], acc,
+						 ntokens);
+	}
+	for (; n >= 32; n -= 32, codes += 32, even++, odd++)
+		sq8_add_dims(_mm256_loadu_si256((const __m256i *) codes), *even, *odd, acc, ntokens);
+	if (n > 0)
+	{
+		uint8_t last[32] = {0};
+
+		memcpy(last, codes, n);
+		sq8_add_dims(_mm256_loadu_si256((const __m256i *) last), *even, *odd, acc, ntokens);
+	}
+	all = _mm256_hadd_epi32(_mm256_hadd_epi32(acc[0], acc[1]), _mm256_hadd_epi32(acc[2], acc[3]));
+	return _mm_add_epi32(_mm256_castsi256_si128(all), _mm256_extracti128_si256(all, 1));
+}
+
+/* Prefetch the rows that follow a tile. */
+KERNEL_INLINE void
+sq8_prefetch(const TileRows *codes)
+{
+	size_t bytes = codes->ahead_step > 0 ? codes->nrows * codes->stride : 0;
+
+	for (size_t at = 0; at < bytes; at += 64)
+		__builtin_prefetch(codes->ahead + at, 0, 3);
+}
+
+/* Compute the sums of a batch of query tokens, the first one in this slot. */
+KERNEL_INLINE void
+sq8_batch(const KernelSq8Query *q, uint32_t slot, const TileRows *codes, int32_t *sums,
+		  const int ntokens)
+{
+	const TileRows tile = *codes; /* a local copy that stores to sums cannot change */
+	const int8_t  *pack = q->pack + (size_t) (slot / 16) * q->dim4 * 16 + slot % 16 * 4;
+	__m128i        start = _mm_sub_epi32(_mm_setzero_si128(),
+										 _mm_loadu_si128((const __m128i *) (q->correction + slot)));
+	uint32_t       dims = q->dim4;
+	Sq8Words       words;
+
+	for (uint32_t k = 0; k < dims; k += SQ8_FEW_CHUNK)
+	{
+		uint32_t       n = min_uint32(dims - k, SQ8_FEW_CHUNK);
+		const uint8_t *row = (const uint8_t *) tile.first + k;
+		__m128i       *out = (__m128i *) (sums + slot % 16);
+
+		sq8_widen_batch(pack + (size_t) k * 16, n, &words);
+		for (uint32_t r = 0; r < tile.nrows; r++, row += tile.stride, out += 4)
+			_mm_store_si128(out, _mm_add_epi32(k > 0 ? _mm_load_si128(out) : start,
+											   sq8_row_sums(row, n, &words, ntokens)));
+	}
+}
+
+static void
+sq8_few_tile(const KernelSq8Query *q, uint32_t group, const TileRows *codes, int32_t *sums)
+{
+	uint32_t slot = group * 16;
+	uint32_t end = min_uint32(q->ntokens, slot + 16);
+
+	sq8_prefetch(codes);
+	for (; slot + SQ8_FEW_TOKENS <= end; slot += SQ8_FEW_TOKENS)
+		sq8_batch(q, slot, codes, sums, SQ8_FEW_TOKENS);
+	if (end - slot == 3)
+		sq8_batch(q, slot, codes, sums, 3);
+	else if (end - slot == 2)
+		sq8_batch(q, slot, codes, sums, 2);
+	else if (end - slot == 1)
+		sq8_batch(q, slot, codes, sums, 1);
+	/* The other slots are padding, and their sums are zero. */
+	for (slot = (end + SQ8_FEW_TOKENS - 1) / SQ8_FEW_TOKENS * SQ8_FEW_TOKENS;
+		 slot < group * 16 + 16; slot += SQ8_FEW_TOKENS)
+		for (uint32_t r = 0; r < codes->nrows; r++)
+			_mm_store_si128((__m128i *) (sums + r * 16 + slot % 16), _mm_setzero_si128());
+}
+
+/* The height of a tile is that of its rows. */
+#define SQ8_FEW_TILE(name, expression, n) sq8_few_tile,
+
+static const Sq8Tile sq8_few_tiles[] = {NULL, TILES_16(SQ8_FEW_TILE, _, _)};
+
+#define SQ8_FEW_SHAPE {.most_rows = SQ8_FEW_ROWS, .groups = 1, .tiles = sq8_few_tiles}
+
 #endif /* COLBERT_KERNELS_X86_H */

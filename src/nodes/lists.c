@@ -25,6 +25,15 @@
 #define MIN_SHARE_PARENTS 4
 #define MAX_SPARE_PARENTS 64
 
+/*
+ * Rows scored per token to find n nodes. On MedQuAD they include 93% of the
+ * nearest 8 nodes and 90% of the nearest 32. One of several indexes finds fewer
+ * nodes per token, and needs fewer spare rows (src/search/README.md).
+ */
+#define ROWS_PER_NODE    2
+#define SPARE_ROWS       16
+#define SHARE_SPARE_ROWS 6
+
 void
 lists_corrupted(const Lists *lists, uint32 parent)
 {
@@ -140,8 +149,20 @@ parents_to_visit(const FindQuery *query)
 	spare = Max(spare, MIN_PARENTS);
 	/* Each of several indexes has fewer parents. */
 	if (query->share > 0)
-		spare = Max((uint32) (spare * cbrt(query->share)), MIN_SHARE_PARENTS);
+		spare = Max((uint32) (spare * sqrt(query->share)), MIN_SHARE_PARENTS);
 	return Max((uint32) (PARENTS_PER_NODE * query->probes), spare);
+}
+
+static ListsWidth
+width_of(const FindQuery *query)
+{
+	bool one_of_several = query->share > 0 && query->share < 1;
+
+	return (ListsWidth) {
+		.parents = parents_to_visit(query),
+		.rows = ROWS_PER_NODE * query->probes + (one_of_several ? SHARE_SPARE_ROWS : SPARE_ROWS),
+		.nodes = query->probes,
+	};
 }
 
 /* Multiply a chunk of the query's tokens by its reach. Returns lists->reached. */
@@ -158,8 +179,8 @@ reach_tokens(Lists *lists, const FindQuery *query, uint32 first, uint32 n)
 static void
 lists_find(Finder *finder, FindQuery *query, NodeHit *hits, uint32 *nhits)
 {
-	Lists *lists = (Lists *) finder;
-	uint32 parents = parents_to_visit(query);
+	Lists     *lists = (Lists *) finder;
+	ListsWidth width = width_of(query);
 
 	lists->looked_at = 0;
 	lists_share_edges(lists, query);
@@ -169,7 +190,7 @@ lists_find(Finder *finder, FindQuery *query, NodeHit *hits, uint32 *nhits)
 
 		const float *tokens = reach_tokens(lists, query, first, n);
 
-		lists_search(lists, tokens, n, query->probes, parents);
+		lists_search(lists, tokens, n, &width);
 		for (uint32 t = 0; t < n; t++)
 		{
 			const TopHits *best = &lists->best[t];
@@ -185,7 +206,8 @@ lists_find(Finder *finder, FindQuery *query, NodeHit *hits, uint32 *nhits)
 static void
 lists_assign(Finder *finder, const float *tokens, uint32 ntokens, NodeHit *nearest)
 {
-	Lists *lists = (Lists *) finder;
+	const ListsWidth width = {ASSIGN_PARENTS, ROWS_PER_NODE + SPARE_ROWS, 1};
+	Lists           *lists = (Lists *) finder;
 
 	if (lists_assign_pays(lists, ntokens))
 	{
@@ -196,7 +218,7 @@ lists_assign(Finder *finder, const float *tokens, uint32 ntokens, NodeHit *neare
 	{
 		uint32 n = Min(ntokens - first, LISTS_CHUNK);
 
-		lists_search(lists, tokens + (size_t) first * lists->dim, n, 1, ASSIGN_PARENTS);
+		lists_search(lists, tokens + (size_t) first * lists->dim, n, &width);
 		for (uint32 t = 0; t < n; t++)
 		{
 			if (lists->best[t].count == 0)

@@ -42,6 +42,14 @@ typedef struct ListVisit
 	float  base;
 } ListVisit;
 
+/* The effort of a search for nodes, per token. */
+typedef struct ListsWidth
+{
+	uint32 parents; /* whose children are estimated */
+	uint32 rows;    /* scored: those with the best estimates */
+	uint32 nodes;   /* to find */
+} ListsWidth;
+
 /* Open inverted lists, with the state of a search. */
 typedef struct Lists
 {
@@ -115,11 +123,11 @@ compat_noreturn extern void lists_corrupted(const Lists *lists, uint32 parent);
 
 /*
  * Find the nearest nodes of a chunk of tokens, among the children of each
- * token's best parents. lists->best receives at most nodes hits per token,
- * best first.
+ * token's best parents. lists->best receives at most width->nodes hits per
+ * token, best first.
  */
-extern void lists_search(Lists *lists, const float *tokens, uint32 ntokens, uint32 nodes,
-						 uint32 parents);
+extern void lists_search(Lists *lists, const float *tokens, uint32 ntokens,
+						 const ListsWidth *width);
 
 /* Use the query for sketches for edges as well, if it has the tokens of the next chunk. */
 extern void lists_share_edges(Lists *lists, const FindQuery *query);

@@ -17,12 +17,6 @@
 #include "miscadmin.h"
 #include "nodes/lists.h"
 
-/*
- * Number of rows scored to find n nodes: those with the best estimates. On
- * MedQuAD they include 93% of the nearest 8 nodes and 90% of the nearest 32.
- */
-#define ROWS_FOR_NODES(n) (2 * (n) + 16)
-
 /* Distance of row prefetching. */
 #define ROWS_AHEAD 8
 
@@ -315,23 +309,22 @@ guess_nodes(Lists *lists, uint32 parents, uint32 wanted)
 }
 
 void
-lists_search(Lists *lists, const float *tokens, uint32 ntokens, uint32 nodes, uint32 parents)
+lists_search(Lists *lists, const float *tokens, uint32 ntokens, const ListsWidth *width)
 {
-	uint32  wanted = ROWS_FOR_NODES(nodes);
+	uint32  parents = Min(width->parents, lists_nparents(lists));
 	uint32  most_guesses = 0;
 	uint32 *guessed;
 
-	parents = Min(parents, lists_nparents(lists));
 	lists_search_parents(lists, tokens, ntokens, parents);
 	if (lists->edges_query == NULL)
 		prepare_edges(lists, tokens, ntokens);
-	guess_nodes(lists, parents, wanted);
+	guess_nodes(lists, parents, width->rows);
 
 	for (uint32 t = 0; t < ntokens; t++)
 		most_guesses += lists->guesses[t].count;
 	guessed =
 		MemoryContextAllocHuge(lists->context, mul_size(Max(most_guesses, 1), sizeof(uint32)));
-	reset_best(lists, nodes);
+	reset_best(lists, width->nodes);
 	score_nodes(lists, guessed, distinct_guesses(lists, guessed));
 	for (uint32 t = 0; t < ntokens; t++)
 		top_sort(&lists->best[t]);

@@ -57,6 +57,7 @@ typedef struct Probe
 /*
  * Nodes to find first, as a multiple of those that are probed, and at most.
  * Finding more at once costs less than finding again when the search goes on.
+ * One of several searches mostly does not.
  */
 #define FIND_AHEAD     2
 #define MAX_FIND_AHEAD 512
@@ -390,7 +391,7 @@ find_nodes(Search *search, uint32 found, uint32 ef, ProbeList *list)
 static uint32
 find_ahead(const Search *search, const ProbeList *list)
 {
-	if (!search->policy.may_gather_more || search->finder->ops->goes_on)
+	if (!search->policy.may_gather_more || search->finder->ops->goes_on || search->policy.share < 1)
 		return 1;
 	return list->found == 0 ? FIND_AHEAD : 1;
 }

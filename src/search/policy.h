@@ -215,7 +215,7 @@ extern double policy_wanted(const Policy *policy, const FunnelState *state);
 
 /*
  * Return how many of n wanted rows are probably among a share of the documents:
- * two deviations more than on average, at least 1.
+ * 1.8 deviations more than on average, at least 1.
  */
 extern uint32_t policy_among(double n, double share);
 

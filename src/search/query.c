@@ -105,8 +105,7 @@ prepare_all(const IndexView *view, const MultiVector *mv, SearchQuery *query)
 
 /*
  * Means and lengths of tokens that differ by at most this part of a token's
- * length give the same directions. They differ by .02 between partitions of 1,000
- * documents of MedQuAD.
+ * length give nearly the same directions.
  */
 #define ALIKE 0.1f
 

@@ -81,15 +81,24 @@ def run_block(language, code, env, options):
     return subprocess.run(command, input=code.replace('$1', QUERY) if language == 'sql' else code, capture_output=True, text=True, cwd=ROOT, env=env)
 
 
+def client_marks():
+    """Return the comments before examples that the tests of clients/python run: these name them."""
+    folder = os.path.join(ROOT, 'clients/python/tests')
+    names = [os.path.join(path, name) for path, _, names in os.walk(folder) for name in names if name.endswith('.py')]
+    named = set(re.findall(r'(?:examples|blocks)\(\s*"(.*?)"\s*\)|<!-- ([\w ]+) -->', ''.join(read(name) for name in names)))
+    return [f'<!-- {mark} -->' for pair in named for mark in pair if mark]
+
+
 def all_examples_run(pages):
     """Check that a page has only examples that are run, and a few for other servers, which its text says by hand where they were tried."""
     elsewhere = []
     for page in pages:
         not_run = []
-        for before, language, name, first in re.findall(r'(.*)\n```(sql|python)(?: external=(\S+))?\n(.*)', read(page)):
-            if name:
-                elsewhere.append((page, name, first))
-            elif not before.startswith(f'<!-- tour: {language} -->'):
+        marks = client_marks() if page == 'clients/python/README.md' else []
+        for before, language, how, first in re.findall(r'(.*)\n```(sql|python)\b *(.*)\n(.*)', read(page)):
+            if how.startswith('external='):
+                elsewhere.append((page, how.removeprefix('external='), first))
+            elif how or before not in (f'<!-- tour: {language} -->', *marks):
                 not_run.append(first)
         check(not not_run, f'{page} has only examples that are run', *not_run)
     for page, name, first in elsewhere:
@@ -242,7 +251,7 @@ def main():
         fan_out_agrees(conn)
     suites_agree()
     front_page_is_readable(readme)
-    all_examples_run([page for page in pages if page != 'clients/python/README.md'])
+    all_examples_run(pages)
     tables_are_narrow([name for name in markdown if name not in ('README.md', 'CHANGELOG.md')])
     links_lead_somewhere(markdown)
     finish()

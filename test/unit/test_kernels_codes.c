@@ -714,6 +714,40 @@ test_sketch_error(void)
 	tap_ok(within, "sketch: estimates are within the rounding of the tables");
 }
 
+/* Check that a scaled query has the tables and the scaled scores of the original. */
+static void
+test_sketch_scale(void)
+{
+	const uint32_t     dim = 128;
+	float             *rotated = sample_floats(SAMPLE_ORDINARY, 3 * dim);
+	uint8_t           *block = sketch_random_blocks(1, dim, false, SAMPLE_ORDINARY);
+	const float        constants[3] = {0};
+	const float        factors[3] = {2, 0.25f, 0};
+	KernelSketchQuery *q = kernel_sketch_pack(sample_memory(kernel_sketch_query_size(3, dim)),
+											  rotated, constants, 3, dim, false);
+	KernelSketchQuery *scaled =
+		kernel_sketch_scale(sample_memory(kernel_sketch_query_size(3, dim)), q, factors);
+	bool same = scaled->lut == q->lut;
+
+	q->constant[1] = 5;
+	for (uint32_t t = 0; t < 3; t++)
+	{
+		float whole[SKETCH_BLOCK_TOKENS];
+		float part[SKETCH_BLOCK_TOKENS];
+
+		sets[0]->sketch_scores(q, t, block, whole);
+		sets[0]->sketch_scores(scaled, t, block, part);
+		for (int i = 0; i < SKETCH_BLOCK_TOKENS; i++)
+			same = same && fabsf(part[i] - factors[t] * (whole[i] - q->constant[t])) <=
+							   1e-4f * (fabsf(whole[i]) + 5);
+	}
+	tap_ok(same, "sketch: a scaled query has scaled scores, without constants");
+	free(rotated);
+	sample_guarded_free(block, kernel_sketch_block_size(dim, false));
+	free(q);
+	free(scaled);
+}
+
 /* ------------------------------------------------------------------------
  * Elements
  * ------------------------------------------------------------------------
@@ -844,6 +878,7 @@ main(void)
 	test_sketch_finish();
 	test_sketch_extremes();
 	test_sketch_error();
+	test_sketch_scale();
 	test_half_round_trip();
 	test_conversions();
 	test_dispatch();

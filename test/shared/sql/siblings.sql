@@ -149,5 +149,15 @@ SET colbert.shards = 1;
 SELECT good(1, 'kind = 5');
 SELECT shares();
 SET colbert.shards = -1;
+
+-- L2: directions are shared, tables of sketches are not; pq has tables of its own.
+CREATE INDEX ON items_1 USING :method (doc multivector_l2_ops);
+CREATE INDEX ON items_2 USING :method (doc multivector_l2_ops) WITH (quantizer = pq);
+CREATE INDEX ON items_3 USING :method (doc multivector_l2_ops);
+CREATE INDEX ON items_4_5 USING :method (doc multivector_l2_ops) WITH (quantizer = pq);
+CREATE FUNCTION near(query multivector) RETURNS int[] LANGUAGE plpgsql AS $$ BEGIN RETURN ARRAY(SELECT id FROM items ORDER BY doc <-> query LIMIT 10); END $$;
+CREATE FUNCTION nearest(query multivector) RETURNS int[] LANGUAGE plpgsql SET enable_indexscan = off SET enable_sort = on SET enable_seqscan = on AS $$
+BEGIN RETURN ARRAY(SELECT id FROM items ORDER BY doc <-> query LIMIT 10); END $$;
+SELECT count(*) FILTER (WHERE cardinality(ARRAY(SELECT unnest(near(query(q))) INTERSECT SELECT unnest(nearest(query(q))))) >= 8) FROM generate_series(1, 10) q;
 DROP TABLE items, wanted, asked;
-DROP FUNCTION item, uniform, query, best, found, in_order, is_good, good, shares, of_kinds, read_on;
+DROP FUNCTION near, nearest, item, uniform, query, best, found, in_order, is_good, good, shares, of_kinds, read_on;

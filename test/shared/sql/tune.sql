@@ -6,7 +6,8 @@ SELECT CASE :'method' WHEN 'colbert_ivf' THEN 'lists = 400' ELSE 'tokens_per_nod
 \pset format unaligned
 \pset tuples_only on
 \pset null -
-SET client_min_messages = notice;
+-- On a slow machine, notices tell of progress.
+SET client_min_messages = warning;
 
 CREATE FUNCTION tune_doc(seed int, tokens int) RETURNS multivector LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
 	SELECT multivector_agg(ARRAY(SELECT sin(seed * 31 + t * 7 + d * d * (1 + seed % 5)) FROM generate_series(1, 8) AS d)::real[] ORDER BY t) FROM generate_series(1, tokens) AS t
@@ -90,7 +91,6 @@ SELECT mode FROM pg_locks WHERE relation = 'tune_index'::regclass AND pid = pg_b
 ROLLBACK;
 
 -- Every metric, partial indexes, expressions, pending and deleted rows: the recall of the first row is the one measured in SQL.
-SET client_min_messages = warning;
 CREATE FUNCTION tune_auto(index regclass, k int) RETURNS numeric LANGUAGE sql AS $$
 	SELECT round(recall::numeric, 6) FROM tune_sample, colbert_tune(index, queries, 0.5, k) LIMIT 1
 $$;
