@@ -2,7 +2,8 @@
 exact scores of their documents.
 
 Debian 13 packages a pgvector with hnsw, so its server runs in a chroot of that release: --chroot DIR, or build/shard/trixie, created with
-debootstrap. Its data remain there, in /srv/shard, or for another collection than medquad in a folder that its name ends. If any of this is impossible, the result is the reason.
+debootstrap. Its data remain there, in /srv/shard; for another collection than medquad, in a folder such as /srv/shard-neural. If any of this
+is impossible, the result is the reason.
 """
 import os, shutil, struct, subprocess
 from importlib.machinery import SourceFileLoader
