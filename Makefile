@@ -118,11 +118,13 @@ test-extra:
 	@COLBERT_EXTRA=1 tools/test tap faults fuzz differential clients frameworks browser docs examples packages
 test-%:
 	@tools/test $*
+# An argument of the shell: names may have an apostrophe.
+quoted = '$(subst ','\'',$(1))'
 # Archives of the source in build/dist. make release VERSION=0.2.0 DEST=/tmp/release: RELEASING.md
 dist:
 	@tools/dist
 release:
-	@tools/release $(if $(MAINTAINER),--maintainer '$(MAINTAINER)') -- '$(VERSION)' '$(DEST)'
+	@tools/release $(if $(MAINTAINER),--maintainer $(call quoted,$(MAINTAINER))) -- $(call quoted,$(VERSION)) $(call quoted,$(DEST))
 # make packages STEPS="release deb-15 install-15": what tools/packages describes
 packages:
 	@tools/install-deps matrix
