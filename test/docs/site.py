@@ -3,7 +3,7 @@
 
 Builds the site in build/site, with the catalog of the server of PGHOST, and checks the spelling of its sources by codespell.
 """
-import os, re, runpy, subprocess
+import fcntl, os, re, runpy, subprocess
 from html.parser import HTMLParser
 from readme import ROOT, check, finish, read, same, table_after
 
@@ -85,7 +85,9 @@ def addresses_exist(pages):
 
 def catalog_is_complete():
     """Compare the generated page with the tables that people wrote, which the test of README.md compares with the catalog by another query."""
-    page = read('build/docs/pages/doc/reference.md')
+    with open(os.path.join(ROOT, 'build/docs/lock')) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)        # the suite of the browser writes these pages, too
+        page = read('build/docs/pages/doc/reference.md')
     functions = page[page.index('## Functions'):page.index('## Operators')].split('## Views')[0] + page[page.index('## The extension'):]
     pages = read('README.md') + ''.join(read('doc/' + name) for name in sorted(os.listdir(os.path.join(ROOT, 'doc'))) if name.endswith('.md'))
     called = [re.match(r'(\w+)\(', row[0]) for marker in set(re.findall('<!-- table: (.*?) -->', pages)) for row in table_after(pages, f'table: {marker}')]
