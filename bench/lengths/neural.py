@@ -80,7 +80,8 @@ def main(argv):
         texts = json.load(f)
     folder = argv[2] + '.parts'
     os.makedirs(folder, exist_ok=True)
-    with multiprocessing.Pool(os.cpu_count(), start_worker, (texts['window'],)) as pool:
+    parts = max(-(-len(texts[kind]) // PART) for kind in KINDS)     # each process loads the model
+    with multiprocessing.Pool(min(os.cpu_count() or 1, parts), start_worker, (texts['window'],)) as pool:
         encoded = {kind: encode_parts(pool, folder, kind, texts[kind]) for kind in KINDS}
     tokens = {kind: made[0] for kind, made in encoded.items()}
     if texts['dims']:

@@ -6,7 +6,7 @@ debootstrap. Its data remain there, in /srv/shard; for another collection than m
 is impossible, the result is the reason.
 """
 import os, shutil, struct, subprocess
-from importlib.machinery import SourceFileLoader
+import chroots
 import medquad_db as db
 import numpy as np
 import psycopg
@@ -66,8 +66,7 @@ class Chroot:
         if not os.path.exists(self.path + '/usr/bin/apt-get'):
             if not shutil.which('debootstrap'):
                 raise Skip('no debootstrap (package debootstrap)')
-            matrix = SourceFileLoader('test_matrix', os.path.join(data.ROOT, 'tools', 'test-matrix')).load_module()
-            self.must(f'debootstrap cannot create {RELEASE}', ['debootstrap', '--variant=minbase', f'--keyring={matrix.KEYRING}', RELEASE, self.path, matrix.mirror()])
+            self.must(f'debootstrap cannot create {RELEASE}', ['debootstrap', '--variant=minbase', f'--keyring={chroots.KEYRING}', RELEASE, self.path, chroots.mirror(), *chroots.script_for(RELEASE)])
             self.deny_services()
             self.must('apt-get update fails', self.command('apt-get', 'update', '-q'))
         if not os.path.exists(f'{self.path}{BIN}/../lib/vector.so'):
