@@ -121,9 +121,9 @@ def main():
     named = re.findall(r'- alert: (\w+)', alerts)
     page = read('monitoring.md')
     check(named and re.findall(r'^\| `(Colbert\w+)` ', page, re.M) == named, 'doc/monitoring.md has the alerts', named)
-    missing = {name for name in re.findall(r'`(\w+)`', ' '.join(re.findall(r'^\| `colbert_\w+_\.\.\.`: (.*?) \|', page, re.M)))
-               if not any(metric.endswith(f'_{name}') for metric in metrics)}
-    check(not missing, 'doc/monitoring.md names metrics that exist', missing)
+    shown = re.findall(r'`(\w+)`', ' '.join(re.findall(r'^\| `colbert_\w+_\.\.\.`: (.*?) \|', page, re.M)))
+    missing = {name for name in shown if not any(metric.endswith(f'_{name}') for metric in metrics)}
+    check(shown and not missing, 'doc/monitoring.md names metrics that exist', missing)
     if 'COLBERT_EXTRA' in os.environ:
         programs_agree(metrics if counted else {metric for metric in metrics if not metric.startswith('colbert_search_')})
     print(f'1..{count}')
