@@ -16,11 +16,11 @@ RELEASES = {15: 'bookworm', 17: 'trixie', 18: 'forky'}     # by the version of P
 
 
 class Skip(Exception):
-    """The reason why this machine cannot run a cell."""
+    """The reason why this machine cannot run a cell or a step."""
 
 
 class Failed(Exception):
-    """A step before the tests failed; its log has the details."""
+    """A command failed; its log has the details."""
 
 
 class Chroot:
@@ -99,7 +99,7 @@ def run(log: str, command: list[str]) -> None:
     with open(log, 'a') as out, started(command, out) as process:
         pass
     if process.returncode != 0:
-        raise Failed(f'a step before the tests failed: {os.path.relpath(log, ROOT)}')
+        raise Failed(f'{command[0]} failed: {os.path.relpath(log, ROOT)}')
 
 
 def missing() -> str | None:
