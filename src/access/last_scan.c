@@ -141,6 +141,15 @@ is_under_policy(Oid table)
 	return found;
 }
 
+/* Return true if the current user has SELECT on a table; false if it was dropped meanwhile. */
+static bool
+may_select(Oid table)
+{
+	bool missing = false;
+
+	return pg_class_aclcheck_ext(table, GetUserId(), ACL_SELECT, &missing) == ACLCHECK_OK;
+}
+
 /*
  * Return true if the current user may read a table, or a partitioned table that
  * contains it.
@@ -150,13 +159,13 @@ may_read(Oid table)
 {
 	ListCell *cell;
 
-	if (pg_class_aclcheck(table, GetUserId(), ACL_SELECT) == ACLCHECK_OK)
+	if (may_select(table))
 		return true;
 	if (!get_rel_relispartition(table))
 		return false;
 	foreach (cell, get_partition_ancestors(table))
 	{
-		if (pg_class_aclcheck(lfirst_oid(cell), GetUserId(), ACL_SELECT) == ACLCHECK_OK)
+		if (may_select(lfirst_oid(cell)))
 			return true;
 	}
 	return false;

@@ -156,7 +156,7 @@ add_search(IndexTotals *totals, const SearchCounters *search, bool aborted)
 {
 	SpinLockAcquire(&totals->mutex);
 	counters_add(&totals->sum, search);
-	totals->last_search = GetCurrentStatementStartTimestamp();
+	totals->last_search = Max(totals->last_search, GetCurrentStatementStartTimestamp());
 	totals->aborted += aborted;
 	totals->exhaustive += search->exhaustive;
 	totals->query_tokens += search->query_tokens;

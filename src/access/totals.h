@@ -32,7 +32,7 @@ typedef struct IndexTotals
 	slock_t        mutex;
 	TimestampTz    since;        /* when counting began */
 	TimestampTz    last_search;  /* start of the statement of the last search */
-	uint64         aborted;      /* searches that an error or a cancellation ended */
+	uint64         aborted;      /* searches that an error, a cancellation or a rollback ended */
 	uint64         exhaustive;   /* searches that went through every document */
 	uint64         query_tokens; /* of all searches */
 	double         expected_misses;

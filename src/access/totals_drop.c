@@ -7,9 +7,10 @@
  * or roll back to a savepoint. Before it commits, those that exist no longer
  * are found in the catalog, and after it has committed they are removed.
  *
- * Some drops are not seen: those that a standby replays, and those of prepared
- * transactions. Nobody searches the index again, so that its counters give way
- * when the table of counters is full; and readers pass over them.
+ * Some drops are not seen: those that a standby replays, those of prepared
+ * transactions, and those of indexes whose creation is rolled back. Nobody
+ * searches the index again, so that its counters give way when the table of
+ * counters is full; and readers pass over them.
  *
  *-------------------------------------------------------------------------
  */
@@ -29,6 +30,13 @@ static object_access_hook_type previous_hook;
 
 /* Keys that this transaction drops, in its memory. */
 static List *dropped = NIL;
+
+/*
+ * The index that a DROP INDEX CONCURRENTLY drops, or InvalidOid. That takes
+ * several transactions, of which the last one removes the index from the
+ * catalog; until then it may be searched, and the statement may fail.
+ */
+static TotalsKey dropping;
 
 static void
 remember(TotalsKey key)
@@ -50,14 +58,13 @@ object_dropped(ObjectAccessType access, Oid class, Oid object, int column, void 
 		return;
 	if (class == DatabaseRelationId)
 		remember((TotalsKey) {object, InvalidOid});
-	else if (class == RelationRelationId && totals_have((TotalsKey) {MyDatabaseId, object}))
+	else if (class == RelationRelationId)
 	{
 		TotalsKey key = {MyDatabaseId, object};
 
-		/* DROP INDEX CONCURRENTLY commits before the index is gone, and is not rolled back. */
 		if (((ObjectAccessDrop *) arg)->dropflags & PERFORM_DELETION_CONCURRENTLY)
-			totals_remove(key);
-		else
+			dropping = key;
+		else if (totals_have(key))
 			remember(key);
 	}
 }
@@ -71,18 +78,29 @@ exists(const TotalsKey *key)
 	return SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(key->database));
 }
 
+/* Keep only the keys of what exists no longer. */
+static void
+keep_dropped(void)
+{
+	ListCell *cell;
+
+	foreach (cell, dropped)
+		if (exists(lfirst(cell)))
+			dropped = foreach_delete_current(dropped, cell);
+	if (OidIsValid(dropping.index) && !exists(&dropping))
+	{
+		remember(dropping);
+		dropping.index = InvalidOid;
+	}
+}
+
 static void
 transaction_ends(XactEvent event, void *arg)
 {
 	ListCell *cell;
 
 	if (event == XACT_EVENT_PRE_COMMIT)
-	{
-		foreach (cell, dropped)
-			if (exists(lfirst(cell)))
-				dropped = foreach_delete_current(dropped, cell);
-		return;
-	}
+		keep_dropped();
 	if (event == XACT_EVENT_COMMIT)
 	{
 		foreach (cell, dropped)
@@ -90,6 +108,8 @@ transaction_ends(XactEvent event, void *arg)
 	}
 	if (event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE)
 		dropped = NIL;
+	if (event == XACT_EVENT_ABORT)
+		dropping.index = InvalidOid;
 }
 
 void

@@ -145,6 +145,14 @@ floats_add(Search *search, FloatSet *set, float value)
 
 /* ---- the wanted documents ---- */
 
+/* Return true if the code scores of other searches are comparable with those of this one. */
+static bool
+shares_codes(const Search *search)
+{
+	return search->siblings != NULL &&
+		   search->siblings->code_codec == search->view->coder.codec->id;
+}
+
 void
 funnel_add_codes(Search *search, const RankedDoc *docs, uint32 n)
 {
@@ -157,7 +165,7 @@ funnel_add_codes(Search *search, const RankedDoc *docs, uint32 n)
 		if (!(fabsf(docs[i].candidate.score) < FLT_MAX))
 			continue;
 		candidates_add(codes, docs[i].candidate.doc, docs[i].candidate.score);
-		if (search->siblings != NULL)
+		if (shares_codes(search))
 			siblings_add_code(search->siblings, docs[i].candidate.score);
 	}
 	if (codes->count / 2 < POLICY_MAX_WANTED)
@@ -205,8 +213,9 @@ find_wanted(Search *search)
 	Siblings    *siblings = search->siblings;
 	double       share = search->policy.share;
 	double       rows = policy_wanted(&search->policy, state);
-	uint32       wanted = policy_among(rows, state->known_share);
-	double       judges;
+	bool         shared = shares_codes(search);
+	uint32 wanted = policy_among(rows, shared ? siblings->code_share / search->shards : share);
+	double judges;
 
 	if (!search->policy.ordered || state->phase > PHASE_HOLD ||
 		(state->settled && wanted == search->wanted &&
@@ -215,8 +224,8 @@ find_wanted(Search *search)
 		return;
 	search->wanted = wanted;
 	search->changes = siblings != NULL ? siblings->changes : 0;
-	state->wanted_score = siblings != NULL ? siblings_nth_code(siblings, wanted)
-										   : candidates_nth(&search->codes, wanted);
+	state->wanted_score =
+		shared ? siblings_nth_code(siblings, wanted) : candidates_nth(&search->codes, wanted);
 	state->own_wanted = share < 1 ? count_codes_from(search, state->wanted_score) : wanted;
 	fit_gathered(search);
 	judges = Max(MIN_JUDGES, JUDGES_PER_ROW * rows);

@@ -101,7 +101,8 @@ join_siblings(Search *search, const SearchRequest *request)
 	if (siblings != NULL)
 	{
 		share = Max(Min(request->share, 1), MIN_SHARE);
-		if (siblings_join(siblings, request->query, search->view->metric, share))
+		if (siblings_join(siblings, request->query, search->view->metric,
+						  search->view->coder.codec->id, share))
 			search->siblings = siblings;
 		else
 			share = 1;

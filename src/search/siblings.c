@@ -32,18 +32,22 @@ siblings_begin_round(Siblings *siblings)
 }
 
 bool
-siblings_join(Siblings *siblings, const MultiVector *query, Metric metric, double share)
+siblings_join(Siblings *siblings, const MultiVector *query, Metric metric, CodecId codec,
+			  double share)
 {
 	if (siblings->query == NULL)
 	{
 		siblings->query = MemoryContextAlloc(siblings->context, VARSIZE(query));
 		memcpy(siblings->query, query, VARSIZE(query));
 		siblings->metric = metric;
+		siblings->code_codec = codec;
 	}
 	else if (siblings->metric != metric || VARSIZE(siblings->query) != VARSIZE(query) ||
 			 memcmp(siblings->query, query, VARSIZE(query)) != 0)
 		return false;
 	siblings->share = Min(siblings->share + share, 1);
+	if (codec == siblings->code_codec)
+		siblings->code_share = Min(siblings->code_share + share, 1);
 	siblings->changes++;
 	return true;
 }

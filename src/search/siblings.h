@@ -30,11 +30,18 @@ struct Siblings
 	uint64        round;
 
 	/* of the searches that joined this round */
-	MultiVector  *query; /* copy; NULL: none has joined */
-	SharedQuery   prepared;
-	Metric        metric;
-	double        share;                       /* share of the documents that they search */
-	CandidateList codes;                       /* best code scores of reranked documents */
+	MultiVector *query; /* copy; NULL: none has joined */
+	SharedQuery  prepared;
+	Metric       metric;
+	double       share; /* share of the documents that they search */
+	/*
+	 * Of those whose codec is that of the first: best code scores of reranked
+	 * documents, and their share. The best scores of a coarser codec are higher,
+	 * because they are those with the largest errors.
+	 */
+	CodecId       code_codec;
+	CandidateList codes;
+	double        code_share;
 	uint64        changes;                     /* times that the members above changed */
 	double        likely[POLICY_LIKELY_LIMIT]; /* best exact scores, descending */
 	uint32        nlikely;
@@ -60,7 +67,7 @@ extern void      siblings_begin_round(Siblings *siblings);
  * comparable.
  */
 extern bool siblings_join(Siblings *siblings, const MultiVector *query, Metric metric,
-						  double share);
+						  CodecId codec, double share);
 
 extern void siblings_add_code(Siblings *siblings, float score);
 

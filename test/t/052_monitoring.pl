@@ -146,6 +146,8 @@ is(counted('searches', "index = 'two'::regclass"), $before, 'its trials are not 
 sql('CREATE ROLE nobody; CREATE ROLE reader; CREATE ROLE watcher; GRANT SELECT ON one_docs TO reader; GRANT pg_monitor TO watcher');
 is(sql('SET ROLE nobody; SELECT count(*) FROM colbert_stat_indexes'), '0', 'without rights there are no rows');
 is(sql('SET ROLE reader; SELECT index FROM colbert_stat_indexes'), 'one', 'a reader sees the tables of which all rows can be read');
+# As if the table were dropped between the look-ups of its index and of its rights.
+is(sql(q{BEGIN; DELETE FROM pg_class WHERE oid = 'one_docs'::regclass; SET LOCAL ROLE reader; SELECT count(*) FROM colbert_stat_indexes; ROLLBACK}), '0', 'a table that is dropped meanwhile is passed over');
 is(sql('SET ROLE watcher; SELECT index FROM colbert_stat_indexes ORDER BY 1'), "one\ntwo", 'a member of pg_monitor sees all');
 sql('ALTER TABLE one_docs ENABLE ROW LEVEL SECURITY');
 is(sql('SET ROLE reader; SELECT count(*) FROM colbert_stat_indexes'), '0', 'row-level security hides counters');
@@ -192,7 +194,17 @@ is($node->safe_psql('postgres', 'SELECT indexes FROM colbert_stat_info()'), '2',
 add_index('three', 'colbert_ivf');
 sql(search('three'));
 is($node->safe_psql('postgres', 'SELECT indexes FROM colbert_stat_info()'), '3', 'and come back with another one');
-$node->safe_psql('postgres', 'DROP INDEX CONCURRENTLY three');
+# DROP INDEX CONCURRENTLY waits for a search, which is counted meanwhile.
+my $reader = $node->background_psql('postgres');
+$reader->query_safe("$by_index BEGIN; DECLARE c CURSOR FOR " . search('three') . '; FETCH c');
+$node->psql('postgres', "SET lock_timeout = '1s'; DROP INDEX CONCURRENTLY three", stderr => \my $timeout);
+like($timeout, qr/lock timeout/, 'DROP INDEX CONCURRENTLY waits for a search');
+is($node->safe_psql('postgres', 'SELECT indexes FROM colbert_stat_info()'), '3', 'and keeps counters if it fails');
+my $dropper = $node->background_psql('postgres');
+$dropper->query_until(qr/sent/, "\\echo sent\nDROP INDEX CONCURRENTLY three;\n");
+$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE query ~ '^DROP INDEX' AND wait_event_type = 'Lock'}) or die 'the drop does not wait';
+$reader->query_safe('COMMIT');
+$_->quit for $reader, $dropper;
 is($node->safe_psql('postgres', 'SELECT indexes FROM colbert_stat_info()'), '2', 'DROP INDEX CONCURRENTLY removes counters');
 $node->safe_psql('postgres', 'DROP TABLE three_docs; REINDEX INDEX one');
 is(counted('count(*)', "index = 'one'::regclass"), '1', 'REINDEX keeps them');

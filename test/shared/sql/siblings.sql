@@ -161,3 +161,29 @@ BEGIN RETURN ARRAY(SELECT id FROM items ORDER BY doc <-> query LIMIT 10); END $$
 SELECT count(*) FILTER (WHERE cardinality(ARRAY(SELECT unnest(near(query(q))) INTERSECT SELECT unnest(nearest(query(q))))) >= 8) FROM generate_series(1, 10) q;
 DROP TABLE items, wanted, asked;
 DROP FUNCTION near, nearest, item, uniform, query, best, found, in_order, is_good, good, shares, of_kinds, read_on;
+
+-- Partitions with different codecs: those of a coarse one do not raise the score that others must beat.
+SELECT setseed(.5);
+CREATE TABLE sibling_codecs (id int, part int, doc multivector(16)) PARTITION BY LIST (part);
+CREATE TABLE sibling_bit PARTITION OF sibling_codecs FOR VALUES IN (0);
+CREATE TABLE sibling_sq8 PARTITION OF sibling_codecs FOR VALUES IN (1);
+CREATE FUNCTION random_tokens(n int, unused int) RETURNS multivector LANGUAGE sql VOLATILE AS $$
+	SELECT format('[%s]', string_agg(format('[%s]', token), ','))::multivector
+	FROM (SELECT string_agg((random() - .5)::text, ',') AS token FROM generate_series(1, n) AS t, generate_series(1, 16) GROUP BY t) AS tokens
+$$;
+INSERT INTO sibling_codecs SELECT i, i % 2, random_tokens(6, i) FROM generate_series(1, 3000) AS i;
+CREATE TABLE sibling_queries AS SELECT i AS id, random_tokens(5, i) AS query FROM generate_series(1, 20) AS i;
+CREATE INDEX ON sibling_bit USING :method (doc) WITH (quantizer = bit);
+CREATE INDEX ON sibling_sq8 USING :method (doc) WITH (quantizer = sq8);
+CREATE VIEW sibling_best AS SELECT q.id AS query, best.id, part
+	FROM sibling_queries AS q, LATERAL (SELECT id, part FROM sibling_codecs ORDER BY doc <#> query LIMIT 10) AS best;
+SET enable_seqscan = off;
+SET enable_sort = off;
+CREATE TEMP TABLE sibling_found AS SELECT * FROM sibling_best;
+SET enable_indexscan = off;
+SET enable_seqscan = on;
+SET enable_sort = on;
+SELECT part, count(*) > 60 AS many, count(*) FILTER (WHERE (query, id) IN (SELECT query, id FROM sibling_found)) > .85 * count(*) AS found
+FROM sibling_best GROUP BY part ORDER BY part;
+DROP TABLE sibling_codecs, sibling_queries CASCADE;
+DROP FUNCTION random_tokens;
