@@ -6,7 +6,7 @@
 Links keep working, because each file keeps its folder, except for the names in RENAMED. Files that pages link to are copied as they are.
 GitHub's Markdown and Python's differ in nested lists, in pipes within tables, and in what may follow the language of a fence.
 """
-import os, re, shutil, sys
+import os, re, shutil, subprocess, sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 # doc/README.md is the site's navigation (nav.py). An index.md would be the page of its folder.
@@ -17,7 +17,10 @@ LINK = re.compile(r'(!?)\[((?:[^][]|\[[^]]*\])*)\]\(([^()\s]+)\)')
 
 
 def markdown_files():
-    """Return the Markdown files of the repository."""
+    """Return the Markdown files of the repository: those that git tracks, or, in an archive, all outside folders of builds."""
+    listed = subprocess.run(['git', '-C', ROOT, '-c', f'safe.directory={ROOT}', 'ls-files', '-z', '*.md'], capture_output=True, text=True)
+    if listed.returncode == 0:
+        return sorted(name for name in listed.stdout.split('\0') if name and os.path.isfile(os.path.join(ROOT, name)))
     found = []
     for folder, folders, names in os.walk(ROOT):
         folders[:] = [name for name in folders if name not in NOT_SOURCE and not name.startswith('.')]
