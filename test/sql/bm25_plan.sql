@@ -30,7 +30,7 @@ BEGIN
 	FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || statement LOOP
 		lines := lines || line || E'\n';
 	END LOOP;
-	RETURN concat_ws(', ', CASE WHEN lines ~ 'Bitmap Index Scan on bm25_plan_tsv' THEN 'index' ELSE lines END, (SELECT count(*) || ' plans of the query' FROM regexp_matches(lines, 'InitPlan|Function Scan on bm25_query|CTE Scan', 'g')));
+	RETURN concat_ws(', ', CASE WHEN lines ~ 'Bitmap Index Scan on bm25_plan_tsv' THEN 'index' ELSE lines END, (SELECT count(*) || ' plans of the query' FROM regexp_matches(lines, '^ *InitPlan|Function Scan on bm25_query|CTE Scan', 'gn')));
 END $$;
 CREATE VIEW bm25_plan_forms AS SELECT n, form, words, made FROM unnest(ARRAY[
 	$$SELECT id FROM bm25_plan, bm25_query('%2$s', '%1$s') AS q WHERE tsv @@ bm25_candidates(q) ORDER BY bm25f(tsv, q) DESC LIMIT 20$$,

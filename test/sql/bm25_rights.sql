@@ -21,7 +21,7 @@ SET ROLE regress_bm25_reader;
 SELECT bm25_analyze('docs', 'tsv');
 RESET ROLE;
 SELECT bm25_analyze('docs', 'tsv', config => 'simple');
-SELECT relowner::regrole, relacl FROM pg_class WHERE oid = 'docs_tsv_bm25'::regclass;
+SELECT relowner::regrole, ARRAY(SELECT DISTINCT grantee::regrole::text FROM aclexplode(relacl)) FROM pg_class WHERE oid = 'docs_tsv_bm25'::regclass;
 
 CREATE FUNCTION bm25_rights_may(role name) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
