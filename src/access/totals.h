@@ -73,7 +73,7 @@ extern void totals_remove(TotalsKey key);
 
 extern TotalsUse totals_use(void);
 
-/* totals_drop.c: install the hooks that remove what is dropped. */
+/* totals_drop.c: install the hooks that remove the entries of dropped indexes and databases. */
 extern void totals_drop_init(void);
 
 #endif /* COLBERT_TOTALS_H */

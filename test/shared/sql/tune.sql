@@ -6,7 +6,7 @@ SELECT CASE :'method' WHEN 'colbert_ivf' THEN 'lists = 400' ELSE 'tokens_per_nod
 \pset format unaligned
 \pset tuples_only on
 \pset null -
--- On a slow machine, notices tell of progress.
+-- On a slow machine, colbert_tune reports its progress as notices.
 SET client_min_messages = warning;
 
 CREATE FUNCTION tune_doc(seed int, tokens int) RETURNS multivector LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
