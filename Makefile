@@ -173,6 +173,7 @@ help:
 	@echo 'make bench-ranking  nDCG@10 of full text, MaxSim, fusion and learned rankers on MedQuAD and Cranfield, and the time of a score'
 	@echo 'make bench-users    inserts, spellings, wide tokens, growth and others, with this build and another (tools/bench users --help)'
 	@echo 'make bench-instructions  instructions of a search by function, with this build and another (valgrind)'
+	@echo 'make bench-order    pages and time of a search, by the order of the rows in the table'
 	@echo 'make bench-cluster  CPU time of shards and coordinator by engine, and a simulation of large clusters'
 	@echo 'make bench-shard    a shard of 163,730 documents (16,373 to 820,000 by tools/bench shard N), its data kept (doc/performance.md)'
 	@echo 'make bench-cold     an index larger than memory: latency and pages read per stage, with a limit on memory (root)'
