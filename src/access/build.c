@@ -206,6 +206,7 @@ build_index(Build *build, int nworkers)
 		tuplesort_end(sort);
 		sort = build_parallel_sort(leader);
 	}
+	build_free_places(build);
 	if (build->mode != BUILD_PENDING)
 		write_postings(build, sort);
 	tuplesort_end(sort);

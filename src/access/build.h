@@ -3,7 +3,8 @@
  * build.h
  *	  CREATE INDEX: the state that its steps share.
  *
- *	1. sample	one pass over the table: counts, and a sample of tokens
+ *	1. sample	one pass over the table: counts, a sample of tokens, and the
+ *				place of each document in the index, near to like documents
  *	2. train	the mean, centroids by k-means, a graph over them
  *	3. encode	a second pass: documents into the docstore, (node, document)
  *				pairs into a sort
@@ -14,10 +15,11 @@
  * node. If there are too few tokens for nodes, the documents stay pending.
  *
  * The leader and its parallel workers run all steps except step 4 together, as
- * a team (kmeans/team.h), in the same functions. The nodes and the documents in
- * their lists do not depend on the number of workers. Only the ordinals of
- * documents depend on which participant came first, and therefore which of
- * several equal candidates is cut off.
+ * a team (kmeans/team.h), in the same functions. The nodes, the documents in
+ * their lists and the places of documents do not depend on the number of
+ * workers. Without places (build_places.c), the ordinals of documents depend on
+ * which participant came first, and therefore which of several equal candidates
+ * is cut off.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,6 +28,7 @@
 
 #include "access/access.h"
 #include "access/tableam.h"
+#include "index/docstore.h"
 #include "index/train.h"
 #include "kmeans/kmeans.h"
 #include "storage/barrier.h"
@@ -77,6 +80,8 @@ typedef struct BuildShared
 	ConditionVariable started;      /* signaled when participants is set */
 	int               participants; /* number of participants; 0: not known yet */
 	BuildCounts       counts;       /* sums over the participants */
+	uint64            nplaces;      /* documents listed by build_places.c */
+	bool              unplaced;     /* a participant had no room for all of its documents */
 	double            reltuples;
 	Assigned          assigned;
 	/* a participant met a broken HOT chain: old snapshots must not use the index */
@@ -98,6 +103,20 @@ typedef struct BuildCrew
 	Sharedsort           *sort;
 } BuildCrew;
 
+/* Components of a document's mean that determine its place. */
+#define PLACE_DIMS 32
+
+/* A document of the table, and where it goes in the index. */
+typedef struct BuildPlace
+{
+	ItemPointerData tid;
+	bool            taken; /* the document is appended */
+	uint32          ntokens;
+	DocPlace        place;
+	int8            mean[PLACE_DIMS]; /* first components of the rotated mean, as shares of the
+									   * largest */
+} BuildPlace;
+
 /* State of one participant. */
 typedef struct Build
 {
@@ -110,6 +129,8 @@ typedef struct Build
 	bool         leader;
 	BuildMode    mode;
 	BuildCounts  counts; /* counts of the whole table; valid after step 1 */
+	BuildPlace  *places; /* by row; shared by all participants. NULL: the table's order */
+	uint32       nplaces;
 	KmeansResult trained;
 	uint32      *node_of;   /* node of each centroid */
 	double       reltuples; /* rows of the whole table; valid at the end */
@@ -142,15 +163,13 @@ build_scan(const Build *build, BuildPass pass)
 /* State of one participant in the encoding pass. */
 typedef struct BuildEncoder
 {
-	IndexView       *view;
-	Relation         heap;
-	const IndexInfo *info;
-	BuildMode        mode;
-	KmeansAssigner  *assigner;
-	const uint32    *node_of;
-	Finder          *finder; /* only for BUILD_EVERY_TOKEN */
-	Tuplesortstate  *sort;
-	MemoryContext    row_context; /* reset per row */
+	const Build    *build;
+	IndexView      *view;
+	KmeansAssigner *assigner;
+	const uint32   *node_of;
+	Finder         *finder; /* only for BUILD_EVERY_TOKEN */
+	Tuplesortstate *sort;
+	MemoryContext   row_context; /* reset per row */
 
 	/* Tokens to be assigned together: a batch fills the kernel's chunks. */
 	float  *tokens; /* capacity x dim */
@@ -162,7 +181,6 @@ typedef struct BuildEncoder
 
 	Assigned assigned;
 	uint64   done;
-	bool     report; /* report progress; true in the leader */
 } BuildEncoder;
 
 /* build.c: report a phase. Only the leader reports. */
@@ -177,8 +195,37 @@ extern void build_log(Build *build);
 /* build_scale.c: choose the scale of a new index, as stored in the meta page. */
 extern int8 build_scale(const Build *build);
 
-/* build_sample.c: run step 1. Sets build->counts to the sums over all participants. */
-extern TokenSample *build_sample(Build *build);
+/*
+ * build_places.c: documents get places in the index near to like ones, so that a
+ * search, which scores like documents, reads fewer pages. A participant lists the
+ * documents that it samples, and forgets all if they take too much memory.
+ */
+typedef struct PlaceList PlaceList;
+extern PlaceList        *places_begin(const Build *build);
+
+/* List a document. sum: of its prepared tokens. */
+extern void places_add(PlaceList *list, ItemPointer tid, uint32 ntokens, const float *sum);
+
+/*
+ * Order the documents of all participants and take their places, if there is
+ * room for all, and free the list. All participants call this.
+ */
+extern void build_places(Build *build, PlaceList *list);
+
+/*
+ * Return the place of a document, or NULL if it is not known: the table was
+ * scanned with another snapshot, or has no places.
+ */
+extern BuildPlace *build_find_place(const Build *build, ItemPointer tid, uint32 ntokens);
+
+/* Free the places of documents that the second pass has not met. The leader calls this. */
+extern void build_free_places(const Build *build);
+
+/*
+ * build_sample.c: run step 1, and list this participant's documents. Sets
+ * build->counts to the sums over all participants.
+ */
+extern TokenSample *build_sample(Build *build, PlaceList *places);
 
 /* build_encode.c: run step 3. Returns this participant's sort, performed. */
 extern Tuplesortstate *build_encode(Build *build);

@@ -59,12 +59,9 @@ encoder_init(BuildEncoder *encoder, Build *build, Tuplesortstate *sort)
 	IndexView *view = build->view;
 
 	memset(encoder, 0, sizeof(BuildEncoder));
+	encoder->build = build;
 	encoder->view = view;
-	encoder->mode = build->mode;
 	encoder->sort = sort;
-	encoder->report = build->leader;
-	encoder->heap = build->heap;
-	encoder->info = build->info;
 	encoder->capacity = batch_tokens(build);
 	encoder->tokens =
 		palloc_extended(mul_size(encoder->capacity, view->dim * sizeof(float)), MCXT_ALLOC_HUGE);
@@ -87,7 +84,7 @@ encoder_init(BuildEncoder *encoder, Build *build, Tuplesortstate *sort)
 static void
 find_nodes(BuildEncoder *encoder)
 {
-	if (encoder->mode == BUILD_EVERY_TOKEN)
+	if (encoder->build->mode == BUILD_EVERY_TOKEN)
 	{
 		for (uint32 i = 0; i < encoder->ntokens; i++)
 		{
@@ -156,10 +153,26 @@ encoder_end(BuildEncoder *encoder)
 	MemoryContextDelete(encoder->row_context);
 }
 
+/* Append a document, at its place if it has one. Returns its ordinal. */
+static uint32
+append_document(BuildEncoder *encoder, ItemPointer tid, const MultiVector *mv, uint8 flags)
+{
+	const Build *build = encoder->build;
+	uint32       hash = update_stored_hash(build->heap, tid, build->info);
+	BuildPlace  *found = build_find_place(build, tid, mv->ntokens);
+
+	if (found == NULL)
+		return docstore_append(encoder->view, tid, mv, hash, flags);
+	found->taken = true;
+	docstore_append_at(encoder->view, &found->place, tid, mv, hash, flags);
+	return found->place.doc;
+}
+
 static void
 encode_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool alive, void *arg)
 {
 	BuildEncoder *encoder = arg;
+	bool          pending = encoder->build->mode == BUILD_PENDING;
 	MemoryContext old = MemoryContextSwitchTo(encoder->row_context);
 
 	if (isnull[0])
@@ -168,18 +181,16 @@ encode_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool al
 	{
 		const MultiVector *all = multivector_from_datum(values[0]);
 		const MultiVector *mv = view_indexed_tokens(encoder->view, all);
-		uint8              flags = view_token_flags(encoder->view, all) |
-					  (encoder->mode == BUILD_PENDING ? DOC_PENDING : 0);
-		uint32 doc = docstore_append(encoder->view, tid, mv,
-									 update_stored_hash(encoder->heap, tid, encoder->info), flags);
+		uint8  flags = view_token_flags(encoder->view, all) | (pending ? DOC_PENDING : 0);
+		uint32 doc = append_document(encoder, tid, mv, flags);
 
-		if (encoder->mode != BUILD_PENDING)
+		if (!pending)
 			queue_tokens(encoder, mv, doc);
 	}
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(encoder->row_context);
 	encoder->done++;
-	if (encoder->report)
+	if (encoder->build->leader)
 		pgstat_progress_update_param(PROGRESS_CREATEIDX_TUPLES_DONE, encoder->done);
 }
 

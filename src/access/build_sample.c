@@ -20,6 +20,7 @@ typedef struct Sampling
 	Build        *build;
 	BuildCounts   counts; /* counts of this participant */
 	TokenSample  *sample;
+	PlaceList    *places;
 	MemoryContext row_context;
 } Sampling;
 
@@ -32,6 +33,7 @@ sample_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool al
 	MemoryContext      old;
 	const MultiVector *mv;
 	float             *tokens;
+	float             *sum;
 
 	if (isnull[0])
 	{
@@ -45,12 +47,14 @@ sample_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool al
 	counts->nblocks += sketch_blocks_for(mv->ntokens);
 
 	tokens = palloc(Min(mv->ntokens, CHUNK_TOKENS) * view->dim * sizeof(float));
+	sum = palloc0(view->dim * sizeof(float));
 	for (uint32 first = 0; first < mv->ntokens; first += CHUNK_TOKENS)
 	{
 		uint32 n = Min(mv->ntokens - first, CHUNK_TOKENS);
 
 		CHECK_FOR_INTERRUPTS();
 		view_prepare_tokens(view, mv, first, n, tokens);
+		docstore_add_tokens(view, tokens, n, sum);
 		for (uint32 t = 0; t < n; t++)
 			sample_add(sampling->sample,
 					   sample_hash(ItemPointerGetBlockNumber(tid), ItemPointerGetOffsetNumber(tid),
@@ -58,6 +62,7 @@ sample_row(Relation index, ItemPointer tid, Datum *values, bool *isnull, bool al
 					   tokens + (size_t) t * view->dim);
 	}
 	MemoryContextSwitchTo(old);
+	places_add(sampling->places, tid, mv->ntokens, sum);
 	MemoryContextReset(sampling->row_context);
 }
 
@@ -74,9 +79,9 @@ add_counts(BuildShared *shared, const BuildCounts *counts)
 }
 
 TokenSample *
-build_sample(Build *build)
+build_sample(Build *build, PlaceList *places)
 {
-	Sampling sampling = {build};
+	Sampling sampling = {.build = build, .places = places};
 
 	sampling.sample =
 		sample_open(&build->shared->sample, build->crew != NULL ? build->crew->sample_area : NULL,

@@ -111,12 +111,13 @@ drop_sample(Build *build, TokenSample *sample)
 Tuplesortstate *
 build_participate(Build *build)
 {
+	PlaceList      *places = places_begin(build);
 	TokenSample    *sample;
 	TokenStatistics statistics;
 	float          *codebooks = NULL;
 
 	build_report_phase(build, PHASE_SAMPLE);
-	sample = build_sample(build);
+	sample = build_sample(build, places);
 	check_counts(&build->counts);
 	train_statistics(sample, &statistics);
 	build->mode = choose_mode(build);
@@ -125,6 +126,7 @@ build_participate(Build *build)
 	if (build->leader)
 		prepare_index(build, sample, &statistics, codebooks);
 	meet_after_leader(build);
+	build_places(build, places);
 	if (build->mode == BUILD_TRAINED)
 		train_nodes(build, sample, &statistics);
 	drop_sample(build, sample);

@@ -309,34 +309,65 @@ lock_with_slot(IndexView *view, uint32 ntokens, bool pending_rows, FreeSlot *fre
 }
 
 /*
- * Reserve a slot for a document. On entry *entry has the row and the hash; on
- * return it is the slot's directory entry.
+ * Write the entry of a reserved slot: of a document, at the row and with the
+ * hash of *asked. The caller holds the meta page exclusively, which is released.
+ */
+static void
+write_reserved(IndexView *view, Buffer meta_buffer, uint32 doc, const DocEntry *asked,
+			   DocEntry *entry, const FreeSlot *free)
+{
+	entry->tid = asked->tid;
+	entry->hash = asked->hash;
+	entry->state = DOC_RESERVED;
+	entry->flags = asked->flags;
+	entry->ntokens = asked->ntokens;
+	entry->epoch = view->index->meta.nodes.epoch;
+	write_slot(view, meta_buffer, doc, entry, &(SlotLinks) {free, INVALID_ORDINAL});
+	UnlockReleaseBuffer(meta_buffer);
+}
+
+/*
+ * Reserve a slot for a document. On entry *entry has the row, the hash, the
+ * flags and the number of tokens; on return it is the slot's directory entry.
  */
 static uint32
-reserve(IndexView *view, const MultiVector *mv, uint8 flags, DocEntry *entry)
+reserve(IndexView *view, const MultiVector *mv, DocEntry *entry)
 {
 	const DocEntry asked = *entry;
-	uint32         ntokens = mv->ntokens;
-	bool           pending_rows = (flags & DOC_PENDING) && has_pending_rows(view);
+	bool           pending_rows = (asked.flags & DOC_PENDING) && has_pending_rows(view);
 	FreeSlot       free;
 	bool           reused;
-	Buffer         meta_buffer = lock_with_slot(view, ntokens, pending_rows, &free, &reused, entry);
-	uint32         doc = reused ? free.doc : take_fresh(view, ntokens, entry);
+	Buffer meta_buffer = lock_with_slot(view, asked.ntokens, pending_rows, &free, &reused, entry);
+	uint32 doc = reused ? free.doc : take_fresh(view, asked.ntokens, entry);
 
 	settle_scale(view, mv);
 	if (pending_rows)
-		entry->first_pending_row = pending_rows_take(view, ntokens);
-
-	entry->tid = asked.tid;
-	entry->hash = asked.hash;
-	entry->state = DOC_RESERVED;
-	entry->flags = flags;
-	entry->ntokens = ntokens;
-	entry->epoch = view->index->meta.nodes.epoch;
-	write_slot(view, meta_buffer, doc, entry,
-			   &(SlotLinks) {reused ? &free : NULL, INVALID_ORDINAL});
-	UnlockReleaseBuffer(meta_buffer);
+		entry->first_pending_row = pending_rows_take(view, asked.ntokens);
+	write_reserved(view, meta_buffer, doc, &asked, entry, reused ? &free : NULL);
 	return doc;
+}
+
+/* Set a directory entry to a place, which belongs to no document yet. */
+static void
+place_entry(const DocPlace *place, uint32 ntokens, DocEntry *entry)
+{
+	memset(entry, 0, sizeof(DocEntry));
+	entry->capacity = ntokens;
+	entry->first_block = place->first_block;
+	entry->first_row = place->first_row;
+}
+
+/* Reserve a place that the caller has taken, as reserve does. */
+static uint32
+reserve_place(IndexView *view, const DocPlace *place, const MultiVector *mv, DocEntry *entry)
+{
+	const DocEntry asked = *entry;
+	Buffer         meta_buffer = lock_current_meta(view);
+
+	place_entry(place, asked.ntokens, entry);
+	settle_scale(view, mv);
+	write_reserved(view, meta_buffer, place->doc, &asked, entry, NULL);
+	return place->doc;
 }
 
 /* Make a written document live, and add it to the queue if it is pending. */
@@ -367,22 +398,76 @@ publish(IndexView *view, uint32 doc, DocEntry *entry)
 	UnlockReleaseBuffer(meta_buffer);
 }
 
+/* Append a document, at a place that the caller has taken or, if it is NULL, in any slot. */
+static uint32
+append(IndexView *view, const DocPlace *place, const MultiVector *mv, DocEntry *entry)
+{
+	uint32 doc;
+
+	view_check_dims(view, mv);
+	entry->ntokens = mv->ntokens;
+	index_lock(view->index->rel, LOCK_APPEND, ShareLock);
+	doc = place != NULL ? reserve_place(view, place, mv, entry) : reserve(view, mv, entry);
+	COLBERT_PAUSE("append-reserved");
+	write_tokens(view, doc, entry, mv);
+	COLBERT_PAUSE("append-written");
+	publish(view, doc, entry);
+	index_unlock(view->index->rel, LOCK_APPEND, ShareLock);
+	hashes_add(view, entry->hash, doc);
+	return doc;
+}
+
 uint32
 docstore_append(IndexView *view, ItemPointer tid, const MultiVector *mv, uint32 hash, uint8 flags)
 {
-	DocEntry entry = {.tid = *tid, .hash = hash};
-	uint32   doc;
+	DocEntry entry = {.tid = *tid, .hash = hash, .flags = flags};
 
-	view_check_dims(view, mv);
-	index_lock(view->index->rel, LOCK_APPEND, ShareLock);
-	doc = reserve(view, mv, flags, &entry);
-	COLBERT_PAUSE("append-reserved");
-	write_tokens(view, doc, &entry, mv);
-	COLBERT_PAUSE("append-written");
-	publish(view, doc, &entry);
-	index_unlock(view->index->rel, LOCK_APPEND, ShareLock);
-	hashes_add(view, hash, doc);
-	return doc;
+	return append(view, NULL, mv, &entry);
+}
+
+void
+docstore_append_at(IndexView *view, const DocPlace *place, ItemPointer tid, const MultiVector *mv,
+				   uint32 hash, uint8 flags)
+{
+	DocEntry entry = {.tid = *tid, .hash = hash, .flags = flags};
+
+	append(view, place, mv, &entry);
+}
+
+DocPlace
+docstore_take_places(IndexView *view, uint32 ndocs, uint32 ntokens, uint32 nblocks)
+{
+	ColbertIndex *index = view->index;
+	Buffer        meta_buffer = lock_current_meta(view);
+	DocPlace      first;
+	Change        change;
+
+	first.doc = parray_take(index, ARRAY_DOCS, ndocs);
+	first.first_block = parray_take(index, ARRAY_SKETCHES, nblocks);
+	first.first_row = parray_take(index, ARRAY_ROWS, ntokens);
+	parray_take(index, ARRAY_MEANS, ndocs);
+	change_begin(&change, index);
+	meta_data(change_page(&change, meta_buffer, false))->documents = index->meta.documents;
+	change_commit(&change);
+	UnlockReleaseBuffer(meta_buffer);
+	return first;
+}
+
+void
+docstore_free_place(IndexView *view, const DocPlace *place, uint32 ntokens)
+{
+	Buffer   buffer = parray_lock(view->index, ARRAY_DOCS, place->doc);
+	DocEntry entry;
+	Change   change;
+
+	place_entry(place, ntokens, &entry);
+	entry.state = DOC_RESERVED;
+	entry.ntokens = ntokens;
+	change_begin(&change, view->index);
+	memcpy(parray_change(&change, buffer, ARRAY_DOCS, place->doc), &entry, sizeof(DocEntry));
+	change_commit(&change);
+	UnlockReleaseBuffer(buffer);
+	docstore_push_free(view, &place->doc, 1);
 }
 
 void

@@ -30,6 +30,29 @@
 extern uint32 docstore_append(IndexView *view, ItemPointer tid, const MultiVector *mv, uint32 hash,
 							  uint8 flags);
 
+/* Where a new document goes in the arrays. */
+typedef struct DocPlace
+{
+	uint32 doc;
+	uint32 first_block;
+	uint32 first_row;
+} DocPlace;
+
+/*
+ * Take places for ndocs documents of ntokens tokens and nblocks sketch blocks
+ * in all, for which the arrays have room, and return the first one. The caller
+ * divides them: each document takes one item of the directory and of the means,
+ * its tokens, and its blocks. Only a build, which fills or frees every place.
+ */
+extern DocPlace docstore_take_places(IndexView *view, uint32 ndocs, uint32 ntokens, uint32 nblocks);
+
+/* Append a document like docstore_append, but at a place that the caller has taken. */
+extern void docstore_append_at(IndexView *view, const DocPlace *place, ItemPointer tid,
+							   const MultiVector *mv, uint32 hash, uint8 flags);
+
+/* Free a place for a document of this many tokens that no document was appended at. */
+extern void docstore_free_place(IndexView *view, const DocPlace *place, uint32 ntokens);
+
 /*
  * Extend the arrays at once for a build that knows its number of documents,
  * tokens and sketch blocks.

@@ -307,5 +307,24 @@ SQL
 	$reader->quit;
 }
 
+# The second pass of CREATE INDEX CONCURRENTLY has a newer snapshot than the first, which has given
+# each document its place.
+for my $method (@methods)
+{
+	$node->safe_psql('postgres', <<'SQL');
+DROP TABLE t;
+CREATE TABLE t (id int PRIMARY KEY, doc multivector(16));
+INSERT INTO t SELECT id, doc FROM docs WHERE id > 10 AND id <= 3000;
+SQL
+	my $nodes = $method eq 'ivf' ? 'lists = 100' : 'tokens_per_node = 16';
+	my (undef, $err) = during('leader-encodes', "CREATE INDEX CONCURRENTLY t_index ON t USING colbert_$method (doc) WITH ($nodes)",
+		sub { $node->safe_psql('postgres', 'DELETE FROM t WHERE id BETWEEN 101 AND 120; INSERT INTO t SELECT id, doc FROM docs WHERE id <= 10') });
+	is($err, '', "colbert_$method: rows come and go between the two passes");
+	is($node->safe_psql('postgres', "SELECT documents, free_documents, nodes > 0 FROM colbert_index_info('t_index')"),
+		'2980|20|t', "colbert_$method: new documents have slots, places of deleted ones are free");
+	checker_is_content($node, 't', "colbert_$method: places of two snapshots");
+	is($node->safe_psql('postgres', 'SET enable_seqscan = off; SET colbert.recall = 0.9999; ' . search_sql(10)), exact(10), "colbert_$method: a search finds the best rows");
+}
+
 stop_node($node);
 done_testing();
