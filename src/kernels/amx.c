@@ -1,7 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * amx.c
- *	  sq8 rows with AMX int8 tiles; everything else is as with AVX-512 VNNI.
+ *	  Maxima of sq8 rows with AMX int8 tiles; everything else is as with AVX-512
+ *	  VNNI. All keys are also computed by VNNI, which takes .65 to .9 times as
+ *	  long: the sums of a tile go through memory, and a call with few rows
+ *	  mostly configures tiles (Sapphire Rapids, bench/kernels).
  *
  * A tile product multiplies up to 16 rows of 64 unsigned bytes with 16 query
  * tokens of 64 signed bytes into 16 x 16 integers. The rows are the codes as
@@ -50,7 +53,7 @@ _Static_assert(sizeof(TileConfig) == 64, "layout of the tile configuration");
 
 /*
  * A run of rows in blocks of equal height. The last block overlaps the one
- * before it, which changes no maximum or key.
+ * before it, which changes no maximum.
  */
 typedef struct TileRun
 {
@@ -172,10 +175,9 @@ multiply_blocks(const TileRun *run, uint32_t first_block, uint32_t nblocks, uint
 }
 
 static void
-score_blocks(const TileRun *run, uint32_t first_block, uint32_t nblocks, Sq8Sink sink)
+score_blocks(const TileRun *run, uint32_t first_block, uint32_t nblocks, float *best)
 {
 	int32_t sums[BLOCKS][AMX_TILE_ROWS * 16] __attribute__((aligned(64)));
-	size_t  nslots = kernel_sq8_slots(run->q);
 
 	for (uint32_t group = 0; group < run->q->ngroups; group++)
 	{
@@ -185,18 +187,15 @@ score_blocks(const TileRun *run, uint32_t first_block, uint32_t nblocks, Sq8Sink
 			Sq8Result tile = {sums[block], block_rows(run, first_block + block),
 							  run->stride, run->height,
 							  1,           run->has_add};
-			size_t    key = block_first_row(run, first_block + block) * nslots + group * 16;
 
-			if (sink.keys != NULL)
-				avx512_sq8_write(&tile, 0, run->q->scale + group * 16, sink.keys + key, nslots);
-			else
-				avx512_sq8_maxima(&tile, 0, run->q->scale + group * 16, sink.best + group * 16);
+			avx512_sq8_maxima(&tile, 0, run->q->scale + group * 16, best + group * 16);
 		}
 	}
 }
 
 static void
-run_tiles(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, Sq8Sink sink)
+amx_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
+			 float *best)
 {
 	TileRun run = {
 		q, rows,   kernel_sq8_row_size(q->dim, has_add), sizeof(float) * (has_add ? 2 : 1), nrows,
@@ -209,28 +208,15 @@ run_tiles(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has
 	nblocks = (nrows + run.height - 1) / run.height;
 	configure_tiles(&run);
 	for (uint32_t block = 0; block < nblocks; block += BLOCKS)
-		score_blocks(&run, block, min_uint32(nblocks - block, BLOCKS), sink);
+		score_blocks(&run, block, min_uint32(nblocks - block, BLOCKS), best);
 	_tile_release();
-}
-
-static void
-amx_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
-			 float *best)
-{
-	run_tiles(q, rows, nrows, has_add, (Sq8Sink) {best, NULL});
-}
-
-static void
-amx_sq8_keys(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add, float *out)
-{
-	run_tiles(q, rows, nrows, has_add, (Sq8Sink) {NULL, out});
 }
 
 const KernelOps kernels_amx = {
 	.name = "amx",
 	AVX512_KERNELS,
 	.sq8_rows = amx_sq8_rows,
-	.sq8_keys = amx_sq8_keys,
+	.sq8_keys = avx512vnni_sq8_keys,
 	.sketch_blocks = avx512vnni_sketch_blocks,
 	.sketch_scores = avx512vnni_sketch_scores,
 };

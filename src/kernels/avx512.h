@@ -28,6 +28,8 @@ extern void avx512_half_to_float(const uint16_t *in, float *out, size_t n);
 extern void avx512_float_to_half(const float *in, uint16_t *out, size_t n);
 
 /* Kernels of avx512vnni.c that amx.c reuses. */
+extern void avx512vnni_sq8_keys(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows,
+								bool has_add, float *out);
 extern void avx512vnni_sketch_blocks(const KernelSketchQuery *q, const uint8_t *blocks,
 									 uint32_t nblocks, float *state);
 extern void avx512vnni_sketch_scores(const KernelSketchQuery *q, uint32_t token,
@@ -56,7 +58,7 @@ avx512_sq8_maxima(const Sq8Result *tile, uint32_t group, const float *query_scal
 }
 
 /* Write all keys of one column. */
-static void
+static inline void
 avx512_sq8_write(const Sq8Result *tile, uint32_t group, const float *query_scale, float *out,
 				 size_t nslots)
 {

@@ -115,7 +115,19 @@ static const Sq8Kernels avx512vnni_sq8 = {
 	.keys = avx512_sq8_write,
 };
 
-DEFINE_SQ8_KERNELS(avx512vnni)
+static void
+avx512vnni_sq8_rows(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
+					float *best)
+{
+	sq8_run(&avx512vnni_sq8, q, rows, nrows, has_add, (Sq8Sink) {best, NULL});
+}
+
+void
+avx512vnni_sq8_keys(const KernelSq8Query *q, const uint8_t *rows, uint32_t nrows, bool has_add,
+					float *out)
+{
+	sq8_run(&avx512vnni_sq8, q, rows, nrows, has_add, (Sq8Sink) {NULL, out});
+}
 
 /* ------------------------------------------------------------------------
  * Sketches
