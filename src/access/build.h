@@ -4,7 +4,7 @@
  *	  CREATE INDEX: the state that its steps share.
  *
  *	1. sample	one pass over the table: counts, and a sample of tokens
- *	2. train	the mean, centroids by k-means, a graph over them
+ *	2. train	the mean, centroids by k-means or from a table, a graph over them
  *	3. encode	a second pass: documents into the docstore, (node, document)
  *				pairs into a sort
  *	4. postings	the sorted pairs into posting lists
@@ -26,7 +26,7 @@
 
 #include "access/access.h"
 #include "access/tableam.h"
-#include "index/train.h"
+#include "index/given.h"
 #include "kmeans/kmeans.h"
 #include "storage/barrier.h"
 #include "storage/condition_variable.h"
@@ -83,6 +83,10 @@ typedef struct BuildShared
 	bool        broken_hot_chain;
 	BlockNumber nblocks; /* blocks of the index to be logged */
 
+	/* Counts of the centroids that were read from a table; 0: none. */
+	uint32 given_centroids;
+	uint32 given_parents;
+
 	TeamShared   team;
 	dsa_handle   sample_area;
 	SampleShared sample;
@@ -101,19 +105,20 @@ typedef struct BuildCrew
 /* State of one participant. */
 typedef struct Build
 {
-	Relation     heap;
-	Relation     index;
-	IndexInfo   *info;
-	IndexView   *view;
-	BuildShared *shared;
-	BuildCrew   *crew; /* NULL: no workers */
-	bool         leader;
-	BuildMode    mode;
-	BuildCounts  counts; /* counts of the whole table; valid after step 1 */
-	KmeansResult trained;
-	uint32      *node_of;   /* node of each centroid */
-	double       reltuples; /* rows of the whole table; valid at the end */
-	uint64       postings;
+	Relation              heap;
+	Relation              index;
+	IndexInfo            *info;
+	IndexView            *view;
+	BuildShared          *shared;
+	BuildCrew            *crew; /* NULL: no workers */
+	bool                  leader;
+	BuildMode             mode;
+	const GivenCentroids *given;  /* NULL: none, or a worker */
+	BuildCounts           counts; /* counts of the whole table; valid after step 1 */
+	KmeansResult          trained;
+	uint32               *node_of;   /* node of each centroid */
+	double                reltuples; /* rows of the whole table; valid at the end */
+	uint64                postings;
 } Build;
 
 static inline int
@@ -176,6 +181,13 @@ extern void build_log(Build *build);
 
 /* build_scale.c: choose the scale of a new index, as stored in the meta page. */
 extern int8 build_scale(const Build *build);
+
+/*
+ * build_centroids.c: read the table that the option centroids names. Returns
+ * NULL if there is none. Also returns NULL, with a WARNING, if the table cannot
+ * be used and the build is a rebuild or a restore; otherwise that is an error.
+ */
+extern const GivenCentroids *build_read_centroids(const Build *build);
 
 /* build_sample.c: run step 1. Sets build->counts to the sums over all participants. */
 extern TokenSample *build_sample(Build *build);

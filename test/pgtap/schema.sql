@@ -104,7 +104,7 @@ FROM (VALUES
 -- Views, which everyone may read, and functions that only superusers may call.
 SELECT has_view(name) FROM unnest(ARRAY['colbert_indexes', 'colbert_stat_indexes']::name[]) AS name;
 SELECT columns_are('colbert_indexes', ARRAY['index', 'relation', 'access_method', 'status', 'problem', 'advice', 'quantizer', 'dims', 'documents', 'tokens', 'null_documents',
-	'nodes', 'tokens_per_node', 'pending_documents', 'pending_tokens', 'dead_documents', 'free_documents', 'total_bytes', 'imbalance', 'trained_distance', 'merged_distance']);
+	'nodes', 'tokens_per_node', 'pending_documents', 'pending_tokens', 'dead_documents', 'free_documents', 'total_bytes', 'imbalance', 'trained_distance', 'merged_distance', 'centroids']);
 SELECT col_type_is('colbert_stat_indexes', 'index'::name, 'regclass');
 SELECT ok(has_table_privilege('pg_monitor', c.oid, 'SELECT') AND NOT has_table_privilege('pg_monitor', c.oid, 'UPDATE'), c.oid::regclass || ' may be read, not changed')
 FROM members m JOIN pg_class c ON m.classid = 'pg_class'::regclass AND m.objid = c.oid WHERE c.relkind = 'v';

@@ -48,6 +48,7 @@ class IndexInfo:
     trained_distance: float | None
     merged_distance: float | None
     advice: str | None
+    centroids: str | None
 
 
 @dataclass(frozen=True)
