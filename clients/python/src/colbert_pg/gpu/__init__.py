@@ -1,12 +1,16 @@
-"""Training of centroids, by numpy or by torch, on a CPU or on GPUs."""
+"""Training of centroids and exhaustive search, by numpy or by torch, on a CPU or on GPUs."""
 
 from .devices import make_device
+from .flat import TOLERANCE, FlatMaxSim, Hit
 from .kmeans import Centroids
 from .sample import Sample, sample_tokens
 from .train import Trained, train
 
 __all__ = [
+    "TOLERANCE",
     "Centroids",
+    "FlatMaxSim",
+    "Hit",
     "Sample",
     "Trained",
     "make_device",
