@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from colbert_pg import MultiVector
-from colbert_pg.gpu import TOLERANCE, FlatMaxSim, Hit
+from colbert_pg.admin import tune
+from colbert_pg.gpu import TOLERANCE, FlatMaxSim, Hit, write_exact
 from colbert_pg.load import copy
 from colbert_pg.psycopg import register_multivector
 
@@ -170,3 +171,22 @@ def test_what_is_refused() -> None:
         flat.search([[[1.0, 2.0]]], 0)
     with pytest.raises(ValueError, match="zip"):
         flat.add([1, 2], [[[1.0, 2.0]]])
+
+
+def test_tune_takes_exact_answers(conn: psycopg.Connection[Any]) -> None:
+    conn.execute("CREATE INDEX tuned ON float2s USING colbert_hnsw (d)")
+    flat = FlatMaxSim(device="numpy")
+    flat.load(conn, "float2s", "d")
+    answers = flat.search(QUERIES, 10)
+    assert write_exact(conn, "exact", answers) == 250
+    with pytest.raises(psycopg.errors.DuplicateTable):
+        write_exact(conn, "exact", answers)
+    assert write_exact(conn, "exact", answers, replace=True) == 250
+    own, given_ = (
+        tune(conn, "tuned", QUERIES, target_recall=0.9, exact=exact) for exact in (None, "exact")
+    )
+    assert own[0].recall == given_[0].recall > 0.9
+    write_exact(conn, "exact", [hits[:9] for hits in answers], replace=True)
+    with pytest.raises(psycopg.errors.DataException, match="expected 10 exact answers"):
+        tune(conn, "tuned", QUERIES, exact="exact")
+    conn.execute("DROP INDEX tuned")

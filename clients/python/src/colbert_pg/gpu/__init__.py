@@ -1,6 +1,7 @@
 """Training of centroids and exhaustive search, by numpy or by torch, on a CPU or on GPUs."""
 
 from .devices import make_device
+from .exact import write_exact
 from .flat import TOLERANCE, FlatMaxSim, Hit
 from .kmeans import Centroids
 from .sample import Sample, sample_tokens
@@ -16,4 +17,5 @@ __all__ = [
     "make_device",
     "sample_tokens",
     "train",
+    "write_exact",
 ]
