@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from typing import Any
 
@@ -10,7 +11,6 @@ import numpy.typing as npt
 import pytest
 from devices import NAMES
 
-from colbert_pg.gpu import devices as gpu
 from colbert_pg.gpu.devices import Device, NumpyDevice, make_device, make_devices
 
 RNG = np.random.default_rng(5)
@@ -99,7 +99,7 @@ def test_names(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [device.name for device in make_devices("cuda", ["numpy", "numpy"])] == ["numpy"] * 2
     with pytest.raises(ValueError, match="at least one device"):
         make_devices("numpy", [])
-    monkeypatch.setattr(gpu.importlib.util, "find_spec", lambda _name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     monkeypatch.setitem(sys.modules, "torch", None)
     assert make_device("cpu").name == "numpy"
     with pytest.raises(ImportError, match=r"device 'cuda' needs torch: pip install 'colbert-pg"):

@@ -131,7 +131,7 @@ def test_any_documents(seed: int, n: int, k: int, data: st.DataObject) -> None:
         scores = brute(documents, query)
         best = sorted((scores[i] for i in allowed), reverse=True)[:k]
         assert [hit.score for hit in hits] == pytest.approx(best, rel=1e-5, abs=1e-3)
-        assert [scores[hit.id] for hit in hits] == pytest.approx(best, rel=1e-5, abs=1e-3)  # type: ignore[call-overload]
+        assert [scores[int(hit.id)] for hit in hits] == pytest.approx(best, rel=1e-5, abs=1e-3)
 
 
 def test_equal_scores_come_in_the_order_of_loading() -> None:

@@ -62,8 +62,6 @@ def test_several_devices_are_as_good_as_one(name: str) -> None:
     assert len(three.centroids) == pytest.approx(len(one.centroids), abs=3)
     ratio = distortion(points, three.centroids) / distortion(points, one.centroids)
     assert ratio == pytest.approx(1, abs=0.02)
-    if name == "numpy":  # the same sums in another order
-        assert three.centroids == pytest.approx(one.centroids, abs=1e-3)
 
 
 def test_centroids_are_distinct() -> None:

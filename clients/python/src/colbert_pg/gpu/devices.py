@@ -104,8 +104,13 @@ def blocks(n: int, size: int) -> Iterator[slice]:
         yield slice(start, min(start + size, n))
 
 
+def squared_lengths(rows: Numbers) -> Floats64:
+    squares: Floats64 = np.einsum("ij,ij->i", rows, rows, dtype=np.float64)
+    return squares
+
+
 def half_squares(centroids: Floats32) -> Floats32:
-    return (np.einsum("ij,ij->i", centroids, centroids) / 2).astype(np.float32)
+    return (squared_lengths(centroids) / 2).astype(np.float32)
 
 
 class NumpyDevice:
@@ -185,7 +190,8 @@ class NumpyDevice:
         terms = maxima.reshape(-1, *weights.shape)
         if squares is not None:
             terms = -np.sqrt(np.maximum(squares - 2 * terms, 0))
-        return np.einsum("nqt,qt->nq", terms, weights, dtype=np.float32)
+        scores: Floats32 = np.einsum("nqt,qt->nq", terms, weights, dtype=np.float32)
+        return scores
 
     def join(self, parts: list[Floats32]) -> Floats32:
         return np.concatenate(parts)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from ..multivector import MultiVector
-from .devices import Device, Floats32, Indexes, Numbers, make_devices
+from .devices import Device, Floats32, Indexes, Numbers, make_devices, squared_lengths
 from .sample import Similarity
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ class FlatMaxSim:
         if self.dims is not None and tokens.shape[1] != self.dims:
             raise ValueError(f"expected queries of {self.dims} dimensions, not {tokens.shape[1]}")
         if self._similarity == "maxsim_cosine":
-            norms = np.sqrt(np.einsum("ij,ij->i", tokens, tokens, dtype=np.float64))
+            norms = np.sqrt(squared_lengths(tokens))
             tokens = (tokens / np.where(norms > 0, norms, 1)[:, np.newaxis]).astype(np.float32)
         return tokens
 
@@ -261,8 +261,7 @@ class FlatMaxSim:
 
 
 def _norms(document: MultiVector) -> Floats32:
-    tokens = document.to_numpy().astype(np.float64)
-    return np.sqrt(np.einsum("ij,ij->i", tokens, tokens)).astype(np.float32)
+    return np.sqrt(squared_lengths(document.to_numpy())).astype(np.float32)
 
 
 def _scores(chunk: _Chunk, query: Any, queries: _Queries, chosen: Indexes | None) -> Any:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from .devices import Device, Floats32, Floats64, Indexes, Numbers, blocks
+from .devices import Device, Floats32, Floats64, Indexes, Numbers, blocks, squared_lengths
 
 ITERATIONS = 5
 TOKENS_PER_LIST = 32
@@ -176,7 +176,7 @@ class _Training:
         Returns False if all points are at their centroids.
         """
         points = self.sample[places].astype(np.float32)
-        squares = np.einsum("ij,ij->i", points, points)
+        squares = squared_lengths(points)
         distance = squares - 2 * found.keys
         distance[distance < _NOISE * squares] = 0
         distortion = np.bincount(found.owner, distance, len(centroids))
@@ -273,7 +273,7 @@ def _squares(part: _Part) -> Floats32:
     found = []
     for block in blocks(part.count, 1 << 16):
         rows = part.device.get(part.rows[block]).astype(np.float32)
-        found.append(np.einsum("ij,ij->i", rows, rows))
+        found.append(squared_lengths(rows).astype(np.float32))
     return np.concatenate(found)
 
 

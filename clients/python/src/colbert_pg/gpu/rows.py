@@ -57,7 +57,7 @@ def condition(where: str | sql.Composable | None) -> sql.Composable:
 
     if where is None:
         return sql.SQL("")
-    text = sql.SQL(where) if isinstance(where, str) else where  # type: ignore[arg-type]
+    text = sql.SQL(where) if isinstance(where, str) else where
     return sql.SQL(" WHERE {}").format(text)
 
 

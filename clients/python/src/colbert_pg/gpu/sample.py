@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from ..multivector import MultiVector
-from .devices import Floats32, Numbers
+from .devices import Floats32, Numbers, squared_lengths
 
 if TYPE_CHECKING:
     import psycopg
@@ -119,9 +119,8 @@ def sample_tokens(
 
 def _prepared(document: MultiVector, similarity: Similarity) -> Floats32:
     """Return the tokens that an index keeps: no copies, and no zero tokens but for L2."""
-    tokens = document.to_numpy().astype(np.float32)
-    tokens = np.unique(tokens, axis=0)
-    norms = np.sqrt(np.einsum("ij,ij->i", tokens, tokens, dtype=np.float64))
+    tokens = _distinct(document.to_numpy().astype(np.float32) + np.float32(0))
+    norms = np.sqrt(squared_lengths(tokens))
     if similarity == "maxsim_l2":
         return tokens
     tokens, norms = tokens[norms > 0], norms[norms > 0]
@@ -130,9 +129,16 @@ def _prepared(document: MultiVector, similarity: Similarity) -> Floats32:
     return tokens
 
 
+def _distinct(tokens: Floats32) -> Floats32:
+    """Return tokens without copies. For few rows a dict takes a fraction of numpy.unique's time."""
+    data, size = tokens.tobytes(), tokens.itemsize * tokens.shape[1]
+    first = {data[i * size : (i + 1) * size]: i for i in range(len(tokens) - 1, -1, -1)}
+    return tokens if len(first) == len(tokens) else np.take(tokens, sorted(first.values()), 0)
+
+
 def _scale_of(tokens: Floats32, similarity: Similarity) -> float:
     """Return the power of two that makes the first tokens about 1 long, as half precision needs."""
     if similarity == "maxsim_cosine" or len(tokens) == 0:
         return 1.0
-    mean = float(np.sqrt(np.mean(np.einsum("ij,ij->i", tokens, tokens, dtype=np.float64))))
+    mean = float(np.sqrt(np.mean(squared_lengths(tokens))))
     return float(2.0 ** -np.round(np.log2(mean))) if mean > 0 else 1.0
