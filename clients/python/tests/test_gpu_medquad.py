@@ -1,6 +1,6 @@
 """Recall of an index whose centroids come from a table, beside that of one that trained them.
 
-On 3,000 passages of MedQuAD by the demo's encoder; with COLBERT_EXTRA, on all 16,373.
+On 2,000 passages of MedQuAD by the demo's encoder; with COLBERT_EXTRA, on all 16,373.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from colbert_pg.psycopg import register_multivector
 
 ROOT = Path(__file__).parents[3]
 EXTRA = bool(os.environ.get("COLBERT_EXTRA"))
-PASSAGES, QUESTIONS = (16_373, 1000) if EXTRA else (3000, 1000)
+PASSAGES, QUESTIONS = (16_373, 1000) if EXTRA else (2000, 500)
 DIFFERENCE = 0.005  # of recall
 TOP = "SELECT id, maxsim(doc, %s) FROM passages ORDER BY 2 DESC LIMIT 10"
 
