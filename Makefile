@@ -171,6 +171,8 @@ help:
 	@echo 'make bench-build    build time per phase with one process and two, and k-means compared with FAISS (from PyPI)'
 	@echo 'make bench-trade-off  cost and recall of index types and codecs, compared with FAISS (from PyPI): tables and a picture'
 	@echo 'make bench-ranking  nDCG@10 of full text, MaxSim, fusion and learned rankers on MedQuAD and Cranfield, and the time of a score'
+	@echo 'make bench-centroids  recall and CPU time of centroids that are trained outside the server'
+	@echo 'make bench-gpu      exhaustive MaxSim and training on a GPU, without a server'
 	@echo 'make bench-users    inserts, spellings, wide tokens, growth and others, with this build and another (tools/bench users --help)'
 	@echo 'make bench-instructions  instructions of a search by function, with this build and another (valgrind)'
 	@echo 'make bench-order    pages and time of a search, by the order of the rows in the table'

@@ -10,7 +10,7 @@ CREATE FUNCTION colbert_index_status(index oid,
 	OUT postings bigint, OUT postings_per_node float8,
 	OUT directory_bytes bigint, OUT sketch_bytes bigint, OUT code_bytes bigint,
 	OUT node_bytes bigint, OUT posting_bytes bigint, OUT total_bytes bigint,
-	OUT imbalance float8, OUT trained_distance float8, OUT merged_distance float8, OUT advice text)
+	OUT imbalance float8, OUT trained_distance float8, OUT merged_distance float8, OUT advice text, OUT centroids regclass)
 	AS 'MODULE_PATHNAME', 'colbert_index_status' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 10000;
 COMMENT ON FUNCTION colbert_index_status(oid) IS 'internal: for colbert_indexes, colbert_index_info that raises no error; NULL for other relations';
 
@@ -18,7 +18,7 @@ CREATE VIEW colbert_indexes AS
 	SELECT c.oid::pg_catalog.regclass AS index, i.indrelid::pg_catalog.regclass AS relation, am.amname AS access_method,
 		s.status, s.problem, s.advice, s.quantizer, s.dims, s.documents, s.tokens, s.null_documents, s.nodes, s.tokens_per_node,
 		s.pending_documents, s.pending_tokens, s.dead_documents, s.free_documents, s.total_bytes,
-		s.imbalance, s.trained_distance, s.merged_distance
+		s.imbalance, s.trained_distance, s.merged_distance, s.centroids
 	FROM pg_catalog.pg_am am
 	JOIN pg_catalog.pg_class c ON c.relam OPERATOR(pg_catalog.=) am.oid
 	JOIN pg_catalog.pg_index i ON i.indexrelid OPERATOR(pg_catalog.=) c.oid

@@ -6,9 +6,9 @@ COMMENT ON FUNCTION multivector_scores(multivector, multivector[], integer) IS
 	'internal: scores of a document for many queries, from which colbert_tune gets the exact answers';
 
 CREATE FUNCTION colbert_tune(index regclass, queries multivector[], target_recall float8 DEFAULT 0.95, k integer DEFAULT 10,
-	apply boolean DEFAULT false,
+	apply boolean DEFAULT false, exact regclass DEFAULT NULL,
 	OUT target float8, OUT probes integer, OUT ef_search integer, OUT candidates integer, OUT rerank integer,
 	OUT recall float8, OUT ms float8, OUT chosen boolean) RETURNS SETOF record
 	AS 'MODULE_PATHNAME', 'colbert_tune' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
-COMMENT ON FUNCTION colbert_tune(regclass, multivector[], float8, integer, boolean) IS
-	'measure recall and time of index settings on sample queries and choose the cheapest that reach target_recall; apply stores them as options of the index';
+COMMENT ON FUNCTION colbert_tune(regclass, multivector[], float8, integer, boolean, regclass) IS
+	'measure recall and time of index settings on sample queries and choose the cheapest that reach target_recall; apply stores them as options of the index; exact is a table of the exact answers (query, rank, score)';

@@ -56,6 +56,7 @@ typedef struct ColbertOptions
 	int    rerank;
 	double recall;
 	int    shards;
+	int    centroids; /* offset of the name of a table; 0: none */
 } ColbertOptions;
 
 /* options.c */
@@ -65,6 +66,12 @@ extern bytea *colbert_ivf_options(Datum reloptions, bool validate);
 
 /* Return the options of an index, with defaults for those not set. */
 extern ColbertOptions options_get(Relation index);
+
+/* Return the option centroids, or NULL. The string belongs to the relation's cache entry. */
+extern const char *options_centroids(Relation index);
+
+/* Split the value of centroids into a schema and a table. Raises 22023 for any other form. */
+extern void options_split_table(const char *value, char **schema, char **table);
 
 /* build.c */
 extern IndexBuildResult *colbert_build(Relation heap, Relation index, IndexInfo *info);

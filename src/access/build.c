@@ -221,15 +221,17 @@ build_index(Build *build, int nworkers)
 IndexBuildResult *
 colbert_build(Relation heap, Relation index, IndexInfo *info)
 {
-	const Build       begun = {.heap = heap, .index = index, .info = info, .leader = true};
-	Build             build = begun;
-	IndexBuildResult *result = palloc(sizeof(IndexBuildResult));
-	int               nworkers;
+	const Build           begun = {.heap = heap, .index = index, .info = info, .leader = true};
+	Build                 build = begun;
+	IndexBuildResult     *result = palloc(sizeof(IndexBuildResult));
+	const GivenCentroids *given;
+	int                   nworkers;
 
 	if (RelationGetNumberOfBlocks(index) != 0)
 		elog(ERROR, "index \"%s\" already contains data", RelationGetRelationName(index));
 
 	begin_index(&build);
+	build.given = given = build_read_centroids(&build);
 	nworkers = workers_for(&build);
 	if (nworkers == 0)
 		build_index(&build, 0);
@@ -237,6 +239,7 @@ colbert_build(Relation heap, Relation index, IndexInfo *info)
 	{
 		build = begun;
 		begin_index(&build);
+		build.given = given;
 		build_index(&build, 0);
 	}
 

@@ -5,7 +5,7 @@
  *
  *	1. sample	one pass over the table: counts, a sample of tokens, and the
  *				place of each document in the index, near to like documents
- *	2. train	the mean, centroids by k-means, a graph over them
+ *	2. train	the mean, centroids by k-means or from a table, a graph over them
  *	3. encode	a second pass: documents into the docstore, (node, document)
  *				pairs into a sort
  *	4. postings	the sorted pairs into posting lists
@@ -29,7 +29,7 @@
 #include "access/access.h"
 #include "access/tableam.h"
 #include "index/docstore.h"
-#include "index/train.h"
+#include "index/given.h"
 #include "kmeans/kmeans.h"
 #include "storage/barrier.h"
 #include "storage/condition_variable.h"
@@ -88,6 +88,10 @@ typedef struct BuildShared
 	bool        broken_hot_chain;
 	BlockNumber nblocks; /* blocks of the index to be logged */
 
+	/* Counts of the centroids that were read from a table; 0: none. */
+	uint32 given_centroids;
+	uint32 given_parents;
+
 	TeamShared   team;
 	dsa_handle   sample_area;
 	SampleShared sample;
@@ -120,21 +124,22 @@ typedef struct BuildPlace
 /* State of one participant. */
 typedef struct Build
 {
-	Relation     heap;
-	Relation     index;
-	IndexInfo   *info;
-	IndexView   *view;
-	BuildShared *shared;
-	BuildCrew   *crew; /* NULL: no workers */
-	bool         leader;
-	BuildMode    mode;
-	BuildCounts  counts; /* counts of the whole table; valid after step 1 */
-	BuildPlace  *places; /* by row; shared by all participants. NULL: the table's order */
-	uint32       nplaces;
-	KmeansResult trained;
-	uint32      *node_of;   /* node of each centroid */
-	double       reltuples; /* rows of the whole table; valid at the end */
-	uint64       postings;
+	Relation              heap;
+	Relation              index;
+	IndexInfo            *info;
+	IndexView            *view;
+	BuildShared          *shared;
+	BuildCrew            *crew; /* NULL: no workers */
+	bool                  leader;
+	BuildMode             mode;
+	const GivenCentroids *given;  /* NULL: none, or a worker */
+	BuildCounts           counts; /* counts of the whole table; valid after step 1 */
+	BuildPlace           *places; /* by row; shared by all participants. NULL: the table\'s order */
+	uint32                nplaces;
+	KmeansResult          trained;
+	uint32               *node_of;   /* node of each centroid */
+	double                reltuples; /* rows of the whole table; valid at the end */
+	uint64                postings;
 } Build;
 
 static inline int
@@ -226,6 +231,14 @@ extern void build_free_places(const Build *build);
  * build->counts to the sums over all participants.
  */
 extern TokenSample *build_sample(Build *build, PlaceList *places);
+*build_centroids.c : read the table that the option centroids names.Returns *NULL if there is
+						 none.Also returns NULL,
+	with a WARNING, if the table cannot *be used and the build is a rebuild or a restore;
+otherwise that is an             error.            */
+	extern const GivenCentroids *build_read_centroids(const Build *build);
+
+/* build_sample.c: run step 1. Sets build->counts to the sums over all participants. */
+extern TokenSample *build_sample(Build *build);
 
 /* build_encode.c: run step 3. Returns this participant's sort, performed. */
 extern Tuplesortstate *build_encode(Build *build);

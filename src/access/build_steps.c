@@ -29,7 +29,13 @@ build_shared_init(BuildShared *shared, const Build *build)
 	shared->concurrent = build->info->ii_Concurrent;
 	SpinLockInit(&shared->mutex);
 	ConditionVariableInit(&shared->started);
-	train_sample_init(&shared->sample, &build->view->index->meta);
+	if (build->given != NULL)
+	{
+		shared->given_centroids = build->given->ncentroids;
+		shared->given_parents = build->given->nparents;
+	}
+	train_sample_init(&shared->sample, &build->view->index->meta,
+					  build->given != NULL ? SAMPLE_FOR_STATISTICS : SAMPLE_FOR_NODES);
 }
 
 /* Wait until the leader has done its part. The others refresh their view of the index. */
@@ -47,8 +53,9 @@ static BuildMode
 choose_mode(const Build *build)
 {
 	const MetaPageData *meta = &build->view->index->meta;
+	bool                given = build->shared->given_centroids > 0;
 
-	if (build->counts.ntokens < train_min_tokens(meta))
+	if (build->counts.ntokens < (given ? MIN_TOKENS_FOR_LISTS : train_min_tokens(meta)))
 		return BUILD_PENDING;
 	return meta->shape.tokens_per_node == 1 ? BUILD_EVERY_TOKEN : BUILD_TRAINED;
 }
@@ -76,15 +83,33 @@ prepare_index(Build *build, const TokenSample *sample, const TokenStatistics *st
 		view_write_params(build->view, statistics->mean, &statistics->lengths, codebooks);
 }
 
-/* Step 2: train the centroids and store them as nodes. */
+/* Store the centroids as nodes, and write where they come from. */
 static void
-train_nodes(Build *build, const TokenSample *sample, const TokenStatistics *statistics)
+store_nodes(Build *build)
+{
+	ColbertIndex *index = build->view->index;
+
+	train_store_nodes(build->view, &build->trained, build->node_of);
+	if (build->given == NULL)
+		return;
+	index->meta.origin.centroids = build->given->table;
+	meta_write_nodes(index);
+}
+
+/* Step 2: train the centroids, unless they are given, and store them as nodes. */
+static void
+train_nodes(Build *build, const TokenSample *sample)
 {
 	KmeansResult *trained = &build->trained;
+	uint32        given = build->shared->given_centroids;
 	Size          size;
 
 	build_report_phase(build, PHASE_TRAIN);
-	train_centroids(build->view, sample, build->counts.ntokens, trained);
+	if (given > 0)
+		given_share(build->view, sample, build->given, given, build->shared->given_parents,
+					trained);
+	else
+		train_centroids(build->view, sample, build->counts.ntokens, trained);
 	size = mul_size(trained->ncentroids, sizeof(uint32));
 	if (build->crew == NULL)
 		build->node_of = palloc_extended(size, MCXT_ALLOC_HUGE);
@@ -93,7 +118,7 @@ train_nodes(Build *build, const TokenSample *sample, const TokenStatistics *stat
 
 	build_report_phase(build, PHASE_GRAPH);
 	if (build->leader)
-		train_store_nodes(build->view, trained, build->node_of);
+		store_nodes(build);
 	meet_after_leader(build);
 }
 
@@ -128,7 +153,7 @@ build_participate(Build *build)
 	meet_after_leader(build);
 	build_places(build, places);
 	if (build->mode == BUILD_TRAINED)
-		train_nodes(build, sample, &statistics);
+		train_nodes(build, sample);
 	drop_sample(build, sample);
 	build_report_phase(build, PHASE_ENCODE);
 	return build_encode(build);

@@ -71,11 +71,12 @@ typedef struct IndexFacts
 	int32       dims;      /* or DIFFERS */
 	int32       tokens_per_node;
 	int64       sums[FACT_COUNT];
-	Drift       drift; /* NaN in a sum */
+	Drift       drift;     /* NaN in a sum */
+	Oid         centroids; /* InvalidOid: the index trained its nodes, or partitions differ */
 	char       *advice;
 } IndexFacts;
 
-#define FACT_COLUMNS 24
+#define FACT_COLUMNS 25
 
 /* Return the size in bytes of the extents of a range of arrays. */
 static int64
@@ -118,6 +119,7 @@ read_facts(Relation index, IndexFacts *facts)
 	sums[FACT_NODE_BYTES] = array_bytes(meta, ARRAY_NODES, ARRAY_CHILD_EDGES);
 	sums[FACT_POSTING_BYTES] = total - array_bytes(meta, 0, ARRAY_COUNT - 1) - BLCKSZ;
 	sums[FACT_TOTAL_BYTES] = total;
+	facts->centroids = meta->origin.centroids;
 	drift_measure(view, &facts->drift);
 	facts->advice = drift_advice(view, &facts->drift);
 }
@@ -155,6 +157,8 @@ add_facts(IndexFacts *sum, const IndexFacts *more, bool first)
 		sum->dims = first ? more->dims : DIFFERS;
 	if (first || sum->tokens_per_node != more->tokens_per_node)
 		sum->tokens_per_node = first ? more->tokens_per_node : DIFFERS;
+	if (first || sum->centroids != more->centroids)
+		sum->centroids = first ? more->centroids : InvalidOid;
 	for (int fact = 0; fact < FACT_COUNT; fact++)
 		sum->sums[fact] += more->sums[fact];
 }
@@ -243,6 +247,8 @@ put_facts(Datum *values, bool *nulls, const IndexFacts *facts)
 	put_float(&values, &nulls, facts->drift.trained_distance);
 	put_float(&values, &nulls, facts->drift.merged_distance);
 	put_text(&values, &nulls, facts->advice);
+	*nulls = !OidIsValid(facts->centroids);
+	*values = ObjectIdGetDatum(facts->centroids);
 }
 
 /* ---- rights ---- */

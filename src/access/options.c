@@ -6,6 +6,7 @@
  * Structural options (m, ef_construction, tokens_per_node, lists, quantizer,
  * pq_m) are copied to the meta page when the index is built, and from then on
  * read only from there: ALTER INDEX can change reloptions, but not the pages.
+ * Only a build reads the table that centroids names.
  *
  *-------------------------------------------------------------------------
  */
@@ -13,6 +14,7 @@
 
 #include "access/access.h"
 #include "access/reloptions.h"
+#include "utils/regproc.h"
 
 #define DEFAULT_M               16
 #define DEFAULT_EF_CONSTRUCTION 64
@@ -30,6 +32,29 @@ static relopt_enum_elt_def quantizers[] = {
 	{"bit", CODEC_BIT},
 	{"pg_catalog.bit", CODEC_BIT}, /* the parser's spelling of an unquoted bit */
 	{NULL, 0}};
+
+void
+options_split_table(const char *value, char **schema, char **table)
+{
+	List *names = compat_qualified_names(value);
+
+	if (list_length(names) != 2)
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("invalid value for option \"centroids\": \"%s\"", value),
+						errdetail("The table needs a schema, as in \"public.centroids\".")));
+	*schema = strVal(linitial(names));
+	*table = strVal(lsecond(names));
+}
+
+static void
+check_centroids(const char *value)
+{
+	char *schema;
+	char *table;
+
+	if (value != NULL)
+		options_split_table(value, &schema, &table);
+}
 
 /*
  * Add the options of every access method. Changing a scan default does not
@@ -56,6 +81,8 @@ add_scan_options(relopt_kind kind)
 					   AccessExclusiveLock);
 	add_int_reloption(kind, "pq_m", "Bytes per token code of the quantizer pq", DEFAULT_PQ_M, 1,
 					  MULTIVECTOR_MAX_DIM, AccessExclusiveLock);
+	add_string_reloption(kind, "centroids", "Table of the centroids that a build takes as nodes",
+						 NULL, check_centroids, AccessExclusiveLock);
 }
 
 void
@@ -98,6 +125,7 @@ colbert_hnsw_options(Datum reloptions, bool validate)
 		{"rerank", RELOPT_TYPE_INT, offsetof(ColbertOptions, rerank)},
 		{"recall", RELOPT_TYPE_REAL, offsetof(ColbertOptions, recall)},
 		{"shards", RELOPT_TYPE_INT, offsetof(ColbertOptions, shards)},
+		{"centroids", RELOPT_TYPE_STRING, offsetof(ColbertOptions, centroids)},
 	};
 
 	return (bytea *) build_reloptions(reloptions, validate, hnsw_kind, sizeof(ColbertOptions),
@@ -116,6 +144,7 @@ colbert_ivf_options(Datum reloptions, bool validate)
 		{"rerank", RELOPT_TYPE_INT, offsetof(ColbertOptions, rerank)},
 		{"recall", RELOPT_TYPE_REAL, offsetof(ColbertOptions, recall)},
 		{"shards", RELOPT_TYPE_INT, offsetof(ColbertOptions, shards)},
+		{"centroids", RELOPT_TYPE_STRING, offsetof(ColbertOptions, centroids)},
 	};
 
 	return (bytea *) build_reloptions(reloptions, validate, ivf_kind, sizeof(ColbertOptions), table,
@@ -134,4 +163,12 @@ options_get(Relation index)
 	options.quantizer = DEFAULT_QUANTIZER;
 	options.pq_m = DEFAULT_PQ_M;
 	return options;
+}
+
+const char *
+options_centroids(Relation index)
+{
+	ColbertOptions *options = (ColbertOptions *) index->rd_options;
+
+	return options != NULL ? GET_STRING_RELOPTION(options, centroids) : NULL;
 }

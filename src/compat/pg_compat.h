@@ -271,6 +271,21 @@
 #define compat_restrict_search_path() ((void) 0)
 #endif
 
+/* Split a qualified name as SQL writes it. 16 added a context for soft errors. */
+#if PG_VERSION_NUM >= 160000
+#define compat_qualified_names(text) stringToQualifiedNameList(text, NULL)
+#else
+#define compat_qualified_names(text) stringToQualifiedNameList(text)
+#endif
+
+/* Check a privilege on a schema. 16 made one function of those for each kind of object. */
+#if PG_VERSION_NUM >= 160000
+#define compat_namespace_aclcheck(oid, role, mode) \
+	object_aclcheck(NamespaceRelationId, oid, role, mode)
+#else
+#define compat_namespace_aclcheck(oid, role, mode) pg_namespace_aclcheck(oid, role, mode)
+#endif
+
 /* Count one search of an index scan for EXPLAIN, which reports them since 18. */
 #if PG_VERSION_NUM >= 180000
 #define compat_count_search(scan)            \

@@ -95,9 +95,17 @@ drift_lists_outgrown(const MetaPageData *meta)
 {
 	uint32 nlists = meta_nnodes(meta);
 
-	return meta->shape.finder == FINDER_IVF && meta->shape.lists == 0 && nlists > 0 &&
+	return meta->shape.finder == FINDER_IVF && !meta_lists_are_fixed(meta) && nlists > 0 &&
 		   (double) meta->documents.live_tokens / nlists >
 			   CROWDED_TIMES * meta->shape.tokens_per_node;
+}
+
+/* Return what replaces the nodes of an index by better ones. */
+static const char *
+new_nodes(const MetaPageData *meta)
+{
+	return OidIsValid(meta->origin.centroids) ? "Train the table of centroids again, and REINDEX"
+											  : "REINDEX";
 }
 
 char *
@@ -132,16 +140,17 @@ drift_advice(const IndexView *view, const Drift *drift)
 				 drift->trained_distance * FAR_TIMES + token_norm * FAR_LENGTHS)
 		appendStringInfo(
 			&advice,
-			"REINDEX: the %.0f%% of tokens added later lie %.3g from their nodes, the others %.3g.",
-			100 * merged_share(meta), drift->merged_distance, drift->trained_distance);
+			"%s: the %.0f%% of tokens added later lie %.3g from their nodes, the others %.3g.",
+			new_nodes(meta), 100 * merged_share(meta), drift->merged_distance,
+			drift->trained_distance);
 	else if (drift_lists_outgrown(meta))
 		appendStringInfo(&advice, "REINDEX: the lists hold %.0f tokens on average; %u are best.",
 						 drift->tokens_per_list, meta->shape.tokens_per_node);
 	else if (drift->imbalance > UNEVEN_TIMES)
 		appendStringInfo(
 			&advice,
-			"REINDEX or lower probes: uneven lists make searches read %.1f times as many postings.",
-			drift->imbalance);
+			"%s or lower probes: uneven lists make searches read %.1f times as many postings.",
+			new_nodes(meta), drift->imbalance);
 	else if (view->metric == METRIC_IP && meta->nodes.length_spread >= VARIED_LENGTHS)
 		appendStringInfo(
 			&advice,

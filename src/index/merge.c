@@ -61,7 +61,7 @@ sample_pending(IndexView *view)
 	SampleShared *shared = palloc(sizeof(SampleShared));
 	TokenSample  *sample;
 
-	train_sample_init(shared, &view->index->meta);
+	train_sample_init(shared, &view->index->meta, SAMPLE_FOR_NODES);
 	sample = sample_open(shared, NULL, NULL);
 	for (uint32 i = 0; i < view->npending; i++)
 	{

@@ -89,7 +89,7 @@ relist_is_due(const IndexView *view)
 	const MetaPageData *meta = &view->index->meta;
 	uint64              ntokens = meta->documents.live_tokens;
 
-	return meta->shape.finder == FINDER_IVF && meta->shape.lists == 0 && has_nodes(meta) &&
+	return meta->shape.finder == FINDER_IVF && !meta_lists_are_fixed(meta) && has_nodes(meta) &&
 		   coder_has_rows(&view->coder) && ntokens >= GROWN_TIMES * meta->nodes.trained.tokens &&
 		   train_good_nodes(view, ntokens) >= MORE_LISTS * meta_nnodes(meta);
 }
@@ -140,7 +140,7 @@ train_next(IndexView *view)
 	TokenSample  *sample;
 	KmeansResult  result;
 
-	train_sample_init(shared, &view->index->meta);
+	train_sample_init(shared, &view->index->meta, SAMPLE_FOR_NODES);
 	sample = sample_open(shared, NULL, NULL);
 	docstore_walk(view, sample_document, sample);
 	sample_gather(sample);

@@ -29,14 +29,6 @@
 /* Minimum nodes of an index unless the number of lists is given. */
 #define MIN_NODES 256
 
-/*
- * Minimum tokens if the number of lists is given. Fewer tokens are searched as
- * fast exhaustively.
- */
-#define MIN_TOKENS_FOR_LISTS 2048
-
-#define MAX_LISTS 1048576
-
 /* Minimum tokens sampled, if available, for the mean and the codebooks. */
 #define ENOUGH_TOKENS 65536
 
@@ -67,11 +59,13 @@ memory_part(int sixteenths)
 }
 
 void
-train_sample_init(SampleShared *shared, const MetaPageData *meta)
+train_sample_init(SampleShared *shared, const MetaPageData *meta, SampleUse use)
 {
 	SampleSize enough = {.most = ENOUGH_TOKENS};
 
-	if (meta->shape.lists > 0)
+	if (use == SAMPLE_FOR_STATISTICS)
+		enough.share = PG_UINT32_MAX;
+	else if (meta->shape.lists > 0)
 	{
 		enough.share = PG_UINT32_MAX;
 		enough.most = Max(enough.most, (uint64) meta->shape.lists * WANTED_POINTS_PER_CENTROID);
@@ -295,6 +289,22 @@ restore_length(void *arg, uint32 item)
 	}
 }
 
+void
+train_restore_lengths(const IndexView *view, const TokenSample *sample, KmeansResult *result)
+{
+	const MetaPageData *meta = &view->index->meta;
+	KmeansHooks         hooks = kmeans_hooks;
+
+	hooks.team = sample->team;
+	result->shrinks = NULL;
+	if (meta->shape.finder != FINDER_HNSW || meta->nodes.length_spread > 0)
+		return;
+	result->shrinks = sample_share(sample, mul_size(result->ncentroids, sizeof(float)));
+	team_run(sample->team, (result->ncentroids + ITEM_CENTROIDS - 1) / ITEM_CENTROIDS,
+			 restore_length, &(Restoring) {result, view->dim, meta->nodes.token_norm});
+	kmeans_encode(result, view->dim, &hooks);
+}
+
 /* Return the number of nodes for an index of this many tokens. */
 static uint64
 wanted_nodes(const MetaPageData *meta, uint64 ntokens)
@@ -372,13 +382,7 @@ train_centroids(const IndexView *view, const TokenSample *sample, uint64 ntokens
 		memory_part(SCRATCH_MEMORY) / (sample->team != NULL ? sample->team->nparticipants : 1);
 	input.seed = view->index->meta.shape.seed;
 	kmeans_train(&input, &hooks, result);
-	result->shrinks = NULL;
-	if (view->index->meta.shape.finder != FINDER_HNSW || view->index->meta.nodes.length_spread > 0)
-		return;
-	result->shrinks = sample_share(sample, mul_size(result->ncentroids, sizeof(float)));
-	team_run(sample->team, (result->ncentroids + ITEM_CENTROIDS - 1) / ITEM_CENTROIDS,
-			 restore_length, &(Restoring) {result, view->dim, view->index->meta.nodes.token_norm});
-	kmeans_encode(result, view->dim, &hooks);
+	train_restore_lengths(view, sample, result);
 }
 
 void

@@ -24,14 +24,27 @@ typedef struct TokenStatistics
 	TokenLengths lengths;
 } TokenStatistics;
 
+/* Purpose of a sample. Nodes need more tokens than the mean and the codebooks do. */
+typedef enum SampleUse
+{
+	SAMPLE_FOR_NODES,
+	SAMPLE_FOR_STATISTICS
+} SampleUse;
+
 /*
  * Initialise a sample for an index, within its part of maintenance_work_mem.
  * The result does not depend on the number of participants.
  */
-extern void train_sample_init(SampleShared *shared, const MetaPageData *meta);
+extern void train_sample_init(SampleShared *shared, const MetaPageData *meta, SampleUse use);
 
 /* Return the minimum tokens for nodes. Fewer tokens are searched exhaustively. */
 extern uint64 train_min_tokens(const MetaPageData *meta);
+
+/* Minimum tokens for nodes whose number or vectors are given. */
+#define MIN_TOKENS_FOR_LISTS 2048
+
+/* Maximum lists of colbert_ivf. */
+#define MAX_LISTS 1048576
 
 /* Offer the tokens of a document to a sample. read: docstore_vectors or docstore_coded_vectors. */
 typedef void (*VectorReader)(IndexView *view, const DocEntry *entry, uint32 first, uint32 n,
@@ -63,6 +76,14 @@ extern float *train_codebooks(const IndexView *view, const TokenSample *sample);
  */
 extern void train_centroids(const IndexView *view, const TokenSample *sample, uint64 ntokens,
 							KmeansResult *result);
+
+/*
+ * Give the centroids of a graph the length of the tokens, encode them again,
+ * and set result->shrinks; NULL for lists, and if lengths differ. A phase of
+ * the sample's team.
+ */
+extern void train_restore_lengths(const IndexView *view, const TokenSample *sample,
+								  KmeansResult *result);
 
 /*
  * Store the centroids as the nodes of the index; node_of is set to the node of

@@ -373,6 +373,23 @@ view_prepare_tokens(const IndexView *view, const MultiVector *mv, uint32 first, 
 }
 
 void
+view_prepare_mean(const IndexView *view, const float *mean, float *out)
+{
+	float norm = kernel_norm(mean, view->column_dim);
+	float factor = preparing_factor(view, view->metric == METRIC_COSINE ? Max(norm, 1) : norm);
+
+	if (view->projection != NULL)
+	{
+		memcpy(view->projection->token, mean, view->column_dim * sizeof(float));
+		projection_apply(view->projection, out);
+	}
+	else
+		memcpy(out, mean, view->dim * sizeof(float));
+	for (uint32 k = 0; k < view->dim; k++)
+		out[k] *= factor;
+}
+
+void
 view_prepared_norms(const IndexView *view, const MultiVector *mv, const float *tokens, uint32 n,
 					float *norms)
 {

@@ -118,6 +118,12 @@ extern uint8 view_token_flags(const IndexView *view, const MultiVector *mv);
 extern void view_prepare_tokens(const IndexView *view, const MultiVector *mv, uint32 first,
 								uint32 n, float *out);
 
+/*
+ * Prepare a mean of tokens, column_dim floats, as tokens are prepared. It may
+ * be shorter than they are, and keeps its length relative to theirs.
+ */
+extern void view_prepare_mean(const IndexView *view, const float *mean, float *out);
+
 /* Return the lengths of the first n prepared tokens of a document or query. */
 extern void view_prepared_norms(const IndexView *view, const MultiVector *mv, const float *tokens,
 								uint32 n, float *norms);

@@ -327,6 +327,15 @@ typedef struct MetaGrowth
 
 StaticAssertDecl(sizeof(MetaGrowth) == 16, "on-disk size of MetaGrowth");
 
+/* Origin of the nodes, changed only by the index build. */
+typedef struct MetaOrigin
+{
+	Oid    centroids; /* table whose centroids are the nodes; InvalidOid: the index trained them */
+	uint32 unused;
+} MetaOrigin;
+
+StaticAssertDecl(sizeof(MetaOrigin) == 8, "on-disk size of MetaOrigin");
+
 /*
  * Meta page, divided by writer. A writer copies its own part back and leaves
  * the others unchanged.
@@ -346,6 +355,7 @@ typedef struct MetaPageData
 
 	MetaLists  lists;
 	MetaGrowth growth;
+	MetaOrigin origin;
 } MetaPageData;
 
 StaticAssertDecl(offsetof(MetaPageData, shape) == 8, "on-disk offset of MetaPageData.shape");
@@ -355,6 +365,7 @@ StaticAssertDecl(offsetof(MetaPageData, nodes) == 584, "on-disk offset of MetaPa
 StaticAssertDecl(offsetof(MetaPageData, pages) == 680, "on-disk offset of MetaPageData.pages");
 StaticAssertDecl(offsetof(MetaPageData, lists) == 6944, "on-disk offset of MetaPageData.lists");
 StaticAssertDecl(offsetof(MetaPageData, growth) == 6976, "on-disk offset of MetaPageData.growth");
+StaticAssertDecl(offsetof(MetaPageData, origin) == 6992, "on-disk offset of MetaPageData.origin");
 StaticAssertDecl(sizeof(MetaPageData) + 1024 <= PAGE_PAYLOAD,
 				 "MetaPageData leaves room on its page for what later versions add");
 
@@ -386,6 +397,13 @@ static inline uint32
 meta_end_node(const MetaPageData *meta)
 {
 	return meta->lists.next_node > 0 ? meta->lists.next_node : meta_nitems(meta, ARRAY_NODES);
+}
+
+/* Return true if the number of lists does not follow the number of tokens. */
+static inline bool
+meta_lists_are_fixed(const MetaPageData *meta)
+{
+	return meta->shape.lists > 0 || OidIsValid(meta->origin.centroids);
 }
 
 /* Return the number of nodes that searches use. */

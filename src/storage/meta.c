@@ -140,6 +140,7 @@ meta_change_nodes(Change *change, Buffer buffer)
 	stored->nodes = meta->nodes;
 	stored->lists = meta->lists;
 	stored->growth = meta->growth;
+	stored->origin = meta->origin;
 }
 
 void

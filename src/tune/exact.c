@@ -10,11 +10,8 @@
  */
 #include "compat/pg_compat.h"
 
-#include <math.h>
-
 #include "base/row_receiver.h"
 #include "executor/spi.h"
-#include "lib/binaryheap.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
@@ -26,41 +23,23 @@
 #include "utils/ruleutils.h"
 
 /* A destination for rows of scores. */
-typedef struct BestScores
+typedef struct ScoreReceiver
 {
 	DestReceiver receiver;
 	Tune        *tune;
-	binaryheap **best; /* of each query, with the worst of its best scores on top */
+	BestScores  *best;
 	uint64       rows;
-} BestScores;
-
-static int
-farthest_first(Datum a, Datum b, void *arg)
-{
-	double x = DatumGetFloat8(a);
-	double y = DatumGetFloat8(b);
-
-	return x < y ? 1 : x > y ? -1 : 0;
-}
-
-static void
-keep_score(binaryheap *best, int k, double score)
-{
-	if (best->bh_size < k)
-		binaryheap_add(best, Float8GetDatum(score));
-	else if (score > DatumGetFloat8(binaryheap_first(best)))
-		binaryheap_replace_first(best, Float8GetDatum(score));
-}
+} ScoreReceiver;
 
 static bool
 receive_scores(TupleTableSlot *slot, DestReceiver *receiver)
 {
-	BestScores   *state = (BestScores *) receiver;
-	Tune         *tune = state->tune;
-	bool          isnull;
-	Datum         datum = slot_getattr(slot, 1, &isnull);
-	ArrayType    *array;
-	const float8 *scores;
+	ScoreReceiver *state = (ScoreReceiver *) receiver;
+	Tune          *tune = state->tune;
+	bool           isnull;
+	Datum          datum = slot_getattr(slot, 1, &isnull);
+	ArrayType     *array;
+	const float8  *scores;
 
 	/* The document is NULL, so no search returns it. */
 	if (isnull)
@@ -68,7 +47,7 @@ receive_scores(TupleTableSlot *slot, DestReceiver *receiver)
 	array = DatumGetArrayTypeP(datum);
 	scores = (const float8 *) ARR_DATA_PTR(array);
 	for (int i = 0; i < tune->nqueries; i++)
-		keep_score(state->best[i], tune->k, tune->metric == METRIC_L2 ? -scores[i] : scores[i]);
+		tune_best_add(state->best, i, tune->metric == METRIC_L2 ? -scores[i] : scores[i]);
 	if (array != (ArrayType *) DatumGetPointer(datum))
 		pfree(array);
 
@@ -153,42 +132,14 @@ run_statement(Tune *tune, const char *sql, DestReceiver *receiver)
 	AtEOXact_GUC(false, guc_level);
 }
 
-/*
- * Check the size of the exact answers. Apart from the queries themselves, no
- * other allocation grows with the arguments.
- */
-static void
-check_memory(const Tune *tune)
-{
-	Size size = mul_size(mul_size(tune->nqueries, tune->k), sizeof(Datum));
-
-	if (size / 1024 > (Size) maintenance_work_mem)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-			 errmsg("%d exact answers to each of %d queries do not fit in maintenance_work_mem",
-					tune->k, tune->nqueries),
-			 errhint("Pass fewer queries, reduce k, or increase maintenance_work_mem to %zu kB.",
-					 size / 1024 + 1)));
-}
-
 void
 tune_exact(Tune *tune)
 {
-	BestScores state = {.tune = tune};
+	ScoreReceiver state = {.tune = tune};
 
-	check_memory(tune);
 	state.receiver = row_receiver(receive_scores);
-	state.best = palloc(mul_size(tune->nqueries, sizeof(binaryheap *)));
-	for (int i = 0; i < tune->nqueries; i++)
-		state.best[i] = binaryheap_allocate(tune->k, farthest_first, NULL);
-
+	state.best = tune_best_begin(tune);
 	run_statement(tune, scores_statement(tune), &state.receiver);
 	tune->wanted = (int) Min(state.rows, (uint64) tune->k);
-	for (int i = 0; i < tune->nqueries; i++)
-	{
-		if (tune->wanted > 0)
-			tune->queries[i].least = DatumGetFloat8(binaryheap_first(state.best[i]));
-		binaryheap_free(state.best[i]);
-	}
+	tune_best_end(state.best);
 }

@@ -46,6 +46,7 @@ enum
 	ARGUMENT_RECALL,
 	ARGUMENT_K,
 	ARGUMENT_APPLY,
+	ARGUMENT_EXACT, /* may be NULL */
 	ARGUMENT_COUNT
 };
 
@@ -65,12 +66,12 @@ tune_time_to_tell(Tune *tune)
 static void
 check_arguments(FunctionCallInfo fcinfo)
 {
-	static const char *const names[ARGUMENT_COUNT] = {"index", "queries", "target_recall", "k",
+	static const char *const names[ARGUMENT_EXACT] = {"index", "queries", "target_recall", "k",
 													  "apply"};
 	double                   target;
 	int32                    k;
 
-	for (int i = 0; i < ARGUMENT_COUNT; i++)
+	for (int i = 0; i < ARGUMENT_EXACT; i++)
 		if (PG_ARGISNULL(i))
 			ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 							errmsg("argument %s of colbert_tune must not be NULL", names[i]),
@@ -298,15 +299,16 @@ apply_settings(const char *index, const SearchSettings *settings, FinderKind fin
 }
 
 /*
- * Compute the exact answers and run the trials. Return the cheapest settings,
- * or NULL if none reach the target.
+ * Compute the exact answers, unless they were read, and run the trials. Return
+ * the cheapest settings, or NULL if none reach the target.
  */
 static Trial *
 find_settings(Tune *tune)
 {
 	Trial *chosen;
 
-	tune_exact(tune);
+	if (tune->wanted == 0)
+		tune_exact(tune);
 	if (tune->wanted == 0)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("index \"%s\" has no documents to search for",
@@ -362,6 +364,8 @@ colbert_tune(PG_FUNCTION_ARGS)
 	tune.told = GetCurrentTimestamp();
 	tune.metric = colbert_metric(tune.index);
 	prepare_queries(&tune, PG_GETARG_ARRAYTYPE_P(ARGUMENT_QUERIES));
+	if (!PG_ARGISNULL(ARGUMENT_EXACT))
+		tune_read_exact(&tune, PG_GETARG_OID(ARGUMENT_EXACT));
 
 	chosen = find_settings_as_owner(&tune);
 	put_frontier((ReturnSetInfo *) fcinfo->resultinfo, &tune, chosen);

@@ -6,6 +6,8 @@
  *
  *	tune.c		the SQL function: permissions, result, ALTER INDEX
  *	exact.c		the exact answers, from one pass over the table
+ *	best.c		the best scores of each query
+ *	read_exact.c	the exact answers, from a table of them
  *	trial.c		recall and time of searches with given settings
  *	descent.c	the choice of settings to try
  *
@@ -78,6 +80,24 @@ extern bool tune_time_to_tell(Tune *tune);
  * if the index has no visible row.
  */
 extern void tune_exact(Tune *tune);
+
+/*
+ * read_exact.c: read the exact answers from a table, with the rights of the
+ * current user. Sets least of each query, and wanted.
+ */
+extern void tune_read_exact(Tune *tune, Oid table);
+
+/*
+ * The k best scores of each query, of which the worst is on top of a heap.
+ * Raises 54000 if they do not fit in maintenance_work_mem. Larger is nearer.
+ */
+typedef struct BestScores BestScores;
+extern BestScores        *tune_best_begin(Tune *tune);
+extern void               tune_best_add(BestScores *best, int query, double score);
+extern int                tune_best_count(const BestScores *best, int query);
+
+/* Set least of each query; wanted is the number of answers to each. Frees the scores. */
+extern void tune_best_end(BestScores *best);
 
 /* trial.c: called before the first trial and after the last. */
 extern void tune_begin_trials(Tune *tune);

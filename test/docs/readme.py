@@ -161,6 +161,13 @@ def reference_agrees(conn, rows):
          'doc/options.md: names, defaults and ranges of settings are those of pg_settings')
     conn.execute('CREATE TABLE options_reference (doc multivector(4))')
     for name, _, *defaults, values, _ in rows:
+        if values == 'schema.table':
+            for method in METHODS:
+                create = f'CREATE INDEX ON options_reference USING {method} (doc) WITH ({name} = '
+                check(error_of(conn, create + 'schema.table)') == 'no error', f'{method} accepts a table as {name}')
+                check('needs a schema' in error_of(conn, create + '-1)'), f'{method} accepts only a name with a schema as {name}')
+    rows = [row for row in rows if row[4] != 'schema.table']
+    for name, _, *defaults, values, _ in rows:
         for method, default in zip(METHODS, defaults):
             create = f'CREATE INDEX ON options_reference USING {method} (doc) WITH ({name} = '
             if default == '-':

@@ -79,7 +79,7 @@ FROM (VALUES
 	('multivector(bytea,integer,text)', 'bytes bytea, dims integer, element text DEFAULT ''float4''::text -> multivector'),
 	('multivector(bytea)', 'bytes bytea -> multivector'),
 	('multivector(anyarray)', 'tokens anyarray -> multivector'),
-	('colbert_tune(regclass,multivector[],double precision,integer,boolean)', 'index regclass, queries multivector[], target_recall double precision DEFAULT 0.95, k integer DEFAULT 10, apply boolean DEFAULT false, OUT target double precision, OUT probes integer, OUT ef_search integer, OUT candidates integer, OUT rerank integer, OUT recall double precision, OUT ms double precision, OUT chosen boolean -> SETOF record'),
+	('colbert_tune(regclass,multivector[],double precision,integer,boolean,regclass)', 'index regclass, queries multivector[], target_recall double precision DEFAULT 0.95, k integer DEFAULT 10, apply boolean DEFAULT false, exact regclass DEFAULT NULL::regclass, OUT target double precision, OUT probes integer, OUT ef_search integer, OUT candidates integer, OUT rerank integer, OUT recall double precision, OUT ms double precision, OUT chosen boolean -> SETOF record'),
 	('colbert_stat_info()', 'OUT indexes integer, OUT max_indexes integer, OUT evicted bigint, OUT since timestamp with time zone -> record'),
 	('colbert_stat_reset()', ' -> void'),
 	('colbert_stat_reset(regclass)', 'index regclass -> void'),
@@ -104,7 +104,7 @@ FROM (VALUES
 -- Views, which everyone may read, and functions that only superusers may call.
 SELECT has_view(name) FROM unnest(ARRAY['colbert_indexes', 'colbert_stat_indexes']::name[]) AS name;
 SELECT columns_are('colbert_indexes', ARRAY['index', 'relation', 'access_method', 'status', 'problem', 'advice', 'quantizer', 'dims', 'documents', 'tokens', 'null_documents',
-	'nodes', 'tokens_per_node', 'pending_documents', 'pending_tokens', 'dead_documents', 'free_documents', 'total_bytes', 'imbalance', 'trained_distance', 'merged_distance']);
+	'nodes', 'tokens_per_node', 'pending_documents', 'pending_tokens', 'dead_documents', 'free_documents', 'total_bytes', 'imbalance', 'trained_distance', 'merged_distance', 'centroids']);
 SELECT col_type_is('colbert_stat_indexes', 'index'::name, 'regclass');
 SELECT ok(has_table_privilege('pg_monitor', c.oid, 'SELECT') AND NOT has_table_privilege('pg_monitor', c.oid, 'UPDATE'), c.oid::regclass || ' may be read, not changed')
 FROM members m JOIN pg_class c ON m.classid = 'pg_class'::regclass AND m.objid = c.oid WHERE c.relkind = 'v';

@@ -188,6 +188,51 @@ SELECT * FROM tune_sample, colbert_tune('tune_parts_doc', queries);
 SELECT count(*) FILTER (WHERE chosen) FROM tune_sample, colbert_tune('tune_part_de_doc_idx', queries, 0.5);
 DROP TABLE tune_parts;
 
+-- Exact answers from a table, of which the k best of each query count: the recall is that of exact answers from the rows.
+CREATE INDEX tune_given ON tune_docs USING :method (doc) WITH (:nodes);
+CREATE TABLE tune_exact AS SELECT q.id AS query, rank, score::real FROM tune_queries q,
+	LATERAL (SELECT row_number() OVER (ORDER BY score DESC) AS rank, score FROM (SELECT maxsim(doc, query) AS score FROM tune_docs WHERE doc IS NOT NULL) AS s ORDER BY score DESC LIMIT 12) AS best;
+SELECT count(*), count(DISTINCT t.recall) FROM tune_sample, LATERAL (SELECT recall FROM (SELECT * FROM colbert_tune('tune_given', queries, 0.9) LIMIT 1) AS a
+	UNION ALL SELECT recall FROM (SELECT * FROM colbert_tune('tune_given', queries, 0.9, exact => 'tune_exact') LIMIT 1) AS b) AS t;
+SELECT count(*) FILTER (WHERE chosen) FROM tune_sample, colbert_tune('tune_given', queries, 0.6, 12, true, 'public.tune_exact');
+-- No document has such scores, and all have smaller distances.
+UPDATE tune_exact SET score = score + 1000;
+SELECT max(recall) FROM tune_sample, colbert_tune('tune_given', queries, 0.9, exact => 'tune_exact');
+CREATE INDEX tune_given_l2 ON tune_docs USING :method (doc multivector_l2_ops) WITH (:nodes);
+SELECT min(recall) FROM tune_sample, colbert_tune('tune_given_l2', queries, 0.9, exact => 'tune_exact');
+DROP INDEX tune_given_l2;
+-- Tables that do not fit.
+SELECT * FROM tune_sample, colbert_tune('tune_given', queries, k => 13, exact => 'tune_exact');
+SELECT * FROM colbert_tune('tune_given', (SELECT queries[:14] FROM tune_sample), exact => 'tune_exact');
+SELECT * FROM colbert_tune('tune_given', (SELECT queries || queries FROM tune_sample), exact => 'tune_exact');
+SELECT * FROM tune_sample, colbert_tune('tune_given', queries, exact => 'tune_docs');
+SELECT * FROM tune_sample, colbert_tune('tune_given', queries, exact => 'tune_nowhere');
+SELECT * FROM tune_sample, colbert_tune('tune_given', queries, exact => 0);
+CREATE VIEW tune_view AS SELECT query, CASE WHEN query = 3 AND rank = 2 THEN 'NaN' ELSE score END AS score FROM tune_exact;
+SELECT * FROM tune_sample, colbert_tune('tune_given', queries, exact => 'tune_view');
+CREATE OR REPLACE VIEW tune_view AS SELECT nullif(query, 3) AS query, score FROM tune_exact;
+SELECT * FROM tune_sample, colbert_tune('tune_given', queries, exact => 'tune_view');
+SET maintenance_work_mem = '1MB';
+SELECT * FROM tune_sample, colbert_tune('tune_given', queries, k => 10000, exact => 'tune_exact');
+RESET maintenance_work_mem;
+-- They are read with the rights of the caller.
+CREATE ROLE regress_tune_exact;
+GRANT SELECT ON tune_sample, tune_docs TO regress_tune_exact;
+SET ROLE regress_tune_exact;
+SELECT * FROM tune_sample, colbert_tune('tune_given', queries, exact => 'tune_exact');
+RESET ROLE;
+CREATE FUNCTION tune_caller() RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RETURN current_user = 'regress_tune_exact'; END $$;
+CREATE OR REPLACE VIEW tune_view AS SELECT query, CASE WHEN tune_caller() THEN score - 1000 ELSE 'NaN' END::real AS score FROM tune_exact;
+GRANT SELECT ON tune_view TO regress_tune_exact;
+SET ROLE regress_tune_exact;
+SELECT count(*) FILTER (WHERE chosen) FROM tune_sample, colbert_tune('tune_given', queries, 0.5, exact => 'tune_view');
+RESET ROLE;
+DROP VIEW tune_view;
+DROP TABLE tune_exact;
+DROP INDEX tune_given;
+DROP OWNED BY regress_tune_exact;
+DROP ROLE regress_tune_exact;
+
 -- Privileges: SELECT to measure, ownership to apply; rejected if row-level security hides rows. Index expressions run as the table's owner.
 CREATE ROLE regress_tune_owner;
 CREATE ROLE regress_tune_reader;

@@ -1,4 +1,4 @@
-"""colbert-pg: load, embed, index, search, explain, tune, evaluate, fit and web from a shell."""
+"""colbert-pg: load, embed, train, index, search, explain, tune, evaluate, fit, web in a shell."""
 
 from __future__ import annotations
 
@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         index,
         load,
         search,
+        train,
         tune,
         web,
     )
@@ -83,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     index.add_index(commands)
     search.add_search(commands)
     explain.add_explain(commands)
+    train.add_train(commands)
     tune.add_tune(commands)
     evaluate.add_evaluate(commands)
     fit.add_fit(commands)

@@ -48,6 +48,7 @@ class IndexInfo:
     trained_distance: float | None
     merged_distance: float | None
     advice: str | None
+    centroids: str | None
 
 
 @dataclass(frozen=True)
@@ -183,21 +184,24 @@ def tune(
     target_recall: float = 0.95,
     k: int = 10,
     apply: bool = False,
+    exact: str | None = None,
 ) -> list[Trial]:
     """Measure an index on a sample of queries, and choose the cheapest settings for a recall.
 
-    queries: multivectors, or arrays of (tokens, dims). apply: set the options of the index.
+    queries: multivectors, or arrays of (tokens, dims). apply: set the options of the index. exact:
+    name of a table of exact answers, as write_exact of colbert_pg.gpu fills it.
     """
     values = [MultiVector(query).to_binary() for query in queries]
     return _rows(
         conn,
         Trial,
-        "colbert_tune(%s::regclass, %s::bytea[]::multivector[], %s, %s, %s)",
+        "colbert_tune(%s::regclass, %s::bytea[]::multivector[], %s, %s, %s, %s::regclass)",
         index,
         values,
         target_recall,
         k,
         apply,
+        exact,
     )
 
 

@@ -125,6 +125,10 @@ class MultiVector:
             return self._values
         return self._values.astype(np.float32) * self._scales[:, np.newaxis]
 
+    def codes(self) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32] | None]:
+        """Return the numbers as they are stored, and for int8 the scale of each token."""
+        return self._values, self._scales
+
     def to_list(self) -> list[list[float]]:
         """Return the tokens as lists of floats."""
         return cast(list[list[float]], self.to_numpy().tolist())

@@ -26,6 +26,9 @@ def add_tune(commands: Subcommands) -> None:
     parser.add_argument(
         "--limit", type=int, default=10, metavar="K", help="hits per query; default: %(default)s"
     )
+    parser.add_argument(
+        "--exact", metavar="TABLE", help="a table of the exact answers, which are else computed"
+    )
     parser.add_argument("--apply", action="store_true", help="set the options of the index")
 
 
@@ -42,6 +45,7 @@ def _tune(args: argparse.Namespace) -> None:
             target_recall=args.recall,
             k=args.limit,
             apply=args.apply,
+            exact=args.exact,
         )
     for line in _table(trials):
         print(line)
