@@ -25,31 +25,61 @@
 #include "utils/lsyscache.h"
 #include "utils/ruleutils.h"
 
+/* An answer: its score, and the part that has the row. */
+typedef struct Answer
+{
+	double    score;
+	TunePart *part;
+} Answer;
+
 /* A destination for rows of scores. */
 typedef struct BestScores
 {
 	DestReceiver receiver;
 	Tune        *tune;
-	binaryheap **best; /* of each query, with the worst of its best scores on top */
+	TunePart    *part;    /* whose rows come */
+	Answer      *answers; /* k of each query */
+	binaryheap **best;    /* those found so far of each query, with the worst of them on top */
 	uint64       rows;
 } BestScores;
 
 static int
 farthest_first(Datum a, Datum b, void *arg)
 {
-	double x = DatumGetFloat8(a);
-	double y = DatumGetFloat8(b);
+	double x = ((const Answer *) DatumGetPointer(a))->score;
+	double y = ((const Answer *) DatumGetPointer(b))->score;
 
 	return x < y ? 1 : x > y ? -1 : 0;
 }
 
+/* Keep a score among the k best of a query. answers: those of the query. */
 static void
-keep_score(binaryheap *best, int k, double score)
+keep_score(BestScores *state, binaryheap *best, Answer *answers, double score)
 {
-	if (best->bh_size < k)
-		binaryheap_add(best, Float8GetDatum(score));
-	else if (score > DatumGetFloat8(binaryheap_first(best)))
-		binaryheap_replace_first(best, Float8GetDatum(score));
+	int     found = best->bh_size;
+	Answer *answer = &answers[found];
+
+	if (found == state->tune->k)
+	{
+		answer = (Answer *) DatumGetPointer(binaryheap_first(best));
+		if (score <= answer->score)
+			return;
+	}
+	*answer = (Answer) {score, state->part};
+	if (found == state->tune->k)
+		binaryheap_replace_first(best, PointerGetDatum(answer));
+	else
+		binaryheap_add(best, PointerGetDatum(answer));
+}
+
+static double
+all_documents(const Tune *tune)
+{
+	double documents = 0;
+
+	for (int i = 0; i < tune->nparts; i++)
+		documents += tune->parts[i].documents;
+	return documents;
 }
 
 static bool
@@ -68,46 +98,47 @@ receive_scores(TupleTableSlot *slot, DestReceiver *receiver)
 	array = DatumGetArrayTypeP(datum);
 	scores = (const float8 *) ARR_DATA_PTR(array);
 	for (int i = 0; i < tune->nqueries; i++)
-		keep_score(state->best[i], tune->k, tune->metric == METRIC_L2 ? -scores[i] : scores[i]);
+		keep_score(state, state->best[i], state->answers + (Size) i * tune->k,
+				   tune->metric == METRIC_L2 ? -scores[i] : scores[i]);
 	if (array != (ArrayType *) DatumGetPointer(datum))
 		pfree(array);
 
 	state->rows++;
 	if (tune_time_to_tell(tune))
 		ereport(NOTICE, (errmsg("exact answers: " UINT64_FORMAT " of about %.0f rows", state->rows,
-								Max((double) tune->docs, (double) state->rows))));
+								Max(all_documents(tune), (double) state->rows))));
 	return true;
 }
 
 /* Return the indexed column or expression as it would be written in a query of the table. */
 static char *
-indexed_expression(Tune *tune, List *context)
+indexed_expression(const TunePart *part, List *context)
 {
-	AttrNumber column = tune->index->rd_index->indkey.values[0];
+	AttrNumber column = part->index->rd_index->indkey.values[0];
 
 	if (column != 0)
-		return pstrdup(quote_identifier(get_attname(RelationGetRelid(tune->heap), column, false)));
-	return deparse_expression(linitial(RelationGetIndexExpressions(tune->index)), context, false,
+		return pstrdup(quote_identifier(get_attname(RelationGetRelid(part->heap), column, false)));
+	return deparse_expression(linitial(RelationGetIndexExpressions(part->index)), context, false,
 							  false);
 }
 
 static char *
-scores_statement(Tune *tune)
+scores_statement(const TunePart *part)
 {
-	Oid   score = index_getprocid(tune->index, 1, SUPPORT_SCORE);
+	Oid   score = index_getprocid(part->index, 1, SUPPORT_SCORE);
 	char *schema = get_namespace_name(get_func_namespace(score));
 	List *context =
-		deparse_context_for(RelationGetRelationName(tune->heap), RelationGetRelid(tune->heap));
-	List          *predicate = RelationGetIndexPredicate(tune->index);
+		deparse_context_for(RelationGetRelationName(part->heap), RelationGetRelid(part->heap));
+	List          *predicate = RelationGetIndexPredicate(part->index);
 	StringInfoData sql;
 
 	initStringInfo(&sql);
 	appendStringInfo(
 		&sql, "SELECT %s(CAST((%s) AS %s), $1, %d) FROM ONLY %s",
-		quote_qualified_identifier(schema, "multivector_scores"), indexed_expression(tune, context),
-		format_type_be_qualified(tune->index->rd_opcintype[0]), (int) tune->metric,
-		quote_qualified_identifier(get_namespace_name(RelationGetNamespace(tune->heap)),
-								   RelationGetRelationName(tune->heap)));
+		quote_qualified_identifier(schema, "multivector_scores"), indexed_expression(part, context),
+		format_type_be_qualified(part->index->rd_opcintype[0]), (int) part->tune->metric,
+		quote_qualified_identifier(get_namespace_name(RelationGetNamespace(part->heap)),
+								   RelationGetRelationName(part->heap)));
 	if (predicate != NIL)
 		appendStringInfo(
 			&sql, " WHERE %s",
@@ -138,7 +169,7 @@ run_statement(Tune *tune, const char *sql, DestReceiver *receiver)
 	params->params[0].value = tune->sample;
 	params->params[0].isnull = false;
 	params->params[0].pflags = PARAM_FLAG_CONST;
-	params->params[0].ptype = get_array_type(tune->index->rd_opcintype[0]);
+	params->params[0].ptype = get_array_type(tune->parts[0].index->rd_opcintype[0]);
 	set_parameter("enable_indexscan", "off");
 	set_parameter("enable_seqscan", "on");
 	set_parameter("min_parallel_table_scan_size", "0");
@@ -160,7 +191,7 @@ run_statement(Tune *tune, const char *sql, DestReceiver *receiver)
 static void
 check_memory(const Tune *tune)
 {
-	Size size = mul_size(mul_size(tune->nqueries, tune->k), sizeof(Datum));
+	Size size = mul_size(mul_size(tune->nqueries, tune->k), sizeof(Answer) + sizeof(Datum));
 
 	if (size / 1024 > (Size) maintenance_work_mem)
 		ereport(
@@ -172,6 +203,20 @@ check_memory(const Tune *tune)
 					 size / 1024 + 1)));
 }
 
+/* Score the rows of a part with the rights of the owner of its table. */
+static void
+score_part(BestScores *state, TunePart *part)
+{
+	Oid user;
+	int security;
+
+	state->part = part;
+	GetUserIdAndSecContext(&user, &security);
+	SetUserIdAndSecContext(part->heap->rd_rel->relowner, security);
+	run_statement(state->tune, scores_statement(part), &state->receiver);
+	SetUserIdAndSecContext(user, security);
+}
+
 void
 tune_exact(Tune *tune)
 {
@@ -180,15 +225,24 @@ tune_exact(Tune *tune)
 	check_memory(tune);
 	state.receiver = row_receiver(receive_scores);
 	state.best = palloc(mul_size(tune->nqueries, sizeof(binaryheap *)));
+	state.answers = palloc_extended(mul_size(mul_size(tune->nqueries, tune->k), sizeof(Answer)),
+									MCXT_ALLOC_HUGE);
 	for (int i = 0; i < tune->nqueries; i++)
 		state.best[i] = binaryheap_allocate(tune->k, farthest_first, NULL);
 
-	run_statement(tune, scores_statement(tune), &state.receiver);
+	for (int i = 0; i < tune->nparts; i++)
+		score_part(&state, &tune->parts[i]);
 	tune->wanted = (int) Min(state.rows, (uint64) tune->k);
 	for (int i = 0; i < tune->nqueries; i++)
 	{
+		const Answer *answers = state.answers + (Size) i * tune->k;
+
 		if (tune->wanted > 0)
-			tune->queries[i].least = DatumGetFloat8(binaryheap_first(state.best[i]));
+			tune->queries[i].least =
+				((const Answer *) DatumGetPointer(binaryheap_first(state.best[i])))->score;
+		for (int n = 0; n < tune->wanted; n++)
+			answers[n].part->answers++;
 		binaryheap_free(state.best[i]);
 	}
+	pfree(state.answers);
 }
