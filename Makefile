@@ -114,7 +114,7 @@ test:
 # The long forms of the suites that have one: hours of randomness, whole collections. Tests read COLBERT_EXTRA. And examples/, frameworks,
 # the search page and the documentation in a browser, the queries for Prometheus in its exporter, and packages in bare chroots.
 test-extra:
-	-@tools/install-deps examples browser matrix
+	-@tools/install-deps examples browser matrix failover
 	@COLBERT_EXTRA=1 tools/test tap faults fuzz differential clients frameworks browser docs examples packages
 test-%:
 	@tools/test $*

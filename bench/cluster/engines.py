@@ -1,7 +1,7 @@
 """Milliseconds of CPU that a search costs the coordinator and the shards, by the engine that joins them.
 
-Four databases of one server stand for four shards of MedQuAD, and its first database is the coordinator. One index and partitions of one
-table hold the same passages. The figures are the sums of the backends' own times, so that neither the client nor waiting counts.
+Databases of one server stand for shards of MedQuAD, and its first database is the coordinator. One index and partitions of one table hold the
+same passages. Citus, where its library is installed, keeps its shards in the coordinator's database, whose other backends are those of the shards. The figures are the sums of the backends' own times, so that neither the client nor waiting counts.
 """
 import functools
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import medquad_db as db
 from users import load, processor_ms, run
 
-SHARDS = 4
+SHARDS = 4          # by default
 KINDS = ('short', 'long')
 QUESTIONS = 100
 ROUNDS = 3
@@ -38,40 +38,40 @@ def one_index(conn: Any) -> None:
     run(conn, 'CREATE INDEX ON passages USING colbert_ivf (doc)')
 
 
-def partitions(conn: Any, n: int = SHARDS) -> None:
+def partitions(conn: Any, n: int) -> None:
     parts = f'parts_{n}'
     run(conn, f'CREATE TABLE {parts} (id int, doc multivector(128, float2)) PARTITION BY HASH (id)',
         *[f'CREATE TABLE {parts}_{i} PARTITION OF {parts} FOR VALUES WITH (MODULUS {n}, REMAINDER {i})' for i in range(n)],
         f'INSERT INTO {parts} SELECT id, doc FROM passages', f'CREATE INDEX ON {parts} USING colbert_ivf (doc)', f'VACUUM ANALYZE {parts}')
 
 
-def servers(conn: Any, wrapper: str, options: str = '') -> None:
+def servers(conn: Any, n: int, wrapper: str, options: str = '') -> None:
     """Create a foreign server for each shard, named by its wrapper."""
-    for i in range(SHARDS):
+    for i in range(n):
         run(conn, f"CREATE SERVER {wrapper}_{i} FOREIGN DATA WRAPPER {wrapper} OPTIONS (host '{conn.info.host}', port '{conn.info.port}', "
             f"dbname 'shard_{i}'{options})", f'CREATE USER MAPPING FOR CURRENT_USER SERVER {wrapper}_{i}')
 
 
-def fan_out(conn: Any) -> None:
+def fan_out(conn: Any, n: int) -> None:
     run(conn, 'CREATE EXTENSION dblink', 'CREATE EXTENSION colbert_fan_out')
-    servers(conn, 'dblink_fdw')
+    servers(conn, n, 'dblink_fdw')
 
 
-def foreign_tables(conn: Any) -> None:
+def foreign_tables(conn: Any, n: int) -> None:
     run(conn, 'CREATE EXTENSION postgres_fdw')
-    servers(conn, 'postgres_fdw', ", extensions 'colbert_pg', fetch_size '10', async_capable 'true'")
+    servers(conn, n, 'postgres_fdw', ", extensions 'colbert_pg', fetch_size '10', async_capable 'true'")
     run(conn, 'CREATE TABLE everywhere (id int, doc multivector(128, float2)) PARTITION BY HASH (id)',
-        *[f'CREATE FOREIGN TABLE everywhere_{i} PARTITION OF everywhere FOR VALUES WITH (MODULUS {SHARDS}, REMAINDER {i}) '
-          f"SERVER postgres_fdw_{i} OPTIONS (table_name 'passages')" for i in range(SHARDS)])
+        *[f'CREATE FOREIGN TABLE everywhere_{i} PARTITION OF everywhere FOR VALUES WITH (MODULUS {n}, REMAINDER {i}) '
+          f"SERVER postgres_fdw_{i} OPTIONS (table_name 'passages')" for i in range(n)])
 
 
-def hex_form(conn: Any) -> None:
+def hex_form(conn: Any, n: int) -> None:
     """Have the shards of postgres_fdw write documents in hex."""
-    run(conn, *[f"ALTER SERVER postgres_fdw_{i} OPTIONS (ADD options '-c colbert.multivector_output=hex')" for i in range(SHARDS)])
+    run(conn, *[f"ALTER SERVER postgres_fdw_{i} OPTIONS (ADD options '-c colbert.multivector_output=hex')" for i in range(n)])
 
 
-def plproxy(conn: Any) -> None:
-    hosts = ', '.join(f"p{i} 'host={conn.info.host} port={conn.info.port} dbname=shard_{i}'" for i in range(SHARDS))
+def plproxy(conn: Any, n: int) -> None:
+    hosts = ', '.join(f"p{i} 'host={conn.info.host} port={conn.info.port} dbname=shard_{i}'" for i in range(n))
     run(conn, 'CREATE EXTENSION plproxy', f'CREATE SERVER shards FOREIGN DATA WRAPPER plproxy OPTIONS ({hosts})',
         'CREATE USER MAPPING FOR CURRENT_USER SERVER shards',
         f"""CREATE FUNCTION search_shards(query multivector) RETURNS TABLE (id int, score float8) LANGUAGE plproxy AS $$
@@ -79,28 +79,45 @@ def plproxy(conn: Any) -> None:
         $$""")
 
 
-SERVERS = '{' + ','.join(f'dblink_fdw_{i}' for i in range(SHARDS)) + '}'
+def citus(conn: Any, n: int) -> None:
+    """Distribute the passages over shards of the coordinator itself."""
+    run(conn, 'CREATE EXTENSION citus', f"SELECT citus_set_coordinator_host('{conn.info.host}', {conn.info.port})",
+        "SELECT citus_set_node_property(nodename, nodeport, 'shouldhaveshards', true) FROM pg_dist_node",
+        'CREATE TABLE spread (id int, doc multivector(128, float2))', f"SELECT create_distributed_table('spread', 'id', shard_count => {n})",
+        'INSERT INTO spread SELECT id, doc FROM passages', 'CREATE INDEX ON spread USING colbert_ivf (doc)', 'VACUUM ANALYZE spread')
+
+
 ONE_INDEX = Engine('one index', 'colbert_pg', one_index, TOP.format('passages'))
 PARTITIONS = (ONE_INDEX, *[Engine(f'{n} partitions', 'colbert_pg', functools.partial(partitions, n=n), TOP.format(f'parts_{n}')) for n in (4, 16, 64)])
-ENGINES = (
-    ONE_INDEX,
-    Engine('partitions', 'colbert_pg', partitions, TOP.format(f'parts_{SHARDS}')),
-    Engine('PL/Proxy', 'plproxy', plproxy, 'SELECT * FROM search_shards($1) ORDER BY score DESC LIMIT 10'),
-    Engine('colbert_fan_out', 'colbert_fan_out', fan_out,
-           "SELECT (hit ->> 'id')::int AS id, score FROM colbert_fan_out(format('SELECT id, maxsim(doc, %L) AS score FROM passages ORDER BY score DESC', "
-           f"$1::multivector), 10, '{SERVERS}', patience => NULL)"),
-    Engine('postgres_fdw, JSON', 'postgres_fdw', foreign_tables, TOP.format('everywhere')),
-    Engine('postgres_fdw, hex', 'postgres_fdw', hex_form, TOP.format('everywhere')),
-)
 
 
-def make_shards(conn: Any) -> None:
+def engines_of(n: int) -> tuple[Engine, ...]:
+    """Return the engines with n shards, in the order in which they are prepared."""
+    servers_of = '{' + ','.join(f'dblink_fdw_{i}' for i in range(n)) + '}'
+
+    def engine(label: str, extension: str, prepare: Callable[[Any, int], None], statement: str) -> Engine:
+        return Engine(label, extension, functools.partial(prepare, n=n), statement)
+
+    return (
+        ONE_INDEX,
+        engine('partitions', 'colbert_pg', partitions, TOP.format(f'parts_{n}')),
+        engine('PL/Proxy', 'plproxy', plproxy, 'SELECT * FROM search_shards($1) ORDER BY score DESC LIMIT 10'),
+        engine('colbert_fan_out', 'colbert_fan_out', fan_out,
+               "SELECT (hit ->> 'id')::int AS id, score FROM colbert_fan_out(format('SELECT id, maxsim(doc, %L) AS score FROM passages ORDER BY score DESC', "
+               f"$1::multivector), 10, '{servers_of}', patience => NULL)"),
+        engine('postgres_fdw, JSON', 'postgres_fdw', foreign_tables, TOP.format('everywhere')),
+        engine('postgres_fdw, hex', 'postgres_fdw', hex_form, TOP.format('everywhere')),
+        engine('Citus', 'citus', citus, TOP.format('spread')),
+    )
+
+
+def make_shards(conn: Any, n: int) -> None:
     """Load the passages of each shard into its own database."""
     run(conn, 'CREATE EXTENSION IF NOT EXISTS colbert_pg', 'CREATE TABLE whole (id int) PARTITION BY HASH (id)')
     load(conn)
-    for i in range(SHARDS):
-        run(conn, f'CREATE DATABASE shard_{i}', f'CREATE TABLE whole_{i} PARTITION OF whole FOR VALUES WITH (MODULUS {SHARDS}, REMAINDER {i})')
-        of_shard = f"SELECT * FROM passages WHERE satisfies_hash_partition('whole'::regclass, {SHARDS}, {i}, id)"
+    for i in range(n):
+        run(conn, f'CREATE DATABASE shard_{i}', f'CREATE TABLE whole_{i} PARTITION OF whole FOR VALUES WITH (MODULUS {n}, REMAINDER {i})')
+        of_shard = f"SELECT * FROM passages WHERE satisfies_hash_partition('whole'::regclass, {n}, {i}, id)"
         run(conn, f'ALTER DATABASE shard_{i} SET jit = off', f'ALTER DATABASE shard_{i} SET enable_seqscan = off')
         with db.connect(dbname=f'shard_{i}') as shard:
             run(shard, 'CREATE EXTENSION colbert_pg', SETTINGS, db.TABLES['passages'])
@@ -113,7 +130,7 @@ def make_shards(conn: Any) -> None:
 
 def backends(conn: Any) -> dict[int, bool]:
     """Return the backends by process id, true if they serve a shard."""
-    return dict(conn.execute("SELECT pid, datname <> current_database() FROM pg_stat_activity WHERE backend_type = 'client backend'").fetchall())
+    return dict(conn.execute("SELECT pid, datname <> current_database() OR application_name LIKE 'citus_internal%' FROM pg_stat_activity WHERE backend_type = 'client backend'").fetchall())
 
 
 def ask_all(conn: Any, asker: db.Asker, questions: list[tuple[int, bytes]], tenths: list[float]) -> Cost:
@@ -170,14 +187,14 @@ def measure_partitions() -> Iterator[tuple[str, str, Cost]]:
                 yield engine.label, kind, cost(conn, engine, kind)
 
 
-def measure() -> Iterator[tuple[str, str, Cost, list[float]]]:
+def measure(n: int) -> Iterator[tuple[str, str, Cost, list[float]]]:
     """Yield the cost of each engine that the server has, for each kind of question, and the milliseconds of a shard alone."""
     with db.connect() as conn:
-        make_shards(conn)
+        make_shards(conn, n)
         run(conn, SETTINGS)
         alone = {kind: shard_alone(conn, kind) for kind in KINDS}
         there = {name for name, in conn.execute('SELECT name FROM pg_available_extensions').fetchall()}
-        for engine in ENGINES:
+        for engine in engines_of(n):
             if engine.extension not in there:
                 print(f'{engine.label}: not measured, because the server has no extension {engine.extension}')
                 continue

@@ -231,14 +231,13 @@ extern void build_free_places(const Build *build);
  * build->counts to the sums over all participants.
  */
 extern TokenSample *build_sample(Build *build, PlaceList *places);
-*build_centroids.c : read the table that the option centroids names.Returns *NULL if there is
-						 none.Also returns NULL,
-	with a WARNING, if the table cannot *be used and the build is a rebuild or a restore;
-otherwise that is an             error.            */
-	extern const GivenCentroids *build_read_centroids(const Build *build);
 
-/* build_sample.c: run step 1. Sets build->counts to the sums over all participants. */
-extern TokenSample *build_sample(Build *build);
+/*
+ * build_centroids.c: read the table that the option centroids names. Returns
+ * NULL if there is none. Also returns NULL, with a WARNING, if the table cannot
+ * be used and the build is a rebuild or a restore; otherwise that is an error.
+ */
+extern const GivenCentroids *build_read_centroids(const Build *build);
 
 /* build_encode.c: run step 3. Returns this participant's sort, performed. */
 extern Tuplesortstate *build_encode(Build *build);

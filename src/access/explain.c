@@ -84,10 +84,32 @@ explain_settings(const SearchCounters *c, ExplainState *es)
 	ExplainPropertyText("Search Settings", line.data, es);
 }
 
+/* Show what a search aims at, and its part of the searches of several partitions. */
+static void
+explain_target(const SearchCounters *c, ExplainState *es)
+{
+	const char *label = "Search Target";
+
+	if (es->format == EXPLAIN_FORMAT_TEXT)
+	{
+		ExplainPropertyText(label,
+							psprintf("recall=%g expected_misses=%.3f share=%.3g",
+									 c->settings.recall, c->expected_misses, c->share),
+							es);
+		return;
+	}
+	ExplainOpenGroup(label, label, true, es);
+	ExplainPropertyFloat("recall", NULL, c->settings.recall, 4, es);
+	ExplainPropertyFloat("expected_misses", NULL, c->expected_misses, 3, es);
+	ExplainPropertyFloat("share", NULL, c->share, 4, es);
+	ExplainCloseGroup(label, label, true, es);
+}
+
 static void
 explain_counters(const SearchCounters *c, ExplainState *es)
 {
 	explain_settings(c, es);
+	explain_target(c, es);
 	for (SearchStage stage = 0; stage < STAGE_COUNT; stage++)
 		explain_stage(c, stage, es);
 }

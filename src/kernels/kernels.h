@@ -257,9 +257,10 @@ extern KernelSketchQuery *kernel_sketch_pack(void *memory, const float *rotated,
 
 /*
  * Copy a query without addends: its tokens multiplied by factors, with constants
- * of 0, in memory of kernel_sketch_query_size() bytes. The copy points to the
+ * of 0, in memory of kernel_sketch_scaled_size() bytes. The copy points to the
  * tables of the original.
  */
+extern size_t             kernel_sketch_scaled_size(uint32_t ntokens);
 extern KernelSketchQuery *kernel_sketch_scale(void *memory, const KernelSketchQuery *query,
 											  const float *factors);
 

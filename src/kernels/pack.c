@@ -399,6 +399,12 @@ kernel_sketch_pack(void *memory, const float *rotated, const float *constant, ui
 	return s;
 }
 
+size_t
+kernel_sketch_scaled_size(uint32_t ntokens)
+{
+	return sizeof(KernelSketchQuery) + 3 * sizeof(float) * (size_t) ntokens;
+}
+
 KernelSketchQuery *
 kernel_sketch_scale(void *memory, const KernelSketchQuery *query, const float *factors)
 {

@@ -40,14 +40,14 @@ edge_move(EdgeList edges, uint32 from, uint32 to)
 }
 
 uint32
-edges_estimate(EdgeList edges, const KernelSketchQuery *query, float base, uint32 *vertices,
-			   float *estimates)
+edges_estimate(EdgeList edges, const KernelSketchQuery *query, uint32 token, float base,
+			   uint32 *vertices, float *estimates)
 {
 	uint32 count = edges.list->count;
 
 	memcpy(vertices, edges.list->vertices, count * sizeof(uint32));
 	for (uint32 lane = 0; lane < count; lane += EDGE_LANES)
-		edge_block_estimate(edge_block(edges, lane / EDGE_LANES), query, 0, base, INFINITY,
+		edge_block_estimate(edge_block(edges, lane / EDGE_LANES), query, token, base, INFINITY,
 							estimates + lane);
 	return count;
 }

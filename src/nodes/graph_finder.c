@@ -36,12 +36,38 @@ may_keep_walk(const Graph *graph, uint32 token)
 		   MemoryContextMemAllocated(graph->context, false) < (Size) work_mem * 1024;
 }
 
+/* Use the search's query for sketches for the edges as well, instead of preparing each token. */
+static void
+share_sketch(Graph *graph, const FindQuery *query)
+{
+	float *factors;
+
+	if (query->sketch == NULL)
+		return;
+	factors = MemoryContextAllocHuge(graph->context, mul_size(query->ntokens, sizeof(float)));
+	for (uint32 t = 0; t < query->ntokens; t++)
+		factors[t] = 1 / query->scales[t];
+	graph->shared = kernel_sketch_scale(
+		MemoryContextAllocHuge(graph->context, kernel_sketch_scaled_size(query->ntokens)),
+		query->sketch, factors);
+	pfree(factors);
+}
+
+static void
+unshare_sketch(Graph *graph)
+{
+	if (graph->shared != NULL)
+		pfree(graph->shared);
+	graph->shared = NULL;
+}
+
 static void
 graph_find(Finder *finder, FindQuery *query, NodeHit *hits, uint32 *nhits)
 {
 	Graph     *graph = (Graph *) finder;
 	GraphWidth width = {query->reach, Max(query->ef, query->probes), query->probes};
 
+	share_sketch(graph, query);
 	if (graph->kept == NULL)
 		graph->kept = MemoryContextAllocZero(graph->context, MAX_KEPT_WALKS * sizeof(GraphWalk));
 	for (uint32 t = 0; t < query->ntokens; t++)
@@ -50,6 +76,7 @@ graph_find(Finder *finder, FindQuery *query, NodeHit *hits, uint32 *nhits)
 		NodeHit     *found = hits + (size_t) t * query->probes;
 		GraphWalk    other = graph->walk;
 
+		graph->shared_token = t;
 		graph->keeps_walks = may_keep_walk(graph, t);
 		if (graph->keeps_walks)
 			graph->walk = graph->kept[t];
@@ -63,13 +90,14 @@ graph_find(Finder *finder, FindQuery *query, NodeHit *hits, uint32 *nhits)
 		graph->walk = other;
 	}
 	graph->keeps_walks = false;
+	unshare_sketch(graph);
 }
 
 static void
 free_walk(GraphWalk *walk)
 {
 	void *parts[] = {walk->frontier.hits, walk->results.hits, walk->found.hits,
-					 walk->sightings.slots, walk->expanded};
+					 walk->sightings.vertices, walk->expanded};
 
 	for (int i = 0; i < lengthof(parts); i++)
 		if (parts[i] != NULL)

@@ -54,15 +54,14 @@ extern void edge_move(EdgeList edges, uint32 from, uint32 to);
  * base: the key <q, c> - |c|^2/2 of the list's own vertex. Neither allocates
  * nor raises an error: safe under a buffer lock.
  */
-extern uint32 edges_estimate(EdgeList edges, const KernelSketchQuery *query, float base,
-							 uint32 *vertices, float *estimates);
+extern uint32 edges_estimate(EdgeList edges, const KernelSketchQuery *query, uint32 token,
+							 float base, uint32 *vertices, float *estimates);
 
 /* ---- the walk (graph_search.c) ---- */
 
-/* Vertex named by the vertices expanded so far. */
+/* Estimates of a vertex that is named by the vertices expanded so far. */
 typedef struct Sighting
 {
-	uint32 vertex;    /* INVALID_ORDINAL: empty slot */
 	uint32 estimates; /* number of estimates averaged in mean, or VERTEX_EXPANDED */
 	/* mean estimate of its key */
 	float mean;
@@ -71,11 +70,15 @@ typedef struct Sighting
 
 #define VERTEX_EXPANDED ((uint32) 0)
 
-/* Hash table with open addressing, keyed by vertex. */
+/*
+ * Hash table with open addressing, keyed by vertex. Only the keys are cleared
+ * for the next walk.
+ */
 typedef struct SightingTable
 {
-	Sighting *slots;
-	uint32    nslots; /* power of two */
+	uint32   *vertices; /* of the slots; INVALID_ORDINAL: empty */
+	Sighting *slots;    /* in the same chunk of memory, which begins with vertices */
+	uint32    nslots;   /* power of two */
 	uint32    count;
 } SightingTable;
 
@@ -123,6 +126,11 @@ struct Graph
 	float             *rotated; /* padded floats */
 	void              *sketch_memory;
 	KernelSketchQuery *sketch;
+	uint32             sketch_token; /* the query's number in sketch */
+
+	/* The tokens of a search as a query for edges, if it has one; shared_token is the next. */
+	KernelSketchQuery *shared;
+	uint32             shared_token;
 
 	GraphWalk  walk;
 	float      reach;

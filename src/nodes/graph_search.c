@@ -38,26 +38,35 @@
 /* ---- sightings ---- */
 
 /* Return the vertex's slot, or the empty slot for it. */
-static inline Sighting *
-find_sighting(const SightingTable *table, uint32 vertex)
+static inline uint32
+find_slot(const SightingTable *table, uint32 vertex)
 {
 	uint32 i = (vertex * 0x9E3779B1U) >> 7 & (table->nslots - 1);
 
-	while (table->slots[i].vertex != vertex && table->slots[i].vertex != INVALID_ORDINAL)
+	while (table->vertices[i] != vertex && table->vertices[i] != INVALID_ORDINAL)
 		i = (i + 1) & (table->nslots - 1);
-	return &table->slots[i];
+	return i;
+}
+
+/* Set an empty table of this size. */
+static void
+allocate_sightings(SightingTable *table, uint32 nslots, MemoryContext context)
+{
+	table->nslots = nslots;
+	table->vertices =
+		MemoryContextAllocHuge(context, mul_size(nslots, sizeof(uint32) + sizeof(Sighting)));
+	table->slots = (Sighting *) (table->vertices + nslots);
+	memset(table->vertices, 0xFF, nslots * sizeof(uint32));
 }
 
 /* Empty the table. */
 static void
 clear_sightings(SightingTable *table, MemoryContext context)
 {
-	if (table->slots == NULL)
-	{
-		table->nslots = MIN_SLOTS;
-		table->slots = MemoryContextAlloc(context, MIN_SLOTS * sizeof(Sighting));
-	}
-	memset(table->slots, 0xFF, table->nslots * sizeof(Sighting));
+	if (table->vertices == NULL)
+		allocate_sightings(table, MIN_SLOTS, context);
+	else
+		memset(table->vertices, 0xFF, table->nslots * sizeof(uint32));
 	table->count = 0;
 }
 
@@ -65,45 +74,53 @@ clear_sightings(SightingTable *table, MemoryContext context)
 static void
 reserve_sightings(SightingTable *table, uint32 more, MemoryContext context)
 {
-	while ((table->count + more) * 2 > table->nslots)
-	{
-		SightingTable old = *table;
+	SightingTable old = *table;
+	uint32        nslots = table->nslots;
 
-		table->nslots *= 2;
-		table->slots = MemoryContextAllocHuge(context, mul_size(table->nslots, sizeof(Sighting)));
-		memset(table->slots, 0xFF, table->nslots * sizeof(Sighting));
-		for (uint32 i = 0; i < old.nslots; i++)
-			if (old.slots[i].vertex != INVALID_ORDINAL)
-				*find_sighting(table, old.slots[i].vertex) = old.slots[i];
-		pfree(old.slots);
-	}
+	while ((table->count + more) * 2 > nslots)
+		nslots *= 2;
+	if (nslots == old.nslots)
+		return;
+	allocate_sightings(table, nslots, context);
+	for (uint32 i = 0; i < old.nslots; i++)
+		if (old.vertices[i] != INVALID_ORDINAL)
+		{
+			uint32 slot = find_slot(table, old.vertices[i]);
+
+			table->vertices[slot] = old.vertices[i];
+			table->slots[slot] = old.slots[i];
+		}
+	pfree(old.vertices);
 }
 
 /* Add a vertex to the frontier under its mean estimate. */
 static inline void
-queue_vertex(BestHits *frontier, Sighting *sighting)
+queue_vertex(BestHits *frontier, uint32 vertex, Sighting *sighting)
 {
 	sighting->queued = sighting->mean;
-	hits_add(frontier, sighting->vertex, sighting->mean);
+	hits_add(frontier, vertex, sighting->mean);
 }
 
 /* Add an estimate of a vertex to its mean. The table must have room. */
 static inline void
 add_estimate(Graph *graph, uint32 vertex, float estimate)
 {
-	Sighting *sighting = find_sighting(&graph->walk.sightings, vertex);
+	SightingTable *table = &graph->walk.sightings;
+	uint32         slot = find_slot(table, vertex);
+	Sighting      *sighting = &table->slots[slot];
 
-	if (sighting->vertex == INVALID_ORDINAL)
+	if (table->vertices[slot] == INVALID_ORDINAL)
 	{
-		graph->walk.sightings.count++;
-		*sighting = (Sighting) {.vertex = vertex, .estimates = 1, .mean = estimate};
-		queue_vertex(&graph->walk.frontier, sighting);
+		table->count++;
+		table->vertices[slot] = vertex;
+		*sighting = (Sighting) {.estimates = 1, .mean = estimate};
+		queue_vertex(&graph->walk.frontier, vertex, sighting);
 	}
 	else if (sighting->estimates != VERTEX_EXPANDED)
 	{
 		sighting->mean += (estimate - sighting->mean) / (float) ++sighting->estimates;
 		if (sighting->mean > sighting->queued)
-			queue_vertex(&graph->walk.frontier, sighting);
+			queue_vertex(&graph->walk.frontier, vertex, sighting);
 	}
 }
 
@@ -121,13 +138,14 @@ next_vertex(Graph *graph, uint32 *vertex)
 	while (frontier->count > 0 && frontier->hits[frontier->count - 1].key > worst)
 	{
 		NodeHit   top = frontier->hits[--frontier->count];
-		Sighting *sighting = find_sighting(&graph->walk.sightings, top.node);
+		Sighting *sighting =
+			&graph->walk.sightings.slots[find_slot(&graph->walk.sightings, top.node)];
 
 		if (sighting->estimates == VERTEX_EXPANDED)
 			continue;
 		if (sighting->mean < top.key)
 		{
-			queue_vertex(frontier, sighting);
+			queue_vertex(frontier, top.node, sighting);
 			continue;
 		}
 		sighting->estimates = VERTEX_EXPANDED;
@@ -145,6 +163,13 @@ graph_set_query(Graph *graph, const float *vector)
 	float constant = 0;
 
 	memcpy(graph->query, vector, graph->dim * sizeof(float));
+	graph->sketch_token = 0;
+	if (graph->shared != NULL)
+	{
+		graph->sketch = graph->shared;
+		graph->sketch_token = graph->shared_token;
+		return;
+	}
 	rotation_apply(graph->rotation, vector, graph->rotated);
 	graph->sketch = kernel_sketch_pack(graph->sketch_memory, graph->rotated, &constant, 1,
 									   graph->padded, false);
@@ -279,8 +304,8 @@ expand(Graph *graph, uint32 vertex, uint32 level)
 	similarity = graph_dot(graph->query, graph->vector, graph->width);
 	base = similarity - parts.entry->half_norm;
 	found_key = found_key_of(graph, parts.entry, similarity);
-	count = edges_estimate(parts.edges, graph->sketch, base, graph->lane_vertices,
-						   graph->lane_estimates);
+	count = edges_estimate(parts.edges, graph->sketch, graph->sketch_token, base,
+						   graph->lane_vertices, graph->lane_estimates);
 	UnlockReleaseBuffer(buffer);
 
 	graph->hops++;
@@ -354,9 +379,8 @@ queue_all(Graph *graph)
 	SightingTable *table = &graph->walk.sightings;
 
 	for (uint32 i = 0; i < table->nslots; i++)
-		if (table->slots[i].vertex != INVALID_ORDINAL &&
-			table->slots[i].estimates != VERTEX_EXPANDED)
-			queue_vertex(&graph->walk.frontier, &table->slots[i]);
+		if (table->vertices[i] != INVALID_ORDINAL && table->slots[i].estimates != VERTEX_EXPANDED)
+			queue_vertex(&graph->walk.frontier, table->vertices[i], &table->slots[i]);
 }
 
 uint32

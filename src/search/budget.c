@@ -38,9 +38,10 @@ budget_directions(const float *weights, uint32_t n)
 
 /*
  * An index with a share of the documents has its share of the lists, which are
- * coarser. It reads the cube root of its share of those (MedQuAD in 4 and 16
+ * coarser. It reads this power of its share of those (MedQuAD in 4 and 16
  * partitions: the fewest instructions for a recall).
  */
+#define SHARE_LISTS_POWER 0.4
 
 /* Documents that a search reranks first: per wanted row, and at least. */
 #define FIRST_RERANKED_PER_ROW 1.6
@@ -50,7 +51,7 @@ budget_directions(const float *weights, uint32_t n)
 #define FEW_DOCUMENTS 256
 
 /* The least of these if the index has a share of the documents. */
-#define MIN_FIRST_PROBES   2
+#define MIN_FIRST_PROBES   1
 #define MIN_FIRST_RERANKED 4
 #define MIN_FEW_DOCUMENTS  32
 
@@ -62,9 +63,10 @@ budget_first(double ndirections, uint64_t rows, double share, const SearchSettin
 	double         reranked = MAX(FIRST_RERANKED_PER_ROW * rows, FIRST_RERANKED);
 
 	if (settings.probes == 0)
-		settings.probes = settings.ef_search > 0
-							  ? settings.ef_search
-							  : (uint32_t) MAX(lists * cbrt(share), MIN_FIRST_PROBES);
+		settings.probes =
+			settings.ef_search > 0
+				? settings.ef_search
+				: (uint32_t) MAX(lists * pow(share, SHARE_LISTS_POWER), MIN_FIRST_PROBES);
 	settings.ef_search = MAX(settings.ef_search, settings.probes);
 	if (settings.rerank == 0)
 		settings.rerank = (uint32_t) MAX(MIN(reranked * share, UINT32_MAX / 2), MIN_FIRST_RERANKED);

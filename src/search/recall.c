@@ -26,13 +26,17 @@
 /*
  * Of the waiting documents that the fits expect above the bar, only this part is:
  * measured on MedQuAD, where 1 gave a recall of .985 for a target of .97. Searches
- * with a share of the documents need more (src/search/README.md).
+ * with a share of the documents expect more, by a power of their share
+ * (src/search/README.md).
  */
-#define WAITING_PART       0.4
-#define SHARE_WAITING_PART 0.7
+#define WAITING_PART        0.4
+#define SHARE_WAITING_POWER (-0.3)
+
+/* Least documents of a step of narrowing, if the search has a share of the documents. */
+#define MIN_SHARE_NARROW_STEP 16
 
 /* A search may always expect this part of the misses that its share of the documents allows. */
-#define MIN_SHARE_PART 0.5
+#define MIN_SHARE_PART 0.25
 
 /*
  * Misses that no action can avoid, because settings or limits forbid it, count as
@@ -81,7 +85,7 @@ option_rerank(const Policy *policy, const FunnelState *state, const ScoreBar *ba
 static double
 waiting_part(const Policy *policy)
 {
-	return policy->share < 1 ? SHARE_WAITING_PART : WAITING_PART;
+	return WAITING_PART * pow(policy->share, SHARE_WAITING_POWER);
 }
 
 static double
@@ -94,7 +98,7 @@ expected_waiting(const Policy *policy, const FunnelState *state, const ScoreBar 
 static uint32_t
 min_narrow_step(const Policy *policy)
 {
-	return (uint32_t) MAX(POLICY_MIN_NARROW_STEP * policy->share, POLICY_MIN_NARROWED);
+	return (uint32_t) MAX(POLICY_MIN_NARROW_STEP * policy->share, MIN_SHARE_NARROW_STEP);
 }
 
 /* Return the maximum number of documents to narrow in one step. */

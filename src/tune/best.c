@@ -11,19 +11,33 @@
 #include "miscadmin.h"
 #include "tune/tune.h"
 
+/* An answer: its score, and the part that has the row. */
+typedef struct Answer
+{
+	double    score;
+	TunePart *part; /* NULL: not known */
+} Answer;
+
 struct BestScores
 {
 	Tune        *tune;
-	binaryheap **best; /* of each query, with the worst of its best scores on top */
+	Answer      *answers; /* k of each query */
+	binaryheap **best;    /* those found so far of each query, with the worst of them on top */
 };
 
 static int
 farthest_first(Datum a, Datum b, void *arg)
 {
-	double x = DatumGetFloat8(a);
-	double y = DatumGetFloat8(b);
+	double x = ((const Answer *) DatumGetPointer(a))->score;
+	double y = ((const Answer *) DatumGetPointer(b))->score;
 
 	return x < y ? 1 : x > y ? -1 : 0;
+}
+
+static Answer *
+answers_of(const BestScores *best, int query)
+{
+	return best->answers + (Size) query * best->tune->k;
 }
 
 /*
@@ -33,7 +47,7 @@ farthest_first(Datum a, Datum b, void *arg)
 static void
 check_memory(const Tune *tune)
 {
-	Size size = mul_size(mul_size(tune->nqueries, tune->k), sizeof(Datum));
+	Size size = mul_size(mul_size(tune->nqueries, tune->k), sizeof(Answer) + sizeof(Datum));
 
 	if (size / 1024 > (Size) maintenance_work_mem)
 		ereport(
@@ -52,6 +66,8 @@ tune_best_begin(Tune *tune)
 
 	check_memory(tune);
 	best->tune = tune;
+	best->answers = palloc_extended(mul_size(mul_size(tune->nqueries, tune->k), sizeof(Answer)),
+									MCXT_ALLOC_HUGE);
 	best->best = palloc(mul_size(tune->nqueries, sizeof(binaryheap *)));
 	for (int i = 0; i < tune->nqueries; i++)
 		best->best[i] = binaryheap_allocate(tune->k, farthest_first, NULL);
@@ -59,14 +75,23 @@ tune_best_begin(Tune *tune)
 }
 
 void
-tune_best_add(BestScores *best, int query, double score)
+tune_best_add(BestScores *best, int query, double score, TunePart *part)
 {
 	binaryheap *heap = best->best[query];
+	int         found = heap->bh_size;
+	Answer     *answer = &answers_of(best, query)[found];
 
-	if (heap->bh_size < best->tune->k)
-		binaryheap_add(heap, Float8GetDatum(score));
-	else if (score > DatumGetFloat8(binaryheap_first(heap)))
-		binaryheap_replace_first(heap, Float8GetDatum(score));
+	if (found == best->tune->k)
+	{
+		answer = (Answer *) DatumGetPointer(binaryheap_first(heap));
+		if (score <= answer->score)
+			return;
+	}
+	*answer = (Answer) {score, part};
+	if (found == best->tune->k)
+		binaryheap_replace_first(heap, PointerGetDatum(answer));
+	else
+		binaryheap_add(heap, PointerGetDatum(answer));
 }
 
 int
@@ -78,12 +103,21 @@ tune_best_count(const BestScores *best, int query)
 void
 tune_best_end(BestScores *best)
 {
-	for (int i = 0; i < best->tune->nqueries; i++)
+	Tune *tune = best->tune;
+
+	for (int i = 0; i < tune->nqueries; i++)
 	{
-		if (best->tune->wanted > 0)
-			best->tune->queries[i].least = DatumGetFloat8(binaryheap_first(best->best[i]));
+		const Answer *answers = answers_of(best, i);
+
+		if (tune->wanted > 0)
+			tune->queries[i].least =
+				((const Answer *) DatumGetPointer(binaryheap_first(best->best[i])))->score;
+		for (int n = 0; n < tune->wanted; n++)
+			if (answers[n].part != NULL)
+				answers[n].part->answers++;
 		binaryheap_free(best->best[i]);
 	}
 	pfree(best->best);
+	pfree(best->answers);
 	pfree(best);
 }

@@ -71,15 +71,22 @@ typedef struct Point
 
 /* ---- points ---- */
 
+/* Return the number of answers that a part has on average, at least 1. */
+static int
+rows_of_part(const Tune *tune)
+{
+	return Max(tune->k / tune->nparts, 1);
+}
+
 static uint32
 least_on(const Tune *tune, Axis axis)
 {
 	switch (axis)
 	{
 		case AXIS_CANDIDATES:
-			return Min(2 * (uint32) tune->k, MAX_DOCUMENTS);
+			return Min(2 * (uint32) rows_of_part(tune), MAX_DOCUMENTS);
 		case AXIS_RERANK:
-			return tune->k;
+			return rows_of_part(tune);
 		default:
 			return 1;
 	}
@@ -189,10 +196,11 @@ scaled(const Tune *tune, Point point, uint32 times, uint32 parts)
 static Trial *
 climb(Tune *tune, Point *point)
 {
-	SearchSettings automatic = budget_expected(tune->query_tokens, 1, &(SearchSettings) {0});
-	double         best = 0;
-	int            barren = 0;
-	Trial         *reached = NULL;
+	SearchSettings automatic =
+		budget_expected(tune->query_tokens, 1.0 / tune->nparts, &(SearchSettings) {0});
+	double best = 0;
+	int    barren = 0;
+	Trial *reached = NULL;
 
 	*point = (Point) {{automatic.probes, automatic.candidates, automatic.rerank}};
 	*point = scaled(tune, *point, 1, FIRST_RUNG);

@@ -27,9 +27,20 @@ typedef struct ScoreReceiver
 {
 	DestReceiver receiver;
 	Tune        *tune;
+	TunePart    *part; /* whose rows come */
 	BestScores  *best;
 	uint64       rows;
 } ScoreReceiver;
+
+static double
+all_documents(const Tune *tune)
+{
+	double documents = 0;
+
+	for (int i = 0; i < tune->nparts; i++)
+		documents += tune->parts[i].documents;
+	return documents;
+}
 
 static bool
 receive_scores(TupleTableSlot *slot, DestReceiver *receiver)
@@ -47,46 +58,47 @@ receive_scores(TupleTableSlot *slot, DestReceiver *receiver)
 	array = DatumGetArrayTypeP(datum);
 	scores = (const float8 *) ARR_DATA_PTR(array);
 	for (int i = 0; i < tune->nqueries; i++)
-		tune_best_add(state->best, i, tune->metric == METRIC_L2 ? -scores[i] : scores[i]);
+		tune_best_add(state->best, i, tune->metric == METRIC_L2 ? -scores[i] : scores[i],
+					  state->part);
 	if (array != (ArrayType *) DatumGetPointer(datum))
 		pfree(array);
 
 	state->rows++;
 	if (tune_time_to_tell(tune))
 		ereport(NOTICE, (errmsg("exact answers: " UINT64_FORMAT " of about %.0f rows", state->rows,
-								Max((double) tune->docs, (double) state->rows))));
+								Max(all_documents(tune), (double) state->rows))));
 	return true;
 }
 
 /* Return the indexed column or expression as it would be written in a query of the table. */
 static char *
-indexed_expression(Tune *tune, List *context)
+indexed_expression(const TunePart *part, List *context)
 {
-	AttrNumber column = tune->index->rd_index->indkey.values[0];
+	AttrNumber column = part->index->rd_index->indkey.values[0];
 
 	if (column != 0)
-		return pstrdup(quote_identifier(get_attname(RelationGetRelid(tune->heap), column, false)));
-	return deparse_expression(linitial(RelationGetIndexExpressions(tune->index)), context, false,
+		return pstrdup(quote_identifier(get_attname(RelationGetRelid(part->heap), column, false)));
+	return deparse_expression(linitial(RelationGetIndexExpressions(part->index)), context, false,
 							  false);
 }
 
 static char *
-scores_statement(Tune *tune)
+scores_statement(const TunePart *part)
 {
-	Oid   score = index_getprocid(tune->index, 1, SUPPORT_SCORE);
+	Oid   score = index_getprocid(part->index, 1, SUPPORT_SCORE);
 	char *schema = get_namespace_name(get_func_namespace(score));
 	List *context =
-		deparse_context_for(RelationGetRelationName(tune->heap), RelationGetRelid(tune->heap));
-	List          *predicate = RelationGetIndexPredicate(tune->index);
+		deparse_context_for(RelationGetRelationName(part->heap), RelationGetRelid(part->heap));
+	List          *predicate = RelationGetIndexPredicate(part->index);
 	StringInfoData sql;
 
 	initStringInfo(&sql);
 	appendStringInfo(
 		&sql, "SELECT %s(CAST((%s) AS %s), $1, %d) FROM ONLY %s",
-		quote_qualified_identifier(schema, "multivector_scores"), indexed_expression(tune, context),
-		format_type_be_qualified(tune->index->rd_opcintype[0]), (int) tune->metric,
-		quote_qualified_identifier(get_namespace_name(RelationGetNamespace(tune->heap)),
-								   RelationGetRelationName(tune->heap)));
+		quote_qualified_identifier(schema, "multivector_scores"), indexed_expression(part, context),
+		format_type_be_qualified(part->index->rd_opcintype[0]), (int) part->tune->metric,
+		quote_qualified_identifier(get_namespace_name(RelationGetNamespace(part->heap)),
+								   RelationGetRelationName(part->heap)));
 	if (predicate != NIL)
 		appendStringInfo(
 			&sql, " WHERE %s",
@@ -117,7 +129,7 @@ run_statement(Tune *tune, const char *sql, DestReceiver *receiver)
 	params->params[0].value = tune->sample;
 	params->params[0].isnull = false;
 	params->params[0].pflags = PARAM_FLAG_CONST;
-	params->params[0].ptype = get_array_type(tune->index->rd_opcintype[0]);
+	params->params[0].ptype = get_array_type(tune->parts[0].index->rd_opcintype[0]);
 	set_parameter("enable_indexscan", "off");
 	set_parameter("enable_seqscan", "on");
 	set_parameter("min_parallel_table_scan_size", "0");
@@ -132,6 +144,20 @@ run_statement(Tune *tune, const char *sql, DestReceiver *receiver)
 	AtEOXact_GUC(false, guc_level);
 }
 
+/* Score the rows of a part with the rights of the owner of its table. */
+static void
+score_part(ScoreReceiver *state, TunePart *part)
+{
+	Oid user;
+	int security;
+
+	state->part = part;
+	GetUserIdAndSecContext(&user, &security);
+	SetUserIdAndSecContext(part->heap->rd_rel->relowner, security);
+	run_statement(state->tune, scores_statement(part), &state->receiver);
+	SetUserIdAndSecContext(user, security);
+}
+
 void
 tune_exact(Tune *tune)
 {
@@ -139,7 +165,8 @@ tune_exact(Tune *tune)
 
 	state.receiver = row_receiver(receive_scores);
 	state.best = tune_best_begin(tune);
-	run_statement(tune, scores_statement(tune), &state.receiver);
+	for (int i = 0; i < tune->nparts; i++)
+		score_part(&state, &tune->parts[i]);
 	tune->wanted = (int) Min(state.rows, (uint64) tune->k);
 	tune_best_end(state.best);
 }

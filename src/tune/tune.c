@@ -4,8 +4,9 @@
  *	  colbert_tune: the SQL function.
  *
  * It requires SELECT on the table, since recall reveals something about its
- * rows, and it refuses a table of which row-level security would hide rows.
- * Changing the options requires ownership of the index; ALTER INDEX then makes
+ * rows, and it refuses a table of which row-level security would hide rows. As
+ * in a query, the rights of a partitioned table count for its partitions.
+ * Changing the options requires ownership of each index; ALTER INDEX then makes
  * the change.
  *
  *-------------------------------------------------------------------------
@@ -13,8 +14,6 @@
 #include "compat/pg_compat.h"
 
 #include "access/relation.h"
-#include "access/transam.h"
-#include "catalog/index.h"
 #include "catalog/pg_class.h"
 #include "commands/tablecmds.h"
 #include "executor/spi.h"
@@ -86,34 +85,6 @@ check_arguments(FunctionCallInfo fcinfo)
 						errmsg("expected a k from 1 to %d, not %d", MAX_ANSWERS, k)));
 }
 
-/*
- * Open the index and its table, the table first. Reject an index that is not
- * valid, or too new for the snapshot, because the planner would not use it.
- */
-static void
-open_relations(Tune *tune, Oid oid)
-{
-	Oid table = IndexGetRelation(oid, true);
-
-	tune->heap = OidIsValid(table) ? try_relation_open(table, AccessShareLock) : NULL;
-	tune->index = colbert_open_index(oid, AccessShareLock);
-	if (tune->heap == NULL || IndexGetRelation(oid, false) != RelationGetRelid(tune->heap))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE), errmsg("the table of index \"%s\" was dropped",
-														  RelationGetRelationName(tune->index))));
-	if (!tune->index->rd_index->indisvalid)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("index \"%s\" is not valid", RelationGetRelationName(tune->index)),
-						errhint("Drop it or REINDEX it.")));
-	if (tune->index->rd_index->indcheckxmin &&
-		!TransactionIdPrecedes(HeapTupleHeaderGetXmin(tune->index->rd_indextuple->t_data),
-							   TransactionXmin))
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("index \"%s\" is too new for the snapshot of this transaction",
-							   RelationGetRelationName(tune->index)),
-						errhint("Tune it in a new transaction.")));
-}
-
 static void
 check_rights(const Tune *tune, bool apply)
 {
@@ -130,25 +101,44 @@ check_rights(const Tune *tune, bool apply)
 		return;
 	PreventCommandIfReadOnly("colbert_tune(apply => true)");
 	PreventCommandDuringRecovery("colbert_tune(apply => true)");
-	if (!compat_object_ownercheck(RelationRelationId, RelationGetRelid(tune->index), GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_INDEX, RelationGetRelationName(tune->index));
-	/*
-	 * Check now what ALTER INDEX would refuse in the end: the statement itself
-	 * may be scanning the index.
-	 */
-	CheckTableNotInUse(tune->index, "ALTER INDEX");
+	for (int i = 0; i < tune->nparts; i++)
+	{
+		Relation index = tune->parts[i].index;
+
+		if (!compat_object_ownercheck(RelationRelationId, RelationGetRelid(index), GetUserId()))
+			aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_INDEX, RelationGetRelationName(index));
+		/*
+		 * Check now what ALTER INDEX would refuse in the end: the statement itself
+		 * may be scanning the index.
+		 */
+		CheckTableNotInUse(index, "ALTER INDEX");
+	}
+}
+
+/* Set the number of nodes and documents of each part, and check the dimensions of the queries. */
+static void
+look_at_parts(Tune *tune)
+{
+	for (int i = 0; i < tune->nparts; i++)
+	{
+		TunePart  *part = &tune->parts[i];
+		IndexView *view = view_open(part->index, false, VIEW_WITHOUT_PENDING);
+
+		part->documents = view->index->meta.documents.live_docs;
+		tune->nodes = Max(tune->nodes, meta_nnodes(&view->index->meta));
+		tune->docs = Max(tune->docs, view->index->meta.documents.live_docs);
+		for (int query = 0; query < tune->nqueries; query++)
+			view_check_dims(view, tune->queries[query].vector);
+	}
 }
 
 static void
 prepare_queries(Tune *tune, ArrayType *array)
 {
-	IndexView *view = view_open(tune->index, false, VIEW_WITHOUT_PENDING);
-	Datum     *values;
-	bool      *nulls;
-	uint32    *lengths;
+	Datum  *values;
+	bool   *nulls;
+	uint32 *lengths;
 
-	tune->nodes = meta_nnodes(&view->index->meta);
-	tune->docs = view->index->meta.documents.live_docs;
 	deconstruct_array(array, ARR_ELEMTYPE(array), -1, false, TYPALIGN_INT, &values, &nulls,
 					  &tune->nqueries);
 	if (tune->nqueries == 0)
@@ -167,7 +157,6 @@ prepare_queries(Tune *tune, ArrayType *array)
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("queries must not be NULL"),
 				 errhint("Exclude them with array_agg(query) FILTER (WHERE query IS NOT NULL).")));
 		query->vector = multivector_from_datum(values[i]);
-		view_check_dims(view, query->vector);
 		query->score = score_prepare(query->vector, tune->metric);
 		lengths[i] = query->vector->ntokens;
 	}
@@ -195,8 +184,10 @@ tune_cheapest_first(const ListCell *a, const ListCell *b)
 	return x->number - y->number;
 }
 
+/* part: the partition whose part of the trial the row shows; NULL: the whole trial. */
 static void
-put_trial(ReturnSetInfo *result, const Tune *tune, const Trial *trial, bool chosen)
+put_trial(ReturnSetInfo *result, const Tune *tune, const Trial *trial, bool chosen,
+		  const TunePart *part)
 {
 	const SearchSettings *asked = &trial->asked;
 	Datum                 values[] = {Float8GetDatum(asked->recall),
@@ -206,11 +197,30 @@ put_trial(ReturnSetInfo *result, const Tune *tune, const Trial *trial, bool chos
 									  Int32GetDatum((int32) asked->rerank),
 									  Float8GetDatum(trial->recall),
 									  Float8GetDatum(trial->ms),
-									  BoolGetDatum(chosen)};
+									  BoolGetDatum(chosen),
+									  ObjectIdGetDatum(InvalidOid)};
 	bool                  nulls[lengthof(values)] = {0};
 
-	nulls[2] = colbert_finder(tune->index) != FINDER_HNSW;
+	nulls[2] = colbert_finder(tune->parts[0].index) != FINDER_HNSW;
+	nulls[8] = part == NULL;
+	if (part != NULL)
+	{
+		/* Answers that tie may come from another partition than the exact ones. */
+		nulls[5] = part->answers < 0;
+		values[5] =
+			Float8GetDatum(part->answers > 0 ? Min((double) part->hits / part->answers, 1) : 1);
+		values[6] = Float8GetDatum(part->ms);
+		values[8] = ObjectIdGetDatum(RelationGetRelid(part->index));
+	}
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+/* Return a row for each partition: its part of the searches of the whole, with these settings. */
+static void
+put_parts(ReturnSetInfo *result, const Tune *tune, const Trial *trial)
+{
+	for (int i = 0; i < tune->nparts && tune->parts[i].index != tune->index; i++)
+		put_trial(result, tune, trial, false, &tune->parts[i]);
 }
 
 /*
@@ -225,7 +235,7 @@ put_frontier(ReturnSetInfo *result, const Tune *tune, const Trial *chosen)
 	double       recall = -1;
 	ListCell    *cell;
 
-	put_trial(result, tune, automatic, automatic == chosen);
+	put_trial(result, tune, automatic, automatic == chosen, NULL);
 	list_sort(sorted, tune_cheapest_first);
 	foreach (cell, sorted)
 	{
@@ -235,7 +245,7 @@ put_frontier(ReturnSetInfo *result, const Tune *tune, const Trial *chosen)
 			continue;
 		recall = Max(recall, trial->recall);
 		if (trial != automatic)
-			put_trial(result, tune, trial, trial == chosen);
+			put_trial(result, tune, trial, trial == chosen, NULL);
 	}
 }
 
@@ -298,6 +308,14 @@ apply_settings(const char *index, const SearchSettings *settings, FinderKind fin
 	SPI_finish();
 }
 
+static void
+reject_empty(const Tune *tune)
+{
+	ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					errmsg("index \"%s\" has no documents to search for",
+						   RelationGetRelationName(tune->index))));
+}
+
 /*
  * Compute the exact answers, unless they were read, and run the trials. Return
  * the cheapest settings, or NULL if none reach the target.
@@ -310,12 +328,12 @@ find_settings(Tune *tune)
 	if (tune->wanted == 0)
 		tune_exact(tune);
 	if (tune->wanted == 0)
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("index \"%s\" has no documents to search for",
-							   RelationGetRelationName(tune->index))));
-	tune_begin_trials(tune);
+		reject_empty(tune);
+	merged_begin(tune);
 	chosen = tune_descend(tune);
-	tune_end_trials(tune);
+	if (tune->nparts > 1)
+		tune_parts_alone(tune, chosen != NULL ? chosen : linitial(tune->trials));
+	merged_end(tune);
 	return chosen;
 }
 
@@ -344,41 +362,63 @@ find_settings_as_owner(Tune *tune)
 	return chosen;
 }
 
+/* Return the qualified names of all parts, as a List of strings. */
+static List *
+part_names(const Tune *tune)
+{
+	List *names = NIL;
+
+	for (int i = 0; i < tune->nparts; i++)
+	{
+		Relation index = tune->parts[i].index;
+
+		names = lappend(names,
+						quote_qualified_identifier(get_namespace_name(RelationGetNamespace(index)),
+												   RelationGetRelationName(index)));
+	}
+	return names;
+}
+
 Datum
 colbert_tune(PG_FUNCTION_ARGS)
 {
-	Tune        tune = {0};
-	Trial      *chosen;
-	FinderKind  finder;
-	const char *name;
-	bool        apply;
+	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
+	Tune           tune = {0};
+	Trial         *chosen;
+	FinderKind     finder;
+	List          *names;
+	ListCell      *cell;
+	bool           apply;
 
 	InitMaterializedSRF(fcinfo, 0);
 	check_arguments(fcinfo);
 	apply = PG_GETARG_BOOL(ARGUMENT_APPLY);
 	tune.target = PG_GETARG_FLOAT8(ARGUMENT_RECALL);
 	tune.k = PG_GETARG_INT32(ARGUMENT_K);
-	open_relations(&tune, PG_GETARG_OID(ARGUMENT_INDEX));
+	tune_open_parts(&tune, PG_GETARG_OID(ARGUMENT_INDEX));
 	check_rights(&tune, apply);
+	if (tune.nparts == 0)
+		reject_empty(&tune);
 	tune.snapshot = RegisterSnapshot(GetActiveSnapshot());
 	tune.told = GetCurrentTimestamp();
-	tune.metric = colbert_metric(tune.index);
+	tune.metric = colbert_metric(tune.parts[0].index);
 	prepare_queries(&tune, PG_GETARG_ARRAYTYPE_P(ARGUMENT_QUERIES));
+	look_at_parts(&tune);
 	if (!PG_ARGISNULL(ARGUMENT_EXACT))
 		tune_read_exact(&tune, PG_GETARG_OID(ARGUMENT_EXACT));
 
 	chosen = find_settings_as_owner(&tune);
-	put_frontier((ReturnSetInfo *) fcinfo->resultinfo, &tune, chosen);
+	put_frontier(result, &tune, chosen);
+	put_parts(result, &tune, chosen != NULL ? chosen : linitial(tune.trials));
 	if (chosen == NULL)
 		tell_unreached(&tune, apply);
 
-	finder = colbert_finder(tune.index);
-	name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(tune.index)),
-									  RelationGetRelationName(tune.index));
+	finder = colbert_finder(tune.parts[0].index);
+	names = part_names(&tune);
 	UnregisterSnapshot(tune.snapshot);
-	relation_close(tune.index, AccessShareLock);
-	relation_close(tune.heap, AccessShareLock);
+	tune_close_parts(&tune);
 	if (apply && chosen != NULL)
-		apply_settings(name, &chosen->asked, finder);
+		foreach (cell, names)
+			apply_settings(lfirst(cell), &chosen->asked, finder);
 	PG_RETURN_NULL();
 }

@@ -79,7 +79,7 @@ FROM (VALUES
 	('multivector(bytea,integer,text)', 'bytes bytea, dims integer, element text DEFAULT ''float4''::text -> multivector'),
 	('multivector(bytea)', 'bytes bytea -> multivector'),
 	('multivector(anyarray)', 'tokens anyarray -> multivector'),
-	('colbert_tune(regclass,multivector[],double precision,integer,boolean,regclass)', 'index regclass, queries multivector[], target_recall double precision DEFAULT 0.95, k integer DEFAULT 10, apply boolean DEFAULT false, exact regclass DEFAULT NULL::regclass, OUT target double precision, OUT probes integer, OUT ef_search integer, OUT candidates integer, OUT rerank integer, OUT recall double precision, OUT ms double precision, OUT chosen boolean -> SETOF record'),
+	('colbert_tune(regclass,multivector[],double precision,integer,boolean,regclass)', 'index regclass, queries multivector[], target_recall double precision DEFAULT 0.95, k integer DEFAULT 10, apply boolean DEFAULT false, exact regclass DEFAULT NULL::regclass, OUT target double precision, OUT probes integer, OUT ef_search integer, OUT candidates integer, OUT rerank integer, OUT recall double precision, OUT ms double precision, OUT chosen boolean, OUT partition regclass -> SETOF record'),
 	('colbert_stat_info()', 'OUT indexes integer, OUT max_indexes integer, OUT evicted bigint, OUT since timestamp with time zone -> record'),
 	('colbert_stat_reset()', ' -> void'),
 	('colbert_stat_reset(regclass)', 'index regclass -> void'),

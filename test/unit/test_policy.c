@@ -559,7 +559,7 @@ static const Row rows[] = {
 	 "widen level 1: 8 probes, 32 of 10, then batches of 64, batch due"},
 	{"the misses of other searches leave less to this one",
 	 "share=.5 other_misses=.5 " LOOKING "pool=20@4.84", "rerank 20, then 128, over the bar"},
-	{"but half of its share is left to it: .25", "share=.5 other_misses=9 " LOOKING "pool=20@4.76",
+	{"but a quarter of its share is left to it", "share=.5 other_misses=9 " LOOKING "pool=20@4.76",
 	 "settle, 0.12 missed"},
 	{"a search alone may miss what its share allows: one of the six that are wanted here",
 	 "share=.25 known_share=.25 " LOOKING "pool=20@4.81", "settle, 0.46 missed"},

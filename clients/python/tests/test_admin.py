@@ -94,6 +94,9 @@ def test_partitions(conn: Any) -> None:
     query = MultiVector(QUERIES[0]).to_text()
     cursor.execute("SELECT id FROM parts ORDER BY maxsim(doc, %s) DESC LIMIT 3", (query,))
     assert sorted(scan.index for scan in last_scans(conn)) == sorted(infos)
+    trials = tune(conn, "parts_doc", QUERIES, target_recall=0.5, k=5)
+    assert [trial.partition for trial in trials if trial.partition] == sorted(infos)
+    assert [trial.partition for trial in trials if trial.chosen] == [None]
     conn.rollback()
     cursor.close()
 

@@ -130,6 +130,26 @@ def test_a_tour(run: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert done("tune", "facts_doc_idx", *queries, "--apply").count("yes") == 1
 
 
+def test_tuning_partitions(run: Any, folder: Path, conn: psycopg.Connection[Any]) -> None:
+    """A row and a statement per partition."""
+    conn.execute("CREATE TABLE parts (id int, doc multivector(16)) PARTITION BY HASH (id)")
+    for i in range(2):
+        conn.execute(
+            f"CREATE TABLE parts_{i} PARTITION OF parts FOR VALUES WITH (MODULUS 2, REMAINDER {i})"
+        )
+    docs = Words().encode([f"a bow {i} gout" for i in range(20)], query=False)
+    for i, doc in enumerate(docs):
+        conn.execute("INSERT INTO parts VALUES (%s, %s::text::multivector)", (i, doc.to_text()))
+    conn.execute("CREATE INDEX parts_doc ON parts USING colbert_hnsw (doc)")
+    queries = ["--queries", str(folder / "queries.txt"), "--encoder", "words"]
+    status, out, _ = run("tune", "parts_doc", *queries, "--recall", "0.5")
+    lines = out.splitlines()
+    assert status == 0
+    assert lines[0].endswith("  partition")
+    assert [line.split()[-1] for line in lines[-4:-2]] == ["parts_0_doc_idx", "parts_1_doc_idx"]
+    assert [line.split()[2] for line in lines[-2:]] == ["parts_0_doc_idx", "parts_1_doc_idx"]
+
+
 def test_full_text(run: Any, folder: Path) -> None:
     path = folder / "titles.jsonl"
     rows = [

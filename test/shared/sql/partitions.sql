@@ -75,10 +75,10 @@ SELECT count(*) FROM colbert_index_check('parts_doc');
 UPDATE pg_index SET indisvalid = true WHERE indexrelid = 'parts_b_1_doc_idx'::regclass;
 DELETE FROM parts_b_1 WHERE doc = '[[5,6,7,8]]';
 
--- Tune the index of each partition.
-SELECT count(*) FROM colbert_tune('parts_doc', ARRAY['[[1,2,3,4]]'::multivector]);
-SELECT partition, count(*) > 0 AS trials, max(t.recall) FROM colbert_partition_info('parts_doc') AS p, colbert_tune(p.partition, (SELECT array_agg(doc) FROM parts_a WHERE id < 9), k => 3, apply => true) AS t
-WHERE chosen GROUP BY partition ORDER BY partition::text;
+-- Tune the index of each partition, or all of them together.
+SELECT count(*) FILTER (WHERE chosen), array_agg(partition ORDER BY partition::text) FILTER (WHERE partition IS NOT NULL) FROM colbert_tune('parts_doc', ARRAY['[[1,2,3,4]]'::multivector]);
+SELECT p.partition, count(*) > 0 AS trials, max(t.recall) FROM colbert_partition_info('parts_doc') AS p, colbert_tune(p.partition, (SELECT array_agg(doc) FROM parts_a WHERE id < 9), k => 3, apply => true) AS t
+WHERE chosen GROUP BY p.partition ORDER BY p.partition::text;
 SELECT count(*) > 0 AS options FROM pg_class WHERE oid IN (SELECT partition FROM colbert_partition_info('parts_doc')) AND reloptions IS NOT NULL;
 
 -- The searches of a statement: one per partition, then one per rescan; a statement without searches leaves them.

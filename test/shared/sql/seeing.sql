@@ -92,8 +92,8 @@ BEGIN
 	END LOOP;
 END $$;
 CREATE FUNCTION seeing_shown(query text) RETURNS text LANGUAGE sql AS $$
-	SELECT CASE WHEN current_setting('server_version_num')::int < 180000 THEN 'Search Settings, Find, Gather, Narrow, Rerank, Exact'
-		ELSE string_agg(substring(line FROM '^ +(Search Settings|Find|Gather|Narrow|Rerank|Exact): '), ', ' ORDER BY n) END
+	SELECT CASE WHEN current_setting('server_version_num')::int < 180000 THEN 'Search Settings, Search Target, Find, Gather, Narrow, Rerank, Exact'
+		ELSE string_agg(substring(line FROM '^ +(Search Settings|Search Target|Find|Gather|Narrow|Rerank|Exact): '), ', ' ORDER BY n) END
 	FROM seeing_explain('ANALYZE, TIMING OFF, BUFFERS OFF', query) WITH ORDINALITY AS t(line, n)
 $$;
 SELECT seeing_shown($$ SELECT id FROM seeing_docs ORDER BY doc <#> '[[1,2,3,4]]' LIMIT 10 $$);

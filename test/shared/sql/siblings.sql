@@ -57,6 +57,12 @@ EXPLAIN (COSTS OFF) SELECT id FROM items ORDER BY doc <#> '[[1,2,3,4,5,6,7,8,9,1
 SELECT good(10);
 SELECT shares();
 SELECT bool_and(expected_misses >= 0), sum(expected_misses) < .5 FROM colbert_last_scans();
+-- EXPLAIN (ANALYZE) shows the share of each, on servers that let extensions add to it (PostgreSQL 18).
+CREATE FUNCTION explained() RETURNS SETOF text LANGUAGE plpgsql AS $$ BEGIN
+	RETURN QUERY EXECUTE 'EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) SELECT id FROM items ORDER BY doc <#> query(1) LIMIT 10';
+END $$;
+SELECT current_setting('server_version_num')::int < 180000 OR count(*) FILTER (WHERE line ~ 'Search Target: recall=0.97 expected_misses=[0-9.]+ share=0\.25$') = 4 FROM explained() AS line;
+DROP FUNCTION explained;
 -- All rows come, in order.
 SELECT count(*), count(DISTINCT id) FROM unnest(found(3000)) AS id;
 SELECT sum(late) < 120 AS few_late FROM colbert_last_scans();

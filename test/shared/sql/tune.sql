@@ -179,14 +179,50 @@ SELECT count(*) FILTER (WHERE chosen) FROM tune_sample, colbert_tune('tune_few',
 SELECT * FROM tune_sample, colbert_tune('tune_few', queries, apply => true);
 ROLLBACK;
 
--- Partitions are tuned individually.
-CREATE TABLE tune_parts (LIKE tune_docs) PARTITION BY LIST (lang);
-CREATE TABLE tune_part_de PARTITION OF tune_parts FOR VALUES IN ('de');
+-- A partitioned table is tuned as a whole: the recall of each row is that of its searches. Then each partition has a row with its part of them.
+CREATE TABLE tune_parts (id int, lang text, doc multivector(8)) PARTITION BY LIST (lang);
 CREATE INDEX tune_parts_doc ON tune_parts USING :method (doc);
-INSERT INTO tune_parts SELECT * FROM tune_docs WHERE lang = 'de';
 SELECT * FROM tune_sample, colbert_tune('tune_parts_doc', queries);
-SELECT count(*) FILTER (WHERE chosen) FROM tune_sample, colbert_tune('tune_part_de_doc_idx', queries, 0.5);
+CREATE TABLE tune_part_de PARTITION OF tune_parts FOR VALUES IN ('de');
+SELECT * FROM tune_sample, colbert_tune('tune_parts_doc', queries);
+CREATE TABLE tune_part_en PARTITION OF tune_parts FOR VALUES IN ('en') PARTITION BY RANGE (id);
+CREATE TABLE tune_part_en_1 PARTITION OF tune_part_en FOR VALUES FROM (0) TO (500);
+CREATE TABLE tune_part_en_2 PARTITION OF tune_part_en FOR VALUES FROM (500) TO (MAXVALUE);
+CREATE TABLE tune_part_fr (doc multivector(8), lang text, id int);
+ALTER TABLE tune_parts ATTACH PARTITION tune_part_fr FOR VALUES IN ('fr');
+INSERT INTO tune_parts SELECT id, lang, doc FROM tune_docs;
+VACUUM ANALYZE tune_parts;
+CREATE TEMP TABLE found_parts AS SELECT row_number() OVER () AS n, t.* FROM tune_sample, colbert_tune('tune_parts_doc', queries, 0.9, 10) AS t;
+SELECT count(*) > 1, count(*) FILTER (WHERE chosen), min(recall) FILTER (WHERE chosen) >= 0.9, min(ms) > 0, max(recall) <= 1 FROM found_parts WHERE partition IS NULL;
+SELECT bool_and(round(recall::numeric, 6) = tune_recall('tune_parts WHERE true', 'maxsim(doc, $1)', 'DESC', 10, ARRAY['colbert.recall', target::text, 'colbert.probes', probes::text,
+	'colbert.ef_search', coalesce(ef_search, 0)::text, 'colbert.candidates', candidates::text, 'colbert.rerank', rerank::text])) FROM found_parts WHERE partition IS NULL;
+SELECT p.partition, NOT p.chosen, p.recall BETWEEN 0 AND 1, p.ms > 0, p.n > c.n, (p.target, p.probes, p.candidates, p.rerank) = (c.target, c.probes, c.candidates, c.rerank) AS settings
+	FROM found_parts AS p, found_parts AS c WHERE p.partition IS NOT NULL AND c.chosen ORDER BY p.n;
+-- With all answers found, each partition has found its own, but for those that tie with answers of other partitions.
+SELECT partition, recall > 0.8 AS found FROM tune_sample, colbert_tune('tune_parts_doc', queries, 1) WITH ORDINALITY WHERE partition IS NOT NULL ORDER BY ordinality;
+-- A partition can be tuned alone; its index is no part of another one then.
+SELECT count(*) FILTER (WHERE chosen), count(partition) FROM tune_sample, colbert_tune('tune_part_de_doc_idx', queries, 0.5);
+ALTER INDEX tune_part_de_doc_idx SET (candidates = 11);
+CREATE TEMP TABLE applied_parts AS SELECT jsonb_strip_nulls(jsonb_build_object('recall', nullif(target, 0), 'probes', nullif(probes, 0), 'ef_search', nullif(ef_search, 0),
+	'candidates', nullif(candidates, 0), 'rerank', nullif(rerank, 0))) AS set FROM tune_sample, colbert_tune('tune_parts_doc', queries, 0.5, apply => true) AS t WHERE chosen;
+SELECT relname, set = (SELECT coalesce(jsonb_object_agg(option_name, option_value::numeric), '{}') FROM pg_options_to_table(reloptions)) FROM pg_class, applied_parts
+	WHERE relname ~ '^tune_part_.*_doc_idx$' AND relkind = 'i' ORDER BY relname;
+-- The rights are those of a query of the partitioned table; changing the options needs the ownership of every index.
+CREATE ROLE regress_tune_part;
+GRANT SELECT ON tune_sample, tune_parts TO regress_tune_part;
+ALTER TABLE tune_part_fr OWNER TO regress_tune_part;
+ALTER TABLE tune_part_de ENABLE ROW LEVEL SECURITY;
+SET ROLE regress_tune_part;
+SELECT count(*) FILTER (WHERE chosen), count(partition) FROM tune_sample, colbert_tune('tune_parts_doc', queries, 0.5);
+SELECT * FROM tune_sample, colbert_tune('tune_part_de_doc_idx', queries, 0.5);
+SELECT * FROM tune_sample, colbert_tune('tune_parts_doc', queries, 0.5, apply => true);
+RESET ROLE;
+-- An index that some partition lacks does not serve the table.
+CREATE INDEX tune_parts_only ON ONLY tune_parts USING :method (doc);
+SELECT * FROM tune_sample, colbert_tune('tune_parts_only', queries);
 DROP TABLE tune_parts;
+DROP OWNED BY regress_tune_part;
+DROP ROLE regress_tune_part;
 
 -- Exact answers from a table, of which the k best of each query count: the recall is that of exact answers from the rows.
 CREATE INDEX tune_given ON tune_docs USING :method (doc) WITH (:nodes);

@@ -116,7 +116,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class Trial:
-    """Recall and time of an index by its settings: a row of colbert_tune."""
+    """Recall and time of an index by its settings: a row of colbert_tune.
+
+    partition: the index of a partition, whose part of the searches of all partitions the row
+    shows; None for the index as a whole.
+    """
 
     target: float
     probes: int
@@ -126,6 +130,7 @@ class Trial:
     recall: float
     ms: float
     chosen: bool
+    partition: str | None = None
 
     @property
     def options(self) -> dict[str, float | None]:

@@ -52,15 +52,21 @@ def _tune(args: argparse.Namespace) -> None:
     chosen = next((trial for trial in trials if trial.chosen), None)
     if chosen is None:
         raise CommandError(f"no settings reach a recall of {args.recall}")
-    print(_statement(args.index, chosen))
+    partitions = [trial.partition for trial in trials if trial.partition is not None]
+    for index in partitions or [args.index]:
+        print(_statement(index, chosen))
 
 
 def _table(trials: list[Trial]) -> list[str]:
-    lines = ["  ".join(f"{name:>10}" for name in (*_SETTINGS, "recall", "ms", "chosen"))]
+    names = [*_SETTINGS, "recall", "ms", "chosen"]
+    lines = ["  ".join(f"{name:>10}" for name in names)]
+    if any(trial.partition is not None for trial in trials):
+        lines[0] += "  partition"
     for trial in trials:
         values = [getattr(trial, name) for name in _SETTINGS]
         cells = ["" if value is None else str(value) for value in values]
         cells += [f"{trial.recall:.3f}", f"{trial.ms:.2f}", "yes" if trial.chosen else ""]
+        cells += [] if trial.partition is None else [trial.partition]
         lines.append("  ".join(f"{cell:>10}" for cell in cells).rstrip())
     return lines
 

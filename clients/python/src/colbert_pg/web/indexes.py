@@ -99,7 +99,8 @@ def measure(
     with conn.transaction():
         fetch(conn, queries.limits(settings.tune_timeout))
         present = [setting.in_effect for setting in settings_of(conn, index)]
-        trials = tune(conn, index.name, asked, target_recall=settings.recall, k=settings.limit)
+        rows = tune(conn, index.name, asked, target_recall=settings.recall, k=settings.limit)
+    trials = [trial for trial in rows if trial.partition is None]
     number = number_of(trials, present)
     points = [
         charts.Point(n, trial.ms, trial.recall, trial.chosen, n == number)
