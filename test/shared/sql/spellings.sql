@@ -294,6 +294,7 @@ SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, v) AS score FROM spelling_do
 SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, v.q) + w.bias AS score FROM spelling_docs d, spelling_queries v, spelling_queries w WHERE v.id = 1 AND w.id = 2 AND d.doc IS NOT NULL ORDER BY score DESC LIMIT 30 $$);
 SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, v.q) AS score FROM spelling_queries v LEFT JOIN spelling_docs d ON d.id > 100 AND d.doc IS NOT NULL WHERE v.id = 1 ORDER BY score DESC LIMIT 30 $$);
 SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, v.q) AS score FROM spelling_queries v LEFT JOIN spelling_docs d ON d.id > 1000 WHERE v.id = 1 ORDER BY score DESC LIMIT 30 $$);
+SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, w.q) AS score FROM spelling_queries v LEFT JOIN spelling_queries w ON w.id = 2 LEFT JOIN spelling_docs d ON d.doc IS NOT NULL WHERE v.id = 1 ORDER BY score DESC LIMIT 30 $$);
 SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, v.q) AS score FROM spelling_docs d, spelling_queries v WHERE v.id = 1 AND maxsim(d.doc, v.q) > 1 ORDER BY score DESC LIMIT 30 $$);
 SET enable_hashjoin = off;
 SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, v.q) AS score FROM spelling_docs d JOIN spelling_docs w ON w.id = d.id + 5, spelling_queries v WHERE v.id = 1 AND d.doc IS NOT NULL ORDER BY score DESC LIMIT 30 $$);
