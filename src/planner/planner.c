@@ -338,11 +338,12 @@ add_one_row_join_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outer
 	foreach (cell, inner->indexlist)
 	{
 		IndexOptInfo     *index = lfirst_node(IndexOptInfo, cell);
-		Path             *inner_path = is_usable(index)
-										   ? make_ordered_path(root, inner, index, outer->relids, left_join)
-										   : NULL;
+		Path             *inner_path;
 		JoinCostWorkspace workspace;
 
+		if (!is_usable(index))
+			continue;
+		inner_path = make_ordered_path(root, inner, index, outer->relids, left_join);
 		if (inner_path == NULL || PATH_REQ_OUTER(inner_path) == NULL ||
 			!bms_is_subset(PATH_REQ_OUTER(inner_path), outer->relids) ||
 			!one_row_is_certain(root, outer))
