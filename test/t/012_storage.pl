@@ -8,7 +8,7 @@ use File::Copy;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = new_node('storage');
+my $node = new_node('storage', no_data_checksums => 1);
 
 # Options that create many nodes with few tokens.
 my %few = (hnsw => 'tokens_per_node = 8', ivf => 'lists = 64');
