@@ -41,6 +41,10 @@ class Chroot:
     def run(self, log: str, script: str, **env: str) -> None:
         run(log, self.command(script, **env))
 
+    def output(self, script: str) -> str:
+        """Return what a shell script prints, and whatever it printed if it failed."""
+        return subprocess.run(self.command(script), capture_output=True, text=True).stdout
+
     def write(self, path: str, text: str, mode: int = 0o644) -> None:
         path = self.path + path
         os.makedirs(os.path.dirname(path), exist_ok=True)

@@ -141,6 +141,28 @@
 #endif
 
 /*
+ * Return the outer join that a left join is, among relids; 0 for other joins.
+ * Since 16, columns of the inner side that are used above the join refer to it.
+ */
+#if PG_VERSION_NUM >= 160000
+#define compat_left_join(jointype, extra) ((jointype) == JOIN_LEFT ? (extra)->sjinfo->ojrelid : 0)
+#else
+#define compat_left_join(jointype, extra) ((void) (extra), 0)
+#endif
+
+/*
+ * Return an expression that is used above such a join as it is below the join.
+ * Needs rewrite/rewriteManip.h.
+ */
+#if PG_VERSION_NUM >= 160000
+#define compat_below_join(expr, join)                                                              \
+	((join) != 0 ? (Expr *) remove_nulling_relids((Node *) (expr), bms_make_singleton(join), NULL) \
+				 : (expr))
+#else
+#define compat_below_join(expr, join) ((void) (join), (expr))
+#endif
+
+/*
  * Mark a path as disabled. Since 18 the planner compares the number of
  * disabled nodes before the costs; 2 is more than any usable path has.
  */

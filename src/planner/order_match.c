@@ -26,6 +26,7 @@
 #include "optimizer/paths.h"
 #include "planner/order_match.h"
 #include "planner/score_order.h"
+#include "rewrite/rewriteManip.h"
 #include "utils/lsyscache.h"
 #include "utils/typcache.h"
 
@@ -100,7 +101,8 @@ has_placeholders(OpExpr *clause)
 }
 
 OpExpr *
-order_match_pathkey(PlannerInfo *root, IndexOptInfo *index, PathKey *pathkey, Relids outer)
+order_match_pathkey(PlannerInfo *root, IndexOptInfo *index, PathKey *pathkey, Relids outer,
+					int left_join)
 {
 	Relids relids = bms_union(index->rel->relids, outer);
 	EquivalenceClass *class = pathkey->pk_eclass;
@@ -109,6 +111,8 @@ order_match_pathkey(PlannerInfo *root, IndexOptInfo *index, PathKey *pathkey, Re
 
 	if (class->ec_has_volatile)
 		return NULL;
+	if (left_join != 0)
+		relids = bms_add_member(relids, left_join);
 
 	/*
 	 * Equality with other expressions may have added members besides the
@@ -122,7 +126,7 @@ order_match_pathkey(PlannerInfo *root, IndexOptInfo *index, PathKey *pathkey, Re
 		if (!bms_is_subset(member->em_relids, relids) ||
 			!bms_overlap(member->em_relids, index->rel->relids))
 			continue;
-		clause = match_member(root, index, pathkey, member->em_expr);
+		clause = match_member(root, index, pathkey, compat_below_join(member->em_expr, left_join));
 		if (clause != NULL && (outer == NULL || !has_placeholders(clause)))
 			return clause;
 	}

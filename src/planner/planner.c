@@ -158,13 +158,14 @@ wants_many_rows(PlannerInfo *root)
  * key; core sorts by the others incrementally.
  *
  * outer: relations whose columns the query may refer to; each of their rows
- * starts a separate search.
+ * starts a separate search. left_join: see order_match_pathkey.
  */
 static Path *
-make_ordered_path(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index, Relids outer)
+make_ordered_path(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index, Relids outer,
+				  int left_join)
 {
 	PathKey   *pathkey = linitial_node(PathKey, root->query_pathkeys);
-	OpExpr    *order_by = order_match_pathkey(root, index, pathkey, outer);
+	OpExpr    *order_by = order_match_pathkey(root, index, pathkey, outer, left_join);
 	Conditions conditions;
 	List      *thresholds;
 	Relids     required;
@@ -185,7 +186,7 @@ make_ordered_path(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index, Relid
 static void
 add_ordered_path(PlannerInfo *root, RelOptInfo *rel, IndexOptInfo *index)
 {
-	Path *path = make_ordered_path(root, rel, index, NULL);
+	Path *path = make_ordered_path(root, rel, index, NULL, 0);
 
 	if (path == NULL)
 		return;
@@ -327,6 +328,7 @@ add_one_row_join_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outer
 					   JoinType jointype, JoinPathExtraData *extra)
 {
 	Path     *outer_path = outer->cheapest_total_path;
+	int       left_join = compat_left_join(jointype, extra);
 	ListCell *cell;
 
 	if ((jointype != JOIN_INNER && jointype != JOIN_LEFT) || inner->reloptkind != RELOPT_BASEREL ||
@@ -335,11 +337,13 @@ add_one_row_join_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outer
 		return;
 	foreach (cell, inner->indexlist)
 	{
-		IndexOptInfo *index = lfirst_node(IndexOptInfo, cell);
-		Path         *inner_path =
-            is_usable(index) ? make_ordered_path(root, inner, index, outer->relids) : NULL;
+		IndexOptInfo     *index = lfirst_node(IndexOptInfo, cell);
+		Path             *inner_path;
 		JoinCostWorkspace workspace;
 
+		if (!is_usable(index))
+			continue;
+		inner_path = make_ordered_path(root, inner, index, outer->relids, left_join);
 		if (inner_path == NULL || PATH_REQ_OUTER(inner_path) == NULL ||
 			!bms_is_subset(PATH_REQ_OUTER(inner_path), outer->relids) ||
 			!one_row_is_certain(root, outer))

@@ -79,7 +79,7 @@ comes_in_order(PlannerInfo *root, IndexOptInfo *index, Node *query)
 
 	if (root->tuple_fraction <= 0 || root->query_pathkeys == NIL)
 		return false;
-	order_by = order_match_pathkey(root, index, linitial(root->query_pathkeys), NULL);
+	order_by = order_match_pathkey(root, index, linitial(root->query_pathkeys), NULL, 0);
 	return order_by != NULL && score_call_same_query(root, lsecond(order_by->args), query);
 }
 

@@ -22,9 +22,10 @@ CREATE TEMP VIEW member_functions AS
 SELECT has_extension('colbert_pg');
 SELECT cmp_ok(count(*), '>=', 60::bigint, 'the extension has members') FROM members;
 
--- Every object has a comment, except the automatic array types, which are members since PostgreSQL 17.
+-- Every object has a comment, except the automatic types of arrays and of rows of views, which are members since PostgreSQL 17.
 SELECT isnt(coalesce(obj_description(objid, classid::regclass::name), ''), '', description || ' has a comment')
-FROM members WHERE NOT (classid = 'pg_type'::regclass AND EXISTS (SELECT FROM pg_type t WHERE t.typarray = objid)) ORDER BY description;
+FROM members WHERE NOT (classid = 'pg_type'::regclass AND EXISTS (SELECT FROM pg_type t WHERE t.typarray = objid
+	OR t.oid = objid AND (SELECT relkind = 'v' FROM pg_class c WHERE c.oid = t.typrelid))) ORDER BY description;
 
 -- Functions that compute values are immutable, strict and parallel safe.
 SELECT is(provolatile, CASE WHEN is_stable THEN 's' ELSE 'i' END::"char", signature || CASE WHEN is_stable THEN ' is stable' ELSE ' is immutable' END)

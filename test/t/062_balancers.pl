@@ -46,7 +46,8 @@ sub search_through
 	my ($dir, $port) = @_;
 	my ($out, $err) = ('', '');
 
-	IPC::Run::run([ 'psql', '-XAtq', '-h', $dir, '-p', $port, '-d', 'postgres' ], '<', \"SHOW cluster_name; $search", '>', \$out, '2>', \$err);
+	# not by its input, which a psql without a connection does not read: SIGPIPE
+	IPC::Run::run([ 'psql', '-XAtq', '-h', $dir, '-p', $port, '-d', 'postgres', '-c', 'SHOW cluster_name', '-c', $search ], '<', '/dev/null', '>', \$out, '2>', \$err);
 	chomp $out;
 	my ($name, $found) = split(/\n/, $out, 2);
 	return ($found // '', $name // '');
@@ -132,7 +133,9 @@ SKIP:
 backend_clustering_mode = 'streaming_replication'
 listen_addresses = ''
 port = $port
+# the name in pgpool-II 4.3, and in 4.7; either ignores the other
 socket_dir = '$dir'
+unix_socket_directories = '$dir'
 pcp_listen_addresses = ''
 pcp_port = $pcp_port
 pcp_socket_dir = '$dir'

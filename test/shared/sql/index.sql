@@ -228,9 +228,19 @@ CREATE TABLE "index lost" AS SELECT id, l2_normalize(doc) AS "Doc" FROM index_do
 CREATE MATERIALIZED VIEW index_view AS SELECT id, pool_tokens(doc, 2) AS doc FROM index_docs;
 CREATE INDEX ON "index lost" USING :method ("Doc");
 CREATE INDEX ON index_view USING :method (doc);
-CREATE INDEX ON index_docs USING :method ((doc || doc));
-CREATE INDEX ON index_docs USING :method (l2_normalize(doc));
-CREATE INDEX ON index_docs USING :method ((CASE WHEN id > 3 THEN doc END));
+-- Since PostgreSQL 17, messages of CREATE INDEX name the schemas of functions, because its search_path is pg_catalog.
+CREATE FUNCTION index_without_dims(expression text, method text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	hint text;
+	detail text;
+BEGIN
+	EXECUTE format('CREATE INDEX ON index_docs USING %s (%s)', method, expression);
+	RETURN 'not refused';
+EXCEPTION WHEN others THEN
+	GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT, detail = PG_EXCEPTION_DETAIL;
+	RETURN regexp_replace(concat_ws(E'\n', sqlerrm, detail, hint), 'OPERATOR\(public\.([^)]+)\)|public\.', '\1', 'g');
+END $$;
+SELECT index_without_dims(expression, :'method') FROM unnest(ARRAY['(doc || doc)', 'l2_normalize(doc)', '(CASE WHEN id > 3 THEN doc END)']) AS expression;
 CREATE INDEX ON "index lost" USING :method (("Doc"::multivector(2)));
 CREATE INDEX ON index_view USING :method ((doc::multivector(2)));
 CREATE INDEX index_pairs ON index_docs USING :method (((doc || doc)::multivector(2)));
@@ -377,4 +387,4 @@ SELECT colbert_index_info(0);
 DROP MATERIALIZED VIEW index_view;
 DROP TABLE index_empty, index_tiny, index_nulls, index_all_null, index_equal, index_docs, index_queries, index_elements, index_scores, index_dims,
 	index_unlogged, index_temp, index_partial, index_churn;
-DROP FUNCTION index_score, index_plan, index_refused;
+DROP FUNCTION index_score, index_plan, index_refused, index_without_dims;

@@ -287,13 +287,14 @@ SELECT spelling_check($$ WITH v AS MATERIALIZED (SELECT q FROM spelling_queries 
 SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, v.q) AS score FROM spelling_docs d JOIN spelling_queries v ON v.id = 1 WHERE d.doc IS NOT NULL ORDER BY score DESC LIMIT 500 $$);
 SELECT spelling_check($$ SELECT d.id, 1 - maxsim(d.doc, v.q) / num_tokens(v.q) AS score FROM spelling_queries v CROSS JOIN spelling_docs d WHERE v.id = 1 AND d.lang = 'de' AND d.doc IS NOT NULL ORDER BY score LIMIT 30 $$);
 SELECT spelling_check($$ SELECT d.id, d.doc <-> v.q AS score FROM spelling_docs d, (SELECT q FROM spelling_queries ORDER BY id LIMIT 1) AS v ORDER BY score LIMIT 30 $$);
-SELECT spelling_check($$ SELECT d.id, maxsim_cosine(d.doc, v.q) AS score FROM spelling_docs d, (SELECT (array_agg(q ORDER BY id))[1] AS q FROM spelling_queries) AS v ORDER BY score DESC LIMIT 30 $$);
+SELECT spelling_check($$ SELECT d.id, maxsim_cosine(d.doc, v.q) AS score FROM spelling_docs d, (SELECT (array_agg(q))[1] AS q FROM spelling_queries WHERE id = 1) AS v ORDER BY score DESC LIMIT 30 $$);
 CREATE FUNCTION spelling_embed(text) RETURNS multivector LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN $1; END $$;
 CREATE FUNCTION spelling_embed_many(text) RETURNS SETOF multivector LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN NEXT $1; RETURN NEXT '[[4,3,2,1]]'; END $$;
 SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, v) AS score FROM spelling_docs d, spelling_embed('[[1,2,3,4]]') AS v WHERE d.doc IS NOT NULL ORDER BY score DESC LIMIT 30 $$);
 SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, v.q) + w.bias AS score FROM spelling_docs d, spelling_queries v, spelling_queries w WHERE v.id = 1 AND w.id = 2 AND d.doc IS NOT NULL ORDER BY score DESC LIMIT 30 $$);
 SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, v.q) AS score FROM spelling_queries v LEFT JOIN spelling_docs d ON d.id > 100 AND d.doc IS NOT NULL WHERE v.id = 1 ORDER BY score DESC LIMIT 30 $$);
 SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, v.q) AS score FROM spelling_queries v LEFT JOIN spelling_docs d ON d.id > 1000 WHERE v.id = 1 ORDER BY score DESC LIMIT 30 $$);
+SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, w.q) AS score FROM spelling_queries v LEFT JOIN spelling_queries w ON w.id = 2 LEFT JOIN spelling_docs d ON d.doc IS NOT NULL WHERE v.id = 1 ORDER BY score DESC LIMIT 30 $$);
 SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, v.q) AS score FROM spelling_docs d, spelling_queries v WHERE v.id = 1 AND maxsim(d.doc, v.q) > 1 ORDER BY score DESC LIMIT 30 $$);
 SET enable_hashjoin = off;
 SELECT spelling_check($$ SELECT d.id, maxsim(d.doc, v.q) AS score FROM spelling_docs d JOIN spelling_docs w ON w.id = d.id + 5, spelling_queries v WHERE v.id = 1 AND d.doc IS NOT NULL ORDER BY score DESC LIMIT 30 $$);

@@ -231,6 +231,14 @@ CREATE TABLE tune_exact AS SELECT q.id AS query, rank, score::real FROM tune_que
 SELECT count(*), count(DISTINCT t.recall) FROM tune_sample, LATERAL (SELECT recall FROM (SELECT * FROM colbert_tune('tune_given', queries, 0.9) LIMIT 1) AS a
 	UNION ALL SELECT recall FROM (SELECT * FROM colbert_tune('tune_given', queries, 0.9, exact => 'tune_exact') LIMIT 1) AS b) AS t;
 SELECT count(*) FILTER (WHERE chosen) FROM tune_sample, colbert_tune('tune_given', queries, 0.6, 12, true, 'public.tune_exact');
+-- A table of exact answers does not say which partition has one.
+CREATE TABLE tune_halves (id int, doc multivector(8)) PARTITION BY HASH (id);
+CREATE TABLE tune_half_0 PARTITION OF tune_halves FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TABLE tune_half_1 PARTITION OF tune_halves FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+INSERT INTO tune_halves SELECT id, doc FROM tune_docs WHERE doc IS NOT NULL;
+CREATE INDEX tune_halves_doc ON tune_halves USING :method (doc);
+SELECT partition, recall, ms > 0 FROM tune_sample, colbert_tune('tune_halves_doc', queries, 0.9, exact => 'tune_exact') WITH ORDINALITY WHERE partition IS NOT NULL ORDER BY ordinality;
+DROP TABLE tune_halves;
 -- No document has such scores, and all have smaller distances.
 UPDATE tune_exact SET score = score + 1000;
 SELECT max(recall) FROM tune_sample, colbert_tune('tune_given', queries, 0.9, exact => 'tune_exact');

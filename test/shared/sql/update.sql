@@ -176,9 +176,8 @@ UPDATE update_hot SET name = 'd', views = 4;
 SELECT * FROM update_state('update_hot');
 
 -- An index on an expression that reads two columns; and a partial one.
-CREATE FUNCTION update_double(doc multivector, twice bool) RETURNS multivector LANGUAGE sql IMMUTABLE AS $$
-	SELECT CASE WHEN twice THEN (doc || doc)::multivector(64) ELSE doc::multivector(64) END
-$$;
+CREATE FUNCTION update_double(doc multivector, twice bool) RETURNS multivector LANGUAGE sql IMMUTABLE
+	RETURN CASE WHEN twice THEN (doc || doc)::multivector(64) ELSE doc::multivector(64) END;
 CREATE TABLE update_expression (id int PRIMARY KEY, views int, twice bool, doc multivector);
 INSERT INTO update_expression SELECT i, 0, i % 2 = 0, update_doc(i, 12, 64) FROM generate_series(1, 100) i;
 CREATE INDEX update_expression_doc ON update_expression USING :method ((update_double(doc, twice)::multivector(64))) WITH (:few_tokens);

@@ -1,0 +1,121 @@
+"""The results of tools/test-matrix, kept in doc/proof.md: per cell and job of run-suites, with the commit on which it ran.
+
+A result counts until a commit changes a file that its job concerns.
+"""
+import os
+import re
+import subprocess
+from typing import NamedTuple
+
+from chroots import ROOT
+
+PATH = 'doc/proof.md'
+HEAD = f'''# Proof
+
+`make test-matrix` writes this page; [reliability](reliability.md#versions-compilers-and-builds) describes it.
+Each entry is the number of tests that passed, of those that failed or were skipped if there are any, and the commit on which they ran.
+An empty entry was not run.
+
+'''
+ENTRY = re.compile(r'^(\d+)(?:, \*\*(\d+) failed\*\*)?(?:, (\d+) skipped)? (\w+)$')
+
+# Files that change what all jobs find, and those that a suite concerns besides. Other suites concern all files.
+COMMON = ['src', 'sql', 'Makefile', '*.control', 'tools/with-server', 'tools/lib.sh']
+CONCERNS = {
+    'regress': ['test/sql', 'test/expected', 'test/shared'],
+    'isolation': ['test/isolation'],
+    'pgtap': ['test/pgtap', 'test/run-pgtap'],
+    'tap': ['test/run-tap', 'test/t/*.pm', 'test/t/*.sql'],
+    'faults': ['test/run-tap', 'test/t/*.pm', 'test/t/*.sql', 'test/faults'],
+    'unit': ['test/unit'], 'valgrind': ['test/unit'], 'aarch64': ['test/unit'],
+    'fuzz': ['test/fuzz'], 'pages': ['test/fuzz'], 'sql': ['test/fuzz'],
+    'differential': ['test/differential'],
+    'ranking': ['test/ranking', 'test/run-ranking'],
+    'clients': ['clients', 'test/run-clients'],
+    'warnings': ['test/check-warnings', 'test/check-headers'],
+    'upgrade': ['test/upgrade', 'test/run-upgrade'],
+}
+
+
+class Outcome(NamedTuple):
+    """The result of a job in a cell."""
+    passed: int
+    failed: int
+    skipped: int
+    commit: str
+
+    def __str__(self) -> str:
+        return (f'{self.passed}' + (f', **{self.failed} failed**' if self.failed else '') + (f', {self.skipped} skipped' if self.skipped else '')
+                + f' {self.commit}')
+
+
+def git(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(['git', '-C', ROOT, *arguments], capture_output=True, text=True)
+
+
+def commit() -> str | None:
+    """Return the newest commit, or None if the working tree differs from it; the page of results does not count."""
+    if git('status', '--porcelain', '--', '.', f':(exclude){PATH}').stdout:
+        return None
+    return git('rev-parse', '--short=10', 'HEAD').stdout.strip() or None
+
+
+def concerns(job: str) -> list[str]:
+    """Return the files that a job concerns, as git names them."""
+    suite, _, part = job.partition('-')
+    if suite not in CONCERNS:
+        return ['.', f':(exclude){PATH}']
+    return COMMON + CONCERNS[suite] + ([f'test/t/{part}.pl'] if suite in ('tap', 'faults') else [])
+
+
+class Proof:
+    """The outcomes by cell and job, the servers and compilers of the cells, and the reasons of skipped tests by both."""
+
+    def __init__(self) -> None:
+        self.outcomes: dict[tuple[str, str], Outcome] = {}
+        self.builds: dict[str, str] = {}
+        self.reasons: dict[tuple[str, str], list[str]] = {}
+        path = os.path.join(ROOT, PATH)
+        if os.path.exists(path):
+            with open(path) as f:
+                self.parse(f.read())
+
+    def parse(self, text: str) -> None:
+        rows = [[entry.strip() for entry in line.strip('|').split('|')] for line in text.splitlines() if line.startswith('| ')]
+        for header in (row for row in rows if row[0] == 'job'):
+            for row in rows:
+                for cell, entry in zip(header[1:], row[1:]):
+                    found = ENTRY.match(entry)
+                    if found:
+                        passed, failed, skipped, at = found.groups()
+                        self.outcomes[cell, row[0]] = Outcome(int(passed), int(failed or 0), int(skipped or 0), at)
+        self.builds = dict(re.findall(r'^- ([\w-]+): (PostgreSQL .*)$', text, re.M))
+        for cell, job, reason in re.findall(r'^- ([\w-]+), ([\w-]+): (.*)$', text, re.M):
+            self.reasons.setdefault((cell, job), []).append(reason)
+
+    def is_due(self, cell: str, job: str) -> bool:
+        """Return false if a job passed, and no file that it concerns has changed since."""
+        last = self.outcomes.get((cell, job))
+        if last is None or last.failed or not last.passed:
+            return True
+        return git('diff', '--quiet', last.commit, 'HEAD', '--', *concerns(job)).returncode != 0
+
+    def keep(self, cell: str, job: str, outcome: Outcome, reasons: list[str]) -> None:
+        self.outcomes[cell, job] = outcome
+        self.reasons.pop((cell, job), None)
+        if reasons:
+            self.reasons[cell, job] = reasons
+
+    def write(self, cells: list[str], jobs: list[str]) -> None:
+        """Write the page, with cells and jobs in the order given; others that were run come last."""
+        cells = [cell for cell in cells if any(cell == c for c, _ in self.outcomes)] + sorted({c for c, _ in self.outcomes} - set(cells))
+        jobs = [job for job in jobs if any(job == j for _, j in self.outcomes)] + sorted({j for _, j in self.outcomes} - set(jobs))
+        lines = [f'| job | {" | ".join(cells)} |', '|---' * (len(cells) + 1) + '|']
+        lines += [f'| {job} | ' + ' | '.join(str(self.outcomes.get((cell, job), '')) for cell in cells) + ' |' for job in jobs]
+        lines += ['', '## Builds', '', *(f'- {cell}: {self.builds[cell]}' for cell in cells if cell in self.builds)]
+        if self.reasons:
+            lines += ['', '## Skipped', '', *(f'- {cell}, {job}: {reason}' for cell in cells for job in jobs for reason in self.reasons.get((cell, job), []))]
+        path = os.path.join(ROOT, PATH)
+        with open(path + '.new', 'w') as f:
+            f.write(HEAD + '\n'.join(lines) + '\n')
+        os.rename(path + '.new', path)
