@@ -138,7 +138,7 @@ write_record(Change *change)
 	END_CRIT_SECTION();
 }
 
-/* Bring the pages of an unlogged relation, or of one that is synced at commit, to their new state. */
+/* Bring the pages of a relation that is not logged to their new state. */
 static void
 write_unlogged(Change *change)
 {

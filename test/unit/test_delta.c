@@ -71,7 +71,7 @@ test_whole_pages(void)
 		delta_add(&delta, pages.from, pages.to, all, all);
 		delta_apply(&delta, pages.replayed);
 		same &= !delta.full && memcmp(pages.replayed, pages.to, PAGE) == 0;
-		/* Each fragment has bytes that differ at both ends, and at most 7 equal ones between them. */
+		/* A fragment differs at both ends, with at most 7 equal bytes between differences. */
 		small &= delta.length <= changed * (HEAD + 8);
 	}
 	tap_ok(same, "a replayed difference gives the new page");
