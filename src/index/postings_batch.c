@@ -148,6 +148,7 @@ static void
 add_on_page(Batch *batch, Addition *additions, Size n)
 {
 	Buffer buffer = postings_lock(batch->index, additions[0].head.block, BUFFER_LOCK_EXCLUSIVE);
+	uint64 before = batch->added;
 	Change change;
 	Page   page;
 
@@ -156,7 +157,10 @@ add_on_page(Batch *batch, Addition *additions, Size n)
 	for (Size i = 0; i < n; i++)
 		if (add_in_place(batch, page, &additions[i]))
 			additions[i].count = 0;
-	change_commit(&change);
+	if (batch->added > before)
+		change_commit(&change);
+	else
+		change_cancel(&change);
 	UnlockReleaseBuffer(buffer);
 }
 
