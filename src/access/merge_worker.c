@@ -20,6 +20,7 @@
 #include "index/queue.h"
 #include "index/train.h"
 #include "miscadmin.h"
+#include "nodes/graph.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
 #include "settings.h"
@@ -250,6 +251,7 @@ colbert_merge_worker(Datum arg)
 	BackgroundWorkerUnblockSignals();
 	BackgroundWorkerInitializeConnectionByOid(task.database, InvalidOid, 0);
 	pgstat_report_activity(STATE_RUNNING, MyBgworkerEntry->bgw_name);
+	graph_keep_groups();
 	COLBERT_PAUSE("merge-worker");
 	while (merge_once(&task))
 		CHECK_FOR_INTERRUPTS();

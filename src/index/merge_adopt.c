@@ -141,29 +141,52 @@ has_sketches(const IndexView *view, const DocEntry *entry)
 		   entry->epoch == view->index->meta.nodes.epoch;
 }
 
+/*
+ * Keep the documents that have a token near the node: with a key of at least
+ * least. Their entries are read page by page. Returns the number kept.
+ */
+static uint32
+keep_near(Adoption *adoption, PostingBuffer *docs, float least)
+{
+	IndexView *view = adoption->view;
+	uint32     ndocs = parray_nitems(view->index, ARRAY_DOCS);
+	DocEntry  *entries = palloc(PAGE_PAYLOAD);
+	uint32     end = 0; /* of the entries, which begin with that of document first */
+	uint32     first = 0;
+	uint32     near = 0;
+
+	for (uint32 i = 0; i < docs->count && docs->docs[i] < ndocs; i++)
+	{
+		uint32 doc = docs->docs[i];
+
+		CHECK_FOR_INTERRUPTS();
+		if (doc >= end)
+		{
+			first = doc;
+			end = doc + Min(parray_run(view->index, ARRAY_DOCS, doc), ndocs - doc);
+			parray_copy_out(view->index, ARRAY_DOCS, first, end - first, entries);
+		}
+		if (has_sketches(view, &entries[doc - first]) &&
+			best_key(adoption, &entries[doc - first]) >= least)
+			docs->docs[near++] = doc;
+	}
+	pfree(entries);
+	return near;
+}
+
 uint32
 adopt_docs(Adoption *adoption, uint32 node, const float *vector, const Around *around, bool again)
 {
 	IndexView    *view = adoption->view;
 	PostingBuffer docs = {0};
-	uint32        near = 0;
-	float         least;
+	uint32        near;
 
 	read_lists(view, around, &docs);
 	if (docs.count == 0)
 		return 0;
-	least = least_key(adoption, vector, around->nodes[0].key);
 	adoption->query =
 		sketch_query_prepare(&view->sketch, vector, 1, adoption->memory, adoption->scratch);
-	for (uint32 i = 0; i < docs.count; i++)
-	{
-		DocEntry entry;
-
-		CHECK_FOR_INTERRUPTS();
-		if (docstore_entry(view, docs.docs[i], &entry) && has_sketches(view, &entry) &&
-			best_key(adoption, &entry) >= least)
-			docs.docs[near++] = docs.docs[i];
-	}
+	near = keep_near(adoption, &docs, least_key(adoption, vector, around->nodes[0].key));
 	near = postings_add(view->index, node, docs.docs, near, again);
 	pfree(docs.docs);
 	return near;

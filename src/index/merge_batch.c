@@ -186,17 +186,12 @@ write_postings(Merge *merge, bool suspect)
 {
 	Posting *postings =
 		palloc_extended(mul_size(Max(merge->ntokens, 1), sizeof(Posting)), MCXT_ALLOC_HUGE);
-	uint64 added = 0;
+	uint64 added;
 
 	for (uint32 i = 0; i < merge->ntokens; i++)
 		postings[i] = posting_make(merge->nearest[i].node, merge->owner[i]);
-	postings_sort(postings, merge->ntokens);
-	for (Size at = 0; at < merge->ntokens;)
-	{
-		pace_delay(merge->view->index, &merge->pace);
-		at += postings_add_first(merge->view->index, postings + at, merge->ntokens - at,
-								 suspect || merge->posted > 0, &added);
-	}
+	added = postings_add_all(merge->view->index, postings, postings_sort(postings, merge->ntokens),
+							 suspect || merge->posted > 0, &merge->pace);
 	pfree(postings);
 	return added;
 }

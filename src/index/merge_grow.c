@@ -68,9 +68,10 @@ distance(const Merge *merge, uint32 token)
 static bool
 is_its_node(const Merge *merge, uint32 token)
 {
-	float norm = kernel_norm(merge->tokens + (size_t) token * merge->view->dim, merge->view->dim);
+	float squared =
+		vec_squared(merge->tokens + (size_t) token * merge->view->dim, merge->view->dim);
 
-	return distance(merge, token) <= SAME_TOKEN * norm * norm;
+	return distance(merge, token) <= SAME_TOKEN * squared;
 }
 
 static int
@@ -123,7 +124,6 @@ make_node(Merge *merge, Adoption *adoption, const Drawn *drawn, uint64 *adopted)
 	NodeHit     around[NODES_AROUND];
 	uint32      naround;
 	uint32      node;
-	float       norm;
 
 	finder_find(merge->finder, &query, around, &naround);
 	if (naround == 0)
@@ -135,8 +135,7 @@ make_node(Merge *merge, Adoption *adoption, const Drawn *drawn, uint64 *adopted)
 	growth->adopting = parray_nitems(view->index, ARRAY_NODES) + 1;
 	node = finder_add(merge->finder, vector);
 	COLBERT_PAUSE("node-added");
-	norm = kernel_norm(vector, view->dim);
-	merge->nearest[drawn->token] = (NodeHit) {node, norm * norm / 2};
+	merge->nearest[drawn->token] = (NodeHit) {node, vec_squared(vector, view->dim) / 2};
 	*adopted += adopt_docs(adoption, node, vector, &(Around) {around, naround}, false);
 	growth->adopting = 0;
 	return true;

@@ -16,6 +16,7 @@
 #ifndef COLBERT_POSTINGS_H
 #define COLBERT_POSTINGS_H
 
+#include "storage/pace.h"
 #include "storage/storage.h"
 
 /* Result of reading lists. docs may contain an ordinal twice, from two segments of a chain. */
@@ -70,16 +71,17 @@ posting_make(uint32 node, uint32 doc)
 	return (Posting) node << 32 | doc;
 }
 
-/* postings_batch.c: sort postings. */
-extern void postings_sort(Posting *postings, Size n);
+/* ---- postings_batch.c ---- */
+
+/* Sort postings and drop duplicates. Returns the number left. */
+extern Size postings_sort(Posting *postings, Size n);
 
 /*
- * Add the documents of the first node of n > 0 sorted postings, which may
- * repeat, to its list. Returns the number of postings of that node. *added
- * grows by the number of documents added. suspect: see postings_add.
+ * Add n sorted, distinct postings to the lists of their nodes. Returns the
+ * number added. suspect: see postings_add.
  */
-extern Size postings_add_first(ColbertIndex *index, const Posting *postings, Size n, bool suspect,
-							   uint64 *added);
+extern uint64 postings_add_all(ColbertIndex *index, const Posting *postings, Size n, bool suspect,
+							   Pace *pace);
 
 /*
  * Remove dead documents from all lists and record the free space of posting

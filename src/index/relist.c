@@ -192,7 +192,7 @@ write_slice(Relist *relist, const Posting *postings, Size n)
 {
 	ColbertIndex *index = relist->view->index;
 	MemoryContext old = MemoryContextSwitchTo(relist->context);
-	uint64        added = 0;
+	uint64        added;
 	Size          at = 0;
 	bool          inexact;
 
@@ -200,11 +200,10 @@ write_slice(Relist *relist, const Posting *postings, Size n)
 	inexact = index->meta.nodes.postings_inexact;
 	index->meta.nodes.postings_inexact = true;
 	meta_write_nodes(index);
-	for (int i = 0; i < SLICE_LISTS && at < n; i++)
-	{
-		pace_delay(index, &relist->pace);
-		at += postings_add_first(index, postings + at, n - at, true, &added);
-	}
+	for (int i = 0; at < n; at++)
+		if (at > 0 && postings[at] >> 32 != postings[at - 1] >> 32 && ++i == SLICE_LISTS)
+			break;
+	added = postings_add_all(index, postings, at, true, &relist->pace);
 	COLBERT_PAUSE("relist-posted");
 	index->meta.nodes.postings_inexact = inexact;
 	index->meta.lists.next_postings += added;
@@ -219,7 +218,7 @@ write_postings(Relist *relist)
 {
 	Size at = 0;
 
-	postings_sort(relist->postings, relist->npostings);
+	relist->npostings = postings_sort(relist->postings, relist->npostings);
 	while (at < relist->npostings)
 		at += write_slice(relist, relist->postings + at, relist->npostings - at);
 	relist->npostings = 0;

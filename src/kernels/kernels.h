@@ -303,6 +303,9 @@ typedef struct KernelOps
 	 */
 	float (*sq8_squared)(const uint8_t *row, uint32_t dim, bool has_add);
 
+	/* Compute kernel_norm of each of n tokens. */
+	void (*norms)(const float *tokens, uint32_t n, uint32_t dim, float *norms);
+
 	/*
 	 * Raise largest[slot] to the largest key of nrows rows, which are at
 	 * keys[row * nslots + slot]. nslots is a multiple of 16. A NaN raises

@@ -95,6 +95,31 @@ plain_sq8_squared(const uint8_t *row, uint32_t dim, bool has_add)
 	return scale * (scale * (float) sums[0]);
 }
 
+/* ---- Lengths ---- */
+
+#define NORM_ROWS 8
+
+/* Rows side by side hide the latency of the fused operations, whose order is fixed. */
+KERNEL_INLINE void
+plain_norms(const float *tokens, uint32_t n, uint32_t dim, float *norms)
+{
+	uint32_t t = 0;
+
+	for (; t + NORM_ROWS <= n; t += NORM_ROWS)
+	{
+		const float *rows = tokens + (size_t) t * dim;
+		float        sums[NORM_ROWS] = {0};
+
+		for (size_t k = 0; k < dim; k++)
+			for (size_t j = 0; j < NORM_ROWS; j++)
+				sums[j] = fmaf(rows[j * dim + k], rows[j * dim + k], sums[j]);
+		for (size_t j = 0; j < NORM_ROWS; j++)
+			norms[t + j] = sqrtf(sums[j]);
+	}
+	for (; t < n; t++)
+		norms[t] = kernel_norm(tokens + (size_t) t * dim, dim);
+}
+
 /* ---- Scanning keys: rows of nslots floats, nslots being a multiple of 16 ---- */
 
 #define KEY_LANES     16
@@ -167,6 +192,10 @@ plain_keys_at_least(const float *keys, uint32_t nrows, uint32_t nslots, const fl
 	{                                                                                          \
 		return plain_sq8_squared(row, dim, has_add);                                           \
 	}                                                                                          \
+	void prefix##_norms(const float *tokens, uint32_t n, uint32_t dim, float *norms)           \
+	{                                                                                          \
+		plain_norms(tokens, n, dim, norms);                                                    \
+	}                                                                                          \
 	void prefix##_keys_max(const float *keys, uint32_t nrows, uint32_t nslots, float *largest) \
 	{                                                                                          \
 		plain_keys_max(keys, nrows, nslots, largest);                                          \
@@ -181,6 +210,7 @@ plain_keys_at_least(const float *keys, uint32_t nrows, uint32_t nslots, const fl
 	extern void     prefix##_sq8_encode(const float *token, uint32_t dim, bool has_add, float add, \
 										uint8_t *row);                                             \
 	extern float    prefix##_sq8_squared(const uint8_t *row, uint32_t dim, bool has_add);          \
+	extern void     prefix##_norms(const float *tokens, uint32_t n, uint32_t dim, float *norms);   \
 	extern void     prefix##_keys_max(const float *keys, uint32_t nrows, uint32_t nslots,          \
 									  float *largest);                                             \
 	extern uint32_t prefix##_keys_at_least(const float *keys, uint32_t nrows, uint32_t nslots,     \
@@ -188,6 +218,7 @@ plain_keys_at_least(const float *keys, uint32_t nrows, uint32_t nslots, const fl
 
 #define PLAIN_KERNELS(prefix)                                               \
 	.sq8_encode = prefix##_sq8_encode, .sq8_squared = prefix##_sq8_squared, \
-	.keys_max = prefix##_keys_max, .keys_at_least = prefix##_keys_at_least
+	.norms = prefix##_norms, .keys_max = prefix##_keys_max,                 \
+	.keys_at_least = prefix##_keys_at_least
 
 #endif /* COLBERT_KERNELS_PLAIN_H */

@@ -19,6 +19,9 @@
 #include "multivector/parse.h"
 #include "utils/memutils.h"
 
+/* Tokens whose norms are computed together. */
+#define NORMS_AT_A_TIME 16
+
 StaticAssertDecl(MULTIVECTOR_HEADER == 12, "a multivector has a header of 12 bytes");
 StaticAssertDecl(offsetof(MultiVector, ntokens) == 4 && offsetof(MultiVector, dim) == 8 &&
 					 offsetof(MultiVector, element) == 10 && offsetof(MultiVector, version) == 11,
@@ -135,21 +138,24 @@ multivector_set_norms(MultiVector *mv)
 	float *widened = NULL;
 
 	if (mv->element != KERNEL_FLOAT4)
-		widened = palloc(mv->dim * sizeof(float));
+		widened = palloc(NORMS_AT_A_TIME * mv->dim * sizeof(float));
 
-	for (uint32 t = 0; t < mv->ntokens; t++)
+	for (uint32 first = 0; first < mv->ntokens; first += NORMS_AT_A_TIME)
 	{
-		const float *token = widened;
+		uint32       n = Min(mv->ntokens - first, NORMS_AT_A_TIME);
+		const float *tokens = widened;
 
 		CHECK_FOR_INTERRUPTS();
 		if (mv->element == KERNEL_FLOAT4)
-			token = (const float *) multivector_elements(mv) + (size_t) t * mv->dim;
+			tokens = (const float *) multivector_elements(mv) + (size_t) first * mv->dim;
 		else
-			multivector_tokens(mv, t, 1, widened);
+			multivector_tokens(mv, first, n, widened);
 
-		mv->norms[t] = kernel_norm(token, mv->dim);
-		if (!(mv->norms[t] <= MULTIVECTOR_MAX_NORM))
-			bad_token_error(token, t, mv->dim, mv->norms[t]);
+		kernels->norms(tokens, n, mv->dim, mv->norms + first);
+		for (uint32 t = 0; t < n; t++)
+			if (!(mv->norms[first + t] <= MULTIVECTOR_MAX_NORM))
+				bad_token_error(tokens + (Size) t * mv->dim, first + t, mv->dim,
+								mv->norms[first + t]);
 	}
 
 	if (widened)

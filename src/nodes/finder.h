@@ -23,6 +23,7 @@
 #ifndef COLBERT_FINDER_H
 #define COLBERT_FINDER_H
 
+#include "base/vec.h"
 #include "codec/sketch.h"
 #include "kmeans/kmeans.h"
 #include "nodes/hits.h"
@@ -227,8 +228,7 @@ has_nodes(const MetaPageData *meta)
 static inline double
 hit_distance(const float *vector, uint32 dim, float key)
 {
-	double norm = kernel_norm(vector, dim);
-	double distance = norm * norm - 2 * (double) key;
+	double distance = (double) vec_squared(vector, dim) - 2 * (double) key;
 
 	return isfinite(distance) ? Max(distance, 0) : 0;
 }

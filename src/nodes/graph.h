@@ -76,6 +76,12 @@ extern uint32 graph_resume(Graph *graph, const float *vector, const GraphWidth *
 extern bool graph_assign_many(Graph *graph, const float *tokens, uint32 ntokens, NodeHit *nearest);
 
 /*
+ * Keep what assignments read of the nodes until the process ends, for a process
+ * that serves one index.
+ */
+extern void graph_keep_groups(void);
+
+/*
  * Add a node with an empty posting list; returns its ordinal. shrink times the
  * vector is the mean of its tokens. The graph is deterministic: a node's level
  * is drawn from the index's seed and its ordinal.

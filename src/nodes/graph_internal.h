@@ -141,6 +141,8 @@ struct Graph
 	GraphWalk *kept; /* MAX_KEPT_WALKS walks of a search's tokens; NULL: no search yet */
 	bool       keeps_walks;
 
+	struct GraphGroups *groups; /* the nodes in memory (graph_groups.h); NULL: not read */
+
 	bool         counts_at_close; /* the meta page counts new nodes only at graph_close */
 	GraphWriter *writer;          /* NULL until the first insert */
 };

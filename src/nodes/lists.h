@@ -133,12 +133,6 @@ extern void lists_search(Lists *lists, const float *tokens, uint32 ntokens,
 extern void lists_share_edges(Lists *lists, const FindQuery *query);
 
 /*
- * Find the best parents of a chunk of tokens. lists->best receives at most
- * parents hits per token, unsorted.
- */
-extern void lists_search_parents(Lists *lists, const float *tokens, uint32 ntokens, uint32 parents);
-
-/*
  * Read the span of a parent's children. Raises ERRCODE_INDEX_CORRUPTED if it
  * exceeds the centroids.
  */

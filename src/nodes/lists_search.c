@@ -275,8 +275,12 @@ prepare_edges(Lists *lists, const float *tokens, uint32 ntokens)
 		kernel_sketch_pack(lists->edges_packed, lists->rotated, constants, ntokens, padded, false);
 }
 
-void
-lists_search_parents(Lists *lists, const float *tokens, uint32 ntokens, uint32 parents)
+/*
+ * Find the best parents of a chunk of tokens. lists->best receives at most
+ * parents hits per token, unsorted.
+ */
+static void
+search_parents(Lists *lists, const float *tokens, uint32 ntokens, uint32 parents)
 {
 	lists->query = kernel_sq8_pack(lists->packed, tokens, ntokens, lists->dim);
 	lists->ntokens = ntokens;
@@ -315,7 +319,7 @@ lists_search(Lists *lists, const float *tokens, uint32 ntokens, const ListsWidth
 	uint32  most_guesses = 0;
 	uint32 *guessed;
 
-	lists_search_parents(lists, tokens, ntokens, parents);
+	search_parents(lists, tokens, ntokens, parents);
 	if (lists->edges_query == NULL)
 		prepare_edges(lists, tokens, ntokens);
 	guess_nodes(lists, parents, width->rows);

@@ -111,6 +111,16 @@ storage_check_snapshot(const ColbertIndex *index, Page page)
 
 #define CHANGE_MAX_PAGES MAX_GENERIC_XLOG_PAGES
 
+/* Page of a change. */
+typedef struct ChangedPage
+{
+	Buffer buffer;
+	bool   whole; /* the record gets the whole page */
+	Page   image; /* copy that the change modifies; the page itself during a build */
+	char  *delta; /* what differs, for the record (delta.h) */
+	uint32 delta_length;
+} ChangedPage;
+
 /*
  * Change of at most four pages, atomic for a crash and for a standby. The
  * caller keeps its page locks until after the commit. A build changes pages in
@@ -118,10 +128,11 @@ storage_check_snapshot(const ColbertIndex *index, Page page)
  */
 typedef struct Change
 {
-	ColbertIndex     *index;
-	GenericXLogState *wal; /* NULL during a build */
-	int               npages;
-	Buffer            buffers[CHANGE_MAX_PAGES];
+	ColbertIndex *index;
+	bool          in_place; /* during a build */
+	bool          logged;
+	int           npages;
+	ChangedPage   pages[CHANGE_MAX_PAGES];
 } Change;
 
 extern void change_begin(Change *change, ColbertIndex *index);

@@ -141,11 +141,8 @@ extern int faults_extent_pages;
 #define ReadBuffer(...)         FAULT("ReadBuffer", ReadBuffer(__VA_ARGS__))
 #define ReadBufferExtended(...) FAULT("ReadBufferExtended", ReadBufferExtended(__VA_ARGS__))
 #define LockBuffer(...)         FAULT("LockBuffer", LockBuffer(__VA_ARGS__))
-#define GenericXLogStart(...)   FAULT("GenericXLogStart", GenericXLogStart(__VA_ARGS__))
-#define GenericXLogRegisterBuffer(...) \
-	FAULT("GenericXLogRegisterBuffer", GenericXLogRegisterBuffer(__VA_ARGS__))
-#define GenericXLogFinish(...) FAULT("GenericXLogFinish", GenericXLogFinish(__VA_ARGS__))
-#define LockTuple(...)         FAULT("LockTuple", LockTuple(__VA_ARGS__))
+#define XLogBeginInsert(...)    FAULT("XLogBeginInsert", XLogBeginInsert(__VA_ARGS__))
+#define LockTuple(...)          FAULT("LockTuple", LockTuple(__VA_ARGS__))
 #define LockRelationForExtension(...) \
 	FAULT("LockRelationForExtension", LockRelationForExtension(__VA_ARGS__))
 #define RelationGetNumberOfBlocksInFork(...) \

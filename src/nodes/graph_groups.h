@@ -1,0 +1,34 @@
+/*-------------------------------------------------------------------------
+ *
+ * graph_groups.h
+ *	  The nodes of a graph in memory, grouped around centres, for merges.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef COLBERT_GRAPH_GROUPS_H
+#define COLBERT_GRAPH_GROUPS_H
+
+#include "nodes/graph_internal.h"
+
+typedef struct GraphGroups GraphGroups;
+
+/* Return the bytes that a node takes. */
+extern size_t groups_node_size(const Graph *graph);
+
+/*
+ * Return the groups that graph->groups, or this process, holds of the index;
+ * NULL: none. They may lack the newest nodes.
+ */
+extern GraphGroups *groups_held(Graph *graph);
+
+/*
+ * Bring the groups up to date, reading all nodes if there are none yet. They
+ * live as long as the graph, or as the process after graph_keep_groups. Returns
+ * NULL if no node can be reached.
+ */
+extern GraphGroups *groups_update(Graph *graph);
+
+/* Find the nearest node of each of n tokens. */
+extern void groups_assign(GraphGroups *groups, const float *tokens, uint32 n, NodeHit *nearest);
+
+#endif /* COLBERT_GRAPH_GROUPS_H */
