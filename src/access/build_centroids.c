@@ -93,32 +93,14 @@ typedef struct Reader
 } Reader;
 
 /* Report why the table cannot be used. Returns false if the build goes on without it. */
-static bool refuse(const Reader *reader, int code, const char *format, ...)
-	pg_attribute_printf(3, 4);
-
 static bool
-refuse(const Reader *reader, int code, const char *format, ...)
+refuse(const Reader *reader, int code, const char *detail)
 {
-	StringInfoData detail;
-
-	initStringInfo(&detail);
-	for (;;)
-	{
-		va_list args;
-		int     needed;
-
-		va_start(args, format);
-		needed = appendStringInfoVA(&detail, format, args);
-		va_end(args);
-		if (needed == 0)
-			break;
-		enlargeStringInfo(&detail, needed);
-	}
 	ereport(reader->elevel,
 			(errcode(code),
 			 errmsg("cannot take the nodes of index \"%s\" from table %s",
 					RelationGetRelationName(reader->build->index), reader->name),
-			 errdetail_internal("%s", detail.data),
+			 errdetail_internal("%s", detail),
 			 reader->elevel < ERROR
 				 ? errhint("The index trains its nodes by itself. REINDEX it when the table fits.")
 				 : 0));
@@ -157,15 +139,15 @@ find_table(Reader *reader)
 		return refuse(reader, ERRCODE_UNDEFINED_SCHEMA, "The schema does not exist.");
 	if (compat_namespace_aclcheck(namespace, GetUserId(), ACL_USAGE) != ACLCHECK_OK)
 		return refuse(reader, ERRCODE_INSUFFICIENT_PRIVILEGE,
-					  "Role \"%s\", which owns the indexed table, may not use the schema.",
-					  GetUserNameFromId(GetUserId(), false));
+					  psprintf("Role \"%s\", which owns the indexed table, may not use the schema.",
+							   GetUserNameFromId(GetUserId(), false)));
 	reader->table = get_relname_relid(table, namespace);
 	if (!OidIsValid(reader->table))
 		return refuse(reader, ERRCODE_UNDEFINED_TABLE, "The table does not exist.");
 	if (!may_read(reader->table))
 		return refuse(reader, ERRCODE_INSUFFICIENT_PRIVILEGE,
-					  "Role \"%s\", which owns the indexed table, may not read it.",
-					  GetUserNameFromId(GetUserId(), false));
+					  psprintf("Role \"%s\", which owns the indexed table, may not read it.",
+							   GetUserNameFromId(GetUserId(), false)));
 	return true;
 }
 
@@ -188,8 +170,8 @@ check_table(const Reader *reader, Relation table)
 					  "It is a temporary table of another session.");
 	if (check_enable_rls(reader->table, InvalidOid, true) == RLS_ENABLED)
 		return refuse(reader, ERRCODE_INSUFFICIENT_PRIVILEGE,
-					  "Row-level security hides rows of it from role \"%s\".",
-					  GetUserNameFromId(GetUserId(), false));
+					  psprintf("Row-level security hides rows of it from role \"%s\".",
+							   GetUserNameFromId(GetUserId(), false)));
 	return true;
 }
 
@@ -216,10 +198,11 @@ find_columns(Reader *reader, Relation rel)
 		reader->types[column] = ((Form_pg_attribute) GETSTRUCT(tuple))->atttypid;
 		ReleaseSysCache(tuple);
 		if (reader->columns[column] <= 0 || !type_fits(column, reader->types[column]))
-			return refuse(reader, ERRCODE_DATATYPE_MISMATCH,
-						  "Column %s has the type %s; expected %s.", column_names[column],
-						  format_type_be(reader->types[column]),
-						  column == COLUMN_EMBEDDING ? "real[]" : "bigint, integer or smallint");
+			return refuse(
+				reader, ERRCODE_DATATYPE_MISMATCH,
+				psprintf("Column %s has the type %s; expected %s.", column_names[column],
+						 format_type_be(reader->types[column]),
+						 column == COLUMN_EMBEDDING ? "real[]" : "bigint, integer or smallint"));
 	}
 	return true;
 }
@@ -243,16 +226,17 @@ read_vector(Reader *reader, int64 id, Datum value)
 
 	if (ARR_NDIM(array) != 1 || (uint32) ARR_DIMS(array)[0] != dim)
 		return refuse(reader, ERRCODE_DATA_EXCEPTION,
-					  "Row %lld: expected a vector of %u dimensions, not %d.", (long long) id, dim,
-					  ARR_NDIM(array) == 1 ? ARR_DIMS(array)[0] : 0);
+					  psprintf("Row %lld: expected a vector of %u dimensions, not %d.",
+							   (long long) id, dim, ARR_NDIM(array) == 1 ? ARR_DIMS(array)[0] : 0));
 	if (array_contains_nulls(array))
-		return refuse(reader, ERRCODE_NULL_VALUE_NOT_ALLOWED, "Row %lld: an element is NULL.",
-					  (long long) id);
+		return refuse(reader, ERRCODE_NULL_VALUE_NOT_ALLOWED,
+					  psprintf("Row %lld: an element is NULL.", (long long) id));
 	for (uint32 k = 0; k < dim; k++)
 	{
 		if (!isfinite(floats[k]))
-			return refuse(reader, ERRCODE_DATA_EXCEPTION, "Row %lld: an element is %s.",
-						  (long long) id, isnan(floats[k]) ? "NaN" : "infinite");
+			return refuse(reader, ERRCODE_DATA_EXCEPTION,
+						  psprintf("Row %lld: an element is %s.", (long long) id,
+								   isnan(floats[k]) ? "NaN" : "infinite"));
 		reader->raw[k] = floats[k] + 0.0f;
 	}
 	return true;
@@ -272,9 +256,10 @@ add_row(Reader *reader, TupleTableSlot *slot)
 	if (nulls[COLUMN_ID])
 		return refuse(reader, ERRCODE_NULL_VALUE_NOT_ALLOWED, "An id is NULL.");
 	if (reader->nrows == reader->max_rows)
-		return refuse(reader, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
-					  "It has more than %u rows, the most that %s allows.", reader->max_rows,
-					  reader->max_rows == MAX_LISTS ? "colbert_ivf" : "maintenance_work_mem");
+		return refuse(
+			reader, ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+			psprintf("It has more than %u rows, the most that %s allows.", reader->max_rows,
+					 reader->max_rows == MAX_LISTS ? "colbert_ivf" : "maintenance_work_mem"));
 	reader->rows = array_reserve(reader->rows, &reader->capacity, (Size) reader->nrows + 1,
 								 sizeof(CentroidRow), CurrentMemoryContext);
 	reader->vectors =
@@ -287,8 +272,8 @@ add_row(Reader *reader, TupleTableSlot *slot)
 	if (!row->upper)
 		row->parent = integer_value(values[COLUMN_PARENT], reader->types[COLUMN_PARENT]);
 	if (nulls[COLUMN_EMBEDDING])
-		return refuse(reader, ERRCODE_NULL_VALUE_NOT_ALLOWED, "Row %lld: the embedding is NULL.",
-					  (long long) row->id);
+		return refuse(reader, ERRCODE_NULL_VALUE_NOT_ALLOWED,
+					  psprintf("Row %lld: the embedding is NULL.", (long long) row->id));
 	MemoryContextReset(reader->row_context);
 	MemoryContextSwitchTo(reader->row_context);
 	if (!read_vector(reader, row->id, values[COLUMN_EMBEDDING]))
@@ -413,16 +398,18 @@ find_parents(Reader *reader)
 			bsearch(&key, upper, reader->nupper, sizeof(CentroidRow), compare_ids);
 
 		if (parent == NULL)
-			return refuse(reader, ERRCODE_DATA_EXCEPTION,
-						  "Row %lld has the parent %lld, which is no row without a parent.",
-						  (long long) reader->rows[i].id, (long long) reader->rows[i].parent);
+			return refuse(
+				reader, ERRCODE_DATA_EXCEPTION,
+				psprintf("Row %lld has the parent %lld, which is no row without a parent.",
+						 (long long) reader->rows[i].id, (long long) reader->rows[i].parent));
 		reader->rows[i].family = parent->family;
 		nchildren[parent->family]++;
 	}
 	for (uint32 p = 0; p < reader->nupper; p++)
 		if (nchildren[p] == 0)
-			return refuse(reader, ERRCODE_DATA_EXCEPTION, "Row %lld is a parent without children.",
-						  (long long) upper[p].id);
+			return refuse(
+				reader, ERRCODE_DATA_EXCEPTION,
+				psprintf("Row %lld is a parent without children.", (long long) upper[p].id));
 	qsort(reader->rows, reader->nrows, sizeof(CentroidRow), compare_places);
 	pfree(nchildren);
 	return true;
@@ -452,9 +439,10 @@ vectors_differ(Reader *reader, uint32 first, uint32 end)
 	qsort_arg(order, end - first, sizeof(uint32), compare_vectors, reader);
 	for (uint32 i = 1; i < end - first; i++)
 		if (compare_vectors(&order[i - 1], &order[i], reader) == 0)
-			return refuse(reader, ERRCODE_DATA_EXCEPTION, "Rows %lld and %lld have equal vectors.",
-						  (long long) reader->rows[Min(order[i - 1], order[i])].id,
-						  (long long) reader->rows[Max(order[i - 1], order[i])].id);
+			return refuse(reader, ERRCODE_DATA_EXCEPTION,
+						  psprintf("Rows %lld and %lld have equal vectors.",
+								   (long long) reader->rows[Min(order[i - 1], order[i])].id,
+								   (long long) reader->rows[Max(order[i - 1], order[i])].id));
 	pfree(order);
 	return true;
 }
@@ -466,8 +454,8 @@ arrange_rows(Reader *reader)
 	qsort(reader->rows, reader->nrows, sizeof(CentroidRow), compare_ids);
 	for (uint32 i = 1; i < reader->nrows; i++)
 		if (reader->rows[i - 1].id == reader->rows[i].id)
-			return refuse(reader, ERRCODE_UNIQUE_VIOLATION, "The id %lld occurs twice.",
-						  (long long) reader->rows[i].id);
+			return refuse(reader, ERRCODE_UNIQUE_VIOLATION,
+						  psprintf("The id %lld occurs twice.", (long long) reader->rows[i].id));
 	return find_parents(reader) && vectors_differ(reader, 0, reader->nupper) &&
 		   vectors_differ(reader, reader->nupper, reader->nrows);
 }
