@@ -173,6 +173,16 @@ def test_an_index_takes_the_centroids(
     conn.execute("DROP INDEX given")
 
 
+def test_the_seed_decides(conn: psycopg.Connection[Any]) -> None:
+    tables = []
+    for seed in (1, 1, 2):
+        train(conn, "docs", lists=100, into="seeded", seed=seed, device="numpy", replace=True)
+        tables.append(conn.execute("SELECT * FROM seeded ORDER BY id").fetchall())
+    assert tables[0] == tables[1]
+    assert tables[0] != tables[2]
+    conn.execute("DROP TABLE seeded")
+
+
 def test_long_tokens_are_scaled(conn: psycopg.Connection[Any]) -> None:
     """Centroids are means of the tokens, whatever half precision holds."""
     for factor in (1e-9, 1e7):

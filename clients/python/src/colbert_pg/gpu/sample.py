@@ -91,8 +91,8 @@ def sample_tokens(
 ) -> Sample:
     """Sample tokens of all documents of a column.
 
-    The memory is that of the sample, at most 4.5 bytes per dimension and 40 per token, of a message of
-    the server, and of one document.
+    The memory is that of the sample, at most 4.5 bytes per dimension and 40 more per token, of a
+    message of the server, and of one document.
     """
     from psycopg import sql  # noqa: PLC0415
 
