@@ -65,7 +65,7 @@ $node->safe_psql('granted', 'REINDEX TABLE app.docs');
 is(restored('granted'), 'kept.centroids 500', 'REINDEX takes the centroids then');
 
 # A role without rights does not wait for the table's lock; one with rights does.
-my $locker = start_sql($node, "\\c origin\nBEGIN; LOCK TABLE kept.centroids; SELECT 'locked'; SELECT pg_sleep(60); ROLLBACK;\n");
+my $locker = start_sql($node, "\\c origin\nBEGIN; LOCK TABLE kept.centroids; SELECT 'locked'; SELECT pg_sleep(600); ROLLBACK;\n");
 $node->poll_query_until('origin', "SELECT count(*) = 1 FROM pg_locks WHERE relation = 'kept.centroids'::regclass AND mode = 'AccessExclusiveLock' AND granted") or die 'no lock';
 $node->safe_psql('origin', "REVOKE USAGE ON SCHEMA kept FROM reader; SET lock_timeout = '10s'; REINDEX TABLE app.docs");
 is(restored('origin'), 'own 500', 'a role without rights does not wait');
