@@ -165,7 +165,7 @@ help:
 	@echo 'make release VERSION=0.2.0 DEST=/tmp/release  prepare a release in that folder (RELEASING.md)'
 	@echo 'make soak MINUTES=60  fault-injection tests, longer: crashes, damaged files, full disks (doc/reliability.md)'
 	@echo 'make format         format the C sources with .clang-format; make format-check lists files formatted otherwise'
-	@echo 'make bench-medquad  build time, size, latency and recall; make bench-filter, make bench-kernels'
+	@echo 'make bench-medquad  build time, size, latency and recall; make bench-filter, make bench-planner, make bench-kernels'
 	@echo 'make bench-lengths  recall and latency by the number of query tokens, on five collections (a neural encoder from PyPI)'
 	@echo 'tools/bench --collection medquad-neural NAME  a benchmark on MedQuAD by a neural encoder'
 	@echo 'make bench-build    build time per phase with one process and two, and k-means compared with FAISS (from PyPI)'

@@ -31,12 +31,15 @@ class Chroot:
         self.path = path
 
     def command(self, script: str, **env: str) -> list[str]:
-        """Return the command that runs a shell script in the chroot. Its mounts and processes are private and end with the script."""
+        """Return the command that runs a shell script in the chroot. Its mounts and processes are private and end with the script.
+
+        It ends with the process that started it, too, also if that is killed: the next run removes the folder that it works in.
+        """
         path = shlex.quote(self.path)
         setting = ' '.join(f'{k}={shlex.quote(v)}' for k, v in env.items())
         inside = (f'mount --rbind /dev {path}/dev && mount -t tmpfs tmpfs {path}/dev/shm && exec chroot {path} /usr/bin/env -i '
                   f'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 {setting} sh -ec {shlex.quote(script)}')
-        return ['unshare', '--mount', '--pid', '--fork', '--kill-child', f'--mount-proc={self.path}/proc', 'sh', '-c', inside]
+        return ['setpriv', '--pdeathsig', 'KILL', 'unshare', '--mount', '--pid', '--fork', '--kill-child', f'--mount-proc={self.path}/proc', 'sh', '-c', inside]
 
     def run(self, log: str, script: str, **env: str) -> None:
         run(log, self.command(script, **env))
@@ -110,7 +113,7 @@ def missing() -> str | None:
     """Return the reason why this machine cannot create chroots, or None."""
     if os.geteuid() != 0:
         return 'chroots need root'
-    for program in ('debootstrap', 'unshare'):
+    for program in ('debootstrap', 'setpriv', 'unshare'):
         if not shutil.which(program):
             return f'no {program}'
     if subprocess.run(['unshare', '--mount', '--pid', '--fork', '--mount-proc', 'true'], capture_output=True).returncode != 0:

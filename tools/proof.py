@@ -21,17 +21,19 @@ ENTRY = re.compile(r'^(\d+)(?:, \*\*(\d+) failed\*\*)?(?:, (\d+) skipped)? (\w+)
 
 # Files that change what all jobs find, and those that a suite concerns besides. Other suites concern all files.
 COMMON = ['src', 'sql', 'Makefile', '*.control', 'tools/with-server', 'tools/lib.sh']
+MEDQUAD = ['data/medquad', 'tools/medquad', 'tools/copybinary.py']
+TAP = ['test/run-tap', 'test/t/*.pm', 'test/t/*.sql', *MEDQUAD]
 CONCERNS = {
     'regress': ['test/sql', 'test/expected', 'test/shared'],
     'isolation': ['test/isolation'],
     'pgtap': ['test/pgtap', 'test/run-pgtap'],
-    'tap': ['test/run-tap', 'test/t/*.pm', 'test/t/*.sql'],
-    'faults': ['test/run-tap', 'test/t/*.pm', 'test/t/*.sql', 'test/faults'],
+    'tap': TAP,
+    'faults': [*TAP, 'test/faults'],
     'unit': ['test/unit'], 'valgrind': ['test/unit'], 'aarch64': ['test/unit'],
     'fuzz': ['test/fuzz'], 'pages': ['test/fuzz'], 'sql': ['test/fuzz'],
     'differential': ['test/differential'],
     'ranking': ['test/ranking', 'test/run-ranking'],
-    'clients': ['clients', 'test/run-clients'],
+    'clients': ['clients', 'test/run-clients', 'bench/lengths', 'doc/migration/data', *MEDQUAD],
     'warnings': ['test/check-warnings', 'test/check-headers'],
     'upgrade': ['test/upgrade', 'test/run-upgrade'],
 }

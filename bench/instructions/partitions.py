@@ -26,7 +26,7 @@ def load(conn: Any, queries: int) -> list[Case]:
     run(conn, 'CREATE EXTENSION IF NOT EXISTS colbert_pg', *SETTINGS)
     load_passages(conn, 'whole')
     run(conn, 'CREATE TABLE asked AS SELECT short, long FROM (SELECT *, row_number() OVER (ORDER BY id) AS n, count(*) OVER () AS of FROM questions) AS q '
-        f'WHERE n % (of / {queries}) = 0 ORDER BY n LIMIT {queries}')
+        f'WHERE n % greatest(of / {queries}, 1) = 0 ORDER BY n LIMIT {queries}')
     asked = {kind: db.queries(conn, kind, RECALL_OF) for kind in KINDS}
     tenths = {kind: exact(conn, 'whole', asked[kind]) for kind in KINDS}
     cases = []

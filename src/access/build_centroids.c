@@ -190,10 +190,12 @@ find_columns(Reader *reader, Relation rel)
 	for (int column = 0; column < COLUMN_COUNT; column++)
 	{
 		HeapTuple tuple = SearchSysCacheAttName(RelationGetRelid(rel), column_names[column]);
+		char      generated;
 
 		if (!HeapTupleIsValid(tuple))
 			return refuse(reader, ERRCODE_UNDEFINED_COLUMN,
 						  "It needs the columns id, parent and embedding.");
+		generated = ((Form_pg_attribute) GETSTRUCT(tuple))->attgenerated;
 		reader->columns[column] = ((Form_pg_attribute) GETSTRUCT(tuple))->attnum;
 		reader->types[column] = ((Form_pg_attribute) GETSTRUCT(tuple))->atttypid;
 		ReleaseSysCache(tuple);
@@ -203,6 +205,10 @@ find_columns(Reader *reader, Relation rel)
 				psprintf("Column %s has the type %s; expected %s.", column_names[column],
 						 format_type_be(reader->types[column]),
 						 column == COLUMN_EMBEDDING ? "real[]" : "bigint, integer or smallint"));
+		if (generated != '\0' && generated != ATTRIBUTE_GENERATED_STORED)
+			return refuse(
+				reader, ERRCODE_FEATURE_NOT_SUPPORTED,
+				psprintf("Column %s is virtual; its values are not stored.", column_names[column]));
 	}
 	return true;
 }
@@ -298,6 +304,8 @@ read_relation(Reader *reader, Oid oid)
 		return true;
 	if (rel->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
 		fits = find_columns(reader, rel);
+	else if (RELATION_IS_OTHER_TEMP(rel))
+		fits = true; /* a child of another session, which SELECT leaves out as well */
 	else if (rel->rd_rel->relkind == RELKIND_FOREIGN_TABLE)
 		fits = refuse(reader, ERRCODE_WRONG_OBJECT_TYPE, "A partition is a foreign table.");
 	else if (find_columns(reader, rel))

@@ -9,6 +9,7 @@
 use strict;
 use warnings;
 use ColbertTest;
+use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -81,7 +82,7 @@ sub start_machine
 		open(STDIN, '<', '/dev/null');
 		open(STDOUT, '>>', "$dir/$name.log");
 		open(STDERR, '>&', \*STDOUT);
-		exec($name eq 'witness' ? $witness : $patroni, "$dir/$name.yml") or exit 127;
+		exec($name eq 'witness' ? $witness : $patroni, "$dir/$name.yml") or POSIX::_exit(127);
 	}
 	$started{$name} = $pid;
 	return;

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pytest
 from devices import NAMES
 
+from colbert_pg.gpu import devices
 from colbert_pg.gpu.devices import Device, NumpyDevice, make_device, make_devices
 
 RNG = np.random.default_rng(5)
@@ -103,4 +104,15 @@ def test_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     assert make_device("cpu").name == "numpy"
     with pytest.raises(ImportError, match=r"device 'cuda' needs torch: pip install 'colbert-pg"):
+        make_device("cuda")
+
+
+def test_a_device_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands report errors of this class, and torch has another one."""
+
+    def fail(_name: str) -> None:
+        raise AssertionError("Torch not compiled with CUDA enabled")
+
+    monkeypatch.setattr(devices, "TorchDevice", fail)
+    with pytest.raises(RuntimeError, match="torch cannot use device 'cuda': Torch not compiled"):
         make_device("cuda")

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from colbert_pg import MultiVector
 from colbert_pg.admin import tune
 from colbert_pg.gpu import TOLERANCE, FlatMaxSim, Hit, write_exact
+from colbert_pg.gpu.flat import _batches
 from colbert_pg.load import copy
 from colbert_pg.psycopg import register_multivector
 
@@ -149,6 +150,15 @@ def test_ids_that_are_no_integers(conn: psycopg.Connection[Any]) -> None:
     assert len(flat) == 200
     [[hit]] = flat.search(QUERIES[:1], 1, ids={"é250", "é3"})
     assert hit.id == "é250"
+    for encoding in ("latin1", "sql_ascii"):
+        conn.execute(f"SET client_encoding = {encoding}")
+        again = FlatMaxSim(device="numpy")
+        again.load(conn, "float2s", "d", id_column="name", where="id >= 600")
+        found = again.search(QUERIES[:1], 1, ids={"é250"})
+        assert found == [[hit]]
+        write_exact(conn, "named", found, replace=True)
+        conn.execute("RESET client_encoding")
+        assert conn.execute("SELECT id FROM named").fetchall() == [("é250",)]
 
 
 def test_elements_can_be_converted() -> None:
@@ -171,6 +181,46 @@ def test_what_is_refused() -> None:
         flat.search([[[1.0, 2.0]]], 0)
     with pytest.raises(ValueError, match="zip"):
         flat.add([1, 2], [[[1.0, 2.0]]])
+    with pytest.raises(ValueError, match="expected similarity maxsim, maxsim_cosine, maxsim_l2"):
+        FlatMaxSim(device="numpy", similarity="l2")  # type: ignore[arg-type]
+
+
+def test_adding_that_fails_adds_nothing(conn: psycopg.Connection[Any]) -> None:
+    """A part of the documents would give answers that look exact."""
+    flat = FlatMaxSim(device="numpy", chunk_bytes=1)
+    with pytest.raises(ValueError, match="expected 2 dimensions"):
+        flat.add([1, 2], [[[1.0, 2.0]], [[1.0]]])
+    assert (len(flat), flat.dims) == (0, None)
+    assert flat.load(conn, "float2s", "d") == 400
+    before = flat.search(QUERIES, 3)
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        flat.load(conn, "float2s", "d", where="1 / (id - 600) < 2")
+    assert len(flat) == 400
+    with psycopg.connect(dbname=conn.info.dbname, autocommit=True) as lost:
+
+        def lose(_documents: int) -> None:
+            conn.execute("SELECT pg_terminate_backend(%s, 10000)", (lost.info.backend_pid,))
+            lost.close()
+
+        with pytest.raises(psycopg.Error):
+            flat.load(lost, "float2s", "d", progress=lose)
+    assert len(flat) == 400
+    assert flat.search(QUERIES, 3) == before
+
+
+def test_a_long_query_is_not_padding_for_all() -> None:
+    """Memory is that of the tokens of some queries, whatever the longest one has."""
+    assert list(_batches([2, 2, 2, 30, 1, 1], 100, 10)) == [(0, 3), (3, 4), (4, 6)]
+    assert list(_batches([2] * 5, 2, 10)) == [(0, 2), (2, 4), (4, 5)]
+    assert list(_batches([], 2, 10)) == []
+    flat = FlatMaxSim(device="numpy")
+    flat.add(range(400), DOCUMENTS)
+    queries = [*QUERIES, np.concatenate(DOCUMENTS)[:5000]]
+    assert (
+        max(len(part.tokens) for part in flat._parts([flat._prepared(q) for q in queries])) == 5000
+    )
+    for query, hits in zip(queries, flat.search(queries, 1), strict=True):
+        assert hits[0].score == pytest.approx(brute(DOCUMENTS, query).max(), rel=1e-5)
 
 
 def test_tune_takes_exact_answers(conn: psycopg.Connection[Any]) -> None:

@@ -173,6 +173,16 @@ def test_an_index_takes_the_centroids(
     conn.execute("DROP INDEX given")
 
 
+def test_the_seed_decides(conn: psycopg.Connection[Any]) -> None:
+    tables = []
+    for seed in (1, 1, 2):
+        train(conn, "docs", lists=100, into="seeded", seed=seed, device="numpy", replace=True)
+        tables.append(conn.execute("SELECT * FROM seeded ORDER BY id").fetchall())
+    assert tables[0] == tables[1]
+    assert tables[0] != tables[2]
+    conn.execute("DROP TABLE seeded")
+
+
 def test_long_tokens_are_scaled(conn: psycopg.Connection[Any]) -> None:
     """Centroids are means of the tokens, whatever half precision holds."""
     for factor in (1e-9, 1e7):
@@ -205,6 +215,25 @@ def test_the_sample_is_prepared(conn: psycopg.Connection[Any]) -> None:
     conn.execute("DROP TABLE few")
 
 
+def test_the_first_documents_do_not_set_the_scale_by_chance(
+    conn: psycopg.Connection[Any],
+) -> None:
+    """Zeros are of any scale, and the smallest numbers of float4 have no reciprocal in it."""
+    for first, token, scale in (
+        ([[0, 0]], [3e-9, 4e-9], 2.0**28),
+        ([[0, 0]], [3e9, 4e9], 2.0**-32),
+        ([[0, 0]], [3e-41, 4e-41], 2.0**126),
+    ):
+        conn.execute("CREATE TABLE scales (doc multivector(2))")
+        copy(conn, "scales", [(MultiVector(first),), (MultiVector([token]),)])
+        for similarity in ("maxsim", "maxsim_l2"):
+            found = sample_tokens(conn, "scales", "doc", 10, similarity=similarity)
+            assert found.scale == scale
+            longest = found.tokens[np.argmax(np.abs(found.tokens).sum(1))].astype(float)
+            assert longest / scale == pytest.approx(token, rel=2e-3, abs=1e-43)
+        conn.execute("DROP TABLE scales")
+
+
 def test_what_train_refuses(conn: psycopg.Connection[Any]) -> None:
     conn.execute('CREATE TABLE "a ""b" (id int, "d c" multivector)')
     with pytest.raises(ValueError, match="column d c has no tokens"):
@@ -223,8 +252,23 @@ def test_what_train_refuses(conn: psycopg.Connection[Any]) -> None:
         train(conn, psycopg.sql.Identifier('a "b'), "d c", lists=3, device="numpy")
     with pytest.raises(ValueError, match="too long a name"):
         train(conn, "docs", lists=3, into="x" * 64, device="numpy")
-    with pytest.raises(ValueError, match="at least one list"):
-        train(conn, "docs", lists=0, device="numpy")
+    for options in ({"lists": 0}, {"batch": 0}, {"iterations": 0}, {"tokens_per_list": -1}):
+        [(name, number)] = options.items()
+        with pytest.raises(ValueError, match=f"expected {name} of at least 1, not {number}"):
+            train(conn, "docs", device="numpy", **{"lists": 3, **options})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"expected similarity maxsim, .*, not 'l2'"):
+        train(conn, "docs", lists=3, similarity="l2", device="numpy")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"expected TABLE or SCHEMA.TABLE, not a\.b\.c"):
+        train(conn, "docs", lists=3, into="a.b.c", device="numpy")
+    lines: list[str] = []
+    with pytest.raises(psycopg.errors.InvalidSchemaName):
+        train(conn, "docs", lists=3, into="nowhere.c", device="numpy", progress=lines.append)
+    conn.execute("CREATE ROLE reads; GRANT SELECT ON docs TO reads")
+    conn.execute("GRANT USAGE ON SCHEMA other TO reads; SET ROLE reads")
+    with pytest.raises(ValueError, match=r'no right to create table "other"\."c"'):
+        train(conn, "docs", lists=3, into="other.c", device="numpy", progress=lines.append)
+    conn.execute("RESET ROLE; DROP OWNED BY reads; DROP ROLE reads")
+    assert lines == []  # before it reads the table
     with pytest.raises(psycopg.errors.UndefinedTable):
         train(conn, "nowhere", lists=3, device="numpy")
 
@@ -250,3 +294,11 @@ def test_the_command(
     assert main([*command, "--replace"]) == 0
     conn.execute("REINDEX INDEX docs_doc_idx")
     conn.execute("DROP INDEX docs_doc_idx")
+    conn.execute('CREATE TABLE other."Order" AS SELECT id, doc AS "user" FROM docs')
+    command[4:5] = ["other.Order", "--column", "user"]
+    capsys.readouterr()
+    assert main(command) == 0
+    statement = capsys.readouterr().out.splitlines()[-1]
+    assert statement.startswith('CREATE INDEX ON other."Order" USING colbert_ivf ("user" multi')
+    conn.execute(statement)
+    conn.execute('DROP TABLE other."Order"')

@@ -53,6 +53,18 @@ SELECT count(*), count(DISTINCT id), bool_and(score <= before) AS in_order
 FROM (SELECT id, score, lag(score, 1, 'infinity') OVER () AS before
 	  FROM (SELECT id, maxsim(doc, (SELECT query FROM asked WHERE id = 20)) AS score FROM built ORDER BY 2 DESC LIMIT 50) best) x;
 
+-- An expression that is not as immutable as it claims has no document left when documents are written.
+CREATE TABLE faded AS SELECT (SELECT multivector_agg(ARRAY[sin(i * t), cos(i * t), sin(i + t), t]::real[]) FROM generate_series(1, 4) t)::multivector(4) AS doc
+FROM generate_series(1, 6000) i;
+CREATE SEQUENCE calls;
+CREATE FUNCTION fading(doc multivector) RETURNS multivector LANGUAGE sql IMMUTABLE AS $$ SELECT CASE WHEN nextval('public.calls') <= 6000 THEN doc END $$;
+CREATE INDEX faded_index ON faded USING :method ((fading(doc)::multivector(4))) WITH (:few_tokens);
+SELECT documents, null_documents, free_documents > 3000 AS freed, nodes > 0 AS nodes FROM colbert_index_info('faded_index');
+SELECT * FROM colbert_index_check('faded_index');
+DROP TABLE faded;
+DROP FUNCTION fading(multivector);
+DROP SEQUENCE calls;
+
 DROP TABLE built, asked, alone, alone_shape;
 DROP FUNCTION answers();
 DROP FUNCTION shape();

@@ -107,7 +107,8 @@ BEGIN
 	RAISE 'it was not refused: %', make;
 EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, message = MESSAGE_TEXT;
-	RAISE WARNING '%: % %', SQLSTATE, message, detail;
+	-- PostgreSQL 17 builds with a search_path without public, and names the schema.
+	RAISE WARNING '%: % %', SQLSTATE, message, replace(detail, 'type public.', 'type ');
 END $$;
 SELECT set_config('given.method', :'method', false) \g /dev/null
 \set VERBOSITY terse

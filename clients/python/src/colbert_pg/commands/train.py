@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
+
+import psycopg
 
 from ..gpu import Trained, train
 from ..gpu.kmeans import ITERATIONS, TOKENS_PER_LIST
@@ -78,16 +81,24 @@ def _train(args: argparse.Namespace) -> None:
             replace=args.replace,
             progress=show,
         )
-    print(_summary(args, done))
+        table = ".".join(_quoted(conn, part) for part in args.table.split("."))
+        column = _quoted(conn, args.column)
+    print(_summary(args, done, table, column))
 
 
-def _summary(args: argparse.Namespace, done: Trained) -> str:
+def _quoted(conn: psycopg.Connection[Any], name: str) -> str:
+    """Return a name as a statement needs it: quoted if it is a keyword or has other letters."""
+    row = conn.execute("SELECT pg_catalog.quote_ident(%s)", (name,)).fetchone()
+    return str(row[0]) if row else name
+
+
+def _summary(args: argparse.Namespace, done: Trained, table: str, column: str) -> str:
     literal = done.table.replace("'", "''")
     return (
         f"{done.centroids} centroids and {done.parents} parents of {done.sampled} tokens, sampled "
         f"from {done.tokens} of {done.documents} documents\n"
         f"read {done.read_seconds:.1f} s, trained {done.train_seconds:.1f} s, "
         f"written {done.write_seconds:.1f} s\n"
-        f"CREATE INDEX ON {args.table} USING colbert_ivf ({args.column} "
+        f"CREATE INDEX ON {table} USING colbert_ivf ({column} "
         f"{OPERATOR_CLASSES[args.similarity]}) WITH (centroids = '{literal}');"
     )

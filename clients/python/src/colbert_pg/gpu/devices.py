@@ -87,6 +87,8 @@ def make_device(name: str = "cpu") -> Device:
         raise ImportError(
             f"device {name!r} needs torch: pip install 'colbert-pg[gpu]', or use numpy"
         ) from None
+    except (AssertionError, RuntimeError) as e:  # torch without CUDA fails by assertion
+        raise RuntimeError(f"torch cannot use device {name!r}: {e}") from e
 
 
 def make_devices(device: str, devices: Sequence[str] | None) -> list[Device]:
@@ -217,6 +219,7 @@ class TorchDevice:
 
         self._torch: Any = torch
         self._device = torch.device(name)
+        self.put(np.zeros(1, np.float32))  # fails now if there is no such device
         if self._device.type == "cuda":
             torch.backends.cuda.matmul.allow_tf32 = False
         self.name = name

@@ -32,7 +32,9 @@ def write_exact(
     from psycopg import sql  # noqa: PLC0415
 
     from .._names import identifier  # noqa: PLC0415
+    from .rows import encoding_of  # noqa: PLC0415
 
+    encoding = encoding_of(conn)
     name = identifier(table)
     create = sql.SQL(
         "CREATE TABLE {} {} (query integer, rank integer, id text NOT NULL, score float8 NOT NULL,"
@@ -48,14 +50,14 @@ def write_exact(
             copy.write(_HEADER)
             for query, hits in enumerate(answers, 1):
                 for rank, hit in enumerate(hits, 1):
-                    copy.write(_row(query, rank, hit))
+                    copy.write(_row(query, rank, hit, encoding))
                     rows += 1
             copy.write(_TRAILER)
     return rows
 
 
-def _row(query: int, rank: int, hit: Hit) -> bytes:
-    id_ = str(hit.id).encode()
+def _row(query: int, rank: int, hit: Hit, encoding: str) -> bytes:
+    id_ = str(hit.id).encode(encoding)
     return (
         struct.pack(">hiiiii", 4, 4, query, 4, rank, len(id_))
         + id_

@@ -13,6 +13,7 @@ distance differs by up to the square root of that bound.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -20,7 +21,7 @@ import numpy as np
 
 from ..multivector import MultiVector
 from .devices import Device, Floats32, Indexes, Numbers, make_devices, squared_lengths
-from .sample import Similarity
+from .sample import Similarity, check_similarity
 
 if TYPE_CHECKING:
     import psycopg
@@ -33,6 +34,7 @@ Store: TypeAlias = Literal["float4", "float2", "int8"]
 
 TOLERANCE = 1e-5
 _CHUNK_BYTES = 1 << 28  # of documents that go to a device together
+_MIN_ROWS = 256  # document tokens per block of products, unless a single query has too many tokens
 _MAX_SCORES = 1 << 24  # of documents and queries that are scored together, on a CPU
 _SHOW_EVERY = 256
 
@@ -95,6 +97,7 @@ class FlatMaxSim:
         store: Store | None = None,
         chunk_bytes: int = _CHUNK_BYTES,
     ) -> None:
+        check_similarity(similarity)
         self._devices = make_devices(device, devices)
         self._similarity, self._store, self._chunk_bytes = similarity, store, chunk_bytes
         self._pending = _Pending()
@@ -116,23 +119,44 @@ class FlatMaxSim:
         where: str | sql.Composable | None = None,
         progress: Callable[[int], None] = lambda _documents: None,
     ) -> int:
-        """Load the documents of a table by COPY, and return their number. NULLs are left out."""
+        """Load the documents of a table by COPY, and return their number. NULLs are left out.
+
+        If it fails, it adds none.
+        """
         from .rows import read_documents  # noqa: PLC0415
 
         before = len(self)
-        for id_, document in read_documents(conn, table, column, id_column, where):
-            self._add(id_, document)
-            if (len(self) - before) % _SHOW_EVERY == 0:
-                progress(len(self) - before)
-        self._flush()
+        with self._all_or_none():
+            for id_, document in read_documents(conn, table, column, id_column, where):
+                self._add(id_, document)
+                if (len(self) - before) % _SHOW_EVERY == 0:
+                    progress(len(self) - before)
         progress(len(self) - before)
         return len(self) - before
 
     def add(self, ids: Iterable[Id], documents: Iterable[Any]) -> None:
-        """Add documents: multivectors, or arrays of (tokens, dims)."""
-        for id_, document in zip(ids, documents, strict=True):
-            self._add(id_, MultiVector(document))
-        self._flush()
+        """Add documents: multivectors, or arrays of (tokens, dims). If it fails, it adds none."""
+        with self._all_or_none():
+            for id_, document in zip(ids, documents, strict=True):
+                self._add(id_, MultiVector(document))
+
+    @contextmanager
+    def _all_or_none(self) -> Iterator[None]:
+        """Flush what is added within, or remove it if an exception ends it."""
+        documents, chunks, dims, element = (
+            len(self._ids),
+            len(self._chunks),
+            self.dims,
+            self._element,
+        )
+        try:
+            yield
+            self._flush()
+        except BaseException:
+            self._pending = _Pending()
+            del self._ids[documents:], self._chunks[chunks:]
+            self.dims, self._element = dims, element
+            raise
 
     def _add(self, id_: Id, document: MultiVector) -> None:
         if self.dims is None:
@@ -216,12 +240,14 @@ class FlatMaxSim:
         return tokens
 
     def _parts(self, queries: list[Floats32]) -> Iterator[_Queries]:
-        """Divide queries into parts whose scores of all documents fit in memory."""
-        gpu = self._devices[0].max_products > _MAX_SCORES
+        """Divide queries into parts whose scores of all documents, and products, fit in memory."""
+        products = min(device.max_products for device in self._devices)
+        gpu = products > _MAX_SCORES
         size = max(1, (8 if gpu else 1) * _MAX_SCORES // max(len(self._ids), 1))
-        for start in range(0, len(queries), size):
-            part = queries[start : start + size]
-            longest = max(len(query) for query in part)
+        lengths = [len(query) for query in queries]
+        for start, end in _batches(lengths, size, products // _MIN_ROWS):
+            part = queries[start:end]
+            longest = max(lengths[start:end])
             tokens = np.zeros((len(part), longest, part[0].shape[1]), np.float32)
             weights = np.zeros((len(part), longest), np.float32)
             for i, query in enumerate(part):
@@ -258,6 +284,19 @@ class FlatMaxSim:
             values = np.concatenate([s for _, s in parts] or [np.zeros(0, np.float32)])
             order = np.lexsort((documents, -values))[:k]
             yield documents[order], values[order]
+
+
+def _batches(lengths: list[int], size: int, tokens: int) -> Iterator[tuple[int, int]]:
+    """Divide queries into runs of at most this size and padded tokens, or of one query."""
+    start = longest = 0
+    for end, length in enumerate(lengths):
+        longest = max(longest, length)
+        full = end - start >= size or (end - start + 1) * longest > tokens
+        if full and end > start:
+            yield start, end
+            start, longest = end, length
+    if start < len(lengths):
+        yield start, len(lengths)
 
 
 def _norms(document: MultiVector) -> Floats32:

@@ -44,11 +44,18 @@ def read_documents(
         name,
         condition(where),
     )
+    encoding = encoding_of(conn)
     for id_bytes, document in copy_binary(conn, statement):
         if document is None or id_bytes is None:
             continue
-        value: Id = struct.unpack(">q", id_bytes)[0] if integers else str(id_bytes, "utf-8")
+        value: Id = struct.unpack(">q", id_bytes)[0] if integers else str(id_bytes, encoding)
         yield value, MultiVector.from_binary(document)
+
+
+def encoding_of(conn: psycopg.Connection[Any]) -> str:
+    """Return the encoding of text in COPY BINARY: that of the client, and UTF-8 for SQL_ASCII."""
+    encoding = conn.info.encoding
+    return "utf-8" if encoding == "ascii" else encoding
 
 
 def condition(where: str | sql.Composable | None) -> sql.Composable:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Similarity: TypeAlias = Literal["maxsim", "maxsim_cosine", "maxsim_l2"]
 
+_MAX_EXPONENT = 126  # of a power of two that float32 holds, as it does the reciprocal
 _SPARE = 1.25  # capacity of the buffer beside that of the sample
 _SHOW_EVERY = 256  # rows
 
@@ -32,6 +33,12 @@ class Sample:
     documents: int
     seen: int
     """All tokens that were read, without copies within a document."""
+
+
+def check_similarity(similarity: str) -> None:
+    if similarity not in get_args(Similarity):
+        names = ", ".join(get_args(Similarity))
+        raise ValueError(f"expected similarity {names}, not {similarity!r}")
 
 
 class Sampler:
@@ -84,37 +91,42 @@ def sample_tokens(
 ) -> Sample:
     """Sample tokens of all documents of a column.
 
-    The memory is that of the sample, 2.5 bytes per dimension and token, and that of one document.
+    The memory is that of the sample, at most 4.5 bytes per dimension and 40 more per token, of a
+    message of the server, and of one document.
     """
     from psycopg import sql  # noqa: PLC0415
 
     from .._names import identifier  # noqa: PLC0415
     from .rows import copy_binary  # noqa: PLC0415
 
+    check_similarity(similarity)
     if capacity < 1:
         raise ValueError(f"expected a sample of at least one token, not {capacity}")
     statement = sql.SQL("SELECT {0} FROM {1} WHERE {0} IS NOT NULL").format(
         sql.Identifier(column), identifier(table)
     )
     sampler: Sampler | None = None
-    dims, scale, documents = 0, 1.0, 0
+    dims, documents = 0, 0
+    scale: float | None = None
     for (document,) in copy_binary(conn, statement):
         if document is None:
             continue
         tokens = _prepared(MultiVector.from_binary(document), similarity)
         documents += 1
         if sampler is None:
-            dims, scale = tokens.shape[1], _scale_of(tokens, similarity)
+            dims = tokens.shape[1]
             sampler = Sampler(capacity, dims, np.random.default_rng(seed))
         if tokens.shape[1] != dims:
             raise ValueError(f"expected {dims} dimensions in each document, not {tokens.shape[1]}")
-        sampler.add(np.clip(tokens * np.float32(scale), -65504, 65504))
+        if scale is None:
+            scale = _scale_of(tokens, similarity)
+        sampler.add(np.clip(tokens * np.float32(scale or 1), -65504, 65504))
         if documents % _SHOW_EVERY == 0:
             progress(documents, sampler.seen)
     if sampler is None or sampler.seen == 0:
         raise ValueError(f"column {column} has no tokens")
     progress(documents, sampler.seen)
-    return Sample(sampler.tokens(), scale, documents, sampler.seen)
+    return Sample(sampler.tokens(), scale or 1.0, documents, sampler.seen)
 
 
 def _prepared(document: MultiVector, similarity: Similarity) -> Floats32:
@@ -136,9 +148,14 @@ def _distinct(tokens: Floats32) -> Floats32:
     return tokens if len(first) == len(tokens) else np.take(tokens, sorted(first.values()), 0)
 
 
-def _scale_of(tokens: Floats32, similarity: Similarity) -> float:
-    """Return the power of two that makes the first tokens about 1 long, as half precision needs."""
-    if similarity == "maxsim_cosine" or len(tokens) == 0:
+def _scale_of(tokens: Floats32, similarity: Similarity) -> float | None:
+    """Return the power of two that makes the first tokens about 1 long, as half precision needs.
+
+    None: these tokens are 0, which any factor keeps, so a later document has to tell.
+    """
+    if similarity == "maxsim_cosine":
         return 1.0
-    mean = float(np.sqrt(np.mean(squared_lengths(tokens))))
-    return float(2.0 ** -np.round(np.log2(mean))) if mean > 0 else 1.0
+    mean = float(np.sqrt(np.mean(squared_lengths(tokens)))) if len(tokens) else 0.0
+    if mean == 0:
+        return None
+    return float(2.0 ** np.clip(-np.round(np.log2(mean)), -_MAX_EXPONENT, _MAX_EXPONENT))

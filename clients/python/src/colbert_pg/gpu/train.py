@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .devices import make_devices
 from .kmeans import ITERATIONS, TOKENS_PER_LIST, Centroids
 from .kmeans import train as train_kmeans
-from .sample import Similarity, sample_tokens
+from .sample import Similarity, check_similarity, sample_tokens
 
 if TYPE_CHECKING:
     import psycopg
@@ -66,9 +66,16 @@ def train(
     batch: tokens per list of a random batch for each iteration; None: all of the sample in each.
     progress is called with a line of text.
     """
+    check_similarity(similarity)
+    for name, number in (
+        ("lists", lists),
+        ("tokens_per_list", tokens_per_list),
+        ("iterations", iterations),
+        ("batch", batch),
+    ):
+        if number is not None and number < 1:
+            raise ValueError(f"expected {name} of at least 1, not {number}")
     made = make_devices(device, devices)
-    if lists < 1 or tokens_per_list < 1:
-        raise ValueError(f"expected at least one list and one token per list, not {lists} lists")
     target = _target(conn, table, column, into, replace)
     started = time.monotonic()
     sample = sample_tokens(
@@ -124,7 +131,7 @@ def _write(
 def _target(
     conn: psycopg.Connection[Any], table: Table, column: str, into: Table | None, replace: bool
 ) -> tuple[str, str]:
-    """Return schema and name of the table of centroids. Fails early if it exists."""
+    """Return schema and name of the table of centroids. Fails before hours of work, not after."""
     from .._names import MAX_BYTES, identifier, quoted  # noqa: PLC0415
 
     with conn.cursor() as cursor:
@@ -139,12 +146,20 @@ def _target(
             name = f"{name}_{column}_centroids"
         else:
             parts = tuple(identifier(into)._obj)
-            schema, name = parts if len(parts) == 2 else (schema, parts[-1])
+            if len(parts) > 2:
+                raise ValueError(f"expected TABLE or SCHEMA.TABLE, not {'.'.join(parts)}")
+            schema, name = parts if len(parts) == 2 else (schema, parts[0])
         if len(name.encode()) > MAX_BYTES:
             raise ValueError(f"{name} is too long a name for a table: pass another one")
         target = f"{_quote(schema)}.{_quote(name)}"
         cursor.execute("SELECT pg_catalog.to_regclass(%s) IS NOT NULL", (target,))
         (exists,) = _values(cursor.fetchone())
+        if not exists:
+            # an error of the server if there is no such schema
+            cursor.execute("SELECT pg_catalog.has_schema_privilege(%s, 'CREATE')", (schema,))
+            (may_create,) = _values(cursor.fetchone())
+            if not may_create:
+                raise ValueError(f"no right to create table {target}")
     if exists and not replace:
         raise ValueError(f"table {target} exists: pass another name, or replace it")
     return schema, name
