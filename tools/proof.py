@@ -56,8 +56,8 @@ def git(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def commit() -> str | None:
-    """Return the newest commit, or None if the working tree differs from it; the page of results does not count."""
-    if git('status', '--porcelain', '--', '.', f':(exclude){PATH}').stdout:
+    """Return the newest commit, or None if the working tree differs from it; the page of results does not count, nor a new one that a killed run left beside it."""
+    if git('status', '--porcelain', '--', '.', f':(exclude){PATH}*').stdout:
         return None
     return git('rev-parse', '--short=10', 'HEAD').stdout.strip() or None
 

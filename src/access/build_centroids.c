@@ -229,6 +229,7 @@ read_vector(Reader *reader, int64 id, Datum value)
 	ArrayType   *array = DatumGetArrayTypeP(value);
 	uint32       dim = reader->build->view->column_dim;
 	const float *floats = (const float *) ARR_DATA_PTR(array);
+	double       squares = 0;
 
 	if (ARR_NDIM(array) != 1 || (uint32) ARR_DIMS(array)[0] != dim)
 		return refuse(reader, ERRCODE_DATA_EXCEPTION,
@@ -244,7 +245,12 @@ read_vector(Reader *reader, int64 id, Datum value)
 						  psprintf("Row %lld: an element is %s.", (long long) id,
 								   isnan(floats[k]) ? "NaN" : "infinite"));
 		reader->raw[k] = floats[k] + 0.0f;
+		squares += (double) floats[k] * floats[k];
 	}
+	if (sqrt(squares) > MULTIVECTOR_MAX_NORM)
+		return refuse(
+			reader, ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE,
+			psprintf("Row %lld: the norm is above %g.", (long long) id, MULTIVECTOR_MAX_NORM));
 	return true;
 }
 

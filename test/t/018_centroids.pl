@@ -87,7 +87,7 @@ stop_sql($session);
 SKIP:
 {
 	skip 'virtual columns came with PostgreSQL 18', 1 if $node->safe_psql('origin', 'SHOW server_version_num') < 180000;
-	$node->safe_psql('origin', 'CREATE TABLE kept.virtual (id int, parent int GENERATED ALWAYS AS (CASE WHEN id > 5 THEN id % 5 + 1 END) VIRTUAL, embedding real[]); INSERT INTO kept.virtual (id, embedding) SELECT id, embedding FROM kept.centroids');
+	$node->safe_psql('origin', 'CREATE TABLE kept.virtual (id int, parent int GENERATED ALWAYS AS (CASE WHEN id > 5 THEN id % 5 + 1 END) VIRTUAL, embedding real[]); INSERT INTO kept.virtual (id, embedding) SELECT id, embedding FROM kept.centroids; GRANT SELECT ON kept.virtual TO reader');
 	($rc, $out, $err) = $node->psql('origin', q{CREATE INDEX ON app.docs USING colbert_ivf (doc) WITH (centroids = 'kept.virtual')});
 	like($err, qr/Column parent is virtual/, 'a virtual column');
 }

@@ -148,6 +148,7 @@ def test_tuning_partitions(run: Any, folder: Path, conn: psycopg.Connection[Any]
     assert lines[0].endswith("  partition")
     assert [line.split()[-1] for line in lines[-4:-2]] == ["parts_0_doc_idx", "parts_1_doc_idx"]
     assert [line.split()[2] for line in lines[-2:]] == ["parts_0_doc_idx", "parts_1_doc_idx"]
+    conn.execute("DROP TABLE parts")
 
 
 def test_full_text(run: Any, folder: Path) -> None:

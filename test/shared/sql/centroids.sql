@@ -128,6 +128,7 @@ CALL given_refused('CREATE TABLE given_bad AS SELECT id, parent, CASE WHEN id <>
 CALL given_refused('CREATE TABLE given_bad AS SELECT id, parent, embedding[1:7] || CASE WHEN id = 7 THEN NULL ELSE 1::real END AS embedding FROM given_flat');
 CALL given_refused('CREATE TABLE given_bad AS SELECT id, parent, embedding[1:7] || CASE WHEN id = 7 THEN ''NaN'' ELSE 1::real END AS embedding FROM given_flat');
 CALL given_refused('CREATE TABLE given_bad AS SELECT id, parent, embedding[1:7] || CASE WHEN id = 7 THEN ''-Infinity'' ELSE 1::real END AS embedding FROM given_flat');
+CALL given_refused('CREATE TABLE given_bad AS SELECT id, parent, embedding[1:7] || CASE WHEN id = 7 THEN 2e18 ELSE 1::real END AS embedding FROM given_flat');
 CALL given_refused('CREATE TABLE given_bad AS SELECT nullif(id, 7) AS id, parent, embedding FROM given_flat');
 CALL given_refused('CREATE TABLE given_bad AS SELECT id % 30 AS id, parent, embedding FROM given_flat');
 CALL given_refused('CREATE TABLE given_bad AS SELECT id, parent, CASE WHEN id = 9 THEN ''{0,0,0,0,0,0,0,1}'' WHEN id = 12 THEN ''{-0,0,0,0,0,0,0,1}'' ELSE embedding END AS embedding FROM given_flat');
