@@ -42,7 +42,10 @@ END $$;
 SQL
 for my $method (@methods)
 {
+	# With so little memory, the index keeps the order of the table, in which like documents are not
+	# near each other; in the order of a build, it would hardly read a page twice.
 	$node->safe_psql('postgres', <<"SQL");
+SET maintenance_work_mem = '2MB';
 CREATE TABLE docs_$method (id int PRIMARY KEY, doc multivector(64));
 INSERT INTO docs_$method SELECT id, multivector_agg(token ORDER BY n) FROM tokens GROUP BY id;
 CREATE INDEX docs_${method}_index ON docs_$method USING colbert_$method (doc) WITH ($nodes{$method});
