@@ -863,35 +863,10 @@ test_dispatch(void)
 	tap_ok(kernel_norm((const float[]) {3, 4}, 2) == 5.0f, "norm");
 }
 
-/* The norms of several tokens are those of each, on every instruction set. */
-static void
-test_norms(void)
-{
-	for (int s = 0; s < nsets; s++)
-	{
-		bool same = true;
-
-		for (uint32_t round = 0; round < 200; round++)
-		{
-			uint32_t dim = sample_range(1, 140);
-			uint32_t n = sample_range(0, 20);
-			float   *tokens = sample_floats((SampleKind) (round % SAMPLE_KINDS), (size_t) n * dim);
-			float    norms[20];
-
-			sets[s]->norms(tokens, n, dim, norms);
-			for (uint32_t t = 0; t < n; t++)
-				same &= same_float(norms[t], kernel_norm(tokens + (size_t) t * dim, dim));
-			free(tokens);
-		}
-		tap_ok(same, "%s: norms", sets[s]->name);
-	}
-}
-
 int
 main(void)
 {
 	find_sets();
-	test_norms();
 	test_sq8();
 	test_sq8_encoding();
 	test_keys();
