@@ -136,10 +136,9 @@ SQL
 
 # With quantizer bit, a document has rows only while it is pending. Their array starts over even if
 # an appender is active at all times. It holds the pending rows, in runs of 8 rows since documents
-# have 8 tokens, and the eighth by which arrays grow. Appenders pass the limit while the process
-# that merges waits for a processor: up to 2.3 times it, with seven processes per core.
+# have 8 tokens, and the eighth by which arrays grow.
 my ($limit, $row_bytes) = (16384, 32 + 4);
-my $most_bytes = 3 * $limit * $row_bytes * 9 / 8 + 8192;
+my $most_bytes = $limit * $row_bytes * 9 / 8 + 8192;
 query(<<'SQL');
 CREATE PROCEDURE append(target regclass, rows int) LANGUAGE plpgsql AS $$
 BEGIN
