@@ -17,8 +17,8 @@
  * the order of the path key, or NULL if there is none. The query may refer to
  * columns of the relations in outer.
  *
- * left_join: the outer join of which the index's table is the inner side, if
- * the path is to be that side, or 0.
+ * left_join: 0, or the outer join for whose inner side the path is made, which
+ * is the index's table.
  */
 extern OpExpr *order_match_pathkey(PlannerInfo *root, IndexOptInfo *index, PathKey *pathkey,
 								   Relids outer, int left_join);

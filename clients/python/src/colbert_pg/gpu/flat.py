@@ -142,7 +142,7 @@ class FlatMaxSim:
 
     @contextmanager
     def _all_or_none(self) -> Iterator[None]:
-        """Flush what is added within, or remove it if an exception ends it."""
+        """Keep the documents added inside the block, or remove them if it raises."""
         documents, chunks, dims, element = (
             len(self._ids),
             len(self._chunks),
