@@ -99,7 +99,8 @@ count_answers(const Tune *tune, const BestScores *best)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATA_EXCEPTION),
 					 errmsg("expected %d exact answers to query %d, not %d", least, i + 1, found),
-					 errhint("Compute the k best documents of each query.")));
+					 errhint("Compute the k best documents of each query. If the table has fewer "
+							 "than k rows, VACUUM it, because deleted rows count until then.")));
 	}
 	return count;
 }

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Similarity: TypeAlias = Literal["maxsim", "maxsim_cosine", "maxsim_l2"]
 
 _MAX_EXPONENT = 126  # of a power of two that float32 holds, as it does the reciprocal
+_LARGEST = 4096.0  # of the kept numbers: 16 times less than half precision holds
 _SPARE = 1.25  # capacity of the buffer beside that of the sample
 _SHOW_EVERY = 256  # rows
 
@@ -29,7 +30,7 @@ class Sample:
 
     tokens: Numbers
     scale: float
-    """The factor, a power of two, that the tokens were multiplied by to be about 1 long."""
+    """The factor, a power of two, that the tokens were multiplied by to fit half precision."""
     documents: int
     seen: int
     """All tokens that were read, without copies within a document."""
@@ -52,7 +53,13 @@ class Sampler:
         self._held, self._limit = 0, 1.0
         self.seen = 0
 
+    def rescale(self, factor: float) -> None:
+        """Multiply the tokens that are held."""
+        held = self._tokens[: self._held]
+        held[:] = held * np.float32(factor)
+
     def add(self, tokens: Floats32) -> None:
+        """Offer tokens, whose numbers half precision must hold."""
         self.seen += len(tokens)
         keys = self._rng.random(len(tokens))
         chosen = np.flatnonzero(keys < self._limit)
@@ -107,7 +114,7 @@ def sample_tokens(
     )
     sampler: Sampler | None = None
     dims, documents = 0, 0
-    scale: float | None = None
+    scale = 0.0
     for (document,) in copy_binary(conn, statement):
         if document is None:
             continue
@@ -118,9 +125,11 @@ def sample_tokens(
             sampler = Sampler(capacity, dims, np.random.default_rng(seed))
         if tokens.shape[1] != dims:
             raise ValueError(f"expected {dims} dimensions in each document, not {tokens.shape[1]}")
-        if scale is None:
-            scale = _scale_of(tokens, similarity)
-        sampler.add(np.clip(tokens * np.float32(scale or 1), -65504, 65504))
+        fitting = _scale_for(tokens, similarity, scale)
+        if 0 < fitting < scale:
+            sampler.rescale(fitting / scale)
+        scale = fitting
+        sampler.add(tokens * np.float32(scale or 1))
         if documents % _SHOW_EVERY == 0:
             progress(documents, sampler.seen)
     if sampler is None or sampler.seen == 0:
@@ -148,14 +157,21 @@ def _distinct(tokens: Floats32) -> Floats32:
     return tokens if len(first) == len(tokens) else np.take(tokens, sorted(first.values()), 0)
 
 
-def _scale_of(tokens: Floats32, similarity: Similarity) -> float | None:
-    """Return the power of two that makes the first tokens about 1 long, as half precision needs.
+def _scale_for(tokens: Floats32, similarity: Similarity, scale: float) -> float:
+    """Return the power of two by which these tokens, and those before at `scale`, fit.
 
-    None: these tokens are 0, which any factor keeps, so a later document has to tell.
+    The first tokens become about 1 long. If a later number is above _LARGEST at this scale, a
+    smaller one is returned. 0: all tokens so far are 0, which any factor keeps.
     """
     if similarity == "maxsim_cosine":
         return 1.0
-    mean = float(np.sqrt(np.mean(squared_lengths(tokens)))) if len(tokens) else 0.0
-    if mean == 0:
-        return None
+    largest = float(np.abs(tokens).max(initial=0))
+    if largest == 0 or largest * scale > _LARGEST or scale == 0:
+        return _scale_of(tokens) if largest > 0 else scale
+    return scale
+
+
+def _scale_of(tokens: Floats32) -> float:
+    """Return the power of two that makes tokens about 1 long, as half precision needs."""
+    mean = float(np.sqrt(np.mean(squared_lengths(tokens))))
     return float(2.0 ** np.clip(-np.round(np.log2(mean)), -_MAX_EXPONENT, _MAX_EXPONENT))
