@@ -102,7 +102,7 @@ demo demo-psql:
 	@tools/demo $@
 # make demo-web PORT=8080: until Ctrl-C
 PORT = 8080
-demo-web:
+demo-web demo-pages:
 	@tools/demo $@ $(PORT)
 # The documentation as a site in build/site. make docs-serve PORT=8080: until Ctrl-C.
 docs:
@@ -155,6 +155,7 @@ help:
 	@echo 'make demo           real questions, their answers and the time they take'
 	@echo 'make demo-psql      the same data, in psql'
 	@echo 'make demo-web       a search page on the same data, on 127.0.0.1 until Ctrl-C; PORT=8080 chooses the port'
+	@echo 'make demo-pages     the same on images of pages, whose patches are the tokens'
 	@echo 'make docs           the documentation as a site, in build/site; make docs-serve PORT=8080 serves it on 127.0.0.1'
 	@echo 'make test           all tests; make test-SUITE for one of: $(shell tools/test --list 2>/dev/null)'
 	@echo 'make test-extra     the long forms of tests: whole collections, more random statements, frameworks, the search page in chromium, the metrics of postgres_exporter, examples in other languages, packages'
@@ -181,5 +182,5 @@ help:
 	@echo 'make bench-cold     an index larger than memory: latency and pages read per stage, with a limit on memory (root)'
 	@echo 'make deps           only install the packages'
 
-.PHONY: deps demo demo-psql demo-web dist docs docs-serve packages release test test-extra test-matrix soak faults help FORCE
+.PHONY: deps demo demo-psql demo-web demo-pages dist docs docs-serve packages release test test-extra test-matrix soak faults help FORCE
 FORCE:

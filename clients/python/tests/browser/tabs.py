@@ -3,17 +3,51 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from PIL import Image
 
+ROOT = Path(__file__).parents[4]
 AXE = Path(os.environ["AXE"]).read_text(encoding="utf-8")
 SHOTS = os.environ.get("SCREENSHOTS")
 QUESTION = "what causes childhood brain stem glioma ?"
 SIZE = {"width": 1180, "height": 860}
 SERIOUS = ("serious", "critical")
 SECONDS = 1000
+
+
+@contextmanager
+def served(*options: str) -> Iterator[str]:
+    """Serve the demo, unless ADDRESS names one that is served already, and return its address."""
+    if "ADDRESS" in os.environ:
+        yield os.environ["ADDRESS"]
+        return
+    process = subprocess.Popen(
+        [sys.executable, "-u", str(ROOT / "tools" / "demo_web.py"), *options, "0"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            found = re.match(r"Serving on (http://127\.0\.0\.1:\d+)/ ", line)
+            if found:
+                yield found[1]
+                break
+        else:
+            pytest.fail("the demo has not begun to serve")
+    finally:
+        process.send_signal(signal.SIGINT)
+        rest = process.communicate(timeout=60)[0]
+    assert (process.returncode, rest) == (0, "Stopped.\n")
 
 
 class Tab:

@@ -5,69 +5,20 @@ test/run-browser starts these tests, with chromium and axe-core.
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from browser.tabs import QUESTION, SECONDS, SIZE, Tab, shoot
+from browser.tabs import QUESTION, SECONDS, SIZE, Tab, served, shoot
 
-ROOT = Path(__file__).parents[4]
 SHOWN = "how is gout treated?"
 
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    """Serve the demo, unless one is served already, and return its address."""
-    if "ADDRESS" in os.environ:
-        yield os.environ["ADDRESS"]
-        return
-    process = subprocess.Popen(
-        [sys.executable, "-u", str(ROOT / "tools" / "demo_web.py"), "0"],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    try:
-        for line in process.stdout:
-            found = re.match(r"Serving on (http://127\.0\.0\.1:\d+)/ ", line)
-            if found:
-                yield found[1]
-                break
-        else:
-            pytest.fail("the demo has not begun to serve")
-    finally:
-        process.send_signal(signal.SIGINT)
-        rest = process.communicate(timeout=60)[0]
-    assert (process.returncode, rest) == (0, "Stopped.\n")
-
-
-@pytest.fixture
-def tab(browser: Any, address: str) -> Iterator[Tab]:
-    tab = Tab(browser, address)
-    yield tab
-    tab.context.close()
-    assert tab.errors == [], "the policy of the page forbids what it loads"
-    assert all(url.startswith(address) for url in tab.loaded), "everything is served here"
-
-
-@pytest.fixture
-def axe(browser: Any, address: str) -> Iterator[Any]:
-    """Return a function that makes a tab in which axe-core may run."""
-    tabs: list[Tab] = []
-
-    def make(**options: Any) -> Tab:
-        tabs.append(Tab(browser, address, bypass_csp=True, **options))
-        return tabs[-1]
-
-    yield make
-    for tab in tabs:
-        tab.context.close()
+    with served() as address:
+        yield address
 
 
 def test_a_question(tab: Tab) -> None:

@@ -120,6 +120,20 @@ class Site:
         chosen = [column.search.way for column in answer.columns]
         return self._search_page(request, answer.ways, chosen, answer)
 
+    def image(self, request: Request) -> Response:
+        """Serve the page image of a row, as the kind that its first bytes tell."""
+        key = request.query_params.get("id", "")
+        try:
+            with self.pool.connection() as conn, self._transaction(conn):
+                found = searcher.image(conn, self.settings, key)
+        except psycopg.DataError:  # the id is no value of its type
+            found = None
+        if found is None:
+            text = "The row does not exist, or has no PNG, JPEG or WebP of an accepted size."
+            raise PageError(404, "There is no such image", text)
+        data, kind = found
+        return Response(data, media_type=kind, headers={"Cache-Control": "no-store"})
+
     def _search_page(
         self,
         request: Request,
@@ -278,6 +292,7 @@ def create_app(encoder: Encoder, settings: Settings) -> Starlette:
     return Starlette(
         routes=[
             Route("/", _caught(site, site.search)),
+            Route("/image", _caught(site, site.image)),
             Route("/indexes", _caught(site, site.indexes)),
             Route("/indexes/{name:path}", _caught(site, site.index)),
             Route("/indexes/{name:path}", _caught(site, site.measure), methods=["POST"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..encoders import Span
@@ -136,32 +136,35 @@ def shade(text: str, spans: Sequence[Span], query: Words, matches: Matches, top:
             "text: its words cannot be shaded."
         )
     words = Words(text, list(spans), len(spans))
-    terms = _terms(words, query, matches)
-    best = _best(words, query, matches)
+    terms = terms_of(words.of_row, query, matches)
+    best = best_of(words.of_row, query, matches)
     shown = [
         _piece(text[start:end], best.get(word), sorted(terms.get(word, ())), top)
         for word, (start, end) in enumerate(words.spans)
         if end <= MAX_SHOWN
     ]
     pieces, folded = fold(list(_joined(text[:MAX_SHOWN], words.spans, shown)))
-    pairs = tuple(_pairs(words, query, matches))
+    pairs = tuple(pairs_of(words.of_row, words.__getitem__, query, matches))
     return Shaded(pieces, folded, pairs, max(len(text) - MAX_SHOWN, 0))
 
 
-def _terms(words: Words, query: Words, matches: Matches) -> dict[int, set[int]]:
-    """Return the numbers of the query words that matched each word, from 1."""
+def terms_of(of_row: Sequence[int], query: Words, matches: Matches) -> dict[int, set[int]]:
+    """Return the numbers of the query words that matched each word or patch, from 1.
+
+    of_row: the number of the word or patch of each token, -1 if it has none.
+    """
     found: dict[int, set[int]] = {}
     for token, (doc, _) in matches.terms.items():
         if query.of_row[token] != _NO_WORD:
-            found.setdefault(words.of_row[doc], set()).add(query.of_row[token] + 1)
+            found.setdefault(of_row[doc], set()).add(query.of_row[token] + 1)
     return found
 
 
-def _best(words: Words, query: Words, matches: Matches) -> dict[int, tuple[int, float]]:
-    """Return the query word, from 1, that each word matched best, and their similarity."""
+def best_of(of_row: Sequence[int], query: Words, matches: Matches) -> dict[int, tuple[int, float]]:
+    """Return the query word, from 1, that each word or patch matched best, and the similarity."""
     found: dict[int, tuple[int, float]] = {}
     for doc, (token, similarity) in matches.best.items():
-        word, number = words.of_row[doc], query.of_row[token] + 1
+        word, number = of_row[doc], query.of_row[token] + 1
         if number and (word not in found or similarity > found[word][1]):
             found[word] = (number, similarity)
     return found
@@ -185,11 +188,13 @@ def _joined(text: str, spans: Sequence[Span], words: Sequence[Piece]) -> Iterato
         yield Piece(printable(text[at:]))
 
 
-def _pairs(words: Words, query: Words, matches: Matches) -> Iterator[Pair]:
-    """Return the terms of the score by words, in the order of the question."""
+def pairs_of(
+    of_row: Sequence[int], name: Callable[[int], str], query: Words, matches: Matches
+) -> Iterator[Pair]:
+    """Return the terms of the score by words or patches, in the order of the question."""
     scores: dict[tuple[int, int], float] = {}
     for token, (doc, similarity) in sorted(matches.terms.items()):
-        pair = (query.of_row[token], words.of_row[doc])
+        pair = (query.of_row[token], of_row[doc])
         scores[pair] = scores.get(pair, 0.0) + similarity
     for (number, word), score in scores.items():
-        yield Pair(number + 1, printable(query[number]), printable(words[word]), score)
+        yield Pair(number + 1, printable(query[number]), printable(name(word)), score)

@@ -49,9 +49,11 @@ class Pages:
             table=settings.statements().table_name.replace('"', ""),
             create_index=create_index(settings.statements()),
             max_question=MAX_QUESTION,
+            note=settings.note,
             names=NAMES,
             pattern=pattern,
             number=number,
+            percent=percent,
             chosen=chosen,
             size=size,
             statement=statement,
@@ -83,6 +85,10 @@ def pattern(word: int) -> int:
 
 def number(value: float, digits: int = 3) -> str:
     return f"{value:,.{digits}f}"
+
+
+def percent(value: float) -> str:
+    return f"{value:.6g}%"
 
 
 def chosen(value: float | None, otherwise: str = "automatic") -> str:

@@ -48,6 +48,16 @@ _TERMS = sql.SQL(
     "CROSS JOIN LATERAL bm25f_terms(docs.{tsv}, query.words) AS t "
     "ORDER BY ids.number, t.contribution DESC, t.term"
 )
+_IMAGES = sql.SQL(
+    "SELECT ids.number, pg_catalog.octet_length(docs.{image}), "
+    "pg_catalog.substr(docs.{image}, 1, %s) "
+    "FROM unnest(%s::text[]) WITH ORDINALITY AS ids(id, number) "
+    "JOIN {table} AS docs ON docs.{id} = ids.id::{type}"
+)
+_IMAGE = sql.SQL(
+    "SELECT docs.{image} FROM {table} AS docs WHERE docs.{id} = %s::text::{type} "
+    "AND pg_catalog.octet_length(docs.{image}) <= %s LIMIT 1"
+)
 _INDEXES = sql.SQL("""
     SELECT i.indexrelid::pg_catalog.regclass::text, a.amname::text,
         pg_catalog.pg_get_indexdef(i.indexrelid), coalesce(c.reloptions, '{}'), i.indisvalid
@@ -130,6 +140,22 @@ def terms(statements: RankedStatements, id_type: str, text: str, ids: Sequence[s
     """Return the terms of bm25f, by the number of each id, from 1: number, and those of a Term."""
     names = _names(statements, id_type)
     return Statement(_TERMS.format(**names), (text, list(ids)))
+
+
+def images(
+    statements: RankedStatements, id_type: str, column: str, start: int, ids: Sequence[str]
+) -> Statement:
+    """Return number, size and first bytes of the image of each id, by its number, from 1."""
+    names = {**_names(statements, id_type), "image": escaped(sql.Identifier(column))}
+    return Statement(_IMAGES.format(**names), (start, list(ids)))
+
+
+def image(
+    statements: RankedStatements, id_type: str, column: str, most: int, key: str
+) -> Statement:
+    """Return the image of an id, or no row if it has more than a number of bytes, most."""
+    names = {**_names(statements, id_type), "image": escaped(sql.Identifier(column))}
+    return Statement(_IMAGE.format(**names), (key, most))
 
 
 def _names(statements: RankedStatements, id_type: str) -> dict[str, sql.Composable]:

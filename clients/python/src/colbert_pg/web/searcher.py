@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psycopg
@@ -17,7 +17,7 @@ from ..collection.statements import Statement
 from ..encoders import Encoder, Span, SpansUnknownError, TextError
 from ..explain.words import Words
 from ..multivector import MultiVector
-from . import heat, queries
+from . import heat, images, queries
 from .errors import PageError
 from .queries import WAYS, Search, Way
 from .settings import Settings
@@ -47,7 +47,8 @@ class Hit:
     """A row that a ranking found, with its passage in pieces.
 
     id: as the server writes it. note: why it has no shades. terms: those of
-    bm25f, if the ranking has them.
+    bm25f, if the ranking has them. sheet: its page image, if the table has images and this one can
+    be shown.
     """
 
     id: str
@@ -57,6 +58,7 @@ class Hit:
     bm25f: float | None = None
     shaded: heat.Shaded = field(default_factory=lambda: heat.Shaded(()))
     note: str = ""
+    sheet: images.Sheet | None = None
     places: dict[Way, int] = field(default_factory=dict)
     terms: list[Term] = field(default_factory=list)
 
@@ -80,6 +82,7 @@ class Answer:
     """The answers to a question. ways: the rankings that the table has.
 
     matches: those of the rows, by id. top: the best similarity of two tokens.
+    grid: that of page images, None if the answers are texts. facts: of the images, by id.
     """
 
     ways: tuple[Way, ...]
@@ -87,6 +90,8 @@ class Answer:
     columns: list[Column]
     matches: dict[str, heat.Matches]
     top: float
+    grid: images.Grid | None = None
+    facts: dict[str, images.Facts] = field(default_factory=dict)
 
 
 def encode(encoder: Encoder, text: str) -> Question:
@@ -112,10 +117,24 @@ def target_of(conn: psycopg.Connection[Any], settings: Settings) -> Target:
     if missing:
         text = f"Table {statements.table_name} has no column {', '.join(missing)}."
         raise PageError(500, "A column is missing", text)
+    _check_images(statements, settings, types)
     by_words = truncated(settings.tsv_column) in types
     by_words = by_words and fetch(conn, queries.has_statistics(statements))[0][0]
     ways: tuple[Way, ...] = WAYS if settings.ranker is not None else WAYS[:-1]
     return Target(types, ways if by_words else WAYS[:1])
+
+
+def _check_images(
+    statements: RankedStatements, settings: Settings, types: Mapping[str, str]
+) -> None:
+    if settings.images is None:
+        return
+    column = settings.images.column
+    found = types.get(truncated(column))
+    if found != "bytea":
+        text = f"Column {column} of table {statements.table_name} "
+        text += "does not exist." if found is None else f"has the type {found}, expected bytea."
+        raise PageError(500, "The table has no images", text)
 
 
 def answer(
@@ -130,18 +149,43 @@ def answer(
         columns = [_column(conn, statements, settings, question, way) for way in chosen]
         matches = _matches(conn, statements, target, question, columns)
         _set_terms(conn, statements, target, question, columns)
+        facts = _facts(conn, statements, settings, target, columns)
     _set_places(columns)
-    return Answer(target.ways, question, columns, matches, heat.top_similarity(matches.values()))
+    top = heat.top_similarity(matches.values())
+    grid = settings.images.grid if settings.images else None
+    return Answer(target.ways, question, columns, matches, top, grid, facts)
+
+
+def image(conn: psycopg.Connection[Any], settings: Settings, key: str) -> tuple[bytes, str] | None:
+    """Return the page image of a row and its media type, None if there is none to show.
+
+    key: the id as the server writes it.
+    """
+    if settings.images is None:
+        return None
+    statements = settings.statements()
+    id_type = target_of(conn, settings).types[truncated(statements.columns.id)]
+    column = settings.images.column
+    found = fetch(conn, queries.image(statements, id_type, column, images.MAX_BYTES, key))
+    if not found:
+        return None
+    data: bytes = found[0][0]
+    kind = images.kind_of(data[: images.MAGIC_BYTES])
+    return None if kind is None else (data, kind)
 
 
 def shade(answer: Answer, encoder: Encoder) -> None:
-    """Shade the passages of an answer."""
-    done: dict[str, tuple[heat.Shaded, str]] = {}
+    """Shade the passages of an answer, or the patches of its page images."""
+    done: dict[str, tuple[heat.Shaded, str, images.Sheet | None]] = {}
     for column in answer.columns:
         for hit in column.hits:
             if hit.id not in done:
-                done[hit.id] = _shaded(hit, answer, encoder)
-            hit.shaded, hit.note = done[hit.id]
+                done[hit.id] = (
+                    (*_shaded(hit, answer, encoder), None)
+                    if answer.grid is None
+                    else _sheet(hit, answer, answer.grid)
+                )
+            hit.shaded, hit.note, hit.sheet = done[hit.id]
 
 
 def _column(
@@ -220,6 +264,26 @@ def _set_terms(
             hit.terms = found.get(hit.id, [])
 
 
+def _facts(
+    conn: psycopg.Connection[Any],
+    statements: RankedStatements,
+    settings: Settings,
+    target: Target,
+    columns: Sequence[Column],
+) -> dict[str, images.Facts]:
+    """Return the size and the first bytes of the image of each row, by id."""
+    ids = _ids(columns)
+    if settings.images is None or not ids:
+        return {}
+    id_type = target.types[truncated(statements.columns.id)]
+    column = settings.images.column
+    statement = queries.images(statements, id_type, column, images.MAGIC_BYTES, ids)
+    return {
+        ids[number - 1]: images.Facts(size, start or b"")
+        for number, size, start in fetch(conn, statement)
+    }
+
+
 def _ids(columns: Sequence[Column]) -> list[str]:
     """Return the ids of all hits, each once."""
     return list(dict.fromkeys(hit.id for column in columns for hit in column.hits))
@@ -239,6 +303,27 @@ def _shaded(hit: Hit, answer: Answer, encoder: Encoder) -> tuple[heat.Shaded, st
         return heat.plain(hit.text), "The encoder cannot tell which word a token stands for."
     except (heat.MismatchError, TextError) as e:
         return heat.plain(hit.text), str(e)
+
+
+def _sheet(
+    hit: Hit, answer: Answer, grid: images.Grid
+) -> tuple[heat.Shaded, str, images.Sheet | None]:
+    """Return a caption, why something is missing, and the page image with its patches."""
+    caption = heat.plain(hit.text)
+    refusal = images.refusal(answer.facts.get(hit.id))
+    if refusal:
+        return caption, refusal, None
+    words, matches = answer.question.words, answer.matches.get(hit.id)
+    if words is None:
+        return caption, "", images.Sheet()  # the page says so, once
+    if matches is None:
+        note = "The row has no multivector, or too many tokens to shade."
+        return caption, note, images.Sheet()
+    try:
+        sheet = images.shade(grid, words, matches, answer.top)
+    except heat.MismatchError as e:
+        return caption, str(e), images.Sheet()
+    return replace(caption, pairs=sheet.pairs), "", sheet
 
 
 def _set_places(columns: Sequence[Column]) -> None:

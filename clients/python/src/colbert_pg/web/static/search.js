@@ -8,9 +8,9 @@ let kept = null;
 
 const numbers = (element) => (element.dataset.terms ?? '').split(' ').filter(Boolean);
 
-/** Return the words of passages that a word of the question matched best, or was nearest to. */
+/** Return the words of passages, or the patches of pages, that a word of the question matched best, or was nearest to. */
 function matchesOf(number) {
-  const all = [...columns.querySelectorAll('.w')];
+  const all = [...columns.querySelectorAll('.w, .patch')];
   const terms = all.filter((element) => numbers(element).includes(number));
   const near = all.filter((element) => element.dataset.near === number && !terms.includes(element));
   return { terms, near };
@@ -19,7 +19,7 @@ function matchesOf(number) {
 function describe(word, terms) {
   const counts = new Map();
   for (const element of terms) {
-    const text = element.firstChild.textContent.toLowerCase();
+    const text = element.dataset.name ?? element.firstChild.textContent.toLowerCase();
     counts.set(text, (counts.get(text) ?? 0) + 1);
   }
   const parts = [...counts].sort((a, b) => b[1] - a[1]).slice(0, 8);
