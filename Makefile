@@ -137,6 +137,10 @@ format-check:
 test-matrix: FORCE
 	@tools/install-deps matrix
 	@tools/test-matrix $(CELLS)
+# Tests that cannot fail: locks, checks and stamps removed one at a time. make mutants NAMES="no-suspects partial-index"
+mutants:
+	@tools/install-deps build demo test
+	@tools/mutants $(NAMES)
 # make soak MINUTES=60 SEED=1: the fault-injection tests for this long, from a seed.
 MINUTES = 60
 soak:
@@ -161,6 +165,7 @@ help:
 	@echo 'make test-extra     the long forms of tests: whole collections, more random statements, frameworks, the search page in chromium, the metrics of postgres_exporter, examples in other languages, packages'
 	@echo 'make test-matrix    all tests on PostgreSQL 15, 17 and 18, with gcc, clang, assertions and sanitizers, in chroots: hours'
 	@echo '                    CELLS="17-gcc 18-clang" SUITES="regress tap" choose; cells: $(shell tools/test-matrix --list 2>/dev/null)'
+	@echo 'make mutants        remove locks, checks and stamps one at a time, and see a test fail (test/mutants); NAMES="no-suspects" chooses'
 	@echo 'make dist           the zip for PGXN and the source archive for Debian, in build/dist'
 	@echo 'make packages       build a release candidate and its packages, and try them in bare chroots: Debian, PGXN, Dockerfile (STEPS="..." chooses)'
 	@echo 'make release VERSION=0.2.0 DEST=/tmp/release  prepare a release in that folder (RELEASING.md)'
@@ -182,5 +187,5 @@ help:
 	@echo 'make bench-cold     an index larger than memory: latency and pages read per stage, with a limit on memory (root)'
 	@echo 'make deps           only install the packages'
 
-.PHONY: deps demo demo-psql demo-web demo-pages dist docs docs-serve packages release test test-extra test-matrix soak faults help FORCE
+.PHONY: deps demo demo-psql demo-web demo-pages dist docs docs-serve packages release test test-extra test-matrix mutants soak faults help FORCE
 FORCE:

@@ -1,4 +1,4 @@
-"""The results of tools/test-matrix, kept in doc/proof.md: per cell and job of run-suites, with the commit on which it ran.
+"""The results of tools/test-matrix and tools/mutants, kept in doc/proof.md: per cell and job of run-suites, with the commit on which it ran.
 
 A result counts until a commit changes a file that its job concerns.
 """
@@ -12,7 +12,7 @@ from chroots import ROOT
 PATH = 'doc/proof.md'
 HEAD = f'''# Proof
 
-`make test-matrix` writes this page; [reliability](reliability.md#versions-compilers-and-builds) describes it.
+`make test-matrix` writes this page, and `make mutants` the job of that name; [reliability](reliability.md#versions-compilers-and-builds) describes them.
 Each entry is the number of tests that passed, of those that failed or were skipped if there are any, and the commit on which they ran.
 An empty entry was not run.
 

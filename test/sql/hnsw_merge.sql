@@ -43,7 +43,7 @@ INSERT INTO merge_pressed SELECT i, merge_doc(i, 8, 32) FROM generate_series(601
 SELECT nodes, pending_documents FROM colbert_index_info('merge_pressed_doc') \gset before_
 SET colbert.pending_limit = 1;
 INSERT INTO merge_pressed SELECT i, merge_doc(i, 8, 32) FROM generate_series(1601, 1603) i;
-SELECT nodes = :before_nodes AS same_nodes, pending_documents < :before_pending_documents + 3 AS merged FROM colbert_index_info('merge_pressed_doc');
+SELECT nodes = :before_nodes AS same_nodes, pending_documents < :before_pending_documents + 3 AS merged, pending_tokens = 8 * pending_documents AS counted FROM colbert_index_info('merge_pressed_doc');
 SELECT set_config('colbert.pending_limit', (pending_tokens * 2)::text, false) IS NULL AS no_limit FROM colbert_index_info('merge_pressed_doc');
 INSERT INTO merge_pressed SELECT i, merge_doc(i, 8, 32) FROM generate_series(1604, 1605) i;
 SELECT nodes > :before_nodes AS more_nodes FROM colbert_index_info('merge_pressed_doc');

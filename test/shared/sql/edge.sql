@@ -19,6 +19,8 @@ $$;
 -- Without nodes: VACUUM removes dead documents from the queue, and their tokens from the count.
 CREATE TABLE edge_pending (id int, doc multivector(4));
 CREATE INDEX edge_pending_doc ON edge_pending USING :method (doc);
+-- A query of other dims is refused, even if there is nothing to score.
+SELECT id FROM edge_pending ORDER BY doc <#> '[[1,2,3,4,5]]' LIMIT 1;
 INSERT INTO edge_pending SELECT i, edge_doc(i, 3, 4) FROM generate_series(1, 10) i;
 DELETE FROM edge_pending WHERE id <= 4;
 VACUUM edge_pending;

@@ -97,6 +97,21 @@ DECLARE order_cursor CURSOR FOR SELECT id FROM order_docs ORDER BY maxsim(doc, (
 MOVE ALL order_cursor;
 SELECT late > 0 AS late, emitted FROM colbert_last_scan();
 COMMIT;
+-- Those that are late come last, in order: one row scores above the row before it.
+CREATE FUNCTION order_rises(query text) RETURNS int LANGUAGE plpgsql SET enable_sort = off SET enable_seqscan = off AS $$
+DECLARE
+	found record;
+	last float8;
+	n int := 0;
+BEGIN
+	FOR found IN EXECUTE query LOOP
+		n := n + coalesce((found.score > last)::int, 0);
+		last := found.score;
+	END LOOP;
+	RETURN n;
+END $$;
+SELECT order_rises($$ SELECT maxsim(doc, (SELECT q FROM order_q)) AS score FROM order_docs ORDER BY score DESC NULLS LAST $$);
+SELECT late > 0 AS late FROM colbert_last_scan();
 SELECT order_plan($$ SELECT id FROM order_docs ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC LIMIT 50 $$);
 SELECT order_plan($$ SELECT id FROM order_docs d JOIN order_meta m USING (id) ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC LIMIT 50 $$);
 SELECT order_plan($$ SELECT array_agg(id) FROM (SELECT id FROM order_docs ORDER BY maxsim(doc, (SELECT q FROM order_q)) DESC LIMIT 50) AS t $$);
@@ -240,4 +255,4 @@ RESET enable_sort; RESET enable_seqscan;
 SELECT count(*), bool_and(worse) FROM (SELECT score <= lag(score) OVER (ORDER BY n) AS worse FROM order_written) AS t;
 
 DROP TABLE order_docs, order_meta, order_q, order_parts, order_written;
-DROP FUNCTION order_tokens, order_rows, order_plan, order_same, order_check, order_held, order_check_held, order_loop, order_volatile;
+DROP FUNCTION order_tokens, order_rows, order_plan, order_same, order_check, order_held, order_check_held, order_rises, order_loop, order_volatile;

@@ -56,6 +56,10 @@ SELECT * FROM postings_state();
 INSERT INTO postings_docs SELECT i, postings_doc(i) FROM generate_series(1, 2000) i;
 VACUUM postings_docs;
 SELECT * FROM postings_state();
+-- A pending document is found although no list has it.
+INSERT INTO postings_docs VALUES (0, '[[-1,0,0,0]]');
+SELECT id FROM postings_docs ORDER BY doc <#> '[[-1,0,0,0]]' LIMIT 1;
+SELECT pending, exhaustive FROM colbert_last_scan();
 
 DROP TABLE postings_docs;
 DROP FUNCTION postings_doc, postings_state;

@@ -85,6 +85,7 @@ SELECT threshold_check($$ SELECT id FROM threshold_docs WHERE 1.2 >= doc <-> '[[
 
 -- Bounds that equal a document's score, and bounds that nothing or everything reaches.
 SELECT threshold_check($$ SELECT id FROM threshold_docs WHERE maxsim(doc, '[[1,2,3,4]]') >= (SELECT max(maxsim(doc, '[[1,2,3,4]]')) FROM threshold_docs) $$);
+SELECT threshold_same($$ SELECT id, maxsim(doc, '[[1,2,3,4]]') AS score FROM threshold_docs WHERE maxsim(doc, '[[1,2,3,4]]') >= (SELECT max(maxsim(doc, '[[1,2,3,4]]')) FROM threshold_docs) ORDER BY score DESC LIMIT 3 $$);
 SELECT threshold_same($$ SELECT id FROM threshold_docs WHERE maxsim(doc, '[[1,2,3,4]]') > (SELECT max(maxsim(doc, '[[1,2,3,4]]')) FROM threshold_docs) $$);
 SELECT threshold_same($$ SELECT id FROM threshold_docs WHERE doc <=> '[[1,2,3,4],[3,1,2,5]]' <= (SELECT doc <=> '[[1,2,3,4],[3,1,2,5]]' FROM threshold_docs WHERE id = 77) $$);
 SELECT threshold_same($$ SELECT id FROM threshold_docs WHERE maxsim_l2(doc, (SELECT doc FROM threshold_docs WHERE id = 77)) <= 0 $$);
