@@ -129,6 +129,15 @@ for my $point ('relist-trained', 'relist-filled')
 	checker_is_content($node, 't', "changes at $point, nothing is left");
 }
 
+# Documents that are pending when the new lists are filled are listed once, by the merge. They share a token, whose list has
+# several segments.
+make('sq4');
+my $vacuum = pause_at('relist-trained');
+$node->safe_psql('postgres', "$session INSERT INTO t SELECT id + 1000, doc || multivector_agg((ARRAY[9] || array_fill(0, ARRAY[15]))::real[]) FROM docs GROUP BY id");
+is(go_on('relist-trained', $vacuum), '', 'pending documents: VACUUM ends without an error');
+is($node->safe_psql('postgres', "$session SELECT colbert_merge('t_index')"), $count, 'pending documents: the merge lists them');
+checker_is_content($node, 't', 'pending documents: each is listed once', q{severity = 'error'});
+
 # A search whose lists are replaced and emptied before it reads them finds the row without looking at
 # all others.
 for my $point ('posting-head', 'probed')
