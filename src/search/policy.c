@@ -76,8 +76,8 @@ few_pass(const Policy *policy, const FunnelState *state, uint32_t share)
 #define FIRST_NARROWED_LISTS 20
 #define MAX_FIRST_NARROWED   384
 
-static uint32_t
-first_narrowed(const Policy *policy)
+uint32_t
+policy_first_narrowed(const Policy *policy)
 {
 	uint64_t n = policy->node_postings * FIRST_NARROWED_LISTS / MAX(policy->ndirections, 1);
 
@@ -196,7 +196,7 @@ widen(const Policy *policy, const FunnelState *state)
 	step.ef = (uint32_t) (settings->ef_search * factor);
 	step.n = (uint32_t) MIN(settings->candidates * factor, policy->pool_limit);
 	if (state->level == 0 && policy->may_narrow_more)
-		step.n = first_narrowed(policy);
+		step.n = policy_first_narrowed(policy);
 	/* The new documents are reranked as deep as the search has come. */
 	step.batch =
 		MAX(MIN(state->batch, (uint32_t) (wanted / POLICY_NARROWED_PER_ROW)), settings->rerank);

@@ -207,6 +207,9 @@ typedef struct Step
 
 extern Step policy_next(const Policy *policy, const FunnelState *state);
 
+/* Return the number of documents that are narrowed first if it is left to the index. */
+extern uint32_t policy_first_narrowed(const Policy *policy);
+
 /*
  * Return the number of rows that are probably wanted of all documents, which
  * doubles each time that all of them have been returned.

@@ -25,12 +25,11 @@
 
 /*
  * Of the waiting documents that the fits expect above the bar, only this part is:
- * measured on MedQuAD, where 1 gave a recall of .985 for a target of .97. Searches
- * with a share of the documents expect more, by a power of their share
- * (src/search/README.md).
+ * measured on MedQuAD. Searches with a share of the documents expect more, by a
+ * power of their share (src/search/README.md).
  */
-#define WAITING_PART        0.4
-#define SHARE_WAITING_POWER (-0.3)
+#define WAITING_PART        0.3
+#define SHARE_WAITING_POWER (-0.4)
 
 /* Least documents of a step of narrowing, if the search has a share of the documents. */
 #define MIN_SHARE_NARROW_STEP 16
@@ -48,14 +47,28 @@
  * Reranking and narrowing leave this part of the allowed misses, or more if the
  * search then ends.
  */
-#define POOL_PART 0.5
+#define POOL_PART 0.25
 
 /*
  * A step reranks and narrows at most this many times the documents reranked and
- * narrowed before. Narrowing more documents at once reads fewer pages.
+ * narrowed before: the bar rises with the best of them.
  */
 #define STEP_PART        0.5
-#define NARROW_STEP_PART 6
+#define NARROW_STEP_PART 1
+
+/*
+ * Finds get dearer as a search goes on. A search that has done the usual work
+ * may expect the misses that the target allows, and any search misses in
+ * proportion to its work, within these limits. Easy questions then make up for
+ * hard ones, with less work in all.
+ */
+#define USUAL_WORK 4.0 /* in first widths, if at most USUAL_ROWS are wanted */
+#define USUAL_ROWS 10.0
+#define MIN_EFFORT 0.4
+#define MAX_EFFORT 3.0
+
+/* A search that has narrowed this share of all documents may expect no additional misses. */
+#define EFFORT_SHARE 0.25
 
 /* Fixed cost of a step, in microseconds. */
 #define STEP_US 10.0
@@ -205,11 +218,40 @@ wanted_here(const Policy *policy, const FunnelState *state)
 	return (all * policy->share / state->known_share + state->own_wanted) / 2;
 }
 
+/* Return the time of gathering from these lists, narrowing and reranking, in microseconds. */
+static double
+work_us(const Policy *policy, double probes, double narrowed, double reranked)
+{
+	const WorkCosts *costs = &policy->costs;
+
+	return costs->find + probes * policy->ndirections * costs->list + narrowed * costs->sketches +
+		   reranked * costs->rows;
+}
+
+double
+recall_effort(const Policy *policy, const FunnelState *state)
+{
+	const SearchSettings *first = &policy->settings;
+	double                rows = policy_wanted(policy, state);
+	double                first_narrowed =
+        policy->may_narrow_more ? policy_first_narrowed(policy) : first->candidates;
+	double usual = USUAL_WORK * sqrt(MAX(rows / USUAL_ROWS, 1)) *
+				   work_us(policy, first->probes, first_narrowed, first->rerank);
+	double done = work_us(policy, state->probes, state->narrowed, state->sketch_fit.count);
+	double seen = state->narrowed / (EFFORT_SHARE * MAX(policy->live_docs, 1));
+	double effort;
+
+	if (!(usual > 0))
+		return 1;
+	effort = MAX(MIN_EFFORT, MIN(MAX_EFFORT, done * pass_share(policy, state) / usual));
+	return effort <= 1 ? effort : 1 + (effort - 1) * MAX(1 - seen, 0);
+}
+
 RecallChoice
 recall_choose(const Policy *policy, const FunnelState *state, const ScoreBar *bar)
 {
 	double       share = pass_share(policy, state);
-	double       allowed = allowed_misses(policy, state);
+	double       allowed = allowed_misses(policy, state) * recall_effort(policy, state);
 	bool         may_narrow = policy_may_narrow(policy, state);
 	bool         may_probe = policy_may_probe(policy, state);
 	double       in_pool = 0;

@@ -35,6 +35,13 @@ typedef struct RecallChoice
 	double       misses; /* number of wanted documents expected to be missed if the search stops */
 } RecallChoice;
 
+/*
+ * Return the work that a search has done, as a multiple of the usual work, at
+ * least .4 and at most 3. It may expect this multiple of the misses that its
+ * target allows.
+ */
+extern double recall_effort(const Policy *policy, const FunnelState *state);
+
 /* bar: the code score of the last wanted document. */
 extern RecallChoice recall_choose(const Policy *policy, const FunnelState *state,
 								  const ScoreBar *bar);
