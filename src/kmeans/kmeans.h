@@ -117,4 +117,24 @@ extern void            kmeans_assigner_release(KmeansAssigner *assigner);
 extern void            kmeans_assign(KmeansAssigner *assigner, const float *tokens, uint32_t n,
 									 uint32_t *centroid, float *similarity);
 
+/*
+ * Let parent p have only the first counts[p] > 0 of its children from now on.
+ * The caller may change counts and add children between calls.
+ */
+extern void kmeans_assigner_count(KmeansAssigner *assigner, const uint32_t *counts);
+
+/* Receiver of the centroids near a token. */
+typedef struct KmeansNear
+{
+	const float *worst; /* only larger keys are reported; found may raise it */
+	void (*found)(void *arg, uint32_t centroid, float key);
+	void *arg;
+} KmeansNear;
+
+/*
+ * Report the children of a token's best parents with their keys
+ * <x, c> - |c|^2/2, estimated in eight bits.
+ */
+extern void kmeans_near(KmeansAssigner *assigner, const float *token, const KmeansNear *near);
+
 #endif /* COLBERT_KMEANS_H */
