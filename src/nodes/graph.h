@@ -76,6 +76,13 @@ extern uint32 graph_resume(Graph *graph, const float *vector, const GraphWidth *
 extern bool graph_assign_many(Graph *graph, const float *tokens, uint32 ntokens, NodeHit *nearest);
 
 /*
+ * Find up to n nodes, at most ef_construction, near a vector that may be added
+ * next: graph_insert does not look for them again. Best first, with exact keys
+ * for reach 1. Returns their number.
+ */
+extern uint32 graph_near(Graph *graph, const float *vector, NodeHit *hits, uint32 n);
+
+/*
  * Keep what assignments read of the nodes until the process ends, for a process
  * that serves one index.
  */

@@ -155,6 +155,12 @@ graph_add(Finder *finder, const float *vector)
 	return graph_insert(graph, vector, added_shrink(&graph->index->meta));
 }
 
+static uint32
+near_nodes(Finder *finder, const float *vector, NodeHit *hits, uint32 n)
+{
+	return graph_near((Graph *) finder, vector, hits, n);
+}
+
 static void
 copy_vector(Finder *finder, uint32 node, float *vector)
 {
@@ -221,6 +227,7 @@ const FinderOps graph_finder = {
 	.find = graph_find,
 	.forget = forget_walks,
 	.assign = graph_assign,
+	.near = near_nodes,
 	.add = graph_add,
 	.vector = copy_vector,
 	.store = graph_store,
