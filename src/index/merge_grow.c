@@ -199,7 +199,8 @@ make_node(Growing *growing, const Drawn *drawn)
 
 	if (nnear == 0)
 		return false;
-	move_token(growing, drawn->token, near[0]);
+	if (near[0].key > merge->nearest[drawn->token].key)
+		move_token(growing, drawn->token, near[0]);
 	if (distance(merge, drawn->token) < drawn->distance * SERVED_SHARE ||
 		is_its_node(merge, drawn->token))
 		return false;

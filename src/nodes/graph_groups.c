@@ -513,13 +513,15 @@ groups_near(GraphGroups *groups, const float *vector, NodeHit *hits, uint32 n)
 	hits_reset(&near.best, n, CurrentMemoryContext);
 	kmeans_near(groups->finder, vector, &(KmeansNear) {&near.worst, keep_child, &near});
 	n = hits_best(&near.best, n, hits);
-	pfree(near.best.hits);
+	hits_reset(&near.best, n, CurrentMemoryContext);
 	for (uint32 i = 0; i < n; i++)
 	{
 		const float *node = groups->grouped.centroids + (size_t) hits[i].node * dim;
+		float        key = vec_dot(vector, node, dim) - vec_squared(node, dim) / 2;
 
-		hits[i] = (NodeHit) {groups->order[hits[i].node],
-							 vec_dot(vector, node, dim) - vec_squared(node, dim) / 2};
+		hits_add(&near.best, groups->order[hits[i].node], key);
 	}
+	n = hits_best(&near.best, n, hits);
+	pfree(near.best.hits);
 	return n;
 }

@@ -32,8 +32,8 @@ extern GraphGroups *groups_update(Graph *graph);
 extern void groups_assign(GraphGroups *groups, const float *tokens, uint32 n, NodeHit *nearest);
 
 /*
- * Find up to n nodes near a vector, best first by their estimated keys; the keys
- * in hits are exact. Returns their number.
+ * Find up to n nodes near a vector, chosen by estimated keys. Best first, with
+ * exact keys. Returns their number.
  */
 extern uint32 groups_near(GraphGroups *groups, const float *vector, NodeHit *hits, uint32 n);
 
