@@ -79,6 +79,8 @@ typedef struct KmeansResult
 	uint32_t *child_start; /* nparents + 1 */
 	uint8_t  *codes;       /* the centroids in eight bits, for assigners */
 	float    *shrinks;     /* for the caller, which may scale centroids: length before / after */
+	uint32_t *near; /* for the caller: ncentroids x nnear centroids near each; NULL: unknown */
+	uint32_t  nnear;
 } KmeansResult;
 
 /* Return the bytes that a centroid takes in memory. */

@@ -74,7 +74,8 @@ struct FinderOps
 	/*
 	 * Implementations of the finder_ functions below. near, add and vector are NULL if
 	 * nodes can only be trained; open_next and replaced are NULL if they are never
-	 * replaced; forget is NULL if nothing is kept.
+	 * replaced; forget is NULL if nothing is kept. near_trained finds the
+	 * centroids near each, for store, and is NULL if it needs none.
 	 */
 	Finder *(*open)(ColbertIndex *index, const SketchParams *params);
 	Finder *(*open_next)(ColbertIndex *index, const SketchParams *params);
@@ -86,6 +87,7 @@ struct FinderOps
 	uint32 (*near)(Finder *finder, const float *vector, NodeHit *hits, uint32 n);
 	uint32 (*add)(Finder *finder, const float *vector);
 	void (*vector)(Finder *finder, uint32 node, float *vector);
+	void (*near_trained)(KmeansResult *trained, uint32 dim, Team *team);
 	void (*store)(Finder *finder, const KmeansResult *trained, uint32 *node_of);
 	void (*check)(ColbertIndex *index, const SketchParams *params, Findings *findings,
 				  bool encodings);

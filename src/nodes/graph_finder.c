@@ -204,12 +204,15 @@ graph_store(Finder *finder, const KmeansResult *trained, uint32 *node_of)
 		order[j] = i;
 	}
 	graph_count_at_close(graph);
+	memset(node_of, 0xFF, n * sizeof(uint32));
 	for (uint32 i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		report_nodes(graph, i, n);
 		if (i == n / 2)
 			COLBERT_PAUSE("nodes-stored");
+		if (trained->near != NULL)
+			graph_know_near(graph, trained, order[i], node_of);
 		node_of[order[i]] = graph_insert(graph, trained->centroids + (size_t) order[i] * graph->dim,
 										 trained->shrinks != NULL ? trained->shrinks[order[i]] : 1);
 	}
@@ -230,6 +233,7 @@ const FinderOps graph_finder = {
 	.near = near_nodes,
 	.add = graph_add,
 	.vector = copy_vector,
+	.near_trained = graph_near_trained,
 	.store = graph_store,
 	.check = graph_check,
 };
