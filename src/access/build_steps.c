@@ -117,9 +117,11 @@ train_nodes(Build *build, const TokenSample *sample)
 		build->node_of = build->crew->team->alloc_shared(build->crew->team->arg, size);
 
 	build_report_phase(build, PHASE_GRAPH);
+	train_near(build->view, sample, trained);
 	if (build->leader)
 		store_nodes(build);
 	meet_after_leader(build);
+	train_forget_near(sample, trained);
 }
 
 /* Free the sample and return its memory to the system. */

@@ -13,7 +13,8 @@
  * 4.7 to 5.1 times the mean (2.8 to 3.1 when drawn).
  *
  * A new node also lists the older documents near it (merge_adopt.c), and the
- * batch's other tokens move to it if it is nearer.
+ * batch's other tokens move to it if it is nearer. These are looked for among
+ * the tokens of the nodes around it.
  *
  *-------------------------------------------------------------------------
  */
@@ -43,11 +44,11 @@
  */
 #define SERVED_SHARE 0.5f
 
-/*
- * Maximum number of new nodes that every token is compared with. Up to here,
- * comparing takes no longer than searching for the tokens' nodes again.
- */
-#define FEW_NODES 64
+/* Number of nodes around a new one whose tokens are compared with it. */
+#define NODES_NEAR 64
+
+/* In a list of tokens: the end. */
+#define NO_TOKEN UINT32_MAX
 
 /* A token of the batch that may become a node. */
 typedef struct Drawn
@@ -56,6 +57,19 @@ typedef struct Drawn
 	float  distance; /* squared distance to its node */
 	float  rank;     /* order of the draw, highest first */
 } Drawn;
+
+/* State of merge_grow. */
+typedef struct Growing
+{
+	Merge    *merge;
+	Adoption *adoption;
+	uint64    adopted; /* postings of older documents */
+
+	/* The batch's tokens by their nodes: the first one of each node, and the one after each token.
+	 */
+	uint32 *first;
+	uint32 *next;
+} Growing;
 
 /* Return the squared distance of a token to its node. */
 static float
@@ -108,36 +122,96 @@ draw(const Merge *merge)
 	return drawn;
 }
 
+/* ---- the tokens of each node ---- */
+
+static void
+link_token(Growing *growing, uint32 token)
+{
+	uint32 node = growing->merge->nearest[token].node;
+
+	growing->next[token] = growing->first[node];
+	growing->first[node] = token;
+}
+
+/* Assign a token to another node. */
+static void
+move_token(Growing *growing, uint32 token, NodeHit to)
+{
+	NodeHit *nearest = &growing->merge->nearest[token];
+	uint32  *at = &growing->first[nearest->node];
+
+	while (*at != token)
+		at = &growing->next[*at];
+	*at = growing->next[token];
+	*nearest = to;
+	link_token(growing, token);
+}
+
+/* List the batch's tokens by their nodes. most: maximum number of nodes that are added. */
+static void
+list_tokens(Growing *growing, uint64 most)
+{
+	Merge *merge = growing->merge;
+	size_t nnodes = add_size(parray_nitems(merge->view->index, ARRAY_NODES), most);
+
+	growing->first = palloc_extended(mul_size(nnodes, sizeof(uint32)), MCXT_ALLOC_HUGE);
+	growing->next = palloc_extended(mul_size(merge->ntokens, sizeof(uint32)), MCXT_ALLOC_HUGE);
+	memset(growing->first, 0xFF, nnodes * sizeof(uint32));
+	for (uint32 i = 0; i < merge->ntokens; i++)
+		link_token(growing, i);
+}
+
+/* Move the tokens of the nodes around a new one to it, if it is nearer. */
+static void
+attract(Growing *growing, const Drawn *drawn, NodeHit node, const NodeHit *near, uint32 nnear)
+{
+	Merge       *merge = growing->merge;
+	uint32       dim = merge->view->dim;
+	const float *vector = merge->tokens + (size_t) drawn->token * dim;
+
+	for (uint32 i = 0; i < nnear; i++)
+		for (uint32 t = growing->first[near[i].node], next; t != NO_TOKEN; t = next)
+		{
+			float key = vec_dot(vector, merge->tokens + (size_t) t * dim, dim) - node.key;
+
+			next = growing->next[t];
+			if (t != drawn->token && key > merge->nearest[t].key)
+				move_token(growing, t, (NodeHit) {node.node, key});
+		}
+}
+
+/* ---- new nodes ---- */
+
 /*
  * Make a token a node, unless a node added since the draw is near enough to
- * serve it. Returns true if a node was added; *adopted grows by the number of
- * older documents that its list adopts.
+ * serve it. Returns true if a node was added.
  */
 static bool
-make_node(Merge *merge, Adoption *adoption, const Drawn *drawn, uint64 *adopted)
+make_node(Growing *growing, const Drawn *drawn)
 {
-	IndexView *view = merge->view;
-	float     *vector = merge->tokens + (size_t) drawn->token * view->dim;
-	FindQuery  query = {
-		 .tokens = vector, .ntokens = 1, .probes = NODES_AROUND, .reach = 1, .ef = AROUND_EF};
+	Merge      *merge = growing->merge;
+	IndexView  *view = merge->view;
+	float      *vector = merge->tokens + (size_t) drawn->token * view->dim;
 	MetaGrowth *growth = &view->index->meta.growth;
-	NodeHit     around[NODES_AROUND];
-	uint32      naround;
-	uint32      node;
+	NodeHit     near[NODES_NEAR];
+	uint32      nnear = finder_near(merge->finder, vector, near, NODES_NEAR);
+	NodeHit     node;
 
-	finder_find(merge->finder, &query, around, &naround);
-	if (naround == 0)
+	if (nnear == 0)
 		return false;
-	merge->nearest[drawn->token] = around[0];
+	if (near[0].key > merge->nearest[drawn->token].key)
+		move_token(growing, drawn->token, near[0]);
 	if (distance(merge, drawn->token) < drawn->distance * SERVED_SHARE ||
 		is_its_node(merge, drawn->token))
 		return false;
 	growth->adopting = parray_nitems(view->index, ARRAY_NODES) + 1;
-	node = finder_add(merge->finder, vector);
+	node = (NodeHit) {finder_add(merge->finder, vector), vec_squared(vector, view->dim) / 2};
 	COLBERT_PAUSE("node-added");
-	merge->nearest[drawn->token] = (NodeHit) {node, vec_squared(vector, view->dim) / 2};
-	*adopted += adopt_docs(adoption, node, vector, &(Around) {around, naround}, false);
+	growing->adopted += adopt_docs(growing->adoption, node.node, vector,
+								   &(Around) {near, Min(nnear, NODES_AROUND)}, false);
 	growth->adopting = 0;
+	move_token(growing, drawn->token, node);
+	attract(growing, drawn, node, near, nnear);
 	return true;
 }
 
@@ -178,41 +252,6 @@ quota(const Merge *merge, uint64 lack)
 	return Min(lack, most);
 }
 
-/* Move tokens of the batch to the new nodes made of other tokens, if these are nearer. */
-static void
-move_to(Merge *merge, const uint32 *made, uint32 nmade)
-{
-	uint32 dim = merge->view->dim;
-
-	for (uint32 m = 0; m < nmade; m++)
-	{
-		const float *node = merge->tokens + (size_t) made[m] * dim;
-		float        half_norm = vec_dot(node, node, dim) / 2;
-
-		for (uint32 i = 0; i < merge->ntokens; i++)
-		{
-			float key = vec_dot(node, merge->tokens + (size_t) i * dim, dim) - half_norm;
-
-			if (i != made[m] && key > merge->nearest[i].key)
-				merge->nearest[i] = (NodeHit) {merge->nearest[made[m]].node, key};
-		}
-		CHECK_FOR_INTERRUPTS();
-	}
-}
-
-/* Assign the batch again. A token keeps its node if the approximate search finds no nearer one. */
-static void
-assign_again(Merge *merge)
-{
-	NodeHit *nearest = palloc_extended(mul_size(merge->ntokens, sizeof(NodeHit)), MCXT_ALLOC_HUGE);
-
-	finder_assign(merge->finder, merge->tokens, merge->ntokens, nearest);
-	for (uint32 i = 0; i < merge->ntokens; i++)
-		if (nearest[i].key > merge->nearest[i].key)
-			merge->nearest[i] = nearest[i];
-	pfree(nearest);
-}
-
 static bool
 may_make_node(const Merge *merge)
 {
@@ -222,33 +261,28 @@ may_make_node(const Merge *merge)
 uint64
 merge_grow(Merge *merge)
 {
-	uint64    lack = lacking(merge);
-	uint64    most = quota(merge, lack);
-	uint64    adopted = 0;
-	uint32    nmade = 0;
-	uint32   *made;
-	Drawn    *drawn;
-	Adoption *adoption;
+	uint64  lack = lacking(merge);
+	uint64  most = quota(merge, lack);
+	Growing growing = {.merge = merge};
+	uint32  nmade = 0;
+	Drawn  *drawn;
 
 	merge->stunted = most < lack;
 	if (most == 0)
 		return 0;
 	drawn = draw(merge);
-	made = palloc_extended(mul_size(most, sizeof(uint32)), MCXT_ALLOC_HUGE);
-	adoption = adopt_begin(merge->view);
+	growing.adoption = adopt_begin(merge->view);
+	list_tokens(&growing, most);
 	for (uint32 i = 0; i < merge->ntokens && nmade < most && may_make_node(merge); i++)
 	{
 		pace_delay(merge->view->index, &merge->pace);
-		if (!is_its_node(merge, drawn[i].token) && make_node(merge, adoption, &drawn[i], &adopted))
-			made[nmade++] = drawn[i].token;
+		if (!is_its_node(merge, drawn[i].token))
+			nmade += make_node(&growing, &drawn[i]);
 	}
 	merge->stunted |= nmade < most && !may_make_node(merge);
-	adopt_end(adoption);
+	adopt_end(growing.adoption);
+	pfree(growing.first);
+	pfree(growing.next);
 	pfree(drawn);
-	if (nmade <= FEW_NODES)
-		move_to(merge, made, nmade);
-	else
-		assign_again(merge);
-	pfree(made);
-	return adopted;
+	return growing.adopted;
 }

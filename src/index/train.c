@@ -52,6 +52,13 @@
 #define CENTROIDS_MEMORY 4
 #define SCRATCH_MEMORY   1
 
+/*
+ * Sixteenths for the centroids near each, after training, when no points are
+ * being processed; and the number of these per candidate of the graph.
+ */
+#define NEAR_MEMORY 2
+#define NEAR_TIMES  2
+
 static Size
 memory_part(int sixteenths)
 {
@@ -297,12 +304,36 @@ train_restore_lengths(const IndexView *view, const TokenSample *sample, KmeansRe
 
 	hooks.team = sample->team;
 	result->shrinks = NULL;
+	result->near = NULL;
 	if (meta->shape.finder != FINDER_HNSW || meta->nodes.length_spread > 0)
 		return;
 	result->shrinks = sample_share(sample, mul_size(result->ncentroids, sizeof(float)));
 	team_run(sample->team, (result->ncentroids + ITEM_CENTROIDS - 1) / ITEM_CENTROIDS,
 			 restore_length, &(Restoring) {result, view->dim, meta->nodes.token_norm});
 	kmeans_encode(result, view->dim, &hooks);
+}
+
+void
+train_near(const IndexView *view, const TokenSample *sample, KmeansResult *result)
+{
+	const MetaShape *shape = &view->index->meta.shape;
+	const FinderOps *ops = finder_by_kind(shape->finder);
+	uint64           room = memory_part(NEAR_MEMORY) / sizeof(uint32) / Max(result->ncentroids, 1);
+
+	result->nnear = (uint32) Min(room, NEAR_TIMES * shape->ef_construction);
+	if (ops->near_trained == NULL || result->nnear < shape->ef_construction)
+		return;
+	result->near =
+		sample_share(sample, mul_size(mul_size(result->ncentroids, result->nnear), sizeof(uint32)));
+	ops->near_trained(result, view->dim, sample->team);
+}
+
+void
+train_forget_near(const TokenSample *sample, KmeansResult *result)
+{
+	if (result->near != NULL)
+		sample_unshare(sample, result->near);
+	result->near = NULL;
 }
 
 /* Return the number of nodes for an index of this many tokens. */

@@ -86,6 +86,14 @@ extern void train_restore_lengths(const IndexView *view, const TokenSample *samp
 								  KmeansResult *result);
 
 /*
+ * Find the centroids near each of trained ones, if the finder's nodes are stored
+ * with their help and there is memory; and free them. Both are phases of the
+ * sample's team.
+ */
+extern void train_near(const IndexView *view, const TokenSample *sample, KmeansResult *result);
+extern void train_forget_near(const TokenSample *sample, KmeansResult *result);
+
+/*
  * Store the centroids as the nodes of the index; node_of is set to the node of
  * each. Called by one process. Updates the view's meta data.
  */

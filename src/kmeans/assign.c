@@ -44,6 +44,7 @@ struct KmeansAssigner
 {
 	const KmeansHooks  *hooks;
 	const KmeansResult *result;
+	const uint32_t     *counts; /* children in use, by parent; NULL: all */
 	CodedRows           parents;
 	CodedRows           tokens; /* one batch */
 	uint32_t            dim;
@@ -111,6 +112,7 @@ kmeans_assigner_create(const KmeansResult *result, uint32_t dim, uint32_t nparen
 	batch = (uint64_t) PAIRS_A_PARENT * nparents / a->nprobes;
 	a->batch = batch < MIN_BATCH ? MIN_BATCH : batch > MAX_BATCH ? MAX_BATCH : (uint32_t) batch;
 	a->result = result;
+	a->counts = NULL;
 	coded_init(&a->parents, nparents, dim, hooks);
 	coded_encode_centroids(&a->parents, result->parents, nparents, dim, hooks);
 	coded_init(&a->tokens, a->batch, dim, hooks);
@@ -139,6 +141,12 @@ kmeans_assigner_release(KmeansAssigner *assigner)
 	coded_release(&assigner->tokens, hooks);
 	coded_release(&assigner->parents, hooks);
 	hooks->release(hooks->arg, assigner);
+}
+
+void
+kmeans_assigner_count(KmeansAssigner *assigner, const uint32_t *counts)
+{
+	assigner->counts = counts;
 }
 
 /*
@@ -265,6 +273,19 @@ group_pairs(KmeansAssigner *a, uint32_t n)
 	start[0] = 0;
 }
 
+/* Refer to the children of a parent, but set no coarsest. Returns the number of the first. */
+static size_t
+children_of(const KmeansAssigner *a, uint32_t parent, CodedRows *children)
+{
+	const uint32_t *start = a->result->child_start + parent;
+	size_t          first = start[0];
+
+	children->rows = a->result->centroids + first * a->dim;
+	children->codes = a->result->codes + first * coded_row_size(a->dim);
+	children->nrows = a->counts != NULL ? a->counts[parent] : start[1] - start[0];
+	return first;
+}
+
 /*
  * Search the children of one parent for up to a chunk of tokens. The children
  * are centroids from first on.
@@ -297,14 +318,13 @@ search_parent(KmeansAssigner *a, uint32_t parent, uint32_t *centroid)
 {
 	uint32_t  at = a->group_start[parent];
 	uint32_t  end = a->group_start[parent + 1];
-	size_t    first = a->result->child_start[parent];
-	uint32_t  nchildren = a->result->child_start[parent + 1] - a->result->child_start[parent];
 	CodedRows children = {0};
+	size_t    first;
 
 	if (at == end)
 		return;
-	coded_view(&children, a->result->centroids + first * a->dim,
-			   a->result->codes + first * coded_row_size(a->dim), nchildren, a->dim);
+	first = children_of(a, parent, &children);
+	coded_view(&children, children.rows, children.codes, children.nrows, a->dim);
 	for (; at < end; at += a->nearest.npacked)
 		search_children(a, &children, (uint32_t) first, a->pairs + at,
 						end - at < a->nearest.chunk ? end - at : a->nearest.chunk, centroid);
@@ -338,4 +358,40 @@ kmeans_assign(KmeansAssigner *assigner, const float *tokens, uint32_t n, uint32_
 			similarity[done + i] = 0.5f * (assigner->tokens.squared[i] - assigner->distance[i]);
 		done += count;
 	}
+}
+
+/* ---- near centroids ---- */
+
+/* Report the children of a parent whose keys for the packed token exceed *worst. */
+static void
+report_children(KmeansAssigner *a, uint32_t parent, const KmeansNear *near)
+{
+	Nearest  *nearest = &a->nearest;
+	uint32_t  slots = nearest_slots(nearest);
+	CodedRows children = {0};
+	size_t    first = children_of(a, parent, &children);
+
+	for (uint32_t start = 0, n; start < children.nrows; start += n)
+	{
+		n = nearest_keys(nearest, &children, start);
+		for (uint32_t i = 0; i < n; i++)
+		{
+			float key = nearest->keys[(size_t) i * slots];
+
+			if (key != key)
+				key = nearest_exact_key(nearest, &children, start + i, 0);
+			if (key > *near->worst)
+				near->found(near->arg, (uint32_t) first + start + i, key);
+		}
+	}
+}
+
+void
+kmeans_near(KmeansAssigner *assigner, const float *token, const KmeansNear *near)
+{
+	coded_encode_points(&assigner->tokens, token, 1, assigner->dim, assigner->hooks);
+	probe_batch(assigner, 1);
+	for (uint32_t i = 0; i < assigner->nprobes; i++)
+		if (assigner->probes[i] != NO_PARENT)
+			report_children(assigner, assigner->probes[i], near);
 }

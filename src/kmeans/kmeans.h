@@ -79,6 +79,8 @@ typedef struct KmeansResult
 	uint32_t *child_start; /* nparents + 1 */
 	uint8_t  *codes;       /* the centroids in eight bits, for assigners */
 	float    *shrinks;     /* for the caller, which may scale centroids: length before / after */
+	uint32_t *near; /* for the caller: ncentroids x nnear centroids near each; NULL: unknown */
+	uint32_t  nnear;
 } KmeansResult;
 
 /* Return the bytes that a centroid takes in memory. */
@@ -116,5 +118,25 @@ extern KmeansAssigner *kmeans_assigner_create(const KmeansResult *result, uint32
 extern void            kmeans_assigner_release(KmeansAssigner *assigner);
 extern void            kmeans_assign(KmeansAssigner *assigner, const float *tokens, uint32_t n,
 									 uint32_t *centroid, float *similarity);
+
+/*
+ * Let parent p have only the first counts[p] > 0 of its children from now on.
+ * The caller may change counts and add children between calls.
+ */
+extern void kmeans_assigner_count(KmeansAssigner *assigner, const uint32_t *counts);
+
+/* Receiver of the centroids near a token. */
+typedef struct KmeansNear
+{
+	const float *worst; /* only larger keys are reported; found may raise it */
+	void (*found)(void *arg, uint32_t centroid, float key);
+	void *arg;
+} KmeansNear;
+
+/*
+ * Report the children of a token's best parents with their keys
+ * <x, c> - |c|^2/2, estimated in eight bits.
+ */
+extern void kmeans_near(KmeansAssigner *assigner, const float *token, const KmeansNear *near);
 
 #endif /* COLBERT_KMEANS_H */

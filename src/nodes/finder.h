@@ -72,9 +72,10 @@ struct FinderOps
 	uint32 (*max_m)(uint32 dim);
 
 	/*
-	 * Implementations of the finder_ functions below. add and vector are NULL if
+	 * Implementations of the finder_ functions below. near, add and vector are NULL if
 	 * nodes can only be trained; open_next and replaced are NULL if they are never
-	 * replaced; forget is NULL if nothing is kept.
+	 * replaced; forget is NULL if nothing is kept. near_trained finds the
+	 * centroids near each, for store, and is NULL if it needs none.
 	 */
 	Finder *(*open)(ColbertIndex *index, const SketchParams *params);
 	Finder *(*open_next)(ColbertIndex *index, const SketchParams *params);
@@ -83,8 +84,10 @@ struct FinderOps
 	void (*find)(Finder *finder, FindQuery *query, NodeHit *hits, uint32 *nhits);
 	void (*forget)(Finder *finder);
 	void (*assign)(Finder *finder, const float *tokens, uint32 ntokens, NodeHit *nearest);
+	uint32 (*near)(Finder *finder, const float *vector, NodeHit *hits, uint32 n);
 	uint32 (*add)(Finder *finder, const float *vector);
 	void (*vector)(Finder *finder, uint32 node, float *vector);
+	void (*near_trained)(KmeansResult *trained, uint32 dim, Team *team);
 	void (*store)(Finder *finder, const KmeansResult *trained, uint32 *node_of);
 	void (*check)(ColbertIndex *index, const SketchParams *params, Findings *findings,
 				  bool encodings);
@@ -177,6 +180,16 @@ static inline bool
 finder_adds(const Finder *finder)
 {
 	return finder->ops->add != NULL;
+}
+
+/*
+ * Find up to n nodes near a vector that may be added next, nearest first.
+ * Returns their number. Nodes can be added after training.
+ */
+static inline uint32
+finder_near(Finder *finder, const float *vector, NodeHit *hits, uint32 n)
+{
+	return finder->ops->near(finder, vector, hits, n);
 }
 
 /* Add a node with an empty posting list. vector: dim prepared floats. Returns its ordinal. */

@@ -23,6 +23,7 @@
 #define COLBERT_GRAPH_H
 
 #include "codec/sketch.h"
+#include "kmeans/kmeans.h"
 #include "nodes/hits.h"
 #include "storage/findings.h"
 #include "storage/storage.h"
@@ -74,6 +75,27 @@ extern uint32 graph_resume(Graph *graph, const float *vector, const GraphWidth *
  * this to pay, or too little memory.
  */
 extern bool graph_assign_many(Graph *graph, const float *tokens, uint32 ntokens, NodeHit *nearest);
+
+/*
+ * Find up to n nodes, at most ef_construction, near a vector that may be added
+ * next: graph_insert does not look for them again. Best first, with exact keys
+ * for reach 1. Returns their number.
+ */
+extern uint32 graph_near(Graph *graph, const float *vector, NodeHit *hits, uint32 n);
+
+/*
+ * Set trained->near, which the caller allocates: the centroids nearest to each,
+ * best first. INVALID_ORDINAL ends a shorter list. A phase of the team.
+ */
+extern void graph_near_trained(KmeansResult *trained, uint32 dim, Team *team);
+
+/*
+ * Let graph_insert choose the neighbours of a centroid among those of
+ * trained->near that are nodes, if there are enough. node_of: node of each
+ * centroid; INVALID_ORDINAL: it is none yet.
+ */
+extern void graph_know_near(Graph *graph, const KmeansResult *trained, uint32 centroid,
+							const uint32 *node_of);
 
 /*
  * Keep what assignments read of the nodes until the process ends, for a process

@@ -19,7 +19,7 @@
 #define NODES_OF_A_TOKEN 8
 
 /* The nodes may take 1 / NODES_SHARE of maintenance_work_mem. */
-#define NODES_SHARE 4
+#define NODES_SHARE 2
 
 /* Return true if there are enough tokens and enough memory. */
 static bool

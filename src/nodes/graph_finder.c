@@ -155,6 +155,12 @@ graph_add(Finder *finder, const float *vector)
 	return graph_insert(graph, vector, added_shrink(&graph->index->meta));
 }
 
+static uint32
+near_nodes(Finder *finder, const float *vector, NodeHit *hits, uint32 n)
+{
+	return graph_near((Graph *) finder, vector, hits, n);
+}
+
 static void
 copy_vector(Finder *finder, uint32 node, float *vector)
 {
@@ -198,12 +204,15 @@ graph_store(Finder *finder, const KmeansResult *trained, uint32 *node_of)
 		order[j] = i;
 	}
 	graph_count_at_close(graph);
+	memset(node_of, 0xFF, n * sizeof(uint32));
 	for (uint32 i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
 		report_nodes(graph, i, n);
 		if (i == n / 2)
 			COLBERT_PAUSE("nodes-stored");
+		if (trained->near != NULL)
+			graph_know_near(graph, trained, order[i], node_of);
 		node_of[order[i]] = graph_insert(graph, trained->centroids + (size_t) order[i] * graph->dim,
 										 trained->shrinks != NULL ? trained->shrinks[order[i]] : 1);
 	}
@@ -221,8 +230,10 @@ const FinderOps graph_finder = {
 	.find = graph_find,
 	.forget = forget_walks,
 	.assign = graph_assign,
+	.near = near_nodes,
 	.add = graph_add,
 	.vector = copy_vector,
+	.near_trained = graph_near_trained,
 	.store = graph_store,
 	.check = graph_check,
 };

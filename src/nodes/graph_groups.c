@@ -4,8 +4,8 @@
  *	  The nodes of a graph in memory, grouped around centres, for merges.
  *
  * The vectors of nodes never change, so what one batch has read serves the
- * next. Nodes that were added since are kept apart, in the order of their
- * ordinals, until there are enough of them to be grouped; the centres are
+ * next. A node that was added since joins the group of its centre, which has
+ * room for some. When a group is full, all are laid out again; the centres are
  * trained again when the number of nodes has doubled.
  *
  * A walk cannot find a node that no neighbour list names, so such a node gets
@@ -29,15 +29,19 @@
 #include "storage/smgr.h"
 #include "utils/memutils.h"
 
-/* Nodes sampled per centre for training, and number of nearest centres whose nodes are compared. */
+/* Nodes sampled per centre for training. */
 #define POINTS_OF_A_CENTRE 64
-#define PROBED_CENTRES     6
+
+/* Number of nearest centres whose nodes are compared with a token, and with a new node. */
+#define PROBED_CENTRES 6
+#define NEAR_CENTRES   12
 
 /* Nodes assigned to their centres per call. */
 #define NODES_AT_A_TIME 1024
 
-/* Maximum nodes that every token is compared with because they are in no group yet. */
-#define MAX_LATE 512
+/* A group has room for 1 / SPARE_SHARE more nodes, and MIN_SPARE. */
+#define SPARE_SHARE 4
+#define MIN_SPARE   8
 
 /* The centres are trained again when there are this many times the nodes. */
 #define OUTGROWN 2
@@ -59,20 +63,24 @@ struct GraphGroups
 	uint32  capacity;
 	uint32 *vertices;
 	uint16 *halves; /* nnodes x dim: their vectors */
-	uint32 *group;  /* centre of each of the grouped nodes */
+	uint32 *group;  /* centre of each of the first ngrouped nodes */
 
 	KmeansResult    centres; /* one level of centres */
 	KmeansAssigner *chooser; /* of centres */
 
-	/* The first ngrouped nodes, and the late ones after them. */
+	/* The first ngrouped nodes. */
 	uint32          ngrouped;
-	uint32         *order;    /* vertices in the order of their centres */
-	KmeansResult    grouped;  /* centres with the nodes as their children */
-	KmeansAssigner *assigner; /* of grouped */
-	KmeansResult    late;     /* one parent, whose children are the late nodes */
+	uint32         *parent_of; /* by centre: its number in grouped; NO_GROUP: it has no nodes */
+	uint32         *counts;    /* nodes in each group */
+	uint32         *order;     /* vertices in the order of their centres */
+	KmeansResult    grouped;   /* centres with the nodes as their children, and room for more */
+	KmeansAssigner *assigner;  /* of grouped, for tokens */
+	KmeansAssigner *finder;    /* of grouped, for new nodes */
 
 	char file[]; /* locator of the index's file */
 };
+
+#define NO_GROUP UINT32_MAX
 
 /* The locator of a file, which has one name before and another since PostgreSQL 16. */
 #define FILE_OF(rel) (&RelationGetSmgr(rel)->compat_smgr_locator)
@@ -97,7 +105,9 @@ allocate(size_t n, size_t size)
 size_t
 groups_node_size(const Graph *graph)
 {
-	return kmeans_centroid_size(graph->dim) + graph->dim * sizeof(uint16) + 4 * sizeof(uint32);
+	size_t grouped = kmeans_centroid_size(graph->dim) + sizeof(uint32);
+
+	return grouped + grouped / SPARE_SHARE + graph->dim * sizeof(uint16) + 2 * sizeof(uint32);
 }
 
 /* ---- reading nodes ---- */
@@ -259,13 +269,37 @@ choose_groups(GraphGroups *groups)
 	pfree(nodes);
 }
 
+/* Copy a node's vector, and its vertex, to the next place of its group, which must have room. */
+static void
+add_to_group(GraphGroups *groups, uint32 node)
+{
+	KmeansResult *grouped = &groups->grouped;
+	uint32        parent = groups->parent_of[groups->group[node]];
+	size_t        at = grouped->child_start[parent] + groups->counts[parent]++;
+
+	groups->order[at] = groups->vertices[node];
+	widen(groups, node, 1, grouped->centroids + at * groups->dim);
+}
+
+/* Encode n children in a row. */
+static void
+encode(const GraphGroups *groups, size_t first, uint32 n)
+{
+	size_t       code_size = kmeans_centroid_size(groups->dim) - groups->dim * sizeof(float);
+	KmeansResult part = {.ncentroids = n,
+						 .centroids = groups->grouped.centroids + first * groups->dim,
+						 .codes = groups->grouped.codes + first * code_size};
+
+	kmeans_encode(&part, groups->dim, &kmeans_hooks);
+}
+
 /*
- * Count the nodes of each centre in end, and set up the groups. A centre
- * without nodes is dropped, because a parent must have children. end[c] becomes
- * the start of the group of centre c.
+ * Set up a group for each centre, with room for its nodes and for more, but
+ * without nodes. A centre without nodes gets none, because a parent must have
+ * children.
  */
 static void
-lay_out_groups(GraphGroups *groups, uint32 *end)
+lay_out_groups(GraphGroups *groups)
 {
 	uint32        dim = groups->dim;
 	uint32        ncentres = groups->centres.ncentroids;
@@ -274,19 +308,22 @@ lay_out_groups(GraphGroups *groups, uint32 *end)
 
 	*grouped = (KmeansResult) {.parents = allocate(ncentres, dim * sizeof(float)),
 							   .child_start = allocate((size_t) ncentres + 1, sizeof(uint32))};
+	groups->parent_of = palloc0(mul_size(ncentres, sizeof(uint32)));
+	groups->counts = palloc0(mul_size(ncentres, sizeof(uint32)));
 	for (uint32 i = 0; i < groups->ngrouped; i++)
-		end[groups->group[i]]++;
+		groups->parent_of[groups->group[i]]++;
 	for (uint32 c = 0; c < ncentres; c++)
 	{
-		uint32 count = end[c];
+		uint32 count = groups->parent_of[c];
 
-		end[c] = sum;
+		groups->parent_of[c] = NO_GROUP;
 		if (count == 0)
 			continue;
 		memcpy(grouped->parents + (size_t) grouped->nparents * dim,
 			   groups->centres.centroids + (size_t) c * dim, dim * sizeof(float));
+		groups->parent_of[c] = grouped->nparents;
 		grouped->child_start[grouped->nparents++] = sum;
-		sum += count;
+		sum += count + count / SPARE_SHARE + MIN_SPARE;
 	}
 	grouped->child_start[grouped->nparents] = sum;
 	grouped->ncentroids = sum;
@@ -298,32 +335,26 @@ group_nodes(GraphGroups *groups)
 {
 	uint32        dim = groups->dim;
 	KmeansResult *grouped = &groups->grouped;
-	uint32       *end = palloc0(mul_size(groups->centres.ncentroids, sizeof(uint32)));
 
-	lay_out_groups(groups, end);
-	groups->order = allocate(groups->ngrouped, sizeof(uint32));
-	grouped->centroids = allocate(groups->ngrouped, dim * sizeof(float));
+	lay_out_groups(groups);
+	groups->order = allocate(grouped->ncentroids, sizeof(uint32));
+	grouped->centroids = allocate(grouped->ncentroids, dim * sizeof(float));
+	grouped->codes = allocate(grouped->ncentroids, kmeans_centroid_size(dim) - dim * sizeof(float));
 	for (uint32 i = 0; i < groups->ngrouped; i++)
 	{
-		uint32 at = end[groups->group[i]]++;
-
 		if (i % NODES_AT_A_TIME == 0)
 			CHECK_FOR_INTERRUPTS();
-		groups->order[at] = groups->vertices[i];
-		widen(groups, i, 1, grouped->centroids + (size_t) at * dim);
+		add_to_group(groups, i);
 	}
-	grouped->codes = allocate(groups->ngrouped, kmeans_centroid_size(dim) - dim * sizeof(float));
-	kmeans_encode(grouped, dim, &kmeans_hooks);
+	for (uint32 p = 0; p < grouped->nparents; p++)
+		encode(groups, grouped->child_start[p], groups->counts[p]);
 	groups->assigner = kmeans_assigner_create(grouped, dim, PROBED_CENTRES, &kmeans_hooks);
-	groups->late = (KmeansResult) {
-		.nparents = 1,
-		.parents = palloc0(dim * sizeof(float)),
-		.child_start = palloc0(2 * sizeof(uint32)),
-		.centroids = allocate(MAX_LATE, dim * sizeof(float)),
-		.codes = allocate(MAX_LATE, kmeans_centroid_size(dim) - dim * sizeof(float))};
+	groups->finder = kmeans_assigner_create(grouped, dim, NEAR_CENTRES, &kmeans_hooks);
+	kmeans_assigner_count(groups->assigner, groups->counts);
+	kmeans_assigner_count(groups->finder, groups->counts);
 }
 
-/* Put all nodes into groups. */
+/* Put all nodes into new groups. */
 static void
 group_again(GraphGroups *groups, uint64 seed)
 {
@@ -340,16 +371,30 @@ group_again(GraphGroups *groups, uint64 seed)
 	MemoryContextSwitchTo(caller);
 }
 
-/* Keep the nodes that are in no group apart. */
-static void
-set_late(GraphGroups *groups)
+/* Let the nodes that are in no group yet join theirs. Returns false if one has no room. */
+static bool
+join_groups(GraphGroups *groups)
 {
-	KmeansResult *late = &groups->late;
+	KmeansResult *grouped = &groups->grouped;
+	uint32        first = groups->ngrouped;
 
-	late->ncentroids = groups->nnodes - groups->ngrouped;
-	late->child_start[1] = late->ncentroids;
-	widen(groups, groups->ngrouped, late->ncentroids, late->centroids);
-	kmeans_encode(late, groups->dim, &kmeans_hooks);
+	if (groups->ngrouped == 0)
+		return false;
+	choose_groups(groups);
+	for (uint32 i = first; i < groups->ngrouped; i++)
+	{
+		uint32 parent = groups->parent_of[groups->group[i]];
+		uint32 at;
+
+		if (parent == NO_GROUP)
+			return false;
+		at = grouped->child_start[parent] + groups->counts[parent];
+		if (at == grouped->child_start[parent + 1])
+			return false;
+		add_to_group(groups, i);
+		encode(groups, at, 1);
+	}
+	return true;
 }
 
 /* ---- the groups of an index ---- */
@@ -422,10 +467,9 @@ groups_update(Graph *graph)
 	groups->intact = false;
 	MemoryContextSwitchTo(groups->context);
 	read_nodes(groups, graph);
-	if (groups->nnodes > groups->ngrouped + (groups->ngrouped > 0 ? MAX_LATE : 0))
+	if (groups->nnodes > 0 &&
+		(groups->nnodes >= (uint64) groups->trained * OUTGROWN || !join_groups(groups)))
 		group_again(groups, graph->index->meta.shape.seed);
-	if (groups->ngrouped > 0)
-		set_late(groups);
 	MemoryContextSwitchTo(caller);
 	groups->intact = true;
 	return groups->nnodes > 0 ? groups : NULL;
@@ -440,16 +484,44 @@ groups_assign(GraphGroups *groups, const float *tokens, uint32 n, NodeHit *neare
 	kmeans_assign(groups->assigner, tokens, n, found, keys);
 	for (uint32 i = 0; i < n; i++)
 		nearest[i] = (NodeHit) {groups->order[found[i]], keys[i]};
-	if (groups->late.ncentroids > 0)
-	{
-		KmeansAssigner *late = kmeans_assigner_create(&groups->late, groups->dim, 1, &kmeans_hooks);
-
-		kmeans_assign(late, tokens, n, found, keys);
-		for (uint32 i = 0; i < n; i++)
-			if (keys[i] > nearest[i].key)
-				nearest[i] = (NodeHit) {groups->vertices[groups->ngrouped + found[i]], keys[i]};
-		kmeans_assigner_release(late);
-	}
 	pfree(found);
 	pfree(keys);
+}
+
+/* Best children by estimated keys, while new nodes are looked for. */
+typedef struct NearChildren
+{
+	BestHits best;
+	float    worst;
+} NearChildren;
+
+static void
+keep_child(void *arg, uint32 child, float key)
+{
+	NearChildren *near = arg;
+
+	hits_add(&near->best, child, key);
+	near->worst = hits_worst(&near->best);
+}
+
+uint32
+groups_near(GraphGroups *groups, const float *vector, NodeHit *hits, uint32 n)
+{
+	uint32       dim = groups->dim;
+	NearChildren near = {.worst = -INFINITY};
+
+	hits_reset(&near.best, n, CurrentMemoryContext);
+	kmeans_near(groups->finder, vector, &(KmeansNear) {&near.worst, keep_child, &near});
+	n = hits_best(&near.best, n, hits);
+	hits_reset(&near.best, n, CurrentMemoryContext);
+	for (uint32 i = 0; i < n; i++)
+	{
+		const float *node = groups->grouped.centroids + (size_t) hits[i].node * dim;
+		float        key = vec_dot(vector, node, dim) - vec_squared(node, dim) / 2;
+
+		hits_add(&near.best, groups->order[hits[i].node], key);
+	}
+	n = hits_best(&near.best, n, hits);
+	pfree(near.best.hits);
+	return n;
 }

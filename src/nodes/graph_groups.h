@@ -31,4 +31,10 @@ extern GraphGroups *groups_update(Graph *graph);
 /* Find the nearest node of each of n tokens. */
 extern void groups_assign(GraphGroups *groups, const float *tokens, uint32 n, NodeHit *nearest);
 
+/*
+ * Find up to n nodes near a vector, chosen by estimated keys. Best first, with
+ * exact keys. Returns their number.
+ */
+extern uint32 groups_near(GraphGroups *groups, const float *vector, NodeHit *hits, uint32 n);
+
 #endif /* COLBERT_GRAPH_GROUPS_H */

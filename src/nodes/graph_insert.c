@@ -400,18 +400,20 @@ choose_parent(Graph *graph)
 	swap_edges(links->back, 0, at);
 }
 
-/* Find and select neighbours on every level of the new node. */
-static void
-find_neighbours(Graph *graph)
+/*
+ * Walk the levels from the entry point's down to the lowest one that is walked,
+ * and select neighbours on those of the new node. Returns false if the graph is
+ * empty.
+ */
+static bool
+walk_levels(Graph *graph, uint32 lowest)
 {
 	GraphWriter *writer = graph->writer;
 
-	for (uint32 level = 0; level <= writer->level; level++)
-		writer->links[level].count = 0;
 	if (!graph_start(graph))
-		return;
+		return false;
 	graph_set_query(graph, writer->vector);
-	for (uint32 level = graph->index->meta.nodes.entry_level + 1; level-- > 0;)
+	for (uint32 level = graph->index->meta.nodes.entry_level + 1; level-- > lowest;)
 	{
 		if (level <= writer->level)
 		{
@@ -422,6 +424,31 @@ find_neighbours(Graph *graph)
 			graph_walk(graph, level, 1);
 		if (level > 0)
 			graph_descend(graph, level);
+	}
+	return true;
+}
+
+/*
+ * Find and select neighbours on every level of the new node. near: nodes near
+ * it; NULL: not known.
+ */
+static void
+find_neighbours(Graph *graph, const NearNodes *near)
+{
+	GraphWriter *writer = graph->writer;
+
+	for (uint32 level = 0; level <= writer->level; level++)
+		writer->links[level].count = 0;
+	if (near == NULL && !walk_levels(graph, 0))
+		return;
+	if (near != NULL)
+	{
+		if (writer->level > 0)
+			walk_levels(graph, 1);
+		hits_reset(&graph->walk.results, near->count, graph->context);
+		for (uint32 i = near->count; i-- > 0;)
+			hits_add(&graph->walk.results, near->hits[i].node, near->hits[i].key);
+		choose_neighbours(graph, 0);
 	}
 	choose_parent(graph);
 }
@@ -616,7 +643,10 @@ uint32
 graph_insert(Graph *graph, const float *vector, float shrink)
 {
 	MetaPageData *meta = &graph->index->meta;
-	GraphWriter  *writer;
+
+	/* Of the graph as it is before the new node takes its place. */
+	const NearNodes *near = graph_known_near(graph, vector);
+	GraphWriter     *writer;
 
 	CHECK_FOR_INTERRUPTS();
 	if (graph->writer == NULL)
@@ -625,7 +655,7 @@ graph_insert(Graph *graph, const float *vector, float shrink)
 	take_places(graph);
 	cache_grow(graph, &writer->cache, meta_nitems(meta, ARRAY_NODES));
 	set_vector(graph, vector, shrink);
-	find_neighbours(graph);
+	find_neighbours(graph, near);
 	write_node(graph);
 
 	if (meta->nodes.entry_node == INVALID_ORDINAL || writer->level > meta->nodes.entry_level)

@@ -110,6 +110,15 @@ typedef struct GraphWalk
 
 typedef struct GraphWriter GraphWriter;
 
+/* The nodes nearest to a vector that may be added next (graph_near.c). */
+typedef struct NearNodes
+{
+	float   *vector; /* dim floats */
+	NodeHit *hits;   /* best first; room for ef_construction of them */
+	uint32   count;
+	uint32   nnodes; /* nodes of the graph then; 0: none were looked for */
+} NearNodes;
+
 struct Graph
 {
 	Finder          finder; /* must be first */
@@ -142,6 +151,8 @@ struct Graph
 	bool       keeps_walks;
 
 	struct GraphGroups *groups; /* the nodes in memory (graph_groups.h); NULL: not read */
+
+	NearNodes near;
 
 	bool         counts_at_close; /* the meta page counts new nodes only at graph_close */
 	GraphWriter *writer;          /* NULL until the first insert */
@@ -180,6 +191,9 @@ compat_noreturn extern void graph_corrupted(Graph *graph, uint32 vertex, uint32 
 
 /* Set the query of subsequent walks (dim floats). */
 extern void graph_set_query(Graph *graph, const float *vector);
+
+/* Return the nodes near a vector if graph_near looked for them last; else NULL. */
+extern const NearNodes *graph_known_near(const Graph *graph, const float *vector);
 
 /* Make the entry point, on its level, the only result. Returns false if the graph is empty. */
 extern bool graph_start(Graph *graph);

@@ -714,6 +714,90 @@ test_assignment(void)
 	free(points);
 }
 
+/* Keys that kmeans_near reported, by centroid. */
+typedef struct Reported
+{
+	float   *keys;
+	uint32_t count;
+} Reported;
+
+static void
+report_key(void *arg, uint32_t centroid, float key)
+{
+	Reported *reported = arg;
+
+	reported->keys[centroid] = key;
+	reported->count++;
+}
+
+/*
+ * Check kmeans_near: with all parents it reports every centroid once, with its
+ * key up to the rounding of eight bits, and only keys above *worst; children
+ * beyond the counts are in no result.
+ */
+static void
+test_near(void)
+{
+	enum
+	{
+		DIM = 32,
+		POINTS = 2000,
+		CENTROIDS = 150
+	};
+	uint16_t       *points = clustered_points(POINTS, DIM, 300, 0.4f, NULL);
+	float          *tokens = widened(points, (size_t) POINTS * DIM);
+	KmeansResult    result = train(points, POINTS, DIM, CENTROIDS, 0);
+	KmeansAssigner *all = kmeans_assigner_create(&result, DIM, result.nparents, &hooks);
+	Reported        reported = {.keys = calloc(result.ncentroids, sizeof(float))};
+	uint32_t       *counts = malloc(sizeof(uint32_t) * result.nparents);
+	uint32_t       *nearest = malloc(sizeof(uint32_t) * POINTS);
+	float           worst = -INFINITY;
+	double          error = 0;
+	double          largest = -INFINITY;
+	uint32_t        sum = 0;
+	uint32_t        beyond = 0;
+
+	kmeans_near(all, tokens, &(KmeansNear) {&worst, report_key, &reported});
+	for (uint32_t c = 0; c < result.ncentroids; c++)
+	{
+		double key = 0;
+
+		for (uint32_t k = 0; k < DIM; k++)
+			key += (tokens[k] - 0.5 * result.centroids[(size_t) c * DIM + k]) *
+				   result.centroids[(size_t) c * DIM + k];
+		error = fmax(error, fabs(key - reported.keys[c]));
+		largest = fmax(largest, reported.keys[c]);
+	}
+	tap_ok(reported.count == result.ncentroids, "%u of %u centroids are reported", reported.count,
+		   result.ncentroids);
+	tap_ok(error < 0.02 * fmax(fabs(largest), 1), "their keys: largest error %g", error);
+	worst = (float) largest;
+	reported.count = 0;
+	kmeans_near(all, tokens, &(KmeansNear) {&worst, report_key, &reported});
+	tap_ok(reported.count == 0, "none has a larger key than the largest");
+
+	for (uint32_t p = 0; p < result.nparents; p++)
+		sum += counts[p] = (result.child_start[p + 1] - result.child_start[p] + 1) / 2;
+	kmeans_assigner_count(all, counts);
+	reported.count = 0;
+	worst = -INFINITY;
+	kmeans_near(all, tokens, &(KmeansNear) {&worst, report_key, &reported});
+	kmeans_assign(all, tokens, POINTS, nearest, NULL);
+	for (uint32_t i = 0; i < POINTS; i++)
+		for (uint32_t p = 0; p < result.nparents; p++)
+			beyond += nearest[i] >= result.child_start[p] + counts[p] &&
+					  nearest[i] < result.child_start[p + 1];
+	tap_ok(reported.count == sum && beyond == 0, "half of the children: %u reported, %u beyond",
+		   reported.count, beyond);
+	kmeans_assigner_release(all);
+	free(nearest);
+	free(counts);
+	free(reported.keys);
+	free_result(&result);
+	free(tokens);
+	free(points);
+}
+
 /*
  * Check data that eight bits represent badly: far from zero compared with
  * their differences, or with one dim that outweighs the others. The search
@@ -839,6 +923,7 @@ main(void)
 	test_extreme_points();
 	test_dims();
 	test_assignment();
+	test_near();
 	test_coarse_codes();
 	test_strange_centroids();
 	test_extreme_tokens();
