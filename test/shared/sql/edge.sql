@@ -25,6 +25,9 @@ INSERT INTO edge_pending SELECT i, edge_doc(i, 3, 4) FROM generate_series(1, 10)
 DELETE FROM edge_pending WHERE id <= 4;
 VACUUM edge_pending;
 SELECT documents, tokens, pending_documents, pending_tokens FROM colbert_index_info('edge_pending_doc');
+-- Larger documents do not get the places of those that are gone.
+INSERT INTO edge_pending SELECT i, edge_doc(i, 10, 4) FROM generate_series(11, 14) i;
+SELECT * FROM colbert_index_check('edge_pending_doc', heapallindexed => true, rescore => true);
 
 -- Each quantizer and score, through insert, merge, delete, VACUUM and insert: every row once, in exact order unless a row was late.
 CREATE FUNCTION edge_rows(name text, op text, OUT n bigint, OUT ids bigint, OUT in_order bool) LANGUAGE plpgsql AS $$
