@@ -67,7 +67,10 @@
 #define MIN_EFFORT 0.4
 #define MAX_EFFORT 3.0
 
-/* A search that has narrowed this share of all documents may expect no additional misses. */
+/*
+ * A search that has narrowed this share of all documents may expect no additional
+ * misses. One of several searches for the same rows never may.
+ */
 #define EFFORT_SHARE 0.25
 
 /* Fixed cost of a step, in microseconds. */
@@ -244,6 +247,8 @@ recall_effort(const Policy *policy, const FunnelState *state)
 	if (!(usual > 0))
 		return 1;
 	effort = MAX(MIN_EFFORT, MIN(MAX_EFFORT, done * pass_share(policy, state) / usual));
+	if (policy->share < 1)
+		return MIN(effort, 1);
 	return effort <= 1 ? effort : 1 + (effort - 1) * MAX(1 - seen, 0);
 }
 

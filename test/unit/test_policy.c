@@ -701,6 +701,7 @@ static const Effort efforts[] = {
 	{"with an eighth of all documents narrowed, half of what exceeds 1 counts",
 	 LOOKING "costs.rows=1000 narrowed=1250", 2},
 	{"with a quarter, none of it", LOOKING "costs.rows=1000 narrowed=2500", 1},
+	{"nor if the search has a share of the documents", LOOKING "share=.25 costs.rows=1000", 1},
 };
 
 static void
