@@ -445,6 +445,19 @@ def test_the_command(database: str) -> None:
     assert (process.returncode, out, err) == (0, "Stopped.\n", "")
 
 
+def test_the_options_of_the_page(capsys: pytest.CaptureFixture[str]) -> None:
+    """The table of doc/search-page.md has all options, and no other."""
+    with pytest.raises(SystemExit):
+        main(["web", "--help"])
+    options = set(re.findall(r"--[a-z][a-z-]*", capsys.readouterr().out))
+    page = (SOURCE.parents[2] / "doc" / "search-page.md").read_text(encoding="utf-8")
+    table = page.partition("## Options\n")[2].partition("\n## ")[0]
+    listed = re.findall(
+        r"--[a-z][a-z-]*", " ".join(re.findall(r"^\| (`.*?) \|", table, re.MULTILINE))
+    )
+    assert sorted(listed) == sorted(options - {"--help"})
+
+
 def test_the_command_refuses(database: str, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["web", "--dsn", f"dbname={database}", "--table", "nowhere", "--encoder"]
     assert main([*arguments, "vllm:http://localhost:1,x"]) == 1

@@ -177,8 +177,60 @@ def test_other_ids(client: TestClient, conn: psycopg.Connection[Any]) -> None:
         assert other.get("/image?id=7").content == png()
         for key in ("seven", "8", "99999999999999999999"):
             assert other.get(f"/image?id={key}").status_code == 404, key
+    conn.execute("""
+        CREATE DOMAIN small AS int CHECK (VALUE < 10);
+        ALTER TABLE numbered ALTER id TYPE small;
+    """)
+    with client_of("numbered", settings=PageImages('an "%s image', GRID)) as other:
+        assert [other.get(f"/image?id={key}").status_code for key in (7, 10)] == [200, 404]
     with client_of(settings=None) as other:
         assert other.get("/image?id=a%20page").status_code == 404
+
+
+def test_ids_that_are_no_keys(conn: psycopg.Connection[Any]) -> None:
+    """An id that is NULL, or that several rows have, leaves the other answers as they are."""
+    conn.execute("""
+        CREATE TABLE keyless AS
+        SELECT n / 2 AS id, 'caption ' || n AS title, image, doc
+        FROM pages, generate_series(2, 4) AS n WHERE id = 'a page';
+        INSERT INTO keyless SELECT NULL, 'caption 5', image, doc FROM keyless LIMIT 1;
+    """)
+    columns = Columns("id", "title", "doc", None)
+    for images_of in (IMAGES, None):
+        options = Settings("keyless", f"dbname={conn.info.dbname}", columns, images=images_of)
+        with TestClient(create_app(FakeEncoder(), options)) as client:
+            text = client.get("/", params={"q": "gout"}).text
+        assert [f"caption {n}" in text for n in range(2, 6)] == [True] * 4
+        assert text.count("The row has no id, by which its matches are found.") == 1
+        assert "row NULL" in text
+        assert text.count("<img") == (3 if images_of else 0)
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_other_encodings(
+    conn: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    apps: list[Any] = []
+    monkeypatch.setattr("colbert_pg.web.serve", lambda app, **_options: apps.append(app))
+    monkeypatch.setattr("colbert_pg.commands.common.make_encoder", lambda _spec: FakeEncoder())
+    name = f"{conn.info.dbname}_{encoding}"
+    conn.execute(f"CREATE DATABASE \"{name}\" ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0")
+    try:
+        with psycopg.connect(dbname=name, client_encoding="utf8") as inside:
+            inside.execute("CREATE EXTENSION colbert_pg")
+            inside.execute("CREATE TABLE pages (id text, title text, image bytea, doc multivector)")
+            doc = FakeEncoder().encode_document(PAGE).to_text()
+            row = ("blé", "Blé", png(), doc)
+            inside.execute("INSERT INTO pages VALUES (%s, %s, %s, %s::multivector)", row)
+        arguments = ["web", "--dsn", f"dbname={name}", "--table", "pages", "--text", "title"]
+        arguments += ["--encoder", "words", "--image", "image", "--grid", "2x3"]
+        assert main([*arguments, "--extra-tokens", "1,2"]) == 0
+        with TestClient(apps[0]) as client:
+            assert "Blé" in hits_of(client)["blé"]
+            assert client.get("/image", params={"id": "blé"}).content == png()
+            assert client.get("/image", params={"id": "雪"}).status_code == 404
+    finally:
+        conn.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 def test_images_are_only_read(conn: psycopg.Connection[Any]) -> None:

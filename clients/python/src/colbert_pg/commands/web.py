@@ -96,6 +96,7 @@ def _web(args: argparse.Namespace) -> None:
     settings = _settings_of(args)
     encoder = encoder_of(args)
     with connect(args) as conn:
+        conn.execute("SET client_encoding = utf8")  # as the pages have it
         try:
             target_of(conn, settings)
         except PageError as e:

@@ -75,7 +75,11 @@ class Site:
             open=False,
             configure=self._configure,
             check=ConnectionPool.check_connection,
-            kwargs={"autocommit": True, "fallback_application_name": "colbert-pg web"},
+            kwargs={
+                "autocommit": True,
+                "client_encoding": "utf8",  # a question has any characters
+                "fallback_application_name": "colbert-pg web",
+            },
         )
         self._encoding = threading.Lock()
         self._measuring = threading.Lock()
@@ -126,7 +130,7 @@ class Site:
         try:
             with self.pool.connection() as conn, self._transaction(conn):
                 found = searcher.image(conn, self.settings, key)
-        except psycopg.DataError:  # the id is no value of its type
+        except (psycopg.DataError, psycopg.errors.CheckViolation):  # the id is no value of its type
             found = None
         if found is None:
             text = "The row does not exist, or has no PNG, JPEG or WebP of an accepted size."

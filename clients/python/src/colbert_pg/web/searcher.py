@@ -23,6 +23,7 @@ from .queries import WAYS, Search, Way
 from .settings import Settings
 
 STAGES = ("find", "gather", "narrow", "rerank", "exact")
+_NO_ID = "The row has no id, by which its matches are found."
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,12 @@ class Question:
 class Hit:
     """A row that a ranking found, with its passage in pieces.
 
-    id: as the server writes it. note: why it has no shades. terms: those of
+    id: as the server writes it, None if it is NULL. note: why it has no shades. terms: those of
     bm25f, if the ranking has them. sheet: its page image, if the table has images and this one can
     be shown.
     """
 
-    id: str
+    id: str | None
     score: float
     text: str
     maxsim: float | None = None
@@ -176,16 +177,17 @@ def image(conn: psycopg.Connection[Any], settings: Settings, key: str) -> tuple[
 
 def shade(answer: Answer, encoder: Encoder) -> None:
     """Shade the passages of an answer, or the patches of its page images."""
-    done: dict[str, tuple[heat.Shaded, str, images.Sheet | None]] = {}
+    done: dict[tuple[str | None, str], tuple[heat.Shaded, str, images.Sheet | None]] = {}
     for column in answer.columns:
         for hit in column.hits:
-            if hit.id not in done:
-                done[hit.id] = (
+            key = (hit.id, hit.text)  # an id may belong to several rows
+            if key not in done:
+                done[key] = (
                     (*_shaded(hit, answer, encoder), None)
                     if answer.grid is None
                     else _sheet(hit, answer, answer.grid)
                 )
-            hit.shaded, hit.note, hit.sheet = done[hit.id]
+            hit.shaded, hit.note, hit.sheet = done[key]
 
 
 def _column(
@@ -217,7 +219,7 @@ def _hit(row: Sequence[str | None]) -> Hit:
     if score is None:
         raise PageError(500, "The ranker is missing", "The table of rankers has no such model.")
     maxsim, bm25f = (None if value is None else float(value) for value in both or (None, None))
-    return Hit(key or "", float(score), text or "", maxsim, bm25f)
+    return Hit(key, float(score), text or "", maxsim, bm25f)
 
 
 def _stages(scans: Sequence[LastScan]) -> dict[str, float]:
@@ -261,7 +263,7 @@ def _set_terms(
         found.setdefault(ids[number - 1], []).append(Term(*term))
     for column in ranked:
         for hit in column.hits:
-            hit.terms = found.get(hit.id, [])
+            hit.terms = found.get(hit.id, []) if hit.id is not None else []
 
 
 def _facts(
@@ -285,12 +287,15 @@ def _facts(
 
 
 def _ids(columns: Sequence[Column]) -> list[str]:
-    """Return the ids of all hits, each once."""
-    return list(dict.fromkeys(hit.id for column in columns for hit in column.hits))
+    """Return the ids of all hits, each once, without NULL."""
+    ids = (hit.id for column in columns for hit in column.hits if hit.id is not None)
+    return list(dict.fromkeys(ids))
 
 
 def _shaded(hit: Hit, answer: Answer, encoder: Encoder) -> tuple[heat.Shaded, str]:
     """Return a passage in pieces, or as it is and why."""
+    if hit.id is None:
+        return heat.plain(hit.text), _NO_ID
     words, matches = answer.question.words, answer.matches.get(hit.id)
     if words is None:
         return heat.plain(hit.text), ""  # the page says so, once
@@ -310,6 +315,8 @@ def _sheet(
 ) -> tuple[heat.Shaded, str, images.Sheet | None]:
     """Return a caption, why something is missing, and the page image with its patches."""
     caption = heat.plain(hit.text)
+    if hit.id is None:
+        return caption, _NO_ID, None
     refusal = images.refusal(answer.facts.get(hit.id))
     if refusal:
         return caption, refusal, None
@@ -331,10 +338,12 @@ def _set_places(columns: Sequence[Column]) -> None:
     places: dict[str, dict[Way, int]] = {}
     for column in columns:
         for place, hit in enumerate(column.hits, 1):
-            places.setdefault(hit.id, {})[column.search.way] = place
+            if hit.id is not None:
+                places.setdefault(hit.id, {})[column.search.way] = place
     for column in columns:
         for hit in column.hits:
-            hit.places = {w: p for w, p in places[hit.id].items() if w != column.search.way}
+            if hit.id is not None:
+                hit.places = {w: p for w, p in places[hit.id].items() if w != column.search.way}
 
 
 def fetch(conn: psycopg.Connection[Any], statement: Statement) -> list[Any]:

@@ -8,7 +8,10 @@ let kept = null;
 
 const numbers = (element) => (element.dataset.terms ?? '').split(' ').filter(Boolean);
 
-/** Return the words of passages, or the patches of pages, that a word of the question matched best, or was nearest to. */
+/**
+ * Return the words of passages, or the patches of pages, that a word of the question matched best,
+ * or was nearest to.
+ */
 function matchesOf(number) {
   const all = [...columns.querySelectorAll('.w, .patch')];
   const terms = all.filter((element) => numbers(element).includes(number));
