@@ -88,7 +88,7 @@ def pages(encoder):
 
 def main(argv):
     of_pages = argv[1:2] == ['--pages']
-    word, = argv[1 + of_pages:] or ['8080']
+    word = ' '.join(argv[1 + of_pages:]) or '8080'
     if not (word.isascii() and word.isdigit() and int(word) <= 65535):
         sys.exit(f'port {word}: expected a number from 0 to 65535')
     port = int(word)
