@@ -96,13 +96,12 @@ store_nodes(Build *build)
 	meta_write_nodes(index);
 }
 
-/* Step 2: train the centroids, unless they are given, and store them as nodes. */
+/* Step 2: train the centroids, unless they are given. */
 static void
 train_nodes(Build *build, const TokenSample *sample)
 {
 	KmeansResult *trained = &build->trained;
 	uint32        given = build->shared->given_centroids;
-	Size          size;
 
 	build_report_phase(build, PHASE_TRAIN);
 	if (given > 0)
@@ -110,18 +109,6 @@ train_nodes(Build *build, const TokenSample *sample)
 					trained);
 	else
 		train_centroids(build->view, sample, build->counts.ntokens, trained);
-	size = mul_size(trained->ncentroids, sizeof(uint32));
-	if (build->crew == NULL)
-		build->node_of = palloc_extended(size, MCXT_ALLOC_HUGE);
-	else
-		build->node_of = build->crew->team->alloc_shared(build->crew->team->arg, size);
-
-	build_report_phase(build, PHASE_GRAPH);
-	train_near(build->view, sample, trained);
-	if (build->leader)
-		store_nodes(build);
-	meet_after_leader(build);
-	train_forget_near(sample, trained);
 }
 
 /* Free the sample and return its memory to the system. */
@@ -133,6 +120,24 @@ drop_sample(Build *build, TokenSample *sample)
 		return;
 	dsa_detach(build->crew->sample_area);
 	build->crew->sample_area = NULL;
+}
+
+/* Store the centroids as nodes. The sample has been freed. */
+static void
+link_nodes(Build *build)
+{
+	KmeansResult *trained = &build->trained;
+	Team         *team = build_team(build);
+	Size          size = mul_size(trained->ncentroids, sizeof(uint32));
+
+	build_report_phase(build, PHASE_GRAPH);
+	build->node_of =
+		team != NULL ? team->alloc_shared(team->arg, size) : palloc_extended(size, MCXT_ALLOC_HUGE);
+	train_near(build->view, team, trained);
+	if (build->leader)
+		store_nodes(build);
+	meet_after_leader(build);
+	train_forget_near(team, trained);
 }
 
 Tuplesortstate *
@@ -157,6 +162,8 @@ build_participate(Build *build)
 	if (build->mode == BUILD_TRAINED)
 		train_nodes(build, sample);
 	drop_sample(build, sample);
+	if (build->mode == BUILD_TRAINED)
+		link_nodes(build);
 	build_report_phase(build, PHASE_ENCODE);
 	return build_encode(build);
 }

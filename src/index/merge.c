@@ -96,7 +96,8 @@ train_first_nodes(IndexView *view)
 			docstore_resketch(view, view->pending[i], &entry, 0, entry.ntokens);
 	}
 	train_centroids(view, sample, view->index->meta.documents.live_tokens, &result);
-	train_near(view, sample, &result);
+	sample_free(sample);
+	train_near(view, NULL, &result);
 	train_store_nodes(
 		view, &result,
 		palloc_extended(mul_size(result.ncentroids, sizeof(uint32)), MCXT_ALLOC_HUGE));

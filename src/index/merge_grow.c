@@ -28,6 +28,7 @@
 #include "base/vec.h"
 #include "index/merge_internal.h"
 #include "miscadmin.h"
+#include "port/pg_bitutils.h"
 #include "storage/pace.h"
 
 /*
@@ -65,10 +66,15 @@ typedef struct Growing
 	Adoption *adoption;
 	uint64    adopted; /* postings of older documents */
 
-	/* The batch's tokens by their nodes: the first one of each node, and the one after each token.
+	/*
+	 * Lists of the batch's tokens. All tokens of a node are in one list, which
+	 * may hold those of other nodes: there are about as many lists as tokens,
+	 * since an index may have many more nodes.
 	 */
+	uint32  mask; /* number of lists - 1 */
 	uint32 *first;
-	uint32 *next;
+	uint32 *next;     /* token after each token */
+	uint32 *previous; /* and before it */
 } Growing;
 
 /* Return the squared distance of a token to its node. */
@@ -124,40 +130,62 @@ draw(const Merge *merge)
 
 /* ---- the tokens of each node ---- */
 
+/* Return the list of a node's tokens: where its first token is. */
+static uint32 *
+list_of(const Growing *growing, uint32 node)
+{
+	return &growing->first[node & growing->mask];
+}
+
 static void
 link_token(Growing *growing, uint32 token)
 {
-	uint32 node = growing->merge->nearest[token].node;
+	uint32 *first = list_of(growing, growing->merge->nearest[token].node);
 
-	growing->next[token] = growing->first[node];
-	growing->first[node] = token;
+	growing->previous[token] = NO_TOKEN;
+	growing->next[token] = *first;
+	if (*first != NO_TOKEN)
+		growing->previous[*first] = token;
+	*first = token;
 }
 
-/* Assign a token to another node. */
+/* Assign a token to another node, in constant time. */
 static void
 move_token(Growing *growing, uint32 token, NodeHit to)
 {
 	NodeHit *nearest = &growing->merge->nearest[token];
-	uint32  *at = &growing->first[nearest->node];
+	uint32   previous = growing->previous[token];
+	uint32   next = growing->next[token];
 
-	while (*at != token)
-		at = &growing->next[*at];
-	*at = growing->next[token];
+	if (previous == NO_TOKEN)
+		*list_of(growing, nearest->node) = next;
+	else
+		growing->next[previous] = next;
+	if (next != NO_TOKEN)
+		growing->previous[next] = previous;
 	*nearest = to;
 	link_token(growing, token);
 }
 
-/* List the batch's tokens by their nodes. most: maximum number of nodes that are added. */
-static void
-list_tokens(Growing *growing, uint64 most)
+static uint32 *
+allocate(size_t n)
 {
-	Merge *merge = growing->merge;
-	size_t nnodes = add_size(parray_nitems(merge->view->index, ARRAY_NODES), most);
+	return palloc_extended(mul_size(n, sizeof(uint32)), MCXT_ALLOC_HUGE);
+}
 
-	growing->first = palloc_extended(mul_size(nnodes, sizeof(uint32)), MCXT_ALLOC_HUGE);
-	growing->next = palloc_extended(mul_size(merge->ntokens, sizeof(uint32)), MCXT_ALLOC_HUGE);
-	memset(growing->first, 0xFF, nnodes * sizeof(uint32));
-	for (uint32 i = 0; i < merge->ntokens; i++)
+/* List the batch's tokens by their nodes. */
+static void
+list_tokens(Growing *growing)
+{
+	uint32 ntokens = growing->merge->ntokens;
+	size_t nlists = pg_nextpower2_size_t(Max(ntokens, 1));
+
+	growing->mask = (uint32) (nlists - 1);
+	growing->first = allocate(nlists);
+	growing->next = allocate(ntokens);
+	growing->previous = allocate(ntokens);
+	memset(growing->first, 0xFF, nlists * sizeof(uint32));
+	for (uint32 i = 0; i < ntokens; i++)
 		link_token(growing, i);
 }
 
@@ -170,14 +198,20 @@ attract(Growing *growing, const Drawn *drawn, NodeHit node, const NodeHit *near,
 	const float *vector = merge->tokens + (size_t) drawn->token * dim;
 
 	for (uint32 i = 0; i < nnear; i++)
-		for (uint32 t = growing->first[near[i].node], next; t != NO_TOKEN; t = next)
+	{
+		CHECK_FOR_INTERRUPTS();
+		for (uint32 t = *list_of(growing, near[i].node), next; t != NO_TOKEN; t = next)
 		{
-			float key = vec_dot(vector, merge->tokens + (size_t) t * dim, dim) - node.key;
+			float key;
 
 			next = growing->next[t];
-			if (t != drawn->token && key > merge->nearest[t].key)
+			if (merge->nearest[t].node != near[i].node || t == drawn->token)
+				continue;
+			key = vec_dot(vector, merge->tokens + (size_t) t * dim, dim) - node.key;
+			if (key > merge->nearest[t].key)
 				move_token(growing, t, (NodeHit) {node.node, key});
 		}
+	}
 }
 
 /* ---- new nodes ---- */
@@ -272,7 +306,7 @@ merge_grow(Merge *merge)
 		return 0;
 	drawn = draw(merge);
 	growing.adoption = adopt_begin(merge->view);
-	list_tokens(&growing, most);
+	list_tokens(&growing);
 	for (uint32 i = 0; i < merge->ntokens && nmade < most && may_make_node(merge); i++)
 	{
 		pace_delay(merge->view->index, &merge->pace);
@@ -283,6 +317,7 @@ merge_grow(Merge *merge)
 	adopt_end(growing.adoption);
 	pfree(growing.first);
 	pfree(growing.next);
+	pfree(growing.previous);
 	pfree(drawn);
 	return growing.adopted;
 }

@@ -53,10 +53,10 @@
 #define SCRATCH_MEMORY   1
 
 /*
- * Sixteenths for the centroids near each, after training, when no points are
- * being processed; and the number of these per candidate of the graph.
+ * Sixteenths for the centroids near each, which are found when the sample has
+ * been freed; and the number of these per candidate of the graph.
  */
-#define NEAR_MEMORY 2
+#define NEAR_MEMORY 8
 #define NEAR_TIMES  2
 
 static Size
@@ -166,17 +166,17 @@ length_spread(const PartSums *all, uint64 count)
 }
 
 static void *
-sample_share(const TokenSample *sample, Size bytes)
+share(Team *team, Size bytes)
 {
-	return sample->team != NULL ? sample->team->alloc_shared(sample->team->arg, bytes)
-								: palloc_extended(bytes, MCXT_ALLOC_HUGE);
+	return team != NULL ? team->alloc_shared(team->arg, bytes)
+						: palloc_extended(bytes, MCXT_ALLOC_HUGE);
 }
 
 static void
-sample_unshare(const TokenSample *sample, void *memory)
+unshare(Team *team, void *memory)
 {
-	if (sample->team != NULL)
-		sample->team->free_shared(sample->team->arg, memory);
+	if (team != NULL)
+		team->free_shared(team->arg, memory);
 	else
 		pfree(memory);
 }
@@ -189,8 +189,8 @@ train_statistics(const TokenSample *sample, TokenStatistics *statistics)
 	Statistics work = {.sample = sample};
 	PartSums   all = {.shortest = INFINITY};
 
-	work.parts = sample_share(sample, STATISTICS_PARTS * sizeof(PartSums));
-	work.sums = sample_share(sample, mul_size(STATISTICS_PARTS * sizeof(double), dim));
+	work.parts = share(sample->team, STATISTICS_PARTS * sizeof(PartSums));
+	work.sums = share(sample->team, mul_size(STATISTICS_PARTS * sizeof(double), dim));
 	team_run(sample->team, STATISTICS_PARTS, sum_part, &work);
 
 	statistics->mean = palloc(dim * sizeof(float));
@@ -217,8 +217,8 @@ train_statistics(const TokenSample *sample, TokenStatistics *statistics)
 	statistics->lengths.spread = length_spread(&all, count);
 	statistics->lengths.same =
 		isfinite(all.longest) && sqrtf(all.longest) <= SAME_LENGTH * sqrtf(all.shortest);
-	sample_unshare(sample, work.sums);
-	sample_unshare(sample, work.parts);
+	unshare(sample->team, work.sums);
+	unshare(sample->team, work.parts);
 }
 
 /* ---- training ---- */
@@ -256,8 +256,7 @@ train_codebooks(const IndexView *view, const TokenSample *sample)
 	if (size == 0)
 		return NULL;
 	hooks.team = team;
-	codebooks =
-		team != NULL ? team->alloc_shared(team->arg, size) : palloc_extended(size, MCXT_ALLOC_HUGE);
+	codebooks = share(team, size);
 	coder_train(&view->coder, &training, codebooks);
 	return codebooks;
 }
@@ -307,14 +306,14 @@ train_restore_lengths(const IndexView *view, const TokenSample *sample, KmeansRe
 	result->near = NULL;
 	if (meta->shape.finder != FINDER_HNSW || meta->nodes.length_spread > 0)
 		return;
-	result->shrinks = sample_share(sample, mul_size(result->ncentroids, sizeof(float)));
+	result->shrinks = share(sample->team, mul_size(result->ncentroids, sizeof(float)));
 	team_run(sample->team, (result->ncentroids + ITEM_CENTROIDS - 1) / ITEM_CENTROIDS,
 			 restore_length, &(Restoring) {result, view->dim, meta->nodes.token_norm});
 	kmeans_encode(result, view->dim, &hooks);
 }
 
 void
-train_near(const IndexView *view, const TokenSample *sample, KmeansResult *result)
+train_near(const IndexView *view, Team *team, KmeansResult *result)
 {
 	const MetaShape *shape = &view->index->meta.shape;
 	const FinderOps *ops = finder_by_kind(shape->finder);
@@ -324,15 +323,15 @@ train_near(const IndexView *view, const TokenSample *sample, KmeansResult *resul
 	if (ops->near_trained == NULL || result->nnear < shape->ef_construction)
 		return;
 	result->near =
-		sample_share(sample, mul_size(mul_size(result->ncentroids, result->nnear), sizeof(uint32)));
-	ops->near_trained(result, view->dim, sample->team);
+		share(team, mul_size(mul_size(result->ncentroids, result->nnear), sizeof(uint32)));
+	ops->near_trained(result, view->dim, team);
 }
 
 void
-train_forget_near(const TokenSample *sample, KmeansResult *result)
+train_forget_near(Team *team, KmeansResult *result)
 {
 	if (result->near != NULL)
-		sample_unshare(sample, result->near);
+		unshare(team, result->near);
 	result->near = NULL;
 }
 

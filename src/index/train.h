@@ -88,10 +88,10 @@ extern void train_restore_lengths(const IndexView *view, const TokenSample *samp
 /*
  * Find the centroids near each of trained ones, if the finder's nodes are stored
  * with their help and there is memory; and free them. Both are phases of the
- * sample's team.
+ * team. The caller has freed the sample, whose memory the former may take.
  */
-extern void train_near(const IndexView *view, const TokenSample *sample, KmeansResult *result);
-extern void train_forget_near(const TokenSample *sample, KmeansResult *result);
+extern void train_near(const IndexView *view, Team *team, KmeansResult *result);
+extern void train_forget_near(Team *team, KmeansResult *result);
 
 /*
  * Store the centroids as the nodes of the index; node_of is set to the node of

@@ -194,7 +194,7 @@ learn_errors(const Policy *policy, const FunnelState *state, const ScoreBar *bar
 
 /*
  * Return the misses that this search may expect: what the searches that began
- * before it leave of those allowed to all, but at least half of its share.
+ * before it leave of those allowed to all, but at least a quarter of its share.
  */
 static double
 allowed_misses(const Policy *policy, const FunnelState *state)

@@ -563,6 +563,8 @@ static const Row rows[] = {
 	 "rerank 20, then 128, over the bar"},
 	{"and one that has done much may miss more", LOOKING "costs.rows=1000 pool=20@4.88",
 	 "settle, 2.1 missed"},
+	{"unless no miss is allowed", LOOKING "recall=1 costs.rows=1000 pool=20@4.6",
+	 "rerank 20, then 128, over the bar"},
 
 	/* a share of the documents (siblings.h) */
 	{"an index with a share of the documents narrows fewer first", "share=.25",
@@ -692,6 +694,7 @@ typedef struct Effort
 
 static const Effort efforts[] = {
 	{"the usual work is an effort of 1", LOOKING, 1},
+	{"an index without documents", LOOKING "live_docs=0 costs.rows=1000 narrowed=2500", 1},
 	{"an effort is at least .4", LOOKING "costs.rows=0", .4},
 	{"narrowed documents are work", LOOKING "costs.rows=0 narrowed=1324", 1},
 	{"four times the rows usually take twice the work", LOOKING "likely_rows=40", .5},
