@@ -13,13 +13,9 @@
 #include "compat/pg_compat.h"
 
 #include "nodes/graph_groups.h"
-#include "storage/pace.h"
 
 /* Maximum nodes per token for which grouping the nodes pays, if they are not grouped yet. */
 #define NODES_OF_A_TOKEN 8
-
-/* The nodes may take 1 / NODES_SHARE of maintenance_work_mem. */
-#define NODES_SHARE 2
 
 /* Return true if there are enough tokens and enough memory. */
 static bool
@@ -29,7 +25,7 @@ assign_pays(Graph *graph, uint32 ntokens)
 
 	return nnodes > 0 &&
 		   (nnodes <= (uint64) ntokens * NODES_OF_A_TOKEN || groups_held(graph) != NULL) &&
-		   nnodes * groups_node_size(graph) <= maintenance_memory() / NODES_SHARE;
+		   groups_fit(graph);
 }
 
 bool

@@ -26,6 +26,7 @@
 #include "nodes/graph_groups.h"
 #include "nodes/kmeans_hooks.h"
 #include "port/pg_bitutils.h"
+#include "storage/pace.h"
 #include "storage/smgr.h"
 #include "utils/memutils.h"
 
@@ -38,6 +39,9 @@
 
 /* Nodes assigned to their centres per call. */
 #define NODES_AT_A_TIME 1024
+
+/* The nodes may take 1 / NODES_SHARE of maintenance_work_mem. */
+#define NODES_SHARE 2
 
 /* A group has room for 1 / SPARE_SHARE more nodes, and MIN_SPARE. */
 #define SPARE_SHARE 4
@@ -102,12 +106,21 @@ allocate(size_t n, size_t size)
 	return palloc_extended(mul_size(Max(n, 1), size), MCXT_ALLOC_HUGE);
 }
 
-size_t
-groups_node_size(const Graph *graph)
+/* Return the bytes that a node takes. */
+static size_t
+node_size(const Graph *graph)
 {
 	size_t grouped = kmeans_centroid_size(graph->dim) + sizeof(uint32);
 
 	return grouped + grouped / SPARE_SHARE + graph->dim * sizeof(uint16) + 2 * sizeof(uint32);
+}
+
+bool
+groups_fit(const Graph *graph)
+{
+	uint64 nnodes = parray_nitems(graph->index, ARRAY_NEIGHBOURS);
+
+	return nnodes * node_size(graph) <= maintenance_memory() / NODES_SHARE;
 }
 
 /* ---- reading nodes ---- */
@@ -439,7 +452,7 @@ groups_held(Graph *graph)
 {
 	GraphGroups *groups = keeps ? kept : graph->groups;
 
-	if (groups == NULL || are_of(groups, graph))
+	if (groups == NULL || (are_of(groups, graph) && groups_fit(graph)))
 		return groups;
 	MemoryContextDelete(groups->context);
 	kept = graph->groups = NULL;

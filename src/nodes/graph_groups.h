@@ -12,12 +12,13 @@
 
 typedef struct GraphGroups GraphGroups;
 
-/* Return the bytes that a node takes. */
-extern size_t groups_node_size(const Graph *graph);
+/* Return true if there is memory for the nodes. */
+extern bool groups_fit(const Graph *graph);
 
 /*
  * Return the groups that graph->groups, or this process, holds of the index;
- * NULL: none. They may lack the newest nodes.
+ * NULL: none. They may lack the newest nodes. Groups are freed when there is no
+ * memory for these.
  */
 extern GraphGroups *groups_held(Graph *graph);
 

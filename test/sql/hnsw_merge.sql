@@ -22,6 +22,17 @@ SELECT colbert_merge('merge_batches_doc');
 RESET maintenance_work_mem;
 SELECT documents, pending_documents, postings > 3400 AS postings_of_all FROM colbert_index_info('merge_batches_doc');
 
+-- The nodes are grouped in memory when a batch begins, and their groups are freed when new nodes leave no memory for them.
+CREATE TABLE merge_outgrown (id int, doc multivector(32));
+INSERT INTO merge_outgrown SELECT i, merge_doc(i, 8, 32) FROM generate_series(1, 150) i;
+CREATE INDEX merge_outgrown_doc ON merge_outgrown USING colbert_hnsw (doc) WITH (tokens_per_node = 1);
+SET maintenance_work_mem = '1MB';
+INSERT INTO merge_outgrown SELECT i, merge_doc(i, 8, 32) FROM generate_series(151, 550) i;
+SELECT colbert_merge('merge_outgrown_doc');
+RESET maintenance_work_mem;
+SELECT nodes > 2000 AS more_than_fit FROM colbert_index_info('merge_outgrown_doc');
+SELECT * FROM colbert_index_check('merge_outgrown_doc', true, true);
+
 -- Repeated tokens need one node each, and all nodes are found.
 CREATE TABLE merge_repeats (id int, doc multivector(32));
 CREATE INDEX merge_repeats_doc ON merge_repeats USING colbert_hnsw (doc) WITH (tokens_per_node = 4);
@@ -49,7 +60,7 @@ INSERT INTO merge_pressed SELECT i, merge_doc(i, 8, 32) FROM generate_series(160
 SELECT nodes > :before_nodes AS more_nodes FROM colbert_index_info('merge_pressed_doc');
 RESET colbert.pending_limit;
 RESET colbert.background_merge;
-DROP TABLE merge_batches, merge_repeats, merge_pressed;
+DROP TABLE merge_batches, merge_outgrown, merge_repeats, merge_pressed;
 DROP FUNCTION merge_doc;
 -- Every node can be reached, however short the neighbour lists are: a list keeps the edges to the children of its node.
 CREATE TABLE hnsw_reach (id int PRIMARY KEY, doc multivector(8));
