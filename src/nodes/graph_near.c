@@ -54,9 +54,8 @@ graph_near(Graph *graph, const float *vector, NodeHit *hits, uint32 n)
 	uint64       hops = 0;
 
 	allocate(graph);
-	if (groups != NULL)
-		near->count = groups_near(groups, vector, near->hits, ef);
-	else
+	near->count = groups != NULL ? groups_near(groups, vector, near->hits, ef) : 0;
+	if (near->count < graph->index->meta.shape.m)
 		near->count = graph_search(graph, vector, &width, near->hits, &hops);
 	near->nnodes = parray_nitems(graph->index, ARRAY_NODES);
 	memcpy(near->vector, vector, graph->dim * sizeof(float));

@@ -270,6 +270,7 @@ fetch_document(Search *search, float estimate)
 	request_rows(search);
 	doc = funnel_take(search, estimate);
 	found = get_row(search, &doc, &row);
+	state->gone += !found && search->fetch->filter == NULL;
 	/* A document without rows whose sketches are of another epoch has no estimate to learn from. */
 	if (found && doc.candidate.score < FLT_MAX)
 	{

@@ -307,7 +307,8 @@ policy_bar(const Policy *policy, const FunnelState *state)
 	bool   in_hand = state->ready > 0 && state->score_errors.count >= FIRST_WINDOW;
 	double score = state->wanted_score;
 
-	if (in_hand && (policy->filtered || !policy->has_codes || goes_on))
+	/* Code scores of rows that are not returned may be among the best ones. */
+	if (in_hand && (policy->filtered || state->gone > 0 || !policy->has_codes || goes_on))
 		score = MIN(score, exact - state->score_errors.mean);
 	return (ScoreBar) {.score = MAX(score, policy->threshold),
 					   .exact = state->ready > 0 ? exact : -INFINITY,

@@ -136,6 +136,7 @@ typedef struct FunnelState
 	double      wanted_score;  /* code score of the last wanted document; -INFINITY: not known */
 	uint64_t    tested;        /* rows tested by the filter */
 	uint64_t    passed;
+	uint64_t    gone; /* fetched documents without a visible row */
 
 	/* ready: fetched, not returned */
 	uint32_t ready;
