@@ -1,4 +1,4 @@
-"""Page images: their patches, what is served, and what is refused."""
+"""Page images: patches, files that are served, and files that are refused."""
 
 from __future__ import annotations
 
