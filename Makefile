@@ -141,10 +141,10 @@ test-matrix: FORCE
 mutants:
 	@tools/install-deps build demo test
 	@tools/mutants $(NAMES)
-# make soak MINUTES=60 SEED=1: the fault-injection tests for this long, from a seed.
+# make soak MINUTES=60 RUNS="kills damages": tests of faults and of random inputs for this long. SEED=1 repeats parts.
 MINUTES = 60
 soak:
-	@tools/soak $(MINUTES)
+	@tools/soak $(MINUTES) $(RUNS)
 bench-%: FORCE
 	@tools/bench $*
 
@@ -169,7 +169,7 @@ help:
 	@echo 'make dist           the zip for PGXN and the source archive for Debian, in build/dist'
 	@echo 'make packages       build a release candidate and its packages, and try them in bare chroots: Debian, PGXN, Dockerfile (STEPS="..." chooses)'
 	@echo 'make release VERSION=0.2.0 DEST=/tmp/release  prepare a release in that folder (RELEASING.md)'
-	@echo 'make soak MINUTES=60  fault-injection tests, longer: crashes, damaged files, full disks (doc/reliability.md)'
+	@echo 'make soak MINUTES=60  tests of faults and random inputs, longer: crashes, damaged files, statements (doc/reliability.md); RUNS="kills" chooses'
 	@echo 'make format         format the C sources with .clang-format; make format-check lists files formatted otherwise'
 	@echo 'make bench-medquad  build time, size, latency and recall; make bench-filter, make bench-planner, make bench-kernels'
 	@echo 'make bench-lengths  recall and latency by the number of query tokens, on five collections (a neural encoder from PyPI)'

@@ -7,12 +7,13 @@ import re
 import subprocess
 from typing import NamedTuple
 
+import long_runs
 from chroots import ROOT
 
 PATH = 'doc/proof.md'
 HEAD = f'''# Proof
 
-`make test-matrix` writes this page, and `make mutants` the job of that name; [reliability](reliability.md#versions-compilers-and-builds) describes them.
+`make test-matrix` writes this page, `make mutants` the job of that name, and `make soak` the long runs; [reliability](reliability.md#versions-compilers-and-builds) describes them.
 Each entry is the number of tests that passed, of those that failed or were skipped if there are any, and the commit on which they ran.
 An empty entry was not run.
 
@@ -56,8 +57,9 @@ def git(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def commit() -> str | None:
-    """Return the newest commit, or None if the working tree differs from it; the page of results does not count, nor a new one that a killed run left beside it."""
-    if git('status', '--porcelain', '--', '.', f':(exclude){PATH}*').stdout:
+    """Return the newest commit, or None if the working tree differs from it; the page of results and the record of
+    long runs do not count, nor a new page that a killed run left beside it."""
+    if git('status', '--porcelain', '--', '.', f':(exclude){PATH}*', f':(exclude){long_runs.PATH}').stdout:
         return None
     return git('rev-parse', '--short=10', 'HEAD').stdout.strip() or None
 
@@ -66,7 +68,7 @@ def concerns(job: str) -> list[str]:
     """Return the files that a job concerns, as git names them."""
     suite, _, part = job.partition('-')
     if suite not in CONCERNS:
-        return ['.', f':(exclude){PATH}']
+        return ['.', f':(exclude){PATH}', f':(exclude){long_runs.PATH}']
     return COMMON + CONCERNS[suite] + ([f'test/t/{part}.pl'] if suite in ('tap', 'faults') else [])
 
 
@@ -117,6 +119,8 @@ class Proof:
         lines += ['', '## Builds', '', *(f'- {cell}: {self.builds[cell]}' for cell in cells if cell in self.builds)]
         if self.reasons:
             lines += ['', '## Skipped', '', *(f'- {cell}, {job}: {reason}' for cell in cells for job in jobs for reason in self.reasons.get((cell, job), []))]
+        if parts := long_runs.read():
+            lines += ['', '## Long runs', '', f'The sums of all parts, each of which is a line of {long_runs.PATH}.', '', *long_runs.table(parts)]
         path = os.path.join(ROOT, PATH)
         with open(path + '.new', 'w') as f:
             f.write(HEAD + '\n'.join(lines) + '\n')

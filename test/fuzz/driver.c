@@ -149,11 +149,13 @@ main(int argc, char **argv)
 	time_t        end = time(NULL) + (argc > 1 ? atoi(argv[1]) : 0);
 	unsigned long runs = 0;
 
-	for (int i = 2; i < argc; i++)
+	/* Odd multiples are never 0, the one state that xorshift does not leave. */
+	random_state *= argc > 2 ? 2 * strtoull(argv[2], NULL, 10) + 1 : 1;
+	for (int i = 3; i < argc; i++)
 		read_seed(argv[i]);
 	if (nseeds == 0)
 	{
-		fprintf(stderr, "usage: driver SECONDS SEED-FILE...\n");
+		fprintf(stderr, "usage: driver SECONDS SEED FILE...\n");
 		return 2;
 	}
 	__sanitizer_set_death_callback(save_current);
