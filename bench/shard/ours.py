@@ -6,6 +6,7 @@ from progress import Step
 from shard import data
 from shard.clients import Client, Inserter, ask, rate, write_queries
 from shard.load import connect, fact, set_fact, thinned
+from shard.visible import show_only
 from trade_off.clock import Clock
 from trade_off.watch import create_index
 
@@ -51,15 +52,7 @@ class Ours:
     # Visibility of indexes to the planner and to inserts
 
     def show_only(self, method, others_are_kept=True):
-        """
-        Make only this index visible to the planner, or all indexes if method is None. Inserts still maintain the others, unless
-        others_are_kept is false. If so, inserted rows must be deleted and vacuumed before the others are made visible again.
-        """
-        shown = "c.relname = %s::name OR %s::name IS NULL OR a.amname NOT LIKE 'colbert%%'"
-        kept = 'true' if others_are_kept else shown
-        name = method and index_name(method)
-        self.conn.execute(f"UPDATE pg_index SET indisvalid = ({shown}), indisready = ({kept}), indislive = ({kept}) FROM pg_class c, pg_am a "
-                          "WHERE c.oid = indexrelid AND a.oid = c.relam AND indrelid = 'passages'::regclass", (name, name) * (1 if others_are_kept else 3))
+        show_only(self.conn, method and index_name(method), others_are_kept)
 
     # Build
 
