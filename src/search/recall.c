@@ -28,8 +28,8 @@
  * measured on MedQuAD. Searches with a share of the documents expect more, by a
  * power of their share (src/search/README.md).
  */
-#define WAITING_PART        0.3
-#define SHARE_WAITING_POWER (-0.4)
+#define WAITING_PART        0.15
+#define SHARE_WAITING_POWER (-0.75)
 
 /* Least documents of a step of narrowing, if the search has a share of the documents. */
 #define MIN_SHARE_NARROW_STEP 16
@@ -59,13 +59,15 @@
 /*
  * Finds get dearer as a search goes on. A search that has done the usual work
  * may expect the misses that the target allows, and any search misses in
- * proportion to its work, within these limits. Easy questions then make up for
- * hard ones, with less work in all.
+ * proportion to the square of its work, within these limits. Easy questions then
+ * make up for hard ones, with less work in all.
  */
-#define USUAL_WORK 4.0 /* in first widths, if at most USUAL_ROWS are wanted */
-#define USUAL_ROWS 10.0
-#define MIN_EFFORT 0.4
-#define MAX_EFFORT 3.0
+#define USUAL_WORK       5.0 /* in first widths, for USUAL_ROWS at most, of USUAL_DOCS */
+#define USUAL_ROWS       10.0
+#define USUAL_DOCS       16384.0
+#define USUAL_DOCS_POWER 0.2
+#define MIN_EFFORT       0.2
+#define MAX_EFFORT       10.0
 
 /*
  * A search that has narrowed this share of all documents may expect no additional
@@ -231,22 +233,31 @@ work_us(const Policy *policy, double probes, double narrowed, double reranked)
 		   reranked * costs->rows;
 }
 
+/* Return the work that a search for this many rows of all documents usually takes, in microseconds. */
+static double
+usual_work(const Policy *policy, double rows)
+{
+	const SearchSettings *first = &policy->settings;
+	double                docs = MAX(policy->live_docs / policy->share, 1);
+	double narrowed = policy->may_narrow_more ? policy_first_narrowed(policy) : first->candidates;
+
+	return USUAL_WORK * sqrt(MAX(rows / USUAL_ROWS, 1)) * pow(docs / USUAL_DOCS, USUAL_DOCS_POWER) *
+		   work_us(policy, first->probes, narrowed, first->rerank);
+}
+
 double
 recall_effort(const Policy *policy, const FunnelState *state)
 {
-	const SearchSettings *first = &policy->settings;
-	double                rows = policy_wanted(policy, state);
-	double                first_narrowed =
-        policy->may_narrow_more ? policy_first_narrowed(policy) : first->candidates;
-	double usual = USUAL_WORK * sqrt(MAX(rows / USUAL_ROWS, 1)) *
-				   work_us(policy, first->probes, first_narrowed, first->rerank);
+	double usual = usual_work(policy, policy_wanted(policy, state));
 	double done = work_us(policy, state->probes, state->narrowed, state->sketch_fit.count);
 	double seen = state->narrowed / (EFFORT_SHARE * MAX(policy->live_docs, 1));
+	double work;
 	double effort;
 
 	if (!(usual > 0))
 		return 1;
-	effort = MAX(MIN_EFFORT, MIN(MAX_EFFORT, done * pass_share(policy, state) / usual));
+	work = done * pass_share(policy, state) / usual;
+	effort = MAX(MIN_EFFORT, MIN(MAX_EFFORT, work * work));
 	if (policy->share < 1)
 		return MIN(effort, 1);
 	return effort <= 1 ? effort : 1 + (effort - 1) * MAX(1 - seen, 0);
