@@ -15,6 +15,10 @@ def int4(value):
     return struct.pack('!i', value)
 
 
+def float8(value):
+    return struct.pack('!d', value)
+
+
 def text(value):
     return value.encode()
 

@@ -1,4 +1,4 @@
-"""The collections of bench/lengths: documents, questions, and queries of n tokens with one topic or with several.
+"""The collections of bench/lengths: encoded documents and questions, and the exact similarities of both.
 
 A collection is encoded once and kept under build/lengths.
 """
@@ -11,13 +11,12 @@ NEURAL = os.path.join(ROOT, 'bench', 'lengths', 'neural.py')
 WEIGHTS = os.path.join(ROOT, 'clients', 'python', 'requirements-minilm.txt')
 ENCODING = '1'              # counts changes of neural.py or of its encoder that change tokens: texts are then encoded again
 LENGTHS = (1, 2, 3, 4, 5, 8, 16, 32)
-JOINED = (16, 32)           # lengths of queries that join several questions
-TOPIC_TOKENS = 5            # of a topic that is not a question
 NEURAL_DIMS, NEURAL_WINDOW = 128, 102   # of medquad-neural: dims, of 384, and tokens per text, of which 100 are its own
 WINDOW = 256                # tokens per text of the neural encoder, as in the model's own settings
 NOISE, SEED = .06, 20190000
 LONG_DOCUMENTS = 3600       # in the collection of long documents
 RANDOM_SHAPE = 10000, 32, 128   # documents, tokens per document, dims
+RANDOM_QUESTIONS = 1000
 CHUNK_BYTES = 2**27         # of similarities at a time
 
 
@@ -44,12 +43,6 @@ def read_texts(dataset, name):
     with lzma.open(os.path.join(ROOT, 'data', dataset, f'{name}.jsonl.xz'), 'rt') as f:
         records = [json.loads(line) for line in f]
     return {r['id']: ' '.join(filter(None, (r.get('title'), r['text']))) for r in records}
-
-
-def evenly(items, n):
-    """Return n items, or all if there are fewer, evenly spaced."""
-    n = min(n, len(items))
-    return [items[i * len(items) // n] for i in range(n)]
 
 
 def unit(rows):
@@ -102,31 +95,31 @@ def medquad_neural_file():
 
 # ---- collections ----
 
-def medquad(options):
+def medquad():
     return load_medquad()
 
 
-def long_documents(options):
+def long_documents():
     """Join neighbouring passages of MedQuAD into long documents. Within one, the vectors of a word are nearly equal."""
     passages, questions = load_medquad()
     cuts = [i * len(passages) // LONG_DOCUMENTS for i in range(LONG_DOCUMENTS + 1)]
     return Tokens(passages.rows, passages.offsets[cuts]), questions
 
 
-def medquad_neural(options):
+def medquad_neural():
     return read_encoded(medquad_neural_file())
 
 
-def cranfield_neural(options):
+def cranfield_neural():
     passages, questions = (list(read_texts('cranfield', name).values()) for name in ('corpus', 'queries'))
     return encode_neural('cranfield', [text for text in passages if text.strip()], questions)
 
 
-def random_vectors(options):
+def random_vectors():
     """Random vectors, the worst case for an index: lists have no meaning. Every query token is a noisy token of its best passage."""
     n, length, dim = RANDOM_SHAPE
     rows = unit(np.random.RandomState(SEED).normal(size=(n * length, dim)).astype(np.float32)).astype(np.float16)
-    return Tokens(rows, np.arange(n + 1) * length), Tokens(np.zeros((0, dim), np.float32), np.zeros(options.queries + 1))
+    return Tokens(rows, np.arange(n + 1) * length), Tokens(np.zeros((0, dim), np.float32), np.zeros(RANDOM_QUESTIONS + 1))
 
 
 COLLECTIONS = {     # name: (loader, needs the neural encoder)
@@ -138,12 +131,12 @@ COLLECTIONS = {     # name: (loader, needs the neural encoder)
 }
 
 
-def load(name, options):
+def load(name):
     os.makedirs(CACHE, exist_ok=True)
-    return Collection(name, *COLLECTIONS[name][0](options))
+    return Collection(name, *COLLECTIONS[name][0]())
 
 
-# ---- queries and their exact answers ----
+# ---- queries ----
 
 def best_similarities(passages, queries):
     """Return, for each query (tokens x dims), the best similarity of each document to each token (documents x tokens); exact, float4."""
@@ -152,7 +145,8 @@ def best_similarities(passages, queries):
     for first in range(0, len(passages), per_chunk):
         offsets = passages.offsets[first:first + per_chunk + 1]
         similarities = passages.rows[offsets[0]:offsets[-1]].astype(np.float32) @ all_tokens
-        out.append(np.maximum.reduceat(similarities, offsets[:-1] - offsets[0], axis=0))
+        rows = offsets - offsets[0]
+        out.append(np.stack([similarities[first:end].max(axis=0) for first, end in zip(rows, rows[1:])]))    # reduceat takes ten times as long
     return np.split(np.concatenate(out), cuts, axis=1)
 
 
@@ -168,50 +162,3 @@ def fill_up(question, passage, random):
     if len(question) >= wanted:
         return question[:wanted]
     return np.concatenate([question, noisy(passage, wanted - len(question), random)])
-
-
-def best_passages(collection, questions):
-    """Return the best passage of each question, or random passages if questions have no tokens."""
-    if len(questions[0]) == 0:
-        return np.random.RandomState(SEED).randint(len(collection.passages), size=len(questions))
-    return [int(similarities.sum(axis=1).argmax()) for similarities in best_similarities(collection.passages, questions)]
-
-
-def cut(collection, queries, lengths):
-    """Return {length: [(the query's first tokens, their exact tenth score)]}. A length of None leaves the queries whole."""
-    kinds = {length: [] for length in lengths}
-    for query, similarities in zip(queries, best_similarities(collection.passages, queries)):
-        scores = similarities.astype(np.float64).cumsum(axis=1)
-        for length in lengths:
-            first = query[:length]
-            kinds[length].append((first, float(np.partition(scores[:, len(first) - 1], -10)[-10])))
-    return kinds
-
-
-def join_topics(topics, first, length):
-    """Join the tokens of different topics, from this one on, up to a length."""
-    tokens, at = [], first
-    while sum(map(len, tokens)) < length:
-        tokens.append(topics[at % len(topics)])
-        at += 1
-    return np.concatenate(tokens)[:length]
-
-
-def queries(collection, n, lengths, joined):
-    """Return {name of a kind of queries: [(tokens, the exact tenth score)]}.
-
-    The kinds: a number of tokens with one topic, "whole" for the questions as they are, and "joined N" for questions that follow each other,
-    as the turns of a chat do, up to N tokens.
-    """
-    chosen = evenly(range(len(collection.questions)), n)
-    questions = [collection.questions[i].astype(np.float32) for i in chosen]
-    filled = [fill_up(question, collection.passages[best], np.random.RandomState(SEED + i))
-              for i, question, best in zip(chosen, questions, best_passages(collection, questions))]
-    topics = [question if len(question) else tokens[:TOPIC_TOKENS] for question, tokens in zip(questions, filled)]
-    kinds = {str(length): made for length, made in cut(collection, filled, lengths).items()}
-    if all(map(len, questions)):
-        kinds['whole'] = cut(collection, questions, [None])[None]
-    if joined:
-        several = [join_topics(topics, i, max(joined)) for i in range(n)]
-        kinds |= {f'joined {length}': made for length, made in cut(collection, several, joined).items()}
-    return kinds
