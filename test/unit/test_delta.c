@@ -134,7 +134,7 @@ shortest_difference(const char *from, const char *to)
 	return length;
 }
 
-/* Items move when one before them grows: pages then differ over hundreds of bytes, in most words. */
+/* Items move when one before them grows: pages then differ in most words of hundreds of bytes. */
 static void
 test_moved_items(void)
 {
