@@ -24,6 +24,7 @@
 #include <math.h>
 
 #include "base/clock.h"
+#include "base/prefetch.h"
 #include "base/splitmix.h"
 #include "base/vec.h"
 #include "index/merge_internal.h"
@@ -47,6 +48,9 @@
 
 /* Number of nodes around a new one whose tokens are compared with it. */
 #define NODES_NEAR 64
+
+/* Tokens to prefetch ahead of the one that is compared with a new node. */
+#define TOKENS_AHEAD 4
 
 /* In a list of tokens: the end. */
 #define NO_TOKEN UINT32_MAX
@@ -75,6 +79,7 @@ typedef struct Growing
 	uint32 *first;
 	uint32 *next;     /* token after each token */
 	uint32 *previous; /* and before it */
+	uint32 *around;   /* tokens of the nodes around a new one */
 } Growing;
 
 /* Return the squared distance of a token to its node. */
@@ -184,33 +189,50 @@ list_tokens(Growing *growing)
 	growing->first = allocate(nlists);
 	growing->next = allocate(ntokens);
 	growing->previous = allocate(ntokens);
+	growing->around = allocate(ntokens);
 	memset(growing->first, 0xFF, nlists * sizeof(uint32));
 	for (uint32 i = 0; i < ntokens; i++)
 		link_token(growing, i);
 }
 
-/* Move the tokens of the nodes around a new one to it, if it is nearer. */
+/* Collect the tokens of the nodes around a new one, without its own. Returns their number. */
+static uint32
+tokens_around(Growing *growing, uint32 own, const NodeHit *near, uint32 nnear)
+{
+	const NodeHit *nearest = growing->merge->nearest;
+	uint32         n = 0;
+
+	for (uint32 i = 0; i < nnear; i++)
+		for (uint32 t = *list_of(growing, near[i].node); t != NO_TOKEN; t = growing->next[t])
+			if (nearest[t].node == near[i].node && t != own)
+				growing->around[n++] = t;
+	return n;
+}
+
+/*
+ * Move the tokens of the nodes around a new one to it, if it is nearer. They
+ * are scattered in memory, so they are listed first and prefetched.
+ */
 static void
 attract(Growing *growing, const Drawn *drawn, NodeHit node, const NodeHit *near, uint32 nnear)
 {
 	Merge       *merge = growing->merge;
 	uint32       dim = merge->view->dim;
 	const float *vector = merge->tokens + (size_t) drawn->token * dim;
+	uint32       n = tokens_around(growing, drawn->token, near, nnear);
 
-	for (uint32 i = 0; i < nnear; i++)
+	CHECK_FOR_INTERRUPTS();
+	for (uint32 i = 0; i < n; i++)
 	{
-		CHECK_FOR_INTERRUPTS();
-		for (uint32 t = *list_of(growing, near[i].node), next; t != NO_TOKEN; t = next)
-		{
-			float key;
+		uint32 t = growing->around[i];
+		float  key;
 
-			next = growing->next[t];
-			if (merge->nearest[t].node != near[i].node || t == drawn->token)
-				continue;
-			key = vec_dot(vector, merge->tokens + (size_t) t * dim, dim) - node.key;
-			if (key > merge->nearest[t].key)
-				move_token(growing, t, (NodeHit) {node.node, key});
-		}
+		if (i + TOKENS_AHEAD < n)
+			prefetch_bytes(merge->tokens + (size_t) growing->around[i + TOKENS_AHEAD] * dim,
+						   dim * sizeof(float));
+		key = vec_dot(vector, merge->tokens + (size_t) t * dim, dim) - node.key;
+		if (key > merge->nearest[t].key)
+			move_token(growing, t, (NodeHit) {node.node, key});
 	}
 }
 
@@ -318,6 +340,7 @@ merge_grow(Merge *merge)
 	pfree(growing.first);
 	pfree(growing.next);
 	pfree(growing.previous);
+	pfree(growing.around);
 	pfree(drawn);
 	return growing.adopted;
 }

@@ -183,21 +183,43 @@ sq8_lay_out(void *memory, uint32_t ntokens, uint32_t dim)
 	return q;
 }
 
+/* Return the sum of eight bytes. */
+static inline int32_t
+sum_of_bytes(uint64_t bytes)
+{
+	const uint64_t even = UINT64_C(0x00FF00FF00FF00FF);
+
+	return (int32_t) (((bytes & even) + (bytes >> 8 & even)) * UINT64_C(0x0001000100010001) >> 48);
+}
+
 /* Put the codes of a row into a slot: each next four dims go 64 bytes further. */
 static void
 sq8_put(KernelSq8Query *q, uint32_t slot, const uint8_t *row, const uint8_t *codes)
 {
-	const uint32_t bias = UINT32_C(0x01010101) * SQ8_BIAS;
+	const uint64_t bias = UINT64_C(0x0101010101010101) * SQ8_BIAS;
 	int8_t        *out = q->pack + (size_t) (slot / 16) * q->dim4 * 16 + (slot % 16) * 4;
 	int32_t        sum = 0;
+	size_t         k = 0;
 
-	for (size_t k = 0; k < q->dim4; k += 4)
+	for (; k + 8 <= q->dim4; k += 8)
+	{
+		uint64_t eight;
+		uint32_t fours[2];
+
+		memcpy(&eight, codes + k, 8);
+		sum += sum_of_bytes(eight);
+		eight ^= bias;
+		memcpy(fours, &eight, 8);
+		memcpy(out + k * 16, &fours[0], 4);
+		memcpy(out + (k + 4) * 16, &fours[1], 4);
+	}
+	if (k < q->dim4)
 	{
 		uint32_t four;
 
 		memcpy(&four, codes + k, 4);
-		sum += (int32_t) ((four & 0xFF) + (four >> 8 & 0xFF) + (four >> 16 & 0xFF) + (four >> 24));
-		four ^= bias;
+		sum += sum_of_bytes(four);
+		four ^= (uint32_t) bias;
 		memcpy(out + k * 16, &four, 4);
 	}
 	q->correction[slot] = SQ8_BIAS * (sum - SQ8_BIAS * (int32_t) q->dim4);

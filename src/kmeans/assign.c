@@ -185,6 +185,71 @@ keep_near_parents(KmeansAssigner *a, uint32_t slots, uint32_t slot, float square
 	}
 }
 
+/*
+ * Set the probes of the packed chunk to parents that any other one replaces if
+ * its key reaches a bound. Of the first n parents, which have keys now, at
+ * least nprobes reach it: in each of nprobes groups the one with the largest
+ * key. So most parents need no insertion.
+ */
+static void
+bound_probes(KmeansAssigner *a, uint32_t n)
+{
+	const Nearest *nearest = &a->nearest;
+	uint32_t       slots = nearest_slots(nearest);
+	uint32_t       share = n / a->nprobes;
+
+	for (uint32_t i = 0; i < a->nprobes; i++)
+	{
+		float *largest = a->probe_keys + (size_t) i * slots;
+
+		for (uint32_t slot = 0; slot < slots; slot++)
+		{
+			largest[slot] = -INFINITY;
+			a->chunk_probes[i * slots + slot] = i;
+		}
+		kernels->keys_max(nearest->keys + (size_t) i * share * slots, share, slots, largest);
+	}
+	for (uint32_t slot = 0; slot < slots; slot++)
+	{
+		float bound = INFINITY;
+
+		for (uint32_t i = 0; i < a->nprobes; i++)
+			if (a->probe_keys[i * slots + slot] < bound)
+				bound = a->probe_keys[i * slots + slot];
+		bound = slot < nearest->npacked ? nextafterf(bound, -INFINITY) : INFINITY;
+		for (uint32_t i = 0; i < a->nprobes; i++)
+			a->probe_keys[i * slots + slot] = bound;
+	}
+}
+
+/* Insert a parent among the best of each slot whose last one its key beats. */
+static void
+insert_parent(KmeansAssigner *a, uint32_t parent, const float *keys)
+{
+	const Nearest *nearest = &a->nearest;
+	uint32_t       slots = nearest_slots(nearest);
+	const float   *worst = a->probe_keys + (size_t) (a->nprobes - 1) * slots;
+	uint32_t       beaten[MAX_CHUNK_POINTS];
+	uint32_t       n = 0;
+
+	/* No branches that depend on keys: these would be mispredicted. */
+	for (uint32_t slot = 0; slot < nearest->npacked; slot++)
+	{
+		beaten[n] = slot;
+		n += !(keys[slot] <= worst[slot]);
+	}
+	for (uint32_t i = 0; i < n; i++)
+	{
+		uint32_t slot = beaten[i];
+		float    key = keys[slot] == keys[slot]
+						   ? keys[slot]
+						   : nearest_exact_key(nearest, &a->parents, parent, slot);
+
+		if (key > worst[slot])
+			insert_probe(a, slots, slot, parent, key);
+	}
+}
+
 /* Find the best parents of the packed chunk, per slot. */
 static void
 find_parents(KmeansAssigner *a)
@@ -193,33 +258,20 @@ find_parents(KmeansAssigner *a)
 	uint32_t     slots = nearest_slots(nearest);
 	const float *worst = a->probe_keys + (size_t) (a->nprobes - 1) * slots;
 
-	for (uint32_t i = 0; i < a->nprobes * slots; i++)
+	for (uint32_t start = 0, n; start < a->parents.nrows; start += n)
 	{
-		a->probe_keys[i] = i % slots < nearest->npacked ? -INFINITY : INFINITY;
-		a->chunk_probes[i] = i / slots;
-	}
-	for (uint32_t start = 0; start < a->parents.nrows;)
-	{
-		uint32_t n = nearest_keys(nearest, &a->parents, start);
-		uint32_t nreaching =
-			kernels->keys_at_least(nearest->keys, n, slots, worst, nearest->reaching);
+		uint32_t nreaching;
 
+		n = nearest_keys(nearest, &a->parents, start);
+		if (start == 0)
+			bound_probes(a, n);
+		nreaching = kernels->keys_at_least(nearest->keys, n, slots, worst, nearest->reaching);
 		for (uint32_t i = 0; i < nreaching; i++)
 		{
-			uint32_t     p = nearest->reaching[i];
-			const float *keys = nearest->keys + (size_t) p * slots;
+			uint32_t p = nearest->reaching[i];
 
-			for (uint32_t slot = 0; slot < nearest->npacked; slot++)
-			{
-				float key = keys[slot] == keys[slot]
-								? keys[slot]
-								: nearest_exact_key(nearest, &a->parents, start + p, slot);
-
-				if (key > worst[slot])
-					insert_probe(a, slots, slot, start + p, key);
-			}
+			insert_parent(a, start + p, nearest->keys + (size_t) p * slots);
 		}
-		start += n;
 	}
 }
 

@@ -51,6 +51,8 @@
 #define MAX_PAIRS      256
 #define PREFETCH_PAIRS 4
 
+_Static_assert(MAX_PAIRS >= MAX_CHUNK_POINTS, "there is room for the pairs of a centroid");
+
 void *
 kmeans_alloc(const KmeansHooks *hooks, size_t n, size_t a, size_t b)
 {
@@ -369,17 +371,19 @@ measure_pairs(Nearest *nearest, const CodedRows *centroids)
 	nearest->npairs = 0;
 }
 
-/* Add the pairs of a centroid and the points for which it could be the nearest. */
+/*
+ * Add the pairs of a centroid and the points for which it could be the nearest.
+ * No branch depends on a key: it would be mispredicted.
+ */
 static void
 note_pairs(Nearest *nearest, const CodedRows *centroids, uint32_t row, const float *keys)
 {
+	if (nearest->npairs + nearest->npacked > MAX_PAIRS)
+		measure_pairs(nearest, centroids);
 	for (uint32_t i = 0; i < nearest->npacked; i++)
 	{
-		if (keys[i] < nearest->least[i])
-			continue;
-		if (nearest->npairs == MAX_PAIRS)
-			measure_pairs(nearest, centroids);
-		nearest->pairs[nearest->npairs++] = (NearPair) {row, i};
+		nearest->pairs[nearest->npairs] = (NearPair) {row, i};
+		nearest->npairs += !(keys[i] < nearest->least[i]);
 	}
 }
 

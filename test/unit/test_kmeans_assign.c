@@ -176,6 +176,78 @@ test_near(void)
 	free(points);
 }
 
+/* Return the key of a parent for a token. */
+static double
+parent_key(const KmeansResult *result, uint32_t parent, const float *token, uint32_t dim)
+{
+	const float *p = result->parents + (size_t) parent * dim;
+	double       key = 0;
+
+	for (uint32_t k = 0; k < dim; k++)
+		key += (token[k] - 0.5 * p[k]) * p[k];
+	return key;
+}
+
+/* Largest error of the keys of parents that eight bits give, for these points. */
+#define ROUNDING 0.5
+
+/*
+ * Check that a token's probed parents are those with the largest keys, up to
+ * the rounding of eight bits. kmeans_near shows which ones it probes. A parent
+ * that is probed may be left out for being far.
+ */
+static void
+test_probed_parents(uint32_t nprobes)
+{
+	enum
+	{
+		DIM = 32,
+		POINTS = 4000,
+		CENTROIDS = 600,
+		TOKENS = 300
+	};
+	uint16_t       *points = clustered_points(POINTS, DIM, 600, 0.4f, NULL);
+	float          *tokens = widened(points, (size_t) POINTS * DIM);
+	KmeansResult    result = train(points, POINTS, DIM, CENTROIDS, 0);
+	KmeansAssigner *few = kmeans_assigner_create(&result, DIM, nprobes, &hooks);
+	Reported        reported = {.keys = calloc(result.ncentroids, sizeof(float))};
+	float           worst = -INFINITY;
+	uint32_t        wrong = 0;
+	uint32_t        most = 0;
+
+	for (uint32_t i = 0; i < TOKENS; i++)
+	{
+		const float *token = tokens + (size_t) i * DIM;
+		double       least = INFINITY;
+		uint32_t     probed = 0;
+		uint32_t     better = 0;
+
+		for (uint32_t c = 0; c < result.ncentroids; c++)
+			reported.keys[c] = NAN;
+		kmeans_near(few, token, &(KmeansNear) {&worst, report_key, &reported});
+		for (uint32_t p = 0; p < result.nparents; p++)
+		{
+			double key = parent_key(&result, p, token, DIM);
+
+			if (isnan(reported.keys[result.child_start[p]]))
+				continue;
+			least = fmin(least, key);
+			probed++;
+		}
+		for (uint32_t p = 0; p < result.nparents; p++)
+			better += parent_key(&result, p, token, DIM) > least + ROUNDING;
+		wrong += probed == 0 || better >= probed;
+		most = probed > most ? probed : most;
+	}
+	tap_ok(wrong == 0 && most <= nprobes, "%u probes of %u parents: the best ones, at most %u",
+		   nprobes, result.nparents, most);
+	kmeans_assigner_release(few);
+	free(reported.keys);
+	free_result(&result);
+	free(tokens);
+	free(points);
+}
+
 /*
  * Check data that eight bits represent badly: far from zero compared with
  * their differences, or with one dim that outweighs the others. The search
@@ -289,6 +361,9 @@ main(void)
 	kernels_init();
 	test_assignment();
 	test_near();
+	test_probed_parents(1);
+	test_probed_parents(3);
+	test_probed_parents(12);
 	test_coarse_codes();
 	test_strange_centroids();
 	test_extreme_tokens();
