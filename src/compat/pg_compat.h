@@ -352,6 +352,13 @@
 	ShmemInitHash(name, size, size, control, flags)
 #endif
 
+/* Complete a tuple descriptor that was filled entry by entry, as 19 needs. Needs access/tupdesc.h. */
+#if PG_VERSION_NUM >= 190000
+#define compat_finish_desc(desc) TupleDescFinalize(desc)
+#else
+#define compat_finish_desc(desc) ((void) (desc))
+#endif
+
 /* Return true if a planned statement writes to a table. 19 keeps a set instead of a list. */
 #if PG_VERSION_NUM >= 190000
 #define compat_has_targets(plan) (!bms_is_empty((plan)->resultRelationRelids))
