@@ -305,11 +305,11 @@
 
 /* Begin to scan a table, or to fetch its rows by their locations; 19 added flags. */
 #if PG_VERSION_NUM >= 190000
-#define compat_table_beginscan(rel, snapshot)        table_beginscan(rel, snapshot, 0, NULL, SO_NONE)
+#define compat_table_beginscan(rel, snap)            table_beginscan(rel, snap, 0, NULL, SO_NONE)
 #define compat_table_beginscan_parallel(rel, shared) table_beginscan_parallel(rel, shared, SO_NONE)
 #define compat_table_fetch_begin(rel)                table_index_fetch_begin(rel, SO_NONE)
 #else
-#define compat_table_beginscan(rel, snapshot)        table_beginscan(rel, snapshot, 0, NULL)
+#define compat_table_beginscan(rel, snap)            table_beginscan(rel, snap, 0, NULL)
 #define compat_table_beginscan_parallel(rel, shared) table_beginscan_parallel(rel, shared)
 #define compat_table_fetch_begin(rel)                table_index_fetch_begin(rel)
 #endif
@@ -352,7 +352,7 @@
 	ShmemInitHash(name, size, size, control, flags)
 #endif
 
-/* Complete a tuple descriptor that was filled entry by entry, as 19 needs. Needs access/tupdesc.h. */
+/* Complete a tuple descriptor that was filled entry by entry. 19 needs it. */
 #if PG_VERSION_NUM >= 190000
 #define compat_finish_desc(desc) TupleDescFinalize(desc)
 #else
@@ -380,7 +380,7 @@
 	initial_cost_nestloop(root, workspace, jointype, outer, inner, extra)
 #endif
 
-/* Return true if a unique index makes a table's own clauses match one row. 19 has fewer arguments. */
+/* Return true if a table's own clauses match one row of a unique index. 19 has fewer arguments. */
 #if PG_VERSION_NUM >= 190000
 #define compat_has_unique_index(root, rel) relation_has_unique_index_for(root, rel, NIL, NULL)
 #else
