@@ -163,7 +163,7 @@ help:
 	@echo 'make docs           the documentation as a site, in build/site; make docs-serve PORT=8080 serves it on 127.0.0.1'
 	@echo 'make test           all tests; make test-SUITE for one of: $(shell tools/test --list 2>/dev/null)'
 	@echo 'make test-extra     the long forms of tests: whole collections, more random statements, frameworks, the search page in chromium, the metrics of postgres_exporter, examples in other languages, packages'
-	@echo 'make test-matrix    all tests on PostgreSQL 15, 17 and 18, with gcc, clang, assertions and sanitizers, in chroots: hours'
+	@echo 'make test-matrix    all tests on PostgreSQL 15, 17, 18 and 19, with gcc, clang, assertions and sanitizers, in chroots: hours'
 	@echo '                    CELLS="17-gcc 18-clang" SUITES="regress tap" choose; cells: $(shell tools/test-matrix --list 2>/dev/null)'
 	@echo 'make mutants        remove locks, checks and stamps one at a time, and see a test fail (test/mutants); NAMES="no-suspects" chooses'
 	@echo 'make dist           the zip for PGXN and the source archive for Debian, in build/dist'

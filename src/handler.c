@@ -16,14 +16,14 @@ PG_FUNCTION_INFO_V1(colbert_hnsw_handler);
 PG_FUNCTION_INFO_V1(colbert_ivf_handler);
 
 /*
- * Build the routine of an access method. Both methods share all functions
- * except the one for options, which also determines the finder.
+ * Fill the static routine of an access method and return what its handler
+ * gives to core. Both methods share all functions except the one for options,
+ * which also determines the finder.
  */
-static IndexAmRoutine *
-make_routine(amoptions_function options)
+static const IndexAmRoutine *
+fill_routine(IndexAmRoutine *am, amoptions_function options)
 {
-	IndexAmRoutine *am = makeNode(IndexAmRoutine);
-
+	am->type = T_IndexAmRoutine;
 	am->amstrategies = STRATEGY_COUNT;
 	am->amsupport = SUPPORT_COUNT;
 	am->amcanorderbyop = true;
@@ -46,19 +46,23 @@ make_routine(amoptions_function options)
 	am->amrescan = colbert_rescan;
 	am->amgettuple = colbert_gettuple;
 	am->amendscan = colbert_endscan;
-	return am;
+	return compat_am_routine(am);
 }
 
 Datum
 colbert_hnsw_handler(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_POINTER(make_routine(colbert_hnsw_options));
+	static IndexAmRoutine routine;
+
+	PG_RETURN_POINTER(fill_routine(&routine, colbert_hnsw_options));
 }
 
 Datum
 colbert_ivf_handler(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_POINTER(make_routine(colbert_ivf_options));
+	static IndexAmRoutine routine;
+
+	PG_RETURN_POINTER(fill_routine(&routine, colbert_ivf_options));
 }
 
 FinderKind

@@ -8,11 +8,10 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, NamedTuple
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
-RELEASES = {15: 'bookworm', 17: 'trixie', 18: 'forky'}     # by the version of PostgreSQL that each has
 
 
 class Skip(Exception):
@@ -23,10 +22,36 @@ class Failed(Exception):
     """A command failed; its log has the details."""
 
 
+class Release(NamedTuple):
+    """A Debian release, and a suite that has more: apt takes from it the packages built from one source, and what these need of it."""
+    name: str
+    extra: str = ''
+    source: str = ''
+
+    @property
+    def label(self) -> str:
+        return '-'.join(filter(None, (self.name, self.extra)))
+
+    def sources(self, mirror: str) -> str:
+        """Return the lines of sources.list."""
+        return ''.join(f'{kind} {mirror} {suite} main\n' for suite in filter(None, (self.name, self.extra)) for kind in ('deb', 'deb-src'))
+
+    def preferences(self) -> str:
+        """Return apt's preferences: none, or no package of the extra suite but those of the source."""
+        if not self.extra:
+            return ''
+        pins = ((f'src:{self.source}', 990), ('*', 1))
+        return '\n'.join(f'Package: {package}\nPin: release a={self.extra}\nPin-Priority: {priority}\n' for package, priority in pins)
+
+
+# By the version of PostgreSQL. Debian experimental has prereleases, built for the next release.
+RELEASES = {15: Release('bookworm'), 17: Release('trixie'), 18: Release('forky'), 19: Release('forky', 'experimental', 'postgresql-19')}
+
+
 class Chroot:
     """A Debian release in a folder."""
 
-    def __init__(self, release: str, path: str):
+    def __init__(self, release: Release, path: str):
         self.release = release
         self.path = path
 
@@ -60,10 +85,11 @@ class Chroot:
         if not os.path.exists(self.path + '/.made'):
             shutil.rmtree(self.path, ignore_errors=True)
             try:
-                run(log, ['debootstrap', '--variant=minbase', f'--keyring={KEYRING}', self.release, self.path, mirror(), *script_for(self.release)])
+                run(log, ['debootstrap', '--variant=minbase', f'--keyring={KEYRING}', self.release.name, self.path, mirror(), *script_for(self.release.name)])
             except Failed:
-                raise Skip(f'debootstrap cannot create {self.release} from {mirror()}: {log}')
-            self.write('/etc/apt/sources.list', ''.join(f'{kind} {mirror()} {self.release} main\n' for kind in ('deb', 'deb-src')))
+                raise Skip(f'debootstrap cannot create {self.release.name} from {mirror()}: {log}')
+            self.write('/etc/apt/sources.list', self.release.sources(mirror()))
+            self.write('/etc/apt/preferences', self.release.preferences())
             self.write('/usr/sbin/policy-rc.d', '#!/bin/sh\nexit 101\n', 0o755)     # packages must not start servers
             self.write('/etc/dpkg/dpkg.cfg.d/unsafe-io', 'force-unsafe-io\n')      # without fsync, installing is quicker
             self.write('/etc/apt/apt.conf.d/90snapshot', 'Acquire::Check-Valid-Until "false";\n')      # a mirror may be an old snapshot
@@ -85,7 +111,7 @@ def mirror() -> str:
     targets = subprocess.run(['apt-get', 'indextargets', '--format', '$(ORIGIN)|$(RELEASE)|$(REPO_URI)', 'Created-By: Packages'], capture_output=True, text=True)
     for line in targets.stdout.splitlines():
         origin, release, uri = line.split('|')
-        if origin in ('Debian', '') and release in RELEASES.values():
+        if origin in ('Debian', '') and release in {r.name for r in RELEASES.values()}:
             return uri
     return 'http://deb.debian.org/debian'
 

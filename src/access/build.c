@@ -110,7 +110,7 @@ colbert_build_empty(Relation index)
 	/* This is the init fork of an unlogged index, which generic WAL never logs. */
 	new_meta(index, &meta);
 	create_meta_page((Page) block.data, &meta);
-	PageSetChecksumInplace((Page) block.data, META_BLOCK);
+	compat_set_checksum((Page) block.data, META_BLOCK);
 	smgrextend(RelationGetSmgr(index), INIT_FORKNUM, META_BLOCK, block.data, true);
 	log_newpage(&RelationGetSmgr(index)->compat_smgr_locator, INIT_FORKNUM, META_BLOCK,
 				(Page) block.data, true);

@@ -161,8 +161,9 @@ build_team(const Build *build)
 static inline TableScanDesc
 build_scan(const Build *build, BuildPass pass)
 {
-	return build->crew != NULL ? table_beginscan_parallel(build->heap, build->crew->scans[pass])
-							   : NULL;
+	return build->crew != NULL
+			   ? compat_table_beginscan_parallel(build->heap, build->crew->scans[pass])
+			   : NULL;
 }
 
 /* State of one participant in the encoding pass. */

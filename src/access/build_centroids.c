@@ -317,7 +317,7 @@ read_relation(Reader *reader, Oid oid)
 	else if (find_columns(reader, rel))
 	{
 		slot = table_slot_create(rel, NULL);
-		scan = table_beginscan(rel, reader->snapshot, 0, NULL);
+		scan = compat_table_beginscan(rel, reader->snapshot);
 		while (fits && table_scan_getnextslot(scan, ForwardScanDirection, slot))
 		{
 			CHECK_FOR_INTERRUPTS();

@@ -52,7 +52,7 @@ dims_of_first_document(Relation heap, Relation index)
 	EState         *estate = CreateExecutorState();
 	TupleTableSlot *slot = table_slot_create(heap, NULL);
 	Snapshot        snapshot = RegisterSnapshot(GetLatestSnapshot());
-	TableScanDesc   scan = table_beginscan(heap, snapshot, 0, NULL);
+	TableScanDesc   scan = compat_table_beginscan(heap, snapshot);
 	MultiVector     header = {0};
 
 	GetPerTupleExprContext(estate)->ecxt_scantuple = slot;

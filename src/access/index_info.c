@@ -14,6 +14,7 @@
 #include <math.h>
 
 #include "access/access.h"
+#include "access/htup_details.h"
 #include "access/relation.h"
 #include "base/subtransaction.h"
 #include "catalog/index.h"
@@ -33,6 +34,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rls.h"
+#include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(colbert_index_info);
 PG_FUNCTION_INFO_V1(colbert_partition_info);

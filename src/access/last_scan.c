@@ -18,6 +18,7 @@
 #include "access/access.h"
 #include "access/counter_row.h"
 #include "access/genam.h"
+#include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/index.h"
@@ -33,6 +34,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rls.h"
+#include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(colbert_last_scan);
 PG_FUNCTION_INFO_V1(colbert_last_scans);

@@ -72,8 +72,8 @@ create_table(void)
 	if (!found)
 		*shared = (TotalsShared) {.lock = &GetNamedLWLockTranche(TRANCHE)->lock,
 								  .since = GetCurrentTimestamp()};
-	table = ShmemInitHash("colbert_pg totals of indexes", colbert_stat_indexes,
-						  colbert_stat_indexes, &control, HASH_ELEM | HASH_BLOBS);
+	table = compat_shared_hash("colbert_pg totals of indexes", colbert_stat_indexes, &control,
+							   HASH_ELEM | HASH_BLOBS);
 	LWLockRelease(AddinShmemInitLock);
 }
 

@@ -15,6 +15,7 @@
 
 #include "access/access.h"
 #include "access/counter_row.h"
+#include "access/htup_details.h"
 #include "access/totals.h"
 #include "catalog/index.h"
 #include "catalog/pg_authid.h"
@@ -24,6 +25,7 @@
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
+#include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(colbert_stat_get_indexes);
 PG_FUNCTION_INFO_V1(colbert_stat_info);

@@ -16,6 +16,7 @@
 #include "compat/pg_compat.h"
 
 #include "access/access.h"
+#include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/xlog.h"
 #include "base/subtransaction.h"
@@ -27,6 +28,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/snapmgr.h"
+#include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(colbert_index_check);
 

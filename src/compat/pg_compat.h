@@ -4,7 +4,7 @@
  *	  Differences between PostgreSQL major versions; no other file tests
  *	  PG_VERSION_NUM.
  *
- * Supported versions: 15, 17 and 18.
+ * Supported versions: 15, 17 and 18; of 19, the release candidate.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,6 +20,12 @@
 #ifdef WORDS_BIGENDIAN
 #error "colbert_pg stores floats as they stand in memory and needs a little-endian machine"
 #endif
+
+/*
+ * 19's copyObject uses typeof_unqual if the server's compiler has it. It is C23,
+ * and this is C11: copyObject then returns void *.
+ */
+#undef HAVE_TYPEOF_UNQUAL
 
 /* 16 moved the varlena macros out of postgres.h. */
 #if PG_VERSION_NUM >= 160000
@@ -254,8 +260,16 @@
 				   : linitial(castNode(OpExpr, condition)->args)))
 #endif
 
-/* Begin the scan of an index scan node; 18 adds its instrumentation. */
-#if PG_VERSION_NUM >= 180000
+/*
+ * Begin the scan of an index scan node. 18 adds its instrumentation, 19 tells
+ * the table whether the statement only reads it.
+ */
+#if PG_VERSION_NUM >= 190000
+#define compat_index_beginscan(node, snapshot)                                                   \
+	index_beginscan((node)->ss.ss_currentRelation, (node)->iss_RelationDesc, snapshot,           \
+					(node)->iss_Instrument, (node)->iss_NumScanKeys, (node)->iss_NumOrderByKeys, \
+					ScanRelIsReadOnly(&(node)->ss) ? SO_HINT_REL_READ_ONLY : SO_NONE)
+#elif PG_VERSION_NUM >= 180000
 #define compat_index_beginscan(node, snapshot)                                         \
 	index_beginscan((node)->ss.ss_currentRelation, (node)->iss_RelationDesc, snapshot, \
 					&(node)->iss_Instrument, (node)->iss_NumScanKeys, (node)->iss_NumOrderByKeys)
@@ -265,8 +279,11 @@
 					(node)->iss_NumScanKeys, (node)->iss_NumOrderByKeys)
 #endif
 
-/* Begin an index scan that has scan keys only; 18 adds instrumentation. */
-#if PG_VERSION_NUM >= 180000
+/* Begin an index scan that has scan keys only; 18 adds instrumentation, 19 flags. */
+#if PG_VERSION_NUM >= 190000
+#define compat_index_beginscan_keys(heap, index, snapshot, nkeys) \
+	index_beginscan(heap, index, snapshot, NULL, nkeys, 0, SO_NONE)
+#elif PG_VERSION_NUM >= 180000
 #define compat_index_beginscan_keys(heap, index, snapshot, nkeys) \
 	index_beginscan(heap, index, snapshot, NULL, nkeys, 0)
 #else
@@ -274,13 +291,100 @@
 	index_beginscan(heap, index, snapshot, nkeys, 0)
 #endif
 
-/* Begin an index scan that has ORDER BY operators but no scan keys; 18 adds instrumentation. */
-#if PG_VERSION_NUM >= 180000
+/* Begin an index scan that has ORDER BY operators but no scan keys, likewise. */
+#if PG_VERSION_NUM >= 190000
+#define compat_index_beginscan_ordered(heap, index, snapshot, norderbys) \
+	index_beginscan(heap, index, snapshot, NULL, 0, norderbys, SO_NONE)
+#elif PG_VERSION_NUM >= 180000
 #define compat_index_beginscan_ordered(heap, index, snapshot, norderbys) \
 	index_beginscan(heap, index, snapshot, NULL, 0, norderbys)
 #else
 #define compat_index_beginscan_ordered(heap, index, snapshot, norderbys) \
 	index_beginscan(heap, index, snapshot, 0, norderbys)
+#endif
+
+/* Begin to scan a table, or to fetch its rows by their locations; 19 added flags. */
+#if PG_VERSION_NUM >= 190000
+#define compat_table_beginscan(rel, snap)            table_beginscan(rel, snap, 0, NULL, SO_NONE)
+#define compat_table_beginscan_parallel(rel, shared) table_beginscan_parallel(rel, shared, SO_NONE)
+#define compat_table_fetch_begin(rel)                table_index_fetch_begin(rel, SO_NONE)
+#else
+#define compat_table_beginscan(rel, snap)            table_beginscan(rel, snap, 0, NULL)
+#define compat_table_beginscan_parallel(rel, shared) table_beginscan_parallel(rel, shared)
+#define compat_table_fetch_begin(rel)                table_index_fetch_begin(rel)
+#endif
+
+/*
+ * Return the routine that an access method's handler gives to core, for a
+ * static one. Core keeps it since 19; before, it copies and frees it.
+ */
+#if PG_VERSION_NUM >= 190000
+#define compat_am_routine(am) (am)
+#else
+#define compat_am_routine(am) \
+	((IndexAmRoutine *) memcpy(palloc(sizeof(IndexAmRoutine)), am, sizeof(IndexAmRoutine)))
+#endif
+
+/*
+ * Return true if this process holds the content lock of a shared buffer. Since
+ * 19 the lock is no LWLock. Needs storage/buf_internals.h before 19, and
+ * storage/bufmgr.h.
+ */
+#if PG_VERSION_NUM >= 190000
+#define compat_buffer_is_locked(buffer) BufferIsLockedByMe(buffer)
+#else
+#define compat_buffer_is_locked(buffer) \
+	LWLockHeldByMe(BufferDescriptorGetContentLock(GetBufferDescriptor((buffer) - 1)))
+#endif
+
+/* Set the checksum of a page that no other process sees. 19 renamed the function. */
+#if PG_VERSION_NUM >= 190000
+#define compat_set_checksum(page, block) PageSetChecksum(page, block)
+#else
+#define compat_set_checksum(page, block) PageSetChecksumInplace(page, block)
+#endif
+
+/* Create a hash table in shared memory, of a fixed size. 19 has one size instead of two. */
+#if PG_VERSION_NUM >= 190000
+#define compat_shared_hash(name, size, control, flags) ShmemInitHash(name, size, control, flags)
+#else
+#define compat_shared_hash(name, size, control, flags) \
+	ShmemInitHash(name, size, size, control, flags)
+#endif
+
+/* Complete a tuple descriptor that was filled entry by entry. 19 needs it. */
+#if PG_VERSION_NUM >= 190000
+#define compat_finish_desc(desc) TupleDescFinalize(desc)
+#else
+#define compat_finish_desc(desc) ((void) (desc))
+#endif
+
+/* Return true if a planned statement writes to a table. 19 keeps a set instead of a list. */
+#if PG_VERSION_NUM >= 190000
+#define compat_has_targets(plan) (!bms_is_empty((plan)->resultRelationRelids))
+#else
+#define compat_has_targets(plan) ((plan)->resultRelations != NIL)
+#endif
+
+/*
+ * Estimate the cost of a nested loop that neither memoizes nor materializes its
+ * inner side. Since 19 the caller names this strategy, and core counts the node
+ * as disabled if the strategy is.
+ */
+#if PG_VERSION_NUM >= 190000
+#define compat_cost_nestloop(root, workspace, jointype, outer, inner, extra)                       \
+	initial_cost_nestloop(root, workspace, jointype, PGS_NESTLOOP_PLAIN | PGS_CONSIDER_NONPARTIAL, \
+						  outer, inner, extra)
+#else
+#define compat_cost_nestloop(root, workspace, jointype, outer, inner, extra) \
+	initial_cost_nestloop(root, workspace, jointype, outer, inner, extra)
+#endif
+
+/* Return true if a table's own clauses match one row of a unique index. 19 has fewer arguments. */
+#if PG_VERSION_NUM >= 190000
+#define compat_has_unique_index(root, rel) relation_has_unique_index_for(root, rel, NIL, NULL)
+#else
+#define compat_has_unique_index(root, rel) relation_has_unique_index_for(root, rel, NIL, NIL, NIL)
 #endif
 
 /*

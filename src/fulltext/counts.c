@@ -82,6 +82,7 @@ counts_begin(Size memory)
 
 	TupleDescInitEntry(desc, 1, "lexeme", TEXTOID, -1, 0);
 	TupleDescInitEntry(desc, 2, "documents", INT8OID, -1, 0);
+	compat_finish_desc(desc);
 	counts->memory = memory / 2;
 	counts->context =
 		AllocSetContextCreate(CurrentMemoryContext, "colbert_pg lexemes", ALLOCSET_DEFAULT_SIZES);

@@ -24,6 +24,7 @@
 #include "tsearch/ts_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(bm25f);
 PG_FUNCTION_INFO_V1(bm25f_terms);

@@ -112,7 +112,7 @@ postings_overwrite(Page page, OffsetNumber offset, const PostingSegment *segment
 
 	if (MAXALIGN(size) > PageGetExactFreeSpace(page) + held)
 		return false;
-	return PageIndexTupleOverwrite(page, offset, (Item) segment, size);
+	return PageIndexTupleOverwrite(page, offset, (Pointer) segment, size);
 }
 
 /* ---- reading ---- */

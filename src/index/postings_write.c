@@ -66,7 +66,8 @@ add_segment(Page page, const PostingSegment *segment)
 
 	while (offset < end && ItemIdIsUsed(PageGetItemId(page, offset)))
 		offset = OffsetNumberNext(offset);
-	offset = PageAddItem(page, (Item) segment, segment_size(segment->count), offset, true, false);
+	offset =
+		PageAddItem(page, (Pointer) segment, segment_size(segment->count), offset, true, false);
 	if (offset == InvalidOffsetNumber)
 		elog(ERROR, "failed to add a posting segment");
 	return offset;

@@ -8,6 +8,7 @@
 #include "compat/pg_compat.h"
 
 #include "access/access.h"
+#include "access/tableam.h"
 #include "executor/executor.h"
 #include "planner/index_node.h"
 

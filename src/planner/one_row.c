@@ -147,7 +147,7 @@ one_row_is_certain(PlannerInfo *root, RelOptInfo *rel)
 	switch (rte->rtekind)
 	{
 		case RTE_RELATION:
-			return !rte->inh && relation_has_unique_index_for(root, rel, NIL, NIL, NIL);
+			return !rte->inh && compat_has_unique_index(root, rel);
 		case RTE_RESULT:
 			return true;
 		case RTE_VALUES:

@@ -348,7 +348,7 @@ add_one_row_join_paths(PlannerInfo *root, RelOptInfo *joinrel, RelOptInfo *outer
 			!bms_is_subset(PATH_REQ_OUTER(inner_path), outer->relids) ||
 			!one_row_is_certain(root, outer))
 			continue;
-		initial_cost_nestloop(root, &workspace, jointype, outer_path, inner_path, extra);
+		compat_cost_nestloop(root, &workspace, jointype, outer_path, inner_path, extra);
 		add_path(joinrel, (Path *) create_nestloop_path(root, joinrel, jointype, &workspace, extra,
 														outer_path, inner_path, extra->restrictlist,
 														inner_path->pathkeys, NULL));

@@ -105,7 +105,7 @@ is_guarded(const IndexScanState *node)
 	const PlannedStmt *plan = node->ss.ps.state->es_plannedstmt;
 
 	return node->indexqualorig != NULL && contain_leaked_vars((Node *) node->ss.ps.plan->qual) &&
-		   (plan->resultRelations != NIL || has_row_security(plan->rtable));
+		   (compat_has_targets(plan) || has_row_security(plan->rtable));
 }
 
 static bool

@@ -215,7 +215,7 @@ static const float *
 array_values(ArrayType *array, int *n)
 {
 	const float *stored = (const float *) ARR_DATA_PTR(array);
-	const bits8 *present = ARR_NULLBITMAP(array);
+	const uint8 *present = ARR_NULLBITMAP(array);
 	float       *values;
 
 	if (ARR_NDIM(array) > 1)

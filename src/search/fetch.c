@@ -51,7 +51,7 @@ fetch_begin(Search *search, const SearchRequest *request)
 	stage->memo = score_memo_begin(request->query, stage->query, search->view->metric);
 	stage->snapshot = request->snapshot;
 	stage->table = request->table;
-	stage->fetch = table_index_fetch_begin(request->table);
+	stage->fetch = compat_table_fetch_begin(request->table);
 	stage->slot = table_slot_create(request->table, NULL);
 	stage->info = BuildIndexInfo(search->view->index->rel);
 	if (stage->info->ii_Expressions != NIL)

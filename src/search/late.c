@@ -52,6 +52,7 @@ late_begin(MemoryContext context)
 	TupleDescInitEntry(desc, COLUMN_SCORE, "score", FLOAT8OID, -1, 0);
 	TupleDescInitEntry(desc, COLUMN_DOC, "doc", INT8OID, -1, 0);
 	TupleDescInitEntry(desc, COLUMN_TID, "tid", TIDOID, -1, 0);
+	compat_finish_desc(desc);
 	late->context = context;
 	late->in = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
 	late->out = MakeSingleTupleTableSlot(desc, &TTSOpsMinimalTuple);

@@ -153,7 +153,7 @@ rows_ahead_request(RowsAhead *ahead, const ItemPointerData *tids, uint32 n)
 		return;
 	if (ahead->fetch == NULL)
 	{
-		ahead->fetch = table_index_fetch_begin(ahead->table);
+		ahead->fetch = compat_table_fetch_begin(ahead->table);
 		ahead->slot = table_slot_create(ahead->table, NULL);
 	}
 	for (uint32 i = 0; i < n; i++)

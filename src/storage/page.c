@@ -56,8 +56,7 @@ page_check(Relation rel, BlockNumber block, Page page, PageKind kind, ArrayKind 
 bool
 storage_holds(Buffer buffer)
 {
-	return !BufferIsLocal(buffer) &&
-		   LWLockHeldByMe(BufferDescriptorGetContentLock(GetBufferDescriptor(buffer - 1)));
+	return !BufferIsLocal(buffer) && compat_buffer_is_locked(buffer);
 }
 
 void

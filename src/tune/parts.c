@@ -11,6 +11,7 @@
  */
 #include "compat/pg_compat.h"
 
+#include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/transam.h"
 #include "catalog/index.h"

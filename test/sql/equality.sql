@@ -43,4 +43,5 @@ SELECT count(*) FROM equality_parts WHERE doc = '[[1,1],[0,1]]';
 SELECT count(*) FROM (SELECT DISTINCT tableoid, doc FROM equality_parts) d;
 ANALYZE equality_test;
 DROP TABLE equality_test, equality_parts;
+\set VERBOSITY terse
 SELECT '[[1]]'::multivector < '[[2]]';

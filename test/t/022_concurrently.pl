@@ -1,12 +1,13 @@
-# CREATE INDEX CONCURRENTLY and REINDEX CONCURRENTLY while rows are inserted, updated, deleted and
-# set to NULL.
+# CREATE INDEX CONCURRENTLY, REINDEX CONCURRENTLY and, since PostgreSQL 19, REPACK (CONCURRENTLY)
+# while rows are inserted, updated, deleted and set to NULL.
 
 use strict;
 use warnings;
 use ColbertTest;
 use Test::More;
 
-my $node = new_node('concurrently');
+my $node = new_node('concurrently', allows_streaming => 1);    # REPACK decodes the WAL
+my $has_repack = $node->safe_psql('postgres', 'SHOW server_version_num') >= 190000;
 
 load_questions($node);
 my $rows = amount(1000, 2000);
@@ -19,8 +20,11 @@ each_method('concurrent writers', sub {
 	my ($method, $table) = @_;
 
 	$node->safe_psql('postgres', "DROP INDEX ${table}_index");
-	for my $statement ("CREATE INDEX CONCURRENTLY ${table}_index ON $table USING colbert_$method (doc)",
-		"REINDEX INDEX CONCURRENTLY ${table}_index", "REINDEX TABLE CONCURRENTLY $table")
+	my @statements = ("CREATE INDEX CONCURRENTLY ${table}_index ON $table USING colbert_$method (doc)",
+		"REINDEX INDEX CONCURRENTLY ${table}_index", "REINDEX TABLE CONCURRENTLY $table");
+
+	push @statements, "REPACK (CONCURRENTLY) $table" if $has_repack;
+	for my $statement (@statements)
 	{
 		my @writers = map { start_sql($node, "CALL churn('$table', @{[ amount(600, 1200) ]});") } 1 .. 2;
 

@@ -50,7 +50,7 @@ DECLARE
 BEGIN
 	FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
 		CONTINUE WHEN line ~ '^ *(Disabled|Merge Cond|Hash Cond|Join Filter|Filter|Sort Key|Group Key):';
-		RETURN NEXT regexp_replace(regexp_replace(line, ' \(returns \$\d\)', ''), 'multivector_threshold.*', '...');
+		RETURN NEXT regexp_replace(regexp_replace(line, '(InitPlan|SubPlan) \w+( \(returns \$\d\))?', '\1 n'), 'multivector_threshold.*', '...');
 	END LOOP;
 END $$;
 

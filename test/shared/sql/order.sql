@@ -45,7 +45,7 @@ BEGIN
 	END LOOP;
 	FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
 		CONTINUE WHEN line ~ '^ *(Window|Disabled|Group Key|Sort Key|Presorted Key|Order By|Index Cond|Filter|Merge Cond|Output|Join Filter|Cache Key|Cache Mode|Run Condition|Storage):';
-		RETURN NEXT regexp_replace(line, ' \(returns \$\d\)', '');
+		RETURN NEXT regexp_replace(line, '(InitPlan|SubPlan) \w+( \(returns \$\d\))?', '\1 n');
 	END LOOP;
 	FOREACH planner_method IN ARRAY ARRAY['enable_sort', 'enable_seqscan', 'enable_hashagg', 'enable_hashjoin'] LOOP
 		PERFORM set_config(planner_method, 'on', true);

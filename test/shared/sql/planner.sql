@@ -34,8 +34,8 @@ DECLARE
 	line text;
 BEGIN
 	FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
-		CONTINUE WHEN line ~ '^ *(Window|Disabled):';
-		line := replace(replace(line, '(InitPlan 1).col1', '$0'), 'InitPlan 1 (returns $0)', 'InitPlan 1');
+		CONTINUE WHEN line ~ '^ *(Window|Disabled|Replaces):';
+		line := regexp_replace(regexp_replace(line, '\(InitPlan \w+\)\.col1', '$0'), '(InitPlan|SubPlan) \w+( \(returns \$0\))?', '\1 n');
 		RETURN NEXT regexp_replace(line, 'OVER (w1|\(\?\))', 'OVER (...)');
 	END LOOP;
 END $$;

@@ -34,7 +34,7 @@ BEGIN
 	FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
 		CONTINUE WHEN line !~ 'Scan|Sort$|Nested|Join|Order By|Index Cond|WindowAgg|Append' OR line ~ 'Scan.* (on|using) spelling_queries|_pkey|Subquery Scan|CTE Scan|Function Scan';
 		line := regexp_replace(line, '^[ >-]+| using \w+| on \w+( \w+)?$|::double precision|::text', '', 'g');
-		lines := lines || regexp_replace(line, '\(InitPlan \d+\)\.col1|\$\d+', '$n', 'g');
+		lines := lines || regexp_replace(line, '\(InitPlan \w+\)\.col1|\$\d+', '$n', 'g');
 	END LOOP;
 	RETURN coalesce(array_to_string(lines, '; '), 'another index');
 END $$;

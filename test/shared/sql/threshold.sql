@@ -35,7 +35,7 @@ DECLARE
 BEGIN
 	FOR line IN EXECUTE 'EXPLAIN (COSTS OFF) ' || query LOOP
 		CONTINUE WHEN line ~ '^ *(Window|Disabled):';
-		RETURN NEXT regexp_replace(replace(line, ' (returns $0)', ''), '\(InitPlan (\d)\).col1|\$\d', '$n', 'g');
+		RETURN NEXT regexp_replace(regexp_replace(line, '\(InitPlan \w+\)\.col1|\$\d', '$n', 'g'), 'InitPlan \w+( \(returns \$n\))?', 'InitPlan n');
 	END LOOP;
 END $$;
 
