@@ -233,16 +233,16 @@ work_us(const Policy *policy, double probes, double narrowed, double reranked)
 		   reranked * costs->rows;
 }
 
-/* Return the work that a search for this many rows of all documents usually takes, in microseconds. */
+/* Return the usual work of a search for this many rows of all documents, in microseconds. */
 static double
 usual_work(const Policy *policy, double rows)
 {
 	const SearchSettings *first = &policy->settings;
-	double                docs = MAX(policy->live_docs / policy->share, 1);
-	double narrowed = policy->may_narrow_more ? policy_first_narrowed(policy) : first->candidates;
+	uint32_t narrowed = policy->may_narrow_more ? policy_first_narrowed(policy) : first->candidates;
+	double   docs = MAX(policy->live_docs / policy->share, 1);
+	double   growth = sqrt(MAX(rows / USUAL_ROWS, 1)) * pow(docs / USUAL_DOCS, USUAL_DOCS_POWER);
 
-	return USUAL_WORK * sqrt(MAX(rows / USUAL_ROWS, 1)) * pow(docs / USUAL_DOCS, USUAL_DOCS_POWER) *
-		   work_us(policy, first->probes, narrowed, first->rerank);
+	return USUAL_WORK * growth * work_us(policy, first->probes, narrowed, first->rerank);
 }
 
 double
