@@ -29,7 +29,7 @@
  * power of their share (src/search/README.md).
  */
 #define WAITING_PART        0.15
-#define SHARE_WAITING_POWER (-0.75)
+#define SHARE_WAITING_POWER (-0.65)
 
 /* Least documents of a step of narrowing, if the search has a share of the documents. */
 #define MIN_SHARE_NARROW_STEP 16
@@ -71,9 +71,10 @@
 
 /*
  * A search that has narrowed this share of all documents may expect no additional
- * misses. One of several searches for the same rows never may.
+ * misses, and twice the part of the waiting documents: estimates say little there.
+ * One of several searches for the same rows never may expect additional ones.
  */
-#define EFFORT_SHARE 0.25
+#define SEEN_SHARE 0.25
 
 /* Fixed cost of a step, in microseconds. */
 #define STEP_US 10.0
@@ -100,17 +101,25 @@ option_rerank(const Policy *policy, const FunnelState *state, const ScoreBar *ba
 					 STEP_US + n * policy->costs.rows};
 }
 
+/* Return the documents that were narrowed, in parts of SEEN_SHARE of all; at most 1. */
 static double
-waiting_part(const Policy *policy)
+seen_part(const Policy *policy, const FunnelState *state)
 {
-	return WAITING_PART * pow(policy->share, SHARE_WAITING_POWER);
+	return MIN(state->narrowed / (SEEN_SHARE * MAX(policy->live_docs, 1)), 1);
+}
+
+static double
+waiting_part(const Policy *policy, const FunnelState *state)
+{
+	return WAITING_PART * (1 + seen_part(policy, state)) * pow(policy->share, SHARE_WAITING_POWER);
 }
 
 static double
 expected_waiting(const Policy *policy, const FunnelState *state, const ScoreBar *bar, uint32_t n)
 {
-	return waiting_part(policy) * skewed_expected_of_best(&state->gather_fit, &state->sketch_fit,
-														  &state->waiting_estimates, bar->score, n);
+	return waiting_part(policy, state) *
+		   skewed_expected_of_best(&state->gather_fit, &state->sketch_fit,
+								   &state->waiting_estimates, bar->score, n);
 }
 
 static uint32_t
@@ -133,7 +142,7 @@ option_narrow(const Policy *policy, const FunnelState *state, const ScoreBar *ba
 {
 	uint32_t worth =
 		skewed_count_promising(&state->gather_fit, &state->sketch_fit, &state->waiting_estimates,
-							   bar->score, left / waiting_part(policy));
+							   bar->score, left / waiting_part(policy, state));
 	uint32_t n = MIN(MAX(worth, min_narrow_step(policy)), narrow_step(policy, state));
 
 	n = MIN(n, policy->pool_limit);
@@ -250,7 +259,6 @@ recall_effort(const Policy *policy, const FunnelState *state)
 {
 	double usual = usual_work(policy, policy_wanted(policy, state));
 	double done = work_us(policy, state->probes, state->narrowed, state->sketch_fit.count);
-	double seen = state->narrowed / (EFFORT_SHARE * MAX(policy->live_docs, 1));
 	double work;
 	double effort;
 
@@ -260,7 +268,7 @@ recall_effort(const Policy *policy, const FunnelState *state)
 	effort = MAX(MIN_EFFORT, MIN(MAX_EFFORT, work * work));
 	if (policy->share < 1)
 		return MIN(effort, 1);
-	return effort <= 1 ? effort : 1 + (effort - 1) * MAX(1 - seen, 0);
+	return effort <= 1 ? effort : 1 + (effort - 1) * (1 - seen_part(policy, state));
 }
 
 RecallChoice
