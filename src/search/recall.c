@@ -68,6 +68,7 @@
 #define USUAL_DOCS_POWER 0.2
 #define MIN_EFFORT       0.2
 #define MAX_EFFORT       10.0
+#define MAX_MISSED_PART  0.5
 
 /*
  * A search that has narrowed this share of all documents may expect no additional
@@ -111,7 +112,9 @@ seen_part(const Policy *policy, const FunnelState *state)
 static double
 waiting_part(const Policy *policy, const FunnelState *state)
 {
-	return WAITING_PART * (1 + seen_part(policy, state)) * pow(policy->share, SHARE_WAITING_POWER);
+	double part = WAITING_PART * (1 + seen_part(policy, state));
+
+	return MIN(part * pow(policy->share, SHARE_WAITING_POWER), 1);
 }
 
 static double
@@ -271,11 +274,19 @@ recall_effort(const Policy *policy, const FunnelState *state)
 	return effort <= 1 ? effort : 1 + (effort - 1) * (1 - seen_part(policy, state));
 }
 
+/* Return the misses that this search may expect for its effort, at most half of the wanted rows. */
+static double
+allowed_by_effort(const Policy *policy, const FunnelState *state)
+{
+	return MIN(allowed_misses(policy, state) * recall_effort(policy, state),
+			   MAX_MISSED_PART * policy_wanted(policy, state));
+}
+
 RecallChoice
 recall_choose(const Policy *policy, const FunnelState *state, const ScoreBar *bar)
 {
 	double       share = pass_share(policy, state);
-	double       allowed = allowed_misses(policy, state) * recall_effort(policy, state);
+	double       allowed = allowed_by_effort(policy, state);
 	bool         may_narrow = policy_may_narrow(policy, state);
 	bool         may_probe = policy_may_probe(policy, state);
 	double       in_pool = 0;
