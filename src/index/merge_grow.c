@@ -52,6 +52,9 @@
 /* Tokens to prefetch ahead of the one that is compared with a new node. */
 #define TOKENS_AHEAD 4
 
+/* Tokens that are compared between two checks for interrupts. */
+#define TOKENS_PER_CHECK 1024
+
 /* In a list of tokens: the end. */
 #define NO_TOKEN UINT32_MAX
 
@@ -195,7 +198,10 @@ list_tokens(Growing *growing)
 		link_token(growing, i);
 }
 
-/* Collect the tokens of the nodes around a new one, without its own. Returns their number. */
+/*
+ * Collect the tokens of the nodes around a new one, without its own. Returns
+ * their number. near names each node once, so that there is room for them.
+ */
 static uint32
 tokens_around(Growing *growing, uint32 own, const NodeHit *near, uint32 nnear)
 {
@@ -205,7 +211,10 @@ tokens_around(Growing *growing, uint32 own, const NodeHit *near, uint32 nnear)
 	for (uint32 i = 0; i < nnear; i++)
 		for (uint32 t = *list_of(growing, near[i].node); t != NO_TOKEN; t = growing->next[t])
 			if (nearest[t].node == near[i].node && t != own)
+			{
+				Assert(n < growing->merge->ntokens);
 				growing->around[n++] = t;
+			}
 	return n;
 }
 
@@ -221,12 +230,13 @@ attract(Growing *growing, const Drawn *drawn, NodeHit node, const NodeHit *near,
 	const float *vector = merge->tokens + (size_t) drawn->token * dim;
 	uint32       n = tokens_around(growing, drawn->token, near, nnear);
 
-	CHECK_FOR_INTERRUPTS();
 	for (uint32 i = 0; i < n; i++)
 	{
 		uint32 t = growing->around[i];
 		float  key;
 
+		if (i % TOKENS_PER_CHECK == 0)
+			CHECK_FOR_INTERRUPTS();
 		if (i + TOKENS_AHEAD < n)
 			prefetch_bytes(merge->tokens + (size_t) growing->around[i + TOKENS_AHEAD] * dim,
 						   dim * sizeof(float));

@@ -189,7 +189,8 @@ keep_near_parents(KmeansAssigner *a, uint32_t slots, uint32_t slot, float square
  * Set the probes of the packed chunk to parents that any other one replaces if
  * its key reaches a bound. Of the first n parents, which have keys now, at
  * least nprobes reach it: in each of nprobes groups the one with the largest
- * key. So most parents need no insertion.
+ * key. So most parents need no insertion. If there are fewer of them, the bound
+ * is -infinity.
  */
 static void
 bound_probes(KmeansAssigner *a, uint32_t n)

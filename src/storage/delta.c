@@ -61,7 +61,7 @@ next_difference(const char *from, const char *to, uint32_t at, uint32_t end)
 	return at;
 }
 
-/* Return true if any four bytes of STRIDE are equal, beginning at a multiple of four. */
+/* Return true if any four bytes of STRIDE are equal, at a multiple of four from the beginning. */
 static inline bool
 any_four_equal(const char *a, const char *b)
 {
