@@ -121,8 +121,10 @@ run_rows(Node *bound)
 }
 
 static bool
-note_window_function(Node *node, WindowUse *use)
+note_window_function(Node *node, void *context)
 {
+	WindowUse *use = context;
+
 	if (node == NULL)
 		return false;
 	if (IsA(node, WindowFunc))
@@ -136,7 +138,7 @@ note_window_function(Node *node, WindowUse *use)
 			use->rows =
 				run_rows(compat_run_bound(linitial(compat_run_condition(window, function))));
 	}
-	return expression_tree_walker(node, note_window_function, use);
+	return expression_tree_walker(node, note_window_function, context);
 }
 
 /* Return true if all windows are unpartitioned and share the same first sort key. */

@@ -181,15 +181,16 @@ typedef struct Subselects
 } Subselects;
 
 static Node *
-unify_subselects(Node *node, Subselects *subselects)
+unify_subselects(Node *node, void *context)
 {
-	Param    *param = (Param *) node;
-	SubPlan  *subplan;
-	Query    *query;
-	ListCell *cell;
+	Subselects *subselects = context;
+	Param      *param = (Param *) node;
+	SubPlan    *subplan;
+	Query      *query;
+	ListCell   *cell;
 
 	if (node == NULL || !IsA(node, Param))
-		return expression_tree_mutator(node, unify_subselects, subselects);
+		return expression_tree_mutator(node, unify_subselects, context);
 	if (param->paramkind != PARAM_EXEC ||
 		(subplan = find_subselect(subselects->root, param)) == NULL)
 		return node;
