@@ -79,6 +79,7 @@ class Proof:
         self.outcomes: dict[tuple[str, str], Outcome] = {}
         self.builds: dict[str, str] = {}
         self.reasons: dict[tuple[str, str], list[str]] = {}
+        long_runs.read()        # a damaged record is found before hours of tests
         path = os.path.join(ROOT, PATH)
         if os.path.exists(path):
             with open(path) as f:

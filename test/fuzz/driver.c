@@ -3,11 +3,11 @@
  * driver.c
  *	  Run a fuzz target without libFuzzer.
  *
- *	  driver SECONDS SEED-FILE...
+ *	  driver SECONDS SEED FILE...
  *
- * Inputs are seeds with a few random changes each. The random numbers have a
- * fixed start, so that a run can be repeated. Coverage does not guide the
- * changes. If the process dies, it writes the current input to a file.
+ * Inputs are seeds with a few random changes each. The same SEED repeats a run.
+ * Coverage does not guide the changes. If the process dies, it writes the
+ * current input to a file.
  *
  *-------------------------------------------------------------------------
  */

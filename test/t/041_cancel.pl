@@ -5,6 +5,7 @@
 use strict;
 use warnings;
 use ColbertTest;
+use List::Util qw(sum0);
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(usleep);
@@ -55,7 +56,7 @@ for my $round (1 .. $rounds)
 	push @unexpected, "$kind, $signal: $err"
 	  if $err =~ /(ERROR|FATAL|PANIC):/ && $err !~ /canceling statement|terminating connection|terminating background worker|parallel worker|index "third_\w+" (is not valid|was not found)/;
 }
-is(join("\n", @unexpected), '', 'interruptions: ' . join(', ', map { ($interrupted{$_} // 0) . " of $sent{$_} in $_" } sort keys %sent));
+is(join("\n", @unexpected), '', sum0(values %interrupted) . ' interruptions: ' . join(', ', map { ($interrupted{$_} // 0) . " of $sent{$_} in $_" } sort keys %sent));
 ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type = 'colbert_pg merge'"), 'workers exit');
 is($node->safe_psql('postgres', "SELECT count(*) FROM pg_locks WHERE pid <> pg_backend_pid() AND locktype IN ('tuple', 'page', 'relation')"), '0', 'no lock remains');
 my $log = slurp_file($node->logfile);
