@@ -7,7 +7,7 @@ COLBERT_EXTRA, it is the whole collection, which takes minutes.
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
 import os
 import subprocess
@@ -38,18 +38,9 @@ MIN_NDCG = 0.9
 TOP = f"SELECT id, maxsim(doc, %s) AS score FROM {{}} ORDER BY score DESC LIMIT {K}"
 
 
-def load_bench() -> Any:
-    """Load the module of bench/lengths that encodes collections."""
-    path = ROOT / "bench" / "lengths" / "collections_of_texts.py"
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-bench = load_bench()
+sys.path.insert(0, str(ROOT / "bench" / "lengths"))
+bench = importlib.import_module("collections_of_texts")
+evenly = importlib.import_module("query_kinds").evenly
 
 
 @dataclass
@@ -76,7 +67,7 @@ def choose() -> tuple[dict[str, str], dict[str, str], dict[str, set[str]]]:
     Those that answer are among the passages; the others are evenly spaced.
     """
     corpus, queries = (bench.read_texts("medquad", name) for name in ("corpus", "queries"))
-    questions = {key: queries[key] for key in bench.evenly(list(queries), QUESTIONS)}
+    questions = {key: queries[key] for key in evenly(list(queries), QUESTIONS)}
     answers: dict[str, set[str]] = {key: set() for key in questions}
     for line in (ROOT / "data" / "medquad" / "qrels.tsv").read_text().splitlines()[1:]:
         question, passage, _ = line.split("\t")
@@ -84,7 +75,7 @@ def choose() -> tuple[dict[str, str], dict[str, str], dict[str, set[str]]]:
             answers[question].add(passage)
     answering = set().union(*answers.values())
     others = [key for key in corpus if key not in answering]
-    chosen = answering | set(bench.evenly(others, PASSAGES - len(answering)))
+    chosen = answering | set(evenly(others, PASSAGES - len(answering)))
     return {key: text for key, text in corpus.items() if key in chosen}, questions, answers
 
 
