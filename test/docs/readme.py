@@ -39,10 +39,12 @@ def database(name):
 
 
 def lines_of(output):
-    """Return lines of output. Differences between versions of PostgreSQL, in the names of sub-selects and their parameters, are removed."""
+    """Return lines of output. Differences between versions of PostgreSQL, in the names of sub-selects, their parameters and windows, are removed."""
     output = re.sub(r'((?:Init|Sub)Plan) [a-z]+_(\d+)', r'\1 \2', output)
     output = re.sub(r'\(InitPlan (\d+)\)\.col1', lambda m: f'${int(m[1]) - 1}', output)
     output = re.sub(r'hashed SubPlan 1\)|ANY \(\w+ = \(hashed SubPlan 1\)\.col1\)\)', 'hashed SubPlan 1)', output)
+    output = re.sub(r'^ *Window: .*\n', '', output, flags=re.M)
+    output = re.sub(r'OVER w\d+', 'OVER (?)', output)
     return [re.sub(r'(InitPlan \d+) \(returns .*\)', r'\1', line.rstrip()) for line in output.splitlines() if line.strip()]
 
 
