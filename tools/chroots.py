@@ -1,6 +1,7 @@
 """Chroots of Debian releases, made by debootstrap: for tools/test-matrix and tools/packages.
 
-They need root, and mounts of their own (unshare). MIRROR names a Debian mirror; default: the one that apt is configured with.
+They need root, and mounts of their own (unshare). MIRROR names a Debian mirror; default: the one that apt is configured with. PIP_CERT names
+a file of certificates that pip trusts, in the chroots, too: for a network with an authority of its own.
 """
 import contextlib
 import os
@@ -79,6 +80,19 @@ class Chroot:
         with open(path, 'w') as f:
             f.write(text)
         os.chmod(path, mode)
+
+    def take(self, path: str, folder: str) -> None:
+        """Copy a file or a folder into a folder of the chroot."""
+        os.makedirs(self.path + folder, exist_ok=True)
+        subprocess.run(['cp', '-a', '--no-preserve=ownership', path, self.path + folder], check=True)
+
+    def trust(self) -> dict[str, str]:
+        """Copy the file of $PIP_CERT into the chroot, if it is set. Return the setting by which pip trusts these certificates there."""
+        certificates = os.environ.get('PIP_CERT')
+        if not certificates:
+            return {}
+        self.take(os.path.realpath(certificates), '/opt/certificates')
+        return {'PIP_CERT': '/opt/certificates/' + os.path.basename(os.path.realpath(certificates))}
 
     def create(self, log: str) -> None:
         """Create the chroot with the required packages alone, unless it exists."""

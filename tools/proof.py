@@ -2,6 +2,7 @@
 
 A result counts until a commit changes a file that its job concerns.
 """
+import functools
 import os
 import re
 import subprocess
@@ -21,7 +22,7 @@ An empty entry was not run.
 ENTRY = re.compile(r'^(\d+)(?:, \*\*(\d+) failed\*\*)?(?:, (\d+) skipped)? (\w+)$')
 
 # Files that change what all jobs find, and those that a suite concerns besides. Other suites concern all files.
-COMMON = ['src', 'sql', 'Makefile', '*.control', 'tools/with-server', 'tools/lib.sh']
+COMMON = ['src', ':(exclude)src/*.md', 'sql', 'Makefile', '*.control', 'tools/with-server', 'tools/lib.sh']
 MEDQUAD = ['data/medquad', 'tools/medquad', 'tools/copybinary.py']
 TAP = ['test/run-tap', 'test/t/*.pm', 'test/t/*.sql', *MEDQUAD]
 CONCERNS = {
@@ -61,7 +62,7 @@ def commit() -> str | None:
     long runs do not count, nor a new page that a killed run left beside it."""
     if git('status', '--porcelain', '--', '.', f':(exclude){PATH}*', f':(exclude){long_runs.PATH}').stdout:
         return None
-    return git('rev-parse', '--short=10', 'HEAD').stdout.strip() or None
+    return head() or None
 
 
 def concerns(job: str) -> list[str]:
@@ -70,6 +71,16 @@ def concerns(job: str) -> list[str]:
     if suite not in CONCERNS:
         return ['.', f':(exclude){PATH}', f':(exclude){long_runs.PATH}']
     return COMMON + CONCERNS[suite] + ([f'test/t/{part}.pl'] if suite in ('tap', 'faults') else [])
+
+
+def head() -> str:
+    return git('rev-parse', '--short=10', 'HEAD').stdout.strip()
+
+
+@functools.cache
+def unchanged(since: str, job: str, until: str) -> bool:
+    """Return whether no file that a job concerns differs between two commits."""
+    return git('diff', '--quiet', since, until, '--', *concerns(job)).returncode == 0
 
 
 class Proof:
@@ -103,7 +114,12 @@ class Proof:
         last = self.outcomes.get((cell, job))
         if last is None or last.failed or not last.passed:
             return True
-        return git('diff', '--quiet', last.commit, 'HEAD', '--', *concerns(job)).returncode != 0
+        return not unchanged(last.commit, job, head())
+
+    def current(self, cell: str) -> bool:
+        """Return whether no result of a cell has failed, and no file changed since that its job concerns."""
+        at = head()
+        return all(not last.failed and unchanged(last.commit, job, at) for (of, job), last in self.outcomes.items() if of == cell)
 
     def keep(self, cell: str, job: str, outcome: Outcome, reasons: list[str]) -> None:
         self.outcomes[cell, job] = outcome
@@ -117,6 +133,8 @@ class Proof:
         jobs = [job for job in jobs if any(job == j for _, j in self.outcomes)] + sorted({j for _, j in self.outcomes} - set(jobs))
         lines = [f'| job | {" | ".join(cells)} |', '|---' * (len(cells) + 1) + '|']
         lines += [f'| {job} | ' + ' | '.join(str(self.outcomes.get((cell, job), '')) for cell in cells) + ' |' for job in jobs]
+        if current := [cell for cell in cells if self.current(cell)]:
+            lines += ['', f'All results of {", ".join(current)} hold at commit {head()}: none failed, and no file has changed since that its job concerns.']
         lines += ['', '## Builds', '', *(f'- {cell}: {self.builds[cell]}' for cell in cells if cell in self.builds)]
         if self.reasons:
             lines += ['', '## Skipped', '', *(f'- {cell}, {job}: {reason}' for cell in cells for job in jobs for reason in self.reasons.get((cell, job), []))]
