@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import IO, NamedTuple
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+EMULATORS = {'arm64': '/proc/sys/fs/binfmt_misc/qemu-aarch64'}
 KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg'
 
 
@@ -24,14 +25,18 @@ class Failed(Exception):
 
 
 class Release(NamedTuple):
-    """A Debian release, and a suite that has more: apt takes from it the packages built from one source, and what these need of it."""
+    """A Debian release, and a suite that has more: apt takes from it the packages built from one source, and what these need of it.
+
+    An architecture other than this machine's is emulated.
+    """
     name: str
     extra: str = ''
     source: str = ''
+    architecture: str = ''
 
     @property
     def label(self) -> str:
-        return '-'.join(filter(None, (self.name, self.extra)))
+        return '-'.join(filter(None, (self.name, self.extra, self.architecture)))
 
     def sources(self, mirror: str) -> str:
         """Return the lines of sources.list."""
@@ -96,10 +101,14 @@ class Chroot:
 
     def create(self, log: str) -> None:
         """Create the chroot with the required packages alone, unless it exists."""
+        architecture = self.release.architecture
+        if architecture and not os.path.exists(EMULATORS[architecture]):
+            raise Skip(f'the kernel does not start programs for {architecture}: no {EMULATORS[architecture]}; qemu-user-static and binfmt-support set it up')
         if not os.path.exists(self.path + '/.made'):
             shutil.rmtree(self.path, ignore_errors=True)
             try:
-                run(log, ['debootstrap', '--variant=minbase', f'--keyring={KEYRING}', self.release.name, self.path, mirror(), *script_for(self.release.name)])
+                run(log, ['debootstrap', '--variant=minbase', *([f'--arch={architecture}'] if architecture else []), f'--keyring={KEYRING}', self.release.name,
+                          self.path, mirror(), *script_for(self.release.name)])
             except Failed:
                 raise Skip(f'debootstrap cannot create {self.release.name} from {mirror()}: {log}')
             self.write('/etc/apt/sources.list', self.release.sources(mirror()))

@@ -37,6 +37,7 @@ CONCERNS = {
     'ranking': ['test/ranking', 'test/run-ranking'],
     'clients': ['clients', 'test/run-clients', 'bench/lengths', 'doc/migration/data', *MEDQUAD],
     'warnings': ['test/check-warnings', 'test/check-headers'],
+    'strict': [*TAP, 'test/t/*.pl', 'test/run-strict', 'test/sql', 'test/expected', 'test/shared'],
     'upgrade': ['test/upgrade', 'test/run-upgrade'],
 }
 
