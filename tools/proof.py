@@ -22,7 +22,7 @@ An empty entry was not run.
 ENTRY = re.compile(r'^(\d+)(?:, \*\*(\d+) failed\*\*)?(?:, (\d+) skipped)? (\w+)$')
 
 # Files that change what all jobs find, and those that a suite concerns besides. Other suites concern all files.
-COMMON = ['src', ':(exclude)src/*.md', 'sql', 'Makefile', '*.control', 'tools/with-server', 'tools/lib.sh']
+COMMON = ['src', ':(exclude)src/*.md', 'sql/parts', 'sql/upgrades', 'sql/fan_out', 'Makefile', '*.control', 'tools/with-server', 'tools/lib.sh']
 MEDQUAD = ['data/medquad', 'tools/medquad', 'tools/copybinary.py']
 TAP = ['test/run-tap', 'test/t/*.pm', 'test/t/*.sql', *MEDQUAD]
 CONCERNS = {
@@ -40,6 +40,7 @@ CONCERNS = {
     'strict': [*TAP, 'test/t/*.pl', 'test/run-strict', 'test/sql', 'test/expected', 'test/shared'],
     'upgrade': ['test/upgrade', 'test/run-upgrade'],
 }
+JOB_CONCERNS = {'tap-050_update': ['sql/released']}
 
 
 class Outcome(NamedTuple):
@@ -71,7 +72,7 @@ def concerns(job: str) -> list[str]:
     suite, _, part = job.partition('-')
     if suite not in CONCERNS:
         return ['.', f':(exclude){PATH}', f':(exclude){long_runs.PATH}']
-    return COMMON + CONCERNS[suite] + ([f'test/t/{part}.pl'] if suite in ('tap', 'faults') else [])
+    return COMMON + CONCERNS[suite] + ([f'test/t/{part}.pl'] if suite in ('tap', 'faults') else []) + JOB_CONCERNS.get(job, [])
 
 
 def head() -> str:
