@@ -141,7 +141,7 @@ test-matrix: FORCE
 mutants:
 	@tools/install-deps build demo test
 	@tools/mutants $(NAMES)
-# make soak MINUTES=60 RUNS="kills damages": tests of faults and of random inputs for this long. SEED=1 repeats parts.
+# make soak MINUTES=60 RUNS="kills damages": tests of faults and of random inputs for this long. JOBS=1 runs one part at a time, SEED=1 repeats parts.
 MINUTES = 60
 soak:
 	@tools/soak $(MINUTES) $(RUNS)
