@@ -3,14 +3,15 @@
  * driver.c
  *	  Run a fuzz target without libFuzzer.
  *
- *	  driver SECONDS SEED FILE...
+ *	  driver SECONDS SEED LENGTH FILE...
  *
- * Inputs are seeds with a few random changes each. The same SEED repeats a run.
- * Coverage does not guide the changes. If the process dies, it writes the
- * current input to a file.
+ * Inputs are seeds with a few random changes each, of at most LENGTH bytes. The
+ * same SEED repeats a run. Coverage does not guide the changes. If the process
+ * dies, it writes the current input to a file.
  *
  *-------------------------------------------------------------------------
  */
+#include <libgen.h>
 #include <signal.h>
 #include <string.h>
 #include <time.h>
@@ -20,7 +21,6 @@
 #define MAX_INPUT   4096
 #define MAX_SEEDS   64
 #define MAX_CHANGES 8
-#define CRASH_FILE  "crash-input"
 
 typedef struct Input
 {
@@ -31,6 +31,8 @@ typedef struct Input
 static Input    seeds[MAX_SEEDS];
 static int      nseeds;
 static Input    current;
+static size_t   max_input;
+static char     crash_file[64];
 static uint64_t random_state = UINT64_C(0x9E3779B97F4A7C15);
 
 extern void __sanitizer_set_death_callback(void (*callback)(void));
@@ -47,13 +49,13 @@ random_below(uint64_t n)
 static void
 save_current(void)
 {
-	FILE *file = fopen(CRASH_FILE, "wb");
+	FILE *file = fopen(crash_file, "wb");
 
 	if (file)
 	{
 		fwrite(current.bytes, 1, current.size, file);
 		fclose(file);
-		fprintf(stderr, "the input is in %s\n", CRASH_FILE);
+		fprintf(stderr, "the input is in %s\n", crash_file);
 	}
 }
 
@@ -69,7 +71,7 @@ on_abort(int signal_number)
 static void
 splice(size_t at, size_t length, const uint8_t *bytes, size_t nbytes)
 {
-	if (current.size - length + nbytes > MAX_INPUT)
+	if (current.size - length + nbytes > max_input)
 		return;
 	memmove(current.bytes + at + nbytes, current.bytes + at + length, current.size - at - length);
 	memcpy(current.bytes + at, bytes, nbytes);
@@ -128,6 +130,7 @@ change(void)
 	}
 }
 
+/* Read a seed, or the beginning of a long one: changes need room to insert. */
 static void
 read_seed(const char *path)
 {
@@ -138,7 +141,7 @@ read_seed(const char *path)
 		fprintf(stderr, "cannot take seed %s\n", path);
 		exit(2);
 	}
-	seeds[nseeds].size = fread(seeds[nseeds].bytes, 1, MAX_INPUT / 4, file);
+	seeds[nseeds].size = fread(seeds[nseeds].bytes, 1, max_input / 4 * 3, file);
 	fclose(file);
 	nseeds++;
 }
@@ -151,13 +154,16 @@ main(int argc, char **argv)
 
 	/* Odd multiples are never 0, the one state that xorshift does not leave. */
 	random_state *= argc > 2 ? 2 * strtoull(argv[2], NULL, 10) + 1 : 1;
-	for (int i = 3; i < argc; i++)
-		read_seed(argv[i]);
-	if (nseeds == 0)
+	max_input = argc > 3 ? strtoull(argv[3], NULL, 10) : 0;
+	if (argc < 5 || max_input == 0 || max_input > MAX_INPUT)
 	{
-		fprintf(stderr, "usage: driver SECONDS SEED FILE...\n");
+		fprintf(stderr, "usage: driver SECONDS SEED LENGTH FILE...; LENGTH is at most %d\n",
+				MAX_INPUT);
 		return 2;
 	}
+	snprintf(crash_file, sizeof(crash_file), "crash-%s-%zu", basename(argv[0]), max_input);
+	for (int i = 4; i < argc; i++)
+		read_seed(argv[i]);
 	__sanitizer_set_death_callback(save_current);
 	signal(SIGABRT, on_abort);
 

@@ -16,6 +16,12 @@
 #include "multivector/parse.h"
 #include "fuzz.h"
 
+/* Filled by fill_hex_tables(). */
+static bool    hex_tables_filled;
+static uint8_t digit_values[256];
+static char    upper_digits[256][3];
+static char    lower_digits[256][3];
+
 /* Return element i as a number. A binary16 element is only tested for an exponent of all ones. */
 static double
 element_value(const uint8_t *body, const ParseResult *shape, size_t i)
@@ -59,29 +65,45 @@ is_hex_digit(uint8_t c)
 	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
+/*
+ * Fill the tables that check_hex() reads, by functions of libc, which are too
+ * slow for each byte of each input: what strtoul makes of a digit, and printf
+ * of a byte. The answers of parse_hex_digit() to all characters are checked
+ * here, once.
+ */
+static void
+fill_hex_tables(void)
+{
+	for (int c = 0; c < 256; c++)
+	{
+		char digit[2] = {(char) c, '\0'};
+
+		FUZZ_CHECK(parse_hex_digit((char) c) == is_hex_digit((uint8_t) c));
+		digit_values[c] = (uint8_t) strtoul(digit, NULL, 16);
+		snprintf(upper_digits[c], sizeof(upper_digits[c]), "%02X", c);
+		snprintf(lower_digits[c], sizeof(lower_digits[c]), "%02x", c);
+	}
+	hex_tables_filled = true;
+}
+
 /* Decode the input as hexadecimal digits, as strtoul would, and the digits of the input. */
 static void
 check_hex(const uint8_t *data, size_t size)
 {
-	uint8_t *bytes = malloc(size + 1);
-	char    *digits = malloc(2 * size + 1);
+	uint8_t *bytes = malloc(size);
+	char    *digits = malloc(2 * size);
 	size_t   decoded = parse_hex((const char *) data, size / 2, bytes);
 
 	FUZZ_CHECK(decoded <= size / 2);
 	for (size_t i = 0; i < decoded; i++)
 	{
-		char pair[3] = {(char) data[2 * i], (char) data[2 * i + 1], '\0'};
-
 		FUZZ_CHECK(is_hex_digit(data[2 * i]) && is_hex_digit(data[2 * i + 1]));
-		FUZZ_CHECK(bytes[i] == strtoul(pair, NULL, 16));
+		FUZZ_CHECK(bytes[i] == 16 * digit_values[data[2 * i]] + digit_values[data[2 * i + 1]]);
 	}
 	FUZZ_CHECK(decoded == size / 2 || !is_hex_digit(data[2 * decoded]) ||
 			   !is_hex_digit(data[2 * decoded + 1]));
 	for (size_t i = 0; i < size; i++)
-	{
-		FUZZ_CHECK(parse_hex_digit((char) data[i]) == is_hex_digit(data[i]));
-		snprintf(digits + 2 * i, 3, i % 3 == 0 ? "%02X" : "%02x", data[i]);
-	}
+		memcpy(digits + 2 * i, (i % 3 == 0 ? upper_digits : lower_digits)[data[i]], 2);
 	FUZZ_CHECK(parse_hex(digits, size, bytes) == size && memcmp(bytes, data, size) == 0);
 	free(digits);
 	free(bytes);
@@ -92,6 +114,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	ParseResult result = parse_binary_header(data, size);
 
+	if (!hex_tables_filled)
+		fill_hex_tables();
 	FUZZ_CHECK(result.position <= size);
 	check_hex(data, size);
 	if (result.status == PARSE_OK)

@@ -20,9 +20,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const float numbers[] = {0, 1, -1, 2, -2, .5f, .1f, 1e-30f};
 	static float       tokens[MAX_NUMBERS];
 	uint32_t           dim = size > 0 ? data[0] % 32 + 1 : 1;
-	uint32_t           ntokens = (uint32_t) ((size < MAX_NUMBERS ? size : MAX_NUMBERS) / dim);
+	size_t             nnumbers = size > 0 ? size - 1 : 0;
+	uint32_t           ntokens;
 
-	if (ntokens == 0 || size < 1 + (size_t) ntokens * dim)
+	ntokens = (uint32_t) ((nnumbers < MAX_NUMBERS ? nnumbers : MAX_NUMBERS) / dim);
+	if (ntokens == 0)
 		return 0;
 	for (size_t i = 0; i < (size_t) ntokens * dim; i++)
 		tokens[i] = numbers[data[i + 1] % 8];
