@@ -12,7 +12,7 @@ MEMBER = "JOIN pg_depend d ON d.objid = o.oid AND d.classid = '{}'::regclass AND
 INTERNAL = r"~ '^(implementation of|I/O|internal|aggregate |hash$|handler of |statistics for ANALYZE|enforce )'"
 
 TYPES = f"""SELECT format_type(o.oid, NULL), obj_description(o.oid, 'pg_type') FROM pg_type o {MEMBER.format('pg_type')}
-    WHERE typcategory <> 'A' ORDER BY 1"""
+    WHERE typcategory <> 'A' AND typtype <> 'c' ORDER BY 1"""      # since 17, also the row types of views are members
 FUNCTIONS = f"""SELECT o.proname, pg_get_function_arguments(o.oid), pg_get_function_result(o.oid), obj_description(o.oid, 'pg_proc'),
         CASE provolatile WHEN 'i' THEN 'immutable' WHEN 's' THEN 'stable' ELSE 'volatile' END
     FROM pg_proc o {MEMBER.format('pg_proc')}
