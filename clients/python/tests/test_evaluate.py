@@ -76,12 +76,23 @@ def test_medquad_has_the_figure_of_its_page() -> None:
         (RUN, QRELS, "AP", "a list of measures, not 'AP'"),
         (RUN, QRELS, ["nDCG@ten"], "unknown measure 'nDCG@ten'"),
         (RUN, QRELS, ["__import__('os')"], "unknown measure"),
+        (RUN, QRELS, ["nDCG(1)@10"], "unknown measure"),
+        (RUN, QRELS, ["AP(**{'rel': 1})"], "unknown measure"),
+        (RUN, QRELS, ["AP(rel=x)"], "unknown measure"),
+        (RUN, QRELS, ["nothing@10"], "unknown measure 'nothing@10': expected one of AP, "),
         ({"q1": {"a": float("nan")}}, QRELS, ["AP"], r"not nan \(query q1, document a\)"),
     ],
 )
 def test_what_cannot_be_measured(run: Any, qrels: Any, measures: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         score(run, qrels, measures)
+
+
+def test_names_have_parameters() -> None:
+    """A name may have parameters, as ir_measures writes them."""
+    names = ["P@1", "P(rel=2)@1", "AP(rel=2)", "nDCG(dcg='log2')@10", " RR@10 "]
+    found = score({"q": {"a": 1.0}}, {"q": {"a": 1}}, names)
+    assert [found.means[name] for name in names] == [1, 0, 0, 1, 1]
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -110,10 +111,26 @@ def _parse(measures: Sequence[str]) -> dict[str, Any]:
 
 
 def _parse_one(name: str) -> Any:
+    """Return a measure by a name such as nDCG(dcg='log2')@10.
+
+    parse_measure of ir_measures 0.4.3 reads the same, but needs ast.Num, which Python 3.14 lacks.
+    """
+    known = _ir_measures().measures.registry
     try:
-        return _ir_measures().parse_measure(name)
-    except (NameError, ValueError, SyntaxError) as e:
+        node: ast.AST = ast.parse(name.strip(), mode="eval").body
+        parameters, cutoff = {}, None
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.MatMult):
+            cutoff = ast.literal_eval(node.right)
+            node = node.left
+        if isinstance(node, ast.Call) and not node.args and all(k.arg for k in node.keywords):
+            parameters = {str(k.arg): ast.literal_eval(k.value) for k in node.keywords}
+            node = node.func
+        if not isinstance(node, ast.Name) or node.id not in known:
+            raise ValueError(f"expected one of {', '.join(sorted(known))}, as in nDCG@10")
+    except (ValueError, SyntaxError) as e:
         raise ValueError(f"unknown measure {name!r}: {e}") from None
+    measure = known[node.id](**parameters)
+    return measure if cutoff is None else measure @ cutoff
 
 
 def _checked(query: str, found: Mapping[str, float]) -> dict[str, float]:
