@@ -28,9 +28,9 @@ class Run(NamedTuple):
 
 # In the order in which a soak runs them.
 RUNS = {
-    'kills': Run('kills -9 of the server', 1000, 60, TAP.format('030_crash'), r'^ok \d+ - colbert_ivf: crash \d+$'),
-    'promotions': Run('promotions, each with a base backup', 100, 10, TAP.format('032_promote'), r'^# (\d+) promotions and'),
-    'damages': Run('damaged files', 10000, 40, TAP.format('040_damage'), r'^(?:not )?ok \d+ - (\d+) damages:', wal_checks=False),
+    'kills': Run('kills -9 of the server', 1000, 120, TAP.format('030_crash'), r'^ok \d+ - colbert_ivf: crash \d+$'),
+    'promotions': Run('promotions, each with a base backup', 100, 40, TAP.format('032_promote'), r'^# (\d+) promotions and'),
+    'damages': Run('damaged files', 10000, 300, TAP.format('040_damage'), r'^(?:not )?ok \d+ - (\d+) damages:', wal_checks=False),
     'inputs': Run('inputs of the functions for text and bytes, under ASan and UBSan', 10 ** 8, 600,
                   'make -C test/fuzz check SECONDS={size} SEED={seed}', r'^(?:stat::number_of_executed_units: +(\d+)|(\d+) inputs)$'),
     'statements': Run('minutes of random statements', 720, 900,
