@@ -437,8 +437,9 @@ def test_the_command(database: str) -> None:
         with urllib.request.urlopen(f"{address}?q=gout", timeout=30) as answer:
             assert "Gout" in answer.read().decode()
         rebound = urllib.request.Request(address, headers={"Host": "evil.example"})
-        with pytest.raises(urllib.error.HTTPError, match="400"):
+        with pytest.raises(urllib.error.HTTPError, match="400") as refused:
             urllib.request.urlopen(rebound, timeout=30)
+        refused.value.close()
     finally:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
