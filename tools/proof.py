@@ -32,10 +32,10 @@ CONCERNS = {
     'tap': TAP,
     'faults': [*TAP, 'test/faults'],
     'unit': ['test/unit'], 'valgrind': ['test/unit'], 'aarch64': ['test/unit'],
-    'fuzz': ['test/fuzz'], 'pages': ['test/fuzz'], 'sql': ['test/fuzz'],
+    'fuzz': ['test/fuzz', 'test/unit/ward_check.h'], 'pages': ['test/fuzz'], 'sql': ['test/fuzz'],
     'differential': ['test/differential'],
-    'ranking': ['test/ranking', 'test/run-ranking'],
-    'clients': ['clients', 'test/run-clients', 'bench/lengths', 'doc/migration/data', *MEDQUAD],
+    'ranking': ['test/ranking', 'test/run-ranking', 'test/tap.py'],
+    'clients': ['clients', 'test/run-clients', 'bench/lengths', 'doc/migration/data', 'doc/search-page.md', *MEDQUAD],
     'warnings': ['test/check-warnings', 'test/check-headers'],
     'strict': [*TAP, 'test/t/*.pl', 'test/run-strict', 'test/sql', 'test/expected', 'test/shared'],
     'upgrade': ['test/upgrade', 'test/run-upgrade'],
@@ -119,9 +119,9 @@ class Proof:
         return not unchanged(last.commit, job, head())
 
     def current(self, cell: str) -> bool:
-        """Return whether no result of a cell has failed, and no file changed since that its job concerns."""
-        at = head()
-        return all(not last.failed and unchanged(last.commit, job, at) for (of, job), last in self.outcomes.items() if of == cell)
+        """Return whether no result of a cell has failed, some tests passed, and no file changed since that a job of a result concerns."""
+        at, results = head(), [(job, last) for (of, job), last in self.outcomes.items() if of == cell]
+        return any(last.passed for _, last in results) and all(not last.failed and unchanged(last.commit, job, at) for job, last in results)
 
     def keep(self, cell: str, job: str, outcome: Outcome, reasons: list[str]) -> None:
         self.outcomes[cell, job] = outcome
@@ -136,7 +136,8 @@ class Proof:
         lines = [f'| job | {" | ".join(cells)} |', '|---' * (len(cells) + 1) + '|']
         lines += [f'| {job} | ' + ' | '.join(str(self.outcomes.get((cell, job), '')) for cell in cells) + ' |' for job in jobs]
         if current := [cell for cell in cells if self.current(cell)]:
-            lines += ['', f'All results of {", ".join(current)} hold at commit {head()}: none failed, and no file has changed since that its job concerns.']
+            counts = ', '.join(f'{cell} ({sum(last.passed > 0 for (of, _), last in self.outcomes.items() if of == cell)})' for cell in current)
+            lines += ['', f'At commit {head()}, the results of these cells hold (jobs that passed): {counts}. None failed, and no file changed since that its job concerns.']
         lines += ['', '## Builds', '', *(f'- {cell}: {self.builds[cell]}' for cell in cells if cell in self.builds)]
         if self.reasons:
             lines += ['', '## Skipped', '', *(f'- {cell}, {job}: {reason}' for cell in cells for job in jobs for reason in self.reasons.get((cell, job), []))]

@@ -284,7 +284,7 @@ SQL
 		}
 		BAIL_OUT("$table->{damage}: the server ended a session: $err") if $rc == 2;
 		my ($first_err, $vacuum_err) = split /^VACUUM$/m, $err, 2;
-		$table->{failed} = !defined $vacuum_err || $first_err =~ /ERROR/ ? $err : '';
+		$table->{failed} = !defined $vacuum_err ? "psql ended with status $rc: $err" : $first_err =~ /ERROR/ ? $err : '';
 		# XX001 and XX002: data and index corrupted
 		$table->{failed} .= $vacuum_err if $rc != 0 && ($vacuum_err // '') !~ /ERROR:  XX00[12]/;
 	}

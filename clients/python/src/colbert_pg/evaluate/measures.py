@@ -127,10 +127,14 @@ def _parse_one(name: str) -> Any:
             node = node.func
         if not isinstance(node, ast.Name) or node.id not in known:
             raise ValueError(f"expected one of {', '.join(sorted(known))}, as in nDCG@10")
-    except (ValueError, SyntaxError) as e:
+        if cutoff is not None and not (type(cutoff) in (int, float) and cutoff > 0):
+            raise ValueError(f"expected a positive number after @, not {cutoff!r}")
+        measure = known[node.id](**parameters)
+        measure = measure if cutoff is None else measure @ cutoff
+        measure.validate_params()
+    except (AssertionError, TypeError, ValueError, SyntaxError) as e:
         raise ValueError(f"unknown measure {name!r}: {e}") from None
-    measure = known[node.id](**parameters)
-    return measure if cutoff is None else measure @ cutoff
+    return measure
 
 
 def _checked(query: str, found: Mapping[str, float]) -> dict[str, float]:
