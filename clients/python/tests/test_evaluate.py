@@ -34,6 +34,7 @@ from colbert_pg.evaluate import (
     score,
     write_run,
 )
+from colbert_pg.gpu import FlatMaxSim
 from colbert_pg.load import copy, create_index
 
 MEDQUAD = Path(__file__).parents[3] / "data" / "medquad"
@@ -304,6 +305,32 @@ def test_index_recall(conn: psycopg.Connection[Any]) -> None:
     assert measured.index_ms > 0
     assert str(measured).startswith(f"recall@10 {measured.recall:.4f} over 10 queries (")
     assert conn.execute("SHOW enable_seqscan").fetchone() == ("on",)
+
+
+@pytest.mark.parametrize("similarity", ["maxsim", "maxsim_cosine", "maxsim_l2"])
+def test_recall_by_given_answers(conn: psycopg.Connection[Any], similarity: Any) -> None:
+    """The answers of FlatMaxSim give the recall of a search without the index."""
+    flat = FlatMaxSim(device="numpy", similarity=similarity)
+    flat.load(conn, "docs")
+    exact = flat.search(QUERIES, 12)
+    with conn.transaction(force_rollback=True):
+        if similarity != "maxsim":
+            options: dict[str, Any] = {"probes": 1, "candidates": 12, "quantizer": "bit"}
+            opclass = f"multivector_{similarity.removeprefix('maxsim_')}_ops"
+            name = {"opclass": opclass, "name": similarity}
+            create_index(conn, "docs", method="colbert_ivf", **name, **options)
+        own, by_given = (
+            index_recall(conn, "docs", "doc", QUERIES, 10, similarity=similarity, exact=answers)
+            for answers in (None, exact)
+        )
+    assert 0 < by_given.recall < 1
+    assert by_given.per_query == own.per_query
+    assert by_given.exact_ms is None
+    assert "exact" not in str(by_given)
+    with pytest.raises(ValueError, match="expected exact answers to 10 queries, not to 9"):
+        index_recall(conn, "docs", "doc", QUERIES, 10, exact=exact[1:])
+    with pytest.raises(ValueError, match="expected 13 exact answers to each query, not 12"):
+        index_recall(conn, "docs", "doc", QUERIES, 13, exact=exact)
 
 
 def test_recall_with_a_condition(conn: psycopg.Connection[Any]) -> None:

@@ -111,6 +111,17 @@ def squared_lengths(rows: Numbers) -> Floats64:
     return squares
 
 
+def by_owner(owner: Indexes, n: int) -> tuple[Indexes, Indexes]:
+    """Return the places of the points in order of their owners, and where each of n begins.
+
+    The second array has one more element than owners. Places of one owner ascend.
+    """
+    # numpy sorts integers of 16 bits by radix
+    order = np.argsort(owner.astype(np.min_scalar_type(n)), kind="stable")
+    counts = np.bincount(owner, minlength=n)
+    return order, np.r_[0, np.cumsum(counts)].astype(np.int64)
+
+
 def half_squares(centroids: Floats32) -> Floats32:
     return (squared_lengths(centroids) / 2).astype(np.float32)
 
@@ -142,25 +153,28 @@ class NumpyDevice:
         best = np.empty((len(points), k), np.float32)
         halves = half_squares(centroids)
         for part in blocks(len(points), self.max_products // len(centroids)):
-            keys = points[part].astype(np.float32) @ centroids.T
+            keys = points[part].astype(np.float32, copy=False) @ centroids.T
             keys -= halves
+            rows = np.arange(len(keys))
             for i in range(k):  # k is small: a pass for each is faster than a sort
                 at = keys.argmax(axis=1)
                 found[part, i] = at
-                best[part, i] = np.take_along_axis(keys, at[:, np.newaxis], 1)[:, 0]
+                best[part, i] = keys[rows, at]
                 if i + 1 < k:
-                    np.put_along_axis(keys, at[:, np.newaxis], -np.inf, 1)
+                    keys[rows, at] = -np.inf
         return found, best
 
     def sums(self, points: Numbers, owner: Indexes, n: int) -> Floats64:
         result = np.zeros((n, points.shape[1]))
-        order = np.argsort(owner, kind="stable")
+        order, _ = by_owner(owner, n)
         for part in blocks(len(points), self.max_products // points.shape[1]):
-            owners = owner[order[part]]
-            starts = np.flatnonzero(np.r_[True, owners[1:] != owners[:-1]])
-            result[owners[starts]] += np.add.reduceat(
-                points[order[part]].astype(np.float64), starts, axis=0
-            )
+            owners, rows = owner[order[part]], points[order[part]].astype(np.float64)
+            ends = np.flatnonzero(np.r_[owners[1:] != owners[:-1], True]) + 1
+            start = 0
+            # a call for each owner takes a fifth of the time of reduceat
+            for of, end in zip(owners[ends - 1].tolist(), ends.tolist(), strict=True):
+                result[of] += np.add.reduce(rows[start:end])
+                start = end
         return result
 
     def query(self, tokens: Floats32) -> Floats32:

@@ -18,7 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from .devices import Device, Floats32, Floats64, Indexes, Numbers, blocks, squared_lengths
+from .devices import (
+    Device,
+    Floats32,
+    Floats64,
+    Indexes,
+    Numbers,
+    blocks,
+    by_owner,
+    squared_lengths,
+)
 
 ITERATIONS = 5
 TOKENS_PER_LIST = 32
@@ -57,8 +66,41 @@ class _Assigned:
 
     owner: Indexes
     keys: Floats32
-    sums: Floats64
     counts: Indexes
+    """The number of points of each centroid."""
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Points that are clustered together, on the host."""
+
+    sample: Numbers
+    places: Indexes
+    squares: Floats32
+    """|x|^2 of each point."""
+
+    def rows(self, chosen: Indexes) -> Floats32:
+        return self.sample[self.places[chosen]].astype(np.float32)
+
+    def reseed(
+        self, centroids: Floats32, empty: Indexes, chosen: Indexes | None, found: _Assigned
+    ) -> bool:
+        """Move empty centroids to the farthest points of the worst clusters.
+
+        chosen: the points that were assigned; None: all. Returns False if all of them are at their
+        centroids.
+        """
+        squares = self.squares if chosen is None else self.squares[chosen]
+        distance = squares - 2 * found.keys
+        distance[distance < _NOISE * squares] = 0
+        distortion = np.bincount(found.owner, distance, len(centroids))
+        worst = np.argsort(-distortion, kind="stable")[: len(empty)]
+        worst = worst[distortion[worst] > 0]
+        order, starts = by_owner(found.owner, len(centroids))
+        members = [order[starts[c] : starts[c + 1]] for c in worst]
+        farthest = np.array([some[distance[some].argmax()] for some in members], np.int64)
+        centroids[empty[: len(worst)]] = self.rows(farthest if chosen is None else chosen[farthest])
+        return len(worst) > 0
 
 
 def train(
@@ -91,7 +133,7 @@ class _Training:
         batch: int | None,
         rng: np.random.Generator,
     ) -> None:
-        self.sample, self.rng = sample, rng
+        self.sample, self.squares, self.rng = sample, _squares(sample), rng
         self.iterations, self.batch = iterations, batch
         cuts = np.linspace(0, len(sample), len(devices) + 1).astype(np.int64)
         self.starts = cuts[:-1]
@@ -102,10 +144,9 @@ class _Training:
 
     def run(self, lists: int, progress: Callable[[float], None]) -> Centroids:
         parents, owner = self._train_parents(lists)
-        order = np.argsort(owner, kind="stable")
-        ends = np.searchsorted(owner[order], np.arange(len(parents)), side="right")
-        groups = np.split(order, ends[:-1])
-        wanted = _allot(_count_distinct(self.sample, owner, len(parents)), lists)
+        order, starts = by_owner(owner, len(parents))
+        groups = np.split(order, starts[1:-1])
+        wanted = _allot(_count_distinct(self.sample, groups), lists)
         children = []
         for done, (group, n) in enumerate(zip(groups, wanted, strict=True)):
             progress(_CHILDREN_DONE * done / len(groups))
@@ -144,48 +185,24 @@ class _Training:
 
     def _lloyd(self, places: Indexes, n: int) -> Floats32:
         """Return at most n centroids of the points at places."""
-        centroids = self._rows_at(_spread(len(places), n, self.rng), places)
-        seen = np.zeros(len(centroids))  # points of earlier batches
+        group = _Group(self.sample, places, self.squares[places])
         whole = self._take(places)
-        for iteration in range(self.iterations + _LAST_RESEEDINGS):
-            chosen, parts = places, whole
-            if self.batch is not None and iteration < self.iterations:
-                chosen = places[_spread(len(places), self.batch * n, self.rng)]
-                parts = self._take(chosen)
+        centroids = group.rows(_spread(len(places), n, self.rng))
+        seen = np.zeros(len(centroids))  # points of earlier batches
+        for _ in range(self.iterations):
+            chosen, parts = None, whole
+            if self.batch is not None:
+                chosen = _spread(len(places), self.batch * n, self.rng)
+                parts = self._take(places[chosen])
             found = _assign(parts, centroids)
             counts = seen + found.counts
-            if iteration < self.iterations:
-                centroids = _moved(centroids, found, counts)
+            centroids = _moved(parts, centroids, found, counts)
             empty = np.flatnonzero(counts == 0)
-            if len(empty) == 0 and iteration >= self.iterations:
-                break
-            if len(empty) and not self._reseed(centroids, empty, chosen, found):
+            if len(empty) and not group.reseed(centroids, empty, chosen, found):
                 break
             if self.batch is not None:
                 seen = counts
-        return centroids[_assign(whole, centroids).counts > 0]
-
-    def _rows_at(self, chosen: Indexes, places: Indexes) -> Floats32:
-        return self.sample[places[chosen]].astype(np.float32)
-
-    def _reseed(
-        self, centroids: Floats32, empty: Indexes, places: Indexes, found: _Assigned
-    ) -> bool:
-        """Move empty centroids to the farthest points of the worst clusters.
-
-        Returns False if all points are at their centroids.
-        """
-        points = self.sample[places].astype(np.float32)
-        squares = squared_lengths(points)
-        distance = squares - 2 * found.keys
-        distance[distance < _NOISE * squares] = 0
-        distortion = np.bincount(found.owner, distance, len(centroids))
-        farthest = np.lexsort((-distance, found.owner))
-        first = np.searchsorted(found.owner[farthest], np.arange(len(centroids)))
-        worst = [c for c in np.argsort(-distortion, kind="stable") if distortion[c] > 0]
-        for to, origin in zip(empty, worst, strict=False):
-            centroids[to] = points[farthest[first[origin]]]
-        return bool(worst)
+        return _without_empty(group, whole, centroids)
 
     # Both levels.
 
@@ -196,16 +213,17 @@ class _Training:
         n = len(centroids)
         sums, counts = np.zeros((n, centroids.shape[1])), np.zeros(n, np.int64)
         starts = np.searchsorted(parent_of, np.arange(len(parents) + 1))
-        for part in self.parts:
-            owner = _assign_by_parents(part, parents, centroids, starts)
+        for part, start in zip(self.parts, self.starts, strict=True):
+            squares = self.squares[start : start + part.count]
+            owner = _assign_by_parents(part, squares, parents, centroids, starts)
             sums += part.device.sums(part.rows, owner, n)
             counts += np.bincount(owner, minlength=n)
         moved = centroids.copy()
         used = counts > 0
         moved[used] = (sums[used] / counts[used, np.newaxis]).astype(np.float32)
         family = np.bincount(parent_of, counts, len(parents))
-        weighted = np.zeros(parents.shape)
-        np.add.at(weighted, parent_of, moved.astype(np.float64) * counts[:, np.newaxis])
+        # every parent has children
+        weighted = np.add.reduceat(moved.astype(np.float64) * counts[:, np.newaxis], starts[:-1])
         return (
             np.where(
                 family[:, np.newaxis] > 0,
@@ -224,41 +242,51 @@ def _spread(n: int, wanted: int, rng: np.random.Generator) -> Indexes:
 
 
 def _assign(parts: list[_Part], centroids: Floats32) -> _Assigned:
-    """Assign points to centroids, and reduce the sums of all devices."""
-    n = len(centroids)
+    """Assign points to their nearest centroids."""
     found = [part.device.nearest(part.rows, centroids) for part in parts]
-    sums = np.zeros((n, centroids.shape[1]))
-    for part, (owner, _keys) in zip(parts, found, strict=True):
-        sums += part.device.sums(part.rows, owner, n)
     owner = np.concatenate([owner for owner, _ in found])
     keys = np.concatenate([keys for _, keys in found])
-    return _Assigned(owner, keys, sums, np.bincount(owner, minlength=n))
+    return _Assigned(owner, keys, np.bincount(owner, minlength=len(centroids)))
 
 
-def _moved(centroids: Floats32, found: _Assigned, seen: Floats64) -> Floats32:
+def _moved(parts: list[_Part], centroids: Floats32, found: _Assigned, seen: Floats64) -> Floats32:
     """Move centroids to the means of their points, those of earlier batches included."""
+    sums = np.zeros(centroids.shape)
+    start = 0
+    for part in parts:
+        owner = found.owner[start : start + part.count]
+        sums += part.device.sums(part.rows, owner, len(centroids))
+        start += part.count
     counts = found.counts[:, np.newaxis]
-    step = (found.sums - counts * centroids) / np.maximum(seen, 1)[:, np.newaxis]
+    step = (sums - counts * centroids) / np.maximum(seen, 1)[:, np.newaxis]
     return (centroids + step).astype(np.float32)
 
 
+def _without_empty(group: _Group, whole: list[_Part], centroids: Floats32) -> Floats32:
+    """Move centroids that have no points, and drop those that stay without any."""
+    found = _assign(whole, centroids)
+    for _ in range(_LAST_RESEEDINGS):
+        empty = np.flatnonzero(found.counts == 0)
+        if len(empty) == 0 or not group.reseed(centroids, empty, None, found):
+            break
+        found = _assign(whole, centroids)
+    return centroids[found.counts > 0]
+
+
 def _assign_by_parents(
-    part: _Part, parents: Floats32, centroids: Floats32, starts: Indexes
+    part: _Part, squares: Floats32, parents: Floats32, centroids: Floats32, starts: Indexes
 ) -> Indexes:
     """Return the nearest centroid of each point among the children of its best parents."""
     device = part.device
     best, keys = device.nearest_few(part.rows, parents, _REFINE_PARENTS)
-    squares = _squares(part)
     distances = squares[:, np.newaxis] - 2 * keys
     near = distances <= _FAR_PARENT * np.maximum(distances[:, :1], 0)
     near[:, 0] = True
     points, columns = np.nonzero(near)
-    of = best[points, columns]
-    order = np.argsort(of, kind="stable")
-    ends = np.searchsorted(of[order], np.arange(len(parents)), side="right")
+    order, ends = by_owner(best[points, columns], len(parents))
     owner = np.zeros(part.count, np.int64)
     largest = np.full(part.count, -np.inf, np.float32)
-    for parent, group in enumerate(np.split(points[order], ends[:-1])):
+    for parent, group in enumerate(np.split(points[order], ends[1:-1])):
         children = centroids[starts[parent] : starts[parent + 1]]
         if len(group) == 0 or len(children) == 0:
             continue
@@ -269,24 +297,24 @@ def _assign_by_parents(
     return owner
 
 
-def _squares(part: _Part) -> Floats32:
-    found = []
-    for block in blocks(part.count, 1 << 16):
-        rows = part.device.get(part.rows[block]).astype(np.float32)
-        found.append(squared_lengths(rows).astype(np.float32))
-    return np.concatenate(found)
-
-
-def _count_distinct(sample: Numbers, owner: Indexes, n: int) -> Indexes:
-    """Return the number of distinct points of each owner, by a hash of their bytes."""
-    multipliers = np.random.default_rng(1).integers(1, 2**63, sample.shape[1]).astype(np.uint64)
-    hashes = np.empty(len(sample), np.uint64)
-    width = np.uint16 if sample.dtype.itemsize == 2 else np.uint32
+def _squares(sample: Numbers) -> Floats32:
+    found = np.empty(len(sample), np.float32)
     for block in blocks(len(sample), 1 << 16):
-        words = np.ascontiguousarray(sample[block]).view(width).astype(np.uint64)
-        hashes[block] = (words * (multipliers | np.uint64(1))).sum(axis=1, dtype=np.uint64)
-    pairs = np.unique(np.stack([owner.astype(np.uint64), hashes], 1), axis=0)
-    return np.bincount(pairs[:, 0].astype(np.int64), minlength=n)
+        found[block] = squared_lengths(sample[block].astype(np.float32))
+    return found
+
+
+def _count_distinct(sample: Numbers, groups: list[Indexes]) -> Indexes:
+    """Return the number of distinct points of each group, by a hash of their bytes."""
+    dims = int(sample.shape[1])
+    multipliers = np.random.default_rng(1).integers(1, 2**63, dims).astype(np.uint64)
+    hashes = np.empty(len(sample), np.uint64)
+    width = math.gcd(4, sample.dtype.itemsize * dims)
+    for block in blocks(len(sample), 1 << 16):
+        words = np.ascontiguousarray(sample[block]).view(f"u{width}").astype(np.uint64)
+        words *= multipliers[: words.shape[1]] | np.uint64(1)
+        hashes[block] = words.sum(axis=1, dtype=np.uint64)
+    return np.array([len(np.unique(hashes[group])) for group in groups], np.int64)
 
 
 def _allot(ndistinct: Indexes, wanted: int) -> Indexes:
