@@ -80,13 +80,16 @@ def index_recall(
     of params. The statement runs with the index and then without it, in a transaction that changes
     nothing and leaves no settings. A row counts as found if its score reaches the k-th exact one.
     exact: the answers of FlatMaxSim to the queries, which save the search without the index; a
-    score may fall short of theirs by rounding.
+    score may fall short of theirs by rounding. Not with where, whose rows FlatMaxSim does not know,
+    nor with maxsim_l2, whose small distances it rounds too much to tell near copies apart.
     """
     values = [MultiVector(query) for query in queries]
     if not values or k < 1:
         raise ValueError(f"expected at least one query and a k of at least 1, not k = {k}")
     if similarity not in get_args(Similarity):
         raise ValueError(f"expected {', '.join(get_args(Similarity))}, not {similarity!r}")
+    if exact is not None and (where is not None or similarity == "maxsim_l2"):
+        raise ValueError("expected exact answers without a condition, and not by maxsim_l2")
     _check_given(exact, len(values), k)
     statement = _statement(table, column, similarity, where, k)
     parameters = [_parameters(value.to_binary(), params) for value in values]
