@@ -337,6 +337,22 @@
 	LWLockHeldByMe(BufferDescriptorGetContentLock(GetBufferDescriptor((buffer) - 1)))
 #endif
 
+/*
+ * Read the state of a buffer's header, or exchange it if it is still the
+ * expected one. It has 64 bits since 19. Needs storage/buf_internals.h.
+ */
+#if PG_VERSION_NUM >= 190000
+#define CompatBufferState              uint64
+#define compat_buffer_state_read(desc) pg_atomic_read_u64(&(desc)->state)
+#define compat_buffer_state_exchange(desc, expected, state_) \
+	pg_atomic_compare_exchange_u64(&(desc)->state, expected, state_)
+#else
+#define CompatBufferState              uint32
+#define compat_buffer_state_read(desc) pg_atomic_read_u32(&(desc)->state)
+#define compat_buffer_state_exchange(desc, expected, state_) \
+	pg_atomic_compare_exchange_u32(&(desc)->state, expected, state_)
+#endif
+
 /* Set the checksum of a page that no other process sees. 19 renamed the function. */
 #if PG_VERSION_NUM >= 190000
 #define compat_set_checksum(page, block) PageSetChecksum(page, block)

@@ -78,6 +78,22 @@ hint_of(Relation rel, BlockNumber block)
 	return &hints->buffers[block];
 }
 
+/*
+ * Count a use of a pinned buffer, as ReadBuffer does and ReadRecentBuffer does
+ * not: pages that every search reads must outlive those that one search reads.
+ */
+static void
+count_use(Buffer buffer)
+{
+	BufferDesc       *desc = GetBufferDescriptor(buffer - 1);
+	CompatBufferState state = compat_buffer_state_read(desc);
+
+	/* While the header is locked, only the holder of the lock may change the state. */
+	while ((state & BM_LOCKED) == 0 && BUF_STATE_GET_USAGECOUNT(state) < BM_MAX_USAGE_COUNT &&
+		   !compat_buffer_state_exchange(desc, &state, state + BUF_USAGECOUNT_ONE))
+		;
+}
+
 Buffer
 storage_read_by_ring(Relation rel, BlockNumber block, BufferAccessStrategy ring)
 {
@@ -90,7 +106,12 @@ storage_read_by_ring(Relation rel, BlockNumber block, BufferAccessStrategy ring)
 	}
 	hint = hint_of(rel, block);
 	if (hint != NULL && BufferIsValid(*hint) && compat_read_recent_buffer(rel, block, *hint))
+	{
+		/* A ring would lose a buffer that is used more than once. */
+		if (ring == NULL)
+			count_use(*hint);
 		return *hint;
+	}
 	if (hint == NULL)
 		return ReadBufferExtended(rel, MAIN_FORKNUM, block, RBM_NORMAL, ring);
 	*hint = ReadBufferExtended(rel, MAIN_FORKNUM, block, RBM_NORMAL, ring);

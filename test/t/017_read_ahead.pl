@@ -1,6 +1,7 @@
 # An index larger than shared_buffers: pages are requested before they are read, up to
 # effective_io_concurrency; the rows are the same without; nothing is requested while every page is
-# found; code rows do not evict the other pages; files that were cut short cause errors, no crash.
+# found; pages that are found count as used, and code rows do not evict them; files that were cut
+# short cause errors, no crash.
 
 use strict;
 use warnings;
@@ -51,6 +52,7 @@ INSERT INTO docs_$method SELECT id, multivector_agg(token ORDER BY n) FROM token
 CREATE INDEX docs_${method}_index ON docs_$method USING colbert_$method (doc) WITH ($nodes{$method});
 SQL
 }
+$node->safe_psql('postgres', 'CREATE EXTENSION pg_buffercache');
 $node->safe_psql('postgres', 'VACUUM ANALYZE');
 
 # set_buffers(SIZE): restart the server with this much shared memory for pages.
@@ -96,6 +98,11 @@ each_method 'pages in memory' => sub {
 	$wanted{$method} = $rows;
 	is(total($count, 'read'), 0, 'every page is found');
 	is(total($count, 'ahead'), 0, 'none is requested');
+
+	my ($used, $pages) = split /\|/, $node->safe_psql('postgres', <<"SQL");
+SELECT count(*) FILTER (WHERE usagecount > 1), count(*) FROM pg_buffercache WHERE relfilenode = pg_relation_filenode('docs_${method}_index')
+SQL
+	cmp_ok($used, '>', $pages / 2, 'pages that are found count as used');
 };
 
 set_buffers('6MB');
