@@ -68,7 +68,8 @@ call_with(const Expr *call, Node *first, Node *second)
 	{
 		OpExpr *changed = makeNode(OpExpr);
 
-		*changed = *castNode(OpExpr, call);
+		Assert(IsA(call, OpExpr));
+		*changed = *(const OpExpr *) call;
 		changed->args = args;
 		return (Expr *) changed;
 	}
