@@ -307,7 +307,7 @@ def test_index_recall(conn: psycopg.Connection[Any]) -> None:
     assert conn.execute("SHOW enable_seqscan").fetchone() == ("on",)
 
 
-@pytest.mark.parametrize("similarity", ["maxsim", "maxsim_cosine", "maxsim_l2"])
+@pytest.mark.parametrize("similarity", ["maxsim", "maxsim_cosine"])
 def test_recall_by_given_answers(conn: psycopg.Connection[Any], similarity: Any) -> None:
     """The answers of FlatMaxSim give the recall of a search without the index."""
     flat = FlatMaxSim(device="numpy", similarity=similarity)
@@ -331,6 +331,10 @@ def test_recall_by_given_answers(conn: psycopg.Connection[Any], similarity: Any)
         index_recall(conn, "docs", "doc", QUERIES, 10, exact=exact[1:])
     with pytest.raises(ValueError, match="expected 13 exact answers to each query, not 12"):
         index_recall(conn, "docs", "doc", QUERIES, 13, exact=exact)
+    misleading: Any
+    for misleading in ({"similarity": "maxsim_l2"}, {"where": "true"}):
+        with pytest.raises(ValueError, match="without a condition, and not by maxsim_l2"):
+            index_recall(conn, "docs", "doc", QUERIES, exact=exact, **misleading)
 
 
 def test_recall_with_a_condition(conn: psycopg.Connection[Any]) -> None:

@@ -177,6 +177,7 @@ def header(*fields: int) -> bytes:
         (header(1, 0, 1, 2**32 - 1) + bytes(4), "expected 17179869188 bytes, not 12"),
         (header(1, 0, 1, 1) + struct.pack("<f", float("inf")), "expected finite numbers"),
         (header(1, 1, 1, 1) + struct.pack("<e", float("nan")), "expected finite numbers"),
+        (header(1, 1, 1, 1) + struct.pack("<e", float("-inf")), "expected finite numbers"),
         (header(1, 2, 1, 1) + struct.pack("<fb", 1, 1), "and token 1 has 1 and scale 1.0"),
         (header(1, 2, 1, 1) + struct.pack("<fb", 1e-40, 127), "expected int8 tokens"),
         (header(1, 2, 1, 1) + struct.pack("<fb", -0.0, 0), "expected int8 tokens"),
