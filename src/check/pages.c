@@ -133,7 +133,7 @@ whole_segment(Page page, ItemId item)
 	uint32                length = ItemIdGetLength(item);
 	const PostingSegment *segment;
 
-	if (offset % sizeof(uint32) != 0 || offset < ((PageHeader) page)->pd_upper ||
+	if (offset % MAXIMUM_ALIGNOF != 0 || offset < ((PageHeader) page)->pd_upper ||
 		offset + length > ((PageHeader) page)->pd_special || length < segment_size(0))
 		return NULL;
 	segment = (const PostingSegment *) PageGetItem(page, item);
@@ -154,7 +154,7 @@ check_posting_page(PageCheck *pages)
 		ItemId                item = PageGetItemId(page, offset);
 		const PostingSegment *segment;
 
-		if (!ItemIdIsUsed(item))
+		if (!ItemIdIsUsed(item) && !ItemIdHasStorage(item))
 			continue;
 		segment = ItemIdIsNormal(item) ? whole_segment(page, item) : NULL;
 		if (segment == NULL)

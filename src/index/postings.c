@@ -63,6 +63,15 @@ postings_lock(ColbertIndex *index, BlockNumber block, int mode)
 	return buffer;
 }
 
+void
+postings_page_damaged(ColbertIndex *index)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INDEX_CORRUPTED),
+			 errmsg("index \"%s\" has a damaged posting page", RelationGetRelationName(index->rel)),
+			 errhint("REINDEX it.")));
+}
+
 PostingSegment *
 postings_segment_at(ColbertIndex *index, Page page, OffsetNumber offset)
 {
@@ -75,14 +84,12 @@ postings_segment_at(ColbertIndex *index, Page page, OffsetNumber offset)
 	if (!ItemIdIsNormal(item))
 		return NULL;
 	segment = (PostingSegment *) PageGetItem(page, item);
-	if (ItemIdGetOffset(item) % sizeof(uint32) != 0 ||
+	if (ItemIdGetOffset(item) % MAXIMUM_ALIGNOF != 0 ||
+		ItemIdGetOffset(item) < ((PageHeader) page)->pd_upper ||
 		ItemIdGetOffset(item) + ItemIdGetLength(item) > ((PageHeader) page)->pd_special ||
 		ItemIdGetLength(item) < segment_size(0) ||
 		ItemIdGetLength(item) != segment_size(segment->count) || segment->count > SEGMENT_MAX_DOCS)
-		ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
-						errmsg("index \"%s\" has a damaged posting page",
-							   RelationGetRelationName(index->rel)),
-						errhint("REINDEX it.")));
+		postings_page_damaged(index);
 	return segment;
 }
 
