@@ -8,6 +8,10 @@
  * compare each token with the nodes of its nearest centres (graph_groups.c).
  * That takes one microsecond per token, plus a few per node once.
  *
+ * Nobody knows how many batches will follow this one, so the tokens that
+ * walked count like those of the batch: the nodes are grouped as soon as that
+ * would have paid. At worst, all takes twice the time of the better choice.
+ *
  *-------------------------------------------------------------------------
  */
 #include "compat/pg_compat.h"
@@ -19,22 +23,26 @@
 
 /* Return true if there are enough tokens and enough memory. */
 static bool
-assign_pays(Graph *graph, uint32 ntokens)
+assign_pays(Graph *graph, uint64 ntokens)
 {
 	uint64 nnodes = parray_nitems(graph->index, ARRAY_NEIGHBOURS);
 
-	return nnodes > 0 &&
-		   (nnodes <= (uint64) ntokens * NODES_OF_A_TOKEN || groups_held(graph) != NULL) &&
+	return nnodes > 0 && (nnodes <= ntokens * NODES_OF_A_TOKEN || groups_held(graph) != NULL) &&
 		   groups_fit(graph);
 }
 
 bool
 graph_assign_many(Graph *graph, const float *tokens, uint32 ntokens, NodeHit *nearest)
 {
-	GraphGroups *groups = assign_pays(graph, ntokens) ? groups_update(graph) : NULL;
+	uint64      *walked = groups_walked(graph);
+	GraphGroups *groups = assign_pays(graph, *walked + ntokens) ? groups_update(graph) : NULL;
 
 	if (groups == NULL)
+	{
+		*walked += ntokens;
 		return false;
+	}
+	*walked = 0;
 	groups_assign(groups, tokens, ntokens, nearest);
 	return true;
 }

@@ -93,6 +93,7 @@ struct GraphGroups
 /* Groups that outlive their graph; NULL: none. */
 static GraphGroups *kept;
 static bool         keeps;
+static uint64       walked; /* groups_walked of a process that keeps its groups */
 
 void
 graph_keep_groups(void)
@@ -457,6 +458,12 @@ groups_held(Graph *graph)
 	MemoryContextDelete(groups->context);
 	kept = graph->groups = NULL;
 	return NULL;
+}
+
+uint64 *
+groups_walked(Graph *graph)
+{
+	return keeps ? &walked : &graph->walked;
 }
 
 GraphGroups *

@@ -23,6 +23,12 @@ extern bool groups_fit(const Graph *graph);
 extern GraphGroups *groups_held(Graph *graph);
 
 /*
+ * Return the counter of the tokens that walked because the nodes are not
+ * grouped. It lives as long as groups do.
+ */
+extern uint64 *groups_walked(Graph *graph);
+
+/*
  * Bring the groups up to date, reading all nodes if there are none yet. They
  * live as long as the graph, or as the process after graph_keep_groups. Returns
  * NULL if no node can be reached.

@@ -151,6 +151,7 @@ struct Graph
 	bool       keeps_walks;
 
 	struct GraphGroups *groups; /* the nodes in memory (graph_groups.h); NULL: not read */
+	uint64              walked; /* tokens that walked because they are not */
 
 	NearNodes near;
 
