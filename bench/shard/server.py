@@ -40,7 +40,8 @@ class Server:
         have = memory()
         buffers = min(have // 2, self.tokens * INDEX_BYTES + GB)
         build = min(4 * GB, have // 5)
-        return {'listen_addresses': '', 'unix_socket_directories': self.socket, 'port': self.port, 'huge_pages': 'try', 'max_wal_size': '8GB',
+        # with min_wal_size, inserts write to WAL files that exist, as on a server that has run for a while
+        return {'listen_addresses': '', 'unix_socket_directories': self.socket, 'port': self.port, 'huge_pages': 'try', 'max_wal_size': '8GB', 'min_wal_size': '4GB',
                 'shared_buffers': f'{math.ceil(buffers / 2 ** 20)}MB', 'maintenance_work_mem': f'{build // 2 ** 20}MB',
                 'checkpoint_timeout': '30min', 'autovacuum': 'off', 'jit': 'off', 'max_parallel_workers_per_gather': 0,
                 'dynamic_shared_memory_type': 'posix' if shutil.disk_usage('/dev/shm').total > have // 2 else 'mmap'}

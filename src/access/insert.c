@@ -132,6 +132,7 @@ insert_document(IndexView *view, ItemPointer tid, Datum value, uint32 hash)
 
 	docstore_append(view, tid, view_indexed_tokens(view, mv), hash,
 					DOC_PENDING | view_token_flags(view, mv));
+	merge_worker_watch(view->index->rel, view->index->meta.documents.pending_tokens);
 	duty = insert_duty(&view->index->meta);
 	if (duty.train || duty.merge > 0)
 		do_duty(view, duty);

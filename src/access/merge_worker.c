@@ -16,6 +16,7 @@
 #include "access/merge_worker.h"
 #include "access/relation.h"
 #include "access/xact.h"
+#include "base/clock.h"
 #include "index/merge.h"
 #include "index/queue.h"
 #include "index/train.h"
@@ -25,6 +26,7 @@
 #include "postmaster/bgworker.h"
 #include "settings.h"
 #include "storage/ipc.h"
+#include "storage/latch.h"
 #include "storage/lmgr.h"
 #include "tcop/tcopprot.h"
 #include "utils/memutils.h"
@@ -51,6 +53,14 @@
 #define MIN_BATCH_TOKENS 1024
 #define GROW_SHARE       0.5
 
+/*
+ * Milliseconds that a worker without work looks for more before it ends, and
+ * between two looks. Under a steady load it then serves all inserts, and starts
+ * and groups the nodes once.
+ */
+#define LINGER     250
+#define LINGER_NAP 10
+
 /* Number of attempts to take the merge lock, and microseconds between them. */
 #define LOCK_TRIES 200
 #define LOCK_NAP   2000
@@ -65,48 +75,83 @@ typedef struct WorkerTask
 
 StaticAssertDecl(sizeof(WorkerTask) <= BGW_EXTRALEN, "the task fits");
 
-/* The last worker that this session started. */
+/* The last worker that this session started for an index. */
 typedef struct StartedWorker
 {
 	Oid                     index;  /* InvalidOid: none yet */
 	BackgroundWorkerHandle *handle; /* NULL: it could not be started */
 	TimestampTz             at;
 	uint64                  pending; /* number of pending tokens at that time */
+	bool                    helped;  /* fewer have been pending since */
 } StartedWorker;
 
-static StartedWorker last;
+/* A session has at most this many workers at a time. */
+#define MAX_WORKERS 4
+
+static StartedWorker workers[MAX_WORKERS];
 
 /* ---- the session that starts a worker ---- */
 
-/* Return true if the last worker may still be running. */
+/* Return the last worker that was started for an index; NULL: none is known. */
+static StartedWorker *
+worker_of(Relation index)
+{
+	for (int i = 0; i < MAX_WORKERS; i++)
+		if (workers[i].index == RelationGetRelid(index))
+			return &workers[i];
+	return NULL;
+}
+
+/* Return true if a worker may still be running. */
 static bool
-is_running(void)
+is_running(const StartedWorker *worker)
 {
 	pid_t pid;
 
-	return last.handle != NULL && GetBackgroundWorkerPid(last.handle, &pid) != BGWH_STOPPED;
+	return worker->handle != NULL && GetBackgroundWorkerPid(worker->handle, &pid) != BGWH_STOPPED;
+}
+
+/* Return the place of the oldest worker that has ended, or of none; NULL: all are running. */
+static StartedWorker *
+free_place(void)
+{
+	StartedWorker *oldest = NULL;
+
+	for (int i = 0; i < MAX_WORKERS; i++)
+		if (!is_running(&workers[i]) && (oldest == NULL || workers[i].at < oldest->at))
+			oldest = &workers[i];
+	return oldest;
 }
 
 bool
 merge_worker_serves(Relation index)
 {
-	return RelationGetRelid(index) == last.index && is_running();
+	const StartedWorker *worker = worker_of(index);
+
+	return worker != NULL && is_running(worker);
 }
 
 /*
- * Return true if another worker may be started. One may follow at once if the
- * last one was for another index, or reduced the number of pending tokens. If
- * it did not, or could not be started, another one would not help before
- * START_INTERVAL has passed.
+ * Return true if a worker may follow this one. It may do so at once if this one
+ * reduced the number of pending tokens. If it did not, or could not be started,
+ * another one would not help before START_INTERVAL has passed.
  */
 static bool
-is_due(Relation index, uint64 pending)
+may_follow(const StartedWorker *worker)
 {
-	if (is_running())
+	if (is_running(worker))
 		return false;
-	return RelationGetRelid(index) != last.index ||
-		   (last.handle != NULL && pending < last.pending) ||
-		   TimestampDifferenceExceeds(last.at, GetCurrentTimestamp(), START_INTERVAL);
+	return (worker->handle != NULL && worker->helped) ||
+		   TimestampDifferenceExceeds(worker->at, GetCurrentTimestamp(), START_INTERVAL);
+}
+
+void
+merge_worker_watch(Relation index, uint64 pending)
+{
+	StartedWorker *worker = worker_of(index);
+
+	if (worker != NULL && pending < worker->pending)
+		worker->helped = true;
 }
 
 /* Register a worker. The handle outlives the statement. */
@@ -134,16 +179,22 @@ register_worker(const WorkerTask *task)
 bool
 merge_worker_start(Relation index, uint64 pending)
 {
-	WorkerTask task = {MyDatabaseId, RelationGetRelid(index), colbert_pending_limit};
+	WorkerTask     task = {MyDatabaseId, RelationGetRelid(index), colbert_pending_limit};
+	StartedWorker *worker = worker_of(index);
 
 	if (!colbert_background_merge || !IsUnderPostmaster || RelationUsesLocalBuffers(index) ||
-		compat_created_here(index) || !is_due(index, pending))
+		compat_created_here(index) || (worker != NULL && !may_follow(worker)))
 		return false;
-	if (last.handle != NULL)
-		pfree(last.handle);
-	last = (StartedWorker) {.index = task.index, .at = GetCurrentTimestamp(), .pending = pending};
-	last.handle = register_worker(&task);
-	return last.handle != NULL;
+	if (worker == NULL)
+		worker = free_place();
+	if (worker == NULL)
+		return false;
+	if (worker->handle != NULL)
+		pfree(worker->handle);
+	*worker =
+		(StartedWorker) {.index = task.index, .at = GetCurrentTimestamp(), .pending = pending};
+	worker->handle = register_worker(&task);
+	return worker->handle != NULL;
 }
 
 /* ---- the worker ---- */
@@ -170,7 +221,7 @@ open_index(const WorkerTask *task)
 }
 
 static bool
-has_work(Relation rel, const WorkerTask *task)
+has_work(Relation rel, const WorkerTask *task, double share)
 {
 	ColbertIndex index = {.rel = rel};
 
@@ -178,7 +229,7 @@ has_work(Relation rel, const WorkerTask *task)
 	if (!has_nodes(&index.meta))
 		return index.meta.documents.pending_tokens > task->limit * TRAIN_SHARE &&
 			   index.meta.documents.live_tokens >= train_min_tokens(&index.meta);
-	return index.meta.documents.pending_tokens > task->limit * LOW_SHARE;
+	return index.meta.documents.pending_tokens > task->limit * share;
 }
 
 /*
@@ -209,12 +260,12 @@ has_unsettled(Relation rel)
 }
 
 /*
- * Merge some batches in a transaction, or settle some documents if no batch is
- * due. Returns false if nothing is left to do,
- * or if another session does it.
+ * Merge some batches in a transaction if more than this share of the limit is
+ * pending, or settle some documents. Returns false if nothing is left to do, or
+ * if another session does it.
  */
 static bool
-merge_once(const WorkerTask *task)
+merge_once(const WorkerTask *task, double share)
 {
 	const MergeHaste haste = {Min(Max(task->limit * BATCH_SHARE, MIN_BATCH_TOKENS), MERGE_TOKENS),
 							  task->limit * GROW_SHARE};
@@ -225,7 +276,7 @@ merge_once(const WorkerTask *task)
 	index = open_index(task);
 	if (index != NULL)
 	{
-		bool due = has_work(index, task);
+		bool due = has_work(index, task, share);
 
 		if ((due || has_unsettled(index)) && lock_soon(index))
 		{
@@ -237,6 +288,33 @@ merge_once(const WorkerTask *task)
 	}
 	CommitTransactionCommand();
 	return merged;
+}
+
+/*
+ * Merge until a whole batch has not come up for LINGER milliseconds. Between
+ * two looks no transaction is open, so that nothing waits for this process.
+ */
+static void
+merge_all(const WorkerTask *task)
+{
+	double     share = LOW_SHARE;
+	instr_time idle;
+
+	INSTR_TIME_SET_CURRENT(idle);
+	while (milliseconds_since(idle) < LINGER)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (merge_once(task, share))
+		{
+			share = LOW_SHARE;
+			INSTR_TIME_SET_CURRENT(idle);
+			continue;
+		}
+		share = LOW_SHARE + BATCH_SHARE;
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LINGER_NAP,
+						 PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+	}
 }
 
 PGDLLEXPORT void colbert_merge_worker(Datum arg);
@@ -253,6 +331,5 @@ colbert_merge_worker(Datum arg)
 	pgstat_report_activity(STATE_RUNNING, MyBgworkerEntry->bgw_name);
 	graph_keep_groups();
 	COLBERT_PAUSE("merge-worker");
-	while (merge_once(&task))
-		CHECK_FOR_INTERRUPTS();
+	merge_all(&task);
 }

@@ -6,7 +6,8 @@
  *
  * An insert starts it as a dynamic background worker, which counts against
  * max_worker_processes. The library need not be preloaded. The worker trains
- * the first nodes, merges until little is pending, and exits. It gives up if
+ * the first nodes, merges until little is pending, waits a little for more, and
+ * exits. A session may have several, each for another index. It gives up if
  * another session merges or holds a conflicting lock on the index. Without a
  * worker, inserts merge in small steps.
  *
@@ -24,6 +25,12 @@
  * pending tokens. Returns true if a worker was started.
  */
 extern bool merge_worker_start(Relation index, uint64 pending);
+
+/*
+ * Tell how many tokens are pending in an index. If a worker was started for it
+ * when more were, another may follow as soon as that one has ended.
+ */
+extern void merge_worker_watch(Relation index, uint64 pending);
 
 /*
  * Return true if a worker that this session started is working on the index, or

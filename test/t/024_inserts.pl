@@ -138,6 +138,86 @@ SQL
 	$node->safe_psql('postgres', "DROP TABLE $table");
 });
 
+# registered(FUNCTION): return the OIDs of the indexes for which the server registers workers while the function runs.
+sub registered
+{
+	my ($function) = @_;
+	my $offset = -s $node->logfile;
+
+	$node->append_conf('postgresql.conf', 'log_min_messages = debug1');
+	$node->reload;
+	$function->();
+	$node->append_conf('postgresql.conf', 'log_min_messages = warning');
+	$node->reload;
+	my $log = PostgreSQL::Test::Utils::slurp_file($node->logfile, $offset);
+	return $log =~ /DEBUG:  registering background worker "colbert_pg merge of index (\d+)/g;
+}
+
+# A session whose worker has merged what was pending starts another one as soon as much is pending again. It used to merge by itself for the rest of
+# a second if more was pending than when the last worker had started.
+each_method('a worker follows another', sub {
+	my ($method, $table) = @_;
+
+	create_tables($node, 'id <= 600') if $method eq $methods[0];
+	is(scalar(my @indexes = registered(sub { $node->safe_psql('postgres', <<"SQL") })), 2, 'two workers');
+LOAD 'colbert_pg';
+SET colbert.pending_limit = $limit;
+INSERT INTO $table SELECT * FROM pool WHERE id BETWEEN 601 AND 700;
+SET colbert.pending_limit = @{[ 2 * $limit ]};
+DO \$\$ BEGIN
+	FOR i IN 1 .. 6000 LOOP
+		PERFORM pg_stat_clear_snapshot();
+		EXIT WHEN NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'colbert_pg merge');
+		PERFORM pg_sleep(.01);
+	END LOOP;
+END \$\$;
+INSERT INTO $table SELECT * FROM pool WHERE id BETWEEN 701 AND 900;
+SQL
+	ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type LIKE 'colbert_pg%'"), 'they exit');
+	$node->safe_psql('postgres', "DROP TABLE $table");
+});
+
+# One session has workers for several indexes.
+subtest 'a worker for each index of a table' => sub {
+	$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE two AS SELECT * FROM pool WHERE id <= 600;
+CREATE INDEX ON two USING colbert_hnsw (doc);
+CREATE INDEX ON two USING colbert_ivf (doc);
+SQL
+	my @indexes = registered(sub { $node->safe_psql('postgres', "LOAD 'colbert_pg'; SET colbert.pending_limit = $limit; INSERT INTO two SELECT * FROM pool WHERE id BETWEEN 601 AND 720") });
+
+	is(scalar(keys %{ { map { $_ => 1 } @indexes } }), 2, 'two indexes have one');
+	ok($node->poll_query_until('postgres', "SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type LIKE 'colbert_pg%'"), 'they exit');
+	$node->safe_psql('postgres', 'DROP TABLE two');
+};
+
+# A worker whose batches are too small to group all nodes of a graph for one of them does so after a few.
+subtest 'colbert_hnsw: small batches of a graph with many nodes' => sub {
+	my $offset = -s $node->logfile;
+
+	$node->safe_psql('postgres', <<"SQL");
+CREATE TABLE crowded AS SELECT * FROM pool WHERE id <= 2000;
+CREATE INDEX crowded_index ON crowded USING colbert_hnsw (doc) WITH (tokens_per_node = 10);
+SQL
+	cmp_ok($node->safe_psql('postgres', q{SELECT nodes FROM colbert_index_info('crowded_index')}), '>', 9000, 'the graph has more than eight nodes per token of a batch');
+	$node->safe_psql('postgres', <<"SQL");
+LOAD 'colbert_pg';
+SET colbert.pending_limit = $limit;
+INSERT INTO crowded SELECT * FROM pool WHERE id BETWEEN 2001 AND 2300;
+DO \$\$ BEGIN
+	FOR i IN 1 .. 6000 LOOP
+		PERFORM pg_stat_clear_snapshot();
+		PERFORM pg_log_backend_memory_contexts(pid) FROM pg_stat_activity WHERE backend_type = 'colbert_pg merge';
+		EXIT WHEN NOT FOUND;
+		PERFORM pg_sleep(.01);
+	END LOOP;
+END \$\$;
+SQL
+	like(PostgreSQL::Test::Utils::slurp_file($node->logfile, $offset), qr/colbert_pg graph groups/, 'the worker has grouped them');
+	index_is_sound($node, 'crowded', 'merged in small batches');
+	$node->safe_psql('postgres', 'DROP TABLE crowded');
+};
+
 each_method('a timeout that is shorter than a merge', sub {
 	my ($method, $table) = @_;
 
