@@ -114,7 +114,10 @@ do_duty(IndexView *view, InsertDuty duty)
 	left = Min(duty.merge, MAX_MILLISECONDS - milliseconds_since(start));
 	if (left > 0 && !merge_worker_serves(index) &&
 		!merge_worker_start(index, view->index->meta.documents.pending_tokens))
+	{
+		merge_worker_is_missing(index);
 		merge_step(view, left, duty.grow);
+	}
 	else if (duty.train)
 		(void) merge_worker_start(index, view->index->meta.documents.pending_tokens);
 	merge_unlock(index);

@@ -54,12 +54,14 @@
 #define GROW_SHARE       0.5
 
 /*
- * Milliseconds that a worker without work looks for more before it ends, and
- * between two looks. Under a steady load it then serves all inserts, and starts
- * and groups the nodes once.
+ * Milliseconds that a worker waits for another batch before it ends, and between
+ * two looks. Under a steady load it then serves all inserts, and starts and
+ * groups the nodes once. After LIFETIME milliseconds it waits no longer, so that
+ * other indexes get its place.
  */
-#define LINGER     250
+#define LINGER     100
 #define LINGER_NAP 10
+#define LIFETIME   10000
 
 /* Number of attempts to take the merge lock, and microseconds between them. */
 #define LOCK_TRIES 200
@@ -81,8 +83,10 @@ typedef struct StartedWorker
 	Oid                     index;  /* InvalidOid: none yet */
 	BackgroundWorkerHandle *handle; /* NULL: it could not be started */
 	TimestampTz             at;
+	int                     limit;   /* colbert.pending_limit at that time */
 	uint64                  pending; /* number of pending tokens at that time */
 	bool                    helped;  /* fewer have been pending since */
+	bool                    alone;   /* this session has just merged itself */
 } StartedWorker;
 
 /* A session has at most this many workers at a time. */
@@ -111,16 +115,28 @@ is_running(const StartedWorker *worker)
 	return worker->handle != NULL && GetBackgroundWorkerPid(worker->handle, &pid) != BGWH_STOPPED;
 }
 
-/* Return the place of the oldest worker that has ended, or of none; NULL: all are running. */
+/* Return true if START_INTERVAL has passed since a worker was to be started. */
+static bool
+is_old(const StartedWorker *worker)
+{
+	return TimestampDifferenceExceeds(worker->at, GetCurrentTimestamp(), START_INTERVAL);
+}
+
+/*
+ * Return a place for a worker of another index; NULL: there is none. A failed
+ * start keeps its place for a while, because another one would not do better.
+ */
 static StartedWorker *
 free_place(void)
 {
-	StartedWorker *oldest = NULL;
-
 	for (int i = 0; i < MAX_WORKERS; i++)
-		if (!is_running(&workers[i]) && (oldest == NULL || workers[i].at < oldest->at))
-			oldest = &workers[i];
-	return oldest;
+	{
+		StartedWorker *worker = &workers[i];
+
+		if (worker->handle != NULL ? !is_running(worker) : is_old(worker))
+			return worker;
+	}
+	return NULL;
 }
 
 bool
@@ -128,7 +144,7 @@ merge_worker_serves(Relation index)
 {
 	const StartedWorker *worker = worker_of(index);
 
-	return worker != NULL && is_running(worker);
+	return worker != NULL && is_running(worker) && worker->limit <= colbert_pending_limit;
 }
 
 /*
@@ -139,10 +155,7 @@ merge_worker_serves(Relation index)
 static bool
 may_follow(const StartedWorker *worker)
 {
-	if (is_running(worker))
-		return false;
-	return (worker->handle != NULL && worker->helped) ||
-		   TimestampDifferenceExceeds(worker->at, GetCurrentTimestamp(), START_INTERVAL);
+	return !is_running(worker) && (worker->helped || is_old(worker));
 }
 
 void
@@ -150,8 +163,22 @@ merge_worker_watch(Relation index, uint64 pending)
 {
 	StartedWorker *worker = worker_of(index);
 
-	if (worker != NULL && pending < worker->pending)
+	if (worker == NULL)
+		return;
+	if (worker->alone)
+		worker->pending = Min(worker->pending, pending);
+	else if (pending < worker->pending)
 		worker->helped = true;
+	worker->alone = false;
+}
+
+void
+merge_worker_is_missing(Relation index)
+{
+	StartedWorker *worker = worker_of(index);
+
+	if (worker != NULL)
+		worker->alone = true;
 }
 
 /* Register a worker. The handle outlives the statement. */
@@ -191,8 +218,8 @@ merge_worker_start(Relation index, uint64 pending)
 		return false;
 	if (worker->handle != NULL)
 		pfree(worker->handle);
-	*worker =
-		(StartedWorker) {.index = task.index, .at = GetCurrentTimestamp(), .pending = pending};
+	*worker = (StartedWorker) {
+		.index = task.index, .at = GetCurrentTimestamp(), .limit = task.limit, .pending = pending};
 	worker->handle = register_worker(&task);
 	return worker->handle != NULL;
 }
@@ -220,8 +247,12 @@ open_index(const WorkerTask *task)
 	return NULL;
 }
 
+/*
+ * Return true if nodes can be trained, or more than LOW_SHARE of the limit and
+ * this many tokens are pending.
+ */
 static bool
-has_work(Relation rel, const WorkerTask *task, double share)
+has_work(Relation rel, const WorkerTask *task, uint32 more)
 {
 	ColbertIndex index = {.rel = rel};
 
@@ -229,7 +260,7 @@ has_work(Relation rel, const WorkerTask *task, double share)
 	if (!has_nodes(&index.meta))
 		return index.meta.documents.pending_tokens > task->limit * TRAIN_SHARE &&
 			   index.meta.documents.live_tokens >= train_min_tokens(&index.meta);
-	return index.meta.documents.pending_tokens > task->limit * share;
+	return index.meta.documents.pending_tokens > task->limit * LOW_SHARE + more;
 }
 
 /*
@@ -259,62 +290,95 @@ has_unsettled(Relation rel)
 	return index.meta.growth.unsettled_end > 0;
 }
 
+/* Of advisory locks, user functions use the classes 1 and 2. */
+#define CLAIM_CLASS 0xC01B
+
 /*
- * Merge some batches in a transaction if more than this share of the limit is
- * pending, or settle some documents. Returns false if nothing is left to do, or
- * if another session does it.
+ * Try to become the worker that waits for more to merge. The claim is an
+ * advisory lock, since those are released whenever a process ends. Returns false
+ * if another worker holds it.
  */
 static bool
-merge_once(const WorkerTask *task, double share)
+claim(const WorkerTask *task)
 {
-	const MergeHaste haste = {Min(Max(task->limit * BATCH_SHARE, MIN_BATCH_TOKENS), MERGE_TOKENS),
-							  task->limit * GROW_SHARE};
-	Relation         index;
-	bool             merged = false;
+	LOCKTAG tag;
+
+	SET_LOCKTAG_ADVISORY(tag, task->database, task->index, 0, CLAIM_CLASS);
+	return LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+/* What a worker knows between its transactions. */
+typedef struct WorkerState
+{
+	MergeHaste haste;
+	bool       waits;   /* it has done all there was, and waits for a batch */
+	bool       claimed; /* others that serve this index do not wait */
+} WorkerState;
+
+/*
+ * Merge some batches in a transaction, or settle some documents if no batch is
+ * due. Returns false if nothing is left to do, or if another session does it.
+ */
+static bool
+merge_once(const WorkerTask *task, WorkerState *state)
+{
+	Relation index;
+	bool     merged = false;
 
 	StartTransactionCommand();
 	index = open_index(task);
 	if (index != NULL)
 	{
-		bool due = has_work(index, task, share);
+		bool due = has_work(index, task, state->waits ? state->haste.batch_tokens : 0);
 
 		if ((due || has_unsettled(index)) && lock_soon(index))
 		{
-			merged = due ? merge_locked(index, 0, &haste) > 0
-						 : merge_settle(index, haste.batch_tokens, 0);
+			merged = due ? merge_locked(index, 0, &state->haste) > 0
+						 : merge_settle(index, state->haste.batch_tokens, 0);
 			merge_unlock(index);
 		}
+		state->claimed = state->claimed || claim(task);
 		relation_close(index, NoLock);
 	}
 	CommitTransactionCommand();
+	pgstat_report_stat(false);
 	return merged;
 }
 
-/*
- * Merge until a whole batch has not come up for LINGER milliseconds. Between
- * two looks no transaction is open, so that nothing waits for this process.
- */
+/* Wait for LINGER_NAP. No transaction is open, so nothing waits for this process. */
+static void
+nap(void)
+{
+	pgstat_report_activity(STATE_IDLE, NULL);
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LINGER_NAP,
+					 PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	pgstat_report_activity(STATE_RUNNING, MyBgworkerEntry->bgw_name);
+}
+
+/* Merge until no batch has come up for LINGER milliseconds. */
 static void
 merge_all(const WorkerTask *task)
 {
-	double     share = LOW_SHARE;
+	WorkerState state = {
+		.haste = {Min(Max(task->limit * BATCH_SHARE, MIN_BATCH_TOKENS), MERGE_TOKENS),
+				  task->limit * GROW_SHARE}};
+	instr_time start;
 	instr_time idle;
 
-	INSTR_TIME_SET_CURRENT(idle);
-	while (milliseconds_since(idle) < LINGER)
+	INSTR_TIME_SET_CURRENT(start);
+	idle = start;
+	do
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (merge_once(task, share))
-		{
-			share = LOW_SHARE;
+		state.waits = !merge_once(task, &state);
+		if (!state.waits)
 			INSTR_TIME_SET_CURRENT(idle);
-			continue;
-		}
-		share = LOW_SHARE + BATCH_SHARE;
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, LINGER_NAP,
-						 PG_WAIT_EXTENSION);
-		ResetLatch(MyLatch);
-	}
+		else if (state.claimed && milliseconds_since(start) < LIFETIME)
+			nap();
+		else
+			break;
+	} while (milliseconds_since(idle) < LINGER);
 }
 
 PGDLLEXPORT void colbert_merge_worker(Datum arg);

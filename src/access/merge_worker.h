@@ -27,10 +27,13 @@
 extern bool merge_worker_start(Relation index, uint64 pending);
 
 /*
- * Tell how many tokens are pending in an index. If a worker was started for it
- * when more were, another may follow as soon as that one has ended.
+ * Tell how many tokens are pending in an index. If they are fewer than when a
+ * worker was started for it, another one may follow as soon as that has ended.
  */
 extern void merge_worker_watch(Relation index, uint64 pending);
+
+/* Tell that this session merges itself: that fewer tokens are pending then is not due to a worker. */
+extern void merge_worker_is_missing(Relation index);
 
 /*
  * Return true if a worker that this session started is working on the index, or

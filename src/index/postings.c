@@ -63,15 +63,6 @@ postings_lock(ColbertIndex *index, BlockNumber block, int mode)
 	return buffer;
 }
 
-void
-postings_page_damaged(ColbertIndex *index)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_INDEX_CORRUPTED),
-			 errmsg("index \"%s\" has a damaged posting page", RelationGetRelationName(index->rel)),
-			 errhint("REINDEX it.")));
-}
-
 PostingSegment *
 postings_segment_at(ColbertIndex *index, Page page, OffsetNumber offset)
 {
@@ -89,7 +80,10 @@ postings_segment_at(ColbertIndex *index, Page page, OffsetNumber offset)
 		ItemIdGetOffset(item) + ItemIdGetLength(item) > ((PageHeader) page)->pd_special ||
 		ItemIdGetLength(item) < segment_size(0) ||
 		ItemIdGetLength(item) != segment_size(segment->count) || segment->count > SEGMENT_MAX_DOCS)
-		postings_page_damaged(index);
+		ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
+						errmsg("index \"%s\" has a damaged posting page",
+							   RelationGetRelationName(index->rel)),
+						errhint("REINDEX it.")));
 	return segment;
 }
 

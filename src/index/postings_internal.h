@@ -43,9 +43,7 @@ is_segment(PostingRef ref)
 	return ref.block != InvalidBlockNumber;
 }
 
-/* Raise ERRCODE_INDEX_CORRUPTED for a list, and for a page whose list is not known. */
 compat_noreturn extern void postings_corrupted(ColbertIndex *index, uint32 node);
-compat_noreturn extern void postings_page_damaged(ColbertIndex *index);
 
 /* Read the head of a node's list. */
 extern PostingRef postings_head(ColbertIndex *index, uint32 node);

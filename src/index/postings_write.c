@@ -58,21 +58,28 @@ typedef struct Placement
 /* ---- pages ---- */
 
 /*
- * Add a segment to a page that has room for it. Returns its offset. A line
- * pointer that is not used, but holds a place, is damaged.
+ * Return the first offset of a page without a segment. A line pointer that is
+ * not used, but holds a place, is damaged: InvalidOffsetNumber.
  */
 static OffsetNumber
-add_segment(ColbertIndex *index, Page page, const PostingSegment *segment)
+free_offset(Page page)
 {
 	OffsetNumber end = OffsetNumberNext(PageGetMaxOffsetNumber(page));
 	OffsetNumber offset = FirstOffsetNumber;
 
 	while (offset < end && ItemIdIsUsed(PageGetItemId(page, offset)))
 		offset = OffsetNumberNext(offset);
-	if (offset < end && ItemIdHasStorage(PageGetItemId(page, offset)))
-		postings_page_damaged(index);
-	offset =
-		PageAddItem(page, (Pointer) segment, segment_size(segment->count), offset, true, false);
+	return offset == end || !ItemIdHasStorage(PageGetItemId(page, offset)) ? offset
+																		   : InvalidOffsetNumber;
+}
+
+/* Add a segment to a page that has room for it. Returns its offset. */
+static OffsetNumber
+add_segment(Page page, const PostingSegment *segment)
+{
+	OffsetNumber offset = PageAddItem(page, (Pointer) segment, segment_size(segment->count),
+									  free_offset(page), true, false);
+
 	if (offset == InvalidOffsetNumber)
 		elog(ERROR, "failed to add a posting segment");
 	return offset;
@@ -84,7 +91,8 @@ page_room(Page page)
 {
 	if (PageIsNew(page) || PageGetSpecialSize(page) != MAXALIGN(sizeof(PageTrailer)) ||
 		((PageHeader) page)->pd_lower < SizeOfPageHeaderData ||
-		page_trailer(page)->magic != COLBERT_MAGIC || page_trailer(page)->kind != PAGE_POSTINGS)
+		page_trailer(page)->magic != COLBERT_MAGIC || page_trailer(page)->kind != PAGE_POSTINGS ||
+		free_offset(page) == InvalidOffsetNumber)
 		return 0;
 	return PageGetFreeSpace(page);
 }
@@ -239,7 +247,7 @@ place_head(ColbertIndex *index, const PostingSegment *segment, PostingRef replac
 	change_begin(&change, index);
 	page = change_page(&change, placement.target, false);
 	head.block = BufferGetBlockNumber(placement.target);
-	head.offset = add_segment(index, page, segment);
+	head.offset = add_segment(page, segment);
 	target_room = PageGetFreeSpace(page);
 	if (is_segment(replaced))
 	{
@@ -466,8 +474,8 @@ postings_build_add(PostingsBuilder *builder, uint32 node, const uint32 *docs, ui
 		lock_current(builder, segment_size(fresh.segment.count), &is_new);
 		change_begin(&change, builder->index);
 		head.block = BufferGetBlockNumber(builder->current);
-		head.offset = add_segment(builder->index, change_current(&change, builder->current, is_new),
-								  &fresh.segment);
+		head.offset =
+			add_segment(change_current(&change, builder->current, is_new), &fresh.segment);
 		postings_set_head(&change, node_buffer, node, head);
 		change_commit(&change);
 		LockBuffer(builder->current, BUFFER_LOCK_UNLOCK);

@@ -8,9 +8,10 @@
  * compare each token with the nodes of its nearest centres (graph_groups.c).
  * That takes one microsecond per token, plus a few per node once.
  *
- * Nobody knows how many batches will follow this one, so the tokens that
- * walked count like those of the batch: the nodes are grouped as soon as that
- * would have paid. At worst, all takes twice the time of the better choice.
+ * A process that keeps the groups for its next merges cannot know how many
+ * tokens will follow, so those that walked count like those of the batch: it
+ * groups the nodes as soon as that would have paid. At worst, all takes twice
+ * the time of the better choice.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,6 +21,9 @@
 
 /* Maximum nodes per token for which grouping the nodes pays, if they are not grouped yet. */
 #define NODES_OF_A_TOKEN 8
+
+/* Tokens that walked in a process that keeps its groups, since it last had some. */
+static uint64 walked;
 
 /* Return true if there are enough tokens and enough memory. */
 static bool
@@ -34,15 +38,12 @@ assign_pays(Graph *graph, uint64 ntokens)
 bool
 graph_assign_many(Graph *graph, const float *tokens, uint32 ntokens, NodeHit *nearest)
 {
-	uint64      *walked = groups_walked(graph);
-	GraphGroups *groups = assign_pays(graph, *walked + ntokens) ? groups_update(graph) : NULL;
+	GraphGroups *groups = assign_pays(graph, walked + ntokens) ? groups_update(graph) : NULL;
 
+	if (groups_are_kept())
+		walked = groups == NULL ? walked + ntokens : 0;
 	if (groups == NULL)
-	{
-		*walked += ntokens;
 		return false;
-	}
-	*walked = 0;
 	groups_assign(groups, tokens, ntokens, nearest);
 	return true;
 }

@@ -93,12 +93,17 @@ struct GraphGroups
 /* Groups that outlive their graph; NULL: none. */
 static GraphGroups *kept;
 static bool         keeps;
-static uint64       walked; /* groups_walked of a process that keeps its groups */
 
 void
 graph_keep_groups(void)
 {
 	keeps = true;
+}
+
+bool
+groups_are_kept(void)
+{
+	return keeps;
 }
 
 static void *
@@ -458,12 +463,6 @@ groups_held(Graph *graph)
 	MemoryContextDelete(groups->context);
 	kept = graph->groups = NULL;
 	return NULL;
-}
-
-uint64 *
-groups_walked(Graph *graph)
-{
-	return keeps ? &walked : &graph->walked;
 }
 
 GraphGroups *

@@ -22,11 +22,8 @@ extern bool groups_fit(const Graph *graph);
  */
 extern GraphGroups *groups_held(Graph *graph);
 
-/*
- * Return the counter of the tokens that walked because the nodes are not
- * grouped. It lives as long as groups do.
- */
-extern uint64 *groups_walked(Graph *graph);
+/* Return true if groups live as long as the process (graph_keep_groups). */
+extern bool groups_are_kept(void);
 
 /*
  * Bring the groups up to date, reading all nodes if there are none yet. They

@@ -151,7 +151,6 @@ struct Graph
 	bool       keeps_walks;
 
 	struct GraphGroups *groups; /* the nodes in memory (graph_groups.h); NULL: not read */
-	uint64              walked; /* tokens that walked because they are not */
 
 	NearNodes near;
 
