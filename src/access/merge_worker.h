@@ -32,7 +32,7 @@ extern bool merge_worker_start(Relation index, uint64 pending);
  */
 extern void merge_worker_watch(Relation index, uint64 pending);
 
-/* Tell that this session merges itself: that fewer tokens are pending then is not due to a worker. */
+/* Tell that this session merges itself: if fewer tokens are pending then, no worker has helped. */
 extern void merge_worker_is_missing(Relation index);
 
 /*

@@ -34,7 +34,10 @@ page_check(Relation rel, BlockNumber block, Page page, PageKind kind, ArrayKind 
 {
 	PageTrailer *trailer;
 
-	/* PostgreSQL has compared pd_lower, pd_upper and pd_special; its PageAddItem panics if pd_lower is too small. */
+	/*
+	 * PostgreSQL compares pd_lower, pd_upper and pd_special when it reads a page,
+	 * but PageAddItem panics if pd_lower is too small.
+	 */
 	if (PageIsNew(page) || PageGetSpecialSize(page) != MAXALIGN(sizeof(PageTrailer)) ||
 		PageGetPageSize(page) != BLCKSZ || ((PageHeader) page)->pd_lower < SizeOfPageHeaderData)
 		ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
