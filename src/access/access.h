@@ -96,7 +96,7 @@ extern bool colbert_insert(Relation index, Datum *values, bool *isnull, ItemPoin
  * set to the hash of its stored columns, or 0 if there is none.
  */
 extern bool update_shares_document(Relation index, Relation heap, ItemPointer tid,
-								   const IndexInfo *info, bool index_unchanged, uint32 *hash);
+								   const IndexInfo *info, uint32 *hash);
 
 /* Return the hash of a row's indexed columns as stored in the table (hashes.h), or 0 if unknown. */
 extern uint32 update_stored_hash(Relation heap, ItemPointer tid, const IndexInfo *info);

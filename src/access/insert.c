@@ -152,7 +152,7 @@ colbert_insert(Relation index, Datum *values, bool *isnull, ItemPointer heap_tid
 
 	if (isnull[0])
 		nulls_append(view_open_directory(index), heap_tid);
-	else if (!update_shares_document(index, heap, heap_tid, info, index_unchanged, &hash))
+	else if (!update_shares_document(index, heap, heap_tid, info, &hash))
 		insert_document(view_open(index, false, VIEW_WITHOUT_PENDING), heap_tid, values[0], hash);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);

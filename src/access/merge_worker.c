@@ -67,6 +67,10 @@
 #define LOCK_TRIES 200
 #define LOCK_NAP   2000
 
+/* The same for the claim to serve an index. */
+#define CLAIM_TRIES 20
+#define CLAIM_NAP   1000
+
 /* A worker's task, passed in bgw_extra. */
 typedef struct WorkerTask
 {
@@ -139,12 +143,45 @@ free_place(void)
 	return NULL;
 }
 
+/* Of advisory locks, user functions use the classes 1 and 2. */
+#define CLAIM_CLASS 0xC01B
+
+/*
+ * Try to take the lock of the worker that serves an index, for this process or
+ * for its transaction. It is an advisory lock, since those are released whenever
+ * a process ends. Returns false if another process's lock conflicts.
+ */
+static bool
+claim(const WorkerTask *task, LOCKMODE mode, bool for_process)
+{
+	LOCKTAG tag;
+
+	SET_LOCKTAG_ADVISORY(tag, task->database, task->index, 0, CLAIM_CLASS);
+	return LockAcquire(&tag, mode, for_process, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+/* Return true if a worker that any session has started serves an index. */
+static bool
+is_claimed(Relation index)
+{
+	const WorkerTask task = {MyDatabaseId, RelationGetRelid(index), 0};
+	LOCKTAG          tag;
+
+	if (!claim(&task, ShareLock, false))
+		return true;
+	SET_LOCKTAG_ADVISORY(tag, task.database, task.index, 0, CLAIM_CLASS);
+	LockRelease(&tag, ShareLock, false);
+	return false;
+}
+
 bool
 merge_worker_serves(Relation index)
 {
 	const StartedWorker *worker = worker_of(index);
 
-	return worker != NULL && is_running(worker) && worker->limit <= colbert_pending_limit;
+	if (worker != NULL && is_running(worker))
+		return worker->limit <= colbert_pending_limit;
+	return is_claimed(index);
 }
 
 /*
@@ -290,37 +327,34 @@ has_unsettled(Relation rel)
 	return index.meta.growth.unsettled_end > 0;
 }
 
-/* Of advisory locks, user functions use the classes 1 and 2. */
-#define CLAIM_CLASS 0xC01B
-
 /*
- * Try to become the worker that waits for more to merge. The claim is an
- * advisory lock, since those are released whenever a process ends. Returns false
- * if another worker holds it.
+ * Claim the index of a task until this process ends. Returns false if another
+ * worker serves it. A session that looks for one holds the lock for a moment.
  */
 static bool
-claim(const WorkerTask *task)
+claim_soon(const WorkerTask *task)
 {
-	LOCKTAG tag;
+	bool claimed = false;
 
-	SET_LOCKTAG_ADVISORY(tag, task->database, task->index, 0, CLAIM_CLASS);
-	return LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
+	for (int tries = 0; !claimed && tries < CLAIM_TRIES; tries++)
+	{
+		StartTransactionCommand();
+		claimed = claim(task, ExclusiveLock, true);
+		CommitTransactionCommand();
+		if (!claimed)
+			pg_usleep(CLAIM_NAP);
+		CHECK_FOR_INTERRUPTS();
+	}
+	return claimed;
 }
 
-/* What a worker knows between its transactions. */
-typedef struct WorkerState
-{
-	MergeHaste haste;
-	bool       waits;   /* it has done all there was, and waits for a batch */
-	bool       claimed; /* others that serve this index do not wait */
-} WorkerState;
-
 /*
- * Merge some batches in a transaction, or settle some documents if no batch is
- * due. Returns false if nothing is left to do, or if another session does it.
+ * Merge some batches in a transaction if more than an eighth of the limit and
+ * this many tokens are pending, or settle some documents. Returns false if
+ * nothing is left to do, or if another session does it.
  */
 static bool
-merge_once(const WorkerTask *task, WorkerState *state)
+merge_once(const WorkerTask *task, const MergeHaste *haste, uint32 more)
 {
 	Relation index;
 	bool     merged = false;
@@ -329,15 +363,14 @@ merge_once(const WorkerTask *task, WorkerState *state)
 	index = open_index(task);
 	if (index != NULL)
 	{
-		bool due = has_work(index, task, state->waits ? state->haste.batch_tokens : 0);
+		bool due = has_work(index, task, more);
 
 		if ((due || has_unsettled(index)) && lock_soon(index))
 		{
-			merged = due ? merge_locked(index, 0, &state->haste) > 0
-						 : merge_settle(index, state->haste.batch_tokens, 0);
+			merged = due ? merge_locked(index, 0, haste) > 0
+						 : merge_settle(index, haste->batch_tokens, 0);
 			merge_unlock(index);
 		}
-		state->claimed = state->claimed || claim(task);
 		relation_close(index, NoLock);
 	}
 	CommitTransactionCommand();
@@ -360,21 +393,21 @@ nap(void)
 static void
 merge_all(const WorkerTask *task)
 {
-	WorkerState state = {
-		.haste = {Min(Max(task->limit * BATCH_SHARE, MIN_BATCH_TOKENS), MERGE_TOKENS),
-				  task->limit * GROW_SHARE}};
-	instr_time start;
-	instr_time idle;
+	const MergeHaste haste = {Min(Max(task->limit * BATCH_SHARE, MIN_BATCH_TOKENS), MERGE_TOKENS),
+							  task->limit * GROW_SHARE};
+	bool             waits = false; /* all there was has been done */
+	instr_time       start;
+	instr_time       idle;
 
 	INSTR_TIME_SET_CURRENT(start);
 	idle = start;
 	do
 	{
 		CHECK_FOR_INTERRUPTS();
-		state.waits = !merge_once(task, &state);
-		if (!state.waits)
+		waits = !merge_once(task, &haste, waits ? haste.batch_tokens : 0);
+		if (!waits)
 			INSTR_TIME_SET_CURRENT(idle);
-		else if (state.claimed && milliseconds_since(start) < LIFETIME)
+		else if (milliseconds_since(start) < LIFETIME)
 			nap();
 		else
 			break;
@@ -394,6 +427,8 @@ colbert_merge_worker(Datum arg)
 	BackgroundWorkerInitializeConnectionByOid(task.database, InvalidOid, 0);
 	pgstat_report_activity(STATE_RUNNING, MyBgworkerEntry->bgw_name);
 	graph_keep_groups();
+	if (!claim_soon(&task))
+		return;
 	COLBERT_PAUSE("merge-worker");
 	merge_all(&task);
 }

@@ -7,7 +7,7 @@
  * An insert starts it as a dynamic background worker, which counts against
  * max_worker_processes. The library need not be preloaded. The worker trains
  * the first nodes, merges until little is pending, waits a little for more, and
- * exits. A session may have several, each for another index. It gives up if
+ * exits. An index has one at a time, a session may have several. It gives up if
  * another session merges or holds a conflicting lock on the index. Without a
  * worker, inserts merge in small steps.
  *
@@ -36,8 +36,9 @@ extern void merge_worker_watch(Relation index, uint64 pending);
 extern void merge_worker_is_missing(Relation index);
 
 /*
- * Return true if a worker that this session started is working on the index, or
- * is about to start.
+ * Return true if a worker serves the index, or one that this session started is
+ * about to. One that was started with a higher limit than this session's does
+ * not count.
  */
 extern bool merge_worker_serves(Relation index);
 

@@ -11,8 +11,9 @@
  * which is immutable. The hash of these bytes leads to documents that may
  * belong to the old version (hashes.h).
  *
- * Neither the hash nor the executor's hint that the columns are unchanged is
- * proof. The old version is the tuple in the table that this transaction has
+ * The hash is no proof, and the executor's hint that the columns are unchanged
+ * does not cover SET doc = doc, nor what logical replication applies, so it is
+ * not used. The old version is the tuple in the table that this transaction has
  * updated to the new version. It is searched for in the HOT chains of the
  * documents found, and its columns must hold the same bytes. While the updating
  * transaction is in progress, VACUUM considers neither the old version nor the
@@ -74,6 +75,7 @@ typedef struct NewVersion
 	Buffer          buffer;
 	ItemPointerData tid;
 	TransactionId   xmin;
+	bool            updated; /* it is the result of an UPDATE, not of an INSERT */
 	StoredValues    stored;
 } NewVersion;
 
@@ -161,20 +163,6 @@ hash_stored(const NewVersion *version)
 	return Max(hash, 1);
 }
 
-/*
- * Return true if one of the values is stored out of line. Only versions of this
- * row can have the same TOAST pointer.
- */
-static bool
-is_stored_out_of_line(const NewVersion *version)
-{
-	for (int i = 0; i < version->indexed.count; i++)
-		if (!version->stored.nulls[i] && attribute_of(version, i)->attlen == -1 &&
-			VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(version->stored.values[i])))
-			return true;
-	return false;
-}
-
 /* ---- the new version ---- */
 
 /* Return the tuple at a line pointer of a page, following a redirect, or NULL if there is none. */
@@ -218,6 +206,7 @@ new_version_open(NewVersion *version, Relation heap, const ItemPointerData *tid,
 	if (header != NULL)
 	{
 		version->xmin = HeapTupleHeaderGetXmin(header);
+		version->updated = (header->t_infomask & HEAP_UPDATED) != 0;
 		get_stored(version, header, &version->stored);
 	}
 	/* A tuple does not move within its page while the page is pinned. */
@@ -341,7 +330,7 @@ update_stored_hash(Relation heap, ItemPointer tid, const IndexInfo *info)
 
 bool
 update_shares_document(Relation index, Relation heap, ItemPointer tid, const IndexInfo *info,
-					   bool index_unchanged, uint32 *hash)
+					   uint32 *hash)
 {
 	NewVersion version;
 	bool       shared = false;
@@ -350,9 +339,7 @@ update_shares_document(Relation index, Relation heap, ItemPointer tid, const Ind
 	if (!new_version_open(&version, heap, tid, info))
 		return false;
 	*hash = hash_stored(&version);
-	/* This also covers SET doc = doc. An INSERT that looks up a TOAST pointer finds nothing. */
-	if ((index_unchanged || is_stored_out_of_line(&version)) &&
-		TransactionIdIsCurrentTransactionId(version.xmin))
+	if (version.updated && TransactionIdIsCurrentTransactionId(version.xmin))
 		shared = share_by_hash(index, *hash, &version);
 	ReleaseBuffer(version.buffer);
 	return shared;

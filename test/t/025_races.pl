@@ -56,6 +56,19 @@ sub make
 	return;
 }
 
+# poll_file(NAME): wait for a file. Returns true if it comes.
+sub poll_file
+{
+	my ($name) = @_;
+
+	for (1 .. 1200)
+	{
+		return 1 if -e $name;
+		usleep(50_000);
+	}
+	return 0;
+}
+
 # during(POINT, SQL, CODE): run statements that pause at a point, and run the code meanwhile. Return
 # their output and errors.
 sub during
@@ -63,12 +76,7 @@ sub during
 	my ($point, $sql, $code) = @_;
 	my $handle = start_sql($node, "LOAD 'colbert_pg'; SET colbert_faults.folder = '$folder'; SET colbert_faults.pause = '$point';\n$sql");
 
-	for (1 .. 1200)
-	{
-		last if -e "$folder/$point.reached";
-		usleep(50_000);
-	}
-	ok(-e "$folder/$point.reached", "$point is reached") or BAIL_OUT(stop_sql($handle));
+	ok(poll_file("$folder/$point.reached"), "$point is reached") or BAIL_OUT(stop_sql($handle));
 	$code->();
 	append_to_file("$folder/$point.go", '');
 	my $err = stop_sql($handle);
@@ -324,6 +332,26 @@ SQL
 		'2980|20|t', "colbert_$method: new documents have slots, places of deleted ones are free");
 	checker_is_content($node, 't', "colbert_$method: places of two snapshots");
 	is($node->safe_psql('postgres', 'SET enable_seqscan = off; SET colbert.recall = 0.9999; ' . search_sql(10)), exact(10), "colbert_$method: a search finds the best rows");
+}
+
+# While a worker serves an index, other sessions start none, and leave the merges to it.
+$node->append_conf('postgresql.conf', "log_min_messages = debug1\ncolbert_faults.folder = '$folder'\ncolbert_faults.pause = 'merge-worker'");
+$node->reload;
+for my $method (@methods)
+{
+	my $offset = -s $node->logfile;
+	my $nodes = $method eq 'ivf' ? 'lists = 100' : 'tokens_per_node = 16';
+	my $pending = q{SELECT pending_documents FROM colbert_index_info('t_index')};
+
+	make("colbert_$method (doc) WITH ($nodes)", 3000, 'after');
+	$node->safe_psql('postgres', "LOAD 'colbert_pg'; SET colbert.pending_limit = 1000; INSERT INTO t SELECT * FROM docs WHERE id BETWEEN 3001 AND 3130");
+	ok(poll_file("$folder/merge-worker.reached"), "colbert_$method: a worker comes");
+	$node->safe_psql('postgres', "LOAD 'colbert_pg'; SET colbert.pending_limit = 1000; INSERT INTO t SELECT * FROM docs WHERE id BETWEEN 3$_") for '131 AND 3150', '151 AND 3180', '181 AND 3200';
+	is($node->safe_psql('postgres', $pending), '200', "colbert_$method: other sessions do not merge");
+	append_to_file("$folder/merge-worker.go", '');
+	ok($node->poll_query_until('postgres', "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'colbert_pg merge') AND ($pending) < 100"), "colbert_$method: the worker merges, and exits");
+	unlink "$folder/merge-worker.reached", "$folder/merge-worker.go";
+	is(scalar(() = substr(slurp_file($node->logfile), $offset) =~ /DEBUG:  registering background worker/g), 1, "colbert_$method: there was no other");
 }
 
 stop_node($node);

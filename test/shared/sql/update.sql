@@ -104,6 +104,8 @@ SELECT * FROM update_state('update_long');
 
 -- The column is assigned its own value; ON CONFLICT, MERGE; a locked row.
 UPDATE update_long SET doc = doc, views = 0;
+UPDATE update_short SET doc = doc, views = 0;
+SELECT * FROM update_state('update_short');
 INSERT INTO update_long VALUES (1, 7, NULL) ON CONFLICT (id) DO UPDATE SET views = excluded.views;
 MERGE INTO update_long u USING (VALUES (2, 7), (3, 7)) v (id, views) ON u.id = v.id WHEN MATCHED THEN UPDATE SET views = v.views;
 BEGIN;
