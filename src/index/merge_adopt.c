@@ -178,7 +178,7 @@ uint32
 adopt_docs(Adoption *adoption, uint32 node, const float *vector, const Around *around, bool again)
 {
 	IndexView    *view = adoption->view;
-	PostingBuffer docs = {0};
+	PostingBuffer docs = {.enough = MAX_LOOKED_AT};
 	uint32        near;
 
 	read_lists(view, around, &docs);

@@ -151,7 +151,7 @@ read_segment(ColbertIndex *index, uint32 node, PostingRef *ref, uint32 ndocs, Po
 	return found;
 }
 
-/* Read a whole list. Returns false if a segment moved meanwhile. */
+/* Read a list to its end, or until out has enough. Returns false if a segment moved meanwhile. */
 static bool
 read_list(ColbertIndex *index, uint32 node, PostingBuffer *out)
 {
@@ -172,6 +172,8 @@ read_list(ColbertIndex *index, uint32 node, PostingBuffer *out)
 		if (allowed < out->count - before + 1)
 			postings_corrupted(index, node);
 		allowed -= out->count - before + 1;
+		if (out->enough > 0 && out->count > out->enough)
+			break;
 	}
 	return true;
 }

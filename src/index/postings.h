@@ -25,6 +25,7 @@ typedef struct PostingBuffer
 	uint32 *docs;
 	uint32  count;
 	uint32  capacity;
+	uint32  enough; /* a read ends once there are more than this; 0: none does */
 } PostingBuffer;
 
 /*
