@@ -1,0 +1,169 @@
+# Damage aimed at single fields of an index, of which a random one (040_damage.pl) would take long to
+# find: counts and references by which memory is sized, loops end and pages are found. A statement that
+# meets one raises an error that reports it, and the server lives.
+
+use strict;
+use warnings;
+use ColbertTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $block_size = 8192;
+# the beginning of MetaPageData on its page, and of the items of an array page
+my $contents = 24;
+# ArrayKind and PageKind
+my %arrays = (rows => 2, nulls => 5, nodes => 10, neighbours => 11, upper => 12);
+my ($array_page, $posting_page) = (2, 3);
+
+my $node = new_node('fields', no_data_checksums => 1);
+$node->append_conf('postgresql.conf', <<'CONF');
+colbert.background_merge = off
+full_page_writes = off
+shared_preload_libraries = colbert_pg
+CONF
+$node->restart;
+$node->safe_psql('postgres', <<'SQL');
+CREATE FUNCTION tokens(i int, n int, dims int) RETURNS multivector LANGUAGE sql AS
+	'SELECT multivector_agg(ARRAY(SELECT sin(i * 31 + t * 7 + d * d) FROM generate_series(1, dims) d)::real[]) FROM generate_series(1, n) t';
+CREATE TABLE docs AS SELECT i AS id, tokens(i, 1 + i % 20, 16)::multivector(16) AS doc FROM generate_series(1, 400) i;
+SQL
+
+# index_of(TABLE, ROWS, INDEX): create a table of these rows, with an index. Return the index's file.
+sub index_of
+{
+	my ($table, $rows, $index) = @_;
+
+	$node->safe_psql('postgres', "CREATE TABLE $table AS $rows; CREATE INDEX ${table}_index ON $table USING $index");
+	return $node->data_dir . '/' . $node->safe_psql('postgres', "SELECT pg_relation_filepath('${table}_index')");
+}
+
+# patch(FILE, CODE): change the pages of a stopped server's file: CODE gets a reference to its bytes.
+sub patch
+{
+	my ($file, $code) = @_;
+	my $bytes = slurp_file($file);
+
+	$code->(\$bytes);
+	open(my $fh, '+<:raw', $file) or die "$file: $!";
+	print $fh $bytes;
+	close($fh);
+	return;
+}
+
+# patch_meta(FILE, OFFSET, FORMAT, OLD, NEW): change a number in MetaPageData.
+sub patch_meta
+{
+	my ($file, $offset, $format, $old, $new) = @_;
+
+	patch($file, sub {
+		my ($bytes) = @_;
+		my $size = length(pack($format, 0));
+		my $found = unpack($format, substr($$bytes, $contents + $offset, $size));
+
+		die "expected $old at $offset of MetaPageData, not $found" if $found != $old;
+		substr($$bytes, $contents + $offset, $size) = pack($format, $new);
+	});
+	return;
+}
+
+# pages_of(BYTES, KIND, ARRAY): return where the pages of a kind, and of an array, begin.
+sub pages_of
+{
+	my ($bytes, $kind, $array) = @_;
+
+	return grep {
+		my ($its_kind, $its_array) = unpack('vv', substr($$bytes, $_ + $block_size - 8, 4));
+
+		$its_kind == $kind && (!defined $array || $its_array == $array);
+	} map { $_ * $block_size } 0 .. length($$bytes) / $block_size - 1;
+}
+
+# items_of(BYTES, ARRAY): return where the items of an array begin.
+sub items_of
+{
+	my ($bytes, $array) = @_;
+	my $size = unpack('V', substr($$bytes, $contents + 36 + 4 * $array, 4));
+
+	return map { my $page = $_; map { $page + $contents + $_ * $size } 0 .. ($block_size - $contents - 8) / $size - 1 } pages_of($bytes, $array_page, $array);
+}
+
+# segments_of(BYTES): return a reference [block, offset number, position] per posting segment.
+sub segments_of
+{
+	my ($bytes) = @_;
+	my @segments;
+
+	for my $page (pages_of($bytes, $posting_page))
+	{
+		my $lower = unpack('v', substr($$bytes, $page + 12, 2));
+
+		for my $number (1 .. ($lower - 24) / 4)
+		{
+			my $item = unpack('V', substr($$bytes, $page + 24 + 4 * ($number - 1), 4));
+
+			push @segments, [ $page / $block_size, $number, $page + ($item & 0x7FFF) ] if ($item >> 15 & 3) == 1;
+		}
+	}
+	return @segments;
+}
+
+# raises(SQL, MESSAGE): check that statements end with an error of a damaged index.
+sub raises
+{
+	my ($sql, $message, $name) = @_;
+	my (undef, undef, $err) = $node->psql('postgres', "\\set VERBOSITY verbose\nSET statement_timeout = '60s';\n$ColbertTest::by_index;\n$sql");
+
+	like($err, qr/ERROR:  XX002: index "\w+" $message.*HINT:  REINDEX it/s, $name);
+	return;
+}
+
+sub search
+{
+	my ($table, $queries) = @_;
+
+	# with fewer documents than these, a search would go through all of them
+	return "SET colbert.probes = 4; SET colbert.candidates = 50;\nSELECT id FROM $table ORDER BY doc <#> (SELECT doc FROM " . ($queries // 'docs') . ' WHERE id = 77) LIMIT 10;';
+}
+
+sub merge
+{
+	my ($table, $ids) = @_;
+
+	return "INSERT INTO $table SELECT * FROM docs WHERE id " . ($ids // '<= 100') . "; SELECT colbert_merge('${table}_index');";
+}
+
+my $graph = 'colbert_hnsw (doc) WITH (tokens_per_node = 8, m = 4, ef_construction = 4)';
+my $lists = 'colbert_ivf (doc) WITH (lists = 60)';
+my %file = (
+	(map { ($_ => index_of($_, 'SELECT * FROM docs', $graph)) } qw(neighbours entry)));
+
+$node->stop;
+
+# A list of neighbours fills its 16 lanes: 2 m = 8 are allowed, and writers have memory for them.
+patch($file{neighbours}, sub {
+	my ($bytes) = @_;
+	my $count = 8 + 2 * 16;    # after half_norm, shrink and 16 values
+
+	for my $item (items_of($bytes, $arrays{neighbours}))
+	{
+		substr($$bytes, $item + $count, 4) = pack('V', 16) if unpack('V', substr($$bytes, $item + $count, 4)) > 0;
+	}
+});
+
+# The vertices of upper levels have half_norm NaN.
+patch($file{entry}, sub {
+	my ($bytes) = @_;
+
+	substr($$bytes, $_ + 8, 4) = pack('V', 0x7FC00000) for items_of($bytes, $arrays{upper});
+});
+
+$node->start;
+raises(search('neighbours'), 'has a damaged graph', 'a search meets a vertex with too many neighbours');
+raises(merge('neighbours'), 'has a damaged graph', 'so does a merge');
+raises(search('entry'), 'has a damaged graph', 'a search finds no vertex');
+raises(merge('entry', '= 7'), 'has a damaged graph', 'nor does a merge');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM docs'), 400, 'the server lives');
+
+unlike(slurp_file($node->logfile), qr/terminated by signal|PANIC|TRAP/, 'no process died');
+$node->stop;
+done_testing();
