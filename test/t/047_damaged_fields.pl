@@ -135,7 +135,8 @@ sub merge
 my $graph = 'colbert_hnsw (doc) WITH (tokens_per_node = 8, m = 4, ef_construction = 4)';
 my $lists = 'colbert_ivf (doc) WITH (lists = 60)';
 my %file = (
-	(map { ($_ => index_of($_, 'SELECT * FROM docs', $graph)) } qw(neighbours entry)));
+	(map { ($_ => index_of($_, 'SELECT * FROM docs', $graph)) } qw(neighbours entry)),
+	nulls => index_of('nulls', 'SELECT 1 AS id, NULL::multivector(16) AS doc', 'colbert_hnsw (doc)'));
 
 $node->stop;
 
@@ -163,6 +164,19 @@ raises(merge('neighbours'), 'has a damaged graph', 'so does a merge');
 raises(search('entry'), 'has a damaged graph', 'a search finds no vertex');
 raises(merge('entry', '= 7'), 'has a damaged graph', 'nor does a merge');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM docs'), 400, 'the server lives');
+
+# The record of a change is replayed on a page with another, sound header: a hole of no bytes. full_page_writes is off.
+$node->safe_psql('postgres', 'CHECKPOINT; INSERT INTO nulls VALUES (2, NULL)');
+$node->stop('immediate');
+patch($file{nulls}, sub {
+	my ($bytes) = @_;
+	my @pages = pages_of($bytes, $array_page, $arrays{nulls});
+
+	die 'there is another number of null pages' unless @pages == 1;
+	substr($$bytes, $pages[0] + 14, 2) = substr($$bytes, $pages[0] + 12, 2);
+});
+ok($node->start(fail_ok => 1), 'recovery ends');
+is($node->safe_psql('postgres', "SELECT coalesce(string_agg(message, '; '), '') FROM colbert_index_check('nulls_index', heapallindexed => true)"), '', 'the record has made the header sound');
 
 unlike(slurp_file($node->logfile), qr/terminated by signal|PANIC|TRAP/, 'no process died');
 $node->stop;
