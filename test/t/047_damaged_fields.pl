@@ -135,10 +135,21 @@ sub merge
 my $graph = 'colbert_hnsw (doc) WITH (tokens_per_node = 8, m = 4, ef_construction = 4)';
 my $lists = 'colbert_ivf (doc) WITH (lists = 60)';
 my %file = (
-	(map { ($_ => index_of($_, 'SELECT * FROM docs', $graph)) } qw(neighbours entry)),
+	(map { ($_ => index_of($_, 'SELECT * FROM docs', $graph)) } qw(neighbours entry small_m ef_wraps ef_large per_node_0 per_node_large hnsw_lists)),
+	(map { ($_ => index_of($_, 'SELECT * FROM docs', $lists)) } qw(many_lists parameters)),
 	nulls => index_of('nulls', 'SELECT 1 AS id, NULL::multivector(16) AS doc', 'colbert_hnsw (doc)'));
 
 $node->stop;
+
+# Fields of the meta page, at 8 (shape) and 584 (nodes) of MetaPageData.
+patch_meta($file{small_m}, 8 + 4, 'v', 4, 1);
+patch_meta($file{ef_wraps}, 8 + 12, 'V', 4, 0xFFFFFFFF);
+patch_meta($file{ef_large}, 8 + 12, 'V', 4, 4 | 1 << 24);
+patch_meta($file{per_node_0}, 8 + 16, 'V', 8, 0);
+patch_meta($file{per_node_large}, 8 + 16, 'V', 8, 8 | 1 << 31);
+patch_meta($file{hnsw_lists}, 8 + 20, 'V', 0, 1 << 30);
+patch_meta($file{many_lists}, 8 + 20, 'V', 60, 60 | 1 << 30);
+patch_meta($file{parameters}, 584 + 60, 'V', 16, 0xFFFFFFFF);
 
 # A list of neighbours fills its 16 lanes: 2 m = 8 are allowed, and writers have memory for them.
 patch($file{neighbours}, sub {
@@ -163,6 +174,8 @@ raises(search('neighbours'), 'has a damaged graph', 'a search meets a vertex wit
 raises(merge('neighbours'), 'has a damaged graph', 'so does a merge');
 raises(search('entry'), 'has a damaged graph', 'a search finds no vertex');
 raises(merge('entry', '= 7'), 'has a damaged graph', 'nor does a merge');
+raises(merge($_), 'has a damaged meta page', "$_: a meta page with impossible options") for qw(small_m ef_wraps ef_large per_node_0 per_node_large hnsw_lists many_lists);
+raises(search('parameters'), 'has a damaged meta page', 'there are fewer parameters');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM docs'), 400, 'the server lives');
 
 # The record of a change is replayed on a page with another, sound header: a hole of no bytes. full_page_writes is off.
