@@ -136,7 +136,8 @@ my $graph = 'colbert_hnsw (doc) WITH (tokens_per_node = 8, m = 4, ef_constructio
 my $lists = 'colbert_ivf (doc) WITH (lists = 60)';
 my %file = (
 	(map { ($_ => index_of($_, 'SELECT * FROM docs', $graph)) } qw(neighbours entry small_m ef_wraps ef_large per_node_0 per_node_large hnsw_lists)),
-	(map { ($_ => index_of($_, 'SELECT * FROM docs', $lists)) } qw(many_lists parameters)),
+	(map { ($_ => index_of($_, 'SELECT * FROM docs', $lists)) } qw(itself many_lists parameters)),
+	cycle => index_of('cycle', 'SELECT i AS id, tokens(i, 2, 16)::multivector(16) AS doc FROM generate_series(1, 1500) i', 'colbert_ivf (doc) WITH (lists = 1)'),
 	nulls => index_of('nulls', 'SELECT 1 AS id, NULL::multivector(16) AS doc', 'colbert_hnsw (doc)'));
 
 $node->stop;
@@ -169,6 +170,26 @@ patch($file{entry}, sub {
 	substr($$bytes, $_ + 8, 4) = pack('V', 0x7FC00000) for items_of($bytes, $arrays{upper});
 });
 
+# Each segment names itself as the next one of its list.
+patch($file{itself}, sub {
+	my ($bytes) = @_;
+
+	substr($$bytes, $_->[2] + 8, 6) = pack('Vv', $_->[0], $_->[1]) for segments_of($bytes);
+});
+
+# The last segment of a list names one before it.
+patch($file{cycle}, sub {
+	my ($bytes) = @_;
+	my @segments = segments_of($bytes);
+	my ($last) = grep { unpack('V', substr($$bytes, $_->[2] + 8, 4)) == 0xFFFFFFFF } @segments;
+	my ($other) = grep { $_->[2] != $last->[2] } @segments;
+
+	die 'the list has one segment' unless $other;
+	substr($$bytes, $last->[2] + 8, 6) = pack('Vv', $other->[0], $other->[1]);
+});
+# Pages without an owner make the file large, but not its list.
+truncate($file{cycle}, 130_000 * $block_size) or die "truncate: $!";
+
 $node->start;
 raises(search('neighbours'), 'has a damaged graph', 'a search meets a vertex with too many neighbours');
 raises(merge('neighbours'), 'has a damaged graph', 'so does a merge');
@@ -176,6 +197,8 @@ raises(search('entry'), 'has a damaged graph', 'a search finds no vertex');
 raises(merge('entry', '= 7'), 'has a damaged graph', 'nor does a merge');
 raises(merge($_), 'has a damaged meta page', "$_: a meta page with impossible options") for qw(small_m ef_wraps ef_large per_node_0 per_node_large hnsw_lists many_lists);
 raises(search('parameters'), 'has a damaged meta page', 'there are fewer parameters');
+raises('DELETE FROM itself WHERE id % 4 = 0; VACUUM itself;', 'has a damaged posting list', 'a segment that follows itself');
+raises("SET statement_timeout = '10s'; DELETE FROM cycle WHERE id % 7 = 0; VACUUM cycle;", 'has a damaged posting list', 'a list that is a cycle is left soon');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM docs'), 400, 'the server lives');
 
 # The record of a change is replayed on a page with another, sound header: a hole of no bytes. full_page_writes is off.
