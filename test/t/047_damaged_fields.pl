@@ -138,6 +138,8 @@ my %file = (
 	(map { ($_ => index_of($_, 'SELECT * FROM docs', $graph)) } qw(neighbours entry small_m ef_wraps ef_large per_node_0 per_node_large hnsw_lists)),
 	(map { ($_ => index_of($_, 'SELECT * FROM docs', $lists)) } qw(itself many_lists parameters)),
 	cycle => index_of('cycle', 'SELECT i AS id, tokens(i, 2, 16)::multivector(16) AS doc FROM generate_series(1, 1500) i', 'colbert_ivf (doc) WITH (lists = 1)'),
+	map => index_of('map', 'SELECT i AS id, tokens(i, 6, 128)::multivector(128) AS doc FROM generate_series(1, 500) i', 'colbert_ivf (doc) WITH (quantizer = flat)'),
+	last => index_of('last', 'SELECT i AS id, tokens(i, 6, 128)::multivector(128) AS doc FROM generate_series(1, 2000) i', 'colbert_ivf (doc) WITH (lists = 60, quantizer = flat)'),
 	nulls => index_of('nulls', 'SELECT 1 AS id, NULL::multivector(16) AS doc', 'colbert_hnsw (doc)'));
 
 $node->stop;
@@ -190,6 +192,25 @@ patch($file{cycle}, sub {
 # Pages without an owner make the file large, but not its list.
 truncate($file{cycle}, 130_000 * $block_size) or die "truncate: $!";
 
+# The extents of the code rows are as many as the meta page lists, and the map page of older ones is none.
+patch($file{map}, sub {
+	my ($bytes) = @_;
+	my $pages = $contents + 680 + $arrays{rows} * (16 + 44 * 8);
+	my ($npages, $nolder, $map, $nextents, $first, $start) = unpack('V6', substr($$bytes, $pages, 24));
+
+	die "the rows have $npages pages in $nextents extents" unless $npages > 24 + 44 && $nextents == 1;
+	substr($$bytes, $pages, 16 + 44 * 8) = pack('V*', $npages, 24, 0xFFFFFFFF, 44, map { ($_, $start + $_) } 24 .. 24 + 43);
+});
+
+# Every list begins far beyond the end, where a session that sees the file grow has room for hints (hints.c).
+patch($file{last}, sub {
+	my ($bytes) = @_;
+	my $blocks = length($$bytes) / $block_size;
+
+	substr($$bytes, $_, 4) = pack('V', $blocks + int($blocks / 8) - 1) for items_of($bytes, $arrays{nodes});
+});
+my $size = -s $file{last};
+
 $node->start;
 raises(search('neighbours'), 'has a damaged graph', 'a search meets a vertex with too many neighbours');
 raises(merge('neighbours'), 'has a damaged graph', 'so does a merge');
@@ -199,6 +220,9 @@ raises(merge($_), 'has a damaged meta page', "$_: a meta page with impossible op
 raises(search('parameters'), 'has a damaged meta page', 'there are fewer parameters');
 raises('DELETE FROM itself WHERE id % 4 = 0; VACUUM itself;', 'has a damaged posting list', 'a segment that follows itself');
 raises("SET statement_timeout = '10s'; DELETE FROM cycle WHERE id % 7 = 0; VACUUM cycle;", 'has a damaged posting list', 'a list that is a cycle is left soon');
+raises('INSERT INTO map SELECT id + 500, doc FROM map;', 'refers to block 4294967295', 'a map page that does not exist');
+raises("INSERT INTO last SELECT id + 2000, doc FROM map WHERE id <= 80;\n" . search('last', 'map'), 'refers to block', 'a list beyond the end of a file that has grown');
+cmp_ok(-s $file{last}, '>', $size, 'it has grown');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM docs'), 400, 'the server lives');
 
 # The record of a change is replayed on a page with another, sound header: a hole of no bytes. full_page_writes is off.
