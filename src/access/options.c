@@ -93,21 +93,21 @@ options_init(void)
 	add_int_reloption(
 		hnsw_kind, "m",
 		"Neighbours of a node on each level of the graph (twice as many on the lowest)", DEFAULT_M,
-		2, 100, AccessExclusiveLock);
-	add_int_reloption(hnsw_kind, "ef_construction",
-					  "Size of the dynamic candidate list while the graph is built",
-					  DEFAULT_EF_CONSTRUCTION, 4, 1000, AccessExclusiveLock);
+		MIN_M, MAX_M, AccessExclusiveLock);
+	add_int_reloption(
+		hnsw_kind, "ef_construction", "Size of the dynamic candidate list while the graph is built",
+		DEFAULT_EF_CONSTRUCTION, MIN_EF_CONSTRUCTION, MAX_EF_CONSTRUCTION, AccessExclusiveLock);
 	add_int_reloption(hnsw_kind, "tokens_per_node",
-					  "Tokens per node of the graph (0 = chosen by the index)", 0, 0, 1000000,
-					  AccessExclusiveLock);
+					  "Tokens per node of the graph (0 = chosen by the index)", 0, 0,
+					  MAX_TOKENS_PER_NODE, AccessExclusiveLock);
 	add_int_reloption(hnsw_kind, "ef_search",
 					  "Size of the dynamic candidate list of a search (0 = chosen by the index)", 0,
 					  0, 10000, ShareUpdateExclusiveLock);
 
 	ivf_kind = add_reloption_kind();
 	add_scan_options(ivf_kind);
-	add_int_reloption(ivf_kind, "lists", "Inverted lists (0 = chosen by the index)", 0, 0, 1048576,
-					  AccessExclusiveLock);
+	add_int_reloption(ivf_kind, "lists", "Inverted lists (0 = chosen by the index)", 0, 0,
+					  MAX_LISTS, AccessExclusiveLock);
 }
 
 bytea *

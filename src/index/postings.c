@@ -22,9 +22,6 @@
 /* Attempts to read a list while its segments move. If all fail, the list is considered damaged. */
 #define MAX_ATTEMPTS 1000
 
-/* Lists shorter than this are not taken for cycles, even if the reader knows of fewer documents. */
-#define MIN_STEPS (1 << 20)
-
 /* ---- pages ---- */
 
 void
@@ -157,7 +154,7 @@ read_list(ColbertIndex *index, uint32 node, PostingBuffer *out)
 {
 	uint32       ndocs = parray_nitems(index, ARRAY_DOCS);
 	PostingRef   ref = postings_head(index, node);
-	uint64       allowed = 2 * (uint64) Max(ndocs, MIN_STEPS);
+	uint64       allowed = postings_max_steps(ndocs);
 	uint32 first pg_attribute_unused() = out -> count;
 
 	while (is_segment(ref))

@@ -43,6 +43,16 @@ is_segment(PostingRef ref)
 	return ref.block != InvalidBlockNumber;
 }
 
+/* Lists shorter than this are not taken for cycles, even if the reader knows of fewer documents. */
+#define MIN_STEPS (1 << 20)
+
+/* Return the maximum documents and segments of a list; one with more is a cycle. */
+static inline uint64
+postings_max_steps(uint32 ndocs)
+{
+	return 2 * (uint64) Max(ndocs, MIN_STEPS);
+}
+
 compat_noreturn extern void postings_corrupted(ColbertIndex *index, uint32 node);
 
 /* Read the head of a node's list. */

@@ -188,6 +188,8 @@ join_next(Sweep *sweep, uint32 node, PostingRef ref, SegmentBuffer *joined)
 	Change        change;
 	bool          fits;
 
+	if (next.block == ref.block && next.offset == ref.offset)
+		postings_corrupted(sweep->index, node);
 	copy_segment(sweep, node, next, &second);
 	if (first.segment.count + second.segment.count > SEGMENT_MAX_DOCS)
 		return false;
@@ -225,11 +227,12 @@ static void
 tidy_list(Sweep *sweep, uint32 node)
 {
 	PostingRef    ref = postings_head(sweep->index, node);
-	uint64        allowed = (uint64) RelationGetNumberOfBlocks(sweep->index->rel) * MaxOffsetNumber;
+	uint64        allowed = postings_max_steps(sweep->ndocs);
 	SegmentBuffer segment;
 
 	while (is_segment(ref))
 	{
+		CHECK_FOR_INTERRUPTS();
 		copy_segment(sweep, node, ref, &segment);
 		if (segment.segment.count > 0)
 			break;
@@ -239,9 +242,10 @@ tidy_list(Sweep *sweep, uint32 node)
 	while (is_segment(ref))
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (allowed-- == 0)
-			postings_corrupted(sweep->index, node);
 		copy_segment(sweep, node, ref, &segment);
+		if (allowed < segment.segment.count + 1)
+			postings_corrupted(sweep->index, node);
+		allowed -= segment.segment.count + 1;
 		while (is_segment(segment.segment.next) && join_next(sweep, node, ref, &segment))
 			CHECK_FOR_INTERRUPTS();
 		ref = segment.segment.next;

@@ -12,9 +12,6 @@
 #include "index/shape.h"
 #include "multivector/score.h"
 
-/* Tokens are not projected if this many neighbours of a node fit on a page. */
-#define MIN_M 2
-
 static CodecShape
 codec_shape(const MetaShape *shape)
 {
@@ -55,8 +52,8 @@ shape_item_size(const MetaShape *shape, ArrayKind kind)
 }
 
 /*
- * Return true if all items fit on a page with m lowered to MIN_M. An excessive
- * pq_m, which create_meta refuses, is ignored.
+ * Return true if all items fit on a page with m lowered to MIN_M; tokens are not
+ * projected then. An excessive pq_m, which create_meta refuses, is ignored.
  */
 static bool
 fits(MetaShape shape)

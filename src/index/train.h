@@ -43,9 +43,6 @@ extern uint64 train_min_tokens(const MetaPageData *meta);
 /* Minimum tokens for nodes whose number or vectors are given. */
 #define MIN_TOKENS_FOR_LISTS 2048
 
-/* Maximum lists of colbert_ivf. */
-#define MAX_LISTS 1048576
-
 /* Offer the tokens of a document to a sample. read: docstore_vectors or docstore_coded_vectors. */
 typedef void (*VectorReader)(IndexView *view, const DocEntry *entry, uint32 first, uint32 n,
 							 float *out);

@@ -130,7 +130,8 @@ graph_vertex(Graph *graph, char *data, uint32 vertex, uint32 level)
 	if (data == NULL || (level > 0 && ((UpperEntry *) data)->level != level))
 		graph_corrupted(graph, vertex, level);
 	parts = graph_vertex_parts(graph, data, vertex, level);
-	if (parts.edges.list->count > parts.edges.lanes)
+	/* Not only the lanes: writers have memory for as many neighbours as a level allows. */
+	if (parts.edges.list->count > edges_limit(graph->m, level))
 		graph_corrupted(graph, vertex, level);
 	return parts;
 }

@@ -7,6 +7,8 @@
  */
 #include "compat/pg_compat.h"
 
+#include <math.h>
+
 #include "commands/progress.h"
 #include "common/pg_prng.h"
 #include "miscadmin.h"
@@ -61,6 +63,24 @@ unshare_sketch(Graph *graph)
 	graph->shared = NULL;
 }
 
+/*
+ * Raise an error if a walk found nothing in a graph with nodes: it finds at least
+ * its entry, unless vectors on damaged pages are not finite. The token may be such
+ * a vector as well.
+ */
+static void
+check_found(Graph *graph, const float *token, uint32 nhits)
+{
+	const MetaNodes *nodes = &graph->index->meta.nodes;
+
+	if (nhits > 0 || nodes->entry_node == INVALID_ORDINAL)
+		return;
+	for (uint32 k = 0; k < graph->dim; k++)
+		if (!isfinite(token[k]))
+			return;
+	graph_corrupted(graph, nodes->entry_node, nodes->entry_level);
+}
+
 static void
 graph_find(Finder *finder, FindQuery *query, NodeHit *hits, uint32 *nhits)
 {
@@ -84,6 +104,7 @@ graph_find(Finder *finder, FindQuery *query, NodeHit *hits, uint32 *nhits)
 			nhits[t] = graph_resume(graph, token, &width, found, &query->hops);
 		else
 			nhits[t] = graph_search(graph, token, &width, found, &query->hops);
+		check_found(graph, token, nhits[t]);
 		if (!graph->keeps_walks)
 			continue;
 		graph->kept[t] = graph->walk;
@@ -125,7 +146,8 @@ graph_assign(Finder *finder, const float *tokens, uint32 ntokens, NodeHit *neare
 		return;
 	for (uint32 t = 0; t < ntokens; t++)
 		if (graph_search(graph, tokens + (size_t) t * graph->dim, &width, &nearest[t], &hops) == 0)
-			elog(ERROR, "the graph of an index is empty");
+			graph_corrupted(graph, graph->index->meta.nodes.entry_node,
+							graph->index->meta.nodes.entry_level);
 }
 
 /* Minimum estimated shrink of a node. */

@@ -7,6 +7,7 @@
  */
 #include "nodes/graph_select.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 float
@@ -35,6 +36,10 @@ compare_candidates(const void *a, const void *b)
 void
 graph_sort_candidates(GraphCandidate *candidates, uint32_t n)
 {
+	/* A damaged vector may give NaN, which has no place in an order. */
+	for (uint32_t i = 0; i < n; i++)
+		if (isnan(candidates[i].distance))
+			candidates[i].distance = INFINITY;
 	qsort(candidates, n, sizeof(GraphCandidate), compare_candidates);
 }
 

@@ -73,9 +73,17 @@ check_hole(const Change *change, Buffer buffer, Page page)
 				 errhint("REINDEX it.")));
 }
 
+/* The part of a page header that changes set: flags, pd_lower, pd_upper, pd_special. */
+#define HEADER_START offsetof(PageHeaderData, pd_flags)
+#define HEADER_END   offsetof(PageHeaderData, pd_pagesize_version)
+
 /*
  * Compare a page with its image. If most of it differs, the record gets the
  * whole page.
+ *
+ * A replay zeroes the hole between pd_lower and pd_upper, and crashes if the
+ * hole ends before it begins. The page that it finds may be damaged, so a record
+ * that changes one of them has both.
  */
 static void
 compare(const Change *change, ChangedPage *changed)
@@ -84,14 +92,17 @@ compare(const Change *change, ChangedPage *changed)
 	PageHeader  old = (PageHeader) page;
 	PageHeader new = (PageHeader) changed->image;
 	Delta delta = {.room = BLCKSZ};
+	bool  moved;
 
 	check_hole(change, changed->buffer, changed->image);
 	if (changed->whole)
 		return;
 	check_hole(change, changed->buffer, (Page) page);
 	delta.data = changed->delta = palloc(BLCKSZ);
-	delta_add(&delta, page, changed->image, (DeltaPart) {0, new->pd_lower},
-			  (DeltaPart) {0, old->pd_lower});
+	moved =
+		memcmp(page + HEADER_START, changed->image + HEADER_START, HEADER_END - HEADER_START) != 0;
+	delta_add(&delta, page, changed->image, (DeltaPart) {HEADER_START, new->pd_lower},
+			  (DeltaPart) {moved ? HEADER_END : HEADER_START, old->pd_lower});
 	delta_add(&delta, page, changed->image, (DeltaPart) {new->pd_upper, BLCKSZ},
 			  (DeltaPart) {old->pd_upper, BLCKSZ});
 	changed->whole = delta.full;

@@ -143,7 +143,7 @@ extents_move_to_map(Change *change, ArrayPages *stored, ArrayKind kind, BlockRun
 	uint32      at = stored->nolder % COLBERT_MAP_EXTENTS;
 	bool        fresh = at == 0;
 	BlockNumber block = fresh ? run->start : stored->map;
-	Buffer      buffer = ReadBuffer(rel, block);
+	Buffer      buffer = storage_read_buffer(rel, block);
 	Page        page;
 	ExtentMap  *map;
 

@@ -22,8 +22,9 @@
 /* Last known buffer of each block, in rd_amcache. */
 typedef struct BufferHints
 {
-	uint32 nblocks;
-	Buffer buffers[FLEXIBLE_ARRAY_MEMBER];
+	uint32      nblocks;
+	BlockNumber known; /* at most nblocks: the file had so many when it was last looked at */
+	Buffer      buffers[FLEXIBLE_ARRAY_MEMBER];
 } BufferHints;
 
 /*
@@ -48,17 +49,24 @@ static Buffer *
 hint_of(Relation rel, BlockNumber block)
 {
 	BufferHints *hints = rel->rd_amcache;
+	BlockNumber  known;
 	uint32       nblocks;
 	Size         size;
 
-	if (hints != NULL && block < hints->nblocks)
+	if (hints != NULL && block < hints->known)
 		return &hints->buffers[block];
+	known = check_block(rel, block);
+	if (hints != NULL && block < hints->nblocks)
+	{
+		hints->known = Min(known, hints->nblocks);
+		return &hints->buffers[block];
+	}
 
 	/*
 	 * Grow by an eighth at least: an index that grows page by page must not
 	 * copy the table for each page.
 	 */
-	nblocks = check_block(rel, block);
+	nblocks = known;
 	if (hints != NULL)
 		nblocks = Max(nblocks, hints->nblocks + hints->nblocks / 8);
 	size = offsetof(BufferHints, buffers) + (Size) nblocks * sizeof(Buffer);
@@ -67,6 +75,7 @@ hint_of(Relation rel, BlockNumber block)
 	if (hints == NULL)
 		return NULL;
 	hints->nblocks = nblocks;
+	hints->known = known;
 	if (rel->rd_amcache != NULL)
 	{
 		BufferHints *old = rel->rd_amcache;

@@ -184,6 +184,14 @@ typedef enum FinderKind
  */
 #define VARIED_LENGTHS 30
 
+/* Bounds of the options of an index that the meta page keeps. */
+#define MIN_M               2
+#define MAX_M               100
+#define MIN_EF_CONSTRUCTION 4
+#define MAX_EF_CONSTRUCTION 1000
+#define MAX_TOKENS_PER_NODE 1000000
+#define MAX_LISTS           1048576
+
 /* Tokens assigned to their nearest nodes. */
 typedef struct Assigned
 {

@@ -72,10 +72,43 @@ growth_agrees(const MetaPageData *meta)
 		   growth->adopting <= meta_nitems(meta, ARRAY_NODES);
 }
 
+/*
+ * Return true if an index may have these options: they are divisors and sizes
+ * of memory. Any seed gives sound sizes.
+ */
+static bool
+options_agree(const MetaShape *shape)
+{
+	if (shape->tokens_per_node == 0 || shape->tokens_per_node > MAX_TOKENS_PER_NODE ||
+		shape->lists > MAX_LISTS)
+		return false;
+	return shape->finder != FINDER_HNSW ||
+		   (shape->m >= MIN_M && shape->m <= MAX_M &&
+			shape->ef_construction >= MIN_EF_CONSTRUCTION &&
+			shape->ef_construction <= MAX_EF_CONSTRUCTION && shape->lists == 0);
+}
+
+/* Return true if the parameters of the current epoch are within their array. */
+static bool
+params_agree(const MetaPageData *meta)
+{
+	return (uint64) meta->nodes.params_first + meta->nodes.nparams <=
+		   meta_nitems(meta, ARRAY_PARAMS);
+}
+
+compat_noreturn static void
+meta_damaged(Relation rel)
+{
+	ereport(ERROR, (errcode(ERRCODE_INDEX_CORRUPTED),
+					errmsg("index \"%s\" has a damaged meta page", RelationGetRelationName(rel)),
+					errhint("REINDEX it.")));
+}
+
 static void
 check_meta(Relation rel, const MetaPageData *meta)
 {
-	bool agree = generations_agree(meta) && growth_agrees(meta) &&
+	bool agree = options_agree(&meta->shape) && generations_agree(meta) && growth_agrees(meta) &&
+				 params_agree(meta) &&
 				 meta_nitems(meta, ARRAY_MEANS) == meta_nitems(meta, ARRAY_DOCS);
 
 	if (meta->magic != COLBERT_MAGIC)
@@ -92,10 +125,7 @@ check_meta(Relation rel, const MetaPageData *meta)
 	for (int i = 0; i < ARRAY_COUNT; i++)
 		agree &= array_agrees(meta, i);
 	if (!agree)
-		ereport(ERROR,
-				(errcode(ERRCODE_INDEX_CORRUPTED),
-				 errmsg("index \"%s\" has a damaged meta page", RelationGetRelationName(rel)),
-				 errhint("REINDEX it.")));
+		meta_damaged(rel);
 }
 
 Buffer
@@ -115,9 +145,14 @@ meta_lock(ColbertIndex *index, int mode)
 void
 meta_copy(ColbertIndex *index, Buffer buffer)
 {
-	MetaNodes nodes = index->meta.nodes;
+	const MetaPageData *stored = meta_data(BufferGetPage(buffer));
+	MetaNodes           nodes = index->meta.nodes;
 
-	memcpy(&index->meta, meta_data(BufferGetPage(buffer)), sizeof(MetaPageData));
+	/* A shape never changes. What is allocated by the first copy of it must suffice. */
+	if (index->meta.magic != 0 &&
+		memcmp(&index->meta.shape, &stored->shape, sizeof(MetaShape)) != 0)
+		meta_damaged(index->rel);
+	memcpy(&index->meta, stored, sizeof(MetaPageData));
 	if (index->nodes_ahead)
 		index->meta.nodes = nodes;
 }

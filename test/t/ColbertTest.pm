@@ -126,13 +126,13 @@ sub leave_free
 	return;
 }
 
-# faults_node(NAME): a server like that of new_node, with the test library in which calls can fail
-# and points can pause (test/faults). The library is not installed; instead, the extension's
-# functions are redirected to it.
+# faults_node(NAME, init option...): a server like that of new_node, with the test library in which
+# calls can fail and points can pause (test/faults). The library is not installed; instead, the
+# extension's functions are redirected to it.
 sub faults_node
 {
-	my ($name) = @_;
-	my $node = new_node($name);
+	my ($name, %init) = @_;
+	my $node = new_node($name, %init);
 	my $folder = $ENV{COLBERT_FAULTS} or BAIL_OUT('COLBERT_FAULTS does not name the folder of the library for tests: make faults builds it');
 
 	$node->append_conf('postgresql.conf', "dynamic_library_path = '$folder:\$libdir'");

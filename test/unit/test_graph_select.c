@@ -74,6 +74,22 @@ test_order(void)
 	tap_ok(sorted, "nearest first, the lower row among equals");
 }
 
+/* Damaged vectors give NaN: they come last, and all others are in order. */
+static void
+test_nan(void)
+{
+	uint32_t n = 60;
+	bool     sorted = true;
+
+	for (uint32_t i = 0; i < n; i++)
+		candidates[i] = (GraphCandidate) {i, i % 3 == 1 ? NAN : (float) (n - i), false};
+	graph_sort_candidates(candidates, n);
+	for (uint32_t i = 1; i < n; i++)
+		sorted &= candidates[i - 1].distance <= candidates[i].distance;
+	tap_ok(sorted && candidates[n - 20].row == 1 && candidates[n - 1].row == 58,
+		   "candidates without a distance come last");
+}
+
 /*
  * Check that the nearest candidate is always selected, that no more than limit
  * are, and that no selected candidate is shadowed by another one.
@@ -164,6 +180,7 @@ main(void)
 {
 	test_arithmetic();
 	test_order();
+	test_nan();
 	test_shadow();
 	test_duplicates();
 	test_fixed();

@@ -1,0 +1,66 @@
+# A meta page that is damaged between two looks of a statement, which has allocated memory for the shape that it read first.
+
+use strict;
+use warnings;
+use ColbertTest;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(usleep);
+
+my $node = faults_node('meanwhile', no_data_checksums => 1);
+my $folder = PostgreSQL::Test::Utils::tempdir();
+
+# so few buffers that other pages soon take the place of the meta page
+$node->append_conf('postgresql.conf', 'shared_buffers = 256kB');
+$node->restart;
+add_docs($node, 400);
+$node->safe_psql('postgres', <<'SQL');
+CREATE EXTENSION pg_buffercache;
+CREATE TABLE filler (id int PRIMARY KEY, content text);
+ALTER TABLE filler ALTER content SET STORAGE PLAIN;
+INSERT INTO filler SELECT i, repeat(md5(i::text), 120) FROM generate_series(1, 400) i;
+CREATE TABLE t AS SELECT * FROM docs WHERE id <= 300;
+CREATE INDEX t_index ON t USING colbert_hnsw (doc) WITH (tokens_per_node = 8, m = 4, ef_construction = 4);
+SQL
+my $file = $node->data_dir . '/' . $node->safe_psql('postgres', "SELECT pg_relation_filepath('t_index')");
+
+my $insert = start_sql($node, <<"SQL");
+LOAD 'colbert_pg';
+SET colbert_faults.folder = '$folder';
+\\set VERBOSITY verbose
+SET colbert_faults.pause = 'append-written';
+INSERT INTO t SELECT * FROM docs WHERE id = 301;
+SQL
+for (1 .. 1200)
+{
+	last if -e "$folder/append-written.reached";
+	usleep(50_000);
+}
+ok(-e "$folder/append-written.reached", 'an insert has written a document, and not published it');
+$node->safe_psql('postgres', 'CHECKPOINT');
+# Read other pages until they have taken the place of the meta page.
+for (1 .. 50)
+{
+	last if $node->safe_psql('postgres', <<'SQL') eq 't';
+SET enable_seqscan = off;
+DO $$ BEGIN PERFORM length(content) FROM generate_series(1, 400) i, LATERAL (SELECT content FROM filler WHERE id = i OFFSET 0) AS f; END $$;
+SELECT count(*) = 0 FROM pg_buffercache WHERE relfilenode = pg_relation_filenode('t_index') AND relblocknumber = 0;
+SQL
+}
+
+# ef_construction, at 12 of the shape, which begins 8 bytes after the page header
+open(my $fh, '+<:raw', $file) or die "$file: $!";
+seek($fh, 24 + 8 + 12, 0);
+read($fh, my $before, 4);
+is(unpack('V', $before), 4, 'the meta page has the layout that is expected');
+seek($fh, 24 + 8 + 12, 0);
+print $fh pack('V', 900);
+close($fh);
+append_to_file("$folder/append-written.go", '');
+like(stop_sql($insert), qr/ERROR:  XX002: index "t_index" has a damaged meta page.*HINT:  REINDEX it/s, 'the insert finds another shape');
+
+$node->safe_psql('postgres', 'REINDEX INDEX t_index');
+checker_is_content($node, 't', 'rebuilt');
+unlike(slurp_file($node->logfile), qr/terminated by signal|PANIC|TRAP/, 'no process died');
+$node->stop;
+done_testing();
