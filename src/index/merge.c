@@ -15,7 +15,6 @@
 #include "compat/pg_compat.h"
 
 #include "base/clock.h"
-#include "commands/vacuum.h"
 #include "index/merge_internal.h"
 #include "index/queue.h"
 #include "index/train.h"
@@ -76,7 +75,7 @@ sample_pending(IndexView *view)
 }
 
 static void
-train_first_nodes(IndexView *view)
+train_first_nodes(IndexView *view, Pace *pace)
 {
 	TokenSample    *sample = sample_pending(view);
 	TokenStatistics statistics;
@@ -91,7 +90,7 @@ train_first_nodes(IndexView *view)
 	{
 		DocEntry entry;
 
-		compat_vacuum_delay_point();
+		pace_delay(view->index, pace);
 		if (merge_is_pending(view, view->pending[i], &entry))
 			docstore_resketch(view, view->pending[i], &entry, 0, entry.ntokens);
 	}
@@ -197,12 +196,12 @@ compact_queue(IndexView *view)
  * documents from the queue. Returns true if the index has nodes afterwards.
  */
 static bool
-begin_nodes(IndexView *view)
+begin_nodes(IndexView *view, Pace *pace)
 {
 	if (view->npending == 0)
 		return false;
 	if (view->index->meta.documents.live_tokens >= train_min_tokens(&view->index->meta))
-		train_first_nodes(view);
+		train_first_nodes(view, pace);
 	if (has_nodes(&view->index->meta))
 		return true;
 	compact_queue(view);
@@ -229,19 +228,19 @@ is_pressed(ColbertIndex *index, const MergeHaste *haste)
 }
 
 uint64
-merge_locked(Relation rel, uint64 urgent_above, const MergeHaste *haste)
+merge_locked(Relation rel, uint64 pending_limit, const MergeHaste *haste)
 {
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "colbert_pg merge", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	IndexView    *view = view_open(rel, false, VIEW_WITH_PENDING);
-	Merge         merge = {.pace = {.urgent_above = urgent_above}, .growth = GROWTH_ALL};
+	Merge         merge = {.pace = pace_for(pending_limit), .growth = GROWTH_ALL};
 	uint32 capacity = merge_capacity(view, haste != NULL ? haste->batch_tokens : MERGE_TOKENS);
 	uint64 tokens = 0;
 	uint64 merged = 0;
 
 	if (!has_nodes(&view->index->meta))
-		merge.trained = begin_nodes(view);
+		merge.trained = begin_nodes(view, &merge.pace);
 	if (has_nodes(&view->index->meta) && view->npending > 0)
 	{
 		/* The other nodes that the index lacks are made of unsettled documents. */
@@ -279,7 +278,7 @@ merge_drop_dead(Relation rel)
 }
 
 uint64
-merge_pending(Relation rel, uint64 urgent_above)
+merge_pending(Relation rel, uint64 pending_limit)
 {
 	ColbertIndex index = {.rel = rel};
 	uint64       merged = 0;
@@ -289,11 +288,11 @@ merge_pending(Relation rel, uint64 urgent_above)
 	do
 	{
 		merge_lock(rel, MERGE_WAIT);
-		batch = merge_locked(rel, urgent_above, NULL);
+		batch = merge_locked(rel, pending_limit, NULL);
 		merge_unlock(rel);
 		merged += batch;
 	} while (batch > 0 && merged < queue_count(&index.meta));
-	merge_settle_all(rel, urgent_above);
+	merge_settle_all(rel, pending_limit);
 	return merged;
 }
 

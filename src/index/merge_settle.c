@@ -115,13 +115,13 @@ mark_settled(IndexView *view, uint32 end)
 }
 
 bool
-merge_settle(Relation rel, uint32 tokens, uint64 urgent_above)
+merge_settle(Relation rel, uint32 tokens, uint64 pending_limit)
 {
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "colbert_pg merge", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	IndexView    *view = view_open(rel, false, VIEW_WITHOUT_PENDING);
-	Merge         merge = {.pace = {.urgent_above = urgent_above}, .growth = SETTLING_GROWTH};
+	Merge         merge = {.pace = pace_for(pending_limit), .growth = SETTLING_GROWTH};
 	uint32       *docs = palloc_extended(mul_size(tokens, sizeof(uint32)), MCXT_ALLOC_HUGE);
 	uint32        end;
 	uint32        ndocs = first_unsettled(view, tokens, docs, &end);
@@ -143,7 +143,7 @@ merge_settle(Relation rel, uint32 tokens, uint64 urgent_above)
 }
 
 void
-merge_settle_all(Relation rel, uint64 urgent_above)
+merge_settle_all(Relation rel, uint64 pending_limit)
 {
 	ColbertIndex index = {.rel = rel};
 	uint32       end;
@@ -155,7 +155,7 @@ merge_settle_all(Relation rel, uint64 urgent_above)
 	while (more)
 	{
 		merge_lock(rel, MERGE_WAIT);
-		more = merge_settle(rel, MERGE_TOKENS, urgent_above);
+		more = merge_settle(rel, MERGE_TOKENS, pending_limit);
 		merge_unlock(rel);
 		meta_read(&index);
 		more &= index.meta.growth.unsettled_first < end;
