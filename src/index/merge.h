@@ -57,11 +57,15 @@ typedef struct MergeHaste
 	uint64 pressed_above; /* pending tokens above which no nodes are added */
 } MergeHaste;
 
+/* Return the haste of a merge for a value of colbert.pending_limit. */
+extern MergeHaste merge_haste(uint64 pending_limit);
+
 /*
  * Merge up to MERGE_TOKENS for a caller that holds the merge lock. If this call
  * trains the nodes or begins a document larger than a batch, it continues: to
- * the end of the queue, or of that document. haste: NULL for a merge that no
- * insert waits for. Returns the number of documents merged.
+ * the end of the queue, or of that document. haste: NULL if nothing is
+ * known of inserts; those batches are in haste during which documents come and
+ * more than URGENT_SHARE of pending_limit is pending. Returns the number of documents merged.
  */
 extern uint64 merge_locked(Relation rel, uint64 pending_limit, const MergeHaste *haste);
 
@@ -72,7 +76,11 @@ extern uint64 merge_locked(Relation rel, uint64 pending_limit, const MergeHaste 
  */
 extern bool merge_settle(Relation rel, uint32 tokens, uint64 pending_limit);
 
-/* Do the same for all that exist now. Takes and releases the merge lock for each MERGE_TOKENS. */
+/*
+ * Do the same for all that exist now, or until more than URGENT_SHARE of
+ * pending_limit is pending. Takes and releases the merge lock for each
+ * MERGE_TOKENS, or less while documents come.
+ */
 extern void merge_settle_all(Relation rel, uint64 pending_limit);
 
 /*

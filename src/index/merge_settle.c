@@ -12,8 +12,10 @@
  *
  * The meta page therefore keeps the range of these documents' ordinals. When
  * no insert waits, they are merged again, with one new node per
- * tokens_per_node tokens. Their old postings remain: a superfluous posting
- * costs a search one candidate. The range covers every document between the
+ * tokens_per_node tokens. While documents come, a few are merged at a time; when
+ * many of those are pending, the others stay unsettled until later. The old
+ * postings remain: a superfluous posting costs a search one candidate. The range
+ * covers every document between the
  * first and the last one, so it may include some that would not need this.
  *
  *-------------------------------------------------------------------------
@@ -146,18 +148,25 @@ void
 merge_settle_all(Relation rel, uint64 pending_limit)
 {
 	ColbertIndex index = {.rel = rel};
+	uint64       urgent_above = pace_for(pending_limit).urgent_above;
+	uint32       small = merge_haste(pending_limit).batch_tokens;
+	uint32       slice = small;
+	uint64       before;
 	uint32       end;
 	bool         more;
 
+	COLBERT_PAUSE("merge-settles");
 	meta_read(&index);
+	before = merge_documents(&index.meta);
 	end = index.meta.growth.unsettled_end;
 	more = end > 0;
-	while (more)
+	while (more && index.meta.documents.pending_tokens <= urgent_above)
 	{
 		merge_lock(rel, MERGE_WAIT);
-		more = merge_settle(rel, MERGE_TOKENS, pending_limit);
+		more = merge_settle(rel, slice, pending_limit);
 		merge_unlock(rel);
 		meta_read(&index);
+		slice = merge_documents(&index.meta) > before ? small : MERGE_TOKENS;
 		more &= index.meta.growth.unsettled_first < end;
 	}
 }

@@ -301,7 +301,7 @@ for my $name (sort keys %indexes)
 
 		reached('append-lock');
 		$node->safe_psql('postgres', 'INSERT INTO t SELECT * FROM docs WHERE id BETWEEN 2002 AND 2010');
-		is($node->safe_psql('postgres', "SET lock_timeout = '1ms'; SELECT colbert_merge('t_index')"), '9', "$name: others merge while VACUUM waits for an insert");
+		is($node->safe_psql('postgres', "SET lock_timeout = '10s'; SELECT colbert_merge('t_index')"), '9', "$name: others merge while VACUUM waits for an insert");
 		go_on('append-lock');
 		is(stop_sql($vacuum), '', "$name: VACUUM finishes");
 	});
@@ -327,6 +327,32 @@ for my $name (sort keys %indexes)
 	like($err, qr/terminating connection/, "$name: an insert ends early");
 	is($node->safe_psql('postgres', "VACUUM (INDEX_CLEANUP on) t; SELECT free_documents FROM colbert_index_info('t_index')"), '1', "$name: VACUUM frees its place");
 	checker_is_content($node, 't', "$name, VACUUM and reservations");
+}
+
+# Documents come while much is pending and a merge without haste runs. After a first small batch, it goes on in haste: without nodes, which are
+# added when the documents are merged again. While much is pending then, they are left for later. Nothing of this happens if no documents come.
+for my $comes (0, 1)
+{
+	my $lacking = q{SELECT (tokens - pending_tokens) / tokens_per_node - nodes > 100, pending_documents FROM colbert_index_info('t_index')};
+	my $merge = "LOAD 'colbert_pg'; SET colbert.pending_limit = 2000; SELECT colbert_merge('t_index');";
+	my $name = $comes ? 'documents come' : 'no documents come';
+
+	make($indexes{colbert_hnsw}, 2000, 'after');
+	$node->safe_psql('postgres', 'ALTER TABLE t DROP CONSTRAINT t_pkey; INSERT INTO t SELECT * FROM docs WHERE id > 2000');
+	my $merging = start_sql($node, "LOAD 'colbert_pg'; SET colbert_faults.folder = '$folder'; SET colbert_faults.pause = 'merge-posted merge-settles'; $merge");
+	reached('merge-posted');
+	$node->safe_psql('postgres', 'INSERT INTO t SELECT -id, doc FROM docs WHERE id <= 10') if $comes;
+	go_on('merge-posted');
+	reached('merge-settles');
+	is($node->safe_psql('postgres', $lacking), $comes ? 't|10' : 'f|0', "$name: the merge " . ($comes ? 'leaves out nodes' : 'adds all nodes'));
+	$node->safe_psql('postgres', 'INSERT INTO t SELECT -id, doc FROM docs WHERE id <= 1000') if $comes;
+	go_on('merge-settles');
+	is(stop_sql($merging), '', "$name: it finishes");
+	unlink glob "$folder/*";
+	is($node->safe_psql('postgres', $lacking), $comes ? 't|1010' : 'f|0', "$name: " . ($comes ? 'it settles nothing while much is pending' : 'nothing is left'));
+	$node->safe_psql('postgres', $merge);
+	is($node->safe_psql('postgres', $lacking), 'f|0', "$name: the next merge adds the nodes");
+	checker_is_content($node, 't', "a merge without haste, $name");
 }
 
 # bytes(PART): size of a part of the index according to colbert_index_info; the queue's is the
