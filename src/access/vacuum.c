@@ -13,8 +13,9 @@
  * that has outgrown them. These steps come last because only they may need more
  * disk space.
  *
- * cleanup holds the merge lock up to that last merge, which takes it again. The
- * append lock is taken within it, for a few reservations at a time.
+ * cleanup holds the merge lock until the dead are freed, and each of the last
+ * steps takes it again. Between the two, the append lock is taken for a few
+ * reservations at a time: no merge waits while that lock is waited for.
  *
  *-------------------------------------------------------------------------
  */
@@ -44,9 +45,6 @@
 #define RESERVED_AT_A_TIME 64
 #define APPEND_LOCK_TRIES  200
 #define APPEND_LOCK_NAP    5000
-
-/* Number of directory entries examined between two vacuum delay points. */
-#define LEFTOVERS_OF_A_PAUSE 256
 
 /* Sweep if at least this share of documents is dead. Dead entries cost only search time. */
 #define SWEEP_SHARE 0.1
@@ -177,9 +175,10 @@ ordinals_add(OrdinalList *list, uint32 doc)
 
 typedef struct Leftovers
 {
-	OrdinalList dead;   /* dead documents that are not in the queue */
-	OrdinalList hashes; /* their hashes */
-	OrdinalList reserved;
+	OrdinalList dead;     /* dead documents that are not in the queue */
+	OrdinalList hashes;   /* their hashes */
+	OrdinalList reserved; /* those of running inserts as well */
+	Pace        pace;
 } Leftovers;
 
 static void
@@ -187,8 +186,7 @@ collect_leftovers(IndexView *view, uint32 doc, const DocEntry *entry, void *arg)
 {
 	Leftovers *leftovers = arg;
 
-	if (doc % LEFTOVERS_OF_A_PAUSE == 0)
-		compat_vacuum_delay_point();
+	pace_delay(view->index, &leftovers->pace);
 	if (entry->state == DOC_DEAD && !(entry->flags & DOC_PENDING))
 	{
 		ordinals_add(&leftovers->dead, doc);
@@ -200,14 +198,14 @@ collect_leftovers(IndexView *view, uint32 doc, const DocEntry *entry, void *arg)
 
 /* Remove the dead documents from the hash table. */
 static void
-drop_hashes(IndexView *view, const Leftovers *leftovers)
+drop_hashes(IndexView *view, Leftovers *leftovers)
 {
 	uint32    count = leftovers->dead.count;
 	HashSlot *slots = palloc_extended(mul_size(count, sizeof(HashSlot)), MCXT_ALLOC_HUGE);
 
 	for (uint32 i = 0; i < count; i++)
 		slots[i] = (HashSlot) {leftovers->hashes.items[i], leftovers->dead.items[i]};
-	hashes_remove(view, slots, count);
+	hashes_remove(view, slots, count, &leftovers->pace);
 	pfree(slots);
 }
 
@@ -226,7 +224,7 @@ note_postings(IndexView *view, PostingCounts counts)
  * free them. The caller holds the merge lock.
  */
 static void
-sweep(IndexView *view, const Leftovers *leftovers)
+sweep(IndexView *view, Leftovers *leftovers)
 {
 	const OrdinalList *dead = &leftovers->dead;
 	uint32             ndocs = parray_nitems(view->index, ARRAY_DOCS);
@@ -236,7 +234,7 @@ sweep(IndexView *view, const Leftovers *leftovers)
 		bits[dead->items[i] >> 3] |= 1 << (dead->items[i] & 7);
 	view->index->meta.nodes.postings_inexact = true;
 	meta_write_nodes(view->index);
-	note_postings(view, postings_sweep(view->index, bits, ndocs, (uint64) colbert_pending_limit));
+	note_postings(view, postings_sweep(view->index, bits, ndocs, &leftovers->pace));
 	drop_hashes(view, leftovers);
 	docstore_push_free(view, dead->items, dead->count);
 	pfree(bits);
@@ -250,6 +248,7 @@ sweep(IndexView *view, const Leftovers *leftovers)
 static bool
 lock_out_appenders(Relation index)
 {
+	COLBERT_PAUSE("append-lock");
 	for (int tries = 0; tries < APPEND_LOCK_TRIES; tries++)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -260,15 +259,42 @@ lock_out_appenders(Relation index)
 	return false;
 }
 
+static bool
+is_reserved(IndexView *view, uint32 doc)
+{
+	DocEntry entry;
+
+	return docstore_entry(view, doc, &entry) && entry.state == DOC_RESERVED;
+}
+
+/* Drop the reservations that have been published since they were listed. */
+static void
+keep_reserved(IndexView *view, OrdinalList *reserved)
+{
+	uint32 count = reserved->count;
+
+	reserved->count = 0;
+	for (uint32 i = 0; i < count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (is_reserved(view, reserved->items[i]))
+			reserved->items[reserved->count++] = reserved->items[i];
+	}
+}
+
 /*
  * Free abandoned reservations. A reservation that exists while no appender is
  * active will never be published. Appenders wait meanwhile, so each round frees
  * only a few. If the append lock cannot be taken, the rest is left to the next
  * VACUUM.
+ *
+ * The caller does not hold the merge lock: no merge writes the entry of a
+ * reservation, and no other VACUUM of the index runs.
  */
 static void
-free_reserved(IndexView *view, const OrdinalList *reserved)
+free_reserved(IndexView *view, OrdinalList *reserved)
 {
+	keep_reserved(view, reserved);
 	for (uint32 first = 0; first < reserved->count; first += RESERVED_AT_A_TIME)
 	{
 		uint32 end = Min(reserved->count, first + RESERVED_AT_A_TIME);
@@ -279,13 +305,13 @@ free_reserved(IndexView *view, const OrdinalList *reserved)
 			return;
 		for (uint32 i = first; i < end; i++)
 		{
-			DocEntry entry;
+			uint32 doc = reserved->items[i];
 
-			if (!docstore_entry(view, reserved->items[i], &entry) || entry.state != DOC_RESERVED)
+			if (!is_reserved(view, doc))
 				continue;
 			if (view->coder.codec->coarse)
-				pending_rows_release(view, reserved->items[i], true);
-			kept[nkept++] = reserved->items[i];
+				pending_rows_release(view, doc, true);
+			kept[nkept++] = doc;
 		}
 		docstore_push_free(view, kept, nkept);
 		index_unlock(view->index->rel, LOCK_APPEND, ExclusiveLock);
@@ -301,9 +327,10 @@ clean(Relation index)
 {
 	IndexView *view;
 	uint64     nrows;
-	Leftovers  leftovers = {0};
+	Leftovers  leftovers = {.pace = pace_for((uint64) colbert_pending_limit)};
 
 	merge_lock(index, MERGE_WAIT);
+	COLBERT_PAUSE("vacuum-begun");
 	merge_drop_dead(index);
 	view = view_open(index, false, VIEW_WITHOUT_PENDING);
 	docstore_walk(view, collect_leftovers, &leftovers);
@@ -312,11 +339,12 @@ clean(Relation index)
 			SWEEP_SHARE * ((double) view->index->meta.documents.live_docs + leftovers.dead.count))
 		sweep(view, &leftovers);
 	else if (view->index->meta.nodes.postings_inexact)
-		note_postings(view, postings_count(view->index, (uint64) colbert_pending_limit));
-	free_reserved(view, &leftovers.reserved);
+		note_postings(view, postings_count(view->index, &leftovers.pace));
 	postings_reclaim(view->index);
-	nrows = versions_count(view) + nulls_count(view);
+	COLBERT_PAUSE("vacuum-swept");
 	merge_unlock(index);
+	free_reserved(view, &leftovers.reserved);
+	nrows = versions_count(view) + nulls_count(view);
 	/* These come last: a full disk can stop them, but none of the steps above. */
 	merge_pending(index, (uint64) colbert_pending_limit);
 	relist(index, (uint64) colbert_pending_limit);

@@ -8,7 +8,6 @@
  */
 #include "compat/pg_compat.h"
 
-#include "commands/vacuum.h"
 #include "index/hashes.h"
 #include "miscadmin.h"
 #include "port/pg_bitutils.h"
@@ -279,13 +278,13 @@ remove_from(IndexView *view, uint32 ordinal, const HashSlot *slots, uint32 nslot
 }
 
 void
-hashes_remove(IndexView *view, HashSlot *slots, uint32 nslots)
+hashes_remove(IndexView *view, HashSlot *slots, uint32 nslots, Pace *pace)
 {
 	qsort(slots, nslots, sizeof(HashSlot), compare_slots);
 	refresh_buckets(view);
 	for (uint32 ordinal = 0; ordinal < buckets(view); ordinal++)
 	{
-		compat_vacuum_delay_point();
+		pace_delay(view->index, pace);
 		remove_from(view, ordinal, slots, nslots);
 		/* A split may have moved slots to a new last bucket. */
 		if (ordinal + 1 == buckets(view))

@@ -27,6 +27,7 @@
 #define COLBERT_HASHES_H
 
 #include "index/view.h"
+#include "storage/pace.h"
 
 /*
  * Add a document if its bucket has room, and split buckets when due. A
@@ -38,7 +39,7 @@ extern void hashes_add(IndexView *view, uint32 hash, uint32 doc);
 extern uint32 hashes_find(IndexView *view, uint32 hash, uint32 *docs, uint32 most);
 
 /* Remove these slots from the table. Sorts slots. */
-extern void hashes_remove(IndexView *view, HashSlot *slots, uint32 nslots);
+extern void hashes_remove(IndexView *view, HashSlot *slots, uint32 nslots, Pace *pace);
 
 /* Return the mask of a bucket in a table of nbuckets buckets. */
 extern uint32 hashes_mask(uint32 bucket, uint32 nbuckets);

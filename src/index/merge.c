@@ -15,7 +15,6 @@
 #include "compat/pg_compat.h"
 
 #include "base/clock.h"
-#include "commands/vacuum.h"
 #include "index/merge_internal.h"
 #include "index/queue.h"
 #include "index/train.h"
@@ -24,6 +23,14 @@
 
 /* Growth of a merge in haste: twice its share, because merges under pressure add no nodes. */
 #define HASTY_GROWTH 2
+
+/*
+ * Shares of colbert.pending_limit: of a batch in haste, which has at least
+ * MIN_BATCH_TOKENS, and of the pending tokens above which it adds no nodes.
+ */
+#define BATCH_SHARE      0.0625
+#define MIN_BATCH_TOKENS 1024
+#define PRESSED_SHARE    0.5
 
 /* Minimum tokens per batch of a step, and those of the first batch while its speed is unknown. */
 #define MIN_TOKENS 16
@@ -76,7 +83,7 @@ sample_pending(IndexView *view)
 }
 
 static void
-train_first_nodes(IndexView *view)
+train_first_nodes(IndexView *view, Pace *pace)
 {
 	TokenSample    *sample = sample_pending(view);
 	TokenStatistics statistics;
@@ -91,7 +98,7 @@ train_first_nodes(IndexView *view)
 	{
 		DocEntry entry;
 
-		compat_vacuum_delay_point();
+		pace_delay(view->index, pace);
 		if (merge_is_pending(view, view->pending[i], &entry))
 			docstore_resketch(view, view->pending[i], &entry, 0, entry.ntokens);
 	}
@@ -197,12 +204,12 @@ compact_queue(IndexView *view)
  * documents from the queue. Returns true if the index has nodes afterwards.
  */
 static bool
-begin_nodes(IndexView *view)
+begin_nodes(IndexView *view, Pace *pace)
 {
 	if (view->npending == 0)
 		return false;
 	if (view->index->meta.documents.live_tokens >= train_min_tokens(&view->index->meta))
-		train_first_nodes(view);
+		train_first_nodes(view, pace);
 	if (has_nodes(&view->index->meta))
 		return true;
 	compact_queue(view);
@@ -217,43 +224,74 @@ merge_capacity(const IndexView *view, uint32 batch_tokens)
 	return Min(batch_tokens, Max(maintenance_memory() / 2 / (view->dim * sizeof(float)), 256));
 }
 
-/* Return true if so much is pending by now that no nodes are added. */
-static bool
-is_pressed(ColbertIndex *index, const MergeHaste *haste)
+MergeHaste
+merge_haste(uint64 pending_limit)
 {
-	Buffer buffer = meta_lock(index, BUFFER_LOCK_SHARE);
-	uint64 pending = meta_data(BufferGetPage(buffer))->documents.pending_tokens;
+	double limit = (double) pending_limit;
 
-	UnlockReleaseBuffer(buffer);
-	return pending > haste->pressed_above;
+	return (MergeHaste) {(uint32) Min(Max(limit * BATCH_SHARE, MIN_BATCH_TOKENS), MERGE_TOKENS),
+						 (uint64) (limit * PRESSED_SHARE)};
+}
+
+/*
+ * Choose the growth of the next batch, and return its maximum tokens. asked: the
+ * haste that the caller asks for, or NULL.
+ *
+ * If much is pending, inserts may wait for a merge without haste as well. Its
+ * first batch is small then, and the others are in haste if documents have come
+ * meanwhile. On an idle index, the second batch takes the rest of MERGE_TOKENS.
+ */
+static uint32
+plan_batch(Merge *merge, const MergeHaste *asked, uint64 pending_limit)
+{
+	IndexView        *view = merge->view;
+	const MergeHaste *haste = asked;
+	MergeHaste        own = merge_haste(pending_limit);
+	ColbertIndex      now = {.rel = view->index->rel};
+	uint32            tokens = MERGE_TOKENS;
+	bool              much;
+
+	meta_read(&now);
+	much = now.meta.documents.pending_tokens > merge->pace.urgent_above;
+	if (much && haste == NULL && merge_documents(&now.meta) > merge->ndocs_before)
+		haste = &own;
+	if (haste != NULL)
+	{
+		merge->growth = now.meta.documents.pending_tokens > haste->pressed_above ? 0 : HASTY_GROWTH;
+		return merge_capacity(view, haste->batch_tokens);
+	}
+	/* The other nodes that the index lacks are made of unsettled documents. */
+	merge->growth = view->index->meta.growth.unsettled_end > 0 ? HASTY_GROWTH : GROWTH_ALL;
+	if (much)
+		tokens = merge->ntokens == 0 ? own.batch_tokens
+									 : Max(MERGE_TOKENS - own.batch_tokens, own.batch_tokens);
+	return merge_capacity(view, tokens);
 }
 
 uint64
-merge_locked(Relation rel, uint64 urgent_above, const MergeHaste *haste)
+merge_locked(Relation rel, uint64 pending_limit, const MergeHaste *haste)
 {
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "colbert_pg merge", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	IndexView    *view = view_open(rel, false, VIEW_WITH_PENDING);
-	Merge         merge = {.pace = {.urgent_above = urgent_above}, .growth = GROWTH_ALL};
-	uint32 capacity = merge_capacity(view, haste != NULL ? haste->batch_tokens : MERGE_TOKENS);
-	uint64 tokens = 0;
-	uint64 merged = 0;
+	Merge         merge = {.pace = pace_for(pending_limit)};
+	uint32        capacity;
+	uint64        tokens = 0;
+	uint64        merged = 0;
 
 	if (!has_nodes(&view->index->meta))
-		merge.trained = begin_nodes(view);
+		merge.trained = begin_nodes(view, &merge.pace);
 	if (has_nodes(&view->index->meta) && view->npending > 0)
 	{
-		/* The other nodes that the index lacks are made of unsettled documents. */
-		if (view->index->meta.growth.unsettled_end > 0)
-			merge.growth = HASTY_GROWTH;
 		merge_begin(&merge, view, view->npending);
+		merge.ndocs_before = merge_documents(&view->index->meta);
+		capacity = plan_batch(&merge, haste, pending_limit);
 		do
 		{
-			if (haste != NULL)
-				merge.growth = is_pressed(view->index, haste) ? 0 : HASTY_GROWTH;
 			merge_batch(&merge, capacity);
 			tokens += merge.ntokens;
+			capacity = plan_batch(&merge, haste, pending_limit);
 		} while ((merge.trained || merge.part > 0 || tokens + capacity <= MERGE_TOKENS) &&
 				 merge.at < merge.nqueue);
 		merge_end(&merge);
@@ -279,7 +317,7 @@ merge_drop_dead(Relation rel)
 }
 
 uint64
-merge_pending(Relation rel, uint64 urgent_above)
+merge_pending(Relation rel, uint64 pending_limit)
 {
 	ColbertIndex index = {.rel = rel};
 	uint64       merged = 0;
@@ -289,11 +327,11 @@ merge_pending(Relation rel, uint64 urgent_above)
 	do
 	{
 		merge_lock(rel, MERGE_WAIT);
-		batch = merge_locked(rel, urgent_above, NULL);
+		batch = merge_locked(rel, pending_limit, NULL);
 		merge_unlock(rel);
 		merged += batch;
 	} while (batch > 0 && merged < queue_count(&index.meta));
-	merge_settle_all(rel, urgent_above);
+	merge_settle_all(rel, pending_limit);
 	return merged;
 }
 

@@ -45,9 +45,10 @@ extern void merge_unlock(Relation rel);
  * Merge the documents that are pending now; train the first nodes if there are
  * none. Then settle the unsettled ones. Returns the number of documents
  * merged. Takes and releases the merge
- * lock for each batch. urgent_above: see Pace.
+ * lock for each batch. pending_limit: the value of colbert.pending_limit, from
+ * which the pace of VACUUM follows (pace.h).
  */
-extern uint64 merge_pending(Relation rel, uint64 urgent_above);
+extern uint64 merge_pending(Relation rel, uint64 pending_limit);
 
 /* A merge that inserts wait for: its batches are small, and each leaves the queue when it ends. */
 typedef struct MergeHaste
@@ -56,23 +57,31 @@ typedef struct MergeHaste
 	uint64 pressed_above; /* pending tokens above which no nodes are added */
 } MergeHaste;
 
+/* Return the haste of a merge for a value of colbert.pending_limit. */
+extern MergeHaste merge_haste(uint64 pending_limit);
+
 /*
  * Merge up to MERGE_TOKENS for a caller that holds the merge lock. If this call
  * trains the nodes or begins a document larger than a batch, it continues: to
- * the end of the queue, or of that document. haste: NULL for a merge that no
- * insert waits for. Returns the number of documents merged.
+ * the end of the queue, or of that document. haste: NULL if nothing is
+ * known of inserts; those batches are in haste during which documents come and
+ * more than URGENT_SHARE of pending_limit is pending. Returns the number of documents merged.
  */
-extern uint64 merge_locked(Relation rel, uint64 urgent_above, const MergeHaste *haste);
+extern uint64 merge_locked(Relation rel, uint64 pending_limit, const MergeHaste *haste);
 
 /*
  * Merge the first documents again that were merged while the index lacked
  * nodes (merge_settle.c): about this many tokens. The caller holds the merge
  * lock. Returns true if there are more.
  */
-extern bool merge_settle(Relation rel, uint32 tokens, uint64 urgent_above);
+extern bool merge_settle(Relation rel, uint32 tokens, uint64 pending_limit);
 
-/* Do the same for all that exist now. Takes and releases the merge lock for each MERGE_TOKENS. */
-extern void merge_settle_all(Relation rel, uint64 urgent_above);
+/*
+ * Do the same for all that exist now, or until more than URGENT_SHARE of
+ * pending_limit is pending. Takes and releases the merge lock for each
+ * MERGE_TOKENS, or less while documents come.
+ */
+extern void merge_settle_all(Relation rel, uint64 pending_limit);
 
 /*
  * Merge for about this many milliseconds, in small batches. The caller holds

@@ -41,6 +41,7 @@ typedef struct Merge
 	uint32  nqueue;
 	uint32  at;
 	uint64  queued_tokens; /* tokens in the queue, those of the batch included */
+	uint64  ndocs_before;  /* documents of the index when the merge began */
 
 	/* The current batch: ndocs documents that it completes, and a part of the next one. */
 	uint32 ndocs;
@@ -57,6 +58,16 @@ typedef struct Merge
 	uint32  *owner;   /* document of each token */
 	NodeHit *nearest; /* node of each token */
 } Merge;
+
+/*
+ * Return the number of documents, dead ones included. Under the merge lock only
+ * an append changes it.
+ */
+static inline uint64
+merge_documents(const MetaPageData *meta)
+{
+	return (uint64) meta->documents.live_docs + meta->documents.dead_docs;
+}
 
 /* Return true if a queued document needs a merge. */
 extern bool merge_is_pending(IndexView *view, uint32 doc, DocEntry *entry);

@@ -12,8 +12,10 @@
  *
  * The meta page therefore keeps the range of these documents' ordinals. When
  * no insert waits, they are merged again, with one new node per
- * tokens_per_node tokens. Their old postings remain: a superfluous posting
- * costs a search one candidate. The range covers every document between the
+ * tokens_per_node tokens. While documents come, a few are merged at a time; when
+ * many of those are pending, the others stay unsettled until later. The old
+ * postings remain: a superfluous posting costs a search one candidate. The range
+ * covers every document between the
  * first and the last one, so it may include some that would not need this.
  *
  *-------------------------------------------------------------------------
@@ -115,13 +117,13 @@ mark_settled(IndexView *view, uint32 end)
 }
 
 bool
-merge_settle(Relation rel, uint32 tokens, uint64 urgent_above)
+merge_settle(Relation rel, uint32 tokens, uint64 pending_limit)
 {
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "colbert_pg merge", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 	IndexView    *view = view_open(rel, false, VIEW_WITHOUT_PENDING);
-	Merge         merge = {.pace = {.urgent_above = urgent_above}, .growth = SETTLING_GROWTH};
+	Merge         merge = {.pace = pace_for(pending_limit), .growth = SETTLING_GROWTH};
 	uint32       *docs = palloc_extended(mul_size(tokens, sizeof(uint32)), MCXT_ALLOC_HUGE);
 	uint32        end;
 	uint32        ndocs = first_unsettled(view, tokens, docs, &end);
@@ -143,21 +145,28 @@ merge_settle(Relation rel, uint32 tokens, uint64 urgent_above)
 }
 
 void
-merge_settle_all(Relation rel, uint64 urgent_above)
+merge_settle_all(Relation rel, uint64 pending_limit)
 {
 	ColbertIndex index = {.rel = rel};
+	uint64       urgent_above = pace_for(pending_limit).urgent_above;
+	uint32       small = merge_haste(pending_limit).batch_tokens;
+	uint32       slice = small;
+	uint64       before;
 	uint32       end;
 	bool         more;
 
+	COLBERT_PAUSE("merge-settles");
 	meta_read(&index);
+	before = merge_documents(&index.meta);
 	end = index.meta.growth.unsettled_end;
 	more = end > 0;
-	while (more)
+	while (more && index.meta.documents.pending_tokens <= urgent_above)
 	{
 		merge_lock(rel, MERGE_WAIT);
-		more = merge_settle(rel, MERGE_TOKENS, urgent_above);
+		more = merge_settle(rel, slice, pending_limit);
 		merge_unlock(rel);
 		meta_read(&index);
+		slice = merge_documents(&index.meta) > before ? small : MERGE_TOKENS;
 		more &= index.meta.growth.unsettled_first < end;
 	}
 }

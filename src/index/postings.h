@@ -89,13 +89,13 @@ extern uint64 postings_add_all(ColbertIndex *index, const Posting *postings, Siz
  * pages. Returns the numbers of postings left.
  *
  * dead: bit d & 7 of byte d >> 3 is set if document d < ndocs is dead.
- * Interruptible: an incomplete sweep may be run again. urgent_above: see Pace.
+ * Interruptible: an incomplete sweep may be run again.
  */
 extern PostingCounts postings_sweep(ColbertIndex *index, const uint8 *dead, uint32 ndocs,
-									uint64 urgent_above);
+									Pace *pace);
 
 /* Count the postings. The caller holds the merge lock. */
-extern PostingCounts postings_count(ColbertIndex *index, uint64 urgent_above);
+extern PostingCounts postings_count(ColbertIndex *index, Pace *pace);
 
 /* Empty the list of a node and record the free space. The caller holds the merge lock. */
 extern void postings_clear(ColbertIndex *index, uint32 node);

@@ -27,7 +27,7 @@ typedef struct Sweep
 	ColbertIndex *index;
 	const uint8  *dead; /* by document; NULL: count only */
 	uint32        ndocs;
-	Pace          pace;
+	Pace         *pace;
 	uint8        *shrunk; /* one bit per node: a segment of its list shrank */
 	uint32        nnodes;
 	PostingCounts left;
@@ -130,7 +130,7 @@ sweep_pages(Sweep *sweep)
 	for (BlockNumber block = extents_skip(&arrays, META_BLOCK + 1); block < nblocks;
 		 block = extents_skip(&arrays, block + 1))
 	{
-		pace_delay(sweep->index, &sweep->pace);
+		pace_delay(sweep->index, sweep->pace);
 		sweep_page(sweep, block);
 	}
 	pfree(arrays.extents);
@@ -253,12 +253,12 @@ tidy_list(Sweep *sweep, uint32 node)
 }
 
 PostingCounts
-postings_sweep(ColbertIndex *index, const uint8 *dead, uint32 ndocs, uint64 urgent_above)
+postings_sweep(ColbertIndex *index, const uint8 *dead, uint32 ndocs, Pace *pace)
 {
 	Sweep sweep = {.index = index,
 				   .dead = dead,
 				   .ndocs = ndocs,
-				   .pace = {.urgent_above = urgent_above},
+				   .pace = pace,
 				   .nnodes = parray_nitems(index, ARRAY_NODES)};
 
 	sweep.shrunk = palloc_extended(sweep.nnodes / 8 + 1, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
@@ -267,7 +267,7 @@ postings_sweep(ColbertIndex *index, const uint8 *dead, uint32 ndocs, uint64 urge
 	{
 		if ((sweep.shrunk[node >> 3] >> (node & 7) & 1) == 0)
 			continue;
-		pace_delay(index, &sweep.pace);
+		pace_delay(index, sweep.pace);
 		tidy_list(&sweep, node);
 	}
 	pfree(sweep.shrunk);
@@ -276,9 +276,9 @@ postings_sweep(ColbertIndex *index, const uint8 *dead, uint32 ndocs, uint64 urge
 }
 
 PostingCounts
-postings_count(ColbertIndex *index, uint64 urgent_above)
+postings_count(ColbertIndex *index, Pace *pace)
 {
-	Sweep sweep = {.index = index, .pace = {.urgent_above = urgent_above}};
+	Sweep sweep = {.index = index, .pace = pace};
 
 	sweep_pages(&sweep);
 	return sweep.left;

@@ -53,9 +53,6 @@
 /* Lists written or cleared while the merge lock is held. */
 #define SLICE_LISTS 512
 
-/* Share of urgent_above from which pending documents are merged between slices. */
-#define MERGE_SHARE 0.375
-
 /* Tokens whose nearest nodes are looked for together. */
 #define CHUNK_TOKENS 16384
 
@@ -63,7 +60,7 @@
 typedef struct Relist
 {
 	IndexView    *view;
-	uint64        urgent_above;
+	uint64        pending_limit;
 	Pace          pace;
 	MemoryContext context; /* reset after each slice */
 	Finder       *finder;  /* of the next generation */
@@ -170,9 +167,9 @@ begin_slice(Relist *relist)
 	CHECK_FOR_INTERRUPTS();
 	merge_lock(index->rel, MERGE_WAIT);
 	view_refresh(relist->view);
-	if (index->meta.documents.pending_tokens > relist->urgent_above * MERGE_SHARE)
+	if (index->meta.documents.pending_tokens > relist->pace.urgent_above)
 	{
-		merge_locked(index->rel, relist->urgent_above, NULL);
+		merge_locked(index->rel, relist->pending_limit, NULL);
 		view_refresh(relist->view);
 	}
 }
@@ -345,11 +342,11 @@ clear_former(Relist *relist)
 /* ---- the whole ---- */
 
 static void
-run(Relation rel, uint64 urgent_above)
+run(Relation rel, uint64 pending_limit)
 {
 	Relist           relist = {.view = view_open(rel, false, VIEW_WITHOUT_PENDING),
-							   .urgent_above = urgent_above,
-							   .pace = {.urgent_above = urgent_above}};
+							   .pending_limit = pending_limit,
+							   .pace = pace_for(pending_limit)};
 	const MetaLists *lists = &relist.view->index->meta.lists;
 
 	relist.context =
@@ -364,13 +361,13 @@ run(Relation rel, uint64 urgent_above)
 }
 
 void
-relist(Relation rel, uint64 urgent_above)
+relist(Relation rel, uint64 pending_limit)
 {
 	MemoryContext context =
 		AllocSetContextCreate(CurrentMemoryContext, "colbert_pg relist", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 
-	run(rel, urgent_above);
+	run(rel, pending_limit);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 }

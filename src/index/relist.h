@@ -18,13 +18,13 @@ extern bool relist_is_due(const IndexView *view);
 
 /*
  * Train new lists if they are due, fill them, and let searches use them. Also
- * continues what an earlier call, interrupted, has left. urgent_above: see
- * Pace.
+ * continues what an earlier call, interrupted, has left. pending_limit: see
+ * merge_pending.
  *
  * No other process calls this for the index meanwhile, and no document is
  * freed: VACUUM calls it, which excludes both. The caller does not hold the
  * merge lock.
  */
-extern void relist(Relation rel, uint64 urgent_above);
+extern void relist(Relation rel, uint64 pending_limit);
 
 #endif /* COLBERT_RELIST_H */

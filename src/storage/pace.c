@@ -11,7 +11,7 @@
 #include "storage/pace.h"
 
 /* Calls between two reads of the number of pending tokens. */
-#define CALLS_OF_A_LOOK 256
+#define CALLS_OF_A_LOOK 16
 
 void
 pace_delay(ColbertIndex *index, Pace *pace)

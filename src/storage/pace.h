@@ -24,9 +24,15 @@ maintenance_memory(void)
 }
 
 /*
- * Cost-based delays of a merge or a sweep. VACUUM does not sleep while more
- * than urgent_above tokens are pending, because no other backend can merge
- * them meanwhile.
+ * Share of colbert.pending_limit above which pending documents are urgent:
+ * inserts ask for merges, and soon wait for them (access/insert.c).
+ */
+#define URGENT_SHARE 0.375
+
+/*
+ * Cost-based delays under the merge lock. VACUUM does not sleep while more than
+ * urgent_above tokens are pending, because no other backend can merge them
+ * meanwhile.
  */
 typedef struct Pace
 {
@@ -35,6 +41,13 @@ typedef struct Pace
 	bool   urgent;
 	uint32 calls;
 } Pace;
+
+/* Return the pace for a value of colbert.pending_limit. */
+static inline Pace
+pace_for(uint64 pending_limit)
+{
+	return (Pace) {.urgent_above = (uint64) ((double) pending_limit * URGENT_SHARE)};
+}
 
 /* Check for interrupts, and sleep if the cost limit is reached. The caller holds no page lock. */
 extern void pace_delay(ColbertIndex *index, Pace *pace);

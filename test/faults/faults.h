@@ -197,6 +197,7 @@ extern int faults_extent_pages;
 	do                                                   \
 	{                                                    \
 		FAULT_AT("vacuum_delay_point", FAULT_INTERRUPT); \
+		faults_pause("vacuum-delay");                    \
 		vacuum_delay_point(__VA_ARGS__);                 \
 	} while (0)
 

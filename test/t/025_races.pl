@@ -245,6 +245,124 @@ for my $name (sort keys %indexes)
 	checker_is_content($node, 't', "$name, two merges");
 }
 
+# reached(POINT): wait until a process pauses at a point.
+sub reached
+{
+	my ($point) = @_;
+
+	for (1 .. 1200)
+	{
+		last if -e "$folder/$point.reached";
+		usleep(50_000);
+	}
+	return ok(-e "$folder/$point.reached", "$point is reached");
+}
+
+# vacuum(POINTS, SQL): start a VACUUM that pauses at these points, in this order.
+sub vacuum
+{
+	my ($points, $settings) = @_;
+
+	return start_sql($node, "LOAD 'colbert_pg'; SET colbert_faults.folder = '$folder'; SET colbert_faults.pause = '$points'; $settings\nVACUUM (INDEX_CLEANUP on) t;");
+}
+
+sub go_on
+{
+	append_to_file("$folder/$_.go", '') for @_;
+	return;
+}
+
+# While more than three eighths of the limit is pending, VACUUM does not sleep under the merge lock, whatever its cost parameters: neither when
+# it walks through the directory, nor when it sweeps lists and hashes. With less it does.
+for my $name ('colbert_hnsw', 'colbert_ivf')
+{
+	for my $limit (2000, 10000)
+	{
+		my $urgent = $limit == 2000;
+
+		make($indexes{$name}, 3000, 'after');
+		$node->safe_psql('postgres', "DELETE FROM t WHERE id <= 1000; INSERT INTO t SELECT -id, doc FROM docs WHERE id BETWEEN 2001 AND 2400");
+		go_on('vacuum-delay');
+		my $vacuum = vacuum('vacuum-begun vacuum-delay vacuum-swept', "SET colbert.pending_limit = $limit; SET vacuum_cost_delay = 1; SET vacuum_cost_limit = 10000;");
+
+		reached('vacuum-begun');
+		is($node->safe_psql('postgres', "SELECT pending_tokens, dead_documents FROM colbert_index_info('t_index')"), '1200|1000', "$name: documents are pending, others are dead");
+		unlink "$folder/vacuum-delay.reached";
+		go_on('vacuum-begun');
+		reached('vacuum-swept');
+		is(-e "$folder/vacuum-delay.reached" ? 'may sleep' : 'does not sleep', $urgent ? 'does not sleep' : 'may sleep', "$name: VACUUM with 1,200 of $limit tokens pending");
+		is($node->safe_psql('postgres', "SELECT dead_documents FROM colbert_index_info('t_index')"), '0', "$name: it has freed the dead");
+		go_on('vacuum-swept');
+		is(stop_sql($vacuum), '', "$name: it finishes");
+		unlink glob "$folder/*";
+		checker_is_content($node, 't', "$name: VACUUM without sleeping");
+	}
+}
+
+# VACUUM waits without the merge lock until no insert is running, to free reservations that nobody will publish. It ignores those that
+# have been published since it saw them.
+for my $name (sort keys %indexes)
+{
+	make($indexes{$name}, 2000, 'after');
+	my (undef, $err) = during('append-reserved', 'INSERT INTO t SELECT * FROM docs WHERE id = 2001', sub {
+		my $vacuum = vacuum('append-lock', '');
+
+		reached('append-lock');
+		$node->safe_psql('postgres', 'INSERT INTO t SELECT * FROM docs WHERE id BETWEEN 2002 AND 2010');
+		is($node->safe_psql('postgres', "SET lock_timeout = '10s'; SELECT colbert_merge('t_index')"), '9', "$name: others merge while VACUUM waits for an insert");
+		go_on('append-lock');
+		is(stop_sql($vacuum), '', "$name: VACUUM finishes");
+	});
+	is($err, '', "$name: the insert finishes");
+	unlink glob "$folder/*";
+
+	my $vacuum;
+	(undef, $err) = during('append-reserved', 'INSERT INTO t SELECT * FROM docs WHERE id = 2011', sub {
+		$vacuum = vacuum('vacuum-swept append-lock', '');
+		reached('vacuum-swept');
+		go_on('append-lock');
+	});
+	is($err, '', "$name: an insert publishes what VACUUM has seen reserved");
+	go_on('vacuum-swept');
+	is(stop_sql($vacuum), '', "$name: VACUUM finishes");
+	ok(!-e "$folder/append-lock.reached", "$name: it has nothing to free, and does not lock out inserts");
+	unlink glob "$folder/*";
+
+	# an insert that ends after it has reserved its place
+	(undef, $err) = during('append-reserved', 'INSERT INTO t SELECT * FROM docs WHERE id = 2012', sub {
+		$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'INSERT INTO t%2012%' AND pid <> pg_backend_pid()});
+	});
+	like($err, qr/terminating connection/, "$name: an insert ends early");
+	is($node->safe_psql('postgres', "VACUUM (INDEX_CLEANUP on) t; SELECT free_documents FROM colbert_index_info('t_index')"), '1', "$name: VACUUM frees its place");
+	checker_is_content($node, 't', "$name, VACUUM and reservations");
+}
+
+# Documents come while much is pending and a merge without haste runs. After a first small batch, it goes on in haste: without nodes, which are
+# added when the documents are merged again. While much is pending then, they are left for later. Nothing of this happens if no documents come.
+for my $comes (0, 1)
+{
+	my $lacking = q{SELECT (tokens - pending_tokens) / tokens_per_node - nodes > 100, pending_documents FROM colbert_index_info('t_index')};
+	my $merge = "LOAD 'colbert_pg'; SET colbert.pending_limit = 2000; SELECT colbert_merge('t_index');";
+	my $name = $comes ? 'documents come' : 'no documents come';
+
+	make($indexes{colbert_hnsw}, 2000, 'after');
+	$node->safe_psql('postgres', 'ALTER TABLE t DROP CONSTRAINT t_pkey; INSERT INTO t SELECT * FROM docs WHERE id > 2000');
+	my $merging = start_sql($node, "LOAD 'colbert_pg'; SET colbert_faults.folder = '$folder'; SET colbert_faults.pause = 'merge-posted merge-settles'; $merge");
+	reached('merge-posted');
+	$node->safe_psql('postgres', 'INSERT INTO t SELECT -id, doc FROM docs WHERE id <= 10') if $comes;
+	go_on('merge-posted');
+	reached('merge-settles');
+	is($node->safe_psql('postgres', $lacking), $comes ? 't|10' : 'f|0', "$name: the merge " . ($comes ? 'leaves out nodes' : 'adds all nodes'));
+	$node->safe_psql('postgres', 'INSERT INTO t SELECT -id, doc FROM docs WHERE id <= 1000') if $comes;
+	go_on('merge-settles');
+	is(stop_sql($merging), '', "$name: it finishes");
+	unlink glob "$folder/*";
+	is($node->safe_psql('postgres', $lacking), $comes ? 't|1010' : 'f|0', "$name: " . ($comes ? 'it settles nothing while much is pending' : 'nothing is left'));
+	$node->safe_psql('postgres', $merge);
+	is($node->safe_psql('postgres', $lacking), 'f|0', "$name: the next merge adds the nodes");
+	checker_is_content($node, 't', "a merge without haste, $name");
+}
+
 # bytes(PART): size of a part of the index according to colbert_index_info; the queue's is the
 # remainder.
 sub bytes
