@@ -4,7 +4,7 @@
  *	  INSERT: append a document, which stays pending until a merge. An UPDATE
  *	  that keeps the document shares that of the old row (update.c).
  *
- * Merges begin when more than MERGE_SHARE of colbert.pending_limit is pending.
+ * Merges begin when more than URGENT_SHARE of colbert.pending_limit is pending.
  * A background worker does them if one can be started; otherwise inserts do,
  * one step at a time. An insert that finds another session merging continues
  * without merging. When more than WAIT_SHARE is pending, it waits for its turn
@@ -31,6 +31,7 @@
 #include "index/train.h"
 #include "miscadmin.h"
 #include "settings.h"
+#include "storage/pace.h"
 #include "utils/memutils.h"
 
 /* Maximum time that an insert merges, and maximum time that it merges and waits. */
@@ -38,10 +39,9 @@
 #define MAX_MILLISECONDS  18.0
 
 /*
- * Shares of colbert.pending_limit above which inserts merge, wait, and wait for
- * MAX_MILLISECONDS.
+ * Shares of colbert.pending_limit above which inserts wait, and wait for
+ * MAX_MILLISECONDS. They merge above URGENT_SHARE.
  */
-#define MERGE_SHARE     0.375
 #define WAIT_SHARE      0.625
 #define FULL_WAIT_SHARE 0.875
 
@@ -72,7 +72,7 @@ insert_duty(const MetaPageData *meta)
 	if (!has_nodes(meta))
 		duty.train =
 			pending > limit * WAIT_SHARE && meta->documents.live_tokens >= train_min_tokens(meta);
-	else if (pending > limit * MERGE_SHARE)
+	else if (pending > limit * URGENT_SHARE)
 		duty.merge = STEP_MILLISECONDS;
 	duty.grow = pending <= limit * WAIT_SHARE;
 	return duty;

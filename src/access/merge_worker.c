@@ -45,15 +45,6 @@
 #define TRAIN_SHARE 0.5
 
 /*
- * Share of the limit that a batch takes, and minimum tokens of a batch; share
- * of the limit above which no nodes are added. Inserts that wait for a worker
- * continue after a while, so each batch must leave the queue soon.
- */
-#define BATCH_SHARE      0.0625
-#define MIN_BATCH_TOKENS 1024
-#define GROW_SHARE       0.5
-
-/*
  * Milliseconds that a worker waits for another batch before it ends, and between
  * two looks. Under a steady load it then serves all inserts, and starts and
  * groups the nodes once. After LIFETIME milliseconds it waits no longer, so that
@@ -393,8 +384,7 @@ nap(void)
 static void
 merge_all(const WorkerTask *task)
 {
-	const MergeHaste haste = {Min(Max(task->limit * BATCH_SHARE, MIN_BATCH_TOKENS), MERGE_TOKENS),
-							  task->limit * GROW_SHARE};
+	const MergeHaste haste = merge_haste((uint64) task->limit);
 	bool             waits = false; /* all there was has been done */
 	instr_time       start;
 	instr_time       idle;
