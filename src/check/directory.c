@@ -42,7 +42,8 @@ is_written(const IndexView *view, ArrayKind kind, const DocEntry *entry)
 static void
 claim(DirectoryCheck *directory, ArrayKind kind, uint8 *owned, uint32 doc, uint32 first, uint32 n)
 {
-	Check *check = directory->check;
+	Check          *check = directory->check;
+	const DocEntry *entry = &check->docs[doc];
 
 	if (!check_in_array(check, kind, first, n))
 	{
@@ -61,9 +62,13 @@ claim(DirectoryCheck *directory, ArrayKind kind, uint8 *owned, uint32 doc, uint3
 		}
 		bit_set(owned, (uint64) first + i);
 	}
-	/* The end of a run of pending rows may never have been written. */
-	if (check->docs[doc].state == DOC_LIVE && is_written(check->view, kind, &check->docs[doc]))
-		check_use(check, kind, first, kind == ARRAY_PENDING_ROWS ? check->docs[doc].ntokens : n);
+	/*
+	 * The end of a place may never have been written: the place was larger, and
+	 * free since it was taken, because a build did not find its row again.
+	 */
+	if (entry->state == DOC_LIVE && is_written(check->view, kind, entry))
+		check_use(check, kind, first,
+				  kind == ARRAY_SKETCHES ? sketch_blocks_for(entry->ntokens) : entry->ntokens);
 }
 
 static void
