@@ -138,29 +138,26 @@ free_place(void)
 #define CLAIM_CLASS 0xC01B
 
 /*
- * Try to take the lock of the worker that serves an index, for this process or
- * for its transaction. It is an advisory lock, since those are released whenever
- * a process ends. Returns false if another process's lock conflicts.
+ * Return the name of the lock of the worker that serves an index. It is an
+ * advisory lock, since those are released whenever a process ends.
  */
-static bool
-claim(const WorkerTask *task, LOCKMODE mode, bool for_process)
+static LOCKTAG
+claim_of(Oid database, Oid index)
 {
 	LOCKTAG tag;
 
-	SET_LOCKTAG_ADVISORY(tag, task->database, task->index, 0, CLAIM_CLASS);
-	return LockAcquire(&tag, mode, for_process, true) != LOCKACQUIRE_NOT_AVAIL;
+	SET_LOCKTAG_ADVISORY(tag, database, index, 0, CLAIM_CLASS);
+	return tag;
 }
 
 /* Return true if a worker that any session has started serves an index. */
 static bool
 is_claimed(Relation index)
 {
-	const WorkerTask task = {MyDatabaseId, RelationGetRelid(index), 0};
-	LOCKTAG          tag;
+	LOCKTAG tag = claim_of(MyDatabaseId, RelationGetRelid(index));
 
-	if (!claim(&task, ShareLock, false))
+	if (LockAcquire(&tag, ShareLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
 		return true;
-	SET_LOCKTAG_ADVISORY(tag, task.database, task.index, 0, CLAIM_CLASS);
 	LockRelease(&tag, ShareLock, false);
 	return false;
 }
@@ -325,12 +322,13 @@ has_unsettled(Relation rel)
 static bool
 claim_soon(const WorkerTask *task)
 {
-	bool claimed = false;
+	LOCKTAG tag = claim_of(task->database, task->index);
+	bool    claimed = false;
 
 	for (int tries = 0; !claimed && tries < CLAIM_TRIES; tries++)
 	{
 		StartTransactionCommand();
-		claimed = claim(task, ExclusiveLock, true);
+		claimed = LockAcquire(&tag, ExclusiveLock, true, true) != LOCKACQUIRE_NOT_AVAIL;
 		CommitTransactionCommand();
 		if (!claimed)
 			pg_usleep(CLAIM_NAP);

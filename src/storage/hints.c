@@ -23,7 +23,7 @@
 typedef struct BufferHints
 {
 	uint32      nblocks;
-	BlockNumber known; /* at most nblocks: the file had so many when it was last looked at */
+	BlockNumber known; /* blocks of the file at the last look, at most nblocks */
 	Buffer      buffers[FLEXIBLE_ARRAY_MEMBER];
 } BufferHints;
 

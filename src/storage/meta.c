@@ -148,7 +148,7 @@ meta_copy(ColbertIndex *index, Buffer buffer)
 	const MetaPageData *stored = meta_data(BufferGetPage(buffer));
 	MetaNodes           nodes = index->meta.nodes;
 
-	/* A shape never changes. What is allocated by the first copy of it must suffice. */
+	/* A shape never changes, and callers have sized their memory by the first copy. */
 	if (index->meta.magic != 0 &&
 		memcmp(&index->meta.shape, &stored->shape, sizeof(MetaShape)) != 0)
 		meta_damaged(index->rel);
