@@ -35,6 +35,7 @@ class Ours:
         self.conn, self.source, self.folder, self.options = conn, source, folder, options
         self.loaded = fact(conn, 'load')
         self.rows = {}
+        self.plain_inserts = None       # documents per second into the table without an index
         self.paths = {kind: os.path.join(folder, kind + '.queries') for kind in KINDS}
         self.queries = {}
         for kind, path in self.paths.items():
@@ -181,6 +182,16 @@ class Ours:
         meanwhile = client.times()
         count, taken = inserter.finish(now=True)
         return {'resting': latency(resting), 'meanwhile': latency(meanwhile), 'rate': count / taken}
+
+    def inserts_without_index(self):
+        """Measure inserts into the table while it has no valid index, and remove the inserted documents again."""
+        show_only(self.conn, '', others_are_kept=False)
+        with Step('no index: inserts') as step:
+            inserted, taken = Inserter(self.more_documents(0, self.options.inserts), self.source.documents + 1).finish()
+            self.plain_inserts = inserted / taken
+            step.result = f'{self.plain_inserts:,.0f} per s'
+        self.remove_inserted()
+        self.show_only(None)
 
     def inserts(self, method):
         """Measure inserts into this index alone, and remove the inserted documents again."""

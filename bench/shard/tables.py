@@ -90,7 +90,8 @@ def print_rates(rows, kernels):
     print_kernels(rows, kernels[1])
 
 
-def print_inserts(rows):
+def print_inserts(rows, without_index):
+    """Print the inserts per second into each index, and into the table without one."""
     measured = [row for row in rows if 'insert' in row]
     if not measured:
         return
@@ -104,6 +105,7 @@ def print_inserts(rows):
             rest, then = figures['resting'], figures['meanwhile']
             line += f"   {figures['rate']:18,.0f}{rest['avg']:12.2f}{rest['p99']:8.2f}{then['avg']:10.2f}{then['p99']:8.2f}{then['avg'] / rest['avg']:10.2f}"
         print(line)
+    print(f"{'without an index':36}{without_index:10,.0f}")
 
 
 def print_ours(ours, source, lengths, kernels):
@@ -113,7 +115,7 @@ def print_ours(ours, source, lengths, kernels):
     print_latency(rows, lengths)
     print_stages(rows)
     print_rates(rows, kernels)
-    print_inserts(rows)
+    print_inserts(rows, ours.plain_inserts)
 
 
 def print_peers(rows, ours, lengths):
