@@ -207,18 +207,21 @@ typedef struct ThresholdCache
 static void
 cache_threshold(ThresholdCache *cache, struct varlena *given, Metric metric)
 {
-	MemoryContext old;
+	MemoryContext   old;
+	struct varlena *copy;
 
 	cache->given = NULL;
 	MemoryContextReset(cache->context);
 	old = MemoryContextSwitchTo(cache->context);
 	/* The threshold's query points into its datum, hence into a copy that outlives this call. */
-	cache->given = palloc_extended(VARSIZE_ANY(given), MCXT_ALLOC_HUGE);
-	memcpy(cache->given, given, VARSIZE_ANY(given));
-	cache->empty = !threshold_from_datum(PointerGetDatum(cache->given), &cache->threshold);
+	copy = palloc_extended(VARSIZE_ANY(given), MCXT_ALLOC_HUGE);
+	memcpy(copy, given, VARSIZE_ANY(given));
+	cache->empty = !threshold_from_datum(PointerGetDatum(copy), &cache->threshold);
 	if (!cache->empty)
 		cache->query = score_prepare(cache->threshold.query, metric);
 	MemoryContextSwitchTo(old);
+	/* Last: an error above leaves a cache without a threshold. */
+	cache->given = copy;
 }
 
 /*

@@ -307,8 +307,13 @@ policy_bar(const Policy *policy, const FunnelState *state)
 	bool   in_hand = state->ready > 0 && state->score_errors.count >= FIRST_WINDOW;
 	double score = state->wanted_score;
 
-	/* Code scores of rows that are not returned may be among the best ones. */
-	if (in_hand && (policy->filtered || state->gone > 0 || !policy->has_codes || goes_on))
+	/*
+	 * Code scores of rows that are not returned may be among the best ones. If
+	 * all rows of the last score are needed, the best ones may be such rows: a
+	 * bar at their score leaves the others out.
+	 */
+	if (in_hand && (policy->filtered || policy->need_peers || state->gone > 0 ||
+					!policy->has_codes || goes_on))
 		score = MIN(score, exact - state->score_errors.mean);
 	return (ScoreBar) {.score = MAX(score, policy->threshold),
 					   .exact = state->ready > 0 ? exact : -INFINITY,

@@ -66,9 +66,10 @@ typedef struct Policy
 	double         threshold;       /* minimum score of wanted documents; -INFINITY: none */
 	/* share of all documents, here and on other servers, that this index has */
 	double   share;
-	uint64_t need_rows; /* number of first rows that must not be late; 0: any row may be */
-	bool     filtered;  /* rows must pass a filter */
-	bool     has_codes; /* documents are reranked by codes, otherwise by their sketches */
+	uint64_t need_rows;  /* number of first rows that must not be late; 0: any row may be */
+	bool     need_peers; /* and with them all rows that have the score of the last one */
+	bool     filtered;   /* rows must pass a filter */
+	bool     has_codes;  /* documents are reranked by codes, otherwise by their sketches */
 
 	/* the index */
 	uint32_t  ndirections;

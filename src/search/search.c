@@ -68,6 +68,7 @@ describe_request(Search *search, const SearchRequest *request)
 	policy->ordered = request->order == SEARCH_NEAREST_FIRST;
 	policy->threshold = request->threshold;
 	policy->need_rows = request->need.rows;
+	policy->need_peers = request->need.peers;
 	policy->filtered = request->filter != NULL;
 	search->need = request->need;
 	search->counters = (SearchCounters) {
