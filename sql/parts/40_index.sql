@@ -10,7 +10,7 @@ CREATE FUNCTION colbert_index_info(index regclass,
 	OUT directory_bytes bigint, OUT sketch_bytes bigint, OUT code_bytes bigint,
 	OUT node_bytes bigint, OUT posting_bytes bigint, OUT total_bytes bigint,
 	OUT imbalance float8, OUT trained_distance float8, OUT merged_distance float8, OUT advice text, OUT centroids regclass)
-	AS 'MODULE_PATHNAME', 'colbert_index_info' LANGUAGE C VOLATILE STRICT PARALLEL SAFE;
+	AS 'MODULE_PATHNAME', 'colbert_index_info' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
 COMMENT ON FUNCTION colbert_index_info(regclass) IS 'contents of a colbert_pg index, sizes of its parts, and fit of its nodes; of a partitioned table, the sum over its partitions';
 
 CREATE FUNCTION colbert_partition_info(index regclass,
@@ -24,7 +24,7 @@ CREATE FUNCTION colbert_partition_info(index regclass,
 	OUT directory_bytes bigint, OUT sketch_bytes bigint, OUT code_bytes bigint,
 	OUT node_bytes bigint, OUT posting_bytes bigint, OUT total_bytes bigint,
 	OUT imbalance float8, OUT trained_distance float8, OUT merged_distance float8, OUT advice text, OUT centroids regclass) RETURNS SETOF record
-	AS 'MODULE_PATHNAME', 'colbert_partition_info' LANGUAGE C VOLATILE STRICT PARALLEL SAFE ROWS 10;
+	AS 'MODULE_PATHNAME', 'colbert_partition_info' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 10;
 COMMENT ON FUNCTION colbert_partition_info(regclass) IS 'colbert_index_info of the index of each partition';
 
 CREATE FUNCTION colbert_merge(index regclass) RETURNS bigint

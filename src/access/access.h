@@ -187,6 +187,13 @@ extern IndexBulkDeleteResult *colbert_vacuumcleanup(IndexVacuumInfo       *info,
  */
 extern Relation colbert_open_index(Oid oid, LOCKMODE mode);
 
+/*
+ * Raise an error if the file of an index cannot be read: during a concurrent
+ * build, in which only the builder may look at its pages, after one that
+ * failed, or on a standby, which has no file of an unlogged index.
+ */
+extern void colbert_check_readable(Relation index);
+
 /* Return true if this is an index of this extension, of a table of any kind. */
 extern bool partitions_is_ours(Relation relation);
 

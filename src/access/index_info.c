@@ -95,11 +95,15 @@ array_bytes(const MetaPageData *meta, ArrayKind first, ArrayKind last)
 static void
 read_facts(Relation index, IndexFacts *facts)
 {
-	IndexView          *view = view_open(index, false, VIEW_WITHOUT_PENDING);
-	const MetaPageData *meta = &view->index->meta;
-	int64               total = (int64) RelationGetNumberOfBlocks(index) * BLCKSZ;
+	IndexView          *view;
+	const MetaPageData *meta;
+	int64               total;
 	int64              *sums = facts->sums;
 
+	colbert_check_readable(index);
+	view = view_open(index, false, VIEW_WITHOUT_PENDING);
+	meta = &view->index->meta;
+	total = (int64) RelationGetNumberOfBlocks(index) * BLCKSZ;
 	facts->access_method = get_am_name(index->rd_rel->relam);
 	facts->quantizer = view->coder.codec->name;
 	facts->dims = meta->shape.column_dim;
@@ -492,15 +496,7 @@ merge_index(Relation index)
 
 	if (!compat_object_ownercheck(RelationRelationId, RelationGetRelid(index), GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_INDEX, RelationGetRelationName(index));
-	/*
-	 * A concurrent build is working on the index, or has failed. No other
-	 * session may change its pages.
-	 */
-	if (!index->rd_index->indisready)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("index \"%s\" is not ready", RelationGetRelationName(index)),
-				 errhint("Wait until it is built. If the build failed, drop it or REINDEX it.")));
+	colbert_check_readable(index);
 	merged = merge_pending(index, (uint64) colbert_pending_limit);
 	relation_close(index, RowExclusiveLock);
 	return merged;

@@ -9,6 +9,7 @@
 
 #include "access/access.h"
 #include "access/relation.h"
+#include "access/xlog.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "storage/lmgr.h"
@@ -56,6 +57,20 @@ colbert_open_index(Oid oid, LOCKMODE mode)
 		ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						errmsg("cannot access temporary indexes of other sessions")));
 	return index;
+}
+
+void
+colbert_check_readable(Relation index)
+{
+	if (!index->rd_index->indisready)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("index \"%s\" is not ready", RelationGetRelationName(index)),
+				 errhint("Wait until it is built. If the build failed, drop it or REINDEX it.")));
+	if (RecoveryInProgress() && index->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED)
+		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+						errmsg("index \"%s\" is unlogged and empty during recovery",
+							   RelationGetRelationName(index))));
 }
 
 bool

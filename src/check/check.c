@@ -214,10 +214,7 @@ check_preconditions(Relation index, bool against_table)
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("index \"%s\" is not valid", RelationGetRelationName(index)),
 						errhint("Drop it or REINDEX it.")));
-	if (index->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED && RecoveryInProgress())
-		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-						errmsg("index \"%s\" is unlogged and empty during recovery",
-							   RelationGetRelationName(index))));
+	colbert_check_readable(index);
 	if (against_table && IsolationUsesXactSnapshot() && index->rd_index->indcheckxmin &&
 		!TransactionIdPrecedes(HeapTupleHeaderGetXmin(index->rd_indextuple->t_data),
 							   GetTransactionSnapshot()->xmin))

@@ -11,6 +11,7 @@
  */
 #include "compat/pg_compat.h"
 
+#include "access/access.h"
 #include "access/htup_details.h"
 #include "access/relation.h"
 #include "access/transam.h"
@@ -29,6 +30,7 @@ check_usable(Relation index)
 						index->rd_rel->relkind == RELKIND_PARTITIONED_INDEX
 							? errhint("Attach a valid index of each partition to it.")
 							: errhint("Drop it or REINDEX it.")));
+	colbert_check_readable(index);
 	if (index->rd_index->indcheckxmin &&
 		!TransactionIdPrecedes(HeapTupleHeaderGetXmin(index->rd_indextuple->t_data),
 							   TransactionXmin))

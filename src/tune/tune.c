@@ -20,6 +20,7 @@
 #include "funcapi.h"
 #include "index/view.h"
 #include "miscadmin.h"
+#include "storage/lmgr.h"
 #include "tune/tune.h"
 #include "utils/acl.h"
 #include "utils/array.h"
@@ -86,6 +87,22 @@ check_arguments(FunctionCallInfo fcinfo)
 						errmsg("expected a k from 1 to %d, not %d", MAX_ANSWERS, k)));
 }
 
+/*
+ * Take the lock of ALTER INDEX before the work, kept to the end of the
+ * transaction. A REINDEX CONCURRENTLY that had it would wait for this
+ * statement's snapshot, while ALTER INDEX waits for the lock.
+ */
+static void
+lock_for_settings(Relation index)
+{
+	if (!ConditionalLockRelation(index, ShareUpdateExclusiveLock))
+		ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+						errmsg("could not lock index \"%s\" to set its options",
+							   RelationGetRelationName(index)),
+						errhint("Wait until REINDEX, ALTER INDEX or another colbert_tune of the "
+								"index has ended.")));
+}
+
 static void
 check_rights(const Tune *tune, bool apply)
 {
@@ -113,6 +130,7 @@ check_rights(const Tune *tune, bool apply)
 		 * may be scanning the index.
 		 */
 		CheckTableNotInUse(index, "ALTER INDEX");
+		lock_for_settings(index);
 	}
 }
 

@@ -242,6 +242,12 @@ $standby->safe_psql('postgres', "$by_index " . search('one') . ';' . search('a')
 is($standby->safe_psql('postgres', 'SELECT index, searches FROM colbert_stat_indexes ORDER BY index::text'), "a|1\none|1", 'a standby counts its own searches');
 like($standby->safe_psql('postgres', q{SELECT index, status, documents, problem FROM colbert_indexes WHERE index::text IN ('one', 'unlogged') ORDER BY 1}),
 	qr/^one\|valid\|285\|\nunlogged\|unlogged\|\|$/, 'and shows an unlogged index, which it cannot read');
+for my $call ("colbert_index_info('unlogged')", "colbert_partition_info('unlogged')", "colbert_index_check('unlogged')",
+	"colbert_tune('unlogged', ARRAY(SELECT doc FROM docs LIMIT 20))")
+{
+	like(($standby->psql('postgres', "\\set VERBOSITY verbose\nSELECT * FROM $call"))[2], qr/ERROR:  55000: index "unlogged" is unlogged and empty during recovery/,
+		"$call says that the index is empty");
+}
 $node->safe_psql('postgres', 'DROP TABLE a_docs CASCADE');
 $node->wait_for_catchup($standby);
 is($standby->safe_psql('postgres', 'SELECT index FROM colbert_stat_indexes'), 'one', 'an index that is dropped on the primary leaves the view');

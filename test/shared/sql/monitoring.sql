@@ -34,7 +34,12 @@ UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'monitored_expression'
 SELECT index, status, problem, documents FROM monitored_indexes WHERE relation = 'monitored'::regclass;
 UPDATE pg_index SET indisready = false WHERE indexrelid = 'monitored_expression'::regclass;
 SELECT index, status, problem, documents FROM monitored_indexes WHERE relation = 'monitored'::regclass;
+SELECT documents FROM colbert_index_info('monitored_expression');
+SELECT * FROM colbert_partition_info('monitored_expression');
 UPDATE pg_index SET indisready = true, indisvalid = true WHERE indexrelid = 'monitored_expression'::regclass;
+
+-- A parallel worker cannot read a temporary index, nor lock one.
+SELECT proname, proparallel FROM pg_proc WHERE proname IN ('colbert_index_info', 'colbert_partition_info', 'colbert_index_status') ORDER BY proname;
 
 -- Rights are those of colbert_index_info.
 CREATE ROLE regress_monitor_nobody;
