@@ -65,11 +65,16 @@ static void
 load_tokens(Merge *merge, uint32 doc, const DocEntry *entry, uint32 first, uint32 n)
 {
 	IndexView *view = merge->view;
+	float     *tokens = merge->tokens + (size_t) merge->ntokens * view->dim;
 
 	/* The document was appended under an older epoch, before the mean was trained. */
 	if (entry->epoch != view->index->meta.nodes.epoch)
 		docstore_resketch(view, doc, entry, first, n);
-	docstore_vectors(view, entry, first, n, merge->tokens + (size_t) merge->ntokens * view->dim);
+	/* The pending rows of a document that is merged again are free, or another document's. */
+	if (merge->again)
+		docstore_coded_vectors(view, entry, first, n, tokens);
+	else
+		docstore_vectors(view, entry, first, n, tokens);
 	for (uint32 t = 0; t < n; t++)
 		merge->owner[merge->ntokens++] = doc;
 }

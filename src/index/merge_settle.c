@@ -18,6 +18,10 @@
  * covers every document between the
  * first and the last one, so it may include some that would not need this.
  *
+ * The tokens are read back from the code rows, because the pending rows are
+ * free by then. An index without code rows (the quantizer bit) has no unsettled
+ * documents.
+ *
  *-------------------------------------------------------------------------
  */
 #include "compat/pg_compat.h"
@@ -63,7 +67,8 @@ settle_later(Merge *merge, const MetaPageData *stored)
 	MetaGrowth   *growth = &merge->view->index->meta.growth;
 	const uint32 *docs = merge->queue + merge->at;
 
-	if (!merge->stunted || merge->ntokens == 0 || !lacks_nodes(stored))
+	if (!merge->stunted || merge->ntokens == 0 || !coder_has_rows(&merge->view->coder) ||
+		!lacks_nodes(stored))
 		return;
 	for (uint32 i = 0; i < merge->ndocs + (merge->part > 0); i++)
 		add_unsettled(growth, docs[i]);
@@ -75,7 +80,8 @@ bool
 merge_is_settleable(IndexView *view, uint32 doc, DocEntry *entry)
 {
 	return docstore_entry(view, doc, entry) && entry->state == DOC_LIVE &&
-		   !(entry->flags & DOC_PENDING) && entry->ntokens > 0 && entry->ntokens <= entry->capacity;
+		   !(entry->flags & DOC_PENDING) && entry->ntokens > 0 &&
+		   entry->ntokens <= entry->capacity && docstore_has_rows(view, entry);
 }
 
 /*
