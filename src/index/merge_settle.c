@@ -51,7 +51,9 @@
  * Maximum directory pages that a slice looks at for unsettled documents, while
  * other merges wait; not measured.
  */
-#define LOOK_PAGES 1024
+#ifndef COLBERT_LOOK_PAGES
+#define COLBERT_LOOK_PAGES 1024
+#endif
 
 /* ---- noting ---- */
 
@@ -116,11 +118,11 @@ merge_is_settleable(IndexView *view, uint32 doc, DocEntry *entry)
 
 /*
  * List the first unsettled documents, of at least this many tokens together if
- * LOOK_PAGES pages have enough. Returns their number. *end is set to the end of
- * the ordinals that were looked at.
+ * COLBERT_LOOK_PAGES pages have enough. Returns their number. *end is set to
+ * the end of the ordinals that were looked at.
  */
 static uint32
-first_unsettled(IndexView *view, uint32 tokens, uint32 *docs, uint32 *end)
+first_unsettled(IndexView *view, Pace *pace, uint32 tokens, uint32 *docs, uint32 *end)
 {
 	const MetaGrowth *growth = &view->index->meta.growth;
 	DocEntry         *entries = palloc(PAGE_PAYLOAD);
@@ -128,11 +130,12 @@ first_unsettled(IndexView *view, uint32 tokens, uint32 *docs, uint32 *end)
 	uint32            doc = growth->unsettled_first;
 	uint64            sum = 0;
 
-	for (int pages = 0; pages < LOOK_PAGES && doc < growth->unsettled_end && sum < tokens; pages++)
+	for (int pages = 0; pages < COLBERT_LOOK_PAGES && doc < growth->unsettled_end && sum < tokens;
+		 pages++)
 	{
 		uint32 run = Min(parray_run(view->index, ARRAY_DOCS, doc), growth->unsettled_end - doc);
 
-		CHECK_FOR_INTERRUPTS();
+		pace_delay(view->index, pace);
 		parray_copy_out(view->index, ARRAY_DOCS, doc, run, entries);
 		for (uint32 i = 0; i < run && sum < tokens; i++, doc++)
 		{
@@ -169,7 +172,7 @@ merge_settle(Relation rel, uint32 tokens, uint64 pending_limit)
 	Merge         merge = {.pace = pace_for(pending_limit), .growth = SETTLING_GROWTH};
 	uint32       *docs = palloc_extended(mul_size(tokens, sizeof(uint32)), MCXT_ALLOC_HUGE);
 	uint32        end;
-	uint32        ndocs = first_unsettled(view, tokens, docs, &end);
+	uint32        ndocs = first_unsettled(view, &merge.pace, tokens, docs, &end);
 	bool          more;
 
 	if (ndocs > 0)
