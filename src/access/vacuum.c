@@ -310,7 +310,7 @@ free_reserved(IndexView *view, OrdinalList *reserved)
 			if (!is_reserved(view, doc))
 				continue;
 			if (view->coder.codec->coarse)
-				pending_rows_release(view, doc, true);
+				pending_rows_release(view, doc, true, 0);
 			kept[nkept++] = doc;
 		}
 		docstore_push_free(view, kept, nkept);

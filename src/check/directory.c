@@ -90,7 +90,7 @@ check_entry(DirectoryCheck *directory, uint32 doc, const DocEntry *entry)
 {
 	Check *check = directory->check;
 
-	if (entry->state > DOC_FREE || (entry->flags & ~(DOC_PENDING | DOC_VERSIONS | DOC_ZERO)) != 0)
+	if (entry->state > DOC_FREE || (entry->flags & ~DOC_FLAGS) != 0)
 	{
 		findings_add(check->findings, FINDING_ERROR, doc,
 					 "document has invalid state %d or flags %d", (int) entry->state,

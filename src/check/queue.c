@@ -5,7 +5,9 @@
  *
  * A crash may leave merged documents in the queue, or the same document twice;
  * the next merge removes them. A pending document that is not in the queue is
- * an error, because no search would find it.
+ * an error, because no search would find it. An unsettled document is in the
+ * queue or in the range that is merged again; otherwise searches would find less
+ * of it for good.
  *
  *-------------------------------------------------------------------------
  */
@@ -36,6 +38,20 @@ check_queued(Check *check, uint32 item, uint32 doc)
 	bit_set(check->queued, doc);
 }
 
+/* Check that an unsettled document is merged again. */
+static void
+check_unsettled(Check *check, uint32 doc)
+{
+	const MetaGrowth *growth = &check->view->index->meta.growth;
+	const DocEntry   *entry = &check->docs[doc];
+
+	if (entry->state == DOC_LIVE && (entry->flags & DOC_UNSETTLED) &&
+		!bit_test(check->queued, doc) &&
+		(doc < growth->unsettled_first || doc >= growth->unsettled_end))
+		findings_add(check->findings, FINDING_WARNING, doc,
+					 "document is unsettled, but outside of the range that is merged again");
+}
+
 void
 check_queue(Check *check)
 {
@@ -57,6 +73,7 @@ check_queue(Check *check)
 	{
 		const DocEntry *entry = &check->docs[doc];
 
+		check_unsettled(check, doc);
 		if (!(entry->flags & DOC_PENDING) || bit_test(check->queued, doc))
 			continue;
 		if (entry->state == DOC_LIVE)

@@ -592,12 +592,10 @@ docstore_resketch(IndexView *view, uint32 doc, const DocEntry *entry, uint32 fir
 }
 
 void
-docstore_clear_pending(IndexView *view, const uint32 *docs, uint32 ndocs)
+docstore_change_flags(IndexView *view, const uint32 *docs, uint32 ndocs, uint8 clear, uint8 set)
 {
 	uint32 i = 0;
 
-	for (; has_pending_rows(view) && i < ndocs; i++)
-		pending_rows_release(view, docs[i], false);
 	while (i < ndocs)
 	{
 		uint32 run = parray_run(view->index, ARRAY_DOCS, docs[i]);
@@ -611,11 +609,21 @@ docstore_clear_pending(IndexView *view, const uint32 *docs, uint32 ndocs)
 			DocEntry *entry = (DocEntry *) parray_change(&change, buffer, ARRAY_DOCS, docs[i]);
 
 			if (docstore_releases(entry, false))
-				entry->flags &= ~DOC_PENDING;
+				entry->flags = (entry->flags & ~clear) | set;
 		}
 		change_commit(&change);
 		UnlockReleaseBuffer(buffer);
 	}
+}
+
+void
+docstore_clear_pending(IndexView *view, const uint32 *docs, uint32 ndocs, uint8 set)
+{
+	if (has_pending_rows(view))
+		for (uint32 i = 0; i < ndocs; i++)
+			pending_rows_release(view, docs[i], false, set);
+	else
+		docstore_change_flags(view, docs, ndocs, DOC_PENDING, set);
 }
 
 void

@@ -121,11 +121,18 @@ docstore_releases(const DocEntry *entry, bool reserved)
 }
 
 /*
- * Clear DOC_PENDING of documents (ascending ordinals, which may repeat) and
- * free their pending rows. Reserved entries are left unchanged, since a queue
- * left stale by a crash may name them.
+ * Clear and set flags of documents (ascending ordinals, which may repeat), in
+ * one change per directory page. Reserved entries are left unchanged, since a
+ * queue left stale by a crash may name them. The caller holds the merge lock.
  */
-extern void docstore_clear_pending(IndexView *view, const uint32 *docs, uint32 ndocs);
+extern void docstore_change_flags(IndexView *view, const uint32 *docs, uint32 ndocs, uint8 clear,
+								  uint8 set);
+
+/*
+ * Clear DOC_PENDING of documents as docstore_change_flags does, and free their
+ * pending rows. set: flags that they get in the same change.
+ */
+extern void docstore_clear_pending(IndexView *view, const uint32 *docs, uint32 ndocs, uint8 set);
 
 /* Call visit for each directory entry ever written, with no lock held. */
 typedef void (*DocVisitor)(IndexView *view, uint32 doc, const DocEntry *entry, void *arg);
@@ -151,10 +158,10 @@ extern uint32 pending_rows_wanted(IndexView *view, uint32 ntokens);
 extern uint32 pending_rows_take(IndexView *view, uint32 ntokens);
 
 /*
- * Clear DOC_PENDING of a document if it is set, and free its run. reserved:
- * also for an abandoned reservation.
+ * Clear DOC_PENDING of a document if it is set, set other flags, and free its
+ * run. reserved: also for an abandoned reservation.
  */
-extern void pending_rows_release(IndexView *view, uint32 doc, bool reserved);
+extern void pending_rows_release(IndexView *view, uint32 doc, bool reserved, uint8 set);
 
 /* Read the free run that follows a free run. Returns false if there is no free run at first. */
 extern bool pending_rows_next(IndexView *view, uint32 first, uint32 *next);

@@ -175,7 +175,7 @@ compact_queue(IndexView *view)
 
 	if (ndead == 0)
 		return;
-	docstore_clear_pending(view, dead, ndead);
+	docstore_clear_pending(view, dead, ndead, 0);
 	buffer = meta_lock(view->index, BUFFER_LOCK_EXCLUSIVE);
 	meta_copy(view->index, buffer);
 	n = queue_count(meta);

@@ -65,11 +65,16 @@ static void
 load_tokens(Merge *merge, uint32 doc, const DocEntry *entry, uint32 first, uint32 n)
 {
 	IndexView *view = merge->view;
+	float     *tokens = merge->tokens + (size_t) merge->ntokens * view->dim;
 
 	/* The document was appended under an older epoch, before the mean was trained. */
 	if (entry->epoch != view->index->meta.nodes.epoch)
 		docstore_resketch(view, doc, entry, first, n);
-	docstore_vectors(view, entry, first, n, merge->tokens + (size_t) merge->ntokens * view->dim);
+	/* The pending rows of a document that is merged again are free, or another document's. */
+	if (merge->again)
+		docstore_coded_vectors(view, entry, first, n, tokens);
+	else
+		docstore_vectors(view, entry, first, n, tokens);
 	for (uint32 t = 0; t < n; t++)
 		merge->owner[merge->ntokens++] = doc;
 }
@@ -198,22 +203,43 @@ write_postings(Merge *merge, bool suspect)
 
 /*
  * Return the tokens of the batch's whole documents, dead ones included, as
- * counted when the documents were queued.
+ * counted when the documents were queued. Documents that are flagged as
+ * unsettled already, because a batch had a part of them or was interrupted,
+ * come into the range.
  */
 static uint64
-queued_tokens(Merge *merge)
+leaving_tokens(Merge *merge)
 {
 	uint64 tokens = 0;
 
 	for (uint32 i = 0; i < merge->ndocs; i++)
 	{
+		uint32   doc = merge->queue[merge->at + i];
 		DocEntry entry;
 
-		if (docstore_entry(merge->view, merge->queue[merge->at + i], &entry) &&
-			docstore_releases(&entry, false))
-			tokens += entry.ntokens;
+		if (!docstore_entry(merge->view, doc, &entry) || !docstore_releases(&entry, false))
+			continue;
+		tokens += entry.ntokens;
+		if (entry.flags & DOC_UNSETTLED)
+			settle_doc_later(merge->view, doc);
 	}
 	return tokens;
+}
+
+/*
+ * Clear the pending flags of the batch's whole documents. unsettled: flag them
+ * as such, and the document that the batch has a part of.
+ */
+static void
+clear_flags(Merge *merge, bool unsettled)
+{
+	uint32 *docs = merge->queue + merge->at;
+
+	qsort(docs, merge->ndocs, sizeof(uint32), compare_ordinals);
+	docstore_clear_pending(merge->view, docs, merge->ndocs, unsettled ? DOC_UNSETTLED : 0);
+	if (unsettled && merge->part > 0)
+		docstore_change_flags(merge->view, docs + merge->ndocs, 1, 0, DOC_UNSETTLED);
+	COLBERT_PAUSE("merge-flagged");
 }
 
 /*
@@ -225,17 +251,14 @@ static void
 advance_queue(Merge *merge, uint64 added)
 {
 	IndexView     *view = merge->view;
-	uint64         merged_tokens = queued_tokens(merge);
-	uint32        *docs = merge->queue + merge->at;
+	uint64         merged_tokens = leaving_tokens(merge);
 	MetaNodes     *nodes = &view->index->meta.nodes;
 	Buffer         buffer;
 	Change         change;
 	MetaPageData  *stored;
 	MetaDocuments *documents;
 
-	qsort(docs, merge->ndocs, sizeof(uint32), compare_ordinals);
-	docstore_clear_pending(view, docs, merge->ndocs);
-
+	clear_flags(merge, settle_batch_later(merge, merged_tokens));
 	nodes->postings += added;
 	nodes->postings_inexact = merge->inexact;
 	buffer = meta_lock(view->index, BUFFER_LOCK_EXCLUSIVE);
@@ -250,23 +273,26 @@ advance_queue(Merge *merge, uint64 added)
 	documents->pending_tokens -= Min(documents->pending_tokens, merged_tokens);
 	if (queue_count(stored) == 0)
 		documents->pending_tokens = 0;
-	settle_later(merge, stored);
 	stored->growth = view->index->meta.growth;
 	change_commit(&change);
 	UnlockReleaseBuffer(buffer);
 	merge->queued_tokens -= Min(merge->queued_tokens, merged_tokens);
 }
 
-/* Count the postings of documents that are merged again. */
+/* Count the postings of documents that are merged again, and note that these are settled. */
 static void
 count_again(Merge *merge, uint64 added)
 {
 	MetaPageData *meta = &merge->view->index->meta;
+	uint32       *docs = merge->queue + merge->at;
 
 	meta->nodes.postings += added;
 	meta->nodes.postings_inexact = merge->inexact;
 	if (merge->ndocs > 0)
-		meta->growth.unsettled_first = merge->queue[merge->at + merge->ndocs - 1] + 1;
+	{
+		docstore_change_flags(merge->view, docs, merge->ndocs, DOC_UNSETTLED, 0);
+		meta->growth.unsettled_first = docs[merge->ndocs - 1] + 1;
+	}
 	meta_write_nodes(merge->view->index);
 }
 

@@ -90,14 +90,19 @@ extern void merge_end(Merge *merge);
 
 /* ---- merge_settle.c ---- */
 
-/* Return true if a document has been merged and can be merged again. */
+/* Return true if a document has been merged, is unsettled, and can be merged again. */
 extern bool merge_is_settleable(IndexView *view, uint32 doc, DocEntry *entry);
 
+/* Extend the range of unsettled documents by one, in the view's copy of the meta data. */
+extern void settle_doc_later(IndexView *view, uint32 doc);
+
 /*
- * Note that the batch's documents are unsettled if the index lacks more nodes
- * than it may. stored: the meta page after the batch has left the queue.
+ * Return true if the batch's documents must be flagged as unsettled: it could
+ * not add all nodes, and the index lacks more than it may. Then extend the
+ * range by the whole documents. tokens: those of the batch that leave the
+ * queue.
  */
-extern void settle_later(Merge *merge, const MetaPageData *stored);
+extern bool settle_batch_later(const Merge *merge, uint64 tokens);
 
 /* ---- merge_grow.c ---- */
 

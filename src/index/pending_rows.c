@@ -95,11 +95,11 @@ pending_rows_take(IndexView *view, uint32 ntokens)
 }
 
 /*
- * Clear the pending flag of a document and free its run, in one change. The
- * meta page is held exclusively.
+ * Clear the pending flag of a document, set other flags, and free its run, in
+ * one change. The meta page is held exclusively.
  */
 static void
-release_locked(IndexView *view, Buffer meta_buffer, uint32 doc, const DocEntry *entry)
+release_locked(IndexView *view, Buffer meta_buffer, uint32 doc, const DocEntry *entry, uint8 set)
 {
 	Buffer doc_buffer = parray_lock(view->index, ARRAY_DOCS, doc);
 	uint32 first = entry->first_pending_row;
@@ -107,10 +107,12 @@ release_locked(IndexView *view, Buffer meta_buffer, uint32 doc, const DocEntry *
 				   parray_nitems(view->index, ARRAY_PENDING_ROWS);
 	Buffer row_buffer =
 		has_run ? parray_lock(view->index, ARRAY_PENDING_ROWS, first) : InvalidBuffer;
-	Change change;
+	Change    change;
+	DocEntry *stored;
 
 	change_begin(&change, view->index);
-	((DocEntry *) parray_change(&change, doc_buffer, ARRAY_DOCS, doc))->flags &= ~DOC_PENDING;
+	stored = (DocEntry *) parray_change(&change, doc_buffer, ARRAY_DOCS, doc);
+	stored->flags = (stored->flags & ~DOC_PENDING) | set;
 	if (has_run)
 	{
 		uint32 *head = &meta_data(change_page(&change, meta_buffer, false))
@@ -128,7 +130,7 @@ release_locked(IndexView *view, Buffer meta_buffer, uint32 doc, const DocEntry *
 }
 
 void
-pending_rows_release(IndexView *view, uint32 doc, bool reserved)
+pending_rows_release(IndexView *view, uint32 doc, bool reserved, uint8 set)
 {
 	Buffer   meta_buffer;
 	DocEntry entry;
@@ -139,6 +141,6 @@ pending_rows_release(IndexView *view, uint32 doc, bool reserved)
 	/* Every other writer of directory entries holds the meta page or the merge lock. */
 	if (docstore_entry(view, doc, &entry) && (entry.flags & DOC_PENDING) &&
 		docstore_releases(&entry, reserved))
-		release_locked(view, meta_buffer, doc, &entry);
+		release_locked(view, meta_buffer, doc, &entry, set);
 	UnlockReleaseBuffer(meta_buffer);
 }

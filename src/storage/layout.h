@@ -325,7 +325,7 @@ StaticAssertDecl(sizeof(MetaLists) == 32, "on-disk size of MetaLists");
  */
 typedef struct MetaGrowth
 {
-	/* Documents from unsettled_first to unsettled_end - 1 are merged again (merge_settle.c). */
+	/* Those of unsettled_first .. unsettled_end - 1 with DOC_UNSETTLED are merged again. */
 	uint32 unsettled_first;
 	uint32 unsettled_end;
 	/* 1 + the node that may lack older documents (merge_adopt.c); 0: none. */
@@ -446,9 +446,11 @@ typedef enum DocState
 } DocState;
 
 /* Values of DocEntry.flags. */
-#define DOC_PENDING  0x01 /* in the queue, and in no posting list unless a merge was interrupted */
-#define DOC_VERSIONS 0x02 /* its row may have other versions (versions.h) */
-#define DOC_ZERO     0x04 /* has zero tokens, not indexed: no query token scores below 0 */
+#define DOC_PENDING   0x01 /* in the queue, and in no posting list unless a merge was interrupted */
+#define DOC_VERSIONS  0x02 /* its row may have other versions (versions.h) */
+#define DOC_ZERO      0x04 /* has zero tokens, not indexed: no query token scores below 0 */
+#define DOC_UNSETTLED 0x08 /* to be merged again after it has left the queue (merge_settle.c) */
+#define DOC_FLAGS     (DOC_PENDING | DOC_VERSIONS | DOC_ZERO | DOC_UNSETTLED)
 
 /* Directory entry of a document. */
 typedef struct DocEntry

@@ -78,6 +78,9 @@ extern int faults_extent_pages;
 /* Few extents per map page, so that small arrays have several map pages. */
 #define COLBERT_MAP_EXTENTS 48
 
+/* Few pages per slice of documents that are merged again. */
+#define COLBERT_LOOK_PAGES 2
+
 #define FAULT_AT(name, kind)                                       \
 	({                                                             \
 		static FaultSite fault_site_ = {__FILE__, __LINE__, name}; \

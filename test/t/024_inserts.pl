@@ -71,22 +71,6 @@ SQL
 	return;
 }
 
-# Merges that inserts wait for add no nodes to a graph. VACUUM makes up for it: the index gets its
-# nodes, made of all these documents, and finds them by their own embeddings.
-subtest 'colbert_hnsw: nodes that merges in haste left out' => sub {
-	my $table = 'passages_hnsw';
-
-	create_tables($node, 'id <= 300');
-	$node->safe_psql('postgres', "LOAD 'colbert_pg'; SET colbert.background_merge = off; SET colbert.pending_limit = 0; INSERT INTO $table SELECT * FROM pool WHERE id BETWEEN 301 AND 1500");
-	my ($lacking, $pending) = split /\|/, $node->safe_psql('postgres', "SELECT tokens / tokens_per_node - nodes, pending_documents FROM colbert_index_info('${table}_index')");
-	cmp_ok($lacking, '>', 1000, "$lacking nodes are lacking, $pending documents are pending");
-	$node->safe_psql('postgres', "VACUUM $table");
-	cmp_ok($node->safe_psql('postgres', "SELECT tokens / tokens_per_node - nodes FROM colbert_index_info('${table}_index')"), '<', 100, 'VACUUM adds them');
-	is(rows_not_found($node, $table, 'true'), '', 'all rows are found by their own embeddings');
-	checker_is_content($node, $table, 'nodes added later', q{severity = 'error'});
-	$node->safe_psql('postgres', "DROP TABLE passages_hnsw, passages_ivf");
-};
-
 each_method('inserts in steps, without a worker', sub {
 	my ($method, $table) = @_;
 

@@ -138,5 +138,26 @@ like($node->safe_psql('postgres', "SELECT message FROM colbert_index_check('t_in
 $node->safe_psql('postgres', "$session SELECT colbert_merge('t_index'); VACUUM t");
 is($node->safe_psql('postgres', "$session SET colbert.probes = 1; SET enable_seqscan = off; SELECT id FROM t ORDER BY doc <#> (SELECT doc FROM t WHERE id = 3000) LIMIT 1"), '3000', 'the older document is found by the new node');
 checker_is_content($node, 't', 'after the next merge', undef);
+
+# A merge in haste is killed between flagging documents as unsettled and removing them from the queue: the next merge, which passes over them,
+# extends the range of unsettled documents, and they are merged again.
+for my $name ('colbert_hnsw', 'colbert_hnsw, pq')
+{
+	make($indexes{$name});
+	$node->safe_psql('postgres', <<"SQL");
+$session
+SELECT colbert_merge('t_index');
+SET colbert.pending_limit = 0;
+INSERT INTO t SELECT * FROM docs WHERE id BETWEEN 1501 AND 1900;
+SET colbert.pending_limit = 100000000;
+INSERT INTO t SELECT * FROM docs WHERE id BETWEEN 1901 AND 1905;
+SQL
+	stop_at('merge-flagged', 'SET colbert.pending_limit = 0; INSERT INTO t SELECT 2001, doc FROM docs WHERE id = 1', 'kill');
+	checker_is_content($node, 't', "$name: flagged documents in the queue", q{message NOT LIKE '%is queued, but not pending' AND message NOT LIKE '%until the next VACUUM' AND part <> 'nodes'});
+	is($node->safe_psql('postgres', "SELECT count(*) FROM colbert_index_check('t_index') WHERE message LIKE '%is queued, but not pending'"), '5', "$name: they are five");
+	my (undef, undef, $err) = $node->psql('postgres', "$session SET client_min_messages = debug1; VACUUM t");
+	like($err, qr/merged \d{2,} documents again/, "$name: VACUUM merges them again");
+	checker_is_content($node, 't', "$name: they are settled", q{part <> 'nodes' OR severity = 'error'});
+}
 $node->stop;
 done_testing();
