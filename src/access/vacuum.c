@@ -10,12 +10,24 @@
  * before the sweep began, since no list contains them any more. Reservations
  * and blocks left behind by an error or a crash are freed too. Finally it
  * merges the pending documents, and replaces the lists of a colbert_ivf index
- * that has outgrown them. These steps come last because only they may need more
+ * that has outgrown them. These steps come last because they may need much
  * disk space.
  *
  * cleanup holds the merge lock until the dead are freed, and each of the last
- * steps takes it again. Between the two, the append lock is taken for a few
+ * steps takes it again. Nobody else can merge meanwhile, so cleanup itself
+ * merges pending documents when there are many: between two documents that it
+ * looks at, two pages or two lists that it sweeps, or two hash buckets. It
+ * keeps the lock, so that no other session writes postings during a sweep;
+ * postings_sweep.c says why its own merges leave no dead document in a list.
+ * Inserts need no turn: they find the lock taken and go on, as during any merge
+ * by another session. These merges add no nodes, and need little disk space;
+ * with less than MERGE_PAGES of it they are left to the last steps.
+ *
+ * Between the sweep and the last steps, the append lock is taken for a few
  * reservations at a time: no merge waits while that lock is waited for.
+ *
+ * Lock order: merge lock, then page locks in the usual order. The append lock
+ * is never taken under the merge lock.
  *
  *-------------------------------------------------------------------------
  */
@@ -23,6 +35,7 @@
 
 #include "access/access.h"
 #include "base/array.h"
+#include "base/clock.h"
 #include "commands/vacuum.h"
 #include "index/docstore.h"
 #include "index/drift.h"
@@ -48,6 +61,17 @@
 
 /* Sweep if at least this share of documents is dead. Dead entries cost only search time. */
 #define SWEEP_SHARE 0.1
+
+/*
+ * While much is pending, cleanup merges for MERGE_MS milliseconds after each
+ * WORK_MS of its own work: three quarters of the time for the merges that
+ * inserts wait for, and the rest so that it ends under any load.
+ */
+#define WORK_MS  20
+#define MERGE_MS 60
+
+/* Free pages of the disk below which it does not: a full disk must not keep it from freeing. */
+#define MERGE_PAGES 2048
 
 /* ---- bulkdelete ---- */
 
@@ -196,6 +220,31 @@ collect_leftovers(IndexView *view, uint32 doc, const DocEntry *entry, void *arg)
 		ordinals_add(&leftovers->reserved, doc);
 }
 
+/* Merges of pending documents while cleanup holds the merge lock. */
+typedef struct Meanwhile
+{
+	IndexView *view;
+	instr_time merged_at; /* 0: not yet */
+} Meanwhile;
+
+/*
+ * Merge some pending documents, unless this has just been done. Called by
+ * pace_delay. The last step of cleanup adds the nodes that these merges leave
+ * out.
+ */
+static void
+merge_meanwhile(void *arg)
+{
+	Meanwhile *meanwhile = arg;
+
+	if (!has_nodes(&meanwhile->view->index->meta) ||
+		milliseconds_since(meanwhile->merged_at) < WORK_MS ||
+		!storage_has_room(meanwhile->view->index->rel, MERGE_PAGES))
+		return;
+	merge_step(meanwhile->view, MERGE_MS, false);
+	INSTR_TIME_SET_CURRENT(meanwhile->merged_at);
+}
+
 /* Remove the dead documents from the hash table. */
 static void
 drop_hashes(IndexView *view, Leftovers *leftovers)
@@ -319,6 +368,27 @@ free_reserved(IndexView *view, OrdinalList *reserved)
 }
 
 /*
+ * Find the dead documents and free them, and list the reservations. The caller
+ * holds the merge lock.
+ */
+static void
+free_dead(IndexView *view, Leftovers *leftovers)
+{
+	Meanwhile meanwhile = {.view = view};
+
+	leftovers->pace.help = merge_meanwhile;
+	leftovers->pace.help_arg = &meanwhile;
+	docstore_walk(view, collect_leftovers, leftovers);
+	if (leftovers->dead.count > 0 &&
+		leftovers->dead.count >=
+			SWEEP_SHARE * ((double) view->index->meta.documents.live_docs + leftovers->dead.count))
+		sweep(view, leftovers);
+	else if (view->index->meta.nodes.postings_inexact)
+		note_postings(view, postings_count(view->index, &leftovers->pace));
+	leftovers->pace.help = NULL;
+}
+
+/*
  * Clean up an index. Returns the number of row versions that share a document
  * with another one, plus the number of rows whose document is NULL.
  */
@@ -333,13 +403,7 @@ clean(Relation index)
 	COLBERT_PAUSE("vacuum-begun");
 	merge_drop_dead(index);
 	view = view_open(index, false, VIEW_WITHOUT_PENDING);
-	docstore_walk(view, collect_leftovers, &leftovers);
-	if (leftovers.dead.count > 0 &&
-		leftovers.dead.count >=
-			SWEEP_SHARE * ((double) view->index->meta.documents.live_docs + leftovers.dead.count))
-		sweep(view, &leftovers);
-	else if (view->index->meta.nodes.postings_inexact)
-		note_postings(view, postings_count(view->index, &leftovers.pace));
+	free_dead(view, &leftovers);
 	postings_reclaim(view->index);
 	COLBERT_PAUSE("vacuum-swept");
 	merge_unlock(index);

@@ -89,12 +89,13 @@ extern uint64 postings_add_all(ColbertIndex *index, const Posting *postings, Siz
  * pages. Returns the numbers of postings left.
  *
  * dead: bit d & 7 of byte d >> 3 is set if document d < ndocs is dead.
- * Interruptible: an incomplete sweep may be run again.
+ * Interruptible: an incomplete sweep may be run again. pace->help may merge
+ * documents that are not dead, through the same index object.
  */
 extern PostingCounts postings_sweep(ColbertIndex *index, const uint8 *dead, uint32 ndocs,
 									Pace *pace);
 
-/* Count the postings. The caller holds the merge lock. */
+/* Count the postings. The caller holds the merge lock. pace: as above. */
 extern PostingCounts postings_count(ColbertIndex *index, Pace *pace);
 
 /* Empty the list of a node and record the free space. The caller holds the merge lock. */

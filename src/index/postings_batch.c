@@ -127,6 +127,7 @@ add_in_place(Batch *batch, Page page, const Addition *addition)
 	SegmentBuffer   merged;
 	PostingSegment *segment =
 		postings_own_segment(batch->index, page, addition->head.offset, addition->node);
+	uint32 more;
 
 	if (addition->count > SEGMENT_MAX_DOCS - segment->count ||
 		(batch->suspect && is_segment(segment->next)))
@@ -134,13 +135,14 @@ add_in_place(Batch *batch, Page page, const Addition *addition)
 	merged.segment = *segment;
 	merged.segment.count = run_merge(segment->docs, segment->count, batch->docs + addition->first,
 									 addition->count, merged.segment.docs);
-	batch->added += merged.segment.count - segment->count;
-	if (merged.segment.count == segment->count)
+	more = merged.segment.count - segment->count;
+	if (more == 0)
 		return true;
-	if (postings_overwrite(page, addition->head.offset, &merged.segment))
-		return true;
-	batch->added -= merged.segment.count - segment->count;
-	return false;
+	if (!postings_overwrite(page, addition->head.offset, &merged.segment))
+		return false;
+	postings_changed(batch->index, addition->head.block, addition->node, more);
+	batch->added += more;
+	return true;
 }
 
 /* Add to the n lists that begin on one page, as far as they fit there. */

@@ -80,4 +80,12 @@ extern void postings_init_page(ColbertIndex *index, BlockNumber block);
 /* Replace a segment by one of another length. Returns false if the page has no room for it. */
 extern bool postings_overwrite(Page page, OffsetNumber offset, const PostingSegment *segment);
 
+/* ---- postings_sweep.c: what is written while a sweep runs ---- */
+
+/* Drop what a running sweep removes from a segment that is about to move to another page. */
+extern void postings_drop_swept(ColbertIndex *index, PostingSegment *segment);
+
+/* Tell a running sweep that a node has this many more postings on a page, or fewer. */
+extern void postings_changed(ColbertIndex *index, BlockNumber block, uint32 node, int64 more);
+
 #endif /* COLBERT_POSTINGS_INTERNAL_H */

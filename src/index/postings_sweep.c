@@ -13,6 +13,23 @@
  * according to the caller's meta data. Blocks that became part of an extent
  * later are recognised by their kind; new all-zero pages are skipped.
  *
+ * Between two pages or two lists, this session may merge pending documents
+ * through the same index object (pace_delay). Two rules keep a sweep complete
+ * and its counts exact. A page is swept if the first phase has passed it, or if
+ * it is newer than the sweep:
+ *
+ *	1. No swept page has a dead document. A merge adds only live documents, and
+ *	   none dies meanwhile. A segment that it moves loses its dead documents on
+ *	   the way, whatever page it comes from (postings_drop_swept).
+ *	2. sweep->left counts the postings of swept pages. Each write of a merge to
+ *	   such a page corrects it (postings_changed).
+ *
+ * If a merge adds nodes, their lists have no dead documents and need no second
+ * phase. No other session writes postings: the caller holds the merge lock.
+ *
+ * Lock order: node page, then posting pages by block number. No page is locked
+ * while pending documents are merged.
+ *
  *-------------------------------------------------------------------------
  */
 #include "compat/pg_compat.h"
@@ -22,22 +39,24 @@
 #include "storage/freespace.h"
 #include "storage/pace.h"
 
-typedef struct Sweep
+typedef struct PostingSweep
 {
 	ColbertIndex *index;
 	const uint8  *dead; /* by document; NULL: count only */
 	uint32        ndocs;
 	Pace         *pace;
-	uint8        *shrunk; /* one bit per node: a segment of its list shrank */
-	uint32        nnodes;
+	uint8        *shrunk;  /* one bit per node: a segment of its list shrank */
+	uint32        nnodes;  /* nodes when the sweep began */
+	BlockNumber   next;    /* pages before this one are swept */
+	BlockNumber   nblocks; /* pages when the sweep began */
 	PostingCounts left;
-} Sweep;
+} PostingSweep;
 
-/* ---- pages ---- */
+/* ---- what is swept ---- */
 
 /* Add n postings of a node to sweep->left. Those of former generations do not count. */
 static void
-count_left(Sweep *sweep, uint32 node, uint32 n)
+count_left(PostingSweep *sweep, uint32 node, int64 n)
 {
 	const MetaPageData *meta = &sweep->index->meta;
 
@@ -47,9 +66,41 @@ count_left(Sweep *sweep, uint32 node, uint32 n)
 		sweep->left.next += n;
 }
 
+/* Note that a segment of a node's list has shrunk. */
+static void
+note_shrunk(PostingSweep *sweep, uint32 node)
+{
+	if (node < sweep->nnodes)
+		sweep->shrunk[node >> 3] |= 1 << (node & 7);
+}
+
+void
+postings_drop_swept(ColbertIndex *index, PostingSegment *segment)
+{
+	PostingSweep *sweep = index->sweep;
+	uint32        count = segment->count;
+
+	if (sweep == NULL)
+		return;
+	segment->count = run_drop_set(segment->docs, count, sweep->dead, sweep->ndocs, segment->docs);
+	if (segment->count < count)
+		note_shrunk(sweep, segment->node);
+}
+
+void
+postings_changed(ColbertIndex *index, BlockNumber block, uint32 node, int64 more)
+{
+	PostingSweep *sweep = index->sweep;
+
+	if (sweep != NULL && (block < sweep->next || block >= sweep->nblocks))
+		count_left(sweep, node, more);
+}
+
+/* ---- pages ---- */
+
 /* Count the dead documents on a page, and add the others to sweep->left. */
 static uint32
-count_dead(Sweep *sweep, Page page)
+count_dead(PostingSweep *sweep, Page page)
 {
 	OffsetNumber end = PageGetMaxOffsetNumber(page);
 	uint32       total = 0;
@@ -70,7 +121,7 @@ count_dead(Sweep *sweep, Page page)
 
 /* Shrink the segments of a page that is registered with a change. */
 static void
-shrink_segments(Sweep *sweep, Page page)
+shrink_segments(PostingSweep *sweep, Page page)
 {
 	OffsetNumber end = PageGetMaxOffsetNumber(page);
 
@@ -86,15 +137,14 @@ shrink_segments(Sweep *sweep, Page page)
 										  kept.segment.docs);
 		if (kept.segment.count == segment->count)
 			continue;
-		if (segment->node < sweep->nnodes)
-			sweep->shrunk[segment->node >> 3] |= 1 << (segment->node & 7);
+		note_shrunk(sweep, segment->node);
 		if (!postings_overwrite(page, offset, &kept.segment))
 			elog(ERROR, "failed to shrink a posting segment");
 	}
 }
 
 static void
-sweep_page(Sweep *sweep, BlockNumber block)
+sweep_page(PostingSweep *sweep, BlockNumber block)
 {
 	Buffer buffer = ReadBuffer(sweep->index->rel, block);
 	Page   page = BufferGetPage(buffer);
@@ -118,20 +168,22 @@ sweep_page(Sweep *sweep, BlockNumber block)
 	room = PageGetFreeSpace(BufferGetPage(buffer));
 	UnlockReleaseBuffer(buffer);
 	RecordPageWithFreeSpace(sweep->index->rel, block, room);
+	COLBERT_PAUSE("page-swept");
 }
 
 static void
-sweep_pages(Sweep *sweep)
+sweep_pages(PostingSweep *sweep)
 {
-	BlockNumber nblocks = RelationGetNumberOfBlocks(sweep->index->rel);
-	ExtentList  arrays;
+	ExtentList arrays;
 
+	sweep->nblocks = RelationGetNumberOfBlocks(sweep->index->rel);
 	extents_list(sweep->index, &arrays);
-	for (BlockNumber block = extents_skip(&arrays, META_BLOCK + 1); block < nblocks;
+	for (BlockNumber block = extents_skip(&arrays, META_BLOCK + 1); block < sweep->nblocks;
 		 block = extents_skip(&arrays, block + 1))
 	{
 		pace_delay(sweep->index, sweep->pace);
 		sweep_page(sweep, block);
+		sweep->next = block + 1;
 	}
 	pfree(arrays.extents);
 }
@@ -140,7 +192,7 @@ sweep_pages(Sweep *sweep)
 
 /* Copy a segment of a list. */
 static void
-copy_segment(Sweep *sweep, uint32 node, PostingRef ref, SegmentBuffer *copy)
+copy_segment(PostingSweep *sweep, uint32 node, PostingRef ref, SegmentBuffer *copy)
 {
 	Buffer          buffer = postings_lock(sweep->index, ref.block, BUFFER_LOCK_SHARE);
 	PostingSegment *segment =
@@ -152,7 +204,7 @@ copy_segment(Sweep *sweep, uint32 node, PostingRef ref, SegmentBuffer *copy)
 
 /* Remove the head of a list, make the next segment its head, and record the free space. */
 static void
-unlink_head(Sweep *sweep, uint32 node, PostingRef head, PostingRef next)
+unlink_head(PostingSweep *sweep, uint32 node, PostingRef head, PostingRef next)
 {
 	Buffer node_buffer = parray_lock(sweep->index, ARRAY_NODES, node);
 	Buffer buffer = postings_lock(sweep->index, head.block, BUFFER_LOCK_EXCLUSIVE);
@@ -178,7 +230,7 @@ unlink_head(Sweep *sweep, uint32 node, PostingRef head, PostingRef next)
  * joined. Returns true if they are.
  */
 static bool
-join_next(Sweep *sweep, uint32 node, PostingRef ref, SegmentBuffer *joined)
+join_next(PostingSweep *sweep, uint32 node, PostingRef ref, SegmentBuffer *joined)
 {
 	PostingRef    next = joined->segment.next;
 	SegmentBuffer first = *joined;
@@ -224,7 +276,7 @@ join_next(Sweep *sweep, uint32 node, PostingRef ref, SegmentBuffer *joined)
 
 /* Unlink empty segments at the head of a list and join small segments. */
 static void
-tidy_list(Sweep *sweep, uint32 node)
+tidy_list(PostingSweep *sweep, uint32 node)
 {
 	PostingRef    ref = postings_head(sweep->index, node);
 	uint64        allowed = postings_max_steps(sweep->ndocs);
@@ -255,13 +307,14 @@ tidy_list(Sweep *sweep, uint32 node)
 PostingCounts
 postings_sweep(ColbertIndex *index, const uint8 *dead, uint32 ndocs, Pace *pace)
 {
-	Sweep sweep = {.index = index,
-				   .dead = dead,
-				   .ndocs = ndocs,
-				   .pace = pace,
-				   .nnodes = parray_nitems(index, ARRAY_NODES)};
+	PostingSweep sweep = {.index = index,
+						  .dead = dead,
+						  .ndocs = ndocs,
+						  .pace = pace,
+						  .nnodes = parray_nitems(index, ARRAY_NODES)};
 
 	sweep.shrunk = palloc_extended(sweep.nnodes / 8 + 1, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	index->sweep = &sweep;
 	sweep_pages(&sweep);
 	for (uint32 node = 0; node < sweep.nnodes; node++)
 	{
@@ -270,6 +323,7 @@ postings_sweep(ColbertIndex *index, const uint8 *dead, uint32 ndocs, Pace *pace)
 		pace_delay(index, sweep.pace);
 		tidy_list(&sweep, node);
 	}
+	index->sweep = NULL;
 	pfree(sweep.shrunk);
 	FreeSpaceMapVacuum(index->rel);
 	return sweep.left;
@@ -278,16 +332,18 @@ postings_sweep(ColbertIndex *index, const uint8 *dead, uint32 ndocs, Pace *pace)
 PostingCounts
 postings_count(ColbertIndex *index, Pace *pace)
 {
-	Sweep sweep = {.index = index, .pace = pace};
+	PostingSweep sweep = {.index = index, .pace = pace};
 
+	index->sweep = &sweep;
 	sweep_pages(&sweep);
+	index->sweep = NULL;
 	return sweep.left;
 }
 
 void
 postings_clear(ColbertIndex *index, uint32 node)
 {
-	Sweep         sweep = {.index = index};
+	PostingSweep  sweep = {.index = index};
 	PostingRef    ref = postings_head(index, node);
 	SegmentBuffer segment;
 

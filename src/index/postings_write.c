@@ -9,6 +9,9 @@
  * and removes the old copy. If the first segment is full, a new one is put
  * before it.
  *
+ * While a sweep runs, a segment that moves leaves its dead documents behind
+ * (postings_sweep.c).
+ *
  * There is one writer, so a segment does not change between its reads and its
  * writes. Lock order: node page, then posting pages by block number. Pages are
  * added while none of them is locked.
@@ -248,11 +251,15 @@ place_head(ColbertIndex *index, const PostingSegment *segment, PostingRef replac
 	page = change_page(&change, placement.target, false);
 	head.block = BufferGetBlockNumber(placement.target);
 	head.offset = add_segment(page, segment);
+	postings_changed(index, head.block, segment->node, segment->count);
 	target_room = PageGetFreeSpace(page);
 	if (is_segment(replaced))
 	{
+		const PostingSegment *old;
+
 		page = change_page(&change, placement.replaced, false);
-		postings_own_segment(index, page, replaced.offset, segment->node);
+		old = postings_own_segment(index, page, replaced.offset, segment->node);
+		postings_changed(index, replaced.block, segment->node, -(int64) old->count);
 		PageIndexTupleDeleteNoCompact(page, replaced.offset);
 		replaced_room = PageGetFreeSpace(page);
 	}
@@ -320,8 +327,13 @@ add_to_head(const PostingList *list, const uint32 *docs, uint32 count, uint32 *a
 	*added = merged.segment.count - segment->count;
 	done = *added == 0 || grow_in_place(list->index, buffer, list->head.offset, &merged.segment);
 	UnlockReleaseBuffer(buffer);
-	if (!done)
+	if (done)
+		postings_changed(list->index, list->head.block, list->node, *added);
+	else
+	{
+		postings_drop_swept(list->index, &merged.segment);
 		place_head(list->index, &merged.segment, list->head);
+	}
 	return taken;
 }
 

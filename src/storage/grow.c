@@ -128,6 +128,12 @@ free_pages(Relation rel)
 	return pages;
 }
 
+bool
+storage_has_room(Relation rel, uint32 npages)
+{
+	return free_pages(rel) >= npages;
+}
+
 BlockRun
 storage_extend(ColbertIndex *index, uint32 npages)
 {

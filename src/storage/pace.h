@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * pace.h
- *	  Memory and cost-based delays of maintenance.
+ *	  Memory and cost-based delays of maintenance, and help while it holds the
+ *	  merge lock.
  *
  *-------------------------------------------------------------------------
  */
@@ -32,7 +33,7 @@ maintenance_memory(void)
 /*
  * Cost-based delays under the merge lock. VACUUM does not sleep while more than
  * urgent_above tokens are pending, because no other backend can merge them
- * meanwhile.
+ * meanwhile. It calls help instead, now and then, if there is one.
  */
 typedef struct Pace
 {
@@ -40,6 +41,8 @@ typedef struct Pace
 	/* more tokens are pending */
 	bool   urgent;
 	uint32 calls;
+	void (*help)(void *arg); /* NULL: none */
+	void *help_arg;
 } Pace;
 
 /* Return the pace for a value of colbert.pending_limit. */
@@ -49,7 +52,10 @@ pace_for(uint64 pending_limit)
 	return (Pace) {.urgent_above = (uint64) ((double) pending_limit * URGENT_SHARE)};
 }
 
-/* Check for interrupts, and sleep if the cost limit is reached. The caller holds no page lock. */
+/*
+ * Check for interrupts, and call help, or sleep if the cost limit is reached.
+ * The caller holds no page lock.
+ */
 extern void pace_delay(ColbertIndex *index, Pace *pace);
 
 #endif /* COLBERT_PACE_H */

@@ -32,8 +32,9 @@ typedef struct ColbertIndex
 	Snapshot snapshot; /* of a scan, to detect "snapshot too old"; NULL otherwise */
 	BufferAccessStrategy ring; /* of a scan of an index larger than shared_buffers, for code rows */
 	ExtentCache         *extents; /* NULL if only the meta page is read */
-	MetaPageData         meta; /* as of the last meta_copy or meta_read, plus changes made here */
-	bool nodes_ahead;          /* meta.nodes is newer than the page, until meta_write_nodes */
+	MetaPageData         meta;  /* as of the last meta_copy or meta_read, plus changes made here */
+	bool nodes_ahead;           /* meta.nodes is newer than the page, until meta_write_nodes */
+	struct PostingSweep *sweep; /* sweep during which postings are written; NULL: none */
 } ColbertIndex;
 
 /* ---- pages (page.c) ---- */
@@ -365,6 +366,9 @@ extern BlockNumber storage_settled(ColbertIndex *index);
 
 /* Set MetaPageData.settled_blocks. */
 extern void storage_set_settled(ColbertIndex *index, BlockNumber nblocks);
+
+/* Return true if this many pages fit in the free space of a relation's disk, or it is unknown. */
+extern bool storage_has_room(Relation rel, uint32 npages);
 
 /* Extend the relation for posting pages by 1 to npages pages. The caller holds no page lock. */
 extern BlockRun storage_extend(ColbertIndex *index, uint32 npages);
