@@ -501,7 +501,7 @@ merge_index(Relation index)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("index \"%s\" is not ready", RelationGetRelationName(index)),
 				 errhint("Wait until it is built. If the build failed, drop it or REINDEX it.")));
-	merged = merge_pending(index, (uint64) colbert_pending_limit);
+	merged = merge_pending(index, (uint64) colbert_pending_limit, MERGE_POLL);
 	relation_close(index, RowExclusiveLock);
 	return merged;
 }
