@@ -497,7 +497,7 @@ merge_index(Relation index)
 	if (!compat_object_ownercheck(RelationRelationId, RelationGetRelid(index), GetUserId()))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_INDEX, RelationGetRelationName(index));
 	colbert_check_readable(index);
-	merged = merge_pending(index, (uint64) colbert_pending_limit);
+	merged = merge_pending(index, (uint64) colbert_pending_limit, MERGE_POLL);
 	relation_close(index, RowExclusiveLock);
 	return merged;
 }

@@ -46,7 +46,7 @@
 #define FULL_WAIT_SHARE 0.875
 
 /* Microseconds between two attempts to take the merge lock. */
-#define LOCK_NAP 500
+#define LOCK_NAP 500L
 
 /* An insert's share of the maintenance of pending documents. */
 typedef struct InsertDuty
@@ -79,23 +79,6 @@ insert_duty(const MetaPageData *meta)
 }
 
 /*
- * Take the merge lock, waiting until this many milliseconds after start.
- * Returns false if other sessions hold it all that time.
- */
-static bool
-lock_within(Relation index, instr_time start, double milliseconds)
-{
-	while (!merge_lock(index, MERGE_IF_FREE))
-	{
-		if (milliseconds_since(start) >= milliseconds)
-			return false;
-		CHECK_FOR_INTERRUPTS();
-		pg_usleep(LOCK_NAP);
-	}
-	return true;
-}
-
-/*
  * Keep the number of pending tokens within bounds.
  *
  * While this session holds the merge lock, no other session merges. A worker
@@ -109,7 +92,7 @@ do_duty(IndexView *view, InsertDuty duty)
 	double     left;
 
 	INSTR_TIME_SET_CURRENT(start);
-	if (!lock_within(index, start, duty.wait))
+	if (!merge_lock_within(index, duty.wait, LOCK_NAP))
 		return;
 	left = Min(duty.merge, MAX_MILLISECONDS - milliseconds_since(start));
 	if (left > 0 && !merge_worker_serves(index) &&

@@ -54,11 +54,14 @@
 #define LINGER_NAP 10
 #define LIFETIME   10000
 
-/* Number of attempts to take the merge lock, and microseconds between them. */
-#define LOCK_TRIES 200
-#define LOCK_NAP   2000
+/*
+ * Milliseconds to wait for the merge lock, and microseconds between attempts.
+ * Inserts that merge hold it for some milliseconds.
+ */
+#define LOCK_WAIT 400.0
+#define LOCK_NAP  2000L
 
-/* The same for the claim to serve an index. */
+/* Number of attempts to claim an index, and microseconds between them. */
 #define CLAIM_TRIES 20
 #define CLAIM_NAP   1000
 
@@ -288,23 +291,6 @@ has_work(Relation rel, const WorkerTask *task, uint32 more)
 	return index.meta.documents.pending_tokens > task->limit * LOW_SHARE + more;
 }
 
-/*
- * Try to take the merge lock for LOCK_TRIES * LOCK_NAP microseconds. Inserts
- * that merge hold it for some milliseconds.
- */
-static bool
-lock_soon(Relation index)
-{
-	for (int tries = 0; tries < LOCK_TRIES; tries++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (merge_lock(index, MERGE_IF_FREE))
-			return true;
-		pg_usleep(LOCK_NAP);
-	}
-	return false;
-}
-
 /* Return true if documents were merged while the index lacked nodes. */
 static bool
 has_unsettled(Relation rel)
@@ -354,7 +340,7 @@ merge_once(const WorkerTask *task, const MergeHaste *haste, uint32 more)
 	{
 		bool due = has_work(index, task, more);
 
-		if ((due || has_unsettled(index)) && lock_soon(index))
+		if ((due || has_unsettled(index)) && merge_lock_within(index, LOCK_WAIT, LOCK_NAP))
 		{
 			merged = due ? merge_locked(index, 0, haste) > 0
 						 : merge_settle(index, haste->batch_tokens, 0);

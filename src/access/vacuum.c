@@ -52,12 +52,12 @@
 #include "utils/memutils.h"
 
 /*
- * Number of reservations freed at a time, number of attempts to take the append
+ * Number of reservations freed at a time, milliseconds to wait for the append
  * lock, and microseconds between attempts.
  */
 #define RESERVED_AT_A_TIME 64
-#define APPEND_LOCK_TRIES  200
-#define APPEND_LOCK_NAP    5000
+#define APPEND_LOCK_WAIT   1000.0
+#define APPEND_LOCK_NAP    5000L
 
 /* Sweep if at least this share of documents is dead. Dead entries cost only search time. */
 #define SWEEP_SHARE 0.1
@@ -298,14 +298,7 @@ static bool
 lock_out_appenders(Relation index)
 {
 	COLBERT_PAUSE("append-lock");
-	for (int tries = 0; tries < APPEND_LOCK_TRIES; tries++)
-	{
-		CHECK_FOR_INTERRUPTS();
-		if (index_lock_if_free(index, LOCK_APPEND, ExclusiveLock))
-			return true;
-		pg_usleep(APPEND_LOCK_NAP);
-	}
-	return false;
+	return index_lock_within(index, LOCK_APPEND, ExclusiveLock, APPEND_LOCK_WAIT, APPEND_LOCK_NAP);
 }
 
 static bool
@@ -352,6 +345,7 @@ free_reserved(IndexView *view, OrdinalList *reserved)
 
 		if (!lock_out_appenders(view->index->rel))
 			return;
+		COLBERT_PAUSE("append-locked");
 		for (uint32 i = first; i < end; i++)
 		{
 			uint32 doc = reserved->items[i];
@@ -410,7 +404,7 @@ clean(Relation index)
 	free_reserved(view, &leftovers.reserved);
 	nrows = versions_count(view) + nulls_count(view);
 	/* These come last: a full disk can stop them, but none of the steps above. */
-	merge_pending(index, (uint64) colbert_pending_limit);
+	merge_pending(index, (uint64) colbert_pending_limit, MERGE_WAIT);
 	relist(index, (uint64) colbert_pending_limit);
 	return nrows;
 }

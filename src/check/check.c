@@ -176,7 +176,7 @@ check_once(Relation index, Relation heap, bool against_table, bool rescore)
 	if (against_table)
 		check.snapshot = RegisterSnapshot(GetTransactionSnapshot());
 	if (!recovering)
-		index_lock(index, LOCK_MERGE, ShareLock);
+		index_lock_poll(index, LOCK_MERGE, ShareLock);
 	check_parts(&check, context);
 	if (!recovering)
 		index_unlock(index, LOCK_MERGE, ShareLock);

@@ -406,7 +406,7 @@ append(IndexView *view, const DocPlace *place, const MultiVector *mv, DocEntry *
 
 	view_check_dims(view, mv);
 	entry->ntokens = mv->ntokens;
-	index_lock(view->index->rel, LOCK_APPEND, ShareLock);
+	index_lock_poll(view->index->rel, LOCK_APPEND, ShareLock);
 	doc = place != NULL ? reserve_place(view, place, mv, entry) : reserve(view, mv, entry);
 	COLBERT_PAUSE("append-reserved");
 	write_tokens(view, doc, entry, mv);

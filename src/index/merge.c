@@ -49,8 +49,17 @@ merge_lock(Relation rel, MergeWait wait)
 {
 	if (wait == MERGE_IF_FREE)
 		return index_lock_if_free(rel, LOCK_MERGE, ExclusiveLock);
-	index_lock(rel, LOCK_MERGE, ExclusiveLock);
+	if (wait == MERGE_POLL)
+		index_lock_poll(rel, LOCK_MERGE, ExclusiveLock);
+	else
+		index_lock(rel, LOCK_MERGE, ExclusiveLock);
 	return true;
+}
+
+bool
+merge_lock_within(Relation rel, double milliseconds, long nap)
+{
+	return index_lock_within(rel, LOCK_MERGE, ExclusiveLock, milliseconds, nap);
 }
 
 void
@@ -317,7 +326,7 @@ merge_drop_dead(Relation rel)
 }
 
 uint64
-merge_pending(Relation rel, uint64 pending_limit)
+merge_pending(Relation rel, uint64 pending_limit, MergeWait wait)
 {
 	ColbertIndex index = {.rel = rel};
 	uint64       merged = 0;
@@ -326,12 +335,12 @@ merge_pending(Relation rel, uint64 pending_limit)
 	meta_read(&index);
 	do
 	{
-		merge_lock(rel, MERGE_WAIT);
+		merge_lock(rel, wait);
 		batch = merge_locked(rel, pending_limit, NULL);
 		merge_unlock(rel);
 		merged += batch;
 	} while (batch > 0 && merged < queue_count(&index.meta));
-	merge_settle_all(rel, pending_limit);
+	merge_settle_all(rel, pending_limit, wait);
 	return merged;
 }
 

@@ -22,7 +22,8 @@
 
 typedef enum MergeWait
 {
-	MERGE_WAIT,
+	MERGE_WAIT,   /* in the queue of the lock: VACUUM alone (locks.h) */
+	MERGE_POLL,   /* by attempts, so that no autovacuum is cancelled */
 	MERGE_IF_FREE /* give up at once if another backend is merging */
 } MergeWait;
 
@@ -39,16 +40,22 @@ typedef enum MergeWait
 extern void merge_drop_dead(Relation rel);
 
 extern bool merge_lock(Relation rel, MergeWait wait);
+
+/*
+ * Take the merge lock by attempts, with naps of this many microseconds. Returns
+ * false if other backends hold it for this many milliseconds.
+ */
+extern bool merge_lock_within(Relation rel, double milliseconds, long nap);
 extern void merge_unlock(Relation rel);
 
 /*
  * Merge the documents that are pending now; train the first nodes if there are
  * none. Then settle the unsettled ones. Returns the number of documents
- * merged. Takes and releases the merge
- * lock for each batch. pending_limit: the value of colbert.pending_limit, from
+ * merged. Takes and releases the merge lock for each batch, waiting for it in
+ * this way. pending_limit: the value of colbert.pending_limit, from
  * which the pace of VACUUM follows (pace.h).
  */
-extern uint64 merge_pending(Relation rel, uint64 pending_limit);
+extern uint64 merge_pending(Relation rel, uint64 pending_limit, MergeWait wait);
 
 /* A merge that inserts wait for: its batches are small, and each leaves the queue when it ends. */
 typedef struct MergeHaste
@@ -81,7 +88,7 @@ extern bool merge_settle(Relation rel, uint32 tokens, uint64 pending_limit);
  * pending_limit is pending. Takes and releases the merge lock for each
  * MERGE_TOKENS, or less while documents come.
  */
-extern void merge_settle_all(Relation rel, uint64 pending_limit);
+extern void merge_settle_all(Relation rel, uint64 pending_limit, MergeWait wait);
 
 /*
  * Merge for about this many milliseconds, in small batches. The caller holds

@@ -193,7 +193,7 @@ merge_settle(Relation rel, uint32 tokens, uint64 pending_limit)
 }
 
 void
-merge_settle_all(Relation rel, uint64 pending_limit)
+merge_settle_all(Relation rel, uint64 pending_limit, MergeWait wait)
 {
 	ColbertIndex index = {.rel = rel};
 	uint64       urgent_above = pace_for(pending_limit).urgent_above;
@@ -210,7 +210,7 @@ merge_settle_all(Relation rel, uint64 pending_limit)
 	more = end > 0;
 	while (more && index.meta.documents.pending_tokens <= urgent_above)
 	{
-		merge_lock(rel, MERGE_WAIT);
+		merge_lock(rel, wait);
 		more = merge_settle(rel, slice, pending_limit);
 		merge_unlock(rel);
 		meta_read(&index);

@@ -63,19 +63,25 @@ item_sizes_agree(const MetaShape *shape)
 
 /* Return true if the extents on the meta page overlap neither each other nor the meta page. */
 static bool
-extents_are_apart(const MetaPageData *meta)
+extents_are_apart(const ColbertIndex *index)
 {
 	PlacedExtent extents[ARRAY_COUNT * MAX_EXTENTS];
-	int          n = extents_of_meta(meta, extents);
 	uint64       next = META_BLOCK + 1;
+	int          n;
 
+	if (extents_known(index->rel, &index->meta))
+		return true;
+	n = extents_of_meta(&index->meta, extents);
 	for (int i = 0; i < n; i++)
 	{
 		if (extents[i].start < next)
 			return false;
 		next = (uint64) extents[i].start + extents[i].npages;
 	}
-	return next <= (uint64) MaxBlockNumber + 1;
+	if (next > (uint64) MaxBlockNumber + 1)
+		return false;
+	extents_remember(index->rel, &index->meta);
+	return true;
 }
 
 static bool
@@ -108,7 +114,7 @@ check_parameters(const IndexView *view)
 		meta->shape.pq_m > rotation_padded(meta->shape.dim) ||
 		finder_by_kind(meta->shape.finder) == NULL ||
 		meta->shape.dim != shape_kept_dim(&meta->shape) || !scale_is_valid(meta) ||
-		!queue_is_valid(meta) || !item_sizes_agree(&meta->shape) || !extents_are_apart(meta))
+		!queue_is_valid(meta) || !item_sizes_agree(&meta->shape) || !extents_are_apart(view->index))
 		meta_damaged(view);
 }
 

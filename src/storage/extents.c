@@ -252,6 +252,34 @@ extents_of_meta(const MetaPageData *meta, PlacedExtent *extents)
 	return n;
 }
 
+/* ---- extents that have been checked ---- */
+
+/*
+ * Maximum indexes whose extents are remembered: 6 kB each. An index replaces
+ * another one of the same remainder. The result of the checks depends on these
+ * bytes alone, so it does not matter whose they are.
+ */
+#define KNOWN_INDEXES 64
+
+static ArrayPages known[KNOWN_INDEXES][ARRAY_COUNT]; /* zeroes: no extents, which are sound */
+
+StaticAssertDecl(sizeof(known[0]) == sizeof(((MetaPageData *) NULL)->pages), "all are compared");
+
+void
+extents_remember(Relation rel, const MetaPageData *meta)
+{
+	memcpy(known[RelationGetRelid(rel) % KNOWN_INDEXES], meta->pages, sizeof(meta->pages));
+}
+
+bool
+extents_known(Relation rel, const MetaPageData *meta)
+{
+	return memcmp(known[RelationGetRelid(rel) % KNOWN_INDEXES], meta->pages, sizeof(meta->pages)) ==
+		   0;
+}
+
+/* ---- all extents of an index ---- */
+
 /* Return the number of map pages of an array. */
 static uint32
 map_pages(const ArrayPages *array)

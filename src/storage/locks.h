@@ -15,6 +15,23 @@
  * another lock while holding one (asserted before version 17), and excludes
  * them from deadlock detection.
  *
+ * PostgreSQL cancels an autovacuum that holds a lock in whose queue another
+ * session has waited for deadlock_timeout. A session that waits often would
+ * keep autovacuum from ever finishing. Therefore nobody waits in the queue of a
+ * lock that a VACUUM of the index may hold at that time:
+ *
+ *	merge lock: VACUUM itself waits in the queue, which gives it the next turn;
+ *		no other VACUUM runs on the table. All others poll, or do not wait.
+ *	append lock: inserts poll. VACUUM, its only exclusive holder, does not wait.
+ *	growth lock: VACUUM and colbert_index_check wait in the queue for share
+ *		mode, both with the merge lock, without which VACUUM extends no array.
+ *
+ * The deadlock detector does not see a session that polls. So nobody who holds
+ * the merge lock exclusively or the append lock runs user code, or waits for a
+ * lock that a session can keep until its transaction ends. colbert_index_check
+ * evaluates the expressions of an index while it holds the merge lock in share
+ * mode; lock_timeout or a cancel ends a wait for one that waits for a table.
+ *
  *-------------------------------------------------------------------------
  */
 #ifndef COLBERT_LOCKS_H
@@ -43,6 +60,7 @@ index_lock_name(IndexLock lock)
 	return name;
 }
 
+/* Take a lock, waiting in its queue. The comment above says for which locks and callers. */
 static inline void
 index_lock(Relation index, IndexLock lock, LOCKMODE mode)
 {
@@ -59,6 +77,19 @@ index_lock_if_free(Relation index, IndexLock lock, LOCKMODE mode)
 
 	return compat_conditional_lock_tuple(index, &name, mode);
 }
+
+/*
+ * Take a lock by attempts, with naps of this many microseconds in between.
+ * Returns false if other backends hold it for this many milliseconds.
+ */
+extern bool index_lock_within(Relation index, IndexLock lock, LOCKMODE mode, double milliseconds,
+							  long nap);
+
+/*
+ * Take a lock by attempts, without waiting in its queue. Raises 55P03 after
+ * lock_timeout, if that is set.
+ */
+extern void index_lock_poll(Relation index, IndexLock lock, LOCKMODE mode);
 
 static inline void
 index_unlock(Relation index, IndexLock lock, LOCKMODE mode)

@@ -26,16 +26,31 @@ extents_agree(const ArrayPages *array)
 	return extents[array->nextents - 1].first_page < array->npages;
 }
 
+/* Return true if the extents of all arrays are in order, or are known to be. */
+static bool
+all_extents_agree(Relation rel, const MetaPageData *meta)
+{
+	if (extents_known(rel, meta))
+		return true;
+	for (int kind = 0; kind < ARRAY_COUNT; kind++)
+	{
+		const ArrayPages *array = &meta->pages[kind];
+
+		if (array->nextents > MAX_EXTENTS || array->npages > MaxBlockNumber ||
+			!extents_agree(array))
+			return false;
+	}
+	return true;
+}
+
 /* Return true if an array's pages can hold the items handed out. */
 static bool
 array_agrees(const MetaPageData *meta, ArrayKind kind)
 {
 	const ArrayPages *array = &meta->pages[kind];
+	uint32            item_size = meta->shape.item_sizes[kind];
 
-	uint32 item_size = meta->shape.item_sizes[kind];
-
-	if (array->nextents > MAX_EXTENTS || item_size > PAGE_PAYLOAD ||
-		array->npages > MaxBlockNumber || !extents_agree(array))
+	if (item_size > PAGE_PAYLOAD)
 		return false;
 	return item_size == 0 ||
 		   meta_nitems(meta, kind) <= (uint64) array->npages * meta_items_per_page(meta, kind);
@@ -109,7 +124,8 @@ check_meta(Relation rel, const MetaPageData *meta)
 {
 	bool agree = options_agree(&meta->shape) && generations_agree(meta) && growth_agrees(meta) &&
 				 params_agree(meta) &&
-				 meta_nitems(meta, ARRAY_MEANS) == meta_nitems(meta, ARRAY_DOCS);
+				 meta_nitems(meta, ARRAY_MEANS) == meta_nitems(meta, ARRAY_DOCS) &&
+				 all_extents_agree(rel, meta);
 
 	if (meta->magic != COLBERT_MAGIC)
 		ereport(ERROR,

@@ -291,6 +291,16 @@ typedef struct PlacedExtent
  */
 extern int extents_of_meta(const MetaPageData *meta, PlacedExtent *extents);
 
+/*
+ * Remember the extents on a meta page, which meta_lock has checked and which
+ * overlap neither each other nor the meta page, or tell whether this backend
+ * remembers them. They change only when the index grows, but each search, and
+ * each insert of a row, reads the meta page. All bytes are compared, so damage
+ * is noticed.
+ */
+extern void extents_remember(Relation rel, const MetaPageData *meta);
+extern bool extents_known(Relation rel, const MetaPageData *meta);
+
 /* All extents and map pages, ordered by block. */
 typedef struct ExtentList
 {

@@ -141,11 +141,12 @@ extern int faults_extent_pages;
 		 : dsa_allocate_extended(area, size, flags))
 
 /* Pages, files and locks. */
-#define ReadBuffer(...)         FAULT("ReadBuffer", ReadBuffer(__VA_ARGS__))
-#define ReadBufferExtended(...) FAULT("ReadBufferExtended", ReadBufferExtended(__VA_ARGS__))
-#define LockBuffer(...)         FAULT("LockBuffer", LockBuffer(__VA_ARGS__))
-#define XLogBeginInsert(...)    FAULT("XLogBeginInsert", XLogBeginInsert(__VA_ARGS__))
-#define LockTuple(...)          FAULT("LockTuple", LockTuple(__VA_ARGS__))
+#define ReadBuffer(...)           FAULT("ReadBuffer", ReadBuffer(__VA_ARGS__))
+#define ReadBufferExtended(...)   FAULT("ReadBufferExtended", ReadBufferExtended(__VA_ARGS__))
+#define LockBuffer(...)           FAULT("LockBuffer", LockBuffer(__VA_ARGS__))
+#define XLogBeginInsert(...)      FAULT("XLogBeginInsert", XLogBeginInsert(__VA_ARGS__))
+#define LockTuple(...)            FAULT("LockTuple", LockTuple(__VA_ARGS__))
+#define ConditionalLockTuple(...) FAULT("ConditionalLockTuple", ConditionalLockTuple(__VA_ARGS__))
 #define LockRelationForExtension(...) \
 	FAULT("LockRelationForExtension", LockRelationForExtension(__VA_ARGS__))
 #define RelationGetNumberOfBlocksInFork(...) \

@@ -85,13 +85,13 @@ sub during
 	return $handle->{out}, $err;
 }
 
-# waits(SQL): check that a statement waits for a lock while others are paused. Return its handle.
+# waits(SQL): check that a statement waits for the merge lock, by attempts (src/storage/locks.h), while others are paused. Return its handle.
 sub waits
 {
 	my ($sql, $name) = @_;
 	my $handle = start_sql($node, "SET application_name = 'waiting';\n$sql");
 
-	ok($node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'waiting' AND wait_event_type = 'Lock'}), $name);
+	ok($node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'waiting' AND wait_event_type = 'Extension'}), $name);
 	return $handle;
 }
 
