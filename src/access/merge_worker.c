@@ -8,6 +8,12 @@
  * index longer than one batch takes. It runs no user code, because a merge
  * reads only the index.
  *
+ * A statement such as DROP DATABASE locks the database, and fails if a process
+ * is connected to it five seconds later. PostgreSQL ends autovacuum workers
+ * then, but background workers only since 19. A worker therefore looks for such
+ * a lock before each batch. While there is one it merges nothing, and so it
+ * soon ends, as if nothing were left to do. The next insert starts another one.
+ *
  *-------------------------------------------------------------------------
  */
 #include "compat/pg_compat.h"
@@ -17,6 +23,7 @@
 #include "access/relation.h"
 #include "access/xact.h"
 #include "base/clock.h"
+#include "catalog/pg_database.h"
 #include "index/merge.h"
 #include "index/queue.h"
 #include "index/train.h"
@@ -28,7 +35,9 @@
 #include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lmgr.h"
+#include "storage/lock.h"
 #include "tcop/tcopprot.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
@@ -217,7 +226,8 @@ register_worker(const WorkerTask *task)
 	BackgroundWorkerHandle *handle = NULL;
 	MemoryContext           old = MemoryContextSwitchTo(TopMemoryContext);
 
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION |
+					   COMPAT_BGWORKER_INTERRUPTIBLE;
 	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
 	worker.bgw_restart_time = BGW_NEVER_RESTART;
 	snprintf(worker.bgw_library_name, sizeof(worker.bgw_library_name), "colbert_pg");
@@ -253,6 +263,24 @@ merge_worker_start(Relation index, uint64 pending)
 }
 
 /* ---- the worker ---- */
+
+/*
+ * Return true if a statement has locked the database, or waits for that: DROP
+ * DATABASE, ALTER DATABASE ... RENAME and SET TABLESPACE, CREATE DATABASE from
+ * this template. Called in a transaction.
+ */
+static bool
+database_is_wanted(void)
+{
+	LOCKTAG tag;
+
+	SET_LOCKTAG_OBJECT(tag, InvalidOid, DatabaseRelationId, MyDatabaseId, 0);
+	/* the weakest mode that conflicts with the ShareLock on a template */
+	if (LockAcquire(&tag, RowExclusiveLock, false, true) == LOCKACQUIRE_NOT_AVAIL)
+		return true;
+	LockRelease(&tag, RowExclusiveLock, false);
+	return false;
+}
 
 /*
  * Open and lock the index of a task. Returns NULL if it does not exist, is not
@@ -326,7 +354,8 @@ claim_soon(const WorkerTask *task)
 /*
  * Merge some batches in a transaction if more than an eighth of the limit and
  * this many tokens are pending, or settle some documents. Returns false if
- * nothing is left to do, or if another session does it.
+ * nothing is left to do, if another session does it, or if a statement waits
+ * for this process to disconnect.
  */
 static bool
 merge_once(const WorkerTask *task, const MergeHaste *haste, uint32 more)
@@ -335,7 +364,7 @@ merge_once(const WorkerTask *task, const MergeHaste *haste, uint32 more)
 	bool     merged = false;
 
 	StartTransactionCommand();
-	index = open_index(task);
+	index = database_is_wanted() ? NULL : open_index(task);
 	if (index != NULL)
 	{
 		bool due = has_work(index, task, more);
@@ -364,15 +393,19 @@ nap(void)
 	pgstat_report_activity(STATE_RUNNING, MyBgworkerEntry->bgw_name);
 }
 
-/* Merge until no batch has come up for LINGER milliseconds. */
+/*
+ * Merge until no batch has come up for LINGER milliseconds, or until a
+ * statement has locked the database for that long.
+ */
 static void
 merge_all(const WorkerTask *task)
 {
-	const MergeHaste haste = merge_haste((uint64) task->limit);
-	bool             waits = false; /* all there was has been done */
-	instr_time       start;
-	instr_time       idle;
+	MergeHaste haste = merge_haste((uint64) task->limit);
+	bool       waits = false; /* all there was has been done */
+	instr_time start;
+	instr_time idle;
 
+	haste.stops = database_is_wanted;
 	INSTR_TIME_SET_CURRENT(start);
 	idle = start;
 	do
@@ -388,6 +421,19 @@ merge_all(const WorkerTask *task)
 	} while (milliseconds_since(idle) < LINGER);
 }
 
+/* Disable timeouts that are meant for sessions, as autovacuum does. */
+static void
+disable_timeouts(void)
+{
+	static const char *const names[] = {"statement_timeout", "lock_timeout",
+										"idle_in_transaction_session_timeout",
+										COMPAT_TRANSACTION_TIMEOUT};
+
+	for (int i = 0; i < lengthof(names); i++)
+		if (names[i] != NULL)
+			SetConfigOption(names[i], "0", PGC_SUSET, PGC_S_OVERRIDE);
+}
+
 PGDLLEXPORT void colbert_merge_worker(Datum arg);
 
 void
@@ -398,6 +444,7 @@ colbert_merge_worker(Datum arg)
 	memcpy(&task, MyBgworkerEntry->bgw_extra, sizeof(task));
 	pqsignal(SIGTERM, die);
 	BackgroundWorkerUnblockSignals();
+	disable_timeouts();
 	BackgroundWorkerInitializeConnectionByOid(task.database, InvalidOid, 0);
 	pgstat_report_activity(STATE_RUNNING, MyBgworkerEntry->bgw_name);
 	graph_keep_groups();

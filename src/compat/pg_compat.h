@@ -208,6 +208,23 @@
 #define compat_is_autovacuum_worker() IsAutoVacuumWorkerProcess()
 #endif
 
+/*
+ * Flag of a background worker that DROP DATABASE and the like end. Before 19,
+ * there is none.
+ */
+#if PG_VERSION_NUM >= 190000
+#define COMPAT_BGWORKER_INTERRUPTIBLE BGWORKER_INTERRUPTIBLE
+#else
+#define COMPAT_BGWORKER_INTERRUPTIBLE 0
+#endif
+
+/* The name of the setting that limits the time of a transaction; NULL before 17. */
+#if PG_VERSION_NUM >= 170000
+#define COMPAT_TRANSACTION_TIMEOUT "transaction_timeout"
+#else
+#define COMPAT_TRANSACTION_TIMEOUT NULL
+#endif
+
 /* Declare a function that does not return; goes in front of the declaration. */
 #if PG_VERSION_NUM >= 180000
 #define compat_noreturn pg_noreturn

@@ -238,8 +238,9 @@ merge_haste(uint64 pending_limit)
 {
 	double limit = (double) pending_limit;
 
-	return (MergeHaste) {(uint32) Min(Max(limit * BATCH_SHARE, MIN_BATCH_TOKENS), MERGE_TOKENS),
-						 (uint64) (limit * PRESSED_SHARE)};
+	return (MergeHaste) {.batch_tokens =
+							 (uint32) Min(Max(limit * BATCH_SHARE, MIN_BATCH_TOKENS), MERGE_TOKENS),
+						 .pressed_above = (uint64) (limit * PRESSED_SHARE)};
 }
 
 /*
@@ -277,6 +278,13 @@ plan_batch(Merge *merge, const MergeHaste *asked, uint64 pending_limit)
 	return merge_capacity(view, tokens);
 }
 
+/* Return true if a merge in haste ends before the next batch. */
+static bool
+is_stopped(const MergeHaste *haste)
+{
+	return haste != NULL && haste->stops != NULL && haste->stops();
+}
+
 uint64
 merge_locked(Relation rel, uint64 pending_limit, const MergeHaste *haste)
 {
@@ -302,7 +310,7 @@ merge_locked(Relation rel, uint64 pending_limit, const MergeHaste *haste)
 			tokens += merge.ntokens;
 			capacity = plan_batch(&merge, haste, pending_limit);
 		} while ((merge.trained || merge.part > 0 || tokens + capacity <= MERGE_TOKENS) &&
-				 merge.at < merge.nqueue);
+				 merge.at < merge.nqueue && !is_stopped(haste));
 		merge_end(&merge);
 		merged = merge.at;
 	}

@@ -62,6 +62,7 @@ typedef struct MergeHaste
 {
 	uint32 batch_tokens;  /* maximum tokens per batch */
 	uint64 pressed_above; /* pending tokens above which no nodes are added */
+	bool (*stops)(void);  /* called between batches: true ends the merge; NULL: none */
 } MergeHaste;
 
 /* Return the haste of a merge for a value of colbert.pending_limit. */
@@ -70,9 +71,10 @@ extern MergeHaste merge_haste(uint64 pending_limit);
 /*
  * Merge up to MERGE_TOKENS for a caller that holds the merge lock. If this call
  * trains the nodes or begins a document larger than a batch, it continues: to
- * the end of the queue, or of that document. haste: NULL if nothing is
- * known of inserts; those batches are in haste during which documents come and
- * more than URGENT_SHARE of pending_limit is pending. Returns the number of documents merged.
+ * the end of the queue, or of that document, unless haste->stops returns true.
+ * haste: NULL if nothing is known of inserts; those batches are in haste during
+ * which documents come and more than URGENT_SHARE of pending_limit is pending.
+ * Returns the number of documents merged.
  */
 extern uint64 merge_locked(Relation rel, uint64 pending_limit, const MergeHaste *haste);
 

@@ -183,7 +183,12 @@ adopt_docs(Adoption *adoption, uint32 node, const float *vector, const Around *a
 
 	read_lists(view, around, &docs);
 	if (docs.count == 0)
+	{
+		/* allocated nevertheless if all lists were too long */
+		if (docs.docs != NULL)
+			pfree(docs.docs);
 		return 0;
+	}
 	adoption->query =
 		sketch_query_prepare(&view->sketch, vector, 1, adoption->memory, adoption->scratch);
 	near = keep_near(adoption, &docs, least_key(adoption, vector, around->nodes[0].key));
