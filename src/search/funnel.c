@@ -460,12 +460,18 @@ funnel_take(Search *search, float estimate)
 {
 	RankedList *ranked = &search->ranked;
 	/*
-	 * Take the last document with this estimate. If a damaged page made the
-	 * estimate NaN, take any document.
+	 * Take any document with this estimate. Always the last one would be that of
+	 * the lowest ordinal: copies that were inserted before near copies would
+	 * speak for these, too (ties.h). If a damaged page made the estimate NaN, take
+	 * any document.
 	 */
+	uint32    first = count_below(ranked, estimate);
 	uint32    place = Max(count_below(ranked, nextafterf(estimate, INFINITY)), 1) - 1;
-	RankedDoc doc = ranked->items[place];
+	RankedDoc doc;
 
+	if (place > first)
+		place = first + murmurhash32((uint32) search->given) % (place - first + 1);
+	doc = ranked->items[place];
 	ranked->count--;
 	memmove(ranked->items + place, ranked->items + place + 1,
 			(size_t) (ranked->count - place) * sizeof(RankedDoc));

@@ -42,8 +42,8 @@ DECLARE
 	found int;
 BEGIN
 	EXECUTE format('WITH i AS MATERIALIZED (SELECT doc %1$s $1 AS s FROM %2$I ORDER BY doc %1$s $1 LIMIT 10),
-		e AS MATERIALIZED (SELECT doc %1$s $1 AS s FROM %2$I ORDER BY (doc %1$s $1) + 0 LIMIT 10)
-		SELECT count(*) FROM i WHERE s <= (SELECT max(s) FROM e)', op, tab) INTO found USING q;
+		e AS MATERIALIZED (SELECT doc %1$s $1 AS s FROM %2$I)
+		SELECT count(*) FROM i WHERE s <= (SELECT s FROM e ORDER BY s OFFSET 9 LIMIT 1)', op, tab) INTO found USING q;
 	RETURN found;
 END $$;
 

@@ -32,7 +32,8 @@ BEGIN
 	FOR q IN SELECT doc FROM lengths_table WHERE id > 0 AND id % 60 = 0 ORDER BY id LOOP
 		EXECUTE format('SELECT array_agg(id) FROM (SELECT id FROM lengths_table ORDER BY doc %s $1 LIMIT 10) s', op) INTO found USING q.doc;
 		done := (SELECT ARRAY[done[1] + nodes, done[2] + gathered, done[3] + narrowed, done[4] + reranked, done[5] + fetched] FROM colbert_last_scan());
-		EXECUTE format('SELECT array_agg(id) FROM (SELECT id FROM lengths_table ORDER BY (doc %s $1) + 0 LIMIT 10) s', op) INTO best USING q.doc;
+		EXECUTE format('WITH a AS MATERIALIZED (SELECT id, doc %s $1 AS score FROM lengths_table) SELECT array_agg(id) FROM (SELECT id FROM a ORDER BY score LIMIT 10) s', op)
+			INTO best USING q.doc;
 		hits := hits + (SELECT count(*) FROM unnest(found) id WHERE id = ANY (best));
 		ids := ids || found::text;
 	END LOOP;
@@ -85,7 +86,8 @@ SELECT colbert_merge('lengths_index') > 0 AS merged;
 SELECT recall > .85 AS recall FROM lengths_search('<->');
 SELECT count(*) FILTER (WHERE served) AS served, count(*) FILTER (WHERE NOT served) AS missed FROM (
 	SELECT id IN (SELECT id FROM lengths_table WHERE maxsim_l2(doc, q.doc) < 2::float8) AS served
-	FROM lengths_table t, (SELECT doc FROM lengths_docs(0) WHERE id = 7) q WHERE maxsim_l2(t.doc, q.doc) + 0 < 2::float8) s;
+	FROM (SELECT doc FROM lengths_docs(0) WHERE id = 7) q, LATERAL (WITH a AS MATERIALIZED (SELECT id, maxsim_l2(doc, q.doc) AS score FROM lengths_table)
+		SELECT id FROM a WHERE score < 2) t) s;
 SELECT substr(advice, 1, 49) AS advice FROM colbert_index_info('lengths_index');
 INSERT INTO lengths_table SELECT 2000, array_fill(2.4e17::real, ARRAY[1, 16])::multivector;
 SELECT id FROM lengths_table ORDER BY doc <-> array_fill(2.4e17::real, ARRAY[1, 16])::multivector LIMIT 1;

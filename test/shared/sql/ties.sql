@@ -75,3 +75,26 @@ DROP INDEX copies_index;
 CREATE INDEX copies_index ON copies USING :method (doc) WITH (quantizer = 'flat');
 SELECT * FROM ties('copies', '<#>');
 DROP TABLE copies, halves;
+
+-- Copies of a document and later documents that differ from it by less than the codes tell, some of them nearer to the query:
+-- these are found, too.
+CREATE FUNCTION near_uniform(i int) RETURNS float8 LANGUAGE sql IMMUTABLE AS $$ SELECT hashint4(i) / 4294967296.0::float8 $$;
+CREATE FUNCTION near_item(i int, other int, part float8) RETURNS multivector LANGUAGE sql IMMUTABLE AS $$
+	SELECT l2_normalize(multivector_agg(ARRAY(SELECT near_uniform(i * 300 + t * 40 + d) + part * near_uniform(1000000 + other * 300 + t * 40 + d) FROM generate_series(1, 32) d)::real[])) FROM generate_series(1, 3) t $$;
+CREATE TABLE near (id int, doc multivector(32));
+INSERT INTO near SELECT i, near_item(i, 0, 0) FROM generate_series(1, 1500) i;
+INSERT INTO near SELECT 10000 * g + i, near_item(g, CASE WHEN i > 12 THEN i ELSE 0 END, .000003) FROM generate_series(1, 20) g, generate_series(1, 24) i;
+CREATE INDEX near_index ON near USING :method (doc) WITH (quantizer = 'pq');
+SET enable_seqscan = off;
+SET enable_sort = off;
+CREATE FUNCTION near_best(g int, number int) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+	found bigint;
+BEGIN
+	EXECUTE 'WITH f AS MATERIALIZED (SELECT maxsim(doc, $1) AS score FROM near ORDER BY maxsim(doc, $1) DESC NULLS LAST LIMIT $2),
+		a AS MATERIALIZED (SELECT maxsim(doc, $1) AS score FROM near)
+		SELECT count(*) FROM f WHERE score >= (SELECT score FROM a ORDER BY score DESC OFFSET $2 - 1 LIMIT 1)' INTO found USING near_item(g, -g, .05), number;
+	RETURN found;
+END $$;
+SELECT CASE WHEN sum(near_best(g, 24)) >= 478 THEN 'found' ELSE sum(near_best(g, 24))::text END, count(*) AS queries FROM generate_series(1, 20) g;
+DROP TABLE near;
