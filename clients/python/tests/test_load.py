@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -340,6 +341,7 @@ BAD_VALUES: dict[str, tuple[str, Any, str]] = {
     "in an array": ("boolean[]", ["false"], "expected True or False"),
     "too large": ("real", 1e300, r"1e\+300 is out of range for type real"),
     "rounded to infinity": ("real", 3.4028236e38, "out of range for type real"),
+    "too large for a float": ("real", Decimal("1e400"), "out of range for type real"),
     "too small": ("real", np.float64(-1e-300), "out of range for type real"),
     "real in an array": ("real[]", [1.0, 1e300], "out of range for type real"),
     "no JSON": ("jsonb", "text", "invalid input syntax for type json"),

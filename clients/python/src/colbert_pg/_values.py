@@ -33,7 +33,8 @@ def _real(value: Any) -> Any:
         single = struct.unpack("<f", struct.pack("<f", number))[0]
     except OverflowError:
         single = math.inf
-    if math.isfinite(number) and (math.isinf(single) or (single == 0 and number != 0)):
+    finite = value.is_finite() if isinstance(value, Decimal) else math.isfinite(number)
+    if finite and (math.isinf(single) or (single == 0 and number != 0)):
         raise ValueError(f"{value!r:.40} is out of range for type real")
     return value
 
