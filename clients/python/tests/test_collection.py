@@ -347,6 +347,11 @@ async def test_wrong_arguments(facts: Any) -> None:
         (lambda: facts.count(where={"a": 1}, params=("a",)), ValueError, "not with a mapping"),
         (lambda: facts.count(where=nested(3000)), ValueError, "where with at most 200 levels"),
         (lambda: facts.filter(limit=-1), ValueError, "limit of at least 0, not -1"),
+        (lambda: facts.filter(limit=True), TypeError, "an integer as limit, not True"),
+        (lambda: facts.search("a", 2.5), TypeError, "an integer as limit, not 2.5"),
+        (lambda: facts.search("a", True, rerank=len), TypeError, "as limit, not True"),
+        (lambda: facts.add(["a", "b"], ids=["z", None]), TypeError, "an id, and number 2 is None"),
+        (lambda: facts.get([True]), TypeError, "expected an id, and number 1 is True"),
         (lambda: facts.search("a", candidates=9), ValueError, "candidates only with rerank"),
         (lambda: facts.search([[1]], rerank=len), TypeError, "a query that is a text for rerank"),
         (

@@ -81,6 +81,13 @@ async def test_arrays_of_two_dimensions(driver: Driver, dtype: str) -> None:
     assert np.array_equal(np.asarray(back), array.astype(np.float32))
 
 
+@pytest.mark.parametrize("setting", ["on", "off"])
+async def test_any_form_of_strings(driver: Driver, setting: str) -> None:
+    await driver.execute(f"SET standard_conforming_strings = {setting}")
+    value = MultiVector(tokens(), "int8")
+    assert await driver.execute("SELECT $1::multivector", value) == [(value,)]
+
+
 async def test_text(driver: Driver) -> None:
     [(back,)] = await driver.execute("SELECT $1::multivector", "[[1,2]]")
     assert back == MultiVector([[1.0, 2.0]])

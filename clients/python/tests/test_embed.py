@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -330,6 +331,44 @@ def test_texts_that_cannot_be_encoded(conn: Connection, encoder: FakeEncoder) ->
     assert run(conn, encoder) == Result(1, 1, 1)
     [failure] = failures(conn, JOB)
     assert failure.reason == "expected a good text"
+    assert status(conn, JOB).waiting == 0
+
+
+@pytest.mark.parametrize("triggers", [True, False])
+@pytest.mark.parametrize("chunks", [None, "docs_chunks"])
+def test_a_refused_text_is_not_found_by_the_former_one(
+    conn: Connection, encoder: FakeEncoder, triggers: bool, chunks: str | None
+) -> None:
+    job = Job("docs", chunks=chunks)
+    fill(conn, 3)
+    conn.execute("UPDATE docs SET body = 'good' WHERE id = 3")
+    run(conn, encoder, job, triggers=triggers)
+    docs = f"SELECT FROM {chunks or 'docs'} WHERE doc IS NOT NULL"
+    assert count(conn, docs) == 3
+    conn.execute("UPDATE docs SET body = 'a bad text' WHERE id > 1")
+    assert run(conn, encoder, job, everything=not triggers) == Result(1 - triggers, 1 - triggers, 2)
+    assert count(conn, docs) == 1
+    state = status(conn, job)
+    assert (state.waiting, state.failed) == (0, 2)
+    assert count(conn, f"SELECT FROM {state.queue}") == 2
+    assert run(conn, encoder, job) == Result(0, 0, 0)
+    conn.execute("UPDATE docs SET body = 'good' WHERE id = 2")
+    assert run(conn, encoder, job) == Result(1, 1, 0)
+    assert (count(conn, docs), status(conn, job).failed) == (2, 1)
+
+
+def test_an_embedding_that_may_not_be_removed(conn: Connection, encoder: FakeEncoder) -> None:
+    fill(conn, 3)
+    run(conn, encoder, triggers=True)
+    conn.execute("ALTER TABLE docs ADD CHECK (id <> 2 OR doc IS NOT NULL)")
+    conn.execute("UPDATE docs SET body = 'a bad text'")
+    assert run(conn, encoder) == Result(0, 0, 3)
+    assert [row[0] for row in conn.execute("SELECT id FROM docs WHERE doc IS NOT NULL")] == [2]
+    reasons = {failure.key["id"]: failure.reason for failure in failures(conn, JOB)}
+    assert reasons["1"] == "expected a good text"
+    assert re.match(
+        "expected a good text; that of the former text stays: .* violates check", reasons["2"]
+    )
     assert status(conn, JOB).waiting == 0
 
 

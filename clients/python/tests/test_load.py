@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -13,9 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg import sql
+from psycopg.types.json import Json, Jsonb
 
 from colbert_pg import MultiVector
-from colbert_pg.load import BadRowError, acopy, copy, create_index
+from colbert_pg.load import BadRowError, ResumeError, acopy, copy, create_index
 
 Connection = psycopg.Connection[Any]
 Copy = Callable[..., int]
@@ -184,6 +188,115 @@ def test_bad_rows_are_handed_over_once(conn: Connection, any_copy: Copy) -> None
     assert [bad.number for bad in found] == [4]
 
 
+def test_a_name_is_of_one_table(conn: Connection, any_copy: Copy) -> None:
+    conn.execute("DROP TABLE IF EXISTS others; CREATE TABLE others (LIKE docs INCLUDING ALL)")
+    with pytest.raises(BadRowError):  # nothing is loaded, and the name is free
+        any_copy(conn, "others", [(None, "no id", None)], COLUMNS, resume="docs.jsonl")
+    assert any_copy(conn, "docs", rows_of(3), COLUMNS, resume="docs.jsonl") == 3
+    with pytest.raises(ResumeError, match=r'"docs.jsonl" is .* another table, docs,'):
+        any_copy(conn, "others", rows_of(3), COLUMNS, resume="docs.jsonl")
+    assert any_copy(conn, "public.docs", rows_of(3), COLUMNS, resume="docs.jsonl") == 0
+    conn.execute("DROP TABLE docs; ALTER TABLE others RENAME TO docs")
+    with pytest.raises(ResumeError, match=r"another table, [0-9]+, perhaps one that was dropped"):
+        any_copy(conn, "docs", rows_of(3), COLUMNS, resume="docs.jsonl")
+
+
+def test_a_table_that_was_truncated(conn: Connection, any_copy: Copy) -> None:
+    assert any_copy(conn, "docs", rows_of(3), COLUMNS, resume="docs.jsonl") == 3
+    conn.execute("TRUNCATE docs")
+    with pytest.raises(ResumeError, match=r'3 rows .* "docs.jsonl", but table "docs" is empty'):
+        any_copy(conn, "docs", rows_of(4), COLUMNS, resume="docs.jsonl")
+    conn.execute("DELETE FROM colbert_pg_loads WHERE relation = 'docs'::regclass")
+    assert any_copy(conn, "docs", rows_of(4), COLUMNS, resume="docs.jsonl") == 4
+
+
+def test_partitions_that_were_truncated(conn: Connection) -> None:
+    conn.execute("""
+        DROP TABLE IF EXISTS parted;
+        CREATE TABLE parted (id int, body text, doc multivector) PARTITION BY RANGE (id);
+        CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (3);
+        CREATE TABLE parted_2 PARTITION OF parted FOR VALUES FROM (3) TO (9)
+    """)
+    assert copy(conn, "parted", rows_of(5), COLUMNS, resume="parted") == 5
+    conn.execute("TRUNCATE parted_1")
+    assert copy(conn, "parted", rows_of(5), COLUMNS, resume="parted") == 0
+    conn.execute("TRUNCATE parted")
+    with pytest.raises(ResumeError, match="is empty"):
+        copy(conn, "parted", rows_of(5), COLUMNS, resume="parted")
+
+
+def test_rows_that_were_deleted_or_moved(conn: Connection, any_copy: Copy) -> None:
+    """They were loaded, and whoever deletes them wants them gone."""
+    any_copy(conn, "docs", rows_of(3), COLUMNS, resume="docs.jsonl")
+    conn.execute("VACUUM FULL docs")
+    assert any_copy(conn, "docs", rows_of(4), COLUMNS, resume="docs.jsonl") == 1
+    conn.execute("DELETE FROM docs")
+    assert any_copy(conn, "docs", rows_of(5), COLUMNS, resume="docs.jsonl") == 1
+    assert ids(conn) == [5]
+
+
+def test_a_role_that_may_only_insert(conn: Connection) -> None:
+    copy(conn, "docs", rows_of(3), COLUMNS, resume="docs.jsonl")
+    conn.execute("""
+        TRUNCATE docs;
+        CREATE ROLE writer;
+        GRANT INSERT ON docs TO writer;
+        GRANT SELECT, INSERT, UPDATE ON colbert_pg_loads TO writer;
+        SET ROLE writer
+    """)
+    assert copy(conn, "docs", rows_of(4), COLUMNS, resume="docs.jsonl") == 1
+    conn.execute("RESET ROLE; DROP OWNED BY writer; DROP ROLE writer")
+
+
+def test_loads_of_an_earlier_version(conn: Connection, any_copy: Copy) -> None:
+    conn.execute("CREATE TABLE colbert_pg_loads (name text PRIMARY KEY, rows bigint NOT NULL)")
+    conn.execute("INSERT INTO colbert_pg_loads VALUES ('docs.jsonl', 2)")
+    assert any_copy(conn, "docs", rows_of(3), COLUMNS, resume="docs.jsonl") == 1
+    assert ids(conn) == [3]
+    conn.execute("TRUNCATE docs")
+    with pytest.raises(ResumeError, match="is empty"):
+        any_copy(conn, "docs", rows_of(4), COLUMNS, resume="docs.jsonl")
+
+
+def test_two_loads_under_a_name(conn: Connection, any_copy: Copy) -> None:
+    """The one that comes second at a batch stops, and no row is loaded twice."""
+    conn.execute("ALTER TABLE docs DROP CONSTRAINT docs_pkey")
+
+    def slow() -> Iterator[tuple[Any, ...]]:
+        for row in rows_of(6):
+            if row[0] == 4:
+                with psycopg.connect(conn.info.dsn, autocommit=True) as other:
+                    assert copy(other, "docs", rows_of(5), COLUMNS, resume="docs.jsonl") == 2
+            yield row
+
+    with pytest.raises(ResumeError, match=r'another load .* "docs.jsonl" goes on'):
+        any_copy(conn, "docs", slow(), COLUMNS, batch=3, resume="docs.jsonl")
+    assert ids(conn) == [1, 2, 3, 4, 5]
+    assert any_copy(conn, "docs", rows_of(6), COLUMNS, resume="docs.jsonl") == 1
+
+
+def test_two_loads_that_begin_at_once(conn: Connection) -> None:
+    conn.execute("ALTER TABLE docs DROP CONSTRAINT docs_pkey")
+    barrier = threading.Barrier(2)
+
+    def load() -> int | ResumeError:
+        def rows() -> Iterator[tuple[Any, ...]]:
+            barrier.wait(30)
+            yield from rows_of(20)
+
+        with psycopg.connect(conn.info.dsn, autocommit=True) as other:
+            try:
+                return copy(other, "docs", rows(), COLUMNS, batch=7, resume="docs.jsonl")
+            except ResumeError as e:
+                return e
+
+    with ThreadPoolExecutor(2) as pool:
+        results = [future.result() for future in [pool.submit(load) for _ in range(2)]]
+    assert any(isinstance(result, ResumeError) for result in results)
+    copy(conn, "docs", rows_of(20), COLUMNS, resume="docs.jsonl")
+    assert ids(conn) == list(range(1, 21))
+
+
 def test_in_a_transaction(conn: Connection) -> None:
     with conn.transaction(force_rollback=True):
         assert copy(conn, "docs", rows_of(3), COLUMNS, batch=2) == 3
@@ -209,6 +322,51 @@ def test_progress_without_tqdm(conn: Connection, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "tqdm", None)
     with pytest.raises(ImportError, match="pip install 'colbert-pg"):
         copy(conn, "docs", rows_of(1), COLUMNS, progress=True)
+
+
+VALUES: dict[str, tuple[str, list[Any], list[str | None]]] = {
+    "boolean": ("boolean", [True, np.bool_(False), 1, None], ["true", "false", "true", None]),
+    "real": ("real", [1.5, 3, float("inf"), 3.4e38], ["1.5", "3", "Infinity", "3.4e+38"]),
+    "jsonb": (
+        "jsonb",
+        ['{"a": 1.00}', {"a": 1}, ["b"], Jsonb("text"), 2, True, None],
+        ['{"a": 1.00}', '{"a": 1}', '["b"]', '"text"', "2", "true", None],
+    ),
+    "json": ("json", ['{"a":  1}', {"a": 1}, Json("text")], ['{"a":  1}', '{"a": 1}', '"text"']),
+    "arrays": ("boolean[]", [[True, None], [[False]]], ["{t,NULL}", "{{f}}"]),
+}
+BAD_VALUES: dict[str, tuple[str, Any, str]] = {
+    "a string": ("boolean", "false", "expected True or False for type boolean, not 'false'"),
+    "a number": ("boolean", 2, "expected True or False for type boolean, not 2"),
+    "in an array": ("boolean[]", ["false"], "expected True or False"),
+    "too large": ("real", 1e300, r"1e\+300 is out of range for type real"),
+    "rounded to infinity": ("real", 3.4028236e38, "out of range for type real"),
+    "too large for a float": ("real", Decimal("1e400"), "out of range for type real"),
+    "too small": ("real", np.float64(-1e-300), "out of range for type real"),
+    "real in an array": ("real[]", [1.0, 1e300], "out of range for type real"),
+    "no JSON": ("jsonb", "text", "invalid input syntax for type json"),
+    "an object in no JSON": ("json", {"a": object()}, "not JSON serializable"),
+}
+
+
+@pytest.mark.parametrize("second", ["int", "regclass"], ids=["binary", "text"])
+@pytest.mark.parametrize("name", VALUES)
+def test_values(conn: Connection, any_copy: Copy, name: str, second: str) -> None:
+    """Both formats store the same."""
+    type_, given_values, stored = VALUES[name]
+    conn.execute(f"DROP TABLE IF EXISTS given; CREATE TABLE given (value {type_}, other {second})")
+    assert any_copy(conn, "given", [(v, None) for v in given_values]) == len(given_values)
+    assert [row[0] for row in conn.execute("SELECT value::text FROM given")] == stored
+
+
+@pytest.mark.parametrize("second", ["int", "regclass"], ids=["binary", "text"])
+@pytest.mark.parametrize("name", BAD_VALUES)
+def test_values_that_are_refused(conn: Connection, any_copy: Copy, name: str, second: str) -> None:
+    type_, value, message = BAD_VALUES[name]
+    conn.execute(f"DROP TABLE IF EXISTS given; CREATE TABLE given (value {type_}, other {second})")
+    with pytest.raises(BadRowError, match=f"row 2: .*{message}"):
+        any_copy(conn, "given", [(None, None), (value, None)])
+    assert conn.execute("SELECT count(value), count(*) FROM given").fetchone() == (0, 1)
 
 
 @settings(max_examples=20)

@@ -46,6 +46,14 @@ def test_of_arrays(dtype: str, element: Element) -> None:
     assert np.array_equal(value.to_numpy(), array)
 
 
+def test_of_other_orders_of_bytes_and_of_masks_that_hide_nothing() -> None:
+    array = np.array([[1, 2, 100], [4, 5, 6]], "<f2")
+    swapped = MultiVector(array.astype(">f2"))
+    assert (swapped.element, swapped) == ("float2", MultiVector(array))
+    assert swapped.to_binary() == MultiVector(array).to_binary()
+    assert MultiVector(np.ma.array(array)) == MultiVector(array)
+
+
 def test_of_a_list_of_arrays_and_of_a_transposed_array() -> None:
     array = np.arange(6, dtype=np.float32).reshape(2, 3)
     assert MultiVector(list(array)).to_list() == array.tolist()
@@ -117,6 +125,8 @@ def test_a_copy_is_made() -> None:
         ([[1.0], [float("-inf")]], r"not -inf \(token 2, dim 1\)"),
         ([[1e39]], r"not 1e\+39"),
         ([[1.0] * 4, [9e17] * 4], r"and token 2 has length 1.8e\+18"),
+        (np.ma.array([[1.0, 2.0]], mask=[[False, True]]), "expected tokens without masked numbers"),
+        ([np.ma.array([1.0, 2.0], mask=[False, True])], "expected tokens without masked numbers"),
         (np.zeros((1, 16_001)), "expected at most 16000 dims, not 16001"),
     ],
 )
@@ -196,7 +206,14 @@ def test_from_text(text: str) -> None:
     assert MultiVector.from_text(text).to_list() == TOKENS[:2]
 
 
-@pytest.mark.parametrize("text", ["", "[[1,2]", "[[NaN]]", "[1,2]", "{}", "[[1],[2,3]]", "null"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *["", "[[1,2]", "[[NaN]]", "[1,2]", "{}", "[[1],[2,3]]", "null"],
+        *[start * 100_000 + "1" + end * 100_000 for start, end in ("[]", "{}")],
+    ],
+    ids=lambda text: text[:12],
+)
 def test_refusals_of_text(text: str) -> None:
     with pytest.raises(ValueError, match="expected"):
         MultiVector.from_text(text)

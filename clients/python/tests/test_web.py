@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import http.client
 import json
 import os
 import re
@@ -14,6 +15,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 
 import psycopg
 import pytest
@@ -363,6 +365,20 @@ def test_encoders_on_a_server() -> None:
         answer = client.get("/?q=gout")
         assert answer.status_code == 502
         assert "gpu" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [URLError("refused by gpu"), TimeoutError("gpu"), http.client.BadStatusLine("gpu")],
+    ids=repr,
+)
+def test_an_encoder_that_is_down(fault: Exception) -> None:
+    encoder = FakeEncoder()
+    encoder.before = lambda _texts: (_ for _ in ()).throw(fault)
+    with client_of(encoder=encoder) as client:
+        answer = client.get("/?q=gout")
+        assert (answer.status_code, "gpu" in answer.text) == (502, False)
+        assert "The encoder does not answer" in answer.text
 
 
 def test_lost_connections(client: TestClient, database: str) -> None:

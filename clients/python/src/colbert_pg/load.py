@@ -27,18 +27,19 @@ from psycopg.rows import tuple_row
 
 from ._build import acreate_index, create_index
 from ._driver import is_row_fault
+from ._loads import Exchange, Record, ResumeError, Rows
 from ._names import Table, identifier
 from ._progress import Progress, shown
+from ._values import Convert, converter
 from .psycopg import register_multivector, register_multivector_async
 from .psycopg.register import is_registered
 
 Row: TypeAlias = Sequence[Any]
 OnBadRow: TypeAlias = Callable[["BadRowError"], None]
 
-__all__ = ["BadRowError", "acopy", "acreate_index", "copy", "create_index"]
+__all__ = ["BadRowError", "ResumeError", "acopy", "acreate_index", "copy", "create_index"]
 
 BATCH = 1000
-LOADS = "colbert_pg_loads"  # the table of loads that can be resumed
 _LINE = re.compile(r"^COPY .*?, line (\d+)", re.MULTILINE)
 
 
@@ -130,10 +131,19 @@ class _Target:
     statement: sql.Composed
     ncolumns: int
     types: list[int] | None  # of the columns, if the format is binary
+    converters: dict[int, Convert]  # by the place of a column, for some
 
-    def check(self, row: Row) -> None:
-        if len(row) != self.ncolumns:
-            raise ValueError(f"expected {self.ncolumns} values, not {len(row)}")
+    def row(self, given: Row) -> Row:
+        """Return a row as it is to be written."""
+        if len(given) != self.ncolumns:
+            raise ValueError(f"expected {self.ncolumns} values, not {len(given)}")
+        if not self.converters:
+            return given
+        row = list(given)
+        for place, convert in self.converters.items():
+            if row[place] is not None:
+                row[place] = convert(row[place])
+        return row
 
 
 _COLUMNS = """
@@ -142,11 +152,6 @@ _COLUMNS = """
     WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = ''
     ORDER BY attnum
 """
-_CREATE_LOADS = f"CREATE TABLE IF NOT EXISTS {LOADS} (name text PRIMARY KEY, rows bigint NOT NULL)"
-_DONE = f"SELECT rows FROM {LOADS} WHERE name = %s"
-_ADVANCE = (
-    f"INSERT INTO {LOADS} VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET rows = excluded.rows"
-)
 # Deferred constraints would name no batch.
 _IMMEDIATE = "SET CONSTRAINTS ALL IMMEDIATE"
 
@@ -161,8 +166,9 @@ class _Job:
         columns: Sequence[str] | None,
         resume: str | None,
     ) -> None:
-        self.conn, self.columns, self.resume = conn, columns, resume
+        self.conn, self.columns = conn, columns
         self.table = identifier(table)
+        self.record = Record(resume, self.table) if resume else None
         self.alone = conn.info.transaction_status == TransactionStatus.IDLE
 
     def name(self) -> str:
@@ -182,7 +188,12 @@ class _Job:
             sql.SQL(", ").join(sql.Identifier(name) for name in columns),
             sql.SQL("binary" if binary else "text"),
         )
-        return _Target(statement, len(columns), oids if binary else None)
+        converters = {
+            place: convert
+            for place, oid in enumerate(oids)
+            if (convert := converter(self.conn.adapters.types, oid))
+        }
+        return _Target(statement, len(columns), oids if binary else None, converters)
 
     def _has_dumper(self, oid: int) -> bool:
         try:
@@ -191,17 +202,35 @@ class _Job:
             return False
         return True
 
-    def after_copy(self, part: _Part) -> list[tuple[str, tuple[Any, ...]]]:
-        """Return the statements that end the transaction of a part."""
-        immediate: list[tuple[str, tuple[Any, ...]]] = [(_IMMEDIATE, ())] if self.alone else []
-        return immediate + self.advance(part.last)
+    def begin(self) -> Exchange:
+        if self.record:
+            yield from self.record.begin()
 
-    def advance(self, done: int) -> list[tuple[str, tuple[Any, ...]]]:
-        return [(_ADVANCE, (self.resume, done))] if self.resume else []
+    def before_copy(self) -> Exchange:
+        if self.record:
+            yield from self.record.hold()
+
+    def after_copy(self, part: _Part) -> Exchange:
+        """Yield the statements that end the transaction of a part."""
+        if self.alone:
+            yield _IMMEDIATE, ()
+        if self.record:
+            yield from self.record.advance(part.last)
+
+    def end(self, done: int) -> Exchange:
+        """Yield the statements that count bad rows at the end."""
+        if self.record and self.record.done != done:
+            yield from self.record.hold()
+            yield from self.record.advance(done)
+
+    def is_done(self, done: int) -> None:
+        """Remember what a transaction has counted, once it has ended."""
+        if self.record:
+            self.record.done = done
 
     def fault_of(self, error: Exception, offset: int) -> _RowFault:
         """Return the fault of a row; raise the error if it is not about rows."""
-        if self.conn.closed:
+        if self.conn.closed or isinstance(error, ResumeError):
             raise error
         state = getattr(error, "sqlstate", None)
         if state is None:  # the client's, while it wrote this row
@@ -234,12 +263,14 @@ def copy(
     """Copy rows into a table, and return how many were loaded.
 
     table: a name, "docs" or "public.docs", or a psycopg.sql.Identifier.
-    columns: all but generated ones by default. A multivector may be an array of (tokens, dims).
+    columns: all but generated ones by default. A multivector may be an array of (tokens, dims); a
+    string for json or jsonb is JSON text, and anything else is written as JSON.
     progress: True for a bar of tqdm, or a function that gets the number of rows done and total.
     batch: rows per transaction.
     resume: a name under which the number of rows done is kept in the table colbert_pg_loads, in
     the transactions of the batches. Called again with this name and the same rows, copy goes on
-    where it stopped.
+    where it stopped. ResumeError is raised if the name is of a load into another table, if the
+    table was truncated meanwhile, or if another call with this name goes on.
     on_bad_row: called with the BadRowError of a refused row, and the load goes on. Without it, the
     error is raised as soon as the rows before it are loaded.
     """
@@ -254,9 +285,8 @@ def copy(
             part: _Part | None = next(steps)
             while part:
                 part = _next_part(steps, _copy_part(conn, job, target, part))
-    with conn.transaction():
-        for statement in job.advance(load.done):
-            conn.execute(*statement)
+    with conn.transaction(), conn.cursor(row_factory=tuple_row) as cursor:
+        _exchange(cursor, job.end(load.done))
     return load.loaded
 
 
@@ -267,16 +297,27 @@ def _next_part(steps: Steps, fault: _RowFault | None) -> _Part | None:
         return None
 
 
+def _exchange(cursor: psycopg.Cursor[Any], exchange: Exchange) -> None:
+    """Run statements, and hand over the rows of each."""
+    statement = next(exchange, None)
+    while statement:
+        cursor.execute(*statement)
+        statement = _next_statement(exchange, cursor.fetchall() if cursor.description else [])
+
+
+def _next_statement(exchange: Exchange, rows: Rows) -> tuple[Any, tuple[Any, ...]] | None:
+    try:
+        return exchange.send(rows)
+    except StopIteration:
+        return None
+
+
 def _prepare(conn: psycopg.Connection[Any], job: _Job) -> tuple[_Target, int]:
     with conn.transaction(), conn.cursor(row_factory=tuple_row) as cursor:
         cursor.execute(_COLUMNS, (job.name(),))
         target = job.target(cursor.fetchall())
-        if not job.resume:
-            return target, 0
-        cursor.execute(_CREATE_LOADS)
-        cursor.execute(_DONE, (job.resume,))
-        row = cursor.fetchone()
-        return target, row[0] if row else 0
+        _exchange(cursor, job.begin())
+    return target, job.record.done if job.record else 0
 
 
 def _copy_part(
@@ -284,17 +325,17 @@ def _copy_part(
 ) -> _RowFault | None:
     offset = 0
     try:
-        with conn.transaction(), conn.cursor() as cursor:
+        with conn.transaction(), conn.cursor(row_factory=tuple_row) as cursor:
+            _exchange(cursor, job.before_copy())
             with cursor.copy(target.statement) as copy:
                 if target.types:
                     copy.set_types(target.types)
                 for offset, row in enumerate(part.rows):  # noqa: B007
-                    target.check(row)
-                    copy.write_row(row)
-            for statement in job.after_copy(part):
-                cursor.execute(*statement)
+                    copy.write_row(target.row(row))
+            _exchange(cursor, job.after_copy(part))
     except Exception as e:
         return job.fault_of(e, offset)
+    job.is_done(part.last)
     return None
 
 
@@ -322,9 +363,8 @@ async def acopy(
             part: _Part | None = next(steps)
             while part:
                 part = _next_part(steps, await _acopy_part(conn, job, target, part))
-    async with conn.transaction():
-        for statement in job.advance(load.done):
-            await conn.execute(*statement)
+    async with conn.transaction(), conn.cursor(row_factory=tuple_row) as cursor:
+        await _aexchange(cursor, job.end(load.done))
     return load.loaded
 
 
@@ -347,16 +387,20 @@ async def _abatches(
         yield found
 
 
+async def _aexchange(cursor: psycopg.AsyncCursor[Any], exchange: Exchange) -> None:
+    statement = next(exchange, None)
+    while statement:
+        await cursor.execute(*statement)
+        rows = await cursor.fetchall() if cursor.description else []
+        statement = _next_statement(exchange, rows)
+
+
 async def _aprepare(conn: psycopg.AsyncConnection[Any], job: _Job) -> tuple[_Target, int]:
     async with conn.transaction(), conn.cursor(row_factory=tuple_row) as cursor:
         await cursor.execute(_COLUMNS, (job.name(),))
         target = job.target(await cursor.fetchall())
-        if not job.resume:
-            return target, 0
-        await cursor.execute(_CREATE_LOADS)
-        await cursor.execute(_DONE, (job.resume,))
-        row = await cursor.fetchone()
-        return target, row[0] if row else 0
+        await _aexchange(cursor, job.begin())
+    return target, job.record.done if job.record else 0
 
 
 async def _acopy_part(
@@ -364,15 +408,15 @@ async def _acopy_part(
 ) -> _RowFault | None:
     offset = 0
     try:
-        async with conn.transaction(), conn.cursor() as cursor:
+        async with conn.transaction(), conn.cursor(row_factory=tuple_row) as cursor:
+            await _aexchange(cursor, job.before_copy())
             async with cursor.copy(target.statement) as copy:
                 if target.types:
                     copy.set_types(target.types)
                 for offset, row in enumerate(part.rows):  # noqa: B007
-                    target.check(row)
-                    await copy.write_row(row)
-            for statement in job.after_copy(part):
-                await cursor.execute(*statement)
+                    await copy.write_row(target.row(row))
+            await _aexchange(cursor, job.after_copy(part))
     except Exception as e:
         return job.fault_of(e, offset)
+    job.is_done(part.last)
     return None

@@ -81,7 +81,7 @@ class MultiVector:
     def _convert(self, array: npt.NDArray[Any], element: Element) -> None:
         """Round numbers to the element and check them."""
         _check_shape(array)
-        if element == "float2" and array.dtype == np.float16:
+        if element == "float2" and _is_half(array.dtype):
             halves = np.array(array, _DTYPES[element], order="C")
             _check_floats(halves, array)
             self._set(element, halves)
@@ -164,7 +164,7 @@ class MultiVector:
             text = text.translate(_TO_BRACKETS)
         try:
             tokens = json.loads(text, parse_int=float)  # -0 keeps its sign
-        except ValueError as e:
+        except (ValueError, RecursionError) as e:
             raise ValueError(f"expected the text of a multivector, [[0.1,0.2]]: {e}") from None
         return cls(tokens, element or "float4")
 
@@ -249,6 +249,8 @@ def _numbers(tokens: Any) -> npt.NDArray[Any]:
         if str(tokens.dtype) == "torch.bfloat16":  # numpy has no such type; float32 holds it
             tokens = tokens.float()
         tokens = tokens.numpy()
+    if _is_masked(tokens):
+        raise ValueError("expected tokens without masked numbers")
     try:
         array = np.asarray(tokens)
     except (ValueError, TypeError) as e:
@@ -259,6 +261,13 @@ def _numbers(tokens: Any) -> npt.NDArray[Any]:
             or f"expected tokens of numbers, not of {array.dtype}: [[0.1, 0.2], [0.3, 0.4]]"
         )
     return array
+
+
+def _is_masked(tokens: Any) -> bool:
+    """Return whether an array, or one of a list, has masked numbers: numpy drops the mask."""
+    if isinstance(tokens, (list, tuple)):
+        return any(np.ma.is_masked(token) for token in tokens)
+    return bool(np.ma.is_masked(tokens))
 
 
 def _why_not_an_array(tokens: Any) -> str | None:
@@ -274,12 +283,13 @@ def _why_not_an_array(tokens: Any) -> str | None:
     return None
 
 
+def _is_half(dtype: np.dtype[Any]) -> bool:
+    """Return whether numbers have half precision, in any order of bytes."""
+    return dtype.kind == "f" and dtype.itemsize == 2
+
+
 def _natural_element(dtype: np.dtype[Any]) -> Element:
-    return (
-        "float2"
-        if dtype == np.float16 or (dtype.kind in "iu" and dtype.itemsize == 1)
-        else "float4"
-    )
+    return "float2" if _is_half(dtype) or (dtype.kind in "iu" and dtype.itemsize == 1) else "float4"
 
 
 def _check_shape(array: npt.NDArray[Any]) -> None:

@@ -36,7 +36,7 @@ from .records import (
     StoredRanker,
     Term,
 )
-from .statements import OPCLASSES, Query, Statement, Statements, Where
+from .statements import OPCLASSES, Query, Statement, Statements, Where, checked_limit
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -449,6 +449,7 @@ def _hit(row: tuple[Any, ...], ranking: Ranking) -> Hit:
 
 def _candidates(query: Any, limit: int, rerank: AsyncRerank | None, candidates: int | None) -> int:
     """Return how many hits the search is to find."""
+    limit = checked_limit(limit)
     if rerank is None:
         if candidates is not None:
             raise ValueError("expected candidates only with rerank")

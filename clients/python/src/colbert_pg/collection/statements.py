@@ -6,6 +6,7 @@ are SQL: they come from the program, never from its users.
 
 from __future__ import annotations
 
+import operator
 import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -147,6 +148,9 @@ class Statements:
         """Return ids as the server writes them."""
         if isinstance(ids, str):
             raise TypeError("expected a list of ids, not a string")
+        for number, value in enumerate(ids, 1):
+            if value is None or isinstance(value, bool):
+                raise TypeError(f"expected an id, and number {number} is {value}")
         return [_CANONICAL[self._id_type](str(value)) for value in ids]
 
     def insert(self, rows: Sequence[Sequence[Any]], on_conflict: OnConflict) -> Statement:
@@ -319,7 +323,14 @@ def _bigint(text: str) -> str:
 _CANONICAL: dict[str, Callable[[str], str]] = {"text": str, "uuid": _uuid, "bigint": _bigint}
 
 
-def limited(limit: int) -> sql.Composable:
+def checked_limit(limit: int) -> int:
+    """Return a limit as an int."""
+    if isinstance(limit, bool) or not hasattr(limit, "__index__"):
+        raise TypeError(f"expected an integer as limit, not {limit!r}")
     if limit < 0:
         raise ValueError(f"expected limit of at least 0, not {limit}")
-    return sql.SQL(" LIMIT {}").format(sql.Literal(limit))
+    return operator.index(limit)
+
+
+def limited(limit: int) -> sql.Composable:
+    return sql.SQL(" LIMIT {}").format(sql.Literal(checked_limit(limit)))

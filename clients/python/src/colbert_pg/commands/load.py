@@ -169,7 +169,7 @@ def _parsed(name: str, lines: Any) -> Iterator[_Row]:
         place = f"{name}:{number}"
         try:
             yield _row(place, json.loads(line))
-        except ValueError as e:
+        except (ValueError, RecursionError) as e:
             raise CommandError(f"{place}: {e}") from None
 
 

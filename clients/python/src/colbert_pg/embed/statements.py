@@ -268,6 +268,20 @@ class Statements:
         )
 
     @cached_property
+    def forget_same(self) -> sql.Composed:
+        """Remove the other entries that wait for rows, such as those of triggers of clear."""
+        return self._format(
+            """
+            DELETE FROM {queue} WHERE id IN (
+                SELECT o.id FROM {queue} o JOIN {queue} q ON {same}
+                WHERE q.id = ANY (%(ids)s) AND o.id <> ALL (%(ids)s) AND o.error IS NULL
+                FOR UPDATE OF o SKIP LOCKED
+            )
+            """,
+            same=self._same("o", self.key_names, "q", self.key_names),
+        )
+
+    @cached_property
     def insert_chunks(self) -> sql.Composed:
         return self._format(
             """

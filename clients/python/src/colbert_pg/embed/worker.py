@@ -206,18 +206,34 @@ class Worker:
         if deferred:
             cursor.execute(self._sql.defer, (list(deferred),))
         if refused:
-            cursor.execute(
-                self._sql.fail,
-                (
-                    [item.id for item in refused],
-                    [item.encoded.reason for item in refused],
-                    [item.text for item in refused],
-                    [item.id for item in refused],
-                ),
-            )
+            self._refuse(conn, refused)
         entries = {entry for item in items for entry in item.entries} - kept - deferred
         cursor.execute(self._sql.finish, (list(entries),))
         return done, refused
+
+    def _refuse(self, conn: Connection, items: list[_Item]) -> None:
+        """Remove the embeddings of former texts, and record the reasons."""
+        self._clear(conn, items)
+        ids = [item.id for item in items]
+        conn.execute(self._sql.forget_same, {"ids": ids})
+        reasons, texts = [item.encoded.reason for item in items], [item.text for item in items]
+        conn.execute(self._sql.fail, (ids, reasons, texts, ids))
+
+    def _clear(self, conn: Connection, items: list[_Item]) -> None:
+        """Remove embeddings. If the server refuses that, the reason says so."""
+        try:
+            with conn.transaction():
+                conn.execute(self._sql.clear, ([item.id for item in items],))
+        except psycopg.Error as e:
+            if not is_row_fault(e.sqlstate):
+                raise
+            if len(items) == 1:
+                reason = f"{items[0].encoded.reason}; that of the former text stays: {reason_of(e)}"
+                items[0].encoded = Encoded(reason=reason)
+                return
+            middle = len(items) // 2
+            self._clear(conn, items[:middle])
+            self._clear(conn, items[middle:])
 
     def _lock_unchanged(self, cursor: psycopg.Cursor[Any], items: list[_Item]) -> list[_Item]:
         if not items:

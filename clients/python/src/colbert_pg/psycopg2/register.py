@@ -34,7 +34,8 @@ class MultiVectorAdapter:
         self._value = MultiVector(value)
 
     def getquoted(self) -> bytes:
-        return b"'\\x%b'::bytea::multivector" % self._value.to_binary().hex().encode()
+        # E'', so that the setting standard_conforming_strings may be off
+        return b"E'\\\\x%b'::bytea::multivector" % self._value.to_binary().hex().encode()
 
 
 class _ArrayAdapter:

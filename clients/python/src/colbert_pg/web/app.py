@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -25,7 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..encoders import Encoder
 from ..psycopg import register_multivector
 from . import indexes, searcher
-from .errors import Explained, PageError, explain_error
+from .errors import NO_ANSWER, Explained, PageError, explain_error
 from .indexes import Index, Measured
 from .pages import Pages, choices
 from .queries import WAYS, Way, limits
@@ -104,6 +105,9 @@ class Site:
             raise PageError(503, "The encoder is busy", text, "Try again in a moment.")
         try:
             yield self.encoder
+        except (OSError, http.client.HTTPException) as e:  # of a server that is down
+            _LOG.warning("the encoder failed: %r", e)
+            raise PageError(*NO_ANSWER) from e
         finally:
             self._encoding.release()
 

@@ -23,6 +23,14 @@ class Explained:
     hint: str = ""
 
 
+NO_ANSWER = (
+    502,
+    "The encoder does not answer",
+    "The server that encodes questions failed, or gave a wrong answer.",
+    "Try again in a moment.",
+)
+
+
 class PageError(Exception):
     """An error that a page raises itself."""
 
@@ -41,8 +49,7 @@ def explain_error(error: Exception, timeout: float) -> Explained | None:
     if isinstance(error, TextError):
         return Explained(400, "The question cannot be encoded", f"{error.message}.")
     if isinstance(error, ServerError):
-        text = "The server that encodes questions failed, or gave a wrong answer."
-        return Explained(502, "The encoder does not answer", text, "Try again in a moment.")
+        return Explained(*NO_ANSWER)
     if isinstance(error, PoolTimeout | TooManyRequests):
         return Explained(
             503,
