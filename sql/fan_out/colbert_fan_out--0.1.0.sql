@@ -201,6 +201,11 @@ BEGIN
 		RAISE connection_exception USING MESSAGE = format('coverage is %s, below %s', round(coverage::numeric, 3), least_coverage),
 			HINT = 'A smaller least_coverage accepts the answers of the other shards; a longer patience waits for them.';
 	END IF;
+	FOR answer IN SELECT a.shard FROM jsonb_to_recordset(answers) AS a(shard integer, hits jsonb) WHERE a.hits -> 0 -> 'score' = 'null' LOOP
+		RAISE WARNING USING MESSAGE = format('the first row of shard %s (%s) has no score', answer.shard, shards[answer.shard]),
+			DETAIL = 'NULLs come first under ORDER BY score DESC, and rows with a score may be left out.',
+			HINT = 'Add WHERE doc IS NOT NULL to the statement, or NULLS LAST to its ORDER BY.';
+	END LOOP;
 	FOR score, hit, shard, server IN
 		SELECT (h ->> 'score')::float8 AS s, h, a.shard, a.server
 		FROM jsonb_to_recordset(answers) AS a(shard integer, server text, hits jsonb), jsonb_array_elements(a.hits) AS h

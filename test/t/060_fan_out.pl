@@ -63,6 +63,17 @@ is($coordinator->safe_psql('postgres', "SELECT FROM colbert_fan_out('$top', 1, '
 $node{one}->poll_query_until('shard_0', "SELECT idx_scan > 0 FROM pg_stat_user_indexes WHERE indexrelname = 'd_index'");
 pass('a shard uses its index');
 
+# Rows without a document take the places of hits unless the statement leaves them out.
+$node{one}->safe_psql('shard_0', 'INSERT INTO d SELECT 10000 + i FROM generate_series(1, 30) i');
+($out, $err) = fan_out("'$alone'", 'count(*), count(score)');
+like($err, qr/\A(?:psql:\S+ )?WARNING:  the first row of shard 1 \(shard_0\) has no score\nDETAIL:  NULLs come first .*\nHINT:  Add WHERE doc IS NOT NULL .*\z/, 'a shard without a score is named');
+for my $statement ($top =~ s/ FROM d/ FROM d WHERE doc IS NOT NULL/r, "$top NULLS LAST")
+{
+	(undef, $out, $err) = $coordinator->psql('postgres', "SELECT $columns FROM colbert_fan_out('$statement', 20, '$alone')");
+	is("$out$err", $rows, 'and no row is lost by ' . $statement =~ s/.*(WHERE|NULLS).*/$1/r);
+}
+$node{one}->safe_psql('shard_0', 'DELETE FROM d WHERE id > 10000');
+
 # A shard that does not answer: its table is locked.
 my $lock = $node{two}->background_psql('shard_1');
 $lock->query_safe('BEGIN; LOCK TABLE d');
