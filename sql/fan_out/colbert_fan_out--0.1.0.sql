@@ -6,15 +6,25 @@
 
 \echo Use "CREATE EXTENSION colbert_fan_out CASCADE" to load this file. \quit
 
--- Return the name of the connection to a server. It contains the role and the version of the server's
--- definition: a role does not use the connection of another one, and a changed server is connected anew.
--- OIDs, because dblink cuts names after 63 bytes.
+-- Return the version of the user mapping by which a role connects to a server, its own before that of PUBLIC;
+-- NULL if there is none. Ordinary roles cannot read pg_user_mapping; they learn nothing else of the mapping.
+CREATE FUNCTION colbert_fan_out_mapping(role oid, server oid) RETURNS text
+	LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+	SELECT pg_catalog.format('%s-%s', m.oid, m.xmin) FROM pg_catalog.pg_user_mapping AS m
+	WHERE m.umserver OPERATOR(pg_catalog.=) server AND (m.umuser OPERATOR(pg_catalog.=) role OR m.umuser OPERATOR(pg_catalog.=) 0)
+	ORDER BY m.umuser DESC LIMIT 1
+$$;
+COMMENT ON FUNCTION colbert_fan_out_mapping(oid, oid) IS 'internal: the version of a role''s user mapping';
+
+-- Return the name of the connection to a server. It contains the role and the versions of the server's
+-- definition and of the user mapping: a role does not use the connection of another one, and a changed
+-- server or mapping is connected anew. OIDs, because dblink cuts names after 63 bytes.
 CREATE FUNCTION colbert_fan_out_connection(server text) RETURNS text
 	LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path FROM CURRENT AS $$
 DECLARE
 	connection text;
 BEGIN
-	SELECT format('colbert_fan_out %s %s %s', r.oid, s.oid, s.xmin) INTO connection
+	SELECT format('colbert_fan_out %s %s %s %s', r.oid, s.oid, s.xmin, colbert_fan_out_mapping(r.oid, s.oid)) INTO connection
 		FROM pg_foreign_server AS s, pg_roles AS r WHERE s.srvname = server AND r.rolname = current_user;
 	IF NOT FOUND THEN
 		RAISE undefined_object USING MESSAGE = format('server "%s" does not exist', server);
@@ -27,35 +37,47 @@ COMMENT ON FUNCTION colbert_fan_out_connection(text) IS 'internal: the name of t
 CREATE FUNCTION colbert_fan_out_connect(connection text, server text) RETURNS void
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path FROM CURRENT SET client_min_messages = warning AS $$
 BEGIN
-	-- Close a connection by an older definition of the server.
+	-- Close the open connection of the role to the server, which may be by an older definition of either.
 	PERFORM dblink_disconnect(c) FROM unnest(dblink_get_connections()) AS c
-		WHERE starts_with(c, rtrim(connection, '0123456789'));
+		WHERE starts_with(c, substring(connection, '^colbert_fan_out \d+ \d+ '));
 	PERFORM dblink_connect(connection, server);
 	-- A few platforms lack the setting; a notice is enough.
 	PERFORM dblink_exec(connection, 'SET client_connection_check_interval = ''100 ms''', false);
 END $$;
 COMMENT ON FUNCTION colbert_fan_out_connect(text, text) IS 'internal: connect to a foreign server';
 
--- Send a statement to a server, on its open connection or a new one. Returns NULL, or an error message.
+-- Send a statement to a server, on its open connection or a new one. Returns NULL, or why the role cannot connect.
 CREATE FUNCTION colbert_fan_out_send(connection text, server text, statement text) RETURNS text
 	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path FROM CURRENT AS $$
 BEGIN
-	IF connection = ANY (dblink_get_connections()) THEN
+	-- The role may have lost its right to the server: then connecting fails.
+	IF connection = ANY (dblink_get_connections()) AND has_server_privilege(server, 'USAGE') THEN
+		-- This fails if an earlier search left a result unread.
 		IF dblink_send_query(connection, statement) = 1 THEN
 			RETURN NULL;
 		END IF;
-		-- Its server was restarted, or an earlier search left a result unread.
-		PERFORM dblink_disconnect(connection);
 	END IF;
 	PERFORM colbert_fan_out_connect(connection, server);
 	IF dblink_send_query(connection, statement) = 1 THEN
 		RETURN NULL;
 	END IF;
 	RETURN dblink_error_message(connection);
-EXCEPTION WHEN connection_exception THEN
+EXCEPTION WHEN connection_exception OR undefined_object OR insufficient_privilege OR sql_routine_exception THEN
+	-- The last three: there is no user mapping, no right to the server, or no password in the mapping.
 	RETURN sqlerrm;
 END $$;
 COMMENT ON FUNCTION colbert_fan_out_send(text, text, text) IS 'internal: send a statement to a foreign server without waiting for its result';
+
+-- Return whether a connection, from which an error was read, can be used again.
+CREATE FUNCTION colbert_fan_out_is_open(connection text) RETURNS boolean
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path FROM CURRENT SET client_min_messages = warning AS $$
+BEGIN
+	-- Read what follows the error: its end, or that of the connection, on which nothing can be sent then.
+	PERFORM FROM dblink_get_result(connection, false) AS r(hits jsonb);
+	PERFORM FROM dblink_get_result(connection, false) AS r(hits jsonb);
+	RETURN dblink_send_query(connection, '') = 1;
+END $$;
+COMMENT ON FUNCTION colbert_fan_out_is_open(text) IS 'internal: whether a connection survived an error';
 
 -- Wait until each shard has answered, no copy is left to ask, or the deadline. Returns a row per shard.
 CREATE FUNCTION colbert_fan_out_ask(statement text, shards text[], patience interval, hedge_after interval,
@@ -72,8 +94,11 @@ DECLARE
 	waiting_shards integer[] := '{}';       -- the copies that were asked and did not answer yet
 	waiting_copies text[] := '{}';
 	waiting_connections text[] := '{}';
+	waiting_reused boolean[] := '{}';       -- whether the connection was open before the search
 	copy text;
 	connection text;
+	is_open boolean;
+	is_reused boolean;
 	failure text;
 	position integer;
 BEGIN
@@ -86,8 +111,10 @@ BEGIN
 				next_copy[i] := next_copy[i] + 1;
 				asked_at[i] := clock_timestamp();
 				connection := colbert_fan_out_connection(copy);
+				is_open := coalesce(connection = ANY (dblink_get_connections()), false);
 				failure := colbert_fan_out_send(connection, copy, statement);
 				IF failure IS NULL THEN
+					waiting_reused := waiting_reused || is_open;
 					waiting_shards := waiting_shards || i;
 					waiting_copies := waiting_copies || copy;
 					waiting_connections := waiting_connections || connection;
@@ -108,10 +135,25 @@ BEGIN
 			waiting_shards := waiting_shards[:position - 1] || waiting_shards[position + 1:];
 			waiting_copies := waiting_copies[:position - 1] || waiting_copies[position + 1:];
 			waiting_connections := waiting_connections[:position - 1] || waiting_connections[position + 1:];
+			is_reused := waiting_reused[position];
+			waiting_reused := waiting_reused[:position - 1] || waiting_reused[position + 1:];
 			SELECT r.hits INTO hits FROM dblink_get_result(connection, false) AS r(hits jsonb);
 			IF NOT FOUND THEN
 				problems[shard] := trim(E'\n' FROM dblink_error_message(connection));
+				is_open := colbert_fan_out_is_open(connection);
 				PERFORM dblink_disconnect(connection);
+				-- The server had closed the connection before the search: it was restarted, or tired of an idle session.
+				IF is_reused AND NOT is_open AND answered[shard] IS NULL AND (clock_timestamp() >= deadline) IS NOT TRUE THEN
+					failure := colbert_fan_out_send(connection, copy, statement);
+					IF failure IS NULL THEN
+						waiting_shards := waiting_shards || shard;
+						waiting_copies := waiting_copies || copy;
+						waiting_connections := waiting_connections || connection;
+						waiting_reused := waiting_reused || false;
+					ELSE
+						problems[shard] := failure;
+					END IF;
+				END IF;
 			ELSE
 				-- The connection is ready for the next statement when its result was read to the end.
 				PERFORM FROM dblink_get_result(connection, false) AS r(hits jsonb);
@@ -201,6 +243,11 @@ BEGIN
 		RAISE connection_exception USING MESSAGE = format('coverage is %s, below %s', round(coverage::numeric, 3), least_coverage),
 			HINT = 'A smaller least_coverage accepts the answers of the other shards; a longer patience waits for them.';
 	END IF;
+	FOR answer IN SELECT a.shard FROM jsonb_to_recordset(answers) AS a(shard integer, hits jsonb) WHERE a.hits -> 0 -> 'score' = 'null' LOOP
+		RAISE WARNING USING MESSAGE = format('the first row of shard %s (%s) has no score', answer.shard, shards[answer.shard]),
+			DETAIL = 'NULLs come first under ORDER BY score DESC, and rows with a score may be left out.',
+			HINT = 'Add WHERE doc IS NOT NULL to the statement, or NULLS LAST to its ORDER BY.';
+	END LOOP;
 	FOR score, hit, shard, server IN
 		SELECT (h ->> 'score')::float8 AS s, h, a.shard, a.server
 		FROM jsonb_to_recordset(answers) AS a(shard integer, server text, hits jsonb), jsonb_array_elements(a.hits) AS h

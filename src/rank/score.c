@@ -42,6 +42,7 @@ typedef struct ScoreCall
 	const RankModel *model;
 	struct varlena  *key;    /* model as the call got it, toasted; NULL if that may change */
 	struct varlena  *names;  /* names as the call got them */
+	int              nnames; /* number of names */
 	int32           *places; /* of each feature of the model among the names; -1: not there */
 	float           *values; /* of the model's features */
 } ScoreCall;
@@ -294,6 +295,7 @@ find_places(ScoreCall *call, struct varlena *form)
 		call->places[i] = place_of(name, names, nulls, n);
 	call->names = copy_form(form);
 	MemoryContextSwitchTo(old);
+	call->nnames = n;
 	pfree(names);
 	pfree(nulls);
 }
@@ -308,15 +310,18 @@ rank_score_by_name(PG_FUNCTION_ARGS)
 	const float     *values = array_values(array, &n);
 
 	find_places(call, (struct varlena *) PG_GETARG_POINTER(2));
+	if (n != call->nnames)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("expected %d features, one for each name, not %d", call->nnames, n)));
 	for (uint32 i = 0; i < model->nfeatures; i++)
 	{
 		int32 place = call->places[i];
 
-		if (place < 0 || place >= n)
-			ereport(ERROR, (errcode(ERRCODE_UNDEFINED_PARAMETER),
-							place < 0 ? errmsg("the names lack feature \"%s\" of the model",
-											   feature_name(model, i))
-									  : errmsg("%d features do not match the names", n)));
+		if (place < 0)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_PARAMETER),
+					 errmsg("the names lack feature \"%s\" of the model", feature_name(model, i))));
 		call->values[i] = values[place];
 		check_null(model, i, values[place]);
 	}

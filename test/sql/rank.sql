@@ -7,6 +7,15 @@ SELECT rank_model_info('{"weights": [0.5, 2], "features": ["a"]}'), rank_model_f
 SELECT rank_score('{"weights": [0.5, 2], "features": ["a", "b"]}', '{10,20,30}', '{b,other,a}');
 SELECT rank_score('{"weights": [0.5, 2], "features": ["a", "b"]}', '{10,20}', '{b,other}');
 SELECT rank_score('{"weights": [0.5, 2], "features": ["a", "b"]}', '{10}', '{b,a}');
+-- Each feature has a name. A NULL counts as one, and a name of NULL is no feature of the model.
+SELECT rank_score('{"weights": [1], "features": ["a"]}', '{5}', '{a,b,c}');
+SELECT rank_score('{"weights": [1], "features": ["a"]}', '{5,6}', '{a}');
+SELECT rank_score('{"weights": [1], "features": ["a"]}', '{}', '{}');
+SELECT rank_score('{"weights": [1], "features": ["a"]}', '{5}', '{}');
+SELECT rank_score('{"weights": [1], "features": ["a"]}', '{NULL,6,NULL}', '{b,a,NULL}');
+SELECT rank_score('{"weights": [1], "features": ["a"]}', '{5,NULL}', '{NULL,a}');
+SELECT rank_score('{"weights": [1], "features": ["a"]}', '{5,6}', '{{b,a}}');
+SELECT f, n, rank_score('{"weights": [1], "features": ["a"]}', f, n) FROM (VALUES ('{5,6}'::real[], '{b,a}'::text[]), ('{5}', '{a}'), ('{5,6,7}', '{b,c,a}')) AS v (f, n);
 SELECT rank_score('{"weights": [0.5, 2], "features": ["a", "b"]}', '{1,NULL}');
 SELECT rank_score('{"weights": [0.5, 2], "features": ["a", "b"]}', '{NaN,1}');
 SELECT rank_score('{"weights": [0.5, 2]}', '{1}');

@@ -63,6 +63,17 @@ is($coordinator->safe_psql('postgres', "SELECT FROM colbert_fan_out('$top', 1, '
 $node{one}->poll_query_until('shard_0', "SELECT idx_scan > 0 FROM pg_stat_user_indexes WHERE indexrelname = 'd_index'");
 pass('a shard uses its index');
 
+# Rows without a document take the places of hits unless the statement leaves them out.
+$node{one}->safe_psql('shard_0', 'INSERT INTO d SELECT 10000 + i FROM generate_series(1, 30) i');
+($out, $err) = fan_out("'$alone'", 'count(*), count(score)');
+like($err, qr/\A(?:psql:\S+ )?WARNING:  the first row of shard 1 \(shard_0\) has no score\nDETAIL:  NULLs come first .*\nHINT:  Add WHERE doc IS NOT NULL .*\z/, 'a shard without a score is named');
+for my $statement ($top =~ s/ FROM d/ FROM d WHERE doc IS NOT NULL/r, "$top NULLS LAST")
+{
+	(undef, $out, $err) = $coordinator->psql('postgres', "SELECT $columns FROM colbert_fan_out('$statement', 20, '$alone')");
+	is("$out$err", $rows, 'and no row is lost by ' . $statement =~ s/.*(WHERE|NULLS).*/$1/r);
+}
+$node{one}->safe_psql('shard_0', 'DELETE FROM d WHERE id > 10000');
+
 # A shard that does not answer: its table is locked.
 my $lock = $node{two}->background_psql('shard_1');
 $lock->query_safe('BEGIN; LOCK TABLE d');
@@ -118,6 +129,56 @@ is($session->query($database), 'shard_2 copy_1', 'a changed server is connected 
 is($session->query('SELECT count(*) FROM unnest(dblink_get_connections())'), '6', 'instead of the old connection');
 like(($coordinator->psql('postgres', "CREATE ROLE other; SELECT FROM colbert_fan_out('SELECT 1 AS score', 1, '{shard_0}'); SET ROLE other; SELECT FROM colbert_fan_out('SELECT 1 AS score', 1, '{shard_0}')"))[2],
 	qr/permission denied for foreign server shard_0|user mapping not found/, 'a role does not use the connection of another one');
+
+# A user mapping that is changed, or dropped, and a right that is revoked count in a session with an open connection.
+$coordinator->safe_psql('postgres', 'CREATE ROLE first; CREATE ROLE second');
+$node{$_}->safe_psql('postgres', 'CREATE ROLE first SUPERUSER LOGIN; CREATE ROLE second SUPERUSER LOGIN') for 'one', 'two';
+$coordinator->safe_psql('postgres', sprintf(<<'SQL', $node{one}->host, $node{one}->port));
+CREATE SERVER mapped FOREIGN DATA WRAPPER dblink_fdw OPTIONS (host '%s', port '%s', dbname 'shard_0');
+CREATE ROLE asker;
+GRANT USAGE ON FOREIGN SERVER mapped TO asker;
+CREATE USER MAPPING FOR PUBLIC SERVER mapped OPTIONS (user 'first');
+SQL
+sub session_user { return "SELECT hit->>'session_user' FROM colbert_fan_out('SELECT 1 AS score, session_user', 1, '{$_[0]}')"; }
+my $open = "SELECT count(*) FROM unnest(dblink_get_connections()) AS c WHERE starts_with(c, (SELECT format('colbert_fan_out %s %s ', r.oid, s.oid) FROM pg_foreign_server s, pg_roles r WHERE srvname = 'mapped' AND rolname = current_user))";
+my %means = ('the mapping of PUBLIC' => '', 'an altered one' => "ALTER USER MAPPING FOR PUBLIC SERVER mapped OPTIONS (SET user 'second')",
+	'an own one before it' => "CREATE USER MAPPING FOR CURRENT_USER SERVER mapped OPTIONS (user 'first')",
+	'an altered own one' => "ALTER USER MAPPING FOR CURRENT_USER SERVER mapped OPTIONS (SET user 'second')");
+for (['the mapping of PUBLIC', 'first'], ['an altered one', 'second'], ['an own one before it', 'first'], ['an altered own one', 'second'])
+{
+	my ($mapping, $user) = @$_;
+	$coordinator->safe_psql('postgres', $means{$mapping}) if $means{$mapping};
+	is($session->query(session_user('mapped')), $user, "a search uses $mapping");
+	is($session->query($open), '1', 'by one connection');
+}
+$coordinator->safe_psql('postgres', 'DROP USER MAPPING FOR CURRENT_USER SERVER mapped; DROP USER MAPPING FOR PUBLIC SERVER mapped');
+is($session->query("SELECT server FROM colbert_fan_out('SELECT 1 AS score', 1, '{\"mapped,copy_0\"}')"), 'copy_0', 'a copy without a user mapping is replaced by the next one');
+is($session->query($open), '0', 'and the connection by a dropped mapping is closed');
+($out, $err) = ($coordinator->psql('postgres', "SELECT count(*), min(coverage) FROM colbert_fan_out('SELECT 1 AS score', 2, '{mapped,shard_0}', least_coverage => .5)"))[1, 2];
+is($out, '1|0.5', 'or left out');
+like($err, qr/shard 1 \(mapped\) did not answer\nDETAIL:  user mapping not found/, 'with the reason');
+$coordinator->safe_psql('postgres', "CREATE USER MAPPING FOR asker SERVER mapped OPTIONS (user 'first')");
+$err = ($coordinator->psql('postgres', "SET ROLE asker; SELECT FROM colbert_fan_out('SELECT 1 AS score', 1, '{mapped}', least_coverage => 0)"))[2];
+like($err, qr/WARNING:  shard 1 \(mapped\) did not answer\nDETAIL:  password/, 'a mapping without a password is a reason, too');
+my $reuse = sprintf("SET ROLE asker; DO \$\$ BEGIN PERFORM dblink_connect_u(colbert_fan_out_connection('mapped'), 'host=%s port=%s dbname=shard_0 user=first'); END \$\$; ",
+	$node{one}->host, $node{one}->port) . "SELECT count(*) FROM colbert_fan_out('SELECT 1 AS score', 1, '{mapped}', least_coverage => 0)";
+$coordinator->safe_psql('postgres', 'GRANT EXECUTE ON FUNCTION dblink_connect_u(text, text) TO asker');
+is(($coordinator->psql('postgres', $reuse))[1], '1', 'asker uses an open connection');
+($out, $err) = ($coordinator->psql('postgres', $reuse =~ s/; SELECT count/; RESET ROLE; REVOKE USAGE ON FOREIGN SERVER mapped FROM asker; SET ROLE asker; SELECT count/r))[1, 2];
+is($out, '0', 'but not without a right to the server');
+like($err, qr/DETAIL:  permission denied for foreign server mapped/, 'which is the reason');
+
+# Servers that close an open connection: an idle session, and a restart
+$session->query("SELECT FROM colbert_fan_out('SELECT 1 AS score', 1, '$alone')");
+$node{$_}->safe_psql('postgres', "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname LIKE 'shard%'") for 'one', 'two';
+is($session->query("SELECT string_agg(server, ' ' ORDER BY shard) FROM colbert_fan_out('SELECT 1 AS score', 4, '$copies')"),
+	'shard_0 shard_1 shard_2 shard_3', 'a connection that was lost is opened again');
+$node{two}->restart;
+is($session->query("SELECT count(*), min(coverage) FROM colbert_fan_out('SELECT 1 AS score', 4, '$alone')"), '4|1', 'also after a restart');
+$err = $session->query("SELECT count(*) FROM colbert_fan_out('SELECT 1 / 0 AS score', 1, '{shard_0}', least_coverage => 0)");
+is($err, '0', 'an error of a statement is none of its connection');
+is($session->query("SELECT count(*) FROM colbert_fan_out('SELECT pg_terminate_backend(pg_backend_pid()) AS score', 1, '{shard_0}', least_coverage => 0)"), '0',
+	'a connection that its statement ends is opened at most once more');
 
 # A server that hangs.
 my $hanging = $session->query("SELECT hit->>'pid' FROM colbert_fan_out('SELECT 1 AS score, pg_backend_pid() AS pid', 1, '{shard_1}')");
