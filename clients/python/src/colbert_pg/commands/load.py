@@ -169,7 +169,9 @@ def _parsed(name: str, lines: Any) -> Iterator[_Row]:
         place = f"{name}:{number}"
         try:
             yield _row(place, json.loads(line))
-        except (ValueError, RecursionError) as e:
+        except RecursionError:
+            raise CommandError(f"{place}: the line is nested too deep") from None
+        except ValueError as e:
             raise CommandError(f"{place}: {e}") from None
 
 
