@@ -134,7 +134,7 @@ class _Target:
     converters: dict[int, Convert]  # by the place of a column, for some
 
     def row(self, given: Row) -> Row:
-        """Return a row as it is to be written."""
+        """Return the values of a row in the form that COPY takes."""
         if len(given) != self.ncolumns:
             raise ValueError(f"expected {self.ncolumns} values, not {len(given)}")
         if not self.converters:
