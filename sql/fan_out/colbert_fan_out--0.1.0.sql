@@ -90,7 +90,7 @@ DECLARE
 	answered text[] := array_fill(NULL::text, ARRAY[count]);       -- the copy that answered
 	problems text[] := array_fill('it did not answer in time'::text, ARRAY[count]);
 	asked_at timestamptz[] := array_fill(NULL::timestamptz, ARRAY[count]);
-	next_copy integer[] := array_fill(1, ARRAY[count]);
+	copies_left text[] := shards;           -- those still to ask, or NULL
 	waiting_shards integer[] := '{}';       -- the copies that were asked and did not answer yet
 	waiting_copies text[] := '{}';
 	waiting_connections text[] := '{}';
@@ -105,10 +105,10 @@ BEGIN
 	LOOP
 		FOR i IN 1 .. count LOOP
 			-- Ask the next copy at once if no other works on it, and later if one does.
-			WHILE answered[i] IS NULL AND next_copy[i] <= cardinality(string_to_array(shards[i], ',')) AND
+			WHILE answered[i] IS NULL AND copies_left[i] IS NOT NULL AND
 				(i <> ALL (waiting_shards) OR clock_timestamp() >= asked_at[i] + hedge_after) LOOP
-				copy := trim((string_to_array(shards[i], ','))[next_copy[i]]);
-				next_copy[i] := next_copy[i] + 1;
+				copy := trim(split_part(copies_left[i], ',', 1));
+				copies_left[i] := substring(copies_left[i], ',(.*)');
 				asked_at[i] := clock_timestamp();
 				connection := colbert_fan_out_connection(copy);
 				is_open := coalesce(connection = ANY (dblink_get_connections()), false);
@@ -132,10 +132,10 @@ BEGIN
 				CONTINUE;
 			END IF;
 			shard := waiting_shards[position];
+			is_reused := waiting_reused[position];
 			waiting_shards := waiting_shards[:position - 1] || waiting_shards[position + 1:];
 			waiting_copies := waiting_copies[:position - 1] || waiting_copies[position + 1:];
 			waiting_connections := waiting_connections[:position - 1] || waiting_connections[position + 1:];
-			is_reused := waiting_reused[position];
 			waiting_reused := waiting_reused[:position - 1] || waiting_reused[position + 1:];
 			SELECT r.hits INTO hits FROM dblink_get_result(connection, false) AS r(hits jsonb);
 			IF NOT FOUND THEN
@@ -143,16 +143,8 @@ BEGIN
 				is_open := colbert_fan_out_is_open(connection);
 				PERFORM dblink_disconnect(connection);
 				-- The server had closed the connection before the search: it was restarted, or tired of an idle session.
-				IF is_reused AND NOT is_open AND answered[shard] IS NULL AND (clock_timestamp() >= deadline) IS NOT TRUE THEN
-					failure := colbert_fan_out_send(connection, copy, statement);
-					IF failure IS NULL THEN
-						waiting_shards := waiting_shards || shard;
-						waiting_copies := waiting_copies || copy;
-						waiting_connections := waiting_connections || connection;
-						waiting_reused := waiting_reused || false;
-					ELSE
-						problems[shard] := failure;
-					END IF;
+				IF is_reused AND NOT is_open THEN
+					copies_left[shard] := concat_ws(',', copy, copies_left[shard]);
 				END IF;
 			ELSE
 				-- The connection is ready for the next statement when its result was read to the end.
@@ -164,8 +156,8 @@ BEGIN
 			END IF;
 		END LOOP;
 		EXIT WHEN array_position(answered, NULL) IS NULL OR clock_timestamp() >= deadline OR
-			NOT EXISTS (SELECT FROM unnest(shards, answered, next_copy) WITH ORDINALITY AS s(copies, done, next, i)
-				WHERE done IS NULL AND (i = ANY (waiting_shards) OR next <= cardinality(string_to_array(copies, ','))));
+			NOT EXISTS (SELECT FROM unnest(answered, copies_left) WITH ORDINALITY AS s(done, copies, i)
+				WHERE done IS NULL AND (i = ANY (waiting_shards) OR copies IS NOT NULL));
 		PERFORM pg_sleep(.0005);
 	END LOOP;
 	-- Closing a connection ends its statement. A request to cancel it would wait for a server that hangs.
