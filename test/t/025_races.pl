@@ -56,19 +56,6 @@ sub make
 	return;
 }
 
-# poll_file(NAME): wait for a file. Returns true if it comes.
-sub poll_file
-{
-	my ($name) = @_;
-
-	for (1 .. 1200)
-	{
-		return 1 if -e $name;
-		usleep(50_000);
-	}
-	return 0;
-}
-
 # during(POINT, SQL, CODE): run statements that pause at a point, and run the code meanwhile. Return
 # their output and errors.
 sub during
@@ -76,7 +63,7 @@ sub during
 	my ($point, $sql, $code) = @_;
 	my $handle = start_sql($node, "LOAD 'colbert_pg'; SET colbert_faults.folder = '$folder'; SET colbert_faults.pause = '$point';\n$sql");
 
-	ok(poll_file("$folder/$point.reached"), "$point is reached") or BAIL_OUT(stop_sql($handle));
+	reached($folder, $point) or BAIL_OUT(stop_sql($handle));
 	$code->();
 	append_to_file("$folder/$point.go", '');
 	my $err = stop_sql($handle);
@@ -245,19 +232,6 @@ for my $name (sort keys %indexes)
 	checker_is_content($node, 't', "$name, two merges");
 }
 
-# reached(POINT): wait until a process pauses at a point.
-sub reached
-{
-	my ($point) = @_;
-
-	for (1 .. 1200)
-	{
-		last if -e "$folder/$point.reached";
-		usleep(50_000);
-	}
-	return ok(-e "$folder/$point.reached", "$point is reached");
-}
-
 # vacuum(POINTS, SQL): start a VACUUM that pauses at these points, in this order.
 sub vacuum
 {
@@ -285,15 +259,15 @@ for my $name ('colbert_hnsw', 'colbert_ivf')
 		go_on('vacuum-delay');
 		my $vacuum = vacuum('vacuum-begun vacuum-delay vacuum-swept', "SET colbert.pending_limit = $limit; SET vacuum_cost_delay = 1; SET vacuum_cost_limit = 10000;");
 
-		reached('vacuum-begun');
+		reached($folder, 'vacuum-begun');
 		is($node->safe_psql('postgres', "SELECT pending_tokens, dead_documents FROM colbert_index_info('t_index')"), '1200|1000', "$name: documents are pending, others are dead");
 		unlink glob "$folder/vacuum-delay.*";
 		go_on('vacuum-begun');
-		reached('vacuum-delay');
+		reached($folder, 'vacuum-delay');
 		my $left = $node->safe_psql('postgres', "SELECT pending_tokens FROM colbert_index_info('t_index')");
 		is($left <= 750 ? 'merged' : $left, $urgent ? 'merged' : '1200', "$name: VACUUM with 1,200 of $limit tokens pending, before it sleeps");
 		go_on('vacuum-delay');
-		reached('vacuum-swept');
+		reached($folder, 'vacuum-swept');
 		is($node->safe_psql('postgres', "SELECT dead_documents FROM colbert_index_info('t_index')"), '0', "$name: it has freed the dead");
 		go_on('vacuum-swept');
 		is(stop_sql($vacuum), '', "$name: it finishes");
@@ -310,7 +284,7 @@ for my $name (sort keys %indexes)
 	my (undef, $err) = during('append-reserved', 'INSERT INTO t SELECT * FROM docs WHERE id = 2001', sub {
 		my $vacuum = vacuum('append-lock', '');
 
-		reached('append-lock');
+		reached($folder, 'append-lock');
 		$node->safe_psql('postgres', 'INSERT INTO t SELECT * FROM docs WHERE id BETWEEN 2002 AND 2010');
 		is($node->safe_psql('postgres', "SET lock_timeout = '10s'; SELECT colbert_merge('t_index')"), '9', "$name: others merge while VACUUM waits for an insert");
 		go_on('append-lock');
@@ -322,7 +296,7 @@ for my $name (sort keys %indexes)
 	my $vacuum;
 	(undef, $err) = during('append-reserved', 'INSERT INTO t SELECT * FROM docs WHERE id = 2011', sub {
 		$vacuum = vacuum('vacuum-swept append-lock', '');
-		reached('vacuum-swept');
+		reached($folder, 'vacuum-swept');
 		go_on('append-lock');
 	});
 	is($err, '', "$name: an insert publishes what VACUUM has seen reserved");
@@ -351,10 +325,10 @@ for my $comes (0, 1)
 	make($indexes{colbert_hnsw}, 2000, 'after');
 	$node->safe_psql('postgres', 'ALTER TABLE t DROP CONSTRAINT t_pkey; INSERT INTO t SELECT * FROM docs WHERE id > 2000');
 	my $merging = start_sql($node, "LOAD 'colbert_pg'; SET colbert_faults.folder = '$folder'; SET colbert_faults.pause = 'merge-posted merge-settles'; $merge");
-	reached('merge-posted');
+	reached($folder, 'merge-posted');
 	$node->safe_psql('postgres', 'INSERT INTO t SELECT -id, doc FROM docs WHERE id <= 10') if $comes;
 	go_on('merge-posted');
-	reached('merge-settles');
+	reached($folder, 'merge-settles');
 	is($node->safe_psql('postgres', $lacking), $comes ? 't|10' : 'f|0', "$name: the merge " . ($comes ? 'leaves out nodes' : 'adds all nodes'));
 	$node->safe_psql('postgres', 'INSERT INTO t SELECT -id, doc FROM docs WHERE id <= 1000') if $comes;
 	go_on('merge-settles');
@@ -466,7 +440,7 @@ for my $method (@methods)
 
 	make("colbert_$method (doc) WITH ($nodes)", 3000, 'after');
 	$node->safe_psql('postgres', "LOAD 'colbert_pg'; SET colbert.pending_limit = 1000; INSERT INTO t SELECT * FROM docs WHERE id BETWEEN 3001 AND 3130");
-	ok(poll_file("$folder/merge-worker.reached"), "colbert_$method: a worker comes");
+	reached($folder, 'merge-worker');
 	$node->safe_psql('postgres', "LOAD 'colbert_pg'; SET colbert.pending_limit = 1000; INSERT INTO t SELECT * FROM docs WHERE id BETWEEN 3$_") for '131 AND 3150', '151 AND 3180', '181 AND 3200';
 	is($node->safe_psql('postgres', $pending), '200', "colbert_$method: other sessions do not merge");
 	append_to_file("$folder/merge-worker.go", '');

@@ -7,7 +7,6 @@ use warnings;
 use ColbertTest;
 use PostgreSQL::Test::Utils;
 use Test::More;
-use Time::HiRes qw(usleep);
 
 my $node = faults_node('autovacuum');
 my $folder = PostgreSQL::Test::Utils::tempdir();
@@ -15,20 +14,6 @@ my $folder = PostgreSQL::Test::Utils::tempdir();
 $node->append_conf('postgresql.conf', "deadlock_timeout = 10ms\nautovacuum_naptime = 1\nautovacuum_vacuum_cost_delay = 0\ncolbert_faults.folder = '$folder'");
 $node->reload;
 add_docs($node, 700);
-
-# reached(POINT): wait until a process pauses at a point.
-sub reached
-{
-	my ($point) = @_;
-
-	for (1 .. 1200)
-	{
-		last if -e "$folder/$point.reached";
-		usleep(50_000);
-	}
-	ok(-e "$folder/$point.reached", "$point is reached") or BAIL_OUT("no process reaches $point");
-	return;
-}
 
 # waits(NAME, SQL): start a statement, and check that it waits, for more than ten times deadlock_timeout. Return its handle.
 sub waits
@@ -65,12 +50,12 @@ SQL
 
 	# an insert that ends after it has reserved its place, which VACUUM frees under the append lock
 	my $insert = start_sql($node, "LOAD 'colbert_pg'; SET colbert_faults.pause = 'append-reserved';\nINSERT INTO $table SELECT * FROM docs WHERE id = 621;");
-	reached('append-reserved');
+	reached($folder, 'append-reserved') or BAIL_OUT('no process pauses');
 	$node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'INSERT INTO $table%621%' AND pid <> pg_backend_pid()");
 	like(stop_sql($insert), qr/terminating connection/, 'an insert ends early');
 
 	autovacuum('on', 'vacuum-begun append-locked');
-	reached('vacuum-begun');
+	reached($folder, 'vacuum-begun') or BAIL_OUT('no process pauses');
 	my $holder = q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'autovacuum worker' AND query LIKE '%passages_%'};
 	my $pid = $node->safe_psql('postgres', $holder);
 	like($pid, qr/^\d+$/, 'autovacuum holds the merge lock');
@@ -85,7 +70,7 @@ SQL
 	$node->safe_psql('postgres', "SET statement_timeout = '30s'; LOAD 'colbert_pg'; SET colbert.pending_limit = 0; INSERT INTO $table SELECT * FROM docs WHERE id BETWEEN 622 AND 640");
 
 	append_to_file("$folder/vacuum-begun.go", '');
-	reached('append-locked');
+	reached($folder, 'append-locked') or BAIL_OUT('no process pauses');
 	my $inserting = waits('an insert', "INSERT INTO $table SELECT * FROM docs WHERE id BETWEEN 641 AND 660;");
 	is($node->safe_psql('postgres', $holder), $pid, 'the same autovacuum holds the append lock');
 	append_to_file("$folder/append-locked.go", '');

@@ -21,7 +21,7 @@ use Time::HiRes qw(usleep);
 
 our @EXPORT = qw(@methods each_method new_node find_all load_questions load_passages create_tables exact_tenths recall only_by checker_is_content in_exact_order index_is_sound
   rows_not_found index_goes_on uses_index start_sql stop_sql add_churn start_load stop_load kill_all start_after_kill replay stop_node rounds amount faults_node add_docs
-  leave_free);
+  leave_free reached);
 
 # The access methods, without "colbert_". A test that does not concern a single one runs for all of
 # them in one server, with a table passages_METHOD and an index passages_METHOD_index for each.
@@ -139,6 +139,20 @@ sub faults_node
 	$node->reload;
 	$node->safe_psql('postgres', q{UPDATE pg_proc SET probin = 'colbert_pg' WHERE probin = '$libdir/colbert_pg'});
 	return $node;
+}
+
+# reached(FOLDER, POINT): check that a process pauses at a point of colbert_faults, within a minute. Returns whether it does.
+sub reached
+{
+	my ($folder, $point) = @_;
+	my $file = "$folder/$point.reached";
+
+	for (1 .. 1200)
+	{
+		last if -e $file;
+		usleep(50_000);
+	}
+	return ok(-e $file, "$point is reached");
 }
 
 # add_docs(NODE, COUNT): create a table docs of small documents, of which every twentieth is NULL.
