@@ -52,6 +52,16 @@ RESET enable_seqscan;
 SELECT num_tokens(doc), doc <#> (SELECT doc FROM limits_million) FROM limits_docs ORDER BY maxsim(doc, (SELECT doc FROM limits_million)) LIMIT 1;
 DROP TABLE limits_docs, limits_million;
 
+-- A text of 120 MB, which is wrong at its end: the error would show that the parser was not cancelled.
+CREATE TABLE limits_text (text text);
+ALTER TABLE limits_text ALTER text SET STORAGE EXTERNAL;
+INSERT INTO limits_text SELECT '[' || repeat('[' || repeat('0.1234567,', 999) || '1],', 12000) || '[1]]';
+SET statement_timeout = '200ms';
+SELECT num_tokens(text::multivector) FROM limits_text;
+RESET statement_timeout;
+SELECT num_tokens(text::multivector) FROM limits_text;
+DROP TABLE limits_text;
+
 -- Rankers: many names for many features; and many trees that share one long way through the nodes.
 CREATE TABLE limits_names AS SELECT ('{"weights": [' || repeat('1,', 59999) || '1]}')::rank_model AS model,
 	array_fill(1::real, ARRAY[100000]) AS features, array_fill('x'::text, ARRAY[100000]) AS names;
