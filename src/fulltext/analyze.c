@@ -252,9 +252,18 @@ advise_storage(const Analysis *analysis)
 					 quote_identifier(analysis->column))));
 }
 
+compat_noreturn static void
+reject_table(const char *name)
+{
+	ereport(ERROR, (errcode(ERRCODE_DUPLICATE_TABLE),
+					errmsg("table \"%s\" has the statistics of another column", name),
+					errhint("Rename or drop it.")));
+}
+
 /*
  * Open the table of statistics, which is made if it does not exist. Refuse a
- * table that is not ours to overwrite.
+ * table that is not ours to overwrite; that of another owner is not locked
+ * either, since others would wait for the lock.
  */
 static Statistics
 open_table(Analysis *analysis)
@@ -273,6 +282,8 @@ open_table(Analysis *analysis)
 		CommandCounterIncrement();
 		table = get_relname_relid(name, schema);
 	}
+	if (statistics_owner(table) != analysis->source->rd_rel->relowner)
+		reject_table(name);
 	/* Another call may change the rows, such as the configuration, until this one has the lock. */
 	LockRelationOid(table, ShareRowExclusiveLock);
 	PopActiveSnapshot();
@@ -282,9 +293,7 @@ open_table(Analysis *analysis)
 		(exists && statistics.valid &&
 		 (strcmp(statistics.source, RelationGetRelationName(analysis->source)) != 0 ||
 		  strcmp(statistics.source_column, analysis->column) != 0)))
-		ereport(ERROR, (errcode(ERRCODE_DUPLICATE_TABLE),
-						errmsg("table \"%s\" has the statistics of another column", name),
-						errhint("Rename or drop it.")));
+		reject_table(name);
 	return statistics;
 }
 

@@ -189,9 +189,8 @@ statistics_open(Oid table, int lockmode)
 	return statistics;
 }
 
-/* Return the owner of a relation, or InvalidOid if it was dropped. */
-static Oid
-owner_of(Oid relation)
+Oid
+statistics_owner(Oid relation)
 {
 	HeapTuple row = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
 	Oid       owner;
@@ -214,7 +213,7 @@ may_read_source(const Statistics *statistics)
 	if (!statistics->valid)
 		return false;
 	source = get_relname_relid(statistics->source, schema);
-	if (!OidIsValid(source) || owner_of(source) != statistics->table->rd_rel->relowner)
+	if (!OidIsValid(source) || statistics_owner(source) != statistics->table->rd_rel->relowner)
 		return false;
 	column = get_attnum(source, statistics->source_column);
 	if (pg_class_aclcheck(source, GetUserId(), ACL_SELECT) != ACLCHECK_OK &&

@@ -48,6 +48,9 @@ typedef struct Statistics
 
 extern const char *const statistics_columns;
 
+/* Return the owner of a relation, or InvalidOid if it was dropped. */
+extern Oid statistics_owner(Oid relation);
+
 extern Statistics statistics_open(Oid table, int lockmode);
 extern void       statistics_check_rights(const Statistics *statistics);
 extern double     statistics_find(const Statistics *statistics, const char *lexeme, int length);

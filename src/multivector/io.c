@@ -120,6 +120,12 @@ text_error(Node *context, const char *text, size_t length, const ParseResult *re
 	}
 }
 
+static void
+check_for_interrupts(void)
+{
+	CHECK_FOR_INTERRUPTS();
+}
+
 MultiVector *
 multivector_from_text(Node *context, const char *text, size_t length)
 {
@@ -134,7 +140,7 @@ multivector_from_text(Node *context, const char *text, size_t length)
 							   MaxAllocSize / sizeof(float))));
 
 	values = palloc(capacity * sizeof(float));
-	result = parse_text(text, length, values, capacity);
+	result = parse_text(text, length, values, capacity, check_for_interrupts);
 	if (result.status != PARSE_OK)
 	{
 		text_error(context, text, length, &result);

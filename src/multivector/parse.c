@@ -32,6 +32,9 @@
 /* Characters of a text counted at a time, at most 255. */
 #define COUNT_BLOCK 128
 
+/* Tokens between two pauses. One has up to PARSE_MAX_DIM numbers. */
+#define TOKENS_PER_PAUSE 64
+
 /* Largest power of ten that the fast path uses. */
 #define FAST_EXPONENT 64
 
@@ -453,7 +456,7 @@ parse_token(Cursor *cursor, float *values, size_t capacity, uint32_t *n, ParseRe
 
 /* Parse the tokens between the outer brackets. */
 static ParseStatus
-parse_tokens(Cursor *cursor, float *values, size_t capacity, ParseResult *result)
+parse_tokens(Cursor *cursor, float *values, size_t capacity, ParsePause *pause, ParseResult *result)
 {
 	Cursor   start;
 	size_t   used = 0;
@@ -463,6 +466,8 @@ parse_tokens(Cursor *cursor, float *values, size_t capacity, ParseResult *result
 	{
 		if (result->ntokens == UINT32_MAX)
 			return fail(result, PARSE_TOO_MANY_VALUES, NULL);
+		if (pause != NULL && result->ntokens % TOKENS_PER_PAUSE == 0)
+			pause();
 		skip_space(cursor);
 		start = *cursor;
 		if (parse_token(cursor, values + used, capacity - used, &n, result) != PARSE_OK)
@@ -525,7 +530,7 @@ parse_text_capacity(const char *text, size_t length)
 }
 
 ParseResult
-parse_text(const char *text, size_t length, float *values, size_t capacity)
+parse_text(const char *text, size_t length, float *values, size_t capacity, ParsePause *pause)
 {
 	Cursor      cursor = {text, text + length, false};
 	ParseResult result = {.status = PARSE_OK};
@@ -538,7 +543,7 @@ parse_text(const char *text, size_t length, float *values, size_t capacity)
 		fail(&result, PARSE_NO_TOKENS, NULL);
 	else if (number_follows(cursor))
 		fail(&result, PARSE_NOT_NESTED, NULL);
-	else if (parse_tokens(&cursor, values, capacity, &result) == PARSE_OK)
+	else if (parse_tokens(&cursor, values, capacity, pause, &result) == PARSE_OK)
 	{
 		if (!take_close(&cursor))
 			fail(&result, PARSE_SYNTAX, comma_or_closing(&cursor));

@@ -52,6 +52,9 @@ typedef struct ParseResult
 	KernelElement element; /* binary format only; text is always float4 */
 } ParseResult;
 
+/* A function that is called every few tokens, and may leave the parser by longjmp. */
+typedef void ParsePause(void);
+
 /* Return an upper bound for the number of values in a text: the capacity to allocate. */
 extern size_t parse_text_capacity(const char *text, size_t length);
 
@@ -59,9 +62,10 @@ extern size_t parse_text_capacity(const char *text, size_t length);
  * Parse [[0.1,0.2],[0.3,0.4]] into row-major values. Numbers are rounded
  * correctly to float4, as by strtof. White space is allowed around numbers,
  * commas and brackets. The text of an array, {{0.1,0.2},{0.3,0.4}}, is
- * accepted too, with or without quotes around its numbers.
+ * accepted too, with or without quotes around its numbers. pause may be NULL.
  */
-extern ParseResult parse_text(const char *text, size_t length, float *values, size_t capacity);
+extern ParseResult parse_text(const char *text, size_t length, float *values, size_t capacity,
+							  ParsePause *pause);
 
 /*
  * The binary format (doc/format-binary.md), all little endian:

@@ -31,8 +31,13 @@ PG_FUNCTION_INFO_V1(rank_score_by_name);
 /* Values of at most this size are zero to LightGBM (kZeroThreshold, which is a float). */
 #define ZERO_LIMIT 1e-35f
 
-/* Trees between two checks for interrupts. */
+/*
+ * Trees, nodes on the way through a tree, and names, between two checks for
+ * interrupts. Trees may share nodes, and one way may go through all of them.
+ */
 #define TREES_PER_CHECK 1024
+#define NODES_PER_CHECK 4096
+#define NAMES_PER_CHECK 65536
 
 /* What a call of rank_score leaves for the next one. */
 typedef struct ScoreCall
@@ -82,8 +87,12 @@ tree_value(const RankModel *model, int32 at, const float *values)
 {
 	const RankNode *nodes = rank_nodes(model);
 
-	while (at >= 0)
+	for (uint32 steps = 1; at >= 0; steps++)
+	{
+		if (unlikely(steps % NODES_PER_CHECK == 0))
+			CHECK_FOR_INTERRUPTS();
 		at = next_node(model, &nodes[at], values[nodes[at].feature]);
+	}
 	return rank_leaves(model)[~at];
 }
 
@@ -264,6 +273,8 @@ place_of(const char *name, const Datum *names, const bool *nulls, int n)
 	{
 		const struct varlena *candidate = (const struct varlena *) DatumGetPointer(names[i]);
 
+		if (i % NAMES_PER_CHECK == 0)
+			CHECK_FOR_INTERRUPTS();
 		if (!nulls[i] && VARSIZE_ANY_EXHDR(candidate) == length &&
 			memcmp(VARDATA_ANY(candidate), name, length) == 0)
 			return i;
@@ -271,9 +282,21 @@ place_of(const char *name, const Datum *names, const bool *nulls, int n)
 	return -1;
 }
 
-/* Find the places of the model's features among the names, unless the call has them already. */
 static void
-find_places(ScoreCall *call, struct varlena *form)
+check_count(int nnames, int nvalues)
+{
+	if (nvalues != nnames)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("expected %d features, one for each name, not %d", nnames, nvalues)));
+}
+
+/*
+ * Find the places of the model's features among the names, unless the call has
+ * them already. Raises an error unless there are as many names as values.
+ */
+static void
+find_places(ScoreCall *call, struct varlena *form, int nvalues)
 {
 	MemoryContext old;
 	const char   *name = rank_names(call->model);
@@ -282,9 +305,13 @@ find_places(ScoreCall *call, struct varlena *form)
 	int           n;
 
 	if (is_same_form(call->names, form))
+	{
+		check_count(call->nnames, nvalues);
 		return;
+	}
 	deconstruct_array(DatumGetArrayTypeP(PointerGetDatum(form)), TEXTOID, -1, false, TYPALIGN_INT,
 					  &names, &nulls, &n);
+	check_count(n, nvalues);
 	old = MemoryContextSwitchTo(call->context);
 	if (call->places == NULL)
 		call->places = palloc(call->model->nfeatures * sizeof(int32));
@@ -309,11 +336,7 @@ rank_score_by_name(PG_FUNCTION_ARGS)
 	int              n;
 	const float     *values = array_values(array, &n);
 
-	find_places(call, (struct varlena *) PG_GETARG_POINTER(2));
-	if (n != call->nnames)
-		ereport(ERROR,
-				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-				 errmsg("expected %d features, one for each name, not %d", call->nnames, n)));
+	find_places(call, (struct varlena *) PG_GETARG_POINTER(2), n);
 	for (uint32 i = 0; i < model->nfeatures; i++)
 	{
 		int32 place = call->places[i];

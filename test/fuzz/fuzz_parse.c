@@ -43,7 +43,7 @@ static ParseResult
 parse_with_capacity(const char *text, size_t length, size_t capacity, float **values)
 {
 	*values = malloc(capacity * sizeof(float));
-	return parse_text(text, length, *values, capacity);
+	return parse_text(text, length, *values, capacity, NULL);
 }
 
 int

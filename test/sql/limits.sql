@@ -51,3 +51,29 @@ SELECT num_tokens(doc), doc <#> pg_temp.doubled('[[1]]', 16) FROM limits_docs OR
 RESET enable_seqscan;
 SELECT num_tokens(doc), doc <#> (SELECT doc FROM limits_million) FROM limits_docs ORDER BY maxsim(doc, (SELECT doc FROM limits_million)) LIMIT 1;
 DROP TABLE limits_docs, limits_million;
+
+-- A text of 120 MB, which is wrong at its end: the error would show that the parser was not cancelled.
+CREATE TABLE limits_text (text text);
+ALTER TABLE limits_text ALTER text SET STORAGE EXTERNAL;
+INSERT INTO limits_text SELECT '[' || repeat('[' || repeat('0.1234567,', 999) || '1],', 12000) || '[1]]';
+SET statement_timeout = '200ms';
+SELECT num_tokens(text::multivector) FROM limits_text;
+RESET statement_timeout;
+SELECT num_tokens(text::multivector) FROM limits_text;
+DROP TABLE limits_text;
+
+-- Rankers: many names for many features; and many trees that share one long way through the nodes.
+CREATE TABLE limits_names AS SELECT ('{"weights": [' || repeat('1,', 59999) || '1]}')::rank_model AS model,
+	array_fill(1::real, ARRAY[100000]) AS features, array_fill('x'::text, ARRAY[100000]) AS names;
+CREATE TABLE limits_way AS SELECT ('\x01010000' || '01000000' || 'fc030000' || '20a10700' || '02000000' || '00000000' || '02000000' || repeat('00', 8)
+	|| string_agg('000000000000f03f' || repeat('00', 8) || CASE WHEN i < 500000 THEN lpad(to_hex(((i & 255) << 24) | ((i & 65280) << 8) | ((i >> 8) & 65280)), 8, '0') ELSE repeat('ff', 4) END || 'feffffff', '' ORDER BY i)
+	|| '000000000000f03f' || '0000000000000040' || repeat('00', 4 * 1020) || '00' || '6100')::rank_model AS model FROM generate_series(1, 500000) AS i;
+SELECT rank_model_info(model) FROM limits_way;
+SELECT clock_timestamp() AS start \gset
+SET statement_timeout = '100ms';
+SELECT rank_score(model, features, names) FROM limits_names;
+SELECT rank_score(model, '{0}') FROM limits_way;
+RESET statement_timeout;
+SELECT clock_timestamp() - :'start' < '3 s' AS soon;
+SELECT rank_score(model, '{1}', names) FROM limits_names;
+DROP TABLE limits_names, limits_way;
