@@ -29,6 +29,7 @@ fill_routine(IndexAmRoutine *am, amoptions_function options)
 	am->amcanorderbyop = true;
 	am->amoptionalkey = true;
 	am->amsearchnulls = true;
+	am->ampredlocks = true;
 	compat_set_build_parallel(am);
 	am->amparallelvacuumoptions = VACUUM_OPTION_PARALLEL_BULKDEL;
 	am->amkeytype = InvalidOid;

@@ -32,6 +32,7 @@
 #include "miscadmin.h"
 #include "settings.h"
 #include "storage/pace.h"
+#include "storage/predicate.h"
 #include "utils/memutils.h"
 
 /* Maximum time that an insert merges, and maximum time that it merges and waits. */
@@ -137,6 +138,11 @@ colbert_insert(Relation index, Datum *values, bool *isnull, ItemPointer heap_tid
 		nulls_append(view_open_directory(index), heap_tid);
 	else if (!update_shares_document(index, heap, heap_tid, info, &hash))
 		insert_document(view_open(index, false, VIEW_WITHOUT_PENDING), heap_tid, values[0], hash);
+	/*
+	 * Serializable scans lock the whole index before they open their view. A
+	 * scan that locks after this check finds the row.
+	 */
+	CheckForSerializableConflictIn(index, NULL, InvalidBlockNumber);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	return false;

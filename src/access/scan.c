@@ -32,6 +32,7 @@
 #include "pgstat.h"
 #include "search/search.h"
 #include "settings.h"
+#include "storage/predicate.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -403,6 +404,12 @@ start(IndexScanDesc scan)
 
 	pgstat_count_index_scan(scan->indexRelation);
 	compat_count_search(scan);
+	/*
+	 * Any new document may change the rows, so a serializable transaction has
+	 * read the whole index. Core would count it as read when the plan starts,
+	 * even if the scan is then pruned and never starts.
+	 */
+	PredicateLockRelation(scan->indexRelation, scan->xs_snapshot);
 	state->view = view_open_scan(scan->indexRelation, scan->xs_snapshot);
 	COLBERT_PAUSE("scan-opened");
 	state->query = scan_query(scan);

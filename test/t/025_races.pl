@@ -188,6 +188,11 @@ for my $name (sort keys %indexes)
 		is(stop_sql($vacuum), '', "$name: VACUUM finishes during an insert that has reserved a place");
 	});
 	is($err, '', "$name: the insert finishes too");
+
+	# Under SERIALIZABLE, a search that comes before an insert publishes its document does not find it; the two transactions conflict nevertheless.
+	my $serializable = "$ColbertTest::by_index BEGIN ISOLATION LEVEL SERIALIZABLE; SELECT id FROM t ORDER BY doc <#> $query LIMIT 1; INSERT INTO t SELECT * FROM docs WHERE id =";
+	(undef, $err) = during('append-reserved', "$serializable 2111; COMMIT;", sub { $node->safe_psql('postgres', "$serializable 2112; COMMIT") });
+	like($err, qr/could not serialize access/, "$name: of two transactions that do not see each other's document, one fails");
 	$node->safe_psql('postgres', 'INSERT INTO t SELECT * FROM docs WHERE id BETWEEN 2002 AND 2050');
 	checker_is_content($node, 't', "$name, VACUUM during an insert");
 
