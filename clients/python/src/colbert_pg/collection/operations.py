@@ -22,7 +22,7 @@ from .. import explain
 from .._build import BuildProgress, Method
 from .._names import identifier, quoted
 from .._progress import Progress, shown
-from ..encoders.protocol import Encoder, TextError
+from ..encoders.protocol import Encoder, TextError, check_unicode
 from ..multivector import MultiVector
 from .ranking import RankedStatements
 from .records import (
@@ -400,10 +400,7 @@ def _text(number: int, text: str) -> str:
         raise TypeError(f"text {number}: expected a string, not {type(text).__name__}")
     if "\0" in text:
         raise TextError(number, "expected no character NUL")
-    try:
-        text.encode()
-    except UnicodeEncodeError as e:
-        raise TextError(number, f"expected Unicode: {e}") from None
+    check_unicode(number, text)
     return text
 
 
