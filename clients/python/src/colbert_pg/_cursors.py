@@ -15,12 +15,8 @@ from psycopg.rows import tuple_row
 Cursor: TypeAlias = psycopg.Cursor[tuple[Any, ...]]
 AsyncCursor: TypeAlias = psycopg.AsyncCursor[tuple[Any, ...]]
 
-_OTHERS = (
-    psycopg.ClientCursor,
-    psycopg.RawCursor,
-    psycopg.AsyncClientCursor,
-    psycopg.AsyncRawCursor,
-)
+_NAMES = ("ClientCursor", "RawCursor", "AsyncClientCursor", "AsyncRawCursor")
+_OTHERS = tuple(getattr(psycopg, name) for name in _NAMES if hasattr(psycopg, name))  # 3.1: not raw
 
 
 def cursor_of(conn: psycopg.Connection[Any], *, binary: bool = False) -> Cursor:
