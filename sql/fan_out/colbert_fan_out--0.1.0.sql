@@ -240,10 +240,20 @@ BEGIN
 			DETAIL = 'NULLs come first under ORDER BY score DESC, and rows with a score may be left out.',
 			HINT = 'Add WHERE doc IS NOT NULL to the statement, or NULLS LAST to its ORDER BY.';
 	END LOOP;
+	FOR answer IN SELECT a.shard FROM jsonb_to_recordset(answers) AS a(shard integer, hits jsonb)
+		WHERE (SELECT bool_and(s >= before) AND bool_or(s > before) FROM
+			(SELECT s, lag(s) OVER (ORDER BY place) AS before FROM jsonb_array_elements(a.hits) WITH ORDINALITY AS e(h, place),
+				LATERAL (SELECT (h ->> 'score')::float8 AS s) AS of_row) AS pairs) LOOP
+		RAISE WARNING USING MESSAGE = format('the scores of shard %s (%s) ascend', answer.shard, shards[answer.shard]),
+			DETAIL = 'The largest score is the best, and rows with a larger score may be left out.',
+			HINT = 'Negate the score of a distance: -maxsim_l2(doc, query) AS score.';
+	END LOOP;
 	FOR score, hit, shard, server IN
 		SELECT (h ->> 'score')::float8 AS s, h, a.shard, a.server
-		FROM jsonb_to_recordset(answers) AS a(shard integer, server text, hits jsonb), jsonb_array_elements(a.hits) AS h
-		ORDER BY s DESC NULLS LAST, a.shard LIMIT k LOOP
+		FROM jsonb_to_recordset(answers) AS a(shard integer, server text, hits jsonb),
+			jsonb_array_elements(a.hits) WITH ORDINALITY AS e(h, place)
+		-- Rows of equal scores are in the order of their statement, which may have further keys.
+		ORDER BY s DESC NULLS LAST, a.shard, place LIMIT k LOOP
 		IF NOT hit ? 'score' THEN
 			RAISE undefined_column USING MESSAGE = 'the statement has no column "score"';
 		END IF;

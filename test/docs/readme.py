@@ -130,6 +130,21 @@ def settings_are_known(conn, readme):
     check(named and named <= known, 'README.md names settings that exist', *sorted(named - known))
 
 
+def planner_chooses(conn):
+    """Check the numbers of rows from which the README's first search uses the index."""
+    sizes = ('2 tokens of 4', 4, 2, 1000, False), ('2 tokens of 4', 4, 2, 1500, True), ('66 tokens of 128', 128, 66, 30, False), ('66 tokens of 128', 128, 66, 100, True)
+    for name, dims, tokens, rows, by_index in sizes:
+        conn.execute(f'CREATE TABLE notes (id bigint PRIMARY KEY, body text, doc multivector({dims}))')
+        conn.execute(f"""INSERT INTO notes SELECT i, 'note', (SELECT multivector_agg(ARRAY(SELECT sin(i * t + n * n * i) FROM generate_series(1, {dims}) AS n)::real[])
+            FROM generate_series(1, {tokens}) AS t) FROM generate_series(1, {rows}) AS i""")
+        conn.execute('CREATE INDEX ON notes USING colbert_hnsw (doc)')
+        conn.execute('ANALYZE notes')
+        query = str([[1] + [0] * (dims - 1)] * 2)
+        plan = conn.execute('EXPLAIN SELECT id, body, maxsim(doc, %s::text::multivector) AS score FROM notes ORDER BY score DESC LIMIT 2', (query,)).fetchall()
+        check(('Index Scan using notes_doc_idx' in str(plan)) == by_index, f'README.md: {rows} rows of {name} dims are {"" if by_index else "not "}searched by the index', plan)
+        conn.execute('DROP TABLE notes')
+
+
 METHODS = ('colbert_hnsw', 'colbert_ivf')
 
 
@@ -256,6 +271,7 @@ def main():
     with psycopg.connect(dbname='docs_catalog', autocommit=True) as conn:
         conn.execute('CREATE EXTENSION colbert_pg')
         settings_are_known(conn, readme)
+        planner_chooses(conn)
         reference_agrees(conn, table_after(read('doc/options.md'), 'table: settings and options'))
         names_agree(conn, readme)
         fan_out_agrees(conn)

@@ -74,6 +74,19 @@ for my $statement ($top =~ s/ FROM d/ FROM d WHERE doc IS NOT NULL/r, "$top NULL
 }
 $node{one}->safe_psql('shard_0', 'DELETE FROM d WHERE id > 10000');
 
+# Rows of equal scores keep the order that the statement gives them, and so does the choice of the last ones.
+my $ties = "SELECT hit->>'id' FROM colbert_fan_out('SELECT id, id / 700 AS score FROM d ORDER BY score DESC, id DESC', 800, '$alone')";
+is($coordinator->safe_psql('postgres', $ties), $coordinator->safe_psql('postgres', 'SELECT id FROM d ORDER BY id / 700 DESC, id % 4, id DESC LIMIT 800'),
+	'rows of equal scores are in the order of their statement');
+
+# The scores of a distance ascend: the best rows are not those of the largest scores.
+my $distances = "SELECT id, maxsim_l2(doc, ''$query'') AS score FROM d ORDER BY score";
+(undef, $out, $err) = $coordinator->psql('postgres', "SELECT count(*) FROM colbert_fan_out('$distances', 20, '$alone')");
+is(() = $err =~ /WARNING:  the scores of shard [1-4] \(shard_[0-3]\) ascend\n/g, 4, 'ascending scores are named');
+like($err, qr/HINT:  Negate the score of a distance/, 'with a hint');
+(undef, $out, $err) = $coordinator->psql('postgres', "SELECT $columns FROM colbert_fan_out('" . $distances =~ s/maxsim_l2/-$&/r . " DESC', 20, '$alone')");
+is("$out$err", $coordinator->safe_psql('postgres', "SELECT id, -maxsim_l2(doc, '$query') FROM d ORDER BY 2 DESC LIMIT 20"), 'negated ones give the nearest rows');
+
 # A shard that does not answer: its table is locked.
 my $lock = $node{two}->background_psql('shard_1');
 $lock->query_safe('BEGIN; LOCK TABLE d');

@@ -30,6 +30,8 @@ from colbert_pg.collection import (
     Where,
 )
 from colbert_pg.encoders import TextError, TextTooLongError
+from colbert_pg.evaluate import index_recall
+from colbert_pg.load import acopy, copy
 
 TEXTS = [
     "Gout is treated with drugs.",
@@ -604,6 +606,58 @@ def test_collections_share_a_connection(conn: psycopg.Connection[Any]) -> None:
     for collection in both:
         assert collection.count() == 20
         collection.drop()
+
+
+def test_writers_of_the_same_rows_wait_in_one_order(
+    pages: Collection, conn: psycopg.Connection[Any], database: str
+) -> None:
+    pages.add(["one", "two"], ids=["a", "b"])
+    update = "UPDATE pages SET body = 'mine' WHERE id = %s"
+    blocked = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = %s"
+    with psycopg.connect(dbname=database) as other, psycopg.connect(dbname=database) as third:
+        writer = Collection(other, "pages", Words())
+        third.execute(update, ("a",))
+        given = {"ids": ["b", "a"], "on_conflict": "replace"}
+        thread = threading.Thread(target=writer.add, args=(["two", "one"],), kwargs=given)
+        thread.start()
+        while conn.execute(blocked, (other.info.backend_pid,)).fetchone() == (0,):
+            assert thread.is_alive()
+        third.execute("SET lock_timeout = '1 s'")
+        third.execute(update, ("b",))
+        third.commit()
+        thread.join()
+    assert [page.text for page in pages.get(["a", "b"])] == ["one", "two"]
+    assert pages.add(["x", "y"], ids=["d", "c"]) == ["d", "c"]
+
+
+@pytest.mark.parametrize("factory", [psycopg.ClientCursor, psycopg.RawCursor])
+def test_connections_with_other_cursors(database: str, factory: Any) -> None:
+    with psycopg.connect(dbname=database, autocommit=True, cursor_factory=factory) as conn:
+        texts = Collection(conn, "texts", Words())
+        texts.create()
+        assert texts.add(TEXTS, ids=IDS, metadata=METADATA) == IDS
+        [hit] = texts.search("violin", 1, where={"topic": "music"}, doc=True)
+        expected = MultiVector(Words().encode_document(TEXTS[2]), "float2")
+        assert (hit.id, hit.doc) == ("violin", expected)
+        assert copy(conn, "texts", [("more", "", None)], ["id", "body", "doc"]) == 1
+        assert texts.count(where="id <> %s", params=["gout"]) == 4
+        texts.index()
+        query = Words().encode_query("violin")
+        assert index_recall(conn, "texts", "doc", [query], k=1).recall == 1
+        texts.drop()
+
+
+@pytest.mark.parametrize("factory", [psycopg.AsyncClientCursor, psycopg.AsyncRawCursor])
+async def test_asynchronous_connections_with_other_cursors(database: str, factory: Any) -> None:
+    connect = psycopg.AsyncConnection.connect
+    async with await connect(f"dbname={database}", autocommit=True, cursor_factory=factory) as conn:
+        texts = AsyncCollection(conn, "texts", Words())
+        await texts.create()
+        assert await texts.add(TEXTS, ids=IDS) == IDS
+        assert [hit.id for hit in await texts.search("violin", 1)] == ["violin"]
+        assert await acopy(conn, "texts", [("more", "", None)], ["id", "body", "doc"]) == 1
+        assert await texts.count() == 5
+        await texts.drop()
 
 
 async def test_asynchronous_collections_share_a_connection(database: str) -> None:

@@ -240,6 +240,7 @@ def test_a_bad_line_is_named(run: Any, folder: Path, line: str, message: str) ->
         (["search", "a", "--table", "b", "--encoder", "onnx:a,b"], "encoder onnx:a,b: "),
         (["search", "a", *TABLE, "--metadata", "[]"], "--metadata: expected an object, not []\n"),
         (["search", "a", *TABLE, "--metadata", "{"], "--metadata: Expecting"),
+        (["search", "\udce9", "--table", "a", "--encoder", "minilm"], "text 1: expected Unicode"),
         (["search", "a", *TABLE, "--limit", "-1"], "expected limit of at least 0, not -1\n"),
         (["explain", "a", *TABLE, "--id", "a", "--where", "b"], "expected --id, or a condition"),
         (["load", "absent.jsonl", *TABLE], "No such file or directory: 'absent.jsonl'\n"),

@@ -129,6 +129,13 @@ def test_an_empty_text_is_an_error(minilm: OnnxEncoder, empty: str) -> None:
     assert e.value.number == 2
 
 
+def test_a_lone_surrogate_is_an_error(minilm: OnnxEncoder) -> None:
+    for encode in (minilm.encode_query, minilm.encode_document):
+        with pytest.raises(TextError, match="text 2: expected Unicode") as e:
+            encode(["a bow", "\udce9"])
+        assert e.value.number == 2
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy.typing as npt
 import pytest
 from orm import autogenerate, url
 from sqlalchemy import (
+    Column,
     Engine,
     Index,
     MetaData,
@@ -25,6 +27,7 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
@@ -87,6 +90,20 @@ def test_there_and_back(engine: Engine) -> None:
         assert notes[0].doc == MultiVector(array)
         assert (notes[0].other, notes[1].other) == (value, None)
         assert notes[2].doc == MultiVector([[1, 2, 3, 4]])
+
+
+def test_arrays(engine: Engine) -> None:
+    register = importlib.import_module(f"colbert_pg.{engine.driver}").register_multivector
+    event.listen(engine, "connect", lambda connection, _: register(connection))
+    engine.dispose()
+    first, second = MultiVector(tokens()), MultiVector(tokens())
+    table = Table("arrays", MetaData(), Column("docs", ARRAY(MULTIVECTOR(4, "float2"))))
+    table.drop(engine, checkfirst=True)
+    table.create(engine)
+    with engine.begin() as conn:
+        for docs in ([first, second.to_list()], [], None):
+            conn.execute(table.insert(), {"docs": docs})
+        assert conn.scalars(select(table.c.docs)).all() == [[first, second], [], None]
 
 
 def plan_of(session: Session, statement: Select[Any]) -> str:

@@ -23,9 +23,9 @@ from typing import Any, TypeAlias
 import psycopg
 from psycopg import sql
 from psycopg.pq import Format, TransactionStatus
-from psycopg.rows import tuple_row
 
 from ._build import acreate_index, create_index
+from ._cursors import async_cursor_of, cursor_of
 from ._driver import is_row_fault
 from ._loads import Exchange, Record, ResumeError, Rows
 from ._names import Table, identifier
@@ -285,7 +285,7 @@ def copy(
             part: _Part | None = next(steps)
             while part:
                 part = _next_part(steps, _copy_part(conn, job, target, part))
-    with conn.transaction(), conn.cursor(row_factory=tuple_row) as cursor:
+    with conn.transaction(), cursor_of(conn) as cursor:
         _exchange(cursor, job.end(load.done))
     return load.loaded
 
@@ -313,7 +313,7 @@ def _next_statement(exchange: Exchange, rows: Rows) -> tuple[Any, tuple[Any, ...
 
 
 def _prepare(conn: psycopg.Connection[Any], job: _Job) -> tuple[_Target, int]:
-    with conn.transaction(), conn.cursor(row_factory=tuple_row) as cursor:
+    with conn.transaction(), cursor_of(conn) as cursor:
         cursor.execute(_COLUMNS, (job.name(),))
         target = job.target(cursor.fetchall())
         _exchange(cursor, job.begin())
@@ -325,7 +325,7 @@ def _copy_part(
 ) -> _RowFault | None:
     offset = 0
     try:
-        with conn.transaction(), conn.cursor(row_factory=tuple_row) as cursor:
+        with conn.transaction(), cursor_of(conn) as cursor:
             _exchange(cursor, job.before_copy())
             with cursor.copy(target.statement) as copy:
                 if target.types:
@@ -363,7 +363,7 @@ async def acopy(
             part: _Part | None = next(steps)
             while part:
                 part = _next_part(steps, await _acopy_part(conn, job, target, part))
-    async with conn.transaction(), conn.cursor(row_factory=tuple_row) as cursor:
+    async with conn.transaction(), async_cursor_of(conn) as cursor:
         await _aexchange(cursor, job.end(load.done))
     return load.loaded
 
@@ -396,7 +396,7 @@ async def _aexchange(cursor: psycopg.AsyncCursor[Any], exchange: Exchange) -> No
 
 
 async def _aprepare(conn: psycopg.AsyncConnection[Any], job: _Job) -> tuple[_Target, int]:
-    async with conn.transaction(), conn.cursor(row_factory=tuple_row) as cursor:
+    async with conn.transaction(), async_cursor_of(conn) as cursor:
         await cursor.execute(_COLUMNS, (job.name(),))
         target = job.target(await cursor.fetchall())
         await _aexchange(cursor, job.begin())
@@ -408,7 +408,7 @@ async def _acopy_part(
 ) -> _RowFault | None:
     offset = 0
     try:
-        async with conn.transaction(), conn.cursor(row_factory=tuple_row) as cursor:
+        async with conn.transaction(), async_cursor_of(conn) as cursor:
             await _aexchange(cursor, job.before_copy())
             async with cursor.copy(target.statement) as copy:
                 if target.types:

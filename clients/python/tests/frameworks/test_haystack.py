@@ -329,6 +329,14 @@ def deep(operator: str) -> Any:
     return filters
 
 
+@pytest.mark.parametrize("field", ["meta._haystack", "meta._haystack.embedding", "_haystack"])
+def test_the_key_of_the_store_is_no_field(document_store: ColbertDocumentStore, field: str) -> None:
+    document_store.write_documents([Document(id="1", content="a", embedding=[0.1])])
+    for value, count in ((None, 1), ("x", 0)):
+        found = document_store.filter_documents({"field": field, "operator": "==", "value": value})
+        assert len(found) == count
+
+
 @pytest.mark.parametrize(
     "filters",
     [
@@ -346,6 +354,7 @@ def deep(operator: str) -> Any:
         {"field": "no.such", "operator": "in", "value": "x"},
         {"field": "meta.n", "operator": "==", "value": {1}},
         {"x": 1},
+        {1: 2},
         [1],
         deep("NOT"),
     ],

@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
-from psycopg.rows import tuple_row
 
 from .._build import acreate_index
+from .._cursors import AsyncCursor, async_cursor_of
 from ..psycopg import register_multivector_async
 from ..psycopg.register import is_registered
 from . import methods
@@ -89,7 +89,11 @@ class AsyncCollection(methods.Base["Source"]):
         if isinstance(step, Build):
             async with self._connection() as conn, _mode(conn, concurrently=step.concurrently):
                 return await acreate_index(conn, **step.arguments)
-        async with self._connection() as conn, conn.transaction(), _cursor(conn) as cursor:
+        async with (
+            self._connection() as conn,
+            conn.transaction(),
+            async_cursor_of(conn, binary=True) as cursor,
+        ):
             run, result = Run(step), None
             while run.has_next(result):
                 result = await _execute(cursor, run.step)
@@ -111,11 +115,7 @@ async def _registered(conn: Connection) -> Connection:
     return conn
 
 
-def _cursor(conn: Connection) -> psycopg.AsyncCursor[tuple[Any, ...]]:
-    return conn.cursor(binary=True, row_factory=tuple_row)
-
-
-async def _execute(cursor: psycopg.AsyncCursor[tuple[Any, ...]], statement: Statement) -> Result:
+async def _execute(cursor: AsyncCursor, statement: Statement) -> Result:
     if not statement.many:
         await cursor.execute(statement.sql, statement.params)
         if cursor.connection.pgconn.pipeline_status:  # of the caller: wait for the result

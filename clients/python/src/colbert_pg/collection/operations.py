@@ -22,7 +22,7 @@ from .. import explain
 from .._build import BuildProgress, Method
 from .._names import identifier, quoted
 from .._progress import Progress, shown
-from ..encoders.protocol import Encoder, TextError
+from ..encoders.protocol import Encoder, TextError, check_unicode
 from ..multivector import MultiVector
 from .ranking import RankedStatements
 from .records import (
@@ -375,13 +375,14 @@ class Operations:
                 show(start + len(part))
 
     def _write(self, rows: list[_Row], on_conflict: OnConflict) -> Transaction[list[str]]:
-        values = [(row.id, row.text, row.doc, row.metadata) for row in rows]
+        # All calls lock rows in the order of their ids, so that none waits for another in a circle.
+        ordered = sorted(rows, key=lambda row: row.id)
+        values = [(row.id, row.text, row.doc, row.metadata) for row in ordered]
         result = yield self.statements.insert(values, on_conflict)
-        written = list(dict.fromkeys(str(row[0]) for row in result.rows))
+        written = {str(row[0]) for row in result.rows}
         if len(result.rows) < len(rows):
-            new = set(written)
-            self._refuse([row.id for row in rows if row.id not in new], on_conflict)
-        return written
+            self._refuse([row.id for row in rows if row.id not in written], on_conflict)
+        return [key for key in dict.fromkeys(row.id for row in rows) if key in written]
 
     def _refuse(self, existing: list[str], on_conflict: OnConflict) -> None:
         if existing and on_conflict == "error":
@@ -400,10 +401,7 @@ def _text(number: int, text: str) -> str:
         raise TypeError(f"text {number}: expected a string, not {type(text).__name__}")
     if "\0" in text:
         raise TextError(number, "expected no character NUL")
-    try:
-        text.encode()
-    except UnicodeEncodeError as e:
-        raise TextError(number, f"expected Unicode: {e}") from None
+    check_unicode(number, text)
     return text
 
 

@@ -9,9 +9,9 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
-from psycopg.rows import tuple_row
 
 from .._build import create_index
+from .._cursors import Cursor, cursor_of
 from ..psycopg import register_multivector
 from ..psycopg.register import is_registered
 from . import methods
@@ -91,7 +91,7 @@ class Collection(methods.Base["Source"]):
         if isinstance(step, Build):
             with self._connection() as conn, _mode(conn, concurrently=step.concurrently):
                 return create_index(conn, **step.arguments)
-        with self._connection() as conn, conn.transaction(), _cursor(conn) as cursor:
+        with self._connection() as conn, conn.transaction(), cursor_of(conn, binary=True) as cursor:
             run, result = Run(step), None
             while run.has_next(result):
                 result = _execute(cursor, run.step)
@@ -113,11 +113,7 @@ def _registered(conn: Connection) -> Connection:
     return conn
 
 
-def _cursor(conn: Connection) -> psycopg.Cursor[tuple[Any, ...]]:
-    return conn.cursor(binary=True, row_factory=tuple_row)
-
-
-def _execute(cursor: psycopg.Cursor[tuple[Any, ...]], statement: Statement) -> Result:
+def _execute(cursor: Cursor, statement: Statement) -> Result:
     if not statement.many:
         cursor.execute(statement.sql, statement.params)
         if cursor.connection.pgconn.pipeline_status:  # of the caller: wait for the result

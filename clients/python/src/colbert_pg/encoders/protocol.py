@@ -132,7 +132,18 @@ class TextEncoder(ABC):
         return self._one_or_many(texts, query=False)
 
     def _one_or_many(self, texts: str | Texts, *, query: bool) -> MultiVector | list[MultiVector]:
+        given = [texts] if isinstance(texts, str) else list(texts)
+        for number, text in enumerate(given, 1):
+            check_unicode(number, text)
         if isinstance(texts, str):
-            [only] = self.encode([texts], query=query)
+            [only] = self.encode(given, query=query)
             return only
-        return self.encode(list(texts), query=query) if texts else []
+        return self.encode(given, query=query) if given else []
+
+
+def check_unicode(number: int, text: str) -> None:
+    """Refuse a text with lone surrogates, such as an argument of a command that is not UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as e:
+        raise TextError(number, f"expected Unicode: {e}") from None

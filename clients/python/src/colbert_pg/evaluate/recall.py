@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import tuple_row
 
+from .._cursors import cursor_of
 from .._names import Table, escaped, identifier
 from .._snapshot import in_one_snapshot
 from ..multivector import MultiVector
@@ -94,7 +94,7 @@ def index_recall(
     statement = _statement(table, column, similarity, where, k)
     parameters = [_parameters(value.to_binary(), params) for value in values]
     exact_ms: float | None = None
-    with in_one_snapshot(conn), conn.cursor(row_factory=tuple_row) as cursor:
+    with in_one_snapshot(conn), cursor_of(conn) as cursor:
         with _settings(conn, cursor, _WITH_INDEX):
             if not _is_ordered_by_index(cursor, statement, parameters[0]):
                 raise ValueError(f"no index serves {statement.as_string(conn)}")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 import psycopg
 from psycopg import sql
-from psycopg.rows import tuple_row
 
+from .._cursors import cursor_of
 from .._names import Table, escaped, identifier, quoted
 from ..collection import Collection, Columns
 from ..multivector import Element, MultiVector
@@ -89,11 +89,7 @@ class Vectors:
 
     def _execute(self, statement: sql.SQL | sql.Composed, params: Sequence[Any]) -> list[Any]:
         with self._collection._connection() as conn, conn.transaction():
-            return (
-                conn.cursor(binary=True, row_factory=tuple_row)
-                .execute(statement, params)
-                .fetchall()
-            )
+            return cursor_of(conn, binary=True).execute(statement, params).fetchall()
 
 
 def as_multivector(tokens: Any) -> MultiVector:

@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import tuple_row
 
+from .._cursors import cursor_of
 from .._names import Table, escaped, identifier, quoted, statistics_of
 from .._progress import Progress, shown
 from .._snapshot import in_one_snapshot
@@ -116,7 +116,7 @@ class Candidates:
 
     def _found(self, text: str, doc: bytes) -> Values:
         # binary: a real keeps its value whatever extra_float_digits is
-        with self._conn.cursor(binary=True, row_factory=tuple_row) as cursor:
+        with cursor_of(self._conn, binary=True) as cursor:
             [(words,)] = cursor.execute(_WORDS, (self._statistics, text)).fetchall()
             of_query = {"doc": doc, "words": words, "text": text, "limit": self._per_side}
             rows = cursor.execute(self._statement, {**self._params, **of_query}).fetchall()

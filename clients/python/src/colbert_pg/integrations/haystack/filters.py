@@ -86,7 +86,8 @@ def _comparison(condition: Filters) -> Expression:
 
 def _get(condition: Filters, key: str) -> Any:
     if key not in condition:
-        raise FilterError(f"expected a key {key!r} in a condition, not {', '.join(condition)}")
+        found = ", ".join(map(str, condition))
+        raise FilterError(f"expected a key {key!r} in a condition, not {found}")
     return condition[key]
 
 
@@ -96,8 +97,8 @@ def _field(name: str) -> Field | None:
     if root == "meta":
         if not path:
             raise FilterError("expected a field of meta, such as meta.name")
-        return Field(tuple(path))
-    if path:
+        return None if path[0] == EXTRA else Field(tuple(path))
+    if path or root == EXTRA:
         return None
     if root == "id":
         return Field(column="id")
