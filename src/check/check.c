@@ -28,6 +28,7 @@
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(colbert_index_check);
@@ -201,12 +202,43 @@ check_index(Relation index, Relation heap, bool against_table, bool rescore)
 	return findings;
 }
 
+/* Return true if a transaction later than a snapshot changed the entry of an index in pg_class. */
+static bool
+changed_since(Relation index, Snapshot snapshot)
+{
+	HeapTuple entry = SearchSysCache1(RELOID, ObjectIdGetDatum(RelationGetRelid(index)));
+	bool      later;
+
+	if (!HeapTupleIsValid(entry))
+		elog(ERROR, "cache lookup failed for index %u", RelationGetRelid(index));
+	later = XidInMVCCSnapshot(HeapTupleHeaderGetXmin(entry->t_data), snapshot);
+	ReleaseSysCache(entry);
+	return later;
+}
+
 /*
- * Raise an error if the index cannot be checked.
+ * Return true if the snapshot of a REPEATABLE READ or SERIALIZABLE transaction
+ * is older than the index. It can then see rows that the build skipped.
  *
- * The snapshot of a REPEATABLE READ or SERIALIZABLE transaction may be older
- * than the index. It can then see rows that the build skipped.
+ * On the primary these are rows of broken HOT chains. A standby's snapshots hold
+ * up no build of the primary, which skips rows that are dead there. Such a build
+ * changes the index's entry in pg_class, or that in pg_index.
  */
+static bool
+too_new(Relation index)
+{
+	TransactionId xmin = HeapTupleHeaderGetXmin(index->rd_indextuple->t_data);
+	Snapshot      snapshot;
+
+	if (!IsolationUsesXactSnapshot())
+		return false;
+	snapshot = GetTransactionSnapshot();
+	if (RecoveryInProgress())
+		return XidInMVCCSnapshot(xmin, snapshot) || changed_since(index, snapshot);
+	return index->rd_index->indcheckxmin && !TransactionIdPrecedes(xmin, snapshot->xmin);
+}
+
+/* Raise an error if the index cannot be checked. */
 static void
 check_preconditions(Relation index, bool against_table)
 {
@@ -215,9 +247,7 @@ check_preconditions(Relation index, bool against_table)
 						errmsg("index \"%s\" is not valid", RelationGetRelationName(index)),
 						errhint("Drop it or REINDEX it.")));
 	colbert_check_readable(index);
-	if (against_table && IsolationUsesXactSnapshot() && index->rd_index->indcheckxmin &&
-		!TransactionIdPrecedes(HeapTupleHeaderGetXmin(index->rd_indextuple->t_data),
-							   GetTransactionSnapshot()->xmin))
+	if (against_table && too_new(index))
 		ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 						errmsg("index \"%s\" is too new for the snapshot of this transaction",
 							   RelationGetRelationName(index)),

@@ -38,6 +38,8 @@ struct FetchStage
 	EState              *estate; /* NULL unless the index is on an expression */
 	const RowFilter     *filter; /* NULL: none */
 	RowsAhead           *ahead;
+	double               learned_estimate; /* of the last error that was learned; NaN: none */
+	double               learned_score;
 };
 
 void
@@ -57,6 +59,7 @@ fetch_begin(Search *search, const SearchRequest *request)
 	if (stage->info->ii_Expressions != NIL)
 		stage->estate = CreateExecutorState();
 	stage->filter = request->filter;
+	stage->learned_estimate = NAN;
 	stage->ahead =
 		rows_ahead_begin(request->table, request->snapshot, stage->info->ii_IndexAttrNumbers[0],
 						 search->view->index->ring != NULL);
@@ -256,6 +259,26 @@ request_rows(Search *search)
 		rows_ahead_request(search->fetch->ahead, tids, n);
 }
 
+/*
+ * Learn the error of an estimate. That of copies is learned once: counted for
+ * each of them, it would hide how much the estimates of other documents are off.
+ */
+static void
+learn_error(Search *search, double estimate, double score)
+{
+	FetchStage  *stage = search->fetch;
+	FunnelState *state = &search->state;
+
+	if (estimate == stage->learned_estimate && score == stage->learned_score)
+	{
+		state->copies++;
+		return;
+	}
+	errors_learn(&state->score_errors, score - estimate);
+	stage->learned_estimate = estimate;
+	stage->learned_score = score;
+}
+
 void
 fetch_document(Search *search, float estimate)
 {
@@ -274,7 +297,7 @@ fetch_document(Search *search, float estimate)
 	/* A document without rows whose sketches are of another epoch has no estimate to learn from. */
 	if (found && doc.candidate.score < FLT_MAX)
 	{
-		errors_learn(&state->score_errors, row.score - doc.candidate.score);
+		learn_error(search, doc.candidate.score, row.score);
 		if (!search->policy.has_codes)
 			state->sketch_fit.prior = errors_deviation(&state->score_errors);
 		ties_follow(&state->score_ties, doc.candidate.score);

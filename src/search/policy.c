@@ -18,6 +18,9 @@
 /* Rows fetched before the first is returned, so that the size of errors is known. */
 #define FIRST_WINDOW 8
 
+/* Maximum ranked documents beyond which no others than copies are looked for. */
+#define MAX_RANKED_COPIES 512
+
 /*
  * An estimate is assumed to be off by its mean error plus this many standard
  * deviations. While only n errors have been seen, ERRORS_FOR_ONE_MORE / n
@@ -263,6 +266,13 @@ supply_ranked(const Policy *policy, const FunnelState *state)
 
 /* ---- looking for documents that beat the rows in hand ---- */
 
+/* Return the number of fetched documents whose error is known, copies included. */
+static uint64_t
+errors_seen(const FunnelState *state)
+{
+	return state->score_errors.count + state->copies;
+}
+
 double
 policy_doubt(const FunnelState *state)
 {
@@ -304,7 +314,7 @@ policy_bar(const Policy *policy, const FunnelState *state)
 	double exact = state->phase == PHASE_HOLD ? state->bar
 				   : goes_on                  ? state->ready_best
 											  : state->ready_likely;
-	bool   in_hand = state->ready > 0 && state->score_errors.count >= FIRST_WINDOW;
+	bool   in_hand = state->ready > 0 && errors_seen(state) >= FIRST_WINDOW;
 	double score = state->wanted_score;
 
 	/*
@@ -413,14 +423,29 @@ find_contender(const FunnelState *state, float *estimate)
 	double score;
 
 	*estimate = state->ranked_best;
-	if (state->ready == 0 || state->score_errors.count < FIRST_WINDOW)
+	if (state->ready == 0)
 		return true;
 	if (!state->has_contender)
 		return false;
 	*estimate = state->contender;
+	/* Copies of one document do not tell the errors of others. */
+	if (state->score_errors.count < FIRST_WINDOW)
+		return true;
 	if (ties_outcome(&state->score_ties, *estimate, &score))
 		return score > doubt;
 	return expected_at_most(state, *estimate) > doubt;
+}
+
+/*
+ * Return true if the ranked documents are copies of so few that the errors of
+ * others are not known, and the pool may have others. Codes have small errors,
+ * which need not be known.
+ */
+static bool
+copies_hide_errors(const Policy *policy, const FunnelState *state)
+{
+	return !policy->has_codes && state->copies > 0 && state->score_errors.count < FIRST_WINDOW &&
+		   state->pool > 0 && state->ranked < MAX_RANKED_COPIES;
 }
 
 /*
@@ -434,7 +459,7 @@ drop_below(const Policy *policy, const FunnelState *state)
 		return plain_step(STEP_NONE);
 	if (!state->ranked_below)
 		return plain_step(STEP_RELEARN_SCORES);
-	if (state->score_errors.count < THRESHOLD_WINDOW ||
+	if (errors_seen(state) < THRESHOLD_WINDOW ||
 		!(errors_bound(&state->score_errors, state->ranked_best, THRESHOLD_DEVIATIONS) <
 		  policy->threshold))
 		return plain_step(STEP_NONE);
@@ -471,6 +496,8 @@ settle(const Policy *policy, const FunnelState *state)
 		return look_for_more(policy, state);
 	if (find_contender(state, &estimate))
 		return fetch(estimate);
+	if (copies_hide_errors(policy, state))
+		return rerank(policy, state, state->batch);
 	return is_unsettled(policy, state) ? look_for_more(policy, state) : step;
 }
 

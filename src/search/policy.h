@@ -147,7 +147,8 @@ typedef struct FunnelState
 	/* score of the last row that must not be late; -INFINITY: not known yet */
 	double     bar;
 	uint64_t   returned;     /* number of rows returned */
-	ErrorStats score_errors; /* exact scores minus estimates */
+	ErrorStats score_errors; /* exact scores minus estimates, of documents that are not copies */
+	uint64_t   copies;       /* fetched documents whose error is that of the one before */
 	Ties       score_ties;   /* exact scores of copies, by their estimates */
 
 	/* the last time that the search had found enough documents */

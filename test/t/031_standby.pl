@@ -61,6 +61,32 @@ on_each($primary, 'DELETE FROM %1$s WHERE id %% 3 = 0');
 on_each($primary, 'VACUUM %1$s');
 same_answers('deletes and VACUUM');
 
+# A REINDEX of the primary waits for no snapshot of the standby, and may skip rows that an older one
+# sees. A check of the rows under such a snapshot is refused.
+$primary->safe_psql('postgres', <<'SQL');
+CREATE FUNCTION try_check(index text, against_table bool) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN coalesce((SELECT string_agg(message, ', ') FROM colbert_index_check(index::regclass, against_table)), 'nothing');
+EXCEPTION WHEN serialization_failure THEN
+	RETURN sqlerrm;
+END $$;
+SQL
+$primary->wait_for_catchup($standby);
+my $older = $standby->background_psql('postgres');
+each_method('a check under a snapshot that is older than a REINDEX', sub {
+	my ($method, $table) = @_;
+	my $index = "${table}_index";
+
+	$older->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM questions');
+	$primary->safe_psql('postgres', "DELETE FROM $table WHERE id % 7 = 2");
+	$primary->safe_psql('postgres', $method eq 'hnsw' ? "REINDEX INDEX CONCURRENTLY $index" : "REINDEX INDEX $index");
+	$primary->wait_for_catchup($standby);
+	is($older->query_safe("SELECT try_check('$index', true)"), "index \"$index\" is too new for the snapshot of this transaction", 'is refused');
+	is($older->query_safe("SELECT try_check('$index', false)"), 'nothing', 'but for a check of the index alone');
+	is($older->query_safe("COMMIT; BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT try_check('$index', true); COMMIT"), 'nothing', 'in a new transaction it finds nothing');
+});
+$older->quit;
+
 # Read from the standby while the primary changes everything.
 add_churn($primary);
 my (%writers, %readers, %checkers);

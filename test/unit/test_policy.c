@@ -121,6 +121,7 @@ static const Member members[] = {
 	OF_STATE(tested, IS_UINT64),
 	OF_STATE(passed, IS_UINT64),
 	OF_STATE(gone, IS_UINT64),
+	OF_STATE(copies, IS_UINT64),
 	OF_STATE(ready_likely, IS_DOUBLE),
 	OF_STATE(bar, IS_DOUBLE),
 	OF_STATE(returned, IS_UINT64),
@@ -473,6 +474,24 @@ static const Row rows[] = {
 	{"ready rows beyond a batch are given", "batch_limit=10 " FETCHED "ranked=9@9", "give"},
 
 	/* copies (c7fe8d8) */
+	{"copies of a document do not tell the errors of others",
+	 "has_codes=0 " RERANKED "ready=10@5 score_errors=7@0@.1 copies=90 ranked=9@1", "fetch 1"},
+	{"if all ranked documents are known copies, others come from the pool",
+	 "has_codes=0 " SETTLED
+	 "settled=5 ready=10@5 score_errors=1@0@0 copies=9 ranked=99@6 has_contender=0 pool=20@1",
+	 "rerank 128, then 256"},
+	{"but not if 512 are ranked",
+	 "has_codes=0 " SETTLED
+	 "settled=5 ready=10@5 score_errors=1@0@0 copies=9 ranked=512@6 has_contender=0 pool=20@1",
+	 "give"},
+	{"nor if eight errors are known",
+	 "has_codes=0 " SETTLED
+	 "settled=5 ready=10@5 score_errors=8@0@.1 copies=9 ranked=99@6 has_contender=0 pool=20@1",
+	 "give"},
+	{"nor for the small errors of codes",
+	 SETTLED
+	 "settled=5 ready=10@5 score_errors=1@0@0 copies=9 ranked=99@6 has_contender=0 pool=20@1",
+	 "give"},
 	{"copies that score no more than the next row are passed over",
 	 FETCHED "ranked=9@6 score_tie=6@5 contender=4.7", "fetch 4.7"},
 	{"copies that score more are fetched, whatever is expected",

@@ -158,5 +158,19 @@ SELECT count(*), count(*) FILTER (WHERE id <= 24) AS copies FROM (SELECT id FROM
 RESET enable_seqscan;
 RESET enable_sort;
 
+-- Ten copies of each of 200 documents, whose one-bit sketches are far from exact. The copies of the best sketch do not tell by how much others
+-- are off: searches fetch others, and most return the ten best rows.
+CREATE TABLE copies_ten AS SELECT i AS id, copies_doc(i % 200)::multivector(32) AS doc FROM generate_series(1, 2000) i;
+CREATE INDEX copies_ten_doc ON copies_ten USING :method (doc) WITH (quantizer = bit);
+SET enable_seqscan = off;
+SET enable_sort = off;
+WITH queries AS MATERIALIZED (SELECT copies_tokens(2000 + i, 3000 + i) AS query FROM generate_series(1, 60) i),
+	best AS MATERIALIZED (SELECT query, (SELECT max(score) FROM (SELECT maxsim(doc, query) AS score FROM copies_ten OFFSET 0) t) AS score FROM queries)
+SELECT count(*), count(*) FILTER (WHERE found.score = best.score) > 450
+FROM best, LATERAL (SELECT maxsim(doc, query) AS score FROM copies_ten ORDER BY score DESC LIMIT 10) AS found;
+RESET enable_seqscan;
+RESET enable_sort;
+DROP TABLE copies_ten;
+
 DROP TABLE copies_plain, copies_constant, copies_near, copies_gone, copies_source;
 DROP FUNCTION copies_token, copies_tokens, copies_zeros, copies_doc, copies_scan, copies_search, copies_constant_search, copies_nearly;
