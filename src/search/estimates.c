@@ -43,6 +43,19 @@ fit_begin_batch(EstimateFit *fit, const Candidate *batch, uint32_t count)
 	ties_follow(&fit->ties, least);
 }
 
+/* Add a pair to the sums of products of three. Those of two, and the means, are without it yet. */
+static void
+learn_cubes(EstimateFit *fit, double dx, double dy)
+{
+	double n = (double) fit->count;
+	double scale = (n - 1) * (n - 2) / (n * n);
+
+	fit->cubes.xxx += dx * dx * dx * scale - 3 * dx * fit->xx / n;
+	fit->cubes.xxy += dx * dx * dy * scale - (2 * dx * fit->xy + dy * fit->xx) / n;
+	fit->cubes.xyy += dx * dy * dy * scale - (2 * dy * fit->xy + dx * fit->yy) / n;
+	fit->cubes.yyy += dy * dy * dy * scale - 3 * dy * fit->yy / n;
+}
+
 void
 fit_learn(EstimateFit *fit, double estimate, double outcome)
 {
@@ -53,6 +66,7 @@ fit_learn(EstimateFit *fit, double estimate, double outcome)
 		return;
 	ties_learn(&fit->ties, estimate, outcome);
 	fit->count++;
+	learn_cubes(fit, dx, dy);
 	fit->mean_estimate += dx / fit->count;
 	fit->mean_outcome += dy / fit->count;
 	fit->xx += dx * (estimate - fit->mean_estimate);
@@ -65,6 +79,20 @@ static double
 upper_tail(double deviations)
 {
 	return 0.5 * erfc(deviations * M_SQRT1_2);
+}
+
+/* The largest skewness, and one that is ignored. */
+#define MAX_SKEWNESS 1.5
+#define MIN_SKEWNESS 0.02
+
+/* Return the share of a skewed distribution above this many deviations (Wilson, Hilferty 1931). */
+static double
+skewed_tail(double deviations, double skewness)
+{
+	if (fabs(skewness) < MIN_SKEWNESS)
+		return upper_tail(deviations);
+	deviations = 6 / skewness * (cbrt(1 + skewness * deviations / 2) - 1) + skewness / 6;
+	return upper_tail(deviations);
 }
 
 /*
@@ -123,6 +151,7 @@ typedef struct Expectation
 	const EstimateFit *fit;
 	double             slope;
 	double             deviation;
+	double             skewness;
 	double             outcome; /* the outcome to exceed */
 } Expectation;
 
@@ -139,6 +168,31 @@ shrunk_deviation(double squares, double count, double prior)
 {
 	return sqrt((MAX(0.0, squares) + DEVIATION_WEIGHT * prior * prior) /
 				(count + DEVIATION_WEIGHT));
+}
+
+/*
+ * Deviations of the skewness that residuals without any have by chance. Only what
+ * exceeds them counts.
+ */
+#define CHANCE_DEVIATIONS 3.0
+
+/*
+ * Return the skewness of the residuals of a line, or 0 if the left tail is the
+ * longer one. If the tokens have much in common, most sketch scores say little,
+ * and a few documents score far above them.
+ */
+static double
+right_skewness(const EstimateFit *fit, double slope, double deviation)
+{
+	double n = (double) fit->count;
+	double cube;
+
+	if (fit->count == 0)
+		return 0;
+	cube = fit->cubes.yyy - 3 * slope * fit->cubes.xyy + 3 * slope * slope * fit->cubes.xxy -
+		   slope * slope * slope * fit->cubes.xxx;
+	cube /= n * deviation * deviation * deviation;
+	return MAX(0.0, MIN(MAX_SKEWNESS, cube - CHANCE_DEVIATIONS * sqrt(6 / n)));
 }
 
 static Expectation
@@ -161,6 +215,7 @@ expect(const EstimateFit *fit, double outcome)
 	if (isfinite(outcome))
 		deviation = MAX(deviation, MIN_DEVIATION * fabs(outcome));
 	expectation.deviation = MAX(deviation, FLT_MIN);
+	expectation.skewness = right_skewness(fit, slope, expectation.deviation);
 	return expectation;
 }
 
@@ -175,7 +230,7 @@ expected_of_bin(const Expectation *expectation, const EstimateHistogram *histogr
 
 	if (histogram->counts[bin] == 0 || deviations > MAX_DEVIATIONS)
 		return 0;
-	return histogram->counts[bin] * upper_tail(deviations);
+	return histogram->counts[bin] * skewed_tail(deviations, expectation->skewness);
 }
 
 bool
@@ -332,20 +387,8 @@ skewed_fit(const PairMoments *moments, const PairSums *others, double prior)
 	return fit;
 }
 
-/* Number of residuals whose skewness counts half, the largest skewness, and one that is ignored. */
+/* Number of residuals whose skewness counts half. */
 #define SKEWNESS_WEIGHT 200.0
-#define MAX_SKEWNESS    1.5
-#define MIN_SKEWNESS    0.02
-
-/* Return the share of a skewed distribution above this many deviations (Wilson, Hilferty 1931). */
-static double
-skewed_tail(double deviations, double skewness)
-{
-	if (fabs(skewness) < MIN_SKEWNESS)
-		return upper_tail(deviations);
-	deviations = 6 / skewness * (cbrt(1 + skewness * deviations / 2) - 1) + skewness / 6;
-	return upper_tail(deviations);
-}
 
 /* The outcome two stages ahead, compared with a bar. */
 typedef struct SkewedExpectation

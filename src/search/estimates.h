@@ -27,9 +27,19 @@ typedef struct ErrorStats
 	double   prior; /* deviation assumed before errors are known; 0: none */
 } ErrorStats;
 
+/* Sums of products of three members of pairs. x: estimates, y: outcomes. */
+typedef struct CubeSums
+{
+	double xxx;
+	double xxy;
+	double xyy;
+	double yyy;
+} CubeSums;
+
 /*
  * A running least-squares line that predicts the next stage's outcome from this
- * stage's estimate, with its deviation, and the known outcomes of copies.
+ * stage's estimate, with the deviation and the skewness of its residuals, and the
+ * known outcomes of copies. The sums of products are relative to the means.
  */
 typedef struct EstimateFit
 {
@@ -39,6 +49,7 @@ typedef struct EstimateFit
 	double   xx;
 	double   xy;
 	double   yy;
+	CubeSums cubes;
 	double   prior; /* deviation assumed before outcomes are known */
 	Ties     ties;
 } EstimateFit;

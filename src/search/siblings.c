@@ -112,6 +112,7 @@ copy_line(EstimateFit *to, const EstimateFit *from)
 	to->xx = from->xx;
 	to->xy = from->xy;
 	to->yy = from->yy;
+	to->cubes = from->cubes;
 }
 
 void

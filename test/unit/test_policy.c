@@ -246,6 +246,8 @@ set_group(Case *c, const char *name, const char *value)
 										   .xy = 100,
 										   .yy = 100 + a * a * 98,
 										   .ties = state->sketch_fit.ties};
+	else if (strcmp(name, "fit_skewness") == 0) /* of the outcomes, 100 of which are +- .1 */
+		state->sketch_fit.cubes.yyy = a * 100 * .1 * .1 * .1;
 	else if (strcmp(name, "sketch_errors") == 0) /* count @ mean @ deviation */
 		state->sketch_errors = errors_of(a, b, d);
 	else if (strcmp(name, "score_errors") == 0)
@@ -516,6 +518,12 @@ static const Row rows[] = {
 	{"reranking stops below one of ten: 4.7% of 20", LOOKING "pool=20@4.84", "settle, 0.93 missed"},
 	{"a higher recall allows less", LOOKING "recall=.95 pool=20@4.84",
 	 "rerank 20, then 128, over the bar"},
+	{"a few documents may be far above their estimates", LOOKING "fit_skewness=2 pool=20@4.7",
+	 "settle, 0.25 missed"},
+	{"skewness that errors have by chance does not count", LOOKING "fit_skewness=.6 pool=20@4.7",
+	 "settle, 0.016 missed"},
+	{"nor does that of documents far below their estimates", LOOKING "fit_skewness=-2 pool=20@4.7",
+	 "settle, 0.016 missed"},
 	{"a larger LIMIT allows more, after the work that is usual for it",
 	 LOOKING "likely_rows=20 narrowed=1270 pool=20@4.85", "settle, 1.2 missed"},
 	{"a step reranks at most half of the documents reranked before", LOOKING "pool=200@4.9",
