@@ -43,6 +43,7 @@ RUNS = {
     'faults': Run('failing calls of the server', None, 1500, TAP.format('043_faults'), r'^(?:not )?ok \d+ - (\d+) faults at'),
     'recoveries': Run('recoveries to a point in time', None, 12, TAP.format('033_pitr'), r'^# (\d+) recoveries:'),
     'full-disks': Run('full disks', None, 3, TAP.format('042_disk_full'), r"^ok \d+ - round \d+: the WAL's disk was full", wal_checks=False),
+    'life': Run('steps in the life of an index', None, 400, TAP.format('055_life'), r'^ok \d+ - colbert_\w+: step'),
     'races': Run('tests of races', None, 1, TAP.format('025_races'), TESTS),
     'concurrency': Run('tests of concurrent work', None, 1,
                        'test/run-tap t/020_concurrency.pl t/021_vacuum.pl t/022_concurrently.pl t/023_load.pl t/034_unlogged.pl t/031_standby.pl',
