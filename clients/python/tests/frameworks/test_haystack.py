@@ -238,7 +238,7 @@ MOMENTS = st.sampled_from(
 
 def comparison(operator: str, values: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries(
-        {"field": FIELDS, "operator": st.just(operator), "value": values | st.just("0")}
+        {"field": FIELDS, "operator": st.just(operator), "value": values | st.just("d0")}
     )
 
 
@@ -288,7 +288,9 @@ def test_filters_as_in_memory(
     many: list[dict[str, Any]],
 ) -> None:
     documents = [
-        Document(id=str(n), content=content, meta=meta) for n, (content, meta) in enumerate(found)
+        # Haystack takes "1" for the first of this month
+        Document(id=f"d{n}", content=content, meta=meta)
+        for n, (content, meta) in enumerate(found)
     ]
     compared.delete_all_documents()
     compared.write_documents(documents)
