@@ -219,6 +219,21 @@ expect(const EstimateFit *fit, double outcome)
 	return expectation;
 }
 
+double
+fit_bound(const EstimateFit *fit, double estimate, double deviations)
+{
+	Expectation line = expect(fit, estimate);
+	double      root;
+
+	if (line.skewness < MIN_SKEWNESS)
+		return -INFINITY;
+	/* The quantile that belongs to skewed_tail(). */
+	root = 1 + line.skewness / 6 * (deviations - line.skewness / 6);
+	deviations = 2 / line.skewness * (root * root * root - 1);
+	return fit->mean_outcome + line.slope * (estimate - fit->mean_estimate) +
+		   deviations * line.deviation;
+}
+
 /* Return the expected number of documents in a bin whose outcome exceeds the given one. */
 static double
 expected_of_bin(const Expectation *expectation, const EstimateHistogram *histogram, int bin)

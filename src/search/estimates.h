@@ -148,6 +148,13 @@ extern double errors_deviation(const ErrorStats *errors);
 extern double errors_bound(const ErrorStats *errors, double estimate, double deviations);
 
 /*
+ * Return the highest outcome expected for an estimate by a line whose residuals
+ * are skewed to the right: that which a share of a normal distribution exceeds
+ * beyond this many deviations. -INFINITY: they are not skewed.
+ */
+extern double fit_bound(const EstimateFit *fit, double estimate, double deviations);
+
+/*
  * Begin a batch. From now on, count the copies of its worst document, because
  * more of them may be among the documents left.
  */

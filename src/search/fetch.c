@@ -275,6 +275,8 @@ learn_error(Search *search, double estimate, double score)
 		return;
 	}
 	errors_learn(&state->score_errors, score - estimate);
+	if (!search->policy.has_codes)
+		fit_learn(&state->score_fit, estimate, score);
 	stage->learned_estimate = estimate;
 	stage->learned_score = score;
 }

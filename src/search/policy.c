@@ -411,8 +411,14 @@ is_unsettled(const Policy *policy, const FunnelState *state)
 static double
 expected_at_most(const FunnelState *state, double estimate)
 {
-	return errors_bound(&state->score_errors, estimate,
-						ERROR_DEVIATIONS + ERRORS_FOR_ONE_MORE / MAX(state->score_errors.count, 1));
+	double deviations = ERROR_DEVIATIONS + ERRORS_FOR_ONE_MORE / MAX(state->score_errors.count, 1);
+
+	/*
+	 * If sketches tell little, the best estimates are too high by more than
+	 * others, and a few documents score far above the line.
+	 */
+	return MAX(errors_bound(&state->score_errors, estimate, deviations),
+			   fit_bound(&state->score_fit, estimate, deviations));
 }
 
 /* Find the best estimate of a ranked document that may beat the score in doubt. */

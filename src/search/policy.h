@@ -148,8 +148,10 @@ typedef struct FunnelState
 	double     bar;
 	uint64_t   returned;     /* number of rows returned */
 	ErrorStats score_errors; /* exact scores minus estimates, of documents that are not copies */
-	uint64_t   copies;       /* fetched documents whose error is that of the one before */
-	Ties       score_ties;   /* exact scores of copies, by their estimates */
+	/* prediction of exact scores from sketch scores, of the same documents; without codes */
+	EstimateFit score_fit;
+	uint64_t    copies;     /* fetched documents whose error is that of the one before */
+	Ties        score_ties; /* exact scores of copies, by their estimates */
 
 	/* the last time that the search had found enough documents */
 	bool     settled;        /* nothing was narrowed or reranked since */

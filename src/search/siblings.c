@@ -122,8 +122,10 @@ siblings_take_errors(const Siblings *siblings, CodecId codec, FunnelState *state
 		return;
 	copy_line(&state->sketch_fit, &siblings->sketch_fit);
 	/* Below a threshold, a search learns errors of its own. */
-	if (!state->ranked_below)
-		state->score_errors = siblings->score_errors;
+	if (state->ranked_below)
+		return;
+	state->score_errors = siblings->score_errors;
+	copy_line(&state->score_fit, &siblings->score_fit);
 }
 
 void
@@ -135,6 +137,8 @@ siblings_leave_errors(Siblings *siblings, CodecId codec, const FunnelState *stat
 	if (siblings->codec != codec)
 		return;
 	copy_line(&siblings->sketch_fit, &state->sketch_fit);
-	if (!state->ranked_below)
-		siblings->score_errors = state->score_errors;
+	if (state->ranked_below)
+		return;
+	siblings->score_errors = state->score_errors;
+	copy_line(&siblings->score_fit, &state->score_fit);
 }

@@ -54,6 +54,7 @@ struct Siblings
 	CodecId     codec;
 	EstimateFit sketch_fit;
 	ErrorStats  score_errors;
+	EstimateFit score_fit;
 	PairSums    pairs; /* estimates and sketch scores */
 };
 

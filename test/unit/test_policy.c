@@ -252,6 +252,14 @@ set_group(Case *c, const char *name, const char *value)
 		state->sketch_errors = errors_of(a, b, d);
 	else if (strcmp(name, "score_errors") == 0)
 		state->score_errors = errors_of(a, b, d);
+	else if (strcmp(name, "score_line") == 0) /* slope through 5 @ 4.6, +- .1 @ skewness */
+		state->score_fit = (EstimateFit) {.count = 10000,
+										  .mean_estimate = 5,
+										  .mean_outcome = 4.6,
+										  .xx = 100,
+										  .xy = 100 * a,
+										  .yy = 100 * (a * a + 1),
+										  .cubes = {.yyy = b * 10}};
 	else if (strcmp(name, "sketch_tie") == 0) /* estimate @ outcome */
 		add_tie(&state->sketch_fit.ties, a, b);
 	else if (strcmp(name, "score_tie") == 0)
@@ -471,6 +479,13 @@ static const Row rows[] = {
 	 RERANKED "ready=10@5 score_errors=9999@0@.1 ranked=9@4.705", "fetch 4.705"},
 	{"a positive mean error raises the bound",
 	 RERANKED "ready=10@5 score_errors=9999@.5@.1 ranked=9@4.3", "fetch 4.3"},
+	{"a line with errors that are not skewed does not raise the bound",
+	 RERANKED "ready=10@5 score_errors=9999@-.4@.1 score_line=0@0 ranked=9@4.8", "give"},
+	{"a line with errors skewed to the right raises the bound of poor estimates",
+	 RERANKED "ready=10@5 score_errors=9999@-.4@.1 score_line=0@2 ranked=9@4.8", "fetch 4.8"},
+	{"but not beyond the deviations of the skewed distribution",
+	 "has_codes=0 " RERANKED "ready=10@5.2 score_errors=9999@-.4@.1 score_line=0@2 ranked=9@4.8",
+	 "give"},
 	{"errors are at least the rounding errors of float4 sums (69bd267)",
 	 RERANKED "ready=10@5 score_errors=10@0@0 ranked=9@4.99998", "fetch 4.99998"},
 	{"ready rows beyond a batch are given", "batch_limit=10 " FETCHED "ranked=9@9", "give"},

@@ -32,7 +32,7 @@ SET enable_sort = off;
 SELECT set_config('common.method', :'method', false) \g /dev/null
 DO $$ BEGIN EXECUTE format('CREATE INDEX common_index ON common USING %I (doc)', current_setting('common.method')); END $$;
 -- Recall@10. Without the skewness of the errors of sketch scores, it is .89.
-DO $$
+CREATE FUNCTION common_recall() RETURNS float8 LANGUAGE plpgsql AS $$
 DECLARE
 	query record;
 	tenth float8;
@@ -47,8 +47,12 @@ BEGIN
 		END IF;
 		found := found + n;
 	END LOOP;
-	CREATE TABLE common_result AS SELECT found / 400.0 AS recall;
+	RETURN found / 400.0;
 END $$;
-SELECT CASE WHEN recall >= .97 THEN 'found' ELSE round(recall, 3)::text END FROM common_result;
-DROP TABLE common, common_words, common_noises, common_queries, common_result;
-DROP FUNCTION common_item, common_word, common_noise, common_uniform;
+SELECT CASE WHEN recall >= .97 THEN 'found' ELSE recall::text END FROM common_recall() AS recall;
+-- The quantizer bit has sketches alone. Without the line of exact scores over them, it is .63.
+DROP INDEX common_index;
+DO $$ BEGIN EXECUTE format('CREATE INDEX common_index ON common USING %I (doc) WITH (quantizer = bit)', current_setting('common.method')); END $$;
+SELECT CASE WHEN recall >= .86 THEN 'found' ELSE recall::text END FROM common_recall() AS recall;
+DROP TABLE common, common_words, common_noises, common_queries;
+DROP FUNCTION common_recall, common_item, common_word, common_noise, common_uniform;
