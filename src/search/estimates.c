@@ -81,6 +81,9 @@ upper_tail(double deviations)
 	return 0.5 * erfc(deviations * M_SQRT1_2);
 }
 
+/* The share of a normal distribution above this many deviations is taken as 0. */
+#define MAX_DEVIATIONS 7.0
+
 /* The largest skewness, and one that is ignored. */
 #define MAX_SKEWNESS 1.5
 #define MIN_SKEWNESS 0.02
@@ -89,10 +92,9 @@ upper_tail(double deviations)
 static double
 skewed_tail(double deviations, double skewness)
 {
-	if (fabs(skewness) < MIN_SKEWNESS)
-		return upper_tail(deviations);
-	deviations = 6 / skewness * (cbrt(1 + skewness * deviations / 2) - 1) + skewness / 6;
-	return upper_tail(deviations);
+	if (fabs(skewness) >= MIN_SKEWNESS)
+		deviations = 6 / skewness * (cbrt(1 + skewness * deviations / 2) - 1) + skewness / 6;
+	return deviations > MAX_DEVIATIONS ? 0 : upper_tail(deviations);
 }
 
 /*
@@ -141,9 +143,6 @@ histogram_fill(EstimateHistogram *histogram, const Candidate *items, uint32_t co
 			(!some_known || ties_find(&fit->ties, items[i].score) == TIES_KNOWN))
 			histogram->counts[bins_find(&bins, items[i].score)]++;
 }
-
-/* The share of a normal distribution above this many deviations is taken as 0. */
-#define MAX_DEVIATIONS 7.0
 
 /* The outcome that a fit predicts for estimates, compared with one outcome. */
 typedef struct Expectation
@@ -243,7 +242,7 @@ expected_of_bin(const Expectation *expectation, const EstimateHistogram *histogr
 	double mean = fit->mean_outcome + expectation->slope * (estimate - fit->mean_estimate);
 	double deviations = (expectation->outcome - mean) / expectation->deviation;
 
-	if (histogram->counts[bin] == 0 || deviations > MAX_DEVIATIONS)
+	if (histogram->counts[bin] == 0)
 		return 0;
 	return histogram->counts[bin] * skewed_tail(deviations, expectation->skewness);
 }

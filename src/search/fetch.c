@@ -38,8 +38,6 @@ struct FetchStage
 	EState              *estate; /* NULL unless the index is on an expression */
 	const RowFilter     *filter; /* NULL: none */
 	RowsAhead           *ahead;
-	double               learned_estimate; /* of the last error that was learned; NaN: none */
-	double               learned_score;
 };
 
 void
@@ -59,7 +57,7 @@ fetch_begin(Search *search, const SearchRequest *request)
 	if (stage->info->ii_Expressions != NIL)
 		stage->estate = CreateExecutorState();
 	stage->filter = request->filter;
-	stage->learned_estimate = NAN;
+	search->state.learned.estimate = NAN;
 	stage->ahead =
 		rows_ahead_begin(request->table, request->snapshot, stage->info->ii_IndexAttrNumbers[0],
 						 search->view->index->ring != NULL);
@@ -259,17 +257,22 @@ request_rows(Search *search)
 		rows_ahead_request(search->fetch->ahead, tids, n);
 }
 
+/* Number of copies whose errors do not count: eight documents are known to have copies by then. */
+#define MAX_COPIES 64
+
 /*
  * Learn the error of an estimate. That of copies is learned once: counted for
  * each of them, it would hide how much the estimates of other documents are off.
+ * Documents without keys have equal estimates, too, but ties.h never takes them
+ * for copies: a search that waits for other errors would fetch all of them.
  */
 static void
 learn_error(Search *search, double estimate, double score)
 {
-	FetchStage  *stage = search->fetch;
 	FunnelState *state = &search->state;
 
-	if (estimate == stage->learned_estimate && score == stage->learned_score)
+	if (estimate == state->learned.estimate && score == state->learned.score &&
+		state->copies < MAX_COPIES)
 	{
 		state->copies++;
 		return;
@@ -277,8 +280,7 @@ learn_error(Search *search, double estimate, double score)
 	errors_learn(&state->score_errors, score - estimate);
 	if (!search->policy.has_codes)
 		fit_learn(&state->score_fit, estimate, score);
-	stage->learned_estimate = estimate;
-	stage->learned_score = score;
+	state->learned = (LearnedScore) {.estimate = estimate, .score = score};
 }
 
 void

@@ -94,6 +94,13 @@ typedef enum SearchPhase
 	PHASE_SORTED /* return the sorted rows */
 } SearchPhase;
 
+/* What a search learned from a document that it fetched. */
+typedef struct LearnedScore
+{
+	double estimate;
+	double score;
+} LearnedScore;
+
 /* The state of a search: the documents on each level, and the statistics so far. */
 typedef struct FunnelState
 {
@@ -149,9 +156,10 @@ typedef struct FunnelState
 	uint64_t   returned;     /* number of rows returned */
 	ErrorStats score_errors; /* exact scores minus estimates, of documents that are not copies */
 	/* prediction of exact scores from sketch scores, of the same documents; without codes */
-	EstimateFit score_fit;
-	uint64_t    copies;     /* fetched documents whose error is that of the one before */
-	Ties        score_ties; /* exact scores of copies, by their estimates */
+	EstimateFit  score_fit;
+	LearnedScore learned;    /* the last that was learned; an estimate of NaN: none */
+	uint64_t     copies;     /* fetched documents that were copies of the one learned */
+	Ties         score_ties; /* exact scores of copies, by their estimates */
 
 	/* the last time that the search had found enough documents */
 	bool     settled;        /* nothing was narrowed or reranked since */

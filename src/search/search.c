@@ -315,6 +315,7 @@ advance(Search *search, const Step *step)
 		case STEP_RELEARN_SCORES:
 			relearn(&state->score_errors, &state->ranked_below);
 			state->score_fit = (EstimateFit) {.prior = 0};
+			state->learned.estimate = NAN;
 			state->copies = 0;
 			break;
 		case STEP_DROP_POOL:

@@ -172,5 +172,17 @@ RESET enable_seqscan;
 RESET enable_sort;
 DROP TABLE copies_ten;
 
+-- Documents of zeros have equal estimates in L2, but are never known as copies. A search that knows few errors fetches few of them.
+CREATE TABLE copies_blank (id int, doc multivector(32));
+INSERT INTO copies_blank SELECT i, CASE WHEN i <= 4 THEN copies_doc(i) ELSE copies_zeros(1) END FROM generate_series(1, 3000) i;
+CREATE INDEX copies_blank_doc ON copies_blank USING :method (doc multivector_l2_ops) WITH (quantizer = bit);
+SET enable_seqscan = off;
+SET enable_sort = off;
+SELECT count(*) FROM (SELECT id FROM copies_blank ORDER BY doc <-> copies_zeros(1) LIMIT 10) AS found;
+SELECT emitted, fetched < 100 AS few_fetched FROM colbert_last_scan();
+RESET enable_seqscan;
+RESET enable_sort;
+DROP TABLE copies_blank;
+
 DROP TABLE copies_plain, copies_constant, copies_near, copies_gone, copies_source;
 DROP FUNCTION copies_token, copies_tokens, copies_zeros, copies_doc, copies_scan, copies_search, copies_constant_search, copies_nearly;
