@@ -379,10 +379,11 @@ class Operations:
         ordered = sorted(rows, key=lambda row: row.id)
         values = [(row.id, row.text, row.doc, row.metadata) for row in ordered]
         result = yield self.statements.insert(values, on_conflict)
-        written = {str(row[0]) for row in result.rows}
+        written = dict.fromkeys(str(row[0]) for row in result.rows)
         if len(result.rows) < len(rows):
             self._refuse([row.id for row in rows if row.id not in written], on_conflict)
-        return [key for key in dict.fromkeys(row.id for row in rows) if key in written]
+        places = {key: place for place, key in enumerate(dict.fromkeys(row.id for row in rows))}
+        return sorted(written, key=lambda key: places.get(key, len(rows)))
 
     def _refuse(self, existing: list[str], on_conflict: OnConflict) -> None:
         if existing and on_conflict == "error":
