@@ -200,6 +200,33 @@ add_tie(Ties *ties, double estimate, double outcome)
 	ties->known[ties->nknown++] = (Tie) {estimate, 8, outcome, outcome};
 }
 
+/* Set a line, and return true, if that is what a name stands for. Its numbers are a and b. */
+static bool
+set_line(FunnelState *state, const char *name, double a, double b)
+{
+	if (strcmp(name, "gather_fit") == 0) /* sketch scores are estimates +- this */
+		state->gather_fit = (SkewedFit) {.count = 100, .slope = 1, .deviation = a};
+	else if (strcmp(name, "fit") == 0) /* outcomes are estimates +- this */
+		state->sketch_fit = (EstimateFit) {.count = 100,
+										   .xx = 100,
+										   .xy = 100,
+										   .yy = 100 + a * a * 98,
+										   .ties = state->sketch_fit.ties};
+	else if (strcmp(name, "fit_skewness") == 0) /* of the outcomes, 100 of which are +- .1 */
+		state->sketch_fit.cubes.yyy = a * 100 * .1 * .1 * .1;
+	else if (strcmp(name, "score_line") == 0) /* slope through 5 @ 4.6, +- .1 @ skewness */
+		state->score_fit = (EstimateFit) {.count = 10000,
+										  .mean_estimate = 5,
+										  .mean_outcome = 4.6,
+										  .xx = 100,
+										  .xy = 100 * a,
+										  .yy = 100 * (a * a + 1),
+										  .cubes = {.yyy = b * 10}};
+	else
+		return false;
+	return true;
+}
+
 /* Set the members of a word that stands for several; false if it does not. */
 static bool
 set_group(Case *c, const char *name, const char *value)
@@ -227,8 +254,6 @@ set_group(Case *c, const char *name, const char *value)
 		state->settled = true;
 		state->wanted_score = state->settled_bar.score = state->settled_bar.exact = a;
 	}
-	else if (strcmp(name, "gather_fit") == 0) /* sketch scores are estimates +- this */
-		state->gather_fit = (SkewedFit) {.count = 100, .slope = 1, .deviation = a};
 	else if (strcmp(name, "ranked") == 0) /* documents @ best estimate, also of a contender */
 	{
 		state->ranked = (uint32_t) a;
@@ -240,32 +265,16 @@ set_group(Case *c, const char *name, const char *value)
 		state->ready = (uint32_t) a;
 		state->ready_best = state->ready_likely = b;
 	}
-	else if (strcmp(name, "fit") == 0) /* outcomes are estimates +- this */
-		state->sketch_fit = (EstimateFit) {.count = 100,
-										   .xx = 100,
-										   .xy = 100,
-										   .yy = 100 + a * a * 98,
-										   .ties = state->sketch_fit.ties};
-	else if (strcmp(name, "fit_skewness") == 0) /* of the outcomes, 100 of which are +- .1 */
-		state->sketch_fit.cubes.yyy = a * 100 * .1 * .1 * .1;
 	else if (strcmp(name, "sketch_errors") == 0) /* count @ mean @ deviation */
 		state->sketch_errors = errors_of(a, b, d);
 	else if (strcmp(name, "score_errors") == 0)
 		state->score_errors = errors_of(a, b, d);
-	else if (strcmp(name, "score_line") == 0) /* slope through 5 @ 4.6, +- .1 @ skewness */
-		state->score_fit = (EstimateFit) {.count = 10000,
-										  .mean_estimate = 5,
-										  .mean_outcome = 4.6,
-										  .xx = 100,
-										  .xy = 100 * a,
-										  .yy = 100 * (a * a + 1),
-										  .cubes = {.yyy = b * 10}};
 	else if (strcmp(name, "sketch_tie") == 0) /* estimate @ outcome */
 		add_tie(&state->sketch_fit.ties, a, b);
 	else if (strcmp(name, "score_tie") == 0)
 		add_tie(&state->score_ties, a, b);
 	else
-		return false;
+		return set_line(state, name, a, b);
 	return true;
 }
 
