@@ -107,7 +107,7 @@ is(stop_sql($_), '', 'no search fails or is short') for @clients;
 is(stop_sql($inserter), '', 'no insert fails');
 cmp_ok($node->safe_psql('postgres', 'SELECT min(searches) FROM done'), '>', $rounds, 'clients searched meanwhile');
 my $last = 3 + $rounds;
-is($node->safe_psql('postgres', "SELECT string_agg(partition::text, ' ' ORDER BY partition::text) FROM colbert_partition_info('volumes_doc')"),
+is($node->safe_psql('postgres', "SELECT string_agg(partition::text, ' ' ORDER BY length(partition::text), partition::text) FROM colbert_partition_info('volumes_doc')"),
 	"volume_0_doc volume_1_doc volume_2_doc volume_${last}_doc", 'the partitions that are left');
 is($node->safe_psql('postgres', "SELECT documents = (SELECT count(doc) FROM volumes) FROM colbert_index_info('volumes_doc')"), 't', 'their indexes have all documents');
 is($node->safe_psql('postgres', "SELECT * FROM colbert_index_check('volumes_doc', heapallindexed => true, rescore => true)"), '', 'and are sound');
