@@ -264,21 +264,23 @@ request_rows(Search *search)
  * Learn the error of an estimate. That of copies is learned once: counted for
  * each of them, it would hide how much the estimates of other documents are off.
  * Documents without keys have equal estimates, too, but ties.h never takes them
- * for copies: a search that waits for other errors would fetch all of them.
+ * for copies: a search that waits for other errors would fetch all of them. Below
+ * a threshold, policy.c bounds that without codes.
  */
 static void
 learn_error(Search *search, double estimate, double score)
 {
 	FunnelState *state = &search->state;
+	bool         no_codes = !search->policy.has_codes;
 
 	if (estimate == state->learned.estimate && score == state->learned.score &&
-		state->copies < MAX_COPIES)
+		(state->copies < MAX_COPIES || (no_codes && state->ranked_below)))
 	{
 		state->copies++;
 		return;
 	}
 	errors_learn(&state->score_errors, score - estimate);
-	if (!search->policy.has_codes)
+	if (no_codes)
 		fit_learn(&state->score_fit, estimate, score);
 	state->learned = (LearnedScore) {.estimate = estimate, .score = score};
 }

@@ -56,6 +56,9 @@
 #define THRESHOLD_SAMPLE 256
 #define THRESHOLD_WINDOW 32
 
+/* Number of fetched copies below the threshold from which no other errors are waited for. */
+#define THRESHOLD_COPIES 1024
+
 static Step
 plain_step(StepKind kind)
 {
@@ -407,18 +410,28 @@ is_unsettled(const Policy *policy, const FunnelState *state)
 
 /* ---- fetching ---- */
 
-/* Return the highest score expected of a document with this estimate. */
+/*
+ * Return the score of a document with this estimate whose error is this many
+ * deviations above the mean.
+ */
 static double
-expected_at_most(const FunnelState *state, double estimate)
+bound_of(const FunnelState *state, double estimate, double deviations)
 {
-	double deviations = ERROR_DEVIATIONS + ERRORS_FOR_ONE_MORE / MAX(state->score_errors.count, 1);
-
 	/*
 	 * If sketches tell little, the best estimates are too high by more than
 	 * others, and a few documents score far above the line.
 	 */
 	return MAX(errors_bound(&state->score_errors, estimate, deviations),
 			   fit_bound(&state->score_fit, estimate, deviations));
+}
+
+/* Return the highest score expected of a document with this estimate. */
+static double
+expected_at_most(const FunnelState *state, double estimate)
+{
+	double n = MAX(state->score_errors.count, 1);
+
+	return bound_of(state, estimate, ERROR_DEVIATIONS + ERRORS_FOR_ONE_MORE / n);
 }
 
 /* Find the best estimate of a ranked document that may beat the score in doubt. */
@@ -435,7 +448,7 @@ find_contender(const FunnelState *state, float *estimate)
 		return false;
 	*estimate = state->contender;
 	/* Copies of one document do not tell the errors of others. */
-	if (state->score_errors.count < FIRST_WINDOW)
+	if (state->score_errors.count < FIRST_WINDOW && state->copies < THRESHOLD_COPIES)
 		return true;
 	if (ties_outcome(&state->score_ties, *estimate, &score))
 		return score > doubt;
@@ -455,6 +468,18 @@ copies_hide_errors(const Policy *policy, const FunnelState *state)
 }
 
 /*
+ * Return true if the errors of enough documents below the threshold are known.
+ * Without codes, copies do not tell the errors of others.
+ */
+static bool
+knows_errors_below(const Policy *policy, const FunnelState *state)
+{
+	if (policy->has_codes)
+		return errors_seen(state) >= THRESHOLD_WINDOW;
+	return state->score_errors.count >= THRESHOLD_WINDOW || state->copies >= THRESHOLD_COPIES;
+}
+
+/*
  * Decide about ranked documents below a threshold. STEP_NONE: the best of them
  * may still reach it.
  */
@@ -465,9 +490,8 @@ drop_below(const Policy *policy, const FunnelState *state)
 		return plain_step(STEP_NONE);
 	if (!state->ranked_below)
 		return plain_step(STEP_RELEARN_SCORES);
-	if (errors_seen(state) < THRESHOLD_WINDOW ||
-		!(errors_bound(&state->score_errors, state->ranked_best, THRESHOLD_DEVIATIONS) <
-		  policy->threshold))
+	if (!knows_errors_below(policy, state) ||
+		!(bound_of(state, state->ranked_best, THRESHOLD_DEVIATIONS) < policy->threshold))
 		return plain_step(STEP_NONE);
 	/* Without codes, ranked documents are in the order of the pool. */
 	return plain_step(policy->has_codes ? STEP_DROP_RANKED : STEP_DROP_ALL);

@@ -502,6 +502,8 @@ static const Row rows[] = {
 	/* copies (c7fe8d8) */
 	{"copies of a document do not tell the errors of others",
 	 "has_codes=0 " RERANKED "ready=10@5 score_errors=7@0@.1 copies=90 ranked=9@1", "fetch 1"},
+	{"but 1,024 copies, below a threshold, end the wait for other errors",
+	 "has_codes=0 " RERANKED "ready=10@5 score_errors=7@0@.1 copies=1024 ranked=9@1", "give"},
 	{"if all ranked documents are known copies, others come from the pool",
 	 "has_codes=0 " SETTLED
 	 "settled=5 ready=10@5 score_errors=1@0@0 copies=9 ranked=99@6 has_contender=0 pool=20@1",
@@ -700,6 +702,22 @@ static const Row rows[] = {
 	 "threshold=5 settled=5 ranked_below=1 score_errors=32@0@.1 ranked=9@4.8", "fetch 4.8"},
 	{"without codes, the pool is dropped together with the ranked documents",
 	 "threshold=5 ranked_below=1 has_codes=0 score_errors=32@0@.1 ranked=9@4.6", "drop all"},
+	{"without codes, copies below the threshold do not tell the errors of others",
+	 "threshold=5 settled=5 ranked_below=1 has_codes=0 score_errors=31@0@.1 copies=90 ranked=9@4",
+	 "fetch 4"},
+	{"1,024 copies end the wait for other errors",
+	 "threshold=5 ranked_below=1 has_codes=0 score_errors=2@0@.1 copies=1024 ranked=9@4",
+	 "drop all"},
+	{"the small errors of codes need not be known",
+	 "threshold=5 ranked_below=1 score_errors=2@0@.1 copies=30 ranked=9@4", "drop ranked"},
+	{"without codes, documents within reach of the line are fetched",
+	 "threshold=5 settled=5 ranked_below=1 has_codes=0 score_errors=9999@-.4@.1 score_line=0@2 "
+	 "ranked=9@4.8",
+	 "fetch 4.8"},
+	{"but not those below the skewed distribution",
+	 "threshold=5.2 ranked_below=1 has_codes=0 score_errors=9999@-.4@.1 score_line=0@2 "
+	 "ranked=9@4.8",
+	 "drop all"},
 
 	/* unordered rows */
 	{"without an order, rows above the threshold are given unfetched",

@@ -168,6 +168,10 @@ WITH queries AS MATERIALIZED (SELECT copies_tokens(2000 + i, 3000 + i) AS query 
 	best AS MATERIALIZED (SELECT query, (SELECT max(score) FROM (SELECT maxsim(doc, query) AS score FROM copies_ten OFFSET 0) t) AS score FROM queries)
 SELECT count(*), count(*) FILTER (WHERE found.score = best.score) > 450
 FROM best, LATERAL (SELECT maxsim(doc, query) AS score FROM copies_ten ORDER BY score DESC LIMIT 10) AS found;
+-- Nor do the copies just below a threshold. If their errors count for each copy, 2,520 of the 3,000 rows are found.
+WITH queries AS MATERIALIZED (SELECT copies_tokens(2000 + i, 3000 + i) AS query FROM generate_series(1, 60) i),
+	bounds AS MATERIALIZED (SELECT query, (SELECT score FROM (SELECT maxsim(doc, query) AS score FROM copies_ten OFFSET 0) t ORDER BY score DESC OFFSET 49 LIMIT 1) AS bound FROM queries)
+SELECT CASE WHEN count(*) > 2700 THEN 'found' ELSE count(*)::text END FROM bounds, LATERAL (SELECT FROM copies_ten WHERE maxsim(doc, query) >= bound) AS found;
 RESET enable_seqscan;
 RESET enable_sort;
 DROP TABLE copies_ten;
