@@ -63,7 +63,7 @@ def test_bulk_update(db: Any) -> None:  # noqa: ARG001
     Note.bulk_create(notes)
     for note, doc in zip(notes, docs, strict=True):
         note.doc = doc
-    assert Note.bulk_update(notes, [Note.doc]) == 3
+    assert Note.bulk_update(notes, [Note.doc]) == 3  # type: ignore[no-untyped-call]
     found = [note.doc for note in Note.select().order_by(Note.id)]
     expected = [None if doc is None else MultiVector(doc) for doc in docs]
     assert found == expected
