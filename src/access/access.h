@@ -194,6 +194,9 @@ extern Relation colbert_open_index(Oid oid, LOCKMODE mode);
  */
 extern void colbert_check_readable(Relation index);
 
+/* Return true if this server has no pages of an index: that of an unlogged table, on a standby. */
+extern bool colbert_is_absent(Relation index);
+
 /* Return true if this is an index of this extension, of a table of any kind. */
 extern bool partitions_is_ours(Relation relation);
 
@@ -209,6 +212,12 @@ extern List *partitions_leaves(Oid parent);
 
 /* Open one of them. Returns NULL if it was dropped meanwhile. */
 extern Relation partitions_open_leaf(Oid oid, LOCKMODE mode);
+
+/*
+ * Return true, with a NOTICE, if a function that reads the indexes of all
+ * partitions must leave this one out, because this server has no pages of it.
+ */
+extern bool partitions_skip_leaf(Relation index);
 
 /* validate.c */
 extern bool colbert_validate(Oid opclass);

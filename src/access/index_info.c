@@ -131,17 +131,22 @@ read_facts(Relation index, IndexFacts *facts)
 }
 
 /*
- * Read the facts about the index of a partition, in a memory context that is
- * reset afterwards. Returns false if it was dropped.
+ * Read the facts about an index, in a memory context that is reset afterwards.
+ * Returns false if it was dropped, or is that of a partition and left out.
  */
 static bool
-read_leaf(Oid oid, MemoryContext context, IndexFacts *facts)
+read_leaf(Oid oid, bool partition, MemoryContext context, IndexFacts *facts)
 {
 	Relation      index = partitions_open_leaf(oid, AccessShareLock);
 	MemoryContext old;
 
 	if (index == NULL)
 		return false;
+	if (partition && partitions_skip_leaf(index))
+	{
+		relation_close(index, AccessShareLock);
+		return false;
+	}
 	old = MemoryContextSwitchTo(context);
 	read_facts(index, facts);
 	relation_close(index, AccessShareLock);
@@ -190,7 +195,7 @@ read_sum(Oid parent, IndexFacts *sum)
 		IndexFacts facts;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!read_leaf(lfirst_oid(cell), context, &facts))
+		if (!read_leaf(lfirst_oid(cell), true, context, &facts))
 			continue;
 		add_facts(sum, &facts, read++ == 0);
 		if (facts.advice != NULL && advised++ == 0)
@@ -336,8 +341,10 @@ colbert_partition_info(PG_FUNCTION_ARGS)
 	MemoryContext  context;
 	ListCell      *cell;
 	List          *leaves;
+	bool           partitioned;
 
-	leaves = check_index(oid) ? partitions_leaves(oid) : list_make1_oid(oid);
+	partitioned = check_index(oid);
+	leaves = partitioned ? partitions_leaves(oid) : list_make1_oid(oid);
 	InitMaterializedSRF(fcinfo, 0);
 	context =
 		AllocSetContextCreate(CurrentMemoryContext, "colbert_pg partition", ALLOCSET_DEFAULT_SIZES);
@@ -348,7 +355,7 @@ colbert_partition_info(PG_FUNCTION_ARGS)
 		IndexFacts facts;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!read_leaf(lfirst_oid(cell), context, &facts))
+		if (!read_leaf(lfirst_oid(cell), partitioned, context, &facts))
 			continue;
 		values[0] = ObjectIdGetDatum(lfirst_oid(cell));
 		nulls[0] = false;
@@ -411,7 +418,7 @@ opened_status(Relation index, IndexFacts *facts, char **problem)
 		*problem = "It is being built, or its build failed.";
 		return STATUS_NOT_READY;
 	}
-	if (RecoveryInProgress() && index->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED)
+	if (colbert_is_absent(index))
 		return STATUS_UNLOGGED;
 	*problem = try_facts(index, facts);
 	if (*problem != NULL)

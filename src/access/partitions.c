@@ -59,6 +59,12 @@ colbert_open_index(Oid oid, LOCKMODE mode)
 	return index;
 }
 
+bool
+colbert_is_absent(Relation index)
+{
+	return RecoveryInProgress() && index->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED;
+}
+
 void
 colbert_check_readable(Relation index)
 {
@@ -67,7 +73,7 @@ colbert_check_readable(Relation index)
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("index \"%s\" is not ready", RelationGetRelationName(index)),
 				 errhint("Wait until it is built. If the build failed, drop it or REINDEX it.")));
-	if (RecoveryInProgress() && index->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED)
+	if (colbert_is_absent(index))
 		ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 						errmsg("index \"%s\" is unlogged and empty during recovery",
 							   RelationGetRelationName(index))));
@@ -104,4 +110,15 @@ partitions_open_leaf(Oid oid, LOCKMODE mode)
 		return colbert_open_index(oid, NoLock);
 	UnlockRelationOid(oid, mode);
 	return NULL;
+}
+
+bool
+partitions_skip_leaf(Relation index)
+{
+	if (!colbert_is_absent(index))
+		return false;
+	ereport(NOTICE, (errmsg("index \"%s\" is left out, because it is unlogged and empty during "
+							"recovery",
+							RelationGetRelationName(index))));
+	return true;
 }

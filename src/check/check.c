@@ -321,10 +321,13 @@ check_leaf(FunctionCallInfo fcinfo, Oid oid, bool partition)
 	SetUserIdAndSecContext(heap->rd_rel->relowner, security | SECURITY_RESTRICTED_OPERATION);
 	guc_level = NewGUCNestLevel();
 	compat_restrict_search_path();
-	check_preconditions(index, against_table);
-	put_findings((ReturnSetInfo *) fcinfo->resultinfo,
-				 check_index(index, heap, against_table, rescore),
-				 partition ? RelationGetRelationName(index) : NULL);
+	if (!partition || !partitions_skip_leaf(index))
+	{
+		check_preconditions(index, against_table);
+		put_findings((ReturnSetInfo *) fcinfo->resultinfo,
+					 check_index(index, heap, against_table, rescore),
+					 partition ? RelationGetRelationName(index) : NULL);
+	}
 	AtEOXact_GUC(false, guc_level);
 	SetUserIdAndSecContext(user, security);
 

@@ -35,6 +35,9 @@
 /* Tokens between two pauses. One has up to PARSE_MAX_DIM numbers. */
 #define TOKENS_PER_PAUSE 64
 
+/* Characters between two pauses in a run of blanks, or in a long number. A power of two. */
+#define CHARS_PER_PAUSE 65536
+
 /* Largest power of ten that the fast path uses. */
 #define FAST_EXPONENT 64
 
@@ -43,6 +46,7 @@ typedef struct Cursor
 	const char *at;
 	const char *end;
 	bool        braces; /* text of an array: {{"0.1","0.2"}}, quotes optional */
+	ParsePause *pause;  /* or NULL */
 } Cursor;
 
 /*
@@ -81,12 +85,20 @@ is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
+/* Pause if the character at p is one of those at which a long run does. */
+static inline void
+pause_at(const Cursor *cursor, const char *p)
+{
+	if (((uintptr_t) p & (CHARS_PER_PAUSE - 1)) == 0 && cursor->pause != NULL)
+		cursor->pause();
+}
+
 static inline void
 skip_space(Cursor *cursor)
 {
 	while (cursor->at < cursor->end &&
 		   (*cursor->at == ' ' || (*cursor->at >= '\t' && *cursor->at <= '\r')))
-		cursor->at++;
+		pause_at(cursor, cursor->at++);
 }
 
 /* Skip white space, then consume the character c if it is next. */
@@ -248,6 +260,7 @@ read_decimal(Cursor *cursor, Decimal *decimal)
 		decimal->negative = *p++ == '-';
 	for (; p < end; p++)
 	{
+		pause_at(cursor, p);
 		if (*p == '.' && point == NULL)
 		{
 			point = p;
@@ -456,7 +469,7 @@ parse_token(Cursor *cursor, float *values, size_t capacity, uint32_t *n, ParseRe
 
 /* Parse the tokens between the outer brackets. */
 static ParseStatus
-parse_tokens(Cursor *cursor, float *values, size_t capacity, ParsePause *pause, ParseResult *result)
+parse_tokens(Cursor *cursor, float *values, size_t capacity, ParseResult *result)
 {
 	Cursor   start;
 	size_t   used = 0;
@@ -466,8 +479,8 @@ parse_tokens(Cursor *cursor, float *values, size_t capacity, ParsePause *pause, 
 	{
 		if (result->ntokens == UINT32_MAX)
 			return fail(result, PARSE_TOO_MANY_VALUES, NULL);
-		if (pause != NULL && result->ntokens % TOKENS_PER_PAUSE == 0)
-			pause();
+		if (cursor->pause != NULL && result->ntokens % TOKENS_PER_PAUSE == 0)
+			cursor->pause();
 		skip_space(cursor);
 		start = *cursor;
 		if (parse_token(cursor, values + used, capacity - used, &n, result) != PARSE_OK)
@@ -532,7 +545,7 @@ parse_text_capacity(const char *text, size_t length)
 ParseResult
 parse_text(const char *text, size_t length, float *values, size_t capacity, ParsePause *pause)
 {
-	Cursor      cursor = {text, text + length, false};
+	Cursor      cursor = {text, text + length, false, pause};
 	ParseResult result = {.status = PARSE_OK};
 
 	result.element = KERNEL_FLOAT4;
@@ -543,7 +556,7 @@ parse_text(const char *text, size_t length, float *values, size_t capacity, Pars
 		fail(&result, PARSE_NO_TOKENS, NULL);
 	else if (number_follows(cursor))
 		fail(&result, PARSE_NOT_NESTED, NULL);
-	else if (parse_tokens(&cursor, values, capacity, pause, &result) == PARSE_OK)
+	else if (parse_tokens(&cursor, values, capacity, &result) == PARSE_OK)
 	{
 		if (!take_close(&cursor))
 			fail(&result, PARSE_SYNTAX, comma_or_closing(&cursor));

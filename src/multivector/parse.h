@@ -52,7 +52,10 @@ typedef struct ParseResult
 	KernelElement element; /* binary format only; text is always float4 */
 } ParseResult;
 
-/* A function that is called every few tokens, and may leave the parser by longjmp. */
+/*
+ * A function that is called every few tokens, and in long runs of blanks or
+ * digits. It may leave the parser by longjmp.
+ */
 typedef void ParsePause(void);
 
 /* Return an upper bound for the number of values in a text: the capacity to allocate. */

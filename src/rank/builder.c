@@ -180,7 +180,10 @@ builder_add_tree(ModelBuilder *builder, const SourceTree *tree)
 	root = visit(&copying, tree->root);
 	appendBinaryStringInfo(&builder->roots, (const char *) &root, sizeof(int32));
 	for (uint32 i = 0; i < copying.count; i++)
+	{
+		CHECK_FOR_INTERRUPTS();
 		copy_node(&copying, copying.order[i]);
+	}
 	builder->header.nnodes += copying.count;
 	builder->header.ntrees++;
 	pfree(copying.order);

@@ -19,6 +19,7 @@
 #include "lib/stringinfo.h"
 #include "libpq/pqformat.h"
 #include "mb/pg_wchar.h"
+#include "miscadmin.h"
 #include "rank/json.h"
 #include "rank/readers.h"
 #include "storage/shmem.h"
@@ -85,8 +86,8 @@ rank_model_in(PG_FUNCTION_ARGS)
 {
 	const char *text = PG_GETARG_CSTRING(0);
 
-	while (isspace((unsigned char) *text))
-		text++;
+	for (; isspace((unsigned char) *text); text++)
+		CHECK_FOR_INTERRUPTS();
 	if (strncmp(text, "\\x", 2) == 0)
 		PG_RETURN_POINTER(from_hex(text));
 	if (*text == '{')

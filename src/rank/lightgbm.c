@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <math.h>
 
+#include "miscadmin.h"
 #include "rank/builder.h"
 #include "rank/readers.h"
 #include "storage/shmem.h"
@@ -112,6 +113,7 @@ read_section(const char *line, Section *section)
 	memset(section, 0, sizeof(Section));
 	while (*line != '\0' && !line_begins(line, "Tree=") && !line_begins(line, "end of trees"))
 	{
+		CHECK_FOR_INTERRUPTS();
 		read_line(section, line);
 		line = next_line(line);
 	}
@@ -139,6 +141,7 @@ read_numbers(const Section *section, Key key, uint32 n)
 	{
 		char *end;
 
+		CHECK_FOR_INTERRUPTS();
 		at += strspn(at, " ");
 		errno = 0;
 		numbers[i] = is_line_end(*at) ? NAN : strtod(at, &end);
@@ -318,6 +321,7 @@ read_names(ModelBuilder *builder, const char *at)
 	{
 		size_t length = strcspn(at, " \r\n");
 
+		CHECK_FOR_INTERRUPTS();
 		builder_add_name(builder, at, length);
 		count++;
 		at += length;

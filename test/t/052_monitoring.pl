@@ -233,6 +233,13 @@ is($node->safe_psql('postgres', 'SELECT indexes, evicted > 2 FROM colbert_stat_i
 is(counted('count(*), bool_and(searches > 0 AND emitted = 5 * searches)'), '4|t', 'their counters are whole');
 
 # A standby has counters of its own, and reads no unlogged index. Drops that it replays leave its view.
+$node->safe_psql('postgres', <<'SQL');
+CREATE TABLE halves (half int, id bigint, doc multivector(16)) PARTITION BY LIST (half);
+CREATE TABLE halves_logged PARTITION OF halves FOR VALUES IN (1);
+CREATE UNLOGGED TABLE halves_unlogged PARTITION OF halves FOR VALUES IN (2);
+INSERT INTO halves SELECT half, id, doc FROM docs, generate_series(1, 2) AS half;
+CREATE INDEX halves_doc ON halves USING colbert_hnsw (doc);
+SQL
 $node->backup('base');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($node, 'base', has_streaming => 1);
@@ -248,6 +255,13 @@ for my $call ("colbert_index_info('unlogged')", "colbert_partition_info('unlogge
 	like(($standby->psql('postgres', "\\set VERBOSITY verbose\nSELECT * FROM $call"))[2], qr/ERROR:  55000: index "unlogged" is unlogged and empty during recovery/,
 		"$call says that the index is empty");
 }
+for my $call ("documents FROM colbert_index_info('halves_doc')", "documents FROM colbert_partition_info('halves_doc')", "count(*) + 285 FROM colbert_index_check('halves_doc', true)")
+{
+	my (undef, $out, $err) = $standby->psql('postgres', "SELECT $call");
+	is($out, '285', "$call leaves out the unlogged partition");
+	like($err, qr/^psql:<stdin>:1: NOTICE:  index "halves_unlogged_doc_idx" is left out, because it is unlogged and empty during recovery$/, 'and says so');
+}
+is($node->safe_psql('postgres', "SELECT documents FROM colbert_index_info('halves_doc')"), '570', 'the primary has all partitions');
 $node->safe_psql('postgres', 'DROP TABLE a_docs CASCADE');
 $node->wait_for_catchup($standby);
 is($standby->safe_psql('postgres', 'SELECT index FROM colbert_stat_indexes'), 'one', 'an index that is dropped on the primary leaves the view');

@@ -57,6 +57,18 @@ def test_the_columns(db: Any) -> None:
         MultiVectorField(element="int8")
 
 
+def test_bulk_update(db: Any) -> None:  # noqa: ARG001
+    docs = [tokens(), None, tokens()]
+    notes = [Note(id=i, doc=None if i else tokens()) for i in range(3)]
+    Note.bulk_create(notes)
+    for note, doc in zip(notes, docs, strict=True):
+        note.doc = doc
+    assert Note.bulk_update(notes, [Note.doc]) == 3  # type: ignore[no-untyped-call]
+    found = [note.doc for note in Note.select().order_by(Note.id)]
+    expected = [None if doc is None else MultiVector(doc) for doc in docs]
+    assert found == expected
+
+
 def test_there_and_back(db: Any) -> None:  # noqa: ARG001
     array, value = tokens(), MultiVector(tokens(), "int8")
     Note.create(id=1, doc=array, other=value)

@@ -391,6 +391,36 @@ def test_lost_connections(client: TestClient, database: str) -> None:
     assert "hit" in ask(client, "gout")
 
 
+def test_an_extension_that_is_created_anew(database: str) -> None:
+    settings = Settings("notes", "dbname=test_web_anew", Columns(metadata=None))
+    with psycopg.connect(dbname=database, autocommit=True) as conn:
+        conn.execute("CREATE DATABASE test_web_anew")
+    try:
+        with psycopg.connect("dbname=test_web_anew", autocommit=True) as conn:
+            conn.execute("CREATE EXTENSION colbert_pg")
+            fill_notes(conn)
+            with client_of(settings) as client:
+                for _ in range(6):  # psycopg prepares statements by then
+                    ask(client, "gout")
+                conn.execute("DROP TABLE notes")
+                conn.execute("DROP EXTENSION colbert_pg")
+                assert client.get("/", params={"q": "gout"}).status_code == 500
+                conn.execute("CREATE EXTENSION colbert_pg")
+                with psycopg.connect("dbname=test_web_anew", autocommit=True) as other:
+                    fill_notes(other)
+                for _ in range(6):
+                    assert text_of(passages(ask(client, "gout"))[0]) == TEXTS["gout"]
+    finally:
+        with psycopg.connect(dbname=database, autocommit=True) as conn:
+            conn.execute("DROP DATABASE test_web_anew WITH (FORCE)")
+
+
+def fill_notes(conn: psycopg.Connection[Any]) -> None:
+    notes = Collection(conn, "notes", FakeEncoder(), columns=Columns(metadata=None))
+    notes.create()
+    notes.add(list(TEXTS.values()), ids=list(TEXTS))
+
+
 def test_names_of_this_machine() -> None:
     """On a loopback address, the page answers to no name that others can point to it."""
     app = create_app(FakeEncoder(), Settings("notes", "dbname=test_web"))

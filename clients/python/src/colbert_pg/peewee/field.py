@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from peewee import Field, Node, Value, fn
+from peewee import Cast, Field, Node, Value, fn
 
 from .._driver import as_multivector
 from ..multivector import Element, MultiVector
@@ -33,6 +33,10 @@ class MultiVectorField(Field):
     def db_value(self, value: Any) -> str | None:
         multivector = as_multivector(value)
         return None if multivector is None else multivector.to_text()
+
+    def case_value(self, value: Any) -> Any:
+        """Cast a value of bulk_update, whose CASE makes a text of it otherwise."""
+        return Cast(self.to_value(value), "multivector")
 
     def python_value(self, value: Any) -> MultiVector | None:
         return as_multivector(value)

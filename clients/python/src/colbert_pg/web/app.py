@@ -75,7 +75,7 @@ class Site:
             max_waiting=10 * settings.connections,
             open=False,
             configure=self._configure,
-            check=ConnectionPool.check_connection,
+            check=_check,
             kwargs={
                 "autocommit": True,
                 "client_encoding": "utf8",  # a question has any characters
@@ -231,6 +231,16 @@ class Site:
                 500, "Something went wrong", "The log of the page has the details."
             )
         return self.pages.response("error", explained.status, error=explained)
+
+
+def _check(conn: psycopg.Connection[Any]) -> None:
+    """Have the pool replace a connection that is lost, or knows a type that was created anew."""
+    cursor = conn.execute("SELECT pg_catalog.to_regtype('multivector')::pg_catalog.oid")
+    [oid] = cursor.fetchone() or [None]
+    known = conn.adapters.types.get_oid("multivector")
+    if oid is not None and oid != known:
+        conn.close()  # the pool would keep one that works
+        raise psycopg.OperationalError("the type multivector was created anew")
 
 
 def question_of(request: Request) -> str:
