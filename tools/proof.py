@@ -33,7 +33,7 @@ CONCERNS = {
     'faults': [*TAP, 'test/faults'],
     'unit': ['test/unit'], 'valgrind': ['test/unit'], 'aarch64': ['test/unit'],
     'fuzz': ['test/fuzz', 'test/unit/ward_check.h'], 'pages': ['test/fuzz'], 'sql': ['test/fuzz'],
-    'differential': ['test/differential'],
+    'differential': ['test/differential', 'test/run-differential'],
     'ranking': ['test/ranking', 'test/run-ranking', 'test/tap.py'],
     'clients': ['clients', 'test/run-clients', 'bench/lengths', 'doc/migration/data', 'doc/search-page.md', *MEDQUAD],
     'warnings': ['test/check-warnings', 'test/check-headers'],
