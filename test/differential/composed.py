@@ -50,7 +50,7 @@ TIMEOUT = '57014'
 
 
 class Failure(Exception):
-    """A difference, with all that shows it."""
+    """A difference: the answers, the statement and its settings."""
 
 
 def by_repr(rows: Rows) -> Rows:
@@ -67,6 +67,7 @@ class Round:
         self.run = self.twins.run
         self.composer = Composer(self.random, self.twins)
         self.given: tuple[str, str] = '', ''
+        self.twins_differ = False
 
     # ---- settings ----
 
@@ -193,6 +194,7 @@ class Round:
         wanted, found = outcomes
         if TIMEOUT in (wanted[0], found[0]):
             self.totals['timeouts'] += 1
+            self.twins_differ = keep and wanted[0] != found[0]
         elif wanted != found:
             raise Failure('\n'.join([self.difference(wanted, found), self.context(statement, way, role, settings)]))
         elif wanted[0] and not (table and wanted[0].startswith(CHANGE_ERRORS)):
@@ -239,6 +241,8 @@ class Round:
                 self.check_select()
             else:
                 self.check_change()
+            if self.twins_differ:       # a change that was kept in one schema, and timed out in the other
+                break
         return about
 
 
@@ -269,7 +273,8 @@ def main() -> int:
     start, number, failed = time.monotonic(), 0, 0
     print(f'# seed {options.seed}')
     with psycopg.connect(autocommit=True, prepare_threshold=None) as conn:
-        conn.execute("CREATE EXTENSION IF NOT EXISTS colbert_pg; LOAD 'colbert_pg'; DROP ROLE IF EXISTS reader; CREATE ROLE reader")
+        conn.execute("CREATE EXTENSION IF NOT EXISTS colbert_pg; LOAD 'colbert_pg'; "
+                     'DROP SCHEMA IF EXISTS plain, indexed CASCADE; DROP ROLE IF EXISTS reader; CREATE ROLE reader')
         settings = [row[0] for row in conn.execute('SELECT name FROM pg_settings')]
         while options.round or time.monotonic() - start < options.seconds:
             number = options.round or number + 1

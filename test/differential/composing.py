@@ -250,9 +250,10 @@ class Composer:
 
     def merge(self, table: str, rows: str) -> str:
         """Return a MERGE into a table, or an INSERT, by rows with different ids."""
+        new = f'f.id + {self.random.randint(10 ** 5, 10 ** 7)}'       # no id that an earlier change added
         into = f'MERGE INTO {table} AS x USING {rows} AS f ON f.id = x.id'
-        copied = f'SELECT f.id + 100000, f.kind, f.pick, y.doc FROM {rows} AS f JOIN t AS y USING (id)'
-        added = 'WHEN NOT MATCHED THEN INSERT (id, kind, pick) VALUES (f.id + 200000, f.kind, f.pick)'
+        copied = f'SELECT {new}, f.kind, f.pick, y.doc FROM {rows} AS f JOIN t AS y USING (id)'
+        added = f'WHEN NOT MATCHED THEN INSERT (id, kind, pick) VALUES ({new}, f.kind, f.pick)'
         return self.random.choice((
             f'INSERT INTO {table} AS x (id, kind, pick, doc) {copied} RETURNING x.id, x.kind, x.pick',
             f'{into} WHEN MATCHED AND f.id % 3 = 0 THEN DELETE WHEN MATCHED THEN UPDATE SET pick = f.pick {added}',

@@ -64,30 +64,43 @@ DROP TABLE limits_text;
 
 -- Long runs in a text, of digits and of blanks, and long lines of a LightGBM model. All are wrong at their end, which two
 -- fifths of the time to get there do not reach.
-SELECT clock_timestamp() AS start \gset
-SELECT num_tokens(('[[1,' || repeat(repeat('0', 10000), 2000) || '1,x]]')::multivector);
-SELECT greatest(1, 400 * extract(epoch FROM clock_timestamp() - :'start'))::int AS part \gset
+CREATE FUNCTION limits_part(statement text) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+	shortest interval;
+	start timestamptz;
+BEGIN
+	FOR attempt IN 1 .. 2 LOOP
+		start := clock_timestamp();
+		BEGIN
+			EXECUTE statement;
+			RAISE 'it is not wrong';
+		EXCEPTION WHEN invalid_text_representation THEN
+			shortest := least(shortest, clock_timestamp() - start);
+		END;
+	END LOOP;
+	RETURN greatest(1, 400 * extract(epoch FROM shortest));
+END $$;
+SELECT $$SELECT num_tokens(('[[1,' || repeat(repeat('0', 10000), 2000) || '1,x]]')::multivector)$$ AS statement \gset
+SELECT limits_part(:'statement') AS part \gset
 SET statement_timeout = :part;
-SELECT num_tokens(('[[1,' || repeat(repeat('0', 10000), 2000) || '1,x]]')::multivector);
+:statement;
 RESET statement_timeout;
-SELECT clock_timestamp() AS start \gset
-SELECT num_tokens(('[[1' || repeat(repeat(' ', 10000), 5000) || ',x]]')::multivector);
-SELECT greatest(1, 400 * extract(epoch FROM clock_timestamp() - :'start'))::int AS part \gset
+SELECT $$SELECT num_tokens(('[[1' || repeat(repeat(' ', 10000), 5000) || ',x]]')::multivector)$$ AS statement \gset
+SELECT limits_part(:'statement') AS part \gset
 SET statement_timeout = :part;
-SELECT num_tokens(('[[1' || repeat(repeat(' ', 10000), 5000) || ',x]]')::multivector);
+:statement;
 RESET statement_timeout;
-SELECT clock_timestamp() AS start \gset
-SELECT rank_model_info((E'tree\nversion=v4\nmax_feature_idx=0\nfeature_names=a\nTree=0\nnum_leaves=2000000\nleaf_value=' || repeat(repeat('1 ', 1000), 2000) || E'x\n')::rank_model);
-SELECT greatest(1, 400 * extract(epoch FROM clock_timestamp() - :'start'))::int AS part \gset
+SELECT $$SELECT rank_model_info((E'tree\nversion=v4\nmax_feature_idx=0\nfeature_names=a\nTree=0\nnum_leaves=2000000\nleaf_value=' || repeat(repeat('1 ', 1000), 2000) || E'x\n')::rank_model)$$ AS statement \gset
+SELECT limits_part(:'statement') AS part \gset
 SET statement_timeout = :part;
-SELECT rank_model_info((E'tree\nversion=v4\nmax_feature_idx=0\nfeature_names=a\nTree=0\nnum_leaves=2000000\nleaf_value=' || repeat(repeat('1 ', 1000), 2000) || E'x\n')::rank_model);
+:statement;
 RESET statement_timeout;
-SELECT clock_timestamp() AS start \gset
-SELECT rank_model_info((E'tree\nversion=v4\nmax_feature_idx=0\nfeature_names=' || repeat(repeat('a ', 1000), 5000) || E'\n')::rank_model);
-SELECT greatest(1, 400 * extract(epoch FROM clock_timestamp() - :'start'))::int AS part \gset
+SELECT $$SELECT rank_model_info((E'tree\nversion=v4\nmax_feature_idx=0\nfeature_names=' || repeat(repeat('a ', 1000), 5000) || E'\n')::rank_model)$$ AS statement \gset
+SELECT limits_part(:'statement') AS part \gset
 SET statement_timeout = :part;
-SELECT rank_model_info((E'tree\nversion=v4\nmax_feature_idx=0\nfeature_names=' || repeat(repeat('a ', 1000), 5000) || E'\n')::rank_model);
+:statement;
 RESET statement_timeout;
+DROP FUNCTION limits_part;
 
 -- Rankers: many names for many features; and many trees that share one long way through the nodes.
 CREATE TABLE limits_names AS SELECT ('{"weights": [' || repeat('1,', 59999) || '1]}')::rank_model AS model,
